@@ -1,0 +1,40 @@
+import type { Duration } from './duration.js';
+
+/** How long the n-th retry waits. */
+export interface BackoffOptions {
+  /** `fixed`: delay; `quadratic`: n² × delay; `exponential`: delay × 2ⁿ⁻¹. */
+  type: 'fixed' | 'quadratic' | 'exponential';
+  /** The unit of waiting. */
+  delay: Duration;
+  /** No retry waits longer. Default one day. */
+  maxDelay?: Duration;
+  /** Share of the delay by which it is moved at random, up or down, 0 to 1. Default 0.1. */
+  jitter?: number;
+}
+
+/** A handler's own rule: how long its n-th retry (1 first) waits after `error`. */
+export type BackoffFunction = (retry: number, error: unknown) => Duration;
+
+/** Backoff with every value checked and present, as it is kept in the row. */
+export interface Backoff {
+  readonly type: BackoffOptions['type'];
+  readonly delayMs: number;
+  readonly maxDelayMs: number;
+  readonly jitter: number;
+}
+
+/**
+ * Milliseconds the n-th retry waits. Grows with n before jitter; never over `maxDelayMs`.
+ *
+ * @param retry 1 for the first retry.
+ * @param random a number in [0, 1).
+ */
+export function backoffDelayMs(backoff: Backoff, retry: number, random: number): number {
+  const jittered = plainDelayMs(backoff, retry) * (1 + backoff.jitter * (2 * random - 1));
+  return Math.round(Math.min(jittered, backoff.maxDelayMs));
+}
+
+function plainDelayMs({ type, delayMs, maxDelayMs }: Backoff, retry: number): number {
+  const factor = type === 'fixed' ? 1 : type === 'quadratic' ? retry ** 2 : 2 ** (retry - 1);
+  return Math.min(delayMs * factor, maxDelayMs);
+}

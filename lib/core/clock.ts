@@ -1,0 +1,16 @@
+/**
+ * The only source of time inside the process. It measures durations and wakes sleepers; it never says what time of day
+ * it is: due times and leases are compared by the database's clock alone.
+ */
+export interface Clock {
+  /** Milliseconds since some fixed moment; never goes back. */
+  now(): number;
+  /** Calls `wake` once after `ms` milliseconds. A wake-up that is waited for keeps the process alive. */
+  schedule(ms: number, wake: () => void): ScheduledWake;
+}
+
+/** A wake-up that has not happened yet. */
+export interface ScheduledWake {
+  /** Forgets it; harmless when it has happened already. */
+  cancel(): void;
+}

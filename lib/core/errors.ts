@@ -1,0 +1,184 @@
+/** The stable, machine-readable name of an error; messages may be reworded between releases, codes may not. */
+export type JobsErrorCode =
+  | 'PAYLOAD_TOO_LARGE'
+  | 'INVALID_PAYLOAD'
+  | 'INVALID_OPTIONS'
+  | 'JOB_NOT_FOUND'
+  | 'JOB_STATE'
+  | 'LEASE_LOST'
+  | 'UNKNOWN_DATA_SOURCE'
+  | 'QUEUE_UNAVAILABLE'
+  | 'UNRECOVERABLE'
+  | 'SNOOZE'
+  | 'JOB_ABORTED'
+  | 'IDLE_TIMEOUT';
+
+/** Base of every error this package throws on purpose. */
+export abstract class JobsError extends Error {
+  abstract readonly code: JobsErrorCode;
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** The JSON text of a payload (or of `metadata`) is longer than allowed. Nothing was stored. */
+export class PayloadTooLargeError extends JobsError {
+  readonly code = 'PAYLOAD_TOO_LARGE';
+
+  constructor(
+    /** What was too large: `payload` or `metadata`. */
+    readonly subject: string,
+    /** Size of the UTF-8 JSON text, in bytes. */
+    readonly bytes: number,
+    /** The limit, in bytes. */
+    readonly bytesMax: number,
+  ) {
+    super(`${subject} must be at most ${bytesMax} bytes of JSON text, got ${bytes}`);
+  }
+}
+
+/** A payload holds something that JSON, or a `jsonb` column, cannot carry. Nothing was stored. */
+export class InvalidPayloadError extends JobsError {
+  readonly code = 'INVALID_PAYLOAD';
+
+  constructor(
+    /** Where the refused value stands, such as `payload.items[3].price`. */
+    readonly path: string,
+    /** Why it was refused. */
+    readonly reason: string,
+    options?: ErrorOptions,
+  ) {
+    super(`${path}: ${reason}`, options);
+  }
+}
+
+/** An option, an argument or a registration is wrong. Nothing was stored or started. */
+export class InvalidOptionsError extends JobsError {
+  readonly code = 'INVALID_OPTIONS';
+
+  constructor(
+    /** Name of the option or argument, such as `sqlite.lockTimeout`. */
+    readonly option: string,
+    reason: string,
+    options?: ErrorOptions,
+  ) {
+    super(`${option}: ${reason}`, options);
+  }
+}
+
+/** No job has this id. */
+export class JobNotFoundError extends JobsError {
+  readonly code = 'JOB_NOT_FOUND';
+
+  constructor(readonly id: string) {
+    super(`there is no job ${id}`);
+  }
+}
+
+/** The job stands in a status that does not allow the request; the job is as it was. */
+export class JobStateError extends JobsError {
+  readonly code = 'JOB_STATE';
+
+  constructor(
+    readonly id: string,
+    message: string,
+    /** The unfinished job that holds the unique key, when that is what stands in the way. */
+    readonly holderId?: string,
+  ) {
+    super(`job ${id}: ${message}`);
+  }
+}
+
+/** This attempt does not own the job any more: another one does, or the job has ended. Roll back what it did. */
+export class LeaseLostError extends JobsError {
+  readonly code = 'LEASE_LOST';
+
+  constructor(
+    readonly id: string,
+    readonly attempt: number,
+  ) {
+    super(`attempt ${attempt} of job ${id} has lost its lease: another attempt owns the job, or it has ended`);
+  }
+}
+
+/** The given `EntityManager` belongs to a DataSource other than the one the queue lives in. Nothing was stored. */
+export class UnknownDataSourceError extends JobsError {
+  readonly code = 'UNKNOWN_DATA_SOURCE';
+}
+
+/** The database did not answer, or its lock did not come in time. Repeating an `enqueue` with a `uniqueKey` is safe. */
+export class QueueUnavailableError extends JobsError {
+  readonly code = 'QUEUE_UNAVAILABLE';
+  /** Whether a write may have been stored all the same: its answer was lost, not its lock. */
+  readonly isUncertain: boolean;
+
+  constructor(message: string, { isUncertain = false, ...options }: ErrorOptions & { isUncertain?: boolean } = {}) {
+    super(message, options);
+    this.isUncertain = isUncertain;
+  }
+}
+
+/** Thrown by a handler to fail its job at once, whatever retries are left. */
+export class UnrecoverableError extends JobsError {
+  readonly code = 'UNRECOVERABLE';
+}
+
+/** Thrown by a handler to put its job back for `delay` without using a retry. */
+export class SnoozeError extends JobsError {
+  readonly code = 'SNOOZE';
+
+  constructor(
+    /** Milliseconds, or text such as `'5m'`. */
+    readonly delay: number | string,
+    message = `snoozed for ${delay}`,
+  ) {
+    super(message);
+  }
+}
+
+/** Why the signal of a running attempt was aborted. */
+export type AbortReason = 'timeout' | 'cancelled' | 'shutdown';
+
+/** What `job.signal.reason` is when an attempt is told to end; a lost lease gives a `LeaseLostError` instead. */
+export class JobAbortedError extends JobsError {
+  readonly code = 'JOB_ABORTED';
+
+  constructor(
+    readonly reason: AbortReason,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** `whenIdle` ran out of time; the message says what was still going on. */
+export class IdleTimeoutError extends JobsError {
+  readonly code = 'IDLE_TIMEOUT';
+}
+
+/** What a value of any type says about itself, for messages: handlers may throw strings, objects or nothing. */
+export function messageOf(thrown: unknown): string {
+  if (thrown instanceof Error) {
+    return thrown.message || thrown.name;
+  }
+  if (typeof thrown === 'string') {
+    return thrown;
+  }
+  return `thrown value: ${describeValue(thrown)}`;
+}
+
+/** A short text of what came, for messages that say what was expected and what came. Never throws. */
+export function describeValue(value: unknown): string {
+  if (typeof value === 'string') {
+    return `'${value.length > 60 ? `${value.slice(0, 60)}…` : value}'`;
+  }
+  if (typeof value === 'function') {
+    return 'a function';
+  }
+  if (typeof value === 'object' && value !== null) {
+    return Array.isArray(value) ? 'an array' : value instanceof Date ? 'an invalid date' : 'an object';
+  }
+  return String(value);
+}

@@ -1,0 +1,39 @@
+import { messageOf } from './errors.js';
+import { cutToBytes, storableText } from './text.js';
+
+/** `lastError` and the message of an entry in `errors` are cut to this many bytes of UTF-8. */
+export const ERROR_MESSAGE_BYTES_MAX = 8 * 1024;
+/** A stack is cut to this many bytes; twenty of them stand in one row. */
+export const ERROR_STACK_BYTES_MAX = 8 * 1024;
+/** How many of its last failures a job remembers. */
+export const ERRORS_KEPT_MAX = 20;
+
+/** What a failed attempt left behind, safe to store: bounded, and free of what a `jsonb` column refuses. */
+export interface Failure {
+  readonly message: string;
+  readonly stack: string | null;
+}
+
+/** Written in place of an error or a result that the database refused to take. */
+export const UNRECORDABLE_FAILURE: Failure = {
+  message: 'the attempt failed; the database refused the text of its error',
+  stack: null,
+};
+
+/** Describes whatever a handler threw. Never throws itself, however hostile the value. */
+export function failureOf(thrown: unknown): Failure {
+  try {
+    const stack = thrown instanceof Error && typeof thrown.stack === 'string' ? thrown.stack : null;
+    return {
+      message: bounded(messageOf(thrown), ERROR_MESSAGE_BYTES_MAX),
+      stack: stack === null ? null : bounded(stack, ERROR_STACK_BYTES_MAX),
+    };
+  } catch {
+    // A getter or a toString that throws.
+    return { message: 'the handler threw a value that cannot be described', stack: null };
+  }
+}
+
+function bounded(text: unknown, bytesMax: number): string {
+  return cutToBytes(storableText(String(text)), bytesMax);
+}

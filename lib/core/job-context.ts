@@ -1,0 +1,48 @@
+/**
+ * What a handler is given: one attempt of one job.
+ *
+ * `Tx` is what stands for a transaction, an `EntityManager` of TypeORM.
+ */
+export interface JobContext<T = unknown, Tx extends object = object> {
+  readonly id: string;
+  readonly topic: string;
+  readonly payload: T;
+  /** 1 for the first; rises with each claim, crashes and snoozes included. */
+  readonly attempt: number;
+  /** Failed attempts so far. */
+  readonly retries: number;
+  readonly maxRetries: number;
+  readonly runAt: Date;
+  readonly created: Date;
+  readonly metadata: Readonly<Record<string, unknown>> | null;
+  /**
+   * Aborts on timeout, cancel, forced shutdown ({@link JobAbortedError} as its reason) and lost lease
+   * ({@link LeaseLostError}). Hand it to whatever waits.
+   */
+  readonly signal: AbortSignal;
+  /**
+   * The transaction of the handler, with `transactional: true`.
+   *
+   * @throws InvalidOptionsError in a handler that is not transactional.
+   */
+  readonly manager: Tx;
+  /**
+   * Keeps a value, at most 64 KiB of JSON, where everybody can see how far the job is.
+   *
+   * @throws LeaseLostError when another attempt owns the job.
+   */
+  progress(value: unknown): Promise<void>;
+  /**
+   * Marks the job completed inside the caller's own transaction: its writes and `completed` commit together or not at
+   * all. Await it, let the error roll the transaction back, and return from the handler afterwards.
+   *
+   * @param result kept as the job's result, when JSON.
+   * @throws LeaseLostError when another attempt owns the job or it has ended.
+   * @throws JobStateError when a cancel was requested.
+   * @throws UnknownDataSourceError when the manager belongs to another DataSource.
+   */
+  completeTx(manager: Tx, result?: unknown): Promise<void>;
+}
+
+/** Runs the jobs of a topic. What it returns, when JSON, is kept as the job's result; throwing fails the attempt. */
+export type JobHandlerFunction<T = unknown, Tx extends object = object> = (job: JobContext<T, Tx>) => unknown;

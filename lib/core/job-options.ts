@@ -1,0 +1,118 @@
+import type { Backoff, BackoffFunction, BackoffOptions } from './backoff.js';
+import type { Duration } from './duration.js';
+import { InvalidOptionsError } from './errors.js';
+import type { EnqueueOptions } from './job.js';
+import type { Check, Option } from './option-checks.js';
+import { checked, duration, flag, readOptions } from './option-checks.js';
+import { backoffCheck, concurrencyCheck, maxRetriesCheck, priorityCheck, timeoutCheck } from './options.js';
+import { encodePayload } from './payload.js';
+import { RECORDED_JSON_BYTES_MAX } from './recorded-json.js';
+import { uniqueKeyCheck } from './unique-key.js';
+
+/** What a handler says about the jobs of its topic. Absent values are the module's. */
+export interface JobHandlerOptions {
+  /** Jobs of this topic running at once in this process. Default: the module's `concurrency`. */
+  concurrency?: number;
+  /** Limit of one attempt. */
+  timeout?: Duration;
+  /** Retries after the first attempt, for jobs enqueued where this handler is known. */
+  maxRetries?: number;
+  /** How long retries wait, or a function of the retry's number and the error. */
+  backoff?: BackoffOptions | BackoffFunction;
+  /** Default priority of jobs enqueued where this handler is known, −1000 to 1000. */
+  priority?: number;
+  /** Run the handler inside a database transaction that commits together with its completion. PostgreSQL only. */
+  transactional?: boolean;
+}
+
+/** {@link JobHandlerOptions}, checked. `undefined` where the module's default holds. */
+export interface HandlerSettings {
+  readonly concurrency: number | undefined;
+  readonly timeoutMs: number | undefined;
+  readonly maxRetries: number | undefined;
+  readonly backoff: Backoff | BackoffFunction | undefined;
+  readonly priority: number | undefined;
+  readonly transactional: boolean;
+}
+
+/** @throws InvalidOptionsError naming the topic and the option. */
+export function readHandlerOptions(topic: string, given: JobHandlerOptions = {}): HandlerSettings {
+  const { timeout, ...same } = readOptions(handlerTable, given, `handler of '${topic}'`);
+  return Object.freeze({ ...same, timeoutMs: timeout });
+}
+
+/** {@link EnqueueOptions}, checked. `undefined` where the topic's or the module's default holds. */
+export interface EnqueueSettings {
+  /** Not before this moment; `undefined` counts from now. */
+  readonly runAt: Date | undefined;
+  readonly delayMs: number;
+  readonly maxRetries: number | undefined;
+  readonly priority: number | undefined;
+  readonly timeoutMs: number | undefined;
+  readonly backoff: Backoff | undefined;
+  readonly uniqueKey: string | undefined;
+  /** JSON text. */
+  readonly metadata: string | undefined;
+}
+
+/** @throws InvalidOptionsError naming the option; InvalidPayloadError or PayloadTooLargeError for `metadata`. */
+export function readEnqueueOptions(given: EnqueueOptions = {}): EnqueueSettings {
+  const { delay, timeout, metadata, ...same } = readOptions(enqueueTable, given);
+  if (given.runAt !== undefined && given.delay !== undefined) {
+    throw new InvalidOptionsError('delay', 'contradicts runAt; give one of the two');
+  }
+  return {
+    ...same,
+    delayMs: delay,
+    timeoutMs: timeout,
+    metadata: metadata === undefined ? undefined : encodePayload(metadata, RECORDED_JSON_BYTES_MAX, 'metadata'),
+  };
+}
+
+/** When a job may run: years 1970 to 9999, which both databases write in one fixed width. */
+export const runAtCheck: Check<Date> = {
+  expects: 'a Date between the years 1970 and 9999',
+  parse: (value) => {
+    const year = value instanceof Date ? value.getUTCFullYear() : NaN;
+    return year >= 1970 && year <= 9999 ? (value as Date) : undefined;
+  },
+};
+
+const handlerBackoffCheck: Check<Backoff | BackoffFunction> = {
+  expects: `${backoffCheck.expects} or a function`,
+  parse: (value, path) =>
+    typeof value === 'function' ? (value as BackoffFunction) : checked(backoffCheck, value, path),
+};
+
+const recordCheck: Check<Record<string, unknown>> = {
+  expects: 'an object',
+  parse: (value) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined,
+};
+
+/** An option without a default of its own: absent means that somebody else's default holds. */
+function optional<T>(check: Check<T>, meaning: string): Option<T | undefined> {
+  return { default: undefined, check, meaning };
+}
+
+const handlerTable = {
+  concurrency: optional(concurrencyCheck, 'jobs of this topic running at once here'),
+  timeout: optional(timeoutCheck, 'limit of one attempt'),
+  maxRetries: optional(maxRetriesCheck, 'retries after the first attempt'),
+  backoff: optional(handlerBackoffCheck, 'how long retries wait'),
+  priority: optional(priorityCheck, 'priority of jobs enqueued here'),
+  transactional: { default: false, check: flag, meaning: 'completion commits with the effects' } as Option<boolean>,
+};
+
+const enqueueTable = {
+  runAt: optional(runAtCheck, 'not before this moment'),
+  delay: { default: 0, check: duration(0), meaning: 'not before this long from now' },
+  maxRetries: optional(maxRetriesCheck, 'retries after the first attempt'),
+  priority: optional(priorityCheck, 'lower runs first'),
+  timeout: optional(timeoutCheck, 'limit of one attempt'),
+  backoff: optional(backoffCheck, 'how long retries wait'),
+  uniqueKey: optional(uniqueKeyCheck, 'one unfinished job per topic and key'),
+  metadata: optional(recordCheck, "the caller's notes"),
+};

@@ -1,0 +1,76 @@
+/** Where a job stands. `completed`, `failed` and `cancelled` are final until somebody re-queues or deletes the job. */
+export const JOB_STATUSES = ['pending', 'processing', 'completed', 'failed', 'cancelled'] as const;
+
+export type JobStatus = (typeof JOB_STATUSES)[number];
+
+/** The statuses of a job that has ended; such rows are pruned by age. */
+export const FINAL_STATUSES = ['completed', 'failed', 'cancelled'] as const;
+
+export type FinalStatus = (typeof FINAL_STATUSES)[number];
+
+/** A state a job can be in, with `none` for the time before it is inserted and after it is deleted. */
+export type JobState = JobStatus | 'none';
+
+/** The verbs that move a job. Each is one guarded statement in the store. */
+export type TransitionVerb =
+  | 'insert'
+  | 'claim'
+  | 'renew'
+  | 'complete'
+  | 'fail'
+  | 'end cancelled'
+  | 'retry'
+  | 'snooze'
+  | 'release'
+  | 'rescue'
+  | 'cancel'
+  | 'requeue'
+  | 'delete'
+  | 'prune';
+
+export interface Transition {
+  readonly verb: TransitionVerb;
+  readonly from: JobState;
+  readonly to: JobState;
+  /** What must hold in the row for the statement to touch it. */
+  readonly guard: string;
+}
+
+const owned = 'same id and attempt, still processing';
+const leaseExpired = 'lease expired by the database clock';
+
+/** The one table of legal transitions. `docs/state-machine.md` repeats it for people; a test holds the two together. */
+export const TRANSITIONS: readonly Transition[] = [
+  { verb: 'insert', from: 'none', to: 'pending', guard: 'in the transaction of the caller when one is given' },
+  { verb: 'claim', from: 'pending', to: 'processing', guard: 'due by the database clock, handler here, slot free' },
+  { verb: 'renew', from: 'processing', to: 'processing', guard: owned },
+  { verb: 'complete', from: 'processing', to: 'completed', guard: owned },
+  { verb: 'fail', from: 'processing', to: 'failed', guard: `${owned}; no retries left, or unrecoverable` },
+  { verb: 'end cancelled', from: 'processing', to: 'cancelled', guard: `${owned}; a cancel was requested` },
+  { verb: 'retry', from: 'processing', to: 'pending', guard: `${owned}; retries left` },
+  { verb: 'snooze', from: 'processing', to: 'pending', guard: `${owned}; no retry charged` },
+  { verb: 'release', from: 'processing', to: 'pending', guard: `${owned}; no retry charged` },
+  { verb: 'rescue', from: 'processing', to: 'pending', guard: `${leaseExpired}; retries left` },
+  { verb: 'rescue', from: 'processing', to: 'failed', guard: `${leaseExpired}; no retries left` },
+  { verb: 'rescue', from: 'processing', to: 'cancelled', guard: `${leaseExpired}; a cancel was requested` },
+  { verb: 'cancel', from: 'pending', to: 'cancelled', guard: 'by request' },
+  { verb: 'requeue', from: 'failed', to: 'pending', guard: 'by request; unique key free' },
+  { verb: 'requeue', from: 'cancelled', to: 'pending', guard: 'by request; unique key free' },
+  { verb: 'delete', from: 'pending', to: 'none', guard: 'by request' },
+  { verb: 'delete', from: 'completed', to: 'none', guard: 'by request' },
+  { verb: 'delete', from: 'failed', to: 'none', guard: 'by request' },
+  { verb: 'delete', from: 'cancelled', to: 'none', guard: 'by request' },
+  { verb: 'prune', from: 'completed', to: 'none', guard: 'finished longer ago than its retention' },
+  { verb: 'prune', from: 'failed', to: 'none', guard: 'finished longer ago than its retention' },
+  { verb: 'prune', from: 'cancelled', to: 'none', guard: 'finished longer ago than its retention' },
+];
+
+/** Whether a job that ended may be told apart from one that still has work ahead. */
+export function isFinal(status: JobStatus): status is FinalStatus {
+  return (FINAL_STATUSES as readonly string[]).includes(status);
+}
+
+/** Whether `verb` may move a job from `from` to `to`. */
+export function isLegalTransition(verb: TransitionVerb, from: JobState, to: JobState): boolean {
+  return TRANSITIONS.some((t) => t.verb === verb && t.from === from && t.to === to);
+}

@@ -1,0 +1,171 @@
+import type { Backoff, BackoffOptions } from './backoff.js';
+import type { Duration } from './duration.js';
+import type { Failure } from './failure.js';
+import type { JobStatus } from './job-state.js';
+
+/**
+ * A job as it stands in `_jobs`. Also the entity class: `@InjectRepository(Job)` gives its repository on the queue's
+ * own DataSource. All times are the database's.
+ */
+export class Job<T = unknown> {
+  /** UUID v7; its order is the order of creation. */
+  id!: string;
+  /** What kind of work it is; a handler takes one topic. */
+  topic!: string;
+  /** What the handler is given. JSON. */
+  payload!: T;
+  status!: JobStatus;
+  /** Not run before this moment. */
+  runAt!: Date;
+  /** Until when the running attempt owns the job; `null` unless `processing`. */
+  lockedUntil!: Date | null;
+  /** The process that runs it; `null` unless `processing`. */
+  lockedBy!: string | null;
+  /** How often it was claimed; rises with each claim and never falls. */
+  attempt!: number;
+  /** Failed attempts since it was enqueued or last re-queued, crashes included. */
+  retries!: number;
+  /** It is `failed` for good when an attempt fails while `retries` has reached this. */
+  maxRetries!: number;
+  /** Lower runs first; −1000 to 1000. */
+  priority!: number;
+  /** Limit of one attempt in milliseconds when it was set at enqueue; else the handler's own holds. */
+  timeoutMs!: number | null;
+  /** Message of the latest failure, at most 8 KiB. */
+  lastError!: string | null;
+  /** The last 20 failures, oldest first. */
+  errors!: JobFailure[];
+  /** What the handler returned, at most 64 KiB of JSON. */
+  result!: unknown;
+  /** What the handler last gave to `job.progress`, at most 64 KiB of JSON. */
+  progress!: unknown;
+  /** At most one unfinished job per topic and key. */
+  uniqueKey!: string | null;
+  /** The caller's own notes, at most 64 KiB of JSON. */
+  metadata!: Record<string, unknown> | null;
+  /** Somebody asked to cancel it while it ran. */
+  cancelRequested!: boolean;
+  /** When the latest attempt began. */
+  started!: Date | null;
+  /** When it became completed, failed or cancelled. */
+  finished!: Date | null;
+  created!: Date;
+  updated!: Date;
+  /** `true` on what `enqueue` returns when an unfinished job already held the unique key: this is that job. */
+  declare deduplicated?: boolean;
+}
+
+/** One failed attempt. Times are ISO 8601 text in UTC. */
+export interface JobFailure extends Failure {
+  readonly attempt: number;
+  readonly started: string | null;
+  readonly finished: string;
+  readonly worker: string | null;
+}
+
+/** What a caller may say about one job beside its topic and payload. */
+export interface EnqueueOptions {
+  /** Not before this moment. Not together with `delay`. */
+  runAt?: Date;
+  /** Not before this long from now, by the database's clock. Not together with `runAt`. */
+  delay?: Duration;
+  /** Retries after the first attempt, 0 to 1000. Default: the topic's, else the module's. */
+  maxRetries?: number;
+  /** Lower runs first; −1000 to 1000. Default 0. */
+  priority?: number;
+  /** Limit of one attempt. Default: the handler's, else the module's. */
+  timeout?: Duration;
+  /** How long retries wait. Default: the handler's, else the module's. */
+  backoff?: BackoffOptions;
+  /** One unfinished job per topic and key; a second call returns the first's row. 1 to 255 characters. */
+  uniqueKey?: string;
+  /** Notes of the caller's own, at most 64 KiB of JSON; handlers see them. */
+  metadata?: Record<string, unknown>;
+}
+
+/** A job to be, as `enqueueMany` takes it. */
+export interface NewJob<T = unknown> extends EnqueueOptions {
+  topic: string;
+  payload: T;
+}
+
+/** The part of a claim by which a worker proves that it still owns the job. Opaque outside the store. */
+export interface ClaimToken {
+  readonly id: string;
+  readonly attempt: number;
+}
+
+/** A job that this process has claimed and must run, give back, or lose. */
+export interface Claim extends ClaimToken {
+  readonly topic: string;
+  readonly payload: unknown;
+  readonly retries: number;
+  readonly maxRetries: number;
+  readonly priority: number;
+  readonly timeoutMs: number | null;
+  readonly backoff: Backoff | null;
+  readonly metadata: Record<string, unknown> | null;
+  readonly runAt: Date;
+  readonly created: Date;
+  /** How long it was due before it was claimed, by the database's clock. */
+  readonly waitedMs: number;
+}
+
+/** How an attempt ended. The store turns it into the next state of the row. */
+export type Outcome =
+  | { readonly kind: 'completed'; readonly result: string | null }
+  | { readonly kind: 'retry'; readonly delayMs: number; readonly failure: Failure }
+  | { readonly kind: 'failed'; readonly failure: Failure }
+  | { readonly kind: 'snooze'; readonly delayMs: number }
+  | { readonly kind: 'release'; readonly delayMs: number }
+  | { readonly kind: 'cancelled' };
+
+/** Which jobs a list shows. All conditions hold together. */
+export interface JobFilter {
+  topic?: string | string[];
+  status?: JobStatus | JobStatus[];
+  /** An exact id, the beginning of a topic, or a part of the error text of the newest 10,000 failed jobs. */
+  q?: string;
+  /** Created at this moment or later. */
+  createdFrom?: Date;
+  /** Created before this moment. */
+  createdTo?: Date;
+  /** Jobs on a page, 1 to 200. Default 20. */
+  limit?: number;
+  /** Jobs to skip. Default 0. Not together with `cursor`. */
+  offset?: number;
+  /** `nextCursor` of the page before, of the same filter. */
+  cursor?: string;
+}
+
+/** One page of a list, newest job first. */
+export interface JobPage {
+  items: Job[];
+  /** How many jobs the filter matches; a lower bound when `totalCapped`. */
+  total: number;
+  totalCapped: boolean;
+  limit: number;
+  offset: number;
+  /** Asks for the next page; `null` on the last one. */
+  nextCursor: string | null;
+}
+
+/** Counts and times of the jobs in the table. */
+export interface JobStats {
+  pending: number;
+  processing: number;
+  completed: number;
+  failed: number;
+  cancelled: number;
+  total: number;
+  /** completed ÷ (completed + failed); 0 when nothing finished. */
+  successRate: number;
+  /** Mean time of the last attempt of completed jobs, in milliseconds. */
+  avgExecutionTime: number;
+  /** Percentiles of the same, in milliseconds. */
+  p50: number;
+  p95: number;
+  p99: number;
+  /** How long the oldest due job has been waiting, in milliseconds; `null` when none is due. */
+  oldestPendingMs: number | null;
+}

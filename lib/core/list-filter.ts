@@ -1,0 +1,95 @@
+import { InvalidOptionsError } from './errors.js';
+import type { JobFilter } from './job.js';
+import { normalJobId } from './job-id.js';
+import type { JobStatus } from './job-state.js';
+import { JOB_STATUSES } from './job-state.js';
+import type { Check, Option } from './option-checks.js';
+import { integer, listOf, oneOf, readOptions, text } from './option-checks.js';
+import { topicCheck } from './options.js';
+
+/** A {@link JobFilter}, checked and complete. */
+export interface ListFilter {
+  readonly topics: readonly string[] | null;
+  readonly statuses: readonly JobStatus[] | null;
+  readonly q: string | null;
+  readonly createdFrom: Date | null;
+  readonly createdTo: Date | null;
+  readonly limit: number;
+  readonly offset: number;
+  /** Only jobs older than this id; comes from the cursor. */
+  readonly beforeId: string | null;
+}
+
+/** @throws InvalidOptionsError naming the member that is refused, or a cursor of another filter. */
+export function readListFilter(given: JobFilter = {}): ListFilter {
+  const { topic, status, q, createdFrom, createdTo, limit, offset, cursor } = readOptions(filterTable, given);
+  const conditions = { topics: topic, statuses: status, q, createdFrom, createdTo };
+  if (cursor !== null && offset > 0) {
+    throw new InvalidOptionsError('offset', 'contradicts cursor; give one of the two');
+  }
+  const beforeId = cursor === null ? null : readCursor(cursor, fingerprint(conditions));
+  return { ...conditions, limit, offset, beforeId };
+}
+
+/** The text that asks for what follows `lastId` under the same filter. */
+export function cursorAfter(lastId: string, filter: ListFilter): string {
+  return Buffer.from(`${lastId} ${fingerprint(filter)}`).toString('base64url');
+}
+
+function readCursor(cursor: string, expected: string): string {
+  const [id, print] = Buffer.from(cursor, 'base64url').toString('utf8').split(' ');
+  const beforeId = normalJobId(id);
+  if (beforeId === undefined) {
+    throw new InvalidOptionsError('cursor', 'expected the nextCursor of a page, got something else');
+  }
+  if (print !== expected) {
+    throw new InvalidOptionsError('cursor', 'belongs to another filter; ask for the first page again');
+  }
+  return beforeId;
+}
+
+/** Tells filters apart (FNV-1a); not a secret, since a cursor shows nothing that its filter would not. */
+function fingerprint(filter: Pick<ListFilter, 'topics' | 'statuses' | 'q' | 'createdFrom' | 'createdTo'>): string {
+  const { topics, statuses, q, createdFrom, createdTo } = filter;
+  const words = JSON.stringify([
+    topics && [...topics].sort(),
+    statuses && [...statuses].sort(),
+    q,
+    createdFrom,
+    createdTo,
+  ]);
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < words.length; index += 1) {
+    hash = Math.imul(hash ^ words.charCodeAt(index), 0x01000193);
+  }
+  return (hash >>> 0).toString(36);
+}
+
+const momentCheck: Check<Date> = {
+  expects: 'a valid Date',
+  parse: (value) => (value instanceof Date && !Number.isNaN(value.getTime()) ? value : undefined),
+};
+
+/** One or a list of them; read as a list. */
+function oneOrMany<T>(member: Check<T>): Check<readonly T[]> {
+  const many = listOf(member);
+  return {
+    expects: `${member.expects}, or a list of such`,
+    parse: (value, path) => many.parse(Array.isArray(value) ? value : [value], path),
+  };
+}
+
+const filterTable = {
+  topic: { default: null, check: oneOrMany(topicCheck), meaning: 'of one of these topics' } as Option<
+    readonly string[] | null
+  >,
+  status: { default: null, check: oneOrMany(oneOf(...JOB_STATUSES)), meaning: 'in one of these statuses' } as Option<
+    readonly JobStatus[] | null
+  >,
+  q: { default: null, check: text(1_000), meaning: 'id, topic prefix or part of an error' } as Option<string | null>,
+  createdFrom: { default: null, check: momentCheck, meaning: 'created at this moment or later' } as Option<Date | null>,
+  createdTo: { default: null, check: momentCheck, meaning: 'created before this moment' } as Option<Date | null>,
+  limit: { default: 20, check: integer(1, 200), meaning: 'jobs on a page' },
+  offset: { default: 0, check: integer(0, 10_000_000), meaning: 'jobs to skip' },
+  cursor: { default: null, check: text(200), meaning: 'nextCursor of the page before' } as Option<string | null>,
+};

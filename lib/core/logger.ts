@@ -1,0 +1,22 @@
+/** Where the queue writes what it does. Nest's `Logger` fits. No payload ever reaches it. */
+export interface JobsLogger {
+  /** One line per transition of a job: the operation log. */
+  debug(message: string): void;
+  /** Rare facts about the queue itself, such as its start. */
+  log(message: string): void;
+  /** What a person must act on. */
+  warn(message: string): void;
+  /** What went wrong and was survived. */
+  error(message: string, stack?: string): void;
+  /** Whether debug lines are wanted; when absent they are. Asked before each line is put together. */
+  isDebugEnabled?(): boolean;
+}
+
+/** Says nothing. */
+export const silentLogger: JobsLogger = {
+  debug: () => undefined,
+  log: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  isDebugEnabled: () => false,
+};

@@ -1,0 +1,171 @@
+import { describeValue, InvalidOptionsError } from './errors.js';
+import { formatDuration, parseDuration } from './duration.js';
+import { isStorableText } from './text.js';
+
+/** Judges one value of an option and gives it its final form. */
+export interface Check<T> {
+  /** Completes "expected …, got …". */
+  readonly expects: string;
+  /** The value in its final form, or `undefined` when it is refused. `path` names the option in errors of parts. */
+  parse(value: unknown, path: string): T | undefined;
+}
+
+/** One option: its value when absent, what it may be, and what it means. */
+export interface Option<T> {
+  readonly default: T;
+  readonly check: Check<T>;
+  readonly meaning: string;
+}
+
+type OptionTable = Readonly<Record<string, Option<unknown>>>;
+
+/** The checked values of a table, all present. */
+export type OptionValues<Table extends OptionTable> = {
+  -readonly [Name in keyof Table]: Table[Name] extends Option<infer T> ? T : never;
+};
+
+/**
+ * The values of a table of options, each checked, defaults filled in.
+ *
+ * @param given what the caller wrote; `undefined` members count as absent.
+ * @param path put before the names in errors, such as `backoff`.
+ * @throws InvalidOptionsError for a name that is not in the table (with the nearest that is), or a refused value.
+ */
+export function readOptions<Table extends OptionTable>(table: Table, given: unknown, path = ''): OptionValues<Table> {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new InvalidOptionsError(path || 'options', `expected an object, got ${describeValue(given)}`);
+  }
+  const names = Object.keys(table);
+  const stranger = Object.keys(given).find((name) => !Object.hasOwn(table, name));
+  if (stranger !== undefined) {
+    throw new InvalidOptionsError(join(path, stranger), `unknown option${suggestion(stranger, names)}`);
+  }
+  const members = given as Record<string, unknown>;
+  const values = names.map((name) => [name, readOption(table[name]!, members[name], join(path, name))] as const);
+  return Object.fromEntries(values) as OptionValues<Table>;
+}
+
+function readOption(option: Option<unknown>, given: unknown, path: string): unknown {
+  return given === undefined ? option.default : checked(option.check, given, path);
+}
+
+/** The final form of `value`. @throws InvalidOptionsError naming `path` when the check refuses it. */
+export function checked<T>(check: Check<T>, value: unknown, path: string): T {
+  const final = check.parse(value, path);
+  if (final === undefined) {
+    throw new InvalidOptionsError(path, `expected ${check.expects}, got ${describeValue(value)}`);
+  }
+  return final;
+}
+
+/** A whole number within bounds, both included. */
+export function integer(min: number, max: number): Check<number> {
+  return {
+    expects: `a whole number from ${min} to ${max}`,
+    parse: (value) =>
+      typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max ? value : undefined,
+  };
+}
+
+/** A number within bounds, both included. */
+export function fraction(min: number, max: number): Check<number> {
+  return {
+    expects: `a number from ${min} to ${max}`,
+    parse: (value) => (typeof value === 'number' && value >= min && value <= max ? value : undefined),
+  };
+}
+
+/** A duration within bounds, in milliseconds when read. */
+export function duration(minMs: number, maxMs = Infinity): Check<number> {
+  const bounds =
+    maxMs === Infinity
+      ? ` of at least ${formatDuration(minMs)}`
+      : ` from ${formatDuration(minMs)} to ${formatDuration(maxMs)}`;
+  return {
+    expects: `a duration${bounds === ' of at least 0ms' ? '' : bounds}, in milliseconds or such as '30s'`,
+    parse: (value) => {
+      const ms = parseDuration(value);
+      return ms !== undefined && ms >= minMs && ms <= maxMs ? ms : undefined;
+    },
+  };
+}
+
+/** One of a few words. */
+export function oneOf<const T extends string>(...words: readonly T[]): Check<T> {
+  return {
+    expects: words.map((word) => `'${word}'`).join(' or '),
+    parse: (value) => words.find((word) => word === value),
+  };
+}
+
+export const flag: Check<boolean> = {
+  expects: 'true or false',
+  parse: (value) => (typeof value === 'boolean' ? value : undefined),
+};
+
+/** Text that the database can hold, of 1 to `lengthMax` characters. */
+export function text(lengthMax: number): Check<string> {
+  return {
+    expects: `text of 1 to ${lengthMax} characters without NUL or lone surrogates`,
+    parse: (value) =>
+      typeof value === 'string' && value.length > 0 && value.length <= lengthMax && isStorableText(value)
+        ? value
+        : undefined,
+  };
+}
+
+/** A non-empty list without repetitions. */
+export function listOf<T>(member: Check<T>): Check<readonly T[]> {
+  return {
+    expects: `a list of ${member.expects}`,
+    parse: (value, path) => {
+      if (!Array.isArray(value) || value.length === 0) {
+        return undefined;
+      }
+      return [...new Set(value.map((item, index) => checked(member, item, `${path}[${index}]`)))];
+    },
+  };
+}
+
+/** Either a word of its own, taken as it is, or whatever `check` takes. */
+export function either<const Word extends boolean | null, T>(word: Word, check: Check<T>): Check<Word | T> {
+  return {
+    expects: `${word} or ${check.expects}`,
+    parse: (value, path) => (value === word ? word : check.parse(value, path)),
+  };
+}
+
+/** An object with options of its own. */
+export function group<Table extends OptionTable>(table: Table): Check<Readonly<OptionValues<Table>>> {
+  return {
+    expects: `an object with ${Object.keys(table).join(', ')}`,
+    parse: (value, path) => (typeof value === 'object' ? Object.freeze(readOptions(table, value, path)) : undefined),
+  };
+}
+
+/** `; did you mean 'lease'?` when one of the names is near, otherwise the list of them. */
+function suggestion(stranger: string, names: readonly string[]): string {
+  const ranked = names.map((name) => ({ name, distance: editDistance(stranger.toLowerCase(), name.toLowerCase()) }));
+  const nearest = ranked.sort((a, b) => a.distance - b.distance)[0];
+  return nearest && nearest.distance <= Math.max(2, Math.floor(stranger.length / 3))
+    ? `; did you mean '${nearest.name}'?`
+    : `; known are ${names.join(', ')}`;
+}
+
+/** Levenshtein distance, one row at a time. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
+
+function join(path: string, name: string): string {
+  return path ? `${path}.${name}` : name;
+}

@@ -1,0 +1,242 @@
+import type { Backoff, BackoffOptions } from './backoff.js';
+import type { Duration } from './duration.js';
+import { InvalidOptionsError } from './errors.js';
+import type { FinalStatus } from './job-state.js';
+import type { Check, Option, OptionValues } from './option-checks.js';
+import { duration, either, flag, fraction, group, integer, listOf, oneOf, readOptions, text } from './option-checks.js';
+
+const second = 1_000;
+const minute = 60 * second;
+const day = 24 * 60 * minute;
+
+/** A topic, as it is named everywhere. */
+export const topicCheck = text(255);
+
+export const priorityCheck = integer(-1_000, 1_000);
+export const maxRetriesCheck = integer(0, 1_000);
+export const timeoutCheck = duration(1);
+export const concurrencyCheck = integer(1, 10_000);
+
+/** Backoff as callers write it, read into {@link Backoff}. */
+export const backoffCheck: Check<Backoff> = {
+  expects: "an object such as { type: 'quadratic', delay: '1m' }",
+  parse: (value, path) => {
+    if (typeof value !== 'object' || value === null) {
+      return undefined;
+    }
+    const { type, delay, maxDelay, jitter } = readOptions(backoffTable, value, path);
+    // An untouched default gives way to a longer delay; a limit that was written is meant.
+    const capGiven = 'maxDelay' in value && value.maxDelay !== undefined;
+    if (capGiven && delay > maxDelay) {
+      throw new InvalidOptionsError(
+        `${path}.maxDelay`,
+        `expected at least ${path}.delay (${delay} ms), got ${maxDelay} ms`,
+      );
+    }
+    return Object.freeze({ type, delayMs: delay, maxDelayMs: Math.max(delay, maxDelay), jitter });
+  },
+};
+
+const backoffTable = {
+  type: {
+    default: 'quadratic',
+    check: oneOf('fixed', 'quadratic', 'exponential'),
+    meaning: 'how waiting grows',
+  } as Option<BackoffOptions['type']>,
+  delay: { default: minute, check: duration(0), meaning: 'the unit of waiting' },
+  maxDelay: { default: day, check: duration(0), meaning: 'no retry waits longer' },
+  jitter: { default: 0.1, check: fraction(0, 1), meaning: 'share of the delay moved at random' },
+};
+
+/** How long finished rows stay, in milliseconds by status; `false` keeps them for ever. */
+export type Retention = Readonly<Record<FinalStatus, number | false>>;
+
+const keep = either(false, duration(0));
+const retentionTable = {
+  completed: { default: 7 * day, check: keep, meaning: 'age at which completed jobs are removed' } as Option<
+    number | false
+  >,
+  cancelled: { default: 7 * day, check: keep, meaning: 'age at which cancelled jobs are removed' } as Option<
+    number | false
+  >,
+  failed: { default: 30 * day, check: keep, meaning: 'age at which failed jobs are removed' } as Option<number | false>,
+};
+
+const retentionCheck: Check<Retention> = {
+  expects: "false, a duration, or an object such as { completed: '7d', failed: '30d' }",
+  parse: (value, path) => {
+    if (typeof value === 'object' && value !== null) {
+      return Object.freeze(readOptions(retentionTable, value, path));
+    }
+    const age = keep.parse(value, path);
+    return age === undefined ? undefined : Object.freeze({ completed: age, cancelled: age, failed: age });
+  },
+};
+
+const sqliteTable = {
+  synchronous: {
+    default: 'full',
+    check: oneOf('full', 'normal'),
+    meaning: "'normal' may lose the last commits at a power cut",
+  } as Option<'full' | 'normal'>,
+  lockTimeout: { default: 5 * second, check: duration(1), meaning: 'bounds every wait for the write lock' },
+};
+
+const mount = either(false, {
+  expects: 'an object',
+  parse: (value) => (typeof value === 'object' && value !== null ? value : undefined),
+});
+
+/** Every option of the module, once: default, check, meaning. Durations are milliseconds here. */
+export const OPTIONS = {
+  dataSource: { default: undefined, check: text(255), meaning: 'name of the TypeORM DataSource' } as Option<
+    string | undefined
+  >,
+  role: { default: 'all', check: oneOf('all', 'producer', 'worker'), meaning: "'producer' never claims" } as Option<
+    'all' | 'producer' | 'worker'
+  >,
+  concurrency: { default: 10, check: concurrencyCheck, meaning: 'jobs running at once in this process' },
+  topics: { default: undefined, check: listOf(topicCheck), meaning: 'restricts what this process claims' } as Option<
+    readonly string[] | undefined
+  >,
+  pollInterval: {
+    default: second,
+    check: duration(10),
+    meaning: 'safety net; notifications and due times wake earlier',
+  },
+  lease: { default: 30 * second, check: duration(300), meaning: 'life of locked_until; renewed every third of it' },
+  timeout: { default: 10 * minute, check: timeoutCheck, meaning: 'limit of one attempt' },
+  maxRetries: { default: 3, check: maxRetriesCheck, meaning: 'retries after the first attempt' },
+  backoff: {
+    default: { type: 'quadratic', delayMs: minute, maxDelayMs: day, jitter: 0.1 },
+    check: backoffCheck,
+    meaning: 'how long retries wait',
+  } as Option<Backoff>,
+  payloadMaxBytes: {
+    default: 1_048_576,
+    check: integer(1, 64 * 1_048_576),
+    meaning: 'limit of the UTF-8 JSON text of a payload',
+  },
+  retention: {
+    default: { completed: 7 * day, cancelled: 7 * day, failed: 30 * day },
+    check: retentionCheck,
+    meaning: 'age at which finished rows are pruned',
+  } as Option<Retention>,
+  shutdownTimeout: {
+    default: 30 * second,
+    check: duration(0),
+    meaning: 'grace for running jobs before they are aborted and released',
+  },
+  globalEnhancers: {
+    default: false,
+    check: flag,
+    meaning: 'run APP_* guards, pipes, interceptors and filters around handlers too',
+  },
+  migrate: { default: true, check: flag, meaning: "create and upgrade the queue's tables at start" },
+  connections: {
+    default: 3,
+    check: integer(1, 100),
+    meaning: "size of the queue's own PostgreSQL pool, the listener not counted",
+  },
+  sqlite: {
+    default: { synchronous: 'full', lockTimeout: 5 * second },
+    check: group(sqliteTable),
+    meaning: 'how SQLite is used',
+  } as Option<OptionValues<typeof sqliteTable>>,
+  http: { default: {}, check: mount, meaning: 'false mounts no routes' } as Option<object | false>,
+  ui: { default: {}, check: mount, meaning: 'false serves no admin UI' } as Option<object | false>,
+};
+
+/** What `JobsModule.forRoot()` takes; see {@link OPTIONS} for meanings and defaults. */
+export interface JobsOptions {
+  /** Name of the TypeORM DataSource. Default: the default one. */
+  dataSource?: string;
+  /** `'producer'` never claims, `'worker'` and `'all'` do. Default `'all'`. */
+  role?: 'all' | 'producer' | 'worker';
+  /** Jobs running at once in this process, 1 to 10,000. Default 10. */
+  concurrency?: number;
+  /** Restricts what this process claims. Default: every topic with a handler here. */
+  topics?: string[];
+  /** Safety net: a due job starts within this and a second even when no notification arrives. Default `'1s'`. */
+  pollInterval?: Duration;
+  /** How long a claim is owned without renewal; renewed every third of it. At least 300 ms, default `'30s'`. */
+  lease?: Duration;
+  /** Limit of one attempt. Default `'10m'`. */
+  timeout?: Duration;
+  /** Retries after the first attempt, 0 to 1,000: 3 means at most 4 runs. Default 3. */
+  maxRetries?: number;
+  /** How long retries wait. Default `{ type: 'quadratic', delay: '1m', maxDelay: '1d', jitter: 0.1 }`. */
+  backoff?: BackoffOptions;
+  /** Limit of the UTF-8 JSON text of a payload, in bytes. Default 1,048,576. */
+  payloadMaxBytes?: number;
+  /** Age at which finished rows are pruned: `false` keeps them, `0` removes them as they finish. Default 7, 7 and 30 days. */
+  retention?:
+    Duration | false | { completed?: Duration | false; cancelled?: Duration | false; failed?: Duration | false };
+  /** Grace for running jobs when the application stops. Default `'30s'`. */
+  shutdownTimeout?: Duration;
+  /** Run the application's global guards, pipes, interceptors and filters around handlers too. Default `false`. */
+  globalEnhancers?: boolean;
+  /** Create and upgrade the queue's own tables at start. `false` when the app runs `jobsMigrations` itself. Default `true`. */
+  migrate?: boolean;
+  /** Size of the queue's own PostgreSQL pool, the listener not counted. Default 3. */
+  connections?: number;
+  /** `synchronous`: `'full'` (default) or `'normal'`; `lockTimeout` (default `'5s'`) bounds every wait for the write lock. */
+  sqlite?: { synchronous?: 'full' | 'normal'; lockTimeout?: Duration };
+  /** `false` mounts no routes. */
+  http?: object | false;
+  /** `false` serves no admin UI. */
+  ui?: object | false;
+}
+
+/** The options of the module, checked and complete. */
+export interface JobsSettings {
+  readonly dataSource: string | undefined;
+  readonly role: 'all' | 'producer' | 'worker';
+  readonly concurrency: number;
+  readonly topics: readonly string[] | undefined;
+  readonly pollIntervalMs: number;
+  readonly leaseMs: number;
+  readonly timeoutMs: number;
+  readonly maxRetries: number;
+  readonly backoff: Backoff;
+  readonly payloadBytesMax: number;
+  readonly retention: Retention;
+  readonly shutdownTimeoutMs: number;
+  readonly globalEnhancers: boolean;
+  readonly migrate: boolean;
+  readonly connections: number;
+  readonly sqlite: { readonly synchronous: 'full' | 'normal'; readonly lockTimeoutMs: number };
+  readonly http: object | false;
+  readonly ui: object | false;
+}
+
+/**
+ * Checks the module's options and fills in the defaults; the result is frozen.
+ *
+ * @throws InvalidOptionsError for an unknown name, a refused value, or two options that contradict each other.
+ */
+export function readJobsOptions(given: JobsOptions = {}): JobsSettings {
+  const { pollInterval, lease, timeout, payloadMaxBytes, shutdownTimeout, sqlite, ...same } = readOptions(
+    OPTIONS,
+    given,
+  );
+  refuseContradictions(given);
+  return Object.freeze({
+    ...same,
+    pollIntervalMs: pollInterval,
+    leaseMs: lease,
+    timeoutMs: timeout,
+    payloadBytesMax: payloadMaxBytes,
+    shutdownTimeoutMs: shutdownTimeout,
+    sqlite: Object.freeze({ synchronous: sqlite.synchronous, lockTimeoutMs: sqlite.lockTimeout }),
+  });
+}
+
+function refuseContradictions(given: JobsOptions): void {
+  if (given.role === 'producer' && given.topics !== undefined) {
+    throw new InvalidOptionsError('topics', "contradicts role 'producer', which never claims; drop one of the two");
+  }
+  if (given.http === false && given.ui) {
+    throw new InvalidOptionsError('ui', 'contradicts http: false; the admin UI shows what the HTTP API gives it');
+  }
+}

@@ -1,0 +1,31 @@
+import { byteLength } from './text.js';
+
+/** Size limit of `result`, `progress` and `metadata`, in bytes of JSON text. */
+export const RECORDED_JSON_BYTES_MAX = 64 * 1024;
+
+// JSON.stringify writes NUL and lone surrogates as escapes, and a backslash of the text itself as two.
+const unstorableEscape = /(?<=(?:^|[^\\])(?:\\\\)*)\\u(?:0000|d[89a-f][0-9a-f]{2})/g;
+
+/**
+ * The JSON text under which a handler's result or progress is kept. Recording must not fail, so nothing is refused:
+ * what JSON cannot carry at all is kept as `null`, characters that a `jsonb` column refuses are replaced by U+FFFD, and
+ * a text over 64 KiB gives way to a note of its size.
+ */
+export function recordedJson(value: unknown): string | null {
+  const text = stringifyOrNull(value);
+  if (text === null) {
+    return null;
+  }
+  const storable = text.replace(unstorableEscape, '\uFFFD');
+  const bytes = byteLength(storable);
+  return bytes <= RECORDED_JSON_BYTES_MAX ? storable : JSON.stringify({ truncated: true, bytes });
+}
+
+function stringifyOrNull(value: unknown): string | null {
+  try {
+    return JSON.stringify(value) ?? null;
+  } catch {
+    // A cycle, a BigInt or a failing toJSON: no JSON, so there is no result to keep. The job itself has succeeded.
+    return null;
+  }
+}

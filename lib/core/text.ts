@@ -1,0 +1,26 @@
+/** Text that a `jsonb` column can hold: NUL and lone surrogates replaced by U+FFFD. */
+export function storableText(text: string): string {
+  // eslint-disable-next-line no-control-regex -- NUL is exactly what must go
+  return text.toWellFormed().replace(/\u0000/g, '\uFFFD');
+}
+
+/** Whether a `jsonb` column can hold the text as it is. */
+export function isStorableText(text: string): boolean {
+  return !text.includes('\u0000') && text.isWellFormed();
+}
+
+/** The longest beginning of `text` that fits into `bytesMax` bytes of UTF-8, cut between code points. */
+export function cutToBytes(text: string, bytesMax: number): string {
+  // A UTF-16 unit takes at most three bytes, so short text needs no encoding to be judged.
+  if (text.length * 3 <= bytesMax) {
+    return text;
+  }
+  const target = new Uint8Array(bytesMax);
+  const { read } = new TextEncoder().encodeInto(text, target);
+  return text.slice(0, read);
+}
+
+/** Bytes of `text` in UTF-8. */
+export function byteLength(text: string): number {
+  return Buffer.byteLength(text, 'utf8');
+}
