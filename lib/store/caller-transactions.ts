@@ -1,0 +1,88 @@
+import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
+import { InvalidOptionsError, UnknownDataSourceError } from '../core/errors.js';
+import type { StoreTransaction } from './job-store.js';
+
+type Done = (committed: boolean) => void;
+
+interface Waiting {
+  /** How many savepoints deep the caller was; rolled back to a lower depth, its work is gone. */
+  readonly depth: number;
+  readonly done: Done;
+}
+
+/**
+ * The transactions that callers of `enqueueTx` and `completeTx` bring along: checks that they are open and of the right
+ * DataSource, and tells when they have ended.
+ */
+export class CallerTransactions {
+  private readonly waiting = new WeakMap<QueryRunner, Waiting[]>();
+  private readonly watched = new Set<DataSource>();
+
+  constructor(private readonly dataSources: readonly DataSource[]) {}
+
+  /**
+   * The query runner of the caller's open transaction.
+   *
+   * @throws UnknownDataSourceError for a manager of another DataSource.
+   * @throws InvalidOptionsError when there is no open transaction: nothing would tie the job to it.
+   */
+  queryRunnerOf(tx: StoreTransaction): QueryRunner {
+    const manager = tx as EntityManager;
+    const { connection, queryRunner } = manager;
+    if (!this.dataSources.includes(connection)) {
+      throw new UnknownDataSourceError(
+        'expected an EntityManager of the DataSource the queue lives in, got one of another: the job could not commit together with it',
+      );
+    }
+    if (!queryRunner?.isTransactionActive) {
+      throw new InvalidOptionsError('manager', 'expected the EntityManager of an open transaction, got one without');
+    }
+    return queryRunner;
+  }
+
+  /** Calls `done` once, when the outermost transaction has ended or the savepoint around the call was rolled back. */
+  whenEnded(tx: StoreTransaction, done: Done): void {
+    const queryRunner = this.queryRunnerOf(tx);
+    this.watch(queryRunner.connection);
+    const list = this.waiting.get(queryRunner) ?? [];
+    list.push({ depth: depthOf(queryRunner), done });
+    this.waiting.set(queryRunner, list);
+  }
+
+  /** Stops watching; callbacks that still wait are never called. */
+  close(): void {
+    for (const dataSource of this.watched) {
+      const at = dataSource.subscribers.indexOf(this.subscriber);
+      dataSource.subscribers.splice(at, at < 0 ? 0 : 1);
+    }
+    this.watched.clear();
+  }
+
+  private readonly subscriber = {
+    afterTransactionCommit: ({ queryRunner }: { queryRunner: QueryRunner }) => this.ended(queryRunner, true),
+    afterTransactionRollback: ({ queryRunner }: { queryRunner: QueryRunner }) => this.ended(queryRunner, false),
+  };
+
+  private watch(dataSource: DataSource): void {
+    if (!this.watched.has(dataSource)) {
+      this.watched.add(dataSource);
+      dataSource.subscribers.push(this.subscriber);
+    }
+  }
+
+  private ended(queryRunner: QueryRunner, committed: boolean): void {
+    const list = this.waiting.get(queryRunner) ?? [];
+    const isOver = !queryRunner.isTransactionActive;
+    const depth = depthOf(queryRunner);
+    // A released savepoint decides nothing yet: its work now stands or falls with the transaction around it.
+    const settled = isOver ? list : committed ? [] : list.filter((entry) => entry.depth > depth);
+    const rest = isOver ? [] : list.filter((entry) => !settled.includes(entry));
+    const lowered = committed ? rest.map((entry) => ({ ...entry, depth: Math.min(entry.depth, depth) })) : rest;
+    this.waiting.set(queryRunner, lowered);
+    settled.forEach(({ done }) => done(committed));
+  }
+}
+
+function depthOf(queryRunner: QueryRunner): number {
+  return (queryRunner as unknown as { transactionDepth: number }).transactionDepth;
+}

@@ -1,0 +1,42 @@
+import type { DataSource } from 'typeorm';
+import type { Clock } from '../core/clock.js';
+import { InvalidOptionsError } from '../core/errors.js';
+import type { JobsLogger } from '../core/logger.js';
+import type { JobsSettings } from '../core/options.js';
+import type { JobStore } from './job-store.js';
+import { databaseKindOf, isInMemory, ownDataSource } from './own-data-source.js';
+import { PostgresStore } from './postgres/postgres.store.js';
+import { SqliteStore } from './sqlite/sqlite.store.js';
+
+export interface CreatedStore {
+  /** Not open yet. */
+  readonly store: JobStore;
+  /** The queue's own DataSource; opened and closed by the store. */
+  readonly dataSource: DataSource;
+}
+
+export type StoreSettings = Pick<JobsSettings, 'connections' | 'migrate' | 'sqlite' | 'leaseMs'>;
+
+const STATEMENT_TIMEOUT_MIN_MS = 5_000;
+const STATEMENT_TIMEOUT_MAX_MS = 30_000;
+
+/**
+ * The store for the database of an application's DataSource, which must be initialized.
+ *
+ * @throws InvalidOptionsError when the queue cannot live there.
+ */
+export function createStore(app: DataSource, settings: StoreSettings, clock: Clock, logger: JobsLogger): CreatedStore {
+  if (!app.isInitialized) {
+    throw new InvalidOptionsError('dataSource', 'expected a DataSource that is initialized');
+  }
+  const { connections, migrate, leaseMs, sqlite } = settings;
+  // A statement that takes longer than the lease would come too late for it.
+  const statementTimeoutMs = Math.min(Math.max(leaseMs, STATEMENT_TIMEOUT_MIN_MS), STATEMENT_TIMEOUT_MAX_MS);
+  const dataSource = ownDataSource(app, { connections, statementTimeoutMs });
+  const parts = { app, own: dataSource, clock, logger, migrate };
+  const store =
+    databaseKindOf(app) === 'postgres'
+      ? new PostgresStore(parts)
+      : new SqliteStore({ ...parts, ...sqlite, isInMemory: isInMemory(app) });
+  return { store, dataSource };
+}

@@ -1,0 +1,221 @@
+import type { Backoff } from '../core/backoff.js';
+import type { Failure } from '../core/failure.js';
+import type { Claim, ClaimToken, Job, JobStats, Outcome } from '../core/job.js';
+import type { FinalStatus, JobStatus } from '../core/job-state.js';
+import type { Retention } from '../core/options.js';
+
+/**
+ * The seam between the engine and a database. Every verb takes a set and is one statement, or one short transaction, in
+ * the database; every comparison of times is made by the database's clock.
+ *
+ * All verbs reject with `QueueUnavailableError` when the database does not answer: whether a write was stored is then
+ * unknown, and every write may be repeated. Any other rejection means that the database refused the whole set.
+ */
+export interface JobStore {
+  readonly capabilities: StoreCapabilities;
+
+  /** Opens the queue's own connections and brings the tables up to date, or checks them. */
+  open(): Promise<void>;
+  /** Closes the queue's own connections. The application's stay open. */
+  close(): Promise<void>;
+
+  /** Stores jobs, all or none, in the caller's transaction when one is given. Answers in the order of `jobs`. */
+  insert(jobs: readonly JobInsert[], tx?: StoreTransaction): Promise<InsertedJob[]>;
+  /** The jobs with these ids that exist, in any order; seen from inside the caller's transaction when one is given. */
+  find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]>;
+  /** Calls `done` with whether the caller's transaction committed, as soon as it has ended. */
+  afterTransaction(tx: StoreTransaction, done: (committed: boolean) => void): void;
+
+  /** pending → processing, lane by lane, at most `limit` in all. */
+  claim(request: ClaimRequest): Promise<Claim[]>;
+  /** The first waiting job of each gap, due or not. */
+  survey(gaps: readonly LaneGap[]): Promise<WaitingLane[]>;
+  /** processing → processing: the lease lives on for `leaseMs` from now. Answers in the order of `tokens`. */
+  renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Renewal[]>;
+  /** Those of the claimed jobs that somebody asked to cancel. */
+  cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]>;
+  /** processing → whatever each outcome says, fenced by id and attempt. Answers in the order of `settlements`. */
+  settle(settlements: readonly Settlement[]): Promise<Settled[]>;
+  /** Deletes settled jobs that stand in one of the statuses, fenced by id and attempt. */
+  discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void>;
+  /** Keeps what the handler says of its progress, fenced; `false` when the lease was lost. `progress` is JSON text. */
+  recordProgress(token: ClaimToken, progress: string | null): Promise<boolean>;
+  /**
+   * processing → completed inside the caller's transaction. `result` is JSON text.
+   *
+   * @throws LeaseLostError when another attempt owns the job or it has ended.
+   * @throws JobStateError when a cancel was requested.
+   */
+  completeTx(tx: StoreTransaction, token: ClaimToken, result: string | null): Promise<void>;
+  /** Runs `work` in a transaction of the application's DataSource. Only with `capabilities.transactionalHandlers`. */
+  transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T>;
+
+  /** Jobs whose lease has expired: a retry is charged, and they go back, fail for good, or end cancelled. */
+  rescue(limit: number): Promise<Rescued[]>;
+  /** Deletes finished jobs over their age, one page of the table at a time, oldest first. */
+  prune(retention: Retention, page: PrunePage): Promise<PrunedPage>;
+
+  /** failed, cancelled → pending. Jobs whose unique key is taken are left alone. Answers in the order of `ids`. */
+  requeue(ids: readonly string[], changes?: RequeueChanges): Promise<Moved[]>;
+  /** pending → cancelled; a processing job is marked, and its worker told. Answers in the order of `ids`. */
+  cancel(ids: readonly string[]): Promise<Moved[]>;
+  /** Deletes jobs that are not processing. Answers in the order of `ids`. */
+  delete(ids: readonly string[]): Promise<Moved[]>;
+  list(query: ListQuery): Promise<ListedJobs>;
+  stats(topic?: string): Promise<JobStats>;
+
+  /** Tells other processes that jobs of these topics may be due. A hint: it may be dropped, or merged with others. */
+  announce(topics: readonly string[]): void;
+  /** Calls back on hints of other processes until the returned function is called. */
+  listen(hints: StoreHints): Promise<() => Promise<void>>;
+}
+
+export interface StoreCapabilities {
+  /** Whether a handler may run inside a transaction for its whole length. */
+  readonly transactionalHandlers: boolean;
+}
+
+/** A transaction of the caller's own. What it is, an `EntityManager`, only the store knows. */
+export type StoreTransaction = object;
+
+/** What other processes say; `topic` is absent when any may be meant. */
+export interface StoreHints {
+  jobs(topic?: string): void;
+  cancel(): void;
+}
+
+/** A row to be. JSON members are text already. */
+export interface JobInsert {
+  readonly id: string;
+  readonly topic: string;
+  readonly payload: string;
+  /** `null` counts from now. */
+  readonly runAt: Date | null;
+  readonly delayMs: number;
+  readonly maxRetries: number;
+  readonly priority: number;
+  readonly timeoutMs: number | null;
+  readonly backoff: Backoff | null;
+  readonly uniqueKey: string | null;
+  readonly metadata: string | null;
+}
+
+export interface InsertedJob {
+  /** The id of the job that stands in the table: the given one, or that of the holder of the unique key. */
+  readonly id: string;
+  readonly deduplicated: boolean;
+  readonly runAt: Date;
+  readonly created: Date;
+}
+
+/** Jobs of one topic and priority, in the order of `run_at`. */
+export interface Lane {
+  readonly topic: string;
+  readonly priority: number;
+  /** Nothing due before this moment is looked at; ISO 8601, `null` looks at everything. */
+  readonly lowerBound: string | null;
+  readonly limit: number;
+}
+
+export interface ClaimRequest {
+  /** In the order in which they are to be served. */
+  readonly lanes: readonly Lane[];
+  readonly limit: number;
+  readonly leaseMs: number;
+  readonly worker: string;
+}
+
+/** Priorities of a topic strictly between two bounds. */
+export interface LaneGap {
+  readonly topic: string;
+  readonly after: number;
+  readonly before: number;
+}
+
+/** A lane that has a waiting job. */
+export interface WaitingLane {
+  readonly topic: string;
+  readonly priority: number;
+  /** Milliseconds until its first job is due; 0 or less when it is. */
+  readonly dueInMs: number;
+}
+
+/** `busy`: still owned, but the row is locked by a transaction; ask again. */
+export interface Renewal {
+  readonly state: 'renewed' | 'busy' | 'lost';
+  readonly cancelRequested: boolean;
+}
+
+export interface Settlement {
+  readonly token: ClaimToken;
+  readonly outcome: Outcome;
+}
+
+/** What became of one outcome: the row as it stands now, or nothing when it is gone. */
+export interface Settled {
+  /** Whether this statement moved the row. */
+  readonly applied: boolean;
+  /** `null`: there is no such job any more. */
+  readonly status: JobStatus | null;
+  readonly attempt: number;
+  readonly retries: number;
+  readonly runAt: Date | null;
+}
+
+export interface Rescued {
+  readonly id: string;
+  readonly topic: string;
+  readonly attempt: number;
+  readonly status: 'pending' | 'failed' | 'cancelled';
+  readonly retries: number;
+  readonly failure: Failure;
+}
+
+export interface PrunePage {
+  /** Only jobs after this id are looked at; `null` begins with the oldest. */
+  readonly after: string | null;
+  readonly rows: number;
+}
+
+export interface PrunedPage {
+  readonly removed: number;
+  /** Where to go on; `null` when no older job is left to look at. */
+  readonly next: string | null;
+}
+
+/** Absent members stay as they are; `runAt` absent means now. `payload` is JSON text. */
+export interface RequeueChanges {
+  readonly payload?: string;
+  readonly runAt?: Date;
+  readonly maxRetries?: number;
+}
+
+/** What became of one job that somebody asked to move. */
+export interface Moved {
+  readonly id: string;
+  readonly moved: boolean;
+  /** Its status now; `null`: there is no such job (any more). */
+  readonly status: JobStatus | null;
+  readonly topic: string | null;
+  readonly attempt: number;
+  /** The unfinished job that holds its unique key, when that stood in the way. */
+  readonly holderId: string | null;
+}
+
+export interface ListQuery {
+  readonly topics: readonly string[] | null;
+  readonly statuses: readonly JobStatus[] | null;
+  readonly q: string | null;
+  readonly createdFrom: Date | null;
+  readonly createdTo: Date | null;
+  /** Only jobs older than this id. */
+  readonly beforeId: string | null;
+  readonly limit: number;
+  readonly offset: number;
+}
+
+export interface ListedJobs {
+  readonly items: Job[];
+  readonly total: number;
+  readonly totalCapped: boolean;
+}

@@ -1,0 +1,130 @@
+import type { DataSourceOptions } from 'typeorm';
+import { DataSource } from 'typeorm';
+import { jobsMigrations } from '../../migrations/index.js';
+import { InvalidOptionsError } from '../core/errors.js';
+import type { DatabaseKind } from './job-schema.js';
+import { jobSchema } from './job-schema.js';
+import { sessionSettings } from './postgres/statements.js';
+
+/** What the queue's DataSource takes from the settings. */
+export interface OwnDataSourceSettings {
+  /** Size of the PostgreSQL pool. */
+  readonly connections: number;
+  /** No statement on PostgreSQL takes longer. */
+  readonly statementTimeoutMs: number;
+}
+
+/** The part of `pg.Client` that a new connection is prepared with. */
+interface NewClient {
+  query(sql: string, done: (error?: Error) => void): void;
+}
+
+/** Which kind of database a DataSource speaks to. @throws InvalidOptionsError when the queue cannot live there. */
+export function databaseKindOf(app: DataSource): DatabaseKind {
+  switch (app.options.type) {
+    case 'postgres':
+      return 'postgres';
+    case 'better-sqlite3':
+      return 'sqlite';
+    default:
+      throw new InvalidOptionsError(
+        'dataSource',
+        `expected type 'postgres' or 'better-sqlite3', got '${app.options.type}'`,
+      );
+  }
+}
+
+/**
+ * The queue's own DataSource, beside the application's, to the same database. Not initialized yet.
+ *
+ * Its own connections, since handlers that exhaust the application's pool must not starve the renewal of leases, and
+ * since a SQLite DataSource is one shared connection, on which anybody's statement joins anybody's transaction. Of the
+ * application's options only what leads to the database is taken; `synchronize`, `dropSchema`, `migrationsRun`,
+ * subscribers and logging are each set here.
+ */
+export function ownDataSource(app: DataSource, settings: OwnDataSourceSettings): DataSource {
+  const kind = databaseKindOf(app);
+  return new DataSource({
+    ...(kind === 'postgres' ? postgresOptions(app.options, settings) : sqliteOptions(app)),
+    entities: [jobSchema(kind)],
+    migrations: jobsMigrations,
+    migrationsTableName: '_jobs_migrations',
+    synchronize: false,
+    dropSchema: false,
+    migrationsRun: false,
+    subscribers: [],
+    logging: false,
+    cache: false,
+  } as unknown as DataSourceOptions);
+}
+
+/** Whether the database lives in one connection's memory, so that the application's connection has to be shared. */
+export function isInMemory(app: DataSource): boolean {
+  const { database } = app.options;
+  return databaseKindOf(app) === 'sqlite' && (database === ':memory:' || database === '');
+}
+
+type Options = Readonly<Record<string, unknown>>;
+
+function postgresOptions(options: DataSourceOptions, settings: OwnDataSourceSettings): Options {
+  const given = options as unknown as Options;
+  const primary = (given.replication as { master?: Options } | undefined)?.master ?? {};
+  const { max: _max, min: _min, ...extra } = (given.extra ?? {}) as Options;
+  const sessionSql = sessionSettings(settings.statementTimeoutMs);
+  return {
+    type: 'postgres',
+    ...pick(given, ['url', 'host', 'port', 'username', 'password', 'database', 'ssl', 'driver', 'connectTimeoutMS']),
+    ...pick(primary, ['url', 'host', 'port', 'username', 'password', 'database', 'ssl']),
+    applicationName: 'nestjs-jobs',
+    installExtensions: false,
+    poolSize: settings.connections,
+    extra: {
+      connectionTimeoutMillis: 10_000,
+      keepAlive: true,
+      ...extra,
+      max: settings.connections,
+      // Asked once for each new connection, before anybody gets it.
+      verify: (client: NewClient, done: (error?: Error) => void) => client.query(sessionSql, (error) => done(error)),
+    },
+  };
+}
+
+function sqliteOptions(app: DataSource): Options {
+  const given = app.options as unknown as Options;
+  if (given.readonly === true) {
+    throw new InvalidOptionsError('dataSource', 'expected a database that can be written to, got readonly: true');
+  }
+  return {
+    type: given.type,
+    ...pick(given, ['database', 'nativeBinding', 'key', 'prepareDatabase', 'driver']),
+    // A busy wait would block the event loop in which the application wants to commit; the write lane waits instead.
+    timeout: 0,
+    ...(isInMemory(app) ? { driver: facadeOf(app), prepareDatabase: undefined, key: undefined } : {}),
+  };
+}
+
+/**
+ * A database in memory exists in the application's connection only. TypeORM asks `driver` for a constructor; this one
+ * hands out that connection, without the right to close it.
+ */
+function facadeOf(app: DataSource): new () => object {
+  const database = (app.driver as unknown as { databaseConnection: object }).databaseConnection;
+  const facade = new Proxy(database, {
+    get(target, name) {
+      if (name === 'close') {
+        return () => undefined;
+      }
+      const member = Reflect.get(target, name, target) as unknown;
+      return typeof member === 'function' ? (member.bind(target) as unknown) : member;
+    },
+  });
+  return class {
+    constructor() {
+      return facade;
+    }
+  };
+}
+
+function pick(source: Options, names: readonly string[]): Options {
+  return Object.fromEntries(names.filter((name) => source[name] !== undefined).map((name) => [name, source[name]]));
+}

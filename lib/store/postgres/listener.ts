@@ -1,0 +1,122 @@
+import type { Clock, ScheduledWake } from '../../core/clock.js';
+import type { JobsLogger } from '../../core/logger.js';
+import type { StoreHints } from '../job-store.js';
+import { CANCEL_CHANNEL, LISTEN, PING } from './statements.js';
+
+/** The part of `pg.Client` that is used. */
+export interface PostgresClient {
+  connect(): Promise<unknown>;
+  query(sql: string): Promise<unknown>;
+  end(): Promise<unknown>;
+  on(event: 'notification', handle: (message: { channel: string; payload?: string }) => void): unknown;
+  on(event: 'error' | 'end', handle: (error?: Error) => void): unknown;
+}
+
+/** A half-open socket says nothing by itself: it is asked this often. */
+const PING_INTERVAL_MS = 10_000;
+const PING_TIMEOUT_MS = 5_000;
+const RECONNECT_MIN_MS = 100;
+const RECONNECT_MAX_MS = 3_000;
+
+/**
+ * One connection that listens. When it breaks, it is made anew, with growing pauses; since notifications may have been
+ * missed meanwhile, every new connection begins with a hint that anything may be due.
+ */
+export class PostgresListener {
+  private client: PostgresClient | undefined;
+  private timer: ScheduledWake | undefined;
+  private failures = 0;
+  private stopped = false;
+
+  constructor(
+    private readonly makeClient: () => PostgresClient,
+    private readonly hints: StoreHints,
+    private readonly clock: Clock,
+    private readonly logger: JobsLogger,
+  ) {}
+
+  /** Connects in the background; resolves when the first try has ended, well or not. */
+  async start(): Promise<void> {
+    await this.connect();
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    this.timer?.cancel();
+    await this.drop(this.client);
+  }
+
+  private async connect(): Promise<void> {
+    const client = this.makeClient();
+    this.client = client;
+    // After pg_terminate_backend the client emits `error` twice, then `end`; whichever comes first counts.
+    client.on('error', (error) => this.lost(client, error));
+    client.on('end', () => this.lost(client));
+    client.on('notification', ({ channel, payload }) => this.heard(channel, payload));
+    try {
+      await client.connect();
+      await client.query(LISTEN);
+    } catch (error) {
+      return this.lost(client, error as Error);
+    }
+    if (this.client !== client) {
+      return;
+    }
+    if (this.failures > 0) {
+      this.logger.log('notifications are back');
+    }
+    this.failures = 0;
+    this.schedulePing(client);
+    this.hints.jobs();
+    this.hints.cancel();
+  }
+
+  private heard(channel: string, payload: string | undefined): void {
+    if (channel === CANCEL_CHANNEL) {
+      this.hints.cancel();
+    } else {
+      this.hints.jobs(payload || undefined);
+    }
+  }
+
+  private lost(client: PostgresClient, error?: Error): void {
+    if (this.client !== client || this.stopped) {
+      return;
+    }
+    this.client = undefined;
+    this.timer?.cancel();
+    void this.drop(client);
+    if (this.failures === 0) {
+      this.logger.warn(`notifications lost, polling until they are back: ${error?.message ?? 'the connection ended'}`);
+    }
+    const pauseMs = Math.min(RECONNECT_MIN_MS * 2 ** this.failures, RECONNECT_MAX_MS);
+    this.failures += 1;
+    this.timer = this.clock.schedule(pauseMs, () => void this.connect());
+  }
+
+  private schedulePing(client: PostgresClient): void {
+    this.timer = this.clock.schedule(PING_INTERVAL_MS, () => {
+      const deadline = this.clock.schedule(PING_TIMEOUT_MS, () => this.lost(client, new Error('no answer to a ping')));
+      client.query(PING).then(
+        () => {
+          deadline.cancel();
+          if (this.client === client && !this.stopped) {
+            this.schedulePing(client);
+          }
+        },
+        (error: Error) => {
+          deadline.cancel();
+          this.lost(client, error);
+        },
+      );
+    });
+  }
+
+  private async drop(client: PostgresClient | undefined): Promise<void> {
+    try {
+      await client?.end();
+    } catch {
+      // It is gone, which is what was asked for.
+    }
+  }
+}

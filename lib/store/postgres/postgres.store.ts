@@ -1,0 +1,287 @@
+import type { DataSource, EntityManager } from 'typeorm';
+import type { Clock } from '../../core/clock.js';
+import { JobStateError, LeaseLostError, QueueUnavailableError } from '../../core/errors.js';
+import type { Claim, ClaimToken, Job, JobStats } from '../../core/job.js';
+import type { FinalStatus } from '../../core/job-state.js';
+import type { JobsLogger } from '../../core/logger.js';
+import type { Retention } from '../../core/options.js';
+import { CallerTransactions } from '../caller-transactions.js';
+import type * as Seam from '../job-store.js';
+import type { JobStore, StoreTransaction } from '../job-store.js';
+import { migrationScript, tableMismatch } from '../migrator.js';
+import { claimOf, insertedOf, jobOf, movedOf, rescuedOf, settledOf, statsOf } from '../row-mapper.js';
+import { insertJson, settlementJson, tokenJson } from '../set-json.js';
+import type { PostgresPool, SqlRow, SqlRunner } from '../sql-runner.js';
+import { runnerOfPool, runnerOfQueryRunner, runScript, SqlError } from '../sql-runner.js';
+import { Announcer } from './announcer.js';
+import type { PostgresClient } from './listener.js';
+import { PostgresListener } from './listener.js';
+import * as sql from './statements.js';
+
+export interface PostgresStoreOptions {
+  /** The application's DataSource. */
+  readonly app: DataSource;
+  /** The queue's own, not initialized yet; opened and closed by the store. */
+  readonly own: DataSource;
+  readonly clock: Clock;
+  readonly logger: JobsLogger;
+  /** Whether to create and upgrade the tables, or only to check them. */
+  readonly migrate: boolean;
+}
+
+/** A key whose holder is not visible yet, or ended meanwhile, is asked for again this often. */
+const KEYED_ROUNDS_MAX = 3;
+/** A deadlock or a serialization conflict has stored nothing: the statement is simply sent again. */
+const BUSY_TRIES_MAX = 5;
+const COUNT_MAX = 10_000;
+
+type Pool = PostgresPool & { readonly options: object };
+
+/** Jobs in PostgreSQL: each verb is one statement of `statements.ts`. */
+export class PostgresStore implements JobStore {
+  readonly capabilities = { transactionalHandlers: true };
+
+  private readonly transactions: CallerTransactions;
+  private readonly announcer: Announcer;
+  private runner!: SqlRunner;
+
+  constructor(private readonly options: PostgresStoreOptions) {
+    this.transactions = new CallerTransactions([options.app, options.own]);
+    this.announcer = new Announcer((topic) => this.notify(sql.JOBS_CHANNEL, topic), options.clock);
+  }
+
+  async open(): Promise<void> {
+    await this.options.own.initialize();
+    this.runner = runnerOfPool(this.pool);
+    await this.prepareTables();
+  }
+
+  async close(): Promise<void> {
+    this.transactions.close();
+    if (this.options.own.isInitialized) {
+      await this.options.own.destroy();
+    }
+  }
+
+  async insert(jobs: readonly Seam.JobInsert[], tx?: StoreTransaction): Promise<Seam.InsertedJob[]> {
+    const plain = jobs.filter((job) => job.uniqueKey === null);
+    const keyed = jobs.filter((job) => job.uniqueKey !== null);
+    const inserted = new Map<string, Seam.InsertedJob>();
+    if (plain.length > 0) {
+      const rows = await this.query(sql.INSERT_JOBS, [insertJson(plain, iso)], tx);
+      rows.forEach((row, index) => inserted.set(plain[index]!.id, insertedOf(row)));
+    }
+    for (let round = 1, open = keyed; open.length > 0; round += 1) {
+      if (round > KEYED_ROUNDS_MAX) {
+        throw new QueueUnavailableError(`unique key '${open[0]!.uniqueKey}' kept changing hands; try again`);
+      }
+      const rows = await this.query(sql.INSERT_KEYED_JOBS, [insertJson(open, iso)], tx);
+      rows.forEach((row, index) => row.id !== null && inserted.set(open[index]!.id, insertedOf(row)));
+      open = open.filter((job) => !inserted.has(job.id));
+    }
+    return jobs.map((job) => inserted.get(job.id)!);
+  }
+
+  async find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]> {
+    return (await this.query(sql.FIND_JOBS, [ids], tx)).map(jobOf);
+  }
+
+  afterTransaction(tx: StoreTransaction, done: (committed: boolean) => void): void {
+    this.transactions.whenEnded(tx, done);
+  }
+
+  async claim({ lanes, limit, worker, leaseMs }: Seam.ClaimRequest): Promise<Claim[]> {
+    const input = lanes.map((lane) => ({
+      topic: lane.topic,
+      priority: lane.priority,
+      lower_bound: lane.lowerBound ?? '-infinity',
+      lane_limit: lane.limit,
+    }));
+    const rows = await this.query(sql.CLAIM, [JSON.stringify(input), limit, worker, leaseMs]);
+    return rows.map(claimOf);
+  }
+
+  async survey(gaps: readonly Seam.LaneGap[]): Promise<Seam.WaitingLane[]> {
+    const rows = await this.query(sql.SURVEY, [JSON.stringify(gaps)]);
+    return rows.map((row) => ({
+      topic: row.topic as string,
+      priority: Number(row.priority),
+      dueInMs: Number(row.due_in_ms),
+    }));
+  }
+
+  async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.Renewal[]> {
+    const rows = await this.query(sql.RENEW, [tokenJson(tokens), leaseMs]);
+    return rows.map((row) => ({
+      state: row.state as Seam.Renewal['state'],
+      cancelRequested: Boolean(row.cancel_requested),
+    }));
+  }
+
+  async cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]> {
+    const rows = await this.query(sql.CANCEL_REQUESTS, [tokenJson(tokens)]);
+    return rows.map((row) => ({ id: row.id as string, attempt: Number(row.attempt) }));
+  }
+
+  async settle(settlements: readonly Seam.Settlement[]): Promise<Seam.Settled[]> {
+    return (await this.query(sql.SETTLE, [settlementJson(settlements)])).map(settledOf);
+  }
+
+  async discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
+    await this.query(sql.DISCARD, [tokenJson(tokens), statuses]);
+  }
+
+  async recordProgress({ id, attempt }: ClaimToken, progress: string | null): Promise<boolean> {
+    return (await this.query(sql.RECORD_PROGRESS, [id, attempt, progress])).length > 0;
+  }
+
+  async completeTx(tx: StoreTransaction, { id, attempt }: ClaimToken, result: string | null): Promise<void> {
+    const completed = await this.query(sql.COMPLETE_IN_TX, [id, attempt, result], tx);
+    if (completed.length > 0) {
+      return;
+    }
+    const [owned] = await this.query(sql.OWNED_STATE, [id, attempt], tx);
+    throw owned
+      ? new JobStateError(id, 'cannot be completed, a cancel was requested')
+      : new LeaseLostError(id, attempt);
+  }
+
+  transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
+    return this.options.app.transaction((manager: EntityManager) => work(manager));
+  }
+
+  async rescue(limit: number): Promise<Seam.Rescued[]> {
+    return (await this.query(sql.RESCUE, [limit])).map(rescuedOf);
+  }
+
+  async prune(retention: Retention, { after, rows }: Seam.PrunePage): Promise<Seam.PrunedPage> {
+    const ages = Object.entries(retention).filter((entry): entry is [string, number] => entry[1] !== false);
+    if (ages.length === 0) {
+      return { removed: 0, next: null };
+    }
+    const input = JSON.stringify(ages.map(([status, age]) => ({ status, age_ms: age })));
+    const youngestMs = Math.min(...ages.map(([, age]) => age));
+    const [page] = await this.query(sql.PRUNE, [after, rows, input, youngestMs]);
+    return { removed: Number(page!.removed), next: page!.next as string | null };
+  }
+
+  async requeue(ids: readonly string[], changes: Seam.RequeueChanges = {}): Promise<Seam.Moved[]> {
+    const { payload = null, runAt = null, maxRetries = null } = changes;
+    const params = [payload, runAt && iso(runAt), maxRetries];
+    try {
+      return (await this.query(sql.REQUEUE, [ids, ...params])).map(movedOf);
+    } catch (error) {
+      if (!(error instanceof SqlError && error.kind === 'unique')) {
+        throw error;
+      }
+    }
+    // Two of them share a key, or somebody took one in this moment: one by one, so that only that one stays.
+    const moved: Seam.Moved[] = [];
+    for (const id of ids) {
+      const rows = await this.query(sql.REQUEUE, [[id], ...params]);
+      moved.push(...rows.map(movedOf));
+    }
+    return moved;
+  }
+
+  async cancel(ids: readonly string[]): Promise<Seam.Moved[]> {
+    const moved = (await this.query(sql.CANCEL, [ids])).map(movedOf);
+    if (moved.some((job) => job.moved && job.status === 'processing')) {
+      this.notify(sql.CANCEL_CHANNEL, '');
+    }
+    return moved;
+  }
+
+  async delete(ids: readonly string[]): Promise<Seam.Moved[]> {
+    return (await this.query(sql.DELETE, [ids])).map(movedOf);
+  }
+
+  async list(query: Seam.ListQuery): Promise<Seam.ListedJobs> {
+    const filter = [
+      query.topics,
+      query.statuses,
+      query.q,
+      query.createdFrom && iso(query.createdFrom),
+      query.createdTo && iso(query.createdTo),
+    ];
+    const [items, counts] = await Promise.all([
+      this.query(sql.LIST_JOBS, [...filter, query.beforeId, query.limit, query.offset]),
+      this.query(sql.COUNT_JOBS, [...filter, COUNT_MAX + 1]),
+    ]);
+    const total = Number(counts[0]!.total);
+    return { items: items.map(jobOf), total: Math.min(total, COUNT_MAX), totalCapped: total > COUNT_MAX };
+  }
+
+  async stats(topic?: string): Promise<JobStats> {
+    return statsOf((await this.query(sql.STATS, [topic ?? null]))[0]!);
+  }
+
+  announce(topics: readonly string[]): void {
+    this.announcer.announce(topics);
+  }
+
+  async listen(hints: Seam.StoreHints): Promise<() => Promise<void>> {
+    const { Client } = (
+      this.options.own.driver as unknown as { postgres: { Client: new (o: object) => PostgresClient } }
+    ).postgres;
+    // The options object itself: its password is not enumerable, a copy would lose it.
+    const listener = new PostgresListener(
+      () => new Client(this.pool.options),
+      hints,
+      this.options.clock,
+      this.options.logger,
+    );
+    await listener.start();
+    return () => listener.stop();
+  }
+
+  private async prepareTables(): Promise<void> {
+    const { own, migrate } = this.options;
+    if (migrate) {
+      const script = await migrationScript(own.options.type, sql);
+      await own.transaction(async ({ queryRunner }) => {
+        const runner = runnerOfQueryRunner(queryRunner!);
+        await runner.query(sql.LOCK_MIGRATIONS, []);
+        await runScript(runner, script());
+      });
+    }
+    await this.query(sql.CHECK_TABLE, []).catch((error: unknown) => {
+      throw error instanceof QueueUnavailableError ? error : tableMismatch(migrate, error);
+    });
+  }
+
+  private get pool(): Pool {
+    return (this.options.own.driver as unknown as { master: Pool }).master;
+  }
+
+  private notify(channel: string, payload: string): void {
+    // Topics may be longer than what a notification carries in bytes; an empty one says "any".
+    const hint = Buffer.byteLength(payload) < 4_000 ? payload : '';
+    this.query(sql.NOTIFY, [channel, hint]).catch((error: Error) => {
+      this.options.logger.debug(`a notification was not sent, polling will find the job: ${error.message}`);
+    });
+  }
+
+  private async query(text: string, params: readonly unknown[], tx?: StoreTransaction): Promise<readonly SqlRow[]> {
+    const runner = tx ? runnerOfQueryRunner(this.transactions.queryRunnerOf(tx)) : this.runner;
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await runner.query(text, params);
+      } catch (error) {
+        if (error instanceof SqlError && error.kind === 'busy' && !tx && tries < BUSY_TRIES_MAX) {
+          continue;
+        }
+        throw error instanceof SqlError && (error.kind === 'unavailable' || error.kind === 'busy')
+          ? new QueueUnavailableError(`the database does not answer: ${error.message}`, {
+              cause: error,
+              isUncertain: error.kind === 'unavailable',
+            })
+          : error;
+      }
+    }
+  }
+}
+
+function iso(moment: Date): string {
+  return moment.toISOString();
+}

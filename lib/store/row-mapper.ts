@@ -1,0 +1,138 @@
+import type { Backoff } from '../core/backoff.js';
+import type { Claim, JobFailure, JobStats } from '../core/job.js';
+import { Job } from '../core/job.js';
+import type { JobStatus } from '../core/job-state.js';
+import type { InsertedJob, Moved, Rescued, Settled } from './job-store.js';
+import type { SqlRow } from './sql-runner.js';
+
+/*
+ * Rows come with JSON as text and times as milliseconds since 1970, whatever the driver: the statements say so. Type
+ * parsers that an application set on `pg` for itself therefore change nothing here.
+ */
+
+export function jobOf(row: SqlRow): Job {
+  return Object.assign(new Job(), {
+    id: row.id as string,
+    topic: row.topic as string,
+    payload: json(row.payload),
+    status: row.status as JobStatus,
+    runAt: time(row.run_at),
+    lockedUntil: timeOrNull(row.locked_until),
+    lockedBy: row.locked_by as string | null,
+    attempt: Number(row.attempt),
+    retries: Number(row.retries),
+    maxRetries: Number(row.max_retries),
+    priority: Number(row.priority),
+    timeoutMs: numberOrNull(row.timeout_ms),
+    lastError: row.last_error as string | null,
+    errors: (json(row.errors) ?? []) as JobFailure[],
+    result: json(row.result),
+    progress: json(row.progress),
+    uniqueKey: row.unique_key as string | null,
+    metadata: json(row.metadata) as Record<string, unknown> | null,
+    cancelRequested: Boolean(row.cancel_requested),
+    started: timeOrNull(row.started),
+    finished: timeOrNull(row.finished),
+    created: time(row.created),
+    updated: time(row.updated),
+  });
+}
+
+export function claimOf(row: SqlRow): Claim {
+  return {
+    id: row.id as string,
+    attempt: Number(row.attempt),
+    topic: row.topic as string,
+    payload: json(row.payload),
+    retries: Number(row.retries),
+    maxRetries: Number(row.max_retries),
+    priority: Number(row.priority),
+    timeoutMs: numberOrNull(row.timeout_ms),
+    backoff: json(row.backoff) as Backoff | null,
+    metadata: json(row.metadata) as Record<string, unknown> | null,
+    runAt: time(row.run_at),
+    created: time(row.created),
+    waitedMs: Math.max(0, Number(row.waited_ms)),
+  };
+}
+
+export function insertedOf(row: SqlRow): InsertedJob {
+  return {
+    id: row.id as string,
+    deduplicated: Boolean(row.deduplicated),
+    runAt: time(row.run_at),
+    created: time(row.created),
+  };
+}
+
+export function settledOf(row: SqlRow): Settled {
+  return {
+    applied: Boolean(row.applied),
+    status: row.status as JobStatus | null,
+    attempt: Number(row.attempt),
+    retries: Number(row.retries),
+    runAt: timeOrNull(row.run_at),
+  };
+}
+
+export function movedOf(row: SqlRow): Moved {
+  return {
+    id: row.id as string,
+    moved: Boolean(row.moved),
+    status: row.status as JobStatus | null,
+    topic: row.topic as string | null,
+    attempt: Number(row.attempt),
+    holderId: (row.holder_id ?? null) as string | null,
+  };
+}
+
+export function rescuedOf(row: SqlRow): Rescued {
+  return {
+    id: row.id as string,
+    topic: row.topic as string,
+    attempt: Number(row.attempt),
+    status: row.status as Rescued['status'],
+    retries: Number(row.retries),
+    failure: { message: row.message as string, stack: null },
+  };
+}
+
+export function statsOf(row: SqlRow): JobStats {
+  const [pending, processing, completed, failed, cancelled] = [
+    Number(row.pending),
+    Number(row.processing),
+    Number(row.completed),
+    Number(row.failed),
+    Number(row.cancelled),
+  ];
+  return {
+    pending,
+    processing,
+    completed,
+    failed,
+    cancelled,
+    total: pending + processing + completed + failed + cancelled,
+    successRate: completed === 0 ? 0 : completed / (completed + failed),
+    avgExecutionTime: Number(row.mean_ms ?? 0),
+    p50: Number(row.p50 ?? 0),
+    p95: Number(row.p95 ?? 0),
+    p99: Number(row.p99 ?? 0),
+    oldestPendingMs: numberOrNull(row.oldest_pending_ms),
+  };
+}
+
+function json(value: unknown): unknown {
+  return value === null || value === undefined ? null : (JSON.parse(value as string) as unknown);
+}
+
+function time(value: unknown): Date {
+  return new Date(Number(value));
+}
+
+function timeOrNull(value: unknown): Date | null {
+  return value === null || value === undefined ? null : time(value);
+}
+
+function numberOrNull(value: unknown): number | null {
+  return value === null || value === undefined ? null : Number(value);
+}

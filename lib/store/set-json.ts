@@ -1,0 +1,55 @@
+import type { ClaimToken } from '../core/job.js';
+import type { JobInsert, Settlement } from './job-store.js';
+
+/*
+ * Sets as they travel into statements: one JSON array, each member with its place `ord`. JSON that is text already goes
+ * in as it is, instead of being quoted here and parsed again there.
+ */
+
+/** @param timeText writes a moment in the form of the database. */
+export function insertJson(jobs: readonly JobInsert[], timeText: (moment: Date) => string): string {
+  return array(jobs, (job) => [
+    {
+      id: job.id,
+      topic: job.topic,
+      run_at: job.runAt && timeText(job.runAt),
+      delay_ms: job.delayMs,
+      max_retries: job.maxRetries,
+      priority: job.priority,
+      timeout_ms: job.timeoutMs,
+      backoff: job.backoff,
+      unique_key: job.uniqueKey,
+    },
+    `"payload":${job.payload},"metadata":${job.metadata ?? 'null'}`,
+  ]);
+}
+
+export function tokenJson(tokens: readonly ClaimToken[]): string {
+  return JSON.stringify(tokens.map(({ id, attempt }, ord) => ({ ord, id, attempt })));
+}
+
+export function settlementJson(settlements: readonly Settlement[]): string {
+  return array(settlements, ({ token, outcome }) => {
+    const failure = 'failure' in outcome ? outcome.failure : null;
+    const result = outcome.kind === 'completed' ? outcome.result : null;
+    return [
+      {
+        id: token.id,
+        attempt: token.attempt,
+        kind: outcome.kind,
+        delay_ms: 'delayMs' in outcome ? outcome.delayMs : 0,
+        message: failure?.message,
+        stack: failure?.stack,
+      },
+      `"result":${result ?? 'null'}`,
+    ];
+  });
+}
+
+function array<T>(items: readonly T[], write: (item: T) => [members: object, texts: string]): string {
+  const rows = items.map((item, ord) => {
+    const [members, texts] = write(item);
+    return `${JSON.stringify({ ord, ...members }).slice(0, -1)},${texts}}`;
+  });
+  return `[${rows.join(',')}]`;
+}

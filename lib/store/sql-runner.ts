@@ -1,0 +1,196 @@
+import type { QueryRunner } from 'typeorm';
+
+/** A row as the driver gives it: column names of the database, values of the driver. */
+export type SqlRow = Record<string, unknown>;
+
+export interface SqlStatement {
+  readonly sql: string;
+  readonly params: readonly unknown[];
+}
+
+/**
+ * Several statements of one transaction, as a generator: it yields a statement and is handed the rows. That leaves open
+ * who drives it: a synchronous driver runs it to its end within one tick, an asynchronous one step by step.
+ */
+export type SqlScript<T> = Generator<SqlStatement, T, readonly SqlRow[]>;
+
+/** Runs one statement and gives its rows, those of RETURNING included. Rejects with {@link SqlError} only. */
+export interface SqlRunner {
+  query(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]>;
+}
+
+/**
+ * What a driver's error means for the caller.
+ * - `unavailable`: no answer; whether a write was stored is unknown.
+ * - `busy`: a lock or a serialization conflict; nothing was stored, the same statement may succeed later.
+ * - `unique`: a unique index refused a row.
+ * - `refused`: the statement or its data is wrong and will be wrong again.
+ */
+export type SqlErrorKind = 'unavailable' | 'busy' | 'unique' | 'refused';
+
+/** Every driver's error in one shape. */
+export class SqlError extends Error {
+  constructor(
+    readonly kind: SqlErrorKind,
+    message: string,
+    options: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = 'SqlError';
+  }
+}
+
+/** The part of `pg.Pool` that is used. */
+export interface PostgresPool {
+  query(config: { text: string; values: unknown[] }): Promise<{ rows: SqlRow[] }>;
+}
+
+/** Runs statements on any free connection of a `pg` pool. */
+export function runnerOfPool(pool: PostgresPool): SqlRunner {
+  return {
+    async query(sql, params) {
+      try {
+        return (await pool.query({ text: sql, values: [...params] })).rows;
+      } catch (error) {
+        throw sqlErrorOf(error);
+      }
+    },
+  };
+}
+
+/** Runs statements on the one connection of a TypeORM query runner, inside its transaction when it has one. */
+export function runnerOfQueryRunner(queryRunner: QueryRunner): SqlRunner {
+  return {
+    async query(sql, params) {
+      const { text, order } = anonymous(sql);
+      try {
+        const { records } = await queryRunner.query(text, order ? order.map((at) => params[at]) : [...params], true);
+        // `records` is left undefined for statements without rows, whatever the type says.
+        return (records as SqlRow[] | undefined) ?? [];
+      } catch (error) {
+        throw sqlErrorOf((error as { driverError?: unknown }).driverError ?? error);
+      }
+    },
+  };
+}
+
+/** Drives a script step by step. */
+export async function runScript<T>(runner: SqlRunner, script: SqlScript<T>): Promise<T> {
+  let step = script.next();
+  while (!step.done) {
+    step = script.next(await runner.query(step.value.sql, step.value.params));
+  }
+  return step.value;
+}
+
+/** The part of `better-sqlite3`'s Database that is used. */
+export interface BetterSqliteDatabase {
+  readonly inTransaction: boolean;
+  prepare(sql: string): BetterSqliteStatement;
+  pragma(source: string, options?: { simple?: boolean }): unknown;
+}
+
+interface BetterSqliteStatement {
+  readonly reader: boolean;
+  all(...params: unknown[]): unknown[];
+  run(...params: unknown[]): unknown;
+}
+
+/** Runs statements on a `better-sqlite3` database, each within the tick in which it is asked. */
+export class BetterSqliteRunner {
+  private readonly prepared = new Map<string, Prepared>();
+
+  constructor(private readonly database: BetterSqliteDatabase) {}
+
+  /** Whether somebody, on this very connection, has a transaction open: a statement now would join it. */
+  get inTransaction(): boolean {
+    return this.database.inTransaction;
+  }
+
+  /** @throws SqlError */
+  query(sql: string, params: readonly unknown[]): readonly SqlRow[] {
+    try {
+      const { statement, order } = this.prepare(sql);
+      const values = order ? order.map((at) => params[at]) : params;
+      if (statement.reader) {
+        return statement.all(...values) as SqlRow[];
+      }
+      statement.run(...values);
+      return [];
+    } catch (error) {
+      throw sqlErrorOf(error);
+    }
+  }
+
+  /** Drives a script to its end within this tick. */
+  run<T>(script: SqlScript<T>): T {
+    let step = script.next();
+    while (!step.done) {
+      step = script.next(this.query(step.value.sql, step.value.params));
+    }
+    return step.value;
+  }
+
+  private prepare(sql: string): Prepared {
+    let prepared = this.prepared.get(sql);
+    if (!prepared) {
+      const { text, order } = anonymous(sql);
+      prepared = { statement: this.database.prepare(text), order };
+      this.prepared.set(sql, prepared);
+    }
+    return prepared;
+  }
+}
+
+interface Prepared {
+  readonly statement: BetterSqliteStatement;
+  readonly order: readonly number[] | null;
+}
+
+/**
+ * SQLite's numbered parameters (`?1`) as anonymous ones: better-sqlite3 takes numbers for names and does not bind them
+ * by position. `order` says which parameter goes where; `null` when the statement has no numbers, as on PostgreSQL.
+ */
+function anonymous(sql: string): { text: string; order: readonly number[] | null } {
+  const order = [...sql.matchAll(numbered)].map((match) => Number(match[1]) - 1);
+  return order.length === 0 ? { text: sql, order: null } : { text: sql.replace(numbered, '?'), order };
+}
+
+const numbered = /\?(\d+)/g;
+
+function sqlErrorOf(error: unknown): SqlError {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  // The driver's complaints about its own arguments are slips of ours, not news of the connection.
+  const isSlip = error instanceof TypeError || error instanceof RangeError;
+  const kind = isSlip ? 'refused' : kindOf(typeof code === 'string' ? code : '');
+  return new SqlError(kind, typeof message === 'string' ? message : 'unknown error', { cause: error });
+}
+
+function kindOf(code: string): SqlErrorKind {
+  if (code.startsWith('SQLITE_')) {
+    return sqliteKindOf(code);
+  }
+  // Without a five-character SQLSTATE the error is the socket's, or the driver's own word for "no connection".
+  return /^[0-9A-Z]{5}$/.test(code) ? postgresKindOf(code) : 'unavailable';
+}
+
+function sqliteKindOf(code: string): SqlErrorKind {
+  if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) {
+    return 'busy';
+  }
+  if (code === 'SQLITE_CONSTRAINT_UNIQUE' || code === 'SQLITE_CONSTRAINT_PRIMARYKEY') {
+    return 'unique';
+  }
+  return /^SQLITE_(IOERR|FULL|CANTOPEN|READONLY|PROTOCOL|NOMEM)/.test(code) ? 'unavailable' : 'refused';
+}
+
+/** Classes 08 connection, 25 read-only or broken transaction, 53 resources, 57 operator intervention, 58 system. */
+function postgresKindOf(code: string): SqlErrorKind {
+  if (code === '23505') {
+    return 'unique';
+  }
+  if (code === '40001' || code === '40P01' || code === '55P03') {
+    return 'busy';
+  }
+  return /^(08|25|53|57|58|XX)/.test(code) ? 'unavailable' : 'refused';
+}

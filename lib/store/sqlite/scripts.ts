@@ -1,0 +1,90 @@
+import type { Claim } from '../../core/job.js';
+import type * as Seam from '../job-store.js';
+import { claimOf, insertedOf, movedOf } from '../row-mapper.js';
+import { insertJson, settlementJson, tokenJson } from '../set-json.js';
+import type { SqlRow, SqlScript } from '../sql-runner.js';
+import * as sql from './statements.js';
+
+/** A script of one statement. */
+export function* one(text: string, params: readonly unknown[]): SqlScript<readonly SqlRow[]> {
+  return yield { sql: text, params };
+}
+
+/** Inserts, then looks up the holders of keys that were taken. */
+export function* insertScript(jobs: readonly Seam.JobInsert[]): SqlScript<Seam.InsertedJob[]> {
+  const rows = yield { sql: sql.INSERT_JOBS, params: [insertJson(jobs, sqliteTime)] };
+  const inserted = new Map(rows.map((row) => [row.id, insertedOf(row)]));
+  const answers: Seam.InsertedJob[] = [];
+  for (const job of jobs) {
+    const known = inserted.get(job.id);
+    const holder = known ? [] : yield { sql: sql.FIND_HOLDER, params: [job.id, job.topic, job.uniqueKey] };
+    answers.push(known ?? insertedOf(holder[0]!));
+  }
+  return answers;
+}
+
+/** A lane with its lower bound in the form of the tables. */
+export type DueLane = Seam.Lane & { readonly from: string };
+
+/** Claims lane by lane until the limit is reached. */
+export function* claimScript(
+  lanes: readonly DueLane[],
+  { limit, worker, leaseMs }: Seam.ClaimRequest,
+): SqlScript<Claim[]> {
+  const claims: Claim[] = [];
+  for (const lane of lanes) {
+    const room = Math.min(lane.limit, limit - claims.length);
+    if (room > 0) {
+      const rows = yield {
+        sql: sql.CLAIM_LANE,
+        params: [lane.topic, lane.priority, lane.from, room, worker, leaseMs],
+      };
+      claims.push(...rows.map(claimOf));
+    }
+  }
+  return claims;
+}
+
+/** Settles, then reads how the rows stand that did not move. */
+export function* settleScript(settlements: readonly Seam.Settlement[]): SqlScript<SqlRow[]> {
+  const moved = yield { sql: sql.SETTLE, params: [settlementJson(settlements)] };
+  if (moved.length === settlements.length) {
+    return [...moved];
+  }
+  const applied = new Set(moved.map((row) => row.id));
+  const others = settlements.map(({ token }) => token).filter((token) => !applied.has(token.id));
+  const states = yield { sql: sql.SETTLED_STATE, params: [tokenJson(others)] };
+  return [...moved, ...states];
+}
+
+/** Moves jobs by request, one by one, and says of each what became of it. */
+export function* moveScript(
+  ids: readonly string[],
+  statement: string,
+  params: readonly unknown[] = [],
+  isAllowed: (row: SqlRow) => boolean = () => true,
+): SqlScript<Seam.Moved[]> {
+  const answers: Seam.Moved[] = [];
+  for (const id of ids) {
+    const [row] = yield { sql: sql.MOVABLE, params: [id] };
+    const moved = row && isAllowed(row) ? yield { sql: statement, params: [id, ...params] } : [];
+    answers.push(
+      movedOf({
+        status: null,
+        topic: null,
+        attempt: 0,
+        holder_id: null,
+        ...row,
+        ...moved[0],
+        id,
+        moved: moved.length > 0,
+      }),
+    );
+  }
+  return answers;
+}
+
+/** A moment in the one form of the tables. */
+export function sqliteTime(moment: Date | string): string {
+  return (typeof moment === 'string' ? moment : moment.toISOString()).replace('T', ' ').replace('Z', '');
+}

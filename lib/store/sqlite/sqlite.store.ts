@@ -1,0 +1,278 @@
+import type { DataSource } from 'typeorm';
+import type { Clock, ScheduledWake } from '../../core/clock.js';
+import { InvalidOptionsError, JobStateError, LeaseLostError, QueueUnavailableError } from '../../core/errors.js';
+import type { Claim, ClaimToken, Job, JobStats } from '../../core/job.js';
+import type { FinalStatus } from '../../core/job-state.js';
+import type { Retention } from '../../core/options.js';
+import { CallerTransactions } from '../caller-transactions.js';
+import type * as Seam from '../job-store.js';
+import type { JobStore, StoreTransaction } from '../job-store.js';
+import { migrationScript, tableMismatch } from '../migrator.js';
+import { jobOf, rescuedOf, settledOf, statsOf } from '../row-mapper.js';
+import { tokenJson } from '../set-json.js';
+import type { BetterSqliteDatabase, SqlRow, SqlScript } from '../sql-runner.js';
+import { BetterSqliteRunner, runnerOfQueryRunner, runScript, SqlError } from '../sql-runner.js';
+import { claimScript, insertScript, moveScript, one, settleScript, sqliteTime } from './scripts.js';
+import * as sql from './statements.js';
+import { WriteLane } from './write-lane.js';
+
+export interface SqliteStoreOptions {
+  /** The application's DataSource. */
+  readonly app: DataSource;
+  /** The queue's own, not initialized yet; opened and closed by the store. */
+  readonly own: DataSource;
+  readonly clock: Clock;
+  /** Whether to create and upgrade the tables, or only to check them. */
+  readonly migrate: boolean;
+  readonly synchronous: 'full' | 'normal';
+  /** Bounds every wait for the write lock. */
+  readonly lockTimeoutMs: number;
+  /** The database lives in the application's connection: there are no other processes, and no files. */
+  readonly isInMemory: boolean;
+}
+
+/** How often the file is asked whether another connection has committed: the question costs about a microsecond. */
+const WATCH_INTERVAL_MS = 20;
+const COUNT_MAX = 10_000;
+
+/** Jobs in a SQLite file, on a connection of the queue's own: each verb is one script, run within one tick. */
+export class SqliteStore implements JobStore {
+  readonly capabilities = { transactionalHandlers: false };
+
+  private readonly transactions: CallerTransactions;
+  private runner!: BetterSqliteRunner;
+  private lane!: WriteLane;
+
+  constructor(private readonly options: SqliteStoreOptions) {
+    this.transactions = new CallerTransactions([options.app, options.own]);
+  }
+
+  async open(): Promise<void> {
+    const { own, clock, lockTimeoutMs } = this.options;
+    await own.initialize();
+    const database = (own.driver as unknown as { databaseConnection: BetterSqliteDatabase }).databaseConnection;
+    this.runner = new BetterSqliteRunner(database);
+    this.lane = new WriteLane(this.runner, clock, lockTimeoutMs);
+    if (!this.options.isInMemory) {
+      database.pragma('busy_timeout = 0');
+      database.pragma(`synchronous = ${this.options.synchronous}`);
+      await this.lane.outsideTransaction(sql.WRITE_AHEAD_LOG);
+    }
+    await this.prepareTables();
+  }
+
+  async close(): Promise<void> {
+    this.transactions.close();
+    if (this.options.own.isInitialized) {
+      await this.options.own.destroy();
+    }
+  }
+
+  async insert(jobs: readonly Seam.JobInsert[], tx?: StoreTransaction): Promise<Seam.InsertedJob[]> {
+    return tx ? this.inTransaction(tx, insertScript(jobs)) : this.write(() => insertScript(jobs));
+  }
+
+  async find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]> {
+    const script = one(sql.FIND_JOBS, [JSON.stringify(ids)]);
+    return (tx ? await this.inTransaction(tx, script) : this.read(script)).map(jobOf);
+  }
+
+  afterTransaction(tx: StoreTransaction, done: (committed: boolean) => void): void {
+    this.transactions.whenEnded(tx, done);
+  }
+
+  async claim(request: Seam.ClaimRequest): Promise<Claim[]> {
+    const lanes = request.lanes.map((lane) => ({ ...lane, from: lane.lowerBound ? sqliteTime(lane.lowerBound) : '' }));
+    // Looking takes no lock: an idle queue never gets in the way of the application's writes.
+    const due = lanes.filter(
+      ({ topic, priority, from }) => this.readOne(sql.IS_LANE_DUE, [topic, priority, from]).length,
+    );
+    return due.length === 0 ? [] : this.write(() => claimScript(due, request));
+  }
+
+  async survey(gaps: readonly Seam.LaneGap[]): Promise<Seam.WaitingLane[]> {
+    const rows = gaps.flatMap((gap) => this.readOne(sql.SURVEY_GAP, [gap.topic, gap.after, gap.before]));
+    return rows.map((row) => ({
+      topic: row.topic as string,
+      priority: Number(row.priority),
+      dueInMs: Number(row.due_in_ms),
+    }));
+  }
+
+  async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.Renewal[]> {
+    const rows = await this.write(() => one(sql.RENEW, [tokenJson(tokens), leaseMs]));
+    const renewed = new Map(rows.map((row) => [row.id, Boolean(row.cancel_requested)]));
+    return tokens.map(({ id }) => ({
+      state: renewed.has(id) ? 'renewed' : 'lost',
+      cancelRequested: renewed.get(id) ?? false,
+    }));
+  }
+
+  async cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]> {
+    const rows = this.readOne(sql.CANCEL_REQUESTS, [tokenJson(tokens)]);
+    return rows.map((row) => ({ id: row.id as string, attempt: Number(row.attempt) }));
+  }
+
+  async settle(settlements: readonly Seam.Settlement[]): Promise<Seam.Settled[]> {
+    const rows = await this.write(() => settleScript(settlements));
+    const byId = new Map(rows.map((row) => [row.id, settledOf(row)]));
+    const gone: Seam.Settled = { applied: false, status: null, attempt: 0, retries: 0, runAt: null };
+    return settlements.map(({ token }) => byId.get(token.id) ?? gone);
+  }
+
+  async discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
+    await this.write(() => one(sql.DISCARD, [tokenJson(tokens), JSON.stringify(statuses)]));
+  }
+
+  async recordProgress({ id, attempt }: ClaimToken, progress: string | null): Promise<boolean> {
+    return (await this.write(() => one(sql.RECORD_PROGRESS, [id, attempt, progress]))).length > 0;
+  }
+
+  async completeTx(tx: StoreTransaction, { id, attempt }: ClaimToken, result: string | null): Promise<void> {
+    const completed = await this.inTransaction(tx, one(sql.COMPLETE_IN_TX, [id, attempt, result]));
+    if (completed.length > 0) {
+      return;
+    }
+    const [owned] = await this.inTransaction(tx, one(sql.OWNED_STATE, [id, attempt]));
+    throw owned
+      ? new JobStateError(id, 'cannot be completed, a cancel was requested')
+      : new LeaseLostError(id, attempt);
+  }
+
+  transaction(): Promise<never> {
+    // A write transaction for the length of a handler would block every other writer of the file.
+    return Promise.reject(
+      new InvalidOptionsError('transactional', 'not on SQLite; call job.completeTx(manager) instead'),
+    );
+  }
+
+  async rescue(limit: number): Promise<Seam.Rescued[]> {
+    if (this.readOne(sql.IS_ANY_EXPIRED, []).length === 0) {
+      return [];
+    }
+    return (await this.write(() => one(sql.RESCUE, [limit]))).map(rescuedOf);
+  }
+
+  async prune(retention: Retention, { after, rows }: Seam.PrunePage): Promise<Seam.PrunedPage> {
+    const ages = Object.entries(retention).filter((entry): entry is [string, number] => entry[1] !== false);
+    if (ages.length === 0) {
+      return { removed: 0, next: null };
+    }
+    const from = after ?? '';
+    const youngestMs = Math.min(...ages.map(([, age]) => age));
+    const [page] = this.readOne(sql.PRUNE_PAGE, [from, rows, youngestMs]);
+    const aged = JSON.stringify(ages.map(([status, age]) => ({ status, age_ms: age })));
+    const removed = page!.last === null ? [] : await this.write(() => one(sql.PRUNE, [from, rows, aged]));
+    return { removed: removed.length, next: page!.has_more ? (page!.last as string) : null };
+  }
+
+  requeue(ids: readonly string[], changes: Seam.RequeueChanges = {}): Promise<Seam.Moved[]> {
+    const { payload = null, runAt, maxRetries = null } = changes;
+    const params = [payload, runAt ? sqliteTime(runAt) : null, maxRetries];
+    return this.write(() => moveScript(ids, sql.REQUEUE, params, (row) => row.holder_id === null));
+  }
+
+  cancel(ids: readonly string[]): Promise<Seam.Moved[]> {
+    return this.write(() => moveScript(ids, sql.CANCEL));
+  }
+
+  delete(ids: readonly string[]): Promise<Seam.Moved[]> {
+    return this.write(() => moveScript(ids, sql.DELETE));
+  }
+
+  async list(query: Seam.ListQuery): Promise<Seam.ListedJobs> {
+    const filter = [
+      query.topics && JSON.stringify(query.topics),
+      query.statuses && JSON.stringify(query.statuses),
+      query.q,
+      query.createdFrom && sqliteTime(query.createdFrom),
+      query.createdTo && sqliteTime(query.createdTo),
+    ];
+    const items = this.readOne(sql.LIST_JOBS, [...filter, query.beforeId, query.limit, query.offset]).map(jobOf);
+    const total = Number(this.readOne(sql.COUNT_JOBS, [...filter, COUNT_MAX + 1])[0]!.total);
+    return { items, total: Math.min(total, COUNT_MAX), totalCapped: total > COUNT_MAX };
+  }
+
+  async stats(topic: string | null = null): Promise<JobStats> {
+    const [row] = this.readOne(sql.STATS, [topic]);
+    const completed = Number(row!.completed);
+    const percentile = (share: number): unknown => {
+      const nth = Math.max(0, Math.ceil(share * completed) - 1);
+      return this.readOne(sql.NTH_RUN_TIME, [topic, nth])[0]?.run_ms;
+    };
+    return statsOf({ ...row, p50: percentile(0.5), p95: percentile(0.95), p99: percentile(0.99) });
+  }
+
+  announce(): void {
+    // Every process sees each commit of another by itself, in `listen`.
+  }
+
+  async listen(hints: Seam.StoreHints): Promise<() => Promise<void>> {
+    if (this.options.isInMemory) {
+      return () => Promise.resolve();
+    }
+    let seen = this.dataVersion();
+    let timer: ScheduledWake;
+    const look = (): void => {
+      const version = this.dataVersion();
+      if (version !== seen) {
+        seen = version;
+        hints.jobs();
+        hints.cancel();
+      }
+      timer = this.options.clock.schedule(WATCH_INTERVAL_MS, look);
+    };
+    timer = this.options.clock.schedule(WATCH_INTERVAL_MS, look);
+    return () => Promise.resolve(timer.cancel());
+  }
+
+  private dataVersion(): unknown {
+    return this.readOne(sql.DATA_VERSION, [])[0]?.data_version;
+  }
+
+  private async prepareTables(): Promise<void> {
+    const { own, migrate } = this.options;
+    if (migrate) {
+      await this.write(await migrationScript(own.options.type, sql));
+    }
+    try {
+      this.readOne(sql.CHECK_TABLE, []);
+    } catch (error) {
+      throw tableMismatch(migrate, error);
+    }
+  }
+
+  private async write<T>(script: () => SqlScript<T>): Promise<T> {
+    try {
+      return await this.lane.run(script);
+    } catch (error) {
+      throw translated(error);
+    }
+  }
+
+  private read<T>(script: SqlScript<T>): T {
+    try {
+      return this.runner.run(script);
+    } catch (error) {
+      throw translated(error);
+    }
+  }
+
+  private readOne(text: string, params: readonly unknown[]): readonly SqlRow[] {
+    return this.read(one(text, params));
+  }
+
+  private async inTransaction<T>(tx: StoreTransaction, script: SqlScript<T>): Promise<T> {
+    try {
+      return await runScript(runnerOfQueryRunner(this.transactions.queryRunnerOf(tx)), script);
+    } catch (error) {
+      throw translated(error);
+    }
+  }
+}
+
+function translated(error: unknown): unknown {
+  return error instanceof SqlError && (error.kind === 'unavailable' || error.kind === 'busy')
+    ? new QueueUnavailableError(`the database cannot be used: ${error.message}`, { cause: error })
+    : error;
+}

@@ -1,0 +1,239 @@
+/*
+ * Every statement of the SQLite store. Sets travel as one JSON array in ?1. Times are text of one fixed width, so that
+ * text order is time order; 'now' stands still within one statement.
+ */
+
+const form = `'%Y-%m-%d %H:%M:%f'`;
+
+const now = `strftime(${form}, 'now')`;
+
+/** `sql` milliseconds from now; negative ones lie in the past. */
+const fromNow = (sql: string): string => `strftime(${form}, 'now', printf('%+.3f seconds', (${sql}) / 1000.0))`;
+
+/** A time as milliseconds since 1970. */
+const ms = (column: string): string => `CAST(round(unixepoch(${column}, 'subsec') * 1000) AS INTEGER)`;
+
+const iso = (column: string): string => `replace(${column}, ' ', 'T') || 'Z'`;
+
+const jobColumns = `id, topic, payload, status, ${ms('run_at')} AS run_at, ${ms('locked_until')} AS locked_until,
+  locked_by, attempt, retries, max_retries, priority, timeout_ms, last_error, errors, result, progress, unique_key,
+  metadata, cancel_requested, ${ms('started')} AS started, ${ms('finished')} AS finished, ${ms('created')} AS created,
+  ${ms('updated')} AS updated`;
+
+const finalStatuses = `('completed', 'failed', 'cancelled')`;
+
+/** Appends a failure to the last 19 of row `j`: the arguments are SQL for the new entry's message and stack. */
+const errorsWith = (message: string, stack: string): string => `json_insert(
+  CASE WHEN json_array_length(coalesce(j.errors, '[]')) >= 20 THEN json_remove(j.errors, '$[0]') ELSE coalesce(j.errors, '[]') END,
+  '$[#]', json_object('attempt', j.attempt, 'started', ${iso('j.started')}, 'finished', ${iso(now)},
+    'message', ${message}, 'stack', ${stack}, 'worker', j.locked_by))`;
+
+/** A write takes the lock at once: a read that turns into a write would fail instead of waiting. */
+export const BEGIN = 'BEGIN IMMEDIATE';
+export const COMMIT = 'COMMIT';
+export const ROLLBACK = 'ROLLBACK';
+
+/** Readers and the one writer do not block each other. The mode stays with the file. */
+export const WRITE_AHEAD_LOG = 'PRAGMA journal_mode = WAL';
+
+/** Which migrations have run, in the table TypeORM would make. */
+export const CREATE_MIGRATIONS_TABLE = `CREATE TABLE IF NOT EXISTS _jobs_migrations (
+  id integer PRIMARY KEY AUTOINCREMENT NOT NULL, timestamp bigint NOT NULL, name varchar NOT NULL)`;
+export const LIST_MIGRATIONS = 'SELECT name FROM _jobs_migrations';
+export const RECORD_MIGRATION = 'INSERT INTO _jobs_migrations (timestamp, name) VALUES (?1, ?2)';
+
+/** Fails unless every column that this version needs is there. */
+export const CHECK_TABLE = `SELECT ${jobColumns}, backoff, idempotency_key, body_hash FROM _jobs LIMIT 0`;
+
+/**
+ * Inserts jobs. A job that is there already, from a first try whose answer was lost, and one whose unique key is taken,
+ * are left out; the answer has the others. WHERE true keeps the parser from reading ON as part of a join.
+ */
+export const INSERT_JOBS = `
+INSERT INTO _jobs (id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata)
+SELECT value ->> 'id', value ->> 'topic', value -> 'payload',
+  coalesce(value ->> 'run_at', ${fromNow(`value ->> 'delay_ms'`)}), value ->> 'max_retries', value ->> 'priority',
+  value ->> 'timeout_ms', nullif(value -> 'backoff', 'null'), value ->> 'unique_key', nullif(value -> 'metadata', 'null')
+FROM json_each(?1) WHERE true
+ON CONFLICT DO NOTHING RETURNING id, ${ms('run_at')} AS run_at, ${ms('created')} AS created, false AS deduplicated`;
+
+/** Who holds a key, or the job itself when it is there already. */
+export const FIND_HOLDER = `
+SELECT id, ${ms('run_at')} AS run_at, ${ms('created')} AS created, id <> ?1 AS deduplicated FROM _jobs
+WHERE id = ?1 OR (topic = ?2 AND unique_key = ?3 AND status IN ('pending', 'processing'))
+ORDER BY id <> ?1 LIMIT 1`;
+
+/** Whole jobs by id. */
+export const FIND_JOBS = `SELECT ${jobColumns} FROM _jobs WHERE id IN (SELECT value FROM json_each(?1))`;
+
+/** Whether a lane has a due job: asked before the write lock is taken for it. ?3 is the lower bound. */
+export const IS_LANE_DUE = `
+SELECT 1 FROM _jobs WHERE status = 'pending' AND topic = ?1 AND priority = ?2 AND run_at >= ?3 AND run_at <= ${now} LIMIT 1`;
+
+/** pending → processing, one lane. */
+export const CLAIM_LANE = `
+UPDATE _jobs SET status = 'processing', attempt = attempt + 1, locked_by = ?5, locked_until = ${fromNow('?6')},
+  started = ${now}, updated = ${now}
+WHERE rowid IN (
+  SELECT rowid FROM _jobs WHERE status = 'pending' AND topic = ?1 AND priority = ?2 AND run_at >= ?3 AND run_at <= ${now}
+  ORDER BY run_at LIMIT ?4)
+RETURNING id, attempt, topic, payload, retries, max_retries, priority, timeout_ms, backoff, metadata,
+  ${ms('run_at')} AS run_at, ${ms('created')} AS created, ${ms('started')} - ${ms('run_at')} AS waited_ms`;
+
+/** The first waiting job of a gap between known priorities, due or not. */
+export const SURVEY_GAP = `
+SELECT topic, priority, ${ms('run_at')} - ${ms(now)} AS due_in_ms FROM _jobs
+WHERE status = 'pending' AND topic = ?1 AND priority > ?2 AND priority < ?3 ORDER BY priority, run_at LIMIT 1`;
+
+const tokens = `(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt FROM json_each(?1))`;
+
+/** The guard of a worker's write; + keeps the planner from the index of processing rows, which an update would move. */
+const owned = `j.id = o.id AND j.attempt = o.attempt AND +j.status = 'processing'`;
+
+/** processing → processing. */
+export const RENEW = `
+UPDATE _jobs AS j SET locked_until = ${fromNow('?2')} FROM ${tokens} AS o WHERE ${owned}
+RETURNING id, cancel_requested`;
+
+/** Claimed jobs that somebody asked to cancel. */
+export const CANCEL_REQUESTS = `
+SELECT j.id, j.attempt FROM ${tokens} AS o JOIN _jobs AS j ON ${owned} WHERE j.cancel_requested`;
+
+/** Materialized, or each member would be parsed once for every column that reads it. */
+const outcomes = `o AS MATERIALIZED (
+  SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt, value ->> 'kind' AS kind, value ->> 'delay_ms' AS delay_ms,
+    value ->> 'message' AS message, value ->> 'stack' AS stack, nullif(value -> 'result', 'null') AS result
+  FROM json_each(?1))`;
+
+const isSpent = `j.retries >= j.max_retries`;
+
+/** processing → as each outcome says, fenced by attempt. Answers the rows it moved. */
+export const SETTLE = `
+WITH ${outcomes}
+UPDATE _jobs AS j SET
+  status = CASE WHEN j.cancel_requested THEN 'cancelled'
+    WHEN o.kind = 'retry' THEN iif(${isSpent}, 'failed', 'pending')
+    WHEN o.kind IN ('snooze', 'release') THEN 'pending' ELSE o.kind END,
+  retries = j.retries + (o.kind = 'retry' AND NOT j.cancel_requested AND NOT ${isSpent}),
+  run_at = CASE WHEN NOT j.cancel_requested AND (o.kind IN ('snooze', 'release') OR (o.kind = 'retry' AND NOT ${isSpent}))
+    THEN ${fromNow('o.delay_ms')} ELSE j.run_at END,
+  result = iif(o.kind = 'completed', o.result, j.result),
+  last_error = coalesce(o.message, j.last_error),
+  errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${errorsWith('o.message', 'o.stack')} END,
+  locked_until = NULL, locked_by = NULL,
+  finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${isSpent}) THEN ${now} END,
+  updated = ${now}
+FROM o WHERE ${owned}
+RETURNING id, true AS applied, status, attempt, retries, ${ms('run_at')} AS run_at`;
+
+/** Jobs as they stand, for outcomes that moved nothing. */
+export const SETTLED_STATE = `
+SELECT id, false AS applied, status, attempt, retries, ${ms('run_at')} AS run_at FROM _jobs
+WHERE id IN (SELECT value ->> 'id' FROM json_each(?1))`;
+
+/** Settled jobs that are not to be kept. ?2 is a JSON array of statuses. */
+export const DISCARD = `
+DELETE FROM _jobs WHERE status IN (SELECT value FROM json_each(?2))
+  AND (id, attempt) IN (SELECT value ->> 'id', value ->> 'attempt' FROM json_each(?1))`;
+
+/** Keeps a progress value, fenced. */
+export const RECORD_PROGRESS = `
+UPDATE _jobs SET progress = ?3, updated = ${now} WHERE id = ?1 AND attempt = ?2 AND +status = 'processing' RETURNING id`;
+
+/** processing → completed, on a connection and in a transaction of the caller's. */
+export const COMPLETE_IN_TX = `
+UPDATE _jobs SET status = 'completed', result = ?3, locked_until = NULL, locked_by = NULL, finished = ${now}, updated = ${now}
+WHERE id = ?1 AND attempt = ?2 AND +status = 'processing' AND NOT cancel_requested RETURNING id`;
+
+/** Why a completion was refused. */
+export const OWNED_STATE = `
+SELECT cancel_requested FROM _jobs WHERE id = ?1 AND attempt = ?2 AND +status = 'processing'`;
+
+const leaseLost = `'lease of attempt ' || j.attempt || ' lost: worker ' || coalesce(j.locked_by, '?') || ' stopped renewing it'`;
+
+/** Whether any lease has expired: asked before the write lock is taken. */
+export const IS_ANY_EXPIRED = `SELECT 1 FROM _jobs WHERE status = 'processing' AND locked_until < ${now} LIMIT 1`;
+
+/** processing with an expired lease → pending, failed or cancelled. */
+export const RESCUE = `
+UPDATE _jobs AS j SET
+  status = CASE WHEN cancel_requested THEN 'cancelled' WHEN retries >= max_retries THEN 'failed' ELSE 'pending' END,
+  retries = retries + (NOT cancel_requested AND retries < max_retries),
+  run_at = CASE WHEN cancel_requested OR retries >= max_retries THEN run_at ELSE ${now} END,
+  last_error = ${leaseLost}, errors = ${errorsWith(leaseLost, 'NULL')}, locked_until = NULL, locked_by = NULL,
+  finished = CASE WHEN cancel_requested OR retries >= max_retries THEN ${now} END, updated = ${now}
+WHERE rowid IN (
+  SELECT rowid FROM _jobs WHERE status = 'processing' AND locked_until < ${now} ORDER BY locked_until LIMIT ?1)
+RETURNING id, topic, attempt, status, retries, last_error AS message`;
+
+const page = `(SELECT id, status, finished, created FROM _jobs WHERE id > ?1 ORDER BY id LIMIT ?2)`;
+
+/** Where a page of the table ends, and whether to go on after it. ?3 is the youngest age in milliseconds. */
+export const PRUNE_PAGE = `
+SELECT max(id) AS last, count(*) = ?2 AND max(created) <= ${fromNow('-?3')} AS has_more FROM ${page}`;
+
+/** The jobs of that page that are over their age. ?3 is a JSON array of status and age. */
+export const PRUNE = `
+DELETE FROM _jobs WHERE id IN (
+  SELECT p.id FROM ${page} AS p JOIN json_each(?3) AS a ON a.value ->> 'status' = p.status
+  WHERE p.finished <= ${fromNow(`-(a.value ->> 'age_ms')`)})
+RETURNING id`;
+
+/** One job as it stands, with the holder of its key when that is another. */
+export const MOVABLE = `
+SELECT j.id, j.status, j.topic, j.attempt, (
+  SELECT k.id FROM _jobs AS k WHERE k.topic = j.topic AND k.unique_key = j.unique_key AND k.id <> j.id
+    AND k.status IN ('pending', 'processing')) AS holder_id
+FROM _jobs AS j WHERE j.id = ?1`;
+
+/** failed, cancelled → pending. */
+export const REQUEUE = `
+UPDATE _jobs SET status = 'pending', retries = 0, cancel_requested = 0, finished = NULL, result = NULL, progress = NULL,
+  payload = coalesce(?2, payload), run_at = coalesce(?3, ${now}), max_retries = coalesce(?4, max_retries), updated = ${now}
+WHERE id = ?1 AND status IN ('failed', 'cancelled') RETURNING status`;
+
+/** pending → cancelled; processing is marked. */
+export const CANCEL = `
+UPDATE _jobs SET status = iif(status = 'pending', 'cancelled', status), finished = iif(status = 'pending', ${now}, NULL),
+  cancel_requested = 1, updated = ${now}
+WHERE id = ?1 AND status IN ('pending', 'processing') RETURNING status`;
+
+/** any but processing → gone. */
+export const DELETE = `DELETE FROM _jobs WHERE id = ?1 AND status <> 'processing' RETURNING status`;
+
+/** ?1 topics, ?2 statuses, ?3 search, ?4 created from, ?5 created before; a null asks nothing. */
+const listCondition = `(?1 IS NULL OR topic IN (SELECT value FROM json_each(?1)))
+  AND (?2 IS NULL OR status IN (SELECT value FROM json_each(?2)))
+  AND (?4 IS NULL OR created >= ?4) AND (?5 IS NULL OR created < ?5)
+  AND (?3 IS NULL OR id = lower(?3) OR substr(topic, 1, length(?3)) = ?3 OR id IN (
+    SELECT f.id FROM (SELECT id, last_error FROM _jobs WHERE status = 'failed' ORDER BY id DESC LIMIT 10000) AS f
+    WHERE instr(lower(f.last_error), lower(?3)) > 0))`;
+
+/** One page, newest first. */
+export const LIST_JOBS = `
+SELECT ${jobColumns} FROM _jobs WHERE ${listCondition} AND (?6 IS NULL OR id < ?6) ORDER BY id DESC LIMIT ?7 OFFSET ?8`;
+
+/** How many jobs a filter matches, counted up to a limit. */
+export const COUNT_JOBS = `
+SELECT count(*) AS total FROM (SELECT 1 FROM _jobs WHERE ${listCondition} LIMIT ?6)`;
+
+const isAsked = `(?1 IS NULL OR topic = ?1)`;
+const runMs = `(${ms('finished')} - ${ms('started')})`;
+
+/** Counts and the mean, in the shape of JobStats. */
+export const STATS = `
+SELECT count(*) FILTER (WHERE status = 'pending') AS pending,
+  count(*) FILTER (WHERE status = 'processing') AS processing,
+  count(*) FILTER (WHERE status = 'completed') AS completed,
+  count(*) FILTER (WHERE status = 'failed') AS failed,
+  count(*) FILTER (WHERE status = 'cancelled') AS cancelled,
+  avg(${runMs}) FILTER (WHERE status = 'completed') AS mean_ms,
+  ${ms(now)} - ${ms(`min(run_at) FILTER (WHERE status = 'pending' AND run_at <= ${now})`)} AS oldest_pending_ms
+FROM _jobs WHERE ${isAsked}`;
+
+/** The ?2-th shortest time of a completed job, 0 first: a percentile. */
+export const NTH_RUN_TIME = `
+SELECT ${runMs} AS run_ms FROM _jobs WHERE status = 'completed' AND ${isAsked} ORDER BY run_ms LIMIT 1 OFFSET ?2`;
+
+/** Changes exactly when another connection has committed; costs about a microsecond. */
+export const DATA_VERSION = 'PRAGMA data_version';

@@ -1,0 +1,150 @@
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+
+/**
+ * Creates `_jobs` and `_jobs_rollup`. Frozen: what it made stands in databases; later changes are later migrations.
+ * Each step tolerates objects that exist, since an application may run it under its own migrations table.
+ */
+export class CreateJobs1736500000000 implements MigrationInterface {
+  readonly name = 'CreateJobs1736500000000';
+
+  async up(queryRunner: QueryRunner): Promise<void> {
+    for (const statement of stepsFor(queryRunner)) {
+      await queryRunner.query(statement);
+    }
+  }
+
+  async down(queryRunner: QueryRunner): Promise<void> {
+    await queryRunner.query('DROP TABLE IF EXISTS _jobs_rollup');
+    await queryRunner.query('DROP TABLE IF EXISTS _jobs');
+  }
+}
+
+function stepsFor(queryRunner: QueryRunner): readonly string[] {
+  const { type } = queryRunner.connection.options;
+  if (type === 'postgres') {
+    return [...postgresTables, ...indexes];
+  }
+  if (type === 'better-sqlite3' || (type as string) === 'sqlite') {
+    return [...sqliteTables, ...indexes];
+  }
+  throw new Error(`expected a PostgreSQL or SQLite database, got ${type}`);
+}
+
+const statuses = `('pending', 'processing', 'completed', 'failed', 'cancelled')`;
+const finished = `('completed', 'failed', 'cancelled')`;
+
+const postgresTables = [
+  `CREATE TABLE IF NOT EXISTS _jobs (
+    id uuid NOT NULL CONSTRAINT _jobs_pkey PRIMARY KEY,
+    topic text NOT NULL,
+    payload jsonb NOT NULL,
+    status text NOT NULL DEFAULT 'pending',
+    run_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    locked_until timestamptz,
+    locked_by text,
+    attempt integer NOT NULL DEFAULT 0,
+    retries integer NOT NULL DEFAULT 0,
+    max_retries integer NOT NULL DEFAULT 3,
+    priority smallint NOT NULL DEFAULT 0,
+    timeout_ms bigint,
+    backoff jsonb,
+    last_error text,
+    errors jsonb,
+    result jsonb,
+    progress jsonb,
+    unique_key text,
+    idempotency_key text,
+    body_hash text,
+    metadata jsonb,
+    cancel_requested boolean NOT NULL DEFAULT false,
+    started timestamptz,
+    finished timestamptz,
+    created timestamptz NOT NULL DEFAULT statement_timestamp(),
+    updated timestamptz NOT NULL DEFAULT statement_timestamp(),
+    CONSTRAINT _jobs_status_check CHECK (status IN ${statuses}),
+    CONSTRAINT _jobs_topic_check CHECK (char_length(topic) BETWEEN 1 AND 255),
+    CONSTRAINT _jobs_retries_check CHECK (retries >= 0 AND max_retries BETWEEN 0 AND 1000),
+    CONSTRAINT _jobs_priority_check CHECK (priority BETWEEN -1000 AND 1000),
+    CONSTRAINT _jobs_lock_check CHECK ((status = 'processing') = (locked_until IS NOT NULL)),
+    CONSTRAINT _jobs_finished_check CHECK ((status IN ${finished}) = (finished IS NOT NULL))
+  )`,
+  `CREATE TABLE IF NOT EXISTS _jobs_rollup (
+    minute timestamptz NOT NULL,
+    topic text NOT NULL,
+    worker text NOT NULL,
+    completed integer NOT NULL DEFAULT 0,
+    failed integer NOT NULL DEFAULT 0,
+    run_ms bigint NOT NULL DEFAULT 0,
+    wait_ms bigint NOT NULL DEFAULT 0,
+    run_histogram jsonb NOT NULL DEFAULT '{}',
+    CONSTRAINT _jobs_rollup_pkey PRIMARY KEY (minute, topic, worker)
+  )`,
+];
+
+/** The one form of time in SQLite: fixed width, so that text order is time order. GLOB has no quantifiers. */
+function timeCheck(column: string): string {
+  const digits = (count: number): string => '[0-9]'.repeat(count);
+  const form = `${digits(4)}-${digits(2)}-${digits(2)} ${digits(2)}:${digits(2)}:${digits(2)}.${digits(3)}`;
+  return `CONSTRAINT _jobs_${column}_check CHECK (${column} GLOB '${form}')`;
+}
+
+const sqliteNow = `(strftime('%Y-%m-%d %H:%M:%f', 'now'))`;
+
+const sqliteTables = [
+  `CREATE TABLE IF NOT EXISTS _jobs (
+    id text NOT NULL CONSTRAINT _jobs_pkey PRIMARY KEY,
+    topic text NOT NULL,
+    payload text NOT NULL,
+    status text NOT NULL DEFAULT 'pending',
+    run_at datetime NOT NULL DEFAULT ${sqliteNow},
+    locked_until datetime,
+    locked_by text,
+    attempt integer NOT NULL DEFAULT 0,
+    retries integer NOT NULL DEFAULT 0,
+    max_retries integer NOT NULL DEFAULT 3,
+    priority integer NOT NULL DEFAULT 0,
+    timeout_ms integer,
+    backoff text,
+    last_error text,
+    errors text,
+    result text,
+    progress text,
+    unique_key text,
+    idempotency_key text,
+    body_hash text,
+    metadata text,
+    cancel_requested boolean NOT NULL DEFAULT 0,
+    started datetime,
+    finished datetime,
+    created datetime NOT NULL DEFAULT ${sqliteNow},
+    updated datetime NOT NULL DEFAULT ${sqliteNow},
+    CONSTRAINT _jobs_status_check CHECK (status IN ${statuses}),
+    CONSTRAINT _jobs_topic_check CHECK (length(topic) BETWEEN 1 AND 255),
+    CONSTRAINT _jobs_retries_check CHECK (retries >= 0 AND max_retries BETWEEN 0 AND 1000),
+    CONSTRAINT _jobs_priority_check CHECK (priority BETWEEN -1000 AND 1000),
+    CONSTRAINT _jobs_lock_check CHECK ((status = 'processing') = (locked_until IS NOT NULL)),
+    CONSTRAINT _jobs_end_check CHECK ((status IN ${finished}) = (finished IS NOT NULL)),
+    CONSTRAINT _jobs_json_check CHECK (json_valid(payload)),
+    ${['run_at', 'locked_until', 'started', 'finished', 'created', 'updated'].map(timeCheck).join(',\n    ')}
+  )`,
+  `CREATE TABLE IF NOT EXISTS _jobs_rollup (
+    minute datetime NOT NULL,
+    topic text NOT NULL,
+    worker text NOT NULL,
+    completed integer NOT NULL DEFAULT 0,
+    failed integer NOT NULL DEFAULT 0,
+    run_ms integer NOT NULL DEFAULT 0,
+    wait_ms integer NOT NULL DEFAULT 0,
+    run_histogram text NOT NULL DEFAULT '{}',
+    CONSTRAINT _jobs_rollup_pkey PRIMARY KEY (minute, topic, worker)
+  ) WITHOUT ROWID`,
+];
+
+const indexes = [
+  `CREATE INDEX IF NOT EXISTS _jobs_pending ON _jobs (topic, priority, run_at) WHERE status = 'pending'`,
+  `CREATE INDEX IF NOT EXISTS _jobs_processing ON _jobs (locked_until) WHERE status = 'processing'`,
+  `CREATE INDEX IF NOT EXISTS _jobs_finished ON _jobs (topic, id) WHERE status IN ${finished}`,
+  `CREATE UNIQUE INDEX IF NOT EXISTS _jobs_unique_key ON _jobs (topic, unique_key)
+    WHERE unique_key IS NOT NULL AND status IN ('pending', 'processing')`,
+  `CREATE UNIQUE INDEX IF NOT EXISTS _jobs_idempotency_key ON _jobs (idempotency_key) WHERE idempotency_key IS NOT NULL`,
+];
