@@ -1,0 +1,301 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { Observable } from 'rxjs';
+import { Subject } from 'rxjs';
+import type { DataSource } from 'typeorm';
+import type { Clock } from './core/clock.js';
+import { IdleTimeoutError } from './core/errors.js';
+import type { JobEvent } from './core/events.js';
+import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats, NewJob } from './core/job.js';
+import type { JobHandlerFunction } from './core/job-context.js';
+import type { JobHandlerOptions } from './core/job-options.js';
+import type { JobsLogger } from './core/logger.js';
+import { silentLogger } from './core/logger.js';
+import { checked, duration } from './core/option-checks.js';
+import type { Duration } from './core/duration.js';
+import type { JobsOptions, JobsSettings } from './core/options.js';
+import { readJobsOptions } from './core/options.js';
+import { Pruner } from './maintenance/pruner.js';
+import { Rescuer } from './maintenance/rescuer.js';
+import { Attempts } from './runtime/attempts.js';
+import { Dispatcher } from './runtime/dispatcher.js';
+import { Enqueuer } from './runtime/enqueuer.js';
+import { Executor } from './runtime/executor.js';
+import { HandlerRegistry } from './runtime/handler-registry.js';
+import { Heartbeat } from './runtime/heartbeat.js';
+import type { RequeueOptions } from './runtime/job-desk.js';
+import { JobDesk } from './runtime/job-desk.js';
+import { logOperation } from './runtime/operation-log.js';
+import { Settler } from './runtime/settler.js';
+import { systemClock, within } from './runtime/system-clock.js';
+import type { CreatedStore } from './store/create-store.js';
+import { createStore } from './store/create-store.js';
+import type { JobInsert, JobStore, StoreTransaction } from './store/job-store.js';
+
+/** What an engine is made of: the module's options, and the parts a test may want to bring along. */
+export interface JobsEngineOptions extends JobsOptions {
+  /** Where the jobs are. Opened and closed by whoever made it. */
+  store: JobStore;
+  /** Default: the process's monotonic clock. */
+  clock?: Clock;
+  /** Default: silence. */
+  logger?: JobsLogger;
+  /** A number in [0, 1), for jitter. Default `Math.random`. */
+  random?: () => number;
+}
+
+/**
+ * The store for the database of an initialized DataSource, with the DataSource of its own that it lives on. Not open
+ * yet: call `store.open()` before the engine starts, and `store.close()` after it has stopped.
+ *
+ * @throws InvalidOptionsError when an option is refused, or the queue cannot live in that database.
+ */
+export function createJobStore(
+  app: DataSource,
+  options: JobsOptions = {},
+  { clock = systemClock, logger = silentLogger }: Pick<JobsEngineOptions, 'clock' | 'logger'> = {},
+): CreatedStore {
+  return createStore(app, readJobsOptions(options), clock, logger);
+}
+
+/** What may be asked of `whenIdle`. */
+export interface WhenIdleOptions {
+  /** Default 30 seconds. */
+  timeout?: Duration;
+}
+
+/** After forced shutdown, how long outcomes may still take to reach the table. */
+const RELEASE_GRACE_MS = 2_000;
+
+/**
+ * The queue without Nest: joins store, runtime and maintenance. One per process and database.
+ *
+ * @example
+ * const engine = new JobsEngine({ store, concurrency: 20 });
+ * engine.register('send_mail', (job) => mailer.send(job.payload));
+ * await engine.start();
+ * await engine.enqueue('send_mail', { to: 'a@example.org' });
+ */
+export class JobsEngine {
+  /** Names this process in `locked_by`. */
+  readonly worker = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
+  readonly settings: JobsSettings;
+
+  private readonly subject = new Subject<JobEvent>();
+  private readonly store: JobStore;
+  private readonly clock: Clock;
+  private readonly logger: JobsLogger;
+  private readonly registry: HandlerRegistry;
+  private readonly enqueuer: Enqueuer;
+  private readonly desk: JobDesk;
+  private readonly settler: Settler;
+  private readonly heartbeat: Heartbeat;
+  private readonly attempts: Attempts;
+  private readonly dispatcher: Dispatcher;
+  private readonly rescuer: Rescuer;
+  private readonly pruner: Pruner;
+  private stopListening: (() => Promise<void>) | undefined;
+  private started: Promise<void> | undefined;
+  private stopped: Promise<void> | undefined;
+
+  /** @throws InvalidOptionsError when an option is refused. */
+  constructor(options: JobsEngineOptions) {
+    const { store, clock = systemClock, logger = silentLogger, random = Math.random, ...given } = options;
+    const settings = readJobsOptions(given);
+    const emit = (event: JobEvent): void => this.emit(event);
+    const parts = { store, clock, logger, random, emit, ...settings, worker: this.worker };
+
+    this.settings = settings;
+    this.store = store;
+    this.clock = clock;
+    this.logger = logger;
+    this.registry = new HandlerRegistry({
+      topics: settings.topics,
+      canRunTransactions: store.capabilities.transactionalHandlers,
+    });
+    this.enqueuer = new Enqueuer({
+      ...parts,
+      settingsOf: (topic) => this.registry.get(topic)?.settings,
+      onStored: (jobs) => this.announceStored(jobs),
+    });
+    this.desk = new JobDesk({
+      ...parts,
+      onWaiting: (topic) => this.announce([topic]),
+      onCancelRequested: (id) => this.attempts.abortCancelled(id),
+    });
+    this.settler = new Settler(parts);
+    this.heartbeat = new Heartbeat(parts);
+    this.attempts = new Attempts({
+      ...parts,
+      registry: this.registry,
+      executor: new Executor(parts),
+      settler: this.settler,
+      heartbeat: this.heartbeat,
+      postponeMs: settings.pollIntervalMs,
+    });
+    this.dispatcher = new Dispatcher({ ...parts, registry: this.registry, attempts: this.attempts });
+    this.rescuer = new Rescuer({ ...parts, onRescued: (topics) => this.announce(topics) });
+    this.pruner = new Pruner(parts);
+  }
+
+  /** This process's events, each emitted after its write has committed. */
+  get events(): Observable<JobEvent> {
+    return this.subject.asObservable();
+  }
+
+  /** Stores a job; resolves when it is committed. @throws the errors of CONTRACT's `enqueue`. */
+  enqueue(topic: string, payload: unknown, options?: EnqueueOptions): Promise<Job> {
+    return this.enqueuer.enqueue({ ...options, topic, payload });
+  }
+
+  /** Stores a job in the caller's open transaction: it exists if and only if that commits. */
+  enqueueTx(tx: StoreTransaction, topic: string, payload: unknown, options?: EnqueueOptions): Promise<Job> {
+    return this.enqueuer.enqueue({ ...options, topic, payload }, tx);
+  }
+
+  /** Stores jobs, all or none, in the caller's transaction when one is given. */
+  enqueueMany(jobs: readonly NewJob[], tx?: StoreTransaction): Promise<Job[]> {
+    return this.enqueuer.enqueueMany(jobs, tx);
+  }
+
+  /** The job, or `null` when there is none with this id. */
+  get(id: string): Promise<Job | null> {
+    return this.desk.get(id);
+  }
+
+  /** A page of jobs, newest first. */
+  list(filter?: JobFilter): Promise<JobPage> {
+    return this.desk.list(filter);
+  }
+
+  /** Counts and times, of one topic or of all. */
+  stats(topic?: string): Promise<JobStats> {
+    return this.desk.stats(topic);
+  }
+
+  /** failed, cancelled → pending, with all retries again. */
+  requeue(id: string, changes?: RequeueOptions): Promise<Job> {
+    return this.desk.requeue(id, changes);
+  }
+
+  /** pending → cancelled at once; a running handler is told by its signal, on whichever node it runs. */
+  cancel(id: string): Promise<Job> {
+    return this.desk.cancel(id);
+  }
+
+  /** Removes a job that is not processing. */
+  delete(id: string): Promise<void> {
+    return this.desk.delete(id);
+  }
+
+  /**
+   * Gives a topic its handler in this process.
+   *
+   * @param source where it was written, for messages.
+   * @throws InvalidOptionsError when the topic is taken, or an option is refused.
+   */
+  register(topic: string, run: JobHandlerFunction, options?: JobHandlerOptions, source?: string): void {
+    this.registry.register(topic, run, options, source);
+    if (this.started && !this.stopped) {
+      this.dispatcher.wake(topic);
+    }
+  }
+
+  /** Begins to claim and run jobs, unless the role is `producer`. Harmless when it runs already. */
+  start(): Promise<void> {
+    this.started ??= this.startParts();
+    return this.started;
+  }
+
+  /**
+   * Stops claiming at once, waits for running handlers up to `shutdownTimeout`, then aborts and releases the rest.
+   * Resolves when nothing of this engine is at work any more. Harmless when it is stopped already.
+   */
+  stop(): Promise<void> {
+    this.stopped ??= this.stopParts();
+    return this.stopped;
+  }
+
+  /** Stops claiming, for good; what runs goes on. The first half of `stop`. */
+  async stopClaiming(): Promise<void> {
+    await this.dispatcher.stop();
+  }
+
+  /**
+   * Resolves when nothing is due for this process and nothing is at work in it: for tests.
+   *
+   * @throws IdleTimeoutError saying what was still going on.
+   */
+  async whenIdle({ timeout = '30s' }: WhenIdleOptions = {}): Promise<void> {
+    const timeoutMs = checked(duration(1), timeout, 'timeout');
+    if (!(await within(this.clock, timeoutMs, this.untilIdle()))) {
+      const { count, openCount } = this.attempts;
+      throw new IdleTimeoutError(
+        `not idle within ${timeoutMs} ms: ${count} handlers run, ${openCount} outcomes are not recorded, or jobs are due that cannot be claimed`,
+      );
+    }
+  }
+
+  private async untilIdle(): Promise<void> {
+    do {
+      await this.enqueuer.idle();
+      await this.dispatcher.quiet();
+      await this.attempts.allSettled();
+    } while (!this.enqueuer.isIdle || this.attempts.openCount > 0);
+  }
+
+  private async startParts(): Promise<void> {
+    if (this.settings.role === 'producer') {
+      return;
+    }
+    const orphans = this.registry.topicsWithoutHandler();
+    if (orphans.length > 0) {
+      this.logger.warn(`topics names ${orphans.map((topic) => `'${topic}'`).join(', ')}, for which no handler is here`);
+    }
+    this.heartbeat.start();
+    this.dispatcher.start();
+    this.rescuer.start();
+    this.pruner.start();
+    this.stopListening = await this.store.listen({
+      jobs: (topic) => this.dispatcher.wake(topic),
+      cancel: () => void this.heartbeat.lookForCancels(),
+    });
+  }
+
+  private async stopParts(): Promise<void> {
+    await this.started?.catch(() => undefined);
+    await Promise.all([this.dispatcher.stop(), this.rescuer.stop(), this.pruner.stop(), this.stopListening?.()]);
+    await this.drain();
+    await this.heartbeat.stop();
+    this.subject.complete();
+  }
+
+  private async drain(): Promise<void> {
+    const { shutdownTimeoutMs } = this.settings;
+    if (await within(this.clock, shutdownTimeoutMs, this.attempts.allSettled())) {
+      return;
+    }
+    this.logger.warn(
+      `${this.attempts.count} handlers did not end within shutdownTimeout (${shutdownTimeoutMs} ms); they are aborted and their jobs released`,
+    );
+    this.attempts.abortAll();
+    await within(this.clock, RELEASE_GRACE_MS, this.attempts.allSettled());
+    this.settler.giveUp();
+  }
+
+  private announceStored(jobs: readonly JobInsert[]): void {
+    const lanes = new Map(jobs.map(({ topic, priority }) => [`${priority} ${topic}`, { topic, priority }]));
+    lanes.forEach(({ topic, priority }) => this.dispatcher.wake(topic, priority));
+    this.store.announce([...new Set(jobs.map(({ topic }) => topic))]);
+  }
+
+  private announce(topics: readonly string[]): void {
+    topics.forEach((topic) => this.dispatcher.wake(topic));
+    this.store.announce(topics);
+  }
+
+  private emit(event: JobEvent): void {
+    logOperation(this.logger, event);
+    this.subject.next(event);
+  }
+}

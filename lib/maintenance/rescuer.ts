@@ -1,0 +1,61 @@
+import type { Clock } from '../core/clock.js';
+import type { JobEvent } from '../core/events.js';
+import type { JobsLogger } from '../core/logger.js';
+import { Periodic } from '../runtime/periodic.js';
+import type { JobStore, Rescued } from '../store/job-store.js';
+
+export interface RescuerOptions {
+  readonly store: JobStore;
+  readonly clock: Clock;
+  readonly logger: JobsLogger;
+  readonly random: () => number;
+  readonly emit: (event: JobEvent) => void;
+  /** Jobs of these topics are waiting again. */
+  readonly onRescued: (topics: readonly string[]) => void;
+}
+
+const INTERVAL_MS = 1_000;
+const BATCH_MAX = 500;
+
+/** Takes jobs away from workers that stopped renewing their leases: dead ones, paused ones, ones without a network. */
+export class Rescuer {
+  private readonly loop: Periodic;
+
+  constructor(private readonly options: RescuerOptions) {
+    this.loop = new Periodic({
+      ...options,
+      name: 'rescue of jobs with expired leases',
+      intervalMs: INTERVAL_MS,
+      work: () => this.rescue(),
+    });
+  }
+
+  start(): void {
+    this.loop.start();
+  }
+
+  stop(): Promise<void> {
+    return this.loop.stop();
+  }
+
+  private async rescue(): Promise<number | void> {
+    const rescued = await this.options.store.rescue(BATCH_MAX);
+    rescued.forEach((job) => this.options.emit(eventOf(job)));
+    const waiting = rescued.filter(({ status }) => status === 'pending').map(({ topic }) => topic);
+    if (waiting.length > 0) {
+      this.options.onRescued([...new Set(waiting)]);
+    }
+    return rescued.length === BATCH_MAX ? 0 : undefined;
+  }
+}
+
+function eventOf({ id, topic, attempt, status, retries, failure }: Rescued): JobEvent {
+  switch (status) {
+    case 'pending':
+      return { type: 'rescued', id, topic, attempt, retries };
+    case 'failed':
+      return { type: 'failed', id, topic, attempt, durationMs: null, error: failure };
+    case 'cancelled':
+      return { type: 'cancelled', id, topic, attempt, durationMs: null };
+  }
+}

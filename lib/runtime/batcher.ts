@@ -1,0 +1,89 @@
+import { QueueUnavailableError } from '../core/errors.js';
+
+export interface BatcherOptions<Item, Answer> {
+  /** Handles a batch, all or none, and answers in its order. */
+  readonly run: (items: readonly Item[]) => Promise<readonly Answer[]>;
+  /** Size of one item in bytes, for the bound of a batch. Default 0. */
+  readonly bytesOf?: (item: Item) => number;
+  /** Order within a batch: writers that touch the same rows must touch them in the same order. */
+  readonly order?: (a: Item, b: Item) => number;
+}
+
+const ITEMS_MAX = 1_000;
+const BYTES_MAX = 4 * 1_048_576;
+
+interface Waiting<Item, Answer> {
+  readonly item: Item;
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Natural batching: calls of one tick go out together, and calls that arrive while a batch is under way form the next
+ * one. There is no timer, so an idle queue adds no delay, and under load the batches grow by themselves.
+ *
+ * When a batch is refused its members are tried one by one, so that a bad one fails alone.
+ */
+export class Batcher<Item, Answer> {
+  private waiting: Waiting<Item, Answer>[] = [];
+  private isBusy = false;
+  private whenIdle: (() => void)[] = [];
+
+  constructor(private readonly options: BatcherOptions<Item, Answer>) {}
+
+  /** Resolves when the batch with this item has been handled. */
+  add(item: Item): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ item, resolve, reject });
+      if (!this.isBusy) {
+        this.isBusy = true;
+        queueMicrotask(() => void this.drain());
+      }
+    });
+  }
+
+  /** Whether nothing waits and nothing is under way. */
+  get isIdle(): boolean {
+    return !this.isBusy;
+  }
+
+  /** Resolves when nothing waits and nothing is under way. */
+  idle(): Promise<void> {
+    return this.isBusy ? new Promise((resolve) => this.whenIdle.push(resolve)) : Promise.resolve();
+  }
+
+  private async drain(): Promise<void> {
+    while (this.waiting.length > 0) {
+      await this.handle(this.take());
+    }
+    this.isBusy = false;
+    this.whenIdle.splice(0).forEach((resolve) => resolve());
+  }
+
+  private take(): Waiting<Item, Answer>[] {
+    const { bytesOf = () => 0, order } = this.options;
+    let bytes = 0;
+    let count = 0;
+    while (count < Math.min(this.waiting.length, ITEMS_MAX) && (count === 0 || bytes < BYTES_MAX)) {
+      bytes += bytesOf(this.waiting[count]!.item);
+      count += 1;
+    }
+    const batch = this.waiting.splice(0, count);
+    return order ? batch.sort((a, b) => order(a.item, b.item)) : batch;
+  }
+
+  private async handle(batch: readonly Waiting<Item, Answer>[]): Promise<void> {
+    try {
+      const answers = await this.options.run(batch.map(({ item }) => item));
+      batch.forEach(({ resolve }, index) => resolve(answers[index]!));
+    } catch (error) {
+      // Without an answer there is nothing to tell apart; a single one has had its own try.
+      if (batch.length === 1 || error instanceof QueueUnavailableError) {
+        return batch.forEach(({ reject }) => reject(error));
+      }
+      for (const single of batch) {
+        await this.handle([single]);
+      }
+    }
+  }
+}

@@ -1,0 +1,160 @@
+import type { Clock } from '../core/clock.js';
+import type { JobsLogger } from '../core/logger.js';
+import type { JobStore } from '../store/job-store.js';
+import type { Attempts } from './attempts.js';
+import type { HandlerRegistry } from './handler-registry.js';
+import type { TopicRoom } from './lane-book.js';
+import { LaneBook } from './lane-book.js';
+import { Periodic } from './periodic.js';
+
+export interface DispatcherOptions {
+  readonly store: JobStore;
+  readonly clock: Clock;
+  readonly logger: JobsLogger;
+  readonly random: () => number;
+  readonly registry: HandlerRegistry;
+  readonly attempts: Attempts;
+  readonly concurrency: number;
+  readonly pollIntervalMs: number;
+  readonly leaseMs: number;
+  /** What claimed rows say in `locked_by`. */
+  readonly worker: string;
+}
+
+/** Due jobs that a claim did not get, since somebody holds their rows locked, are asked for again after this. */
+const LOCKED_PAUSE_MS = 10;
+/** Outcomes that may wait for the database before no more jobs are claimed. */
+const UNSETTLED_MAX = 1_000;
+
+/**
+ * Claims due jobs while there are free slots, and sleeps until one is due, announced or polled for. It decides how many
+ * and which; it runs no handler itself.
+ */
+export class Dispatcher {
+  private readonly book = new LaneBook();
+  private readonly loop: Periodic;
+  private isClaiming = false;
+  private whenQuiet: (() => void)[] = [];
+
+  constructor(private readonly options: DispatcherOptions) {
+    this.loop = new Periodic({
+      ...options,
+      name: 'claiming of jobs',
+      intervalMs: options.pollIntervalMs,
+      work: () => this.round(),
+    });
+    options.attempts.whenChanged(() => this.loop.wake());
+  }
+
+  start(): void {
+    this.isClaiming = true;
+    this.loop.start();
+  }
+
+  /** No claim is made from now on; resolves when one under way has been given back. */
+  async stop(): Promise<void> {
+    this.isClaiming = false;
+    await this.loop.stop();
+  }
+
+  /** Something may be due: in one lane, in all lanes of a topic, or anywhere. */
+  wake(topic?: string, priority?: number): void {
+    this.book.arm(topic, priority);
+    this.loop.wake();
+  }
+
+  /** Resolves when nothing is due for this process and nothing runs in it. */
+  quiet(): Promise<void> {
+    if (!this.isClaiming) {
+      return Promise.resolve();
+    }
+    this.wake();
+    return new Promise((resolve) => this.whenQuiet.push(resolve));
+  }
+
+  /** One round; answers how long to sleep when nobody wakes it. */
+  private async round(): Promise<number | void> {
+    while (this.isClaiming) {
+      const claimed = await this.claim();
+      if (claimed === 'no room') {
+        return this.noteQuiet();
+      }
+      if (claimed === 'nothing known' || claimed === 'empty-handed') {
+        const pauseMs = await this.survey(claimed === 'empty-handed');
+        if (pauseMs > 0) {
+          return pauseMs;
+        }
+      }
+    }
+  }
+
+  private async claim(): Promise<'no room' | 'nothing known' | 'empty-handed' | 'go on'> {
+    const { store, clock, attempts, leaseMs, worker } = this.options;
+    const limit = this.freeSlots();
+    const rooms = this.rooms(limit);
+    if (rooms.length === 0) {
+      return 'no room';
+    }
+    const plannedIn = this.book.currentRound;
+    const lanes = this.book.plan(rooms, limit, clock.now());
+    if (lanes.length === 0) {
+      return 'nothing known';
+    }
+    const leaseEndsMs = clock.now() + leaseMs;
+    const claims = await store.claim({ lanes, limit, leaseMs, worker });
+    claims.sort((a, b) => a.priority - b.priority || a.runAt.getTime() - b.runAt.getTime() || (a.id < b.id ? -1 : 1));
+    for (const claim of claims) {
+      if (this.isClaiming) {
+        attempts.start(claim, leaseEndsMs);
+      } else {
+        attempts.giveBack(claim, leaseEndsMs);
+      }
+    }
+    if (claims.length < limit) {
+      this.book.settle(lanes, claims, plannedIn);
+    }
+    return claims.length > 0 || this.book.isAnyDue(this.rooms(this.freeSlots()), clock.now())
+      ? 'go on'
+      : 'empty-handed';
+  }
+
+  /** Looks for lanes that are not known and for what is due next; answers how long to sleep, 0 to claim at once. */
+  private async survey(isEmptyHanded: boolean): Promise<number> {
+    const { store, clock, pollIntervalMs, random } = this.options;
+    const rooms = this.rooms(this.freeSlots());
+    const waiting = await store.survey(this.book.gaps(rooms));
+    const nowMs = clock.now();
+    const hasFound = this.book.learn(rooms, waiting, nowMs);
+    this.noteQuiet();
+    const dueInMs = this.book.nextDueAtMs(rooms) - nowMs;
+    if (dueInMs > 0) {
+      return Math.min(dueInMs, pollIntervalMs * (0.9 + random() / 5));
+    }
+    return isEmptyHanded && !hasFound ? LOCKED_PAUSE_MS : 0;
+  }
+
+  private noteQuiet(): void {
+    const { attempts, clock } = this.options;
+    const isIdle = attempts.count === 0 && attempts.openCount === 0;
+    if (isIdle && !this.book.isAnyDue(this.rooms(this.freeSlots()), clock.now())) {
+      this.whenQuiet.splice(0).forEach((resolve) => resolve());
+    }
+  }
+
+  private freeSlots(): number {
+    const { attempts, concurrency } = this.options;
+    return attempts.openCount < concurrency + UNSETTLED_MAX ? concurrency - attempts.count : 0;
+  }
+
+  private rooms(limit: number): TopicRoom[] {
+    const { registry, attempts, concurrency } = this.options;
+    return registry
+      .claimable()
+      .map(({ topic, settings }) => ({
+        topic,
+        room: Math.min(limit, (settings.concurrency ?? concurrency) - attempts.countOf(topic)),
+        usualPriority: settings.priority ?? 0,
+      }))
+      .filter(({ room }) => room > 0);
+  }
+}

@@ -1,0 +1,169 @@
+import { v7 as uuidv7 } from 'uuid';
+import type { JobEvent } from '../core/events.js';
+import { QueueUnavailableError } from '../core/errors.js';
+import type { NewJob } from '../core/job.js';
+import { Job } from '../core/job.js';
+import type { HandlerSettings } from '../core/job-options.js';
+import { readEnqueueOptions } from '../core/job-options.js';
+import { checked } from '../core/option-checks.js';
+import { topicCheck } from '../core/options.js';
+import { encodePayload } from '../core/payload.js';
+import { byUniqueKey } from '../core/unique-key.js';
+import type { InsertedJob, JobInsert, JobStore, StoreTransaction } from '../store/job-store.js';
+import { Batcher } from './batcher.js';
+
+export interface EnqueuerOptions {
+  readonly store: JobStore;
+  readonly payloadBytesMax: number;
+  readonly maxRetries: number;
+  /** What the topic itself says about its jobs, where that is known. */
+  readonly settingsOf: (topic: string) => HandlerSettings | undefined;
+  readonly emit: (event: JobEvent) => void;
+  /** Jobs have been committed. */
+  readonly onStored: (jobs: readonly JobInsert[]) => void;
+}
+
+/** An insert whose answer was lost is repeated this often; the ids make that safe. */
+const INSERT_TRIES_MAX = 2;
+
+/** Turns new jobs into rows: alone, in a batch with whoever enqueues at the same time, or in a caller's transaction. */
+export class Enqueuer {
+  /** Keyed jobs apart: a key that an open transaction holds must not make unrelated callers wait. */
+  private readonly plain: Batcher<JobInsert, InsertedJob>;
+  private readonly keyed: Batcher<JobInsert, InsertedJob>;
+
+  constructor(private readonly options: EnqueuerOptions) {
+    const run = (rows: readonly JobInsert[]): Promise<InsertedJob[]> => this.insert(rows);
+    const bytesOf = (row: JobInsert): number => row.payload.length + (row.metadata?.length ?? 0);
+    this.plain = new Batcher({ run, bytesOf });
+    this.keyed = new Batcher({ run, bytesOf, order: byUniqueKey });
+  }
+
+  get isIdle(): boolean {
+    return this.plain.isIdle && this.keyed.isIdle;
+  }
+
+  /** Resolves when no batch is under way. */
+  async idle(): Promise<void> {
+    await Promise.all([this.plain.idle(), this.keyed.idle()]);
+  }
+
+  async enqueue(job: NewJob, tx?: StoreTransaction): Promise<Job> {
+    const row = this.rowOf(job);
+    if (tx) {
+      return (await this.storeIn(tx, [row]))[0]!;
+    }
+    const inserted = await (row.uniqueKey === null ? this.plain : this.keyed).add(row);
+    return (await this.stored([row], [inserted]))[0]!;
+  }
+
+  /** All or none. */
+  async enqueueMany(jobs: readonly NewJob[], tx?: StoreTransaction): Promise<Job[]> {
+    const rows = jobs.map((job) => this.rowOf(job));
+    if (rows.length === 0) {
+      return [];
+    }
+    return tx ? this.storeIn(tx, rows) : this.stored(rows, await this.insert(rows));
+  }
+
+  private rowOf(job: NewJob): JobInsert {
+    const { topic, payload, ...options } = job;
+    checked(topicCheck, topic, 'topic');
+    const given = readEnqueueOptions(options);
+    const own = this.options.settingsOf(topic);
+    return {
+      id: uuidv7(),
+      topic,
+      payload: encodePayload(payload, this.options.payloadBytesMax),
+      runAt: given.runAt ?? null,
+      delayMs: given.delayMs,
+      maxRetries: given.maxRetries ?? own?.maxRetries ?? this.options.maxRetries,
+      priority: given.priority ?? own?.priority ?? 0,
+      timeoutMs: given.timeoutMs ?? null,
+      backoff: given.backoff ?? null,
+      uniqueKey: given.uniqueKey ?? null,
+      metadata: given.metadata ?? null,
+    };
+  }
+
+  private async insert(rows: readonly JobInsert[]): Promise<InsertedJob[]> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.options.store.insert(rows);
+      } catch (error) {
+        if (!(error instanceof QueueUnavailableError && error.isUncertain) || tries === INSERT_TRIES_MAX) {
+          throw error;
+        }
+      }
+    }
+  }
+
+  private async stored(rows: readonly JobInsert[], inserted: readonly InsertedJob[]): Promise<Job[]> {
+    const jobs = await this.jobsOf(rows, inserted);
+    this.tell(rows, inserted);
+    return jobs;
+  }
+
+  private async storeIn(tx: StoreTransaction, rows: readonly JobInsert[]): Promise<Job[]> {
+    const inserted = await this.options.store.insert(rows, tx);
+    const jobs = await this.jobsOf(rows, inserted, tx);
+    this.options.store.afterTransaction(tx, (committed) => committed && this.tell(rows, inserted));
+    return jobs;
+  }
+
+  private tell(rows: readonly JobInsert[], inserted: readonly InsertedJob[]): void {
+    inserted.forEach(({ id, runAt, deduplicated }, index) => {
+      this.options.emit({ type: 'enqueued', id, topic: rows[index]!.topic, runAt, deduplicated });
+    });
+    const fresh = rows.filter((_, index) => !inserted[index]!.deduplicated);
+    if (fresh.length > 0) {
+      this.options.onStored(fresh);
+    }
+  }
+
+  /** Jobs as they stand now: new ones are known already, holders of unique keys are read. */
+  private async jobsOf(
+    rows: readonly JobInsert[],
+    inserted: readonly InsertedJob[],
+    tx?: StoreTransaction,
+  ): Promise<Job[]> {
+    const holderIds = [...new Set(inserted.filter((job) => job.deduplicated).map((job) => job.id))];
+    const holders = holderIds.length > 0 ? await this.options.store.find(holderIds, tx) : [];
+    return rows.map((row, index) => {
+      const answer = inserted[index]!;
+      const holder = answer.deduplicated ? holders.find(({ id }) => id === answer.id) : undefined;
+      // A holder that was deleted in this moment is told by what is known of it: its id.
+      const job = holder ?? newJob({ ...row, id: answer.id }, answer);
+      return answer.deduplicated ? Object.assign(job, { deduplicated: true }) : job;
+    });
+  }
+}
+
+/** A fresh row, without asking the database for it. */
+function newJob(row: JobInsert, { runAt, created }: InsertedJob): Job {
+  return Object.assign(new Job(), {
+    id: row.id,
+    topic: row.topic,
+    payload: JSON.parse(row.payload) as unknown,
+    status: 'pending' as const,
+    runAt,
+    lockedUntil: null,
+    lockedBy: null,
+    attempt: 0,
+    retries: 0,
+    maxRetries: row.maxRetries,
+    priority: row.priority,
+    timeoutMs: row.timeoutMs,
+    lastError: null,
+    errors: [],
+    result: null,
+    progress: null,
+    uniqueKey: row.uniqueKey,
+    metadata: row.metadata === null ? null : (JSON.parse(row.metadata) as Record<string, unknown>),
+    cancelRequested: false,
+    started: null,
+    finished: null,
+    created,
+    updated: created,
+  });
+}

@@ -1,0 +1,142 @@
+import type { Backoff } from '../core/backoff.js';
+import { backoffDelayMs } from '../core/backoff.js';
+import type { Clock, ScheduledWake } from '../core/clock.js';
+import { parseDuration } from '../core/duration.js';
+import type { AbortReason } from '../core/errors.js';
+import { messageOf, SnoozeError, UnrecoverableError } from '../core/errors.js';
+import { failureOf } from '../core/failure.js';
+import type { Outcome } from '../core/job.js';
+import type { JobsLogger } from '../core/logger.js';
+import { recordedJson } from '../core/recorded-json.js';
+import type { Attempt } from './attempt.js';
+import type { RegisteredHandler } from './handler-registry.js';
+
+export interface ExecutorOptions {
+  readonly clock: Clock;
+  readonly logger: JobsLogger;
+  readonly random: () => number;
+  /** Where neither the job nor its handler says otherwise. */
+  readonly timeoutMs: number;
+  readonly backoff: Backoff;
+}
+
+/** How an attempt ended, and when its handler did. */
+export interface Ending {
+  /** `null`: the lease was lost and there is nothing to record. */
+  readonly outcome: Outcome | null;
+  /** Resolves when the handler has returned, at once unless it ignores its signal. */
+  readonly returned: Promise<void>;
+}
+
+type Result = { readonly value: unknown } | { readonly error: unknown };
+
+/** How long a handler that was told to end may take before the attempt is settled without it. */
+const ABORT_GRACE_MS = 100;
+
+/** How an attempt ends that was told to, when its handler obeys and throws. */
+const endings: Record<Exclude<AbortReason, 'timeout'> | 'lease_lost', Outcome | null> = {
+  lease_lost: null,
+  cancelled: { kind: 'cancelled' },
+  shutdown: { kind: 'release', delayMs: 0 },
+};
+
+/** Turns one attempt into one outcome. Never rejects. */
+export class Executor {
+  constructor(private readonly options: ExecutorOptions) {}
+
+  /** Runs the handler within its time limit. */
+  async execute(attempt: Attempt, handler: RegisteredHandler): Promise<Ending> {
+    const timeoutMs = attempt.claim.timeoutMs ?? handler.settings.timeoutMs ?? this.options.timeoutMs;
+    const timer = this.options.clock.schedule(timeoutMs, () => {
+      attempt.abort('timeout', `the attempt took longer than its timeout of ${timeoutMs} ms`);
+    });
+    const handled = perform(attempt, handler);
+    const gaveUp = this.giveUp(attempt);
+    const result = await Promise.race([handled, gaveUp.promise]);
+    timer.cancel();
+    gaveUp.cancel();
+    if (result === 'gave up') {
+      this.options.logger.warn(
+        `handler of '${attempt.topic}' ignores its signal (${attempt.abortedFor}): job ${attempt.id} attempt ` +
+          `${attempt.attempt} is settled, its slot stays taken until the handler returns`,
+      );
+    }
+    const outcome = this.outcomeOf(attempt, handler, result === 'gave up' ? { error: attempt.signal.reason } : result);
+    return { outcome, returned: handled.then(() => undefined) };
+  }
+
+  /** Resolves some time after the attempt was told to end for a reason that settles it without its handler. */
+  private giveUp(attempt: Attempt): { promise: Promise<'gave up'>; cancel: () => void } {
+    let timer: ScheduledWake | undefined;
+    let onAbort = (): void => undefined;
+    const promise = new Promise<'gave up'>((resolve) => {
+      onAbort = () => {
+        if (attempt.abortedFor === 'timeout' || attempt.abortedFor === 'shutdown') {
+          timer = this.options.clock.schedule(ABORT_GRACE_MS, () => resolve('gave up'));
+        }
+      };
+      attempt.signal.addEventListener('abort', onAbort, { once: true });
+    });
+    const cancel = (): void => {
+      timer?.cancel();
+      attempt.signal.removeEventListener('abort', onAbort);
+    };
+    return { promise, cancel };
+  }
+
+  private outcomeOf(attempt: Attempt, handler: RegisteredHandler, result: Result): Outcome | null {
+    if (attempt.abortedFor === 'timeout' && !attempt.mayBeCompleted) {
+      return this.retry(attempt, handler, attempt.signal.reason);
+    }
+    if ('value' in result) {
+      return { kind: 'completed', result: recordedJson(result.value) };
+    }
+    const { error } = result;
+    if (attempt.abortedFor !== undefined && attempt.abortedFor !== 'timeout') {
+      return endings[attempt.abortedFor];
+    }
+    if (error instanceof SnoozeError) {
+      const delayMs = parseDuration(error.delay);
+      const refused = new UnrecoverableError(
+        `SnoozeError expected a duration such as '5m', got ${String(error.delay)}`,
+      );
+      return delayMs === undefined ? this.retry(attempt, handler, refused) : { kind: 'snooze', delayMs };
+    }
+    return error instanceof UnrecoverableError
+      ? { kind: 'failed', failure: failureOf(error) }
+      : this.retry(attempt, handler, error);
+  }
+
+  private retry(attempt: Attempt, handler: RegisteredHandler, error: unknown): Outcome {
+    return { kind: 'retry', delayMs: this.delayMs(attempt, handler, error), failure: failureOf(error) };
+  }
+
+  private delayMs(attempt: Attempt, handler: RegisteredHandler, error: unknown): number {
+    const { backoff: fallback, random, logger } = this.options;
+    const retry = attempt.retries + 1;
+    const backoff = attempt.claim.backoff ?? handler.settings.backoff ?? fallback;
+    if (typeof backoff !== 'function') {
+      return backoffDelayMs(backoff, retry, random());
+    }
+    try {
+      const delayMs = parseDuration(backoff(retry, error));
+      if (delayMs !== undefined) {
+        return delayMs;
+      }
+      logger.warn(`backoff function of '${handler.topic}' gave no duration; the module's backoff is used`);
+    } catch (thrown) {
+      logger.warn(`backoff function of '${handler.topic}' failed, the module's backoff is used: ${messageOf(thrown)}`);
+    }
+    return backoffDelayMs(fallback, retry, random());
+  }
+}
+
+/** Runs the handler, inside its transaction when it has one. Whatever it does, the answer is a value or an error. */
+async function perform(attempt: Attempt, handler: RegisteredHandler): Promise<Result> {
+  try {
+    const run = async (): Promise<unknown> => handler.run(attempt);
+    return { value: await (handler.settings.transactional ? attempt.runInTransaction(run) : run()) };
+  } catch (error) {
+    return { error };
+  }
+}

@@ -1,0 +1,66 @@
+import { InvalidOptionsError } from '../core/errors.js';
+import type { JobHandlerFunction } from '../core/job-context.js';
+import type { HandlerSettings, JobHandlerOptions } from '../core/job-options.js';
+import { readHandlerOptions } from '../core/job-options.js';
+import { checked } from '../core/option-checks.js';
+import { topicCheck } from '../core/options.js';
+
+export interface RegisteredHandler {
+  readonly topic: string;
+  readonly run: JobHandlerFunction;
+  readonly settings: HandlerSettings;
+  /** Where it was registered, for messages: a class and method, or `register()`. */
+  readonly source: string;
+}
+
+export interface HandlerRegistryOptions {
+  /** The only topics this process claims; `undefined`: all with a handler. */
+  readonly topics: readonly string[] | undefined;
+  readonly canRunTransactions: boolean;
+}
+
+/** Which handler runs which topic in this process. */
+export class HandlerRegistry {
+  private readonly handlers = new Map<string, RegisteredHandler>();
+
+  constructor(private readonly options: HandlerRegistryOptions) {}
+
+  /** @throws InvalidOptionsError when the topic is taken, or an option is refused. */
+  register(topic: string, run: JobHandlerFunction, options?: JobHandlerOptions, source = 'register()'): void {
+    checked(topicCheck, topic, 'topic');
+    if (typeof run !== 'function') {
+      throw new InvalidOptionsError('handler', `of '${topic}': expected a function`);
+    }
+    const other = this.handlers.get(topic);
+    if (other) {
+      throw new InvalidOptionsError(
+        'topic',
+        `'${topic}' has two handlers, ${other.source} and ${source}; one is allowed`,
+      );
+    }
+    const settings = readHandlerOptions(topic, options);
+    if (settings.transactional && !this.options.canRunTransactions) {
+      throw new InvalidOptionsError(
+        'transactional',
+        `of '${topic}' (${source}): needs PostgreSQL; on SQLite call job.completeTx(manager) at the end of your own ` +
+          'transaction, since one as long as the handler would block every other writer of the file',
+      );
+    }
+    this.handlers.set(topic, Object.freeze({ topic, run, settings, source }));
+  }
+
+  get(topic: string): RegisteredHandler | undefined {
+    return this.handlers.get(topic);
+  }
+
+  /** The handlers whose jobs this process claims. */
+  claimable(): RegisteredHandler[] {
+    const { topics } = this.options;
+    return [...this.handlers.values()].filter(({ topic }) => topics === undefined || topics.includes(topic));
+  }
+
+  /** Topics this process was told to claim though no handler for them is here. */
+  topicsWithoutHandler(): string[] {
+    return (this.options.topics ?? []).filter((topic) => !this.handlers.has(topic));
+  }
+}

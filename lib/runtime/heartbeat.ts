@@ -1,0 +1,139 @@
+import type { Clock } from '../core/clock.js';
+import type { JobsLogger } from '../core/logger.js';
+import type { JobStore } from '../store/job-store.js';
+import type { Attempt } from './attempt.js';
+import { Periodic } from './periodic.js';
+
+export interface HeartbeatOptions {
+  readonly store: JobStore;
+  readonly clock: Clock;
+  readonly logger: JobsLogger;
+  readonly random: () => number;
+  readonly leaseMs: number;
+}
+
+interface Held {
+  /** When its lease ends at the latest, by the process's clock: counted from before the database was asked. */
+  leaseEndsMs: number;
+  /** Its outcome is being written: the row may have left `processing` by our own hand. */
+  isSettling: boolean;
+}
+
+const BATCH_MAX = 1_000;
+
+/**
+ * Renews the leases of all attempts of this process, every third of a lease, until each is settled; and brings back
+ * what somebody else did to the jobs: cancel requests, and leases that were lost.
+ */
+export class Heartbeat {
+  private readonly held = new Map<Attempt, Held>();
+  private readonly loop: Periodic;
+
+  constructor(private readonly options: HeartbeatOptions) {
+    this.loop = new Periodic({
+      ...options,
+      name: 'renewal of leases',
+      intervalMs: options.leaseMs / 3,
+      work: () => this.beat(),
+    });
+  }
+
+  start(): void {
+    this.loop.start();
+  }
+
+  stop(): Promise<void> {
+    return this.loop.stop();
+  }
+
+  /** @param leaseEndsMs counted from before the claim was sent. */
+  hold(attempt: Attempt, leaseEndsMs: number): void {
+    this.held.set(attempt, { leaseEndsMs, isSettling: false });
+  }
+
+  /** The attempt's outcome is on its way: whatever the row says from now on is the settler's to judge. */
+  settling(attempt: Attempt): void {
+    const held = this.held.get(attempt);
+    if (held) {
+      held.isSettling = true;
+    }
+  }
+
+  letGo(attempt: Attempt): void {
+    this.held.delete(attempt);
+  }
+
+  /** Asks at once whether any running job is to be cancelled; for hints of other processes. */
+  async lookForCancels(): Promise<void> {
+    const attempts = this.batch();
+    if (attempts.length === 0) {
+      return;
+    }
+    try {
+      const tokens = await this.options.store.cancelRequests(attempts.map(({ claim }) => claim));
+      const ids = new Set(tokens.map(({ id }) => id));
+      attempts.filter(({ id }) => ids.has(id)).forEach(cancelled);
+    } catch (error) {
+      // The next renewal brings them too.
+      this.options.logger.debug(`cancel requests were not read: ${String(error)}`);
+    }
+  }
+
+  private async beat(): Promise<number | void> {
+    this.dropExpired();
+    let isAnyBusy = false;
+    const attempts = this.batch();
+    for (let from = 0; from < attempts.length; from += BATCH_MAX) {
+      isAnyBusy = (await this.renew(attempts.slice(from, from + BATCH_MAX))) || isAnyBusy;
+    }
+    return isAnyBusy ? this.options.leaseMs / 10 : undefined;
+  }
+
+  private async renew(attempts: readonly Attempt[]): Promise<boolean> {
+    const { store, clock, leaseMs, logger } = this.options;
+    const askedMs = clock.now();
+    const renewals = await store.renew(
+      attempts.map(({ claim }) => claim),
+      leaseMs,
+    );
+    const tookMs = clock.now() - askedMs;
+    if (tookMs > leaseMs / 3) {
+      logger.warn(
+        `renewing leases took ${Math.round(tookMs)} ms of a lease of ${leaseMs} ms; a longer lease would be safer`,
+      );
+    }
+    attempts.forEach((attempt, index) => {
+      const { state, cancelRequested } = renewals[index]!;
+      const held = this.held.get(attempt);
+      if (state === 'renewed' && held) {
+        held.leaseEndsMs = askedMs + leaseMs;
+      }
+      if (state === 'lost' && held && !held.isSettling && !attempt.mayBeCompleted) {
+        attempt.loseLease();
+      }
+      if (cancelRequested) {
+        cancelled(attempt);
+      }
+    });
+    return renewals.some(({ state }) => state === 'busy');
+  }
+
+  /** Attempts whose lease must have ended, since the database has not answered for so long. */
+  private dropExpired(): void {
+    const nowMs = this.options.clock.now();
+    for (const [attempt, { leaseEndsMs, isSettling }] of this.held) {
+      if (leaseEndsMs <= nowMs && !isSettling && !attempt.mayBeCompleted) {
+        attempt.loseLease();
+      }
+    }
+  }
+
+  /** In the order of ids, as every writer of several rows. */
+  private batch(): Attempt[] {
+    return [...this.held.keys()].sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+}
+
+function cancelled(attempt: Attempt): void {
+  attempt.abort('cancelled', 'somebody asked to cancel the job');
+}

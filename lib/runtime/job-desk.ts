@@ -1,0 +1,117 @@
+import type { JobEvent } from '../core/events.js';
+import { JobNotFoundError, JobStateError } from '../core/errors.js';
+import type { Job, JobFilter, JobPage, JobStats } from '../core/job.js';
+import { normalJobId } from '../core/job-id.js';
+import { maxRetriesCheck, topicCheck } from '../core/options.js';
+import { checked } from '../core/option-checks.js';
+import { cursorAfter, readListFilter } from '../core/list-filter.js';
+import { runAtCheck } from '../core/job-options.js';
+import { encodePayload } from '../core/payload.js';
+import type { JobStore, Moved } from '../store/job-store.js';
+
+export interface JobDeskOptions {
+  readonly store: JobStore;
+  readonly payloadBytesMax: number;
+  readonly emit: (event: JobEvent) => void;
+  /** Jobs of this topic are waiting again. */
+  readonly onWaiting: (topic: string) => void;
+  /** A cancel was requested for a job that runs, here or elsewhere. */
+  readonly onCancelRequested: (id: string) => void;
+}
+
+/** What may be changed when a job is re-queued. */
+export interface RequeueOptions {
+  payload?: unknown;
+  /** Default: now. */
+  runAt?: Date;
+  maxRetries?: number;
+}
+
+/** Where people ask about jobs and move them by hand. */
+export class JobDesk {
+  constructor(private readonly options: JobDeskOptions) {}
+
+  async get(id: string): Promise<Job | null> {
+    const normal = normalJobId(id);
+    return normal === undefined ? null : ((await this.options.store.find([normal]))[0] ?? null);
+  }
+
+  async list(filter?: JobFilter): Promise<JobPage> {
+    const query = readListFilter(filter);
+    const { limit, offset } = query;
+    // One more than asked tells whether there is a next page.
+    const { items, total, totalCapped } = await this.options.store.list({ ...query, limit: limit + 1 });
+    const page = items.slice(0, limit);
+    const nextCursor = items.length > limit ? cursorAfter(page.at(-1)!.id, query) : null;
+    return { items: page, total, totalCapped, limit, offset, nextCursor };
+  }
+
+  async stats(topic?: string): Promise<JobStats> {
+    return this.options.store.stats(topic === undefined ? undefined : checked(topicCheck, topic, 'topic'));
+  }
+
+  async requeue(id: string, changes: RequeueOptions = {}): Promise<Job> {
+    const moved = await this.move(id, (ids) => this.options.store.requeue(ids, this.readChanges(changes)));
+    if (!moved.moved) {
+      throw moved.holderId === null
+        ? wrongStatus(moved, 'failed or cancelled', 're-queue')
+        : new JobStateError(moved.id, `its unique key is held by job ${moved.holderId}`, moved.holderId);
+    }
+    this.options.onWaiting(moved.topic!);
+    return this.present(moved.id);
+  }
+
+  async cancel(id: string): Promise<Job> {
+    const moved = await this.move(id, (ids) => this.options.store.cancel(ids));
+    if (!moved.moved) {
+      throw wrongStatus(moved, 'pending or processing', 'cancel');
+    }
+    if (moved.status === 'processing') {
+      this.options.onCancelRequested(moved.id);
+    } else {
+      const { topic, attempt } = moved;
+      this.options.emit({ type: 'cancelled', id: moved.id, topic: topic!, attempt, durationMs: null });
+    }
+    return this.present(moved.id);
+  }
+
+  async delete(id: string): Promise<void> {
+    const moved = await this.move(id, (ids) => this.options.store.delete(ids));
+    if (!moved.moved) {
+      throw wrongStatus(moved, 'not processing', 'delete');
+    }
+  }
+
+  private async move(id: string, verb: (ids: readonly string[]) => Promise<Moved[]>): Promise<Moved> {
+    const normal = normalJobId(id);
+    const moved = normal === undefined ? undefined : (await verb([normal]))[0];
+    if (!moved?.status) {
+      throw new JobNotFoundError(id);
+    }
+    return moved;
+  }
+
+  private async present(id: string): Promise<Job> {
+    const job = await this.get(id);
+    if (!job) {
+      throw new JobNotFoundError(id);
+    }
+    return job;
+  }
+
+  private readChanges({ payload, runAt, maxRetries }: RequeueOptions): {
+    payload?: string;
+    runAt?: Date;
+    maxRetries?: number;
+  } {
+    return {
+      payload: payload === undefined ? undefined : encodePayload(payload, this.options.payloadBytesMax),
+      runAt: runAt === undefined ? undefined : checked(runAtCheck, runAt, 'runAt'),
+      maxRetries: maxRetries === undefined ? undefined : checked(maxRetriesCheck, maxRetries, 'maxRetries'),
+    };
+  }
+}
+
+function wrongStatus({ id, status }: Moved, expected: string, verb: string): JobStateError {
+  return new JobStateError(id, `cannot ${verb}: expected it to be ${expected}, it is ${status}`);
+}

@@ -1,0 +1,96 @@
+import type { Clock, ScheduledWake } from '../core/clock.js';
+import type { JobsLogger } from '../core/logger.js';
+
+export interface PeriodicOptions {
+  /** What the loop is called in the log. */
+  readonly name: string;
+  readonly intervalMs: number;
+  /** One round. May return how long to sleep instead of the interval. */
+  readonly work: () => Promise<number | void>;
+  readonly clock: Clock;
+  readonly logger: JobsLogger;
+  /** A number in [0, 1); spreads the rounds of many processes over time. */
+  readonly random: () => number;
+}
+
+const FAILURE_PAUSE_MIN_MS = 100;
+const FAILURE_PAUSE_MAX_MS = 5_000;
+const JITTER = 0.1;
+
+/**
+ * A loop: a round of work, a sleep that can be cut short, and so on until it is stopped. A round that fails is logged
+ * once; the loop goes on with growing pauses, and says when it is well again.
+ */
+export class Periodic {
+  private isStopped = true;
+  private isWoken = false;
+  private failures = 0;
+  private running: Promise<void> = Promise.resolve();
+  private endSleep: (() => void) | undefined;
+
+  constructor(private readonly options: PeriodicOptions) {}
+
+  /** Begins with a round at once. Harmless when it runs already. */
+  start(): void {
+    if (this.isStopped) {
+      this.isStopped = false;
+      this.running = this.loop();
+    }
+  }
+
+  /** Resolves when the round under way has ended. Harmless when it is stopped already. */
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    this.endSleep?.();
+    await this.running;
+  }
+
+  /** Begins the next round now, or right after the one under way. A failing loop keeps its pause. */
+  wake(): void {
+    this.isWoken = true;
+    if (this.failures === 0) {
+      this.endSleep?.();
+    }
+  }
+
+  private async loop(): Promise<void> {
+    while (!this.isStopped) {
+      this.isWoken = false;
+      const sleepMs = await this.round();
+      if (!this.isStopped && !(this.isWoken && this.failures === 0)) {
+        await this.sleep(sleepMs);
+      }
+    }
+  }
+
+  private async round(): Promise<number> {
+    const { name, work, logger, random, intervalMs } = this.options;
+    try {
+      const sleepMs = await work();
+      if (this.failures > 0) {
+        this.failures = 0;
+        logger.log(`${name}: goes on`);
+      }
+      return sleepMs ?? intervalMs * (1 + JITTER * (2 * random() - 1));
+    } catch (error) {
+      if (this.failures === 0) {
+        logger.error(`${name}: failed, trying again: ${String(error)}`, (error as Error).stack);
+      }
+      const pauseMs = Math.min(FAILURE_PAUSE_MIN_MS * 2 ** this.failures, FAILURE_PAUSE_MAX_MS);
+      this.failures += 1;
+      return pauseMs * (0.5 + random() / 2);
+    }
+  }
+
+  private sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        timer.cancel();
+        this.endSleep = undefined;
+        resolve();
+      };
+      const timer: ScheduledWake = this.options.clock.schedule(ms, end);
+      this.endSleep = end;
+    });
+  }
+}

@@ -1,0 +1,134 @@
+import type { Clock } from '../core/clock.js';
+import { QueueUnavailableError } from '../core/errors.js';
+import { UNRECORDABLE_FAILURE } from '../core/failure.js';
+import type { ClaimToken, Outcome } from '../core/job.js';
+import type { FinalStatus, JobStatus } from '../core/job-state.js';
+import { isFinal } from '../core/job-state.js';
+import type { JobsLogger } from '../core/logger.js';
+import type { Retention } from '../core/options.js';
+import type { JobStore, Settled, Settlement } from '../store/job-store.js';
+import { Batcher } from './batcher.js';
+import { sleep } from './system-clock.js';
+
+export interface SettlerOptions {
+  readonly store: JobStore;
+  readonly clock: Clock;
+  readonly logger: JobsLogger;
+  readonly random: () => number;
+  readonly retention: Retention;
+}
+
+/** The row after settling, or the news that another attempt owns it or that it is gone. */
+export type SettleAnswer = Settled | 'lease lost';
+
+const PAUSE_MIN_MS = 100;
+const PAUSE_MAX_MS = 5_000;
+
+/** Writes outcomes, many in one statement, until the database has given an answer. */
+export class Settler {
+  private readonly batcher: Batcher<Settlement, Settled>;
+  private readonly discarder: Batcher<ClaimToken, void>;
+  private readonly discarded: readonly FinalStatus[];
+  private hasGivenUp = false;
+
+  constructor(private readonly options: SettlerOptions) {
+    const byId = (a: { id: string }, b: { id: string }): number => (a.id < b.id ? -1 : 1);
+    const { store, retention } = options;
+    this.batcher = new Batcher({
+      run: (settlements) => store.settle(settlements),
+      bytesOf: ({ outcome }) => (outcome.kind === 'completed' ? (outcome.result?.length ?? 0) : 0),
+      order: (a, b) => byId(a.token, b.token),
+    });
+    this.discarded = (Object.keys(retention) as FinalStatus[]).filter((status) => retention[status] === 0);
+    this.discarder = new Batcher<ClaimToken, void>({
+      run: async (tokens) => {
+        await store.discard(tokens, this.discarded);
+        return tokens.map(() => undefined);
+      },
+      order: byId,
+    });
+  }
+
+  /**
+   * Records how an attempt ended. Never rejects: while the database is away it is asked again and again, which is safe
+   * by the fence; what the database refuses to store gives way to a fixed text.
+   *
+   * @param mayBeCompleted the handler has completed the job in a transaction of its own.
+   */
+  async settle(token: ClaimToken, outcome: Outcome, mayBeCompleted: boolean): Promise<SettleAnswer> {
+    let isUncertain = false;
+    let current = outcome;
+    for (let failures = 0; !this.hasGivenUp;) {
+      try {
+        const settled = await this.batcher.add({ token, outcome: current });
+        const isStillOurs = !settled.applied && settled.status === 'processing' && settled.attempt === token.attempt;
+        if (!isStillOurs) {
+          return await this.answer(token, outcome, settled, { isUncertain, mayBeCompleted });
+        }
+        // Somebody, a cancel for example, changed the row at this very moment: the statement saw it as it was before.
+      } catch (error) {
+        if (error instanceof QueueUnavailableError) {
+          isUncertain = true;
+          await this.pause((failures += 1));
+        } else if (current === outcome) {
+          this.options.logger.error(`outcome of job ${token.id} was refused, a fixed text is stored: ${String(error)}`);
+          current = plainOutcome(outcome);
+        } else {
+          this.options.logger.error(`outcome of job ${token.id} was refused for good: ${String(error)}`);
+          return 'lease lost';
+        }
+      }
+    }
+    return 'lease lost';
+  }
+
+  /** Ends the waiting for a database that is away; its jobs will be rescued by others. */
+  giveUp(): void {
+    this.hasGivenUp = true;
+  }
+
+  private async answer(
+    token: ClaimToken,
+    outcome: Outcome,
+    settled: Settled,
+    doubt: { isUncertain: boolean; mayBeCompleted: boolean },
+  ): Promise<SettleAnswer> {
+    const isOurs =
+      settled.attempt === token.attempt &&
+      ((doubt.isUncertain && settled.status !== null && statusesOf(outcome).includes(settled.status)) ||
+        (doubt.mayBeCompleted && settled.status === 'completed'));
+    if (!settled.applied && !isOurs) {
+      return 'lease lost';
+    }
+    if (settled.status !== null && isFinal(settled.status) && this.discarded.includes(settled.status)) {
+      // Left to the pruner when it fails.
+      await this.discarder.add(token).catch(() => undefined);
+    }
+    return settled;
+  }
+
+  private pause(failures: number): Promise<void> {
+    const ms = Math.min(PAUSE_MIN_MS * 2 ** (failures - 1), PAUSE_MAX_MS);
+    return sleep(this.options.clock, ms * (0.5 + this.options.random() / 2));
+  }
+}
+
+/** Where an outcome may have taken the row, when the answer to a first try was lost. */
+function statusesOf(outcome: Outcome): readonly JobStatus[] {
+  switch (outcome.kind) {
+    case 'retry':
+      return ['pending', 'failed', 'cancelled'];
+    case 'snooze':
+    case 'release':
+      return ['pending', 'cancelled'];
+    default:
+      return [outcome.kind, 'cancelled'];
+  }
+}
+
+function plainOutcome(outcome: Outcome): Outcome {
+  if (outcome.kind === 'completed') {
+    return { kind: 'completed', result: null };
+  }
+  return 'failure' in outcome ? { ...outcome, failure: UNRECORDABLE_FAILURE } : outcome;
+}
