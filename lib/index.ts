@@ -1,0 +1,40 @@
+export { jobsMigrations } from '../migrations/index.js';
+export type { BackoffFunction, BackoffOptions } from './core/backoff.js';
+export type { Clock, ScheduledWake } from './core/clock.js';
+export type { Duration } from './core/duration.js';
+export {
+  IdleTimeoutError,
+  InvalidOptionsError,
+  InvalidPayloadError,
+  JobAbortedError,
+  JobNotFoundError,
+  JobsError,
+  JobStateError,
+  LeaseLostError,
+  PayloadTooLargeError,
+  QueueUnavailableError,
+  SnoozeError,
+  UnknownDataSourceError,
+  UnrecoverableError,
+} from './core/errors.js';
+export type { AbortReason, JobsErrorCode } from './core/errors.js';
+export type { JobEvent, JobEventType } from './core/events.js';
+export type { Failure } from './core/failure.js';
+export { Job } from './core/job.js';
+export type { EnqueueOptions, JobFailure, JobFilter, JobPage, JobStats, NewJob } from './core/job.js';
+export type { JobHandlerFunction } from './core/job-context.js';
+export type { JobHandlerOptions } from './core/job-options.js';
+export type { JobStatus } from './core/job-state.js';
+export type { JobsLogger } from './core/logger.js';
+export type { JobsOptions } from './core/options.js';
+export { createJobStore, JobsEngine } from './jobs-engine.js';
+export type { JobsEngineOptions, WhenIdleOptions } from './jobs-engine.js';
+export { JobsModule } from './jobs.module.js';
+export type { JobsModuleAsyncOptions, JobsModuleOptions } from './jobs.module.js';
+export { JobHandler } from './nest/decorators/job-handler.decorator.js';
+export { isJobContext } from './nest/job-context.js';
+export type { JobContext } from './nest/job-context.js';
+export { JobsService } from './nest/jobs.service.js';
+export type { RequeueOptions } from './runtime/job-desk.js';
+export type { CreatedStore } from './store/create-store.js';
+export type { JobStore } from './store/job-store.js';

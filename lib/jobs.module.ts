@@ -1,0 +1,125 @@
+import type { DynamicModule, FactoryProvider, ModuleMetadata, Provider } from '@nestjs/common';
+import { Logger, Module } from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
+import { getDataSourceToken, getRepositoryToken } from '@nestjs/typeorm';
+import type { DataSource } from 'typeorm';
+import { InvalidOptionsError } from './core/errors.js';
+import { Job } from './core/job.js';
+import type { JobsLogger } from './core/logger.js';
+import type { JobsOptions } from './core/options.js';
+import { readJobsOptions } from './core/options.js';
+import { createJobStore, JobsEngine } from './jobs-engine.js';
+import { HandlerPipeline } from './nest/handler-pipeline.js';
+import { JobsExplorer } from './nest/jobs.explorer.js';
+import { JobsLifecycle } from './nest/jobs.lifecycle.js';
+import { JobsService } from './nest/jobs.service.js';
+import { JOBS_OPTIONS, JOBS_STORE } from './nest/jobs.tokens.js';
+import type { CreatedStore } from './store/create-store.js';
+
+/** Whether the module is seen everywhere without being imported. Default `true`. */
+interface Visibility {
+  isGlobal?: boolean;
+}
+
+/** What `forRoot` takes. */
+export type JobsModuleOptions = JobsOptions & Visibility;
+
+/**
+ * What `forRootAsync` takes. What decides routes and wiring must be known when the module is built, so it stands beside
+ * the factory.
+ */
+export interface JobsModuleAsyncOptions extends Visibility, Pick<JobsOptions, 'dataSource' | 'http' | 'ui'> {
+  imports?: ModuleMetadata['imports'];
+  inject?: FactoryProvider['inject'];
+  /** Gives the other options; what it needs stands in `inject`. */
+  useFactory: FactoryProvider<Omit<JobsOptions, 'http' | 'ui'>>['useFactory'];
+}
+
+/** The store together with the DataSource it lives on. */
+const CREATED_STORE = Symbol('nestjs-jobs:created-store');
+
+/**
+ * A durable background job queue in the database the application already has.
+ *
+ * @publicApi
+ */
+@Module({})
+export class JobsModule {
+  /** @throws InvalidOptionsError for an unknown option, a refused value, or two that contradict each other. */
+  static forRoot({ isGlobal = true, ...options }: JobsModuleOptions = {}): DynamicModule {
+    readJobsOptions(options);
+    return moduleOf(isGlobal, options.dataSource, { provide: JOBS_OPTIONS, useValue: options });
+  }
+
+  static forRootAsync(options: JobsModuleAsyncOptions): DynamicModule {
+    const { isGlobal = true, imports, inject, useFactory, dataSource, http, ui } = options;
+    const provider: FactoryProvider<JobsOptions> = {
+      provide: JOBS_OPTIONS,
+      inject,
+      useFactory: async (...args: unknown[]) => {
+        const given: JobsOptions = { dataSource, http, ui, ...(await useFactory(...args)) };
+        if (readJobsOptions(given).dataSource !== dataSource) {
+          throw new InvalidOptionsError(
+            'dataSource',
+            `expected it beside useFactory, got '${given.dataSource}' from it`,
+          );
+        }
+        return given;
+      },
+    };
+    return moduleOf(isGlobal, dataSource, provider, imports);
+  }
+}
+
+function moduleOf(
+  isGlobal: boolean,
+  dataSource: string | undefined,
+  options: Provider,
+  imports: ModuleMetadata['imports'] = [],
+): DynamicModule {
+  return {
+    module: JobsModule,
+    global: isGlobal,
+    imports: [DiscoveryModule, ...imports],
+    providers: [
+      options,
+      {
+        provide: CREATED_STORE,
+        inject: [getDataSourceToken(dataSource), JOBS_OPTIONS],
+        useFactory: async (app: DataSource, given: JobsOptions) => {
+          const created = createJobStore(app, given, { logger: jobsLogger });
+          await created.store.open();
+          return created;
+        },
+      },
+      { provide: JOBS_STORE, inject: [CREATED_STORE], useFactory: ({ store }: CreatedStore) => store },
+      {
+        provide: JobsEngine,
+        inject: [JOBS_STORE, JOBS_OPTIONS],
+        useFactory: (store: CreatedStore['store'], given: JobsOptions) =>
+          new JobsEngine({ ...given, store, logger: jobsLogger }),
+      },
+      {
+        provide: getRepositoryToken(Job),
+        inject: [CREATED_STORE],
+        useFactory: ({ dataSource: own }: CreatedStore) => own.getRepository(Job),
+      },
+      HandlerPipeline,
+      JobsExplorer,
+      JobsLifecycle,
+      JobsService,
+    ],
+    exports: [JobsService, JobsEngine, getRepositoryToken(Job)],
+  };
+}
+
+const nestLogger = new Logger('Jobs');
+
+/** Nest's logger, which an application may replace at any time. */
+const jobsLogger: JobsLogger = {
+  debug: (message) => nestLogger.debug(message),
+  log: (message) => nestLogger.log(message),
+  warn: (message) => nestLogger.warn(message),
+  error: (message, stack) => nestLogger.error(message, stack),
+  isDebugEnabled: () => Logger.isLevelEnabled('debug'),
+};

@@ -1,0 +1,67 @@
+import type {
+  BeforeApplicationShutdown,
+  OnApplicationBootstrap,
+  OnApplicationShutdown,
+  OnModuleDestroy,
+  OnModuleInit,
+} from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { JobsEngine } from '../jobs-engine.js';
+import type { JobStore } from '../store/job-store.js';
+import { JobsExplorer } from './jobs.explorer.js';
+import { JOBS_STORE } from './jobs.tokens.js';
+
+/**
+ * Ties the engine to the application's life: handlers are found when all providers exist, claiming starts with the
+ * application, stops first when it ends, and the connections close last.
+ */
+@Injectable()
+export class JobsLifecycle
+  implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy, BeforeApplicationShutdown, OnApplicationShutdown
+{
+  private readonly logger = new Logger('JobsModule');
+
+  constructor(
+    @Inject(JobsEngine) private readonly engine: JobsEngine,
+    @Inject(JobsExplorer) private readonly explorer: JobsExplorer,
+    @Inject(JOBS_STORE) private readonly store: JobStore,
+  ) {}
+
+  async onModuleInit(): Promise<void> {
+    try {
+      this.explorer.explore();
+    } catch (error) {
+      // Nest calls no shutdown hooks for an application that did not start: nothing of ours may keep it alive.
+      await this.store.close();
+      throw error;
+    }
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    await this.engine.start();
+    if (this.engine.settings.role !== 'producer') {
+      // In the next turn, so that an application that enables the hooks right after it was created is not accused.
+      setImmediate(() => this.warnWithoutShutdownHooks());
+    }
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.engine.stopClaiming();
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    await this.engine.stop();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.store.close();
+  }
+
+  private warnWithoutShutdownHooks(): void {
+    if (process.listenerCount('SIGTERM') === 0) {
+      this.logger.warn(
+        'SIGTERM has no listener: call app.enableShutdownHooks(), or running jobs are cut off and wait for their lease to expire',
+      );
+    }
+  }
+}

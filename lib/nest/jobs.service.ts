@@ -1,0 +1,115 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { Observable } from 'rxjs';
+import type { EntityManager } from 'typeorm';
+import type { JobEvent } from '../core/events.js';
+import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats, NewJob } from '../core/job.js';
+import type { JobHandlerFunction } from '../core/job-context.js';
+import type { JobHandlerOptions } from '../core/job-options.js';
+import type { RequeueOptions } from '../runtime/job-desk.js';
+import type { WhenIdleOptions } from '../jobs-engine.js';
+import { JobsEngine } from '../jobs-engine.js';
+import type { JobContext } from './job-context.js';
+
+/**
+ * The queue, as the application uses it.
+ *
+ * Every method that writes rejects with `QueueUnavailableError` when the database does not answer.
+ *
+ * @publicApi
+ */
+@Injectable()
+export class JobsService {
+  constructor(@Inject(JobsEngine) private readonly engine: JobsEngine) {}
+
+  /**
+   * Stores a job. Resolves when it is committed: from then on it runs, whatever crashes.
+   *
+   * @throws InvalidPayloadError, PayloadTooLargeError, InvalidOptionsError; nothing was stored then.
+   */
+  async enqueue<T>(topic: string, payload: T, options?: EnqueueOptions): Promise<Job<T>> {
+    return (await this.engine.enqueue(topic, payload, options)) as Job<T>;
+  }
+
+  /** The same, not to run before `runAt`. */
+  async enqueueAt<T>(topic: string, payload: T, runAt: Date, options?: EnqueueOptions): Promise<Job<T>> {
+    return this.enqueue(topic, payload, { ...options, runAt });
+  }
+
+  /**
+   * Stores a job in the caller's open transaction: the job exists if and only if that commits.
+   *
+   * @throws UnknownDataSourceError for a manager of another DataSource.
+   */
+  async enqueueTx<T>(manager: EntityManager, topic: string, payload: T, options?: EnqueueOptions): Promise<Job<T>> {
+    return (await this.engine.enqueueTx(manager, topic, payload, options)) as Job<T>;
+  }
+
+  /** Stores jobs, all or none; in the caller's transaction when its manager is given. */
+  async enqueueMany(jobs: NewJob[], options?: { manager?: EntityManager }): Promise<Job[]> {
+    return this.engine.enqueueMany(jobs, options?.manager);
+  }
+
+  /** The job, or `null` when there is none with this id. */
+  get(id: string): Promise<Job | null> {
+    return this.engine.get(id);
+  }
+
+  /** A page of jobs, newest first. @throws InvalidOptionsError for a filter that is refused. */
+  list(filter?: JobFilter): Promise<JobPage> {
+    return this.engine.list(filter);
+  }
+
+  /**
+   * failed, cancelled → pending, with all its retries again, due now unless `changes` say otherwise.
+   *
+   * @throws JobNotFoundError; JobStateError for another status, or when its unique key is held by another job.
+   */
+  requeue(id: string, changes?: RequeueOptions): Promise<Job> {
+    return this.engine.requeue(id, changes);
+  }
+
+  /**
+   * pending → cancelled at once. A running job is asked to end: its signal aborts, on whichever node it runs, and it is
+   * `cancelled` when its handler has ended.
+   *
+   * @throws JobNotFoundError; JobStateError when it has ended already.
+   */
+  cancel(id: string): Promise<Job> {
+    return this.engine.cancel(id);
+  }
+
+  /** Removes a job. @throws JobNotFoundError; JobStateError while it is processing. */
+  delete(id: string): Promise<void> {
+    return this.engine.delete(id);
+  }
+
+  /** Counts and times, of one topic or of all. */
+  stats(topic?: string): Promise<JobStats> {
+    return this.engine.stats(topic);
+  }
+
+  /** Gives a topic its handler in this process, without a decorator. @throws InvalidOptionsError when it has one. */
+  register<T = unknown>(topic: string, handler: (job: JobContext<T>) => unknown, options?: JobHandlerOptions): void {
+    this.engine.register(topic, handler as JobHandlerFunction, options);
+  }
+
+  /** Begins to claim and run jobs; the application does it by itself when it starts. */
+  start(): Promise<void> {
+    return this.engine.start();
+  }
+
+  /** Stops claiming and drains, for good; the application does it by itself when it ends. */
+  stop(): Promise<void> {
+    return this.engine.stop();
+  }
+
+  /** Resolves when nothing is due for this process and nothing runs in it: for tests. @throws IdleTimeoutError */
+  whenIdle(options?: WhenIdleOptions): Promise<void> {
+    return this.engine.whenIdle(options);
+  }
+
+  /** This process's events, each emitted after its write has committed. */
+  get events(): Observable<JobEvent> {
+    return this.engine.events;
+  }
+}
