@@ -10,13 +10,13 @@ export type PostgresVersion = '18' | '15' | 'given';
 export interface PostgresDatabase {
   url: string;
   /** Removes the database, whoever is still connected to it. */
-  drop(): Promise<void>;
+  drop: () => Promise<void>;
 }
 
 export interface SqliteFile {
   path: string;
   /** Removes the file, its journals and its folder. */
-  remove(): Promise<void>;
+  remove: () => Promise<void>;
 }
 
 /** The servers of this test run, for `describe.each(postgresVersions())('PostgreSQL %s', …)`. */

@@ -22,8 +22,8 @@ export async function until<T>(
 /** A promise that a test settles from outside: one side awaits `promise`, the other calls `resolve` or `reject`. */
 export interface Signal<T> {
   promise: Promise<T>;
-  resolve(value: T): void;
-  reject(reason: Error): void;
+  resolve: (value: T) => void;
+  reject: (reason: Error) => void;
 }
 
 export function signal<T = void>(): Signal<T> {
