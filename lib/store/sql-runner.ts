@@ -68,7 +68,7 @@ export function runnerOfQueryRunner(queryRunner: QueryRunner): SqlRunner {
         // `records` is left undefined for statements without rows, whatever the type says.
         return (records as SqlRow[] | undefined) ?? [];
       } catch (error) {
-        throw sqlErrorOf((error as { driverError?: unknown }).driverError ?? error);
+        throw sqlErrorOf(error);
       }
     },
   };
@@ -158,12 +158,17 @@ function anonymous(sql: string): { text: string; order: readonly number[] | null
 
 const numbered = /\?(\d+)/g;
 
-function sqlErrorOf(error: unknown): SqlError {
-  const { code, message } = error as { code?: unknown; message?: unknown };
+/** Any driver's error, or TypeORM's wrapping of it, in the one shape. */
+export function sqlErrorOf(error: unknown): SqlError {
+  if (error instanceof SqlError) {
+    return error;
+  }
+  const cause = (error as { driverError?: unknown }).driverError ?? error;
+  const { code, message } = cause as { code?: unknown; message?: unknown };
   // The driver's complaints about its own arguments are slips of ours, not news of the connection.
-  const isSlip = error instanceof TypeError || error instanceof RangeError;
+  const isSlip = cause instanceof TypeError || cause instanceof RangeError;
   const kind = isSlip ? 'refused' : kindOf(typeof code === 'string' ? code : '');
-  return new SqlError(kind, typeof message === 'string' ? message : 'unknown error', { cause: error });
+  return new SqlError(kind, typeof message === 'string' ? message : 'unknown error', { cause });
 }
 
 function kindOf(code: string): SqlErrorKind {

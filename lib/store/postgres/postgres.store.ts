@@ -1,6 +1,6 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Clock } from '../../core/clock.js';
-import { JobStateError, LeaseLostError, QueueUnavailableError } from '../../core/errors.js';
+import { JobsError, JobStateError, LeaseLostError, QueueUnavailableError } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job, JobStats } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
@@ -12,7 +12,7 @@ import { migrationScript, tableMismatch } from '../migrator.js';
 import { claimOf, insertedOf, jobOf, movedOf, rescuedOf, settledOf, statsOf } from '../row-mapper.js';
 import { insertJson, settlementJson, tokenJson } from '../set-json.js';
 import type { PostgresPool, SqlRow, SqlRunner } from '../sql-runner.js';
-import { runnerOfPool, runnerOfQueryRunner, runScript, SqlError } from '../sql-runner.js';
+import { runnerOfPool, runnerOfQueryRunner, runScript, SqlError, sqlErrorOf } from '../sql-runner.js';
 import { Announcer } from './announcer.js';
 import type { PostgresClient } from './listener.js';
 import { PostgresListener } from './listener.js';
@@ -29,8 +29,8 @@ export interface PostgresStoreOptions {
   readonly migrate: boolean;
 }
 
-/** A key whose holder is not visible yet, or ended meanwhile, is asked for again this often. */
-const KEYED_ROUNDS_MAX = 3;
+/** A row that is not visible yet, or ended meanwhile, is asked for again this often. */
+const INSERT_ROUNDS_MAX = 3;
 /** A deadlock or a serialization conflict has stored nothing: the statement is simply sent again. */
 const BUSY_TRIES_MAX = 5;
 const COUNT_MAX = 10_000;
@@ -64,22 +64,8 @@ export class PostgresStore implements JobStore {
   }
 
   async insert(jobs: readonly Seam.JobInsert[], tx?: StoreTransaction): Promise<Seam.InsertedJob[]> {
-    const plain = jobs.filter((job) => job.uniqueKey === null);
-    const keyed = jobs.filter((job) => job.uniqueKey !== null);
-    const inserted = new Map<string, Seam.InsertedJob>();
-    if (plain.length > 0) {
-      const rows = await this.query(sql.INSERT_JOBS, [insertJson(plain, iso)], tx);
-      rows.forEach((row, index) => inserted.set(plain[index]!.id, insertedOf(row)));
-    }
-    for (let round = 1, open = keyed; open.length > 0; round += 1) {
-      if (round > KEYED_ROUNDS_MAX) {
-        throw new QueueUnavailableError(`unique key '${open[0]!.uniqueKey}' kept changing hands; try again`);
-      }
-      const rows = await this.query(sql.INSERT_KEYED_JOBS, [insertJson(open, iso)], tx);
-      rows.forEach((row, index) => row.id !== null && inserted.set(open[index]!.id, insertedOf(row)));
-      open = open.filter((job) => !inserted.has(job.id));
-    }
-    return jobs.map((job) => inserted.get(job.id)!);
+    const mayTakeRounds = jobs.length > 1 && jobs.some((job) => job.uniqueKey !== null);
+    return mayTakeRounds && !tx ? this.ownTransaction((own) => this.insertAll(jobs, own)) : this.insertAll(jobs, tx);
   }
 
   async find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]> {
@@ -235,6 +221,23 @@ export class PostgresStore implements JobStore {
     return () => listener.stop();
   }
 
+  private async insertAll(jobs: readonly Seam.JobInsert[], tx?: StoreTransaction): Promise<Seam.InsertedJob[]> {
+    const inserted = new Map<string, Seam.InsertedJob>();
+    for (let round = 1, open = jobs; open.length > 0; round += 1) {
+      if (round > INSERT_ROUNDS_MAX) {
+        throw new QueueUnavailableError(`unique key '${open[0]!.uniqueKey}' kept changing hands; try again`);
+      }
+      const rows = await this.query(sql.INSERT_JOBS, [insertJson(open, iso)], tx);
+      for (const [index, row] of rows.entries()) {
+        if (row.id !== null) {
+          inserted.set(open[index]!.id, insertedOf(row));
+        }
+      }
+      open = open.filter((job) => !inserted.has(job.id));
+    }
+    return jobs.map((job) => inserted.get(job.id)!);
+  }
+
   private async prepareTables(): Promise<void> {
     const { own, migrate } = this.options;
     if (migrate) {
@@ -263,23 +266,43 @@ export class PostgresStore implements JobStore {
   }
 
   private async query(text: string, params: readonly unknown[], tx?: StoreTransaction): Promise<readonly SqlRow[]> {
-    const runner = tx ? runnerOfQueryRunner(this.transactions.queryRunnerOf(tx)) : this.runner;
-    for (let tries = 1; ; tries += 1) {
-      try {
-        return await runner.query(text, params);
-      } catch (error) {
-        if (error instanceof SqlError && error.kind === 'busy' && !tx && tries < BUSY_TRIES_MAX) {
-          continue;
-        }
-        throw error instanceof SqlError && (error.kind === 'unavailable' || error.kind === 'busy')
-          ? new QueueUnavailableError(`the database does not answer: ${error.message}`, {
-              cause: error,
-              isUncertain: error.kind === 'unavailable',
-            })
-          : error;
+    if (!tx) {
+      return untilDone(() => this.runner.query(text, params));
+    }
+    try {
+      return await runnerOfQueryRunner(this.transactions.queryRunnerOf(tx)).query(text, params);
+    } catch (error) {
+      throw translated(error);
+    }
+  }
+
+  private ownTransaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
+    return untilDone(() => this.options.own.transaction((manager: EntityManager) => work(manager)));
+  }
+}
+
+/** Repeats what failed without storing anything. @throws QueueUnavailableError, or the database's refusal. */
+async function untilDone<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      const failure = translated(error);
+      if (!(failure instanceof QueueUnavailableError) || failure.isUncertain || tries === BUSY_TRIES_MAX) {
+        throw failure;
       }
     }
   }
+}
+
+function translated(error: unknown): unknown {
+  const failure = error instanceof JobsError ? error : sqlErrorOf(error);
+  return failure instanceof SqlError && (failure.kind === 'unavailable' || failure.kind === 'busy')
+    ? new QueueUnavailableError(`the database does not answer: ${failure.message}`, {
+        cause: failure,
+        isUncertain: failure.kind === 'unavailable',
+      })
+    : failure;
 }
 
 function iso(moment: Date): string {

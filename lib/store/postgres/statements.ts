@@ -50,34 +50,27 @@ const insertValues = `id, topic, coalesce(payload, 'null'),
   coalesce(run_at, statement_timestamp() + make_interval(secs => delay_ms / 1000.0)),
   max_retries, priority, timeout_ms, backoff, unique_key, metadata`;
 
-/** Inserts jobs without keys. A job that is there already, from a first try whose answer was lost, is left alone. */
-export const INSERT_JOBS = `
-WITH n AS MATERIALIZED (SELECT * FROM ${insertInput}),
-i AS (
-  INSERT INTO _jobs (${insertColumns}) SELECT ${insertValues} FROM n ORDER BY id
-  ON CONFLICT (id) DO NOTHING RETURNING id, run_at, created)
-SELECT n.id, false AS deduplicated, ${ms('coalesce(i.run_at, j.run_at)')} AS run_at,
-  ${ms('coalesce(i.created, j.created)')} AS created
-FROM n LEFT JOIN i ON i.id = n.id LEFT JOIN _jobs j ON i.id IS NULL AND j.id = n.id
-ORDER BY n.ord`;
-
 /**
- * Inserts jobs with unique keys; the answer names the holder where a key is taken. `id` is null when the holder
- * committed after this statement's snapshot, or ended meanwhile: ask again.
+ * Inserts jobs, and answers each with the row that stands for it: itself, also when it is there already from a first try
+ * whose answer was lost, or the holder of its unique key. `id` is null when that row committed after this statement's
+ * snapshot, or ended meanwhile: ask again. `i.id IS NULL` in each branch spares the lookups of rows that went in.
  */
-export const INSERT_KEYED_JOBS = `
+export const INSERT_JOBS = `
 WITH n AS MATERIALIZED (SELECT * FROM ${insertInput}),
 i AS (
   INSERT INTO _jobs (${insertColumns}) SELECT ${insertValues} FROM n ORDER BY topic, unique_key, ord
   ON CONFLICT DO NOTHING RETURNING id, topic, unique_key, run_at, created)
-SELECT n.ord, x.id, x.id IS DISTINCT FROM n.id AS deduplicated, ${ms('x.run_at')} AS run_at, ${ms('x.created')} AS created
-FROM n LEFT JOIN LATERAL (
-  SELECT i.id, i.run_at, i.created FROM i WHERE i.topic = n.topic AND i.unique_key = n.unique_key
+SELECT n.ord, coalesce(i.id, x.id) AS id, coalesce(i.id, x.id) IS DISTINCT FROM n.id AS deduplicated,
+  ${ms('coalesce(i.run_at, x.run_at)')} AS run_at, ${ms('coalesce(i.created, x.created)')} AS created
+FROM n LEFT JOIN i ON i.id = n.id
+LEFT JOIN LATERAL (
+  SELECT j.id, j.run_at, j.created FROM _jobs j WHERE i.id IS NULL AND j.id = n.id
   UNION ALL
-  SELECT j.id, j.run_at, j.created FROM _jobs j WHERE j.id = n.id
+  SELECT k.id, k.run_at, k.created FROM i k
+  WHERE i.id IS NULL AND k.topic = n.topic AND k.unique_key = n.unique_key
   UNION ALL
   SELECT j.id, j.run_at, j.created FROM _jobs j
-  WHERE j.topic = n.topic AND j.unique_key = n.unique_key AND j.status IN ('pending', 'processing')
+  WHERE i.id IS NULL AND j.topic = n.topic AND j.unique_key = n.unique_key AND j.status IN ('pending', 'processing')
   LIMIT 1) x ON true
 ORDER BY n.ord`;
 
