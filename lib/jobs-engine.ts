@@ -10,7 +10,7 @@ import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats, NewJob } from '
 import type { JobHandlerFunction } from './core/job-context.js';
 import type { JobHandlerOptions } from './core/job-options.js';
 import type { JobsLogger } from './core/logger.js';
-import { silentLogger } from './core/logger.js';
+import { guardedLogger, silentLogger } from './core/logger.js';
 import { checked, duration } from './core/option-checks.js';
 import type { Duration } from './core/duration.js';
 import type { JobsOptions, JobsSettings } from './core/options.js';
@@ -55,7 +55,7 @@ export function createJobStore(
   options: JobsOptions = {},
   { clock = systemClock, logger = silentLogger }: Pick<JobsEngineOptions, 'clock' | 'logger'> = {},
 ): CreatedStore {
-  return createStore(app, readJobsOptions(options), clock, logger);
+  return createStore(app, readJobsOptions(options), clock, guardedLogger(logger));
 }
 
 /** What may be asked of `whenIdle`. */
@@ -100,7 +100,8 @@ export class JobsEngine {
 
   /** @throws InvalidOptionsError when an option is refused. */
   constructor(options: JobsEngineOptions) {
-    const { store, clock = systemClock, logger = silentLogger, random = Math.random, ...given } = options;
+    const { store, clock = systemClock, logger: givenLogger = silentLogger, random = Math.random, ...given } = options;
+    const logger = guardedLogger(givenLogger);
     const settings = readJobsOptions(given);
     const emit = (event: JobEvent): void => this.emit(event);
     const parts = { store, clock, logger, random, emit, ...settings, worker: this.worker };

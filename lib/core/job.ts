@@ -107,6 +107,8 @@ export interface Claim extends ClaimToken {
   readonly metadata: Record<string, unknown> | null;
   readonly runAt: Date;
   readonly created: Date;
+  /** Characters of the payload's text, for bounding batches. */
+  readonly payloadLength: number;
   /** How long it was due before it was claimed, by the database's clock. */
   readonly waitedMs: number;
 }

@@ -20,3 +20,22 @@ export const silentLogger: JobsLogger = {
   error: () => undefined,
   isDebugEnabled: () => false,
 };
+
+/** The same logger, but one that throws, whoever wrote it, ends neither a loop nor the process. */
+export function guardedLogger(logger: JobsLogger): JobsLogger {
+  const quietly = <T>(write: () => T, fallback: T): T => {
+    try {
+      return write();
+    } catch {
+      // There is nowhere left to say it.
+      return fallback;
+    }
+  };
+  return {
+    debug: (message) => quietly(() => logger.debug(message), undefined),
+    log: (message) => quietly(() => logger.log(message), undefined),
+    warn: (message) => quietly(() => logger.warn(message), undefined),
+    error: (message, stack) => quietly(() => logger.error(message, stack), undefined),
+    isDebugEnabled: () => quietly(() => logger.isDebugEnabled?.() ?? true, false),
+  };
+}

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { InvalidOptionsError } from '../core/errors.js';
 import { JobsEngine } from '../jobs-engine.js';
+import type { JobHandlerMetadata } from './decorators/job-handler.decorator.js';
 import { jobHandlersOf } from './decorators/job-handler.decorator.js';
 import { HandlerPipeline } from './handler-pipeline.js';
 
@@ -21,32 +22,36 @@ export class JobsExplorer {
   explore(): void {
     const seen = new Set<unknown>();
     for (const wrapper of [...this.discovery.getProviders(), ...this.discovery.getControllers()]) {
+      const instance: unknown = wrapper.instance;
       // An alias gives the same instance under a second name.
-      if (wrapper.metatype?.prototype && !wrapper.isAlias && !seen.has(wrapper.instance)) {
-        seen.add(wrapper.instance);
-        this.exploreProvider(wrapper);
+      if (isObject(instance) && !wrapper.isAlias && !seen.has(instance)) {
+        seen.add(instance);
+        this.exploreProvider(wrapper, instance);
       }
     }
   }
 
-  private exploreProvider(wrapper: Wrapper): void {
-    const prototype = (wrapper.instance as object | null) ?? (wrapper.metatype?.prototype as object);
-    for (const name of this.scanner.getAllMethodNames(Object.getPrototypeOf(prototype) as object | null)) {
-      const handlers = jobHandlersOf((prototype as Record<string, unknown>)[name]);
+  private exploreProvider(wrapper: Wrapper, instance: object): void {
+    for (const name of this.scanner.getAllMethodNames(Object.getPrototypeOf(instance) as object | null)) {
+      const handlers = jobHandlersOf((instance as Record<string, unknown>)[name]);
       if (handlers.length > 0) {
-        this.register(wrapper, name, handlers);
+        this.register(wrapper, instance, name, handlers);
       }
     }
   }
 
-  private register(wrapper: Wrapper, name: string, handlers: ReturnType<typeof jobHandlersOf>): void {
-    const source = `${wrapper.name}.${name}`;
+  private register(wrapper: Wrapper, instance: object, name: string, handlers: readonly JobHandlerMetadata[]): void {
+    const source = `${instance.constructor.name}.${name}`;
     if (!wrapper.isDependencyTreeStatic() || wrapper.isTransient) {
       throw new InvalidOptionsError('handler', `${source}: expected a provider of default scope`);
     }
-    const run = this.pipeline.around(wrapper.instance as object, name, this.engine.settings.globalEnhancers);
+    const run = this.pipeline.around(wrapper.host!, instance, name, this.engine.settings.globalEnhancers);
     for (const { topic, options } of handlers) {
       this.engine.register(topic, run, options, source);
     }
   }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) !== null;
 }

@@ -19,7 +19,7 @@ export class Attempt implements JobContext {
 
   private readonly controller = new AbortController();
   private tx: StoreTransaction | undefined;
-  private hasCompletedInTx = false;
+  private mayBeCompletedNow = false;
 
   constructor(
     /** What the database gave. The engine's own; handlers see its members. */
@@ -58,8 +58,17 @@ export class Attempt implements JobContext {
   }
 
   async completeTx(manager: StoreTransaction, result?: unknown): Promise<void> {
-    await this.store.completeTx(manager, this.claim, recordedJson(result));
-    this.hasCompletedInTx = true;
+    // Said before the statement is sent: its transaction may commit before this process hears of it.
+    this.mayBeCompletedNow = true;
+    try {
+      await this.store.completeTx(manager, this.claim, recordedJson(result));
+    } catch (error) {
+      this.mayBeCompletedNow = false;
+      if (error instanceof LeaseLostError) {
+        this.loseLease();
+      }
+      throw error;
+    }
   }
 
   /** Runs the handler's work inside a transaction whose last statement completes the job. */
@@ -94,6 +103,6 @@ export class Attempt implements JobContext {
 
   /** Whether `completed` may stand in the table already, by a transaction of the handler's own. */
   get mayBeCompleted(): boolean {
-    return this.hasCompletedInTx;
+    return this.mayBeCompletedNow;
   }
 }

@@ -115,7 +115,7 @@ export class Attempts {
     const { heartbeat, settler, clock, emit } = this.options;
     const durationMs = clock.now() - attempt.sinceMs;
     heartbeat.settling(attempt);
-    const answer = outcome ? await settler.settle(attempt.claim, outcome, attempt.mayBeCompleted) : 'lease lost';
+    const answer = outcome ? await settler.settle(attempt, outcome) : 'lease lost';
     heartbeat.letGo(attempt);
     this.open -= 1;
     emit(eventOf(attempt, outcome, answer, durationMs));

@@ -23,6 +23,9 @@ export interface DispatcherOptions {
 
 /** Due jobs that a claim did not get, since somebody holds their rows locked, are asked for again after this. */
 const LOCKED_PAUSE_MS = 10;
+/** One claim brings at most this many jobs, and about this much text. */
+const CLAIMS_MAX = 1_000;
+const CLAIMED_LENGTH_MAX = 4 * 1_048_576;
 /** Outcomes that may wait for the database before no more jobs are claimed. */
 const UNSETTLED_MAX = 1_000;
 
@@ -34,6 +37,8 @@ export class Dispatcher {
   private readonly book = new LaneBook();
   private readonly loop: Periodic;
   private isClaiming = false;
+  /** Moving mean of the payloads' lengths. */
+  private payloadLength = 0;
   private whenQuiet: (() => void)[] = [];
 
   constructor(private readonly options: DispatcherOptions) {
@@ -104,6 +109,7 @@ export class Dispatcher {
     const claims = await store.claim({ lanes, limit, leaseMs, worker });
     claims.sort((a, b) => a.priority - b.priority || a.runAt.getTime() - b.runAt.getTime() || (a.id < b.id ? -1 : 1));
     for (const claim of claims) {
+      this.payloadLength += (claim.payloadLength - this.payloadLength) / 10;
       if (this.isClaiming) {
         attempts.start(claim, leaseEndsMs);
       } else {
@@ -143,7 +149,9 @@ export class Dispatcher {
 
   private freeSlots(): number {
     const { attempts, concurrency } = this.options;
-    return attempts.openCount < concurrency + UNSETTLED_MAX ? concurrency - attempts.count : 0;
+    const affordable = Math.max(1, Math.floor(CLAIMED_LENGTH_MAX / Math.max(1, this.payloadLength)));
+    const free = attempts.openCount < concurrency + UNSETTLED_MAX ? concurrency - attempts.count : 0;
+    return Math.min(free, CLAIMS_MAX, affordable);
   }
 
   private rooms(limit: number): TopicRoom[] {

@@ -18,6 +18,13 @@ export interface SettlerOptions {
   readonly retention: Retention;
 }
 
+/** What the settler asks of an attempt. */
+export interface SettledAttempt {
+  readonly claim: ClaimToken;
+  /** Whether the handler may have completed the job in a transaction of its own. */
+  readonly mayBeCompleted: boolean;
+}
+
 /** The row after settling, or the news that another attempt owns it or that it is gone. */
 export type SettleAnswer = Settled | 'lease lost';
 
@@ -52,10 +59,9 @@ export class Settler {
   /**
    * Records how an attempt ended. Never rejects: while the database is away it is asked again and again, which is safe
    * by the fence; what the database refuses to store gives way to a fixed text.
-   *
-   * @param mayBeCompleted the handler has completed the job in a transaction of its own.
    */
-  async settle(token: ClaimToken, outcome: Outcome, mayBeCompleted: boolean): Promise<SettleAnswer> {
+  async settle(attempt: SettledAttempt, outcome: Outcome): Promise<SettleAnswer> {
+    const token = attempt.claim;
     let isUncertain = false;
     let current = outcome;
     for (let failures = 0; !this.hasGivenUp;) {
@@ -63,7 +69,7 @@ export class Settler {
         const settled = await this.batcher.add({ token, outcome: current });
         const isStillOurs = !settled.applied && settled.status === 'processing' && settled.attempt === token.attempt;
         if (!isStillOurs) {
-          return await this.answer(token, outcome, settled, { isUncertain, mayBeCompleted });
+          return await this.answer(attempt, outcome, settled, isUncertain);
         }
         // Somebody, a cancel for example, changed the row at this very moment: the statement saw it as it was before.
       } catch (error) {
@@ -88,15 +94,14 @@ export class Settler {
   }
 
   private async answer(
-    token: ClaimToken,
+    { claim: token, mayBeCompleted }: SettledAttempt,
     outcome: Outcome,
     settled: Settled,
-    doubt: { isUncertain: boolean; mayBeCompleted: boolean },
+    isUncertain: boolean,
   ): Promise<SettleAnswer> {
-    const isOurs =
-      settled.attempt === token.attempt &&
-      ((doubt.isUncertain && settled.status !== null && statusesOf(outcome).includes(settled.status)) ||
-        (doubt.mayBeCompleted && settled.status === 'completed'));
+    const isExpected = isUncertain && settled.status !== null && statusesOf(outcome).includes(settled.status);
+    const isCompleted = mayBeCompleted && settled.status === 'completed';
+    const isOurs = settled.attempt === token.attempt && (isExpected || isCompleted);
     if (!settled.applied && !isOurs) {
       return 'lease lost';
     }

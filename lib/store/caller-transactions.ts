@@ -16,9 +16,17 @@ interface Waiting {
  */
 export class CallerTransactions {
   private readonly waiting = new WeakMap<QueryRunner, Waiting[]>();
-  private readonly watched = new Set<DataSource>();
 
-  constructor(private readonly dataSources: readonly DataSource[]) {}
+  /** @param onEnded called within the tick in which any transaction of these DataSources has ended. */
+  constructor(
+    private readonly dataSources: readonly DataSource[],
+    private readonly onEnded: () => void = () => undefined,
+  ) {}
+
+  /** Begins to watch; the DataSources must be initialized. */
+  open(): void {
+    this.dataSources.forEach(({ subscribers }) => subscribers.push(this.subscriber));
+  }
 
   /**
    * The query runner of the caller's open transaction.
@@ -43,7 +51,6 @@ export class CallerTransactions {
   /** Calls `done` once, when the outermost transaction has ended or the savepoint around the call was rolled back. */
   whenEnded(tx: StoreTransaction, done: Done): void {
     const queryRunner = this.queryRunnerOf(tx);
-    this.watch(queryRunner.connection);
     const list = this.waiting.get(queryRunner) ?? [];
     list.push({ depth: depthOf(queryRunner), done });
     this.waiting.set(queryRunner, list);
@@ -51,24 +58,16 @@ export class CallerTransactions {
 
   /** Stops watching; callbacks that still wait are never called. */
   close(): void {
-    for (const dataSource of this.watched) {
-      const at = dataSource.subscribers.indexOf(this.subscriber);
-      dataSource.subscribers.splice(at, at < 0 ? 0 : 1);
+    for (const { subscribers } of this.dataSources) {
+      const at = subscribers.indexOf(this.subscriber);
+      subscribers.splice(at, at < 0 ? 0 : 1);
     }
-    this.watched.clear();
   }
 
   private readonly subscriber = {
     afterTransactionCommit: ({ queryRunner }: { queryRunner: QueryRunner }) => this.ended(queryRunner, true),
     afterTransactionRollback: ({ queryRunner }: { queryRunner: QueryRunner }) => this.ended(queryRunner, false),
   };
-
-  private watch(dataSource: DataSource): void {
-    if (!this.watched.has(dataSource)) {
-      this.watched.add(dataSource);
-      dataSource.subscribers.push(this.subscriber);
-    }
-  }
 
   private ended(queryRunner: QueryRunner, committed: boolean): void {
     const list = this.waiting.get(queryRunner) ?? [];
@@ -80,6 +79,9 @@ export class CallerTransactions {
     const lowered = committed ? rest.map((entry) => ({ ...entry, depth: Math.min(entry.depth, depth) })) : rest;
     this.waiting.set(queryRunner, lowered);
     settled.forEach(({ done }) => done(committed));
+    if (isOver) {
+      this.onEnded();
+    }
   }
 }
 

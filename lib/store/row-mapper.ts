@@ -44,6 +44,7 @@ export function claimOf(row: SqlRow): Claim {
     attempt: Number(row.attempt),
     topic: row.topic as string,
     payload: json(row.payload),
+    payloadLength: (row.payload as string).length,
     retries: Number(row.retries),
     maxRetries: Number(row.max_retries),
     priority: Number(row.priority),

@@ -52,8 +52,14 @@ export class PostgresStore implements JobStore {
 
   async open(): Promise<void> {
     await this.options.own.initialize();
-    this.runner = runnerOfPool(this.pool);
-    await this.prepareTables();
+    try {
+      this.transactions.open();
+      this.runner = runnerOfPool(this.pool);
+      await this.prepareTables();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
   }
 
   async close(): Promise<void> {
@@ -151,35 +157,21 @@ export class PostgresStore implements JobStore {
     return { removed: Number(page!.removed), next: page!.next as string | null };
   }
 
-  async requeue(ids: readonly string[], changes: Seam.RequeueChanges = {}): Promise<Seam.Moved[]> {
+  requeue(ids: readonly string[], changes: Seam.RequeueChanges = {}): Promise<Seam.Moved[]> {
     const { payload = null, runAt = null, maxRetries = null } = changes;
-    const params = [payload, runAt && iso(runAt), maxRetries];
-    try {
-      return (await this.query(sql.REQUEUE, [ids, ...params])).map(movedOf);
-    } catch (error) {
-      if (!(error instanceof SqlError && error.kind === 'unique')) {
-        throw error;
-      }
-    }
-    // Two of them share a key, or somebody took one in this moment: one by one, so that only that one stays.
-    const moved: Seam.Moved[] = [];
-    for (const id of ids) {
-      const rows = await this.query(sql.REQUEUE, [[id], ...params]);
-      moved.push(...rows.map(movedOf));
-    }
-    return moved;
+    return this.move(sql.REQUEUE, ids, [payload, runAt && iso(runAt), maxRetries]);
   }
 
   async cancel(ids: readonly string[]): Promise<Seam.Moved[]> {
-    const moved = (await this.query(sql.CANCEL, [ids])).map(movedOf);
+    const moved = await this.move(sql.CANCEL, ids);
     if (moved.some((job) => job.moved && job.status === 'processing')) {
       this.notify(sql.CANCEL_CHANNEL, '');
     }
     return moved;
   }
 
-  async delete(ids: readonly string[]): Promise<Seam.Moved[]> {
-    return (await this.query(sql.DELETE, [ids])).map(movedOf);
+  delete(ids: readonly string[]): Promise<Seam.Moved[]> {
+    return this.move(sql.DELETE, ids);
   }
 
   async list(query: Seam.ListQuery): Promise<Seam.ListedJobs> {
@@ -263,6 +255,46 @@ export class PostgresStore implements JobStore {
     this.query(sql.NOTIFY, [channel, hint]).catch((error: Error) => {
       this.options.logger.debug(`a notification was not sent, polling will find the job: ${error.message}`);
     });
+  }
+
+  /** Moves jobs in one statement where that is possible, and one by one where somebody is in the way. */
+  private async move(
+    statement: sql.MoveStatement,
+    ids: readonly string[],
+    params: readonly unknown[] = [],
+  ): Promise<Seam.Moved[]> {
+    const oneByOne = async (id: string): Promise<SqlRow> => (await this.moveOne(statement, id, params))[0]!;
+    if (ids.length === 1) {
+      return [movedOf(await oneByOne(ids[0]!))];
+    }
+    const rows = await this.query(statement.several, [ids, ...params]).catch((error: unknown) => {
+      // Two of them share a unique key, or somebody took one in this moment: only that one is to stay.
+      if (error instanceof SqlError && error.kind === 'unique') {
+        return ids.map((id) => ({ id, busy: true }));
+      }
+      throw error;
+    });
+    const moved: Seam.Moved[] = [];
+    for (const row of rows) {
+      moved.push(movedOf(row.busy ? await oneByOne(row.id as string) : row));
+    }
+    return moved;
+  }
+
+  private async moveOne(
+    statement: sql.MoveStatement,
+    id: string,
+    params: readonly unknown[],
+  ): Promise<readonly SqlRow[]> {
+    try {
+      return await this.query(statement.one, [[id], ...params]);
+    } catch (error) {
+      // The key was taken after this statement looked: now it sees by whom.
+      if (error instanceof SqlError && error.kind === 'unique') {
+        return this.query(statement.one, [[id], ...params]);
+      }
+      throw error;
+    }
   }
 
   private async query(text: string, params: readonly unknown[], tx?: StoreTransaction): Promise<readonly SqlRow[]> {

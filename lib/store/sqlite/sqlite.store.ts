@@ -44,21 +44,19 @@ export class SqliteStore implements JobStore {
   private lane!: WriteLane;
 
   constructor(private readonly options: SqliteStoreOptions) {
-    this.transactions = new CallerTransactions([options.app, options.own]);
+    this.transactions = new CallerTransactions([options.app, options.own], () => this.lane.poke());
   }
 
   async open(): Promise<void> {
-    const { own, clock, lockTimeoutMs } = this.options;
-    await own.initialize();
-    const database = (own.driver as unknown as { databaseConnection: BetterSqliteDatabase }).databaseConnection;
-    this.runner = new BetterSqliteRunner(database);
-    this.lane = new WriteLane(this.runner, clock, lockTimeoutMs);
-    if (!this.options.isInMemory) {
-      database.pragma('busy_timeout = 0');
-      database.pragma(`synchronous = ${this.options.synchronous}`);
-      await this.lane.outsideTransaction(sql.WRITE_AHEAD_LOG);
+    await this.options.own.initialize();
+    try {
+      this.transactions.open();
+      await this.prepareConnection();
+      await this.prepareTables();
+    } catch (error) {
+      await this.close();
+      throw error;
     }
-    await this.prepareTables();
   }
 
   async close(): Promise<void> {
@@ -211,10 +209,10 @@ export class SqliteStore implements JobStore {
     if (this.options.isInMemory) {
       return () => Promise.resolve();
     }
-    let seen = this.dataVersion();
+    let seen: unknown;
     let timer: ScheduledWake;
     const look = (): void => {
-      const version = this.dataVersion();
+      const version = this.dataVersion(seen);
       if (version !== seen) {
         seen = version;
         hints.jobs();
@@ -222,12 +220,34 @@ export class SqliteStore implements JobStore {
       }
       timer = this.options.clock.schedule(WATCH_INTERVAL_MS, look);
     };
-    timer = this.options.clock.schedule(WATCH_INTERVAL_MS, look);
+    look();
     return () => Promise.resolve(timer.cancel());
   }
 
-  private dataVersion(): unknown {
-    return this.readOne(sql.DATA_VERSION, [])[0]?.data_version;
+  private dataVersion(lastKnown: unknown): unknown {
+    try {
+      return this.readOne(sql.DATA_VERSION, [])[0]?.data_version;
+    } catch {
+      // Another process is recovering the log, or the disk failed: the next look, or a poll, will tell.
+      return lastKnown;
+    }
+  }
+
+  private async prepareConnection(): Promise<void> {
+    const { app, own, clock, lockTimeoutMs, synchronous, isInMemory } = this.options;
+    const database = databaseOf(own)!;
+    this.runner = new BetterSqliteRunner(database);
+    this.lane = new WriteLane({
+      runner: this.runner,
+      isAppInTransaction: () => databaseOf(app)?.inTransaction ?? false,
+      clock,
+      lockTimeoutMs,
+    });
+    if (!isInMemory) {
+      database.pragma('busy_timeout = 0');
+      database.pragma(`synchronous = ${synchronous}`);
+      await this.lane.outsideTransaction(sql.WRITE_AHEAD_LOG);
+    }
   }
 
   private async prepareTables(): Promise<void> {
@@ -269,6 +289,11 @@ export class SqliteStore implements JobStore {
       throw translated(error);
     }
   }
+}
+
+/** The connection of a DataSource; an application may have closed its own. */
+function databaseOf({ driver }: DataSource): BetterSqliteDatabase | undefined {
+  return (driver as unknown as { databaseConnection?: BetterSqliteDatabase }).databaseConnection;
 }
 
 function translated(error: unknown): unknown {

@@ -1,4 +1,4 @@
-import type { Clock } from '../../core/clock.js';
+import type { Clock, ScheduledWake } from '../../core/clock.js';
 import { QueueUnavailableError } from '../../core/errors.js';
 import type { BetterSqliteRunner, SqlScript } from '../sql-runner.js';
 import { SqlError } from '../sql-runner.js';
@@ -7,22 +7,37 @@ import { BEGIN, COMMIT, ROLLBACK } from './statements.js';
 const PAUSE_MIN_MS = 1;
 const PAUSE_MAX_MS = 25;
 
+export interface WriteLaneOptions {
+  /** The queue's own connection. */
+  readonly runner: BetterSqliteRunner;
+  /** Whether the application, in this process, has a transaction open. */
+  readonly isAppInTransaction: () => boolean;
+  readonly clock: Clock;
+  readonly lockTimeoutMs: number;
+}
+
+interface Waiting {
+  /** Does the work within this tick; answers `false` when the lock is somebody else's. */
+  readonly attempt: () => boolean;
+  readonly giveUp: () => void;
+  readonly sinceMs: number;
+}
+
 /**
  * The queue's writes to a SQLite file, one after another.
  *
  * Each is a `BEGIN IMMEDIATE … COMMIT` within one tick: nothing of the application runs while the lock is held here, so
- * the application can never wait for it in the same event loop. When somebody else holds the lock, or has a transaction
- * open on this very connection (a database in memory is shared with the application), the lane waits outside the
- * database, with growing pauses, and the event loop goes on.
+ * the application can never wait for it in the same event loop. When another process holds the lock, or the application
+ * has a transaction open, the lane waits outside the database, with growing pauses, and the event loop goes on.
+ *
+ * It also waits for transactions of the application that have only read so far: a commit of ours would make their first
+ * write fail (SQLITE_BUSY_SNAPSHOT), which no application with one connection has ever seen.
  */
 export class WriteLane {
-  private last: Promise<unknown> = Promise.resolve();
+  private readonly waiting: Waiting[] = [];
+  private retry: ScheduledWake | undefined;
 
-  constructor(
-    private readonly runner: BetterSqliteRunner,
-    private readonly clock: Clock,
-    private readonly lockTimeoutMs: number,
-  ) {}
+  constructor(private readonly options: WriteLaneOptions) {}
 
   /**
    * Runs a script as one write transaction, after those asked for before.
@@ -30,67 +45,81 @@ export class WriteLane {
    * @throws QueueUnavailableError when the lock does not come within `lockTimeout`.
    */
   run<T>(script: () => SqlScript<T>): Promise<T> {
-    return this.enqueue(() => this.transact(script));
+    return this.add(() => this.transact(script));
   }
 
   /** Runs a statement that must stand alone, such as a change of the journal mode. */
   async outsideTransaction(statement: string): Promise<void> {
-    await this.enqueue(() => this.runner.query(statement, []));
+    await this.add(() => this.options.runner.query(statement, []));
   }
 
-  private enqueue<T>(work: () => T): Promise<T> {
-    const result = this.last.then(() => this.acquire(work));
-    this.last = result.catch(() => undefined);
-    return result;
-  }
-
-  private async acquire<T>(work: () => T): Promise<T> {
-    const since = this.clock.now();
-    for (let pauseMs = PAUSE_MIN_MS; ; pauseMs = Math.min(pauseMs * 2, PAUSE_MAX_MS)) {
-      const attempt = this.attempt(work);
-      if (attempt !== 'locked') {
-        return attempt.value;
-      }
-      if (this.clock.now() - since >= this.lockTimeoutMs) {
-        throw new QueueUnavailableError(
-          `the write lock of the database did not come within ${this.lockTimeoutMs} ms; ` +
-            'is this awaited inside an open transaction? Then use enqueueTx with its manager',
-        );
-      }
-      await this.pause(pauseMs);
+  /** The lock may be free now: what waits is tried within this tick, before anybody else takes it again. */
+  poke(): void {
+    if (this.retry) {
+      this.flush(PAUSE_MIN_MS);
     }
   }
 
-  /** One try, within this tick. */
-  private attempt<T>(work: () => T): { value: T } | 'locked' {
-    if (this.runner.inTransaction) {
-      return 'locked';
-    }
-    try {
-      return { value: work() };
-    } catch (error) {
-      if (error instanceof SqlError && error.kind === 'busy') {
-        return 'locked';
+  private add<T>(work: () => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const attempt = (): boolean => {
+        try {
+          resolve(work());
+          return true;
+        } catch (error) {
+          if (error instanceof SqlError && error.kind === 'busy') {
+            return false;
+          }
+          reject(error instanceof Error ? error : new Error(String(error)));
+          return true;
+        }
+      };
+      this.waiting.push({ attempt, giveUp: () => reject(this.timeout()), sinceMs: this.options.clock.now() });
+      if (!this.retry) {
+        this.flush(PAUSE_MIN_MS);
       }
-      throw error;
+    });
+  }
+
+  /** Does all that waits, or what is possible, and comes back for the rest after a pause. */
+  private flush(pauseMs: number): void {
+    this.retry?.cancel();
+    this.retry = undefined;
+    while (this.waiting.length > 0 && !this.isBlocked() && this.waiting[0]!.attempt()) {
+      this.waiting.shift();
     }
+    const deadlineMs = this.options.clock.now() - this.options.lockTimeoutMs;
+    while (this.waiting.length > 0 && this.waiting[0]!.sinceMs <= deadlineMs) {
+      this.waiting.shift()!.giveUp();
+    }
+    if (this.waiting.length > 0) {
+      this.retry = this.options.clock.schedule(pauseMs, () => this.flush(Math.min(pauseMs * 2, PAUSE_MAX_MS)));
+    }
+  }
+
+  private isBlocked(): boolean {
+    return this.options.runner.inTransaction || this.options.isAppInTransaction();
   }
 
   private transact<T>(script: () => SqlScript<T>): T {
-    this.runner.query(BEGIN, []);
+    const { runner } = this.options;
+    runner.query(BEGIN, []);
     try {
-      const value = this.runner.run(script());
-      this.runner.query(COMMIT, []);
+      const value = runner.run(script());
+      runner.query(COMMIT, []);
       return value;
     } catch (error) {
-      if (this.runner.inTransaction) {
-        this.runner.query(ROLLBACK, []);
+      if (runner.inTransaction) {
+        runner.query(ROLLBACK, []);
       }
       throw error;
     }
   }
 
-  private pause(ms: number): Promise<void> {
-    return new Promise((resolve) => this.clock.schedule(ms, resolve));
+  private timeout(): QueueUnavailableError {
+    return new QueueUnavailableError(
+      `the write lock of the database did not come within ${this.options.lockTimeoutMs} ms; ` +
+        'is this awaited inside an open transaction? Then use enqueueTx with its manager',
+    );
   }
 }
