@@ -19,7 +19,8 @@ export class Attempt implements JobContext {
 
   private readonly controller = new AbortController();
   private tx: StoreTransaction | undefined;
-  private mayBeCompletedNow = false;
+  /** How far `completed` has come in a transaction of the handler's own. */
+  private completion: 'none' | 'possible' | 'committed' | 'rolled back' = 'none';
 
   constructor(
     /** What the database gave. The engine's own; handlers see its members. */
@@ -58,13 +59,21 @@ export class Attempt implements JobContext {
   }
 
   async completeTx(manager: StoreTransaction, result?: unknown): Promise<void> {
+    const before = this.completion;
+    let isAccepted = false;
+    this.store.afterTransaction(manager, (committed) => {
+      if (isAccepted) {
+        this.completion = committed ? 'committed' : 'rolled back';
+      }
+    });
     // Said before the statement is sent: its transaction may commit before this process hears of it.
-    this.mayBeCompletedNow = true;
+    this.completion = 'possible';
     try {
       await this.store.completeTx(manager, this.claim, recordedJson(result));
+      isAccepted = true;
     } catch (error) {
-      this.mayBeCompletedNow = false;
-      if (error instanceof LeaseLostError) {
+      this.completion = before;
+      if (error instanceof LeaseLostError && !this.mayBeCompleted) {
         this.loseLease();
       }
       throw error;
@@ -103,6 +112,11 @@ export class Attempt implements JobContext {
 
   /** Whether `completed` may stand in the table already, by a transaction of the handler's own. */
   get mayBeCompleted(): boolean {
-    return this.mayBeCompletedNow;
+    return this.completion === 'possible' || this.completion === 'committed';
+  }
+
+  /** Whether the handler completed the job in a transaction that was rolled back: its effects are gone. */
+  get isCompletionUndone(): boolean {
+    return this.completion === 'rolled back';
   }
 }

@@ -89,6 +89,10 @@ export class Executor {
       return this.retry(attempt, handler, attempt.signal.reason);
     }
     if ('value' in result) {
+      if (attempt.isCompletionUndone) {
+        // However calmly the handler returns: what it wrote together with the completion is not there.
+        return this.retry(attempt, handler, new Error('the transaction of completeTx was rolled back'));
+      }
       return { kind: 'completed', result: recordedJson(result.value) };
     }
     const { error } = result;

@@ -236,8 +236,8 @@ function moveStatement(moved: string, holder = 'NULL::uuid'): MoveStatement {
   const statement = (lock: string): string => `
 WITH l AS (SELECT * FROM _jobs WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE ${lock}),
 m AS (${moved} RETURNING j.id, j.status)
-SELECT r.id, m.id IS NOT NULL AS moved, coalesce(m.status, l.status, j.status) AS status, coalesce(l.topic, j.topic) AS topic,
-  coalesce(l.attempt, j.attempt) AS attempt, l.id IS NULL AND j.id IS NOT NULL AS busy, ${holder} AS holder_id
+SELECT r.id, m.id IS NOT NULL AS moved, coalesce(m.status, l.status) AS status, l.topic, l.attempt,
+  l.id IS NULL AND j.id IS NOT NULL AS busy, ${holder} AS holder_id
 FROM unnest($1::uuid[]) WITH ORDINALITY AS r(id, ord)
 LEFT JOIN m ON m.id = r.id LEFT JOIN l ON l.id = r.id LEFT JOIN _jobs j ON l.id IS NULL AND j.id = r.id
 ORDER BY r.ord`;

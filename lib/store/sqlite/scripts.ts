@@ -58,30 +58,24 @@ export function* settleScript(settlements: readonly Seam.Settlement[]): SqlScrip
 }
 
 /** Moves jobs by request, one by one, and says of each what became of it. */
-export function* moveScript(
-  ids: readonly string[],
-  statement: string,
-  params: readonly unknown[] = [],
-  isAllowed: (row: SqlRow) => boolean = () => true,
-): SqlScript<Seam.Moved[]> {
+export function* moveScript(ids: readonly string[], verb: MoveVerb): SqlScript<Seam.Moved[]> {
   const answers: Seam.Moved[] = [];
   for (const id of ids) {
     const [row] = yield { sql: sql.MOVABLE, params: [id] };
-    const moved = row && isAllowed(row) ? yield { sql: statement, params: [id, ...params] } : [];
-    answers.push(
-      movedOf({
-        status: null,
-        topic: null,
-        attempt: 0,
-        holder_id: null,
-        ...row,
-        ...moved[0],
-        id,
-        moved: moved.length > 0,
-      }),
-    );
+    const holder = verb.takesKey ? (row?.holder_id ?? null) : null;
+    const moved = row && holder === null ? yield { sql: verb.statement, params: [id, ...(verb.params ?? [])] } : [];
+    const { status = null, topic = null, attempt = 0 } = { ...row, ...moved[0] };
+    answers.push(movedOf({ id, moved: moved.length > 0, status, topic, attempt, holder_id: holder }));
   }
   return answers;
+}
+
+/** A verb by request: its statement takes the id first. */
+export interface MoveVerb {
+  readonly statement: string;
+  readonly params?: readonly unknown[];
+  /** Whether it brings the job back into its unique key, which must be free then. */
+  readonly takesKey?: boolean;
 }
 
 /** A moment in the one form of the tables. */

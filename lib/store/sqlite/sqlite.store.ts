@@ -167,15 +167,15 @@ export class SqliteStore implements JobStore {
   requeue(ids: readonly string[], changes: Seam.RequeueChanges = {}): Promise<Seam.Moved[]> {
     const { payload = null, runAt, maxRetries = null } = changes;
     const params = [payload, runAt ? sqliteTime(runAt) : null, maxRetries];
-    return this.write(() => moveScript(ids, sql.REQUEUE, params, (row) => row.holder_id === null));
+    return this.write(() => moveScript(ids, { statement: sql.REQUEUE, params, takesKey: true }));
   }
 
   cancel(ids: readonly string[]): Promise<Seam.Moved[]> {
-    return this.write(() => moveScript(ids, sql.CANCEL));
+    return this.write(() => moveScript(ids, { statement: sql.CANCEL }));
   }
 
   delete(ids: readonly string[]): Promise<Seam.Moved[]> {
-    return this.write(() => moveScript(ids, sql.DELETE));
+    return this.write(() => moveScript(ids, { statement: sql.DELETE }));
   }
 
   async list(query: Seam.ListQuery): Promise<Seam.ListedJobs> {

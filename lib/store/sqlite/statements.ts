@@ -179,10 +179,10 @@ DELETE FROM _jobs WHERE id IN (
   WHERE p.finished <= ${fromNow(`-(a.value ->> 'age_ms')`)})
 RETURNING id`;
 
-/** One job as it stands, with the holder of its key when that is another. */
+/** One job as it stands, with the holder of its key when that keeps it from being re-queued. */
 export const MOVABLE = `
 SELECT j.id, j.status, j.topic, j.attempt, (
-  SELECT k.id FROM _jobs AS k WHERE k.topic = j.topic AND k.unique_key = j.unique_key AND k.id <> j.id
+  SELECT k.id FROM _jobs AS k WHERE k.topic = j.topic AND k.unique_key = j.unique_key AND j.status IN ('failed', 'cancelled')
     AND k.status IN ('pending', 'processing')) AS holder_id
 FROM _jobs AS j WHERE j.id = ?1`;
 

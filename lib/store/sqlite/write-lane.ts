@@ -23,6 +23,9 @@ interface Waiting {
   readonly sinceMs: number;
 }
 
+/** After this much work, timers and sockets get their turn. */
+const TURN_MAX_MS = 5;
+
 /**
  * The queue's writes to a SQLite file, one after another.
  *
@@ -36,6 +39,8 @@ interface Waiting {
 export class WriteLane {
   private readonly waiting: Waiting[] = [];
   private retry: ScheduledWake | undefined;
+  /** When work began in this turn of the event loop. */
+  private turnSinceMs: number | undefined;
 
   constructor(private readonly options: WriteLaneOptions) {}
 
@@ -55,7 +60,7 @@ export class WriteLane {
 
   /** The lock may be free now: what waits is tried within this tick, before anybody else takes it again. */
   poke(): void {
-    if (this.retry) {
+    if (this.waiting.length > 0) {
       this.flush(PAUSE_MIN_MS);
     }
   }
@@ -75,10 +80,26 @@ export class WriteLane {
         }
       };
       this.waiting.push({ attempt, giveUp: () => reject(this.timeout()), sinceMs: this.options.clock.now() });
-      if (!this.retry) {
+      if (!this.retry && this.hasTurn()) {
         this.flush(PAUSE_MIN_MS);
       }
     });
+  }
+
+  /**
+   * Whether there is time left in this turn. The driver answers within the tick, so a backlog would drain in one chain of
+   * microtasks: no timer would fire, no request be read and no lease renewed until it is empty.
+   */
+  private hasTurn(): boolean {
+    const nowMs = this.options.clock.now();
+    if (this.turnSinceMs === undefined) {
+      this.turnSinceMs = nowMs;
+      setImmediate(() => {
+        this.turnSinceMs = undefined;
+        this.poke();
+      });
+    }
+    return nowMs - this.turnSinceMs < TURN_MAX_MS;
   }
 
   /** Does all that waits, or what is possible, and comes back for the rest after a pause. */
