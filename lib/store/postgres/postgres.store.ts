@@ -9,13 +9,14 @@ import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
 import { migrationScript, tableMismatch } from '../migrator.js';
-import { claimOf, insertedOf, jobOf, movedOf, rescuedOf, settledOf, statsOf } from '../row-mapper.js';
+import { claimOf, insertedOf, jobOf, rescuedOf, settledOf, statsOf } from '../row-mapper.js';
 import { insertJson, settlementJson, tokenJson } from '../set-json.js';
 import type { PostgresPool, SqlRow, SqlRunner } from '../sql-runner.js';
 import { runnerOfPool, runnerOfQueryRunner, runScript, SqlError, sqlErrorOf } from '../sql-runner.js';
 import { Announcer } from './announcer.js';
 import type { PostgresClient } from './listener.js';
 import { PostgresListener } from './listener.js';
+import { RequestedMoves } from './requested-moves.js';
 import * as sql from './statements.js';
 
 export interface PostgresStoreOptions {
@@ -43,6 +44,7 @@ export class PostgresStore implements JobStore {
 
   private readonly transactions: CallerTransactions;
   private readonly announcer: Announcer;
+  private readonly moves = new RequestedMoves((text, params) => this.query(text, params));
   private runner!: SqlRunner;
 
   constructor(private readonly options: PostgresStoreOptions) {
@@ -159,11 +161,11 @@ export class PostgresStore implements JobStore {
 
   requeue(ids: readonly string[], changes: Seam.RequeueChanges = {}): Promise<Seam.Moved[]> {
     const { payload = null, runAt = null, maxRetries = null } = changes;
-    return this.move(sql.REQUEUE, ids, [payload, runAt && iso(runAt), maxRetries]);
+    return this.moves.move(sql.REQUEUE, ids, [payload, runAt && iso(runAt), maxRetries]);
   }
 
   async cancel(ids: readonly string[]): Promise<Seam.Moved[]> {
-    const moved = await this.move(sql.CANCEL, ids);
+    const moved = await this.moves.move(sql.CANCEL, ids);
     if (moved.some((job) => job.moved && job.status === 'processing')) {
       this.notify(sql.CANCEL_CHANNEL, '');
     }
@@ -171,7 +173,7 @@ export class PostgresStore implements JobStore {
   }
 
   delete(ids: readonly string[]): Promise<Seam.Moved[]> {
-    return this.move(sql.DELETE, ids);
+    return this.moves.move(sql.DELETE, ids);
   }
 
   async list(query: Seam.ListQuery): Promise<Seam.ListedJobs> {
@@ -255,46 +257,6 @@ export class PostgresStore implements JobStore {
     this.query(sql.NOTIFY, [channel, hint]).catch((error: Error) => {
       this.options.logger.debug(`a notification was not sent, polling will find the job: ${error.message}`);
     });
-  }
-
-  /** Moves jobs in one statement where that is possible, and one by one where somebody is in the way. */
-  private async move(
-    statement: sql.MoveStatement,
-    ids: readonly string[],
-    params: readonly unknown[] = [],
-  ): Promise<Seam.Moved[]> {
-    const oneByOne = async (id: string): Promise<SqlRow> => (await this.moveOne(statement, id, params))[0]!;
-    if (ids.length === 1) {
-      return [movedOf(await oneByOne(ids[0]!))];
-    }
-    const rows = await this.query(statement.several, [ids, ...params]).catch((error: unknown) => {
-      // Two of them share a unique key, or somebody took one in this moment: only that one is to stay.
-      if (error instanceof SqlError && error.kind === 'unique') {
-        return ids.map((id) => ({ id, busy: true }));
-      }
-      throw error;
-    });
-    const moved: Seam.Moved[] = [];
-    for (const row of rows) {
-      moved.push(movedOf(row.busy ? await oneByOne(row.id as string) : row));
-    }
-    return moved;
-  }
-
-  private async moveOne(
-    statement: sql.MoveStatement,
-    id: string,
-    params: readonly unknown[],
-  ): Promise<readonly SqlRow[]> {
-    try {
-      return await this.query(statement.one, [[id], ...params]);
-    } catch (error) {
-      // The key was taken after this statement looked: now it sees by whom.
-      if (error instanceof SqlError && error.kind === 'unique') {
-        return this.query(statement.one, [[id], ...params]);
-      }
-      throw error;
-    }
   }
 
   private async query(text: string, params: readonly unknown[], tx?: StoreTransaction): Promise<readonly SqlRow[]> {
