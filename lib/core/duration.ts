@@ -13,7 +13,8 @@ export const DURATION_MAX_MS = 100 * 365 * 86_400_000;
  */
 export function parseDuration(value: unknown): number | undefined {
   const ms = typeof value === 'number' ? value : typeof value === 'string' ? millisecondsOf(value) : NaN;
-  return ms >= 0 && ms <= DURATION_MAX_MS ? Math.round(ms) : undefined;
+  // `+ 0` makes a plain zero of a negative one.
+  return ms >= 0 && ms <= DURATION_MAX_MS ? Math.round(ms) + 0 : undefined;
 }
 
 function millisecondsOf(text: string): number {

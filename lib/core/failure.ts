@@ -23,10 +23,10 @@ export const UNRECORDABLE_FAILURE: Failure = {
 /** Describes whatever a handler threw. Never throws itself, however hostile the value. */
 export function failureOf(thrown: unknown): Failure {
   try {
-    const stack = thrown instanceof Error && typeof thrown.stack === 'string' ? thrown.stack : null;
+    const stack = typeof thrown === 'object' && thrown !== null ? (thrown as { stack?: unknown }).stack : null;
     return {
       message: bounded(messageOf(thrown), ERROR_MESSAGE_BYTES_MAX),
-      stack: stack === null ? null : bounded(stack, ERROR_STACK_BYTES_MAX),
+      stack: typeof stack === 'string' ? bounded(stack, ERROR_STACK_BYTES_MAX) : null,
     };
   } catch {
     // A getter or a toString that throws.
@@ -34,6 +34,6 @@ export function failureOf(thrown: unknown): Failure {
   }
 }
 
-function bounded(text: unknown, bytesMax: number): string {
-  return cutToBytes(storableText(String(text)), bytesMax);
+function bounded(text: string, bytesMax: number): string {
+  return cutToBytes(storableText(text), bytesMax);
 }

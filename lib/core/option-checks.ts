@@ -122,7 +122,7 @@ export function listOf<T>(member: Check<T>): Check<readonly T[]> {
       if (!Array.isArray(value) || value.length === 0) {
         return undefined;
       }
-      return [...new Set(value.map((item, index) => checked(member, item, `${path}[${index}]`)))];
+      return Object.freeze([...new Set(value.map((item, index) => checked(member, item, `${path}[${index}]`)))]);
     },
   };
 }

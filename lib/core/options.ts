@@ -108,7 +108,7 @@ export const OPTIONS = {
   timeout: { default: 10 * minute, check: timeoutCheck, meaning: 'limit of one attempt' },
   maxRetries: { default: 3, check: maxRetriesCheck, meaning: 'retries after the first attempt' },
   backoff: {
-    default: { type: 'quadratic', delayMs: minute, maxDelayMs: day, jitter: 0.1 },
+    default: Object.freeze({ type: 'quadratic', delayMs: minute, maxDelayMs: day, jitter: 0.1 }),
     check: backoffCheck,
     meaning: 'how long retries wait',
   } as Option<Backoff>,
@@ -118,7 +118,7 @@ export const OPTIONS = {
     meaning: 'limit of the UTF-8 JSON text of a payload',
   },
   retention: {
-    default: { completed: 7 * day, cancelled: 7 * day, failed: 30 * day },
+    default: Object.freeze({ completed: 7 * day, cancelled: 7 * day, failed: 30 * day }),
     check: retentionCheck,
     meaning: 'age at which finished rows are pruned',
   } as Option<Retention>,
@@ -139,12 +139,12 @@ export const OPTIONS = {
     meaning: "size of the queue's own PostgreSQL pool, the listener not counted",
   },
   sqlite: {
-    default: { synchronous: 'full', lockTimeout: 5 * second },
+    default: Object.freeze({ synchronous: 'full', lockTimeout: 5 * second }),
     check: group(sqliteTable),
     meaning: 'how SQLite is used',
   } as Option<OptionValues<typeof sqliteTable>>,
-  http: { default: {}, check: mount, meaning: 'false mounts no routes' } as Option<object | false>,
-  ui: { default: {}, check: mount, meaning: 'false serves no admin UI' } as Option<object | false>,
+  http: { default: Object.freeze({}), check: mount, meaning: 'false mounts no routes' } as Option<object | false>,
+  ui: { default: Object.freeze({}), check: mount, meaning: 'false serves no admin UI' } as Option<object | false>,
 };
 
 /** What `JobsModule.forRoot()` takes; see {@link OPTIONS} for meanings and defaults. */

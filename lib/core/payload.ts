@@ -4,9 +4,6 @@ import { byteLength, isStorableText } from './text.js';
 /** Arrays and objects may stand this deep inside each other. */
 export const PAYLOAD_DEPTH_MAX = 64;
 
-/** Values that `JSON.stringify` would turn into `{}` without a word: what they hold would be lost. */
-const opaqueTypes = [Map, Set, WeakMap, WeakSet, Promise, RegExp, ArrayBuffer];
-
 /**
  * The JSON text of a payload.
  *
@@ -60,6 +57,17 @@ function checkValue(value: unknown, place: Place): void {
 }
 
 function checkObject(value: object, place: Place): void {
+  try {
+    readObject(value, place);
+  } catch (error) {
+    // A getter that throws, or a revoked proxy.
+    throw error instanceof InvalidPayloadError
+      ? error
+      : new InvalidPayloadError(place.path, 'cannot be read', { cause: error });
+  }
+}
+
+function readObject(value: object, place: Place): void {
   if (hasToJson(value)) {
     return checkConverted(value, place);
   }
@@ -69,16 +77,25 @@ function checkObject(value: object, place: Place): void {
   if (place.ancestors.length >= PAYLOAD_DEPTH_MAX) {
     return refuse(place.path, `stands deeper than ${PAYLOAD_DEPTH_MAX} levels`);
   }
-  if (opaqueTypes.some((type) => value instanceof type) || ArrayBuffer.isView(value)) {
-    return refuse(place.path, `expected a JSON value, got a ${value.constructor.name}, which JSON would empty`);
-  }
   const ancestors = [...place.ancestors, value];
-  if (Array.isArray(value)) {
-    // An index loop, since `forEach` skips the holes of sparse arrays, which JSON writes as null.
-    for (let index = 0; index < value.length; index += 1) {
-      checkValue(value[index], { key: String(index), path: `${place.path}[${index}]`, ancestors });
-    }
-    return;
+  return Array.isArray(value) ? checkArray(value, place, ancestors) : checkMembers(value, place, ancestors);
+}
+
+function checkArray(value: readonly unknown[], place: Place, ancestors: readonly object[]): void {
+  // An index loop, since `forEach` skips the holes of sparse arrays, which JSON writes as null.
+  for (let index = 0; index < value.length; index += 1) {
+    checkValue(value[index], { key: String(index), path: `${place.path}[${index}]`, ancestors });
+  }
+}
+
+function checkMembers(value: object, place: Place, ancestors: readonly object[]): void {
+  // By tag and not by class: a Map of another realm, or any of the platform's own objects, would become `{}` in silence.
+  const tag = Object.prototype.toString.call(value).slice('[object '.length, -1);
+  if (tag === 'String' || tag === 'Number' || tag === 'Boolean') {
+    return checkValue(value.valueOf(), place);
+  }
+  if (tag !== 'Object' && tag !== 'Arguments') {
+    return refuse(place.path, `expected a JSON value, got a ${tag}, which JSON would empty`);
   }
   for (const [key, member] of Object.entries(value)) {
     if (member !== undefined) {

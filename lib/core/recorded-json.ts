@@ -3,8 +3,10 @@ import { byteLength } from './text.js';
 /** Size limit of `result`, `progress` and `metadata`, in bytes of JSON text. */
 export const RECORDED_JSON_BYTES_MAX = 64 * 1024;
 
-// JSON.stringify writes NUL and lone surrogates as escapes, and a backslash of the text itself as two.
-const unstorableEscape = /(?<=(?:^|[^\\])(?:\\\\)*)\\u(?:0000|d[89a-f][0-9a-f]{2})/g;
+// JSON.stringify writes NUL and lone surrogates as escapes. Every escape is read from the left, so that the second half of
+// an escaped backslash is not taken for the beginning of another; looking back instead took quadratic time.
+const escapes = /\\(?:u(?:0000|d[89a-f][0-9a-f]{2})|[^])/g;
+const unstorableLength = 6;
 
 /**
  * The JSON text under which a handler's result or progress is kept. Recording must not fail, so nothing is refused:
@@ -16,7 +18,7 @@ export function recordedJson(value: unknown): string | null {
   if (text === null) {
     return null;
   }
-  const storable = text.replace(unstorableEscape, '\uFFFD');
+  const storable = text.replace(escapes, (escape) => (escape.length === unstorableLength ? '\uFFFD' : escape));
   const bytes = byteLength(storable);
   return bytes <= RECORDED_JSON_BYTES_MAX ? storable : JSON.stringify({ truncated: true, bytes });
 }

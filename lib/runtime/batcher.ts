@@ -73,17 +73,35 @@ export class Batcher<Item, Answer> {
   }
 
   private async handle(batch: readonly Waiting<Item, Answer>[]): Promise<void> {
+    const error = await this.try(batch);
+    // Without an answer there is nothing to tell apart.
+    if (error instanceof QueueUnavailableError || (error !== undefined && batch.length === 1)) {
+      batch.forEach(({ reject }) => reject(error));
+    } else if (error !== undefined) {
+      await this.handleOneByOne(batch);
+    }
+  }
+
+  private async handleOneByOne(batch: readonly Waiting<Item, Answer>[]): Promise<void> {
+    for (const [index, single] of batch.entries()) {
+      const error = await this.try([single]);
+      if (error instanceof QueueUnavailableError) {
+        return batch.slice(index).forEach(({ reject }) => reject(error));
+      }
+      if (error !== undefined) {
+        single.reject(error);
+      }
+    }
+  }
+
+  /** @returns what went wrong, `undefined` when every member has its answer. */
+  private async try(batch: readonly Waiting<Item, Answer>[]): Promise<unknown> {
     try {
       const answers = await this.options.run(batch.map(({ item }) => item));
       batch.forEach(({ resolve }, index) => resolve(answers[index]!));
+      return undefined;
     } catch (error) {
-      // Without an answer there is nothing to tell apart; a single one has had its own try.
-      if (batch.length === 1 || error instanceof QueueUnavailableError) {
-        return batch.forEach(({ reject }) => reject(error));
-      }
-      for (const single of batch) {
-        await this.handle([single]);
-      }
+      return error ?? new Error('the batch failed without an error');
     }
   }
 }

@@ -64,6 +64,10 @@ export class Dispatcher {
 
   /** Something may be due: in one lane, in all lanes of a topic, or anywhere. */
   wake(topic?: string, priority?: number): void {
+    if (topic !== undefined && !this.options.registry.get(topic)) {
+      // Somebody else's work: a book of every topic that was ever enqueued here would only grow.
+      return;
+    }
     this.book.arm(topic, priority);
     this.loop.wake();
   }

@@ -4,10 +4,15 @@ import type { JobsLogger } from '../core/logger.js';
 /** The operation log: one debug line per transition, and a warning for each job that failed for good. No payloads. */
 export function logOperation(logger: JobsLogger, event: JobEvent): void {
   if (event.type === 'failed') {
-    logger.warn(`${lineOf(event)}: ${event.error.message}`);
+    logger.warn(oneLine(`${lineOf(event)}: ${event.error.message}`));
   } else if (logger.isDebugEnabled?.() ?? true) {
-    logger.debug(lineOf(event));
+    logger.debug(oneLine(lineOf(event)));
   }
+}
+
+/** Topics and error texts come from outside: a line break in one must not look like a line of its own. */
+function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\u2028\u2029]+\s*/gu, ' ');
 }
 
 function lineOf(event: JobEvent): string {

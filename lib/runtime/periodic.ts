@@ -1,4 +1,5 @@
 import type { Clock, ScheduledWake } from '../core/clock.js';
+import { failureOf } from '../core/failure.js';
 import type { JobsLogger } from '../core/logger.js';
 
 export interface PeriodicOptions {
@@ -74,7 +75,8 @@ export class Periodic {
       return sleepMs ?? intervalMs * (1 + JITTER * (2 * random() - 1));
     } catch (error) {
       if (this.failures === 0) {
-        logger.error(`${name}: failed, trying again: ${String(error)}`, (error as Error).stack);
+        const { message, stack } = failureOf(error);
+        logger.error(`${name}: failed, trying again: ${message}`, stack ?? undefined);
       }
       const pauseMs = Math.min(FAILURE_PAUSE_MIN_MS * 2 ** this.failures, FAILURE_PAUSE_MAX_MS);
       this.failures += 1;

@@ -29,6 +29,10 @@ export function createStore(app: DataSource, settings: StoreSettings, clock: Clo
   if (!app.isInitialized) {
     throw new InvalidOptionsError('dataSource', 'expected a DataSource that is initialized');
   }
+  if (app.options.dropSchema) {
+    // TypeORM empties the whole database before anybody else comes to it, our tables and all jobs included.
+    logger.warn('the DataSource has dropSchema: true, so every start of the application deletes all jobs');
+  }
   const { connections, migrate, leaseMs, sqlite } = settings;
   // A statement that takes longer than the lease would come too late for it.
   const statementTimeoutMs = Math.min(Math.max(leaseMs, STATEMENT_TIMEOUT_MIN_MS), STATEMENT_TIMEOUT_MAX_MS);

@@ -2,6 +2,7 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 import { jobsMigrations } from '../../migrations/index.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { SqlScript } from './sql-runner.js';
+import { SqlError } from './sql-runner.js';
 
 /** How a dialect keeps account of migrations, in the form TypeORM itself uses. */
 export interface MigrationStatements {
@@ -36,12 +37,15 @@ export async function migrationScript(databaseType: string, sql: MigrationStatem
   };
 }
 
-/** What to say when the tables are not as this version needs them. */
-export function tableMismatch(migrate: boolean, cause: unknown): InvalidOptionsError {
+/** What to say when the tables are not as this version needs them; a database that is away stays what it is. */
+export function tableErrorOf(error: unknown, migrate: boolean): unknown {
+  if (!(error instanceof SqlError)) {
+    return error;
+  }
   const reason = migrate
-    ? 'the table _jobs is not as this version makes it; something else has changed it'
+    ? 'the table _jobs is not as this version makes it; somebody else made or changed it'
     : 'is false, and the table _jobs is missing or old; run `jobsMigrations` first, or set it to true';
-  return new InvalidOptionsError('migrate', reason, { cause });
+  return new InvalidOptionsError('migrate', `${reason} (${error.message})`, { cause: error });
 }
 
 async function record(migration: MigrationInterface, databaseType: string): Promise<RecordedMigration> {

@@ -8,7 +8,7 @@ import type { Retention } from '../../core/options.js';
 import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
-import { migrationScript, tableMismatch } from '../migrator.js';
+import { migrationScript, tableErrorOf } from '../migrator.js';
 import { claimOf, insertedOf, jobOf, rescuedOf, settledOf, statsOf } from '../row-mapper.js';
 import { insertJson, settlementJson, tokenJson } from '../set-json.js';
 import type { PostgresPool, SqlRow, SqlRunner } from '../sql-runner.js';
@@ -234,17 +234,18 @@ export class PostgresStore implements JobStore {
 
   private async prepareTables(): Promise<void> {
     const { own, migrate } = this.options;
-    if (migrate) {
-      const script = await migrationScript(own.options.type, sql);
-      await own.transaction(async ({ queryRunner }) => {
-        const runner = runnerOfQueryRunner(queryRunner!);
-        await runner.query(sql.LOCK_MIGRATIONS, []);
-        await runScript(runner, script());
-      });
+    try {
+      if (migrate) {
+        const script = await migrationScript(own.options.type, sql);
+        await this.ownTransaction(async (tx) => {
+          await this.query(sql.LOCK_MIGRATIONS, [], tx);
+          await runScript({ query: (text, params) => this.query(text, params, tx) }, script());
+        });
+      }
+      await this.query(sql.CHECK_TABLE, []);
+    } catch (error) {
+      throw tableErrorOf(error, migrate);
     }
-    await this.query(sql.CHECK_TABLE, []).catch((error: unknown) => {
-      throw error instanceof QueueUnavailableError ? error : tableMismatch(migrate, error);
-    });
   }
 
   private get pool(): Pool {

@@ -121,7 +121,7 @@ renewed AS (
   FROM free WHERE j.id = free.id RETURNING j.id)
 SELECT CASE WHEN r.id IS NOT NULL THEN 'renewed'
             WHEN j.attempt = o.attempt AND j.status = 'processing' THEN 'busy' ELSE 'lost' END AS state,
-  coalesce(j.cancel_requested, false) AS cancel_requested
+  j.attempt = o.attempt AND j.status = 'processing' AND j.cancel_requested AS cancel_requested
 FROM o LEFT JOIN renewed r ON r.id = o.id LEFT JOIN _jobs j ON j.id = o.id
 ORDER BY o.ord`;
 

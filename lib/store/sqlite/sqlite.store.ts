@@ -7,11 +7,13 @@ import type { Retention } from '../../core/options.js';
 import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
-import { migrationScript, tableMismatch } from '../migrator.js';
+import { migrationScript, tableErrorOf } from '../migrator.js';
 import { jobOf, rescuedOf, settledOf, statsOf } from '../row-mapper.js';
 import { tokenJson } from '../set-json.js';
 import type { BetterSqliteDatabase, SqlRow, SqlScript } from '../sql-runner.js';
 import { BetterSqliteRunner, runnerOfQueryRunner, runScript, SqlError } from '../sql-runner.js';
+import { untilFree } from './lock-wait.js';
+import type { DueLane } from './scripts.js';
 import { claimScript, insertScript, moveScript, one, settleScript, sqliteTime } from './scripts.js';
 import * as sql from './statements.js';
 import { WriteLane } from './write-lane.js';
@@ -48,7 +50,7 @@ export class SqliteStore implements JobStore {
   }
 
   async open(): Promise<void> {
-    await this.options.own.initialize();
+    await this.whenFree(() => this.options.own.initialize());
     try {
       this.transactions.open();
       await this.prepareConnection();
@@ -71,8 +73,9 @@ export class SqliteStore implements JobStore {
   }
 
   async find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]> {
-    const script = one(sql.FIND_JOBS, [JSON.stringify(ids)]);
-    return (tx ? await this.inTransaction(tx, script) : this.read(script)).map(jobOf);
+    const params = [JSON.stringify(ids)];
+    const rows = await (tx ? this.inTransaction(tx, one(sql.FIND_JOBS, params)) : this.read(sql.FIND_JOBS, params));
+    return rows.map(jobOf);
   }
 
   afterTransaction(tx: StoreTransaction, done: (committed: boolean) => void): void {
@@ -82,14 +85,16 @@ export class SqliteStore implements JobStore {
   async claim(request: Seam.ClaimRequest): Promise<Claim[]> {
     const lanes = request.lanes.map((lane) => ({ ...lane, from: lane.lowerBound ? sqliteTime(lane.lowerBound) : '' }));
     // Looking takes no lock: an idle queue never gets in the way of the application's writes.
-    const due = lanes.filter(
-      ({ topic, priority, from }) => this.readOne(sql.IS_LANE_DUE, [topic, priority, from]).length,
-    );
+    const isDue = ({ topic, priority, from }: DueLane): boolean =>
+      this.runner.query(sql.IS_LANE_DUE, [topic, priority, from]).length > 0;
+    const due = await this.whenFree(() => lanes.filter(isDue));
     return due.length === 0 ? [] : this.write(() => claimScript(due, request));
   }
 
   async survey(gaps: readonly Seam.LaneGap[]): Promise<Seam.WaitingLane[]> {
-    const rows = gaps.flatMap((gap) => this.readOne(sql.SURVEY_GAP, [gap.topic, gap.after, gap.before]));
+    const first = (gap: Seam.LaneGap): readonly SqlRow[] =>
+      this.runner.query(sql.SURVEY_GAP, [gap.topic, gap.after, gap.before]);
+    const rows = await this.whenFree(() => gaps.flatMap(first));
     return rows.map((row) => ({
       topic: row.topic as string,
       priority: Number(row.priority),
@@ -107,7 +112,7 @@ export class SqliteStore implements JobStore {
   }
 
   async cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]> {
-    const rows = this.readOne(sql.CANCEL_REQUESTS, [tokenJson(tokens)]);
+    const rows = await this.read(sql.CANCEL_REQUESTS, [tokenJson(tokens)]);
     return rows.map((row) => ({ id: row.id as string, attempt: Number(row.attempt) }));
   }
 
@@ -145,7 +150,7 @@ export class SqliteStore implements JobStore {
   }
 
   async rescue(limit: number): Promise<Seam.Rescued[]> {
-    if (this.readOne(sql.IS_ANY_EXPIRED, []).length === 0) {
+    if ((await this.read(sql.IS_ANY_EXPIRED, [])).length === 0) {
       return [];
     }
     return (await this.write(() => one(sql.RESCUE, [limit]))).map(rescuedOf);
@@ -158,7 +163,7 @@ export class SqliteStore implements JobStore {
     }
     const from = after ?? '';
     const youngestMs = Math.min(...ages.map(([, age]) => age));
-    const [page] = this.readOne(sql.PRUNE_PAGE, [from, rows, youngestMs]);
+    const [page] = await this.read(sql.PRUNE_PAGE, [from, rows, youngestMs]);
     const aged = JSON.stringify(ages.map(([status, age]) => ({ status, age_ms: age })));
     const removed = page!.last === null ? [] : await this.write(() => one(sql.PRUNE, [from, rows, aged]));
     return { removed: removed.length, next: page!.has_more ? (page!.last as string) : null };
@@ -186,19 +191,21 @@ export class SqliteStore implements JobStore {
       query.createdFrom && sqliteTime(query.createdFrom),
       query.createdTo && sqliteTime(query.createdTo),
     ];
-    const items = this.readOne(sql.LIST_JOBS, [...filter, query.beforeId, query.limit, query.offset]).map(jobOf);
-    const total = Number(this.readOne(sql.COUNT_JOBS, [...filter, COUNT_MAX + 1])[0]!.total);
-    return { items, total: Math.min(total, COUNT_MAX), totalCapped: total > COUNT_MAX };
+    const rows = await this.read(sql.LIST_JOBS, [...filter, query.beforeId, query.limit, query.offset]);
+    const [count] = await this.read(sql.COUNT_JOBS, [...filter, COUNT_MAX + 1]);
+    const total = Number(count!.total);
+    return { items: rows.map(jobOf), total: Math.min(total, COUNT_MAX), totalCapped: total > COUNT_MAX };
   }
 
   async stats(topic: string | null = null): Promise<JobStats> {
-    const [row] = this.readOne(sql.STATS, [topic]);
+    const [row] = await this.read(sql.STATS, [topic]);
     const completed = Number(row!.completed);
-    const percentile = (share: number): unknown => {
+    const percentile = async (share: number): Promise<unknown> => {
       const nth = Math.max(0, Math.ceil(share * completed) - 1);
-      return this.readOne(sql.NTH_RUN_TIME, [topic, nth])[0]?.run_ms;
+      return (await this.read(sql.NTH_RUN_TIME, [topic, nth]))[0]?.run_ms;
     };
-    return statsOf({ ...row, p50: percentile(0.5), p95: percentile(0.95), p99: percentile(0.99) });
+    const [p50, p95, p99] = [await percentile(0.5), await percentile(0.95), await percentile(0.99)];
+    return statsOf({ ...row, p50, p95, p99 });
   }
 
   announce(): void {
@@ -226,7 +233,7 @@ export class SqliteStore implements JobStore {
 
   private dataVersion(lastKnown: unknown): unknown {
     try {
-      return this.readOne(sql.DATA_VERSION, [])[0]?.data_version;
+      return this.runner.query(sql.DATA_VERSION, [])[0]?.data_version;
     } catch {
       // Another process is recovering the log, or the disk failed: the next look, or a poll, will tell.
       return lastKnown;
@@ -244,21 +251,20 @@ export class SqliteStore implements JobStore {
       lockTimeoutMs,
     });
     if (!isInMemory) {
-      database.pragma('busy_timeout = 0');
-      database.pragma(`synchronous = ${synchronous}`);
-      await this.lane.outsideTransaction(sql.WRITE_AHEAD_LOG);
+      await this.whenFree(() => this.runner.query(sql.WRITE_AHEAD_LOG, []));
+      await this.whenFree(() => database.pragma(`synchronous = ${synchronous}`));
     }
   }
 
   private async prepareTables(): Promise<void> {
     const { own, migrate } = this.options;
-    if (migrate) {
-      await this.write(await migrationScript(own.options.type, sql));
-    }
     try {
-      this.readOne(sql.CHECK_TABLE, []);
+      if (migrate) {
+        await this.write(await migrationScript(own.options.type, sql));
+      }
+      await this.read(sql.CHECK_TABLE, []);
     } catch (error) {
-      throw tableMismatch(migrate, error);
+      throw tableErrorOf(error, migrate);
     }
   }
 
@@ -270,16 +276,16 @@ export class SqliteStore implements JobStore {
     }
   }
 
-  private read<T>(script: SqlScript<T>): T {
+  private read(text: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
+    return this.whenFree(() => this.runner.query(text, params));
+  }
+
+  private async whenFree<T>(work: () => T | Promise<T>): Promise<T> {
     try {
-      return this.runner.run(script);
+      return await untilFree(work, this.options.clock, this.options.lockTimeoutMs);
     } catch (error) {
       throw translated(error);
     }
-  }
-
-  private readOne(text: string, params: readonly unknown[]): readonly SqlRow[] {
-    return this.read(one(text, params));
   }
 
   private async inTransaction<T>(tx: StoreTransaction, script: SqlScript<T>): Promise<T> {

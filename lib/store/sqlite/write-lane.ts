@@ -1,11 +1,8 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
-import { QueueUnavailableError } from '../../core/errors.js';
 import type { BetterSqliteRunner, SqlScript } from '../sql-runner.js';
 import { SqlError } from '../sql-runner.js';
+import { lockTimeout, PAUSE_MAX_MS, PAUSE_MIN_MS } from './lock-wait.js';
 import { BEGIN, COMMIT, ROLLBACK } from './statements.js';
-
-const PAUSE_MIN_MS = 1;
-const PAUSE_MAX_MS = 25;
 
 export interface WriteLaneOptions {
   /** The queue's own connection. */
@@ -53,11 +50,6 @@ export class WriteLane {
     return this.add(() => this.transact(script));
   }
 
-  /** Runs a statement that must stand alone, such as a change of the journal mode. */
-  async outsideTransaction(statement: string): Promise<void> {
-    await this.add(() => this.options.runner.query(statement, []));
-  }
-
   /** The lock may be free now: what waits is tried within this tick, before anybody else takes it again. */
   poke(): void {
     if (this.waiting.length > 0) {
@@ -79,7 +71,11 @@ export class WriteLane {
           return true;
         }
       };
-      this.waiting.push({ attempt, giveUp: () => reject(this.timeout()), sinceMs: this.options.clock.now() });
+      this.waiting.push({
+        attempt,
+        giveUp: () => reject(lockTimeout(this.options.lockTimeoutMs)),
+        sinceMs: this.options.clock.now(),
+      });
       if (!this.retry && this.hasTurn()) {
         this.flush(PAUSE_MIN_MS);
       }
@@ -135,12 +131,5 @@ export class WriteLane {
       }
       throw error;
     }
-  }
-
-  private timeout(): QueueUnavailableError {
-    return new QueueUnavailableError(
-      `the write lock of the database did not come within ${this.options.lockTimeoutMs} ms; ` +
-        'is this awaited inside an open transaction? Then use enqueueTx with its manager',
-    );
   }
 }
