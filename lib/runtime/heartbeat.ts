@@ -128,9 +128,8 @@ export class Heartbeat {
     }
   }
 
-  /** In the order of ids, as every writer of several rows. */
   private batch(): Attempt[] {
-    return [...this.held.keys()].sort((a, b) => (a.id < b.id ? -1 : 1));
+    return [...this.held.keys()];
   }
 }
 

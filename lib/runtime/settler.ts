@@ -39,12 +39,10 @@ export class Settler {
   private hasGivenUp = false;
 
   constructor(private readonly options: SettlerOptions) {
-    const byId = (a: { id: string }, b: { id: string }): number => (a.id < b.id ? -1 : 1);
     const { store, retention } = options;
     this.batcher = new Batcher({
       run: (settlements) => store.settle(settlements),
       bytesOf: ({ outcome }) => (outcome.kind === 'completed' ? (outcome.result?.length ?? 0) : 0),
-      order: (a, b) => byId(a.token, b.token),
     });
     this.discarded = (Object.keys(retention) as FinalStatus[]).filter((status) => retention[status] === 0);
     this.discarder = new Batcher<ClaimToken, void>({
@@ -52,7 +50,6 @@ export class Settler {
         await store.discard(tokens, this.discarded);
         return tokens.map(() => undefined);
       },
-      order: byId,
     });
   }
 

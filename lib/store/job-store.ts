@@ -34,7 +34,7 @@ export interface JobStore {
   renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Renewal[]>;
   /** Those of the claimed jobs that somebody asked to cancel. */
   cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]>;
-  /** processing → whatever each outcome says, fenced by id and attempt. Sets come in the order of ids. Answers in their order. */
+  /** processing → whatever each outcome says, fenced by id and attempt. Answers in the order of `settlements`. */
   settle(settlements: readonly Settlement[]): Promise<Settled[]>;
   /** Deletes settled jobs that stand in one of the statuses, fenced by id and attempt. */
   discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void>;

@@ -2,8 +2,8 @@ import type { ClaimToken } from '../core/job.js';
 import type { JobInsert, Settlement } from './job-store.js';
 
 /*
- * Sets as they travel into statements: one JSON array, each member with its place `ord`. JSON that is text already goes
- * in as it is, instead of being quoted here and parsed again there.
+ * Sets as they travel into statements: one JSON array. JSON that is text already goes in as it is, instead of being
+ * quoted here and parsed again there.
  */
 
 /** @param timeText writes a moment in the form of the database. */
@@ -25,11 +25,12 @@ export function insertJson(jobs: readonly JobInsert[], timeText: (moment: Date) 
 }
 
 export function tokenJson(tokens: readonly ClaimToken[]): string {
-  return JSON.stringify(tokens.map(({ id, attempt }, ord) => ({ ord, id, attempt })));
+  return JSON.stringify([...tokens].sort(byId).map(({ id, attempt }) => ({ id, attempt })));
 }
 
 export function settlementJson(settlements: readonly Settlement[]): string {
-  return array(settlements, ({ token, outcome }) => {
+  const sorted = [...settlements].sort((a, b) => byId(a.token, b.token));
+  return array(sorted, ({ token, outcome }) => {
     const failure = 'failure' in outcome ? outcome.failure : null;
     const result = outcome.kind === 'completed' ? outcome.result : null;
     return [
@@ -44,6 +45,11 @@ export function settlementJson(settlements: readonly Settlement[]): string {
       `"result":${result ?? 'null'}`,
     ];
   });
+}
+
+/** Every write of several rows touches them in the order of ids. */
+function byId(a: ClaimToken, b: ClaimToken): number {
+  return a.id < b.id ? -1 : 1;
 }
 
 function array<T>(items: readonly T[], write: (item: T) => [members: object, texts: string]): string {

@@ -9,7 +9,8 @@ import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
 import { migrationScript, tableErrorOf } from '../migrator.js';
-import { claimOf, insertedOf, jobOf, rescuedOf, settledOf, statsOf } from '../row-mapper.js';
+import { claimOf, jobOf, rescuedOf, statsOf } from '../row-mapper.js';
+import { noteInserted, renewalsInOrder, settledInOrder, unanswered } from '../set-answers.js';
 import { insertJson, settlementJson, tokenJson } from '../set-json.js';
 import type { PostgresPool, SqlRow, SqlRunner } from '../sql-runner.js';
 import { runnerOfPool, runnerOfQueryRunner, runScript, SqlError, sqlErrorOf } from '../sql-runner.js';
@@ -30,7 +31,7 @@ export interface PostgresStoreOptions {
   readonly migrate: boolean;
 }
 
-/** A row that is not visible yet, or ended meanwhile, is asked for again this often. */
+/** A key whose holder ended between the insert and the look for it is asked for again this often. */
 const INSERT_ROUNDS_MAX = 3;
 /** A deadlock or a serialization conflict has stored nothing: the statement is simply sent again. */
 const BUSY_TRIES_MAX = 5;
@@ -105,11 +106,10 @@ export class PostgresStore implements JobStore {
   }
 
   async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.Renewal[]> {
-    const rows = await this.query(sql.RENEW, [tokenJson(tokens), leaseMs]);
-    return rows.map((row) => ({
-      state: row.state as Seam.Renewal['state'],
-      cancelRequested: Boolean(row.cancel_requested),
-    }));
+    const renewed = await this.query(sql.RENEW, [tokenJson(tokens), leaseMs]);
+    const others = unanswered(tokens, renewed);
+    const owned = others.length === 0 ? [] : await this.query(sql.STILL_OWNED, [tokenJson(others)]);
+    return renewalsInOrder(tokens, renewed, owned);
   }
 
   async cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]> {
@@ -118,7 +118,11 @@ export class PostgresStore implements JobStore {
   }
 
   async settle(settlements: readonly Seam.Settlement[]): Promise<Seam.Settled[]> {
-    return (await this.query(sql.SETTLE, [settlementJson(settlements)])).map(settledOf);
+    const tokens = settlements.map(({ token }) => token);
+    const moved = await this.query(sql.SETTLE, [settlementJson(settlements)]);
+    const others = unanswered(tokens, moved);
+    const states = others.length === 0 ? [] : await this.query(sql.SETTLED_STATE, [tokenJson(others)]);
+    return settledInOrder(tokens, moved, states);
   }
 
   async discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
@@ -221,13 +225,10 @@ export class PostgresStore implements JobStore {
       if (round > INSERT_ROUNDS_MAX) {
         throw new QueueUnavailableError(`unique key '${open[0]!.uniqueKey}' kept changing hands; try again`);
       }
-      const rows = await this.query(sql.INSERT_JOBS, [insertJson(open, iso)], tx);
-      for (const [index, row] of rows.entries()) {
-        if (row.id !== null) {
-          inserted.set(open[index]!.id, insertedOf(row));
-        }
+      open = noteInserted(inserted, open, await this.query(sql.INSERT_JOBS, [insertJson(open, iso)], tx));
+      if (open.length > 0) {
+        open = noteInserted(inserted, open, await this.query(sql.FIND_HOLDERS, [insertJson(open, iso)], tx));
       }
-      open = open.filter((job) => !inserted.has(job.id));
     }
     return jobs.map((job) => inserted.get(job.id)!);
   }

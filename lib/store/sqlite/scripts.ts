@@ -1,6 +1,7 @@
 import type { Claim } from '../../core/job.js';
 import type * as Seam from '../job-store.js';
-import { claimOf, insertedOf, movedOf } from '../row-mapper.js';
+import { claimOf, movedOf } from '../row-mapper.js';
+import { noteInserted, settledInOrder, unanswered } from '../set-answers.js';
 import { insertJson, settlementJson, tokenJson } from '../set-json.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
 import * as sql from './statements.js';
@@ -12,15 +13,12 @@ export function* one(text: string, params: readonly unknown[]): SqlScript<readon
 
 /** Inserts, then looks up the holders of keys that were taken. */
 export function* insertScript(jobs: readonly Seam.JobInsert[]): SqlScript<Seam.InsertedJob[]> {
+  const inserted = new Map<string, Seam.InsertedJob>();
   const rows = yield { sql: sql.INSERT_JOBS, params: [insertJson(jobs, sqliteTime)] };
-  const inserted = new Map(rows.map((row) => [row.id, insertedOf(row)]));
-  const answers: Seam.InsertedJob[] = [];
-  for (const job of jobs) {
-    const known = inserted.get(job.id);
-    const holder = known ? [] : yield { sql: sql.FIND_HOLDER, params: [job.id, job.topic, job.uniqueKey] };
-    answers.push(known ?? insertedOf(holder[0]!));
+  for (const { id, topic, uniqueKey } of noteInserted(inserted, jobs, rows)) {
+    noteInserted(inserted, [], yield { sql: sql.FIND_HOLDER, params: [id, topic, uniqueKey] });
   }
-  return answers;
+  return jobs.map(({ id }) => inserted.get(id)!);
 }
 
 /** A lane with its lower bound in the form of the tables. */
@@ -46,15 +44,12 @@ export function* claimScript(
 }
 
 /** Settles, then reads how the rows stand that did not move. */
-export function* settleScript(settlements: readonly Seam.Settlement[]): SqlScript<SqlRow[]> {
+export function* settleScript(settlements: readonly Seam.Settlement[]): SqlScript<Seam.Settled[]> {
+  const tokens = settlements.map(({ token }) => token);
   const moved = yield { sql: sql.SETTLE, params: [settlementJson(settlements)] };
-  if (moved.length === settlements.length) {
-    return [...moved];
-  }
-  const applied = new Set(moved.map((row) => row.id));
-  const others = settlements.map(({ token }) => token).filter((token) => !applied.has(token.id));
-  const states = yield { sql: sql.SETTLED_STATE, params: [tokenJson(others)] };
-  return [...moved, ...states];
+  const others = unanswered(tokens, moved);
+  const states = others.length === 0 ? [] : yield { sql: sql.SETTLED_STATE, params: [tokenJson(others)] };
+  return settledInOrder(tokens, moved, states);
 }
 
 /** Moves jobs by request, one by one, and says of each what became of it. */

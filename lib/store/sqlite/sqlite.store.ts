@@ -8,7 +8,8 @@ import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
 import { migrationScript, tableErrorOf } from '../migrator.js';
-import { jobOf, rescuedOf, settledOf, statsOf } from '../row-mapper.js';
+import { jobOf, rescuedOf, statsOf } from '../row-mapper.js';
+import { renewalsInOrder } from '../set-answers.js';
 import { tokenJson } from '../set-json.js';
 import type { BetterSqliteDatabase, SqlRow, SqlScript } from '../sql-runner.js';
 import { BetterSqliteRunner, runnerOfQueryRunner, runScript, SqlError } from '../sql-runner.js';
@@ -104,11 +105,7 @@ export class SqliteStore implements JobStore {
 
   async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.Renewal[]> {
     const rows = await this.write(() => one(sql.RENEW, [tokenJson(tokens), leaseMs]));
-    const renewed = new Map(rows.map((row) => [row.id, Boolean(row.cancel_requested)]));
-    return tokens.map(({ id }) => ({
-      state: renewed.has(id) ? 'renewed' : 'lost',
-      cancelRequested: renewed.get(id) ?? false,
-    }));
+    return renewalsInOrder(tokens, rows, []);
   }
 
   async cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]> {
@@ -116,11 +113,8 @@ export class SqliteStore implements JobStore {
     return rows.map((row) => ({ id: row.id as string, attempt: Number(row.attempt) }));
   }
 
-  async settle(settlements: readonly Seam.Settlement[]): Promise<Seam.Settled[]> {
-    const rows = await this.write(() => settleScript(settlements));
-    const byId = new Map(rows.map((row) => [row.id, settledOf(row)]));
-    const gone: Seam.Settled = { applied: false, status: null, attempt: 0, retries: 0, runAt: null };
-    return settlements.map(({ token }) => byId.get(token.id) ?? gone);
+  settle(settlements: readonly Seam.Settlement[]): Promise<Seam.Settled[]> {
+    return this.write(() => settleScript(settlements));
   }
 
   async discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {

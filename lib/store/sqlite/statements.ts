@@ -55,11 +55,11 @@ SELECT value ->> 'id', value ->> 'topic', value -> 'payload',
   coalesce(value ->> 'run_at', ${fromNow(`value ->> 'delay_ms'`)}), value ->> 'max_retries', value ->> 'priority',
   value ->> 'timeout_ms', nullif(value -> 'backoff', 'null'), value ->> 'unique_key', nullif(value -> 'metadata', 'null')
 FROM json_each(?1) WHERE true
-ON CONFLICT DO NOTHING RETURNING id, ${ms('run_at')} AS run_at, ${ms('created')} AS created, false AS deduplicated`;
+ON CONFLICT DO NOTHING RETURNING id, id AS asked_id, ${ms('run_at')} AS run_at, ${ms('created')} AS created, false AS deduplicated`;
 
 /** Who holds a key, or the job itself when it is there already. */
 export const FIND_HOLDER = `
-SELECT id, ${ms('run_at')} AS run_at, ${ms('created')} AS created, id <> ?1 AS deduplicated FROM _jobs
+SELECT id, ?1 AS asked_id, ${ms('run_at')} AS run_at, ${ms('created')} AS created, id <> ?1 AS deduplicated FROM _jobs
 WHERE id = ?1 OR (topic = ?2 AND unique_key = ?3 AND status IN ('pending', 'processing'))
 ORDER BY id <> ?1 LIMIT 1`;
 
@@ -93,7 +93,7 @@ const owned = `j.id = o.id AND j.attempt = o.attempt AND +j.status = 'processing
 /** processing → processing. */
 export const RENEW = `
 UPDATE _jobs AS j SET locked_until = ${fromNow('?2')} FROM ${tokens} AS o WHERE ${owned}
-RETURNING id, cancel_requested`;
+RETURNING id, attempt, cancel_requested`;
 
 /** Claimed jobs that somebody asked to cancel. */
 export const CANCEL_REQUESTS = `

@@ -1,0 +1,53 @@
+import type { ClaimToken } from '../core/job.js';
+import type { InsertedJob, JobInsert, Renewal, Settled } from './job-store.js';
+import { insertedOf, settledOf } from './row-mapper.js';
+import type { SqlRow } from './sql-runner.js';
+
+/*
+ * Statements answer only the rows they moved, in any order. Here answers are put beside what was asked. Two attempts of
+ * one job may stand in one set, so a claim is known by id and attempt.
+ */
+
+/** Which members of a set no row answers. */
+export function unanswered<T extends ClaimToken>(tokens: readonly T[], rows: readonly SqlRow[]): T[] {
+  const answered = new Set(rows.map(keyOf));
+  return tokens.filter((token) => !answered.has(keyOf(token)));
+}
+
+/** @param states the rows as they stand, for outcomes that moved nothing. */
+export function settledInOrder(
+  tokens: readonly ClaimToken[],
+  moved: readonly SqlRow[],
+  states: readonly SqlRow[],
+): Settled[] {
+  const applied = new Map(moved.map((row) => [keyOf(row), settledOf(row)]));
+  const standing = new Map(states.map((row) => [row.id, settledOf(row)]));
+  const gone: Settled = { applied: false, status: null, attempt: 0, retries: 0, runAt: null };
+  return tokens.map((token) => applied.get(keyOf(token)) ?? standing.get(token.id) ?? gone);
+}
+
+/** @param owned the claims that are still owned though they were not renewed. */
+export function renewalsInOrder(
+  tokens: readonly ClaimToken[],
+  renewed: readonly SqlRow[],
+  owned: readonly SqlRow[],
+): Renewal[] {
+  const answer = (state: Renewal['state'], rows: readonly SqlRow[]): [string, Renewal][] =>
+    rows.map((row) => [keyOf(row), { state, cancelRequested: Boolean(row.cancel_requested) }]);
+  const answers = new Map([...answer('busy', owned), ...answer('renewed', renewed)]);
+  return tokens.map((token) => answers.get(keyOf(token)) ?? { state: 'lost', cancelRequested: false });
+}
+
+/** Takes note of inserted rows and of holders; answers the jobs that neither stands for. */
+export function noteInserted(
+  inserted: Map<string, InsertedJob>,
+  jobs: readonly JobInsert[],
+  rows: readonly SqlRow[],
+): JobInsert[] {
+  rows.forEach((row) => inserted.set(row.asked_id as string, insertedOf(row)));
+  return jobs.filter(({ id }) => !inserted.has(id));
+}
+
+function keyOf({ id, attempt }: ClaimToken | SqlRow): string {
+  return `${id as string} ${attempt as number}`;
+}
