@@ -4,14 +4,15 @@ import type { Observable } from 'rxjs';
 import { Subject } from 'rxjs';
 import type { DataSource } from 'typeorm';
 import type { Clock } from './core/clock.js';
+import { within } from './core/clock.js';
 import { IdleTimeoutError } from './core/errors.js';
 import type { JobEvent } from './core/events.js';
 import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats, NewJob } from './core/job.js';
 import type { JobHandlerFunction } from './core/job-context.js';
-import type { JobHandlerOptions } from './core/job-options.js';
+import type { JobHandlerOptions, RequeueOptions } from './core/job-options.js';
 import type { JobsLogger } from './core/logger.js';
 import { guardedLogger, silentLogger } from './core/logger.js';
-import { checked, duration } from './core/option-checks.js';
+import { duration, readOptions } from './core/option-checks.js';
 import type { Duration } from './core/duration.js';
 import type { JobsOptions, JobsSettings } from './core/options.js';
 import { readJobsOptions } from './core/options.js';
@@ -23,11 +24,10 @@ import { Enqueuer } from './runtime/enqueuer.js';
 import { Executor } from './runtime/executor.js';
 import { HandlerRegistry } from './runtime/handler-registry.js';
 import { Heartbeat } from './runtime/heartbeat.js';
-import type { RequeueOptions } from './runtime/job-desk.js';
 import { JobDesk } from './runtime/job-desk.js';
 import { logOperation } from './runtime/operation-log.js';
 import { Settler } from './runtime/settler.js';
-import { systemClock, within } from './runtime/system-clock.js';
+import { systemClock } from './runtime/system-clock.js';
 import type { CreatedStore } from './store/create-store.js';
 import { createStore } from './store/create-store.js';
 import type { JobInsert, JobStore, StoreTransaction } from './store/job-store.js';
@@ -63,6 +63,8 @@ export interface WhenIdleOptions {
   /** Default 30 seconds. */
   timeout?: Duration;
 }
+
+const whenIdleTable = { timeout: { default: 30_000, check: duration(1), meaning: 'limit of the wait' } };
 
 /** After forced shutdown, how long outcomes may still take to reach the table. */
 const RELEASE_GRACE_MS = 2_000;
@@ -146,12 +148,12 @@ export class JobsEngine {
 
   /** Stores a job; resolves when it is committed. @throws the errors of CONTRACT's `enqueue`. */
   enqueue(topic: string, payload: unknown, options?: EnqueueOptions): Promise<Job> {
-    return this.enqueuer.enqueue({ ...options, topic, payload });
+    return this.enqueuer.enqueue(topic, payload, options);
   }
 
   /** Stores a job in the caller's open transaction: it exists if and only if that commits. */
   enqueueTx(tx: StoreTransaction, topic: string, payload: unknown, options?: EnqueueOptions): Promise<Job> {
-    return this.enqueuer.enqueue({ ...options, topic, payload }, tx);
+    return this.enqueuer.enqueue(topic, payload, options, tx);
   }
 
   /** Stores jobs, all or none, in the caller's transaction when one is given. */
@@ -227,8 +229,8 @@ export class JobsEngine {
    *
    * @throws IdleTimeoutError saying what was still going on.
    */
-  async whenIdle({ timeout = '30s' }: WhenIdleOptions = {}): Promise<void> {
-    const timeoutMs = checked(duration(1), timeout, 'timeout');
+  async whenIdle(options: WhenIdleOptions = {}): Promise<void> {
+    const { timeout: timeoutMs } = readOptions(whenIdleTable, options);
     if (!(await within(this.clock, timeoutMs, this.untilIdle()))) {
       const { count, openCount } = this.attempts;
       throw new IdleTimeoutError(

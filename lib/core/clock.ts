@@ -14,3 +14,21 @@ export interface ScheduledWake {
   /** Forgets it; harmless when it has happened already. */
   cancel(): void;
 }
+
+/** Resolves after `ms` milliseconds. */
+export function sleep(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => clock.schedule(ms, resolve));
+}
+
+/** Whether `work` ends within `ms` milliseconds. It goes on if it does not. */
+export async function within(clock: Clock, ms: number, work: Promise<void>): Promise<boolean> {
+  let timer: ScheduledWake | undefined;
+  const timeout = new Promise<false>((resolve) => {
+    timer = clock.schedule(ms, () => resolve(false));
+  });
+  try {
+    return await Promise.race([work.then(() => true as const), timeout]);
+  } finally {
+    timer?.cancel();
+  }
+}

@@ -69,6 +69,21 @@ export function readEnqueueOptions(given: EnqueueOptions = {}): EnqueueSettings 
   };
 }
 
+/** What may be changed when a job is re-queued. */
+export interface RequeueOptions {
+  /** A corrected payload. Default: as it was. */
+  payload?: unknown;
+  /** Default: now. */
+  runAt?: Date;
+  /** 0 to 1000. Default: as it was. */
+  maxRetries?: number;
+}
+
+/** {@link RequeueOptions}, checked; `payload` not yet. `undefined` where the row stays as it is. */
+export function readRequeueOptions(given: RequeueOptions = {}): RequeueOptions {
+  return readOptions(requeueTable, given);
+}
+
 /** When a job may run: years 1970 to 9999, which both databases write in one fixed width. */
 export const runAtCheck: Check<Date> = {
   expects: 'a Date between the years 1970 and 9999',
@@ -115,4 +130,10 @@ const enqueueTable = {
   backoff: optional(backoffCheck, 'how long retries wait'),
   uniqueKey: optional(uniqueKeyCheck, 'one unfinished job per topic and key'),
   metadata: optional(recordCheck, "the caller's notes"),
+};
+
+const requeueTable = {
+  payload: optional({ expects: 'a JSON value', parse: (value) => value }, 'a corrected payload'),
+  runAt: optional(runAtCheck, 'not before this moment'),
+  maxRetries: optional(maxRetriesCheck, 'retries after the first attempt'),
 };

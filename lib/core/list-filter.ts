@@ -4,7 +4,7 @@ import { normalJobId } from './job-id.js';
 import type { JobStatus } from './job-state.js';
 import { JOB_STATUSES } from './job-state.js';
 import type { Check, Option } from './option-checks.js';
-import { integer, listOf, oneOf, readOptions, text } from './option-checks.js';
+import { checked, integer, listOf, oneOf, readOptions, text } from './option-checks.js';
 import { topicCheck } from './options.js';
 
 /** A {@link JobFilter}, checked and complete. */
@@ -75,7 +75,8 @@ function oneOrMany<T>(member: Check<T>): Check<readonly T[]> {
   const many = listOf(member);
   return {
     expects: `${member.expects}, or a list of such`,
-    parse: (value, path) => many.parse(Array.isArray(value) ? value : [value], path),
+    parse: (value, path) =>
+      Array.isArray(value) ? many.parse(value, path) : Object.freeze([checked(member, value, path)]),
   };
 }
 

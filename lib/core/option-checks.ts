@@ -147,7 +147,7 @@ export function group<Table extends OptionTable>(table: Table): Check<Readonly<O
 function suggestion(stranger: string, names: readonly string[]): string {
   const ranked = names.map((name) => ({ name, distance: editDistance(stranger.toLowerCase(), name.toLowerCase()) }));
   const nearest = ranked.sort((a, b) => a.distance - b.distance)[0];
-  return nearest && nearest.distance <= Math.max(2, Math.floor(stranger.length / 3))
+  return nearest && nearest.distance <= Math.max(2, Math.ceil(stranger.length * 0.4))
     ? `; did you mean '${nearest.name}'?`
     : `; known are ${names.join(', ')}`;
 }

@@ -84,7 +84,7 @@ const sqliteTable = {
 
 const mount = either(false, {
   expects: 'an object',
-  parse: (value) => (typeof value === 'object' && value !== null ? value : undefined),
+  parse: (value) => (typeof value === 'object' && value !== null ? Object.freeze({ ...value }) : undefined),
 });
 
 /** Every option of the module, once: default, check, meaning. Durations are milliseconds here. */

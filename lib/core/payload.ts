@@ -94,7 +94,8 @@ function checkMembers(value: object, place: Place, ancestors: readonly object[])
   if (tag === 'String' || tag === 'Number' || tag === 'Boolean') {
     return checkValue(value.valueOf(), place);
   }
-  if (tag !== 'Object' && tag !== 'Arguments') {
+  const hasOwnTag = tag !== 'Object' && tag !== 'Arguments';
+  if (hasOwnTag && (Object.keys(value).length === 0 || tag === 'Error' || tag.endsWith('Array'))) {
     return refuse(place.path, `expected a JSON value, got a ${tag}, which JSON would empty`);
   }
   for (const [key, member] of Object.entries(value)) {

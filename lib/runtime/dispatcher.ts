@@ -134,13 +134,16 @@ export class Dispatcher {
     const rooms = this.rooms(this.freeSlots());
     const waiting = await store.survey(this.book.gaps(rooms));
     const nowMs = clock.now();
-    const hasFound = this.book.learn(rooms, waiting, nowMs);
+    if (this.book.learn(rooms, waiting, nowMs)) {
+      // Behind the lanes that were found there may be others: a look shows the first of each gap only.
+      return 0;
+    }
     this.noteQuiet();
     const dueInMs = this.book.nextDueAtMs(rooms) - nowMs;
     if (dueInMs > 0) {
       return Math.min(dueInMs, pollIntervalMs * (0.9 + random() / 5));
     }
-    return isEmptyHanded && !hasFound ? LOCKED_PAUSE_MS : 0;
+    return isEmptyHanded ? LOCKED_PAUSE_MS : 0;
   }
 
   private noteQuiet(): void {

@@ -1,7 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { JobEvent } from '../core/events.js';
-import { QueueUnavailableError } from '../core/errors.js';
-import type { NewJob } from '../core/job.js';
+import { describeValue, InvalidOptionsError, QueueUnavailableError } from '../core/errors.js';
+import type { EnqueueOptions, NewJob } from '../core/job.js';
 import { Job } from '../core/job.js';
 import type { HandlerSettings } from '../core/job-options.js';
 import { readEnqueueOptions } from '../core/job-options.js';
@@ -48,8 +48,8 @@ export class Enqueuer {
     await Promise.all([this.plain.idle(), this.keyed.idle()]);
   }
 
-  async enqueue(job: NewJob, tx?: StoreTransaction): Promise<Job> {
-    const row = this.rowOf(job);
+  async enqueue(topic: string, payload: unknown, options?: EnqueueOptions, tx?: StoreTransaction): Promise<Job> {
+    const row = this.rowOf(topic, payload, options);
     if (tx) {
       return (await this.storeIn(tx, [row]))[0]!;
     }
@@ -59,15 +59,23 @@ export class Enqueuer {
 
   /** All or none. */
   async enqueueMany(jobs: readonly NewJob[], tx?: StoreTransaction): Promise<Job[]> {
-    const rows = jobs.map((job) => this.rowOf(job));
+    if (!Array.isArray(jobs)) {
+      throw new InvalidOptionsError('jobs', `expected a list of jobs, got ${describeValue(jobs)}`);
+    }
+    const rows = jobs.map((job: NewJob, index) => {
+      if (typeof job !== 'object' || job === null) {
+        throw new InvalidOptionsError(`jobs[${index}]`, `expected an object, got ${describeValue(job)}`);
+      }
+      const { topic, payload, ...options } = job;
+      return this.rowOf(topic, payload, options);
+    });
     if (rows.length === 0) {
       return [];
     }
     return tx ? this.storeIn(tx, rows) : this.stored(rows, await this.insert(rows));
   }
 
-  private rowOf(job: NewJob): JobInsert {
-    const { topic, payload, ...options } = job;
+  private rowOf(topic: string, payload: unknown, options?: EnqueueOptions): JobInsert {
     checked(topicCheck, topic, 'topic');
     const given = readEnqueueOptions(options);
     const own = this.options.settingsOf(topic);

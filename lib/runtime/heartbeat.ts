@@ -27,23 +27,32 @@ const BATCH_MAX = 1_000;
  */
 export class Heartbeat {
   private readonly held = new Map<Attempt, Held>();
-  private readonly loop: Periodic;
+  private readonly renewals: Periodic;
+  private readonly watch: Periodic;
 
   constructor(private readonly options: HeartbeatOptions) {
-    this.loop = new Periodic({
+    this.renewals = new Periodic({
       ...options,
       name: 'renewal of leases',
       intervalMs: options.leaseMs / 3,
       work: () => this.beat(),
     });
+    // Apart from the renewals, since one that hangs is how leases get lost.
+    this.watch = new Periodic({
+      ...options,
+      name: 'watch over leases',
+      intervalMs: options.leaseMs / 6,
+      work: async () => this.dropExpired(),
+    });
   }
 
   start(): void {
-    this.loop.start();
+    this.renewals.start();
+    this.watch.start();
   }
 
-  stop(): Promise<void> {
-    return this.loop.stop();
+  async stop(): Promise<void> {
+    await Promise.all([this.renewals.stop(), this.watch.stop()]);
   }
 
   /** @param leaseEndsMs counted from before the claim was sent. */
@@ -80,7 +89,6 @@ export class Heartbeat {
   }
 
   private async beat(): Promise<number | void> {
-    this.dropExpired();
     let isAnyBusy = false;
     const attempts = this.batch();
     for (let from = 0; from < attempts.length; from += BATCH_MAX) {

@@ -2,12 +2,13 @@ import type { JobEvent } from '../core/events.js';
 import { JobNotFoundError, JobStateError } from '../core/errors.js';
 import type { Job, JobFilter, JobPage, JobStats } from '../core/job.js';
 import { normalJobId } from '../core/job-id.js';
-import { maxRetriesCheck, topicCheck } from '../core/options.js';
+import { topicCheck } from '../core/options.js';
 import { checked } from '../core/option-checks.js';
 import { cursorAfter, readListFilter } from '../core/list-filter.js';
-import { runAtCheck } from '../core/job-options.js';
+import type { RequeueOptions } from '../core/job-options.js';
+import { readRequeueOptions } from '../core/job-options.js';
 import { encodePayload } from '../core/payload.js';
-import type { JobStore, Moved } from '../store/job-store.js';
+import type { JobStore, Moved, RequeueChanges } from '../store/job-store.js';
 
 export interface JobDeskOptions {
   readonly store: JobStore;
@@ -17,14 +18,6 @@ export interface JobDeskOptions {
   readonly onWaiting: (topic: string) => void;
   /** A cancel was requested for a job that runs, here or elsewhere. */
   readonly onCancelRequested: (id: string) => void;
-}
-
-/** What may be changed when a job is re-queued. */
-export interface RequeueOptions {
-  payload?: unknown;
-  /** Default: now. */
-  runAt?: Date;
-  maxRetries?: number;
 }
 
 /** Where people ask about jobs and move them by hand. */
@@ -50,8 +43,9 @@ export class JobDesk {
     return this.options.store.stats(topic === undefined ? undefined : checked(topicCheck, topic, 'topic'));
   }
 
-  async requeue(id: string, changes: RequeueOptions = {}): Promise<Job> {
-    const moved = await this.move(id, (ids) => this.options.store.requeue(ids, this.readChanges(changes)));
+  async requeue(id: string, options?: RequeueOptions): Promise<Job> {
+    const changes = this.readChanges(options);
+    const moved = await this.move(id, (ids) => this.options.store.requeue(ids, changes));
     if (!moved.moved) {
       throw moved.holderId === null
         ? wrongStatus(moved, 'failed or cancelled', 're-queue')
@@ -99,16 +93,11 @@ export class JobDesk {
     return job;
   }
 
-  private readChanges({ payload, runAt, maxRetries }: RequeueOptions): {
-    payload?: string;
-    runAt?: Date;
-    maxRetries?: number;
-  } {
-    return {
-      payload: payload === undefined ? undefined : encodePayload(payload, this.options.payloadBytesMax),
-      runAt: runAt === undefined ? undefined : checked(runAtCheck, runAt, 'runAt'),
-      maxRetries: maxRetries === undefined ? undefined : checked(maxRetriesCheck, maxRetries, 'maxRetries'),
-    };
+  private readChanges(options?: RequeueOptions): RequeueChanges {
+    const { payload, ...changes } = readRequeueOptions(options);
+    return payload === undefined
+      ? changes
+      : { ...changes, payload: encodePayload(payload, this.options.payloadBytesMax) };
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.js';
+import { sleep } from '../core/clock.js';
 import { QueueUnavailableError } from '../core/errors.js';
 import { UNRECORDABLE_FAILURE } from '../core/failure.js';
 import type { ClaimToken, Outcome } from '../core/job.js';
@@ -8,7 +9,6 @@ import type { JobsLogger } from '../core/logger.js';
 import type { Retention } from '../core/options.js';
 import type { JobStore, Settled, Settlement } from '../store/job-store.js';
 import { Batcher } from './batcher.js';
-import { sleep } from './system-clock.js';
 
 export interface SettlerOptions {
   readonly store: JobStore;

@@ -1,4 +1,4 @@
-import type { Clock, ScheduledWake } from '../core/clock.js';
+import type { Clock } from '../core/clock.js';
 
 /** The process's monotonic time and its timers. */
 export const systemClock: Clock = {
@@ -11,21 +11,3 @@ export const systemClock: Clock = {
 
 /** Longer delays would overflow the timer and fire at once; every sleeper looks again anyway. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
-
-/** Resolves after `ms` milliseconds. */
-export function sleep(clock: Clock, ms: number): Promise<void> {
-  return new Promise((resolve) => clock.schedule(ms, resolve));
-}
-
-/** Whether `work` ends within `ms` milliseconds. It goes on if it does not. */
-export async function within(clock: Clock, ms: number, work: Promise<void>): Promise<boolean> {
-  let timer: ScheduledWake | undefined;
-  const timeout = new Promise<false>((resolve) => {
-    timer = clock.schedule(ms, () => resolve(false));
-  });
-  try {
-    return await Promise.race([work.then(() => true as const), timeout]);
-  } finally {
-    timer?.cancel();
-  }
-}

@@ -16,6 +16,7 @@ export interface OwnDataSourceSettings {
 
 /** The part of `pg.Client` that a new connection is prepared with. */
 interface NewClient {
+  on(event: 'error', handle: () => void): void;
   query(sql: string, done: (error?: Error) => void): void;
 }
 
@@ -80,11 +81,18 @@ function postgresOptions(options: DataSourceOptions, settings: OwnDataSourceSett
     poolSize: settings.connections,
     extra: {
       connectionTimeoutMillis: 10_000,
-      keepAlive: true,
       ...extra,
       max: settings.connections,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 10_000,
+      // The client's own limit, for a network that goes silent without a word.
+      query_timeout: settings.statementTimeoutMs + 1_000,
       // Asked once for each new connection, before anybody gets it.
-      verify: (client: NewClient, done: (error?: Error) => void) => client.query(sessionSql, (error) => done(error)),
+      verify: (client: NewClient, done: (error?: Error) => void) => {
+        // The pool does not listen to the client meanwhile; the query's callback hears of the same error.
+        client.on('error', () => undefined);
+        client.query(sessionSql, (error) => done(error));
+      },
     },
   };
 }

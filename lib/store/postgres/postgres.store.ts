@@ -1,5 +1,6 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Clock } from '../../core/clock.js';
+import { within } from '../../core/clock.js';
 import { JobsError, JobStateError, LeaseLostError, QueueUnavailableError } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job, JobStats } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
@@ -36,6 +37,7 @@ const INSERT_ROUNDS_MAX = 3;
 /** A deadlock or a serialization conflict has stored nothing: the statement is simply sent again. */
 const BUSY_TRIES_MAX = 5;
 const COUNT_MAX = 10_000;
+const CLOSE_MAX_MS = 5_000;
 
 type Pool = PostgresPool & { readonly options: object };
 
@@ -68,7 +70,8 @@ export class PostgresStore implements JobStore {
   async close(): Promise<void> {
     this.transactions.close();
     if (this.options.own.isInitialized) {
-      await this.options.own.destroy();
+      // A connection on which a query hangs would be waited for as long as the network keeps silent.
+      await within(this.options.clock, CLOSE_MAX_MS, this.options.own.destroy());
     }
   }
 
