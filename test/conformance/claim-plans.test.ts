@@ -1,0 +1,129 @@
+import { Client } from 'pg';
+import { DataSource } from 'typeorm';
+import { createJobStore } from '../../lib/jobs-engine.js';
+import { CLAIM, SURVEY } from '../../lib/store/postgres/statements.js';
+import { createPostgresDatabase, postgresVersions } from '../support/databases.js';
+import type { PostgresDatabase } from '../support/databases.js';
+import type { Filling } from './plans/fillings.js';
+import { CLAIM_LIMIT, fillings, gapsOf, laneJson } from './plans/fillings.js';
+import type { Execution, PlanMode } from './plans/plan.js';
+import { explain } from './plans/plan.js';
+
+/**
+ * One table of a million rows holds all fillings together, to keep the time short. With JOBS_TEST_ROWS each filling gets
+ * a table of its own with that many rows: `JOBS_TEST_ROWS=1000000 npx jest test/conformance/claim-plans`.
+ */
+const ROWS_EACH = Number(process.env.JOBS_TEST_ROWS ?? 0);
+const ROWS_TOGETHER = 1_000_000;
+const FILL_TIMEOUT_MS = 300_000;
+
+const BUFFERS_PER_LANE = 5;
+const BUFFERS_PER_CLAIM = 25;
+/** Pages that a statement looks at once, whatever it is asked: the root of each index, the free space map. */
+const BUFFERS_ONCE = 25;
+
+const tables: { title: string; held: readonly Filling[]; rows: number }[] = ROWS_EACH
+  ? fillings.map((filling) => ({ title: `${ROWS_EACH} rows, ${filling.title}`, held: [filling], rows: ROWS_EACH }))
+  : [{ title: 'a million rows of all fillings', held: fillings, rows: ROWS_TOGETHER / fillings.length }];
+
+const modes: PlanMode[] = ['custom', 'generic'];
+
+describe.each(postgresVersions())('plans of PostgreSQL %s', (version) => {
+  describe.each(tables)('in $title', ({ held, rows }) => {
+    let database: PostgresDatabase;
+    let client: Client;
+
+    beforeAll(async () => {
+      database = await createPostgresDatabase(version);
+      const app = await new DataSource({ type: 'postgres', url: database.url }).initialize();
+      const { store } = createJobStore(app);
+      await store.open();
+      await store.close();
+      await app.destroy();
+      client = new Client({ connectionString: database.url });
+      await client.connect();
+      // Only the tests decide when there are statistics.
+      await client.query('ALTER TABLE _jobs SET (autovacuum_enabled = false)');
+      for (const [index, filling] of held.entries()) {
+        await client.query(filling.sql(rows, index * rows * 2));
+      }
+    }, FILL_TIMEOUT_MS);
+
+    afterAll(async () => {
+      await client.end();
+      await database.drop();
+    });
+
+    const cases = held.flatMap((filling) => modes.map((mode) => ({ ...filling, mode })));
+
+    const claim = (filling: Filling, mode: PlanMode): Promise<Execution> =>
+      explain(client, mode, {
+        sql: CLAIM,
+        types: 'jsonb, int, text, float8',
+        values: [laneJson(filling), CLAIM_LIMIT, 'worker', 30_000],
+      });
+
+    const survey = ({ lanes }: Filling, mode: PlanMode): Promise<Execution> =>
+      explain(client, mode, { sql: SURVEY, types: 'jsonb', values: [JSON.stringify(gapsOf(lanes))] });
+
+    /** The claim that comes to mind first. */
+    const CARELESS_CLAIM = `
+      UPDATE _jobs SET attempt = attempt + 1 WHERE id IN (
+        SELECT id FROM _jobs WHERE status = 'pending' AND run_at <= statement_timestamp()
+          AND topic IN (SELECT topic FROM jsonb_to_recordset($1::jsonb) AS l(topic text))
+        ORDER BY priority, run_at LIMIT ${CLAIM_LIMIT} FOR UPDATE SKIP LOCKED)`;
+
+    function expectIndexed({ nodes }: Execution): void {
+      expect(nodes.filter((node) => /Seq Scan|Sort|Bitmap/.test(node))).toEqual([]);
+      expect(nodes.filter((node) => /^Index.* Scan/.test(node))).toEqual([
+        expect.stringMatching(/^Index (Only )?Scan _jobs_pending$/),
+      ]);
+    }
+
+    function define(): void {
+      it.each(cases)('a claim finds its jobs by the index alone: $title ($mode plan)', async ({ mode, ...filling }) => {
+        const { lanes, claimable } = filling;
+        const execution = await claim(filling, mode);
+        report(filling, `claim, ${mode}`, execution);
+        expectIndexed(execution);
+        expect(execution.rows).toBe(claimable);
+        expect(execution.buffers).toBeLessThanOrEqual(
+          BUFFERS_ONCE + BUFFERS_PER_LANE * lanes.length + BUFFERS_PER_CLAIM * claimable,
+        );
+      });
+
+      it.each(cases)('a survey looks at one row of each gap: $title ($mode plan)', async ({ mode, ...filling }) => {
+        const execution = await survey(filling, mode);
+        report(filling, `survey, ${mode}`, execution);
+        expectIndexed(execution);
+        expect(execution.buffers).toBeLessThanOrEqual(BUFFERS_ONCE + BUFFERS_PER_LANE * gapsOf(filling.lanes).length);
+      });
+    }
+
+    describe('without statistics', () => {
+      define();
+    });
+
+    describe('with fresh statistics', () => {
+      beforeAll(() => client.query('ANALYZE _jobs'), FILL_TIMEOUT_MS);
+      define();
+
+      it.each(held)('a careless claim would be caught: $title', async (filling) => {
+        const execution = await explain(client, 'custom', {
+          sql: CARELESS_CLAIM,
+          types: 'jsonb',
+          values: [laneJson(filling)],
+        });
+        report(filling, 'careless claim', execution);
+        expect(() => expectIndexed(execution)).toThrow();
+      });
+    });
+  });
+});
+
+/** Figures are wanted only when the tables were asked for by hand. */
+function report(filling: Filling, what: string, { rows, buffers, ms, nodes }: Execution): void {
+  if (ROWS_EACH) {
+    console.log(`${filling.title}: ${what}: ${rows} rows, ${buffers} buffers, ${ms} ms, ${nodes.join(' > ')}`);
+  }
+}

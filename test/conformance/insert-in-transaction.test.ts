@@ -1,0 +1,225 @@
+import { InvalidOptionsError, UnknownDataSourceError } from 'nestjs-jobs';
+import { newJob, newJobs } from '../support/job-rows.js';
+import { openStore, storeKinds, useStore } from '../support/stores.js';
+
+describe.each(storeKinds())("insert in a caller's transaction on $label", (kind) => {
+  const fixture = useStore(kind);
+
+  const isThere = async (id: string): Promise<boolean> => (await fixture.store.find([id])).length === 1;
+
+  it('makes jobs exist once the transaction commits', async () => {
+    const jobs = newJobs(3);
+    const transaction = await fixture.begin();
+    const inserted = await fixture.store.insert(jobs, transaction.manager);
+    expect(inserted.map(({ id }) => id)).toEqual(jobs.map(({ id }) => id));
+    await transaction.commit();
+    expect(await fixture.store.find(jobs.map(({ id }) => id))).toHaveLength(3);
+  });
+
+  it('leaves nothing behind when the transaction is rolled back', async () => {
+    const job = newJob();
+    const transaction = await fixture.begin();
+    await fixture.store.insert([job], transaction.manager);
+    await transaction.rollback();
+    expect(await isThere(job.id)).toBe(false);
+  });
+
+  it('shows jobs to the transaction itself before it commits', async () => {
+    const job = newJob();
+    const transaction = await fixture.begin();
+    await fixture.store.insert([job], transaction.manager);
+    expect(await fixture.store.find([job.id], transaction.manager)).toMatchObject([{ id: job.id, status: 'pending' }]);
+    await transaction.rollback();
+  });
+
+  it('takes back only what was inserted inside a savepoint that is rolled back', async () => {
+    const [outside, inside, after] = newJobs(3);
+    await fixture.app.transaction(async (manager) => {
+      await fixture.store.insert([outside!], manager);
+      const savepoint = manager.transaction(async (inner) => {
+        await fixture.store.insert([inside!], inner);
+        throw new Error('inner');
+      });
+      await expect(savepoint).rejects.toThrow('inner');
+      await fixture.store.insert([after!], manager);
+    });
+    expect(await isThere(outside!.id)).toBe(true);
+    expect(await isThere(inside!.id)).toBe(false);
+    expect(await isThere(after!.id)).toBe(true);
+  });
+
+  it('leaves the transaction usable when a job is refused inside a savepoint', async () => {
+    const job = newJob();
+    await fixture.app.transaction(async (manager) => {
+      const savepoint = manager.transaction((inner) => fixture.store.insert([newJob({ priority: 5_000 })], inner));
+      await expect(savepoint).rejects.toThrow();
+      await fixture.store.insert([job], manager);
+    });
+    expect(await isThere(job.id)).toBe(true);
+  });
+
+  it('refuses a manager of another DataSource', async () => {
+    const other = await fixture.kind.createDatabase();
+    const app = await other.app().initialize();
+    const transaction = await fixture.begin(app);
+    const job = newJob();
+    await expect(fixture.store.insert([job], transaction.manager)).rejects.toThrow(UnknownDataSourceError);
+    await transaction.rollback();
+    await app.destroy();
+    await other.remove();
+    expect(await isThere(job.id)).toBe(false);
+  });
+
+  it('refuses a manager without an open transaction, and one whose transaction has ended', async () => {
+    const job = newJob();
+    const transaction = await fixture.begin();
+    await transaction.commit();
+    for (const manager of [fixture.app.manager, transaction.manager]) {
+      const refused = fixture.store.insert([job], manager);
+      await expect(refused).rejects.toMatchObject({ constructor: InvalidOptionsError, option: 'manager' });
+    }
+    expect(await isThere(job.id)).toBe(false);
+  });
+});
+
+describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))(
+  "insert in a caller's transaction, seen from outside, on $label",
+  (kind) => {
+    const fixture = useStore(kind);
+
+    it('hides jobs from everybody else until the transaction commits', async () => {
+      const job = newJob();
+      const transaction = await fixture.begin();
+      await fixture.store.insert([job], transaction.manager);
+      expect(await fixture.store.find([job.id])).toEqual([]);
+      expect(await fixture.store.survey([{ topic: job.topic, after: -1, before: 1 }])).toEqual([]);
+      await transaction.commit();
+      expect(await fixture.store.find([job.id])).toHaveLength(1);
+    });
+  },
+);
+
+describe.each(storeKinds().filter((kind) => kind.locksRows))('two open transactions on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('stand and fall each on its own, with a third insert beside them', async () => {
+    const [committed, rolledBack, beside] = newJobs(3);
+    const first = await fixture.begin();
+    const second = await fixture.begin();
+    await fixture.store.insert([committed!], first.manager);
+    await fixture.store.insert([rolledBack!], second.manager);
+    await fixture.store.insert([beside!]);
+    await second.rollback();
+    await first.commit();
+    const rows = await fixture.sql<{ id: string }>('SELECT id FROM _jobs ORDER BY id');
+    expect(rows.map(({ id }) => id)).toEqual([committed!.id, beside!.id]);
+  });
+});
+
+describe.each(storeKinds())('afterTransaction on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('tells of a commit, once, when others can see it', async () => {
+    const answers: boolean[] = [];
+    const transaction = await fixture.begin();
+    fixture.store.afterTransaction(transaction.manager, (committed) => answers.push(committed));
+    const job = newJob();
+    await fixture.store.insert([job], transaction.manager);
+    expect(answers).toEqual([]);
+    await transaction.commit();
+    expect(answers).toEqual([true]);
+    await fixture.app.transaction((manager) => fixture.store.insert([newJob()], manager));
+    expect(answers).toEqual([true]);
+  });
+
+  it('tells of a rollback, once', async () => {
+    const answers: boolean[] = [];
+    const transaction = await fixture.begin();
+    fixture.store.afterTransaction(transaction.manager, (committed) => answers.push(committed));
+    await transaction.rollback();
+    expect(answers).toEqual([false]);
+  });
+
+  it('calls several callbacks in their order', async () => {
+    const calls: string[] = [];
+    await fixture.app.transaction(async (manager) => {
+      fixture.store.afterTransaction(manager, () => calls.push('first'));
+      fixture.store.afterTransaction(manager, () => calls.push('second'));
+    });
+    expect(calls).toEqual(['first', 'second']);
+  });
+
+  it('tells at once that the savepoint around the call was rolled back, and nothing of what came before it', async () => {
+    const calls: string[] = [];
+    await fixture.app.transaction(async (manager) => {
+      fixture.store.afterTransaction(manager, (committed) => calls.push(`outside ${committed}`));
+      const savepoint = manager.transaction(async (inner) => {
+        fixture.store.afterTransaction(inner, (committed) => calls.push(`inside ${committed}`));
+        throw new Error('inner');
+      });
+      await expect(savepoint).rejects.toThrow('inner');
+      expect(calls).toEqual(['inside false']);
+    });
+    expect(calls).toEqual(['inside false', 'outside true']);
+  });
+
+  it('waits for the outermost transaction when a savepoint is released', async () => {
+    const calls: string[] = [];
+    const whole = fixture.app.transaction(async (manager) => {
+      await manager.transaction(async (inner) => {
+        fixture.store.afterTransaction(inner, (committed) => calls.push(`released ${committed}`));
+      });
+      expect(calls).toEqual([]);
+      // Rolling back a later savepoint of the same depth says nothing of the released one.
+      await expect(manager.transaction(() => Promise.reject(new Error('sibling')))).rejects.toThrow('sibling');
+      expect(calls).toEqual([]);
+      throw new Error('outer');
+    });
+    await expect(whole).rejects.toThrow('outer');
+    expect(calls).toEqual(['released false']);
+  });
+
+  it('tells that nothing was committed when the database refuses the commit', async () => {
+    await fixture.sql('CREATE TABLE parent (id integer PRIMARY KEY)');
+    await fixture.sql('CREATE TABLE child (parent_id integer REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)');
+    const answers: boolean[] = [];
+    const job = newJob();
+    const refused = fixture.app.transaction(async (manager) => {
+      await fixture.store.insert([job], manager);
+      fixture.store.afterTransaction(manager, (committed) => answers.push(committed));
+      await manager.query('INSERT INTO child VALUES (1)');
+    });
+    await expect(refused).rejects.toThrow(/foreign key/i);
+    expect(answers).toEqual([false]);
+    expect(await fixture.store.find([job.id])).toEqual([]);
+  });
+
+  it('refuses a manager without an open transaction', () => {
+    const call = (): void => fixture.store.afterTransaction(fixture.app.manager, () => undefined);
+    expect(call).toThrow(InvalidOptionsError);
+  });
+
+  it('keeps the next transaction of the same connection apart', async () => {
+    const answers: string[] = [];
+    const first = await fixture.begin();
+    fixture.store.afterTransaction(first.manager, (committed) => answers.push(`first ${committed}`));
+    await first.rollback();
+    const second = await fixture.begin();
+    fixture.store.afterTransaction(second.manager, (committed) => answers.push(`second ${committed}`));
+    await second.commit();
+    expect(answers).toEqual(['first false', 'second true']);
+  });
+
+  it('says nothing any more once the store is closed', async () => {
+    const answers: boolean[] = [];
+    const other = await fixture.kind.createDatabase();
+    const opened = await openStore(other);
+    const transaction = await fixture.begin(opened.app);
+    opened.store.afterTransaction(transaction.manager, (committed) => answers.push(committed));
+    await opened.store.close();
+    await transaction.commit();
+    await opened.app.destroy();
+    await other.remove();
+    expect(answers).toEqual([]);
+  });
+});

@@ -1,0 +1,151 @@
+import { InvalidOptionsError, jobsMigrations } from 'nestjs-jobs';
+import type { JobsOptions } from 'nestjs-jobs';
+import type { DataSource } from 'typeorm';
+import { createJobStore } from '../../lib/jobs-engine.js';
+import type { JobStore } from '../../lib/store/job-store.js';
+import { catalogOf } from '../support/catalog.js';
+import { claim, insertOne } from '../support/job-rows.js';
+import type { EmptyDatabase } from '../support/stores.js';
+import { storeKinds } from '../support/stores.js';
+
+describe.each(storeKinds())('migrations on $label', (kind) => {
+  let database: EmptyDatabase;
+  let closing: (() => Promise<void>)[];
+
+  beforeEach(async () => {
+    database = await kind.createDatabase();
+    closing = [];
+  });
+  afterEach(async () => {
+    for (const close of closing.reverse()) {
+      await close();
+    }
+    await database.remove();
+  });
+
+  async function openApp(options?: object): Promise<DataSource> {
+    const app = await database.app(options).initialize();
+    closing.push(() => app.destroy());
+    return app;
+  }
+
+  async function openStoreOf(app: DataSource, options: JobsOptions = {}): Promise<JobStore> {
+    const { store } = createJobStore(app, options);
+    closing.push(() => store.close());
+    await store.open();
+    return store;
+  }
+
+  const namesIn = async (app: DataSource, table: string): Promise<string[]> =>
+    (await app.query<{ name: string }[]>(`SELECT name FROM ${table} ORDER BY id`)).map(({ name }) => name);
+  const migrationNames = jobsMigrations.map((migration) => migration.name);
+
+  /** A store works when a job can be put in and taken out. */
+  async function expectToWork(store: JobStore): Promise<void> {
+    const id = await insertOne(store);
+    expect(await claim(store)).toMatchObject([{ id, attempt: 1 }]);
+  }
+
+  it('are run once on a fresh database, and recorded', async () => {
+    const app = await openApp();
+    await expectToWork(await openStoreOf(app));
+    expect(await namesIn(app, '_jobs_migrations')).toEqual(migrationNames);
+  });
+
+  it('change nothing when the tables are there already, and keep the jobs', async () => {
+    const app = await openApp();
+    const first = await openStoreOf(app);
+    const before = await catalogOf(app);
+    const id = await insertOne(first, { delayMs: 60_000 });
+    const second = await openStoreOf(app);
+    expect(await second.find([id])).toHaveLength(1);
+    expect(await catalogOf(app)).toEqual(before);
+    expect(await namesIn(app, '_jobs_migrations')).toEqual(migrationNames);
+  });
+
+  it('are run once when eight stores open a fresh database at the same time', async () => {
+    const shared = await openApp();
+    const apps = await Promise.all(
+      Array.from({ length: 8 }, () => (kind.canHaveTwoConnections ? openApp() : Promise.resolve(shared))),
+    );
+    const stores = await Promise.all(apps.map((app) => openStoreOf(app)));
+    expect(await namesIn(shared, '_jobs_migrations')).toEqual(migrationNames);
+    for (const store of stores) {
+      await expectToWork(store);
+    }
+  });
+
+  describe('with migrate: false', () => {
+    it('are missed on an empty database by an error that names the option and what to run, and nothing is made', async () => {
+      const app = await openApp();
+      const refused = openStoreOf(app, { migrate: false });
+      await expect(refused).rejects.toMatchObject({
+        constructor: InvalidOptionsError,
+        option: 'migrate',
+        message: expect.stringContaining('jobsMigrations') as string,
+      });
+      expect(await catalogOf(app)).toEqual([]);
+    });
+
+    it('are missed when a column is missing', async () => {
+      const app = await openApp();
+      const store = await openStoreOf(app);
+      await store.close();
+      await app.query('ALTER TABLE _jobs RENAME COLUMN body_hash TO hash');
+      await expect(openStoreOf(app, { migrate: false })).rejects.toMatchObject({ option: 'migrate' });
+      await expect(openStoreOf(app, { migrate: true })).rejects.toMatchObject({ option: 'migrate' });
+    });
+
+    it('are not asked for when they have run before', async () => {
+      const app = await openApp();
+      const store = await openStoreOf(app);
+      await store.close();
+      await expectToWork(await openStoreOf(app, { migrate: false }));
+    });
+  });
+
+  describe('run by an application among its own', () => {
+    const options = { migrations: jobsMigrations, migrationsTableName: 'app_migrations' };
+
+    it('make the very tables that the module makes', async () => {
+      const tables = ['_jobs', '_jobs_rollup'];
+      const theirs = await openApp(options);
+      await theirs.runMigrations();
+      const other = await kind.createDatabase();
+      const app = await other.app().initialize();
+      const { store } = createJobStore(app);
+      await store.open();
+      const ours = await catalogOf(app, tables);
+      await store.close();
+      await app.destroy();
+      await other.remove();
+      expect(ours.length).toBeGreaterThan(2);
+      expect(await catalogOf(theirs, tables)).toEqual(ours);
+      expect(await namesIn(theirs, 'app_migrations')).toEqual(migrationNames);
+    });
+
+    it.each([true, false])('serve the module with migrate: %p', async (migrate) => {
+      const app = await openApp(options);
+      await app.runMigrations();
+      const before = await catalogOf(app, ['_jobs', '_jobs_rollup']);
+      await expectToWork(await openStoreOf(app, { migrate }));
+      expect(await catalogOf(app, ['_jobs', '_jobs_rollup'])).toEqual(before);
+      expect((await catalogOf(app, ['_jobs_migrations'])).length > 0).toBe(migrate);
+    });
+
+    it('are not needed when the module has made the tables', async () => {
+      const app = await openApp(options);
+      const store = await openStoreOf(app);
+      const id = await insertOne(store, { delayMs: 60_000 });
+      expect((await app.runMigrations()).map(({ name }) => name)).toEqual(migrationNames);
+      expect(await store.find([id])).toHaveLength(1);
+    });
+
+    it('can be taken back', async () => {
+      const app = await openApp(options);
+      await app.runMigrations();
+      await app.undoLastMigration();
+      expect(await catalogOf(app)).toEqual([]);
+    });
+  });
+});

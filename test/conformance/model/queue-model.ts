@@ -1,0 +1,100 @@
+import type { ClaimToken, Outcome } from '../../../lib/core/job.js';
+import type { JobStatus } from '../../../lib/core/job-state.js';
+
+/** What the model knows of one job. Times are reduced to what decides: due or later, lease alive or expired. */
+export interface ModelJob {
+  readonly id: string;
+  readonly key: string | null;
+  readonly maxRetries: number;
+  status: JobStatus;
+  attempt: number;
+  retries: number;
+  cancelRequested: boolean;
+  isDue: boolean;
+  isExpired: boolean;
+}
+
+/** The queue in a few lines of plain code, to compare every database with. */
+export class QueueModel {
+  readonly jobs: ModelJob[] = [];
+
+  /** The unfinished job that holds a key, other than the given one. */
+  holderOf(key: string | null, exceptId?: string): ModelJob | undefined {
+    const holds = (job: ModelJob): boolean => job.status === 'pending' || job.status === 'processing';
+    return key === null ? undefined : this.jobs.find((job) => job.key === key && job.id !== exceptId && holds(job));
+  }
+
+  insert(job: Pick<ModelJob, 'id' | 'key' | 'maxRetries' | 'isDue'>): void {
+    const fresh = { status: 'pending', attempt: 0, retries: 0, cancelRequested: false, isExpired: false } as const;
+    this.jobs.push({ ...job, ...fresh });
+  }
+
+  claimable(): ModelJob[] {
+    return this.jobs.filter((job) => job.status === 'pending' && job.isDue);
+  }
+
+  claim(id: string): ModelJob {
+    const job = this.claimable().find((candidate) => candidate.id === id);
+    if (!job) throw new Error(`${id} was claimed, and may not have been`);
+    return Object.assign(job, { status: 'processing', attempt: job.attempt + 1, isExpired: false });
+  }
+
+  /** The job, when this attempt still owns it. */
+  owned({ id, attempt }: ClaimToken): ModelJob | undefined {
+    return this.jobs.find((job) => job.id === id && job.attempt === attempt && job.status === 'processing');
+  }
+
+  settle(job: ModelJob, { kind, ...outcome }: Outcome): void {
+    const isSpent = job.retries >= job.maxRetries;
+    if (job.cancelRequested) {
+      job.status = 'cancelled';
+    } else if (kind === 'completed' || kind === 'failed' || kind === 'cancelled') {
+      job.status = kind;
+    } else if (kind === 'retry' && isSpent) {
+      job.status = 'failed';
+    } else {
+      job.status = 'pending';
+      job.retries += kind === 'retry' ? 1 : 0;
+      job.isDue = 'delayMs' in outcome && outcome.delayMs === 0;
+    }
+  }
+
+  /** All jobs whose lease has expired; gives their ids. */
+  rescue(): string[] {
+    const expired = this.jobs.filter((job) => job.status === 'processing' && job.isExpired);
+    for (const job of expired) {
+      if (job.cancelRequested) {
+        job.status = 'cancelled';
+      } else if (job.retries >= job.maxRetries) {
+        job.status = 'failed';
+      } else {
+        Object.assign(job, { status: 'pending', retries: job.retries + 1, isDue: true });
+      }
+    }
+    return expired.map(({ id }) => id);
+  }
+
+  /** Whether it may be re-queued, and was. */
+  requeue(job: ModelJob): boolean {
+    const mayMove = ['failed', 'cancelled'].includes(job.status) && !this.holderOf(job.key, job.id);
+    if (mayMove) {
+      Object.assign(job, { status: 'pending', retries: 0, cancelRequested: false, isDue: true });
+    }
+    return mayMove;
+  }
+
+  cancel(job: ModelJob): boolean {
+    const mayMove = ['pending', 'processing'].includes(job.status);
+    if (mayMove) {
+      job.cancelRequested = true;
+      job.status = job.status === 'pending' ? 'cancelled' : job.status;
+    }
+    return mayMove;
+  }
+
+  /** Removes the jobs for which `isGone` holds; gives how many. */
+  remove(isGone: (job: ModelJob) => boolean): number {
+    const kept = this.jobs.filter((job) => !isGone(job));
+    return this.jobs.splice(0, this.jobs.length, ...kept).length - kept.length;
+  }
+}

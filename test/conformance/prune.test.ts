@@ -1,0 +1,144 @@
+import type { Retention } from '../../lib/core/options.js';
+import { claimMany, insertMany, outcomes, settlement } from '../support/job-rows.js';
+import { storeKinds, useStore } from '../support/stores.js';
+
+const MINUTE = 60_000;
+const ALL = { after: null, rows: 1_000 };
+
+function retention(members: Partial<Retention> = {}): Retention {
+  return { completed: false, failed: false, cancelled: false, ...members };
+}
+
+describe.each(storeKinds())('prune on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  const remaining = async (): Promise<string[]> =>
+    (await fixture.sql<{ id: string }>('SELECT id FROM _jobs ORDER BY id')).map(({ id }) => id);
+
+  /** Jobs that ended so long ago, each half a minute after it was created. */
+  const ended = async (status: 'completed' | 'failed' | 'cancelled', agesMs: readonly number[]): Promise<string[]> => {
+    const claims = await claimMany(fixture.store, agesMs.length);
+    const outcome = { completed: outcomes.completed(), failed: outcomes.failed(), cancelled: outcomes.cancelled() };
+    await fixture.store.settle(claims.map((token) => settlement(token, outcome[status])));
+    for (const [index, ageMs] of agesMs.entries()) {
+      await fixture.set(claims[index]!.id, {
+        created: { msFromNow: -ageMs - MINUTE / 2 },
+        finished: { msFromNow: -ageMs },
+      });
+    }
+    return claims.map(({ id }) => id);
+  };
+
+  it.each(['completed', 'failed', 'cancelled'] as const)(
+    'deletes %s jobs over their age, and no younger ones',
+    async (status) => {
+      const [old, , young] = await ended(status, [61 * MINUTE, 60 * MINUTE + 500, 59 * MINUTE, 0]);
+      expect(await fixture.store.prune(retention({ [status]: 60 * MINUTE }), ALL)).toEqual({ removed: 2, next: null });
+      const left = await remaining();
+      expect(left).toHaveLength(2);
+      expect(left).not.toContain(old);
+      expect(left[0]).toBe(young);
+    },
+  );
+
+  it('judges each status by its own age', async () => {
+    const [, completed] = await ended('completed', [11 * MINUTE, 9 * MINUTE]);
+    const [, failed] = await ended('failed', [31 * MINUTE, 29 * MINUTE]);
+    const [, cancelled] = await ended('cancelled', [21 * MINUTE, 19 * MINUTE]);
+    const ages = retention({ completed: 10 * MINUTE, failed: 30 * MINUTE, cancelled: 20 * MINUTE });
+    expect(await fixture.store.prune(ages, ALL)).toMatchObject({ removed: 3 });
+    expect(await remaining()).toEqual([completed, failed, cancelled]);
+  });
+
+  it('keeps for ever what it is told to keep', async () => {
+    const kept = await ended('failed', [365 * 24 * 60 * MINUTE]);
+    await ended('completed', [365 * 24 * 60 * MINUTE]);
+    expect(await fixture.store.prune(retention(), ALL)).toEqual({ removed: 0, next: null });
+    expect(await fixture.store.prune(retention({ completed: 0 }), ALL)).toMatchObject({ removed: 1 });
+    expect(await remaining()).toEqual(kept);
+  });
+
+  it('deletes jobs as soon as they have ended when their age is zero', async () => {
+    await ended('completed', [0, 0]);
+    expect(await fixture.store.prune(retention({ completed: 0 }), ALL)).toMatchObject({ removed: 2 });
+  });
+
+  it('takes ages of a hundred years', async () => {
+    const kept = await ended('completed', [365 * 24 * 60 * MINUTE]);
+    await fixture.store.prune(retention({ completed: 100 * 365 * 24 * 60 * MINUTE }), ALL);
+    expect(await remaining()).toEqual(kept);
+  });
+
+  it('leaves waiting and running jobs, however old', async () => {
+    const waiting = await insertMany(fixture.store, 1, { delayMs: MINUTE });
+    const [running] = await claimMany(fixture.store, 1);
+    await fixture.set([...waiting, running!.id], { created: new Date(0), updated: new Date(0), started: new Date(0) });
+    const none = await fixture.store.prune(retention({ completed: 0, failed: 0, cancelled: 0 }), ALL);
+    expect(none.removed).toBe(0);
+    expect(await remaining()).toEqual([...waiting, running!.id]);
+  });
+
+  it('looks at one page after the other, and says where the next one begins', async () => {
+    const ids = await ended(
+      'completed',
+      Array.from({ length: 7 }, () => 60 * MINUTE),
+    );
+    const ages = retention({ completed: 10 * MINUTE });
+    const first = await fixture.store.prune(ages, { after: null, rows: 3 });
+    expect(first).toEqual({ removed: 3, next: ids[2] });
+    expect(await remaining()).toEqual(ids.slice(3));
+    const second = await fixture.store.prune(ages, { after: first.next, rows: 3 });
+    expect(second).toEqual({ removed: 3, next: ids[5] });
+    expect(await fixture.store.prune(ages, { after: second.next, rows: 3 })).toEqual({ removed: 1, next: null });
+    expect(await remaining()).toEqual([]);
+  });
+
+  it('goes past pages on which there is nothing to delete', async () => {
+    const kept = await ended(
+      'failed',
+      Array.from({ length: 4 }, () => 60 * MINUTE),
+    );
+    const [old] = await ended('completed', [60 * MINUTE]);
+    const ages = retention({ completed: 10 * MINUTE });
+    const first = await fixture.store.prune(ages, { after: null, rows: 2 });
+    expect(first).toEqual({ removed: 0, next: kept[1] });
+    const second = await fixture.store.prune(ages, { after: first.next, rows: 2 });
+    expect(second).toEqual({ removed: 0, next: kept[3] });
+    expect(await fixture.store.prune(ages, { after: second.next, rows: 2 })).toEqual({ removed: 1, next: null });
+    expect(await remaining()).not.toContain(old);
+  });
+
+  it('stops at the first page on which everything after it must be too young', async () => {
+    const [old] = await ended('completed', [60 * MINUTE]);
+    const young = await ended('completed', [0, 0, 0]);
+    expect(await fixture.store.prune(retention({ completed: 10 * MINUTE }), { after: null, rows: 2 })).toEqual({
+      removed: 1,
+      next: null,
+    });
+    expect(await remaining()).toEqual(young);
+    expect(young).not.toContain(old);
+  });
+
+  it('finds nothing in an empty table', async () => {
+    expect(await fixture.store.prune(retention({ completed: 0 }), ALL)).toEqual({ removed: 0, next: null });
+  });
+});
+
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))('prune beside a re-queue on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('does not delete a job that is being re-queued', async () => {
+    const [token] = await claimMany(fixture.store, 1);
+    await fixture.store.settle([settlement(token!, outcomes.failed())]);
+    await fixture.set(token!.id, { finished: { msFromNow: -MINUTE } });
+    const transaction = await fixture.begin();
+    await transaction.manager.query(`UPDATE _jobs SET status = 'pending', finished = NULL WHERE id = $1`, [token!.id]);
+    const pruned = fixture.store.prune(retention({ failed: 0 }), ALL);
+    const isOver = pruned.then(() => true);
+    // Whether it waits for the row or skips it is its own affair.
+    await Promise.race([isOver, fixture.untilSomebodyWaits()]);
+    await transaction.commit();
+    expect(await pruned).toMatchObject({ removed: 0 });
+    expect(await fixture.job(token!.id)).toMatchObject({ status: 'pending' });
+  });
+});

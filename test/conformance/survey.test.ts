@@ -1,0 +1,79 @@
+import { claim, insertOne, TOPIC } from '../support/job-rows.js';
+import { storeKinds, useStore } from '../support/stores.js';
+
+describe.each(storeKinds())('survey on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('finds the most urgent waiting lane of a gap', async () => {
+    await insertOne(fixture.store, { priority: 7 });
+    await insertOne(fixture.store, { priority: -3 });
+    await insertOne(fixture.store, { priority: 5, topic: 'sms' });
+    const waiting = await fixture.store.survey([{ topic: TOPIC, after: -1_001, before: 1_001 }]);
+    expect(waiting).toMatchObject([{ topic: TOPIC, priority: -3 }]);
+  });
+
+  it('leaves both bounds of a gap out', async () => {
+    await insertOne(fixture.store, { priority: 1 });
+    await insertOne(fixture.store, { priority: 2 });
+    await insertOne(fixture.store, { priority: 3 });
+    const find = async (after: number, before: number): Promise<number[]> =>
+      (await fixture.store.survey([{ topic: TOPIC, after, before }])).map(({ priority }) => priority);
+    expect(await find(1, 3)).toEqual([2]);
+    expect(await find(3, 1_001)).toEqual([]);
+    expect(await find(-1_001, 1)).toEqual([]);
+    expect(await find(2, 3)).toEqual([]);
+  });
+
+  it('sees the first and the last priority there is', async () => {
+    await insertOne(fixture.store, { priority: -1_000 });
+    await insertOne(fixture.store, { priority: 1_000, topic: 'sms' });
+    const gaps = [TOPIC, 'sms'].map((topic) => ({ topic, after: -1_001, before: 1_001 }));
+    expect(await fixture.store.survey(gaps)).toMatchObject([{ priority: -1_000 }, { priority: 1_000 }]);
+  });
+
+  it('answers at most one lane for each gap, and none for empty ones', async () => {
+    for (const priority of [-5, -5, 0, 4, 9]) {
+      await insertOne(fixture.store, { priority });
+    }
+    const gaps = [
+      { topic: TOPIC, after: -1_001, before: 0 },
+      { topic: TOPIC, after: 0, before: 4 },
+      { topic: TOPIC, after: 0, before: 1_001 },
+      { topic: 'sms', after: -1_001, before: 1_001 },
+    ];
+    const waiting = await fixture.store.survey(gaps);
+    expect(waiting.map(({ priority }) => priority).sort((a, b) => a - b)).toEqual([-5, 4]);
+    expect(await fixture.store.survey([])).toEqual([]);
+  });
+
+  it('says how long it is until the first job of the lane is due', async () => {
+    await insertOne(fixture.store, { delayMs: 60_000 });
+    await insertOne(fixture.store, { delayMs: 30_000 });
+    const [first] = await fixture.store.survey([{ topic: TOPIC, after: -1, before: 1 }]);
+    expect(first!.dueInMs).toBeGreaterThan(25_000);
+    expect(first!.dueInMs).toBeLessThanOrEqual(30_000);
+  });
+
+  it('says zero or less when the first job of the lane is due', async () => {
+    const id = await insertOne(fixture.store);
+    const [due] = await fixture.store.survey([{ topic: TOPIC, after: -1, before: 1 }]);
+    expect(due!.dueInMs).toBeLessThanOrEqual(0);
+    await fixture.set(id, { run_at: { msFromNow: -7_000 } });
+    const [overdue] = await fixture.store.survey([{ topic: TOPIC, after: -1, before: 1 }]);
+    expect(overdue!.dueInMs).toBeLessThanOrEqual(-7_000);
+  });
+
+  it('prefers an urgent lane that is not due yet, so that its priority becomes known', async () => {
+    await insertOne(fixture.store, { priority: 5 });
+    await insertOne(fixture.store, { priority: -5, delayMs: 60_000 });
+    expect(await fixture.store.survey([{ topic: TOPIC, after: -1_001, before: 1_001 }])).toMatchObject([
+      { priority: -5 },
+    ]);
+  });
+
+  it('looks at waiting jobs only', async () => {
+    await insertOne(fixture.store);
+    await claim(fixture.store);
+    expect(await fixture.store.survey([{ topic: TOPIC, after: -1, before: 1 }])).toEqual([]);
+  });
+});

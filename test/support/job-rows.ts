@@ -1,0 +1,87 @@
+import { v7 as uuidv7 } from 'uuid';
+import type { Claim, ClaimToken, Outcome } from '../../lib/core/job.js';
+import type { ClaimRequest, JobInsert, JobStore, Lane, Settlement } from '../../lib/store/job-store.js';
+
+export const TOPIC = 'mail';
+export const WORKER = 'worker-1';
+export const LEASE_MS = 30_000;
+
+/** A job to insert: due now, of the usual topic. */
+export function newJob(members: Partial<JobInsert> = {}): JobInsert {
+  return {
+    id: uuidv7(),
+    topic: TOPIC,
+    payload: '{}',
+    runAt: null,
+    delayMs: 0,
+    maxRetries: 3,
+    priority: 0,
+    timeoutMs: null,
+    backoff: null,
+    uniqueKey: null,
+    metadata: null,
+    ...members,
+  };
+}
+
+export function newJobs(count: number, members: Partial<JobInsert> = {}): JobInsert[] {
+  return Array.from({ length: count }, () => newJob(members));
+}
+
+/** Inserts a job and gives its id. */
+export async function insertOne(store: JobStore, members: Partial<JobInsert> = {}): Promise<string> {
+  const [inserted] = await store.insert([newJob(members)]);
+  return inserted!.id;
+}
+
+/** Inserts jobs and gives their ids, oldest first. */
+export async function insertMany(store: JobStore, count: number, members: Partial<JobInsert> = {}): Promise<string[]> {
+  return (await store.insert(newJobs(count, members))).map(({ id }) => id);
+}
+
+export function lane(members: Partial<Lane> = {}): Lane {
+  return { topic: TOPIC, priority: 0, lowerBound: null, limit: 1_000, ...members };
+}
+
+/** Claims what is due in the usual lane, or in the given ones. */
+export function claim(store: JobStore, request: Partial<ClaimRequest> = {}): Promise<Claim[]> {
+  return store.claim({ lanes: [lane()], limit: 1_000, leaseMs: LEASE_MS, worker: WORKER, ...request });
+}
+
+/** Inserts a job and claims it. */
+export async function claimOne(store: JobStore, members: Partial<JobInsert> = {}): Promise<Claim> {
+  return (await claimMany(store, 1, members))[0]!;
+}
+
+/** Inserts jobs and claims them; in the order of their ids. */
+export async function claimMany(store: JobStore, count: number, members: Partial<JobInsert> = {}): Promise<Claim[]> {
+  const { topic, priority } = newJob(members);
+  const ids = await insertMany(store, count, members);
+  const claims = await claim(store, { lanes: [lane({ topic, priority })], limit: count });
+  if (claims.length !== count || !claims.every(({ id }) => ids.includes(id))) {
+    throw new Error(`expected to claim the ${count} jobs just inserted, got ${claims.length}`);
+  }
+  return claims.sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+export const failure = (
+  message = 'no luck',
+  stack: string | null = null,
+): { message: string; stack: string | null } => ({
+  message,
+  stack,
+});
+
+/** One outcome of each kind, due again at once where it goes back. */
+export const outcomes = {
+  completed: (result: string | null = null): Outcome => ({ kind: 'completed', result }),
+  retry: (delayMs = 0): Outcome => ({ kind: 'retry', delayMs, failure: failure() }),
+  failed: (): Outcome => ({ kind: 'failed', failure: failure() }),
+  snooze: (delayMs = 0): Outcome => ({ kind: 'snooze', delayMs }),
+  release: (delayMs = 0): Outcome => ({ kind: 'release', delayMs }),
+  cancelled: (): Outcome => ({ kind: 'cancelled' }),
+};
+
+export function settlement({ id, attempt }: ClaimToken, outcome: Outcome): Settlement {
+  return { token: { id, attempt }, outcome };
+}

@@ -1,0 +1,247 @@
+import { setImmediate as nextLoop } from 'node:timers/promises';
+import type { DataSource as DataSourceType, EntityManager, QueryRunner } from 'typeorm';
+import { DataSource } from 'typeorm';
+import type { Job, JobsOptions } from 'nestjs-jobs';
+import { createJobStore } from '../../lib/jobs-engine.js';
+import type { JobStore } from '../../lib/store/job-store.js';
+import { createPostgresDatabase, createSqliteFile, postgresVersions } from './databases.js';
+import { until } from './wait.js';
+
+/** A kind of database with what a test may ask of it. Tests skip by these, never by the label. */
+export interface StoreKind {
+  readonly label: string;
+  /** Another connection can reach the same database, as another process would. */
+  readonly canHaveTwoConnections: boolean;
+  /** Transactions lock the rows they change, and no others: several write at the same time. */
+  readonly locksRows: boolean;
+  /** Other processes are told by notifications, which name a topic and can be lost with a connection. */
+  readonly hasNotifications: boolean;
+  createDatabase(): Promise<EmptyDatabase>;
+}
+
+/** A database without tables. */
+export interface EmptyDatabase {
+  /** A DataSource of an application on it, not initialized yet. */
+  app(options?: object): DataSourceType;
+  remove(): Promise<void>;
+}
+
+/** Every kind of database that the queue lives in, for `describe.each(storeKinds())('… on $label', …)`. */
+export function storeKinds(): StoreKind[] {
+  return [...postgresVersions().map(postgresKind), sqliteFileKind, sqliteMemoryKind];
+}
+
+function postgresKind(version: ReturnType<typeof postgresVersions>[number]): StoreKind {
+  return {
+    label: `PostgreSQL ${version}`,
+    canHaveTwoConnections: true,
+    locksRows: true,
+    hasNotifications: true,
+    async createDatabase() {
+      const { url, drop } = await createPostgresDatabase(version);
+      return { app: (options) => new DataSource({ ...options, type: 'postgres', url }), remove: drop };
+    },
+  };
+}
+
+const sqliteFileKind: StoreKind = {
+  label: 'a SQLite file',
+  canHaveTwoConnections: true,
+  locksRows: false,
+  hasNotifications: false,
+  async createDatabase() {
+    const { path: database, remove } = await createSqliteFile();
+    return { app: (options) => new DataSource({ ...options, type: 'better-sqlite3', database }), remove };
+  },
+};
+
+const sqliteMemoryKind: StoreKind = {
+  label: 'SQLite in memory',
+  canHaveTwoConnections: false,
+  locksRows: false,
+  hasNotifications: false,
+  async createDatabase() {
+    const app = (options?: object): DataSourceType =>
+      new DataSource({ ...options, type: 'better-sqlite3', database: ':memory:' });
+    return { app, remove: () => Promise.resolve() };
+  },
+};
+
+/** A store that is open, beside the application's DataSource that it was made for. */
+export interface OpenStore {
+  readonly app: DataSourceType;
+  readonly store: JobStore;
+  close(): Promise<void>;
+}
+
+/** Opens a store as an application with these options would. */
+export async function openStore(database: EmptyDatabase, options: JobsOptions = {}): Promise<OpenStore> {
+  const app = await database.app().initialize();
+  const { store } = createJobStore(app, { sqlite: { synchronous: 'normal' }, ...options });
+  try {
+    await store.open();
+  } catch (error) {
+    await store.close();
+    await app.destroy();
+    throw error;
+  }
+  return {
+    app,
+    store,
+    close: async () => {
+      await store.close();
+      await app.destroy();
+    },
+  };
+}
+
+/** A value of a column; `msFromNow` counts from the database's own time. */
+export type ColumnValue = string | number | boolean | null | Date | { readonly msFromNow: number };
+
+/** A transaction of the application's own, on a connection of its own where there can be two. */
+export interface AppTransaction {
+  readonly manager: EntityManager;
+  commit(): Promise<void>;
+  rollback(): Promise<void>;
+}
+
+/**
+ * A fresh database with an open store for all tests of the surrounding `describe`; the table is emptied before each of
+ * them, and what a test opened and left open is closed after it.
+ */
+export function useStore(kind: StoreKind, options: JobsOptions = {}): StoreFixture {
+  const fixture = new StoreFixture(kind, options);
+  beforeAll(() => fixture.open());
+  beforeEach(() => fixture.sql('DELETE FROM _jobs'));
+  afterEach(() => fixture.closeLeftOvers());
+  afterAll(() => fixture.close());
+  return fixture;
+}
+
+export class StoreFixture {
+  private database!: EmptyDatabase;
+  private main!: OpenStore;
+  private leftOvers: (() => Promise<void>)[] = [];
+
+  constructor(
+    readonly kind: StoreKind,
+    private readonly options: JobsOptions,
+  ) {}
+
+  get store(): JobStore {
+    return this.main.store;
+  }
+
+  get app(): DataSourceType {
+    return this.main.app;
+  }
+
+  async open(): Promise<void> {
+    this.database = await this.kind.createDatabase();
+    this.main = await openStore(this.database, this.options);
+  }
+
+  async close(): Promise<void> {
+    await this.main.close();
+    await this.database.remove();
+  }
+
+  /** Another store on the same database, with an application of its own, as another process would have it. */
+  async openAnother(options: JobsOptions = this.options): Promise<OpenStore> {
+    const other = await openStore(this.database, options);
+    this.leftOvers.push(() => other.close());
+    return other;
+  }
+
+  /** Opens a transaction of the application; it is rolled back after the test unless it has ended. */
+  async begin(app: DataSourceType = this.app): Promise<AppTransaction> {
+    const queryRunner = app.createQueryRunner();
+    await queryRunner.startTransaction();
+    this.leftOvers.push(() => endOf(queryRunner));
+    return {
+      manager: queryRunner.manager,
+      commit: async () => {
+        await queryRunner.commitTransaction();
+        await queryRunner.release();
+      },
+      rollback: async () => {
+        await queryRunner.rollbackTransaction();
+        await queryRunner.release();
+      },
+    };
+  }
+
+  async closeLeftOvers(): Promise<void> {
+    for (const close of this.leftOvers.splice(0).reverse()) {
+      await close();
+    }
+  }
+
+  /** Runs a statement on the application's connection. */
+  sql<T extends object>(statement: string): Promise<T[]> {
+    return this.app.query<T[]>(statement);
+  }
+
+  /** Changes columns of a job by SQL, for what no verb does: ages, expired leases, odd states. */
+  async set(ids: string | readonly string[], columns: Readonly<Record<string, ColumnValue>>): Promise<void> {
+    const values = Object.entries(columns).map(([column, value]) => `${column} = ${this.literal(value)}`);
+    const list = [ids].flat().map((id) => `'${id}'`);
+    await this.sql(`UPDATE _jobs SET ${values.join(', ')} WHERE id IN (${list.join(', ')})`);
+  }
+
+  /** Where the lease of a claimed job ended a while ago by the database's clock. */
+  async expire(ids: string | readonly string[]): Promise<void> {
+    await this.set(ids, { locked_until: { msFromNow: -1_000 } });
+  }
+
+  /** The job as it stands; fails when there is none. */
+  async job(id: string): Promise<Job> {
+    const [job] = await this.store.find([id]);
+    if (!job) throw new Error(`there is no job ${id}`);
+    return job;
+  }
+
+  /** Resolves once a statement of this test waits for a lock; on SQLite once whoever wants the lock has tried in vain. */
+  async untilSomebodyWaits(): Promise<void> {
+    if (this.isPostgres) {
+      const sql = `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+      await until(async () => (await this.sql(sql)).length > 0, { message: 'a statement that waits for a lock' });
+    } else {
+      // The first try is made within the tick of the call, before any timer or immediate.
+      await nextLoop();
+    }
+  }
+
+  /** What time the database has. */
+  async now(): Promise<Date> {
+    const now = this.literal({ msFromNow: 0 });
+    const epoch = this.isPostgres ? `extract(epoch FROM ${now})::float8` : `unixepoch(${now}, 'subsec')`;
+    const [row] = await this.sql<{ seconds: number }>(`SELECT ${epoch} AS seconds`);
+    return new Date(Math.round(row!.seconds * 1000));
+  }
+
+  private literal(value: ColumnValue): string {
+    if (value instanceof Date) {
+      return this.isPostgres ? `'${value.toISOString()}'` : `'${value.toISOString().replace('T', ' ').slice(0, -1)}'`;
+    }
+    if (typeof value === 'object' && value !== null) {
+      return this.isPostgres
+        ? `statement_timestamp() + interval '${value.msFromNow} milliseconds'`
+        : `strftime('%Y-%m-%d %H:%M:%f', 'now', '${value.msFromNow / 1000} seconds')`;
+    }
+    return typeof value === 'string' ? `'${value.replaceAll("'", "''")}'` : String(value);
+  }
+
+  private get isPostgres(): boolean {
+    return this.app.options.type === 'postgres';
+  }
+}
+
+async function endOf(queryRunner: QueryRunner): Promise<void> {
+  while (queryRunner.isTransactionActive) {
+    await queryRunner.rollbackTransaction();
+  }
+  if (!queryRunner.isReleased) {
+    await queryRunner.release();
+  }
+}

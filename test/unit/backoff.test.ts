@@ -1,0 +1,107 @@
+import fc from 'fast-check';
+import type { Backoff } from '../../lib/core/backoff.js';
+import { backoffDelayMs } from '../../lib/core/backoff.js';
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
+/** Of `[0, 1)` the value that leaves a delay where it is. */
+const MIDDLE = 0.5;
+
+const backoffs: fc.Arbitrary<Backoff> = fc
+  .record({
+    type: fc.constantFrom('fixed' as const, 'quadratic' as const, 'exponential' as const),
+    delayMs: fc.integer({ min: 0, max: 3_650 * DAY_MS }),
+    longerMs: fc.integer({ min: 0, max: 3_650 * DAY_MS }),
+    jitter: fc.double({ min: 0, max: 1, noNaN: true }),
+  })
+  .map(({ type, delayMs, longerMs, jitter }) => ({ type, delayMs, maxDelayMs: delayMs + longerMs, jitter }));
+const retries = fc.integer({ min: 1, max: 1_000 });
+const randoms = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+
+function backoffOf(type: Backoff['type'], changes: Partial<Backoff> = {}): Backoff {
+  return { type, delayMs: MINUTE_MS, maxDelayMs: DAY_MS, jitter: 0, ...changes };
+}
+
+describe('backoff', () => {
+  it.each([
+    ['fixed', [1, 1, 1, 1, 1]],
+    ['quadratic', [1, 4, 9, 16, 25]],
+    ['exponential', [1, 2, 4, 8, 16]],
+  ] as const)('of type %s waits so many minutes before its first retries', (type, minutes) => {
+    const waited = [1, 2, 3, 4, 5].map((retry) => backoffDelayMs(backoffOf(type), retry, MIDDLE) / MINUTE_MS);
+
+    expect(waited).toEqual(minutes);
+  });
+
+  it.each([
+    ['fixed', 1, 1_000],
+    ['quadratic', 37, 38],
+    ['exponential', 11, 12],
+  ] as const)(
+    'of type %s by minutes is below a day at retry %d, and at most a day at retry %d',
+    (type, below, above) => {
+      expect(backoffDelayMs(backoffOf(type), below, MIDDLE)).toBeLessThan(DAY_MS);
+      expect(backoffDelayMs(backoffOf(type), above, MIDDLE)).toBe(type === 'fixed' ? MINUTE_MS : DAY_MS);
+    },
+  );
+
+  it('is a whole number of milliseconds from 0 to maxDelay, whatever the type, the retry and the chance', () => {
+    fc.assert(
+      fc.property(backoffs, retries, randoms, (backoff, retry, random) => {
+        const ms = backoffDelayMs(backoff, retry, random);
+
+        expect(Number.isSafeInteger(ms)).toBe(true);
+        expect(ms).toBeGreaterThanOrEqual(0);
+        expect(ms).toBeLessThanOrEqual(backoff.maxDelayMs);
+      }),
+    );
+  });
+
+  it('never shrinks from one retry to the next before jitter', () => {
+    fc.assert(
+      fc.property(backoffs, retries, (backoff, retry) => {
+        const still = { ...backoff, jitter: 0 };
+
+        expect(backoffDelayMs(still, retry + 1, MIDDLE)).toBeGreaterThanOrEqual(backoffDelayMs(still, retry, MIDDLE));
+      }),
+    );
+  });
+
+  it('is moved by jitter at most its share up or down, and never over maxDelay', () => {
+    fc.assert(
+      fc.property(backoffs, retries, randoms, (backoff, retry, random) => {
+        const plainMs = backoffDelayMs({ ...backoff, jitter: 0 }, retry, MIDDLE);
+        const jitteredMs = backoffDelayMs(backoff, retry, random);
+        // Rounding, and the last digits of a double.
+        const toleranceMs = 1 + plainMs * 1e-9;
+
+        expect(jitteredMs).toBeGreaterThanOrEqual(plainMs * (1 - backoff.jitter) - toleranceMs);
+        expect(jitteredMs).toBeLessThanOrEqual(
+          Math.min(plainMs * (1 + backoff.jitter) + toleranceMs, backoff.maxDelayMs),
+        );
+      }),
+    );
+  });
+
+  it('reaches both ends of its jitter', () => {
+    const backoff = backoffOf('fixed', { jitter: 0.1 });
+
+    expect(backoffDelayMs(backoff, 1, 0)).toBe(54_000);
+    expect(backoffDelayMs(backoff, 1, MIDDLE)).toBe(60_000);
+    expect(backoffDelayMs(backoff, 1, 1 - Number.EPSILON)).toBe(66_000);
+  });
+
+  it('without jitter does not depend on chance', () => {
+    fc.assert(
+      fc.property(backoffs, retries, randoms, randoms, (backoff, retry, one, other) => {
+        const still = { ...backoff, jitter: 0 };
+
+        expect(backoffDelayMs(still, retry, one)).toBe(backoffDelayMs(still, retry, other));
+      }),
+    );
+  });
+
+  it.each(['fixed', 'quadratic', 'exponential'] as const)('of type %s with no delay never waits', (type) => {
+    expect(backoffDelayMs(backoffOf(type, { delayMs: 0, jitter: 1 }), 1_000, 0.9)).toBe(0);
+  });
+});

@@ -1,0 +1,299 @@
+import fc from 'fast-check';
+import { QueueUnavailableError } from '../../lib/core/errors.js';
+import type { BatcherOptions } from '../../lib/runtime/batcher.js';
+import { Batcher } from '../../lib/runtime/batcher.js';
+import type { Signal } from '../support/wait.js';
+import { signal } from '../support/wait.js';
+import { VirtualClock } from './support/virtual-clock.js';
+
+const MIB = 1_048_576;
+
+/** Doubles numbers, keeps the batches it was given, and waits for the test when told to. */
+class Doubler {
+  readonly batches: number[][] = [];
+  readonly batcher: Batcher<number, number>;
+  /** While set, no batch ends before it does. */
+  gate: Signal<void> | undefined;
+  /** Throws to refuse a batch. */
+  judge: (items: readonly number[]) => void = () => undefined;
+
+  constructor(options: Omit<BatcherOptions<number, number>, 'run'> = {}) {
+    this.batcher = new Batcher<number, number>({
+      ...options,
+      run: async (items) => {
+        this.batches.push([...items]);
+        await this.gate?.promise;
+        this.judge(items);
+        return items.map((item) => 2 * item);
+      },
+    });
+  }
+
+  add(...items: number[]): Promise<PromiseSettledResult<number>[]> {
+    return Promise.allSettled(items.map((item) => this.batcher.add(item)));
+  }
+}
+
+/** What became of each call: its answer, or the message of its error. */
+function answersOf(results: readonly PromiseSettledResult<number>[]): unknown[] {
+  return results.map((result) => (result.status === 'fulfilled' ? result.value : (result.reason as Error).message));
+}
+
+const refusing =
+  (bad: (item: number) => boolean) =>
+  (items: readonly number[]): void => {
+    if (items.some(bad)) throw new Error(`refused: ${items.find(bad)}`);
+  };
+
+/** Lets everything run that waits for no time. */
+const settle = (): Promise<void> => new VirtualClock().settle();
+
+describe('a batcher', () => {
+  it('sends a call that comes alone at once, without a timer', async () => {
+    const doubler = new Doubler();
+    const answer = doubler.batcher.add(1);
+    await Promise.resolve();
+
+    expect(doubler.batches).toEqual([[1]]);
+    await expect(answer).resolves.toBe(2);
+  });
+
+  it('sends calls of one tick together, and answers each with its own', async () => {
+    const doubler = new Doubler();
+
+    expect(answersOf(await doubler.add(3, 1, 2))).toEqual([6, 2, 4]);
+    expect(doubler.batches).toEqual([[3, 1, 2]]);
+  });
+
+  it('keeps calls that come while a batch is under way, and sends them together after it', async () => {
+    const doubler = new Doubler();
+    doubler.gate = signal();
+    const first = doubler.add(1);
+    await settle();
+    const meanwhile = [doubler.add(2), doubler.add(3)];
+    await settle();
+    const last = doubler.add(4);
+    await settle();
+    expect(doubler.batches).toEqual([[1]]);
+
+    doubler.gate.resolve();
+    expect(answersOf((await Promise.all([first, ...meanwhile, last])).flat())).toEqual([2, 4, 6, 8]);
+    expect(doubler.batches).toEqual([[1], [2, 3, 4]]);
+  });
+
+  it('never has two batches under way', async () => {
+    let underWay = 0;
+    let most = 0;
+    const batcher = new Batcher<number, number>({
+      run: async (items) => {
+        most = Math.max(most, (underWay += 1));
+        await settle();
+        underWay -= 1;
+        return items;
+      },
+    });
+    const calls: Promise<number>[] = [];
+    for (let call = 0; call < 50; call += 1) {
+      calls.push(batcher.add(call));
+      await Promise.resolve();
+    }
+
+    await Promise.all(calls);
+    expect(most).toBe(1);
+  });
+
+  it('takes at most 1,000 calls into a batch, in the order they came', async () => {
+    const doubler = new Doubler();
+    const items = Array.from({ length: 2_001 }, (_, index) => index);
+    await doubler.add(...items);
+
+    expect(doubler.batches.map(({ length }) => length)).toEqual([1_000, 1_000, 1]);
+    expect(doubler.batches.flat()).toEqual(items);
+  });
+
+  it('ends a batch with the call that brings it to 4 MiB', async () => {
+    const doubler = new Doubler({ bytesOf: (mib) => mib * MIB });
+    await doubler.add(1, 1, 1, 1, 1, 3, 2, 5, 1);
+
+    expect(doubler.batches).toEqual([[1, 1, 1, 1], [1, 3], [2, 5], [1]]);
+  });
+
+  it('sends a call larger than any batch by itself', async () => {
+    const doubler = new Doubler({ bytesOf: (mib) => mib * MIB });
+
+    expect(answersOf(await doubler.add(9, 9))).toEqual([18, 18]);
+    expect(doubler.batches).toEqual([[9], [9]]);
+  });
+
+  it('orders a batch when told how, and still answers each call with its own', async () => {
+    const doubler = new Doubler({ order: (a, b) => a - b });
+
+    expect(answersOf(await doubler.add(3, 1, 2))).toEqual([6, 2, 4]);
+    expect(doubler.batches).toEqual([[1, 2, 3]]);
+  });
+
+  it('orders within a batch only: who came first is not overtaken by a later batch', async () => {
+    const doubler = new Doubler({ order: (a, b) => a - b });
+    await doubler.add(...Array.from({ length: 1_500 }, (_, index) => 1_500 - index));
+
+    expect(doubler.batches.map((batch) => [batch[0], batch.at(-1)])).toEqual([
+      [501, 1_500],
+      [1, 500],
+    ]);
+  });
+});
+
+describe('a batch that is refused', () => {
+  it('is tried one by one, so that the bad ones fail alone', async () => {
+    const doubler = new Doubler();
+    doubler.judge = refusing((item) => item < 0);
+
+    expect(answersOf(await doubler.add(1, -2, 3, -4))).toEqual([2, 'refused: -2', 6, 'refused: -4']);
+    expect(doubler.batches).toEqual([[1, -2, 3, -4], [1], [-2], [3], [-4]]);
+  });
+
+  it('of one call has had its own try already', async () => {
+    const doubler = new Doubler();
+    doubler.judge = refusing(() => true);
+
+    expect(answersOf(await doubler.add(1))).toEqual(['refused: 1']);
+    expect(doubler.batches).toEqual([[1]]);
+  });
+
+  it('keeps later calls waiting until all of it has been tried, in order', async () => {
+    const doubler = new Doubler({ order: (a, b) => a - b });
+    doubler.judge = refusing((item) => item < 0);
+    doubler.gate = signal();
+    const refused = doubler.add(5, -1);
+    await settle();
+    const later = doubler.add(4);
+    doubler.gate.resolve();
+
+    await Promise.all([refused, later]);
+    expect(doubler.batches).toEqual([[-1, 5], [-1], [5], [4]]);
+  });
+
+  it('does not harm those that come after it', async () => {
+    const doubler = new Doubler();
+    doubler.judge = refusing(() => true);
+    await doubler.add(1, 2);
+    doubler.judge = () => undefined;
+
+    expect(answersOf(await doubler.add(3))).toEqual([6]);
+  });
+
+  it.each<[string, unknown]>([
+    ['without an error', undefined],
+    ['for null', null],
+    ['with text', 'no'],
+  ])('is refused %s, too', async (_name, reason) => {
+    const doubler = new Doubler();
+    doubler.judge = () => {
+      throw reason;
+    };
+
+    expect((await doubler.add(1, 2)).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    expect(doubler.batches).toEqual([[1, 2], [1], [2]]);
+    await doubler.batcher.idle();
+  });
+
+  it('may be refused before a promise is given', async () => {
+    const batcher = new Batcher<number, number>({
+      run: () => {
+        throw new Error('at once');
+      },
+    });
+
+    await expect(batcher.add(1)).rejects.toThrow('at once');
+    await batcher.idle();
+  });
+});
+
+describe('a batch without an answer', () => {
+  const away = (): never => {
+    throw new QueueUnavailableError('database away');
+  };
+
+  it('is rejected as a whole, at once: there is nothing to tell apart', async () => {
+    const doubler = new Doubler();
+    doubler.judge = away;
+
+    expect(answersOf(await doubler.add(1, 2, 3))).toEqual(['database away', 'database away', 'database away']);
+    expect(doubler.batches).toEqual([[1, 2, 3]]);
+  });
+
+  it('does not take those with it that came while it was under way', async () => {
+    const doubler = new Doubler();
+    doubler.gate = signal();
+    doubler.judge = (items) => items.includes(1) && away();
+    const first = doubler.add(1);
+    await settle();
+    const later = doubler.add(2);
+    doubler.gate.resolve();
+
+    expect(answersOf([...(await first), ...(await later)])).toEqual(['database away', 4]);
+  });
+
+  it('takes the rest with it when the database goes away while its members are tried one by one', async () => {
+    const doubler = new Doubler();
+    doubler.judge = (items) => {
+      refusing((item) => item < 0)(items);
+      if (items.includes(2)) away();
+    };
+
+    expect(answersOf(await doubler.add(1, -1, 2, 3))).toEqual([2, 'refused: -1', 'database away', 'database away']);
+    expect(doubler.batches).toEqual([[1, -1, 2, 3], [1], [-1], [2]]);
+  });
+});
+
+describe('a batcher that is idle', () => {
+  it('says so, before its first call and after its last', async () => {
+    const { batcher } = new Doubler();
+    expect(batcher.isIdle).toBe(true);
+    await batcher.idle();
+
+    const answer = batcher.add(1);
+    expect(batcher.isIdle).toBe(false);
+    await answer;
+    await batcher.idle();
+    expect(batcher.isIdle).toBe(true);
+  });
+
+  it('has sent all calls that waited, whoever asked and whatever became of them', async () => {
+    const doubler = new Doubler();
+    doubler.judge = refusing((item) => item < 0);
+    doubler.gate = signal();
+    const all = [doubler.add(1)];
+    await settle();
+    all.push(doubler.add(2, -3));
+    const idle = Promise.all([doubler.batcher.idle(), doubler.batcher.idle()]);
+    doubler.gate.resolve();
+    await idle;
+
+    expect(doubler.batches).toEqual([[1], [2, -3], [2], [-3]]);
+    expect(answersOf((await Promise.all(all)).flat())).toEqual([2, 4, 'refused: -3']);
+  });
+});
+
+describe('calls at any time', () => {
+  it('are each answered once with their own, refused ones alone, whatever comes when', async () => {
+    const ticks = fc.array(fc.array(fc.integer({ min: -3, max: 20 }), { maxLength: 6 }), { maxLength: 8 });
+
+    await fc.assert(
+      fc.asyncProperty(ticks, async (calls) => {
+        const doubler = new Doubler({ order: (a, b) => a - b });
+        doubler.judge = refusing((item) => item < 0);
+        const results: Promise<PromiseSettledResult<number>[]>[] = [];
+        for (const items of calls) {
+          results.push(doubler.add(...items));
+          await Promise.resolve();
+        }
+
+        const expected = calls.flat().map((item) => (item < 0 ? `refused: ${item}` : 2 * item));
+        expect(answersOf((await Promise.all(results)).flat())).toEqual(expected);
+        await doubler.batcher.idle();
+        expect(doubler.batcher.isIdle).toBe(true);
+      }),
+    );
+  });
+});

@@ -1,0 +1,62 @@
+import { sleep, within } from '../../lib/core/clock.js';
+import { signal } from '../support/wait.js';
+import { VirtualClock } from './support/virtual-clock.js';
+
+describe('a sleep', () => {
+  it('ends when its time has come, and not before', async () => {
+    const clock = new VirtualClock();
+    const ended: string[] = [];
+    void sleep(clock, 20).then(() => ended.push('long'));
+    void sleep(clock, 10).then(() => ended.push('short'));
+
+    await clock.advance(9);
+    expect(ended).toEqual([]);
+    await clock.advance(1);
+    expect(ended).toEqual(['short']);
+    await clock.advance(1_000);
+    expect(ended).toEqual(['short', 'long']);
+    expect(clock.now()).toBe(1_010);
+  });
+
+  it('that begins when another ends counts from there', async () => {
+    const clock = new VirtualClock();
+    const woken: number[] = [];
+    void sleep(clock, 10)
+      .then(() => woken.push(clock.now()))
+      .then(() => sleep(clock, 10))
+      .then(() => woken.push(clock.now()));
+
+    await clock.advance(100);
+
+    expect(woken).toEqual([10, 20]);
+  });
+});
+
+describe('work within a time', () => {
+  it('is true when the work ends first, and forgets its timer', async () => {
+    const clock = new VirtualClock();
+    const work = signal();
+    const answer = within(clock, 100, work.promise);
+    await clock.advance(99);
+    work.resolve();
+
+    await expect(answer).resolves.toBe(true);
+    expect(clock.waiting).toBe(0);
+  });
+
+  it('is false when the time ends first', async () => {
+    const clock = new VirtualClock();
+    const answer = within(clock, 100, new Promise(() => undefined));
+    await clock.advance(100);
+
+    await expect(answer).resolves.toBe(false);
+    expect(clock.waiting).toBe(0);
+  });
+
+  it('fails as the work fails, and forgets its timer', async () => {
+    const clock = new VirtualClock();
+
+    await expect(within(clock, 100, Promise.reject(new Error('broken')))).rejects.toThrow('broken');
+    expect(clock.waiting).toBe(0);
+  });
+});

@@ -1,0 +1,55 @@
+import fc from 'fast-check';
+import { checked } from '../../lib/core/option-checks.js';
+import { byUniqueKey, uniqueKeyCheck } from '../../lib/core/unique-key.js';
+
+const keyedJobs = fc.record({
+  id: fc.constantFrom('a', 'b', 'c'),
+  topic: fc.constantFrom('mail', 'Mail', 'ship', 'é'),
+  uniqueKey: fc.constantFrom(null, '1', '10', '2', 'é', 'z', '\ufffd', '😀'),
+});
+
+describe('the order of keyed jobs', () => {
+  it('is by topic, then by key, then by id', () => {
+    const jobs = [
+      { id: '2', topic: 'mail', uniqueKey: 'b' },
+      { id: '1', topic: 'mail', uniqueKey: 'b' },
+      { id: '3', topic: 'ship', uniqueKey: 'a' },
+      { id: '4', topic: 'mail', uniqueKey: 'a' },
+      { id: '5', topic: 'mail', uniqueKey: null },
+    ];
+
+    expect(jobs.sort(byUniqueKey).map(({ id }) => id)).toEqual(['5', '4', '1', '2', '3']);
+  });
+
+  it('is the same whatever order the jobs came in', () => {
+    fc.assert(
+      fc.property(
+        fc
+          .array(keyedJobs)
+          .chain((jobs) => fc.tuple(fc.constant(jobs), fc.shuffledSubarray(jobs, { minLength: jobs.length }))),
+        ([jobs, shuffled]) => {
+          expect([...shuffled].sort(byUniqueKey)).toEqual([...jobs].sort(byUniqueKey));
+        },
+      ),
+    );
+  });
+
+  it('is the opposite seen from the other side, and goes on over a third', () => {
+    fc.assert(
+      fc.property(keyedJobs, keyedJobs, keyedJobs, (a, b, c) => {
+        expect(byUniqueKey(a, b) + byUniqueKey(b, a)).toBe(0);
+        expect(byUniqueKey(a, b) < 0 && byUniqueKey(b, c) < 0 && byUniqueKey(a, c) >= 0).toBe(false);
+      }),
+    );
+  });
+});
+
+describe('a unique key', () => {
+  it.each(['a', ' ', 'é'.repeat(255), '😀'])('may be %p', (key) => {
+    expect(checked(uniqueKeyCheck, key, 'uniqueKey')).toBe(key);
+  });
+
+  it.each(['', 'a'.repeat(256), 'a\u0000', '\ud83d', 7, null, {}])('may not be %p', (key) => {
+    expect(() => checked(uniqueKeyCheck, key, 'uniqueKey')).toThrow(/^uniqueKey: expected text of 1 to 255 characters/);
+  });
+});
