@@ -1,0 +1,40 @@
+import { Injectable } from '@nestjs/common';
+import type { OnModuleDestroy } from '@nestjs/common';
+import type { JobEvent } from 'nestjs-jobs';
+import { JobsService } from 'nestjs-jobs';
+
+/** Prints one line for each thing that happens to a job. */
+@Injectable()
+export class JobLines implements OnModuleDestroy {
+  constructor(jobs: JobsService) {
+    jobs.events.subscribe((event) => console.log(lineOf(event)));
+  }
+
+  onModuleDestroy(): void {
+    console.log('Stopping: no more jobs are taken, running ones may finish.');
+  }
+}
+
+function lineOf(event: JobEvent): string {
+  const columns = [timeOf(new Date()), event.type.padEnd(10), event.topic.padEnd(14), event.id.slice(-6)];
+  return [...columns, detailOf(event)].join('  ').trimEnd();
+}
+
+function detailOf(event: JobEvent): string {
+  switch (event.type) {
+    case 'enqueued':
+      return event.runAt.getTime() - Date.now() > 1_000 ? `not before ${timeOf(event.runAt)}` : '';
+    case 'retrying':
+      return `attempt ${event.attempt}: ${event.error.message}; again at ${timeOf(event.runAt)}`;
+    case 'failed':
+      return `attempt ${event.attempt}: ${event.error.message}; no retries left`;
+    case 'completed':
+      return `attempt ${event.attempt}, ${Math.round(event.durationMs ?? 0)} ms`;
+    default:
+      return `attempt ${event.attempt}`;
+  }
+}
+
+function timeOf(moment: Date): string {
+  return moment.toTimeString().slice(0, 8);
+}

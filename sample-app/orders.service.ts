@@ -1,0 +1,46 @@
+import { Injectable, NotFoundException } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { JobsService } from 'nestjs-jobs';
+import { Repository } from 'typeorm';
+import type { NewOrder } from './new-order.js';
+import type { OrderReference } from './order.entity.js';
+import { Order } from './order.entity.js';
+import { Transactions } from './transactions.js';
+
+/** So short that it is seen in the terminal; a shop would wait for days. */
+const REMINDER_DELAY = '20s';
+const EXPRESS_PRIORITY = -10;
+
+@Injectable()
+export class OrdersService {
+  constructor(
+    @InjectRepository(Order) private readonly orders: Repository<Order>,
+    private readonly transactions: Transactions,
+    private readonly jobs: JobsService,
+  ) {}
+
+  /** The order and its jobs commit together: no order without a receipt, no receipt without an order. */
+  place(newOrder: NewOrder): Promise<Order> {
+    return this.transactions.run(async (manager) => {
+      const order = await manager.save(Order, manager.create(Order, newOrder));
+      const reference: OrderReference = { orderId: order.id };
+      await this.jobs.enqueueTx(manager, 'send_receipt', reference);
+      await this.jobs.enqueueTx(manager, 'ship_order', reference, { priority: order.express ? EXPRESS_PRIORITY : 0 });
+      await this.jobs.enqueueTx(manager, 'remind_payment', reference, { delay: REMINDER_DELAY });
+      return order;
+    });
+  }
+
+  newest(): Promise<Order[]> {
+    return this.orders.find({ order: { id: 'DESC' }, take: 20 });
+  }
+
+  async pay(id: number): Promise<Order> {
+    await this.transactions.run((manager) => manager.update(Order, { id }, { paid: true }));
+    const order = await this.orders.findOneBy({ id });
+    if (!order) {
+      throw new NotFoundException(`there is no order ${id}`);
+    }
+    return order;
+  }
+}

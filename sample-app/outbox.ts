@@ -1,0 +1,29 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Injectable } from '@nestjs/common';
+import { createTransport } from 'nodemailer';
+import { DATA_FOLDER } from './settings.js';
+
+export interface Mail {
+  /** Names the file. The same name again replaces it, so a mail that is sent twice is there once. */
+  readonly name: string;
+  readonly to: string;
+  readonly subject: string;
+  readonly text: string;
+}
+
+/** Renders real mails, and puts them into a folder instead of sending them. Any mail program opens them. */
+@Injectable()
+export class Outbox {
+  private readonly folder = join(DATA_FOLDER, 'outbox');
+  private readonly transport = createTransport({ streamTransport: true, buffer: true });
+
+  /** @returns where the mail is. */
+  async put({ name, ...mail }: Mail): Promise<string> {
+    const { message } = await this.transport.sendMail({ from: 'Sample Shop <shop@example.org>', ...mail });
+    const path = join(this.folder, `${name}.eml`);
+    await mkdir(this.folder, { recursive: true });
+    await writeFile(path, message as Buffer);
+    return path;
+  }
+}
