@@ -97,8 +97,9 @@ export class JobsEngine {
   private readonly rescuer: Rescuer;
   private readonly pruner: Pruner;
   private stopListening: (() => Promise<void>) | undefined;
-  private started: Promise<void> | undefined;
-  private stopped: Promise<void> | undefined;
+  private isRunning = false;
+  /** Starts and stops one after another. */
+  private turn: Promise<void> = Promise.resolve();
 
   /** @throws InvalidOptionsError when an option is refused. */
   constructor(options: JobsEngineOptions) {
@@ -134,7 +135,8 @@ export class JobsEngine {
       executor: new Executor(parts),
       settler: this.settler,
       heartbeat: this.heartbeat,
-      postponeMs: settings.pollIntervalMs,
+      postponeMs: Math.min(settings.pollIntervalMs, settings.leaseMs),
+      onWaiting: (topic) => this.announce([topic]),
     });
     this.dispatcher = new Dispatcher({ ...parts, registry: this.registry, attempts: this.attempts });
     this.rescuer = new Rescuer({ ...parts, onRescued: (topics) => this.announce(topics) });
@@ -199,15 +201,24 @@ export class JobsEngine {
    */
   register(topic: string, run: JobHandlerFunction, options?: JobHandlerOptions, source?: string): void {
     this.registry.register(topic, run, options, source);
-    if (this.started && !this.stopped) {
-      this.dispatcher.wake(topic);
-    }
+    this.dispatcher.wake(topic);
   }
 
-  /** Begins to claim and run jobs, unless the role is `producer`. Harmless when it runs already. */
+  /**
+   * Begins to claim and run jobs, unless the role is `producer`. Harmless when it runs already; after `stop` it begins
+   * anew.
+   */
   start(): Promise<void> {
-    this.started ??= this.startParts();
-    return this.started;
+    return this.inTurn(async () => {
+      if (!this.isRunning) {
+        this.isRunning = true;
+        await this.startParts().catch(async (error: unknown) => {
+          await this.stopParts();
+          this.isRunning = false;
+          throw error;
+        });
+      }
+    });
   }
 
   /**
@@ -215,13 +226,23 @@ export class JobsEngine {
    * Resolves when nothing of this engine is at work any more. Harmless when it is stopped already.
    */
   stop(): Promise<void> {
-    this.stopped ??= this.stopParts();
-    return this.stopped;
+    return this.inTurn(async () => {
+      if (this.isRunning) {
+        await this.stopParts();
+        this.isRunning = false;
+      }
+    });
   }
 
-  /** Stops claiming, for good; what runs goes on. The first half of `stop`. */
-  async stopClaiming(): Promise<void> {
-    await this.dispatcher.stop();
+  /** Stops, and completes `events`. */
+  async close(): Promise<void> {
+    await this.stop();
+    this.subject.complete();
+  }
+
+  /** Stops claiming at once; what runs goes on. The first half of `stop`. */
+  stopClaiming(): void {
+    void this.dispatcher.stop();
   }
 
   /**
@@ -255,6 +276,7 @@ export class JobsEngine {
     if (orphans.length > 0) {
       this.logger.warn(`topics names ${orphans.map((topic) => `'${topic}'`).join(', ')}, for which no handler is here`);
     }
+    this.settler.start();
     this.heartbeat.start();
     this.dispatcher.start();
     this.rescuer.start();
@@ -265,25 +287,32 @@ export class JobsEngine {
     });
   }
 
+  /** Bounded as a whole: a loop that hangs in a silent network is left alone, and ends by itself. */
   private async stopParts(): Promise<void> {
-    await this.started?.catch(() => undefined);
-    await Promise.all([this.dispatcher.stop(), this.rescuer.stop(), this.pruner.stop(), this.stopListening?.()]);
-    await this.drain();
-    await this.heartbeat.stop();
-    this.subject.complete();
+    const { shutdownTimeoutMs } = this.settings;
+    const drained = this.dispatcher.stop().then(() => this.attempts.allSettled());
+    const others = Promise.all([this.rescuer.stop(), this.pruner.stop(), this.stopListening?.()]);
+    const isDrained = await within(this.clock, shutdownTimeoutMs, drained);
+    if (!isDrained) {
+      this.logger.warn(
+        `${this.attempts.count} handlers did not end within shutdownTimeout (${shutdownTimeoutMs} ms); they are aborted and their jobs released`,
+      );
+      this.attempts.abortAll();
+      await within(this.clock, RELEASE_GRACE_MS, drained);
+      this.settler.giveUp();
+    }
+    const loops = Promise.all([others, this.heartbeat.stop()]);
+    await within(
+      this.clock,
+      RELEASE_GRACE_MS,
+      loops.then(() => undefined),
+    );
   }
 
-  private async drain(): Promise<void> {
-    const { shutdownTimeoutMs } = this.settings;
-    if (await within(this.clock, shutdownTimeoutMs, this.attempts.allSettled())) {
-      return;
-    }
-    this.logger.warn(
-      `${this.attempts.count} handlers did not end within shutdownTimeout (${shutdownTimeoutMs} ms); they are aborted and their jobs released`,
-    );
-    this.attempts.abortAll();
-    await within(this.clock, RELEASE_GRACE_MS, this.attempts.allSettled());
-    this.settler.giveUp();
+  private inTurn(work: () => Promise<void>): Promise<void> {
+    const result = this.turn.then(work);
+    this.turn = result.catch(() => undefined);
+    return result;
   }
 
   private announceStored(jobs: readonly JobInsert[]): void {

@@ -7,7 +7,9 @@ import { InvalidOptionsError } from './core/errors.js';
 import { Job } from './core/job.js';
 import type { JobsLogger } from './core/logger.js';
 import type { JobsOptions } from './core/options.js';
-import { readJobsOptions } from './core/options.js';
+import type { Check, Option } from './core/option-checks.js';
+import { checked, flag, readOptions } from './core/option-checks.js';
+import { OPTIONS, readJobsOptions } from './core/options.js';
 import { createJobStore, JobsEngine } from './jobs-engine.js';
 import { HandlerPipeline } from './nest/handler-pipeline.js';
 import { JobsExplorer } from './nest/jobs.explorer.js';
@@ -35,6 +37,28 @@ export interface JobsModuleAsyncOptions extends Visibility, Pick<JobsOptions, 'd
   useFactory: FactoryProvider<Omit<JobsOptions, 'http' | 'ui'>>['useFactory'];
 }
 
+type Factory = JobsModuleAsyncOptions['useFactory'];
+
+const anything: Check<never> = { expects: 'anything', parse: (value) => value as never };
+const factoryCheck: Check<Factory> = {
+  expects: 'a function',
+  parse: (value) => (typeof value === 'function' ? (value as Factory) : undefined),
+};
+
+const asyncTable = {
+  isGlobal: { default: true, check: flag, meaning: 'seen everywhere without being imported' },
+  imports: { default: undefined, check: anything, meaning: 'modules that export what the factory injects' } as Option<
+    ModuleMetadata['imports']
+  >,
+  inject: { default: undefined, check: anything, meaning: 'what the factory is given' } as Option<
+    FactoryProvider['inject']
+  >,
+  useFactory: { default: () => ({}), check: factoryCheck, meaning: 'gives the other options' } as Option<Factory>,
+  dataSource: OPTIONS.dataSource,
+  http: OPTIONS.http,
+  ui: OPTIONS.ui,
+};
+
 /** The store together with the DataSource it lives on. */
 const CREATED_STORE = Symbol('nestjs-jobs:created-store');
 
@@ -52,18 +76,23 @@ export class JobsModule {
   }
 
   static forRootAsync(options: JobsModuleAsyncOptions): DynamicModule {
-    const { isGlobal = true, imports, inject, useFactory, dataSource, http, ui } = options;
+    checked(factoryCheck, options.useFactory, 'useFactory');
+    const { isGlobal, imports, inject, useFactory, dataSource, http, ui } = readOptions(asyncTable, options);
     const provider: FactoryProvider<JobsOptions> = {
       provide: JOBS_OPTIONS,
       inject,
       useFactory: async (...args: unknown[]) => {
-        const given: JobsOptions = { dataSource, http, ui, ...(await useFactory(...args)) };
-        if (readJobsOptions(given).dataSource !== dataSource) {
-          throw new InvalidOptionsError(
-            'dataSource',
-            `expected it beside useFactory, got '${given.dataSource}' from it`,
-          );
+        const made = (await useFactory(...args)) as JobsOptions;
+        for (const name of ['dataSource', 'http', 'ui'] as const) {
+          if (made[name] !== undefined && made[name] !== options[name]) {
+            throw new InvalidOptionsError(
+              name,
+              'decides how the module is built: expected it beside useFactory, got it from there',
+            );
+          }
         }
+        const given: JobsOptions = { ...made, dataSource, http, ui };
+        readJobsOptions(given);
         return given;
       },
     };

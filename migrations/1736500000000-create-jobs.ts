@@ -124,7 +124,8 @@ const sqliteTables = [
     CONSTRAINT _jobs_priority_check CHECK (priority BETWEEN -1000 AND 1000),
     CONSTRAINT _jobs_lock_check CHECK ((status = 'processing') = (locked_until IS NOT NULL)),
     CONSTRAINT _jobs_end_check CHECK ((status IN ${finished}) = (finished IS NOT NULL)),
-    CONSTRAINT _jobs_json_check CHECK (json_valid(payload)),
+    CONSTRAINT _jobs_json_check CHECK (json_valid(payload)
+      AND ${['backoff', 'errors', 'result', 'progress', 'metadata'].map((column) => `json_valid(coalesce(${column}, 'null'))`).join(' AND ')}),
     ${['run_at', 'locked_until', 'started', 'finished', 'created', 'updated'].map(timeCheck).join(',\n    ')}
   )`,
   `CREATE TABLE IF NOT EXISTS _jobs_rollup (

@@ -11,7 +11,8 @@ export type JobsErrorCode =
   | 'UNRECOVERABLE'
   | 'SNOOZE'
   | 'JOB_ABORTED'
-  | 'IDLE_TIMEOUT';
+  | 'IDLE_TIMEOUT'
+  | 'DATABASE_REFUSED';
 
 /** Base of every error this package throws on purpose. */
 export abstract class JobsError extends Error {
@@ -119,6 +120,9 @@ export class QueueUnavailableError extends JobsError {
     this.isUncertain = isUncertain;
   }
 }
+
+/** A row or a unique key that this set needs is held by an open transaction; other sets may go through. */
+export class RowLockedError extends QueueUnavailableError {}
 
 /** Thrown by a handler to fail its job at once, whatever retries are left. */
 export class UnrecoverableError extends JobsError {

@@ -5,8 +5,6 @@ import { cutToBytes, storableText } from './text.js';
 export const ERROR_MESSAGE_BYTES_MAX = 8 * 1024;
 /** A stack is cut to this many bytes; twenty of them stand in one row. */
 export const ERROR_STACK_BYTES_MAX = 8 * 1024;
-/** How many of its last failures a job remembers. */
-export const ERRORS_KEPT_MAX = 20;
 
 /** What a failed attempt left behind, safe to store: bounded, and free of what a `jsonb` column refuses. */
 export interface Failure {

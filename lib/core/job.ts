@@ -124,8 +124,8 @@ export type Outcome =
 
 /** Which jobs a list shows. All conditions hold together. */
 export interface JobFilter {
-  topic?: string | string[];
-  status?: JobStatus | JobStatus[];
+  topic?: string | readonly string[];
+  status?: JobStatus | readonly JobStatus[];
   /** An exact id, the beginning of a topic, or a part of the error text of the newest 10,000 failed jobs. */
   q?: string;
   /** Created at this moment or later. */

@@ -5,6 +5,7 @@ import type { JobStatus } from './job-state.js';
 import { JOB_STATUSES } from './job-state.js';
 import type { Check, Option } from './option-checks.js';
 import { checked, integer, listOf, oneOf, readOptions, text } from './option-checks.js';
+import { runAtCheck } from './job-options.js';
 import { topicCheck } from './options.js';
 
 /** A {@link JobFilter}, checked and complete. */
@@ -65,11 +66,6 @@ function fingerprint(filter: Pick<ListFilter, 'topics' | 'statuses' | 'q' | 'cre
   return (hash >>> 0).toString(36);
 }
 
-const momentCheck: Check<Date> = {
-  expects: 'a valid Date',
-  parse: (value) => (value instanceof Date && !Number.isNaN(value.getTime()) ? value : undefined),
-};
-
 /** One or a list of them; read as a list. */
 function oneOrMany<T>(member: Check<T>): Check<readonly T[]> {
   const many = listOf(member);
@@ -88,8 +84,8 @@ const filterTable = {
     readonly JobStatus[] | null
   >,
   q: { default: null, check: text(1_000), meaning: 'id, topic prefix or part of an error' } as Option<string | null>,
-  createdFrom: { default: null, check: momentCheck, meaning: 'created at this moment or later' } as Option<Date | null>,
-  createdTo: { default: null, check: momentCheck, meaning: 'created before this moment' } as Option<Date | null>,
+  createdFrom: { default: null, check: runAtCheck, meaning: 'created at this moment or later' } as Option<Date | null>,
+  createdTo: { default: null, check: runAtCheck, meaning: 'created before this moment' } as Option<Date | null>,
   limit: { default: 20, check: integer(1, 200), meaning: 'jobs on a page' },
   offset: { default: 0, check: integer(0, 10_000_000), meaning: 'jobs to skip' },
   cursor: { default: null, check: text(200), meaning: 'nextCursor of the page before' } as Option<string | null>,

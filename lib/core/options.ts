@@ -1,5 +1,6 @@
 import type { Backoff, BackoffOptions } from './backoff.js';
 import type { Duration } from './duration.js';
+import { parseDuration } from './duration.js';
 import { InvalidOptionsError } from './errors.js';
 import type { FinalStatus } from './job-state.js';
 import type { Check, Option, OptionValues } from './option-checks.js';
@@ -156,7 +157,7 @@ export interface JobsOptions {
   /** Jobs running at once in this process, 1 to 10,000. Default 10. */
   concurrency?: number;
   /** Restricts what this process claims. Default: every topic with a handler here. */
-  topics?: string[];
+  topics?: readonly string[];
   /** Safety net: a due job starts within this and a second even when no notification arrives. Default `'1s'`. */
   pollInterval?: Duration;
   /** How long a claim is owned without renewal; renewed every third of it. At least 300 ms, default `'30s'`. */
@@ -235,6 +236,14 @@ export function readJobsOptions(given: JobsOptions = {}): JobsSettings {
 function refuseContradictions(given: JobsOptions): void {
   if (given.role === 'producer' && given.topics !== undefined) {
     throw new InvalidOptionsError('topics', "contradicts role 'producer', which never claims; drop one of the two");
+  }
+  const lease = parseDuration(given.lease ?? OPTIONS.lease.default);
+  const lockTimeout = parseDuration(given.sqlite?.lockTimeout);
+  if (lease !== undefined && lockTimeout !== undefined && lockTimeout > lease) {
+    throw new InvalidOptionsError(
+      'sqlite.lockTimeout',
+      'contradicts lease: a renewal that waits longer than the lease cannot keep it',
+    );
   }
   if (given.http === false && given.ui) {
     throw new InvalidOptionsError('ui', 'contradicts http: false; the admin UI shows what the HTTP API gives it');

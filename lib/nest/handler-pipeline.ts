@@ -1,49 +1,110 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { ModulesContainer, NestContainer } from '@nestjs/core';
-import { ExternalContextCreator } from '@nestjs/core';
+import type { ContextId, ModulesContainer, NestContainer } from '@nestjs/core';
+import { ContextIdFactory, ExternalContextCreator } from '@nestjs/core';
+import type { ExternalExceptionsHandler } from '@nestjs/core/exceptions/external-exceptions-handler.js';
 import { ExternalExceptionFilterContext } from '@nestjs/core/exceptions/external-exception-filter-context.js';
-import { GuardsConsumer, GuardsContextCreator } from '@nestjs/core/guards/index.js';
+import { GuardsContextCreator } from '@nestjs/core/guards/index.js';
+import { Injector } from '@nestjs/core/injector/injector.js';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
 import { InterceptorsConsumer, InterceptorsContextCreator } from '@nestjs/core/interceptors/index.js';
-import { PipesConsumer, PipesContextCreator } from '@nestjs/core/pipes/index.js';
+import { PipesContextCreator } from '@nestjs/core/pipes/index.js';
 import type { JobHandlerFunction } from '../core/job-context.js';
+import { BODY_PARAMETER, ROUTE_ARGUMENTS_METADATA } from './decorators/payload.decorator.js';
+import type { JobContext } from './job-context.js';
 import { JOB_CONTEXT_TYPE } from './job-context.js';
-
-/** Where Nest keeps the filters of a class or method. */
-const EXCEPTION_FILTERS_METADATA = '__exceptionFilters__';
-const ROUTE_ARGUMENTS_METADATA = '__routeArguments__';
+import { NotedGuards, NotedPipes, Refusals } from './refusals.js';
 
 type Method = (...args: unknown[]) => unknown;
+
+interface HandledMethod {
+  readonly name: string;
+  /** Whether the application's global enhancers come around it too. */
+  readonly globalEnhancers: boolean;
+}
+
 type ModuleRef = NonNullable<InstanceWrapper['host']>;
 
-/** Wraps a provider's method in the guards, interceptors and filters that are bound to it or its class. */
+/** Gives a decorated parameter its value: `@Payload()` is the only one that is not a custom decorator. */
+const paramsFactory = {
+  exchangeKeyForValue(type: number, field: unknown, [job]: [JobContext]): unknown {
+    if (type !== BODY_PARAMETER) {
+      return null;
+    }
+    return typeof field === 'string' ? (job.payload as Record<string, unknown> | null)?.[field] : job.payload;
+  },
+};
+
+/** Wraps a provider's method in the parameters, guards, interceptors, pipes and filters that are bound to it. */
 @Injectable()
 export class HandlerPipeline {
   private readonly container: NestContainer;
+  private readonly injector = new Injector();
+  private readonly refusals = new Refusals();
 
   constructor(@Inject(ExternalContextCreator) creator: ExternalContextCreator) {
     this.container = (creator as unknown as { container: NestContainer }).container;
   }
 
   /**
-   * @param host the module that provides `instance`; its enhancers are looked up there.
-   * @param globalEnhancers whether the application's global ones come around it too.
+   * The handler for a method of a provider: of its one instance, or of a new one for each attempt when its scope asks
+   * for that.
+   *
+   * @param globalEnhancers whether the application's global enhancers come around it too.
    */
-  around(host: ModuleRef, instance: object, name: string, globalEnhancers: boolean): JobHandlerFunction {
+  around(provider: InstanceWrapper<object>, name: string, globalEnhancers: boolean): JobHandlerFunction {
+    const creator = this.creatorFor(provider.host!, globalEnhancers);
+    const isShared = provider.isDependencyTreeStatic() && !provider.isTransient;
+    const method: HandledMethod = { name, globalEnhancers };
+    const run = isShared ? this.wrap(creator, provider.instance, method) : undefined;
+    return async (job) => {
+      try {
+        return await (run ? run(job) : this.runScoped(creator, provider, method, job));
+      } catch (error) {
+        throw this.refusals.translated(error);
+      }
+    };
+  }
+
+  /** One instance for this attempt; what is injected as `REQUEST` is the job. */
+  private async runScoped(
+    creator: ExternalContextCreator,
+    provider: InstanceWrapper<object>,
+    method: HandledMethod,
+    job: object,
+  ): Promise<unknown> {
+    const host = provider.host!;
+    const contextId = ContextIdFactory.getByRequest(job);
+    const request = provider.isDependencyTreeDurable() ? contextId.payload : job;
+    this.container.registerRequestProvider(request, contextId);
+    const collection = host.controllers.get(provider.token) === provider ? host.controllers : host.providers;
+    const instance = await this.injector.loadPerContext(
+      provider.instance,
+      host,
+      collection as never,
+      contextId,
+      provider,
+    );
+    return this.wrap(creator, instance, method, { contextId, inquirerId: provider.id })(job);
+  }
+
+  private wrap(
+    creator: ExternalContextCreator,
+    instance: object,
+    { name }: HandledMethod,
+    scope?: { readonly contextId: ContextId; readonly inquirerId: string },
+  ): Method {
     const method = (instance as Record<string, Method>)[name]!;
-    // Nest's last filter writes every error into the log; without a filter of its own, a method goes without it.
-    const filters = globalEnhancers || [method, instance.constructor].some(hasFilters);
-    return this.creatorFor(host, globalEnhancers).create(
+    return creator.create(
       instance,
       method,
       name,
       ROUTE_ARGUMENTS_METADATA,
-      undefined,
-      undefined,
-      undefined,
-      { guards: true, interceptors: true, filters },
+      paramsFactory,
+      scope?.contextId,
+      scope?.inquirerId,
+      { guards: true, interceptors: true, filters: true },
       JOB_CONTEXT_TYPE,
-    ) as JobHandlerFunction;
+    );
   }
 
   private creatorFor(host: ModuleRef, globalEnhancers: boolean): ExternalContextCreator {
@@ -51,13 +112,13 @@ export class HandlerPipeline {
     const config = globalEnhancers ? this.container.applicationConfig : undefined;
     return new ExternalContextCreator(
       new GuardsContextCreator(this.container, config),
-      new GuardsConsumer(),
+      new NotedGuards(this.refusals),
       new InterceptorsContextCreator(this.container, config),
       new InterceptorsConsumer(),
       onlyModule(host),
       new PipesContextCreator(this.container, config),
-      new PipesConsumer(),
-      new ExternalExceptionFilterContext(this.container, config),
+      new NotedPipes(this.refusals),
+      new QuietFilters(this.container, config),
     );
   }
 }
@@ -68,6 +129,17 @@ function onlyModule(host: ModuleRef): ModulesContainer {
   return new Map([[host.token, asked]]) as ModulesContainer;
 }
 
-function hasFilters(target: object): boolean {
-  return Reflect.hasMetadata(EXCEPTION_FILTERS_METADATA, target);
+/** Nest's last filter writes every error into the log as an ERROR; here a failed attempt is an ordinary event. */
+class QuietFilters extends ExternalExceptionFilterContext {
+  override create(...args: Parameters<ExternalExceptionFilterContext['create']>): ExternalExceptionsHandler {
+    const handler = super.create(...args);
+    handler.next = (exception, host) => {
+      const result: unknown = handler.invokeCustomFilters(exception as never, host);
+      if (result === undefined) {
+        throw exception;
+      }
+      return result as never;
+    };
+    return handler;
+  }
 }

@@ -1,12 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
-import { InvalidOptionsError } from '../core/errors.js';
+import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
 import { JobsEngine } from '../jobs-engine.js';
 import type { JobHandlerMetadata } from './decorators/job-handler.decorator.js';
 import { jobHandlersOf } from './decorators/job-handler.decorator.js';
 import { HandlerPipeline } from './handler-pipeline.js';
 
-type Wrapper = ReturnType<DiscoveryService['getProviders']>[number];
+type Wrapper = InstanceWrapper<unknown>;
 
 /** Finds every `@JobHandler` of the application and registers it with the engine. */
 @Injectable()
@@ -42,10 +42,7 @@ export class JobsExplorer {
 
   private register(wrapper: Wrapper, instance: object, name: string, handlers: readonly JobHandlerMetadata[]): void {
     const source = `${instance.constructor.name}.${name}`;
-    if (!wrapper.isDependencyTreeStatic() || wrapper.isTransient) {
-      throw new InvalidOptionsError('handler', `${source}: expected a provider of default scope`);
-    }
-    const run = this.pipeline.around(wrapper.host!, instance, name, this.engine.settings.globalEnhancers);
+    const run = this.pipeline.around(wrapper as InstanceWrapper<object>, name, this.engine.settings.globalEnhancers);
     for (const { topic, options } of handlers) {
       this.engine.register(topic, run, options, source);
     }

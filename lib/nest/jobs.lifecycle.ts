@@ -45,12 +45,12 @@ export class JobsLifecycle
     }
   }
 
-  async onModuleDestroy(): Promise<void> {
-    await this.engine.stopClaiming();
+  onModuleDestroy(): void {
+    this.engine.stopClaiming();
   }
 
   async beforeApplicationShutdown(): Promise<void> {
-    await this.engine.stop();
+    await this.engine.close();
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -7,6 +7,8 @@ import type { JobHandlerFunction } from '../core/job-context.js';
 import type { JobHandlerOptions, RequeueOptions } from '../core/job-options.js';
 import type { WhenIdleOptions } from '../jobs-engine.js';
 import { JobsEngine } from '../jobs-engine.js';
+import { runAtCheck } from '../core/job-options.js';
+import { checked } from '../core/option-checks.js';
 import type { JobContext } from './job-context.js';
 
 /**
@@ -31,7 +33,8 @@ export class JobsService {
 
   /** The same, not to run before `runAt`. */
   async enqueueAt<T>(topic: string, payload: T, runAt: Date, options?: EnqueueOptions): Promise<Job<T>> {
-    return this.enqueue(topic, payload, { ...options, runAt });
+    // Checked by itself: an absent moment would mean "now", and mail a customer too early.
+    return this.enqueue(topic, payload, { ...options, runAt: checked(runAtCheck, runAt, 'runAt') });
   }
 
   /**
@@ -44,7 +47,7 @@ export class JobsService {
   }
 
   /** Stores jobs, all or none; in the caller's transaction when its manager is given. */
-  async enqueueMany(jobs: NewJob[], options?: { manager?: EntityManager }): Promise<Job[]> {
+  async enqueueMany(jobs: readonly NewJob[], options?: { manager?: EntityManager }): Promise<Job[]> {
     return this.engine.enqueueMany(jobs, options?.manager);
   }
 

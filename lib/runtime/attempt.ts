@@ -3,62 +3,78 @@ import { InvalidOptionsError, JobAbortedError, LeaseLostError } from '../core/er
 import type { Claim } from '../core/job.js';
 import type { JobContext } from '../core/job-context.js';
 import { recordedJson } from '../core/recorded-json.js';
-import type { JobStore, StoreTransaction } from '../store/job-store.js';
+import type { JobStore, ProgressEntry, StoreTransaction } from '../store/job-store.js';
+import type { Batcher } from './batcher.js';
 
-/** One attempt of one job, running in this process: what the handler sees of it, and what the engine knows of it. */
-export class Attempt implements JobContext {
-  readonly id: string;
-  readonly topic: string;
-  readonly payload: unknown;
-  readonly attempt: number;
-  readonly retries: number;
-  readonly maxRetries: number;
-  readonly runAt: Date;
-  readonly created: Date;
-  readonly metadata: Readonly<Record<string, unknown>> | null;
+/**
+ * One attempt of one job, running in this process: what the engine knows of it. The handler sees its {@link context}.
+ */
+export class Attempt {
+  /** What handlers, guards and interceptors are given: data, and four things they may do. */
+  readonly context: JobContext;
 
   private readonly controller = new AbortController();
+  private readonly dismissal = new AbortController();
   private tx: StoreTransaction | undefined;
   /** How far `completed` has come in a transaction of the handler's own. */
   private completion: 'none' | 'possible' | 'committed' | 'rolled back' = 'none';
 
   constructor(
-    /** What the database gave. The engine's own; handlers see its members. */
+    /** What the database gave. */
     readonly claim: Claim,
     private readonly store: JobStore,
+    private readonly progressBatcher: Batcher<ProgressEntry, boolean>,
     /** When it began, by the process's clock. */
     readonly sinceMs: number,
   ) {
-    this.id = claim.id;
-    this.topic = claim.topic;
-    this.payload = claim.payload;
-    this.attempt = claim.attempt;
-    this.retries = claim.retries;
-    this.maxRetries = claim.maxRetries;
-    this.runAt = claim.runAt;
-    this.created = claim.created;
-    this.metadata = claim.metadata;
+    this.context = this.contextOf(claim);
+  }
+
+  get id(): string {
+    return this.claim.id;
+  }
+
+  get topic(): string {
+    return this.claim.topic;
   }
 
   get signal(): AbortSignal {
     return this.controller.signal;
   }
 
-  get manager(): StoreTransaction {
+  /** Aborts when the attempt is to be settled, whether its handler returns or not. */
+  get dismissed(): AbortSignal {
+    return this.dismissal.signal;
+  }
+
+  private contextOf(claim: Claim): JobContext {
+    const { id, topic, payload, attempt, retries, maxRetries, runAt, created, metadata } = claim;
+    const data = { id, topic, payload, attempt, retries, maxRetries, runAt, created, metadata };
+    const context = {
+      ...data,
+      signal: this.signal,
+      progress: (value: unknown) => this.progress(value),
+      completeTx: (manager: StoreTransaction, result?: unknown) => this.completeTx(manager, result),
+    };
+    // Not enumerable: whoever prints or serialises a job must not meet the error, or the whole DataSource.
+    return Object.defineProperty(context, 'manager', { get: () => this.manager }) as JobContext;
+  }
+
+  private get manager(): StoreTransaction {
     if (!this.tx) {
       throw new InvalidOptionsError('manager', `the handler of '${this.topic}' is not transactional`);
     }
     return this.tx;
   }
 
-  async progress(value: unknown): Promise<void> {
-    if (!(await this.store.recordProgress(this.claim, recordedJson(value)))) {
+  private async progress(value: unknown): Promise<void> {
+    if (!(await this.progressBatcher.add({ token: this.claim, progress: recordedJson(value) }))) {
       this.loseLease();
-      throw new LeaseLostError(this.id, this.attempt);
+      throw new LeaseLostError(this.id, this.claim.attempt);
     }
   }
 
-  async completeTx(manager: StoreTransaction, result?: unknown): Promise<void> {
+  private async completeTx(manager: StoreTransaction, result?: unknown): Promise<void> {
     const before = this.completion;
     let isAccepted = false;
     this.store.afterTransaction(manager, (committed) => {
@@ -95,9 +111,15 @@ export class Attempt implements JobContext {
     this.controller.abort(new JobAbortedError(reason, message));
   }
 
+  /** Tells the handler to end, and waits for it no longer than a moment, whatever it was told before. */
+  dismiss(reason: AbortReason, message: string): void {
+    this.abort(reason, message);
+    this.dismissal.abort();
+  }
+
   /** Tells the handler that another attempt may own the job by now. */
   loseLease(): void {
-    this.controller.abort(new LeaseLostError(this.id, this.attempt));
+    this.controller.abort(new LeaseLostError(this.id, this.claim.attempt));
   }
 
   /** Why it was told to end, if it was. */

@@ -2,8 +2,9 @@ import type { Clock } from '../core/clock.js';
 import type { JobEvent } from '../core/events.js';
 import type { Claim, Outcome } from '../core/job.js';
 import { failureOf } from '../core/failure.js';
-import type { JobStore } from '../store/job-store.js';
+import type { JobStore, ProgressEntry } from '../store/job-store.js';
 import { Attempt } from './attempt.js';
+import { Batcher } from './batcher.js';
 import type { Executor } from './executor.js';
 import type { HandlerRegistry } from './handler-registry.js';
 import type { Heartbeat } from './heartbeat.js';
@@ -19,6 +20,8 @@ export interface AttemptsOptions {
   readonly emit: (event: JobEvent) => void;
   /** How long a job waits that this process must not run while an older attempt of it still does. */
   readonly postponeMs: number;
+  /** A job of this topic was given back, and is due for whoever has a slot. */
+  readonly onWaiting: (topic: string) => void;
 }
 
 /**
@@ -28,6 +31,10 @@ export interface AttemptsOptions {
 export class Attempts {
   /** By job id, for as long as the handler runs, settled or not. */
   private readonly running = new Map<string, Attempt>();
+  private readonly progress = new Batcher<ProgressEntry, boolean>({
+    run: (entries) => this.options.store.recordProgress(entries),
+    bytesOf: ({ progress }) => progress?.length ?? 0,
+  });
   private readonly countByTopic = new Map<string, number>();
   private open = 0;
   private whenSettled: (() => void)[] = [];
@@ -85,7 +92,7 @@ export class Attempts {
   /** Tells every handler to end because the process does. */
   abortAll(): void {
     for (const attempt of this.running.values()) {
-      attempt.abort('shutdown', 'the application is shutting down');
+      attempt.dismiss('shutdown', 'the application is shutting down');
     }
   }
 
@@ -95,7 +102,7 @@ export class Attempts {
   }
 
   private hold(claim: Claim, leaseEndsMs: number): Attempt {
-    const attempt = new Attempt(claim, this.options.store, this.options.clock.now());
+    const attempt = new Attempt(claim, this.options.store, this.progress, this.options.clock.now());
     this.open += 1;
     this.options.heartbeat.hold(attempt, leaseEndsMs);
     return attempt;
@@ -119,6 +126,9 @@ export class Attempts {
     heartbeat.letGo(attempt);
     this.open -= 1;
     emit(eventOf(attempt, outcome, answer, durationMs));
+    if (outcome?.kind === 'release' && outcome.delayMs === 0) {
+      this.options.onWaiting(attempt.topic);
+    }
     this.onChange();
     if (this.open === 0) {
       this.whenSettled.splice(0).forEach((resolve) => resolve());
@@ -127,12 +137,12 @@ export class Attempts {
 }
 
 function eventOf(attempt: Attempt, outcome: Outcome | null, answer: SettleAnswer, durationMs: number): JobEvent {
-  const base = { id: attempt.id, topic: attempt.topic, attempt: attempt.attempt, durationMs };
+  const base = { id: attempt.id, topic: attempt.topic, attempt: attempt.claim.attempt, durationMs };
   if (answer === 'lease lost' || !outcome) {
     return { type: 'lease_lost', ...base };
   }
   const error = 'failure' in outcome ? outcome.failure : failureOf(attempt.signal.reason);
-  const runAt = answer.runAt ?? attempt.runAt;
+  const runAt = answer.runAt ?? attempt.claim.runAt;
   switch (answer.status) {
     case 'completed':
       return { type: 'completed', ...base };

@@ -1,4 +1,4 @@
-import { QueueUnavailableError } from '../core/errors.js';
+import { QueueUnavailableError, RowLockedError } from '../core/errors.js';
 
 export interface BatcherOptions<Item, Answer> {
   /** Handles a batch, all or none, and answers in its order. */
@@ -75,7 +75,7 @@ export class Batcher<Item, Answer> {
   private async handle(batch: readonly Waiting<Item, Answer>[]): Promise<void> {
     const error = await this.try(batch);
     // Without an answer there is nothing to tell apart.
-    if (error instanceof QueueUnavailableError || (error !== undefined && batch.length === 1)) {
+    if (isForAll(error) || (error !== undefined && batch.length === 1)) {
       batch.forEach(({ reject }) => reject(error));
     } else if (error !== undefined) {
       await this.handleOneByOne(batch);
@@ -85,7 +85,7 @@ export class Batcher<Item, Answer> {
   private async handleOneByOne(batch: readonly Waiting<Item, Answer>[]): Promise<void> {
     for (const [index, single] of batch.entries()) {
       const error = await this.try([single]);
-      if (error instanceof QueueUnavailableError) {
+      if (isForAll(error)) {
         return batch.slice(index).forEach(({ reject }) => reject(error));
       }
       if (error !== undefined) {
@@ -104,4 +104,9 @@ export class Batcher<Item, Answer> {
       return error ?? new Error('the batch failed without an error');
     }
   }
+}
+
+/** Whether the next try would fail in the same way, whoever's it is. */
+function isForAll(error: unknown): boolean {
+  return error instanceof QueueUnavailableError && !(error instanceof RowLockedError);
 }

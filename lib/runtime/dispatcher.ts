@@ -23,6 +23,8 @@ export interface DispatcherOptions {
 
 /** Due jobs that a claim did not get, since somebody holds their rows locked, are asked for again after this. */
 const LOCKED_PAUSE_MS = 10;
+/** After a hint that names no lane, a busy process looks beside its backlog this soon. */
+const HINTED_SURVEY_MS = 50;
 /** One claim brings at most this many jobs, and about this much text. */
 const CLAIMS_MAX = 1_000;
 const CLAIMED_LENGTH_MAX = 4 * 1_048_576;
@@ -37,8 +39,10 @@ export class Dispatcher {
   private readonly book = new LaneBook();
   private readonly loop: Periodic;
   private isClaiming = false;
-  /** Moving mean of the payloads' lengths. */
-  private payloadLength = 0;
+  private surveyedAtMs = -Infinity;
+  private isHinted = false;
+  /** Moving mean of the payloads' lengths; begins high, so that the first claim of large ones is no flood. */
+  private payloadLength = 16 * 1_024;
   private whenQuiet: (() => void)[] = [];
 
   constructor(private readonly options: DispatcherOptions) {
@@ -68,6 +72,7 @@ export class Dispatcher {
       // Somebody else's work: a book of every topic that was ever enqueued here would only grow.
       return;
     }
+    this.isHinted ||= priority === undefined;
     this.book.arm(topic, priority);
     this.loop.wake();
   }
@@ -88,12 +93,23 @@ export class Dispatcher {
       if (claimed === 'no room') {
         return this.noteQuiet();
       }
-      if (claimed === 'nothing known' || claimed === 'empty-handed') {
-        const pauseMs = await this.survey(claimed === 'empty-handed');
-        if (pauseMs > 0) {
-          return pauseMs;
-        }
+      if (claimed === 'go on') {
+        await this.surveyWhenDue();
+        continue;
       }
+      const pauseMs = await this.survey(claimed === 'empty-handed');
+      if (pauseMs > 0) {
+        return pauseMs;
+      }
+    }
+  }
+
+  /** Looks beside a backlog too: what is more urgent than all of it may stand in a lane nobody here knows. */
+  private async surveyWhenDue(): Promise<void> {
+    const { clock, pollIntervalMs } = this.options;
+    const restMs = this.isHinted ? Math.min(HINTED_SURVEY_MS, pollIntervalMs) : pollIntervalMs;
+    if (clock.now() - this.surveyedAtMs >= restMs) {
+      await this.survey(false);
     }
   }
 
@@ -131,15 +147,17 @@ export class Dispatcher {
   /** Looks for lanes that are not known and for what is due next; answers how long to sleep, 0 to claim at once. */
   private async survey(isEmptyHanded: boolean): Promise<number> {
     const { store, clock, pollIntervalMs, random } = this.options;
-    const rooms = this.rooms(this.freeSlots());
-    const waiting = await store.survey(this.book.gaps(rooms));
+    const topics = this.topics(this.freeSlots());
+    this.isHinted = false;
+    this.surveyedAtMs = clock.now();
+    const waiting = await store.survey(this.book.gaps(topics));
     const nowMs = clock.now();
-    if (this.book.learn(rooms, waiting, nowMs)) {
+    if (this.book.learn(topics, waiting, nowMs)) {
       // Behind the lanes that were found there may be others: a look shows the first of each gap only.
       return 0;
     }
     this.noteQuiet();
-    const dueInMs = this.book.nextDueAtMs(rooms) - nowMs;
+    const dueInMs = this.book.nextDueAtMs(this.rooms(this.freeSlots())) - nowMs;
     if (dueInMs > 0) {
       return Math.min(dueInMs, pollIntervalMs * (0.9 + random() / 5));
     }
@@ -161,15 +179,17 @@ export class Dispatcher {
     return Math.min(free, CLAIMS_MAX, affordable);
   }
 
+  /** Topics that may be claimed now. */
   private rooms(limit: number): TopicRoom[] {
+    return this.topics(limit).filter(({ room }) => room > 0);
+  }
+
+  private topics(limit: number): TopicRoom[] {
     const { registry, attempts, concurrency } = this.options;
-    return registry
-      .claimable()
-      .map(({ topic, settings }) => ({
-        topic,
-        room: Math.min(limit, (settings.concurrency ?? concurrency) - attempts.countOf(topic)),
-        usualPriority: settings.priority ?? 0,
-      }))
-      .filter(({ room }) => room > 0);
+    return registry.claimable().map(({ topic, settings }) => ({
+      topic,
+      room: Math.min(limit, (settings.concurrency ?? concurrency) - attempts.countOf(topic)),
+      usualPriority: settings.priority ?? 0,
+    }));
   }
 }

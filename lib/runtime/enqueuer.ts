@@ -113,10 +113,11 @@ export class Enqueuer {
   }
 
   private async storeIn(tx: StoreTransaction, rows: readonly JobInsert[]): Promise<Job[]> {
-    const inserted = await this.options.store.insert(rows, tx);
-    const jobs = await this.jobsOf(rows, inserted, tx);
+    let inserted: readonly InsertedJob[] = [];
+    // Before the insert, which a caller may not await: its transaction must be watched from the first statement on.
     this.options.store.afterTransaction(tx, (committed) => committed && this.tell(rows, inserted));
-    return jobs;
+    inserted = await this.options.store.insert(rows, tx);
+    return this.jobsOf(rows, inserted, tx);
   }
 
   private tell(rows: readonly JobInsert[], inserted: readonly InsertedJob[]): void {

@@ -1,9 +1,9 @@
 import type { Backoff } from '../core/backoff.js';
 import { backoffDelayMs } from '../core/backoff.js';
-import type { Clock, ScheduledWake } from '../core/clock.js';
+import type { Clock } from '../core/clock.js';
 import { parseDuration } from '../core/duration.js';
 import type { AbortReason } from '../core/errors.js';
-import { messageOf, SnoozeError, UnrecoverableError } from '../core/errors.js';
+import { describeValue, SnoozeError, UnrecoverableError } from '../core/errors.js';
 import { failureOf } from '../core/failure.js';
 import type { Outcome } from '../core/job.js';
 import type { JobsLogger } from '../core/logger.js';
@@ -48,43 +48,42 @@ export class Executor {
   async execute(attempt: Attempt, handler: RegisteredHandler): Promise<Ending> {
     const timeoutMs = attempt.claim.timeoutMs ?? handler.settings.timeoutMs ?? this.options.timeoutMs;
     const timer = this.options.clock.schedule(timeoutMs, () => {
-      attempt.abort('timeout', `the attempt took longer than its timeout of ${timeoutMs} ms`);
+      attempt.dismiss('timeout', `the attempt took longer than its timeout of ${timeoutMs} ms`);
     });
     const handled = perform(attempt, handler);
-    const gaveUp = this.giveUp(attempt);
-    const result = await Promise.race([handled, gaveUp.promise]);
+    const result = await Promise.race([handled, this.outOfPatience(attempt)]);
     timer.cancel();
-    gaveUp.cancel();
     if (result === 'gave up') {
       this.options.logger.warn(
         `handler of '${attempt.topic}' ignores its signal (${attempt.abortedFor}): job ${attempt.id} attempt ` +
-          `${attempt.attempt} is settled, its slot stays taken until the handler returns`,
+          `${attempt.claim.attempt} is settled, its slot stays taken until the handler returns`,
       );
     }
     const outcome = this.outcomeOf(attempt, handler, result === 'gave up' ? { error: attempt.signal.reason } : result);
     return { outcome, returned: handled.then(() => undefined) };
   }
 
-  /** Resolves some time after the attempt was told to end for a reason that settles it without its handler. */
-  private giveUp(attempt: Attempt): { promise: Promise<'gave up'>; cancel: () => void } {
-    let timer: ScheduledWake | undefined;
-    let onAbort = (): void => undefined;
-    const promise = new Promise<'gave up'>((resolve) => {
-      onAbort = () => {
-        if (attempt.abortedFor === 'timeout' || attempt.abortedFor === 'shutdown') {
-          timer = this.options.clock.schedule(ABORT_GRACE_MS, () => resolve('gave up'));
-        }
+  /** Resolves a moment after the attempt was dismissed; never, for most. */
+  private outOfPatience(attempt: Attempt): Promise<'gave up'> {
+    return new Promise((resolve) => {
+      const onDismissed = (): void => {
+        this.options.clock.schedule(ABORT_GRACE_MS, () => resolve('gave up'));
       };
-      attempt.signal.addEventListener('abort', onAbort, { once: true });
+      attempt.dismissed.addEventListener('abort', onDismissed, { once: true });
     });
-    const cancel = (): void => {
-      timer?.cancel();
-      attempt.signal.removeEventListener('abort', onAbort);
-    };
-    return { promise, cancel };
   }
 
   private outcomeOf(attempt: Attempt, handler: RegisteredHandler, result: Result): Outcome | null {
+    try {
+      return this.judge(attempt, handler, result);
+    } catch (error) {
+      // The handler threw something that cannot even be looked at, such as a revoked proxy.
+      const delayMs = backoffDelayMs(this.options.backoff, attempt.claim.retries + 1, this.options.random());
+      return { kind: 'retry', delayMs, failure: failureOf(error) };
+    }
+  }
+
+  private judge(attempt: Attempt, handler: RegisteredHandler, result: Result): Outcome | null {
     if (attempt.abortedFor === 'timeout' && !attempt.mayBeCompleted) {
       return this.retry(attempt, handler, attempt.signal.reason);
     }
@@ -102,7 +101,7 @@ export class Executor {
     if (error instanceof SnoozeError) {
       const delayMs = parseDuration(error.delay);
       const refused = new UnrecoverableError(
-        `SnoozeError expected a duration such as '5m', got ${String(error.delay)}`,
+        `SnoozeError expected a duration such as '5m', got ${describeValue(error.delay)}`,
       );
       return delayMs === undefined ? this.retry(attempt, handler, refused) : { kind: 'snooze', delayMs };
     }
@@ -117,19 +116,24 @@ export class Executor {
 
   private delayMs(attempt: Attempt, handler: RegisteredHandler, error: unknown): number {
     const { backoff: fallback, random, logger } = this.options;
-    const retry = attempt.retries + 1;
+    const retry = attempt.claim.retries + 1;
     const backoff = attempt.claim.backoff ?? handler.settings.backoff ?? fallback;
     if (typeof backoff !== 'function') {
       return backoffDelayMs(backoff, retry, random());
     }
     try {
-      const delayMs = parseDuration(backoff(retry, error));
+      const given: unknown = backoff(retry, error);
+      const delayMs = parseDuration(given);
       if (delayMs !== undefined) {
         return delayMs;
       }
+      // An async function by mistake: its failure must not end the process.
+      Promise.resolve(given).catch(() => undefined);
       logger.warn(`backoff function of '${handler.topic}' gave no duration; the module's backoff is used`);
     } catch (thrown) {
-      logger.warn(`backoff function of '${handler.topic}' failed, the module's backoff is used: ${messageOf(thrown)}`);
+      logger.warn(
+        `backoff function of '${handler.topic}' failed, the module's backoff is used: ${failureOf(thrown).message}`,
+      );
     }
     return backoffDelayMs(fallback, retry, random());
   }
@@ -138,7 +142,7 @@ export class Executor {
 /** Runs the handler, inside its transaction when it has one. Whatever it does, the answer is a value or an error. */
 async function perform(attempt: Attempt, handler: RegisteredHandler): Promise<Result> {
   try {
-    const run = async (): Promise<unknown> => handler.run(attempt);
+    const run = async (): Promise<unknown> => handler.run(attempt.context);
     return { value: await (handler.settings.transactional ? attempt.runInTransaction(run) : run()) };
   } catch (error) {
     return { error };

@@ -7,11 +7,15 @@ import { checked } from '../core/option-checks.js';
 import { cursorAfter, readListFilter } from '../core/list-filter.js';
 import type { RequeueOptions } from '../core/job-options.js';
 import { readRequeueOptions } from '../core/job-options.js';
+import type { JobsLogger } from '../core/logger.js';
 import { encodePayload } from '../core/payload.js';
 import type { JobStore, Moved, RequeueChanges } from '../store/job-store.js';
 
+import { logMove } from './operation-log.js';
+
 export interface JobDeskOptions {
   readonly store: JobStore;
+  readonly logger: JobsLogger;
   readonly payloadBytesMax: number;
   readonly emit: (event: JobEvent) => void;
   /** Jobs of this topic are waiting again. */
@@ -51,6 +55,7 @@ export class JobDesk {
         ? wrongStatus(moved, 'failed or cancelled', 're-queue')
         : new JobStateError(moved.id, `its unique key is held by job ${moved.holderId}`, moved.holderId);
     }
+    logMove(this.options.logger, 'requeued', moved);
     this.options.onWaiting(moved.topic!);
     return this.present(moved.id);
   }
@@ -61,6 +66,7 @@ export class JobDesk {
       throw wrongStatus(moved, 'pending or processing', 'cancel');
     }
     if (moved.status === 'processing') {
+      logMove(this.options.logger, 'cancel requested', moved);
       this.options.onCancelRequested(moved.id);
     } else {
       const { topic, attempt } = moved;
@@ -74,6 +80,7 @@ export class JobDesk {
     if (!moved.moved) {
       throw wrongStatus(moved, 'not processing', 'delete');
     }
+    logMove(this.options.logger, 'deleted', moved);
   }
 
   private async move(id: string, verb: (ids: readonly string[]) => Promise<Moved[]>): Promise<Moved> {

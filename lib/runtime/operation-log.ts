@@ -1,5 +1,6 @@
 import type { JobEvent } from '../core/events.js';
 import type { JobsLogger } from '../core/logger.js';
+import type { Moved } from '../store/job-store.js';
 
 /** The operation log: one debug line per transition, and a warning for each job that failed for good. No payloads. */
 export function logOperation(logger: JobsLogger, event: JobEvent): void {
@@ -7,6 +8,13 @@ export function logOperation(logger: JobsLogger, event: JobEvent): void {
     logger.warn(oneLine(`${lineOf(event)}: ${event.error.message}`));
   } else if (logger.isDebugEnabled?.() ?? true) {
     logger.debug(oneLine(lineOf(event)));
+  }
+}
+
+/** The same for what somebody did to a job by hand, for which there is no event. */
+export function logMove(logger: JobsLogger, verb: string, { id, topic, attempt }: Moved): void {
+  if (logger.isDebugEnabled?.() ?? true) {
+    logger.debug(oneLine(`${verb} ${topic} ${id} attempt ${attempt}`));
   }
 }
 

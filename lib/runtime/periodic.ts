@@ -78,7 +78,9 @@ export class Periodic {
         const { message, stack } = failureOf(error);
         logger.error(`${name}: failed, trying again: ${message}`, stack ?? undefined);
       }
-      const pauseMs = Math.min(FAILURE_PAUSE_MIN_MS * 2 ** this.failures, FAILURE_PAUSE_MAX_MS);
+      // A loop that is meant to run often must not come too late when the database is back.
+      const longestMs = Math.max(FAILURE_PAUSE_MIN_MS, Math.min(FAILURE_PAUSE_MAX_MS, intervalMs));
+      const pauseMs = Math.min(FAILURE_PAUSE_MIN_MS * 2 ** this.failures, longestMs);
       this.failures += 1;
       return pauseMs * (0.5 + random() / 2);
     }

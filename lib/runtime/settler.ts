@@ -69,6 +69,7 @@ export class Settler {
           return await this.answer(attempt, outcome, settled, isUncertain);
         }
         // Somebody, a cancel for example, changed the row at this very moment: the statement saw it as it was before.
+        await this.pause((failures += 1));
       } catch (error) {
         if (error instanceof QueueUnavailableError) {
           isUncertain = true;
@@ -83,6 +84,11 @@ export class Settler {
       }
     }
     return 'lease lost';
+  }
+
+  /** Waits for a database that is away, from now on until `giveUp`. */
+  start(): void {
+    this.hasGivenUp = false;
   }
 
   /** Ends the waiting for a database that is away; its jobs will be rescued by others. */

@@ -1,13 +1,18 @@
 import type { Clock } from '../core/clock.js';
 
+/** Longer delays would overflow a timer, and fire at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
 /** The process's monotonic time and its timers. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   schedule(ms, wake) {
-    const timer = setTimeout(wake, Math.min(ms, TIMER_MAX_MS));
+    let timer: NodeJS.Timeout;
+    const arm = (leftMs: number): void => {
+      const stepMs = Math.min(leftMs, TIMER_MAX_MS);
+      timer = setTimeout(() => (leftMs > stepMs ? arm(leftMs - stepMs) : wake()), stepMs);
+    };
+    arm(ms);
     return { cancel: () => clearTimeout(timer) };
   },
 };
-
-/** Longer delays would overflow the timer and fire at once; every sleeper looks again anyway. */
-const TIMER_MAX_MS = 2 ** 31 - 1;

@@ -36,11 +36,11 @@ export function createStore(app: DataSource, settings: StoreSettings, clock: Clo
   const { connections, migrate, leaseMs, sqlite } = settings;
   // A statement that takes longer than the lease would come too late for it.
   const statementTimeoutMs = Math.min(Math.max(leaseMs, STATEMENT_TIMEOUT_MIN_MS), STATEMENT_TIMEOUT_MAX_MS);
-  const dataSource = ownDataSource(app, { connections, statementTimeoutMs });
+  const dataSource = ownDataSource(app, { connections, statementTimeoutMs, lockTimeoutMs: statementTimeoutMs / 5 });
   const parts = { app, own: dataSource, clock, logger, migrate };
   const store =
     databaseKindOf(app) === 'postgres'
-      ? new PostgresStore(parts)
+      ? new PostgresStore({ ...parts, connections })
       : new SqliteStore({ ...parts, ...sqlite, isInMemory: isInMemory(app) });
   return { store, dataSource };
 }

@@ -38,8 +38,8 @@ export interface JobStore {
   settle(settlements: readonly Settlement[]): Promise<Settled[]>;
   /** Deletes settled jobs that stand in one of the statuses, fenced by id and attempt. */
   discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void>;
-  /** Keeps what the handler says of its progress, fenced; `false` when the lease was lost. `progress` is JSON text. */
-  recordProgress(token: ClaimToken, progress: string | null): Promise<boolean>;
+  /** Keeps what handlers say of their progress, fenced; `false` where the lease was lost. Answers in their order. */
+  recordProgress(entries: readonly ProgressEntry[]): Promise<boolean[]>;
   /**
    * processing → completed inside the caller's transaction. `result` is JSON text.
    *
@@ -149,6 +149,12 @@ export interface Renewal {
 export interface Settlement {
   readonly token: ClaimToken;
   readonly outcome: Outcome;
+}
+
+export interface ProgressEntry {
+  readonly token: ClaimToken;
+  /** JSON text. */
+  readonly progress: string | null;
 }
 
 /** What became of one outcome: the row as it stands now, or nothing when it is gone. */

@@ -1,7 +1,7 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 import { jobsMigrations } from '../../migrations/index.js';
 import { InvalidOptionsError } from '../core/errors.js';
-import type { SqlScript } from './sql-runner.js';
+import type { SqlRow, SqlScript } from './sql-runner.js';
 import { SqlError } from './sql-runner.js';
 
 /** How a dialect keeps account of migrations, in the form TypeORM itself uses. */
@@ -17,23 +17,35 @@ interface RecordedMigration {
   readonly statements: readonly string[];
 }
 
+/** The queue's migrations, ready to be run by one process at a time in one transaction. */
+export interface PendingMigrations {
+  /** Whether all of them stand among the rows of LIST_MIGRATIONS. */
+  areAllIn(rows: readonly SqlRow[]): boolean;
+  script(): SqlScript<void>;
+}
+
 /**
- * The queue's migrations as one script, to be run in one transaction that only one process can be in. Their statements
- * are collected first, since on SQLite the transaction must not outlast a tick: the application may be waiting for it in
- * the same event loop.
+ * Collects the statements of the migrations first, since on SQLite their transaction must not outlast a tick: the
+ * application may be waiting for it in the same event loop.
  */
-export async function migrationScript(databaseType: string, sql: MigrationStatements): Promise<() => SqlScript<void>> {
+export async function pendingMigrations(databaseType: string, sql: MigrationStatements): Promise<PendingMigrations> {
   const recorded = await Promise.all(jobsMigrations.map((migration) => record(new migration(), databaseType)));
-  return function* script() {
-    yield { sql: sql.CREATE_MIGRATIONS_TABLE, params: [] };
-    const rows = yield { sql: sql.LIST_MIGRATIONS, params: [] };
+  const missingIn = (rows: readonly SqlRow[]): RecordedMigration[] => {
     const done = new Set(rows.map((row) => row.name));
-    for (const { name, timestamp, statements } of recorded.filter((migration) => !done.has(migration.name))) {
-      for (const statement of statements) {
-        yield { sql: statement, params: [] };
+    return recorded.filter(({ name }) => !done.has(name));
+  };
+  return {
+    areAllIn: (rows) => missingIn(rows).length === 0,
+    *script() {
+      yield { sql: sql.CREATE_MIGRATIONS_TABLE, params: [] };
+      const rows = yield { sql: sql.LIST_MIGRATIONS, params: [] };
+      for (const { name, timestamp, statements } of missingIn(rows)) {
+        for (const statement of statements) {
+          yield { sql: statement, params: [] };
+        }
+        yield { sql: sql.RECORD_MIGRATION, params: [timestamp, name] };
       }
-      yield { sql: sql.RECORD_MIGRATION, params: [timestamp, name] };
-    }
+    },
   };
 }
 
@@ -42,9 +54,12 @@ export function tableErrorOf(error: unknown, migrate: boolean): unknown {
   if (!(error instanceof SqlError)) {
     return error;
   }
-  const reason = migrate
-    ? 'the table _jobs is not as this version makes it; somebody else made or changed it'
-    : 'is false, and the table _jobs is missing or old; run `jobsMigrations` first, or set it to true';
+  const mayNotCreate = (error.cause as { code?: unknown } | undefined)?.code === '42501';
+  const reason = mayNotCreate
+    ? 'the role may not create or read the tables; run `jobsMigrations` as one that may, and grant it their use'
+    : migrate
+      ? 'the table _jobs is not as this version makes it; somebody else made or changed it'
+      : 'is false, and the table _jobs is missing or old; run `jobsMigrations` first, or set it to true';
   return new InvalidOptionsError('migrate', `${reason} (${error.message})`, { cause: error });
 }
 

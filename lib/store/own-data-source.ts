@@ -12,6 +12,8 @@ export interface OwnDataSourceSettings {
   readonly connections: number;
   /** No statement on PostgreSQL takes longer. */
   readonly statementTimeoutMs: number;
+  /** Nor does it wait longer for a lock; it is sent again then, behind what waits for a connection. */
+  readonly lockTimeoutMs: number;
 }
 
 /** The part of `pg.Client` that a new connection is prepared with. */
@@ -71,7 +73,7 @@ function postgresOptions(options: DataSourceOptions, settings: OwnDataSourceSett
   const given = options as unknown as Options;
   const primary = (given.replication as { master?: Options } | undefined)?.master ?? {};
   const { max: _max, min: _min, ...extra } = (given.extra ?? {}) as Options;
-  const sessionSql = sessionSettings(settings.statementTimeoutMs);
+  const sessionSql = sessionSettings(settings.statementTimeoutMs, settings.lockTimeoutMs);
   return {
     type: 'postgres',
     ...pick(given, ['url', 'host', 'port', 'username', 'password', 'database', 'ssl', 'driver', 'connectTimeoutMS']),

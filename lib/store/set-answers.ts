@@ -14,6 +14,15 @@ export function unanswered<T extends ClaimToken>(tokens: readonly T[], rows: rea
   return tokens.filter((token) => !answered.has(keyOf(token)));
 }
 
+/** For each entry, whether a row answers it. */
+export function answeredInOrder(
+  entries: readonly { readonly token: ClaimToken }[],
+  rows: readonly SqlRow[],
+): boolean[] {
+  const answered = new Set(rows.map(keyOf));
+  return entries.map(({ token }) => answered.has(keyOf(token)));
+}
+
 /** @param states the rows as they stand, for outcomes that moved nothing. */
 export function settledInOrder(
   tokens: readonly ClaimToken[],

@@ -1,10 +1,30 @@
 import type { ClaimToken } from '../core/job.js';
-import type { JobInsert, Settlement } from './job-store.js';
+import type { JobInsert, ProgressEntry, Settlement } from './job-store.js';
 
 /*
  * Sets as they travel into statements: one JSON array. JSON that is text already goes in as it is, instead of being
  * quoted here and parsed again there.
  */
+
+const PIECE_ROWS_MAX = 1_000;
+const PIECE_LENGTH_MAX = 4 * 1_048_576;
+
+/** A set cut into pieces that a statement can carry: `jsonb` takes 256 MiB at most, and memory is not free. */
+export function piecesOf(jobs: readonly JobInsert[]): JobInsert[][] {
+  const pieces: JobInsert[][] = [];
+  let length = Infinity;
+  for (const job of jobs) {
+    const last = pieces.at(-1);
+    if (!last || length >= PIECE_LENGTH_MAX || last.length >= PIECE_ROWS_MAX) {
+      pieces.push([job]);
+      length = job.payload.length;
+    } else {
+      last.push(job);
+      length += job.payload.length;
+    }
+  }
+  return pieces;
+}
 
 /** @param timeText writes a moment in the form of the database. */
 export function insertJson(jobs: readonly JobInsert[], timeText: (moment: Date) => string): string {
@@ -26,6 +46,13 @@ export function insertJson(jobs: readonly JobInsert[], timeText: (moment: Date) 
 
 export function tokenJson(tokens: readonly ClaimToken[]): string {
   return JSON.stringify([...tokens].sort(byId).map(({ id, attempt }) => ({ id, attempt })));
+}
+
+/** Of several values for one claim the last one counts. */
+export function progressJson(entries: readonly ProgressEntry[]): string {
+  const latest = [...new Map(entries.map((entry) => [`${entry.token.id} ${entry.token.attempt}`, entry])).values()];
+  const sorted = latest.sort((a, b) => byId(a.token, b.token));
+  return array(sorted, ({ token: { id, attempt }, progress }) => [{ id, attempt }, `"progress":${progress ?? 'null'}`]);
 }
 
 export function settlementJson(settlements: readonly Settlement[]): string {

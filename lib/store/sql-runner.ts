@@ -1,4 +1,5 @@
 import type { QueryRunner } from 'typeorm';
+import { JobsError } from '../core/errors.js';
 
 /** A row as the driver gives it: column names of the database, values of the driver. */
 export type SqlRow = Record<string, unknown>;
@@ -22,21 +23,23 @@ export interface SqlRunner {
 /**
  * What a driver's error means for the caller.
  * - `unavailable`: no answer; whether a write was stored is unknown.
- * - `busy`: a lock or a serialization conflict; nothing was stored, the same statement may succeed later.
+ * - `busy`: a deadlock, a serialization conflict or a locked file; nothing was stored, the same statement may succeed.
+ * - `locked`: a row or a key was not set free in time; nothing was stored.
  * - `unique`: a unique index refused a row.
  * - `refused`: the statement or its data is wrong and will be wrong again.
  */
-export type SqlErrorKind = 'unavailable' | 'busy' | 'unique' | 'refused';
+export type SqlErrorKind = 'unavailable' | 'busy' | 'locked' | 'unique' | 'refused';
 
-/** Every driver's error in one shape. */
-export class SqlError extends Error {
+/** Every driver's error in one shape. Callers of the queue meet it when the database refuses what it was sent. */
+export class SqlError extends JobsError {
+  readonly code = 'DATABASE_REFUSED';
+
   constructor(
     readonly kind: SqlErrorKind,
     message: string,
     options: ErrorOptions,
   ) {
     super(message, options);
-    this.name = 'SqlError';
   }
 }
 
@@ -166,7 +169,8 @@ export function sqlErrorOf(error: unknown): SqlError {
   const cause = (error as { driverError?: unknown }).driverError ?? error;
   const { code, message } = cause as { code?: unknown; message?: unknown };
   // The driver's complaints about its own arguments are slips of ours, not news of the connection.
-  const isSlip = cause instanceof TypeError || cause instanceof RangeError;
+  const isClosed = cause instanceof TypeError && cause.message.includes('not open');
+  const isSlip = !isClosed && (cause instanceof TypeError || cause instanceof RangeError);
   const kind = isSlip ? 'refused' : kindOf(typeof code === 'string' ? code : '');
   return new SqlError(kind, typeof message === 'string' ? message : 'unknown error', { cause });
 }
@@ -189,13 +193,16 @@ function sqliteKindOf(code: string): SqlErrorKind {
   return /^SQLITE_(IOERR|FULL|CANTOPEN|READONLY|PROTOCOL|NOMEM)/.test(code) ? 'unavailable' : 'refused';
 }
 
-/** Classes 08 connection, 25 read-only or broken transaction, 53 resources, 57 operator intervention, 58 system. */
+/** Classes 08 connection, 53 resources, 57 operator intervention, 58 system, and 25006 a read-only server. */
 function postgresKindOf(code: string): SqlErrorKind {
   if (code === '23505') {
     return 'unique';
   }
-  if (code === '40001' || code === '40P01' || code === '55P03') {
+  if (code === '55P03') {
+    return 'locked';
+  }
+  if (code === '40001' || code === '40P01') {
     return 'busy';
   }
-  return /^(08|25|53|57|58|XX)/.test(code) ? 'unavailable' : 'refused';
+  return /^(08|25006|53|57|58|XX)/.test(code) ? 'unavailable' : 'refused';
 }

@@ -164,7 +164,7 @@ describe.each(storeKinds())('claim on $label', (kind) => {
   it('clears nothing of what earlier attempts left behind', async () => {
     const id = await insertOne(fixture.store);
     const [first] = await claim(fixture.store);
-    await fixture.store.recordProgress(first!, '50');
+    await fixture.store.recordProgress([{ token: first!, progress: '50' }]);
     await fixture.store.settle([settlement(first!, outcomes.retry())]);
     expect(await claim(fixture.store)).toMatchObject([{ id, attempt: 2, retries: 1 }]);
     expect(await fixture.job(id)).toMatchObject({ progress: 50, lastError: 'no luck', retries: 1 });

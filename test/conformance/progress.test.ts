@@ -1,29 +1,67 @@
 import { v7 as uuidv7 } from 'uuid';
-import { claim, claimOne, insertOne, outcomes, settlement } from '../support/job-rows.js';
+import type { ClaimToken } from '../../lib/core/job.js';
+import { claim, claimMany, claimOne, insertOne, outcomes, settlement } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 
 describe.each(storeKinds())('recordProgress on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it.each(['42', '"half"', '{"done":[1,2],"of":"日本"}', 'false', '0'])(
+  const record = async (token: ClaimToken, progress: string | null): Promise<boolean> =>
+    (await fixture.store.recordProgress([{ token, progress }]))[0]!;
+
+  it.each(['42', '"half"', '{"done":[1,2],"of":"日本"}', 'false', '0', '[]', '""'])(
     'keeps the progress %s of a running job',
     async (text) => {
       const token = await claimOne(fixture.store);
-      expect(await fixture.store.recordProgress(token, text)).toBe(true);
-      const { progress, status, attempt, lockedUntil } = await fixture.job(token.id);
-      expect(progress).toEqual(JSON.parse(text));
-      expect({ status, attempt }).toEqual({ status: 'processing', attempt: 1 });
-      expect(lockedUntil).not.toBeNull();
+      const { lockedUntil } = await fixture.job(token.id);
+      expect(await record(token, text)).toBe(true);
+      const job = await fixture.job(token.id);
+      expect(job.progress).toEqual(JSON.parse(text));
+      expect(job).toMatchObject({ status: 'processing', attempt: 1, lockedUntil });
     },
   );
 
   it('replaces what was recorded before, also by nothing', async () => {
     const token = await claimOne(fixture.store);
-    await fixture.store.recordProgress(token, '1');
-    await fixture.store.recordProgress(token, '2');
+    await record(token, '1');
+    await record(token, '2');
     expect((await fixture.job(token.id)).progress).toBe(2);
-    expect(await fixture.store.recordProgress(token, null)).toBe(true);
+    expect(await record(token, null)).toBe(true);
     expect((await fixture.job(token.id)).progress).toBeNull();
+    await record(token, '3');
+    expect(await record(token, 'null')).toBe(true);
+    expect((await fixture.job(token.id)).progress).toBeNull();
+  });
+
+  it('records a thousand values in one call, and answers in their order where the lease was lost', async () => {
+    const claims = await claimMany(fixture.store, 1_000);
+    const lost = claims.filter((_, index) => index % 3 === 0);
+    await fixture.store.settle(lost.map((token) => settlement(token, outcomes.completed())));
+    const entries = claims.toReversed().map((token) => ({ token, progress: JSON.stringify(token.id) }));
+    expect(await fixture.store.recordProgress(entries)).toEqual(entries.map(({ token }) => !lost.includes(token)));
+    const jobs = await fixture.store.find(claims.map(({ id }) => id));
+    expect(jobs.filter(({ progress, id }) => progress === id)).toHaveLength(1_000 - lost.length);
+    expect(await fixture.store.recordProgress([])).toEqual([]);
+  });
+
+  it('keeps the last of several values that one set has for one job', async () => {
+    const [first, second] = await claimMany(fixture.store, 2);
+    const values = ['9', '1', '5', '3', '7'];
+    const entries = values.flatMap((progress) => [first!, second!].map((token) => ({ token, progress })));
+    expect(await fixture.store.recordProgress(entries)).toEqual(entries.map(() => true));
+    expect((await fixture.job(first!.id)).progress).toBe(7);
+    expect((await fixture.job(second!.id)).progress).toBe(7);
+  });
+
+  it('tells two attempts of one job apart in one set, whichever comes first', async () => {
+    const stale = await claimOne(fixture.store);
+    await fixture.store.settle([settlement(stale, outcomes.release())]);
+    const [current] = await claim(fixture.store);
+    const late = { token: stale, progress: '"stale"' };
+    const inTime = { token: current!, progress: '"current"' };
+    expect(await fixture.store.recordProgress([late, inTime])).toEqual([false, true]);
+    expect(await fixture.store.recordProgress([inTime, late])).toEqual([true, false]);
+    expect((await fixture.job(stale.id)).progress).toBe('current');
   });
 
   it.each([
@@ -35,23 +73,14 @@ describe.each(storeKinds())('recordProgress on $label', (kind) => {
     const token = await claimOne(fixture.store);
     await fixture.store.settle([settlement(token, outcome)]);
     const before = await fixture.job(token.id);
-    expect(await fixture.store.recordProgress(token, '1')).toBe(false);
+    expect(await record(token, '1')).toBe(false);
     expect(await fixture.job(token.id)).toEqual(before);
-  });
-
-  it('refuses the progress of an earlier attempt', async () => {
-    const stale = await claimOne(fixture.store);
-    await fixture.store.settle([settlement(stale, outcomes.release())]);
-    const [current] = await claim(fixture.store);
-    await fixture.store.recordProgress(current!, '"current"');
-    expect(await fixture.store.recordProgress(stale, '"stale"')).toBe(false);
-    expect((await fixture.job(stale.id)).progress).toBe('current');
   });
 
   it('refuses progress of a job that was never claimed, and of one that is not there', async () => {
     const id = await insertOne(fixture.store);
-    expect(await fixture.store.recordProgress({ id, attempt: 0 }, '1')).toBe(false);
-    expect(await fixture.store.recordProgress({ id: uuidv7(), attempt: 1 }, '1')).toBe(false);
+    expect(await record({ id, attempt: 0 }, '1')).toBe(false);
+    expect(await record({ id: uuidv7(), attempt: 1 }, '1')).toBe(false);
     expect((await fixture.job(id)).progress).toBeNull();
   });
 });

@@ -18,7 +18,7 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
     ['cancelled', outcomes.cancelled()],
   ])('makes a %s job pending with all its retries, and keeps its attempt and its errors', async (_status, outcome) => {
     const token = await claimOne(fixture.store, { maxRetries: 3 });
-    await fixture.store.recordProgress(token, '50');
+    await fixture.store.recordProgress([{ token, progress: '50' }]);
     await fixture.set(token.id, { retries: 3, cancel_requested: outcome.kind === 'cancelled' });
     await fixture.store.settle([settlement(token, outcome)]);
     const before = await fixture.job(token.id);

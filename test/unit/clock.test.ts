@@ -1,4 +1,5 @@
 import { sleep, within } from '../../lib/core/clock.js';
+import { systemClock } from '../../lib/runtime/system-clock.js';
 import { signal } from '../support/wait.js';
 import { VirtualClock } from './support/virtual-clock.js';
 
@@ -58,5 +59,27 @@ describe('work within a time', () => {
 
     await expect(within(clock, 100, Promise.reject(new Error('broken')))).rejects.toThrow('broken');
     expect(clock.waiting).toBe(0);
+  });
+});
+
+describe('the clock of the process', () => {
+  it('wakes after the time that was asked, and never goes back', async () => {
+    const before = systemClock.now();
+    await sleep(systemClock, 5);
+
+    // Timers count in whole milliseconds, the clock does not.
+    expect(systemClock.now() - before).toBeGreaterThan(4);
+  });
+
+  it('forgets a wake-up that was cancelled, and does not take a very long one for none', async () => {
+    const woken: string[] = [];
+    const cancelled = systemClock.schedule(0, () => woken.push('cancelled'));
+    const long = systemClock.schedule(2 ** 40, () => woken.push('long'));
+    cancelled.cancel();
+    await sleep(systemClock, 5);
+    long.cancel();
+    cancelled.cancel();
+
+    expect(woken).toEqual([]);
   });
 });

@@ -191,7 +191,7 @@ describe('the options of one job', () => {
     expect(refusalOf(() => readEnqueueOptions({ runAt: new Date(NaN) })).message).toContain('an invalid date');
   });
 
-  it('are read from an object only', () => {
+  it('of one job are read from an object only', () => {
     for (const given of [null, 7, 'now', []]) {
       expect(() => readEnqueueOptions(given as EnqueueOptions)).toThrow(/^options: expected an object, got /);
     }

@@ -18,6 +18,10 @@ const EVERYTHING: ListFilter = {
   beforeId: null,
 };
 
+/** The years in which both databases write dates in one fixed width. */
+const FIRST = new Date('1970-01-01T00:00:00.000Z');
+const LAST = new Date('9999-12-31T23:59:59.999Z');
+
 /** A filter as JavaScript may give it: of any type, under any name. */
 function read(given: Record<string, unknown>): ListFilter {
   return readListFilter(given);
@@ -42,6 +46,10 @@ describe('a filter of jobs', () => {
     [{ status: 'failed' }, { statuses: ['failed'] }],
     [{ status: [...JOB_STATUSES] }, { statuses: JOB_STATUSES }],
     [{ q: 'refused' }, { q: 'refused' }],
+    [
+      { createdFrom: FIRST, createdTo: LAST },
+      { createdFrom: FIRST, createdTo: LAST },
+    ],
     [{ createdFrom: new Date(5) }, { createdFrom: new Date(5) }],
     [{ createdTo: new Date(6) }, { createdTo: new Date(6) }],
     [{ limit: 1 }, { limit: 1 }],
@@ -62,6 +70,8 @@ describe('a filter of jobs', () => {
     ['a long q', { q: 'a'.repeat(1_001) }, 'q'],
     ['createdFrom as text', { createdFrom: '2026-01-01' }, 'createdFrom'],
     ['createdTo as an invalid date', { createdTo: new Date(NaN) }, 'createdTo'],
+    ['a createdFrom before 1970', { createdFrom: new Date(FIRST.getTime() - 1) }, 'createdFrom'],
+    ['a createdTo after 9999', { createdTo: new Date(LAST.getTime() + 1) }, 'createdTo'],
     ['a limit of none', { limit: 0 }, 'limit'],
     ['a limit over 200', { limit: 201 }, 'limit'],
     ['a limit as text', { limit: '20' }, 'limit'],
@@ -84,13 +94,14 @@ describe('a filter of jobs', () => {
 
 describe('a cursor', () => {
   const id = uuidv7();
+  const storableDates = fc.date({ min: FIRST, max: LAST, noInvalidDate: true });
   const conditions = fc.record(
     {
       topic: fc.uniqueArray(fc.constantFrom('mail', 'ship', 'é'), { minLength: 1 }),
       status: fc.uniqueArray(fc.constantFrom(...JOB_STATUSES), { minLength: 1 }),
       q: fc.string({ minLength: 1, maxLength: 20 }),
-      createdFrom: fc.date({ noInvalidDate: true }),
-      createdTo: fc.date({ noInvalidDate: true }),
+      createdFrom: storableDates,
+      createdTo: storableDates,
     },
     { requiredKeys: [] },
   );

@@ -109,6 +109,15 @@ describe('options that contradict each other', () => {
     expect(() => readJobsOptions({ http: false })).not.toThrow();
   });
 
+  it('are refused: a wait for the write lock that outlasts the lease it is to renew', () => {
+    expect(refusalOf({ lease: '10s', sqlite: { lockTimeout: '11s' } }).message).toMatch(
+      /^sqlite\.lockTimeout: contradicts lease/,
+    );
+    expect(refusalOf({ sqlite: { lockTimeout: 30_001 } }).option).toBe('sqlite.lockTimeout');
+    expect(() => readJobsOptions({ lease: '10s', sqlite: { lockTimeout: '10s' } })).not.toThrow();
+    expect(() => readJobsOptions({ lease: '1m', sqlite: { lockTimeout: '31s' } })).not.toThrow();
+  });
+
   it('are refused: a limit of waiting below its unit', () => {
     expect(refusalOf({ backoff: { type: 'fixed', delay: '2m', maxDelay: '1m' } })).toMatchObject({
       option: 'backoff.maxDelay',
@@ -138,11 +147,13 @@ describe('the settings', () => {
   });
 
   it('are a copy: what the caller does to his options later changes nothing', () => {
-    const given = structuredClone(GIVEN);
+    const topics = ['mail'];
+    const backoff = { type: 'fixed' as const, delay: 1 };
+    const given: JobsOptions = { ...GIVEN, topics, backoff };
     const settings = readJobsOptions(given);
-    given.topics!.push('ship');
-    given.backoff!.delay = 99;
-    Object.assign(given, { concurrency: 99 });
+    topics.push('ship');
+    backoff.delay = 99;
+    given.concurrency = 99;
 
     expect(settings).toEqual(readJobsOptions(GIVEN));
   });

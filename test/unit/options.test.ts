@@ -198,7 +198,7 @@ const CASES: readonly OptionCase[] = [
     taken: [
       [{}, { synchronous: 'full', lockTimeoutMs: 5_000 }],
       [{ synchronous: 'normal' }, { synchronous: 'normal', lockTimeoutMs: 5_000 }],
-      [{ lockTimeout: '1m' }, { synchronous: 'full', lockTimeoutMs: MINUTE_MS }],
+      [{ lockTimeout: '30s' }, { synchronous: 'full', lockTimeoutMs: 30_000 }],
     ],
     refused: ['normal', 5, true, () => 1],
     expected: 'an object with synchronous, lockTimeout',

@@ -155,7 +155,7 @@ describe('a payload that is too deep', () => {
 
 describe('a toJSON', () => {
   it('that fails is named, and its error is the cause', () => {
-    const cause = new Error('no session');
+    const cause = new Error('not signed in');
     const failing = {
       toJSON: () => {
         throw cause;

@@ -25,10 +25,10 @@ class Bench {
   readonly rounds: number[] = [];
   random = MIDDLE;
 
-  constructor(work: Work = async () => undefined) {
+  constructor(work: Work = async () => undefined, intervalMs = INTERVAL_MS) {
     this.loop = new Periodic({
       name: 'pruning',
-      intervalMs: INTERVAL_MS,
+      intervalMs,
       clock: this.clock,
       logger: this.logger,
       random: () => this.random,
@@ -250,14 +250,19 @@ describe('a loop that fails', () => {
     expect(logger.of('log')).toHaveLength(2);
   });
 
-  it('pauses longer after each failure, up to a limit, and never as long as no pause', async () => {
-    const pauses = await pausesOf(8, 1 - Number.EPSILON);
-
-    expect(pauses.map(Math.round)).toEqual([100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
-  });
+  it.each([
+    [60_000, [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]],
+    [INTERVAL_MS, [100, 200, 400, 800, 1_000, 1_000, 1_000, 1_000]],
+    [20, [100, 100, 100, 100, 100, 100, 100, 100]],
+  ])(
+    'with an interval of %d ms pauses longer after each failure, but never over it or 5 s',
+    async (intervalMs, pauses) => {
+      expect((await pausesOf(8, { random: 1 - Number.EPSILON, intervalMs })).map(Math.round)).toEqual(pauses);
+    },
+  );
 
   it('moves its pauses by up to a half, so that many processes do not come back at once', async () => {
-    const pauses = await pausesOf(8, 0);
+    const pauses = await pausesOf(8, { random: 0, intervalMs: 60_000 });
 
     expect(pauses).toEqual([50, 100, 200, 400, 800, 1_600, 2_500, 2_500]);
   });
@@ -296,8 +301,11 @@ describe('a loop that fails', () => {
 });
 
 /** The first pauses of a loop whose every round fails. */
-async function pausesOf(count: number, random: number): Promise<number[]> {
-  const bench = new Bench(fails);
+async function pausesOf(
+  count: number,
+  { random, intervalMs }: { random: number; intervalMs: number },
+): Promise<number[]> {
+  const bench = new Bench(fails, intervalMs);
   const pauses: number[] = [];
   bench.random = random;
   bench.loop.start();

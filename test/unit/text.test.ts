@@ -1,10 +1,6 @@
 import fc from 'fast-check';
 import { byteLength, cutToBytes, isStorableText, storableText } from '../../lib/core/text.js';
-
-/** Any UTF-16 units at all, with NUL, lone and paired surrogates among them more often than chance gives. */
-const anyText = fc
-  .array(fc.oneof(fc.nat({ max: 0xffff }), fc.constantFrom(0, 0x61, 0xd83d, 0xde00, 0xdfff, 0xe9, 0x20ac)))
-  .map((units) => String.fromCharCode(...units));
+import { anyText } from './support/any-text.js';
 
 describe('text', () => {
   it.each([

@@ -1,4 +1,5 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
+import { within } from '../../core/clock.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { StoreHints } from '../job-store.js';
 import { CANCEL_CHANNEL, LISTEN, PING } from './statements.js';
@@ -8,6 +9,8 @@ export interface PostgresClient {
   connect(): Promise<unknown>;
   query(sql: string): Promise<unknown>;
   end(): Promise<unknown>;
+  /** The driver's own: the socket. */
+  readonly connection?: { readonly stream?: { destroy(): void } };
   on(event: 'notification', handle: (message: { channel: string; payload?: string }) => void): unknown;
   on(event: 'error' | 'end', handle: (error?: Error) => void): unknown;
 }
@@ -15,6 +18,7 @@ export interface PostgresClient {
 /** A half-open socket says nothing by itself: it is asked this often. */
 const PING_INTERVAL_MS = 10_000;
 const PING_TIMEOUT_MS = 5_000;
+const GOODBYE_MAX_MS = 2_000;
 const RECONNECT_MIN_MS = 100;
 const RECONNECT_MAX_MS = 3_000;
 
@@ -113,10 +117,28 @@ export class PostgresListener {
   }
 
   private async drop(client: PostgresClient | undefined): Promise<void> {
-    try {
-      await client?.end();
-    } catch {
-      // It is gone, which is what was asked for.
+    if (client) {
+      await endClient(client, this.clock);
     }
+  }
+}
+
+/**
+ * Says goodbye to the server, and waits no longer than a moment for its answer: on a network that has gone silent there
+ * is none, and the open socket would keep the process alive.
+ */
+async function endClient(client: PostgresClient, clock: Clock): Promise<void> {
+  try {
+    if (
+      !(await within(
+        clock,
+        GOODBYE_MAX_MS,
+        client.end().then(() => undefined),
+      ))
+    ) {
+      client.connection?.stream?.destroy();
+    }
+  } catch {
+    // It is gone, which is what was asked for.
   }
 }

@@ -1,7 +1,7 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Clock } from '../../core/clock.js';
 import { within } from '../../core/clock.js';
-import { JobsError, JobStateError, LeaseLostError, QueueUnavailableError } from '../../core/errors.js';
+import { JobStateError, LeaseLostError, QueueUnavailableError } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job, JobStats } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
@@ -9,13 +9,16 @@ import type { Retention } from '../../core/options.js';
 import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
-import { migrationScript, tableErrorOf } from '../migrator.js';
+import type { PendingMigrations } from '../migrator.js';
+import { pendingMigrations, tableErrorOf } from '../migrator.js';
 import { claimOf, jobOf, rescuedOf, statsOf } from '../row-mapper.js';
-import { noteInserted, renewalsInOrder, settledInOrder, unanswered } from '../set-answers.js';
-import { insertJson, settlementJson, tokenJson } from '../set-json.js';
+import { answeredInOrder, noteInserted, renewalsInOrder, settledInOrder, unanswered } from '../set-answers.js';
+import { insertJson, piecesOf, progressJson, settlementJson, tokenJson } from '../set-json.js';
 import type { PostgresPool, SqlRow, SqlRunner } from '../sql-runner.js';
-import { runnerOfPool, runnerOfQueryRunner, runScript, SqlError, sqlErrorOf } from '../sql-runner.js';
+import { runnerOfPool, runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { Announcer } from './announcer.js';
+import { translated, untilDone } from './failures.js';
+import { Gate } from './gate.js';
 import type { PostgresClient } from './listener.js';
 import { PostgresListener } from './listener.js';
 import { RequestedMoves } from './requested-moves.js';
@@ -30,12 +33,12 @@ export interface PostgresStoreOptions {
   readonly logger: JobsLogger;
   /** Whether to create and upgrade the tables, or only to check them. */
   readonly migrate: boolean;
+  /** Size of the pool of `own`. */
+  readonly connections: number;
 }
 
 /** A key whose holder ended between the insert and the look for it is asked for again this often. */
 const INSERT_ROUNDS_MAX = 3;
-/** A deadlock or a serialization conflict has stored nothing: the statement is simply sent again. */
-const BUSY_TRIES_MAX = 5;
 const COUNT_MAX = 10_000;
 const CLOSE_MAX_MS = 5_000;
 
@@ -47,11 +50,15 @@ export class PostgresStore implements JobStore {
 
   private readonly transactions: CallerTransactions;
   private readonly announcer: Announcer;
-  private readonly moves = new RequestedMoves((text, params) => this.query(text, params));
+  private readonly visitors: Gate;
+  private readonly moves = new RequestedMoves((text, params) => this.visit(text, params));
   private runner!: SqlRunner;
+  /** Where the tables are, as an identifier; known once they are there. */
+  private schema: string | undefined;
 
   constructor(private readonly options: PostgresStoreOptions) {
     this.transactions = new CallerTransactions([options.app, options.own]);
+    this.visitors = new Gate(Math.max(1, options.connections - 1));
     this.announcer = new Announcer((topic) => this.notify(sql.JOBS_CHANNEL, topic), options.clock);
   }
 
@@ -76,12 +83,20 @@ export class PostgresStore implements JobStore {
   }
 
   async insert(jobs: readonly Seam.JobInsert[], tx?: StoreTransaction): Promise<Seam.InsertedJob[]> {
+    const pieces = piecesOf(jobs);
     const mayTakeRounds = jobs.length > 1 && jobs.some((job) => job.uniqueKey !== null);
-    return mayTakeRounds && !tx ? this.ownTransaction((own) => this.insertAll(jobs, own)) : this.insertAll(jobs, tx);
+    if (!tx && (mayTakeRounds || pieces.length > 1)) {
+      return this.visitors.pass(() => this.ownTransaction((own) => this.insert(jobs, own)));
+    }
+    const inserted: Seam.InsertedJob[] = [];
+    for (const piece of pieces) {
+      inserted.push(...(await this.insertPiece(piece, tx)));
+    }
+    return inserted;
   }
 
   async find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]> {
-    return (await this.query(sql.FIND_JOBS, [ids], tx)).map(jobOf);
+    return (await this.visit(sql.FIND_JOBS, [ids], tx)).map(jobOf);
   }
 
   afterTransaction(tx: StoreTransaction, done: (committed: boolean) => void): void {
@@ -132,8 +147,9 @@ export class PostgresStore implements JobStore {
     await this.query(sql.DISCARD, [tokenJson(tokens), statuses]);
   }
 
-  async recordProgress({ id, attempt }: ClaimToken, progress: string | null): Promise<boolean> {
-    return (await this.query(sql.RECORD_PROGRESS, [id, attempt, progress])).length > 0;
+  async recordProgress(entries: readonly Seam.ProgressEntry[]): Promise<boolean[]> {
+    const recorded = await this.query(sql.RECORD_PROGRESS, [progressJson(entries)]);
+    return answeredInOrder(entries, recorded);
   }
 
   async completeTx(tx: StoreTransaction, { id, attempt }: ClaimToken, result: string | null): Promise<void> {
@@ -148,7 +164,8 @@ export class PostgresStore implements JobStore {
   }
 
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
-    return this.options.app.transaction((manager: EntityManager) => work(manager));
+    // Each renewal of the lease touches the row that the transaction completes: a snapshot of its own would refuse that.
+    return this.options.app.transaction('READ COMMITTED', (manager: EntityManager) => work(manager));
   }
 
   async rescue(limit: number): Promise<Seam.Rescued[]> {
@@ -192,15 +209,15 @@ export class PostgresStore implements JobStore {
       query.createdTo && iso(query.createdTo),
     ];
     const [items, counts] = await Promise.all([
-      this.query(sql.LIST_JOBS, [...filter, query.beforeId, query.limit, query.offset]),
-      this.query(sql.COUNT_JOBS, [...filter, COUNT_MAX + 1]),
+      this.visit(sql.LIST_JOBS, [...filter, query.beforeId, query.limit, query.offset]),
+      this.visit(sql.COUNT_JOBS, [...filter, COUNT_MAX + 1]),
     ]);
     const total = Number(counts[0]!.total);
     return { items: items.map(jobOf), total: Math.min(total, COUNT_MAX), totalCapped: total > COUNT_MAX };
   }
 
   async stats(topic?: string): Promise<JobStats> {
-    return statsOf((await this.query(sql.STATS, [topic ?? null]))[0]!);
+    return statsOf((await this.visit(sql.STATS, [topic ?? null]))[0]!);
   }
 
   announce(topics: readonly string[]): void {
@@ -222,15 +239,15 @@ export class PostgresStore implements JobStore {
     return () => listener.stop();
   }
 
-  private async insertAll(jobs: readonly Seam.JobInsert[], tx?: StoreTransaction): Promise<Seam.InsertedJob[]> {
+  private async insertPiece(jobs: readonly Seam.JobInsert[], tx?: StoreTransaction): Promise<Seam.InsertedJob[]> {
     const inserted = new Map<string, Seam.InsertedJob>();
     for (let round = 1, open = jobs; open.length > 0; round += 1) {
       if (round > INSERT_ROUNDS_MAX) {
         throw new QueueUnavailableError(`unique key '${open[0]!.uniqueKey}' kept changing hands; try again`);
       }
-      open = noteInserted(inserted, open, await this.query(sql.INSERT_JOBS, [insertJson(open, iso)], tx));
+      open = noteInserted(inserted, open, await this.visit(sql.INSERT_JOBS, [insertJson(open, iso)], tx));
       if (open.length > 0) {
-        open = noteInserted(inserted, open, await this.query(sql.FIND_HOLDERS, [insertJson(open, iso)], tx));
+        open = noteInserted(inserted, open, await this.visit(sql.FIND_HOLDERS, [insertJson(open, iso)], tx));
       }
     }
     return jobs.map((job) => inserted.get(job.id)!);
@@ -240,16 +257,25 @@ export class PostgresStore implements JobStore {
     const { own, migrate } = this.options;
     try {
       if (migrate) {
-        const script = await migrationScript(own.options.type, sql);
-        await this.ownTransaction(async (tx) => {
-          await this.query(sql.LOCK_MIGRATIONS, [], tx);
-          await runScript({ query: (text, params) => this.query(text, params, tx) }, script());
-        });
+        await this.migrate(await pendingMigrations(own.options.type, sql));
       }
       await this.query(sql.CHECK_TABLE, []);
+      this.schema = String((await this.query(sql.SCHEMA_OF_JOBS, []))[0]!.name);
     } catch (error) {
       throw tableErrorOf(error, migrate);
     }
+  }
+
+  private async migrate(migrations: PendingMigrations): Promise<void> {
+    // A role that may not create anything can start all the same when there is nothing to create.
+    const recorded = await this.query(sql.LIST_MIGRATIONS, []).catch(() => []);
+    if (migrations.areAllIn(recorded)) {
+      return;
+    }
+    await this.ownTransaction(async (tx) => {
+      await this.query(sql.LOCK_MIGRATIONS, [], tx);
+      await runScript({ query: (text, params) => this.query(text, params, tx) }, migrations.script());
+    });
   }
 
   private get pool(): Pool {
@@ -259,9 +285,14 @@ export class PostgresStore implements JobStore {
   private notify(channel: string, payload: string): void {
     // Topics may be longer than what a notification carries in bytes; an empty one says "any".
     const hint = Buffer.byteLength(payload) < 4_000 ? payload : '';
-    this.query(sql.NOTIFY, [channel, hint]).catch((error: Error) => {
+    this.visit(sql.NOTIFY, [channel, hint]).catch((error: Error) => {
       this.options.logger.debug(`a notification was not sent, polling will find the job: ${error.message}`);
     });
+  }
+
+  /** A statement on request of somebody, which may have to wait. In a transaction of the caller's it is his own affair. */
+  private visit(text: string, params: readonly unknown[], tx?: StoreTransaction): Promise<readonly SqlRow[]> {
+    return tx ? this.query(text, params, tx) : this.visitors.pass(() => this.query(text, params));
   }
 
   private async query(text: string, params: readonly unknown[], tx?: StoreTransaction): Promise<readonly SqlRow[]> {
@@ -269,39 +300,20 @@ export class PostgresStore implements JobStore {
       return untilDone(() => this.runner.query(text, params));
     }
     try {
-      return await runnerOfQueryRunner(this.transactions.queryRunnerOf(tx)).query(text, params);
+      return await runnerOfQueryRunner(this.transactions.queryRunnerOf(tx)).query(this.qualified(text), params);
     } catch (error) {
       throw translated(error);
     }
   }
 
+  /** In a transaction of the caller's, `search_path` may lead to a table of the same name in another schema. */
+  private qualified(text: string): string {
+    return this.schema === undefined ? text : text.replace(/\b_jobs\b/g, `${this.schema}._jobs`);
+  }
+
   private ownTransaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
     return untilDone(() => this.options.own.transaction((manager: EntityManager) => work(manager)));
   }
-}
-
-/** Repeats what failed without storing anything. @throws QueueUnavailableError, or the database's refusal. */
-async function untilDone<T>(work: () => Promise<T>): Promise<T> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await work();
-    } catch (error) {
-      const failure = translated(error);
-      if (!(failure instanceof QueueUnavailableError) || failure.isUncertain || tries === BUSY_TRIES_MAX) {
-        throw failure;
-      }
-    }
-  }
-}
-
-function translated(error: unknown): unknown {
-  const failure = error instanceof JobsError ? error : sqlErrorOf(error);
-  return failure instanceof SqlError && (failure.kind === 'unavailable' || failure.kind === 'busy')
-    ? new QueueUnavailableError(`the database does not answer: ${failure.message}`, {
-        cause: failure,
-        isUncertain: failure.kind === 'unavailable',
-      })
-    : failure;
 }
 
 function iso(moment: Date): string {

@@ -7,10 +7,10 @@ import type { Retention } from '../../core/options.js';
 import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
-import { migrationScript, tableErrorOf } from '../migrator.js';
+import { pendingMigrations, tableErrorOf } from '../migrator.js';
 import { jobOf, rescuedOf, statsOf } from '../row-mapper.js';
-import { renewalsInOrder } from '../set-answers.js';
-import { tokenJson } from '../set-json.js';
+import { answeredInOrder, renewalsInOrder } from '../set-answers.js';
+import { progressJson, tokenJson } from '../set-json.js';
 import type { BetterSqliteDatabase, SqlRow, SqlScript } from '../sql-runner.js';
 import { BetterSqliteRunner, runnerOfQueryRunner, runScript, SqlError } from '../sql-runner.js';
 import { untilFree } from './lock-wait.js';
@@ -121,8 +121,9 @@ export class SqliteStore implements JobStore {
     await this.write(() => one(sql.DISCARD, [tokenJson(tokens), JSON.stringify(statuses)]));
   }
 
-  async recordProgress({ id, attempt }: ClaimToken, progress: string | null): Promise<boolean> {
-    return (await this.write(() => one(sql.RECORD_PROGRESS, [id, attempt, progress]))).length > 0;
+  async recordProgress(entries: readonly Seam.ProgressEntry[]): Promise<boolean[]> {
+    const recorded = await this.write(() => one(sql.RECORD_PROGRESS, [progressJson(entries)]));
+    return answeredInOrder(entries, recorded);
   }
 
   async completeTx(tx: StoreTransaction, { id, attempt }: ClaimToken, result: string | null): Promise<void> {
@@ -246,7 +247,7 @@ export class SqliteStore implements JobStore {
     });
     if (!isInMemory) {
       await this.whenFree(() => this.runner.query(sql.WRITE_AHEAD_LOG, []));
-      await this.whenFree(() => database.pragma(`synchronous = ${synchronous}`));
+      await this.whenFree(() => this.runner.query(sql.SYNCHRONOUS[synchronous], []));
     }
   }
 
@@ -254,7 +255,8 @@ export class SqliteStore implements JobStore {
     const { own, migrate } = this.options;
     try {
       if (migrate) {
-        await this.write(await migrationScript(own.options.type, sql));
+        const migrations = await pendingMigrations(own.options.type, sql);
+        await this.write(() => migrations.script());
       }
       await this.read(sql.CHECK_TABLE, []);
     } catch (error) {

@@ -36,6 +36,9 @@ export const ROLLBACK = 'ROLLBACK';
 /** Readers and the one writer do not block each other. The mode stays with the file. */
 export const WRITE_AHEAD_LOG = 'PRAGMA journal_mode = WAL';
 
+/** Whether a commit waits for the disk. */
+export const SYNCHRONOUS = { full: 'PRAGMA synchronous = FULL', normal: 'PRAGMA synchronous = NORMAL' } as const;
+
 /** Which migrations have run, in the table TypeORM would make. */
 export const CREATE_MIGRATIONS_TABLE = `CREATE TABLE IF NOT EXISTS _jobs_migrations (
   id integer PRIMARY KEY AUTOINCREMENT NOT NULL, timestamp bigint NOT NULL, name varchar NOT NULL)`;
@@ -136,9 +139,13 @@ export const DISCARD = `
 DELETE FROM _jobs WHERE status IN (SELECT value FROM json_each(?2))
   AND (id, attempt) IN (SELECT value ->> 'id', value ->> 'attempt' FROM json_each(?1))`;
 
-/** Keeps a progress value, fenced. */
+/** Keeps progress values, fenced; answers the rows it reached. */
 export const RECORD_PROGRESS = `
-UPDATE _jobs SET progress = ?3, updated = ${now} WHERE id = ?1 AND attempt = ?2 AND +status = 'processing' RETURNING id`;
+UPDATE _jobs AS j SET progress = o.progress, updated = ${now}
+FROM (
+  SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt, nullif(value -> 'progress', 'null') AS progress
+  FROM json_each(?1)) AS o
+WHERE ${owned} RETURNING id, attempt`;
 
 /** processing → completed, on a connection and in a transaction of the caller's. */
 export const COMPLETE_IN_TX = `

@@ -76,7 +76,7 @@ export class WriteLane {
         giveUp: () => reject(lockTimeout(this.options.lockTimeoutMs)),
         sinceMs: this.options.clock.now(),
       });
-      if (!this.retry && this.hasTurn()) {
+      if (!this.retry) {
         this.flush(PAUSE_MIN_MS);
       }
     });
@@ -102,7 +102,7 @@ export class WriteLane {
   private flush(pauseMs: number): void {
     this.retry?.cancel();
     this.retry = undefined;
-    while (this.waiting.length > 0 && !this.isBlocked() && this.waiting[0]!.attempt()) {
+    while (this.waiting.length > 0 && !this.isBlocked() && this.hasTurn() && this.waiting[0]!.attempt()) {
       this.waiting.shift();
     }
     const deadlineMs = this.options.clock.now() - this.options.lockTimeoutMs;

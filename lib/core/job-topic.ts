@@ -1,0 +1,78 @@
+import { InvalidOptionsError, InvalidPayloadError } from './errors.js';
+import type { JobHandlerOptions } from './job-options.js';
+import { checked } from './option-checks.js';
+import { topicCheck } from './options.js';
+
+/** The part of Standard Schema (version 1) that is used: Zod, Valibot, ArkType and others follow it. */
+export interface StandardSchema<Input = unknown, Output = Input> {
+  readonly '~standard': {
+    readonly version: 1;
+    readonly vendor: string;
+    readonly validate: (value: unknown) => SchemaResult<Output> | Promise<SchemaResult<Output>>;
+    readonly types?: { readonly input: Input; readonly output: Output } | undefined;
+  };
+}
+
+type SchemaResult<Output> =
+  { readonly value: Output; readonly issues?: undefined } | { readonly issues: readonly SchemaIssue[] };
+
+interface SchemaIssue {
+  readonly message: string;
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+}
+
+/**
+ * A topic with a type: what `enqueue` takes for it and what its handler is given.
+ *
+ * `Input` and `Output` differ when a schema transforms: the input is what is stored, the output what the handler sees.
+ */
+export interface JobTopic<Input = unknown, Output = Input> {
+  readonly name: string;
+  readonly schema: StandardSchema<Input, Output> | undefined;
+  /** Hold wherever a job of this topic is enqueued or handled, unless that place says otherwise. */
+  readonly options: JobHandlerOptions;
+}
+
+/** What {@link defineJob} takes beside the topic. */
+export interface JobTopicOptions<Input, Output = Input> extends JobHandlerOptions {
+  /** Any Standard Schema validator: run at enqueue, and again before the handler. */
+  schema?: StandardSchema<Input, Output>;
+}
+
+/**
+ * Makes a typed topic, to be shared by those who enqueue and those who handle.
+ *
+ * @throws InvalidOptionsError when the topic or the schema is refused; options are checked where they are used.
+ *
+ * @example
+ * export const SendMail = defineJob<{ to: string }>('send_mail', { maxRetries: 5 });
+ * await jobs.enqueue(SendMail, { to: 'a@example.org' });
+ */
+export function defineJob<Input, Output = Input>(
+  topic: string,
+  { schema, ...options }: JobTopicOptions<Input, Output> = {},
+): JobTopic<Input, Output> {
+  if (schema !== undefined && typeof schema['~standard']?.validate !== 'function') {
+    throw new InvalidOptionsError('schema', `of '${topic}': expected a Standard Schema validator`);
+  }
+  return Object.freeze({ name: checked(topicCheck, topic, 'topic'), schema, options: Object.freeze(options) });
+}
+
+/** The name of a topic, typed or not. */
+export function topicName(topic: string | JobTopic<never, unknown>): string {
+  return typeof topic === 'object' && topic !== null ? topic.name : topic;
+}
+
+/** What a schema makes of a payload. @throws InvalidPayloadError naming the path of its first complaint. */
+export async function validPayload<Output>(schema: StandardSchema<never, Output>, payload: unknown): Promise<Output> {
+  const result = await schema['~standard'].validate(payload);
+  if (result.issues) {
+    const [issue] = result.issues;
+    const steps = (issue?.path ?? []).map((step) => (typeof step === 'object' ? step.key : step));
+    throw new InvalidPayloadError(
+      ['payload', ...steps.map(String)].join('.'),
+      issue?.message ?? 'refused by its schema',
+    );
+  }
+  return result.value;
+}

@@ -1,0 +1,46 @@
+import { JobsError, QueueUnavailableError, RowLockedError } from '../../core/errors.js';
+import { SqlError, sqlErrorOf } from '../sql-runner.js';
+
+/** A deadlock or a serialization conflict has stored nothing: the statement is simply sent again. */
+const BUSY_TRIES_MAX = 5;
+
+/** Repeats what a deadlock or a serialization conflict undid. @throws what {@link translated} makes of other failures. */
+export async function untilDone<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      const isRepeatable = sqlErrorOf(error).kind === 'busy' && tries < BUSY_TRIES_MAX;
+      if (!isRepeatable) {
+        throw translated(error);
+      }
+    }
+  }
+}
+
+/** What callers of the store are to hear of an error. */
+export function translated(error: unknown): unknown {
+  if (error instanceof JobsError && !(error instanceof SqlError)) {
+    return error;
+  }
+  const failure = sqlErrorOf(error);
+  switch (failure.kind) {
+    case 'unavailable':
+      return new QueueUnavailableError(`the database does not answer: ${failure.message}`, {
+        cause: failure,
+        isUncertain: true,
+      });
+    case 'locked':
+      return new RowLockedError(
+        `an open transaction holds what is needed here (is this awaited inside it? Then use enqueueTx): ${failure.message}`,
+        { cause: failure },
+      );
+    case 'busy':
+      return new QueueUnavailableError(
+        `another transaction was in the way (one that completes a job should be READ COMMITTED): ${failure.message}`,
+        { cause: failure },
+      );
+    default:
+      return failure;
+  }
+}

@@ -1,0 +1,29 @@
+/**
+ * Lets at most so many pieces of work in at once; the others wait their turn. Requests of people and of the application
+ * pass here, since they may wait for locks: one connection is always left for claims, renewals and settlements.
+ */
+export class Gate {
+  private inside = 0;
+  private readonly waiting: (() => void)[] = [];
+
+  constructor(private readonly max: number) {}
+
+  async pass<T>(work: () => Promise<T>): Promise<T> {
+    if (this.inside >= this.max) {
+      // Whoever leaves hands over his place.
+      await new Promise<void>((resolve) => this.waiting.push(resolve));
+    } else {
+      this.inside += 1;
+    }
+    try {
+      return await work();
+    } finally {
+      const next = this.waiting.shift();
+      if (next) {
+        next();
+      } else {
+        this.inside -= 1;
+      }
+    }
+  }
+}
