@@ -74,7 +74,7 @@ export class JobNotFoundError extends JobsError {
   readonly code = 'JOB_NOT_FOUND';
 
   constructor(readonly id: string) {
-    super(`there is no job ${id}`);
+    super(`there is no job ${typeof id === 'string' ? id : describeValue(id)}`);
   }
 }
 

@@ -34,7 +34,8 @@ interface Place {
 
 function stringify(payload: unknown, subject: string): string {
   try {
-    return JSON.stringify(payload);
+    // A `toJSON` that answers nothing the second time.
+    return JSON.stringify(payload) ?? refuse(subject, 'cannot be written as JSON');
   } catch (error) {
     // Only code of the caller's own, a getter or a `toJSON` that throws the second time, can end here.
     throw new InvalidPayloadError(subject, 'cannot be written as JSON', { cause: error });

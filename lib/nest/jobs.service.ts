@@ -110,7 +110,10 @@ export class JobsService {
     return this.engine.whenIdle(options);
   }
 
-  /** This process's events, each emitted after its write has committed. */
+  /**
+   * This process's events, each emitted after its write has committed. RxJS reports a subscriber that throws as an
+   * uncaught exception: catch inside.
+   */
   get events(): Observable<JobEvent> {
     return this.engine.events;
   }

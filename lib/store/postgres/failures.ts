@@ -1,3 +1,4 @@
+import type { QueryRunner } from 'typeorm';
 import { JobsError, QueueUnavailableError, RowLockedError } from '../../core/errors.js';
 import { SqlError, sqlErrorOf } from '../sql-runner.js';
 
@@ -42,5 +43,23 @@ export function translated(error: unknown): unknown {
       );
     default:
       return failure;
+  }
+}
+
+interface Client {
+  on(event: 'error', handle: () => void): void;
+}
+
+const heard = new WeakSet<Client>();
+
+/**
+ * Keeps a terminated connection of the application's from ending the process: the driver says `error` twice, and TypeORM
+ * listens once. The statement under way fails all the same, and its caller hears of it.
+ */
+export async function hearErrors(queryRunner: QueryRunner): Promise<void> {
+  const client = (await queryRunner.connect()) as Client;
+  if (!heard.has(client)) {
+    heard.add(client);
+    client.on('error', () => undefined);
   }
 }

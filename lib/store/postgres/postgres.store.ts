@@ -17,7 +17,7 @@ import { insertJson, piecesOf, progressJson, settlementJson, tokenJson } from '.
 import type { PostgresPool, SqlRow, SqlRunner } from '../sql-runner.js';
 import { runnerOfPool, runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { Announcer } from './announcer.js';
-import { translated, untilDone } from './failures.js';
+import { hearErrors, translated, untilDone } from './failures.js';
 import { Gate } from './gate.js';
 import type { PostgresClient } from './listener.js';
 import { PostgresListener } from './listener.js';
@@ -165,7 +165,10 @@ export class PostgresStore implements JobStore {
 
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
     // Each renewal of the lease touches the row that the transaction completes: a snapshot of its own would refuse that.
-    return this.options.app.transaction('READ COMMITTED', (manager: EntityManager) => work(manager));
+    return this.options.app.transaction('READ COMMITTED', async (manager: EntityManager) => {
+      await hearErrors(manager.queryRunner!);
+      return work(manager);
+    });
   }
 
   async rescue(limit: number): Promise<Seam.Rescued[]> {
@@ -300,7 +303,9 @@ export class PostgresStore implements JobStore {
       return untilDone(() => this.runner.query(text, params));
     }
     try {
-      return await runnerOfQueryRunner(this.transactions.queryRunnerOf(tx)).query(this.qualified(text), params);
+      const queryRunner = this.transactions.queryRunnerOf(tx);
+      await hearErrors(queryRunner);
+      return await runnerOfQueryRunner(queryRunner).query(this.qualified(text), params);
     } catch (error) {
       throw translated(error);
     }

@@ -246,7 +246,9 @@ export class SqliteStore implements JobStore {
       lockTimeoutMs,
     });
     if (!isInMemory) {
-      await this.whenFree(() => this.runner.query(sql.WRITE_AHEAD_LOG, []));
+      for (const pragma of [...sql.CONNECTION_PRAGMAS, sql.WRITE_AHEAD_LOG]) {
+        await this.whenFree(() => this.runner.query(pragma, []));
+      }
       await this.whenFree(() => this.runner.query(sql.SYNCHRONOUS[synchronous], []));
     }
   }

@@ -33,6 +33,9 @@ export const BEGIN = 'BEGIN IMMEDIATE';
 export const COMMIT = 'COMMIT';
 export const ROLLBACK = 'ROLLBACK';
 
+/** What an application's `prepareDatabase` may have set otherwise: no wait blocks the tick, no lock outlives a statement. */
+export const CONNECTION_PRAGMAS = ['PRAGMA busy_timeout = 0', 'PRAGMA locking_mode = NORMAL'] as const;
+
 /** Readers and the one writer do not block each other. The mode stays with the file. */
 export const WRITE_AHEAD_LOG = 'PRAGMA journal_mode = WAL';
 
