@@ -1,0 +1,169 @@
+import type { JobContext } from 'nestjs-jobs';
+import { InvalidOptionsError, JobStateError, LeaseLostError, UnknownDataSourceError } from 'nestjs-jobs';
+import { DataSource } from 'typeorm';
+import { signal } from '../support/wait.js';
+import type { Handler } from './support/apps.js';
+import { useApps } from './support/apps.js';
+import { everyKind } from './support/database-kinds.js';
+import { Receipt } from './support/receipt.js';
+import type { TestApp } from './support/test-app.js';
+import { some } from './support/matchers.js';
+
+const atOnce = { type: 'fixed', delay: 0 } as const;
+
+describe.each(everyKind)('completeTx on $label', (kind) => {
+  const apps = useApps(kind);
+  let app: TestApp;
+
+  async function start(work: Handler, options: object = {}): Promise<void> {
+    app = await apps.start({
+      typeOrm: { entities: [Receipt] },
+      options: { backoff: atOnce, ...options },
+      handlers: { work },
+    });
+  }
+
+  /** Writes a receipt and completes the job in one transaction. */
+  function writeAndComplete(job: JobContext, result?: unknown): Promise<void> {
+    return app.dataSource.transaction(async (manager) => {
+      await manager.insert(Receipt, { jobId: job.id, attempt: job.attempt });
+      await job.completeTx(manager, result);
+    });
+  }
+
+  const receipts = (): Promise<Receipt[]> => app.dataSource.getRepository(Receipt).find();
+
+  it('commits the job together with what the handler wrote, and keeps the given result', async () => {
+    await start(async (job) => {
+      await writeAndComplete(job, { sent: true });
+      return 'not this';
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    const job = await app.jobAfter('completed', id);
+    expect(job).toMatchObject({ status: 'completed', result: { sent: true }, attempt: 1, lockedBy: null });
+    expect(await receipts()).toMatchObject([{ jobId: id, attempt: 1 }]);
+    expect(app.eventsOf('completed', id)).toHaveLength(1);
+    expect(app.eventsOf('lease_lost', id)).toHaveLength(0);
+  });
+
+  it('rolls both back when the transaction fails after it, and the job is tried again', async () => {
+    await start((job) =>
+      app.dataSource.transaction(async (manager) => {
+        await manager.insert(Receipt, { jobId: job.id, attempt: job.attempt });
+        await job.completeTx(manager, job.attempt);
+        if (job.attempt === 1) throw new Error('after completeTx');
+      }),
+    );
+    const { id } = await app.jobs.enqueue('work', null);
+    const job = await app.jobAfter('completed', id);
+    expect(job).toMatchObject({
+      status: 'completed',
+      attempt: 2,
+      retries: 1,
+      result: 2,
+      lastError: 'after completeTx',
+    });
+    expect(await receipts()).toMatchObject([{ jobId: id, attempt: 2 }]);
+  });
+
+  it('does not complete a job whose rollback the handler swallowed', async () => {
+    await start(async (job) => {
+      if (job.attempt > 1) return writeAndComplete(job);
+      return app.dataSource
+        .transaction(async (manager) => {
+          await manager.insert(Receipt, { jobId: job.id, attempt: job.attempt });
+          await job.completeTx(manager);
+          throw new Error('swallowed');
+        })
+        .catch(() => 'as if nothing had happened');
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    const job = await app.jobAfter('completed', id);
+    expect(await receipts()).toMatchObject([{ jobId: id, attempt: 2 }]);
+    expect(job).toMatchObject({ status: 'completed', attempt: 2, retries: 1 });
+  });
+
+  it('lets the transaction stand when the handler fails after it', async () => {
+    await start(async (job) => {
+      await writeAndComplete(job, 'kept');
+      throw new Error('too late to fail');
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    const job = await app.jobAfter('completed', id);
+    expect(job).toMatchObject({ status: 'completed', result: 'kept', attempt: 1, lastError: null });
+    expect(await receipts()).toHaveLength(1);
+    expect(app.eventsOf('retrying', id)).toEqual([]);
+  });
+
+  it('lets the transaction stand when the handler runs into its time limit after it', async () => {
+    const end = signal();
+    await start(
+      async (job) => {
+        await writeAndComplete(job, 'kept');
+        await end.promise;
+      },
+      { timeout: 100 },
+    );
+    const { id } = await app.jobs.enqueue('work', null);
+    const job = await app.jobAfter('completed', id);
+    expect(job).toMatchObject({ status: 'completed', result: 'kept', attempt: 1, lastError: null });
+    end.resolve();
+    await app.jobs.whenIdle();
+    expect(await receipts()).toHaveLength(1);
+  });
+
+  it('refuses a job that another attempt owns, and the transaction rolls back', async () => {
+    let error: unknown;
+    await start(async (job) => {
+      // As a rescue and a claim by another worker would leave it.
+      await app.rows.increment({ id: job.id }, 'attempt', 1);
+      await writeAndComplete(job).catch((thrown: unknown) => (error = thrown));
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('lease_lost', id);
+    expect(error).toBeInstanceOf(LeaseLostError);
+    expect(error).toMatchObject({ id, attempt: 1 });
+    expect(await receipts()).toEqual([]);
+    expect(await app.job(id)).toMatchObject({ status: 'processing', attempt: 2 });
+    await app.rows.delete({ id });
+  });
+
+  it('refuses a job that somebody asked to cancel', async () => {
+    let error: unknown;
+    await start(async (job) => {
+      await app.jobs.cancel(job.id);
+      await writeAndComplete(job).catch((thrown: unknown) => (error = thrown));
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    const job = await app.jobAfter('cancelled', id);
+    expect(error).toBeInstanceOf(JobStateError);
+    expect(job).toMatchObject({ status: 'cancelled', attempt: 1 });
+    expect(await receipts()).toEqual([]);
+  });
+
+  it('refuses to be called twice', async () => {
+    let error: unknown;
+    await start(async (job) => {
+      await writeAndComplete(job, 'first');
+      await writeAndComplete(job, 'second').catch((thrown: unknown) => (error = thrown));
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'first' });
+    expect(error).toBeInstanceOf(LeaseLostError);
+    expect(await receipts()).toHaveLength(1);
+  });
+
+  it('refuses a manager without an open transaction, and one of another DataSource', async () => {
+    const stranger = await new DataSource({ type: 'better-sqlite3', database: ':memory:' }).initialize();
+    apps.afterwards(() => stranger.destroy());
+    const errors: unknown[] = [];
+    await start(async (job) => {
+      errors.push(await job.completeTx(app.dataSource.manager).catch((error: unknown) => error));
+      errors.push(await stranger.transaction((manager) => job.completeTx(manager)).catch((error: unknown) => error));
+      return 'completed all the same';
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'completed all the same' });
+    expect(errors).toEqual([some(InvalidOptionsError), some(UnknownDataSourceError)]);
+  });
+});

@@ -1,0 +1,230 @@
+import Database from 'better-sqlite3';
+import { LeaseLostError, QueueUnavailableError } from 'nestjs-jobs';
+import { signal, until } from '../support/wait.js';
+import { useApps } from './support/apps.js';
+import { postgres, sqliteFile } from './support/database-kinds.js';
+import { obey } from './support/obedient-handler.js';
+import { TcpProxy } from './support/tcp-proxy.js';
+import { some } from './support/matchers.js';
+
+const atOnce = { type: 'fixed', delay: 0 } as const;
+
+describe('a PostgreSQL server that is away', () => {
+  const apps = useApps(postgres);
+  const unhandled: unknown[] = [];
+  const onUnhandled = (error: unknown): void => void unhandled.push(error);
+  let proxy: TcpProxy;
+
+  beforeEach(async () => {
+    process.on('unhandledRejection', onUnhandled);
+    proxy = TcpProxy.before((apps.address as { url: string }).url);
+    await proxy.open();
+    // Last of all: the applications close their connections through it.
+    apps.afterEverything(() => proxy.close());
+  });
+
+  afterEach(() => {
+    process.removeListener('unhandledRejection', onUnhandled);
+    if (unhandled.length > 0) throw new AggregateError(unhandled.splice(0), 'unhandled rejections');
+  });
+
+  const throughProxy = (): object => ({ url: proxy.url });
+
+  it('at the start: the application does not start, for the reason that TypeORM gives', async () => {
+    await proxy.close();
+    const error = await apps.refusal({ typeOrm: throughProxy() });
+    expect(JSON.stringify([error, error.message])).toContain('ECONNREFUSED');
+    await proxy.open();
+  });
+
+  it('at the start: TypeORM retries as it is told to, and then jobs run', async () => {
+    await proxy.close();
+    const starting = apps.start({
+      typeOrm: { ...throughProxy(), retryAttempts: 1_000, retryDelay: 20 },
+      handlers: { work: () => 'done' },
+    });
+    await until(() => apps.log.of('error', 'Unable to connect to the database').length >= 2);
+    await proxy.open();
+    const app = await starting;
+    const { id } = await app.jobs.enqueue('work', null);
+    expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'done' });
+  });
+
+  it('later: every method rejects with QueueUnavailableError, and works again when the server is back', async () => {
+    const app = await apps.start({ typeOrm: throughProxy(), handlers: { work: () => 'done' } });
+    const { id } = await app.jobs.enqueue('nobodys', null);
+    await proxy.close();
+    for (const ask of [
+      () => app.jobs.enqueue('work', 1),
+      () => app.jobs.enqueue('work', 1, { uniqueKey: 'a' }),
+      () => app.jobs.enqueueMany([{ topic: 'work', payload: 1 }]),
+      () => app.jobs.get(id),
+      () => app.jobs.list(),
+      () => app.jobs.stats(),
+      () => app.jobs.requeue(id),
+      () => app.jobs.cancel(id),
+      () => app.jobs.delete(id),
+    ]) {
+      await expect(ask()).rejects.toThrow(QueueUnavailableError);
+    }
+    await proxy.open();
+    const job = await app.jobs.enqueue('work', null);
+    expect(await app.jobAfter('completed', job.id)).toMatchObject({ result: 'done' });
+    expect(await app.job(id)).toMatchObject({ status: 'pending' });
+  });
+
+  it('later, just as a new connection is being prepared: its caller is told, nobody else', async () => {
+    const app = await apps.start({ typeOrm: throughProxy(), handlers: { work: () => 'done' } });
+    // What the queue tells each new connection first.
+    proxy.cutOff('default_transaction_isolation');
+    await proxy.close();
+    await proxy.open();
+    for (let round = 1; round <= 10; round += 1) {
+      await expect(app.jobs.stats()).rejects.toThrow(QueueUnavailableError);
+    }
+    proxy.cutOff(undefined);
+    const { id } = await app.jobs.enqueue('work', null);
+    expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'done' });
+  });
+
+  it('later: workers go on by themselves when it is back, and no acknowledged job is lost', async () => {
+    const ran = new Set<unknown>();
+    const app = await apps.start({
+      typeOrm: throughProxy(),
+      // A claim whose answer is lost runs when its lease has ended.
+      options: { lease: '1s', backoff: atOnce },
+      handlers: { work: (job) => void ran.add(job.payload) },
+    });
+    const acknowledged: unknown[] = [];
+    for (let round = 0; round < 60; round += 1) {
+      if (round % 20 === 10) await proxy.close();
+      if (round % 20 === 15) await proxy.open();
+      await app.jobs.enqueue('work', round).then(
+        () => acknowledged.push(round),
+        (error: unknown) => expect(error).toBeInstanceOf(QueueUnavailableError),
+      );
+    }
+    await until(async () => {
+      const { pending, processing } = await app.jobs.stats();
+      return pending + processing === 0;
+    });
+    expect(acknowledged.length).toBeGreaterThanOrEqual(40);
+    expect(acknowledged.filter((payload) => !ran.has(payload))).toEqual([]);
+    expect(await app.jobs.stats()).toMatchObject({ failed: 0 });
+    // One line per loop and outage, not one per try.
+    expect(apps.log.of('error').length).toBeLessThan(20);
+  });
+
+  it('later: the outcome of a handler that ends meanwhile is recorded when it is back', async () => {
+    const end = signal();
+    const app = await apps.start({ typeOrm: throughProxy(), handlers: { work: () => end.promise.then(() => 'kept') } });
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('started', id);
+    await proxy.close();
+    end.resolve();
+    await expect(app.jobs.get(id)).rejects.toThrow(QueueUnavailableError);
+    expect(app.eventsOf('completed', id)).toEqual([]);
+    await proxy.open();
+    expect(await app.jobAfter('completed', id)).toMatchObject({ status: 'completed', result: 'kept', attempt: 1 });
+  });
+
+  it('longer than the lease: the handler is told that it has lost the job, which runs again when it is back', async () => {
+    const reasons: unknown[] = [];
+    const app = await apps.start({
+      typeOrm: throughProxy(),
+      options: { lease: 300 },
+      handlers: {
+        work: async (job) => {
+          if (job.attempt > 1) return 'second time';
+          return obey(job).catch((reason: unknown) => {
+            reasons.push(reason);
+            throw reason;
+          });
+        },
+      },
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('started', id);
+    await proxy.close();
+    await app.event('lease_lost', id);
+    expect(reasons).toEqual([some(LeaseLostError)]);
+    await proxy.open();
+    const job = await app.jobAfter('completed', id);
+    expect(job).toMatchObject({ status: 'completed', result: 'second time', retries: 1 });
+  });
+
+  it('later: notifications are back with it', async () => {
+    const app = await apps.start({
+      typeOrm: throughProxy(),
+      options: { pollInterval: '1h' },
+      handlers: { work: () => 'done' },
+    });
+    await proxy.close();
+    await until(() => apps.log.of('warn', 'notifications lost').length > 0);
+    await proxy.open();
+    await until(() => apps.log.of('log', 'notifications are back').length > 0);
+    const elsewhere = await apps.start({ options: { role: 'producer' } });
+    const { id } = await elsewhere.jobs.enqueue('work', null);
+    expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'done' });
+    expect(apps.log.of('warn', 'notifications')).toHaveLength(1);
+  });
+
+  it('for good: the application closes all the same, as soon as its grace is over', async () => {
+    const app = await apps.start({
+      typeOrm: throughProxy(),
+      options: { shutdownTimeout: 100 },
+      handlers: { work: obey },
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('started', id);
+    await proxy.close();
+    const since = performance.now();
+    await app.close();
+    expect(performance.now() - since).toBeLessThan(10_000);
+    await proxy.open();
+    const other = await apps.start({ options: { role: 'producer' } });
+    expect(await other.job(id)).toMatchObject({ status: 'processing', attempt: 1 });
+  });
+
+  it('without a word, its network silent: enqueue rejects all the same, and workers go on over new connections', async () => {
+    const app = await apps.start({
+      typeOrm: throughProxy(),
+      options: { lease: '1s' },
+      handlers: { work: () => 'done' },
+    });
+    const first = await app.jobs.enqueue('work', null);
+    await app.event('completed', first.id);
+    proxy.stall();
+    await expect(app.jobs.enqueue('work', null)).rejects.toThrow(QueueUnavailableError);
+    proxy.restart();
+    const next = await until(() => app.jobs.enqueue('work', null).catch(() => undefined), { timeoutMs: 20_000 });
+    await until(() => app.eventsOf('completed', next!.id).length > 0, { timeoutMs: 20_000 });
+  }, 60_000);
+});
+
+describe('a SQLite file that somebody else keeps locked', () => {
+  const apps = useApps(sqliteFile);
+
+  it('lets enqueue reject after lockTimeout, and workers go on when it is free again', async () => {
+    const end = signal();
+    const app = await apps.start({
+      options: { sqlite: { lockTimeout: 60 } },
+      handlers: { work: () => end.promise.then(() => 'kept'), other: () => 'done' },
+    });
+    const running = await app.jobs.enqueue('work', null);
+    const waiting = await app.jobs.enqueue('other', null, { delay: 100 });
+    await app.event('started', running.id);
+
+    const somebody = new Database(app.dataSource.options.database as string);
+    apps.afterwards(async () => somebody.close());
+    somebody.exec('BEGIN IMMEDIATE');
+    end.resolve();
+    await expect(app.jobs.enqueue('other', null)).rejects.toThrow(QueueUnavailableError);
+    await expect(app.jobs.cancel(waiting.id)).rejects.toThrow(QueueUnavailableError);
+    expect(await app.job(running.id)).toMatchObject({ status: 'processing' });
+    somebody.exec('COMMIT');
+
+    expect(await app.jobAfter('completed', running.id)).toMatchObject({ result: 'kept', attempt: 1 });
+    expect(await app.jobAfter('completed', waiting.id)).toMatchObject({ result: 'done' });
+  });
+});

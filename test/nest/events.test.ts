@@ -1,0 +1,195 @@
+import type { Job, JobEvent } from 'nestjs-jobs';
+import { SnoozeError, UnrecoverableError } from 'nestjs-jobs';
+import { config } from 'rxjs';
+import { until } from '../support/wait.js';
+import type { Handler } from './support/apps.js';
+import { useApps } from './support/apps.js';
+import { everyKind, postgres } from './support/database-kinds.js';
+import type { TestApp } from './support/test-app.js';
+import { some, textWith } from './support/matchers.js';
+
+const inADay = { type: 'fixed', delay: '1d', jitter: 0 } as const;
+
+const handlers: Record<string, Handler> = {
+  complete: () => 'done',
+  retry: () => {
+    throw new Error('not yet');
+  },
+  fail: () => {
+    throw new UnrecoverableError('never');
+  },
+  snooze: () => {
+    throw new SnoozeError('1h');
+  },
+};
+
+describe.each(everyKind)('events on $label', (kind) => {
+  const apps = useApps(kind);
+  let app: TestApp;
+
+  /** All events of one job, when the last one is of this type. */
+  async function story(topic: string, last: JobEvent['type']): Promise<[Job, JobEvent[]]> {
+    app = await apps.start({ options: { backoff: inADay } });
+    const job = await app.jobs.enqueue(topic, null);
+    // Only now: a claim may be quicker than the answer to the insert.
+    app.jobs.register(topic, handlers[topic]!);
+    await app.event(last, job.id);
+    return [job, app.events.filter(({ id }) => id === job.id)];
+  }
+
+  it('tell of a job that is completed', async () => {
+    const [{ id, runAt }, events] = await story('complete', 'completed');
+    expect(events).toEqual([
+      { type: 'enqueued', id, topic: 'complete', runAt, deduplicated: false },
+      { type: 'started', id, topic: 'complete', attempt: 1, waitedMs: some(Number) },
+      { type: 'completed', id, topic: 'complete', attempt: 1, durationMs: some(Number) },
+    ]);
+  });
+
+  it('tell of a job that will be retried', async () => {
+    const [{ id }, events] = await story('retry', 'retrying');
+    const { runAt } = await app.job(id);
+    const error = { message: 'not yet', stack: textWith('Error: not yet') };
+    expect(events.slice(2)).toEqual([
+      { type: 'retrying', id, topic: 'retry', attempt: 1, durationMs: some(Number), error, retries: 1, runAt },
+    ]);
+  });
+
+  it('tell of a job that failed for good', async () => {
+    const [{ id }, events] = await story('fail', 'failed');
+    const error = { message: 'never', stack: some(String) };
+    expect(events.slice(2)).toEqual([
+      { type: 'failed', id, topic: 'fail', attempt: 1, durationMs: some(Number), error },
+    ]);
+  });
+
+  it('tell of a job that snoozes', async () => {
+    const [{ id }, events] = await story('snooze', 'snoozed');
+    const { runAt } = await app.job(id);
+    expect(events.slice(2)).toEqual([
+      { type: 'snoozed', id, topic: 'snooze', attempt: 1, durationMs: some(Number), runAt, reason: 'snooze' },
+    ]);
+  });
+
+  it('tell of a job whose worker has died: rescued by whoever sees it', async () => {
+    app = await apps.start();
+    const { id } = await app.jobs.enqueue('elsewhere', null);
+    await app.rows.update(
+      { id },
+      {
+        status: 'processing',
+        attempt: 3,
+        lockedBy: 'a dead one',
+        lockedUntil: new Date(Date.now() - 1_000),
+        started: new Date(),
+      },
+    );
+    expect(await app.event('rescued', id)).toEqual({ type: 'rescued', id, topic: 'elsewhere', attempt: 3, retries: 1 });
+    expect(await app.job(id)).toMatchObject({ status: 'pending', attempt: 3, lockedBy: null });
+  });
+
+  it('go to every subscriber, and to those that come later only what happens later', async () => {
+    app = await apps.start({ handlers });
+    const first = await app.jobs.enqueue('complete', 1);
+    await app.event('completed', first.id);
+    const late: string[] = [];
+    const subscription = app.jobs.events.subscribe(({ id }) => late.push(id));
+    const second = await app.jobs.enqueue('complete', 2);
+    await app.event('completed', second.id);
+    expect(new Set(late)).toEqual(new Set([second.id]));
+    subscription.unsubscribe();
+    const third = await app.jobs.enqueue('complete', 3);
+    await app.event('completed', third.id);
+    expect(late).not.toContain(third.id);
+  });
+
+  it('are not stopped by a subscriber that throws, and neither are the jobs', async () => {
+    app = await apps.start({ handlers });
+    const thrown: unknown[] = [];
+    config.onUnhandledError = (error) => void thrown.push(error);
+    const error = new Error('of the subscriber');
+    app.jobs.events.subscribe(() => {
+      throw error;
+    });
+    const { id } = await app.jobs.enqueue('complete', null);
+    expect(await app.jobAfter('completed', id)).toMatchObject({ status: 'completed' });
+    // RxJS tells of each error in a later turn.
+    await until(() => thrown.length === app.events.length);
+    config.onUnhandledError = null;
+    expect(new Set(thrown)).toEqual(new Set([error]));
+  });
+});
+
+describe.each(everyKind)('events of a transaction of the caller on $label', (kind) => {
+  const apps = useApps(kind);
+
+  it('come after its commit, not before', async () => {
+    const app = await apps.start({ handlers });
+    let enqueued: Job | undefined;
+    await app.dataSource.transaction(async (manager) => {
+      enqueued = await app.jobs.enqueueTx(manager, 'complete', null);
+      await app.jobs.enqueueMany([{ topic: 'complete', payload: 2 }], { manager });
+      await app.jobs.get(enqueued.id);
+      expect(app.events).toEqual([]);
+    });
+    await until(() => app.eventsOf('completed').length === 2);
+    expect(app.events.slice(0, 2)).toMatchObject([{ type: 'enqueued', id: enqueued!.id }, { type: 'enqueued' }]);
+  });
+
+  it('never come after its rollback, nor after that of a savepoint around the call', async () => {
+    const app = await apps.start({ handlers });
+    const error = new Error('rolled back');
+    const rolledBack = app.dataSource.transaction(async (manager) => {
+      await app.jobs.enqueueTx(manager, 'complete', 'rolled back');
+      throw error;
+    });
+    await expect(rolledBack).rejects.toBe(error);
+    const kept = await app.dataSource.transaction(async (manager) => {
+      const inner = manager.transaction(async (nested) => {
+        await app.jobs.enqueueTx(nested, 'complete', 'in a savepoint');
+        throw error;
+      });
+      await expect(inner).rejects.toBe(error);
+      await manager.transaction((nested) => app.jobs.enqueueTx(nested, 'complete', 'in a savepoint that stays'));
+      return app.jobs.enqueueTx(manager, 'complete', 'outside of it');
+    });
+    await app.event('completed', kept.id);
+    await app.jobs.whenIdle();
+    const { items } = await app.jobs.list();
+    expect(items.map(({ payload }) => payload)).toEqual(['outside of it', 'in a savepoint that stays']);
+    expect(
+      app
+        .eventsOf('enqueued')
+        .map(({ id }) => id)
+        .sort(),
+    ).toEqual(items.map(({ id }) => id).sort());
+  });
+
+  it('does not lose a job of a savepoint when the transaction around it is rolled back later', async () => {
+    const app = await apps.start({ handlers });
+    const rolledBack = app.dataSource.transaction(async (manager) => {
+      await manager.transaction((nested) => app.jobs.enqueueTx(nested, 'complete', null));
+      throw new Error('all of it');
+    });
+    await expect(rolledBack).rejects.toThrow('all of it');
+    await app.jobs.whenIdle();
+    expect(app.events).toEqual([]);
+    expect(await app.jobs.stats()).toMatchObject({ total: 0 });
+  });
+});
+
+describe('events of several transactions at once', () => {
+  const apps = useApps(postgres);
+
+  it('are those of the one that commits', async () => {
+    const app = await apps.start({ handlers });
+    const open = app.dataSource.createQueryRunner();
+    await open.startTransaction();
+    await app.jobs.enqueueTx(open.manager, 'complete', 'open');
+    const { id } = await app.dataSource.transaction((manager) => app.jobs.enqueueTx(manager, 'complete', 'committed'));
+    await app.event('completed', id);
+    await open.rollbackTransaction();
+    await open.release();
+    expect(app.eventsOf('enqueued')).toMatchObject([{ id }]);
+  });
+});

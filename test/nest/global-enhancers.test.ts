@@ -1,0 +1,104 @@
+import type { CallHandler, CanActivate, ExceptionFilter, ExecutionContext, NestInterceptor } from '@nestjs/common';
+import { Catch, Controller, Get, Injectable } from '@nestjs/common';
+import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
+import { JobHandler } from 'nestjs-jobs';
+import type { Observable } from 'rxjs';
+import { map } from 'rxjs';
+import type { AppParts } from './support/apps.js';
+import { useApps } from './support/apps.js';
+import { sqliteMemory } from './support/database-kinds.js';
+
+/** What the application's global enhancers have seen, as kind and context type. */
+let seen: string[] = [];
+
+@Injectable()
+class GlobalGuard implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    seen.push(`guard ${context.getType<string>()}`);
+    return true;
+  }
+}
+
+@Injectable()
+class GlobalInterceptor implements NestInterceptor {
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    seen.push(`interceptor ${context.getType<string>()}`);
+    return next.handle().pipe(map((data: unknown) => ({ data })));
+  }
+}
+
+@Catch()
+class GlobalFilter implements ExceptionFilter {
+  catch(error: Error): string {
+    seen.push('filter');
+    return `caught ${error.message}`;
+  }
+}
+
+@Controller('shop')
+class ShopController {
+  @Get()
+  @JobHandler('open')
+  open(): string {
+    return 'open';
+  }
+
+  @JobHandler('broken', { maxRetries: 0 })
+  broken(): never {
+    throw new Error('broken');
+  }
+}
+
+const byProviders: AppParts = {
+  controllers: [ShopController],
+  providers: [
+    { provide: APP_GUARD, useClass: GlobalGuard },
+    { provide: APP_INTERCEPTOR, useClass: GlobalInterceptor },
+    { provide: APP_FILTER, useClass: GlobalFilter },
+  ],
+};
+
+describe('global enhancers', () => {
+  const apps = useApps(sqliteMemory);
+
+  beforeEach(() => {
+    seen = [];
+  });
+
+  it('stay out of handlers by default, and keep their requests', async () => {
+    const app = await apps.start(byProviders);
+    await app.app.listen(0, '127.0.0.1');
+    const response = await fetch(`${await app.app.getUrl()}/shop`);
+    expect(await response.json()).toEqual({ data: 'open' });
+    expect(seen.splice(0)).toEqual(['guard http', 'interceptor http']);
+
+    const open = await app.jobs.enqueue('open', null);
+    const broken = await app.jobs.enqueue('broken', null);
+    expect(await app.jobAfter('completed', open.id)).toMatchObject({ result: 'open' });
+    expect(await app.jobAfter('failed', broken.id)).toMatchObject({ lastError: 'broken' });
+    expect(seen).toEqual([]);
+  });
+
+  it('stay out by default when they were set on the application object', async () => {
+    const app = await apps.create({ controllers: [ShopController] });
+    app.app.useGlobalGuards(new GlobalGuard());
+    app.app.useGlobalInterceptors(new GlobalInterceptor());
+    app.app.useGlobalFilters(new GlobalFilter());
+    await app.app.init();
+    const open = await app.jobs.enqueue('open', null);
+    const broken = await app.jobs.enqueue('broken', null);
+    expect(await app.jobAfter('completed', open.id)).toMatchObject({ result: 'open' });
+    expect(await app.jobAfter('failed', broken.id)).toMatchObject({ lastError: 'broken' });
+    expect(seen).toEqual([]);
+  });
+
+  it('come around handlers with globalEnhancers: true', async () => {
+    const app = await apps.start({ ...byProviders, options: { globalEnhancers: true } });
+    const open = await app.jobs.enqueue('open', null);
+    expect(await app.jobAfter('completed', open.id)).toMatchObject({ result: { data: 'open' } });
+    expect(seen.splice(0)).toEqual(['guard job', 'interceptor job']);
+    const broken = await app.jobs.enqueue('broken', null);
+    expect(await app.jobAfter('completed', broken.id)).toMatchObject({ result: 'caught broken' });
+    expect(seen).toContain('filter');
+  });
+});

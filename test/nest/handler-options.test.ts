@@ -1,0 +1,20 @@
+import { readHandlerOptions } from '../../lib/core/job-options.js';
+import { useApps } from './support/apps.js';
+import { everyKind } from './support/database-kinds.js';
+import { handlerCases } from './support/option-cases/handler.js';
+import { namesKnownBy, optionsOf } from './support/option-cases/option-case.js';
+
+describe.each(everyKind)('the handler option on $label', (kind) => {
+  const apps = useApps(kind);
+  const casesHere = handlerCases.filter(({ kinds }) => kinds.includes(kind));
+
+  it.each(casesHere)('$option: $effect', async ({ expectEffect }) => {
+    await expectEffect(apps);
+  });
+});
+
+describe('the table of handler options', () => {
+  it('has a case for each option of a handler', () => {
+    expect(optionsOf(handlerCases)).toEqual(namesKnownBy((options) => readHandlerOptions('work', options)));
+  });
+});

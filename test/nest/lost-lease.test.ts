@@ -1,0 +1,148 @@
+import type { JobContext } from 'nestjs-jobs';
+import { JobsEngine, LeaseLostError } from 'nestjs-jobs';
+import { signal, until } from '../support/wait.js';
+import type { Apps } from './support/apps.js';
+import { useApps } from './support/apps.js';
+import { sharedKinds } from './support/database-kinds.js';
+import { obey } from './support/obedient-handler.js';
+import type { TestApp } from './support/test-app.js';
+import { some } from './support/matchers.js';
+
+/** Two applications; the first runs a job when it loses it to the second. */
+interface Takeover {
+  readonly first: TestApp;
+  readonly second: TestApp;
+  readonly id: string;
+}
+
+const LEASE_MS = 600;
+
+/** The renewal of a lease may come between its end and the rescue: the end is written again until the job is taken. */
+async function takeOver(
+  apps: Apps,
+  loser: (job: JobContext) => unknown,
+  winner: (job: JobContext) => unknown,
+): Promise<Takeover> {
+  const first = await apps.start({ options: { lease: LEASE_MS }, handlers: { work: loser } });
+  const { id } = await first.jobs.enqueue('work', null);
+  await first.event('started', id);
+  // What it lost it would claim again, as soon as its handler has obeyed.
+  first.module.get(JobsEngine).stopClaiming();
+  const second = await apps.start({ options: { lease: LEASE_MS, pollInterval: 20 }, handlers: { work: winner } });
+  const aMinuteAgo = new Date(Date.now() - 60_000);
+  await until(async () => {
+    await second.rows.update({ id, attempt: 1, status: 'processing' }, { lockedUntil: aMinuteAgo });
+    return second.eventsOf('started', id).length > 0;
+  });
+  return { first, second, id };
+}
+
+describe.each(sharedKinds)('a lost lease on $label', (kind) => {
+  const apps = useApps(kind);
+
+  it('aborts the signal of the attempt that lost it, with a LeaseLostError, and leaves the job to the other', async () => {
+    const reasons: unknown[] = [];
+    const end = signal();
+    const { first, second, id } = await takeOver(
+      apps,
+      (job) => {
+        job.signal.addEventListener('abort', () => reasons.push(job.signal.reason));
+        return obey(job);
+      },
+      () => end.promise.then(() => 'of the second'),
+    );
+    const { attempt, topic } = await first.event('lease_lost', id);
+    expect({ attempt, topic }).toEqual({ attempt: 1, topic: 'work' });
+    expect(reasons).toEqual([some(LeaseLostError)]);
+    expect(reasons[0]).toMatchObject({ id, attempt: 1, code: 'LEASE_LOST' });
+    expect(await second.job(id)).toMatchObject({ status: 'processing' });
+    end.resolve();
+    const job = await second.jobAfter('completed', id);
+    expect(job).toMatchObject({ status: 'completed', result: 'of the second', retries: 1 });
+    expect(job.lastError).toMatch(/lease of attempt 1 lost/);
+    expect(first.eventsOf('retrying', id)).toEqual([]);
+  });
+
+  it('refuses the late completion of a handler that never looked at its signal', async () => {
+    const late = signal();
+    const { first, second, id } = await takeOver(
+      apps,
+      () => late.promise.then(() => 'late'),
+      () => 'of the second',
+    );
+    await second.event('completed', id);
+    late.resolve();
+    await first.event('lease_lost', id);
+    expect(await first.job(id)).toMatchObject({ status: 'completed', result: 'of the second' });
+    expect(first.eventsOf('completed', id)).toEqual([]);
+  });
+
+  it('refuses the late failure of a handler, too', async () => {
+    const late = signal();
+    const end = signal();
+    const { first, second, id } = await takeOver(
+      apps,
+      () => late.promise.then(() => Promise.reject(new Error('late'))),
+      () => end.promise.then(() => 'of the second'),
+    );
+    late.resolve();
+    await first.event('lease_lost', id);
+    const running = await first.job(id);
+    expect(running).toMatchObject({ status: 'processing', retries: 1 });
+    expect(running.lastError).not.toContain('late');
+    end.resolve();
+    expect(await second.jobAfter('completed', id)).toMatchObject({ result: 'of the second', retries: 1 });
+  });
+
+  it('refuses progress and completeTx of the attempt that lost it', async () => {
+    const late = signal();
+    const outcomes: unknown[] = [];
+    const { first, second, id } = await takeOver(
+      apps,
+      async (job) => {
+        await late.promise;
+        outcomes.push(await job.progress('late').catch((error: unknown) => error));
+        outcomes.push(
+          await first.dataSource
+            .transaction((manager) => job.completeTx(manager, 'late'))
+            .catch((error: unknown) => error),
+        );
+      },
+      () => 'of the second',
+    );
+    await second.event('completed', id);
+    late.resolve();
+    await first.event('lease_lost', id);
+    expect(outcomes).toEqual([some(LeaseLostError), some(LeaseLostError)]);
+    expect(await second.job(id)).toMatchObject({ status: 'completed', result: 'of the second', progress: null });
+  });
+
+  it('fails a job for good that has no retries left, and says so by the event failed', async () => {
+    const end = signal();
+    const app = await apps.start({ options: { maxRetries: 0, lease: '30s' }, handlers: { work: () => end.promise } });
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('started', id);
+    await app.rows.update({ id }, { lockedUntil: new Date(Date.now() - 60_000) });
+    const { durationMs, error, attempt } = await app.event('failed', id);
+    expect({ durationMs, attempt }).toEqual({ durationMs: null, attempt: 1 });
+    expect(error.message).toMatch(/lease of attempt 1 lost: worker .* stopped renewing it/);
+    expect(await app.job(id)).toMatchObject({ status: 'failed', retries: 0, lastError: error.message });
+    end.resolve();
+    await app.event('lease_lost', id);
+    expect(await app.job(id)).toMatchObject({ status: 'failed', result: null });
+  });
+
+  it('never happens to a handler that runs longer than its lease, since the lease is renewed', async () => {
+    const end = signal();
+    const app = await apps.start({ options: { lease: 300 }, handlers: { work: () => end.promise } });
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('started', id);
+    const { lockedUntil } = await app.job(id);
+    // Three leases later by the database's own times.
+    const later = lockedUntil!.getTime() + 900;
+    await until(async () => (await app.job(id)).lockedUntil!.getTime() > later);
+    end.resolve();
+    expect(await app.jobAfter('completed', id)).toMatchObject({ attempt: 1, retries: 0 });
+    expect(app.eventsOf('lease_lost')).toEqual([]);
+  });
+});

@@ -1,0 +1,156 @@
+import { SnoozeError, UnrecoverableError } from 'nestjs-jobs';
+import type { LogLevel } from '@nestjs/common';
+import { Logger } from '@nestjs/common';
+import { signal, until } from '../support/wait.js';
+import type { Handler } from './support/apps.js';
+import { useApps } from './support/apps.js';
+import { everyKind, sharedKinds } from './support/database-kinds.js';
+import { obey } from './support/obedient-handler.js';
+import { textLike } from './support/matchers.js';
+
+const SECRET = 'swordfish';
+
+/** The lines of one job, without the name of the logger. */
+function linesOf(lines: readonly string[], id: string): string[] {
+  return lines.filter((line) => line.includes(id)).map((line) => line.replace(id, 'ID').replace(/ Jobs$/, ''));
+}
+
+const ms = String.raw`\d+(\.\d)? ms`;
+const time = String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`;
+const enqueued = (topic: string): string => `^enqueued ${topic} ID due ${time}$`;
+const started = (topic: string, attempt = 1): string =>
+  `^started ${topic} ID attempt ${attempt} after ${ms} of waiting$`;
+
+/** Topics whose handler ends in one way each, and the lines of such a job, in order. */
+const stories: [string, Handler, string[]][] = [
+  ['complete', () => SECRET, [enqueued('complete'), started('complete'), `^completed complete ID attempt 1 in ${ms}$`]],
+  [
+    'retry',
+    (job) => {
+      if (job.attempt === 1) throw new Error('no luck');
+    },
+    [
+      enqueued('retry'),
+      started('retry'),
+      String.raw`^retrying retry ID attempt 1 in ${ms} next ${time} \(no luck\)$`,
+      started('retry', 2),
+      `^completed retry ID attempt 2 in ${ms}$`,
+    ],
+  ],
+  [
+    'snooze',
+    (job) => {
+      if (job.attempt === 1) throw new SnoozeError(1);
+    },
+    [
+      enqueued('snooze'),
+      started('snooze'),
+      `^snoozed snooze ID attempt 1 in ${ms} next ${time}$`,
+      started('snooze', 2),
+      `^completed snooze ID attempt 2 in ${ms}$`,
+    ],
+  ],
+  ['cancel', obey, [enqueued('cancel'), started('cancel'), `^cancelled cancel ID attempt 1 in ${ms}$`]],
+];
+
+describe.each(everyKind)('the operation log on $label', (kind) => {
+  const apps = useApps(kind);
+
+  it.each(stories)('has one debug line for each transition of a job: %s', async (topic, handler, expected) => {
+    const app = await apps.start({ options: { backoff: { type: 'fixed', delay: 0 } } });
+    const { id } = await app.jobs.enqueue(topic, null);
+    // Only now: a claim may be quicker than the answer to the insert.
+    app.jobs.register(topic, handler);
+    await app.event('started', id);
+    if (topic === 'cancel') await app.jobs.cancel(id);
+    await until(() => linesOf(apps.log.of('debug'), id).length >= expected.length);
+    await app.jobs.whenIdle();
+    expect(linesOf(apps.log.of('debug'), id)).toEqual(expected.map((text) => textLike(text)));
+    expect(apps.log.of('warn')).toEqual([]);
+    expect(apps.log.of('error')).toEqual([]);
+  });
+
+  it('warns once of a job that failed for good, and not of one that will be retried', async () => {
+    const app = await apps.start({
+      options: { maxRetries: 1, backoff: { type: 'fixed', delay: 0 } },
+      handlers: {
+        work: () => {
+          throw new Error('no luck');
+        },
+      },
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('failed', id);
+    expect(linesOf(apps.log.of('warn'), id)).toEqual([
+      textLike(RegExp(`^failed work ID attempt 2 in ${ms}: no luck$`)),
+    ]);
+    expect(apps.log.of('warn')).toHaveLength(1);
+    expect(linesOf(apps.log.of('debug'), id)).toHaveLength(4);
+  });
+
+  it('has no line with anything of a payload, result, progress or metadata, on any level', async () => {
+    const end = signal();
+    const app = await apps.start({
+      options: { maxRetries: 1, timeout: 5_000, shutdownTimeout: 20, backoff: { type: 'fixed', delay: 0 } },
+      handlers: {
+        complete: async (job) => {
+          await job.progress({ SECRET });
+          return { SECRET, payload: job.payload as unknown };
+        },
+        retry: () => {
+          throw new Error('no luck');
+        },
+        fail: () => {
+          throw new UnrecoverableError('never');
+        },
+        slow: () => end.promise,
+        drained: obey,
+      },
+    });
+    const options = { metadata: { SECRET } };
+    for (const topic of ['complete', 'retry', 'fail', 'nobodys', 'drained']) {
+      await app.jobs.enqueue(topic, { SECRET, list: [SECRET] }, options);
+    }
+    const slow = await app.jobs.enqueue('slow', SECRET, { ...options, timeout: 20 });
+    await app.event('retrying', slow.id);
+    await app.jobs.enqueue('work', { SECRET: 1n }).catch(() => undefined);
+    await app.jobs.enqueue('work', { SECRET: SECRET.repeat(200_000) }).catch(() => undefined);
+    await until(() => app.eventsOf('failed').length >= 2);
+    end.resolve();
+    await app.close();
+    expect(apps.log.lines.length).toBeGreaterThan(15);
+    expect(apps.log.lines.filter(({ text }) => text.includes(SECRET))).toEqual([]);
+  });
+
+  describe('without debug lines', () => {
+    const everyLevel: LogLevel[] = ['log', 'error', 'warn', 'debug', 'verbose', 'fatal'];
+    // Nest keeps levels beside the logger, for the whole process.
+    afterEach(() => void Logger.overrideLogger(everyLevel));
+
+    it('puts none together', async () => {
+      const app = await apps.start({ handlers: { work: () => null } });
+      Logger.overrideLogger(['warn', 'error']);
+      const { id } = await app.jobs.enqueue('work', null);
+      await app.event('completed', id);
+      expect(linesOf(apps.log.of('debug'), id)).toEqual([]);
+    });
+  });
+});
+
+describe.each(sharedKinds)('the operation log of a rescue on $label', (kind) => {
+  const apps = useApps(kind);
+
+  it('has a line for the job that is rescued, and for the attempt that lost it', async () => {
+    const end = signal();
+    const app = await apps.start({ options: { lease: '30s' }, handlers: { work: () => end.promise } });
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('started', id);
+    await app.rows.update({ id }, { lockedUntil: new Date(Date.now() - 60_000), maxRetries: 1 });
+    await app.event('rescued', id);
+    end.resolve();
+    await app.event('lease_lost', id);
+    const lines = linesOf(apps.log.of('debug'), id);
+    expect(lines).toContainEqual(textLike('^rescued work ID attempt 1 retries 1$'));
+    expect(lines).toContainEqual(textLike(RegExp(`^lease_lost work ID attempt 1 in ${ms}$`)));
+  });
+});

@@ -1,0 +1,51 @@
+import type { DataSourceOptions } from 'typeorm';
+import { createPostgresDatabase, createSqliteFile, postgresVersions } from '../../support/databases.js';
+
+/** A database of its own for one test, without tables. */
+export interface TestDatabase {
+  /** What leads an application to it. */
+  readonly options: DataSourceOptions;
+  remove(): Promise<void>;
+}
+
+/** A kind of database with what a test may ask of it. Tests choose by these, never by the label. */
+export interface DatabaseKind {
+  readonly label: string;
+  /** Handlers may run inside a transaction. */
+  readonly canRunTransactionalHandlers: boolean;
+  /** Several applications, or several connections, can reach the same database. */
+  readonly isShared: boolean;
+  create(): Promise<TestDatabase>;
+}
+
+export const postgres: DatabaseKind = {
+  label: `PostgreSQL ${postgresVersions()[0]}`,
+  canRunTransactionalHandlers: true,
+  isShared: true,
+  async create() {
+    const { url, drop } = await createPostgresDatabase(postgresVersions()[0]!);
+    return { options: { type: 'postgres', url }, remove: drop };
+  },
+};
+
+export const sqliteFile: DatabaseKind = {
+  label: 'a SQLite file',
+  canRunTransactionalHandlers: false,
+  isShared: true,
+  async create() {
+    const { path: database, remove } = await createSqliteFile();
+    return { options: { type: 'better-sqlite3', database }, remove };
+  },
+};
+
+export const sqliteMemory: DatabaseKind = {
+  label: 'SQLite in memory',
+  canRunTransactionalHandlers: false,
+  isShared: false,
+  create: () => Promise.resolve({ options: { type: 'better-sqlite3', database: ':memory:' }, remove: async () => {} }),
+};
+
+/** Those that several applications can work on. */
+export const sharedKinds: readonly DatabaseKind[] = [postgres, sqliteFile];
+/** All. */
+export const everyKind: readonly DatabaseKind[] = [...sharedKinds, sqliteMemory];

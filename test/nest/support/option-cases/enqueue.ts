@@ -1,0 +1,177 @@
+import type { JobContext } from 'nestjs-jobs';
+import { signal } from '../../../support/wait.js';
+import type { Apps, Handler } from '../apps.js';
+import { everyKind } from '../database-kinds.js';
+import { obey } from '../obedient-handler.js';
+import type { OptionCase } from './option-case.js';
+
+const HOUR = 3_600_000;
+const inHours = (hours: number) => ({ type: 'fixed', delay: hours * HOUR, jitter: 0 }) as const;
+
+const fail: Handler = () => {
+  throw new Error('always');
+};
+
+/** What may be said at enqueue; each wins over the handler, and that over the module. */
+export const enqueueCases: readonly OptionCase[] = [
+  {
+    option: 'runAt',
+    effect: 'is when the job may run, not before and promptly after',
+    kinds: everyKind,
+    expectEffect: expectRunAt,
+  },
+  {
+    option: 'delay',
+    effect: 'counts from now, by the clock of the database',
+    kinds: everyKind,
+    expectEffect: expectDelay,
+  },
+  {
+    option: 'maxRetries',
+    effect: 'wins over the handler and the module',
+    kinds: everyKind,
+    expectEffect: expectMaxRetries,
+  },
+  {
+    option: 'priority',
+    effect: 'lower runs first, and wins over the handler',
+    kinds: everyKind,
+    expectEffect: expectPriority,
+  },
+  {
+    option: 'timeout',
+    effect: 'wins over the handler and the module',
+    kinds: everyKind,
+    expectEffect: expectTimeout,
+  },
+  {
+    option: 'backoff',
+    effect: 'wins over the handler and the module',
+    kinds: everyKind,
+    expectEffect: expectBackoff,
+  },
+  {
+    option: 'uniqueKey',
+    effect: 'lets one unfinished job exist per topic and key',
+    kinds: everyKind,
+    expectEffect: expectUniqueKey,
+  },
+  {
+    option: 'metadata',
+    effect: 'stands in the row, and the handler sees it',
+    kinds: everyKind,
+    expectEffect: expectMetadata,
+  },
+];
+
+async function expectRunAt(apps: Apps): Promise<void> {
+  const app = await apps.start({ options: { pollInterval: '1h' }, handlers: { work: () => null } });
+  const runAt = new Date(Date.now() + 300);
+  const job = await app.jobs.enqueue('work', null, { runAt });
+  expect(job.runAt).toEqual(runAt);
+  const { runAt: due, started } = await app.jobAfter('completed', job.id);
+  expect(due).toEqual(runAt);
+  expect(started!.getTime() - runAt.getTime()).toBeGreaterThanOrEqual(0);
+  expect(started!.getTime() - runAt.getTime()).toBeLessThan(1_000);
+}
+
+async function expectDelay(apps: Apps): Promise<void> {
+  const app = await apps.start({ options: { pollInterval: '1h' }, handlers: { work: () => null } });
+  const job = await app.jobs.enqueue('work', null, { delay: '250ms' });
+  expect(Math.abs(job.runAt.getTime() - job.created.getTime() - 250)).toBeLessThanOrEqual(1);
+  const { started } = await app.jobAfter('completed', job.id);
+  expect(started!.getTime() - job.runAt.getTime()).toBeGreaterThanOrEqual(0);
+  expect(started!.getTime() - job.runAt.getTime()).toBeLessThan(1_000);
+}
+
+async function expectMaxRetries(apps: Apps): Promise<void> {
+  const app = await apps.start({
+    options: { maxRetries: 5, backoff: { type: 'fixed', delay: 0 } },
+    handlers: { work: [fail, { maxRetries: 4 }] },
+  });
+  for (const maxRetries of [1, 0]) {
+    const job = await app.jobs.enqueue('work', null, { maxRetries });
+    expect(job.maxRetries).toBe(maxRetries);
+    expect(await app.jobAfter('failed', job.id)).toMatchObject({ attempt: maxRetries + 1, retries: maxRetries });
+  }
+}
+
+async function expectPriority(apps: Apps): Promise<void> {
+  const order: string[] = [];
+  const start = signal();
+  const app = await apps.start({
+    options: { concurrency: 1 },
+    handlers: {
+      first: () => start.promise,
+      work: [(job: JobContext<string>) => void order.push(job.payload), { priority: 3 }],
+      other: (job: JobContext<string>) => void order.push(job.payload),
+    },
+  });
+  const first = await app.jobs.enqueue('first', null);
+  await app.event('started', first.id);
+  await app.jobs.enqueueMany([
+    { topic: 'work', payload: 'last', priority: 1_000 },
+    { topic: 'work', payload: 'of the handler' },
+    { topic: 'work', payload: 'zero', priority: 0 },
+    { topic: 'other', payload: 'between', priority: 2 },
+    { topic: 'work', payload: 'urgent', priority: -1_000 },
+  ]);
+  start.resolve();
+  await app.jobs.whenIdle();
+  expect(order).toEqual(['urgent', 'zero', 'between', 'of the handler', 'last']);
+  expect((await app.jobs.list({ topic: 'work' })).items.map(({ priority }) => priority)).toEqual([-1_000, 0, 3, 1_000]);
+}
+
+async function expectTimeout(apps: Apps): Promise<void> {
+  const app = await apps.start({
+    options: { timeout: '1h', maxRetries: 0 },
+    handlers: { work: [obey, { timeout: '2h' }] },
+  });
+  const job = await app.jobs.enqueue('work', null, { timeout: '60ms' });
+  expect(job.timeoutMs).toBe(60);
+  const { lastError, timeoutMs } = await app.jobAfter('failed', job.id);
+  expect(lastError).toContain('timeout of 60 ms');
+  expect(timeoutMs).toBe(60);
+}
+
+async function expectBackoff(apps: Apps): Promise<void> {
+  const app = await apps.start({
+    options: { backoff: inHours(1) },
+    handlers: { work: [fail, { backoff: inHours(2) }], computed: [fail, { backoff: () => 2 * HOUR }] },
+  });
+  for (const topic of ['work', 'computed']) {
+    const { id } = await app.jobs.enqueue(topic, null, { backoff: inHours(3) });
+    const { runAt, updated } = await app.jobAfter('retrying', id);
+    expect(Math.abs(runAt.getTime() - updated.getTime() - 3 * HOUR)).toBeLessThanOrEqual(1);
+  }
+}
+
+async function expectUniqueKey(apps: Apps): Promise<void> {
+  const end = signal();
+  const app = await apps.start({ handlers: { work: () => end.promise } });
+  const first = await app.jobs.enqueue('work', 1, { uniqueKey: 'a' });
+  const second = await app.jobs.enqueue('work', 2, { uniqueKey: 'a' });
+  expect(first).toMatchObject({ uniqueKey: 'a', payload: 1 });
+  expect(first.deduplicated).toBeUndefined();
+  expect(second).toMatchObject({ id: first.id, payload: 1, deduplicated: true });
+  await app.event('started', first.id);
+  expect(await app.jobs.enqueue('work', 3, { uniqueKey: 'a' })).toMatchObject({
+    id: first.id,
+    status: 'processing',
+  });
+  expect((await app.jobs.enqueue('work', 4, { uniqueKey: 'b' })).id).not.toBe(first.id);
+  expect((await app.jobs.enqueue('other', 5, { uniqueKey: 'a' })).id).not.toBe(first.id);
+  end.resolve();
+  await app.event('completed', first.id);
+  expect((await app.jobs.enqueue('work', 6, { uniqueKey: 'a' })).id).not.toBe(first.id);
+  expect(await app.jobs.stats()).toMatchObject({ total: 4 });
+  expect(app.eventsOf('enqueued').filter(({ deduplicated }) => deduplicated)).toHaveLength(2);
+}
+
+async function expectMetadata(apps: Apps): Promise<void> {
+  const metadata = { requestId: 'r-1', tags: ['a', 'é'], nested: { deep: null } };
+  const app = await apps.start({ handlers: { work: (job) => job.metadata } });
+  const job = await app.jobs.enqueue('work', null, { metadata });
+  expect(job.metadata).toEqual(metadata);
+  expect(await app.jobAfter('completed', job.id)).toMatchObject({ metadata, result: metadata });
+}

@@ -1,0 +1,227 @@
+import type { CanActivate } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import { JobHandler, PayloadTooLargeError } from 'nestjs-jobs';
+import { signal, until } from '../../../support/wait.js';
+import type { Apps } from '../apps.js';
+import { Crowd } from '../crowd.js';
+import { everyKind, postgres, sharedKinds, sqliteFile, sqliteMemory } from '../database-kinds.js';
+import { obey } from '../obedient-handler.js';
+import type { OptionCase } from './option-case.js';
+import { textWith } from '../matchers.js';
+
+const manyJobs = (count: number, topic = 'work'): { topic: string; payload: number }[] =>
+  Array.from({ length: count }, (_, payload) => ({ topic, payload }));
+
+function fail(): never {
+  throw new Error('always');
+}
+
+/** The options that say which jobs run, how many, and for how long. */
+export const runningCases: readonly OptionCase[] = [
+  {
+    option: 'role',
+    effect: "'producer' never claims, and 'worker' does",
+    kinds: sharedKinds,
+    expectEffect: expectOnlyWorkersToClaim,
+  },
+  {
+    option: 'concurrency',
+    effect: 'runs so many jobs at once, and no more',
+    kinds: everyKind,
+    expectEffect: expectSoManyAtOnce,
+  },
+  {
+    option: 'topics',
+    effect: 'restricts what is claimed, and warns of a topic without a handler',
+    kinds: everyKind,
+    expectEffect: expectOnlyTheseTopics,
+  },
+  {
+    option: 'pollInterval',
+    effect: 'finds jobs of which no notification came',
+    kinds: everyKind,
+    expectEffect: expectJobsToBeFoundByPolling,
+  },
+  {
+    option: 'lease',
+    effect: 'is how long a claim holds',
+    kinds: everyKind,
+    expectEffect: expectLeaseOf,
+  },
+  {
+    option: 'timeout',
+    effect: 'limits an attempt',
+    kinds: everyKind,
+    expectEffect: expectTimeout,
+  },
+  {
+    option: 'maxRetries',
+    effect: 'is how often a failing job is tried again',
+    kinds: everyKind,
+    expectEffect: expectSoManyRetries,
+  },
+  {
+    option: 'backoff',
+    effect: 'is how long a retry waits',
+    kinds: everyKind,
+    expectEffect: expectBackoff,
+  },
+  {
+    option: 'payloadMaxBytes',
+    effect: 'lowers the limit of a payload, at enqueue and at requeue, and raises it',
+    kinds: everyKind,
+    expectEffect: expectPayloadLimit,
+  },
+  {
+    option: 'shutdownTimeout',
+    effect: 'is how long a closing application waits for its handlers',
+    kinds: everyKind,
+    expectEffect: expectGraceAtShutdown,
+  },
+  {
+    option: 'globalEnhancers',
+    effect: 'asks the global guards of the application',
+    kinds: [postgres, sqliteFile, sqliteMemory],
+    expectEffect: expectGlobalGuards,
+  },
+];
+
+async function expectOnlyWorkersToClaim(apps: Apps): Promise<void> {
+  const producer = await apps.start({
+    options: { role: 'producer', pollInterval: 10 },
+    handlers: { work: () => 'p' },
+  });
+  const jobs = await producer.jobs.enqueueMany(manyJobs(20));
+  await producer.jobs.whenIdle();
+  expect(await producer.jobs.stats()).toMatchObject({ pending: 20, total: 20 });
+  const worker = await apps.start({ options: { role: 'worker' }, handlers: { work: () => 'w' } });
+  for (const { id } of jobs) {
+    expect(await worker.jobAfter('completed', id)).toMatchObject({ result: 'w', attempt: 1 });
+  }
+  expect(producer.eventsOf('started')).toEqual([]);
+}
+
+async function expectSoManyAtOnce(apps: Apps): Promise<void> {
+  const crowd = new Crowd();
+  const app = await apps.start({
+    options: { concurrency: 2 },
+    handlers: { work: crowd.handler, other: crowd.handler },
+  });
+  await app.jobs.enqueueMany([...manyJobs(4), ...manyJobs(3, 'other')]);
+  for (let completed = 1; completed <= 7; completed += 1) {
+    await crowd.grows(Math.min(2, 8 - completed));
+    crowd.letOneGo();
+    await until(() => app.eventsOf('completed').length === completed);
+  }
+  expect(crowd.most).toBe(2);
+}
+
+async function expectOnlyTheseTopics(apps: Apps): Promise<void> {
+  const app = await apps.start({
+    options: { topics: ['mine', 'nobodys'] },
+    handlers: { mine: () => 1, other: () => 2 },
+  });
+  const other = await app.jobs.enqueue('other', null, { priority: -100 });
+  const mine = await app.jobs.enqueue('mine', null);
+  await app.event('completed', mine.id);
+  await app.jobs.whenIdle();
+  expect(await app.job(other.id)).toMatchObject({ status: 'pending', attempt: 0 });
+  expect(apps.log.of('warn', "topics names 'nobodys'")).toHaveLength(1);
+}
+
+async function expectJobsToBeFoundByPolling(apps: Apps): Promise<void> {
+  const app = await apps.start({ options: { pollInterval: 20 }, handlers: { work: () => null } });
+  const template = await app.jobs.enqueue('work', null);
+  const since = performance.now();
+  for (let round = 1; round <= 10; round += 1) {
+    await until(() => app.eventsOf('completed').length === round);
+    // On the queue's own connection and past its code, so nobody hears of it.
+    const id = template.id.replace(/.{4}$/, `f${String(round).padStart(3, '0')}`);
+    const { created } = template;
+    await app.rows.insert({ id, topic: 'work', payload: round, runAt: created, created, updated: created });
+  }
+  await until(() => app.eventsOf('completed').length === 11);
+  // Ten times the default of a second would take ten seconds.
+  expect(performance.now() - since).toBeLessThan(6_000);
+}
+
+async function expectLeaseOf(apps: Apps): Promise<void> {
+  const end = signal();
+  const app = await apps.start({ options: { lease: '17s' }, handlers: { work: () => end.promise } });
+  const { id } = await app.jobs.enqueue('work', null);
+  await app.event('started', id);
+  const { lockedUntil, started } = await app.job(id);
+  expect(lockedUntil!.getTime() - started!.getTime()).toBe(17_000);
+  end.resolve();
+}
+
+async function expectTimeout(apps: Apps): Promise<void> {
+  const app = await apps.start({ options: { timeout: '40ms', maxRetries: 0 }, handlers: { work: obey } });
+  const { id } = await app.jobs.enqueue('work', null);
+  expect(await app.jobAfter('failed', id)).toMatchObject({
+    lastError: textWith('timeout of 40 ms'),
+  });
+}
+
+async function expectSoManyRetries(apps: Apps): Promise<void> {
+  const backoff = { type: 'fixed', delay: 0 } as const;
+  const app = await apps.start({ options: { maxRetries: 5, backoff }, handlers: { work: fail } });
+  const job = await app.jobs.enqueue('work', null);
+  expect(job.maxRetries).toBe(5);
+  expect(await app.jobAfter('failed', job.id)).toMatchObject({ attempt: 6, retries: 5, maxRetries: 5 });
+}
+
+async function expectBackoff(apps: Apps): Promise<void> {
+  const app = await apps.start({
+    options: { backoff: { type: 'fixed', delay: '3h', jitter: 0 } },
+    handlers: { work: fail },
+  });
+  const { id } = await app.jobs.enqueue('work', null);
+  const { runAt, updated } = await app.jobAfter('retrying', id);
+  expect(Math.abs(runAt.getTime() - updated.getTime() - 3 * 3_600_000)).toBeLessThanOrEqual(1);
+}
+
+async function expectPayloadLimit(apps: Apps): Promise<void> {
+  const small = await apps.start({ options: { payloadMaxBytes: 20 } });
+  const { id } = await small.jobs.enqueue('work', 'é'.repeat(9));
+  await expect(small.jobs.enqueue('work', `a${'é'.repeat(9)}`)).rejects.toMatchObject({ bytes: 21, bytesMax: 20 });
+  await small.jobs.cancel(id);
+  await expect(small.jobs.requeue(id, { payload: 'x'.repeat(19) })).rejects.toThrow(PayloadTooLargeError);
+  await small.close();
+  const large = await apps.start({ options: { payloadMaxBytes: 2_000_000 } });
+  const payload = 'x'.repeat(1_999_998);
+  const job = await large.jobs.enqueue('work', payload);
+  expect((await large.job(job.id)).payload).toBe(payload);
+}
+
+async function expectGraceAtShutdown(apps: Apps): Promise<void> {
+  const app = await apps.start({ options: { shutdownTimeout: 30 }, handlers: { work: obey } });
+  const { id } = await app.jobs.enqueue('work', null);
+  await app.event('started', id);
+  const since = performance.now();
+  await app.close();
+  expect(performance.now() - since).toBeLessThan(10_000);
+  expect(app.eventsOf('snoozed', id)).toMatchObject([{ reason: 'release' }]);
+  expect(apps.log.of('warn', 'shutdownTimeout (30 ms)')).toHaveLength(1);
+}
+
+async function expectGlobalGuards(apps: Apps): Promise<void> {
+  @Injectable()
+  class ClosedGuard implements CanActivate {
+    canActivate(): boolean {
+      return false;
+    }
+  }
+  @Injectable()
+  class GuardedJobs {
+    @JobHandler('guarded', { maxRetries: 0 })
+    run(): void {}
+  }
+  const providers = [GuardedJobs, { provide: APP_GUARD, useClass: ClosedGuard }];
+  const open = await apps.start({ providers });
+  await open.event('completed', (await open.jobs.enqueue('guarded', null)).id);
+  await open.close();
+  const guarded = await apps.start({ providers, options: { globalEnhancers: true } });
+  await guarded.event('failed', (await guarded.jobs.enqueue('guarded', null)).id);
+}

@@ -1,0 +1,142 @@
+import { InvalidOptionsError, jobsMigrations, JobsModule, QueueUnavailableError } from 'nestjs-jobs';
+import { signal } from '../../../support/wait.js';
+import type { Apps } from '../apps.js';
+import { everyKind, postgres, sqliteFile, sqliteMemory } from '../database-kinds.js';
+import type { OptionCase } from './option-case.js';
+
+const tables = {
+  postgres: `SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1`,
+  'better-sqlite3': `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY 1`,
+} as Record<string, string>;
+
+/** The options that say where the jobs stand, and how the database is used. */
+export const storageCases: readonly OptionCase[] = [
+  {
+    option: 'dataSource',
+    effect: 'names the DataSource in whose database the jobs stand',
+    kinds: everyKind,
+    expectEffect: expectJobsInTheNamedDatabase,
+  },
+  {
+    option: 'migrate',
+    effect: 'false makes no tables: it stops the application without them, and works with those of jobsMigrations',
+    kinds: everyKind,
+    expectEffect: expectNoTablesOfOurOwn,
+  },
+  {
+    option: 'connections',
+    effect: 'is the size of the pool, beside one connection that listens',
+    kinds: [postgres],
+    expectEffect: expectSoManyConnections,
+  },
+  {
+    option: 'sqlite.synchronous',
+    effect: "'normal' and 'full' are what the queue's own connection says",
+    kinds: [sqliteFile],
+    expectEffect: expectSynchronous,
+  },
+  {
+    option: 'sqlite.lockTimeout',
+    effect: 'bounds the wait for the write lock',
+    kinds: [sqliteFile, sqliteMemory],
+    expectEffect: expectLockTimeout,
+  },
+  {
+    option: 'http',
+    effect: 'is taken as false or as an object, and refused as anything else',
+    kinds: [sqliteMemory],
+    expectEffect: expectHttpToBeTaken,
+  },
+  {
+    option: 'ui',
+    effect: 'is taken as false or as an object, and refused as anything else, and beside http: false',
+    kinds: [sqliteMemory],
+    expectEffect: expectUiToBeTaken,
+  },
+];
+
+async function expectJobsInTheNamedDatabase(apps: Apps): Promise<void> {
+  const app = await apps.start({
+    imports: [apps.typeOrm({ name: 'second' }, await apps.anotherDatabase())],
+    options: { dataSource: 'second' },
+    handlers: { work: () => 'done' },
+  });
+  const { id } = await app.jobs.enqueue('work', null);
+  expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'done' });
+  expect(await apps.dataSource('second').query('SELECT topic FROM _jobs')).toEqual([{ topic: 'work' }]);
+  await expect(app.dataSource.query('SELECT topic FROM _jobs')).rejects.toThrow(/_jobs/);
+}
+
+async function expectNoTablesOfOurOwn(apps: Apps): Promise<void> {
+  const options = { migrate: false };
+  const error = await apps.refusal({ options });
+  expect(error).toBeInstanceOf(InvalidOptionsError);
+  expect(error.message).toMatch(/^migrate: .*_jobs.*jobsMigrations/);
+
+  const typeOrm = { migrations: jobsMigrations, migrationsRun: true };
+  const app = await apps.start({ options, typeOrm, handlers: { work: () => 'done' } });
+  const { id } = await app.jobs.enqueue('work', null);
+  expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'done' });
+  const made = await app.dataSource.query<{ name: string }[]>(tables[app.dataSource.options.type]!);
+  expect(made.map(({ name }) => name)).toEqual(['_jobs', '_jobs_rollup', 'migrations']);
+}
+
+async function expectSoManyConnections(apps: Apps): Promise<void> {
+  for (const connections of [1, 5]) {
+    const app = await apps.start({ options: { connections } });
+    const { id } = await app.jobs.enqueue('work', null);
+    await Promise.all(Array.from({ length: 50 }, () => app.jobs.get(id)));
+    const [row] = await app.dataSource.query<{ count: string }[]>(
+      `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'nestjs-jobs'`,
+    );
+    expect(Number(row!.count)).toBe(connections + 1);
+    await app.close();
+  }
+}
+
+async function expectSynchronous(apps: Apps): Promise<void> {
+  for (const [sqlite, level] of [
+    [{ synchronous: 'normal' }, 1],
+    [{ synchronous: 'full' }, 2],
+    [{}, 2],
+  ] as const) {
+    const app = await apps.start({ options: { sqlite } });
+    expect(await app.rows.query('PRAGMA synchronous')).toEqual([{ synchronous: level }]);
+    await app.close();
+  }
+}
+
+async function expectLockTimeout(apps: Apps): Promise<void> {
+  const app = await apps.start({ options: { sqlite: { lockTimeout: '150ms' } } });
+  const isLocked = signal();
+  const isOver = signal();
+  const holding = app.dataSource.transaction(async (manager) => {
+    await manager.query('CREATE TABLE locked (id integer)');
+    isLocked.resolve();
+    await isOver.promise;
+  });
+  await isLocked.promise;
+  const error: unknown = await app.jobs.enqueue('work', null).catch((thrown: unknown) => thrown);
+  isOver.resolve();
+  await holding;
+  expect(error).toBeInstanceOf(QueueUnavailableError);
+  expect((error as Error).message).toMatch(/within 150 ms.*enqueueTx/);
+  expect(await app.jobs.stats()).toMatchObject({ total: 0 });
+}
+
+async function expectHttpToBeTaken(apps: Apps): Promise<void> {
+  await (await apps.start({ options: { http: { path: 'queue' } } })).close();
+  const app = await apps.start({ options: { http: false } });
+  await app.app.listen(0, '127.0.0.1');
+  expect((await fetch(`${await app.app.getUrl()}/api/jobs/stats`)).status).toBe(404);
+  expect(() => JobsModule.forRoot({ http: true as never })).toThrow(/^http: expected false or an object, got true/);
+}
+
+async function expectUiToBeTaken(apps: Apps): Promise<void> {
+  await (await apps.start({ options: { ui: { path: 'queue' } } })).close();
+  const app = await apps.start({ options: { ui: false, http: false } });
+  await app.app.listen(0, '127.0.0.1');
+  expect((await fetch(`${await app.app.getUrl()}/admin/jobs`)).status).toBe(404);
+  expect(() => JobsModule.forRoot({ ui: 'yes' as never })).toThrow(/^ui: expected false or an object, got 'yes'/);
+  expect(() => JobsModule.forRoot({ http: false, ui: {} })).toThrow(/^ui: contradicts http: false/);
+}

@@ -1,0 +1,211 @@
+import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import type { JobContext } from 'nestjs-jobs';
+import { InvalidOptionsError, JobHandler, LeaseLostError } from 'nestjs-jobs';
+import type { DataSource, Logger, QueryRunner } from 'typeorm';
+import type { Handler } from './support/apps.js';
+import { useApps } from './support/apps.js';
+import { everyKind } from './support/database-kinds.js';
+import { Receipt } from './support/receipt.js';
+import { obey } from './support/obedient-handler.js';
+import type { TestApp } from './support/test-app.js';
+import { textWith } from './support/matchers.js';
+
+const [withTransactions, without] = [
+  everyKind.filter((kind) => kind.canRunTransactionalHandlers),
+  everyKind.filter((kind) => !kind.canRunTransactionalHandlers),
+];
+const atOnce = { type: 'fixed', delay: 0 } as const;
+
+/** Keeps every statement of the application's DataSource with the connection it went to. */
+class StatementLog implements Logger {
+  readonly statements: { readonly text: string; readonly runner: QueryRunner | undefined }[] = [];
+
+  logQuery(text: string, _parameters?: unknown[], runner?: QueryRunner): void {
+    this.statements.push({ text, runner });
+  }
+  logQueryError(): void {}
+  logQuerySlow(): void {}
+  logSchemaBuild(): void {}
+  logMigration(): void {}
+  log(): void {}
+}
+
+describe.each(withTransactions)('a transactional handler on $label', (kind) => {
+  const apps = useApps(kind);
+  let app: TestApp;
+  let log: StatementLog;
+
+  async function start(work: Handler, options: object = {}): Promise<void> {
+    log = new StatementLog();
+    app = await apps.start({
+      typeOrm: { entities: [Receipt], logging: true, logger: log },
+      options: { backoff: atOnce, ...options },
+      handlers: { work: [work, { transactional: true }] },
+    });
+  }
+
+  const write = (job: JobContext): Promise<unknown> =>
+    job.manager.insert(Receipt, { jobId: job.id, attempt: job.attempt });
+  const receipts = (): Promise<Receipt[]> => app.dataSource.getRepository(Receipt).find();
+
+  it('commits what it wrote through job.manager together with its completion', async () => {
+    await start(async (job) => {
+      await write(job);
+      expect(await receipts()).toEqual([]);
+      expect(await app.job(job.id)).toMatchObject({ status: 'processing' });
+      return { receipt: 1 };
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    const job = await app.jobAfter('completed', id);
+    expect(job).toMatchObject({ status: 'completed', result: { receipt: 1 }, attempt: 1, lastError: null });
+    expect(await receipts()).toMatchObject([{ jobId: id, attempt: 1 }]);
+  });
+
+  it('completes the job as the last statement before COMMIT, on the connection of job.manager', async () => {
+    let runner: QueryRunner | undefined;
+    await start(async (job) => {
+      runner = job.manager.queryRunner;
+      await write(job);
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('completed', id);
+    const texts = log.statements.filter((statement) => statement.runner === runner).map(({ text }) => text.trim());
+    expect(texts).toHaveLength(5);
+    expect(texts[0]).toMatch(/^START TRANSACTION/);
+    expect(texts[1]).toBe('SET TRANSACTION ISOLATION LEVEL READ COMMITTED');
+    expect(texts[2]).toMatch(/^INSERT INTO "receipts"/);
+    expect(texts[3]).toMatch(/^UPDATE public\._jobs SET status = 'completed'[\s\S]*attempt = /);
+    expect(texts[4]).toBe('COMMIT');
+  });
+
+  it('rolls back what it wrote when it fails, and is tried again', async () => {
+    await start(async (job) => {
+      await write(job);
+      if (job.attempt < 3) throw new Error(`no luck in ${job.attempt}`);
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    const job = await app.jobAfter('completed', id);
+    expect(job).toMatchObject({ attempt: 3, retries: 2, lastError: 'no luck in 2' });
+    expect(await receipts()).toMatchObject([{ attempt: 3 }]);
+  });
+
+  it('rolls back when a statement of it failed, even when it swallows the error', async () => {
+    await start(
+      async (job) => {
+        await write(job);
+        await job.manager.query('SELECT no_such_column FROM receipts').catch(() => undefined);
+        return 'as if nothing had happened';
+      },
+      { maxRetries: 0 },
+    );
+    const { id } = await app.jobs.enqueue('work', null);
+    const job = await app.jobAfter('failed', id);
+    expect(job).toMatchObject({ status: 'failed', result: null, lastError: textWith('aborted') });
+    expect(await receipts()).toEqual([]);
+  });
+
+  it('rolls back when another attempt owns the job', async () => {
+    let signalled: unknown;
+    await start(async (job) => {
+      await write(job);
+      await app.rows.increment({ id: job.id }, 'attempt', 1);
+      signalled = job.signal;
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('lease_lost', id);
+    expect(signalled).toBeDefined();
+    expect(await receipts()).toEqual([]);
+    expect(await app.job(id)).toMatchObject({ status: 'processing', attempt: 2, result: null });
+    await app.rows.delete({ id });
+  });
+
+  it('rolls back on its time limit and on a cancel', async () => {
+    await start(
+      async (job: JobContext<string>) => {
+        await write(job);
+        if (job.payload === 'cancel') await app.jobs.cancel(job.id);
+        return obey(job);
+      },
+      { timeout: 200, maxRetries: 0 },
+    );
+    const late = await app.jobs.enqueue('work', 'late');
+    const cancelled = await app.jobs.enqueue('work', 'cancel');
+    expect(await app.jobAfter('failed', late.id)).toMatchObject({ lastError: textWith('timeout') });
+    expect(await app.jobAfter('cancelled', cancelled.id)).toMatchObject({ status: 'cancelled' });
+    expect(await receipts()).toEqual([]);
+  });
+
+  it('ends cancelled, without its writes, when it returns in spite of a cancel', async () => {
+    await start(async (job) => {
+      await write(job);
+      await app.jobs.cancel(job.id);
+      return 'done';
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    expect(await app.jobAfter('cancelled', id)).toMatchObject({ status: 'cancelled', retries: 0 });
+    expect(await receipts()).toEqual([]);
+  });
+
+  it('can enqueue its next step in the same transaction', async () => {
+    await start(async (job) => {
+      await app.jobs.enqueueTx(job.manager, 'next', { attempt: job.attempt });
+      if (job.attempt === 1) throw new Error('once more');
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('completed', id);
+    expect((await app.jobs.list({ topic: 'next' })).items).toMatchObject([{ payload: { attempt: 2 } }]);
+  });
+
+  it('is what a decorator with transactional: true makes of a method', async () => {
+    @Injectable()
+    class ReceiptJobs {
+      constructor(@InjectDataSource() private readonly dataSource: DataSource) {}
+
+      @JobHandler('receipt', { transactional: true, maxRetries: 0 })
+      async write(job: JobContext<boolean>): Promise<number> {
+        await job.manager.insert(Receipt, { jobId: job.id, attempt: 1 });
+        if (!job.payload) throw new Error('no');
+        return this.dataSource.getRepository(Receipt).count();
+      }
+    }
+    app = await apps.start({ typeOrm: { entities: [Receipt] }, providers: [ReceiptJobs] });
+    const no = await app.jobs.enqueue('receipt', false);
+    await app.event('failed', no.id);
+    const yes = await app.jobs.enqueue('receipt', true);
+    expect(await app.jobAfter('completed', yes.id)).toMatchObject({ result: 0 });
+    expect(await receipts()).toMatchObject([{ jobId: yes.id }]);
+  });
+});
+
+describe.each(without)('transactional: true on $label', (kind) => {
+  const apps = useApps(kind);
+
+  it('stops the application, and names handler and completeTx', async () => {
+    @Injectable()
+    class ReceiptJobs {
+      @JobHandler('receipt', { transactional: true })
+      write(): void {}
+    }
+    const error = await apps.refusal({ providers: [ReceiptJobs] });
+    expect(error).toBeInstanceOf(InvalidOptionsError);
+    expect(error.message).toMatch(/transactional.*'receipt'.*ReceiptJobs\.write.*completeTx/);
+  });
+
+  it('is refused by register, too', async () => {
+    const app = await apps.start();
+    expect(() => app.jobs.register('receipt', () => 1, { transactional: true })).toThrow(/completeTx/);
+  });
+});
+
+describe.each(everyKind)('job.manager on $label', (kind) => {
+  const apps = useApps(kind);
+
+  it('throws in a handler that is not transactional, and names the topic', async () => {
+    const app = await apps.start({ options: { maxRetries: 0 }, handlers: { work: (job) => job.manager } });
+    const { id } = await app.jobs.enqueue('work', null);
+    const { error } = await app.event('failed', id);
+    expect(error.message).toMatch(/^manager: .*'work' is not transactional/);
+    expect(error.message).not.toContain(LeaseLostError.name);
+  });
+});

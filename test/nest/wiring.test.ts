@@ -1,0 +1,181 @@
+import { Inject, Injectable, Module } from '@nestjs/common';
+import { InjectRepository, TypeOrmModule } from '@nestjs/typeorm';
+import { InvalidOptionsError, Job, JobHandler, JobsModule, JobsService } from 'nestjs-jobs';
+import type { Repository } from 'typeorm';
+import { Column, DefaultNamingStrategy, Entity, PrimaryGeneratedColumn } from 'typeorm';
+import { useApps } from './support/apps.js';
+import { everyKind } from './support/database-kinds.js';
+import { Receipt } from './support/receipt.js';
+import { some } from './support/matchers.js';
+
+@Injectable()
+class Settings {
+  readonly retries = Promise.resolve(7);
+}
+
+@Module({ providers: [Settings], exports: [Settings] })
+class SettingsModule {}
+
+@Injectable()
+class Desk {
+  constructor(
+    readonly jobs: JobsService,
+    @InjectRepository(Job) readonly rows: Repository<Job>,
+  ) {}
+}
+
+@Module({ providers: [Desk] })
+class DeskModule {}
+
+describe.each(everyKind)('the module on $label', (kind) => {
+  const apps = useApps(kind);
+
+  it('takes its options from a factory with what is injected into it', async () => {
+    const app = await apps.start({
+      jobsModule: JobsModule.forRootAsync({
+        imports: [SettingsModule],
+        inject: [Settings],
+        useFactory: async (settings: Settings) => ({ maxRetries: await settings.retries }),
+      }),
+      handlers: { work: () => 'done' },
+    });
+    const job = await app.jobs.enqueue('work', null);
+    expect(job.maxRetries).toBe(7);
+    expect(await app.jobAfter('completed', job.id)).toMatchObject({ result: 'done' });
+  });
+
+  it('takes the DataSource beside the factory, and refuses one that the factory gives', async () => {
+    const second = await apps.anotherDatabase();
+    const app = await apps.start({
+      imports: [apps.typeOrm({ name: 'second' }, second)],
+      jobsModule: JobsModule.forRootAsync({ dataSource: 'second', useFactory: () => ({ maxRetries: 1 }) }),
+    });
+    await app.jobs.enqueue('work', null);
+    expect(await apps.dataSource('second').query('SELECT topic FROM _jobs')).toEqual([{ topic: 'work' }]);
+    await app.close();
+    const error = await apps.refusal({
+      jobsModule: JobsModule.forRootAsync({ useFactory: () => ({ dataSource: 'second' }) }),
+    });
+    expect(error).toBeInstanceOf(InvalidOptionsError);
+    expect(error.message).toMatch(/^dataSource: decides how the module is built: expected it beside useFactory/);
+  });
+
+  it.each([
+    ['unknown', { concurency: 5 }, "concurency: unknown option; did you mean 'concurrency'?"],
+    ['refused', { lease: 'soon' }, "lease: expected a duration of at least 300ms, in milliseconds or such as '30s'"],
+    ['contradicted', { role: 'producer', topics: ['a'] }, "topics: contradicts role 'producer'"],
+  ])(
+    'stops the application for an option that is %s, whether given at once or by a factory',
+    async (_, options, text) => {
+      expect(() => JobsModule.forRoot(options as object)).toThrow(InvalidOptionsError);
+      expect(() => JobsModule.forRoot(options as object)).toThrow(text);
+      const error = await apps.refusal({
+        jobsModule: JobsModule.forRootAsync({ useFactory: () => options as object }),
+      });
+      expect(error).toBeInstanceOf(InvalidOptionsError);
+      expect(error.message).toContain(text);
+    },
+  );
+
+  it('is seen by every module', async () => {
+    const app = await apps.start({ imports: [DeskModule] });
+    const desk = app.module.get(Desk, { strict: false });
+    expect(desk.jobs).toBe(app.jobs);
+  });
+
+  it.each([
+    ['forRoot', () => JobsModule.forRoot({ isGlobal: false })],
+    ['forRootAsync', () => JobsModule.forRootAsync({ isGlobal: false, useFactory: () => ({}) })],
+  ])('is seen only where it is imported with isGlobal: false in %s', async (_, jobsModule) => {
+    expect((await apps.refusal({ jobsModule: jobsModule(), imports: [DeskModule] })).message).toContain('JobsService');
+
+    const module = jobsModule();
+    @Module({ imports: [module], providers: [Desk] })
+    class NeighbourModule {}
+    const app = await apps.start({ jobsModule: module, imports: [NeighbourModule] });
+    expect(app.module.get(Desk, { strict: false }).jobs).toBe(app.jobs);
+  });
+
+  it('gives a repository whose rows are whole jobs', async () => {
+    const app = await apps.start({
+      imports: [DeskModule],
+      handlers: { work: (job) => job.progress(0.5).then(() => ['a']) },
+    });
+    const { rows, jobs } = app.module.get(Desk, { strict: false });
+    const { id } = await jobs.enqueue(
+      'work',
+      { to: 'anna' },
+      { timeout: '3m', priority: 4, uniqueKey: 'k', metadata: { a: 1 } },
+    );
+    await app.event('completed', id);
+    const row = await rows.findOneByOrFail({ id });
+    expect(row).toBeInstanceOf(Job);
+    expect({ ...row }).toEqual({ ...(await app.job(id)) });
+    expect(row).toMatchObject({
+      payload: { to: 'anna' },
+      timeoutMs: 180_000,
+      priority: 4,
+      result: ['a'],
+      progress: 0.5,
+    });
+    expect(row).toMatchObject({ cancelRequested: false, errors: [], metadata: { a: 1 }, created: some(Date) });
+    expect(await rows.countBy({ topic: 'work', status: 'completed' })).toBe(1);
+    expect(await rows.find({ where: { status: 'pending' } })).toEqual([]);
+  });
+
+  it('keeps the names of its tables whatever the application does with those of its own', async () => {
+    class ShoutingNames extends DefaultNamingStrategy {
+      override tableName(name: string, given: string | undefined): string {
+        return (given ?? name).toUpperCase();
+      }
+      override columnName(name: string): string {
+        return name.toUpperCase();
+      }
+    }
+    const typeOrm = { entityPrefix: 'app', namingStrategy: new ShoutingNames(), entities: [Receipt] };
+    const app = await apps.start({ typeOrm, handlers: { work: () => 'done' } });
+    await app.dataSource.getRepository(Receipt).insert({ jobId: 'a', attempt: 1 });
+    const { id } = await app.jobs.enqueue('work', { a: 1 });
+    expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'done' });
+    expect(await app.dataSource.query('SELECT topic, status, run_at IS NOT NULL AS due FROM _jobs')).toMatchObject([
+      { topic: 'work', status: 'completed' },
+    ]);
+    expect(await app.rows.find()).toMatchObject([{ id, payload: { a: 1 }, maxRetries: 3 }]);
+  });
+
+  it('leaves the application an entity of its own that is called Job, too', async () => {
+    const OwnJob = (() => {
+      @Entity('vacancies')
+      class Job {
+        @PrimaryGeneratedColumn()
+        id!: number;
+
+        @Column()
+        title!: string;
+      }
+      return Job;
+    })();
+
+    @Injectable()
+    class Vacancies {
+      constructor(
+        @InjectRepository(OwnJob) readonly repository: Repository<InstanceType<typeof OwnJob>>,
+        @Inject(JobsService) private readonly jobs: JobsService,
+      ) {}
+
+      @JobHandler('publish')
+      async publish(): Promise<string[]> {
+        await this.repository.insert({ title: 'baker' });
+        await this.jobs.enqueue('later', null, { delay: '1h' });
+        return (await this.repository.find()).map(({ title }) => title);
+      }
+    }
+    @Module({ imports: [TypeOrmModule.forFeature([OwnJob])], providers: [Vacancies] })
+    class VacanciesModule {}
+
+    const app = await apps.start({ typeOrm: { entities: [OwnJob] }, imports: [VacanciesModule, DeskModule] });
+    const { id } = await app.jobs.enqueue('publish', null);
+    expect(await app.jobAfter('completed', id)).toMatchObject({ result: ['baker'] });
+    expect(await app.module.get(Desk, { strict: false }).rows.count()).toBe(2);
+  });
+});

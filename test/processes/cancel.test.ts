@@ -1,0 +1,63 @@
+import { until } from '../support/wait.js';
+import { BUILD_TIMEOUT_MS, buildPackage } from './support/built-package.js';
+import { killPrograms, Program } from './support/program.js';
+import type { QueueDatabase } from './support/queue-database.js';
+import { everyDatabase } from './support/queue-database.js';
+
+const ABORTED_WITHIN_MS = 1_000;
+
+beforeAll(buildPackage, BUILD_TIMEOUT_MS);
+
+describe.each(everyDatabase)('a job on $name that is cancelled from another process', ({ create }) => {
+  let database: QueueDatabase;
+
+  beforeEach(async () => {
+    database = await create();
+  });
+
+  afterEach(async () => {
+    await killPrograms();
+    await database.close();
+  });
+
+  it('is told by its signal within a second, and ends cancelled', async () => {
+    // Renewals, which bring cancel requests too, are ten seconds apart.
+    const worker = await Program.start('worker', {
+      database: database.address,
+      options: { lease: '30s', pollInterval: '30s' },
+    });
+    const { id } = await database.enqueue('plain', { gated: 1, obeys: true });
+    await worker.report('began');
+
+    const cancelledMs = performance.now();
+    expect(await database.engine.cancel(id)).toMatchObject({ id, cancelRequested: true });
+    await worker.report('aborted');
+    expect(performance.now() - cancelledMs).toBeLessThan(ABORTED_WITHIN_MS);
+    expect(worker.all('aborted')).toMatchObject([{ id, attempt: 1, reason: 'cancelled' }]);
+
+    await until(async () => (await database.job(id)).status === 'cancelled', { message: 'the cancelled job' });
+    expect(await database.job(id)).toMatchObject({ attempt: 1, retries: 0, lastError: null });
+    expect(await database.effects(id)).toEqual([]);
+  });
+
+  it('ends cancelled also when its handler went on to its end', async () => {
+    const worker = await Program.start('worker', { database: database.address, options: { lease: '30s' } });
+    const { id } = await database.enqueue('plain', { gated: 1 });
+    await worker.report('began');
+    await database.engine.cancel(id);
+    await worker.report('aborted');
+    worker.send('open');
+    await until(async () => (await database.job(id)).status === 'cancelled', { message: 'the cancelled job' });
+    expect(worker.all('returned')).toMatchObject([{ id, attempt: 1 }]);
+  });
+
+  it('that waits, is never run', async () => {
+    const { id } = await database.enqueue('plain', { gated: 1 });
+    expect(await database.engine.cancel(id)).toMatchObject({ status: 'cancelled', attempt: 0 });
+    await Program.start('worker', { database: database.address });
+    const next = await database.enqueue('plain');
+    await database.completed(next.id);
+    expect(await database.job(id)).toMatchObject({ status: 'cancelled', attempt: 0 });
+    expect(await database.effects(id)).toEqual([]);
+  });
+});

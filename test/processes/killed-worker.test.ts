@@ -1,0 +1,47 @@
+import { BUILD_TIMEOUT_MS, buildPackage } from './support/built-package.js';
+import { killPrograms, Program } from './support/program.js';
+import type { QueueDatabase } from './support/queue-database.js';
+import { everyDatabase } from './support/queue-database.js';
+
+const LEASE_MS = 1_000;
+const JOBS = 5;
+const options = { lease: LEASE_MS, pollInterval: '200ms', concurrency: JOBS };
+
+beforeAll(buildPackage, BUILD_TIMEOUT_MS);
+
+describe.each(everyDatabase)('a worker on $name that is killed', ({ create }) => {
+  let database: QueueDatabase;
+
+  beforeEach(async () => {
+    database = await create();
+  });
+
+  afterEach(async () => {
+    await killPrograms();
+    await database.close();
+  });
+
+  it('leaves its running jobs to another, which finishes them within the lease and two seconds', async () => {
+    const settings = { database: database.address, options };
+    const doomed = await Program.start('worker', settings);
+    const jobs = await Promise.all(Array.from({ length: JOBS }, () => database.enqueue('plain', { gated: 1 })));
+    await Promise.all(jobs.map(({ id }) => doomed.report('began', (report) => report.id === id)));
+    const heir = await Program.start('worker', settings);
+
+    const returned = new Set(doomed.all('returned').map(({ id }) => id));
+    const hits = doomed.all('began').filter(({ id }) => !returned.has(id)).length;
+    const killedMs = performance.now();
+    await doomed.kill();
+    const finished = await Promise.all(jobs.map(({ id }) => database.completed(id)));
+    const tookMs = performance.now() - killedMs;
+
+    expect(hits).toBe(JOBS);
+    expect(tookMs).toBeLessThan(LEASE_MS + 2_000);
+    for (const job of finished) {
+      expect(job).toMatchObject({ retries: 1, attempt: 2, result: { worker: `${heir.pid}/1` } });
+      expect(job.lastError).toMatch(/^lease of attempt 1 lost/);
+      expect(job.errors).toHaveLength(1);
+      expect(await database.effects(job.id)).toMatchObject([{ attempt: 2, worker: `${heir.pid}/1` }]);
+    }
+  });
+});

@@ -1,0 +1,90 @@
+import { until } from '../support/wait.js';
+import { BUILD_TIMEOUT_MS, buildPackage } from './support/built-package.js';
+import type { Effect } from './support/effect.js';
+import { killPrograms, Program } from './support/program.js';
+import type { QueueDatabase } from './support/queue-database.js';
+import { newestDatabases } from './support/queue-database.js';
+
+const MANY_JOBS = 10_000;
+const BATCH = 1_000;
+const ENGINES = 20;
+const PROCESSES = 5;
+const TIMEOUT_MS = 60_000;
+
+beforeAll(buildPackage, BUILD_TIMEOUT_MS);
+
+describe.each(newestDatabases)('many workers on $name', ({ create }) => {
+  let database: QueueDatabase;
+
+  beforeEach(async () => {
+    database = await create();
+  });
+
+  afterEach(async () => {
+    await killPrograms();
+    await database.close();
+  });
+
+  async function enqueueMany(count: number, payload: object): Promise<Set<string>> {
+    const ids = new Set<string>();
+    for (let from = 0; from < count; from += BATCH) {
+      const batch = Array.from({ length: Math.min(BATCH, count - from) }, () => ({ topic: 'plain', payload }));
+      (await database.engine.enqueueMany(batch)).forEach(({ id }) => ids.add(id));
+    }
+    return ids;
+  }
+
+  async function allCompleted(count: number): Promise<void> {
+    const isDone = async (): Promise<boolean> => (await database.engine.stats()).completed === count;
+    await until(isDone, { timeoutMs: TIMEOUT_MS, message: `${count} completed jobs` });
+  }
+
+  /** Each job of `ids` has exactly one effect, of its first attempt, and nothing else happened. */
+  function expectEachOnce(effects: readonly Effect[], ids: ReadonlySet<string>): void {
+    expect(effects).toHaveLength(ids.size);
+    expect(new Set(effects.map(({ jobId }) => jobId))).toEqual(ids);
+    expect(effects.filter(({ attempt }) => attempt !== 1)).toEqual([]);
+  }
+
+  it(
+    'in two processes run each of 10,000 jobs once and complete all',
+    async () => {
+      const workers = await Promise.all(
+        [1, 2].map(() => Program.start('worker', { database: database.address, options: { concurrency: 10 } })),
+      );
+      const ids = await enqueueMany(MANY_JOBS, {});
+      await allCompleted(MANY_JOBS);
+
+      const effects = await database.effects();
+      expect(ids.size).toBe(MANY_JOBS);
+      expectEachOnce(effects, ids);
+      expect(new Set(effects.map(({ worker }) => worker))).toEqual(new Set(workers.map(({ pid }) => `${pid}/1`)));
+      expect(workers.map((worker) => worker.events('lease_lost'))).toEqual([[], []]);
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    'a hundred at the same time, run each of 2,000 jobs once',
+    async () => {
+      const settings = {
+        database: database.address,
+        options: { concurrency: 1, connections: 2 },
+        engines: ENGINES,
+        poolSize: 1,
+      };
+      const workers = await Promise.all(Array.from({ length: PROCESSES }, () => Program.start('worker', settings)));
+      const ids = await enqueueMany(2_000, { gated: 1 });
+      const begun = (): number => workers.reduce((sum, worker) => sum + worker.all('began').length, 0);
+      await until(() => begun() >= ENGINES * PROCESSES, { message: 'a job in the hands of each of 100 workers' });
+      expect(await database.engine.stats()).toMatchObject({ processing: 100, pending: 1_900 });
+
+      workers.forEach((worker) => worker.send('open'));
+      await allCompleted(ids.size);
+      const effects = await database.effects();
+      expectEachOnce(effects, ids);
+      expect(new Set(effects.map(({ worker }) => worker)).size).toBe(ENGINES * PROCESSES);
+    },
+    TIMEOUT_MS,
+  );
+});

@@ -1,0 +1,182 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Job } from 'nestjs-jobs';
+import { QueueUnavailableError } from 'nestjs-jobs';
+import { DataSource } from 'typeorm';
+import { createSqliteFile } from '../support/databases.js';
+import type { Signal } from '../support/wait.js';
+import { signal, until } from '../support/wait.js';
+import type { AppQueue } from './support/app-queue.js';
+import { openAppQueue } from './support/app-queue.js';
+import { recordEffect } from './support/effect.js';
+import { LoopWatch } from './support/loop-watch.js';
+import { percentilesOf } from './support/percentiles.js';
+
+const ROUNDS = 8;
+const HOLD_MS = 300;
+/**
+ * An event loop that waited for the lock would stand still in every round, for the whole hold or longer: the application
+ * could not even roll back. A busy machine stops it now and then, but not in most rounds, and not for so long.
+ */
+const STANDSTILL_MEDIAN_MAX_MS = 100;
+const STANDSTILL_MAX_MS = 1_000;
+const LOCK_TIMEOUT_MS = 1_000;
+
+const files = [
+  { name: 'a file', create: createSqliteFile },
+  { name: 'memory', create: async () => ({ path: ':memory:', remove: async () => undefined }) },
+];
+
+class RolledBack extends Error {}
+
+describe.each(files)('jobs on SQLite in $name', ({ name, create }) => {
+  let queue: AppQueue;
+  let removeFile: () => Promise<void>;
+  let runs: Map<string, number>;
+  let gates: Map<string, Signal<void>>;
+
+  async function open(lockTimeout?: number): Promise<void> {
+    const { path, remove } = await create();
+    removeFile = remove;
+    queue = await openAppQueue({ type: 'better-sqlite3', database: path }, { sqlite: { lockTimeout } });
+    runs = new Map();
+    gates = new Map();
+    const count = (id: string): unknown => runs.set(id, (runs.get(id) ?? 0) + 1);
+    queue.engine.register('quick', ({ id }) => void count(id));
+    queue.engine.register('ghost', ({ id }) => void count(id));
+    queue.engine.register('gated', async ({ id }) => {
+      count(id);
+      const gate = signal();
+      gates.set(id, gate);
+      await gate.promise;
+    });
+  }
+
+  afterEach(async () => {
+    await queue.close();
+    await removeFile();
+  });
+
+  /**
+   * One write transaction, held open and rolled back; a running handler ends in the middle of it.
+   *
+   * @returns how long the event loop stood still, at most.
+   */
+  async function holdAndRollBack(gatedId: string, holder: DataSource, atEnd: () => unknown): Promise<number> {
+    const { app, engine } = queue;
+    const loop = new LoopWatch();
+    await until(() => gates.get(gatedId), { message: 'a running handler' });
+    const held = holder.transaction(async (manager) => {
+      await recordEffect(manager, { jobId: gatedId, attempt: 0, worker: 'the application' });
+      if (holder === app) {
+        await engine.enqueueTx(manager, 'ghost', {});
+      }
+      gates.get(gatedId)!.resolve();
+      await pause(HOLD_MS);
+      // The completion has been waiting for all this time.
+      expect((await engine.get(gatedId))?.status).toBe('processing');
+      atEnd();
+      throw new RolledBack();
+    });
+    await expect(held).rejects.toBeInstanceOf(RolledBack);
+    await until(async () => (await engine.get(gatedId))?.status === 'completed', { message: 'the completion' });
+    loop.stop();
+    return loop.longest;
+  }
+
+  /** Again and again such transactions, while jobs are enqueued and run. */
+  async function expectPatience(holder: DataSource): Promise<void> {
+    const { app, engine } = queue;
+    await engine.start();
+    const enqueued: Promise<Job>[] = [];
+    let answered = 0;
+    const feeder = setInterval(() => {
+      const stored = engine.enqueue('quick', { n: enqueued.length });
+      enqueued.push(stored);
+      void stored.then(() => (answered += 1));
+    }, 10);
+    let waiting = 0;
+    const countWaiting = (): unknown => (waiting += enqueued.length - answered);
+    const gated: Job[] = [];
+    const standstills: number[] = [];
+    try {
+      for (let round = 0; round < ROUNDS; round += 1) {
+        const job = await engine.enqueue('gated', {});
+        gated.push(job);
+        standstills.push(await holdAndRollBack(job.id, holder, countWaiting));
+      }
+    } finally {
+      clearInterval(feeder);
+    }
+    const jobs = [...(await Promise.all(enqueued)), ...gated];
+    await engine.whenIdle();
+
+    expect(waiting).toBeGreaterThan(ROUNDS);
+    expect(percentilesOf(standstills).p50).toBeLessThan(STANDSTILL_MEDIAN_MAX_MS);
+    expect(Math.max(...standstills)).toBeLessThan(STANDSTILL_MAX_MS);
+    expect(await engine.stats()).toMatchObject({ completed: jobs.length, total: jobs.length });
+    expect(runs).toEqual(new Map(jobs.map(({ id }) => [id, 1])));
+    for (const { id } of jobs) {
+      expect(await engine.get(id)).toMatchObject({ status: 'completed', attempt: 1, retries: 0 });
+    }
+    expect(await app.query('SELECT * FROM effects')).toEqual([]);
+  }
+
+  it('wait for write transactions of the application: none runs twice, none is undone, no enqueue is lost', async () => {
+    await open();
+    await expectPatience(queue.app);
+  });
+
+  it('are not waited for without end: an enqueue awaited inside a transaction ends and names enqueueTx', async () => {
+    await open(LOCK_TIMEOUT_MS);
+    const { app, engine } = queue;
+    await engine.start();
+    const loop = new LoopWatch();
+    const { error, tookMs, inside } = await app.transaction(async (manager) => {
+      await recordEffect(manager, { jobId: 'none', attempt: 0, worker: 'the application' });
+      const sinceMs = performance.now();
+      const refusal = await engine.enqueue('quick', {}).catch((reason: unknown) => reason);
+      return {
+        error: refusal,
+        tookMs: performance.now() - sinceMs,
+        inside: await engine.enqueueTx(manager, 'quick', {}),
+      };
+    });
+    expect(error).toBeInstanceOf(QueueUnavailableError);
+    expect((error as Error).message).toContain('enqueueTx');
+    expect(tookMs).toBeGreaterThanOrEqual(LOCK_TIMEOUT_MS);
+    loop.stop();
+    expect(tookMs).toBeLessThan(LOCK_TIMEOUT_MS + 1_000);
+    expect(loop.longest).toBeLessThan(LOCK_TIMEOUT_MS);
+
+    await engine.whenIdle();
+    expect(runs).toEqual(new Map([[inside.id, 1]]));
+    expect((await engine.stats()).total).toBe(1);
+    expect(await app.query('SELECT job_id FROM effects')).toEqual([{ job_id: 'none' }]);
+  });
+
+  it('leave the event loop its turns while a backlog drains', async () => {
+    await open();
+    const { engine } = queue;
+    const backlog = 5_000;
+    await engine.enqueueMany(Array.from({ length: backlog }, () => ({ topic: 'quick', payload: {} })));
+    const loop = new LoopWatch();
+    const sinceMs = performance.now();
+    await engine.start();
+    await engine.whenIdle();
+    loop.stop();
+
+    expect(runs.size).toBe(backlog);
+    expect(loop.turns).toBeGreaterThan(backlog / 250);
+    expect(loop.longest).toBeLessThan((performance.now() - sinceMs) / 2);
+  });
+
+  if (name === 'a file') {
+    it('wait for write transactions of another connection to the file, too', async () => {
+      await open();
+      const stranger = new DataSource({ ...queue.app.options, synchronize: false });
+      await stranger.initialize();
+      await expectPatience(stranger);
+      await stranger.destroy();
+    });
+  }
+});

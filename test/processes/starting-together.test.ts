@@ -1,0 +1,64 @@
+import { DataSource } from 'typeorm';
+import { createPostgresDatabase, createSqliteFile, postgresVersions } from '../support/databases.js';
+import { until } from '../support/wait.js';
+import { BUILD_TIMEOUT_MS, buildPackage } from './support/built-package.js';
+import { killPrograms, Program } from './support/program.js';
+import type { DatabaseAddress } from './support/protocol.js';
+
+/** A race is not lost every time. */
+const ROUNDS = 10;
+
+interface FreshDatabase {
+  address: DatabaseAddress;
+  remove: () => Promise<void>;
+}
+
+const kinds: { name: string; create: () => Promise<FreshDatabase> }[] = [
+  ...postgresVersions().map((version) => ({
+    name: `PostgreSQL ${version}`,
+    create: async () => {
+      const { url, drop } = await createPostgresDatabase(version);
+      return { address: { type: 'postgres', url } as const, remove: drop };
+    },
+  })),
+  {
+    name: 'SQLite',
+    create: async () => {
+      const { path, remove } = await createSqliteFile();
+      return { address: { type: 'better-sqlite3', database: path } as const, remove };
+    },
+  },
+];
+
+beforeAll(buildPackage, BUILD_TIMEOUT_MS);
+
+describe.each(kinds)('two processes that start together on a fresh database of $name', ({ create }) => {
+  afterEach(killPrograms);
+
+  async function migrations(address: DatabaseAddress): Promise<unknown[]> {
+    const dataSource = await new DataSource(address).initialize();
+    try {
+      return await dataSource.query('SELECT name FROM _jobs_migrations');
+    } finally {
+      await dataSource.destroy();
+    }
+  }
+
+  it('migrate it once, and both can use it', async () => {
+    const first = await create();
+    const settings = { database: first.address };
+    const programs = await Promise.all([1, 2].map(() => Program.start('migrator', settings)));
+    for (let round = 1; round <= ROUNDS; round += 1) {
+      const { address, remove } = round === 1 ? first : await create();
+      programs.forEach((program) => program.send({ migrate: address }));
+      await until(() => programs.every((program) => program.all('migrated').length === round), {
+        message: `round ${round}`,
+      });
+      expect(await migrations(address)).toEqual([{ name: 'CreateJobs1736500000000' }]);
+      await remove();
+    }
+    expect(programs.flatMap((program) => program.all('migrated').map(({ error }) => error))).toEqual(
+      Array.from({ length: 2 * ROUNDS }, () => null),
+    );
+  });
+});

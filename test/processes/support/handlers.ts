@@ -1,0 +1,107 @@
+import type { JobContext, JobsEngine } from 'nestjs-jobs';
+import { JobsError } from 'nestjs-jobs';
+import type { DataSource, EntityManager } from 'typeorm';
+import { recordEffect } from './effect.js';
+import type { Gate } from './gate.js';
+import { parentProcess } from './parent-process.js';
+import type { Task } from './protocol.js';
+
+type TaskContext = JobContext<Task>;
+
+/** The three ways to complete a job, each with one effect in the application's own table. */
+export class TaskHandlers {
+  private readonly death: Death;
+
+  constructor(
+    private readonly app: DataSource,
+    private readonly gate: Gate,
+    /** Written with each effect. */
+    private readonly worker: string,
+  ) {
+    this.death = new Death(app);
+  }
+
+  register(engine: JobsEngine): void {
+    engine.register('plain', (job) => this.plain(job as TaskContext));
+    engine.register('complete_tx', (job) => this.completeTx(job as TaskContext));
+    if (this.app.options.type === 'postgres') {
+      engine.register('transactional', (job) => this.transactional(job as TaskContext), { transactional: true });
+    }
+  }
+
+  async plain(job: TaskContext): Promise<unknown> {
+    await this.begin(job);
+    await this.effect(job, this.app.manager);
+    return this.end(job);
+  }
+
+  async completeTx(job: TaskContext): Promise<unknown> {
+    await this.begin(job);
+    this.death.prepare(job);
+    await this.app.transaction(async (manager) => {
+      await this.effect(job, manager);
+      await job.completeTx(manager, { worker: this.worker }).catch((error: unknown) => {
+        const code = error instanceof JobsError ? error.code : String(error);
+        parentProcess.report({ kind: 'refused', id: job.id, attempt: job.attempt, code });
+        throw error;
+      });
+    });
+    return this.end(job);
+  }
+
+  async transactional(job: TaskContext): Promise<unknown> {
+    await this.begin(job);
+    this.death.prepare(job);
+    await this.effect(job, job.manager);
+    return this.end(job);
+  }
+
+  private async begin({ id, attempt, payload, signal }: TaskContext): Promise<void> {
+    const isGated = attempt <= (payload.gated ?? 0);
+    if (isGated || payload.reports) {
+      parentProcess.report({ kind: 'began', id, attempt, atNs: String(process.hrtime.bigint()) });
+    }
+    if (isGated) {
+      const onAbort = (): void => {
+        const { code, reason } = signal.reason as { code: string; reason?: string };
+        parentProcess.report({ kind: 'aborted', id, attempt, reason: reason ?? code });
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      await this.gate.pass(payload.obeys ? signal : undefined);
+    }
+  }
+
+  private effect({ id, attempt }: TaskContext, manager: EntityManager): Promise<void> {
+    return recordEffect(manager, { jobId: id, attempt, worker: this.worker });
+  }
+
+  private end({ id, attempt, payload }: TaskContext): unknown {
+    if (payload.gated) {
+      parentProcess.report({ kind: 'returned', id, attempt });
+    }
+    return { worker: this.worker };
+  }
+}
+
+/** Kills the process around the COMMIT of a transaction, by TypeORM's own events. */
+class Death {
+  private moment: Task['dies'];
+
+  constructor(app: DataSource) {
+    app.subscribers.push({
+      beforeTransactionCommit: () => this.comeIf('before commit'),
+      afterTransactionCommit: () => this.comeIf('after commit'),
+    });
+  }
+
+  /** The first attempt of a job dies as the job says. */
+  prepare({ attempt, payload }: TaskContext): void {
+    this.moment = attempt === 1 ? payload.dies : undefined;
+  }
+
+  private comeIf(moment: Task['dies']): void {
+    if (moment === this.moment) {
+      process.kill(process.pid, 'SIGKILL');
+    }
+  }
+}

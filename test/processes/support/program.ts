@@ -1,0 +1,116 @@
+import type { ChildProcess } from 'node:child_process';
+import { fork } from 'node:child_process';
+import { join } from 'node:path';
+import { until } from '../../support/wait.js';
+import { ROOT } from './built-package.js';
+import type { Command, ProgramSettings, Report } from './protocol.js';
+
+/** How a process ended: its exit code, or the signal that ended it. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+type Kind = Report['kind'];
+type ReportOf<K extends Kind> = Extract<Report, { kind: K }>;
+
+const running = new Set<Program>();
+
+/** A program of `programs/` in a process of its own, and what it has reported so far. */
+export class Program {
+  readonly exited: Promise<Exit>;
+  private readonly reports: Report[] = [];
+  private exit: Exit | undefined;
+  private output = '';
+
+  /** Starts it, on `dist/` as it stands; resolves when it says that it is ready. */
+  static async start(name: string, settings: ProgramSettings): Promise<Program> {
+    const program = new Program(name, settings);
+    await program.report('ready');
+    return program;
+  }
+
+  private readonly child: ChildProcess;
+
+  private constructor(
+    private readonly name: string,
+    settings: ProgramSettings,
+  ) {
+    this.child = fork(join(__dirname, 'programs', `${name}.ts`), [JSON.stringify(settings)], {
+      cwd: ROOT,
+      execArgv: ['-r', join(__dirname, 'register-typescript.cjs')],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    running.add(this);
+    const collect = (chunk: Buffer): void => void (this.output += chunk.toString());
+    this.child.stdout!.on('data', collect);
+    this.child.stderr!.on('data', collect);
+    this.child.on('message', (report) => this.reports.push(report as Report));
+    this.exited = new Promise((resolve) => {
+      this.child.once('exit', (code, signal) => {
+        this.exit = { code, signal };
+        running.delete(this);
+        resolve(this.exit);
+      });
+    });
+  }
+
+  get pid(): number {
+    return this.child.pid!;
+  }
+
+  /** What it has printed. */
+  get printed(): string {
+    return this.output;
+  }
+
+  send(command: Command): void {
+    this.child.send(command);
+  }
+
+  /** Sends a signal; SIGKILL and SIGTERM are waited for with `exited`. */
+  signal(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+
+  /** All reports of a kind so far. */
+  all<K extends Kind>(kind: K): ReportOf<K>[] {
+    return this.reports.filter((report): report is ReportOf<K> => report.kind === kind);
+  }
+
+  /** The first report of a kind that fits, when it comes. */
+  report<K extends Kind>(
+    kind: K,
+    fits: (report: ReportOf<K>) => boolean = () => true,
+    timeoutMs = 20_000,
+  ): Promise<ReportOf<K>> {
+    const find = (): ReportOf<K> | undefined => {
+      const found = this.all(kind).find(fits);
+      if (!found && this.exit) {
+        throw new Error(`${this.name} ended (${JSON.stringify(this.exit)}) without '${kind}':\n${this.output}`);
+      }
+      return found;
+    };
+    return until(find, { timeoutMs, message: `'${kind}' of ${this.name}` }) as Promise<ReportOf<K>>;
+  }
+
+  /** Events of a type so far. */
+  events(type: string): { id: string; attempt?: number }[] {
+    return this.all('event')
+      .map(({ event }) => event)
+      .filter((event) => event.type === type);
+  }
+
+  /** Ends it at once, if it has not ended. */
+  async kill(): Promise<void> {
+    if (!this.exit) {
+      this.child.kill('SIGKILL');
+      await this.exited;
+    }
+  }
+}
+
+/** Ends the programs that a test has left: for `afterEach`. */
+export async function killPrograms(): Promise<void> {
+  await Promise.all([...running].map((program) => program.kill()));
+}

@@ -1,0 +1,102 @@
+import type { Job } from 'nestjs-jobs';
+import { createJobStore, JobsEngine } from 'nestjs-jobs';
+import type { JobStore } from 'nestjs-jobs';
+import { DataSource } from 'typeorm';
+import type { PostgresVersion } from '../../support/databases.js';
+import { createPostgresDatabase, createSqliteFile, postgresVersions } from '../../support/databases.js';
+import { until } from '../../support/wait.js';
+import type { Effect } from './effect.js';
+import { EffectSchema } from './effect.js';
+import type { DatabaseAddress, Task } from './protocol.js';
+
+/** A fresh database with the queue's tables and the application's `effects`, and this process as a producer on it. */
+export class QueueDatabase {
+  private constructor(
+    readonly address: DatabaseAddress,
+    /** The application's DataSource in this process. */
+    readonly app: DataSource,
+    /** A producer: enqueues and asks, never claims. */
+    readonly engine: JobsEngine,
+    private readonly store: JobStore,
+    private readonly remove: () => Promise<void>,
+  ) {}
+
+  static async create(address: DatabaseAddress, remove: () => Promise<void>): Promise<QueueDatabase> {
+    const app = await new DataSource({ ...address, entities: [EffectSchema], synchronize: true }).initialize();
+    const { store } = createJobStore(app);
+    await store.open();
+    return new QueueDatabase(address, app, new JobsEngine({ store, role: 'producer' }), store, remove);
+  }
+
+  async close(): Promise<void> {
+    await this.engine.stop();
+    await this.store.close();
+    await this.app.destroy();
+    await this.remove();
+  }
+
+  /** Stores a job of the workers' topics. */
+  enqueue(topic: 'plain' | 'complete_tx' | 'transactional', task: Task = {}): Promise<Job> {
+    return this.engine.enqueue(topic, task);
+  }
+
+  /** The job as it stands. */
+  async job(id: string): Promise<Job> {
+    const job = await this.engine.get(id);
+    if (!job) {
+      throw new Error(`job ${id} is gone`);
+    }
+    return job;
+  }
+
+  /** The job, once it is completed. */
+  completed(id: string, timeoutMs?: number): Promise<Job> {
+    const find = async (): Promise<Job | undefined> => {
+      const job = await this.job(id);
+      return job.status === 'completed' ? job : undefined;
+    };
+    return until(find, { timeoutMs, message: `job ${id} to be completed` }) as Promise<Job>;
+  }
+
+  /** What handlers have done, of one job or of all. */
+  effects(jobId?: string): Promise<Effect[]> {
+    return this.app.getRepository(EffectSchema).find({ where: jobId === undefined ? {} : { jobId } });
+  }
+
+  /** A job's status and the number of its effects, as one statement sees them. */
+  async statusAndEffects(id: string): Promise<{ status: string; effects: number }> {
+    const [row] = await this.app.query<{ status: string; effects: string | number }[]>(
+      `SELECT status, (SELECT count(*) FROM effects WHERE job_id = '${id}') AS effects FROM _jobs WHERE id = '${id}'`,
+    );
+    return { status: row!.status, effects: Number(row!.effects) };
+  }
+}
+
+/** A kind of database, for `describe.each(databases)('$name', …)`. */
+export interface DatabaseKind {
+  readonly name: string;
+  readonly create: () => Promise<QueueDatabase>;
+}
+
+async function createPostgres(version: PostgresVersion): Promise<QueueDatabase> {
+  const { url, drop } = await createPostgresDatabase(version);
+  return QueueDatabase.create({ type: 'postgres', url }, drop);
+}
+
+async function createSqlite(): Promise<QueueDatabase> {
+  const { path, remove } = await createSqliteFile();
+  return QueueDatabase.create({ type: 'better-sqlite3', database: path }, remove);
+}
+
+/** Each PostgreSQL server of this test run, the newest first. */
+export const everyPostgres: readonly DatabaseKind[] = postgresVersions().map((version) => ({
+  name: `PostgreSQL ${version}`,
+  create: () => createPostgres(version),
+}));
+
+export const newestPostgres: DatabaseKind = everyPostgres[0]!;
+export const sqlite: DatabaseKind = { name: 'SQLite', create: createSqlite };
+
+/** One of each kind, for what would take long on every version. */
+export const newestDatabases: readonly DatabaseKind[] = [newestPostgres, sqlite];
+export const everyDatabase: readonly DatabaseKind[] = [...everyPostgres, sqlite];

@@ -1,0 +1,51 @@
+import { execFile } from 'node:child_process';
+import { chmodSync, readFileSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { Client } from 'pg';
+import type { PostgresServer } from '../../support/postgres-server.js';
+import { startPostgresServer } from '../../support/postgres-server.js';
+
+/** A PostgreSQL server of one test, which may fall and rise again with the same data. */
+export interface RestartablePostgres extends PostgresServer {
+  /** Ends it as a crash would: connections are cut, nothing is written down any more. */
+  crash(): Promise<void>;
+  /** Starts it again, with what it was started with. */
+  start(): Promise<void>;
+}
+
+export async function startRestartablePostgres(packageName: string): Promise<RestartablePostgres> {
+  // Under root the server runs as another user, who must get through to its folder in the test run's own.
+  chmodSync(tmpdir(), 0o711);
+  const server = await startPostgresServer(packageName);
+  const data = await dataFolderOf(server.url);
+  // The command line it was started with: its path and each argument in quotes.
+  const [postgres, ...args] = readFileSync(join(data, 'postmaster.opts'), 'utf8')
+    .trim()
+    .split(/ (?=")/);
+  const options = args.map((arg) => arg.replace(/^"(.*)"$/, '$1'));
+  options.splice(options.indexOf('-D'), 2);
+  const { uid, gid } = statSync(data);
+  const control = (...command: string[]): Promise<unknown> =>
+    promisify(execFile)(join(dirname(postgres!), 'pg_ctl'), [...command, '-w', '-D', data], { uid, gid, cwd: data });
+  return {
+    ...server,
+    crash: async () => void (await control('stop', '-m', 'immediate')),
+    start: async () => {
+      const text = options.map((option) => `'${option}'`).join(' ');
+      await control('start', '-l', join(dirname(data), 'log'), '-o', text);
+    },
+  };
+}
+
+async function dataFolderOf(url: string): Promise<string> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ data_directory: string }>('SHOW data_directory');
+    return rows[0]!.data_directory;
+  } finally {
+    await client.end();
+  }
+}

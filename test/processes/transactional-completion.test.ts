@@ -1,0 +1,61 @@
+import { BUILD_TIMEOUT_MS, buildPackage } from './support/built-package.js';
+import { killPrograms, Program } from './support/program.js';
+import type { Task } from './support/protocol.js';
+import type { QueueDatabase } from './support/queue-database.js';
+import { newestPostgres, sqlite } from './support/queue-database.js';
+
+const options = { lease: '500ms', pollInterval: '100ms', concurrency: 1 };
+
+const ways = [
+  { ...newestPostgres, topic: 'complete_tx' as const },
+  { ...newestPostgres, topic: 'transactional' as const },
+  { ...sqlite, topic: 'complete_tx' as const },
+];
+
+beforeAll(buildPackage, BUILD_TIMEOUT_MS);
+
+describe.each(ways)('a process on $name that is killed while $topic completes a job', ({ create, topic }) => {
+  let database: QueueDatabase;
+
+  beforeEach(async () => {
+    database = await create();
+  });
+
+  afterEach(async () => {
+    await killPrograms();
+    await database.close();
+  });
+
+  async function killAt(dies: Task['dies']): Promise<string> {
+    const settings = { database: database.address, options };
+    const doomed = await Program.start('worker', settings);
+    const { id } = await database.enqueue(topic, { dies });
+    expect(await doomed.exited).toEqual({ code: null, signal: 'SIGKILL' });
+    return id;
+  }
+
+  /** Another worker takes over, and has come to the end of all there is to do. */
+  async function recover(): Promise<void> {
+    await Program.start('worker', { database: database.address, options });
+    const { id } = await database.enqueue(topic);
+    await database.completed(id);
+  }
+
+  it('between the completion and COMMIT has done neither, and the next attempt does both once', async () => {
+    const id = await killAt('before commit');
+    expect(await database.statusAndEffects(id)).toEqual({ status: 'processing', effects: 0 });
+
+    await recover();
+    expect(await database.completed(id)).toMatchObject({ attempt: 2, retries: 1 });
+    expect(await database.effects(id)).toMatchObject([{ attempt: 2 }]);
+  });
+
+  it('just after COMMIT has done both, and nobody does it again', async () => {
+    const id = await killAt('after commit');
+    expect(await database.statusAndEffects(id)).toEqual({ status: 'completed', effects: 1 });
+
+    await recover();
+    expect(await database.job(id)).toMatchObject({ status: 'completed', attempt: 1, retries: 0, lastError: null });
+    expect(await database.effects(id)).toMatchObject([{ attempt: 1 }]);
+  });
+});
