@@ -7,9 +7,11 @@ import type { Clock } from './core/clock.js';
 import { within } from './core/clock.js';
 import { IdleTimeoutError } from './core/errors.js';
 import type { JobEvent } from './core/events.js';
-import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats, NewJob } from './core/job.js';
+import type { AnyNewJob, EnqueueOptions, Job, JobFilter, JobPage, JobStats } from './core/job.js';
 import type { JobHandlerFunction } from './core/job-context.js';
 import type { JobHandlerOptions, RequeueOptions } from './core/job-options.js';
+import type { TopicLike } from './core/job-topic.js';
+import { typedTopic } from './core/job-topic.js';
 import type { JobsLogger } from './core/logger.js';
 import { guardedLogger, silentLogger } from './core/logger.js';
 import { duration, readOptions } from './core/option-checks.js';
@@ -120,6 +122,7 @@ export class JobsEngine {
     this.enqueuer = new Enqueuer({
       ...parts,
       settingsOf: (topic) => this.registry.get(topic)?.settings,
+      schemaOf: (topic) => this.registry.get(topic)?.schema,
       onStored: (jobs) => this.announceStored(jobs),
     });
     this.desk = new JobDesk({
@@ -149,17 +152,17 @@ export class JobsEngine {
   }
 
   /** Stores a job; resolves when it is committed. @throws the errors of CONTRACT's `enqueue`. */
-  enqueue(topic: string, payload: unknown, options?: EnqueueOptions): Promise<Job> {
+  enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
     return this.enqueuer.enqueue(topic, payload, options);
   }
 
   /** Stores a job in the caller's open transaction: it exists if and only if that commits. */
-  enqueueTx(tx: StoreTransaction, topic: string, payload: unknown, options?: EnqueueOptions): Promise<Job> {
+  enqueueTx(tx: StoreTransaction, topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
     return this.enqueuer.enqueue(topic, payload, options, tx);
   }
 
   /** Stores jobs, all or none, in the caller's transaction when one is given. */
-  enqueueMany(jobs: readonly NewJob[], tx?: StoreTransaction): Promise<Job[]> {
+  enqueueMany(jobs: readonly AnyNewJob[], tx?: StoreTransaction): Promise<Job[]> {
     return this.enqueuer.enqueueMany(jobs, tx);
   }
 
@@ -199,9 +202,9 @@ export class JobsEngine {
    * @param source where it was written, for messages.
    * @throws InvalidOptionsError when the topic is taken, or an option is refused.
    */
-  register(topic: string, run: JobHandlerFunction, options?: JobHandlerOptions, source?: string): void {
+  register(topic: TopicLike, run: JobHandlerFunction, options?: JobHandlerOptions, source?: string): void {
     this.registry.register(topic, run, options, source);
-    this.dispatcher.wake(topic);
+    this.dispatcher.wake(typedTopic(topic)?.name ?? (topic as string));
   }
 
   /**

@@ -58,13 +58,22 @@ export function defineJob<Input, Output = Input>(
   return Object.freeze({ name: checked(topicCheck, topic, 'topic'), schema, options: Object.freeze(options) });
 }
 
-/** The name of a topic, typed or not. */
-export function topicName(topic: string | JobTopic<never, unknown>): string {
-  return typeof topic === 'object' && topic !== null ? topic.name : topic;
+/** A topic as callers name it: by its text, or by what {@link defineJob} made of it. */
+export type TopicLike = string | AnyTopic;
+
+/** A typed topic of whatever type. */
+export type AnyTopic = JobTopic<unknown, unknown>;
+
+/** The typed topic that was given; `undefined` for plain text. */
+export function typedTopic(topic: TopicLike): AnyTopic | undefined {
+  return typeof topic === 'object' && topic !== null ? topic : undefined;
 }
 
+/** A schema of whatever type. */
+export type AnySchema = StandardSchema<unknown, unknown>;
+
 /** What a schema makes of a payload. @throws InvalidPayloadError naming the path of its first complaint. */
-export async function validPayload<Output>(schema: StandardSchema<never, Output>, payload: unknown): Promise<Output> {
+export async function validPayload<Output>(schema: StandardSchema<unknown, Output>, payload: unknown): Promise<Output> {
   const result = await schema['~standard'].validate(payload);
   if (result.issues) {
     const [issue] = result.issues;

@@ -2,14 +2,22 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Observable } from 'rxjs';
 import type { EntityManager } from 'typeorm';
 import type { JobEvent } from '../core/events.js';
-import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats, NewJob } from '../core/job.js';
+import type { AnyNewJob, EnqueueOptions, Job, JobFilter, JobPage, JobStats } from '../core/job.js';
 import type { JobHandlerFunction } from '../core/job-context.js';
 import type { JobHandlerOptions, RequeueOptions } from '../core/job-options.js';
 import type { WhenIdleOptions } from '../jobs-engine.js';
 import { JobsEngine } from '../jobs-engine.js';
+import type { JobTopic, TopicLike } from '../core/job-topic.js';
 import { runAtCheck } from '../core/job-options.js';
 import { checked } from '../core/option-checks.js';
 import type { JobContext } from './job-context.js';
+
+/** Each member of a typed topic has a payload of its type. */
+type CheckedJobs<Jobs extends readonly AnyNewJob[]> = {
+  readonly [Place in keyof Jobs]: Jobs[Place] extends { readonly topic: JobTopic<infer Input, unknown> }
+    ? EnqueueOptions & { readonly topic: JobTopic<Input, unknown>; readonly payload: Input }
+    : Jobs[Place];
+};
 
 /**
  * The queue, as the application uses it.
@@ -27,14 +35,23 @@ export class JobsService {
    *
    * @throws InvalidPayloadError, PayloadTooLargeError, InvalidOptionsError; nothing was stored then.
    */
-  async enqueue<T>(topic: string, payload: T, options?: EnqueueOptions): Promise<Job<T>> {
-    return (await this.engine.enqueue(topic, payload, options)) as Job<T>;
+  enqueue<T>(topic: JobTopic<T, unknown>, payload: NoInfer<T>, options?: EnqueueOptions): Promise<Job<T>>;
+  enqueue<T>(topic: string, payload: T, options?: EnqueueOptions): Promise<Job<T>>;
+  async enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
+    return this.engine.enqueue(topic, payload, options);
   }
 
   /** The same, not to run before `runAt`. */
-  async enqueueAt<T>(topic: string, payload: T, runAt: Date, options?: EnqueueOptions): Promise<Job<T>> {
+  enqueueAt<T>(
+    topic: JobTopic<T, unknown>,
+    payload: NoInfer<T>,
+    runAt: Date,
+    options?: EnqueueOptions,
+  ): Promise<Job<T>>;
+  enqueueAt<T>(topic: string, payload: T, runAt: Date, options?: EnqueueOptions): Promise<Job<T>>;
+  async enqueueAt(topic: TopicLike, payload: unknown, runAt: Date, options?: EnqueueOptions): Promise<Job> {
     // Checked by itself: an absent moment would mean "now", and mail a customer too early.
-    return this.enqueue(topic, payload, { ...options, runAt: checked(runAtCheck, runAt, 'runAt') });
+    return this.engine.enqueue(topic, payload, { ...options, runAt: checked(runAtCheck, runAt, 'runAt') });
   }
 
   /**
@@ -42,12 +59,22 @@ export class JobsService {
    *
    * @throws UnknownDataSourceError for a manager of another DataSource.
    */
-  async enqueueTx<T>(manager: EntityManager, topic: string, payload: T, options?: EnqueueOptions): Promise<Job<T>> {
-    return (await this.engine.enqueueTx(manager, topic, payload, options)) as Job<T>;
+  enqueueTx<T>(
+    manager: EntityManager,
+    topic: JobTopic<T, unknown>,
+    payload: NoInfer<T>,
+    options?: EnqueueOptions,
+  ): Promise<Job<T>>;
+  enqueueTx<T>(manager: EntityManager, topic: string, payload: T, options?: EnqueueOptions): Promise<Job<T>>;
+  async enqueueTx(manager: EntityManager, topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
+    return this.engine.enqueueTx(manager, topic, payload, options);
   }
 
   /** Stores jobs, all or none; in the caller's transaction when its manager is given. */
-  async enqueueMany(jobs: readonly NewJob[], options?: { manager?: EntityManager }): Promise<Job[]> {
+  async enqueueMany<const Jobs extends readonly AnyNewJob[]>(
+    jobs: Jobs & CheckedJobs<Jobs>,
+    options?: { manager?: EntityManager },
+  ): Promise<Job[]> {
     return this.engine.enqueueMany(jobs, options?.manager);
   }
 
@@ -91,7 +118,9 @@ export class JobsService {
   }
 
   /** Gives a topic its handler in this process, without a decorator. @throws InvalidOptionsError when it has one. */
-  register<T = unknown>(topic: string, handler: (job: JobContext<T>) => unknown, options?: JobHandlerOptions): void {
+  register<T>(topic: JobTopic<unknown, T>, handler: (job: JobContext<T>) => unknown, options?: JobHandlerOptions): void;
+  register<T = unknown>(topic: string, handler: (job: JobContext<T>) => unknown, options?: JobHandlerOptions): void;
+  register(topic: TopicLike, handler: (job: JobContext<never>) => unknown, options?: JobHandlerOptions): void {
     this.engine.register(topic, handler as JobHandlerFunction, options);
   }
 

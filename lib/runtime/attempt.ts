@@ -47,6 +47,11 @@ export class Attempt {
     return this.dismissal.signal;
   }
 
+  /** Gives the handler what its topic's schema made of the payload. */
+  accept(payload: unknown): void {
+    Object.assign(this.context, { payload });
+  }
+
   private contextOf(claim: Claim): JobContext {
     const { id, topic, payload, attempt, retries, maxRetries, runAt, created, metadata } = claim;
     const data = { id, topic, payload, attempt, retries, maxRetries, runAt, created, metadata };

@@ -1,10 +1,12 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { JobEvent } from '../core/events.js';
 import { describeValue, InvalidOptionsError, QueueUnavailableError } from '../core/errors.js';
-import type { EnqueueOptions, NewJob } from '../core/job.js';
+import type { AnyNewJob, EnqueueOptions } from '../core/job.js';
 import { Job } from '../core/job.js';
 import type { HandlerSettings } from '../core/job-options.js';
-import { readEnqueueOptions } from '../core/job-options.js';
+import { readEnqueueOptions, readHandlerOptions } from '../core/job-options.js';
+import type { AnySchema, TopicLike } from '../core/job-topic.js';
+import { typedTopic, validPayload } from '../core/job-topic.js';
 import { checked } from '../core/option-checks.js';
 import { topicCheck } from '../core/options.js';
 import { encodePayload } from '../core/payload.js';
@@ -18,6 +20,8 @@ export interface EnqueuerOptions {
   readonly maxRetries: number;
   /** What the topic itself says about its jobs, where that is known. */
   readonly settingsOf: (topic: string) => HandlerSettings | undefined;
+  /** What judges the payloads of a topic, where that is known. */
+  readonly schemaOf: (topic: string) => AnySchema | undefined;
   readonly emit: (event: JobEvent) => void;
   /** Jobs have been committed. */
   readonly onStored: (jobs: readonly JobInsert[]) => void;
@@ -48,7 +52,8 @@ export class Enqueuer {
     await Promise.all([this.plain.idle(), this.keyed.idle()]);
   }
 
-  async enqueue(topic: string, payload: unknown, options?: EnqueueOptions, tx?: StoreTransaction): Promise<Job> {
+  async enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions, tx?: StoreTransaction): Promise<Job> {
+    await this.judge(topic, payload);
     const row = this.rowOf(topic, payload, options);
     if (tx) {
       return (await this.storeIn(tx, [row]))[0]!;
@@ -58,27 +63,37 @@ export class Enqueuer {
   }
 
   /** All or none. */
-  async enqueueMany(jobs: readonly NewJob[], tx?: StoreTransaction): Promise<Job[]> {
+  async enqueueMany(jobs: readonly AnyNewJob[], tx?: StoreTransaction): Promise<Job[]> {
     if (!Array.isArray(jobs)) {
       throw new InvalidOptionsError('jobs', `expected a list of jobs, got ${describeValue(jobs)}`);
     }
-    const rows = jobs.map((job: NewJob, index) => {
+    const rows: JobInsert[] = [];
+    for (const [index, job] of (jobs as readonly AnyNewJob[]).entries()) {
       if (typeof job !== 'object' || job === null) {
         throw new InvalidOptionsError(`jobs[${index}]`, `expected an object, got ${describeValue(job)}`);
       }
       const { topic, payload, ...options } = job;
-      return this.rowOf(topic, payload, options);
-    });
+      await this.judge(topic, payload);
+      rows.push(this.rowOf(topic, payload, options));
+    }
     if (rows.length === 0) {
       return [];
     }
     return tx ? this.storeIn(tx, rows) : this.stored(rows, await this.insert(rows));
   }
 
-  private rowOf(topic: string, payload: unknown, options?: EnqueueOptions): JobInsert {
-    checked(topicCheck, topic, 'topic');
+  /** @throws InvalidPayloadError when the topic has a schema, and that refuses the payload. */
+  private async judge(topic: TopicLike, payload: unknown): Promise<void> {
+    const typed = typedTopic(topic);
+    const schema = typed ? typed.schema : this.options.schemaOf(topic as string);
+    if (schema) {
+      await validPayload(schema, payload);
+    }
+  }
+
+  private rowOf(topicLike: TopicLike, payload: unknown, options?: EnqueueOptions): JobInsert {
+    const { topic, own } = this.topicOf(topicLike);
     const given = readEnqueueOptions(options);
-    const own = this.options.settingsOf(topic);
     return {
       id: uuidv7(),
       topic,
@@ -92,6 +107,13 @@ export class Enqueuer {
       uniqueKey: given.uniqueKey ?? null,
       metadata: given.metadata ?? null,
     };
+  }
+
+  /** A topic's name, and what it says of its own jobs. */
+  private topicOf(topicLike: TopicLike): { topic: string; own: HandlerSettings | undefined } {
+    const typed = typedTopic(topicLike);
+    const topic = checked(topicCheck, typed ? typed.name : topicLike, 'topic');
+    return { topic, own: typed ? readHandlerOptions(topic, typed.options) : this.options.settingsOf(topic) };
   }
 
   private async insert(rows: readonly JobInsert[]): Promise<InsertedJob[]> {

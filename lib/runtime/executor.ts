@@ -3,9 +3,11 @@ import { backoffDelayMs } from '../core/backoff.js';
 import type { Clock } from '../core/clock.js';
 import { parseDuration } from '../core/duration.js';
 import type { AbortReason } from '../core/errors.js';
-import { describeValue, SnoozeError, UnrecoverableError } from '../core/errors.js';
+import { describeValue, InvalidPayloadError, SnoozeError, UnrecoverableError } from '../core/errors.js';
 import { failureOf } from '../core/failure.js';
 import type { Outcome } from '../core/job.js';
+import type { AnySchema } from '../core/job-topic.js';
+import { validPayload } from '../core/job-topic.js';
 import type { JobsLogger } from '../core/logger.js';
 import { recordedJson } from '../core/recorded-json.js';
 import type { Attempt } from './attempt.js';
@@ -139,9 +141,21 @@ export class Executor {
   }
 }
 
+/** What the schema makes of the payload. A refusal is final: the payload will not change. */
+async function judged(schema: AnySchema, payload: unknown): Promise<unknown> {
+  try {
+    return await validPayload(schema, payload);
+  } catch (error) {
+    throw error instanceof InvalidPayloadError ? new UnrecoverableError(error.message, { cause: error }) : error;
+  }
+}
+
 /** Runs the handler, inside its transaction when it has one. Whatever it does, the answer is a value or an error. */
 async function perform(attempt: Attempt, handler: RegisteredHandler): Promise<Result> {
   try {
+    if (handler.schema) {
+      attempt.accept(await judged(handler.schema, attempt.claim.payload));
+    }
     const run = async (): Promise<unknown> => handler.run(attempt.context);
     return { value: await (handler.settings.transactional ? attempt.runInTransaction(run) : run()) };
   } catch (error) {

@@ -2,6 +2,8 @@ import { InvalidOptionsError } from '../core/errors.js';
 import type { JobHandlerFunction } from '../core/job-context.js';
 import type { HandlerSettings, JobHandlerOptions } from '../core/job-options.js';
 import { readHandlerOptions } from '../core/job-options.js';
+import type { AnySchema, TopicLike } from '../core/job-topic.js';
+import { typedTopic } from '../core/job-topic.js';
 import { checked } from '../core/option-checks.js';
 import { topicCheck } from '../core/options.js';
 
@@ -9,6 +11,8 @@ export interface RegisteredHandler {
   readonly topic: string;
   readonly run: JobHandlerFunction;
   readonly settings: HandlerSettings;
+  /** Judges payloads before the handler sees them. */
+  readonly schema: AnySchema | undefined;
   /** Where it was registered, for messages: a class and method, or `register()`. */
   readonly source: string;
 }
@@ -26,8 +30,9 @@ export class HandlerRegistry {
   constructor(private readonly options: HandlerRegistryOptions) {}
 
   /** @throws InvalidOptionsError when the topic is taken, or an option is refused. */
-  register(topic: string, run: JobHandlerFunction, options?: JobHandlerOptions, source = 'register()'): void {
-    checked(topicCheck, topic, 'topic');
+  register(topicLike: TopicLike, run: JobHandlerFunction, options?: JobHandlerOptions, source = 'register()'): void {
+    const typed = typedTopic(topicLike);
+    const topic = checked(topicCheck, typed ? typed.name : topicLike, 'topic');
     if (typeof run !== 'function') {
       throw new InvalidOptionsError('handler', `of '${topic}': expected a function`);
     }
@@ -38,7 +43,7 @@ export class HandlerRegistry {
         `'${topic}' has two handlers, ${other.source} and ${source}; one is allowed`,
       );
     }
-    const settings = readHandlerOptions(topic, options);
+    const settings = readHandlerOptions(topic, typed ? { ...typed.options, ...options } : options);
     if (settings.transactional && !this.options.canRunTransactions) {
       throw new InvalidOptionsError(
         'transactional',
@@ -46,7 +51,7 @@ export class HandlerRegistry {
           'transaction, since one as long as the handler would block every other writer of the file',
       );
     }
-    this.handlers.set(topic, Object.freeze({ topic, run, settings, source }));
+    this.handlers.set(topic, Object.freeze({ topic, run, settings, source, schema: typed?.schema }));
   }
 
   get(topic: string): RegisteredHandler | undefined {

@@ -25,6 +25,8 @@ describe.each(everyKind)('cancel on $label', (kind) => {
   it('aborts the signal of a running job, which ends cancelled when its handler throws', async () => {
     let reason: unknown;
     const app = await apps.start({
+      // No renewal brings the request: the process that asks knows that the job runs in it.
+      options: { lease: '10m' },
       handlers: {
         work: (job) => {
           job.signal.addEventListener('abort', () => (reason = job.signal.reason as unknown));

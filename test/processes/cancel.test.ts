@@ -1,12 +1,12 @@
 import { until } from '../support/wait.js';
-import { BUILD_TIMEOUT_MS, buildPackage } from './support/built-package.js';
+import { useBuiltPackage } from './support/built-package.js';
 import { killPrograms, Program } from './support/program.js';
 import type { QueueDatabase } from './support/queue-database.js';
 import { everyDatabase } from './support/queue-database.js';
 
 const ABORTED_WITHIN_MS = 1_000;
 
-beforeAll(buildPackage, BUILD_TIMEOUT_MS);
+useBuiltPackage();
 
 describe.each(everyDatabase)('a job on $name that is cancelled from another process', ({ create }) => {
   let database: QueueDatabase;

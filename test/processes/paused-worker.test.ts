@@ -1,11 +1,11 @@
-import { BUILD_TIMEOUT_MS, buildPackage } from './support/built-package.js';
+import { useBuiltPackage } from './support/built-package.js';
 import { killPrograms, Program } from './support/program.js';
 import type { QueueDatabase } from './support/queue-database.js';
 import { newestDatabases } from './support/queue-database.js';
 
 const options = { lease: '1s', pollInterval: '200ms' };
 
-beforeAll(buildPackage, BUILD_TIMEOUT_MS);
+useBuiltPackage();
 
 describe.each(newestDatabases)('a worker on $name that is stopped past its lease and continued', ({ create }) => {
   let database: QueueDatabase;

@@ -1,5 +1,5 @@
 import { until } from '../support/wait.js';
-import { BUILD_TIMEOUT_MS, buildPackage } from './support/built-package.js';
+import { useBuiltPackage } from './support/built-package.js';
 import type { Exit } from './support/program.js';
 import { killPrograms, Program } from './support/program.js';
 import type { QueueDatabase } from './support/queue-database.js';
@@ -14,7 +14,7 @@ function endedByItself({ code, signal }: Exit): boolean {
   return code === 0 || signal === 'SIGTERM';
 }
 
-beforeAll(buildPackage, BUILD_TIMEOUT_MS);
+useBuiltPackage();
 
 describe.each(newestDatabases)('a Nest worker on $name that gets SIGTERM', ({ create }) => {
   let database: QueueDatabase;

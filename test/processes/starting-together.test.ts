@@ -1,7 +1,7 @@
 import { DataSource } from 'typeorm';
 import { createPostgresDatabase, createSqliteFile, postgresVersions } from '../support/databases.js';
 import { until } from '../support/wait.js';
-import { BUILD_TIMEOUT_MS, buildPackage } from './support/built-package.js';
+import { useBuiltPackage } from './support/built-package.js';
 import { killPrograms, Program } from './support/program.js';
 import type { DatabaseAddress } from './support/protocol.js';
 
@@ -30,7 +30,7 @@ const kinds: { name: string; create: () => Promise<FreshDatabase> }[] = [
   },
 ];
 
-beforeAll(buildPackage, BUILD_TIMEOUT_MS);
+useBuiltPackage();
 
 describe.each(kinds)('two processes that start together on a fresh database of $name', ({ create }) => {
   afterEach(killPrograms);

@@ -1,4 +1,4 @@
-import { BUILD_TIMEOUT_MS, buildPackage } from './support/built-package.js';
+import { useBuiltPackage } from './support/built-package.js';
 import { killPrograms, Program } from './support/program.js';
 import type { Task } from './support/protocol.js';
 import type { QueueDatabase } from './support/queue-database.js';
@@ -12,7 +12,7 @@ const ways = [
   { ...sqlite, topic: 'complete_tx' as const },
 ];
 
-beforeAll(buildPackage, BUILD_TIMEOUT_MS);
+useBuiltPackage();
 
 describe.each(ways)('a process on $name that is killed while $topic completes a job', ({ create, topic }) => {
   let database: QueueDatabase;

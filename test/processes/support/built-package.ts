@@ -6,15 +6,17 @@ import { promisify } from 'node:util';
 import { until } from '../../support/wait.js';
 
 export const ROOT = join(__dirname, '../../..');
-/** For the hook that builds. */
-export const BUILD_TIMEOUT_MS = 120_000;
+const BUILD_TIMEOUT_MS = 120_000;
+/** Each program starts a Node of its own and loads TypeORM, or all of Nest: seconds, when the machine is busy. */
+const TEST_TIMEOUT_MS = 60_000;
 
-let built: Promise<void> | undefined;
-
-/** Brings `dist/` up to date, once in a test run: the programs of this folder run on the package as it is published. */
-export function buildPackage(): Promise<void> {
-  built ??= buildOnce();
-  return built;
+/**
+ * For test files that start programs: these run on the package as it is published, so `dist/` is brought up to date
+ * before the first test, once in a test run.
+ */
+export function useBuiltPackage(): void {
+  jest.setTimeout(TEST_TIMEOUT_MS);
+  beforeAll(buildOnce, BUILD_TIMEOUT_MS);
 }
 
 /** The temporary folder is the test run's own; whichever test file makes the folder in it first, builds. */

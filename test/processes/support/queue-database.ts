@@ -50,7 +50,7 @@ export class QueueDatabase {
   }
 
   /** The job, once it is completed. */
-  completed(id: string, timeoutMs?: number): Promise<Job> {
+  completed(id: string, timeoutMs = 20_000): Promise<Job> {
     const find = async (): Promise<Job | undefined> => {
       const job = await this.job(id);
       return job.status === 'completed' ? job : undefined;

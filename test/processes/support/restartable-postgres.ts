@@ -16,8 +16,11 @@ export interface RestartablePostgres extends PostgresServer {
 }
 
 export async function startRestartablePostgres(packageName: string): Promise<RestartablePostgres> {
-  // Under root the server runs as another user, who must get through to its folder in the test run's own.
-  chmodSync(tmpdir(), 0o711);
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) {
+    // The server runs as another user then, who must get through to its folder in the test run's own.
+    chmodSync(tmpdir(), 0o711);
+  }
   const server = await startPostgresServer(packageName);
   const data = await dataFolderOf(server.url);
   // The command line it was started with: its path and each argument in quotes.
@@ -27,8 +30,9 @@ export async function startRestartablePostgres(packageName: string): Promise<Res
   const options = args.map((arg) => arg.replace(/^"(.*)"$/, '$1'));
   options.splice(options.indexOf('-D'), 2);
   const { uid, gid } = statSync(data);
+  const user = isRoot ? { uid, gid } : {};
   const control = (...command: string[]): Promise<unknown> =>
-    promisify(execFile)(join(dirname(postgres!), 'pg_ctl'), [...command, '-w', '-D', data], { uid, gid, cwd: data });
+    promisify(execFile)(join(dirname(postgres!), 'pg_ctl'), [...command, '-w', '-D', data], { ...user, cwd: data });
   return {
     ...server,
     crash: async () => void (await control('stop', '-m', 'immediate')),

@@ -1,0 +1,118 @@
+import { Injectable } from '@nestjs/common';
+import type { JobContext, StandardSchema } from 'nestjs-jobs';
+import { defineJob, InvalidOptionsError, InvalidPayloadError, JobHandler } from 'nestjs-jobs';
+import { useApps } from './support/apps.js';
+import { everyKind } from './support/database-kinds.js';
+
+interface Mail {
+  to: string;
+  at: string;
+}
+
+/** Takes a mail with an address, and gives the handler its time as a Date. */
+const mailSchema: StandardSchema<Mail, { to: string; at: Date }> = {
+  '~standard': {
+    version: 1,
+    vendor: 'test',
+    validate: (value) => {
+      const { to, at } = value as Mail;
+      return to.includes('@')
+        ? { value: { to, at: new Date(at) } }
+        : { issues: [{ message: 'is no address', path: ['to'] }] };
+    },
+  },
+};
+
+const PlainMail = defineJob<{ to: string }>('plain_mail', { maxRetries: 7, priority: -5 });
+const CheckedMail = defineJob('checked_mail', { schema: mailSchema });
+
+@Injectable()
+class MailJobs {
+  @JobHandler(CheckedMail)
+  checked(job: JobContext<{ to: string; at: Date }>): string {
+    return `${job.payload.to} in ${job.payload.at.getUTCFullYear()}`;
+  }
+
+  @JobHandler(PlainMail, { maxRetries: 2 })
+  plain(job: JobContext<{ to: string }>): string {
+    return job.payload.to;
+  }
+
+  // @ts-expect-error -- the job of this topic has no `from`
+  @JobHandler(PlainMail)
+  wrong(job: JobContext<{ from: string }>): string {
+    return job.payload.from;
+  }
+}
+// What the compiler refused would have been a second handler of the topic.
+delete (MailJobs.prototype as Partial<MailJobs>).wrong;
+
+describe.each(everyKind)('a typed topic on $label', (kind) => {
+  const apps = useApps(kind);
+  const mail = { to: 'a@example.org', at: '2030-01-01T00:00:00.000Z' };
+
+  it('stores what was enqueued and gives its handler what the schema makes of it', async () => {
+    const app = await apps.start({ providers: [MailJobs] });
+    const { id } = await app.jobs.enqueue(CheckedMail, mail);
+    expect(await app.jobAfter('completed', id)).toMatchObject({ payload: mail, result: 'a@example.org in 2030' });
+  });
+
+  it('refuses at enqueue what its schema refuses, named or plain, and stores nothing', async () => {
+    const app = await apps.start({ providers: [MailJobs] });
+    const refused = { ...mail, to: 'nobody' };
+    for (const enqueue of [
+      () => app.jobs.enqueue(CheckedMail, refused),
+      () => app.jobs.enqueue('checked_mail', refused),
+      () => app.jobs.enqueueMany([{ topic: CheckedMail, payload: refused }]),
+    ]) {
+      await expect(enqueue()).rejects.toThrow(InvalidPayloadError);
+      await expect(enqueue()).rejects.toThrow('payload.to: is no address');
+    }
+    expect(await app.jobs.stats()).toMatchObject({ total: 0 });
+  });
+
+  it('fails a stored job that its schema refuses, without a retry', async () => {
+    const producer = await apps.start({});
+    const { id } = await producer.jobs.enqueue('checked_mail', { ...mail, to: 'nobody' });
+    producer.jobs.register(CheckedMail, () => 'never');
+    await producer.jobs.whenIdle();
+    expect(await producer.jobs.get(id)).toMatchObject({
+      status: 'failed',
+      attempt: 1,
+      retries: 0,
+      lastError: 'payload.to: is no address',
+    });
+  });
+
+  it('brings its own options along, under those of the call and of the handler', async () => {
+    const app = await apps.start({ providers: [MailJobs] });
+    const payload = { to: 'a@example.org' };
+    expect(await app.jobs.enqueue(PlainMail, payload)).toMatchObject({ maxRetries: 7, priority: -5 });
+    expect(await app.jobs.enqueue(PlainMail, payload, { maxRetries: 1 })).toMatchObject({ maxRetries: 1 });
+    expect(await app.jobs.enqueue('plain_mail', payload)).toMatchObject({ maxRetries: 2, priority: -5 });
+  });
+
+  it('does not compile with a payload of another type', async () => {
+    const app = await apps.start({ providers: [MailJobs] });
+    // @ts-expect-error -- `to` is text
+    await app.jobs.enqueue(PlainMail, { to: 1 });
+    // @ts-expect-error -- `to` is missing
+    await app.jobs.enqueueMany([{ topic: PlainMail, payload: {} }]);
+    await app.jobs.enqueueMany([
+      { topic: PlainMail, payload: { to: 'b@example.org' } },
+      { topic: 'plain_mail', payload: { to: 'c@example.org' } },
+    ]);
+    await app.jobs.whenIdle();
+    expect(await app.jobs.stats()).toMatchObject({ completed: 4 });
+  });
+});
+
+describe('a definition of a topic', () => {
+  it.each([
+    ['an empty name', () => defineJob(''), /^topic: expected text/],
+    ['a schema that is none', () => defineJob('a', { schema: {} as never }), /Standard Schema/],
+  ])('is refused with %s', (_, define, text) => {
+    expect(define).toThrow(InvalidOptionsError);
+    expect(define).toThrow(text);
+  });
+});
