@@ -1,16 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Observable } from 'rxjs';
-import { Subject } from 'rxjs';
 import type { DataSource } from 'typeorm';
 import type { Clock } from './core/clock.js';
 import { within } from './core/clock.js';
-import { IdleTimeoutError } from './core/errors.js';
+import { describeValue, IdleTimeoutError, InvalidOptionsError } from './core/errors.js';
 import type { JobEvent } from './core/events.js';
-import type { AnyNewJob, EnqueueOptions, Job, JobFilter, JobPage, JobStats } from './core/job.js';
+import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats } from './core/job.js';
 import type { JobHandlerFunction } from './core/job-context.js';
 import type { JobHandlerOptions, RequeueOptions } from './core/job-options.js';
-import type { TopicLike } from './core/job-topic.js';
+import type { AnyNewJob, TopicLike } from './core/job-topic.js';
 import { typedTopic } from './core/job-topic.js';
 import type { JobsLogger } from './core/logger.js';
 import { guardedLogger, silentLogger } from './core/logger.js';
@@ -23,6 +22,7 @@ import { Rescuer } from './maintenance/rescuer.js';
 import { Attempts } from './runtime/attempts.js';
 import { Dispatcher } from './runtime/dispatcher.js';
 import { Enqueuer } from './runtime/enqueuer.js';
+import { EventStream } from './runtime/event-stream.js';
 import { Executor } from './runtime/executor.js';
 import { HandlerRegistry } from './runtime/handler-registry.js';
 import { Heartbeat } from './runtime/heartbeat.js';
@@ -85,7 +85,7 @@ export class JobsEngine {
   readonly worker = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
   readonly settings: JobsSettings;
 
-  private readonly subject = new Subject<JobEvent>();
+  private readonly stream: EventStream;
   private readonly store: JobStore;
   private readonly clock: Clock;
   private readonly logger: JobsLogger;
@@ -112,6 +112,7 @@ export class JobsEngine {
     const parts = { store, clock, logger, random, emit, ...settings, worker: this.worker };
 
     this.settings = settings;
+    this.stream = new EventStream(logger);
     this.store = store;
     this.clock = clock;
     this.logger = logger;
@@ -148,16 +149,23 @@ export class JobsEngine {
 
   /** This process's events, each emitted after its write has committed. */
   get events(): Observable<JobEvent> {
-    return this.subject.asObservable();
+    return this.stream.observe();
   }
 
-  /** Stores a job; resolves when it is committed. @throws the errors of CONTRACT's `enqueue`. */
+  /** Stores a job; resolves when it is committed. @throws InvalidPayloadError, PayloadTooLargeError, InvalidOptionsError, QueueUnavailableError. */
   enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
     return this.enqueuer.enqueue(topic, payload, options);
   }
 
   /** Stores a job in the caller's open transaction: it exists if and only if that commits. */
-  enqueueTx(tx: StoreTransaction, topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
+  async enqueueTx(tx: StoreTransaction, topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
+    if (!tx) {
+      // Without one the job would be stored outside the transaction that the caller means.
+      throw new InvalidOptionsError(
+        'manager',
+        `expected the EntityManager of an open transaction, got ${describeValue(tx)}`,
+      );
+    }
     return this.enqueuer.enqueue(topic, payload, options, tx);
   }
 
@@ -240,7 +248,7 @@ export class JobsEngine {
   /** Stops, and completes `events`. */
   async close(): Promise<void> {
     await this.stop();
-    this.subject.complete();
+    this.stream.complete();
   }
 
   /** Stops claiming at once; what runs goes on. The first half of `stop`. */
@@ -279,6 +287,8 @@ export class JobsEngine {
     if (orphans.length > 0) {
       this.logger.warn(`topics names ${orphans.map((topic) => `'${topic}'`).join(', ')}, for which no handler is here`);
     }
+    const topics = this.registry.claimable().map(({ topic }) => topic);
+    this.logger.log(topics.length > 0 ? `runs the jobs of ${topics.join(', ')}` : 'has no handlers, and runs no jobs');
     this.settler.start();
     this.heartbeat.start();
     this.dispatcher.start();
@@ -331,6 +341,6 @@ export class JobsEngine {
 
   private emit(event: JobEvent): void {
     logOperation(this.logger, event);
-    this.subject.next(event);
+    this.stream.emit(event);
   }
 }

@@ -1,4 +1,5 @@
 import { InvalidOptionsError, InvalidPayloadError } from './errors.js';
+import type { EnqueueOptions, NewJob } from './job.js';
 import type { JobHandlerOptions } from './job-options.js';
 import { checked } from './option-checks.js';
 import { topicCheck } from './options.js';
@@ -68,6 +69,15 @@ export type AnyTopic = JobTopic<unknown, unknown>;
 export function typedTopic(topic: TopicLike): AnyTopic | undefined {
   return typeof topic === 'object' && topic !== null ? topic : undefined;
 }
+
+/** The same for a typed topic. */
+export interface NewTypedJob<Input> extends EnqueueOptions {
+  topic: JobTopic<Input, unknown>;
+  payload: Input;
+}
+
+/** A job to be, of a plain or a typed topic. */
+export type AnyNewJob = NewJob | (EnqueueOptions & { topic: TopicLike; payload: unknown });
 
 /** A schema of whatever type. */
 export type AnySchema = StandardSchema<unknown, unknown>;

@@ -2,7 +2,6 @@ import type { Backoff, BackoffOptions } from './backoff.js';
 import type { Duration } from './duration.js';
 import type { Failure } from './failure.js';
 import type { JobStatus } from './job-state.js';
-import type { JobTopic, TopicLike } from './job-topic.js';
 
 /**
  * A job as it stands in `_jobs`. Also the entity class: `@InjectRepository(Job)` gives its repository on the queue's
@@ -89,15 +88,6 @@ export interface NewJob<T = unknown> extends EnqueueOptions {
   topic: string;
   payload: T;
 }
-
-/** The same for a typed topic. */
-export interface NewTypedJob<Input> extends EnqueueOptions {
-  topic: JobTopic<Input, unknown>;
-  payload: Input;
-}
-
-/** A job to be, of a plain or a typed topic. */
-export type AnyNewJob = NewJob | (EnqueueOptions & { topic: TopicLike; payload: unknown });
 
 /** The part of a claim by which a worker proves that it still owns the job. Opaque outside the store. */
 export interface ClaimToken {

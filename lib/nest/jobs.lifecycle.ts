@@ -20,6 +20,7 @@ export class JobsLifecycle
   implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy, BeforeApplicationShutdown, OnApplicationShutdown
 {
   private readonly logger = new Logger('JobsModule');
+  private check: NodeJS.Immediate | undefined;
 
   constructor(
     @Inject(JobsEngine) private readonly engine: JobsEngine,
@@ -41,11 +42,12 @@ export class JobsLifecycle
     await this.engine.start();
     if (this.engine.settings.role !== 'producer') {
       // In the next turn, so that an application that enables the hooks right after it was created is not accused.
-      setImmediate(() => this.warnWithoutShutdownHooks());
+      this.check = setImmediate(() => this.warnWithoutShutdownHooks());
     }
   }
 
   onModuleDestroy(): void {
+    clearImmediate(this.check);
     this.engine.stopClaiming();
   }
 

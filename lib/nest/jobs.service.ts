@@ -2,12 +2,13 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Observable } from 'rxjs';
 import type { EntityManager } from 'typeorm';
 import type { JobEvent } from '../core/events.js';
-import type { AnyNewJob, EnqueueOptions, Job, JobFilter, JobPage, JobStats } from '../core/job.js';
+import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats } from '../core/job.js';
 import type { JobHandlerFunction } from '../core/job-context.js';
 import type { JobHandlerOptions, RequeueOptions } from '../core/job-options.js';
 import type { WhenIdleOptions } from '../jobs-engine.js';
 import { JobsEngine } from '../jobs-engine.js';
-import type { JobTopic, TopicLike } from '../core/job-topic.js';
+import type { AnyNewJob, JobTopic, TopicLike } from '../core/job-topic.js';
+import { InvalidOptionsError } from '../core/errors.js';
 import { runAtCheck } from '../core/job-options.js';
 import { checked } from '../core/option-checks.js';
 import type { JobContext } from './job-context.js';
@@ -75,6 +76,9 @@ export class JobsService {
     jobs: Jobs & CheckedJobs<Jobs>,
     options?: { manager?: EntityManager },
   ): Promise<Job[]> {
+    if (options && 'manager' in options && !options.manager) {
+      throw new InvalidOptionsError('manager', 'expected the EntityManager of an open transaction, got none');
+    }
     return this.engine.enqueueMany(jobs, options?.manager);
   }
 
@@ -139,10 +143,7 @@ export class JobsService {
     return this.engine.whenIdle(options);
   }
 
-  /**
-   * This process's events, each emitted after its write has committed. RxJS reports a subscriber that throws as an
-   * uncaught exception: catch inside.
-   */
+  /** This process's events, each emitted after its write has committed. A subscriber that throws is logged. */
   get events(): Observable<JobEvent> {
     return this.engine.events;
   }

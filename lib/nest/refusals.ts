@@ -11,8 +11,8 @@ export class Refusals {
   private readonly refused = new WeakSet<object>();
 
   note(error: unknown): void {
-    // A server error of a guard or a pipe is a failure of theirs, not a judgement of the job.
-    if (typeof error === 'object' && error !== null && !(error instanceof HttpException && error.getStatus() >= 500)) {
+    // Anything else, a lost connection or a server error, is a failure of the guard or pipe, not a judgement of the job.
+    if (error instanceof HttpException && error.getStatus() < 500) {
       this.refused.add(error);
     }
   }
@@ -37,9 +37,7 @@ export class NotedGuards extends GuardsConsumer {
         return true;
       }
     } catch (error) {
-      if (error instanceof HttpException) {
-        this.refusals.note(error);
-      }
+      this.refusals.note(error);
       throw error;
     }
     const refusal = new ForbiddenException('Forbidden resource');

@@ -142,8 +142,8 @@ export class Attempt {
     return this.completion === 'possible' || this.completion === 'committed';
   }
 
-  /** Whether the handler completed the job in a transaction that was rolled back: its effects are gone. */
-  get isCompletionUndone(): boolean {
-    return this.completion === 'rolled back';
+  /** Whether the handler chose to complete the job in a transaction of its own, however that went. */
+  get hasCalledCompleteTx(): boolean {
+    return this.completion !== 'none';
   }
 }

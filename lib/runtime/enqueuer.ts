@@ -1,11 +1,11 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { JobEvent } from '../core/events.js';
 import { describeValue, InvalidOptionsError, QueueUnavailableError } from '../core/errors.js';
-import type { AnyNewJob, EnqueueOptions } from '../core/job.js';
+import type { EnqueueOptions } from '../core/job.js';
 import { Job } from '../core/job.js';
 import type { HandlerSettings } from '../core/job-options.js';
 import { readEnqueueOptions, readHandlerOptions } from '../core/job-options.js';
-import type { AnySchema, TopicLike } from '../core/job-topic.js';
+import type { AnyNewJob, AnySchema, TopicLike } from '../core/job-topic.js';
 import { typedTopic, validPayload } from '../core/job-topic.js';
 import { checked } from '../core/option-checks.js';
 import { topicCheck } from '../core/options.js';
@@ -137,7 +137,10 @@ export class Enqueuer {
   private async storeIn(tx: StoreTransaction, rows: readonly JobInsert[]): Promise<Job[]> {
     let inserted: readonly InsertedJob[] = [];
     // Before the insert, which a caller may not await: its transaction must be watched from the first statement on.
-    this.options.store.afterTransaction(tx, (committed) => committed && this.tell(rows, inserted));
+    this.options.store.afterTransaction(
+      tx,
+      (committed) => committed && inserted.length > 0 && this.tell(rows, inserted),
+    );
     inserted = await this.options.store.insert(rows, tx);
     return this.jobsOf(rows, inserted, tx);
   }

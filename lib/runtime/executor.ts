@@ -90,9 +90,10 @@ export class Executor {
       return this.retry(attempt, handler, attempt.signal.reason);
     }
     if ('value' in result) {
-      if (attempt.isCompletionUndone) {
-        // However calmly the handler returns: what it wrote together with the completion is not there.
-        return this.retry(attempt, handler, new Error('the transaction of completeTx was rolled back'));
+      if (attempt.hasCalledCompleteTx) {
+        // The table knows whether that transaction committed, and nobody else: PostgreSQL turns the COMMIT of a failed one
+        // into a rollback without a word. If it did, the fence keeps this from changing anything.
+        return this.retry(attempt, handler, new Error('the transaction of completeTx did not commit'));
       }
       return { kind: 'completed', result: recordedJson(result.value) };
     }

@@ -26,6 +26,8 @@ export class Periodic {
   private isStopped = true;
   private isWoken = false;
   private failures = 0;
+  private generation = 0;
+  private isLooping = false;
   private running: Promise<void> = Promise.resolve();
   private endSleep: (() => void) | undefined;
 
@@ -35,7 +37,10 @@ export class Periodic {
   start(): void {
     if (this.isStopped) {
       this.isStopped = false;
-      this.running = this.loop();
+      this.generation += 1;
+      const mine = this.generation;
+      // After a stop that nobody awaited, the loop before this one ends first.
+      this.running = this.isLooping ? this.running.then(() => this.loop(mine)) : this.loop(mine);
     }
   }
 
@@ -54,14 +59,16 @@ export class Periodic {
     }
   }
 
-  private async loop(): Promise<void> {
-    while (!this.isStopped) {
+  private async loop(generation: number): Promise<void> {
+    this.isLooping = true;
+    while (!this.isStopped && generation === this.generation) {
       this.isWoken = false;
       const sleepMs = await this.round();
       if (!this.isStopped && !(this.isWoken && this.failures === 0)) {
         await this.sleep(sleepMs);
       }
     }
+    this.isLooping = false;
   }
 
   private async round(): Promise<number> {

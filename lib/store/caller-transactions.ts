@@ -36,8 +36,8 @@ export class CallerTransactions {
    */
   queryRunnerOf(tx: StoreTransaction): QueryRunner {
     const manager = tx as EntityManager;
-    const { connection, queryRunner } = manager;
-    if (!this.dataSources.includes(connection)) {
+    const { connection, queryRunner } = manager ?? {};
+    if (!connection || !this.dataSources.includes(connection)) {
       throw new UnknownDataSourceError(
         'expected an EntityManager of the DataSource the queue lives in, got one of another: the job could not commit together with it',
       );

@@ -19,6 +19,7 @@ export type StoreSettings = Pick<JobsSettings, 'connections' | 'migrate' | 'sqli
 
 const STATEMENT_TIMEOUT_MIN_MS = 5_000;
 const STATEMENT_TIMEOUT_MAX_MS = 30_000;
+const LOCK_TIMEOUT_MS = 1_000;
 
 /**
  * The store for the database of an application's DataSource, which must be initialized.
@@ -36,7 +37,7 @@ export function createStore(app: DataSource, settings: StoreSettings, clock: Clo
   const { connections, migrate, leaseMs, sqlite } = settings;
   // A statement that takes longer than the lease would come too late for it.
   const statementTimeoutMs = Math.min(Math.max(leaseMs, STATEMENT_TIMEOUT_MIN_MS), STATEMENT_TIMEOUT_MAX_MS);
-  const dataSource = ownDataSource(app, { connections, statementTimeoutMs, lockTimeoutMs: statementTimeoutMs / 5 });
+  const dataSource = ownDataSource(app, { connections, statementTimeoutMs, lockTimeoutMs: LOCK_TIMEOUT_MS });
   const parts = { app, own: dataSource, clock, logger, migrate };
   const store =
     databaseKindOf(app) === 'postgres'

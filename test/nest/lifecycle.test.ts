@@ -186,7 +186,8 @@ describe('connections', () => {
     await app.event('completed', (await app.jobs.enqueue('work', null)).id);
     expect((await others()).filter((name) => name === 'nestjs-jobs').length).toBeGreaterThanOrEqual(2);
     await app.close();
-    await until(async () => (await others()).length === 0, { message: 'no connection' });
+    // An idle connection would end by itself, after ten seconds.
+    await until(async () => (await others()).length === 0, { message: 'no connection', timeoutMs: 5_000 });
     expect(await others()).toEqual([]);
   });
 
@@ -198,7 +199,10 @@ describe('connections', () => {
     }
     const error = await apps.refusal({ providers: [BrokenJobs] });
     expect(error.message).toContain('maxRetries');
-    await until(async () => !(await others()).includes('nestjs-jobs'), { message: 'no connection of the queue' });
+    await until(async () => !(await others()).includes('nestjs-jobs'), {
+      message: 'no connection of the queue',
+      timeoutMs: 5_000,
+    });
   });
 
   it.each([true, false])(
@@ -206,7 +210,10 @@ describe('connections', () => {
     async (migrate) => {
       await outside.query('CREATE TABLE _jobs (id integer)');
       const error = await apps.refusal({ options: { migrate } });
-      await until(async () => !(await others()).includes('nestjs-jobs'), { message: 'no connection of the queue' });
+      await until(async () => !(await others()).includes('nestjs-jobs'), {
+        message: 'no connection of the queue',
+        timeoutMs: 5_000,
+      });
       expect(error).toBeInstanceOf(InvalidOptionsError);
       expect(error.message).toMatch(/^migrate: .*the table _jobs/);
     },

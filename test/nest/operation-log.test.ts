@@ -50,7 +50,16 @@ const stories: [string, Handler, string[]][] = [
       `^completed snooze ID attempt 2 in ${ms}$`,
     ],
   ],
-  ['cancel', obey, [enqueued('cancel'), started('cancel'), `^cancelled cancel ID attempt 1 in ${ms}$`]],
+  [
+    'cancel',
+    obey,
+    [
+      enqueued('cancel'),
+      started('cancel'),
+      '^cancel requested cancel ID attempt 1$',
+      `^cancelled cancel ID attempt 1 in ${ms}$`,
+    ],
+  ],
 ];
 
 describe.each(everyKind)('the operation log on $label', (kind) => {
@@ -86,6 +95,35 @@ describe.each(everyKind)('the operation log on $label', (kind) => {
     ]);
     expect(apps.log.of('warn')).toHaveLength(1);
     expect(linesOf(apps.log.of('debug'), id)).toHaveLength(4);
+  });
+
+  it('has a line for what somebody does to a job by hand', async () => {
+    const app = await apps.start();
+    const { id } = await app.jobs.enqueue('nobodys', null);
+    await app.jobs.cancel(id);
+    await app.jobs.requeue(id);
+    await app.jobs.delete(id);
+    expect(linesOf(apps.log.of('debug'), id).slice(1)).toEqual([
+      'cancelled nobodys ID attempt 0',
+      'requeued nobodys ID attempt 0',
+      'deleted nobodys ID attempt 0',
+    ]);
+  });
+
+  it('keeps each line one line, whatever a topic or an error brings along', async () => {
+    const app = await apps.start({
+      options: { maxRetries: 0 },
+      handlers: {
+        'two\nlines': () => {
+          throw new Error('first\r\ncompleted work forged');
+        },
+      },
+    });
+    const { id } = await app.jobs.enqueue('two\nlines', null);
+    await app.event('failed', id);
+    const lines = [...apps.log.of('debug'), ...apps.log.of('warn')].filter((line) => line.includes(id));
+    expect(lines).toHaveLength(3);
+    expect(lines.filter((line) => /[\r\n]/.test(line))).toEqual([]);
   });
 
   it('has no line with anything of a payload, result, progress or metadata, on any level', async () => {

@@ -52,7 +52,8 @@ describe.each(everyKind)('whenIdle on $label', (kind) => {
   it('rejects with an IdleTimeoutError that says what is going on', async () => {
     const end = signal();
     const app = await apps.start({ options: { concurrency: 1 }, handlers: { work: () => end.promise } });
-    await app.jobs.enqueueMany([1, 2].map((payload) => ({ topic: 'work', payload })));
+    const [first] = await app.jobs.enqueueMany([1, 2].map((payload) => ({ topic: 'work', payload })));
+    await app.event('started', first!.id);
     const error: unknown = await app.jobs.whenIdle({ timeout: '40ms' }).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(IdleTimeoutError);
     expect(error).toMatchObject({

@@ -1,7 +1,7 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Clock } from '../../core/clock.js';
 import { within } from '../../core/clock.js';
-import { JobStateError, LeaseLostError, QueueUnavailableError } from '../../core/errors.js';
+import { JobStateError, LeaseLostError, QueueUnavailableError, RowLockedError } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job, JobStats } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
@@ -39,6 +39,7 @@ export interface PostgresStoreOptions {
 
 /** A key whose holder ended between the insert and the look for it is asked for again this often. */
 const INSERT_ROUNDS_MAX = 3;
+const MIGRATION_TRIES_MAX = 120;
 const COUNT_MAX = 10_000;
 const CLOSE_MAX_MS = 5_000;
 
@@ -50,15 +51,17 @@ export class PostgresStore implements JobStore {
 
   private readonly transactions: CallerTransactions;
   private readonly announcer: Announcer;
+  /** Those who may wait for an open transaction: one at a time, or they would use up the pool. */
+  private readonly waiters = new Gate(1);
   private readonly visitors: Gate;
-  private readonly moves = new RequestedMoves((text, params) => this.visit(text, params));
+  private readonly moves = new RequestedMoves((text, params) => this.waiters.pass(() => this.query(text, params)));
   private runner!: SqlRunner;
   /** Where the tables are, as an identifier; known once they are there. */
   private schema: string | undefined;
 
   constructor(private readonly options: PostgresStoreOptions) {
     this.transactions = new CallerTransactions([options.app, options.own]);
-    this.visitors = new Gate(Math.max(1, options.connections - 1));
+    this.visitors = new Gate(Math.max(1, options.connections - 2));
     this.announcer = new Announcer((topic) => this.notify(sql.JOBS_CHANNEL, topic), options.clock);
   }
 
@@ -86,11 +89,12 @@ export class PostgresStore implements JobStore {
     const pieces = piecesOf(jobs);
     const mayTakeRounds = jobs.length > 1 && jobs.some((job) => job.uniqueKey !== null);
     if (!tx && (mayTakeRounds || pieces.length > 1)) {
-      return this.visitors.pass(() => this.ownTransaction((own) => this.insert(jobs, own)));
+      return this.waiters.pass(() => this.ownTransaction((own) => this.insert(jobs, own)));
     }
     const inserted: Seam.InsertedJob[] = [];
+    const gate = jobs.some((job) => job.uniqueKey !== null) ? this.waiters : this.visitors;
     for (const piece of pieces) {
-      inserted.push(...(await this.insertPiece(piece, tx)));
+      inserted.push(...(await (tx ? this.insertPiece(piece, tx) : gate.pass(() => this.insertPiece(piece)))));
     }
     return inserted;
   }
@@ -149,7 +153,11 @@ export class PostgresStore implements JobStore {
 
   async recordProgress(entries: readonly Seam.ProgressEntry[]): Promise<boolean[]> {
     const recorded = await this.query(sql.RECORD_PROGRESS, [progressJson(entries)]);
-    return answeredInOrder(entries, recorded);
+    const tokens = entries.map(({ token }) => token);
+    const others = unanswered(tokens, recorded);
+    // A locked row is still owned; the next value will come through.
+    const owned = others.length === 0 ? [] : await this.query(sql.STILL_OWNED, [tokenJson(others)]);
+    return answeredInOrder(entries, [...recorded, ...owned]);
   }
 
   async completeTx(tx: StoreTransaction, { id, attempt }: ClaimToken, result: string | null): Promise<void> {
@@ -248,9 +256,9 @@ export class PostgresStore implements JobStore {
       if (round > INSERT_ROUNDS_MAX) {
         throw new QueueUnavailableError(`unique key '${open[0]!.uniqueKey}' kept changing hands; try again`);
       }
-      open = noteInserted(inserted, open, await this.visit(sql.INSERT_JOBS, [insertJson(open, iso)], tx));
+      open = noteInserted(inserted, open, await this.query(sql.INSERT_JOBS, [insertJson(open, iso)], tx));
       if (open.length > 0) {
-        open = noteInserted(inserted, open, await this.visit(sql.FIND_HOLDERS, [insertJson(open, iso)], tx));
+        open = noteInserted(inserted, open, await this.query(sql.FIND_HOLDERS, [insertJson(open, iso)], tx));
       }
     }
     return jobs.map((job) => inserted.get(job.id)!);
@@ -275,10 +283,19 @@ export class PostgresStore implements JobStore {
     if (migrations.areAllIn(recorded)) {
       return;
     }
-    await this.ownTransaction(async (tx) => {
-      await this.query(sql.LOCK_MIGRATIONS, [], tx);
-      await runScript({ query: (text, params) => this.query(text, params, tx) }, migrations.script());
-    });
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.ownTransaction(async (tx) => {
+          await this.query(sql.LOCK_MIGRATIONS, [], tx);
+          await runScript({ query: (text, params) => this.query(text, params, tx) }, migrations.script());
+        });
+      } catch (error) {
+        // Another process is at it: each try waits as long as a lock is waited for.
+        if (!(error instanceof RowLockedError) || tries === MIGRATION_TRIES_MAX) {
+          throw error;
+        }
+      }
+    }
   }
 
   private get pool(): Pool {

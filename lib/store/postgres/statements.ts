@@ -172,10 +172,12 @@ export const DISCARD = `
 DELETE FROM _jobs j USING ${tokens}
 WHERE j.id = o.id AND j.attempt = o.attempt AND j.status = ANY ($2::text[])`;
 
-/** Keeps progress values, fenced; answers the rows it reached. */
+/** Keeps progress values, fenced; answers the rows it reached. Rows that somebody has locked are skipped. */
 export const RECORD_PROGRESS = `
+WITH o AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::jsonb) AS s(id uuid, attempt int, progress jsonb)),
+free AS (SELECT j.id FROM o JOIN _jobs j ON ${owned} ORDER BY j.id FOR UPDATE OF j SKIP LOCKED)
 UPDATE _jobs j SET progress = o.progress, updated = statement_timestamp()
-FROM jsonb_to_recordset($1::jsonb) AS o(id uuid, attempt int, progress jsonb) WHERE ${owned} RETURNING j.id, j.attempt`;
+FROM o JOIN free ON free.id = o.id WHERE ${owned} RETURNING j.id, j.attempt`;
 
 /** processing → completed, on a connection and in a transaction of the caller's. */
 export const COMPLETE_IN_TX = `

@@ -36,6 +36,8 @@ const TURN_MAX_MS = 5;
 export class WriteLane {
   private readonly waiting: Waiting[] = [];
   private retry: ScheduledWake | undefined;
+  /** Since when somebody else has kept the head of the lane waiting. */
+  private blockedSinceMs: number | undefined;
   /** When work began in this turn of the event loop. */
   private turnSinceMs: number | undefined;
 
@@ -102,15 +104,26 @@ export class WriteLane {
   private flush(pauseMs: number): void {
     this.retry?.cancel();
     this.retry = undefined;
-    while (this.waiting.length > 0 && !this.isBlocked() && this.hasTurn() && this.waiting[0]!.attempt()) {
+    while (this.waiting.length > 0 && this.hasTurn()) {
+      if (this.isBlocked() || !this.waiting[0]!.attempt()) {
+        this.giveUpLate();
+        break;
+      }
       this.waiting.shift();
-    }
-    const deadlineMs = this.options.clock.now() - this.options.lockTimeoutMs;
-    while (this.waiting.length > 0 && this.waiting[0]!.sinceMs <= deadlineMs) {
-      this.waiting.shift()!.giveUp();
+      this.blockedSinceMs = undefined;
     }
     if (this.waiting.length > 0) {
       this.retry = this.options.clock.schedule(pauseMs, () => this.flush(Math.min(pauseMs * 2, PAUSE_MAX_MS)));
+    }
+  }
+
+  /** Only the wait for others counts against `lockTimeout`, not the queue's own backlog. */
+  private giveUpLate(): void {
+    const nowMs = this.options.clock.now();
+    this.blockedSinceMs ??= nowMs;
+    const deadlineMs = nowMs - this.options.lockTimeoutMs;
+    while (this.waiting.length > 0 && Math.max(this.waiting[0]!.sinceMs, this.blockedSinceMs) <= deadlineMs) {
+      this.waiting.shift()!.giveUp();
     }
   }
 

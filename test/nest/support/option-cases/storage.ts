@@ -1,5 +1,6 @@
 import { InvalidOptionsError, jobsMigrations, JobsModule, QueueUnavailableError } from 'nestjs-jobs';
-import { signal } from '../../../support/wait.js';
+import type { DataSource } from 'typeorm';
+import { signal, until } from '../../../support/wait.js';
 import type { Apps } from '../apps.js';
 import { everyKind, postgres, sqliteFile, sqliteMemory } from '../database-kinds.js';
 import type { OptionCase } from './option-case.js';
@@ -82,14 +83,26 @@ async function expectNoTablesOfOurOwn(apps: Apps): Promise<void> {
 }
 
 async function expectSoManyConnections(apps: Apps): Promise<void> {
+  const count = async (dataSource: DataSource, condition: string): Promise<number> => {
+    const rows = await dataSource.query<unknown[]>(
+      `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'nestjs-jobs' AND ${condition}`,
+    );
+    return rows.length;
+  };
   for (const connections of [1, 5]) {
     const app = await apps.start({ options: { connections } });
     const { id } = await app.jobs.enqueue('work', null);
-    await Promise.all(Array.from({ length: 50 }, () => app.jobs.get(id)));
-    const [row] = await app.dataSource.query<{ count: string }[]>(
-      `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'nestjs-jobs'`,
-    );
-    expect(Number(row!.count)).toBe(connections + 1);
+    const blocker = app.dataSource.createQueryRunner();
+    await blocker.startTransaction();
+    await blocker.query('LOCK TABLE _jobs IN ACCESS EXCLUSIVE MODE');
+    // More questions than connections, and no answer: each connection that may exist waits for the lock.
+    const questions = Array.from({ length: 50 }, () => app.jobs.get(id));
+    await until(async () => (await count(app.dataSource, `wait_event_type = 'Lock'`)) === connections);
+    expect(await count(app.dataSource, 'true')).toBe(connections + 1);
+    await blocker.commitTransaction();
+    await blocker.release();
+    await Promise.all(questions);
+    expect(await count(app.dataSource, 'true')).toBe(connections + 1);
     await app.close();
   }
 }
