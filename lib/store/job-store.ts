@@ -28,7 +28,7 @@ export interface JobStore {
 
   /** pending → processing, lane by lane, at most `limit` in all. */
   claim(request: ClaimRequest): Promise<Claim[]>;
-  /** The first waiting job of each gap, due or not. */
+  /** The first waiting job, due or not, of each priority in each gap. */
   survey(gaps: readonly LaneGap[]): Promise<WaitingLane[]>;
   /** processing → processing: the lease lives on for `leaseMs` from now. Answers in the order of `tokens`. */
   renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Renewal[]>;

@@ -103,14 +103,25 @@ RETURNING j.id, j.attempt, j.topic, j.payload::text AS payload, j.retries, j.max
   j.backoff::text AS backoff, j.metadata::text AS metadata, ${ms('j.run_at')} AS run_at, ${ms('j.created')} AS created,
   ${ms('(j.started - j.run_at)')} AS waited_ms`;
 
-/** The first waiting job of each gap between known priorities, due or not. */
-export const SURVEY = `
-SELECT g.topic, w.priority, ${ms('(w.run_at - statement_timestamp())')} AS due_in_ms
-FROM jsonb_to_recordset($1::jsonb) AS g(topic text, after int, before int)
-CROSS JOIN LATERAL (
+/** The first waiting job between two priorities, `from` and `to` being SQL. */
+const firstBetween = (topic: string, from: string, to: string): string => `
   SELECT priority, run_at FROM _jobs
-  WHERE status = 'pending' AND topic = g.topic AND priority > g.after AND priority < g.before
-  ORDER BY priority, run_at LIMIT 1) w`;
+  WHERE status = 'pending' AND topic = ${topic} AND priority > ${from} AND priority < ${to}
+  ORDER BY priority, run_at LIMIT 1`;
+
+/**
+ * The first waiting job, due or not, of each priority in each gap. A loose index scan: from one priority to the next, so
+ * that the cost is that of the lanes, however many jobs wait in them.
+ */
+export const SURVEY = `
+WITH RECURSIVE w AS (
+  SELECT g.topic, g.before, f.priority, f.run_at
+  FROM jsonb_to_recordset($1::jsonb) AS g(topic text, after int, before int)
+  CROSS JOIN LATERAL (${firstBetween('g.topic', 'g.after', 'g.before')}) f
+  UNION ALL
+  SELECT w.topic, w.before, f.priority, f.run_at
+  FROM w CROSS JOIN LATERAL (${firstBetween('w.topic', 'w.priority', 'w.before')}) f)
+SELECT topic, priority, ${ms('(run_at - statement_timestamp())')} AS due_in_ms FROM w`;
 
 const tokens = `jsonb_to_recordset($1::jsonb) AS o(id uuid, attempt int)`;
 

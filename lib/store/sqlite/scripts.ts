@@ -43,6 +43,18 @@ export function* claimScript(
   return claims;
 }
 
+/** Looks from one priority to the next, so that the cost is that of the lanes, however many jobs wait in them. */
+export function* surveyScript({ topic, after, before }: Seam.LaneGap): SqlScript<SqlRow[]> {
+  const lanes: SqlRow[] = [];
+  for (let from = after; ; from = Number(lanes.at(-1)!.priority)) {
+    const [first] = yield { sql: sql.SURVEY_GAP, params: [topic, from, before] };
+    if (!first) {
+      return lanes;
+    }
+    lanes.push(first);
+  }
+}
+
 /** Settles, then reads how the rows stand that did not move. */
 export function* settleScript(settlements: readonly Seam.Settlement[]): SqlScript<Seam.Settled[]> {
   const tokens = settlements.map(({ token }) => token);

@@ -15,7 +15,7 @@ import type { BetterSqliteDatabase, SqlRow, SqlScript } from '../sql-runner.js';
 import { BetterSqliteRunner, runnerOfQueryRunner, runScript, SqlError } from '../sql-runner.js';
 import { untilFree } from './lock-wait.js';
 import type { DueLane } from './scripts.js';
-import { claimScript, insertScript, moveScript, one, settleScript, sqliteTime } from './scripts.js';
+import { claimScript, insertScript, moveScript, one, settleScript, sqliteTime, surveyScript } from './scripts.js';
 import * as sql from './statements.js';
 import { WriteLane } from './write-lane.js';
 
@@ -93,9 +93,7 @@ export class SqliteStore implements JobStore {
   }
 
   async survey(gaps: readonly Seam.LaneGap[]): Promise<Seam.WaitingLane[]> {
-    const first = (gap: Seam.LaneGap): readonly SqlRow[] =>
-      this.runner.query(sql.SURVEY_GAP, [gap.topic, gap.after, gap.before]);
-    const rows = await this.whenFree(() => gaps.flatMap(first));
+    const rows = await this.whenFree(() => gaps.flatMap((gap) => this.runner.run(surveyScript(gap))));
     return rows.map((row) => ({
       topic: row.topic as string,
       priority: Number(row.priority),
