@@ -4,7 +4,7 @@ import type { Observable } from 'rxjs';
 import type { DataSource } from 'typeorm';
 import type { Clock } from './core/clock.js';
 import { within } from './core/clock.js';
-import { describeValue, IdleTimeoutError, InvalidOptionsError } from './core/errors.js';
+import { IdleTimeoutError } from './core/errors.js';
 import type { JobEvent } from './core/events.js';
 import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats } from './core/job.js';
 import type { JobHandlerFunction } from './core/job-context.js';
@@ -13,13 +13,15 @@ import type { AnyNewJob, TopicLike } from './core/job-topic.js';
 import { typedTopic } from './core/job-topic.js';
 import type { JobsLogger } from './core/logger.js';
 import { guardedLogger, silentLogger } from './core/logger.js';
-import { duration, readOptions } from './core/option-checks.js';
+import { checked, duration, readOptions } from './core/option-checks.js';
 import type { Duration } from './core/duration.js';
 import type { JobsOptions, JobsSettings } from './core/options.js';
-import { readJobsOptions } from './core/options.js';
+import { readJobsOptions, topicCheck } from './core/options.js';
 import { Pruner } from './maintenance/pruner.js';
 import { Rescuer } from './maintenance/rescuer.js';
+import { Statistics } from './maintenance/statistics.js';
 import { Attempts } from './runtime/attempts.js';
+import { BulkDesk } from './runtime/bulk-desk.js';
 import { Dispatcher } from './runtime/dispatcher.js';
 import { Enqueuer } from './runtime/enqueuer.js';
 import { EventStream } from './runtime/event-stream.js';
@@ -27,7 +29,10 @@ import { Executor } from './runtime/executor.js';
 import { HandlerRegistry } from './runtime/handler-registry.js';
 import { Heartbeat } from './runtime/heartbeat.js';
 import { JobDesk } from './runtime/job-desk.js';
+import { Moves } from './runtime/moves.js';
 import { logOperation } from './runtime/operation-log.js';
+import { ReportDesk } from './runtime/report-desk.js';
+import { ReportWatch } from './runtime/report-watch.js';
 import { Settler } from './runtime/settler.js';
 import { systemClock } from './runtime/system-clock.js';
 import type { CreatedStore } from './store/create-store.js';
@@ -84,6 +89,12 @@ export class JobsEngine {
   /** Names this process in `locked_by`. */
   readonly worker = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
   readonly settings: JobsSettings;
+  /** Where people move many jobs at once. */
+  readonly bulk: BulkDesk;
+  /** Where people ask how the queue is doing. */
+  readonly reports: ReportDesk;
+  /** Tells those who watch what has changed. */
+  readonly changes: ReportWatch;
 
   private readonly stream: EventStream;
   private readonly store: JobStore;
@@ -98,6 +109,7 @@ export class JobsEngine {
   private readonly dispatcher: Dispatcher;
   private readonly rescuer: Rescuer;
   private readonly pruner: Pruner;
+  private readonly statistics: Statistics;
   private stopListening: (() => Promise<void>) | undefined;
   private isRunning = false;
   /** Starts and stops one after another. */
@@ -108,8 +120,7 @@ export class JobsEngine {
     const { store, clock = systemClock, logger: givenLogger = silentLogger, random = Math.random, ...given } = options;
     const logger = guardedLogger(givenLogger);
     const settings = readJobsOptions(given);
-    const emit = (event: JobEvent): void => this.emit(event);
-    const parts = { store, clock, logger, random, emit, ...settings, worker: this.worker };
+    const parts = { store, clock, logger, random, ...settings, worker: this.worker, emit: this.emit.bind(this) };
 
     this.settings = settings;
     this.stream = new EventStream(logger);
@@ -126,11 +137,16 @@ export class JobsEngine {
       schemaOf: (topic) => this.registry.get(topic)?.schema,
       onStored: (jobs) => this.announceStored(jobs),
     });
-    this.desk = new JobDesk({
+    this.reports = new ReportDesk(parts);
+    this.changes = new ReportWatch({ ...parts, reports: this.reports });
+    const moves = new Moves({
       ...parts,
       onWaiting: (topic) => this.announce([topic]),
       onCancelRequested: (id) => this.attempts.abortCancelled(id),
+      onMoved: (topic) => this.changes.touch(topic),
     });
+    this.desk = new JobDesk({ ...parts, moves });
+    this.bulk = new BulkDesk({ reports: store.reports, moves });
     this.settler = new Settler(parts);
     this.heartbeat = new Heartbeat(parts);
     this.attempts = new Attempts({
@@ -145,6 +161,7 @@ export class JobsEngine {
     this.dispatcher = new Dispatcher({ ...parts, registry: this.registry, attempts: this.attempts });
     this.rescuer = new Rescuer({ ...parts, onRescued: (topics) => this.announce(topics) });
     this.pruner = new Pruner(parts);
+    this.statistics = new Statistics({ ...parts, topics: () => this.registry.claimable().map(({ topic }) => topic) });
   }
 
   /** This process's events, each emitted after its write has committed. */
@@ -158,15 +175,8 @@ export class JobsEngine {
   }
 
   /** Stores a job in the caller's open transaction: it exists if and only if that commits. */
-  async enqueueTx(tx: StoreTransaction, topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
-    if (!tx) {
-      // Without one the job would be stored outside the transaction that the caller means.
-      throw new InvalidOptionsError(
-        'manager',
-        `expected the EntityManager of an open transaction, got ${describeValue(tx)}`,
-      );
-    }
-    return this.enqueuer.enqueue(topic, payload, options, tx);
+  enqueueTx(tx: StoreTransaction, topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
+    return this.enqueuer.enqueueTx(tx, topic, payload, options);
   }
 
   /** Stores jobs, all or none, in the caller's transaction when one is given. */
@@ -185,8 +195,8 @@ export class JobsEngine {
   }
 
   /** Counts and times, of one topic or of all. */
-  stats(topic?: string): Promise<JobStats> {
-    return this.desk.stats(topic);
+  async stats(topic?: string): Promise<JobStats> {
+    return this.reports.stats(topic === undefined ? null : [checked(topicCheck, topic, 'topic')]);
   }
 
   /** failed, cancelled → pending, with all retries again. */
@@ -212,13 +222,11 @@ export class JobsEngine {
    */
   register(topic: TopicLike, run: JobHandlerFunction, options?: JobHandlerOptions, source?: string): void {
     this.registry.register(topic, run, options, source);
+    this.statistics.noteTopics();
     this.dispatcher.wake(typedTopic(topic)?.name ?? (topic as string));
   }
 
-  /**
-   * Begins to claim and run jobs, unless the role is `producer`. Harmless when it runs already; after `stop` it begins
-   * anew.
-   */
+  /** Begins to claim and run jobs, unless the role is `producer`; also after `stop`. Harmless when it runs already. */
   start(): Promise<void> {
     return this.inTurn(async () => {
       if (!this.isRunning) {
@@ -248,6 +256,7 @@ export class JobsEngine {
   /** Stops, and completes `events`. */
   async close(): Promise<void> {
     await this.stop();
+    await this.changes.stop();
     this.stream.complete();
   }
 
@@ -283,17 +292,13 @@ export class JobsEngine {
     if (this.settings.role === 'producer') {
       return;
     }
-    const orphans = this.registry.topicsWithoutHandler();
-    if (orphans.length > 0) {
-      this.logger.warn(`topics names ${orphans.map((topic) => `'${topic}'`).join(', ')}, for which no handler is here`);
-    }
-    const topics = this.registry.claimable().map(({ topic }) => topic);
-    this.logger.log(topics.length > 0 ? `runs the jobs of ${topics.join(', ')}` : 'has no handlers, and runs no jobs');
+    this.registry.describe(this.logger);
     this.settler.start();
     this.heartbeat.start();
     this.dispatcher.start();
     this.rescuer.start();
     this.pruner.start();
+    this.statistics.start();
     this.stopListening = await this.store.listen({
       jobs: (topic) => this.dispatcher.wake(topic),
       cancel: () => void this.heartbeat.lookForCancels(),
@@ -314,12 +319,8 @@ export class JobsEngine {
       await within(this.clock, RELEASE_GRACE_MS, drained);
       this.settler.giveUp();
     }
-    const loops = Promise.all([others, this.heartbeat.stop()]);
-    await within(
-      this.clock,
-      RELEASE_GRACE_MS,
-      loops.then(() => undefined),
-    );
+    const loops = Promise.all([others, this.heartbeat.stop(), this.statistics.stop()]);
+    await within(this.clock, RELEASE_GRACE_MS, loops);
   }
 
   private inTurn(work: () => Promise<void>): Promise<void> {
@@ -341,6 +342,8 @@ export class JobsEngine {
 
   private emit(event: JobEvent): void {
     logOperation(this.logger, event);
+    this.statistics.take(event);
+    this.changes.touch(event.topic);
     this.stream.emit(event);
   }
 }

@@ -1,7 +1,7 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
- * Creates `_jobs` and `_jobs_rollup`. Frozen: what it made stands in databases; later changes are later migrations.
+ * Creates `_jobs`, `_jobs_rollup` and `_jobs_workers`. Frozen: what it made stands in databases; later changes are later migrations.
  * Each step tolerates objects that exist, since an application may run it under its own migrations table.
  */
 export class CreateJobs1736500000000 implements MigrationInterface {
@@ -14,6 +14,7 @@ export class CreateJobs1736500000000 implements MigrationInterface {
   }
 
   async down(queryRunner: QueryRunner): Promise<void> {
+    await queryRunner.query('DROP TABLE IF EXISTS _jobs_workers');
     await queryRunner.query('DROP TABLE IF EXISTS _jobs_rollup');
     await queryRunner.query('DROP TABLE IF EXISTS _jobs');
   }
@@ -74,10 +75,16 @@ const postgresTables = [
     worker text NOT NULL,
     completed integer NOT NULL DEFAULT 0,
     failed integer NOT NULL DEFAULT 0,
-    run_ms bigint NOT NULL DEFAULT 0,
-    wait_ms bigint NOT NULL DEFAULT 0,
+    started integer NOT NULL DEFAULT 0,
+    run_ms double precision NOT NULL DEFAULT 0,
+    wait_ms double precision NOT NULL DEFAULT 0,
     run_histogram jsonb NOT NULL DEFAULT '{}',
-    CONSTRAINT _jobs_rollup_pkey PRIMARY KEY (minute, topic, worker)
+    CONSTRAINT _jobs_rollup_pkey PRIMARY KEY (topic, minute, worker)
+  )`,
+  `CREATE TABLE IF NOT EXISTS _jobs_workers (
+    worker text NOT NULL CONSTRAINT _jobs_workers_pkey PRIMARY KEY,
+    topics jsonb NOT NULL,
+    seen timestamptz NOT NULL
   )`,
 ];
 
@@ -134,17 +141,23 @@ const sqliteTables = [
     worker text NOT NULL,
     completed integer NOT NULL DEFAULT 0,
     failed integer NOT NULL DEFAULT 0,
-    run_ms integer NOT NULL DEFAULT 0,
-    wait_ms integer NOT NULL DEFAULT 0,
+    started integer NOT NULL DEFAULT 0,
+    run_ms real NOT NULL DEFAULT 0,
+    wait_ms real NOT NULL DEFAULT 0,
     run_histogram text NOT NULL DEFAULT '{}',
-    CONSTRAINT _jobs_rollup_pkey PRIMARY KEY (minute, topic, worker)
+    CONSTRAINT _jobs_rollup_pkey PRIMARY KEY (topic, minute, worker)
+  ) WITHOUT ROWID`,
+  `CREATE TABLE IF NOT EXISTS _jobs_workers (
+    worker text NOT NULL CONSTRAINT _jobs_workers_pkey PRIMARY KEY,
+    topics text NOT NULL,
+    seen datetime NOT NULL
   ) WITHOUT ROWID`,
 ];
 
 const indexes = [
   `CREATE INDEX IF NOT EXISTS _jobs_pending ON _jobs (topic, priority, run_at) WHERE status = 'pending'`,
   `CREATE INDEX IF NOT EXISTS _jobs_processing ON _jobs (locked_until) WHERE status = 'processing'`,
-  `CREATE INDEX IF NOT EXISTS _jobs_finished ON _jobs (topic, id) WHERE status IN ${finished}`,
+  `CREATE INDEX IF NOT EXISTS _jobs_listed ON _jobs (topic, status, id) WHERE status <> 'processing'`,
   `CREATE UNIQUE INDEX IF NOT EXISTS _jobs_unique_key ON _jobs (topic, unique_key)
     WHERE unique_key IS NOT NULL AND status IN ('pending', 'processing')`,
   `CREATE UNIQUE INDEX IF NOT EXISTS _jobs_idempotency_key ON _jobs (idempotency_key) WHERE idempotency_key IS NOT NULL`,

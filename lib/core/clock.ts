@@ -21,7 +21,7 @@ export function sleep(clock: Clock, ms: number): Promise<void> {
 }
 
 /** Whether `work` ends within `ms` milliseconds. It goes on if it does not. */
-export async function within(clock: Clock, ms: number, work: Promise<void>): Promise<boolean> {
+export async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<boolean> {
   let timer: ScheduledWake | undefined;
   const timeout = new Promise<false>((resolve) => {
     timer = clock.schedule(ms, () => resolve(false));

@@ -52,12 +52,21 @@ export class Enqueuer {
     await Promise.all([this.plain.idle(), this.keyed.idle()]);
   }
 
-  async enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions, tx?: StoreTransaction): Promise<Job> {
+  async enqueueTx(tx: StoreTransaction, topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
+    if (!tx) {
+      // Without one the job would be stored outside the transaction that the caller means.
+      throw new InvalidOptionsError(
+        'manager',
+        `expected the EntityManager of an open transaction, got ${describeValue(tx)}`,
+      );
+    }
+    await this.judge(topic, payload);
+    return (await this.storeIn(tx, [this.rowOf(topic, payload, options)]))[0]!;
+  }
+
+  async enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
     await this.judge(topic, payload);
     const row = this.rowOf(topic, payload, options);
-    if (tx) {
-      return (await this.storeIn(tx, [row]))[0]!;
-    }
     const inserted = await (row.uniqueKey === null ? this.plain : this.keyed).add(row);
     return (await this.stored([row], [inserted]))[0]!;
   }

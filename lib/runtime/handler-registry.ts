@@ -4,6 +4,7 @@ import type { HandlerSettings, JobHandlerOptions } from '../core/job-options.js'
 import { readHandlerOptions } from '../core/job-options.js';
 import type { AnySchema, TopicLike } from '../core/job-topic.js';
 import { typedTopic } from '../core/job-topic.js';
+import type { JobsLogger } from '../core/logger.js';
 import { checked } from '../core/option-checks.js';
 import { topicCheck } from '../core/options.js';
 
@@ -67,5 +68,15 @@ export class HandlerRegistry {
   /** Topics this process was told to claim though no handler for them is here. */
   topicsWithoutHandler(): string[] {
     return (this.options.topics ?? []).filter((topic) => !this.handlers.has(topic));
+  }
+
+  /** Says which jobs this process runs, and which it was told to run though no handler for them is here. */
+  describe(logger: JobsLogger): void {
+    const orphans = this.topicsWithoutHandler();
+    if (orphans.length > 0) {
+      logger.warn(`topics names ${orphans.map((topic) => `'${topic}'`).join(', ')}, for which no handler is here`);
+    }
+    const topics = this.claimable().map(({ topic }) => topic);
+    logger.log(topics.length > 0 ? `runs the jobs of ${topics.join(', ')}` : 'has no handlers, and runs no jobs');
   }
 }

@@ -1,8 +1,9 @@
 import type { Backoff } from '../core/backoff.js';
 import type { Failure } from '../core/failure.js';
-import type { Claim, ClaimToken, Job, JobStats, Outcome } from '../core/job.js';
+import type { Claim, ClaimToken, Job, Outcome } from '../core/job.js';
 import type { FinalStatus, JobStatus } from '../core/job-state.js';
 import type { Retention } from '../core/options.js';
+import type { JobReports, ReportRecords } from './job-reports.js';
 
 /**
  * The seam between the engine and a database. Every verb takes a set and is one statement, or one short transaction, in
@@ -13,6 +14,8 @@ import type { Retention } from '../core/options.js';
  */
 export interface JobStore {
   readonly capabilities: StoreCapabilities;
+  /** What people ask of the table, and what processes write down for that. */
+  readonly reports: JobReports & ReportRecords;
 
   /** Opens the queue's own connections and brings the tables up to date, or checks them. */
   open(): Promise<void>;
@@ -61,8 +64,6 @@ export interface JobStore {
   cancel(ids: readonly string[]): Promise<Moved[]>;
   /** Deletes jobs that are not processing. Answers in the order of `ids`. */
   delete(ids: readonly string[]): Promise<Moved[]>;
-  list(query: ListQuery): Promise<ListedJobs>;
-  stats(topic?: string): Promise<JobStats>;
 
   /** Tells other processes that jobs of these topics may be due. A hint: it may be dropped, or merged with others. */
   announce(topics: readonly string[]): void;
@@ -206,22 +207,6 @@ export interface Moved {
   readonly attempt: number;
   /** The unfinished job that holds its unique key, when that stood in the way. */
   readonly holderId: string | null;
-}
-
-export interface ListQuery {
-  readonly topics: readonly string[] | null;
-  readonly statuses: readonly JobStatus[] | null;
-  readonly q: string | null;
-  readonly createdFrom: Date | null;
-  readonly createdTo: Date | null;
-  /** Only jobs older than this id. */
-  readonly beforeId: string | null;
-  readonly limit: number;
-  readonly offset: number;
-}
-
-export interface ListedJobs {
-  readonly items: Job[];
-  readonly total: number;
-  readonly totalCapped: boolean;
+  /** The row as it was moved, when no other job was asked for: it may be gone in the next moment. */
+  readonly job: Job | null;
 }

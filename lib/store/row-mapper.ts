@@ -1,5 +1,5 @@
 import type { Backoff } from '../core/backoff.js';
-import type { Claim, JobFailure, JobStats } from '../core/job.js';
+import type { Claim, JobFailure } from '../core/job.js';
 import { Job } from '../core/job.js';
 import type { JobStatus } from '../core/job-state.js';
 import type { InsertedJob, Moved, Rescued, Settled } from './job-store.js';
@@ -84,6 +84,7 @@ export function movedOf(row: SqlRow): Moved {
     topic: row.topic as string | null,
     attempt: Number(row.attempt),
     holderId: (row.holder_id ?? null) as string | null,
+    job: row.moved && row.payload !== undefined ? jobOf(row) : null,
   };
 }
 
@@ -95,30 +96,6 @@ export function rescuedOf(row: SqlRow): Rescued {
     status: row.status as Rescued['status'],
     retries: Number(row.retries),
     failure: { message: row.message as string, stack: null },
-  };
-}
-
-export function statsOf(row: SqlRow): JobStats {
-  const [pending, processing, completed, failed, cancelled] = [
-    Number(row.pending),
-    Number(row.processing),
-    Number(row.completed),
-    Number(row.failed),
-    Number(row.cancelled),
-  ];
-  return {
-    pending,
-    processing,
-    completed,
-    failed,
-    cancelled,
-    total: pending + processing + completed + failed + cancelled,
-    successRate: completed === 0 ? 0 : completed / (completed + failed),
-    avgExecutionTime: Number(row.mean_ms ?? 0),
-    p50: Number(row.p50 ?? 0),
-    p95: Number(row.p95 ?? 0),
-    p99: Number(row.p99 ?? 0),
-    oldestPendingMs: numberOrNull(row.oldest_pending_ms),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { ClaimToken } from '../core/job.js';
+import type { RollupEntry } from './job-reports.js';
 import type { JobInsert, ProgressEntry, Settlement } from './job-store.js';
 
 /*
@@ -85,4 +86,20 @@ function array<T>(items: readonly T[], write: (item: T) => [members: object, tex
     return `${JSON.stringify({ ord, ...members }).slice(0, -1)},${texts}}`;
   });
   return `[${rows.join(',')}]`;
+}
+
+/** What finished in a process, in both forms: totals of the minute, and what came since the last record. */
+export function rollupJson(totals: readonly RollupEntry[], since: readonly RollupEntry[]): string {
+  const members = (entries: readonly RollupEntry[], isTotal: boolean): object[] =>
+    entries.map(({ topic, completed, failed, started, runMs, waitMs, histogram }) => ({
+      is_total: isTotal,
+      topic,
+      completed,
+      failed,
+      started,
+      run_ms: runMs,
+      wait_ms: waitMs,
+      histogram,
+    }));
+  return JSON.stringify([...members(totals, true), ...members(since, false)]);
 }

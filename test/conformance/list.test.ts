@@ -1,4 +1,4 @@
-import type { ListQuery } from '../../lib/store/job-store.js';
+import type { ListQuery } from '../../lib/store/job-reports.js';
 import {
   claimMany,
   claimOne,
@@ -26,7 +26,7 @@ describe.each(storeKinds())('list on $label', (kind) => {
   const fixture = useStore(kind);
 
   const idsOf = async (query: Partial<ListQuery> = {}): Promise<string[]> =>
-    (await fixture.store.list({ ...EVERYTHING, ...query })).items.map(({ id }) => id);
+    (await fixture.store.reports.list({ ...EVERYTHING, ...query })).items.map(({ id }) => id);
   const newestFirst = (...ids: string[]): string[] => ids.toSorted().toReversed();
 
   const failed = async (message: string, topic = TOPIC): Promise<string> => {
@@ -37,14 +37,14 @@ describe.each(storeKinds())('list on $label', (kind) => {
 
   it('shows whole jobs, newest first, with how many there are', async () => {
     const ids = await insertMany(fixture.store, 3, { payload: '{"a":1}', metadata: '{"b":2}' });
-    const { items, total, totalCapped } = await fixture.store.list(EVERYTHING);
+    const { items, total, totalCapped } = await fixture.store.reports.list(EVERYTHING);
     expect(items.map(({ id }) => id)).toEqual(newestFirst(...ids));
     expect(items[0]).toEqual(await fixture.job(items[0]!.id));
     expect({ total, totalCapped }).toEqual({ total: 3, totalCapped: false });
   });
 
   it('shows nothing of an empty table', async () => {
-    expect(await fixture.store.list(EVERYTHING)).toEqual({ items: [], total: 0, totalCapped: false });
+    expect(await fixture.store.reports.list(EVERYTHING)).toEqual({ items: [], total: 0, totalCapped: false });
   });
 
   it('filters by topics', async () => {
@@ -162,8 +162,8 @@ describe.each(storeKinds())('list on $label', (kind) => {
       const ids = await insertMany(fixture.store, 7);
       await insertMany(fixture.store, 2, { topic: 'sms' });
       const query = { ...EVERYTHING, topics: [TOPIC], limit: 2 };
-      expect(await fixture.store.list({ ...query, offset: 5 })).toMatchObject({ total: 7, totalCapped: false });
-      expect(await fixture.store.list({ ...query, beforeId: ids[0]! })).toMatchObject({ items: [], total: 7 });
+      expect(await fixture.store.reports.list({ ...query, offset: 5 })).toMatchObject({ total: 7, totalCapped: false });
+      expect(await fixture.store.reports.list({ ...query, beforeId: ids[0]! })).toMatchObject({ items: [], total: 7 });
     });
 
     it('stop counting at ten thousand, and say so', async () => {
@@ -171,9 +171,9 @@ describe.each(storeKinds())('list on $label', (kind) => {
         await insertMany(fixture.store, 2_000);
       }
       const query = { ...EVERYTHING, limit: 1 };
-      expect(await fixture.store.list(query)).toMatchObject({ total: 10_000, totalCapped: false });
+      expect(await fixture.store.reports.list(query)).toMatchObject({ total: 10_000, totalCapped: false });
       await insertOne(fixture.store);
-      expect(await fixture.store.list(query)).toMatchObject({ total: 10_000, totalCapped: true });
+      expect(await fixture.store.reports.list(query)).toMatchObject({ total: 10_000, totalCapped: true });
     });
   });
 });

@@ -108,7 +108,7 @@ describe.each(storeKinds())('migrations on $label', (kind) => {
     const options = { migrations: jobsMigrations, migrationsTableName: 'app_migrations' };
 
     it('make the very tables that the module makes', async () => {
-      const tables = ['_jobs', '_jobs_rollup'];
+      const tables = ['_jobs', '_jobs_rollup', '_jobs_workers'];
       const theirs = await openApp(options);
       await theirs.runMigrations();
       const other = await kind.createDatabase();
@@ -127,9 +127,9 @@ describe.each(storeKinds())('migrations on $label', (kind) => {
     it.each([true, false])('serve the module with migrate: %p', async (migrate) => {
       const app = await openApp(options);
       await app.runMigrations();
-      const before = await catalogOf(app, ['_jobs', '_jobs_rollup']);
+      const before = await catalogOf(app, ['_jobs', '_jobs_rollup', '_jobs_workers']);
       await expectToWork(await openStoreOf(app, { migrate }));
-      expect(await catalogOf(app, ['_jobs', '_jobs_rollup'])).toEqual(before);
+      expect(await catalogOf(app, ['_jobs', '_jobs_rollup', '_jobs_workers'])).toEqual(before);
       expect((await catalogOf(app, ['_jobs_migrations'])).length > 0).toBe(migrate);
     });
 

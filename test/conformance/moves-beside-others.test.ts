@@ -113,7 +113,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a move that wa
       const moved = fixture.store[verb]([id]);
       await fixture.untilSomebodyWaits();
       await transaction.commit();
-      expect(await moved).toEqual([{ id, moved: false, status: null, topic: null, attempt: 0, holderId: null }]);
+      expect(await moved).toMatchObject([{ id, moved: false, status: null, topic: null, attempt: 0, holderId: null }]);
     },
   );
 });

@@ -2,7 +2,7 @@ import type { DataSource, EntityManager } from 'typeorm';
 import type { Clock } from '../../core/clock.js';
 import { within } from '../../core/clock.js';
 import { JobStateError, LeaseLostError, QueueUnavailableError, RowLockedError } from '../../core/errors.js';
-import type { Claim, ClaimToken, Job, JobStats } from '../../core/job.js';
+import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { Retention } from '../../core/options.js';
@@ -11,7 +11,7 @@ import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
 import type { PendingMigrations } from '../migrator.js';
 import { pendingMigrations, tableErrorOf } from '../migrator.js';
-import { claimOf, jobOf, rescuedOf, statsOf } from '../row-mapper.js';
+import { claimOf, jobOf, rescuedOf } from '../row-mapper.js';
 import { answeredInOrder, noteInserted, renewalsInOrder, settledInOrder, unanswered } from '../set-answers.js';
 import { insertJson, piecesOf, progressJson, settlementJson, tokenJson } from '../set-json.js';
 import type { PostgresPool, SqlRow, SqlRunner } from '../sql-runner.js';
@@ -21,6 +21,7 @@ import { hearErrors, translated, untilDone } from './failures.js';
 import { Gate } from './gate.js';
 import type { PostgresClient } from './listener.js';
 import { PostgresListener } from './listener.js';
+import { PostgresReports } from './postgres.reports.js';
 import { RequestedMoves } from './requested-moves.js';
 import * as sql from './statements.js';
 
@@ -40,7 +41,6 @@ export interface PostgresStoreOptions {
 /** A key whose holder ended between the insert and the look for it is asked for again this often. */
 const INSERT_ROUNDS_MAX = 3;
 const MIGRATION_TRIES_MAX = 120;
-const COUNT_MAX = 10_000;
 const CLOSE_MAX_MS = 5_000;
 
 type Pool = PostgresPool & { readonly options: object };
@@ -48,6 +48,7 @@ type Pool = PostgresPool & { readonly options: object };
 /** Jobs in PostgreSQL: each verb is one statement of `statements.ts`. */
 export class PostgresStore implements JobStore {
   readonly capabilities = { transactionalHandlers: true };
+  readonly reports = new PostgresReports((text, params) => this.visit(text, params));
 
   private readonly transactions: CallerTransactions;
   private readonly announcer: Announcer;
@@ -209,26 +210,6 @@ export class PostgresStore implements JobStore {
 
   delete(ids: readonly string[]): Promise<Seam.Moved[]> {
     return this.moves.move(sql.DELETE, ids);
-  }
-
-  async list(query: Seam.ListQuery): Promise<Seam.ListedJobs> {
-    const filter = [
-      query.topics,
-      query.statuses,
-      query.q,
-      query.createdFrom && iso(query.createdFrom),
-      query.createdTo && iso(query.createdTo),
-    ];
-    const [items, counts] = await Promise.all([
-      this.visit(sql.LIST_JOBS, [...filter, query.beforeId, query.limit, query.offset]),
-      this.visit(sql.COUNT_JOBS, [...filter, COUNT_MAX + 1]),
-    ]);
-    const total = Number(counts[0]!.total);
-    return { items: items.map(jobOf), total: Math.min(total, COUNT_MAX), totalCapped: total > COUNT_MAX };
-  }
-
-  async stats(topic?: string): Promise<JobStats> {
-    return statsOf((await this.visit(sql.STATS, [topic ?? null]))[0]!);
   }
 
   announce(topics: readonly string[]): void {

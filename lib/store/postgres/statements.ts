@@ -4,16 +4,21 @@
  */
 
 /** A time as milliseconds since 1970: no client-side type parser has a say in it. */
-const ms = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::float8`;
+export const ms = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::float8`;
 
 /** A time as ISO 8601 text in UTC, for the entries of `errors`. */
 const iso = (column: string): string => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
-const jobColumns = `id, topic, payload::text AS payload, status, ${ms('run_at')} AS run_at,
-  ${ms('locked_until')} AS locked_until, locked_by, attempt, retries, max_retries, priority, timeout_ms, last_error,
-  errors::text AS errors, result::text AS result, progress::text AS progress, unique_key, metadata::text AS metadata,
-  cancel_requested, ${ms('started')} AS started, ${ms('finished')} AS finished, ${ms('created')} AS created,
-  ${ms('updated')} AS updated`;
+const columnsOf = (row: string): string => {
+  const plain = ['id', 'topic', 'status', 'locked_by', 'attempt', 'retries', 'max_retries', 'priority', 'timeout_ms'];
+  const others = ['last_error', 'unique_key', 'cancel_requested'].map((name) => `${row}.${name}`);
+  const json = ['payload', 'errors', 'result', 'progress', 'metadata'].map((name) => `${row}.${name}::text AS ${name}`);
+  const times = ['run_at', 'locked_until', 'started', 'finished', 'created', 'updated'];
+  const moments = times.map((name) => `${ms(`${row}.${name}`)} AS ${name}`);
+  return [...plain.map((name) => `${row}.${name}`), ...others, ...json, ...moments].join(', ');
+};
+
+export const jobColumns = columnsOf('_jobs');
 
 const finalStatuses = `('completed', 'failed', 'cancelled')`;
 
@@ -247,15 +252,15 @@ export interface MoveStatement {
  * PostgreSQL checks the row built from `j` before it notices that somebody changed it meanwhile.
  */
 function moveStatement(moved: string, holder = 'NULL::uuid'): MoveStatement {
-  const statement = (lock: string): string => `
+  const statement = (lock: string, columns: string): string => `
 WITH l AS (SELECT * FROM _jobs WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE ${lock}),
-m AS (${moved} RETURNING j.id, j.status)
-SELECT r.id, m.id IS NOT NULL AS moved, coalesce(m.status, l.status) AS status, l.topic, l.attempt,
+m AS (${moved} RETURNING ${columns})
+SELECT m.*, r.id, m.id IS NOT NULL AS moved, coalesce(m.status, l.status) AS status, l.topic, l.attempt,
   l.id IS NULL AND j.id IS NOT NULL AS busy, ${holder} AS holder_id
 FROM unnest($1::uuid[]) WITH ORDINALITY AS r(id, ord)
 LEFT JOIN m ON m.id = r.id LEFT JOIN l ON l.id = r.id LEFT JOIN _jobs j ON l.id IS NULL AND j.id = r.id
 ORDER BY r.ord`;
-  return { several: statement('SKIP LOCKED'), one: statement('') };
+  return { several: statement('SKIP LOCKED', 'j.id, j.status'), one: statement('', columnsOf('j')) };
 }
 
 const holderOfKey = `
@@ -285,40 +290,6 @@ export const CANCEL = moveStatement(`
 /** any but processing → gone. */
 export const DELETE = moveStatement(`
   DELETE FROM _jobs j USING l WHERE j.id = l.id AND l.status <> 'processing'`);
-
-/** $1 topics, $2 statuses, $3 search, $4 created from, $5 created before; a null asks nothing. */
-const listCondition = `($1::text[] IS NULL OR topic = ANY ($1)) AND ($2::text[] IS NULL OR status = ANY ($2))
-  AND ($4::timestamptz IS NULL OR created >= $4) AND ($5::timestamptz IS NULL OR created < $5)
-  AND ($3::text IS NULL OR id::text = lower($3) OR starts_with(topic, $3) OR id IN (
-    SELECT f.id FROM (
-      SELECT id, last_error FROM _jobs WHERE status = 'failed' ORDER BY id DESC LIMIT 10000) f
-    WHERE strpos(lower(f.last_error), lower($3)) > 0))`;
-
-/** One page, newest first. */
-export const LIST_JOBS = `
-SELECT ${jobColumns} FROM _jobs WHERE ${listCondition} AND ($6::uuid IS NULL OR id < $6::uuid)
-ORDER BY id DESC LIMIT $7::int OFFSET $8::int`;
-
-/** How many jobs a filter matches, counted up to a limit. */
-export const COUNT_JOBS = `
-SELECT count(*) AS total FROM (SELECT FROM _jobs WHERE ${listCondition} LIMIT $6::int) matches`;
-
-const runMs = ms('(finished - started)');
-
-/** Counts and times, in the shape of JobStats. */
-export const STATS = `
-SELECT count(*) FILTER (WHERE status = 'pending') AS pending,
-  count(*) FILTER (WHERE status = 'processing') AS processing,
-  count(*) FILTER (WHERE status = 'completed') AS completed,
-  count(*) FILTER (WHERE status = 'failed') AS failed,
-  count(*) FILTER (WHERE status = 'cancelled') AS cancelled,
-  avg(${runMs}) FILTER (WHERE status = 'completed') AS mean_ms,
-  percentile_disc(0.5) WITHIN GROUP (ORDER BY ${runMs}) FILTER (WHERE status = 'completed') AS p50,
-  percentile_disc(0.95) WITHIN GROUP (ORDER BY ${runMs}) FILTER (WHERE status = 'completed') AS p95,
-  percentile_disc(0.99) WITHIN GROUP (ORDER BY ${runMs}) FILTER (WHERE status = 'completed') AS p99,
-  ${ms(`(statement_timestamp() - min(run_at) FILTER (WHERE status = 'pending' AND run_at <= statement_timestamp()))`)}
-    AS oldest_pending_ms
-FROM _jobs WHERE $1::text IS NULL OR topic = $1`;
 
 /** Where jobs are announced, with a topic or nothing, and where cancel requests are. */
 export const JOBS_CHANNEL = 'nestjs_jobs';

@@ -64,6 +64,8 @@ export function* settleScript(settlements: readonly Seam.Settlement[]): SqlScrip
   return settledInOrder(tokens, moved, states);
 }
 
+const NO_JOB: SqlRow = { status: null, topic: null, attempt: 0 };
+
 /** Moves jobs by request, one by one, and says of each what became of it. */
 export function* moveScript(ids: readonly string[], verb: MoveVerb): SqlScript<Seam.Moved[]> {
   const answers: Seam.Moved[] = [];
@@ -71,8 +73,10 @@ export function* moveScript(ids: readonly string[], verb: MoveVerb): SqlScript<S
     const [row] = yield { sql: sql.MOVABLE, params: [id] };
     const holder = verb.takesKey ? (row?.holder_id ?? null) : null;
     const moved = row && holder === null ? yield { sql: verb.statement, params: [id, ...(verb.params ?? [])] } : [];
-    const { status = null, topic = null, attempt = 0 } = { ...row, ...moved[0] };
-    answers.push(movedOf({ id, moved: moved.length > 0, status, topic, attempt, holder_id: holder }));
+    // Alone, it is read as it stands now; nothing of a job that was deleted.
+    const [whole] =
+      moved.length > 0 && ids.length === 1 ? yield { sql: sql.FIND_JOBS, params: [JSON.stringify(ids)] } : [];
+    answers.push(movedOf({ ...NO_JOB, ...row, ...moved[0], ...whole, id, moved: moved.length > 0, holder_id: holder }));
   }
   return answers;
 }

@@ -1,14 +1,14 @@
 import type { DataSource } from 'typeorm';
 import type { Clock, ScheduledWake } from '../../core/clock.js';
 import { InvalidOptionsError, JobStateError, LeaseLostError, QueueUnavailableError } from '../../core/errors.js';
-import type { Claim, ClaimToken, Job, JobStats } from '../../core/job.js';
+import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { Retention } from '../../core/options.js';
 import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
 import { pendingMigrations, tableErrorOf } from '../migrator.js';
-import { jobOf, rescuedOf, statsOf } from '../row-mapper.js';
+import { jobOf, rescuedOf } from '../row-mapper.js';
 import { answeredInOrder, renewalsInOrder } from '../set-answers.js';
 import { progressJson, tokenJson } from '../set-json.js';
 import type { BetterSqliteDatabase, SqlRow, SqlScript } from '../sql-runner.js';
@@ -16,6 +16,7 @@ import { BetterSqliteRunner, runnerOfQueryRunner, runScript, SqlError } from '..
 import { untilFree } from './lock-wait.js';
 import type { DueLane } from './scripts.js';
 import { claimScript, insertScript, moveScript, one, settleScript, sqliteTime, surveyScript } from './scripts.js';
+import { SqliteReports } from './sqlite.reports.js';
 import * as sql from './statements.js';
 import { WriteLane } from './write-lane.js';
 
@@ -36,11 +37,14 @@ export interface SqliteStoreOptions {
 
 /** How often the file is asked whether another connection has committed: the question costs about a microsecond. */
 const WATCH_INTERVAL_MS = 20;
-const COUNT_MAX = 10_000;
 
 /** Jobs in a SQLite file, on a connection of the queue's own: each verb is one script, run within one tick. */
 export class SqliteStore implements JobStore {
   readonly capabilities = { transactionalHandlers: false };
+  readonly reports = new SqliteReports(
+    (script) => this.whenFree(() => this.runner.run(script())),
+    (script) => this.write(script),
+  );
 
   private readonly transactions: CallerTransactions;
   private runner!: BetterSqliteRunner;
@@ -174,31 +178,6 @@ export class SqliteStore implements JobStore {
 
   delete(ids: readonly string[]): Promise<Seam.Moved[]> {
     return this.write(() => moveScript(ids, { statement: sql.DELETE }));
-  }
-
-  async list(query: Seam.ListQuery): Promise<Seam.ListedJobs> {
-    const filter = [
-      query.topics && JSON.stringify(query.topics),
-      query.statuses && JSON.stringify(query.statuses),
-      query.q,
-      query.createdFrom && sqliteTime(query.createdFrom),
-      query.createdTo && sqliteTime(query.createdTo),
-    ];
-    const rows = await this.read(sql.LIST_JOBS, [...filter, query.beforeId, query.limit, query.offset]);
-    const [count] = await this.read(sql.COUNT_JOBS, [...filter, COUNT_MAX + 1]);
-    const total = Number(count!.total);
-    return { items: rows.map(jobOf), total: Math.min(total, COUNT_MAX), totalCapped: total > COUNT_MAX };
-  }
-
-  async stats(topic: string | null = null): Promise<JobStats> {
-    const [row] = await this.read(sql.STATS, [topic]);
-    const completed = Number(row!.completed);
-    const percentile = async (share: number): Promise<unknown> => {
-      const nth = Math.max(0, Math.ceil(share * completed) - 1);
-      return (await this.read(sql.NTH_RUN_TIME, [topic, nth]))[0]?.run_ms;
-    };
-    const [p50, p95, p99] = [await percentile(0.5), await percentile(0.95), await percentile(0.99)];
-    return statsOf({ ...row, p50, p95, p99 });
   }
 
   announce(): void {

@@ -5,13 +5,13 @@
 
 const form = `'%Y-%m-%d %H:%M:%f'`;
 
-const now = `strftime(${form}, 'now')`;
+export const now = `strftime(${form}, 'now')`;
 
 /** `sql` milliseconds from now; negative ones lie in the past. */
-const fromNow = (sql: string): string => `strftime(${form}, 'now', printf('%+.3f seconds', (${sql}) / 1000.0))`;
+export const fromNow = (sql: string): string => `strftime(${form}, 'now', printf('%+.3f seconds', (${sql}) / 1000.0))`;
 
 /** A time as milliseconds since 1970. */
-const ms = (column: string): string => `CAST(round(unixepoch(${column}, 'subsec') * 1000) AS INTEGER)`;
+export const ms = (column: string): string => `CAST(round(unixepoch(${column}, 'subsec') * 1000) AS INTEGER)`;
 
 const iso = (column: string): string => `replace(${column}, ' ', 'T') || 'Z'`;
 
@@ -210,40 +210,6 @@ WHERE id = ?1 AND status IN ('pending', 'processing') RETURNING status`;
 
 /** any but processing → gone. */
 export const DELETE = `DELETE FROM _jobs WHERE id = ?1 AND status <> 'processing' RETURNING status`;
-
-/** ?1 topics, ?2 statuses, ?3 search, ?4 created from, ?5 created before; a null asks nothing. */
-const listCondition = `(?1 IS NULL OR topic IN (SELECT value FROM json_each(?1)))
-  AND (?2 IS NULL OR status IN (SELECT value FROM json_each(?2)))
-  AND (?4 IS NULL OR created >= ?4) AND (?5 IS NULL OR created < ?5)
-  AND (?3 IS NULL OR id = lower(?3) OR substr(topic, 1, length(?3)) = ?3 OR id IN (
-    SELECT f.id FROM (SELECT id, last_error FROM _jobs WHERE status = 'failed' ORDER BY id DESC LIMIT 10000) AS f
-    WHERE instr(lower(f.last_error), lower(?3)) > 0))`;
-
-/** One page, newest first. */
-export const LIST_JOBS = `
-SELECT ${jobColumns} FROM _jobs WHERE ${listCondition} AND (?6 IS NULL OR id < ?6) ORDER BY id DESC LIMIT ?7 OFFSET ?8`;
-
-/** How many jobs a filter matches, counted up to a limit. */
-export const COUNT_JOBS = `
-SELECT count(*) AS total FROM (SELECT 1 FROM _jobs WHERE ${listCondition} LIMIT ?6)`;
-
-const isAsked = `(?1 IS NULL OR topic = ?1)`;
-const runMs = `(${ms('finished')} - ${ms('started')})`;
-
-/** Counts and the mean, in the shape of JobStats. */
-export const STATS = `
-SELECT count(*) FILTER (WHERE status = 'pending') AS pending,
-  count(*) FILTER (WHERE status = 'processing') AS processing,
-  count(*) FILTER (WHERE status = 'completed') AS completed,
-  count(*) FILTER (WHERE status = 'failed') AS failed,
-  count(*) FILTER (WHERE status = 'cancelled') AS cancelled,
-  avg(${runMs}) FILTER (WHERE status = 'completed') AS mean_ms,
-  ${ms(now)} - ${ms(`min(run_at) FILTER (WHERE status = 'pending' AND run_at <= ${now})`)} AS oldest_pending_ms
-FROM _jobs WHERE ${isAsked}`;
-
-/** The ?2-th shortest time of a completed job, 0 first: a percentile. */
-export const NTH_RUN_TIME = `
-SELECT ${runMs} AS run_ms FROM _jobs WHERE status = 'completed' AND ${isAsked} ORDER BY run_ms LIMIT 1 OFFSET ?2`;
 
 /** Changes exactly when another connection has committed; costs about a microsecond. */
 export const DATA_VERSION = 'PRAGMA data_version';

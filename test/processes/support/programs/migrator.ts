@@ -8,7 +8,7 @@ async function open(database: DatabaseAddress): Promise<void> {
   const app = await new DataSource(database).initialize();
   const { store } = createJobStore(app);
   await store.open();
-  await store.stats();
+  await store.reports.counts(null);
   await store.close();
   await app.destroy();
 }

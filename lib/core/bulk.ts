@@ -1,0 +1,108 @@
+import { InvalidOptionsError } from './errors.js';
+import type { JobFilter } from './job.js';
+import { normalJobId } from './job-id.js';
+import type { JobStatus } from './job-state.js';
+import type { ListFilter } from './list-filter.js';
+import { readListFilter } from './list-filter.js';
+import type { Check, Option } from './option-checks.js';
+import { flag, oneOf, readOptions } from './option-checks.js';
+
+/** What is done to many jobs at once. */
+export type BulkAction = 'requeue' | 'cancel' | 'delete';
+
+/** Which jobs are meant: either some by their ids, or the newest that a filter matches. At most 10,000 a call. */
+export interface BulkRequest {
+  action: BulkAction;
+  ids?: readonly string[];
+  filter?: Pick<JobFilter, 'topic' | 'status' | 'q' | 'createdFrom' | 'createdTo'>;
+  /** Only say what would happen. Default `false`. */
+  dryRun?: boolean;
+}
+
+/** What became of them. */
+export interface BulkAnswer {
+  /** How many jobs were meant. */
+  readonly matched: number;
+  /** How many of them were moved; 0 in a dry run, where `matched − skipped` would be. */
+  readonly changed: number;
+  readonly skipped: number;
+  /** Whether the filter matches jobs beyond these. */
+  readonly more: boolean;
+  readonly skippedReasons: readonly SkippedJobs[];
+}
+
+/** Jobs that were left alone for the same reason. */
+export interface SkippedJobs {
+  readonly reason: string;
+  readonly count: number;
+  /** The first 10 of them. */
+  readonly ids: readonly string[];
+}
+
+/** A {@link BulkRequest}, checked: one of `ids` and `filter` is there. */
+export interface BulkOrder {
+  readonly action: BulkAction;
+  readonly ids: readonly string[] | null;
+  readonly filter: ListFilter | null;
+  readonly dryRun: boolean;
+}
+
+/** So many jobs a call moves at most. */
+export const BULK_JOBS_MAX = 10_000;
+
+/** In which statuses a job can be moved so. */
+export const MOVABLE_STATUSES: Readonly<Record<BulkAction, readonly JobStatus[]>> = Object.freeze({
+  requeue: ['failed', 'cancelled'],
+  cancel: ['pending', 'processing'],
+  delete: ['pending', 'completed', 'failed', 'cancelled'],
+});
+
+/** @throws InvalidOptionsError naming the member that is refused. */
+export function readBulkRequest(given: BulkRequest): BulkOrder {
+  const { action, ids, filter, dryRun } = readOptions(bulkTable, given);
+  if (action === undefined) {
+    throw new InvalidOptionsError('action', `expected ${bulkTable.action.check.expects}, got nothing`);
+  }
+  if ((ids === null) === (filter === null)) {
+    throw new InvalidOptionsError('ids', 'expected either ids or filter');
+  }
+  return { action, ids, filter, dryRun };
+}
+
+const idsCheck: Check<readonly string[]> = {
+  expects: `a list of 1 to ${BULK_JOBS_MAX} job ids`,
+  parse: (value) => {
+    if (!Array.isArray(value) || value.length === 0 || value.length > BULK_JOBS_MAX) {
+      return undefined;
+    }
+    const ids = value.map(normalJobId);
+    return ids.every((id) => id !== undefined) ? Object.freeze([...new Set(ids)]) : undefined;
+  },
+};
+
+const filterCheck: Check<ListFilter> = {
+  expects: 'an object with topic, status, q, createdFrom or createdTo',
+  parse: (value, path) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      return undefined;
+    }
+    const stranger = ['limit', 'offset', 'cursor'].find((name) => Object.hasOwn(value, name));
+    if (stranger !== undefined) {
+      throw new InvalidOptionsError(`${path}.${stranger}`, 'a filter of a bulk request has no pages');
+    }
+    return readListFilter(value);
+  },
+};
+
+const bulkTable = {
+  action: { default: undefined, check: oneOf('requeue', 'cancel', 'delete'), meaning: 'what is done' } as Option<
+    BulkAction | undefined
+  >,
+  ids: { default: null, check: idsCheck, meaning: 'the jobs that are meant' } as Option<readonly string[] | null>,
+  filter: {
+    default: null,
+    check: filterCheck,
+    meaning: 'what the jobs that are meant have',
+  } as Option<ListFilter | null>,
+  dryRun: { default: false, check: flag, meaning: 'only say what would happen' },
+};

@@ -1,0 +1,119 @@
+import type { Clock } from '../core/clock.js';
+import type { JobEvent } from '../core/events.js';
+import type { JobsLogger } from '../core/logger.js';
+import { Periodic } from '../runtime/periodic.js';
+import type { JobStore } from '../store/job-store.js';
+import { isTallied, TallyBook } from './tally-book.js';
+
+export interface StatisticsOptions {
+  readonly store: JobStore;
+  readonly clock: Clock;
+  readonly logger: JobsLogger;
+  readonly random: () => number;
+  readonly worker: string;
+  /** Topics with a handler here. */
+  readonly topics: () => readonly string[];
+}
+
+const RECORD_INTERVAL_MS = 1_000;
+const NOTE_INTERVAL_MS = 20_000;
+const PRUNE_INTERVAL_MS = 600_000;
+
+/**
+ * Writes down what finished in this process, for the reports of all: once a second while anything does, one row for each
+ * topic and minute. No two processes write the same row. A process that crashes takes its last second with it.
+ */
+export class Statistics {
+  private readonly loop: Periodic;
+  /** What finished in the minute that was recorded last. */
+  private totals = new TallyBook();
+  /** What finished since the last record. */
+  private since = new TallyBook();
+  private minute: Date | null = null;
+  private notedAtMs = -Infinity;
+  private prunedAtMs: number;
+
+  constructor(private readonly options: StatisticsOptions) {
+    // Many processes that start together do not prune together.
+    this.prunedAtMs = options.clock.now() - PRUNE_INTERVAL_MS * options.random();
+    this.loop = new Periodic({
+      ...options,
+      name: 'recording of statistics',
+      intervalMs: RECORD_INTERVAL_MS,
+      work: () => this.round(),
+    });
+  }
+
+  start(): void {
+    this.notedAtMs = -Infinity;
+    this.loop.start();
+  }
+
+  /** Writes down what is left, and takes this process off the list. A failure costs a second of statistics. */
+  async stop(): Promise<void> {
+    const { store, worker, logger } = this.options;
+    await this.loop.stop();
+    try {
+      await this.record();
+      await store.reports.forgetWorker(worker);
+    } catch (error) {
+      logger.debug(`the last statistics were not recorded: ${(error as Error).message}`);
+    }
+  }
+
+  /** Takes note of an event of this process. */
+  take(event: JobEvent): void {
+    if (isTallied(event)) {
+      this.totals.add(event);
+      this.since.add(event);
+    }
+  }
+
+  /** The topics have changed: others are told with the next round. */
+  noteTopics(): void {
+    this.notedAtMs = -Infinity;
+  }
+
+  private async round(): Promise<void> {
+    const { clock, store, worker, topics } = this.options;
+    await this.record();
+    if (clock.now() - this.notedAtMs >= NOTE_INTERVAL_MS) {
+      await store.reports.noteWorker(worker, topics());
+      this.notedAtMs = clock.now();
+    }
+    if (clock.now() - this.prunedAtMs >= PRUNE_INTERVAL_MS) {
+      await store.reports.pruneReports();
+      this.prunedAtMs = clock.now();
+    }
+  }
+
+  private async record(): Promise<void> {
+    if (this.since.isEmpty) {
+      return;
+    }
+    const recorded = this.since;
+    this.since = new TallyBook();
+    try {
+      const minute = await this.options.store.reports.recordRollup({
+        worker: this.options.worker,
+        minute: this.minute,
+        totals: this.totals.entries(),
+        since: recorded.entries(),
+      });
+      if (minute.getTime() !== this.minute?.getTime()) {
+        this.minute = minute;
+        this.totals = joined(recorded, this.since);
+      }
+    } catch (error) {
+      this.since = joined(recorded, this.since);
+      throw error;
+    }
+  }
+}
+
+function joined(first: TallyBook, second: TallyBook): TallyBook {
+  const book = new TallyBook();
+  book.addAll(first);
+  book.addAll(second);
+  return book;
+}

@@ -1,0 +1,111 @@
+import type { BulkAnswer, BulkOrder, BulkRequest, SkippedJobs } from '../core/bulk.js';
+import { BULK_JOBS_MAX, MOVABLE_STATUSES, readBulkRequest } from '../core/bulk.js';
+import type { JobStatus } from '../core/job-state.js';
+import type { JobReports } from '../store/job-reports.js';
+import type { Moved } from '../store/job-store.js';
+import type { Moves } from './moves.js';
+
+export interface BulkDeskOptions {
+  readonly reports: JobReports;
+  readonly moves: Moves;
+}
+
+/** So many jobs are locked at once. */
+const BATCH_JOBS = 200;
+const SAMPLE_IDS_MAX = 10;
+
+const GONE = 'there is no such job';
+const KEY_TAKEN = 'its unique key is held by another job';
+const FOREIGN = 'its topic is not allowed';
+
+/** Where people move many jobs at once: in batches, each of its own, so that a worker never waits for all of them. */
+export class BulkDesk {
+  constructor(private readonly options: BulkDeskOptions) {}
+
+  /**
+   * A job that cannot be moved so is left alone, and said why. When the database goes away half-way the call rejects;
+   * it may be repeated.
+   *
+   * @param topics the only topics that are moved; `null` is all.
+   * @throws InvalidOptionsError for a request that is refused; nothing was moved then.
+   */
+  async move(request: BulkRequest, topics: readonly string[] | null = null): Promise<BulkAnswer> {
+    const order = readBulkRequest(request);
+    const { ids, more } = await this.meant(order, topics);
+    const skipped = new Skipped();
+    let changed = 0;
+    for (let from = 0; from < ids.length; from += BATCH_JOBS) {
+      const batch = ids.slice(from, from + BATCH_JOBS);
+      const allowed = await this.allowed(batch, order, topics, skipped);
+      const answers = order.dryRun || allowed.length === 0 ? [] : await this.options.moves.move(order.action, allowed);
+      answers.filter((answer) => !answer.moved).forEach((answer) => skipped.add(reasonOf(answer), answer.id));
+      changed += answers.filter((answer) => answer.moved).length;
+    }
+    return { matched: ids.length, changed, skipped: skipped.count, more, skippedReasons: skipped.reasons() };
+  }
+
+  private async meant(
+    { ids, filter }: BulkOrder,
+    topics: readonly string[] | null,
+  ): Promise<{ ids: readonly string[]; more: boolean }> {
+    if (ids !== null) {
+      return { ids, more: false };
+    }
+    const asked = topics === null ? filter!.topics : topics.filter((topic) => filter!.topics?.includes(topic) ?? true);
+    const query = { ...filter!, topics: asked, limit: BULK_JOBS_MAX + 1, offset: 0 };
+    const matched = await this.options.reports.idsOf(query);
+    return { ids: matched.slice(0, BULK_JOBS_MAX), more: matched.length > BULK_JOBS_MAX };
+  }
+
+  /** Those that may be moved; a dry run judges by the status as well, which the move itself judges better. */
+  private async allowed(
+    ids: readonly string[],
+    { action, dryRun }: BulkOrder,
+    topics: readonly string[] | null,
+    skipped: Skipped,
+  ): Promise<readonly string[]> {
+    if (!dryRun && topics === null) {
+      return ids;
+    }
+    const standing = new Map((await this.options.reports.standing(ids)).map((job) => [job.id, job]));
+    return ids.filter((id) => {
+      const job = standing.get(id);
+      const isForeign = job !== undefined && topics !== null && !topics.includes(job.topic);
+      const isMovable = job !== undefined && MOVABLE_STATUSES[action].includes(job.status);
+      if (isForeign) {
+        skipped.add(FOREIGN, id);
+      } else if (dryRun && !isMovable) {
+        skipped.add(job === undefined ? GONE : statusReason(job.status), id);
+      }
+      return !isForeign && (!dryRun || isMovable);
+    });
+  }
+}
+
+/** What was left alone, by reason. */
+class Skipped {
+  count = 0;
+  private readonly byReason = new Map<string, { count: number; ids: string[] }>();
+
+  add(reason: string, id: string): void {
+    const jobs = this.byReason.get(reason) ?? { count: 0, ids: [] };
+    this.byReason.set(reason, jobs);
+    this.count += 1;
+    jobs.count += 1;
+    if (jobs.ids.length < SAMPLE_IDS_MAX) {
+      jobs.ids.push(id);
+    }
+  }
+
+  reasons(): SkippedJobs[] {
+    return [...this.byReason].map(([reason, jobs]) => ({ reason, ...jobs }));
+  }
+}
+
+function reasonOf({ status, holderId }: Moved): string {
+  return holderId !== null ? KEY_TAKEN : status === null ? GONE : statusReason(status);
+}
+
+function statusReason(status: JobStatus): string {
+  return `it is ${status}`;
+}

@@ -1,0 +1,50 @@
+import type { BulkAction } from '../core/bulk.js';
+import type { JobEvent } from '../core/events.js';
+import type { JobsLogger } from '../core/logger.js';
+import type { JobStore, Moved, RequeueChanges } from '../store/job-store.js';
+import { logMove } from './operation-log.js';
+
+export interface MovesOptions {
+  readonly store: JobStore;
+  readonly logger: JobsLogger;
+  readonly emit: (event: JobEvent) => void;
+  /** Jobs of this topic are waiting again. */
+  readonly onWaiting: (topic: string) => void;
+  /** A cancel was requested for a job that runs, here or elsewhere. */
+  readonly onCancelRequested: (id: string) => void;
+  /** Jobs of this topic were moved or removed by hand. */
+  readonly onMoved: (topic: string) => void;
+}
+
+/** Moves jobs by request, and lets everybody know who has to. */
+export class Moves {
+  constructor(private readonly options: MovesOptions) {}
+
+  /** What became of each, in the order of `ids`. `changes` are for re-queued ones. */
+  async move(action: BulkAction, ids: readonly string[], changes?: RequeueChanges): Promise<Moved[]> {
+    const { store } = this.options;
+    const answers = await (action === 'requeue' ? store.requeue(ids, changes) : store[action](ids));
+    const moved = answers.filter((answer) => answer.moved);
+    moved.forEach((job) => this.told(action, job));
+    const topics = new Set(moved.map(({ topic }) => topic!));
+    topics.forEach((topic) => {
+      this.options.onMoved(topic);
+      if (action === 'requeue') {
+        this.options.onWaiting(topic);
+      }
+    });
+    return answers;
+  }
+
+  private told(action: BulkAction, job: Moved): void {
+    const { logger, emit, onCancelRequested } = this.options;
+    if (action !== 'cancel') {
+      logMove(logger, action === 'requeue' ? 'requeued' : 'deleted', job);
+    } else if (job.status === 'processing') {
+      logMove(logger, 'cancel requested', job);
+      onCancelRequested(job.id);
+    } else {
+      emit({ type: 'cancelled', id: job.id, topic: job.topic!, attempt: job.attempt, durationMs: null });
+    }
+  }
+}

@@ -1,0 +1,145 @@
+import { normalJobId } from '../core/job-id.js';
+import type { JobStatus } from '../core/job-state.js';
+import { JOB_STATUSES } from '../core/job-state.js';
+import type { ListedJobs, ListQuery, ReportLane } from './job-reports.js';
+import type { Job } from '../core/job.js';
+
+/** Jobs of one topic in one status, in the order of their ids: one range of the index `_jobs_listed`. */
+export interface ListLane {
+  readonly topic: string;
+  readonly status: JobStatus;
+}
+
+/** Which ranges of which indexes hold what a list shows. No job stands in two of them. */
+export interface ListPlan {
+  /** `null`: the whole table, in the order of its ids. */
+  readonly lanes: readonly ListLane[] | null;
+  /** Topics of which the running jobs are shown. */
+  readonly runningTopics: readonly string[];
+  /** Single jobs, that are shown if they pass the filter and stand in no lane. */
+  readonly ids: readonly string[];
+  readonly idFilter: { readonly topics: readonly string[]; readonly statuses: readonly JobStatus[] };
+  /** Only ids from this on, and before that. */
+  readonly fromId: string;
+  readonly beforeId: string;
+  readonly createdFrom: Date | null;
+  readonly createdTo: Date | null;
+}
+
+/** Where a list is read from. */
+export interface ListSource {
+  /** All topics, or those with jobs in a status. */
+  topics(status?: JobStatus): Promise<string[]>;
+  /** Failed jobs with a text in their error, among the newest of each lane. */
+  failedWith(text: string, lanes: readonly ReportLane[]): Promise<string[]>;
+  /** Whether there are no more jobs than this. */
+  isSmall(rowsMax: number): Promise<boolean>;
+  /** Ids, newest first. */
+  ids(plan: ListPlan, limit: number, offset: number): Promise<string[]>;
+  /** How many, counted up to `max`. */
+  count(plan: ListPlan, max: number): Promise<number>;
+  /** Whole jobs, in any order. */
+  find(ids: readonly string[]): Promise<Job[]>;
+}
+
+/** Totals are exact up to here. */
+const COUNT_MAX = 10_000;
+
+/** So many failed jobs, the newest, are searched for a text in their error. */
+export const FAILED_SEARCH_MAX = 10_000;
+
+/** Up to so many jobs are all looked at for a date. */
+const SMALL_TABLE_ROWS = 20_000;
+
+/** How far the clock of a process that enqueues may be off in a table that is not small. */
+const ID_SLACK_MS = 3_600_000;
+
+const FIRST_ID = '00000000-0000-0000-0000-000000000000';
+const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+
+/** One page of a list. */
+export async function readList(query: ListQuery, source: ListSource): Promise<ListedJobs> {
+  const plan = await listPlanOf(query, source);
+  const ids = await source.ids(plan, query.limit, query.offset);
+  const found = new Map((await source.find(ids)).map((job) => [job.id, job]));
+  const total = await source.count({ ...plan, beforeId: LAST_ID }, COUNT_MAX + 1);
+  return {
+    // A job that was removed in this moment is left out.
+    items: ids.flatMap((id) => found.get(id) ?? []),
+    total: Math.min(total, COUNT_MAX),
+    totalCapped: total > COUNT_MAX,
+  };
+}
+
+/** The ids of a page. */
+export async function readListIds(query: ListQuery, source: ListSource): Promise<string[]> {
+  return source.ids(await listPlanOf(query, source), query.limit, query.offset);
+}
+
+/** Shares a number of jobs among topics. */
+export function lanesOf(topics: readonly string[], jobsMax: number): ReportLane[] {
+  return topics.map((topic) => ({ topic, limit: Math.ceil(jobsMax / topics.length) }));
+}
+
+async function listPlanOf(query: ListQuery, source: ListSource): Promise<ListPlan> {
+  const { q, createdFrom, createdTo, beforeId } = query;
+  const range = { createdFrom, createdTo, beforeId: beforeId ?? LAST_ID, fromId: FIRST_ID };
+  const bounds = createdFrom || createdTo ? await datedRange(range, source) : range;
+  if (query.topics === null && query.statuses === null && q === null) {
+    return { lanes: null, runningTopics: [], ids: [], idFilter: { topics: [], statuses: [] }, ...bounds };
+  }
+  const asked = query.topics ?? (await source.topics());
+  const statuses = query.statuses ?? JOB_STATUSES;
+  const topics = q === null ? asked : asked.filter((topic) => topic.startsWith(q));
+  return {
+    lanes: topics.flatMap((topic) =>
+      statuses.filter((status) => status !== 'processing').map((status) => ({ topic, status })),
+    ),
+    runningTopics: statuses.includes('processing') ? topics : [],
+    ids: q === null ? [] : await idsOf(q, asked, statuses, source),
+    idFilter: { topics: asked.filter((topic) => !topics.includes(topic)), statuses },
+    ...bounds,
+  };
+}
+
+/** The job that is asked for by its id, and those whose error has the text. */
+async function idsOf(
+  q: string,
+  topics: readonly string[],
+  statuses: readonly JobStatus[],
+  source: ListSource,
+): Promise<string[]> {
+  const id = normalJobId(q);
+  const failing = statuses.includes('failed') ? await source.topics('failed') : [];
+  const searched = failing.filter((topic) => topics.includes(topic));
+  const failed = searched.length > 0 ? await source.failedWith(q, lanesOf(searched, FAILED_SEARCH_MAX)) : [];
+  return id === undefined ? failed : [...failed.filter((each) => each !== id), id];
+}
+
+/**
+ * There is no index on `created`, which would cost every claim. In a small table all jobs are looked at; in a large one
+ * the time in the ids leads there, with room for clocks that are off.
+ */
+async function datedRange<T extends Pick<ListPlan, 'createdFrom' | 'createdTo' | 'beforeId' | 'fromId'>>(
+  range: T,
+  source: ListSource,
+): Promise<T> {
+  if (await source.isSmall(SMALL_TABLE_ROWS)) {
+    return range;
+  }
+  const { createdFrom, createdTo, beforeId } = range;
+  const last = createdTo === null ? LAST_ID : firstIdAt(createdTo.getTime() + ID_SLACK_MS);
+  return {
+    ...range,
+    fromId: createdFrom === null ? FIRST_ID : firstIdAt(createdFrom.getTime() - ID_SLACK_MS),
+    beforeId: last < beforeId ? last : beforeId,
+  };
+}
+
+/** The first UUID v7 of a moment: 48 bits of milliseconds since 1970. */
+function firstIdAt(timeMs: number): string {
+  const hex = Math.min(Math.max(timeMs, 0), 2 ** 48 - 1)
+    .toString(16)
+    .padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
+}

@@ -1,0 +1,130 @@
+import type { ErrorGroup } from '../../core/job-reports.js';
+import type { Job } from '../../core/job.js';
+import type { JobStatus } from '../../core/job-state.js';
+import type * as Seam from '../job-reports.js';
+import type { JobReports, ReportRecords } from '../job-reports.js';
+import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../job-reports.js';
+import type { ListPlan, ListSource } from '../list-plan.js';
+import { readList, readListIds } from '../list-plan.js';
+import { countsOf, errorGroupOf, rolledUpOf, standingOf } from '../report-rows.js';
+import { rollupJson } from '../set-json.js';
+import type { SqlRow } from '../sql-runner.js';
+import * as sql from './report-statements.js';
+import { FIND_JOBS } from './statements.js';
+import { jobOf } from '../row-mapper.js';
+
+type Query = (text: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
+
+/** Reports on jobs in PostgreSQL. */
+export class PostgresReports implements JobReports, ReportRecords {
+  private readonly source: ListSource = {
+    topics: (status) => this.topics(status),
+    failedWith: async (text, lanes) => {
+      const rows = await this.query(sql.FAILED_WITH, [laneJson(lanes), text]);
+      return rows.map(({ id }) => id as string);
+    },
+    isSmall: async (rowsMax) => (await this.query(sql.HAS_MORE_THAN, [rowsMax])).length === 0,
+    ids: async (plan, limit, offset) => {
+      const rows = await this.query(statementsFor(plan).ids, [...paramsOf(plan), limit, offset]);
+      return rows.map(({ id }) => id as string);
+    },
+    count: async (plan, max) => {
+      const [row] = await this.query(statementsFor(plan).count, [...paramsOf(plan), max]);
+      return Number(row!.total);
+    },
+    find: async (ids): Promise<Job[]> => (await this.query(FIND_JOBS, [ids])).map(jobOf),
+  };
+
+  constructor(private readonly query: Query) {}
+
+  list(query: Seam.ListQuery): Promise<Seam.ListedJobs> {
+    return readList(query, this.source);
+  }
+
+  idsOf(query: Seam.ListQuery): Promise<string[]> {
+    return readListIds(query, this.source);
+  }
+
+  async standing(ids: readonly string[]): Promise<Seam.StandingJob[]> {
+    return (await this.query(sql.STANDING, [ids])).map(standingOf);
+  }
+
+  async counts(topics: readonly string[] | null): Promise<Seam.TopicCounts[]> {
+    return countsOf(await this.query(sql.COUNTS, [topics]));
+  }
+
+  async runTimes(lanes: readonly Seam.ReportLane[]): Promise<Seam.TopicRunTimes[]> {
+    const rows = await this.query(sql.RUN_TIMES, [laneJson(lanes)]);
+    return rows.map((row) => ({
+      topic: row.topic as string,
+      timesMs: JSON.parse(row.times_ms as string) as number[],
+    }));
+  }
+
+  async errors(lanes: readonly Seam.ReportLane[], groupsMax: number): Promise<ErrorGroup[]> {
+    return (await this.query(sql.ERRORS, [laneJson(lanes), groupsMax])).map(errorGroupOf);
+  }
+
+  async timeseries(topics: readonly string[], minutes: number): Promise<Seam.RolledUpMinutes> {
+    const rows = await this.query(sql.TIMESERIES, [topics, minutes]);
+    const [now] = await this.query(sql.THIS_MINUTE, []);
+    return { now: new Date(Number(now!.minute)), entries: rows.map(rolledUpOf) };
+  }
+
+  async servedTopics(): Promise<string[]> {
+    return (await this.query(sql.SERVED_TOPICS, [WORKER_SEEN_MS])).map(({ topic }) => topic as string);
+  }
+
+  async recordRollup({ worker, minute, totals, since }: Seam.RollupRecord): Promise<Date> {
+    const [row] = await this.query(sql.RECORD_ROLLUP, [
+      rollupJson(totals, since),
+      minute?.toISOString() ?? null,
+      worker,
+    ]);
+    return new Date(Number(row!.minute));
+  }
+
+  async noteWorker(worker: string, topics: readonly string[]): Promise<void> {
+    await this.query(sql.NOTE_WORKER, [worker, JSON.stringify(topics)]);
+  }
+
+  async forgetWorker(worker: string): Promise<void> {
+    await this.query(sql.FORGET_WORKER, [worker]);
+  }
+
+  async pruneReports(): Promise<void> {
+    await this.query(sql.PRUNE_ROLLUP, [ROLLUP_AGE_MS]);
+    await this.query(sql.PRUNE_WORKERS, [WORKER_AGE_MS]);
+  }
+
+  private async topics(status?: JobStatus): Promise<string[]> {
+    const topics = (await this.query(sql.TOPICS, [])).map(({ topic }) => topic as string);
+    const rows = status ? await this.query(sql.TOPICS_IN_STATUS, [topics, status]) : [];
+    return status ? rows.map(({ topic }) => topic as string) : topics;
+  }
+}
+
+const LIST_OF_LANES = { dated: sql.listOfLanes(true), undated: sql.listOfLanes(false) };
+
+function isDated({ createdFrom, createdTo }: ListPlan): boolean {
+  return createdFrom !== null || createdTo !== null;
+}
+
+function statementsFor(plan: ListPlan): sql.ListStatements {
+  return plan.lanes === null ? sql.LIST_OF_ALL : LIST_OF_LANES[isDated(plan) ? 'dated' : 'undated'];
+}
+
+function paramsOf(plan: ListPlan): unknown[] {
+  const range = [plan.fromId, plan.beforeId];
+  const dates = [plan.createdFrom, plan.createdTo].map((moment) => moment?.toISOString() ?? null);
+  if (plan.lanes === null) {
+    return [...range, ...dates];
+  }
+  const { topics, statuses } = plan.idFilter;
+  const lanes = [...range, JSON.stringify(plan.lanes), plan.runningTopics, plan.ids, topics, statuses];
+  return isDated(plan) ? [...lanes, ...dates] : lanes;
+}
+
+function laneJson(lanes: readonly Seam.ReportLane[]): string {
+  return JSON.stringify(lanes.map(({ topic, limit }) => ({ topic, lane_limit: limit })));
+}

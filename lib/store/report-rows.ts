@@ -1,0 +1,46 @@
+import type { Histogram } from '../core/histogram.js';
+import type { ErrorGroup } from '../core/job-reports.js';
+import type { JobStatus } from '../core/job-state.js';
+import type { RolledUpMinutes, StandingJob, TopicCounts } from './job-reports.js';
+import type { SqlRow } from './sql-runner.js';
+
+/* Rows of the report statements, which are the same in every dialect: times as milliseconds since 1970, JSON as text. */
+
+/** One row for each topic and status becomes one for each topic. */
+export function countsOf(rows: readonly SqlRow[]): TopicCounts[] {
+  const topics = new Map<string, Record<JobStatus, number> & { topic: string }>();
+  for (const row of rows) {
+    const topic = row.topic as string;
+    const counts = topics.get(topic) ?? { topic, pending: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
+    counts[row.status as JobStatus] += Number(row.jobs);
+    topics.set(topic, counts);
+  }
+  return [...topics.values()];
+}
+
+export function standingOf(row: SqlRow): StandingJob {
+  return { id: row.id as string, topic: row.topic as string, status: row.status as JobStatus };
+}
+
+export function errorGroupOf(row: SqlRow): ErrorGroup {
+  return {
+    topic: row.topic as string,
+    message: (row.message ?? '') as string,
+    count: Number(row.jobs),
+    firstSeen: new Date(Number(row.first_seen)),
+    lastSeen: new Date(Number(row.last_seen)),
+    sampleId: row.sample_id as string,
+  };
+}
+
+export function rolledUpOf(row: SqlRow): RolledUpMinutes['entries'][number] {
+  return {
+    minute: new Date(Number(row.minute)),
+    completed: Number(row.completed),
+    failed: Number(row.failed),
+    started: Number(row.started),
+    runMs: Number(row.run_ms),
+    waitMs: Number(row.wait_ms),
+    histogram: JSON.parse(row.histogram as string) as Histogram,
+  };
+}

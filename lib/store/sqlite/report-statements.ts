@@ -1,0 +1,118 @@
+import { fromNow, ms, now } from './statements.js';
+
+/* What the SQLite store asks for its reports: each reads one range of one index, and a script goes from range to range. */
+
+/** Written out in each statement, or the planner would not see that the partial index holds what is asked. */
+const isListed = `status <> 'processing'`;
+
+/** The first topic after another, in a loose scan of all. */
+export const NEXT_TOPIC = `
+SELECT topic FROM _jobs WHERE ${isListed} AND topic > ?1 ORDER BY topic LIMIT 1`;
+
+/** Topics of running jobs. */
+export const RUNNING_TOPICS = `SELECT DISTINCT topic FROM _jobs WHERE status = 'processing'`;
+
+/** Whether a topic has jobs in a status. */
+export const HAS_STATUS = `SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = ?2 LIMIT 1`;
+
+/** Whether there are more jobs than that. */
+export const HAS_MORE_THAN = `SELECT 1 FROM _jobs LIMIT 1 OFFSET ?1`;
+
+const inRange = 'id >= ?1 AND id < ?2';
+const isDated = (from: string, to: string): string =>
+  `(${from} IS NULL OR created >= ${from}) AND (${to} IS NULL OR created < ${to})`;
+
+/** Ids of one lane, newest first: ?1 first id, ?2 id after the last, ?3 topic, ?4 status, ?5 limit. */
+export const LANE_IDS = `
+SELECT id FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} ORDER BY id DESC LIMIT ?5`;
+
+/** The same between two dates, ?6 and ?7, for which each row must be visited. */
+export const LANE_IDS_DATED = `
+SELECT id FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} AND ${isDated('?6', '?7')}
+ORDER BY id DESC LIMIT ?5`;
+
+/** Running jobs of the topics in ?3. */
+export const RUNNING_IDS = `
+SELECT id FROM _jobs WHERE status = 'processing' AND topic IN (SELECT value FROM json_each(?3)) AND ${inRange}
+  AND ${isDated('?4', '?5')}`;
+
+/** Those of the ids in ?3 that are of the topics in ?4 and in the statuses in ?5. */
+export const SINGLE_IDS = `
+SELECT id FROM _jobs WHERE id IN (SELECT value FROM json_each(?3)) AND topic IN (SELECT value FROM json_each(?4))
+  AND status IN (SELECT value FROM json_each(?5)) AND ${inRange} AND ${isDated('?6', '?7')}`;
+
+/** Of the whole table. */
+export const ALL_IDS = `
+SELECT id FROM _jobs WHERE ${inRange} AND ${isDated('?3', '?4')} ORDER BY id DESC LIMIT ?5 OFFSET ?6`;
+
+/** How many a list of the whole table has, up to ?5. */
+export const COUNT_ALL = `
+SELECT count(*) AS total FROM (SELECT 1 FROM _jobs WHERE ${inRange} AND ${isDated('?3', '?4')} LIMIT ?5)`;
+
+/** How jobs stand. */
+export const STANDING = 'SELECT id, topic, status FROM _jobs WHERE id IN (SELECT value FROM json_each(?1))';
+
+/** Failed jobs of a topic with a text in their error, among the ?2 newest. */
+export const FAILED_WITH = `
+SELECT id FROM (
+  SELECT id, last_error FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = 'failed' ORDER BY id DESC LIMIT ?2)
+WHERE instr(lower(last_error), lower(?3)) > 0`;
+
+/** How many jobs a piece of a lane has, and where it ends: ?3 the id before it, ?4 how many at most. */
+export const COUNT_PIECE = `
+SELECT count(*) AS jobs, max(id) AS last FROM (
+  SELECT id FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = ?2 AND id > ?3 ORDER BY id LIMIT ?4)`;
+
+/** The running jobs of each topic. */
+export const COUNT_RUNNING = `
+SELECT topic, status, count(*) AS jobs FROM _jobs WHERE status = 'processing' GROUP BY topic`;
+
+/** How long the ?2 newest completed jobs of a topic took. */
+export const RUN_TIMES = `
+SELECT ${ms('finished')} - ${ms('started')} AS time_ms FROM _jobs
+WHERE ${isListed} AND topic = ?1 AND status = 'completed' AND started IS NOT NULL ORDER BY id DESC LIMIT ?2`;
+
+/** The ?2 newest failed jobs of a topic, those alike together, the most frequent first. */
+export const ERRORS = `
+SELECT ?1 AS topic, last_error AS message, count(*) AS jobs, ${ms('min(finished)')} AS first_seen,
+  ${ms('max(finished)')} AS last_seen, max(id) AS sample_id
+FROM (
+  SELECT id, last_error, finished FROM _jobs
+  WHERE ${isListed} AND topic = ?1 AND status = 'failed' ORDER BY id DESC LIMIT ?2)
+GROUP BY last_error ORDER BY jobs DESC, last_seen DESC LIMIT ?3`;
+
+const thisMinute = `strftime('%Y-%m-%d %H:%M:00.000', 'now')`;
+
+/** The running minute. */
+export const THIS_MINUTE = `SELECT ${ms(thisMinute)} AS minute`;
+
+/** Keeps what finished in a process. ?1 entries, ?2 whether those of the minute or those since, ?3 the worker. */
+export const RECORD_ROLLUP = `
+INSERT INTO _jobs_rollup AS r (minute, topic, worker, completed, failed, started, run_ms, wait_ms, run_histogram)
+SELECT strftime('%Y-%m-%d %H:%M:00.000', ?4 / 1000, 'unixepoch'), value ->> 'topic', ?3, value ->> 'completed',
+  value ->> 'failed', value ->> 'started', value ->> 'run_ms', value ->> 'wait_ms', value -> 'histogram'
+FROM json_each(?1) WHERE value ->> 'is_total' = ?2
+ON CONFLICT (topic, minute, worker) DO UPDATE SET completed = excluded.completed, failed = excluded.failed,
+  started = excluded.started, run_ms = excluded.run_ms, wait_ms = excluded.wait_ms, run_histogram = excluded.run_histogram`;
+
+/** What finished in the last ?2 minutes, the running one included, of the topics in ?1. */
+export const TIMESERIES = `
+SELECT ${ms('minute')} AS minute, completed, failed, started, run_ms, wait_ms, run_histogram AS histogram
+FROM _jobs_rollup WHERE topic IN (SELECT value FROM json_each(?1))
+  AND minute > strftime('%Y-%m-%d %H:%M:00.000', 'now', '-' || ?2 || ' minutes') ORDER BY minute`;
+
+/** This process is alive, and has handlers for these topics. */
+export const NOTE_WORKER = `
+INSERT INTO _jobs_workers (worker, topics, seen) VALUES (?1, ?2, ${now})
+ON CONFLICT (worker) DO UPDATE SET topics = excluded.topics, seen = excluded.seen`;
+
+/** This process ends. */
+export const FORGET_WORKER = 'DELETE FROM _jobs_workers WHERE worker = ?1';
+
+/** Topics with a handler in a process that was alive ?1 milliseconds ago. */
+export const SERVED_TOPICS = `
+SELECT DISTINCT t.value AS topic FROM _jobs_workers AS w, json_each(w.topics) AS t WHERE w.seen > ${fromNow('-?1')}`;
+
+/** What no report shows any more. ?1 is the age in milliseconds. */
+export const PRUNE_ROLLUP = `DELETE FROM _jobs_rollup WHERE minute < ${fromNow('-?1')}`;
+export const PRUNE_WORKERS = `DELETE FROM _jobs_workers WHERE seen < ${fromNow('-?1')}`;

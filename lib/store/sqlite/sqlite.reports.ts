@@ -1,0 +1,206 @@
+import type { ErrorGroup } from '../../core/job-reports.js';
+import type { JobStatus } from '../../core/job-state.js';
+import { JOB_STATUSES } from '../../core/job-state.js';
+import type * as Seam from '../job-reports.js';
+import type { JobReports, ReportRecords } from '../job-reports.js';
+import { ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../job-reports.js';
+import type { ListPlan, ListSource } from '../list-plan.js';
+import { readList, readListIds } from '../list-plan.js';
+import { countsOf, errorGroupOf, rolledUpOf, standingOf } from '../report-rows.js';
+import { jobOf } from '../row-mapper.js';
+import { rollupJson } from '../set-json.js';
+import type { SqlRow, SqlScript } from '../sql-runner.js';
+import * as sql from './report-statements.js';
+import { one, sqliteTime } from './scripts.js';
+import { FIND_JOBS } from './statements.js';
+
+/** Runs a script on the queue's connection, when it is free. */
+type Run = <T>(script: () => SqlScript<T>) => Promise<T>;
+
+/** Rows that are counted in one tick: about 2 ms. */
+const COUNT_PIECE_ROWS = 40_000;
+
+/** Reports on jobs in a SQLite file. */
+export class SqliteReports implements JobReports, ReportRecords {
+  private readonly source: ListSource = {
+    topics: (status) => this.read(() => topicsScript(status)),
+    failedWith: (text, lanes) => this.read(() => failedWithScript(text, lanes)),
+    isSmall: async (rowsMax) => (await this.read(() => one(sql.HAS_MORE_THAN, [rowsMax]))).length === 0,
+    ids: (plan, limit, offset) => this.read(() => idsScript(plan, limit, offset)),
+    count: (plan, max) => this.read(() => countScript(plan, max)),
+    find: async (ids) => (await this.read(() => one(FIND_JOBS, [JSON.stringify(ids)]))).map(jobOf),
+  };
+
+  constructor(
+    private readonly read: Run,
+    private readonly write: Run,
+  ) {}
+
+  list(query: Seam.ListQuery): Promise<Seam.ListedJobs> {
+    return readList(query, this.source);
+  }
+
+  idsOf(query: Seam.ListQuery): Promise<string[]> {
+    return readListIds(query, this.source);
+  }
+
+  async standing(ids: readonly string[]): Promise<Seam.StandingJob[]> {
+    return (await this.read(() => one(sql.STANDING, [JSON.stringify(ids)]))).map(standingOf);
+  }
+
+  /** Piece by piece, so that no tick becomes long. */
+  async counts(asked: readonly string[] | null): Promise<Seam.TopicCounts[]> {
+    const running = await this.read(() => one(sql.COUNT_RUNNING, []));
+    const rows = [...running.filter(({ topic }) => asked === null || asked.includes(topic as string))];
+    for (const topic of asked ?? (await this.source.topics())) {
+      for (const status of JOB_STATUSES.filter((each) => each !== 'processing')) {
+        rows.push({ topic, status, jobs: await this.countOf(topic, status) });
+      }
+    }
+    return countsOf(rows.filter(({ jobs }) => jobs !== 0));
+  }
+
+  private async countOf(topic: string, status: JobStatus): Promise<number> {
+    let jobs = 0;
+    for (let last: unknown = ''; ;) {
+      const [piece] = await this.read(() => one(sql.COUNT_PIECE, [topic, status, last, COUNT_PIECE_ROWS]));
+      jobs += Number(piece!.jobs);
+      if (Number(piece!.jobs) < COUNT_PIECE_ROWS) {
+        return jobs;
+      }
+      last = piece!.last;
+    }
+  }
+
+  async runTimes(lanes: readonly Seam.ReportLane[]): Promise<Seam.TopicRunTimes[]> {
+    const samples: Seam.TopicRunTimes[] = [];
+    for (const { topic, limit } of lanes) {
+      const rows = await this.read(() => one(sql.RUN_TIMES, [topic, limit]));
+      samples.push({ topic, timesMs: rows.map((row) => Number(row.time_ms)) });
+    }
+    return samples.filter(({ timesMs }) => timesMs.length > 0);
+  }
+
+  async errors(lanes: readonly Seam.ReportLane[], groupsMax: number): Promise<ErrorGroup[]> {
+    const groups: ErrorGroup[] = [];
+    for (const { topic, limit } of lanes) {
+      groups.push(...(await this.read(() => one(sql.ERRORS, [topic, limit, groupsMax]))).map(errorGroupOf));
+    }
+    const byCount = (left: ErrorGroup, right: ErrorGroup): number =>
+      right.count - left.count || right.lastSeen.getTime() - left.lastSeen.getTime();
+    return groups.sort(byCount).slice(0, groupsMax);
+  }
+
+  async timeseries(topics: readonly string[], minutes: number): Promise<Seam.RolledUpMinutes> {
+    const rows = await this.read(() => one(sql.TIMESERIES, [JSON.stringify(topics), minutes]));
+    const [now] = await this.read(() => one(sql.THIS_MINUTE, []));
+    return { now: new Date(Number(now!.minute)), entries: rows.map(rolledUpOf) };
+  }
+
+  async servedTopics(): Promise<string[]> {
+    const rows = await this.read(() => one(sql.SERVED_TOPICS, [WORKER_SEEN_MS]));
+    return rows.map(({ topic }) => topic as string);
+  }
+
+  recordRollup(record: Seam.RollupRecord): Promise<Date> {
+    return this.write(() => recordScript(record));
+  }
+
+  async noteWorker(worker: string, topics: readonly string[]): Promise<void> {
+    await this.write(() => one(sql.NOTE_WORKER, [worker, JSON.stringify(topics)]));
+  }
+
+  async forgetWorker(worker: string): Promise<void> {
+    await this.write(() => one(sql.FORGET_WORKER, [worker]));
+  }
+
+  async pruneReports(): Promise<void> {
+    await this.write(() => one(sql.PRUNE_ROLLUP, [ROLLUP_AGE_MS]));
+    await this.write(() => one(sql.PRUNE_WORKERS, [WORKER_AGE_MS]));
+  }
+}
+
+/** From one topic to the next, however many jobs each has. */
+function* topicsScript(status?: JobStatus): SqlScript<string[]> {
+  const topics = new Set<string>();
+  for (let last = ''; ;) {
+    const [next] = yield { sql: sql.NEXT_TOPIC, params: [last] };
+    if (!next) {
+      break;
+    }
+    last = next.topic as string;
+    const has = status === undefined || (yield { sql: sql.HAS_STATUS, params: [last, status] }).length > 0;
+    if (has) {
+      topics.add(last);
+    }
+  }
+  const running = status === undefined ? yield { sql: sql.RUNNING_TOPICS, params: [] } : [];
+  running.forEach(({ topic }) => topics.add(topic as string));
+  return [...topics];
+}
+
+function* failedWithScript(text: string, lanes: readonly Seam.ReportLane[]): SqlScript<string[]> {
+  const ids: string[] = [];
+  for (const { topic, limit } of lanes) {
+    ids.push(...idsIn(yield { sql: sql.FAILED_WITH, params: [topic, limit, text] }));
+  }
+  return ids;
+}
+
+function* idsScript(plan: ListPlan, limit: number, offset: number): SqlScript<string[]> {
+  const dates = datesOf(plan);
+  if (plan.lanes === null) {
+    return idsIn(yield { sql: sql.ALL_IDS, params: [plan.fromId, plan.beforeId, ...dates, limit, offset] });
+  }
+  const ids = yield* laneIdsScript(plan, limit + offset, Infinity);
+  return ids
+    .sort()
+    .reverse()
+    .slice(offset, offset + limit);
+}
+
+function* countScript(plan: ListPlan, max: number): SqlScript<number> {
+  if (plan.lanes === null) {
+    const [row] = yield { sql: sql.COUNT_ALL, params: [plan.fromId, plan.beforeId, ...datesOf(plan), max] };
+    return Number(row!.total);
+  }
+  return Math.min((yield* laneIdsScript(plan, max, max)).length, max);
+}
+
+/** The newest ids of each lane; enough of them when `enough` are there. */
+function* laneIdsScript(plan: ListPlan, laneLimit: number, enough: number): SqlScript<string[]> {
+  const dates = datesOf(plan);
+  const isDated = dates.some((date) => date !== null);
+  const range = [plan.fromId, plan.beforeId];
+  const { topics, statuses } = plan.idFilter;
+  const single = [plan.ids, topics, statuses].map((each) => JSON.stringify(each));
+  const ids = [
+    ...idsIn(yield { sql: sql.RUNNING_IDS, params: [...range, JSON.stringify(plan.runningTopics), ...dates] }),
+    ...idsIn(yield { sql: sql.SINGLE_IDS, params: [...range, ...single, ...dates] }),
+  ];
+  for (const { topic, status } of plan.lanes ?? []) {
+    if (ids.length >= enough) {
+      break;
+    }
+    const params = [...range, topic, status, laneLimit];
+    const lane = isDated ? { sql: sql.LANE_IDS_DATED, params: [...params, ...dates] } : { sql: sql.LANE_IDS, params };
+    ids.push(...idsIn(yield lane));
+  }
+  return ids;
+}
+
+function* recordScript({ worker, minute, totals, since }: Seam.RollupRecord): SqlScript<Date> {
+  const [now] = yield { sql: sql.THIS_MINUTE, params: [] };
+  const thisMinute = Number(now!.minute);
+  const isSame = thisMinute === minute?.getTime();
+  yield { sql: sql.RECORD_ROLLUP, params: [rollupJson(totals, since), Number(isSame), worker, thisMinute] };
+  return new Date(thisMinute);
+}
+
+function datesOf({ createdFrom, createdTo }: ListPlan): (string | null)[] {
+  return [createdFrom, createdTo].map((moment) => moment && sqliteTime(moment));
+}
+
+function idsIn(rows: readonly SqlRow[]): string[] {
+  return rows.map(({ id }) => id as string);
+}
