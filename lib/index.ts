@@ -3,6 +3,7 @@ export type { BackoffFunction, BackoffOptions } from './core/backoff.js';
 export type { Clock, ScheduledWake } from './core/clock.js';
 export type { Duration } from './core/duration.js';
 export {
+  IdempotencyConflictError,
   IdleTimeoutError,
   InvalidOptionsError,
   InvalidPayloadError,

@@ -6,7 +6,7 @@ import type { Clock } from './core/clock.js';
 import { within } from './core/clock.js';
 import { IdleTimeoutError } from './core/errors.js';
 import type { JobEvent } from './core/events.js';
-import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats } from './core/job.js';
+import type { EnqueueOptions, Idempotency, Job, JobFilter, JobPage, JobStats } from './core/job.js';
 import type { JobHandlerFunction } from './core/job-context.js';
 import type { JobHandlerOptions, RequeueOptions } from './core/job-options.js';
 import type { AnyNewJob, TopicLike } from './core/job-topic.js';
@@ -170,8 +170,8 @@ export class JobsEngine {
   }
 
   /** Stores a job; resolves when it is committed. @throws InvalidPayloadError, PayloadTooLargeError, InvalidOptionsError, QueueUnavailableError. */
-  enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
-    return this.enqueuer.enqueue(topic, payload, options);
+  enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions, once?: Idempotency): Promise<Job> {
+    return this.enqueuer.enqueue(topic, payload, options, once);
   }
 
   /** Stores a job in the caller's open transaction: it exists if and only if that commits. */

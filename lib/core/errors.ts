@@ -12,6 +12,7 @@ export type JobsErrorCode =
   | 'SNOOZE'
   | 'JOB_ABORTED'
   | 'IDLE_TIMEOUT'
+  | 'IDEMPOTENCY_CONFLICT'
   | 'DATABASE_REFUSED';
 
 /** Base of every error this package throws on purpose. */
@@ -160,6 +161,17 @@ export class JobAbortedError extends JobsError {
 /** `whenIdle` ran out of time; the message says what was still going on. */
 export class IdleTimeoutError extends JobsError {
   readonly code = 'IDLE_TIMEOUT';
+}
+
+/** The idempotency key has come before, with another request. Nothing was stored. */
+export class IdempotencyConflictError extends JobsError {
+  readonly code = 'IDEMPOTENCY_CONFLICT';
+
+  constructor(readonly key: string) {
+    super(
+      `idempotency key '${key}' was used for another request in the last 24 hours; expected the same body, or a new key`,
+    );
+  }
 }
 
 /**

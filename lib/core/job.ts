@@ -53,6 +53,15 @@ export class Job<T = unknown> {
   updated!: Date;
   /** `true` on what `enqueue` returns when an unfinished job already held the unique key: this is that job. */
   declare deduplicated?: boolean;
+  /** `true` on what an enqueue with an idempotency key returns when that request had come before: this is its job. */
+  declare replayed?: boolean;
+}
+
+/** A name for one request, by which a repetition of it is known for 24 hours. */
+export interface Idempotency {
+  readonly key: string;
+  /** Tells another request under the same key from a repetition. */
+  readonly bodyHash: string;
 }
 
 /** One failed attempt. Times are ISO 8601 text in UTC. */

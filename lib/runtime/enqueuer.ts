@@ -1,7 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { JobEvent } from '../core/events.js';
-import { describeValue, InvalidOptionsError, QueueUnavailableError } from '../core/errors.js';
-import type { EnqueueOptions } from '../core/job.js';
+import { describeValue, IdempotencyConflictError, InvalidOptionsError, QueueUnavailableError } from '../core/errors.js';
+import type { EnqueueOptions, Idempotency } from '../core/job.js';
 import { Job } from '../core/job.js';
 import type { HandlerSettings } from '../core/job-options.js';
 import { readEnqueueOptions, readHandlerOptions } from '../core/job-options.js';
@@ -35,21 +35,24 @@ export class Enqueuer {
   /** Keyed jobs apart: a key that an open transaction holds must not make unrelated callers wait. */
   private readonly plain: Batcher<JobInsert, InsertedJob>;
   private readonly keyed: Batcher<JobInsert, InsertedJob>;
+  /** Those with an idempotency key alone: they wait for nobody but a repetition of themselves. */
+  private readonly once: Batcher<JobInsert, InsertedJob>;
 
   constructor(private readonly options: EnqueuerOptions) {
     const run = (rows: readonly JobInsert[]): Promise<InsertedJob[]> => this.insert(rows);
     const bytesOf = (row: JobInsert): number => row.payload.length + (row.metadata?.length ?? 0);
     this.plain = new Batcher({ run, bytesOf });
     this.keyed = new Batcher({ run, bytesOf, order: byUniqueKey });
+    this.once = new Batcher({ run, bytesOf });
   }
 
   get isIdle(): boolean {
-    return this.plain.isIdle && this.keyed.isIdle;
+    return this.plain.isIdle && this.keyed.isIdle && this.once.isIdle;
   }
 
   /** Resolves when no batch is under way. */
   async idle(): Promise<void> {
-    await Promise.all([this.plain.idle(), this.keyed.idle()]);
+    await Promise.all([this.plain.idle(), this.keyed.idle(), this.once.idle()]);
   }
 
   async enqueueTx(tx: StoreTransaction, topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
@@ -64,10 +67,14 @@ export class Enqueuer {
     return (await this.storeIn(tx, [this.rowOf(topic, payload, options)]))[0]!;
   }
 
-  async enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
+  /** @throws IdempotencyConflictError when the key of `once` has come with another body. */
+  async enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions, once?: Idempotency): Promise<Job> {
     await this.judge(topic, payload);
-    const row = this.rowOf(topic, payload, options);
-    const inserted = await (row.uniqueKey === null ? this.plain : this.keyed).add(row);
+    const row = { ...this.rowOf(topic, payload, options), idempotency: once ?? null };
+    const inserted = await (row.uniqueKey !== null ? this.keyed : once ? this.once : this.plain).add(row);
+    if (once && inserted.replayOf !== null && inserted.replayOf !== once.bodyHash) {
+      throw new IdempotencyConflictError(once.key);
+    }
     return (await this.stored([row], [inserted]))[0]!;
   }
 
@@ -115,6 +122,7 @@ export class Enqueuer {
       backoff: given.backoff ?? null,
       uniqueKey: given.uniqueKey ?? null,
       metadata: given.metadata ?? null,
+      idempotency: null,
     };
   }
 
@@ -155,10 +163,13 @@ export class Enqueuer {
   }
 
   private tell(rows: readonly JobInsert[], inserted: readonly InsertedJob[]): void {
-    inserted.forEach(({ id, runAt, deduplicated }, index) => {
-      this.options.emit({ type: 'enqueued', id, topic: rows[index]!.topic, runAt, deduplicated });
+    inserted.forEach(({ id, runAt, deduplicated, replayOf }, index) => {
+      // A repeated request is no second job: its first one was told.
+      if (replayOf === null) {
+        this.options.emit({ type: 'enqueued', id, topic: rows[index]!.topic, runAt, deduplicated });
+      }
     });
-    const fresh = rows.filter((_, index) => !inserted[index]!.deduplicated);
+    const fresh = rows.filter((_, index) => !isHeld(inserted[index]!));
     if (fresh.length > 0) {
       this.options.onStored(fresh);
     }
@@ -170,16 +181,25 @@ export class Enqueuer {
     inserted: readonly InsertedJob[],
     tx?: StoreTransaction,
   ): Promise<Job[]> {
-    const holderIds = [...new Set(inserted.filter((job) => job.deduplicated).map((job) => job.id))];
+    const holderIds = [...new Set(inserted.filter(isHeld).map((job) => job.id))];
     const holders = holderIds.length > 0 ? await this.options.store.find(holderIds, tx) : [];
     return rows.map((row, index) => {
       const answer = inserted[index]!;
-      const holder = answer.deduplicated ? holders.find(({ id }) => id === answer.id) : undefined;
+      const holder = isHeld(answer) ? holders.find(({ id }) => id === answer.id) : undefined;
       // A holder that was deleted in this moment is told by what is known of it: its id.
       const job = holder ?? newJob({ ...row, id: answer.id }, answer);
-      return answer.deduplicated ? Object.assign(job, { deduplicated: true }) : job;
+      return Object.assign(
+        job,
+        answer.deduplicated && { deduplicated: true },
+        answer.replayOf !== null && { replayed: true },
+      );
     });
   }
+}
+
+/** Whether another job stands for the one that was to be. */
+function isHeld({ deduplicated, replayOf }: InsertedJob): boolean {
+  return deduplicated || replayOf !== null;
 }
 
 /** A fresh row, without asking the database for it. */

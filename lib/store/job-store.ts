@@ -1,6 +1,6 @@
 import type { Backoff } from '../core/backoff.js';
 import type { Failure } from '../core/failure.js';
-import type { Claim, ClaimToken, Job, Outcome } from '../core/job.js';
+import type { Claim, ClaimToken, Idempotency, Job, Outcome } from '../core/job.js';
 import type { FinalStatus, JobStatus } from '../core/job-state.js';
 import type { Retention } from '../core/options.js';
 import type { JobReports, ReportRecords } from './job-reports.js';
@@ -99,12 +99,19 @@ export interface JobInsert {
   readonly backoff: Backoff | null;
   readonly uniqueKey: string | null;
   readonly metadata: string | null;
+  readonly idempotency: Idempotency | null;
 }
 
+/** For so long a repeated request is known by its idempotency key; its job is kept as long, whatever `retention` says. */
+export const IDEMPOTENCY_MS = 24 * 3_600_000;
+
 export interface InsertedJob {
-  /** The id of the job that stands in the table: the given one, or that of the holder of the unique key. */
+  /** The id of the job that stands in the table: the given one, or that of the holder of one of its keys. */
   readonly id: string;
+  /** Another unfinished job holds the unique key. */
   readonly deduplicated: boolean;
+  /** The hash under which another job holds the idempotency key; `null` when none does. */
+  readonly replayOf: string | null;
   readonly runAt: Date;
   readonly created: Date;
 }

@@ -61,6 +61,7 @@ export function insertedOf(row: SqlRow): InsertedJob {
   return {
     id: row.id as string,
     deduplicated: Boolean(row.deduplicated),
+    replayOf: (row.replay_of ?? null) as string | null,
     runAt: time(row.run_at),
     created: time(row.created),
   };

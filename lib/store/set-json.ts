@@ -40,6 +40,8 @@ export function insertJson(jobs: readonly JobInsert[], timeText: (moment: Date) 
       timeout_ms: job.timeoutMs,
       backoff: job.backoff,
       unique_key: job.uniqueKey,
+      idempotency_key: job.idempotency?.key ?? null,
+      body_hash: job.idempotency?.bodyHash ?? null,
     },
     `"payload":${job.payload},"metadata":${job.metadata ?? 'null'}`,
   ]);

@@ -19,6 +19,7 @@ export function newJob(members: Partial<JobInsert> = {}): JobInsert {
     timeoutMs: null,
     backoff: null,
     uniqueKey: null,
+    idempotency: null,
     metadata: null,
     ...members,
   };

@@ -235,11 +235,15 @@ export class PostgresStore implements JobStore {
     const inserted = new Map<string, Seam.InsertedJob>();
     for (let round = 1, open = jobs; open.length > 0; round += 1) {
       if (round > INSERT_ROUNDS_MAX) {
-        throw new QueueUnavailableError(`unique key '${open[0]!.uniqueKey}' kept changing hands; try again`);
+        const key = open[0]!.uniqueKey ?? open[0]!.idempotency?.key;
+        throw new QueueUnavailableError(`key '${key}' kept changing hands; try again`);
       }
       open = noteInserted(inserted, open, await this.query(sql.INSERT_JOBS, [insertJson(open, iso)], tx));
       if (open.length > 0) {
         open = noteInserted(inserted, open, await this.query(sql.FIND_HOLDERS, [insertJson(open, iso)], tx));
+      }
+      if (open.some((job) => job.idempotency !== null)) {
+        await this.query(sql.RELEASE_KEYS, [insertJson(open, iso)], tx);
       }
     }
     return jobs.map((job) => inserted.get(job.id)!);

@@ -1,3 +1,5 @@
+import { IDEMPOTENCY_MS } from '../job-store.js';
+
 /*
  * Every statement of the PostgreSQL store. Sets travel as one jsonb array in $1. `statement_timestamp()` is the clock:
  * `now()` stands still inside a transaction, and `clock_timestamp()` is volatile, so no index can serve it.
@@ -56,33 +58,47 @@ WHERE c.oid = '_jobs'::regclass`;
 export const CHECK_TABLE = `SELECT ${jobColumns}, backoff, idempotency_key, body_hash FROM _jobs LIMIT 0`;
 
 const insertInput = `jsonb_to_recordset($1::jsonb) AS n(ord int, id uuid, topic text, payload jsonb, run_at timestamptz,
-  delay_ms float8, max_retries int, priority int, timeout_ms bigint, backoff jsonb, unique_key text, metadata jsonb)`;
+  delay_ms float8, max_retries int, priority int, timeout_ms bigint, backoff jsonb, unique_key text, metadata jsonb,
+  idempotency_key text, body_hash text)`;
 
-const insertColumns = `id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata`;
+const insertColumns = `id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
+  idempotency_key, body_hash`;
 
 /** A JSON null comes out of a recordset as an SQL null, also where the column is jsonb. */
 const insertValues = `id, topic, coalesce(payload, 'null'),
   coalesce(run_at, statement_timestamp() + make_interval(secs => delay_ms / 1000.0)),
-  max_retries, priority, timeout_ms, backoff, unique_key, metadata`;
+  max_retries, priority, timeout_ms, backoff, unique_key, metadata, idempotency_key, body_hash`;
 
 /**
  * Inserts jobs and answers those that went in. Left out are jobs that are there already, from a first try whose answer
- * was lost, and those whose unique key is taken.
+ * was lost, and those of which a key is taken.
  */
 export const INSERT_JOBS = `
-INSERT INTO _jobs (${insertColumns}) SELECT ${insertValues} FROM ${insertInput} ORDER BY topic, unique_key, ord
+INSERT INTO _jobs (${insertColumns}) SELECT ${insertValues} FROM ${insertInput} ORDER BY topic, unique_key, idempotency_key, ord
 ON CONFLICT DO NOTHING RETURNING id, id AS asked_id, false AS deduplicated, ${ms('run_at')} AS run_at, ${ms('created')} AS created`;
 
-/** The rows that stand for jobs that were left out: themselves, or the unfinished holders of their keys. */
+/** Whether a repeated request is still known by its key. */
+const isKeyKept = `(j.created > statement_timestamp() - make_interval(secs => ${IDEMPOTENCY_MS / 1_000}))`;
+
+/** The rows that stand for jobs that were left out: themselves, those of a first request, or unfinished ones of the same key. */
 export const FIND_HOLDERS = `
-SELECT n.id AS asked_id, x.id, x.id <> n.id AS deduplicated, ${ms('x.run_at')} AS run_at, ${ms('x.created')} AS created
-FROM jsonb_to_recordset($1::jsonb) AS n(id uuid, topic text, unique_key text)
+SELECT n.id AS asked_id, x.id, x.deduplicated, x.replay_of, ${ms('x.run_at')} AS run_at, ${ms('x.created')} AS created
+FROM jsonb_to_recordset($1::jsonb) AS n(id uuid, topic text, unique_key text, idempotency_key text)
 CROSS JOIN LATERAL (
-  SELECT j.id, j.run_at, j.created FROM _jobs j WHERE j.id = n.id
+  SELECT j.id, j.run_at, j.created, false AS deduplicated, NULL AS replay_of FROM _jobs j WHERE j.id = n.id
   UNION ALL
-  SELECT j.id, j.run_at, j.created FROM _jobs j
+  SELECT j.id, j.run_at, j.created, false, j.body_hash FROM _jobs j
+  WHERE j.idempotency_key = n.idempotency_key AND ${isKeyKept}
+  UNION ALL
+  SELECT j.id, j.run_at, j.created, true, NULL FROM _jobs j
   WHERE j.topic = n.topic AND j.unique_key = n.unique_key AND j.status IN ('pending', 'processing')
   LIMIT 1) x`;
+
+/** Frees the idempotency keys of jobs that are older than those are kept. */
+export const RELEASE_KEYS = `
+UPDATE _jobs j SET idempotency_key = NULL, body_hash = NULL
+FROM jsonb_to_recordset($1::jsonb) AS n(idempotency_key text)
+WHERE j.idempotency_key = n.idempotency_key AND NOT ${isKeyKept}`;
 
 /** Whole jobs by id. */
 export const FIND_JOBS = `SELECT ${jobColumns} FROM _jobs WHERE id = ANY($1::uuid[])`;
@@ -183,10 +199,10 @@ export const SETTLED_STATE = `
 SELECT j.id, false AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at
 FROM ${tokens} JOIN _jobs j ON j.id = o.id`;
 
-/** Settled jobs that are not to be kept. */
+/** Settled jobs that are not to be kept. One with an idempotency key is pruned when its day is over. */
 export const DISCARD = `
 DELETE FROM _jobs j USING ${tokens}
-WHERE j.id = o.id AND j.attempt = o.attempt AND j.status = ANY ($2::text[])`;
+WHERE j.id = o.id AND j.attempt = o.attempt AND j.status = ANY ($2::text[]) AND j.idempotency_key IS NULL`;
 
 /** Keeps progress values, fenced; answers the rows it reached. Rows that somebody has locked are skipped. */
 export const RECORD_PROGRESS = `
@@ -232,7 +248,8 @@ aged AS (
   SELECT p.id FROM page p JOIN jsonb_to_recordset($3::jsonb) AS a(status text, age_ms float8) ON a.status = p.status
   WHERE p.finished <= statement_timestamp() - make_interval(secs => a.age_ms / 1000.0)),
 free AS (
-  SELECT j.id FROM _jobs j JOIN aged ON aged.id = j.id WHERE j.status IN ${finalStatuses} FOR UPDATE OF j SKIP LOCKED),
+  SELECT j.id FROM _jobs j JOIN aged ON aged.id = j.id
+  WHERE j.status IN ${finalStatuses} AND (j.idempotency_key IS NULL OR NOT ${isKeyKept}) FOR UPDATE OF j SKIP LOCKED),
 gone AS (DELETE FROM _jobs j USING free WHERE j.id = free.id RETURNING 1)
 SELECT (SELECT count(*) FROM gone) AS removed,
   (SELECT max(id::text) FROM page

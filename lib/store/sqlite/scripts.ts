@@ -14,9 +14,13 @@ export function* one(text: string, params: readonly unknown[]): SqlScript<readon
 /** Inserts, then looks up the holders of keys that were taken. */
 export function* insertScript(jobs: readonly Seam.JobInsert[]): SqlScript<Seam.InsertedJob[]> {
   const inserted = new Map<string, Seam.InsertedJob>();
+  for (const { idempotency } of jobs.filter((job) => job.idempotency !== null)) {
+    yield { sql: sql.RELEASE_KEY, params: [idempotency!.key] };
+  }
   const rows = yield { sql: sql.INSERT_JOBS, params: [insertJson(jobs, sqliteTime)] };
-  for (const { id, topic, uniqueKey } of noteInserted(inserted, jobs, rows)) {
-    noteInserted(inserted, [], yield { sql: sql.FIND_HOLDER, params: [id, topic, uniqueKey] });
+  for (const { id, topic, uniqueKey, idempotency } of noteInserted(inserted, jobs, rows)) {
+    const params = [id, topic, uniqueKey, idempotency?.key ?? null];
+    noteInserted(inserted, [], yield { sql: sql.FIND_HOLDER, params });
   }
   return jobs.map(({ id }) => inserted.get(id)!);
 }

@@ -1,3 +1,5 @@
+import { IDEMPOTENCY_MS } from '../job-store.js';
+
 /*
  * Every statement of the SQLite store. Sets travel as one JSON array in ?1. Times are text of one fixed width, so that
  * text order is time order; 'now' stands still within one statement.
@@ -19,6 +21,9 @@ const jobColumns = `id, topic, payload, status, ${ms('run_at')} AS run_at, ${ms(
   locked_by, attempt, retries, max_retries, priority, timeout_ms, last_error, errors, result, progress, unique_key,
   metadata, cancel_requested, ${ms('started')} AS started, ${ms('finished')} AS finished, ${ms('created')} AS created,
   ${ms('updated')} AS updated`;
+
+/** Idempotency keys of older jobs are not known any more. */
+const keptSince = fromNow(`-${IDEMPOTENCY_MS}`);
 
 const finalStatuses = `('completed', 'failed', 'cancelled')`;
 
@@ -56,18 +61,26 @@ export const CHECK_TABLE = `SELECT ${jobColumns}, backoff, idempotency_key, body
  * are left out; the answer has the others. WHERE true keeps the parser from reading ON as part of a join.
  */
 export const INSERT_JOBS = `
-INSERT INTO _jobs (id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata)
+INSERT INTO _jobs (id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
+  idempotency_key, body_hash)
 SELECT value ->> 'id', value ->> 'topic', value -> 'payload',
   coalesce(value ->> 'run_at', ${fromNow(`value ->> 'delay_ms'`)}), value ->> 'max_retries', value ->> 'priority',
-  value ->> 'timeout_ms', nullif(value -> 'backoff', 'null'), value ->> 'unique_key', nullif(value -> 'metadata', 'null')
+  value ->> 'timeout_ms', nullif(value -> 'backoff', 'null'), value ->> 'unique_key', nullif(value -> 'metadata', 'null'),
+  value ->> 'idempotency_key', value ->> 'body_hash'
 FROM json_each(?1) WHERE true
 ON CONFLICT DO NOTHING RETURNING id, id AS asked_id, ${ms('run_at')} AS run_at, ${ms('created')} AS created, false AS deduplicated`;
 
-/** Who holds a key, or the job itself when it is there already. */
+/** Frees an idempotency key whose job is older than such keys are kept. */
+export const RELEASE_KEY = `
+UPDATE _jobs SET idempotency_key = NULL, body_hash = NULL WHERE idempotency_key = ?1 AND created <= ${keptSince}`;
+
+/** Who holds a key: the job itself when it is there already, that of a first request, or an unfinished one. */
 export const FIND_HOLDER = `
-SELECT id, ?1 AS asked_id, ${ms('run_at')} AS run_at, ${ms('created')} AS created, id <> ?1 AS deduplicated FROM _jobs
-WHERE id = ?1 OR (topic = ?2 AND unique_key = ?3 AND status IN ('pending', 'processing'))
-ORDER BY id <> ?1 LIMIT 1`;
+SELECT id, ?1 AS asked_id, ${ms('run_at')} AS run_at, ${ms('created')} AS created,
+  id <> ?1 AND (?4 IS NULL OR idempotency_key IS NOT ?4) AS deduplicated, iif(id <> ?1 AND idempotency_key = ?4, body_hash, NULL) AS replay_of
+FROM _jobs
+WHERE id = ?1 OR idempotency_key = ?4 OR (topic = ?2 AND unique_key = ?3 AND status IN ('pending', 'processing'))
+ORDER BY id <> ?1, idempotency_key IS NOT ?4 LIMIT 1`;
 
 /** Whole jobs by id. */
 export const FIND_JOBS = `SELECT ${jobColumns} FROM _jobs WHERE id IN (SELECT value FROM json_each(?1))`;
@@ -137,9 +150,9 @@ export const SETTLED_STATE = `
 SELECT id, false AS applied, status, attempt, retries, ${ms('run_at')} AS run_at FROM _jobs
 WHERE id IN (SELECT value ->> 'id' FROM json_each(?1))`;
 
-/** Settled jobs that are not to be kept. ?2 is a JSON array of statuses. */
+/** Settled jobs that are not to be kept. ?2 is a JSON array of statuses. One with an idempotency key is pruned later. */
 export const DISCARD = `
-DELETE FROM _jobs WHERE status IN (SELECT value FROM json_each(?2))
+DELETE FROM _jobs WHERE status IN (SELECT value FROM json_each(?2)) AND idempotency_key IS NULL
   AND (id, attempt) IN (SELECT value ->> 'id', value ->> 'attempt' FROM json_each(?1))`;
 
 /** Keeps progress values, fenced; answers the rows it reached. */
@@ -176,7 +189,7 @@ WHERE rowid IN (
   SELECT rowid FROM _jobs WHERE status = 'processing' AND locked_until < ${now} ORDER BY locked_until LIMIT ?1)
 RETURNING id, topic, attempt, status, retries, last_error AS message`;
 
-const page = `(SELECT id, status, finished, created FROM _jobs WHERE id > ?1 ORDER BY id LIMIT ?2)`;
+const page = `(SELECT id, status, finished, created, idempotency_key FROM _jobs WHERE id > ?1 ORDER BY id LIMIT ?2)`;
 
 /** Where a page of the table ends, and whether to go on after it. ?3 is the youngest age in milliseconds. */
 export const PRUNE_PAGE = `
@@ -186,7 +199,8 @@ SELECT max(id) AS last, count(*) = ?2 AND max(created) <= ${fromNow('-?3')} AS h
 export const PRUNE = `
 DELETE FROM _jobs WHERE id IN (
   SELECT p.id FROM ${page} AS p JOIN json_each(?3) AS a ON a.value ->> 'status' = p.status
-  WHERE p.finished <= ${fromNow(`-(a.value ->> 'age_ms')`)})
+  WHERE p.finished <= ${fromNow(`-(a.value ->> 'age_ms')`)}
+    AND (p.idempotency_key IS NULL OR p.created <= ${keptSince}))
 RETURNING id`;
 
 /** One job as it stands, with the holder of its key when that keeps it from being re-queued. */
