@@ -214,6 +214,6 @@ export interface Moved {
   readonly attempt: number;
   /** The unfinished job that holds its unique key, when that stood in the way. */
   readonly holderId: string | null;
-  /** The row as it was moved, when no other job was asked for: it may be gone in the next moment. */
+  /** The row as it was moved, when no other job was asked for and it was not deleted: it may be gone in a moment. */
   readonly job: Job | null;
 }

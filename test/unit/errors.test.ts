@@ -4,6 +4,7 @@ import * as publicNames from '../../lib/index.js';
 import { HOSTILE_VALUES } from './support/hostile-values.js';
 
 const {
+  IdempotencyConflictError,
   IdleTimeoutError,
   InvalidOptionsError,
   InvalidPayloadError,
@@ -35,6 +36,7 @@ const CODES: readonly (readonly [string, JobsErrorCode, InstanceType<typeof Jobs
   ['SnoozeError', 'SNOOZE', new SnoozeError('5m')],
   ['JobAbortedError', 'JOB_ABORTED', new JobAbortedError('timeout', 'too long')],
   ['IdleTimeoutError', 'IDLE_TIMEOUT', new IdleTimeoutError('busy')],
+  ['IdempotencyConflictError', 'IDEMPOTENCY_CONFLICT', new IdempotencyConflictError('a')],
 ];
 
 describe('an error of this package', () => {

@@ -268,7 +268,7 @@ export interface MoveStatement {
  * `l` is the row as locked, `j` as the statement first saw it: whatever a CHECK reads is written from `l`, since
  * PostgreSQL checks the row built from `j` before it notices that somebody changed it meanwhile.
  */
-function moveStatement(moved: string, holder = 'NULL::uuid'): MoveStatement {
+function moveStatement(moved: string, holder = 'NULL::uuid', row = columnsOf('j')): MoveStatement {
   const statement = (lock: string, columns: string): string => `
 WITH l AS (SELECT * FROM _jobs WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE ${lock}),
 m AS (${moved} RETURNING ${columns})
@@ -277,7 +277,7 @@ SELECT m.*, r.id, m.id IS NOT NULL AS moved, coalesce(m.status, l.status) AS sta
 FROM unnest($1::uuid[]) WITH ORDINALITY AS r(id, ord)
 LEFT JOIN m ON m.id = r.id LEFT JOIN l ON l.id = r.id LEFT JOIN _jobs j ON l.id IS NULL AND j.id = r.id
 ORDER BY r.ord`;
-  return { several: statement('SKIP LOCKED', 'j.id, j.status'), one: statement('', columnsOf('j')) };
+  return { several: statement('SKIP LOCKED', 'j.id, j.status'), one: statement('', row) };
 }
 
 const holderOfKey = `
@@ -305,8 +305,11 @@ export const CANCEL = moveStatement(`
   FROM l WHERE j.id = l.id AND l.status IN ('pending', 'processing')`);
 
 /** any but processing → gone. */
-export const DELETE = moveStatement(`
-  DELETE FROM _jobs j USING l WHERE j.id = l.id AND l.status <> 'processing'`);
+export const DELETE = moveStatement(
+  `DELETE FROM _jobs j USING l WHERE j.id = l.id AND l.status <> 'processing'`,
+  'NULL::uuid',
+  'j.id, j.status',
+);
 
 /** Where jobs are announced, with a topic or nothing, and where cancel requests are. */
 export const JOBS_CHANNEL = 'nestjs_jobs';

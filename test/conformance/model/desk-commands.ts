@@ -1,4 +1,5 @@
 import { strict as assert } from 'node:assert';
+import type { Job } from '../../../lib/core/job.js';
 import { newJob, TOPIC } from '../../support/job-rows.js';
 import type { RealQueue } from './queue-command.js';
 import { QueueCommand } from './queue-command.js';
@@ -105,7 +106,8 @@ export class Requeue extends Move {
     const moved = model.requeue(job);
     const { id, attempt, status } = job;
     const [answer] = await real.store.requeue([id]);
-    assert.deepEqual(answer, { id, moved, status, topic: TOPIC, attempt, holderId });
+    const expected = { id, moved, status, topic: TOPIC, attempt, holderId };
+    assert.deepEqual(answer, { ...expected, job: moved ? await rowOf(real, id) : null });
   }
 }
 
@@ -116,7 +118,8 @@ export class Cancel extends Move {
     const moved = model.cancel(job);
     const { id, attempt, status } = job;
     const [answer] = await real.store.cancel([id]);
-    assert.deepEqual(answer, { id, moved, status, topic: TOPIC, attempt, holderId: null });
+    const expected = { id, moved, status, topic: TOPIC, attempt, holderId: null };
+    assert.deepEqual(answer, { ...expected, job: moved ? await rowOf(real, id) : null });
   }
 }
 
@@ -126,7 +129,11 @@ export class Delete extends Move {
   protected async move({ id, attempt, status }: ModelJob, model: QueueModel, real: RealQueue): Promise<void> {
     const moved = status !== 'processing';
     const [answer] = await real.store.delete([id]);
-    assert.deepEqual(answer, { id, moved, status, topic: TOPIC, attempt, holderId: null });
+    assert.deepEqual(answer, { id, moved, status, topic: TOPIC, attempt, holderId: null, job: null });
     model.remove((job) => moved && job.id === id);
   }
+}
+
+async function rowOf(real: RealQueue, id: string): Promise<Job> {
+  return (await real.store.find([id]))[0]!;
 }
