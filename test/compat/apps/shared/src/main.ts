@@ -1,0 +1,69 @@
+import 'reflect-metadata';
+import { Injectable, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import type { TypeOrmModuleOptions } from '@nestjs/typeorm';
+import { CurrentJob, defineJob, JobHandler, JobsModule, JobsService, Payload } from 'nestjs-jobs';
+import type { JobContext } from 'nestjs-jobs';
+import { Column, DataSource, Entity, PrimaryColumn } from 'typeorm';
+
+interface GreetingOrder {
+  name: string;
+}
+
+const Greet = defineJob<GreetingOrder>('greet');
+
+@Entity('greetings')
+class Greeting {
+  @PrimaryColumn('text')
+  jobId!: string;
+
+  @Column('text')
+  text!: string;
+}
+
+@Injectable()
+class GreetingJobs {
+  constructor(private readonly app: DataSource) {}
+
+  @JobHandler(Greet)
+  async greet(@Payload('name') name: string, @CurrentJob() job: JobContext<GreetingOrder>): Promise<void> {
+    await this.app.transaction(async (manager) => {
+      await manager.insert(Greeting, { jobId: job.id, text: `Hello, ${name}!` });
+      await job.completeTx(manager, { length: name.length });
+    });
+  }
+}
+
+function database(): TypeOrmModuleOptions {
+  const url = process.env.DATABASE_URL;
+  return {
+    ...(url ? { type: 'postgres', url } : { type: 'better-sqlite3', database: 'app.sqlite' }),
+    entities: [Greeting],
+    synchronize: true,
+  };
+}
+
+@Module({ imports: [TypeOrmModule.forRoot(database()), JobsModule.forRoot()], providers: [GreetingJobs] })
+class AppModule {}
+
+/** An application of a user: it enqueues a job in a transaction, runs it, prints how it ended, and ends. */
+async function main(): Promise<void> {
+  const app = await NestFactory.create(AppModule, { logger: ['warn', 'error'] });
+  app.enableShutdownHooks();
+  await app.listen(0, '127.0.0.1');
+
+  const jobs = app.get(JobsService);
+  const dataSource = app.get(DataSource);
+  const { id } = await dataSource.transaction((manager) => jobs.enqueueTx(manager, Greet, { name: 'Ada' }));
+  await jobs.whenIdle();
+  const job = await jobs.get(id);
+  const { text } = await dataSource.getRepository(Greeting).findOneByOrFail({ jobId: id });
+  console.log(JSON.stringify({ status: job?.status, result: job?.result, text }));
+  await app.close();
+}
+
+main().catch((error: unknown) => {
+  console.error(error);
+  process.exit(1);
+});

@@ -1,0 +1,88 @@
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { npm } from './npm.js';
+
+const APPS = join(__dirname, '../apps');
+const fromHere = createRequire(__filename);
+const TSC = fromHere.resolve('typescript/bin/tsc');
+const SQLITE_ADDON = dirname(fromHere.resolve('better-sqlite3/package.json'));
+
+export type AppName = 'nest-11' | 'nest-12';
+
+/** The version of a package that an application's lock file names. */
+export function lockedVersion(app: AppName, packageName: string): string {
+  const lock = JSON.parse(readFileSync(join(APPS, app, 'package-lock.json'), 'utf8')) as LockFile;
+  return lock.packages[`node_modules/${packageName}`]!.version;
+}
+
+interface LockFile {
+  readonly packages: Readonly<Record<string, { readonly version: string }>>;
+}
+
+/** An application of a user, in a folder far from this repository: npm has installed what its manifest names, and the package. */
+export class InstalledApp {
+  private constructor(private readonly folder: string) {}
+
+  /** Installs the application, then the package's tarball into it: npm refuses when a peer does not fit. */
+  static async install(name: AppName, tarball: string): Promise<InstalledApp> {
+    const folder = await mkdtemp(join(tmpdir(), `${name}-`));
+    const app = new InstalledApp(folder);
+    for (const source of [name, 'shared']) {
+      await cp(join(APPS, source), folder, { recursive: true });
+    }
+    await npm(folder, 'ci');
+    await app.add(tarball);
+    return app;
+  }
+
+  /** Installs one more package, or another version of one. */
+  async add(specification: string): Promise<void> {
+    await npm(this.folder, 'install', specification);
+    // The addon was compiled when the repository was installed; that takes a minute, and once is enough.
+    const addon = join(this.folder, 'node_modules/better-sqlite3');
+    await rm(addon, { recursive: true });
+    await symlink(SQLITE_ADDON, addon);
+  }
+
+  async write(path: string, text: string): Promise<void> {
+    const file = join(this.folder, path);
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, text);
+  }
+
+  version(packageName: string): string {
+    const path = join(this.folder, 'node_modules', packageName, 'package.json');
+    return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
+  }
+
+  /** Compiles it to `out/`. @throws when the compiler complains. */
+  async build(): Promise<void> {
+    const complaints = await this.complaints();
+    if (complaints.length > 0) {
+      throw new Error(complaints.join('\n'));
+    }
+  }
+
+  /** Compiles it with other options than its own, and gives what the compiler says, a line each. */
+  async complaints(...options: string[]): Promise<string[]> {
+    try {
+      await promisify(execFile)(process.execPath, [TSC, '--pretty', 'false', ...options], { cwd: this.folder });
+      return [];
+    } catch (error) {
+      const { stdout } = error as { stdout?: string };
+      if (!stdout) throw error;
+      return stdout.trim().split('\n');
+    }
+  }
+
+  /** Runs a program with that Node to its end, and gives what it prints. @throws when it fails. */
+  async run(node: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
+    const { stdout } = await promisify(execFile)(node, args, { cwd: this.folder, env: { ...process.env, ...env } });
+    return stdout;
+  }
+}

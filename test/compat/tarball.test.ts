@@ -1,0 +1,93 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { ROOT, useBuiltPackage } from '../processes/support/built-package.js';
+import { packagesBehind } from './support/imports.js';
+import type { Manifest, PackedPackage } from './support/packed-package.js';
+import { entriesOf, filesOf, packPackage } from './support/packed-package.js';
+
+const MB = 1_000_000;
+
+/** What a user needs of the repository: code, types and source maps of both builds, the admin UI, and what one reads first. */
+const EXPECTED = [
+  /^dist\/(cjs|esm)\/.+\.(js|js\.map|d\.ts)$/,
+  /^dist\/esm\/package\.json$/,
+  /^dist\/ui\//,
+  /^(CHANGELOG\.md|LICENSE|README\.md|package\.json)$/,
+];
+
+let packed: PackedPackage;
+
+useBuiltPackage();
+
+beforeAll(async () => {
+  packed = await packPackage();
+});
+
+describe('the tarball', () => {
+  it('holds what is needed to use the package, and nothing else', () => {
+    const files = filesIn(packed.folder);
+    expect(files.filter((file) => !EXPECTED.some((pattern) => pattern.test(file)))).toEqual([]);
+    expect(files).toEqual(expect.arrayContaining(['CHANGELOG.md', 'LICENSE', 'README.md']));
+  });
+
+  it('imports only what is installed with it or beside it', () => {
+    const { manifest, folder } = packed;
+    const imported = importedBy(...filesIn(folder).filter((file) => /^dist\/(cjs|esm)\/.*\.(js|d\.ts)$/.test(file)));
+    expect(imported.size).toBeGreaterThan(0);
+    expect([...imported].filter((name) => !declaredBy(manifest).includes(name))).toEqual([]);
+  });
+
+  it('declares nothing that it does not import, but for drivers and the metadata of decorators', () => {
+    const { manifest } = packed;
+    const imported = importedBy(...entriesOf(manifest).flatMap((entry) => filesOf(manifest, entry)));
+    const others = declaredBy(manifest).filter((name) => !imported.has(name));
+    expect(others.sort()).toEqual([...Object.keys(manifest.peerDependenciesMeta), 'reflect-metadata'].sort());
+  });
+
+  it('needs no other package for an entry beside the root', () => {
+    const { manifest } = packed;
+    const subpaths = entriesOf(manifest).filter((entry) => entry !== manifest.name);
+    expect([...importedBy(...subpaths.flatMap((entry) => filesOf(manifest, entry)))]).toEqual([]);
+  });
+
+  it('is not larger than the readme says, nor much smaller', () => {
+    const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+    const [, packedMb, installedMb] = /\| Size \| under ([\d.]+) MB to download, under ([\d.]+) MB installed/.exec(
+      readme,
+    )!;
+    const dependencies = Object.keys(packed.manifest.dependencies).map((name) => join(ROOT, 'node_modules', name));
+
+    expectNearlyFills(statSync(packed.tarball).size, Number(packedMb) * MB);
+    expectNearlyFills([packed.folder, ...dependencies].map(sizeOf).reduce(sum), Number(installedMb) * MB);
+  });
+});
+
+/** The packages that files of the package lead to. */
+function importedBy(...files: string[]): Set<string> {
+  return packagesBehind(packed.folder, files);
+}
+
+function declaredBy({ dependencies, peerDependencies }: Manifest): string[] {
+  return [...Object.keys(dependencies), ...Object.keys(peerDependencies)];
+}
+
+function filesIn(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((file) => file.isFile())
+    .map((file) => relative(folder, join(file.parentPath, file.name)));
+}
+
+function sizeOf(folder: string): number {
+  return filesIn(folder)
+    .map((file) => statSync(join(folder, file)).size)
+    .reduce(sum);
+}
+
+function sum(one: number, other: number): number {
+  return one + other;
+}
+
+function expectNearlyFills(bytes: number, bound: number): void {
+  expect(bytes).toBeLessThan(bound);
+  expect(bytes).toBeGreaterThan(bound / 2);
+}
