@@ -40,8 +40,9 @@ describe('the versions in the readme and in the guide', () => {
   });
 
   it('of Node are those that the package accepts, and those that run the tests', () => {
-    const accepted = `${manifest.engines.node.replace('>=', '').replace('.0', '')} or newer`;
-    const tested = `20, ${newerNodes.map((node) => node.replace('Node ', '')).join(' and ')}`;
+    const accepted = `${manifest.engines.node.match(/\d+\.\d+/g)!.join(', ')} and newer`;
+    const others = newerNodes.map((node) => node.replace('Node ', ''));
+    const tested = `20, ${others.slice(0, -1).join(', ')} and ${others.at(-1)}`;
     expect(guide('Node').accepted).toBe(accepted);
     expect(guide('Node')['an installed application runs on']).toBe(tested);
     expect(readme('Node')).toBe(`${accepted}; tested on ${tested}`);

@@ -5,9 +5,9 @@ import { npm } from './npm.js';
 
 const NEWER = join(__dirname, '../newer-node');
 
-export type NewerNode = 'Node 24' | 'Node 26';
+export type NewerNode = 'Node 22' | 'Node 24' | 'Node 26';
 
-export const newerNodes: readonly NewerNode[] = ['Node 24', 'Node 26'];
+export const newerNodes: readonly NewerNode[] = ['Node 22', 'Node 24', 'Node 26'];
 
 /** What runs the programs of these tests. */
 export const everyNode: readonly (NewerNode | 'this Node')[] = ['this Node', ...newerNodes];
