@@ -7,11 +7,5 @@ import { promisify } from 'node:util';
  */
 export async function npm(folder: string, ...args: string[]): Promise<void> {
   const flags = ['--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund'];
-  await promisify(execFile)('npm', [...args, ...flags], { cwd: folder, env: environment() });
-}
-
-/** Without what `npm test` tells its script about this repository: that would be read as options. */
-function environment(): NodeJS.ProcessEnv {
-  const ofThisRepository = ['npm_config_local_prefix', 'npm_config_prefix', 'npm_package_json'];
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !ofThisRepository.includes(name)));
+  await promisify(execFile)('npm', [...args, ...flags], { cwd: folder });
 }
