@@ -173,8 +173,8 @@ const isSpent = 'j.retries >= j.max_retries';
 export const SETTLE = `
 WITH o AS MATERIALIZED (
   SELECT * FROM jsonb_to_recordset($1::jsonb)
-    AS s(id uuid, attempt int, kind text, delay_ms float8, message text, stack text, result jsonb)),
-free AS (SELECT j.id FROM o JOIN _jobs j ON ${owned} ORDER BY j.id FOR UPDATE OF j SKIP LOCKED)
+    AS s(id uuid, attempt int, kind text, delay_ms float8, message text, stack text, ran_ms float8, result jsonb)),
+free AS MATERIALIZED (SELECT o.* FROM o JOIN _jobs j ON ${owned} ORDER BY j.id FOR UPDATE OF j SKIP LOCKED)
 UPDATE _jobs j SET
   status = CASE WHEN j.cancel_requested THEN 'cancelled'
     WHEN o.kind = 'retry' THEN CASE WHEN ${isSpent} THEN 'failed' ELSE 'pending' END
@@ -186,12 +186,12 @@ UPDATE _jobs j SET
   result = CASE WHEN o.kind = 'completed' THEN o.result ELSE j.result END,
   last_error = coalesce(o.message, j.last_error),
   errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${errorsWith('o.message', 'o.stack')} END,
+  started = coalesce(statement_timestamp() - make_interval(secs => o.ran_ms / 1000.0), j.started),
   locked_until = NULL, locked_by = NULL,
   finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${isSpent})
     THEN statement_timestamp() END,
   updated = statement_timestamp()
-FROM o JOIN free ON free.id = o.id
-WHERE ${owned}
+FROM free o WHERE ${owned}
 RETURNING j.id, true AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at`;
 
 /** Jobs as they stand, for outcomes that moved nothing. */
@@ -207,9 +207,9 @@ WHERE j.id = o.id AND j.attempt = o.attempt AND j.status = ANY ($2::text[]) AND 
 /** Keeps progress values, fenced; answers the rows it reached. Rows that somebody has locked are skipped. */
 export const RECORD_PROGRESS = `
 WITH o AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::jsonb) AS s(id uuid, attempt int, progress jsonb)),
-free AS (SELECT j.id FROM o JOIN _jobs j ON ${owned} ORDER BY j.id FOR UPDATE OF j SKIP LOCKED)
+free AS (SELECT o.* FROM o JOIN _jobs j ON ${owned} ORDER BY j.id FOR UPDATE OF j SKIP LOCKED)
 UPDATE _jobs j SET progress = o.progress, updated = statement_timestamp()
-FROM o JOIN free ON free.id = o.id WHERE ${owned} RETURNING j.id, j.attempt`;
+FROM free o WHERE ${owned} RETURNING j.id, j.attempt`;
 
 /** processing → completed, on a connection and in a transaction of the caller's. */
 export const COMPLETE_IN_TX = `
