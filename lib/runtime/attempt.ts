@@ -10,11 +10,18 @@ import type { Batcher } from './batcher.js';
  * One attempt of one job, running in this process: what the engine knows of it. The handler sees its {@link context}.
  */
 export class Attempt {
+  /** When it began, by the process's clock; until then, when it was claimed. */
+  sinceMs: number;
   /** What handlers, guards and interceptors are given: data, and four things they may do. */
   readonly context: JobContext;
 
-  private readonly controller = new AbortController();
-  private readonly dismissal = new AbortController();
+  hasBegun = false;
+
+  /** Made when somebody asks for the signal, which few handlers do: two for each job cost a fifth of the time of a drain. */
+  private controller: AbortController | undefined;
+  private abortReason: JobAbortedError | LeaseLostError | undefined;
+  private isDismissed = false;
+  private onDismissed: (() => void) | undefined;
   private tx: StoreTransaction | undefined;
   /** How far `completed` has come in a transaction of the handler's own. */
   private completion: 'none' | 'possible' | 'committed' | 'rolled back' = 'none';
@@ -24,10 +31,17 @@ export class Attempt {
     readonly claim: Claim,
     private readonly store: JobStore,
     private readonly progressBatcher: Batcher<ProgressEntry, boolean>,
-    /** When it began, by the process's clock. */
-    readonly sinceMs: number,
+    /** When it was claimed, by the process's clock. */
+    claimedAtMs: number,
   ) {
+    this.sinceMs = claimedAtMs;
     this.context = this.contextOf(claim);
+  }
+
+  /** Its handler is called now. */
+  begin(nowMs: number): void {
+    this.sinceMs = nowMs;
+    this.hasBegun = true;
   }
 
   get id(): string {
@@ -39,12 +53,22 @@ export class Attempt {
   }
 
   get signal(): AbortSignal {
+    if (!this.controller) {
+      this.controller = new AbortController();
+      if (this.abortReason) {
+        this.controller.abort(this.abortReason);
+      }
+    }
     return this.controller.signal;
   }
 
-  /** Aborts when the attempt is to be settled, whether its handler returns or not. */
-  get dismissed(): AbortSignal {
-    return this.dismissal.signal;
+  /** Calls back when the attempt is to be settled, whether its handler returns or not. */
+  whenDismissed(callback: () => void): void {
+    if (this.isDismissed) {
+      callback();
+    } else {
+      this.onDismissed = callback;
+    }
   }
 
   /** Gives the handler what its topic's schema made of the payload. */
@@ -57,12 +81,14 @@ export class Attempt {
     const data = { id, topic, payload, attempt, retries, maxRetries, runAt, created, metadata };
     const context = {
       ...data,
-      signal: this.signal,
       progress: (value: unknown) => this.progress(value),
       completeTx: (manager: StoreTransaction, result?: unknown) => this.completeTx(manager, result),
     };
-    // Not enumerable: whoever prints or serialises a job must not meet the error, or the whole DataSource.
-    return Object.defineProperty(context, 'manager', { get: () => this.manager }) as JobContext;
+    return Object.defineProperties(context, {
+      signal: { get: () => this.signal, enumerable: true },
+      // Not enumerable: whoever prints or serialises a job must not meet the error, or the whole DataSource.
+      manager: { get: () => this.manager },
+    }) as JobContext;
   }
 
   private get manager(): StoreTransaction {
@@ -113,28 +139,34 @@ export class Attempt {
 
   /** Tells the handler to end. The first reason stays. */
   abort(reason: AbortReason, message: string): void {
-    this.controller.abort(new JobAbortedError(reason, message));
+    this.abortWith(new JobAbortedError(reason, message));
   }
 
   /** Tells the handler to end, and waits for it no longer than a moment, whatever it was told before. */
   dismiss(reason: AbortReason, message: string): void {
     this.abort(reason, message);
-    this.dismissal.abort();
+    this.isDismissed = true;
+    this.onDismissed?.();
   }
 
   /** Tells the handler that another attempt may own the job by now. */
   loseLease(): void {
-    this.controller.abort(new LeaseLostError(this.id, this.claim.attempt));
+    this.abortWith(new LeaseLostError(this.id, this.claim.attempt));
+  }
+
+  private abortWith(reason: JobAbortedError | LeaseLostError): void {
+    this.abortReason ??= reason;
+    this.controller?.abort(this.abortReason);
   }
 
   /** Why it was told to end, if it was. */
   get abortedFor(): AbortReason | 'lease_lost' | undefined {
-    const reason = this.signal.reason as unknown;
-    return reason instanceof JobAbortedError
-      ? reason.reason
-      : reason instanceof LeaseLostError
-        ? 'lease_lost'
-        : undefined;
+    return this.abortReason instanceof JobAbortedError ? this.abortReason.reason : this.abortReason && 'lease_lost';
+  }
+
+  /** What the handler was told as the reason. */
+  get reason(): JobAbortedError | LeaseLostError | undefined {
+    return this.abortReason;
   }
 
   /** Whether `completed` may stand in the table already, by a transaction of the handler's own. */

@@ -8,6 +8,7 @@ import { Batcher } from './batcher.js';
 import type { Executor } from './executor.js';
 import type { HandlerRegistry } from './handler-registry.js';
 import type { Heartbeat } from './heartbeat.js';
+import { BUFFERED_MAX_MS, Prefetch } from './prefetch.js';
 import type { SettleAnswer, Settler } from './settler.js';
 
 export interface AttemptsOptions {
@@ -18,6 +19,8 @@ export interface AttemptsOptions {
   readonly settler: Settler;
   readonly heartbeat: Heartbeat;
   readonly emit: (event: JobEvent) => void;
+  /** Handlers that run at once. */
+  readonly concurrency: number;
   /** How long a job waits that this process must not run while an older attempt of it still does. */
   readonly postponeMs: number;
   /** A job of this topic was given back, and is due for whoever has a slot. */
@@ -25,10 +28,15 @@ export interface AttemptsOptions {
 }
 
 /**
- * The attempts that run in this process. Each goes from claim to table the same way: held by the heartbeat, executed,
- * settled, let go, and told to whoever listens.
+ * The attempts of this process. Each goes from claim to table the same way: held by the heartbeat, buffered until a slot
+ * is free, executed, settled, let go, and told to whoever listens.
  */
 export class Attempts {
+  /** How many jobs are worth claiming ahead of free slots. */
+  readonly prefetch: Prefetch;
+  /** Claimed and held, but without a slot yet; in the order in which they are to run. */
+  private buffer: Attempt[] = [];
+  private isStaleCheckDue = false;
   /** By job id, for as long as the handler runs, settled or not. */
   private readonly running = new Map<string, Attempt>();
   private readonly progress = new Batcher<ProgressEntry, boolean>({
@@ -40,11 +48,18 @@ export class Attempts {
   private whenSettled: (() => void)[] = [];
   private onChange: () => void = () => undefined;
 
-  constructor(private readonly options: AttemptsOptions) {}
+  constructor(private readonly options: AttemptsOptions) {
+    this.prefetch = new Prefetch(options.clock, options.concurrency);
+  }
 
   /** Handlers that have not returned. */
   get count(): number {
     return this.running.size;
+  }
+
+  /** Claimed jobs that wait for a slot. */
+  get bufferedCount(): number {
+    return this.buffer.length;
   }
 
   /** Claimed jobs whose outcome is not in the table yet. */
@@ -57,6 +72,7 @@ export class Attempts {
     return this.open === 0 ? Promise.resolve() : new Promise((resolve) => this.whenSettled.push(resolve));
   }
 
+  /** Jobs of a topic that run or wait for a slot. */
   countOf(topic: string): number {
     return this.countByTopic.get(topic) ?? 0;
   }
@@ -66,27 +82,31 @@ export class Attempts {
     this.onChange = callback;
   }
 
-  /** @param leaseEndsMs by the process's clock, counted from before the claim was sent. */
-  start(claim: Claim, leaseEndsMs: number): void {
-    const handler = this.options.registry.get(claim.topic);
-    if (!handler || this.running.has(claim.id)) {
+  /**
+   * Runs a job as soon as a slot is free.
+   *
+   * @param leaseEndsMs by the process's clock, counted from before the claim was sent.
+   */
+  take(claim: Claim, leaseEndsMs: number): void {
+    if (!this.options.registry.get(claim.topic) || this.running.has(claim.id)) {
       // An older attempt, timed out or without its lease, still runs here: the job waits, or goes to another process.
       return this.giveBack(claim, leaseEndsMs, this.options.postponeMs);
     }
     const attempt = this.hold(claim, leaseEndsMs);
-    this.occupy(attempt, +1);
-    const { id, topic, waitedMs } = claim;
-    this.options.emit({ type: 'started', id, topic, attempt: claim.attempt, waitedMs });
-    void this.options.executor.execute(attempt, handler).then(async ({ outcome, returned }) => {
-      void returned.then(() => this.occupy(attempt, -1));
-      await this.settle(attempt, outcome);
-    });
+    this.note(attempt.topic, +1);
+    this.buffer.push(attempt);
+    this.startBuffered();
+    this.watchBuffer();
+  }
+
+  /** Gives back what waits for a slot: no more handlers are to start. */
+  giveBackBuffered(): void {
+    this.buffer.splice(0).forEach((attempt) => this.release(attempt));
   }
 
   /** Back to pending without a retry charged; for jobs claimed while the process stops. */
   giveBack(claim: Claim, leaseEndsMs: number, delayMs = 0): void {
-    const attempt = this.hold(claim, leaseEndsMs);
-    void this.settle(attempt, { kind: 'release', delayMs });
+    void this.settle(this.hold(claim, leaseEndsMs), { kind: 'release', delayMs });
   }
 
   /** Tells every handler to end because the process does. */
@@ -98,7 +118,64 @@ export class Attempts {
 
   /** Tells the handler of one job to end, when it runs here. */
   abortCancelled(id: string): void {
-    this.running.get(id)?.abort('cancelled', 'somebody asked to cancel the job');
+    const attempt = this.running.get(id) ?? this.buffer.find((waiting) => waiting.id === id);
+    attempt?.abort('cancelled', 'somebody asked to cancel the job');
+  }
+
+  private startBuffered(): void {
+    while (this.buffer.length > 0 && this.running.size < this.options.concurrency) {
+      this.start(this.buffer.shift()!);
+    }
+  }
+
+  private start(attempt: Attempt): void {
+    const { registry, clock, emit, executor } = this.options;
+    const { id, topic, claim } = attempt;
+    if (this.running.has(id)) {
+      return this.release(attempt, this.options.postponeMs);
+    }
+    const bufferedMs = clock.now() - attempt.sinceMs;
+    attempt.begin(clock.now());
+    this.running.set(id, attempt);
+    emit({ type: 'started', id, topic, attempt: claim.attempt, waitedMs: claim.waitedMs + bufferedMs });
+    void executor.execute(attempt, registry.get(topic)!).then(async ({ outcome, returned }) => {
+      void returned.then(() => this.vacate(attempt));
+      await this.settle(attempt, outcome);
+    });
+  }
+
+  /** The handler has returned. */
+  private vacate(attempt: Attempt): void {
+    this.running.delete(attempt.id);
+    this.note(attempt.topic, -1);
+    this.prefetch.noteReturned(attempt.sinceMs);
+    this.startBuffered();
+    this.onChange();
+  }
+
+  /** What waits too long for a slot goes back: the handlers before it are slower than they were. */
+  private watchBuffer(): void {
+    if (this.buffer.length === 0 || this.isStaleCheckDue) {
+      return;
+    }
+    this.isStaleCheckDue = true;
+    this.options.clock.schedule(BUFFERED_MAX_MS, () => {
+      this.isStaleCheckDue = false;
+      const bornBeforeMs = this.options.clock.now() - BUFFERED_MAX_MS;
+      const stale = this.buffer.filter(({ sinceMs }) => sinceMs <= bornBeforeMs);
+      if (stale.length > 0) {
+        this.prefetch.noteStale();
+        this.buffer = this.buffer.filter(({ sinceMs }) => sinceMs > bornBeforeMs);
+        stale.forEach((attempt) => this.release(attempt));
+      }
+      this.watchBuffer();
+    });
+  }
+
+  /** Back to pending, of an attempt that has not begun. */
+  private release(attempt: Attempt, delayMs = 0): void {
+    this.note(attempt.topic, -1);
+    void this.settle(attempt, { kind: 'release', delayMs });
   }
 
   private hold(claim: Claim, leaseEndsMs: number): Attempt {
@@ -108,21 +185,17 @@ export class Attempts {
     return attempt;
   }
 
-  private occupy(attempt: Attempt, change: 1 | -1): void {
-    if (change === 1) {
-      this.running.set(attempt.id, attempt);
-    } else {
-      this.running.delete(attempt.id);
-    }
-    this.countByTopic.set(attempt.topic, this.countOf(attempt.topic) + change);
-    this.onChange();
+  private note(topic: string, change: 1 | -1): void {
+    this.countByTopic.set(topic, this.countOf(topic) + change);
   }
 
   private async settle(attempt: Attempt, outcome: Outcome | null): Promise<void> {
     const { heartbeat, settler, clock, emit } = this.options;
     const durationMs = clock.now() - attempt.sinceMs;
     heartbeat.settling(attempt);
-    const answer = outcome ? await settler.settle(attempt, outcome) : 'lease lost';
+    const answer = outcome
+      ? await settler.settle(attempt, outcome, attempt.hasBegun ? durationMs : null)
+      : 'lease lost';
     heartbeat.letGo(attempt);
     this.open -= 1;
     emit(eventOf(attempt, outcome, answer, durationMs));
@@ -141,7 +214,7 @@ function eventOf(attempt: Attempt, outcome: Outcome | null, answer: SettleAnswer
   if (answer === 'lease lost' || !outcome) {
     return { type: 'lease_lost', ...base };
   }
-  const error = 'failure' in outcome ? outcome.failure : failureOf(attempt.signal.reason);
+  const error = 'failure' in outcome ? outcome.failure : failureOf(attempt.reason);
   const runAt = answer.runAt ?? attempt.claim.runAt;
   switch (answer.status) {
     case 'completed':

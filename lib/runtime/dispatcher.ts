@@ -63,6 +63,7 @@ export class Dispatcher {
   /** No claim is made from now on; resolves when one under way has been given back. */
   async stop(): Promise<void> {
     this.isClaiming = false;
+    this.options.attempts.giveBackBuffered();
     await this.loop.stop();
   }
 
@@ -131,7 +132,7 @@ export class Dispatcher {
     for (const claim of claims) {
       this.payloadLength += (claim.payloadLength - this.payloadLength) / 10;
       if (this.isClaiming) {
-        attempts.start(claim, leaseEndsMs);
+        attempts.take(claim, leaseEndsMs);
       } else {
         attempts.giveBack(claim, leaseEndsMs);
       }
@@ -175,8 +176,15 @@ export class Dispatcher {
   private freeSlots(): number {
     const { attempts, concurrency } = this.options;
     const affordable = Math.max(1, Math.floor(CLAIMED_LENGTH_MAX / Math.max(1, this.payloadLength)));
-    const free = attempts.openCount < concurrency + UNSETTLED_MAX ? concurrency - attempts.count : 0;
-    return Math.min(free, CLAIMS_MAX, affordable);
+    const { count, bufferedCount, openCount, prefetch } = attempts;
+    if (openCount - bufferedCount >= concurrency + UNSETTLED_MAX) {
+      return 0;
+    }
+    const slots = Math.max(0, concurrency - count - bufferedCount);
+    const target = Math.min(prefetch.target, affordable);
+    // The buffer is filled up when half of it is gone: many small claims would cost more than they bring.
+    const ahead = slots > 0 || bufferedCount <= target / 2 ? Math.max(0, target - bufferedCount) : 0;
+    return Math.min(slots + ahead, CLAIMS_MAX, affordable);
   }
 
   /** Topics that may be claimed now. */
@@ -185,10 +193,11 @@ export class Dispatcher {
   }
 
   private topics(limit: number): TopicRoom[] {
-    const { registry, attempts, concurrency } = this.options;
+    const { registry, attempts } = this.options;
     return registry.claimable().map(({ topic, settings }) => ({
       topic,
-      room: Math.min(limit, (settings.concurrency ?? concurrency) - attempts.countOf(topic)),
+      room:
+        settings.concurrency === undefined ? limit : Math.min(limit, settings.concurrency - attempts.countOf(topic)),
       usualPriority: settings.priority ?? 0,
     }));
   }

@@ -48,6 +48,11 @@ export class Executor {
 
   /** Runs the handler within its time limit. */
   async execute(attempt: Attempt, handler: RegisteredHandler): Promise<Ending> {
+    const { abortedFor } = attempt;
+    if (abortedFor !== undefined && abortedFor !== 'timeout') {
+      // Cancelled, or its lease lost, while it waited for a slot.
+      return { outcome: endings[abortedFor], returned: Promise.resolve() };
+    }
     const timeoutMs = attempt.claim.timeoutMs ?? handler.settings.timeoutMs ?? this.options.timeoutMs;
     const timer = this.options.clock.schedule(timeoutMs, () => {
       attempt.dismiss('timeout', `the attempt took longer than its timeout of ${timeoutMs} ms`);
@@ -61,17 +66,14 @@ export class Executor {
           `${attempt.claim.attempt} is settled, its slot stays taken until the handler returns`,
       );
     }
-    const outcome = this.outcomeOf(attempt, handler, result === 'gave up' ? { error: attempt.signal.reason } : result);
+    const outcome = this.outcomeOf(attempt, handler, result === 'gave up' ? { error: attempt.reason } : result);
     return { outcome, returned: handled.then(() => undefined) };
   }
 
   /** Resolves a moment after the attempt was dismissed; never, for most. */
   private outOfPatience(attempt: Attempt): Promise<'gave up'> {
     return new Promise((resolve) => {
-      const onDismissed = (): void => {
-        this.options.clock.schedule(ABORT_GRACE_MS, () => resolve('gave up'));
-      };
-      attempt.dismissed.addEventListener('abort', onDismissed, { once: true });
+      attempt.whenDismissed(() => this.options.clock.schedule(ABORT_GRACE_MS, () => resolve('gave up')));
     });
   }
 
@@ -87,7 +89,7 @@ export class Executor {
 
   private judge(attempt: Attempt, handler: RegisteredHandler, result: Result): Outcome | null {
     if (attempt.abortedFor === 'timeout' && !attempt.mayBeCompleted) {
-      return this.retry(attempt, handler, attempt.signal.reason);
+      return this.retry(attempt, handler, attempt.reason);
     }
     if ('value' in result) {
       if (attempt.hasCalledCompleteTx) {

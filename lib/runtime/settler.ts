@@ -57,13 +57,13 @@ export class Settler {
    * Records how an attempt ended. Never rejects: while the database is away it is asked again and again, which is safe
    * by the fence; what the database refuses to store gives way to a fixed text.
    */
-  async settle(attempt: SettledAttempt, outcome: Outcome): Promise<SettleAnswer> {
+  async settle(attempt: SettledAttempt, outcome: Outcome, ranMs: number | null): Promise<SettleAnswer> {
     const token = attempt.claim;
     let isUncertain = false;
     let current = outcome;
     for (let failures = 0; !this.hasGivenUp;) {
       try {
-        const settled = await this.batcher.add({ token, outcome: current });
+        const settled = await this.batcher.add({ token, outcome: current, ranMs });
         const isStillOurs = !settled.applied && settled.status === 'processing' && settled.attempt === token.attempt;
         if (!isStillOurs) {
           return await this.answer(attempt, outcome, settled, isUncertain);

@@ -157,6 +157,8 @@ export interface Renewal {
 export interface Settlement {
   readonly token: ClaimToken;
   readonly outcome: Outcome;
+  /** How long the handler ran; `null` when it did not, or when that is not known. */
+  readonly ranMs: number | null;
 }
 
 export interface ProgressEntry {

@@ -60,7 +60,7 @@ export function progressJson(entries: readonly ProgressEntry[]): string {
 
 export function settlementJson(settlements: readonly Settlement[]): string {
   const sorted = [...settlements].sort((a, b) => byId(a.token, b.token));
-  return array(sorted, ({ token, outcome }) => {
+  return array(sorted, ({ token, outcome, ranMs }) => {
     const failure = 'failure' in outcome ? outcome.failure : null;
     const result = outcome.kind === 'completed' ? outcome.result : null;
     return [
@@ -71,6 +71,7 @@ export function settlementJson(settlements: readonly Settlement[]): string {
         delay_ms: 'delayMs' in outcome ? outcome.delayMs : 0,
         message: failure?.message,
         stack: failure?.stack,
+        ran_ms: ranMs,
       },
       `"result":${result ?? 'null'}`,
     ];

@@ -169,7 +169,9 @@ describe.each(storeKinds())('insert on $label', (kind) => {
     it('does not run a keyed job again that has ended meanwhile', async () => {
       const job = newJob({ uniqueKey: 'order-1' });
       const { attempt } = (await fixture.store.insert([job]), await claim(fixture.store))[0]!;
-      await fixture.store.settle([{ token: { id: job.id, attempt }, outcome: { kind: 'completed', result: null } }]);
+      await fixture.store.settle([
+        { token: { id: job.id, attempt }, ranMs: null, outcome: { kind: 'completed', result: null } },
+      ]);
       expect(await fixture.store.insert([job])).toMatchObject([{ id: job.id, deduplicated: false }]);
       expect(await fixture.sql('SELECT id FROM _jobs')).toHaveLength(1);
     });

@@ -84,5 +84,5 @@ export const outcomes = {
 };
 
 export function settlement({ id, attempt }: ClaimToken, outcome: Outcome): Settlement {
-  return { token: { id, attempt }, outcome };
+  return { token: { id, attempt }, outcome, ranMs: null };
 }

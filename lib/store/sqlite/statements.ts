@@ -121,7 +121,7 @@ SELECT j.id, j.attempt FROM ${tokens} AS o JOIN _jobs AS j ON ${owned} WHERE j.c
 /** Materialized, or each member would be parsed once for every column that reads it. */
 const outcomes = `o AS MATERIALIZED (
   SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt, value ->> 'kind' AS kind, value ->> 'delay_ms' AS delay_ms,
-    value ->> 'message' AS message, value ->> 'stack' AS stack, nullif(value -> 'result', 'null') AS result
+    value ->> 'message' AS message, value ->> 'stack' AS stack, value ->> 'ran_ms' AS ran_ms, nullif(value -> 'result', 'null') AS result
   FROM json_each(?1))`;
 
 const isSpent = `j.retries >= j.max_retries`;
@@ -139,7 +139,7 @@ UPDATE _jobs AS j SET
   result = iif(o.kind = 'completed', o.result, j.result),
   last_error = coalesce(o.message, j.last_error),
   errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${errorsWith('o.message', 'o.stack')} END,
-  locked_until = NULL, locked_by = NULL,
+  started = iif(o.ran_ms IS NULL, j.started, ${fromNow('-o.ran_ms')}), locked_until = NULL, locked_by = NULL,
   finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${isSpent}) THEN ${now} END,
   updated = ${now}
 FROM o WHERE ${owned}

@@ -1,0 +1,107 @@
+import type { Job } from 'nestjs-jobs';
+import { signal, until } from '../support/wait.js';
+import { useApps } from './support/apps.js';
+import { sharedKinds } from './support/database-kinds.js';
+import type { TestApp } from './support/test-app.js';
+
+describe.each(sharedKinds)('jobs that are claimed ahead of free slots on $label', (kind) => {
+  const apps = useApps(kind);
+
+  /** An application with one slot, whose handlers have been quick so far; `block` takes the slot until the test says so. */
+  const start = async (begun: (job: { id: string }) => Promise<unknown> | void = () => undefined): Promise<TestApp> => {
+    const app = await apps.start({
+      options: { concurrency: 1, pollInterval: 50 },
+      handlers: { quick: () => null, block: begun },
+    });
+    await app.jobs.enqueueMany(Array.from({ length: 50 }, () => ({ topic: 'quick', payload: null })));
+    await app.jobs.whenIdle();
+    return app;
+  };
+
+  /** One job that takes the slot, and 20 that are claimed together with it. */
+  const enqueue = async (app: TestApp): Promise<Job[]> => {
+    const quick = Array.from({ length: 20 }, () => ({ topic: 'quick', payload: null, priority: 1 }));
+    return app.jobs.enqueueMany([{ topic: 'block', payload: null, priority: 0 }, ...quick]);
+  };
+
+  const processing = (app: TestApp): Promise<Job[]> => app.rows.find({ where: { status: 'processing' } });
+
+  it('wait for a slot in the order of their priorities, and are held meanwhile', async () => {
+    const held = signal<Job[]>();
+    const app = await start(async () => held.resolve(await processing(app)));
+    const jobs = await enqueue(app);
+    expect((await held.promise).length).toBeGreaterThan(1);
+    await app.jobs.whenIdle();
+    for (const { id } of jobs) {
+      expect(await app.job(id)).toMatchObject({ status: 'completed', attempt: 1, retries: 0 });
+    }
+  });
+
+  it('go back without a retry charged when their turn does not come, and another process runs them', async () => {
+    const end = signal();
+    const app = await start(() => end.promise);
+    const [blocking, ...quick] = await enqueue(app);
+    await app.event('started', blocking!.id);
+    await until(async () => (await processing(app)).length === 1, { message: 'buffered jobs to go back' });
+    const other = await apps.start({ options: { pollInterval: 50 }, handlers: { quick: () => 'of the other' } });
+    for (const { id } of quick) {
+      await until(async () => (await app.job(id)).status === 'completed');
+      expect(await app.job(id)).toMatchObject({ result: 'of the other', retries: 0 });
+    }
+    expect(other.eventsOf('completed')).toHaveLength(20);
+    end.resolve();
+    await app.event('completed', blocking!.id);
+  });
+
+  it('are cancelled without being run when somebody asks for it', async () => {
+    const cancelled = signal<string>();
+    const app = await start(async ({ id }) => {
+      const buffered = (await processing(app)).find((job) => job.id !== id);
+      await app.jobs.cancel(buffered!.id);
+      cancelled.resolve(buffered!.id);
+    });
+    await enqueue(app);
+    const id = await cancelled.promise;
+    await app.event('cancelled', id);
+    expect(await app.job(id)).toMatchObject({ status: 'cancelled', attempt: 1 });
+  });
+
+  it('are given back at once when the application closes', async () => {
+    const end = signal();
+    const app = await start(() => end.promise);
+    const [blocking, ...quick] = await enqueue(app);
+    await app.event('started', blocking!.id);
+    const closing = app.close();
+    const other = await apps.start({ options: { role: 'producer' } });
+    for (const { id } of quick) {
+      await until(async () => (await other.job(id)).status === 'pending');
+      expect(await other.job(id)).toMatchObject({ retries: 0 });
+    }
+    end.resolve();
+    await closing;
+    expect(await other.job(blocking!.id)).toMatchObject({ status: 'completed' });
+  });
+
+  it('are none while handlers are slow', async () => {
+    const running: number[] = [];
+    const app = await apps.start({
+      options: { concurrency: 2 },
+      handlers: {
+        slow: async () => {
+          await new Promise((resolve) => setTimeout(resolve, 60));
+          running.push((await processing(app)).length);
+        },
+      },
+    });
+    await app.jobs.enqueueMany(Array.from({ length: 8 }, () => ({ topic: 'slow', payload: null })));
+    await app.jobs.whenIdle();
+    expect(Math.max(...running)).toBeLessThanOrEqual(2 + 2);
+  });
+
+  it('say how long their handlers ran, not how long they waited for a slot', async () => {
+    const app = await start();
+    await app.jobs.enqueueMany(Array.from({ length: 300 }, () => ({ topic: 'quick', payload: null })));
+    await app.jobs.whenIdle();
+    expect((await app.jobs.stats()).p50).toBeLessThan(10);
+  });
+});
