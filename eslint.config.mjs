@@ -34,7 +34,7 @@ export default defineConfig(
   },
 
   {
-    files: ['lib/**/*.ts'],
+    files: ['lib/**/*.ts', 'client/**/*.ts'],
     rules: {
       complexity: ['error', 12],
       'max-depth': ['error', 3],

@@ -24,11 +24,12 @@ export default {
   transformIgnorePatterns: ['/node_modules/(?!@nestjs/)'],
   moduleNameMapper: {
     '^nestjs-jobs$': '<rootDir>/lib/index.ts',
+    '^nestjs-jobs/client$': '<rootDir>/client/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/dist-sample/'],
 
-  collectCoverageFrom: ['lib/**/*.ts', 'migrations/**/*.ts'],
+  collectCoverageFrom: ['lib/**/*.ts', 'migrations/**/*.ts', 'client/**/*.ts'],
   coverageReporters: ['text', 'lcov'],
   coverageThreshold: { global: { lines: 90 } },
 };

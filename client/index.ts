@@ -1,0 +1,43 @@
+// The public names of `nestjs-jobs/client`, one by one.
+export { JobsApiError } from './api-error.js';
+export type { JobsApiErrorParts } from './api-error.js';
+export type {
+  BulkOptions,
+  CallOptions,
+  Duration,
+  EnqueueOptions,
+  JobConditions,
+  JobFilter,
+  JobOptions,
+  Moment,
+  NewJob,
+  RequeueOptions,
+  TimeseriesOptions,
+  TopicOptions,
+} from './call-options.js';
+export type { EitherCase } from './snake-case.js';
+export type {
+  ApiErrorBody,
+  BulkAnswer,
+  BulkFilter,
+  BulkRequest,
+  Capabilities,
+  EnqueuedJobs,
+  EnqueueManyRequest,
+  EnqueueRequest,
+  ErrorGroup,
+  ErrorGroups,
+  Job,
+  JobFailure,
+  JobPage,
+  JobStats,
+  JobStatus,
+  RequeueRequest,
+  SkippedReason,
+  StreamChanged,
+  StreamEvent,
+  Timeseries,
+  TimeseriesPoint,
+  TopicList,
+  TopicStats,
+} from './wire.js';
