@@ -15,6 +15,13 @@ export type {
   TimeseriesOptions,
   TopicOptions,
 } from './call-options.js';
+export type { StreamOptions } from './event-stream.js';
+export type { Token } from './http-exchange.js';
+export type { JobsApi } from './jobs-api.js';
+export { JobsClient } from './jobs-client.js';
+export type { JobsClientOptions } from './jobs-client.js';
+export { JobsService } from './jobs-service.js';
+export type { Sender, SendOptions } from './jobs-service.js';
 export type { EitherCase } from './snake-case.js';
 export type {
   ApiErrorBody,

@@ -8,9 +8,9 @@ type SnakeCase<Name extends string> = Name extends `${infer First}${infer Rest}`
 export type EitherCase<T> = T & { [Name in keyof T as SnakeCase<Name & string>]?: T[Name] };
 
 /**
- * The members of `options` as they are named on the wire; values stay as they are, names that are unknown too, so that
- * the server can refuse them by name. Members that are `undefined` count as left out.
- * @throws TypeError when a member is given in both spellings
+ * The members of `options` as they are on the wire: named in snake_case, dates as text. Other values stay as they are,
+ * and so do unknown names, which the server refuses by name. Members that are `undefined` count as left out.
+ * @throws TypeError when a member is given in both spellings, or is an invalid date
  */
 export function snakeCased(options: object): Record<string, unknown> {
   const members: Record<string, unknown> = {};
@@ -22,7 +22,19 @@ export function snakeCased(options: object): Record<string, unknown> {
     if (Object.hasOwn(members, wireName)) {
       throw new TypeError(`${wireName}: given twice, in two spellings`);
     }
-    members[wireName] = value;
+    members[wireName] = isDate(value) ? timeText(value, name) : value;
   }
   return members;
+}
+
+/** By its shape: a date of another frame, or of a library, is no `instanceof Date`. */
+function isDate(value: unknown): value is Date {
+  return typeof (value as Date | null)?.toISOString === 'function';
+}
+
+function timeText(date: Date, name: string): string {
+  if (Number.isNaN(Number(date))) {
+    throw new TypeError(`${name}: expected a valid date, got an invalid one`);
+  }
+  return date.toISOString();
 }

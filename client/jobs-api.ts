@@ -1,0 +1,158 @@
+import type {
+  BulkOptions,
+  CallOptions,
+  EnqueueOptions,
+  JobFilter,
+  NewJob,
+  RequeueOptions,
+  TimeseriesOptions,
+  TopicOptions,
+} from './call-options.js';
+import { snakeCased } from './snake-case.js';
+import type {
+  BulkAnswer,
+  Capabilities,
+  EnqueuedJobs,
+  ErrorGroups,
+  Job,
+  JobPage,
+  JobStats,
+  Timeseries,
+  TopicList,
+} from './wire.js';
+
+/** Jobs that `iterate` fetches at once: few enough that a page of large payloads stays in memory. */
+const ITERATE_PAGE = 100;
+
+/** One request, in the words of the API. */
+export interface ApiRequest extends CallOptions {
+  method: 'GET' | 'POST' | 'DELETE';
+  /** What follows the base path: empty, or with a slash in front. */
+  path: string;
+  /** Values as on the wire; a list stands for a repeated name. */
+  query?: Record<string, unknown> | undefined;
+  /** An object as on the wire, not yet text. */
+  body?: Record<string, unknown> | undefined;
+  idempotencyKey?: string | undefined;
+}
+
+/**
+ * The calls of the API; how they travel is up to the class that extends this one. Answers come as they are on the wire.
+ * Of a call with a filter the signal may stand in the filter, or in an object of its own behind it.
+ */
+export abstract class JobsApi {
+  protected abstract request<T>(request: ApiRequest): Promise<T>;
+
+  /**
+   * Stores a job.
+   * @example await jobs.enqueue('send_receipt', { orderId: 7 }, { runAt: new Date(Date.now() + 60_000) });
+   */
+  async enqueue<T>(topic: string, payload: T, options: EnqueueOptions = {}): Promise<Job<T>> {
+    const { signal, idempotencyKey, ...jobOptions } = options;
+    const body = { topic, payload, ...snakeCased(jobOptions) };
+    return this.request({ method: 'POST', path: '/enqueue', body, idempotencyKey, signal });
+  }
+
+  /** Stores up to 1,000 jobs, all or none. */
+  async enqueueMany(jobs: readonly NewJob[], { signal }: CallOptions = {}): Promise<EnqueuedJobs> {
+    return this.request({ method: 'POST', path: '/enqueue-many', body: { jobs: jobs.map(snakeCased) }, signal });
+  }
+
+  /** One job. A `JobsApiError` of status 404 when there is none. */
+  async get<T = unknown>(id: string, { signal }: CallOptions = {}): Promise<Job<T>> {
+    return this.request({ method: 'GET', path: pathOf(id), signal });
+  }
+
+  /** One page of jobs, newest first. */
+  async list<T = unknown>(filter: JobFilter & CallOptions = {}, options: CallOptions = filter): Promise<JobPage<T>> {
+    return this.#read('', filter, options);
+  }
+
+  /**
+   * All jobs that match, newest first, page after page. Each job that was there at the start comes exactly once, while
+   * others arrive. `limit` is the size of a page, 100 by default.
+   * @example for await (const job of jobs.iterate({ status: 'failed' })) console.log(job.last_error);
+   */
+  async *iterate<T = unknown>(
+    filter: JobFilter & CallOptions = {},
+    options: CallOptions = filter,
+  ): AsyncGenerator<Job<T>, void, undefined> {
+    let page = await this.list<T>({ limit: ITERATE_PAGE, ...filter }, options);
+    for (;;) {
+      yield* page.items;
+      if (page.next_cursor === null) {
+        return;
+      }
+      const rest = { ...filter, offset: undefined, cursor: page.next_cursor };
+      page = await this.list<T>({ limit: ITERATE_PAGE, ...rest }, options);
+    }
+  }
+
+  /** Puts a failed or cancelled job back, with all its retries. */
+  async requeue<T = unknown>(id: string, options: RequeueOptions = {}): Promise<Job<T>> {
+    const { signal, ...rest } = options;
+    const changes = snakeCased(rest);
+    const body = Object.keys(changes).length > 0 ? changes : undefined;
+    return this.request({ method: 'POST', path: `${pathOf(id)}/requeue`, body, signal });
+  }
+
+  /** Ends a waiting job at once; asks a running one to end, and answers before it has. */
+  async cancel<T = unknown>(id: string, { signal }: CallOptions = {}): Promise<Job<T>> {
+    return this.request({ method: 'POST', path: `${pathOf(id)}/cancel`, signal });
+  }
+
+  /** Removes a job that is not running. */
+  async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
+    await this.request({ method: 'DELETE', path: pathOf(id), signal });
+  }
+
+  /**
+   * Re-queues, cancels or deletes up to 10,000 jobs. While the answer says `more`, others match.
+   * @example await jobs.bulk({ action: 'requeue', filter: { status: 'failed', topic: 'send_receipt' }, dryRun: true });
+   */
+  async bulk(request: BulkOptions & CallOptions, options: CallOptions = request): Promise<BulkAnswer> {
+    const { signal: _, filter, ...rest } = request;
+    const body = snakeCased({ ...rest, filter: filter && snakeCased(filter) });
+    return this.request({ method: 'POST', path: '/bulk', body, signal: options.signal });
+  }
+
+  /** The queue in numbers, or one topic of it. */
+  async stats(
+    topic: string | (TopicOptions & CallOptions) = {},
+    options: CallOptions = typeof topic === 'string' ? {} : topic,
+  ): Promise<JobStats> {
+    return this.#read('/stats', typeof topic === 'string' ? { topic } : topic, options);
+  }
+
+  /** Throughput and times per minute. */
+  async timeseries(window: TimeseriesOptions & CallOptions = {}, options: CallOptions = window): Promise<Timeseries> {
+    return this.#read('/timeseries', window, options);
+  }
+
+  /** Each topic in numbers. */
+  async topics(options: CallOptions = {}): Promise<TopicList> {
+    return this.#read('/topics', {}, options);
+  }
+
+  /** Failed jobs, grouped by topic and message. */
+  async errors(filter: TopicOptions & CallOptions = {}, options: CallOptions = filter): Promise<ErrorGroups> {
+    return this.#read('/errors', filter, options);
+  }
+
+  /** What this caller may do. */
+  async capabilities(options: CallOptions = {}): Promise<Capabilities> {
+    return this.#read('/capabilities', {}, options);
+  }
+
+  async #read<T>(path: string, { signal: _, ...query }: object & CallOptions, options: CallOptions): Promise<T> {
+    return this.request({ method: 'GET', path, query: snakeCased(query), signal: options.signal });
+  }
+}
+
+/** The path of a job. An empty id would name the list, and dots the folder above. */
+function pathOf(id: string): string {
+  if (typeof id !== 'string' || /^\.{0,2}$/.test(id)) {
+    throw new TypeError(`id: expected the id of a job, got ${JSON.stringify(id)}`);
+  }
+  return `/${encodeURIComponent(id)}`;
+}

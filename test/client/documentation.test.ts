@@ -1,0 +1,37 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import ts from 'typescript';
+
+const ROOT = join(__dirname, '../..');
+const GUIDE = readFileSync(join(ROOT, 'docs/client.md'), 'utf8');
+const EXAMPLES = Array.from(GUIDE.matchAll(/^```ts\n(.*?)^```/gms), (match) => match[1]!);
+
+/** What the compiler says about the examples, each as a file of its own, in a page and beside Node. */
+function complaints(): string[] {
+  const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), (path) => readFileSync(path, 'utf8')) as {
+    config: object;
+  };
+  const { options } = ts.parseJsonConfigFileContent({ ...config, include: [] }, ts.sys, ROOT);
+  Object.assign(options, { lib: ['lib.es2023.d.ts', 'lib.dom.d.ts', 'lib.dom.iterable.d.ts'], types: ['node'] });
+
+  const files = new Map(EXAMPLES.map((code, index) => [join(ROOT, 'docs', `client-${index + 1}.mts`), code]));
+  const host = ts.createCompilerHost(options);
+  const system = { ...host };
+  host.fileExists = (path) => files.has(path) || system.fileExists(path);
+  host.readFile = (path) => files.get(path) ?? system.readFile(path);
+  host.getSourceFile = (path, target, ...rest) => {
+    const code = files.get(path);
+    return code === undefined ? system.getSourceFile(path, target, ...rest) : ts.createSourceFile(path, code, target);
+  };
+
+  return ts
+    .getPreEmitDiagnostics(ts.createProgram([...files.keys()], options, host))
+    .map(({ file, messageText }) => `${file?.fileName}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`);
+}
+
+describe('docs/client.md', () => {
+  it('has examples, and all of them compile', () => {
+    expect(EXAMPLES.length).toBeGreaterThanOrEqual(5);
+    expect(complaints()).toEqual([]);
+  });
+});

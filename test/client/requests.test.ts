@@ -1,0 +1,265 @@
+import type { JobsClientOptions } from 'nestjs-jobs/client';
+import { JobsClient } from 'nestjs-jobs/client';
+import { empty, json, useScriptedServer } from './support/scripted-server.js';
+
+const ID = '0193e0c5-5d3c-7cc2-a5a4-3f1c2f2b9a10';
+const server = useScriptedServer();
+
+function newClient(options: Partial<JobsClientOptions> = {}): JobsClient {
+  return new JobsClient({ baseUrl: server.url, retries: 0, ...options });
+}
+
+interface Case {
+  name: string;
+  call: (jobs: JobsClient) => Promise<unknown>;
+  method: string;
+  url: string;
+  body?: unknown;
+}
+
+const runAt = new Date('2030-01-02T03:04:05.678Z');
+const cases: Case[] = [
+  {
+    name: 'enqueue',
+    call: (jobs) => jobs.enqueue('mail', { camelCase: 1 }),
+    method: 'POST',
+    url: '/api/jobs/enqueue',
+    body: { topic: 'mail', payload: { camelCase: 1 } },
+  },
+  {
+    name: 'enqueue with options as TypeScript spells them',
+    call: (jobs) =>
+      jobs.enqueue('mail', null, {
+        runAt,
+        maxRetries: 0,
+        priority: -5,
+        timeout: '30s',
+        uniqueKey: 'k',
+        metadata: { orderId: 1 },
+      }),
+    method: 'POST',
+    url: '/api/jobs/enqueue',
+    body: {
+      topic: 'mail',
+      payload: null,
+      run_at: '2030-01-02T03:04:05.678Z',
+      max_retries: 0,
+      priority: -5,
+      timeout: '30s',
+      unique_key: 'k',
+      metadata: { orderId: 1 },
+    },
+  },
+  {
+    name: 'enqueue with options as the wire spells them, and what is undefined left out',
+    call: (jobs) => jobs.enqueue('mail', [], { run_at: '2030-01-01', max_retries: 2, delay: undefined }),
+    method: 'POST',
+    url: '/api/jobs/enqueue',
+    body: { topic: 'mail', payload: [], run_at: '2030-01-01', max_retries: 2 },
+  },
+  {
+    name: 'enqueueMany',
+    call: (jobs) =>
+      jobs.enqueueMany([
+        { topic: 'a', payload: 1, runAt },
+        { topic: 'b', payload: 2, unique_key: 'k' },
+      ]),
+    method: 'POST',
+    url: '/api/jobs/enqueue-many',
+    body: {
+      jobs: [
+        { topic: 'a', payload: 1, run_at: '2030-01-02T03:04:05.678Z' },
+        { topic: 'b', payload: 2, unique_key: 'k' },
+      ],
+    },
+  },
+  { name: 'get', call: (jobs) => jobs.get(ID), method: 'GET', url: `/api/jobs/${ID}` },
+  { name: 'get of an odd id', call: (jobs) => jobs.get('a/../b?c'), method: 'GET', url: '/api/jobs/a%2F..%2Fb%3Fc' },
+  { name: 'list', call: (jobs) => jobs.list(), method: 'GET', url: '/api/jobs' },
+  {
+    name: 'list with a filter',
+    call: (jobs) =>
+      jobs.list({ topic: ['a b', 'c&d'], status: 'failed', q: 'é', createdFrom: runAt, limit: 5, offset: 0 }),
+    method: 'GET',
+    url: '/api/jobs?topic=a+b&topic=c%26d&status=failed&q=%C3%A9&created_from=2030-01-02T03%3A04%3A05.678Z&limit=5&offset=0',
+  },
+  { name: 'requeue', call: (jobs) => jobs.requeue(ID), method: 'POST', url: `/api/jobs/${ID}/requeue` },
+  {
+    name: 'requeue with changes',
+    call: (jobs) => jobs.requeue(ID, { payload: { keepMe: 1 }, runAt, maxRetries: 1 }),
+    method: 'POST',
+    url: `/api/jobs/${ID}/requeue`,
+    body: { payload: { keepMe: 1 }, run_at: '2030-01-02T03:04:05.678Z', max_retries: 1 },
+  },
+  { name: 'cancel', call: (jobs) => jobs.cancel(ID), method: 'POST', url: `/api/jobs/${ID}/cancel` },
+  {
+    name: 'bulk',
+    call: (jobs) =>
+      jobs.bulk({ action: 'delete', filter: { topic: 'a', createdTo: runAt, status: ['failed'] }, dryRun: true }),
+    method: 'POST',
+    url: '/api/jobs/bulk',
+    body: {
+      action: 'delete',
+      filter: { topic: 'a', created_to: '2030-01-02T03:04:05.678Z', status: ['failed'] },
+      dry_run: true,
+    },
+  },
+  {
+    name: 'bulk by ids',
+    call: (jobs) => jobs.bulk({ action: 'cancel', ids: [ID] }),
+    method: 'POST',
+    url: '/api/jobs/bulk',
+    body: { action: 'cancel', ids: [ID] },
+  },
+  { name: 'stats', call: (jobs) => jobs.stats(), method: 'GET', url: '/api/jobs/stats' },
+  { name: 'stats of a topic by name', call: (jobs) => jobs.stats('a'), method: 'GET', url: '/api/jobs/stats?topic=a' },
+  {
+    name: 'stats of a topic by filter',
+    call: (jobs) => jobs.stats({ topic: 'a' }),
+    method: 'GET',
+    url: '/api/jobs/stats?topic=a',
+  },
+  {
+    name: 'timeseries',
+    call: (jobs) => jobs.timeseries({ topic: 'a', minutes: 5 }),
+    method: 'GET',
+    url: '/api/jobs/timeseries?topic=a&minutes=5',
+  },
+  { name: 'topics', call: (jobs) => jobs.topics(), method: 'GET', url: '/api/jobs/topics' },
+  { name: 'errors', call: (jobs) => jobs.errors({ topic: 'a' }), method: 'GET', url: '/api/jobs/errors?topic=a' },
+  { name: 'capabilities', call: (jobs) => jobs.capabilities(), method: 'GET', url: '/api/jobs/capabilities' },
+];
+
+describe('the client', () => {
+  it.each(cases)('sends $name, and gives the answer as it came', async ({ call, method, url, body }) => {
+    const answer = { id: ID, run_at: '2030-01-01T00:00:00.000Z', unheard_of: [null] };
+    server.answers(json(200, answer));
+
+    expect(await call(newClient())).toEqual(answer);
+    const [request] = server.requests;
+    expect(request).toMatchObject({ method, url });
+    expect(request!.headers.accept).toBe('application/json');
+    expect(request!.headers['content-type']).toBe(body === undefined ? undefined : 'application/json');
+    expect(request!.body === '' ? undefined : JSON.parse(request!.body)).toEqual(body);
+  });
+
+  it('sends delete, and gives nothing', async () => {
+    server.answers(empty(204));
+
+    expect(await newClient().delete(ID)).toBeUndefined();
+    expect(server.requests).toMatchObject([{ method: 'DELETE', url: `/api/jobs/${ID}`, body: '' }]);
+    expect(server.requests[0]!.headers['content-type']).toBeUndefined();
+  });
+
+  it.each([
+    ['a base with a path and slashes', (url: string) => ({ baseUrl: `${url}/shop//` }), '/shop/api/jobs/stats'],
+    ['another path', (url: string) => ({ baseUrl: url, path: '/v1/queue/' }), '/v1/queue/stats'],
+  ])('finds the API at %s', async (_, options, expected) => {
+    server.answers(json(200, {}));
+
+    await newClient(options(server.url)).stats();
+    expect(server.requests[0]!.url).toBe(expected);
+  });
+
+  it.each([
+    ['text', 'secret'],
+    ['a function', () => 'secret'],
+    ['an asynchronous function', async () => 'secret'],
+  ])('sends a token that is %s as a header, never in a URL', async (_, token) => {
+    server.answers(json(200, {}));
+
+    await newClient({ token }).list({ q: 'x' });
+    expect(server.requests[0]!.headers.authorization).toBe('Bearer secret');
+    expect(server.requests[0]!.url).not.toContain('secret');
+  });
+
+  it.each([
+    ['is left out', undefined],
+    ['is null', null],
+    ['is empty', ''],
+    ['comes as null from a function', () => null],
+    ['does not come from an asynchronous function', async () => undefined],
+  ])('sends no credentials when the token %s', async (_, token) => {
+    server.answers(json(200, {}));
+
+    await newClient({ token }).stats();
+    expect(server.requests[0]!.headers).not.toHaveProperty('authorization');
+  });
+
+  it('asks for the token anew for each request', async () => {
+    const tokens = ['first', 'second'];
+    const jobs = newClient({ token: () => tokens.shift() });
+    server.answers(json(200, {}));
+
+    await jobs.stats();
+    await jobs.stats();
+    expect(server.requests.map(({ headers }) => headers.authorization)).toEqual(['Bearer first', 'Bearer second']);
+  });
+
+  it('lets an error of the token function through, and sends nothing', async () => {
+    const jobs = newClient({
+      token: async () => {
+        throw new Error('logged out');
+      },
+    });
+
+    await expect(jobs.stats()).rejects.toThrow('logged out');
+    expect(server.requests).toEqual([]);
+  });
+
+  it('refuses a token that does not fit into a header, without quoting it', async () => {
+    const error = await newClient({ token: 'sec\nret' }).stats().catch(String);
+
+    expect(error).toMatch(/token: expected printable ASCII/);
+    expect(error).not.toMatch(/sec|ret\b/);
+  });
+
+  it('sends through the fetch that it is given', async () => {
+    const seen: unknown[] = [];
+    server.answers(json(200, { total: 3 }));
+    const jobs = newClient({
+      fetch: async (input, init) => {
+        seen.push(input);
+        return fetch(input, init);
+      },
+    });
+
+    expect(await jobs.stats()).toEqual({ total: 3 });
+    expect(seen).toEqual([`${server.url}/api/jobs/stats`]);
+  });
+
+  it.each(['', '.', '..', undefined as unknown as string, 7 as unknown as string])(
+    'refuses the id %p, which would name something else, before it sends anything',
+    async (id) => {
+      for (const call of [
+        (jobs: JobsClient) => jobs.get(id),
+        (jobs: JobsClient) => jobs.requeue(id),
+        (jobs: JobsClient) => jobs.cancel(id),
+        (jobs: JobsClient) => jobs.delete(id),
+      ]) {
+        await expect(call(newClient())).rejects.toThrow(/^id: expected the id of a job/);
+      }
+      expect(server.requests).toEqual([]);
+    },
+  );
+
+  it('refuses an option that is given in both spellings, and an invalid date', async () => {
+    await expect(newClient().enqueue('a', 1, { runAt, run_at: runAt })).rejects.toThrow('run_at: given twice');
+    await expect(newClient().enqueue('a', 1, { runAt: new Date(NaN) })).rejects.toThrow('runAt: expected a valid date');
+    await expect(newClient().list({ createdFrom: new Date('x') })).rejects.toThrow(
+      'createdFrom: expected a valid date',
+    );
+    expect(server.requests).toEqual([]);
+  });
+
+  it('leaves the judgement of unknown options to the server', async () => {
+    server.answers(json(200, {}));
+
+    await newClient().enqueue('a', 1, { speedUp: true } as object);
+    expect(JSON.parse(server.requests[0]!.body)).toEqual({ topic: 'a', payload: 1, speed_up: true });
+  });
+
+  it('is not made without the URL of the application', () => {
+    expect(() => new JobsClient({} as never)).toThrow('baseUrl: expected the URL of the application');
+  });
+});

@@ -1,0 +1,250 @@
+import type { ServerResponse } from 'node:http';
+import type { JobsClientOptions, StreamEvent, StreamOptions } from 'nestjs-jobs/client';
+import { JobsApiError, JobsClient } from 'nestjs-jobs/client';
+import { until } from '../support/wait.js';
+import type { Answer } from './support/scripted-server.js';
+import { cut, html, json, refusal, useScriptedServer } from './support/scripted-server.js';
+
+const server = useScriptedServer();
+
+const STATS = { pending: 1, total: 1 };
+/** The next connection follows at once. */
+const HASTE = 'retry: 1\n\n';
+const stats = (pending: number) => `event: stats\ndata: {"pending":${pending}}\n\n`;
+const changed = (...topics: string[]) => `event: changed\ndata: ${JSON.stringify({ topics })}\n\n`;
+
+/** Begins a stream, sends the text, and leaves it open. */
+function streaming(text: string, opened?: (response: ServerResponse) => void): Answer {
+  return (response) => {
+    response.writeHead(200, { 'Content-Type': 'text/event-stream; charset=utf-8', 'Cache-Control': 'no-store' });
+    response.write(text);
+    opened?.(response);
+  };
+}
+
+const end = (response: ServerResponse) => void response.end();
+const destroy = (response: ServerResponse) => void response.socket?.destroy();
+
+describe('stream', () => {
+  let leave: AbortController;
+  beforeEach(() => {
+    leave = new AbortController();
+  });
+  afterEach(() => leave.abort());
+
+  function open(
+    options: StreamOptions = {},
+    client: Partial<JobsClientOptions> = {},
+  ): AsyncGenerator<StreamEvent, void, undefined> {
+    return new JobsClient({ baseUrl: server.url, ...client }).stream({ signal: leave.signal, ...options });
+  }
+
+  async function take(events: AsyncIterator<StreamEvent, void, undefined>, count: number): Promise<StreamEvent[]> {
+    const taken: StreamEvent[] = [];
+    while (taken.length < count) {
+      const next = await events.next();
+      if (next.done) throw new Error(`the stream ended after ${taken.length} events`);
+      taken.push(next.value);
+    }
+    return taken;
+  }
+
+  it('gives typed events, and sends the token in a header alone', async () => {
+    server.answers(
+      streaming(`: hello\n\n${HASTE}event: stats\ndata: ${JSON.stringify(STATS)}\n\n${changed('a', 'b')}`),
+    );
+
+    expect(await take(open({}, { token: async () => 'secret' }), 2)).toEqual([
+      { type: 'stats', data: STATS },
+      { type: 'changed', data: { topics: ['a', 'b'] } },
+    ]);
+    expect(server.requests).toMatchObject([
+      {
+        method: 'GET',
+        url: '/api/jobs/stream',
+        headers: { accept: 'text/event-stream', authorization: 'Bearer secret' },
+      },
+    ]);
+  });
+
+  it('gives an event as soon as it is complete, wherever its bytes are cut', async () => {
+    let response!: ServerResponse;
+    server.answers(streaming('', (opened) => (response = opened)));
+    const events = open();
+    const first = events.next();
+    await until(() => server.requests.length === 1, { message: 'the connection' });
+
+    const bytes = Buffer.from(changed('é😀').replaceAll('\n', '\r\n'));
+    for (const byte of bytes) await new Promise((resolve) => response.write(Buffer.of(byte), resolve));
+    expect(await first).toEqual({ done: false, value: { type: 'changed', data: { topics: ['é😀'] } } });
+  });
+
+  it('leaves out topics that are not asked for, and events of unknown types', async () => {
+    const text = `${changed('b')}event: later\ndata: x\n\ndata: x\n\n${changed('b', 'a', 'c')}${changed()}${stats(1)}`;
+    server.answers(streaming(text));
+
+    expect(await take(open({ topics: ['a', 'c'] }), 2)).toEqual([
+      { type: 'changed', data: { topics: ['a', 'c'] } },
+      { type: 'stats', data: { pending: 1 } },
+    ]);
+  });
+
+  it.each([
+    ['the server ends it', end, undefined],
+    ['it is cut', destroy, 'NETWORK'],
+  ])('connects again when %s, and says so', async (_, leaveOpen, code) => {
+    const said: unknown[] = [];
+    server.answers(
+      streaming(HASTE + stats(1), (response) => setImmediate(leaveOpen, response)),
+      streaming(stats(2)),
+    );
+    const events = open({ onOpen: () => said.push('open'), onLost: (error) => said.push(error?.code) });
+
+    expect(await take(events, 2)).toMatchObject([{ data: { pending: 1 } }, { data: { pending: 2 } }]);
+    expect(said).toEqual(['open', code, 'open']);
+  });
+
+  it('connects again, with a new token, after failures to connect', async () => {
+    const tokens = ['a', 'b', 'c', 'd', 'e'];
+    server.answers(
+      streaming(HASTE, end),
+      cut,
+      refusal(503, 'QUEUE_UNAVAILABLE', { headers: { 'Retry-After': '0' } }),
+      refusal(500, 'INTERNAL'),
+      streaming(stats(1)),
+    );
+
+    expect(await take(open({}, { token: () => tokens.shift() }), 1)).toMatchObject([{ type: 'stats' }]);
+    expect(server.requests.map(({ headers }) => headers.authorization)).toEqual(
+      ['a', 'b', 'c', 'd', 'e'].map((token) => `Bearer ${token}`),
+    );
+  });
+
+  it('waits before it connects again, when the server does not say how long', async () => {
+    const times: number[] = [];
+    server.answers(
+      (response) => {
+        times.push(performance.now());
+        destroy(response);
+      },
+      streaming(stats(1), () => times.push(performance.now())),
+    );
+
+    await take(open(), 1);
+    // 2 s, of which chance takes up to a half.
+    expect(times[1]! - times[0]!).toBeGreaterThanOrEqual(990);
+  });
+
+  it('gives up a connection on which nothing comes, not even a heart-beat', async () => {
+    const lost: unknown[] = [];
+    let isClosed = false;
+    server.answers(
+      streaming(HASTE + stats(1), (response) => response.on('close', () => (isClosed = true))),
+      streaming(stats(2)),
+    );
+    const events = open({ heartbeatTimeout: 500, onLost: (error) => lost.push(error) });
+
+    expect(await take(events, 2)).toMatchObject([{ data: { pending: 1 } }, { data: { pending: 2 } }]);
+    expect(lost).toMatchObject([{ status: 0, code: 'TIMEOUT' }]);
+    await until(() => isClosed, { message: 'the end of the silent connection' });
+  });
+
+  it('takes a comment for a heart-beat', async () => {
+    let beats = 0;
+    server.answers(
+      streaming('', (response) => {
+        const timer = setInterval(() => response.write(++beats < 10 ? ': beat\n\n' : stats(1)), 100);
+        response.on('close', () => clearInterval(timer));
+      }),
+    );
+
+    expect(await take(open({ heartbeatTimeout: 800 }), 1)).toMatchObject([{ type: 'stats' }]);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it.each([401, 403, 404])('ends with an error when the server refuses with %d', async (status) => {
+    server.answers(streaming(HASTE + stats(1), end), refusal(status, 'REFUSED'));
+    const events = open();
+    await events.next();
+
+    await expect(events.next()).rejects.toMatchObject({ name: 'JobsApiError', status, code: 'REFUSED' });
+    expect(await events.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it.each([
+    ['a page', html(200), /expected a stream of events, got text\/html/],
+    ['JSON', json(200, {}), /expected a stream of events, got application\/json/],
+    ['an event that is no JSON', streaming('event: stats\ndata: {oops\n\n'), /expected events with JSON, got '\{oops'/],
+  ])('ends with an error when it is given %s', async (_, answer, message) => {
+    server.answers(answer);
+
+    const error = await open()
+      .next()
+      .catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(JobsApiError);
+    expect(error).toMatchObject({ status: 200, code: 'INVALID_RESPONSE' });
+    expect(String(error)).toMatch(message);
+  });
+
+  it('tries again when the server does not begin to answer in time', async () => {
+    server.answers(streaming(HASTE, end), () => undefined, streaming(stats(1)));
+
+    expect(await take(open({}, { timeout: 1_000 }), 1)).toMatchObject([{ type: 'stats' }]);
+    expect(server.requests).toHaveLength(3);
+  });
+
+  it('may stay open for longer than the time limit of calls', async () => {
+    server.answers(streaming('', (response) => void setTimeout(() => response.write(stats(1)), 600)));
+
+    expect(await take(open({}, { timeout: 500 }), 1)).toMatchObject([{ type: 'stats' }]);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  describe('ends without an error, and closes its connection,', () => {
+    const closes = () => {
+      let isClosed = false;
+      server.answers(streaming(stats(1), (response) => response.on('close', () => (isClosed = true))));
+      return () => until(() => isClosed, { message: 'the closed connection' });
+    };
+
+    it('when the signal aborts while it waits for an event', async () => {
+      const closed = closes();
+      const events = open();
+      await events.next();
+      const next = events.next();
+      leave.abort();
+
+      expect(await next).toEqual({ done: true, value: undefined });
+      await closed();
+    });
+
+    it('when the signal aborts between two events', async () => {
+      const closed = closes();
+      for await (const { type } of open()) if (type === 'stats') leave.abort();
+      await closed();
+      expect(server.requests).toHaveLength(1);
+    });
+
+    it('when the loop is left', async () => {
+      const closed = closes();
+      for await (const { type } of open({ signal: undefined })) if (type === 'stats') break;
+      await closed();
+      expect(server.requests).toHaveLength(1);
+    });
+  });
+
+  it('ends when the signal aborts while it waits for its next try', async () => {
+    server.answers(cut);
+    const ended = open({ onLost: () => queueMicrotask(() => leave.abort()) }).next();
+
+    expect(await ended).toEqual({ done: true, value: undefined });
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it('does not begin when the signal has aborted', async () => {
+    leave.abort();
+
+    expect(await open().next()).toEqual({ done: true, value: undefined });
+    expect(server.requests).toEqual([]);
+  });
+});
