@@ -1,6 +1,9 @@
 import { JobsApiError } from './api-error.js';
 import type { ApiErrorBody } from './wire.js';
 
+/** Makes a value of JSON text; throws when it is none. */
+export type Parse = (text: string) => unknown;
+
 /** Characters of a foreign answer that an error quotes. */
 const QUOTE_LENGTH = 120;
 
@@ -8,7 +11,7 @@ const QUOTE_LENGTH = 120;
  * The parsed body of a success, `undefined` when it has none. `label` names the request in errors.
  * @throws JobsApiError for every other answer
  */
-export async function readAnswer(response: Response, label: string): Promise<unknown> {
+export async function readAnswer(response: Response, label: string, parse?: Parse): Promise<unknown> {
   const text = await response.text().catch((error: unknown) => {
     throw noAnswer(label, error);
   });
@@ -18,7 +21,7 @@ export async function readAnswer(response: Response, label: string): Promise<unk
   if (response.status === 204) {
     return undefined;
   }
-  const body = parsed(text);
+  const body = parsed(text, parse);
   if (body === undefined) {
     throw notUnderstood(response.status, `JSON, got ${quoted(response, text)}`, label);
   }
@@ -53,9 +56,9 @@ function refusal(response: Response, text: string, label: string): JobsApiError 
 }
 
 /** An object or a list, or `undefined`. */
-function parsed(text: string): object | undefined {
+function parsed(text: string, parse: Parse = JSON.parse): object | undefined {
   try {
-    const body = JSON.parse(text) as unknown;
+    const body = parse(text);
     return typeof body === 'object' && body !== null ? body : undefined;
   } catch {
     return undefined;

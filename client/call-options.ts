@@ -86,7 +86,7 @@ export type BulkOptions = EitherCase<{
 
 /** Whose numbers; all topics when left out. */
 export interface TopicOptions {
-  topic?: string | undefined;
+  topic?: string | readonly string[] | undefined;
 }
 
 /** What `timeseries` takes. */

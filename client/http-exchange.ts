@@ -1,3 +1,4 @@
+import type { Parse } from './answer.js';
 import { noAnswer, notUnderstood, readAnswer, tooLate } from './answer.js';
 import type { CallOptions } from './call-options.js';
 import { within } from './deadline.js';
@@ -13,6 +14,7 @@ export interface ExchangeOptions {
   fetch: typeof fetch;
   /** Limit of one exchange, in ms; 0 means none. */
   timeoutMs: number;
+  parse: Parse | undefined;
 }
 
 /** One request, ready to be sent any number of times. */
@@ -35,7 +37,7 @@ export class HttpExchange {
   async json(request: HttpRequest): Promise<unknown> {
     return this.#inTime(request, async (signal) => {
       const response = await this.#send(request, 'application/json', signal);
-      return readAnswer(response, labelOf(request));
+      return readAnswer(response, labelOf(request), this.#options.parse);
     });
   }
 

@@ -1,4 +1,5 @@
 // The public names of `nestjs-jobs/client`, one by one.
+export type { Parse } from './answer.js';
 export { JobsApiError } from './api-error.js';
 export type { JobsApiErrorParts } from './api-error.js';
 export type {

@@ -1,3 +1,4 @@
+import type { Parse } from './answer.js';
 import type { EnqueueOptions } from './call-options.js';
 import type { StreamOptions } from './event-stream.js';
 import { streamEvents } from './event-stream.js';
@@ -23,6 +24,8 @@ export interface JobsClientOptions {
   timeout?: number | undefined;
   /** How often a call that may be repeated is sent again. Default 3. */
   retries?: number | undefined;
+  /** Reads the bodies of successes. Default: `JSON.parse`, which rounds large numbers. */
+  parse?: Parse | undefined;
 }
 
 /**
@@ -39,7 +42,7 @@ export class JobsClient extends JobsApi {
   readonly #retries: number;
   readonly #exchange: HttpExchange;
 
-  constructor({ baseUrl, path = 'api/jobs', token, fetch, timeout = 30_000, retries = 3 }: JobsClientOptions) {
+  constructor({ baseUrl, path = 'api/jobs', token, fetch, timeout = 30_000, retries = 3, parse }: JobsClientOptions) {
     super();
     if (typeof baseUrl !== 'string') {
       throw new TypeError(`baseUrl: expected the URL of the application, got ${String(baseUrl)}`);
@@ -51,6 +54,7 @@ export class JobsClient extends JobsApi {
       // A browser's fetch must be called as a member of the window.
       fetch: fetch ?? ((input, init) => globalThis.fetch(input, init)),
       timeoutMs: timeout,
+      parse,
     });
   }
 

@@ -116,6 +116,14 @@ describe('an answer', () => {
     expect(error.message).toContain('ECONNREFUSED');
   });
 
+  it('is read by the given function, whose failure is that of the answer', async () => {
+    server.answers(json(200, { total: 7 }));
+    const withParse = (parse: (text: string) => unknown) => new JobsClient({ baseUrl: server.url, retries: 0, parse });
+
+    expect(await withParse((text) => ({ text })).stats()).toEqual({ text: '{"total":7}' });
+    expect(await failureOf(withParse(() => void 0).stats())).toMatchObject({ code: 'INVALID_RESPONSE' });
+  });
+
   it('may be large', async () => {
     const items = Array.from({ length: 50_000 }, (_, index) => ({ id: String(index), payload: 'é😀'.repeat(5) }));
     server.answers(json(200, { items }));

@@ -125,6 +125,12 @@ const cases: Case[] = [
     method: 'GET',
     url: '/api/jobs/timeseries?topic=a&minutes=5',
   },
+  {
+    name: 'stats of several topics',
+    call: (jobs) => jobs.stats({ topic: ['a', 'b'] }),
+    method: 'GET',
+    url: '/api/jobs/stats?topic=a&topic=b',
+  },
   { name: 'topics', call: (jobs) => jobs.topics(), method: 'GET', url: '/api/jobs/topics' },
   { name: 'errors', call: (jobs) => jobs.errors({ topic: 'a' }), method: 'GET', url: '/api/jobs/errors?topic=a' },
   { name: 'capabilities', call: (jobs) => jobs.capabilities(), method: 'GET', url: '/api/jobs/capabilities' },
