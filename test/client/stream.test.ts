@@ -135,6 +135,15 @@ describe('stream', () => {
     expect(times[1]! - times[0]!).toBeGreaterThanOrEqual(990);
   });
 
+  it('connects again as soon after the twelfth end as after the first', async () => {
+    server.answers(streaming(`retry: 20\n\n${stats(1)}`, end));
+    const before = performance.now();
+
+    await take(open(), 12);
+    // 20 ms each time; it would be 20 s if the pauses grew.
+    expect(performance.now() - before).toBeLessThan(10_000);
+  });
+
   it('gives up a connection on which nothing comes, not even a heart-beat', async () => {
     const lost: unknown[] = [];
     let isClosed = false;
