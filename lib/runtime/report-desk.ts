@@ -3,10 +3,11 @@ import { addTo, percentileOf } from '../core/histogram.js';
 import type { ErrorGroups, StatusCounts, TimeseriesPoint, TopicStats } from '../core/job-reports.js';
 import type { JobStats } from '../core/job.js';
 import { runTimesOf } from '../core/run-times.js';
-import type { RolledUpMinutes, TopicCounts } from '../store/job-reports.js';
+import type { RolledUpMinutes, TopicCounts, TopicRunTimes } from '../store/job-reports.js';
 import { ALL_TOPICS } from '../store/job-reports.js';
 import type { JobStore } from '../store/job-store.js';
-import { lanesOf } from '../store/list-plan.js';
+import { lanesOf } from '../store/report-lanes.js';
+import { SharedAnswer } from './shared-answer.js';
 
 export interface ReportDeskOptions {
   readonly store: JobStore;
@@ -18,11 +19,15 @@ interface Survey {
   readonly counts: readonly TopicCounts[];
   /** Since when the oldest due job of each topic has been waiting, in milliseconds. */
   readonly oldestPendingMs: ReadonlyMap<string, number>;
+  /** Of the newest completed jobs of each topic. */
+  readonly times: readonly TopicRunTimes[];
 }
 
-/** A survey that took longer than this is shown again for a while, instead of being made anew for each caller. */
-const CHEAP_MS = 25;
-const SHOWN_AGAIN_MS = 2_000;
+/** Up to so many jobs are always counted anew. */
+const SMALL_TABLE_JOBS = 20_000;
+
+/** So many narrowed surveys are kept at once. */
+const SURVEYS_MAX = 100;
 
 /** So many completed jobs, the newest, say how long jobs take. */
 const TIMED_JOBS_MAX = 10_000;
@@ -34,22 +39,17 @@ type Topics = readonly string[] | null;
 
 /** Where people ask how the queue is doing. `topics` narrows an answer; `null` is all of them. */
 export class ReportDesk {
-  private readonly surveys: Shared<Survey>;
-  private readonly times: Shared<readonly { topic: string; timesMs: readonly number[] }[]>;
+  private readonly whole: SharedAnswer<Survey>;
+  /** Of some topics each. */
+  private readonly narrowed = new Map<string, SharedAnswer<Survey>>();
 
   constructor(private readonly options: ReportDeskOptions) {
-    const { clock } = options;
-    this.surveys = new Shared(clock, (topics) => this.survey(topics));
-    this.times = new Shared(clock, async (topics) => {
-      const { counts } = await this.surveys.get(topics);
-      const completed = counts.filter((each) => each.completed > 0).map(({ topic }) => topic);
-      return completed.length === 0 ? [] : options.store.reports.runTimes(lanesOf(completed, TIMED_JOBS_MAX));
-    });
+    this.whole = this.sharedSurvey(null);
   }
 
   /** Counts, and the times of the newest completed jobs. */
   async stats(topics: Topics = null): Promise<JobStats> {
-    const [{ counts, oldestPendingMs }, times] = [await this.surveys.get(topics), await this.times.get(topics)];
+    const { counts, oldestPendingMs, times } = await this.surveyOf(topics);
     const shown = counts.filter(({ topic }) => isAsked(topics, topic));
     const samples = times.filter(({ topic }) => isAsked(topics, topic));
     const completedOf = new Map(shown.map(({ topic, completed }) => [topic, completed]));
@@ -66,7 +66,7 @@ export class ReportDesk {
 
   /** Each topic that has jobs, or a handler in some process, by name. */
   async topics(topics: Topics = null): Promise<TopicStats[]> {
-    const { counts, oldestPendingMs } = await this.surveys.get(topics);
+    const { counts, oldestPendingMs } = await this.surveyOf(topics);
     const served = new Set(await this.options.store.reports.servedTopics());
     const known = new Map(counts.map((each) => [each.topic, each]));
     const names = [...new Set([...known.keys(), ...served])].filter((topic) => isAsked(topics, topic));
@@ -85,27 +85,63 @@ export class ReportDesk {
 
   /** The most frequent errors among the newest failed jobs. */
   async errors(topics: Topics = null): Promise<ErrorGroups> {
-    const { counts } = await this.surveys.get(topics);
+    const { counts } = await this.surveyOf(topics);
     const failing = counts.filter(({ topic, failed }) => failed > 0 && isAsked(topics, topic));
     const lanes = lanesOf(
-      failing.map(({ topic }) => topic),
+      failing.map(({ topic, failed }) => ({ topic, jobs: failed })),
       FAILED_JOBS_MAX,
     );
     const items = lanes.length === 0 ? [] : await this.options.store.reports.errors(lanes, ERROR_GROUPS_MAX);
-    const jobs = lanes.reduce((sum, { limit }, index) => sum + Math.min(limit, failing[index]!.failed), 0);
+    const jobs = lanes.reduce((sum, { limit }) => sum + limit, 0);
     return { items, window: { jobs, jobsMax: FAILED_JOBS_MAX } };
   }
 
   /** What finished in each of the last minutes, the running one last. */
   async timeseries(minutes: number, topics: Topics = null): Promise<TimeseriesPoint[]> {
     const { now, entries } = await this.options.store.reports.timeseries(topics ?? [ALL_TOPICS], minutes);
+    const byMinute = new Map<number, RolledUpMinutes['entries'][number][]>();
+    for (const entry of entries) {
+      const minute = byMinute.get(entry.minute.getTime());
+      if (minute) {
+        minute.push(entry);
+      } else {
+        byMinute.set(entry.minute.getTime(), [entry]);
+      }
+    }
     return Array.from({ length: minutes }, (_, index) => {
-      const minute = new Date(now.getTime() - (minutes - 1 - index) * 60_000);
-      return pointOf(
-        minute,
-        entries.filter((entry) => entry.minute.getTime() === minute.getTime()),
-      );
+      const minute = now.getTime() - (minutes - 1 - index) * 60_000;
+      return pointOf(new Date(minute), byMinute.get(minute) ?? []);
     });
+  }
+
+  /** One that is shown again for all topics serves those who ask for some. */
+  private surveyOf(topics: Topics): Promise<Survey> {
+    if (topics === null || this.whole.isShown) {
+      return this.whole.get();
+    }
+    const key = JSON.stringify([...topics].sort());
+    let survey = this.narrowed.get(key);
+    if (!survey) {
+      this.forgetSurveys();
+      survey = this.sharedSurvey(topics);
+      this.narrowed.set(key, survey);
+    }
+    return survey.get();
+  }
+
+  private sharedSurvey(topics: Topics): SharedAnswer<Survey> {
+    const isLarge = ({ counts }: Survey): boolean => totalOf(sumOf(counts)) > SMALL_TABLE_JOBS;
+    return new SharedAnswer(this.options.clock, () => this.survey(topics), isLarge);
+  }
+
+  private forgetSurveys(): void {
+    if (this.narrowed.size >= SURVEYS_MAX) {
+      for (const [key, survey] of this.narrowed) {
+        if (survey.isForgettable) {
+          this.narrowed.delete(key);
+        }
+      }
+    }
   }
 
   private async survey(topics: Topics): Promise<Survey> {
@@ -117,46 +153,13 @@ export class ReportDesk {
     for (const { topic, dueInMs } of lanes.filter((lane) => lane.dueInMs <= 0)) {
       oldestPendingMs.set(topic, Math.max(oldestPendingMs.get(topic) ?? 0, -dueInMs));
     }
-    return { counts, oldestPendingMs };
-  }
-}
-
-/** An answer that is shared among callers for a while, when it was dear. */
-class Shared<T> {
-  private madeAtMs = -Infinity;
-  private costMs = 0;
-  private answer: Promise<T> | undefined;
-
-  constructor(
-    private readonly clock: Clock,
-    private readonly make: (topics: Topics) => Promise<T>,
-  ) {}
-
-  /** The answer for all topics serves those who ask for some, as long as it is shared. */
-  get(topics: Topics): Promise<T> {
-    const isFresh = this.costMs > CHEAP_MS && this.clock.now() - this.madeAtMs < SHOWN_AGAIN_MS;
-    if (this.answer && isFresh) {
-      return this.answer;
-    }
-    if (topics !== null) {
-      return this.make(topics);
-    }
-    const answer = this.measured();
-    this.answer = answer;
-    answer.catch(() => {
-      this.answer = undefined;
-    });
-    return answer;
-  }
-
-  private async measured(): Promise<T> {
-    const startedAtMs = this.clock.now();
-    // Callers that come meanwhile share it when the one before was dear.
-    this.madeAtMs = startedAtMs;
-    const answer = await this.make(null);
-    this.madeAtMs = this.clock.now();
-    this.costMs = this.madeAtMs - startedAtMs;
-    return answer;
+    const completed = counts.filter((each) => each.completed > 0);
+    const timed = lanesOf(
+      completed.map((each) => ({ topic: each.topic, jobs: each.completed })),
+      TIMED_JOBS_MAX,
+    );
+    const times = timed.length === 0 ? [] : await store.reports.runTimes(timed);
+    return { counts, oldestPendingMs, times };
   }
 }
 

@@ -2,6 +2,7 @@ import type { ErrorGroup, StatusCounts } from '../core/job-reports.js';
 import type { Histogram } from '../core/histogram.js';
 import type { Job } from '../core/job.js';
 import type { JobStatus } from '../core/job-state.js';
+import type { ReportLane } from './report-lanes.js';
 
 /**
  * What people ask of the table: lists, counts, errors, times. Only reads; each answer is made of index ranges, so that
@@ -54,11 +55,6 @@ export interface StandingJob {
   readonly id: string;
   readonly topic: string;
   readonly status: JobStatus;
-}
-
-export interface ReportLane {
-  readonly topic: string;
-  readonly limit: number;
 }
 
 export interface TopicCounts extends StatusCounts {

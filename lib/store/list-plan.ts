@@ -1,7 +1,9 @@
 import { normalJobId } from '../core/job-id.js';
 import type { JobStatus } from '../core/job-state.js';
 import { JOB_STATUSES } from '../core/job-state.js';
-import type { ListedJobs, ListQuery, ReportLane } from './job-reports.js';
+import type { ListedJobs, ListQuery } from './job-reports.js';
+import type { LaneSize, ReportLane } from './report-lanes.js';
+import { measuredLanesOf } from './report-lanes.js';
 import type { Job } from '../core/job.js';
 
 /** Jobs of one topic in one status, in the order of their ids: one range of the index `_jobs_listed`. */
@@ -22,6 +24,8 @@ export interface ListPlan {
   /** Only ids from this on, and before that. */
   readonly fromId: string;
   readonly beforeId: string;
+  /** Before which the list ends as a whole, wherever the page begins. */
+  readonly endId: string;
   readonly createdFrom: Date | null;
   readonly createdTo: Date | null;
 }
@@ -30,6 +34,8 @@ export interface ListPlan {
 export interface ListSource {
   /** All topics, or those with jobs in a status. */
   topics(status?: JobStatus): Promise<string[]>;
+  /** How many failed jobs each lane has, counted up to its limit; lanes without any may be left out. */
+  failedUpTo(lanes: readonly ReportLane[]): Promise<LaneSize[]>;
   /** Failed jobs with a text in their error, among the newest of each lane. */
   failedWith(text: string, lanes: readonly ReportLane[]): Promise<string[]>;
   /** Whether there are no more jobs than this. */
@@ -45,7 +51,7 @@ export interface ListSource {
 /** Totals are exact up to here. */
 const COUNT_MAX = 10_000;
 
-/** So many failed jobs, the newest, are searched for a text in their error. */
+/** So many failed jobs, the newest of each topic, are searched for a text in their error. */
 export const FAILED_SEARCH_MAX = 10_000;
 
 /** Up to so many jobs are all looked at for a date. */
@@ -62,7 +68,7 @@ export async function readList(query: ListQuery, source: ListSource): Promise<Li
   const plan = await listPlanOf(query, source);
   const ids = await source.ids(plan, query.limit, query.offset);
   const found = new Map((await source.find(ids)).map((job) => [job.id, job]));
-  const total = await source.count({ ...plan, beforeId: LAST_ID }, COUNT_MAX + 1);
+  const total = await source.count({ ...plan, beforeId: plan.endId }, COUNT_MAX + 1);
   return {
     // A job that was removed in this moment is left out.
     items: ids.flatMap((id) => found.get(id) ?? []),
@@ -76,15 +82,9 @@ export async function readListIds(query: ListQuery, source: ListSource): Promise
   return source.ids(await listPlanOf(query, source), query.limit, query.offset);
 }
 
-/** Shares a number of jobs among topics. */
-export function lanesOf(topics: readonly string[], jobsMax: number): ReportLane[] {
-  return topics.map((topic) => ({ topic, limit: Math.ceil(jobsMax / topics.length) }));
-}
-
 async function listPlanOf(query: ListQuery, source: ListSource): Promise<ListPlan> {
-  const { q, createdFrom, createdTo, beforeId } = query;
-  const range = { createdFrom, createdTo, beforeId: beforeId ?? LAST_ID, fromId: FIRST_ID };
-  const bounds = createdFrom || createdTo ? await datedRange(range, source) : range;
+  const { q } = query;
+  const bounds = await boundsOf(query, source);
   if (query.topics === null && query.statuses === null && q === null) {
     return { lanes: null, runningTopics: [], ids: [], idFilter: { topics: [], statuses: [] }, ...bounds };
   }
@@ -112,28 +112,24 @@ async function idsOf(
   const id = normalJobId(q);
   const failing = statuses.includes('failed') ? await source.topics('failed') : [];
   const searched = failing.filter((topic) => topics.includes(topic));
-  const failed = searched.length > 0 ? await source.failedWith(q, lanesOf(searched, FAILED_SEARCH_MAX)) : [];
+  const lanes = await measuredLanesOf(searched, FAILED_SEARCH_MAX, (open) => source.failedUpTo(open));
+  const failed = lanes.length > 0 ? await source.failedWith(q, lanes) : [];
   return id === undefined ? failed : [...failed.filter((each) => each !== id), id];
 }
 
+type Bounds = Pick<ListPlan, 'fromId' | 'beforeId' | 'endId' | 'createdFrom' | 'createdTo'>;
+
 /**
- * There is no index on `created`, which would cost every claim. In a small table all jobs are looked at; in a large one
- * the time in the ids leads there, with room for clocks that are off.
+ * There is no index on `created`, which would cost every claim. In a small table all jobs are looked at for a date; in a
+ * large one the time in the ids leads there, with room for clocks that are off.
  */
-async function datedRange<T extends Pick<ListPlan, 'createdFrom' | 'createdTo' | 'beforeId' | 'fromId'>>(
-  range: T,
-  source: ListSource,
-): Promise<T> {
-  if (await source.isSmall(SMALL_TABLE_ROWS)) {
-    return range;
-  }
-  const { createdFrom, createdTo, beforeId } = range;
-  const last = createdTo === null ? LAST_ID : firstIdAt(createdTo.getTime() + ID_SLACK_MS);
-  return {
-    ...range,
-    fromId: createdFrom === null ? FIRST_ID : firstIdAt(createdFrom.getTime() - ID_SLACK_MS),
-    beforeId: last < beforeId ? last : beforeId,
-  };
+async function boundsOf({ createdFrom, createdTo, beforeId }: ListQuery, source: ListSource): Promise<Bounds> {
+  const isDated = createdFrom !== null || createdTo !== null;
+  const isById = isDated && !(await source.isSmall(SMALL_TABLE_ROWS));
+  const fromId = isById && createdFrom ? firstIdAt(createdFrom.getTime() - ID_SLACK_MS) : FIRST_ID;
+  const endId = isById && createdTo ? firstIdAt(createdTo.getTime() + ID_SLACK_MS) : LAST_ID;
+  const isWithin = beforeId !== null && beforeId < endId;
+  return { createdFrom, createdTo, fromId, endId, beforeId: isWithin ? beforeId : endId };
 }
 
 /** The first UUID v7 of a moment: 48 bits of milliseconds since 1970. */

@@ -2,6 +2,7 @@ import type { Histogram } from '../core/histogram.js';
 import type { ErrorGroup } from '../core/job-reports.js';
 import type { JobStatus } from '../core/job-state.js';
 import type { RolledUpMinutes, StandingJob, TopicCounts } from './job-reports.js';
+import type { LaneSize } from './report-lanes.js';
 import type { SqlRow } from './sql-runner.js';
 
 /* Rows of the report statements, which are the same in every dialect: times as milliseconds since 1970, JSON as text. */
@@ -20,6 +21,10 @@ export function countsOf(rows: readonly SqlRow[]): TopicCounts[] {
 
 export function standingOf(row: SqlRow): StandingJob {
   return { id: row.id as string, topic: row.topic as string, status: row.status as JobStatus };
+}
+
+export function laneSizeOf(row: SqlRow): LaneSize {
+  return { topic: row.topic as string, jobs: Number(row.jobs) };
 }
 
 export function errorGroupOf(row: SqlRow): ErrorGroup {

@@ -6,7 +6,8 @@ import type { JobReports, ReportRecords } from '../job-reports.js';
 import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../job-reports.js';
 import type { ListPlan, ListSource } from '../list-plan.js';
 import { readList, readListIds } from '../list-plan.js';
-import { countsOf, errorGroupOf, rolledUpOf, standingOf } from '../report-rows.js';
+import type { ReportLane } from '../report-lanes.js';
+import { countsOf, errorGroupOf, laneSizeOf, rolledUpOf, standingOf } from '../report-rows.js';
 import { rollupJson } from '../set-json.js';
 import type { SqlRow } from '../sql-runner.js';
 import * as sql from './report-statements.js';
@@ -19,6 +20,7 @@ type Query = (text: string, params: readonly unknown[]) => Promise<readonly SqlR
 export class PostgresReports implements JobReports, ReportRecords {
   private readonly source: ListSource = {
     topics: (status) => this.topics(status),
+    failedUpTo: async (lanes) => (await this.query(sql.FAILED_UP_TO, [laneJson(lanes)])).map(laneSizeOf),
     failedWith: async (text, lanes) => {
       const rows = await this.query(sql.FAILED_WITH, [laneJson(lanes), text]);
       return rows.map(({ id }) => id as string);
@@ -53,7 +55,7 @@ export class PostgresReports implements JobReports, ReportRecords {
     return countsOf(await this.query(sql.COUNTS, [topics]));
   }
 
-  async runTimes(lanes: readonly Seam.ReportLane[]): Promise<Seam.TopicRunTimes[]> {
+  async runTimes(lanes: readonly ReportLane[]): Promise<Seam.TopicRunTimes[]> {
     const rows = await this.query(sql.RUN_TIMES, [laneJson(lanes)]);
     return rows.map((row) => ({
       topic: row.topic as string,
@@ -61,7 +63,7 @@ export class PostgresReports implements JobReports, ReportRecords {
     }));
   }
 
-  async errors(lanes: readonly Seam.ReportLane[], groupsMax: number): Promise<ErrorGroup[]> {
+  async errors(lanes: readonly ReportLane[], groupsMax: number): Promise<ErrorGroup[]> {
     return (await this.query(sql.ERRORS, [laneJson(lanes), groupsMax])).map(errorGroupOf);
   }
 
@@ -125,6 +127,6 @@ function paramsOf(plan: ListPlan): unknown[] {
   return isDated(plan) ? [...lanes, ...dates] : lanes;
 }
 
-function laneJson(lanes: readonly Seam.ReportLane[]): string {
+function laneJson(lanes: readonly ReportLane[]): string {
   return JSON.stringify(lanes.map(({ topic, limit }) => ({ topic, lane_limit: limit })));
 }

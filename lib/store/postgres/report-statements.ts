@@ -70,6 +70,10 @@ const newestOf = (status: string, columns: string): string => `
     SELECT ${columns} FROM _jobs WHERE ${isListed} AND topic = l.topic AND status = '${status}'
     ORDER BY id DESC LIMIT l.lane_limit) n`;
 
+/** How many failed jobs each lane has, up to its limit. */
+export const FAILED_UP_TO = `
+SELECT l.topic, count(*) AS jobs FROM ${newestOf('failed', 'id')} GROUP BY l.topic`;
+
 /** Failed jobs with a text in their error, among the newest of each lane. */
 export const FAILED_WITH = `
 SELECT n.id FROM ${newestOf('failed', 'id, last_error')} WHERE strpos(lower(n.last_error), lower($2)) > 0`;

@@ -26,15 +26,25 @@ const isDated = (from: string, to: string): string =>
 export const LANE_IDS = `
 SELECT id FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} ORDER BY id DESC LIMIT ?5`;
 
-/** The same between two dates, ?6 and ?7, for which each row must be visited. */
+/** How many jobs a lane has in the range, up to ?5. */
+export const LANE_SIZE = `
+SELECT count(*) AS jobs FROM (
+  SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} LIMIT ?5)`;
+
+/** The same as `LANE_IDS` between two dates, ?6 and ?7, for which each row must be visited. */
 export const LANE_IDS_DATED = `
 SELECT id FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} AND ${isDated('?6', '?7')}
 ORDER BY id DESC LIMIT ?5`;
 
-/** Running jobs of the topics in ?3. */
+/** And `LANE_SIZE` between two dates. */
+export const LANE_SIZE_DATED = `
+SELECT count(*) AS jobs FROM (
+  SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} AND ${isDated('?6', '?7')} LIMIT ?5)`;
+
+/** Running jobs of the topics in ?3. They are few: + keeps the planner from the range of ids, which is the whole table. */
 export const RUNNING_IDS = `
-SELECT id FROM _jobs WHERE status = 'processing' AND topic IN (SELECT value FROM json_each(?3)) AND ${inRange}
-  AND ${isDated('?4', '?5')}`;
+SELECT id FROM _jobs WHERE status = 'processing' AND topic IN (SELECT value FROM json_each(?3))
+  AND +id >= ?1 AND +id < ?2 AND ${isDated('?4', '?5')}`;
 
 /** Those of the ids in ?3 that are of the topics in ?4 and in the statuses in ?5. */
 export const SINGLE_IDS = `
@@ -51,6 +61,10 @@ SELECT count(*) AS total FROM (SELECT 1 FROM _jobs WHERE ${inRange} AND ${isDate
 
 /** How jobs stand. */
 export const STANDING = 'SELECT id, topic, status FROM _jobs WHERE id IN (SELECT value FROM json_each(?1))';
+
+/** How many failed jobs a topic has, up to ?2. */
+export const FAILED_UP_TO = `
+SELECT count(*) AS jobs FROM (SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = 'failed' LIMIT ?2)`;
 
 /** Failed jobs of a topic with a text in their error, among the ?2 newest. */
 export const FAILED_WITH = `

@@ -1,15 +1,17 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ErrorGroup } from '../../core/job-reports.js';
 import type { JobStatus } from '../../core/job-state.js';
 import { JOB_STATUSES } from '../../core/job-state.js';
 import type * as Seam from '../job-reports.js';
 import type { JobReports, ReportRecords } from '../job-reports.js';
 import { ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../job-reports.js';
-import type { ListPlan, ListSource } from '../list-plan.js';
+import type { ListLane, ListPlan, ListSource } from '../list-plan.js';
 import { readList, readListIds } from '../list-plan.js';
+import type { LaneSize, ReportLane } from '../report-lanes.js';
 import { countsOf, errorGroupOf, rolledUpOf, standingOf } from '../report-rows.js';
 import { jobOf } from '../row-mapper.js';
 import { rollupJson } from '../set-json.js';
-import type { SqlRow, SqlScript } from '../sql-runner.js';
+import type { SqlRow, SqlScript, SqlStatement } from '../sql-runner.js';
 import * as sql from './report-statements.js';
 import { one, sqliteTime } from './scripts.js';
 import { FIND_JOBS } from './statements.js';
@@ -24,7 +26,8 @@ const COUNT_PIECE_ROWS = 40_000;
 export class SqliteReports implements JobReports, ReportRecords {
   private readonly source: ListSource = {
     topics: (status) => this.read(() => topicsScript(status)),
-    failedWith: (text, lanes) => this.read(() => failedWithScript(text, lanes)),
+    failedUpTo: (lanes) => this.read(() => failedUpToScript(lanes)),
+    failedWith: (text, lanes) => this.failedWith(text, lanes),
     isSmall: async (rowsMax) => (await this.read(() => one(sql.HAS_MORE_THAN, [rowsMax]))).length === 0,
     ids: (plan, limit, offset) => this.read(() => idsScript(plan, limit, offset)),
     count: (plan, max) => this.read(() => countScript(plan, max)),
@@ -48,7 +51,7 @@ export class SqliteReports implements JobReports, ReportRecords {
     return (await this.read(() => one(sql.STANDING, [JSON.stringify(ids)]))).map(standingOf);
   }
 
-  /** Piece by piece, so that no tick becomes long. */
+  /** Piece by piece, with turns of the event loop between them: a read ends within its tick. */
   async counts(asked: readonly string[] | null): Promise<Seam.TopicCounts[]> {
     const running = await this.read(() => one(sql.COUNT_RUNNING, []));
     const rows = [...running.filter(({ topic }) => asked === null || asked.includes(topic as string))];
@@ -56,6 +59,7 @@ export class SqliteReports implements JobReports, ReportRecords {
       for (const status of JOB_STATUSES.filter((each) => each !== 'processing')) {
         rows.push({ topic, status, jobs: await this.countOf(topic, status) });
       }
+      await nextTurn();
     }
     return countsOf(rows.filter(({ jobs }) => jobs !== 0));
   }
@@ -69,26 +73,38 @@ export class SqliteReports implements JobReports, ReportRecords {
         return jobs;
       }
       last = piece!.last;
+      await nextTurn();
     }
   }
 
-  async runTimes(lanes: readonly Seam.ReportLane[]): Promise<Seam.TopicRunTimes[]> {
+  async runTimes(lanes: readonly ReportLane[]): Promise<Seam.TopicRunTimes[]> {
     const samples: Seam.TopicRunTimes[] = [];
     for (const { topic, limit } of lanes) {
       const rows = await this.read(() => one(sql.RUN_TIMES, [topic, limit]));
       samples.push({ topic, timesMs: rows.map((row) => Number(row.time_ms)) });
+      await nextTurn();
     }
     return samples.filter(({ timesMs }) => timesMs.length > 0);
   }
 
-  async errors(lanes: readonly Seam.ReportLane[], groupsMax: number): Promise<ErrorGroup[]> {
+  async errors(lanes: readonly ReportLane[], groupsMax: number): Promise<ErrorGroup[]> {
     const groups: ErrorGroup[] = [];
     for (const { topic, limit } of lanes) {
       groups.push(...(await this.read(() => one(sql.ERRORS, [topic, limit, groupsMax]))).map(errorGroupOf));
+      await nextTurn();
     }
     const byCount = (left: ErrorGroup, right: ErrorGroup): number =>
       right.count - left.count || right.lastSeen.getTime() - left.lastSeen.getTime();
     return groups.sort(byCount).slice(0, groupsMax);
+  }
+
+  private async failedWith(text: string, lanes: readonly ReportLane[]): Promise<string[]> {
+    const ids: string[] = [];
+    for (const { topic, limit } of lanes) {
+      ids.push(...idsIn(await this.read(() => one(sql.FAILED_WITH, [topic, limit, text]))));
+      await nextTurn();
+    }
+    return ids;
   }
 
   async timeseries(topics: readonly string[], minutes: number): Promise<Seam.RolledUpMinutes> {
@@ -139,24 +155,29 @@ function* topicsScript(status?: JobStatus): SqlScript<string[]> {
   return [...topics];
 }
 
-function* failedWithScript(text: string, lanes: readonly Seam.ReportLane[]): SqlScript<string[]> {
-  const ids: string[] = [];
+function* failedUpToScript(lanes: readonly ReportLane[]): SqlScript<LaneSize[]> {
+  const sizes: LaneSize[] = [];
   for (const { topic, limit } of lanes) {
-    ids.push(...idsIn(yield { sql: sql.FAILED_WITH, params: [topic, limit, text] }));
+    const [row] = yield { sql: sql.FAILED_UP_TO, params: [topic, limit] };
+    sizes.push({ topic, jobs: Number(row!.jobs) });
   }
-  return ids;
+  return sizes;
 }
 
 function* idsScript(plan: ListPlan, limit: number, offset: number): SqlScript<string[]> {
-  const dates = datesOf(plan);
   if (plan.lanes === null) {
-    return idsIn(yield { sql: sql.ALL_IDS, params: [plan.fromId, plan.beforeId, ...dates, limit, offset] });
+    const params = [plan.fromId, plan.beforeId, ...datesOf(plan), limit, offset];
+    return idsIn(yield { sql: sql.ALL_IDS, params });
   }
-  const ids = yield* laneIdsScript(plan, limit + offset, Infinity);
-  return ids
-    .sort()
-    .reverse()
-    .slice(offset, offset + limit);
+  const wanted = limit + offset;
+  let ids = (yield* othersScript(plan)).sort(newestFirst);
+  for (const lane of plan.lanes) {
+    // Of the lanes that follow only what is newer than the last one that would be shown is of use.
+    const fromId = ids[wanted - 1] ?? plan.fromId;
+    const more = idsIn(yield laneStatement(LANE_IDS, { ...plan, fromId }, lane, wanted));
+    ids = more.length === 0 ? ids : [...ids, ...more].sort(newestFirst).slice(0, wanted);
+  }
+  return ids.slice(offset, wanted);
 }
 
 function* countScript(plan: ListPlan, max: number): SqlScript<number> {
@@ -164,29 +185,51 @@ function* countScript(plan: ListPlan, max: number): SqlScript<number> {
     const [row] = yield { sql: sql.COUNT_ALL, params: [plan.fromId, plan.beforeId, ...datesOf(plan), max] };
     return Number(row!.total);
   }
-  return Math.min((yield* laneIdsScript(plan, max, max)).length, max);
+  let total = (yield* othersScript(plan)).length;
+  for (const lane of plan.lanes) {
+    if (total >= max) {
+      return max;
+    }
+    const [size] = yield laneStatement(LANE_SIZE, plan, lane, max - total);
+    total += Number(size!.jobs);
+  }
+  return Math.min(total, max);
 }
 
-/** The newest ids of each lane; enough of them when `enough` are there. */
-function* laneIdsScript(plan: ListPlan, laneLimit: number, enough: number): SqlScript<string[]> {
-  const dates = datesOf(plan);
-  const isDated = dates.some((date) => date !== null);
-  const range = [plan.fromId, plan.beforeId];
+/** What stands in no lane. */
+function* othersScript(plan: ListPlan): SqlScript<string[]> {
   const { topics, statuses } = plan.idFilter;
   const single = [plan.ids, topics, statuses].map((each) => JSON.stringify(each));
-  const ids = [
-    ...idsIn(yield { sql: sql.RUNNING_IDS, params: [...range, JSON.stringify(plan.runningTopics), ...dates] }),
-    ...idsIn(yield { sql: sql.SINGLE_IDS, params: [...range, ...single, ...dates] }),
-  ];
-  for (const { topic, status } of plan.lanes ?? []) {
-    if (ids.length >= enough) {
-      break;
-    }
-    const params = [...range, topic, status, laneLimit];
-    const lane = isDated ? { sql: sql.LANE_IDS_DATED, params: [...params, ...dates] } : { sql: sql.LANE_IDS, params };
-    ids.push(...idsIn(yield lane));
-  }
-  return ids;
+  const [range, dates] = [[plan.fromId, plan.beforeId], datesOf(plan)];
+  const running = yield { sql: sql.RUNNING_IDS, params: [...range, JSON.stringify(plan.runningTopics), ...dates] };
+  const asked = yield { sql: sql.SINGLE_IDS, params: [...range, ...single, ...dates] };
+  return [...idsIn(running), ...idsIn(asked)];
+}
+
+/** The same with dates, for which each row must be visited, and without. */
+interface LaneStatement {
+  readonly dated: string;
+  readonly undated: string;
+}
+
+const LANE_IDS: LaneStatement = { dated: sql.LANE_IDS_DATED, undated: sql.LANE_IDS };
+const LANE_SIZE: LaneStatement = { dated: sql.LANE_SIZE_DATED, undated: sql.LANE_SIZE };
+
+function laneStatement(
+  { dated, undated }: LaneStatement,
+  plan: ListPlan,
+  { topic, status }: ListLane,
+  limit: number,
+): SqlStatement {
+  const dates = datesOf(plan);
+  const params = [plan.fromId, plan.beforeId, topic, status, limit];
+  const isDated = dates.some((date) => date !== null);
+  return isDated ? { sql: dated, params: [...params, ...dates] } : { sql: undated, params };
+}
+
+/** Ids are ASCII: their order here is that of the database. */
+function newestFirst(one: string, other: string): number {
+  return one < other ? 1 : -1;
 }
 
 function* recordScript({ worker, minute, totals, since }: Seam.RollupRecord): SqlScript<Date> {

@@ -1,0 +1,46 @@
+import * as sql from '../../lib/store/sqlite/report-statements.js';
+import { storeKinds, useStore } from '../support/stores.js';
+
+/** How each statement on `_jobs` may find its rows. The whole table in the order of its ids is read by lists of all. */
+const INDEXES: Readonly<Record<string, RegExp>> = {
+  NEXT_TOPIC: /COVERING INDEX _jobs_listed \(topic>\?\)/,
+  RUNNING_TOPICS: /INDEX _jobs_processing/,
+  HAS_STATUS: /COVERING INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+  HAS_MORE_THAN: /COVERING INDEX/,
+  LANE_IDS: /COVERING INDEX _jobs_listed \(topic=\? AND status=\? AND id>\? AND id<\?\)/,
+  LANE_IDS_DATED: /INDEX _jobs_listed \(topic=\? AND status=\? AND id>\? AND id<\?\)/,
+  LANE_SIZE: /COVERING INDEX _jobs_listed \(topic=\? AND status=\? AND id>\? AND id<\?\)/,
+  LANE_SIZE_DATED: /INDEX _jobs_listed \(topic=\? AND status=\? AND id>\? AND id<\?\)/,
+  RUNNING_IDS: /INDEX _jobs_processing/,
+  SINGLE_IDS: /sqlite_autoindex__jobs_1 \(id=\?\)/,
+  ALL_IDS: /sqlite_autoindex__jobs_1 \(id>\? AND id<\?\)/,
+  COUNT_ALL: /sqlite_autoindex__jobs_1 \(id>\? AND id<\?\)/,
+  STANDING: /sqlite_autoindex__jobs_1 \(id=\?\)/,
+  FAILED_UP_TO: /COVERING INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+  FAILED_WITH: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+  COUNT_PIECE: /COVERING INDEX _jobs_listed \(topic=\? AND status=\? AND id>\?\)/,
+  COUNT_RUNNING: /INDEX _jobs_processing/,
+  RUN_TIMES: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+  ERRORS: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+};
+
+describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('plans of reports on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  /** How it comes to rows of `_jobs`. */
+  const planOf = async (statement: string): Promise<string[]> => {
+    const values: unknown[] = [];
+    const text = statement.replace(/\?\d+/g, () => (values.push('[]'), '?'));
+    const rows = await fixture.app.query<{ detail: string }[]>(`EXPLAIN QUERY PLAN ${text}`, values);
+    return rows.map(({ detail }) => detail).filter((detail) => / _jobs( |$)/.test(detail));
+  };
+
+  it('are known of every statement that reads jobs', () => {
+    const statements = Object.entries<string>(sql).filter(([, text]) => /FROM _jobs\b(?!_)/.test(text));
+    expect(statements.map(([name]) => name).sort()).toEqual(Object.keys(INDEXES).sort());
+  });
+
+  it.each(Object.entries(INDEXES))('lead %s to its rows by an index', async (name, expected) => {
+    expect(await planOf(sql[name as keyof typeof sql])).toEqual([expect.stringMatching(expected)]);
+  });
+});

@@ -1,0 +1,110 @@
+import fc from 'fast-check';
+import type { JobStatus } from '../../lib/core/job-state.js';
+import { isFinal, JOB_STATUSES } from '../../lib/core/job-state.js';
+import type { ListQuery } from '../../lib/store/job-reports.js';
+import { newJob } from './job-rows.js';
+import type { StoreFixture } from './stores.js';
+
+/** As much of a job as a list looks at. */
+export interface ListedJob {
+  readonly id: string;
+  readonly topic: string;
+  readonly status: JobStatus;
+  /** Of a failed one. */
+  readonly error: string | null;
+  readonly created: Date;
+}
+
+/** The time that a test's jobs are created around. */
+export const DAY = new Date('2024-05-06T12:00:00.000Z');
+
+const MINUTE_MS = 60_000;
+const TOPICS = ['mail', 'mail.bounce', 'sms', 'Mail'];
+const ERRORS = ['connect ECONNREFUSED', 'mail box is full', '100% of [it]'];
+
+/** The UUID v7 of a moment; `serial` tells those of the same moment apart. */
+export function idAt(moment: Date, serial: number): string {
+  const time = moment.getTime().toString(16).padStart(12, '0');
+  return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${serial.toString(16).padStart(12, '0')}`;
+}
+
+const anyMoment = fc.integer({ min: -180, max: 180 }).map((minutes) => new Date(DAY.getTime() + minutes * MINUTE_MS));
+
+/**
+ * Any jobs, of few topics and errors. The clock of who enqueues, which the ids have, differs from the database's by less
+ * than an hour.
+ */
+export const anyJobs: fc.Arbitrary<ListedJob[]> = fc
+  .array(
+    fc.record({
+      topic: fc.constantFrom(...TOPICS),
+      status: fc.constantFrom(...JOB_STATUSES),
+      error: fc.constantFrom(...ERRORS),
+      created: anyMoment,
+      clockOffByMinutes: fc.integer({ min: -59, max: 59 }),
+    }),
+    { maxLength: 40, size: 'max' },
+  )
+  .map((jobs) =>
+    jobs.map(({ error, clockOffByMinutes, ...job }, index) => ({
+      ...job,
+      id: idAt(new Date(job.created.getTime() + clockOffByMinutes * MINUTE_MS), index),
+      error: job.status === 'failed' ? error : null,
+    })),
+  );
+
+const orNull = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(arbitrary, { nil: null });
+
+/** Any question about such jobs. */
+export function anyQuery(jobs: readonly ListedJob[]): fc.Arbitrary<ListQuery> {
+  const anyId = jobs.length === 0 ? fc.constant(idAt(DAY, 0)) : fc.constantFrom(...jobs.map(({ id }) => id));
+  const words = ['mail', 'Mail', 'sms', 'econn', 'BOX', '100%', '[', 'x'];
+  return fc.record({
+    topics: orNull(fc.subarray([...TOPICS, 'none'])),
+    statuses: orNull(fc.subarray([...JOB_STATUSES], { minLength: 1 })),
+    q: orNull(fc.oneof(fc.constantFrom(...words), anyId)),
+    createdFrom: orNull(anyMoment),
+    createdTo: orNull(anyMoment),
+    beforeId: orNull(anyId),
+    limit: fc.integer({ min: 1, max: 30 }),
+    offset: fc.constantFrom(0, 0, 3, 25),
+  });
+}
+
+/** What a list of these jobs must show, found in the plainest way. */
+export function expectedPage(jobs: readonly ListedJob[], query: ListQuery): { ids: string[]; total: number } {
+  const { beforeId, offset, limit } = query;
+  const matching = jobs.filter((job) => matches(job, query)).map(({ id }) => id);
+  const ids = matching.filter((id) => beforeId === null || id < beforeId).sort();
+  return { ids: ids.reverse().slice(offset, offset + limit), total: matching.length };
+}
+
+function matches(job: ListedJob, { topics, statuses, q, createdFrom, createdTo }: ListQuery): boolean {
+  return (
+    (topics === null || topics.includes(job.topic)) &&
+    (statuses === null || statuses.includes(job.status)) &&
+    (q === null || isFoundBy(job, q)) &&
+    (createdFrom === null || job.created >= createdFrom) &&
+    (createdTo === null || job.created < createdTo)
+  );
+}
+
+function isFoundBy({ id, topic, error }: ListedJob, q: string): boolean {
+  return id === q || topic.startsWith(q) || (error ?? '').toLowerCase().includes(q.toLowerCase());
+}
+
+/** Puts these jobs into the table, beside those that are there. */
+export async function insertListed(fixture: StoreFixture, jobs: readonly ListedJob[]): Promise<void> {
+  if (jobs.length > 0) {
+    await fixture.store.insert(jobs.map(({ id, topic }) => newJob({ id, topic })));
+  }
+  for (const { id, status, error, created } of jobs) {
+    await fixture.set(id, {
+      status,
+      created,
+      last_error: error,
+      finished: isFinal(status) ? { msFromNow: 0 } : null,
+      locked_until: status === 'processing' ? { msFromNow: 60_000 } : null,
+    });
+  }
+}
