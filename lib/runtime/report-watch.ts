@@ -22,14 +22,18 @@ export interface ReportWatcher {
   stats(stats: JobStats): void;
 }
 
-const INTERVAL_MS = 1_000;
+/** Statistics are told at most that often; the jitter of the loop must not bring it below. */
+const TOLD_AGAIN_MS = 1_000;
+const INTERVAL_MS = 1_120;
 
 /** Looks at the table once a second while anybody watches, however many do, and tells what has changed. */
 export class ReportWatch {
-  private readonly watchers = new Set<ReportWatcher>();
+  /** With the time at which each was last told the statistics. */
+  private readonly watchers = new Map<ReportWatcher, number>();
   private readonly loop: Periodic;
   private readonly touched = new Set<string>();
-  private seen = new Map<string, string>();
+  /** How each topic stood at the last look; `null` before the first one. */
+  private seen: ReadonlyMap<string, string> | null = null;
 
   constructor(private readonly options: ReportWatchOptions) {
     this.loop = new Periodic({
@@ -42,13 +46,15 @@ export class ReportWatch {
 
   /** Begins to tell, with statistics at once. @returns what ends it; harmless when called twice. */
   watch(watcher: ReportWatcher): () => void {
-    this.watchers.add(watcher);
-    if (this.watchers.size === 1) {
-      this.seen = new Map();
+    const isFirst = this.watchers.size === 0;
+    this.watchers.set(watcher, -Infinity);
+    if (isFirst) {
+      this.seen = null;
       this.touched.clear();
       this.loop.start();
     } else {
-      void this.tell(watcher).catch(() => undefined);
+      // When that fails, the next look says so.
+      this.tell([watcher]).catch(() => undefined);
     }
     return () => {
       if (this.watchers.delete(watcher) && this.watchers.size === 0) {
@@ -73,25 +79,46 @@ export class ReportWatch {
   private async look(): Promise<void> {
     const touched = [...this.touched];
     this.touched.clear();
-    const isFirst = this.seen.size === 0;
     const now = new Map((await this.options.reports.topics()).map((each) => [each.topic, print(each)]));
-    const names = [...new Set([...now.keys(), ...this.seen.keys()])];
-    const moved = isFirst ? [] : names.filter((topic) => now.get(topic) !== this.seen.get(topic));
+    const before = this.seen ?? now;
+    const moved = [...now.keys(), ...before.keys()].filter((topic) => now.get(topic) !== before.get(topic));
     this.seen = now;
     const changed = [...new Set([...touched, ...moved])];
-    for (const watcher of [...this.watchers]) {
+    for (const watcher of [...this.watchers.keys()]) {
       const shown = changed.filter((topic) => watcher.topics?.includes(topic) ?? true);
       if (shown.length > 0) {
-        watcher.changed(shown);
+        this.guarded(watcher, () => watcher.changed(shown));
       }
-      await this.tell(watcher);
+    }
+    await this.tell([...this.watchers.keys()]);
+  }
+
+  /** Tells those whose turn it is; what several may see is asked for once. */
+  private async tell(watchers: readonly ReportWatcher[]): Promise<void> {
+    const { clock, reports } = this.options;
+    const answers = new Map<string, Promise<JobStats>>();
+    const isDue = (watcher: ReportWatcher): boolean =>
+      clock.now() - (this.watchers.get(watcher) ?? Infinity) >= TOLD_AGAIN_MS;
+    for (const watcher of watchers.filter(isDue)) {
+      const key = JSON.stringify(watcher.topics);
+      const answer = answers.get(key) ?? reports.stats(watcher.topics);
+      answers.set(key, answer);
+      const stats = await answer;
+      if (isDue(watcher)) {
+        this.watchers.set(watcher, clock.now());
+        this.guarded(watcher, () => watcher.stats(stats));
+      }
     }
   }
 
-  private async tell(watcher: ReportWatcher): Promise<void> {
-    const stats = await this.options.reports.stats(watcher.topics);
+  /** One that fails keeps nothing from the others. */
+  private guarded(watcher: ReportWatcher, tell: () => void): void {
     if (this.watchers.has(watcher)) {
-      watcher.stats(stats);
+      try {
+        tell();
+      } catch (error) {
+        this.options.logger.error(`somebody who watches failed: ${(error as Error).message}`);
+      }
     }
   }
 }
