@@ -237,6 +237,12 @@ export class StoreFixture {
   }
 }
 
+/** Resolves when the database's minute has time left for a test that must not see it end. */
+export async function untilMinuteIsYoung(fixture: StoreFixture): Promise<void> {
+  const isYoung = async (): Promise<boolean> => (await fixture.now()).getTime() % 60_000 < 55_000;
+  await until(isYoung, { message: 'the next minute' });
+}
+
 async function endOf(queryRunner: QueryRunner): Promise<void> {
   while (queryRunner.isTransactionActive) {
     await queryRunner.rollbackTransaction();

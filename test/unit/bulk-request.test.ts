@@ -1,0 +1,67 @@
+import { InvalidOptionsError } from 'nestjs-jobs';
+import { BULK_JOBS_MAX, MOVABLE_STATUSES, readBulkRequest } from '../../lib/core/bulk.js';
+import type { BulkRequest } from '../../lib/core/bulk.js';
+import { TRANSITIONS } from '../../lib/core/job-state.js';
+
+const id = '01890000-0000-7000-8000-000000000001';
+
+describe('a bulk request', () => {
+  const read = (request: object): ReturnType<typeof readBulkRequest> => readBulkRequest(request as BulkRequest);
+
+  it('is read with its ids, each once and in lower case', () => {
+    const order = read({ action: 'delete', ids: [id, id.toUpperCase(), id] });
+    expect(order).toEqual({ action: 'delete', ids: [id], filter: null, dryRun: false });
+  });
+
+  it('is read with its filter, as lists read theirs', () => {
+    const createdFrom = new Date(0);
+    const order = read({
+      action: 'cancel',
+      filter: { topic: 'mail', status: ['pending'], q: 'x', createdFrom },
+      dryRun: true,
+    });
+    expect(order).toMatchObject({ action: 'cancel', ids: null, dryRun: true });
+    expect(order.filter).toMatchObject({
+      topics: ['mail'],
+      statuses: ['pending'],
+      q: 'x',
+      createdFrom,
+      createdTo: null,
+    });
+  });
+
+  it('may mean all jobs, by an empty filter', () => {
+    expect(read({ action: 'requeue', filter: {} }).filter).toMatchObject({ topics: null, statuses: null });
+  });
+
+  it.each<[string, object, RegExp]>([
+    ['no action', { ids: [id] }, /^action: expected 'requeue' or 'cancel' or 'delete', got nothing/],
+    ['an unknown action', { action: 'drop', ids: [id] }, /^action: expected .*got 'drop'/],
+    ['neither ids nor a filter', { action: 'delete' }, /^ids: expected either ids or filter/],
+    ['both', { action: 'delete', ids: [id], filter: {} }, /^ids: expected either ids or filter/],
+    ['no ids in the list', { action: 'delete', ids: [] }, /^ids: expected a list of 1 to 10000 job ids/],
+    ['an id that is none', { action: 'delete', ids: [id, 'x'] }, /^ids: expected/],
+    ['a single id', { action: 'delete', ids: id }, /^ids: expected/],
+    ['too many ids', { action: 'delete', ids: Array(BULK_JOBS_MAX + 1).fill(id) }, /^ids: expected/],
+    ['a filter that is a list', { action: 'delete', filter: [] }, /^filter: expected an object/],
+    ['a filter with a wrong status', { action: 'delete', filter: { status: 'done' } }, /status: expected/],
+    ['a filter with an unknown member', { action: 'delete', filter: { topics: 'a' } }, /topics: unknown option/],
+    ['a filter with a limit', { action: 'delete', filter: { limit: 5 } }, /^filter\.limit: a filter of a bulk request/],
+    ['a filter with a cursor', { action: 'delete', filter: { cursor: 'a' } }, /^filter\.cursor: /],
+    ['a dry run that is no flag', { action: 'delete', ids: [id], dryRun: 'yes' }, /^dryRun: expected/],
+    ['an unknown member', { action: 'delete', ids: [id], force: true }, /^force: unknown option/],
+  ])('is refused with %s', (_, request, text) => {
+    expect(() => read(request)).toThrow(InvalidOptionsError);
+    expect(() => read(request)).toThrow(text);
+  });
+
+  it.each(['requeue', 'cancel', 'delete'] as const)(
+    'to %s knows the statuses that the state machine knows',
+    (action) => {
+      const from = TRANSITIONS.filter(({ verb }) => verb === action).map((transition) => transition.from);
+      // A cancel of a running job is a request, which moves nothing yet.
+      const expected = action === 'cancel' ? [...from, 'processing'] : from;
+      expect([...MOVABLE_STATUSES[action]].sort()).toEqual([...new Set(expected)].sort());
+    },
+  );
+});
