@@ -5,8 +5,8 @@ import type { ListedJob } from '../support/listed-jobs.js';
 import { anyJobs, anyQuery, DAY, expectedPage, idAt, insertListed } from '../support/listed-jobs.js';
 import { storeKinds, useStore } from '../support/stores.js';
 
-const TABLES = 12;
-const QUERIES_EACH = 40;
+const TABLES = 6;
+const QUERIES_EACH = 30;
 /** Where a list with dates stops looking at all jobs. */
 const LARGE_ROWS = 20_001;
 
