@@ -21,8 +21,8 @@ const PRUNE_INTERVAL_MS = 600_000;
 
 /**
  * Writes down what finished in this process, for the reports of all: once a second while anything does, one row for each
- * topic and minute. No two processes write the same row. A process that crashes takes its last second with it; a record whose answer was
- * lost as its minute ended may count twice.
+ * topic and minute. No two processes write the same row. A process that crashes takes its last second with it; a record
+ * whose answer was lost as its minute ended may count twice.
  */
 export class Statistics {
   private readonly loop: Periodic;
