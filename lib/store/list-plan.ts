@@ -55,7 +55,7 @@ const COUNT_MAX = 10_000;
 export const FAILED_SEARCH_MAX = 10_000;
 
 /** Up to so many jobs are all looked at for a date. */
-const SMALL_TABLE_ROWS = 20_000;
+export const SMALL_TABLE_ROWS = 20_000;
 
 /** How far the clock of a process that enqueues may be off in a table that is not small. */
 const ID_SLACK_MS = 3_600_000;

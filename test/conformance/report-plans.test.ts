@@ -19,6 +19,8 @@ const INDEXES: Readonly<Record<string, RegExp>> = {
   FAILED_UP_TO: /COVERING INDEX _jobs_listed \(topic=\? AND status=\?\)/,
   FAILED_WITH: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
   COUNT_PIECE: /COVERING INDEX _jobs_listed \(topic=\? AND status=\? AND id>\?\)/,
+  // Only asked of a table that is known to be small.
+  COUNT_ALL_STATUSES: /SCAN _jobs/,
   COUNT_RUNNING: /INDEX _jobs_processing/,
   RUN_TIMES: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
   ERRORS: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
@@ -40,7 +42,7 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('plans of repo
     expect(statements.map(([name]) => name).sort()).toEqual(Object.keys(INDEXES).sort());
   });
 
-  it.each(Object.entries(INDEXES))('lead %s to its rows by an index', async (name, expected) => {
+  it.each(Object.entries(INDEXES))('lead %s to its rows', async (name, expected) => {
     expect(await planOf(sql[name as keyof typeof sql])).toEqual([expect.stringMatching(expected)]);
   });
 });

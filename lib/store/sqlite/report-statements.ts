@@ -77,6 +77,11 @@ export const COUNT_PIECE = `
 SELECT count(*) AS jobs, max(id) AS last FROM (
   SELECT id FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = ?2 AND id > ?3 ORDER BY id LIMIT ?4)`;
 
+/** The jobs of each topic in each status, in a table that is small: no job moves while it is counted. */
+export const COUNT_ALL_STATUSES = `
+SELECT topic, status, count(*) AS jobs FROM _jobs WHERE ?1 IS NULL OR topic IN (SELECT value FROM json_each(?1))
+GROUP BY topic, status`;
+
 /** The running jobs of each topic. */
 export const COUNT_RUNNING = `
 SELECT topic, status, count(*) AS jobs FROM _jobs WHERE status = 'processing' GROUP BY topic`;
