@@ -18,7 +18,7 @@ export {
   UnknownDataSourceError,
   UnrecoverableError,
 } from './core/errors.js';
-export type { AbortReason, JobsErrorCode } from './core/errors.js';
+export type { AbortReason, JobsErrorCode, UnfinishedTopic } from './core/errors.js';
 export type { JobEvent, JobEventType } from './core/events.js';
 export type { Failure } from './core/failure.js';
 export { Job } from './core/job.js';
@@ -31,7 +31,7 @@ export type { JobStatus } from './core/job-state.js';
 export type { JobsLogger } from './core/logger.js';
 export type { JobsOptions } from './core/options.js';
 export { createJobStore, JobsEngine } from './jobs-engine.js';
-export type { JobsEngineOptions, WhenIdleOptions } from './jobs-engine.js';
+export type { JobsEngineOptions } from './jobs-engine.js';
 export { JobsModule } from './jobs.module.js';
 export type { JobsModuleAsyncOptions, JobsModuleOptions } from './jobs.module.js';
 export { JobHandler } from './nest/decorators/job-handler.decorator.js';
@@ -40,5 +40,6 @@ export { Payload } from './nest/decorators/payload.decorator.js';
 export { isJobContext } from './nest/job-context.js';
 export type { JobContext } from './nest/job-context.js';
 export { JobsService } from './nest/jobs.service.js';
+export type { WhenIdleOptions } from './runtime/idle-watch.js';
 export type { CreatedStore } from './store/create-store.js';
 export type { JobStore } from './store/job-store.js';

@@ -4,7 +4,6 @@ import type { Observable } from 'rxjs';
 import type { DataSource } from 'typeorm';
 import type { Clock } from './core/clock.js';
 import { within } from './core/clock.js';
-import { IdleTimeoutError } from './core/errors.js';
 import type { JobEvent } from './core/events.js';
 import type { EnqueueOptions, Idempotency, Job, JobFilter, JobPage, JobStats } from './core/job.js';
 import type { JobHandlerFunction } from './core/job-context.js';
@@ -13,8 +12,7 @@ import type { AnyNewJob, TopicLike } from './core/job-topic.js';
 import { typedTopic } from './core/job-topic.js';
 import type { JobsLogger } from './core/logger.js';
 import { guardedLogger, silentLogger } from './core/logger.js';
-import { checked, duration, readOptions } from './core/option-checks.js';
-import type { Duration } from './core/duration.js';
+import { checked } from './core/option-checks.js';
 import type { JobsOptions, JobsSettings } from './core/options.js';
 import { readJobsOptions, topicCheck } from './core/options.js';
 import { Pruner } from './maintenance/pruner.js';
@@ -28,6 +26,8 @@ import { EventStream } from './runtime/event-stream.js';
 import { Executor } from './runtime/executor.js';
 import { HandlerRegistry } from './runtime/handler-registry.js';
 import { Heartbeat } from './runtime/heartbeat.js';
+import type { WhenIdleOptions } from './runtime/idle-watch.js';
+import { IdleWatch } from './runtime/idle-watch.js';
 import { JobDesk } from './runtime/job-desk.js';
 import { Moves } from './runtime/moves.js';
 import { logOperation } from './runtime/operation-log.js';
@@ -65,14 +65,6 @@ export function createJobStore(
   return createStore(app, readJobsOptions(options), clock, guardedLogger(logger));
 }
 
-/** What may be asked of `whenIdle`. */
-export interface WhenIdleOptions {
-  /** Default 30 seconds. */
-  timeout?: Duration;
-}
-
-const whenIdleTable = { timeout: { default: 30_000, check: duration(1), meaning: 'limit of the wait' } };
-
 /** After forced shutdown, how long outcomes may still take to reach the table. */
 const RELEASE_GRACE_MS = 2_000;
 
@@ -107,6 +99,7 @@ export class JobsEngine {
   private readonly heartbeat: Heartbeat;
   private readonly attempts: Attempts;
   private readonly dispatcher: Dispatcher;
+  private readonly idleWatch: IdleWatch;
   private readonly rescuer: Rescuer;
   private readonly pruner: Pruner;
   private readonly statistics: Statistics;
@@ -159,6 +152,8 @@ export class JobsEngine {
       onWaiting: (topic) => this.announce([topic]),
     });
     this.dispatcher = new Dispatcher({ ...parts, registry: this.registry, attempts: this.attempts });
+    const { enqueuer, dispatcher, attempts } = this;
+    this.idleWatch = new IdleWatch({ clock, enqueuer, dispatcher, attempts });
     this.rescuer = new Rescuer({ ...parts, onRescued: (topics) => this.announce(topics) });
     this.pruner = new Pruner(parts);
     this.statistics = new Statistics({ ...parts, topics: () => this.registry.claimable().map(({ topic }) => topic) });
@@ -268,24 +263,10 @@ export class JobsEngine {
   /**
    * Resolves when nothing is due for this process and nothing is at work in it: for tests.
    *
-   * @throws IdleTimeoutError saying what was still going on.
+   * @throws IdleTimeoutError naming the topics that are not finished.
    */
-  async whenIdle(options: WhenIdleOptions = {}): Promise<void> {
-    const { timeout: timeoutMs } = readOptions(whenIdleTable, options);
-    if (!(await within(this.clock, timeoutMs, this.untilIdle()))) {
-      const { count, openCount } = this.attempts;
-      throw new IdleTimeoutError(
-        `not idle within ${timeoutMs} ms: ${count} handlers run, ${openCount} outcomes are not recorded, or jobs are due that cannot be claimed`,
-      );
-    }
-  }
-
-  private async untilIdle(): Promise<void> {
-    do {
-      await this.enqueuer.idle();
-      await this.dispatcher.quiet();
-      await this.attempts.allSettled();
-    } while (!this.enqueuer.isIdle || this.attempts.openCount > 0);
+  async whenIdle(options?: WhenIdleOptions): Promise<void> {
+    return this.idleWatch.whenIdle(options);
   }
 
   private async startParts(): Promise<void> {

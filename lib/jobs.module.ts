@@ -1,6 +1,6 @@
 import type { DynamicModule, FactoryProvider, ModuleMetadata, Provider } from '@nestjs/common';
 import { Logger, Module } from '@nestjs/common';
-import { DiscoveryModule } from '@nestjs/core';
+import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
 import { getDataSourceToken, getRepositoryToken } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import { InvalidOptionsError } from './core/errors.js';
@@ -15,7 +15,9 @@ import { HandlerPipeline } from './nest/handler-pipeline.js';
 import { JobsExplorer } from './nest/jobs.explorer.js';
 import { JobsLifecycle } from './nest/jobs.lifecycle.js';
 import { JobsService } from './nest/jobs.service.js';
+import { LazyModules } from './nest/lazy-modules.js';
 import { JOBS_OPTIONS, JOBS_STORE } from './nest/jobs.tokens.js';
+import { refuseSecondQueue } from './nest/one-queue.js';
 import type { CreatedStore } from './store/create-store.js';
 
 /** Whether the module is seen everywhere without being imported. Default `true`. */
@@ -114,8 +116,9 @@ function moduleOf(
       options,
       {
         provide: CREATED_STORE,
-        inject: [getDataSourceToken(dataSource), JOBS_OPTIONS],
-        useFactory: async (app: DataSource, given: JobsOptions) => {
+        inject: [getDataSourceToken(dataSource), JOBS_OPTIONS, ModulesContainer],
+        useFactory: async (app: DataSource, given: JobsOptions, modules: ModulesContainer) => {
+          refuseSecondQueue(modules);
           const created = createJobStore(app, given, { logger: jobsLogger });
           await created.store.open();
           return created;
@@ -137,6 +140,7 @@ function moduleOf(
       JobsExplorer,
       JobsLifecycle,
       JobsService,
+      LazyModules,
     ],
     exports: [JobsService, JobsEngine, getRepositoryToken(Job)],
   };

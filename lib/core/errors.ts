@@ -158,9 +158,28 @@ export class JobAbortedError extends JobsError {
   }
 }
 
-/** `whenIdle` ran out of time; the message says what was still going on. */
+/** What keeps a process from being idle, of one topic. */
+export interface UnfinishedTopic {
+  readonly topic: string;
+  /** Handlers that have not returned. */
+  readonly running: number;
+  /** Jobs whose handler has returned, and whose outcome is not in the table. */
+  readonly unrecorded: number;
+  /** Whether jobs are due, or may be, that are not claimed. */
+  readonly isDue: boolean;
+}
+
+/** `whenIdle` ran out of time; the message says what was still going on, topic by topic. */
 export class IdleTimeoutError extends JobsError {
   readonly code = 'IDLE_TIMEOUT';
+
+  constructor(
+    message: string,
+    /** In the order of their names. */
+    readonly topics: readonly UnfinishedTopic[] = [],
+  ) {
+    super(message);
+  }
 }
 
 /** The idempotency key has come before, with another request. Nothing was stored. */

@@ -35,9 +35,13 @@ export interface HandlerSettings {
   readonly transactional: boolean;
 }
 
-/** @throws InvalidOptionsError naming the topic and the option. */
-export function readHandlerOptions(topic: string, given: JobHandlerOptions = {}): HandlerSettings {
-  const { timeout, ...same } = readOptions(handlerTable, given, `handler of '${topic}'`);
+/**
+ * @param place class and method of the handler, where there are any.
+ * @throws InvalidOptionsError naming the topic, the place and the option.
+ */
+export function readHandlerOptions(topic: string, given: JobHandlerOptions = {}, place?: string): HandlerSettings {
+  const subject = place ? `handler ${place} of '${topic}'` : `handler of '${topic}'`;
+  const { timeout, ...same } = readOptions(handlerTable, given, subject);
   return Object.freeze({ ...same, timeoutMs: timeout });
 }
 

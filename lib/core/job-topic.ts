@@ -3,6 +3,7 @@ import type { EnqueueOptions, NewJob } from './job.js';
 import type { JobHandlerOptions } from './job-options.js';
 import { checked } from './option-checks.js';
 import { topicCheck } from './options.js';
+import { pathOfKey } from './payload.js';
 
 /** The part of Standard Schema (version 1) that is used: Zod, Valibot, ArkType and others follow it. */
 export interface StandardSchema<Input = unknown, Output = Input> {
@@ -87,11 +88,15 @@ export async function validPayload<Output>(schema: StandardSchema<unknown, Outpu
   const result = await schema['~standard'].validate(payload);
   if (result.issues) {
     const [issue] = result.issues;
-    const steps = (issue?.path ?? []).map((step) => (typeof step === 'object' ? step.key : step));
-    throw new InvalidPayloadError(
-      ['payload', ...steps.map(String)].join('.'),
-      issue?.message ?? 'refused by its schema',
-    );
+    throw new InvalidPayloadError(pathOf(issue), issue?.message ?? 'refused by its schema');
   }
   return result.value;
+}
+
+function pathOf(issue: SchemaIssue | undefined): string {
+  const keys = (issue?.path ?? []).map((step) => (typeof step === 'object' ? step.key : step));
+  return keys.reduce<string>(
+    (path, key) => (typeof key === 'number' ? `${path}[${key}]` : pathOfKey(path, String(key))),
+    'payload',
+  );
 }

@@ -134,7 +134,8 @@ function checkText(text: string, path: string): void {
   }
 }
 
-function pathOfKey(path: string, key: string): string {
+/** The path of a member, such as `payload.items`, or `payload["first name"]`. */
+export function pathOfKey(path: string, key: string): string {
   return /^[A-Za-z_$][\w$]*$/.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`;
 }
 

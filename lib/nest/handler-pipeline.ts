@@ -8,6 +8,7 @@ import { Injector } from '@nestjs/core/injector/injector.js';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
 import { InterceptorsConsumer, InterceptorsContextCreator } from '@nestjs/core/interceptors/index.js';
 import { PipesContextCreator } from '@nestjs/core/pipes/index.js';
+import { REQUEST_CONTEXT_ID } from '@nestjs/core/router/request/request-constants.js';
 import type { JobHandlerFunction } from '../core/job-context.js';
 import { BODY_PARAMETER, ROUTE_ARGUMENTS_METADATA } from './decorators/payload.decorator.js';
 import type { JobContext } from './job-context.js';
@@ -18,8 +19,8 @@ type Method = (...args: unknown[]) => unknown;
 
 interface HandledMethod {
   readonly name: string;
-  /** Whether the application's global enhancers come around it too. */
-  readonly globalEnhancers: boolean;
+  /** Global enhancers that have an instance for each attempt. */
+  readonly scopedGlobals: readonly InstanceWrapper[];
 }
 
 type ModuleRef = NonNullable<InstanceWrapper['host']>;
@@ -53,8 +54,9 @@ export class HandlerPipeline {
    */
   around(provider: InstanceWrapper<object>, name: string, globalEnhancers: boolean): JobHandlerFunction {
     const creator = this.creatorFor(provider.host!, globalEnhancers);
-    const isShared = provider.isDependencyTreeStatic() && !provider.isTransient;
-    const method: HandledMethod = { name, globalEnhancers };
+    const scopedGlobals = globalEnhancers ? this.scopedGlobals() : [];
+    const isShared = provider.isDependencyTreeStatic() && !provider.isTransient && scopedGlobals.length === 0;
+    const method: HandledMethod = { name, scopedGlobals };
     const run = isShared ? this.wrap(creator, provider.instance, method) : undefined;
     return async (job) => {
       try {
@@ -65,7 +67,7 @@ export class HandlerPipeline {
     };
   }
 
-  /** One instance for this attempt; what is injected as `REQUEST` is the job. */
+  /** One instance for this attempt, or for its durable context; what is injected as `REQUEST` is the job. */
   private async runScoped(
     creator: ExternalContextCreator,
     provider: InstanceWrapper<object>,
@@ -73,9 +75,7 @@ export class HandlerPipeline {
     job: object,
   ): Promise<unknown> {
     const host = provider.host!;
-    const contextId = ContextIdFactory.getByRequest(job);
-    const request = provider.isDependencyTreeDurable() ? contextId.payload : job;
-    this.container.registerRequestProvider(request, contextId);
+    const contextId = this.contextOf(job, provider.isDependencyTreeDurable());
     const collection = host.controllers.get(provider.token) === provider ? host.controllers : host.providers;
     const instance = await this.injector.loadPerContext(
       provider.instance,
@@ -84,7 +84,34 @@ export class HandlerPipeline {
       contextId,
       provider,
     );
+    for (const enhancer of method.scopedGlobals) {
+      await this.injector.loadInjectable(enhancer, enhancer.host!, contextId, provider);
+    }
     return this.wrap(creator, instance, method, { contextId, inquirerId: provider.id })(job);
+  }
+
+  /** The context of the job: whoever asks `ContextIdFactory.getByRequest(job)` again is given the same. */
+  private contextOf(job: object, isDurable: boolean): ContextId {
+    const contextId = ContextIdFactory.getByRequest(job);
+    Object.defineProperty(job, REQUEST_CONTEXT_ID, { value: contextId });
+    // As Nest does it for a request: durable providers see what their strategy says, others see that on the job, too.
+    const payload = contextId.payload as object | undefined;
+    const news = Object.entries(payload ?? {}).filter(([key]) => !(key in job));
+    this.container.registerRequestProvider(
+      isDurable ? payload : Object.assign(job, Object.fromEntries(news)),
+      contextId,
+    );
+    return contextId;
+  }
+
+  private scopedGlobals(): InstanceWrapper[] {
+    const config = this.container.applicationConfig!;
+    return [
+      ...config.getGlobalRequestGuards(),
+      ...config.getGlobalRequestInterceptors(),
+      ...config.getGlobalRequestPipes(),
+      ...config.getGlobalRequestFilters(),
+    ];
   }
 
   private wrap(

@@ -5,27 +5,39 @@ import { JobsEngine } from '../jobs-engine.js';
 import type { JobHandlerMetadata } from './decorators/job-handler.decorator.js';
 import { jobHandlersOf } from './decorators/job-handler.decorator.js';
 import { HandlerPipeline } from './handler-pipeline.js';
+import { LazyModules } from './lazy-modules.js';
 
 type Wrapper = InstanceWrapper<unknown>;
 
 /** Finds every `@JobHandler` of the application and registers it with the engine. */
 @Injectable()
 export class JobsExplorer {
+  /** What is registered already: by instance, since several may inherit one method. */
+  private readonly registered = new WeakMap<object, Set<JobHandlerMetadata>>();
+
   constructor(
     @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
     @Inject(MetadataScanner) private readonly scanner: MetadataScanner,
     @Inject(HandlerPipeline) private readonly pipeline: HandlerPipeline,
     @Inject(JobsEngine) private readonly engine: JobsEngine,
+    @Inject(LazyModules) private readonly lazyModules: LazyModules,
   ) {}
 
-  /** @throws InvalidOptionsError naming class and method when a registration is wrong. */
+  /**
+   * Registers the handlers of the application, and from now on those of modules that are loaded lazily.
+   *
+   * @throws InvalidOptionsError naming class and method when a registration is wrong.
+   */
   explore(): void {
-    const seen = new Set<unknown>();
-    for (const wrapper of [...this.discovery.getProviders(), ...this.discovery.getControllers()]) {
+    this.exploreModules();
+    this.lazyModules.whenLoaded((modules) => this.exploreModules(modules));
+  }
+
+  private exploreModules(modules?: NonNullable<Wrapper['host']>[]): void {
+    const { discovery } = this;
+    for (const wrapper of [...discovery.getProviders({}, modules), ...discovery.getControllers({}, modules)]) {
       const instance: unknown = wrapper.instance;
-      // An alias gives the same instance under a second name.
-      if (isObject(instance) && !wrapper.isAlias && !seen.has(instance)) {
-        seen.add(instance);
+      if (isObject(instance) && !wrapper.isAlias) {
         this.exploreProvider(wrapper, instance);
       }
     }
@@ -33,7 +45,7 @@ export class JobsExplorer {
 
   private exploreProvider(wrapper: Wrapper, instance: object): void {
     for (const name of this.scanner.getAllMethodNames(Object.getPrototypeOf(instance) as object | null)) {
-      const handlers = jobHandlersOf((instance as Record<string, unknown>)[name]);
+      const handlers = jobHandlersOf(instance, name);
       if (handlers.length > 0) {
         this.register(wrapper, instance, name, handlers);
       }
@@ -41,10 +53,17 @@ export class JobsExplorer {
   }
 
   private register(wrapper: Wrapper, instance: object, name: string, handlers: readonly JobHandlerMetadata[]): void {
-    const source = `${instance.constructor.name}.${name}`;
-    const run = this.pipeline.around(wrapper as InstanceWrapper<object>, name, this.engine.settings.globalEnhancers);
-    for (const { topic, options } of handlers) {
-      this.engine.register(topic, run, options, source);
+    // A factory may give the instance of another provider once more.
+    const registered = this.registered.get(instance) ?? new Set();
+    this.registered.set(instance, registered);
+    const missing = handlers.filter((handler) => !registered.has(handler));
+    if (missing.length > 0) {
+      const source = `${instance.constructor.name}.${name}`;
+      const run = this.pipeline.around(wrapper as InstanceWrapper<object>, name, this.engine.settings.globalEnhancers);
+      for (const handler of missing) {
+        this.engine.register(handler.topic, run, handler.options, source);
+        registered.add(handler);
+      }
     }
   }
 }

@@ -5,7 +5,7 @@ import type { JobEvent } from '../core/events.js';
 import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats } from '../core/job.js';
 import type { JobHandlerFunction } from '../core/job-context.js';
 import type { JobHandlerOptions, RequeueOptions } from '../core/job-options.js';
-import type { WhenIdleOptions } from '../jobs-engine.js';
+import type { WhenIdleOptions } from '../runtime/idle-watch.js';
 import { JobsEngine } from '../jobs-engine.js';
 import type { AnyNewJob, JobTopic, TopicLike } from '../core/job-topic.js';
 import { InvalidOptionsError } from '../core/errors.js';

@@ -44,7 +44,8 @@ export class Attempts {
     bytesOf: ({ progress }) => progress?.length ?? 0,
   });
   private readonly countByTopic = new Map<string, number>();
-  private open = 0;
+  /** Those whose outcome is not in the table yet. */
+  private readonly open = new Set<Attempt>();
   private whenSettled: (() => void)[] = [];
   private onChange: () => void = () => undefined;
 
@@ -64,12 +65,23 @@ export class Attempts {
 
   /** Claimed jobs whose outcome is not in the table yet. */
   get openCount(): number {
-    return this.open;
+    return this.open.size;
+  }
+
+  /** By topic: handlers that have not returned, and outcomes that are not in the table though theirs has. */
+  unfinished(): Map<string, { running: number; unrecorded: number }> {
+    const counts = new Map<string, { running: number; unrecorded: number }>();
+    for (const attempt of new Set([...this.running.values(), ...this.open])) {
+      const count = counts.get(attempt.topic) ?? { running: 0, unrecorded: 0 };
+      count[this.running.get(attempt.id) === attempt ? 'running' : 'unrecorded'] += 1;
+      counts.set(attempt.topic, count);
+    }
+    return counts;
   }
 
   /** Resolves when every claimed job has its outcome in the table. */
   allSettled(): Promise<void> {
-    return this.open === 0 ? Promise.resolve() : new Promise((resolve) => this.whenSettled.push(resolve));
+    return this.open.size === 0 ? Promise.resolve() : new Promise((resolve) => this.whenSettled.push(resolve));
   }
 
   /** Jobs of a topic that run or wait for a slot. */
@@ -180,7 +192,7 @@ export class Attempts {
 
   private hold(claim: Claim, leaseEndsMs: number): Attempt {
     const attempt = new Attempt(claim, this.options.store, this.progress, this.options.clock.now());
-    this.open += 1;
+    this.open.add(attempt);
     this.options.heartbeat.hold(attempt, leaseEndsMs);
     return attempt;
   }
@@ -197,13 +209,13 @@ export class Attempts {
       ? await settler.settle(attempt, outcome, attempt.hasBegun ? durationMs : null)
       : 'lease lost';
     heartbeat.letGo(attempt);
-    this.open -= 1;
+    this.open.delete(attempt);
     emit(eventOf(attempt, outcome, answer, durationMs));
     if (outcome?.kind === 'release' && outcome.delayMs === 0) {
       this.options.onWaiting(attempt.topic);
     }
     this.onChange();
-    if (this.open === 0) {
+    if (this.open.size === 0) {
       this.whenSettled.splice(0).forEach((resolve) => resolve());
     }
   }

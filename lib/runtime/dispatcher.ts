@@ -87,6 +87,13 @@ export class Dispatcher {
     return new Promise((resolve) => this.whenQuiet.push(resolve));
   }
 
+  /** Topics of which jobs are due, or may be, and not claimed. */
+  dueTopics(): string[] {
+    const nowMs = this.options.clock.now();
+    const rooms = this.isClaiming ? this.topics(this.options.concurrency) : [];
+    return rooms.filter((room) => this.book.isAnyDue([room], nowMs)).map(({ topic }) => topic);
+  }
+
   /** One round; answers how long to sleep when nobody wakes it. */
   private async round(): Promise<number | void> {
     while (this.isClaiming) {

@@ -30,21 +30,22 @@ export class HandlerRegistry {
 
   constructor(private readonly options: HandlerRegistryOptions) {}
 
-  /** @throws InvalidOptionsError when the topic is taken, or an option is refused. */
-  register(topicLike: TopicLike, run: JobHandlerFunction, options?: JobHandlerOptions, source = 'register()'): void {
+  /**
+   * @param place class and method, where there are any.
+   * @throws InvalidOptionsError when the topic is taken, or an option is refused.
+   */
+  register(topicLike: TopicLike, run: JobHandlerFunction, options?: JobHandlerOptions, place?: string): void {
     const typed = typedTopic(topicLike);
-    const topic = checked(topicCheck, typed ? typed.name : topicLike, 'topic');
+    const topic = checked(topicCheck, typed ? typed.name : topicLike, place ? `topic of ${place}` : 'topic');
+    const source = place ?? 'register()';
     if (typeof run !== 'function') {
       throw new InvalidOptionsError('handler', `of '${topic}': expected a function`);
     }
     const other = this.handlers.get(topic);
     if (other) {
-      throw new InvalidOptionsError(
-        'topic',
-        `'${topic}' has two handlers, ${other.source} and ${source}; one is allowed`,
-      );
+      throw new InvalidOptionsError('topic', `'${topic}' has two handlers, ${twice(other.source, source)}`);
     }
-    const settings = readHandlerOptions(topic, typed ? { ...typed.options, ...options } : options);
+    const settings = readHandlerOptions(topic, typed ? { ...typed.options, ...options } : options, place);
     if (settings.transactional && !this.options.canRunTransactions) {
       throw new InvalidOptionsError(
         'transactional',
@@ -79,4 +80,10 @@ export class HandlerRegistry {
     const topics = this.claimable().map(({ topic }) => topic);
     logger.log(topics.length > 0 ? `runs the jobs of ${topics.join(', ')}` : 'has no handlers, and runs no jobs');
   }
+}
+
+function twice(first: string, second: string): string {
+  return first === second && first !== 'register()'
+    ? `both ${first}: its class is provided twice; provide it once and export it, or name it again with useExisting`
+    : `${first} and ${second}; one is allowed`;
 }

@@ -1,6 +1,7 @@
 import type { CallHandler, CanActivate, ExceptionFilter, ExecutionContext, NestInterceptor } from '@nestjs/common';
-import { Catch, Controller, Get, Injectable } from '@nestjs/common';
+import { Catch, Controller, Get, Injectable, Scope } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
+import type { JobContext } from 'nestjs-jobs';
 import { JobHandler } from 'nestjs-jobs';
 import type { Observable } from 'rxjs';
 import { map } from 'rxjs';
@@ -100,5 +101,45 @@ describe('global enhancers', () => {
     const broken = await app.jobs.enqueue('broken', null);
     expect(await app.jobAfter('completed', broken.id)).toMatchObject({ result: 'caught broken' });
     expect(seen).toContain('filter');
+  });
+
+  it.each([
+    ['request-scoped', Scope.REQUEST],
+    ['transient', Scope.TRANSIENT],
+  ])('that are %s come around the handlers of shared providers, too', async (_, scope) => {
+    let guards = 0;
+    @Injectable({ scope })
+    class ScopedGuard implements CanActivate {
+      constructor() {
+        guards += 1;
+      }
+
+      canActivate(context: ExecutionContext): boolean {
+        return context.getArgByIndex<JobContext<boolean>>(0).payload;
+      }
+    }
+    let instances = 0;
+    @Injectable()
+    class SharedJobs {
+      private readonly number = (instances += 1);
+
+      @JobHandler('guarded')
+      guarded(): number {
+        return this.number;
+      }
+    }
+    const app = await apps.start({
+      providers: [SharedJobs, { provide: APP_GUARD, useClass: ScopedGuard }],
+      options: { globalEnhancers: true },
+    });
+    const before = guards;
+    const [first, second, refused] = await app.jobs.enqueueMany(
+      [true, true, false].map((payload) => ({ topic: 'guarded', payload })),
+    );
+    expect(await app.jobAfter('completed', first!.id)).toMatchObject({ result: 1 });
+    expect(await app.jobAfter('completed', second!.id)).toMatchObject({ result: 1 });
+    expect(await app.jobAfter('failed', refused!.id)).toMatchObject({ lastError: 'Forbidden resource', attempt: 1 });
+    expect(guards - before).toBeGreaterThanOrEqual(scope === Scope.REQUEST ? 3 : 1);
+    expect(instances).toBe(1);
   });
 });

@@ -1,3 +1,4 @@
+import { describeValue, InvalidOptionsError } from '../../core/errors.js';
 import type { JobHandlerOptions } from '../../core/job-options.js';
 import type { TopicLike, JobTopic } from '../../core/job-topic.js';
 import type { JobContext } from '../job-context.js';
@@ -23,7 +24,8 @@ type HandlerOf<Output, T> = T extends (job: JobContext<infer Taken>, ...rest: ne
  * Makes a provider's method the handler of a topic in this process. Returning completes the job, throwing fails the
  * attempt.
  *
- * @throws InvalidOptionsError when the application starts, if the topic has another handler or an option is refused.
+ * @throws InvalidOptionsError at once where there is no method of an instance; when the application starts, if the topic
+ * has another handler or an option is refused.
  *
  * @example
  * @JobHandler('mail_digest', { concurrency: 5, timeout: '30s' })
@@ -40,15 +42,41 @@ export function JobHandler(
   options?: JobHandlerOptions,
 ): <T extends Method>(target: object, name: string, descriptor: TypedPropertyDescriptor<T>) => void;
 export function JobHandler(topic: TopicLike, options?: JobHandlerOptions) {
-  return (_target: object, _name: string, descriptor: TypedPropertyDescriptor<Method>): void => {
-    const handlers = jobHandlersOf(descriptor.value);
-    Reflect.defineMetadata(JOB_HANDLER_METADATA, [...handlers, { topic, options }], descriptor.value!);
+  return (target: object, name: string | symbol, descriptor?: { value?: unknown }): void => {
+    refuseOtherThanMethods(target, name, descriptor?.value);
+    // Kept by class and name: a decorator above this one may put another function in the method's place.
+    const handlers = ownHandlers(target, name as string);
+    Reflect.defineMetadata(JOB_HANDLER_METADATA, [...handlers, { topic, options }], target, name);
   };
 }
 
-/** The topics a method handles; none for most methods. */
-export function jobHandlersOf(method: unknown): readonly JobHandlerMetadata[] {
-  return typeof method === 'function'
-    ? ((Reflect.getMetadata(JOB_HANDLER_METADATA, method) as JobHandlerMetadata[] | undefined) ?? [])
-    : [];
+/** The topics a method handles; none for most methods. A method that overrides a handler is one only when it says so. */
+export function jobHandlersOf(instance: object, name: string): readonly JobHandlerMetadata[] {
+  let owner: object | null = instance;
+  while (owner && !Object.hasOwn(owner, name)) {
+    owner = Object.getPrototypeOf(owner) as object | null;
+  }
+  return owner ? ownHandlers(owner, name) : [];
+}
+
+function ownHandlers(target: object, name: string): readonly JobHandlerMetadata[] {
+  return (Reflect.getOwnMetadata(JOB_HANDLER_METADATA, target, name) as JobHandlerMetadata[] | undefined) ?? [];
+}
+
+/** Whatever else it stood on would never be found, and its jobs would wait for ever without a word. */
+function refuseOtherThanMethods(target: object, name: string | symbol, value: unknown): void {
+  const isStatic = typeof target === 'function';
+  const place = `${isStatic ? target.name : target.constructor.name}.${String(name)}`;
+  const found = isStatic
+    ? 'a static member'
+    : typeof name === 'symbol'
+      ? 'one whose name is a symbol'
+      : typeof value === 'function'
+        ? undefined
+        : value === undefined
+          ? 'a property or an accessor'
+          : describeValue(value);
+  if (found) {
+    throw new InvalidOptionsError('@JobHandler', `on ${place}: expected a method of the class, got ${found}`);
+  }
 }

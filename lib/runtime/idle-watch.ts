@@ -1,0 +1,74 @@
+import type { Clock } from '../core/clock.js';
+import { within } from '../core/clock.js';
+import type { Duration } from '../core/duration.js';
+import { IdleTimeoutError } from '../core/errors.js';
+import type { UnfinishedTopic } from '../core/errors.js';
+import { duration, readOptions } from '../core/option-checks.js';
+import type { Attempts } from './attempts.js';
+import type { Dispatcher } from './dispatcher.js';
+import type { Enqueuer } from './enqueuer.js';
+
+/** What may be asked of `whenIdle`. */
+export interface WhenIdleOptions {
+  /** Default 30 seconds. */
+  timeout?: Duration;
+}
+
+export interface IdleWatchOptions {
+  readonly clock: Clock;
+  readonly enqueuer: Enqueuer;
+  readonly dispatcher: Dispatcher;
+  readonly attempts: Attempts;
+}
+
+const whenIdleTable = { timeout: { default: 30_000, check: duration(1), meaning: 'limit of the wait' } };
+
+/** Waits until nothing is due for this process and nothing is at work in it. */
+export class IdleWatch {
+  constructor(private readonly parts: IdleWatchOptions) {}
+
+  /** @throws IdleTimeoutError naming the topics that are not finished. */
+  async whenIdle(options: WhenIdleOptions = {}): Promise<void> {
+    const { timeout: timeoutMs } = readOptions(whenIdleTable, options);
+    if (!(await within(this.parts.clock, timeoutMs, this.untilIdle()))) {
+      const topics = this.unfinishedTopics();
+      throw new IdleTimeoutError(`not idle within ${timeoutMs} ms: ${this.reasons(topics)}`, topics);
+    }
+  }
+
+  private async untilIdle(): Promise<void> {
+    const { enqueuer, dispatcher, attempts } = this.parts;
+    do {
+      await enqueuer.idle();
+      await dispatcher.quiet();
+      await attempts.allSettled();
+    } while (!enqueuer.isIdle || attempts.openCount > 0);
+  }
+
+  private unfinishedTopics(): UnfinishedTopic[] {
+    const { dispatcher, attempts } = this.parts;
+    const due = dispatcher.dueTopics();
+    const unfinished = attempts.unfinished();
+    return [...new Set([...unfinished.keys(), ...due])].sort().map((topic) => {
+      const { running, unrecorded } = unfinished.get(topic) ?? { running: 0, unrecorded: 0 };
+      return { topic, running, unrecorded, isDue: due.includes(topic) };
+    });
+  }
+
+  private reasons(topics: readonly UnfinishedTopic[]): string {
+    const reasons = topics.map(describe);
+    if (!this.parts.enqueuer.isIdle) {
+      reasons.push('an enqueue has no answer yet');
+    }
+    return reasons.join('; ') || 'the database has not said yet whether jobs are due';
+  }
+}
+
+function describe({ topic, running, unrecorded, isDue }: UnfinishedTopic): string {
+  const parts = [
+    running > 0 && `${running} running`,
+    unrecorded > 0 && `${unrecorded} ended but not recorded`,
+    isDue && 'jobs due but not claimed',
+  ];
+  return `'${topic}' has ${parts.filter(Boolean).join(', ')}`;
+}
