@@ -1,0 +1,3 @@
+import { DataSource } from 'typeorm';
+
+export const appDataSource = await new DataSource({ type: 'better-sqlite3', database: 'app.sqlite' }).initialize();

@@ -1,0 +1,15 @@
+import { Injectable } from '@nestjs/common';
+import type { JobContext } from 'nestjs-jobs';
+import { JobHandler } from 'nestjs-jobs';
+
+export interface WelcomeMail {
+  to: string;
+}
+
+@Injectable()
+export class MailJobs {
+  @JobHandler('welcome_mail')
+  async welcome(job: JobContext<WelcomeMail>): Promise<void> {
+    await fetch('https://mail.example.org/send', { method: 'POST', body: job.payload.to, signal: job.signal });
+  }
+}

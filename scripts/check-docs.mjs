@@ -1,0 +1,150 @@
+// Compiles every TypeScript code block of the documentation.
+//
+// A block that imports something is whole: nothing else is in its scope. A relative import leads to a block of the same page
+// that calls itself so in its first line (`// mail.jobs.ts`), to a file beside the page, or to docs/stage/. A block without
+// imports is a fragment: it sees what docs/stage/surroundings.ts takes for granted, and may be a piece of a class.
+import { readdirSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import ts from 'typescript';
+import { codeBlocksOf } from './code-blocks.cjs';
+
+/** @typedef {import('./code-blocks.cjs').CodeBlock} CodeBlock */
+/** @typedef {{ block: CodeBlock, text: string, isWhole: boolean, before: number }} Source */
+
+const ROOT = resolve(import.meta.dirname, '..');
+const STAGE = join(ROOT, 'docs/stage');
+/** The class around a piece of one. It opens on the block's own first line, so that line numbers stay. */
+const CLASS_HEAD = 'export class Example { ';
+const CLASS_END = '\n}\nexport interface Example extends Surroundings {}\n';
+
+const LANGUAGES = ['ts', 'typescript', 'mts', 'cts', 'tsx'];
+
+const options = readOptions();
+const blocks = pages().flatMap(codeBlocksOf);
+const sources = new Map(blocks.filter(({ language }) => LANGUAGES.includes(language)).map(sourceOf));
+const host = hostOf(sources);
+const problems = [true, false].flatMap(compile);
+
+problems.forEach((problem) => console.error(problem));
+const pageCount = new Set([...sources.values()].map(({ block }) => block.page)).size;
+console.log(`${sources.size} code blocks of ${pageCount} pages, ${problems.length} problems`);
+process.exitCode = problems.length > 0 ? 1 : 0;
+
+/** @returns {string[]} */
+function pages() {
+  const docs = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' });
+  const root = readdirSync(ROOT, { encoding: 'utf8' });
+  return [...root, ...docs.map((path) => join('docs', path))]
+    .filter((path) => path.endsWith('.md'))
+    .sort()
+    .map((path) => join(ROOT, path));
+}
+
+/**
+ * The repository's own rules, with the module system in which examples may await at their top.
+ *
+ * @returns {ts.CompilerOptions}
+ */
+function readOptions() {
+  const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), ts.sys.readFile);
+  const { options } = ts.parseJsonConfigFileContent({ ...config, include: [] }, ts.sys, ROOT);
+  return {
+    ...options,
+    module: ts.ModuleKind.ESNext,
+    moduleResolution: ts.ModuleResolutionKind.Bundler,
+    strictPropertyInitialization: false,
+  };
+}
+
+/**
+ * A block as a file, in a folder that has the name of its page.
+ *
+ * @param {CodeBlock} block
+ * @returns {[string, Source]}
+ */
+function sourceOf(block) {
+  const isWhole = /^\s*import\s/m.test(block.code);
+  const isPiece = !isWhole && hasSyntaxErrors(block.code) && !hasSyntaxErrors(`${CLASS_HEAD}${block.code}${CLASS_END}`);
+  const text = isPiece ? `${CLASS_HEAD}${block.code}${CLASS_END}` : `${block.code}\nexport {};`;
+  const path = join(block.page, block.file ?? `line-${block.line}.ts`);
+  return [path, { block, text, isWhole, before: isPiece ? CLASS_HEAD.length : 0 }];
+}
+
+/** @param {string} code */
+function hasSyntaxErrors(code) {
+  const { diagnostics } = ts.transpileModule(code, {
+    reportDiagnostics: true,
+    compilerOptions: { module: options.module, target: options.target, experimentalDecorators: true },
+  });
+  return (diagnostics ?? []).length > 0;
+}
+
+/**
+ * The files of the disk, and the blocks beside them. Files are parsed once for both programs.
+ *
+ * @param {Map<string, Source>} sources
+ * @returns {ts.CompilerHost}
+ */
+function hostOf(sources) {
+  const disk = ts.createCompilerHost(options, true);
+  const folders = new Set([...sources.keys()].map((path) => dirname(path)));
+  /** @type {Map<string, ts.SourceFile | undefined>} */
+  const parsed = new Map();
+  /** @type {ts.CompilerHost} */
+  const host = {
+    ...disk,
+    fileExists: (path) => sources.has(path) || disk.fileExists(path),
+    directoryExists: (path) => folders.has(path) || disk.directoryExists?.(path) === true,
+    readFile: (path) => sources.get(path)?.text ?? disk.readFile(path),
+    getSourceFile: (path, languageVersion) => {
+      if (!parsed.has(path)) {
+        const text = host.readFile(path);
+        parsed.set(path, text === undefined ? text : ts.createSourceFile(path, text, languageVersion, true));
+      }
+      return parsed.get(path);
+    },
+    resolveModuleNameLiterals: (literals, from) =>
+      literals.map(({ text }) => ({ resolvedModule: moduleOf(text, from) })),
+  };
+  return host;
+}
+
+/**
+ * @param {string} name
+ * @param {string} from
+ */
+function moduleOf(name, from) {
+  const page = sources.get(from)?.block.page;
+  const folder = dirname(from);
+  const beside = page && name.startsWith('.') ? [join(dirname(page), relative(page, folder)), STAGE] : [];
+  for (const place of [folder, ...beside]) {
+    const found = ts.resolveModuleName(name, join(place, 'from.ts'), options, host).resolvedModule;
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/**
+ * @param {boolean} isWhole
+ * @returns {string[]}
+ */
+function compile(isWhole) {
+  const paths = [...sources].filter(([, source]) => source.isWhole === isWhole).map(([path]) => path);
+  const stage = isWhole ? [] : [join(STAGE, 'surroundings.ts')];
+  const program = ts.createProgram([...paths, ...stage], options, host);
+  return ts
+    .getPreEmitDiagnostics(program)
+    .filter(({ file }) => !file || sources.has(file.fileName) || file.fileName.startsWith(STAGE))
+    .map(describe);
+}
+
+/** @param {ts.Diagnostic} diagnostic */
+function describe({ file, start, messageText }) {
+  const message = ts.flattenDiagnosticMessageText(messageText, '\n  ');
+  if (!file) return message;
+  const { line, character } = file.getLineAndCharacterOfPosition(start ?? 0);
+  const source = sources.get(file.fileName);
+  const page = relative(ROOT, source?.block.page ?? file.fileName);
+  const column = character + 1 - (line === 0 ? (source?.before ?? 0) : 0);
+  return `${page}:${line + (source?.block.line ?? 1)}:${column} ${message}`;
+}
