@@ -165,7 +165,7 @@ export interface UnfinishedTopic {
   readonly running: number;
   /** Jobs whose handler has returned, and whose outcome is not in the table. */
   readonly unrecorded: number;
-  /** Whether jobs are due, or may be, that are not claimed. */
+  /** Whether jobs are due that nobody has claimed. */
   readonly isDue: boolean;
 }
 

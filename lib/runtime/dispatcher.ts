@@ -87,11 +87,11 @@ export class Dispatcher {
     return new Promise((resolve) => this.whenQuiet.push(resolve));
   }
 
-  /** Topics of which jobs are due, or may be, and not claimed. */
-  dueTopics(): string[] {
-    const nowMs = this.options.clock.now();
-    const rooms = this.isClaiming ? this.topics(this.options.concurrency) : [];
-    return rooms.filter((room) => this.book.isAnyDue([room], nowMs)).map(({ topic }) => topic);
+  /** Topics of this process that have jobs due which nobody has claimed. */
+  async dueTopics(): Promise<string[]> {
+    const topics = this.isClaiming ? this.topics(this.options.concurrency) : [];
+    const waiting = topics.length > 0 ? await this.options.store.survey(this.book.gaps(topics)) : [];
+    return [...new Set(waiting.filter(({ dueInMs }) => dueInMs <= 0).map(({ topic }) => topic))];
   }
 
   /** One round; answers how long to sleep when nobody wakes it. */

@@ -21,6 +21,9 @@ export interface IdleWatchOptions {
   readonly attempts: Attempts;
 }
 
+/** After the limit, how long the database may take to say which jobs are due. */
+const SURVEY_MS = 500;
+
 const whenIdleTable = { timeout: { default: 30_000, check: duration(1), meaning: 'limit of the wait' } };
 
 /** Waits until nothing is due for this process and nothing is at work in it. */
@@ -31,8 +34,14 @@ export class IdleWatch {
   async whenIdle(options: WhenIdleOptions = {}): Promise<void> {
     const { timeout: timeoutMs } = readOptions(whenIdleTable, options);
     if (!(await within(this.parts.clock, timeoutMs, this.untilIdle()))) {
-      const topics = this.unfinishedTopics();
-      throw new IdleTimeoutError(`not idle within ${timeoutMs} ms: ${this.reasons(topics)}`, topics);
+      const due = await this.dueTopics();
+      const topics = this.unfinishedTopics(due ?? []);
+      const reasons = [
+        ...topics.map(describe),
+        ...(this.parts.enqueuer.isIdle ? [] : ['an enqueue has no answer yet']),
+        ...(due ? [] : ['the database does not say whether jobs are due']),
+      ];
+      throw new IdleTimeoutError(`not idle within ${timeoutMs} ms: ${reasons.join('; ') || 'it is by now'}`, topics);
     }
   }
 
@@ -45,22 +54,23 @@ export class IdleWatch {
     } while (!enqueuer.isIdle || attempts.openCount > 0);
   }
 
-  private unfinishedTopics(): UnfinishedTopic[] {
-    const { dispatcher, attempts } = this.parts;
-    const due = dispatcher.dueTopics();
-    const unfinished = attempts.unfinished();
+  /** `undefined` when the database does not answer. */
+  private async dueTopics(): Promise<string[] | undefined> {
+    let due: string[] | undefined;
+    const survey = this.parts.dispatcher.dueTopics().then(
+      (topics) => void (due = topics),
+      () => undefined,
+    );
+    await within(this.parts.clock, SURVEY_MS, survey);
+    return due;
+  }
+
+  private unfinishedTopics(due: readonly string[]): UnfinishedTopic[] {
+    const unfinished = this.parts.attempts.unfinished();
     return [...new Set([...unfinished.keys(), ...due])].sort().map((topic) => {
       const { running, unrecorded } = unfinished.get(topic) ?? { running: 0, unrecorded: 0 };
       return { topic, running, unrecorded, isDue: due.includes(topic) };
     });
-  }
-
-  private reasons(topics: readonly UnfinishedTopic[]): string {
-    const reasons = topics.map(describe);
-    if (!this.parts.enqueuer.isIdle) {
-      reasons.push('an enqueue has no answer yet');
-    }
-    return reasons.join('; ') || 'the database has not said yet whether jobs are due';
   }
 }
 

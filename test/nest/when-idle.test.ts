@@ -1,7 +1,10 @@
+import type { Job } from 'nestjs-jobs';
 import { IdleTimeoutError, InvalidOptionsError } from 'nestjs-jobs';
-import { signal } from '../support/wait.js';
+import { signal, until } from '../support/wait.js';
 import { useApps } from './support/apps.js';
-import { everyKind, sharedKinds } from './support/database-kinds.js';
+import { everyKind, postgres, sharedKinds, sqliteFile } from './support/database-kinds.js';
+import { Receipt } from './support/receipt.js';
+import { TcpProxy } from './support/tcp-proxy.js';
 
 describe.each(everyKind)('whenIdle on $label', (kind) => {
   const apps = useApps(kind);
@@ -65,9 +68,87 @@ describe.each(everyKind)('whenIdle on $label', (kind) => {
     expect(await app.jobs.stats()).toMatchObject({ completed: 2 });
   });
 
+  it('names the topics in the order of their names, each with what is known of it', async () => {
+    const end = signal();
+    const app = await apps.start({
+      options: { concurrency: 3 },
+      handlers: { b: () => end.promise, a: [() => end.promise, { concurrency: 1 }] },
+    });
+    await app.jobs.enqueueMany(['b', 'a', 'b', 'a'].map((topic) => ({ topic, payload: null })));
+    await until(() => app.eventsOf('started').length === 3);
+    const error: unknown = await app.jobs.whenIdle({ timeout: '40ms' }).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({
+      message: "not idle within 40 ms: 'a' has 1 running, jobs due but not claimed; 'b' has 2 running",
+    });
+    end.resolve();
+    await app.jobs.whenIdle();
+  });
+
   it.each([0, -1, 'soon', null])('refuses the timeout %p', async (timeout) => {
     const app = await apps.start();
     await expect(app.jobs.whenIdle({ timeout: timeout as never })).rejects.toThrow(InvalidOptionsError);
+  });
+});
+
+describe.each(sharedKinds)('whenIdle while a transaction of the application is open on $label', (kind) => {
+  const apps = useApps(kind);
+
+  it('names the topic of an outcome that waits for it', async () => {
+    const [begun, end] = [signal(), signal()];
+    const app = await apps.start({
+      typeOrm: { entities: [Receipt] },
+      handlers: { work: () => (begun.resolve(), end.promise) },
+    });
+    const [{ id }] = (await app.jobs.enqueueMany([{ topic: 'work', payload: null }])) as [Job];
+    await begun.promise;
+    await app.dataSource.transaction(async (manager) => {
+      await manager.insert(Receipt, { jobId: id, attempt: 1 });
+      await manager.query(`UPDATE _jobs SET priority = priority WHERE id = '${id}'`);
+      end.resolve();
+      const error: unknown = await app.jobs.whenIdle({ timeout: '200ms' }).catch((thrown: unknown) => thrown);
+      expect(error).toBeInstanceOf(IdleTimeoutError);
+      expect(error).toMatchObject({
+        message: "not idle within 200 ms: 'work' has 1 ended but not recorded",
+        topics: [{ topic: 'work', running: 0, unrecorded: 1, isDue: false }],
+      });
+    });
+    await app.jobs.whenIdle();
+    expect(await app.job(id)).toMatchObject({ status: 'completed' });
+  });
+});
+
+describe('whenIdle while a PostgreSQL server is away', () => {
+  const apps = useApps(postgres);
+
+  it('says that the database does not tell what is due', async () => {
+    const proxy = TcpProxy.before((apps.address as { url: string }).url);
+    await proxy.open();
+    apps.afterEverything(() => proxy.close());
+    const app = await apps.start({ typeOrm: { url: proxy.url }, handlers: { work: () => null } });
+    await proxy.close();
+    await expect(app.jobs.whenIdle({ timeout: '50ms' })).rejects.toThrow(
+      'not idle within 50 ms: the database does not say whether jobs are due',
+    );
+    await proxy.open();
+    await app.jobs.whenIdle();
+  });
+});
+
+describe('whenIdle while the lock of a SQLite file is taken', () => {
+  const apps = useApps(sqliteFile);
+
+  it('says that an enqueue has no answer yet', async () => {
+    const app = await apps.start({ typeOrm: { entities: [Receipt] } });
+    let enqueued: Promise<Job> | undefined;
+    await app.dataSource.transaction(async (manager) => {
+      await manager.insert(Receipt, { jobId: 'none', attempt: 1 });
+      enqueued = app.jobs.enqueue('work', null);
+      await expect(app.jobs.whenIdle({ timeout: '100ms' })).rejects.toThrow(
+        'not idle within 100 ms: an enqueue has no answer yet',
+      );
+    });
+    expect(await enqueued).toMatchObject({ status: 'pending' });
+    await app.jobs.whenIdle();
   });
 });
 
