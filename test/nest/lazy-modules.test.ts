@@ -1,4 +1,4 @@
-import { Injectable, Module, Scope } from '@nestjs/common';
+import { Inject, Injectable, Module, Scope } from '@nestjs/common';
 import { LazyModuleLoader } from '@nestjs/core';
 import type { JobContext } from 'nestjs-jobs';
 import { InvalidOptionsError, JobHandler, JobsModule, JobsService } from 'nestjs-jobs';
@@ -95,17 +95,14 @@ describe('modules that are loaded lazily', () => {
     class SlowJobs {
       readonly isBuilt = true;
 
+      constructor(@Inject('CONNECTION') readonly connection: unknown) {}
+
       @JobHandler('slow')
       slow(): boolean {
         return this.isBuilt;
       }
     }
-    @Module({
-      providers: [
-        { provide: 'CONNECTED', useFactory: () => built.promise },
-        { provide: SlowJobs, inject: ['CONNECTED'], useFactory: () => new SlowJobs() },
-      ],
-    })
+    @Module({ providers: [{ provide: 'CONNECTION', useFactory: () => built.promise }, SlowJobs] })
     class SlowModule {}
     const app = await apps.start();
     const slow = load(app, SlowModule);
