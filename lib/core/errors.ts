@@ -163,6 +163,8 @@ export interface UnfinishedTopic {
   readonly topic: string;
   /** Handlers that have not returned. */
   readonly running: number;
+  /** Claimed jobs that wait for a slot. */
+  readonly buffered: number;
   /** Jobs whose handler has returned, and whose outcome is not in the table. */
   readonly unrecorded: number;
   /** Whether jobs are due that nobody has claimed. */

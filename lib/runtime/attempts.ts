@@ -27,6 +27,9 @@ export interface AttemptsOptions {
   readonly onWaiting: (topic: string) => void;
 }
 
+/** How many jobs of a topic are where: handlers that have not returned, claims without a slot, outcomes not in the table. */
+export type TopicWork = Record<'running' | 'buffered' | 'unrecorded', number>;
+
 /**
  * The attempts of this process. Each goes from claim to table the same way: held by the heartbeat, buffered until a slot
  * is free, executed, settled, let go, and told to whoever listens.
@@ -68,15 +71,17 @@ export class Attempts {
     return this.open.size;
   }
 
-  /** By topic: handlers that have not returned, and outcomes that are not in the table though theirs has. */
-  unfinished(): Map<string, { running: number; unrecorded: number }> {
-    const counts = new Map<string, { running: number; unrecorded: number }>();
+  /** What is at work, by topic. */
+  unfinished(): Map<string, TopicWork> {
+    const works = new Map<string, TopicWork>();
+    const buffered = new Set(this.buffer);
     for (const attempt of new Set([...this.running.values(), ...this.open])) {
-      const count = counts.get(attempt.topic) ?? { running: 0, unrecorded: 0 };
-      count[this.running.get(attempt.id) === attempt ? 'running' : 'unrecorded'] += 1;
-      counts.set(attempt.topic, count);
+      const work = works.get(attempt.topic) ?? { running: 0, buffered: 0, unrecorded: 0 };
+      const isRunning = this.running.get(attempt.id) === attempt;
+      work[isRunning ? 'running' : buffered.has(attempt) ? 'buffered' : 'unrecorded'] += 1;
+      works.set(attempt.topic, work);
     }
-    return counts;
+    return works;
   }
 
   /** Resolves when every claimed job has its outcome in the table. */

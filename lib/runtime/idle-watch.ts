@@ -68,15 +68,16 @@ export class IdleWatch {
   private unfinishedTopics(due: readonly string[]): UnfinishedTopic[] {
     const unfinished = this.parts.attempts.unfinished();
     return [...new Set([...unfinished.keys(), ...due])].sort().map((topic) => {
-      const { running, unrecorded } = unfinished.get(topic) ?? { running: 0, unrecorded: 0 };
-      return { topic, running, unrecorded, isDue: due.includes(topic) };
+      const work = unfinished.get(topic) ?? { running: 0, buffered: 0, unrecorded: 0 };
+      return { topic, ...work, isDue: due.includes(topic) };
     });
   }
 }
 
-function describe({ topic, running, unrecorded, isDue }: UnfinishedTopic): string {
+function describe({ topic, running, buffered, unrecorded, isDue }: UnfinishedTopic): string {
   const parts = [
     running > 0 && `${running} running`,
+    buffered > 0 && `${buffered} claimed but without a slot`,
     unrecorded > 0 && `${unrecorded} ended but not recorded`,
     isDue && 'jobs due but not claimed',
   ];

@@ -3,6 +3,7 @@ import { IdleTimeoutError, InvalidOptionsError } from 'nestjs-jobs';
 import { signal, until } from '../support/wait.js';
 import { useApps } from './support/apps.js';
 import { everyKind, postgres, sharedKinds, sqliteFile } from './support/database-kinds.js';
+import { textLike } from './support/matchers.js';
 import { Receipt } from './support/receipt.js';
 import { TcpProxy } from './support/tcp-proxy.js';
 
@@ -61,7 +62,7 @@ describe.each(everyKind)('whenIdle on $label', (kind) => {
     expect(error).toMatchObject({
       code: 'IDLE_TIMEOUT',
       message: "not idle within 40 ms: 'work' has 1 running, jobs due but not claimed",
-      topics: [{ topic: 'work', running: 1, unrecorded: 0, isDue: true }],
+      topics: [{ topic: 'work', running: 1, buffered: 0, unrecorded: 0, isDue: true }],
     });
     end.resolve();
     await app.jobs.whenIdle();
@@ -81,6 +82,23 @@ describe.each(everyKind)('whenIdle on $label', (kind) => {
       message: "not idle within 40 ms: 'a' has 1 running, jobs due but not claimed; 'b' has 2 running",
     });
     end.resolve();
+    await app.jobs.whenIdle();
+  });
+
+  it('names jobs that were claimed ahead of a free slot', async () => {
+    const [begun, end] = [signal(), signal()];
+    const app = await apps.start({
+      options: { concurrency: 1 },
+      // Quick ones first: only then are others claimed ahead.
+      handlers: { work: (job) => (job.payload === 'slow' ? (begun.resolve(), end.promise) : null) },
+    });
+    await app.jobs.enqueueMany(Array.from({ length: 50 }, () => ({ topic: 'work', payload: 'quick' })));
+    await app.jobs.whenIdle();
+    await app.jobs.enqueueMany(['slow', 'quick'].map((payload) => ({ topic: 'work', payload })));
+    await begun.promise;
+    const error: unknown = await app.jobs.whenIdle({ timeout: '20ms' }).catch((thrown: unknown) => thrown);
+    end.resolve();
+    expect(error).toMatchObject({ message: textLike(/'work' has 1 running, (1 claimed but without a slot|jobs due)/) });
     await app.jobs.whenIdle();
   });
 
@@ -109,7 +127,7 @@ describe.each(sharedKinds)('whenIdle while a transaction of the application is o
       expect(error).toBeInstanceOf(IdleTimeoutError);
       expect(error).toMatchObject({
         message: "not idle within 200 ms: 'work' has 1 ended but not recorded",
-        topics: [{ topic: 'work', running: 0, unrecorded: 1, isDue: false }],
+        topics: [{ topic: 'work', running: 0, buffered: 0, unrecorded: 1, isDue: false }],
       });
     });
     await app.jobs.whenIdle();
