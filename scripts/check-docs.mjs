@@ -43,7 +43,7 @@ function pages() {
 }
 
 /**
- * The repository's own rules, with the module system in which examples may await at their top.
+ * The repository's own rules, with the module system in which examples may await at their top, and with what browsers have.
  *
  * @returns {ts.CompilerOptions}
  */
@@ -52,6 +52,7 @@ function readOptions() {
   const { options } = ts.parseJsonConfigFileContent({ ...config, include: [] }, ts.sys, ROOT);
   return {
     ...options,
+    lib: [...(options.lib ?? []), 'lib.dom.d.ts'],
     module: ts.ModuleKind.ESNext,
     moduleResolution: ts.ModuleResolutionKind.Bundler,
     strictPropertyInitialization: false,

@@ -4,6 +4,7 @@ import type * as Config from '@nestjs/config';
 import type * as Core from '@nestjs/core';
 import type * as NestTypeOrm from '@nestjs/typeorm';
 import type * as Jobs from 'nestjs-jobs';
+import type * as Client from 'nestjs-jobs/client';
 import type * as Rxjs from 'rxjs';
 import type * as TypeOrm from 'typeorm';
 import type * as MailStage from './mail.jobs.js';
@@ -67,6 +68,7 @@ declare global {
   type JobContext<T = unknown> = Jobs.JobContext<T>;
   const Job: typeof Jobs.Job;
   type Job<T = unknown> = Jobs.Job<T>;
+  const JobsClient: typeof Client.JobsClient;
   const UnrecoverableError: typeof Jobs.UnrecoverableError;
   const SnoozeError: typeof Jobs.SnoozeError;
 
@@ -76,6 +78,7 @@ declare global {
   const dataSource: TypeOrm.DataSource;
   const manager: TypeOrm.EntityManager;
   const id: string;
+  const token: string;
 
   /** What an application has of its own. */
   const AppModule: Common.Type;
