@@ -1,11 +1,5 @@
-/** @type {import('jest').Config} */
-export default {
-  testMatch: ['<rootDir>/test/**/*.test.ts'],
-  testTimeout: 30_000,
-  maxWorkers: 2,
-  globalSetup: './test/support/global-setup.ts',
-  globalTeardown: './test/support/global-teardown.ts',
-
+/** What every project has. */
+const shared = {
   transform: {
     '\\.[jt]s$': [
       '@swc/jest',
@@ -22,12 +16,47 @@ export default {
   },
   // Nest 12 ships ES modules only, and Jest runs CommonJS.
   transformIgnorePatterns: ['/node_modules/(?!@nestjs/)'],
-  moduleNameMapper: {
-    '^nestjs-jobs$': '<rootDir>/lib/index.ts',
-    '^nestjs-jobs/client$': '<rootDir>/client/index.ts',
-    '^(\\.{1,2}/.*)\\.js$': '$1',
-  },
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/dist-sample/'],
+};
+
+const moduleNameMapper = {
+  '^nestjs-jobs$': '<rootDir>/lib/index.ts',
+  '^nestjs-jobs/client$': '<rootDir>/client/index.ts',
+  '^(\\.{1,2}/.*)\\.js$': '$1',
+};
+
+/** @type {import('jest').Config} */
+export default {
+  testTimeout: 30_000,
+  maxWorkers: 2,
+  globalSetup: './test/support/global-setup.ts',
+  globalTeardown: './test/support/global-teardown.ts',
+
+  projects: [
+    {
+      ...shared,
+      displayName: 'TypeORM 1.x',
+      testMatch: ['<rootDir>/test/**/*.test.ts'],
+      testPathIgnorePatterns: ['<rootDir>/test/typeorm-0.3/'],
+      moduleNameMapper,
+    },
+    {
+      ...shared,
+      displayName: 'TypeORM 0.3',
+      // What depends on TypeORM or on a driver. How PostgreSQL plans a statement does not.
+      testMatch: [
+        '<rootDir>/test/conformance/**/*.test.ts',
+        '<rootDir>/test/nest/{complete-tx,events-after-commit,jobs-service,lifecycle,list-and-stats}.test.ts',
+        '<rootDir>/test/nest/{options,outcomes,transactional,wiring}.test.ts',
+        '<rootDir>/test/processes/{killed-worker,shutdown,sqlite-app-transactions}.test.ts',
+        '<rootDir>/test/{sample-app,typeorm-0.3}/**/*.test.ts',
+      ],
+      testPathIgnorePatterns: ['<rootDir>/test/conformance/claim-plans.test.ts'],
+      setupFiles: ['<rootDir>/test/support/typeorm-0.3.ts'],
+      // Whoever asks for TypeORM, @nestjs/typeorm too, is given this one.
+      moduleNameMapper: { ...moduleNameMapper, '^typeorm$': 'typeorm-0.3' },
+    },
+  ],
 
   collectCoverageFrom: ['lib/**/*.ts', 'migrations/**/*.ts', 'client/**/*.ts'],
   coverageReporters: ['text', 'lcov'],

@@ -3,14 +3,24 @@ import { DATA_FOLDER, settings } from './settings.js';
 
 /** The app's own database. The queue finds it by itself, and keeps its jobs in it. */
 export function database(): TypeOrmModuleOptions {
-  const { databaseUrl } = settings;
   return {
-    ...(databaseUrl
-      ? { type: 'postgres', url: databaseUrl }
-      : { type: 'better-sqlite3', database: `${DATA_FOLDER}/shop.sqlite` }),
+    ...address(settings.databaseUrl),
     autoLoadEntities: true,
     // Makes the table of orders, for a sample. It leaves the queue's own tables alone.
     synchronize: true,
     retryAttempts: 3,
   };
+}
+
+function address(url = `better-sqlite3:${DATA_FOLDER}/shop.sqlite`): TypeOrmModuleOptions {
+  const [driver, path] = url.split(/:(.*)/s);
+  switch (driver) {
+    case 'better-sqlite3':
+      return { type: 'better-sqlite3', database: path! };
+    case 'sqlite3':
+      // TypeORM 0.3 has this type, 1.x has given it up.
+      return { type: 'sqlite' as 'better-sqlite3', database: path! };
+    default:
+      return { type: 'postgres', url };
+  }
 }

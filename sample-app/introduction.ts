@@ -21,6 +21,9 @@ Stop with Ctrl-C.
 
 /** Without the password. */
 function nameOf(databaseUrl: string): string {
+  if (!databaseUrl.startsWith('postgres')) {
+    return `the SQLite file ${databaseUrl}`;
+  }
   const { host, pathname } = new URL(databaseUrl);
   return `PostgreSQL at ${host}${pathname}`;
 }

@@ -10,6 +10,14 @@ interface Waiting {
   readonly done: Done;
 }
 
+/** Who wants to know of every transaction of these DataSources. */
+export interface TransactionWatcher {
+  /** One is about to begin, and counts as open already; it begins when the returned promise has resolved. */
+  starting?(): Promise<void> | undefined;
+  /** One has ended, within this tick. */
+  ended?(): void;
+}
+
 /**
  * The transactions that callers of `enqueueTx` and `completeTx` bring along: checks that they are open and of the right
  * DataSource, and tells when they have ended.
@@ -17,10 +25,9 @@ interface Waiting {
 export class CallerTransactions {
   private readonly waiting = new WeakMap<QueryRunner, Waiting[]>();
 
-  /** @param onEnded called within the tick in which any transaction of these DataSources has ended. */
   constructor(
     private readonly dataSources: readonly DataSource[],
-    private readonly onEnded: () => void = () => undefined,
+    private readonly watcher: TransactionWatcher = {},
   ) {}
 
   /** Begins to watch; the DataSources must be initialized. */
@@ -65,6 +72,7 @@ export class CallerTransactions {
   }
 
   private readonly subscriber = {
+    beforeTransactionStart: () => this.watcher.starting?.(),
     afterTransactionCommit: ({ queryRunner }: { queryRunner: QueryRunner }) => this.ended(queryRunner, true),
     afterTransactionRollback: ({ queryRunner }: { queryRunner: QueryRunner }) => this.ended(queryRunner, false),
   };
@@ -80,7 +88,7 @@ export class CallerTransactions {
     this.waiting.set(queryRunner, lowered);
     settled.forEach(({ done }) => done(committed));
     if (isOver) {
-      this.onEnded();
+      this.watcher.ended?.();
     }
   }
 }

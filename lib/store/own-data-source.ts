@@ -24,15 +24,17 @@ interface NewClient {
 
 /** Which kind of database a DataSource speaks to. @throws InvalidOptionsError when the queue cannot live there. */
 export function databaseKindOf(app: DataSource): DatabaseKind {
-  switch (app.options.type) {
+  // TypeORM 0.3 knows 'sqlite', the driver `sqlite3`; 1.x does not.
+  switch (app.options.type as string) {
     case 'postgres':
       return 'postgres';
     case 'better-sqlite3':
+    case 'sqlite':
       return 'sqlite';
     default:
       throw new InvalidOptionsError(
         'dataSource',
-        `expected type 'postgres' or 'better-sqlite3', got '${app.options.type}'`,
+        `expected type 'postgres', 'better-sqlite3' or 'sqlite', got '${app.options.type}'`,
       );
   }
 }
@@ -63,8 +65,8 @@ export function ownDataSource(app: DataSource, settings: OwnDataSourceSettings):
 
 /** Whether the database lives in one connection's memory, so that the application's connection has to be shared. */
 export function isInMemory(app: DataSource): boolean {
-  const { database } = app.options;
-  return databaseKindOf(app) === 'sqlite' && (database === ':memory:' || database === '');
+  const { database, type } = app.options;
+  return type === 'better-sqlite3' && (database === ':memory:' || database === '');
 }
 
 type Options = Readonly<Record<string, unknown>>;
@@ -101,6 +103,10 @@ function postgresOptions(options: DataSourceOptions, settings: OwnDataSourceSett
 
 function sqliteOptions(app: DataSource): Options {
   const given = app.options as unknown as Options;
+  return given.type === 'sqlite' ? sqlite3Options(given) : betterSqliteOptions(app, given);
+}
+
+function betterSqliteOptions(app: DataSource, given: Options): Options {
   if (given.readonly === true) {
     throw new InvalidOptionsError('dataSource', 'expected a database that can be written to, got readonly: true');
   }
@@ -111,6 +117,24 @@ function sqliteOptions(app: DataSource): Options {
     timeout: 0,
     ...(isInMemory(app) ? { driver: facadeOf(app), prepareDatabase: undefined, key: undefined } : {}),
   };
+}
+
+/** `OPEN_READONLY` among the flags of SQLite. */
+const OPEN_READONLY = 1;
+
+function sqlite3Options(given: Options): Options {
+  const { database, flags } = given as { database: string; flags?: number };
+  if (/^$|:memory:|[?&]mode=memory/.test(database)) {
+    throw new InvalidOptionsError(
+      'dataSource',
+      `expected a file, got database '${database}': with sqlite3 the queue cannot reach what is in memory; ` +
+        "use a file, or type 'better-sqlite3'",
+    );
+  }
+  if (flags !== undefined && flags & OPEN_READONLY) {
+    throw new InvalidOptionsError('dataSource', 'expected a database that can be written to, got OPEN_READONLY');
+  }
+  return { type: given.type, ...pick(given, ['database', 'key', 'flags', 'driver']) };
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { ClaimToken } from '../core/job.js';
-import type { InsertedJob, JobInsert, Renewal, Settled } from './job-store.js';
-import { insertedOf, settledOf } from './row-mapper.js';
+import type { InsertedJob, JobInsert, Moved, Renewal, Settled } from './job-store.js';
+import { insertedOf, movedOf, settledOf } from './row-mapper.js';
 import type { SqlRow } from './sql-runner.js';
 
 /*
@@ -45,6 +45,22 @@ export function renewalsInOrder(
     rows.map((row) => [keyOf(row), { state, cancelRequested: Boolean(row.cancel_requested) }]);
   const answers = new Map([...answer('busy', owned), ...answer('renewed', renewed)]);
   return tokens.map((token) => answers.get(keyOf(token)) ?? { state: 'lost', cancelRequested: false });
+}
+
+/** Which of these jobs no row answers. */
+export function unmovedOf(ids: readonly string[], rows: readonly SqlRow[]): string[] {
+  const moved = new Set(rows.map((row) => row.id));
+  return ids.filter((id) => !moved.has(id));
+}
+
+/** @param states the rows as they stand, for jobs that did not move. */
+export function movedInOrder(ids: readonly string[], moved: readonly SqlRow[], states: readonly SqlRow[]): Moved[] {
+  const answers = new Map([...states, ...moved].map((row) => [row.id, row]));
+  const moves = new Set(moved);
+  return ids.map((id) => {
+    const row = answers.get(id) ?? { status: null, topic: null, attempt: 0 };
+    return movedOf({ ...row, id, moved: moves.has(row) });
+  });
 }
 
 /** Takes note of inserted rows and of holders; answers the jobs that neither stands for. */

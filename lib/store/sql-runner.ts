@@ -7,6 +7,8 @@ export type SqlRow = Record<string, unknown>;
 export interface SqlStatement {
   readonly sql: string;
   readonly params: readonly unknown[];
+  /** Whether this step of a script that writes only looks, and so needs no lock. */
+  readonly isRead?: boolean;
 }
 
 /**
@@ -67,7 +69,12 @@ export function runnerOfQueryRunner(queryRunner: QueryRunner): SqlRunner {
     async query(sql, params) {
       const { text, order } = anonymous(sql);
       try {
-        const { records } = await queryRunner.query(text, order ? order.map((at) => params[at]) : [...params], true);
+        // Of sqlite3 TypeORM gives no rows for a text that begins with INSERT, UPDATE or DELETE: the blank is for it.
+        const { records } = await queryRunner.query(
+          ` ${text}`,
+          order ? order.map((at) => params[at]) : [...params],
+          true,
+        );
         // `records` is left undefined for statements without rows, whatever the type says.
         return (records as SqlRow[] | undefined) ?? [];
       } catch (error) {
@@ -84,6 +91,28 @@ export async function runScript<T>(runner: SqlRunner, script: SqlScript<T>): Pro
     step = script.next(await runner.query(step.value.sql, step.value.params));
   }
   return step.value;
+}
+
+/** The part of `sqlite3`'s Database that is used. */
+export interface Sqlite3Database {
+  serialize(): void;
+  all(sql: string, params: readonly unknown[], done: (error: Error | null, rows: SqlRow[]) => void): void;
+}
+
+/**
+ * Runs statements on a `sqlite3` database. Each runs, and would wait for a lock, in a thread of the pool that Node has for
+ * files and names too, four of them by default: so one at a time, and on a connection without a busy timeout.
+ */
+export class Sqlite3Runner implements SqlRunner {
+  constructor(private readonly database: Sqlite3Database) {
+    database.serialize();
+  }
+
+  query(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
+    return new Promise((resolve, reject) => {
+      this.database.all(sql, params, (error, rows) => (error ? reject(sqlErrorOf(error)) : resolve(rows)));
+    });
+  }
 }
 
 /** The part of `better-sqlite3`'s Database that is used. */
@@ -171,26 +200,29 @@ export function sqlErrorOf(error: unknown): SqlError {
   // The driver's complaints about its own arguments are slips of ours, not news of the connection.
   const isClosed = cause instanceof TypeError && cause.message.includes('not open');
   const isSlip = !isClosed && (cause instanceof TypeError || cause instanceof RangeError);
-  const kind = isSlip ? 'refused' : kindOf(typeof code === 'string' ? code : '');
-  return new SqlError(kind, typeof message === 'string' ? message : 'unknown error', { cause });
+  const text = typeof message === 'string' ? message : 'unknown error';
+  const kind = isSlip ? 'refused' : kindOf(typeof code === 'string' ? code : '', text);
+  return new SqlError(kind, text, { cause });
 }
 
-function kindOf(code: string): SqlErrorKind {
+function kindOf(code: string, message: string): SqlErrorKind {
   if (code.startsWith('SQLITE_')) {
-    return sqliteKindOf(code);
+    return sqliteKindOf(code, message);
   }
   // Without a five-character SQLSTATE the error is the socket's, or the driver's own word for "no connection".
   return /^[0-9A-Z]{5}$/.test(code) ? postgresKindOf(code) : 'unavailable';
 }
 
-function sqliteKindOf(code: string): SqlErrorKind {
+/** better-sqlite3 gives extended codes. sqlite3 has the plain ones, and only SQLite's own words say which constraint it was. */
+function sqliteKindOf(code: string, message: string): SqlErrorKind {
   if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) {
     return 'busy';
   }
-  if (code === 'SQLITE_CONSTRAINT_UNIQUE' || code === 'SQLITE_CONSTRAINT_PRIMARYKEY') {
+  if (/^SQLITE_CONSTRAINT(_UNIQUE|_PRIMARYKEY)?$/.test(code) && message.includes('UNIQUE constraint failed')) {
     return 'unique';
   }
-  return /^SQLITE_(IOERR|FULL|CANTOPEN|READONLY|PROTOCOL|NOMEM)/.test(code) ? 'unavailable' : 'refused';
+  // sqlite3 calls it misuse when its database has been closed.
+  return /^SQLITE_(IOERR|FULL|CANTOPEN|READONLY|PROTOCOL|NOMEM|MISUSE)/.test(code) ? 'unavailable' : 'refused';
 }
 
 /** Classes 08 connection, 53 resources, 57 operator intervention, 58 system, and 25006 a read-only server. */

@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import { jobsMigrations } from 'nestjs-jobs';
 import type { EmptyDatabase } from '../support/stores.js';
 import { storeKinds } from '../support/stores.js';
+import { workingTree } from '../support/working-tree.js';
 
-const PROGRAM = join(__dirname, 'programs/open-store.ts');
-const COMPILER = join(__dirname, '../processes/support/register-typescript.cjs');
 const PROCESSES = 3;
 
 /** An application that waits at its start for the others. */
@@ -18,7 +17,12 @@ interface Starter {
 }
 
 function starter(options: string): Starter {
-  const child = fork(PROGRAM, [options], { execArgv: ['-r', COMPILER], stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+  const tests = join(workingTree('sources'), 'test');
+  const execArgv = ['-r', join(tests, 'processes/support/register-typescript.cjs')];
+  const child = fork(join(tests, 'conformance/programs/open-store.ts'), [options], {
+    execArgv,
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
   const complaints: string[] = [];
   child.stderr!.on('data', (text) => complaints.push(String(text)));
   const end = once(child, 'close').then(([code]) => `exit ${code as number}: ${complaints.join('')}`);

@@ -5,6 +5,7 @@ import type { Job, JobsOptions } from 'nestjs-jobs';
 import { createJobStore } from '../../lib/jobs-engine.js';
 import type { JobStore } from '../../lib/store/job-store.js';
 import { createPostgresDatabase, createSqliteFile, postgresVersions } from './databases.js';
+import { hasSqlite3, SQLITE3 } from './typeorm.js';
 import { until } from './wait.js';
 
 /** A kind of database with what a test may ask of it. Tests skip by these, never by the label. */
@@ -28,7 +29,9 @@ export interface EmptyDatabase {
 
 /** Every kind of database that the queue lives in, for `describe.each(storeKinds())('… on $label', …)`. */
 export function storeKinds(): StoreKind[] {
-  return [...postgresVersions().map(postgresKind), sqliteFileKind, sqliteMemoryKind];
+  const [newest, ...older] = postgresVersions().map(postgresKind);
+  // With TypeORM 0.3 an older server would show nothing that it does not show with 1.x.
+  return [newest!, ...(hasSqlite3 ? [sqlite3Kind] : older), sqliteFileKind, sqliteMemoryKind];
 }
 
 function postgresKind(version: ReturnType<typeof postgresVersions>[number]): StoreKind {
@@ -64,6 +67,15 @@ const sqliteMemoryKind: StoreKind = {
     const app = (options?: object): DataSourceType =>
       new DataSource({ ...options, type: 'better-sqlite3', database: ':memory:' });
     return { app, remove: () => Promise.resolve() };
+  },
+};
+
+const sqlite3Kind: StoreKind = {
+  ...sqliteFileKind,
+  label: 'a SQLite file with sqlite3',
+  async createDatabase() {
+    const { path: database, remove } = await createSqliteFile();
+    return { app: (options) => new DataSource({ ...options, type: SQLITE3, database }), remove };
   },
 };
 

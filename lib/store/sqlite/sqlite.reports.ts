@@ -240,7 +240,7 @@ function newestFirst(one: string, other: string): number {
 }
 
 function* recordScript({ worker, minute, totals, since }: Seam.RollupRecord): SqlScript<Date> {
-  const [now] = yield { sql: sql.THIS_MINUTE, params: [] };
+  const [now] = yield { sql: sql.THIS_MINUTE, params: [], isRead: true };
   const thisMinute = Number(now!.minute);
   const isSame = thisMinute === minute?.getTime();
   yield { sql: sql.RECORD_ROLLUP, params: [rollupJson(totals, since), Number(isSame), worker, thisMinute] };

@@ -7,18 +7,19 @@ import type { Retention } from '../../core/options.js';
 import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
+import type { PendingMigrations } from '../migrator.js';
 import { pendingMigrations, tableErrorOf } from '../migrator.js';
-import { jobOf, rescuedOf } from '../row-mapper.js';
+import { claimOf, jobOf, rescuedOf } from '../row-mapper.js';
 import { answeredInOrder, renewalsInOrder } from '../set-answers.js';
 import { progressJson, tokenJson } from '../set-json.js';
-import type { BetterSqliteDatabase, SqlRow, SqlScript } from '../sql-runner.js';
-import { BetterSqliteRunner, runnerOfQueryRunner, runScript, SqlError } from '../sql-runner.js';
+import type { SqlRow, SqlScript } from '../sql-runner.js';
+import { runnerOfQueryRunner, runScript, SqlError } from '../sql-runner.js';
 import { untilFree } from './lock-wait.js';
-import type { DueLane } from './scripts.js';
-import { claimScript, insertScript, moveScript, one, settleScript, sqliteTime, surveyScript } from './scripts.js';
+import { insertScript, moveScript, one, settleScript, sqliteTime } from './scripts.js';
+import type { SqliteConnection } from './sqlite-connection.js';
+import { sqliteConnectionOf } from './sqlite-connection.js';
 import { SqliteReports } from './sqlite.reports.js';
 import * as sql from './statements.js';
-import { WriteLane } from './write-lane.js';
 
 export interface SqliteStoreOptions {
   /** The application's DataSource. */
@@ -38,26 +39,27 @@ export interface SqliteStoreOptions {
 /** How often the file is asked whether another connection has committed: the question costs about a microsecond. */
 const WATCH_INTERVAL_MS = 20;
 
-/** Jobs in a SQLite file, on a connection of the queue's own: each verb is one script, run within one tick. */
+/** Jobs in a SQLite file, on a connection of the queue's own: each verb is one script of its write lane. */
 export class SqliteStore implements JobStore {
   readonly capabilities = { transactionalHandlers: false };
   readonly reports = new SqliteReports(
-    (script) => this.whenFree(() => this.runner.run(script())),
+    (script) => this.look(script),
     (script) => this.write(script),
   );
 
   private readonly transactions: CallerTransactions;
-  private runner!: BetterSqliteRunner;
-  private lane!: WriteLane;
+  private connection!: SqliteConnection;
 
   constructor(private readonly options: SqliteStoreOptions) {
-    this.transactions = new CallerTransactions([options.app, options.own], () => this.lane.poke());
+    this.transactions = new CallerTransactions([options.app, options.own], {
+      starting: () => this.connection.lane.whenStill(),
+      ended: () => this.connection.lane.poke(),
+    });
   }
 
   async open(): Promise<void> {
     await this.whenFree(() => this.options.own.initialize());
     try {
-      this.transactions.open();
       await this.prepareConnection();
       await this.prepareTables();
     } catch (error) {
@@ -87,17 +89,20 @@ export class SqliteStore implements JobStore {
     this.transactions.whenEnded(tx, done);
   }
 
-  async claim(request: Seam.ClaimRequest): Promise<Claim[]> {
-    const lanes = request.lanes.map((lane) => ({ ...lane, from: lane.lowerBound ? sqliteTime(lane.lowerBound) : '' }));
+  async claim({ lanes, limit, worker, leaseMs }: Seam.ClaimRequest): Promise<Claim[]> {
+    const asked = lanes.map((lane) => ({ ...lane, from: lane.lowerBound ? sqliteTime(lane.lowerBound) : '' }));
     // Looking takes no lock: an idle queue never gets in the way of the application's writes.
-    const isDue = ({ topic, priority, from }: DueLane): boolean =>
-      this.runner.query(sql.IS_LANE_DUE, [topic, priority, from]).length > 0;
-    const due = await this.whenFree(() => lanes.filter(isDue));
-    return due.length === 0 ? [] : this.write(() => claimScript(due, request));
+    const places = await this.read(sql.DUE_LANES, [JSON.stringify(asked)]);
+    const due = places.map(({ place }) => asked[place as number]!);
+    if (due.length === 0) {
+      return [];
+    }
+    const params = [JSON.stringify(due), limit, Math.max(...due.map((lane) => lane.limit)), worker, leaseMs];
+    return (await this.write(() => one(sql.CLAIM, params))).map(claimOf);
   }
 
   async survey(gaps: readonly Seam.LaneGap[]): Promise<Seam.WaitingLane[]> {
-    const rows = await this.whenFree(() => gaps.flatMap((gap) => this.runner.run(surveyScript(gap))));
+    const rows = await this.read(sql.SURVEY, [JSON.stringify(gaps)]);
     return rows.map((row) => ({
       topic: row.topic as string,
       priority: Number(row.priority),
@@ -169,15 +174,15 @@ export class SqliteStore implements JobStore {
   requeue(ids: readonly string[], changes: Seam.RequeueChanges = {}): Promise<Seam.Moved[]> {
     const { payload = null, runAt, maxRetries = null } = changes;
     const params = [payload, runAt ? sqliteTime(runAt) : null, maxRetries];
-    return this.write(() => moveScript(ids, { statement: sql.REQUEUE, params, takesKey: true }));
+    return this.write(() => moveScript(sql.REQUEUE, ids, params));
   }
 
   cancel(ids: readonly string[]): Promise<Seam.Moved[]> {
-    return this.write(() => moveScript(ids, { statement: sql.CANCEL }));
+    return this.write(() => moveScript(sql.CANCEL, ids));
   }
 
   delete(ids: readonly string[]): Promise<Seam.Moved[]> {
-    return this.write(() => moveScript(ids, { statement: sql.DELETE }));
+    return this.write(() => moveScript(sql.DELETE, ids));
   }
 
   announce(): void {
@@ -189,23 +194,30 @@ export class SqliteStore implements JobStore {
       return () => Promise.resolve();
     }
     let seen: unknown;
-    let timer: ScheduledWake;
-    const look = (): void => {
-      const version = this.dataVersion(seen);
+    let timer: ScheduledWake | undefined;
+    let isListening = true;
+    const look = async (): Promise<void> => {
+      const version = await this.dataVersion(seen);
+      if (!isListening) {
+        return;
+      }
       if (version !== seen) {
         seen = version;
         hints.jobs();
         hints.cancel();
       }
-      timer = this.options.clock.schedule(WATCH_INTERVAL_MS, look);
+      timer = this.options.clock.schedule(WATCH_INTERVAL_MS, () => void look());
     };
-    look();
-    return () => Promise.resolve(timer.cancel());
+    await look();
+    return async () => {
+      isListening = false;
+      timer?.cancel();
+    };
   }
 
-  private dataVersion(lastKnown: unknown): unknown {
+  private async dataVersion(lastKnown: unknown): Promise<unknown> {
     try {
-      return this.runner.query(sql.DATA_VERSION, [])[0]?.data_version;
+      return (await this.connection.read(one(sql.DATA_VERSION, [])))[0]?.data_version;
     } catch {
       // Another process is recovering the log, or the disk failed: the next look, or a poll, will tell.
       return lastKnown;
@@ -214,19 +226,13 @@ export class SqliteStore implements JobStore {
 
   private async prepareConnection(): Promise<void> {
     const { app, own, clock, lockTimeoutMs, synchronous, isInMemory } = this.options;
-    const database = databaseOf(own)!;
-    this.runner = new BetterSqliteRunner(database);
-    this.lane = new WriteLane({
-      runner: this.runner,
-      isAppInTransaction: () => databaseOf(app)?.inTransaction ?? false,
-      clock,
-      lockTimeoutMs,
-    });
+    this.connection = sqliteConnectionOf(own, app, { clock, lockTimeoutMs });
+    this.transactions.open();
     if (!isInMemory) {
       for (const pragma of [...sql.CONNECTION_PRAGMAS, sql.WRITE_AHEAD_LOG]) {
-        await this.whenFree(() => this.runner.query(pragma, []));
+        await this.read(pragma, []);
       }
-      await this.whenFree(() => this.runner.query(sql.SYNCHRONOUS[synchronous], []));
+      await this.read(sql.SYNCHRONOUS[synchronous], []);
     }
   }
 
@@ -234,8 +240,7 @@ export class SqliteStore implements JobStore {
     const { own, migrate } = this.options;
     try {
       if (migrate) {
-        const migrations = await pendingMigrations(own.options.type, sql);
-        await this.write(() => migrations.script());
+        await this.migrate(await pendingMigrations(own.options.type, sql));
       }
       await this.read(sql.CHECK_TABLE, []);
     } catch (error) {
@@ -243,42 +248,42 @@ export class SqliteStore implements JobStore {
     }
   }
 
-  private async write<T>(script: () => SqlScript<T>): Promise<T> {
-    try {
-      return await this.lane.run(script);
-    } catch (error) {
-      throw translated(error);
+  private async migrate(migrations: PendingMigrations): Promise<void> {
+    // The usual start finds them done, and takes no lock.
+    const recorded = await this.read(sql.LIST_MIGRATIONS, []).catch(() => []);
+    if (!migrations.areAllIn(recorded)) {
+      await translating(this.connection.lane.transact(() => migrations.script()));
     }
+  }
+
+  private write<T>(script: () => SqlScript<T>): Promise<T> {
+    return translating(this.connection.lane.run(script));
   }
 
   private read(text: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
-    return this.whenFree(() => this.runner.query(text, params));
+    return this.look(() => one(text, params));
   }
 
-  private async whenFree<T>(work: () => T | Promise<T>): Promise<T> {
-    try {
-      return await untilFree(work, this.options.clock, this.options.lockTimeoutMs);
-    } catch (error) {
-      throw translated(error);
-    }
+  /** Runs a script that only reads. */
+  private look<T>(script: () => SqlScript<T>): Promise<T> {
+    return this.whenFree(() => this.connection.read(script()));
+  }
+
+  private whenFree<T>(work: () => T | Promise<T>): Promise<T> {
+    return translating(untilFree(work, this.options.clock, this.options.lockTimeoutMs));
   }
 
   private async inTransaction<T>(tx: StoreTransaction, script: SqlScript<T>): Promise<T> {
-    try {
-      return await runScript(runnerOfQueryRunner(this.transactions.queryRunnerOf(tx)), script);
-    } catch (error) {
-      throw translated(error);
-    }
+    return translating(runScript(runnerOfQueryRunner(this.transactions.queryRunnerOf(tx)), script));
   }
 }
 
-/** The connection of a DataSource; an application may have closed its own. */
-function databaseOf({ driver }: DataSource): BetterSqliteDatabase | undefined {
-  return (driver as unknown as { databaseConnection?: BetterSqliteDatabase }).databaseConnection;
-}
-
-function translated(error: unknown): unknown {
-  return error instanceof SqlError && (error.kind === 'unavailable' || error.kind === 'busy')
-    ? new QueueUnavailableError(`the database cannot be used: ${error.message}`, { cause: error })
-    : error;
+async function translating<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    throw error instanceof SqlError && (error.kind === 'unavailable' || error.kind === 'busy')
+      ? new QueueUnavailableError(`the database cannot be used: ${error.message}`, { cause: error })
+      : error;
+  }
 }

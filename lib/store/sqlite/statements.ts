@@ -70,9 +70,10 @@ SELECT value ->> 'id', value ->> 'topic', value -> 'payload',
 FROM json_each(?1) WHERE true
 ON CONFLICT DO NOTHING RETURNING id, id AS asked_id, ${ms('run_at')} AS run_at, ${ms('created')} AS created, false AS deduplicated`;
 
-/** Frees an idempotency key whose job is older than such keys are kept. */
-export const RELEASE_KEY = `
-UPDATE _jobs SET idempotency_key = NULL, body_hash = NULL WHERE idempotency_key = ?1 AND created <= ${keptSince}`;
+/** Frees idempotency keys whose job is older than such keys are kept. */
+export const RELEASE_KEYS = `
+UPDATE _jobs SET idempotency_key = NULL, body_hash = NULL
+WHERE idempotency_key IN (SELECT value FROM json_each(?1)) AND created <= ${keptSince}`;
 
 /** Who holds a key: the job itself when it is there already, that of a first request, or an unfinished one. */
 export const FIND_HOLDER = `
@@ -85,24 +86,49 @@ ORDER BY id <> ?1, idempotency_key IS NOT ?4 LIMIT 1`;
 /** Whole jobs by id. */
 export const FIND_JOBS = `SELECT ${jobColumns} FROM _jobs WHERE id IN (SELECT value FROM json_each(?1))`;
 
-/** Whether a lane has a due job: asked before the write lock is taken for it. ?3 is the lower bound. */
-export const IS_LANE_DUE = `
-SELECT 1 FROM _jobs WHERE status = 'pending' AND topic = ?1 AND priority = ?2 AND run_at >= ?3 AND run_at <= ${now} LIMIT 1`;
+/** Which lanes have a due job, by their place in the list: asked before the write lock is taken for them. */
+export const DUE_LANES = `
+SELECT lane.key AS place FROM json_each(?1) AS lane WHERE EXISTS (
+  SELECT 1 FROM _jobs WHERE status = 'pending' AND topic = lane.value ->> 'topic'
+    AND priority = lane.value ->> 'priority' AND run_at >= lane.value ->> 'from' AND run_at <= ${now})`;
 
-/** pending → processing, one lane. */
-export const CLAIM_LANE = `
-UPDATE _jobs SET status = 'processing', attempt = attempt + 1, locked_by = ?5, locked_until = ${fromNow('?6')},
+/**
+ * pending → processing, lane by lane until ?2 jobs are found. A join cannot have a limit for each lane, an array made by a
+ * subquery can: ?3 is the highest of them.
+ */
+export const CLAIM = `
+UPDATE _jobs SET status = 'processing', attempt = attempt + 1, locked_by = ?4, locked_until = ${fromNow('?5')},
   started = ${now}, updated = ${now}
 WHERE rowid IN (
-  SELECT rowid FROM _jobs WHERE status = 'pending' AND topic = ?1 AND priority = ?2 AND run_at >= ?3 AND run_at <= ${now}
-  ORDER BY run_at LIMIT ?4)
+  SELECT due.value FROM json_each(?1) AS lane CROSS JOIN json_each((
+    SELECT json_group_array(rowid) FROM (
+      SELECT rowid FROM _jobs WHERE status = 'pending' AND topic = lane.value ->> 'topic'
+        AND priority = lane.value ->> 'priority' AND run_at >= lane.value ->> 'from' AND run_at <= ${now}
+      ORDER BY run_at LIMIT ?3))) AS due
+  WHERE due.key < lane.value ->> 'limit' LIMIT ?2)
 RETURNING id, attempt, topic, payload, retries, max_retries, priority, timeout_ms, backoff, metadata,
   ${ms('run_at')} AS run_at, ${ms('created')} AS created, ${ms('started')} - ${ms('run_at')} AS waited_ms`;
 
-/** The first waiting job of a gap between known priorities, due or not. */
-export const SURVEY_GAP = `
-SELECT topic, priority, ${ms('run_at')} - ${ms(now)} AS due_in_ms FROM _jobs
-WHERE status = 'pending' AND topic = ?1 AND priority > ?2 AND priority < ?3 ORDER BY priority, run_at LIMIT 1`;
+/** The first waiting priority of a topic between two bounds, which are SQL. */
+const nextPriority = (topic: string, after: string, before: string): string => `(
+    SELECT min(priority) FROM _jobs
+    WHERE status = 'pending' AND topic = ${topic} AND priority > ${after} AND priority < ${before})`;
+
+/**
+ * The first waiting job, due or not, of each priority in each gap. It looks from one priority to the next, so that the
+ * cost is that of the lanes, however many jobs wait in them.
+ */
+export const SURVEY = `
+WITH RECURSIVE lane (topic, priority, before) AS (
+  SELECT value ->> 'topic', ${nextPriority(`value ->> 'topic'`, `value ->> 'after'`, `value ->> 'before'`)},
+    value ->> 'before' FROM json_each(?1)
+  UNION ALL
+  SELECT topic, ${nextPriority('lane.topic', 'lane.priority', 'lane.before')}, before FROM lane
+  WHERE priority IS NOT NULL)
+SELECT lane.topic, lane.priority, ${ms(`(
+  SELECT min(run_at) FROM _jobs AS j
+  WHERE j.status = 'pending' AND j.topic = lane.topic AND j.priority = lane.priority)`)} - ${ms(now)} AS due_in_ms
+FROM lane WHERE lane.priority IS NOT NULL`;
 
 const tokens = `(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt FROM json_each(?1))`;
 
@@ -203,27 +229,58 @@ DELETE FROM _jobs WHERE id IN (
     AND (p.idempotency_key IS NULL OR p.created <= ${keptSince}))
 RETURNING id`;
 
-/** One job as it stands, with the holder of its key when that keeps it from being re-queued. */
-export const MOVABLE = `
+/** A verb by request: each statement takes the ids as ?1. */
+export interface MoveStatements {
+  /** Answers the whole job. */
+  readonly one: string;
+  /** Answers what there is to say of each of many. */
+  readonly several: string;
+  /** How jobs stand that did not move. */
+  readonly unmoved: string;
+}
+
+const asked = '(SELECT value FROM json_each(?1))';
+const briefly = 'id, status, topic, attempt';
+
+const requeue = (answer: string): string => `
+UPDATE _jobs SET status = 'pending', retries = 0, cancel_requested = 0, finished = NULL, result = NULL, progress = NULL,
+  payload = coalesce(?2, payload), run_at = coalesce(?3, ${now}), max_retries = coalesce(?4, max_retries), updated = ${now}
+WHERE id IN (
+  SELECT id FROM (
+    SELECT j.id, row_number() OVER (
+      PARTITION BY j.topic, j.unique_key, iif(j.unique_key IS NULL, j.id, NULL) ORDER BY asked.key) AS place
+    FROM json_each(?1) AS asked JOIN _jobs AS j ON j.id = asked.value
+    WHERE j.status IN ('failed', 'cancelled') AND NOT EXISTS (
+      SELECT 1 FROM _jobs AS k
+      WHERE k.topic = j.topic AND k.unique_key = j.unique_key AND k.status IN ('pending', 'processing')))
+  WHERE place = 1)
+RETURNING ${answer}`;
+
+/** failed, cancelled → pending, when the key is free; of those that share one, the first in the list. */
+export const REQUEUE: MoveStatements = {
+  one: requeue(jobColumns),
+  several: requeue(briefly),
+  unmoved: `
 SELECT j.id, j.status, j.topic, j.attempt, (
   SELECT k.id FROM _jobs AS k WHERE k.topic = j.topic AND k.unique_key = j.unique_key AND j.status IN ('failed', 'cancelled')
     AND k.status IN ('pending', 'processing')) AS holder_id
-FROM _jobs AS j WHERE j.id = ?1`;
+FROM _jobs AS j WHERE j.id IN ${asked}`,
+};
 
-/** failed, cancelled → pending. */
-export const REQUEUE = `
-UPDATE _jobs SET status = 'pending', retries = 0, cancel_requested = 0, finished = NULL, result = NULL, progress = NULL,
-  payload = coalesce(?2, payload), run_at = coalesce(?3, ${now}), max_retries = coalesce(?4, max_retries), updated = ${now}
-WHERE id = ?1 AND status IN ('failed', 'cancelled') RETURNING status`;
+const unmoved = `SELECT ${briefly} FROM _jobs WHERE id IN ${asked}`;
 
-/** pending → cancelled; processing is marked. */
-export const CANCEL = `
+const cancel = (answer: string): string => `
 UPDATE _jobs SET status = iif(status = 'pending', 'cancelled', status), finished = iif(status = 'pending', ${now}, NULL),
   cancel_requested = 1, updated = ${now}
-WHERE id = ?1 AND status IN ('pending', 'processing') RETURNING status`;
+WHERE id IN ${asked} AND status IN ('pending', 'processing') RETURNING ${answer}`;
+
+/** pending → cancelled; processing is marked. */
+export const CANCEL: MoveStatements = { one: cancel(jobColumns), several: cancel(briefly), unmoved };
+
+const remove = `DELETE FROM _jobs WHERE id IN ${asked} AND status <> 'processing' RETURNING ${briefly}`;
 
 /** any but processing → gone. */
-export const DELETE = `DELETE FROM _jobs WHERE id = ?1 AND status <> 'processing' RETURNING status`;
+export const DELETE: MoveStatements = { one: remove, several: remove, unmoved };
 
 /** Changes exactly when another connection has committed; costs about a microsecond. */
 export const DATA_VERSION = 'PRAGMA data_version';

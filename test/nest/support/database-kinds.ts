@@ -1,5 +1,6 @@
 import type { DataSourceOptions } from 'typeorm';
 import { createPostgresDatabase, createSqliteFile, postgresVersions } from '../../support/databases.js';
+import { hasSqlite3, SQLITE3 } from '../../support/typeorm.js';
 
 /** A database of its own for one test, without tables. */
 export interface TestDatabase {
@@ -45,7 +46,17 @@ export const sqliteMemory: DatabaseKind = {
   create: () => Promise.resolve({ options: { type: 'better-sqlite3', database: ':memory:' }, remove: async () => {} }),
 };
 
+/** A file with the driver `sqlite3`, which TypeORM 1.x does not know. */
+export const sqlite3File: DatabaseKind = {
+  ...sqliteFile,
+  label: 'a SQLite file with sqlite3',
+  async create() {
+    const { path: database, remove } = await createSqliteFile();
+    return { options: { type: SQLITE3, database }, remove };
+  },
+};
+
 /** Those that several applications can work on. */
-export const sharedKinds: readonly DatabaseKind[] = [postgres, sqliteFile];
+export const sharedKinds: readonly DatabaseKind[] = [postgres, hasSqlite3 ? sqlite3File : sqliteFile];
 /** All. */
 export const everyKind: readonly DatabaseKind[] = [...sharedKinds, sqliteMemory];

@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
 import { until } from '../../support/wait.js';
-import { ROOT } from './built-package.js';
+import { workingTree } from '../../support/working-tree.js';
 import type { Command, ProgramSettings, Report } from './protocol.js';
 
 /** How a process ended: its exit code, or the signal that ended it. */
@@ -36,9 +36,11 @@ export class Program {
     private readonly name: string,
     settings: ProgramSettings,
   ) {
-    this.child = fork(join(__dirname, 'programs', `${name}.ts`), [JSON.stringify(settings)], {
-      cwd: ROOT,
-      execArgv: ['-r', join(__dirname, 'register-typescript.cjs')],
+    const folder = workingTree('built');
+    const programs = join(folder, 'test/processes/support');
+    this.child = fork(join(programs, 'programs', `${name}.ts`), [JSON.stringify(settings)], {
+      cwd: folder,
+      execArgv: ['-r', join(programs, 'register-typescript.cjs')],
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     running.add(this);

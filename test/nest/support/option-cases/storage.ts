@@ -5,9 +5,11 @@ import type { Apps } from '../apps.js';
 import { everyKind, postgres, sqliteFile, sqliteMemory } from '../database-kinds.js';
 import type { OptionCase } from './option-case.js';
 
+const sqliteTables = `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY 1`;
 const tables = {
   postgres: `SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1`,
-  'better-sqlite3': `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY 1`,
+  'better-sqlite3': sqliteTables,
+  sqlite: sqliteTables,
 } as Record<string, string>;
 
 /** The options that say where the jobs stand, and how the database is used. */

@@ -1,0 +1,49 @@
+import type { DataSource } from 'typeorm';
+import type { BetterSqliteDatabase, Sqlite3Database, SqlScript } from '../sql-runner.js';
+import { BetterSqliteRunner, runScript, Sqlite3Runner } from '../sql-runner.js';
+import { StepLane } from './step-lane.js';
+import { TickLane } from './tick-lane.js';
+import type { WriteLane, WriteLaneOptions } from './write-lane.js';
+
+/** The queue's own connection to a SQLite database, whichever driver it has. */
+export interface SqliteConnection {
+  /** Runs a script that takes no write lock; all else goes through the lane. */
+  read<T>(script: SqlScript<T>): T | Promise<T>;
+  readonly lane: WriteLane;
+}
+
+/**
+ * The connection of `own`, which is initialized.
+ *
+ * @param app the application's DataSource; its transactions are waited for.
+ */
+export function sqliteConnectionOf(
+  own: DataSource,
+  app: DataSource,
+  options: Omit<WriteLaneOptions, 'isAppInTransaction'>,
+): SqliteConnection {
+  if (own.options.type === 'better-sqlite3') {
+    const runner = new BetterSqliteRunner(databaseOf<BetterSqliteDatabase>(own)!);
+    const isAppInTransaction = (): boolean => databaseOf<BetterSqliteDatabase>(app)?.inTransaction ?? false;
+    return { read: (script) => runner.run(script), lane: new TickLane({ ...options, runner, isAppInTransaction }) };
+  }
+  const runner = new Sqlite3Runner(databaseOf<Sqlite3Database>(own)!);
+  // The driver does not tell. On the queue's own DataSource a repository may open a transaction, too.
+  const isAppInTransaction = (): boolean => isInTransaction(app) || isInTransaction(own);
+  return {
+    read: (script) => runScript(runner, script),
+    lane: new StepLane({ ...options, runner, isAppInTransaction }),
+  };
+}
+
+/** The driver's own connection; an application may have closed its. */
+function databaseOf<T>({ driver }: DataSource): T | undefined {
+  return (driver as unknown as { databaseConnection?: T }).databaseConnection;
+}
+
+/** A SQLite DataSource has one query runner, once anybody has asked for it. */
+function isInTransaction({ driver }: DataSource): boolean {
+  return (
+    (driver as unknown as { queryRunner?: { isTransactionActive: boolean } }).queryRunner?.isTransactionActive ?? false
+  );
+}

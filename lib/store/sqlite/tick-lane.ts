@@ -1,0 +1,148 @@
+import type { ScheduledWake } from '../../core/clock.js';
+import type { BetterSqliteRunner, SqlScript } from '../sql-runner.js';
+import { SqlError } from '../sql-runner.js';
+import { lockTimeout, PAUSE_MAX_MS, PAUSE_MIN_MS } from './lock-wait.js';
+import { BEGIN, COMMIT, ROLLBACK } from './statements.js';
+import type { WriteLane, WriteLaneOptions } from './write-lane.js';
+
+export interface TickLaneOptions extends WriteLaneOptions {
+  /** The queue's own connection. */
+  readonly runner: BetterSqliteRunner;
+}
+
+interface Waiting {
+  /** Does the work within this tick; answers `false` when the lock is somebody else's. */
+  readonly attempt: () => boolean;
+  readonly giveUp: () => void;
+  readonly sinceMs: number;
+}
+
+/** After this much work, timers and sockets get their turn. */
+const TURN_MAX_MS = 5;
+
+/**
+ * The write lane of a synchronous driver.
+ *
+ * Each write is a `BEGIN IMMEDIATE … COMMIT` within one tick: nothing of the application runs while the lock is held here, so
+ * the application can never wait for it in the same event loop. When another process holds the lock, or the application
+ * has a transaction open, the lane waits outside the database, with growing pauses, and the event loop goes on.
+ *
+ * It also waits for transactions of the application that have only read so far: a commit of ours would make their first
+ * write fail (SQLITE_BUSY_SNAPSHOT), which no application with one connection has ever seen.
+ */
+export class TickLane implements WriteLane {
+  private readonly waiting: Waiting[] = [];
+  private retry: ScheduledWake | undefined;
+  /** Since when somebody else has kept the head of the lane waiting. */
+  private blockedSinceMs: number | undefined;
+  /** When work began in this turn of the event loop. */
+  private turnSinceMs: number | undefined;
+
+  constructor(private readonly options: TickLaneOptions) {}
+
+  run<T>(script: () => SqlScript<T>): Promise<T> {
+    return this.add(() => this.withinTick(script));
+  }
+
+  transact<T>(script: () => SqlScript<T>): Promise<T> {
+    return this.run(script);
+  }
+
+  poke(): void {
+    if (this.waiting.length > 0) {
+      this.flush(PAUSE_MIN_MS);
+    }
+  }
+
+  /** Nobody can ask while a write is under way. */
+  whenStill(): undefined {
+    return undefined;
+  }
+
+  private add<T>(work: () => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const attempt = (): boolean => {
+        try {
+          resolve(work());
+          return true;
+        } catch (error) {
+          if (error instanceof SqlError && error.kind === 'busy') {
+            return false;
+          }
+          reject(error instanceof Error ? error : new Error(String(error)));
+          return true;
+        }
+      };
+      this.waiting.push({
+        attempt,
+        giveUp: () => reject(lockTimeout(this.options.lockTimeoutMs)),
+        sinceMs: this.options.clock.now(),
+      });
+      if (!this.retry) {
+        this.flush(PAUSE_MIN_MS);
+      }
+    });
+  }
+
+  /**
+   * Whether there is time left in this turn. The driver answers within the tick, so a backlog would drain in one chain of
+   * microtasks: no timer would fire, no request be read and no lease renewed until it is empty.
+   */
+  private hasTurn(): boolean {
+    const nowMs = this.options.clock.now();
+    if (this.turnSinceMs === undefined) {
+      this.turnSinceMs = nowMs;
+      setImmediate(() => {
+        this.turnSinceMs = undefined;
+        this.poke();
+      });
+    }
+    return nowMs - this.turnSinceMs < TURN_MAX_MS;
+  }
+
+  /** Does all that waits, or what is possible, and comes back for the rest after a pause. */
+  private flush(pauseMs: number): void {
+    this.retry?.cancel();
+    this.retry = undefined;
+    while (this.waiting.length > 0 && this.hasTurn()) {
+      if (this.isBlocked() || !this.waiting[0]!.attempt()) {
+        this.giveUpLate();
+        break;
+      }
+      this.waiting.shift();
+      this.blockedSinceMs = undefined;
+    }
+    if (this.waiting.length > 0) {
+      this.retry = this.options.clock.schedule(pauseMs, () => this.flush(Math.min(pauseMs * 2, PAUSE_MAX_MS)));
+    }
+  }
+
+  /** Only the wait for others counts against `lockTimeout`, not the queue's own backlog. */
+  private giveUpLate(): void {
+    const nowMs = this.options.clock.now();
+    this.blockedSinceMs ??= nowMs;
+    const deadlineMs = nowMs - this.options.lockTimeoutMs;
+    while (this.waiting.length > 0 && Math.max(this.waiting[0]!.sinceMs, this.blockedSinceMs) <= deadlineMs) {
+      this.waiting.shift()!.giveUp();
+    }
+  }
+
+  private isBlocked(): boolean {
+    return this.options.runner.inTransaction || this.options.isAppInTransaction();
+  }
+
+  private withinTick<T>(script: () => SqlScript<T>): T {
+    const { runner } = this.options;
+    runner.query(BEGIN, []);
+    try {
+      const value = runner.run(script());
+      runner.query(COMMIT, []);
+      return value;
+    } catch (error) {
+      if (runner.inTransaction) {
+        runner.query(ROLLBACK, []);
+      }
+      throw error;
+    }
+  }
+}

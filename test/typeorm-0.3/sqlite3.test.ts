@@ -1,0 +1,105 @@
+import { createJobStore, InvalidOptionsError, JobsModule } from 'nestjs-jobs';
+import { Test } from '@nestjs/testing';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { DataSource } from 'typeorm';
+import type { Sqlite3Database, SqlErrorKind } from '../../lib/store/sql-runner.js';
+import { SqlError, Sqlite3Runner } from '../../lib/store/sql-runner.js';
+import type { SqliteFile } from '../support/databases.js';
+import { createSqliteFile } from '../support/databases.js';
+import { LogRecorder } from '../nest/support/log-recorder.js';
+import { SQLITE3 } from '../support/typeorm.js';
+
+const OPEN_READONLY = 1;
+const OPEN_URI = 0x40;
+const READWRITE_URI = 2 | 4 | OPEN_URI;
+
+describe('an application with sqlite3', () => {
+  let file: SqliteFile;
+  let dataSources: DataSource[];
+
+  beforeEach(async () => {
+    file = await createSqliteFile();
+    dataSources = [];
+  });
+  afterEach(async () => {
+    for (const dataSource of dataSources.filter(({ isInitialized }) => isInitialized)) {
+      await dataSource.destroy();
+    }
+    await file.remove();
+  });
+
+  async function dataSource(options: { database?: string; flags?: number } = {}): Promise<DataSource> {
+    const made = new DataSource({ database: file.path, ...options, type: SQLITE3 });
+    dataSources.push(made);
+    return made.initialize();
+  }
+
+  const databaseOf = ({ driver }: DataSource): Sqlite3Database =>
+    (driver as unknown as { databaseConnection: Sqlite3Database }).databaseConnection;
+
+  describe.each([
+    [':memory:', undefined],
+    ['', undefined],
+    ['file::memory:?cache=shared', READWRITE_URI],
+    ['file:jobs?mode=memory&cache=shared', READWRITE_URI],
+  ])('on %p, which nobody else can reach', (database, flags) => {
+    it('is refused by an error that says what to use', async () => {
+      const app = await dataSource({ database, flags });
+      expect(() => createJobStore(app)).toThrow(InvalidOptionsError);
+      expect(() => createJobStore(app)).toThrow(/^dataSource: expected a file, got .* use a file, or .*better-sqlite3/);
+    });
+  });
+
+  it('does not start on :memory:', async () => {
+    const module = Test.createTestingModule({
+      imports: [TypeOrmModule.forRoot({ type: SQLITE3, database: ':memory:', retryAttempts: 0 }), JobsModule.forRoot()],
+    }).setLogger(new LogRecorder());
+    await expect(module.compile()).rejects.toThrow(/^dataSource: expected a file/);
+  });
+
+  it('is refused when it cannot write', async () => {
+    await (await dataSource()).query('CREATE TABLE any_table (id integer)');
+    const reader = await dataSource({ flags: OPEN_READONLY });
+    expect(() => createJobStore(reader)).toThrow(/^dataSource: expected a database that can be written to/);
+  });
+
+  describe('is told in the one shape of errors', () => {
+    let app: DataSource;
+    let runner: Sqlite3Runner;
+
+    beforeEach(async () => {
+      app = await dataSource();
+      runner = new Sqlite3Runner(databaseOf(app));
+      await runner.query(
+        'CREATE TABLE things (id integer PRIMARY KEY, name text UNIQUE, size integer CHECK (size > 0))',
+        [],
+      );
+      await runner.query(`INSERT INTO things VALUES (1, 'one', 1)`, []);
+      await runner.query('PRAGMA busy_timeout = 0', []);
+    });
+
+    async function kindOf(statement: string): Promise<SqlErrorKind | undefined> {
+      const error: unknown = await runner.query(statement, []).catch((reason: unknown) => reason);
+      return error instanceof SqlError ? error.kind : undefined;
+    }
+
+    it.each([
+      ['unique', 'a key that is taken', `INSERT INTO things VALUES (1, 'two', 1)`],
+      ['unique', 'a name that is taken', `INSERT INTO things VALUES (2, 'one', 1)`],
+      ['refused', 'a value that is not allowed', `INSERT INTO things VALUES (2, 'two', 0)`],
+      ['refused', 'a text that is no SQL', 'INSERT things'],
+    ])('as %s: %s', async (kind, _what, statement) => {
+      expect(await kindOf(statement)).toBe(kind);
+    });
+
+    it('as busy: a lock that another connection holds', async () => {
+      await (await dataSource()).query('BEGIN IMMEDIATE');
+      expect(await kindOf(`INSERT INTO things VALUES (2, 'two', 1)`)).toBe('busy');
+    });
+
+    it('as unavailable: a connection that is closed', async () => {
+      await app.destroy();
+      expect(await kindOf('SELECT 1')).toBe('unavailable');
+    });
+  });
+});
