@@ -54,7 +54,7 @@ describe.each(everyKind)('an application with two DataSources and a ConfigServic
     expect(await app.jobAfter('completed', job.id)).toMatchObject({ attempt: 1 });
     expect(await ledger.getRepository(Receipt).find()).toMatchObject([{ jobId: job.id }]);
     expect(await ledger.query('SELECT topic FROM _jobs')).toEqual([{ topic: 'receipt' }]);
-    await expect(app.dataSource.query('SELECT topic FROM _jobs')).rejects.toThrow(/_jobs/);
+    expect(await app.dataSource.createQueryRunner().hasTable('_jobs')).toBe(false);
   });
 
   it('has no transaction of the first one taken for one of the queue', async () => {

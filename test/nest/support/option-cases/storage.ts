@@ -67,7 +67,7 @@ async function expectJobsInTheNamedDatabase(apps: Apps): Promise<void> {
   const { id } = await app.jobs.enqueue('work', null);
   expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'done' });
   expect(await apps.dataSource('second').query('SELECT topic FROM _jobs')).toEqual([{ topic: 'work' }]);
-  await expect(app.dataSource.query('SELECT topic FROM _jobs')).rejects.toThrow(/_jobs/);
+  expect(await app.dataSource.createQueryRunner().hasTable('_jobs')).toBe(false);
 }
 
 async function expectNoTablesOfOurOwn(apps: Apps): Promise<void> {
