@@ -14,7 +14,8 @@ import type { JobsLogger } from './core/logger.js';
 import { guardedLogger, silentLogger } from './core/logger.js';
 import { checked } from './core/option-checks.js';
 import type { JobsOptions, JobsSettings } from './core/options.js';
-import { readJobsOptions, topicCheck } from './core/options.js';
+import { readJobsOptions } from './core/options.js';
+import { topicCheck } from './core/topic.js';
 import { Pruner } from './maintenance/pruner.js';
 import { Rescuer } from './maintenance/rescuer.js';
 import { Statistics } from './maintenance/statistics.js';
@@ -157,6 +158,11 @@ export class JobsEngine {
     this.rescuer = new Rescuer({ ...parts, onRescued: (topics) => this.announce(topics) });
     this.pruner = new Pruner(parts);
     this.statistics = new Statistics({ ...parts, topics: () => this.registry.claimable().map(({ topic }) => topic) });
+  }
+
+  /** What kind of database the jobs are in. */
+  get database(): 'postgres' | 'sqlite' {
+    return this.store.capabilities.database;
   }
 
   /** This process's events, each emitted after its write has committed. */

@@ -6,10 +6,11 @@ import type { DataSource } from 'typeorm';
 import { InvalidOptionsError } from './core/errors.js';
 import { Job } from './core/job.js';
 import type { JobsLogger } from './core/logger.js';
-import type { JobsOptions } from './core/options.js';
+import type { JobsOptions, JobsSettings } from './core/options.js';
 import type { Check, Option } from './core/option-checks.js';
 import { checked, flag, readOptions } from './core/option-checks.js';
 import { OPTIONS, readJobsOptions } from './core/options.js';
+import { httpParts } from './http/http-parts.js';
 import { createJobStore, JobsEngine } from './jobs-engine.js';
 import { HandlerPipeline } from './nest/handler-pipeline.js';
 import { JobsExplorer } from './nest/jobs.explorer.js';
@@ -73,13 +74,13 @@ const CREATED_STORE = Symbol('nestjs-jobs:created-store');
 export class JobsModule {
   /** @throws InvalidOptionsError for an unknown option, a refused value, or two that contradict each other. */
   static forRoot({ isGlobal = true, ...options }: JobsModuleOptions = {}): DynamicModule {
-    readJobsOptions(options);
-    return moduleOf(isGlobal, options.dataSource, { provide: JOBS_OPTIONS, useValue: options });
+    const settings = readJobsOptions(options);
+    return moduleOf({ isGlobal, ...settings, options: { provide: JOBS_OPTIONS, useValue: options } });
   }
 
   static forRootAsync(options: JobsModuleAsyncOptions): DynamicModule {
     checked(factoryCheck, options.useFactory, 'useFactory');
-    const { isGlobal, imports, inject, useFactory, dataSource, http, ui } = readOptions(asyncTable, options);
+    const { isGlobal, imports, inject, useFactory, dataSource, http } = readOptions(asyncTable, options);
     const provider: FactoryProvider<JobsOptions> = {
       provide: JOBS_OPTIONS,
       inject,
@@ -93,25 +94,30 @@ export class JobsModule {
             );
           }
         }
-        const given: JobsOptions = { ...made, dataSource, http, ui };
+        const given: JobsOptions = { ...made, dataSource, http: options.http, ui: options.ui };
         readJobsOptions(given);
         return given;
       },
     };
-    return moduleOf(isGlobal, dataSource, provider, imports);
+    return moduleOf({ isGlobal, dataSource, http, options: provider, imports });
   }
 }
 
-function moduleOf(
-  isGlobal: boolean,
-  dataSource: string | undefined,
-  options: Provider,
-  imports: ModuleMetadata['imports'] = [],
-): DynamicModule {
+/** What must be known when the module is built. */
+interface ModuleParts extends Pick<JobsSettings, 'dataSource' | 'http'> {
+  readonly isGlobal: boolean;
+  /** Gives all options. */
+  readonly options: Provider;
+  readonly imports?: ModuleMetadata['imports'];
+}
+
+function moduleOf({ isGlobal, dataSource, http, options, imports = [] }: ModuleParts): DynamicModule {
+  const overHttp = httpParts(http);
   return {
     module: JobsModule,
     global: isGlobal,
     imports: [DiscoveryModule, ...imports],
+    controllers: overHttp.controllers,
     providers: [
       options,
       {
@@ -141,6 +147,7 @@ function moduleOf(
       JobsLifecycle,
       JobsService,
       LazyModules,
+      ...overHttp.providers,
     ],
     exports: [JobsService, JobsEngine, getRepositoryToken(Job)],
   };

@@ -11,11 +11,16 @@ import { OrdersService } from './orders.service.js';
 import { Outbox } from './outbox.js';
 import { PaymentJobs } from './payment.jobs.js';
 import { ReceiptJobs } from './receipt.jobs.js';
+import { settings } from './settings.js';
 import { ShippingJobs } from './shipping.jobs.js';
 import { Transactions } from './transactions.js';
 
 @Module({
-  imports: [TypeOrmModule.forRoot(database()), TypeOrmModule.forFeature([Order]), JobsModule.forRoot()],
+  imports: [
+    TypeOrmModule.forRoot(database()),
+    TypeOrmModule.forFeature([Order]),
+    JobsModule.forRoot({ http: { adminToken: settings.adminToken } }),
+  ],
   controllers: [OrdersController, CarrierController],
   providers: [OrdersService, Transactions, Outbox, ReceiptJobs, ShippingJobs, PaymentJobs, JobLines, FirstOrders],
 })

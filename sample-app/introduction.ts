@@ -3,18 +3,23 @@ import type { Settings } from './settings.js';
 
 /** Says where things are and what to try. */
 export function printIntroduction({ port, databaseUrl, adminToken, isTokenGiven }: Settings): void {
-  const url = `http://localhost:${port}/orders`;
+  const origin = `http://localhost:${port}`;
+  const url = `${origin}/orders`;
   const token = isTokenGiven ? 'from JOBS_ADMIN_TOKEN' : `${adminToken} (made up for this run)`;
+  const shownToken = isTokenGiven ? '$JOBS_ADMIN_TOKEN' : adminToken;
   console.log(`
 A shop with background jobs, on ${databaseUrl ? nameOf(databaseUrl) : `the SQLite file ${DATA_FOLDER}/shop.sqlite`}
 Orders:       ${url}
 Mails:        ${DATA_FOLDER}/outbox
-Admin token:  ${token}; for the HTTP API and admin UI of a later release
+Jobs API:     ${origin}/api/jobs
+Admin token:  ${token}
 
 Place another order:
   curl ${url} -H 'content-type: application/json' -d '{"email":"you@example.org","item":"honey","amount":700}'
 Pay it before its reminder is due:
   curl -X POST ${url}/1/payment
+Ask how its jobs are doing:
+  curl ${origin}/api/jobs/stats -H "Authorization: Bearer ${shownToken}"
 Stop with Ctrl-C.
 `);
 }

@@ -2,7 +2,7 @@ import { InvalidOptionsError, InvalidPayloadError } from './errors.js';
 import type { EnqueueOptions, NewJob } from './job.js';
 import type { JobHandlerOptions } from './job-options.js';
 import { checked } from './option-checks.js';
-import { topicCheck } from './options.js';
+import { topicCheck } from './topic.js';
 import { pathOfKey } from './payload.js';
 
 /** The part of Standard Schema (version 1) that is used: Zod, Valibot, ArkType and others follow it. */

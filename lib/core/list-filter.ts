@@ -6,7 +6,7 @@ import { JOB_STATUSES } from './job-state.js';
 import type { Check, Option } from './option-checks.js';
 import { checked, integer, listOf, oneOf, readOptions, text } from './option-checks.js';
 import { runAtCheck } from './job-options.js';
-import { topicCheck } from './options.js';
+import { topicCheck } from './topic.js';
 
 /** A {@link JobFilter}, checked and complete. */
 export interface ListFilter {

@@ -2,16 +2,16 @@ import type { Backoff, BackoffOptions } from './backoff.js';
 import type { Duration } from './duration.js';
 import { parseDuration } from './duration.js';
 import { InvalidOptionsError } from './errors.js';
+import type { HttpOptions, HttpSettings, UiOptions, UiSettings } from './http-options.js';
+import { HTTP_OPTIONS, httpCheck, readHttpOptions, trimmedPath, UI_OPTIONS, uiCheck } from './http-options.js';
 import type { FinalStatus } from './job-state.js';
 import type { Check, Option, OptionValues } from './option-checks.js';
 import { duration, either, flag, fraction, group, integer, listOf, oneOf, readOptions, text } from './option-checks.js';
+import { topicCheck } from './topic.js';
 
 const second = 1_000;
 const minute = 60 * second;
 const day = 24 * 60 * minute;
-
-/** A topic, as it is named everywhere. */
-export const topicCheck = text(255);
 
 export const priorityCheck = integer(-1_000, 1_000);
 export const maxRetriesCheck = integer(0, 1_000);
@@ -83,11 +83,6 @@ const sqliteTable = {
   lockTimeout: { default: 5 * second, check: duration(1), meaning: 'bounds every wait for the write lock' },
 };
 
-const mount = either(false, {
-  expects: 'an object',
-  parse: (value) => (typeof value === 'object' && value !== null ? Object.freeze({ ...value }) : undefined),
-});
-
 /** Every option of the module, once: default, check, meaning. Durations are milliseconds here. */
 export const OPTIONS = {
   dataSource: { default: undefined, check: text(255), meaning: 'name of the TypeORM DataSource' } as Option<
@@ -144,8 +139,16 @@ export const OPTIONS = {
     check: group(sqliteTable),
     meaning: 'how SQLite is used',
   } as Option<OptionValues<typeof sqliteTable>>,
-  http: { default: Object.freeze({}), check: mount, meaning: 'false mounts no routes' } as Option<object | false>,
-  ui: { default: Object.freeze({}), check: mount, meaning: 'false serves no admin UI' } as Option<object | false>,
+  http: {
+    default: readHttpOptions(),
+    check: either(false, httpCheck),
+    meaning: 'the HTTP API; false mounts no routes',
+  } as Option<HttpSettings | false>,
+  ui: {
+    default: Object.freeze({ path: UI_OPTIONS.path.default }),
+    check: either(false, uiCheck),
+    meaning: 'the admin UI; false serves none',
+  } as Option<UiSettings | false>,
 };
 
 /** What `JobsModule.forRoot()` takes; see {@link OPTIONS} for meanings and defaults. */
@@ -183,10 +186,10 @@ export interface JobsOptions {
   connections?: number;
   /** `synchronous`: `'full'` (default) or `'normal'`; `lockTimeout` (default `'5s'`) bounds every wait for the write lock. */
   sqlite?: { synchronous?: 'full' | 'normal'; lockTimeout?: Duration };
-  /** `false` mounts no routes. */
-  http?: object | false;
-  /** `false` serves no admin UI. */
-  ui?: object | false;
+  /** The HTTP API: where it is and who may use it. `false` mounts no routes. */
+  http?: HttpOptions | false;
+  /** The admin UI. `false` serves none. */
+  ui?: UiOptions | false;
 }
 
 /** The options of the module, checked and complete. */
@@ -207,8 +210,8 @@ export interface JobsSettings {
   readonly migrate: boolean;
   readonly connections: number;
   readonly sqlite: { readonly synchronous: 'full' | 'normal'; readonly lockTimeoutMs: number };
-  readonly http: object | false;
-  readonly ui: object | false;
+  readonly http: HttpSettings | false;
+  readonly ui: UiSettings | false;
 }
 
 /**
@@ -245,7 +248,18 @@ function refuseContradictions(given: JobsOptions): void {
       'contradicts lease: a renewal that waits longer than the lease cannot keep it',
     );
   }
-  if (given.http === false && given.ui) {
+  refuseContradictingPaths(given);
+}
+
+function refuseContradictingPaths({ http, ui }: JobsOptions): void {
+  if (http === false && ui) {
     throw new InvalidOptionsError('ui', 'contradicts http: false; the admin UI shows what the HTTP API gives it');
+  }
+  if (http !== false && ui !== false) {
+    const apiPath = trimmedPath(http?.path ?? HTTP_OPTIONS.path.default);
+    const uiPath = trimmedPath(ui?.path ?? UI_OPTIONS.path.default);
+    if (`${uiPath}/`.startsWith(`${apiPath}/`)) {
+      throw new InvalidOptionsError('ui.path', `contradicts http.path: below '${apiPath}' the HTTP API answers`);
+    }
   }
 }

@@ -8,7 +8,7 @@ import { readEnqueueOptions, readHandlerOptions } from '../core/job-options.js';
 import type { AnyNewJob, AnySchema, TopicLike } from '../core/job-topic.js';
 import { typedTopic, validPayload } from '../core/job-topic.js';
 import { checked } from '../core/option-checks.js';
-import { topicCheck } from '../core/options.js';
+import { topicCheck } from '../core/topic.js';
 import { encodePayload } from '../core/payload.js';
 import { byUniqueKey } from '../core/unique-key.js';
 import type { InsertedJob, JobInsert, JobStore, StoreTransaction } from '../store/job-store.js';

@@ -6,7 +6,7 @@ import type { AnySchema, TopicLike } from '../core/job-topic.js';
 import { typedTopic } from '../core/job-topic.js';
 import type { JobsLogger } from '../core/logger.js';
 import { checked } from '../core/option-checks.js';
-import { topicCheck } from '../core/options.js';
+import { topicCheck } from '../core/topic.js';
 
 export interface RegisteredHandler {
   readonly topic: string;

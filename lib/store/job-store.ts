@@ -74,6 +74,8 @@ export interface JobStore {
 export interface StoreCapabilities {
   /** Whether a handler may run inside a transaction for its whole length. */
   readonly transactionalHandlers: boolean;
+  /** For people to read; nothing is decided by it. */
+  readonly database: 'postgres' | 'sqlite';
 }
 
 /** A transaction of the caller's own. What it is, an `EntityManager`, only the store knows. */

@@ -2,7 +2,7 @@ import { InvalidOptionsError, InvalidPayloadError, PayloadTooLargeError } from '
 import type { EnqueueOptions } from '../../lib/core/job.js';
 import { readEnqueueOptions, readHandlerOptions, runAtCheck } from '../../lib/core/job-options.js';
 import { checked } from '../../lib/core/option-checks.js';
-import { topicCheck } from '../../lib/core/options.js';
+import { topicCheck } from '../../lib/core/topic.js';
 import { thrownBy } from './support/thrown.js';
 
 const DAY_MS = 86_400_000;

@@ -6,6 +6,17 @@ import { thrownBy } from './support/thrown.js';
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
 
+const HTTP = {
+  path: 'api/jobs',
+  adminToken: undefined,
+  guard: undefined,
+  authenticate: undefined,
+  enqueueRule: 'admin',
+  manageRule: 'admin',
+  allowedTopics: undefined,
+  redact: undefined,
+};
+
 /** What the contract promises, in its order. */
 const NAMES = [
   'dataSource',
@@ -206,16 +217,16 @@ const CASES: readonly OptionCase[] = [
   {
     option: 'http',
     setting: 'http',
-    absent: {},
-    taken: [[false, false], [{}, {}]], // prettier-ignore
+    absent: HTTP,
+    taken: [[false, false], [{}, HTTP], [{ path: '/queue/', adminToken: 't' }, { ...HTTP, path: 'queue', adminToken: 't' }]], // prettier-ignore
     refused: [true, null, 'api', 1],
     expected: 'false or an object',
   },
   {
     option: 'ui',
     setting: 'ui',
-    absent: {},
-    taken: [[false, false], [{}, {}]], // prettier-ignore
+    absent: { path: 'admin/jobs' },
+    taken: [[false, false], [{}, { path: 'admin/jobs' }], [{ path: '/ui' }, { path: 'ui' }]], // prettier-ignore
     refused: [true, null, 'admin', 1],
     expected: 'false or an object',
   },

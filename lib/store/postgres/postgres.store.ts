@@ -47,7 +47,7 @@ type Pool = PostgresPool & { readonly options: object };
 
 /** Jobs in PostgreSQL: each verb is one statement of `statements.ts`. */
 export class PostgresStore implements JobStore {
-  readonly capabilities = { transactionalHandlers: true };
+  readonly capabilities = { transactionalHandlers: true, database: 'postgres' } as const;
   readonly reports = new PostgresReports((text, params) => this.visit(text, params));
 
   private readonly transactions: CallerTransactions;

@@ -1,5 +1,6 @@
 import type { DynamicModule, ModuleMetadata } from '@nestjs/common';
 import { ShutdownSignal } from '@nestjs/common';
+import type { AbstractHttpAdapter } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import type { TypeOrmModuleOptions } from '@nestjs/typeorm';
 import { getDataSourceToken, TypeOrmModule } from '@nestjs/typeorm';
@@ -26,6 +27,8 @@ export interface AppParts extends Pick<ModuleMetadata, 'providers' | 'controller
   handlers?: Readonly<Record<string, Handler | readonly [Handler, JobHandlerOptions]>>;
   /** Of the application's DataSource. */
   typeOrm?: AppTypeOrmOptions;
+  /** What is below Nest. Default: Express. */
+  adapter?: AbstractHttpAdapter;
 }
 
 type AppTypeOrmOptions = Partial<DataSourceOptions> &
@@ -130,7 +133,9 @@ export class Apps {
     })
       .setLogger(this.log)
       .compile();
-    const app = module.createNestApplication({ logger: this.log });
+    const app = parts.adapter
+      ? module.createNestApplication(parts.adapter, { logger: this.log })
+      : module.createNestApplication({ logger: this.log });
     app.enableShutdownHooks([ShutdownSignal.SIGTERM]);
     const test = new TestApp(module, app, module.get<DataSource>(getDataSourceToken()));
     this.afterwards(() => test.close());

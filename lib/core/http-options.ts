@@ -1,0 +1,177 @@
+import { InvalidOptionsError } from './errors.js';
+import type { Job } from './job.js';
+import type { Check, Option } from './option-checks.js';
+import { listOf, oneOf, readOptions } from './option-checks.js';
+import { topicCheck } from './topic.js';
+
+/** Who is asking, as the application's own `authenticate` knows him. */
+export interface HttpUser {
+  /** Tells this user from others. */
+  id: string;
+  /** Whether he may do everything. */
+  admin: boolean;
+}
+
+/* eslint-disable @typescript-eslint/no-explicit-any -- Express's request or Fastify's: the application knows which */
+
+/** Says who sends a request; `null` when nobody is known. */
+export type AuthenticateFunction = (request: any) => HttpUser | null | Promise<HttpUser | null>;
+
+/** Judges a request. */
+export type AccessFunction = (request: any) => boolean | Promise<boolean>;
+
+/* eslint-enable @typescript-eslint/no-explicit-any */
+
+/** Whom a rule admits: administrators, whoever is known, everybody, or those whom a function admits. */
+export type AccessRule = 'admin' | 'authenticated' | 'public' | AccessFunction;
+
+/** A guard as Nest knows it, by its shape. */
+export interface AdminGuard {
+  canActivate(context: never): unknown;
+}
+
+/** A guard, or its class. */
+export type AdminGuardLike = AdminGuard | (abstract new (...args: never[]) => AdminGuard);
+
+/** Edits a copy of a job before it leaves over HTTP, and returns what may leave. */
+export type RedactFunction = (job: Job) => Job | Promise<Job>;
+
+/** Where the HTTP API is and who may use it. With none of `adminToken`, `guard` and `authenticate` every route is closed. */
+export interface HttpOptions {
+  /** Base path. Default `'api/jobs'`. */
+  path?: string;
+  /** Bearer token of administrators. Default: the environment's JOBS_ADMIN_TOKEN, unless `guard` or `authenticate` is given. */
+  adminToken?: string;
+  /** The application's own guard, or its class: `true` means administrator. */
+  guard?: AdminGuardLike;
+  /** Says who sends a request. */
+  authenticate?: AuthenticateFunction;
+  /** Who may enqueue. Default `'admin'`. */
+  enqueueRule?: AccessRule;
+  /** Who may read and steer. Default `'admin'`. */
+  manageRule?: AccessRule;
+  /** The only topics that callers over HTTP reach, administrators too. Default: all. */
+  allowedTopics?: readonly string[];
+  /** Edits jobs before they leave. Default: they leave as they are. */
+  redact?: RedactFunction;
+}
+
+/** {@link HttpOptions}, checked. */
+export interface HttpSettings {
+  readonly path: string;
+  readonly adminToken: string | undefined;
+  readonly guard: AdminGuardLike | undefined;
+  readonly authenticate: AuthenticateFunction | undefined;
+  readonly enqueueRule: AccessRule;
+  readonly manageRule: AccessRule;
+  readonly allowedTopics: readonly string[] | undefined;
+  readonly redact: RedactFunction | undefined;
+}
+
+/** Where the admin UI is. */
+export interface UiOptions {
+  /** Default `'admin/jobs'`. */
+  path?: string;
+}
+
+/** {@link UiOptions}, checked. */
+export interface UiSettings {
+  readonly path: string;
+}
+
+/** Without the slashes at its ends. */
+export function trimmedPath(path: string): string {
+  return path.replace(/^\/|\/$/g, '');
+}
+
+/** A path below the global prefix, without slashes at its ends. */
+const pathCheck: Check<string> = {
+  expects: "a path such as 'api/jobs', of letters, digits and . _ ~ -",
+  parse: (value) => {
+    const path = typeof value === 'string' ? trimmedPath(value) : '';
+    const isPath = path.split('/').every((part) => /^[\w.~-]+$/.test(part) && !/^\.{1,2}$/.test(part));
+    return isPath ? path : undefined;
+  },
+};
+
+/** The empty token counts as none: a variable that is not set must not let anybody in. The error quotes no secret. */
+export function readAdminToken(value: unknown, path: string): string {
+  if (typeof value !== 'string' || !/^[\x21-\x7e]{0,4096}$/.test(value)) {
+    throw new InvalidOptionsError(path, 'expected printable ASCII without spaces, got something else');
+  }
+  return value;
+}
+
+function instanceOfFunction<T>(expects: string): Check<T> {
+  return { expects, parse: (value) => (typeof value === 'function' ? (value as T) : undefined) };
+}
+
+const guardCheck: Check<AdminGuardLike> = {
+  expects: 'a guard or its class',
+  parse: (value) => {
+    const guard = (typeof value === 'function' ? value.prototype : value) as Partial<AdminGuard> | null | undefined;
+    return typeof guard?.canActivate === 'function' ? (value as AdminGuardLike) : undefined;
+  },
+};
+
+const ruleWords = oneOf('admin', 'authenticated', 'public');
+const ruleCheck: Check<AccessRule> = {
+  expects: `${ruleWords.expects} or a function of the request`,
+  parse: (value, path) => (typeof value === 'function' ? (value as AccessFunction) : ruleWords.parse(value, path)),
+};
+
+/** Each option of the HTTP API, once. */
+export const HTTP_OPTIONS = {
+  path: { default: 'api/jobs', check: pathCheck, meaning: 'base path' },
+  adminToken: {
+    default: undefined,
+    check: { expects: 'text', parse: readAdminToken },
+    meaning: 'bearer token of administrators',
+  } as Option<string | undefined>,
+  guard: { default: undefined, check: guardCheck, meaning: 'admits administrators' } as Option<
+    AdminGuardLike | undefined
+  >,
+  authenticate: {
+    default: undefined,
+    check: instanceOfFunction('a function of the request'),
+    meaning: 'says who sends a request',
+  } as Option<AuthenticateFunction | undefined>,
+  enqueueRule: { default: 'admin', check: ruleCheck, meaning: 'who may enqueue' } as Option<AccessRule>,
+  manageRule: { default: 'admin', check: ruleCheck, meaning: 'who may read and steer' } as Option<AccessRule>,
+  allowedTopics: { default: undefined, check: listOf(topicCheck), meaning: 'what HTTP callers reach' } as Option<
+    readonly string[] | undefined
+  >,
+  redact: {
+    default: undefined,
+    check: instanceOfFunction('a function of the job'),
+    meaning: 'edits jobs before they leave',
+  } as Option<RedactFunction | undefined>,
+};
+
+/** Each option of the admin UI, once. */
+export const UI_OPTIONS = {
+  path: { default: 'admin/jobs', check: pathCheck, meaning: 'where the admin UI is' },
+};
+
+/** The option `http`, when it is not `false`. */
+export const httpCheck: Check<HttpSettings> = {
+  expects: 'an object',
+  parse: (value) => (typeof value === 'object' && value !== null ? readHttpOptions(value) : undefined),
+};
+
+/** The option `ui`, when it is not `false`. */
+export const uiCheck: Check<UiSettings> = {
+  expects: 'an object',
+  parse: (value, path) =>
+    typeof value === 'object' && value !== null ? Object.freeze(readOptions(UI_OPTIONS, value, path)) : undefined,
+};
+
+/** @throws InvalidOptionsError for an unknown name, a refused value, or two ways to know callers. */
+export function readHttpOptions(given: unknown = {}): HttpSettings {
+  const settings = readOptions(HTTP_OPTIONS, given, 'http');
+  const ways = (['adminToken', 'guard', 'authenticate'] as const).filter((name) => settings[name]);
+  if (ways.length > 1) {
+    throw new InvalidOptionsError(`http.${ways[1]!}`, `contradicts http.${ways[0]!}; give one of the two`);
+  }
+  return Object.freeze(settings);
+}

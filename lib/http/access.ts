@@ -1,0 +1,136 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { AccessRule, HttpSettings } from '../core/http-options.js';
+import { ApiError, forbidden, refusalOf, topicNotAllowed, unauthorized } from './api-error.js';
+import type { AccessKind, Caller } from './caller.js';
+import type { GuardedMethod } from './callers.js';
+import { Callers } from './callers.js';
+import { isFromElsewhere } from './cross-origin.js';
+import type { HttpExchange } from './http-exchange.js';
+import { HTTP_SETTINGS } from './http.tokens.js';
+
+/** A request whose caller is found out when somebody asks, and once. */
+export interface Visit {
+  readonly exchange: HttpExchange;
+  /** @throws ApiError when the application's guard refuses. */
+  caller(): Promise<Caller>;
+  /** The same request, of which nothing is known yet. */
+  again(): Visit;
+}
+
+/** What a caller may do. */
+export interface Permissions {
+  readonly caller: Caller;
+  readonly enqueue: boolean;
+  readonly manage: boolean;
+}
+
+/** Judges who may do what. */
+@Injectable()
+export class Access {
+  private readonly allowedTopics: readonly string[] | null;
+
+  constructor(
+    @Inject(HTTP_SETTINGS) private readonly settings: HttpSettings,
+    @Inject(Callers) private readonly callers: Callers,
+  ) {
+    this.allowedTopics = settings.allowedTopics ?? null;
+  }
+
+  /** The only topics that are shown and moved; `null` is all of them. */
+  get topics(): readonly string[] | null {
+    return this.allowedTopics;
+  }
+
+  /** A request of which nothing is known yet. */
+  visit(exchange: HttpExchange, method: GuardedMethod): Visit {
+    let caller: Promise<Caller> | undefined;
+    return {
+      exchange,
+      caller: () => (caller ??= this.callers.callerOf(exchange, method)),
+      again: () => this.visit(exchange, method),
+    };
+  }
+
+  /** @throws ApiError 401 when nobody is known to ask, 403 when he may not do that. */
+  async ensure(kind: AccessKind, visit: Visit): Promise<void> {
+    const isAdmitted = kind === 'any' ? await this.maySomething(visit) : await this.admits(this.ruleOf(kind), visit);
+    if (!isAdmitted) {
+      throw (await visit.caller()).kind === 'anonymous' ? unauthorized() : forbidden();
+    }
+    if (isFromElsewhere(visit.exchange) && !this.callers.hasToken(visit.exchange)) {
+      throw new ApiError(403, 'CROSS_ORIGIN', 'requests with cookies that change something must come from this origin');
+    }
+  }
+
+  /** The same later, for an answer that goes on: sessions end, and rules change their mind. */
+  ensureStill(kind: AccessKind, visit: Visit): Promise<void> {
+    return this.ensure(kind, visit.again());
+  }
+
+  /** What whoever asks may do; one whom the guard refuses may do what is open to everybody. */
+  async permissions(visit: Visit): Promise<Permissions> {
+    const enqueue = await this.admitsAnyway('enqueue', visit);
+    const manage = await this.admitsAnyway('manage', visit);
+    return { caller: await known(visit), enqueue, manage };
+  }
+
+  /** @throws ApiError 403 when callers over HTTP do not reach one of the topics. */
+  ensureTopics(topics: readonly string[]): void {
+    const foreign = topics.find((topic) => !(this.allowedTopics?.includes(topic) ?? true));
+    if (foreign !== undefined) {
+      throw topicNotAllowed(foreign);
+    }
+  }
+
+  /** The topics that an answer is about: those that were asked for, if all are reached, else all that are. */
+  narrowed(asked: readonly string[] | undefined): readonly string[] | null {
+    this.ensureTopics(asked ?? []);
+    return asked ?? this.allowedTopics;
+  }
+
+  private ruleOf(kind: 'enqueue' | 'manage'): AccessRule {
+    return kind === 'enqueue' ? this.settings.enqueueRule : this.settings.manageRule;
+  }
+
+  private async maySomething(visit: Visit): Promise<boolean> {
+    const { caller, enqueue, manage } = await this.permissions(visit);
+    return enqueue || manage || caller.kind !== 'anonymous';
+  }
+
+  private async admitsAnyway(kind: 'enqueue' | 'manage', visit: Visit): Promise<boolean> {
+    const rule = this.ruleOf(kind);
+    return typeof rule === 'function' || rule === 'public'
+      ? this.admits(rule, visit)
+      : hasStanding(rule, await known(visit));
+  }
+
+  private async admits(rule: AccessRule, visit: Visit): Promise<boolean> {
+    if (rule === 'public') {
+      return true;
+    }
+    if (typeof rule === 'function') {
+      try {
+        return (await rule(visit.exchange.request)) === true;
+      } catch (error) {
+        throw refusalOf(error);
+      }
+    }
+    return hasStanding(rule, await visit.caller());
+  }
+}
+
+function hasStanding(rule: 'admin' | 'authenticated', { kind }: Caller): boolean {
+  return kind === 'admin' || (rule === 'authenticated' && kind === 'user');
+}
+
+/** Who asks; nobody when the guard refuses him. */
+async function known(visit: Visit): Promise<Caller> {
+  try {
+    return await visit.caller();
+  } catch (error) {
+    if (error instanceof ApiError && error.status < 500) {
+      return { kind: 'anonymous' };
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,13 @@
+/** Who sends a request. */
+export type Caller =
+  | { readonly kind: 'anonymous' }
+  | { readonly kind: 'user'; readonly id: string }
+  | { readonly kind: 'admin'; readonly id: string };
+
+export const ANONYMOUS: Caller = Object.freeze({ kind: 'anonymous' });
+
+/** An administrator of whom nothing else is known. */
+export const ADMINISTRATOR: Caller = Object.freeze({ kind: 'admin', id: '' });
+
+/** What somebody wants to do: enqueue; read and steer; or ask what he may do, which whoever may do something may ask. */
+export type AccessKind = 'enqueue' | 'manage' | 'any';

@@ -1,0 +1,26 @@
+import type { HttpExchange } from './http-exchange.js';
+
+const SAFE_METHODS = ['GET', 'HEAD'];
+
+/**
+ * Whether a browser sends this on behalf of a page of another origin, with the cookies of somebody who does not know
+ * of it. What a proxy says of the host is not asked: anybody can say that.
+ */
+export function isFromElsewhere({ method, headers }: HttpExchange): boolean {
+  if (SAFE_METHODS.includes(method) || headers.cookie === undefined) {
+    return false;
+  }
+  const site = headers['sec-fetch-site'];
+  return site === 'cross-site' || site === 'same-site' || !isOriginOf(headers.origin, headers.host);
+}
+
+/** A request without an origin comes from no page, or from one of a browser that would name others. */
+function isOriginOf(origin: string | undefined, host: string | undefined): boolean {
+  return origin === undefined || (URL.canParse(origin) && new URL(origin).host === normalHost(origin, host));
+}
+
+/** Without the port that the origin's scheme leaves out. */
+function normalHost(origin: string, host: string | undefined): string | undefined {
+  const url = `${new URL(origin).protocol}//${host}`;
+  return host !== undefined && URL.canParse(url) ? new URL(url).host : undefined;
+}

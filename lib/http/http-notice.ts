@@ -1,0 +1,34 @@
+import type { OnApplicationBootstrap } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { Callers } from './callers.js';
+import { HttpMount } from './http-mount.js';
+import { JobsApi } from './jobs-api.js';
+
+/** Says at start what nobody could guess from outside: that the API is closed, and how to open it. */
+@Injectable()
+export class HttpNotice implements OnApplicationBootstrap {
+  private readonly logger = new Logger('JobsModule');
+
+  constructor(
+    @Inject(HttpMount) private readonly mount: HttpMount,
+    @Inject(JobsApi) private readonly api: JobsApi,
+    @Inject(Callers) private readonly callers: Callers,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    if (!this.mount.hasAdapter) {
+      return;
+    }
+    const path = this.mount.pathOf(this.api);
+    if (path === undefined) {
+      // Answered by Nest itself, the routes would be behind the application's global enhancers, and not behind our rules.
+      throw new Error('the routes of the jobs API did not come to the HTTP adapter; expected Nest 11 or 12');
+    }
+    if (!this.callers.isOpen) {
+      this.logger.warn(
+        `${path} knows no administrator and answers 401: set the variable JOBS_ADMIN_TOKEN, or one of the options ` +
+          'http.adminToken, http.guard and http.authenticate; http: false takes the routes away',
+      );
+    }
+  }
+}

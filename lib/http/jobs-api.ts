@@ -1,0 +1,102 @@
+import type { Type } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { MetadataScanner, ModuleRef } from '@nestjs/core';
+import { JobsEngine } from '../jobs-engine.js';
+import { Access } from './access.js';
+import { ApiError, apiErrorOf, errorAnswer } from './api-error.js';
+import type { ApiMethod, ApiRouteDescription } from './api-route.js';
+import { apiRouteOf } from './api-route.js';
+import type { HttpAnswer, HttpDoor, HttpExchange } from './http-exchange.js';
+import { API_CONTROLLERS } from './http.tokens.js';
+import { readJsonBody } from './json-body.js';
+import { readBody, readQuery } from './request-fields.js';
+import type { ApiRouteEntry } from './route-table.js';
+import { RouteTable } from './route-table.js';
+
+const MEBIBYTE = 1024 * 1024;
+const BODY_BYTES_MAX = 8 * MEBIBYTE;
+
+/** The door of the HTTP API: finds the route, judges the caller, reads the request, and answers errors in one shape. */
+@Injectable()
+export class JobsApi implements HttpDoor {
+  private readonly logger = new Logger('JobsModule');
+  private known: RouteTable | undefined;
+
+  constructor(
+    @Inject(API_CONTROLLERS) private readonly controllers: readonly Type<object>[],
+    @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
+    @Inject(MetadataScanner) private readonly scanner: MetadataScanner,
+    @Inject(Access) private readonly access: Access,
+    @Inject(JobsEngine) private readonly engine: JobsEngine,
+  ) {}
+
+  /** All routes, in the order of the controllers' methods. */
+  get table(): RouteTable {
+    this.known ??= new RouteTable(this.controllers.flatMap((controller) => this.routesOf(controller)));
+    return this.known;
+  }
+
+  async answer(exchange: HttpExchange): Promise<void> {
+    const answer = await this.answerTo(exchange).catch((error: unknown) =>
+      errorAnswer(apiErrorOf(error) ?? this.unexpected(error, exchange)),
+    );
+    if (answer) {
+      exchange.send(answer);
+    }
+  }
+
+  takesBody(method: string, path: string): boolean {
+    return this.table.find(method, path)?.route.description.body !== undefined;
+  }
+
+  private async answerTo(exchange: HttpExchange): Promise<HttpAnswer | undefined> {
+    const matched = this.table.find(exchange.method, exchange.path);
+    if (!matched) {
+      return this.unknownRoute(exchange);
+    }
+    const { route, id } = matched;
+    const { access, query, body } = route.description;
+    const visit = this.access.visit(exchange, route);
+    await this.access.ensure(access, visit);
+    return route.run({
+      exchange,
+      visit,
+      id,
+      query: readQuery(query ?? {}, exchange.query) as never,
+      body: (body ? readBody(body.fields, await this.bodyOf(exchange, route.description)) : {}) as never,
+    });
+  }
+
+  private async bodyOf(
+    exchange: HttpExchange,
+    { body, bodyBytesMax = BODY_BYTES_MAX }: ApiRouteDescription,
+  ): Promise<unknown> {
+    // Room for a payload of any size that the options allow.
+    const bytesMax = Math.max(bodyBytesMax, this.engine.settings.payloadBytesMax + MEBIBYTE);
+    const value = await readJsonBody(exchange, bytesMax);
+    return value === undefined && body?.isOptional ? {} : value;
+  }
+
+  /** Whoever may do nothing does not learn what there is. */
+  private async unknownRoute(exchange: HttpExchange): Promise<never> {
+    const anyRoute = this.table.routes[0]!;
+    await this.access.ensure('any', this.access.visit(exchange, anyRoute));
+    throw new ApiError(404, 'ROUTE_NOT_FOUND', 'there is no such route');
+  }
+
+  private unexpected(error: unknown, { method, path }: HttpExchange): ApiError {
+    const { message, stack } = error as { message?: string; stack?: string };
+    this.logger.error(`${method} ${path || '/'} failed: ${message ?? String(error)}`, stack);
+    return new ApiError(500, 'INTERNAL', 'something went wrong; the log of the application says what');
+  }
+
+  private routesOf(controller: Type<object>): ApiRouteEntry[] {
+    const instance = this.moduleRef.get<Record<string, ApiMethod>>(controller, { strict: false });
+    const names = this.scanner.getAllMethodNames(controller.prototype as object);
+    return names.flatMap((name) => {
+      const handler = instance[name]!;
+      const description = apiRouteOf(handler);
+      return description ? [{ description, controller, handler, run: handler.bind(instance) }] : [];
+    });
+  }
+}

@@ -1,0 +1,227 @@
+import { Inject } from '@nestjs/common';
+import { IdempotencyConflictError, JobNotFoundError } from '../core/errors.js';
+import type { EnqueueOptions, Idempotency, Job, JobFilter } from '../core/job.js';
+import { JobsEngine } from '../jobs-engine.js';
+import type { Visit } from './access.js';
+import { Access } from './access.js';
+import { invalidRequest } from './api-error.js';
+import type { ApiCall } from './api-route.js';
+import { ApiRoute } from './api-route.js';
+import { ANONYMOUS } from './caller.js';
+import type { HttpAnswer, HttpExchange } from './http-exchange.js';
+import { API_HEADERS, jsonAnswer } from './http-exchange.js';
+import { idempotencyKeyOf, idempotencyOf } from './idempotency.js';
+import { listOfSchema, objectSchema, ref } from './json-schema.js';
+import type { FieldTable, FieldValues } from './request-fields.js';
+import { BULK, BULK_FILTER, ENQUEUE, ENQUEUE_MANY, LIST, NOTHING, REQUEUE } from './requests.js';
+import { WireJobs } from './wire-jobs.js';
+
+type Call<Body extends FieldTable = FieldTable, Query extends FieldTable = FieldTable> = ApiCall<Body, Query>;
+
+const MEBIBYTE = 1024 * 1024;
+const MANY_BYTES_MAX = 16 * MEBIBYTE;
+const JOB = ref('Job');
+
+/** The routes that add, show and move jobs. */
+export class JobsController {
+  constructor(
+    @Inject(JobsEngine) private readonly engine: JobsEngine,
+    @Inject(Access) private readonly access: Access,
+    @Inject(WireJobs) private readonly wireJobs: WireJobs,
+  ) {}
+
+  @ApiRoute({
+    method: 'POST',
+    path: '/enqueue',
+    access: 'enqueue',
+    summary: 'Stores a job',
+    body: { name: 'EnqueueRequest', fields: ENQUEUE },
+    answers: {
+      201: { meaning: 'The job', schema: JOB },
+      200: { meaning: 'The job that holds the unique key, or that this request has given before', schema: JOB },
+    },
+    errors: [422],
+  })
+  async enqueue({ exchange, visit, body }: Call<typeof ENQUEUE>): Promise<HttpAnswer> {
+    const { topic, payload } = body;
+    this.access.ensureTopics([topic]);
+    const options = enqueueOptionsOf(body);
+    const once = await this.idempotencyOf(exchange, visit, body);
+    const job = await this.engine.enqueue(topic, payload, options, once).catch((error: unknown) => {
+      throw error instanceof IdempotencyConflictError
+        ? new IdempotencyConflictError(idempotencyKeyOf(exchange)!)
+        : error;
+    });
+    const status = job.deduplicated || job.replayed ? 200 : 201;
+    return jsonAnswer(status, await this.wireJobs.shown(job), { Location: `${exchange.basePath}/${job.id}` });
+  }
+
+  @ApiRoute({
+    method: 'POST',
+    path: '/enqueue-many',
+    access: 'enqueue',
+    summary: 'Stores jobs, all or none',
+    body: { name: 'EnqueueManyRequest', fields: ENQUEUE_MANY },
+    bodyBytesMax: MANY_BYTES_MAX,
+    answers: {
+      201: { meaning: 'The jobs, in the order of the request', schema: objectSchema({ items: listOfSchema(JOB) }) },
+    },
+  })
+  async enqueueMany({ body: { jobs } }: Call<typeof ENQUEUE_MANY>): Promise<HttpAnswer> {
+    this.access.ensureTopics(jobs.map(({ topic }) => topic));
+    const stored = await this.engine.enqueueMany(
+      jobs.map((job, index) => ({
+        topic: job.topic,
+        payload: job.payload,
+        ...enqueueOptionsOf(job, `jobs[${index}].`),
+      })),
+    );
+    return jsonAnswer(201, { items: await this.wireJobs.allShown(stored) });
+  }
+
+  @ApiRoute({
+    method: 'GET',
+    path: '',
+    access: 'manage',
+    summary: 'One page of jobs, newest first',
+    query: LIST,
+    answers: { 200: { meaning: 'The page', schema: ref('JobPage') } },
+  })
+  async list({ query }: Call<FieldTable, typeof LIST>): Promise<HttpAnswer> {
+    const { limit, offset, cursor } = query;
+    const page = await this.engine.list(withoutGaps({ ...this.filterOf(query), limit, offset, cursor }));
+    return jsonAnswer(200, {
+      items: await this.wireJobs.allShown(page.items),
+      total: page.total,
+      total_capped: page.totalCapped,
+      limit: page.limit,
+      offset: page.offset,
+      next_cursor: page.nextCursor,
+    });
+  }
+
+  @ApiRoute({
+    method: 'POST',
+    path: '/bulk',
+    access: 'manage',
+    summary: 'Re-queues, cancels or deletes many jobs',
+    body: { name: 'BulkRequest', fields: BULK },
+    bodyBytesMax: MANY_BYTES_MAX,
+    answers: { 200: { meaning: 'What became of them', schema: ref('BulkAnswer') } },
+  })
+  async bulk({ body: { action, ids, filter, dry_run: dryRun } }: Call<typeof BULK>): Promise<HttpAnswer> {
+    const meant = filter && this.filterOf(filter);
+    const request = withoutGaps({ action, ids, filter: meant, dryRun });
+    const answer = await this.engine.bulk.move(request, this.access.topics);
+    return jsonAnswer(200, {
+      matched: answer.matched,
+      changed: answer.changed,
+      skipped: answer.skipped,
+      more: answer.more,
+      skipped_reasons: answer.skippedReasons,
+    });
+  }
+
+  @ApiRoute({
+    method: 'GET',
+    path: '/:id',
+    access: 'manage',
+    summary: 'One job',
+    answers: { 200: { meaning: 'The job', schema: JOB } },
+    errors: [404],
+  })
+  async get({ id }: Call): Promise<HttpAnswer> {
+    return jsonAnswer(200, await this.wireJobs.shown(await this.reached(id)));
+  }
+
+  @ApiRoute({
+    method: 'POST',
+    path: '/:id/requeue',
+    access: 'manage',
+    summary: 'Puts a failed or cancelled job back, with all its retries',
+    body: { name: 'RequeueRequest', fields: REQUEUE, isOptional: true },
+    answers: { 200: { meaning: 'The job', schema: JOB } },
+    errors: [404, 409],
+  })
+  async requeue({ id, body }: Call<typeof REQUEUE>): Promise<HttpAnswer> {
+    await this.ensureReached(id);
+    const { payload, run_at: runAt, max_retries: maxRetries } = body;
+    const job = await this.engine.requeue(id, withoutGaps({ payload, runAt, maxRetries }));
+    return jsonAnswer(200, await this.wireJobs.shown(job));
+  }
+
+  @ApiRoute({
+    method: 'POST',
+    path: '/:id/cancel',
+    access: 'manage',
+    summary: 'Ends a waiting job at once; asks a running one to end',
+    body: { fields: NOTHING, isOptional: true },
+    answers: {
+      200: { meaning: 'The job, which was waiting and is cancelled', schema: JOB },
+      202: { meaning: 'The job, which is running and was asked to end', schema: JOB },
+    },
+    errors: [404, 409],
+  })
+  async cancel({ id }: Call): Promise<HttpAnswer> {
+    await this.ensureReached(id);
+    const job = await this.engine.cancel(id);
+    return jsonAnswer(job.status === 'processing' ? 202 : 200, await this.wireJobs.shown(job));
+  }
+
+  @ApiRoute({
+    method: 'DELETE',
+    path: '/:id',
+    access: 'manage',
+    summary: 'Removes a job that is not running',
+    body: { fields: NOTHING, isOptional: true },
+    answers: { 204: { meaning: 'It is gone' } },
+    errors: [404, 409],
+  })
+  async delete({ id }: Call): Promise<HttpAnswer> {
+    await this.ensureReached(id);
+    await this.engine.delete(id);
+    return { status: 204, headers: API_HEADERS, body: undefined };
+  }
+
+  private async idempotencyOf(exchange: HttpExchange, visit: Visit, body: object): Promise<Idempotency | undefined> {
+    const key = idempotencyKeyOf(exchange);
+    // Where everybody may enqueue, one whom the guard refuses may, too.
+    return key === undefined ? undefined : idempotencyOf(key, await visit.caller().catch(() => ANONYMOUS), body);
+  }
+
+  /** @throws JobNotFoundError; ApiError 403 for a job of a topic that callers do not reach. */
+  private async reached(id: string): Promise<Job> {
+    const job = await this.engine.get(id);
+    if (!job) {
+      throw new JobNotFoundError(id);
+    }
+    this.access.ensureTopics([job.topic]);
+    return job;
+  }
+
+  /** Only where topics are narrowed is it worth a look. */
+  private async ensureReached(id: string): Promise<void> {
+    if (this.access.topics !== null) {
+      await this.reached(id);
+    }
+  }
+
+  private filterOf(given: FieldValues<typeof BULK_FILTER>): JobFilter {
+    const { topic, status, q, created_from: createdFrom, created_to: createdTo } = given;
+    return withoutGaps({ topic: this.access.narrowed(topic) ?? undefined, status, q, createdFrom, createdTo });
+  }
+}
+
+/** @throws ApiError 400 when it is said twice when the job may run. */
+function enqueueOptionsOf(given: FieldValues<typeof ENQUEUE>, place = ''): EnqueueOptions {
+  const { run_at: runAt, delay, max_retries: maxRetries, priority, timeout, unique_key: uniqueKey, metadata } = given;
+  if (runAt !== undefined && delay !== undefined) {
+    throw invalidRequest({ [`${place}delay`]: 'contradicts run_at; give one of the two' });
+  }
+  return withoutGaps({ runAt, delay, maxRetries, priority, timeout, uniqueKey, metadata });
+}
+
+/** Members that are `undefined` are left out, so that defaults hold. */
+function withoutGaps<T extends object>(given: T): { [Name in keyof T]: Exclude<T[Name], undefined> } {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as never;
+}

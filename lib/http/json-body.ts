@@ -1,0 +1,82 @@
+import type { Readable } from 'node:stream';
+import { ApiError } from './api-error.js';
+import type { HttpExchange } from './http-exchange.js';
+
+/**
+ * The JSON value in the body of a request, `undefined` when there is no body.
+ *
+ * @throws ApiError 415 for a body of another type, 413 for one that is too large, 400 for one that is no JSON.
+ */
+export async function readJsonBody(exchange: HttpExchange, bytesMax: number): Promise<unknown> {
+  if (exchange.parsedBody !== undefined) {
+    // Some platform in front has read it, and the stream is empty.
+    return exchange.parsedBody;
+  }
+  const { headers } = exchange;
+  if (Number(headers['content-length'] ?? 0) > bytesMax) {
+    throw tooLarge(bytesMax);
+  }
+  const bytes = await readAll(exchange.body, bytesMax);
+  if (bytes.length === 0) {
+    return undefined;
+  }
+  if (!isJson(headers['content-type']) || !isPlain(headers['content-encoding'])) {
+    throw new ApiError(
+      415,
+      'UNSUPPORTED_MEDIA_TYPE',
+      'expected a body of type application/json in UTF-8, not compressed',
+    );
+  }
+  return parsed(bytes);
+}
+
+function readAll(body: Readable, bytesMax: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    if (body.readableEnded) {
+      return resolve(Buffer.alloc(0));
+    }
+    const take = (chunk: Buffer): void => {
+      length += chunk.length;
+      if (length <= bytesMax) {
+        chunks.push(chunk);
+      } else {
+        body.off('data', take);
+        // What still comes is thrown away.
+        body.resume();
+        reject(tooLarge(bytesMax));
+      }
+    };
+    body.on('data', take);
+    body.once('end', () => resolve(Buffer.concat(chunks)));
+    body.once('error', (cause) => reject(cutOff(cause)));
+    body.once('close', () => reject(cutOff()));
+  });
+}
+
+function parsed(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new ApiError(400, 'INVALID_JSON', 'the body is no valid JSON in UTF-8', { cause });
+  }
+}
+
+function tooLarge(bytesMax: number): ApiError {
+  return new ApiError(413, 'BODY_TOO_LARGE', `the body must be at most ${bytesMax} bytes`);
+}
+
+/** Nobody is left to read this answer. */
+function cutOff(cause?: unknown): ApiError {
+  return new ApiError(400, 'INCOMPLETE_BODY', 'the body has ended before it was complete', { cause });
+}
+
+function isJson(type: string | undefined): boolean {
+  const [, charset = 'utf-8'] = /;\s*charset="?([^\s;"]+)/i.exec(type ?? '') ?? [];
+  return /^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type ?? '') && /^(utf-?8|us-ascii)$/i.test(charset);
+}
+
+function isPlain(encoding: string | undefined): boolean {
+  return encoding === undefined || encoding.toLowerCase() === 'identity';
+}

@@ -1,0 +1,124 @@
+import { Inject } from '@nestjs/common';
+import { BULK_JOBS_MAX } from '../core/bulk.js';
+import { JobsEngine } from '../jobs-engine.js';
+import { Access } from './access.js';
+import type { ApiCall } from './api-route.js';
+import { ApiRoute } from './api-route.js';
+import type { HttpAnswer } from './http-exchange.js';
+import { jsonAnswer } from './http-exchange.js';
+import { JobStreams } from './job-streams.js';
+import { listOfSchema, objectSchema, ref } from './json-schema.js';
+import type { FieldTable } from './request-fields.js';
+import { TIMESERIES, TOPICS } from './requests.js';
+import { VERSION } from './version.js';
+import { WireJobs } from './wire-jobs.js';
+import { wireErrors, wirePoint, wireStats, wireTopic } from './wire-reports.js';
+
+type Query<Table extends FieldTable> = ApiCall<FieldTable, Table>;
+
+const PAGE_MAX = 200;
+
+/** The routes that say how the queue is doing, and what a caller may do with it. */
+export class ReportsController {
+  constructor(
+    @Inject(JobsEngine) private readonly engine: JobsEngine,
+    @Inject(Access) private readonly access: Access,
+    @Inject(WireJobs) private readonly wireJobs: WireJobs,
+    @Inject(JobStreams) private readonly streams: JobStreams,
+  ) {}
+
+  @ApiRoute({
+    method: 'GET',
+    path: '/stats',
+    access: 'manage',
+    summary: 'The queue in numbers, at most 2 s old',
+    query: TOPICS,
+    answers: { 200: { meaning: 'Counts and times', schema: ref('JobStats') } },
+  })
+  async stats({ query: { topic } }: Query<typeof TOPICS>): Promise<HttpAnswer> {
+    return jsonAnswer(200, wireStats(await this.engine.reports.stats(this.access.narrowed(topic))));
+  }
+
+  @ApiRoute({
+    method: 'GET',
+    path: '/timeseries',
+    access: 'manage',
+    summary: 'Throughput and times per minute',
+    query: TIMESERIES,
+    answers: { 200: { meaning: 'Every minute of the window, oldest first', schema: ref('Timeseries') } },
+  })
+  async timeseries({ query: { topic, minutes = 60 } }: Query<typeof TIMESERIES>): Promise<HttpAnswer> {
+    const points = await this.engine.reports.timeseries(minutes, this.access.narrowed(topic));
+    return jsonAnswer(200, { minutes, items: points.map(wirePoint) });
+  }
+
+  @ApiRoute({
+    method: 'GET',
+    path: '/topics',
+    access: 'manage',
+    summary: 'Each topic in numbers',
+    answers: {
+      200: { meaning: 'The topics by name', schema: objectSchema({ items: listOfSchema(ref('TopicStats')) }) },
+    },
+  })
+  async topics(): Promise<HttpAnswer> {
+    const topics = await this.engine.reports.topics(this.access.topics);
+    return jsonAnswer(200, { items: topics.map(wireTopic) });
+  }
+
+  @ApiRoute({
+    method: 'GET',
+    path: '/errors',
+    access: 'manage',
+    summary: 'The newest failed jobs, grouped by topic and message',
+    query: TOPICS,
+    answers: { 200: { meaning: 'At most 100 groups, most frequent first', schema: ref('ErrorGroups') } },
+  })
+  async errors({ query: { topic } }: Query<typeof TOPICS>): Promise<HttpAnswer> {
+    const { items, window } = await this.engine.reports.errors(this.access.narrowed(topic));
+    return jsonAnswer(200, wireErrors(await this.wireJobs.errorsShown(items), window));
+  }
+
+  @ApiRoute({
+    method: 'GET',
+    path: '/capabilities',
+    access: 'any',
+    summary: 'What this caller may do',
+    answers: { 200: { meaning: 'His permissions, and limits of the API', schema: ref('Capabilities') } },
+  })
+  async capabilities({ visit }: ApiCall): Promise<HttpAnswer> {
+    const { caller, enqueue, manage } = await this.access.permissions(visit);
+    return jsonAnswer(200, {
+      admin: caller.kind === 'admin',
+      authenticated: caller.kind !== 'anonymous',
+      enqueue,
+      manage,
+      topics: this.access.topics,
+      database: this.engine.database,
+      version: VERSION,
+      limits: { page: PAGE_MAX, bulk: BULK_JOBS_MAX, payload_bytes: this.engine.settings.payloadBytesMax },
+    });
+  }
+
+  @ApiRoute({
+    method: 'GET',
+    path: '/stream',
+    access: 'manage',
+    summary: 'Live events: stats at most once a second, changed with the topics whose jobs have changed',
+    answers: { 200: { meaning: 'Server-sent events', schema: ref('StreamText'), type: 'text/event-stream' } },
+  })
+  async stream({ exchange, visit }: ApiCall): Promise<undefined> {
+    this.streams.open(exchange, () => this.access.ensureStill('manage', visit));
+  }
+
+  @ApiRoute({
+    method: 'GET',
+    path: '/openapi.json',
+    access: 'any',
+    summary: 'This description',
+    answers: { 200: { meaning: 'OpenAPI 3.1', schema: { type: 'object' } } },
+  })
+  async openapi(): Promise<HttpAnswer> {
+    return jsonAnswer(200, {});
+  }
+}

@@ -1,0 +1,214 @@
+import { BULK_JOBS_MAX } from '../core/bulk.js';
+import { normalJobId } from '../core/job-id.js';
+import type { JobStatus } from '../core/job-state.js';
+import { JOB_STATUSES } from '../core/job-state.js';
+import type { Duration } from '../core/duration.js';
+import type { Check } from '../core/option-checks.js';
+import { duration, flag, integer, listOf, oneOf, text } from '../core/option-checks.js';
+import { maxRetriesCheck, priorityCheck, timeoutCheck } from '../core/options.js';
+import { topicCheck } from '../core/topic.js';
+import { FLAG, listOfSchema, ref, TIME, UUID } from './json-schema.js';
+import { momentCheck } from './moment.js';
+import type { Field } from './request-fields.js';
+import { listField, objectField } from './request-fields.js';
+
+/** Jobs of one request of `POST /enqueue-many`. */
+export const ENQUEUE_MANY_MAX = 1_000;
+export const TIMESERIES_MINUTES_MAX = 1_440;
+
+const shortText = { type: 'string', minLength: 1, maxLength: 255 };
+const durationSchema = {
+  description: "Milliseconds, or text such as '250ms', '30s', '10m', '1h', '7d'",
+  oneOf: [{ type: 'number', minimum: 0 }, { type: 'string' }],
+};
+
+const topic: Field<string> = { check: topicCheck, schema: shortText, meaning: 'What kind of work it is' };
+const topics: Field<readonly string[]> = {
+  check: oneOrMany(topicCheck),
+  schema: { oneOf: [shortText, listOfSchema(shortText, { minItems: 1 })] },
+  meaning: 'Of one of these topics',
+  isRepeatable: true,
+};
+const statuses: Field<readonly JobStatus[]> = {
+  check: oneOrMany(oneOf(...JOB_STATUSES)),
+  schema: { oneOf: [ref('JobStatus'), listOfSchema(ref('JobStatus'), { minItems: 1 })] },
+  meaning: 'In one of these statuses',
+  isRepeatable: true,
+};
+const payload: Field<unknown> = { check: anyJson(), schema: {}, meaning: 'What the handler is given' };
+const runAt: Field<Date> = { check: momentCheck, schema: TIME, meaning: 'Not before this moment', alias: 'runAt' };
+const maxRetries: Field<number> = {
+  check: maxRetriesCheck,
+  schema: { type: 'integer', minimum: 0, maximum: 1_000 },
+  meaning: 'Retries after the first attempt',
+  alias: 'maxRetries',
+};
+
+/** `POST /enqueue`, and each job of `POST /enqueue-many`. */
+export const ENQUEUE = {
+  topic: { ...topic, isRequired: true },
+  payload: { ...payload, isRequired: true },
+  run_at: runAt,
+  delay: {
+    check: duration(0),
+    schema: durationSchema,
+    meaning: 'Not before this long from now; not together with run_at',
+  } as Field<Duration>,
+  max_retries: maxRetries,
+  priority: {
+    check: priorityCheck,
+    schema: { type: 'integer', minimum: -1_000, maximum: 1_000 },
+    meaning: 'Lower runs first; default 0',
+  } as Field<number>,
+  timeout: { check: timeoutCheck, schema: durationSchema, meaning: 'Limit of one attempt' } as Field<Duration>,
+  unique_key: {
+    check: text(255),
+    schema: shortText,
+    meaning: 'One unfinished job per topic and key',
+  } as Field<string>,
+  metadata: {
+    check: recordCheck(),
+    schema: { type: 'object' },
+    meaning: "The caller's own notes, at most 64 KiB",
+  } as Field<Record<string, unknown>>,
+} as const;
+
+/** `POST /enqueue-many`. */
+export const ENQUEUE_MANY = {
+  jobs: {
+    check: listField(objectField(ENQUEUE), ENQUEUE_MANY_MAX),
+    schema: listOfSchema(ref('EnqueueRequest'), { maxItems: ENQUEUE_MANY_MAX }),
+    meaning: 'All are stored, or none',
+    isRequired: true,
+  },
+} as const;
+
+/** `POST /:id/requeue`. */
+export const REQUEUE = {
+  payload: { ...payload, meaning: 'A corrected payload; default: as it was' },
+  run_at: { ...runAt, meaning: 'Not before this moment; default: now' },
+  max_retries: { ...maxRetries, meaning: 'Retries after the first attempt; default: as it was' },
+} as const;
+
+/** Routes that take a body by habit of their callers, but nothing in it. */
+export const NOTHING = {} as const;
+
+const CONDITIONS = {
+  topic: topics,
+  status: statuses,
+  q: {
+    check: text(1_000),
+    schema: { type: 'string', minLength: 1, maxLength: 1_000 },
+    meaning: 'An exact id, the beginning of a topic, or a part of the error of the newest 10,000 failed jobs',
+  } as Field<string>,
+  created_from: { check: momentCheck, schema: TIME, meaning: 'Created at this moment or later' } as Field<Date>,
+  created_to: { check: momentCheck, schema: TIME, meaning: 'Created before this moment' } as Field<Date>,
+} as const;
+
+/** `GET ` of the list. */
+export const LIST = {
+  ...CONDITIONS,
+  limit: {
+    check: integerText(1, 200),
+    schema: { type: 'integer', minimum: 1, maximum: 200, default: 20 },
+    meaning: 'Jobs on a page',
+  } as Field<number>,
+  offset: {
+    check: integerText(0, 10_000_000),
+    schema: { type: 'integer', minimum: 0, maximum: 10_000_000, default: 0 },
+    meaning: 'Jobs to skip; not together with cursor',
+  } as Field<number>,
+  cursor: {
+    check: text(200),
+    schema: { type: 'string', minLength: 1, maxLength: 200 },
+    meaning: 'The next_cursor of the page before, with the same filter',
+  } as Field<string>,
+} as const;
+
+/** `POST /bulk`. */
+export const BULK = {
+  action: {
+    check: oneOf('requeue', 'cancel', 'delete'),
+    schema: { enum: ['requeue', 'cancel', 'delete'] },
+    meaning: 'What is done',
+    isRequired: true,
+  },
+  ids: {
+    check: idsCheck(),
+    schema: listOfSchema(UUID, { minItems: 1, maxItems: BULK_JOBS_MAX }),
+    meaning: 'The jobs that are meant; either these or a filter',
+  } as Field<readonly string[]>,
+  filter: {
+    check: objectField(CONDITIONS),
+    schema: ref('BulkFilter'),
+    meaning: 'What the jobs that are meant have; at most 10,000 a call, the newest',
+  },
+  dry_run: { check: flag, schema: FLAG, meaning: 'Only count: nothing is changed' } as Field<boolean>,
+} as const;
+
+/** The filter of `POST /bulk`. */
+export const BULK_FILTER = CONDITIONS;
+
+/** `GET /stats` and `GET /errors`. */
+export const TOPICS = { topic: topics } as const;
+
+/** `GET /timeseries`. */
+export const TIMESERIES = {
+  topic: topics,
+  minutes: {
+    check: integerText(1, TIMESERIES_MINUTES_MAX),
+    schema: { type: 'integer', minimum: 1, maximum: TIMESERIES_MINUTES_MAX, default: 60 },
+    meaning: 'Length of the window',
+  } as Field<number>,
+} as const;
+
+/** A whole number within bounds, from the text of a query. */
+function integerText(min: number, max: number): Check<number> {
+  const number = integer(min, max);
+  return {
+    expects: number.expects,
+    parse: (value, path) =>
+      typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? number.parse(Number(value), path) : undefined,
+  };
+}
+
+/** One or several; read as a list. */
+function oneOrMany<T>(member: Check<T>): Check<readonly T[]> {
+  const many = listOf(member);
+  return {
+    expects: `${member.expects}, or several`,
+    parse: (value, path) => {
+      if (Array.isArray(value)) {
+        return value.length <= 1_000 ? many.parse(value, path) : undefined;
+      }
+      const one = member.parse(value, path);
+      return one === undefined ? undefined : [one];
+    },
+  };
+}
+
+/** Judged where it is stored; `undefined` cannot come from JSON. */
+function anyJson(): Check<unknown> {
+  return { expects: 'a JSON value', parse: (value) => value };
+}
+
+function recordCheck(): Check<Record<string, unknown>> {
+  return {
+    expects: 'an object',
+    parse: (value) =>
+      typeof value === 'object' && value !== null && !Array.isArray(value)
+        ? (value as Record<string, unknown>)
+        : undefined,
+  };
+}
+
+function idsCheck(): Check<readonly string[]> {
+  return {
+    expects: `a list of 1 to ${BULK_JOBS_MAX} job ids`,
+    parse: (value) => {
+      const isList = Array.isArray(value) && value.length > 0 && value.length <= BULK_JOBS_MAX;
+      const isOfIds = isList && value.every((id) => normalJobId(id) !== undefined);
+      return isOfIds ? (value as string[]) : undefined;
+    },
+  };
+}

@@ -1,0 +1,102 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { describeValue } from '../core/errors.js';
+import type { HttpSettings } from '../core/http-options.js';
+import { Job } from '../core/job.js';
+import type { JobFailure } from '../core/job.js';
+import type { ErrorGroup } from '../core/job-reports.js';
+import { JobsEngine } from '../jobs-engine.js';
+import { HTTP_SETTINGS } from './http.tokens.js';
+
+/** A job as it leaves: the entity's members in snake_case, times as text. */
+export interface WireJob extends Readonly<Record<string, unknown>> {
+  readonly id: string;
+}
+
+/** Jobs as they leave over HTTP, edited by `redact` when the options have one. */
+@Injectable()
+export class WireJobs {
+  constructor(
+    @Inject(HTTP_SETTINGS) private readonly settings: HttpSettings,
+    @Inject(JobsEngine) private readonly engine: JobsEngine,
+  ) {}
+
+  /** @throws whatever `redact` throws: a job that was not edited does not leave. */
+  async shown(job: Job): Promise<WireJob> {
+    return wireJobOf(await this.redacted(job), job.deduplicated === true);
+  }
+
+  async allShown(jobs: readonly Job[]): Promise<WireJob[]> {
+    return Promise.all(jobs.map((job) => this.shown(job)));
+  }
+
+  /** Groups of errors; where jobs are edited, the message is that of an edited job. */
+  async errorsShown(groups: readonly ErrorGroup[]): Promise<ErrorGroup[]> {
+    if (!this.settings.redact) {
+      return [...groups];
+    }
+    const shown = await Promise.all(groups.map((group) => this.errorShown(group)));
+    return shown.filter((group) => group !== undefined);
+  }
+
+  private async errorShown(group: ErrorGroup): Promise<ErrorGroup | undefined> {
+    const job = await this.engine.get(group.sampleId);
+    if (!job) {
+      // Deleted in this moment: nobody can say what would be left of its message.
+      return undefined;
+    }
+    const { lastError } = await this.redacted(job);
+    return lastError === job.lastError ? group : { ...group, message: lastError ?? '' };
+  }
+
+  private async redacted(job: Job): Promise<Job> {
+    const { redact } = this.settings;
+    if (!redact) {
+      return job;
+    }
+    // Edited in place, too, it must stay what the engine knows.
+    const copy = Object.assign(new Job(), structuredClone({ ...job }));
+    const shown: unknown = await redact(copy);
+    if (typeof shown !== 'object' || shown === null) {
+      throw new TypeError(`http.redact: expected the job that may leave, got ${describeValue(shown)}`);
+    }
+    return shown as Job;
+  }
+}
+
+function wireJobOf(job: Job, isDeduplicated: boolean): WireJob {
+  return {
+    id: job.id,
+    topic: job.topic,
+    payload: job.payload ?? null,
+    status: job.status,
+    run_at: timeOf(job.runAt),
+    locked_until: timeOf(job.lockedUntil),
+    locked_by: job.lockedBy ?? null,
+    attempt: job.attempt,
+    retries: job.retries,
+    max_retries: job.maxRetries,
+    priority: job.priority,
+    timeout_ms: job.timeoutMs ?? null,
+    last_error: job.lastError ?? null,
+    errors: (job.errors ?? []).map(wireFailureOf),
+    result: job.result ?? null,
+    progress: job.progress ?? null,
+    unique_key: job.uniqueKey ?? null,
+    metadata: job.metadata ?? null,
+    cancel_requested: job.cancelRequested ?? false,
+    started: timeOf(job.started),
+    finished: timeOf(job.finished),
+    created: timeOf(job.created),
+    updated: timeOf(job.updated),
+    ...(isDeduplicated && { deduplicated: true }),
+  };
+}
+
+function wireFailureOf({ attempt, started, finished, message, stack, worker }: JobFailure): JobFailure {
+  return { attempt, started, finished, message, stack: stack ?? null, worker };
+}
+
+/** ISO 8601 in UTC with milliseconds. Absent where `redact` took it away. */
+function timeOf(time: Date | null | undefined): string | null {
+  return time ? new Date(time).toISOString() : null;
+}

@@ -1,0 +1,303 @@
+import { randomUUID } from 'node:crypto';
+import { some, textLike } from '../nest/support/matchers.js';
+import { obey } from '../nest/support/obedient-handler.js';
+import type { ApiErrorBody, Job, JobPage } from '../../client/wire.js';
+import { everyPlace, useOneHttpApp } from './support/http-apps.js';
+
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adapterKind }) => {
+  const app = useOneHttpApp(kind, adapterKind, {
+    options: { maxRetries: 0, http: { adminToken: 'a-token-for-tests' } },
+    handlers: {
+      work: (job) => ({ done: job.payload as unknown }),
+      fail: () => {
+        throw new Error('broken pipe');
+      },
+      hold: obey,
+    },
+  });
+  const api = () => app().api;
+
+  it('POST /enqueue stores a job and says where it is', async () => {
+    const answer = await api().post<Job>('/enqueue', {
+      topic: 'later',
+      payload: { to: 'anna' },
+      run_at: '2035-01-31T09:30:00+02:00',
+      max_retries: 7,
+      priority: -5,
+      timeout: '3m',
+      unique_key: 'k',
+      metadata: { by: 'test' },
+    });
+    expect(answer).toMatchObject({ status: 201 });
+    expect(answer.body).toEqual({
+      id: textLike(UUID),
+      topic: 'later',
+      payload: { to: 'anna' },
+      status: 'pending',
+      run_at: '2035-01-31T07:30:00.000Z',
+      locked_until: null,
+      locked_by: null,
+      attempt: 0,
+      retries: 0,
+      max_retries: 7,
+      priority: -5,
+      timeout_ms: 180_000,
+      last_error: null,
+      errors: [],
+      result: null,
+      progress: null,
+      unique_key: 'k',
+      metadata: { by: 'test' },
+      cancel_requested: false,
+      started: null,
+      finished: null,
+      created: textLike(TIME),
+      updated: textLike(TIME),
+    });
+    expect(answer.headers.get('Location')).toBe(`/api/jobs/${answer.body.id}`);
+    expect(answer.headers.get('Cache-Control')).toBe('no-store');
+    expect(await app().jobs.get(answer.body.id)).toMatchObject({ topic: 'later', uniqueKey: 'k' });
+  });
+
+  it('POST /enqueue gives the job that holds the unique key with 200', async () => {
+    const first = await api().post<Job>('/enqueue', { topic: 'later', payload: 1, delay: '1h', unique_key: 'one' });
+    const second = await api().post<Job>('/enqueue', { topic: 'later', payload: 2, unique_key: 'one' });
+    expect(second).toMatchObject({ status: 200, body: { id: first.body.id, payload: 1, deduplicated: true } });
+  });
+
+  it('POST /enqueue gives the same job for the same idempotency key, and 422 for another body', async () => {
+    const headers = { 'Idempotency-Key': 'request-1' };
+    const first = await api().post<Job>(
+      '/enqueue',
+      { topic: 'later', payload: { a: 1, b: 2 }, delay: '1h' },
+      { headers },
+    );
+    const again = await api().post<Job>(
+      '/enqueue',
+      { delay: '1h', payload: { b: 2, a: 1 }, topic: 'later' },
+      { headers },
+    );
+    expect([first.status, again.status, again.body.id]).toEqual([201, 200, first.body.id]);
+    const other = await api().post('/enqueue', { topic: 'later', payload: { a: 2 } }, { headers });
+    expect(other).toMatchObject({ status: 422, body: { status: 422, code: 'IDEMPOTENCY_CONFLICT', data: {} } });
+  });
+
+  it('POST /enqueue takes the spellings of the original client', async () => {
+    const runAt = new Date(Date.now() + 3_600_000).toISOString();
+    const answer = await api().post<Job>('/enqueue', { topic: 'later', payload: null, runAt, maxRetries: 2 });
+    expect(answer).toMatchObject({ status: 201, body: { run_at: runAt, max_retries: 2, payload: null } });
+  });
+
+  it('POST /enqueue-many stores all or none', async () => {
+    const jobs = [1, 2].map((payload) => ({ topic: 'many', payload, delay: '1h' }));
+    const answer = await api().post<{ items: Job[] }>('/enqueue-many', { jobs });
+    expect(answer.status).toBe(201);
+    expect(answer.body.items.map(({ payload }) => payload)).toEqual([1, 2]);
+
+    const refused = await api().post<ApiErrorBody>('/enqueue-many', { jobs: [...jobs, { topic: 'many' }] });
+    expect(refused).toMatchObject({ status: 400, body: { data: { 'jobs[2].payload': textLike('missing') } } });
+    expect((await app().jobs.list({ topic: 'many' })).total).toBe(2);
+  });
+
+  it('GET lists jobs, newest first, page by page', async () => {
+    const ids: string[] = [];
+    for (const payload of [1, 2, 3]) {
+      ids.unshift((await app().jobs.enqueue('listed', payload, { delay: '1h' })).id);
+    }
+    const first = await api().get<JobPage>('?topic=listed&topic=other&status=pending&limit=2');
+    expect(first).toMatchObject({
+      status: 200,
+      body: { total: 3, total_capped: false, limit: 2, offset: 0, next_cursor: some(String) },
+    });
+    expect(first.body.items.map(({ id }) => id)).toEqual(ids.slice(0, 2));
+    const cursor = encodeURIComponent(first.body.next_cursor!);
+    const second = await api().get<JobPage>(`?topic=other&topic=listed&status=pending&limit=2&cursor=${cursor}`);
+    expect(second.body.items.map(({ id }) => id)).toEqual(ids.slice(2));
+    expect(second.body.next_cursor).toBeNull();
+  });
+
+  it('GET /stats, /topics, /timeseries and /errors say how the queue is doing', async () => {
+    const done = await app().jobs.enqueue('work', 1);
+    const failed = await app().jobs.enqueue('fail', 1);
+    await app().event('completed', done.id);
+    await app().event('failed', failed.id);
+
+    const stats = await api().get('/stats?topic=work&topic=fail');
+    expect(stats).toMatchObject({
+      status: 200,
+      body: { pending: 0, processing: 0, completed: 1, failed: 1, cancelled: 0, total: 2, success_rate: 0.5 },
+    });
+    const topics = await api().get<{ items: object[] }>('/topics');
+    expect(topics.status).toBe(200);
+    expect(topics.body.items).toContainEqual({
+      topic: 'work',
+      pending: 0,
+      processing: 0,
+      completed: 1,
+      failed: 0,
+      cancelled: 0,
+      total: 1,
+      success_rate: 1,
+      oldest_pending_ms: null,
+      has_handler: some(Boolean),
+    });
+    const timeseries = await api().get<{ minutes: number; items: object[] }>('/timeseries?minutes=5');
+    expect(timeseries).toMatchObject({ status: 200, body: { minutes: 5 } });
+    expect(timeseries.body.items).toHaveLength(5);
+    const errors = await api().get('/errors?topic=fail');
+    expect(errors).toMatchObject({
+      status: 200,
+      body: {
+        items: [{ topic: 'fail', message: 'broken pipe', count: 1, sample_id: failed.id }],
+        window: { jobs: 1, jobs_max: 10_000 },
+      },
+    });
+  });
+
+  it('GET /capabilities says what the caller may do', async () => {
+    expect(await api().get('/capabilities')).toMatchObject({
+      status: 200,
+      body: {
+        admin: true,
+        authenticated: true,
+        enqueue: true,
+        manage: true,
+        topics: null,
+        database: kind.canRunTransactionalHandlers ? 'postgres' : 'sqlite',
+        version: some(String),
+        limits: { page: 200, bulk: 10_000, payload_bytes: 1_048_576 },
+      },
+    });
+  });
+
+  it('GET /:id gives a job, and 404 when there is none', async () => {
+    const { id } = await app().jobs.enqueue('later', { a: 1 }, { delay: '1h' });
+    expect(await api().get(`/${id}`)).toMatchObject({ status: 200, body: { id, payload: { a: 1 } } });
+    for (const absent of [randomUUID(), 'nonsense', '%20']) {
+      expect(await api().get(`/${absent}`)).toMatchObject({ body: { status: 404, message: some(String), data: {} } });
+    }
+    // Fastify refuses such a path itself, before it looks for a route.
+    expect([400, 404]).toContain((await api().get('/%zz')).status);
+  });
+
+  it('POST /:id/requeue puts a failed job back with what was changed', async () => {
+    const { id } = await app().jobs.enqueue('fail', 1);
+    await app().event('failed', id);
+    const changes = { payload: 2, run_at: '2035-01-01T00:00:00Z', max_retries: 1 };
+    expect(await api().post(`/${id}/requeue`, changes)).toMatchObject({
+      status: 200,
+      body: { ...changes, run_at: '2035-01-01T00:00:00.000Z', status: 'pending', retries: 0 },
+    });
+    expect(await api().post(`/${id}/requeue`)).toMatchObject({ status: 409, body: { code: 'JOB_STATE' } });
+  });
+
+  it('POST /:id/cancel ends a waiting job with 200, and asks a running one to end with 202', async () => {
+    const waiting = await app().jobs.enqueue('later', 1, { delay: '1h' });
+    expect(await api().post(`/${waiting.id}/cancel`)).toMatchObject({ status: 200, body: { status: 'cancelled' } });
+
+    const running = await app().jobs.enqueue('hold', 1);
+    await app().event('started', running.id);
+    expect(await api().post(`/${running.id}/cancel`)).toMatchObject({
+      status: 202,
+      body: { status: 'processing', cancel_requested: true },
+    });
+    await app().event('cancelled', running.id);
+    expect((await api().post(`/${running.id}/cancel`)).status).toBe(409);
+  });
+
+  it('DELETE /:id removes a job', async () => {
+    const { id } = await app().jobs.enqueue('later', 1, { delay: '1h' });
+    expect(await api().delete(`/${id}`)).toMatchObject({ status: 204, text: '' });
+    expect(await api().delete(`/${id}`)).toMatchObject({ status: 404, body: { code: 'JOB_NOT_FOUND' } });
+  });
+
+  it('POST /bulk moves jobs by filter and by ids, or says what it would move', async () => {
+    const jobs = await app().jobs.enqueueMany([1, 2, 3].map((payload) => ({ topic: 'bulk', payload, delay: '1h' })));
+    const filter = { topic: 'bulk', status: ['pending'] };
+    expect(await api().post('/bulk', { action: 'cancel', filter, dry_run: true })).toMatchObject({
+      status: 200,
+      body: { matched: 3, changed: 0, skipped: 0, more: false, skipped_reasons: [] },
+    });
+    const ids = jobs.slice(0, 2).map(({ id }) => id);
+    expect(await api().post('/bulk', { action: 'cancel', ids })).toMatchObject({ body: { matched: 2, changed: 2 } });
+    expect(await api().post('/bulk', { action: 'requeue', ids: jobs.map(({ id }) => id) })).toMatchObject({
+      status: 200,
+      body: { matched: 3, changed: 2, skipped: 1, skipped_reasons: [{ count: 1, ids: [jobs[2]!.id] }] },
+    });
+  });
+
+  it('GET /stream tells what changes', async () => {
+    const leave = new AbortController();
+    const response = await fetch(`${api().base}/stream`, {
+      headers: { Authorization: `Bearer ${api().token}` },
+      signal: leave.signal,
+    });
+    expect(response.headers.get('Content-Type')).toBe('text/event-stream; charset=utf-8');
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    let received = '';
+    const receives = async (text: string): Promise<void> => {
+      while (!received.includes(text)) received += (await reader.read()).value!;
+    };
+    await receives('event: stats\ndata: {"pending":');
+    await app().jobs.enqueue('streamed', 1, { delay: '1h' });
+    await receives('event: changed\ndata: {"topics":["streamed"]}\n\n');
+    leave.abort();
+  });
+
+  it('GET /openapi.json describes all this', async () => {
+    expect((await api().get('/openapi.json')).status).toBe(200);
+  });
+
+  it('answers HEAD as GET without its body', async () => {
+    const answer = await api().ask('HEAD', '/stats');
+    expect(answer).toMatchObject({ status: 200, text: '' });
+    expect(answer.headers.get('Content-Type')).toBe('application/json; charset=utf-8');
+    expect((await api().ask('HEAD', '/stream')).status).toBe(200);
+  });
+
+  it.each(['', '/stats', '/stream', '/nothing/here', '/openapi.json', '/capabilities'])(
+    'tells a stranger nothing at GET %s',
+    async (path) => {
+      for (const token of [undefined, 'wrong']) {
+        const answer = await api().as(token).get(path);
+        expect(answer).toMatchObject({ status: 401, body: { status: 401, code: 'UNAUTHORIZED', data: {} } });
+      }
+    },
+  );
+
+  it('answers in its own words where there is no route', async () => {
+    for (const [method, path] of [
+      ['GET', '/nothing/here'],
+      ['PUT', '/stats'],
+      ['DELETE', ''],
+    ] as const) {
+      expect(await api().ask(method, path)).toMatchObject({
+        status: 404,
+        body: { code: 'ROUTE_NOT_FOUND', status: 404 },
+      });
+    }
+  });
+
+  it('answers bad bodies in its own words', async () => {
+    const post = (text: string, type = 'application/json') =>
+      api().ask<ApiErrorBody>('POST', '/enqueue', { text, headers: { 'Content-Type': type } });
+    expect(await post('{"topic":')).toMatchObject({ status: 400, body: { code: 'INVALID_JSON' } });
+    expect(await post('topic=a', 'text/plain')).toMatchObject({ status: 415, body: { status: 415 } });
+    expect(await post('[]')).toMatchObject({ status: 400, body: { data: { body: some(String) } } });
+    expect(await post('{"topic":"a","payload":1,"__proto__":{}}')).toMatchObject({ status: 400 });
+    const longest = 'x'.repeat(1_048_576 - 2);
+    const large = await post(JSON.stringify({ topic: 'later', payload: longest, delay: '1h' }));
+    expect(large.status).toBe(201);
+    expect(await post(JSON.stringify({ topic: 'later', payload: `${longest}x` }))).toMatchObject({
+      status: 413,
+      body: { code: 'PAYLOAD_TOO_LARGE', data: { payload: some(String) } },
+    });
+    expect(await post(' '.repeat(8 * 1024 * 1024 + 1))).toMatchObject({
+      status: 413,
+      body: { code: 'BODY_TOO_LARGE' },
+    });
+  });
+});
