@@ -14,8 +14,8 @@ const shared = {
       },
     ],
   },
-  // Nest 12 ships ES modules only, and Jest runs CommonJS.
-  transformIgnorePatterns: ['/node_modules/(?!@nestjs/)'],
+  // Nest 12 and the validator of OpenAPI ship ES modules only, and Jest runs CommonJS.
+  transformIgnorePatterns: ['/node_modules/(?!@nestjs/|@seriousme/)'],
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/dist-sample/'],
 };
 

@@ -6,7 +6,7 @@ import {
   PayloadTooLargeError,
   QueueUnavailableError,
 } from '../core/errors.js';
-import type { HttpAnswer } from './http-exchange.js';
+import type { JsonAnswer } from './http-exchange.js';
 import { jsonAnswer } from './http-exchange.js';
 
 /** What is wrong, by the name of a field as it stands on the wire. */
@@ -106,8 +106,11 @@ export function apiErrorOf(error: unknown): ApiError | undefined {
   return new ApiError(status, code, message, { data: complaintsOf(error as JobsError) });
 }
 
+/** The body of every answer that is no success. */
+export type ApiErrorBody = Pick<ApiError, 'status' | 'code' | 'message' | 'data'>;
+
 /** The answer that tells an error. */
-export function errorAnswer({ status, code, message, data, headers }: ApiError): HttpAnswer {
+export function errorAnswer({ status, code, message, data, headers }: ApiError): JsonAnswer<ApiErrorBody> {
   return jsonAnswer(status, { status, code, message, data }, headers);
 }
 

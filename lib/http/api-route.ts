@@ -23,6 +23,8 @@ export interface ApiRouteDescription {
   readonly body?: { readonly name?: string; readonly fields: FieldTable; readonly isOptional?: boolean };
   /** Largest body in bytes. */
   readonly bodyBytesMax?: number;
+  /** Takes a header `Idempotency-Key`, and says where the job is. */
+  readonly isIdempotent?: boolean;
   /** What it answers when all is well, by status: meaning, and schema of the body. */
   readonly answers: Readonly<
     Record<number, { readonly meaning: string; readonly schema?: JsonSchema; readonly type?: string }>
@@ -35,6 +37,8 @@ export interface ApiRouteDescription {
 export interface ApiCall<Body extends FieldTable = FieldTable, Query extends FieldTable = FieldTable> {
   readonly exchange: HttpExchange;
   readonly visit: Visit;
+  /** All routes of the API. */
+  readonly routes: readonly ApiRouteDescription[];
   /** The id in the path; empty where there is none. */
   readonly id: string;
   readonly query: FieldValues<Query>;

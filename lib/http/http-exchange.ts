@@ -44,12 +44,19 @@ export interface HttpDoor {
   takesBody?(method: string, path: string): boolean;
 }
 
-/** A value as JSON text. */
-export function jsonAnswer(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): HttpAnswer {
+/** An answer in JSON. */
+export interface JsonAnswer<T> extends HttpAnswer {
+  /** What the body says. */
+  readonly value: T;
+}
+
+/** An answer that says `value`. */
+export function jsonAnswer<T>(status: number, value: T, headers: Readonly<Record<string, string>> = {}): JsonAnswer<T> {
   return {
     status,
     headers: { ...API_HEADERS, 'Content-Type': 'application/json; charset=utf-8', ...headers },
     body: Buffer.from(JSON.stringify(value), 'utf8'),
+    value,
   };
 }
 

@@ -61,6 +61,7 @@ export class JobsApi implements HttpDoor {
     return route.run({
       exchange,
       visit,
+      routes: this.table.descriptions,
       id,
       query: readQuery(query ?? {}, exchange.query) as never,
       body: (body ? readBody(body.fields, await this.bodyOf(exchange, route.description)) : {}) as never,

@@ -8,13 +8,14 @@ import { invalidRequest } from './api-error.js';
 import type { ApiCall } from './api-route.js';
 import { ApiRoute } from './api-route.js';
 import { ANONYMOUS } from './caller.js';
-import type { HttpAnswer, HttpExchange } from './http-exchange.js';
+import type { HttpAnswer, HttpExchange, JsonAnswer } from './http-exchange.js';
 import { API_HEADERS, jsonAnswer } from './http-exchange.js';
 import { idempotencyKeyOf, idempotencyOf } from './idempotency.js';
 import { listOfSchema, objectSchema, ref } from './json-schema.js';
 import type { FieldTable, FieldValues } from './request-fields.js';
 import { BULK, BULK_FILTER, ENQUEUE, ENQUEUE_MANY, LIST, NOTHING, REQUEUE } from './requests.js';
-import { WireJobs } from './wire-jobs.js';
+import type { WireBulkAnswer, WireJob, WireJobList, WireJobPage } from './wire-jobs.js';
+import { wireBulk, WireJobs, wirePage } from './wire-jobs.js';
 
 type Call<Body extends FieldTable = FieldTable, Query extends FieldTable = FieldTable> = ApiCall<Body, Query>;
 
@@ -35,6 +36,7 @@ export class JobsController {
     path: '/enqueue',
     access: 'enqueue',
     summary: 'Stores a job',
+    isIdempotent: true,
     body: { name: 'EnqueueRequest', fields: ENQUEUE },
     answers: {
       201: { meaning: 'The job', schema: JOB },
@@ -42,7 +44,7 @@ export class JobsController {
     },
     errors: [422],
   })
-  async enqueue({ exchange, visit, body }: Call<typeof ENQUEUE>): Promise<HttpAnswer> {
+  async enqueue({ exchange, visit, body }: Call<typeof ENQUEUE>): Promise<JsonAnswer<WireJob>> {
     const { topic, payload } = body;
     this.access.ensureTopics([topic]);
     const options = enqueueOptionsOf(body);
@@ -67,7 +69,7 @@ export class JobsController {
       201: { meaning: 'The jobs, in the order of the request', schema: objectSchema({ items: listOfSchema(JOB) }) },
     },
   })
-  async enqueueMany({ body: { jobs } }: Call<typeof ENQUEUE_MANY>): Promise<HttpAnswer> {
+  async enqueueMany({ body: { jobs } }: Call<typeof ENQUEUE_MANY>): Promise<JsonAnswer<WireJobList>> {
     this.access.ensureTopics(jobs.map(({ topic }) => topic));
     const stored = await this.engine.enqueueMany(
       jobs.map((job, index) => ({
@@ -87,17 +89,10 @@ export class JobsController {
     query: LIST,
     answers: { 200: { meaning: 'The page', schema: ref('JobPage') } },
   })
-  async list({ query }: Call<FieldTable, typeof LIST>): Promise<HttpAnswer> {
+  async list({ query }: Call<FieldTable, typeof LIST>): Promise<JsonAnswer<WireJobPage>> {
     const { limit, offset, cursor } = query;
     const page = await this.engine.list(withoutGaps({ ...this.filterOf(query), limit, offset, cursor }));
-    return jsonAnswer(200, {
-      items: await this.wireJobs.allShown(page.items),
-      total: page.total,
-      total_capped: page.totalCapped,
-      limit: page.limit,
-      offset: page.offset,
-      next_cursor: page.nextCursor,
-    });
+    return jsonAnswer(200, wirePage(page, await this.wireJobs.allShown(page.items)));
   }
 
   @ApiRoute({
@@ -109,17 +104,12 @@ export class JobsController {
     bodyBytesMax: MANY_BYTES_MAX,
     answers: { 200: { meaning: 'What became of them', schema: ref('BulkAnswer') } },
   })
-  async bulk({ body: { action, ids, filter, dry_run: dryRun } }: Call<typeof BULK>): Promise<HttpAnswer> {
+  async bulk({
+    body: { action, ids, filter, dry_run: dryRun },
+  }: Call<typeof BULK>): Promise<JsonAnswer<WireBulkAnswer>> {
     const meant = filter && this.filterOf(filter);
     const request = withoutGaps({ action, ids, filter: meant, dryRun });
-    const answer = await this.engine.bulk.move(request, this.access.topics);
-    return jsonAnswer(200, {
-      matched: answer.matched,
-      changed: answer.changed,
-      skipped: answer.skipped,
-      more: answer.more,
-      skipped_reasons: answer.skippedReasons,
-    });
+    return jsonAnswer(200, wireBulk(await this.engine.bulk.move(request, this.access.topics)));
   }
 
   @ApiRoute({
@@ -130,7 +120,7 @@ export class JobsController {
     answers: { 200: { meaning: 'The job', schema: JOB } },
     errors: [404],
   })
-  async get({ id }: Call): Promise<HttpAnswer> {
+  async get({ id }: Call): Promise<JsonAnswer<WireJob>> {
     return jsonAnswer(200, await this.wireJobs.shown(await this.reached(id)));
   }
 
@@ -143,7 +133,7 @@ export class JobsController {
     answers: { 200: { meaning: 'The job', schema: JOB } },
     errors: [404, 409],
   })
-  async requeue({ id, body }: Call<typeof REQUEUE>): Promise<HttpAnswer> {
+  async requeue({ id, body }: Call<typeof REQUEUE>): Promise<JsonAnswer<WireJob>> {
     await this.ensureReached(id);
     const { payload, run_at: runAt, max_retries: maxRetries } = body;
     const job = await this.engine.requeue(id, withoutGaps({ payload, runAt, maxRetries }));
@@ -162,7 +152,7 @@ export class JobsController {
     },
     errors: [404, 409],
   })
-  async cancel({ id }: Call): Promise<HttpAnswer> {
+  async cancel({ id }: Call): Promise<JsonAnswer<WireJob>> {
     await this.ensureReached(id);
     const job = await this.engine.cancel(id);
     return jsonAnswer(job.status === 'processing' ? 202 : 200, await this.wireJobs.shown(job));

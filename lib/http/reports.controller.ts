@@ -4,15 +4,18 @@ import { JobsEngine } from '../jobs-engine.js';
 import { Access } from './access.js';
 import type { ApiCall } from './api-route.js';
 import { ApiRoute } from './api-route.js';
-import type { HttpAnswer } from './http-exchange.js';
+import type { JsonAnswer } from './http-exchange.js';
 import { jsonAnswer } from './http-exchange.js';
 import { JobStreams } from './job-streams.js';
 import { listOfSchema, objectSchema, ref } from './json-schema.js';
+import type { OpenApiDocument } from './openapi.js';
+import { openApiDocument } from './openapi.js';
 import type { FieldTable } from './request-fields.js';
 import { TIMESERIES, TOPICS } from './requests.js';
 import { VERSION } from './version.js';
 import { WireJobs } from './wire-jobs.js';
-import { wireErrors, wirePoint, wireStats, wireTopic } from './wire-reports.js';
+import type { WireCapabilities, WireErrors, WireStats, WireTimeseries, WireTopicList } from './wire-reports.js';
+import { wireErrors, wireStats, wireTimeseries, wireTopics } from './wire-reports.js';
 
 type Query<Table extends FieldTable> = ApiCall<FieldTable, Table>;
 
@@ -35,7 +38,7 @@ export class ReportsController {
     query: TOPICS,
     answers: { 200: { meaning: 'Counts and times', schema: ref('JobStats') } },
   })
-  async stats({ query: { topic } }: Query<typeof TOPICS>): Promise<HttpAnswer> {
+  async stats({ query: { topic } }: Query<typeof TOPICS>): Promise<JsonAnswer<WireStats>> {
     return jsonAnswer(200, wireStats(await this.engine.reports.stats(this.access.narrowed(topic))));
   }
 
@@ -47,9 +50,9 @@ export class ReportsController {
     query: TIMESERIES,
     answers: { 200: { meaning: 'Every minute of the window, oldest first', schema: ref('Timeseries') } },
   })
-  async timeseries({ query: { topic, minutes = 60 } }: Query<typeof TIMESERIES>): Promise<HttpAnswer> {
+  async timeseries({ query: { topic, minutes = 60 } }: Query<typeof TIMESERIES>): Promise<JsonAnswer<WireTimeseries>> {
     const points = await this.engine.reports.timeseries(minutes, this.access.narrowed(topic));
-    return jsonAnswer(200, { minutes, items: points.map(wirePoint) });
+    return jsonAnswer(200, wireTimeseries(points));
   }
 
   @ApiRoute({
@@ -61,9 +64,9 @@ export class ReportsController {
       200: { meaning: 'The topics by name', schema: objectSchema({ items: listOfSchema(ref('TopicStats')) }) },
     },
   })
-  async topics(): Promise<HttpAnswer> {
+  async topics(): Promise<JsonAnswer<WireTopicList>> {
     const topics = await this.engine.reports.topics(this.access.topics);
-    return jsonAnswer(200, { items: topics.map(wireTopic) });
+    return jsonAnswer(200, wireTopics(topics));
   }
 
   @ApiRoute({
@@ -74,7 +77,7 @@ export class ReportsController {
     query: TOPICS,
     answers: { 200: { meaning: 'At most 100 groups, most frequent first', schema: ref('ErrorGroups') } },
   })
-  async errors({ query: { topic } }: Query<typeof TOPICS>): Promise<HttpAnswer> {
+  async errors({ query: { topic } }: Query<typeof TOPICS>): Promise<JsonAnswer<WireErrors>> {
     const { items, window } = await this.engine.reports.errors(this.access.narrowed(topic));
     return jsonAnswer(200, wireErrors(await this.wireJobs.errorsShown(items), window));
   }
@@ -86,8 +89,9 @@ export class ReportsController {
     summary: 'What this caller may do',
     answers: { 200: { meaning: 'His permissions, and limits of the API', schema: ref('Capabilities') } },
   })
-  async capabilities({ visit }: ApiCall): Promise<HttpAnswer> {
+  async capabilities({ visit }: ApiCall): Promise<JsonAnswer<WireCapabilities>> {
     const { caller, enqueue, manage } = await this.access.permissions(visit);
+    const { payloadBytesMax } = this.engine.settings;
     return jsonAnswer(200, {
       admin: caller.kind === 'admin',
       authenticated: caller.kind !== 'anonymous',
@@ -96,7 +100,7 @@ export class ReportsController {
       topics: this.access.topics,
       database: this.engine.database,
       version: VERSION,
-      limits: { page: PAGE_MAX, bulk: BULK_JOBS_MAX, payload_bytes: this.engine.settings.payloadBytesMax },
+      limits: { page: PAGE_MAX, bulk: BULK_JOBS_MAX, payload_bytes: payloadBytesMax },
     });
   }
 
@@ -118,7 +122,7 @@ export class ReportsController {
     summary: 'This description',
     answers: { 200: { meaning: 'OpenAPI 3.1', schema: { type: 'object' } } },
   })
-  async openapi(): Promise<HttpAnswer> {
-    return jsonAnswer(200, {});
+  async openapi({ exchange, routes }: ApiCall): Promise<JsonAnswer<OpenApiDocument>> {
+    return jsonAnswer(200, openApiDocument(routes, exchange.basePath));
   }
 }

@@ -19,11 +19,13 @@ export interface MatchedRoute {
 
 /** Finds routes by method and path. */
 export class RouteTable {
+  readonly descriptions: readonly ApiRouteDescription[];
   private readonly fixed = new Map<string, ApiRouteEntry>();
   /** By what follows the id. */
   private readonly ofJobs = new Map<string, ApiRouteEntry>();
 
   constructor(readonly routes: readonly ApiRouteEntry[]) {
+    this.descriptions = routes.map(({ description }) => description);
     for (const route of routes) {
       const { method, path } = route.description;
       const isOfJob = path.startsWith('/:id');

@@ -1,16 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
+import type { BulkAnswer } from '../core/bulk.js';
 import { describeValue } from '../core/errors.js';
 import type { HttpSettings } from '../core/http-options.js';
 import { Job } from '../core/job.js';
-import type { JobFailure } from '../core/job.js';
+import type { JobFailure, JobPage } from '../core/job.js';
 import type { ErrorGroup } from '../core/job-reports.js';
 import { JobsEngine } from '../jobs-engine.js';
 import { HTTP_SETTINGS } from './http.tokens.js';
-
-/** A job as it leaves: the entity's members in snake_case, times as text. */
-export interface WireJob extends Readonly<Record<string, unknown>> {
-  readonly id: string;
-}
 
 /** Jobs as they leave over HTTP, edited by `redact` when the options have one. */
 @Injectable()
@@ -63,13 +59,16 @@ export class WireJobs {
   }
 }
 
-function wireJobOf(job: Job, isDeduplicated: boolean): WireJob {
+/** A job as it leaves: the entity's members in snake_case, times as text. */
+export type WireJob = ReturnType<typeof wireJobOf>;
+
+function wireJobOf(job: Job, isDeduplicated: boolean) {
   return {
     id: job.id,
     topic: job.topic,
-    payload: job.payload ?? null,
+    payload: (job.payload ?? null) as unknown,
     status: job.status,
-    run_at: timeOf(job.runAt),
+    run_at: textOf(job.runAt),
     locked_until: timeOf(job.lockedUntil),
     locked_by: job.lockedBy ?? null,
     attempt: job.attempt,
@@ -79,24 +78,55 @@ function wireJobOf(job: Job, isDeduplicated: boolean): WireJob {
     timeout_ms: job.timeoutMs ?? null,
     last_error: job.lastError ?? null,
     errors: (job.errors ?? []).map(wireFailureOf),
-    result: job.result ?? null,
-    progress: job.progress ?? null,
+    result: (job.result ?? null) as unknown,
+    progress: (job.progress ?? null) as unknown,
     unique_key: job.uniqueKey ?? null,
     metadata: job.metadata ?? null,
     cancel_requested: job.cancelRequested ?? false,
     started: timeOf(job.started),
     finished: timeOf(job.finished),
-    created: timeOf(job.created),
-    updated: timeOf(job.updated),
-    ...(isDeduplicated && { deduplicated: true }),
+    created: textOf(job.created),
+    updated: textOf(job.updated),
+    ...(isDeduplicated ? { deduplicated: true as const } : {}),
   };
 }
 
-function wireFailureOf({ attempt, started, finished, message, stack, worker }: JobFailure): JobFailure {
-  return { attempt, started, finished, message, stack: stack ?? null, worker };
+/** Without what a later release may add for itself. */
+function wireFailureOf({ attempt, started, finished, message, stack, worker }: JobFailure) {
+  return { attempt, started, finished, message, stack, worker };
 }
 
-/** ISO 8601 in UTC with milliseconds. Absent where `redact` took it away. */
+/** Jobs that were stored together. */
+export interface WireJobList {
+  items: WireJob[];
+}
+
+export type WireJobPage = ReturnType<typeof wirePage>;
+
+/** A page, with its jobs as they leave. */
+export function wirePage({ total, totalCapped, limit, offset, nextCursor }: JobPage, items: WireJob[]) {
+  return { items, total, total_capped: totalCapped, limit, offset, next_cursor: nextCursor };
+}
+
+export type WireBulkAnswer = ReturnType<typeof wireBulk>;
+
+/** What became of many jobs. */
+export function wireBulk({ matched, changed, skipped, more, skippedReasons }: BulkAnswer) {
+  return {
+    matched,
+    changed,
+    skipped,
+    more,
+    skipped_reasons: skippedReasons.map(({ reason, count, ids }) => ({ reason, count, ids: [...ids] })),
+  };
+}
+
+/** ISO 8601 in UTC with milliseconds. */
 function timeOf(time: Date | null | undefined): string | null {
-  return time ? new Date(time).toISOString() : null;
+  return time ? textOf(time) : null;
+}
+
+/** Where `redact` took away what always is there, the beginning of all time. */
+function textOf(time: Date | undefined): string {
+  return new Date(time ?? 0).toISOString();
 }

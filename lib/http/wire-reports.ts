@@ -1,8 +1,10 @@
 import type { JobStats } from '../core/job.js';
 import type { ErrorGroup, ErrorGroups, TimeseriesPoint, TopicStats } from '../core/job-reports.js';
 
-/** Counts and times as they leave. */
-export function wireStats(stats: JobStats): object {
+/** The queue in numbers, as they leave. */
+export type WireStats = ReturnType<typeof wireStats>;
+
+export function wireStats(stats: JobStats) {
   const { pending, processing, completed, failed, cancelled, total, p50, p95, p99 } = stats;
   return {
     pending,
@@ -20,43 +22,57 @@ export function wireStats(stats: JobStats): object {
   };
 }
 
-export function wireTopic({ successRate, oldestPendingMs, hasHandler, ...counts }: TopicStats): object {
-  const { topic, pending, processing, completed, failed, cancelled, total } = counts;
-  return {
-    topic,
-    pending,
-    processing,
-    completed,
-    failed,
-    cancelled,
-    total,
+/** Each topic in numbers. */
+export type WireTopicList = ReturnType<typeof wireTopics>;
+
+export function wireTopics(topics: readonly TopicStats[]) {
+  const items = topics.map(({ successRate, oldestPendingMs, hasHandler, ...counts }) => ({
+    ...counts,
     success_rate: successRate,
     oldest_pending_ms: oldestPendingMs,
     has_handler: hasHandler,
-  };
+  }));
+  return { items };
 }
 
-export function wirePoint({ minute, completed, failed, avgExecutionTime, p95, avgWaitTime }: TimeseriesPoint): object {
-  return {
+/** Every minute of a window. */
+export type WireTimeseries = ReturnType<typeof wireTimeseries>;
+
+export function wireTimeseries(points: readonly TimeseriesPoint[]) {
+  const items = points.map(({ minute, completed, failed, avgExecutionTime, p95, avgWaitTime }) => ({
     minute: minute.toISOString(),
     completed,
     failed,
     avg_execution_time: avgExecutionTime,
     p95,
     avg_wait_time: avgWaitTime,
-  };
+  }));
+  return { minutes: points.length, items };
 }
 
-export function wireErrors(items: readonly ErrorGroup[], { jobs, jobsMax }: ErrorGroups['window']): object {
-  return {
-    items: items.map(({ topic, message, count, firstSeen, lastSeen, sampleId }) => ({
-      topic,
-      message,
-      count,
-      first_seen: firstSeen.toISOString(),
-      last_seen: lastSeen.toISOString(),
-      sample_id: sampleId,
-    })),
-    window: { jobs, jobs_max: jobsMax },
-  };
+/** Failed jobs, grouped. */
+export type WireErrors = ReturnType<typeof wireErrors>;
+
+export function wireErrors(groups: readonly ErrorGroup[], { jobs, jobsMax }: ErrorGroups['window']) {
+  const items = groups.map(({ topic, message, count, firstSeen, lastSeen, sampleId }) => ({
+    topic,
+    message,
+    count,
+    first_seen: firstSeen.toISOString(),
+    last_seen: lastSeen.toISOString(),
+    sample_id: sampleId,
+  }));
+  return { items, window: { jobs, jobs_max: jobsMax } };
+}
+
+/** What a caller may do, and limits of the API. */
+export interface WireCapabilities {
+  admin: boolean;
+  authenticated: boolean;
+  enqueue: boolean;
+  manage: boolean;
+  topics: readonly string[] | null;
+  database: 'postgres' | 'sqlite';
+  version: string;
+  limits: { page: 200; bulk: 10_000; payload_bytes: number };
 }

@@ -230,21 +230,12 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
   });
 
   it('GET /stream tells what changes', async () => {
-    const leave = new AbortController();
-    const response = await fetch(`${api().base}/stream`, {
-      headers: { Authorization: `Bearer ${api().token}` },
-      signal: leave.signal,
-    });
-    expect(response.headers.get('Content-Type')).toBe('text/event-stream; charset=utf-8');
-    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
-    let received = '';
-    const receives = async (text: string): Promise<void> => {
-      while (!received.includes(text)) received += (await reader.read()).value!;
-    };
-    await receives('event: stats\ndata: {"pending":');
+    const stream = await api().open('/stream');
+    expect(stream.type).toBe('text/event-stream; charset=utf-8');
+    expect(await stream.event('stats')).toMatchObject({ data: { pending: some(Number) } });
     await app().jobs.enqueue('streamed', 1, { delay: '1h' });
-    await receives('event: changed\ndata: {"topics":["streamed"]}\n\n');
-    leave.abort();
+    await stream.until('event: changed\ndata: {"topics":["streamed"]}\n\n');
+    await stream.close();
   });
 
   it('GET /openapi.json describes all this', async () => {

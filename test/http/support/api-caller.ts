@@ -1,3 +1,5 @@
+import { OpenStream } from './open-stream.js';
+
 /** An answer as it came, with its body parsed when it is JSON. */
 export interface Answered<T = unknown> {
   readonly status: number;
@@ -38,6 +40,16 @@ export class ApiCaller {
 
   delete<T>(path: string, asked?: Asked): Promise<Answered<T>> {
     return this.ask<T>('DELETE', path, asked);
+  }
+
+  /** A stream of events; a refusal is an answer like others. */
+  async open(path: string, headers: Readonly<Record<string, string>> = {}): Promise<OpenStream> {
+    const leave = new AbortController();
+    const response = await fetch(this.base + path, {
+      headers: { ...(this.token !== undefined && { Authorization: `Bearer ${this.token}` }), ...headers },
+      signal: leave.signal,
+    });
+    return new OpenStream(response, leave);
   }
 
   /** `path` follows the base path. */

@@ -1,0 +1,129 @@
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { obey } from '../nest/support/obedient-handler.js';
+import { postgres, sqliteFile } from '../nest/support/database-kinds.js';
+import { express, fastify } from './support/adapters.js';
+import type { OpenApi } from './support/documented-answers.js';
+import { DocumentedAnswers } from './support/documented-answers.js';
+import { useOneHttpApp } from './support/http-apps.js';
+
+const ABSENT = '018f4d2e-7b0a-7cc0-8000-000000000000';
+
+describe.each([
+  { kind: postgres, ...express, adapterKind: express },
+  { kind: sqliteFile, ...fastify, adapterKind: fastify },
+])('openapi.json on $adapter with $kind.label', ({ kind, adapterKind }) => {
+  const app = useOneHttpApp(kind, adapterKind, {
+    options: { maxRetries: 0, http: { adminToken: 'a-token-for-tests' } },
+    handlers: {
+      work: () => 'done',
+      fail: () => Promise.reject(new Error('broken pipe')),
+      hold: obey,
+    },
+    before: (nest) => nest.setGlobalPrefix('shop'),
+  });
+  let document: OpenApi;
+  let answers: DocumentedAnswers;
+
+  beforeAll(async () => {
+    const { url, api } = app();
+    Object.assign(api, { base: `${url}/shop/api/jobs` });
+    document = (await api.get<OpenApi>('/openapi.json')).body;
+    answers = new DocumentedAnswers(document, '/shop/api/jobs');
+  });
+
+  it('is a document of OpenAPI 3.1', async () => {
+    const { valid, errors } = await new Validator().validate(structuredClone(document));
+    expect(errors ?? []).toEqual([]);
+    expect(valid).toBe(true);
+    expect(document.openapi).toBe('3.1.0');
+  });
+
+  it('names every route of the contract, below the global prefix', () => {
+    const routes = Object.entries(document.paths).flatMap(([path, operations]) =>
+      Object.keys(operations).map((method) => `${method.toUpperCase()} ${path.replace('/shop/api/jobs', '')}`),
+    );
+    expect(routes.sort()).toEqual(
+      [
+        'POST /enqueue',
+        'POST /enqueue-many',
+        'GET ',
+        'GET /stats',
+        'GET /timeseries',
+        'GET /topics',
+        'GET /errors',
+        'GET /capabilities',
+        'GET /{id}',
+        'POST /{id}/requeue',
+        'POST /{id}/cancel',
+        'DELETE /{id}',
+        'POST /bulk',
+        'GET /stream',
+        'GET /openapi.json',
+      ].sort(),
+    );
+  });
+
+  it('says what each route answers when all is well', async () => {
+    const { api, jobs } = app();
+    const done = await jobs.enqueue('work', { a: 1 }, { metadata: { b: 2 } });
+    const failed = await jobs.enqueue('fail', null, { timeout: '1m' });
+    const running = await jobs.enqueue('hold', [1]);
+    await app().event('completed', done.id);
+    await app().event('failed', failed.id);
+    await app().event('started', running.id);
+
+    const later = { topic: 'later', payload: 1, delay: '1h', unique_key: 'k' };
+    const stored = await answers.of(201, '/enqueue', api.post<{ id: string }>('/enqueue', later));
+    await answers.of(200, '/enqueue', api.post('/enqueue', later));
+    await answers.of(201, '/enqueue-many', api.post('/enqueue-many', { jobs: [{ topic: 'later', payload: {} }] }));
+    await answers.of(200, '', api.get('?limit=1'));
+    await answers.of(200, '/{id}', api.get(`/${done.id}`));
+    await answers.of(200, '/{id}', api.get(`/${failed.id}`));
+    await answers.of(200, '/{id}', api.get(`/${running.id}`));
+    await answers.of(200, '/stats', api.get('/stats'));
+    await answers.of(200, '/topics', api.get('/topics'));
+    await answers.of(200, '/timeseries', api.get('/timeseries?minutes=3'));
+    await answers.of(200, '/errors', api.get('/errors'));
+    await answers.of(200, '/capabilities', api.get('/capabilities'));
+    await answers.of(200, '/openapi.json', api.get('/openapi.json'));
+    await answers.of(202, '/{id}/cancel', api.post(`/${running.id}/cancel`));
+    await answers.of(200, '/{id}/cancel', api.post(`/${stored.body.id}/cancel`));
+    await answers.of(200, '/{id}/requeue', api.post(`/${stored.body.id}/requeue`));
+    await answers.of(200, '/bulk', api.post('/bulk', { action: 'cancel', ids: [ABSENT, done.id, stored.body.id] }));
+    await answers.of(204, '/{id}', api.delete(`/${done.id}`));
+    await answers.ofStream(await api.open('/stream'));
+    expect(answers.complaints).toEqual([]);
+    expect(answers.missing()).toEqual([]);
+  });
+
+  it('says what a refusal looks like', async () => {
+    const { api, jobs } = app();
+    const { id } = await jobs.enqueue('later', 1, { delay: '1h' });
+    const headers = { 'Idempotency-Key': 'once' };
+    await api.post('/enqueue', { topic: 'later', payload: 1, delay: '1h' }, { headers });
+    await answers.of(422, '/enqueue', api.post('/enqueue', { topic: 'later', payload: 2 }, { headers }));
+    await answers.of(400, '/enqueue', api.post('/enqueue', { topic: 1, payloud: 2 }));
+    await answers.of(413, '/enqueue', api.post('/enqueue', { topic: 'a', payload: 'x'.repeat(1_048_577) }));
+    await answers.of(415, '/enqueue', api.ask('POST', '/enqueue', { text: 'a', headers: { 'Content-Type': 'a/b' } }));
+    await answers.of(401, '/stats', api.as().get('/stats'));
+    const foreign = { Origin: 'https://evil.example', Cookie: 'a=b' };
+    await answers.of(401, '/bulk', api.as().post('/bulk', {}, { headers: foreign }));
+    await answers.of(404, '/{id}', api.get(`/${ABSENT}`));
+    await answers.of(404, '/{id}/cancel', api.post(`/${ABSENT}/cancel`));
+    await answers.of(409, '/{id}/requeue', api.post(`/${id}/requeue`));
+    await answers.of(400, '', api.get('?limit=0'));
+    expect(answers.complaints).toEqual([]);
+  });
+
+  it('takes the requests that the API takes, and refuses those that it refuses', () => {
+    const enqueue = answers.schema('EnqueueRequest');
+    expect(enqueue({ topic: 'a', payload: null, runAt: '2030-01-01T00:00:00Z', maxRetries: 3, delay: '1h' })).toBe(
+      true,
+    );
+    expect(enqueue({ topic: 'a' })).toBe(false);
+    expect(enqueue({ topic: 'a', payload: 1, uniqueKey: 'k' })).toBe(false);
+    const bulk = answers.schema('BulkRequest');
+    expect(bulk({ action: 'delete', filter: { status: ['failed'], topic: 'a' }, dry_run: true })).toBe(true);
+    expect(bulk({ action: 'delete', filter: { limit: 1 } })).toBe(false);
+  });
+});
