@@ -28,8 +28,8 @@ export class HttpMount {
     @Inject(HttpAdapterHost) host: HttpAdapterHost,
     @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
   ) {
-    // There is none in an application context, and in a test's module not yet.
-    host.init$.subscribe(() => this.takeOver(host.httpAdapter));
+    // In a test's module there is none yet, and in an application context there never is.
+    host.init$.subscribe(() => this.takeOver(host.httpAdapter as HttpServer | null));
   }
 
   /** Whether requests can come at all. */
@@ -42,7 +42,10 @@ export class HttpMount {
     return this.paths.get(door);
   }
 
-  private takeOver(adapter: HttpServer): void {
+  private takeOver(adapter: HttpServer | null): void {
+    if (!adapter) {
+      return;
+    }
     this.doors = doorsOf(adapter);
     const methods = adapter as unknown as Record<string, Registration>;
     for (const name of REGISTRATIONS) {

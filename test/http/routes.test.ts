@@ -235,7 +235,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     expect(await stream.event('stats')).toMatchObject({ data: { pending: some(Number) } });
     await app().jobs.enqueue('streamed', 1, { delay: '1h' });
     await stream.until('event: changed\ndata: {"topics":["streamed"]}\n\n');
-    await stream.close();
+    stream.close();
   });
 
   it('GET /openapi.json describes all this', async () => {

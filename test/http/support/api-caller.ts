@@ -43,13 +43,9 @@ export class ApiCaller {
   }
 
   /** A stream of events; a refusal is an answer like others. */
-  async open(path: string, headers: Readonly<Record<string, string>> = {}): Promise<OpenStream> {
-    const leave = new AbortController();
-    const response = await fetch(this.base + path, {
-      headers: { ...(this.token !== undefined && { Authorization: `Bearer ${this.token}` }), ...headers },
-      signal: leave.signal,
-    });
-    return new OpenStream(response, leave);
+  open(path: string, headers: Readonly<Record<string, string>> = {}): Promise<OpenStream> {
+    const credentials = this.token !== undefined && { Authorization: `Bearer ${this.token}` };
+    return OpenStream.of(this.base + path, { ...credentials, ...headers });
   }
 
   /** `path` follows the base path. */

@@ -53,7 +53,7 @@ export class DocumentedAnswers {
       this.complaints.push(`get /stream 200: is of type ${stream.type}`);
     }
     this.seen.add('get /stream 200');
-    await stream.close();
+    stream.close();
   }
 
   /** One of the named schemas. */

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:http';
 import { EventParser } from '../../../client/event-parser.js';
 
 /** One event of a stream, with its data parsed. */
@@ -6,24 +9,32 @@ export interface StreamedEvent {
   readonly data: unknown;
 }
 
-/** A stream of events that a test reads. */
+/** A stream of events that a test reads, on a connection of its own. */
 export class OpenStream {
   /** Everything that came, as text. */
   text = '';
   private readonly events: StreamedEvent[] = [];
   private readonly parser = new EventParser();
   private readonly decoder = new TextDecoder();
-  private readonly reader: ReadableStreamDefaultReader<Uint8Array>;
+  private readonly chunks: AsyncIterator<Buffer>;
 
-  constructor(
-    readonly response: Response,
-    private readonly leave: AbortController,
-  ) {
-    this.reader = response.body!.getReader();
+  private constructor(readonly response: IncomingMessage) {
+    this.chunks = response[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  }
+
+  /** Not by `fetch`, which connects anew when a stream is left, and keeps that connection open. */
+  static async of(url: string, headers: Readonly<Record<string, string>>): Promise<OpenStream> {
+    const asked = request(url, { headers, agent: false }).end();
+    const [response] = (await once(asked, 'response')) as [IncomingMessage];
+    return new OpenStream(response);
+  }
+
+  get status(): number {
+    return this.response.statusCode!;
   }
 
   get type(): string {
-    return this.response.headers.get('Content-Type') ?? '';
+    return this.response.headers['content-type'] ?? '';
   }
 
   /** The next event of this type, which is taken out; others stay. @throws Error when the stream ends first */
@@ -54,16 +65,16 @@ export class OpenStream {
   }
 
   /** Leaves it, as a page does that is closed. */
-  async close(): Promise<void> {
-    this.leave.abort();
-    await this.reader.closed.catch(() => undefined);
+  close(): void {
+    this.response.destroy();
   }
 
   private async read(): Promise<boolean> {
-    const { done, value } = await this.reader.read();
-    if (done) {
+    const next = await this.chunks.next();
+    if (next.done) {
       return false;
     }
+    const value: Buffer = next.value;
     this.text += this.decoder.decode(value, { stream: true });
     for (const { type, data } of this.parser.push(value)) {
       this.events.push({ type, data: JSON.parse(data) as unknown });

@@ -1,0 +1,315 @@
+import type { CallHandler, INestApplication, MiddlewareConsumer, NestModule } from '@nestjs/common';
+import {
+  Body,
+  Catch,
+  Controller,
+  ForbiddenException,
+  Get,
+  Injectable,
+  Module,
+  Post,
+  ServiceUnavailableException,
+  VersioningType,
+} from '@nestjs/common';
+import type { ArgumentsHost, CanActivate, ExceptionFilter, NestInterceptor, PipeTransform } from '@nestjs/common';
+import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, APP_PIPE, HttpAdapterHost, NestFactory } from '@nestjs/core';
+import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Observable } from 'rxjs';
+import { map } from 'rxjs';
+import { JobsModule } from 'nestjs-jobs';
+import { sqliteFile } from '../nest/support/database-kinds.js';
+import { LogRecorder } from '../nest/support/log-recorder.js';
+import { ApiCaller } from './support/api-caller.js';
+import { everyAdapter, fastify } from './support/adapters.js';
+import type { HttpApp } from './support/http-apps.js';
+import { ADMIN_TOKEN, useHttpApps } from './support/http-apps.js';
+
+@Injectable()
+class Wall implements CanActivate {
+  canActivate(): boolean {
+    return false;
+  }
+}
+
+@Injectable()
+class Shredder implements PipeTransform {
+  transform(): never {
+    throw new ServiceUnavailableException('the pipe');
+  }
+}
+
+@Injectable()
+class Wrapper implements NestInterceptor {
+  intercept(_context: unknown, next: CallHandler): Observable<unknown> {
+    return next.handle().pipe(map((wrapped: unknown) => ({ wrapped })));
+  }
+}
+
+@Catch()
+class Rewriter implements ExceptionFilter {
+  constructor(private readonly host: HttpAdapterHost) {}
+
+  catch(_error: unknown, host: ArgumentsHost): void {
+    this.host.httpAdapter.reply(host.switchToHttp().getResponse(), { rewritten: true }, 418);
+  }
+}
+
+const enhancers = {
+  guard: [{ provide: APP_GUARD, useClass: Wall }],
+  'guard, pipe, filter and interceptor': [
+    { provide: APP_GUARD, useClass: Wall },
+    { provide: APP_PIPE, useClass: Shredder },
+    { provide: APP_FILTER, useFactory: (host: HttpAdapterHost) => new Rewriter(host), inject: [HttpAdapterHost] },
+    { provide: APP_INTERCEPTOR, useClass: Wrapper },
+  ],
+};
+
+@Controller('own')
+class OwnController {
+  @Get()
+  show(): string[] {
+    return ['own'];
+  }
+
+  @Post()
+  take(@Body() body: unknown): { length: number } {
+    return { length: JSON.stringify(body ?? null).length };
+  }
+}
+
+/** Notes on the request what the application's middleware has done. */
+@Module({})
+class SessionModule implements NestModule {
+  configure(consumer: MiddlewareConsumer): void {
+    const session = (request: { session?: string }, _response: unknown, next: () => void): void => {
+      request.session = 'anna';
+      next();
+    };
+    consumer.apply(session).forRoutes('{*rest}');
+  }
+}
+
+/** Every way of the API to answer, once. */
+async function expectToWork({ jobs }: HttpApp, api: ApiCaller): Promise<void> {
+  const stored = await api.post<{ id: string }>('/enqueue', { topic: 'later', payload: { a: 1 }, delay: '1h' });
+  expect(stored).toMatchObject({ status: 201, body: { topic: 'later', payload: { a: 1 } } });
+  const path = new URL(api.base).pathname;
+  expect(stored.headers.get('Location')).toBe(`${path}/${stored.body.id}`);
+  expect(await api.get(`/${stored.body.id}`)).toMatchObject({ status: 200, body: { id: stored.body.id } });
+  expect(await api.get('/stats')).toMatchObject({ status: 200, body: { pending: 1 } });
+  expect(await api.get('?limit=many')).toMatchObject({ status: 400, body: { code: 'INVALID_REQUEST' } });
+  expect(await api.as('wrong').get('')).toMatchObject({ status: 401, body: { code: 'UNAUTHORIZED' } });
+  expect(await api.get('/nothing/here')).toMatchObject({ status: 404, body: { code: 'ROUTE_NOT_FOUND' } });
+  expect(await api.post(`/${stored.body.id}/requeue`)).toMatchObject({ status: 409, body: { code: 'JOB_STATE' } });
+  expect(await api.delete(`/${stored.body.id}`)).toMatchObject({ status: 204 });
+  expect(await api.get('/openapi.json')).toMatchObject({
+    status: 200,
+    body: { paths: { [path]: { get: { operationId: 'getList' } } } },
+  });
+  const stream = await api.open('/stream');
+  expect(await stream.event('stats')).toMatchObject({ type: 'stats' });
+  stream.close();
+  expect(await jobs.stats()).toMatchObject({ total: 0 });
+}
+
+describe.each(everyAdapter)('the API beside the application on $adapter', (adapter) => {
+  const apps = useHttpApps(sqliteFile, adapter);
+
+  it.each(Object.entries(enhancers))('is not behind its global %s', async (_, providers) => {
+    const app = await apps.listen({ providers, controllers: [OwnController] });
+    await expectToWork(app, app.api);
+    const own = await fetch(`${app.url}/own`);
+    expect([403, 418]).toContain(own.status);
+  });
+
+  it('is not behind what main.ts makes global', async () => {
+    const app = await apps.listen({
+      controllers: [OwnController],
+      before: (nest) =>
+        nest
+          .useGlobalGuards(new Wall())
+          .useGlobalPipes(new Shredder())
+          .useGlobalInterceptors(new Wrapper())
+          .useGlobalFilters(new Rewriter(nest.get(HttpAdapterHost))),
+    });
+    await expectToWork(app, app.api);
+    expect((await fetch(`${app.url}/own`)).status).toBe(418);
+  });
+
+  it.each<[string, (app: INestApplication) => unknown, string]>([
+    ['a global prefix', (app) => app.setGlobalPrefix('shop/v1'), '/shop/v1/api/jobs'],
+    ['a global prefix with a slash', (app) => app.setGlobalPrefix('/shop/'), '/shop/api/jobs'],
+    ['a global prefix with a parameter', (app) => app.setGlobalPrefix(':tenant'), '/acme/api/jobs'],
+    ['URI versioning', (app) => app.enableVersioning({ type: VersioningType.URI, defaultVersion: '3' }), '/api/jobs'],
+    [
+      'header versioning',
+      (app) => app.enableVersioning({ type: VersioningType.HEADER, header: 'X-Version', defaultVersion: '3' }),
+      '/api/jobs',
+    ],
+    [
+      'media type versioning',
+      (app) => app.enableVersioning({ type: VersioningType.MEDIA_TYPE, key: 'v=' }),
+      '/api/jobs',
+    ],
+    [
+      'a global prefix and URI versioning',
+      (app) => app.setGlobalPrefix('shop').enableVersioning({ type: VersioningType.URI, defaultVersion: ['1', '2'] }),
+      '/shop/api/jobs',
+    ],
+  ])('answers under %s', async (_, before, path) => {
+    const app = await apps.listen({ before });
+    await expectToWork(app, new ApiCaller(app.url + path, ADMIN_TOKEN));
+    const large = JSON.stringify({ topic: 'later', payload: 'x'.repeat(1_000_000), delay: '1h' });
+    const api = new ApiCaller(app.url + path, ADMIN_TOKEN);
+    expect((await api.ask('POST', '/enqueue', { text: large })).status).toBe(201);
+  });
+
+  it('answers at the path of its options, with forRoot and with forRootAsync', async () => {
+    const http = { path: 'internal/queue', adminToken: ADMIN_TOKEN };
+    for (const jobsModule of [
+      JobsModule.forRoot({ http }),
+      JobsModule.forRootAsync({ http, useFactory: () => ({}) }),
+    ]) {
+      const app = await apps.listen({ jobsModule });
+      expect((await app.api.get('/stats')).status).toBe(404);
+      await expectToWork(app, new ApiCaller(`${app.url}/internal/queue`, ADMIN_TOKEN));
+      await app.close();
+    }
+  });
+
+  it('leaves the body limit, the errors and the paths of the application as they are', async () => {
+    const app = await apps.listen({ controllers: [OwnController] });
+    const own = new ApiCaller(app.url);
+    expect(await own.post('/own', { a: 1 })).toMatchObject({ status: 201, body: { length: 7 } });
+    const large = JSON.stringify('x'.repeat(2_000_000));
+    expect(await own.ask('POST', '/own', { text: large })).toMatchObject({ status: 413, body: { statusCode: 413 } });
+    expect(await own.ask('POST', '/own', { text: '{' })).toMatchObject({ status: 400, body: { statusCode: 400 } });
+    expect(await own.get('/api/jobs-of-others')).toMatchObject({ status: 404, body: { statusCode: 404 } });
+    expect(await own.get('/api')).toMatchObject({ status: 404, body: { statusCode: 404 } });
+  });
+
+  it('comes after its middleware, and gives its own request to authenticate', async () => {
+    const seen: unknown[] = [];
+    const authenticate = (request: { session?: string; raw?: { session?: string }; body?: unknown }) => {
+      seen.push(request.session ?? request.raw?.session, request.body);
+      return { id: 'anna', admin: true };
+    };
+    const app = await apps.listen({ imports: [SessionModule], options: { http: { authenticate } } });
+    await app.api.post('/enqueue', { topic: 'later', payload: 1, delay: '1h' });
+    // The body is not there: it is read when it is known who sends it.
+    expect(seen).toEqual(['anna', undefined]);
+  });
+
+  it('takes a body that something in front has read already', async () => {
+    const app = await apps.listen({
+      before: (nest) =>
+        nest.use((request: { body?: unknown }, _response: unknown, next: () => void) => {
+          request.body = { topic: 'given', payload: 7, delay: '1h' };
+          next();
+        }),
+    });
+    const answer = await app.api.post('/enqueue');
+    expect(answer.status).toBe(adapter.adapter === 'Express' ? 201 : 400);
+  });
+
+  it('keeps the headers that the application gives every answer, those of the stream too', async () => {
+    const app = await apps.listen({
+      before: (nest) => nest.enableCors({ origin: 'https://ui.example', credentials: true }),
+    });
+    const headers = { Origin: 'https://ui.example' };
+    expect((await app.api.get('/stats', { headers })).headers.get('Access-Control-Allow-Origin')).toBe(headers.Origin);
+    const stream = await app.api.open('/stream', headers);
+    expect(stream.response.headers['access-control-allow-origin']).toBe(headers.Origin);
+    stream.close();
+    const preflight = await fetch(`${app.url}/api/jobs/enqueue`, {
+      method: 'OPTIONS',
+      headers: { ...headers, 'Access-Control-Request-Method': 'POST' },
+    });
+    expect(preflight.status).toBe(204);
+  });
+
+  it('shows its routes to @nestjs/swagger', async () => {
+    const app = await apps.listen({ before: (nest) => nest.setGlobalPrefix('shop') });
+    const { paths } = SwaggerModule.createDocument(app.app, new DocumentBuilder().build());
+    const routes = Object.entries(paths).flatMap(([path, operations]) =>
+      Object.keys(operations).map((m) => `${m} ${path}`),
+    );
+    const { body } = await new ApiCaller(`${app.url}/shop/api/jobs`, ADMIN_TOKEN).get<{ paths: object }>(
+      '/openapi.json',
+    );
+    const own = Object.entries(body.paths).flatMap(([path, operations]) =>
+      Object.keys(operations as object).map((method) => `${method} ${path}`),
+    );
+    expect(routes.sort()).toEqual(own.sort());
+  });
+});
+
+describe('the API on Fastify', () => {
+  const apps = useHttpApps(sqliteFile, fastify);
+
+  it.each(['onRequest', 'preValidation', 'preHandler'] as const)(
+    'comes after the hooks %s of the application',
+    async (hook) => {
+      const seen: unknown[] = [];
+      const app = await apps.listen({
+        options: {
+          http: {
+            authenticate: (request: FastifyRequest & { user?: string }) => {
+              seen.push(request.user);
+              return { id: request.user!, admin: true };
+            },
+          },
+        },
+        before: (nest) => {
+          const instance = nest.getHttpAdapter().getInstance() as FastifyInstance;
+          instance.decorateRequest('user', '');
+          instance.addHook(hook, async (request) => {
+            Object.assign(request, { user: 'anna' });
+          });
+        },
+      });
+      expect((await app.api.post('/enqueue', { topic: 'later', payload: 1, delay: '1h' })).status).toBe(201);
+      expect(seen).toEqual(['anna']);
+    },
+  );
+
+  it('leaves an error of a hook to the application', async () => {
+    const errors = [Object.assign(new Error('not today'), { statusCode: 423 }), new ForbiddenException('no')];
+    for (const error of errors) {
+      const app = await apps.listen({
+        controllers: [OwnController],
+        before: (nest) => {
+          const instance = nest.getHttpAdapter().getInstance() as FastifyInstance;
+          instance.addHook('onRequest', () => Promise.reject(error));
+        },
+      });
+      const own = await new ApiCaller(app.url).get('/own');
+      expect(await app.api.get('/stats')).toMatchObject({ status: own.status, body: own.body });
+    }
+  });
+});
+
+describe('without a server', () => {
+  const apps = useHttpApps(sqliteFile, everyAdapter[0]!);
+
+  it('the module works in an application context, and warns of nothing', async () => {
+    const log = new LogRecorder();
+    @Module({ imports: [apps.typeOrm(), JobsModule.forRoot()] })
+    class WorkerModule {}
+    const context = await NestFactory.createApplicationContext(WorkerModule, { logger: log });
+    await context.close();
+    expect(log.of('warn', 'JOBS_ADMIN_TOKEN')).toEqual([]);
+  });
+
+  it.each(everyAdapter)('http: false mounts no routes on $adapter', async (adapter) => {
+    const app = await apps.listen({ adapter: adapter.create(), options: { http: false } });
+    expect(await app.api.get('/stats')).toMatchObject({ status: 404, body: { statusCode: 404 } });
+  });
+
+  it('a closed API says at start how to open it', async () => {
+    const app = await apps.listen({ options: { http: {} } });
+    expect(apps.log.of('warn', '/api/jobs knows no administrator')).toHaveLength(1);
+    expect((await app.api.get('/capabilities')).status).toBe(401);
+  });
+});
