@@ -1,0 +1,112 @@
+import { SvelteMap, SvelteSet } from 'svelte/reactivity';
+import type { Job, RequeueOptions } from '../../../client/index.js';
+import { shortened, visible } from '../text/visible-text.js';
+import { hrefOf } from '../route/router.svelte.js';
+import type { ActionName } from './job-actions.js';
+import { notices } from './notices.svelte.js';
+import { problemOf } from './problem.js';
+import { questions } from './questions.svelte.js';
+import { api } from './session.svelte.js';
+
+/** How long a deletion can be taken back. */
+const UNDO_MS = 5_000;
+
+/** What the reader does to single jobs. */
+class JobMoves {
+  /** As the API last answered to a move: newer than what a screen may have fetched before. */
+  readonly moved = new SvelteMap<string, Job>();
+  /** Will be deleted unless that is taken back. */
+  readonly leaving = new SvelteSet<string>();
+  readonly deleted = new SvelteSet<string>();
+  readonly #deletions = new Map<string, () => void>();
+
+  constructor() {
+    addEventListener('pagehide', () => this.#deletions.forEach((deleteNow) => deleteNow()));
+  }
+
+  async run(action: ActionName, job: Job): Promise<void> {
+    if (action === 'requeue') await this.requeue(job);
+    else if (action === 'cancel') await this.cancel(job);
+    else this.delete(job);
+  }
+
+  /** @throws JobsApiError when the API refuses changes that the reader has written */
+  async requeue(job: Job, changes?: RequeueOptions): Promise<void> {
+    const requeued = await this.#tried(job, api.requeue(job.id, changes), changes !== undefined);
+    if (requeued)
+      notices.show({ text: `Re-queued ${nameOf(job)}`, tone: 'neutral', href: hrefOf({ screen: 'job', id: job.id }) });
+  }
+
+  async cancel(job: Job): Promise<void> {
+    if (job.status === 'processing' && !(await this.#mayStop(job))) return;
+    const cancelled = await this.#tried(job, api.cancel(job.id));
+    if (!cancelled) return;
+    if (cancelled.status === 'cancelled') {
+      const undo = (): void => void this.requeue(cancelled);
+      notices.show({ text: `Cancelled ${nameOf(job)}`, tone: 'neutral', undo });
+    } else {
+      notices.say(`Asked ${nameOf(job)} to stop`);
+    }
+  }
+
+  /** A little later, so that it can be taken back until then. */
+  delete(job: Job): void {
+    if (this.leaving.has(job.id)) return;
+    this.leaving.add(job.id);
+    const end = (): void => {
+      clearTimeout(timer);
+      removeNotice();
+      this.#deletions.delete(job.id);
+      this.leaving.delete(job.id);
+    };
+    const deleteNow = (): void => {
+      end();
+      void this.#delete(job);
+    };
+    const timer = setTimeout(deleteNow, UNDO_MS);
+    const removeNotice = notices.show({ text: `Deleted ${nameOf(job)}`, tone: 'neutral', undo: end }, UNDO_MS);
+    this.#deletions.set(job.id, deleteNow);
+  }
+
+  async #delete(job: Job): Promise<void> {
+    this.deleted.add(job.id);
+    try {
+      await api.delete(job.id);
+    } catch (error) {
+      this.deleted.delete(job.id);
+      this.#complain(error);
+    }
+  }
+
+  #mayStop(job: Job): Promise<boolean> {
+    return questions.ask({
+      title: 'Stop a running job?',
+      text: `The handler of ${nameOf(job)} is told to stop. What it has done already stays done.`,
+      verb: 'Stop it',
+    });
+  }
+
+  async #tried(job: Job, call: Promise<Job>, isThrowing = false): Promise<Job | undefined> {
+    try {
+      const moved = await call;
+      this.moved.set(job.id, moved);
+      return moved;
+    } catch (error) {
+      if (isThrowing) throw error;
+      this.#complain(error);
+      return undefined;
+    }
+  }
+
+  #complain(error: unknown): void {
+    const { title, detail } = problemOf(error);
+    notices.fail(`${title}: ${shortened(visible(detail), 300)}`);
+  }
+}
+
+export const jobMoves = new JobMoves();
+
+/** `send_receipt …e91310` */
+function nameOf({ topic, id }: Job): string {
+  return `${shortened(visible(topic), 60)} …${id.slice(-6)}`;
+}

@@ -1,0 +1,106 @@
+import type { JobStats } from '../../../client/index.js';
+import { api, session } from './session.svelte.js';
+
+/** Refetching more often would show nothing that an eye could follow. */
+const TOLD_AGAIN_MS = 1_000;
+
+type Listener = (topics: readonly string[] | null) => void;
+
+/**
+ * - `connecting`: no events yet.
+ * - `live`: changes are told as they happen.
+ * - `lost`: the connection is gone and sought again; what is shown may be old.
+ * - `paused`: by the reader, or since nobody looks at the page.
+ */
+type Phase = 'connecting' | 'live' | 'lost' | 'paused';
+
+/** The stream of the API, as long as somebody looks. */
+class Live {
+  phase: Phase = $state('connecting');
+  stats: JobStats | null = $state.raw(null);
+  /** When the connection was lost. */
+  lostAt: number | null = $state(null);
+  /** The reader wants the page to stand still. */
+  isHeld = $state(false);
+
+  readonly #listeners = new Set<Listener>();
+  #running: AbortController | undefined;
+  #touched: Set<string> | null = new Set();
+  #isTelling = false;
+  #lastToldAt = 0;
+
+  constructor() {
+    document.addEventListener('visibilitychange', () => this.update());
+  }
+
+  /** Tells when something has changed: the topics of it, or `null` when anything may have. @returns what ends it */
+  onChange(listener: Listener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  hold(isHeld: boolean): void {
+    this.isHeld = isHeld;
+    this.update();
+  }
+
+  /** Starts or ends the stream, whichever is due. */
+  update(): void {
+    const isWanted =
+      session.phase === 'open' && session.capabilities?.manage === true && !this.isHeld && !document.hidden;
+    if (isWanted === (this.#running !== undefined)) return;
+    if (isWanted) {
+      this.#running = new AbortController();
+      this.phase = 'connecting';
+      void this.#listen(this.#running.signal);
+    } else {
+      this.#running?.abort();
+      this.#running = undefined;
+      this.phase = 'paused';
+    }
+  }
+
+  async #listen(signal: AbortSignal): Promise<void> {
+    try {
+      const options = { signal, onOpen: () => this.#opened(), onLost: () => this.#lost() };
+      for await (const event of api.stream(options)) {
+        if (event.type === 'stats') this.stats = event.data;
+        else this.#touch(event.data.topics);
+      }
+    } catch {
+      // The server refuses. A 401 has ended the session already.
+      if (!signal.aborted) this.#lost();
+    }
+  }
+
+  #opened(): void {
+    this.phase = 'live';
+    this.lostAt = null;
+    // Nobody told what happened before.
+    this.#touch(null);
+  }
+
+  #lost(): void {
+    this.phase = 'lost';
+    this.lostAt ??= Date.now();
+  }
+
+  /** At most once a second, the last time included. */
+  #touch(topics: readonly string[] | null): void {
+    if (topics === null) this.#touched = null;
+    else topics.forEach((topic) => this.#touched?.add(topic));
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    setTimeout(() => this.#tell(), Math.max(0, this.#lastToldAt + TOLD_AGAIN_MS - Date.now()));
+  }
+
+  #tell(): void {
+    const touched = this.#touched && [...this.#touched];
+    this.#touched = new Set();
+    this.#isTelling = false;
+    this.#lastToldAt = Date.now();
+    this.#listeners.forEach((listener) => listener(touched));
+  }
+}
+
+export const live = new Live();

@@ -1,0 +1,21 @@
+import type { Job } from '../../../client/index.js';
+
+/** Which dialog is open, wherever it was asked for. */
+class Overlays {
+  enqueue: { topic: string; payload: string } | null = $state.raw(null);
+  /** The job whose payload is edited before it runs again. */
+  requeue: Job | null = $state.raw(null);
+  isHelpOpen = $state(false);
+
+  openEnqueue(topic = '', payload = ''): void {
+    this.enqueue = { topic, payload };
+  }
+
+  close(): void {
+    this.enqueue = null;
+    this.requeue = null;
+    this.isHelpOpen = false;
+  }
+}
+
+export const overlays = new Overlays();

@@ -1,0 +1,34 @@
+import { JobsApiError } from '../../../client/index.js';
+
+/** What went wrong and what to do, in words for the reader. */
+export interface Problem {
+  readonly title: string;
+  readonly advice: string;
+  /** What the API said. */
+  readonly detail: string;
+}
+
+/** Of anything that a call of the API may throw. */
+export function problemOf(error: unknown): Problem {
+  const detail = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof JobsApiError)) return { title: 'Something went wrong', advice: 'Reload the page.', detail };
+  return { ...wordsFor(error), detail: [detail, ...fieldsOf(error)].join('\n') };
+}
+
+function wordsFor({ status, code }: JobsApiError): Omit<Problem, 'detail'> {
+  if (status === 0) return { title: 'No answer', advice: 'Is the application running? Check it, then try again.' };
+  if (status === 401) return { title: 'Signed out', advice: 'Sign in again.' };
+  if (status === 403) return { title: 'Not allowed', advice: 'Ask whoever runs this application for access.' };
+  if (status === 404) return { title: 'Not found', advice: 'It may have been deleted, or pruned by age.' };
+  if (status === 409) return { title: 'Not possible now', advice: 'The job has moved on. Look at it again.' };
+  if (status === 503) return { title: 'Database unavailable', advice: 'The queue goes on when it is back. Try again.' };
+  if (status >= 500) return { title: 'The server failed', advice: 'Its log says why.' };
+  if (code === 'INVALID_RESPONSE') {
+    return { title: 'Not the answer of this API', advice: 'A proxy, or another path? See the option http.path.' };
+  }
+  return { title: 'Refused', advice: 'Change what is wrong, then try again.' };
+}
+
+function fieldsOf({ data }: JobsApiError): string[] {
+  return Object.entries(data).map(([name, complaint]) => `${name}: ${complaint}`);
+}

@@ -1,0 +1,94 @@
+import type { Capabilities } from '../../../client/index.js';
+import { JobsApiError, JobsClient } from '../../../client/index.js';
+import { parseExact } from '../json/exact-json.js';
+import { API_URL } from '../route/router.svelte.js';
+import { serverClock } from './server-clock.svelte.js';
+import { tabStorage } from './storage.js';
+
+/**
+ * - `starting`: nobody has answered yet.
+ * - `open`: the caller may do what the capabilities say.
+ * - `signed-out`: the API wants credentials.
+ * - `failed`: no answer, or one that is none.
+ */
+type Phase = 'starting' | 'open' | 'signed-out' | 'failed';
+
+/** Who is looking, and what that one may do. */
+class Session {
+  phase: Phase = $state('starting');
+  capabilities: Capabilities | null = $state.raw(null);
+  /** Why the phase is `failed`, or why the last token was refused. */
+  error: unknown = $state.raw(undefined);
+  /** It was open, and the API has refused a request since. */
+  hasLapsed = $state(false);
+  /** Held here alone, unless the caller wants the tab to keep it. */
+  #token = $state(tabStorage.get('token'));
+  /** The page is being left: what is sent now must outlive it. */
+  #isLeaving = false;
+
+  readonly api = new JobsClient({
+    baseUrl: API_URL.origin,
+    path: API_URL.pathname,
+    token: () => this.#token,
+    parse: parseExact,
+    retries: 1,
+    fetch: (input, init) => this.#fetch(input, init),
+  });
+
+  constructor() {
+    addEventListener('pagehide', () => (this.#isLeaving = true));
+    addEventListener('pageshow', () => (this.#isLeaving = false));
+  }
+
+  get hasToken(): boolean {
+    return this.#token !== null;
+  }
+
+  /** Asks what the caller may do, with a token or with what the browser sends by itself. */
+  async start(): Promise<void> {
+    try {
+      this.capabilities = await this.api.capabilities();
+      this.phase = 'open';
+      this.hasLapsed = false;
+      this.error = undefined;
+    } catch (error) {
+      this.error = error;
+      if (error instanceof JobsApiError && error.status === 401) this.phase = 'signed-out';
+      else if (this.capabilities === null) this.phase = 'failed';
+    }
+  }
+
+  /** Whether the API takes the token. */
+  async signIn(token: string, isKept: boolean): Promise<boolean> {
+    this.#token = token;
+    await this.start();
+    if (this.phase !== 'open' || this.error !== undefined) {
+      this.#token = null;
+      return false;
+    }
+    tabStorage.set('token', isKept ? token : null);
+    return true;
+  }
+
+  signOut(): void {
+    this.#token = null;
+    tabStorage.set('token', null);
+    this.capabilities = null;
+    this.hasLapsed = false;
+    this.error = undefined;
+    this.phase = 'signed-out';
+  }
+
+  async #fetch(input: RequestInfo | URL, init: RequestInit | undefined): Promise<Response> {
+    const response = await fetch(input, this.#isLeaving ? { ...init, keepalive: true } : init);
+    serverClock.learn(response.headers.get('Date'));
+    if (response.status === 401 && this.phase === 'open') {
+      this.hasLapsed = true;
+      this.phase = 'signed-out';
+    }
+    return response;
+  }
+}
+
+export const session = new Session();
+export const api = session.api;

@@ -1,0 +1,61 @@
+/** A number that JavaScript would round, as it was written. */
+export class ExactNumber {
+  constructor(readonly text: string) {}
+
+  /** What `JSON.stringify` writes; where a browser cannot keep it exact, it must not pretend. */
+  toJSON(): unknown {
+    const raw = (JSON as { rawJSON?: (text: string) => unknown }).rawJSON;
+    if (!raw) throw new Error(`this browser would round ${this.text}; write it as text, or use another browser`);
+    return raw(this.text);
+  }
+}
+
+/** Strings first, so that digits in them are skipped. */
+const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+const MAY_BE_ROUNDED = /[\d.]{16}|\d[eE]/;
+const MARK = '\uE000exact:';
+
+/**
+ * `JSON.parse`, but numbers that would be rounded become an {@link ExactNumber}.
+ * @throws SyntaxError
+ */
+export function parseExact(text: string): unknown {
+  const plain: unknown = JSON.parse(text);
+  if (!MAY_BE_ROUNDED.test(text)) return plain;
+  let found = 0;
+  const marked = text.replace(TOKEN, (token) => {
+    if (token.startsWith('"') || isExact(token)) return token;
+    found += 1;
+    return `"${MARK}${token}"`;
+  });
+  if (found === 0) return plain;
+  return JSON.parse(marked, (_, value: unknown) =>
+    typeof value === 'string' && value.startsWith(MARK) ? new ExactNumber(value.slice(MARK.length)) : value,
+  );
+}
+
+/** JSON text with two spaces a level. Unlike `JSON.stringify` it writes exact numbers in every browser. */
+export function printJson(value: unknown): string {
+  const marked = JSON.stringify(value, replaced, 2) as string | undefined;
+  return (marked ?? 'null').replace(new RegExp(`"${MARK}([^"]*)"`, 'g'), '$1');
+}
+
+/** `toJSON` runs before a replacer sees its result, so the member is read from its holder. */
+function replaced(this: unknown, key: string, value: unknown): unknown {
+  const original = (this as Record<string, unknown>)[key];
+  return original instanceof ExactNumber ? `${MARK}${original.text}` : value;
+}
+
+function isExact(token: string): boolean {
+  return digitsOf(String(Number(token))) === digitsOf(token);
+}
+
+/** Sign, significant digits and power of ten: equal for texts of the same number. */
+function digitsOf(text: string): string {
+  const [, sign = '', whole = '', part = '', power = '0'] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text) ?? [];
+  const digits = (whole + part).replace(/^0+/, '');
+  const significant = digits.replace(/0+$/, '');
+  const exponent = Number(power) - part.length + (digits.length - significant.length);
+  return significant === '' ? `${text.startsWith('I') ? text : '0'}` : `${sign}${significant}e${exponent}`;
+}

@@ -1,0 +1,8 @@
+/** One line, or one kind of columns, of a chart. */
+export interface Series {
+  readonly label: string;
+  /** The name of a colour in tokens.css. */
+  readonly color: string;
+  readonly kind: 'line' | 'columns';
+  readonly values: readonly number[];
+}

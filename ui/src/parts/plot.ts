@@ -1,0 +1,95 @@
+import uPlot from 'uplot';
+import 'uplot/dist/uPlot.min.css';
+import './plot.css';
+import type { Series } from './chart-series.js';
+
+const HEIGHT = 184;
+
+/** A drawing of some series over time. Columns are stacked, the first one on top. */
+export class Plot {
+  readonly #plot: uPlot;
+  #series: readonly Series[];
+
+  constructor(
+    private readonly host: HTMLElement,
+    series: readonly Series[],
+    private readonly format: (value: number) => string,
+  ) {
+    this.#series = series;
+    this.#plot = new uPlot(this.#options(series), [[], ...series.map(() => [])], host);
+  }
+
+  show(times: readonly number[], series: readonly Series[]): void {
+    this.#series = series;
+    this.#plot.setData([[...times], ...series.map((_, index) => stacked(series, index))] as uPlot.AlignedData);
+  }
+
+  fit(width: number): void {
+    if (width > 0) this.#plot.setSize({ width, height: HEIGHT });
+  }
+
+  remove(): void {
+    this.#plot.destroy();
+  }
+
+  #options(series: readonly Series[]): uPlot.Options {
+    const axis: uPlot.Axis = {
+      stroke: this.#color('--muted'),
+      font: '11px system-ui, sans-serif',
+      grid: { stroke: this.#color('--line'), width: 1 },
+      ticks: { show: false },
+    };
+    return {
+      width: this.host.clientWidth,
+      height: HEIGHT,
+      padding: [12, 8, 0, 0],
+      cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
+      legend: { live: true, markers: { width: 0 } },
+      axes: [
+        { ...axis, space: 70, size: 26, values: '{HH}:{mm}' },
+        { ...axis, size: 56, space: 36, values: (_, ticks) => ticks.map((tick) => this.format(tick)) },
+      ],
+      scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
+      series: [
+        { label: 'Time', value: (_, at) => (at == null ? '–' : uPlot.fmtDate('{HH}:{mm}')(new Date(at * 1_000))) },
+        ...series.map((each, index) => this.#line(each, index)),
+      ],
+    };
+  }
+
+  #line({ label, color, kind }: Series, index: number): uPlot.Series {
+    const stroke = this.#color(color);
+    const value: uPlot.Series.Value = (_, __, ___, at) => {
+      const raw = at == null ? undefined : this.#series[index]?.values[at];
+      return raw === undefined ? '–' : this.format(raw);
+    };
+    if (kind === 'line') return { label, stroke, value, width: 1.75, points: { show: false } };
+    return {
+      label,
+      stroke,
+      fill: stroke,
+      value,
+      width: 0,
+      points: { show: false },
+      paths: uPlot.paths.bars!({ size: [0.8, 24] }),
+    };
+  }
+
+  /** As the theme gives it: a canvas knows no variables. */
+  #color(name: string): string {
+    const probe = document.createElement('i');
+    probe.style.color = `var(${name})`;
+    this.host.append(probe);
+    const { color } = getComputedStyle(probe);
+    probe.remove();
+    return color;
+  }
+}
+
+/** Values of columns with those that are drawn over them added; lines as they are. */
+function stacked(series: readonly Series[], index: number): number[] {
+  const { kind, values } = series[index]!;
+  if (kind === 'line') return [...values];
+  const above = series.slice(index + 1).filter((each) => each.kind === 'columns');
+  return values.map((value, at) => above.reduce((total, each) => total + (each.values[at] ?? 0), value));
+}

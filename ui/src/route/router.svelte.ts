@@ -1,0 +1,75 @@
+import type { Attachment } from 'svelte/attachments';
+import type { Route } from './route.js';
+import { readRoute, writeRoute } from './route.js';
+
+/** Where the UI is, as the server wrote it into the page: whatever is in front of it, a proxy's path too. */
+const ROOT = new URL(metaContent('jobs-root', './'), location.href);
+/** Where the API is. */
+export const API_URL = new URL(metaContent('jobs-api', '../../api/jobs'), location.href);
+
+/** The screen that the address names, and how to get to another one. */
+class Router {
+  route: Route = $state.raw(here());
+  /** What travels with an entry of the browser's history, beside its address. */
+  state: unknown = $state.raw(history.state);
+
+  constructor() {
+    addEventListener('popstate', () => this.#read());
+  }
+
+  /** Goes there, as if a link were followed. */
+  go(route: Route, state: unknown = null): void {
+    history.pushState(state, '', hrefOf(route));
+    this.#read();
+    scrollTo(0, 0);
+  }
+
+  /** The same, in place of where we are: for what is typed letter by letter. */
+  replace(route: Route, state: unknown = null): void {
+    history.replaceState(state, '', hrefOf(route));
+    this.#read();
+  }
+
+  /** For links inside the UI: follows them without loading the page anew, unless another tab or window is asked for. */
+  readonly links: Attachment<HTMLElement> = (element) => {
+    const follow = (event: MouseEvent): void => {
+      const link = (event.target as Element).closest('a');
+      if (!link || !isPlain(event) || link.target || link.hasAttribute('download')) return;
+      if (!link.href.startsWith(ROOT.href)) return;
+      event.preventDefault();
+      if (link.href !== location.href) {
+        history.pushState(null, '', link.href);
+        this.#read();
+        scrollTo(0, 0);
+      }
+    };
+    element.addEventListener('click', follow);
+    return () => element.removeEventListener('click', follow);
+  };
+
+  #read(): void {
+    this.route = here();
+    this.state = history.state;
+  }
+}
+
+export const router = new Router();
+
+/** The address of a screen, for links. */
+export function hrefOf(route: Route): string {
+  return new URL(writeRoute(route), ROOT).href;
+}
+
+function here(): Route {
+  // The root itself may come without its slash.
+  const path = `${location.pathname}/`.startsWith(ROOT.pathname) ? location.pathname.slice(ROOT.pathname.length) : '?';
+  return readRoute(path, location.search);
+}
+
+function isPlain(event: MouseEvent): boolean {
+  return event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
+}
+
+function metaContent(name: string, otherwise: string): string {
+  return document.querySelector<HTMLMetaElement>(`meta[name="${name}"]`)?.content ?? otherwise;
+}

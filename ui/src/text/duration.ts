@@ -1,0 +1,28 @@
+const UNITS = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['min', 60_000],
+  ['s', 1_000],
+] as const;
+
+/** How long: `8 ms`, `1.4 s`, `2 min 5 s`, `3 d 4 h`. */
+export function durationText(ms: number): string {
+  if (ms < 1) return ms <= 0 ? '0 ms' : '< 1 ms';
+  if (ms < 999.5) return `${ms < 9.95 ? Number(ms.toFixed(1)) : Math.round(ms)} ms`;
+  if (ms < 59_950) return `${Number((ms / 1_000).toFixed(ms < 9_950 ? 2 : 1))} s`;
+  return twoUnits(ms);
+}
+
+/** Roughly how long, in one unit: `now`, `12 s`, `3 h`. */
+export function roughDuration(ms: number): string {
+  const [unit, size] = UNITS.find(([, size]) => ms >= size) ?? ['s', 1_000];
+  return `${Math.max(0, Math.floor(ms / size))} ${unit}`;
+}
+
+function twoUnits(ms: number): string {
+  const at = UNITS.findIndex(([, size]) => ms >= size);
+  const [unit, size] = UNITS[at]!;
+  const [nextUnit, nextSize] = UNITS[at + 1]!;
+  const rest = Math.floor((ms % size) / nextSize);
+  return `${Math.floor(ms / size)} ${unit}${rest > 0 ? ` ${rest} ${nextUnit}` : ''}`;
+}

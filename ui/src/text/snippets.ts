@@ -1,0 +1,34 @@
+import type { Job } from '../../../client/index.js';
+import { printJson } from '../json/exact-json.js';
+
+/** How a job is enqueued again: what was said of it beside topic and payload. */
+function optionsOf({ priority, unique_key, metadata, timeout_ms }: Job): Record<string, unknown> {
+  return {
+    ...(priority === 0 ? {} : { priority }),
+    ...(timeout_ms === null ? {} : { timeout: timeout_ms }),
+    ...(unique_key === null ? {} : { unique_key }),
+    ...(metadata === null ? {} : { metadata }),
+  };
+}
+
+/** A command that enqueues the same once more. The token stays out of it: it would end in a shell's history. */
+export function curlOf(job: Job, apiUrl: string, hasToken: boolean): string {
+  const body = printJson({ topic: job.topic, payload: job.payload, ...optionsOf(job) });
+  return [
+    `curl -X POST ${shellQuoted(`${apiUrl}/enqueue`)}`,
+    ...(hasToken ? ['-H "Authorization: Bearer $JOBS_ADMIN_TOKEN"'] : []),
+    `-H 'Content-Type: application/json'`,
+    `-d ${shellQuoted(body)}`,
+  ].join(' \\\n  ');
+}
+
+/** The same as a call of `nestjs-jobs/client`. */
+export function clientCallOf(job: Job): string {
+  const options = optionsOf(job);
+  const rest = Object.keys(options).length > 0 ? `, ${printJson(options)}` : '';
+  return `await jobs.enqueue(${JSON.stringify(job.topic)}, ${printJson(job.payload)}${rest});`;
+}
+
+function shellQuoted(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,19 @@
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { defineConfig } from 'vite';
+import svelteConfig from './svelte.config.mjs';
+
+/** The admin UI as static files: whatever path it is served under, its files find each other by relative URLs. */
+export default defineConfig({
+  root: import.meta.dirname,
+  base: './',
+  plugins: [svelte({ ...svelteConfig, configFile: false })],
+  build: {
+    outDir: '../dist/ui',
+    emptyOutDir: true,
+    target: ['chrome123', 'firefox128', 'safari18'],
+    // The policy of the page allows no data in scripts and styles, and its icons are elements.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    reportCompressedSize: false,
+  },
+});
