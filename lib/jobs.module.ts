@@ -11,6 +11,7 @@ import type { Check, Option } from './core/option-checks.js';
 import { checked, flag, readOptions } from './core/option-checks.js';
 import { OPTIONS, readJobsOptions } from './core/options.js';
 import { httpParts } from './http/http-parts.js';
+import { uiParts } from './http/ui-parts.js';
 import { createJobStore, JobsEngine } from './jobs-engine.js';
 import { HandlerPipeline } from './nest/handler-pipeline.js';
 import { JobsExplorer } from './nest/jobs.explorer.js';
@@ -80,7 +81,7 @@ export class JobsModule {
 
   static forRootAsync(options: JobsModuleAsyncOptions): DynamicModule {
     checked(factoryCheck, options.useFactory, 'useFactory');
-    const { isGlobal, imports, inject, useFactory, dataSource, http } = readOptions(asyncTable, options);
+    const { isGlobal, imports, inject, useFactory, dataSource, http, ui } = readOptions(asyncTable, options);
     const provider: FactoryProvider<JobsOptions> = {
       provide: JOBS_OPTIONS,
       inject,
@@ -99,25 +100,25 @@ export class JobsModule {
         return given;
       },
     };
-    return moduleOf({ isGlobal, dataSource, http, options: provider, imports });
+    return moduleOf({ isGlobal, dataSource, http, ui, options: provider, imports });
   }
 }
 
 /** What must be known when the module is built. */
-interface ModuleParts extends Pick<JobsSettings, 'dataSource' | 'http'> {
+interface ModuleParts extends Pick<JobsSettings, 'dataSource' | 'http' | 'ui'> {
   readonly isGlobal: boolean;
   /** Gives all options. */
   readonly options: Provider;
   readonly imports?: ModuleMetadata['imports'];
 }
 
-function moduleOf({ isGlobal, dataSource, http, options, imports = [] }: ModuleParts): DynamicModule {
-  const overHttp = httpParts(http);
+function moduleOf({ isGlobal, dataSource, http, ui, options, imports = [] }: ModuleParts): DynamicModule {
+  const overHttp = [httpParts(http), uiParts(http, ui)];
   return {
     module: JobsModule,
     global: isGlobal,
     imports: [DiscoveryModule, ...imports],
-    controllers: overHttp.controllers,
+    controllers: overHttp.flatMap(({ controllers }) => controllers),
     providers: [
       options,
       {
@@ -147,7 +148,7 @@ function moduleOf({ isGlobal, dataSource, http, options, imports = [] }: ModuleP
       JobsLifecycle,
       JobsService,
       LazyModules,
-      ...overHttp.providers,
+      ...overHttp.flatMap(({ providers }) => providers),
     ],
     exports: [JobsService, JobsEngine, getRepositoryToken(Job)],
   };

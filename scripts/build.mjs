@@ -1,8 +1,9 @@
-// Builds the package into dist/: CommonJS for `require`, ES modules for `import`, each with its types.
+// Builds the package into dist/: CommonJS for `require`, ES modules for `import`, each with its types; and the admin UI.
 // From scratch, unless `--if-needed` is given: then an up-to-date dist/ is left as it is.
 import { execFileSync } from 'node:child_process';
-import { rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 
 const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
 const projects = ['tsconfig.cjs.json', 'tsconfig.esm.json'];
@@ -14,3 +15,23 @@ execFileSync(process.execPath, [tsc, '--build', ...projects], { stdio: 'inherit'
 
 // The package itself names no type, so Node would read the .js files of this folder as CommonJS.
 writeFileSync('dist/esm/package.json', '{ "type": "module" }\n');
+
+// The compiler leaves it out: it knows where it lies, and is the same in both.
+for (const build of ['cjs', 'esm']) copyFileSync('lib/http/ui-folder.cjs', `dist/${build}/lib/http/ui-folder.cjs`);
+
+if (!isUiUpToDate()) {
+  const vite = join(createRequire(import.meta.url).resolve('vite/package.json'), '../bin/vite.js');
+  execFileSync(process.execPath, [vite, 'build', '--config', 'ui/vite.config.mjs', '--logLevel', 'warn'], {
+    stdio: 'inherit',
+  });
+}
+
+/** Whether nothing that it is made of is newer. */
+function isUiUpToDate() {
+  const page = 'dist/ui/index.html';
+  const sources = ['ui', 'client'].flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((path) => join(folder, path)),
+  );
+  const newest = Math.max(...[...sources, 'package-lock.json'].map((path) => statSync(path).mtimeMs));
+  return existsSync(page) && statSync(page).mtimeMs >= newest;
+}

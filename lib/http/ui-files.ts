@@ -1,0 +1,50 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { extname, join, sep } from 'node:path';
+import { gzipSync } from 'node:zlib';
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.css': 'text/css; charset=utf-8',
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.svg': 'image/svg+xml',
+};
+
+/** One file of the admin UI, ready to be sent. */
+export class UiFile {
+  readonly type: string;
+  readonly etag: string;
+  /** Its name changes with its content. */
+  readonly isImmutable: boolean;
+  private compressed: Buffer | undefined;
+
+  constructor(
+    name: string,
+    readonly body: Buffer,
+  ) {
+    this.type = TYPES[extname(name)] ?? 'application/octet-stream';
+    this.etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
+    this.isImmutable = name.startsWith('assets/');
+  }
+
+  /** Compressed once. */
+  get gzipped(): Buffer {
+    this.compressed ??= gzipSync(this.body, { level: 9 });
+    return this.compressed;
+  }
+}
+
+/** The files of a folder, by their names with slashes. A few hundred KiB: they are kept. */
+export function readUiFiles(folder: string): ReadonlyMap<string, UiFile> {
+  if (!existsSync(folder)) {
+    return new Map();
+  }
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return new Map(
+    entries.map((entry) => {
+      const path = join(entry.parentPath, entry.name);
+      const name = path.slice(folder.length + 1).replaceAll(sep, '/');
+      return [name, new UiFile(name, readFileSync(path))];
+    }),
+  );
+}

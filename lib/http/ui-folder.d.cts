@@ -1,0 +1,2 @@
+/** Where the build has put the admin UI. */
+export const UI_FOLDER: string;

@@ -1,0 +1,18 @@
+import type { Type } from '@nestjs/common';
+import type { HttpSettings, UiSettings } from '../core/http-options.js';
+import { AdminUiController } from './admin-ui.controller.js';
+import { AdminUi } from './admin-ui.js';
+import { controllerAt } from './door-mark.js';
+import type { HttpParts } from './http-parts.js';
+import { ADMIN_UI } from './http.tokens.js';
+
+/** The admin UI at the path of its options; nothing when it is switched off, or when there is no API to ask. */
+export function uiParts(http: HttpSettings | false, ui: UiSettings | false): HttpParts {
+  if (http === false || ui === false) {
+    return { controllers: [], providers: [] };
+  }
+  return {
+    controllers: [controllerAt<Type<object>>(ui.path, AdminUiController)],
+    providers: [{ provide: ADMIN_UI, useExisting: AdminUi }, AdminUi],
+  };
+}
