@@ -83,8 +83,8 @@ export class AdminUi implements HttpDoor {
     const page = this.files
       .get('index.html')!
       .body.toString('utf8')
-      .replace('content="../../api/jobs"', `content="${root}${this.wayToApi()}"`)
-      .replaceAll('"./', `"${root}`);
+      .replaceAll('"./', `"${root}`)
+      .replace('content="../../api/jobs"', `content="${root}${this.wayToApi()}"`);
     const shell = new UiFile('index.html', Buffer.from(page, 'utf8'));
     this.shells.set(root, shell);
     return shell;

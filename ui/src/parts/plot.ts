@@ -44,7 +44,7 @@ export class Plot {
       height: HEIGHT,
       padding: [12, 8, 0, 0],
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
-      legend: { live: true, markers: { width: 0 } },
+      legend: { markers: { width: 0, fill: (_, index) => this.#color(series[index - 1]?.color ?? '--muted') } },
       axes: [
         { ...axis, space: 70, size: 26, values: '{HH}:{mm}' },
         { ...axis, size: 56, space: 36, values: (_, ticks) => ticks.map((tick) => this.format(tick)) },

@@ -5,8 +5,8 @@ export interface Stack {
 }
 
 const FRAME = /^\s*at /;
-/** Of packages, of Node, and of what has no place at all. */
-const FOREIGN = /node_modules|\(node:|at node:|<anonymous>\)?$|\(native\)/;
+/** Of packages, of Node, of this library where it is linked instead of installed, and of what has no place at all. */
+const FOREIGN = /node_modules|dist[\\/](?:cjs|esm)[\\/]lib[\\/]|\(node:|at node:|<anonymous>\)?$|\(native\)/;
 
 export function readStack(text: string): Stack {
   const frames = text

@@ -1,0 +1,35 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+
+/** Where systems keep it. */
+const PLACES = [
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+  '/snap/bin/chromium',
+  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+];
+
+/**
+ * The browser of the UI's tests: the one that JOBS_TEST_CHROMIUM names, else one that is there, else Debian's, which is
+ * installed now.
+ */
+export function findChromium(): string {
+  const given = process.env.JOBS_TEST_CHROMIUM;
+  if (given) return given;
+  const found = PLACES.find((path) => existsSync(path));
+  return found ?? installChromium();
+}
+
+function installChromium(): string {
+  try {
+    const options = { stdio: 'pipe', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } } as const;
+    execFileSync('apt-get', ['update'], options);
+    execFileSync('apt-get', ['install', '-y', '--no-install-recommends', 'chromium'], options);
+    return PLACES[0]!;
+  } catch (error) {
+    throw new Error(
+      `The tests of the admin UI need Chromium, and could not install it: install it, or name it in JOBS_TEST_CHROMIUM.\n${String(error)}`,
+    );
+  }
+}

@@ -1,0 +1,189 @@
+import { UnrecoverableError } from 'nestjs-jobs';
+import { until } from '../support/wait.js';
+import type { HttpApp } from '../http/support/http-apps.js';
+import { useHttpApps } from '../http/support/http-apps.js';
+import { usePages } from './support/browser.js';
+import { ADMIN_TOKEN, places } from './support/ui-apps.js';
+import type { UiPage } from './support/ui-page.js';
+
+const pages = usePages();
+
+describe.each(places)('the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
+  const apps = useHttpApps(kind, adapterKind);
+  let app: HttpApp;
+  let fails = true;
+
+  beforeEach(async () => {
+    fails = true;
+    app = await apps.listen({
+      handlers: {
+        broken: () => {
+          if (fails) throw new UnrecoverableError('the printer is on fire');
+          return { pages: 3 };
+        },
+        endless: ({ signal }) => until(() => signal.aborted, { timeoutMs: 30_000 }),
+      },
+    });
+  });
+
+  const open = (path: string): Promise<UiPage> => pages.open(`${app.url}/admin/jobs/${path}`, { token: ADMIN_TOKEN });
+
+  async function failed(payload: unknown = { orderId: 7 }): Promise<string> {
+    const { id } = await app.jobs.enqueue('broken', payload);
+    await app.event('failed', id);
+    return id;
+  }
+
+  it('re-queues a failed job from its row', async () => {
+    const id = await failed();
+    fails = false;
+    const ui = await open('jobs?status=failed');
+    await ui.row(id).getByRole('button', { name: 'Re-queue' }).click();
+
+    expect(await app.jobAfter('completed', id)).toMatchObject({ status: 'completed', result: { pages: 3 } });
+    await ui.sees('Re-queued broken');
+  });
+
+  it('cancels a waiting job from its row, and takes it back', async () => {
+    const { id } = await app.jobs.enqueue('later', {}, { delay: '1h' });
+    const ui = await open('jobs');
+    await ui.row(id).getByRole('button', { name: 'Cancel' }).click();
+    await until(async () => (await app.job(id)).status === 'cancelled');
+    await ui.button('Undo').click();
+    await until(async () => (await app.job(id)).status === 'pending');
+  });
+
+  it('asks before it stops a running job', async () => {
+    const { id } = await app.jobs.enqueue('endless', {});
+    await app.event('started', id);
+    const ui = await open(`jobs/${id}`);
+    await ui.button('Cancel').click();
+    await ui.dialog.getByRole('button', { name: 'Stop it' }).click();
+
+    expect(await app.jobAfter('cancelled', id)).toMatchObject({ status: 'cancelled' });
+    await ui.page.locator('h1 + .badge', { hasText: 'cancelled' }).waitFor();
+  });
+
+  it('deletes a job after a while in which that can be taken back', async () => {
+    const [kept, gone] = [await app.jobs.enqueue('later', 1), await app.jobs.enqueue('later', 2)];
+    const ui = await open('jobs');
+    await ui.row(kept.id).getByRole('button', { name: 'Delete' }).click();
+    await ui.button('Undo').click();
+    await ui.row(gone.id).getByRole('button', { name: 'Delete' }).click();
+
+    await until(async () => (await app.jobs.get(gone.id)) === null, { message: 'the deletion' });
+    expect(await app.jobs.get(kept.id)).not.toBeNull();
+  });
+
+  it('deletes at once when the page is left meanwhile', async () => {
+    const { id } = await app.jobs.enqueue('later', 1);
+    const ui = await open('jobs');
+    await ui.row(id).getByRole('button', { name: 'Delete' }).click();
+    await ui.sees('Deleted later');
+    await ui.page.goto('about:blank');
+
+    await until(async () => (await app.jobs.get(id)) === null, { timeoutMs: 3_000, message: 'the deletion' });
+  });
+
+  it('re-queues with an edited payload', async () => {
+    const id = await failed({ orderId: 7, note: 'old' });
+    fails = false;
+    const ui = await open(`jobs/${id}`);
+    await ui.button('Edit …').click();
+    const field = ui.dialog.getByLabel('Payload');
+    expect(JSON.parse(await field.inputValue())).toEqual({ orderId: 7, note: 'old' });
+
+    await field.fill('{ "orderId": 8, ');
+    await ui.dialog.getByText(/^Line 1:/).waitFor();
+    expect(await ui.dialog.getByRole('button', { name: 'Re-queue' }).isDisabled()).toBe(true);
+    await field.fill('{ "orderId": 8 }');
+    await ui.dialog.getByRole('button', { name: 'Re-queue' }).click();
+
+    expect(await app.jobAfter('completed', id)).toMatchObject({ payload: { orderId: 8 } });
+  });
+
+  it('enqueues from a form that says what is wrong', async () => {
+    const ui = await open('');
+    await ui.button('Enqueue a job').or(ui.button('Enqueue')).click();
+    await ui.dialog.getByLabel('Topic').fill('later');
+    await ui.dialog.getByLabel('Payload').fill('{ "orderId": 7 }');
+    await ui.dialog.getByLabel('Delay').fill('soon');
+    await ui.dialog.getByRole('button', { name: 'Enqueue' }).click();
+    await ui.dialog.getByText('Refused').waitFor();
+    await ui.dialog.getByLabel('Delay').fill('2h');
+    await ui.dialog.getByRole('button', { name: 'Enqueue' }).click();
+    await ui.sees('Enqueued later');
+
+    const [job] = (await app.jobs.list({ topic: 'later' })).items;
+    expect(job).toMatchObject({ payload: { orderId: 7 }, status: 'pending' });
+    expect(job!.runAt.getTime() - job!.created.getTime()).toBeGreaterThan(7_000_000);
+  });
+
+  it('says why a button does nothing', async () => {
+    const { id } = await app.jobs.enqueue('later', 1);
+    const ui = await open('jobs');
+    const button = ui.row(id).getByRole('button', { name: /^Re-queue: only failed and cancelled/ });
+    expect(await button.getAttribute('aria-disabled')).toBe('true');
+    await button.click();
+    await ui.sees('only failed and cancelled jobs can be re-queued');
+    expect(await app.job(id)).toMatchObject({ status: 'pending' });
+  });
+
+  it('re-queues a selection', async () => {
+    const ids = [await failed(1), await failed(2), await failed(3)];
+    const ui = await open('jobs?status=failed');
+    await ui.row(ids[0]!).getByRole('checkbox').check();
+    await ui.row(ids[2]!).getByRole('checkbox').check();
+    fails = false;
+    await ui.button('Re-queue …').click();
+    await ui.dialog.getByRole('button', { name: 'Re-queue 2 jobs' }).click();
+    await ui.dialog.getByText('2 jobs re-queued.').waitFor();
+
+    await app.event('completed', ids[0]);
+    await app.event('completed', ids[2]);
+    expect(await app.job(ids[1]!)).toMatchObject({ status: 'failed' });
+  });
+
+  it('deletes all that match after the word is typed, and says what it leaves alone', async () => {
+    await app.jobs.enqueueMany(Array.from({ length: 60 }, (_, index) => ({ topic: 'later', payload: index })));
+    const { id: other } = await app.jobs.enqueue('other', 1);
+    const ui = await open('jobs?topic=later');
+    await ui.page.getByLabel('Select all jobs of this page').check();
+    await ui.button('Select all 60 matching').click();
+    await ui.button('Delete …').click();
+    const confirm = ui.dialog.getByRole('button', { name: 'Delete 60 jobs' });
+    expect(await confirm.isDisabled()).toBe(true);
+    await ui.dialog.getByLabel(/^Type/).fill('delete');
+    await confirm.click();
+    await ui.dialog.getByText('60 jobs deleted.').waitFor();
+
+    expect(await app.jobs.list({ topic: 'later' })).toMatchObject({ total: 0 });
+    expect(await app.job(other)).toMatchObject({ status: 'pending' });
+  });
+
+  it('cancels in bulk, and tells what was skipped', async () => {
+    const waiting = await app.jobs.enqueue('later', 1);
+    const done = await failed();
+    const ui = await open('jobs');
+    await ui.page.getByLabel('Select all jobs of this page').check();
+    await ui.button('Cancel …').click();
+    await ui.dialog.getByText('1 job skipped: it is failed').waitFor();
+    await ui.dialog.getByRole('button', { name: 'Cancel 1 job' }).click();
+    await ui.dialog.getByText('1 job cancelled').waitFor();
+
+    expect(await app.job(waiting.id)).toMatchObject({ status: 'cancelled' });
+    expect(await app.job(done)).toMatchObject({ status: 'failed' });
+  });
+
+  it('re-queues a group of errors', async () => {
+    const ids = [await failed(1), await failed(2)];
+    fails = false;
+    const ui = await open('errors');
+    await ui.sees('the printer is on fire');
+    await ui.button('Re-queue all …').click();
+    await ui.dialog.getByRole('button', { name: 'Re-queue 2 jobs' }).click();
+    for (const id of ids) await app.event('completed', id);
+    await ui.dialog.getByRole('button', { name: 'Close' }).click();
+    await ui.sees('Nothing has failed');
+  });
+});

@@ -1,0 +1,10 @@
+import { express, fastify } from '../../http/support/adapters.js';
+import { postgres, sqliteFile } from '../../nest/support/database-kinds.js';
+
+export { ADMIN_TOKEN } from '../../http/support/http-apps.js';
+
+/** Each database and each adapter, once. */
+export const places = [
+  { database: postgres.label, kind: postgres, ...express, adapterKind: express },
+  { database: sqliteFile.label, kind: sqliteFile, ...fastify, adapterKind: fastify },
+];
