@@ -1,0 +1,119 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { JobsEngine } from 'nestjs-jobs';
+import { EventChannel } from '../../lib/http/event-channel.js';
+import { JobStreams } from '../../lib/http/job-streams.js';
+import { sqliteFile } from '../nest/support/database-kinds.js';
+import { signal, until } from '../support/wait.js';
+import { everyAdapter } from './support/adapters.js';
+import { useHttpApps } from './support/http-apps.js';
+import { OpenStream } from './support/open-stream.js';
+
+describe.each(everyAdapter)('the stream on $adapter', (adapter) => {
+  const apps = useHttpApps(sqliteFile, adapter);
+
+  it('shows every now and then that somebody is there, and says when to come again', async () => {
+    const app = await apps.listen();
+    app.module.get(JobStreams).heartbeatMs = 20;
+    const stream = await app.api.open('/stream');
+    await stream.until(': still here\n\n: still here\n\n');
+    expect(stream.text.startsWith('retry: 2000\n\n')).toBe(true);
+    expect(stream.response.headers).toMatchObject({
+      'cache-control': 'no-store, no-transform',
+      'content-type': 'text/event-stream; charset=utf-8',
+    });
+    stream.close();
+  });
+
+  it('ends when its reader may not read any more', async () => {
+    let isAdmin = true;
+    const authenticate = () => ({ id: 'anna', admin: isAdmin });
+    const app = await apps.listen({ options: { http: { authenticate } } });
+    app.module.get(JobStreams).heartbeatMs = 20;
+    const stream = await app.api.open('/stream');
+    await stream.until(': still here\n\n: still here\n\n');
+    isAdmin = false;
+    await stream.ended();
+    await until(() => app.module.get(JobStreams).size === 0);
+    expect((await app.api.open('/stream')).status).toBe(403);
+  });
+
+  it('leaves nothing behind when its readers go, however they go', async () => {
+    const app = await apps.listen();
+    const streams = app.module.get(JobStreams);
+    const opened = await Promise.all(Array.from({ length: 20 }, () => app.api.open('/stream')));
+    await Promise.all(opened.map((stream) => stream.event('stats')));
+    expect(streams.size).toBe(20);
+    opened.forEach((stream, index) => (index % 2 ? stream.close() : stream.response.socket.resetAndDestroy()));
+    await until(() => streams.size === 0, { message: 'the end of all streams' });
+    expect((await app.api.ask('HEAD', '/stream')).status).toBe(200);
+    expect(streams.size).toBe(0);
+    expect(app.app.getHttpServer()).toBeDefined();
+  });
+
+  it('is told by one look at the table, however many read', async () => {
+    const app = await apps.listen();
+    const { reports } = app.module.get(JobsEngine);
+    const looks = jest.spyOn(reports, 'topics');
+    const opened = await Promise.all(Array.from({ length: 25 }, () => app.api.open('/stream')));
+    for (const stream of opened) {
+      for (let round = 1; round <= 3; round += 1) await stream.event('stats');
+    }
+    // Three rounds of statistics are two seconds and a bit.
+    expect(looks.mock.calls.length).toBeLessThanOrEqual(5);
+    opened.forEach((stream) => stream.close());
+  });
+
+  it('tells what other processes do as well', async () => {
+    const [one, other] = [await apps.listen(), await apps.listen()];
+    const stream = await one.api.open('/stream');
+    await stream.event('stats');
+    await other.api.post('/enqueue', { topic: 'elsewhere', payload: 1, delay: '1h' });
+    await stream.until('{"topics":["elsewhere"]}');
+    expect(stream.response.closed).toBe(false);
+    stream.close();
+  });
+
+  it('ends when the application does, which waits for nobody', async () => {
+    const app = await apps.listen();
+    const stream = await app.api.open('/stream');
+    await stream.event('stats');
+    const began = performance.now();
+    await app.close();
+    await stream.ended();
+    expect(performance.now() - began).toBeLessThan(4_000);
+  });
+});
+
+describe('a reader of the stream who is slow', () => {
+  it('is spared what is out of date, and told all that has changed', async () => {
+    const channelOpened = signal<EventChannel>();
+    const ended = signal();
+    const server = createServer((_request, response) => {
+      response.writeHead(200).flushHeaders();
+      channelOpened.resolve(new EventChannel(response, () => ended.resolve()));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const stream = await OpenStream.of(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, {});
+    const channel = await channelOpened.promise;
+    const waitingBytes = () => (channel as unknown as { response: { writableLength: number } }).response.writableLength;
+    const rounds = 5_000;
+    for (let round = 0; round < rounds; round += 1) {
+      channel.send('stats', { round, filling: 'x'.repeat(10_000) });
+      channel.send('changed', [round % 7], (earlier, later) => [...new Set([...earlier, ...later])]);
+      if (round % 500 === 0) await new Promise(setImmediate);
+      expect(waitingBytes()).toBeLessThan(100_000);
+    }
+    await stream.until(`"round":${rounds - 1},`);
+    await stream.until('data: [');
+    const { data } = await stream.event('changed');
+    expect(data).toEqual(expect.arrayContaining([0]));
+    channel.end();
+    await stream.ended();
+    await ended.promise;
+    channel.send('stats', {});
+    channel.beat();
+    channel.end();
+    await new Promise((resolve) => server.close(resolve));
+  });
+});
