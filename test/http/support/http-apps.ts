@@ -1,3 +1,4 @@
+import type { Server } from 'node:http';
 import { Apps } from '../../nest/support/apps.js';
 import type { AppParts } from '../../nest/support/apps.js';
 import type { DatabaseKind } from '../../nest/support/database-kinds.js';
@@ -44,6 +45,8 @@ export class HttpApps extends Apps {
     const test = await this.create({ adapter: this.adapterKind.create(), ...parts, options });
     await before?.(test.app);
     await test.app.listen(0, '127.0.0.1');
+    // A `fetch` that was given up in the middle connects anew, and keeps that connection for later.
+    this.afterwards(async () => (test.app.getHttpServer() as Server).closeAllConnections());
     const url = (await test.app.getUrl()).replace(/\/$/, '');
     return Object.assign(test, { url, api: new ApiCaller(`${url}/api/jobs`, ADMIN_TOKEN) });
   }
