@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { AccessRule, HttpSettings } from '../core/http-options.js';
 import { ApiError, forbidden, refusalOf, topicNotAllowed, unauthorized } from './api-error.js';
 import type { AccessKind, Caller } from './caller.js';
+import { ANONYMOUS } from './caller.js';
 import type { GuardedMethod } from './callers.js';
 import { Callers } from './callers.js';
 import { isFromElsewhere } from './cross-origin.js';
@@ -100,7 +101,7 @@ export class Access {
   private async admitsAnyway(kind: 'enqueue' | 'manage', visit: Visit): Promise<boolean> {
     const rule = this.ruleOf(kind);
     return typeof rule === 'function' || rule === 'public'
-      ? this.admits(rule, visit)
+      ? unlessRefused(this.admits(rule, visit), false)
       : hasStanding(rule, await known(visit));
   }
 
@@ -124,12 +125,17 @@ function hasStanding(rule: 'admin' | 'authenticated', { kind }: Caller): boolean
 }
 
 /** Who asks; nobody when the guard refuses him. */
-async function known(visit: Visit): Promise<Caller> {
+function known(visit: Visit): Promise<Caller> {
+  return unlessRefused(visit.caller(), ANONYMOUS);
+}
+
+/** What a judgement says, or `otherwise` when it refuses by an exception. One that could not be made is an error still. */
+async function unlessRefused<T>(judgement: Promise<T>, otherwise: T): Promise<T> {
   try {
-    return await visit.caller();
+    return await judgement;
   } catch (error) {
     if (error instanceof ApiError && error.status < 500) {
-      return { kind: 'anonymous' };
+      return otherwise;
     }
     throw error;
   }
