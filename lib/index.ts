@@ -21,6 +21,17 @@ export {
 export type { AbortReason, JobsErrorCode, UnfinishedTopic } from './core/errors.js';
 export type { JobEvent, JobEventType } from './core/events.js';
 export type { Failure } from './core/failure.js';
+export type {
+  AccessFunction,
+  AccessRule,
+  AdminGuard,
+  AdminGuardLike,
+  AuthenticateFunction,
+  HttpOptions,
+  HttpUser,
+  RedactFunction,
+  UiOptions,
+} from './core/http-options.js';
 export { Job } from './core/job.js';
 export type { EnqueueOptions, JobFailure, JobFilter, JobPage, JobStats, NewJob } from './core/job.js';
 export type { JobHandlerFunction } from './core/job-context.js';
