@@ -1,0 +1,274 @@
+import type { ExecutionContext } from '@nestjs/common';
+import { ForbiddenException, UnauthorizedException } from '@nestjs/common';
+import type { HttpOptions } from 'nestjs-jobs';
+import { JobsApi } from '../../lib/http/jobs-api.js';
+import { sqliteMemory } from '../nest/support/database-kinds.js';
+import { some } from '../nest/support/matchers.js';
+import { everyAdapter } from './support/adapters.js';
+import type { RouteAnswer, RouteRequest } from './support/every-route.js';
+import { askRoute, ENQUEUED_TOPIC, everyRoute, nameOf, SECRET, SECRET_TOPIC } from './support/every-route.js';
+import { ADMIN_TOKEN, useOneHttpApp } from './support/http-apps.js';
+import { sendRaw } from './support/raw-request.js';
+
+const USER_TOKEN = 'a-token-of-a-user';
+
+/** Headers of everybody who may come. */
+const callers = {
+  stranger: {},
+  liar: { Authorization: 'Bearer a-wrong-token' },
+  user: { Authorization: `Bearer ${USER_TOKEN}` },
+  admin: { Authorization: `Bearer ${ADMIN_TOKEN}` },
+} as const;
+
+type CallerName = keyof typeof callers;
+
+/** What a caller is answered where the rule for enqueueing decides, that for managing, and where either is enough. */
+type Outcome = readonly [enqueue: Entry, manage: Entry, any: Entry];
+/** Either he is let in, or this is the status of the refusal. */
+type Entry = 'in' | 401 | 403 | 500;
+
+/** One way of configuring, and what it means for each caller. */
+interface Way extends Readonly<Record<CallerName, Outcome>> {
+  readonly name: string;
+  readonly http?: HttpOptions;
+  /** Of the environment. */
+  readonly variable?: string;
+}
+
+const OPEN: Outcome = ['in', 'in', 'in'];
+const UNKNOWN: Outcome = [401, 401, 401];
+const REFUSED: Outcome = [403, 403, 403];
+/** Somebody is known, but may only ask what he may do. */
+const KNOWN: Outcome = [403, 403, 'in'];
+const CLOSED = { stranger: UNKNOWN, liar: UNKNOWN, user: UNKNOWN, admin: UNKNOWN };
+const BY_TOKEN = { ...CLOSED, admin: OPEN };
+const BY_GUARD = { stranger: REFUSED, liar: REFUSED, user: REFUSED, admin: OPEN };
+const BY_USER = { ...BY_TOKEN, user: KNOWN };
+
+interface AnyRequest {
+  readonly headers: Readonly<Record<string, string | undefined>>;
+}
+
+const adminToken = ADMIN_TOKEN;
+
+const authenticate = ({ headers }: AnyRequest) =>
+  ({
+    [callers.user.Authorization]: { id: 'ute', admin: false },
+    [callers.admin.Authorization]: { id: 'ada', admin: true },
+  })[headers.authorization ?? ''] ?? null;
+
+const guard = {
+  canActivate: (context: ExecutionContext) =>
+    context.switchToHttp().getRequest<AnyRequest>().headers.authorization === callers.admin.Authorization,
+};
+
+/** A guard that says itself what is wrong. */
+class StrictGuard {
+  canActivate(context: ExecutionContext): boolean {
+    const { authorization } = context.switchToHttp().getRequest<AnyRequest>().headers;
+    if (authorization === undefined) throw new UnauthorizedException('log in first');
+    if (!guard.canActivate(context)) throw new ForbiddenException('for operators only');
+    return true;
+  }
+}
+
+/** Users and administrators, by a function that waits. */
+const isSomebody = async (request: AnyRequest) => Promise.resolve(authenticate(request) !== null);
+const isUser = (request: AnyRequest) => authenticate(request)?.id === 'ute';
+const saysYes = () => 'yes' as unknown as boolean;
+const saysNo = () => false;
+const breaks = () => {
+  throw new Error(`${SECRET}: cannot judge`);
+};
+const isStern = (): boolean => {
+  throw new ForbiddenException('not today');
+};
+
+const ways: readonly Way[] = [
+  { name: 'nothing', http: {}, ...CLOSED },
+  { name: 'an empty token', http: { adminToken: '' }, ...CLOSED },
+  { name: 'an empty JOBS_ADMIN_TOKEN', http: {}, variable: '', ...CLOSED },
+  { name: 'an administrators token', http: { adminToken }, ...BY_TOKEN },
+  { name: 'JOBS_ADMIN_TOKEN', http: {}, variable: ADMIN_TOKEN, ...BY_TOKEN },
+  { name: 'a token that wins over JOBS_ADMIN_TOKEN', http: { adminToken }, variable: 'a-wrong-token', ...BY_TOKEN },
+  { name: 'a guard', http: { guard }, ...BY_GUARD },
+  { name: 'a guard beside JOBS_ADMIN_TOKEN', http: { guard }, variable: 'a-wrong-token', ...BY_GUARD },
+  { name: 'a class of guards that throws', http: { guard: StrictGuard }, ...BY_GUARD, stranger: UNKNOWN },
+  { name: 'authenticate', http: { authenticate }, ...BY_USER },
+  { name: 'authenticate beside JOBS_ADMIN_TOKEN', http: { authenticate }, variable: 'a-wrong-token', ...BY_USER },
+
+  {
+    name: 'a token, and nobody else by both rules',
+    http: { adminToken, enqueueRule: 'admin', manageRule: 'admin' },
+    ...BY_TOKEN,
+  },
+  { name: 'a token, and authenticated callers', http: { adminToken, enqueueRule: 'authenticated' }, ...BY_TOKEN },
+  {
+    name: 'a token, and everybody enqueues',
+    http: { adminToken, enqueueRule: 'public' },
+    stranger: ['in', 401, 'in'],
+    liar: ['in', 401, 'in'],
+    user: ['in', 401, 'in'],
+    admin: OPEN,
+  },
+  {
+    name: 'nothing, and everybody enqueues',
+    http: { enqueueRule: 'public' },
+    stranger: ['in', 401, 'in'],
+    liar: ['in', 401, 'in'],
+    user: ['in', 401, 'in'],
+    admin: ['in', 401, 'in'],
+  },
+  {
+    name: 'a guard, and everybody enqueues',
+    http: { guard, enqueueRule: 'public' },
+    stranger: ['in', 403, 'in'],
+    liar: ['in', 403, 'in'],
+    user: ['in', 403, 'in'],
+    admin: OPEN,
+  },
+  { name: 'a guard, and authenticated callers', http: { guard, enqueueRule: 'authenticated' }, ...BY_GUARD },
+  {
+    name: 'authenticated callers enqueue',
+    http: { authenticate, enqueueRule: 'authenticated' },
+    ...BY_USER,
+    user: ['in', 403, 'in'],
+  },
+  {
+    name: 'authenticated callers manage',
+    http: { authenticate, manageRule: 'authenticated' },
+    ...BY_USER,
+    user: [403, 'in', 'in'],
+  },
+  {
+    name: 'everybody manages',
+    http: { authenticate, manageRule: 'public' },
+    stranger: [401, 'in', 'in'],
+    liar: [401, 'in', 'in'],
+    user: [403, 'in', 'in'],
+    admin: OPEN,
+  },
+  {
+    name: 'everybody does everything',
+    http: { enqueueRule: 'public', manageRule: 'public' },
+    stranger: OPEN,
+    liar: OPEN,
+    user: OPEN,
+    admin: OPEN,
+  },
+  {
+    name: 'a function says who enqueues, administrators not among them',
+    http: { authenticate, enqueueRule: isUser },
+    stranger: UNKNOWN,
+    liar: UNKNOWN,
+    user: ['in', 403, 'in'],
+    admin: [403, 'in', 'in'],
+  },
+  {
+    name: 'an asynchronous function says who manages',
+    http: { authenticate, manageRule: isSomebody },
+    ...BY_USER,
+    user: [403, 'in', 'in'],
+  },
+  {
+    name: 'functions that do not say true',
+    http: { adminToken, enqueueRule: saysYes, manageRule: saysNo },
+    stranger: UNKNOWN,
+    liar: UNKNOWN,
+    user: UNKNOWN,
+    admin: KNOWN,
+  },
+  {
+    name: 'a function that throws what Nest answers with',
+    http: { adminToken, enqueueRule: isStern },
+    stranger: [403, 401, 401],
+    liar: [403, 401, 401],
+    user: [403, 401, 401],
+    admin: [403, 'in', 'in'],
+  },
+  {
+    name: 'a function that breaks',
+    http: { adminToken, manageRule: breaks },
+    stranger: [401, 500, 500],
+    liar: [401, 500, 500],
+    user: [401, 500, 500],
+    admin: ['in', 500, 500],
+  },
+  {
+    name: 'a guard that breaks',
+    http: { guard: { canActivate: breaks } },
+    stranger: [500, 500, 500],
+    liar: [500, 500, 500],
+    user: [500, 500, 500],
+    admin: [500, 500, 500],
+  },
+];
+
+const callerNames = Object.keys(callers) as CallerName[];
+const kinds = ['enqueue', 'manage', 'any'] as const;
+
+describe.each(everyAdapter)('access on $adapter', (adapterKind) => {
+  const { JOBS_ADMIN_TOKEN: variableBefore } = process.env;
+
+  describe.each(ways)('with $name', ({ http, variable, ...outcomes }) => {
+    beforeAll(() => {
+      if (variable !== undefined) process.env.JOBS_ADMIN_TOKEN = variable;
+    });
+    const app = useOneHttpApp(sqliteMemory, adapterKind, { options: { role: 'producer', http } });
+    afterAll(() => {
+      if (variableBefore === undefined) delete process.env.JOBS_ADMIN_TOKEN;
+      else process.env.JOBS_ADMIN_TOKEN = variableBefore;
+    });
+
+    it.each(callerNames)('answers each route to a caller: %s', async (caller) => {
+      const answers = await Promise.all(everyRoute.map((route) => askRoute(app(), route, callers[caller])));
+      const entries = everyRoute.map((route) => ({ route, entry: outcomes[caller][kinds.indexOf(route.access)]! }));
+      expect(everyRoute.map((route, index) => [nameOf(route), answers[index]!.status])).toEqual(
+        entries.map(({ route, entry }) => [nameOf(route), entry === 'in' ? route.status : entry]),
+      );
+      await Promise.all(answers.filter((_, index) => entries[index]!.entry !== 'in').map(expectRefusal));
+      const { items } = await app().jobs.list({ topic: ENQUEUED_TOPIC });
+      expect(items).toHaveLength(outcomes[caller][0] === 'in' ? 2 : 0);
+      await Promise.all(items.map(({ id }) => app().jobs.delete(id)));
+    });
+
+    it.each(callerNames)('answers HEAD as GET, and OPTIONS without data: %s', async (caller) => {
+      const { id } = await app().jobs.enqueue(SECRET_TOPIC, { [SECRET]: true }, { delay: '1h' });
+      const ask = async ({ route, access, status }: RouteRequest): Promise<void> => {
+        const entry = outcomes[caller][kinds.indexOf(access)]!;
+        const path = `/api/jobs${route.replace(':id', id)}`;
+        const head = await sendRaw(app().url, { method: 'HEAD', path, headers: callers[caller] });
+        expect([route, head.status, head.text]).toEqual([route, entry === 'in' ? status : entry, '']);
+        const options = await sendRaw(app().url, { method: 'OPTIONS', path, headers: callers[caller] });
+        expect([401, 403, 404, 500]).toContain(options.status);
+        expect(options.text).not.toContain(SECRET);
+      };
+      await Promise.all(everyRoute.filter(({ method }) => method === 'GET').map(ask));
+    });
+
+    /** Nothing was shown, and nothing has changed. */
+    async function expectRefusal({ status, headers, text, job }: RouteAnswer): Promise<void> {
+      const code = { 401: 'UNAUTHORIZED', 403: 'FORBIDDEN', 500: 'INTERNAL' }[status];
+      expect(JSON.parse(text)).toEqual({ status, code, message: some(String), data: {} });
+      expect(headers['cache-control']).toBe('no-store');
+      expect(headers['www-authenticate'] !== undefined).toBe(status === 401);
+      expect(text).not.toContain(SECRET);
+      expect(await app().jobs.get(job.id)).toEqual(job);
+    }
+  });
+
+  const openApp = useOneHttpApp(sqliteMemory, adapterKind, { options: { role: 'producer' } });
+
+  it('is tried on all routes that there are', () => {
+    const { routes } = openApp().app.get(JobsApi, { strict: false }).table;
+    const names = routes.map(({ description: { method, path } }) => `${method} ${path || '/'}`);
+    expect(everyRoute.map(nameOf).sort()).toEqual(names.sort());
+  });
+
+  it('would be seen in an answer, if one held data', async () => {
+    const answers = await Promise.all(everyRoute.map((route) => askRoute(openApp(), route, callers.admin)));
+    const silent = ['/stats', '/timeseries', '/errors', '/capabilities', '/bulk', '/stream', '/openapi.json'];
+    const showing = everyRoute.filter((_, index) => answers[index]!.text.includes(SECRET));
+    expect(showing).toEqual(everyRoute.filter(({ route, method }) => !silent.includes(route) && method !== 'DELETE'));
+  });
+});
