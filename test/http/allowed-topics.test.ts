@@ -1,0 +1,150 @@
+import type { Job as WireJob, JobPage, Timeseries, TopicList } from '../../client/wire.js';
+import { sqliteFile, postgres } from '../nest/support/database-kinds.js';
+import { until } from '../support/wait.js';
+import { everyAdapter } from './support/adapters.js';
+import { useOneHttpApp } from './support/http-apps.js';
+
+const places = [
+  { ...everyAdapter[0]!, adapterKind: everyAdapter[0]!, kind: postgres, database: postgres.label },
+  { ...everyAdapter[1]!, adapterKind: everyAdapter[1]!, kind: sqliteFile, database: sqliteFile.label },
+];
+
+/** What stands in a job that nobody may see over HTTP. */
+const HIDDEN = 'hidden';
+
+describe.each(places)('allowed topics on $adapter with $database', ({ kind, adapterKind }) => {
+  const app = useOneHttpApp(kind, adapterKind, {
+    options: { maxRetries: 0, http: { adminToken: 'a-token-for-tests', allowedTopics: ['shown', 'shown.too'] } },
+    handlers: {
+      'hidden.fails': () => {
+        throw new Error(`${HIDDEN} reason`);
+      },
+      'shown.too': () => {
+        throw new Error('shown reason');
+      },
+    },
+  });
+  const api = () => app().api;
+  const refusal = {
+    status: 403,
+    body: { status: 403, code: 'TOPIC_NOT_ALLOWED', data: { topic: expect.any(String) as unknown } },
+  };
+  let hidden: string;
+  let failed: string;
+  let shown: string;
+
+  beforeAll(async () => {
+    hidden = (await app().jobs.enqueue('hidden.waits', { [HIDDEN]: 1 }, { delay: '1h' })).id;
+    shown = (await app().jobs.enqueue('shown', { a: 1 }, { delay: '1h' })).id;
+    failed = (await app().jobs.enqueue('hidden.fails', 1)).id;
+    const seen = (await app().jobs.enqueue('shown.too', 1)).id;
+    await app().event('failed', failed);
+    await app().event('failed', seen);
+  });
+
+  async function expectUntouched(): Promise<void> {
+    expect(await app().job(hidden)).toMatchObject({ status: 'pending' });
+    expect(await app().job(failed)).toMatchObject({ status: 'failed' });
+  }
+
+  it('are the only ones that anybody enqueues, administrators too', async () => {
+    expect(await api().post('/enqueue', { topic: 'hidden.waits', payload: 1 })).toMatchObject(refusal);
+    const jobs = ['shown', 'hidden.waits'].map((topic) => ({ topic, payload: 1, delay: '1h' }));
+    expect(await api().post('/enqueue-many', { jobs })).toMatchObject(refusal);
+    for (const topic of ['SHOWN', 'shown ', ' shown', 'shown.', 'show', 'shown.too.much', 'ſhown']) {
+      expect(await api().post('/enqueue', { topic, payload: 1 })).toMatchObject(refusal);
+    }
+    expect((await app().jobs.list()).total).toBe(4);
+  });
+
+  it('are the only ones that may be asked for', async () => {
+    for (const path of ['', '/stats', '/timeseries', '/errors']) {
+      expect([path, await api().get(`${path}?topic=hidden.waits`)]).toMatchObject([path, refusal]);
+      expect([path, await api().get(`${path}?topic=shown&topic=hidden.waits`)]).toMatchObject([path, refusal]);
+      expect([path, (await api().get(`${path}?topic=shown`)).status]).toEqual([path, 200]);
+    }
+  });
+
+  it('narrow every answer that does not ask for a topic', async () => {
+    const list = await api().get<JobPage>('');
+    expect(list.body.items.map(({ topic }) => topic).sort()).toEqual(['shown', 'shown.too']);
+    expect(list.body.total).toBe(2);
+    expect((await api().get('/stats')).body).toMatchObject({ pending: 1, failed: 1, total: 2 });
+    const topics = await api().get<TopicList>('/topics');
+    expect(topics.body.items.map(({ topic }) => topic)).toEqual(['shown', 'shown.too']);
+    expect((await api().get('/errors')).body).toMatchObject({ items: [{ topic: 'shown.too', count: 1 }] });
+    expect((await api().get('/capabilities')).body).toMatchObject({ topics: ['shown', 'shown.too'] });
+    for (const path of ['', '/stats', '/topics', '/timeseries', '/errors']) {
+      expect((await api().get(path)).text).not.toContain(HIDDEN);
+    }
+  });
+
+  it('narrow the minutes of the last hour', async () => {
+    const failures = async (): Promise<number> => {
+      const { body } = await api().get<Timeseries>('/timeseries');
+      return body.items.reduce((sum, point) => sum + point.failed, 0);
+    };
+    // What a process has counted stands in the database a little later.
+    await until(async () => (await app().jobs.stats('hidden.fails')).failed === 1 && (await failures()) > 0);
+    expect(await failures()).toBe(1);
+  });
+
+  it('narrow what is searched', async () => {
+    for (const q of [hidden, failed, 'hidden', 'hidden.fails', 'hidden reason', 'reason']) {
+      const found = await api().get<JobPage>(`?q=${encodeURIComponent(q)}`);
+      expect(found.text).not.toContain(HIDDEN);
+      expect(found.body.total).toBe(q === 'reason' ? 1 : 0);
+    }
+  });
+
+  it('refuse jobs of other topics by their ids', async () => {
+    for (const [method, path] of [
+      ['GET', `/${hidden}`],
+      ['GET', `/${hidden.toUpperCase()}`],
+      ['POST', `/${hidden}/cancel`],
+      ['POST', `/${failed}/requeue`],
+      ['DELETE', `/${failed}`],
+    ] as const) {
+      expect([path, await api().ask(method, path)]).toMatchObject([path, refusal]);
+    }
+    await expectUntouched();
+    expect((await api().get<WireJob>(`/${shown}`)).body).toMatchObject({ topic: 'shown' });
+  });
+
+  it('bound what is moved at once', async () => {
+    for (const action of ['cancel', 'delete', 'requeue']) {
+      for (const which of [{ ids: [hidden, failed] }, { filter: { q: 'hidden' } }, { filter: { q: hidden } }]) {
+        const answer = await api().post<{ changed: number }>('/bulk', { action, ...which });
+        expect([200, 403]).toContain(answer.status);
+        expect(answer.body.changed ?? 0).toBe(0);
+        expect(answer.text).not.toContain(HIDDEN);
+      }
+      expect(await api().post('/bulk', { action, filter: { topic: 'hidden.waits' } })).toMatchObject(refusal);
+      expect(await api().post('/bulk', { action, filter: { topic: ['shown', 'hidden.waits'] } })).toMatchObject(
+        refusal,
+      );
+    }
+    await expectUntouched();
+    const all = await api().post('/bulk', { action: 'delete', filter: {}, dry_run: true });
+    expect(all).toMatchObject({ status: 200, body: { matched: 2 } });
+  });
+
+  it('narrow the stream', async () => {
+    const leave = new AbortController();
+    const response = await fetch(`${api().base}/stream`, {
+      headers: { Authorization: `Bearer ${api().token}` },
+      signal: leave.signal,
+    });
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    let received = '';
+    const receives = async (part: string): Promise<void> => {
+      while (!received.includes(part)) received += (await reader.read()).value!;
+    };
+    await receives('event: stats');
+    await app().jobs.enqueue('hidden.waits', 1, { delay: '1h' });
+    await app().jobs.enqueue('shown', 1, { delay: '1h' });
+    await receives('"topics":["shown"]');
+    expect(received).not.toContain(HIDDEN);
+    leave.abort();
+  });
+});
