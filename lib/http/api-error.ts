@@ -119,7 +119,9 @@ function complaintsOf(error: JobsError): FieldComplaints {
     return { [error.subject]: `expected at most ${error.bytesMax} bytes of JSON text, got ${error.bytes}` };
   }
   if (error instanceof InvalidPayloadError) {
-    return { [error.path.replace(/[.[].*$/s, '')]: error.message };
+    // The field alone; where in it stands in the message.
+    const [field = 'payload'] = /^(jobs\[\d+\]\.)?[^.[]+/.exec(error.path) ?? [];
+    return { [field]: error.message };
   }
   return {};
 }

@@ -1,6 +1,13 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { JobEvent } from '../core/events.js';
-import { describeValue, IdempotencyConflictError, InvalidOptionsError, QueueUnavailableError } from '../core/errors.js';
+import {
+  describeValue,
+  IdempotencyConflictError,
+  InvalidOptionsError,
+  InvalidPayloadError,
+  PayloadTooLargeError,
+  QueueUnavailableError,
+} from '../core/errors.js';
 import type { EnqueueOptions, Idempotency } from '../core/job.js';
 import { Job } from '../core/job.js';
 import type { HandlerSettings } from '../core/job-options.js';
@@ -89,8 +96,12 @@ export class Enqueuer {
         throw new InvalidOptionsError(`jobs[${index}]`, `expected an object, got ${describeValue(job)}`);
       }
       const { topic, payload, ...options } = job;
-      await this.judge(topic, payload);
-      rows.push(this.rowOf(topic, payload, options));
+      try {
+        await this.judge(topic, payload);
+        rows.push(this.rowOf(topic, payload, options));
+      } catch (error) {
+        throw placedError(`jobs[${index}]`, error);
+      }
     }
     if (rows.length === 0) {
       return [];
@@ -195,6 +206,21 @@ export class Enqueuer {
       );
     });
   }
+}
+
+/** The same complaint, with the place of the job in front. */
+function placedError(place: string, error: unknown): unknown {
+  if (error instanceof InvalidPayloadError) {
+    return new InvalidPayloadError(`${place}.${error.path}`, error.reason, { cause: error.cause });
+  }
+  if (error instanceof PayloadTooLargeError) {
+    return new PayloadTooLargeError(`${place}.${error.subject}`, error.bytes, error.bytesMax);
+  }
+  if (error instanceof InvalidOptionsError) {
+    const reason = error.message.slice(error.option.length + 2);
+    return new InvalidOptionsError(`${place}.${error.option}`, reason, { cause: error.cause });
+  }
+  return error;
 }
 
 /** Whether another job stands for the one that was to be. */
