@@ -86,6 +86,17 @@ export default defineConfig(
   },
 
   {
+    // What must be seen is waited for, and fails when it does not come.
+    files: ['test/ui/**/*.ts'],
+    rules: {
+      'jest/expect-expect': [
+        'error',
+        { assertFunctionNames: ['expect*', 'until', 'ui.sees', 'ui.shows', 'ui.**.waitFor'] },
+      ],
+    },
+  },
+
+  {
     files: ['**/*.{js,cjs,mjs}'],
     // The compiler knows Node's globals, and reads these files too.
     rules: { 'no-undef': 'off' },

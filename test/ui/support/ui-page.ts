@@ -27,7 +27,9 @@ export class UiPage {
       void dialog.dismiss();
     });
     if (token !== null) {
-      await page.addInitScript(`sessionStorage.setItem('nestjs-jobs:token', ${JSON.stringify(token)})`);
+      await page.addInitScript(
+        `if (location.protocol !== 'about:') sessionStorage.setItem('nestjs-jobs:token', ${JSON.stringify(token)})`,
+      );
     }
     return ui;
   }
@@ -57,6 +59,11 @@ export class UiPage {
   /** The row of a job in the list. */
   row(id: string): Locator {
     return this.page.locator(`tr[data-id="${id}"]`);
+  }
+
+  /** A button in the row of a job. */
+  action(id: string, name: string): Locator {
+    return this.row(id).getByRole('button', { name, exact: true });
   }
 
   /** Ids of the rows, from top to bottom. */

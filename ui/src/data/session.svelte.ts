@@ -1,3 +1,4 @@
+import { untrack } from 'svelte';
 import type { Capabilities } from '../../../client/index.js';
 import { JobsApiError, JobsClient } from '../../../client/index.js';
 import { parseExact } from '../json/exact-json.js';
@@ -29,7 +30,8 @@ class Session {
   readonly api = new JobsClient({
     baseUrl: API_URL.origin,
     path: API_URL.pathname,
-    token: () => this.#token,
+    // Not told: what was fetched with the old token is not fetched anew for another one.
+    token: () => untrack(() => this.#token),
     parse: parseExact,
     retries: 1,
     fetch: (input, init) => this.#fetch(input, init),

@@ -1,0 +1,94 @@
+import { useBuiltPackage } from '../processes/support/built-package.js';
+import { sqliteFile } from '../nest/support/database-kinds.js';
+import { everyAdapter } from './support/adapters.js';
+import { useHttpApps } from './support/http-apps.js';
+
+useBuiltPackage();
+
+describe.each(everyAdapter)('the files of the admin UI on $adapter', ({ adapter, create }) => {
+  const apps = useHttpApps(sqliteFile, { adapter, create });
+
+  it('are given to everybody, with a policy that allows nothing from elsewhere', async () => {
+    const { url } = await apps.listen();
+    const response = await fetch(`${url}/admin/jobs`);
+    const page = await response.text();
+
+    expect(response.status).toBe(200);
+    expect(response.headers.get('Content-Type')).toBe('text/html; charset=utf-8');
+    expect(response.headers.get('Content-Security-Policy')).toBe(
+      "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
+        "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    );
+    expect(response.headers.get('X-Content-Type-Options')).toBe('nosniff');
+    expect(response.headers.get('Cache-Control')).toBe('no-cache');
+    expect(page).not.toMatch(/<script(?![^>]* src=)|<style| style=| on\w+=|https?:|href="\/|src="\//);
+  });
+
+  it('are found by relative addresses, whatever the depth of the page', async () => {
+    const { url } = await apps.listen({ before: (nest) => nest.setGlobalPrefix('v1') });
+    for (const path of ['', '/', '/jobs', '/jobs/', '/jobs/some-id', '/errors']) {
+      const place = `${url}/v1/admin/jobs${path}`;
+      const page = await (await fetch(place)).text();
+      const addresses = [...page.matchAll(/(?:src|href|content)="(\.[^"]*)"/g)].map(
+        ([, link]) => new URL(link!, place).href,
+      );
+      expect(addresses).toEqual(expect.arrayContaining([`${url}/v1/api/jobs`, `${url}/v1/admin/jobs/`]));
+      for (const address of addresses.filter((each) => /\.\w+$/.test(each))) {
+        expect((await fetch(address)).status).toBe(200);
+      }
+    }
+  });
+
+  it('are kept by browsers: those with a name of their content for good, others as long as they are the same', async () => {
+    const { url } = await apps.listen();
+    const page = await fetch(`${url}/admin/jobs/`);
+    const [, script] = /src="\.\/(assets\/[^"]+\.js)"/.exec(await page.text())!;
+    const file = await fetch(`${url}/admin/jobs/${script}`);
+
+    expect(file.headers.get('Content-Type')).toBe('text/javascript; charset=utf-8');
+    expect(file.headers.get('Cache-Control')).toBe('public, max-age=31536000, immutable');
+    const again = await fetch(`${url}/admin/jobs/`, { headers: { 'If-None-Match': page.headers.get('ETag')! } });
+    expect([again.status, await again.text()]).toEqual([304, '']);
+  });
+
+  it('are compressed for those who take it', async () => {
+    const { url } = await apps.listen();
+    const place = `${url}/admin/jobs/theme.js`;
+    const plain = await fetch(place, { headers: { 'Accept-Encoding': 'identity' } });
+    const packed = await fetch(place, { headers: { 'Accept-Encoding': 'gzip' } });
+
+    expect(plain.headers.get('Content-Encoding')).toBeNull();
+    expect(packed.headers.get('Content-Encoding')).toBe('gzip');
+    // What fetch gives is unpacked already.
+    expect(await packed.text()).toBe(await plain.text());
+  });
+
+  it('answer HEAD, refuse to be written, and know what is not there', async () => {
+    const { url } = await apps.listen();
+    const head = await fetch(`${url}/admin/jobs/errors`, { method: 'HEAD' });
+    expect([head.status, await head.text()]).toEqual([200, '']);
+    const post = await fetch(`${url}/admin/jobs`, { method: 'POST' });
+    expect([post.status, post.headers.get('Allow')]).toEqual([405, 'GET, HEAD']);
+    for (const path of ['assets/index-old.js', 'assets/..%2f..%2fpackage.json', 'assets/%00']) {
+      expect((await fetch(`${url}/admin/jobs/${path}`)).status).toBe(404);
+    }
+  });
+
+  it.each([
+    ['ui: false', { ui: false }],
+    ['http: false', { http: false }],
+  ] as const)('are not there with %s', async (_, options) => {
+    const { url } = await apps.listen({ options });
+    expect((await fetch(`${url}/admin/jobs`)).status).toBe(404);
+  });
+
+  it('come past whatever the application puts around its own routes', async () => {
+    const { url } = await apps.listen({
+      before: (nest) =>
+        nest
+          .useGlobalGuards({ canActivate: () => false })
+          .useGlobalInterceptors({ intercept: () => Promise.reject(new Error('no')) }),
+    });
+    expect((await fetch(`${url}/admin/jobs`)).status).toBe(200);
+  });
+});

@@ -1,0 +1,127 @@
+import { readFileSync } from 'node:fs';
+import type { AxeResults } from 'axe-core';
+import { UnrecoverableError } from 'nestjs-jobs';
+import { useOneHttpApp } from '../http/support/http-apps.js';
+import { usePages } from './support/browser.js';
+import { ADMIN_TOKEN, places } from './support/ui-apps.js';
+import type { UiPage } from './support/ui-page.js';
+
+const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+const { kind, adapterKind } = places[1]!;
+
+const pages = usePages();
+
+describe.each([
+  { colorScheme: 'light', width: 1280 },
+  { colorScheme: 'dark', width: 1280 },
+  { colorScheme: 'light', width: 390 },
+  { colorScheme: 'dark', width: 390 },
+] as const)('to axe the admin UI, $colorScheme and $width pixels wide,', ({ colorScheme, width }) => {
+  const app = useOneHttpApp(kind, adapterKind, {
+    handlers: {
+      broken: () => {
+        throw new UnrecoverableError('the printer is on fire');
+      },
+      running: async (job) => {
+        await job.progress({ done: 3, of: 8 });
+        await new Promise((resolve) => job.signal.addEventListener('abort', resolve));
+      },
+      fine: () => ({ pages: 3, nothing: null }),
+    },
+    options: { shutdownTimeout: 0 },
+  });
+  const ids: Record<string, string> = {};
+
+  beforeAll(async () => {
+    for (const topic of ['broken', 'running', 'fine', 'waiting']) {
+      ids[topic] = (
+        await app().jobs.enqueue(topic, { orderId: 7, tags: ['a', true, 1.5] }, { metadata: { by: 'anna' } })
+      ).id;
+    }
+    await app().event('failed');
+    await app().event('completed');
+    await app().event('started', ids.running);
+    const cancelled = await app().jobs.enqueue('waiting', 1);
+    await app().jobs.cancel(cancelled.id);
+  });
+
+  async function open(path: string, token: string | null = ADMIN_TOKEN): Promise<UiPage> {
+    return pages.open(`${app().url}/admin/jobs/${path}`, { token, colorScheme, viewport: { width, height: 844 } });
+  }
+
+  async function violations(ui: UiPage): Promise<string[]> {
+    await ui.page.evaluate(AXE);
+    const { violations: found }: AxeResults = await ui.page.evaluate(
+      "axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })",
+    );
+    const isCutOff = await ui.page.evaluate<boolean>(
+      'document.documentElement.scrollWidth > document.documentElement.clientWidth',
+    );
+    return [
+      ...found.map(
+        ({ id, nodes }) => `${id}: ${nodes.map(({ html, any }) => `${html} ${any[0]?.message ?? ''}`).join('\n')}`,
+      ),
+      ...(isCutOff ? ['the page is wider than the window'] : []),
+    ];
+  }
+
+  it('has no fault where one signs in', async () => {
+    const ui = await open('', null);
+    await ui.heading('Sign in').waitFor();
+    expect(await violations(ui)).toEqual([]);
+  });
+
+  it('has no fault on the overview, with charts and with their tables', async () => {
+    const ui = await open('');
+    await ui.page.locator('canvas').nth(2).waitFor();
+    expect(await violations(ui)).toEqual([]);
+    for (const button of await ui.page.getByRole('button', { name: 'Table' }).all()) await button.click();
+    expect(await violations(ui)).toEqual([]);
+  });
+
+  it('has no fault on the list, with a selection and its dialogs', async () => {
+    const ui = await open('jobs?status=failed&status=pending');
+    await ui.row(ids.broken!).getByRole('checkbox').check();
+    expect(await violations(ui)).toEqual([]);
+    await ui.button('Delete …').click();
+    await ui.dialog.getByLabel(/^Type/).waitFor();
+    expect(await violations(ui)).toEqual([]);
+  });
+
+  it('has no fault where nothing is found', async () => {
+    const ui = await open('jobs?q=nothing');
+    await ui.sees('No job matches');
+    expect(await violations(ui)).toEqual([]);
+  });
+
+  it.each(['broken', 'running', 'fine', 'waiting'])('has no fault on a job that is %s', async (topic) => {
+    const ui = await open(`jobs/${ids[topic]}`);
+    await ui.heading(topic).waitFor();
+    await ui.page.locator('.timeline').waitFor();
+    expect(await violations(ui)).toEqual([]);
+  });
+
+  it('has no fault on the errors', async () => {
+    const ui = await open('errors');
+    await ui.sees('the printer is on fire');
+    expect(await violations(ui)).toEqual([]);
+  });
+
+  it('has no fault in the forms, the list of keys, menus and messages', async () => {
+    const ui = await open(`jobs/${ids.broken}`);
+    await ui.button('Edit …').click();
+    await ui.dialog.getByLabel('Payload').fill('{');
+    expect(await violations(ui)).toEqual([]);
+    await ui.page.keyboard.press('Escape');
+    await ui.button('Enqueue a job').click();
+    await ui.dialog.getByLabel('Topic').waitFor();
+    expect(await violations(ui)).toEqual([]);
+    await ui.page.keyboard.press('Escape');
+    await ui.page.keyboard.press('?');
+    await ui.heading('Keys').waitFor();
+    expect(await violations(ui)).toEqual([]);
+    await ui.page.keyboard.press('Escape');
+    await ui.button('Copy').click();
+    expect(await violations(ui)).toEqual([]);
+  });
+});

@@ -1,0 +1,72 @@
+import { UnrecoverableError } from 'nestjs-jobs';
+import { useOneHttpApp } from '../http/support/http-apps.js';
+import { until } from '../support/wait.js';
+import { usePages } from './support/browser.js';
+import { ADMIN_TOKEN, places } from './support/ui-apps.js';
+
+const { kind, adapterKind } = places[1]!;
+
+const pages = usePages();
+
+describe('the keys of the admin UI', () => {
+  const app = useOneHttpApp(kind, adapterKind, {
+    handlers: {
+      broken: () => {
+        throw new UnrecoverableError('the printer is on fire');
+      },
+    },
+    options: { topics: ['broken'] },
+  });
+  let ids: string[];
+
+  beforeAll(async () => {
+    const jobs = await app().jobs.enqueueMany([1, 2, 3].map((payload) => ({ topic: 'broken', payload })));
+    ids = jobs.map(({ id }) => id).reverse();
+    for (const id of ids) await app().event('failed', id);
+  });
+
+  it('move through the list, open, select, search and re-queue', async () => {
+    const ui = await pages.open(`${app().url}/admin/jobs/jobs`, { token: ADMIN_TOKEN });
+    await ui.shows(ids);
+    for (const key of ['j', 'j', 'j', 'k']) await ui.page.keyboard.press(key);
+    await ui.page.keyboard.press('x');
+    expect(await ui.row(ids[1]!).getByRole('checkbox').isChecked()).toBe(true);
+    await ui.page.keyboard.press('r');
+    await app().event('failed', ids[1], 2);
+
+    await ui.page.keyboard.press('Enter');
+    await ui.heading('broken').waitFor();
+    expect(ui.address).toBe(`/admin/jobs/jobs/${ids[1]}`);
+    await ui.page.locator('.timeline').getByText('Failed for good').waitFor();
+    await ui.page.keyboard.press('r');
+    await app().event('failed', ids[1], 3);
+
+    await ui.page.keyboard.press('2');
+    await ui.shows(ids);
+    await ui.page.keyboard.press('/');
+    await ui.page.keyboard.type('fire');
+    await until(() => ui.address === '/admin/jobs/jobs?q=fire');
+  });
+
+  it('are listed, and can be switched off', async () => {
+    const ui = await pages.open(`${app().url}/admin/jobs/`, { token: ADMIN_TOKEN });
+    await ui.heading('Overview').waitFor();
+    await ui.page.keyboard.press('?');
+    await ui.dialog.getByText('this list').waitFor();
+    await ui.dialog.getByLabel('Single keys do this').uncheck();
+    await ui.page.keyboard.press('Escape');
+    await ui.page.keyboard.press('3');
+    await ui.page.keyboard.press('?');
+    expect(await ui.dialog.count()).toBe(0);
+    expect(ui.address).toBe('/admin/jobs/');
+  });
+
+  it('are no keys while one types', async () => {
+    const ui = await pages.open(`${app().url}/admin/jobs/jobs`, { token: ADMIN_TOKEN });
+    await ui.shows(ids);
+    await ui.page.keyboard.press('/');
+    await ui.page.keyboard.type('jk?3r');
+    expect(await ui.page.getByRole('searchbox').inputValue()).toBe('jk?3r');
+    expect(await ui.dialog.count()).toBe(0);
+  });
+});

@@ -1,0 +1,121 @@
+import { until } from '../support/wait.js';
+import { useHttpApps } from '../http/support/http-apps.js';
+import { usePages } from './support/browser.js';
+import { ADMIN_TOKEN, places } from './support/ui-apps.js';
+import type { UiPage } from './support/ui-page.js';
+
+const pages = usePages();
+
+const kept = (ui: UiPage): Promise<string | null> => ui.page.evaluate("sessionStorage.getItem('nestjs-jobs:token')");
+
+async function signIn(ui: UiPage, token: string): Promise<void> {
+  await ui.page.getByLabel('Admin token').fill(token);
+  await ui.button('Sign in').click();
+}
+
+describe.each(places)('the session of the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
+  const apps = useHttpApps(kind, adapterKind);
+
+  it('begins with the admin token, which is kept nowhere unless that is asked for', async () => {
+    const app = await apps.listen();
+    const { id } = await app.jobs.enqueue('later', 1);
+    const ui = await pages.open(`${app.url}/admin/jobs/jobs`);
+    await signIn(ui, 'a wrong one'.replaceAll(' ', '-'));
+    await ui.sees('This token is not the right one.');
+    expect(await ui.ids()).toEqual([]);
+
+    await signIn(ui, ADMIN_TOKEN);
+    await ui.shows([id]);
+    expect(await kept(ui)).toBeNull();
+    expect(await ui.page.evaluate('JSON.stringify(localStorage) + document.cookie + location.href')).not.toContain(
+      ADMIN_TOKEN,
+    );
+    await ui.page.reload();
+    await ui.heading('Sign in').waitFor();
+  });
+
+  it('lasts as long as the tab when that is asked for, and ends with it', async () => {
+    const app = await apps.listen();
+    const ui = await pages.open(`${app.url}/admin/jobs/`);
+    await ui.page.getByLabel('Keep it until this tab is closed').check();
+    await signIn(ui, ADMIN_TOKEN);
+    await ui.heading('Overview').waitFor();
+    await ui.page.reload();
+    await ui.heading('Overview').waitFor();
+
+    await ui.button('Sign out').click();
+    await ui.heading('Sign in').waitFor();
+    expect(await kept(ui)).toBeNull();
+  });
+
+  it('that ends midway is taken up where it was', async () => {
+    let isOpen = true;
+    const app = await apps.listen({
+      options: {
+        http: {
+          authenticate: ({ headers }: { headers: Record<string, string> }) =>
+            isOpen || headers.authorization === 'Bearer another' ? { id: 'anna', admin: true } : null,
+        },
+      },
+    });
+    const { id } = await app.jobs.enqueue('later', 1);
+    const ui = await pages.open(`${app.url}/admin/jobs/jobs?topic=later`);
+    await ui.row(id).getByRole('checkbox').check();
+    isOpen = false;
+    await ui.action(id, 'Cancel').click();
+    await ui.heading('Your session has ended').waitFor();
+    expect(await app.job(id)).toMatchObject({ status: 'pending' });
+    await ui.page.keyboard.press('Escape');
+    await ui.page.keyboard.press('Escape');
+    await ui.heading('Your session has ended').waitFor();
+
+    await signIn(ui, 'another');
+    await ui.dialog.waitFor({ state: 'detached' });
+    expect(ui.address).toBe('/admin/jobs/jobs?topic=later');
+    expect(await ui.row(id).getByRole('checkbox').isChecked()).toBe(true);
+    await ui.action(id, 'Cancel').click();
+    await until(async () => (await app.job(id)).status === 'cancelled');
+  });
+
+  it('is the application’s own where it has one', async () => {
+    const app = await apps.listen({
+      options: {
+        http: {
+          authenticate: ({ headers }: { headers: Record<string, string> }) =>
+            headers.cookie?.includes('sid=anna') ? { id: 'anna', admin: true } : null,
+        },
+      },
+    });
+    await app.jobs.enqueue('later', 1);
+    const ui = await pages.open(`${app.url}/admin/jobs/`);
+    await ui.heading('Sign in').waitFor();
+    await ui.page.evaluate("document.cookie = 'sid=anna; path=/'");
+    await ui.page.getByRole('link', { name: 'load this page again' }).click();
+    await ui.heading('Overview').waitFor();
+  });
+
+  it('shows no more than the caller may do', async () => {
+    const app = await apps.listen({
+      options: { http: { authenticate: () => ({ id: 'ben', admin: false }), enqueueRule: 'authenticated' } },
+    });
+    const ui = await pages.open(`${app.url}/admin/jobs/jobs`);
+    await ui.heading('No jobs to show').waitFor();
+    expect(await ui.page.getByRole('link', { name: 'Errors' }).count()).toBe(0);
+    await ui.button('Enqueue a job').click();
+    await ui.dialog.getByLabel('Topic').fill('later');
+    await ui.dialog.getByLabel('Payload').fill('1');
+    await ui.dialog.getByRole('button', { name: 'Enqueue' }).click();
+    await until(async () => (await app.jobs.list({ topic: 'later' })).total === 1);
+  });
+
+  it('that gets no answer says what to do, and tries again', async () => {
+    const app = await apps.listen();
+    const ui = await pages.open('about:blank', { token: ADMIN_TOKEN });
+    await ui.page.route('**/api/jobs/**', (route) => route.abort());
+    await ui.goto(`${app.url}/admin/jobs/`);
+    await ui.sees('Is the application running?');
+    await ui.page.unroute('**/api/jobs/**');
+    await ui.button('Try again').click();
+    await ui.heading('Overview').waitFor();
+  });
+});
