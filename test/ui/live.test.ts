@@ -18,6 +18,9 @@ const WATCH_SHIFTS = `
   }).observe({ type: 'layout-shift', buffered: false });
 `;
 
+/** A number that grows in a column aligned to the right begins a little further left; a moved row would count a hundredfold. */
+const SHIFT_MAX = 0.0005;
+
 describe.each(places)('the live admin UI on $database and $adapter', ({ kind, adapterKind }) => {
   const apps = useHttpApps(kind, adapterKind);
   let app: HttpApp;
@@ -43,7 +46,7 @@ describe.each(places)('the live admin UI on $database and $adapter', ({ kind, ad
     const newer = await app.jobs.enqueueMany([1, 2, 3].map((payload) => ({ topic: 'later', payload })));
     await ui.button('3 new').waitFor();
     expect(await ui.ids()).toEqual([id]);
-    expect(await ui.page.evaluate('window.shifts')).toBe(0);
+    expect(await ui.page.evaluate('window.shifts')).toBeLessThan(SHIFT_MAX);
 
     await ui.button('3 new').click();
     await ui.shows([...newer.map((job) => job.id).reverse(), id]);
@@ -57,7 +60,7 @@ describe.each(places)('the live admin UI on $database and $adapter', ({ kind, ad
     await ui.page.evaluate(WATCH_SHIFTS);
     end.resolve();
     await ui.row(id).getByText('completed').waitFor();
-    expect(await ui.page.evaluate('window.shifts')).toBe(0);
+    expect(await ui.page.evaluate('window.shifts')).toBeLessThan(SHIFT_MAX);
   });
 
   it('leaves a row in its place that does not match any more', async () => {
@@ -79,7 +82,7 @@ describe.each(places)('the live admin UI on $database and $adapter', ({ kind, ad
     await ui.page.evaluate(WATCH_SHIFTS);
     await app.jobs.enqueue('later', 2);
     await pending.getByText('2', { exact: true }).waitFor();
-    expect(await ui.page.evaluate('window.shifts')).toBe(0);
+    expect(await ui.page.evaluate('window.shifts')).toBeLessThan(SHIFT_MAX);
   });
 
   it('follows a job to its end', async () => {
