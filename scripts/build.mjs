@@ -23,6 +23,8 @@ if (!isUiUpToDate()) {
   const vite = join(createRequire(import.meta.url).resolve('vite/package.json'), '../bin/vite.js');
   execFileSync(process.execPath, [vite, 'build', '--config', 'ui/vite.config.mjs', '--logLevel', 'warn'], {
     stdio: 'inherit',
+    // A test run has another one, which would build what developers debug: slower, and a fifth larger.
+    env: { ...process.env, NODE_ENV: 'production' },
   });
 }
 

@@ -38,7 +38,7 @@ const IMMUTABLE = 'public, max-age=31536000, immutable';
  */
 @Injectable()
 export class AdminUi implements HttpDoor {
-  private known: ReadonlyMap<string, UiFile> | undefined;
+  private known: ReadonlyMap<string, UiFile> = new Map();
   /** The page with the addresses that a path of that depth needs. */
   private readonly shells = new Map<string, UiFile>();
 
@@ -71,7 +71,9 @@ export class AdminUi implements HttpDoor {
   }
 
   private get files(): ReadonlyMap<string, UiFile> {
-    this.known ??= readUiFiles(UI_FOLDER);
+    if (this.known.size === 0) {
+      this.known = readUiFiles(UI_FOLDER);
+    }
     return this.known;
   }
 

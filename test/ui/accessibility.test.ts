@@ -75,7 +75,7 @@ describe.each([
     const ui = await open('');
     await ui.page.locator('canvas').nth(2).waitFor();
     expect(await violations(ui)).toEqual([]);
-    for (const button of await ui.page.getByRole('button', { name: 'Table' }).all()) await button.click();
+    for (const _ of [1, 2, 3]) await ui.page.getByRole('button', { name: 'Table' }).first().click();
     expect(await violations(ui)).toEqual([]);
   });
 

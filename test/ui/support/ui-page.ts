@@ -2,7 +2,7 @@ import type { BrowserContext, Locator, Page } from 'playwright-core';
 import { until } from '../../support/wait.js';
 
 /** Something must be seen within this time. */
-const SEEN_MS = 10_000;
+const SEEN_MS = 20_000;
 
 /** A window on the admin UI, and what a reader does in it. */
 export class UiPage {

@@ -1,9 +1,13 @@
+/** While text for the eye is made, which can be exact in every browser. */
+let isPrinting = false;
+
 /** A number that JavaScript would round, as it was written. */
 export class ExactNumber {
   constructor(readonly text: string) {}
 
   /** What `JSON.stringify` writes; where a browser cannot keep it exact, it must not pretend. */
   toJSON(): unknown {
+    if (isPrinting) return MARK + this.text;
     const raw = (JSON as { rawJSON?: (text: string) => unknown }).rawJSON;
     if (!raw) throw new Error(`this browser would round ${this.text}; write it as text, or use another browser`);
     return raw(this.text);
@@ -36,14 +40,13 @@ export function parseExact(text: string): unknown {
 
 /** JSON text with two spaces a level. Unlike `JSON.stringify` it writes exact numbers in every browser. */
 export function printJson(value: unknown): string {
-  const marked = JSON.stringify(value, replaced, 2) as string | undefined;
-  return (marked ?? 'null').replace(new RegExp(`"${MARK}([^"]*)"`, 'g'), '$1');
-}
-
-/** `toJSON` runs before a replacer sees its result, so the member is read from its holder. */
-function replaced(this: unknown, key: string, value: unknown): unknown {
-  const original = (this as Record<string, unknown>)[key];
-  return original instanceof ExactNumber ? `${MARK}${original.text}` : value;
+  isPrinting = true;
+  try {
+    const marked = JSON.stringify(value, null, 2) as string | undefined;
+    return (marked ?? 'null').replace(new RegExp(`"${MARK}([^"]*)"`, 'g'), '$1');
+  } finally {
+    isPrinting = false;
+  }
 }
 
 function isExact(token: string): boolean {

@@ -10,7 +10,7 @@ export function durationText(ms: number): string {
   if (ms < 1) return ms <= 0 ? '0 ms' : '< 1 ms';
   if (ms < 999.5) return `${ms < 9.95 ? Number(ms.toFixed(1)) : Math.round(ms)} ms`;
   if (ms < 59_950) return `${Number((ms / 1_000).toFixed(ms < 9_950 ? 2 : 1))} s`;
-  return twoUnits(ms);
+  return twoUnits(Math.round(ms / 1_000) * 1_000);
 }
 
 /** Roughly how long, in one unit: `now`, `12 s`, `3 h`. */

@@ -1,0 +1,47 @@
+import fc from 'fast-check';
+import { ExactNumber, parseExact, printJson } from '../../../ui/src/json/exact-json.js';
+import { jsonSnippet } from '../../../ui/src/json/json-snippet.js';
+
+describe('JSON whose numbers stay exact', () => {
+  it.each([
+    '12345678901234567890',
+    '-0.10000000000000000001',
+    '1e400',
+    '9007199254740993',
+    '123456789.1234567891',
+    '[1,{"a":18446744073709551615}]',
+  ])('keeps %s', (text) => {
+    expect(printJson(parseExact(text)).replace(/\s/g, '')).toBe(text);
+    expect(parseExact(text)).not.toEqual(JSON.parse(text));
+  });
+
+  it.each(['1.50', '1e3', '0.10', '-0', '12345678901234567000', '"12345678901234567890"', '"\\"1e400"'])(
+    'takes %s as JavaScript does, which rounds nothing of it',
+    (text) => {
+      expect(parseExact(text)).toEqual(JSON.parse(text));
+    },
+  );
+
+  it('reads whatever JSON.stringify writes', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        const text = JSON.stringify(value);
+        expect(parseExact(text)).toEqual(JSON.parse(text));
+        expect(JSON.parse(printJson(parseExact(text)))).toEqual(JSON.parse(text));
+      }),
+    );
+  });
+
+  it('shows the beginning on one line, and looks no further', () => {
+    expect(jsonSnippet({ orderId: 7, 'a b': [true, null], none: {}, big: new ExactNumber('1e400') })).toBe(
+      '{ orderId: 7, "a b": [true, null], none: {}, big: 1e400 }',
+    );
+    expect(jsonSnippet('x'.repeat(1_000_000), 100).length).toBeLessThan(110);
+    expect(
+      jsonSnippet(
+        Array.from({ length: 100_000 }, () => ({ a: 1 })),
+        100,
+      ).length,
+    ).toBeLessThan(120);
+  });
+});

@@ -1,0 +1,131 @@
+import type { Job, TimeseriesPoint } from '../../../client/index.js';
+import { bucketMinutes, bucketsOf } from '../../../ui/src/data/buckets.js';
+import { refusalOf } from '../../../ui/src/data/job-actions.js';
+import { clientCallOf, curlOf } from '../../../ui/src/data/snippets.js';
+import { forgottenAttempts, timelineOf } from '../../../ui/src/data/timeline.js';
+
+const at = (second: number): string => new Date(Date.UTC(2030, 0, 1, 0, 0, second)).toISOString();
+
+const JOB: Job = {
+  id: '01a2124a-3e1f-7438-9089-38eccb0ca85e',
+  topic: "it's",
+  payload: { orderId: 7 },
+  status: 'pending',
+  run_at: at(0),
+  locked_until: null,
+  locked_by: null,
+  attempt: 0,
+  retries: 0,
+  max_retries: 3,
+  priority: 0,
+  timeout_ms: null,
+  last_error: null,
+  errors: [],
+  result: null,
+  progress: null,
+  unique_key: null,
+  metadata: null,
+  cancel_requested: false,
+  started: null,
+  finished: null,
+  created: at(0),
+  updated: at(0),
+};
+const failure = (attempt: number, second: number) => ({
+  attempt,
+  started: at(second),
+  finished: at(second + 2),
+  message: 'no',
+  stack: null,
+  worker: null,
+});
+const titles = (job: Job): string[] => timelineOf(job).map(({ title }) => title);
+
+describe('the life of a job', () => {
+  it('begins with its creation, and tells when it is due', () => {
+    expect(titles(JOB)).toEqual(['Created']);
+    expect(titles({ ...JOB, run_at: at(60) })).toEqual(['Created', 'Due']);
+  });
+
+  it('has every attempt with its time, and the pauses between them', () => {
+    const job: Job = {
+      ...JOB,
+      status: 'failed',
+      attempt: 2,
+      retries: 1,
+      errors: [failure(1, 5), failure(2, 10)],
+      finished: at(12),
+    };
+    expect(timelineOf(job)).toMatchObject([
+      { title: 'Created' },
+      { title: 'Attempt 1 failed', tookMs: 2_000, afterMs: 5_000 },
+      { title: 'Attempt 2 failed', tookMs: 2_000, afterMs: 3_000 },
+      { title: 'Failed for good', afterMs: 0 },
+    ]);
+    expect(titles({ ...job, status: 'pending', finished: null, run_at: at(90) }).at(-1)).toBe('Next attempt due');
+  });
+
+  it('ends with what ended it', () => {
+    expect(titles({ ...JOB, status: 'completed', attempt: 1, started: at(1), finished: at(3) })).toEqual([
+      'Created',
+      'Attempt 1 started',
+      'Completed',
+    ]);
+    expect(titles({ ...JOB, status: 'processing', attempt: 1, started: at(1) }).at(-1)).toBe('Attempt 1 runs');
+    expect(titles({ ...JOB, status: 'cancelled', finished: at(1) }).at(-1)).toBe('Cancelled');
+  });
+
+  it('says how many errors are not kept', () => {
+    expect(forgottenAttempts(JOB)).toBe(0);
+    expect(forgottenAttempts({ ...JOB, errors: [failure(6, 5)] })).toBe(5);
+  });
+
+  it('allows what its status allows', () => {
+    const allowed = (status: Job['status']): (string | null)[] =>
+      (['requeue', 'cancel', 'delete'] as const).map((action) =>
+        refusalOf(action, { ...JOB, status }) === null ? action : null,
+      );
+    expect(allowed('pending')).toEqual([null, 'cancel', 'delete']);
+    expect(allowed('processing')).toEqual([null, 'cancel', null]);
+    expect(allowed('failed')).toEqual(['requeue', null, 'delete']);
+    expect(allowed('cancelled')).toEqual(['requeue', null, 'delete']);
+    expect(allowed('completed')).toEqual([null, null, 'delete']);
+    expect(refusalOf('cancel', { status: 'processing', cancel_requested: true })).not.toBeNull();
+  });
+
+  it('is written as a command and as a call that enqueue the same, without the token', () => {
+    const job = { ...JOB, priority: -10, unique_key: "o'7" };
+    expect(curlOf(job, 'https://shop.example/api/jobs', true)).toBe(
+      [
+        `curl -X POST 'https://shop.example/api/jobs/enqueue'`,
+        `-H "Authorization: Bearer $JOBS_ADMIN_TOKEN"`,
+        `-H 'Content-Type: application/json'`,
+        `-d '${JSON.stringify({ topic: "it's", payload: { orderId: 7 }, priority: -10, unique_key: "o'7" }, null, 2).replaceAll("'", `'\\''`)}'`,
+      ].join(' \\\n  '),
+    );
+    expect(clientCallOf(JOB)).toBe(`await jobs.enqueue("it's", {\n  "orderId": 7\n});`);
+  });
+});
+
+describe('the buckets of a chart', () => {
+  const point = (minute: number, completed: number): TimeseriesPoint => ({
+    minute: at(minute * 60),
+    completed,
+    failed: 1,
+    avg_execution_time: completed * 10,
+    p95: completed,
+    avg_wait_time: 4,
+  });
+
+  it('are never too many', () => {
+    expect([60, 180, 360, 1440].map(bucketMinutes)).toEqual([1, 2, 3, 10]);
+  });
+
+  it('sum counts, weigh means, and keep the slowest p95; the newest is whole', () => {
+    expect(bucketsOf([point(0, 9), point(1, 1), point(2, 3)], 2)).toEqual([
+      { ...point(0, 9) },
+      { minute: at(60), completed: 4, failed: 2, avg_execution_time: 25, p95: 3, avg_wait_time: 4 },
+    ]);
+    expect(bucketsOf([point(0, 0)], 1)[0]).toMatchObject({ avg_execution_time: 0 });
+  });
+});

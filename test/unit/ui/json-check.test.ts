@@ -1,0 +1,18 @@
+import { checkJson } from '../../../ui/src/json/json-check.js';
+
+describe('a text that is meant to be JSON', () => {
+  it('is read, and measured', () => {
+    expect(checkJson('{ "a": "ä" }')).toEqual({ ok: true, value: { a: 'ä' }, bytes: 13 });
+  });
+
+  it.each([
+    ['{\n  "a": 1,\n}', 3],
+    ['{\n  "a": tru\n}', 2],
+    ['[1,\n2', 2],
+    ['', 1],
+  ])('of %j says that it ends in line %d, or near it', (text, line) => {
+    const check = checkJson(text);
+    expect(check).toMatchObject({ ok: false });
+    expect(Math.abs((check as { line: number }).line - line)).toBeLessThan(2);
+  });
+});

@@ -1,0 +1,36 @@
+import type { Route } from '../../../ui/src/route/route.js';
+import { jobsRoute, readRoute, writeRoute } from '../../../ui/src/route/route.js';
+
+const reread = (route: Route): Route => {
+  const [path, query = ''] = writeRoute(route).split('?');
+  return readRoute(path!.replace('./', ''), query);
+};
+
+describe('an address of the admin UI', () => {
+  it.each<Route>([
+    { screen: 'overview', minutes: 60 },
+    { screen: 'overview', minutes: 1440 },
+    jobsRoute(),
+    jobsRoute(
+      { statuses: ['pending', 'failed'], topics: ['a & b', 'ü/?#'], q: '100 %', from: '2030-01-01T10:00' },
+      200,
+    ),
+    { ...jobsRoute({ to: '2030-01-01T10:00' }), cursor: 'abc' } as Route,
+    { screen: 'job', id: '0192-x/y' },
+    { screen: 'errors', topic: '' },
+    { screen: 'errors', topic: 'mail' },
+  ])('gives back %j', (route) => {
+    expect(reread(route)).toEqual(route);
+  });
+
+  it.each(['nowhere', 'jobs/a/b', 'errors/x', 'errors/x/y'])('is unknown as %s', (path) => {
+    expect(readRoute(path, '')).toEqual({ screen: 'unknown' });
+  });
+
+  it('leaves out what is not understood', () => {
+    expect(readRoute('jobs', 'status=odd&status=failed&size=7&from=soon&x=1')).toEqual(
+      jobsRoute({ statuses: ['failed'] }),
+    );
+    expect(readRoute('', 'minutes=7')).toEqual({ screen: 'overview', minutes: 60 });
+  });
+});

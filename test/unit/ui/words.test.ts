@@ -1,0 +1,90 @@
+import { bytesText, jobsText, rateText, shortCount } from '../../../ui/src/text/amount.js';
+import { durationText, roughDuration } from '../../../ui/src/text/duration.js';
+import { relativeText } from '../../../ui/src/text/moment.js';
+import { progressOf } from '../../../ui/src/text/progress.js';
+import { readStack } from '../../../ui/src/text/stack.js';
+import { shortened, visible } from '../../../ui/src/text/visible-text.js';
+
+describe('the words of the admin UI', () => {
+  it.each([
+    [0, '0 ms'],
+    [0.2, '< 1 ms'],
+    [3.14159, '3.1 ms'],
+    [812.4, '812 ms'],
+    [999.7, '1 s'],
+    [1_234, '1.23 s'],
+    [59_960, '1 min'],
+    [125_000, '2 min 5 s'],
+    [7_200_000, '2 h'],
+    [273_600_000, '3 d 4 h'],
+  ])('say how long %d ms are', (ms, text) => {
+    expect(durationText(ms)).toBe(text);
+  });
+
+  it('say roughly when something is', () => {
+    const now = Date.parse('2030-01-01T00:00:00Z');
+    expect(relativeText('2030-01-01T00:00:00.400Z', now)).toBe('now');
+    expect(relativeText('2029-12-31T23:59:48Z', now)).toBe('12 s ago');
+    expect(relativeText('2030-01-03T01:00:00Z', now)).toBe('in 2 d');
+    expect(roughDuration(3_599_000)).toBe('59 min');
+  });
+
+  it('say how many', () => {
+    expect([jobsText(1), jobsText(12_340), shortCount(99_999), shortCount(1_234_567)]).toEqual([
+      '1 job',
+      '12,340 jobs',
+      '99,999',
+      '1.2M',
+    ]);
+    expect([rateText(1), rateText(0.99999), rateText(0.953), rateText(0.0001), rateText(0)]).toEqual([
+      '100 %',
+      '> 99.9 %',
+      '95.3 %',
+      '< 0.1 %',
+      '0 %',
+    ]);
+    expect([bytesText(12), bytesText(3_500), bytesText(1_048_576)]).toEqual(['12 B', '3.4 KiB', '1 MiB']);
+  });
+
+  it.each([
+    [50, { fraction: 0.5, text: '50 %' }],
+    [0.5, { fraction: 0.5, text: '50 %' }],
+    [
+      { done: 3, of: 8 },
+      { fraction: 0.375, text: '3 of 8' },
+    ],
+    [
+      { current: 9, total: 8 },
+      { fraction: 1, text: '9 of 8' },
+    ],
+    [{ percent: 12.34 }, { fraction: 0.1234, text: '12.3 %' }],
+    [{ done: 3, of: 0 }, null],
+    ['half', null],
+    [250, null],
+    [null, null],
+  ])('say how far %j is', (value, progress) => {
+    expect(progressOf(value)).toEqual(progress);
+  });
+
+  it('put the application’s own frames of a stack first', () => {
+    const stack = [
+      'Error: no',
+      '    at Carrier.put (/srv/shop/dist/carrier.js:17:22)',
+      '    at process.processTicksAndRejections (node:internal/process/task_queues:95:5)',
+      '    at run (/srv/shop/node_modules/nestjs-jobs/dist/cjs/lib/runtime/executor.js:1:1)',
+      '    at ShippingJobs.ship (file:///srv/shop/dist/shipping.jobs.js:42:13)',
+    ].join('\n');
+    expect(readStack(stack).own).toEqual([
+      'at Carrier.put (/srv/shop/dist/carrier.js:17:22)',
+      'at ShippingJobs.ship (file:///srv/shop/dist/shipping.jobs.js:42:13)',
+    ]);
+    expect(readStack(stack).foreign).toHaveLength(2);
+  });
+
+  it('hide nothing', () => {
+    expect(visible('a\u202eb\u0000c\u200bd\n\te\u2066')).toBe('a\\u202eb\\u0000c\\u200bd\n\te\\u2066');
+    expect(visible('مرحبا 👍')).toBe('مرحبا 👍');
+    expect(shortened('abcdef', 4)).toBe('abc…');
+    expect(shortened('ab👍def', 4)).toBe('ab…');
+  });
+});
