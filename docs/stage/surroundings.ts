@@ -21,6 +21,7 @@ declare global {
   const UseFilters: typeof Common.UseFilters;
   const Catch: typeof Common.Catch;
   const createParamDecorator: typeof Common.createParamDecorator;
+  const ServiceUnavailableException: typeof Common.ServiceUnavailableException;
   const ParseIntPipe: typeof Common.ParseIntPipe;
   const ValidationPipe: typeof Common.ValidationPipe;
   type ArgumentsHost = Common.ArgumentsHost;

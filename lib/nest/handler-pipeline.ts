@@ -3,7 +3,7 @@ import type { ContextId, ModulesContainer, NestContainer } from '@nestjs/core';
 import { ContextIdFactory, ExternalContextCreator } from '@nestjs/core';
 import type { ExternalExceptionsHandler } from '@nestjs/core/exceptions/external-exceptions-handler.js';
 import { ExternalExceptionFilterContext } from '@nestjs/core/exceptions/external-exception-filter-context.js';
-import { GuardsContextCreator } from '@nestjs/core/guards/index.js';
+import { GuardsConsumer, GuardsContextCreator } from '@nestjs/core/guards/index.js';
 import { Injector } from '@nestjs/core/injector/injector.js';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
 import { InterceptorsConsumer, InterceptorsContextCreator } from '@nestjs/core/interceptors/index.js';
@@ -13,7 +13,7 @@ import type { JobHandlerFunction } from '../core/job-context.js';
 import { BODY_PARAMETER, ROUTE_ARGUMENTS_METADATA } from './decorators/payload.decorator.js';
 import type { JobContext } from './job-context.js';
 import { JOB_CONTEXT_TYPE } from './job-context.js';
-import { NotedGuards, NotedPipes, Refusals } from './refusals.js';
+import { MarkingPipes, NotingContextCreator, Refusals } from './refusals.js';
 
 type Method = (...args: unknown[]) => unknown;
 
@@ -62,7 +62,7 @@ export class HandlerPipeline {
       try {
         return await (run ? run(job) : this.runScoped(creator, provider, method, job));
       } catch (error) {
-        throw this.refusals.translated(error);
+        throw this.refusals.translated(job, error);
       }
     };
   }
@@ -137,14 +137,15 @@ export class HandlerPipeline {
   private creatorFor(host: ModuleRef, globalEnhancers: boolean): ExternalContextCreator {
     // Without the application's configuration Nest knows of no global enhancers.
     const config = globalEnhancers ? this.container.applicationConfig : undefined;
-    return new ExternalContextCreator(
+    return new NotingContextCreator(
+      this.refusals,
       new GuardsContextCreator(this.container, config),
-      new NotedGuards(this.refusals),
+      new GuardsConsumer(),
       new InterceptorsContextCreator(this.container, config),
       new InterceptorsConsumer(),
       onlyModule(host),
       new PipesContextCreator(this.container, config),
-      new NotedPipes(this.refusals),
+      new MarkingPipes(),
       new QuietFilters(this.container, config),
     );
   }

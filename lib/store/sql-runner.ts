@@ -238,3 +238,23 @@ function postgresKindOf(code: string): SqlErrorKind {
   }
   return /^(08|25006|53|57|58|XX)/.test(code) ? 'unavailable' : 'refused';
 }
+
+/** What `pg` and its pool say without a code when there is no connection; TypeORM hands it on as it came. */
+const NO_CONNECTION =
+  /^(timeout exceeded when trying to connect|Connection terminated|Cannot use a pool after calling end)/;
+
+/** What TypeORM says of a DataSource that is not connected, or not any more. */
+const NOT_CONNECTED = /NotConnectedError$|^(ConnectionIsNotSetError|QueryRunnerAlreadyReleasedError)$/;
+
+/** Whether an error comes from a database, of the queue or of the application: by its shape, since there may be two TypeORMs. */
+export function isDatabaseError(error: object): boolean {
+  const { code, name, message, severity } = error as Record<'code' | 'name' | 'message' | 'severity', unknown>;
+  return (
+    error instanceof SqlError ||
+    'driverError' in error ||
+    (typeof severity === 'string' && /^[0-9A-Z]{5}$/.test(String(code))) ||
+    String(code).startsWith('SQLITE_') ||
+    NOT_CONNECTED.test(String(name)) ||
+    NO_CONNECTION.test(String(message))
+  );
+}
