@@ -11,9 +11,11 @@ import { PipesContextCreator } from '@nestjs/core/pipes/index.js';
 import { REQUEST_CONTEXT_ID } from '@nestjs/core/router/request/request-constants.js';
 import type { JobHandlerFunction } from '../core/job-context.js';
 import { BODY_PARAMETER, ROUTE_ARGUMENTS_METADATA } from './decorators/payload.decorator.js';
+import { HandlerContextCreator, MarkingPipes } from './handler-context-creator.js';
 import type { JobContext } from './job-context.js';
 import { JOB_CONTEXT_TYPE } from './job-context.js';
-import { MarkingPipes, NotingContextCreator, Refusals } from './refusals.js';
+import { lastValueOf } from './last-value.js';
+import { Refusals } from './refusals.js';
 
 type Method = (...args: unknown[]) => unknown;
 
@@ -137,7 +139,7 @@ export class HandlerPipeline {
   private creatorFor(host: ModuleRef, globalEnhancers: boolean): ExternalContextCreator {
     // Without the application's configuration Nest knows of no global enhancers.
     const config = globalEnhancers ? this.container.applicationConfig : undefined;
-    return new NotingContextCreator(
+    return new HandlerContextCreator(
       this.refusals,
       new GuardsContextCreator(this.container, config),
       new GuardsConsumer(),
@@ -161,8 +163,9 @@ function onlyModule(host: ModuleRef): ModulesContainer {
 class QuietFilters extends ExternalExceptionFilterContext {
   override create(...args: Parameters<ExternalExceptionFilterContext['create']>): ExternalExceptionsHandler {
     const handler = super.create(...args);
-    handler.next = (exception, host) => {
-      const result: unknown = handler.invokeCustomFilters(exception as never, host);
+    handler.next = async (exception, host) => {
+      // A filter may be asynchronous, or answer with an Observable: what it comes to in the end is its answer.
+      const result = await lastValueOf(handler.invokeCustomFilters(exception as never, host));
       if (result === undefined) {
         throw exception;
       }

@@ -12,6 +12,7 @@ import { InvalidOptionsError } from '../core/errors.js';
 import { runAtCheck } from '../core/job-options.js';
 import { checked } from '../core/option-checks.js';
 import type { JobContext } from './job-context.js';
+import { lastValueOf } from './last-value.js';
 
 /** Each member of a typed topic has a payload of its type. */
 type CheckedJobs<Jobs extends readonly AnyNewJob[]> = {
@@ -125,7 +126,9 @@ export class JobsService {
   register<T>(topic: JobTopic<unknown, T>, handler: (job: JobContext<T>) => unknown, options?: JobHandlerOptions): void;
   register<T = unknown>(topic: string, handler: (job: JobContext<T>) => unknown, options?: JobHandlerOptions): void;
   register(topic: TopicLike, handler: (job: JobContext<never>) => unknown, options?: JobHandlerOptions): void {
-    this.engine.register(topic, handler as JobHandlerFunction, options);
+    // Like a method's, an Observable that it returns is waited for. What is no function is the engine's to refuse.
+    const run = typeof handler === 'function' ? async (job: never) => lastValueOf(handler(job)) : handler;
+    this.engine.register(topic, run as JobHandlerFunction, options);
   }
 
   /** Begins to claim and run jobs; the application does it by itself when it starts. */

@@ -10,7 +10,7 @@ import { Catch, Injectable, UseFilters, UseGuards, UseInterceptors, UsePipes } f
 import type { JobContext } from 'nestjs-jobs';
 import { JobHandler, Payload, SnoozeError, UnrecoverableError } from 'nestjs-jobs';
 import type { Observable } from 'rxjs';
-import { catchError, finalize, map, of, tap, throwError } from 'rxjs';
+import { catchError, EMPTY, finalize, ignoreElements, map, of, tap, throwError } from 'rxjs';
 import { useApps } from './support/apps.js';
 import { sqliteMemory } from './support/database-kinds.js';
 
@@ -42,6 +42,17 @@ class NotingFilter implements ExceptionFilter {
     steps.push(`filter ${error.message}`);
   }
 }
+
+/** A filter that gives what it is told to. */
+const giving = (answer: (error: unknown) => unknown): ExceptionFilter => {
+  @Catch()
+  class GivingFilter implements ExceptionFilter {
+    catch(error: unknown): unknown {
+      return answer(error);
+    }
+  }
+  return new GivingFilter();
+};
 
 /** An interceptor that answers an error in its own way. */
 const answering = (answer: (error: unknown) => Observable<unknown>): NestInterceptor => ({
@@ -85,6 +96,42 @@ class PipelineJobs {
     throw new Error('never called');
   }
 
+  @UseInterceptors({ intercept: () => EMPTY })
+  @JobHandler('empty')
+  empty(): void {}
+
+  @JobHandler('ended')
+  ended(): Observable<never> {
+    return of(1, 2).pipe(
+      tap((value) => steps.push(`value ${value}`)),
+      ignoreElements(),
+    );
+  }
+
+  @UseFilters(giving(async () => steps.push('reported') && undefined))
+  @JobHandler('filter that has reported it', { maxRetries: 0 })
+  reported(): never {
+    throw new Error('as it was');
+  }
+
+  @UseFilters(giving((error) => throwError(() => error)))
+  @JobHandler('filter that throws it on', { maxRetries: 0 })
+  thrownOn(): never {
+    throw new Error('as it was');
+  }
+
+  @UseFilters(giving(() => EMPTY))
+  @JobHandler('filter that gives no value', { maxRetries: 0 })
+  unanswered(): never {
+    throw new Error('as it was');
+  }
+
+  @UseFilters(giving(async () => of('first', 'last')))
+  @JobHandler('filter that gives values')
+  answered(): never {
+    throw new Error('as it was');
+  }
+
   @JobHandler('streamed')
   streamed(): Observable<number> {
     return of(1, 2, 3).pipe(
@@ -125,6 +172,34 @@ describe('around each attempt of a handler', () => {
     const app = await apps.start({ providers: [PipelineJobs] });
     const { id } = await app.jobs.enqueue(topic, null);
     expect(await app.jobAfter(event, id)).toMatchObject(expected);
+  });
+
+  it.each(['empty', 'ended'])('an Observable without a value completes the attempt: %s', async (topic) => {
+    const app = await apps.start({ providers: [PipelineJobs] });
+    const { id } = await app.jobs.enqueue(topic, null);
+    await app.jobs.whenIdle();
+    expect(await app.job(id)).toMatchObject({ status: 'completed', attempt: 1, result: null });
+  });
+
+  it.each([
+    ['filter that has reported it', { status: 'failed', lastError: 'as it was' }],
+    ['filter that throws it on', { status: 'failed', lastError: 'as it was' }],
+    ['filter that gives no value', { status: 'failed', lastError: 'as it was' }],
+    ['filter that gives values', { status: 'completed', result: 'last' }],
+  ])('an error stands as long as no value comes: of an asynchronous %s', async (topic, expected) => {
+    const app = await apps.start({ providers: [PipelineJobs] });
+    const { id } = await app.jobs.enqueue(topic, null);
+    await app.jobs.whenIdle();
+    expect(await app.job(id)).toMatchObject({ attempt: 1, ...expected });
+  });
+
+  it('an Observable of a registered function counts like that of a method', async () => {
+    const app = await apps.start({
+      handlers: { registered: () => of(1, 2).pipe(tap((value) => steps.push(`${value}`))) },
+    });
+    const { id } = await app.jobs.enqueue('registered', null);
+    expect(await app.jobAfter('completed', id)).toMatchObject({ result: 2 });
+    expect(steps).toEqual(['1', '2']);
   });
 
   it('an Observable counts when it has completed, by its last value', async () => {

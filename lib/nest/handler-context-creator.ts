@@ -1,0 +1,75 @@
+import { ExternalContextCreator } from '@nestjs/core';
+import { PipesConsumer } from '@nestjs/core/pipes/index.js';
+import { lastValueOf } from './last-value.js';
+import type { Refusals } from './refusals.js';
+
+/** Nest's creator, as handlers need it: refusals of guards and pipes are noted, and an Observable may be empty. */
+export class HandlerContextCreator extends ExternalContextCreator {
+  constructor(
+    private readonly refusals: Refusals,
+    ...parts: ConstructorParameters<typeof ExternalContextCreator>
+  ) {
+    super(...parts);
+  }
+
+  override createGuardsFn(...args: Parameters<ExternalContextCreator['createGuardsFn']>): Guards | null {
+    const guards = super.createGuardsFn(...args) as Guards | null;
+    return (
+      guards &&
+      (async (params) => {
+        try {
+          await guards(params);
+        } catch (error) {
+          this.refusals.note(params[0], error);
+          throw error;
+        }
+      })
+    );
+  }
+
+  override createPipesFn(
+    ...args: Parameters<ExternalContextCreator['createPipesFn']>
+  ): ReturnType<ExternalContextCreator['createPipesFn']> {
+    const pipes = super.createPipesFn(...args);
+    return (
+      pipes &&
+      (async (given, ...params) => {
+        try {
+          await pipes(given, ...params);
+        } catch (thrown) {
+          if (!(thrown instanceof Rejection)) {
+            throw thrown;
+          }
+          this.refusals.note(params[0] as object, thrown.error);
+          throw thrown.error;
+        }
+      })
+    );
+  }
+
+  override async transformToResult(result: unknown): Promise<unknown> {
+    return lastValueOf(result);
+  }
+}
+
+type Guards = (params: [job: object]) => Promise<void>;
+
+/** On its way from a pipe to the attempt; what a parameter's decorator throws is none. */
+class Rejection extends Error {
+  constructor(readonly error: unknown) {
+    super('rejected by a pipe');
+  }
+}
+
+/** Pipes whose rejections can be told from other errors. */
+export class MarkingPipes extends PipesConsumer {
+  override async apply(...[value, metadata, pipes]: Parameters<PipesConsumer['apply']>): Promise<unknown> {
+    // What an asynchronous decorator gives is not the pipes' affair until it is there.
+    const given = await value;
+    try {
+      return await super.apply<unknown>(given, metadata, pipes);
+    } catch (error) {
+      throw new Rejection(error);
+    }
+  }
+}
