@@ -6,6 +6,7 @@ import type { Clock } from './core/clock.js';
 import { within } from './core/clock.js';
 import type { JobEvent } from './core/events.js';
 import type { EnqueueOptions, Idempotency, Job, JobFilter, JobPage, JobStats } from './core/job.js';
+import { QueueUnavailableError } from './core/errors.js';
 import type { JobHandlerFunction } from './core/job-context.js';
 import type { JobHandlerOptions, RequeueOptions } from './core/job-options.js';
 import type { AnyNewJob, TopicLike } from './core/job-topic.js';
@@ -106,6 +107,7 @@ export class JobsEngine {
   private readonly statistics: Statistics;
   private stopListening: (() => Promise<void>) | undefined;
   private isRunning = false;
+  private isClosed = false;
   /** Starts and stops one after another. */
   private turn: Promise<void> = Promise.resolve();
 
@@ -227,9 +229,18 @@ export class JobsEngine {
     this.dispatcher.wake(typedTopic(topic)?.name ?? (topic as string));
   }
 
-  /** Begins to claim and run jobs, unless the role is `producer`; also after `stop`. Harmless when it runs already. */
+  /**
+   * Begins to claim and run jobs, unless the role is `producer`; also after `stop`. Harmless when it runs already.
+   *
+   * @throws QueueUnavailableError after `close`.
+   */
   start(): Promise<void> {
     return this.inTurn(async () => {
+      if (this.isClosed) {
+        throw new QueueUnavailableError(
+          'the queue has been closed together with its application, and cannot start again',
+        );
+      }
       if (!this.isRunning) {
         this.isRunning = true;
         await this.startParts().catch(async (error: unknown) => {
@@ -254,8 +265,9 @@ export class JobsEngine {
     });
   }
 
-  /** Stops, and completes `events`. */
+  /** Stops for good, and completes `events`. */
   async close(): Promise<void> {
+    this.isClosed = true;
     await this.stop();
     await this.changes.stop();
     this.stream.complete();

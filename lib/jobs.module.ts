@@ -3,7 +3,7 @@ import { Logger, Module } from '@nestjs/common';
 import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
 import { getDataSourceToken, getRepositoryToken } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
-import { InvalidOptionsError } from './core/errors.js';
+import { describeValue, InvalidOptionsError } from './core/errors.js';
 import { Job } from './core/job.js';
 import type { JobsLogger } from './core/logger.js';
 import type { JobsOptions, JobsSettings } from './core/options.js';
@@ -76,7 +76,11 @@ export class JobsModule {
   /** @throws InvalidOptionsError for an unknown option, a refused value, or two that contradict each other. */
   static forRoot({ isGlobal = true, ...options }: JobsModuleOptions = {}): DynamicModule {
     const settings = readJobsOptions(options);
-    return moduleOf({ isGlobal, ...settings, options: { provide: JOBS_OPTIONS, useValue: options } });
+    return moduleOf({
+      ...settings,
+      isGlobal: checked(flag, isGlobal, 'isGlobal'),
+      options: { provide: JOBS_OPTIONS, useValue: options },
+    });
   }
 
   static forRootAsync(options: JobsModuleAsyncOptions): DynamicModule {
@@ -86,7 +90,13 @@ export class JobsModule {
       provide: JOBS_OPTIONS,
       inject,
       useFactory: async (...args: unknown[]) => {
-        const made = (await useFactory(...args)) as JobsOptions;
+        const made = (await useFactory(...args)) as JobsOptions | null | undefined;
+        if (!made) {
+          throw new InvalidOptionsError(
+            'useFactory',
+            `expected it to give an object of options, got ${describeValue(made)}`,
+          );
+        }
         for (const name of ['dataSource', 'http', 'ui'] as const) {
           if (made[name] !== undefined && made[name] !== options[name]) {
             throw new InvalidOptionsError(

@@ -65,6 +65,8 @@ export class Dispatcher {
     this.isClaiming = false;
     this.options.attempts.giveBackBuffered();
     await this.loop.stop();
+    // Nobody here looks for jobs any more: whoever waits for them to run out has waited long enough.
+    this.whenQuiet.splice(0).forEach((resolve) => resolve());
   }
 
   /** Something may be due: in one lane, in all lanes of a topic, or anywhere. */

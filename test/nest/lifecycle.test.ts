@@ -3,7 +3,7 @@ import type { INestApplicationContext, OnModuleInit } from '@nestjs/common';
 import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { Job, JobsModuleOptions } from 'nestjs-jobs';
-import { InvalidOptionsError, JobHandler, JobsModule, JobsService } from 'nestjs-jobs';
+import { InvalidOptionsError, JobHandler, JobsModule, JobsService, QueueUnavailableError } from 'nestjs-jobs';
 import { DataSource } from 'typeorm';
 import { signal, until } from '../support/wait.js';
 import { useApps } from './support/apps.js';
@@ -78,6 +78,15 @@ describe.each(everyKind)('the life of an application on $label', (kind) => {
     // The other end of a socket has a say in when it is closed.
     await until(() => resources() === before, { message: `only ${before}`, timeoutMs: 3_000 });
     expect(resources()).toBe(before);
+  });
+
+  it('cannot be started again when it has closed', async () => {
+    const app = await apps.start({ handlers: { work: () => null } });
+    await app.close();
+    await expect(app.jobs.start()).rejects.toThrow(QueueUnavailableError);
+    await expect(app.jobs.start()).rejects.toThrow('cannot start again');
+    await app.jobs.stop();
+    expect(apps.log.of('error')).toEqual([]);
   });
 
   it('completes the stream of events when it has closed', async () => {

@@ -102,6 +102,18 @@ describe.each(everyKind)('whenIdle on $label', (kind) => {
     await app.jobs.whenIdle();
   });
 
+  it('resolves when the queue stops, for which nothing is due any more', async () => {
+    const [begun, end] = [signal(), signal()];
+    const app = await apps.start({ handlers: { work: () => (begun.resolve(), end.promise) } });
+    const { id } = await app.jobs.enqueue('work', null);
+    await begun.promise;
+    const idle = app.jobs.whenIdle({ timeout: '20s' });
+    const stopped = app.jobs.stop();
+    end.resolve();
+    await Promise.all([idle, stopped]);
+    expect(await app.job(id)).toMatchObject({ status: 'completed' });
+  });
+
   it.each([0, -1, 'soon', null])('refuses the timeout %p', async (timeout) => {
     const app = await apps.start();
     await expect(app.jobs.whenIdle({ timeout: timeout as never })).rejects.toThrow(InvalidOptionsError);

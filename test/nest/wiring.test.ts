@@ -77,6 +77,18 @@ describe.each(everyKind)('the module on $label', (kind) => {
     },
   );
 
+  it.each([undefined, null])('stops the application for a factory that gives %p', async (nothing) => {
+    const error = await apps.refusal({ jobsModule: JobsModule.forRootAsync({ useFactory: () => nothing as never }) });
+    expect(error).toBeInstanceOf(InvalidOptionsError);
+    expect(error.message).toBe(`useFactory: expected it to give an object of options, got ${nothing}`);
+  });
+
+  it('refuses what is no answer to isGlobal', () => {
+    const text = "isGlobal: expected true or false, got 'no'";
+    expect(() => JobsModule.forRoot({ isGlobal: 'no' as never })).toThrow(text);
+    expect(() => JobsModule.forRootAsync({ isGlobal: 'no' as never, useFactory: () => ({}) })).toThrow(text);
+  });
+
   it('is seen by every module', async () => {
     const app = await apps.start({ imports: [DeskModule] });
     const desk = app.module.get(Desk, { strict: false });
