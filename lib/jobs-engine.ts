@@ -23,6 +23,7 @@ import { Statistics } from './maintenance/statistics.js';
 import { Attempts } from './runtime/attempts.js';
 import { BulkDesk } from './runtime/bulk-desk.js';
 import { Dispatcher } from './runtime/dispatcher.js';
+import type { StoredJob } from './runtime/enqueuer.js';
 import { Enqueuer } from './runtime/enqueuer.js';
 import { EventStream } from './runtime/event-stream.js';
 import { Executor } from './runtime/executor.js';
@@ -39,7 +40,7 @@ import { Settler } from './runtime/settler.js';
 import { systemClock } from './runtime/system-clock.js';
 import type { CreatedStore } from './store/create-store.js';
 import { createStore } from './store/create-store.js';
-import type { JobInsert, JobStore, StoreTransaction } from './store/job-store.js';
+import type { JobStore, StoreTransaction } from './store/job-store.js';
 
 /** What an engine is made of: the module's options, and the parts a test may want to bring along. */
 export interface JobsEngineOptions extends JobsOptions {
@@ -328,9 +329,16 @@ export class JobsEngine {
     return result;
   }
 
-  private announceStored(jobs: readonly JobInsert[]): void {
-    const lanes = new Map(jobs.map(({ topic, priority }) => [`${priority} ${topic}`, { topic, priority }]));
-    lanes.forEach(({ topic, priority }) => this.dispatcher.wake(topic, priority));
+  private announceStored(jobs: readonly StoredJob[]): void {
+    const earliest = new Map<string, StoredJob>();
+    for (const job of jobs) {
+      const lane = `${job.priority} ${job.topic}`;
+      const known = earliest.get(lane);
+      if (!known || job.runAt < known.runAt) {
+        earliest.set(lane, job);
+      }
+    }
+    earliest.forEach(({ topic, priority, runAt }) => this.dispatcher.wake(topic, priority, runAt));
     this.store.announce([...new Set(jobs.map(({ topic }) => topic))]);
   }
 

@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.js';
 import type { JobEvent } from '../core/events.js';
 import type { JobsLogger } from '../core/logger.js';
 import { Periodic } from '../runtime/periodic.js';
+import { COMMIT_MARGIN_MS, ScanCost } from '../runtime/scan-cost.js';
 import type { JobStore, Rescued } from '../store/job-store.js';
 
 export interface RescuerOptions {
@@ -16,12 +17,18 @@ export interface RescuerOptions {
 
 const INTERVAL_MS = 1_000;
 const BATCH_MAX = 500;
+/** While rescues are bounded: what was locked when its lease had ended, and is free again, is found this soon. */
+const FULL_REST_MAX_MS = 10_000;
 
 /** Takes jobs away from workers that stopped renewing their leases: dead ones, paused ones, ones without a network. */
 export class Rescuer {
   private readonly loop: Periodic;
+  private readonly cost: ScanCost;
+  /** Leases that ended before this were looked at. */
+  private lowerBound: string | null = null;
 
   constructor(private readonly options: RescuerOptions) {
+    this.cost = new ScanCost(options.clock, FULL_REST_MAX_MS);
     this.loop = new Periodic({
       ...options,
       name: 'rescue of jobs with expired leases',
@@ -39,13 +46,28 @@ export class Rescuer {
   }
 
   private async rescue(): Promise<number | void> {
-    const rescued = await this.options.store.rescue(BATCH_MAX);
+    const rescued = await this.look();
     rescued.forEach((job) => this.options.emit(eventOf(job)));
     const waiting = rescued.filter(({ status }) => status === 'pending').map(({ topic }) => topic);
     if (waiting.length > 0) {
       this.options.onRescued([...new Set(waiting)]);
     }
     return rescued.length === BATCH_MAX ? 0 : undefined;
+  }
+
+  private async look(): Promise<readonly Rescued[]> {
+    const isFull = !this.cost.isHigh || this.cost.restMs <= 0;
+    if (isFull) {
+      this.cost.noteAsked();
+    }
+    const { rescued, at, tookMs } = await this.options.store.rescue(BATCH_MAX, isFull ? null : this.lowerBound);
+    if (isFull) {
+      this.cost.noteFull(tookMs);
+    }
+    if (rescued.length < BATCH_MAX) {
+      this.lowerBound = new Date(at.getTime() - COMMIT_MARGIN_MS).toISOString();
+    }
+    return rescued;
   }
 }
 

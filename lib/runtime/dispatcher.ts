@@ -3,9 +3,10 @@ import type { JobsLogger } from '../core/logger.js';
 import type { JobStore } from '../store/job-store.js';
 import type { Attempts } from './attempts.js';
 import type { HandlerRegistry } from './handler-registry.js';
-import type { TopicRoom } from './lane-book.js';
+import type { Reach, TopicRoom } from './lane-book.js';
 import { LaneBook } from './lane-book.js';
 import { Periodic } from './periodic.js';
+import { ScanCost } from './scan-cost.js';
 
 export interface DispatcherOptions {
   readonly store: JobStore;
@@ -25,6 +26,8 @@ export interface DispatcherOptions {
 const LOCKED_PAUSE_MS = 10;
 /** After a hint that names no lane, a busy process looks beside its backlog this soon. */
 const HINTED_SURVEY_MS = 50;
+/** Without one it does so this often at least: what a survey costs says whether claims need lower bounds. */
+const SURVEY_REST_MAX_MS = 1_000;
 /** One claim brings at most this many jobs, and about this much text. */
 const CLAIMS_MAX = 1_000;
 const CLAIMED_LENGTH_MAX = 4 * 1_048_576;
@@ -41,6 +44,8 @@ export class Dispatcher {
   private isClaiming = false;
   private surveyedAtMs = -Infinity;
   private isHinted = false;
+  private readonly cost: ScanCost;
+  private lookBelow: Promise<void> | undefined;
   /** Moving mean of the payloads' lengths; begins high, so that the first claim of large ones is no flood. */
   private payloadLength = 16 * 1_024;
   private whenQuiet: (() => void)[] = [];
@@ -52,6 +57,7 @@ export class Dispatcher {
       intervalMs: options.pollIntervalMs,
       work: () => this.round(),
     });
+    this.cost = new ScanCost(options.clock, options.pollIntervalMs);
     options.attempts.whenChanged(() => this.loop.wake());
   }
 
@@ -65,18 +71,19 @@ export class Dispatcher {
     this.isClaiming = false;
     this.options.attempts.giveBackBuffered();
     await this.loop.stop();
+    await this.lookBelow;
     // Nobody here looks for jobs any more: whoever waits for them to run out has waited long enough.
     this.whenQuiet.splice(0).forEach((resolve) => resolve());
   }
 
-  /** Something may be due: in one lane, in all lanes of a topic, or anywhere. */
-  wake(topic?: string, priority?: number): void {
+  /** Something may be due: in one lane, since `dueAt` when that is known, in all lanes of a topic, or anywhere. */
+  wake(topic?: string, priority?: number, dueAt?: Date): void {
     if (topic !== undefined && !this.options.registry.get(topic)) {
       // Somebody else's work: a book of every topic that was ever enqueued here would only grow.
       return;
     }
     this.isHinted ||= priority === undefined;
-    this.book.arm(topic, priority);
+    this.book.arm(topic, priority, dueAt);
     this.loop.wake();
   }
 
@@ -85,6 +92,7 @@ export class Dispatcher {
     if (!this.isClaiming) {
       return Promise.resolve();
     }
+    this.cost.forget();
     this.wake();
     return new Promise((resolve) => this.whenQuiet.push(resolve));
   }
@@ -92,7 +100,10 @@ export class Dispatcher {
   /** Topics of this process that have jobs due which nobody has claimed. */
   async dueTopics(): Promise<string[]> {
     const topics = this.isClaiming ? this.topics(this.options.concurrency) : [];
-    const waiting = topics.length > 0 ? await this.options.store.survey(this.book.gaps(topics)) : [];
+    if (topics.length === 0) {
+      return [];
+    }
+    const { waiting } = await this.options.store.survey(this.book.gaps(topics), this.book.starts(topics, 'full'));
     return [...new Set(waiting.filter(({ dueInMs }) => dueInMs <= 0).map(({ topic }) => topic))];
   }
 
@@ -117,7 +128,7 @@ export class Dispatcher {
   /** Looks beside a backlog too: what is more urgent than all of it may stand in a lane nobody here knows. */
   private async surveyWhenDue(): Promise<void> {
     const { clock, pollIntervalMs } = this.options;
-    const restMs = this.isHinted ? Math.min(HINTED_SURVEY_MS, pollIntervalMs) : pollIntervalMs;
+    const restMs = Math.min(pollIntervalMs, this.isHinted ? HINTED_SURVEY_MS : SURVEY_REST_MAX_MS);
     if (clock.now() - this.surveyedAtMs >= restMs) {
       await this.survey(false);
     }
@@ -131,7 +142,7 @@ export class Dispatcher {
       return 'no room';
     }
     const plannedIn = this.book.currentRound;
-    const lanes = this.book.plan(rooms, limit, clock.now());
+    const lanes = this.book.plan(rooms, limit, clock.now(), this.reach);
     if (lanes.length === 0) {
       return 'nothing known';
     }
@@ -146,6 +157,7 @@ export class Dispatcher {
         attempts.giveBack(claim, leaseEndsMs);
       }
     }
+    this.book.advance(claims, plannedIn);
     if (claims.length < limit) {
       this.book.settle(lanes, claims, plannedIn);
     }
@@ -158,20 +170,61 @@ export class Dispatcher {
   private async survey(isEmptyHanded: boolean): Promise<number> {
     const { store, clock, pollIntervalMs, random } = this.options;
     const topics = this.topics(this.freeSlots());
+    const { reach } = this;
     this.isHinted = false;
     this.surveyedAtMs = clock.now();
-    const waiting = await store.survey(this.book.gaps(topics));
+    if (reach === 'full') {
+      this.cost.noteAsked();
+    }
+    const survey = await store.survey(this.book.gaps(topics), this.book.starts(topics, reach));
     const nowMs = clock.now();
-    if (this.book.learn(topics, waiting, nowMs)) {
+    if (reach === 'full') {
+      this.cost.noteFull(survey.tookMs);
+    } else {
+      this.lookBelowWhenDue(topics);
+    }
+    if (this.book.learn(topics, survey, nowMs, reach)) {
       // Behind the lanes that were found there may be others: a look shows the first of each gap only.
       return 0;
     }
     this.noteQuiet();
     const dueInMs = this.book.nextDueAtMs(this.rooms(this.freeSlots())) - nowMs;
     if (dueInMs > 0) {
-      return Math.min(dueInMs, pollIntervalMs * (0.9 + random() / 5));
+      const pollInMs = pollIntervalMs * (0.9 + random() / 5);
+      return Math.min(dueInMs, this.reach === 'full' ? pollInMs : Math.min(pollInMs, Math.max(1, this.cost.restMs)));
     }
     return isEmptyHanded ? LOCKED_PAUSE_MS : 0;
+  }
+
+  /** A clean index costs nothing to begin at its start; otherwise claims and surveys begin where the last ones ended. */
+  private get reach(): Reach {
+    return this.cost.isHigh ? 'bounded' : 'full';
+  }
+
+  /**
+   * While claims are bounded: looks from the start of the index for what committed late below the bounds. Claims go on
+   * meanwhile, since it may take long.
+   */
+  private lookBelowWhenDue(topics: readonly TopicRoom[]): void {
+    if (!this.lookBelow && this.cost.restMs <= 0) {
+      this.lookBelow = this.lookBelowBounds(topics).finally(() => (this.lookBelow = undefined));
+    }
+  }
+
+  private async lookBelowBounds(topics: readonly TopicRoom[]): Promise<void> {
+    const { store, logger } = this.options;
+    const bounded = this.book.starts(topics, 'bounded');
+    this.cost.noteAsked();
+    try {
+      const survey = await store.survey([], this.book.starts(topics, 'full'));
+      this.cost.noteFull(survey.tookMs);
+      if (this.book.lookedBelow(bounded, survey)) {
+        this.loop.wake();
+      }
+    } catch (error) {
+      // The claims themselves say that the database does not answer.
+      logger.debug(`no look below the bounds of claims: ${String(error)}`);
+    }
   }
 
   private noteQuiet(): void {

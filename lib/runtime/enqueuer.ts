@@ -31,7 +31,14 @@ export interface EnqueuerOptions {
   readonly schemaOf: (topic: string) => AnySchema | undefined;
   readonly emit: (event: JobEvent) => void;
   /** Jobs have been committed. */
-  readonly onStored: (jobs: readonly JobInsert[]) => void;
+  readonly onStored: (jobs: readonly StoredJob[]) => void;
+}
+
+/** Where a new job waits. */
+export interface StoredJob {
+  readonly topic: string;
+  readonly priority: number;
+  readonly runAt: Date;
 }
 
 /** An insert whose answer was lost is repeated this often; the ids make that safe. */
@@ -180,7 +187,10 @@ export class Enqueuer {
         this.options.emit({ type: 'enqueued', id, topic: rows[index]!.topic, runAt, deduplicated });
       }
     });
-    const fresh = rows.filter((_, index) => !isHeld(inserted[index]!));
+    const fresh = rows.flatMap(({ topic, priority }, index) => {
+      const answer = inserted[index]!;
+      return isHeld(answer) ? [] : [{ topic, priority, runAt: answer.runAt }];
+    });
     if (fresh.length > 0) {
       this.options.onStored(fresh);
     }

@@ -1,5 +1,6 @@
 import type { Claim } from '../core/job.js';
-import type { Lane, LaneGap, WaitingLane } from '../store/job-store.js';
+import type { Lane, LaneGap, LaneStart, LaneSurvey } from '../store/job-store.js';
+import { COMMIT_MARGIN_MS } from './scan-cost.js';
 
 /** One topic that may be claimed now. */
 export interface TopicRoom {
@@ -17,7 +18,15 @@ interface KnownLane {
   armedIn: number;
   /** When its first job is due, by the process's clock. */
   dueAtMs: number;
+  /** What was due before this, by the database's clock, is not waiting any more, as far as is known here. */
+  doneMs: number;
+  /** When a job was due that is known to wait nevertheless, and the round in which that was said. */
+  lateMs: number;
+  lateIn: number;
 }
+
+/** How the lanes of a survey or a claim begin: each at its lower bound, or at the start of the index. */
+export type Reach = 'bounded' | 'full';
 
 /** Lanes asked in one claim: each costs the database a look into the index. */
 const LANES_MAX = 256;
@@ -33,11 +42,16 @@ export class LaneBook {
   private round = 1;
   private turn = 0;
 
-  /** Something may be due: in one lane, in all lanes of a topic, or anywhere. */
-  arm(topic?: string, priority?: number): void {
+  /** Something may be due: in one lane, since `dueAt` when that is known, in all lanes of a topic, or anywhere. */
+  arm(topic?: string, priority?: number, dueAt?: Date): void {
     this.round += 1;
     if (topic !== undefined && priority !== undefined) {
-      this.lane(topic, priority).armedIn = this.round;
+      const lane = this.lane(topic, priority);
+      lane.armedIn = this.round;
+      if (dueAt && dueAt.getTime() < lane.doneMs) {
+        lane.lateMs = Math.min(lane.lateMs, dueAt.getTime());
+        lane.lateIn = this.round;
+      }
       return;
     }
     for (const lane of this.known(topic)) {
@@ -49,7 +63,7 @@ export class LaneBook {
    * The lanes to claim from, most urgent first, topics in turn within a priority. A topic with less room than `limit`
    * takes part with one lane, so that its own limit is exact.
    */
-  plan(topics: readonly TopicRoom[], limit: number, nowMs: number): Lane[] {
+  plan(topics: readonly TopicRoom[], limit: number, nowMs: number, reach: Reach = 'full'): Lane[] {
     const rotated = this.rotate(topics.filter(({ room }) => room > 0));
     const lanes = rotated.flatMap(({ topic, room, usualPriority }) => {
       this.lane(topic, usualPriority);
@@ -57,7 +71,7 @@ export class LaneBook {
         .filter((lane) => lane.armedIn > 0 || lane.dueAtMs <= nowMs)
         .sort((a, b) => a.priority - b.priority);
       const chosen = room < limit ? armed.slice(0, 1) : armed;
-      return chosen.map(({ priority }) => ({ topic, priority, lowerBound: null, limit: Math.min(room, limit) }));
+      return chosen.map((lane) => ({ ...startOf(lane, reach), limit: Math.min(room, limit) }));
     });
     return lanes.sort((a, b) => a.priority - b.priority).slice(0, LANES_MAX);
   }
@@ -67,22 +81,43 @@ export class LaneBook {
     return this.round;
   }
 
+  /** Takes note of how far a claim has come in its lanes; `claims` in the order of `runAt`. */
+  advance(claims: readonly Claim[], plannedIn: number): void {
+    for (const { topic, priority, runAt } of claims) {
+      const lane = this.lane(topic, priority);
+      const dueAtMs = runAt.getTime();
+      lane.doneMs = Math.max(lane.doneMs, dueAtMs - COMMIT_MARGIN_MS);
+      if (lane.lateIn <= plannedIn) {
+        lane.lateMs = Math.max(lane.lateMs, dueAtMs);
+      }
+    }
+  }
+
   /** Takes note of a claim that had room for more: lanes that gave less than asked have no due job left. */
   settle(lanes: readonly Lane[], claims: readonly Claim[], plannedIn: number): void {
     const taken = new Map<string, number>();
     for (const claim of claims) {
       taken.set(keyOf(claim), (taken.get(keyOf(claim)) ?? 0) + 1);
     }
+    // When the claim was made, by the database's clock, which may have been set back.
+    const claimedAtMs = claims[0] && claims[0].runAt.getTime() + claims[0].waitedMs;
     for (const { topic, priority, limit } of lanes) {
       const lane = this.lane(topic, priority);
-      if ((taken.get(keyOf(lane)) ?? 0) < limit && lane.armedIn <= plannedIn) {
-        lane.armedIn = 0;
-        lane.dueAtMs = Infinity;
+      if ((taken.get(keyOf(lane)) ?? 0) < limit) {
+        exhausted(lane, claimedAtMs, plannedIn);
       }
     }
   }
 
-  /** Each known lane and each gap between them: together they cover every priority of these topics. */
+  /** The lanes that are known of these topics. With the gaps between them they cover every priority. */
+  starts(topics: readonly TopicRoom[], reach: Reach): LaneStart[] {
+    return topics.flatMap(({ topic, usualPriority }) => {
+      this.lane(topic, usualPriority);
+      return this.known(topic).map((lane) => startOf(lane, reach));
+    });
+  }
+
+  /** What lies between the known lanes of these topics. */
   gaps(topics: readonly TopicRoom[]): LaneGap[] {
     return topics.flatMap(({ topic, usualPriority }) => {
       this.lane(topic, usualPriority);
@@ -92,7 +127,7 @@ export class LaneBook {
       const gaps: LaneGap[] = [];
       let after = PRIORITY_MIN - 1;
       for (const priority of priorities) {
-        gaps.push({ topic, after, before: priority }, { topic, after: priority - 1, before: priority + 1 });
+        gaps.push({ topic, after, before: priority });
         after = priority;
       }
       gaps.push({ topic, after, before: PRIORITY_MAX + 1 });
@@ -101,17 +136,23 @@ export class LaneBook {
   }
 
   /**
-   * Takes note of a survey of these topics. Lanes without waiting jobs are forgotten, but the usual ones.
+   * Takes note of a survey of these topics. Lanes in which it found nothing are forgotten, but the usual ones; after a
+   * bounded survey none is, since their bounds keep later surveys from walking over what is dead in them.
    *
    * @returns whether it found lanes that were not known.
    */
-  learn(topics: readonly TopicRoom[], waiting: readonly WaitingLane[], nowMs: number): boolean {
+  learn(topics: readonly TopicRoom[], { waiting, at }: LaneSurvey, nowMs: number, reach: Reach = 'full'): boolean {
     const found = waiting.filter(({ topic, priority }) => !this.lanes.get(topic)?.has(priority));
     const firstOf = new Map(waiting.map((lane) => [keyOf(lane), lane]));
     for (const { topic, usualPriority } of topics) {
       for (const lane of this.known(topic)) {
         const first = firstOf.get(keyOf(lane));
         lane.dueAtMs = first ? nowMs + first.dueInMs : Infinity;
+        if (reach === 'bounded') {
+          continue;
+        }
+        // Jobs to come are due at this moment at the earliest, whatever waits for a later one.
+        lane.doneMs = at.getTime() + Math.min(0, first?.dueInMs ?? 0) - COMMIT_MARGIN_MS;
         if (!first && lane.armedIn === 0 && lane.priority !== usualPriority) {
           this.lanes.get(topic)!.delete(lane.priority);
         }
@@ -121,6 +162,22 @@ export class LaneBook {
       this.lane(topic, priority).dueAtMs = nowMs + dueInMs;
     }
     return found.length > 0;
+  }
+
+  /**
+   * Takes note of a full look at lanes while bounded claims went on: what is due below the bound of its lane committed
+   * late, or was locked.
+   *
+   * @param starts where the lanes began when the look was asked for.
+   * @returns whether there was any such job.
+   */
+  lookedBelow(starts: readonly LaneStart[], { waiting, at }: LaneSurvey): boolean {
+    const bounds = new Map(starts.map((start) => [keyOf(start), Date.parse(start.lowerBound ?? '')]));
+    const late = waiting
+      .map((lane) => ({ ...lane, dueAt: new Date(at.getTime() + Math.floor(lane.dueInMs)) }))
+      .filter((lane) => lane.dueInMs <= 0 && lane.dueAt.getTime() < bounds.get(keyOf(lane))!);
+    late.forEach(({ topic, priority, dueAt }) => this.arm(topic, priority, dueAt));
+    return late.length > 0;
   }
 
   /** Whether anything is known to be, or said to be, due in these topics. */
@@ -148,10 +205,33 @@ export class LaneBook {
   private lane(topic: string, priority: number): KnownLane {
     const lanes = this.lanes.get(topic) ?? new Map<number, KnownLane>();
     this.lanes.set(topic, lanes);
-    const lane = lanes.get(priority) ?? { topic, priority, armedIn: 0, dueAtMs: Infinity };
+    const lane = lanes.get(priority) ?? unknownLane(topic, priority);
     lanes.set(priority, lane);
     return lane;
   }
+}
+
+function unknownLane(topic: string, priority: number): KnownLane {
+  return { topic, priority, armedIn: 0, dueAtMs: Infinity, doneMs: -Infinity, lateMs: Infinity, lateIn: 0 };
+}
+
+/** Nothing due was left in a lane by the claim of a round; `claimedAtMs` is `undefined` when it brought nothing at all. */
+function exhausted(lane: KnownLane, claimedAtMs: number | undefined, plannedIn: number): void {
+  if (lane.armedIn <= plannedIn) {
+    lane.armedIn = 0;
+    lane.dueAtMs = Infinity;
+  }
+  if (lane.lateIn <= plannedIn) {
+    lane.lateMs = Infinity;
+  }
+  if (claimedAtMs !== undefined) {
+    lane.doneMs = claimedAtMs - COMMIT_MARGIN_MS;
+  }
+}
+
+function startOf({ topic, priority, doneMs, lateMs }: KnownLane, reach: Reach): LaneStart {
+  const fromMs = reach === 'full' ? -Infinity : Math.min(doneMs, lateMs);
+  return { topic, priority, lowerBound: Number.isFinite(fromMs) ? new Date(Math.floor(fromMs)).toISOString() : null };
 }
 
 function keyOf({ topic, priority }: { readonly topic: string; readonly priority: number }): string {

@@ -31,8 +31,8 @@ export interface JobStore {
 
   /** pending → processing, lane by lane, at most `limit` in all. */
   claim(request: ClaimRequest): Promise<Claim[]>;
-  /** The first waiting job, due or not, of each priority in each gap. */
-  survey(gaps: readonly LaneGap[]): Promise<WaitingLane[]>;
+  /** The first waiting job, due or not, of each priority in each gap, and of each of the lanes from its lower bound on. */
+  survey(gaps: readonly LaneGap[], lanes?: readonly LaneStart[]): Promise<LaneSurvey>;
   /** processing → processing: the lease lives on for `leaseMs` from now. Answers in the order of `tokens`. */
   renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Renewal[]>;
   /** Those of the claimed jobs that somebody asked to cancel. */
@@ -53,8 +53,11 @@ export interface JobStore {
   /** Runs `work` in a transaction of the application's DataSource. Only with `capabilities.transactionalHandlers`. */
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T>;
 
-  /** Jobs whose lease has expired: a retry is charged, and they go back, fail for good, or end cancelled. */
-  rescue(limit: number): Promise<Rescued[]>;
+  /**
+   * Jobs whose lease has expired: a retry is charged, and they go back, fail for good, or end cancelled. Leases that
+   * ended before `lowerBound`, ISO 8601, are not looked at.
+   */
+  rescue(limit: number, lowerBound?: string | null): Promise<Rescue>;
   /** Deletes finished jobs over their age, one page of the table at a time, oldest first. */
   prune(retention: Retention, page: PrunePage): Promise<PrunedPage>;
 
@@ -118,12 +121,16 @@ export interface InsertedJob {
   readonly created: Date;
 }
 
-/** Jobs of one topic and priority, in the order of `run_at`. */
-export interface Lane {
+/** Jobs of one topic and priority, in the order of `run_at`, from some moment on. */
+export interface LaneStart {
   readonly topic: string;
   readonly priority: number;
   /** Nothing due before this moment is looked at; ISO 8601, `null` looks at everything. */
   readonly lowerBound: string | null;
+}
+
+/** A lane to claim from. */
+export interface Lane extends LaneStart {
   readonly limit: number;
 }
 
@@ -148,6 +155,21 @@ export interface WaitingLane {
   readonly priority: number;
   /** Milliseconds until its first job is due; 0 or less when it is. */
   readonly dueInMs: number;
+}
+
+/** What a look into the database's indexes says of itself. */
+export interface Look {
+  /** The database's time, at which it was asked. */
+  readonly at: Date;
+  /**
+   * How long the database worked on it. On PostgreSQL that grows with the entries of claimed and finished jobs which a
+   * long transaction somewhere keeps in the index; SQLite has none, and says 0.
+   */
+  readonly tookMs: number;
+}
+
+export interface LaneSurvey extends Look {
+  readonly waiting: readonly WaitingLane[];
 }
 
 /** `busy`: still owned, but the row is locked by a transaction; ask again. */
@@ -178,6 +200,10 @@ export interface Settled {
   readonly attempt: number;
   readonly retries: number;
   readonly runAt: Date | null;
+}
+
+export interface Rescue extends Look {
+  readonly rescued: readonly Rescued[];
 }
 
 export interface Rescued {

@@ -2,7 +2,7 @@ import type { Backoff } from '../core/backoff.js';
 import type { Claim, JobFailure } from '../core/job.js';
 import { Job } from '../core/job.js';
 import type { JobStatus } from '../core/job-state.js';
-import type { InsertedJob, Moved, Rescued, Settled } from './job-store.js';
+import type { InsertedJob, LaneSurvey, Look, Moved, Rescue, Rescued, Settled } from './job-store.js';
 import type { SqlRow } from './sql-runner.js';
 
 /*
@@ -89,7 +89,26 @@ export function movedOf(row: SqlRow): Moved {
   };
 }
 
-export function rescuedOf(row: SqlRow): Rescued {
+/** The last row of a look says when and how long; the others are what it found. */
+function lookOf(rows: readonly SqlRow[]): Look {
+  const { at, took_ms: tookMs } = rows.at(-1)!;
+  return { at: time(at), tookMs: Number(tookMs) };
+}
+
+export function surveyOf(rows: readonly SqlRow[]): LaneSurvey {
+  const waiting = rows.slice(0, -1).map((row) => ({
+    topic: row.topic as string,
+    priority: Number(row.priority),
+    dueInMs: Number(row.due_in_ms),
+  }));
+  return { ...lookOf(rows), waiting };
+}
+
+export function rescueOf(rows: readonly SqlRow[]): Rescue {
+  return { ...lookOf(rows), rescued: rows.slice(0, -1).map(rescuedOf) };
+}
+
+function rescuedOf(row: SqlRow): Rescued {
   return {
     id: row.id as string,
     topic: row.topic as string,

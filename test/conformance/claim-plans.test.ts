@@ -1,11 +1,11 @@
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { createJobStore } from '../../lib/jobs-engine.js';
-import { CLAIM, SURVEY } from '../../lib/store/postgres/statements.js';
+import { CLAIM, RESCUE, SURVEY } from '../../lib/store/postgres/statements.js';
 import { createPostgresDatabase, postgresVersions } from '../support/databases.js';
 import type { PostgresDatabase } from '../support/databases.js';
 import type { Filling } from './plans/fillings.js';
-import { CLAIM_LIMIT, fillings, gapsOf, laneJson } from './plans/fillings.js';
+import { CLAIM_LIMIT, fillings, gapsOf, laneJson, startJson } from './plans/fillings.js';
 import type { Execution, PlanMode } from './plans/plan.js';
 import { explain } from './plans/plan.js';
 
@@ -63,8 +63,12 @@ describe.each(postgresVersions())('plans of PostgreSQL %s', (version) => {
         values: [laneJson(filling), CLAIM_LIMIT, 'worker', 30_000],
       });
 
-    const survey = ({ lanes }: Filling, mode: PlanMode): Promise<Execution> =>
-      explain(client, mode, { sql: SURVEY, types: 'jsonb', values: [JSON.stringify(gapsOf(lanes))] });
+    const survey = (filling: Filling, mode: PlanMode): Promise<Execution> =>
+      explain(client, mode, {
+        sql: SURVEY,
+        types: 'jsonb, jsonb',
+        values: [JSON.stringify(gapsOf(filling.lanes)), startJson(filling)],
+      });
 
     /** The claim that comes to mind first. */
     const CARELESS_CLAIM = `
@@ -95,12 +99,23 @@ describe.each(postgresVersions())('plans of PostgreSQL %s', (version) => {
       it.each(cases)('a survey looks at one row of each lane: $title ($mode plan)', async ({ mode, ...filling }) => {
         const execution = await survey(filling, mode);
         report(filling, `survey, ${mode}`, execution);
-        // One to the first priority of a gap, one from each priority to the next.
-        expectIndexed(execution, 2);
-        const looks = gapsOf(filling.lanes).length + filling.lanes.length;
+        // One to the first priority of a gap, one from each priority to the next, one for each lane that is known.
+        expectIndexed(execution, 3);
+        const looks = gapsOf(filling.lanes).length + 2 * filling.lanes.length;
         expect(execution.buffers).toBeLessThanOrEqual(BUFFERS_ONCE + BUFFERS_PER_LANE * looks);
       });
     }
+
+    it.each(modes)('a rescue looks at expired leases alone (%s plan)', async (mode) => {
+      const execution = await explain(client, mode, {
+        sql: RESCUE,
+        types: 'int, timestamptz',
+        values: [500, '-infinity'],
+      });
+      expect(execution.nodes.filter((node) => /Seq Scan|Sort|Bitmap/.test(node))).toEqual([]);
+      expect(execution.nodes).toContainEqual('Index Scan _jobs_processing');
+      expect(execution.buffers).toBeLessThanOrEqual(BUFFERS_ONCE);
+    });
 
     describe('without statistics', () => {
       define();

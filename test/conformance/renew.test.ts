@@ -1,7 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { ClaimToken } from '../../lib/core/job.js';
 import type { Renewal } from '../../lib/store/job-store.js';
-import { claim, claimMany, claimOne, insertOne, outcomes, settlement } from '../support/job-rows.js';
+import { claim, claimMany, claimOne, insertOne, outcomes, rescue, settlement } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 
 const renewed: Renewal = { state: 'renewed', cancelRequested: false };
@@ -34,7 +34,7 @@ describe.each(storeKinds())('renew on $label', (kind) => {
     const token = await claimOne(fixture.store);
     await fixture.expire(token.id);
     expect(await renew([token])).toEqual([renewed]);
-    expect(await fixture.store.rescue(10)).toEqual([]);
+    expect(await rescue(fixture.store, 10)).toEqual([]);
   });
 
   it('answers in the order of the tokens, whatever that is', async () => {

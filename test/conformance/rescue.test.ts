@@ -1,4 +1,4 @@
-import { claim, claimMany, claimOne, insertOne, outcomes, settlement } from '../support/job-rows.js';
+import { claim, claimMany, claimOne, insertOne, outcomes, rescue, settlement } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 
 describe.each(storeKinds())('rescue on $label', (kind) => {
@@ -6,7 +6,7 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
 
   it('leaves jobs whose lease lives', async () => {
     const claims = await claimMany(fixture.store, 3);
-    expect(await fixture.store.rescue(10)).toEqual([]);
+    expect(await rescue(fixture.store, 10)).toEqual([]);
     const jobs = await fixture.store.find(claims.map(({ id }) => id));
     expect(jobs.every(({ status, retries }) => status === 'processing' && retries === 0)).toBe(true);
   });
@@ -15,7 +15,7 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
     const { id, topic } = await claimOne(fixture.store, { maxRetries: 2 });
     await fixture.expire(id);
     const { started } = await fixture.job(id);
-    const rescued = await fixture.store.rescue(10);
+    const rescued = await rescue(fixture.store, 10);
     const job = await fixture.job(id);
 
     expect(rescued).toEqual([
@@ -43,7 +43,7 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
     await fixture.set(id, { retries: 2 });
     await fixture.expire(id);
     const before = await fixture.job(id);
-    expect(await fixture.store.rescue(10)).toMatchObject([{ id, status: 'failed', attempt: 1, retries: 2 }]);
+    expect(await rescue(fixture.store, 10)).toMatchObject([{ id, status: 'failed', attempt: 1, retries: 2 }]);
     const job = await fixture.job(id);
     expect(job).toMatchObject({ status: 'failed', retries: 2, lockedUntil: null, lockedBy: null, runAt: before.runAt });
     expect(job.finished).toEqual(job.updated);
@@ -56,7 +56,7 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
     const statuses: string[] = [];
     for (let claims = await claim(fixture.store); claims.length > 0; claims = await claim(fixture.store)) {
       await fixture.expire(id);
-      statuses.push(...(await fixture.store.rescue(10)).map(({ status }) => status));
+      statuses.push(...(await rescue(fixture.store, 10)).map(({ status }) => status));
     }
     expect(statuses).toEqual(['pending', 'pending', 'pending', 'failed']);
     expect((await fixture.job(id)).errors.map(({ attempt }) => attempt)).toEqual([1, 2, 3, 4]);
@@ -70,7 +70,7 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
         await fixture.store.settle([settlement(token!, outcomes.retry())]);
       } else {
         await fixture.expire(id);
-        await fixture.store.rescue(10);
+        await rescue(fixture.store, 10);
       }
     }
     const { errors, retries } = await fixture.job(id);
@@ -88,7 +88,7 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
       await fixture.set(id, { retries });
       await fixture.store.cancel([id]);
       await fixture.expire(id);
-      expect(await fixture.store.rescue(10)).toMatchObject([{ id, status: 'cancelled', retries }]);
+      expect(await rescue(fixture.store, 10)).toMatchObject([{ id, status: 'cancelled', retries }]);
       const job = await fixture.job(id);
       expect(job).toMatchObject({ status: 'cancelled', retries, lockedUntil: null, lockedBy: null });
       expect(job.finished).toEqual(job.updated);
@@ -100,7 +100,7 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
     const id = await insertOne(fixture.store);
     await fixture.set(id, { status, finished: status === 'pending' ? null : { msFromNow: -60_000 }, attempt: 1 });
     const before = await fixture.job(id);
-    expect(await fixture.store.rescue(10)).toEqual([]);
+    expect(await rescue(fixture.store, 10)).toEqual([]);
     expect(await fixture.job(id)).toEqual(before);
   });
 
@@ -109,7 +109,7 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
     for (const [index, age] of [2_000, 4_000, 1_000, 3_000].entries()) {
       await fixture.set(claims[index]!.id, { locked_until: { msFromNow: -age } });
     }
-    const rescuedIds = async (): Promise<string[]> => (await fixture.store.rescue(2)).map(({ id }) => id).sort();
+    const rescuedIds = async (): Promise<string[]> => (await rescue(fixture.store, 2)).map(({ id }) => id).sort();
     expect(await rescuedIds()).toEqual([claims[1]!.id, claims[3]!.id]);
     expect(await rescuedIds()).toEqual([claims[0]!.id, claims[2]!.id]);
     expect(await rescuedIds()).toEqual([]);
@@ -122,8 +122,8 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
     if (kind.canHaveTwoConnections) {
       stores.push((await fixture.openAnother()).store, (await fixture.openAnother()).store);
     }
-    const rescued = await Promise.all(stores.flatMap((store) => [store.rescue(60), store.rescue(60)]));
-    const rest = await fixture.store.rescue(100);
+    const rescued = await Promise.all(stores.flatMap((store) => [rescue(store, 60), rescue(store, 60)]));
+    const rest = await rescue(fixture.store, 100);
     const ids = [...rescued.flat(), ...rest].map(({ id }) => id);
     expect(ids.sort()).toEqual(claims.map(({ id }) => id));
     const jobs = await fixture.store.find(ids);
@@ -134,7 +134,7 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
     const token = await claimOne(fixture.store);
     await fixture.expire(token.id);
     await fixture.store.renew([token], 30_000);
-    expect(await fixture.store.rescue(10)).toEqual([]);
+    expect(await rescue(fixture.store, 10)).toEqual([]);
   });
 });
 
@@ -148,9 +148,9 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       await fixture.expire([completing!.id, dead!.id]);
       const transaction = await fixture.begin();
       await fixture.store.completeTx(transaction.manager, completing!, '"in time"');
-      expect(await fixture.store.rescue(10)).toMatchObject([{ id: dead!.id }]);
+      expect(await rescue(fixture.store, 10)).toMatchObject([{ id: dead!.id }]);
       await transaction.commit();
-      expect(await fixture.store.rescue(10)).toEqual([]);
+      expect(await rescue(fixture.store, 10)).toEqual([]);
       expect(await fixture.job(completing!.id)).toMatchObject({ status: 'completed', retries: 0, result: 'in time' });
     });
 
@@ -160,7 +160,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       const transaction = await fixture.begin();
       await fixture.store.completeTx(transaction.manager, token, null);
       await transaction.rollback();
-      expect(await fixture.store.rescue(10)).toMatchObject([{ id: token.id, status: 'pending' }]);
+      expect(await rescue(fixture.store, 10)).toMatchObject([{ id: token.id, status: 'pending' }]);
     });
   },
 );
@@ -175,7 +175,7 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))(
       await fixture.expire(token.id);
       const transaction = await fixture.begin();
       await fixture.store.completeTx(transaction.manager, token, '"in time"');
-      const rescued = fixture.store.rescue(10);
+      const rescued = rescue(fixture.store, 10);
       await fixture.untilSomebodyWaits();
       await transaction.commit();
       expect(await rescued).toEqual([]);

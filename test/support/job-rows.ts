@@ -1,6 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { Claim, ClaimToken, Outcome } from '../../lib/core/job.js';
-import type { ClaimRequest, JobInsert, JobStore, Lane, Settlement } from '../../lib/store/job-store.js';
+import type { ClaimRequest, JobInsert, JobStore, Lane, Rescued, Settlement } from '../../lib/store/job-store.js';
 
 export const TOPIC = 'mail';
 export const WORKER = 'worker-1';
@@ -47,6 +47,11 @@ export function lane(members: Partial<Lane> = {}): Lane {
 /** Claims what is due in the usual lane, or in the given ones. */
 export function claim(store: JobStore, request: Partial<ClaimRequest> = {}): Promise<Claim[]> {
   return store.claim({ lanes: [lane()], limit: 1_000, leaseMs: LEASE_MS, worker: WORKER, ...request });
+}
+
+/** Rescues what has lost its lease. */
+export async function rescue(store: JobStore, limit: number): Promise<readonly Rescued[]> {
+  return (await store.rescue(limit)).rescued;
 }
 
 /** Inserts a job and claims it. */

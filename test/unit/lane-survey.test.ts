@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import type { TopicRoom } from '../../lib/runtime/lane-book.js';
 import { LaneBook } from '../../lib/runtime/lane-book.js';
-import type { LaneGap, WaitingLane } from '../../lib/store/job-store.js';
-import { WaitingJobs } from './support/waiting-jobs.js';
+import type { LaneGap, LaneStart, WaitingLane } from '../../lib/store/job-store.js';
+import { surveyOf, WaitingJobs } from './support/waiting-jobs.js';
 
 const NOW_MS = 1_000;
 const PRIORITIES = Array.from({ length: 2_001 }, (_, index) => index - 1_000);
@@ -20,27 +20,32 @@ function waitingIn(topic: string, priority: number, dueInMs = 0): WaitingLane {
   return { topic, priority, dueInMs };
 }
 
-/** How often each priority of a topic stands in a gap. */
-function coverOf(gaps: readonly LaneGap[], topic: string): number[] {
+/** How often each priority of a topic is looked at. */
+function coverOf(gaps: readonly LaneGap[], lanes: readonly LaneStart[], topic: string): number[] {
   const own = gaps.filter((gap) => gap.topic === topic);
-  return PRIORITIES.map((priority) => own.filter(({ after, before }) => after < priority && priority < before).length);
+  const alone = lanes.filter((lane) => lane.topic === topic);
+  return PRIORITIES.map(
+    (priority) =>
+      own.filter(({ after, before }) => after < priority && priority < before).length +
+      alone.filter((lane) => lane.priority === priority).length,
+  );
 }
 
-/** The lanes a book knows of a topic: they are what its gaps are cut by. */
+/** The lanes a book knows of a topic. */
 function knownOf(book: LaneBook, topic: string, usualPriority = 0): number[] {
-  return book
-    .gaps([roomFor(topic, usualPriority)])
-    .filter(({ after, before }) => before - after === 2)
-    .map(({ after }) => after + 1);
+  const lanes = book.starts([roomFor(topic, usualPriority)], 'full');
+  return lanes.map(({ priority }) => priority).sort((a, b) => a - b);
 }
 
 describe('the gaps of a survey', () => {
-  it('are the usual lane and what lies on both sides of it, when nothing else is known', () => {
-    expect(new LaneBook().gaps([roomFor('mail')])).toEqual([
+  it('lie on both sides of the usual lane, when nothing else is known', () => {
+    const book = new LaneBook();
+
+    expect(book.gaps([roomFor('mail')])).toEqual([
       { topic: 'mail', after: -1_001, before: 0 },
-      { topic: 'mail', after: -1, before: 1 },
       { topic: 'mail', after: 0, before: 1_001 },
     ]);
+    expect(book.starts([roomFor('mail')], 'full')).toEqual([{ topic: 'mail', priority: 0, lowerBound: null }]);
   });
 
   it('leave no empty gap at the ends, nor between neighbours', () => {
@@ -48,33 +53,30 @@ describe('the gaps of a survey', () => {
     [-1_000, 0, 1, 1_000].forEach((priority) => book.arm('mail', priority));
 
     expect(book.gaps([roomFor('mail')]).map(({ after, before }) => [after, before])).toEqual([
-      [-1_001, -999],
       [-1_000, 0],
-      [-1, 1],
-      [0, 2],
       [1, 1_000],
-      [999, 1_001],
     ]);
   });
 
-  it('cover every priority of every topic exactly once, whatever lanes are known', () => {
+  it('cover, with the lanes, every priority of every topic exactly once, whatever lanes are known', () => {
     const lanes = fc.array(fc.tuple(fc.constantFrom('mail', 'ship', 'other'), priorities), { maxLength: 12 });
 
     fc.assert(
       fc.property(lanes, priorities, (known, usualPriority) => {
         const book = new LaneBook();
         known.forEach(([topic, priority]) => book.arm(topic, priority));
-        const gaps = book.gaps([roomFor('mail', usualPriority), roomFor('ship', usualPriority)]);
+        const rooms = [roomFor('mail', usualPriority), roomFor('ship', usualPriority)];
+        const gaps = book.gaps(rooms);
 
         for (const topic of ['mail', 'ship']) {
-          expect(new Set(coverOf(gaps, topic))).toEqual(new Set([1]));
+          expect(new Set(coverOf(gaps, book.starts(rooms, 'full'), topic))).toEqual(new Set([1]));
         }
         expect(gaps.every(({ topic, after, before }) => topic !== 'other' && before - after > 1)).toBe(true);
       }),
     );
   });
 
-  it('stand alone for each known lane, so that none hides another', () => {
+  it('are cut by every known lane, so that none hides another', () => {
     const book = new LaneBook();
     [5, -3].forEach((priority) => book.arm('mail', priority));
 
@@ -89,15 +91,15 @@ describe('what a survey has seen', () => {
     const book = new LaneBook();
     book.gaps(topics);
 
-    expect(book.learn(topics, [waitingIn('mail', 7)], NOW_MS)).toBe(true);
-    expect(book.learn(topics, [waitingIn('mail', 7), waitingIn('mail', 0)], NOW_MS)).toBe(false);
+    expect(book.learn(topics, surveyOf(waitingIn('mail', 7)), NOW_MS)).toBe(true);
+    expect(book.learn(topics, surveyOf(waitingIn('mail', 7), waitingIn('mail', 0)), NOW_MS)).toBe(false);
     expect(knownOf(book, 'mail')).toEqual([0, 7]);
   });
 
   it('forgets lanes in which nothing waits', () => {
     const book = new LaneBook();
-    book.learn(topics, [waitingIn('mail', 7), waitingIn('mail', 8), waitingIn('ship', 9)], NOW_MS);
-    book.learn(topics, [waitingIn('mail', 8)], NOW_MS);
+    book.learn(topics, surveyOf(waitingIn('mail', 7), waitingIn('mail', 8), waitingIn('ship', 9)), NOW_MS);
+    book.learn(topics, surveyOf(waitingIn('mail', 8)), NOW_MS);
 
     expect([knownOf(book, 'mail'), knownOf(book, 'ship')]).toEqual([[0, 8], [0]]);
   });
@@ -107,7 +109,7 @@ describe('what a survey has seen', () => {
     const urgent = [roomFor('mail', -5)];
     book.gaps(urgent);
     book.arm('mail', 3);
-    book.learn(urgent, [], NOW_MS);
+    book.learn(urgent, surveyOf(), NOW_MS);
 
     expect(knownOf(book, 'mail', -5)).toEqual([-5, 3]);
     expect(book.isAnyDue(urgent, NOW_MS)).toBe(true);
@@ -115,8 +117,8 @@ describe('what a survey has seen', () => {
 
   it('says nothing of topics that were not asked for', () => {
     const book = new LaneBook();
-    book.learn(topics, [waitingIn('ship', 9, 50)], NOW_MS);
-    book.learn([roomFor('mail')], [], NOW_MS);
+    book.learn(topics, surveyOf(waitingIn('ship', 9, 50)), NOW_MS);
+    book.learn([roomFor('mail')], surveyOf(), NOW_MS);
 
     expect(knownOf(book, 'ship')).toEqual([0, 9]);
     expect(book.nextDueAtMs(topics)).toBe(NOW_MS + 50);
@@ -133,7 +135,7 @@ describe('when the next job is due', () => {
 
   it('is the earliest of all lanes of the topics asked for', () => {
     const book = new LaneBook();
-    book.learn(topics, [waitingIn('mail', 7, 300), waitingIn('mail', 0, 500), waitingIn('ship', 0, 100)], NOW_MS);
+    book.learn(topics, surveyOf(waitingIn('mail', 7, 300), waitingIn('mail', 0, 500), waitingIn('ship', 0, 100)), NOW_MS);
 
     expect(book.nextDueAtMs(topics)).toBe(NOW_MS + 100);
     expect(book.nextDueAtMs([roomFor('mail')])).toBe(NOW_MS + 300);
@@ -141,17 +143,17 @@ describe('when the next job is due', () => {
 
   it('is corrected by the next survey, in both directions', () => {
     const book = new LaneBook();
-    book.learn(topics, [waitingIn('mail', 7, 300)], NOW_MS);
-    book.learn(topics, [waitingIn('mail', 7, 900)], NOW_MS);
+    book.learn(topics, surveyOf(waitingIn('mail', 7, 300)), NOW_MS);
+    book.learn(topics, surveyOf(waitingIn('mail', 7, 900)), NOW_MS);
     expect(book.nextDueAtMs(topics)).toBe(NOW_MS + 900);
 
-    book.learn(topics, [], NOW_MS);
+    book.learn(topics, surveyOf(), NOW_MS);
     expect(book.nextDueAtMs(topics)).toBe(Infinity);
   });
 
   it('makes something due when it has come', () => {
     const book = new LaneBook();
-    book.learn(topics, [waitingIn('mail', 7, 300)], NOW_MS);
+    book.learn(topics, surveyOf(waitingIn('mail', 7, 300)), NOW_MS);
 
     expect([299, 300].map((ms) => book.isAnyDue(topics, NOW_MS + ms))).toEqual([false, true]);
     expect(book.isAnyDue([roomFor('ship')], NOW_MS + 300)).toBe(false);

@@ -11,7 +11,7 @@ import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
 import type { PendingMigrations } from '../migrator.js';
 import { pendingMigrations, tableErrorOf } from '../migrator.js';
-import { claimOf, jobOf, rescuedOf } from '../row-mapper.js';
+import { claimOf, jobOf, rescueOf, surveyOf } from '../row-mapper.js';
 import { answeredInOrder, noteInserted, renewalsInOrder, settledInOrder, unanswered } from '../set-answers.js';
 import { insertJson, piecesOf, progressJson, settlementJson, tokenJson } from '../set-json.js';
 import type { PostgresPool, SqlRow, SqlRunner } from '../sql-runner.js';
@@ -119,13 +119,13 @@ export class PostgresStore implements JobStore {
     return rows.map(claimOf);
   }
 
-  async survey(gaps: readonly Seam.LaneGap[]): Promise<Seam.WaitingLane[]> {
-    const rows = await this.query(sql.SURVEY, [JSON.stringify(gaps)]);
-    return rows.map((row) => ({
-      topic: row.topic as string,
-      priority: Number(row.priority),
-      dueInMs: Number(row.due_in_ms),
+  async survey(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[] = []): Promise<Seam.LaneSurvey> {
+    const starts = lanes.map(({ topic, priority, lowerBound }) => ({
+      topic,
+      priority,
+      lower_bound: lowerBound ?? '-infinity',
     }));
+    return surveyOf(await this.query(sql.SURVEY, [JSON.stringify(gaps), JSON.stringify(starts)]));
   }
 
   async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.Renewal[]> {
@@ -180,8 +180,8 @@ export class PostgresStore implements JobStore {
     });
   }
 
-  async rescue(limit: number): Promise<Seam.Rescued[]> {
-    return (await this.query(sql.RESCUE, [limit])).map(rescuedOf);
+  async rescue(limit: number, lowerBound: string | null = null): Promise<Seam.Rescue> {
+    return rescueOf(await this.query(sql.RESCUE, [limit, lowerBound ?? '-infinity']));
   }
 
   async prune(retention: Retention, { after, rows }: Seam.PrunePage): Promise<Seam.PrunedPage> {

@@ -130,9 +130,12 @@ const firstBetween = (topic: string, from: string, to: string): string => `
   WHERE status = 'pending' AND topic = ${topic} AND priority > ${from} AND priority < ${to}
   ORDER BY priority, run_at LIMIT 1`;
 
+/** The last row of a look: its time, and how long the database took. What stands before it in a UNION ALL is done by then. */
+const look = `${ms('statement_timestamp()')} AS at, ${ms('(clock_timestamp() - statement_timestamp())')} AS took_ms`;
+
 /**
- * The first waiting job, due or not, of each priority in each gap. A loose index scan: from one priority to the next, so
- * that the cost is that of the lanes, however many jobs wait in them.
+ * The first waiting job, due or not, of each priority in each gap, and of each lane from its lower bound on. A loose index
+ * scan: from one priority to the next, so that the cost is that of the lanes, however many jobs wait in them.
  */
 export const SURVEY = `
 WITH RECURSIVE w AS (
@@ -142,7 +145,16 @@ WITH RECURSIVE w AS (
   UNION ALL
   SELECT w.topic, w.before, f.priority, f.run_at
   FROM w CROSS JOIN LATERAL (${firstBetween('w.topic', 'w.priority', 'w.before')}) f)
-SELECT topic, priority, ${ms('(run_at - statement_timestamp())')} AS due_in_ms FROM w`;
+SELECT topic, priority, ${ms('(run_at - statement_timestamp())')} AS due_in_ms, NULL::float8 AS at, NULL::float8 AS took_ms FROM w
+UNION ALL
+SELECT l.topic, l.priority, ${ms('(f.run_at - statement_timestamp())')}, NULL, NULL
+FROM jsonb_to_recordset($2::jsonb) AS l(topic text, priority int, lower_bound timestamptz)
+CROSS JOIN LATERAL (
+  SELECT run_at FROM _jobs
+  WHERE status = 'pending' AND topic = l.topic AND priority = l.priority AND run_at >= l.lower_bound
+  ORDER BY run_at LIMIT 1) f
+UNION ALL
+SELECT NULL, NULL, NULL, ${look}`;
 
 const tokens = `jsonb_to_recordset($1::jsonb) AS o(id uuid, attempt int)`;
 
@@ -223,12 +235,16 @@ SELECT cancel_requested FROM _jobs WHERE id = $1 AND attempt = $2 AND status IS 
 
 const leaseLost = `'lease of attempt ' || j.attempt || ' lost: worker ' || coalesce(j.locked_by, '?') || ' stopped renewing it'`;
 
-/** processing with an expired lease → pending, failed or cancelled. Rows locked by a completion in flight are skipped. */
+/**
+ * processing with an expired lease → pending, failed or cancelled. Rows locked by a completion in flight are skipped, and
+ * so is what ended before $2.
+ */
 export const RESCUE = `
 WITH expired AS (
-  SELECT id FROM _jobs WHERE status = 'processing' AND locked_until < statement_timestamp()
-  ORDER BY locked_until LIMIT $1::int FOR UPDATE SKIP LOCKED)
-UPDATE _jobs j SET
+  SELECT id FROM _jobs
+  WHERE status = 'processing' AND locked_until >= $2::timestamptz AND locked_until < statement_timestamp()
+  ORDER BY locked_until LIMIT $1::int FOR UPDATE SKIP LOCKED),
+rescued AS (UPDATE _jobs j SET
   status = CASE WHEN j.cancel_requested THEN 'cancelled' WHEN j.retries >= j.max_retries THEN 'failed' ELSE 'pending' END,
   retries = j.retries + (NOT j.cancel_requested AND j.retries < j.max_retries)::int,
   run_at = CASE WHEN j.cancel_requested OR j.retries >= j.max_retries THEN j.run_at ELSE statement_timestamp() END,
@@ -237,7 +253,10 @@ UPDATE _jobs j SET
   finished = CASE WHEN j.cancel_requested OR j.retries >= j.max_retries THEN statement_timestamp() END,
   updated = statement_timestamp()
 FROM expired WHERE j.id = expired.id
-RETURNING j.id, j.topic, j.attempt, j.status, j.retries, j.last_error AS message`;
+RETURNING j.id, j.topic, j.attempt, j.status, j.retries, j.last_error AS message)
+SELECT *, NULL::float8 AS at, NULL::float8 AS took_ms FROM rescued
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, ${look}`;
 
 /** One page of the table in the order of creation: deletes what is over its age, and says whether to go on. */
 export const PRUNE = `

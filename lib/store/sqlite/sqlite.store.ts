@@ -9,7 +9,7 @@ import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
 import type { PendingMigrations } from '../migrator.js';
 import { pendingMigrations, tableErrorOf } from '../migrator.js';
-import { claimOf, jobOf, rescuedOf } from '../row-mapper.js';
+import { claimOf, jobOf, rescueOf, surveyOf } from '../row-mapper.js';
 import { answeredInOrder, renewalsInOrder } from '../set-answers.js';
 import { progressJson, tokenJson } from '../set-json.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
@@ -90,7 +90,7 @@ export class SqliteStore implements JobStore {
   }
 
   async claim({ lanes, limit, worker, leaseMs }: Seam.ClaimRequest): Promise<Claim[]> {
-    const asked = lanes.map((lane) => ({ ...lane, from: lane.lowerBound ? sqliteTime(lane.lowerBound) : '' }));
+    const asked = lanes.map((lane) => ({ ...startOf(lane), limit: lane.limit }));
     // Looking takes no lock: an idle queue never gets in the way of the application's writes.
     const places = await this.read(sql.DUE_LANES, [JSON.stringify(asked)]);
     const due = places.map(({ place }) => asked[place as number]!);
@@ -101,13 +101,8 @@ export class SqliteStore implements JobStore {
     return (await this.write(() => one(sql.CLAIM, params))).map(claimOf);
   }
 
-  async survey(gaps: readonly Seam.LaneGap[]): Promise<Seam.WaitingLane[]> {
-    const rows = await this.read(sql.SURVEY, [JSON.stringify(gaps)]);
-    return rows.map((row) => ({
-      topic: row.topic as string,
-      priority: Number(row.priority),
-      dueInMs: Number(row.due_in_ms),
-    }));
+  async survey(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[] = []): Promise<Seam.LaneSurvey> {
+    return surveyOf(await this.read(sql.SURVEY, [JSON.stringify(gaps), JSON.stringify(lanes.map(startOf))]));
   }
 
   async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.Renewal[]> {
@@ -151,11 +146,11 @@ export class SqliteStore implements JobStore {
     );
   }
 
-  async rescue(limit: number): Promise<Seam.Rescued[]> {
-    if ((await this.read(sql.IS_ANY_EXPIRED, [])).length === 0) {
-      return [];
-    }
-    return (await this.write(() => one(sql.RESCUE, [limit]))).map(rescuedOf);
+  async rescue(limit: number, lowerBound: string | null = null): Promise<Seam.Rescue> {
+    const from = lowerBound === null ? '' : sqliteTime(lowerBound);
+    const [look] = await this.read(sql.LOOK_FOR_EXPIRED, [from]);
+    const rescued = look!.is_any_expired ? await this.write(() => one(sql.RESCUE, [limit, from])) : [];
+    return rescueOf([...rescued, look!]);
   }
 
   async prune(retention: Retention, { after, rows }: Seam.PrunePage): Promise<Seam.PrunedPage> {
@@ -276,6 +271,11 @@ export class SqliteStore implements JobStore {
   private async inTransaction<T>(tx: StoreTransaction, script: SqlScript<T>): Promise<T> {
     return translating(runScript(runnerOfQueryRunner(this.transactions.queryRunnerOf(tx)), script));
   }
+}
+
+/** A lane as statements read it. */
+function startOf({ topic, priority, lowerBound }: Seam.LaneStart): { topic: string; priority: number; from: string } {
+  return { topic, priority, from: lowerBound === null ? '' : sqliteTime(lowerBound) };
 }
 
 async function translating<T>(answer: Promise<T>): Promise<T> {

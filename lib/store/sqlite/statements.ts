@@ -114,8 +114,11 @@ const nextPriority = (topic: string, after: string, before: string): string => `
     SELECT min(priority) FROM _jobs
     WHERE status = 'pending' AND topic = ${topic} AND priority > ${after} AND priority < ${before})`;
 
+/** The last row of a look. What has changed is gone from SQLite's indexes at once: the cost of a look does not grow. */
+const look = `${ms(now)} AS at, 0 AS took_ms`;
+
 /**
- * The first waiting job, due or not, of each priority in each gap. It looks from one priority to the next, so that the
+ * The first waiting job, due or not, of each priority in each gap, and of each lane of ?2 from its lower bound on. It looks from one priority to the next, so that the
  * cost is that of the lanes, however many jobs wait in them.
  */
 export const SURVEY = `
@@ -127,8 +130,18 @@ WITH RECURSIVE lane (topic, priority, before) AS (
   WHERE priority IS NOT NULL)
 SELECT lane.topic, lane.priority, ${ms(`(
   SELECT min(run_at) FROM _jobs AS j
-  WHERE j.status = 'pending' AND j.topic = lane.topic AND j.priority = lane.priority)`)} - ${ms(now)} AS due_in_ms
-FROM lane WHERE lane.priority IS NOT NULL`;
+  WHERE j.status = 'pending' AND j.topic = lane.topic AND j.priority = lane.priority)`)} - ${ms(now)} AS due_in_ms,
+  NULL AS at, NULL AS took_ms
+FROM lane WHERE lane.priority IS NOT NULL
+UNION ALL
+SELECT topic, priority, ${ms('first')} - ${ms(now)}, NULL, NULL FROM (
+  SELECT value ->> 'topic' AS topic, value ->> 'priority' AS priority, (
+    SELECT min(run_at) FROM _jobs AS j
+    WHERE j.status = 'pending' AND j.topic = value ->> 'topic' AND j.priority = value ->> 'priority'
+      AND j.run_at >= value ->> 'from') AS first
+  FROM json_each(?2)) WHERE first IS NOT NULL
+UNION ALL
+SELECT NULL, NULL, NULL, ${look}`;
 
 const tokens = `(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt FROM json_each(?1))`;
 
@@ -200,10 +213,13 @@ SELECT cancel_requested FROM _jobs WHERE id = ?1 AND attempt = ?2 AND +status = 
 
 const leaseLost = `'lease of attempt ' || j.attempt || ' lost: worker ' || coalesce(j.locked_by, '?') || ' stopped renewing it'`;
 
-/** Whether any lease has expired: asked before the write lock is taken. */
-export const IS_ANY_EXPIRED = `SELECT 1 FROM _jobs WHERE status = 'processing' AND locked_until < ${now} LIMIT 1`;
+const expiredFrom = (from: string): string =>
+  `_jobs WHERE status = 'processing' AND locked_until >= ${from} AND locked_until < ${now}`;
 
-/** processing with an expired lease → pending, failed or cancelled. */
+/** Whether any lease has expired: asked before the write lock is taken. */
+export const LOOK_FOR_EXPIRED = `SELECT EXISTS (SELECT 1 FROM ${expiredFrom('?1')}) AS is_any_expired, ${look}`;
+
+/** processing with an expired lease → pending, failed or cancelled; none of those that ended before ?2. */
 export const RESCUE = `
 UPDATE _jobs AS j SET
   status = CASE WHEN cancel_requested THEN 'cancelled' WHEN retries >= max_retries THEN 'failed' ELSE 'pending' END,
@@ -212,7 +228,7 @@ UPDATE _jobs AS j SET
   last_error = ${leaseLost}, errors = ${errorsWith(leaseLost, 'NULL')}, locked_until = NULL, locked_by = NULL,
   finished = CASE WHEN cancel_requested OR retries >= max_retries THEN ${now} END, updated = ${now}
 WHERE rowid IN (
-  SELECT rowid FROM _jobs WHERE status = 'processing' AND locked_until < ${now} ORDER BY locked_until LIMIT ?1)
+  SELECT rowid FROM ${expiredFrom('?2')} ORDER BY locked_until LIMIT ?1)
 RETURNING id, topic, attempt, status, retries, last_error AS message`;
 
 const page = `(SELECT id, status, finished, created, idempotency_key FROM _jobs WHERE id > ?1 ORDER BY id LIMIT ?2)`;

@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import type { Job } from '../../../lib/core/job.js';
-import { newJob, TOPIC } from '../../support/job-rows.js';
+import { newJob, rescue, TOPIC } from '../../support/job-rows.js';
 import type { RealQueue } from './queue-command.js';
 import { QueueCommand } from './queue-command.js';
 import type { ModelJob, QueueModel } from './queue-model.js';
@@ -54,7 +54,7 @@ export class Rescue extends QueueCommand {
 
   protected async act(model: QueueModel, real: RealQueue): Promise<void> {
     // Spread, since arrays that the SQLite driver makes belong to another realm, which a strict comparison minds.
-    const rescued = [...(await real.store.rescue(100))];
+    const rescued = [...(await rescue(real.store, 100))];
     const expected = model.rescue();
     assert.deepEqual(rescued.map(({ id }) => id).sort(), expected.sort());
     for (const { id, status, attempt, retries } of rescued) {

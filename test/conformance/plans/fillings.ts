@@ -88,6 +88,11 @@ export function laneJson({ lanes, laneLimit }: Filling): string {
   return JSON.stringify(input);
 }
 
+/** What a survey of all lanes of a filling is asked with. */
+export function startJson({ lanes }: Filling): string {
+  return JSON.stringify(lanes.map((lane) => ({ ...lane, lower_bound: '-infinity' })));
+}
+
 /** What is asked for what lies in the lanes of a filling and around them. */
 export function gapsOf(lanes: Filling['lanes']): LaneGap[] {
   return lanes.flatMap(({ topic, priority }) => [

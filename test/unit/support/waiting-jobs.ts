@@ -1,6 +1,6 @@
 import type { Claim } from '../../../lib/core/job.js';
 import type { LaneBook, TopicRoom } from '../../../lib/runtime/lane-book.js';
-import type { Lane, LaneGap, WaitingLane } from '../../../lib/store/job-store.js';
+import type { Lane, LaneGap, LaneStart, LaneSurvey, WaitingLane } from '../../../lib/store/job-store.js';
 
 export interface WaitingJob {
   readonly topic: string;
@@ -76,7 +76,7 @@ export class WaitingJobs {
 
   /** One survey; answers whether it found lanes that the book did not know. */
   look(rooms: readonly TopicRoom[]): boolean {
-    return this.book.learn(rooms, this.survey(this.book.gaps(rooms)), this.nowMs);
+    return this.book.learn(rooms, this.survey(this.book.gaps(rooms), this.book.starts(rooms, 'full')), this.nowMs);
   }
 
   /** Removes due jobs lane by lane. */
@@ -90,14 +90,21 @@ export class WaitingJobs {
     return taken.map(claimOf);
   }
 
-  /** The first job of each gap: most urgent first, then earliest. */
-  private survey(gaps: readonly LaneGap[]): WaitingLane[] {
-    return gaps.flatMap(({ topic, after, before }) => {
+  /** The first job of each gap and of each lane: most urgent first, then earliest. */
+  private survey(gaps: readonly LaneGap[], lanes: readonly LaneStart[]): LaneSurvey {
+    const alone = lanes.map(({ topic, priority }) => ({ topic, after: priority - 1, before: priority + 1 }));
+    const waiting = [...gaps, ...alone].flatMap(({ topic, after, before }) => {
       const within = this.jobs.filter((job) => job.topic === topic && job.priority > after && job.priority < before);
       const [first] = within.sort((a, b) => a.priority - b.priority || a.dueAtMs - b.dueAtMs);
       return first ? [{ topic, priority: first.priority, dueInMs: first.dueAtMs - this.nowMs }] : [];
     });
+    return surveyOf(...waiting);
   }
+}
+
+/** What a survey says that found these, at no cost. */
+export function surveyOf(...waiting: WaitingLane[]): LaneSurvey {
+  return { waiting, at: new Date(0), tookMs: 0 };
 }
 
 /** A claim of a job, with whatever a book does not look at left empty. */
