@@ -143,6 +143,7 @@ export class LaneBook {
    */
   learn(topics: readonly TopicRoom[], { waiting, at }: LaneSurvey, nowMs: number, reach: Reach = 'full'): boolean {
     const found = waiting.filter(({ topic, priority }) => !this.lanes.get(topic)?.has(priority));
+    found.forEach(({ topic, priority }) => this.lane(topic, priority));
     const firstOf = new Map(waiting.map((lane) => [keyOf(lane), lane]));
     for (const { topic, usualPriority } of topics) {
       for (const lane of this.known(topic)) {
@@ -158,9 +159,6 @@ export class LaneBook {
         }
       }
     }
-    for (const { topic, priority, dueInMs } of found) {
-      this.lane(topic, priority).dueAtMs = nowMs + dueInMs;
-    }
     return found.length > 0;
   }
 
@@ -172,12 +170,20 @@ export class LaneBook {
    * @returns whether there was any such job.
    */
   lookedBelow(starts: readonly LaneStart[], { waiting, at }: LaneSurvey): boolean {
-    const bounds = new Map(starts.map((start) => [keyOf(start), Date.parse(start.lowerBound ?? '')]));
-    const late = waiting
-      .map((lane) => ({ ...lane, dueAt: new Date(at.getTime() + Math.floor(lane.dueInMs)) }))
-      .filter((lane) => lane.dueInMs <= 0 && lane.dueAt.getTime() < bounds.get(keyOf(lane))!);
-    late.forEach(({ topic, priority, dueAt }) => this.arm(topic, priority, dueAt));
-    return late.length > 0;
+    const firstOf = new Map(waiting.map((lane) => [keyOf(lane), lane]));
+    let isAnyLate = false;
+    for (const { topic, priority, lowerBound } of starts) {
+      const dueInMs = firstOf.get(keyOf({ topic, priority }))?.dueInMs ?? Infinity;
+      const dueAtMs = at.getTime() + Math.floor(Math.min(0, dueInMs));
+      if (lowerBound === null) {
+        const lane = this.lane(topic, priority);
+        lane.doneMs = Math.max(lane.doneMs, dueAtMs - COMMIT_MARGIN_MS);
+      } else if (dueInMs <= 0 && dueAtMs < Date.parse(lowerBound)) {
+        this.arm(topic, priority, new Date(dueAtMs));
+        isAnyLate = true;
+      }
+    }
+    return isAnyLate;
   }
 
   /** Whether anything is known to be, or said to be, due in these topics. */
