@@ -15,6 +15,8 @@ export interface StoreKind {
   readonly canHaveTwoConnections: boolean;
   /** Transactions lock the rows they change, and no others: several write at the same time. */
   readonly locksRows: boolean;
+  /** A transaction that stays open keeps old rows, and their entries in the indexes, for as long as it may look at them. */
+  readonly keepsOldRows: boolean;
   /** Other processes are told by notifications, which name a topic and can be lost with a connection. */
   readonly hasNotifications: boolean;
   createDatabase(): Promise<EmptyDatabase>;
@@ -39,6 +41,7 @@ function postgresKind(version: ReturnType<typeof postgresVersions>[number]): Sto
     label: `PostgreSQL ${version}`,
     canHaveTwoConnections: true,
     locksRows: true,
+    keepsOldRows: true,
     hasNotifications: true,
     async createDatabase() {
       const { url, drop } = await createPostgresDatabase(version);
@@ -51,6 +54,7 @@ const sqliteFileKind: StoreKind = {
   label: 'a SQLite file',
   canHaveTwoConnections: true,
   locksRows: false,
+  keepsOldRows: false,
   hasNotifications: false,
   async createDatabase() {
     const { path: database, remove } = await createSqliteFile();
@@ -62,6 +66,7 @@ const sqliteMemoryKind: StoreKind = {
   label: 'SQLite in memory',
   canHaveTwoConnections: false,
   locksRows: false,
+  keepsOldRows: false,
   hasNotifications: false,
   async createDatabase() {
     const app = (options?: object): DataSourceType =>

@@ -1,0 +1,41 @@
+import type { JobStore, Look } from '../../lib/store/job-store.js';
+
+/** A store as an engine uses it, and what a test sees of that. */
+export interface WatchedStore {
+  /** The store itself, for the engine. */
+  readonly store: JobStore;
+  /** The lower bounds of the lanes of each claim so far. */
+  readonly claimBounds: (string | null)[][];
+  /** The lower bound of each rescue so far. */
+  readonly rescueBounds: (string | null)[];
+  /** What looks say that they took, instead of the truth. `undefined`: the truth. */
+  tookMs: number | undefined;
+}
+
+/** Watches a store. Nothing is changed of what it does. */
+export function watch(store: JobStore, tookMs?: number): WatchedStore {
+  const said = <T extends Look>(look: T): T => ({ ...look, tookMs: watched.tookMs ?? look.tookMs });
+  const verbs: Partial<JobStore> = {
+    claim: (request) => {
+      watched.claimBounds.push(request.lanes.map(({ lowerBound }) => lowerBound));
+      return store.claim(request);
+    },
+    survey: async (gaps, lanes) => said(await store.survey(gaps, lanes)),
+    rescue: async (limit, lowerBound = null) => {
+      watched.rescueBounds.push(lowerBound);
+      return said(await store.rescue(limit, lowerBound));
+    },
+  };
+  const watched: WatchedStore = {
+    store: new Proxy(store, {
+      get: (target, name) => {
+        const member: unknown = verbs[name as keyof JobStore] ?? Reflect.get(target, name, target);
+        return typeof member === 'function' ? (member.bind(target) as unknown) : member;
+      },
+    }),
+    claimBounds: [],
+    rescueBounds: [],
+    tookMs,
+  };
+  return watched;
+}

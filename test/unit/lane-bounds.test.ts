@@ -1,0 +1,260 @@
+import fc from 'fast-check';
+import type { Claim } from '../../lib/core/job.js';
+import type { Reach, TopicRoom } from '../../lib/runtime/lane-book.js';
+import { LaneBook } from '../../lib/runtime/lane-book.js';
+import { COMMIT_MARGIN_MS } from '../../lib/runtime/scan-cost.js';
+import type { LaneSurvey } from '../../lib/store/job-store.js';
+import { claimOf } from './support/waiting-jobs.js';
+
+const NOW_MS = 1_000_000;
+const LIMIT = 10;
+const rooms: readonly TopicRoom[] = [{ topic: 'mail', room: LIMIT, usualPriority: 0 }];
+
+/** A claimed job that was due then. */
+function claimed(dueAtMs: number, claimedAtMs = NOW_MS): Claim {
+  const claim = claimOf({ topic: 'mail', priority: 0 });
+  return { ...claim, runAt: new Date(dueAtMs), waitedMs: claimedAtMs - dueAtMs };
+}
+
+/** What a survey saw at a moment of the database: first due then, or nothing at all. */
+function seen(firstDueAtMs: number | null, atMs = NOW_MS): LaneSurvey {
+  const waiting = firstDueAtMs === null ? [] : [{ topic: 'mail', priority: 0, dueInMs: firstDueAtMs - atMs }];
+  return { waiting, at: new Date(atMs), tookMs: 64 };
+}
+
+/** Where claims of the lane begin, before the margin is taken off; `null` at the start of the index. */
+function boundOf(book: LaneBook, reach: Reach = 'bounded'): number | null {
+  const [start] = book.starts(rooms, reach);
+  return start!.lowerBound === null ? null : Date.parse(start!.lowerBound) + COMMIT_MARGIN_MS;
+}
+
+/** A claim by the book's plan that brought these; `during` happens while it is under way. */
+function claimWith(book: LaneBook, brought: readonly Claim[], during: () => void = () => undefined): void {
+  const plannedIn = book.currentRound;
+  const lanes = book.plan(rooms, LIMIT, 0, 'bounded');
+  during();
+  book.advance(brought, plannedIn);
+  if (brought.length < LIMIT) book.settle(lanes, brought, plannedIn);
+}
+
+const full = (...dueAtMs: number[]): Claim[] =>
+  Array.from({ length: LIMIT }, (_, index) => claimed(dueAtMs[index] ?? dueAtMs.at(-1)!));
+
+function armedBook(): LaneBook {
+  const book = new LaneBook();
+  book.arm('mail', 0);
+  return book;
+}
+
+describe('the lower bound of a lane', () => {
+  it('is not there before anything is known, and never in a full plan', () => {
+    const book = armedBook();
+    expect(boundOf(book)).toBeNull();
+    claimWith(book, full(NOW_MS - 500));
+    expect(boundOf(book, 'full')).toBeNull();
+    expect(book.plan(rooms, LIMIT, 0)).toMatchObject([{ lowerBound: null }]);
+    expect(book.plan(rooms, LIMIT, 0, 'bounded')).not.toMatchObject([{ lowerBound: null }]);
+  });
+
+  it('follows the last job that a claim brought, a margin behind', () => {
+    const book = armedBook();
+    claimWith(book, full(NOW_MS - 900, NOW_MS - 700));
+    expect(boundOf(book)).toBe(NOW_MS - 700);
+    claimWith(book, full(NOW_MS - 690, NOW_MS - 500));
+    expect(boundOf(book)).toBe(NOW_MS - 500);
+    claimWith(book, full(NOW_MS - 560));
+    expect(boundOf(book)).toBe(NOW_MS - 500);
+  });
+
+  it('is the time of the claim when the lane gave less than was asked', () => {
+    const book = armedBook();
+    claimWith(book, [claimed(NOW_MS - 900)]);
+    expect(boundOf(book)).toBe(NOW_MS);
+  });
+
+  it('follows a clock of the database that was set back', () => {
+    const book = armedBook();
+    claimWith(book, [claimed(NOW_MS - 900)]);
+    book.arm('mail', 0);
+    claimWith(book, [claimed(NOW_MS - 80_000, NOW_MS - 70_000)]);
+    expect(boundOf(book)).toBe(NOW_MS - 70_000);
+  });
+
+  it('is where a full survey saw the first waiting job', () => {
+    const book = new LaneBook();
+    book.learn(rooms, seen(NOW_MS - 4_000), 0);
+    expect(boundOf(book)).toBe(NOW_MS - 4_000);
+  });
+
+  it.each([
+    ['nothing waits', null],
+    ['the first job waits for tomorrow', NOW_MS + 86_400_000],
+  ])('is the time of a full survey when %s, since a job to come may be due at once', (_name, first) => {
+    const book = new LaneBook();
+    book.starts(rooms, 'full');
+    book.learn(rooms, seen(first), 0);
+    expect(boundOf(book)).toBe(NOW_MS);
+  });
+
+  it('stays where it is after a bounded survey, and its lane is not forgotten', () => {
+    const book = new LaneBook();
+    book.arm('mail', 7);
+    book.learn(rooms, { waiting: [], at: new Date(NOW_MS), tookMs: 64 }, 0);
+    const before = book.starts(rooms, 'bounded');
+    const lanes = book.plan(rooms, LIMIT, 0, 'bounded');
+    book.settle(lanes, [], book.currentRound);
+    book.learn(rooms, seen(null, NOW_MS + 5_000), 0, 'bounded');
+    expect(book.starts(rooms, 'bounded')).toEqual(before);
+    book.learn(rooms, seen(null, NOW_MS + 5_000), 0, 'full');
+    expect(book.starts(rooms, 'bounded')).toHaveLength(1);
+  });
+});
+
+describe('a job below the lower bound', () => {
+  /** Everything up to now is claimed. */
+  function doneBook(): LaneBook {
+    const book = armedBook();
+    claimWith(book, [claimed(NOW_MS - 10)]);
+    return book;
+  }
+
+  const LATE_MS = NOW_MS - 5_000;
+  /** No margin is taken off where a job is known to wait. */
+  const lateBound = LATE_MS + COMMIT_MARGIN_MS;
+
+  it('is claimed when it was stored by this process, which knows when it was due', () => {
+    const book = doneBook();
+    book.arm('mail', 0, new Date(LATE_MS));
+    expect(boundOf(book)).toBe(lateBound);
+    claimWith(book, [claimed(LATE_MS)]);
+    expect(boundOf(book)).toBe(NOW_MS);
+  });
+
+  it('is claimed when a look below the bounds has seen it', () => {
+    const book = doneBook();
+    const starts = book.starts(rooms, 'bounded');
+    expect(book.isAnyDue(rooms, 0)).toBe(false);
+    expect(book.lookedBelow(starts, seen(LATE_MS))).toBe(true);
+    expect(book.isAnyDue(rooms, 0)).toBe(true);
+    expect(boundOf(book)).toBe(lateBound);
+  });
+
+  it('is not what a look sees that waits at the bound or behind it, or for later', () => {
+    const book = doneBook();
+    const starts = book.starts(rooms, 'bounded');
+    const bound = boundOf(book)!;
+    for (const first of [bound - COMMIT_MARGIN_MS, bound, NOW_MS + 5_000, null]) {
+      expect(book.lookedBelow(starts, seen(first))).toBe(false);
+    }
+    expect(boundOf(book)).toBe(bound);
+  });
+
+  it('is judged by the bound of the moment in which the look began', () => {
+    const book = armedBook();
+    claimWith(book, full(NOW_MS - 9_000));
+    const starts = book.starts(rooms, 'bounded');
+    claimWith(book, full(NOW_MS - 1_000));
+    expect(book.lookedBelow(starts, seen(NOW_MS - 8_000))).toBe(false);
+    expect(boundOf(book)).toBe(NOW_MS - 1_000);
+  });
+
+  it('gives the lane a bound that had none', () => {
+    const book = new LaneBook();
+    const starts = book.starts(rooms, 'bounded');
+    expect(book.lookedBelow(starts, seen(LATE_MS))).toBe(false);
+    expect(boundOf(book)).toBe(LATE_MS);
+  });
+
+  it('moves the bound on as those before it are claimed, one full claim after another', () => {
+    const book = doneBook();
+    book.arm('mail', 0, new Date(LATE_MS));
+    claimWith(book, full(LATE_MS, LATE_MS + 300));
+    expect(boundOf(book)).toBe(lateBound + 300);
+    claimWith(book, full(LATE_MS + 900));
+    expect(boundOf(book)).toBe(lateBound + 900);
+    claimWith(book, [claimed(NOW_MS - 1)]);
+    expect(boundOf(book)).toBe(NOW_MS);
+  });
+
+  it('is left to the next look when it is locked, so that claims do not walk to it again and again', () => {
+    const book = doneBook();
+    book.arm('mail', 0, new Date(LATE_MS));
+    claimWith(book, []);
+    expect(boundOf(book)).toBe(NOW_MS);
+  });
+
+  it('is not forgotten when it came while a claim was under way', () => {
+    const book = doneBook();
+    book.arm('mail', 0);
+    claimWith(book, [claimed(NOW_MS - 5)], () => book.arm('mail', 0, new Date(LATE_MS)));
+    expect(boundOf(book)).toBe(lateBound);
+    expect(book.isAnyDue(rooms, 0)).toBe(true);
+  });
+});
+
+describe('bounded claims with looks below the bounds', () => {
+  interface Waiting {
+    readonly dueAtMs: number;
+    readonly commitsAtMs: number;
+    isLocked: boolean;
+  }
+
+  const jobs = fc.record({
+    dueAtMs: fc.nat({ max: 3_000 }),
+    openForMs: fc.oneof(fc.nat({ max: COMMIT_MARGIN_MS }), fc.nat({ max: 3_000 })),
+    isAnnounced: fc.boolean(),
+    isLocked: fc.boolean(),
+  });
+
+  it('take every job, whenever it committed, whoever had it locked, and whether it was announced', () => {
+    fc.assert(
+      fc.property(fc.array(jobs, { maxLength: 30 }), fc.integer({ min: 1, max: 5 }), (given, limit) => {
+        const book = new LaneBook();
+        let table: Waiting[] = [];
+        const visible = (nowMs: number): Waiting[] =>
+          table.filter((job) => job.commitsAtMs <= nowMs).sort((a, b) => a.dueAtMs - b.dueAtMs);
+        const survey = (nowMs: number, fromMs: number): LaneSurvey => {
+          const first = visible(nowMs).find((job) => job.dueAtMs >= fromMs);
+          return seen(first?.dueAtMs ?? null, nowMs);
+        };
+        const claimOnce = (nowMs: number): void => {
+          const plannedIn = book.currentRound;
+          const [lane] = book.plan([{ ...rooms[0]!, room: limit }], limit, nowMs, 'bounded');
+          if (!lane) return;
+          const fromMs = lane.lowerBound === null ? -Infinity : Date.parse(lane.lowerBound);
+          const due = visible(nowMs).filter((job) => job.dueAtMs >= fromMs && job.dueAtMs <= nowMs && !job.isLocked);
+          const taken = due.slice(0, limit);
+          table = table.filter((job) => !taken.includes(job));
+          const claims = taken.map(({ dueAtMs }) => claimed(dueAtMs, nowMs));
+          book.advance(claims, plannedIn);
+          if (claims.length < limit) book.settle([lane], claims, plannedIn);
+        };
+        const look = (nowMs: number): void => {
+          const starts = book.starts(rooms, 'bounded');
+          claimOnce(nowMs);
+          book.lookedBelow(starts, survey(nowMs, -Infinity));
+          const from = book.starts(rooms, 'bounded')[0]!.lowerBound;
+          book.learn(rooms, survey(nowMs, from === null ? -Infinity : Date.parse(from)), nowMs, 'bounded');
+        };
+
+        for (let nowMs = 0; nowMs <= 7_000; nowMs += 50) {
+          for (const job of given.filter(({ dueAtMs }) => dueAtMs >= nowMs - 50 && dueAtMs < nowMs)) {
+            table.push({ ...job, commitsAtMs: job.dueAtMs + job.openForMs });
+          }
+          if (given.some((job) => job.isAnnounced && Math.abs(job.dueAtMs + job.openForMs - nowMs) < 50)) {
+            book.arm('mail', 0);
+          }
+          if (nowMs === 6_000) table.forEach((job) => (job.isLocked = false));
+          claimOnce(nowMs);
+          if (nowMs % 500 === 0) look(nowMs);
+        }
+        for (let round = 0; round < 40; round += 1) {
+          look(8_000 + round * 500);
+          claimOnce(8_000 + round * 500);
+        }
+
+        expect(table).toEqual([]);
+      }),
+    );
+  });
+});
