@@ -1,17 +1,23 @@
-import type { Job } from 'nestjs-jobs';
+import type { Duration, Job } from 'nestjs-jobs';
 import { signal, until } from '../support/wait.js';
 import { useApps } from './support/apps.js';
 import { sharedKinds } from './support/database-kinds.js';
 import type { TestApp } from './support/test-app.js';
 
+/** So short that it is renewed while a job waits: what waits for half a second goes back. */
+const SHORT_LEASE_MS = 300;
+
 describe.each(sharedKinds)('jobs that are claimed ahead of free slots on $label', (kind) => {
   const apps = useApps(kind);
 
   /** An application with one slot, whose handlers have been quick so far; `block` takes the slot until the test says so. */
-  const start = async (begun: (job: { id: string }) => Promise<unknown> | void = () => undefined): Promise<TestApp> => {
+  const start = async (
+    begun: (job: { id: string }) => Promise<unknown> | void = () => undefined,
+    { lease = '30s', quick = () => null }: { lease?: Duration; quick?: (job: { id: string }) => unknown } = {},
+  ): Promise<TestApp> => {
     const app = await apps.start({
-      options: { concurrency: 1, pollInterval: 50 },
-      handlers: { quick: () => null, block: begun },
+      options: { concurrency: 1, pollInterval: 50, lease },
+      handlers: { quick, block: begun },
     });
     await app.jobs.enqueueMany(Array.from({ length: 50 }, () => ({ topic: 'quick', payload: null })));
     await app.jobs.whenIdle();
@@ -64,6 +70,55 @@ describe.each(sharedKinds)('jobs that are claimed ahead of free slots on $label'
     const id = await cancelled.promise;
     await app.event('cancelled', id);
     expect(await app.job(id)).toMatchObject({ status: 'cancelled', attempt: 1 });
+  });
+
+  it('are cancelled without being run when another process asks for it', async () => {
+    const ran = new Set<string>();
+    const end = signal();
+    const app = await start(() => end.promise, { quick: ({ id }) => void ran.add(id) });
+    const other = await apps.start({ options: { role: 'producer' } });
+    const [blocking] = await enqueue(app);
+    await app.event('started', blocking!.id);
+    const [buffered] = (await processing(app)).filter(({ id }) => id !== blocking!.id);
+    await other.jobs.cancel(buffered!.id);
+    await until(async () => (await other.job(buffered!.id)).cancelRequested);
+    await app.event('cancelled', buffered!.id);
+    expect(await app.job(buffered!.id)).toMatchObject({ status: 'cancelled', attempt: 1, retries: 0 });
+    expect(ran.has(buffered!.id)).toBe(false);
+    end.resolve();
+  });
+
+  it('keep their leases while they wait', async () => {
+    const end = signal();
+    const app = await start(() => end.promise, { lease: SHORT_LEASE_MS });
+    const [blocking] = await enqueue(app);
+    await app.event('started', blocking!.id);
+    const [buffered] = (await processing(app)).filter(({ id }) => id !== blocking!.id);
+    const renewed = await until(async () => {
+      const job = await app.job(buffered!.id);
+      return job.lockedUntil && job.lockedUntil > buffered!.lockedUntil! && job;
+    });
+    expect(renewed).toMatchObject({ status: 'processing', attempt: 1, retries: 0 });
+    expect(app.eventsOf('started', buffered!.id)).toEqual([]);
+    end.resolve();
+    await app.event('completed', buffered!.id);
+    expect(await app.job(buffered!.id)).toMatchObject({ retries: 0 });
+  });
+
+  it('are not run here, nor touched, when another process has taken one over while it waited', async () => {
+    const end = signal();
+    const ran: string[] = [];
+    const app = await start(() => end.promise, { quick: ({ id }) => void ran.push(id) });
+    const [blocking] = await enqueue(app);
+    await app.event('started', blocking!.id);
+    const [{ id }] = (await processing(app)).filter((job) => job.id !== blocking!.id) as [Job];
+    // As a rescue and a claim of the other would leave it.
+    await app.rows.update({ id, attempt: 1, status: 'processing' }, { attempt: 2, retries: 1, lockedBy: 'the other' });
+    await app.event('lease_lost', id);
+    end.resolve();
+    await app.event('completed', blocking!.id);
+    expect(await app.job(id)).toMatchObject({ status: 'processing', attempt: 2, retries: 1, lockedBy: 'the other' });
+    expect(ran).not.toContain(id);
   });
 
   it('are given back at once when the application closes', async () => {

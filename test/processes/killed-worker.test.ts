@@ -1,3 +1,4 @@
+import { until } from '../support/wait.js';
 import { useBuiltPackage } from './support/built-package.js';
 import { killPrograms, Program } from './support/program.js';
 import type { QueueDatabase } from './support/queue-database.js';
@@ -5,6 +6,7 @@ import { everyDatabase } from './support/queue-database.js';
 
 const LEASE_MS = 1_000;
 const JOBS = 5;
+const QUICK_JOBS = 30;
 const options = { lease: LEASE_MS, pollInterval: '200ms', concurrency: JOBS };
 
 useBuiltPackage();
@@ -42,6 +44,27 @@ describe.each(everyDatabase)('a worker on $name that is killed', ({ create }) =>
       expect(job.lastError).toMatch(/^lease of attempt 1 lost/);
       expect(job.errors).toHaveLength(1);
       expect(await database.effects(job.id)).toMatchObject([{ attempt: 2, worker: `${heir.pid}/1` }]);
+    }
+  });
+
+  it('leaves what it had claimed ahead of its slots, too: each is charged a retry and run once', async () => {
+    const settings = { database: database.address, options: { ...options, concurrency: 1 } };
+    const doomed = await Program.start('worker', settings);
+    const quick = Array.from({ length: QUICK_JOBS }, () => ({ topic: 'plain', payload: {}, priority: 1 }));
+    for (const { id } of await database.engine.enqueueMany(quick)) {
+      await database.completed(id);
+    }
+    const jobs = await database.engine.enqueueMany([{ topic: 'plain', payload: { gated: 1 }, priority: 0 }, ...quick]);
+    await until(async () => (await database.idsOf('processing')).length > 1, { message: 'jobs claimed ahead' });
+    await doomed.kill();
+    const held = await database.idsOf('processing');
+    const heir = await Program.start('worker', settings);
+
+    expect(held.length).toBeGreaterThan(1);
+    for (const { id } of jobs) {
+      const isHeld = held.includes(id);
+      expect(await database.completed(id)).toMatchObject({ retries: isHeld ? 1 : 0, attempt: isHeld ? 2 : 1 });
+      expect(await database.effects(id)).toMatchObject([{ worker: `${heir.pid}/1` }]);
     }
   });
 });

@@ -1,4 +1,4 @@
-import type { Job } from 'nestjs-jobs';
+import type { Job, JobStatus } from 'nestjs-jobs';
 import { createJobStore, JobsEngine } from 'nestjs-jobs';
 import type { JobStore } from 'nestjs-jobs';
 import { DataSource } from 'typeorm';
@@ -57,6 +57,12 @@ export class QueueDatabase {
       return job.status === 'completed' ? job : undefined;
     };
     return until(find, { timeoutMs, message: `job ${id} to be completed` }) as Promise<Job>;
+  }
+
+  /** The jobs that stand in a status now. */
+  async idsOf(status: JobStatus): Promise<string[]> {
+    const rows = await this.app.query<{ id: string }[]>(`SELECT id FROM _jobs WHERE status = '${status}'`);
+    return rows.map(({ id }) => id);
   }
 
   /** What handlers have done, of one job or of all. */
