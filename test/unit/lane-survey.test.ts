@@ -135,7 +135,11 @@ describe('when the next job is due', () => {
 
   it('is the earliest of all lanes of the topics asked for', () => {
     const book = new LaneBook();
-    book.learn(topics, surveyOf(waitingIn('mail', 7, 300), waitingIn('mail', 0, 500), waitingIn('ship', 0, 100)), NOW_MS);
+    book.learn(
+      topics,
+      surveyOf(waitingIn('mail', 7, 300), waitingIn('mail', 0, 500), waitingIn('ship', 0, 100)),
+      NOW_MS,
+    );
 
     expect(book.nextDueAtMs(topics)).toBe(NOW_MS + 100);
     expect(book.nextDueAtMs([roomFor('mail')])).toBe(NOW_MS + 300);
