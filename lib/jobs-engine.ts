@@ -24,7 +24,7 @@ import { Attempts } from './runtime/attempts.js';
 import { BulkDesk } from './runtime/bulk-desk.js';
 import { Dispatcher } from './runtime/dispatcher.js';
 import type { StoredJob } from './runtime/enqueuer.js';
-import { Enqueuer } from './runtime/enqueuer.js';
+import { earliestOfLanes, Enqueuer } from './runtime/enqueuer.js';
 import { EventStream } from './runtime/event-stream.js';
 import { Executor } from './runtime/executor.js';
 import { HandlerRegistry } from './runtime/handler-registry.js';
@@ -330,15 +330,9 @@ export class JobsEngine {
   }
 
   private announceStored(jobs: readonly StoredJob[]): void {
-    const earliest = new Map<string, StoredJob>();
-    for (const job of jobs) {
-      const lane = `${job.priority} ${job.topic}`;
-      const known = earliest.get(lane);
-      if (!known || job.runAt < known.runAt) {
-        earliest.set(lane, job);
-      }
+    for (const { topic, priority, runAt } of earliestOfLanes(jobs)) {
+      this.dispatcher.wake(topic, priority, runAt);
     }
-    earliest.forEach(({ topic, priority, runAt }) => this.dispatcher.wake(topic, priority, runAt));
     this.store.announce([...new Set(jobs.map(({ topic }) => topic))]);
   }
 

@@ -266,3 +266,16 @@ function newJob(row: JobInsert, { runAt, created }: InsertedJob): Job {
     updated: created,
   });
 }
+
+/** Of each lane the job that is due first. */
+export function earliestOfLanes(jobs: readonly StoredJob[]): StoredJob[] {
+  const earliest = new Map<string, StoredJob>();
+  for (const job of jobs) {
+    const lane = `${job.priority} ${job.topic}`;
+    const known = earliest.get(lane);
+    if (!known || job.runAt < known.runAt) {
+      earliest.set(lane, job);
+    }
+  }
+  return [...earliest.values()];
+}
