@@ -1,0 +1,51 @@
+import { Fill } from './fill.mjs';
+import { Producer } from './producer.mjs';
+import { countStatements } from './statements.mjs';
+import { Worker } from './worker.mjs';
+
+/*
+ * One process of a measurement: a contender's queue, opened in a fresh process, that does what the parent asks. Asked as
+ * { id, verb, input }, it answers { id, answer } or { id, error }.
+ */
+
+const [, , adapterPath, address, optionsJson] = process.argv;
+/** @type {import('../contenders/index.mjs').Adapter} */
+const adapter = await import(String(adapterPath));
+const options = JSON.parse(String(optionsJson));
+
+/** @type {import('../contenders/index.mjs').Queue} */
+let queue;
+/** @type {Worker} */
+let worker;
+const statements = countStatements();
+
+/** @type {Record<string, (input: any) => Promise<unknown>>} */
+const verbs = {
+  prepare: () => adapter.prepare(String(address), options),
+  open: async () => {
+    queue = await adapter.open(String(address), options);
+    return queue.facts();
+  },
+  fill: (input) => new Fill(queue).run(input),
+  produce: (input) => new Producer(queue).run(input),
+  work: async (input) => {
+    worker = new Worker(queue, input);
+    await worker.start();
+  },
+  untilDrained: async () => worker.untilDrained(),
+  report: async () => worker.report(),
+  tally: (topics) => queue.tally(topics),
+  statements: async () => statements.count(),
+  usage: async () => process.cpuUsage(),
+  close: () => queue.close(),
+};
+
+process.on('message', (/** @type {any} */ { id, verb, input }) => {
+  verbs[verb]?.(input).then(
+    (answer) => process.send?.({ id, answer }),
+    (error) => process.send?.({ id, error: error instanceof Error ? String(error.stack) : String(error) }),
+  );
+});
+// The parent is gone: so is whoever wants to know.
+process.on('disconnect', () => process.exit(1));
+process.send?.({ id: 0 });

@@ -1,0 +1,75 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { nowMs } from './clock.mjs';
+
+/** How often the parent is told how far it is. */
+const TELL_MS = 5;
+
+/**
+ * @typedef {object} WorkerInput
+ * @property {string[]} topics
+ * @property {number} count so many jobs there are in all, numbered from 0
+ * @property {number} [handlerMs] how long each of them takes
+ * @property {number} [markEvery] after so many jobs the time is noted
+ * @property {boolean} [pickup] whether to note how old each job is when its handler begins
+ */
+
+/** Runs jobs, and counts how often it saw each. */
+export class Worker {
+  /** @type {Uint8Array} */ runs;
+  seen = 0;
+  told = 0;
+  firstMs = 0;
+  /** @type {number[]} */ marks = [];
+  /** @type {number[]} */ pickupsMs = [];
+  cpu = process.cpuUsage();
+
+  /** @param {import('../contenders/index.mjs').Queue} queue @param {WorkerInput} input */
+  constructor(queue, input) {
+    this.queue = queue;
+    this.input = input;
+    this.runs = new Uint8Array(input.count);
+  }
+
+  async start() {
+    const { topics, handlerMs = 0, markEvery = Infinity, pickup = false } = this.input;
+    this.tell = setInterval(() => this.tellSeen(), TELL_MS).unref();
+    this.cpu = process.cpuUsage();
+    await this.queue.work(topics, async (payload) => {
+      if (this.seen === 0) this.firstMs = nowMs();
+      if (pickup) this.pickupsMs.push(nowMs() - Number(payload.sentMs));
+      this.runs[payload.n] = Number(this.runs[payload.n]) + 1;
+      this.seen += 1;
+      if (this.seen % markEvery === 0) this.marks.push(nowMs());
+      if (handlerMs > 0) await sleep(handlerMs);
+      if (this.seen === this.input.count) this.tellSeen();
+    });
+  }
+
+  /** Answers when the table says that nothing is left to do. */
+  async untilDrained() {
+    while (!(await this.queue.isDrained(this.input.topics))) {
+      await sleep(1);
+    }
+    return nowMs();
+  }
+
+  report() {
+    const { user, system } = process.cpuUsage(this.cpu);
+    clearInterval(this.tell);
+    return {
+      runs: Buffer.from(this.runs).toString('base64'),
+      firstMs: this.firstMs,
+      marks: this.marks,
+      pickupsMs: this.pickupsMs,
+      nodeSeconds: (user + system) / 1e6,
+      peakMb: process.resourceUsage().maxRSS / 1_024,
+    };
+  }
+
+  tellSeen() {
+    if (this.seen !== this.told) {
+      this.told = this.seen;
+      process.send?.({ seen: this.seen });
+    }
+  }
+}

@@ -1,0 +1,65 @@
+import pg from 'pg';
+
+/** Says nothing but errors: a line for each job would be what is measured. */
+async function quiet() {
+  const { Logger } = await import('graphile-worker');
+  return new Logger(() => (level, message) => {
+    if (level === 'error') console.error(message);
+  });
+}
+
+/** @type {(address: string, options: any) => Promise<void>} */
+export async function prepare(address) {
+  const { makeWorkerUtils } = await import('graphile-worker');
+  const utils = await makeWorkerUtils({ connectionString: address, logger: await quiet() });
+  await utils.migrate();
+  await utils.release();
+}
+
+/** @type {(address: string, options: any) => Promise<import('./index.mjs').Queue>} */
+export async function open(address, options) {
+  const { makeWorkerUtils, run: runWorker } = await import('graphile-worker');
+  const logger = await quiet();
+  const utils = await makeWorkerUtils({ connectionString: address, logger });
+  const pool = new pg.Pool({ connectionString: address, max: 1 });
+  /** @type {any} */
+  let runner;
+
+  /** @param {number | undefined} delayMs */
+  const runAt = (delayMs) => (delayMs === undefined ? undefined : new Date(Date.now() + delayMs));
+  /** @param {string[]} topics */
+  const open = (topics) => [
+    `FROM graphile_worker._private_jobs j JOIN graphile_worker._private_tasks t ON t.id = j.task_id
+     WHERE t.identifier = ANY ($1)`,
+    [topics],
+  ];
+
+  return {
+    enqueue: (payload, { topic = 'work', delayMs } = {}) => utils.addJob(topic, payload, { runAt: runAt(delayMs) }),
+    enqueueMany: (payloads, { topic = 'work', delayMs } = {}) =>
+      utils.addJobs(payloads.map((payload) => ({ identifier: topic, payload, runAt: runAt(delayMs) }))),
+    work: async (topics, run) => {
+      runner = await runWorker({
+        preset: { worker: { connectionString: address, logger, ...options } },
+        taskList: Object.fromEntries(topics.map((topic) => [topic, (/** @type {any} */ payload) => run(payload)])),
+        noHandleSignals: true,
+      });
+    },
+    isDrained: async (topics) => {
+      const [from, values] = open(topics);
+      const { rows } = await pool.query(`SELECT EXISTS (SELECT ${from} AND j.run_at <= now()) AS open`, [...values]);
+      return !rows[0].open;
+    },
+    tally: async (topics) => {
+      const [from, values] = open(topics);
+      const { rows } = await pool.query(`SELECT count(*)::int AS jobs ${from}`, [...values]);
+      return { finished: 0, unfinished: rows[0].jobs, repeated: 0 };
+    },
+    facts: async () => ({}),
+    close: async () => {
+      await runner?.stop();
+      await utils.release();
+      await pool.end();
+    },
+  };
+}

@@ -1,0 +1,137 @@
+/**
+ * Whoever takes part. `base` names the queue, whose tables several contenders share; `options` is what is not left at
+ * its default, as it is printed and as the adapter takes it; `most` bounds the jobs of a measure for those who would
+ * take minutes. `reference`: ours, to which the others of the same engine are compared.
+ *
+ * @typedef {object} Contender
+ * @property {string} name
+ * @property {string} base
+ * @property {'postgres' | 'redis' | 'sqlite'} engine
+ * @property {string} adapter module of this folder
+ * @property {'this' | 'newer'} node what runs it; contenders that are compared run on the same
+ * @property {Record<string, unknown>} options
+ * @property {boolean} keepsRows whether a finished job can be looked at
+ * @property {Record<string, number>} [most]
+ */
+
+/** @type {Record<string, Omit<Contender, 'name' | 'options' | 'keepsRows'>>} */
+const BASES = {
+  ours: { base: 'ours', engine: 'postgres', adapter: 'ours.mjs', node: 'newer' },
+  nest: { base: 'ours', engine: 'postgres', adapter: 'ours-nest.mjs', node: 'newer' },
+  rawPg: { base: 'ours', engine: 'postgres', adapter: 'raw-pg.mjs', node: 'newer' },
+  graphile: { base: 'graphile-worker', engine: 'postgres', adapter: 'graphile-worker.mjs', node: 'newer' },
+  boss: { base: 'pg-boss', engine: 'postgres', adapter: 'pg-boss.mjs', node: 'newer' },
+  bull: { base: 'bullmq', engine: 'redis', adapter: 'bullmq.mjs', node: 'newer' },
+  oursSqlite: { base: 'ours-sqlite', engine: 'sqlite', adapter: 'ours.mjs', node: 'this' },
+  rawSqlite: { base: 'ours-sqlite', engine: 'sqlite', adapter: 'raw-sqlite.mjs', node: 'this' },
+  plain: { base: 'plainjob', engine: 'sqlite', adapter: 'plainjob.mjs', node: 'this' },
+};
+
+/** What the documentation of graphile-worker says it was measured with. */
+const GRAPHILE_BEST = {
+  concurrentJobs: 24,
+  maxPoolSize: 25,
+  localQueue: { size: 500 },
+  completeJobBatchDelay: 0,
+  failJobBatchDelay: 0,
+};
+
+/** Batches, fetched one after another while they are full; the listener tells of jobs that come in between. */
+const BOSS_BEST = {
+  useListenNotify: true,
+  queue: { notify: true },
+  work: { batchSize: 1_000, burstWhenBatchFull: true, pollingIntervalSeconds: 0.5, localConcurrency: 2 },
+};
+
+/** The documentation of BullMQ advises 100 to 300 for jobs that wait for others. */
+const BULL_BEST = { worker: { concurrency: 200 } };
+
+/** Plain functions finish in microseconds: only so many at once that the slots are never what is waited for. */
+const OURS_BEST = { concurrency: 100 };
+
+/** @type {Contender[]} */
+export const contenders = [
+  { name: 'ours-pg', ...BASES.ours, options: OURS_BEST, keepsRows: true },
+  { name: 'ours-pg-removing', ...BASES.ours, options: { ...OURS_BEST, retention: 0 }, keepsRows: false },
+  { name: 'ours-pg-default', ...BASES.ours, options: {}, keepsRows: true },
+  { name: 'ours-nest', ...BASES.nest, options: OURS_BEST, keepsRows: true },
+  { name: 'raw-pg', ...BASES.rawPg, options: { batch: 1_000, loops: 2 }, keepsRows: true },
+  { name: 'graphile-worker', ...BASES.graphile, options: GRAPHILE_BEST, keepsRows: false },
+  {
+    name: 'graphile-worker-default',
+    ...BASES.graphile,
+    options: {},
+    keepsRows: false,
+    most: { drain: 10_000 },
+  },
+  { name: 'pg-boss', ...BASES.boss, options: BOSS_BEST, keepsRows: true },
+  { name: 'pg-boss-default', ...BASES.boss, options: {}, keepsRows: true, most: { drain: 10 } },
+  { name: 'bullmq', ...BASES.bull, options: BULL_BEST, keepsRows: true },
+  {
+    name: 'bullmq-removing',
+    ...BASES.bull,
+    options: { ...BULL_BEST, queue: { defaultJobOptions: { removeOnComplete: true } } },
+    keepsRows: false,
+  },
+  {
+    name: 'bullmq-always',
+    ...BASES.bull,
+    options: { ...BULL_BEST, redis: { appendonly: 'yes', appendfsync: 'always' } },
+    keepsRows: true,
+  },
+  { name: 'bullmq-default', ...BASES.bull, options: {}, keepsRows: true, most: { drain: 20_000 } },
+  {
+    name: 'ours-sqlite',
+    ...BASES.oursSqlite,
+    options: { concurrency: 100, sqlite: { synchronous: 'normal' } },
+    keepsRows: true,
+  },
+  { name: 'ours-sqlite-full', ...BASES.oursSqlite, options: { concurrency: 100 }, keepsRows: true },
+  { name: 'ours-sqlite-default', ...BASES.oursSqlite, options: {}, keepsRows: true },
+  {
+    name: 'ours-sqlite3',
+    ...BASES.oursSqlite,
+    options: { driver: 'sqlite3', concurrency: 100, sqlite: { synchronous: 'normal' } },
+    keepsRows: true,
+  },
+  {
+    name: 'raw-sqlite',
+    ...BASES.rawSqlite,
+    options: { batch: 1_000, synchronous: 'normal' },
+    keepsRows: true,
+  },
+  { name: 'plainjob', ...BASES.plain, options: { pollIntervall: 1 }, keepsRows: true, most: { drain: 20_000 } },
+  { name: 'plainjob-default', ...BASES.plain, options: {}, keepsRows: true, most: { drain: 20_000 } },
+];
+
+/** @param {string} name @returns {Contender} */
+export function contenderNamed(name) {
+  const found = contenders.find((contender) => contender.name === name);
+  if (!found) throw new Error(`no contender '${name}'; there are: ${contenders.map((one) => one.name).join(', ')}`);
+  return found;
+}
+
+/**
+ * What an adapter gives: the same few verbs for everybody.
+ *
+ * @typedef {object} Queue
+ * @property {(payload: Payload, where?: Where) => Promise<unknown>} enqueue one job
+ * @property {(payloads: Payload[], where?: Where) => Promise<unknown>} enqueueMany many, in the quickest way there is
+ * @property {(topics: string[], run: (payload: Payload) => Promise<void>) => Promise<void>} work begins to run jobs
+ * @property {(topics: string[]) => Promise<boolean>} isDrained whether no due job of these topics is unfinished
+ * @property {(topics: string[]) => Promise<Tally>} tally what the table says
+ * @property {() => Promise<Record<string, unknown>>} facts settings as they hold, for assertions and for the record
+ * @property {() => Promise<void>} close
+ * @property {any} [service] what people ask; ours only
+ *
+ * @typedef {{ n: number, sentMs?: number, pad?: string }} Payload
+ * @typedef {{ topic?: string, delayMs?: number }} Where
+ * @typedef {object} Tally
+ * @property {number} finished rows of finished jobs
+ * @property {number} unfinished
+ * @property {number} repeated jobs that took more than one attempt
+ *
+ * @typedef {object} Adapter
+ * @property {(address: string, options: any) => Promise<void>} prepare makes the tables
+ * @property {(address: string, options: any) => Promise<Queue>} open
+ */

@@ -1,0 +1,55 @@
+/**
+ * What `_jobs` says, by SQL that both databases read, for every contender that works on it.
+ *
+ * @param {any} app the application's DataSource
+ * @param {any} own the queue's
+ * @param {boolean} [isRemoving] whether finished jobs are removed: then that is part of the work
+ * @returns {Pick<import('./index.mjs').Queue, 'isDrained' | 'tally' | 'facts'>}
+ */
+export function tableOf(app, own, isRemoving = false) {
+  const isPostgres = app.options.type === 'postgres';
+  /** @param {string[]} topics */
+  const list = (topics) => topics.map((topic) => `'${topic}'`).join(', ');
+  const unfinished = isRemoving ? `'processing', 'completed'` : `'processing'`;
+  const now = isPostgres ? 'statement_timestamp()' : `strftime('%Y-%m-%d %H:%M:%f', 'now')`;
+
+  return {
+    isDrained: async (topics) => {
+      const [row] = await app.query(`SELECT EXISTS (SELECT 1 FROM _jobs WHERE status IN (${unfinished})
+        AND topic IN (${list(topics)})) OR EXISTS (SELECT 1 FROM _jobs WHERE status = 'pending'
+        AND topic IN (${list(topics)}) AND run_at <= ${now}) AS open`);
+      return !row.open;
+    },
+    tally: async (topics) => {
+      const rows = await app.query(`SELECT status, sum(CASE WHEN attempt > 1 THEN 1 ELSE 0 END) AS repeated,
+        count(*) AS jobs FROM _jobs WHERE topic IN (${list(topics)}) GROUP BY status`);
+      const sum = (/** @type {(row: any) => unknown} */ of) =>
+        rows.reduce((/** @type {number} */ all, /** @type {any} */ row) => all + Number(of(row)), 0);
+      return {
+        finished: sum((row) => (row.status === 'completed' ? row.jobs : 0)),
+        unfinished: sum((row) => (row.status === 'completed' ? 0 : row.jobs)),
+        repeated: sum((row) => row.repeated),
+      };
+    },
+    facts: async () => {
+      const sql = isPostgres
+        ? `SELECT indexname AS name FROM pg_indexes WHERE tablename = '_jobs' ORDER BY 1`
+        : `SELECT name FROM sqlite_master WHERE tbl_name = '_jobs' AND type = 'index' ORDER BY 1`;
+      const indexes = (await app.query(sql)).map((/** @type {any} */ row) => row.name);
+      return { indexes, ...(isPostgres ? await postgresFacts(own) : await sqliteFacts(own)) };
+    },
+  };
+}
+
+/** @param {any} own */
+async function postgresFacts(own) {
+  const [row] = await own.query(`SELECT current_setting('synchronous_commit') AS synchronous_commit`);
+  return row;
+}
+
+/** @param {any} own */
+async function sqliteFacts(own) {
+  const [{ journal_mode: journal }] = await own.query('PRAGMA journal_mode');
+  const [{ synchronous }] = await own.query('PRAGMA synchronous');
+  return { journal_mode: journal, synchronous: ['off', 'normal', 'full', 'extra'][synchronous] };
+}

@@ -1,0 +1,51 @@
+import { createRequire } from 'node:module';
+import { openDataSource } from './ours-data-source.mjs';
+import { tableOf } from './ours-table.mjs';
+
+/** @typedef {import('./index.mjs').Queue} Queue */
+
+/**
+ * The engine as it is packed, without Nest.
+ *
+ * @type {(address: string, options: any) => Promise<Queue>}
+ */
+export async function open(address, { driver, ...options }) {
+  const app = await openDataSource(address, driver);
+  const { JobsEngine, createJobStore } = await ours(driver);
+  const { store, dataSource } = createJobStore(app, options);
+  await store.open();
+  const engine = new JobsEngine({ store, ...options });
+  return {
+    enqueue: (payload, { topic = 'work', delayMs } = {}) => engine.enqueue(topic, payload, { delay: delayMs }),
+    enqueueMany: (payloads, { topic = 'work', delayMs } = {}) =>
+      engine.enqueueMany(payloads.map((payload) => ({ topic, payload, delay: delayMs }))),
+    work: async (topics, run) => {
+      topics.forEach((topic) => engine.register(topic, (/** @type {any} */ { payload }) => run(payload)));
+      await engine.start();
+    },
+    ...tableOf(app, dataSource, options.retention === 0),
+    service: engine,
+    close: async () => {
+      await engine.close();
+      await store.close();
+      await app.destroy();
+    },
+  };
+}
+
+/** @type {(address: string, options: any) => Promise<void>} */
+export async function prepare(address, { driver }) {
+  const app = await openDataSource(address, driver);
+  const { createJobStore } = await ours(driver);
+  const { store } = createJobStore(app);
+  await store.open();
+  await store.close();
+  await app.destroy();
+}
+
+/** The package: for sqlite3 the one beside TypeORM 0.3. @param {string | undefined} driver */
+function ours(driver) {
+  return driver === 'sqlite3'
+    ? createRequire(new URL('../typeorm-0.3/package.json', import.meta.url))('nestjs-jobs')
+    : import('nestjs-jobs');
+}

@@ -1,0 +1,51 @@
+import { checkRuns } from './exactly-once.mjs';
+
+/**
+ * @typedef {object} DrainInput
+ * @property {number} count
+ * @property {number} [processes]
+ * @property {string[]} [topics]
+ * @property {number} [handlerMs]
+ * @property {number} [padBytes]
+ * @property {number} [markEvery]
+ * @property {Partial<import('../arena.mjs').Filling>} [filling]
+ */
+
+/**
+ * Runs a backlog of jobs down. The clock runs from the first call of a handler, so that nobody pays for how he starts,
+ * to the moment at which the table holds no unfinished job. CPU seconds are those from the order to work to that moment.
+ *
+ * @param {import('./index.mjs').Stand} stand
+ * @param {DrainInput} input
+ */
+export async function drain(
+  stand,
+  { count, processes = 1, topics = ['work'], handlerMs, padBytes, markEvery, filling },
+) {
+  const arena = await stand.arena({ topics, count, padBytes, ...filling });
+  try {
+    const workers = [];
+    for (let index = 0; index < processes; index += 1) workers.push(await arena.start());
+    const serverSince = await arena.place.serverSeconds();
+    await Promise.all(workers.map((worker) => worker.ask('work', { topics, count, handlerMs, markEvery })));
+    await arena.untilSeen(workers, count);
+    const endMs = await workers[0].ask('untilDrained');
+    const serverSeconds = (await arena.place.serverSeconds()) - serverSince;
+    const reports = await Promise.all(workers.map((worker) => worker.ask('report')));
+    await checkRuns(arena, workers[0], reports, { topics, count });
+
+    const firstMs = Math.min(...reports.filter((report) => report.firstMs > 0).map((report) => report.firstMs));
+    const per100k = 100_000 / count;
+    const nodeSeconds = reports.reduce((all, report) => all + report.nodeSeconds, 0);
+    return {
+      value: (count / (endMs - firstMs)) * 1_000,
+      nodeSeconds: nodeSeconds * per100k,
+      serverSeconds: serverSeconds * per100k,
+      peakMb: Math.max(...reports.map((report) => report.peakMb)),
+      marksMs: markEvery ? reports[0].marks.map((/** @type {number} */ mark) => mark - firstMs) : undefined,
+      facts: arena.facts,
+    };
+  } finally {
+    await arena.close();
+  }
+}

