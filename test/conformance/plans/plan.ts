@@ -8,6 +8,9 @@ interface PlanNode {
   readonly 'Actual Rows': number;
   readonly 'Shared Hit Blocks': number;
   readonly 'Shared Read Blocks': number;
+  readonly 'Actual Loops': number;
+  readonly 'Rows Removed by Filter'?: number;
+  readonly 'Rows Removed by Join Filter'?: number;
   readonly Plans?: readonly PlanNode[];
 }
 
@@ -16,6 +19,8 @@ export interface Execution {
   readonly rows: number;
   /** Pages touched, each as often as it was. */
   readonly buffers: number;
+  /** Rows, or pairs of rows, that were looked at in vain. */
+  readonly inVain: number;
   readonly ms: number;
   /** What it did with each relation, such as `Index Scan _jobs_pending`, and its other nodes. */
   readonly nodes: readonly string[];
@@ -42,7 +47,7 @@ export async function explain(
     );
     const [{ Plan: top, 'Execution Time': ms }] = rows[0]!['QUERY PLAN'];
     const buffers = top['Shared Hit Blocks'] + top['Shared Read Blocks'];
-    return { rows: top['Actual Rows'], buffers, ms, nodes: nodesOf(top) };
+    return { rows: top['Actual Rows'], buffers, inVain: inVainOf(top), ms, nodes: nodesOf(top) };
   } finally {
     await client.query('ROLLBACK');
     await client.query('DEALLOCATE ALL');
@@ -52,4 +57,9 @@ export async function explain(
 function nodesOf(node: PlanNode): string[] {
   const name = [node['Node Type'], node['Index Name'] ?? node['Relation Name']].filter(Boolean).join(' ');
   return [name, ...(node.Plans ?? []).flatMap(nodesOf)];
+}
+
+function inVainOf(node: PlanNode): number {
+  const removed = (node['Rows Removed by Filter'] ?? 0) + (node['Rows Removed by Join Filter'] ?? 0);
+  return (node.Plans ?? []).reduce((sum, child) => sum + inVainOf(child), removed * node['Actual Loops']);
 }

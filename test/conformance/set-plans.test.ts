@@ -1,0 +1,66 @@
+import { Client } from 'pg';
+import { DataSource } from 'typeorm';
+import { createJobStore } from '../../lib/jobs-engine.js';
+import { DISCARD, RECORD_PROGRESS, RENEW, SETTLE, sessionSettings } from '../../lib/store/postgres/statements.js';
+import type { PostgresDatabase } from '../support/databases.js';
+import { createPostgresDatabase, postgresVersions } from '../support/databases.js';
+import type { PlanMode } from './plans/plan.js';
+import { explain } from './plans/plan.js';
+
+const ROWS = 5_000;
+/** As many as one batch holds at most. */
+const OWNED = 1_000;
+
+const idOf = (n: number): string => `01900000-0000-7000-8000-${String(n).padStart(12, '0')}`;
+const tokens = Array.from({ length: OWNED }, (_, n) => ({ id: idOf(n), attempt: 1 }));
+const outcomes = tokens.map((token) => ({ ...token, kind: 'completed', delay_ms: 0, ran_ms: 1, result: null }));
+const values = tokens.map((token) => ({ ...token, progress: 1 }));
+
+/** Each writes what a worker owns, a whole batch at once. */
+const statements = [
+  { name: 'SETTLE', sql: SETTLE, types: 'jsonb', values: [JSON.stringify(outcomes)] },
+  { name: 'RENEW', sql: RENEW, types: 'jsonb, float8', values: [JSON.stringify(tokens), 30_000] },
+  { name: 'RECORD_PROGRESS', sql: RECORD_PROGRESS, types: 'jsonb', values: [JSON.stringify(values)] },
+  { name: 'DISCARD', sql: DISCARD, types: 'jsonb, text[]', values: [JSON.stringify(tokens), '{processing}'] },
+];
+const modes: PlanMode[] = ['custom', 'generic'];
+const cases = statements.flatMap((statement) => modes.map((mode) => ({ ...statement, mode })));
+
+describe.each(postgresVersions())('plans for whole batches on PostgreSQL %s', (version) => {
+  let database: PostgresDatabase;
+  let client: Client;
+
+  beforeAll(async () => {
+    database = await createPostgresDatabase(version);
+    const app = await new DataSource({ type: 'postgres', url: database.url }).initialize();
+    const { store } = createJobStore(app);
+    await store.open();
+    await store.close();
+    await app.destroy();
+    client = new Client({ connectionString: database.url });
+    await client.connect();
+    await client.query(sessionSettings(30_000, 1_000));
+    await client.query('ALTER TABLE _jobs SET (autovacuum_enabled = false)');
+    await client.query(`
+      INSERT INTO _jobs (id, topic, payload)
+      SELECT ('01900000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'work', '1' FROM generate_series(0, ${ROWS - 1}) n`);
+    // Statistics of a moment at which nothing ran: then the planner believes that a running job is the rarest thing.
+    await client.query('ANALYZE _jobs');
+    await client.query(`
+      UPDATE _jobs SET status = 'processing', attempt = 1, locked_until = statement_timestamp() + interval '1 minute'
+      WHERE id < '${idOf(OWNED)}'`);
+  });
+
+  afterAll(async () => {
+    await client.end();
+    await database.drop();
+  });
+
+  it.each(cases)('$name looks each row up by its id, and at no other ($mode plan)', async ({ mode, ...statement }) => {
+    const { inVain, nodes } = await explain(client, mode, statement);
+    expect(nodes.filter((node) => / _jobs/.test(node) && !/^(ModifyTable|Index Scan _jobs_pkey)/.test(node))).toEqual(
+      [],
+    );
+    expect(inVain).toBe(0);
+  });
+});
