@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { Actor } from './actor.mjs';
 import { pathOfNode } from './nodes.mjs';
 import { finishedRowsSql } from './stages/finished-rows.mjs';
@@ -22,6 +23,8 @@ const STALLED_MS = 60_000;
 export class Arena {
   /** @type {Actor[]} */
   #actors = [];
+  /** @type {pg.Client | undefined} */
+  #holder;
   /** @type {Record<string, unknown>} */
   facts = {};
 
@@ -47,6 +50,15 @@ export class Arena {
     this.#actors.push(actor);
     this.facts = await actor.ask('open');
     return actor;
+  }
+
+  /** A session that keeps the view it has of the database now, until the arena is closed. PostgreSQL only. */
+  async holdSnapshot() {
+    const client = new pg.Client({ connectionString: this.place.address });
+    await client.connect();
+    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+    await client.query('SELECT count(*) FROM pg_class');
+    this.#holder = client;
   }
 
   /** Resolves when these processes together have begun to run so many jobs. @param {Actor[]} workers @param {number} count */
@@ -75,6 +87,7 @@ export class Arena {
   /** Ends all processes, and takes the database away. */
   async close() {
     await Promise.all(this.#actors.map((actor) => actor.end()));
+    await this.#holder?.end();
     await this.place.close();
   }
 

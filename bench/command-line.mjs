@@ -1,14 +1,14 @@
 import { parseArgs } from 'node:util';
 import { contenderNamed, contenders } from './contenders/index.mjs';
-import { measureNamed, measures } from './measures/index.mjs';
+import { measures, measuresNamed } from './measures/index.mjs';
 
 const USAGE = `npm run bench -- [options]
 
   --quick               small numbers, one round: three minutes
-  --only a,b            these measures alone
+  --only a,b            these measures or groups of measures alone
   --contenders a,b      these contenders alone
   --rounds 3            rounds of each measurement; the contenders take turns
-  --jobs 1000           jobs of each measurement, instead of each measure's own number
+  --jobs 1000           jobs of each measurement, if a measure has more; what stands in the way shrinks with them
   --postgres 18         version of PostgreSQL, 18 or 15
   --folder /var/tmp     where databases are made; not in memory
   --out results.jsonl   where the figures go, a line each; default bench/results.jsonl, which is appended to
@@ -16,6 +16,8 @@ const USAGE = `npm run bench -- [options]
   --list                says what there is, and ends`;
 
 const ROUNDS = 3;
+/** Who takes part when there are three minutes. */
+const QUICK = ['ours-pg', 'raw-pg', 'graphile-worker', 'pg-boss', 'bullmq', 'ours-sqlite', 'raw-sqlite', 'plainjob'];
 
 /**
  * @typedef {object} Orders
@@ -41,12 +43,13 @@ export function readCommandLine(args) {
 
   const { quick, only, postgres = '18' } = values;
   if (postgres !== '18' && postgres !== '15') throw new Error(`expected --postgres 18 or 15, got ${postgres}`);
-  const chosen = only ? only.split(',').map(measureNamed) : measures;
+  const chosen = only ? only.split(',').flatMap(measuresNamed) : measures;
   const named = values.contenders?.split(',').map((name) => contenderNamed(name).name);
+  const all = quick ? QUICK : contenders.map(({ name }) => name);
   return {
     quick,
     measures: quick && !only ? chosen.filter((measure) => measure.quickJobs !== undefined) : chosen,
-    contenders: new Set(named ?? contenders.map(({ name }) => name)),
+    contenders: new Set(named ?? all),
     rounds: Number(values.rounds ?? (quick ? 1 : ROUNDS)),
     jobs: values.jobs === undefined ? undefined : Number(values.jobs),
     postgres,
@@ -57,7 +60,8 @@ export function readCommandLine(args) {
 }
 
 function lists() {
-  const measured = measures.map(({ name, title }) => `  ${name.padEnd(24)} ${title}`);
+  const known = new Map(measures.map(({ group, name, title }) => [group ?? name, title]));
+  const measured = [...known].map(([name, title]) => `  ${name.padEnd(24)} ${title}`);
   const taking = contenders.map(({ name, options }) => `  ${name.padEnd(24)} ${JSON.stringify(options)}`);
   return ['Measures:', ...measured, '', 'Contenders, with the options that are not their defaults:', ...taking].join(
     '\n',

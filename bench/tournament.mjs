@@ -1,7 +1,6 @@
 import { Arena } from './arena.mjs';
 import { contenderNamed } from './contenders/index.mjs';
-import { tableOf } from './results/table.mjs';
-import { number } from './results/table.mjs';
+import { groupTableOf, number, tableOf } from './results/table.mjs';
 import { PostgresStage } from './stages/postgres.mjs';
 import { RedisStage } from './stages/redis.mjs';
 import { SqliteStage } from './stages/sqlite.mjs';
@@ -23,10 +22,19 @@ export class Tournament {
 
   async run() {
     this.#introduce();
-    for (const measure of this.orders.measures) {
+    const { measures } = this.orders;
+    for (const [index, measure] of measures.entries()) {
       await this.#measure(measure);
-      const rows = this.rows.filter((row) => row.measure === measure.name);
-      if (rows.length > 0) console.log(`\n${tableOf(measure, rows)}\n`);
+      if (measure.group === undefined) {
+        this.#print(tableOf(measure, this.rows));
+      } else if (measures[index + 1]?.group !== measure.group) {
+        this.#print(
+          groupTableOf(
+            measures.filter(({ group }) => group === measure.group),
+            this.rows,
+          ),
+        );
+      }
       for (const stage of this.#stages.values()) await (await stage).forgetTemplates();
     }
     if (this.#failures > 0) {
@@ -37,6 +45,11 @@ export class Tournament {
 
   async end() {
     for (const stage of this.#stages.values()) await (await stage).stop();
+  }
+
+  /** @param {string | undefined} table */
+  #print(table) {
+    if (table) console.log(`\n${table}\n`);
   }
 
   /** Every option that is not default, once. */
@@ -52,7 +65,7 @@ export class Tournament {
   async #measure(measure) {
     const { rounds, quick, jobs } = this.orders;
     const names = measure.contenders.filter((name) => this.orders.contenders.has(name));
-    const count = jobs ?? (quick ? (measure.quickJobs ?? measure.jobs) : measure.jobs);
+    const count = Math.min(measure.jobs, jobs ?? (quick ? (measure.quickJobs ?? measure.jobs) : measure.jobs));
     for (let round = 0; round < rounds; round += 1) {
       // Whoever begins has a cool machine, or a busy one: everybody begins in turn.
       const turn = names.map((_, index) => String(names[(index + round) % names.length]));
@@ -70,8 +83,9 @@ export class Tournament {
         contender,
         arena: (/** @type {import('./arena.mjs').Filling} */ filling) => Arena.open(contender, stage, filling),
       };
-      const figure = await measure.run(stand, jobs);
-      const row = { measure: measure.name, contender: name, round, jobs, ...figure };
+      const figure = await measure.run(stand, jobs, jobs / measure.jobs);
+      const { group, x } = measure;
+      const row = { measure: measure.name, group, x, contender: name, round, jobs, ...figure };
       this.rows.push(row);
       this.write(row);
       console.error(`${label}: ${number(figure.value)} ${measure.unit}`);

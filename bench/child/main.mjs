@@ -1,5 +1,6 @@
 import { Fill } from './fill.mjs';
 import { Producer } from './producer.mjs';
+import { askService } from './service.mjs';
 import { countStatements } from './statements.mjs';
 import { Worker } from './worker.mjs';
 
@@ -35,6 +36,7 @@ const verbs = {
   untilDrained: async () => worker.untilDrained(),
   report: async () => worker.report(),
   tally: (topics) => queue.tally(topics),
+  service: (input) => askService(queue.service, input),
   statements: async () => statements.count(),
   usage: async () => process.cpuUsage(),
   close: () => queue.close(),

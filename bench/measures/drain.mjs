@@ -8,6 +8,7 @@ import { checkRuns } from './exactly-once.mjs';
  * @property {number} [handlerMs]
  * @property {number} [padBytes]
  * @property {number} [markEvery]
+ * @property {boolean} [holdSnapshot] whether another session keeps a view of the database meanwhile
  * @property {Partial<import('../arena.mjs').Filling>} [filling]
  */
 
@@ -18,12 +19,11 @@ import { checkRuns } from './exactly-once.mjs';
  * @param {import('./index.mjs').Stand} stand
  * @param {DrainInput} input
  */
-export async function drain(
-  stand,
-  { count, processes = 1, topics = ['work'], handlerMs, padBytes, markEvery, filling },
-) {
+export async function drain(stand, input) {
+  const { count, processes = 1, topics = ['work'], handlerMs, padBytes, markEvery, filling } = input;
   const arena = await stand.arena({ topics, count, padBytes, ...filling });
   try {
+    if (input.holdSnapshot) await arena.holdSnapshot();
     const workers = [];
     for (let index = 0; index < processes; index += 1) workers.push(await arena.start());
     const serverSince = await arena.place.serverSeconds();

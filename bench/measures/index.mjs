@@ -1,5 +1,11 @@
 import { drain } from './drain.mjs';
 import { enqueue } from './enqueue.mjs';
+import { growth } from './growth.mjs';
+import { idle } from './idle.mjs';
+import { pickup } from './pickup.mjs';
+import { service } from './service.mjs';
+import { snapshot } from './snapshot.mjs';
+import { together } from './together.mjs';
 
 /**
  * What a measure is given: its contender, and an arena for it.
@@ -11,10 +17,13 @@ import { enqueue } from './enqueue.mjs';
  * @typedef {object} Figure one measurement
  * @property {number} value
  * @property {number} [p50Ms]
+ * @property {number} [p95Ms]
  * @property {number} [p99Ms]
  * @property {number} [nodeSeconds] per 100,000 jobs
  * @property {number} [serverSeconds] per 100,000 jobs
  * @property {number} [peakMb]
+ * @property {number[]} [rates] of equal pieces, jobs a second
+ * @property {{ name: string, p50Ms: number, p99Ms: number }[]} [parts]
  * @property {Record<string, unknown>} [facts]
  *
  * @typedef {object} Measure
@@ -23,32 +32,40 @@ import { enqueue } from './enqueue.mjs';
  * @property {string} unit
  * @property {'more' | 'less'} better
  * @property {string[]} contenders
- * @property {number} jobs of a whole run; `--quick` takes `quickJobs`, or leaves it out
- * @property {number} [quickJobs]
- * @property {(stand: Stand, jobs: number) => Promise<Figure>} run
+ * @property {number} jobs of a whole run
+ * @property {number} [quickJobs] of `--quick`, which leaves it out without them
+ * @property {string} [group] of measures that differ in one thing
+ * @property {number} [x] that thing
+ * @property {(stand: Stand, jobs: number, scale: number) => Promise<Figure>} run `scale` is 1 in a whole run, and smaller
+ *   as there are fewer jobs than that: so are the rows that stand in the way
  */
 
 const POSTGRES = ['ours-pg', 'raw-pg', 'graphile-worker', 'pg-boss'];
 const REDIS = ['bullmq', 'bullmq-always'];
 const SQLITE = ['ours-sqlite', 'ours-sqlite-full', 'ours-sqlite3', 'raw-sqlite', 'plainjob'];
+const DEFAULTS = ['ours-pg-default', 'graphile-worker-default', 'pg-boss-default', 'bullmq-default'];
+const SQLITE_DEFAULTS = ['ours-sqlite-default', 'plainjob-default'];
+const MILLION = 1_000_000;
+
+const jobsPerSecond = { unit: 'jobs/s', better: /** @type {const} */ ('more') };
+const milliseconds = { unit: 'ms', better: /** @type {const} */ ('less') };
+const hundredTopics = Array.from({ length: 100 }, (_, index) => `work_${index}`);
 
 /** @type {Measure[]} */
-export const measures = [
+const enqueueing = [
   {
     name: 'enqueue-one',
     title: 'enqueue one by one',
-    unit: 'jobs/s',
-    better: 'more',
+    ...jobsPerSecond,
     contenders: [...POSTGRES, ...REDIS, ...SQLITE],
     jobs: 5_000,
-    quickJobs: 1_000,
+    quickJobs: 500,
     run: (stand, count) => enqueue(stand, { how: 'one by one', count }),
   },
   {
     name: 'enqueue-64',
     title: 'enqueue, 64 callers at once',
-    unit: 'jobs/s',
-    better: 'more',
+    ...jobsPerSecond,
     contenders: [...POSTGRES, ...REDIS, ...SQLITE],
     jobs: 50_000,
     quickJobs: 5_000,
@@ -57,18 +74,20 @@ export const measures = [
   {
     name: 'enqueue-bulk',
     title: 'enqueue in bulk, 1,000 a call',
-    unit: 'jobs/s',
-    better: 'more',
+    ...jobsPerSecond,
     contenders: [...POSTGRES, ...REDIS, ...SQLITE],
     jobs: 100_000,
     quickJobs: 10_000,
     run: (stand, count) => enqueue(stand, { how: 'bulk', count }),
   },
+];
+
+/** @type {Measure[]} */
+const draining = [
   {
     name: 'drain',
     title: 'drain, one process',
-    unit: 'jobs/s',
-    better: 'more',
+    ...jobsPerSecond,
     contenders: [...POSTGRES, 'ours-pg-removing', 'ours-nest', ...REDIS, 'bullmq-removing', ...SQLITE],
     jobs: 100_000,
     quickJobs: 10_000,
@@ -76,36 +95,157 @@ export const measures = [
   },
   {
     name: 'drain-default',
-    title: 'drain with default options of everyone, one process',
-    unit: 'jobs/s',
-    better: 'more',
-    contenders: [
-      'ours-pg-default',
-      'ours-pg',
-      'graphile-worker-default',
-      'pg-boss-default',
-      'bullmq-default',
-      'ours-sqlite-default',
-      'plainjob-default',
-    ],
+    title: 'drain with the default options of everyone, one process',
+    ...jobsPerSecond,
+    contenders: [...DEFAULTS, ...SQLITE_DEFAULTS],
     jobs: 100_000,
     run: (stand, count) => drain(stand, { count: Math.min(count, stand.contender.most?.drain ?? Infinity) }),
   },
   {
     name: 'drain-2',
     title: 'drain, two processes',
-    unit: 'jobs/s',
-    better: 'more',
+    ...jobsPerSecond,
     contenders: [...POSTGRES, ...REDIS],
     jobs: 100_000,
     quickJobs: 10_000,
     run: (stand, count) => drain(stand, { count, processes: 2 }),
   },
+  {
+    name: 'together',
+    title: 'producer with 64 callers and worker at once, a process each',
+    ...jobsPerSecond,
+    contenders: [...POSTGRES, ...REDIS, 'ours-sqlite', 'plainjob'],
+    jobs: 50_000,
+    quickJobs: 3_000,
+    run: (stand, count) => together(stand, { count }),
+  },
 ];
 
-/** @param {string} name @returns {Measure} */
-export function measureNamed(name) {
-  const found = measures.find((measure) => measure.name === name);
-  if (!found) throw new Error(`no measure '${name}'; there are: ${measures.map((one) => one.name).join(', ')}`);
+/** @type {Measure[]} */
+const waiting = [
+  {
+    name: 'pickup',
+    title: 'pickup on an idle queue, from another process',
+    ...milliseconds,
+    contenders: ['ours-pg', 'graphile-worker', 'pg-boss', ...REDIS, 'ours-sqlite', 'plainjob'],
+    jobs: 500,
+    quickJobs: 50,
+    run: (stand, count) => pickup(stand, { count }),
+  },
+  {
+    name: 'pickup-same',
+    title: 'pickup on an idle queue, from the same process',
+    ...milliseconds,
+    contenders: ['ours-pg', 'graphile-worker', 'pg-boss', ...REDIS, 'ours-sqlite', 'plainjob'],
+    jobs: 500,
+    run: (stand, count) => pickup(stand, { count, sameProcess: true }),
+  },
+];
+
+/** What else stands in the table; the figures are to be held against those of the empty one. */
+const surroundings = [
+  { name: 'kept', title: 'a million finished rows kept', filling: (/** @type {number} */ rows) => ({ kept: rows }) },
+  {
+    name: 'future',
+    title: 'a million jobs due in a year',
+    filling: (/** @type {number} */ rows) => ({ future: rows }),
+  },
+  {
+    name: 'foreign',
+    title: 'a million due jobs that nobody here handles',
+    filling: (/** @type {number} */ rows) => ({ foreign: rows }),
+  },
+];
+
+/** @type {Measure[]} */
+const beside = surroundings.flatMap(({ name, title, filling }) => [
+  {
+    name: `drain-${name}`,
+    title: `drain, ${title}`,
+    ...jobsPerSecond,
+    contenders: ['ours-pg', 'raw-pg', 'ours-sqlite'],
+    jobs: 100_000,
+    run: (stand, count, scale) => drain(stand, { count, filling: filling(MILLION * scale) }),
+  },
+  {
+    name: `pickup-${name}`,
+    title: `pickup, ${title}`,
+    ...milliseconds,
+    contenders: ['ours-pg', 'ours-sqlite'],
+    jobs: 300,
+    run: (stand, count, scale) => pickup(stand, { count, filling: filling(MILLION * scale) }),
+  },
+]);
+
+/** @type {Measure[]} */
+const others = [
+  {
+    name: 'drain-topics',
+    title: 'drain, a hundred topics',
+    ...jobsPerSecond,
+    contenders: ['ours-pg', 'graphile-worker', 'ours-sqlite'],
+    jobs: 100_000,
+    run: (stand, count) => drain(stand, { count, topics: hundredTopics }),
+  },
+  {
+    name: 'snapshot',
+    title: 'drain beside a held snapshot: rate of the last twelfth by that of the first',
+    unit: '',
+    better: 'more',
+    contenders: POSTGRES,
+    jobs: 600_000,
+    run: (stand, count) => snapshot(stand, { count }),
+  },
+  {
+    name: 'nest',
+    title: 'CPU time of Node for each job, plain handlers and Nest handlers',
+    unit: 'µs/job',
+    better: 'less',
+    contenders: ['ours-pg', 'ours-nest'],
+    jobs: 100_000,
+    run: async (stand, count) => {
+      const figure = await drain(stand, { count });
+      return { ...figure, value: figure.nodeSeconds * 10 };
+    },
+  },
+  {
+    name: 'idle',
+    title: 'idle: statements a second of one process',
+    unit: '/s',
+    better: 'less',
+    contenders: ['ours-pg', 'graphile-worker', 'pg-boss', 'bullmq'],
+    jobs: 20,
+    quickJobs: 3,
+    run: (stand, seconds) => idle(stand, { seconds, value: 'statements' }),
+  },
+  {
+    name: 'idle-cpu',
+    title: 'idle: CPU time a second, of one process and the server',
+    unit: 'ms/s',
+    better: 'less',
+    contenders: ['ours-pg', 'graphile-worker', 'pg-boss', 'bullmq', 'ours-sqlite', 'plainjob', 'plainjob-default'],
+    jobs: 20,
+    run: (stand, seconds) => idle(stand, { seconds, value: 'cpu' }),
+  },
+  {
+    name: 'service',
+    title: 'calls of the API in a table of a million finished jobs, slowest 99th percentile',
+    ...milliseconds,
+    contenders: ['ours-pg', 'ours-sqlite'],
+    jobs: 500,
+    run: (stand, calls, scale) => service(stand, { calls, kept: MILLION * scale }),
+  },
+];
+
+/** @type {Measure[]} */
+export const measures = [...enqueueing, ...draining, ...waiting, ...beside, ...others, ...growth];
+
+/** The measure of that name, or those of that group. @param {string} name @returns {Measure[]} */
+export function measuresNamed(name) {
+  const found = measures.filter((measure) => measure.name === name || measure.group === name);
+  if (found.length === 0) {
+    const names = new Set(measures.map((one) => one.group ?? one.name));
+    throw new Error(`no measure '${name}'; there are: ${[...names].join(', ')}`);
+  }
   return found;
 }

@@ -1,17 +1,19 @@
 import { median } from './statistics.mjs';
 
 /**
- * @typedef {import('../measures/index.mjs').Figure & { measure: string, contender: string, round: number }} Row
+ * @typedef {import('../measures/index.mjs').Measure} Measure
+ * @typedef {import('../measures/index.mjs').Figure & { measure: string, contender: string, round: number, group?: string,
+ *   x?: number }} Row
  */
 
 /**
- * One measure: each contender's median, its range, and how many times better ours is.
+ * One measure: each contender's median, its range, and how many times better ours is; nothing when nobody was measured.
  *
- * @param {import('../measures/index.mjs').Measure} measure
- * @param {Row[]} rows of that measure
+ * @param {Measure} measure
+ * @param {Row[]} rows
  */
-export function tableOf({ title, unit, better, contenders }, rows) {
-  const of = (/** @type {string} */ name) => rows.filter((row) => row.contender === name);
+export function tableOf({ name: measured, title, unit, better, contenders }, rows) {
+  const of = (/** @type {string} */ name) => rows.filter((row) => row.contender === name && row.measure === measured);
   const lines = contenders
     .filter((name) => of(name).length > 0)
     .map((name) => {
@@ -24,14 +26,58 @@ export function tableOf({ title, unit, better, contenders }, rows) {
         number(median(values)),
         `${number(Math.min(...values))} – ${number(Math.max(...values))}`,
         Number.isFinite(ratio) ? `${ratio.toFixed(2)} ×` : '',
-        ...['p50Ms', 'p99Ms', 'nodeSeconds', 'serverSeconds', 'peakMb'].map((key) => column(own, key)),
+        ...COLUMNS.map(({ key }) => column(own, key)),
       ];
     });
-  const head = ['', unit, 'range', 'ours is', 'p50 ms', 'p99 ms', 'Node s', 'server s', 'MB'];
+  if (lines.length === 0) return undefined;
+  const head = ['', unit, 'range', 'ours is', ...COLUMNS.map(({ title: shown }) => shown)];
   const used = head.map((_, index) => index < 4 || lines.some((line) => line[index] !== ''));
-  return [`### ${title}`, '', ...grid([head, ...lines].map((line) => line.filter((_, index) => used[index])))].join(
-    '\n',
+  const shown = [head, ...lines].map((line) => line.filter((_, index) => used[index]));
+  return [`### ${title}`, '', ...grid(shown), ...details(contenders.flatMap(of))].join('\n');
+}
+
+/** Beside the value: medians of what else a measurement notes. CPU seconds are those for 100,000 jobs. */
+const COLUMNS = [
+  { key: 'p50Ms', title: 'p50 ms' },
+  { key: 'p95Ms', title: 'p95 ms' },
+  { key: 'p99Ms', title: 'p99 ms' },
+  { key: 'nodeSeconds', title: 'Node s' },
+  { key: 'serverSeconds', title: 'server s' },
+  { key: 'peakMb', title: 'MB' },
+];
+
+/**
+ * Measures that differ in one thing: a line for each contender, a column for each step, medians.
+ *
+ * @param {Measure[]} measures
+ * @param {Row[]} rows
+ */
+export function groupTableOf(measures, rows) {
+  const of = (/** @type {string} */ name, /** @type {Measure} */ measure) =>
+    rows.filter((row) => row.contender === name && row.measure === measure.name).map(({ value }) => value);
+  const names = measures[0].contenders.filter((name) => measures.some((measure) => of(name, measure).length > 0));
+  if (names.length === 0) return undefined;
+  const head = [measures[0].unit, ...measures.map(({ x }) => Number(x).toLocaleString('en-US'))];
+  const cell = (/** @type {number[]} */ values) => (values.length > 0 ? number(median(values)) : '');
+  const lines = names.map((name) => [name, ...measures.map((measure) => cell(of(name, measure)))]);
+  return [`### ${measures[0].title}`, '', ...grid([head, ...lines])].join('\n');
+}
+
+/** What does not fit into one line each: rates of a drain's pieces, times of single calls. @param {Row[]} rows */
+function details(rows) {
+  const first = rows.filter((row) => row.round === 0);
+  const rates = first
+    .filter((row) => row.rates)
+    .map(({ contender, rates: pieces = [] }) => [contender, ...pieces.map(number)]);
+  const calls = first.flatMap(({ contender, parts = [] }) =>
+    parts.map((part) => [contender, part.name, number(part.p50Ms), number(part.p99Ms)]),
   );
+  return [
+    ...(rates.length > 0
+      ? ['', ...grid([['jobs/s by piece', ...rates[0].slice(1).map((_, n) => String(n + 1))], ...rates])]
+      : []),
+    ...(calls.length > 0 ? ['', ...grid([['', 'call', 'p50 ms', 'p99 ms'], ...calls])] : []),
+  ];
 }
 
 /** Ours of the same database, in its best settings, or what there is of ours. */
