@@ -1,5 +1,6 @@
 import { Arena } from './arena.mjs';
 import { contenderNamed } from './contenders/index.mjs';
+import { goalsTable } from './results/goals.mjs';
 import { groupTableOf, number, tableOf } from './results/table.mjs';
 import { PostgresStage } from './stages/postgres.mjs';
 import { RedisStage } from './stages/redis.mjs';
@@ -37,6 +38,7 @@ export class Tournament {
       }
       for (const stage of this.#stages.values()) await (await stage).forgetTemplates();
     }
+    this.#print(goalsTable(this.rows));
     if (this.#failures > 0) {
       console.error(`${this.#failures} measurements failed`);
       process.exitCode = 1;

@@ -32,7 +32,7 @@ export async function drain(stand, input) {
     const endMs = await workers[0].ask('untilDrained');
     const serverSeconds = (await arena.place.serverSeconds()) - serverSince;
     const reports = await Promise.all(workers.map((worker) => worker.ask('report')));
-    await checkRuns(arena, workers[0], reports, { topics, count });
+    await checkRuns(arena, workers[0], reports, { topics, count, future: filling?.future });
 
     const firstMs = Math.min(...reports.filter((report) => report.firstMs > 0).map((report) => report.firstMs));
     const per100k = 100_000 / count;

@@ -165,7 +165,7 @@ const beside = surroundings.flatMap(({ name, title, filling }) => [
     ...jobsPerSecond,
     contenders: ['ours-pg', 'raw-pg', 'ours-sqlite'],
     jobs: 100_000,
-    run: (stand, count, scale) => drain(stand, { count, filling: filling(MILLION * scale) }),
+    run: (stand, count, scale) => drain(stand, { count, filling: filling(Math.round(MILLION * scale)) }),
   },
   {
     name: `pickup-${name}`,
@@ -173,7 +173,7 @@ const beside = surroundings.flatMap(({ name, title, filling }) => [
     ...milliseconds,
     contenders: ['ours-pg', 'ours-sqlite'],
     jobs: 300,
-    run: (stand, count, scale) => pickup(stand, { count, filling: filling(MILLION * scale) }),
+    run: (stand, count, scale) => pickup(stand, { count, filling: filling(Math.round(MILLION * scale)) }),
   },
 ]);
 
@@ -233,7 +233,7 @@ const others = [
     ...milliseconds,
     contenders: ['ours-pg', 'ours-sqlite'],
     jobs: 500,
-    run: (stand, calls, scale) => service(stand, { calls, kept: MILLION * scale }),
+    run: (stand, calls, scale) => service(stand, { calls, kept: Math.round(MILLION * scale) }),
   },
 ];
 

@@ -25,7 +25,7 @@ export async function pickup(stand, { count, sameProcess = false, filling }) {
     await arena.untilSeen([worker], count);
     await worker.ask('untilDrained');
     const report = await worker.ask('report');
-    await checkRuns(arena, worker, [report], { topics, count });
+    await checkRuns(arena, worker, [report], { topics, count, future: filling?.future });
     return {
       value: Number(quantile(report.pickupsMs, 0.5)),
       p50Ms: quantile(report.pickupsMs, 0.5),

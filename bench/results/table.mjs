@@ -103,7 +103,7 @@ export function number(value) {
 }
 
 /** A table as Markdown and people read it. @param {string[][]} lines */
-function grid(lines) {
+export function grid(lines) {
   const widths = (lines[0] ?? []).map((_, index) => Math.max(...lines.map((line) => String(line[index]).length)));
   const row = (/** @type {string[]} */ line) =>
     `| ${line.map((cell, index) => (index === 0 ? cell.padEnd(Number(widths[index])) : cell.padStart(Number(widths[index])))).join(' | ')} |`;

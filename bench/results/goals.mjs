@@ -1,0 +1,121 @@
+import { median } from './statistics.mjs';
+import { grid } from './table.mjs';
+
+/**
+ * Where the queue must stand. `over`: another contender's figure of the same measure or of `overMeasure`; without it, the
+ * figure itself is judged. `least` and `aim` are shares of it. Of `less`, figures are to be below.
+ *
+ * @typedef {object} Goal
+ * @property {string} measure
+ * @property {string} ours
+ * @property {string} [over]
+ * @property {string} [overMeasure]
+ * @property {'value' | 'p99Ms' | 'cpu'} [of]
+ * @property {number} [least]
+ * @property {number} [most]
+ * @property {number} [aim]
+ */
+
+const ratio = (
+  /** @type {string} */ measure,
+  /** @type {string} */ over,
+  /** @type {number} */ least,
+  /** @type {number} */ aim = least,
+) => ({
+  measure,
+  ours: 'ours-pg',
+  over,
+  least,
+  aim,
+});
+
+const besideEmpty = ['kept', 'future', 'foreign', 'topics'].flatMap((name) =>
+  ['ours-pg', 'ours-sqlite'].map((ours) => ({
+    measure: `drain-${name}`,
+    ours,
+    over: ours,
+    overMeasure: 'drain',
+    least: 0.8,
+    aim: 0.95,
+  })),
+);
+
+/** @type {Goal[]} */
+export const goals = [
+  ratio('drain', 'graphile-worker', 1.2, 1.5),
+  ratio('drain', 'pg-boss', 1.6),
+  ratio('drain', 'bullmq', 2.2),
+  ratio('drain', 'raw-pg', 0.7, 0.85),
+  { ...ratio('drain', 'graphile-worker', 1.4, 1.9), ours: 'ours-pg-removing' },
+  { ...ratio('drain-default', 'graphile-worker-default', 15), ours: 'ours-pg-default' },
+  { ...ratio('drain-default', 'bullmq-default', 8), ours: 'ours-pg-default' },
+  { ...ratio('drain-default', 'ours-pg', 0.8), ours: 'ours-pg-default', overMeasure: 'drain' },
+  ratio('drain-2', 'graphile-worker', 1.1, 1.4),
+  ratio('enqueue-64', 'graphile-worker', 25, 50),
+  ratio('enqueue-64', 'pg-boss', 25, 50),
+  ratio('enqueue-64', 'bullmq', 1.2, 2),
+  ratio('enqueue-one', 'graphile-worker', 2),
+  ratio('enqueue-one', 'pg-boss', 2),
+  ratio('enqueue-bulk', 'graphile-worker', 1.3, 2),
+  ratio('enqueue-bulk', 'pg-boss', 2),
+  ratio('together', 'graphile-worker', 10),
+  ratio('together', 'bullmq', 1.4),
+  ...['value', 'p99Ms'].flatMap((of) => [
+    { measure: 'pickup', ours: 'ours-pg', over: 'graphile-worker', of: /** @type {any} */ (of), most: 1 },
+    { measure: 'pickup', ours: 'ours-pg', over: 'pg-boss', of: /** @type {any} */ (of), most: 1 },
+    { measure: 'pickup', ours: 'ours-pg', over: 'bullmq', of: /** @type {any} */ (of), most: 1.3, aim: 1 },
+  ]),
+  { measure: 'snapshot', ours: 'ours-pg', least: 0.85, aim: 1 },
+  ...besideEmpty,
+  { ...ratio('drain', 'plainjob', 6, 10), ours: 'ours-sqlite' },
+  { ...ratio('drain', 'raw-sqlite', 0.4), ours: 'ours-sqlite' },
+  { measure: 'drain', ours: 'ours-pg', over: 'graphile-worker', of: 'cpu', most: 1 },
+  { measure: 'idle', ours: 'ours-pg', most: 2 },
+  { measure: 'nest', ours: 'ours-nest', over: 'ours-pg' },
+];
+
+/** Of Nest's pipeline, on top of a plain function. */
+const NEST_MICROSECONDS_MOST = 10;
+
+/**
+ * Each goal of which both sides were measured: what was reached, and whether that is enough.
+ *
+ * @param {import('./table.mjs').Row[]} rows
+ */
+export function goalsTable(rows) {
+  const lines = goals.flatMap((goal) => {
+    const mine = figureOf(rows, goal.measure, goal.ours, goal.of);
+    const theirs = goal.over === undefined ? 1 : figureOf(rows, goal.overMeasure ?? goal.measure, goal.over, goal.of);
+    if (!Number.isFinite(mine) || !Number.isFinite(theirs)) return [];
+    return [goal.measure === 'nest' ? nestLine(goal, mine - theirs) : lineOf(goal, mine / theirs)];
+  });
+  if (lines.length === 0) return undefined;
+  const head = ['measure', 'ours', 'by', 'reached', 'wanted', 'aim', ''];
+  return ['### Where the queue stands', '', ...grid([head, ...lines])].join('\n');
+}
+
+/** @param {Goal} goal @param {number} reached */
+function lineOf(goal, reached) {
+  const isMet = goal.least === undefined ? reached <= Number(goal.most) : reached >= goal.least;
+  const isAimed = goal.aim !== undefined && (goal.least === undefined ? reached <= goal.aim : reached >= goal.aim);
+  const of = { value: '', p99Ms: ', p99', cpu: ', CPU' }[goal.of ?? 'value'];
+  const wanted = goal.least === undefined ? `≤ ${goal.most}` : `≥ ${goal.least}`;
+  const verdict = isAimed ? 'aim' : isMet ? 'met' : 'MISSED';
+  const other = goal.overMeasure === undefined ? (goal.over ?? '') : `${goal.over}, ${goal.overMeasure}`;
+  return [goal.measure + of, goal.ours, other, reached.toFixed(2), wanted, String(goal.aim ?? ''), verdict];
+}
+
+/** @param {Goal} goal @param {number} microseconds */
+function nestLine({ measure, ours, over = '' }, microseconds) {
+  const verdict = microseconds <= NEST_MICROSECONDS_MOST ? 'met' : 'MISSED';
+  return [measure, ours, over, `+${microseconds.toFixed(1)} µs`, `≤ ${NEST_MICROSECONDS_MOST} µs`, '', verdict];
+}
+
+/** @param {import('./table.mjs').Row[]} rows @param {string} measure @param {string} contender @param {Goal['of']} of */
+function figureOf(rows, measure, contender, of = 'value') {
+  const own = rows.filter((row) => row.measure === measure && row.contender === contender);
+  const values = own.map((row) =>
+    of === 'cpu' ? Number(row.nodeSeconds) + Number(row.serverSeconds) : Number(row[of]),
+  );
+  return values.length > 0 ? median(values) : NaN;
+}
