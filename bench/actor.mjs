@@ -48,11 +48,16 @@ export class Actor {
     });
   }
 
-  /** Ends the process; whatever it still has to say is not waited for. */
-  async end() {
+  /**
+   * Ends the process; whatever it still has to say is not waited for, unless it is its profile.
+   *
+   * @param {boolean} [isProfiled]
+   */
+  async end(isProfiled = false) {
     this.#waiting.clear();
     if (this.child.exitCode !== null || this.child.signalCode !== null) return;
-    this.child.kill('SIGKILL');
+    if (isProfiled) this.child.send({ id: -1, verb: 'exit' });
+    else this.child.kill('SIGKILL');
     await once(this.child, 'exit');
   }
 

@@ -28,24 +28,26 @@ export class Arena {
   /** @type {Record<string, unknown>} */
   facts = {};
 
-  /** @param {Contender} contender @param {Place} place */
-  constructor(contender, place) {
+  /** @param {Contender} contender @param {Place} place @param {string | undefined} profiles */
+  constructor(contender, place, profiles) {
     this.contender = contender;
     this.place = place;
+    this.profiles = profiles;
   }
 
-  /** @param {Contender} contender @param {Stage} stage @param {Filling} filling */
-  static async open(contender, stage, filling) {
+  /** @param {Contender} contender @param {Stage} stage @param {Filling} filling @param {string} [profiles] a folder */
+  static async open(contender, stage, filling, profiles) {
     /** @type {Fill} */
     const fill = (address, query) => Arena.#fill(contender, address, filling, query);
     const key = JSON.stringify([contender.base, filling, contender.options.queue]);
     const place = await stage.place(key, fill, contender.options);
-    return new Arena(contender, place);
+    return new Arena(contender, place, profiles);
   }
 
-  /** A process with the contender's queue open. @param {string[]} [execArgv] */
-  async start(execArgv) {
-    const { contender, place } = this;
+  /** A process with the contender's queue open. */
+  async start() {
+    const { contender, place, profiles } = this;
+    const execArgv = profiles ? ['--cpu-prof', `--cpu-prof-dir=${profiles}`] : [];
     const actor = await Actor.start(pathOfNode(contender.node), contender, place.address, execArgv);
     this.#actors.push(actor);
     this.facts = await actor.ask('open');
@@ -86,7 +88,7 @@ export class Arena {
 
   /** Ends all processes, and takes the database away. */
   async close() {
-    await Promise.all(this.#actors.map((actor) => actor.end()));
+    await Promise.all(this.#actors.map((actor) => actor.end(this.profiles !== undefined)));
     await this.#holder?.end();
     await this.place.close();
   }

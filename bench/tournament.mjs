@@ -83,7 +83,8 @@ export class Tournament {
       const stage = await this.#stageOf(contender.engine);
       const stand = {
         contender,
-        arena: (/** @type {import('./arena.mjs').Filling} */ filling) => Arena.open(contender, stage, filling),
+        arena: (/** @type {import('./arena.mjs').Filling} */ filling) =>
+          Arena.open(contender, stage, filling, this.orders.profile),
       };
       const figure = await measure.run(stand, jobs, jobs / measure.jobs);
       const { group, x } = measure;

@@ -40,6 +40,7 @@ const verbs = {
   statements: async () => statements.count(),
   usage: async () => process.cpuUsage(),
   close: () => queue.close(),
+  exit: async () => process.exit(0),
 };
 
 process.on('message', (/** @type {any} */ { id, verb, input }) => {

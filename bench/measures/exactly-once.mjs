@@ -15,6 +15,8 @@ export async function checkRuns(arena, worker, reports, { topics, count, future 
   const tally = await worker.ask('tally', topics);
   const finished = arena.contender.keepsRows ? count : 0;
   if (tally.finished !== finished || tally.unfinished !== future || tally.repeated !== 0) {
-    throw new Error(`expected ${finished} finished rows of one attempt and ${future} others, the table has ${JSON.stringify(tally)}`);
+    throw new Error(
+      `expected ${finished} finished rows of one attempt and ${future} others, the table has ${JSON.stringify(tally)}`,
+    );
   }
 }
