@@ -1,0 +1,181 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { JobsOptions } from 'nestjs-jobs';
+import { until } from '../../support/wait.js';
+import type { Dice } from '../dice.js';
+import { nowUs } from '../history.js';
+import type { Evidence, Probe, Strike } from './evidence.js';
+import { gatherEvidence } from './evidence.js';
+import type { Ground } from './ground.js';
+import type { Departure, Role } from './member.js';
+import { Member } from './member.js';
+import { TO_BE_REQUEUED, UNFINISHED } from './tables.js';
+
+export const LEASE_MS = 1_000;
+
+export const baseOptions: JobsOptions = {
+  lease: LEASE_MS,
+  pollInterval: '500ms',
+  concurrency: 5,
+  maxRetries: 1_000,
+  backoff: { type: 'fixed', delay: '50ms' },
+  shutdownTimeout: '2s',
+  retention: { completed: false, cancelled: false, failed: false },
+};
+
+/** What differs from run to run. */
+export interface ArenaPlan {
+  readonly dice: Dice;
+  readonly options?: JobsOptions;
+  readonly mutant?: string;
+  readonly isPoisonous?: boolean;
+  /** How long the queue may take for what is left, once nothing is made to fail any more. */
+  readonly drainMaxMs: number;
+}
+
+const WORKERS = 4;
+const ENQUEUERS = 2;
+const BACKLOG_MAX = 60;
+const CLOSE_MAX_MS = 15_000;
+const DRAIN_LOOK_MS = 100;
+
+/**
+ * One database with four workers and two enqueuers at it, each a process. Whoever ends, of himself or not, is replaced,
+ * as a process manager would do.
+ */
+export class Arena {
+  readonly strikes: Strike[] = [];
+  readonly departures: Departure[] = [];
+  readonly probes: Probe[] = [];
+  private readonly members = new Set<Member>();
+  private readonly historyFolder = mkdtempSync(join(tmpdir(), 'chaos-history-'));
+  private readonly startedUs = nowUs();
+  private count = 0;
+  private isOpen = true;
+  private isLoaded = true;
+  private isDrained = false;
+
+  private constructor(
+    readonly ground: Ground,
+    private readonly plan: ArenaPlan,
+  ) {}
+
+  static async open(ground: Ground, plan: ArenaPlan): Promise<Arena> {
+    const arena = new Arena(ground, plan);
+    const roles: Role[] = [...Array<Role>(WORKERS).fill('worker'), ...Array<Role>(ENQUEUERS).fill('enqueuer')];
+    await Promise.all(roles.map((role) => arena.start(role).ready));
+    return arena;
+  }
+
+  get dice(): Dice {
+    return this.plan.dice;
+  }
+
+  /** Notes that a fault was tried; whether it hit anything is seen later, in the history. */
+  strike(strike: Omit<Strike, 'atUs'>): void {
+    this.strikes.push({ ...strike, atUs: nowUs() });
+  }
+
+  /** A member that works and that no other fault has hold of, when at least `spared` others do. */
+  async victim(role: Role, spared = 1): Promise<Member> {
+    const find = (): Member | undefined => {
+      const candidates = [...this.members].filter((member) => member.role === role && member.isAtWork);
+      return candidates.length > spared ? this.dice.pick(candidates) : undefined;
+    };
+    return (await until(find, { timeoutMs: 30_000, message: `a ${role} at work` }))!;
+  }
+
+  workers(): Member[] {
+    return [...this.members].filter(({ role }) => role === 'worker');
+  }
+
+  /** A moment of chance. */
+  async aWhile(fromMs: number, toMs: number): Promise<void> {
+    await sleep(this.dice.whole(fromMs, toMs));
+  }
+
+  /** Ends the enqueuers, and waits until the workers have done all there is. */
+  async drain(): Promise<void> {
+    await this.unload();
+    const deadlineUs = nowUs() + this.plan.drainMaxMs * 1_000;
+    while (!(this.isDrained = (await this.unfinished()) === 0) && nowUs() < deadlineUs) {
+      await sleep(DRAIN_LOOK_MS);
+    }
+  }
+
+  /** Ends all processes, and gives what they have left behind. */
+  async close(): Promise<Evidence> {
+    await this.unload();
+    this.isOpen = false;
+    await this.end(this.workers());
+    return gatherEvidence(this.ground, this.historyFolder, {
+      strikes: this.strikes,
+      departures: this.departures,
+      probes: this.probes,
+      isDrained: this.isDrained,
+      seconds: (nowUs() - this.startedUs) / 1e6,
+    });
+  }
+
+  /** Ends whatever is left, whatever happened: for `finally`. */
+  async dispose(): Promise<void> {
+    this.isOpen = false;
+    const left = [...this.members];
+    left.forEach((member) => member.kill());
+    await Promise.all(left.map(({ gone }) => gone));
+    rmSync(this.historyFolder, { recursive: true, force: true });
+  }
+
+  private async unload(): Promise<void> {
+    this.isLoaded = false;
+    await this.end([...this.members].filter(({ role }) => role === 'enqueuer'));
+  }
+
+  /** Asks processes to end, and says so when one does not obey. */
+  private async end(members: readonly Member[]): Promise<void> {
+    for (const member of members) {
+      if (member.isPaused) member.goOn();
+      await member.ready;
+      member.terminate();
+    }
+    await Promise.all(members.map((member) => this.isGoneInTime(member)));
+  }
+
+  private async isGoneInTime(member: Member): Promise<void> {
+    const timer = setTimeout(() => member.finish(), CLOSE_MAX_MS);
+    await member.gone;
+    clearTimeout(timer);
+  }
+
+  private async unfinished(): Promise<number> {
+    const [unfinished] = await this.ground.observe<{ count: string | number }>(UNFINISHED);
+    const [failed] = await this.ground.observe<{ count: string | number }>(TO_BE_REQUEUED);
+    return Number(unfinished!.count) + Number(failed!.count);
+  }
+
+  private start(role: Role): Member {
+    this.count += 1;
+    const { options, mutant, isPoisonous } = this.plan;
+    const name = `${role}-${this.count}`;
+    const member = new Member(role, {
+      name,
+      seed: this.dice.of(name).seed,
+      database: this.ground.address,
+      historyFolder: this.historyFolder,
+      options: { ...baseOptions, ...options },
+      mutant: mutant ?? null,
+      backlogMax: BACKLOG_MAX,
+      isPoisonous: isPoisonous ?? false,
+    });
+    this.members.add(member);
+    void member.gone.then((departure) => {
+      this.members.delete(member);
+      this.departures.push(departure);
+      const isNeeded = role === 'worker' || this.isLoaded;
+      if (this.isOpen && isNeeded) this.start(role);
+    });
+    return member;
+  }
+}

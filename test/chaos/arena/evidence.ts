@@ -1,0 +1,80 @@
+import type { HistoryEntry } from '../history.js';
+import { readHistory } from '../history.js';
+import type { Ground } from './ground.js';
+import type { Departure } from './member.js';
+import { EFFECTS, jobsOf, ledgerOf, ORDERS } from './tables.js';
+
+/** A fault that was tried. */
+export interface Strike {
+  readonly what: string;
+  /** The process it was aimed at, when it was one. */
+  readonly at?: string;
+  /** What it is known to have hit, for faults that the history does not show. */
+  readonly hits?: number;
+  readonly atUs: number;
+}
+
+/** A job that was enqueued into a quiet queue, to see how soon it begins. */
+export interface Probe {
+  readonly waitedMs: number;
+  readonly allowedMs: number;
+}
+
+export type Status = 'pending' | 'processing' | 'completed' | 'failed' | 'cancelled';
+
+export interface JobRow {
+  readonly id: string;
+  readonly topic: string;
+  readonly status: Status;
+  readonly attempt: number;
+  readonly retries: number;
+  readonly n: string;
+}
+
+/** One change of one row of `_jobs`, by the clock of the database; of an insert there is no `was`, of a delete no `now`. */
+export interface LedgerRow {
+  readonly seq: number;
+  readonly job_id: string;
+  readonly at: number;
+  readonly was: Status | null;
+  readonly now: Status | null;
+  readonly was_attempt: number | null;
+  readonly attempt: number | null;
+  readonly was_locked_until: number | null;
+  readonly locked_until: number | null;
+  readonly was_retries: number | null;
+  readonly retries: number | null;
+  readonly max_retries: number | null;
+  readonly run_at: number | null;
+}
+
+/** All that a run has left behind. Nothing in it was written by the queue, but for the rows of `_jobs`. */
+export interface Evidence {
+  readonly jobs: readonly JobRow[];
+  readonly effects: readonly { readonly job_id: string; readonly attempt: number; readonly worker: string }[];
+  readonly orders: readonly { readonly n: string; readonly job_id: string }[];
+  readonly ledger: readonly LedgerRow[];
+  readonly history: readonly HistoryEntry[];
+  readonly strikes: readonly Strike[];
+  readonly departures: readonly Departure[];
+  readonly probes: readonly Probe[];
+  /** Whether all jobs were finished in the time given for that. */
+  readonly isDrained: boolean;
+  readonly seconds: number;
+}
+
+export async function gatherEvidence(
+  ground: Ground,
+  historyFolder: string,
+  known: Pick<Evidence, 'strikes' | 'departures' | 'probes' | 'isDrained' | 'seconds'>,
+): Promise<Evidence> {
+  const ledger = await ground.observe<LedgerRow>(ledgerOf(ground.kind));
+  return {
+    ...known,
+    jobs: await ground.observe(jobsOf(ground.kind)),
+    effects: await ground.observe(EFFECTS),
+    orders: await ground.observe(ORDERS),
+    ledger: ledger.map((row) => ({ ...row, seq: Number(row.seq) })),
+    history: readHistory(historyFolder),
+  };
+}

@@ -1,0 +1,130 @@
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { createJobStore } from 'nestjs-jobs';
+import { Client } from 'pg';
+import { DataSource } from 'typeorm';
+import { TcpProxy } from '../../nest/support/tcp-proxy.js';
+import type { RestartablePostgres } from '../../processes/support/restartable-postgres.js';
+import type { DatabaseAddress } from '../protocol.js';
+import { SmallDisk } from './small-disk.js';
+import { postgresTables, sqliteTables } from './tables.js';
+
+/** What a fault needs of the place where it strikes. */
+export interface Needs {
+  /** Whether workers reach the server through a network that can be taken away. */
+  readonly proxy?: boolean;
+  /** Whether the SQLite file lies on a disk that can be filled. */
+  readonly smallDisk?: boolean;
+}
+
+/** A fresh database for one run: with the queue's tables, the application's, and the ledger. */
+export interface Ground {
+  readonly kind: 'postgres' | 'sqlite';
+  /** As workers and enqueuers reach it. */
+  readonly address: DatabaseAddress;
+  /** Asks the database itself, past everything that is made to fail. */
+  observe<T>(sql: string): Promise<T[]>;
+  close(): Promise<void>;
+}
+
+export class PostgresGround implements Ground {
+  readonly kind = 'postgres';
+
+  private constructor(
+    readonly server: RestartablePostgres,
+    readonly network: TcpProxy | undefined,
+    private readonly url: string,
+  ) {}
+
+  static async create(server: RestartablePostgres, { proxy }: Needs): Promise<PostgresGround> {
+    const name = `chaos_${randomUUID().replaceAll('-', '')}`;
+    await new PostgresGround(server, undefined, server.url).observe(`CREATE DATABASE ${name}`);
+    const url = new URL(server.url);
+    url.pathname = name;
+    const network = proxy ? TcpProxy.before(url.href) : undefined;
+    await network?.open();
+    const ground = new PostgresGround(server, network, url.href);
+    await createQueueTables({ type: 'postgres', url: url.href });
+    await ground.observe(postgresTables);
+    return ground;
+  }
+
+  get address(): DatabaseAddress {
+    return { type: 'postgres', url: this.network?.url ?? this.url };
+  }
+
+  async observe<T>(sql: string): Promise<T[]> {
+    const client = await this.connect();
+    try {
+      return (await client.query(sql)).rows as T[];
+    } finally {
+      await client.end();
+    }
+  }
+
+  /** A connection of the observer's own; the faults leave it alone. */
+  async connect(): Promise<Client> {
+    const client = new Client({ connectionString: this.url, application_name: 'observer' });
+    client.on('error', () => undefined);
+    await client.connect();
+    return client;
+  }
+
+  async close(): Promise<void> {
+    await this.network?.close();
+    const name = new URL(this.url).pathname.slice(1);
+    await new PostgresGround(this.server, undefined, this.server.url).observe(`DROP DATABASE ${name} WITH (FORCE)`);
+  }
+}
+
+export class SqliteGround implements Ground {
+  readonly kind = 'sqlite';
+
+  private constructor(
+    readonly file: string,
+    readonly disk: SmallDisk | undefined,
+    private readonly folder: string,
+  ) {}
+
+  static async create({ smallDisk }: Needs): Promise<SqliteGround> {
+    const folder = mkdtempSync(join(tmpdir(), 'chaos-sqlite-'));
+    const place = join(folder, 'database');
+    mkdirSync(place);
+    const disk = smallDisk ? SmallDisk.mount(place) : undefined;
+    const ground = new SqliteGround(join(place, 'jobs.sqlite'), disk, folder);
+    await createQueueTables({ type: 'better-sqlite3', database: ground.file });
+    const database = new Database(ground.file);
+    database.exec(sqliteTables);
+    database.close();
+    return ground;
+  }
+
+  get address(): DatabaseAddress {
+    return { type: 'better-sqlite3', database: this.file };
+  }
+
+  async observe<T>(sql: string): Promise<T[]> {
+    const database = new Database(this.file, { timeout: 20_000 });
+    try {
+      return database.prepare(sql).all() as T[];
+    } finally {
+      database.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.disk?.unmount();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+async function createQueueTables(address: DatabaseAddress): Promise<void> {
+  const app = await new DataSource({ ...address }).initialize();
+  const { store } = createJobStore(app);
+  await store.open();
+  await store.close();
+  await app.destroy();
+}

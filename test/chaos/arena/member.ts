@@ -1,0 +1,111 @@
+import type { ChildProcess } from 'node:child_process';
+import { fork } from 'node:child_process';
+import { join } from 'node:path';
+import { ROOT } from '../../processes/support/built-package.js';
+import type { MemberSettings } from '../protocol.js';
+import { nowUs } from '../history.js';
+
+export type Role = 'worker' | 'enqueuer';
+
+/** How a process ended, and who had told it to. */
+export interface Departure {
+  readonly name: string;
+  readonly role: Role;
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** What it was told last; `null`: nobody told it anything. */
+  readonly told: 'SIGKILL' | 'SIGTERM' | null;
+  readonly atUs: number;
+  /** The end of what it has printed. */
+  readonly output: string;
+}
+
+const OUTPUT_MAX = 4_000;
+
+/** A process that works on the queue or adds to it: a program of `programs/`, on `dist/` as it stands. */
+export class Member {
+  /** Resolves once it works; rejects when it ends before. */
+  readonly ready: Promise<void>;
+  readonly gone: Promise<Departure>;
+  isReady = false;
+  isGone = false;
+  isPaused = false;
+  private told: Departure['told'] = null;
+  private output = '';
+  private readonly child: ChildProcess;
+
+  constructor(
+    readonly role: Role,
+    readonly settings: MemberSettings,
+  ) {
+    this.child = fork(join(ROOT, 'test/chaos/programs', `${role}.ts`), [JSON.stringify(settings)], {
+      cwd: ROOT,
+      execArgv: preloaded(settings).flatMap((file) => ['-r', join(ROOT, file)]),
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    const collect = (chunk: Buffer): void => {
+      this.output = (this.output + chunk.toString()).slice(-OUTPUT_MAX);
+    };
+    this.child.stdout!.on('data', collect);
+    this.child.stderr!.on('data', collect);
+    this.gone = new Promise((resolve) => {
+      this.child.once('exit', (code, signal) => {
+        this.isGone = true;
+        this.isReady = false;
+        const { name } = settings;
+        resolve({ name, role, code, signal, told: this.told, atUs: nowUs(), output: this.output });
+      });
+    });
+    this.ready = new Promise((resolve) => {
+      this.child.once('message', () => {
+        this.isReady = true;
+        resolve();
+      });
+      void this.gone.then(() => resolve());
+    });
+  }
+
+  get name(): string {
+    return this.settings.name;
+  }
+
+  get pid(): number {
+    return this.child.pid!;
+  }
+
+  /** Whether a fault may be tried on it: it works, and no other has hold of it. */
+  get isAtWork(): boolean {
+    return this.isReady && !this.isPaused && this.told === null;
+  }
+
+  kill(): void {
+    this.told = 'SIGKILL';
+    this.child.kill('SIGKILL');
+  }
+
+  /** Asks it to end; it drains. */
+  terminate(): void {
+    this.told = 'SIGTERM';
+    this.child.kill('SIGTERM');
+  }
+
+  /** Ends it because it has not ended when it was told to. */
+  finish(): void {
+    this.child.kill('SIGKILL');
+  }
+
+  pause(): void {
+    this.isPaused = true;
+    this.child.kill('SIGSTOP');
+  }
+
+  goOn(): void {
+    this.isPaused = false;
+    this.child.kill('SIGCONT');
+  }
+}
+
+function preloaded({ mutant }: MemberSettings): string[] {
+  const always = 'test/processes/support/register-typescript.cjs';
+  return mutant === null ? [always] : [always, 'test/chaos/mutants/take-commonjs.cjs'];
+}

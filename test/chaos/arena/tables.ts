@@ -1,0 +1,74 @@
+/*
+ * What the campaign keeps in the database beside `_jobs`: tables of the application's own, and a ledger that the database
+ * itself keeps by a trigger, so that no code of the queue has a say in it.
+ */
+
+const columns =
+  'job_id, was, now, was_attempt, attempt, was_locked_until, locked_until, was_retries, retries, max_retries, run_at';
+
+const rowOf = (was: boolean, now: boolean): string =>
+  [
+    now ? 'NEW.id' : 'OLD.id',
+    was ? 'OLD.status' : 'NULL',
+    now ? 'NEW.status' : 'NULL',
+    was ? 'OLD.attempt' : 'NULL',
+    now ? 'NEW.attempt' : 'NULL',
+    was ? 'OLD.locked_until' : 'NULL',
+    now ? 'NEW.locked_until' : 'NULL',
+    was ? 'OLD.retries' : 'NULL',
+    now ? 'NEW.retries' : 'NULL',
+    now ? 'NEW.max_retries' : 'NULL',
+    now ? 'NEW.run_at' : 'NULL',
+  ].join(', ');
+
+export const postgresTables = `
+CREATE TABLE effects (id bigserial PRIMARY KEY, job_id text NOT NULL, attempt int NOT NULL, worker text NOT NULL);
+CREATE TABLE orders (n text PRIMARY KEY, job_id text NOT NULL);
+CREATE TABLE ledger (seq bigserial PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(), job_id uuid, was text, now text,
+  was_attempt int, attempt int, was_locked_until timestamptz, locked_until timestamptz, was_retries int, retries int,
+  max_retries int, run_at timestamptz);
+CREATE FUNCTION keep_ledger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF TG_OP = 'INSERT' THEN INSERT INTO ledger (${columns}) VALUES (${rowOf(false, true)});
+  ELSIF TG_OP = 'DELETE' THEN INSERT INTO ledger (${columns}) VALUES (${rowOf(true, false)});
+  ELSE INSERT INTO ledger (${columns}) VALUES (${rowOf(true, true)});
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER ledger AFTER INSERT OR UPDATE OR DELETE ON _jobs FOR EACH ROW EXECUTE FUNCTION keep_ledger();`;
+
+const sqliteTrigger = (event: string, was: boolean, now: boolean): string => `
+CREATE TRIGGER ledger_${event} AFTER ${event} ON _jobs BEGIN
+  INSERT INTO ledger (${columns}) VALUES (${rowOf(was, now)});
+END;`;
+
+export const sqliteTables = `
+CREATE TABLE effects (id integer PRIMARY KEY AUTOINCREMENT, job_id text NOT NULL, attempt int NOT NULL, worker text NOT NULL);
+CREATE TABLE orders (n text PRIMARY KEY, job_id text NOT NULL);
+CREATE TABLE ledger (seq integer PRIMARY KEY AUTOINCREMENT, at text NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')),
+  job_id text, was text, now text, was_attempt int, attempt int, was_locked_until text, locked_until text,
+  was_retries int, retries int, max_retries int, run_at text);
+${sqliteTrigger('insert', false, true)}${sqliteTrigger('update', true, true)}${sqliteTrigger('delete', true, false)}`;
+
+/** A time as milliseconds since 1970, fractions included. */
+const postgresMs = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::float8 AS ${column}`;
+const sqliteMs = (column: string): string => `unixepoch(${column}, 'subsec') * 1000.0 AS ${column}`;
+
+/** The ledger in its order. `seq` is given while the row of the job is locked, so that of one job it is the order of moves. */
+export const ledgerOf = (kind: 'postgres' | 'sqlite'): string => {
+  const times = ['at', 'was_locked_until', 'locked_until', 'run_at'].map(kind === 'postgres' ? postgresMs : sqliteMs);
+  return `SELECT seq, job_id, was, now, was_attempt, attempt, was_retries, retries, max_retries, ${times.join(', ')}
+    FROM ledger ORDER BY seq`;
+};
+
+export const jobsOf = (kind: 'postgres' | 'sqlite'): string =>
+  kind === 'postgres'
+    ? `SELECT id, topic, status, attempt, retries, payload ->> 'n' AS n FROM _jobs`
+    : `SELECT id, topic, status, attempt, retries, payload ->> '$.n' AS n FROM _jobs`;
+
+export const EFFECTS = 'SELECT job_id, attempt, worker FROM effects ORDER BY id';
+export const ORDERS = 'SELECT n, job_id FROM orders';
+
+/** How many jobs are not finished. Those of the future will be in a moment. */
+export const UNFINISHED = `SELECT count(*) AS count FROM _jobs WHERE status IN ('pending', 'processing')`;
+/** Failed jobs that somebody will put back. */
+export const TO_BE_REQUEUED = `SELECT count(*) AS count FROM _jobs WHERE status = 'failed' AND topic = 'fragile'`;

@@ -1,0 +1,67 @@
+import { Arena } from './arena/arena.js';
+import type { Evidence } from './arena/evidence.js';
+import type { Ground } from './arena/ground.js';
+import { PostgresGround, SqliteGround } from './arena/ground.js';
+import { judge } from './checker/checker.js';
+import type { Violation } from './checker/violation.js';
+import type { Dice } from './dice.js';
+import type { Fault, Kind, Reach } from './faults/fault.js';
+import type { RestartablePostgres } from '../processes/support/restartable-postgres.js';
+
+/** One fault on one database, and how far it is to go. */
+export interface Run {
+  readonly fault: Fault;
+  readonly kind: Kind;
+  readonly reach: Reach;
+  /** The build under test has this wrong with it. */
+  readonly mutant?: string;
+}
+
+/** What a run has shown. */
+export interface Verdict {
+  readonly run: Run;
+  readonly evidence: Evidence;
+  readonly violations: readonly Violation[];
+  readonly hits: number;
+  readonly strikes: number;
+}
+
+const DRAIN_MAX_MS = 60_000;
+/** A broken build is given less patience: that something is stuck is what is to be seen. */
+const MUTANT_DRAIN_MAX_MS = 8_000;
+
+/** Strikes, heals, waits for the end of all jobs, and judges. */
+export async function perform(run: Run, dice: Dice, server: RestartablePostgres): Promise<Verdict> {
+  const { fault, kind, reach, mutant } = run;
+  const ground = await groundOf(run, server);
+  try {
+    const arena = await Arena.open(ground, {
+      dice: dice.of(`${fault.name} ${kind} ${mutant ?? ''}`),
+      options: fault.options,
+      isPoisonous: fault.isPoisonous,
+      mutant,
+      drainMaxMs: mutant ? MUTANT_DRAIN_MAX_MS : DRAIN_MAX_MS,
+    });
+    try {
+      await fault.strike(arena, reach.strikes);
+      await arena.drain();
+      const evidence = await arena.close();
+      const { strikes } = evidence;
+      return { run, evidence, violations: judge(evidence), hits: fault.hits(evidence), strikes: strikes.length };
+    } finally {
+      await arena.dispose();
+    }
+  } finally {
+    await ground.close();
+  }
+}
+
+/** Whether a sound build has kept every promise while the fault hit as often as it had to. */
+export function isPassed({ run, violations, hits }: Verdict): boolean {
+  return run.mutant ? violations.length > 0 : violations.length === 0 && hits >= run.reach.hits;
+}
+
+function groundOf({ fault, kind }: Run, server: RestartablePostgres): Promise<Ground> {
+  const needs = fault.needs ?? {};
+  return kind === 'postgres' ? PostgresGround.create(server, needs) : SqliteGround.create(needs);
+}

@@ -1,0 +1,20 @@
+import type { Evidence } from '../arena/evidence.js';
+import { judgeEffects, judgeEnqueueing } from './jobs.js';
+import { judgeLedger } from './ledger.js';
+import { judgeProbes, judgeProcesses } from './processes.js';
+import type { Promised, Violation } from './violation.js';
+
+/**
+ * Judges what a run has left behind. It knows the table, the history and the promises, and nothing of how the queue keeps
+ * them: no line of the queue's own code is used here.
+ */
+export function judge(evidence: Evidence): Violation[] {
+  return [judgeEnqueueing, judgeEffects, judgeLedger, judgeProcesses, judgeProbes].flatMap((one) => one(evidence));
+}
+
+/** How often each promise was broken. */
+export function countByPromise(violations: readonly Violation[]): Map<Promised, number> {
+  const counts = new Map<Promised, number>();
+  for (const { promise } of violations) counts.set(promise, (counts.get(promise) ?? 0) + 1);
+  return counts;
+}

@@ -1,0 +1,44 @@
+import type { Evidence } from '../arena/evidence.js';
+
+/** How many attempts were running in a process at a moment. */
+function runningAt({ history }: Evidence, name: string, atUs: number): number {
+  const running = new Set<string>();
+  for (const deed of history) {
+    if (deed.by !== name || deed.atUs > atUs) continue;
+    if (deed.kind === 'began') running.add(`${deed.id} ${deed.attempt}`);
+    if (deed.kind === 'returned' || deed.kind === 'threw') running.delete(`${deed.id} ${deed.attempt}`);
+  }
+  return running.size;
+}
+
+/** Strikes at a process that had a handler running. */
+export function hitsOnRunning(evidence: Evidence, what: string): number {
+  const strikes = evidence.strikes.filter((strike) => strike.what === what);
+  return strikes.filter(({ at, atUs }) => at !== undefined && runningAt(evidence, at, atUs) > 0).length;
+}
+
+/** Strikes that were seen to hit something when they were made. */
+export function hitsSeen(evidence: Evidence, what: string): number {
+  return evidence.strikes.filter((strike) => strike.what === what).reduce((sum, { hits = 0 }) => sum + hits, 0);
+}
+
+/** Attempts that offered an outcome which was refused. */
+export function refusals({ history }: Evidence): number {
+  return new Set(
+    history.flatMap((deed) =>
+      deed.kind === 'lease lost' || (deed.kind === 'threw' && deed.code === 'LEASE_LOST')
+        ? [`${deed.id} ${deed.attempt}`]
+        : [],
+    ),
+  ).size;
+}
+
+/** Claims of jobs that had been claimed before. */
+export function reattempts({ ledger }: Evidence): number {
+  return ledger.filter(({ was, now, attempt }) => was === 'pending' && now === 'processing' && attempt! > 1).length;
+}
+
+/** Attempts in all. */
+export function attempts({ ledger }: Evidence): number {
+  return ledger.filter(({ was, now }) => was === 'pending' && now === 'processing').length;
+}

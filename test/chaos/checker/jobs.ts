@@ -1,0 +1,77 @@
+import type { Evidence, JobRow } from '../arena/evidence.js';
+import { exactTopics, poisonTopics } from '../protocol.js';
+import type { Violation } from './violation.js';
+
+/** No acknowledged job is lost, none is there twice, and a job stored with an order is there if and only if that is. */
+export function judgeEnqueueing({ jobs, orders, history }: Evidence): Violation[] {
+  const byId = new Map(jobs.map((job) => [job.id, job]));
+  const byName = groupBy(jobs, ({ n }) => n);
+  const violations: Violation[] = [];
+  for (const deed of history) {
+    if (deed.kind === 'acknowledged' && byId.get(deed.id)?.n !== deed.n) {
+      violations.push({ promise: 'lost', detail: `job ${deed.id} (${deed.n}) was acknowledged and is not there` });
+    }
+    if (deed.kind === 'rolled back' && byName.has(deed.n)) {
+      violations.push({ promise: 'half done', detail: `job ${deed.n} is there, its transaction was rolled back` });
+    }
+    if (deed.kind === 'refused' && deed.code === null && !isOfDatabase(deed.message)) {
+      violations.push({ promise: 'error', detail: `enqueue of ${deed.n} was refused with '${deed.message}'` });
+    }
+  }
+  for (const [n, twins] of byName) {
+    if (twins.length > 1) violations.push({ promise: 'double', detail: `job ${n} was stored ${twins.length} times` });
+  }
+  for (const { n, job_id: id } of orders) {
+    if (byId.get(id)?.n !== n) {
+      violations.push({ promise: 'half done', detail: `order ${n} is there, its job ${id} is not` });
+    }
+  }
+  return violations;
+}
+
+/** Each job has an end, its effect is there, and where that is promised there is exactly one. */
+export function judgeEffects({ jobs, effects, isDrained }: Evidence): Violation[] {
+  const byJob = groupBy(effects, ({ job_id: id }) => id);
+  const violations: Violation[] = [];
+  if (!isDrained) {
+    const unfinished = jobs.filter(({ status }) => status !== 'completed' && status !== 'failed');
+    violations.push({
+      promise: 'stuck',
+      detail: `jobs without an end: ${unfinished.map(describe).slice(0, 5).join(', ')}`,
+    });
+  }
+  for (const job of jobs.filter(({ topic }) => !poisonTopics.includes(topic))) {
+    const count = byJob.get(job.id)?.length ?? 0;
+    if (job.status === 'completed' && count === 0) {
+      violations.push({ promise: 'lost', detail: `${describe(job)} has no effect` });
+    }
+    if (exactTopics.includes(job.topic) && (count > 1 || (count === 1 && job.status !== 'completed'))) {
+      violations.push({ promise: 'double', detail: `${describe(job)} has ${count} effects` });
+    }
+    if (job.status === 'failed' && job.topic !== 'fragile') {
+      violations.push({ promise: 'lost', detail: `${describe(job)} was given up` });
+    }
+  }
+  return violations;
+}
+
+function describe({ id, topic, status, attempt }: JobRow): string {
+  return `job ${id} (${topic}, ${status}, attempt ${attempt})`;
+}
+
+/** In `enqueueTx` and the statements around it errors are those of the application's own DataSource. */
+function isOfDatabase(message: string): boolean {
+  return /QueryFailedError|Connection terminated|ECONN|timeout|terminat|TransactionNotStarted|database is locked|not queryable/i.test(
+    message,
+  );
+}
+
+export function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
+  }
+  return groups;
+}

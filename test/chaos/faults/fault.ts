@@ -1,0 +1,27 @@
+import type { JobsOptions } from 'nestjs-jobs';
+import type { Arena } from '../arena/arena.js';
+import type { Evidence } from '../arena/evidence.js';
+import type { Needs } from '../arena/ground.js';
+
+export type Kind = 'postgres' | 'sqlite';
+
+/** How often a fault is tried, and how often it must have hit something. */
+export interface Reach {
+  readonly strikes: number;
+  readonly hits: number;
+}
+
+/** One way to make things go wrong. */
+export interface Fault {
+  readonly name: string;
+  /** What counts as a hit, in a few words. */
+  readonly hitMeans: string;
+  readonly quick: Partial<Record<Kind, Reach>>;
+  readonly full: Partial<Record<Kind, Reach>>;
+  readonly needs?: Needs;
+  readonly options?: JobsOptions;
+  readonly isPoisonous?: boolean;
+  /** Strikes as often as asked. What it has taken away it gives back before it returns. */
+  readonly strike: (arena: Arena, strikes: number) => Promise<void>;
+  readonly hits: (evidence: Evidence) => number;
+}

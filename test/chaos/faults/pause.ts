@@ -1,0 +1,30 @@
+import { LEASE_MS } from '../arena/arena.js';
+import { refusals } from '../checker/hits.js';
+import type { Fault } from './fault.js';
+
+const PAUSE = 'SIGSTOP';
+const AT_ONCE = 2;
+
+/** Workers are stopped for longer than their leases last, two at a time, and go on as if nothing had been. */
+export const pause: Fault = {
+  name: PAUSE,
+  hitMeans: 'refused outcomes',
+  quick: { postgres: { strikes: 6, hits: 1 }, sqlite: { strikes: 4, hits: 1 } },
+  full: { postgres: { strikes: 300, hits: 50 }, sqlite: { strikes: 60, hits: 10 } },
+  strike: async (arena, strikes) => {
+    let left = strikes;
+    const pauseOn = async (): Promise<void> => {
+      while (left > 0) {
+        left -= 1;
+        await arena.aWhile(100, 400);
+        const victim = await arena.victim('worker');
+        victim.pause();
+        arena.strike({ what: PAUSE, at: victim.name });
+        await arena.aWhile(1.2 * LEASE_MS, 3 * LEASE_MS);
+        victim.goOn();
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, pauseOn));
+  },
+  hits: refusals,
+};

@@ -1,0 +1,109 @@
+import { join } from 'node:path';
+import { ROOT } from '../../processes/support/built-package.js';
+import type { MemberSettings } from '../protocol.js';
+
+type Exports = Record<string, unknown>;
+
+/** A build of the queue with one thing wrong in it. */
+export interface Mutant {
+  readonly name: string;
+  /** What is wrong with it. */
+  readonly wrong: string;
+  /** Breaks the built package, in the process that is about to use it. */
+  readonly break: (settings: MemberSettings) => void;
+}
+
+/** How far the clock of a process is off, for the mutant that trusts it: some early, some late. */
+const SKEWS_MS = [-4_000, 0, 4_000];
+
+const clocks = /statement_timestamp\(\)|strftime\('%Y-%m-%d %H:%M:%f', 'now'/g;
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'no rescue',
+    wrong: 'jobs of a dead worker are never taken over',
+    break: (settings) =>
+      edit(settings, ['RESCUE'], (sql) =>
+        sql.replace(/status = 'processing' AND locked_until/, 'false AND locked_until'),
+      ),
+  },
+  {
+    name: 'completion by id',
+    wrong: 'an outcome is written whoever owns the job',
+    break: (settings) => edit(settings, ['SETTLE', 'COMPLETE_IN_TX'], (sql) => withoutStatus(withoutAttempt(sql))),
+  },
+  {
+    name: 'completion by id and status',
+    wrong: 'an outcome is written while anybody runs the job',
+    break: (settings) => edit(settings, ['SETTLE', 'COMPLETE_IN_TX'], withoutAttempt),
+  },
+  {
+    name: 'attempt reset on requeue',
+    wrong: 'the fence begins anew when a failed job is put back',
+    break: (settings) => edit(settings, ['REQUEUE'], (sql) => sql.replace('retries = 0,', 'retries = 0, attempt = 0,')),
+  },
+  {
+    name: 'app clock',
+    wrong: 'times are compared by the clock of each process, and these differ',
+    break: (settings) => {
+      const skewMs = SKEWS_MS[Number(/\d+$/.exec(settings.name)![0]) % SKEWS_MS.length]!;
+      edit(settings, ['CLAIM', 'RENEW', 'RESCUE'], (sql) =>
+        sql.replace(clocks, (clock) =>
+          clock.startsWith('str') ? `${clock}, '${skewMs / 1_000} seconds'` : `(${clock} + interval '${skewMs} ms')`,
+        ),
+      );
+    },
+  },
+  {
+    name: 'no re-LISTEN',
+    wrong: 'a listening connection that broke is not made anew',
+    break: () => {
+      const { PostgresListener } = built('postgres/listener.js') as { PostgresListener: { prototype: Exports } };
+      PostgresListener.prototype.lost = () => undefined;
+    },
+  },
+  {
+    name: 'effect outside the transaction',
+    wrong: 'the handler writes its effect on another connection than it completes the job',
+    // What is wrong here is the handler: see `tasks.ts`.
+    break: () => undefined,
+  },
+];
+
+/** Breaks the build as the settings of this process say. */
+export function breakBuild(settings: MemberSettings): void {
+  if (settings.mutant !== null) {
+    mutants.find(({ name }) => name === settings.mutant)!.break(settings);
+  }
+}
+
+const withoutAttempt = (sql: string): string => sql.replace(/(j\.)?attempt = (o\.attempt|\$2|\?2) AND/g, '');
+
+const withoutStatus = (sql: string): string =>
+  sql.replace(
+    /(?<=WHERE id = (\$1|\?1)|j\.id = o\.id) AND\s+\+?(j\.)?status (= |IS NOT DISTINCT FROM )'processing'/g,
+    '',
+  );
+
+/** Rewrites statements of the built store. @throws when a statement stays as it was: the mutant would be none. */
+function edit({ database }: MemberSettings, names: readonly string[], rewrite: (sql: string) => string): void {
+  const statements = built(`${database.type === 'postgres' ? 'postgres' : 'sqlite'}/statements.js`);
+  for (const name of names) {
+    const statement = statements[name];
+    const edited =
+      typeof statement === 'string'
+        ? rewrite(statement)
+        : Object.fromEntries(
+            Object.entries(statement as Record<string, string>).map(([key, sql]) => [key, rewrite(sql)]),
+          );
+    if (JSON.stringify(edited) === JSON.stringify(statement)) {
+      throw new Error(`the mutant changes nothing in ${name}`);
+    }
+    statements[name] = edited;
+  }
+}
+
+function built(file: string): Exports {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- the very module that the built store has loaded
+  return require(join(ROOT, 'dist/cjs/lib/store', file)) as Exports;
+}

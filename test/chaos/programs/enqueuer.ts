@@ -1,0 +1,144 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { EnqueueOptions, JobsEngine } from 'nestjs-jobs';
+import { JobsError } from 'nestjs-jobs';
+import type { DataSource } from 'typeorm';
+import { Dice } from '../dice.js';
+import type { Load, Poison } from '../protocol.js';
+import { poisons } from '../protocol.js';
+import { history, onTermination, openApplication, reportReady, settings } from './member-settings.js';
+import { Turns } from './turns.js';
+
+const LOOPS = 3;
+const PAUSE_MAX_MS = 80;
+const BACKLOG_LOOK_MS = 250;
+const POISON_SHARE = 0.3;
+const POISON_RETRIES = 2;
+/** One in so many stored with an order is rolled back. */
+const ROLLED_BACK_SHARE = 0.2;
+const BACKLOG = `SELECT count(*) AS count FROM (SELECT 1 FROM _jobs WHERE status = 'pending' LIMIT 1000) AS waiting`;
+
+class RolledBack extends Error {}
+
+interface Order {
+  readonly topic: string;
+  readonly payload: Load;
+  readonly options: EnqueueOptions;
+}
+
+/** Adds jobs in every way there is, and writes down what it was told of each. */
+class Enqueuer {
+  isEnding = false;
+  private isFull = false;
+  private count = 0;
+  private readonly dice = new Dice(settings.seed);
+  private readonly turns = new Turns(settings.database.type !== 'postgres');
+
+  constructor(
+    private readonly app: DataSource,
+    private readonly engine: JobsEngine,
+  ) {}
+
+  async run(): Promise<void> {
+    await Promise.all([this.watchBacklog(), ...Array.from({ length: LOOPS }, () => this.enqueueOn())]);
+  }
+
+  private async watchBacklog(): Promise<void> {
+    while (!this.isEnding) {
+      const look = (): Promise<{ count: number | string }[]> => this.app.query(BACKLOG);
+      const [waiting] = await this.turns.take(look).catch(() => []);
+      this.isFull = Number(waiting?.count ?? 0) >= settings.backlogMax;
+      await sleep(BACKLOG_LOOK_MS);
+    }
+  }
+
+  private async enqueueOn(): Promise<void> {
+    while (!this.isEnding) {
+      if (!this.isFull) await this.enqueueOnce();
+      await sleep(this.dice.whole(0, PAUSE_MAX_MS));
+    }
+  }
+
+  private async enqueueOnce(): Promise<void> {
+    const way = this.dice.next();
+    if (way < 0.5) {
+      const { topic, payload, options } = this.order();
+      await this.told([payload.n], async () => [await this.engine.enqueue(topic, payload, options)]);
+    } else if (way < 0.75) {
+      const orders = Array.from({ length: this.dice.whole(2, 5) }, () => this.order());
+      await this.told(
+        orders.map(({ payload }) => payload.n),
+        () => this.engine.enqueueMany(orders.map(({ topic, payload, options }) => ({ topic, payload, ...options }))),
+      );
+    } else {
+      const order = this.order();
+      await this.told([order.payload.n], async () => [await this.withOrder(order)]);
+    }
+  }
+
+  /** The order and its job, in one transaction: both or neither. */
+  private withOrder({ topic, payload, options }: Order): Promise<{ id: string }> {
+    const isRolledBack = this.dice.chance(ROLLED_BACK_SHARE);
+    return this.turns.take(() =>
+      this.app.transaction(async (manager) => {
+        const job = await this.engine.enqueueTx(manager, topic, payload, options);
+        await manager.query(`INSERT INTO orders (n, job_id) VALUES ('${payload.n}', '${job.id}')`);
+        if (isRolledBack) throw new RolledBack();
+        return job;
+      }),
+    );
+  }
+
+  /** Writes down what was asked, and what was answered. */
+  private async told(names: readonly string[], ask: () => Promise<readonly { id: string }[]>): Promise<void> {
+    names.forEach((n) => history.write({ kind: 'asked', n }));
+    const sinceMs = performance.now();
+    const took = (): number => Math.round(performance.now() - sinceMs);
+    try {
+      const jobs = await ask();
+      jobs.forEach(({ id }, index) => history.write({ kind: 'acknowledged', n: names[index]!, id, tookMs: took() }));
+    } catch (error) {
+      if (error instanceof RolledBack) {
+        names.forEach((n) => history.write({ kind: 'rolled back', n }));
+        return;
+      }
+      const code = error instanceof JobsError ? error.code : null;
+      names.forEach((n) => history.write({ kind: 'refused', n, code, message: String(error), tookMs: took() }));
+    }
+  }
+
+  private order(): Order {
+    const n = `${settings.name}.${(this.count += 1)}`;
+    const { dice } = this;
+    if (settings.isPoisonous && dice.chance(POISON_SHARE)) {
+      return poisoned(n, dice.pick(poisons));
+    }
+    const topics = ['plain', 'complete_tx', 'complete_tx', 'fragile'];
+    if (settings.database.type === 'postgres') topics.push('transactional', 'transactional');
+    const topic = dice.pick(topics);
+    const options: EnqueueOptions = {
+      priority: dice.whole(-1, 1),
+      ...(topic === 'fragile' ? { maxRetries: 0 } : {}),
+      ...(dice.chance(0.2) ? { delay: dice.whole(50, 600) } : {}),
+    };
+    return { topic, payload: { n, ms: dice.whole(20, 300), obeys: dice.chance(0.5) }, options };
+  }
+}
+
+function poisoned(n: string, poison: Poison): Order {
+  const topic = poison === 'never settles' ? 'poison_endless' : 'poison';
+  return { topic, payload: { n, ms: 0, obeys: false, poison }, options: { maxRetries: POISON_RETRIES } };
+}
+
+async function main(): Promise<void> {
+  const { app, engine, close } = await openApplication({ ...settings.options, role: 'producer' });
+  const enqueuer = new Enqueuer(app, engine);
+  const work = enqueuer.run();
+  onTermination(async () => {
+    enqueuer.isEnding = true;
+    await work;
+    await close();
+  });
+  reportReady();
+}
+
+void main();

@@ -1,0 +1,97 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { JobContext, JobsEngine } from 'nestjs-jobs';
+import { JobsError } from 'nestjs-jobs';
+import type { DataSource, EntityManager } from 'typeorm';
+import type { HistoryWriter } from '../history.js';
+import type { Load, MemberSettings } from '../protocol.js';
+import { register as registerPoisons } from './poisons.js';
+import { Turns } from './turns.js';
+
+export type LoadContext = JobContext<Load>;
+
+/** Between an effect and its completion, and between that and COMMIT: the moments at which a fault would hurt. */
+const WITHIN_TRANSACTION_MS = 4;
+
+/** The ways to complete a job, each with one effect in the application's own table, and a line in the history. */
+export class Tasks {
+  private readonly turns: Turns;
+
+  constructor(
+    private readonly app: DataSource,
+    private readonly history: HistoryWriter,
+    private readonly settings: MemberSettings,
+  ) {
+    this.turns = new Turns(settings.database.type !== 'postgres');
+  }
+
+  register(engine: JobsEngine): void {
+    const on = (topic: string, work: (job: LoadContext) => Promise<unknown>, options = {}): void =>
+      engine.register(topic, (job) => this.witnessed(job as LoadContext, work), options);
+    on('plain', (job) => this.plain(job));
+    on('complete_tx', (job) => this.completeTx(job));
+    on('fragile', (job) => this.completeTx(job));
+    if (this.settings.database.type === 'postgres') {
+      on('transactional', (job) => this.transactional(job), { transactional: true });
+    }
+    registerPoisons(on, this.history);
+    engine.events.subscribe((event) => {
+      if (event.type === 'lease_lost') {
+        this.history.write({ kind: 'lease lost', id: event.id, attempt: event.attempt });
+      }
+    });
+  }
+
+  /** Writes down how a handler begins and how it ends. */
+  private async witnessed(job: LoadContext, work: (job: LoadContext) => Promise<unknown>): Promise<unknown> {
+    const { id, attempt } = job;
+    const { history } = this;
+    history.write({ kind: 'began', id, attempt });
+    job.signal.addEventListener('abort', () => {
+      const { code, reason } = job.signal.reason as { code: string; reason?: string };
+      history.write({ kind: 'aborted', id, attempt, reason: reason ?? code });
+    });
+    try {
+      const value = await work(job);
+      history.write({ kind: 'returned', id, attempt });
+      return value;
+    } catch (error) {
+      history.write({ kind: 'threw', id, attempt, code: error instanceof JobsError ? error.code : null });
+      throw error;
+    }
+  }
+
+  private async plain(job: LoadContext): Promise<void> {
+    await this.work(job);
+    await this.turns.take(() => this.effect(job, this.app.manager));
+  }
+
+  private async completeTx(job: LoadContext): Promise<void> {
+    await this.work(job);
+    await this.turns.take(() =>
+      this.app.transaction(async (manager) => {
+        await this.effect(job, manager);
+        await sleep(WITHIN_TRANSACTION_MS);
+        this.history.write({ kind: 'completing', id: job.id, attempt: job.attempt });
+        await job.completeTx(manager, { by: this.settings.name });
+        await sleep(WITHIN_TRANSACTION_MS);
+      }),
+    );
+  }
+
+  private async transactional(job: LoadContext): Promise<void> {
+    await this.effect(job, job.manager);
+    await this.work(job);
+  }
+
+  private async work({ payload, signal }: LoadContext): Promise<void> {
+    await sleep(payload.ms, undefined, payload.obeys ? { signal } : {});
+  }
+
+  private async effect({ id, attempt }: LoadContext, manager: EntityManager): Promise<void> {
+    // The mutant does what a handler without a transaction would do.
+    const where = this.settings.mutant === 'effect outside the transaction' ? this.app.manager : manager;
+    await where.query(
+      `INSERT INTO effects (job_id, attempt, worker) VALUES ('${id}', ${attempt}, '${this.settings.name}')`,
+    );
+  }
+}

@@ -1,0 +1,44 @@
+import type { JobsOptions } from 'nestjs-jobs';
+import type { DatabaseAddress } from '../processes/support/protocol.js';
+
+export type { DatabaseAddress };
+
+/** What a process of the campaign is started with. */
+export interface MemberSettings {
+  /** Its name, no two alike: of its history, and of the effects of its handlers. */
+  readonly name: string;
+  readonly seed: number;
+  readonly database: DatabaseAddress;
+  readonly historyFolder: string;
+  readonly options: JobsOptions;
+  /** What is wrong with this build of the queue, to see whether the checker notices. */
+  readonly mutant: string | null;
+  /** Enqueuers: how many jobs may wait before they pause. */
+  readonly backlogMax: number;
+  /** Enqueuers: whether they also store jobs whose handlers misbehave. */
+  readonly isPoisonous: boolean;
+}
+
+/** How a handler of the topic `poison` misbehaves. */
+export const poisons = ['exits', 'blocks', 'throws undefined', 'rejects late', 'never settles'] as const;
+export type Poison = (typeof poisons)[number];
+
+/** What a job asks of its handler. */
+export interface Load {
+  /** Names the job, whoever has an answer to its enqueueing. */
+  readonly n: string;
+  /** How long the handler works. */
+  readonly ms: number;
+  /** Whether it ends when it is told to. */
+  readonly obeys: boolean;
+  readonly poison?: Poison;
+}
+
+/** The exit code of a process that a handler has ended. */
+export const EXIT_OF_HANDLER = 7;
+
+/** In one transaction with its effect, so that there is exactly one. */
+export const exactTopics = ['complete_tx', 'transactional', 'fragile'];
+
+/** Jobs that nobody wants to be done: how they end is theirs to choose. */
+export const poisonTopics = ['poison', 'poison_endless'];
