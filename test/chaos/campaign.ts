@@ -6,6 +6,7 @@ import { judge } from './checker/checker.js';
 import type { Violation } from './checker/violation.js';
 import type { Dice } from './dice.js';
 import type { Fault, Kind, Reach } from './faults/fault.js';
+import type { Mutant } from './mutants/mutants.js';
 import type { RestartablePostgres } from '../processes/support/restartable-postgres.js';
 
 /** One fault on one database, and how far it is to go. */
@@ -14,7 +15,7 @@ export interface Run {
   readonly kind: Kind;
   readonly reach: Reach;
   /** The build under test has this wrong with it. */
-  readonly mutant?: string;
+  readonly mutant?: Mutant;
 }
 
 /** What a run has shown. */
@@ -36,10 +37,10 @@ export async function perform(run: Run, dice: Dice, server: RestartablePostgres)
   const ground = await groundOf(run, server);
   try {
     const arena = await Arena.open(ground, {
-      dice: dice.of(`${fault.name} ${kind} ${mutant ?? ''}`),
+      dice: dice.of(`${fault.name} ${kind} ${mutant?.name ?? ''}`),
       options: fault.options,
       isPoisonous: fault.isPoisonous,
-      mutant,
+      mutant: mutant?.name,
       drainMaxMs: mutant ? MUTANT_DRAIN_MAX_MS : DRAIN_MAX_MS,
     });
     try {
@@ -56,9 +57,15 @@ export async function perform(run: Run, dice: Dice, server: RestartablePostgres)
   }
 }
 
-/** Whether a sound build has kept every promise while the fault hit as often as it had to. */
+/**
+ * Whether a sound build has kept every promise while the fault hit as often as it had to, or a broken one was found out by
+ * a promise that it breaks.
+ */
 export function isPassed({ run, violations, hits }: Verdict): boolean {
-  return run.mutant ? violations.length > 0 : violations.length === 0 && hits >= run.reach.hits;
+  const { mutant, reach } = run;
+  return mutant
+    ? violations.some(({ promise }) => mutant.breaks.includes(promise))
+    : violations.length === 0 && hits >= reach.hits;
 }
 
 function groundOf({ fault, kind }: Run, server: RestartablePostgres): Promise<Ground> {

@@ -23,15 +23,18 @@ export type Deed =
   /** `n` names the job before it has an id. */
   | { readonly kind: 'asked'; readonly n: string }
   | { readonly kind: 'acknowledged'; readonly n: string; readonly id: string; readonly tookMs: number }
-  /** `code` is that of the queue's error; `null` when the error is of another kind. */
+  /** `code` is that of the queue's error; `null` when the error is of another kind, as it may be in a transaction. */
   | {
       readonly kind: 'refused';
+      readonly isInTransaction: boolean;
       readonly n: string;
       readonly code: string | null;
       readonly message: string;
       readonly tookMs: number;
     }
   | { readonly kind: 'rolled back'; readonly n: string }
+  /** The application ends its process, since its own connection is of no use any more. */
+  | { readonly kind: 'gives up' }
   /** The process was told to end, and has nothing left to do. */
   | { readonly kind: 'closed' }
   /** A process of a storm took the write lock, or was told that somebody else has it. */

@@ -1,30 +1,45 @@
 import type { Run } from './campaign.js';
 import { faults } from './faults/faults.js';
-import type { Kind } from './faults/fault.js';
+import type { Fault, Kind, Reach } from './faults/fault.js';
 import { kill } from './faults/kill.js';
 import { pause } from './faults/pause.js';
+import { terminateBackends } from './faults/terminate-backends.js';
 import { mutants } from './mutants/mutants.js';
 
 export interface PlanOptions {
   readonly isQuick: boolean;
-  /** A part of the name of a fault, a mutant or a database. */
-  readonly only?: string;
+  /** Parts of the names of faults, mutants or databases. */
+  readonly only?: readonly string[];
+  /** How much of each reach. */
+  readonly share?: number;
 }
 
 const kinds: readonly Kind[] = ['postgres', 'sqlite'];
 
+interface Light {
+  readonly mutant: string;
+  readonly fault: Fault;
+  readonly strikes: number;
+  readonly on: readonly Kind[];
+}
+
 /** The fault that brings each mutant to light. */
-const lights = [
-  { mutant: 'no rescue', fault: kill, strikes: 3 },
-  { mutant: 'completion by id', fault: pause, strikes: 6 },
+const lights: readonly Light[] = [
+  { mutant: 'no rescue', fault: kill, strikes: 3, on: kinds },
+  { mutant: 'completion by id', fault: pause, strikes: 6, on: kinds },
+  { mutant: 'completion by id and status', fault: pause, strikes: 6, on: kinds },
+  { mutant: 'attempt reset on requeue', fault: pause, strikes: 6, on: kinds },
+  { mutant: 'app clock', fault: kill, strikes: 2, on: kinds },
+  { mutant: 'no re-LISTEN', fault: terminateBackends, strikes: 25, on: ['postgres'] },
+  { mutant: 'effect outside the transaction', fault: kill, strikes: 6, on: ['postgres'] },
 ];
 
 /** Every fault on every database it is meant for. */
-export function plannedRuns({ isQuick, only }: PlanOptions): Run[] {
+export function plannedRuns({ isQuick, only, share = 1 }: PlanOptions): Run[] {
   const runs = faults.flatMap((fault) =>
     kinds.flatMap((kind): Run[] => {
       const reach = (isQuick ? fault.quick : fault.full)[kind];
-      return reach ? [{ fault, kind, reach }] : [];
+      return reach ? [{ fault, kind, reach: shareOf(reach, share) }] : [];
     }),
   );
   return runs.filter(({ fault, kind }) => isMeant(only, fault.name, kind));
@@ -32,15 +47,20 @@ export function plannedRuns({ isQuick, only }: PlanOptions): Run[] {
 
 /** Every mutant, under the fault that brings it to light. */
 export function plannedMutants({ only }: PlanOptions): Run[] {
-  const runs = lights.map(({ mutant, fault, strikes }): Run => ({
-    mutant: mutants.find(({ name }) => name === mutant)!.name,
-    fault,
-    kind: 'postgres',
-    reach: { strikes, hits: 0 },
-  }));
-  return runs.filter(({ mutant, kind }) => isMeant(only, `mutant ${mutant}`, kind));
+  const runs = lights.flatMap(({ mutant: asked, fault, strikes, on }) =>
+    on.map((kind) => {
+      const mutant = mutants.find(({ name }) => name === asked)!;
+      return { mutant, fault, kind, reach: { strikes, hits: 0 } };
+    }),
+  );
+  return runs.filter(({ mutant, kind }) => isMeant(only, `mutant ${mutant.name}`, kind));
 }
 
-function isMeant(only: string | undefined, ...names: string[]): boolean {
-  return only === undefined || names.join(' ').toLowerCase().includes(only.toLowerCase());
+function shareOf({ strikes, hits }: Reach, share: number): Reach {
+  return { strikes: Math.ceil(strikes * share), hits: Math.ceil(hits * share) };
+}
+
+function isMeant(only: readonly string[] | undefined, ...names: string[]): boolean {
+  const text = names.join(' ').toLowerCase();
+  return only === undefined || only.some((part) => text.includes(part.toLowerCase()));
 }

@@ -40,7 +40,7 @@ export function mutantTableOf(verdicts: readonly Verdict[]): string {
     const ending = isPassed(verdict) ? 'caught' : 'NOT CAUGHT';
     return [
       names[run.kind],
-      run.mutant!,
+      run.mutant!.name,
       run.fault.name,
       found || 'nothing',
       `${Math.round(evidence.seconds)}`,

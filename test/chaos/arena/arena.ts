@@ -52,7 +52,7 @@ export class Arena {
   private readonly members = new Set<Member>();
   private readonly historyFolder = mkdtempSync(join(tmpdir(), 'chaos-history-'));
   private readonly startedUs = nowUs();
-  private count = 0;
+  private started = 0;
   private isOpen = true;
   private isLoaded = true;
   private isDrained = false;
@@ -96,6 +96,17 @@ export class Arena {
     await sleep(this.dice.whole(fromMs, toMs));
   }
 
+  /** Adds processes that do nothing but hold the write lock; they end with the load. */
+  async addLockers(count: number): Promise<void> {
+    await Promise.all(Array.from({ length: count }, () => this.start('locker').ready));
+  }
+
+  /** How many rows an SQL count finds. */
+  async count(sql: string): Promise<number> {
+    const [row] = await this.ground.observe<{ count: string | number }>(sql);
+    return Number(row!.count);
+  }
+
   /** Ends the enqueuers, and waits until the workers have done all there is. */
   async drain(): Promise<void> {
     await this.unload();
@@ -128,9 +139,10 @@ export class Arena {
     rmSync(this.historyFolder, { recursive: true, force: true });
   }
 
-  private async unload(): Promise<void> {
+  /** Ends whoever adds jobs or holds locks. */
+  async unload(): Promise<void> {
     this.isLoaded = false;
-    await this.end([...this.members].filter(({ role }) => role === 'enqueuer'));
+    await this.end([...this.members].filter(({ role }) => role !== 'worker'));
   }
 
   /** Asks processes to end, and says so when one does not obey. */
@@ -149,16 +161,15 @@ export class Arena {
     clearTimeout(timer);
   }
 
-  private async unfinished(): Promise<number> {
-    const [unfinished] = await this.ground.observe<{ count: string | number }>(UNFINISHED);
-    const [failed] = await this.ground.observe<{ count: string | number }>(TO_BE_REQUEUED);
-    return Number(unfinished!.count) + Number(failed!.count);
+  /** Jobs that still have a way to go. */
+  async unfinished(): Promise<number> {
+    return (await this.count(UNFINISHED)) + (await this.count(TO_BE_REQUEUED));
   }
 
   private start(role: Role): Member {
-    this.count += 1;
+    this.started += 1;
     const { options, mutant, isPoisonous } = this.plan;
-    const name = `${role}-${this.count}`;
+    const name = `${role}-${this.started}`;
     const member = new Member(role, {
       name,
       seed: this.dice.of(name).seed,
@@ -173,7 +184,7 @@ export class Arena {
     void member.gone.then((departure) => {
       this.members.delete(member);
       this.departures.push(departure);
-      const isNeeded = role === 'worker' || this.isLoaded;
+      const isNeeded = role === 'worker' || (role === 'enqueuer' && this.isLoaded);
       if (this.isOpen && isNeeded) this.start(role);
     });
     return member;

@@ -5,7 +5,8 @@ import { ROOT } from '../../processes/support/built-package.js';
 import type { MemberSettings } from '../protocol.js';
 import { nowUs } from '../history.js';
 
-export type Role = 'worker' | 'enqueuer';
+/** A locker does nothing but hold the write lock of a SQLite file. */
+export type Role = 'worker' | 'enqueuer' | 'locker';
 
 /** How a process ended, and who had told it to. */
 export interface Departure {
@@ -21,6 +22,7 @@ export interface Departure {
 }
 
 const OUTPUT_MAX = 4_000;
+const PRELOADED = ['test/processes/support/register-typescript.cjs', 'test/chaos/programs/take-engine.cjs'];
 
 /** A process that works on the queue or adds to it: a program of `programs/`, on `dist/` as it stands. */
 export class Member {
@@ -40,7 +42,7 @@ export class Member {
   ) {
     this.child = fork(join(ROOT, 'test/chaos/programs', `${role}.ts`), [JSON.stringify(settings)], {
       cwd: ROOT,
-      execArgv: preloaded(settings).flatMap((file) => ['-r', join(ROOT, file)]),
+      execArgv: PRELOADED.flatMap((file) => ['-r', join(ROOT, file)]),
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     const collect = (chunk: Buffer): void => {
@@ -103,9 +105,4 @@ export class Member {
     this.isPaused = false;
     this.child.kill('SIGCONT');
   }
-}
-
-function preloaded({ mutant }: MemberSettings): string[] {
-  const always = 'test/processes/support/register-typescript.cjs';
-  return mutant === null ? [always] : [always, 'test/chaos/mutants/take-commonjs.cjs'];
 }

@@ -1,20 +1,20 @@
 import type { Evidence } from '../arena/evidence.js';
 
-/** How many attempts were running in a process at a moment. */
-function runningAt({ history }: Evidence, name: string, atUs: number): number {
+/** How many attempts were running at a moment, in one process or in any. */
+function runningAt({ history }: Evidence, name: string | undefined, atUs: number): number {
   const running = new Set<string>();
   for (const deed of history) {
-    if (deed.by !== name || deed.atUs > atUs) continue;
+    if ((name !== undefined && deed.by !== name) || deed.atUs > atUs) continue;
     if (deed.kind === 'began') running.add(`${deed.id} ${deed.attempt}`);
     if (deed.kind === 'returned' || deed.kind === 'threw') running.delete(`${deed.id} ${deed.attempt}`);
   }
   return running.size;
 }
 
-/** Strikes at a process that had a handler running. */
+/** Strikes while a handler was running: in the process it was aimed at, or in any when it was aimed at none. */
 export function hitsOnRunning(evidence: Evidence, what: string): number {
   const strikes = evidence.strikes.filter((strike) => strike.what === what);
-  return strikes.filter(({ at, atUs }) => at !== undefined && runningAt(evidence, at, atUs) > 0).length;
+  return strikes.filter(({ at, atUs }) => runningAt(evidence, at, atUs) > 0).length;
 }
 
 /** Strikes that were seen to hit something when they were made. */
@@ -41,4 +41,10 @@ export function reattempts({ ledger }: Evidence): number {
 /** Attempts in all. */
 export function attempts({ ledger }: Evidence): number {
   return ledger.filter(({ was, now }) => was === 'pending' && now === 'processing').length;
+}
+
+/** Enqueues that were kept waiting for so long, or refused. */
+export function hinderedEnqueues({ history }: Evidence, waitedMs: number): number {
+  return history.filter((deed) => deed.kind === 'refused' || (deed.kind === 'acknowledged' && deed.tookMs >= waitedMs))
+    .length;
 }

@@ -14,7 +14,7 @@ export function judgeEnqueueing({ jobs, orders, history }: Evidence): Violation[
     if (deed.kind === 'rolled back' && byName.has(deed.n)) {
       violations.push({ promise: 'half done', detail: `job ${deed.n} is there, its transaction was rolled back` });
     }
-    if (deed.kind === 'refused' && deed.code === null && !isOfDatabase(deed.message)) {
+    if (deed.kind === 'refused' && deed.code !== 'QUEUE_UNAVAILABLE' && !deed.isInTransaction) {
       violations.push({ promise: 'error', detail: `enqueue of ${deed.n} was refused with '${deed.message}'` });
     }
   }
@@ -41,12 +41,17 @@ export function judgeEffects({ jobs, effects, isDrained }: Evidence): Violation[
     });
   }
   for (const job of jobs.filter(({ topic }) => !poisonTopics.includes(topic))) {
-    const count = byJob.get(job.id)?.length ?? 0;
+    const done = byJob.get(job.id) ?? [];
+    const count = done.length;
     if (job.status === 'completed' && count === 0) {
       violations.push({ promise: 'lost', detail: `${describe(job)} has no effect` });
     }
     if (exactTopics.includes(job.topic) && (count > 1 || (count === 1 && job.status !== 'completed'))) {
       violations.push({ promise: 'double', detail: `${describe(job)} has ${count} effects` });
+    }
+    if (exactTopics.includes(job.topic) && count === 1 && done[0]!.attempt !== job.attempt) {
+      const detail = `${describe(job)} has the effect of attempt ${done[0]!.attempt}`;
+      violations.push({ promise: 'half done', detail });
     }
     if (job.status === 'failed' && job.topic !== 'fragile') {
       violations.push({ promise: 'lost', detail: `${describe(job)} was given up` });
@@ -57,13 +62,6 @@ export function judgeEffects({ jobs, effects, isDrained }: Evidence): Violation[
 
 function describe({ id, topic, status, attempt }: JobRow): string {
   return `job ${id} (${topic}, ${status}, attempt ${attempt})`;
-}
-
-/** In `enqueueTx` and the statements around it errors are those of the application's own DataSource. */
-function isOfDatabase(message: string): boolean {
-  return /QueryFailedError|Connection terminated|ECONN|timeout|terminat|TransactionNotStarted|database is locked|not queryable/i.test(
-    message,
-  );
 }
 
 export function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {

@@ -1,6 +1,31 @@
+import { busyStorm } from './busy-storm.js';
+import { cut } from './cut.js';
+import { drain } from './drain.js';
+import { drainAndKill } from './drain-and-kill.js';
 import type { Fault } from './fault.js';
+import { fullDisk } from './full-disk.js';
+import { heldSnapshot } from './held-snapshot.js';
 import { kill } from './kill.js';
+import { lag } from './lag.js';
 import { pause } from './pause.js';
+import { poison } from './poison.js';
+import { restart } from './restart.js';
+import { stall } from './stall.js';
+import { terminateBackends } from './terminate-backends.js';
 
 /** All faults of the campaign. */
-export const faults: readonly Fault[] = [kill, pause];
+export const faults: readonly Fault[] = [
+  kill,
+  pause,
+  restart,
+  terminateBackends,
+  lag,
+  stall,
+  cut,
+  heldSnapshot,
+  busyStorm,
+  fullDisk,
+  drain,
+  drainAndKill,
+  poison,
+];

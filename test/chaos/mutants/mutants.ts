@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { ROOT } from '../../processes/support/built-package.js';
+import type { Promised } from '../checker/violation.js';
 import type { MemberSettings } from '../protocol.js';
 
 type Exports = Record<string, unknown>;
@@ -9,6 +10,8 @@ export interface Mutant {
   readonly name: string;
   /** What is wrong with it. */
   readonly wrong: string;
+  /** The promises it breaks; to break another is not to be found out. */
+  readonly breaks: readonly Promised[];
   /** Breaks the built package, in the process that is about to use it. */
   readonly break: (settings: MemberSettings) => void;
 }
@@ -22,6 +25,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'no rescue',
     wrong: 'jobs of a dead worker are never taken over',
+    breaks: ['stuck'],
     break: (settings) =>
       edit(settings, ['RESCUE'], (sql) =>
         sql.replace(/status = 'processing' AND locked_until/, 'false AND locked_until'),
@@ -30,21 +34,25 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'completion by id',
     wrong: 'an outcome is written whoever owns the job',
+    breaks: ['double', 'overlap', 'move', 'half done'],
     break: (settings) => edit(settings, ['SETTLE', 'COMPLETE_IN_TX'], (sql) => withoutStatus(withoutAttempt(sql))),
   },
   {
     name: 'completion by id and status',
     wrong: 'an outcome is written while anybody runs the job',
+    breaks: ['double', 'overlap', 'half done'],
     break: (settings) => edit(settings, ['SETTLE', 'COMPLETE_IN_TX'], withoutAttempt),
   },
   {
     name: 'attempt reset on requeue',
     wrong: 'the fence begins anew when a failed job is put back',
+    breaks: ['move'],
     break: (settings) => edit(settings, ['REQUEUE'], (sql) => sql.replace('retries = 0,', 'retries = 0, attempt = 0,')),
   },
   {
     name: 'app clock',
     wrong: 'times are compared by the clock of each process, and these differ',
+    breaks: ['overlap', 'early'],
     break: (settings) => {
       const skewMs = SKEWS_MS[Number(/\d+$/.exec(settings.name)![0]) % SKEWS_MS.length]!;
       edit(settings, ['CLAIM', 'RENEW', 'RESCUE'], (sql) =>
@@ -57,6 +65,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'no re-LISTEN',
     wrong: 'a listening connection that broke is not made anew',
+    breaks: ['deaf'],
     break: () => {
       const { PostgresListener } = built('postgres/listener.js') as { PostgresListener: { prototype: Exports } };
       PostgresListener.prototype.lost = () => undefined;
@@ -65,6 +74,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'effect outside the transaction',
     wrong: 'the handler writes its effect on another connection than it completes the job',
+    breaks: ['double'],
     // What is wrong here is the handler: see `tasks.ts`.
     break: () => undefined,
   },

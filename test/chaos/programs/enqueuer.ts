@@ -6,7 +6,7 @@ import { Dice } from '../dice.js';
 import type { Load, Poison } from '../protocol.js';
 import { poisons } from '../protocol.js';
 import { history, onTermination, openApplication, reportReady, settings } from './member-settings.js';
-import { Turns } from './turns.js';
+import { Transactions } from './transactions.js';
 
 const LOOPS = 3;
 const PAUSE_MAX_MS = 80;
@@ -31,12 +31,14 @@ class Enqueuer {
   private isFull = false;
   private count = 0;
   private readonly dice = new Dice(settings.seed);
-  private readonly turns = new Turns(settings.database.type !== 'postgres');
+  private readonly transactions: Transactions;
 
   constructor(
     private readonly app: DataSource,
     private readonly engine: JobsEngine,
-  ) {}
+  ) {
+    this.transactions = new Transactions(app, history);
+  }
 
   async run(): Promise<void> {
     await Promise.all([this.watchBacklog(), ...Array.from({ length: LOOPS }, () => this.enqueueOn())]);
@@ -45,7 +47,7 @@ class Enqueuer {
   private async watchBacklog(): Promise<void> {
     while (!this.isEnding) {
       const look = (): Promise<{ count: number | string }[]> => this.app.query(BACKLOG);
-      const [waiting] = await this.turns.take(look).catch(() => []);
+      const [waiting] = await this.transactions.take(look).catch(() => []);
       this.isFull = Number(waiting?.count ?? 0) >= settings.backlogMax;
       await sleep(BACKLOG_LOOK_MS);
     }
@@ -71,25 +73,27 @@ class Enqueuer {
       );
     } else {
       const order = this.order();
-      await this.told([order.payload.n], async () => [await this.withOrder(order)]);
+      await this.told([order.payload.n], async () => [await this.withOrder(order)], true);
     }
   }
 
   /** The order and its job, in one transaction: both or neither. */
   private withOrder({ topic, payload, options }: Order): Promise<{ id: string }> {
     const isRolledBack = this.dice.chance(ROLLED_BACK_SHARE);
-    return this.turns.take(() =>
-      this.app.transaction(async (manager) => {
-        const job = await this.engine.enqueueTx(manager, topic, payload, options);
-        await manager.query(`INSERT INTO orders (n, job_id) VALUES ('${payload.n}', '${job.id}')`);
-        if (isRolledBack) throw new RolledBack();
-        return job;
-      }),
-    );
+    return this.transactions.run(async (manager) => {
+      const job = await this.engine.enqueueTx(manager, topic, payload, options);
+      await manager.query(`INSERT INTO orders (n, job_id) VALUES ('${payload.n}', '${job.id}')`);
+      if (isRolledBack) throw new RolledBack();
+      return job;
+    });
   }
 
   /** Writes down what was asked, and what was answered. */
-  private async told(names: readonly string[], ask: () => Promise<readonly { id: string }[]>): Promise<void> {
+  private async told(
+    names: readonly string[],
+    ask: () => Promise<readonly { id: string }[]>,
+    isInTransaction = false,
+  ): Promise<void> {
     names.forEach((n) => history.write({ kind: 'asked', n }));
     const sinceMs = performance.now();
     const took = (): number => Math.round(performance.now() - sinceMs);
@@ -102,7 +106,8 @@ class Enqueuer {
         return;
       }
       const code = error instanceof JobsError ? error.code : null;
-      names.forEach((n) => history.write({ kind: 'refused', n, code, message: String(error), tookMs: took() }));
+      const answer = { kind: 'refused', isInTransaction, code, message: String(error), tookMs: took() } as const;
+      names.forEach((n) => history.write({ ...answer, n }));
     }
   }
 
@@ -130,13 +135,14 @@ function poisoned(n: string, poison: Poison): Order {
 }
 
 async function main(): Promise<void> {
-  const { app, engine, close } = await openApplication({ ...settings.options, role: 'producer' });
+  const application = await openApplication({ ...settings.options, role: 'producer' });
+  const { app, engine } = application;
   const enqueuer = new Enqueuer(app, engine);
   const work = enqueuer.run();
   onTermination(async () => {
     enqueuer.isEnding = true;
     await work;
-    await close();
+    await application.close();
   });
   reportReady();
 }

@@ -5,7 +5,7 @@ import type { DataSource, EntityManager } from 'typeorm';
 import type { HistoryWriter } from '../history.js';
 import type { Load, MemberSettings } from '../protocol.js';
 import { register as registerPoisons } from './poisons.js';
-import { Turns } from './turns.js';
+import { Transactions } from './transactions.js';
 
 export type LoadContext = JobContext<Load>;
 
@@ -14,14 +14,14 @@ const WITHIN_TRANSACTION_MS = 4;
 
 /** The ways to complete a job, each with one effect in the application's own table, and a line in the history. */
 export class Tasks {
-  private readonly turns: Turns;
+  private readonly transactions: Transactions;
 
   constructor(
     private readonly app: DataSource,
     private readonly history: HistoryWriter,
     private readonly settings: MemberSettings,
   ) {
-    this.turns = new Turns(settings.database.type !== 'postgres');
+    this.transactions = new Transactions(app, history);
   }
 
   register(engine: JobsEngine): void {
@@ -62,20 +62,18 @@ export class Tasks {
 
   private async plain(job: LoadContext): Promise<void> {
     await this.work(job);
-    await this.turns.take(() => this.effect(job, this.app.manager));
+    await this.transactions.take(() => this.effect(job, this.app.manager));
   }
 
   private async completeTx(job: LoadContext): Promise<void> {
     await this.work(job);
-    await this.turns.take(() =>
-      this.app.transaction(async (manager) => {
-        await this.effect(job, manager);
-        await sleep(WITHIN_TRANSACTION_MS);
-        this.history.write({ kind: 'completing', id: job.id, attempt: job.attempt });
-        await job.completeTx(manager, { by: this.settings.name });
-        await sleep(WITHIN_TRANSACTION_MS);
-      }),
-    );
+    await this.transactions.run(async (manager) => {
+      await this.effect(job, manager);
+      await sleep(WITHIN_TRANSACTION_MS);
+      this.history.write({ kind: 'completing', id: job.id, attempt: job.attempt });
+      await job.completeTx(manager, { by: this.settings.name });
+      await sleep(WITHIN_TRANSACTION_MS);
+    });
   }
 
   private async transactional(job: LoadContext): Promise<void> {

@@ -8,13 +8,14 @@ const REQUEUE_PAUSE_MS = 300;
 
 /** A worker that also puts failed jobs of the topic `fragile` back, as an operator would. */
 async function main(): Promise<void> {
-  const { app, engine, close } = await openApplication(settings.options);
+  const application = await openApplication(settings.options);
+  const { app, engine } = application;
   new Tasks(app, history, settings).register(engine);
   await engine.start();
   let isEnding = false;
   onTermination(async () => {
     isEnding = true;
-    await close();
+    await application.close();
   });
   reportReady();
   while (!isEnding) {

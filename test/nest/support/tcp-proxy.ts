@@ -2,13 +2,26 @@ import { once } from 'node:events';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
 
+/** Where a client is cut off: before what it sends has reached the server, or just after. */
+export type CutMoment = 'unsent' | 'sent';
+
+interface Cut {
+  readonly text: string;
+  readonly moment: CutMoment;
+  readonly done: () => void;
+}
+
 /** A network between an application and its database server that a test can take away. */
 export class TcpProxy {
   private server: Server | undefined;
   private port = 0;
   private isStalled = false;
   private fatal: string | undefined;
+  private cut: Cut | undefined;
+  private lagMs = 0;
   private readonly sockets = new Set<Socket>();
+  /** Towards the server, of clients that were cut off. */
+  private readonly alone = new WeakSet<Socket>();
 
   private constructor(private readonly target: URL) {}
 
@@ -60,6 +73,16 @@ export class TcpProxy {
     this.fatal = text;
   }
 
+  /** Cuts off the next client that sends this text, and resolves when it has. */
+  cutNext(text: string, moment: CutMoment): Promise<void> {
+    return new Promise((done) => (this.cut = { text, moment, done }));
+  }
+
+  /** From now on everything takes so much longer, each way. */
+  lag(ms: number): void {
+    this.lagMs = ms;
+  }
+
   private join(client: Socket): void {
     const server = connect(Number(this.target.port), this.target.hostname);
     for (const [socket, other] of [
@@ -67,19 +90,60 @@ export class TcpProxy {
       [server, client],
     ] as const) {
       this.sockets.add(socket);
+      const line = new Line(other);
       socket.on('data', (chunk) => {
         if (this.fatal !== undefined && chunk.includes(this.fatal)) {
           socket.destroy();
+        } else if (this.cut && socket === client && chunk.includes(this.cut.text)) {
+          this.cutNow(this.cut, client, server, chunk);
         } else {
-          other.write(chunk);
+          line.send(chunk, this.lagMs);
         }
       });
       socket.on('error', () => other.destroy());
       socket.on('close', () => {
         this.sockets.delete(socket);
-        other.destroy();
+        if (!this.alone.has(other)) other.destroy();
       });
       if (this.isStalled) socket.pause();
     }
+  }
+
+  private cutNow({ moment, done }: Cut, client: Socket, server: Socket, chunk: Buffer): void {
+    this.cut = undefined;
+    if (moment === 'sent') {
+      // The server reads what was sent before it reads the end. Its answer goes nowhere.
+      this.alone.add(server);
+      server.end(chunk);
+    }
+    client.destroy();
+    done();
+  }
+}
+
+/** One direction of a connection. What is sent arrives in its order, however the lag changes. */
+class Line {
+  private readonly waiting: { readonly chunk: Buffer; readonly dueMs: number }[] = [];
+
+  constructor(private readonly to: Socket) {}
+
+  send(chunk: Buffer, lagMs: number): void {
+    if (lagMs === 0 && this.waiting.length === 0) {
+      this.write(chunk);
+      return;
+    }
+    this.waiting.push({ chunk, dueMs: performance.now() + lagMs });
+    setTimeout(() => this.deliver(), lagMs);
+  }
+
+  private deliver(): void {
+    while (this.waiting.length > 0 && this.waiting[0]!.dueMs <= performance.now() + 1) {
+      this.write(this.waiting.shift()!.chunk);
+    }
+    if (this.waiting.length > 0) setTimeout(() => this.deliver(), 1);
+  }
+
+  private write(chunk: Buffer): void {
+    if (this.to.writable) this.to.write(chunk);
   }
 }

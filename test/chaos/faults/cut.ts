@@ -1,0 +1,29 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { PostgresGround } from '../arena/ground.js';
+import { hitsSeen } from '../checker/hits.js';
+import type { Fault } from './fault.js';
+
+const CUT = 'cut connections';
+const WAIT_MAX_MS = 2_000;
+
+/** What is being said when the connection is cut: half of the time the server still hears it, and nobody hears its answer. */
+const texts = ['COMMIT', 'COMMIT', 'INSERT INTO _jobs', 'UPDATE _jobs', 'INSERT INTO effects'];
+
+export const cut: Fault = {
+  name: CUT,
+  hitMeans: 'connections cut at a statement',
+  quick: { postgres: { strikes: 12, hits: 6 } },
+  full: { postgres: { strikes: 300, hits: 250 } },
+  needs: { proxy: true },
+  strike: async (arena, strikes) => {
+    const network = (arena.ground as PostgresGround).network!;
+    for (let count = 0; count < strikes; count += 1) {
+      await arena.aWhile(50, 250);
+      const moment = arena.dice.chance(0.7) ? 'sent' : 'unsent';
+      const isCut = network.cutNext(arena.dice.pick(texts), moment).then(() => true);
+      const hits = (await Promise.race([isCut, sleep(WAIT_MAX_MS)])) ? 1 : 0;
+      arena.strike({ what: CUT, hits });
+    }
+  },
+  hits: (evidence) => hitsSeen(evidence, CUT),
+};

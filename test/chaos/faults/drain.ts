@@ -1,0 +1,21 @@
+import { hitsOnRunning } from '../checker/hits.js';
+import type { Fault } from './fault.js';
+
+const TERM = 'SIGTERM';
+
+/** Workers are asked to end in the middle of their work. */
+export const drain: Fault = {
+  name: TERM,
+  hitMeans: 'while a handler ran',
+  quick: { postgres: { strikes: 4, hits: 2 }, sqlite: { strikes: 4, hits: 2 } },
+  full: { postgres: { strikes: 100, hits: 50 }, sqlite: { strikes: 50, hits: 25 } },
+  strike: async (arena, strikes) => {
+    for (let count = 0; count < strikes; count += 1) {
+      await arena.aWhile(50, 300);
+      const victim = await arena.victim('worker');
+      arena.strike({ what: TERM, at: victim.name });
+      victim.terminate();
+    }
+  },
+  hits: (evidence) => hitsOnRunning(evidence, TERM),
+};

@@ -1,0 +1,8 @@
+// What the programs of this folder use of the built package; see take-engine.cjs.
+const { join } = require('node:path');
+
+const built = join(__dirname, '../../../dist/cjs/lib');
+const { createJobStore, JobsEngine } = require(join(built, 'jobs-engine.js'));
+const { JobsError } = require(join(built, 'core/errors.js'));
+
+module.exports = { createJobStore, JobsEngine, JobsError };
