@@ -85,8 +85,9 @@ export class Member {
     this.child.kill('SIGKILL');
   }
 
-  /** Asks it to end; it drains. */
+  /** Asks it to end, once; it drains. */
   terminate(): void {
+    if (this.told !== null) return;
     this.told = 'SIGTERM';
     this.child.kill('SIGTERM');
   }

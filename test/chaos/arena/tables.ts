@@ -44,6 +44,7 @@ END;`;
 export const sqliteTables = `
 CREATE TABLE effects (id integer PRIMARY KEY AUTOINCREMENT, job_id text NOT NULL, attempt int NOT NULL, worker text NOT NULL);
 CREATE TABLE orders (n text PRIMARY KEY, job_id text NOT NULL);
+CREATE TABLE noise (at text);
 CREATE TABLE ledger (seq integer PRIMARY KEY AUTOINCREMENT, at text NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')),
   job_id text, was text, now text, was_attempt int, attempt int, was_locked_until text, locked_until text,
   was_retries int, retries int, max_retries int, run_at text);

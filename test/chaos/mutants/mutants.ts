@@ -87,13 +87,12 @@ export function breakBuild(settings: MemberSettings): void {
   }
 }
 
-const withoutAttempt = (sql: string): string => sql.replace(/(j\.)?attempt = (o\.attempt|\$2|\?2) AND/g, '');
+/** Every parameter stays in use: PostgreSQL refuses one that is not. */
+const withoutAttempt = (sql: string): string =>
+  sql.replace(/(j\.)?attempt = (o\.attempt|\$2|\?2) AND/g, (_guard, _row, value) => `CAST(${value} AS int) > 0 AND`);
 
 const withoutStatus = (sql: string): string =>
-  sql.replace(
-    /(?<=WHERE id = (\$1|\?1)|j\.id = o\.id) AND\s+\+?(j\.)?status (= |IS NOT DISTINCT FROM )'processing'/g,
-    '',
-  );
+  sql.replace(/ AND\s+\+?(j\.)?status (= |IS NOT DISTINCT FROM )'processing'/g, '');
 
 /** Rewrites statements of the built store. @throws when a statement stays as it was: the mutant would be none. */
 function edit({ database }: MemberSettings, names: readonly string[], rewrite: (sql: string) => string): void {

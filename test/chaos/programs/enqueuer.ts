@@ -11,7 +11,7 @@ import { Transactions } from './transactions.js';
 const LOOPS = 3;
 const PAUSE_MAX_MS = 80;
 const BACKLOG_LOOK_MS = 250;
-const POISON_SHARE = 0.3;
+const POISON_SHARE = 0.15;
 const POISON_RETRIES = 2;
 /** One in so many stored with an order is rolled back. */
 const ROLLED_BACK_SHARE = 0.2;

@@ -10,7 +10,6 @@ const PAUSE_MAX_MS = 400;
 async function main(): Promise<void> {
   const dice = new Dice(settings.seed);
   const database = new Database((settings.database as { database: string }).database, { timeout: 0 });
-  database.exec('CREATE TABLE IF NOT EXISTS noise (at text)');
   let isEnding = false;
   const work = async (): Promise<void> => {
     while (!isEnding) {
