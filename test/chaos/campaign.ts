@@ -16,6 +16,8 @@ export interface Run {
   readonly reach: Reach;
   /** The build under test has this wrong with it. */
   readonly mutant?: Mutant;
+  /** How long handlers work, from and to. */
+  readonly handlerMs?: readonly [number, number];
 }
 
 /** What a run has shown. */
@@ -40,6 +42,7 @@ export async function perform(run: Run, dice: Dice, server: RestartablePostgres)
       dice: dice.of(`${fault.name} ${kind} ${mutant?.name ?? ''}`),
       options: fault.options,
       isPoisonous: fault.isPoisonous,
+      handlerMs: run.handlerMs,
       mutant: mutant?.name,
       drainMaxMs: mutant ? MUTANT_DRAIN_MAX_MS : DRAIN_MAX_MS,
     });

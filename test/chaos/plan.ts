@@ -21,13 +21,17 @@ interface Light {
   readonly fault: Fault;
   readonly strikes: number;
   readonly on: readonly Kind[];
+  readonly handlerMs?: readonly [number, number];
 }
+
+/** So long that a second attempt still runs when the first one comes back from its pause. */
+const LONG_MS = [500, 1_500] as const;
 
 /** The fault that brings each mutant to light. */
 const lights: readonly Light[] = [
   { mutant: 'no rescue', fault: kill, strikes: 3, on: kinds },
   { mutant: 'completion by id', fault: pause, strikes: 6, on: kinds },
-  { mutant: 'completion by id and status', fault: pause, strikes: 6, on: kinds },
+  { mutant: 'completion by id and status', fault: pause, strikes: 10, on: kinds, handlerMs: LONG_MS },
   { mutant: 'attempt reset on requeue', fault: pause, strikes: 6, on: kinds },
   { mutant: 'app clock', fault: kill, strikes: 2, on: kinds },
   { mutant: 'no re-LISTEN', fault: terminateBackends, strikes: 25, on: ['postgres'] },
@@ -47,10 +51,10 @@ export function plannedRuns({ isQuick, only, share = 1 }: PlanOptions): Run[] {
 
 /** Every mutant, under the fault that brings it to light. */
 export function plannedMutants({ only }: PlanOptions): Run[] {
-  const runs = lights.flatMap(({ mutant: asked, fault, strikes, on }) =>
+  const runs = lights.flatMap(({ mutant: asked, fault, strikes, on, handlerMs }) =>
     on.map((kind) => {
       const mutant = mutants.find(({ name }) => name === asked)!;
-      return { mutant, fault, kind, reach: { strikes, hits: 0 } };
+      return { mutant, fault, kind, handlerMs, reach: { strikes, hits: 0 } };
     }),
   );
   return runs.filter(({ mutant, kind }) => isMeant(only, `mutant ${mutant.name}`, kind));

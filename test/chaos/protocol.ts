@@ -13,6 +13,8 @@ export interface MemberSettings {
   readonly options: JobsOptions;
   /** What is wrong with this build of the queue, to see whether the checker notices. */
   readonly mutant: string | null;
+  /** Enqueuers: how long the handlers of their jobs work, from and to. */
+  readonly handlerMs: readonly [number, number];
   /** Enqueuers: how many jobs may wait before they pause. */
   readonly backlogMax: number;
   /** Enqueuers: whether they also store jobs whose handlers misbehave. */

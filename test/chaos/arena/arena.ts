@@ -31,6 +31,7 @@ export interface ArenaPlan {
   readonly options?: JobsOptions;
   readonly mutant?: string;
   readonly isPoisonous?: boolean;
+  readonly handlerMs?: readonly [number, number];
   /** How long the queue may take for what is left, once nothing is made to fail any more. */
   readonly drainMaxMs: number;
 }
@@ -38,6 +39,7 @@ export interface ArenaPlan {
 const WORKERS = 4;
 const ENQUEUERS = 2;
 const BACKLOG_MAX = 60;
+const HANDLER_MS = [20, 300] as const;
 const CLOSE_MAX_MS = 15_000;
 const DRAIN_LOOK_MS = 100;
 
@@ -168,7 +170,7 @@ export class Arena {
 
   private start(role: Role): Member {
     this.started += 1;
-    const { options, mutant, isPoisonous } = this.plan;
+    const { options, mutant, isPoisonous, handlerMs } = this.plan;
     const name = `${role}-${this.started}`;
     const member = new Member(role, {
       name,
@@ -177,6 +179,7 @@ export class Arena {
       historyFolder: this.historyFolder,
       options: { ...baseOptions, ...options },
       mutant: mutant ?? null,
+      handlerMs: handlerMs ?? HANDLER_MS,
       backlogMax: BACKLOG_MAX,
       isPoisonous: isPoisonous ?? false,
     });

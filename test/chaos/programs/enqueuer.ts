@@ -125,7 +125,7 @@ class Enqueuer {
       ...(topic === 'fragile' ? { maxRetries: 0 } : {}),
       ...(dice.chance(0.2) ? { delay: dice.whole(50, 600) } : {}),
     };
-    return { topic, payload: { n, ms: dice.whole(20, 300), obeys: dice.chance(0.5) }, options };
+    return { topic, payload: { n, ms: dice.whole(...settings.handlerMs), obeys: dice.chance(0.5) }, options };
   }
 }
 
