@@ -9,7 +9,12 @@ import { entriesOf, packPackage } from './support/packed-package.js';
 
 const INSTALL_TIMEOUT_MS = 300_000;
 const PROGRAM = ['out/main.js'];
-const DONE = { status: 'completed', result: { length: 3 }, text: 'Hello, Ada!' };
+const DONE = {
+  status: 'completed',
+  result: { length: 3 },
+  text: 'Hello, Ada!',
+  overHttp: { topic: 'greet', bytes: 1_000_000 },
+};
 
 /** How a compiler may look for a package, with the module format that goes with it. */
 const RESOLUTIONS = [
@@ -65,6 +70,10 @@ describe.each(applications)('in $title', ({ name, other }) => {
 
   it('a job runs to its end on a SQLite file, on this Node', async () => {
     expect(await runProgram('this Node')).toEqual(DONE);
+  });
+
+  it('the HTTP API answers on Fastify, too', async () => {
+    expect(await runProgram('this Node', { ADAPTER: 'fastify' })).toEqual(DONE);
   });
 
   it.each(newerNodes)(

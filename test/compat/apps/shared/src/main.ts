@@ -1,10 +1,13 @@
 import 'reflect-metadata';
 import { Injectable, Module } from '@nestjs/common';
+import type { CanActivate, INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import type { TypeOrmModuleOptions } from '@nestjs/typeorm';
 import { CurrentJob, defineJob, JobHandler, JobsModule, JobsService, Payload } from 'nestjs-jobs';
 import type { JobContext } from 'nestjs-jobs';
+import { JobsClient } from 'nestjs-jobs/client';
 import { Column, DataSource, Entity, PrimaryColumn } from 'typeorm';
 
 interface GreetingOrder {
@@ -44,13 +47,28 @@ function database(): TypeOrmModuleOptions {
   };
 }
 
-@Module({ imports: [TypeOrmModule.forRoot(database()), JobsModule.forRoot()], providers: [GreetingJobs] })
+const token = 'a-token';
+
+@Module({
+  imports: [TypeOrmModule.forRoot(database()), JobsModule.forRoot({ http: { adminToken: token } })],
+  providers: [GreetingJobs],
+})
 class AppModule {}
+
+/** Lets nobody in, wherever it is asked. */
+const wall: CanActivate = { canActivate: () => false };
+
+function create(): Promise<INestApplication> {
+  const logger: ('warn' | 'error')[] = ['warn', 'error'];
+  return process.env.ADAPTER === 'fastify'
+    ? NestFactory.create(AppModule, new FastifyAdapter(), { logger })
+    : NestFactory.create(AppModule, { logger });
+}
 
 /** An application of a user: it enqueues a job in a transaction, runs it, prints how it ended, and ends. */
 async function main(): Promise<void> {
-  const app = await NestFactory.create(AppModule, { logger: ['warn', 'error'] });
-  app.enableShutdownHooks();
+  const app = await create();
+  app.setGlobalPrefix('shop').useGlobalGuards(wall).enableShutdownHooks();
   await app.listen(0, '127.0.0.1');
 
   const jobs = app.get(JobsService);
@@ -59,7 +77,11 @@ async function main(): Promise<void> {
   await jobs.whenIdle();
   const job = await jobs.get(id);
   const { text } = await dataSource.getRepository(Greeting).findOneByOrFail({ jobId: id });
-  console.log(JSON.stringify({ status: job?.status, result: job?.result, text }));
+  const client = new JobsClient({ baseUrl: `${await app.getUrl()}/shop`, token });
+  const { topic } = await client.get(id);
+  const { payload } = await client.enqueue('later', { large: 'x'.repeat(1_000_000) }, { delay: '1h' });
+  const overHttp = { topic, bytes: payload.large.length };
+  console.log(JSON.stringify({ status: job?.status, result: job?.result, text, overHttp }));
   await app.close();
 }
 
