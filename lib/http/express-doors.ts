@@ -59,11 +59,7 @@ export class ExpressDoors implements AdapterDoors {
       return;
     }
     const { pathname } = requestUrl(request.url);
-    const isTaken = this.opened.some(({ path, door }) => {
-      const rest = path.exec(pathname)?.[1];
-      return rest !== undefined && door.takesBody?.(request.method!, rest.replace(/\/$/, ''));
-    });
-    if (isTaken) {
+    if (this.opened.some(({ path, door }) => door.readsBodies && path.test(pathname))) {
       this.types.set(request, type);
       delete request.headers['content-type'];
     }
@@ -113,5 +109,5 @@ class ExpressExchange implements HttpExchange {
 /** As Express matches a path at which a handler is mounted: in any case, with parameters in the global prefix. */
 function pathPattern(path: string): RegExp {
   const parts = path.split('/').map((part) => (part.startsWith(':') ? '[^/]+' : part.replace(/[^\w~-]/g, '\\$&')));
-  return new RegExp(`^${parts.join('/')}($|/.*)`, 'is');
+  return new RegExp(`^${parts.join('/')}($|/)`, 'i');
 }

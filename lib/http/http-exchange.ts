@@ -40,8 +40,8 @@ export interface HttpExchange {
 export interface HttpDoor {
   /** Answers the request; never rejects. */
   answer(exchange: HttpExchange): Promise<void>;
-  /** Whether it reads the body of such a request itself. Nobody else reads it then. */
-  takesBody?(method: string, path: string): boolean;
+  /** Whether it reads the bodies of requests itself; nobody else reads them then. */
+  readonly readsBodies?: boolean;
 }
 
 /** An answer in JSON. */

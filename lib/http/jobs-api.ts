@@ -12,6 +12,7 @@ import { readJsonBody } from './json-body.js';
 import { readBody, readQuery } from './request-fields.js';
 import type { ApiRouteEntry } from './route-table.js';
 import { RouteTable } from './route-table.js';
+import { discardUnreadBody } from './unread-body.js';
 
 const MEBIBYTE = 1024 * 1024;
 const BODY_BYTES_MAX = 8 * MEBIBYTE;
@@ -19,6 +20,9 @@ const BODY_BYTES_MAX = 8 * MEBIBYTE;
 /** The door of the HTTP API: finds the route, judges the caller, reads the request, and answers errors in one shape. */
 @Injectable()
 export class JobsApi implements HttpDoor {
+  /** Also where there is no route: nothing at this path is answered in another shape. */
+  readonly readsBodies = true;
+
   private readonly logger = new Logger('JobsModule');
   private known: RouteTable | undefined;
 
@@ -41,12 +45,9 @@ export class JobsApi implements HttpDoor {
       errorAnswer(apiErrorOf(error) ?? this.unexpected(error, exchange)),
     );
     if (answer) {
+      await discardUnreadBody(exchange);
       exchange.send(answer);
     }
-  }
-
-  takesBody(method: string, path: string): boolean {
-    return this.table.find(method, path)?.route.description.body !== undefined;
   }
 
   private async answerTo(exchange: HttpExchange): Promise<HttpAnswer | undefined> {
