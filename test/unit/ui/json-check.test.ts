@@ -9,10 +9,15 @@ describe('a text that is meant to be JSON', () => {
     ['{\n  "a": 1,\n}', 3],
     ['{\n  "a": tru\n}', 2],
     ['[1,\n2', 2],
+    ['{\n  "a": 1,\n  "b": yes,\n  "c": 2\n}', 3],
     ['', 1],
   ])('of %j says that it ends in line %d, or near it', (text, line) => {
     const check = checkJson(text);
     expect(check).toMatchObject({ ok: false });
     expect(Math.abs((check as { line: number }).line - line)).toBeLessThan(2);
+  });
+
+  it('quotes the word that is none', () => {
+    expect(checkJson('{\n  "a": tru\n}')).toEqual({ ok: false, message: '“tru” is no JSON', line: 2 });
   });
 });

@@ -13,6 +13,9 @@ export function checkJson(text: string): JsonCheck {
   }
 }
 
+/** White space, or one word of JSON. */
+const WORD = /\s+|"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[[\]{},:]/y;
+
 /** Browsers name the place as `position 12`, or as `line 3 column 4`, or not at all. */
 function placeOf({ message }: Error, text: string): { message: string; line: number } {
   const [, line] = /line (\d+) column \d+/.exec(message) ?? [];
@@ -20,10 +23,21 @@ function placeOf({ message }: Error, text: string): { message: string; line: num
   const words = message
     .replace(/^JSON\.parse: /, '')
     .replace(/(,? \.*".*" is not valid JSON| in JSON at position.*| at line \d+ column.*)$/s, '');
-  const at = line
-    ? Number(line)
-    : position
-      ? text.slice(0, Number(position)).split('\n').length
-      : text.trimEnd().split('\n').length;
-  return { message: words, line: at };
+  if (line) return { message: words, line: Number(line) };
+  if (position) return { message: words, line: lineOf(text, Number(position)) };
+  const at = endOfWords(text);
+  const [stranger] = /^[^\s,:[\]{}]+/.exec(text.slice(at)) ?? [];
+  return { message: stranger ? `“${stranger.slice(0, 40)}” is no JSON` : words, line: lineOf(text.trimEnd(), at) };
+}
+
+/** Where the words of JSON end: at what is none, or at the end of the text. */
+function endOfWords(text: string): number {
+  let at = 0;
+  WORD.lastIndex = 0;
+  while (WORD.test(text)) at = WORD.lastIndex;
+  return at;
+}
+
+function lineOf(text: string, position: number): number {
+  return text.slice(0, position).split('\n').length;
 }

@@ -1,0 +1,71 @@
+import { resolve } from 'node:path';
+import Database from 'better-sqlite3';
+import { JobsClient } from '../../client/index.js';
+import { until } from '../../test/support/wait.js';
+
+const ITEMS = ['green tea', 'coffee beans', 'two cups', 'honey', 'oat biscuits'];
+const ORDERS = 48;
+const ROOT = resolve(__dirname, '../..');
+
+/** Places orders, lets some of their jobs fail, leaves some waiting, and spreads all that over the last hour. */
+export async function fillShop(url: string, token: string, databasePath: string): Promise<void> {
+  const jobs = new JobsClient({ baseUrl: url, token });
+  for (let number = 1; number <= ORDERS; number += 1) {
+    const order = {
+      email: `customer${number}@example.org`,
+      item: ITEMS[number % ITEMS.length],
+      amount: 450 + number * 10,
+    };
+    await fetch(`${url}/orders`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(order),
+    });
+  }
+  // Orders that nobody has placed: what is asked of them fails.
+  await jobs.enqueueMany(
+    Array.from({ length: 7 }, (_, index) => ({
+      topic: 'send_receipt',
+      payload: { orderId: 900 + index },
+      maxRetries: 0,
+    })),
+  );
+  await jobs.enqueueMany(
+    Array.from({ length: 5 }, (_, index) => ({
+      topic: 'ship_order',
+      payload: { orderId: 900 + index },
+      maxRetries: 0,
+    })),
+  );
+  await jobs.enqueueMany(
+    [64, 256, 1024].map((width) => ({
+      topic: 'resize_image',
+      payload: { image: `products/honey-${width}.png`, width, format: { type: 'webp', quality: 0.8 } },
+      metadata: { requestedBy: 'catalogue' },
+    })),
+  );
+  // The carrier fails at every other request: a few are still tried again.
+  await until(async () => (await jobs.stats({ topic: ['send_receipt', 'ship_order'] })).pending <= 6, {
+    timeoutMs: 120_000,
+    message: 'most jobs of the shop',
+  });
+  const { items } = await jobs.list({ topic: 'remind_payment', status: 'pending', limit: 2 });
+  for (const { id } of items) await jobs.cancel(id);
+  spread(databasePath);
+}
+
+/** What happened within seconds, as if it had taken an hour: pictures of one minute would show one column. */
+function spread(databasePath: string): void {
+  const database = new Database(databasePath);
+  database.pragma('busy_timeout = 5000');
+  const stamp = "strftime('%Y-%m-%d %H:%M:00.000', 'now', '-' || m || ' minutes')";
+  database.exec(`
+    INSERT OR IGNORE INTO _jobs_rollup (minute, topic, worker, completed, failed, started, run_ms, wait_ms, run_histogram)
+    WITH RECURSIVE ms(m) AS (SELECT 1 UNION ALL SELECT m + 1 FROM ms WHERE m < 1439)
+    SELECT ${stamp}, topic, 'pictures', c, f, c + f, c * (90 + abs(m * 37 % 60)), (c + f) * (14 + abs(m * 17 % 23)),
+      '{"' || (44 + m / 7 % 3) || '":' || c || '}'
+    FROM (SELECT m, '' AS topic, 50 + 2 * abs((m * 7 % 40) - 20) + m % 5 AS c, (m % 17 = 3) * 3 AS f FROM ms)`);
+  // Nor is the folder of whoever makes them of interest.
+  database.prepare("UPDATE _jobs SET errors = replace(errors, ?, '/srv/shop')").run(ROOT);
+  database.close();
+}
