@@ -1,3 +1,4 @@
+import type { ArgumentsHost } from '@nestjs/common';
 import { Inject, Injectable } from '@nestjs/common';
 import type { ContextId, ModulesContainer, NestContainer } from '@nestjs/core';
 import { ContextIdFactory, ExternalContextCreator } from '@nestjs/core';
@@ -159,13 +160,23 @@ function onlyModule(host: ModuleRef): ModulesContainer {
   return new Map([[host.token, asked]]) as ModulesContainer;
 }
 
+interface BoundFilter {
+  /** What it catches; everything when empty. */
+  readonly exceptionMetatypes: readonly (new (...args: never[]) => unknown)[];
+  func(exception: unknown, host: ArgumentsHost): unknown;
+}
+
 /** Nest's last filter writes every error into the log as an ERROR; here a failed attempt is an ordinary event. */
 class QuietFilters extends ExternalExceptionFilterContext {
   override create(...args: Parameters<ExternalExceptionFilterContext['create']>): ExternalExceptionsHandler {
     const handler = super.create(...args);
     handler.next = async (exception, host) => {
+      // Chosen here: Nest 11 has `null` for "no filter", and a filter may answer `null`.
+      const filter = (handler as unknown as { filters: readonly BoundFilter[] }).filters.find(
+        ({ exceptionMetatypes: types }) => types.length === 0 || types.some((type) => exception instanceof type),
+      );
       // A filter may be asynchronous, or answer with an Observable: what it comes to in the end is its answer.
-      const result = await lastValueOf(handler.invokeCustomFilters(exception as never, host));
+      const result = await lastValueOf(filter?.func(exception, host));
       if (result === undefined) {
         throw exception;
       }
