@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { Injectable, Module } from '@nestjs/common';
+import { Injectable, Module, UseGuards } from '@nestjs/common';
 import type { CanActivate, INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
@@ -36,6 +36,18 @@ class GreetingJobs {
       await job.completeTx(manager, { length: name.length });
     });
   }
+
+  @JobHandler('stumble', { backoff: { type: 'fixed', delay: 0 } })
+  stumble(job: JobContext): string {
+    if (job.attempt === 1) {
+      throw new Error('stumbled');
+    }
+    return 'got up';
+  }
+
+  @UseGuards({ canActivate: () => false })
+  @JobHandler('refuse')
+  refuse(): void {}
 }
 
 function database(): TypeOrmModuleOptions {
@@ -65,7 +77,7 @@ function create(): Promise<INestApplication> {
     : NestFactory.create(AppModule, { logger });
 }
 
-/** An application of a user: it enqueues a job in a transaction, runs it, prints how it ended, and ends. */
+/** An application of a user: it enqueues a job in a transaction and two that fail, prints how they ended, and ends. */
 async function main(): Promise<void> {
   const app = await create();
   app.setGlobalPrefix('shop').useGlobalGuards(wall).enableShutdownHooks();
@@ -74,14 +86,18 @@ async function main(): Promise<void> {
   const jobs = app.get(JobsService);
   const dataSource = app.get(DataSource);
   const { id } = await dataSource.transaction((manager) => jobs.enqueueTx(manager, Greet, { name: 'Ada' }));
+  const stumbling = await jobs.enqueue('stumble', null);
+  const refused = await jobs.enqueue('refuse', null);
   await jobs.whenIdle();
   const job = await jobs.get(id);
+  const others = await Promise.all([stumbling, refused].map((other) => jobs.get(other.id)));
   const { text } = await dataSource.getRepository(Greeting).findOneByOrFail({ jobId: id });
   const client = new JobsClient({ baseUrl: `${await app.getUrl()}/shop`, token });
   const { topic } = await client.get(id);
   const { payload } = await client.enqueue('later', { large: 'x'.repeat(1_000_000) }, { delay: '1h' });
   const overHttp = { topic, bytes: payload.large.length };
-  console.log(JSON.stringify({ status: job?.status, result: job?.result, text, overHttp }));
+  const endings = others.map((other) => `${other?.topic}: ${other?.status} in attempt ${other?.attempt}`);
+  console.log(JSON.stringify({ status: job?.status, result: job?.result, text, overHttp, endings }));
   await app.close();
 }
 
