@@ -1,4 +1,5 @@
 import Database from 'better-sqlite3';
+import { Client } from 'pg';
 import { LeaseLostError, QueueUnavailableError } from 'nestjs-jobs';
 import { signal, until } from '../support/wait.js';
 import { useApps } from './support/apps.js';
@@ -83,6 +84,29 @@ describe('a PostgreSQL server that is away', () => {
       await expect(app.jobs.stats()).rejects.toThrow(QueueUnavailableError);
     }
     proxy.cutOff(undefined);
+    const { id } = await app.jobs.enqueue('work', null);
+    expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'done' });
+  });
+
+  it('later, just as the application has a new connection: its caller is told, and the process lives on', async () => {
+    const app = await apps.start({ typeOrm: throughProxy(), handlers: { work: () => 'done' } });
+    const admin = new Client({ connectionString: (apps.address as { url: string }).url, application_name: 'admin' });
+    await admin.connect();
+    // All open connections are taken, so that the next statement needs a new one.
+    const { master } = app.dataSource.driver as unknown as { master: { idleCount: number } };
+    const taken = Array.from({ length: master.idleCount }, () => app.dataSource.createQueryRunner());
+    await Promise.all(taken.map((queryRunner) => queryRunner.connect()));
+    const held = proxy.holdReady('nestjs-jobs');
+    const refused = expect(app.dataSource.query('SELECT 1')).rejects.toThrow();
+    await held;
+    await admin.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE datname = current_database() AND application_name NOT IN ('admin', 'nestjs-jobs')
+       ORDER BY backend_start DESC LIMIT 1`,
+    );
+    await refused;
+    await Promise.all(taken.map((queryRunner) => queryRunner.release()));
+    await admin.end();
     const { id } = await app.jobs.enqueue('work', null);
     expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'done' });
   });

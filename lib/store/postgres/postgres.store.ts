@@ -17,7 +17,8 @@ import { insertJson, piecesOf, progressJson, settlementJson, tokenJson } from '.
 import type { PostgresPool, SqlRow, SqlRunner } from '../sql-runner.js';
 import { runnerOfPool, runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { Announcer } from './announcer.js';
-import { hearErrors, translated, untilDone } from './failures.js';
+import type { ApplicationPool } from './failures.js';
+import { hearErrors, hearErrorsOf, translated, untilDone } from './failures.js';
 import { Gate } from './gate.js';
 import type { PostgresClient } from './listener.js';
 import { PostgresListener } from './listener.js';
@@ -59,6 +60,7 @@ export class PostgresStore implements JobStore {
   private runner!: SqlRunner;
   /** Where the tables are, as an identifier; known once they are there. */
   private schema: string | undefined;
+  private stopHearing: (() => void) | undefined;
 
   constructor(private readonly options: PostgresStoreOptions) {
     this.transactions = new CallerTransactions([options.app, options.own]);
@@ -70,6 +72,7 @@ export class PostgresStore implements JobStore {
     await this.options.own.initialize();
     try {
       this.transactions.open();
+      this.stopHearing = hearErrorsOf((this.options.app.driver as unknown as { master: ApplicationPool }).master);
       this.runner = runnerOfPool(this.pool);
       await this.prepareTables();
     } catch (error) {
@@ -80,6 +83,7 @@ export class PostgresStore implements JobStore {
 
   async close(): Promise<void> {
     this.transactions.close();
+    this.stopHearing?.();
     if (this.options.own.isInitialized) {
       // A connection on which a query hangs would be waited for as long as the network keeps silent.
       await within(this.options.clock, CLOSE_MAX_MS, this.options.own.destroy());

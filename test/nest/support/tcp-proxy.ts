@@ -5,6 +5,17 @@ import { connect, createServer } from 'node:net';
 /** Where a client is cut off: before what it sends has reached the server, or just after. */
 export type CutMoment = 'unsent' | 'sent';
 
+/** The first byte of a notification; it comes alone when the client is idle. */
+const NOTIFICATION = 'A'.charCodeAt(0);
+
+/** With which a server says that a new connection is ready. */
+const READY = Buffer.from([0x5a, 0, 0, 0, 5, 0x49]);
+
+interface Hold {
+  readonly spared: string;
+  readonly done: () => void;
+}
+
 interface Cut {
   readonly text: string;
   readonly moment: CutMoment;
@@ -19,6 +30,8 @@ export class TcpProxy {
   private fatal: string | undefined;
   private cut: Cut | undefined;
   private lagMs = 0;
+  private isMute = false;
+  private hold: Hold | undefined;
   private readonly sockets = new Set<Socket>();
   /** Towards the server, of clients that were cut off. */
   private readonly alone = new WeakSet<Socket>();
@@ -83,20 +96,44 @@ export class TcpProxy {
     this.lagMs = ms;
   }
 
+  /** From now on no notification of a server comes through, as in a pool that gives a client a connection for each transaction. */
+  mute(): void {
+    this.isMute = true;
+  }
+
+  /**
+   * Keeps back what tells the next new client that its connection is ready, until the server says something else: both
+   * arrive at once then. Clients are spared that say this text first. Resolves when it has something to keep.
+   */
+  holdReady(spared: string): Promise<void> {
+    return new Promise((done) => (this.hold = { spared, done }));
+  }
+
   private join(client: Socket): void {
     const server = connect(Number(this.target.port), this.target.hostname);
+    let greeting: Buffer | undefined;
     for (const [socket, other] of [
       [client, server],
       [server, client],
     ] as const) {
       this.sockets.add(socket);
       const line = new Line(other);
-      socket.on('data', (chunk) => {
+      let held: Buffer | undefined;
+      socket.on('data', (fresh) => {
+        const chunk = held ? Buffer.concat([held, fresh]) : fresh;
+        held = undefined;
+        if (socket === client) greeting ??= chunk;
+        if (this.hold && socket === server && chunk.includes(READY) && !greeting?.includes(this.hold.spared)) {
+          held = chunk;
+          this.hold.done();
+          this.hold = undefined;
+          return;
+        }
         if (this.fatal !== undefined && chunk.includes(this.fatal)) {
           socket.destroy();
         } else if (this.cut && socket === client && chunk.includes(this.cut.text)) {
           this.cutNow(this.cut, client, server, chunk);
-        } else {
+        } else if (!(this.isMute && socket === server && chunk[0] === NOTIFICATION)) {
           line.send(chunk, this.lagMs);
         }
       });
