@@ -152,6 +152,19 @@ describe('a PostgreSQL server that is away', () => {
     expect(await app.jobAfter('completed', id)).toMatchObject({ status: 'completed', result: 'kept', attempt: 1 });
   });
 
+  it('behind a pooler that passes no notification on: that is said once, and jobs are found by polling', async () => {
+    proxy.mute();
+    const options = { pollInterval: '200ms' } as const;
+    const app = await apps.start({ typeOrm: throughProxy(), options, handlers: { work: () => 'done' } });
+    const said = (): unknown[] => apps.log.of('warn', 'notifications do not arrive');
+    await until(() => said().length > 0, { message: 'a warning' });
+    const [{ id }] = await app.dataSource.query<[{ id: string }]>(
+      `INSERT INTO _jobs (id, topic, payload) VALUES (gen_random_uuid(), 'work', 'null') RETURNING id`,
+    );
+    expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'done' });
+    expect(said()).toHaveLength(1);
+  });
+
   it('longer than the lease: the handler is told that it has lost the job, which runs again when it is back', async () => {
     const reasons: unknown[] = [];
     const app = await apps.start({

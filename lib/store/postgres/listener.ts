@@ -2,7 +2,7 @@ import type { Clock, ScheduledWake } from '../../core/clock.js';
 import { within } from '../../core/clock.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { StoreHints } from '../job-store.js';
-import { CANCEL_CHANNEL, LISTEN, PING } from './statements.js';
+import { CANCEL_CHANNEL, ECHO_CHANNEL, LISTEN, PING } from './statements.js';
 
 /** The part of `pg.Client` that is used. */
 export interface PostgresClient {
@@ -21,6 +21,8 @@ const PING_TIMEOUT_MS = 5_000;
 const GOODBYE_MAX_MS = 2_000;
 const RECONNECT_MIN_MS = 100;
 const RECONNECT_MAX_MS = 3_000;
+/** A notification takes milliseconds; one that has not come by then does not come. */
+const ECHO_MAX_MS = 3_000;
 
 /**
  * One connection that listens. When it breaks, it is made anew, with growing pauses; since notifications may have been
@@ -31,9 +33,14 @@ export class PostgresListener {
   private timer: ScheduledWake | undefined;
   private failures = 0;
   private stopped = false;
+  /** Whether this connection has heard anything yet. */
+  private hasHeard = false;
+  private isDeaf = false;
 
   constructor(
     private readonly makeClient: () => PostgresClient,
+    /** Sends a notification to {@link ECHO_CHANNEL} on another connection; resolves when it is committed. */
+    private readonly sendEcho: () => Promise<unknown>,
     private readonly hints: StoreHints,
     private readonly clock: Clock,
     private readonly logger: JobsLogger,
@@ -71,16 +78,46 @@ export class PostgresListener {
     }
     this.failures = 0;
     this.schedulePing(client);
+    void this.listenForEcho(client);
     this.hints.jobs();
     this.hints.cancel();
   }
 
   private heard(channel: string, payload: string | undefined): void {
+    this.hasHeard = true;
+    if (this.isDeaf) {
+      this.isDeaf = false;
+      this.logger.log('notifications arrive now');
+    }
     if (channel === CANCEL_CHANNEL) {
       this.hints.cancel();
-    } else {
+    } else if (channel !== ECHO_CHANNEL) {
       this.hints.jobs(payload || undefined);
     }
+  }
+
+  /**
+   * A pooler in transaction mode, PgBouncer for one, takes a LISTEN without complaint and passes no notification on. So
+   * each new connection is tried with one, and what is wrong is said once.
+   */
+  private async listenForEcho(client: PostgresClient): Promise<void> {
+    this.hasHeard = false;
+    try {
+      await this.sendEcho();
+    } catch {
+      // The database went away meanwhile, or is read-only: that is no news of notifications.
+      return;
+    }
+    this.clock.schedule(ECHO_MAX_MS, () => {
+      if (this.hasHeard || this.isDeaf || this.client !== client || this.stopped) {
+        return;
+      }
+      this.isDeaf = true;
+      this.logger.warn(
+        'notifications do not arrive, as behind a pooler in transaction mode: jobs of other processes are found by ' +
+          'polling only, within pollInterval. Connect the queue directly, or through a pool in session mode',
+      );
+    });
   }
 
   private lost(client: PostgresClient, error?: Error): void {

@@ -227,6 +227,7 @@ export class PostgresStore implements JobStore {
     // The options object itself: its password is not enumerable, a copy would lose it.
     const listener = new PostgresListener(
       () => new Client(this.pool.options),
+      () => this.visit(sql.NOTIFY, [sql.ECHO_CHANNEL, '']),
       hints,
       this.options.clock,
       this.options.logger,
