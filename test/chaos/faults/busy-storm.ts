@@ -10,7 +10,7 @@ const SECOND_MS = 1_000;
 export const busyStorm: Fault = {
   name: STORM,
   hitMeans: 'enqueues kept waiting or refused',
-  quick: { sqlite: { strikes: 3, hits: 3 } },
+  quick: { sqlite: { strikes: 3, hits: 1 } },
   full: { sqlite: { strikes: 60, hits: 300 } },
   strike: async (arena, strikes) => {
     await arena.addLockers(LOCKERS);

@@ -12,7 +12,7 @@ const texts = ['COMMIT', 'COMMIT', 'INSERT INTO _jobs', 'UPDATE _jobs', 'INSERT 
 export const cut: Fault = {
   name: CUT,
   hitMeans: 'connections cut at a statement',
-  quick: { postgres: { strikes: 12, hits: 6 } },
+  quick: { postgres: { strikes: 12, hits: 1 } },
   full: { postgres: { strikes: 300, hits: 250 } },
   needs: { proxy: true },
   strike: async (arena, strikes) => {

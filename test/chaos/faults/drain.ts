@@ -7,7 +7,7 @@ const TERM = 'SIGTERM';
 export const drain: Fault = {
   name: TERM,
   hitMeans: 'while a handler ran',
-  quick: { postgres: { strikes: 4, hits: 2 }, sqlite: { strikes: 4, hits: 2 } },
+  quick: { postgres: { strikes: 4, hits: 1 }, sqlite: { strikes: 4, hits: 1 } },
   full: { postgres: { strikes: 100, hits: 50 }, sqlite: { strikes: 50, hits: 25 } },
   strike: async (arena, strikes) => {
     for (let count = 0; count < strikes; count += 1) {

@@ -9,6 +9,7 @@ import { kill } from './kill.js';
 import { lag } from './lag.js';
 import { pause } from './pause.js';
 import { poison } from './poison.js';
+import { readOnly } from './read-only.js';
 import { restart } from './restart.js';
 import { stall } from './stall.js';
 import { terminateBackends } from './terminate-backends.js';
@@ -18,6 +19,7 @@ export const faults: readonly Fault[] = [
   kill,
   pause,
   restart,
+  readOnly,
   terminateBackends,
   lag,
   stall,

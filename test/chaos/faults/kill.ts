@@ -8,7 +8,7 @@ const ENQUEUER_SHARE = 0.1;
 export const kill: Fault = {
   name: KILL,
   hitMeans: 'kills while a handler ran',
-  quick: { postgres: { strikes: 8, hits: 4 }, sqlite: { strikes: 8, hits: 4 } },
+  quick: { postgres: { strikes: 8, hits: 1 }, sqlite: { strikes: 8, hits: 1 } },
   full: { postgres: { strikes: 1_000, hits: 500 }, sqlite: { strikes: 200, hits: 100 } },
   strike: async (arena, strikes) => {
     for (let count = 0; count < strikes;) {

@@ -10,7 +10,7 @@ const LAG_MAX_MS = 300;
 export const lag: Fault = {
   name: LAG,
   hitMeans: 'enqueues kept waiting or refused',
-  quick: { postgres: { strikes: 3, hits: 3 } },
+  quick: { postgres: { strikes: 3, hits: 1 } },
   full: { postgres: { strikes: 50, hits: 200 } },
   needs: { proxy: true },
   strike: async (arena, strikes) => {

@@ -11,7 +11,7 @@ const ENDLESS = `SELECT count(*) AS count FROM _jobs WHERE topic = 'poison_endle
 export const poison: Fault = {
   name: POISON,
   hitMeans: 'attempts at such jobs',
-  quick: { postgres: { strikes: 6, hits: 8 }, sqlite: { strikes: 6, hits: 8 } },
+  quick: { postgres: { strikes: 6, hits: 1 }, sqlite: { strikes: 6, hits: 1 } },
   full: { postgres: { strikes: 300, hits: 500 }, sqlite: { strikes: 200, hits: 400 } },
   isPoisonous: true,
   strike: async (arena, strikes) => {

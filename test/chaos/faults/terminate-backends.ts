@@ -13,7 +13,7 @@ const PROBES = 4;
 export const terminateBackends: Fault = {
   name: TERMINATE,
   hitMeans: 'connections ended',
-  quick: { postgres: { strikes: 60, hits: 60 } },
+  quick: { postgres: { strikes: 60, hits: 1 } },
   full: { postgres: { strikes: 2_000, hits: 2_000 } },
   options: { pollInterval: '60s' },
   strike: async (arena, strikes) => {

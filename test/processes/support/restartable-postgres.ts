@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmodSync, readFileSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -13,6 +13,9 @@ export interface RestartablePostgres extends PostgresServer {
   crash(): Promise<void>;
   /** Starts it again, with what it was started with. */
   start(): Promise<void>;
+  /** Starts it again as a standby, which takes no write until it is promoted. */
+  startReadOnly(): Promise<void>;
+  promote(): Promise<void>;
 }
 
 export async function startRestartablePostgres(packageName: string): Promise<RestartablePostgres> {
@@ -33,13 +36,21 @@ export async function startRestartablePostgres(packageName: string): Promise<Res
   const user = isRoot ? { uid, gid } : {};
   const control = (...command: string[]): Promise<unknown> =>
     promisify(execFile)(join(dirname(postgres!), 'pg_ctl'), [...command, '-w', '-D', data], { ...user, cwd: data });
+  const start = async (): Promise<void> => {
+    const text = options.map((option) => `'${option}'`).join(' ');
+    await control('start', '-l', join(dirname(data), 'log'), '-o', text);
+  };
   return {
     ...server,
     crash: async () => void (await control('stop', '-m', 'immediate')),
-    start: async () => {
-      const text = options.map((option) => `'${option}'`).join(' ');
-      await control('start', '-l', join(dirname(data), 'log'), '-o', text);
+    start,
+    startReadOnly: async () => {
+      const sign = join(data, 'standby.signal');
+      writeFileSync(sign, '');
+      if (isRoot) chownSync(sign, uid, gid);
+      await start();
     },
+    promote: async () => void (await control('promote')),
   };
 }
 

