@@ -68,9 +68,21 @@ export function nowUs(): number {
 
 /** What all processes have written, each in its order. */
 export function readHistory(folder: string): HistoryEntry[] {
-  return readdirSync(folder).flatMap((name) => {
-    const lines = readFileSync(join(folder, name), 'utf8').split('\n');
-    // After the last newline there is nothing, or what a killed process had no time to end.
-    return lines.slice(0, -1).map((line) => JSON.parse(line) as HistoryEntry);
-  });
+  return readdirSync(folder).flatMap((file) => entriesOf(join(folder, file)));
+}
+
+/** Whether a handler runs in a process, by what that has written so far. */
+export function isAtWork(folder: string, by: string): boolean {
+  const running = new Set<string>();
+  for (const deed of entriesOf(join(folder, `${by}.jsonl`))) {
+    if (deed.kind === 'began') running.add(`${deed.id} ${deed.attempt}`);
+    if (deed.kind === 'returned' || deed.kind === 'threw') running.delete(`${deed.id} ${deed.attempt}`);
+  }
+  return running.size > 0;
+}
+
+function entriesOf(path: string): HistoryEntry[] {
+  const lines = readFileSync(path, 'utf8').split('\n');
+  // After the last newline there is nothing, or what a killed process had no time to end.
+  return lines.slice(0, -1).map((line) => JSON.parse(line) as HistoryEntry);
 }

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobsOptions } from 'nestjs-jobs';
 import { until } from '../../support/wait.js';
 import type { Dice } from '../dice.js';
-import { nowUs } from '../history.js';
+import { isAtWork, nowUs } from '../history.js';
 import type { Evidence, Probe, Strike } from './evidence.js';
 import { gatherEvidence } from './evidence.js';
 import type { Ground } from './ground.js';
@@ -42,6 +42,7 @@ const BACKLOG_MAX = 60;
 const HANDLER_MS = [20, 300] as const;
 const CLOSE_MAX_MS = 15_000;
 const DRAIN_LOOK_MS = 100;
+const VICTIM_WAIT_MS = 1_500;
 
 /**
  * One database with four workers and two enqueuers at it, each a process. Whoever ends, of himself or not, is replaced,
@@ -80,13 +81,19 @@ export class Arena {
     this.strikes.push({ ...strike, atUs: nowUs() });
   }
 
-  /** A member that works and that no other fault has hold of, when at least `spared` others do. */
+  /**
+   * A member that no other fault has hold of, when at least `spared` others are left; if any comes in time, a worker with
+   * a handler that runs: to hit nothing shows nothing.
+   */
   async victim(role: Role, spared = 1): Promise<Member> {
+    const sinceMs = performance.now();
     const find = (): Member | undefined => {
-      const candidates = [...this.members].filter((member) => member.role === role && member.isAtWork);
-      return candidates.length > spared ? this.dice.pick(candidates) : undefined;
+      const free = [...this.members].filter((member) => member.role === role && member.isFree);
+      const isPatient = role === 'worker' && performance.now() - sinceMs < VICTIM_WAIT_MS;
+      const wanted = isPatient ? free.filter(({ name }) => isAtWork(this.historyFolder, name)) : free;
+      return free.length > spared && wanted.length > 0 ? this.dice.pick(wanted) : undefined;
     };
-    return (await until(find, { timeoutMs: 30_000, message: `a ${role} at work` }))!;
+    return (await until(find, { timeoutMs: 60_000, message: `a ${role} to strike at` }))!;
   }
 
   workers(): Member[] {

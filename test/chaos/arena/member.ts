@@ -76,7 +76,7 @@ export class Member {
   }
 
   /** Whether a fault may be tried on it: it works, and no other has hold of it. */
-  get isAtWork(): boolean {
+  get isFree(): boolean {
     return this.isReady && !this.isPaused && this.told === null;
   }
 
