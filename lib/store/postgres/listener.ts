@@ -36,6 +36,7 @@ export class PostgresListener {
   /** Whether this connection has heard anything yet. */
   private hasHeard = false;
   private isDeaf = false;
+  private echoTimer: ScheduledWake | undefined;
 
   constructor(
     private readonly makeClient: () => PostgresClient,
@@ -53,7 +54,7 @@ export class PostgresListener {
 
   async stop(): Promise<void> {
     this.stopped = true;
-    this.timer?.cancel();
+    this.cancelTimers();
     await this.drop(this.client);
   }
 
@@ -108,8 +109,11 @@ export class PostgresListener {
       // The database went away meanwhile, or is read-only: that is no news of notifications.
       return;
     }
-    this.clock.schedule(ECHO_MAX_MS, () => {
-      if (this.hasHeard || this.isDeaf || this.client !== client || this.stopped) {
+    if (this.client !== client || this.stopped) {
+      return;
+    }
+    this.echoTimer = this.clock.schedule(ECHO_MAX_MS, () => {
+      if (this.hasHeard || this.isDeaf) {
         return;
       }
       this.isDeaf = true;
@@ -125,7 +129,7 @@ export class PostgresListener {
       return;
     }
     this.client = undefined;
-    this.timer?.cancel();
+    this.cancelTimers();
     void this.drop(client);
     if (this.failures === 0) {
       this.logger.warn(`notifications lost, polling until they are back: ${error?.message ?? 'the connection ended'}`);
@@ -151,6 +155,11 @@ export class PostgresListener {
         },
       );
     });
+  }
+
+  private cancelTimers(): void {
+    this.timer?.cancel();
+    this.echoTimer?.cancel();
   }
 
   private async drop(client: PostgresClient | undefined): Promise<void> {

@@ -1,0 +1,64 @@
+import { until } from '../support/wait.js';
+import { useApps } from './support/apps.js';
+import { sharedKinds } from './support/database-kinds.js';
+import { obey } from './support/obedient-handler.js';
+
+const LEASE_MS = 600;
+
+describe.each(sharedKinds)('a database on $label that is not as one would wish', (kind) => {
+  const apps = useApps(kind);
+
+  it('emptied by hand while a job runs: its handler is told, nothing is written, and new jobs run', async () => {
+    const reasons: unknown[] = [];
+    const app = await apps.start({
+      options: { lease: LEASE_MS },
+      handlers: {
+        long: (job) => obey(job).catch((reason: { code: string }) => void reasons.push(reason.code)),
+        work: () => 'done',
+      },
+    });
+    const { id } = await app.jobs.enqueue('long', null);
+    await app.event('started', id);
+    await app.dataSource.query('DELETE FROM _jobs');
+
+    await app.event('lease_lost', id);
+    expect(reasons).toEqual(['LEASE_LOST']);
+    expect(await app.jobs.get(id)).toBeNull();
+    const next = await app.jobs.enqueue('work', null);
+    expect(await app.jobAfter('completed', next.id)).toMatchObject({ result: 'done' });
+  });
+
+  it('migrated by a newer version that has added a column and a table: this version goes on with it', async () => {
+    const first = await apps.start({ options: { role: 'producer' } });
+    await first.close();
+    const another = await apps.start({ options: { role: 'producer' } });
+    await another.dataSource.query('ALTER TABLE _jobs ADD COLUMN of_tomorrow integer DEFAULT 1');
+    await another.dataSource.query('CREATE TABLE _jobs_of_tomorrow (id integer)');
+    await another.dataSource.query(
+      `INSERT INTO _jobs_migrations (timestamp, name) VALUES (9999999999999, 'OfTomorrow9999999999999')`,
+    );
+
+    const app = await apps.start({ handlers: { work: () => 'done' } });
+    const { id } = await app.jobs.enqueue('work', null);
+    expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'done' });
+  });
+
+  it('shared by two versions of the application: each runs what it has a handler for, and leaves the rest alone', async () => {
+    const old = await apps.start({ handlers: { known: () => 'old', dropped: () => 'old' } });
+    const fresh = await apps.start({ handlers: { known: () => 'fresh', added: () => 'fresh' } });
+    const [added, dropped] = await fresh.jobs.enqueueMany([
+      { topic: 'added', payload: null },
+      { topic: 'dropped', payload: null },
+    ]);
+    await Promise.all([fresh.event('completed', added!.id), old.event('completed', dropped!.id)]);
+    expect(await old.job(added!.id)).toMatchObject({ attempt: 1, result: 'fresh' });
+    expect(await old.job(dropped!.id)).toMatchObject({ attempt: 1, result: 'old' });
+
+    await old.close();
+    const { id } = await fresh.jobs.enqueue('dropped', null);
+    const known = await fresh.jobs.enqueue('known', null);
+    await fresh.event('completed', known.id);
+    await until(async () => (await fresh.job(id)).status === 'pending');
+    expect(await fresh.job(id)).toMatchObject({ status: 'pending', attempt: 0 });
+  });
+});
