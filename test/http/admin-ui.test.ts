@@ -5,8 +5,8 @@ import { useHttpApps } from './support/http-apps.js';
 
 useBuiltPackage();
 
-describe.each(everyAdapter)('the files of the admin UI on $adapter', ({ adapter, create }) => {
-  const apps = useHttpApps(sqliteFile, { adapter, create });
+describe.each(everyAdapter)('the files of the admin UI on $adapter', (adapterKind) => {
+  const apps = useHttpApps(sqliteFile, adapterKind);
 
   it('are given to everybody, with a policy that allows nothing from elsewhere', async () => {
     const { url } = await apps.listen();

@@ -28,8 +28,7 @@ function installChromium(): string {
     execFileSync('apt-get', ['install', '-y', '--no-install-recommends', 'chromium'], options);
     return PLACES[0]!;
   } catch (error) {
-    throw new Error(
-      `The tests of the admin UI need Chromium, and could not install it: install it, or name it in JOBS_TEST_CHROMIUM.\n${String(error)}`,
-    );
+    const need = 'the tests of the admin UI need Chromium: install it, or name one in JOBS_TEST_CHROMIUM';
+    throw new Error(need, { cause: error });
   }
 }
