@@ -11,7 +11,7 @@ export interface ScreenTime {
 
 /** Each screen with what shows that it can be used. `JOB` stands for the id of a failed job. */
 const SCREENS: readonly { screen: string; path: string; ready: string }[] = [
-  { screen: 'overview', path: '', ready: 'text=topic_rare' },
+  { screen: 'overview', path: '', ready: 'th[scope=row] >> nth=11' },
   { screen: 'overview, all charts', path: '', ready: '.charts section:nth-child(3) canvas' },
   { screen: 'jobs', path: 'jobs', ready: 'tr[data-id] >> nth=49' },
   { screen: 'jobs, failed', path: 'jobs?status=failed', ready: 'tr[data-id] >> nth=49' },

@@ -10,6 +10,8 @@ const MB = 1_000_000;
 /** What a user needs of the repository: code, types and source maps of both builds, the admin UI, and what one reads first. */
 const EXPECTED = [
   /^dist\/(cjs|esm)\/.+\.(js|js\.map|d\.ts)$/,
+  // Where the admin UI lies, said by a file that both module systems can load.
+  /^dist\/(cjs|esm)\/lib\/http\/ui-folder\.cjs$/,
   /^dist\/esm\/package\.json$/,
   /^dist\/ui\//,
   /^(CHANGELOG\.md|LICENSE|README\.md|package\.json)$/,
