@@ -1,4 +1,4 @@
-import type { JobsOptions } from 'nestjs-jobs';
+import type { JobContext, JobsOptions } from 'nestjs-jobs';
 import type { DatabaseAddress } from '../processes/support/protocol.js';
 
 export type { DatabaseAddress };
@@ -35,6 +35,8 @@ export interface Load {
   readonly obeys: boolean;
   readonly poison?: Poison;
 }
+
+export type LoadContext = JobContext<Load>;
 
 /** The exit code of a process that a handler has ended. */
 export const EXIT_OF_HANDLER = 7;

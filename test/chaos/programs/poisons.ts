@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HistoryWriter } from '../history.js';
+import type { LoadContext } from '../protocol.js';
 import { EXIT_OF_HANDLER } from '../protocol.js';
-import type { LoadContext } from './tasks.js';
 
 type On = (topic: string, work: (job: LoadContext) => Promise<unknown>, options?: object) => void;
 

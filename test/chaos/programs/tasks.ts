@@ -1,13 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { JobContext, JobsEngine } from 'nestjs-jobs';
+import type { JobsEngine } from 'nestjs-jobs';
 import { JobsError } from 'nestjs-jobs';
 import type { DataSource, EntityManager } from 'typeorm';
 import type { HistoryWriter } from '../history.js';
-import type { Load, MemberSettings } from '../protocol.js';
+import type { LoadContext, MemberSettings } from '../protocol.js';
 import { register as registerPoisons } from './poisons.js';
 import { Transactions } from './transactions.js';
-
-export type LoadContext = JobContext<Load>;
 
 /** Between an effect and its completion, and between that and COMMIT: the moments at which a fault would hurt. */
 const WITHIN_TRANSACTION_MS = 4;
