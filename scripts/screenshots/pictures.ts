@@ -51,7 +51,7 @@ const PICTURES: readonly Picture[] = [
 ];
 
 const SIZES = [
-  { width: 1280, height: 800 },
+  { width: 1280, height: 860 },
   { width: 390, height: 760 },
 ];
 

@@ -42,14 +42,18 @@ export class Plot {
     return {
       width: this.host.clientWidth,
       height: HEIGHT,
-      padding: [12, 8, 0, 0],
+      padding: [12, 20, 0, 0],
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
       legend: { markers: { width: 0, fill: (_, index) => this.#color(series[index - 1]?.color ?? '--muted') } },
       axes: [
         { ...axis, space: 70, size: 26, values: '{HH}:{mm}' },
         { ...axis, size: 56, space: 36, values: (_, ticks) => ticks.map((tick) => this.format(tick)) },
       ],
-      scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
+      scales: {
+        // Half a column of room at both ends.
+        x: { range: ({ data: [times] }, min, max) => [min - halfStep(times), max + halfStep(times)] },
+        y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] },
+      },
       series: [
         { label: 'Time', value: (_, at) => (at == null ? '–' : uPlot.fmtDate('{HH}:{mm}')(new Date(at * 1_000))) },
         ...series.map((each, index) => this.#line(each, index)),
@@ -84,6 +88,10 @@ export class Plot {
     probe.remove();
     return color;
   }
+}
+
+function halfStep([first = 0, second = first]: ArrayLike<number> & Iterable<number>): number {
+  return (second - first) / 2;
 }
 
 /** Values of columns with those that are drawn over them added; lines as they are. */
