@@ -75,7 +75,7 @@ export class Plot {
       value,
       width: 0,
       points: { show: false },
-      paths: uPlot.paths.bars!({ size: [0.8, 24] }),
+      paths: uPlot.paths.bars!({ size: [0.7, 24] }),
     };
   }
 
