@@ -125,7 +125,10 @@ export class Apps {
 
   /** An application that has not started: `init` and `listen` are the test's. */
   async create(parts: AppParts = {}): Promise<TestApp> {
-    const { options, jobsModule = JobsModule.forRoot(options), handlers = {}, typeOrm } = parts;
+    const { handlers = {}, typeOrm } = parts;
+    // Without an administrator the API is closed, and a warning says so, in the log that tests look at.
+    const options = { http: { adminToken: 'of-these-tests' }, ...parts.options };
+    const { jobsModule = JobsModule.forRoot(options) } = parts;
     const module = await Test.createTestingModule({
       imports: [this.typeOrm(typeOrm), jobsModule, ...(parts.imports ?? [])],
       providers: parts.providers,
