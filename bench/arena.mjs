@@ -11,7 +11,7 @@ const STALLED_MS = 60_000;
  * @typedef {import('./child/fill.mjs').FillInput & { kept?: number }} Filling
  * @typedef {(sql: string) => Promise<any[]>} Query
  * @typedef {(address: string, query: Query) => Promise<void>} Fill
- * @typedef {{ address: string, serverSeconds: () => Promise<number>, query: Query, close: () => Promise<void> }} Place
+ * @typedef {{ address: string, serverSeconds: () => Promise<number>, walBytes: () => Promise<number>, query: Query, close: () => Promise<void> }} Place
  * @typedef {object} Stage
  * @property {(key: string, fill: Fill, options: any) => Promise<Place>} place
  * @property {() => Promise<void>} forgetTemplates

@@ -1,5 +1,6 @@
 import { Fill } from './fill.mjs';
 import { Producer } from './producer.mjs';
+import { askOverHttp } from './http.mjs';
 import { askService } from './service.mjs';
 import { countStatements } from './statements.mjs';
 import { Worker } from './worker.mjs';
@@ -36,6 +37,8 @@ const verbs = {
   untilDrained: async () => worker.untilDrained(),
   report: async () => worker.report(),
   tally: (topics) => queue.tally(topics),
+  serve: (adminToken) => /** @type {Promise<string>} */ (queue.serve?.(adminToken)),
+  http: askOverHttp,
   service: (input) => askService(queue.service, input),
   statements: async () => statements.count(),
   usage: async () => process.cpuUsage(),

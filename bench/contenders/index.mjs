@@ -18,6 +18,7 @@
 const BASES = {
   ours: { base: 'ours', engine: 'postgres', adapter: 'ours.mjs', node: 'newer' },
   nest: { base: 'ours', engine: 'postgres', adapter: 'ours-nest.mjs', node: 'newer' },
+  nestSqlite: { base: 'ours-sqlite', engine: 'sqlite', adapter: 'ours-nest.mjs', node: 'this' },
   rawPg: { base: 'ours', engine: 'postgres', adapter: 'raw-pg.mjs', node: 'newer' },
   graphile: { base: 'graphile-worker', engine: 'postgres', adapter: 'graphile-worker.mjs', node: 'newer' },
   boss: { base: 'pg-boss', engine: 'postgres', adapter: 'pg-boss.mjs', node: 'newer' },
@@ -55,6 +56,7 @@ export const contenders = [
   { name: 'ours-pg-removing', ...BASES.ours, options: { ...OURS_BEST, retention: 0 }, keepsRows: false },
   { name: 'ours-pg-default', ...BASES.ours, options: {}, keepsRows: true },
   { name: 'ours-nest', ...BASES.nest, options: OURS_BEST, keepsRows: true },
+  { name: 'ours-nest-sqlite', ...BASES.nestSqlite, options: {}, keepsRows: true },
   { name: 'raw-pg', ...BASES.rawPg, options: { batch: 1_000, loops: 2 }, keepsRows: true },
   { name: 'graphile-worker', ...BASES.graphile, options: GRAPHILE_BEST, keepsRows: false },
   {
@@ -122,7 +124,8 @@ export function contenderNamed(name) {
  * @property {(topics: string[]) => Promise<Tally>} tally what the table says
  * @property {() => Promise<Record<string, unknown>>} facts settings as they hold, for assertions and for the record
  * @property {() => Promise<void>} close
- * @property {any} [service] what people ask; ours only
+ * @property {any} [service] what applications ask; ours only
+ * @property {(adminToken: string) => Promise<string>} [serve] answers over HTTP, at this address; ours only
  *
  * @typedef {{ n: number, sentMs?: number, pad?: string }} Payload
  * @typedef {{ topic?: string, delayMs?: number }} Where

@@ -19,12 +19,15 @@ export async function open(address, options) {
   class App {}
   /** @type {any} */
   let app;
-  /** @param {string} role @param {any[]} providers */
-  const boot = async (role, providers) => {
+  /** @param {object} more options @param {any[]} providers */
+  const assemble = (more, providers) =>
     Module({
-      imports: [TypeOrmModule.forRoot(optionsFor(address)), JobsModule.forRoot({ ...options, role, http: false })],
+      imports: [TypeOrmModule.forRoot(optionsFor(address)), JobsModule.forRoot({ ...options, ...more })],
       providers,
     })(App);
+  /** @param {string} role @param {any[]} providers */
+  const boot = async (role, providers) => {
+    assemble({ role, http: false }, providers);
     app = await NestFactory.createApplicationContext(App, { logger: ['error'] });
     return app;
   };
@@ -48,6 +51,12 @@ export async function open(address, options) {
       await giveHandlers(Work, topics, run);
       await boot('all', [Work]);
       await started();
+    },
+    serve: async (adminToken) => {
+      assemble({ role: 'producer', http: { adminToken } }, []);
+      app = await NestFactory.create(App, { logger: ['error'] });
+      await app.listen(0, '127.0.0.1');
+      return app.getUrl();
     },
     isDrained: async (topics) => (await started()) && table.isDrained(topics),
     tally: async (topics) => (await started()) && table.tally(topics),

@@ -27,10 +27,12 @@ export async function drain(stand, input) {
     const workers = [];
     for (let index = 0; index < processes; index += 1) workers.push(await arena.start());
     const serverSince = await arena.place.serverSeconds();
+    const walSince = await arena.place.walBytes();
     await Promise.all(workers.map((worker) => worker.ask('work', { topics, count, handlerMs, markEvery })));
     await arena.untilSeen(workers, count);
     const endMs = await workers[0].ask('untilDrained');
     const serverSeconds = (await arena.place.serverSeconds()) - serverSince;
+    const walBytes = ((await arena.place.walBytes()) - walSince) / count;
     const reports = await Promise.all(workers.map((worker) => worker.ask('report')));
     await checkRuns(arena, workers[0], reports, { topics, count, future: filling?.future });
 
@@ -41,6 +43,7 @@ export async function drain(stand, input) {
       value: (count / (endMs - firstMs)) * 1_000,
       nodeSeconds: nodeSeconds * per100k,
       serverSeconds: serverSeconds * per100k,
+      walBytes: Number.isFinite(walBytes) ? walBytes : undefined,
       peakMb: Math.max(...reports.map((report) => report.peakMb)),
       marksMs: markEvery ? reports[0].marks.map((/** @type {number} */ mark) => mark - firstMs) : undefined,
       facts: arena.facts,

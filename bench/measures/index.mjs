@@ -1,6 +1,7 @@
 import { drain } from './drain.mjs';
 import { enqueue } from './enqueue.mjs';
 import { growth } from './growth.mjs';
+import { http } from './http.mjs';
 import { idle } from './idle.mjs';
 import { pickup } from './pickup.mjs';
 import { service } from './service.mjs';
@@ -21,6 +22,7 @@ import { together } from './together.mjs';
  * @property {number} [p99Ms]
  * @property {number} [nodeSeconds] per 100,000 jobs
  * @property {number} [serverSeconds] per 100,000 jobs
+ * @property {number} [walBytes] that PostgreSQL wrote ahead for each job
  * @property {number} [peakMb]
  * @property {number[]} [rates] of equal pieces, jobs a second
  * @property {{ name: string, p50Ms: number, p99Ms: number }[]} [parts]
@@ -228,8 +230,16 @@ const others = [
     run: (stand, seconds) => idle(stand, { seconds, value: 'cpu' }),
   },
   {
+    name: 'http',
+    title: 'requests over HTTP in a table of a million finished jobs, slowest 99th percentile',
+    ...milliseconds,
+    contenders: ['ours-nest', 'ours-nest-sqlite'],
+    jobs: 500,
+    run: (stand, calls, scale) => http(stand, { calls, kept: Math.round(MILLION * scale) }),
+  },
+  {
     name: 'service',
-    title: 'calls of the API in a table of a million finished jobs, slowest 99th percentile',
+    title: 'calls of the service in a table of a million finished jobs, slowest 99th percentile',
     ...milliseconds,
     contenders: ['ours-pg', 'ours-sqlite'],
     jobs: 500,

@@ -3,9 +3,10 @@
 /** Told apart by people who see colours differently, too. */
 const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#8a6d00', '#56b4e9'];
 
-/** @param {string} name ours is always the same colour @param {number} index */
+/** Ours is always the same colour. @param {string} name @param {number} index */
 export function colourOf(name, index) {
-  return name.startsWith('ours') ? COLOURS[0] : COLOURS[1 + (index % (COLOURS.length - 1))];
+  if (name.includes('sqlite') && name.startsWith('ours')) return COLOURS[5];
+  return name.startsWith('ours') ? COLOURS[0] : COLOURS[1 + (index % (COLOURS.length - 2))];
 }
 
 /** @param {number} width @param {number} height @param {string} title @param {string[]} parts */

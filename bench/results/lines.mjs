@@ -34,19 +34,22 @@ export function linesOf({ title, unit, lines }) {
       ...points.map(({ x, y }) => `<circle cx="${round(across(x))}" cy="${round(up(y))}" r="3" fill="${colour}"/>`),
     ];
   });
-  const labels = apart(lines.map(({ name, points }) => ({ name, y: up(points[points.length - 1].y) })));
-  const named = labels.map(({ name, y }) => text(WIDTH - RIGHT + 10, y + 4, name));
+  const ends = lines.map(({ name, points }, index) => ({ name, index, y: up(points[points.length - 1].y) }));
+  const named = apart(ends).flatMap(({ name, index, y }) => [
+    `<circle cx="${WIDTH - RIGHT + 12}" cy="${round(y)}" r="4" fill="${colourOf(name, index)}"/>`,
+    text(WIDTH - RIGHT + 20, y + 4, name),
+  ]);
   const head = text(8, 18, `${title}, ${unit}`, 'font-weight="600"');
   return drawing(WIDTH, HEIGHT, title, [head, ...grid, ...ticks, ...drawn, ...named]);
 }
 
-/** Moves labels down until none covers another. @param {{ name: string, y: number }[]} labels */
+/** Moves labels down until none covers another. @param {{ name: string, index: number, y: number }[]} labels */
 function apart(labels) {
   let free = -Infinity;
   return labels
     .toSorted((a, b) => a.y - b.y)
-    .map(({ name, y }) => {
+    .map(({ name, index, y }) => {
       free = Math.max(y, free + LABEL_GAP);
-      return { name, y: free };
+      return { name, index, y: free };
     });
 }

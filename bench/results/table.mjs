@@ -43,6 +43,7 @@ const COLUMNS = [
   { key: 'p99Ms', title: 'p99 ms' },
   { key: 'nodeSeconds', title: 'Node s' },
   { key: 'serverSeconds', title: 'server s' },
+  { key: 'walBytes', title: 'WAL bytes' },
   { key: 'peakMb', title: 'MB' },
 ];
 

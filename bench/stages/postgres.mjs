@@ -83,6 +83,7 @@ export class PostgresStage {
     return {
       address: this.addressOf(name),
       serverSeconds: async () => cpuSecondsOf(await this.#postmaster()),
+      walBytes: async () => this.#walBytes(),
       query: (/** @type {string} */ sql) => this.#in(name, sql),
       close: () => this.#drop(name),
     };
@@ -152,6 +153,11 @@ export class PostgresStage {
   /** @param {string} name */
   async #drop(name) {
     await this.admin.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+  }
+
+  async #walBytes() {
+    const { rows } = await this.admin.query(`SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8 AS bytes`);
+    return rows[0].bytes;
   }
 
   async #postmaster() {

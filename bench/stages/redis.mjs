@@ -51,6 +51,7 @@ export class RedisStage {
     return {
       address,
       serverSeconds: async () => cpuSecondsOf(Number(server.pid)),
+      walBytes: async () => NaN,
       query: (/** @type {string} */ section) => info(address, section),
       close,
     };

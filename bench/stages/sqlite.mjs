@@ -26,6 +26,7 @@ export class SqliteStage {
     return {
       address: file,
       serverSeconds: async () => 0,
+      walBytes: async () => NaN,
       query: async (/** @type {string} */ sql) => this.#in(file, sql),
       close: async () => ['', '-wal', '-shm'].forEach((end) => rmSync(file + end, { force: true })),
     };

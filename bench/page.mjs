@@ -1,0 +1,106 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { contenders } from './contenders/index.mjs';
+import { measures } from './measures/index.mjs';
+import { goalsTable } from './results/goals.mjs';
+import { plotsOf } from './results/plots.mjs';
+import { groupTableOf, tableOf } from './results/table.mjs';
+
+/*
+ * Makes the page of figures and its plots from what a run has written:
+ *
+ *   npm run bench:page -- [results.jsonl] [docs folder]
+ *
+ * A file to which several runs were appended counts as one.
+ */
+
+const here = (/** @type {string} */ path) => fileURLToPath(new URL(path, import.meta.url));
+const [file = here('results.jsonl'), docs = here('../docs')] = process.argv.slice(2);
+
+const lines = readFileSync(file, 'utf8')
+  .trim()
+  .split('\n')
+  .map((line) => JSON.parse(line));
+const runs = lines.filter(({ environment }) => environment);
+/** @type {import('./results/table.mjs').Row[]} */
+const rows = lines.filter(({ value }) => Number.isFinite(value));
+
+const plots = plotsOf(measures, rows);
+mkdirSync(join(docs, 'plots'), { recursive: true });
+plots.forEach((svg, name) => writeFileSync(join(docs, 'plots', `${name}.svg`), svg));
+writeFileSync(join(docs, 'figures.md'), page());
+console.log(`${join(docs, 'figures.md')}, ${plots.size} plots`);
+
+function page() {
+  const taking = contenders.filter(({ name }) => rows.some((row) => row.contender === name));
+  return [
+    '# Figures of the benchmark',
+    '',
+    'Made by `npm run bench:page` from what a run wrote; [Performance](performance.md) says what is measured and how.',
+    '',
+    ...machine(),
+    '',
+    '“Ours is” says how many times better the best settings of this queue on the same kind of database do (of contenders',
+    'with default options: our default options). Columns in seconds are CPU time for 100,000 jobs, Node and server apart;',
+    'WAL bytes are what PostgreSQL writes ahead for each job; MB is the peak of the busiest process.',
+    '',
+    goalsTable(rows) ?? '',
+    '',
+    ...measures.flatMap(sectionOf),
+    '### Options that are not defaults',
+    '',
+    '| contender | options |',
+    '|---|---|',
+    ...taking.map(({ name, options }) => `| ${name} | ${describe(options)} |`),
+    '',
+  ]
+    .join('\n')
+    .replace(/\n{3,}/g, '\n\n');
+}
+
+function machine() {
+  const { environment, command } = runs[runs.length - 1];
+  const { cpu, cores, memoryGb, system, fsyncMs, node, packages, at, commit } = environment;
+  const stages = new Map(lines.filter(({ stage }) => stage).map((line) => [line.stage, line]));
+  const servers = [...stages.values()].map(({ stage, ...facts }) => `${stage} ${describe(facts)}`);
+  return [
+    `- Run of ${String(at).slice(0, 10)}, commit ${commit}: \`npm run bench -- ${command}\``,
+    `- ${cores} cores of ${cpu}, ${memoryGb} GB, ${system}; a page reaches the disk in ${fsyncMs} ms`,
+    `- Node ${node.newer} for what runs on PostgreSQL and Redis, ${node.this} for SQLite`,
+    `- ${Object.entries(packages)
+      .map(([name, version]) => `${name} ${version}`)
+      .join(', ')}`,
+    ...servers.map((server) => `- ${server}`),
+  ];
+}
+
+/** @param {import('./measures/index.mjs').Measure} measure @param {number} index */
+function sectionOf(measure, index) {
+  const isLastOfGroup = measures[index + 1]?.group !== measure.group;
+  const name = measure.group ?? measure.name;
+  const plot = plots.has(name) ? ['', `![${measure.title}](plots/${name}.svg)`] : [];
+  if (measure.group === undefined) return table(tableOf(measure, rows), plot);
+  return isLastOfGroup
+    ? table(
+        groupTableOf(
+          measures.filter(({ group }) => group === measure.group),
+          rows,
+        ),
+        plot,
+      )
+    : [];
+}
+
+/** @param {string | undefined} text @param {string[]} plot */
+function table(text, plot) {
+  return text === undefined ? [] : [text, ...plot, ''];
+}
+
+/** @param {Record<string, unknown>} options */
+function describe(options) {
+  const parts = Object.entries(options).map(
+    ([name, value]) => `\`${name}\` ${typeof value === 'object' ? `\`${JSON.stringify(value)}\`` : value}`,
+  );
+  return parts.join(', ') || 'none';
+}
