@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { some, textLike } from '../nest/support/matchers.js';
+import { some, textLike, textWith } from '../nest/support/matchers.js';
 import { obey } from '../nest/support/obedient-handler.js';
 import type { ApiErrorBody, Job, JobPage } from '../../client/wire.js';
 import { everyPlace, useOneHttpApp } from './support/http-apps.js';
@@ -99,6 +99,12 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
 
     const refused = await api().post<ApiErrorBody>('/enqueue-many', { jobs: [...jobs, { topic: 'many' }] });
     expect(refused).toMatchObject({ status: 400, body: { data: { 'jobs[2].payload': textLike('missing') } } });
+    const large = { topic: 'many', payload: 'x'.repeat(1_048_576) };
+    expect(await api().post('/enqueue-many', { jobs: [...jobs, large] })).toMatchObject({
+      status: 413,
+      body: { code: 'PAYLOAD_TOO_LARGE', data: { 'jobs[2].payload': textWith('1048576 bytes') } },
+    });
+    expect(await api().post('/enqueue-many', { jobs: [] })).toMatchObject({ status: 201, body: { items: [] } });
     expect((await app().jobs.list({ topic: 'many' })).total).toBe(2);
   });
 
