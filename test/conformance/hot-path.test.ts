@@ -48,7 +48,6 @@ class CountedQueue {
     const spy = jest.spyOn(sender, 'query');
     try {
       await work();
-      expect(spy).toHaveBeenCalled();
       return spy.mock.calls.length;
     } finally {
       spy.mockRestore();

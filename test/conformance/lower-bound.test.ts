@@ -106,7 +106,9 @@ describe.each(storeKinds())('the lower bound of claims on $label', (kind) => {
     const worker = await start(VERY_COSTLY_MS, { pollInterval: NEVER });
     await worker.untilBounded();
     const runAt = new Date((await fixture.now()).getTime() - 60_000);
-    await worker.untilDone((await worker.engine.enqueueMany([{ topic: TOPIC, payload: null, runAt }]))[0]!.id);
+    const [early] = await worker.engine.enqueueMany([{ topic: TOPIC, payload: null, runAt }]);
+    await worker.untilDone(early!.id);
+    expect(await fixture.job(early!.id)).toMatchObject({ status: 'completed' });
   });
 
   it('does not let whenIdle overlook a job', async () => {
@@ -173,6 +175,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       await worker.untilBehind(late.runAt);
       await transaction.commit();
       await worker.untilDone(late.id);
+      expect(await fixture.job(late.id)).toMatchObject({ status: 'completed' });
     });
 
     it('hides no job for long that was locked while claims went by', async () => {
@@ -186,6 +189,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       await worker.untilBehind(runAt);
       await transaction.commit();
       await worker.untilDone(id);
+      expect(await fixture.job(id)).toMatchObject({ status: 'completed' });
     });
 
     it('of rescues hides no job for long that was locked when its lease ended', async () => {

@@ -2,7 +2,7 @@ import type { Clock, ScheduledWake } from '../../core/clock.js';
 import { within } from '../../core/clock.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { StoreHints } from '../job-store.js';
-import { CANCEL_CHANNEL, ECHO_CHANNEL, LISTEN, PING } from './statements.js';
+import { CANCEL_CHANNEL, ECHO_CHANNEL, LISTEN, PING } from './notification-statements.js';
 
 /** The part of `pg.Client` that is used. */
 export interface PostgresClient {

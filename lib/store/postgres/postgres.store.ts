@@ -24,6 +24,7 @@ import type { PostgresClient } from './listener.js';
 import { PostgresListener } from './listener.js';
 import { PostgresReports } from './postgres.reports.js';
 import { RequestedMoves } from './requested-moves.js';
+import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY } from './notification-statements.js';
 import * as sql from './statements.js';
 
 export interface PostgresStoreOptions {
@@ -65,7 +66,7 @@ export class PostgresStore implements JobStore {
   constructor(private readonly options: PostgresStoreOptions) {
     this.transactions = new CallerTransactions([options.app, options.own]);
     this.visitors = new Gate(Math.max(1, options.connections - 2));
-    this.announcer = new Announcer((topic) => this.notify(sql.JOBS_CHANNEL, topic), options.clock);
+    this.announcer = new Announcer((topic) => this.notify(JOBS_CHANNEL, topic), options.clock);
   }
 
   async open(): Promise<void> {
@@ -207,7 +208,7 @@ export class PostgresStore implements JobStore {
   async cancel(ids: readonly string[]): Promise<Seam.Moved[]> {
     const moved = await this.moves.move(sql.CANCEL, ids);
     if (moved.some((job) => job.moved && job.status === 'processing')) {
-      this.notify(sql.CANCEL_CHANNEL, '');
+      this.notify(CANCEL_CHANNEL, '');
     }
     return moved;
   }
@@ -227,7 +228,7 @@ export class PostgresStore implements JobStore {
     // The options object itself: its password is not enumerable, a copy would lose it.
     const listener = new PostgresListener(
       () => new Client(this.pool.options),
-      () => this.visit(sql.NOTIFY, [sql.ECHO_CHANNEL, '']),
+      () => this.visit(NOTIFY, [ECHO_CHANNEL, '']),
       hints,
       this.options.clock,
       this.options.logger,
@@ -295,7 +296,7 @@ export class PostgresStore implements JobStore {
   private notify(channel: string, payload: string): void {
     // Topics may be longer than what a notification carries in bytes; an empty one says "any".
     const hint = Buffer.byteLength(payload) < 4_000 ? payload : '';
-    this.visit(sql.NOTIFY, [channel, hint]).catch((error: Error) => {
+    this.visit(NOTIFY, [channel, hint]).catch((error: Error) => {
       this.options.logger.debug(`a notification was not sent, polling will find the job: ${error.message}`);
     });
   }

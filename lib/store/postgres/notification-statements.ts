@@ -1,0 +1,17 @@
+/* What LISTEN and NOTIFY carry: hints, of which none is needed for a job to run. */
+
+/** Where jobs are announced, with a topic or nothing, and where cancel requests are. */
+export const JOBS_CHANNEL = 'nestjs_jobs';
+export const CANCEL_CHANNEL = 'nestjs_jobs_cancel';
+
+/** Where each new listening connection is told something, to see whether it hears. */
+export const ECHO_CHANNEL = 'nestjs_jobs_echo';
+
+/** One hint. */
+export const NOTIFY = 'SELECT pg_notify($1, $2)';
+
+/** What the listening connection says first. */
+export const LISTEN = `LISTEN ${JOBS_CHANNEL}; LISTEN ${CANCEL_CHANNEL}; LISTEN ${ECHO_CHANNEL}`;
+
+/** Shows that the listening connection is alive. */
+export const PING = 'SELECT 1';
