@@ -1,11 +1,10 @@
 import type { DynamicModule, FactoryProvider, ModuleMetadata, Provider } from '@nestjs/common';
-import { Logger, Module } from '@nestjs/common';
+import { Module } from '@nestjs/common';
 import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
 import { getDataSourceToken, getRepositoryToken } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import { describeValue, InvalidOptionsError } from './core/errors.js';
 import { Job } from './core/job.js';
-import type { JobsLogger } from './core/logger.js';
 import type { JobsOptions, JobsSettings } from './core/options.js';
 import type { Check, Option } from './core/option-checks.js';
 import { checked, flag, readOptions } from './core/option-checks.js';
@@ -19,6 +18,7 @@ import { JobsLifecycle } from './nest/jobs.lifecycle.js';
 import { JobsService } from './nest/jobs.service.js';
 import { LazyModules } from './nest/lazy-modules.js';
 import { JOBS_OPTIONS, JOBS_STORE } from './nest/jobs.tokens.js';
+import { nestLogger } from './nest/nest-logger.js';
 import { refuseSecondQueue } from './nest/one-queue.js';
 import type { CreatedStore } from './store/create-store.js';
 
@@ -136,7 +136,7 @@ function moduleOf({ isGlobal, dataSource, http, ui, options, imports = [] }: Mod
         inject: [getDataSourceToken(dataSource), JOBS_OPTIONS, ModulesContainer],
         useFactory: async (app: DataSource, given: JobsOptions, modules: ModulesContainer) => {
           refuseSecondQueue(modules);
-          const created = createJobStore(app, given, { logger: jobsLogger });
+          const created = createJobStore(app, given, { logger: nestLogger });
           await created.store.open();
           return created;
         },
@@ -146,7 +146,7 @@ function moduleOf({ isGlobal, dataSource, http, ui, options, imports = [] }: Mod
         provide: JobsEngine,
         inject: [JOBS_STORE, JOBS_OPTIONS],
         useFactory: (store: CreatedStore['store'], given: JobsOptions) =>
-          new JobsEngine({ ...given, store, logger: jobsLogger }),
+          new JobsEngine({ ...given, store, logger: nestLogger }),
       },
       {
         provide: getRepositoryToken(Job),
@@ -163,14 +163,3 @@ function moduleOf({ isGlobal, dataSource, http, ui, options, imports = [] }: Mod
     exports: [JobsService, JobsEngine, getRepositoryToken(Job)],
   };
 }
-
-const nestLogger = new Logger('Jobs');
-
-/** Nest's logger, which an application may replace at any time. */
-const jobsLogger: JobsLogger = {
-  debug: (message) => nestLogger.debug(message),
-  log: (message) => nestLogger.log(message),
-  warn: (message) => nestLogger.warn(message),
-  error: (message, stack) => nestLogger.error(message, stack),
-  isDebugEnabled: () => Logger.isLevelEnabled('debug'),
-};

@@ -15,6 +15,7 @@ const DONE = {
   text: 'Hello, Ada!',
   overHttp: { topic: 'greet', bytes: 1_000_000 },
   endings: ['stumble: completed in attempt 2', 'refuse: failed in attempt 1'],
+  isLogged: true,
 };
 
 /** How a compiler may look for a package, with the module format that goes with it. */
