@@ -221,14 +221,18 @@ describe.each(files)('jobs on SQLite in $name', ({ type, create }) => {
     await engine.enqueueMany(Array.from({ length: backlog }, () => ({ topic: 'quick', payload: {} })));
     const loop = new LoopWatch();
     const sinceMs = performance.now();
+    const before = process.cpuUsage();
     await engine.start();
     await engine.whenIdle();
     loop.stop();
     const tookMs = performance.now() - sinceMs;
+    // A machine that is busy with other things gives fewer turns, and less of this.
+    const { user, system } = process.cpuUsage(before);
+    const workedMs = (user + system) / 1_000;
 
     expect(runs.size).toBe(backlog);
     // In one chain of microtasks there would be none, however long it takes.
-    expect(loop.turns).toBeGreaterThan(tookMs / STANDSTILL_MEDIAN_MAX_MS);
+    expect(loop.turns).toBeGreaterThan(workedMs / STANDSTILL_MEDIAN_MAX_MS);
     expect(loop.longest).toBeLessThan(tookMs / 2);
   });
 
