@@ -50,7 +50,10 @@ export class CallerTransactions {
       );
     }
     if (!queryRunner?.isTransactionActive) {
-      throw new InvalidOptionsError('manager', 'expected the EntityManager of an open transaction, got one without');
+      throw new InvalidOptionsError(
+        'manager',
+        'expected the EntityManager of an open transaction, got one without (on SQLite another one may have ended it: transactions there must take turns)',
+      );
     }
     return queryRunner;
   }
