@@ -35,7 +35,7 @@ export class Attempt {
     claimedAtMs: number,
   ) {
     this.sinceMs = claimedAtMs;
-    this.context = this.contextOf(claim);
+    this.context = new AttemptContext(claim, this);
   }
 
   /** Its handler is called now. */
@@ -76,36 +76,21 @@ export class Attempt {
     Object.assign(this.context, { payload });
   }
 
-  private contextOf(claim: Claim): JobContext {
-    const { id, topic, payload, attempt, retries, maxRetries, runAt, created, metadata } = claim;
-    const data = { id, topic, payload, attempt, retries, maxRetries, runAt, created, metadata };
-    const context = {
-      ...data,
-      progress: (value: unknown) => this.progress(value),
-      completeTx: (manager: StoreTransaction, result?: unknown) => this.completeTx(manager, result),
-    };
-    return Object.defineProperties(context, {
-      signal: { get: () => this.signal, enumerable: true },
-      // Not enumerable: whoever prints or serialises a job must not meet the error, or the whole DataSource.
-      manager: { get: () => this.manager },
-    }) as JobContext;
-  }
-
-  private get manager(): StoreTransaction {
+  get manager(): StoreTransaction {
     if (!this.tx) {
       throw new InvalidOptionsError('manager', `the handler of '${this.topic}' is not transactional`);
     }
     return this.tx;
   }
 
-  private async progress(value: unknown): Promise<void> {
+  async progress(value: unknown): Promise<void> {
     if (!(await this.progressBatcher.add({ token: this.claim, progress: recordedJson(value) }))) {
       this.loseLease();
       throw new LeaseLostError(this.id, this.claim.attempt);
     }
   }
 
-  private async completeTx(manager: StoreTransaction, result?: unknown): Promise<void> {
+  async completeTx(manager: StoreTransaction, result?: unknown): Promise<void> {
     const before = this.completion;
     let isAccepted = false;
     this.store.afterTransaction(manager, (committed) => {
@@ -177,5 +162,49 @@ export class Attempt {
   /** Whether the handler chose to complete the job in a transaction of its own, however that went. */
   get hasCalledCompleteTx(): boolean {
     return this.completion !== 'none';
+  }
+}
+
+/**
+ * What a handler sees of its attempt. A class, since an object that is given accessors one by one takes the engine thirty
+ * times as long to make, which was a fifth of the time of a drain.
+ */
+class AttemptContext implements JobContext {
+  readonly id: string;
+  readonly topic: string;
+  readonly payload: unknown;
+  readonly attempt: number;
+  readonly retries: number;
+  readonly maxRetries: number;
+  readonly runAt: Date;
+  readonly created: Date;
+  readonly metadata: Readonly<Record<string, unknown>> | null;
+  /** Own members, so that a handler may take them out of the job, and find them in a copy of it. */
+  readonly progress: JobContext['progress'];
+  readonly completeTx: JobContext['completeTx'];
+  /** Hidden from whoever prints or serialises a job. */
+  readonly #own: Attempt;
+
+  constructor(claim: Claim, own: Attempt) {
+    this.id = claim.id;
+    this.topic = claim.topic;
+    this.payload = claim.payload;
+    this.attempt = claim.attempt;
+    this.retries = claim.retries;
+    this.maxRetries = claim.maxRetries;
+    this.runAt = claim.runAt;
+    this.created = claim.created;
+    this.metadata = claim.metadata;
+    this.progress = (value) => own.progress(value);
+    this.completeTx = (manager, result) => own.completeTx(manager, result);
+    this.#own = own;
+  }
+
+  get signal(): AbortSignal {
+    return this.#own.signal;
+  }
+
+  get manager(): StoreTransaction {
+    return this.#own.manager;
   }
 }

@@ -49,7 +49,10 @@ export class EventStream {
     const failed = (error: unknown): void => this.logger.error(`a subscriber of events failed: ${messageOf(error)}`);
     return (event) => {
       try {
-        Promise.resolve(next(event)).catch(failed);
+        const answer = next(event);
+        if (answer) {
+          Promise.resolve(answer).catch(failed);
+        }
       } catch (error) {
         failed(error);
       }

@@ -58,7 +58,7 @@ export class Executor {
       attempt.dismiss('timeout', `the attempt took longer than its timeout of ${timeoutMs} ms`);
     });
     const handled = perform(attempt, handler);
-    const result = await Promise.race([handled, this.outOfPatience(attempt)]);
+    const result = await this.resultOf(attempt, handled);
     timer.cancel();
     if (result === 'gave up') {
       this.options.logger.warn(
@@ -70,9 +70,10 @@ export class Executor {
     return { outcome, returned: handled.then(() => undefined) };
   }
 
-  /** Resolves a moment after the attempt was dismissed; never, for most. */
-  private outOfPatience(attempt: Attempt): Promise<'gave up'> {
+  /** What the handler came to, or that it has not a moment after the attempt was dismissed. */
+  private resultOf(attempt: Attempt, handled: Promise<Result>): Promise<Result | 'gave up'> {
     return new Promise((resolve) => {
+      void handled.then(resolve);
       attempt.whenDismissed(() => this.options.clock.schedule(ABORT_GRACE_MS, () => resolve('gave up')));
     });
   }

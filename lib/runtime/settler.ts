@@ -66,7 +66,11 @@ export class Settler {
         const settled = await this.batcher.add({ token, outcome: current, ranMs });
         const isStillOurs = !settled.applied && settled.status === 'processing' && settled.attempt === token.attempt;
         if (!isStillOurs) {
-          return await this.answer(attempt, outcome, settled, isUncertain);
+          const answer = answerOf(attempt, outcome, settled, isUncertain);
+          if (answer !== 'lease lost' && this.discarded.length > 0) {
+            await this.discard(token, answer);
+          }
+          return answer;
         }
         // Somebody, a cancel for example, changed the row at this very moment: the statement saw it as it was before.
         await this.pause((failures += 1));
@@ -96,29 +100,29 @@ export class Settler {
     this.hasGivenUp = true;
   }
 
-  private async answer(
-    { claim: token, mayBeCompleted }: SettledAttempt,
-    outcome: Outcome,
-    settled: Settled,
-    isUncertain: boolean,
-  ): Promise<SettleAnswer> {
-    const isExpected = isUncertain && settled.status !== null && statusesOf(outcome).includes(settled.status);
-    const isCompleted = mayBeCompleted && settled.status === 'completed';
-    const isOurs = settled.attempt === token.attempt && (isExpected || isCompleted);
-    if (!settled.applied && !isOurs) {
-      return 'lease lost';
-    }
-    if (settled.status !== null && isFinal(settled.status) && this.discarded.includes(settled.status)) {
-      // Left to the pruner when it fails.
+  /** Deletes what is not to be kept; left to the pruner when that fails. */
+  private async discard(token: ClaimToken, { status }: Settled): Promise<void> {
+    if (status !== null && isFinal(status) && this.discarded.includes(status)) {
       await this.discarder.add(token).catch(() => undefined);
     }
-    return settled;
   }
 
   private pause(failures: number): Promise<void> {
     const ms = Math.min(PAUSE_MIN_MS * 2 ** (failures - 1), PAUSE_MAX_MS);
     return sleep(this.options.clock, ms * (0.5 + this.options.random() / 2));
   }
+}
+
+function answerOf(
+  { claim: token, mayBeCompleted }: SettledAttempt,
+  outcome: Outcome,
+  settled: Settled,
+  isUncertain: boolean,
+): SettleAnswer {
+  const isExpected = isUncertain && settled.status !== null && statusesOf(outcome).includes(settled.status);
+  const isCompleted = mayBeCompleted && settled.status === 'completed';
+  const isOurs = settled.attempt === token.attempt && (isExpected || isCompleted);
+  return settled.applied || isOurs ? settled : 'lease lost';
 }
 
 /** Where an outcome may have taken the row, when the answer to a first try was lost. */

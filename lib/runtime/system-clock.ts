@@ -7,6 +7,10 @@ const TIMER_MAX_MS = 2 ** 31 - 1;
 export const systemClock: Clock = {
   now: () => performance.now(),
   schedule(ms, wake) {
+    if (ms <= TIMER_MAX_MS) {
+      const only = setTimeout(wake, ms);
+      return { cancel: () => clearTimeout(only) };
+    }
     let timer: NodeJS.Timeout;
     const arm = (leftMs: number): void => {
       const stepMs = Math.min(leftMs, TIMER_MAX_MS);

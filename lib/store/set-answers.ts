@@ -10,6 +10,10 @@ import type { SqlRow } from './sql-runner.js';
 
 /** Which members of a set no row answers. */
 export function unanswered<T extends ClaimToken>(tokens: readonly T[], rows: readonly SqlRow[]): T[] {
+  if (rows.length === tokens.length) {
+    // A row answers once, so every member has its own.
+    return [];
+  }
   const answered = new Set(rows.map(keyOf));
   return tokens.filter((token) => !answered.has(keyOf(token)));
 }
