@@ -61,18 +61,24 @@ function page() {
 
 function machine() {
   const { environment, command } = runs[runs.length - 1];
-  const { cpu, cores, memoryGb, system, fsyncMs, node, packages, at, commit } = environment;
+  const { cpu, cores, memoryGb, system, load, fsyncMs, node, packages, at, commit } = environment;
   const stages = new Map(lines.filter(({ stage }) => stage).map((line) => [line.stage, line]));
   const servers = [...stages.values()].map(({ stage, ...facts }) => `${stage} ${describe(facts)}`);
   return [
-    `- Run of ${String(at).slice(0, 10)}, commit ${commit}: \`npm run bench -- ${command}\``,
-    `- ${cores} cores of ${cpu}, ${memoryGb} GB, ${system}; a page reaches the disk in ${fsyncMs} ms`,
+    `- Run of ${String(at).slice(0, 10)}, commit ${commit}: \`${commandOf(command)}\``,
+    `- ${cores} cores of ${cpu}, ${memoryGb} GB, ${system}, load ${load[0]} before; a page reaches the disk in ${fsyncMs} ms`,
     `- Node ${node.newer} for what runs on PostgreSQL and Redis, ${node.this} for SQLite`,
     `- ${Object.entries(packages)
       .map(([name, version]) => `${name} ${version}`)
       .join(', ')}`,
     ...servers.map((server) => `- ${server}`),
   ];
+}
+
+/** As somebody else would type it: where files lay is of no interest. @param {string} command */
+function commandOf(command) {
+  const options = command.replace(/\s*--(out|folder|profile)[ =]\S+/g, '').trim();
+  return options === '' ? 'npm run bench' : `npm run bench -- ${options}`;
 }
 
 /** @param {import('./measures/index.mjs').Measure} measure @param {number} index */

@@ -31,5 +31,5 @@ export function barsOf({ title, unit, bars }) {
       text(at(high) + 6, middle + 4, short(value)),
     ];
   });
-  return drawing(WIDTH, bottom + 26, title, [text(8, 18, `${title}, ${unit}`, 'font-weight="600"'), ...grid, ...rows]);
+  return drawing(WIDTH, bottom + 26, title, [text(8, 18, `${title}, ${unit}`, 'class="title"'), ...grid, ...rows]);
 }

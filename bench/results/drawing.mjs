@@ -15,7 +15,7 @@ export function drawing(width, height, title, parts) {
 <title>${escaped(title)}</title>
 <style>
 text { font: 12px system-ui, sans-serif; fill: #24292f }
-.quiet { fill: #57606a } .grid { stroke: #d0d7de } .whisker { stroke: #24292f }
+.title { font-weight: 600 } .quiet { fill: #57606a } .grid { stroke: #d0d7de } .whisker { stroke: #24292f }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 } .quiet { fill: #9198a1 } .grid { stroke: #3d444d } .whisker { stroke: #e6edf3 }
 }

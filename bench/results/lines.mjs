@@ -39,7 +39,7 @@ export function linesOf({ title, unit, lines }) {
     `<circle cx="${WIDTH - RIGHT + 12}" cy="${round(y)}" r="4" fill="${colourOf(name, index)}"/>`,
     text(WIDTH - RIGHT + 20, y + 4, name),
   ]);
-  const head = text(8, 18, `${title}, ${unit}`, 'font-weight="600"');
+  const head = text(8, 18, `${title}, ${unit}`, 'class="title"');
   return drawing(WIDTH, HEIGHT, title, [head, ...grid, ...ticks, ...drawn, ...named]);
 }
 
