@@ -8,7 +8,7 @@ import { SqliteStage } from './stages/sqlite.mjs';
 
 /** Lets every contender take its turn at every measure, round by round. */
 export class Tournament {
-  /** @type {Map<string, Promise<import('./arena.mjs').Stage>>} */
+  /** @type {Map<string, import('./arena.mjs').Stage>} */
   #stages = new Map();
   /** @type {import('./results/table.mjs').Row[]} */
   rows = [];
@@ -36,7 +36,7 @@ export class Tournament {
           ),
         );
       }
-      for (const stage of this.#stages.values()) await (await stage).forgetTemplates();
+      for (const stage of this.#stages.values()) await stage.forgetTemplates();
     }
     this.#print(goalsTable(this.rows));
     if (this.#failures > 0) {
@@ -46,7 +46,7 @@ export class Tournament {
   }
 
   async end() {
-    for (const stage of this.#stages.values()) await (await stage).stop();
+    for (const stage of this.#stages.values()) await stage.stop();
   }
 
   /** @param {string | undefined} table */
@@ -104,9 +104,9 @@ export class Tournament {
   async #stageOf(engine) {
     const known = this.#stages.get(engine);
     if (known) return known;
-    const stage = this.#startStage(engine);
+    const stage = await this.#startStage(engine);
     this.#stages.set(engine, stage);
-    const facts = { stage: engine, ...(await (await stage).facts()) };
+    const facts = { stage: engine, ...(await stage.facts()) };
     console.log(JSON.stringify(facts));
     this.write(facts);
     return stage;

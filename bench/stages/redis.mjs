@@ -16,6 +16,13 @@ export class RedisStage {
 
   /** @param {string} folder */
   static async start(folder) {
+    try {
+      execFileSync('redis-server', ['--version'], { stdio: 'ignore' });
+    } catch (error) {
+      throw new Error('expected redis-server on the path; install it, or choose --contenders without bullmq', {
+        cause: error,
+      });
+    }
     return new RedisStage(folder);
   }
 
