@@ -67,10 +67,8 @@ export class Settler {
         const isStillOurs = !settled.applied && settled.status === 'processing' && settled.attempt === token.attempt;
         if (!isStillOurs) {
           const answer = answerOf(attempt, outcome, settled, isUncertain);
-          if (answer !== 'lease lost' && this.discarded.length > 0) {
-            await this.discard(token, answer);
-          }
-          return answer;
+          // Nothing is waited for where all rows are kept: the next attempt starts a turn earlier.
+          return this.isToBeDiscarded(answer) ? await this.discard(token, answer) : answer;
         }
         // Somebody, a cancel for example, changed the row at this very moment: the statement saw it as it was before.
         await this.pause((failures += 1));
@@ -100,11 +98,17 @@ export class Settler {
     this.hasGivenUp = true;
   }
 
-  /** Deletes what is not to be kept; left to the pruner when that fails. */
-  private async discard(token: ClaimToken, { status }: Settled): Promise<void> {
-    if (status !== null && isFinal(status) && this.discarded.includes(status)) {
-      await this.discarder.add(token).catch(() => undefined);
+  private isToBeDiscarded(answer: SettleAnswer): answer is Settled {
+    if (answer === 'lease lost' || this.discarded.length === 0) {
+      return false;
     }
+    return answer.status !== null && isFinal(answer.status) && this.discarded.includes(answer.status);
+  }
+
+  /** Deletes what is not to be kept; left to the pruner when that fails. */
+  private async discard(token: ClaimToken, settled: Settled): Promise<Settled> {
+    await this.discarder.add(token).catch(() => undefined);
+    return settled;
   }
 
   private pause(failures: number): Promise<void> {
