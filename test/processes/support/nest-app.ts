@@ -34,7 +34,11 @@ class Tasks {
 }
 
 @Module({
-  imports: [TypeOrmModule.forRoot({ ...database, entities: [EffectSchema] }), JobsModule.forRoot(options)],
+  imports: [
+    TypeOrmModule.forRoot({ ...database, entities: [EffectSchema] }),
+    // With an administrator, so that there is nothing to warn of.
+    JobsModule.forRoot({ http: { adminToken: 'secret' }, ...options }),
+  ],
   providers: [Tasks],
 })
 class AppModule {}

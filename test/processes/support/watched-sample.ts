@@ -133,7 +133,7 @@ async function addHandler(folder: string, shutdownTimeout: string): Promise<void
   const path = join(folder, 'app.module.ts');
   const source = await readFile(path, 'utf8');
   const changed = source
-    .replace('JobsModule.forRoot()', `JobsModule.forRoot({ shutdownTimeout: '${shutdownTimeout}' })`)
+    .replace('JobsModule.forRoot({', `JobsModule.forRoot({ shutdownTimeout: '${shutdownTimeout}',`)
     .replace('providers: [', 'providers: [ParcelJobs, ');
   await writeFile(path, `import { ParcelJobs } from './parcel.jobs.js';\n${changed}`);
   await writeFile(join(folder, 'parcel.jobs.ts'), PARCEL_JOBS);
