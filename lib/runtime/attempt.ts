@@ -166,8 +166,8 @@ export class Attempt {
 }
 
 /**
- * What a handler sees of its attempt. A class, since an object that is given accessors one by one takes the engine thirty
- * times as long to make, which was a fifth of the time of a drain.
+ * What a handler sees of its attempt. A class, since an accessor of an object's own takes about 0.6 µs to make, twenty times
+ * as long as all the rest of it: only `signal` has one, for copies of a job to have it.
  */
 class AttemptContext implements JobContext {
   readonly id: string;
@@ -182,6 +182,8 @@ class AttemptContext implements JobContext {
   /** Own members, so that a handler may take them out of the job, and find them in a copy of it. */
   readonly progress: JobContext['progress'];
   readonly completeTx: JobContext['completeTx'];
+  /** One of these as well; made when somebody asks. */
+  declare readonly signal: AbortSignal;
   /** Hidden from whoever prints or serialises a job. */
   readonly #own: Attempt;
 
@@ -198,10 +200,7 @@ class AttemptContext implements JobContext {
     this.progress = (value) => own.progress(value);
     this.completeTx = (manager, result) => own.completeTx(manager, result);
     this.#own = own;
-  }
-
-  get signal(): AbortSignal {
-    return this.#own.signal;
+    Object.defineProperty(this, 'signal', { get: () => own.signal, enumerable: true });
   }
 
   get manager(): StoreTransaction {

@@ -22,6 +22,25 @@ describe.each(everyKind)('cancel on $label', (kind) => {
     expect(await app.job(job.id)).toMatchObject({ status: 'cancelled', attempt: 0, result: null });
   });
 
+  it('aborts the signal in a copy of the job as well, which prints without a manager', async () => {
+    let members: string[] = [];
+    const app = await apps.start({
+      handlers: {
+        work: (job) => {
+          const copy = { ...job };
+          members = Object.keys(copy);
+          return obey(copy);
+        },
+      },
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('started', id);
+    await app.jobs.cancel(id);
+    await app.event('cancelled', id);
+    expect(members).toEqual(expect.arrayContaining(['id', 'payload', 'signal', 'progress', 'completeTx']));
+    expect(members).not.toContain('manager');
+  });
+
   it('aborts the signal of a running job, which ends cancelled when its handler throws', async () => {
     let reason: unknown;
     const app = await apps.start({
