@@ -155,10 +155,9 @@ export class Attempts {
     attempt.begin(clock.now());
     this.running.set(id, attempt);
     emit({ type: 'started', id, topic, attempt: claim.attempt, waitedMs: claim.waitedMs + bufferedMs });
-    void executor.execute(attempt, registry.get(topic)!).then(async ({ outcome, returned }) => {
-      void returned.then(() => this.vacate(attempt));
-      await this.settle(attempt, outcome);
-    });
+    void executor
+      .execute(attempt, registry.get(topic)!, () => this.vacate(attempt))
+      .then((outcome) => void this.settle(attempt, outcome));
   }
 
   /** The handler has returned. */
@@ -242,7 +241,7 @@ function eventOf(attempt: Attempt, outcome: Outcome | null, answer: SettleAnswer
       return { type: 'failed', ...base, error };
     default:
       return outcome.kind === 'retry'
-        ? { type: 'retrying', ...base, error, retries: answer.retries, runAt }
+        ? { type: 'retrying', ...base, error, retries: answer.retries ?? attempt.claim.retries, runAt }
         : { type: 'snoozed', ...base, runAt, reason: outcome.kind === 'release' ? 'release' : 'snooze' };
   }
 }

@@ -16,7 +16,10 @@ export class EventStream {
   constructor(private readonly logger: JobsLogger) {}
 
   emit(event: JobEvent): void {
-    this.subject.next(event);
+    // Nobody listens in most processes, and the subject would copy that nobody for each event.
+    if (this.subject.observed) {
+      this.subject.next(event);
+    }
   }
 
   complete(): void {

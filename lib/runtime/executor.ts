@@ -22,14 +22,6 @@ export interface ExecutorOptions {
   readonly backoff: Backoff;
 }
 
-/** How an attempt ended, and when its handler did. */
-export interface Ending {
-  /** `null`: the lease was lost and there is nothing to record. */
-  readonly outcome: Outcome | null;
-  /** Resolves when the handler has returned, at once unless it ignores its signal. */
-  readonly returned: Promise<void>;
-}
-
 type Result = { readonly value: unknown } | { readonly error: unknown };
 
 /** How long a handler that was told to end may take before the attempt is settled without it. */
@@ -46,19 +38,23 @@ const endings: Record<Exclude<AbortReason, 'timeout'> | 'lease_lost', Outcome | 
 export class Executor {
   constructor(private readonly options: ExecutorOptions) {}
 
-  /** Runs the handler within its time limit. */
-  async execute(attempt: Attempt, handler: RegisteredHandler): Promise<Ending> {
+  /**
+   * Runs the handler within its time limit; `null`: the lease was lost and there is nothing to record.
+   *
+   * @param onReturned called when the handler has returned, which may be long after the answer when it ignores its signal.
+   */
+  async execute(attempt: Attempt, handler: RegisteredHandler, onReturned: () => void): Promise<Outcome | null> {
     const { abortedFor } = attempt;
     if (abortedFor !== undefined && abortedFor !== 'timeout') {
       // Cancelled, or its lease lost, while it waited for a slot.
-      return { outcome: endings[abortedFor], returned: Promise.resolve() };
+      queueMicrotask(onReturned);
+      return endings[abortedFor];
     }
     const timeoutMs = attempt.claim.timeoutMs ?? handler.settings.timeoutMs ?? this.options.timeoutMs;
     const timer = this.options.clock.schedule(timeoutMs, () => {
       attempt.dismiss('timeout', `the attempt took longer than its timeout of ${timeoutMs} ms`);
     });
-    const handled = perform(attempt, handler);
-    const result = await this.resultOf(attempt, handled);
+    const result = await this.resultOf(attempt, handler, onReturned);
     timer.cancel();
     if (result === 'gave up') {
       this.options.logger.warn(
@@ -66,14 +62,20 @@ export class Executor {
           `${attempt.claim.attempt} is settled, its slot stays taken until the handler returns`,
       );
     }
-    const outcome = this.outcomeOf(attempt, handler, result === 'gave up' ? { error: attempt.reason } : result);
-    return { outcome, returned: handled.then(() => undefined) };
+    return this.outcomeOf(attempt, handler, result === 'gave up' ? { error: attempt.reason } : result);
   }
 
   /** What the handler came to, or that it has not a moment after the attempt was dismissed. */
-  private resultOf(attempt: Attempt, handled: Promise<Result>): Promise<Result | 'gave up'> {
+  private resultOf(attempt: Attempt, handler: RegisteredHandler, onReturned: () => void): Promise<Result | 'gave up'> {
     return new Promise((resolve) => {
-      void handled.then(resolve);
+      const end = (result: Result): void => {
+        resolve(result);
+        onReturned();
+      };
+      perform(attempt, handler).then(
+        (value) => end({ value }),
+        (error: unknown) => end({ error }),
+      );
       attempt.whenDismissed(() => this.options.clock.schedule(ABORT_GRACE_MS, () => resolve('gave up')));
     });
   }
@@ -154,15 +156,12 @@ async function judged(schema: AnySchema, payload: unknown): Promise<unknown> {
   }
 }
 
-/** Runs the handler, inside its transaction when it has one. Whatever it does, the answer is a value or an error. */
-async function perform(attempt: Attempt, handler: RegisteredHandler): Promise<Result> {
-  try {
-    if (handler.schema) {
-      attempt.accept(await judged(handler.schema, attempt.claim.payload));
-    }
-    const run = async (): Promise<unknown> => handler.run(attempt.context);
-    return { value: await (handler.settings.transactional ? attempt.runInTransaction(run) : run()) };
-  } catch (error) {
-    return { error };
+/** Runs the handler, inside its transaction when it has one. Whatever it does, the answer is a promise. */
+async function perform(attempt: Attempt, handler: RegisteredHandler): Promise<unknown> {
+  if (handler.schema) {
+    attempt.accept(await judged(handler.schema, attempt.claim.payload));
   }
+  return handler.settings.transactional
+    ? await attempt.runInTransaction(async () => handler.run(attempt.context))
+    : await handler.run(attempt.context);
 }

@@ -4,7 +4,6 @@ import { QueueUnavailableError } from '../core/errors.js';
 import { UNRECORDABLE_FAILURE } from '../core/failure.js';
 import type { ClaimToken, Outcome } from '../core/job.js';
 import type { FinalStatus, JobStatus } from '../core/job-state.js';
-import { isFinal } from '../core/job-state.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { Retention } from '../core/options.js';
 import type { JobStore, Settled, Settlement } from '../store/job-store.js';
@@ -34,22 +33,15 @@ const PAUSE_MAX_MS = 5_000;
 /** Writes outcomes, many in one statement, until the database has given an answer. */
 export class Settler {
   private readonly batcher: Batcher<Settlement, Settled>;
-  private readonly discarder: Batcher<ClaimToken, void>;
-  private readonly discarded: readonly FinalStatus[];
+  private readonly unkept: readonly FinalStatus[];
   private hasGivenUp = false;
 
   constructor(private readonly options: SettlerOptions) {
     const { store, retention } = options;
+    this.unkept = (Object.keys(retention) as FinalStatus[]).filter((status) => retention[status] === 0);
     this.batcher = new Batcher({
-      run: (settlements) => store.settle(settlements),
+      run: (settlements) => store.settle(settlements, this.unkept),
       bytesOf: ({ outcome }) => (outcome.kind === 'completed' ? (outcome.result?.length ?? 0) : 0),
-    });
-    this.discarded = (Object.keys(retention) as FinalStatus[]).filter((status) => retention[status] === 0);
-    this.discarder = new Batcher<ClaimToken, void>({
-      run: async (tokens) => {
-        await store.discard(tokens, this.discarded);
-        return tokens.map(() => undefined);
-      },
     });
   }
 
@@ -66,9 +58,9 @@ export class Settler {
         const settled = await this.batcher.add({ token, outcome: current, ranMs });
         const isStillOurs = !settled.applied && settled.status === 'processing' && settled.attempt === token.attempt;
         if (!isStillOurs) {
-          const answer = answerOf(attempt, outcome, settled, isUncertain);
-          // Nothing is waited for where all rows are kept: the next attempt starts a turn earlier.
-          return this.isToBeDiscarded(answer) ? await this.discard(token, answer) : answer;
+          return isUncertain && this.isRemoved(outcome, settled)
+            ? { ...settled, status: 'completed' }
+            : answerOf(attempt, outcome, settled, isUncertain);
         }
         // Somebody, a cancel for example, changed the row at this very moment: the statement saw it as it was before.
         await this.pause((failures += 1));
@@ -98,17 +90,9 @@ export class Settler {
     this.hasGivenUp = true;
   }
 
-  private isToBeDiscarded(answer: SettleAnswer): answer is Settled {
-    if (answer === 'lease lost' || this.discarded.length === 0) {
-      return false;
-    }
-    return answer.status !== null && isFinal(answer.status) && this.discarded.includes(answer.status);
-  }
-
-  /** Deletes what is not to be kept; left to the pruner when that fails. */
-  private async discard(token: ClaimToken, settled: Settled): Promise<Settled> {
-    await this.discarder.add(token).catch(() => undefined);
-    return settled;
+  /** Whether a first try, whose answer was lost, has completed the job and not kept it: nobody else removes one that runs. */
+  private isRemoved(outcome: Outcome, { status }: Settled): boolean {
+    return status === null && outcome.kind === 'completed' && this.unkept.includes('completed');
   }
 
   private pause(failures: number): Promise<void> {

@@ -37,10 +37,11 @@ export interface JobStore {
   renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Renewal[]>;
   /** Those of the claimed jobs that somebody asked to cancel. */
   cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]>;
-  /** processing → whatever each outcome says, fenced by id and attempt. Answers in the order of `settlements`. */
-  settle(settlements: readonly Settlement[]): Promise<Settled[]>;
-  /** Deletes settled jobs that stand in one of the statuses, fenced by id and attempt. */
-  discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void>;
+  /**
+   * processing → whatever each outcome says, fenced by id and attempt. Answers in the order of `settlements`. Jobs that have
+   * ended in one of the `unkept` statuses are deleted, but those with an idempotency key: they are pruned later.
+   */
+  settle(settlements: readonly Settlement[], unkept?: readonly FinalStatus[]): Promise<Settled[]>;
   /** Keeps what handlers say of their progress, fenced; `false` where the lease was lost. Answers in their order. */
   recordProgress(entries: readonly ProgressEntry[]): Promise<boolean[]>;
   /**
@@ -198,7 +199,9 @@ export interface Settled {
   /** `null`: there is no such job any more. */
   readonly status: JobStatus | null;
   readonly attempt: number;
-  readonly retries: number;
+  /** Of a job that waits again: how many retries it has had. */
+  readonly retries: number | null;
+  /** Of a job that waits again: when it is due. */
   readonly runAt: Date | null;
 }
 

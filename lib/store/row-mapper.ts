@@ -68,12 +68,13 @@ export function insertedOf(row: SqlRow): InsertedJob {
 }
 
 export function settledOf(row: SqlRow): Settled {
+  const isWaiting = row.status === 'pending';
   return {
     applied: Boolean(row.applied),
     status: row.status as JobStatus | null,
     attempt: Number(row.attempt),
-    retries: Number(row.retries),
-    runAt: timeOrNull(row.run_at),
+    retries: isWaiting ? Number(row.retries) : null,
+    runAt: isWaiting ? time(row.run_at) : null,
   };
 }
 
@@ -123,8 +124,9 @@ function json(value: unknown): unknown {
   return value === null || value === undefined ? null : (JSON.parse(value as string) as unknown);
 }
 
+/** Microseconds are cut off. The database may have multiplied seconds: what is a millisecond there is a hair less here. */
 function time(value: unknown): Date {
-  return new Date(Number(value));
+  return new Date(Math.floor(Number(value) + 0.000_5));
 }
 
 function timeOrNull(value: unknown): Date | null {

@@ -35,7 +35,7 @@ export function settledInOrder(
 ): Settled[] {
   const applied = new Map(moved.map((row) => [keyOf(row), settledOf(row)]));
   const standing = new Map(states.map((row) => [row.id, settledOf(row)]));
-  const gone: Settled = { applied: false, status: null, attempt: 0, retries: 0, runAt: null };
+  const gone: Settled = { applied: false, status: null, attempt: 0, retries: null, runAt: null };
   return tokens.map((token) => applied.get(keyOf(token)) ?? standing.get(token.id) ?? gone);
 }
 

@@ -74,7 +74,7 @@ function settlementText({ token, outcome, ranMs }: Settlement): string {
 }
 
 /** Every write of several rows touches them in the order of ids. */
-function byId(a: ClaimToken, b: ClaimToken): number {
+export function byId(a: ClaimToken, b: ClaimToken): number {
   return a.id < b.id ? -1 : 1;
 }
 

@@ -22,7 +22,7 @@ describe.each(storeKinds())('the fence of settle on $label', (kind) => {
       await claim(fixture.store, { worker: 'another' });
       const before = await fixture.job(stale.id);
       const settled = await fixture.store.settle([settlement(stale, outcome)]);
-      expect(settled).toEqual([{ applied: false, status: 'processing', attempt: 2, retries: 1, runAt: before.runAt }]);
+      expect(settled).toEqual([{ applied: false, status: 'processing', attempt: 2, retries: null, runAt: null }]);
       expect(await fixture.job(stale.id)).toEqual(before);
     });
 
@@ -36,7 +36,8 @@ describe.each(storeKinds())('the fence of settle on $label', (kind) => {
       await fixture.store.settle([settlement(token, first)]);
       const before = await fixture.job(token.id);
       const settled = await fixture.store.settle([settlement(token, outcome)]);
-      expect(settled).toEqual([{ applied: false, status, attempt: 1, retries: 0, runAt: before.runAt }]);
+      const waiting = status === 'pending' ? { retries: 0, runAt: before.runAt } : { retries: null, runAt: null };
+      expect(settled).toEqual([{ applied: false, status, attempt: 1, ...waiting }]);
       expect(await fixture.job(token.id)).toEqual(before);
     });
 
@@ -56,7 +57,7 @@ describe.each(storeKinds())('the fence of settle on $label', (kind) => {
       await fixture.store.settle([settlement(token, outcomes.completed())]);
       await fixture.store.delete([token.id]);
       expect(await fixture.store.settle([settlement(token, outcome)])).toEqual([
-        { applied: false, status: null, attempt: 0, retries: 0, runAt: null },
+        { applied: false, status: null, attempt: 0, retries: null, runAt: null },
       ]);
       expect(await fixture.store.find([token.id])).toEqual([]);
     });

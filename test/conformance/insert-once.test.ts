@@ -68,8 +68,7 @@ describe.each(storeKinds())('an insert with an idempotency key on $label', (kind
   it('makes the job stay for a day, whatever the retention', async () => {
     const id = await insertOne(fixture.store, once('a'));
     const [token] = await claim(fixture.store);
-    await fixture.store.settle([settlement(token!, outcomes.completed())]);
-    await fixture.store.discard([token!], ['completed']);
+    await fixture.store.settle([settlement(token!, outcomes.completed())], ['completed']);
     await fixture.store.prune(AT_ONCE, PAGE);
     expect(await fixture.store.find([id])).toHaveLength(1);
     await fixture.set(id, { created: { msFromNow: -24 * HOUR - 1_000 } });

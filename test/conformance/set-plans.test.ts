@@ -1,7 +1,8 @@
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { createJobStore } from '../../lib/jobs-engine.js';
-import { DISCARD, RECORD_PROGRESS, RENEW, SETTLE, sessionSettings } from '../../lib/store/postgres/statements.js';
+import { COMPLETE, COMPLETE_AND_REMOVE, DISCARD, SETTLE } from '../../lib/store/postgres/settle-statements.js';
+import { RECORD_PROGRESS, RENEW, sessionSettings } from '../../lib/store/postgres/statements.js';
 import type { PostgresDatabase } from '../support/databases.js';
 import { createPostgresDatabase, postgresVersions } from '../support/databases.js';
 import type { PlanMode } from './plans/plan.js';
@@ -16,9 +17,15 @@ const tokens = Array.from({ length: OWNED }, (_, n) => ({ id: idOf(n), attempt: 
 const outcomes = tokens.map((token) => ({ ...token, kind: 'completed', delay_ms: 0, ran_ms: 1, result: null }));
 const values = tokens.map((token) => ({ ...token, progress: 1 }));
 
+const ones = tokens.map(() => 1).join(',');
+const arrays = [`{${tokens.map(({ id }) => id).join(',')}}`, `{${ones}}`, `{${ones}}`, `[${ones}]`];
+const arrayTypes = 'uuid[], int[], float8[], jsonb';
+
 /** Each writes what a worker owns, a whole batch at once. */
 const statements = [
   { name: 'SETTLE', sql: SETTLE, types: 'jsonb', values: [JSON.stringify(outcomes)] },
+  { name: 'COMPLETE', sql: COMPLETE, types: arrayTypes, values: arrays },
+  { name: 'COMPLETE_AND_REMOVE', sql: COMPLETE_AND_REMOVE, types: arrayTypes, values: arrays },
   { name: 'RENEW', sql: RENEW, types: 'jsonb, float8', values: [JSON.stringify(tokens), 30_000] },
   { name: 'RECORD_PROGRESS', sql: RECORD_PROGRESS, types: 'jsonb', values: [JSON.stringify(values)] },
   { name: 'DISCARD', sql: DISCARD, types: 'jsonb, text[]', values: [JSON.stringify(tokens), '{processing}'] },

@@ -84,9 +84,14 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('settle beside 
   it('never deadlocks with discards, rescues and pruning of the same jobs', async () => {
     const prune = { completed: 0, failed: 0, cancelled: 0 };
     const count = await compete(([a, b], tokens) => [
-      a
-        .settle(shuffled(tokens).map((token) => settlement(token, outcomes.completed())))
-        .then(() => a.discard(shuffled(tokens), ['completed'])),
+      a.settle(
+        shuffled(tokens).map((token) => settlement(token, outcomes.failed())),
+        ['failed'],
+      ),
+      b.settle(
+        shuffled(tokens).map((token) => settlement(token, outcomes.completed())),
+        ['completed'],
+      ),
       b.rescue(JOBS),
       b.prune(prune, { after: null, rows: JOBS }),
       b.delete(shuffled(tokens).map(({ id }) => id)),
@@ -122,7 +127,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('settle beside 
     const settle = (): Promise<unknown> => fixture.store.settle([settlement(token, outcomes.retry(60_000))]);
     expect(await settle()).toMatchObject([{ applied: false, status: 'processing' }]);
     await transaction.commit();
-    expect(await settle()).toEqual([{ applied: true, status: 'cancelled', attempt: 1, retries: 0, runAt }]);
+    expect(await settle()).toMatchObject([{ applied: true, status: 'cancelled', attempt: 1 }]);
     const job = await fixture.job(token.id);
     expect(job).toMatchObject({ status: 'cancelled', retries: 0, runAt, lastError: 'no luck', lockedUntil: null });
     expect(job.finished).not.toBeNull();
@@ -156,6 +161,18 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('settle beside 
     expect(await fixture.store.settle([settlement(token, outcomes.completed('"late"'))])).toMatchObject([
       { applied: false, status: 'processing', attempt: 2 },
     ]);
+  });
+
+  it('completes all others while somebody holds one of the rows', async () => {
+    const claims = await claimMany(fixture.store, 3);
+    const held = claims[1]!;
+    const transaction = await fixture.begin();
+    await transaction.manager.query('SELECT 1 FROM _jobs WHERE id = $1 FOR UPDATE', [held.id]);
+    const completions = claims.map((token) => settlement(token, outcomes.completed()));
+    const settled = await fixture.store.settle(completions);
+    expect(settled.map(({ status }) => status)).toEqual(['completed', 'processing', 'completed']);
+    await transaction.rollback();
+    expect(await fixture.store.settle([completions[1]!])).toMatchObject([{ applied: true, status: 'completed' }]);
   });
 
   it('skips an open completion of the same attempt, and takes effect only when that is rolled back', async () => {

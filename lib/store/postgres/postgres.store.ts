@@ -12,8 +12,8 @@ import type { JobStore, StoreTransaction } from '../job-store.js';
 import type { PendingMigrations } from '../migrator.js';
 import { pendingMigrations, tableErrorOf } from '../migrator.js';
 import { claimOf, jobOf, rescueOf, surveyOf } from '../row-mapper.js';
-import { answeredInOrder, noteInserted, renewalsInOrder, settledInOrder, unanswered } from '../set-answers.js';
-import { insertJson, piecesOf, progressJson, settlementJson, tokenJson } from '../set-json.js';
+import { answeredInOrder, noteInserted, renewalsInOrder, unanswered } from '../set-answers.js';
+import { insertJson, piecesOf, progressJson, tokenJson } from '../set-json.js';
 import type { PostgresPool, SqlRow, SqlRunner } from '../sql-runner.js';
 import { runnerOfPool, runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { Announcer } from './announcer.js';
@@ -25,6 +25,8 @@ import { PostgresListener } from './listener.js';
 import { PostgresReports } from './postgres.reports.js';
 import { RequestedMoves } from './requested-moves.js';
 import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY } from './notification-statements.js';
+import * as settling from './settle-statements.js';
+import { Settlements } from './settlements.js';
 import * as sql from './statements.js';
 
 export interface PostgresStoreOptions {
@@ -57,6 +59,7 @@ export class PostgresStore implements JobStore {
   /** Those who may wait for an open transaction: one at a time, or they would use up the pool. */
   private readonly waiters = new Gate(1);
   private readonly visitors: Gate;
+  private readonly settlements = new Settlements((text, params) => this.query(text, params));
   private readonly moves = new RequestedMoves((text, params) => this.waiters.pass(() => this.query(text, params)));
   private runner!: SqlRunner;
   /** Where the tables are, as an identifier; known once they are there. */
@@ -145,16 +148,8 @@ export class PostgresStore implements JobStore {
     return rows.map((row) => ({ id: row.id as string, attempt: Number(row.attempt) }));
   }
 
-  async settle(settlements: readonly Seam.Settlement[]): Promise<Seam.Settled[]> {
-    const tokens = settlements.map(({ token }) => token);
-    const moved = await this.query(sql.SETTLE, [settlementJson(settlements)]);
-    const others = unanswered(tokens, moved);
-    const states = others.length === 0 ? [] : await this.query(sql.SETTLED_STATE, [tokenJson(others)]);
-    return settledInOrder(tokens, moved, states);
-  }
-
-  async discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
-    await this.query(sql.DISCARD, [tokenJson(tokens), statuses]);
+  settle(settlements: readonly Seam.Settlement[], unkept: readonly FinalStatus[] = []): Promise<Seam.Settled[]> {
+    return this.settlements.settle(settlements, unkept);
   }
 
   async recordProgress(entries: readonly Seam.ProgressEntry[]): Promise<boolean[]> {
@@ -167,11 +162,11 @@ export class PostgresStore implements JobStore {
   }
 
   async completeTx(tx: StoreTransaction, { id, attempt }: ClaimToken, result: string | null): Promise<void> {
-    const completed = await this.query(sql.COMPLETE_IN_TX, [id, attempt, result], tx);
+    const completed = await this.query(settling.COMPLETE_IN_TX, [id, attempt, result], tx);
     if (completed.length > 0) {
       return;
     }
-    const [owned] = await this.query(sql.OWNED_STATE, [id, attempt], tx);
+    const [owned] = await this.query(settling.OWNED_STATE, [id, attempt], tx);
     throw owned
       ? new JobStateError(id, 'cannot be completed, a cancel was requested')
       : new LeaseLostError(id, attempt);

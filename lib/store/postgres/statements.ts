@@ -8,6 +8,9 @@ import { IDEMPOTENCY_MS } from '../job-store.js';
 /** A time as milliseconds since 1970: no client-side type parser has a say in it. */
 export const ms = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::float8`;
 
+/** The same for times of which there are many at once: three times as quick, and exact until the year 2255. */
+const msOfMany = (column: string): string => `(date_part('epoch', ${column}) * 1000)`;
+
 /** A time as ISO 8601 text in UTC, for the entries of `errors`. */
 const iso = (column: string): string => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
@@ -22,10 +25,10 @@ const columnsOf = (row: string): string => {
 
 export const jobColumns = columnsOf('_jobs');
 
-const finalStatuses = `('completed', 'failed', 'cancelled')`;
+export const finalStatuses = `('completed', 'failed', 'cancelled')`;
 
 /** Appends a failure to the last 19: `j` is the row, the arguments are SQL for the new entry's message and stack. */
-const errorsWith = (message: string, stack: string): string => `
+export const errorsWith = (message: string, stack: string): string => `
   CASE WHEN jsonb_array_length(coalesce(j.errors, '[]')) >= 20 THEN j.errors - 0 ELSE coalesce(j.errors, '[]') END
   || jsonb_build_object('attempt', j.attempt, 'started', ${iso('j.started')},
     'finished', ${iso('statement_timestamp()')}, 'message', ${message}, 'stack', ${stack}, 'worker', j.locked_by)`;
@@ -121,8 +124,8 @@ WHERE j.ctid = ANY (ARRAY(
     ORDER BY run_at LIMIT l.lane_limit FOR UPDATE SKIP LOCKED) c
   LIMIT $2::int))
 RETURNING j.id, j.attempt, j.topic, j.payload::text AS payload, j.retries, j.max_retries, j.priority, j.timeout_ms,
-  j.backoff::text AS backoff, j.metadata::text AS metadata, ${ms('j.run_at')} AS run_at, ${ms('j.created')} AS created,
-  ${ms('(j.started - j.run_at)')} AS waited_ms`;
+  j.backoff::text AS backoff, j.metadata::text AS metadata, ${msOfMany('j.run_at')} AS run_at, ${msOfMany('j.created')} AS created,
+  ${msOfMany('(j.started - j.run_at)')} AS waited_ms`;
 
 /** The first waiting job between two priorities, `from` and `to` being SQL. */
 const firstBetween = (topic: string, from: string, to: string): string => `
@@ -156,7 +159,7 @@ CROSS JOIN LATERAL (
 UNION ALL
 SELECT NULL, NULL, NULL, ${look}`;
 
-const tokens = `jsonb_to_recordset($1::jsonb) AS o(id uuid, attempt int)`;
+export const tokens = `jsonb_to_recordset($1::jsonb) AS o(id uuid, attempt int)`;
 
 /**
  * The guard of a worker's write. `coalesce` hides the status from the planner, which knows of no way to estimate or to index
@@ -165,7 +168,7 @@ const tokens = `jsonb_to_recordset($1::jsonb) AS o(id uuid, attempt int)`;
  * a table of 5,000 rows it then begins with the table, and compares each of its rows with each of the input
  * (180 ms; test/conformance/set-plans.test.ts).
  */
-const owned = `j.id = o.id AND j.attempt = o.attempt AND coalesce(j.status = 'processing', false)`;
+export const owned = `j.id = o.id AND j.attempt = o.attempt AND coalesce(j.status = 'processing', false)`;
 
 /** processing → processing. Answers the rows it renewed; those that a transaction holds locked are skipped. */
 export const RENEW = `
@@ -180,63 +183,12 @@ export const STILL_OWNED = `SELECT j.id, j.attempt, j.cancel_requested FROM ${to
 export const CANCEL_REQUESTS = `
 SELECT j.id, j.attempt FROM ${tokens} JOIN _jobs j ON ${owned} WHERE j.cancel_requested`;
 
-const isSpent = 'j.retries >= j.max_retries';
-
-/**
- * processing → as each outcome says, fenced by attempt; answers the rows it moved. A row that a transaction holds locked
- * is skipped, and asked for again: one that stays open must not keep all other outcomes waiting. Every choice reads `j`,
- * the one row that is fresh.
- */
-export const SETTLE = `
-WITH o AS MATERIALIZED (
-  SELECT * FROM jsonb_to_recordset($1::jsonb)
-    AS s(id uuid, attempt int, kind text, delay_ms float8, message text, stack text, ran_ms float8, result jsonb)),
-free AS MATERIALIZED (SELECT o.* FROM o JOIN _jobs j ON ${owned} ORDER BY j.id FOR UPDATE OF j SKIP LOCKED)
-UPDATE _jobs j SET
-  status = CASE WHEN j.cancel_requested THEN 'cancelled'
-    WHEN o.kind = 'retry' THEN CASE WHEN ${isSpent} THEN 'failed' ELSE 'pending' END
-    WHEN o.kind IN ('snooze', 'release') THEN 'pending' ELSE o.kind END,
-  retries = j.retries + (o.kind = 'retry' AND NOT j.cancel_requested AND NOT ${isSpent})::int,
-  run_at = CASE
-    WHEN NOT j.cancel_requested AND (o.kind IN ('snooze', 'release') OR (o.kind = 'retry' AND NOT ${isSpent}))
-    THEN statement_timestamp() + make_interval(secs => o.delay_ms / 1000.0) ELSE j.run_at END,
-  result = CASE WHEN o.kind = 'completed' THEN o.result ELSE j.result END,
-  last_error = coalesce(o.message, j.last_error),
-  errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${errorsWith('o.message', 'o.stack')} END,
-  started = coalesce(statement_timestamp() - make_interval(secs => o.ran_ms / 1000.0), j.started),
-  locked_until = NULL, locked_by = NULL,
-  finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${isSpent})
-    THEN statement_timestamp() END,
-  updated = statement_timestamp()
-FROM free o WHERE ${owned}
-RETURNING j.id, true AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at`;
-
-/** Jobs as they stand, for outcomes that moved nothing. */
-export const SETTLED_STATE = `
-SELECT j.id, false AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at
-FROM ${tokens} JOIN _jobs j ON j.id = o.id`;
-
-/** Settled jobs that are not to be kept; for `coalesce` see the guard. One with an idempotency key is pruned when its day is over. */
-export const DISCARD = `
-DELETE FROM _jobs j USING ${tokens}
-WHERE j.id = o.id AND j.attempt = o.attempt AND coalesce(j.status = ANY ($2::text[]), false) AND j.idempotency_key IS NULL`;
-
 /** Keeps progress values, fenced; answers the rows it reached. Rows that somebody has locked are skipped. */
 export const RECORD_PROGRESS = `
 WITH o AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::jsonb) AS s(id uuid, attempt int, progress jsonb)),
 free AS (SELECT o.* FROM o JOIN _jobs j ON ${owned} ORDER BY j.id FOR UPDATE OF j SKIP LOCKED)
 UPDATE _jobs j SET progress = o.progress, updated = statement_timestamp()
 FROM free o WHERE ${owned} RETURNING j.id, j.attempt`;
-
-/** processing → completed, on a connection and in a transaction of the caller's. */
-export const COMPLETE_IN_TX = `
-UPDATE _jobs SET status = 'completed', result = $3::jsonb, locked_until = NULL, locked_by = NULL,
-  finished = statement_timestamp(), updated = statement_timestamp()
-WHERE id = $1 AND attempt = $2 AND status IS NOT DISTINCT FROM 'processing' AND NOT cancel_requested RETURNING id`;
-
-/** Why a completion was refused. */
-export const OWNED_STATE = `
-SELECT cancel_requested FROM _jobs WHERE id = $1 AND attempt = $2 AND status IS NOT DISTINCT FROM 'processing'`;
 
 const leaseLost = `'lease of attempt ' || j.attempt || ' lost: worker ' || coalesce(j.locked_by, '?') || ' stopped renewing it'`;
 

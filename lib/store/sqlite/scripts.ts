@@ -1,4 +1,5 @@
 import { QueueUnavailableError } from '../../core/errors.js';
+import type { FinalStatus } from '../../core/job-state.js';
 import type * as Seam from '../job-store.js';
 import { movedInOrder, noteInserted, settledInOrder, unanswered, unmovedOf } from '../set-answers.js';
 import { insertJson, settlementJson, tokenJson } from '../set-json.js';
@@ -36,12 +37,18 @@ export function* insertScript(jobs: readonly Seam.JobInsert[]): SqlScript<Seam.I
   return jobs.map(({ id }) => inserted.get(id)!);
 }
 
-/** Settles, then reads how the rows stand that did not move. */
-export function* settleScript(settlements: readonly Seam.Settlement[]): SqlScript<Seam.Settled[]> {
+/** Settles, reads how the rows stand that did not move, and deletes what is not to be kept. */
+export function* settleScript(
+  settlements: readonly Seam.Settlement[],
+  unkept: readonly FinalStatus[],
+): SqlScript<Seam.Settled[]> {
   const tokens = settlements.map(({ token }) => token);
   const moved = yield { sql: sql.SETTLE, params: [settlementJson(settlements)] };
   const others = unanswered(tokens, moved);
   const states = others.length === 0 ? [] : yield { sql: sql.SETTLED_STATE, params: [tokenJson(others)], isRead: true };
+  if (unkept.length > 0) {
+    yield { sql: sql.DISCARD, params: [tokenJson(tokens), JSON.stringify(unkept)] };
+  }
   return settledInOrder(tokens, moved, states);
 }
 

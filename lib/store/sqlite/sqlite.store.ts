@@ -115,12 +115,8 @@ export class SqliteStore implements JobStore {
     return rows.map((row) => ({ id: row.id as string, attempt: Number(row.attempt) }));
   }
 
-  settle(settlements: readonly Seam.Settlement[]): Promise<Seam.Settled[]> {
-    return this.write(() => settleScript(settlements));
-  }
-
-  async discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
-    await this.write(() => one(sql.DISCARD, [tokenJson(tokens), JSON.stringify(statuses)]));
+  settle(settlements: readonly Seam.Settlement[], unkept: readonly FinalStatus[] = []): Promise<Seam.Settled[]> {
+    return this.write(() => settleScript(settlements, unkept));
   }
 
   async recordProgress(entries: readonly Seam.ProgressEntry[]): Promise<boolean[]> {

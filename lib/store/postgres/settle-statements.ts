@@ -1,0 +1,97 @@
+import { errorsWith, finalStatuses, ms, owned, tokens } from './statements.js';
+
+/*
+ * How attempts end.
+ */
+
+const isSpent = 'j.retries >= j.max_retries';
+
+/**
+ * processing → as each outcome says, fenced by attempt; answers the rows it moved. A row that a transaction holds locked
+ * is skipped, and asked for again: one that stays open must not keep all other outcomes waiting. Every choice reads `j`,
+ * the one row that is fresh.
+ */
+export const SETTLE = `
+WITH o AS MATERIALIZED (
+  SELECT * FROM jsonb_to_recordset($1::jsonb)
+    AS s(id uuid, attempt int, kind text, delay_ms float8, message text, stack text, ran_ms float8, result jsonb)),
+free AS MATERIALIZED (SELECT o.* FROM o JOIN _jobs j ON ${owned} ORDER BY j.id FOR UPDATE OF j SKIP LOCKED)
+UPDATE _jobs j SET
+  status = CASE WHEN j.cancel_requested THEN 'cancelled'
+    WHEN o.kind = 'retry' THEN CASE WHEN ${isSpent} THEN 'failed' ELSE 'pending' END
+    WHEN o.kind IN ('snooze', 'release') THEN 'pending' ELSE o.kind END,
+  retries = j.retries + (o.kind = 'retry' AND NOT j.cancel_requested AND NOT ${isSpent})::int,
+  run_at = CASE
+    WHEN NOT j.cancel_requested AND (o.kind IN ('snooze', 'release') OR (o.kind = 'retry' AND NOT ${isSpent}))
+    THEN statement_timestamp() + make_interval(secs => o.delay_ms / 1000.0) ELSE j.run_at END,
+  result = CASE WHEN o.kind = 'completed' THEN o.result ELSE j.result END,
+  last_error = coalesce(o.message, j.last_error),
+  errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${errorsWith('o.message', 'o.stack')} END,
+  started = coalesce(statement_timestamp() - make_interval(secs => o.ran_ms / 1000.0), j.started),
+  locked_until = NULL, locked_by = NULL,
+  finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${isSpent})
+    THEN statement_timestamp() END,
+  updated = statement_timestamp()
+FROM free o WHERE ${owned}
+RETURNING j.id, true AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at`;
+
+/**
+ * Completed jobs, the bulk of all outcomes, as arrays: $1 ids, $2 attempts, $3 how long each ran, $4 results, a JSON array or
+ * NULL for none. Lost on the way are rows that are not owned.
+ */
+const completions = `
+  ROWS FROM (unnest($1::uuid[]), unnest($2::int[]), unnest($3::float8[]), jsonb_array_elements($4::jsonb))
+    AS o(id, attempt, ran_ms, result)`;
+
+/** To wait for a locked row costs nothing until there is one; to look for one first costs a third of the statement. */
+const waitsBriefly = `(SELECT set_config('lock_timeout', '50ms', true)) <> ''`;
+
+/** One row: how many were moved; which, as JSON arrays, unless it is all of them; and whom a cancel took. */
+const moved = (cancelled: string): string => {
+  const unlessAll = (column: string): string =>
+    `CASE WHEN count(*) < cardinality($1::uuid[]) THEN array_to_json(array_agg(${column}))::text END`;
+  return `
+SELECT count(*), ${unlessAll('id')} AS ids, ${unlessAll('attempt')} AS attempts, ${cancelled} AS cancelled FROM moved`;
+};
+
+/**
+ * processing → completed, fenced by attempt, for those of which that is the whole outcome. Fails with a lock timeout when
+ * somebody holds one of the rows: then `SETTLE` is the one to ask.
+ */
+export const COMPLETE = `
+WITH moved AS (
+  UPDATE _jobs j SET
+    status = CASE WHEN j.cancel_requested THEN 'cancelled' ELSE 'completed' END, result = nullif(o.result, 'null'),
+    started = coalesce(statement_timestamp() - make_interval(secs => o.ran_ms / 1000.0), j.started),
+    locked_until = NULL, locked_by = NULL, finished = statement_timestamp(), updated = statement_timestamp()
+  FROM ${completions} WHERE ${waitsBriefly} AND ${owned}
+  RETURNING j.id, j.attempt, j.status)
+${moved(`array_to_json(array_agg(id) FILTER (WHERE status = 'cancelled'))::text`)}`;
+
+/** processing → completed → gone, in one step. Left to `SETTLE` are jobs to be cancelled, and those whose key is to be kept. */
+export const COMPLETE_AND_REMOVE = `
+WITH moved AS (
+  DELETE FROM _jobs j USING ${completions}
+  WHERE ${waitsBriefly} AND ${owned} AND NOT j.cancel_requested AND j.idempotency_key IS NULL
+  RETURNING j.id, j.attempt)
+${moved('NULL::text')}`;
+
+/** Jobs as they stand, for outcomes that moved nothing. */
+export const SETTLED_STATE = `
+SELECT j.id, false AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at
+FROM ${tokens} JOIN _jobs j ON j.id = o.id`;
+
+/** Settled jobs that are not to be kept; for `coalesce` see the guard. One with an idempotency key is pruned when its day is over. */
+export const DISCARD = `
+DELETE FROM _jobs j USING ${tokens}
+WHERE j.id = o.id AND j.attempt = o.attempt AND coalesce(j.status = ANY ($2::text[]), false) AND j.idempotency_key IS NULL`;
+
+/** processing → completed, on a connection and in a transaction of the caller's. */
+export const COMPLETE_IN_TX = `
+UPDATE _jobs SET status = 'completed', result = $3::jsonb, locked_until = NULL, locked_by = NULL,
+  finished = statement_timestamp(), updated = statement_timestamp()
+WHERE id = $1 AND attempt = $2 AND status IS NOT DISTINCT FROM 'processing' AND NOT cancel_requested RETURNING id`;
+
+/** Why a completion was refused. */
+export const OWNED_STATE = `
+SELECT cancel_requested FROM _jobs WHERE id = $1 AND attempt = $2 AND status IS NOT DISTINCT FROM 'processing'`;

@@ -1,0 +1,116 @@
+import { RowLockedError } from '../../core/errors.js';
+import type { Outcome } from '../../core/job.js';
+import type { FinalStatus } from '../../core/job-state.js';
+import { isFinal } from '../../core/job-state.js';
+import type { Settled, Settlement } from '../job-store.js';
+import { settledInOrder, unanswered } from '../set-answers.js';
+import { byId, settlementJson, tokenJson } from '../set-json.js';
+import type { SqlRow } from '../sql-runner.js';
+import { COMPLETE, COMPLETE_AND_REMOVE, DISCARD, SETTLE, SETTLED_STATE } from './settle-statements.js';
+
+type Query = (text: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
+
+interface Completion extends Settlement {
+  readonly outcome: Extract<Outcome, { kind: 'completed' }>;
+}
+
+/** Writes how attempts end: the completed ones the quick way, and all others, and whatever the quick way left, with care. */
+export class Settlements {
+  constructor(private readonly query: Query) {}
+
+  /** Answers in the order of `settlements`; jobs that end in one of the `unkept` statuses are deleted. */
+  async settle(settlements: readonly Settlement[], unkept: readonly FinalStatus[]): Promise<Settled[]> {
+    const isRemoving = unkept.includes('completed');
+    const completed = await this.complete(settlements.filter(isCompletion), isRemoving);
+    const others = settlements.filter((settlement) => !completed.has(settlement));
+    const settled = others.length === 0 ? [] : await this.settleWithCare(others);
+    const answers = new Map([
+      ...completed,
+      ...others.map((settlement, index) => [settlement, settled[index]!] as const),
+    ]);
+    await this.discard(isRemoving ? others : settlements, answers, unkept);
+    return settlements.map((settlement) => answers.get(settlement)!);
+  }
+
+  /** Those that this could complete, or found to be cancelled. */
+  private async complete(completions: Completion[], isRemoving: boolean): Promise<Map<Settlement, Settled>> {
+    if (completions.length === 0) {
+      return new Map();
+    }
+    completions.sort((a, b) => byId(a.token, b.token));
+    try {
+      const [moved] = await this.query(isRemoving ? COMPLETE_AND_REMOVE : COMPLETE, arraysOf(completions));
+      return completedOf(completions, moved!);
+    } catch (error) {
+      if (error instanceof RowLockedError) {
+        return new Map();
+      }
+      throw error;
+    }
+  }
+
+  private async settleWithCare(settlements: readonly Settlement[]): Promise<Settled[]> {
+    const tokens = settlements.map(({ token }) => token);
+    const moved = await this.query(SETTLE, [settlementJson(settlements)]);
+    const others = unanswered(tokens, moved);
+    const states = others.length === 0 ? [] : await this.query(SETTLED_STATE, [tokenJson(others)]);
+    return settledInOrder(tokens, moved, states);
+  }
+
+  /** Deletes what is not to be kept; left to the pruner when that fails. */
+  private async discard(
+    settlements: readonly Settlement[],
+    answers: ReadonlyMap<Settlement, Settled>,
+    unkept: readonly FinalStatus[],
+  ): Promise<void> {
+    const isUnkept = ({ status }: Settled): boolean => status !== null && isFinal(status) && unkept.includes(status);
+    const ended = unkept.length === 0 ? [] : settlements.filter((settlement) => isUnkept(answers.get(settlement)!));
+    if (ended.length > 0) {
+      await this.query(DISCARD, [tokenJson(ended.map(({ token }) => token)), unkept]).catch(() => undefined);
+    }
+  }
+}
+
+function isCompletion(settlement: Settlement): settlement is Completion {
+  return settlement.outcome.kind === 'completed';
+}
+
+/** The parameters of `completions`, as text: what they hold needs no escaping. */
+function arraysOf(completions: readonly Completion[]): (string | null)[] {
+  const array = (valueOf: (completion: Completion) => string | number | null): string =>
+    `{${completions.map(valueOf).join(',')}}`;
+  const hasResults = completions.some(({ outcome }) => outcome.result !== null);
+  return [
+    array(({ token }) => token.id),
+    array(({ token }) => token.attempt),
+    array(({ ranMs }) => ranMs ?? 'NULL'),
+    hasResults ? `[${completions.map(({ outcome }) => outcome.result ?? 'null').join(',')}]` : null,
+  ];
+}
+
+/** What became of those that the statement moved; it names them only when it did not move all. */
+function completedOf(completions: readonly Completion[], answer: SqlRow): Map<Settlement, Settled> {
+  const isComplete = Number(answer.count) === completions.length;
+  const attempts = listOf(answer.attempts);
+  const rows = listOf(answer.ids).map((id, index) => ({ id, attempt: attempts[index] }));
+  const others = new Set(
+    isComplete
+      ? []
+      : unanswered(
+          completions.map(({ token }) => token),
+          rows,
+        ),
+  );
+  const cancelled = new Set(listOf(answer.cancelled));
+  const settled = completions.map(({ token: { id, attempt } }): Settled => {
+    const status = cancelled.has(id) ? 'cancelled' : 'completed';
+    return { applied: true, status, attempt, retries: null, runAt: null };
+  });
+  return new Map(
+    completions.flatMap((completion, index) => (others.has(completion.token) ? [] : [[completion, settled[index]!]])),
+  );
+}
+
+function listOf(json: unknown): unknown[] {
+  return json === null ? [] : (JSON.parse(json as string) as unknown[]);
+}
