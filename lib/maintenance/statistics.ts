@@ -26,7 +26,7 @@ const PRUNE_INTERVAL_MS = 600_000;
  */
 export class Statistics {
   private readonly loop: Periodic;
-  /** What finished in the minute that was recorded last. */
+  /** What finished in the minute that was recorded last, and is recorded. */
   private totals = new TallyBook();
   /** What finished since the last record. */
   private since = new TallyBook();
@@ -65,7 +65,6 @@ export class Statistics {
   /** Takes note of an event of this process. */
   take(event: JobEvent): void {
     if (isTallied(event)) {
-      this.totals.add(event);
       this.since.add(event);
     }
   }
@@ -93,18 +92,17 @@ export class Statistics {
       return;
     }
     const recorded = this.since;
+    const totals = joined(this.totals, recorded);
     this.since = new TallyBook();
     try {
       const minute = await this.options.store.reports.recordRollup({
         worker: this.options.worker,
         minute: this.minute,
-        totals: this.totals.entries(),
+        totals: totals.entries(),
         since: recorded.entries(),
       });
-      if (minute.getTime() !== this.minute?.getTime()) {
-        this.minute = minute;
-        this.totals = joined(recorded, this.since);
-      }
+      this.totals = minute.getTime() === this.minute?.getTime() ? totals : recorded;
+      this.minute = minute;
     } catch (error) {
       this.since = joined(recorded, this.since);
       throw error;

@@ -22,9 +22,8 @@ export class TallyBook {
   }
 
   add(event: JobEvent): void {
-    for (const topic of [event.topic, ALL_TOPICS]) {
-      addEvent(this.of(topic), event);
-    }
+    addEvent(this.of(event.topic), event);
+    addEvent(this.of(ALL_TOPICS), event);
   }
 
   addAll(other: TallyBook): void {

@@ -6,6 +6,11 @@ import { recordedJson } from '../core/recorded-json.js';
 import type { JobStore, ProgressEntry, StoreTransaction } from '../store/job-store.js';
 import type { Batcher } from './batcher.js';
 
+/** Who waits for the end of an attempt. */
+export interface DismissObserver {
+  dismissed(): void;
+}
+
 /**
  * One attempt of one job, running in this process: what the engine knows of it. The handler sees its {@link context}.
  */
@@ -13,12 +18,14 @@ export class Attempt {
   /** When it began, by the process's clock; until then, when it was claimed. */
   sinceMs: number;
   hasBegun = false;
+  /** Its outcome is being written: the row may have left `processing` by our own hand. */
+  isSettling = false;
 
   /** Made when somebody asks for the signal, which few handlers do: two for each job cost a fifth of the time of a drain. */
   private controller: AbortController | undefined;
   private abortReason: JobAbortedError | LeaseLostError | undefined;
   private isDismissed = false;
-  private onDismissed: (() => void) | undefined;
+  private observer: DismissObserver | undefined;
   private tx: StoreTransaction | undefined;
   private madeContext: AttemptContext | undefined;
   /** How far `completed` has come in a transaction of the handler's own. */
@@ -31,6 +38,8 @@ export class Attempt {
     private readonly progressBatcher: Batcher<ProgressEntry, boolean>,
     /** When it was claimed, by the process's clock. */
     claimedAtMs: number,
+    /** When its lease ends at the latest, by the process's clock: counted from before the database was asked. */
+    public leaseEndsMs: number,
   ) {
     this.sinceMs = claimedAtMs;
   }
@@ -64,12 +73,12 @@ export class Attempt {
     return this.controller.signal;
   }
 
-  /** Calls back when the attempt is to be settled, whether its handler returns or not. */
-  whenDismissed(callback: () => void): void {
+  /** Tells the observer when the attempt is to be settled, whether its handler returns or not. */
+  whenDismissed(observer: DismissObserver): void {
     if (this.isDismissed) {
-      callback();
+      observer.dismissed();
     } else {
-      this.onDismissed = callback;
+      this.observer = observer;
     }
   }
 
@@ -133,7 +142,7 @@ export class Attempt {
   dismiss(reason: AbortReason, message: string): void {
     this.abort(reason, message);
     this.isDismissed = true;
-    this.onDismissed?.();
+    this.observer?.dismissed();
   }
 
   /** Tells the handler that another attempt may own the job by now. */

@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.js';
 import type { JobEvent } from '../core/events.js';
 import type { Claim, Outcome } from '../core/job.js';
+import type { Failure } from '../core/failure.js';
 import { failureOf } from '../core/failure.js';
 import type { JobStore, ProgressEntry } from '../store/job-store.js';
 import { Attempt } from './attempt.js';
@@ -9,6 +10,7 @@ import type { Executor } from './executor.js';
 import type { HandlerRegistry } from './handler-registry.js';
 import type { Heartbeat } from './heartbeat.js';
 import { BUFFERED_MAX_MS, Prefetch } from './prefetch.js';
+import type { Execution } from './run.js';
 import type { SettleAnswer, Settler } from './settler.js';
 
 export interface AttemptsOptions {
@@ -47,9 +49,18 @@ export class Attempts {
     bytesOf: ({ progress }) => progress?.length ?? 0,
   });
   private readonly countByTopic = new Map<string, number>();
-  /** Those whose outcome is not in the table yet. */
-  private readonly open = new Set<Attempt>();
   private whenSettled: (() => void)[] = [];
+  /** What the executor says of an attempt. */
+  private readonly execution: Execution = {
+    returned: (attempt) => {
+      this.running.delete(attempt.id);
+      this.note(attempt.topic, -1);
+      this.prefetch.noteReturned(attempt.sinceMs);
+      this.startBuffered();
+      this.onChange();
+    },
+    ended: (attempt, outcome) => this.settle(attempt, outcome),
+  };
   private onChange: () => void = () => undefined;
 
   constructor(private readonly options: AttemptsOptions) {
@@ -68,14 +79,14 @@ export class Attempts {
 
   /** Claimed jobs whose outcome is not in the table yet. */
   get openCount(): number {
-    return this.open.size;
+    return this.options.heartbeat.attempts.size;
   }
 
   /** What is at work, by topic. */
   unfinished(): Map<string, TopicWork> {
     const works = new Map<string, TopicWork>();
     const buffered = new Set(this.buffer);
-    for (const attempt of new Set([...this.running.values(), ...this.open])) {
+    for (const attempt of new Set([...this.running.values(), ...this.options.heartbeat.attempts])) {
       const work = works.get(attempt.topic) ?? { running: 0, buffered: 0, unrecorded: 0 };
       const isRunning = this.running.get(attempt.id) === attempt;
       work[isRunning ? 'running' : buffered.has(attempt) ? 'buffered' : 'unrecorded'] += 1;
@@ -86,7 +97,7 @@ export class Attempts {
 
   /** Resolves when every claimed job has its outcome in the table. */
   allSettled(): Promise<void> {
-    return this.open.size === 0 ? Promise.resolve() : new Promise((resolve) => this.whenSettled.push(resolve));
+    return this.openCount === 0 ? Promise.resolve() : new Promise((resolve) => this.whenSettled.push(resolve));
   }
 
   /** Jobs of a topic that run or wait for a slot. */
@@ -123,7 +134,7 @@ export class Attempts {
 
   /** Back to pending without a retry charged; for jobs claimed while the process stops. */
   giveBack(claim: Claim, leaseEndsMs: number, delayMs = 0): void {
-    void this.settle(this.hold(claim, leaseEndsMs), { kind: 'release', delayMs });
+    this.settle(this.hold(claim, leaseEndsMs), { kind: 'release', delayMs });
   }
 
   /** Tells every handler to end because the process does. */
@@ -151,22 +162,12 @@ export class Attempts {
     if (this.running.has(id)) {
       return this.release(attempt, this.options.postponeMs);
     }
-    const bufferedMs = clock.now() - attempt.sinceMs;
-    attempt.begin(clock.now());
+    const nowMs = clock.now();
+    const waitedMs = claim.waitedMs + nowMs - attempt.sinceMs;
+    attempt.begin(nowMs);
     this.running.set(id, attempt);
-    emit({ type: 'started', id, topic, attempt: claim.attempt, waitedMs: claim.waitedMs + bufferedMs });
-    void executor
-      .execute(attempt, registry.get(topic)!, () => this.vacate(attempt))
-      .then((outcome) => void this.settle(attempt, outcome));
-  }
-
-  /** The handler has returned. */
-  private vacate(attempt: Attempt): void {
-    this.running.delete(attempt.id);
-    this.note(attempt.topic, -1);
-    this.prefetch.noteReturned(attempt.sinceMs);
-    this.startBuffered();
-    this.onChange();
+    emit({ type: 'started', id, topic, attempt: claim.attempt, waitedMs });
+    executor.execute(attempt, registry.get(topic)!, this.execution);
   }
 
   /** What waits too long for a slot goes back: the handlers before it are slower than they were. */
@@ -191,13 +192,13 @@ export class Attempts {
   /** Back to pending, of an attempt that has not begun. */
   private release(attempt: Attempt, delayMs = 0): void {
     this.note(attempt.topic, -1);
-    void this.settle(attempt, { kind: 'release', delayMs });
+    this.settle(attempt, { kind: 'release', delayMs });
   }
 
   private hold(claim: Claim, leaseEndsMs: number): Attempt {
-    const attempt = new Attempt(claim, this.options.store, this.progress, this.options.clock.now());
-    this.open.add(attempt);
-    this.options.heartbeat.hold(attempt, leaseEndsMs);
+    const { store, clock, heartbeat } = this.options;
+    const attempt = new Attempt(claim, store, this.progress, clock.now(), leaseEndsMs);
+    heartbeat.hold(attempt);
     return attempt;
   }
 
@@ -205,21 +206,26 @@ export class Attempts {
     this.countByTopic.set(topic, this.countOf(topic) + change);
   }
 
-  private async settle(attempt: Attempt, outcome: Outcome | null): Promise<void> {
-    const { heartbeat, settler, clock, emit } = this.options;
+  private settle(attempt: Attempt, outcome: Outcome | null): void {
+    const { settler, clock } = this.options;
     const durationMs = clock.now() - attempt.sinceMs;
-    heartbeat.settling(attempt);
-    const answer = outcome
-      ? await settler.settle(attempt, outcome, attempt.hasBegun ? durationMs : null)
-      : 'lease lost';
-    heartbeat.letGo(attempt);
-    this.open.delete(attempt);
-    emit(eventOf(attempt, outcome, answer, durationMs));
+    attempt.isSettling = true;
+    const end = (answer: SettleAnswer): void => this.letGo(attempt, outcome, answer, durationMs);
+    if (outcome) {
+      settler.settle(attempt, outcome, attempt.hasBegun ? durationMs : null, end);
+    } else {
+      end('lease lost');
+    }
+  }
+
+  private letGo(attempt: Attempt, outcome: Outcome | null, answer: SettleAnswer, durationMs: number): void {
+    this.options.heartbeat.letGo(attempt);
+    this.options.emit(eventOf(attempt, outcome, answer, durationMs));
     if (outcome?.kind === 'release' && outcome.delayMs === 0) {
       this.options.onWaiting(attempt.topic);
     }
     this.onChange();
-    if (this.open.size === 0) {
+    if (this.openCount === 0) {
       this.whenSettled.splice(0).forEach((resolve) => resolve());
     }
   }
@@ -230,18 +236,18 @@ function eventOf(attempt: Attempt, outcome: Outcome | null, answer: SettleAnswer
   if (answer === 'lease lost' || !outcome) {
     return { type: 'lease_lost', ...base };
   }
-  const error = 'failure' in outcome ? outcome.failure : failureOf(attempt.reason);
-  const runAt = answer.runAt ?? attempt.claim.runAt;
-  switch (answer.status) {
-    case 'completed':
-      return { type: 'completed', ...base };
-    case 'cancelled':
-      return { type: 'cancelled', ...base };
-    case 'failed':
-      return { type: 'failed', ...base, error };
-    default:
-      return outcome.kind === 'retry'
-        ? { type: 'retrying', ...base, error, retries: answer.retries ?? attempt.claim.retries, runAt }
-        : { type: 'snoozed', ...base, runAt, reason: outcome.kind === 'release' ? 'release' : 'snooze' };
+  if (answer.status === 'completed' || answer.status === 'cancelled') {
+    return { type: answer.status, ...base };
   }
+  if (answer.status === 'failed') {
+    return { type: 'failed', ...base, error: errorOf(attempt, outcome) };
+  }
+  const runAt = answer.runAt ?? attempt.claim.runAt;
+  return outcome.kind === 'retry'
+    ? { type: 'retrying', ...base, error: outcome.failure, retries: answer.retries ?? attempt.claim.retries, runAt }
+    : { type: 'snoozed', ...base, runAt, reason: outcome.kind === 'release' ? 'release' : 'snooze' };
+}
+
+function errorOf(attempt: Attempt, outcome: Outcome): Failure {
+  return 'failure' in outcome ? outcome.failure : failureOf(attempt.reason);
 }

@@ -12,20 +12,21 @@ export interface BatcherOptions<Item, Answer> {
 const ITEMS_MAX = 1_000;
 const BYTES_MAX = 4 * 1_048_576;
 
-interface Waiting<Item, Answer> {
+/** One call: its item, and who is told what came of it. Neither of the two may throw. */
+export interface BatchedCall<Item, Answer> {
   readonly item: Item;
-  readonly resolve: (answer: Answer) => void;
-  readonly reject: (error: unknown) => void;
+  resolve(answer: Answer): void;
+  reject(error: unknown): void;
 }
 
 /**
- * Natural batching: calls of one tick go out together, and calls that arrive while a batch is under way form the next
- * one. There is no timer, so an idle queue adds no delay, and under load the batches grow by themselves.
+ * Natural batching: calls of one turn of the event loop go out together, and calls that arrive while a batch is under way
+ * form the next one. There is no timer, so an idle queue adds no delay, and under load the batches grow by themselves.
  *
  * When a batch is refused its members are tried one by one, so that a bad one fails alone.
  */
 export class Batcher<Item, Answer> {
-  private waiting: Waiting<Item, Answer>[] = [];
+  private waiting: BatchedCall<Item, Answer>[] = [];
   private isBusy = false;
   private whenIdle: (() => void)[] = [];
 
@@ -33,13 +34,16 @@ export class Batcher<Item, Answer> {
 
   /** Resolves when the batch with this item has been handled. */
   add(item: Item): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      this.waiting.push({ item, resolve, reject });
-      if (!this.isBusy) {
-        this.isBusy = true;
-        queueMicrotask(() => void this.drain());
-      }
-    });
+    return new Promise((resolve, reject) => this.enter({ item, resolve, reject }));
+  }
+
+  /** As `add`, without a promise: a thousand of them for a thousand jobs are a good part of what a job costs. */
+  enter(call: BatchedCall<Item, Answer>): void {
+    this.waiting.push(call);
+    if (!this.isBusy) {
+      this.isBusy = true;
+      setImmediate(() => void this.drain());
+    }
   }
 
   /** Whether nothing waits and nothing is under way. */
@@ -60,7 +64,7 @@ export class Batcher<Item, Answer> {
     this.whenIdle.splice(0).forEach((resolve) => resolve());
   }
 
-  private take(): Waiting<Item, Answer>[] {
+  private take(): BatchedCall<Item, Answer>[] {
     const { bytesOf = () => 0, order } = this.options;
     let bytes = 0;
     let count = 0;
@@ -72,21 +76,21 @@ export class Batcher<Item, Answer> {
     return order ? batch.sort((a, b) => order(a.item, b.item)) : batch;
   }
 
-  private async handle(batch: readonly Waiting<Item, Answer>[]): Promise<void> {
+  private async handle(batch: readonly BatchedCall<Item, Answer>[]): Promise<void> {
     const error = await this.try(batch);
     // Without an answer there is nothing to tell apart.
     if (isForAll(error) || (error !== undefined && batch.length === 1)) {
-      batch.forEach(({ reject }) => reject(error));
+      batch.forEach((call) => call.reject(error));
     } else if (error !== undefined) {
       await this.handleOneByOne(batch);
     }
   }
 
-  private async handleOneByOne(batch: readonly Waiting<Item, Answer>[]): Promise<void> {
+  private async handleOneByOne(batch: readonly BatchedCall<Item, Answer>[]): Promise<void> {
     for (const [index, single] of batch.entries()) {
       const error = await this.try([single]);
       if (isForAll(error)) {
-        return batch.slice(index).forEach(({ reject }) => reject(error));
+        return batch.slice(index).forEach((call) => call.reject(error));
       }
       if (error !== undefined) {
         single.reject(error);
@@ -95,14 +99,15 @@ export class Batcher<Item, Answer> {
   }
 
   /** @returns what went wrong, `undefined` when every member has its answer. */
-  private async try(batch: readonly Waiting<Item, Answer>[]): Promise<unknown> {
+  private async try(batch: readonly BatchedCall<Item, Answer>[]): Promise<unknown> {
+    let answers: readonly Answer[];
     try {
-      const answers = await this.options.run(batch.map(({ item }) => item));
-      batch.forEach(({ resolve }, index) => resolve(answers[index]!));
-      return undefined;
+      answers = await this.options.run(batch.map(({ item }) => item));
     } catch (error) {
       return error ?? new Error('the batch failed without an error');
     }
+    batch.forEach((call, index) => call.resolve(answers[index]!));
+    return undefined;
   }
 }
 

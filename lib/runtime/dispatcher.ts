@@ -32,7 +32,7 @@ const SURVEY_REST_MAX_MS = 1_000;
 const CLAIMS_MAX = 1_000;
 const CLAIMED_LENGTH_MAX = 4 * 1_048_576;
 /** Outcomes that may wait for the database before no more jobs are claimed. */
-const UNSETTLED_MAX = 1_000;
+const UNSETTLED_MAX = 2_000;
 
 /**
  * Claims due jobs while there are free slots, and sleeps until one is due, announced or polled for. It decides how many

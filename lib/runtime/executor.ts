@@ -3,15 +3,15 @@ import { backoffDelayMs } from '../core/backoff.js';
 import type { Clock } from '../core/clock.js';
 import { parseDuration } from '../core/duration.js';
 import type { AbortReason } from '../core/errors.js';
-import { describeValue, InvalidPayloadError, SnoozeError, UnrecoverableError } from '../core/errors.js';
+import { describeValue, SnoozeError, UnrecoverableError } from '../core/errors.js';
 import { failureOf } from '../core/failure.js';
 import type { Outcome } from '../core/job.js';
-import type { AnySchema } from '../core/job-topic.js';
-import { validPayload } from '../core/job-topic.js';
 import type { JobsLogger } from '../core/logger.js';
 import { recordedJson } from '../core/recorded-json.js';
 import type { Attempt } from './attempt.js';
 import type { RegisteredHandler } from './handler-registry.js';
+import type { Execution, Judgement, Result } from './run.js';
+import { Run } from './run.js';
 
 export interface ExecutorOptions {
   readonly clock: Clock;
@@ -22,11 +22,6 @@ export interface ExecutorOptions {
   readonly backoff: Backoff;
 }
 
-type Result = { readonly value: unknown } | { readonly error: unknown };
-
-/** How long a handler that was told to end may take before the attempt is settled without it. */
-const ABORT_GRACE_MS = 100;
-
 /** How an attempt ends that was told to, when its handler obeys and throws. */
 const endings: Record<Exclude<AbortReason, 'timeout'> | 'lease_lost', Outcome | null> = {
   lease_lost: null,
@@ -34,49 +29,26 @@ const endings: Record<Exclude<AbortReason, 'timeout'> | 'lease_lost', Outcome | 
   shutdown: { kind: 'release', delayMs: 0 },
 };
 
-/** Turns one attempt into one outcome. Never rejects. */
+/** Turns each attempt into one outcome. Never fails. */
 export class Executor {
-  constructor(private readonly options: ExecutorOptions) {}
+  private readonly judgement: Judgement;
 
-  /**
-   * Runs the handler within its time limit; `null`: the lease was lost and there is nothing to record.
-   *
-   * @param onReturned called when the handler has returned, which may be long after the answer when it ignores its signal.
-   */
-  async execute(attempt: Attempt, handler: RegisteredHandler, onReturned: () => void): Promise<Outcome | null> {
-    const { abortedFor } = attempt;
-    if (abortedFor !== undefined && abortedFor !== 'timeout') {
-      // Cancelled, or its lease lost, while it waited for a slot.
-      queueMicrotask(onReturned);
-      return endings[abortedFor];
-    }
-    const timeoutMs = attempt.claim.timeoutMs ?? handler.settings.timeoutMs ?? this.options.timeoutMs;
-    const timer = this.options.clock.schedule(timeoutMs, () => {
-      attempt.dismiss('timeout', `the attempt took longer than its timeout of ${timeoutMs} ms`);
-    });
-    const result = await this.resultOf(attempt, handler, onReturned);
-    timer.cancel();
-    if (result === 'gave up') {
-      this.options.logger.warn(
-        `handler of '${attempt.topic}' ignores its signal (${attempt.abortedFor}): job ${attempt.id} attempt ` +
-          `${attempt.claim.attempt} is settled, its slot stays taken until the handler returns`,
-      );
-    }
-    return this.outcomeOf(attempt, handler, result === 'gave up' ? { error: attempt.reason } : result);
+  constructor(private readonly options: ExecutorOptions) {
+    this.judgement = { ...options, outcomeOf: (attempt, handler, result) => this.outcomeOf(attempt, handler, result) };
   }
 
-  /** What the handler came to, or that it has not a moment after the attempt was dismissed. */
-  private resultOf(attempt: Attempt, handler: RegisteredHandler, onReturned: () => void): Promise<Result | 'gave up'> {
-    return new Promise((resolve) => {
-      const end = (result: Result): void => {
-        resolve(result);
-        onReturned();
-      };
-      perform(attempt, handler).then(
-        (value) => end({ value }),
-        (error: unknown) => end({ error }),
-      );
-      attempt.whenDismissed(() => this.options.clock.schedule(ABORT_GRACE_MS, () => resolve('gave up')));
+  /** Runs the handler within its time limit. */
+  execute(attempt: Attempt, handler: RegisteredHandler, execution: Execution): void {
+    const { abortedFor } = attempt;
+    if (abortedFor === undefined || abortedFor === 'timeout') {
+      const timeoutMs = attempt.claim.timeoutMs ?? handler.settings.timeoutMs ?? this.options.timeoutMs;
+      new Run(attempt, handler, execution, this.judgement).begin(timeoutMs);
+      return;
+    }
+    // Cancelled, or its lease lost, while it waited for a slot.
+    queueMicrotask(() => {
+      execution.returned(attempt);
+      execution.ended(attempt, endings[abortedFor]);
     });
   }
 
@@ -145,23 +117,4 @@ export class Executor {
     }
     return backoffDelayMs(fallback, retry, random());
   }
-}
-
-/** What the schema makes of the payload. A refusal is final: the payload will not change. */
-async function judged(schema: AnySchema, payload: unknown): Promise<unknown> {
-  try {
-    return await validPayload(schema, payload);
-  } catch (error) {
-    throw error instanceof InvalidPayloadError ? new UnrecoverableError(error.message, { cause: error }) : error;
-  }
-}
-
-/** Runs the handler, inside its transaction when it has one. Whatever it does, the answer is a promise. */
-async function perform(attempt: Attempt, handler: RegisteredHandler): Promise<unknown> {
-  if (handler.schema) {
-    attempt.accept(await judged(handler.schema, attempt.claim.payload));
-  }
-  return handler.settings.transactional
-    ? await attempt.runInTransaction(async () => handler.run(attempt.context))
-    : await handler.run(attempt.context);
 }

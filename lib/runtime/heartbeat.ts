@@ -12,13 +12,6 @@ export interface HeartbeatOptions {
   readonly leaseMs: number;
 }
 
-interface Held {
-  /** When its lease ends at the latest, by the process's clock: counted from before the database was asked. */
-  leaseEndsMs: number;
-  /** Its outcome is being written: the row may have left `processing` by our own hand. */
-  isSettling: boolean;
-}
-
 const BATCH_MAX = 1_000;
 
 /**
@@ -26,7 +19,7 @@ const BATCH_MAX = 1_000;
  * what somebody else did to the jobs: cancel requests, and leases that were lost.
  */
 export class Heartbeat {
-  private readonly held = new Map<Attempt, Held>();
+  private readonly held = new Set<Attempt>();
   private readonly renewals: Periodic;
   private readonly watch: Periodic;
 
@@ -55,17 +48,13 @@ export class Heartbeat {
     await Promise.all([this.renewals.stop(), this.watch.stop()]);
   }
 
-  /** @param leaseEndsMs counted from before the claim was sent. */
-  hold(attempt: Attempt, leaseEndsMs: number): void {
-    this.held.set(attempt, { leaseEndsMs, isSettling: false });
+  /** The attempts whose leases it renews: those whose outcome is not in the table yet. */
+  get attempts(): ReadonlySet<Attempt> {
+    return this.held;
   }
 
-  /** The attempt's outcome is on its way: whatever the row says from now on is the settler's to judge. */
-  settling(attempt: Attempt): void {
-    const held = this.held.get(attempt);
-    if (held) {
-      held.isSettling = true;
-    }
+  hold(attempt: Attempt): void {
+    this.held.add(attempt);
   }
 
   letGo(attempt: Attempt): void {
@@ -112,11 +101,10 @@ export class Heartbeat {
     }
     attempts.forEach((attempt, index) => {
       const { state, cancelRequested } = renewals[index]!;
-      const held = this.held.get(attempt);
-      if (state === 'renewed' && held) {
-        held.leaseEndsMs = askedMs + leaseMs;
+      if (state === 'renewed') {
+        attempt.leaseEndsMs = askedMs + leaseMs;
       }
-      if (state === 'lost' && held && !held.isSettling && !attempt.mayBeCompleted) {
+      if (state === 'lost' && isOurs(attempt)) {
         attempt.loseLease();
       }
       if (cancelRequested) {
@@ -129,16 +117,21 @@ export class Heartbeat {
   /** Attempts whose lease must have ended, since the database has not answered for so long. */
   private dropExpired(): void {
     const nowMs = this.options.clock.now();
-    for (const [attempt, { leaseEndsMs, isSettling }] of this.held) {
-      if (leaseEndsMs <= nowMs && !isSettling && !attempt.mayBeCompleted) {
+    for (const attempt of this.held) {
+      if (attempt.leaseEndsMs <= nowMs && isOurs(attempt)) {
         attempt.loseLease();
       }
     }
   }
 
   private batch(): Attempt[] {
-    return [...this.held.keys()];
+    return [...this.held];
   }
+}
+
+/** Whether the row must still be `processing`: once an outcome is on its way, what it says is the settler's to judge. */
+function isOurs(attempt: Attempt): boolean {
+  return !attempt.isSettling && !attempt.mayBeCompleted;
 }
 
 function cancelled(attempt: Attempt): void {

@@ -1,5 +1,4 @@
 import type { Clock } from '../core/clock.js';
-import { sleep } from '../core/clock.js';
 import { QueueUnavailableError } from '../core/errors.js';
 import { UNRECORDABLE_FAILURE } from '../core/failure.js';
 import type { ClaimToken, Outcome } from '../core/job.js';
@@ -7,6 +6,7 @@ import type { FinalStatus, JobStatus } from '../core/job-state.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { Retention } from '../core/options.js';
 import type { JobStore, Settled, Settlement } from '../store/job-store.js';
+import type { BatchedCall } from './batcher.js';
 import { Batcher } from './batcher.js';
 
 export interface SettlerOptions {
@@ -30,6 +30,38 @@ export type SettleAnswer = Settled | 'lease lost';
 const PAUSE_MIN_MS = 100;
 const PAUSE_MAX_MS = 5_000;
 
+/** One outcome on its way into the table. */
+class Settling implements Settlement, BatchedCall<Settlement, Settled> {
+  readonly token: ClaimToken;
+  failures = 0;
+  /** The outcome has been refused, and is a fixed text now. */
+  isPlain = false;
+  /** The answer to one try was lost: it may have done its work. */
+  isUncertain = false;
+
+  constructor(
+    private readonly settler: Settler,
+    readonly attempt: SettledAttempt,
+    public outcome: Outcome,
+    readonly ranMs: number | null,
+    readonly done: (answer: SettleAnswer) => void,
+  ) {
+    this.token = attempt.claim;
+  }
+
+  get item(): Settlement {
+    return this;
+  }
+
+  resolve(settled: Settled): void {
+    this.settler.judge(this, settled);
+  }
+
+  reject(error: unknown): void {
+    this.settler.mend(this, error);
+  }
+}
+
 /** Writes outcomes, many in one statement, until the database has given an answer. */
 export class Settler {
   private readonly batcher: Batcher<Settlement, Settled>;
@@ -46,38 +78,12 @@ export class Settler {
   }
 
   /**
-   * Records how an attempt ended. Never rejects: while the database is away it is asked again and again, which is safe
-   * by the fence; what the database refuses to store gives way to a fixed text.
+   * Records how an attempt ended, and says what came of it; a callback, since every job passes here. Never fails: while the
+   * database is away it is asked again and again, which is safe by the fence; what the database refuses to store gives way
+   * to a fixed text.
    */
-  async settle(attempt: SettledAttempt, outcome: Outcome, ranMs: number | null): Promise<SettleAnswer> {
-    const token = attempt.claim;
-    let isUncertain = false;
-    let current = outcome;
-    for (let failures = 0; !this.hasGivenUp;) {
-      try {
-        const settled = await this.batcher.add({ token, outcome: current, ranMs });
-        const isStillOurs = !settled.applied && settled.status === 'processing' && settled.attempt === token.attempt;
-        if (!isStillOurs) {
-          return isUncertain && this.isRemoved(outcome, settled)
-            ? { ...settled, status: 'completed' }
-            : answerOf(attempt, outcome, settled, isUncertain);
-        }
-        // Somebody, a cancel for example, changed the row at this very moment: the statement saw it as it was before.
-        await this.pause((failures += 1));
-      } catch (error) {
-        if (error instanceof QueueUnavailableError) {
-          isUncertain = true;
-          await this.pause((failures += 1));
-        } else if (current === outcome) {
-          this.options.logger.error(`outcome of job ${token.id} was refused, a fixed text is stored: ${String(error)}`);
-          current = plainOutcome(outcome);
-        } else {
-          this.options.logger.error(`outcome of job ${token.id} was refused for good: ${String(error)}`);
-          return 'lease lost';
-        }
-      }
-    }
-    return 'lease lost';
+  settle(attempt: SettledAttempt, outcome: Outcome, ranMs: number | null, done: (answer: SettleAnswer) => void): void {
+    this.ask(new Settling(this, attempt, outcome, ranMs, done));
   }
 
   /** Waits for a database that is away, from now on until `giveUp`. */
@@ -90,14 +96,54 @@ export class Settler {
     this.hasGivenUp = true;
   }
 
+  /** The database has answered. */
+  judge(settling: Settling, settled: Settled): void {
+    const { attempt, token, outcome, isUncertain } = settling;
+    const isStillOurs = !settled.applied && settled.status === 'processing' && settled.attempt === token.attempt;
+    if (isStillOurs) {
+      // Somebody, a cancel for example, changed the row at this very moment: the statement saw it as it was before.
+      return this.askLater(settling);
+    }
+    const isRemoved = isUncertain && this.isRemoved(outcome, settled);
+    settling.done(isRemoved ? { ...settled, status: 'completed' } : answerOf(attempt, outcome, settled, isUncertain));
+  }
+
+  /** It has not, or has refused. */
+  mend(settling: Settling, error: unknown): void {
+    const { logger } = this.options;
+    const { id } = settling.token;
+    if (error instanceof QueueUnavailableError) {
+      settling.isUncertain = true;
+      this.askLater(settling);
+    } else if (!settling.isPlain) {
+      logger.error(`outcome of job ${id} was refused, a fixed text is stored: ${String(error)}`);
+      settling.outcome = plainOutcome(settling.outcome);
+      settling.isPlain = true;
+      this.ask(settling);
+    } else {
+      logger.error(`outcome of job ${id} was refused for good: ${String(error)}`);
+      settling.done('lease lost');
+    }
+  }
+
+  private ask(settling: Settling): void {
+    if (this.hasGivenUp) {
+      settling.done('lease lost');
+    } else {
+      this.batcher.enter(settling);
+    }
+  }
+
+  private askLater(settling: Settling): void {
+    const { clock, random } = this.options;
+    const ms = Math.min(PAUSE_MIN_MS * 2 ** settling.failures, PAUSE_MAX_MS);
+    settling.failures += 1;
+    clock.schedule(ms * (0.5 + random() / 2), () => this.ask(settling));
+  }
+
   /** Whether a first try, whose answer was lost, has completed the job and not kept it: nobody else removes one that runs. */
   private isRemoved(outcome: Outcome, { status }: Settled): boolean {
     return status === null && outcome.kind === 'completed' && this.unkept.includes('completed');
-  }
-
-  private pause(failures: number): Promise<void> {
-    const ms = Math.min(PAUSE_MIN_MS * 2 ** (failures - 1), PAUSE_MAX_MS);
-    return sleep(this.options.clock, ms * (0.5 + this.options.random() / 2));
   }
 }
 

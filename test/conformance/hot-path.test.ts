@@ -17,7 +17,7 @@ const JOBS = 1_000;
 const ENQUEUE_AT_ONCE_MAX = 10;
 const ENQUEUE_OF_CALLERS_MAX = 100;
 const DRAIN_MAX = 150;
-const PROMISES_MAX = 14;
+const PROMISES_MAX = 4;
 
 /** What `pg.Pool` and the runners of SQLite have in common. */
 interface Sender {

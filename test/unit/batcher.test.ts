@@ -52,13 +52,13 @@ describe('a batcher', () => {
   it('sends a call that comes alone at once, without a timer', async () => {
     const doubler = new Doubler();
     const answer = doubler.batcher.add(1);
-    await Promise.resolve();
+    await settle();
 
     expect(doubler.batches).toEqual([[1]]);
     await expect(answer).resolves.toBe(2);
   });
 
-  it('sends calls of one tick together, and answers each with its own', async () => {
+  it('sends calls of one turn of the event loop together, and answers each with its own', async () => {
     const doubler = new Doubler();
 
     expect(answersOf(await doubler.add(3, 1, 2))).toEqual([6, 2, 4]);

@@ -20,7 +20,8 @@ async function settleGone(outcome: Outcome, retention: Retention, isFirstAnswerL
   }
   const store = { settle } as unknown as JobStore;
   const settler = new Settler({ store, clock: systemClock, logger: quiet, random: () => 0, retention });
-  return settler.settle({ claim: { id: 'a', attempt: 1 }, mayBeCompleted: false }, outcome, 1);
+  const attempt = { claim: { id: 'a', attempt: 1 }, mayBeCompleted: false };
+  return new Promise((resolve) => settler.settle(attempt, outcome, 1, resolve));
 }
 
 describe('an outcome of a job that is gone', () => {

@@ -1,5 +1,5 @@
 import { RowLockedError } from '../../core/errors.js';
-import type { Outcome } from '../../core/job.js';
+import type { ClaimToken, Outcome } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import { isFinal } from '../../core/job-state.js';
 import type { Settled, Settlement } from '../job-store.js';
@@ -21,13 +21,12 @@ export class Settlements {
   /** Answers in the order of `settlements`; jobs that end in one of the `unkept` statuses are deleted. */
   async settle(settlements: readonly Settlement[], unkept: readonly FinalStatus[]): Promise<Settled[]> {
     const isRemoving = unkept.includes('completed');
-    const completed = await this.complete(settlements.filter(isCompletion), isRemoving);
-    const others = settlements.filter((settlement) => !completed.has(settlement));
-    const settled = others.length === 0 ? [] : await this.settleWithCare(others);
-    const answers = new Map([
-      ...completed,
-      ...others.map((settlement, index) => [settlement, settled[index]!] as const),
-    ]);
+    const answers = await this.complete(settlements.filter(isCompletion), isRemoving);
+    const others = settlements.filter((settlement) => !answers.has(settlement));
+    if (others.length > 0) {
+      const settled = await this.settleWithCare(others);
+      others.forEach((settlement, index) => answers.set(settlement, settled[index]!));
+    }
     await this.discard(isRemoving ? others : settlements, answers, unkept);
     return settlements.map((settlement) => answers.get(settlement)!);
   }
@@ -91,23 +90,24 @@ function arraysOf(completions: readonly Completion[]): (string | null)[] {
 /** What became of those that the statement moved; it names them only when it did not move all. */
 function completedOf(completions: readonly Completion[], answer: SqlRow): Map<Settlement, Settled> {
   const isComplete = Number(answer.count) === completions.length;
-  const attempts = listOf(answer.attempts);
-  const rows = listOf(answer.ids).map((id, index) => ({ id, attempt: attempts[index] }));
-  const others = new Set(
-    isComplete
-      ? []
-      : unanswered(
-          completions.map(({ token }) => token),
-          rows,
-        ),
-  );
+  const others = new Set(isComplete ? [] : unmoved(completions, listOf(answer.ids), listOf(answer.attempts)));
   const cancelled = new Set(listOf(answer.cancelled));
-  const settled = completions.map(({ token: { id, attempt } }): Settled => {
-    const status = cancelled.has(id) ? 'cancelled' : 'completed';
-    return { applied: true, status, attempt, retries: null, runAt: null };
-  });
-  return new Map(
-    completions.flatMap((completion, index) => (others.has(completion.token) ? [] : [[completion, settled[index]!]])),
+  const settled = new Map<Settlement, Settled>();
+  for (const completion of completions) {
+    const { id, attempt } = completion.token;
+    if (!others.has(completion.token)) {
+      const status = cancelled.has(id) ? 'cancelled' : 'completed';
+      settled.set(completion, { applied: true, status, attempt, retries: null, runAt: null });
+    }
+  }
+  return settled;
+}
+
+function unmoved(completions: readonly Completion[], ids: unknown[], attempts: unknown[]): ClaimToken[] {
+  const tokens = completions.map(({ token }) => token);
+  return unanswered(
+    tokens,
+    ids.map((id, index) => ({ id, attempt: attempts[index] })),
   );
 }
 
