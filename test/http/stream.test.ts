@@ -1,5 +1,7 @@
+import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { connect } from 'node:net';
 import { JobsEngine } from 'nestjs-jobs';
 import { EventChannel } from '../../lib/http/event-channel.js';
 import { JobStreams } from '../../lib/http/job-streams.js';
@@ -49,6 +51,25 @@ describe.each(everyAdapter)('the stream on $adapter', (adapter) => {
     expect((await app.api.ask('HEAD', '/stream')).status).toBe(200);
     expect(streams.size).toBe(0);
     expect(app.app.getHttpServer()).toBeDefined();
+  });
+
+  it('leaves nothing behind when its reader goes while he is judged', async () => {
+    const isAsked = signal<Socket>();
+    const authenticate = async (request: { socket: Socket }) => {
+      isAsked.resolve(request.socket);
+      await once(request.socket, 'close');
+      return { id: 'anna', admin: true };
+    };
+    const app = await apps.listen({ options: { http: { authenticate } } });
+    const streams = app.module.get(JobStreams);
+    const opens = jest.spyOn(streams, 'open');
+    const reader = connect(Number(new URL(app.url).port), '127.0.0.1');
+    reader.write('GET /api/jobs/stream HTTP/1.1\r\nHost: a\r\n\r\n');
+    await isAsked.promise;
+    reader.destroy();
+    await until(() => opens.mock.results.length > 0);
+    expect(opens.mock.results).toEqual([{ type: 'return', value: undefined }]);
+    expect(streams.size).toBe(0);
   });
 
   it('is told by one look at the table, however many read', async () => {
