@@ -43,8 +43,7 @@ export function readBody<Table extends FieldTable>(table: Table, body: unknown):
 export function readQuery<Table extends FieldTable>(table: Table, query: URLSearchParams): FieldValues<Table> {
   const complaints = new Complaints();
   const given = Object.create(null) as Record<string, unknown>;
-  for (const name of new Set(query.keys())) {
-    const values = query.getAll(name);
+  for (const [name, values] of valuesByName(query)) {
     const isMany = Object.hasOwn(table, name) && table[name]!.isRepeatable === true;
     if (values.length > 1 && !isMany) {
       complaints.add(name, 'given more than once');
@@ -53,6 +52,20 @@ export function readQuery<Table extends FieldTable>(table: Table, query: URLSear
   }
   const values = readMembers(table, given, '', complaints);
   complaints.refuse();
+  return values;
+}
+
+/** In one pass: `getAll` for each of the thousands of names that fit into a URL would look at all of them each time. */
+function valuesByName(query: URLSearchParams): Map<string, string[]> {
+  const values = new Map<string, string[]>();
+  for (const [name, value] of query) {
+    const earlier = values.get(name);
+    if (earlier) {
+      earlier.push(value);
+    } else {
+      values.set(name, [value]);
+    }
+  }
   return values;
 }
 
@@ -96,8 +109,13 @@ export function listField<T>(member: Check<T>, lengthMax: number): Check<readonl
 class Complaints {
   private readonly byField = new Map<string, string>();
 
+  /** Nothing more would be told. */
+  get isFull(): boolean {
+    return this.byField.size >= COMPLAINTS_MAX;
+  }
+
   add(field: string, reason: string): void {
-    if (!this.byField.has(field) && this.byField.size < COMPLAINTS_MAX) {
+    if (!this.byField.has(field) && !this.isFull) {
       this.byField.set(field, reason);
     }
   }
@@ -165,6 +183,9 @@ function readMembers<Table extends FieldTable>(
   const names = wireNames(table);
   const found = new Map<string, unknown>();
   for (const [spelling, value] of Object.entries(members)) {
+    if (complaints.isFull) {
+      break;
+    }
     const name = names.get(spelling);
     if (name === undefined) {
       complaints.add(place(path, spelling), `unknown field; known are ${Object.keys(table).join(', ')}`);
