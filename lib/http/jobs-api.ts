@@ -1,6 +1,7 @@
 import type { Type } from '@nestjs/common';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { MetadataScanner, ModuleRef } from '@nestjs/core';
+import { QueueUnavailableError } from '../core/errors.js';
 import { JobsEngine } from '../jobs-engine.js';
 import { Access } from './access.js';
 import { ApiError, apiErrorOf, errorAnswer } from './api-error.js';
@@ -12,6 +13,7 @@ import { readJsonBody } from './json-body.js';
 import { readBody, readQuery } from './request-fields.js';
 import type { ApiRouteEntry } from './route-table.js';
 import { RouteTable } from './route-table.js';
+import { SparingLog } from './sparing-log.js';
 import { discardUnreadBody } from './unread-body.js';
 
 const MEBIBYTE = 1024 * 1024;
@@ -24,6 +26,7 @@ export class JobsApi implements HttpDoor {
   readonly readsBodies = true;
 
   private readonly logger = new Logger('JobsModule');
+  private readonly outages = new SparingLog(this.logger);
   private known: RouteTable | undefined;
 
   constructor(
@@ -41,9 +44,7 @@ export class JobsApi implements HttpDoor {
   }
 
   async answer(exchange: HttpExchange): Promise<void> {
-    const answer = await this.answerTo(exchange).catch((error: unknown) =>
-      errorAnswer(apiErrorOf(error) ?? this.unexpected(error, exchange)),
-    );
+    const answer = await this.answerTo(exchange).catch((error: unknown) => errorAnswer(this.told(error, exchange)));
     if (answer) {
       await discardUnreadBody(exchange);
       exchange.send(answer);
@@ -86,9 +87,18 @@ export class JobsApi implements HttpDoor {
     throw new ApiError(404, 'ROUTE_NOT_FOUND', 'there is no such route');
   }
 
-  private unexpected(error: unknown, { method, path }: HttpExchange): ApiError {
+  /** What the caller is told of an error. What he is not told stands in the log. */
+  private told(error: unknown, { method, path }: HttpExchange): ApiError {
+    const request = `${method} ${path || '/'}`;
+    if (error instanceof QueueUnavailableError) {
+      this.outages.warn(`${request} is answered 503: ${error.message}`);
+    }
+    return apiErrorOf(error) ?? this.unexpected(error, request);
+  }
+
+  private unexpected(error: unknown, request: string): ApiError {
     const { message, stack } = error as { message?: string; stack?: string };
-    this.logger.error(`${method} ${path || '/'} failed: ${message ?? String(error)}`, stack);
+    this.logger.error(`${request} failed: ${message ?? String(error)}`, stack);
     return new ApiError(500, 'INTERNAL', 'something went wrong; the log of the application says what');
   }
 

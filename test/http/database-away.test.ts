@@ -41,7 +41,8 @@ describe.each(everyAdapter)('the API on $adapter while the database is away', (a
       const { api, jobs } = await apps.listen({ typeOrm: { url: proxy.url } as object });
       const { id } = await jobs.enqueue('later', 1, { delay: '1h' });
       await proxy.close();
-      for (const { status, headers, body, text } of await Promise.all(requests(api, id))) {
+      const answers = await Promise.all(requests(api, id));
+      for (const { status, headers, body, text } of answers) {
         expect([status, body]).toEqual([
           503,
           { status: 503, code: 'QUEUE_UNAVAILABLE', message: some(String), data: {} },
@@ -49,6 +50,9 @@ describe.each(everyAdapter)('the API on $adapter while the database is away', (a
         expect(headers.get('Retry-After')).toBe('1');
         expect(text).not.toMatch(/127\.0\.0\.1|ECONN|at /);
       }
+      const told = apps.log.of('warn', 'is answered 503: ');
+      expect(told.length).toBeGreaterThanOrEqual(1);
+      expect(told.length).toBeLessThan(answers.length);
       expect((await api.get('/capabilities')).status).toBe(200);
       expect((await api.as('wrong').get('/stats')).status).toBe(401);
       await proxy.open();
