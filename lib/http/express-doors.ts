@@ -12,7 +12,7 @@ interface ExpressRequest extends IncomingMessage {
   readonly body?: unknown;
 }
 
-type Handler = (request: ExpressRequest, response: ServerResponse, next: () => void) => void;
+type Handler = (request: ExpressRequest, response: ServerResponse, next: (error?: unknown) => void) => void;
 
 interface ExpressAdapter {
   use(handler: Handler): void;
@@ -45,7 +45,8 @@ export class ExpressDoors implements AdapterDoors {
       if (type !== undefined) {
         request.headers['content-type'] = type;
       }
-      void door.answer(new ExpressExchange(request, response, next));
+      // What a door cannot tell is the application's to tell; unhandled, it would end the process.
+      door.answer(new ExpressExchange(request, response, next)).catch(next);
     });
   }
 
@@ -77,7 +78,7 @@ class ExpressExchange implements HttpExchange {
   constructor(
     readonly request: ExpressRequest,
     readonly response: ServerResponse,
-    readonly pass: () => void,
+    private readonly next: () => void,
   ) {
     const { pathname, query } = requestUrl(request.url);
     this.method = request.method!;
@@ -103,6 +104,10 @@ class ExpressExchange implements HttpExchange {
 
   open(status: number, headers: Readonly<Record<string, string>>): ServerResponse {
     return this.response.writeHead(status, headers);
+  }
+
+  pass(): void {
+    this.next();
   }
 }
 

@@ -38,7 +38,7 @@ export interface HttpExchange {
  * interceptors comes between; its middleware and hooks do.
  */
 export interface HttpDoor {
-  /** Answers the request; never rejects. */
+  /** Answers the request. Rejects only when no answer could be made; the application answers then. */
   answer(exchange: HttpExchange): Promise<void>;
   /** Whether it reads the bodies of requests itself; nobody else reads them then. */
   readonly readsBodies?: boolean;

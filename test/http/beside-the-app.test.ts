@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { CallHandler, INestApplication, MiddlewareConsumer, NestModule } from '@nestjs/common';
 import {
   Body,
@@ -21,7 +22,7 @@ import { JobsModule } from 'nestjs-jobs';
 import { sqliteFile } from '../nest/support/database-kinds.js';
 import { LogRecorder } from '../nest/support/log-recorder.js';
 import { ApiCaller } from './support/api-caller.js';
-import { everyAdapter, fastify } from './support/adapters.js';
+import { everyAdapter, express, fastify } from './support/adapters.js';
 import type { HttpApp } from './support/http-apps.js';
 import { ADMIN_TOKEN, useHttpApps } from './support/http-apps.js';
 
@@ -213,6 +214,19 @@ describe.each(everyAdapter)('the API beside the application on $adapter', (adapt
     expect(answer.status).toBe(adapter.adapter === 'Express' ? 201 : 400);
   });
 
+  it('reads the body itself when a parser in front has only said that there is none', async () => {
+    const app = await apps.listen({
+      before: (nest) =>
+        nest.use((request: { body?: unknown }, _response: unknown, next: () => void) => {
+          // As body-parser 1 does with every request, whatever its type.
+          request.body ??= {};
+          next();
+        }),
+    });
+    const answer = await app.api.post('/enqueue', { topic: 'later', payload: 1, delay: '1h' });
+    expect(answer).toMatchObject({ status: 201, body: { topic: 'later' } });
+  });
+
   it('keeps the headers that the application gives every answer, those of the stream too', async () => {
     const app = await apps.listen({
       before: (nest) => nest.enableCors({ origin: 'https://ui.example', credentials: true }),
@@ -242,6 +256,29 @@ describe.each(everyAdapter)('the API beside the application on $adapter', (adapt
       Object.keys(operations as object).map((method) => `${method} ${path}`),
     );
     expect(routes.sort()).toEqual(own.sort());
+  });
+});
+
+describe('the API on Express', () => {
+  const apps = useHttpApps(sqliteFile, express);
+
+  it('leaves an answer that cannot be written to the application', async () => {
+    let isBroken = true;
+    const app = await apps.listen({
+      before: (nest) =>
+        nest.use((_request: unknown, response: ServerResponse, next: () => void) => {
+          const { writeHead } = response;
+          response.writeHead = () => {
+            response.writeHead = writeHead;
+            throw new Error('cannot write');
+          };
+          if (!isBroken) response.writeHead = writeHead;
+          next();
+        }),
+    });
+    expect(await app.api.get('/stats')).toMatchObject({ status: 500, body: { statusCode: 500 } });
+    isBroken = false;
+    expect((await app.api.get('/stats')).status).toBe(200);
   });
 });
 
