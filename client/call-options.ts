@@ -59,6 +59,8 @@ export interface JobConditions {
   status?: JobStatus | readonly JobStatus[] | undefined;
   /** An exact id, the beginning of a topic, or a part of the error of a failed job. */
   q?: string | undefined;
+  /** Failed jobs with exactly this error: the `key` of a group that `errors` gives. Not together with `q`. */
+  errorKey?: string | undefined;
   createdFrom?: Moment | undefined;
   createdTo?: Moment | undefined;
 }

@@ -171,6 +171,8 @@ export interface Timeseries {
 export interface ErrorGroup {
   topic: string;
   message: string;
+  /** Names the message: as `error_key` it finds the jobs of the group. */
+  key: string;
   count: number;
   first_seen: string;
   last_seen: string;
@@ -207,6 +209,7 @@ export interface BulkFilter {
   topic?: string | string[];
   status?: JobStatus | JobStatus[];
   q?: string;
+  error_key?: string;
   created_from?: string;
   created_to?: string;
 }

@@ -14,7 +14,7 @@ export type BulkAction = 'requeue' | 'cancel' | 'delete';
 export interface BulkRequest {
   action: BulkAction;
   ids?: readonly string[];
-  filter?: Pick<JobFilter, 'topic' | 'status' | 'q' | 'createdFrom' | 'createdTo'>;
+  filter?: Pick<JobFilter, 'topic' | 'status' | 'q' | 'errorKey' | 'createdFrom' | 'createdTo'>;
   /** Only say what would happen. Default `false`. */
   dryRun?: boolean;
 }
@@ -81,7 +81,7 @@ const idsCheck: Check<readonly string[]> = {
 };
 
 const filterCheck: Check<ListFilter> = {
-  expects: 'an object with topic, status, q, createdFrom or createdTo',
+  expects: 'an object with topic, status, q, errorKey, createdFrom or createdTo',
   parse: (value, path) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       return undefined;
@@ -90,7 +90,7 @@ const filterCheck: Check<ListFilter> = {
     if (stranger !== undefined) {
       throw new InvalidOptionsError(`${path}.${stranger}`, 'a filter of a bulk request has no pages');
     }
-    return readListFilter(value);
+    return readListFilter(value, path);
   },
 };
 

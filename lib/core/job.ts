@@ -137,6 +137,10 @@ export interface JobFilter {
   status?: JobStatus | readonly JobStatus[];
   /** An exact id, the beginning of a topic, or a part of the error text of the newest 10,000 failed jobs. */
   q?: string;
+  /**
+   * Failed jobs with exactly this error, among the newest 10,000: the `key` of a group of errors. Not together with `q`.
+   */
+  errorKey?: string;
   /** Created at this moment or later. */
   createdFrom?: Date;
   /** Created before this moment. */

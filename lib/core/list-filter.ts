@@ -1,3 +1,4 @@
+import { errorKeyCheck } from './error-key.js';
 import { InvalidOptionsError } from './errors.js';
 import type { JobFilter } from './job.js';
 import { normalJobId } from './job-id.js';
@@ -13,6 +14,7 @@ export interface ListFilter {
   readonly topics: readonly string[] | null;
   readonly statuses: readonly JobStatus[] | null;
   readonly q: string | null;
+  readonly errorKey: string | null;
   readonly createdFrom: Date | null;
   readonly createdTo: Date | null;
   readonly limit: number;
@@ -21,12 +23,22 @@ export interface ListFilter {
   readonly beforeId: string | null;
 }
 
-/** @throws InvalidOptionsError naming the member that is refused, or a cursor of another filter. */
-export function readListFilter(given: JobFilter = {}): ListFilter {
-  const { topic, status, q, createdFrom, createdTo, limit, offset, cursor } = readOptions(filterTable, given);
-  const conditions = { topics: topic, statuses: status, q, createdFrom, createdTo };
+/**
+ * @param path put before the names in errors, such as `filter`.
+ * @throws InvalidOptionsError naming the member that is refused, or a cursor of another filter.
+ */
+export function readListFilter(given: JobFilter = {}, path = ''): ListFilter {
+  const { topic, status, q, errorKey, createdFrom, createdTo, limit, offset, cursor } = readOptions(
+    filterTable,
+    given,
+    path,
+  );
+  const conditions = { topics: topic, statuses: status, q, errorKey, createdFrom, createdTo };
   if (cursor !== null && offset > 0) {
     throw new InvalidOptionsError('offset', 'contradicts cursor; give one of the two');
+  }
+  if (errorKey !== null && q !== null) {
+    throw new InvalidOptionsError(path ? `${path}.errorKey` : 'errorKey', 'contradicts q; give one of the two');
   }
   const beforeId = cursor === null ? null : readCursor(cursor, fingerprint(conditions));
   return { ...conditions, limit, offset, beforeId };
@@ -54,13 +66,16 @@ function readCursor(cursor: string, expected: string): string {
   return beforeId;
 }
 
+type Conditions = Omit<ListFilter, 'limit' | 'offset' | 'beforeId'>;
+
 /** Tells filters apart (FNV-1a); not a secret, since a cursor shows nothing that its filter would not. */
-function fingerprint(filter: Pick<ListFilter, 'topics' | 'statuses' | 'q' | 'createdFrom' | 'createdTo'>): string {
-  const { topics, statuses, q, createdFrom, createdTo } = filter;
+function fingerprint(conditions: Conditions): string {
+  const { topics, statuses, q, errorKey, createdFrom, createdTo } = conditions;
   const words = JSON.stringify([
     topics && [...topics].sort(),
     statuses && [...statuses].sort(),
     q,
+    errorKey,
     createdFrom,
     createdTo,
   ]);
@@ -89,6 +104,7 @@ const filterTable = {
     readonly JobStatus[] | null
   >,
   q: { default: null, check: text(1_000), meaning: 'id, topic prefix or part of an error' } as Option<string | null>,
+  errorKey: { default: null, check: errorKeyCheck, meaning: 'exactly this error' } as Option<string | null>,
   createdFrom: { default: null, check: runAtCheck, meaning: 'created at this moment or later' } as Option<Date | null>,
   createdTo: { default: null, check: runAtCheck, meaning: 'created before this moment' } as Option<Date | null>,
   limit: { default: 20, check: integer(1, 200), meaning: 'jobs on a page' },

@@ -197,8 +197,9 @@ export class JobsController {
   }
 
   private filterOf(given: FieldValues<typeof BULK_FILTER>): JobFilter {
-    const { topic, status, q, created_from: createdFrom, created_to: createdTo } = given;
-    return withoutGaps({ topic: this.access.narrowed(topic) ?? undefined, status, q, createdFrom, createdTo });
+    const { status, q, error_key: errorKey, created_from: createdFrom, created_to: createdTo } = given;
+    const topic = this.access.narrowed(given.topic) ?? undefined;
+    return withoutGaps({ topic, status, q, errorKey, createdFrom, createdTo });
   }
 }
 

@@ -12,6 +12,7 @@ export function orNull(schema: JsonSchema): JsonSchema {
 
 export const TIME: JsonSchema = { type: 'string', format: 'date-time' };
 export const UUID: JsonSchema = { type: 'string', format: 'uuid' };
+export const ERROR_KEY: JsonSchema = { type: 'string', pattern: '^[0-9a-f]{32}$' };
 export const TEXT: JsonSchema = { type: 'string' };
 export const COUNT: JsonSchema = { type: 'integer', minimum: 0 };
 export const NUMBER: JsonSchema = { type: 'number', minimum: 0 };

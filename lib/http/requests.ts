@@ -1,5 +1,6 @@
 import { BULK_JOBS_MAX } from '../core/bulk.js';
 import { normalJobId } from '../core/job-id.js';
+import { errorKeyCheck } from '../core/error-key.js';
 import type { JobStatus } from '../core/job-state.js';
 import { JOB_STATUSES } from '../core/job-state.js';
 import type { Duration } from '../core/duration.js';
@@ -7,7 +8,7 @@ import type { Check } from '../core/option-checks.js';
 import { duration, flag, integer, listOf, oneOf, text } from '../core/option-checks.js';
 import { maxRetriesCheck, priorityCheck, timeoutCheck } from '../core/options.js';
 import { topicCheck } from '../core/topic.js';
-import { FLAG, listOfSchema, ref, TIME, UUID } from './json-schema.js';
+import { ERROR_KEY, FLAG, listOfSchema, ref, TIME, UUID } from './json-schema.js';
 import { momentCheck } from './moment.js';
 import type { Field } from './request-fields.js';
 import { listField, objectField } from './request-fields.js';
@@ -100,6 +101,11 @@ const CONDITIONS = {
     check: text(1_000),
     schema: { type: 'string', minLength: 1, maxLength: 1_000 },
     meaning: 'An exact id, the beginning of a topic, or a part of the error of the newest 10,000 failed jobs',
+  } as Field<string>,
+  error_key: {
+    check: errorKeyCheck,
+    schema: ERROR_KEY,
+    meaning: 'Failed jobs with exactly this error, among the newest 10,000; not together with q',
   } as Field<string>,
   created_from: { check: momentCheck, schema: TIME, meaning: 'Created at this moment or later' } as Field<Date>,
   created_to: { check: momentCheck, schema: TIME, meaning: 'Created before this moment' } as Field<Date>,

@@ -1,6 +1,18 @@
 import { JOB_STATUSES } from '../core/job-state.js';
 import type { JsonSchema } from './json-schema.js';
-import { COUNT, FLAG, listOfSchema, NUMBER, objectSchema, orNull, ref, TEXT, TIME, UUID } from './json-schema.js';
+import {
+  COUNT,
+  ERROR_KEY,
+  FLAG,
+  listOfSchema,
+  NUMBER,
+  objectSchema,
+  orNull,
+  ref,
+  TEXT,
+  TIME,
+  UUID,
+} from './json-schema.js';
 
 const ANY: JsonSchema = {};
 const COUNTS = Object.fromEntries([...JOB_STATUSES, 'total'].map((name) => [name, COUNT]));
@@ -88,6 +100,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
       objectSchema({
         topic: TEXT,
         message: TEXT,
+        key: { ...ERROR_KEY, description: 'Finds these jobs, as `error_key`' },
         count: COUNT,
         first_seen: TIME,
         last_seen: TIME,

@@ -54,9 +54,10 @@ export function wireTimeseries(points: readonly TimeseriesPoint[]) {
 export type WireErrors = ReturnType<typeof wireErrors>;
 
 export function wireErrors(groups: readonly ErrorGroup[], { jobs, jobsMax }: ErrorGroups['window']) {
-  const items = groups.map(({ topic, message, count, firstSeen, lastSeen, sampleId }) => ({
+  const items = groups.map(({ topic, message, key, count, firstSeen, lastSeen, sampleId }) => ({
     topic,
     message,
+    key,
     count,
     first_seen: firstSeen.toISOString(),
     last_seen: lastSeen.toISOString(),

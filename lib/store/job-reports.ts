@@ -101,6 +101,8 @@ export interface ListQuery {
   readonly topics: readonly string[] | null;
   readonly statuses: readonly JobStatus[] | null;
   readonly q: string | null;
+  /** Not together with `q`. */
+  readonly errorKey: string | null;
   readonly createdFrom: Date | null;
   readonly createdTo: Date | null;
   /** Only jobs older than this id. */

@@ -38,6 +38,8 @@ export interface ListSource {
   failedUpTo(lanes: readonly ReportLane[]): Promise<LaneSize[]>;
   /** Failed jobs with a text in their error, among the newest of each lane. */
   failedWith(text: string, lanes: readonly ReportLane[]): Promise<string[]>;
+  /** Failed jobs whose error has this key, among the newest of each lane. */
+  failedAlike(errorKey: string, lanes: readonly ReportLane[]): Promise<string[]>;
   /** Whether there are no more jobs than this. */
   isSmall(rowsMax: number): Promise<boolean>;
   /** Ids, newest first. */
@@ -51,7 +53,7 @@ export interface ListSource {
 /** Totals are exact up to here. */
 const COUNT_MAX = 10_000;
 
-/** So many failed jobs, the newest of each topic, are searched for a text in their error. */
+/** So many failed jobs, the newest of each topic, are searched for their error. */
 export const FAILED_SEARCH_MAX = 10_000;
 
 /** Up to so many jobs are all looked at for a date. */
@@ -83,13 +85,18 @@ export async function readListIds(query: ListQuery, source: ListSource): Promise
 }
 
 async function listPlanOf(query: ListQuery, source: ListSource): Promise<ListPlan> {
-  const { q } = query;
+  const { q, errorKey } = query;
   const bounds = await boundsOf(query, source);
-  if (query.topics === null && query.statuses === null && q === null) {
+  if (query.topics === null && query.statuses === null && q === null && errorKey === null) {
     return { lanes: null, runningTopics: [], ids: [], idFilter: { topics: [], statuses: [] }, ...bounds };
   }
   const asked = query.topics ?? (await source.topics());
   const statuses = query.statuses ?? JOB_STATUSES;
+  if (errorKey !== null) {
+    const lanes = await failingLanesOf(asked, statuses, source);
+    const ids = lanes.length > 0 ? await source.failedAlike(errorKey, lanes) : [];
+    return { lanes: [], runningTopics: [], ids, idFilter: { topics: asked, statuses }, ...bounds };
+  }
   const topics = q === null ? asked : asked.filter((topic) => topic.startsWith(q));
   return {
     lanes: topics.flatMap((topic) =>
@@ -110,11 +117,20 @@ async function idsOf(
   source: ListSource,
 ): Promise<string[]> {
   const id = normalJobId(q);
-  const failing = statuses.includes('failed') ? await source.topics('failed') : [];
-  const searched = failing.filter((topic) => topics.includes(topic));
-  const lanes = await measuredLanesOf(searched, FAILED_SEARCH_MAX, (open) => source.failedUpTo(open));
+  const lanes = await failingLanesOf(topics, statuses, source);
   const failed = lanes.length > 0 ? await source.failedWith(q, lanes) : [];
   return id === undefined ? failed : [...failed.filter((each) => each !== id), id];
+}
+
+/** The failed jobs of which the errors are looked at. */
+async function failingLanesOf(
+  topics: readonly string[],
+  statuses: readonly JobStatus[],
+  source: ListSource,
+): Promise<ReportLane[]> {
+  const failing = statuses.includes('failed') ? await source.topics('failed') : [];
+  const searched = failing.filter((topic) => topics.includes(topic));
+  return measuredLanesOf(searched, FAILED_SEARCH_MAX, (open) => source.failedUpTo(open));
 }
 
 type Bounds = Pick<ListPlan, 'fromId' | 'beforeId' | 'endId' | 'createdFrom' | 'createdTo'>;

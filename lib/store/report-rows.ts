@@ -3,6 +3,7 @@ import type { ErrorGroup } from '../core/job-reports.js';
 import type { JobStatus } from '../core/job-state.js';
 import type { RolledUpMinutes, StandingJob, TopicCounts } from './job-reports.js';
 import type { LaneSize } from './report-lanes.js';
+import { errorKeyOf } from './error-key.js';
 import type { SqlRow } from './sql-runner.js';
 
 /* Rows of the report statements, which are the same in every dialect: times as milliseconds since 1970, JSON as text. */
@@ -28,9 +29,11 @@ export function laneSizeOf(row: SqlRow): LaneSize {
 }
 
 export function errorGroupOf(row: SqlRow): ErrorGroup {
+  const message = (row.message ?? '') as string;
   return {
     topic: row.topic as string,
-    message: (row.message ?? '') as string,
+    message,
+    key: errorKeyOf(message),
     count: Number(row.jobs),
     firstSeen: new Date(Number(row.first_seen)),
     lastSeen: new Date(Number(row.last_seen)),

@@ -83,6 +83,12 @@ const cases: Case[] = [
     method: 'GET',
     url: '/api/jobs?topic=a+b&topic=c%26d&status=failed&q=%C3%A9&created_from=2030-01-02T03%3A04%3A05.678Z&limit=5&offset=0',
   },
+  {
+    name: 'list of a group of errors',
+    call: (jobs) => jobs.list({ topic: 'a', errorKey: 'ab12' }),
+    method: 'GET',
+    url: '/api/jobs?topic=a&error_key=ab12',
+  },
   { name: 'requeue', call: (jobs) => jobs.requeue(ID), method: 'POST', url: `/api/jobs/${ID}/requeue` },
   {
     name: 'requeue with changes',

@@ -1,3 +1,4 @@
+import { errorKeyOf } from '../../lib/store/error-key.js';
 import type { ListQuery } from '../../lib/store/job-reports.js';
 import {
   claimMany,
@@ -15,6 +16,7 @@ const EVERYTHING: ListQuery = {
   topics: null,
   statuses: null,
   q: null,
+  errorKey: null,
   createdFrom: null,
   createdTo: null,
   beforeId: null,
@@ -124,6 +126,41 @@ describe.each(storeKinds())('list on $label', (kind) => {
       expect(await idsOf({ q: 'route' })).toEqual([sms, mail]);
       expect(await idsOf({ q: 'route', topics: ['sms'] })).toEqual([sms]);
       expect(await idsOf({ q: 'route', topics: ['sms'], statuses: ['completed'] })).toEqual([]);
+    });
+  });
+
+  describe('an error key', () => {
+    const key = errorKeyOf('no route');
+
+    it('finds failed jobs with exactly that error, not those that say more', async () => {
+      const mail = await failed('no route');
+      await failed('no route to host');
+      await failed('No Route');
+      const sms = await failed('no route', 'sms');
+      expect(await idsOf({ errorKey: key })).toEqual([sms, mail]);
+      expect(await idsOf({ errorKey: errorKeyOf('no') })).toEqual([]);
+      expect(await fixture.store.reports.list({ ...EVERYTHING, errorKey: key, limit: 1 })).toMatchObject({ total: 2 });
+    });
+
+    it('names long, odd and missing texts, too', async () => {
+      const odd = `größer\n"'%_\\ ${'😀'.repeat(1_000)}`;
+      const long = await failed(odd);
+      const [none, other] = [await failed('x'), await failed(`${odd} `)];
+      await fixture.set(none, { last_error: null });
+      expect(await idsOf({ errorKey: errorKeyOf(odd) })).toEqual([long]);
+      expect(await idsOf({ errorKey: errorKeyOf('') })).toEqual([none]);
+      expect(await idsOf({ errorKey: errorKeyOf(`${odd} `) })).toEqual([other]);
+    });
+
+    it('is one more condition beside the others, and means failed jobs only', async () => {
+      const mail = await failed('no route');
+      await failed('no route', 'sms');
+      const token = await claimOne(fixture.store);
+      await fixture.store.settle([settlement(token, { kind: 'retry', delayMs: 0, failure: failure('no route') })]);
+      expect(await idsOf({ errorKey: key, topics: [TOPIC] })).toEqual([mail]);
+      expect(await idsOf({ errorKey: key, topics: [TOPIC], statuses: ['pending'] })).toEqual([]);
+      expect(await idsOf({ errorKey: key, topics: ['none'] })).toEqual([]);
+      expect(await fixture.store.reports.idsOf({ ...EVERYTHING, errorKey: key, topics: [TOPIC] })).toEqual([mail]);
     });
   });
 

@@ -2,6 +2,7 @@ import type { ErrorGroups, TopicStats } from '../../lib/core/job-reports.js';
 import { JOB_STATUSES } from '../../lib/core/job-state.js';
 import { ReportDesk } from '../../lib/runtime/report-desk.js';
 import { systemClock } from '../../lib/runtime/system-clock.js';
+import { errorKeyOf } from '../../lib/store/error-key.js';
 import type { ReportLane } from '../../lib/store/report-lanes.js';
 import {
   claimMany,
@@ -151,6 +152,7 @@ describe.each(storeKinds())('reports on $label', (kind) => {
       expect(items[0]!.sampleId).toBe(sms.at(-1));
       expect(items[2]!.sampleId).toBe(last[0]);
       expect(window).toEqual({ jobs: 6, jobsMax: 10_000 });
+      expect(items.map(({ key }) => key)).toEqual(items.map(({ message }) => errorKeyOf(message)));
     });
 
     it('say when they were first and last seen', async () => {

@@ -18,6 +18,8 @@ const INDEXES: Readonly<Record<string, RegExp>> = {
   STANDING: /sqlite_autoindex__jobs_1 \(id=\?\)/,
   FAILED_UP_TO: /COVERING INDEX _jobs_listed \(topic=\? AND status=\?\)/,
   FAILED_WITH: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+  FAILED_TEXTS: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+  FAILED_ALIKE: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
   COUNT_PIECE: /COVERING INDEX _jobs_listed \(topic=\? AND status=\? AND id>\?\)/,
   // Only asked of a table that is known to be small.
   COUNT_ALL_STATUSES: /SCAN _jobs/,

@@ -128,7 +128,11 @@ describe.each(everyPlace)('clients of the API on $adapter with $database', ({ ki
       expect(await jobs.stats('nobody')).toMatchObject({ total: 0, oldest_pending_ms: null });
       expect((await jobs.topics()).items.map(({ topic }) => topic)).toContain('later');
       expect((await jobs.timeseries({ topic: 'work', minutes: 2 })).items).toHaveLength(2);
-      expect((await jobs.errors({ topic: ['fail'] })).window.jobs_max).toBe(10_000);
+      const { id } = await jobs.enqueue('fail', 1);
+      await app().event('failed', id);
+      const { items: groups, window } = await jobs.errors({ topic: ['fail'] });
+      expect(window.jobs_max).toBe(10_000);
+      expect((await jobs.list({ topic: 'fail', errorKey: groups[0]!.key })).total).toBe(groups[0]!.count);
       expect(await jobs.capabilities()).toMatchObject({ admin: true, manage: true });
     });
   });

@@ -118,6 +118,10 @@ describe.each(everyPlace)('what leaves over HTTP on $adapter with $database', ({
     const errors = await api.get<ErrorGroups>('/errors');
     expect(errors.body.items).toMatchObject([{ message: 'token *** was refused', count: 1 }]);
     expect(errors.text).not.toContain('abc123');
+    const group = { topic: 'mail', error_key: errors.body.items[0]!.key };
+    expect(await api.post('/bulk', { action: 'requeue', filter: group, dry_run: true })).toMatchObject({
+      body: { matched: 1, skipped: 0 },
+    });
     expect((await api.get(`/${failed.id}`)).text).not.toContain('abc123');
   });
 

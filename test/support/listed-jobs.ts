@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { JobStatus } from '../../lib/core/job-state.js';
 import { isFinal, JOB_STATUSES } from '../../lib/core/job-state.js';
+import { errorKeyOf } from '../../lib/store/error-key.js';
 import type { ListQuery } from '../../lib/store/job-reports.js';
 import { newJob } from './job-rows.js';
 import type { StoreFixture } from './stores.js';
@@ -59,16 +60,27 @@ const orNull = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.opt
 export function anyQuery(jobs: readonly ListedJob[]): fc.Arbitrary<ListQuery> {
   const anyId = jobs.length === 0 ? fc.constant(idAt(DAY, 0)) : fc.constantFrom(...jobs.map(({ id }) => id));
   const words = ['mail', 'Mail', 'sms', 'econn', 'BOX', '100%', '[', 'x'];
-  return fc.record({
+  // Either a search or a key.
+  const anyText = fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record({ q: orNull(fc.oneof(fc.constantFrom(...words), anyId)), errorKey: fc.constant(null) }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({ q: fc.constant(null), errorKey: fc.constantFrom(...ERRORS, 'x').map(errorKeyOf) }),
+    },
+  );
+  const anyOther = fc.record({
     topics: orNull(fc.subarray([...TOPICS, 'none'])),
     statuses: orNull(fc.subarray([...JOB_STATUSES], { minLength: 1 })),
-    q: orNull(fc.oneof(fc.constantFrom(...words), anyId)),
     createdFrom: orNull(anyMoment),
     createdTo: orNull(anyMoment),
     beforeId: orNull(anyId),
     limit: fc.integer({ min: 1, max: 30 }),
     offset: fc.constantFrom(0, 0, 3, 25),
   });
+  return fc.tuple(anyText, anyOther).map(([text, other]) => ({ ...text, ...other }));
 }
 
 /** What a list of these jobs must show, found in the plainest way. */
@@ -79,11 +91,12 @@ export function expectedPage(jobs: readonly ListedJob[], query: ListQuery): { id
   return { ids: ids.reverse().slice(offset, offset + limit), total: matching.length };
 }
 
-function matches(job: ListedJob, { topics, statuses, q, createdFrom, createdTo }: ListQuery): boolean {
+function matches(job: ListedJob, { topics, statuses, q, errorKey, createdFrom, createdTo }: ListQuery): boolean {
   return (
     (topics === null || topics.includes(job.topic)) &&
     (statuses === null || statuses.includes(job.status)) &&
     (q === null || isFoundBy(job, q)) &&
+    (errorKey === null || (job.error !== null && errorKeyOf(job.error) === errorKey)) &&
     (createdFrom === null || job.created >= createdFrom) &&
     (createdTo === null || job.created < createdTo)
   );

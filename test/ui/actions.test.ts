@@ -12,13 +12,15 @@ describe.each(places)('the admin UI on $database and $adapter', ({ kind, adapter
   const apps = useHttpApps(kind, adapterKind);
   let app: HttpApp;
   let fails = true;
+  let message: string;
 
   beforeEach(async () => {
     fails = true;
+    message = 'the printer is on fire';
     app = await apps.listen({
       handlers: {
         broken: () => {
-          if (fails) throw new UnrecoverableError('the printer is on fire');
+          if (fails) throw new UnrecoverableError(message);
           return { pages: 3 };
         },
         endless: ({ signal }) => until(() => signal.aborted, { timeoutMs: 30_000 }),
@@ -176,15 +178,33 @@ describe.each(places)('the admin UI on $database and $adapter', ({ kind, adapter
     expect(await app.job(done)).toMatchObject({ status: 'failed' });
   });
 
-  it('re-queues a group of errors', async () => {
+  it('leads from a group of errors to its jobs, and on to all that failed', async () => {
+    const first = await failed(1);
+    message = 'the printer is on fire, and so is the fax';
+    const second = await failed(2);
+    const ui = await open('errors');
+    await ui.page.getByRole('link', { name: /on fire(?!,)/ }).click();
+    await ui.shows([first]);
+    await ui.page.reload();
+    await ui.shows([first]);
+    await ui.button(/^one error/).click();
+    await ui.shows([second, first]);
+    expect(ui.address).toBe('/admin/jobs/jobs?status=failed&topic=broken');
+  });
+
+  it('re-queues a group of errors, and leaves one alone whose words hold the same', async () => {
     const ids = [await failed(1), await failed(2)];
+    message = 'the printer is on fire, and so is the fax';
+    const other = await failed(3);
     fails = false;
     const ui = await open('errors');
-    await ui.sees('the printer is on fire');
-    await ui.button('Re-queue all …').click();
+    const group = ui.page.getByRole('listitem').filter({ hasText: /on fire(?!,)/ });
+    await group.getByRole('button', { name: 'Re-queue all …' }).click();
     await ui.dialog.getByRole('button', { name: 'Re-queue 2 jobs' }).click();
     for (const id of ids) await app.event('completed', id);
     await ui.dialog.getByRole('button', { name: 'Close' }).click();
-    await ui.sees('Nothing has failed');
+    await group.waitFor({ state: 'detached' });
+    await ui.sees('and so is the fax');
+    expect(await app.job(other)).toMatchObject({ status: 'failed', attempt: 1 });
   });
 });

@@ -3,6 +3,7 @@ import { BULK_JOBS_MAX, MOVABLE_STATUSES, readBulkRequest } from '../../lib/core
 import type { BulkRequest } from '../../lib/core/bulk.js';
 import { TRANSITIONS } from '../../lib/core/job-state.js';
 
+const KEY = '0123456789abcdef'.repeat(2);
 const id = '01890000-0000-7000-8000-000000000001';
 
 describe('a bulk request', () => {
@@ -44,8 +45,17 @@ describe('a bulk request', () => {
     ['a single id', { action: 'delete', ids: id }, /^ids: expected/],
     ['too many ids', { action: 'delete', ids: Array(BULK_JOBS_MAX + 1).fill(id) }, /^ids: expected/],
     ['a filter that is a list', { action: 'delete', filter: [] }, /^filter: expected an object/],
-    ['a filter with a wrong status', { action: 'delete', filter: { status: 'done' } }, /status: expected/],
-    ['a filter with an unknown member', { action: 'delete', filter: { topics: 'a' } }, /topics: unknown option/],
+    ['a filter with a wrong status', { action: 'delete', filter: { status: 'done' } }, /^filter\.status: expected/],
+    [
+      'a filter with an unknown member',
+      { action: 'delete', filter: { topics: 'a' } },
+      /^filter\.topics: unknown option/,
+    ],
+    [
+      'a filter with a search and a key',
+      { action: 'delete', filter: { q: 'a', errorKey: KEY } },
+      /^filter\.errorKey: /,
+    ],
     ['a filter with a limit', { action: 'delete', filter: { limit: 5 } }, /^filter\.limit: a filter of a bulk request/],
     ['a filter with a cursor', { action: 'delete', filter: { cursor: 'a' } }, /^filter\.cursor: /],
     ['a dry run that is no flag', { action: 'delete', ids: [id], dryRun: 'yes' }, /^dryRun: expected/],

@@ -11,12 +11,15 @@ const EVERYTHING: ListFilter = {
   topics: null,
   statuses: null,
   q: null,
+  errorKey: null,
   createdFrom: null,
   createdTo: null,
   limit: 20,
   offset: 0,
   beforeId: null,
 };
+
+const KEY = '0123456789abcdef'.repeat(2);
 
 /** The years in which both databases write dates in one fixed width. */
 const FIRST = new Date('1970-01-01T00:00:00.000Z');
@@ -46,6 +49,7 @@ describe('a filter of jobs', () => {
     [{ status: 'failed' }, { statuses: ['failed'] }],
     [{ status: [...JOB_STATUSES] }, { statuses: JOB_STATUSES }],
     [{ q: 'refused' }, { q: 'refused' }],
+    [{ errorKey: KEY }, { errorKey: KEY }],
     [
       { createdFrom: FIRST, createdTo: LAST },
       { createdFrom: FIRST, createdTo: LAST },
@@ -68,6 +72,8 @@ describe('a filter of jobs', () => {
     ['a member of statuses', { status: ['failed', 'Failed'] }, 'status[1]'],
     ['q', { q: '' }, 'q'],
     ['a long q', { q: 'a'.repeat(1_001) }, 'q'],
+    ['an errorKey that is too short', { errorKey: KEY.slice(1) }, 'errorKey'],
+    ['an errorKey in capitals', { errorKey: 'A'.repeat(32) }, 'errorKey'],
     ['createdFrom as text', { createdFrom: '2026-01-01' }, 'createdFrom'],
     ['createdTo as an invalid date', { createdTo: new Date(NaN) }, 'createdTo'],
     ['a createdFrom before 1970', { createdFrom: new Date(FIRST.getTime() - 1) }, 'createdFrom'],
@@ -84,6 +90,10 @@ describe('a filter of jobs', () => {
 
     expect(named).toBe(option);
     expect(message).toMatch(/expected .+, got .+/);
+  });
+
+  it('refuses a key of an error together with a search', () => {
+    expect(refusalOf({ q: 'a', errorKey: KEY }).message).toBe('errorKey: contradicts q; give one of the two');
   });
 
   it('refuses an unknown name with the nearest right one', () => {
@@ -145,6 +155,7 @@ describe('a cursor', () => {
     ['further topic', { topic: ['mail', 'ship'] }],
     ['status', { topic: 'mail', status: 'failed' }],
     ['search', { topic: 'mail', q: 'mail' }],
+    ['error', { topic: 'mail', errorKey: KEY }],
     ['beginning', { topic: 'mail', createdFrom: new Date(0) }],
     ['end', { topic: 'mail', createdTo: new Date(0) }],
     ['lack of conditions', {}],

@@ -25,6 +25,10 @@ export class PostgresReports implements JobReports, ReportRecords {
       const rows = await this.query(sql.FAILED_WITH, [laneJson(lanes), text]);
       return rows.map(({ id }) => id as string);
     },
+    failedAlike: async (errorKey, lanes) => {
+      const rows = await this.query(sql.FAILED_ALIKE, [laneJson(lanes), errorKey]);
+      return rows.map(({ id }) => id as string);
+    },
     isSmall: async (rowsMax) => (await this.query(sql.HAS_MORE_THAN, [rowsMax])).length === 0,
     ids: async (plan, limit, offset) => {
       const rows = await this.query(statementsFor(plan).ids, [...paramsOf(plan), limit, offset]);

@@ -78,6 +78,11 @@ SELECT l.topic, count(*) AS jobs FROM ${newestOf('failed', 'id')} GROUP BY l.top
 export const FAILED_WITH = `
 SELECT n.id FROM ${newestOf('failed', 'id, last_error')} WHERE strpos(lower(n.last_error), lower($2)) > 0`;
 
+/** Failed jobs whose error has the key $2, as `errorKeyOf` makes it, among the newest of each lane. */
+export const FAILED_ALIKE = `
+SELECT n.id FROM ${newestOf('failed', 'id, last_error')}
+WHERE left(encode(sha256(convert_to(coalesce(n.last_error, ''), 'UTF8')), 'hex'), 32) = $2`;
+
 /** The jobs of each topic in each status. Walks one index, and the rows of it that were written lately. */
 export const COUNTS = `
 SELECT topic, status, count(*) AS jobs FROM _jobs

@@ -72,6 +72,17 @@ SELECT id FROM (
   SELECT id, last_error FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = 'failed' ORDER BY id DESC LIMIT ?2)
 WHERE instr(lower(last_error), lower(?3)) > 0`;
 
+/** The errors of the ?2 newest failed jobs of a topic. */
+export const FAILED_TEXTS = `
+SELECT DISTINCT coalesce(last_error, '') AS message FROM (
+  SELECT last_error FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = 'failed' ORDER BY id DESC LIMIT ?2)`;
+
+/** Failed jobs of a topic with exactly that error, among the ?2 newest. */
+export const FAILED_ALIKE = `
+SELECT id FROM (
+  SELECT id, last_error FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = 'failed' ORDER BY id DESC LIMIT ?2)
+WHERE coalesce(last_error, '') = ?3`;
+
 /** How many jobs a piece of a lane has, and where it ends: ?3 the id before it, ?4 how many at most. */
 export const COUNT_PIECE = `
 SELECT count(*) AS jobs, max(id) AS last FROM (

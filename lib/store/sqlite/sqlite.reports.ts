@@ -8,6 +8,7 @@ import { ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../job-reports.js'
 import type { ListLane, ListPlan, ListSource } from '../list-plan.js';
 import { readList, readListIds, SMALL_TABLE_ROWS } from '../list-plan.js';
 import type { LaneSize, ReportLane } from '../report-lanes.js';
+import { errorKeyOf } from '../error-key.js';
 import { countsOf, errorGroupOf, rolledUpOf, standingOf } from '../report-rows.js';
 import { jobOf } from '../row-mapper.js';
 import { rollupJson } from '../set-json.js';
@@ -28,6 +29,7 @@ export class SqliteReports implements JobReports, ReportRecords {
     topics: (status) => this.read(() => topicsScript(status)),
     failedUpTo: (lanes) => this.read(() => failedUpToScript(lanes)),
     failedWith: (text, lanes) => this.failedWith(text, lanes),
+    failedAlike: (errorKey, lanes) => this.failedAlike(errorKey, lanes),
     isSmall: async (rowsMax) => (await this.read(() => one(sql.HAS_MORE_THAN, [rowsMax]))).length === 0,
     ids: (plan, limit, offset) => this.read(() => idsScript(plan, limit, offset)),
     count: (plan, max) => this.read(() => countScript(plan, max)),
@@ -109,6 +111,20 @@ export class SqliteReports implements JobReports, ReportRecords {
     const ids: string[] = [];
     for (const { topic, limit } of lanes) {
       ids.push(...idsIn(await this.read(() => one(sql.FAILED_WITH, [topic, limit, text]))));
+      await nextTurn();
+    }
+    return ids;
+  }
+
+  /** SQLite has no hash: which text has the key is found out here. */
+  private async failedAlike(errorKey: string, lanes: readonly ReportLane[]): Promise<string[]> {
+    const ids: string[] = [];
+    for (const { topic, limit } of lanes) {
+      const texts = await this.read(() => one(sql.FAILED_TEXTS, [topic, limit]));
+      const text = texts.map(({ message }) => message as string).find((each) => errorKeyOf(each) === errorKey);
+      if (text !== undefined) {
+        ids.push(...idsIn(await this.read(() => one(sql.FAILED_ALIKE, [topic, limit, text]))));
+      }
       await nextTurn();
     }
     return ids;

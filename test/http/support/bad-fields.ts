@@ -129,11 +129,21 @@ const badSearch: BadField = {
   values: [...otherThanText, ...list, ...unstorable, ...bad(['empty', ''], ['too long', 'x'.repeat(1_001)])],
 };
 
+const badErrorKey: BadField = {
+  field: 'error_key',
+  values: [
+    ...otherThanText,
+    ...list,
+    ...bad(['empty', ''], ['too short', 'abc'], ['too long', '0'.repeat(33)], ['in capitals', 'A'.repeat(32)]),
+  ],
+};
+
 /** What the members of the filter of `POST /bulk` may not be. */
 export const badFilterFields: readonly BadField[] = [
   badTopics,
   badStatuses,
   badSearch,
+  badErrorKey,
   { field: 'created_from', values: badMoments },
   { field: 'created_to', values: badMoments },
 ];
@@ -248,6 +258,14 @@ export const badQueriesByRoute: Readonly<Record<string, readonly BadQuery[]>> = 
     { field: 'status', why: 'one of two unknown', query: 'status=failed&status=done' },
     ...badQueries('q', ['empty', ''], ['too long', 'x'.repeat(1_001)], ['with a NUL byte', 'a%00']),
     { field: 'q', why: 'given twice', query: 'q=a&q=b' },
+    ...badQueries(
+      'error_key',
+      ['empty', ''],
+      ['too short', 'abc'],
+      ['in capitals', 'A'.repeat(32)],
+      ['SQL', "'%20OR%201=1%20--"],
+    ),
+    { field: 'error_key', why: 'together with a search', query: `q=a&error_key=${'0'.repeat(32)}` },
     ...badMomentQueries('created_from'),
     ...badMomentQueries('created_to'),
     ...badNumbers('limit'),

@@ -1,6 +1,8 @@
 import type { Route } from '../../../ui/src/route/route.js';
 import { jobsRoute, readRoute, writeRoute } from '../../../ui/src/route/route.js';
 
+const KEY = '0123456789abcdef'.repeat(2);
+
 const reread = (route: Route): Route => {
   const [path, query = ''] = writeRoute(route).split('?');
   return readRoute(path!.replace('./', ''), query);
@@ -15,6 +17,7 @@ describe('an address of the admin UI', () => {
       { statuses: ['pending', 'failed'], topics: ['a & b', 'ü/?#'], q: '100 %', from: '2030-01-01T10:00' },
       200,
     ),
+    jobsRoute({ topics: ['mail'], errorKey: KEY }),
     { ...jobsRoute({ to: '2030-01-01T10:00' }), cursor: 'abc' } as Route,
     { screen: 'job', id: '0192-x/y' },
     { screen: 'errors', topic: '' },
@@ -31,6 +34,8 @@ describe('an address of the admin UI', () => {
     expect(readRoute('jobs', 'status=odd&status=failed&size=7&from=soon&x=1')).toEqual(
       jobsRoute({ statuses: ['failed'] }),
     );
+    expect(readRoute('jobs', `q=a&error=${KEY}`)).toEqual(jobsRoute({ errorKey: KEY }));
+    expect(readRoute('jobs', 'q=a&error=odd')).toEqual(jobsRoute({ q: 'a' }));
     expect(readRoute('', 'minutes=7')).toEqual({ screen: 'overview', minutes: 60 });
   });
 });

@@ -11,6 +11,8 @@ export interface Filters {
   statuses: JobStatus[];
   topics: string[];
   q: string;
+  /** The key of a group of errors. Not together with `q`, which is left out then. */
+  errorKey: string;
   /** `YYYY-MM-DDTHH:MM`, local time, as the input of a date gives it. */
   from: string;
   to: string;
@@ -24,7 +26,7 @@ export type Route =
   | { screen: 'errors'; topic: string }
   | { screen: 'unknown' };
 
-export const NO_FILTERS: Filters = { statuses: [], topics: [], q: '', from: '', to: '' };
+export const NO_FILTERS: Filters = { statuses: [], topics: [], q: '', errorKey: '', from: '', to: '' };
 
 /** The list of jobs from its first page, with these filters. */
 export function jobsRoute(filters: Partial<Filters> = {}, size: number = DEFAULT_SIZE): Route {
@@ -74,24 +76,26 @@ export function writeRoute(route: Route): string {
 }
 
 /** Whether nothing is narrowed. */
-export function isUnfiltered({ statuses, topics, q, from, to }: Filters): boolean {
-  return statuses.length === 0 && topics.length === 0 && q === '' && from === '' && to === '';
+export function isUnfiltered({ statuses, topics, ...texts }: Filters): boolean {
+  return statuses.length === 0 && topics.length === 0 && Object.values(texts).every((text) => text === '');
 }
 
 function readFilters(params: URLSearchParams): Filters {
+  const errorKey = /^[0-9a-f]{32}$/.exec(params.get('error') ?? '')?.[0] ?? '';
   return {
     statuses: JOB_STATUSES.filter((status) => params.getAll('status').includes(status)),
     topics: [...new Set(params.getAll('topic').filter(Boolean))],
-    q: params.get('q') ?? '',
+    q: errorKey ? '' : (params.get('q') ?? ''),
+    errorKey,
     from: moment(params.get('from')),
     to: moment(params.get('to')),
   };
 }
 
-function writeFilters({ statuses, topics, q, from, to }: Filters, params: URLSearchParams): void {
+function writeFilters({ statuses, topics, q, errorKey, from, to }: Filters, params: URLSearchParams): void {
   statuses.forEach((status) => params.append('status', status));
   topics.forEach((topic) => params.append('topic', topic));
-  for (const [name, value] of Object.entries({ q, from, to })) {
+  for (const [name, value] of Object.entries({ q, error: errorKey, from, to })) {
     if (value) params.set(name, value);
   }
 }
