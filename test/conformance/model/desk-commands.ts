@@ -1,8 +1,11 @@
 import { strict as assert } from 'node:assert';
 import type { Job } from '../../../lib/core/job.js';
+import type { FinalStatus, TransitionVerb } from '../../../lib/core/job-state.js';
+import type { Retention } from '../../../lib/core/options.js';
+import type { Moved } from '../../../lib/store/job-store.js';
 import { newJob, rescue, TOPIC } from '../../support/job-rows.js';
 import type { RealQueue } from './queue-command.js';
-import { QueueCommand } from './queue-command.js';
+import { picked, QueueCommand } from './queue-command.js';
 import type { ModelJob, QueueModel } from './queue-model.js';
 
 const HOUR_MS = 3_600_000;
@@ -27,6 +30,25 @@ export class Enqueue extends QueueCommand {
     assert.equal(inserted!.deduplicated, holder !== undefined);
     if (!holder) {
       model.insert({ id: job.id, key, maxRetries, isDue });
+      real.inserts.push(job);
+    }
+  }
+}
+
+/** The answer to an insert was lost, and it is sent again. */
+export class EnqueueAgain extends QueueCommand {
+  readonly verbs = [];
+
+  constructor(readonly pick: number) {
+    super();
+  }
+
+  protected async act(model: QueueModel, real: RealQueue): Promise<void> {
+    const there = real.inserts.filter(({ id }) => model.job(id));
+    const job = picked(there, this.pick);
+    if (job) {
+      const [inserted] = await real.store.insert([job]);
+      assert.deepEqual([inserted!.id, inserted!.deduplicated], [job.id, false]);
     }
   }
 }
@@ -41,10 +63,28 @@ export class Expire extends QueueCommand {
 
   protected async act(model: QueueModel, real: RealQueue): Promise<void> {
     const running = model.jobs.filter(({ status }) => status === 'processing');
-    const job = running[this.pick % Math.max(running.length, 1)];
+    const job = picked(running, this.pick);
     if (job) {
       job.isExpired = true;
-      await real.fixture.expire(job.id);
+      await real.behind.expire(job.id);
+    }
+  }
+}
+
+/** Time goes on until a delayed job is due. */
+export class BecomeDue extends QueueCommand {
+  readonly verbs = [];
+
+  constructor(readonly pick: number) {
+    super();
+  }
+
+  protected async act(model: QueueModel, real: RealQueue): Promise<void> {
+    const delayed = model.jobs.filter(({ status, isDue }) => status === 'pending' && !isDue);
+    const job = picked(delayed, this.pick);
+    if (job) {
+      job.isDue = true;
+      await real.behind.makeDue(job.id);
     }
   }
 }
@@ -53,12 +93,11 @@ export class Rescue extends QueueCommand {
   readonly verbs = ['rescue'] as const;
 
   protected async act(model: QueueModel, real: RealQueue): Promise<void> {
-    // Spread, since arrays that the SQLite driver makes belong to another realm, which a strict comparison minds.
     const rescued = [...(await rescue(real.store, 100))];
     const expected = model.rescue();
     assert.deepEqual(rescued.map(({ id }) => id).sort(), expected.sort());
     for (const { id, status, attempt, retries } of rescued) {
-      const job = model.jobs.find((candidate) => candidate.id === id)!;
+      const job = model.job(id)!;
       assert.deepEqual(
         { status, attempt, retries },
         { status: job.status, attempt: job.attempt, retries: job.retries },
@@ -67,70 +106,71 @@ export class Rescue extends QueueCommand {
   }
 }
 
-/** Deletes jobs that have completed or were cancelled, whatever their age. */
+/** Deletes finished jobs, whatever their age, of those statuses that are not kept for an hour or for ever. */
 export class Prune extends QueueCommand {
   readonly verbs = ['prune'] as const;
 
-  protected async act(model: QueueModel, real: RealQueue): Promise<void> {
-    const retention = { completed: 0, cancelled: 0, failed: false } as const;
-    const { removed } = await real.store.prune(retention, { after: null, rows: 1_000 });
-    assert.equal(
-      removed,
-      model.remove(({ status }) => status === 'completed' || status === 'cancelled'),
-    );
-  }
-}
-
-/** Somebody moves a job by hand. */
-abstract class Move extends QueueCommand {
-  constructor(readonly pick: number) {
+  constructor(readonly retention: Retention) {
     super();
   }
 
   protected async act(model: QueueModel, real: RealQueue): Promise<void> {
-    const job = model.jobs[this.pick % Math.max(model.jobs.length, 1)];
-    if (job) {
-      await this.move(job, model, real);
+    const { removed } = await real.store.prune(this.retention, { after: null, rows: 1_000 });
+    assert.equal(
+      removed,
+      model.remove(({ status }) => this.retention[status as FinalStatus] === 0),
+    );
+  }
+}
+
+/** Somebody moves jobs by hand, also some that are gone. */
+export class Move extends QueueCommand {
+  readonly verbs: readonly TransitionVerb[];
+
+  constructor(
+    readonly verb: 'requeue' | 'cancel' | 'delete',
+    readonly picks: readonly number[],
+  ) {
+    super();
+    this.verbs = [verb];
+  }
+
+  protected async act(model: QueueModel, real: RealQueue): Promise<void> {
+    const picks = this.picks.map((pick) => picked(real.inserts, pick)?.id);
+    const ids = [...new Set(picks.filter((id) => id !== undefined))];
+    if (ids.length > 0) {
+      const expected = ids.map((id) => this.move(model, id));
+      const answers = await real.store[this.verb](ids);
+      const hasRow = ids.length === 1 && expected[0]!.moved && this.verb !== 'delete';
+      const job = hasRow ? await rowOf(real, ids[0]!) : null;
+      assert.deepEqual(
+        [...answers],
+        expected.map((answer) => ({ ...answer, job })),
+      );
     }
   }
 
-  protected abstract move(job: ModelJob, model: QueueModel, real: RealQueue): Promise<void>;
-}
-
-export class Requeue extends Move {
-  readonly verbs = ['requeue'] as const;
-
-  protected async move(job: ModelJob, model: QueueModel, real: RealQueue): Promise<void> {
+  private move(model: QueueModel, id: string): Omit<Moved, 'job'> {
+    const job = model.job(id);
+    if (!job) {
+      return { id, moved: false, status: null, topic: null, attempt: 0, holderId: null };
+    }
     const mayWait = job.status === 'failed' || job.status === 'cancelled';
-    const holderId = mayWait ? (model.holderOf(job.key, job.id)?.id ?? null) : null;
-    const moved = model.requeue(job);
-    const { id, attempt, status } = job;
-    const [answer] = await real.store.requeue([id]);
-    const expected = { id, moved, status, topic: TOPIC, attempt, holderId };
-    assert.deepEqual(answer, { ...expected, job: moved ? await rowOf(real, id) : null });
+    const holder = this.verb === 'requeue' && mayWait ? model.holderOf(job.key, id) : undefined;
+    const { attempt } = job;
+    const moved = this.moveOne(model, job);
+    return { id, moved, status: job.status, topic: TOPIC, attempt, holderId: holder?.id ?? null };
   }
-}
 
-export class Cancel extends Move {
-  readonly verbs = ['cancel'] as const;
-
-  protected async move(job: ModelJob, model: QueueModel, real: RealQueue): Promise<void> {
-    const moved = model.cancel(job);
-    const { id, attempt, status } = job;
-    const [answer] = await real.store.cancel([id]);
-    const expected = { id, moved, status, topic: TOPIC, attempt, holderId: null };
-    assert.deepEqual(answer, { ...expected, job: moved ? await rowOf(real, id) : null });
-  }
-}
-
-export class Delete extends Move {
-  readonly verbs = ['delete'] as const;
-
-  protected async move({ id, attempt, status }: ModelJob, model: QueueModel, real: RealQueue): Promise<void> {
-    const moved = status !== 'processing';
-    const [answer] = await real.store.delete([id]);
-    assert.deepEqual(answer, { id, moved, status, topic: TOPIC, attempt, holderId: null, job: null });
-    model.remove((job) => moved && job.id === id);
+  private moveOne(model: QueueModel, job: ModelJob): boolean {
+    switch (this.verb) {
+      case 'requeue':
+        return model.requeue(job);
+      case 'cancel':
+        return model.cancel(job);
+      case 'delete':
+        return job.status !== 'processing' && model.remove((other) => other === job) === 1;
+    }
   }
 }
 

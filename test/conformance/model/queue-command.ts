@@ -1,55 +1,75 @@
 import { strict as assert } from 'node:assert';
 import type fc from 'fast-check';
-import type { ClaimToken } from '../../../lib/core/job.js';
-import type { JobState, JobStatus, TransitionVerb } from '../../../lib/core/job-state.js';
-import { isLegalTransition } from '../../../lib/core/job-state.js';
-import type { StoreFixture } from '../../support/stores.js';
-import type { QueueModel } from './queue-model.js';
+import type { ClaimToken, Job } from '../../../lib/core/job.js';
+import type { JobState, TransitionVerb } from '../../../lib/core/job-state.js';
+import { isFinal, isLegalTransition, JOB_STATUSES } from '../../../lib/core/job-state.js';
+import type { JobInsert, JobStore } from '../../../lib/store/job-store.js';
+import type { ModelJob, QueueModel } from './queue-model.js';
+import type { StoreUnderTest } from './store-under-test.js';
 
 export const WORKERS = 3;
 
-/** The queue under test, and the claims that each worker ever got, however stale. */
+/** What is compared of a job after each command. */
+type Standing = Omit<ModelJob, 'key' | 'maxRetries' | 'isDue' | 'isExpired'>;
+
+/** The queue under test, and what its users remember: the claims that each worker ever got, however stale. */
 export class RealQueue {
   readonly claims: ClaimToken[][] = Array.from({ length: WORKERS }, () => []);
-  private seen = new Map<string, { status: JobStatus; attempt: number }>();
+  /** Every job that was ever stored, also those that are gone. */
+  readonly inserts: JobInsert[] = [];
+  private seen = new Map<string, Standing>();
 
-  constructor(readonly fixture: StoreFixture) {}
+  constructor(readonly behind: StoreUnderTest) {}
 
-  get store(): StoreFixture['store'] {
-    return this.fixture.store;
+  get store(): JobStore {
+    return this.behind.store;
   }
 
   /** One of the claims of a worker; `undefined` when it never got any. */
   claimOf(worker: number, pick: number): ClaimToken | undefined {
-    const claims = this.claims[worker]!;
-    return claims[pick % Math.max(claims.length, 1)];
+    return picked(this.claims[worker]!, pick);
   }
 
   /** Compares the table with the model, and what has changed in it with the one table of legal transitions. */
   async compare(model: QueueModel, verbs: readonly TransitionVerb[]): Promise<void> {
     const ids = [...new Set([...this.seen.keys(), ...model.jobs.map(({ id }) => id)])];
-    const rows = new Map((await this.store.find(ids)).map((row) => [row.id, row]));
-    const table = [...rows.values()].map(({ id, status, attempt, retries, cancelRequested }) => {
-      return { id, status, attempt, retries, cancelRequested };
-    });
-    const expected = model.jobs.map(({ id, status, attempt, retries, cancelRequested }) => {
-      return { id, status, attempt, retries, cancelRequested };
-    });
-    assert.deepEqual(
-      table.sort((a, b) => (a.id < b.id ? -1 : 1)),
-      expected,
-    );
+    // Spread, since arrays that the SQLite driver makes belong to another realm, which a strict comparison minds.
+    const rows = [...(await this.store.find(ids))].sort((a, b) => (a.id < b.id ? -1 : 1));
+    rows.forEach(expectWhole);
+    const table = rows.map(standingOf);
+    assert.deepEqual(table, model.jobs.map(standingOf));
 
+    const now = new Map(table.map((row) => [row.id, row]));
     for (const id of ids) {
       const before = this.seen.get(id);
-      const after = rows.get(id);
+      const after = now.get(id);
       const [from, to]: JobState[] = [before?.status ?? 'none', after?.status ?? 'none'];
-      const isLegal = from === to || verbs.some((verb) => isLegalTransition(verb, from!, to!));
-      assert(isLegal, `${verbs.join(' or ')} took job ${id} from ${from} to ${to}`);
+      assert(isLegal(verbs, from!, to!), `${verbs.join(' or ')} took job ${id} from ${from} to ${to}`);
       assert((after?.attempt ?? Infinity) >= (before?.attempt ?? 0), `attempt of job ${id} fell`);
     }
-    this.seen = rows;
+    this.seen = now;
   }
+}
+
+/** One of a list, whatever its length; `undefined` when it is empty. */
+export function picked<T>(list: readonly T[], pick: number): T | undefined {
+  return list[pick % Math.max(list.length, 1)];
+}
+
+function standingOf({ id, status, attempt, retries, cancelRequested, lockedBy }: Standing): Standing {
+  return { id, status, attempt, retries, cancelRequested, lockedBy };
+}
+
+/** Whether the times of a row agree with its status. */
+function expectWhole({ id, status, lockedUntil, finished }: Job): void {
+  assert.equal(lockedUntil !== null, status === 'processing', `lease of job ${id}, which is ${status}`);
+  assert.equal(finished !== null, isFinal(status), `end of job ${id}, which is ${status}`);
+}
+
+/** A command that settles and discards makes two moves. */
+function isLegal(verbs: readonly TransitionVerb[], from: JobState, to: JobState): boolean {
+  const isMove = (start: JobState, end: JobState): boolean => verbs.some((verb) => isLegalTransition(verb, start, end));
+  return from === to || isMove(from, to) || JOB_STATUSES.some((status) => isMove(from, status) && isMove(status, to));
 }
 
 /** One step of one worker, or of somebody at the desk. */

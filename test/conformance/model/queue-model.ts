@@ -1,5 +1,5 @@
 import type { ClaimToken, Outcome } from '../../../lib/core/job.js';
-import type { JobStatus } from '../../../lib/core/job-state.js';
+import type { FinalStatus, JobStatus } from '../../../lib/core/job-state.js';
 
 /** What the model knows of one job. Times are reduced to what decides: due or later, lease alive or expired. */
 export interface ModelJob {
@@ -10,6 +10,8 @@ export interface ModelJob {
   attempt: number;
   retries: number;
   cancelRequested: boolean;
+  /** The worker that has claimed it last, while it is processing. */
+  lockedBy: string | null;
   isDue: boolean;
   isExpired: boolean;
 }
@@ -18,6 +20,10 @@ export interface ModelJob {
 export class QueueModel {
   readonly jobs: ModelJob[] = [];
 
+  job(id: string): ModelJob | undefined {
+    return this.jobs.find((job) => job.id === id);
+  }
+
   /** The unfinished job that holds a key, other than the given one. */
   holderOf(key: string | null, exceptId?: string): ModelJob | undefined {
     const holds = (job: ModelJob): boolean => job.status === 'pending' || job.status === 'processing';
@@ -25,18 +31,23 @@ export class QueueModel {
   }
 
   insert(job: Pick<ModelJob, 'id' | 'key' | 'maxRetries' | 'isDue'>): void {
-    const fresh = { status: 'pending', attempt: 0, retries: 0, cancelRequested: false, isExpired: false } as const;
-    this.jobs.push({ ...job, ...fresh });
+    const fresh = { attempt: 0, retries: 0, cancelRequested: false, lockedBy: null, isExpired: false };
+    this.jobs.push({ ...job, ...fresh, status: 'pending' });
   }
 
   claimable(): ModelJob[] {
     return this.jobs.filter((job) => job.status === 'pending' && job.isDue);
   }
 
-  claim(id: string): ModelJob {
+  claim(id: string, worker: string): ModelJob {
     const job = this.claimable().find((candidate) => candidate.id === id);
     if (!job) throw new Error(`${id} was claimed, and may not have been`);
-    return Object.assign(job, { status: 'processing', attempt: job.attempt + 1, isExpired: false });
+    return Object.assign(job, {
+      status: 'processing',
+      attempt: job.attempt + 1,
+      lockedBy: worker,
+      isExpired: false,
+    });
   }
 
   /** The job, when this attempt still owns it. */
@@ -46,6 +57,7 @@ export class QueueModel {
 
   settle(job: ModelJob, { kind, ...outcome }: Outcome): void {
     const isSpent = job.retries >= job.maxRetries;
+    job.lockedBy = null;
     if (job.cancelRequested) {
       job.status = 'cancelled';
     } else if (kind === 'completed' || kind === 'failed' || kind === 'cancelled') {
@@ -59,10 +71,18 @@ export class QueueModel {
     }
   }
 
+  /** Removes jobs that these claims have ended and that are not kept. */
+  discard(tokens: readonly ClaimToken[], unkept: readonly FinalStatus[]): void {
+    const isSettled = (job: ModelJob): boolean =>
+      tokens.some(({ id, attempt }) => job.id === id && job.attempt === attempt);
+    this.remove((job) => isSettled(job) && (unkept as readonly JobStatus[]).includes(job.status));
+  }
+
   /** All jobs whose lease has expired; gives their ids. */
   rescue(): string[] {
     const expired = this.jobs.filter((job) => job.status === 'processing' && job.isExpired);
     for (const job of expired) {
+      job.lockedBy = null;
       if (job.cancelRequested) {
         job.status = 'cancelled';
       } else if (job.retries >= job.maxRetries) {

@@ -1,11 +1,12 @@
 import { strict as assert } from 'node:assert';
 import { JobStateError, LeaseLostError } from 'nestjs-jobs';
 import type { Outcome } from '../../../lib/core/job.js';
-import type { TransitionVerb } from '../../../lib/core/job-state.js';
+import type { FinalStatus, TransitionVerb } from '../../../lib/core/job-state.js';
 import { claim, settlement } from '../../support/job-rows.js';
 import type { RealQueue } from './queue-command.js';
 import { QueueCommand } from './queue-command.js';
-import type { ModelJob, QueueModel } from './queue-model.js';
+import type { QueueModel } from './queue-model.js';
+import { ROLLED_BACK } from './store-under-test.js';
 
 export class Claim extends QueueCommand {
   readonly verbs = ['claim'] as const;
@@ -19,10 +20,11 @@ export class Claim extends QueueCommand {
 
   protected async act(model: QueueModel, real: RealQueue): Promise<void> {
     const claimable = model.claimable().length;
-    const claims = await claim(real.store, { limit: this.limit, worker: `worker-${this.worker}` });
+    const worker = `worker-${this.worker}`;
+    const claims = await claim(real.store, { limit: this.limit, worker });
     assert.equal(claims.length, Math.min(this.limit, claimable));
     for (const { id, attempt, retries } of claims) {
-      const job = model.claim(id);
+      const job = model.claim(id, worker);
       assert.deepEqual({ attempt, retries }, { attempt: job.attempt, retries: job.retries });
       real.claims[this.worker]!.push({ id, attempt });
     }
@@ -54,6 +56,29 @@ export class Renew extends QueueCommand {
   }
 }
 
+/** Asks whether any of its claims is to be cancelled, and says how far they are; with all it ever got. */
+export class Report extends QueueCommand {
+  readonly verbs = [];
+
+  constructor(readonly worker: number) {
+    super();
+  }
+
+  protected async act(model: QueueModel, real: RealQueue): Promise<void> {
+    const tokens = real.claims[this.worker]!;
+    const owned = tokens.map((token) => model.owned(token));
+    const requests = await real.store.cancelRequests(tokens);
+    const expected = tokens.filter((_token, index) => owned[index]?.cancelRequested);
+    assert.deepEqual([...requests].map(({ id }) => id).sort(), expected.map(({ id }) => id).sort());
+
+    const recorded = await real.store.recordProgress(tokens.map((token) => ({ token, progress: '1' })));
+    assert.deepEqual(
+      [...recorded],
+      owned.map((job) => job !== undefined),
+    );
+  }
+}
+
 const verbsOf: Record<Outcome['kind'], readonly TransitionVerb[]> = {
   completed: ['complete', 'end cancelled'],
   failed: ['fail', 'end cancelled'],
@@ -63,7 +88,7 @@ const verbsOf: Record<Outcome['kind'], readonly TransitionVerb[]> = {
   cancelled: ['end cancelled'],
 };
 
-/** Settles one of its claims, maybe a stale one, or all it ever got in one call. */
+/** Settles one of its claims, maybe a stale one, or all it ever got in one call; `unkept` jobs are deleted as they end. */
 export class Settle extends QueueCommand {
   readonly verbs: readonly TransitionVerb[];
 
@@ -71,16 +96,18 @@ export class Settle extends QueueCommand {
     readonly worker: number,
     readonly pick: number | 'all',
     readonly outcome: Outcome,
+    readonly unkept: readonly FinalStatus[],
   ) {
     super();
-    this.verbs = verbsOf[outcome.kind];
+    this.verbs = unkept.length > 0 ? [...verbsOf[outcome.kind], 'prune'] : verbsOf[outcome.kind];
   }
 
   protected async act(model: QueueModel, real: RealQueue): Promise<void> {
     const one = this.pick === 'all' ? undefined : real.claimOf(this.worker, this.pick);
     const tokens = this.pick === 'all' ? real.claims[this.worker]! : one ? [one] : [];
     const owned = tokens.map((token) => model.owned(token));
-    const settled = await real.store.settle(tokens.map((token) => settlement(token, this.outcome)));
+    const settlements = tokens.map((token) => settlement(token, this.outcome));
+    const settled = await real.store.settle(settlements, this.unkept);
     owned.forEach((job) => job && model.settle(job, this.outcome));
     const applied = owned.map((job) => job !== undefined);
     assert.deepEqual(
@@ -88,11 +115,12 @@ export class Settle extends QueueCommand {
       applied,
     );
     for (const [index, { status, attempt, retries }] of settled.entries()) {
-      const job = jobOf(model, tokens[index]!.id);
+      const job = model.job(tokens[index]!.id);
       const known = job?.status === 'pending' ? job.retries : null;
       const expected = { status: job?.status ?? null, attempt: job?.attempt ?? 0, retries: known };
       assert.deepEqual({ status, attempt, retries }, expected);
     }
+    model.discard(tokens, this.unkept);
   }
 }
 
@@ -113,25 +141,15 @@ export class CompleteInTransaction extends QueueCommand {
     if (!token) {
       return;
     }
-    const rollback = new Error('rolled back');
     const owned = model.owned(token);
-    const end = await real.fixture.app
-      .transaction(async (manager) => {
-        await real.store.completeTx(manager, token, null);
-        if (!this.commits) throw rollback;
-      })
-      .catch((error: unknown) => error);
+    const end: unknown = await real.behind.completeInTransaction(token, this.commits).catch((error: unknown) => error);
     if (!owned) {
       assert(end instanceof LeaseLostError, String(end));
     } else if (owned.cancelRequested) {
       assert(end instanceof JobStateError, String(end));
     } else {
-      assert.equal(end, this.commits ? undefined : rollback);
-      owned.status = this.commits ? 'completed' : owned.status;
+      assert.equal(end, this.commits ? undefined : ROLLED_BACK);
+      Object.assign(owned, this.commits && { status: 'completed', lockedBy: null });
     }
   }
-}
-
-export function jobOf(model: QueueModel, id: string): ModelJob | undefined {
-  return model.jobs.find((job) => job.id === id);
 }

@@ -1,0 +1,69 @@
+import fc from 'fast-check';
+import { FINAL_STATUSES } from '../../../lib/core/job-state.js';
+import { outcomes } from '../../support/job-rows.js';
+import { BecomeDue, Enqueue, EnqueueAgain, Expire, Move, Prune, Rescue } from './desk-commands.js';
+import type { RealQueue } from './queue-command.js';
+import { WORKERS } from './queue-command.js';
+import type { QueueModel } from './queue-model.js';
+import { Claim, CompleteInTransaction, Renew, Report, Settle } from './worker-commands.js';
+
+const COMMANDS_MAX = 60;
+const HOUR_MS = 3_600_000;
+
+const worker = fc.nat(WORKERS - 1);
+const pick = fc.nat(50);
+const delayMs = fc.constantFrom(0, 0, HOUR_MS);
+const outcome = fc.oneof(
+  { weight: 2, arbitrary: fc.constant(outcomes.completed()) },
+  { weight: 2, arbitrary: delayMs.map(outcomes.retry) },
+  fc.constant(outcomes.failed()),
+  delayMs.map(outcomes.snooze),
+  delayMs.map(outcomes.release),
+  fc.constant(outcomes.cancelled()),
+);
+/** Mostly all are kept. */
+const unkept = fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, fc.subarray([...FINAL_STATUSES]));
+const age = fc.constantFrom(0, HOUR_MS, false as const);
+const retention = fc.record({ completed: age, failed: age, cancelled: age });
+
+const enqueue = fc
+  .tuple(fc.constantFrom(null, 'a', 'b'), fc.nat(2), fc.nat(4))
+  .map(([key, maxRetries, chance]) => new Enqueue(key, maxRetries, chance > 0));
+const claim = fc.tuple(worker, fc.integer({ min: 1, max: 3 })).map(([who, limit]) => new Claim(who, limit));
+const settle = fc
+  .tuple(worker, pick, outcome, unkept)
+  .map(([who, which, end, gone]) => new Settle(who, which, end, gone));
+const settleAll = fc.tuple(worker, outcome, unkept).map(([who, end, gone]) => new Settle(who, 'all', end, gone));
+const completeInTransaction = fc
+  .tuple(worker, pick, fc.boolean())
+  .map(([who, which, commits]) => new CompleteInTransaction(who, which, commits));
+const verb = fc.constantFrom('requeue' as const, 'cancel' as const, 'delete' as const);
+
+/** Sequences of what three workers and people do. Commands that keep jobs coming and moving stand here more than once. */
+export const anyCommands: fc.Arbitrary<Iterable<fc.AsyncCommand<QueueModel, RealQueue>>> = fc.commands(
+  [
+    enqueue,
+    enqueue,
+    enqueue,
+    pick.map((which) => new EnqueueAgain(which)),
+    claim,
+    claim,
+    claim,
+    fc.tuple(worker, pick).map(([who, which]) => new Renew(who, which)),
+    worker.map((who) => new Report(who)),
+    settle,
+    settle,
+    settleAll,
+    completeInTransaction,
+    pick.map((which) => new Expire(which)),
+    pick.map((which) => new Expire(which)),
+    pick.map((which) => new BecomeDue(which)),
+    fc.constant(new Rescue()),
+    fc.constant(new Rescue()),
+    retention.map((ages) => new Prune(ages)),
+    fc.tuple(verb, pick).map(([move, which]) => new Move(move, [which])),
+    fc.tuple(verb, pick).map(([move, which]) => new Move(move, [which])),
+    fc.tuple(verb, fc.array(pick, { minLength: 2, maxLength: 4 })).map(([move, which]) => new Move(move, which)),
+  ],
+  { maxCommands: COMMANDS_MAX, size: 'max' },
+);
