@@ -3,7 +3,7 @@ import type { Job } from '../../../lib/core/job.js';
 import type { FinalStatus, TransitionVerb } from '../../../lib/core/job-state.js';
 import type { Retention } from '../../../lib/core/options.js';
 import type { Moved } from '../../../lib/store/job-store.js';
-import { newJob, rescue, TOPIC } from '../../support/job-rows.js';
+import { newJobs, rescue, TOPIC } from '../../support/job-rows.js';
 import type { RealQueue } from './queue-command.js';
 import { picked, QueueCommand } from './queue-command.js';
 import type { ModelJob, QueueModel } from './queue-model.js';
@@ -14,6 +14,7 @@ export class Enqueue extends QueueCommand {
   readonly verbs = ['insert'] as const;
 
   constructor(
+    readonly count: number,
     readonly key: string | null,
     readonly maxRetries: number,
     readonly isDue: boolean,
@@ -23,14 +24,16 @@ export class Enqueue extends QueueCommand {
 
   protected async act(model: QueueModel, real: RealQueue): Promise<void> {
     const { key, maxRetries, isDue } = this;
-    const job = newJob({ uniqueKey: key, maxRetries, delayMs: isDue ? 0 : HOUR_MS });
-    const holder = model.holderOf(key);
-    const [inserted] = await real.store.insert([job]);
-    assert.equal(inserted!.id, holder?.id ?? job.id);
-    assert.equal(inserted!.deduplicated, holder !== undefined);
-    if (!holder) {
-      model.insert({ id: job.id, key, maxRetries, isDue });
-      real.inserts.push(job);
+    const jobs = newJobs(this.count, { uniqueKey: key, maxRetries, delayMs: isDue ? 0 : HOUR_MS });
+    const inserted = await real.store.insert(jobs);
+    for (const [index, job] of jobs.entries()) {
+      const holder = model.holderOf(key);
+      const { id, deduplicated } = inserted[index]!;
+      assert.deepEqual({ id, deduplicated }, { id: holder?.id ?? job.id, deduplicated: holder !== undefined });
+      if (!holder) {
+        model.insert({ id, key, maxRetries, isDue });
+        real.inserts.push(job);
+      }
     }
   }
 }
@@ -123,21 +126,20 @@ export class Prune extends QueueCommand {
   }
 }
 
-/** Somebody moves jobs by hand, also some that are gone. */
+/** Somebody moves jobs by hand: some or all that ever were, also those that are gone. */
 export class Move extends QueueCommand {
   readonly verbs: readonly TransitionVerb[];
 
   constructor(
     readonly verb: 'requeue' | 'cancel' | 'delete',
-    readonly picks: readonly number[],
+    readonly picks: readonly number[] | 'oldest first' | 'newest first',
   ) {
     super();
     this.verbs = [verb];
   }
 
   protected async act(model: QueueModel, real: RealQueue): Promise<void> {
-    const picks = this.picks.map((pick) => picked(real.inserts, pick)?.id);
-    const ids = [...new Set(picks.filter((id) => id !== undefined))];
+    const ids = this.ids(real);
     if (ids.length > 0) {
       const expected = ids.map((id) => this.move(model, id));
       const answers = await real.store[this.verb](ids);
@@ -148,6 +150,14 @@ export class Move extends QueueCommand {
         expected.map((answer) => ({ ...answer, job })),
       );
     }
+  }
+
+  private ids(real: RealQueue): string[] {
+    const all = real.inserts.map(({ id }) => id);
+    if (typeof this.picks === 'string') {
+      return this.picks === 'oldest first' ? all : all.reverse();
+    }
+    return [...new Set(this.picks.flatMap((pick) => picked(all, pick) ?? []))];
   }
 
   private move(model: QueueModel, id: string): Omit<Moved, 'job'> {
