@@ -1,0 +1,147 @@
+import type { Claim, ClaimToken, Job } from '../../../lib/core/job.js';
+import type { FinalStatus } from '../../../lib/core/job-state.js';
+import type { Retention } from '../../../lib/core/options.js';
+import type { JobReports, ReportRecords } from '../../../lib/store/job-reports.js';
+import type * as Seam from '../../../lib/store/job-store.js';
+import type { JobStore } from '../../../lib/store/job-store.js';
+import type { SimulatedTable } from './simulated-table.js';
+
+/** The way from a process to the table and back. */
+export interface Line {
+  ask<T>(verb: keyof JobStore | 'report', work: () => T): Promise<T>;
+  /** Whether a statement meets a row that somebody else holds at this moment. */
+  meetsLock(): boolean;
+  /** How long a look into the indexes is said to have taken. */
+  tookMs(): number;
+  announce(topics: readonly string[] | 'cancel'): void;
+  listen(hints: Seam.StoreHints): () => void;
+}
+
+/** A line without any length, on which nothing happens. */
+export const shortLine: Line = {
+  ask: async (_verb, work) => work(),
+  meetsLock: () => false,
+  tookMs: () => 0,
+  announce: () => undefined,
+  listen: () => () => undefined,
+};
+
+/** The store of one process, at one end of a line; at the other is the table that all share. */
+export class SimulatedStore implements JobStore {
+  readonly capabilities = { transactionalHandlers: false, database: 'postgres' } as const;
+  readonly reports: JobReports & ReportRecords;
+
+  constructor(
+    private readonly table: SimulatedTable,
+    private readonly line: Line,
+  ) {
+    this.reports = reportsOver(line);
+  }
+
+  open(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  insert(jobs: readonly Seam.JobInsert[]): Promise<Seam.InsertedJob[]> {
+    return this.line.ask('insert', () => this.table.insert(jobs));
+  }
+
+  find(ids: readonly string[]): Promise<Job[]> {
+    return this.line.ask('find', () => this.table.find(ids));
+  }
+
+  afterTransaction(): void {
+    throw new Error('a simulated store has no transactions of callers');
+  }
+
+  claim(request: Seam.ClaimRequest): Promise<Claim[]> {
+    return this.line.ask('claim', () => this.table.claim(request, () => !this.line.meetsLock()));
+  }
+
+  survey(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[] = []): Promise<Seam.LaneSurvey> {
+    return this.line.ask('survey', () => ({ ...this.table.survey(gaps, lanes), tookMs: this.line.tookMs() }));
+  }
+
+  renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.Renewal[]> {
+    return this.line.ask('renew', () =>
+      tokens.flatMap((token) => {
+        const owned = this.table.owned(token);
+        const { cancelRequested = false } = owned ?? {};
+        return owned && this.line.meetsLock()
+          ? [{ state: 'busy' as const, cancelRequested }]
+          : this.table.renew([token], leaseMs);
+      }),
+    );
+  }
+
+  cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]> {
+    return this.line.ask('cancelRequests', () => this.table.cancelRequests(tokens));
+  }
+
+  settle(settlements: readonly Seam.Settlement[], unkept: readonly FinalStatus[] = []): Promise<Seam.Settled[]> {
+    return this.line.ask('settle', () => this.table.settle(settlements, unkept, () => !this.line.meetsLock()));
+  }
+
+  recordProgress(entries: readonly Seam.ProgressEntry[]): Promise<boolean[]> {
+    return this.line.ask('recordProgress', () => this.table.recordProgress(entries));
+  }
+
+  completeTx(_tx: Seam.StoreTransaction, token: ClaimToken, result: string | null): Promise<void> {
+    return this.line.ask('completeTx', () => this.table.complete(token, result));
+  }
+
+  transaction(): Promise<never> {
+    return Promise.reject(new Error('a simulated store has no transactions'));
+  }
+
+  rescue(limit: number, lowerBound: string | null = null): Promise<Seam.Rescue> {
+    return this.line.ask('rescue', () => ({ ...this.table.rescue(limit, lowerBound), tookMs: this.line.tookMs() }));
+  }
+
+  prune(retention: Retention): Promise<Seam.PrunedPage> {
+    return this.line.ask('prune', () => this.table.prune(retention));
+  }
+
+  requeue(ids: readonly string[], changes: Seam.RequeueChanges = {}): Promise<Seam.Moved[]> {
+    return this.line.ask('requeue', () => this.table.requeue(ids, changes));
+  }
+
+  async cancel(ids: readonly string[]): Promise<Seam.Moved[]> {
+    return this.line.ask('cancel', () => {
+      const moved = this.table.cancel(ids);
+      if (moved.some(({ status }) => status === 'processing')) {
+        this.line.announce('cancel');
+      }
+      return moved;
+    });
+  }
+
+  delete(ids: readonly string[]): Promise<Seam.Moved[]> {
+    return this.line.ask('delete', () => this.table.delete(ids));
+  }
+
+  announce(topics: readonly string[]): void {
+    this.line.announce(topics);
+  }
+
+  async listen(hints: Seam.StoreHints): Promise<() => Promise<void>> {
+    const stop = this.line.listen(hints);
+    return async () => stop();
+  }
+}
+
+/** Processes write their statistics down; nobody reads them here. */
+function reportsOver(line: Line): JobReports & ReportRecords {
+  const minute = new Date(0);
+  const records: ReportRecords = {
+    recordRollup: () => line.ask('report', () => minute),
+    noteWorker: () => line.ask('report', () => undefined),
+    forgetWorker: () => line.ask('report', () => undefined),
+    pruneReports: () => line.ask('report', () => undefined),
+  };
+  return records as JobReports & ReportRecords;
+}

@@ -1,0 +1,329 @@
+import { JobStateError, LeaseLostError } from '../../../lib/core/errors.js';
+import type { Backoff } from '../../../lib/core/backoff.js';
+import type { Claim, ClaimToken } from '../../../lib/core/job.js';
+import { Job } from '../../../lib/core/job.js';
+import type { FinalStatus, JobStatus, TransitionVerb } from '../../../lib/core/job-state.js';
+import { isFinal } from '../../../lib/core/job-state.js';
+import type { Retention } from '../../../lib/core/options.js';
+import type * as Seam from '../../../lib/store/job-store.js';
+
+type Row = Job & { backoff: Backoff | null };
+
+/** One statement's effect on one job, as the table's ledger has it. */
+export interface Move {
+  readonly verb: TransitionVerb | 'settle' | 'discard';
+  readonly id: string;
+  /** Of the row before the move. */
+  readonly before: Pick<Job, 'status' | 'attempt' | 'retries' | 'lockedBy' | 'lockedUntil'> | null;
+  /** `null` when the row is gone. */
+  readonly after: Pick<Job, 'status' | 'attempt' | 'retries' | 'lockedBy' | 'lockedUntil'> | null;
+  /** The attempt in whose name it was made, if any. */
+  readonly token: ClaimToken | null;
+  readonly kind: string | null;
+}
+
+export interface TableOptions {
+  /** The database's time, in milliseconds since 1970. */
+  readonly now: () => number;
+  readonly onMove?: (move: Move) => void;
+}
+
+/** The table `_jobs` in plain code, with the verbs of a store. The model's commands hold it to the real ones. */
+export class SimulatedTable {
+  readonly rows = new Map<string, Row>();
+
+  constructor(private readonly options: TableOptions) {}
+
+  insert(jobs: readonly Seam.JobInsert[]): Seam.InsertedJob[] {
+    return jobs.map((job) => {
+      const holder = this.rows.get(job.id) ?? this.holderOf(job.topic, job.uniqueKey);
+      const row = holder ?? this.create(job);
+      return { id: row.id, deduplicated: row.id !== job.id, replayOf: null, runAt: row.runAt, created: row.created };
+    });
+  }
+
+  find(ids: readonly string[]): Job[] {
+    return ids.flatMap((id) => this.rows.get(id) ?? []).map((row) => Object.assign(new Job(), row));
+  }
+
+  /** @param isFree whether nobody holds a row locked. */
+  claim({ lanes, limit, worker, leaseMs }: Seam.ClaimRequest, isFree = (): boolean => true): Claim[] {
+    const now = this.options.now();
+    const due = lanes.flatMap((lane) =>
+      this.waiting(lane)
+        .filter((row) => row.runAt.getTime() <= now && isFree())
+        .slice(0, lane.limit),
+    );
+    return due.slice(0, limit).map((row) => {
+      this.change('claim', row, null, {
+        status: 'processing',
+        attempt: row.attempt + 1,
+        lockedBy: worker,
+        lockedUntil: this.fromNow(leaseMs),
+        started: this.fromNow(0),
+      });
+      return claimOf(row, now);
+    });
+  }
+
+  survey(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[]): Seam.LaneSurvey {
+    const now = this.options.now();
+    const found = gaps.flatMap(({ topic, after, before }) => this.prioritiesBetween(topic, after, before));
+    const all = [...found.map((lane) => ({ ...lane, lowerBound: null })), ...lanes];
+    const waiting = all.flatMap((lane) => {
+      const first = this.waiting(lane)[0];
+      const { topic, priority } = lane;
+      return first ? [{ topic, priority, dueInMs: first.runAt.getTime() - now }] : [];
+    });
+    return { waiting, at: new Date(now), tookMs: 0 };
+  }
+
+  renew(tokens: readonly ClaimToken[], leaseMs: number): Seam.Renewal[] {
+    return tokens.map((token) => {
+      const row = this.owned(token);
+      if (row) {
+        this.change('renew', row, token, { lockedUntil: this.fromNow(leaseMs) });
+      }
+      return { state: row ? 'renewed' : 'lost', cancelRequested: row?.cancelRequested ?? false };
+    });
+  }
+
+  cancelRequests(tokens: readonly ClaimToken[]): ClaimToken[] {
+    return tokens.filter((token) => this.owned(token)?.cancelRequested).map(({ id, attempt }) => ({ id, attempt }));
+  }
+
+  /** @param isSeen whether the statement sees a row as it is now; one that somebody changes at this moment it does not. */
+  settle(
+    settlements: readonly Seam.Settlement[],
+    unkept: readonly FinalStatus[],
+    isSeen = (): boolean => true,
+  ): Seam.Settled[] {
+    const moved = settlements.map((settlement) => (isSeen() ? this.settleOne(settlement) : null));
+    const answers = moved.map((row, index) => settledOf(row, this.rows.get(settlements[index]!.token.id)));
+    for (const { token } of settlements) {
+      const row = this.rows.get(token.id);
+      if (row && row.attempt === token.attempt && (unkept as readonly JobStatus[]).includes(row.status)) {
+        this.remove('discard', row);
+      }
+    }
+    return answers;
+  }
+
+  recordProgress(entries: readonly Seam.ProgressEntry[]): boolean[] {
+    return entries.map(({ token, progress }) => {
+      const row = this.owned(token);
+      Object.assign(row ?? {}, { progress });
+      return row !== undefined;
+    });
+  }
+
+  complete(token: ClaimToken, result: string | null): void {
+    const row = this.owned(token);
+    if (!row) {
+      throw new LeaseLostError(token.id, token.attempt);
+    }
+    if (row.cancelRequested) {
+      throw new JobStateError(token.id, 'cannot be completed, a cancel was requested');
+    }
+    this.change('complete', row, token, { status: 'completed', result, ...this.ended });
+  }
+
+  rescue(limit: number, lowerBound: string | null): Seam.Rescue {
+    const from = lowerBound === null ? -Infinity : Date.parse(lowerBound);
+    const expired = [...this.rows.values()].filter((row) => row.status === 'processing' && this.isExpired(row, from));
+    const rescued = expired.slice(0, limit).map((row): Seam.Rescued => {
+      const message = `lease of attempt ${row.attempt} lost`;
+      const status = row.cancelRequested ? 'cancelled' : row.retries >= row.maxRetries ? 'failed' : 'pending';
+      const again = { status: 'pending', retries: row.retries + 1, runAt: this.fromNow(0), lockedBy: null } as const;
+      this.change('rescue', row, null, {
+        lastError: message,
+        ...(status === 'pending' ? { ...again, lockedUntil: null } : { status, ...this.ended }),
+      });
+      const { id, topic, attempt, retries } = row;
+      return { id, topic, attempt, status, retries, failure: { message, stack: null } };
+    });
+    return { rescued, at: new Date(this.options.now()), tookMs: 0 };
+  }
+
+  prune(retention: Retention): Seam.PrunedPage {
+    const isOver = ({ status, finished }: Row): boolean => {
+      const age = isFinal(status) ? retention[status] : false;
+      return age !== false && finished!.getTime() <= this.options.now() - age;
+    };
+    const over = [...this.rows.values()].filter(isOver);
+    over.forEach((row) => this.remove('prune', row));
+    return { removed: over.length, next: null };
+  }
+
+  requeue(ids: readonly string[], { payload, runAt, maxRetries }: Seam.RequeueChanges): Seam.Moved[] {
+    return this.moveEach(ids, (row) => {
+      if (row.status !== 'failed' && row.status !== 'cancelled') {
+        return false;
+      }
+      const holder = this.holderOf(row.topic, row.uniqueKey);
+      if (holder) {
+        return holder.id;
+      }
+      const fresh = { retries: 0, cancelRequested: false, finished: null, result: null, progress: null };
+      const changes = {
+        ...(payload && { payload: JSON.parse(payload) as unknown }),
+        ...(maxRetries && { maxRetries }),
+      };
+      return this.change('requeue', row, null, {
+        ...{ status: 'pending', ...fresh, ...changes, runAt: runAt ?? this.fromNow(0) },
+      });
+    });
+  }
+
+  cancel(ids: readonly string[]): Seam.Moved[] {
+    return this.moveEach(ids, (row) => {
+      if (row.status === 'pending') {
+        return this.change('cancel', row, null, { status: 'cancelled', cancelRequested: true, ...this.ended });
+      }
+      const isRunning = row.status === 'processing';
+      return isRunning && this.change('cancel', row, null, { cancelRequested: true });
+    });
+  }
+
+  delete(ids: readonly string[]): Seam.Moved[] {
+    return this.moveEach(ids, (row) => row.status !== 'processing' && this.remove('delete', row));
+  }
+
+  /** The row, when this attempt owns it: the fence. */
+  owned({ id, attempt }: ClaimToken): Row | undefined {
+    const row = this.rows.get(id);
+    return row?.attempt === attempt && row.status === 'processing' ? row : undefined;
+  }
+
+  /** Whether its lease has ended, and not before `fromMs`. */
+  isExpired({ lockedUntil }: Row, fromMs: number): boolean {
+    const endMs = lockedUntil!.getTime();
+    return endMs >= fromMs && endMs < this.options.now();
+  }
+
+  private create(job: Seam.JobInsert): Row {
+    const { id, topic, payload, maxRetries, priority, timeoutMs, backoff, uniqueKey } = job;
+    const now = new Date(this.options.now());
+    const row: Row = Object.assign(new Job(), {
+      ...{ id, topic, maxRetries, priority, timeoutMs, backoff, uniqueKey },
+      payload: JSON.parse(payload) as unknown,
+      metadata: job.metadata === null ? null : (JSON.parse(job.metadata) as Record<string, unknown>),
+      ...{ status: 'pending' as const, attempt: 0, retries: 0, cancelRequested: false, errors: [] },
+      ...{ lockedUntil: null, lockedBy: null, lastError: null, result: null, progress: null },
+      ...{ started: null, finished: null, created: now, updated: now },
+      runAt: job.runAt ?? this.fromNow(job.delayMs),
+    });
+    this.rows.set(id, row);
+    this.options.onMove?.({ verb: 'insert', id, before: null, after: standing(row), token: null, kind: null });
+    return row;
+  }
+
+  private settleOne({ token, outcome }: Seam.Settlement): Row | null {
+    const row = this.owned(token);
+    if (!row) {
+      return null;
+    }
+    const isSpent = row.retries >= row.maxRetries;
+    const { kind } = outcome;
+    const isBack = kind === 'snooze' || kind === 'release' || (kind === 'retry' && !isSpent);
+    if (row.cancelRequested || !isBack) {
+      const status = row.cancelRequested ? 'cancelled' : kind === 'retry' ? 'failed' : (kind as FinalStatus);
+      const result = kind === 'completed' ? outcome.result : row.result;
+      this.change('settle', row, token, { status, result, ...this.ended }, kind);
+    } else {
+      const retries = row.retries + (kind === 'retry' ? 1 : 0);
+      const back = { status: 'pending', retries, runAt: this.fromNow(outcome.delayMs) } as const;
+      this.change('settle', row, token, { ...back, lockedBy: null, lockedUntil: null }, kind);
+    }
+    return row;
+  }
+
+  /** Pending jobs of a lane, those that are due first in front. */
+  private waiting({ topic, priority, lowerBound }: Seam.LaneStart): Row[] {
+    const from = lowerBound === null ? -Infinity : Date.parse(lowerBound);
+    const rows = [...this.rows.values()].filter(
+      (row) => row.status === 'pending' && row.topic === topic && row.priority === priority,
+    );
+    return rows.filter(({ runAt }) => runAt.getTime() >= from).sort((a, b) => a.runAt.getTime() - b.runAt.getTime());
+  }
+
+  private prioritiesBetween(topic: string, after: number, before: number): { topic: string; priority: number }[] {
+    const rows = [...this.rows.values()].filter((row) => row.status === 'pending' && row.topic === topic);
+    const priorities = rows.map(({ priority }) => priority).filter((priority) => priority > after && priority < before);
+    return [...new Set(priorities)].map((priority) => ({ topic, priority }));
+  }
+
+  private holderOf(topic: string, key: string | null): Row | undefined {
+    const holds = (row: Row): boolean => row.topic === topic && row.uniqueKey === key && !isFinal(row.status);
+    return key === null ? undefined : [...this.rows.values()].find(holds);
+  }
+
+  /** @param move whether it has moved the row, or who holds its key. */
+  private moveEach(ids: readonly string[], move: (row: Row) => boolean | string): Seam.Moved[] {
+    return ids.map((id) => {
+      const row = this.rows.get(id);
+      if (!row) {
+        return { id, moved: false, status: null, topic: null, attempt: 0, holderId: null, job: null };
+      }
+      const moved = move(row);
+      const { status, topic, attempt } = row;
+      const holderId = typeof moved === 'string' ? moved : null;
+      const job = moved === true && ids.length === 1 ? (this.find([id])[0] ?? null) : null;
+      return { id, moved: moved === true, status, topic, attempt, holderId, job };
+    });
+  }
+
+  private change(
+    verb: Move['verb'],
+    row: Row,
+    token: ClaimToken | null,
+    changes: Partial<Job>,
+    kind: string | null = null,
+  ): true {
+    const before = standing(row);
+    Object.assign(row, changes, { updated: this.fromNow(0) });
+    this.options.onMove?.({ verb, id: row.id, before, after: standing(row), token, kind });
+    return true;
+  }
+
+  private remove(verb: Move['verb'], row: Row): true {
+    this.rows.delete(row.id);
+    this.options.onMove?.({ verb, id: row.id, before: standing(row), after: null, token: null, kind: null });
+    return true;
+  }
+
+  private get ended(): Pick<Job, 'lockedBy' | 'lockedUntil' | 'finished'> {
+    return { lockedBy: null, lockedUntil: null, finished: this.fromNow(0) };
+  }
+
+  private fromNow(ms: number): Date {
+    return new Date(this.options.now() + ms);
+  }
+}
+
+function standing({ status, attempt, retries, lockedBy, lockedUntil }: Job): NonNullable<Move['before']> {
+  return { status, attempt, retries, lockedBy, lockedUntil };
+}
+
+function claimOf(row: Row, nowMs: number): Claim {
+  const { id, attempt, topic, payload, retries, maxRetries, priority, timeoutMs, backoff, metadata, runAt, created } =
+    row;
+  const waitedMs = nowMs - runAt.getTime();
+  return {
+    ...{ id, attempt, topic, payload, retries, maxRetries, priority, timeoutMs, backoff, metadata, runAt, created },
+    ...{ payloadLength: JSON.stringify(payload).length, waitedMs },
+  };
+}
+
+/** @param moved the row, when the outcome has moved it. @param standing the row as it is now, if it is. */
+function settledOf(moved: Row | null, standing: Row | undefined): Seam.Settled {
+  const row = moved ?? standing;
+  const isWaiting = row?.status === 'pending';
+  return {
+    applied: moved !== null,
+    status: row?.status ?? null,
+    attempt: row?.attempt ?? 0,
+    retries: isWaiting ? row.retries : null,
+    runAt: isWaiting ? row.runAt : null,
+  };
+}
