@@ -5,6 +5,7 @@ import type { JobsLogger } from '../core/logger.js';
 import type { JobsSettings } from '../core/options.js';
 import type { JobStore } from './job-store.js';
 import { databaseKindOf, isInMemory, ownDataSource } from './own-data-source.js';
+import { PostgresSession } from './postgres/session.js';
 import { PostgresStore } from './postgres/postgres.store.js';
 import { SqliteStore } from './sqlite/sqlite.store.js';
 
@@ -37,11 +38,12 @@ export function createStore(app: DataSource, settings: StoreSettings, clock: Clo
   const { connections, migrate, leaseMs, sqlite } = settings;
   // A statement that takes longer than the lease would come too late for it.
   const statementTimeoutMs = Math.min(Math.max(leaseMs, STATEMENT_TIMEOUT_MIN_MS), STATEMENT_TIMEOUT_MAX_MS);
-  const dataSource = ownDataSource(app, { connections, statementTimeoutMs, lockTimeoutMs: LOCK_TIMEOUT_MS });
+  const session = new PostgresSession({ statementTimeoutMs, lockTimeoutMs: LOCK_TIMEOUT_MS });
+  const dataSource = ownDataSource(app, { connections, session });
   const parts = { app, own: dataSource, clock, logger, migrate };
   const store =
     databaseKindOf(app) === 'postgres'
-      ? new PostgresStore({ ...parts, connections })
+      ? new PostgresStore({ ...parts, connections, session })
       : new SqliteStore({ ...parts, ...sqlite, isInMemory: isInMemory(app) });
   return { store, dataSource };
 }

@@ -4,22 +4,14 @@ import { jobsMigrations } from '../../migrations/index.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { DatabaseKind } from './job-schema.js';
 import { jobSchema } from './job-schema.js';
-import { sessionSettings } from './postgres/statements.js';
+import type { PostgresSession } from './postgres/session.js';
 
 /** What the queue's DataSource takes from the settings. */
 export interface OwnDataSourceSettings {
   /** Size of the PostgreSQL pool. */
   readonly connections: number;
-  /** No statement on PostgreSQL takes longer. */
-  readonly statementTimeoutMs: number;
-  /** Nor does it wait longer for a lock; it is sent again then, behind what waits for a connection. */
-  readonly lockTimeoutMs: number;
-}
-
-/** The part of `pg.Client` that a new connection is prepared with. */
-interface NewClient {
-  on(event: 'error', handle: () => void): void;
-  query(sql: string, done: (error?: Error) => void): void;
+  /** What its connections to PostgreSQL are prepared by. */
+  readonly session: PostgresSession;
 }
 
 /** Which kind of database a DataSource speaks to. @throws InvalidOptionsError when the queue cannot live there. */
@@ -75,28 +67,24 @@ function postgresOptions(options: DataSourceOptions, settings: OwnDataSourceSett
   const given = options as unknown as Options;
   const primary = (given.replication as { master?: Options } | undefined)?.master ?? {};
   const { max: _max, min: _min, ...extra } = (given.extra ?? {}) as Options;
-  const sessionSql = sessionSettings(settings.statementTimeoutMs, settings.lockTimeoutMs);
+  const { connections, session } = settings;
   return {
     type: 'postgres',
     ...pick(given, ['url', 'host', 'port', 'username', 'password', 'database', 'ssl', 'driver', 'connectTimeoutMS']),
     ...pick(primary, ['url', 'host', 'port', 'username', 'password', 'database', 'ssl']),
     applicationName: 'nestjs-jobs',
     installExtensions: false,
-    poolSize: settings.connections,
+    poolSize: connections,
     extra: {
       connectionTimeoutMillis: 10_000,
       ...extra,
-      max: settings.connections,
+      max: connections,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
       // The client's own limit, for a network that goes silent without a word.
-      query_timeout: settings.statementTimeoutMs + 1_000,
+      query_timeout: session.limits.statementTimeoutMs + 1_000,
       // Asked once for each new connection, before anybody gets it.
-      verify: (client: NewClient, done: (error?: Error) => void) => {
-        // The pool does not listen to the client meanwhile; the query's callback hears of the same error.
-        client.on('error', () => undefined);
-        client.query(sessionSql, (error) => done(error));
-      },
+      verify: session.prepare,
     },
   };
 }

@@ -2,7 +2,8 @@ import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { createJobStore } from '../../lib/jobs-engine.js';
 import { COMPLETE, COMPLETE_AND_REMOVE, DISCARD, SETTLE } from '../../lib/store/postgres/settle-statements.js';
-import { RECORD_PROGRESS, RENEW, sessionSettings } from '../../lib/store/postgres/statements.js';
+import { setForSession } from '../../lib/store/postgres/session-statements.js';
+import { RECORD_PROGRESS, RENEW } from '../../lib/store/postgres/statements.js';
 import type { PostgresDatabase } from '../support/databases.js';
 import { createPostgresDatabase, postgresVersions } from '../support/databases.js';
 import type { PlanMode } from './plans/plan.js';
@@ -46,7 +47,7 @@ describe.each(postgresVersions())('plans for whole batches on PostgreSQL %s', (v
     await app.destroy();
     client = new Client({ connectionString: database.url });
     await client.connect();
-    await client.query(sessionSettings(30_000, 1_000));
+    await client.query(setForSession({ statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 }));
     await client.query('ALTER TABLE _jobs SET (autovacuum_enabled = false)');
     await client.query(`
       INSERT INTO _jobs (id, topic, payload)

@@ -87,7 +87,7 @@ function binariesOf(packageName: string): string {
 }
 
 /** PostgreSQL refuses to run as root. Every Unix has this user, so none has to be made. */
-function nobody(): { uid: number; gid: number } {
+export function nobody(): { uid: number; gid: number } {
   const idOf = (flag: '-u' | '-g'): number => Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' }));
   return { uid: idOf('-u'), gid: idOf('-g') };
 }

@@ -86,7 +86,8 @@ export class PostgresListener {
 
   private heard(channel: string, payload: string | undefined): void {
     this.hasHeard = true;
-    if (this.isDeaf) {
+    // What a pooler lets through by chance, to whoever has the connection just then, is no news.
+    if (this.isDeaf && channel === ECHO_CHANNEL) {
       this.isDeaf = false;
       this.logger.log('notifications arrive now');
     }

@@ -14,8 +14,8 @@ import { pendingMigrations, tableErrorOf } from '../migrator.js';
 import { claimOf, jobOf, rescueOf, surveyOf } from '../row-mapper.js';
 import { answeredInOrder, noteInserted, renewalsInOrder, unanswered } from '../set-answers.js';
 import { insertJson, piecesOf, progressJson, tokenJson } from '../set-json.js';
-import type { PostgresPool, SqlRow, SqlRunner } from '../sql-runner.js';
-import { runnerOfPool, runnerOfQueryRunner, runScript } from '../sql-runner.js';
+import type { SqlRow, SqlRunner } from '../sql-runner.js';
+import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { Announcer } from './announcer.js';
 import type { ApplicationPool } from './failures.js';
 import { hearErrors, hearErrorsOf, translated, untilDone } from './failures.js';
@@ -25,6 +25,7 @@ import { PostgresListener } from './listener.js';
 import { PostgresReports } from './postgres.reports.js';
 import { RequestedMoves } from './requested-moves.js';
 import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY } from './notification-statements.js';
+import type { PostgresSession, SessionPool } from './session.js';
 import * as settling from './settle-statements.js';
 import { Settlements } from './settlements.js';
 import * as sql from './statements.js';
@@ -40,6 +41,8 @@ export interface PostgresStoreOptions {
   readonly migrate: boolean;
   /** Size of the pool of `own`. */
   readonly connections: number;
+  /** What the statements of `own` run under. */
+  readonly session: PostgresSession;
 }
 
 /** A key whose holder ended between the insert and the look for it is asked for again this often. */
@@ -47,7 +50,7 @@ const INSERT_ROUNDS_MAX = 3;
 const MIGRATION_TRIES_MAX = 120;
 const CLOSE_MAX_MS = 5_000;
 
-type Pool = PostgresPool & { readonly options: object };
+type Pool = SessionPool & { readonly options: object };
 
 /** Jobs in PostgreSQL: each verb is one statement of `statements.ts`. */
 export class PostgresStore implements JobStore {
@@ -77,7 +80,7 @@ export class PostgresStore implements JobStore {
     try {
       this.transactions.open();
       this.stopHearing = hearErrorsOf((this.options.app.driver as unknown as { master: ApplicationPool }).master);
-      this.runner = runnerOfPool(this.pool);
+      this.runner = this.options.session.runnerOf(this.pool);
       await this.prepareTables();
     } catch (error) {
       await this.close();
@@ -320,7 +323,15 @@ export class PostgresStore implements JobStore {
   }
 
   private ownTransaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
-    return untilDone(() => this.options.own.transaction((manager: EntityManager) => work(manager)));
+    const { own, session } = this.options;
+    return untilDone(() =>
+      own.transaction(async (manager: EntityManager) => {
+        if (session.openingOfTransaction) {
+          await manager.query(session.openingOfTransaction);
+        }
+        return work(manager);
+      }),
+    );
   }
 }
 

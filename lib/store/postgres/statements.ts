@@ -33,16 +33,6 @@ export const errorsWith = (message: string, stack: string): string => `
   || jsonb_build_object('attempt', j.attempt, 'started', ${iso('j.started')},
     'finished', ${iso('statement_timestamp()')}, 'message', ${message}, 'stack', ${stack}, 'worker', j.locked_by)`;
 
-/**
- * What each connection of the queue is told first, whatever the server's defaults. Joins are nested loops from the input
- * on: they touch rows in the order of the input, which is that of the ids, so that two writers never wait in a circle;
- * and no stale statistics can turn a set of ids into a scan of the table.
- */
-export const sessionSettings = (statementTimeoutMs: number, lockTimeoutMs: number): string =>
-  `SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
-   SET statement_timeout = ${Math.round(statementTimeoutMs)}; SET lock_timeout = ${Math.round(lockTimeoutMs)}; SET synchronous_commit = on;
-   SET enable_hashjoin = off; SET enable_mergejoin = off; SET extra_float_digits = 1`;
-
 /** One process migrates at a time; the lock goes with the transaction. The number is this package's own. */
 export const LOCK_MIGRATIONS = 'SELECT pg_advisory_xact_lock(7305808102)';
 

@@ -1,0 +1,47 @@
+/*
+ * What statements run under. Joins are nested loops from the input on: they touch rows in the order of the input, which is
+ * that of the ids, so that two writers never wait in a circle; and no stale statistics can turn a set of ids into a scan
+ * of the table.
+ */
+
+/** Bounds of the queue's statements, in milliseconds. */
+export interface SessionLimits {
+  /** No statement takes longer. */
+  readonly statementTimeoutMs: number;
+  /** Nor does it wait longer for a lock; it is sent again then, behind what waits for a connection. */
+  readonly lockTimeoutMs: number;
+}
+
+const settings = ({ statementTimeoutMs, lockTimeoutMs }: SessionLimits): readonly (readonly [string, string])[] => [
+  ['statement_timeout', String(Math.round(statementTimeoutMs))],
+  ['lock_timeout', String(Math.round(lockTimeoutMs))],
+  ['synchronous_commit', 'on'],
+  ['enable_hashjoin', 'off'],
+  ['enable_mergejoin', 'off'],
+  ['extra_float_digits', '1'],
+];
+
+const defaultsOfTransactions = [
+  ['default_transaction_isolation', 'read committed'],
+  ['default_transaction_read_only', 'off'],
+] as const;
+
+/**
+ * For a whole session, provided that the connection leads to the process that its greeting has named: one row for each
+ * setting, none when it does not. Without a name it is taken for granted.
+ */
+export const setForSession = (limits: SessionLimits, processId?: number): string => {
+  const values = [...defaultsOfTransactions, ...settings(limits)].map(([name, value]) => `('${name}', '${value}')`);
+  const isDirect = processId === undefined ? 'true' : `pg_backend_pid() = ${Number(processId)}`;
+  return `SELECT set_config(name, value, false) FROM (VALUES ${values.join(', ')}) s(name, value) WHERE ${isDirect}`;
+};
+
+/**
+ * The first statement of a transaction, for the rest of it. Whether it may write is left to the server: a standby would
+ * refuse to be asked, in words that do not say that it is one.
+ */
+export const setForTransaction = (limits: SessionLimits): string =>
+  [
+    'SET TRANSACTION ISOLATION LEVEL READ COMMITTED',
+    ...settings(limits).map(([name, value]) => `SET LOCAL ${name} = '${value}'`),
+  ].join('; ');

@@ -1,0 +1,85 @@
+import type { PostgresPool, SqlError, SqlRow, SqlRunner } from '../sql-runner.js';
+import { runnerOfPool, sqlErrorOf } from '../sql-runner.js';
+import type { SessionLimits } from './session-statements.js';
+import * as sql from './session-statements.js';
+
+/** The part of `pg.Client` that a new connection is prepared with. */
+export interface NewClient {
+  /** What the server says its process is. The native driver does not tell. */
+  readonly processID?: number;
+  on(event: 'error', handle: () => void): void;
+  query(sql: string, done: (error?: Error, result?: { rows: unknown[] }) => void): void;
+}
+
+/** A connection of the pool's that somebody has to himself for a while. */
+interface PooledClient {
+  query(config: { text: string; values: unknown[] } | string): Promise<{ rows: SqlRow[] }>;
+  release(isBroken?: boolean): void;
+}
+
+/** The part of `pg.Pool` that is used. */
+export interface SessionPool extends PostgresPool {
+  connect(): Promise<PooledClient>;
+}
+
+/**
+ * What the queue's statements run under, whatever the defaults of the server are. A connection is told once. Behind a
+ * pooler that lends its connections from transaction to transaction, such settings would be lost on the queue and stay
+ * with whoever gets the connection next: there each transaction is told, and nothing outlives it.
+ */
+export class PostgresSession {
+  /**
+   * Whether a pooler stands between. It hands out process numbers of its own, since it cannot know which of the server's
+   * its client will be given. In which mode it works cannot be told: in session mode this costs two round trips more.
+   */
+  private isLent = false;
+
+  constructor(readonly limits: SessionLimits) {}
+
+  /** For the pool: tells a new connection, unless it is lent, before anybody gets it. */
+  readonly prepare = (client: NewClient, done: (error?: Error) => void): void => {
+    // The pool does not listen to the client meanwhile; the query's callback hears of the same error.
+    client.on('error', () => undefined);
+    client.query(sql.setForSession(this.limits, client.processID), (error, result) => {
+      this.isLent ||= result?.rows.length === 0;
+      done(error);
+    });
+  };
+
+  /** The first statement of a transaction of the queue's own, if it needs one. */
+  get openingOfTransaction(): string | undefined {
+    return this.isLent ? sql.setForTransaction(this.limits) : undefined;
+  }
+
+  /** Runs statements on any free connection of the queue's pool. */
+  runnerOf(pool: SessionPool): SqlRunner {
+    const direct = runnerOfPool(pool);
+    return {
+      query: (text, params) => (this.isLent ? this.inTransaction(pool, text, params) : direct.query(text, params)),
+    };
+  }
+
+  private async inTransaction(pool: SessionPool, text: string, params: readonly unknown[]): Promise<SqlRow[]> {
+    let client: PooledClient | undefined;
+    try {
+      client = await pool.connect();
+      await client.query(`BEGIN; ${sql.setForTransaction(this.limits)}`);
+      const { rows } = await client.query({ text, values: [...params] });
+      await client.query('COMMIT');
+      client.release();
+      return rows;
+    } catch (error) {
+      const failure = sqlErrorOf(error);
+      if (client) {
+        await giveBack(client, failure);
+      }
+      throw failure;
+    }
+  }
+}
+
+/** Ends the transaction that has failed; a connection that does not answer is closed. */
+async function giveBack(client: PooledClient, { kind }: SqlError): Promise<void> {
+  const isBroken = kind === 'unavailable' || !(await client.query('ROLLBACK').catch(() => false));
+  client.release(isBroken);
+}
