@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http';
 import type { CallHandler, INestApplication, MiddlewareConsumer, NestModule } from '@nestjs/common';
 import {
   Body,
@@ -22,7 +21,7 @@ import { JobsModule } from 'nestjs-jobs';
 import { sqliteFile } from '../nest/support/database-kinds.js';
 import { LogRecorder } from '../nest/support/log-recorder.js';
 import { ApiCaller } from './support/api-caller.js';
-import { everyAdapter, express, fastify } from './support/adapters.js';
+import { everyAdapter, fastify } from './support/adapters.js';
 import type { HttpApp } from './support/http-apps.js';
 import { ADMIN_TOKEN, useHttpApps } from './support/http-apps.js';
 
@@ -256,29 +255,6 @@ describe.each(everyAdapter)('the API beside the application on $adapter', (adapt
       Object.keys(operations as object).map((method) => `${method} ${path}`),
     );
     expect(routes.sort()).toEqual(own.sort());
-  });
-});
-
-describe('the API on Express', () => {
-  const apps = useHttpApps(sqliteFile, express);
-
-  it('leaves an answer that cannot be written to the application', async () => {
-    let isBroken = true;
-    const app = await apps.listen({
-      before: (nest) =>
-        nest.use((_request: unknown, response: ServerResponse, next: () => void) => {
-          const { writeHead } = response;
-          response.writeHead = () => {
-            response.writeHead = writeHead;
-            throw new Error('cannot write');
-          };
-          if (!isBroken) response.writeHead = writeHead;
-          next();
-        }),
-    });
-    expect(await app.api.get('/stats')).toMatchObject({ status: 500, body: { statusCode: 500 } });
-    isBroken = false;
-    expect((await app.api.get('/stats')).status).toBe(200);
   });
 });
 
