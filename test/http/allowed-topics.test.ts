@@ -1,20 +1,15 @@
 import type { Job as WireJob, JobPage, Timeseries, TopicList } from '../../client/wire.js';
-import { sqliteFile, postgres } from '../nest/support/database-kinds.js';
 import { until } from '../support/wait.js';
-import { everyAdapter } from './support/adapters.js';
-import { useOneHttpApp } from './support/http-apps.js';
+import { ADMIN_TOKEN, everyPlace, useOneHttpApp } from './support/http-apps.js';
 
-const places = [
-  { ...everyAdapter[0]!, adapterKind: everyAdapter[0]!, kind: postgres, database: postgres.label },
-  { ...everyAdapter[1]!, adapterKind: everyAdapter[1]!, kind: sqliteFile, database: sqliteFile.label },
-];
+const ABSENT = '018f4d2e-7b0a-7cc0-8000-000000000000';
 
 /** What stands in a job that nobody may see over HTTP. */
 const HIDDEN = 'hidden';
 
-describe.each(places)('allowed topics on $adapter with $database', ({ kind, adapterKind }) => {
+describe.each(everyPlace)('allowed topics on $adapter with $database', ({ kind, adapterKind }) => {
   const app = useOneHttpApp(kind, adapterKind, {
-    options: { maxRetries: 0, http: { adminToken: 'a-token-for-tests', allowedTopics: ['shown', 'shown.too'] } },
+    options: { maxRetries: 0, http: { adminToken: ADMIN_TOKEN, allowedTopics: ['shown', 'shown.too'] } },
     handlers: {
       'hidden.fails': () => {
         throw new Error(`${HIDDEN} reason`);
@@ -27,19 +22,20 @@ describe.each(places)('allowed topics on $adapter with $database', ({ kind, adap
   const api = () => app().api;
   const refusal = {
     status: 403,
-    body: { status: 403, code: 'TOPIC_NOT_ALLOWED', data: { topic: expect.any(String) as unknown } },
+    body: { status: 403, code: 'TOPIC_NOT_ALLOWED', data: { topic: 'not allowed here' } },
   };
   let hidden: string;
   let failed: string;
   let shown: string;
+  let shownToFail: string;
 
   beforeAll(async () => {
     hidden = (await app().jobs.enqueue('hidden.waits', { [HIDDEN]: 1 }, { delay: '1h' })).id;
     shown = (await app().jobs.enqueue('shown', { a: 1 }, { delay: '1h' })).id;
     failed = (await app().jobs.enqueue('hidden.fails', 1)).id;
-    const seen = (await app().jobs.enqueue('shown.too', 1)).id;
+    shownToFail = (await app().jobs.enqueue('shown.too', 1)).id;
     await app().event('failed', failed);
-    await app().event('failed', seen);
+    await app().event('failed', shownToFail);
   });
 
   async function expectUntouched(): Promise<void> {
@@ -109,6 +105,7 @@ describe.each(places)('allowed topics on $adapter with $database', ({ kind, adap
     }
     await expectUntouched();
     expect((await api().get<WireJob>(`/${shown}`)).body).toMatchObject({ topic: 'shown' });
+    expect((await api().get(`/${ABSENT}`)).status).toBe(404);
   });
 
   it('bound what is moved at once', async () => {
@@ -130,21 +127,22 @@ describe.each(places)('allowed topics on $adapter with $database', ({ kind, adap
   });
 
   it('narrow the stream', async () => {
-    const leave = new AbortController();
-    const response = await fetch(`${api().base}/stream`, {
-      headers: { Authorization: `Bearer ${api().token}` },
-      signal: leave.signal,
-    });
-    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
-    let received = '';
-    const receives = async (part: string): Promise<void> => {
-      while (!received.includes(part)) received += (await reader.read()).value!;
-    };
-    await receives('event: stats');
+    const stream = await api().open('/stream');
+    await stream.event('stats');
     await app().jobs.enqueue('hidden.waits', 1, { delay: '1h' });
     await app().jobs.enqueue('shown', 1, { delay: '1h' });
-    await receives('"topics":["shown"]');
-    expect(received).not.toContain(HIDDEN);
-    leave.abort();
+    await stream.until('{"topics":["shown"]}');
+    expect(stream.text).not.toContain(HIDDEN);
+    stream.close();
+  });
+
+  it('are what is moved at once, and the others are skipped for that reason', async () => {
+    expect(await api().post('/bulk', { action: 'delete', ids: [hidden] })).toMatchObject({
+      body: { matched: 1, changed: 0, skipped: 1, skipped_reasons: [{ reason: 'its topic is not allowed' }] },
+    });
+    const failing = { action: 'requeue', filter: { status: 'failed' } };
+    expect(await api().post('/bulk', failing)).toMatchObject({ status: 200, body: { matched: 1, changed: 1 } });
+    await app().event('failed', shownToFail);
+    await expectUntouched();
   });
 });

@@ -1,0 +1,81 @@
+import type { Job } from 'nestjs-jobs';
+import type { ErrorGroups, Job as WireJob, JobPage } from '../../client/wire.js';
+import { ADMIN_TOKEN, everyPlace, useHttpApps } from './support/http-apps.js';
+
+const fails = (): never => {
+  throw new Error('token abc123 was refused');
+};
+
+describe.each(everyPlace)('what leaves over HTTP on $adapter with $database', ({ kind, adapterKind }) => {
+  const apps = useHttpApps(kind, adapterKind);
+
+  it('is what redact makes of it, everywhere a job or its error is shown', async () => {
+    const seen: Job[] = [];
+    const redact = (job: Job): Promise<Job> => {
+      seen.push(job);
+      (job.payload as { secret?: string }).secret = '***';
+      delete job.metadata!.internal;
+      return Promise.resolve({
+        ...job,
+        lastError: job.lastError?.replace('abc123', '***') ?? null,
+        errors: [],
+        uniqueKey: null,
+      });
+    };
+    const app = await apps.listen({
+      options: { maxRetries: 0, http: { adminToken: ADMIN_TOKEN, redact } },
+      handlers: { mail: fails },
+    });
+    const { api, jobs } = app;
+    const request = {
+      topic: 'later',
+      payload: { to: 'anna', secret: 's3' },
+      metadata: { internal: 1, a: 2 },
+      delay: '1h',
+      unique_key: 'k',
+    };
+    const shown = { payload: { to: 'anna', secret: '***' }, metadata: { a: 2 }, unique_key: null };
+    const stored = await api.post<WireJob>('/enqueue', request);
+    expect(stored).toMatchObject({ status: 201, body: shown });
+    const { id } = stored.body;
+    expect(await api.post('/enqueue', request)).toMatchObject({
+      status: 200,
+      body: { ...shown, id, deduplicated: true },
+    });
+    expect(await api.post('/enqueue-many', { jobs: [{ ...request, unique_key: 'l' }] })).toMatchObject({
+      body: { items: [shown] },
+    });
+    expect(await api.get(`/${id}`)).toMatchObject({ body: shown });
+    expect((await api.get<JobPage>('')).body.items).toMatchObject([shown, shown]);
+    expect(await api.post(`/${id}/cancel`)).toMatchObject({ body: { ...shown, status: 'cancelled' } });
+    expect(await api.post(`/${id}/requeue`)).toMatchObject({ body: { ...shown, status: 'pending' } });
+    expect(await jobs.get(id)).toMatchObject({ payload: { secret: 's3' }, metadata: { internal: 1 } });
+    expect(seen[0]!.constructor.name).toBe('Job');
+
+    const failed = await jobs.enqueue('mail', {}, { metadata: {} });
+    await app.event('failed', failed.id);
+    const errors = await api.get<ErrorGroups>('/errors');
+    expect(errors.body.items).toMatchObject([{ message: 'token *** was refused', count: 1 }]);
+    expect(errors.text).not.toContain('abc123');
+    const group = { topic: 'mail', error_key: errors.body.items[0]!.key };
+    expect(await api.post('/bulk', { action: 'requeue', filter: group, dry_run: true })).toMatchObject({
+      body: { matched: 1, skipped: 0 },
+    });
+    expect((await api.get(`/${failed.id}`)).text).not.toContain('abc123');
+  });
+
+  it.each<[string, (job: Job) => unknown]>([
+    ['throws', fails],
+    ['gives nothing', () => undefined],
+  ])('is nothing at all when redact %s', async (_, redact) => {
+    const { api, jobs } = await apps.listen({
+      options: { http: { adminToken: ADMIN_TOKEN, redact: redact as never } },
+    });
+    const { id } = await jobs.enqueue('later', 's3cret', { delay: '1h' });
+    for (const path of ['', `/${id}`]) {
+      const answer = await api.get(path);
+      expect(answer).toMatchObject({ status: 500, body: { code: 'INTERNAL', data: {} } });
+      expect(answer.text).not.toMatch(/s3cret|abc123/);
+    }
+  });
+});
