@@ -7,7 +7,8 @@ import type { RolledUpMinutes, TopicCounts, TopicRunTimes } from '../store/job-r
 import { ALL_TOPICS } from '../store/job-reports.js';
 import type { JobStore } from '../store/job-store.js';
 import { lanesOf } from '../store/report-lanes.js';
-import { SharedAnswer } from './shared-answer.js';
+import type { Topics } from './shared-answers.js';
+import { SharedAnswers } from './shared-answers.js';
 
 export interface ReportDeskOptions {
   readonly store: JobStore;
@@ -26,25 +27,25 @@ interface Survey {
 /** Up to so many jobs are always counted anew. */
 const SMALL_TABLE_JOBS = 20_000;
 
-/** So many narrowed surveys are kept at once. */
-const SURVEYS_MAX = 100;
-
 /** So many completed jobs, the newest, say how long jobs take. */
 const TIMED_JOBS_MAX = 10_000;
 const FAILED_JOBS_MAX = 10_000;
+/** Up to so many failed jobs are always looked at anew. */
+const FEW_FAILED_JOBS = 1_000;
 const ERROR_GROUPS_MAX = 100;
 const PRIORITY_BOUND = 1_001;
 
-type Topics = readonly string[] | null;
-
 /** Where people ask how the queue is doing. `topics` narrows an answer; `null` is all of them. */
 export class ReportDesk {
-  private readonly whole: SharedAnswer<Survey>;
-  /** Of some topics each. */
-  private readonly narrowed = new Map<string, SharedAnswer<Survey>>();
+  private readonly surveys: SharedAnswers<Survey>;
+  private readonly errorGroups: SharedAnswers<ErrorGroups>;
 
   constructor(private readonly options: ReportDeskOptions) {
-    this.whole = this.sharedSurvey(null);
+    const { clock } = options;
+    const isLarge = ({ counts }: Survey): boolean => totalOf(sumOf(counts)) > SMALL_TABLE_JOBS;
+    this.surveys = new SharedAnswers(clock, (topics) => this.survey(topics), isLarge);
+    const isMany = ({ window }: ErrorGroups): boolean => window.jobs > FEW_FAILED_JOBS;
+    this.errorGroups = new SharedAnswers(clock, (topics) => this.groupErrors(topics), isMany);
   }
 
   /** Counts, and the times of the newest completed jobs. */
@@ -84,16 +85,8 @@ export class ReportDesk {
   }
 
   /** The most frequent errors among the newest failed jobs. */
-  async errors(topics: Topics = null): Promise<ErrorGroups> {
-    const { counts } = await this.surveyOf(topics);
-    const failing = counts.filter(({ topic, failed }) => failed > 0 && isAsked(topics, topic));
-    const lanes = lanesOf(
-      failing.map(({ topic, failed }) => ({ topic, jobs: failed })),
-      FAILED_JOBS_MAX,
-    );
-    const items = lanes.length === 0 ? [] : await this.options.store.reports.errors(lanes, ERROR_GROUPS_MAX);
-    const jobs = lanes.reduce((sum, { limit }) => sum + limit, 0);
-    return { items, window: { jobs, jobsMax: FAILED_JOBS_MAX } };
+  errors(topics: Topics = null): Promise<ErrorGroups> {
+    return this.errorGroups.get(topics);
   }
 
   /** What finished in each of the last minutes, the running one last. */
@@ -116,32 +109,16 @@ export class ReportDesk {
 
   /** One that is shown again for all topics serves those who ask for some. */
   private surveyOf(topics: Topics): Promise<Survey> {
-    if (topics === null || this.whole.isShown) {
-      return this.whole.get();
-    }
-    const key = JSON.stringify([...topics].sort());
-    let survey = this.narrowed.get(key);
-    if (!survey) {
-      this.forgetSurveys();
-      survey = this.sharedSurvey(topics);
-      this.narrowed.set(key, survey);
-    }
-    return survey.get();
+    return this.surveys.get(this.surveys.whole.isShown ? null : topics);
   }
 
-  private sharedSurvey(topics: Topics): SharedAnswer<Survey> {
-    const isLarge = ({ counts }: Survey): boolean => totalOf(sumOf(counts)) > SMALL_TABLE_JOBS;
-    return new SharedAnswer(this.options.clock, () => this.survey(topics), isLarge);
-  }
-
-  private forgetSurveys(): void {
-    if (this.narrowed.size >= SURVEYS_MAX) {
-      for (const [key, survey] of this.narrowed) {
-        if (survey.isForgettable) {
-          this.narrowed.delete(key);
-        }
-      }
-    }
+  private async groupErrors(topics: Topics): Promise<ErrorGroups> {
+    const { reports } = this.options.store;
+    // Not by the counts of a survey: in a large table they cost more than the errors themselves.
+    const lanes = await reports.failingLanes(topics, FAILED_JOBS_MAX);
+    const items = lanes.length === 0 ? [] : await reports.errors(lanes, ERROR_GROUPS_MAX);
+    const jobs = lanes.reduce((sum, { limit }) => sum + limit, 0);
+    return { items, window: { jobs, jobsMax: FAILED_JOBS_MAX } };
   }
 
   private async survey(topics: Topics): Promise<Survey> {

@@ -19,6 +19,8 @@ export interface JobReports {
   counts(topics: readonly string[] | null): Promise<TopicCounts[]>;
   /** Times of the newest completed jobs, at most `limit` of each lane. */
   runTimes(lanes: readonly ReportLane[]): Promise<TopicRunTimes[]>;
+  /** The failed jobs of these topics, at most `jobsMax` together, shared among the topics. */
+  failingLanes(topics: readonly string[] | null, jobsMax: number): Promise<ReportLane[]>;
   /** The most frequent errors among the newest failed jobs, at most `limit` of each lane. */
   errors(lanes: readonly ReportLane[], groupsMax: number): Promise<ErrorGroup[]>;
   /** What finished in the last minutes, oldest first, the running one included; of `ALL_TOPICS`, or of some. */

@@ -93,8 +93,7 @@ async function listPlanOf(query: ListQuery, source: ListSource): Promise<ListPla
   const asked = query.topics ?? (await source.topics());
   const statuses = query.statuses ?? JOB_STATUSES;
   if (errorKey !== null) {
-    const lanes = await failingLanesOf(asked, statuses, source);
-    const ids = lanes.length > 0 ? await source.failedAlike(errorKey, lanes) : [];
+    const ids = await amongFailed(asked, statuses, source, (lanes) => source.failedAlike(errorKey, lanes));
     return { lanes: [], runningTopics: [], ids, idFilter: { topics: asked, statuses }, ...bounds };
   }
   const topics = q === null ? asked : asked.filter((topic) => topic.startsWith(q));
@@ -117,20 +116,29 @@ async function idsOf(
   source: ListSource,
 ): Promise<string[]> {
   const id = normalJobId(q);
-  const lanes = await failingLanesOf(topics, statuses, source);
-  const failed = lanes.length > 0 ? await source.failedWith(q, lanes) : [];
+  const failed = await amongFailed(topics, statuses, source, (lanes) => source.failedWith(q, lanes));
   return id === undefined ? failed : [...failed.filter((each) => each !== id), id];
 }
 
-/** The failed jobs of which the errors are looked at. */
-async function failingLanesOf(
+async function amongFailed(
   topics: readonly string[],
   statuses: readonly JobStatus[],
   source: ListSource,
+  search: (lanes: readonly ReportLane[]) => Promise<string[]>,
+): Promise<string[]> {
+  const lanes = statuses.includes('failed') ? await failingLanesOf(topics, FAILED_SEARCH_MAX, source) : [];
+  return lanes.length > 0 ? search(lanes) : [];
+}
+
+/** The failed jobs of which the errors are looked at; `null` is those of all topics. Costs what it counts. */
+export async function failingLanesOf(
+  topics: readonly string[] | null,
+  jobsMax: number,
+  source: ListSource,
 ): Promise<ReportLane[]> {
-  const failing = statuses.includes('failed') ? await source.topics('failed') : [];
-  const searched = failing.filter((topic) => topics.includes(topic));
-  return measuredLanesOf(searched, FAILED_SEARCH_MAX, (open) => source.failedUpTo(open));
+  const failing = await source.topics('failed');
+  const searched = topics === null ? failing : failing.filter((topic) => topics.includes(topic));
+  return measuredLanesOf(searched, jobsMax, (open) => source.failedUpTo(open));
 }
 
 type Bounds = Pick<ListPlan, 'fromId' | 'beforeId' | 'endId' | 'createdFrom' | 'createdTo'>;

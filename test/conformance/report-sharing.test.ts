@@ -1,5 +1,5 @@
 import { ReportDesk } from '../../lib/runtime/report-desk.js';
-import { insertMany, insertOne } from '../support/job-rows.js';
+import { claimMany, insertMany, insertOne, outcomes, settlement, TOPIC } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 import { VirtualClock } from '../unit/support/virtual-clock.js';
 
@@ -19,6 +19,11 @@ class SlowClock extends VirtualClock {
 
 describe.each(storeKinds())('reports that many ask for, on $label', (kind) => {
   const fixture = useStore(kind);
+
+  async function failMany(count: number): Promise<void> {
+    const claims = await claimMany(fixture.store, count);
+    await fixture.store.settle(claims.map((token) => settlement(token, outcomes.failed())));
+  }
 
   it('are counted anew for each of them in a small table, however long that takes', async () => {
     const desk = new ReportDesk({ store: fixture.store, clock: new SlowClock(30) });
@@ -48,6 +53,27 @@ describe.each(storeKinds())('reports that many ask for, on $label', (kind) => {
     expect(await desk.stats()).toMatchObject({ total: 20_006 });
   }, 60_000);
 
+  it('group the same errors for all who ask within two seconds when they are many', async () => {
+    await failMany(1_000);
+    await failMany(1);
+    const clock = new SlowClock(30);
+    const desk = new ReportDesk({ store: fixture.store, clock });
+    expect((await desk.errors()).window.jobs).toBe(1_001);
+    await failMany(1);
+    expect((await desk.errors()).window.jobs).toBe(1_001);
+    expect((await desk.errors([TOPIC])).items).toMatchObject([{ count: 1_002 }]);
+    await clock.advance(2_000);
+    expect((await desk.errors()).window.jobs).toBe(1_002);
+  });
+
+  it('group errors anew for each when they are few', async () => {
+    const desk = new ReportDesk({ store: fixture.store, clock: new SlowClock(30) });
+    for (let jobs = 1; jobs <= 3; jobs += 1) {
+      await failMany(1);
+      expect((await desk.errors()).window.jobs).toBe(jobs);
+    }
+  });
+
   it('are counted anew in a large one when that is quick', async () => {
     for (let batch = 0; batch < 21; batch += 1) {
       await insertMany(fixture.store, 1_000);
@@ -64,7 +90,9 @@ describe.each(storeKinds())('reports that many ask for, on $label', (kind) => {
     for (let n = 0; n < 250; n += 1) {
       expect(await desk.stats([`topic_${n}`])).toMatchObject({ total: 0 });
     }
-    expect((desk as unknown as { narrowed: Map<string, unknown> }).narrowed.size).toBeLessThanOrEqual(100);
+    expect(
+      (desk as unknown as { surveys: { narrowed: Map<string, unknown> } }).surveys.narrowed.size,
+    ).toBeLessThanOrEqual(100);
     expect(await desk.stats(['mail'])).toMatchObject({ total: 1 });
   });
 });

@@ -5,7 +5,7 @@ import type * as Seam from '../job-reports.js';
 import type { JobReports, ReportRecords } from '../job-reports.js';
 import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../job-reports.js';
 import type { ListPlan, ListSource } from '../list-plan.js';
-import { readList, readListIds } from '../list-plan.js';
+import { failingLanesOf, readList, readListIds } from '../list-plan.js';
 import type { ReportLane } from '../report-lanes.js';
 import { countsOf, errorGroupOf, laneSizeOf, rolledUpOf, standingOf } from '../report-rows.js';
 import { rollupJson } from '../set-json.js';
@@ -65,6 +65,10 @@ export class PostgresReports implements JobReports, ReportRecords {
       topic: row.topic as string,
       timesMs: JSON.parse(row.times_ms as string) as number[],
     }));
+  }
+
+  failingLanes(topics: readonly string[] | null, jobsMax: number): Promise<ReportLane[]> {
+    return failingLanesOf(topics, jobsMax, this.source);
   }
 
   async errors(lanes: readonly ReportLane[], groupsMax: number): Promise<ErrorGroup[]> {

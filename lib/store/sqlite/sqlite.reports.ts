@@ -6,7 +6,7 @@ import type * as Seam from '../job-reports.js';
 import type { JobReports, ReportRecords } from '../job-reports.js';
 import { ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../job-reports.js';
 import type { ListLane, ListPlan, ListSource } from '../list-plan.js';
-import { readList, readListIds, SMALL_TABLE_ROWS } from '../list-plan.js';
+import { failingLanesOf, readList, readListIds, SMALL_TABLE_ROWS } from '../list-plan.js';
 import type { LaneSize, ReportLane } from '../report-lanes.js';
 import { errorKeyOf } from '../error-key.js';
 import { countsOf, errorGroupOf, rolledUpOf, standingOf } from '../report-rows.js';
@@ -94,6 +94,10 @@ export class SqliteReports implements JobReports, ReportRecords {
       await nextTurn();
     }
     return samples.filter(({ timesMs }) => timesMs.length > 0);
+  }
+
+  failingLanes(topics: readonly string[] | null, jobsMax: number): Promise<ReportLane[]> {
+    return failingLanesOf(topics, jobsMax, this.source);
   }
 
   async errors(lanes: readonly ReportLane[], groupsMax: number): Promise<ErrorGroup[]> {

@@ -33,6 +33,8 @@ export class JobList {
   newCount = $state(0);
   #route: JobsRoute | undefined;
   #isRefreshing = false;
+  /** Something has changed since the answer was asked for that is on its way. */
+  #isOutdated = false;
 
   get page(): JobPage | undefined {
     return this.#page.data;
@@ -53,6 +55,7 @@ export class JobList {
     if (this.#route !== route || this.#page.error !== undefined) return;
     this.newCount = 0;
     this.rows = (this.page?.items ?? []).map((job) => ({ job, isGone: false }));
+    this.#catchUp();
   }
 
   async reload(): Promise<void> {
@@ -62,7 +65,9 @@ export class JobList {
   /** Brings the rows up to date, without moving one. */
   async refresh(): Promise<void> {
     const route = this.#route;
-    if (!route || this.#isRefreshing || this.#page.isLoading) return;
+    if (!route) return;
+    this.#isOutdated = this.#isRefreshing || this.#page.isLoading;
+    if (this.#isOutdated) return;
     this.#isRefreshing = true;
     try {
       await this.#refresh(route);
@@ -71,6 +76,11 @@ export class JobList {
     } finally {
       this.#isRefreshing = false;
     }
+    this.#catchUp();
+  }
+
+  #catchUp(): void {
+    if (this.#isOutdated) void this.refresh();
   }
 
   async #refresh(route: JobsRoute): Promise<void> {

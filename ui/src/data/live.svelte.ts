@@ -27,7 +27,8 @@ class Live {
   #running: AbortController | undefined;
   #touched: Set<string> | null = new Set();
   #isTelling = false;
-  #lastToldAt = 0;
+  /** What a page shows first is fresh, and has the server for itself until then. */
+  #lastToldAt = Date.now();
 
   constructor() {
     document.addEventListener('visibilitychange', () => this.update());
