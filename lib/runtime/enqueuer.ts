@@ -15,6 +15,7 @@ import { readEnqueueOptions, readHandlerOptions } from '../core/job-options.js';
 import type { AnyNewJob, AnySchema, TopicLike } from '../core/job-topic.js';
 import { typedTopic, validPayload } from '../core/job-topic.js';
 import { checked } from '../core/option-checks.js';
+import type { Retention } from '../core/options.js';
 import { topicCheck } from '../core/topic.js';
 import { encodePayload } from '../core/payload.js';
 import { byUniqueKey } from '../core/unique-key.js';
@@ -25,6 +26,7 @@ export interface EnqueuerOptions {
   readonly store: JobStore;
   readonly payloadBytesMax: number;
   readonly maxRetries: number;
+  readonly retention: Retention;
   /** What the topic itself says about its jobs, where that is known. */
   readonly settingsOf: (topic: string) => HandlerSettings | undefined;
   /** What judges the payloads of a topic, where that is known. */
@@ -43,6 +45,11 @@ export interface StoredJob {
 
 /** An insert whose answer was lost is repeated this often; the ids make that safe. */
 const INSERT_TRIES_MAX = 2;
+/**
+ * They do as long as the job is in the table. One that is kept for less than this after its end may have run and be gone
+ * when its insert is repeated, since a statement is waited for half a minute: it would be stored, and run, a second time.
+ */
+const REPEATABLE_AGE_MS = 60_000;
 
 /** Turns new jobs into rows: alone, in a batch with whoever enqueues at the same time, or in a caller's transaction. */
 export class Enqueuer {
@@ -152,15 +159,23 @@ export class Enqueuer {
   }
 
   private async insert(rows: readonly JobInsert[]): Promise<InsertedJob[]> {
+    const triesMax = this.areKept(rows) ? INSERT_TRIES_MAX : 1;
     for (let tries = 1; ; tries += 1) {
       try {
         return await this.options.store.insert(rows);
       } catch (error) {
-        if (!(error instanceof QueueUnavailableError && error.isUncertain) || tries === INSERT_TRIES_MAX) {
+        if (!(error instanceof QueueUnavailableError && error.isUncertain) || tries === triesMax) {
           throw error;
         }
       }
     }
+  }
+
+  /** Whether these jobs are in the table for a while, whatever becomes of them. */
+  private areKept(rows: readonly JobInsert[]): boolean {
+    const ages = Object.values(this.options.retention);
+    const isKept = ages.every((age) => age === false || age >= REPEATABLE_AGE_MS);
+    return isKept || rows.every(({ idempotency }) => idempotency !== null);
   }
 
   private async stored(rows: readonly JobInsert[], inserted: readonly InsertedJob[]): Promise<Job[]> {
