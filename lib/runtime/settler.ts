@@ -22,6 +22,8 @@ export interface SettledAttempt {
   readonly claim: ClaimToken;
   /** Whether the handler may have completed the job in a transaction of its own. */
   readonly mayBeCompleted: boolean;
+  /** Until when nobody else can own the job, by the process's clock. */
+  readonly leaseEndsMs: number;
 }
 
 /** The row after settling, or the news that another attempt owns it or that it is gone. */
@@ -104,7 +106,7 @@ export class Settler {
       // Somebody, a cancel for example, changed the row at this very moment: the statement saw it as it was before.
       return this.askLater(settling);
     }
-    const isRemoved = isUncertain && this.isRemoved(outcome, settled);
+    const isRemoved = isUncertain && this.isRemoved(attempt, outcome, settled);
     settling.done(isRemoved ? { ...settled, status: 'completed' } : answerOf(attempt, outcome, settled, isUncertain));
   }
 
@@ -141,9 +143,13 @@ export class Settler {
     clock.schedule(ms * (0.5 + random() / 2), () => this.ask(settling));
   }
 
-  /** Whether a first try, whose answer was lost, has completed the job and not kept it: nobody else removes one that runs. */
-  private isRemoved(outcome: Outcome, { status }: Settled): boolean {
-    return status === null && outcome.kind === 'completed' && this.unkept.includes('completed');
+  /**
+   * Whether a first try, whose answer was lost, has completed the job and not kept it. While the lease lives nobody else
+   * can have; after it another attempt may have completed the job.
+   */
+  private isRemoved({ leaseEndsMs }: SettledAttempt, outcome: Outcome, { status }: Settled): boolean {
+    const isUnkept = outcome.kind === 'completed' && this.unkept.includes('completed');
+    return status === null && isUnkept && this.options.clock.now() < leaseEndsMs;
   }
 }
 

@@ -12,28 +12,40 @@ const completed: Outcome = { kind: 'completed', result: null };
 const failed: Outcome = { kind: 'failed', failure: { message: 'no luck', stack: null } };
 const quiet = { debug: () => undefined, log: () => undefined, warn: () => undefined, error: () => undefined };
 
+interface Gone {
+  readonly outcome: Outcome;
+  readonly retention: Retention;
+  readonly isFirstAnswerLost: boolean;
+  /** For how long the attempt owns its job. */
+  readonly leaseMs: number;
+}
+
 /** Settles a job that is gone by now; before that the database may not answer. */
-async function settleGone(outcome: Outcome, retention: Retention, isFirstAnswerLost: boolean): Promise<unknown> {
+async function settleGone({ outcome, retention, isFirstAnswerLost, leaseMs }: Gone): Promise<unknown> {
   const settle = jest.fn<Promise<Settled[]>, []>().mockResolvedValue([GONE]);
   if (isFirstAnswerLost) {
     settle.mockRejectedValueOnce(new QueueUnavailableError('the database does not answer', { isUncertain: true }));
   }
   const store = { settle } as unknown as JobStore;
   const settler = new Settler({ store, clock: systemClock, logger: quiet, random: () => 0, retention });
-  const attempt = { claim: { id: 'a', attempt: 1 }, mayBeCompleted: false };
+  const leaseEndsMs = systemClock.now() + leaseMs;
+  const attempt = { claim: { id: 'a', attempt: 1 }, mayBeCompleted: false, leaseEndsMs };
   return new Promise((resolve) => settler.settle(attempt, outcome, 1, resolve));
 }
 
+const recorded: Gone = { outcome: completed, retention: UNKEPT, isFirstAnswerLost: true, leaseMs: 60_000 };
+
 describe('an outcome of a job that is gone', () => {
   it('was recorded by the first try, when its answer was lost and completed jobs are not kept', async () => {
-    expect(await settleGone(completed, UNKEPT, true)).toMatchObject({ status: 'completed' });
+    expect(await settleGone(recorded)).toMatchObject({ status: 'completed' });
   });
 
-  it.each([
-    { title: 'no answer was lost', outcome: completed, retention: UNKEPT, isFirstAnswerLost: false },
-    { title: 'completed jobs are kept', outcome: completed, retention: KEPT, isFirstAnswerLost: true },
-    { title: 'it is another outcome', outcome: failed, retention: UNKEPT, isFirstAnswerLost: true },
-  ])('is lost when $title', async ({ outcome, retention, isFirstAnswerLost }) => {
-    expect(await settleGone(outcome, retention, isFirstAnswerLost)).toBe('lease lost');
+  it.each<[string, Partial<Gone>]>([
+    ['no answer was lost', { isFirstAnswerLost: false }],
+    ['completed jobs are kept', { retention: KEPT }],
+    ['it is another outcome', { outcome: failed }],
+    ['the lease has ended: another attempt may have completed it', { leaseMs: 0 }],
+  ])('is lost when %s', async (_title, changes) => {
+    expect(await settleGone({ ...recorded, ...changes })).toBe('lease lost');
   });
 });
