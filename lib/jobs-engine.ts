@@ -117,8 +117,6 @@ export class JobsEngine {
     const { store, clock = systemClock, logger: givenLogger = silentLogger, random = Math.random, ...given } = options;
     const logger = guardedLogger(givenLogger);
     const settings = readJobsOptions(given);
-    const parts = { store, clock, logger, random, ...settings, worker: this.worker, emit: this.emit.bind(this) };
-
     this.settings = settings;
     this.stream = new EventStream(logger);
     this.store = store;
@@ -128,6 +126,8 @@ export class JobsEngine {
       topics: settings.topics,
       canRunTransactions: store.capabilities.transactionalHandlers,
     });
+    const { registry, worker } = this;
+    const parts = { store, clock, logger, random, ...settings, registry, worker, emit: this.emit.bind(this) };
     this.enqueuer = new Enqueuer({
       ...parts,
       settingsOf: (topic) => this.registry.get(topic)?.settings,
@@ -148,14 +148,14 @@ export class JobsEngine {
     this.heartbeat = new Heartbeat(parts);
     this.attempts = new Attempts({
       ...parts,
-      registry: this.registry,
       executor: new Executor(parts),
       settler: this.settler,
       heartbeat: this.heartbeat,
       postponeMs: Math.min(settings.pollIntervalMs, settings.leaseMs),
       onWaiting: (topic) => this.announce([topic]),
+      onPostponed: (topic, priority, dueAt) => this.dispatcher.expect(topic, priority, dueAt),
     });
-    this.dispatcher = new Dispatcher({ ...parts, registry: this.registry, attempts: this.attempts });
+    this.dispatcher = new Dispatcher({ ...parts, attempts: this.attempts });
     const { enqueuer, dispatcher, attempts } = this;
     this.idleWatch = new IdleWatch({ clock, enqueuer, dispatcher, attempts });
     this.rescuer = new Rescuer({ ...parts, onRescued: (topics) => this.announce(topics) });

@@ -27,6 +27,8 @@ export interface AttemptsOptions {
   readonly postponeMs: number;
   /** A job of this topic was given back, and is due for whoever has a slot. */
   readonly onWaiting: (topic: string) => void;
+  /** A job waits again, until then. */
+  readonly onPostponed: (topic: string, priority: number, dueAt: Date) => void;
 }
 
 /** How many jobs of a topic are where: handlers that have not returned, claims without a slot, outcomes not in the table. */
@@ -221,6 +223,9 @@ export class Attempts {
   private letGo(attempt: Attempt, outcome: Outcome | null, answer: SettleAnswer, durationMs: number): void {
     this.options.heartbeat.letGo(attempt);
     this.options.emit(eventOf(attempt, outcome, answer, durationMs));
+    if (answer !== 'lease lost' && answer.runAt) {
+      this.options.onPostponed(attempt.topic, attempt.claim.priority, answer.runAt);
+    }
     if (outcome?.kind === 'release' && outcome.delayMs === 0) {
       this.options.onWaiting(attempt.topic);
     }

@@ -87,6 +87,11 @@ export class Dispatcher {
     this.loop.wake();
   }
 
+  /** A job that this process had goes on waiting, until then. */
+  expect(topic: string, priority: number, dueAt: Date): void {
+    this.book.expect(topic, priority, dueAt);
+  }
+
   /** Resolves when nothing is due for this process and nothing runs in it. */
   quiet(): Promise<void> {
     if (!this.isClaiming) {
@@ -141,7 +146,7 @@ export class Dispatcher {
     if (rooms.length === 0) {
       return 'no room';
     }
-    const plannedIn = this.book.currentRound;
+    const plannedIn = this.book.ask();
     const lanes = this.book.plan(rooms, limit, clock.now(), this.reach);
     if (lanes.length === 0) {
       return 'nothing known';
@@ -176,6 +181,7 @@ export class Dispatcher {
     if (reach === 'full') {
       this.cost.noteAsked();
     }
+    const askedIn = this.book.ask();
     const survey = await store.survey(this.book.gaps(topics), this.book.starts(topics, reach));
     const nowMs = clock.now();
     if (reach === 'full') {
@@ -183,7 +189,7 @@ export class Dispatcher {
     } else {
       this.lookBelowWhenDue(topics);
     }
-    if (this.book.learn(topics, survey, nowMs, reach)) {
+    if (this.book.learn(topics, survey, nowMs, { reach, askedIn })) {
       // Behind the lanes that were found there may be others: a look shows the first of each gap only.
       return 0;
     }
@@ -214,11 +220,12 @@ export class Dispatcher {
   private async lookBelowBounds(topics: readonly TopicRoom[]): Promise<void> {
     const { store, logger } = this.options;
     const bounded = this.book.starts(topics, 'bounded');
+    const askedIn = this.book.currentRound;
     this.cost.noteAsked();
     try {
       const survey = await store.survey([], this.book.starts(topics, 'full'));
       this.cost.noteFull(survey.tookMs);
-      if (this.book.lookedBelow(bounded, survey)) {
+      if (this.book.lookedBelow(bounded, survey, askedIn)) {
         this.loop.wake();
       }
     } catch (error) {

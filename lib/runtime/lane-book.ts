@@ -23,10 +23,19 @@ interface KnownLane {
   /** When a job was due that is known to wait nevertheless, and the round in which that was said. */
   lateMs: number;
   lateIn: number;
+  /** The first job that was announced since the last look was sent: when it is due, and the last round of such news. */
+  freshMs: number;
+  freshIn: number;
 }
 
 /** How the lanes of a survey or a claim begin: each at its lower bound, or at the start of the index. */
 export type Reach = 'bounded' | 'full';
+
+/** How a survey was asked, and in which round. */
+interface Asked {
+  readonly reach: Reach;
+  readonly askedIn: number;
+}
 
 /** Lanes asked in one claim: each costs the database a look into the index. */
 const LANES_MAX = 256;
@@ -40,6 +49,7 @@ const PRIORITY_MAX = 1_000;
 export class LaneBook {
   private readonly lanes = new Map<string, Map<number, KnownLane>>();
   private round = 1;
+  private askedIn = 1;
   private turn = 0;
 
   /** Something may be due: in one lane, since `dueAt` when that is known, in all lanes of a topic, or anywhere. */
@@ -48,15 +58,38 @@ export class LaneBook {
     if (topic !== undefined && priority !== undefined) {
       const lane = this.lane(topic, priority);
       lane.armedIn = this.round;
-      if (dueAt && dueAt.getTime() < lane.doneMs) {
-        lane.lateMs = Math.min(lane.lateMs, dueAt.getTime());
-        lane.lateIn = this.round;
+      if (dueAt) {
+        this.announced(lane, dueAt.getTime());
       }
       return;
     }
     for (const lane of this.known(topic)) {
       lane.armedIn = this.round;
     }
+  }
+
+  /** A job will be due then: when the time comes a survey finds it, unless looks begin behind it already. */
+  expect(topic: string, priority: number, dueAt: Date): void {
+    this.round += 1;
+    this.announced(this.lane(topic, priority), dueAt.getTime());
+  }
+
+  private announced(lane: KnownLane, dueAtMs: number): void {
+    lane.freshMs = lane.freshIn > this.askedIn ? Math.min(lane.freshMs, dueAtMs) : dueAtMs;
+    lane.freshIn = this.round;
+    if (dueAtMs < lane.doneMs) {
+      isLate(lane, dueAtMs, this.round);
+    }
+  }
+
+  /** A claim or a survey is sent now, one after another: what is announced later is not settled by it. Answers its round. */
+  ask(): number {
+    return (this.askedIn = this.round);
+  }
+
+  /** The round of a look that is sent beside claims and surveys. */
+  get currentRound(): number {
+    return this.round;
   }
 
   /**
@@ -76,20 +109,15 @@ export class LaneBook {
     return lanes.sort((a, b) => a.priority - b.priority).slice(0, LANES_MAX);
   }
 
-  /** The round a plan belongs to: what is armed later is not settled by its claim. */
-  get currentRound(): number {
-    return this.round;
-  }
-
   /** Takes note of how far a claim has come in its lanes; `claims` in the order of `runAt`. */
   advance(claims: readonly Claim[], plannedIn: number): void {
     for (const { topic, priority, runAt } of claims) {
       const lane = this.lane(topic, priority);
       const dueAtMs = runAt.getTime();
-      lane.doneMs = Math.max(lane.doneMs, dueAtMs - COMMIT_MARGIN_MS);
       if (lane.lateIn <= plannedIn) {
         lane.lateMs = Math.max(lane.lateMs, dueAtMs);
       }
+      raise(lane, Math.max(lane.doneMs, dueAtMs - COMMIT_MARGIN_MS), plannedIn);
     }
   }
 
@@ -141,7 +169,12 @@ export class LaneBook {
    *
    * @returns whether it found lanes that were not known.
    */
-  learn(topics: readonly TopicRoom[], { waiting, at }: LaneSurvey, nowMs: number, reach: Reach = 'full'): boolean {
+  learn(
+    topics: readonly TopicRoom[],
+    { waiting, at }: LaneSurvey,
+    nowMs: number,
+    { reach, askedIn }: Asked = { reach: 'full', askedIn: this.round },
+  ): boolean {
     const found = waiting.filter(({ topic, priority }) => !this.lanes.get(topic)?.has(priority));
     found.forEach(({ topic, priority }) => this.lane(topic, priority));
     const firstOf = new Map(waiting.map((lane) => [keyOf(lane), lane]));
@@ -153,7 +186,7 @@ export class LaneBook {
           continue;
         }
         // Jobs to come are due at this moment at the earliest, whatever waits for a later one.
-        lane.doneMs = at.getTime() + Math.min(0, first?.dueInMs ?? 0) - COMMIT_MARGIN_MS;
+        raise(lane, at.getTime() + Math.min(0, first?.dueInMs ?? 0) - COMMIT_MARGIN_MS, askedIn);
         if (!first && lane.armedIn === 0 && lane.priority !== usualPriority) {
           this.lanes.get(topic)!.delete(lane.priority);
         }
@@ -169,7 +202,7 @@ export class LaneBook {
    * @param starts where the lanes began when the look was asked for.
    * @returns whether there was any such job.
    */
-  lookedBelow(starts: readonly LaneStart[], { waiting, at }: LaneSurvey): boolean {
+  lookedBelow(starts: readonly LaneStart[], { waiting, at }: LaneSurvey, askedIn = this.round): boolean {
     const firstOf = new Map(waiting.map((lane) => [keyOf(lane), lane]));
     let isAnyLate = false;
     for (const { topic, priority, lowerBound } of starts) {
@@ -177,7 +210,10 @@ export class LaneBook {
       const dueAtMs = at.getTime() + Math.floor(Math.min(0, dueInMs));
       if (lowerBound === null) {
         const lane = this.lane(topic, priority);
-        lane.doneMs = Math.max(lane.doneMs, dueAtMs - COMMIT_MARGIN_MS);
+        // What was announced meanwhile may be due before, and a claim that was sent since may have left it.
+        if (lane.freshIn <= askedIn) {
+          lane.doneMs = Math.max(lane.doneMs, dueAtMs - COMMIT_MARGIN_MS);
+        }
       } else if (dueInMs <= 0 && dueAtMs < Date.parse(lowerBound)) {
         this.arm(topic, priority, new Date(dueAtMs));
         isAnyLate = true;
@@ -218,7 +254,23 @@ export class LaneBook {
 }
 
 function unknownLane(topic: string, priority: number): KnownLane {
-  return { topic, priority, armedIn: 0, dueAtMs: Infinity, doneMs: -Infinity, lateMs: Infinity, lateIn: 0 };
+  const news = { lateMs: Infinity, lateIn: 0, freshMs: Infinity, freshIn: 0 };
+  return { topic, priority, armedIn: 0, dueAtMs: Infinity, doneMs: -Infinity, ...news };
+}
+
+/** Bounded looks begin here from now on. What was announced while this was found out may be due before: it is late. */
+function raise(lane: KnownLane, doneMs: number, askedIn: number): void {
+  lane.doneMs = doneMs;
+  if (lane.freshIn > askedIn && lane.freshMs < doneMs) {
+    isLate(lane, lane.freshMs, lane.freshIn);
+  }
+}
+
+/** A job waits below the bound of its lane. */
+function isLate(lane: KnownLane, dueAtMs: number, saidIn: number): void {
+  lane.lateMs = Math.min(lane.lateMs, dueAtMs);
+  lane.lateIn = saidIn;
+  lane.armedIn = Math.max(lane.armedIn, saidIn);
 }
 
 /** Nothing due was left in a lane by the claim of a round; `claimedAtMs` is `undefined` when it brought nothing at all. */
@@ -231,7 +283,7 @@ function exhausted(lane: KnownLane, claimedAtMs: number | undefined, plannedIn: 
     lane.lateMs = Infinity;
   }
   if (claimedAtMs !== undefined) {
-    lane.doneMs = claimedAtMs - COMMIT_MARGIN_MS;
+    raise(lane, claimedAtMs - COMMIT_MARGIN_MS, plannedIn);
   }
 }
 

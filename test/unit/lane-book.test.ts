@@ -156,7 +156,7 @@ describe('what a claim brought', () => {
   const topics = [roomFor('mail'), roomFor('ship')];
 
   function settleWith(book: LaneBook, brought: readonly Claim[], during: () => void = () => undefined): void {
-    const plannedIn = book.currentRound;
+    const plannedIn = book.ask();
     const lanes = book.plan(topics, 10, NOW_MS);
     during();
     book.settle(lanes, brought, plannedIn);
@@ -206,7 +206,7 @@ describe('what a claim brought', () => {
   it('says nothing of lanes that were not asked', () => {
     const book = bookOf(['mail', 0], ['mail', 1]);
     const limited = [roomFor('mail', 1)];
-    const plannedIn = book.currentRound;
+    const plannedIn = book.ask();
     book.settle(book.plan(limited, 10, NOW_MS), [], plannedIn);
 
     expect(namesOf(book.plan(limited, 10, NOW_MS))).toEqual(['mail 1']);

@@ -30,7 +30,7 @@ function boundOf(book: LaneBook, reach: Reach = 'bounded'): number | null {
 
 /** A claim by the book's plan that brought these; `during` happens while it is under way. */
 function claimWith(book: LaneBook, brought: readonly Claim[], during: () => void = () => undefined): void {
-  const plannedIn = book.currentRound;
+  const plannedIn = book.ask();
   const lanes = book.plan(rooms, LIMIT, 0, 'bounded');
   during();
   book.advance(brought, plannedIn);
@@ -102,10 +102,10 @@ describe('the lower bound of a lane', () => {
     book.learn(rooms, { waiting: [], at: new Date(NOW_MS), tookMs: 64 }, 0);
     const before = book.starts(rooms, 'bounded');
     const lanes = book.plan(rooms, LIMIT, 0, 'bounded');
-    book.settle(lanes, [], book.currentRound);
-    book.learn(rooms, seen(null, NOW_MS + 5_000), 0, 'bounded');
+    book.settle(lanes, [], book.ask());
+    book.learn(rooms, seen(null, NOW_MS + 5_000), 0, { reach: 'bounded', askedIn: book.ask() });
     expect(book.starts(rooms, 'bounded')).toEqual(before);
-    book.learn(rooms, seen(null, NOW_MS + 5_000), 0, 'full');
+    book.learn(rooms, seen(null, NOW_MS + 5_000), 0);
     expect(book.starts(rooms, 'bounded')).toHaveLength(1);
   });
 });
@@ -183,6 +183,42 @@ describe('a job below the lower bound', () => {
     expect(boundOf(book)).toBe(NOW_MS);
   });
 
+  it.each<[string, (book: LaneBook, during: () => void) => void]>([
+    ['a claim of all that was due', (book, during) => claimWith(book, [claimed(NOW_MS - 5)], during)],
+    ['a claim as large as can be', (book, during) => claimWith(book, full(NOW_MS - 1_000), during)],
+    [
+      'a survey',
+      (book, during) => {
+        const askedIn = book.ask();
+        during();
+        book.learn(rooms, seen(null), 0, { reach: 'full', askedIn });
+      },
+    ],
+  ])('is claimed when it was stored while %s was under way that raised the bound', (_name, look) => {
+    const book = armedBook();
+    claimWith(book, [claimed(NOW_MS - 9_000, NOW_MS - 8_000)]);
+    look(book, () => book.arm('mail', 0, new Date(LATE_MS)));
+    expect(boundOf(book)).toBe(lateBound);
+    expect(book.isAnyDue(rooms, 0)).toBe(true);
+    claimWith(book, [claimed(LATE_MS)]);
+    expect(boundOf(book)).toBe(NOW_MS);
+  });
+
+  it('is claimed when it goes on waiting, and news of it came while the bound was raised', () => {
+    const book = armedBook();
+    claimWith(book, [claimed(NOW_MS - 9_000, NOW_MS - 8_000)]);
+    claimWith(book, [claimed(NOW_MS - 5)], () => book.expect('mail', 0, new Date(LATE_MS)));
+    expect(book.isAnyDue(rooms, 0)).toBe(true);
+    expect(boundOf(book)).toBe(lateBound);
+  });
+
+  it('is no reason to claim at once when it goes on waiting above the bound', () => {
+    const book = doneBook();
+    book.expect('mail', 0, new Date(NOW_MS + 60_000));
+    expect(book.isAnyDue(rooms, 0)).toBe(false);
+    expect(boundOf(book)).toBe(NOW_MS);
+  });
+
   it('is not forgotten when it came while a claim was under way', () => {
     const book = doneBook();
     book.arm('mail', 0);
@@ -218,7 +254,7 @@ describe('bounded claims with looks below the bounds', () => {
           return seen(first?.dueAtMs ?? null, nowMs);
         };
         const claimOnce = (nowMs: number): void => {
-          const plannedIn = book.currentRound;
+          const plannedIn = book.ask();
           const [lane] = book.plan([{ ...rooms[0]!, room: limit }], limit, nowMs, 'bounded');
           if (!lane) return;
           const fromMs = lane.lowerBound === null ? -Infinity : Date.parse(lane.lowerBound);
@@ -234,7 +270,8 @@ describe('bounded claims with looks below the bounds', () => {
           claimOnce(nowMs);
           book.lookedBelow(starts, survey(nowMs, -Infinity));
           const from = book.starts(rooms, 'bounded')[0]!.lowerBound;
-          book.learn(rooms, survey(nowMs, from === null ? -Infinity : Date.parse(from)), nowMs, 'bounded');
+          const fromMs = from === null ? -Infinity : Date.parse(from);
+          book.learn(rooms, survey(nowMs, fromMs), nowMs, { reach: 'bounded', askedIn: book.ask() });
         };
 
         for (let nowMs = 0; nowMs <= 7_000; nowMs += 50) {

@@ -51,7 +51,7 @@ export class WaitingJobs {
 
   /** One claim by the plan of the book; answers how many jobs it took. */
   claim({ limit, mailRoom, during }: { limit: number; mailRoom: number; during?: () => void }): number {
-    const plannedIn = this.book.currentRound;
+    const plannedIn = this.book.ask();
     const lanes = this.book.plan(roomsOf(limit, mailRoom), limit, this.nowMs);
     const claims = this.take(lanes, limit);
     during?.();
