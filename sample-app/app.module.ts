@@ -3,9 +3,10 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { JobsModule } from 'nestjs-jobs';
 import { CarrierController } from './carrier.controller.js';
 import { database } from './database.js';
-import { FirstOrders } from './first-orders.js';
+import { HomeController } from './home.controller.js';
 import { JobLines } from './job-lines.js';
 import { Order } from './order.entity.js';
+import { OrdersAtStart } from './orders-at-start.js';
 import { OrdersController } from './orders.controller.js';
 import { OrdersService } from './orders.service.js';
 import { Outbox } from './outbox.js';
@@ -21,7 +22,7 @@ import { Transactions } from './transactions.js';
     TypeOrmModule.forFeature([Order]),
     JobsModule.forRoot({ http: { adminToken: settings.adminToken } }),
   ],
-  controllers: [OrdersController, CarrierController],
-  providers: [OrdersService, Transactions, Outbox, ReceiptJobs, ShippingJobs, PaymentJobs, JobLines, FirstOrders],
+  controllers: [HomeController, OrdersController, CarrierController],
+  providers: [OrdersService, Transactions, Outbox, ReceiptJobs, ShippingJobs, PaymentJobs, JobLines, OrdersAtStart],
 })
 export class AppModule {}

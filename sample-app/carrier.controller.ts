@@ -1,20 +1,27 @@
-import { Controller, Param, ParseIntPipe, Put, ServiceUnavailableException } from '@nestjs/common';
+import { Body, Controller, Param, ParseIntPipe, Put } from '@nestjs/common';
+import { ServiceUnavailableException, UnprocessableEntityException } from '@nestjs/common';
 
 export interface Shipment {
   trackingNumber: string;
 }
 
-/** Stands for a service on the network that fails at times: here, at every other request. */
+/** In cents. */
+const INSURED_MAX = 100_000;
+
+/** Stands for a service on the network that fails at times: here, when it is first asked for an order. */
 @Controller('carrier')
 export class CarrierController {
-  private requests = 0;
+  private readonly asked = new Set<number>();
 
   /** Asked twice for one order, it answers the same: a job may run more than once. */
   @Put('shipments/:orderId')
-  ship(@Param('orderId', ParseIntPipe) orderId: number): Shipment {
-    this.requests += 1;
-    if (this.requests % 2 === 1) {
-      throw new ServiceUnavailableException();
+  ship(@Param('orderId', ParseIntPipe) orderId: number, @Body() { value }: { value: number }): Shipment {
+    if (!this.asked.has(orderId)) {
+      this.asked.add(orderId);
+      throw new ServiceUnavailableException('busy, try again');
+    }
+    if (value > INSURED_MAX) {
+      throw new UnprocessableEntityException(`parcels are insured up to ${INSURED_MAX / 100}`);
     }
     return { trackingNumber: `SHIP-${String(orderId).padStart(6, '0')}` };
   }

@@ -19,7 +19,9 @@ Place another order:
   curl ${url} -H 'content-type: application/json' -d '{"email":"you@example.org","item":"honey","amount":700}'
 Pay it before its reminder is due:
   curl -X POST ${url}/1/payment
-Ask how its jobs are doing:
+See why one order is not shipped:
+  ${origin}/admin/jobs/errors
+Ask how the jobs are doing:
   curl ${origin}/api/jobs/stats -H "Authorization: Bearer ${shownToken}"
 Stop with Ctrl-C.
 `);

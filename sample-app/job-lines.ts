@@ -27,7 +27,7 @@ function detailOf(event: JobEvent): string {
     case 'retrying':
       return `attempt ${event.attempt}: ${event.error.message}; again at ${timeOf(event.runAt)}`;
     case 'failed':
-      return `attempt ${event.attempt}: ${event.error.message}; no retries left`;
+      return `attempt ${event.attempt}: ${event.error.message}; not tried again`;
     case 'completed':
       return `attempt ${event.attempt}, ${Math.round(event.durationMs ?? 0)} ms`;
     default:

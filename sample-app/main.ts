@@ -5,8 +5,8 @@
  */
 import { NestFactory } from '@nestjs/core';
 import { AppModule } from './app.module.js';
-import { FirstOrders } from './first-orders.js';
 import { printIntroduction } from './introduction.js';
+import { OrdersAtStart } from './orders-at-start.js';
 import { ensureFreePort } from './port.js';
 import { settings } from './settings.js';
 
@@ -17,7 +17,7 @@ async function main(): Promise<void> {
   app.enableShutdownHooks([], { useProcessExit: true });
   await app.listen(settings.port);
   printIntroduction(settings);
-  await app.get(FirstOrders).place();
+  await app.get(OrdersAtStart).place();
 }
 
 main().catch((error: Error) => {

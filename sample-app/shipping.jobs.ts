@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
 import type { JobContext } from 'nestjs-jobs';
-import { JobHandler } from 'nestjs-jobs';
+import { JobHandler, UnrecoverableError } from 'nestjs-jobs';
+import { Repository } from 'typeorm';
 import type { Shipment } from './carrier.controller.js';
 import type { OrderReference } from './order.entity.js';
 import { Order } from './order.entity.js';
@@ -11,21 +13,38 @@ import { Transactions } from './transactions.js';
 export class ShippingJobs {
   private readonly carrier = `http://127.0.0.1:${settings.port}/carrier`;
 
-  constructor(private readonly transactions: Transactions) {}
+  constructor(
+    @InjectRepository(Order) private readonly orders: Repository<Order>,
+    private readonly transactions: Transactions,
+  ) {}
 
   /** Throwing fails the attempt; it is tried again after about 2, 4, 8 … seconds. */
   @JobHandler('ship_order', { timeout: '5s', maxRetries: 8, backoff: { type: 'exponential', delay: '2s' } })
   async ship(job: JobContext<OrderReference>): Promise<void> {
-    const { orderId } = job.payload;
-    const response = await fetch(`${this.carrier}/shipments/${orderId}`, { method: 'PUT', signal: job.signal });
-    if (!response.ok) {
-      throw new Error(`the carrier answered ${response.status}`);
-    }
-    const { trackingNumber } = (await response.json()) as Shipment;
+    const order = await this.orders.findOneByOrFail({ id: job.payload.orderId });
+    const { trackingNumber } = await this.hand(order, job.signal);
     await this.transactions.run(async (manager) => {
-      await manager.update(Order, { id: orderId }, { status: 'shipped', trackingNumber });
+      await manager.update(Order, { id: order.id }, { status: 'shipped', trackingNumber });
       // The order's status and the job's completion commit together, or not at all.
       await job.completeTx(manager, { trackingNumber });
     });
+  }
+
+  private async hand({ id, amount }: Order, signal: AbortSignal): Promise<Shipment> {
+    const response = await fetch(`${this.carrier}/shipments/${id}`, {
+      method: 'PUT',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ value: amount }),
+      signal,
+    });
+    const answer = (await response.json()) as Shipment & { message: string };
+    if (response.status === 422) {
+      // Asking again would not help: the job fails at once, whatever retries it has left.
+      throw new UnrecoverableError(`the carrier refuses: ${answer.message}`);
+    }
+    if (!response.ok) {
+      throw new Error(`the carrier answered ${response.status}: ${answer.message}`);
+    }
+    return answer;
   }
 }

@@ -14,7 +14,8 @@ export async function fillShop(url: string, token: string, databasePath: string)
     const order = {
       email: `customer${number}@example.org`,
       item: ITEMS[number % ITEMS.length],
-      amount: 450 + number * 10,
+      // A few are too dear for the carrier.
+      amount: number % 12 === 5 ? 240_000 : 450 + number * 10,
     };
     await fetch(`${url}/orders`, {
       method: 'POST',
@@ -44,7 +45,6 @@ export async function fillShop(url: string, token: string, databasePath: string)
       metadata: { requestedBy: 'catalogue' },
     })),
   );
-  // The carrier fails at every other request: a few are still tried again.
   await until(async () => (await jobs.stats({ topic: ['send_receipt', 'ship_order'] })).pending <= 6, {
     timeoutMs: 120_000,
     message: 'most jobs of the shop',

@@ -41,6 +41,8 @@ useBuiltPackage();
 describe.each(places)('the sample app on $database', ({ create }) => {
   let place: Place;
   let app: ChildProcess;
+  /** Since its last start. */
+  let printed: string;
 
   beforeEach(async () => {
     place = await create();
@@ -53,27 +55,66 @@ describe.each(places)('the sample app on $database', ({ create }) => {
     await place.remove();
   });
 
-  it('runs the jobs of its first orders, and stops when it is told to', async () => {
+  it('runs the jobs of its first orders, one of which fails, and stops when it is told to', async () => {
+    const port = await freePort();
+    await start(port);
+    await until(() => times('completed', 'send_receipt') === 4 && times('completed', 'ship_order') === 3, {
+      timeoutMs: STARTS_IN_MS,
+      message: 'the jobs of four orders',
+    });
+    await until(() => times('failed', 'ship_order') === 1, {
+      timeoutMs: STARTS_IN_MS,
+      message: 'the order that fails',
+    });
+    expect(times('retrying', 'ship_order')).toBe(4);
+    expect(printed).toMatch(/failed +ship_order .*attempt 2: the carrier refuses: parcels are insured up to 1000/);
+    const home = await fetch(`http://localhost:${port}/`);
+    expect(await home.text()).toContain('<div id="app">');
+    await stop();
+  });
+
+  it('places one more order when it is started again', async () => {
+    await start(await freePort());
+    await until(() => times('completed', 'send_receipt') === 4, { timeoutMs: STARTS_IN_MS, message: 'four receipts' });
+    await stop();
+    await start(await freePort());
+    await until(() => times('completed', 'send_receipt') === 1, {
+      timeoutMs: STARTS_IN_MS,
+      message: 'one receipt more',
+    });
+    expect(times('enqueued', 'send_receipt')).toBe(1);
+    await stop();
+  });
+
+  async function start(port: number): Promise<void> {
     const tree = workingTree('built');
     expect(basename(realpathSync(join(tree, 'node_modules/typeorm')))).toBe(TYPEORM);
     const compiler = join(tree, 'test/processes/support/register-typescript.cjs');
+    printed = '';
     app = spawn(process.execPath, ['-r', compiler, join(tree, 'sample-app/main.ts')], {
       cwd: place.folder,
-      env: { ...process.env, PORT: String(await freePort()), DATABASE_URL: place.url },
+      env: { ...process.env, PORT: String(port), DATABASE_URL: place.url },
     });
-    let printed = '';
     const collect = (text: Buffer): unknown => (printed += text.toString());
     app.stdout!.on('data', collect);
     app.stderr!.on('data', collect);
-    const completed = (topic: string): number => printed.match(new RegExp(`completed +${topic}`, 'g'))?.length ?? 0;
-    const isDone = (): boolean => {
-      if (app.exitCode !== null) throw new Error(`the sample app ended:\n${printed}`);
-      return completed('send_receipt') === 3 && completed('ship_order') === 3;
-    };
-    await until(isDone, { timeoutMs: STARTS_IN_MS, message: 'the jobs of three orders' });
+    await until(() => isRunning() && printed.includes('Stop with'), { timeoutMs: STARTS_IN_MS, message: 'its start' });
+  }
 
+  function isRunning(): true {
+    if (app.exitCode !== null) throw new Error(`the sample app ended:\n${printed}`);
+    return true;
+  }
+
+  /** In how many of its lines that has happened to a job of the topic. */
+  function times(event: string, topic: string): number {
+    isRunning();
+    return printed.match(new RegExp(`^\\S+ +${event} +${topic}`, 'gm'))?.length ?? 0;
+  }
+
+  async function stop(): Promise<void> {
     app.kill('SIGTERM');
     expect(await once(app, 'exit')).toEqual([0, null]);
     expect(printed).toContain('Stopping');
-  });
+  }
 });

@@ -1,0 +1,29 @@
+import { Injectable } from '@nestjs/common';
+import type { NewOrder } from './new-order.js';
+import { OrdersService } from './orders.service.js';
+
+const FIRST_ORDERS: readonly NewOrder[] = [
+  { email: 'first@example.org', item: 'green tea', amount: 450, express: false },
+  { email: 'second@example.org', item: 'coffee beans', amount: 1290, express: true },
+  { email: 'third@example.org', item: 'two cups', amount: 1800, express: false },
+  // No carrier takes it: its job fails for good.
+  { email: 'fourth@example.org', item: 'a samovar of silver', amount: 240_000, express: false },
+];
+const LATER_ORDER: NewOrder = { email: 'first@example.org', item: 'more green tea', amount: 450, express: false };
+
+/** Places some orders when there are none yet, else one, so that a newcomer sees something happen. */
+@Injectable()
+export class OrdersAtStart {
+  constructor(private readonly orders: OrdersService) {}
+
+  async place(): Promise<void> {
+    const isFirstStart = (await this.orders.newest()).length === 0;
+    for (const newOrder of isFirstStart ? FIRST_ORDERS : [LATER_ORDER]) {
+      const { id } = await this.orders.place(newOrder);
+      if (newOrder === FIRST_ORDERS[0]) {
+        // The reminder of this one finds nothing to do.
+        await this.orders.pay(id);
+      }
+    }
+  }
+}
