@@ -49,6 +49,12 @@ const factoryCheck: Check<Factory> = {
   parse: (value) => (typeof value === 'function' ? (value as Factory) : undefined),
 };
 
+/** What `forRoot` is given fits no table of options: `isGlobal` is none of the queue's. */
+const membersCheck: Check<object> = {
+  expects: 'an object',
+  parse: (value) => (typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined),
+};
+
 const asyncTable = {
   isGlobal: { default: true, check: flag, meaning: 'seen everywhere without being imported' },
   imports: { default: undefined, check: anything, meaning: 'modules that export what the factory injects' } as Option<
@@ -74,7 +80,8 @@ const CREATED_STORE = Symbol('nestjs-jobs:created-store');
 @Module({})
 export class JobsModule {
   /** @throws InvalidOptionsError for an unknown option, a refused value, or two that contradict each other. */
-  static forRoot({ isGlobal = true, ...options }: JobsModuleOptions = {}): DynamicModule {
+  static forRoot(given: JobsModuleOptions = {}): DynamicModule {
+    const { isGlobal = true, ...options } = checked(membersCheck, given, 'options') as JobsModuleOptions;
     const settings = readJobsOptions(options);
     return moduleOf({
       ...settings,
@@ -84,8 +91,8 @@ export class JobsModule {
   }
 
   static forRootAsync(options: JobsModuleAsyncOptions): DynamicModule {
-    checked(factoryCheck, options.useFactory, 'useFactory');
     const { isGlobal, imports, inject, useFactory, dataSource, http, ui } = readOptions(asyncTable, options);
+    checked(factoryCheck, options.useFactory, 'useFactory');
     const provider: FactoryProvider<JobsOptions> = {
       provide: JOBS_OPTIONS,
       inject,

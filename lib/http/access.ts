@@ -59,7 +59,11 @@ export class Access {
       throw (await visit.caller()).kind === 'anonymous' ? unauthorized() : forbidden();
     }
     if (isFromElsewhere(visit.exchange) && !this.callers.hasToken(visit.exchange)) {
-      throw new ApiError(403, 'CROSS_ORIGIN', 'requests with cookies that change something must come from this origin');
+      throw new ApiError(
+        403,
+        'CROSS_ORIGIN',
+        'requests with cookies or a sign-in of the browser that change something must come from this origin',
+      );
     }
   }
 
@@ -77,9 +81,16 @@ export class Access {
 
   /** @throws ApiError 403 when callers over HTTP do not reach one of the topics. */
   ensureTopics(topics: readonly string[]): void {
-    const foreign = topics.find((topic) => !(this.allowedTopics?.includes(topic) ?? true));
+    const foreign = topics.find((topic) => !this.reaches(topic));
     if (foreign !== undefined) {
-      throw topicNotAllowed(foreign);
+      throw topicNotAllowed(`topic '${foreign}'`);
+    }
+  }
+
+  /** The same for a job that was asked for by its id: its topic is not told. */
+  ensureTopicOfJob(topic: string): void {
+    if (!this.reaches(topic)) {
+      throw topicNotAllowed('the topic of this job');
     }
   }
 
@@ -87,6 +98,10 @@ export class Access {
   narrowed(asked: readonly string[] | undefined): readonly string[] | null {
     this.ensureTopics(asked ?? []);
     return asked ?? this.allowedTopics;
+  }
+
+  private reaches(topic: string): boolean {
+    return this.allowedTopics?.includes(topic) ?? true;
   }
 
   private ruleOf(kind: 'enqueue' | 'manage'): AccessRule {

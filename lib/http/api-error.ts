@@ -53,8 +53,8 @@ export function forbidden(message = 'you are not allowed to do that'): ApiError 
 }
 
 /** 403: callers over HTTP do not reach this topic. */
-export function topicNotAllowed(topic: string): ApiError {
-  const message = `topic '${topic}' is not among those that are allowed here`;
+export function topicNotAllowed(what: string): ApiError {
+  const message = `${what} is not among those that are allowed here`;
   return new ApiError(403, 'TOPIC_NOT_ALLOWED', message, { data: { topic: 'not allowed here' } });
 }
 

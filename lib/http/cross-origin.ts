@@ -2,12 +2,16 @@ import type { HttpExchange } from './http-exchange.js';
 
 const SAFE_METHODS = ['GET', 'HEAD'];
 
+/** Credentials that a browser, once it has them, adds by itself to whatever any page asks for. */
+const ADDED_BY_BROWSERS = /^(basic|digest|negotiate|ntlm)\b/i;
+
 /**
- * Whether a browser sends this on behalf of a page of another origin, with the cookies of somebody who does not know
- * of it. What a proxy says of the host is not asked: anybody can say that.
+ * Whether a browser sends this on behalf of a page of another origin, with the cookies or the sign-in of somebody who
+ * does not know of it. What a proxy says of the host is not asked: anybody can say that.
  */
 export function isFromElsewhere({ method, headers }: HttpExchange): boolean {
-  if (SAFE_METHODS.includes(method) || headers.cookie === undefined) {
+  const isSignedIn = headers.cookie !== undefined || ADDED_BY_BROWSERS.test(headers.authorization ?? '');
+  if (SAFE_METHODS.includes(method) || !isSignedIn) {
     return false;
   }
   const site = headers['sec-fetch-site'];

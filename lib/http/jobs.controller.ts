@@ -185,7 +185,7 @@ export class JobsController {
     if (!job) {
       throw new JobNotFoundError(id);
     }
-    this.access.ensureTopics([job.topic]);
+    this.access.ensureTopicOfJob(job.topic);
     return job;
   }
 

@@ -2,10 +2,14 @@ import type { Readable } from 'node:stream';
 import { ApiError } from './api-error.js';
 import type { HttpExchange } from './http-exchange.js';
 
+/** Node gives a request five minutes, Fastify any time at all. Meanwhile what has come of it is held in memory. */
+const READING_MS_MAX = 60_000;
+
 /**
  * The JSON value in the body of a request, `undefined` when there is no body.
  *
- * @throws ApiError 415 for a body of another type, 413 for one that is too large, 400 for one that is no JSON.
+ * @throws ApiError 415 for a body of another type, 413 for one that is too large, 408 for one that does not end within a
+ * minute, 400 for one that is no JSON.
  */
 export async function readJsonBody(exchange: HttpExchange, bytesMax: number): Promise<unknown> {
   const { headers } = exchange;
@@ -38,21 +42,29 @@ function readAll(body: Readable, bytesMax: number): Promise<Buffer> {
       // He has left while he was judged; nothing would tell so any more.
       return reject(cutOff());
     }
+    const refuse = (error: ApiError): void => {
+      clearTimeout(timer);
+      body.off('data', take);
+      // What still comes is thrown away.
+      body.resume();
+      reject(error);
+    };
+    const timer = setTimeout(() => refuse(tooSlow()), READING_MS_MAX);
     const take = (chunk: Buffer): void => {
       length += chunk.length;
       if (length <= bytesMax) {
         chunks.push(chunk);
       } else {
-        body.off('data', take);
-        // What still comes is thrown away.
-        body.resume();
-        reject(tooLarge(bytesMax));
+        refuse(tooLarge(bytesMax));
       }
     };
     body.on('data', take);
-    body.once('end', () => resolve(Buffer.concat(chunks)));
-    body.once('error', (cause) => reject(cutOff(cause)));
-    body.once('close', () => reject(cutOff()));
+    body.once('end', () => {
+      clearTimeout(timer);
+      resolve(Buffer.concat(chunks));
+    });
+    body.once('error', (cause) => refuse(cutOff(cause)));
+    body.once('close', () => refuse(cutOff()));
   });
 }
 
@@ -66,6 +78,14 @@ function parsed(bytes: Buffer): unknown {
 
 function tooLarge(bytesMax: number): ApiError {
   return new ApiError(413, 'BODY_TOO_LARGE', `the body must be at most ${bytesMax} bytes`);
+}
+
+function tooSlow(): ApiError {
+  const seconds = READING_MS_MAX / 1_000;
+  return new ApiError(408, 'REQUEST_TIMEOUT', `the body must be complete within ${seconds} s`, {
+    // Whoever sends on would be taken for the next request.
+    headers: { Connection: 'close' },
+  });
 }
 
 /** Nobody is left to read this answer. */

@@ -17,7 +17,7 @@ export interface OpenApiDocument {
 /** Errors that any route may answer. */
 const COMMON_ERRORS = [400, 401, 403, 500, 503];
 /** And any that takes a body. */
-const BODY_ERRORS = [413, 415];
+const BODY_ERRORS = [408, 413, 415];
 
 const ERROR_MEANINGS: Readonly<Record<number, string>> = {
   400: 'The request is wrong; `data` says why, field by field',
@@ -25,6 +25,7 @@ const ERROR_MEANINGS: Readonly<Record<number, string>> = {
   403: 'Not allowed',
   404: 'There is no such job',
   409: 'The job stands in a status that does not allow this',
+  408: 'The body did not come to an end in time',
   413: 'The payload, or the body as a whole, is too large',
   415: 'The body is no JSON by its type',
   422: 'The idempotency key was used for another request',

@@ -31,6 +31,9 @@ export type FieldValues<Table extends FieldTable> = {
 /** So many complaints are enough for a request of a thousand jobs. */
 const COMPLAINTS_MAX = 20;
 
+/** Names come from outside, and go back in the answer. */
+const NAME_LENGTH_MAX = 100;
+
 /** @throws ApiError 400 that names every field that is wrong. */
 export function readBody<Table extends FieldTable>(table: Table, body: unknown): FieldValues<Table> {
   const complaints = new Complaints();
@@ -46,7 +49,7 @@ export function readQuery<Table extends FieldTable>(table: Table, query: URLSear
   for (const [name, values] of valuesByName(query)) {
     const isMany = Object.hasOwn(table, name) && table[name]!.isRepeatable === true;
     if (values.length > 1 && !isMany) {
-      complaints.add(name, 'given more than once');
+      complaints.add(shortened(name), 'given more than once');
     }
     given[name] = values.length > 1 && isMany ? values : values[0];
   }
@@ -188,7 +191,7 @@ function readMembers<Table extends FieldTable>(
     }
     const name = names.get(spelling);
     if (name === undefined) {
-      complaints.add(place(path, spelling), `unknown field; known are ${Object.keys(table).join(', ')}`);
+      complaints.add(place(path, shortened(spelling)), `unknown field; known are ${Object.keys(table).join(', ')}`);
     } else if (found.has(name)) {
       complaints.add(place(path, name), `given twice, as ${name} and ${table[name]!.alias}`);
     } else {
@@ -211,6 +214,10 @@ function readMembers<Table extends FieldTable>(
 function wireNames(table: FieldTable): ReadonlyMap<string, string> {
   const aliases = Object.entries(table).flatMap(([name, { alias }]) => (alias ? [[alias, name] as const] : []));
   return new Map([...Object.keys(table).map((name) => [name, name] as const), ...aliases]);
+}
+
+function shortened(name: string): string {
+  return name.length > NAME_LENGTH_MAX ? `${name.slice(0, NAME_LENGTH_MAX)}…` : name;
 }
 
 function place(path: string, name: string): string {

@@ -77,6 +77,13 @@ describe.each(everyKind)('the module on $label', (kind) => {
     },
   );
 
+  it.each([null, 'all', 3, []])('refuses what is no object of options: %p', (given) => {
+    for (const build of [() => JobsModule.forRoot(given as never), () => JobsModule.forRootAsync(given as never)]) {
+      expect(build).toThrow(InvalidOptionsError);
+      expect(build).toThrow('options: expected an object, got');
+    }
+  });
+
   it.each([undefined, null])('stops the application for a factory that gives %p', async (nothing) => {
     const error = await apps.refusal({ jobsModule: JobsModule.forRootAsync({ useFactory: () => nothing as never }) });
     expect(error).toBeInstanceOf(InvalidOptionsError);

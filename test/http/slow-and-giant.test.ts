@@ -1,0 +1,125 @@
+import { PassThrough } from 'node:stream';
+import type { HttpExchange } from '../../lib/http/http-exchange.js';
+import { readJsonBody } from '../../lib/http/json-body.js';
+import { postgres, sqliteMemory } from '../nest/support/database-kinds.js';
+import { everyAdapter } from './support/adapters.js';
+import { useHttpApps, useOneHttpApp } from './support/http-apps.js';
+
+const MEBIBYTE = 1024 * 1024;
+
+/** Far more than any of these takes, and far less than an expression that backtracks would. */
+const PROMPT_MS = 5_000;
+
+describe('a body that is sent slowly', () => {
+  afterEach(() => jest.useRealTimers());
+
+  it('is waited for a minute at most, however often a little of it comes', async () => {
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate'] });
+    const body = new PassThrough();
+    const headers = { 'content-type': 'application/json', 'transfer-encoding': 'chunked' };
+    const refusal = readJsonBody({ headers, body } as unknown as HttpExchange, MEBIBYTE).catch(
+      (error: unknown) => error,
+    );
+    for (let second = 0; second < 60; second += 1) {
+      body.write('[');
+      await jest.advanceTimersByTimeAsync(1_000);
+    }
+    expect(await refusal).toMatchObject({ status: 408, code: 'REQUEST_TIMEOUT', headers: { Connection: 'close' } });
+    // What still comes is not kept.
+    expect(body.listenerCount('data')).toBe(0);
+  });
+
+  it('leaves no timer behind when it ends in time', async () => {
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate'] });
+    const body = new PassThrough();
+    body.end('[1]');
+    const headers = { 'content-type': 'application/json' };
+    expect(await readJsonBody({ headers, body } as unknown as HttpExchange, MEBIBYTE)).toEqual([1]);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+});
+
+describe.each(everyAdapter)('what is giant, on $adapter', (adapterKind) => {
+  const app = useOneHttpApp(sqliteMemory, adapterKind, { options: { role: 'producer' } });
+  const enqueue = (text: string) => app().api.ask<{ data: object }>('POST', '/enqueue', { text });
+
+  it('is not sent back: names and values are cut, and complaints are few', async () => {
+    const name = 'n'.repeat(MEBIBYTE);
+    const names = Array.from({ length: 10_000 }, (_, index) => `"name ${index}":1`).join(',');
+    for (const text of [
+      `{"topic":"a","payload":1,"${name}":1}`,
+      `{"topic":"a","payload":1,${names}}`,
+      `{"topic":"a","payload":1,"run_at":"${name}"}`,
+      `{"topic":"${name}","payload":1}`,
+      `{"topic":"a","payload":1,"metadata":"${name}"}`,
+    ]) {
+      const answer = await enqueue(text);
+      expect(answer.status).toBe(400);
+      expect(answer.text.length).toBeLessThan(10_000);
+    }
+    const answer = await app().api.get(`?${'n'.repeat(5_000)}=1&${'n'.repeat(5_000)}=2`);
+    expect([answer.status, answer.text.length < 2_000]).toEqual([400, true]);
+  });
+
+  it('is refused when it is deep, in each place that takes values of any shape', async () => {
+    const deep = `${'['.repeat(500_000)}${']'.repeat(500_000)}`;
+    const deepObject = `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`;
+    for (const value of [deep, deepObject]) {
+      for (const [path, text] of [
+        ['/enqueue', `{"topic":"a","payload":${value}}`],
+        ['/enqueue', `{"topic":"a","payload":1,"metadata":{"a":${value}}}`],
+        ['/enqueue', `{"topic":${value},"payload":1}`],
+        ['/enqueue-many', `{"jobs":${value}}`],
+        ['/bulk', `{"action":"delete","ids":${value}}`],
+        ['/bulk', `{"action":"delete","filter":${value}}`],
+        ['/enqueue', value],
+      ] as const) {
+        const headers = { 'Idempotency-Key': 'deep' };
+        const answer = await app().api.ask('POST', path, { text, headers });
+        expect([path, text.slice(0, 40), answer.status]).toEqual([path, text.slice(0, 40), 400]);
+      }
+    }
+  });
+
+  it('is judged at once, whatever expression it is held against', async () => {
+    const [ones, spaces, dashes] = ['1', ' ', '-'].map((letter) => letter.repeat(MEBIBYTE));
+    const headers: readonly (readonly [string, string])[] = [
+      ['Authorization', `Bearer ${' '.repeat(7_000)}a${' '.repeat(7_000)}b`],
+      ['Content-Type', `application/${'a+'.repeat(7_000)}`],
+      ['Content-Type', `application/json${';'.repeat(7_000)}${' '.repeat(5_000)}charset`],
+      ['Origin', `http://${'a.'.repeat(7_000)}`],
+      ['Idempotency-Key', ones!.slice(0, 14_000)],
+    ];
+    const sinceMs = performance.now();
+    for (const value of [ones, spaces, dashes, `${ones}d`, `${ones}.${ones}ms`, `2030-01-01T00:00:00.${ones}Z`]) {
+      for (const field of ['run_at', 'delay', 'timeout', 'topic', 'unique_key', 'priority', 'max_retries']) {
+        expect((await enqueue(JSON.stringify({ topic: 'a', payload: 1, [field]: value }))).status).toBe(400);
+      }
+      expect((await app().api.post('/bulk', { action: 'delete', ids: [value] })).status).toBe(400);
+    }
+    for (const [name, value] of headers) {
+      const answer = await app().api.ask('POST', '/enqueue', { text: '{', headers: { Cookie: 'a', [name]: value } });
+      expect([400, 401, 403, 415]).toContain(answer.status);
+    }
+    const slashes = await fetch(`${app().url}/api/jobs${'/'.repeat(6_000)}a${'/%2F'.repeat(2_000)}`);
+    expect([401, 404]).toContain(slashes.status);
+    expect(performance.now() - sinceMs).toBeLessThan(PROMPT_MS);
+  });
+});
+
+describe.each(everyAdapter)('a request on $adapter whose statement takes for ever', (adapterKind) => {
+  const apps = useHttpApps(postgres, adapterKind);
+
+  it('is answered 503 when its time is up, and the server goes on with nothing', async () => {
+    const { api, jobs, dataSource } = await apps.listen({ options: { role: 'producer', lease: '5s' } });
+    const { id } = await jobs.enqueue('a', 1, { delay: '1h' });
+    await dataSource.query(
+      `CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(3600); RETURN NULL; END $$`,
+    );
+    await dataSource.query('CREATE TRIGGER sleep BEFORE UPDATE ON _jobs EXECUTE FUNCTION sleep()');
+    expect(await api.post(`/${id}/cancel`)).toMatchObject({ status: 503, body: { code: 'QUEUE_UNAVAILABLE' } });
+    const asleep = `SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()`;
+    expect(await dataSource.query(asleep)).toEqual([]);
+    expect((await api.get(`/${id}`)).status).toBe(200);
+  });
+});
