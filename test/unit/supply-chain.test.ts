@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const ROOT = join(__dirname, '../..');
+
+interface Manifest {
+  readonly scripts: Readonly<Record<string, string>>;
+  readonly dependencies: Readonly<Record<string, string>>;
+}
+
+interface LockedPackage {
+  readonly version?: string;
+  readonly integrity?: string;
+  readonly hasInstallScript?: boolean;
+  readonly dev?: boolean;
+}
+
+function read<T>(name: string): T {
+  return JSON.parse(readFileSync(join(ROOT, name), 'utf8')) as T;
+}
+
+describe('what an installation of this package brings along', () => {
+  const manifest = read<Manifest>('package.json');
+  const locked = Object.entries(read<{ packages: Record<string, LockedPackage> }>('package-lock.json').packages);
+
+  it('is one package without dependencies and without an install script', () => {
+    expect(Object.keys(manifest.dependencies)).toEqual(['uuid']);
+    const uuid = locked
+      .filter(([path]) => path === 'node_modules/uuid')
+      .map(([, { hasInstallScript }]) => hasInstallScript);
+    expect(uuid).toEqual([undefined]);
+    expect(locked.filter(([path]) => path.startsWith('node_modules/uuid/'))).toEqual([]);
+  });
+
+  it('runs nothing when it is installed', () => {
+    const atInstall = ['preinstall', 'install', 'postinstall', 'prepare', 'preprepare', 'postprepare'];
+    expect(Object.keys(manifest.scripts).filter((name) => atInstall.includes(name))).toEqual([]);
+  });
+
+  it('is developed with packages whose content is known by a checksum', () => {
+    const unknown = locked.filter(([path, { integrity }]) => path !== '' && !integrity?.startsWith('sha512-'));
+    expect(unknown.map(([path]) => path)).toEqual([]);
+  });
+});
