@@ -1,0 +1,137 @@
+import type { Job, JobContext } from 'nestjs-jobs';
+import { UnrecoverableError } from 'nestjs-jobs';
+import { Client } from 'pg';
+import type { Job as WireJob } from '../../client/wire.js';
+import { postgres, sqliteFile } from '../nest/support/database-kinds.js';
+import { until } from '../support/wait.js';
+import { express, fastify } from './support/adapters.js';
+import { ADMIN_TOKEN, useHttpApps } from './support/http-apps.js';
+
+const SECRET = 'card-4111111111111111';
+const CHANNELS = ['nestjs_jobs', 'nestjs_jobs_cancel', 'nestjs_jobs_echo'];
+
+const places = [
+  { database: postgres.label, kind: postgres, adapterKind: express },
+  { database: sqliteFile.label, kind: sqliteFile, adapterKind: fastify },
+];
+
+/** Everything of a job that comes from its caller or its handler. */
+function redact(job: Job): Job {
+  return Object.assign(job, {
+    payload: null,
+    metadata: null,
+    uniqueKey: null,
+    result: null,
+    progress: null,
+    lastError: job.lastError && 'hidden',
+    errors: [],
+  });
+}
+
+describe.each(places)('what is secret in a job, on $database', ({ kind, adapterKind }) => {
+  const apps = useHttpApps(kind, adapterKind);
+
+  const handlers = {
+    charge: async (job: JobContext<{ card: string }>) => {
+      await job.progress({ card: job.payload.card });
+      return { card: job.payload.card };
+    },
+    decline: (job: JobContext<{ card: string }>) => {
+      throw new UnrecoverableError(`declined: ${job.payload.card}`);
+    },
+  };
+
+  const requestOf = (topic: string) => ({
+    topic,
+    payload: { card: SECRET },
+    metadata: { card: SECRET },
+    unique_key: SECRET,
+  });
+
+  it('leaves in no answer when redact takes it away, and in no event of the stream', async () => {
+    const http = { adminToken: ADMIN_TOKEN, redact };
+    const app = await apps.listen({ options: { http }, handlers });
+    const { api } = app;
+    const stream = await api.open('/stream');
+    const answers: string[] = [];
+    const noted = async (answer: Promise<{ status: number; text: string }>): Promise<void> => {
+      const { status, text } = await answer;
+      answers.push(`${status} ${text}`);
+    };
+    const headers = { 'Idempotency-Key': SECRET };
+    const charged = await api.post<WireJob>('/enqueue', requestOf('charge'), { headers });
+    const declined = await api.post<WireJob>('/enqueue', requestOf('decline'));
+    answers.push(charged.text, declined.text);
+    await Promise.all([app.event('completed', charged.body.id), app.event('failed', declined.body.id)]);
+    const waiting = { ...requestOf('nobodys'), delay: '1h' };
+    await noted(api.post('/enqueue-many', { jobs: [waiting] }));
+    const held = await api.post<WireJob>('/enqueue', { ...waiting, unique_key: `${SECRET}2` });
+    await api.post(`/${held.body.id}/cancel`);
+    await api.post('/enqueue', { ...waiting, unique_key: `${SECRET}2` });
+    // The key is taken: the answer names the job that holds it, and not the key.
+    await noted(api.post(`/${held.body.id}/requeue`));
+    await noted(api.post('/bulk', { action: 'requeue', ids: [held.body.id], dry_run: true }));
+    for (const path of [
+      '',
+      `?q=${SECRET}`,
+      '/stats',
+      '/topics',
+      '/timeseries',
+      '/errors',
+      '/capabilities',
+      '/openapi.json',
+    ]) {
+      await noted(api.get(path));
+    }
+    for (const { id } of [charged.body, declined.body, held.body]) await noted(api.get(`/${id}`));
+    await stream.until('decline');
+    stream.close();
+    expect(answers).toHaveLength(16);
+    expect([...answers, stream.text].filter((text) => text.includes(SECRET))).toEqual([]);
+    // What was asked is in there all the same.
+    expect((await app.jobs.get(declined.body.id))!.lastError).toContain(SECRET);
+  });
+
+  it('stands in no line of the log, at any level, whatever becomes of the job', async () => {
+    const app = await apps.listen({
+      options: { http: { adminToken: ADMIN_TOKEN } },
+      handlers: { charge: handlers.charge },
+    });
+    const { api } = app;
+    const { body } = await api.post<WireJob>('/enqueue', requestOf('charge'), {
+      headers: { 'Idempotency-Key': SECRET },
+    });
+    await app.event('completed', body.id);
+    const waiting = await api.post<WireJob>('/enqueue', { ...requestOf('nobodys'), delay: '1h' });
+    await api.post(`/${waiting.body.id}/cancel`);
+    await api.post(`/${waiting.body.id}/requeue`, { payload: SECRET });
+    await api.post('/bulk', { action: 'delete', filter: { q: SECRET } });
+    await api.get(`/${SECRET}`, { headers: { Authorization: `Bearer ${SECRET}`, Cookie: SECRET } });
+    await api.get(`?q=${SECRET}`);
+    await api.post('/enqueue', { ...requestOf('charge'), timeout: SECRET });
+    await api.delete(`/${waiting.body.id}`);
+    await app.close();
+    expect(apps.log.of('debug').length).toBeGreaterThan(3);
+    expect(apps.log.lines.filter(({ text }) => text.includes(SECRET) || text.includes(ADMIN_TOKEN))).toEqual([]);
+  });
+});
+
+describe('notifications', () => {
+  const apps = useHttpApps(postgres, express);
+
+  it('carry topics and nothing else of a job: everybody who may connect can hear them', async () => {
+    const heard: string[] = [];
+    const listener = new Client({ connectionString: (apps.address as { url: string }).url });
+    listener.on('notification', ({ payload }) => void heard.push(payload ?? ''));
+    await listener.connect();
+    apps.afterEverything(() => listener.end());
+    for (const channel of CHANNELS) await listener.query(`LISTEN ${channel}`);
+    const app = await apps.listen({ handlers: { charge: () => undefined } });
+    const options = { metadata: { card: SECRET }, uniqueKey: SECRET };
+    const { id } = await app.jobs.enqueue('charge', { card: SECRET }, options);
+    await app.dataSource.transaction((manager) => app.jobs.enqueueTx(manager, 'later', { card: SECRET }));
+    await app.event('completed', id);
+    await until(() => heard.includes('charge') && heard.includes('later'));
+    expect(heard.filter((payload) => !['charge', 'later', ''].includes(payload))).toEqual([]);
+  });
+});
