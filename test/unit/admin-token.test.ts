@@ -9,20 +9,25 @@ describe('the token of administrators', () => {
   const { http } = readJobsOptions({ http: { adminToken: TOKEN } });
   const token = AdminToken.from(http as HttpSettings)!;
 
-  it.each([TOKEN, '', 'b', `b${TOKEN.slice(1)}`, `${TOKEN.slice(0, -1)}x`, `${TOKEN}x`, 'x'.repeat(8_000)])(
-    'is compared by digests of one length, in a time that says nothing: with %p',
-    (given) => {
-      const compare = jest.spyOn(crypto, 'timingSafeEqual');
-      try {
-        expect(token.isIn(`Bearer ${given}`)).toBe(given === TOKEN);
-        const lengths = compare.mock.calls.map((pair) => pair.map(({ byteLength }) => byteLength));
-        // Without a token there is nothing to compare.
-        expect(lengths).toEqual(given === '' ? [] : [[32, 32]]);
-      } finally {
-        compare.mockRestore();
-      }
-    },
-  );
+  it.each([
+    ['itself', TOKEN],
+    ['nothing', ''],
+    ['one letter', 'b'],
+    ['another first letter', `b${TOKEN.slice(1)}`],
+    ['another last letter', `${TOKEN.slice(0, -1)}x`],
+    ['one letter more', `${TOKEN}x`],
+    ['as much as fits into a header', 'x'.repeat(8_000)],
+  ])('is compared by digests of one length, in a time that says nothing: with %s', (_, given) => {
+    const compare = jest.spyOn(crypto, 'timingSafeEqual');
+    try {
+      expect(token.isIn(`Bearer ${given}`)).toBe(given === TOKEN);
+      const lengths = compare.mock.calls.map((pair) => pair.map(({ byteLength }) => byteLength));
+      // Without a token there is nothing to compare.
+      expect(lengths).toEqual(given === '' ? [] : [[32, 32]]);
+    } finally {
+      compare.mockRestore();
+    }
+  });
 
   it('is not kept as it is, so that nothing that prints it can give it away', () => {
     expect(JSON.stringify(token)).not.toContain(TOKEN);
