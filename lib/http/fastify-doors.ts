@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { AdapterDoors } from './adapter-doors.js';
 import type { HttpAnswer, HttpDoor, HttpExchange } from './http-exchange.js';
-import { decodedPart, requestUrl } from './request-url.js';
+import { requestUrl } from './request-url.js';
 
 /** Fastify's request, as far as it is needed here. */
 interface FastifyRequest {
@@ -10,7 +10,6 @@ interface FastifyRequest {
   readonly headers: IncomingMessage['headers'];
   readonly method: string;
   readonly url: string;
-  readonly params: Readonly<Record<string, string>>;
   readonly body: unknown;
 }
 
@@ -55,8 +54,9 @@ export class FastifyDoors implements AdapterDoors {
   open(path: string, door: HttpDoor): void {
     this.adapter.getInstance().register((child, _options, done) => {
       const bodies = new WeakMap<IncomingMessage, Readable>();
+      const base = beginningOf(path);
       const handler = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-        await door.answer(new FastifyExchange(request, reply, bodies.get(request.raw)));
+        await door.answer(new FastifyExchange(request, reply, bodies.get(request.raw), base));
         return reply;
       };
       // Nobody parses the body: the door reads it, when it has judged who sends it.
@@ -91,12 +91,12 @@ class FastifyExchange implements HttpExchange {
     readonly request: FastifyRequest,
     readonly response: FastifyReply,
     body: Readable | undefined,
+    base: RegExp,
   ) {
     const { pathname, query } = requestUrl(request.url);
     this.method = request.method;
-    const rest = restOf(pathname, request.params['*']);
-    this.path = rest.replace(/\/$/, '');
-    this.basePath = pathname.slice(0, pathname.length - rest.length);
+    this.basePath = base.exec(pathname)?.[0] ?? pathname;
+    this.path = pathname.slice(this.basePath.length).replace(/\/$/, '');
     this.query = query;
     this.headers = request.headers;
     this.body = body ?? request.raw;
@@ -125,15 +125,10 @@ class FastifyExchange implements HttpExchange {
   }
 }
 
-/** Fastify gives what follows the path decoded, so that `%2F` cannot be told from a slash: found in the path as it came. */
-function restOf(pathname: string, decoded: string | undefined): string {
-  if (decoded === undefined) {
-    return '';
-  }
-  for (let slash = pathname.indexOf('/'); slash >= 0; slash = pathname.indexOf('/', slash + 1)) {
-    if (decodedPart(pathname.slice(slash + 1)) === decoded) {
-      return pathname.slice(slash);
-    }
-  }
-  return `/${encodeURIComponent(decoded)}`;
+/**
+ * As many parts as the path of a door has, however they are spelled. Fastify gives what follows them decoded, so that
+ * `%2F` could not be told from a slash.
+ */
+function beginningOf(path: string): RegExp {
+  return new RegExp(`^(?:/+[^/]+){${path.split('/').length - 1}}`);
 }

@@ -5,9 +5,12 @@ export interface RequestUrl {
   readonly query: URLSearchParams;
 }
 
-/** Read by hand: `new URL` would resolve dots and refuse what servers are sent. */
+/**
+ * Read by hand: `new URL` would resolve dots and refuse what servers are sent. A server may be sent the whole URL, as
+ * proxies are; what it says of the host is not asked.
+ */
 export function requestUrl(url: string): RequestUrl {
-  const [, pathname = '', query = ''] = /^([^?#]*)(?:\?([^#]*))?/s.exec(url) ?? [];
+  const [, pathname = '', query = ''] = /^(?:https?:\/\/[^/?#]*)?([^?#]*)(?:\?([^#]*))?/is.exec(url) ?? [];
   return { pathname, query: new URLSearchParams(query) };
 }
 
