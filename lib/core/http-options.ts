@@ -108,11 +108,26 @@ function instanceOfFunction<T>(expects: string): Check<T> {
 
 const guardCheck: Check<AdminGuardLike> = {
   expects: 'a guard or its class',
-  parse: (value) => {
-    const guard = (typeof value === 'function' ? value.prototype : value) as Partial<AdminGuard> | null | undefined;
-    return typeof guard?.canActivate === 'function' ? (value as AdminGuardLike) : undefined;
+  parse: (value, path) => {
+    if (isGuard(value) || isGuardClass(value)) {
+      return value as AdminGuardLike;
+    }
+    if (typeof value === 'function') {
+      throw new InvalidOptionsError(path, `expected a guard or its class, got the function '${value.name}'`);
+    }
+    return undefined;
   },
 };
+
+/** Whether it can be asked. */
+export function isGuard(value: unknown): value is AdminGuard {
+  return typeof (value as AdminGuard | null | undefined)?.canActivate === 'function';
+}
+
+/** Of any class: `canActivate` may be a field, which only an instance has. */
+function isGuardClass(value: unknown): boolean {
+  return typeof value === 'function' && (isGuard(value.prototype) || /^class\b/.test(String(value)));
+}
 
 const ruleWords = oneOf('admin', 'authenticated', 'public');
 const ruleCheck: Check<AccessRule> = {

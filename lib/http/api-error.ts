@@ -58,12 +58,15 @@ export function topicNotAllowed(what: string): ApiError {
   return new ApiError(403, 'TOPIC_NOT_ALLOWED', message, { data: { topic: 'not allowed here' } });
 }
 
-/** What the application's own code threw while it judged a caller. Only an `HttpException` is an answer. */
+/** What the application's own code threw while it judged a caller. Only an `HttpException` that refuses is an answer. */
 export function refusalOf(error: unknown): unknown {
   if (!isHttpException(error)) {
     return error;
   }
   const status = error.getStatus();
+  if (!(status >= 400 && status <= 599)) {
+    return error;
+  }
   if (status === 401) {
     return unauthorized();
   }

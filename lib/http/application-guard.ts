@@ -3,7 +3,9 @@ import { Scope } from '@nestjs/common';
 import type { ModuleRef } from '@nestjs/core';
 import { ContextIdFactory } from '@nestjs/core';
 import { isObservable, lastValueFrom } from 'rxjs';
+import { InvalidOptionsError } from '../core/errors.js';
 import type { AdminGuardLike } from '../core/http-options.js';
+import { isGuard } from '../core/http-options.js';
 
 /** The application's own guard, asked as Nest would ask it. */
 export class ApplicationGuard {
@@ -12,7 +14,7 @@ export class ApplicationGuard {
   /**
    * An instance as it is; of a class the application's own instance when it has one, else one that is made here.
    *
-   * @throws whatever Nest says when the guard's own dependencies are missing.
+   * @throws InvalidOptionsError when there is no `canActivate`; whatever Nest says when dependencies of the guard are missing.
    */
   static async of(guard: AdminGuardLike, moduleRef: ModuleRef): Promise<ApplicationGuard> {
     if (typeof guard !== 'function') {
@@ -23,6 +25,10 @@ export class ApplicationGuard {
     const scope = scopeIn(moduleRef, type);
     if (scope === undefined || scope === Scope.DEFAULT) {
       const shared = scope === undefined ? await moduleRef.create(type) : moduleRef.get(type, { strict: false });
+      if (!isGuard(shared)) {
+        const got = `${type.name}, which has no canActivate`;
+        throw new InvalidOptionsError('http.guard', `expected a guard or its class, got ${got}`);
+      }
       return new ApplicationGuard(() => shared);
     }
     return new ApplicationGuard((request) => {

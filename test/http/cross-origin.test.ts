@@ -1,14 +1,81 @@
 import type { HttpUser } from 'nestjs-jobs';
 import { sqliteMemory } from '../nest/support/database-kinds.js';
 import { everyAdapter } from './support/adapters.js';
-import { useHttpApps } from './support/http-apps.js';
+import { useHttpApps, useOneHttpApp } from './support/http-apps.js';
 
 interface AnyRequest {
   readonly headers: Readonly<Record<string, string | undefined>>;
 }
 
+type Headers = Record<string, string>;
+
+const COOKIE: Headers = { Cookie: 'session=1' };
+const PASSWORD: Headers = { Authorization: `Basic ${Buffer.from('anna:secret').toString('base64')}` };
+const JOB = { topic: 'a', payload: 1, delay: '1h' };
+const TEXT = JSON.stringify(JOB);
 const Origin = 'https://evil.example';
-const JOB = '{"topic":"a","payload":1,"delay":"1h"}';
+const REFUSED = { status: 403, body: { code: 'CROSS_ORIGIN' } };
+
+describe.each(everyAdapter)('a request from a page on $adapter', (adapterKind) => {
+  const authenticate = ({ headers }: AnyRequest) => ({ id: headers.cookie ?? 'none', admin: true });
+  const app = useOneHttpApp(sqliteMemory, adapterKind, { options: { role: 'producer', http: { authenticate } } });
+  const api = () => app().api.as();
+  const host = () => new URL(app().url).host;
+
+  const foreign: [what: string, headers: () => Headers][] = [
+    ['another origin', () => ({ Origin: 'https://evil.example' })],
+    ['an origin that begins like ours', () => ({ Origin: `https://${host()}.evil.example` })],
+    ['an origin with our host as its user', () => ({ Origin: `http://${host()}@evil.example` })],
+    ['our origin and another', () => ({ Origin: `http://${host()}, http://evil.example` })],
+    ['no origin that can be named', () => ({ Origin: 'null' })],
+    ['another site', () => ({ 'Sec-Fetch-Site': 'cross-site' })],
+    ['a neighbour', () => ({ 'Sec-Fetch-Site': 'same-site', Origin: `http://${host()}` })],
+    ['one that claims our host', () => ({ Origin: 'https://evil.example', 'X-Forwarded-Host': 'evil.example' })],
+  ];
+
+  it.each(foreign)('of %s changes nothing by what the browser sends by itself', async (_, from) => {
+    for (const ambient of [COOKIE, PASSWORD]) {
+      const headers = { ...from(), ...ambient };
+      expect(await api().post('/enqueue', JOB, { headers })).toMatchObject(REFUSED);
+      expect(await api().post('/x/cancel', undefined, { headers })).toMatchObject(REFUSED);
+      expect(await api().delete('/x', { headers })).toMatchObject(REFUSED);
+    }
+  });
+
+  it.each(foreign)(
+    'of %s may read, and may change what a script asks for with credentials of its own',
+    async (_, from) => {
+      expect((await api().get('/stats', { headers: { ...from(), ...COOKIE } })).status).toBe(200);
+      for (const own of [{}, { Authorization: 'Bearer of-the-application' }] as Headers[]) {
+        expect((await api().post('/enqueue', JOB, { headers: { ...from(), ...own } })).status).toBe(201);
+      }
+    },
+  );
+
+  it('of this origin, or from no page at all, changes what it asks for', async () => {
+    const ours: Headers[] = [
+      {},
+      { Origin: `http://${host()}` },
+      { Origin: `http://${host()}`, 'Sec-Fetch-Site': 'same-origin' },
+      { 'Sec-Fetch-Site': 'none' },
+    ];
+    for (const headers of ours) {
+      for (const ambient of [COOKIE, PASSWORD]) {
+        expect((await api().post('/enqueue', JOB, { headers: { ...headers, ...ambient } })).status).toBe(201);
+      }
+    }
+  });
+});
+
+describe.each(everyAdapter)('a request with the token of administrators on $adapter', (adapterKind) => {
+  const app = useOneHttpApp(sqliteMemory, adapterKind, { options: { role: 'producer' } });
+
+  it('is of nobody who was tricked, whatever its origin', async () => {
+    const headers = { ...COOKIE, Origin: 'https://ui.example' };
+    expect((await app().api.post('/enqueue', JOB, { headers })).status).toBe(201);
+    expect((await app().api.as('wrong').post('/enqueue', JOB, { headers })).status).toBe(401);
+  });
+});
 
 describe.each(everyAdapter)('a page of another origin, with the API on $adapter', (adapterKind) => {
   const apps = useHttpApps(sqliteMemory, adapterKind);
@@ -40,19 +107,19 @@ describe.each(everyAdapter)('a page of another origin, with the API on $adapter'
       for (const headers of foreign) {
         // A form can send this one: it needs no body, and no type that a browser would ask about first.
         expect(await ask(`/${id}/cancel`, headers)).toMatchObject({ status: 403, body: { code: 'CROSS_ORIGIN' } });
-        expect(await ask('/enqueue', headers, JOB)).toMatchObject({ status: 403, body: { code: 'CROSS_ORIGIN' } });
+        expect(await ask('/enqueue', headers, TEXT)).toMatchObject({ status: 403, body: { code: 'CROSS_ORIGIN' } });
       }
       expect(await jobs.get(id)).toMatchObject({ status: 'pending' });
       // From a page of this very origin, or from no page at all, it is as good as any.
-      expect((await ask('/enqueue', { 'Sec-Fetch-Site': 'same-origin' }, JOB)).status).toBe(201);
-      expect((await ask('/enqueue', {}, JOB)).status).toBe(201);
+      expect((await ask('/enqueue', { 'Sec-Fetch-Site': 'same-origin' }, TEXT)).status).toBe(201);
+      expect((await ask('/enqueue', {}, TEXT)).status).toBe(201);
     },
   );
 
   it('cannot send a job by a form, whose types no browser asks about first', async () => {
     const { api } = await apps.listen({ options: { http: { enqueueRule: 'public' } } });
     for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=a', '']) {
-      const answer = await api.as().ask('POST', '/enqueue', { headers: { 'Content-Type': type }, text: JOB });
+      const answer = await api.as().ask('POST', '/enqueue', { headers: { 'Content-Type': type }, text: TEXT });
       expect([type, answer.status]).toEqual([type, 415]);
     }
   });
