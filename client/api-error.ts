@@ -15,14 +15,14 @@ export interface JobsApiErrorParts {
  * try {
  *   await jobs.enqueue('send_receipt', { orderId: 7 }, { priority: 5_000 });
  * } catch (error) {
- *   if (error instanceof JobsApiError && error.code === 'VALIDATION_FAILED') console.log(error.data.priority);
+ *   if (error instanceof JobsApiError && error.code === 'INVALID_REQUEST') console.log(error.data.priority);
  * }
  */
 export class JobsApiError extends Error {
   /** The HTTP status; 0 when no answer came. */
   readonly status: number;
   /**
-   * Stable, for programs. The server's own (`VALIDATION_FAILED`, `JOB_NOT_FOUND`, …), or one of the client's: `NETWORK`
+   * Stable, for programs. The server's own (`INVALID_REQUEST`, `JOB_NOT_FOUND`, …), or one of the client's: `NETWORK`
    * (no answer, or half of one), `TIMEOUT` (none in time), `INVALID_RESPONSE` (a success that is not JSON),
    * `HTTP_<status>` (a refusal that does not come from this API, such as a proxy's).
    */

@@ -144,8 +144,13 @@ export abstract class JobsApi {
     return this.#read('/capabilities', {}, options);
   }
 
-  async #read<T>(path: string, { signal: _, ...query }: object & CallOptions, options: CallOptions): Promise<T> {
-    return this.request({ method: 'GET', path, query: snakeCased(query), signal: options.signal });
+  async #read<T>(path: string, { signal: _, ...given }: object & CallOptions, options: CallOptions): Promise<T> {
+    const query = snakeCased(given);
+    for (const [name, value] of Object.entries(query)) {
+      // Nothing of it would stand in the query: jobs of none would become jobs of all.
+      if (Array.isArray(value) && value.length === 0) throw new TypeError(`${name}: expected at least one, got none`);
+    }
+    return this.request({ method: 'GET', path, query, signal: options.signal });
   }
 }
 

@@ -21,14 +21,14 @@ describe('an answer', () => {
   });
 
   it('that refuses becomes an error with status, code, message and fields', async () => {
-    server.answers(refusal(400, 'VALIDATION_FAILED', { data: { priority: 'expected −1000 to 1000, got 5000' } }));
+    server.answers(refusal(400, 'INVALID_REQUEST', { data: { priority: 'expected −1000 to 1000, got 5000' } }));
 
     const error = await failureOf(jobs.enqueue('a', 1, { priority: 5000 }));
     expect(error).toMatchObject({
       name: 'JobsApiError',
       status: 400,
-      code: 'VALIDATION_FAILED',
-      message: 'refused: VALIDATION_FAILED',
+      code: 'INVALID_REQUEST',
+      message: 'refused: INVALID_REQUEST',
       data: { priority: 'expected −1000 to 1000, got 5000' },
     });
     expect(error).toBeInstanceOf(Error);

@@ -208,6 +208,15 @@ describe('the client', () => {
     expect(server.requests.map(({ headers }) => headers.authorization)).toEqual(['Bearer first', 'Bearer second']);
   });
 
+  it.each<[string, (jobs: JobsClient) => Promise<unknown>]>([
+    ['list', (jobs) => jobs.list({ topic: [] })],
+    ['iterate', (jobs) => jobs.iterate({ status: [] }).next()],
+    ['stats', (jobs) => jobs.stats({ topic: [] })],
+  ])('refuses an empty list in %s, which would ask for all', async (_, call) => {
+    await expect(call(newClient())).rejects.toThrow(/^(topic|status): expected at least one, got none$/);
+    expect(server.requests).toEqual([]);
+  });
+
   it('lets an error of the token function through, and sends nothing', async () => {
     const jobs = newClient({
       token: async () => {
