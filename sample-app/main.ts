@@ -12,7 +12,12 @@ import { settings } from './settings.js';
 
 async function main(): Promise<void> {
   await ensureFreePort(settings.port);
-  const app = await NestFactory.create(AppModule, { logger: ['warn', 'error'], abortOnError: false });
+  const app = await NestFactory.create(AppModule, {
+    logger: ['warn', 'error'],
+    abortOnError: false,
+    // Browsers open connections ahead; the server would wait a minute for those on which nothing comes.
+    forceCloseConnections: true,
+  });
   // Without the hooks SIGTERM would cut running jobs off, and they would wait for their lease to expire.
   app.enableShutdownHooks([], { useProcessExit: true });
   await app.listen(settings.port);
