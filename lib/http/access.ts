@@ -76,7 +76,12 @@ export class Access {
   async permissions(visit: Visit): Promise<Permissions> {
     const enqueue = await this.admitsAnyway('enqueue', visit);
     const manage = await this.admitsAnyway('manage', visit);
-    return { caller: await known(visit), enqueue, manage };
+    return { caller: await this.known(visit), enqueue, manage };
+  }
+
+  /** Who asks; nobody when the guard refuses him. @throws whatever keeps him from being judged */
+  known(visit: Visit): Promise<Caller> {
+    return unlessRefused(visit.caller(), ANONYMOUS);
   }
 
   /** @throws ApiError 403 when callers over HTTP do not reach one of the topics. */
@@ -117,7 +122,7 @@ export class Access {
     const rule = this.ruleOf(kind);
     return typeof rule === 'function' || rule === 'public'
       ? unlessRefused(this.admits(rule, visit), false)
-      : hasStanding(rule, await known(visit));
+      : hasStanding(rule, await this.known(visit));
   }
 
   private async admits(rule: AccessRule, visit: Visit): Promise<boolean> {
@@ -137,11 +142,6 @@ export class Access {
 
 function hasStanding(rule: 'admin' | 'authenticated', { kind }: Caller): boolean {
   return kind === 'admin' || (rule === 'authenticated' && kind === 'user');
-}
-
-/** Who asks; nobody when the guard refuses him. */
-function known(visit: Visit): Promise<Caller> {
-  return unlessRefused(visit.caller(), ANONYMOUS);
 }
 
 /** What a judgement says, or `otherwise` when it refuses by an exception. One that could not be made is an error still. */

@@ -7,7 +7,6 @@ import { Access } from './access.js';
 import { invalidRequest } from './api-error.js';
 import type { ApiCall } from './api-route.js';
 import { ApiRoute } from './api-route.js';
-import { ANONYMOUS } from './caller.js';
 import type { HttpAnswer, HttpExchange, JsonAnswer } from './http-exchange.js';
 import { API_HEADERS, jsonAnswer } from './http-exchange.js';
 import { idempotencyKeyOf, idempotencyOf } from './idempotency.js';
@@ -69,7 +68,11 @@ export class JobsController {
       201: { meaning: 'The jobs, in the order of the request', schema: objectSchema({ items: listOfSchema(JOB) }) },
     },
   })
-  async enqueueMany({ body: { jobs } }: Call<typeof ENQUEUE_MANY>): Promise<JsonAnswer<WireJobList>> {
+  async enqueueMany({ exchange, body: { jobs } }: Call<typeof ENQUEUE_MANY>): Promise<JsonAnswer<WireJobList>> {
+    if (idempotencyKeyOf(exchange) !== undefined) {
+      // Whoever sends one trusts that he may repeat the request: taken without it, all jobs would be there twice.
+      throw invalidRequest({ idempotency_key: 'not taken for many jobs; give each of them a unique_key' });
+    }
     this.access.ensureTopics(jobs.map(({ topic }) => topic));
     const stored = await this.engine.enqueueMany(
       jobs.map((job, index) => ({
@@ -175,8 +178,9 @@ export class JobsController {
 
   private async idempotencyOf(exchange: HttpExchange, visit: Visit, body: object): Promise<Idempotency | undefined> {
     const key = idempotencyKeyOf(exchange);
-    // Where everybody may enqueue, one whom the guard refuses may, too.
-    return key === undefined ? undefined : idempotencyOf(key, await visit.caller().catch(() => ANONYMOUS), body);
+    // Where everybody may enqueue, one whom the guard refuses may, too. One of whom nobody can say who he is may not: taken
+    // for somebody else, his repetition would be a second job.
+    return key === undefined ? undefined : idempotencyOf(key, await this.access.known(visit), body);
   }
 
   /** @throws JobNotFoundError; ApiError 403 for a job of a topic that callers do not reach. */

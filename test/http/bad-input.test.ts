@@ -191,6 +191,11 @@ describe.each(everyAdapter)('bad input on $adapter', (adapterKind) => {
     );
   });
 
+  it('in the header Idempotency-Key is refused where it would not be kept: with many jobs', async () => {
+    const headers = { 'Idempotency-Key': 'k' };
+    expectComplaint('many', await api().post('/enqueue-many', { jobs: [enqueue] }, { headers }), 'idempotency_key');
+  });
+
   it('has stored nothing', async () => {
     expect((await app().jobs.list()).total).toBe(0);
   });

@@ -1,13 +1,11 @@
 import type { CallHandler, INestApplication, MiddlewareConsumer, NestModule } from '@nestjs/common';
 import {
-  Body,
   Catch,
   Controller,
   ForbiddenException,
   Get,
   Injectable,
   Module,
-  Post,
   ServiceUnavailableException,
   VersioningType,
 } from '@nestjs/common';
@@ -70,11 +68,6 @@ class OwnController {
   @Get()
   show(): string[] {
     return ['own'];
-  }
-
-  @Post()
-  take(@Body() body: unknown): { length: number } {
-    return { length: JSON.stringify(body ?? null).length };
   }
 }
 
@@ -176,17 +169,6 @@ describe.each(everyAdapter)('the API beside the application on $adapter', (adapt
       await expectToWork(app, new ApiCaller(`${app.url}/internal/queue`, ADMIN_TOKEN));
       await app.close();
     }
-  });
-
-  it('leaves the body limit, the errors and the paths of the application as they are', async () => {
-    const app = await apps.listen({ controllers: [OwnController] });
-    const own = new ApiCaller(app.url);
-    expect(await own.post('/own', { a: 1 })).toMatchObject({ status: 201, body: { length: 7 } });
-    const large = JSON.stringify('x'.repeat(2_000_000));
-    expect(await own.ask('POST', '/own', { text: large })).toMatchObject({ status: 413, body: { statusCode: 413 } });
-    expect(await own.ask('POST', '/own', { text: '{' })).toMatchObject({ status: 400, body: { statusCode: 400 } });
-    expect(await own.get('/api/jobs-of-others')).toMatchObject({ status: 404, body: { statusCode: 404 } });
-    expect(await own.get('/api')).toMatchObject({ status: 404, body: { statusCode: 404 } });
   });
 
   it('comes after its middleware, and gives its own request to authenticate', async () => {
@@ -318,11 +300,5 @@ describe('without a server', () => {
   it.each(everyAdapter)('http: false mounts no routes on $adapter', async (adapter) => {
     const app = await apps.listen({ adapter: adapter.create(), options: { http: false } });
     expect(await app.api.get('/stats')).toMatchObject({ status: 404, body: { statusCode: 404 } });
-  });
-
-  it('a closed API says at start how to open it', async () => {
-    const app = await apps.listen({ options: { http: {} } });
-    expect(apps.log.of('warn', '/api/jobs knows no administrator')).toHaveLength(1);
-    expect((await app.api.get('/capabilities')).status).toBe(401);
   });
 });

@@ -162,7 +162,11 @@ describe.each(everyAdapter)('those who know callers on $adapter', (adapterKind) 
 
   it('are missed at start, in words that say what to do, and not when there is one', async () => {
     await listen({});
-    expect(apps.log.of('warn', 'JOBS_ADMIN_TOKEN')).toEqual([textWith('http.adminToken, http.guard')]);
+    expect(apps.log.of('warn', 'JOBS_ADMIN_TOKEN')).toEqual([
+      textWith(
+        '/api/jobs knows no administrator and answers 401: set the variable JOBS_ADMIN_TOKEN, or one of the options',
+      ),
+    ]);
     apps.log.lines.splice(0);
     await listen({ adminToken: ADMIN_TOKEN });
     await listen({ authenticate });
@@ -273,5 +277,20 @@ describe.each(everyAdapter)('those who know callers on $adapter', (adapterKind) 
     for (const headers of [{}, { 'Idempotency-Key': 'k' }] as Record<string, string>[]) {
       expect((await api.as().post('/enqueue', { topic: 'a', payload: 1, delay: '1h' }, { headers })).status).toBe(201);
     }
+  });
+
+  it('make no second job of a repetition while they cannot say whose it is', async () => {
+    let isAway = false;
+    const admin = { canActivate: () => (isAway ? Promise.reject(new Error('away')) : true) };
+    const { api, jobs } = await listen({ guard: admin, enqueueRule: 'public' });
+    const headers = { 'Idempotency-Key': 'k' };
+    const enqueue = () => api.as().post('/enqueue', { topic: 'a', payload: 1, delay: '1h' }, { headers });
+    const first = await enqueue();
+    isAway = true;
+    const second = await enqueue();
+    isAway = false;
+    const third = await enqueue();
+    expect([first.status, second.status, third.status]).toEqual([201, 500, 200]);
+    expect((await jobs.list()).total).toBe(1);
   });
 });

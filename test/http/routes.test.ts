@@ -185,8 +185,6 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     for (const absent of [randomUUID(), 'nonsense', '%20']) {
       expect(await api().get(`/${absent}`)).toMatchObject({ body: { status: 404, message: some(String), data: {} } });
     }
-    // Fastify refuses such a path itself, before it looks for a route.
-    expect([400, 404]).toContain((await api().get('/%zz')).status);
   });
 
   it('POST /:id/requeue puts a failed job back with what was changed', async () => {
@@ -276,25 +274,5 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
         body: { code: 'ROUTE_NOT_FOUND', status: 404 },
       });
     }
-  });
-
-  it('answers bad bodies in its own words', async () => {
-    const post = (text: string, type = 'application/json') =>
-      api().ask<ApiErrorBody>('POST', '/enqueue', { text, headers: { 'Content-Type': type } });
-    expect(await post('{"topic":')).toMatchObject({ status: 400, body: { code: 'INVALID_JSON' } });
-    expect(await post('topic=a', 'text/plain')).toMatchObject({ status: 415, body: { status: 415 } });
-    expect(await post('[]')).toMatchObject({ status: 400, body: { data: { body: some(String) } } });
-    expect(await post('{"topic":"a","payload":1,"__proto__":{}}')).toMatchObject({ status: 400 });
-    const longest = 'x'.repeat(1_048_576 - 2);
-    const large = await post(JSON.stringify({ topic: 'later', payload: longest, delay: '1h' }));
-    expect(large.status).toBe(201);
-    expect(await post(JSON.stringify({ topic: 'later', payload: `${longest}x` }))).toMatchObject({
-      status: 413,
-      body: { code: 'PAYLOAD_TOO_LARGE', data: { payload: some(String) } },
-    });
-    expect(await post(' '.repeat(8 * 1024 * 1024 + 1))).toMatchObject({
-      status: 413,
-      body: { code: 'BODY_TOO_LARGE' },
-    });
   });
 });
