@@ -38,7 +38,7 @@ export class Agenda {
           if (isDone()) return resolve(true);
           if (!this.advance(untilMs)) return resolve(false);
         } catch (error) {
-          return reject(error as Error);
+          return reject(error instanceof Error ? error : new Error(String(error)));
         }
         // Each turn of the event loop ends all promises that wait for no time.
         setImmediate(step);
@@ -49,7 +49,8 @@ export class Agenda {
 
   /** Lets the next thing happen; `false` when there is none in time. */
   private advance(untilMs: number): boolean {
-    for (let entry = this.pop(); entry && entry.atMs <= untilMs; entry = this.pop()) {
+    while (this.heap[0] && this.heap[0].atMs <= untilMs) {
+      const entry = this.pop()!;
       const resumesAtMs = entry.machine?.resumesAtMs ?? 0;
       if (!entry.happen || entry.machine?.isDead) {
         continue;
@@ -63,6 +64,7 @@ export class Agenda {
       entry.happen();
       return true;
     }
+    this.nowMs = untilMs;
     return false;
   }
 

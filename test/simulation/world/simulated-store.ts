@@ -8,6 +8,8 @@ import type { SimulatedTable } from './simulated-table.js';
 
 /** The way from a process to the table and back. */
 export interface Line {
+  /** What claimed rows say in `locked_by`; absent: what the engine says, which differs from run to run. */
+  readonly worker?: string;
   ask<T>(verb: keyof JobStore | 'report', work: () => T): Promise<T>;
   /** Whether a statement meets a row that somebody else holds at this moment. */
   meetsLock(): boolean;
@@ -59,7 +61,8 @@ export class SimulatedStore implements JobStore {
   }
 
   claim(request: Seam.ClaimRequest): Promise<Claim[]> {
-    return this.line.ask('claim', () => this.table.claim(request, () => !this.line.meetsLock()));
+    const { worker = request.worker } = this.line;
+    return this.line.ask('claim', () => this.table.claim({ ...request, worker }, () => !this.line.meetsLock()));
   }
 
   survey(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[] = []): Promise<Seam.LaneSurvey> {

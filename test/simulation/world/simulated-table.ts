@@ -102,7 +102,7 @@ export class SimulatedTable {
     const answers = moved.map((row, index) => settledOf(row, this.rows.get(settlements[index]!.token.id)));
     for (const { token } of settlements) {
       const row = this.rows.get(token.id);
-      if (row && row.attempt === token.attempt && (unkept as readonly JobStatus[]).includes(row.status)) {
+      if (row?.attempt === token.attempt && (unkept as readonly JobStatus[]).includes(row.status)) {
         this.remove('discard', row);
       }
     }
@@ -166,8 +166,8 @@ export class SimulatedTable {
       }
       const fresh = { retries: 0, cancelRequested: false, finished: null, result: null, progress: null };
       const changes = {
-        ...(payload && { payload: JSON.parse(payload) as unknown }),
-        ...(maxRetries && { maxRetries }),
+        payload: payload === undefined ? row.payload : (JSON.parse(payload) as unknown),
+        maxRetries: maxRetries ?? row.maxRetries,
       };
       return this.change('requeue', row, null, {
         ...{ status: 'pending', ...fresh, ...changes, runAt: runAt ?? this.fromNow(0) },

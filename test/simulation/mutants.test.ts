@@ -1,0 +1,30 @@
+import { withoutStacks } from './without-stacks.js';
+import type { Mutant } from './mutants.js';
+import { mutants } from './mutants.js';
+import { World } from './world/world.js';
+
+const WORLDS_MAX = 400;
+
+/** The first world in which a promise breaks that the mutant is meant to break; `undefined` when it gets away. */
+async function findOut({ breaks, break: breakIt }: Mutant): Promise<number | undefined> {
+  const mend = breakIt();
+  try {
+    for (let seed = 1; seed <= WORLDS_MAX; seed += 1) {
+      const { violations } = await new World(seed).live();
+      if (violations.some(({ promise }) => breaks.includes(promise))) {
+        return seed;
+      }
+    }
+    return undefined;
+  } finally {
+    mend();
+  }
+}
+
+describe('a world finds out that', () => {
+  withoutStacks();
+
+  it.each(mutants.map((mutant) => [mutant.wrong, mutant] as const))('%s', async (_wrong, mutant) => {
+    expect(await findOut(mutant)).toEqual(expect.any(Number));
+  });
+});

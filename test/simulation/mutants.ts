@@ -1,0 +1,160 @@
+import { JobsEngine } from 'nestjs-jobs';
+import type { Outcome } from '../../lib/core/job.js';
+import { Rescuer } from '../../lib/maintenance/rescuer.js';
+import { Attempt } from '../../lib/runtime/attempt.js';
+import { Attempts } from '../../lib/runtime/attempts.js';
+import { Dispatcher } from '../../lib/runtime/dispatcher.js';
+import { Enqueuer } from '../../lib/runtime/enqueuer.js';
+import { Heartbeat } from '../../lib/runtime/heartbeat.js';
+import type { SettleAnswer, SettledAttempt } from '../../lib/runtime/settler.js';
+import { Settler } from '../../lib/runtime/settler.js';
+import type { JobInsert } from '../../lib/store/job-store.js';
+import type { Promised } from './world/judge.js';
+import { SimulatedTable } from './world/simulated-table.js';
+
+/** An engine, or a table, with one thing wrong in it. */
+export interface Mutant {
+  readonly wrong: string;
+  /** The promises it breaks; to break another is not to be found out. */
+  readonly breaks: readonly Promised[];
+  /** Breaks it; answers what mends it again. */
+  readonly break: () => () => void;
+}
+
+type Method = (...args: never[]) => unknown;
+
+/** Puts another method in the place of one, which may call it. */
+function replace<This extends object>(
+  prototype: This,
+  name: string,
+  make: (original: (self: This, ...args: unknown[]) => unknown) => (self: This, ...args: never[]) => unknown,
+): () => void {
+  const methods = prototype as Record<string, Method>;
+  const original = methods[name]!;
+  const broken = make((self, ...args) => original.apply(self, args as never[]));
+  methods[name] = function (this: This, ...args: never[]) {
+    return broken(this, ...args);
+  };
+  return () => (methods[name] = original);
+}
+
+const heartbeatOf = (engine: JobsEngine): Heartbeat => (engine as unknown as { heartbeat: Heartbeat }).heartbeat;
+
+export const mutants: readonly Mutant[] = [
+  {
+    wrong: 'the settler drops an outcome after an error',
+    breaks: ['outcome', 'lease'],
+    break: () =>
+      replace(Settler.prototype, 'pause', (pause) => async (settler, failures: number) => {
+        settler.giveUp();
+        await pause(settler, failures);
+      }),
+  },
+  {
+    wrong: 'the heartbeat forgets jobs that had to wait for a slot',
+    breaks: ['lease'],
+    break: () =>
+      replace(Heartbeat.prototype, 'hold', (hold) => (heartbeat, attempt: Attempt) => {
+        hold(heartbeat, attempt);
+        queueMicrotask(() => attempt.hasBegun || heartbeat.letGo(attempt));
+      }),
+  },
+  {
+    wrong: 'the heartbeat ends when the process is told to stop',
+    breaks: ['lease'],
+    break: () =>
+      replace(JobsEngine.prototype, 'stopParts', (stopParts) => async (engine) => {
+        void heartbeatOf(engine).stop();
+        await stopParts(engine);
+      }),
+  },
+  {
+    wrong: 'the dispatcher claims one job of a topic too many',
+    breaks: ['slots'],
+    break: () =>
+      replace(
+        Dispatcher.prototype,
+        'topics',
+        (topics) => (dispatcher, limit: number) =>
+          (topics(dispatcher, limit) as { room: number }[]).map((each) => ({ ...each, room: each.room + 1 })),
+      ),
+  },
+  {
+    wrong: 'a handler begins whether a slot is free or not',
+    breaks: ['slots'],
+    break: () =>
+      replace(Attempts.prototype, 'startBuffered', () => (attempts) => {
+        const inner = attempts as unknown as { buffer: Attempt[]; start(attempt: Attempt): void };
+        inner.buffer.splice(0).forEach((attempt) => inner.start(attempt));
+      }),
+  },
+  {
+    wrong: 'the dispatcher goes on with a claim that is under way when it is told to stop',
+    breaks: ['shutdown'],
+    break: () =>
+      replace(
+        Attempts.prototype,
+        'giveBack',
+        () => (attempts, claim: never, leaseEndsMs: never) => attempts.take(claim, leaseEndsMs),
+      ),
+  },
+  {
+    wrong: 'the dispatcher trusts in hints and looks for nothing without',
+    breaks: ['pickup', 'stuck'],
+    break: () =>
+      replace(Dispatcher.prototype, 'survey', (survey) => async (dispatcher, isEmptyHanded: boolean) => {
+        const pauseMs = (await survey(dispatcher, isEmptyHanded)) as number;
+        return pauseMs > 0 ? 600_000 : 0;
+      }),
+  },
+  {
+    wrong: 'nobody rescues',
+    breaks: ['stuck'],
+    break: () => replace(Rescuer.prototype, 'start', () => () => undefined),
+  },
+  {
+    wrong: 'a handler is not told that its lease is lost',
+    breaks: ['told'],
+    break: () => replace(Attempt.prototype, 'loseLease', () => () => undefined),
+  },
+  {
+    wrong: 'an outcome is told before it is committed',
+    breaks: ['event'],
+    break: () =>
+      replace(Settler.prototype, 'settle', (settle) => (settler, attempt: SettledAttempt, outcome: Outcome) => {
+        void settle(settler, attempt, outcome, null);
+        const status = outcome.kind === 'completed' ? 'completed' : 'pending';
+        const answer: SettleAnswer = { applied: true, status, attempt: attempt.claim.attempt, retries: 0, runAt: null };
+        return Promise.resolve(answer);
+      }),
+  },
+  {
+    wrong: 'an enqueue is acknowledged before it is committed',
+    breaks: ['lost'],
+    break: () =>
+      replace(Enqueuer.prototype, 'insert', (insert) => (enqueuer, rows: readonly JobInsert[]) => {
+        (insert(enqueuer, rows) as Promise<unknown>).catch(() => undefined);
+        const now = new Date();
+        return rows.map(({ id }) => ({ id, deduplicated: false, replayOf: null, runAt: now, created: now }));
+      }),
+  },
+  {
+    wrong: 'an enqueue is repeated though its job may have run and be gone',
+    breaks: ['double'],
+    break: () => replace(Enqueuer.prototype, 'areKept', () => () => true),
+  },
+  {
+    wrong: 'a rescue takes jobs whose lease has not ended',
+    breaks: ['lease'],
+    break: () => replace(SimulatedTable.prototype, 'isExpired', () => () => true),
+  },
+  {
+    wrong: 'the fence asks for the job and not for the attempt',
+    breaks: ['fence'],
+    break: () =>
+      replace(SimulatedTable.prototype, 'owned', () => (table, { id }: { id: string }) => {
+        const row = table.rows.get(id);
+        return row?.status === 'processing' ? row : undefined;
+      }),
+  },
+];
