@@ -14,6 +14,8 @@ export interface ProgramSettings {
   readonly poolSize?: number;
   /** Whether the Nest application has an HTTP server. */
   readonly http?: boolean;
+  /** Which version of the application it is, and for which topics that one has handlers. */
+  readonly version?: { readonly name: string; readonly topics: readonly string[] };
 }
 
 /** What a job asks of its handler. */

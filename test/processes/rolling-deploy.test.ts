@@ -1,0 +1,92 @@
+import { useBuiltPackage } from './support/built-package.js';
+import { killPrograms, Program } from './support/program.js';
+import type { QueueDatabase } from './support/queue-database.js';
+import { newestDatabases } from './support/queue-database.js';
+
+const options = { lease: '5s', pollInterval: '100ms', concurrency: 5 };
+const JOBS_OF_EACH = 30;
+
+/** The new version has a handler that the old one lacks, and lacks one that it has. */
+const VERSIONS = {
+  old: ['kept', 'dropped'],
+  new: ['kept', 'added'],
+} as const;
+
+type Topic = (typeof VERSIONS)['old' | 'new'][number];
+
+useBuiltPackage();
+
+describe.each(newestDatabases)('a rolling deploy on $name', ({ create }) => {
+  let database: QueueDatabase;
+
+  beforeEach(async () => {
+    database = await create();
+  });
+
+  afterEach(async () => {
+    await killPrograms();
+    await database.close();
+  });
+
+  function start(name: keyof typeof VERSIONS): Promise<Program> {
+    return Program.start('app-version', {
+      database: database.address,
+      options,
+      version: { name, topics: VERSIONS[name] },
+    });
+  }
+
+  async function enqueueMany(topic: Topic): Promise<string[]> {
+    const jobs = Array.from({ length: JOBS_OF_EACH }, () => ({ topic, payload: {} }));
+    return (await database.engine.enqueueMany(jobs)).map(({ id }) => id);
+  }
+
+  /** The versions that have done these jobs, once each is done. */
+  async function doersOf(ids: readonly string[]): Promise<string[]> {
+    await Promise.all(ids.map((id) => database.completed(id)));
+    const effects = (await database.effects()).filter(({ jobId }) => ids.includes(jobId));
+    // Each was done once, at the first attempt: nobody took it who could not run it.
+    expect(effects.map(({ jobId, attempt }) => [jobId, attempt]).sort()).toEqual(ids.map((id) => [id, 1]).sort());
+    return [...new Set(effects.map(({ worker }) => worker))].sort();
+  }
+
+  async function expectUntouched(ids: readonly string[]): Promise<void> {
+    const jobs = await Promise.all(ids.map((id) => database.job(id)));
+    expect(new Set(jobs.map(({ status, attempt, lastError }) => `${status} ${attempt} ${lastError}`))).toEqual(
+      new Set(['pending 0 null']),
+    );
+  }
+
+  it('runs every job once, in a version that knows it, and leaves alone what no version knows', async () => {
+    const old = await start('old');
+    const early = await enqueueMany('added');
+    expect(await doersOf(await enqueueMany('dropped'))).toEqual(['old']);
+    // The old version has looked at the queue often enough to have taken what it cannot run.
+    await expectUntouched(early);
+
+    const fresh = await start('new');
+    expect(await doersOf(early)).toEqual(['new']);
+    expect(await doersOf(await enqueueMany('dropped'))).toEqual(['old']);
+    expect(['old', 'new']).toEqual(expect.arrayContaining(await doersOf(await enqueueMany('kept'))));
+
+    // The old one ends in the middle of a job, which it may finish.
+    const last = await database.engine.enqueue('dropped', { gated: 1 });
+    await old.report('began', ({ id }) => id === last.id);
+    old.signal('SIGTERM');
+    await old.report('draining');
+    const late = await enqueueMany('dropped');
+    expect(await doersOf(await enqueueMany('kept'))).toEqual(['new']);
+    old.send('open');
+    expect(await old.exited).toEqual({ code: 0, signal: null });
+    expect(await doersOf([last.id])).toEqual(['old']);
+    expect(await doersOf(await enqueueMany('added'))).toEqual(['new']);
+    await expectUntouched(late);
+
+    // The deploy is rolled back.
+    const again = await start('old');
+    expect(await doersOf(late)).toEqual(['old']);
+    const ends = ['failed', 'retrying', 'rescued', 'lease_lost', 'cancelled'];
+    expect([old, fresh, again].flatMap((program) => ends.flatMap((type) => program.events(type)))).toEqual([]);
+    expect(await database.idsOf('failed')).toEqual([]);
+  });
+});
