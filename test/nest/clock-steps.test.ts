@@ -1,0 +1,82 @@
+import { signal, until } from '../support/wait.js';
+import { useApps } from './support/apps.js';
+import { sharedKinds } from './support/database-kinds.js';
+import type { TestApp } from './support/test-app.js';
+
+const HOUR_MS = 3_600_000;
+
+/** Everything of Node that is not the time of day. */
+const NOT_THE_CLOCK = [
+  ...(['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'setImmediate', 'clearImmediate'] as const),
+  ...(['nextTick', 'queueMicrotask', 'performance', 'hrtime'] as const),
+];
+
+/** What a database sees whose clock has stepped by so much: all times that it knows lie further away. */
+async function stepDatabaseClock({ rows }: TestApp, byMs: number): Promise<void> {
+  const moved = (time: Date | null): Date | null => time && new Date(time.getTime() - byMs);
+  for (const { id, runAt, lockedUntil } of await rows.find()) {
+    await rows.update(id, { runAt: moved(runAt)!, lockedUntil: moved(lockedUntil) });
+  }
+}
+
+describe.each(sharedKinds)('a clock that steps, with a queue on $label', (kind) => {
+  const apps = useApps(kind);
+
+  afterEach(() => jest.useRealTimers());
+
+  it('of the application: nothing is due sooner or later for it, and leases are as long as ever', async () => {
+    const done = signal();
+    const app = await apps.start({
+      options: { lease: '1s' },
+      handlers: { work: () => 'done', long: () => done.promise },
+    });
+    const delayed = await app.jobs.enqueue('work', null, { delay: '10m' });
+    const long = await app.jobs.enqueue('long', null);
+    await app.event('started', long.id);
+    for (const byMs of [HOUR_MS, -HOUR_MS, 24 * HOUR_MS]) {
+      jest.useRealTimers();
+      jest.useFakeTimers({ now: Date.now() + byMs, doNotFake: [...NOT_THE_CLOCK] });
+      const { id } = await app.jobs.enqueue('work', null);
+      await app.event('completed', id);
+      // Renewed, by the clock of the database.
+      const leaseEnd = async (): Promise<number> => (await app.job(long.id)).lockedUntil!.getTime();
+      const before = await leaseEnd();
+      await until(async () => (await leaseEnd()) > before);
+    }
+    done.resolve();
+    expect(await app.jobAfter('completed', long.id)).toMatchObject({ attempt: 1, retries: 0 });
+    expect(await app.job(delayed.id)).toMatchObject({ status: 'pending', attempt: 0 });
+    expect(apps.log.of('warn')).toEqual([]);
+  });
+
+  it('of the database, forward: delayed jobs start, leases end, and the fence refuses the older attempt', async () => {
+    const done = signal<string>();
+    const app = await apps.start({ handlers: { work: () => 'done', long: () => done.promise } });
+    const delayed = await app.jobs.enqueue('work', null, { delay: '30m' });
+    const long = await app.jobs.enqueue('long', null);
+    await app.event('started', long.id);
+    const other = await apps.start({ handlers: { long: () => 'of the other' } });
+    await stepDatabaseClock(app, HOUR_MS);
+    await app.event('completed', delayed.id);
+    await other.event('completed', long.id);
+    done.resolve('too late');
+    await app.event('lease_lost', long.id);
+    expect(await app.job(long.id)).toMatchObject({ status: 'completed', retries: 1, result: 'of the other' });
+    expect(app.eventsOf('completed', long.id)).toEqual([]);
+  });
+
+  it('of the database, backward: what was delayed waits longer by as much, new jobs run, and a running one ends', async () => {
+    const done = signal<string>();
+    const app = await apps.start({ handlers: { work: () => 'done', long: () => done.promise } });
+    const delayed = await app.jobs.enqueue('work', null, { delay: '30m' });
+    const long = await app.jobs.enqueue('long', null);
+    await app.event('started', long.id);
+    await stepDatabaseClock(app, -HOUR_MS);
+    const fresh = await app.jobs.enqueue('work', null);
+    expect(await app.jobAfter('completed', fresh.id)).toMatchObject({ attempt: 1 });
+    done.resolve('first');
+    expect(await app.jobAfter('completed', long.id)).toMatchObject({ attempt: 1, result: 'first' });
+    expect(await app.job(delayed.id)).toMatchObject({ status: 'pending' });
+    expect(app.eventsOf('lease_lost')).toEqual([]);
+  });
+});

