@@ -3,7 +3,7 @@ import type { Mutant } from './mutants.js';
 import { mutants } from './mutants.js';
 import { World } from './world/world.js';
 
-const WORLDS_MAX = 400;
+const WORLDS_MAX = 1_000;
 
 /** The first world in which a promise breaks that the mutant is meant to break; `undefined` when it gets away. */
 async function findOut({ breaks, break: breakIt }: Mutant): Promise<number | undefined> {

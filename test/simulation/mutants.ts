@@ -1,12 +1,11 @@
 import { JobsEngine } from 'nestjs-jobs';
-import type { Outcome } from '../../lib/core/job.js';
 import { Rescuer } from '../../lib/maintenance/rescuer.js';
 import { Attempt } from '../../lib/runtime/attempt.js';
 import { Attempts } from '../../lib/runtime/attempts.js';
 import { Dispatcher } from '../../lib/runtime/dispatcher.js';
 import { Enqueuer } from '../../lib/runtime/enqueuer.js';
 import { Heartbeat } from '../../lib/runtime/heartbeat.js';
-import type { SettleAnswer, SettledAttempt } from '../../lib/runtime/settler.js';
+import type { SettleAnswer } from '../../lib/runtime/settler.js';
 import { Settler } from '../../lib/runtime/settler.js';
 import type { JobInsert } from '../../lib/store/job-store.js';
 import type { Promised } from './world/judge.js';
@@ -45,9 +44,8 @@ export const mutants: readonly Mutant[] = [
     wrong: 'the settler drops an outcome after an error',
     breaks: ['outcome', 'lease'],
     break: () =>
-      replace(Settler.prototype, 'pause', (pause) => async (settler, failures: number) => {
-        settler.giveUp();
-        await pause(settler, failures);
+      replace(Settler.prototype, 'askLater', () => (_settler, { done }: { done: (answer: SettleAnswer) => void }) => {
+        done('lease lost');
       }),
   },
   {
@@ -121,11 +119,11 @@ export const mutants: readonly Mutant[] = [
     wrong: 'an outcome is told before it is committed',
     breaks: ['event'],
     break: () =>
-      replace(Settler.prototype, 'settle', (settle) => (settler, attempt: SettledAttempt, outcome: Outcome) => {
-        void settle(settler, attempt, outcome, null);
+      replace(Settler.prototype, 'settle', (settle) => (settler, ...args: Parameters<Settler['settle']>) => {
+        const [attempt, outcome, ranMs, done] = args;
+        settle(settler, attempt, outcome, ranMs, () => undefined);
         const status = outcome.kind === 'completed' ? 'completed' : 'pending';
-        const answer: SettleAnswer = { applied: true, status, attempt: attempt.claim.attempt, retries: 0, runAt: null };
-        return Promise.resolve(answer);
+        done({ applied: true, status, attempt: attempt.claim.attempt, retries: 0, runAt: null });
       }),
   },
   {
