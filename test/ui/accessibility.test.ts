@@ -9,6 +9,9 @@ import type { UiPage } from './support/ui-page.js';
 const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 const { kind, adapterKind } = places[1]!;
 
+/** As long as a topic may be, without a place to break it. */
+const LONG_TOPIC = 'w'.repeat(255);
+
 const pages = usePages();
 
 describe.each([
@@ -22,6 +25,9 @@ describe.each([
       broken: () => {
         throw new UnrecoverableError('the printer is on fire');
       },
+      [LONG_TOPIC]: () => {
+        throw new UnrecoverableError('e'.repeat(1_000));
+      },
       running: async (job) => {
         await job.progress({ done: 3, of: 8 });
         await new Promise((resolve) => job.signal.addEventListener('abort', resolve));
@@ -33,12 +39,13 @@ describe.each([
   const ids: Record<string, string> = {};
 
   beforeAll(async () => {
-    for (const topic of ['broken', 'running', 'fine', 'waiting']) {
+    for (const topic of ['broken', LONG_TOPIC, 'running', 'fine', 'waiting']) {
       ids[topic] = (
         await app().jobs.enqueue(topic, { orderId: 7, tags: ['a', true, 1.5] }, { metadata: { by: 'anna' } })
       ).id;
     }
-    await app().event('failed');
+    await app().event('failed', ids.broken);
+    await app().event('failed', ids[LONG_TOPIC]);
     await app().event('completed');
     await app().event('started', ids.running);
     const cancelled = await app().jobs.enqueue('waiting', 1);
@@ -95,7 +102,13 @@ describe.each([
     expect(await violations(ui)).toEqual([]);
   });
 
-  it.each(['broken', 'running', 'fine', 'waiting'])('has no fault on a job that is %s', async (topic) => {
+  it.each([
+    ['broken', 'broken'],
+    ['running', 'running'],
+    ['fine', 'fine'],
+    ['waiting', 'waiting'],
+    ['named at length', LONG_TOPIC],
+  ])('has no fault on a job that is %s', async (_, topic) => {
     const ui = await open(`jobs/${ids[topic]}`);
     await ui.heading(topic).waitFor();
     await ui.page.locator('.timeline').waitFor();

@@ -47,7 +47,7 @@ export class Plot {
       legend: { markers: { width: 0, fill: (_, index) => this.#color(series[index - 1]?.color ?? '--muted') } },
       axes: [
         { ...axis, space: 70, size: 26, values: '{HH}:{mm}' },
-        { ...axis, size: 56, space: 36, values: (_, ticks) => ticks.map((tick) => this.format(tick)) },
+        { ...axis, size: 56, space: 36, values: (_, ticks) => ticks.map((tick) => this.#tickText(tick)) },
       ],
       scales: {
         // Half a column of room at both ends.
@@ -59,6 +59,13 @@ export class Plot {
         ...series.map((each, index) => this.#line(each, index)),
       ],
     };
+  }
+
+  /** Parts of a job say nothing, nor do heights where nothing stands. */
+  #tickText(tick: number): string {
+    const isPart = this.#series.some(({ kind }) => kind === 'columns') && !Number.isInteger(tick);
+    const isFlat = this.#series.every(({ values }) => values.every((value) => value === 0));
+    return isPart || (isFlat && tick > 0) ? '' : this.format(tick);
   }
 
   #line({ label, color, kind }: Series, index: number): uPlot.Series {
