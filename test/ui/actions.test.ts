@@ -104,6 +104,23 @@ describe.each(places)('the admin UI on $database and $adapter', ({ kind, adapter
     expect(await app.jobAfter('completed', id)).toMatchObject({ payload: { orderId: 8 } });
   });
 
+  it('copies a job as JSON, and as what enqueues it again, without the token', async () => {
+    const { id } = await app.jobs.enqueue('later', { orderId: 7 }, { delay: '1h' });
+    const ui = await open(`jobs/${id}`);
+    await ui.page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    const copied = async (what: string): Promise<string> => {
+      await ui.button('Copy').click();
+      await ui.button(`Copy as ${what}`).click();
+      await ui.sees(`Copied as ${what}`);
+      return ui.page.evaluate('navigator.clipboard.readText()');
+    };
+    expect(JSON.parse(await copied('JSON'))).toMatchObject({ id, payload: { orderId: 7 } });
+    const curl = await copied('curl');
+    expect(curl).toMatch(/^curl -X POST 'http:.*\/api\/jobs\/enqueue'/);
+    expect(curl).not.toContain(ADMIN_TOKEN);
+    expect(await copied('client call')).toMatch(/^await jobs\.enqueue\("later", /);
+  });
+
   it('enqueues from a form that says what is wrong', async () => {
     const ui = await open('');
     await ui.button('Enqueue a job').or(ui.button('Enqueue')).click();
