@@ -2,6 +2,7 @@ import { PassThrough } from 'node:stream';
 import type { HttpExchange } from '../../lib/http/http-exchange.js';
 import { readJsonBody } from '../../lib/http/json-body.js';
 import { postgres, sqliteMemory } from '../nest/support/database-kinds.js';
+import { until } from '../support/wait.js';
 import { everyAdapter } from './support/adapters.js';
 import { useHttpApps, useOneHttpApp } from './support/http-apps.js';
 
@@ -109,6 +110,25 @@ describe.each(everyAdapter)('what is giant, on $adapter', (adapterKind) => {
 
 describe.each(everyAdapter)('a request on $adapter whose statement takes for ever', (adapterKind) => {
   const apps = useHttpApps(postgres, adapterKind);
+
+  it('leaves connections to the jobs, however many of its kind there are', async () => {
+    const app = await apps.listen({ handlers: { work: () => 'done' } });
+    const rows = Array.from({ length: 8 }, () => ({ topic: 'nobodys', payload: null }));
+    const held = await app.jobs.enqueueMany(rows);
+    const transaction = app.dataSource.createQueryRunner();
+    await transaction.startTransaction();
+    await transaction.query('UPDATE _jobs SET updated = updated');
+    let answered = 0;
+    const asked = held.map(({ id }) => app.api.post(`/${id}/cancel`).finally(() => (answered += 1)));
+    const waits = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`;
+    await until(async () => (await app.dataSource.query<object[]>(waits)).length > 0);
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('completed', id);
+    expect(answered).toBe(0);
+    await transaction.rollbackTransaction();
+    await transaction.release();
+    await Promise.all(asked);
+  });
 
   it('is answered 503 when its time is up, and the server goes on with nothing', async () => {
     const { api, jobs, dataSource } = await apps.listen({ options: { role: 'producer', lease: '5s' } });

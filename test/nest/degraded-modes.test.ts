@@ -1,7 +1,8 @@
-import { until } from '../support/wait.js';
+import { signal, until } from '../support/wait.js';
 import { useApps } from './support/apps.js';
 import { sharedKinds } from './support/database-kinds.js';
 import { obey } from './support/obedient-handler.js';
+import type { TestApp } from './support/test-app.js';
 
 const LEASE_MS = 600;
 
@@ -10,19 +11,28 @@ describe.each(sharedKinds)('a database on $label that is not as one would wish',
 
   it('emptied by hand while a job runs: its handler is told, nothing is written, and new jobs run', async () => {
     const reasons: unknown[] = [];
-    const app = await apps.start({
+    const note = (reason: { code: string }): void => void reasons.push(reason.code);
+    const emptied = signal();
+    const app: TestApp = await apps.start({
       options: { lease: LEASE_MS },
       handlers: {
-        long: (job) => obey(job).catch((reason: { code: string }) => void reasons.push(reason.code)),
+        long: (job) => obey(job).catch(note),
+        complete_tx: async (job) => {
+          await emptied.promise;
+          await app.dataSource.transaction((manager) => job.completeTx(manager)).catch(note);
+        },
         work: () => 'done',
       },
     });
     const { id } = await app.jobs.enqueue('long', null);
-    await app.event('started', id);
+    const other = await app.jobs.enqueue('complete_tx', null);
+    await Promise.all([app.event('started', id), app.event('started', other.id)]);
     await app.dataSource.query('DELETE FROM _jobs');
+    emptied.resolve();
 
-    await app.event('lease_lost', id);
-    expect(reasons).toEqual(['LEASE_LOST']);
+    await Promise.all([app.event('lease_lost', id), app.event('lease_lost', other.id)]);
+    await until(() => reasons.length === 2);
+    expect(reasons).toEqual(['LEASE_LOST', 'LEASE_LOST']);
     expect(await app.jobs.get(id)).toBeNull();
     const next = await app.jobs.enqueue('work', null);
     expect(await app.jobAfter('completed', next.id)).toMatchObject({ result: 'done' });
