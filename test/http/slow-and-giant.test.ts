@@ -66,6 +66,7 @@ describe.each(everyAdapter)('what is giant, on $adapter', (adapterKind) => {
     const deep = `${'['.repeat(500_000)}${']'.repeat(500_000)}`;
     const deepObject = `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`;
     for (const value of [deep, deepObject]) {
+      expect((await enqueue(`{"topic":"a","payload":${value}}`)).text).toContain('deeper than 64 levels');
       for (const [path, text] of [
         ['/enqueue', `{"topic":"a","payload":${value}}`],
         ['/enqueue', `{"topic":"a","payload":1,"metadata":{"a":${value}}}`],
