@@ -1,4 +1,5 @@
 import type { ClaimToken } from '../core/job.js';
+import type { Completion } from './completion.js';
 import type { RollupEntry } from './job-reports.js';
 import type { JobInsert, ProgressEntry, Settlement } from './job-store.js';
 
@@ -56,6 +57,15 @@ export function progressJson(entries: readonly ProgressEntry[]): string {
   const latest = [...new Map(entries.map((entry) => [`${entry.token.id} ${entry.token.attempt}`, entry])).values()];
   const sorted = latest.sort((a, b) => byId(a.token, b.token));
   return array(sorted, ({ token: { id, attempt }, progress }) => [{ id, attempt }, `"progress":${progress ?? 'null'}`]);
+}
+
+/** As arrays of id, attempt, how long it ran and its result, which most have not. */
+export function completionJson(completions: readonly Completion[]): string {
+  const rows = completions.map(({ token: { id, attempt }, ranMs, outcome: { result } }) => {
+    const more = result === null || result === 'null' ? '' : `,${result}`;
+    return `[${JSON.stringify(id)},${attempt},${ranMs}${more}]`;
+  });
+  return `[${rows.join(',')}]`;
 }
 
 export function settlementJson(settlements: readonly Settlement[]): string {

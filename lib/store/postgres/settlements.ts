@@ -1,7 +1,9 @@
 import { RowLockedError } from '../../core/errors.js';
-import type { ClaimToken, Outcome } from '../../core/job.js';
+import type { ClaimToken } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import { isFinal } from '../../core/job-state.js';
+import type { Completion } from '../completion.js';
+import { isCompletion, moved } from '../completion.js';
 import type { Settled, Settlement } from '../job-store.js';
 import { settledInOrder, unanswered } from '../set-answers.js';
 import { byId, settlementJson, tokenJson } from '../set-json.js';
@@ -9,10 +11,6 @@ import type { SqlRow } from '../sql-runner.js';
 import { COMPLETE, COMPLETE_AND_REMOVE, DISCARD, SETTLE, SETTLED_STATE } from './settle-statements.js';
 
 type Query = (text: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
-
-interface Completion extends Settlement {
-  readonly outcome: Extract<Outcome, { kind: 'completed' }>;
-}
 
 /** Writes how attempts end: the completed ones the quick way, and all others, and whatever the quick way left, with care. */
 export class Settlements {
@@ -38,8 +36,8 @@ export class Settlements {
     }
     completions.sort((a, b) => byId(a.token, b.token));
     try {
-      const [moved] = await this.query(isRemoving ? COMPLETE_AND_REMOVE : COMPLETE, arraysOf(completions));
-      return completedOf(completions, moved!);
+      const [answer] = await this.query(isRemoving ? COMPLETE_AND_REMOVE : COMPLETE, arraysOf(completions));
+      return completedOf(completions, answer!);
     } catch (error) {
       if (error instanceof RowLockedError) {
         return new Map();
@@ -50,10 +48,10 @@ export class Settlements {
 
   private async settleWithCare(settlements: readonly Settlement[]): Promise<Settled[]> {
     const tokens = settlements.map(({ token }) => token);
-    const moved = await this.query(SETTLE, [settlementJson(settlements)]);
-    const others = unanswered(tokens, moved);
+    const rows = await this.query(SETTLE, [settlementJson(settlements)]);
+    const others = unanswered(tokens, rows);
     const states = others.length === 0 ? [] : await this.query(SETTLED_STATE, [tokenJson(others)]);
-    return settledInOrder(tokens, moved, states);
+    return settledInOrder(tokens, rows, states);
   }
 
   /** Deletes what is not to be kept; left to the pruner when that fails. */
@@ -68,10 +66,6 @@ export class Settlements {
       await this.query(DISCARD, [tokenJson(ended.map(({ token }) => token)), unkept]).catch(() => undefined);
     }
   }
-}
-
-function isCompletion(settlement: Settlement): settlement is Completion {
-  return settlement.outcome.kind === 'completed';
 }
 
 /** The parameters of `completions`, as text: what they hold needs no escaping. */
@@ -94,10 +88,9 @@ function completedOf(completions: readonly Completion[], answer: SqlRow): Map<Se
   const cancelled = new Set(listOf(answer.cancelled));
   const settled = new Map<Settlement, Settled>();
   for (const completion of completions) {
-    const { id, attempt } = completion.token;
-    if (!others.has(completion.token)) {
-      const status = cancelled.has(id) ? 'cancelled' : 'completed';
-      settled.set(completion, { applied: true, status, attempt, retries: null, runAt: null });
+    const { token } = completion;
+    if (!others.has(token)) {
+      settled.set(completion, moved(token, cancelled.has(token.id) ? 'cancelled' : 'completed'));
     }
   }
   return settled;

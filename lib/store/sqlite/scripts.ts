@@ -1,8 +1,10 @@
 import { QueueUnavailableError } from '../../core/errors.js';
 import type { FinalStatus } from '../../core/job-state.js';
+import type { Completion } from '../completion.js';
+import { isCompletion, moved } from '../completion.js';
 import type * as Seam from '../job-store.js';
 import { movedInOrder, noteInserted, settledInOrder, unanswered, unmovedOf } from '../set-answers.js';
-import { insertJson, settlementJson, tokenJson } from '../set-json.js';
+import { completionJson, insertJson, settlementJson, tokenJson } from '../set-json.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
 import type { MoveStatements } from './statements.js';
 import * as sql from './statements.js';
@@ -37,19 +39,41 @@ export function* insertScript(jobs: readonly Seam.JobInsert[]): SqlScript<Seam.I
   return jobs.map(({ id }) => inserted.get(id)!);
 }
 
-/** Settles, reads how the rows stand that did not move, and deletes what is not to be kept. */
+/** Completes the quick way, settles what that left and all others, and deletes what is not to be kept. */
 export function* settleScript(
   settlements: readonly Seam.Settlement[],
   unkept: readonly FinalStatus[],
 ): SqlScript<Seam.Settled[]> {
-  const tokens = settlements.map(({ token }) => token);
-  const moved = yield { sql: sql.SETTLE, params: [settlementJson(settlements)] };
-  const others = unanswered(tokens, moved);
-  const states = others.length === 0 ? [] : yield { sql: sql.SETTLED_STATE, params: [tokenJson(others)], isRead: true };
-  if (unkept.length > 0) {
-    yield { sql: sql.DISCARD, params: [tokenJson(tokens), JSON.stringify(unkept)] };
+  const answers = yield* completeScript(settlements.filter(isCompletion));
+  const others = settlements.filter((settlement) => !answers.has(settlement));
+  if (others.length > 0) {
+    const settled = yield* settleWithCareScript(others);
+    others.forEach((settlement, index) => answers.set(settlement, settled[index]!));
   }
-  return settledInOrder(tokens, moved, states);
+  if (unkept.length > 0) {
+    yield { sql: sql.DISCARD, params: [tokenJson(settlements.map(({ token }) => token)), JSON.stringify(unkept)] };
+  }
+  return settlements.map((settlement) => answers.get(settlement)!);
+}
+
+/** Answers those that were completed. */
+function* completeScript(completions: readonly Completion[]): SqlScript<Map<Seam.Settlement, Seam.Settled>> {
+  if (completions.length === 0) {
+    return new Map();
+  }
+  const tokens = completions.map(({ token }) => token);
+  const others = new Set(unanswered(tokens, yield { sql: sql.COMPLETE, params: [completionJson(completions)] }));
+  const completed = completions.filter(({ token }) => !others.has(token));
+  return new Map(completed.map((completion) => [completion, moved(completion.token, 'completed')]));
+}
+
+/** Settles, and reads how the rows stand that did not move. */
+function* settleWithCareScript(settlements: readonly Seam.Settlement[]): SqlScript<Seam.Settled[]> {
+  const tokens = settlements.map(({ token }) => token);
+  const rows = yield { sql: sql.SETTLE, params: [settlementJson(settlements)] };
+  const others = unanswered(tokens, rows);
+  const states = others.length === 0 ? [] : yield { sql: sql.SETTLED_STATE, params: [tokenJson(others)], isRead: true };
+  return settledInOrder(tokens, rows, states);
 }
 
 /** Moves jobs by request, then reads how those stand that did not move. */
@@ -60,11 +84,11 @@ export function* moveScript(
 ): SqlScript<Seam.Moved[]> {
   // Alone, a job is answered whole, as it stands now: it may be gone in a moment.
   const move = ids.length === 1 ? statements.one : statements.several;
-  const moved = yield { sql: move, params: [JSON.stringify(ids), ...params] };
-  const others = unmovedOf(ids, moved);
+  const rows = yield { sql: move, params: [JSON.stringify(ids), ...params] };
+  const others = unmovedOf(ids, rows);
   const states =
     others.length === 0 ? [] : yield { sql: statements.unmoved, params: [JSON.stringify(others)], isRead: true };
-  return movedInOrder(ids, moved, states);
+  return movedInOrder(ids, rows, states);
 }
 
 /** A moment in the one form of the tables. */
