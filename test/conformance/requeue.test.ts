@@ -142,9 +142,9 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
       const third = await endOne(outcomes.failed(), 'order-2');
       const moved = await fixture.store.requeue([second, first, third]);
       expect(moved).toMatchObject([
-        { id: second, moved: true, status: 'pending', holderId: null },
-        { id: first, moved: false, status: 'failed', holderId: second },
-        { id: third, moved: true, status: 'pending', holderId: null },
+        { id: second, moved: true, status: 'pending', holderId: null, job: null },
+        { id: first, moved: false, status: 'failed', holderId: second, job: null },
+        { id: third, moved: true, status: 'pending', holderId: null, job: null },
       ]);
       expect(await fixture.job(first)).toMatchObject({ status: 'failed' });
     });

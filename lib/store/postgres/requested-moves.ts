@@ -21,7 +21,9 @@ export class RequestedMoves {
     const rows = await this.several(statement, ids, params);
     const moved: Moved[] = [];
     for (const row of rows) {
-      moved.push(movedOf(row.busy ? await this.one(statement, row.id as string, params) : row));
+      const answer = movedOf(row.busy ? await this.one(statement, row.id as string, params) : row);
+      // Alone a job is answered whole; of several none is, whichever way they went.
+      moved.push({ ...answer, job: null });
     }
     return moved;
   }
