@@ -9,11 +9,12 @@ const TABLES = 3;
 const WALKS_EACH = 10;
 
 /** The filter of a query, as a caller writes it: what does not matter is left out. */
-function filterOf({ topics, statuses, q, createdFrom, createdTo, limit }: ListQuery): JobFilter {
+function filterOf({ topics, statuses, q, errorKey, createdFrom, createdTo, limit }: ListQuery): JobFilter {
   return {
     ...(topics?.length && { topic: topics }),
     ...(statuses && { status: statuses }),
     ...(q !== null && { q }),
+    ...(errorKey !== null && { errorKey }),
     ...(createdFrom && { createdFrom }),
     ...(createdTo && { createdTo }),
     limit,
