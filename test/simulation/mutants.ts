@@ -16,6 +16,8 @@ export interface Mutant {
   readonly wrong: string;
   /** The promises it breaks; to break another is not to be found out. */
   readonly breaks: readonly Promised[];
+  /** The world to begin with, for one that few worlds show. Default 1. */
+  readonly from?: number;
   /** Breaks it; answers what mends it again. */
   readonly break: () => () => void;
 }
@@ -139,6 +141,7 @@ export const mutants: readonly Mutant[] = [
   {
     wrong: 'an enqueue is repeated though its job may have run and be gone',
     breaks: ['double'],
+    from: 751,
     break: () => replace(Enqueuer.prototype, 'areKept', () => () => true),
   },
   {

@@ -19,6 +19,9 @@ export interface Mutant {
 /** How far the clock of a process is off, for the mutant that trusts it: some early, some late. */
 const SKEWS_MS = [-4_000, 0, 4_000];
 
+/** The statements that write how an attempt ended. */
+const OUTCOMES = ['COMPLETE', 'SETTLE', 'COMPLETE_IN_TX'];
+
 const clocks = /statement_timestamp\(\)|strftime\('%Y-%m-%d %H:%M:%f', 'now'/g;
 
 export const mutants: readonly Mutant[] = [
@@ -35,13 +38,13 @@ export const mutants: readonly Mutant[] = [
     name: 'completion by id',
     wrong: 'an outcome is written whoever owns the job',
     breaks: ['double', 'overlap', 'move', 'half done'],
-    break: (settings) => edit(settings, ['SETTLE', 'COMPLETE_IN_TX'], (sql) => withoutStatus(withoutAttempt(sql))),
+    break: (settings) => edit(settings, OUTCOMES, (sql) => withoutStatus(withoutAttempt(sql))),
   },
   {
     name: 'completion by id and status',
     wrong: 'an outcome is written while anybody runs the job',
     breaks: ['double', 'overlap', 'half done'],
-    break: (settings) => edit(settings, ['SETTLE', 'COMPLETE_IN_TX'], withoutAttempt),
+    break: (settings) => edit(settings, OUTCOMES, withoutAttempt),
   },
   {
     name: 'attempt reset on requeue',
@@ -92,12 +95,19 @@ const withoutAttempt = (sql: string): string =>
   sql.replace(/(j\.)?attempt = (o\.attempt|\$2|\?2) AND/g, (_guard, _row, value) => `CAST(${value} AS int) > 0 AND`);
 
 const withoutStatus = (sql: string): string =>
-  sql.replace(/ AND\s+\+?(j\.)?status (= |IS NOT DISTINCT FROM )'processing'/g, '');
+  sql.replace(
+    / AND\s+(\+?(j\.)?status (= |IS NOT DISTINCT FROM )'processing'|coalesce\(j\.status = 'processing', false\))/g,
+    '',
+  );
 
 /** Rewrites statements of the built store. @throws when a statement stays as it was: the mutant would be none. */
 function edit({ database }: MemberSettings, names: readonly string[], rewrite: (sql: string) => string): void {
-  const statements = built(`${database.type === 'postgres' ? 'postgres' : 'sqlite'}/statements.js`);
+  const files =
+    database.type === 'postgres'
+      ? ['postgres/statements.js', 'postgres/settle-statements.js']
+      : ['sqlite/statements.js'];
   for (const name of names) {
+    const statements = files.map(built).find((all) => name in all)!;
     const statement = statements[name];
     const edited =
       typeof statement === 'string'
