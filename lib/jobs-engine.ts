@@ -132,7 +132,7 @@ export class JobsEngine {
       ...parts,
       settingsOf: (topic) => this.registry.get(topic)?.settings,
       schemaOf: (topic) => this.registry.get(topic)?.schema,
-      onStored: (jobs) => this.announceStored(jobs),
+      onStored: (jobs) => this.wakeFor(jobs),
     });
     this.reports = new ReportDesk(parts);
     this.changes = new ReportWatch({ ...parts, reports: this.reports });
@@ -329,11 +329,10 @@ export class JobsEngine {
     return result;
   }
 
-  private announceStored(jobs: readonly StoredJob[]): void {
+  private wakeFor(jobs: readonly StoredJob[]): void {
     for (const { topic, priority, runAt } of earliestOfLanes(jobs)) {
       this.dispatcher.wake(topic, priority, runAt);
     }
-    this.store.announce([...new Set(jobs.map(({ topic }) => topic))]);
   }
 
   private announce(topics: readonly string[]): void {

@@ -187,11 +187,14 @@ export class Enqueuer {
   private async storeIn(tx: StoreTransaction, rows: readonly JobInsert[]): Promise<Job[]> {
     let inserted: readonly InsertedJob[] = [];
     // Before the insert, which a caller may not await: its transaction must be watched from the first statement on.
-    this.options.store.afterTransaction(
-      tx,
-      (committed) => committed && inserted.length > 0 && this.tell(rows, inserted),
-    );
-    inserted = await this.options.store.insert(rows, tx);
+    const { store } = this.options;
+    store.afterTransaction(tx, (committed) => {
+      if (committed && inserted.length > 0) {
+        this.tell(rows, inserted);
+        store.announce(new Set(rows.map(({ topic }) => topic)));
+      }
+    });
+    inserted = await store.insert(rows, tx);
     return this.jobsOf(rows, inserted, tx);
   }
 

@@ -22,7 +22,10 @@ export interface JobStore {
   /** Closes the queue's own connections. The application's stay open. */
   close(): Promise<void>;
 
-  /** Stores jobs, all or none, in the caller's transaction when one is given. Answers in the order of `jobs`. */
+  /**
+   * Stores jobs, all or none, and announces them. In a caller's transaction they are to be announced when it has committed.
+   * Answers in the order of `jobs`.
+   */
   insert(jobs: readonly JobInsert[], tx?: StoreTransaction): Promise<InsertedJob[]>;
   /** The jobs with these ids that exist, in any order; seen from inside the caller's transaction when one is given. */
   find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]>;
@@ -70,7 +73,7 @@ export interface JobStore {
   delete(ids: readonly string[]): Promise<Moved[]>;
 
   /** Tells other processes that jobs of these topics may be due. A hint: it may be dropped, or merged with others. */
-  announce(topics: readonly string[]): void;
+  announce(topics: Iterable<string>): void;
   /** Calls back on hints of other processes until the returned function is called. */
   listen(hints: StoreHints): Promise<() => Promise<void>>;
 }

@@ -47,15 +47,19 @@ export class SqlError extends JobsError {
 
 /** The part of `pg.Pool` that is used. */
 export interface PostgresPool {
-  query(config: { text: string; values: unknown[] }): Promise<{ rows: SqlRow[] }>;
+  query(config: { name?: string | undefined; text: string; values: unknown[] }): Promise<{ rows: SqlRow[] }>;
 }
 
-/** Runs statements on any free connection of a `pg` pool. */
-export function runnerOfPool(pool: PostgresPool): SqlRunner {
+/**
+ * Runs statements on any free connection of a `pg` pool.
+ *
+ * @param nameOf says under which name a connection is to keep a statement, if under any.
+ */
+export function runnerOfPool(pool: PostgresPool, nameOf: (sql: string) => string | undefined): SqlRunner {
   return {
     async query(sql, params) {
       try {
-        return (await pool.query({ text: sql, values: [...params] })).rows;
+        return (await pool.query({ name: nameOf(sql), text: sql, values: [...params] })).rows;
       } catch (error) {
         throw sqlErrorOf(error);
       }

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import type { JobStore, StoreHints } from '../../lib/store/job-store.js';
 import { claimOne, insertOne, newJob, TOPIC } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
@@ -38,10 +39,7 @@ describe.each(shared)('hints between processes on $label', (kind) => {
   it('tell of a job that another process has stored', async () => {
     const heard = await Heard.on(fixture.store);
     const { store: other } = await fixture.openAnother();
-    await expectToHear(heard, [TOPIC, 'any'], async () => {
-      await insertOne(other);
-      other.announce([TOPIC]);
-    });
+    await expectToHear(heard, [TOPIC, 'any'], () => insertOne(other));
     await heard.stop();
   });
 
@@ -75,10 +73,7 @@ describe.each(shared)('hints between processes on $label', (kind) => {
     await stopped.stop();
     const before = [...stopped.words];
     for (const heard of listening) {
-      await expectToHear(heard, [TOPIC, 'any'], async () => {
-        await insertOne(sender);
-        sender.announce([TOPIC]);
-      });
+      await expectToHear(heard, [TOPIC, 'any'], () => insertOne(sender));
     }
     expect(stopped.words).toEqual(before);
     await Promise.all(listening.map((heard) => heard.stop()));
@@ -101,11 +96,24 @@ describe.each(storeKinds().filter(({ hasNotifications }) => hasNotifications))('
   });
 
   it('say nothing when there is nothing to announce, and nothing of a cancel that ended a waiting job', async () => {
-    const heard = await Heard.on(fixture.store);
     const { store: other } = await fixture.openAnother();
+    const waiting = await insertOne(other, { delayMs: 60_000 });
+    const heard = await Heard.on(fixture.store);
     const before = heard.words.length;
     other.announce([]);
-    await other.cancel([await insertOne(other, { delayMs: 60_000 })]);
+    await other.cancel([waiting]);
+    await expectToHear(heard, ['sms'], () => other.announce(['sms']));
+    expect(heard.words.slice(before)).toEqual(['sms']);
+    await heard.stop();
+  });
+
+  it('come with what an insert has stored, and not with what it has not', async () => {
+    const heard = await Heard.on(fixture.store);
+    const { store: other } = await fixture.openAnother();
+    await expectToHear(heard, [TOPIC], () => insertOne(other, { uniqueKey: 'once' }));
+    await setTimeout(20);
+    const before = heard.words.length;
+    await insertOne(other, { uniqueKey: 'once' });
     await expectToHear(heard, ['sms'], () => other.announce(['sms']));
     expect(heard.words.slice(before)).toEqual(['sms']);
     await heard.stop();

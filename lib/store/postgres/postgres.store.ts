@@ -72,7 +72,7 @@ export class PostgresStore implements JobStore {
   constructor(private readonly options: PostgresStoreOptions) {
     this.transactions = new CallerTransactions([options.app, options.own]);
     this.visitors = new Gate(Math.max(1, options.connections - 2));
-    this.announcer = new Announcer((topic) => this.notify(JOBS_CHANNEL, topic), options.clock);
+    this.announcer = new Announcer((hint) => this.notify(JOBS_CHANNEL, hint), options.clock);
   }
 
   async open(): Promise<void> {
@@ -101,7 +101,9 @@ export class PostgresStore implements JobStore {
     const pieces = piecesOf(jobs);
     const mayTakeRounds = jobs.length > 1 && jobs.some((job) => job.uniqueKey !== null);
     if (!tx && (mayTakeRounds || pieces.length > 1)) {
-      return this.waiters.pass(() => this.ownTransaction((own) => this.insert(jobs, own)));
+      const inserted = await this.waiters.pass(() => this.ownTransaction((own) => this.insert(jobs, own)));
+      this.announcer.announce(topicsOf(jobs));
+      return inserted;
     }
     const inserted: Seam.InsertedJob[] = [];
     const gate = jobs.some((job) => job.uniqueKey !== null) ? this.waiters : this.visitors;
@@ -215,7 +217,7 @@ export class PostgresStore implements JobStore {
     return this.moves.move(sql.DELETE, ids);
   }
 
-  announce(topics: readonly string[]): void {
+  announce(topics: Iterable<string>): void {
     this.announcer.announce(topics);
   }
 
@@ -237,18 +239,23 @@ export class PostgresStore implements JobStore {
 
   private async insertPiece(jobs: readonly Seam.JobInsert[], tx?: StoreTransaction): Promise<Seam.InsertedJob[]> {
     const inserted = new Map<string, Seam.InsertedJob>();
+    const topics = tx ? [] : topicsOf(jobs);
+    const hint = this.announcer.hintFor(topics);
     for (let round = 1, open = jobs; open.length > 0; round += 1) {
       if (round > INSERT_ROUNDS_MAX) {
         const key = open[0]!.uniqueKey ?? open[0]!.idempotency?.key;
         throw new QueueUnavailableError(`key '${key}' kept changing hands; try again`);
       }
-      open = noteInserted(inserted, open, await this.query(sql.INSERT_JOBS, [insertJson(open, iso)], tx));
+      open = noteInserted(inserted, open, await this.query(sql.INSERT_JOBS, [insertJson(open, iso), hint ?? null], tx));
       if (open.length > 0) {
         open = noteInserted(inserted, open, await this.query(sql.FIND_HOLDERS, [insertJson(open, iso)], tx));
       }
       if (open.some((job) => job.idempotency !== null)) {
         await this.query(sql.RELEASE_KEYS, [insertJson(open, iso)], tx);
       }
+    }
+    if (hint === undefined) {
+      this.announcer.announce(topics);
     }
     return jobs.map((job) => inserted.get(job.id)!);
   }
@@ -291,9 +298,7 @@ export class PostgresStore implements JobStore {
     return (this.options.own.driver as unknown as { master: Pool }).master;
   }
 
-  private notify(channel: string, payload: string): void {
-    // Topics may be longer than what a notification carries in bytes; an empty one says "any".
-    const hint = Buffer.byteLength(payload) < 4_000 ? payload : '';
+  private notify(channel: string, hint: string): void {
     this.visit(NOTIFY, [channel, hint]).catch((error: Error) => {
       this.options.logger.debug(`a notification was not sent, polling will find the job: ${error.message}`);
     });
@@ -333,6 +338,10 @@ export class PostgresStore implements JobStore {
       }),
     );
   }
+}
+
+function topicsOf(jobs: readonly Seam.JobInsert[]): Set<string> {
+  return new Set(jobs.map(({ topic }) => topic));
 }
 
 function iso(moment: Date): string {

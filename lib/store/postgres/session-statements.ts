@@ -1,7 +1,8 @@
 /*
  * What statements run under. Joins are nested loops from the input on: they touch rows in the order of the input, which is
- * that of the ids, so that two writers never wait in a circle; and no stale statistics can turn a set of ids into a scan
- * of the table.
+ * that of the ids, so that two writers never wait in a circle; and neither stale statistics nor a plan that was made while
+ * the table was empty can turn a set of ids into a scan of the table. What has no index to go by is scanned all the same,
+ * but seems so dear to the planner that it would compile it: hence `jit`.
  */
 
 /** Bounds of the queue's statements, in milliseconds. */
@@ -18,6 +19,8 @@ const settings = ({ statementTimeoutMs, lockTimeoutMs }: SessionLimits): readonl
   ['synchronous_commit', 'on'],
   ['enable_hashjoin', 'off'],
   ['enable_mergejoin', 'off'],
+  ['enable_seqscan', 'off'],
+  ['jit', 'off'],
   ['extra_float_digits', '1'],
 ];
 

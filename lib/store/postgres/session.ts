@@ -1,5 +1,6 @@
 import type { PostgresPool, SqlError, SqlRow, SqlRunner } from '../sql-runner.js';
 import { runnerOfPool, sqlErrorOf } from '../sql-runner.js';
+import { PREPARED_NAMES } from './prepared-statements.js';
 import type { SessionLimits } from './session-statements.js';
 import * as sql from './session-statements.js';
 
@@ -53,9 +54,22 @@ export class PostgresSession {
 
   /** Runs statements on any free connection of the queue's pool. */
   runnerOf(pool: SessionPool): SqlRunner {
-    const direct = runnerOfPool(pool);
+    const direct = runnerOfPool(pool, (text) => PREPARED_NAMES.get(text));
     return {
-      query: (text, params) => (this.isLent ? this.inTransaction(pool, text, params) : direct.query(text, params)),
+      query: async (text, params) => {
+        if (!this.isLent) {
+          try {
+            return await direct.query(text, params);
+          } catch (error) {
+            if (!isOfStrangeSession(error)) {
+              throw error;
+            }
+            // A pooler after all, one that passes the numbers of processes on. Nothing was done.
+            this.isLent = true;
+          }
+        }
+        return this.inTransaction(pool, text, params);
+      },
     };
   }
 
@@ -76,6 +90,12 @@ export class PostgresSession {
       throw failure;
     }
   }
+}
+
+/** Whether a prepared statement is not there, or another has its name: `invalid_sql_statement_name`, `duplicate_prepared_statement`. */
+function isOfStrangeSession(error: unknown): boolean {
+  const { code } = (error as SqlError).cause as { code?: unknown };
+  return code === '26000' || code === '42P05';
 }
 
 /** Ends the transaction that has failed; a connection that does not answer is closed. */

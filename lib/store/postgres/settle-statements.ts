@@ -15,7 +15,7 @@ export const SETTLE = `
 WITH o AS MATERIALIZED (
   SELECT * FROM jsonb_to_recordset($1::jsonb)
     AS s(id uuid, attempt int, kind text, delay_ms float8, message text, stack text, ran_ms float8, result jsonb)),
-free AS MATERIALIZED (SELECT o.* FROM o JOIN _jobs j ON ${owned} ORDER BY j.id FOR UPDATE OF j SKIP LOCKED)
+free AS MATERIALIZED (SELECT o.* FROM o JOIN _jobs j ON ${owned} ORDER BY o.id FOR UPDATE OF j SKIP LOCKED)
 UPDATE _jobs j SET
   status = CASE WHEN j.cancel_requested THEN 'cancelled'
     WHEN o.kind = 'retry' THEN CASE WHEN ${isSpent} THEN 'failed' ELSE 'pending' END

@@ -1,4 +1,5 @@
 import { IDEMPOTENCY_MS } from '../job-store.js';
+import { JOBS_CHANNEL } from './notification-statements.js';
 
 /*
  * Every statement of the PostgreSQL store. Sets travel as one jsonb array in $1. `statement_timestamp()` is the clock:
@@ -64,11 +65,13 @@ const insertValues = `id, topic, coalesce(payload, 'null'),
 
 /**
  * Inserts jobs and answers those that went in. Left out are jobs that are there already, from a first try whose answer
- * was lost, and those of which a key is taken.
+ * was lost, and those of which a key is taken. $2 is a hint for other processes, sent with the commit when a job went in, or
+ * NULL for none.
  */
 export const INSERT_JOBS = `
 INSERT INTO _jobs (${insertColumns}) SELECT ${insertValues} FROM ${insertInput} ORDER BY topic, unique_key, idempotency_key, ord
-ON CONFLICT DO NOTHING RETURNING id, id AS asked_id, false AS deduplicated, ${ms('run_at')} AS run_at, ${ms('created')} AS created`;
+ON CONFLICT DO NOTHING RETURNING id, id AS asked_id, false AS deduplicated, ${ms('run_at')} AS run_at, ${ms('created')} AS created,
+  (SELECT pg_notify('${JOBS_CHANNEL}', $2::text) WHERE $2 IS NOT NULL) AS told`;
 
 /** Whether a repeated request is still known by its key. */
 const isKeyKept = `(j.created > statement_timestamp() - make_interval(secs => ${IDEMPOTENCY_MS / 1_000}))`;
@@ -149,6 +152,12 @@ CROSS JOIN LATERAL (
 UNION ALL
 SELECT NULL, NULL, NULL, ${look}`;
 
+/**
+ * The row of a member of the set. Written like this it can only be looked up: with a plain `=` a plan that was made while the
+ * table was empty, and is kept, may begin with the table and read all of it.
+ */
+const byIdOf = (member: string): string => `j.id = ANY (ARRAY[${member}.id])`;
+
 export const tokens = `jsonb_to_recordset($1::jsonb) AS o(id uuid, attempt int)`;
 
 /**
@@ -158,13 +167,13 @@ export const tokens = `jsonb_to_recordset($1::jsonb) AS o(id uuid, attempt int)`
  * a table of 5,000 rows it then begins with the table, and compares each of its rows with each of the input
  * (180 ms; test/conformance/set-plans.test.ts).
  */
-export const owned = `j.id = o.id AND j.attempt = o.attempt AND coalesce(j.status = 'processing', false)`;
+export const owned = `${byIdOf('o')} AND j.attempt = o.attempt AND coalesce(j.status = 'processing', false)`;
 
 /** processing → processing. Answers the rows it renewed; those that a transaction holds locked are skipped. */
 export const RENEW = `
-WITH free AS (SELECT j.id FROM ${tokens} JOIN _jobs j ON ${owned} ORDER BY j.id FOR UPDATE OF j SKIP LOCKED)
+WITH free AS (SELECT j.id FROM ${tokens} JOIN _jobs j ON ${owned} ORDER BY o.id FOR UPDATE OF j SKIP LOCKED)
 UPDATE _jobs j SET locked_until = statement_timestamp() + make_interval(secs => $2::float8 / 1000.0)
-FROM free WHERE j.id = free.id RETURNING j.id, j.attempt, j.cancel_requested`;
+FROM free WHERE ${byIdOf('free')} RETURNING j.id, j.attempt, j.cancel_requested`;
 
 /** Those claims that are still owned, for leases that were not renewed. */
 export const STILL_OWNED = `SELECT j.id, j.attempt, j.cancel_requested FROM ${tokens} JOIN _jobs j ON ${owned}`;
@@ -176,7 +185,7 @@ SELECT j.id, j.attempt FROM ${tokens} JOIN _jobs j ON ${owned} WHERE j.cancel_re
 /** Keeps progress values, fenced; answers the rows it reached. Rows that somebody has locked are skipped. */
 export const RECORD_PROGRESS = `
 WITH o AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::jsonb) AS s(id uuid, attempt int, progress jsonb)),
-free AS (SELECT o.* FROM o JOIN _jobs j ON ${owned} ORDER BY j.id FOR UPDATE OF j SKIP LOCKED)
+free AS (SELECT o.* FROM o JOIN _jobs j ON ${owned} ORDER BY o.id FOR UPDATE OF j SKIP LOCKED)
 UPDATE _jobs j SET progress = o.progress, updated = statement_timestamp()
 FROM free o WHERE ${owned} RETURNING j.id, j.attempt`;
 
@@ -199,7 +208,7 @@ rescued AS (UPDATE _jobs j SET
   locked_until = NULL, locked_by = NULL,
   finished = CASE WHEN j.cancel_requested OR j.retries >= j.max_retries THEN statement_timestamp() END,
   updated = statement_timestamp()
-FROM expired WHERE j.id = expired.id
+FROM expired WHERE ${byIdOf('expired')}
 RETURNING j.id, j.topic, j.attempt, j.status, j.retries, j.last_error AS message)
 SELECT *, NULL::float8 AS at, NULL::float8 AS took_ms FROM rescued
 UNION ALL

@@ -1,0 +1,18 @@
+import { NOTIFY } from './notification-statements.js';
+import { COMPLETE, COMPLETE_AND_REMOVE, SETTLE } from './settle-statements.js';
+import { CLAIM, INSERT_JOBS, RENEW, SURVEY } from './statements.js';
+
+/*
+ * Most of what a small statement costs the server is reading and planning it. So those that jobs pass through have names
+ * (`pg_prepared_statements` shows them), under which each connection reads them once and keeps their plans.
+ *
+ * A kept plan may have been made when the table was empty, and the table may hold a million rows a minute later. So a
+ * statement may only stand here when it has but one plan, whatever the table holds: test/conformance/set-plans.test.ts
+ * makes plans on an empty table.
+ */
+const PREPARED = { INSERT_JOBS, CLAIM, SURVEY, RENEW, COMPLETE, COMPLETE_AND_REMOVE, SETTLE, NOTIFY };
+
+/** Names of statements, by their text. */
+export const PREPARED_NAMES: ReadonlyMap<string, string> = new Map(
+  Object.entries(PREPARED).map(([name, text]) => [text, `nestjs_jobs_${name.toLowerCase()}`]),
+);

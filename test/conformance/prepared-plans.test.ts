@@ -1,0 +1,83 @@
+import { Client } from 'pg';
+import { DataSource } from 'typeorm';
+import { createJobStore } from '../../lib/jobs-engine.js';
+import { PREPARED_NAMES } from '../../lib/store/postgres/prepared-statements.js';
+import { COMPLETE } from '../../lib/store/postgres/settle-statements.js';
+import { setForSession } from '../../lib/store/postgres/session-statements.js';
+import type { PostgresDatabase } from '../support/databases.js';
+import { createPostgresDatabase, postgresVersions } from '../support/databases.js';
+
+const ROWS = 5_000;
+
+interface PlanNode {
+  readonly 'Node Type': string;
+  readonly 'Relation Name'?: string;
+  readonly 'Index Cond'?: string;
+  readonly 'TID Cond'?: string;
+  readonly Plans?: readonly PlanNode[];
+}
+
+/** What reads the table without knowing where to look. */
+function scansOf(node: PlanNode): string[] {
+  const isScan = node['Relation Name'] === '_jobs' && node['Node Type'] !== 'ModifyTable';
+  const knowsWhere = node['Index Cond'] !== undefined || node['TID Cond'] !== undefined;
+  return [...(isScan && !knowsWhere ? [node['Node Type']] : []), ...(node.Plans ?? []).flatMap(scansOf)];
+}
+
+describe.each(postgresVersions())('plans that connections keep, on PostgreSQL %s', (version) => {
+  let database: PostgresDatabase;
+  let client: Client;
+
+  beforeAll(async () => {
+    database = await createPostgresDatabase(version);
+    const app = await new DataSource({ type: 'postgres', url: database.url }).initialize();
+    const { store } = createJobStore(app);
+    await store.open();
+    await store.close();
+    await app.destroy();
+    client = new Client({ connectionString: database.url });
+    await client.connect();
+    await client.query(setForSession({ statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 }));
+    await client.query('SET plan_cache_mode = force_generic_plan');
+    // Statistics would have plans made anew; only this test decides when there are any.
+    await client.query('ALTER TABLE _jobs SET (autovacuum_enabled = false)');
+  });
+
+  afterAll(async () => {
+    await client.end();
+    await database.drop();
+  });
+
+  async function planOf(name: string, text: string): Promise<PlanNode> {
+    const count = Math.max(...[...text.matchAll(/\$(\d)/g)].map((match) => Number(match[1])));
+    const nulls = Array.from({ length: count }, () => 'NULL').join(', ');
+    const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
+      `EXPLAIN (FORMAT JSON) EXECUTE ${name} (${nulls})`,
+    );
+    return rows[0]!['QUERY PLAN'][0].Plan;
+  }
+
+  /** The scans of a plan that was made while the table was empty, when it has filled up since. */
+  async function scansOfKept(name: string, text: string): Promise<string[]> {
+    await client.query('DELETE FROM _jobs');
+    await client.query('VACUUM (ANALYZE) _jobs');
+    await client.query(`PREPARE ${name} AS ${text}`);
+    await planOf(name, text);
+    await client.query(`
+      INSERT INTO _jobs (id, topic, payload) SELECT gen_random_uuid(), 'work', '1' FROM generate_series(1, ${ROWS})`);
+    return scansOf(await planOf(name, text));
+  }
+
+  it.each([...PREPARED_NAMES].map(([text, name]) => ({ text, name })))(
+    'look rows up, however few there were: $name',
+    async ({ text, name }) => {
+      expect(await scansOfKept(name, text)).toEqual([]);
+    },
+  );
+
+  it('would show a statement that may begin with the table', async () => {
+    const careless = COMPLETE.replace('j.id = ANY (ARRAY[o.id])', 'j.id = o.id');
+    expect(careless).not.toBe(COMPLETE);
+    expect(await scansOfKept('careless', careless)).toEqual(['Index Scan']);
+  });
+});

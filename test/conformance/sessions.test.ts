@@ -1,0 +1,50 @@
+import { Pool } from 'pg';
+import { PostgresSession } from '../../lib/store/postgres/session.js';
+import { INSERT_JOBS, RENEW } from '../../lib/store/postgres/statements.js';
+import { insertJson } from '../../lib/store/set-json.js';
+import type { SqlRunner } from '../../lib/store/sql-runner.js';
+import { newJob } from '../support/job-rows.js';
+import { storeKinds, useStore } from '../support/stores.js';
+
+const kinds = storeKinds().filter(({ hasNotifications }) => hasNotifications);
+
+describe.each(kinds)('sessions on $label', (kind) => {
+  const fixture = useStore(kind);
+  let pool: Pool;
+  let runner: SqlRunner;
+
+  beforeEach(() => {
+    const session = new PostgresSession({ statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 });
+    const { url } = fixture.app.options as { url: string };
+    pool = new Pool({ connectionString: url, max: 1, verify: session.prepare });
+    runner = session.runnerOf(pool);
+  });
+  afterEach(() => pool.end());
+
+  const insert = (): Promise<readonly object[]> =>
+    runner.query(INSERT_JOBS, [insertJson([newJob()], (moment) => moment.toISOString()), null]);
+
+  async function prepared(): Promise<string[]> {
+    const { rows } = await pool.query<{ name: string }>('SELECT name FROM pg_prepared_statements ORDER BY name');
+    return rows.map(({ name }) => name);
+  }
+
+  it('keep the statements that jobs pass through, and no others', async () => {
+    await insert();
+    await insert();
+    await runner.query('SELECT $1::int AS one', [1]);
+    expect(await prepared()).toEqual(['nestjs_jobs_insert_jobs']);
+  });
+
+  it.each([
+    { title: 'lose what they keep', change: 'DEALLOCATE ALL' },
+    { title: 'keep what another has put there', change: 'PREPARE nestjs_jobs_renew AS SELECT 1' },
+  ])('may $title, as those that a pooler lends out', async ({ change }) => {
+    await insert();
+    await pool.query(change);
+    expect(await insert()).toHaveLength(1);
+    expect(await runner.query(RENEW, ['[]', 1])).toEqual([]);
+    expect(await insert()).toHaveLength(1);
+    expect(await fixture.sql('SELECT 1 FROM _jobs')).toHaveLength(3);
+  });
+});

@@ -1,0 +1,43 @@
+import { Announcer } from '../../lib/store/postgres/announcer.js';
+import { VirtualClock } from './support/virtual-clock.js';
+
+describe('Announcer', () => {
+  const clock = new VirtualClock();
+  let sent: string[];
+  let announcer: Announcer;
+
+  beforeEach(() => {
+    sent = [];
+    announcer = new Announcer((hint) => sent.push(hint), clock);
+  });
+
+  it('sends the first hint at once, and what comes within the window as one at its end', async () => {
+    ['a', 'b', 'b'].forEach((topic) => announcer.announce([topic]));
+    expect(sent).toEqual(['a']);
+    await clock.advance(5);
+    expect(sent).toEqual(['a', 'b']);
+    ['c', 'd'].forEach((topic) => announcer.announce([topic]));
+    await clock.advance(5);
+    expect(sent).toEqual(['a', 'b', '']);
+    await clock.advance(60_000);
+    expect(sent).toHaveLength(3);
+  });
+
+  it('gives a statement a hint to take along, and rests as if it had sent it', async () => {
+    expect(announcer.hintFor(['a'])).toBe('a');
+    expect(announcer.hintFor(['b'])).toBeUndefined();
+    await clock.advance(5);
+    // The statement of `b` was to announce it when it had stored it, and has not.
+    expect(sent).toEqual([]);
+    expect(announcer.hintFor(['a', 'b'])).toBe('');
+    announcer.announce(['c']);
+    await clock.advance(5);
+    expect(sent).toEqual(['c']);
+    expect(announcer.hintFor([])).toBeUndefined();
+  });
+
+  it('says "any" instead of a topic too long for a notification', () => {
+    announcer.announce(['ß'.repeat(2_001)]);
+    expect(sent).toEqual(['']);
+  });
+});
