@@ -35,18 +35,19 @@ export function readOptions<Table extends OptionTable>(table: Table, given: unkn
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw new InvalidOptionsError(path || 'options', `expected an object, got ${describeValue(given)}`);
   }
-  const names = Object.keys(table);
   const stranger = Object.keys(given).find((name) => !Object.hasOwn(table, name));
   if (stranger !== undefined) {
-    throw new InvalidOptionsError(join(path, stranger), `unknown option${suggestion(stranger, names)}`);
+    throw new InvalidOptionsError(join(path, stranger), `unknown option${suggestion(stranger, Object.keys(table))}`);
   }
+  // Every `enqueue` passes here: no garbage but the values.
   const members = given as Record<string, unknown>;
-  const values = names.map((name) => [name, readOption(table[name]!, members[name], join(path, name))] as const);
-  return Object.fromEntries(values) as OptionValues<Table>;
-}
-
-function readOption(option: Option<unknown>, given: unknown, path: string): unknown {
-  return given === undefined ? option.default : checked(option.check, given, path);
+  const values: Record<string, unknown> = {};
+  for (const name in table) {
+    const { check, default: otherwise } = table[name]!;
+    const member = members[name];
+    values[name] = member === undefined ? otherwise : checked(check, member, join(path, name));
+  }
+  return values as OptionValues<Table>;
 }
 
 /** The final form of `value`. @throws InvalidOptionsError naming `path` when the check refuses it. */

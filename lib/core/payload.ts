@@ -15,7 +15,7 @@ export const PAYLOAD_DEPTH_MAX = 64;
  * @throws PayloadTooLargeError when the text takes more than `bytesMax` bytes of UTF-8.
  */
 export function encodePayload(payload: unknown, bytesMax: number, subject = 'payload'): string {
-  checkValue(payload, { key: '', path: subject, ancestors: [] });
+  checkValue(payload, { step: subject });
   const text = stringify(payload, subject);
   const bytes = byteLength(text);
   if (bytes > bytesMax) {
@@ -24,18 +24,33 @@ export function encodePayload(payload: unknown, bytesMax: number, subject = 'pay
   return text;
 }
 
+/** Where a value stands. Paths are written when something is refused; until then a place is where it was come from. */
 interface Place {
-  /** The key under which the value stands in its parent; `toJSON` is told. */
-  readonly key: string;
-  readonly path: string;
-  /** The arrays and objects around the value, outermost first. */
-  readonly ancestors: readonly object[];
+  /** The key or the index in the parent; of the whole value, what it is called. */
+  readonly step: string | number;
+  readonly parent?: Parent;
+}
+
+/** An array or an object around the value. */
+interface Parent {
+  readonly value: object;
+  readonly place: Place;
+  /** How many are around it. */
+  readonly depth: number;
+}
+
+function pathOf({ step, parent }: Place): string {
+  if (!parent) {
+    return String(step);
+  }
+  const path = pathOf(parent.place);
+  return typeof step === 'number' ? `${path}[${step}]` : pathOfKey(path, step);
 }
 
 function stringify(payload: unknown, subject: string): string {
   try {
     // A `toJSON` that answers nothing the second time.
-    return JSON.stringify(payload) ?? refuse(subject, 'cannot be written as JSON');
+    return JSON.stringify(payload) ?? refuse({ step: subject }, 'cannot be written as JSON');
   } catch (error) {
     // Only code of the caller's own, a getter or a `toJSON` that throws the second time, can end here.
     throw new InvalidPayloadError(subject, 'cannot be written as JSON', { cause: error });
@@ -45,15 +60,15 @@ function stringify(payload: unknown, subject: string): string {
 function checkValue(value: unknown, place: Place): void {
   switch (typeof value) {
     case 'string':
-      return checkText(value, place.path);
+      return checkText(value, place);
     case 'number':
-      return Number.isFinite(value) ? undefined : refuse(place.path, `expected a finite number, got ${value}`);
+      return Number.isFinite(value) ? undefined : refuse(place, `expected a finite number, got ${value}`);
     case 'boolean':
       return;
     case 'object':
       return value === null ? undefined : checkObject(value, place);
     default:
-      return refuse(place.path, `expected a JSON value, got ${typeof value}`);
+      return refuse(place, `expected a JSON value, got ${typeof value}`);
   }
 }
 
@@ -64,7 +79,7 @@ function checkObject(value: object, place: Place): void {
     // A getter that throws, or a revoked proxy.
     throw error instanceof InvalidPayloadError
       ? error
-      : new InvalidPayloadError(place.path, 'cannot be read', { cause: error });
+      : new InvalidPayloadError(pathOf(place), 'cannot be read', { cause: error });
   }
 }
 
@@ -72,54 +87,61 @@ function readObject(value: object, place: Place): void {
   if (hasToJson(value)) {
     return checkConverted(value, place);
   }
-  if (place.ancestors.includes(value)) {
-    return refuse(place.path, 'stands inside itself (a cycle)');
+  const depth = place.parent ? place.parent.depth + 1 : 0;
+  if (isInside(value, place)) {
+    return refuse(place, 'stands inside itself (a cycle)');
   }
-  if (place.ancestors.length >= PAYLOAD_DEPTH_MAX) {
-    return refuse(place.path, `stands deeper than ${PAYLOAD_DEPTH_MAX} levels`);
+  if (depth >= PAYLOAD_DEPTH_MAX) {
+    return refuse(place, `stands deeper than ${PAYLOAD_DEPTH_MAX} levels`);
   }
-  const ancestors = [...place.ancestors, value];
-  return Array.isArray(value) ? checkArray(value, place, ancestors) : checkMembers(value, place, ancestors);
+  const parent = { value, place, depth };
+  return Array.isArray(value) ? checkArray(value, parent) : checkMembers(value, parent);
 }
 
-function checkArray(value: readonly unknown[], place: Place, ancestors: readonly object[]): void {
+/** Whether a value is one of those around its place. */
+function isInside(value: object, { parent }: Place): boolean {
+  return parent !== undefined && (parent.value === value || isInside(value, parent.place));
+}
+
+function checkArray(value: readonly unknown[], parent: Parent): void {
   // An index loop, since `forEach` skips the holes of sparse arrays, which JSON writes as null.
   for (let index = 0; index < value.length; index += 1) {
-    checkValue(value[index], { key: String(index), path: `${place.path}[${index}]`, ancestors });
+    checkValue(value[index], { step: index, parent });
   }
 }
 
-function checkMembers(value: object, place: Place, ancestors: readonly object[]): void {
+function checkMembers(value: object, parent: Parent): void {
   // By tag and not by class: a Map of another realm, or any of the platform's own objects, would become `{}` in silence.
   const tag = Object.prototype.toString.call(value).slice('[object '.length, -1);
   if (tag === 'String' || tag === 'Number' || tag === 'Boolean') {
-    return checkValue(value.valueOf(), place);
+    return checkValue(value.valueOf(), parent.place);
   }
   const hasOwnTag = tag !== 'Object' && tag !== 'Arguments';
   if (hasOwnTag && (Object.keys(value).length === 0 || tag === 'Error' || tag.endsWith('Array'))) {
-    return refuse(place.path, `expected a JSON value, got a ${tag}, which JSON would empty`);
+    return refuse(parent.place, `expected a JSON value, got a ${tag}, which JSON would empty`);
   }
   for (const [key, member] of Object.entries(value)) {
     if (member !== undefined) {
-      const path = pathOfKey(place.path, key);
-      checkText(key, path);
-      checkValue(member, { key, path, ancestors });
+      const place = { step: key, parent };
+      checkText(key, place);
+      checkValue(member, place);
     }
   }
 }
 
 function checkConverted(value: { toJSON(key: string): unknown }, place: Place): void {
   if (value instanceof Date && Number.isNaN(value.getTime())) {
-    return refuse(place.path, 'expected a JSON value, got an invalid date');
+    return refuse(place, 'expected a JSON value, got an invalid date');
   }
   let converted: unknown;
   try {
-    converted = value.toJSON(place.key);
+    // As JSON does, which calls the whole value the member of no name.
+    converted = value.toJSON(place.parent ? String(place.step) : '');
   } catch (error) {
-    throw new InvalidPayloadError(place.path, 'its toJSON failed', { cause: error });
+    throw new InvalidPayloadError(pathOf(place), 'its toJSON failed', { cause: error });
   }
   if (typeof converted === 'object' && converted !== null && hasToJson(converted)) {
-    return refuse(place.path, `its toJSON gave ${describeValue(converted)} that has a toJSON itself`);
+    return refuse(place, `its toJSON gave ${describeValue(converted)} that has a toJSON itself`);
   }
   checkValue(converted, place);
 }
@@ -128,9 +150,9 @@ function hasToJson(value: object): value is { toJSON(key: string): unknown } {
   return typeof (value as { toJSON?: unknown }).toJSON === 'function';
 }
 
-function checkText(text: string, path: string): void {
+function checkText(text: string, place: Place): void {
   if (!isStorableText(text)) {
-    refuse(path, text.isWellFormed() ? 'text holds a NUL character' : 'text holds a lone surrogate');
+    refuse(place, text.isWellFormed() ? 'text holds a NUL character' : 'text holds a lone surrogate');
   }
 }
 
@@ -139,6 +161,6 @@ export function pathOfKey(path: string, key: string): string {
   return /^[A-Za-z_$][\w$]*$/.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`;
 }
 
-function refuse(path: string, reason: string): never {
-  throw new InvalidPayloadError(path, reason);
+function refuse(place: Place, reason: string): never {
+  throw new InvalidPayloadError(pathOf(place), reason);
 }

@@ -7,9 +7,13 @@ export interface BatcherOptions<Item, Answer> {
   readonly bytesOf?: (item: Item) => number;
   /** Order within a batch: writers that touch the same rows must touch them in the same order. */
   readonly order?: (a: Item, b: Item) => number;
+  /** Batches under way at once, at most: while the database stores one, the answers to another are given. Default 1. */
+  readonly concurrency?: number;
 }
 
 const ITEMS_MAX = 1_000;
+/** No batch goes out beside another for less than this: it must be worth a commit of its own. */
+const SHARE_MIN = 16;
 const BYTES_MAX = 4 * 1_048_576;
 
 /** One call: its item, and who is told what came of it. Neither of the two may throw. */
@@ -20,17 +24,22 @@ export interface BatchedCall<Item, Answer> {
 }
 
 /**
- * Natural batching: calls of one turn of the event loop go out together, and calls that arrive while a batch is under way
- * form the next one. There is no timer, so an idle queue adds no delay, and under load the batches grow by themselves.
+ * Natural batching: calls of one turn of the event loop go out together, and calls that arrive while no more batches may be
+ * under way form the next one. There is no timer, so an idle queue adds no delay, and under load the batches grow by
+ * themselves.
  *
  * When a batch is refused its members are tried one by one, so that a bad one fails alone.
  */
 export class Batcher<Item, Answer> {
   private waiting: BatchedCall<Item, Answer>[] = [];
-  private isBusy = false;
+  private underWay = 0;
+  private isSendingSoon = false;
   private whenIdle: (() => void)[] = [];
+  private readonly concurrency: number;
 
-  constructor(private readonly options: BatcherOptions<Item, Answer>) {}
+  constructor(private readonly options: BatcherOptions<Item, Answer>) {
+    this.concurrency = options.concurrency ?? 1;
+  }
 
   /** Resolves when the batch with this item has been handled. */
   add(item: Item): Promise<Answer> {
@@ -40,35 +49,58 @@ export class Batcher<Item, Answer> {
   /** As `add`, without a promise: a thousand of them for a thousand jobs are a good part of what a job costs. */
   enter(call: BatchedCall<Item, Answer>): void {
     this.waiting.push(call);
-    if (!this.isBusy) {
-      this.isBusy = true;
-      setImmediate(() => void this.drain());
-    }
+    this.sendSoon();
   }
 
   /** Whether nothing waits and nothing is under way. */
   get isIdle(): boolean {
-    return !this.isBusy;
+    return this.waiting.length === 0 && this.underWay === 0;
   }
 
   /** Resolves when nothing waits and nothing is under way. */
   idle(): Promise<void> {
-    return this.isBusy ? new Promise((resolve) => this.whenIdle.push(resolve)) : Promise.resolve();
+    return this.isIdle ? Promise.resolve() : new Promise((resolve) => this.whenIdle.push(resolve));
   }
 
-  private async drain(): Promise<void> {
-    while (this.waiting.length > 0) {
-      await this.handle(this.take());
+  /** At the end of this turn of the event loop. */
+  private sendSoon(): void {
+    if (!this.isSendingSoon && this.maySend()) {
+      this.isSendingSoon = true;
+      setImmediate(() => {
+        this.isSendingSoon = false;
+        this.send();
+      });
     }
-    this.isBusy = false;
-    this.whenIdle.splice(0).forEach((resolve) => resolve());
+  }
+
+  private maySend(): boolean {
+    const countMin = this.underWay === 0 ? 1 : SHARE_MIN;
+    return this.underWay < this.concurrency && this.waiting.length >= countMin;
+  }
+
+  private send(): void {
+    while (this.maySend()) {
+      const batch = this.take();
+      this.underWay += 1;
+      void this.handle(batch).then(() => this.done());
+    }
+  }
+
+  private done(): void {
+    this.underWay -= 1;
+    this.sendSoon();
+    if (this.isIdle) {
+      this.whenIdle.splice(0).forEach((resolve) => resolve());
+    }
   }
 
   private take(): BatchedCall<Item, Answer>[] {
     const { bytesOf = () => 0, order } = this.options;
     let bytes = 0;
     let count = 0;
-    while (count < Math.min(this.waiting.length, ITEMS_MAX) && (count === 0 || bytes < BYTES_MAX)) {
+    const share = Math.max(SHARE_MIN, Math.ceil(this.waiting.length / (this.concurrency - this.underWay)));
+    const countMax = Math.min(this.waiting.length, share, ITEMS_MAX);
+    while (count < countMax && (count === 0 || bytes < BYTES_MAX)) {
       bytes += bytesOf(this.waiting[count]!.item);
       count += 1;
     }

@@ -62,7 +62,7 @@ export class Enqueuer {
   constructor(private readonly options: EnqueuerOptions) {
     const run = (rows: readonly JobInsert[]): Promise<InsertedJob[]> => this.insert(rows);
     const bytesOf = (row: JobInsert): number => row.payload.length + (row.metadata?.length ?? 0);
-    this.plain = new Batcher({ run, bytesOf });
+    this.plain = new Batcher({ run, bytesOf, concurrency: options.store.capabilities.insertsAtOnce });
     this.keyed = new Batcher({ run, bytesOf, order: byUniqueKey });
     this.once = new Batcher({ run, bytesOf });
   }
@@ -90,8 +90,11 @@ export class Enqueuer {
 
   /** @throws IdempotencyConflictError when the key of `once` has come with another body. */
   async enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions, once?: Idempotency): Promise<Job> {
-    await this.judge(topic, payload);
-    const row = { ...this.rowOf(topic, payload, options), idempotency: once ?? null };
+    const schema = this.schemaOf(topic);
+    if (schema) {
+      await validPayload(schema, payload);
+    }
+    const row = this.rowOf(topic, payload, options, once);
     const inserted = await (row.uniqueKey !== null ? this.keyed : once ? this.once : this.plain).add(row);
     if (once && inserted.replayOf !== null && inserted.replayOf !== once.bodyHash) {
       throw new IdempotencyConflictError(once.key);
@@ -125,14 +128,18 @@ export class Enqueuer {
 
   /** @throws InvalidPayloadError when the topic has a schema, and that refuses the payload. */
   private async judge(topic: TopicLike, payload: unknown): Promise<void> {
-    const typed = typedTopic(topic);
-    const schema = typed ? typed.schema : this.options.schemaOf(topic as string);
+    const schema = this.schemaOf(topic);
     if (schema) {
       await validPayload(schema, payload);
     }
   }
 
-  private rowOf(topicLike: TopicLike, payload: unknown, options?: EnqueueOptions): JobInsert {
+  private schemaOf(topic: TopicLike): AnySchema | undefined {
+    const typed = typedTopic(topic);
+    return typed ? typed.schema : this.options.schemaOf(topic as string);
+  }
+
+  private rowOf(topicLike: TopicLike, payload: unknown, options?: EnqueueOptions, once?: Idempotency): JobInsert {
     const { topic, own } = this.topicOf(topicLike);
     const given = readEnqueueOptions(options);
     return {
@@ -147,7 +154,7 @@ export class Enqueuer {
       backoff: given.backoff ?? null,
       uniqueKey: given.uniqueKey ?? null,
       metadata: given.metadata ?? null,
-      idempotency: null,
+      idempotency: once ?? null,
     };
   }
 
@@ -220,8 +227,11 @@ export class Enqueuer {
     inserted: readonly InsertedJob[],
     tx?: StoreTransaction,
   ): Promise<Job[]> {
+    if (!inserted.some(isHeld)) {
+      return rows.map((row, index) => newJob(row, inserted[index]!));
+    }
     const holderIds = [...new Set(inserted.filter(isHeld).map((job) => job.id))];
-    const holders = holderIds.length > 0 ? await this.options.store.find(holderIds, tx) : [];
+    const holders = await this.options.store.find(holderIds, tx);
     return rows.map((row, index) => {
       const answer = inserted[index]!;
       const holder = isHeld(answer) ? holders.find(({ id }) => id === answer.id) : undefined;

@@ -81,6 +81,8 @@ export interface JobStore {
 export interface StoreCapabilities {
   /** Whether a handler may run inside a transaction for its whole length. */
   readonly transactionalHandlers: boolean;
+  /** Inserts without a unique key that gain from being under way at once; more only wait for each other. */
+  readonly insertsAtOnce: number;
   /** For people to read; nothing is decided by it. */
   readonly database: 'postgres' | 'sqlite';
 }

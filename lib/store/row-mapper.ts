@@ -2,7 +2,7 @@ import type { Backoff } from '../core/backoff.js';
 import type { Claim, JobFailure } from '../core/job.js';
 import { Job } from '../core/job.js';
 import type { JobStatus } from '../core/job-state.js';
-import type { InsertedJob, LaneSurvey, Look, Moved, Rescue, Rescued, Settled } from './job-store.js';
+import type { InsertedJob, JobInsert, LaneSurvey, Look, Moved, Rescue, Rescued, Settled } from './job-store.js';
 import type { SqlRow } from './sql-runner.js';
 
 /*
@@ -55,6 +55,22 @@ export function claimOf(row: SqlRow): Claim {
     created: time(row.created),
     waitedMs: Math.max(0, Number(row.waited_ms)),
   };
+}
+
+/** What an insert that answers for its whole set says: when it was, and which jobs it has stored. */
+export function insertionOf(row: SqlRow, jobs: readonly JobInsert[]): InsertedJob[] {
+  const created = time(row.created);
+  const isWhole = Number(row.count) === jobs.length;
+  const ids = isWhole ? undefined : new Set((json(row.ids) ?? []) as string[]);
+  return jobs
+    .filter(({ id }) => ids?.has(id) ?? true)
+    .map(({ id, runAt, delayMs }) => ({
+      id,
+      deduplicated: false,
+      replayOf: null,
+      runAt: new Date(runAt ?? created.getTime() + delayMs),
+      created,
+    }));
 }
 
 export function insertedOf(row: SqlRow): InsertedJob {

@@ -30,22 +30,26 @@ export function piecesOf(jobs: readonly JobInsert[]): JobInsert[][] {
 
 /** @param timeText writes a moment in the form of the database. */
 export function insertJson(jobs: readonly JobInsert[], timeText: (moment: Date) => string): string {
-  return array(jobs, (job) => [
-    {
-      id: job.id,
-      topic: job.topic,
-      run_at: job.runAt && timeText(job.runAt),
-      delay_ms: job.delayMs,
-      max_retries: job.maxRetries,
-      priority: job.priority,
-      timeout_ms: job.timeoutMs,
-      backoff: job.backoff,
-      unique_key: job.uniqueKey,
-      idempotency_key: job.idempotency?.key ?? null,
-      body_hash: job.idempotency?.bodyHash ?? null,
-    },
-    `"payload":${job.payload},"metadata":${job.metadata ?? 'null'}`,
-  ]);
+  return `[${jobs.map((job, ord) => jobText(job, ord, timeText)).join(',')}]`;
+}
+
+/** Written member by member, without those that are absent: most are. */
+function jobText(job: JobInsert, ord: number, timeText: (moment: Date) => string): string {
+  const { id, topic, payload, runAt, delayMs, maxRetries, priority, metadata, idempotency } = job;
+  const rest = [
+    member('run_at', runAt && timeText(runAt)),
+    member('timeout_ms', job.timeoutMs),
+    member('backoff', job.backoff),
+    member('unique_key', job.uniqueKey),
+    metadata === null ? '' : `,"metadata":${metadata}`,
+    idempotency ? member('idempotency_key', idempotency.key) + member('body_hash', idempotency.bodyHash) : '',
+  ].join('');
+  const head = `"ord":${ord},"id":${JSON.stringify(id)},"topic":${JSON.stringify(topic)},"payload":${payload}`;
+  return `{${head},"delay_ms":${delayMs},"max_retries":${maxRetries},"priority":${priority}${rest}}`;
+}
+
+function member(name: string, value: unknown): string {
+  return value === null ? '' : `,"${name}":${JSON.stringify(value)}`;
 }
 
 export function tokenJson(tokens: readonly ClaimToken[]): string {
@@ -56,7 +60,11 @@ export function tokenJson(tokens: readonly ClaimToken[]): string {
 export function progressJson(entries: readonly ProgressEntry[]): string {
   const latest = [...new Map(entries.map((entry) => [`${entry.token.id} ${entry.token.attempt}`, entry])).values()];
   const sorted = latest.sort((a, b) => byId(a.token, b.token));
-  return array(sorted, ({ token: { id, attempt }, progress }) => [{ id, attempt }, `"progress":${progress ?? 'null'}`]);
+  const rows = sorted.map(
+    ({ token: { id, attempt }, progress }) =>
+      `{"id":${JSON.stringify(id)},"attempt":${attempt},"progress":${progress ?? 'null'}}`,
+  );
+  return `[${rows.join(',')}]`;
 }
 
 /** As arrays of id, attempt, how long it ran and its result, which most have not. */
@@ -86,14 +94,6 @@ function settlementText({ token, outcome, ranMs }: Settlement): string {
 /** Every write of several rows touches them in the order of ids. */
 export function byId(a: ClaimToken, b: ClaimToken): number {
   return a.id < b.id ? -1 : 1;
-}
-
-function array<T>(items: readonly T[], write: (item: T) => [members: object, texts: string]): string {
-  const rows = items.map((item, ord) => {
-    const [members, texts] = write(item);
-    return `${JSON.stringify({ ord, ...members }).slice(0, -1)},${texts}}`;
-  });
-  return `[${rows.join(',')}]`;
 }
 
 /** What finished in a process, in both forms: totals of the minute, and what came since the last record. */

@@ -17,7 +17,12 @@ async function triesOf(retention: Retention, once?: Idempotency): Promise<number
   const insert = jest.fn((jobs: readonly JobInsert[]) => Promise.resolve(jobs.map(stored)));
   insert.mockRejectedValueOnce(new QueueUnavailableError('the database does not answer', { isUncertain: true }));
   const enqueuer = new Enqueuer({
-    ...{ store: { insert } as unknown as JobStore, retention, payloadBytesMax: 1_000, maxRetries: 3 },
+    ...{
+      store: { insert, capabilities: { insertsAtOnce: 1 } } as unknown as JobStore,
+      retention,
+      payloadBytesMax: 1_000,
+      maxRetries: 3,
+    },
     ...{ settingsOf: () => undefined, schemaOf: () => undefined },
     ...{ emit: () => undefined, onStored: () => undefined },
   });

@@ -1,7 +1,7 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Clock } from '../../core/clock.js';
 import { within } from '../../core/clock.js';
-import { JobStateError, LeaseLostError, QueueUnavailableError, RowLockedError } from '../../core/errors.js';
+import { JobStateError, LeaseLostError, RowLockedError } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
@@ -12,14 +12,15 @@ import type { JobStore, StoreTransaction } from '../job-store.js';
 import type { PendingMigrations } from '../migrator.js';
 import { pendingMigrations, tableErrorOf } from '../migrator.js';
 import { claimOf, jobOf, rescueOf, surveyOf } from '../row-mapper.js';
-import { answeredInOrder, noteInserted, renewalsInOrder, unanswered } from '../set-answers.js';
-import { insertJson, piecesOf, progressJson, tokenJson } from '../set-json.js';
+import { answeredInOrder, renewalsInOrder, unanswered } from '../set-answers.js';
+import { piecesOf, progressJson, tokenJson } from '../set-json.js';
 import type { SqlRow, SqlRunner } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { Announcer } from './announcer.js';
 import type { ApplicationPool } from './failures.js';
 import { hearErrors, hearErrorsOf, translated, untilDone } from './failures.js';
 import { Gate } from './gate.js';
+import { Insertions, topicsOf } from './insertions.js';
 import type { PostgresClient } from './listener.js';
 import { PostgresListener } from './listener.js';
 import { PostgresReports } from './postgres.reports.js';
@@ -45,8 +46,6 @@ export interface PostgresStoreOptions {
   readonly session: PostgresSession;
 }
 
-/** A key whose holder ended between the insert and the look for it is asked for again this often. */
-const INSERT_ROUNDS_MAX = 3;
 const MIGRATION_TRIES_MAX = 120;
 const CLOSE_MAX_MS = 5_000;
 
@@ -54,13 +53,16 @@ type Pool = SessionPool & { readonly options: object };
 
 /** Jobs in PostgreSQL: each verb is one statement of `statements.ts`. */
 export class PostgresStore implements JobStore {
-  readonly capabilities = { transactionalHandlers: true, database: 'postgres' } as const;
+  readonly capabilities = { transactionalHandlers: true, insertsAtOnce: 2, database: 'postgres' } as const;
   readonly reports = new PostgresReports((text, params) => this.visit(text, params));
 
   private readonly transactions: CallerTransactions;
   private readonly announcer: Announcer;
+  private readonly insertions: Insertions;
   /** Those who may wait for an open transaction: one at a time, or they would use up the pool. */
   private readonly waiters = new Gate(1);
+  /** Other inserts wait for nobody, and are short. */
+  private readonly inserters = new Gate(this.capabilities.insertsAtOnce);
   private readonly visitors: Gate;
   private readonly settlements = new Settlements((text, params) => this.query(text, params));
   private readonly moves = new RequestedMoves((text, params) => this.waiters.pass(() => this.query(text, params)));
@@ -73,6 +75,7 @@ export class PostgresStore implements JobStore {
     this.transactions = new CallerTransactions([options.app, options.own]);
     this.visitors = new Gate(Math.max(1, options.connections - 2));
     this.announcer = new Announcer((hint) => this.notify(JOBS_CHANNEL, hint), options.clock);
+    this.insertions = new Insertions((text, params, tx) => this.query(text, params, tx), this.announcer);
   }
 
   async open(): Promise<void> {
@@ -105,10 +108,11 @@ export class PostgresStore implements JobStore {
       this.announcer.announce(topicsOf(jobs));
       return inserted;
     }
+    const { insertions } = this;
     const inserted: Seam.InsertedJob[] = [];
-    const gate = jobs.some((job) => job.uniqueKey !== null) ? this.waiters : this.visitors;
+    const gate = jobs.some((job) => job.uniqueKey !== null) ? this.waiters : this.inserters;
     for (const piece of pieces) {
-      inserted.push(...(await (tx ? this.insertPiece(piece, tx) : gate.pass(() => this.insertPiece(piece)))));
+      inserted.push(...(await (tx ? insertions.insertIn(tx, piece) : gate.pass(() => insertions.insert(piece)))));
     }
     return inserted;
   }
@@ -237,29 +241,6 @@ export class PostgresStore implements JobStore {
     return () => listener.stop();
   }
 
-  private async insertPiece(jobs: readonly Seam.JobInsert[], tx?: StoreTransaction): Promise<Seam.InsertedJob[]> {
-    const inserted = new Map<string, Seam.InsertedJob>();
-    const topics = tx ? [] : topicsOf(jobs);
-    const hint = this.announcer.hintFor(topics);
-    for (let round = 1, open = jobs; open.length > 0; round += 1) {
-      if (round > INSERT_ROUNDS_MAX) {
-        const key = open[0]!.uniqueKey ?? open[0]!.idempotency?.key;
-        throw new QueueUnavailableError(`key '${key}' kept changing hands; try again`);
-      }
-      open = noteInserted(inserted, open, await this.query(sql.INSERT_JOBS, [insertJson(open, iso), hint ?? null], tx));
-      if (open.length > 0) {
-        open = noteInserted(inserted, open, await this.query(sql.FIND_HOLDERS, [insertJson(open, iso)], tx));
-      }
-      if (open.some((job) => job.idempotency !== null)) {
-        await this.query(sql.RELEASE_KEYS, [insertJson(open, iso)], tx);
-      }
-    }
-    if (hint === undefined) {
-      this.announcer.announce(topics);
-    }
-    return jobs.map((job) => inserted.get(job.id)!);
-  }
-
   private async prepareTables(): Promise<void> {
     const { own, migrate } = this.options;
     try {
@@ -338,10 +319,6 @@ export class PostgresStore implements JobStore {
       }),
     );
   }
-}
-
-function topicsOf(jobs: readonly Seam.JobInsert[]): Set<string> {
-  return new Set(jobs.map(({ topic }) => topic));
 }
 
 function iso(moment: Date): string {

@@ -64,14 +64,19 @@ const insertValues = `id, topic, coalesce(payload, 'null'),
   max_retries, priority, timeout_ms, backoff, unique_key, metadata, idempotency_key, body_hash`;
 
 /**
- * Inserts jobs and answers those that went in. Left out are jobs that are there already, from a first try whose answer
- * was lost, and those of which a key is taken. $2 is a hint for other processes, sent with the commit when a job went in, or
- * NULL for none.
+ * Inserts jobs. Left out are jobs that are there already, from a first try whose answer was lost, and those of which a key is
+ * taken. One row: when that was, how many went in, and which, as a JSON array, unless it is all of them. $2 is a hint for
+ * other processes, sent with the commit when a job went in, or NULL for none.
  */
 export const INSERT_JOBS = `
-INSERT INTO _jobs (${insertColumns}) SELECT ${insertValues} FROM ${insertInput} ORDER BY topic, unique_key, idempotency_key, ord
-ON CONFLICT DO NOTHING RETURNING id, id AS asked_id, false AS deduplicated, ${ms('run_at')} AS run_at, ${ms('created')} AS created,
-  (SELECT pg_notify('${JOBS_CHANNEL}', $2::text) WHERE $2 IS NOT NULL) AS told`;
+WITH stored AS (
+  INSERT INTO _jobs (${insertColumns})
+  SELECT ${insertValues} FROM ${insertInput} ORDER BY topic, unique_key, idempotency_key, ord
+  ON CONFLICT DO NOTHING RETURNING id)
+SELECT ${ms('statement_timestamp()')} AS created, count(*),
+  CASE WHEN count(*) < jsonb_array_length($1::jsonb) THEN array_to_json(array_agg(id))::text END AS ids,
+  CASE WHEN count(*) > 0 AND $2::text IS NOT NULL THEN pg_notify('${JOBS_CHANNEL}', $2) END AS told
+FROM stored`;
 
 /** Whether a repeated request is still known by its key. */
 const isKeyKept = `(j.created > statement_timestamp() - make_interval(secs => ${IDEMPOTENCY_MS / 1_000}))`;

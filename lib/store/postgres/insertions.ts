@@ -1,0 +1,65 @@
+import { QueueUnavailableError } from '../../core/errors.js';
+import type { InsertedJob, JobInsert, StoreTransaction } from '../job-store.js';
+import { insertionOf } from '../row-mapper.js';
+import { noteInserted } from '../set-answers.js';
+import { insertJson } from '../set-json.js';
+import type { SqlRow } from '../sql-runner.js';
+import type { Announcer } from './announcer.js';
+import { FIND_HOLDERS, INSERT_JOBS, RELEASE_KEYS } from './statements.js';
+
+type Query = (text: string, params: readonly unknown[], tx?: StoreTransaction) => Promise<readonly SqlRow[]>;
+
+/** A key whose holder ended between the insert and the look for it is asked for again this often. */
+const ROUNDS_MAX = 3;
+
+/** Stores new jobs, at most as many as one statement can carry. Answers in their order. */
+export class Insertions {
+  constructor(
+    private readonly query: Query,
+    private readonly announcer: Announcer,
+  ) {}
+
+  /** Stores and announces: with one commit, unless something was announced a moment ago. */
+  async insert(jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
+    const topics = topicsOf(jobs);
+    const hint = this.announcer.hintFor(topics);
+    const inserted = await this.store(jobs, hint ?? null);
+    if (hint === undefined) {
+      this.announcer.announce(topics);
+    }
+    return inserted;
+  }
+
+  /** Stores in a transaction: there is nothing to announce before its end. */
+  insertIn(tx: StoreTransaction, jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
+    return this.store(jobs, null, tx);
+  }
+
+  private async store(jobs: readonly JobInsert[], hint: string | null, tx?: StoreTransaction): Promise<InsertedJob[]> {
+    const inserted = new Map<string, InsertedJob>();
+    for (let round = 1, open = jobs; open.length > 0; round += 1) {
+      if (round > ROUNDS_MAX) {
+        const key = open[0]!.uniqueKey ?? open[0]!.idempotency?.key;
+        throw new QueueUnavailableError(`key '${key}' kept changing hands; try again`);
+      }
+      const [answer] = await this.query(INSERT_JOBS, [textOf(open), hint], tx);
+      insertionOf(answer!, open).forEach((job) => inserted.set(job.id, job));
+      open = open.filter(({ id }) => !inserted.has(id));
+      if (open.length > 0) {
+        open = noteInserted(inserted, open, await this.query(FIND_HOLDERS, [textOf(open)], tx));
+      }
+      if (open.some((job) => job.idempotency !== null)) {
+        await this.query(RELEASE_KEYS, [textOf(open)], tx);
+      }
+    }
+    return jobs.map((job) => inserted.get(job.id)!);
+  }
+}
+
+export function topicsOf(jobs: readonly JobInsert[]): Set<string> {
+  return new Set(jobs.map(({ topic }) => topic));
+}
+
+function textOf(jobs: readonly JobInsert[]): string {
+  return insertJson(jobs, (moment) => moment.toISOString());
+}
