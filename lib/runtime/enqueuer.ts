@@ -85,7 +85,7 @@ export class Enqueuer {
       );
     }
     await this.judge(topic, payload);
-    return (await this.storeIn(tx, [this.rowOf(topic, payload, options)]))[0]!;
+    return (await this.storeIn(tx, [this.rowOf(topic, payload, options, null)]))[0]!;
   }
 
   /** @throws IdempotencyConflictError when the key of `once` has come with another body. */
@@ -94,7 +94,7 @@ export class Enqueuer {
     if (schema) {
       await validPayload(schema, payload);
     }
-    const row = this.rowOf(topic, payload, options, once);
+    const row = this.rowOf(topic, payload, options, once ?? null);
     const inserted = await (row.uniqueKey !== null ? this.keyed : once ? this.once : this.plain).add(row);
     if (once && inserted.replayOf !== null && inserted.replayOf !== once.bodyHash) {
       throw new IdempotencyConflictError(once.key);
@@ -115,7 +115,7 @@ export class Enqueuer {
       const { topic, payload, ...options } = job;
       try {
         await this.judge(topic, payload);
-        rows.push(this.rowOf(topic, payload, options));
+        rows.push(this.rowOf(topic, payload, options, null));
       } catch (error) {
         throw placedError(`jobs[${index}]`, error);
       }
@@ -139,7 +139,12 @@ export class Enqueuer {
     return typed ? typed.schema : this.options.schemaOf(topic as string);
   }
 
-  private rowOf(topicLike: TopicLike, payload: unknown, options?: EnqueueOptions, once?: Idempotency): JobInsert {
+  private rowOf(
+    topicLike: TopicLike,
+    payload: unknown,
+    options: EnqueueOptions | undefined,
+    once: Idempotency | null,
+  ): JobInsert {
     const { topic, own } = this.topicOf(topicLike);
     const given = readEnqueueOptions(options);
     return {
@@ -154,7 +159,7 @@ export class Enqueuer {
       backoff: given.backoff ?? null,
       uniqueKey: given.uniqueKey ?? null,
       metadata: given.metadata ?? null,
-      idempotency: once ?? null,
+      idempotency: once,
     };
   }
 
@@ -185,10 +190,10 @@ export class Enqueuer {
     return isKept || rows.every(({ idempotency }) => idempotency !== null);
   }
 
-  private async stored(rows: readonly JobInsert[], inserted: readonly InsertedJob[]): Promise<Job[]> {
-    const jobs = await this.jobsOf(rows, inserted);
+  private stored(rows: readonly JobInsert[], inserted: readonly InsertedJob[]): Promise<Job[]> {
+    // First, since they are stored whether or not the holders of keys can be read.
     this.tell(rows, inserted);
-    return jobs;
+    return this.jobsOf(rows, inserted);
   }
 
   private async storeIn(tx: StoreTransaction, rows: readonly JobInsert[]): Promise<Job[]> {

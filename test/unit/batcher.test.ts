@@ -1,38 +1,11 @@
 import fc from 'fast-check';
 import { QueueUnavailableError } from '../../lib/core/errors.js';
-import type { BatcherOptions } from '../../lib/runtime/batcher.js';
 import { Batcher } from '../../lib/runtime/batcher.js';
-import type { Signal } from '../support/wait.js';
 import { signal } from '../support/wait.js';
+import { Doubler } from './support/doubler.js';
 import { VirtualClock } from './support/virtual-clock.js';
 
 const MIB = 1_048_576;
-
-/** Doubles numbers, keeps the batches it was given, and waits for the test when told to. */
-class Doubler {
-  readonly batches: number[][] = [];
-  readonly batcher: Batcher<number, number>;
-  /** While set, no batch ends before it does. */
-  gate: Signal<void> | undefined;
-  /** Throws to refuse a batch. */
-  judge: (items: readonly number[]) => void = () => undefined;
-
-  constructor(options: Omit<BatcherOptions<number, number>, 'run'> = {}) {
-    this.batcher = new Batcher<number, number>({
-      ...options,
-      run: async (items) => {
-        this.batches.push([...items]);
-        await this.gate?.promise;
-        this.judge(items);
-        return items.map((item) => 2 * item);
-      },
-    });
-  }
-
-  add(...items: number[]): Promise<PromiseSettledResult<number>[]> {
-    return Promise.allSettled(items.map((item) => this.batcher.add(item)));
-  }
-}
 
 /** What became of each call: its answer, or the message of its error. */
 function answersOf(results: readonly PromiseSettledResult<number>[]): unknown[] {
@@ -100,66 +73,6 @@ describe('a batcher', () => {
 
     await Promise.all(calls);
     expect(most).toBe(1);
-  });
-
-  describe('that may have two batches under way', () => {
-    const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
-    const sizes = ({ batches }: Doubler): number[] => batches.map(({ length }) => length);
-
-    it('sends halves at once, of calls enough for two', async () => {
-      const doubler = new Doubler({ concurrency: 2 });
-      doubler.gate = signal();
-      const answers = doubler.add(...numbers(65));
-      await settle();
-      expect(sizes(doubler)).toEqual([33, 32]);
-      expect(doubler.batches.flat()).toEqual(numbers(65));
-      doubler.gate.resolve();
-      expect(answersOf(await answers)).toEqual(numbers(65).map((item) => 2 * item));
-    });
-
-    it('sends a second batch beside the first only when it is worth a commit of its own', async () => {
-      const doubler = new Doubler({ concurrency: 2 });
-      const gate = (doubler.gate = signal());
-      const answers = [doubler.add(...numbers(16))];
-      await settle();
-      answers.push(doubler.add(...numbers(15)));
-      await settle();
-      expect(sizes(doubler)).toEqual([16]);
-      answers.push(doubler.add(1));
-      await settle();
-      expect(sizes(doubler)).toEqual([16, 16]);
-      answers.push(doubler.add(...numbers(40)));
-      await settle();
-      expect(sizes(doubler)).toEqual([16, 16]);
-      gate.resolve();
-      await Promise.all(answers);
-      expect(sizes(doubler)).toEqual([16, 16, 40]);
-    });
-
-    it('is idle when neither is under way', async () => {
-      const doubler = new Doubler({ concurrency: 2 });
-      const gates: Signal<void>[] = [];
-      const batcher = new Batcher<number, number>({
-        concurrency: 2,
-        run: async (items) => {
-          gates.push(signal());
-          await gates.at(-1)!.promise;
-          return items;
-        },
-      });
-      expect(doubler.batcher.isIdle).toBe(true);
-      const calls = numbers(32).map((item) => batcher.add(item));
-      expect(batcher.isIdle).toBe(false);
-      await settle();
-      let isIdle = false;
-      const idle = batcher.idle().then(() => (isIdle = true));
-      gates[1]!.resolve();
-      await settle();
-      expect({ isIdle, is: batcher.isIdle }).toEqual({ isIdle: false, is: false });
-      gates[0]!.resolve();
-      await Promise.all([idle, ...calls]);
-      expect(batcher.isIdle).toBe(true);
-    });
   });
 
   it('takes at most 1,000 calls into a batch, in the order they came', async () => {
