@@ -4,11 +4,9 @@ import { messageOf } from '../core/errors.js';
 import type { JobEvent } from '../core/events.js';
 import type { JobsLogger } from '../core/logger.js';
 
-type Next = (event: JobEvent) => unknown;
-
 /**
- * The events of a process. A subscriber that throws, or whose promise rejects, is logged: RxJS would report it as an
- * uncaught exception, and end the process with all its jobs.
+ * The events of a process. A subscriber that throws, or whose promise rejects, is logged, behind operators too: RxJS would
+ * report it as an uncaught exception, and end the process with all its jobs.
  */
 export class EventStream {
   private readonly subject = new Subject<JobEvent>();
@@ -27,38 +25,50 @@ export class EventStream {
   }
 
   observe(): Observable<JobEvent> {
-    const stream = new Observable<JobEvent>((subscriber) => this.subject.subscribe(subscriber));
-    const subscribe = stream.subscribe.bind(stream) as (observer?: unknown) => ReturnType<typeof stream.subscribe>;
-    return Object.assign(stream, { subscribe: (observer?: unknown) => subscribe(this.guarded(observer)) });
+    return this.guard(new Observable<JobEvent>((subscriber) => this.subject.subscribe(subscriber)));
+  }
+
+  /** Guards who subscribes to a stream, and to whatever operators make of it. */
+  private guard<T>(stream: Observable<T>): Observable<T> {
+    const subscribe = stream.subscribe.bind(stream) as (observer: unknown) => ReturnType<typeof stream.subscribe>;
+    // Every operator of RxJS 7 makes its stream by this.
+    const lift = stream.lift.bind(stream);
+    return Object.assign(stream, {
+      subscribe: (observer?: unknown, error?: unknown, complete?: unknown) =>
+        subscribe(
+          this.guarded(typeof observer === 'object' && observer ? observer : { next: observer, error, complete }),
+        ),
+      lift: (operator: Parameters<typeof lift>[0]) => this.guard(lift(operator)),
+    });
   }
 
   /** Operators subscribe with a Subscriber of their own, which is left as it is. */
-  private guarded(observer: unknown): unknown {
-    if (typeof observer === 'function') {
-      return this.guardedNext(observer as Next);
-    }
-    if (observer instanceof Subscriber || typeof observer !== 'object' || observer === null) {
+  private guarded(observer: object): object {
+    if (observer instanceof Subscriber) {
       return observer;
     }
-    const { next, error, complete } = observer as Partial<Observer<JobEvent>>;
+    const { next, error, complete } = observer as Partial<Observer<unknown>>;
     return {
-      next: next && this.guardedNext((event) => next.call(observer, event)),
-      error: error?.bind(observer),
-      complete: complete?.bind(observer),
+      next: next && this.safely((value: unknown) => next.call(observer, value)),
+      error: error ? this.safely((reason: unknown) => error.call(observer, reason)) : this.failed,
+      complete: complete && this.safely(() => complete.call(observer)),
     };
   }
 
-  private guardedNext(next: Next): (event: JobEvent) => void {
-    const failed = (error: unknown): void => this.logger.error(`a subscriber of events failed: ${messageOf(error)}`);
-    return (event) => {
+  private safely<Args extends unknown[]>(callback: (...args: Args) => unknown): (...args: Args) => void {
+    return (...args) => {
       try {
-        const answer = next(event);
+        const answer = callback(...args);
         if (answer) {
-          Promise.resolve(answer).catch(failed);
+          Promise.resolve(answer).catch(this.failed);
         }
       } catch (error) {
-        failed(error);
+        this.failed(error);
       }
     };
   }
+
+  private readonly failed = (error: unknown): void => {
+    this.logger.error(`a subscriber of events failed: ${messageOf(error)}`);
+  };
 }
