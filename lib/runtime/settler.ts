@@ -20,8 +20,6 @@ export interface SettlerOptions {
 /** What the settler asks of an attempt. */
 export interface SettledAttempt {
   readonly claim: ClaimToken;
-  /** Whether the handler may have completed the job in a transaction of its own. */
-  readonly mayBeCompleted: boolean;
   /** Until when nobody else can own the job, by the process's clock. */
   readonly leaseEndsMs: number;
 }
@@ -107,7 +105,7 @@ export class Settler {
       return this.askLater(settling);
     }
     const isRemoved = isUncertain && this.isRemoved(attempt, outcome, settled);
-    settling.done(isRemoved ? { ...settled, status: 'completed' } : answerOf(attempt, outcome, settled, isUncertain));
+    settling.done(isRemoved ? { ...settled, status: 'completed' } : answerOf(token, outcome, settled, isUncertain));
   }
 
   /** It has not, or has refused. */
@@ -153,15 +151,10 @@ export class Settler {
   }
 }
 
-function answerOf(
-  { claim: token, mayBeCompleted }: SettledAttempt,
-  outcome: Outcome,
-  settled: Settled,
-  isUncertain: boolean,
-): SettleAnswer {
+function answerOf(token: ClaimToken, outcome: Outcome, settled: Settled, isUncertain: boolean): SettleAnswer {
   const isExpected = isUncertain && settled.status !== null && statusesOf(outcome).includes(settled.status);
-  const isCompleted = mayBeCompleted && settled.status === 'completed';
-  const isOurs = settled.attempt === token.attempt && (isExpected || isCompleted);
+  // Nobody but this attempt can have completed it: the handler in a transaction of its own, or a try before this one.
+  const isOurs = settled.attempt === token.attempt && (isExpected || settled.status === 'completed');
   return settled.applied || isOurs ? settled : 'lease lost';
 }
 

@@ -12,40 +12,64 @@ const completed: Outcome = { kind: 'completed', result: null };
 const failed: Outcome = { kind: 'failed', failure: { message: 'no luck', stack: null } };
 const quiet = { debug: () => undefined, log: () => undefined, warn: () => undefined, error: () => undefined };
 
-interface Gone {
+interface Try {
   readonly outcome: Outcome;
   readonly retention: Retention;
   readonly isFirstAnswerLost: boolean;
   /** For how long the attempt owns its job. */
   readonly leaseMs: number;
+  /** What the database says of an outcome that has moved nothing. */
+  readonly standing: Settled;
 }
 
-/** Settles a job that is gone by now; before that the database may not answer. */
-async function settleGone({ outcome, retention, isFirstAnswerLost, leaseMs }: Gone): Promise<unknown> {
-  const settle = jest.fn<Promise<Settled[]>, []>().mockResolvedValue([GONE]);
+/** Settles the first attempt of a job; before the database says how that stands it may not answer. */
+async function settle({ outcome, retention, isFirstAnswerLost, leaseMs, standing }: Try): Promise<unknown> {
+  const answers = jest.fn<Promise<Settled[]>, []>().mockResolvedValue([standing]);
   if (isFirstAnswerLost) {
-    settle.mockRejectedValueOnce(new QueueUnavailableError('the database does not answer', { isUncertain: true }));
+    answers.mockRejectedValueOnce(new QueueUnavailableError('the database does not answer', { isUncertain: true }));
   }
-  const store = { settle } as unknown as JobStore;
+  const store = { settle: answers } as unknown as JobStore;
   const settler = new Settler({ store, clock: systemClock, logger: quiet, random: () => 0, retention });
   const leaseEndsMs = systemClock.now() + leaseMs;
-  const attempt = { claim: { id: 'a', attempt: 1 }, mayBeCompleted: false, leaseEndsMs };
+  const attempt = { claim: { id: 'a', attempt: 1 }, leaseEndsMs };
   return new Promise((resolve) => settler.settle(attempt, outcome, 1, resolve));
 }
 
-const recorded: Gone = { outcome: completed, retention: UNKEPT, isFirstAnswerLost: true, leaseMs: 60_000 };
+const recorded: Try = {
+  outcome: completed,
+  retention: UNKEPT,
+  isFirstAnswerLost: true,
+  leaseMs: 60_000,
+  standing: GONE,
+};
 
 describe('an outcome of a job that is gone', () => {
   it('was recorded by the first try, when its answer was lost and completed jobs are not kept', async () => {
-    expect(await settleGone(recorded)).toMatchObject({ status: 'completed' });
+    expect(await settle(recorded)).toMatchObject({ status: 'completed' });
   });
 
-  it.each<[string, Partial<Gone>]>([
+  it.each<[string, Partial<Try>]>([
     ['no answer was lost', { isFirstAnswerLost: false }],
     ['completed jobs are kept', { retention: KEPT }],
     ['it is another outcome', { outcome: failed }],
     ['the lease has ended: another attempt may have completed it', { leaseMs: 0 }],
   ])('is lost when %s', async (_title, changes) => {
-    expect(await settleGone({ ...recorded, ...changes })).toBe('lease lost');
+    expect(await settle({ ...recorded, ...changes })).toBe('lease lost');
+  });
+});
+
+describe('an outcome of a job that is completed', () => {
+  const standing: Settled = { ...GONE, status: 'completed', attempt: 1 };
+  const told: Try = { ...recorded, retention: KEPT, isFirstAnswerLost: false, standing };
+
+  it.each<[string, Partial<Try>]>([
+    ['the set it was part of was recorded in part, and refused', {}],
+    ['the handler has completed it, in a transaction that seemed to fail', { outcome: failed }],
+  ])('was recorded when %s', async (_title, changes) => {
+    expect(await settle({ ...told, ...changes })).toMatchObject({ status: 'completed' });
+  });
+
+  it('is lost when another attempt has completed it', async () => {
+    expect(await settle({ ...told, standing: { ...standing, attempt: 2 } })).toBe('lease lost');
   });
 });
