@@ -165,6 +165,10 @@ export class Attempts {
       return this.release(attempt, this.options.postponeMs);
     }
     const nowMs = clock.now();
+    if (attempt.leaseEndsMs <= nowMs) {
+      // This process stood still since it asked: another one may run the job by now.
+      return this.release(attempt);
+    }
     const waitedMs = claim.waitedMs + nowMs - attempt.sinceMs;
     attempt.begin(nowMs);
     this.running.set(id, attempt);
