@@ -170,7 +170,7 @@ export class Attempt {
     return this.completion === 'possible' || this.completion === 'committed';
   }
 
-  /** Whether the handler chose to complete the job in a transaction of its own, however that went. */
+  /** Whether the handler has completed the job in a transaction of its own, whether or not that has committed. */
   get hasCalledCompleteTx(): boolean {
     return this.completion !== 'none';
   }

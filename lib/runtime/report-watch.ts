@@ -77,9 +77,10 @@ export class ReportWatch {
   }
 
   private async look(): Promise<void> {
+    const now = new Map((await this.options.reports.topics()).map((each) => [each.topic, print(each)]));
+    // Not before that: a look that fails forgets nothing.
     const touched = [...this.touched];
     this.touched.clear();
-    const now = new Map((await this.options.reports.topics()).map((each) => [each.topic, print(each)]));
     const before = this.seen ?? now;
     const moved = [...now.keys(), ...before.keys()].filter((topic) => now.get(topic) !== before.get(topic));
     this.seen = now;

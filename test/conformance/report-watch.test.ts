@@ -1,4 +1,4 @@
-import { JobsEngine } from 'nestjs-jobs';
+import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import type { JobStats } from '../../lib/core/job.js';
 import { silentLogger } from '../../lib/core/logger.js';
 import { ReportDesk } from '../../lib/runtime/report-desk.js';
@@ -33,6 +33,7 @@ describe.each(storeKinds())('watching on $label', (kind) => {
   let watch: ReportWatch;
   let clock: VirtualClock;
   let surveys = 0;
+  let isAway = false;
 
   beforeEach(async () => {
     await fixture.sql('DELETE FROM _jobs_workers');
@@ -41,9 +42,10 @@ describe.each(storeKinds())('watching on $label', (kind) => {
     const topics = reports.topics.bind(reports);
     reports.topics = (asked) => {
       surveys += 1;
-      return topics(asked);
+      return isAway ? Promise.reject(new QueueUnavailableError('the database does not answer')) : topics(asked);
     };
     surveys = 0;
+    isAway = false;
     watch = new ReportWatch({ reports, clock, logger: silentLogger, random: () => 0.5 });
   });
 
@@ -103,6 +105,20 @@ describe.each(storeKinds())('watching on $label', (kind) => {
     watch.touch(TOPIC);
     watch.touch(TOPIC);
     await nextLook();
+    await nextLook();
+    expect(diary.changes).toEqual([[TOPIC]]);
+  });
+
+  it('tells after an outage what this process did before it', async () => {
+    await insertOne(fixture.store);
+    const diary = new Diary();
+    watch.watch(diary);
+    await looked();
+    watch.touch(TOPIC);
+    isAway = true;
+    await nextLook();
+    expect(diary.changes).toEqual([]);
+    isAway = false;
     await nextLook();
     expect(diary.changes).toEqual([[TOPIC]]);
   });
