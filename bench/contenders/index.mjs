@@ -1,7 +1,7 @@
 /**
  * Whoever takes part. `base` names the queue, whose tables several contenders share; `options` is what is not left at
  * its default, as it is printed and as the adapter takes it; `most` bounds the jobs of a measure for those who would
- * take minutes. `reference`: ours, to which the others of the same engine are compared.
+ * take minutes.
  *
  * @typedef {object} Contender
  * @property {string} name

@@ -38,12 +38,14 @@ export class RedisStage {
     const flags = Object.entries(given).flatMap(([name, value]) => [`--${name}`, String(value)]);
     const server = spawn('redis-server', flags, { stdio: 'ignore' });
     const address = `redis://127.0.0.1:${port}`;
+    const kill = () => server.kill('SIGKILL');
+    process.once('exit', kill);
     const close = async () => {
-      server.kill('SIGKILL');
+      process.off('exit', kill);
+      kill();
       if (server.exitCode === null && server.signalCode === null) await once(server, 'exit');
       rmSync(folder, { recursive: true, force: true });
     };
-    process.once('exit', () => server.kill('SIGKILL'));
     const redis = new Redis(address, { retryStrategy: () => 20, maxRetriesPerRequest: null });
     // Refused connections are tried again until the server listens.
     redis.on('error', () => undefined);
@@ -52,6 +54,9 @@ export class RedisStage {
       await fill(address, (section) => info(address, section));
       // A snapshot that the filling set off would be somebody else's work.
       while (/rdb_bgsave_in_progress:1/.test(await redis.info('persistence'))) await sleep(50);
+    } catch (error) {
+      await close();
+      throw error;
     } finally {
       redis.disconnect();
     }

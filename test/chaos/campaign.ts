@@ -2,6 +2,7 @@ import { Arena } from './arena/arena.js';
 import type { Evidence } from './arena/evidence.js';
 import type { Ground } from './arena/ground.js';
 import { PostgresGround, SqliteGround } from './arena/ground.js';
+import { SmallDisk } from './arena/small-disk.js';
 import { judge } from './checker/checker.js';
 import type { Violation } from './checker/violation.js';
 import type { Dice } from './dice.js';
@@ -32,6 +33,11 @@ export interface Verdict {
 const DRAIN_MAX_MS = 60_000;
 /** A broken build is given less patience: that something is stuck is what is to be seen. */
 const MUTANT_DRAIN_MAX_MS = 8_000;
+
+/** Whether this user may do what the fault needs. */
+export function isPossible({ fault }: Run): boolean {
+  return !fault.needs?.smallDisk || SmallDisk.isAllowed();
+}
 
 /** Strikes, heals, waits for the end of all jobs, and judges. */
 export async function perform(run: Run, dice: Dice, server: RestartablePostgres): Promise<Verdict> {

@@ -1,8 +1,7 @@
 import type { RestartablePostgres } from '../processes/support/restartable-postgres.js';
 import { startRestartablePostgres } from '../processes/support/restartable-postgres.js';
-import { SmallDisk } from './arena/small-disk.js';
 import type { Run } from './campaign.js';
-import { perform } from './campaign.js';
+import { isPossible, perform } from './campaign.js';
 import { Dice } from './dice.js';
 import type { Kind } from './faults/fault.js';
 import { plannedMutants, plannedRuns } from './plan.js';
@@ -29,7 +28,7 @@ export class QuickCampaign {
   private server: RestartablePostgres | undefined;
 
   constructor(kind: Kind) {
-    const isOurs = (run: Run): boolean => run.kind === kind && (!run.fault.needs?.smallDisk || SmallDisk.isAllowed());
+    const isOurs = (run: Run): boolean => run.kind === kind && isPossible(run);
     this.runs = plannedRuns({ isQuick: true }).flatMap((run) => (isOurs(run) ? [[run.fault.name, run]] : []));
     this.mutants = plannedMutants({ isQuick: true }).flatMap((run) => (isOurs(run) ? [[run.mutant!.name, run]] : []));
   }

@@ -26,7 +26,7 @@ const PRELOADED = ['test/processes/support/register-typescript.cjs', 'test/chaos
 
 /** A process that works on the queue or adds to it: a program of `programs/`, on `dist/` as it stands. */
 export class Member {
-  /** Resolves once it works; rejects when it ends before. */
+  /** Resolves once it works, or has ended before. */
   readonly ready: Promise<void>;
   readonly gone: Promise<Departure>;
   isReady = false;

@@ -5,6 +5,7 @@ import type { Dice } from '../../chaos/dice.js';
 import type { Machine } from './agenda.js';
 import type { Judge, Run } from './judge.js';
 import type { Act, Plan } from './plan.js';
+import { TOPICS } from './plan.js';
 import type { SimulatedStore } from './simulated-store.js';
 
 export interface HostOptions {
@@ -18,7 +19,6 @@ export interface HostOptions {
   readonly nextAct: (serial: number) => Act;
 }
 
-const TOPICS = ['mail', 'sms', 'push'];
 const OBEYS_WITHIN_MS = 20;
 /** A process that runs has noticed within so many quarters of a lease that it lost one. */
 const TOLD_QUARTERS = 5;

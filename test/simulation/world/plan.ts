@@ -60,7 +60,7 @@ export interface Plan {
 }
 
 const SPAN_MS = 6_000;
-const TOPICS = ['mail', 'sms', 'push'];
+export const TOPICS: readonly string[] = ['mail', 'sms', 'push'];
 const MILD: Climate = { refused: 0.02, answerLost: 0.02, slow: 0, hintLost: 0.3, locked: 0.02, costly: 0.3 };
 const ROUGH: Climate = { refused: 0.03, answerLost: 0.05, slow: 0.05, hintLost: 0.3, locked: 0.03, costly: 0.3 };
 
