@@ -43,6 +43,27 @@ describe.each(sharedKinds)('jobs that are claimed ahead of free slots on $label'
     }
   });
 
+  it('leave the event loop its turns, though their handlers hold it and wait for nothing', async () => {
+    let turns = 0;
+    const timer = setInterval(() => (turns += 1), 1);
+    apps.afterwards(async () => clearInterval(timer));
+    let isHolding = false;
+    const seen: number[] = [];
+    const hold = (): void => {
+      const endMs = performance.now() + (isHolding ? 25 : 0);
+      while (performance.now() < endMs);
+      seen.push(turns);
+    };
+    const app = await start(undefined, { quick: hold });
+    isHolding = true;
+    seen.length = 0;
+    await enqueue(app);
+    await app.jobs.whenIdle();
+    expect(seen).toHaveLength(20);
+    // One may begin before and one behind the sockets of a turn.
+    expect(new Set(seen).size).toBeGreaterThanOrEqual(10);
+  });
+
   it('go back without a retry charged when their turn does not come, and another process runs them', async () => {
     const end = signal();
     const app = await start(() => end.promise);
