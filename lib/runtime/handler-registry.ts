@@ -8,6 +8,7 @@ import type { JobsLogger } from '../core/logger.js';
 import { checked } from '../core/option-checks.js';
 import { topicCheck } from '../core/topic.js';
 
+/** What this process does with the jobs of a topic. */
 export interface RegisteredHandler {
   readonly topic: string;
   readonly run: JobHandlerFunction;

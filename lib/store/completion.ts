@@ -6,6 +6,7 @@ export interface Completion extends Settlement {
   readonly outcome: Extract<Outcome, { kind: 'completed' }>;
 }
 
+/** Whether that statement is the one for it. */
 export function isCompletion(settlement: Settlement): settlement is Completion {
   return settlement.outcome.kind === 'completed';
 }
