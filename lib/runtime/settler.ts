@@ -22,6 +22,8 @@ export interface SettledAttempt {
   readonly claim: ClaimToken;
   /** Until when nobody else can own the job, by the process's clock. */
   readonly leaseEndsMs: number;
+  /** Why its handler was told to end, if it was. */
+  readonly abortedFor: string | undefined;
 }
 
 /** The row after settling, or the news that another attempt owns it or that it is gone. */
@@ -104,8 +106,11 @@ export class Settler {
       // Somebody, a cancel for example, changed the row at this very moment: the statement saw it as it was before.
       return this.askLater(settling);
     }
-    const isRemoved = isUncertain && this.isRemoved(attempt, outcome, settled);
-    settling.done(isRemoved ? { ...settled, status: 'completed' } : answerOf(token, outcome, settled, isUncertain));
+    if (isUncertain && this.isRemoved(attempt, outcome, settled)) {
+      // A row that somebody asked to cancel is cancelled, however well its handler has ended.
+      return settling.done({ ...settled, status: attempt.abortedFor === 'cancelled' ? 'cancelled' : 'completed' });
+    }
+    settling.done(answerOf(token, outcome, settled, isUncertain));
   }
 
   /** It has not, or has refused. */

@@ -20,10 +20,11 @@ interface Try {
   readonly leaseMs: number;
   /** What the database says of an outcome that has moved nothing. */
   readonly standing: Settled;
+  readonly abortedFor?: string;
 }
 
 /** Settles the first attempt of a job; before the database says how that stands it may not answer. */
-async function settle({ outcome, retention, isFirstAnswerLost, leaseMs, standing }: Try): Promise<unknown> {
+async function settle({ outcome, retention, isFirstAnswerLost, leaseMs, standing, abortedFor }: Try): Promise<unknown> {
   const answers = jest.fn<Promise<Settled[]>, []>().mockResolvedValue([standing]);
   if (isFirstAnswerLost) {
     answers.mockRejectedValueOnce(new QueueUnavailableError('the database does not answer', { isUncertain: true }));
@@ -31,7 +32,7 @@ async function settle({ outcome, retention, isFirstAnswerLost, leaseMs, standing
   const store = { settle: answers } as unknown as JobStore;
   const settler = new Settler({ store, clock: systemClock, logger: quiet, random: () => 0, retention });
   const leaseEndsMs = systemClock.now() + leaseMs;
-  const attempt = { claim: { id: 'a', attempt: 1 }, leaseEndsMs };
+  const attempt = { claim: { id: 'a', attempt: 1 }, leaseEndsMs, abortedFor };
   return new Promise((resolve) => settler.settle(attempt, outcome, 1, resolve));
 }
 
@@ -46,6 +47,11 @@ const recorded: Try = {
 describe('an outcome of a job that is gone', () => {
   it('was recorded by the first try, when its answer was lost and completed jobs are not kept', async () => {
     expect(await settle(recorded)).toMatchObject({ status: 'completed' });
+  });
+
+  it('was recorded as cancelled, when somebody had asked for that', async () => {
+    expect(await settle({ ...recorded, abortedFor: 'cancelled' })).toMatchObject({ status: 'cancelled' });
+    expect(await settle({ ...recorded, abortedFor: 'timeout' })).toMatchObject({ status: 'completed' });
   });
 
   it.each<[string, Partial<Try>]>([

@@ -146,7 +146,9 @@ export class Judge {
     const { type, id } = event;
     const attempt = 'attempt' in event ? event.attempt : 0;
     const left = statusAfter(event);
-    if (left && !this.committed.has(`${id} ${attempt} ${left}`)) {
+    // A completion whose answer was lost, of a job that was cancelled at that moment and not kept: nobody can tell.
+    const isGone = left === 'completed' && this.removed.has(id) && this.outcomes.get(`${id} ${attempt}`) === left;
+    if (left && !isGone && !this.committed.has(`${id} ${attempt} ${left}`)) {
       this.blame('event', `${host} tells '${type}' of job ${this.nameOf(id)}, which the table does not know`);
     }
     const isEnd = 'durationMs' in event && event.durationMs !== null;

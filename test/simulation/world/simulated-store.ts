@@ -49,7 +49,11 @@ export class SimulatedStore implements JobStore {
   }
 
   insert(jobs: readonly Seam.JobInsert[]): Promise<Seam.InsertedJob[]> {
-    return this.line.ask('insert', () => this.table.insert(jobs));
+    return this.line.ask('insert', () => {
+      const inserted = this.table.insert(jobs);
+      this.line.announce(jobs.map(({ topic }) => topic));
+      return inserted;
+    });
   }
 
   find(ids: readonly string[]): Promise<Job[]> {
@@ -127,8 +131,8 @@ export class SimulatedStore implements JobStore {
     return this.line.ask('delete', () => this.table.delete(ids));
   }
 
-  announce(topics: readonly string[]): void {
-    this.line.announce(topics);
+  announce(topics: Iterable<string>): void {
+    this.line.announce([...topics]);
   }
 
   async listen(hints: Seam.StoreHints): Promise<() => Promise<void>> {
