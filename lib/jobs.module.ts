@@ -1,5 +1,5 @@
-import type { DynamicModule, FactoryProvider, ModuleMetadata, Provider } from '@nestjs/common';
-import { Module } from '@nestjs/common';
+import type { DynamicModule, FactoryProvider, InjectionToken, ModuleMetadata, Provider } from '@nestjs/common';
+import { Inject, Module } from '@nestjs/common';
 import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
 import { getDataSourceToken, getRepositoryToken } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
@@ -19,7 +19,8 @@ import { JobsService } from './nest/jobs.service.js';
 import { LazyModules } from './nest/lazy-modules.js';
 import { JOBS_OPTIONS, JOBS_STORE } from './nest/jobs.tokens.js';
 import { nestLogger } from './nest/nest-logger.js';
-import { refuseSecondQueue } from './nest/one-queue.js';
+import { refuseNoDataSource } from './nest/no-data-source.js';
+import { refuseNoQueue, refuseSecondQueue } from './nest/one-queue.js';
 import type { CreatedStore } from './store/create-store.js';
 
 /** Whether the module is seen everywhere without being imported. Default `true`. */
@@ -79,6 +80,10 @@ const CREATED_STORE = Symbol('nestjs-jobs:created-store');
  */
 @Module({})
 export class JobsModule {
+  constructor(@Inject(ModulesContainer) modules: ModulesContainer) {
+    refuseNoQueue(modules);
+  }
+
   /** @throws InvalidOptionsError for an unknown option, a refused value, or two that contradict each other. */
   static forRoot(given: JobsModuleOptions = {}): DynamicModule {
     const { isGlobal = true, ...options } = checked(membersCheck, given, 'options') as JobsModuleOptions;
@@ -93,6 +98,7 @@ export class JobsModule {
   static forRootAsync(options: JobsModuleAsyncOptions): DynamicModule {
     const { isGlobal, imports, inject, useFactory, dataSource, http, ui } = readOptions(asyncTable, options);
     checked(factoryCheck, options.useFactory, 'useFactory');
+    refuseMissingInjects(useFactory, inject);
     const provider: FactoryProvider<JobsOptions> = {
       provide: JOBS_OPTIONS,
       inject,
@@ -121,6 +127,16 @@ export class JobsModule {
   }
 }
 
+/** A factory that forgot `inject` would be given `undefined`, and fail somewhere inside. */
+function refuseMissingInjects(useFactory: Factory, inject: FactoryProvider['inject'] = []): void {
+  if (useFactory.length > inject.length) {
+    throw new InvalidOptionsError(
+      'inject',
+      `expected one provider for each parameter of useFactory (${useFactory.length}), got ${inject.length}`,
+    );
+  }
+}
+
 /** What must be known when the module is built. */
 interface ModuleParts extends Pick<JobsSettings, 'dataSource' | 'http' | 'ui'> {
   readonly isGlobal: boolean;
@@ -140,10 +156,17 @@ function moduleOf({ isGlobal, dataSource, http, ui, options, imports = [] }: Mod
       options,
       {
         provide: CREATED_STORE,
-        inject: [getDataSourceToken(dataSource), JOBS_OPTIONS, ModulesContainer],
-        useFactory: async (app: DataSource, given: JobsOptions, modules: ModulesContainer) => {
+        // Optional, so that a missing one is told in words of ours.
+        inject: [
+          { token: getDataSourceToken(dataSource) as InjectionToken, optional: true },
+          JOBS_OPTIONS,
+          ModulesContainer,
+        ],
+        useFactory: async (app: DataSource | undefined, given: JobsOptions, modules: ModulesContainer) => {
           refuseSecondQueue(modules);
-          const created = createJobStore(app, given, { logger: nestLogger });
+          const created = createJobStore(app ?? (await refuseNoDataSource(modules, dataSource)), given, {
+            logger: nestLogger,
+          });
           await created.store.open();
           return created;
         },

@@ -9,7 +9,7 @@ import { JOBS_OPTIONS } from './jobs.tokens.js';
  * @throws InvalidOptionsError when the module was made more than once for this application.
  */
 export function refuseSecondQueue(modules: ModulesContainer): void {
-  const queues = [...modules.values()].filter(({ providers }) => providers.has(JOBS_OPTIONS));
+  const queues = queuesOf(modules);
   if (queues.length > 1) {
     throw new InvalidOptionsError(
       'JobsModule',
@@ -18,6 +18,24 @@ export function refuseSecondQueue(modules: ModulesContainer): void {
         'isGlobal: false, import the module that exports it',
     );
   }
+}
+
+/**
+ * `imports: [JobsModule]` alone is a module without providers: no handler would be found, and nobody would say so.
+ *
+ * @throws InvalidOptionsError when the application has imported the class, and made no queue.
+ */
+export function refuseNoQueue(modules: ModulesContainer): void {
+  if (queuesOf(modules).length === 0) {
+    throw new InvalidOptionsError(
+      'JobsModule',
+      'imported as it is; expected JobsModule.forRoot() or JobsModule.forRootAsync(), in the root module',
+    );
+  }
+}
+
+function queuesOf(modules: ModulesContainer) {
+  return [...modules.values()].filter(({ providers }) => providers.has(JOBS_OPTIONS));
 }
 
 /** Modules that make a queue in their own `@Module({ imports })`. */
