@@ -6,7 +6,7 @@ import type { HttpRequest, Token } from './http-exchange.js';
 import { HttpExchange } from './http-exchange.js';
 import type { ApiRequest } from './jobs-api.js';
 import { JobsApi } from './jobs-api.js';
-import { apiUrl, queryText } from './request-url.js';
+import { apiUrl, lacksProtocol, queryText } from './request-url.js';
 import { repeated } from './retry.js';
 import type { Job, StreamEvent } from './wire.js';
 
@@ -42,10 +42,13 @@ export class JobsClient extends JobsApi {
   readonly #retries: number;
   readonly #exchange: HttpExchange;
 
-  constructor({ baseUrl, path = 'api/jobs', token, fetch, timeout = 30_000, retries = 3, parse }: JobsClientOptions) {
+  constructor(options: JobsClientOptions) {
     super();
-    if (typeof baseUrl !== 'string') {
-      throw new TypeError(`baseUrl: expected the URL of the application, got ${String(baseUrl)}`);
+    const { baseUrl, path = 'api/jobs', token, fetch, timeout = 30_000, retries = 3, parse } = options ?? {};
+    if (typeof baseUrl !== 'string' || lacksProtocol(baseUrl)) {
+      throw new TypeError(
+        `baseUrl: expected the URL of the application, such as https://shop.example, got ${String(baseUrl)}`,
+      );
     }
     this.#url = apiUrl(baseUrl, path);
     this.#retries = retries;

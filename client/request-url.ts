@@ -8,6 +8,11 @@ export function apiUrl(baseUrl: string, path: string): string {
   return `${baseUrl.replace(/\/+$/, '')}/${trimmedPath(path)}`;
 }
 
+/** `localhost:3000`: `fetch` would take `localhost` for a protocol, and tell of a network that does not answer. */
+export function lacksProtocol(baseUrl: string): boolean {
+  return /^[^/]+:(?!\/\/)/.test(baseUrl);
+}
+
 /** `?` and the members of `query`, a list as a repeated name; empty without members. */
 export function queryText(query: Record<string, unknown>): string {
   const params = new URLSearchParams();

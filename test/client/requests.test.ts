@@ -281,6 +281,8 @@ describe('the client', () => {
   });
 
   it('is not made without the URL of the application', () => {
-    expect(() => new JobsClient({} as never)).toThrow('baseUrl: expected the URL of the application');
+    for (const given of [undefined, null, {}, { baseUrl: 'localhost:3000' }, { baseUrl: '127.0.0.1:3000' }]) {
+      expect(() => new JobsClient(given as never)).toThrow('baseUrl: expected the URL of the application');
+    }
   });
 });
