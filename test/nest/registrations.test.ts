@@ -170,6 +170,7 @@ describe('a registration that is wrong stops the application', () => {
   }
 
   it.each([
+    ['a class', () => decorate(Place), 'Place: ', 'got the class itself'],
     [
       'a static method',
       () => decorate(Place, 'run', Object.getOwnPropertyDescriptor(Place, 'run')),

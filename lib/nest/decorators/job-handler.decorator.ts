@@ -64,18 +64,22 @@ function ownHandlers(target: object, name: string): readonly JobHandlerMetadata[
 }
 
 /** Whatever else it stood on would never be found, and its jobs would wait for ever without a word. */
-function refuseOtherThanMethods(target: object, name: string | symbol, value: unknown): void {
+function refuseOtherThanMethods(target: object, name: string | symbol | undefined, value: unknown): void {
   const isStatic = typeof target === 'function';
-  const place = `${isStatic ? target.name : target.constructor.name}.${String(name)}`;
-  const found = isStatic
-    ? 'a static member'
-    : typeof name === 'symbol'
-      ? 'one whose name is a symbol'
-      : typeof value === 'function'
-        ? undefined
-        : value === undefined
-          ? 'a property or an accessor'
-          : describeValue(value);
+  const isClass = isStatic && name === undefined;
+  const owner = isStatic ? target.name : target.constructor.name;
+  const place = isClass ? owner : `${owner}.${String(name)}`;
+  const found = isClass
+    ? 'the class itself'
+    : isStatic
+      ? 'a static member'
+      : typeof name === 'symbol'
+        ? 'one whose name is a symbol'
+        : typeof value === 'function'
+          ? undefined
+          : value === undefined
+            ? 'a property or an accessor'
+            : describeValue(value);
   if (found) {
     throw new InvalidOptionsError('@JobHandler', `on ${place}: expected a method of the class, got ${found}`);
   }
