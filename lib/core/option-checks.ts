@@ -118,7 +118,7 @@ export function text(lengthMax: number): Check<string> {
 /** A non-empty list without repetitions. */
 export function listOf<T>(member: Check<T>): Check<readonly T[]> {
   return {
-    expects: `a list of ${member.expects}`,
+    expects: `a non-empty list of ${member.expects}`,
     parse: (value, path) => {
       if (!Array.isArray(value) || value.length === 0) {
         return undefined;

@@ -118,7 +118,8 @@ function checkMembers(value: object, parent: Parent): void {
   }
   const hasOwnTag = tag !== 'Object' && tag !== 'Arguments';
   if (hasOwnTag && (Object.keys(value).length === 0 || tag === 'Error' || tag.endsWith('Array'))) {
-    return refuse(parent.place, `expected a JSON value, got a ${tag}, which JSON would empty`);
+    const article = /^[AEIO]/.test(tag) ? 'an' : 'a';
+    return refuse(parent.place, `expected a JSON value, got ${article} ${tag}, which JSON would empty`);
   }
   for (const [key, member] of Object.entries(value)) {
     if (member !== undefined) {

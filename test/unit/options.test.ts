@@ -90,7 +90,7 @@ const CASES: readonly OptionCase[] = [
       ],
     ],
     refused: [[], 'mail', null, {}],
-    expected: 'a list of text of 1 to 255 characters without NUL or lone surrogates',
+    expected: 'a non-empty list of text of 1 to 255 characters without NUL or lone surrogates',
   },
   {
     option: 'pollInterval',

@@ -37,7 +37,7 @@ describe('a value that no payload may hold', () => {
     ['a WeakMap', new WeakMap(), 'expected a JSON value, got a WeakMap, which JSON would empty'],
     ['a promise', Promise.resolve(1), 'expected a JSON value, got a Promise, which JSON would empty'],
     ['a regular expression', /a/, 'expected a JSON value, got a RegExp, which JSON would empty'],
-    ['an ArrayBuffer', new ArrayBuffer(1), 'expected a JSON value, got a ArrayBuffer, which JSON would empty'],
+    ['an ArrayBuffer', new ArrayBuffer(1), 'expected a JSON value, got an ArrayBuffer, which JSON would empty'],
     ['a typed array', new Uint8Array(1), 'expected a JSON value, got a Uint8Array, which JSON would empty'],
   ])('is refused with its path: %s', (_name, value, reason) => {
     for (const [payload, path] of [
