@@ -30,6 +30,7 @@ declare global {
   type ExceptionFilter = Common.ExceptionFilter;
   type ExecutionContext = Common.ExecutionContext;
   type NestInterceptor = Common.NestInterceptor;
+  type OnApplicationBootstrap = Common.OnApplicationBootstrap;
 
   const NestFactory: typeof Core.NestFactory;
   const LazyModuleLoader: typeof Core.LazyModuleLoader;
