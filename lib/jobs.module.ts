@@ -129,10 +129,10 @@ export class JobsModule {
 
 /** A factory that forgot `inject` would be given `undefined`, and fail somewhere inside. */
 function refuseMissingInjects(useFactory: Factory, inject: FactoryProvider['inject'] = []): void {
-  if (useFactory.length > inject.length) {
+  if (inject.length === 0 && useFactory.length > 0) {
     throw new InvalidOptionsError(
       'inject',
-      `expected one provider for each parameter of useFactory (${useFactory.length}), got ${inject.length}`,
+      `expected one provider for each parameter of useFactory (${useFactory.length}), got none`,
     );
   }
 }

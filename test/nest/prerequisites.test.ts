@@ -70,7 +70,7 @@ describe('an application that lacks what the queue needs is told so', () => {
     for (const inject of [undefined, []]) {
       expect(() => JobsModule.forRootAsync({ inject, useFactory })).toThrow(InvalidOptionsError);
       expect(() => JobsModule.forRootAsync({ inject, useFactory })).toThrow(
-        'inject: expected one provider for each parameter of useFactory (1), got 0',
+        'inject: expected one provider for each parameter of useFactory (1), got none',
       );
     }
     expect(() => JobsModule.forRootAsync({ inject: [Settings], useFactory })).not.toThrow();
