@@ -110,6 +110,40 @@ describe.each(places)('the live admin UI on $database and $adapter', ({ kind, ad
     expect(await shiftsOn(ui)).toEqual([]);
   });
 
+  it('draws the overview in its place, however late each answer comes', async () => {
+    await app.jobs.enqueue('later', 1);
+    const ui = await pages.open('about:blank', { token: ADMIN_TOKEN });
+    const answers = new Map(['topics', 'stats', 'timeseries'].map((path) => [path, signal<void>()]));
+    await ui.page.route(/\/api\/jobs\/(topics|stats|timeseries)/, async (route) => {
+      await answers.get(new URL(route.request().url()).pathname.split('/').pop()!)!.promise;
+      await route.continue();
+    });
+    await ui.goto(`${app.url}/admin/jobs/`);
+    await ui.page.locator('canvas').nth(2).waitFor();
+    await ui.page.evaluate(WATCH_SHIFTS);
+    answers.get('topics')!.resolve();
+    await ui.page.getByRole('row', { name: /^later/ }).waitFor();
+    answers.get('timeseries')!.resolve();
+    answers.get('stats')!.resolve();
+    await ui.page.getByRole('list', { name: 'Jobs by status' }).getByText('1', { exact: true }).waitFor();
+    expect(await shiftsOn(ui)).toEqual([]);
+  });
+
+  it('adds new topics to the overview, and nothing moves', async () => {
+    await app.jobs.enqueue('later', 1);
+    const ui = await open('');
+    const topics = (): Promise<string[]> =>
+      ui.page.evaluate("[...document.querySelectorAll('tbody th a')].map((link) => link.innerText)");
+    await until(async () => (await topics()).join() === 'broken,later,work');
+    await ui.page.locator('canvas').nth(2).waitFor();
+    await ui.page.evaluate(WATCH_SHIFTS);
+    await app.jobs.enqueue('newer', 1);
+    await until(async () => (await topics()).join() === 'broken,later,work,newer');
+    await app.jobs.enqueue('another', 1);
+    await until(async () => (await topics()).join() === 'broken,later,work,newer,another');
+    expect(await shiftsOn(ui)).toEqual([]);
+  });
+
   it('leaves groups of errors where they stand', async () => {
     const fail = async (message: string): Promise<string> => {
       const { id } = await app.jobs.enqueue('broken', message);
