@@ -134,8 +134,9 @@ export class Attempts {
     this.watchBuffer();
   }
 
-  /** Gives back what waits for a slot: no more handlers are to start. */
-  giveBackBuffered(): void {
+  /** The process begins to end: what waits for a slot is given back, and no outcome waits long for the database any more. */
+  windUp(): void {
+    this.options.settler.hurry();
     this.buffer.splice(0).forEach((attempt) => this.release(attempt));
   }
 

@@ -69,7 +69,7 @@ export class Dispatcher {
   /** No claim is made from now on; resolves when one under way has been given back. */
   async stop(): Promise<void> {
     this.isClaiming = false;
-    this.options.attempts.giveBackBuffered();
+    this.options.attempts.windUp();
     await this.loop.stop();
     await this.lookBelow;
     // Nobody here looks for jobs any more: whoever waits for them to run out has waited long enough.

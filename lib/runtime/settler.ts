@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.js';
+import type { Clock, ScheduledWake } from '../core/clock.js';
 import { QueueUnavailableError } from '../core/errors.js';
 import { UNRECORDABLE_FAILURE } from '../core/failure.js';
 import type { ClaimToken, Outcome } from '../core/job.js';
@@ -31,6 +31,8 @@ export type SettleAnswer = Settled | 'lease lost';
 
 const PAUSE_MIN_MS = 100;
 const PAUSE_MAX_MS = 5_000;
+/** Of a process that ends, and has no time for a long one: its grace may be shorter than that. */
+const LAST_PAUSE_MAX_MS = 250;
 
 /** One outcome on its way into the table. */
 class Settling implements Settlement, BatchedCall<Settlement, Settled> {
@@ -68,6 +70,8 @@ class Settling implements Settlement, BatchedCall<Settlement, Settled> {
 export class Settler {
   private readonly batcher: Batcher<Settlement, Settled>;
   private readonly unkept: readonly FinalStatus[];
+  private readonly pausing = new Map<Settling, ScheduledWake>();
+  private pauseMaxMs = PAUSE_MAX_MS;
   private hasGivenUp = false;
 
   constructor(private readonly options: SettlerOptions) {
@@ -91,6 +95,16 @@ export class Settler {
   /** Waits for a database that is away, from now on until `giveUp`. */
   start(): void {
     this.hasGivenUp = false;
+    this.pauseMaxMs = PAUSE_MAX_MS;
+  }
+
+  /** The process ends: what pauses is tried at once, and pauses only briefly from now on. */
+  hurry(): void {
+    this.pauseMaxMs = LAST_PAUSE_MAX_MS;
+    for (const [settling, pause] of [...this.pausing]) {
+      pause.cancel();
+      this.ask(settling);
+    }
   }
 
   /** Ends the waiting for a database that is away; its jobs will be rescued by others. */
@@ -132,6 +146,7 @@ export class Settler {
   }
 
   private ask(settling: Settling): void {
+    this.pausing.delete(settling);
     if (this.hasGivenUp) {
       settling.done('lease lost');
     } else {
@@ -141,9 +156,10 @@ export class Settler {
 
   private askLater(settling: Settling): void {
     const { clock, random } = this.options;
-    const ms = Math.min(PAUSE_MIN_MS * 2 ** settling.failures, PAUSE_MAX_MS);
+    const ms = Math.min(PAUSE_MIN_MS * 2 ** settling.failures, this.pauseMaxMs);
     settling.failures += 1;
-    clock.schedule(ms * (0.5 + random() / 2), () => this.ask(settling));
+    const pause = clock.schedule(ms * (0.5 + random() / 2), () => this.ask(settling));
+    this.pausing.set(settling, pause);
   }
 
   /**

@@ -152,6 +152,25 @@ describe('a PostgreSQL server that is away', () => {
     expect(await app.jobAfter('completed', id)).toMatchObject({ status: 'completed', result: 'kept', attempt: 1 });
   });
 
+  it('for so long that the outcome is tried seldom: it is recorded when the application closes, within its grace', async () => {
+    const end = signal();
+    const app = await apps.start({
+      typeOrm: throughProxy(),
+      options: { shutdownTimeout: '2s' },
+      handlers: { work: () => end.promise.then(() => 'kept') },
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('started', id);
+    end.resolve();
+    // After so many tries, each of which sends the result, the pause is longer than the grace.
+    for (let tries = 1; tries <= 7; tries += 1) await proxy.cutNext('kept', 'unsent');
+    await app.close();
+    expect(apps.log.of('warn', 'shutdownTimeout')).toEqual([]);
+    expect(app.eventsOf('completed', id)).toHaveLength(1);
+    const other = await apps.start({ options: { role: 'producer' } });
+    expect(await other.job(id)).toMatchObject({ status: 'completed', result: 'kept', attempt: 1, retries: 0 });
+  });
+
   it('behind a pooler that passes no notification on: that is said once, and jobs are found by polling', async () => {
     proxy.mute();
     const options = { pollInterval: '200ms' } as const;

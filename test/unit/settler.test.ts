@@ -4,6 +4,7 @@ import type { Retention } from '../../lib/core/options.js';
 import { Settler } from '../../lib/runtime/settler.js';
 import { systemClock } from '../../lib/runtime/system-clock.js';
 import type { JobStore, Settled } from '../../lib/store/job-store.js';
+import { VirtualClock } from './support/virtual-clock.js';
 
 const GONE: Settled = { applied: false, status: null, attempt: 0, retries: null, runAt: null };
 const KEPT: Retention = { completed: false, failed: false, cancelled: false };
@@ -77,5 +78,60 @@ describe('an outcome of a job that is completed', () => {
 
   it('is lost when another attempt has completed it', async () => {
     expect(await settle({ ...told, standing: { ...standing, attempt: 2 } })).toBe('lease lost');
+  });
+});
+
+describe('an outcome that the database does not answer', () => {
+  const away = new QueueUnavailableError('the database is away');
+  const done: Settled = { applied: true, status: 'completed', attempt: 1, retries: 0, runAt: null };
+  const attempt = { claim: { id: 'a', attempt: 1 }, mayBeCompleted: false, leaseEndsMs: 60_000, abortedFor: undefined };
+  let clock: VirtualClock;
+  let settle: jest.Mock<Promise<Settled[]>, []>;
+  let settler: Settler;
+  let answers: unknown[];
+
+  /** It has been tried for so long that its pauses are as long as they get. */
+  beforeEach(async () => {
+    clock = new VirtualClock();
+    settle = jest.fn<Promise<Settled[]>, []>().mockRejectedValue(away);
+    const store = { settle } as unknown as JobStore;
+    settler = new Settler({ store, clock, logger: quiet, random: () => 0.5, retention: KEPT });
+    answers = [];
+    settler.settle(attempt, completed, 1, (answer) => answers.push(answer));
+    await clock.advance(5_000);
+  });
+
+  it('is tried at once when the process begins to end', async () => {
+    expect(clock.nextWakeInMs).toBeGreaterThan(3_000);
+    settle.mockResolvedValue([done]);
+    settler.hurry();
+    await clock.settle();
+    expect(answers).toEqual([done]);
+    expect(clock.waiting).toBe(0);
+  });
+
+  it('is tried often from then on, since the grace is short', async () => {
+    const tries = settle.mock.calls.length;
+    settler.hurry();
+    await clock.advance(2_000);
+    expect(settle.mock.calls.length - tries).toBeGreaterThanOrEqual(8);
+    settle.mockResolvedValue([done]);
+    await clock.advance(250);
+    expect(answers).toEqual([done]);
+  });
+
+  it('pauses as ever when the process has begun again', async () => {
+    settler.hurry();
+    settler.start();
+    await clock.advance(1_000);
+    expect(clock.nextWakeInMs).toBeGreaterThan(1_000);
+  });
+
+  it('is given up when its grace is over', async () => {
+    settler.hurry();
+    await clock.settle();
+    settler.giveUp();
+    await clock.advance(250);
+    expect(answers).toEqual(['lease lost']);
   });
 });
