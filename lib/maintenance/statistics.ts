@@ -3,6 +3,7 @@ import type { JobEvent } from '../core/events.js';
 import type { JobsLogger } from '../core/logger.js';
 import { Periodic } from '../runtime/periodic.js';
 import type { JobStore } from '../store/job-store.js';
+import { OrphanWatch } from './orphan-watch.js';
 import { isTallied, TallyBook } from './tally-book.js';
 
 export interface StatisticsOptions {
@@ -17,12 +18,15 @@ export interface StatisticsOptions {
 
 const RECORD_INTERVAL_MS = 1_000;
 const NOTE_INTERVAL_MS = 20_000;
+const LOOK_INTERVAL_MS = 60_000;
 const PRUNE_INTERVAL_MS = 600_000;
 
 /**
  * Writes down what finished in this process, for the reports of all: once a second while anything does, one row for each
  * topic and minute. No two processes write the same row. A process that crashes takes its last second with it; a record
  * whose answer was lost as its minute ended may count twice.
+ *
+ * It also says which topics have a handler here, and looks once a minute for those that have one nowhere.
  */
 export class Statistics {
   private readonly loop: Periodic;
@@ -32,11 +36,15 @@ export class Statistics {
   private since = new TallyBook();
   private minute: Date | null = null;
   private notedAtMs = -Infinity;
+  private lookedAtMs: number;
   private prunedAtMs: number;
+  private readonly orphans: OrphanWatch;
 
   constructor(private readonly options: StatisticsOptions) {
-    // Many processes that start together do not prune together.
+    // Many processes that start together neither look nor prune together.
+    this.lookedAtMs = options.clock.now() - LOOK_INTERVAL_MS * options.random();
     this.prunedAtMs = options.clock.now() - PRUNE_INTERVAL_MS * options.random();
+    this.orphans = new OrphanWatch(options);
     this.loop = new Periodic({
       ...options,
       name: 'recording of statistics',
@@ -80,6 +88,10 @@ export class Statistics {
     if (clock.now() - this.notedAtMs >= NOTE_INTERVAL_MS) {
       await store.reports.noteWorker(worker, topics());
       this.notedAtMs = clock.now();
+    }
+    if (clock.now() - this.lookedAtMs >= LOOK_INTERVAL_MS) {
+      await this.orphans.look();
+      this.lookedAtMs = clock.now();
     }
     if (clock.now() - this.prunedAtMs >= PRUNE_INTERVAL_MS) {
       await store.reports.pruneReports();

@@ -19,7 +19,7 @@ export function logMove(logger: JobsLogger, verb: string, { id, topic, attempt }
 }
 
 /** Topics and error texts come from outside: a line break in one must not look like a line of its own. */
-function oneLine(text: string): string {
+export function oneLine(text: string): string {
   return text.replace(/[\p{Cc}\u2028\u2029]+\s*/gu, ' ');
 }
 

@@ -180,6 +180,7 @@ function successRateOf({ completed, failed }: StatusCounts): number {
   return completed === 0 ? 0 : completed / (completed + failed);
 }
 
-function everyPriority(topic: string): { topic: string; after: number; before: number } {
+/** The gap that is all of a topic: a survey of it finds its first lane, and whether that is due. */
+export function everyPriority(topic: string): { topic: string; after: number; before: number } {
   return { topic, after: -PRIORITY_BOUND, before: PRIORITY_BOUND };
 }

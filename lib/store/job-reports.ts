@@ -27,6 +27,8 @@ export interface JobReports {
   timeseries(topics: readonly string[], minutes: number): Promise<RolledUpMinutes>;
   /** Topics for which a handler lives in some process. */
   servedTopics(): Promise<string[]>;
+  /** Topics with pending jobs, due or not. From one topic to the next in an index, however many jobs each has. */
+  waitingTopics(): Promise<string[]>;
 }
 
 /** A process that has not said for so long that it is alive counts as gone. */

@@ -1,6 +1,7 @@
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { createJobStore } from '../../lib/jobs-engine.js';
+import { WAITING_TOPICS } from '../../lib/store/postgres/report-statements.js';
 import { CLAIM, RESCUE, SURVEY } from '../../lib/store/postgres/statements.js';
 import { createPostgresDatabase, postgresVersions } from '../support/databases.js';
 import type { PostgresDatabase } from '../support/databases.js';
@@ -115,6 +116,13 @@ describe.each(postgresVersions())('plans of PostgreSQL %s', (version) => {
       expect(execution.nodes.filter((node) => /Seq Scan|Sort|Bitmap/.test(node))).toEqual([]);
       expect(execution.nodes).toContainEqual('Index Scan _jobs_processing');
       expect(execution.buffers).toBeLessThanOrEqual(BUFFERS_ONCE);
+    });
+
+    it('what waits, whoever has its handler, is found from topic to topic', async () => {
+      const execution = await explain(client, 'custom', { sql: WAITING_TOPICS, types: '', values: [] });
+      expectIndexed(execution, 2);
+      expect(execution.rows).toBeGreaterThan(0);
+      expect(execution.buffers).toBeLessThanOrEqual(BUFFERS_ONCE + BUFFERS_PER_LANE * execution.rows);
     });
 
     describe('without statistics', () => {

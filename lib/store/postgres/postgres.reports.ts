@@ -85,6 +85,10 @@ export class PostgresReports implements JobReports, ReportRecords {
     return (await this.query(sql.SERVED_TOPICS, [WORKER_SEEN_MS])).map(({ topic }) => topic as string);
   }
 
+  async waitingTopics(): Promise<string[]> {
+    return (await this.query(sql.WAITING_TOPICS, [])).map(({ topic }) => topic as string);
+  }
+
   async recordRollup({ worker, minute, totals, since }: Seam.RollupRecord): Promise<Date> {
     const [row] = await this.query(sql.RECORD_ROLLUP, [
       rollupJson(totals, since),

@@ -18,6 +18,15 @@ export const TOPICS_IN_STATUS = `
 SELECT topic FROM unnest($1::text[]) AS t(topic) WHERE EXISTS (
   SELECT FROM _jobs j WHERE j.status <> 'processing' AND j.topic = t.topic AND j.status = $2)`;
 
+/** Topics with pending jobs, by a loose scan of `_jobs_pending`. */
+export const WAITING_TOPICS = `
+WITH RECURSIVE t AS (
+  (SELECT topic FROM _jobs WHERE status = 'pending' ORDER BY topic LIMIT 1)
+  UNION ALL
+  SELECT (SELECT topic FROM _jobs WHERE status = 'pending' AND topic > t.topic ORDER BY topic LIMIT 1)
+  FROM t WHERE t.topic IS NOT NULL)
+SELECT topic FROM t WHERE topic IS NOT NULL`;
+
 /** Whether there are more jobs than that. */
 export const HAS_MORE_THAN = `SELECT 1 FROM _jobs OFFSET $1::int LIMIT 1`;
 

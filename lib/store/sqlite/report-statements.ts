@@ -12,6 +12,15 @@ SELECT topic FROM _jobs WHERE ${isListed} AND topic > ?1 ORDER BY topic LIMIT 1`
 /** Topics of running jobs. */
 export const RUNNING_TOPICS = `SELECT DISTINCT topic FROM _jobs WHERE status = 'processing'`;
 
+/** Topics with pending jobs, by a loose scan of `_jobs_pending`. */
+export const WAITING_TOPICS = `
+WITH RECURSIVE t(topic) AS (
+  SELECT (SELECT topic FROM _jobs WHERE status = 'pending' ORDER BY topic LIMIT 1)
+  UNION ALL
+  SELECT (SELECT topic FROM _jobs WHERE status = 'pending' AND topic > t.topic ORDER BY topic LIMIT 1)
+  FROM t WHERE t.topic IS NOT NULL)
+SELECT topic FROM t WHERE topic IS NOT NULL`;
+
 /** Whether a topic has jobs in a status. */
 export const HAS_STATUS = `SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = ?2 LIMIT 1`;
 

@@ -145,6 +145,10 @@ export class SqliteReports implements JobReports, ReportRecords {
     return rows.map(({ topic }) => topic as string);
   }
 
+  async waitingTopics(): Promise<string[]> {
+    return (await this.read(() => one(sql.WAITING_TOPICS, []))).map(({ topic }) => topic as string);
+  }
+
   recordRollup(record: Seam.RollupRecord): Promise<Date> {
     return this.write(() => recordScript(record));
   }

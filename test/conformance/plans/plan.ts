@@ -41,9 +41,9 @@ export async function explain(
   await client.query('BEGIN');
   try {
     await client.query(`SET LOCAL plan_cache_mode = force_${mode}_plan`);
-    await client.query(`PREPARE explained (${types}) AS ${sql}`);
+    await client.query(`PREPARE explained ${inParentheses(types)} AS ${sql}`);
     const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: PlanNode; 'Execution Time': number }] }>(
-      `EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) EXECUTE explained (${literals.join(', ')})`,
+      `EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) EXECUTE explained ${inParentheses(literals.join(', '))}`,
     );
     const [{ Plan: top, 'Execution Time': ms }] = rows[0]!['QUERY PLAN'];
     const buffers = top['Shared Hit Blocks'] + top['Shared Read Blocks'];
@@ -52,6 +52,11 @@ export async function explain(
     await client.query('ROLLBACK');
     await client.query('DEALLOCATE ALL');
   }
+}
+
+/** A statement without parameters has no list of them. */
+function inParentheses(list: string): string {
+  return list === '' ? '' : `(${list})`;
 }
 
 function nodesOf(node: PlanNode): string[] {

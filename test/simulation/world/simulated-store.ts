@@ -144,7 +144,8 @@ export class SimulatedStore implements JobStore {
 /** Processes write their statistics down; nobody reads them here. */
 function reportsOver(line: Line): JobReports & ReportRecords {
   const minute = new Date(0);
-  const records: ReportRecords = {
+  const records: ReportRecords & Pick<JobReports, 'waitingTopics'> = {
+    waitingTopics: () => line.ask('report', () => []),
     recordRollup: () => line.ask('report', () => minute),
     noteWorker: () => line.ask('report', () => undefined),
     forgetWorker: () => line.ask('report', () => undefined),
