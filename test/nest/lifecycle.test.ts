@@ -161,6 +161,36 @@ describe('an application with HTTP', () => {
   });
 });
 
+describe.each(sharedKinds)(
+  'an application on $label of which another provider fails in its onApplicationBootstrap',
+  (kind) => {
+    const apps = useApps(kind);
+
+    it('has a whole queue, which runs jobs until it is closed, and then leaves none running', async () => {
+      const end = signal();
+      const fail = (): never => {
+        throw new Error('no cache');
+      };
+      const app = await apps.create({
+        handlers: { work: () => end.promise.then(() => 'ran') },
+        providers: [{ provide: 'CACHE', useValue: { onApplicationBootstrap: fail } }],
+      });
+      await expect(app.app.init()).rejects.toThrow('no cache');
+      const [first, second] = await app.jobs.enqueueMany([1, 2].map((payload) => ({ topic: 'work', payload })));
+      await app.event('started', second!.id);
+      const closing = app.close();
+      end.resolve();
+      await closing;
+      await expect(app.jobs.start()).rejects.toThrow(QueueUnavailableError);
+      expect(app.dataSource.isInitialized).toBe(false);
+
+      const other = await apps.start({ options: { role: 'producer' } });
+      expect(await other.job(first!.id)).toMatchObject({ status: 'completed', result: 'ran', attempt: 1 });
+      expect(await other.job(second!.id)).toMatchObject({ status: 'completed', result: 'ran', attempt: 1 });
+    });
+  },
+);
+
 describe('the files of SQLite', () => {
   const apps = useApps(sqliteFile);
 
