@@ -117,6 +117,39 @@ describe.each(sharedKinds)('a lost lease on $label', (kind) => {
     expect(await second.job(id)).toMatchObject({ status: 'completed', result: 'of the second', progress: null });
   });
 
+  it('of a handler that is stuck: its own process claims the job anew, and runs it when the handler has returned', async () => {
+    const stuck = signal();
+    let running = 0;
+    let runningMost = 0;
+    const app = await apps.start({
+      options: { pollInterval: 20 },
+      handlers: {
+        work: async (job) => {
+          running += 1;
+          runningMost = Math.max(runningMost, running);
+          if (job.attempt === 1) await stuck.promise;
+          running -= 1;
+          return job.attempt;
+        },
+      },
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('started', id);
+    await app.rows.update({ id }, { lockedUntil: new Date(Date.now() - 60_000) });
+    // Each time it is given back, since an older attempt of it runs here; no retry is charged for that.
+    await app.event('snoozed', id, 3);
+    expect(await app.job(id)).toMatchObject({ retries: 1, attempt: expect.any(Number) as number });
+    expect(app.eventsOf('started', id)).toHaveLength(1);
+    stuck.resolve();
+    const { result, retries } = await app.jobAfter('completed', id);
+    expect({ runs: app.eventsOf('started', id).length, retries, runningMost }).toEqual({
+      runs: 2,
+      retries: 1,
+      runningMost: 1,
+    });
+    expect(result).toBeGreaterThan(3);
+  });
+
   it('fails a job for good that has no retries left, and says so by the event failed', async () => {
     const end = signal();
     const app = await apps.start({ options: { maxRetries: 0, lease: '30s' }, handlers: { work: () => end.promise } });
