@@ -42,8 +42,9 @@ export class Statistics {
 
   constructor(private readonly options: StatisticsOptions) {
     // Many processes that start together neither look nor prune together.
-    this.lookedAtMs = options.clock.now() - LOOK_INTERVAL_MS * options.random();
-    this.prunedAtMs = options.clock.now() - PRUNE_INTERVAL_MS * options.random();
+    const share = options.random();
+    this.lookedAtMs = options.clock.now() - LOOK_INTERVAL_MS * share;
+    this.prunedAtMs = options.clock.now() - PRUNE_INTERVAL_MS * share;
     this.orphans = new OrphanWatch(options);
     this.loop = new Periodic({
       ...options,
