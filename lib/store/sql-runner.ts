@@ -25,7 +25,8 @@ export interface SqlRunner {
 /**
  * What a driver's error means for the caller.
  * - `unavailable`: no answer; whether a write was stored is unknown.
- * - `busy`: a deadlock, a serialization conflict or a locked file; nothing was stored, the same statement may succeed.
+ * - `busy`: a deadlock, a serialization conflict, an outdated plan or a locked file; nothing was stored, the same statement
+ *   may succeed.
  * - `locked`: a row or a key was not set free in time; nothing was stored.
  * - `unique`: a unique index refused a row.
  * - `refused`: the statement or its data is wrong and will be wrong again.
@@ -237,7 +238,8 @@ function postgresKindOf(code: string): SqlErrorKind {
   if (code === '55P03') {
     return 'locked';
   }
-  if (code === '40001' || code === '40P01') {
+  // 0A000: somebody has changed the type of a column that a prepared statement answers; that connection is given up.
+  if (code === '40001' || code === '40P01' || code === '0A000') {
     return 'busy';
   }
   return /^(08|25006|53|57|58|XX)/.test(code) ? 'unavailable' : 'refused';

@@ -3,7 +3,7 @@ import { PostgresSession } from '../../lib/store/postgres/session.js';
 import { INSERT_JOBS, RENEW } from '../../lib/store/postgres/statements.js';
 import { insertJson } from '../../lib/store/set-json.js';
 import type { SqlRunner } from '../../lib/store/sql-runner.js';
-import { newJob } from '../support/job-rows.js';
+import { claim, insertOne, newJob } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 
 const kinds = storeKinds().filter(({ hasNotifications }) => hasNotifications);
@@ -46,5 +46,17 @@ describe.each(kinds)('sessions on $label', (kind) => {
     expect(await runner.query(RENEW, ['[]', 1])).toEqual([]);
     expect(await insert()).toHaveLength(1);
     expect(await fixture.sql('SELECT 1 FROM _jobs')).toHaveLength(3);
+  });
+
+  it('prepare anew what answers a column whose type has changed', async () => {
+    // More at once than there are connections, so that each of them keeps the statement.
+    const claims = (): Promise<unknown> => Promise.all(Array.from({ length: 8 }, () => claim(fixture.store)));
+    for (const type of ['varchar(255)', 'text']) {
+      await claims();
+      await fixture.sql(`ALTER TABLE _jobs ALTER COLUMN topic TYPE ${type}`);
+      await claims();
+    }
+    expect(await insertOne(fixture.store)).toEqual(expect.any(String));
+    expect(await claim(fixture.store)).toHaveLength(1);
   });
 });
