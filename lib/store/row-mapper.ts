@@ -140,9 +140,14 @@ function json(value: unknown): unknown {
   return value === null || value === undefined ? null : (JSON.parse(value as string) as unknown);
 }
 
-/** Microseconds are cut off. The database may have multiplied seconds: what is a millisecond there is a hair less here. */
+/**
+ * Microseconds are cut off. The database may have multiplied seconds: what is a millisecond there is a hair less here. They
+ * are compared and not added up, since from the year 2109 on a sum is rounded to the next millisecond.
+ */
 function time(value: unknown): Date {
-  return new Date(Math.floor(Number(value) + 0.000_5));
+  const ms = Number(value);
+  const next = Math.ceil(ms);
+  return new Date(next - ms < 0.000_5 ? next : next - 1);
 }
 
 function timeOrNull(value: unknown): Date | null {
