@@ -59,12 +59,12 @@ export function checked<T>(check: Check<T>, value: unknown, path: string): T {
   return final;
 }
 
-/** A whole number within bounds, both included. */
+/** A whole number within bounds, both included; a negative zero becomes a plain one, as in a column. */
 export function integer(min: number, max: number): Check<number> {
   return {
     expects: `a whole number from ${min} to ${max}`,
     parse: (value) =>
-      typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max ? value : undefined,
+      typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max ? value + 0 : undefined,
   };
 }
 

@@ -27,7 +27,7 @@ const maxRetries: RangeCase = {
 const priority: RangeCase = {
   option: 'priority',
   setting: 'priority',
-  taken: same(-1_000, 0, 1_000),
+  taken: [...same(-1_000, 0, 1_000), [-0, 0]],
   refused: [-1_001, 1_001, ...notWholeNumbers],
 };
 const timeout: RangeCase = {
