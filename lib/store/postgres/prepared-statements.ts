@@ -7,7 +7,7 @@ import { CLAIM, INSERT_JOBS, RENEW, SURVEY } from './statements.js';
  * (`pg_prepared_statements` shows them), under which each connection reads them once and keeps their plans.
  *
  * A kept plan may have been made when the table was empty, and the table may hold a million rows a minute later. So a
- * statement may only stand here when it has but one plan, whatever the table holds: test/conformance/set-plans.test.ts
+ * statement may only stand here when it has but one plan, whatever the table holds: test/conformance/prepared-plans.test.ts
  * makes plans on an empty table.
  */
 const PREPARED = { INSERT_JOBS, CLAIM, SURVEY, RENEW, COMPLETE, COMPLETE_AND_REMOVE, SETTLE, NOTIFY };
