@@ -68,7 +68,7 @@ export function createJobStore(
   return createStore(app, readJobsOptions(options), clock, guardedLogger(logger));
 }
 
-/** After forced shutdown, how long outcomes may still take to reach the table. */
+/** At the end, how long outcomes after a forced shutdown, and new jobs, may still take to reach the table. */
 const RELEASE_GRACE_MS = 2_000;
 
 /**
@@ -266,10 +266,11 @@ export class JobsEngine {
     });
   }
 
-  /** Stops for good, and completes `events`. */
+  /** Stops for good, and completes `events`. What is being enqueued is stored first, unless the database is away. */
   async close(): Promise<void> {
     this.isClosed = true;
     await this.stop();
+    await within(this.clock, RELEASE_GRACE_MS, this.enqueuer.idle());
     await this.changes.stop();
     this.stream.complete();
   }

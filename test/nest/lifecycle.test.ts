@@ -80,6 +80,13 @@ describe.each(everyKind)('the life of an application on $label', (kind) => {
     expect(resources()).toBe(before);
   });
 
+  it('stores what was being enqueued when it began to close', async () => {
+    const app = await apps.start();
+    const jobs = Promise.allSettled(Array.from({ length: 3_000 }, () => app.jobs.enqueue('work', null)));
+    await app.close();
+    expect((await jobs).filter(({ status }) => status === 'rejected')).toEqual([]);
+  });
+
   it('cannot be started again when it has closed', async () => {
     const app = await apps.start({ handlers: { work: () => null } });
     await app.close();
