@@ -4,6 +4,7 @@ import { insertionOf } from '../row-mapper.js';
 import { noteInserted } from '../set-answers.js';
 import { insertJson } from '../set-json.js';
 import type { SqlRow } from '../sql-runner.js';
+import { SqlError } from '../sql-runner.js';
 import type { Announcer } from './announcer.js';
 import { FIND_HOLDERS, INSERT_JOBS, RELEASE_KEYS } from './statements.js';
 
@@ -42,7 +43,7 @@ export class Insertions {
         const key = open[0]!.uniqueKey ?? open[0]!.idempotency?.key;
         throw new QueueUnavailableError(`key '${key}' kept changing hands; try again`);
       }
-      const [answer] = await this.query(INSERT_JOBS, [textOf(open), hint], tx);
+      const [answer] = await this.write(open, hint, tx);
       insertionOf(answer!, open).forEach((job) => inserted.set(job.id, job));
       open = open.filter(({ id }) => !inserted.has(id));
       if (open.length > 0) {
@@ -54,6 +55,27 @@ export class Insertions {
     }
     return jobs.map((job) => inserted.get(job.id)!);
   }
+
+  /** A hint is not worth a job: when the server takes no more notifications, others find the job by looking. */
+  private async write(
+    jobs: readonly JobInsert[],
+    hint: string | null,
+    tx?: StoreTransaction,
+  ): Promise<readonly SqlRow[]> {
+    try {
+      return await this.query(INSERT_JOBS, [textOf(jobs), hint], tx);
+    } catch (error) {
+      if (hint === null || !isLimitExceeded(error)) {
+        throw error;
+      }
+      return this.query(INSERT_JOBS, [textOf(jobs), null], tx);
+    }
+  }
+}
+
+/** `program_limit_exceeded`: of an insert most likely "too many notifications in the NOTIFY queue". Nothing was stored. */
+function isLimitExceeded(error: unknown): boolean {
+  return error instanceof SqlError && (error.cause as { code?: unknown }).code === '54000';
 }
 
 export function topicsOf(jobs: readonly JobInsert[]): Set<string> {
