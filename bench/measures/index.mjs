@@ -109,7 +109,6 @@ const draining = [
     ...jobsPerSecond,
     contenders: [...POSTGRES, ...REDIS],
     jobs: 100_000,
-    quickJobs: 10_000,
     run: (stand, count) => drain(stand, { count, processes: 2 }),
   },
   {

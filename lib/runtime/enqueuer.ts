@@ -90,9 +90,9 @@ export class Enqueuer {
 
   /** @throws IdempotencyConflictError when the key of `once` has come with another body. */
   async enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions, once?: Idempotency): Promise<Job> {
-    const schema = this.schemaOf(topic);
-    if (schema) {
-      await validPayload(schema, payload);
+    const judged = this.judge(topic, payload);
+    if (judged) {
+      await judged;
     }
     const row = this.rowOf(topic, payload, options, once ?? null);
     const inserted = await (row.uniqueKey !== null ? this.keyed : once ? this.once : this.plain).add(row);
@@ -114,7 +114,10 @@ export class Enqueuer {
       }
       const { topic, payload, ...options } = job;
       try {
-        await this.judge(topic, payload);
+        const judged = this.judge(topic, payload);
+        if (judged) {
+          await judged;
+        }
         rows.push(this.rowOf(topic, payload, options, null));
       } catch (error) {
         throw placedError(`jobs[${index}]`, error);
@@ -126,17 +129,11 @@ export class Enqueuer {
     return tx ? this.storeIn(tx, rows) : this.stored(rows, await this.insert(rows));
   }
 
-  /** @throws InvalidPayloadError when the topic has a schema, and that refuses the payload. */
-  private async judge(topic: TopicLike, payload: unknown): Promise<void> {
-    const schema = this.schemaOf(topic);
-    if (schema) {
-      await validPayload(schema, payload);
-    }
-  }
-
-  private schemaOf(topic: TopicLike): AnySchema | undefined {
+  /** Nothing where the topic has no schema. @throws InvalidPayloadError when it has one that refuses the payload. */
+  private judge(topic: TopicLike, payload: unknown): Promise<unknown> | undefined {
     const typed = typedTopic(topic);
-    return typed ? typed.schema : this.options.schemaOf(topic as string);
+    const schema = typed ? typed.schema : this.options.schemaOf(topic as string);
+    return schema && validPayload(schema, payload);
   }
 
   private rowOf(
