@@ -49,7 +49,7 @@ describe.each(postgresVersions())('plans that connections keep, on PostgreSQL %s
   });
 
   async function planOf(name: string, text: string): Promise<PlanNode> {
-    const count = Math.max(...[...text.matchAll(/\$(\d)/g)].map((match) => Number(match[1])));
+    const count = Math.max(...[...text.matchAll(/\$(\d+)/g)].map((match) => Number(match[1])));
     const nulls = Array.from({ length: count }, () => 'NULL').join(', ');
     const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
       `EXPLAIN (FORMAT JSON) EXECUTE ${name} (${nulls})`,

@@ -1,5 +1,6 @@
 import { Announcer } from '../../lib/store/postgres/announcer.js';
 import { Insertions } from '../../lib/store/postgres/insertions.js';
+import { FIND_HOLDERS, INSERT_JOBS, INSERT_PLAIN_JOBS } from '../../lib/store/postgres/statements.js';
 import { sqlErrorOf } from '../../lib/store/sql-runner.js';
 import { newJob } from '../support/job-rows.js';
 import { VirtualClock } from './support/virtual-clock.js';
@@ -39,5 +40,24 @@ describe('the insertion of a job', () => {
     server.refusal = { code: '42501', message: 'permission denied' };
     await expect(server.insertions.insert([newJob()])).rejects.toThrow('permission denied');
     expect(server.hints).toHaveLength(1);
+  });
+
+  it('looks for those that are there already when the quick way meets one', async () => {
+    const [known, fresh] = [newJob(), newJob()];
+    const statements: string[] = [];
+    const answers = [
+      () => Promise.reject(sqlErrorOf({ code: '23505', message: 'duplicate key value' })),
+      () => Promise.resolve([{ created: 0, count: 1, ids: JSON.stringify([fresh.id]) }]),
+      () => Promise.resolve([{ asked_id: known.id, id: known.id, run_at: 0, created: 0 }]),
+    ];
+    const insertions = new Insertions(
+      (text) => {
+        statements.push(text);
+        return answers[statements.length - 1]!();
+      },
+      new Announcer(() => undefined, new VirtualClock()),
+    );
+    expect((await insertions.insert([known, fresh])).map(({ id }) => id)).toEqual([known.id, fresh.id]);
+    expect(statements).toEqual([INSERT_PLAIN_JOBS, INSERT_JOBS, FIND_HOLDERS]);
   });
 });

@@ -6,7 +6,7 @@ import { insertJson } from '../set-json.js';
 import type { SqlRow } from '../sql-runner.js';
 import { SqlError } from '../sql-runner.js';
 import type { Announcer } from './announcer.js';
-import { FIND_HOLDERS, INSERT_JOBS, RELEASE_KEYS } from './statements.js';
+import { FIND_HOLDERS, INSERT_JOBS, INSERT_PLAIN_JOBS, RELEASE_KEYS } from './statements.js';
 
 type Query = (text: string, params: readonly unknown[], tx?: StoreTransaction) => Promise<readonly SqlRow[]>;
 
@@ -33,17 +33,43 @@ export class Insertions {
 
   /** Stores in a transaction: there is nothing to announce before its end. */
   insertIn(tx: StoreTransaction, jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
-    return this.store(jobs, null, tx);
+    return this.storeWithCare(jobs, null, tx);
   }
 
-  private async store(jobs: readonly JobInsert[], hint: string | null, tx?: StoreTransaction): Promise<InsertedJob[]> {
+  private async store(jobs: readonly JobInsert[], hint: string | null): Promise<InsertedJob[]> {
+    return (await this.storePlain(jobs, hint)) ?? this.storeWithCare(jobs, hint);
+  }
+
+  /** Jobs without keys, the quick way. Nothing when one of them is there already, from a try whose answer was lost. */
+  private async storePlain(jobs: readonly JobInsert[], hint: string | null): Promise<InsertedJob[] | undefined> {
+    if (jobs.some(({ uniqueKey, idempotency }) => uniqueKey !== null || idempotency !== null)) {
+      return undefined;
+    }
+    try {
+      const [ids, ...columns] = arraysOf(jobs);
+      const [answer] = await this.write(hint, (told) => this.query(INSERT_PLAIN_JOBS, [ids, told, ...columns]));
+      return insertionOf(answer!, jobs);
+    } catch (error) {
+      if (error instanceof SqlError && error.kind === 'unique') {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
+  private async storeWithCare(
+    jobs: readonly JobInsert[],
+    hint: string | null,
+    tx?: StoreTransaction,
+  ): Promise<InsertedJob[]> {
     const inserted = new Map<string, InsertedJob>();
     for (let round = 1, open = jobs; open.length > 0; round += 1) {
       if (round > ROUNDS_MAX) {
         const key = open[0]!.uniqueKey ?? open[0]!.idempotency?.key;
         throw new QueueUnavailableError(`key '${key}' kept changing hands; try again`);
       }
-      const [answer] = await this.write(open, hint, tx);
+      const text = textOf(open);
+      const [answer] = await this.write(hint, (told) => this.query(INSERT_JOBS, [text, told], tx));
       insertionOf(answer!, open).forEach((job) => inserted.set(job.id, job));
       open = open.filter(({ id }) => !inserted.has(id));
       if (open.length > 0) {
@@ -58,17 +84,16 @@ export class Insertions {
 
   /** A hint is not worth a job: when the server takes no more notifications, others find the job by looking. */
   private async write(
-    jobs: readonly JobInsert[],
     hint: string | null,
-    tx?: StoreTransaction,
+    send: (told: string | null) => Promise<readonly SqlRow[]>,
   ): Promise<readonly SqlRow[]> {
     try {
-      return await this.query(INSERT_JOBS, [textOf(jobs), hint], tx);
+      return await send(hint);
     } catch (error) {
       if (hint === null || !isLimitExceeded(error)) {
         throw error;
       }
-      return this.query(INSERT_JOBS, [textOf(jobs), null], tx);
+      return send(null);
     }
   }
 }
@@ -84,4 +109,22 @@ export function topicsOf(jobs: readonly JobInsert[]): Set<string> {
 
 function textOf(jobs: readonly JobInsert[]): string {
   return insertJson(jobs, (moment) => moment.toISOString());
+}
+
+/** For `INSERT_PLAIN_JOBS`, a column each, the ids first. A column that no job has a value for is NULL. */
+function arraysOf(jobs: readonly JobInsert[]): unknown[] {
+  const columnOf = <T>(value: (job: JobInsert) => T | null): readonly (T | null)[] | null =>
+    jobs.some((job) => value(job) !== null) ? jobs.map(value) : null;
+  return [
+    jobs.map(({ id }) => id),
+    jobs.map(({ topic }) => topic),
+    `[${jobs.map(({ payload }) => payload).join(',')}]`,
+    columnOf(({ runAt }) => runAt?.toISOString() ?? null),
+    jobs.map(({ delayMs }) => delayMs),
+    jobs.map(({ maxRetries }) => maxRetries),
+    jobs.map(({ priority }) => priority),
+    columnOf(({ timeoutMs }) => timeoutMs),
+    columnOf(({ backoff }) => backoff && JSON.stringify(backoff)),
+    columnOf(({ metadata }) => metadata),
+  ];
 }

@@ -1,6 +1,6 @@
 import { NOTIFY } from './notification-statements.js';
 import { COMPLETE, COMPLETE_AND_REMOVE, SETTLE } from './settle-statements.js';
-import { CLAIM, INSERT_JOBS, RENEW, SURVEY } from './statements.js';
+import { CLAIM, INSERT_JOBS, INSERT_PLAIN_JOBS, RENEW, SURVEY } from './statements.js';
 
 /*
  * Most of what a small statement costs the server is reading and planning it. So those that jobs pass through have names
@@ -10,7 +10,17 @@ import { CLAIM, INSERT_JOBS, RENEW, SURVEY } from './statements.js';
  * statement may only stand here when it has but one plan, whatever the table holds: test/conformance/prepared-plans.test.ts
  * makes plans on an empty table.
  */
-const PREPARED = { INSERT_JOBS, CLAIM, SURVEY, RENEW, COMPLETE, COMPLETE_AND_REMOVE, SETTLE, NOTIFY };
+const PREPARED = {
+  INSERT_PLAIN_JOBS,
+  INSERT_JOBS,
+  CLAIM,
+  SURVEY,
+  RENEW,
+  COMPLETE,
+  COMPLETE_AND_REMOVE,
+  SETTLE,
+  NOTIFY,
+};
 
 /** Names of statements, by their text. */
 export const PREPARED_NAMES: ReadonlyMap<string, string> = new Map(
