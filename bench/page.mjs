@@ -60,13 +60,16 @@ function page() {
 }
 
 function machine() {
-  const { environment, command } = runs[runs.length - 1];
-  const { cpu, cores, memoryGb, system, load, fsyncMs, node, packages, at, commit } = environment;
+  const { cpu, cores, memoryGb, system, node, packages } = runs[runs.length - 1].environment;
   const stages = new Map(lines.filter(({ stage }) => stage).map((line) => [line.stage, line]));
   const servers = [...stages.values()].map(({ stage, ...facts }) => `${stage} ${describe(facts)}`);
   return [
-    `- Run of ${String(at).slice(0, 10)}, commit ${commit}: \`${commandOf(command)}\``,
-    `- ${cores} cores of ${cpu}, ${memoryGb} GB, ${system}, load ${load[0]} before; a page reaches the disk in ${fsyncMs} ms`,
+    ...runs.map(
+      ({ environment: { at, commit, load, fsyncMs }, command }) =>
+        `- Run of ${String(at).slice(0, 10)}, commit ${commit}, load ${load[0]} before, a page on the disk in ${fsyncMs} ms: ` +
+        `\`${commandOf(command)}\``,
+    ),
+    `- ${cores} cores of ${cpu}, ${memoryGb} GB, ${system}`,
     `- Node ${node.newer} for what runs on PostgreSQL and Redis, ${node.this} for SQLite`,
     `- ${Object.entries(packages)
       .map(([name, version]) => `${name} ${version}`)
