@@ -3,6 +3,7 @@ import type { JobEvent } from '../core/events.js';
 import type { Claim, Outcome } from '../core/job.js';
 import type { Failure } from '../core/failure.js';
 import { failureOf } from '../core/failure.js';
+import { Turn } from '../core/turn.js';
 import type { JobStore, ProgressEntry } from '../store/job-store.js';
 import { Attempt } from './attempt.js';
 import { Batcher } from './batcher.js';
@@ -48,7 +49,8 @@ export class Attempts {
   private buffer: Attempt[] = [];
   private isStaleCheckDue = false;
   /** When handlers began to begin in this turn of the event loop. */
-  private turnSinceMs: number | undefined;
+  /** Handlers that wait for nothing end in the turn in which they began, and their end begins the next one. */
+  private readonly turn: Turn;
   /** By job id, for as long as the handler runs, settled or not. */
   private readonly running = new Map<string, Attempt>();
   private readonly progress = new Batcher<ProgressEntry, boolean>({
@@ -72,6 +74,7 @@ export class Attempts {
 
   constructor(private readonly options: AttemptsOptions) {
     this.prefetch = new Prefetch(options.clock, options.concurrency);
+    this.turn = new Turn(options.clock, TURN_MAX_MS, () => this.startBuffered());
   }
 
   /** Handlers that have not returned. */
@@ -159,25 +162,9 @@ export class Attempts {
   }
 
   private startBuffered(): void {
-    while (this.buffer.length > 0 && this.running.size < this.options.concurrency && this.hasTurn()) {
+    while (this.buffer.length > 0 && this.running.size < this.options.concurrency && this.turn.hasTime()) {
       this.start(this.buffer.shift()!);
     }
-  }
-
-  /**
-   * Whether there is time left in this turn. A handler that waits for nothing ends in it, and its end begins the next one:
-   * a thousand of 10 ms would keep timers, sockets and the renewal of leases waiting for ten seconds.
-   */
-  private hasTurn(): boolean {
-    const nowMs = this.options.clock.now();
-    if (this.turnSinceMs === undefined) {
-      this.turnSinceMs = nowMs;
-      setImmediate(() => {
-        this.turnSinceMs = undefined;
-        this.startBuffered();
-      });
-    }
-    return nowMs - this.turnSinceMs < TURN_MAX_MS;
   }
 
   private start(attempt: Attempt): void {

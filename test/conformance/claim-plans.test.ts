@@ -1,14 +1,12 @@
-import { Client } from 'pg';
-import { DataSource } from 'typeorm';
-import { createJobStore } from '../../lib/jobs-engine.js';
+import type { Client } from 'pg';
 import { WAITING_TOPICS } from '../../lib/store/postgres/report-statements.js';
 import { CLAIM, RESCUE, SURVEY } from '../../lib/store/postgres/statements.js';
-import { createPostgresDatabase, postgresVersions } from '../support/databases.js';
-import type { PostgresDatabase } from '../support/databases.js';
+import { postgresVersions } from '../support/databases.js';
 import type { Filling } from './plans/fillings.js';
 import { CLAIM_LIMIT, fillings, gapsOf, laneJson, startJson } from './plans/fillings.js';
 import type { Execution, PlanMode } from './plans/plan.js';
 import { explain } from './plans/plan.js';
+import { openPlanTable } from './plans/plan-table.js';
 
 /**
  * One table of a million rows holds all fillings together, to keep the time short. With JOBS_TEST_ROWS each filling gets
@@ -31,29 +29,17 @@ const modes: PlanMode[] = ['custom', 'generic'];
 
 describe.each(postgresVersions())('plans of PostgreSQL %s', (version) => {
   describe.each(tables)('in $title', ({ held, rows }) => {
-    let database: PostgresDatabase;
+    let drop: () => Promise<void>;
     let client: Client;
 
     beforeAll(async () => {
-      database = await createPostgresDatabase(version);
-      const app = await new DataSource({ type: 'postgres', url: database.url }).initialize();
-      const { store } = createJobStore(app);
-      await store.open();
-      await store.close();
-      await app.destroy();
-      client = new Client({ connectionString: database.url });
-      await client.connect();
-      // Only the tests decide when there are statistics.
-      await client.query('ALTER TABLE _jobs SET (autovacuum_enabled = false)');
+      ({ client, drop } = await openPlanTable(version));
       for (const [index, filling] of held.entries()) {
         await client.query(filling.sql(rows, index * rows * 2));
       }
     }, FILL_TIMEOUT_MS);
 
-    afterAll(async () => {
-      await client.end();
-      await database.drop();
-    });
+    afterAll(() => drop());
 
     const cases = held.flatMap((filling) => modes.map((mode) => ({ ...filling, mode })));
 

@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises';
 import type { JobStore, StoreHints } from '../../lib/store/job-store.js';
 import { claimOne, insertOne, newJob, TOPIC } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
@@ -111,7 +110,6 @@ describe.each(storeKinds().filter(({ hasNotifications }) => hasNotifications))('
     const heard = await Heard.on(fixture.store);
     const { store: other } = await fixture.openAnother();
     await expectToHear(heard, [TOPIC], () => insertOne(other, { uniqueKey: 'once' }));
-    await setTimeout(20);
     const before = heard.words.length;
     await insertOne(other, { uniqueKey: 'once' });
     await expectToHear(heard, ['sms'], () => other.announce(['sms']));

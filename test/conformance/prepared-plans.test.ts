@@ -1,11 +1,9 @@
-import { Client } from 'pg';
-import { DataSource } from 'typeorm';
-import { createJobStore } from '../../lib/jobs-engine.js';
+import type { Client } from 'pg';
 import { PREPARED_NAMES } from '../../lib/store/postgres/prepared-statements.js';
 import { COMPLETE } from '../../lib/store/postgres/settle-statements.js';
 import { setForSession } from '../../lib/store/postgres/session-statements.js';
-import type { PostgresDatabase } from '../support/databases.js';
-import { createPostgresDatabase, postgresVersions } from '../support/databases.js';
+import { postgresVersions } from '../support/databases.js';
+import { openPlanTable } from './plans/plan-table.js';
 
 const ROWS = 5_000;
 
@@ -25,28 +23,16 @@ function scansOf(node: PlanNode): string[] {
 }
 
 describe.each(postgresVersions())('plans that connections keep, on PostgreSQL %s', (version) => {
-  let database: PostgresDatabase;
+  let drop: () => Promise<void>;
   let client: Client;
 
   beforeAll(async () => {
-    database = await createPostgresDatabase(version);
-    const app = await new DataSource({ type: 'postgres', url: database.url }).initialize();
-    const { store } = createJobStore(app);
-    await store.open();
-    await store.close();
-    await app.destroy();
-    client = new Client({ connectionString: database.url });
-    await client.connect();
+    ({ client, drop } = await openPlanTable(version));
     await client.query(setForSession({ statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 }));
     await client.query('SET plan_cache_mode = force_generic_plan');
-    // Statistics would have plans made anew; only this test decides when there are any.
-    await client.query('ALTER TABLE _jobs SET (autovacuum_enabled = false)');
   });
 
-  afterAll(async () => {
-    await client.end();
-    await database.drop();
-  });
+  afterAll(() => drop());
 
   async function planOf(name: string, text: string): Promise<PlanNode> {
     const count = Math.max(...[...text.matchAll(/\$(\d+)/g)].map((match) => Number(match[1])));

@@ -1,13 +1,11 @@
-import { Client } from 'pg';
-import { DataSource } from 'typeorm';
-import { createJobStore } from '../../lib/jobs-engine.js';
+import type { Client } from 'pg';
 import { COMPLETE, COMPLETE_AND_REMOVE, DISCARD, SETTLE } from '../../lib/store/postgres/settle-statements.js';
 import { setForSession } from '../../lib/store/postgres/session-statements.js';
 import { RECORD_PROGRESS, RENEW } from '../../lib/store/postgres/statements.js';
-import type { PostgresDatabase } from '../support/databases.js';
-import { createPostgresDatabase, postgresVersions } from '../support/databases.js';
+import { postgresVersions } from '../support/databases.js';
 import type { PlanMode } from './plans/plan.js';
 import { explain } from './plans/plan.js';
+import { openPlanTable } from './plans/plan-table.js';
 
 const ROWS = 5_000;
 /** As many as one batch holds at most. */
@@ -35,20 +33,12 @@ const modes: PlanMode[] = ['custom', 'generic'];
 const cases = statements.flatMap((statement) => modes.map((mode) => ({ ...statement, mode })));
 
 describe.each(postgresVersions())('plans for whole batches on PostgreSQL %s', (version) => {
-  let database: PostgresDatabase;
+  let drop: () => Promise<void>;
   let client: Client;
 
   beforeAll(async () => {
-    database = await createPostgresDatabase(version);
-    const app = await new DataSource({ type: 'postgres', url: database.url }).initialize();
-    const { store } = createJobStore(app);
-    await store.open();
-    await store.close();
-    await app.destroy();
-    client = new Client({ connectionString: database.url });
-    await client.connect();
+    ({ client, drop } = await openPlanTable(version));
     await client.query(setForSession({ statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 }));
-    await client.query('ALTER TABLE _jobs SET (autovacuum_enabled = false)');
     await client.query(`
       INSERT INTO _jobs (id, topic, payload)
       SELECT ('01900000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'work', '1' FROM generate_series(0, ${ROWS - 1}) n`);
@@ -59,10 +49,7 @@ describe.each(postgresVersions())('plans for whole batches on PostgreSQL %s', (v
       WHERE id < '${idOf(OWNED)}'`);
   });
 
-  afterAll(async () => {
-    await client.end();
-    await database.drop();
-  });
+  afterAll(() => drop());
 
   it.each(cases)('$name looks each row up by its id, and at no other ($mode plan)', async ({ mode, ...statement }) => {
     const { inVain, nodes } = await explain(client, mode, statement);

@@ -22,11 +22,10 @@ export class Insertions {
 
   /** Stores and announces: with one commit, unless something was announced a moment ago. */
   async insert(jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
-    const topics = topicsOf(jobs);
-    const hint = this.announcer.hintFor(topics);
+    const hint = this.announcer.hintFor(topicsOf(jobs));
     const inserted = await this.store(jobs, hint ?? null);
     if (hint === undefined) {
-      this.announcer.announce(topics);
+      this.announcer.announce(topicsOf(jobs.filter(({ id }, index) => inserted[index]!.id === id)));
     }
     return inserted;
   }

@@ -1,4 +1,5 @@
 import type { ScheduledWake } from '../../core/clock.js';
+import { Turn } from '../../core/turn.js';
 import type { BetterSqliteRunner, SqlScript } from '../sql-runner.js';
 import { SqlError } from '../sql-runner.js';
 import { lockTimeout, PAUSE_MAX_MS, PAUSE_MIN_MS } from './lock-wait.js';
@@ -36,9 +37,12 @@ export class TickLane implements WriteLane {
   /** Since when somebody else has kept the head of the lane waiting. */
   private blockedSinceMs: number | undefined;
   /** When work began in this turn of the event loop. */
-  private turnSinceMs: number | undefined;
+  /** The driver answers within the tick: a backlog would drain in one chain of microtasks. */
+  private readonly turn: Turn;
 
-  constructor(private readonly options: TickLaneOptions) {}
+  constructor(private readonly options: TickLaneOptions) {
+    this.turn = new Turn(options.clock, TURN_MAX_MS, () => this.poke());
+  }
 
   run<T>(script: () => SqlScript<T>): Promise<T> {
     return this.add(() => this.withinTick(script));
@@ -84,27 +88,11 @@ export class TickLane implements WriteLane {
     });
   }
 
-  /**
-   * Whether there is time left in this turn. The driver answers within the tick, so a backlog would drain in one chain of
-   * microtasks: no timer would fire, no request be read and no lease renewed until it is empty.
-   */
-  private hasTurn(): boolean {
-    const nowMs = this.options.clock.now();
-    if (this.turnSinceMs === undefined) {
-      this.turnSinceMs = nowMs;
-      setImmediate(() => {
-        this.turnSinceMs = undefined;
-        this.poke();
-      });
-    }
-    return nowMs - this.turnSinceMs < TURN_MAX_MS;
-  }
-
   /** Does all that waits, or what is possible, and comes back for the rest after a pause. */
   private flush(pauseMs: number): void {
     this.retry?.cancel();
     this.retry = undefined;
-    while (this.waiting.length > 0 && this.hasTurn()) {
+    while (this.waiting.length > 0 && this.turn.hasTime()) {
       if (this.isBlocked() || !this.waiting[0]!.attempt()) {
         this.giveUpLate();
         break;

@@ -1,0 +1,29 @@
+import type { Clock } from './clock.js';
+
+/**
+ * How long the present turn of the event loop has been at work. What goes on for longer in one chain keeps timers, sockets
+ * and the renewal of leases waiting: it asks here before each step, and goes on when it is called in the next turn.
+ */
+export class Turn {
+  private sinceMs: number | undefined;
+
+  /** @param next goes on with the work; called in the turn after each in which somebody asked. */
+  constructor(
+    private readonly clock: Clock,
+    private readonly maxMs: number,
+    private readonly next: () => void,
+  ) {}
+
+  /** Whether there is time left in this turn. */
+  hasTime(): boolean {
+    const nowMs = this.clock.now();
+    if (this.sinceMs === undefined) {
+      this.sinceMs = nowMs;
+      setImmediate(() => {
+        this.sinceMs = undefined;
+        this.next();
+      });
+    }
+    return nowMs - this.sinceMs < this.maxMs;
+  }
+}

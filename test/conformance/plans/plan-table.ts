@@ -1,0 +1,23 @@
+import { Client } from 'pg';
+import { DataSource } from 'typeorm';
+import { createJobStore } from '../../../lib/jobs-engine.js';
+import type { PostgresVersion } from '../../support/databases.js';
+import { createPostgresDatabase } from '../../support/databases.js';
+
+/** A database with the queue's tables, of which only the test gathers statistics, and a connection to it. */
+export async function openPlanTable(version: PostgresVersion): Promise<{ client: Client; drop: () => Promise<void> }> {
+  const database = await createPostgresDatabase(version);
+  const app = await new DataSource({ type: 'postgres', url: database.url }).initialize();
+  const { store } = createJobStore(app);
+  await store.open();
+  await store.close();
+  await app.destroy();
+  const client = new Client({ connectionString: database.url });
+  await client.connect();
+  await client.query('ALTER TABLE _jobs SET (autovacuum_enabled = false)');
+  const drop = async (): Promise<void> => {
+    await client.end();
+    await database.drop();
+  };
+  return { client, drop };
+}
