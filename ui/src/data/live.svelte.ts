@@ -26,7 +26,7 @@ class Live {
   readonly #listeners = new Set<Listener>();
   #running: AbortController | undefined;
   #touched: Set<string> | null = new Set();
-  #isTelling = false;
+  #nextTelling: ReturnType<typeof setTimeout> | undefined;
   /** What a page shows first is fresh, and has the server for itself until then. */
   #lastToldAt = Date.now();
 
@@ -57,6 +57,9 @@ class Live {
     } else {
       this.#running?.abort();
       this.#running = undefined;
+      // What changed a moment ago is shown when the stream is open again: then everything is asked for.
+      clearTimeout(this.#nextTelling);
+      this.#nextTelling = undefined;
       this.phase = 'paused';
     }
   }
@@ -90,15 +93,13 @@ class Live {
   #touch(topics: readonly string[] | null): void {
     if (topics === null) this.#touched = null;
     else topics.forEach((topic) => this.#touched?.add(topic));
-    if (this.#isTelling) return;
-    this.#isTelling = true;
-    setTimeout(() => this.#tell(), Math.max(0, this.#lastToldAt + TOLD_AGAIN_MS - Date.now()));
+    this.#nextTelling ??= setTimeout(() => this.#tell(), Math.max(0, this.#lastToldAt + TOLD_AGAIN_MS - Date.now()));
   }
 
   #tell(): void {
     const touched = this.#touched && [...this.#touched];
     this.#touched = new Set();
-    this.#isTelling = false;
+    this.#nextTelling = undefined;
     this.#lastToldAt = Date.now();
     this.#listeners.forEach((listener) => listener(touched));
   }
