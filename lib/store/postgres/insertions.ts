@@ -6,6 +6,7 @@ import { insertJson } from '../set-json.js';
 import type { SqlRow } from '../sql-runner.js';
 import { SqlError } from '../sql-runner.js';
 import type { Announcer } from './announcer.js';
+import { arrayText } from './array-text.js';
 import { FIND_HOLDERS, INSERT_JOBS, INSERT_PLAIN_JOBS, RELEASE_KEYS } from './statements.js';
 
 type Query = (text: string, params: readonly unknown[], tx?: StoreTransaction) => Promise<readonly SqlRow[]>;
@@ -115,13 +116,13 @@ function arraysOf(jobs: readonly JobInsert[]): unknown[] {
   const columnOf = <T>(value: (job: JobInsert) => T | null): readonly (T | null)[] | null =>
     jobs.some((job) => value(job) !== null) ? jobs.map(value) : null;
   return [
-    jobs.map(({ id }) => id),
+    arrayText(jobs.map(({ id }) => id)),
     jobs.map(({ topic }) => topic),
     `[${jobs.map(({ payload }) => payload).join(',')}]`,
     columnOf(({ runAt }) => runAt?.toISOString() ?? null),
-    jobs.map(({ delayMs }) => delayMs),
-    jobs.map(({ maxRetries }) => maxRetries),
-    jobs.map(({ priority }) => priority),
+    arrayText(jobs.map(({ delayMs }) => delayMs)),
+    arrayText(jobs.map(({ maxRetries }) => maxRetries)),
+    arrayText(jobs.map(({ priority }) => priority)),
     columnOf(({ timeoutMs }) => timeoutMs),
     columnOf(({ backoff }) => backoff && JSON.stringify(backoff)),
     columnOf(({ metadata }) => metadata),

@@ -8,6 +8,7 @@ import type { Settled, Settlement } from '../job-store.js';
 import { settledInOrder, unanswered } from '../set-answers.js';
 import { byId, settlementJson, tokenJson } from '../set-json.js';
 import type { SqlRow } from '../sql-runner.js';
+import { arrayText } from './array-text.js';
 import { COMPLETE, COMPLETE_AND_REMOVE, DISCARD, SETTLE, SETTLED_STATE } from './settle-statements.js';
 
 type Query = (text: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
@@ -68,15 +69,13 @@ export class Settlements {
   }
 }
 
-/** The parameters of `completions`, as text: what they hold needs no escaping. */
+/** The parameters of `completions`. */
 function arraysOf(completions: readonly Completion[]): (string | null)[] {
-  const array = (valueOf: (completion: Completion) => string | number | null): string =>
-    `{${completions.map(valueOf).join(',')}}`;
   const hasResults = completions.some(({ outcome }) => outcome.result !== null);
   return [
-    array(({ token }) => token.id),
-    array(({ token }) => token.attempt),
-    array(({ ranMs }) => ranMs ?? 'NULL'),
+    arrayText(completions.map(({ token }) => token.id)),
+    arrayText(completions.map(({ token }) => token.attempt)),
+    arrayText(completions.map(({ ranMs }) => ranMs)),
     hasResults ? `[${completions.map(({ outcome }) => outcome.result ?? 'null').join(',')}]` : null,
   ];
 }
