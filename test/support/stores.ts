@@ -17,6 +17,8 @@ export interface StoreKind {
   readonly locksRows: boolean;
   /** A transaction that stays open keeps old rows, and their entries in the indexes, for as long as it may look at them. */
   readonly keepsOldRows: boolean;
+  /** The one that long walks are made on, of those that share a driver and a dialect. */
+  readonly isMain: boolean;
   /** Other processes are told by notifications, which name a topic and can be lost with a connection. */
   readonly hasNotifications: boolean;
   createDatabase(): Promise<EmptyDatabase>;
@@ -42,6 +44,7 @@ function postgresKind(version: ReturnType<typeof postgresVersions>[number]): Sto
     canHaveTwoConnections: true,
     locksRows: true,
     keepsOldRows: true,
+    isMain: !hasSqlite3 && version === postgresVersions()[0],
     hasNotifications: true,
     async createDatabase() {
       const { url, drop } = await createPostgresDatabase(version);
@@ -55,6 +58,7 @@ const sqliteFileKind: StoreKind = {
   canHaveTwoConnections: true,
   locksRows: false,
   keepsOldRows: false,
+  isMain: !hasSqlite3,
   hasNotifications: false,
   async createDatabase() {
     const { path: database, remove } = await createSqliteFile();
@@ -67,6 +71,7 @@ const sqliteMemoryKind: StoreKind = {
   canHaveTwoConnections: false,
   locksRows: false,
   keepsOldRows: false,
+  isMain: false,
   hasNotifications: false,
   async createDatabase() {
     const app = (options?: object): DataSourceType =>
@@ -78,6 +83,7 @@ const sqliteMemoryKind: StoreKind = {
 const sqlite3Kind: StoreKind = {
   ...sqliteFileKind,
   label: 'a SQLite file with sqlite3',
+  isMain: true,
   async createDatabase() {
     const { path: database, remove } = await createSqliteFile();
     return { app: (options) => new DataSource({ ...options, type: SQLITE3, database }), remove };
