@@ -27,6 +27,13 @@ interface Manner {
   readonly isTalkative: boolean;
 }
 
+function numberOf(name: string, text: string | undefined): number | undefined {
+  if (text !== undefined && !(Number(text) > 0)) {
+    throw new Error(`expected --${name} to be a number above 0, got ${text}`);
+  }
+  return text === undefined ? undefined : Number(text);
+}
+
 /** Runs the campaign, prints its table, and fails when a promise was broken, a fault hit nothing, or a mutant got away. */
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -43,9 +50,9 @@ async function main(): Promise<void> {
     console.log(USAGE);
     return;
   }
-  const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 32) : Number(values.seed);
+  const seed = numberOf('seed', values.seed) ?? Math.floor(Math.random() * 2 ** 32);
   console.log(`seed ${seed}`);
-  const plan = { isQuick: values.quick, only: values.only, share: Number(values.share ?? 1) };
+  const plan = { isQuick: values.quick, only: values.only, share: numberOf('share', values.share) ?? 1 };
   const planned = [...plannedRuns(plan), ...plannedMutants(plan)];
   const runs = planned.filter(isPossible);
   for (const { kind, fault } of planned.filter((run) => !runs.includes(run))) {

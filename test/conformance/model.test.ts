@@ -13,6 +13,7 @@ const SEQUENCE_MAX_MS = 2_000;
 
 describe.each(storeKinds())('the state machine on $label', (kind) => {
   const fixture = useStore(kind);
+  /** With other versions and drivers a few are enough to find another answer. */
   const numRuns = kind.isMain ? SEQUENCES : Math.ceil(SEQUENCES / 5);
 
   it(

@@ -53,6 +53,7 @@ export const mutants: readonly Mutant[] = [
   {
     wrong: 'the heartbeat forgets jobs that had to wait for a slot',
     breaks: ['lease'],
+    from: 51,
     break: () =>
       replace(Heartbeat.prototype, 'hold', (hold) => (heartbeat, attempt: Attempt) => {
         hold(heartbeat, attempt);

@@ -7,7 +7,7 @@ const SEEDS = Number(process.env.JOBS_SIMULATION_SEEDS ?? 1_000);
 const FIRST_SEED = Number(process.env.JOBS_SIMULATION_SEED ?? 1);
 const BATCH = 50;
 /** On a machine that is busy with other work. */
-const WORLD_MAX_MS = 500;
+const WORLD_MAX_MS = 2_000;
 
 /** First and last seeds. */
 function batches(): [number, number][] {
@@ -19,6 +19,9 @@ function batches(): [number, number][] {
 }
 
 describe('engines in virtual time', () => {
+  /** In how many worlds something happened. */
+  const worldsWith = new Map<string, number>();
+
   withoutStacks();
 
   it.each(batches())(
@@ -26,7 +29,8 @@ describe('engines in virtual time', () => {
     async (first, last) => {
       const broken: Pick<Verdict, 'seed' | 'violations'>[] = [];
       for (let seed = first; seed <= last; seed += 1) {
-        const { violations } = await new World(seed).live();
+        const { violations, deeds } = await new World(seed).live();
+        deeds.forEach((deed) => worldsWith.set(deed, (worldsWith.get(deed) ?? 0) + 1));
         if (violations.length > 0) broken.push({ seed, violations });
       }
       expect(broken).toEqual([]);
@@ -40,16 +44,13 @@ describe('engines in virtual time', () => {
     expect(other.ledger).not.toEqual(one.ledger);
   });
 
-  it('are struck by what they are meant to survive, and do everything that jobs may do', async () => {
-    const seen = new Map<string, number>();
-    for (let seed = 1; seed <= 100; seed += 1) {
-      const { deeds } = await new World(seed).live();
-      deeds.forEach((deed) => seen.set(deed, (seen.get(deed) ?? 0) + 1));
-    }
+  it('were struck by what they are meant to survive, and did everything that jobs may do', () => {
     const kinds = ['completed', 'retry', 'failed', 'snooze', 'release', 'cancelled'].map((kind) => `settle ${kind}`);
     const verbs = ['insert', 'claim', 'renew', 'rescue', 'requeue', 'cancel', 'delete', 'discard'];
     const faults = ['pause', 'outage', 'crash', 'restart', 'clock', 'refused', 'answer lost', 'hint lost', 'aborted'];
-    const rare = [...kinds, ...verbs, ...faults].filter((deed) => (seen.get(deed) ?? 0) < 3);
+    // A few worlds prove nothing here.
+    const worldsMin = SEEDS < 100 ? 0 : SEEDS * 0.03;
+    const rare = [...kinds, ...verbs, ...faults].filter((deed) => (worldsWith.get(deed) ?? 0) < worldsMin);
     expect(rare).toEqual([]);
   });
 });

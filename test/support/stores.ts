@@ -17,7 +17,7 @@ export interface StoreKind {
   readonly locksRows: boolean;
   /** A transaction that stays open keeps old rows, and their entries in the indexes, for as long as it may look at them. */
   readonly keepsOldRows: boolean;
-  /** The one that long walks are made on, of those that share a driver and a dialect. */
+  /** The one that long walks are made on, of those that understand the same SQL. */
   readonly isMain: boolean;
   /** Other processes are told by notifications, which name a topic and can be lost with a connection. */
   readonly hasNotifications: boolean;
@@ -83,7 +83,6 @@ const sqliteMemoryKind: StoreKind = {
 const sqlite3Kind: StoreKind = {
   ...sqliteFileKind,
   label: 'a SQLite file with sqlite3',
-  isMain: true,
   async createDatabase() {
     const { path: database, remove } = await createSqliteFile();
     return { app: (options) => new DataSource({ ...options, type: SQLITE3, database }), remove };
