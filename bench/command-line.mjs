@@ -50,8 +50,8 @@ export function readCommandLine(args) {
     quick,
     measures: quick && !only ? chosen.filter((measure) => measure.quickJobs !== undefined) : chosen,
     contenders: new Set(named ?? all),
-    rounds: Number(values.rounds ?? (quick ? 1 : ROUNDS)),
-    jobs: values.jobs === undefined ? undefined : Number(values.jobs),
+    rounds: countOf('rounds', values.rounds) ?? (quick ? 1 : ROUNDS),
+    jobs: countOf('jobs', values.jobs),
     postgres,
     folder: values.folder,
     out: values.out,
@@ -66,4 +66,13 @@ function lists() {
   return ['Measures:', ...measured, '', 'Contenders, with the options that are not their defaults:', ...taking].join(
     '\n',
   );
+}
+
+/** @param {string} name @param {string | undefined} text @returns {number | undefined} */
+function countOf(name, text) {
+  if (text === undefined) return undefined;
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1)
+    throw new Error(`expected --${name} to be a whole number from 1, got ${text}`);
+  return count;
 }

@@ -314,7 +314,7 @@ export class JobsEngine {
     const isDrained = await within(this.clock, shutdownTimeoutMs, drained);
     if (!isDrained) {
       this.logger.warn(
-        `${this.attempts.count} handlers did not end within shutdownTimeout (${shutdownTimeoutMs} ms); they are aborted and their jobs released`,
+        `shutdownTimeout (${shutdownTimeoutMs} ms) is over, handlers at work: ${this.attempts.count}; they are aborted and their jobs released`,
       );
       this.attempts.abortAll();
       await within(this.clock, RELEASE_GRACE_MS, drained);

@@ -48,7 +48,6 @@ export class Attempts {
   /** Claimed and held, but without a slot yet; in the order in which they are to run. */
   private buffer: Attempt[] = [];
   private isStaleCheckDue = false;
-  /** When handlers began to begin in this turn of the event loop. */
   /** Handlers that wait for nothing end in the turn in which they began, and their end begins the next one. */
   private readonly turn: Turn;
   /** By job id, for as long as the handler runs, settled or not. */

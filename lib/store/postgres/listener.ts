@@ -71,7 +71,7 @@ export class PostgresListener {
     } catch (error) {
       return this.lost(client, error as Error);
     }
-    if (this.client !== client) {
+    if (this.client !== client || this.stopped) {
       return;
     }
     if (this.failures > 0) {
