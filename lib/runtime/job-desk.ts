@@ -27,11 +27,9 @@ export class JobDesk {
   async list(filter?: JobFilter): Promise<JobPage> {
     const query = readListFilter(filter);
     const { limit, offset } = query;
-    // One more than asked tells whether there is a next page.
-    const { items, total, totalCapped } = await this.options.store.reports.list({ ...query, limit: limit + 1 });
-    const page = items.slice(0, limit);
-    const nextCursor = items.length > limit ? cursorAfter(page.at(-1)!.id, query) : null;
-    return { items: page, total, totalCapped, limit, offset, nextCursor };
+    const { items, lastId, total, totalCapped } = await this.options.store.reports.list(query);
+    const nextCursor = lastId === null ? null : cursorAfter(lastId, query);
+    return { items, total, totalCapped, limit, offset, nextCursor };
   }
 
   async requeue(id: string, options?: RequeueOptions): Promise<Job> {

@@ -117,6 +117,8 @@ export interface ListQuery {
 
 export interface ListedJobs {
   readonly items: Job[];
+  /** After which the next page begins; `null` on the last one. Its job may be gone by now. */
+  readonly lastId: string | null;
   readonly total: number;
   readonly totalCapped: boolean;
 }

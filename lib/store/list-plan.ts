@@ -68,12 +68,15 @@ const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 /** One page of a list. */
 export async function readList(query: ListQuery, source: ListSource): Promise<ListedJobs> {
   const plan = await listPlanOf(query, source);
-  const ids = await source.ids(plan, query.limit, query.offset);
+  // One more than asked tells whether there is a next page.
+  const asked = await source.ids(plan, query.limit + 1, query.offset);
+  const ids = asked.slice(0, query.limit);
   const found = new Map((await source.find(ids)).map((job) => [job.id, job]));
   const total = await source.count({ ...plan, beforeId: plan.endId }, COUNT_MAX + 1);
   return {
     // A job that was removed in this moment is left out.
     items: ids.flatMap((id) => found.get(id) ?? []),
+    lastId: asked.length > ids.length ? ids.at(-1)! : null,
     total: Math.min(total, COUNT_MAX),
     totalCapped: total > COUNT_MAX,
   };

@@ -46,7 +46,12 @@ describe.each(storeKinds())('list on $label', (kind) => {
   });
 
   it('shows nothing of an empty table', async () => {
-    expect(await fixture.store.reports.list(EVERYTHING)).toEqual({ items: [], total: 0, totalCapped: false });
+    expect(await fixture.store.reports.list(EVERYTHING)).toEqual({
+      items: [],
+      lastId: null,
+      total: 0,
+      totalCapped: false,
+    });
   });
 
   it('filters by topics', async () => {
