@@ -107,7 +107,8 @@ export abstract class JobsApi {
   }
 
   /**
-   * Re-queues, cancels or deletes up to 10,000 jobs. While the answer says `more`, others match.
+   * Re-queues, cancels or deletes up to 10,000 jobs. When the answer says `more`, others can be moved: call again, while
+   * `changed` is not 0.
    * @example await jobs.bulk({ action: 'requeue', filter: { status: 'failed', topic: 'send_receipt' }, dryRun: true });
    */
   async bulk(request: BulkOptions & CallOptions, options: CallOptions = request): Promise<BulkAnswer> {

@@ -231,12 +231,12 @@ export interface SkippedReason {
   ids: string[];
 }
 
-/** What `POST /bulk` answers. Of a dry run `changed` is 0, and `matched - skipped` jobs would change. */
+/** What `POST /bulk` answers. Of a dry run `changed` is 0, and at most `matched - skipped` jobs would change. */
 export interface BulkAnswer {
   matched: number;
   changed: number;
   skipped: number;
-  /** More jobs match than one call takes: call again. */
+  /** More jobs can be moved than one call takes: call again, while `changed` is not 0. */
   more: boolean;
   skipped_reasons: SkippedReason[];
 }

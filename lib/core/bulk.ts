@@ -23,10 +23,10 @@ export interface BulkRequest {
 export interface BulkAnswer {
   /** How many jobs were meant. */
   readonly matched: number;
-  /** How many of them were moved; 0 in a dry run, where `matched − skipped` would be. */
+  /** How many of them were moved; 0 in a dry run, where `matched − skipped` would be, less those whose unique key is taken. */
   readonly changed: number;
   readonly skipped: number;
-  /** Whether the filter matches jobs beyond these. */
+  /** Whether the filter matches jobs beyond these that are in a status to be moved so. */
   readonly more: boolean;
   readonly skippedReasons: readonly SkippedJobs[];
 }

@@ -114,7 +114,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     matched: COUNT,
     changed: COUNT,
     skipped: COUNT,
-    more: { ...FLAG, description: 'More jobs match than one call takes: call again' },
+    more: { ...FLAG, description: 'More jobs can be moved than one call takes: call again, while changed is not 0' },
     skipped_reasons: listOfSchema(
       objectSchema({ reason: TEXT, count: COUNT, ids: listOfSchema(UUID, { maxItems: 10 }) }),
     ),

@@ -45,7 +45,7 @@ export class BulkDesk {
   }
 
   private async meant(
-    { ids, filter }: BulkOrder,
+    { action, ids, filter }: BulkOrder,
     topics: readonly string[] | null,
   ): Promise<{ ids: readonly string[]; more: boolean }> {
     if (ids !== null) {
@@ -54,7 +54,14 @@ export class BulkDesk {
     const asked = topics === null ? filter!.topics : topics.filter((topic) => filter!.topics?.includes(topic) ?? true);
     const query = { ...filter!, topics: asked, limit: BULK_JOBS_MAX + 1, offset: 0 };
     const matched = await this.options.reports.idsOf(query);
-    return { ids: matched.slice(0, BULK_JOBS_MAX), more: matched.length > BULK_JOBS_MAX };
+    if (matched.length <= BULK_JOBS_MAX) {
+      return { ids: matched, more: false };
+    }
+    // Of too many, those that cannot be moved must not stand before those that can: a next call would meet them again.
+    const statuses = MOVABLE_STATUSES[action].filter((status) => filter!.statuses?.includes(status) ?? true);
+    const movable = await this.options.reports.idsOf({ ...query, statuses });
+    const movableFirst = [...new Set([...movable, ...matched])];
+    return { ids: movableFirst.slice(0, BULK_JOBS_MAX), more: movable.length > BULK_JOBS_MAX };
   }
 
   /** Those that may be moved; a dry run judges by the status as well, which the move itself judges better. */

@@ -169,7 +169,14 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
       more: true,
     });
     expect(await statuses(ids.slice(9, 11))).toEqual(['pending', 'cancelled']);
-    expect(await move({ action: 'cancel', filter: { status: 'pending' } })).toMatchObject({ matched: 10, more: false });
+    // The newest cannot be cancelled any more, and hide nothing.
+    expect(await move({ action: 'cancel', filter: {} })).toMatchObject({
+      matched: 10_000,
+      changed: 10,
+      skipped: 9_990,
+      more: false,
+    });
+    expect(await statuses(ids.slice(0, 10))).toEqual(Array(10).fill('cancelled'));
   }, 60_000);
 
   it('wake the worker that runs re-queued jobs', async () => {
