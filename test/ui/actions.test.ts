@@ -87,6 +87,17 @@ describe.each(places)('the admin UI on $database and $adapter', ({ kind, adapter
     await until(async () => (await app.jobs.get(id)) === null, { timeoutMs: 3_000, message: 'the deletion' });
   });
 
+  it('deletes at once when the reader signs out meanwhile', async () => {
+    const { id } = await app.jobs.enqueue('later', 1);
+    const ui = await open('jobs');
+    await ui.action(id, 'Delete').click();
+    await ui.sees('Deleted later');
+    await ui.button('Sign out').click();
+    await ui.heading('Sign in').waitFor();
+
+    await until(async () => (await app.jobs.get(id)) === null, { timeoutMs: 3_000, message: 'the deletion' });
+  });
+
   it('re-queues with an edited payload', async () => {
     const id = await failed({ orderId: 7, note: 'old' });
     fails = false;

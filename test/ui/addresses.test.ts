@@ -46,6 +46,22 @@ describe.each(places)('addresses of the admin UI on $database and $adapter', ({ 
     await until(async () => (await ui.ids()).length === 50);
   });
 
+  it('hold what is typed when another filter is chosen at once', async () => {
+    const ui = await open('jobs');
+    await until(async () => (await ui.ids()).length === 50);
+    await ui.page.evaluate(`
+      const field = document.querySelector('input[type=search]');
+      field.value = '${ids.red[100]}';
+      field.dispatchEvent(new Event('input', { bubbles: true }));
+      document.querySelector('button.status.pending').click();
+    `);
+    await ui.shows([ids.red[100]!]);
+    expect(ui.address).toBe(`/admin/jobs/jobs?status=pending&q=${ids.red[100]}`);
+    await ui.button('Clear').click();
+    await until(async () => (await ui.ids()).length === 50);
+    expect(await ui.page.getByRole('searchbox').inputValue()).toBe('');
+  });
+
   it('hold the span of time', async () => {
     const ui = await open('jobs');
     await ui.page.getByLabel('Created from').fill('2001-01-01T10:00');

@@ -32,6 +32,12 @@ describe('JSON whose numbers stay exact', () => {
     );
   });
 
+  it('is not sent where it would be rounded', () => {
+    expect(() => JSON.stringify(parseExact('{"id":12345678901234567890}'))).toThrow(
+      '12345678901234567890 would be rounded; write it as text',
+    );
+  });
+
   it('shows the beginning on one line, and looks no further', () => {
     expect(jsonSnippet({ orderId: 7, 'a b': [true, null], none: {}, big: new ExactNumber('1e400') })).toBe(
       '{ orderId: 7, "a b": [true, null], none: {}, big: 1e400 }',

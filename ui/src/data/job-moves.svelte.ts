@@ -6,7 +6,7 @@ import type { ActionName } from './job-actions.js';
 import { notices } from './notices.svelte.js';
 import { problemOf } from './problem.js';
 import { questions } from './questions.svelte.js';
-import { api } from './session.svelte.js';
+import { api, session } from './session.svelte.js';
 
 /** How long a deletion can be taken back. */
 const UNDO_MS = 5_000;
@@ -21,7 +21,10 @@ class JobMoves {
   readonly #deletions = new Map<string, () => void>();
 
   constructor() {
-    addEventListener('pagehide', () => this.#deletions.forEach((deleteNow) => deleteNow()));
+    const deleteAll = (): void => this.#deletions.forEach((deleteNow) => deleteNow());
+    addEventListener('pagehide', deleteAll);
+    // While there still is a token to do it with.
+    session.beforeSignOut(deleteAll);
   }
 
   async run(action: ActionName, job: Job): Promise<void> {

@@ -3,6 +3,8 @@ import { api, session } from './session.svelte.js';
 
 /** Refetching more often would show nothing that an eye could follow. */
 const TOLD_AGAIN_MS = 1_000;
+/** A server that refuses the stream, as one that is being replaced may, is asked again after this. */
+const REFUSED_PAUSE_MS = 15_000;
 
 type Listener = (topics: readonly string[] | null) => void;
 
@@ -73,7 +75,9 @@ class Live {
       }
     } catch {
       // The server refuses. A 401 has ended the session already.
-      if (!signal.aborted) this.#lost();
+      if (signal.aborted) return;
+      this.#lost();
+      setTimeout(() => signal.aborted || void this.#listen(signal), REFUSED_PAUSE_MS);
     }
   }
 

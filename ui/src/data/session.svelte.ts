@@ -26,6 +26,7 @@ class Session {
   #token = $state(tabStorage.get('token'));
   /** The page is being left: what is sent now must outlive it. */
   #isLeaving = false;
+  readonly #lastDeeds: (() => void)[] = [];
 
   readonly api = new JobsClient({
     baseUrl: API_URL.origin,
@@ -72,7 +73,13 @@ class Session {
     return true;
   }
 
+  /** Calls back as long as the caller still may do things. */
+  beforeSignOut(callback: () => void): void {
+    this.#lastDeeds.push(callback);
+  }
+
   signOut(): void {
+    this.#lastDeeds.forEach((callback) => callback());
     this.#token = null;
     tabStorage.set('token', null);
     this.capabilities = null;

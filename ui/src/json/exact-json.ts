@@ -5,12 +5,10 @@ let isPrinting = false;
 export class ExactNumber {
   constructor(readonly text: string) {}
 
-  /** What `JSON.stringify` writes; where a browser cannot keep it exact, it must not pretend. */
+  /** What `JSON.stringify` writes for the eye. It is not sent: the queue would round it. */
   toJSON(): unknown {
     if (isPrinting) return MARK + this.text;
-    const raw = (JSON as { rawJSON?: (text: string) => unknown }).rawJSON;
-    if (!raw) throw new Error(`this browser would round ${this.text}; write it as text, or use another browser`);
-    return raw(this.text);
+    throw new Error(`${this.text} would be rounded; write it as text`);
   }
 }
 
