@@ -29,6 +29,11 @@ const HEADERS: Readonly<Record<string, string>> = {
   'Referrer-Policy': 'same-origin',
 };
 
+/** No page of the UI lies deeper, a slash at its end included. */
+const DEPTH_MAX = 3;
+/** Strangers choose the letters of a path, and must not choose how much is kept for it. */
+const SHELLS_MAX = 16;
+
 /** A year. */
 const IMMUTABLE = 'public, max-age=31536000, immutable';
 
@@ -67,7 +72,10 @@ export class AdminUi implements HttpDoor {
       // Of another version: the page must not be taken for a script.
       return plain(404, 'there is no such file');
     }
-    return sent(this.shell(rootOf(request, path, basePath)), headers, 'no-cache');
+    const root = rootOf(request, path, basePath);
+    return root.startsWith('../'.repeat(DEPTH_MAX + 1))
+      ? plain(404, 'there is no such page')
+      : sent(this.shell(root), headers, 'no-cache');
   }
 
   private get files(): ReadonlyMap<string, UiFile> {
@@ -88,7 +96,9 @@ export class AdminUi implements HttpDoor {
       .replaceAll('"./', `"${root}`)
       .replace('content="../../api/jobs"', `content="${root}${this.wayToApi()}"`);
     const shell = new UiFile('index.html', Buffer.from(page, 'utf8'));
-    this.shells.set(root, shell);
+    if (this.shells.size < SHELLS_MAX) {
+      this.shells.set(root, shell);
+    }
     return shell;
   }
 

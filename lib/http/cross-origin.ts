@@ -15,7 +15,12 @@ export function isFromElsewhere({ method, headers }: HttpExchange): boolean {
     return false;
   }
   const site = headers['sec-fetch-site'];
-  return site === 'cross-site' || site === 'same-site' || !isOriginOf(headers.origin, headers.host);
+  return site === 'cross-site' || site === 'same-site' || !isOriginOf(headers.origin, hostOf(headers));
+}
+
+/** HTTP/2 has a pseudo-header in its place. */
+function hostOf(headers: HttpExchange['headers']): string | undefined {
+  return headers.host ?? (headers[':authority'] as string | undefined);
 }
 
 /** A request without an origin comes from no page, or from one of a browser that would name others. */

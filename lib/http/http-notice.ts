@@ -26,7 +26,7 @@ export class HttpNotice implements OnApplicationBootstrap {
     }
     if (!this.callers.isOpen) {
       this.logger.warn(
-        `${path} knows no administrator and answers 401: set the variable JOBS_ADMIN_TOKEN, or one of the options ` +
+        `${path} knows no administrator and answers 401 wherever a rule wants one: set the variable JOBS_ADMIN_TOKEN, or one of the options ` +
           'http.adminToken, http.guard and http.authenticate; http: false takes the routes away',
       );
     }

@@ -1,7 +1,7 @@
 import type { Type } from '@nestjs/common';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { MetadataScanner, ModuleRef } from '@nestjs/core';
-import { QueueUnavailableError } from '../core/errors.js';
+import { messageOf, QueueUnavailableError } from '../core/errors.js';
 import { JobsEngine } from '../jobs-engine.js';
 import { Access } from './access.js';
 import { ApiError, apiErrorOf, errorAnswer } from './api-error.js';
@@ -97,8 +97,7 @@ export class JobsApi implements HttpDoor {
   }
 
   private unexpected(error: unknown, request: string): ApiError {
-    const { message, stack } = error as { message?: string; stack?: string };
-    this.logger.error(`${request} failed: ${message ?? String(error)}`, stack);
+    this.logger.error(`${request} failed: ${messageOf(error)}`, error instanceof Error ? error.stack : undefined);
     return new ApiError(500, 'INTERNAL', 'something went wrong; the log of the application says what');
   }
 

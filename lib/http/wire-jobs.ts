@@ -40,8 +40,9 @@ export class WireJobs {
       // Deleted in this moment: nobody can say what would be left of its message.
       return undefined;
     }
-    const { lastError } = await this.redacted(job);
-    return lastError === job.lastError ? group : { ...group, message: lastError ?? '' };
+    // The job may have failed in another way since the group was made.
+    const { lastError } = await this.redacted(Object.assign(job, { lastError: group.message }));
+    return { ...group, message: lastError ?? '' };
   }
 
   private async redacted(job: Job): Promise<Job> {

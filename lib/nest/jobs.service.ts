@@ -136,7 +136,7 @@ export class JobsService {
     return this.engine.start();
   }
 
-  /** Stops claiming and drains, for good; the application does it by itself when it ends. */
+  /** Stops claiming, and drains, until `start`; the application does it by itself when it ends. */
   stop(): Promise<void> {
     return this.engine.stop();
   }

@@ -164,7 +164,7 @@ describe.each(everyAdapter)('those who know callers on $adapter', (adapterKind) 
     await listen({});
     expect(apps.log.of('warn', 'JOBS_ADMIN_TOKEN')).toEqual([
       textWith(
-        '/api/jobs knows no administrator and answers 401: set the variable JOBS_ADMIN_TOKEN, or one of the options',
+        '/api/jobs knows no administrator and answers 401 wherever a rule wants one: set the variable JOBS_ADMIN_TOKEN, or one of the options',
       ),
     ]);
     apps.log.lines.splice(0);
@@ -189,6 +189,8 @@ describe.each(everyAdapter)('those who know callers on $adapter', (adapterKind) 
     ['a success', new HttpException('the session store says yes', 200), 500, 'INTERNAL'],
     ['a redirection', new HttpException('log in at the session store', 302), 500, 'INTERNAL'],
     ['a status that is none', new HttpException('the session store is odd', 0), 500, 'INTERNAL'],
+    ['nothing', undefined as never, 500, 'INTERNAL'],
+    ['null', null as never, 500, 'INTERNAL'],
   ];
 
   it.each(refusals)(

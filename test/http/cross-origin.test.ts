@@ -1,4 +1,5 @@
 import type { HttpUser } from 'nestjs-jobs';
+import { isFromElsewhere } from '../../lib/http/cross-origin.js';
 import { sqliteMemory } from '../nest/support/database-kinds.js';
 import { everyAdapter } from './support/adapters.js';
 import { useHttpApps, useOneHttpApp } from './support/http-apps.js';
@@ -122,5 +123,15 @@ describe.each(everyAdapter)('a page of another origin, with the API on $adapter'
       const answer = await api.as().ask('POST', '/enqueue', { headers: { 'Content-Type': type }, text: TEXT });
       expect([type, answer.status]).toEqual([type, 415]);
     }
+  });
+});
+
+describe('a request over HTTP/2, which names its host in a pseudo-header', () => {
+  it.each<[string, boolean]>([
+    ['https://shop.example', false],
+    ['https://evil.example', true],
+  ])('from a page of %s is from elsewhere: %p', (origin, expected) => {
+    const headers = { ':authority': 'shop.example', cookie: 'session=1', origin };
+    expect(isFromElsewhere({ method: 'POST', headers } as never)).toBe(expected);
   });
 });

@@ -1,5 +1,8 @@
-import type { Job } from 'nestjs-jobs';
+import type { JobsEngine } from 'nestjs-jobs';
+import { Job } from 'nestjs-jobs';
 import type { ErrorGroups, Job as WireJob, JobPage } from '../../client/wire.js';
+import type { HttpSettings } from '../../lib/core/http-options.js';
+import { WireJobs } from '../../lib/http/wire-jobs.js';
 import { ADMIN_TOKEN, everyPlace, useHttpApps } from './support/http-apps.js';
 
 const fails = (): never => {
@@ -78,4 +81,18 @@ describe.each(everyPlace)('what leaves over HTTP on $adapter with $database', ({
       expect(answer.text).not.toMatch(/s3cret|abc123/);
     }
   });
+});
+
+describe('a group of errors', () => {
+  it.each(['timeout', null, 'token abc123 was refused'])(
+    'shows nothing of what redact takes away, also when its newest job has ended with %p since',
+    async (lastError) => {
+      const redact = (job: Job): Job => Object.assign(job, { lastError: job.lastError?.replace('abc123', '***') });
+      const stands = Object.assign(new Job(), { id: 'a', lastError });
+      const engine = { get: () => Promise.resolve(stands) };
+      const wire = new WireJobs({ redact } as Partial<HttpSettings> as HttpSettings, engine as unknown as JobsEngine);
+      const group = { message: 'token abc123 was refused', sampleId: 'a' };
+      expect(await wire.errorsShown([group] as never)).toMatchObject([{ message: 'token *** was refused' }]);
+    },
+  );
 });

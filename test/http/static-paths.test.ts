@@ -80,6 +80,17 @@ describe.each(everyAdapter)('the files of the admin UI on $adapter', (adapterKin
     }
   });
 
+  it('lie no deeper than the UI has pages', async () => {
+    const { url } = await apps.listen();
+    for (const [path, status] of [
+      ['/admin/jobs/jobs/x/', 200],
+      ['/admin/jobs/jobs/w/x/y/z', 404],
+      [`/admin/jobs${'/'.repeat(12_000)}`, 404],
+    ] as const) {
+      expect([path.slice(0, 30), (await sendRaw(url, { path })).status]).toEqual([path.slice(0, 30), status]);
+    }
+  });
+
   it('are compressed or not without much thought about what is accepted', async () => {
     const { url } = await apps.listen();
     const sinceMs = performance.now();
