@@ -95,6 +95,12 @@ export class JobsModule {
     });
   }
 
+  /**
+   * As `forRoot`, with options that a factory makes of what is injected. What decides routes, `http` and `ui`, stands beside
+   * the factory, as does `dataSource`: these must be known when the module is built.
+   *
+   * @throws InvalidOptionsError at once for what stands beside the factory, at start for what it gives.
+   */
   static forRootAsync(options: JobsModuleAsyncOptions): DynamicModule {
     const { isGlobal, imports, inject, useFactory, dataSource, http, ui } = readOptions(asyncTable, options);
     checked(factoryCheck, options.useFactory, 'useFactory');

@@ -69,7 +69,8 @@ export function readBulkRequest(given: BulkRequest): BulkOrder {
   return { action, ids, filter, dryRun };
 }
 
-const idsCheck: Check<readonly string[]> = {
+/** Ids as the database writes them, each once. */
+export const idsCheck: Check<readonly string[]> = {
   expects: `a list of 1 to ${BULK_JOBS_MAX} job ids`,
   parse: (value) => {
     if (!Array.isArray(value) || value.length === 0 || value.length > BULK_JOBS_MAX) {

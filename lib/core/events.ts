@@ -38,4 +38,5 @@ export type JobEvent =
   | (AttemptEventBase & { readonly type: 'rescued'; readonly retries: number })
   | (EndedAttemptBase & { readonly type: 'lease_lost' });
 
+/** Names of what happens to jobs, as `jobs.events` tells it. */
 export type JobEventType = JobEvent['type'];

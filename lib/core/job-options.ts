@@ -3,7 +3,7 @@ import type { Duration } from './duration.js';
 import { InvalidOptionsError } from './errors.js';
 import type { EnqueueOptions } from './job.js';
 import type { Check, Option } from './option-checks.js';
-import { checked, duration, flag, readOptions } from './option-checks.js';
+import { checked, duration, flag, readOptions, recordCheck } from './option-checks.js';
 import { backoffCheck, concurrencyCheck, maxRetriesCheck, priorityCheck, timeoutCheck } from './options.js';
 import { encodePayload } from './payload.js';
 import { RECORDED_JSON_BYTES_MAX } from './recorded-json.js';
@@ -101,14 +101,6 @@ const handlerBackoffCheck: Check<Backoff | BackoffFunction> = {
   expects: `${backoffCheck.expects} or a function`,
   parse: (value, path) =>
     typeof value === 'function' ? (value as BackoffFunction) : checked(backoffCheck, value, path),
-};
-
-const recordCheck: Check<Record<string, unknown>> = {
-  expects: 'an object',
-  parse: (value) =>
-    typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined,
 };
 
 /** An option without a default of its own: absent means that somebody else's default holds. */

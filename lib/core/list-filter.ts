@@ -9,6 +9,14 @@ import { checked, integer, listOf, oneOf, readOptions, text } from './option-che
 import { runAtCheck } from './job-options.js';
 import { topicCheck } from './topic.js';
 
+/** So many jobs stand on a page at most. */
+export const PAGE_JOBS_MAX = 200;
+/** So many are skipped at most; a cursor leads further. */
+export const OFFSET_MAX = 10_000_000;
+/** In characters. */
+export const SEARCH_LENGTH_MAX = 1_000;
+export const CURSOR_LENGTH_MAX = 200;
+
 /** A {@link JobFilter}, checked and complete. */
 export interface ListFilter {
   readonly topics: readonly string[] | null;
@@ -103,11 +111,15 @@ const filterTable = {
   status: { default: null, check: oneOrMany(oneOf(...JOB_STATUSES)), meaning: 'in one of these statuses' } as Option<
     readonly JobStatus[] | null
   >,
-  q: { default: null, check: text(1_000), meaning: 'id, topic prefix or part of an error' } as Option<string | null>,
+  q: { default: null, check: text(SEARCH_LENGTH_MAX), meaning: 'id, topic prefix or part of an error' } as Option<
+    string | null
+  >,
   errorKey: { default: null, check: errorKeyCheck, meaning: 'exactly this error' } as Option<string | null>,
   createdFrom: { default: null, check: runAtCheck, meaning: 'created at this moment or later' } as Option<Date | null>,
   createdTo: { default: null, check: runAtCheck, meaning: 'created before this moment' } as Option<Date | null>,
-  limit: { default: 20, check: integer(1, 200), meaning: 'jobs on a page' },
-  offset: { default: 0, check: integer(0, 10_000_000), meaning: 'jobs to skip' },
-  cursor: { default: null, check: text(200), meaning: 'nextCursor of the page before' } as Option<string | null>,
+  limit: { default: 20, check: integer(1, PAGE_JOBS_MAX), meaning: 'jobs on a page' },
+  offset: { default: 0, check: integer(0, OFFSET_MAX), meaning: 'jobs to skip' },
+  cursor: { default: null, check: text(CURSOR_LENGTH_MAX), meaning: 'nextCursor of the page before' } as Option<
+    string | null
+  >,
 };

@@ -99,6 +99,16 @@ export function oneOf<const T extends string>(...words: readonly T[]): Check<T> 
   };
 }
 
+/** Any object but a list. */
+export const recordCheck: Check<Record<string, unknown>> = {
+  expects: 'an object',
+  parse: (value) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined,
+};
+
+/** `true` or `false`, and nothing that is like them. */
 export const flag: Check<boolean> = {
   expects: 'true or false',
   parse: (value) => (typeof value === 'boolean' ? value : undefined),

@@ -13,9 +13,13 @@ const second = 1_000;
 const minute = 60 * second;
 const day = 24 * 60 * minute;
 
+/** Lower runs first. */
 export const priorityCheck = integer(-1_000, 1_000);
+/** Retries after the first attempt. */
 export const maxRetriesCheck = integer(0, 1_000);
+/** Limit of one attempt, at least a millisecond. */
 export const timeoutCheck = duration(1);
+/** Jobs that run at once. */
 export const concurrencyCheck = integer(1, 10_000);
 
 /** Backoff as callers write it, read into {@link Backoff}. */

@@ -1,5 +1,6 @@
 import { Inject } from '@nestjs/common';
 import { BULK_JOBS_MAX } from '../core/bulk.js';
+import { PAGE_JOBS_MAX } from '../core/list-filter.js';
 import { JobsEngine } from '../jobs-engine.js';
 import { Access } from './access.js';
 import type { ApiCall } from './api-route.js';
@@ -18,8 +19,6 @@ import type { WireCapabilities, WireErrors, WireStats, WireTimeseries, WireTopic
 import { wireErrors, wireStats, wireTimeseries, wireTopics } from './wire-reports.js';
 
 type Query<Table extends FieldTable> = ApiCall<FieldTable, Table>;
-
-const PAGE_MAX = 200;
 
 /** The routes that say how the queue is doing, and what a caller may do with it. */
 export class ReportsController {
@@ -100,7 +99,7 @@ export class ReportsController {
       topics: this.access.topics,
       database: this.engine.database,
       version: VERSION,
-      limits: { page: PAGE_MAX, bulk: BULK_JOBS_MAX, payload_bytes: payloadBytesMax },
+      limits: { page: PAGE_JOBS_MAX, bulk: BULK_JOBS_MAX, payload_bytes: payloadBytesMax },
     });
   }
 

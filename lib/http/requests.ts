@@ -1,11 +1,11 @@
-import { BULK_JOBS_MAX } from '../core/bulk.js';
-import { normalJobId } from '../core/job-id.js';
+import { BULK_JOBS_MAX, idsCheck } from '../core/bulk.js';
 import { errorKeyCheck } from '../core/error-key.js';
 import type { JobStatus } from '../core/job-state.js';
 import { JOB_STATUSES } from '../core/job-state.js';
 import type { Duration } from '../core/duration.js';
+import { CURSOR_LENGTH_MAX, OFFSET_MAX, PAGE_JOBS_MAX, SEARCH_LENGTH_MAX } from '../core/list-filter.js';
 import type { Check } from '../core/option-checks.js';
-import { duration, flag, integer, listOf, oneOf, text } from '../core/option-checks.js';
+import { duration, flag, integer, listOf, oneOf, recordCheck, text } from '../core/option-checks.js';
 import { maxRetriesCheck, priorityCheck, timeoutCheck } from '../core/options.js';
 import { topicCheck } from '../core/topic.js';
 import { ERROR_KEY, FLAG, listOfSchema, ref, TIME, UUID } from './json-schema.js';
@@ -15,6 +15,7 @@ import { listField, objectField } from './request-fields.js';
 
 /** Jobs of one request of `POST /enqueue-many`. */
 export const ENQUEUE_MANY_MAX = 1_000;
+/** A day. */
 export const TIMESERIES_MINUTES_MAX = 1_440;
 
 const shortText = { type: 'string', minLength: 1, maxLength: 255 };
@@ -68,7 +69,7 @@ export const ENQUEUE = {
     meaning: 'One unfinished job per topic and key',
   } as Field<string>,
   metadata: {
-    check: recordCheck(),
+    check: recordCheck,
     schema: { type: 'object' },
     meaning: "The caller's own notes, at most 64 KiB",
   } as Field<Record<string, unknown>>,
@@ -98,8 +99,8 @@ const CONDITIONS = {
   topic: topics,
   status: statuses,
   q: {
-    check: text(1_000),
-    schema: { type: 'string', minLength: 1, maxLength: 1_000 },
+    check: text(SEARCH_LENGTH_MAX),
+    schema: { type: 'string', minLength: 1, maxLength: SEARCH_LENGTH_MAX },
     meaning: 'An exact id, the beginning of a topic, or a part of the error of the newest 10,000 failed jobs',
   } as Field<string>,
   error_key: {
@@ -115,18 +116,18 @@ const CONDITIONS = {
 export const LIST = {
   ...CONDITIONS,
   limit: {
-    check: integerText(1, 200),
-    schema: { type: 'integer', minimum: 1, maximum: 200, default: 20 },
+    check: integerText(1, PAGE_JOBS_MAX),
+    schema: { type: 'integer', minimum: 1, maximum: PAGE_JOBS_MAX, default: 20 },
     meaning: 'Jobs on a page',
   } as Field<number>,
   offset: {
-    check: integerText(0, 10_000_000),
-    schema: { type: 'integer', minimum: 0, maximum: 10_000_000, default: 0 },
+    check: integerText(0, OFFSET_MAX),
+    schema: { type: 'integer', minimum: 0, maximum: OFFSET_MAX, default: 0 },
     meaning: 'Jobs to skip; not together with cursor',
   } as Field<number>,
   cursor: {
-    check: text(200),
-    schema: { type: 'string', minLength: 1, maxLength: 200 },
+    check: text(CURSOR_LENGTH_MAX),
+    schema: { type: 'string', minLength: 1, maxLength: CURSOR_LENGTH_MAX },
     meaning: 'The next_cursor of the page before, with the same filter',
   } as Field<string>,
 } as const;
@@ -140,7 +141,7 @@ export const BULK = {
     isRequired: true,
   },
   ids: {
-    check: idsCheck(),
+    check: idsCheck,
     schema: listOfSchema(UUID, { minItems: 1, maxItems: BULK_JOBS_MAX }),
     meaning: 'The jobs that are meant; either these or a filter',
   } as Field<readonly string[]>,
@@ -196,25 +197,4 @@ function oneOrMany<T>(member: Check<T>): Check<readonly T[]> {
 /** Judged where it is stored; `undefined` cannot come from JSON. */
 function anyJson(): Check<unknown> {
   return { expects: 'a JSON value', parse: (value) => value };
-}
-
-function recordCheck(): Check<Record<string, unknown>> {
-  return {
-    expects: 'an object',
-    parse: (value) =>
-      typeof value === 'object' && value !== null && !Array.isArray(value)
-        ? (value as Record<string, unknown>)
-        : undefined,
-  };
-}
-
-function idsCheck(): Check<readonly string[]> {
-  return {
-    expects: `a list of 1 to ${BULK_JOBS_MAX} job ids`,
-    parse: (value) => {
-      const isList = Array.isArray(value) && value.length > 0 && value.length <= BULK_JOBS_MAX;
-      const isOfIds = isList && value.every((id) => normalJobId(id) !== undefined);
-      return isOfIds ? (value as string[]) : undefined;
-    },
-  };
 }

@@ -54,7 +54,7 @@ export class Attempts {
   private readonly running = new Map<string, Attempt>();
   private readonly progress = new Batcher<ProgressEntry, boolean>({
     run: (entries) => this.options.store.recordProgress(entries),
-    bytesOf: ({ progress }) => progress?.length ?? 0,
+    lengthOf: ({ progress }) => progress?.length ?? 0,
   });
   private readonly countByTopic = new Map<string, number>();
   private whenSettled: (() => void)[] = [];

@@ -3,8 +3,8 @@ import { QueueUnavailableError, RowLockedError } from '../core/errors.js';
 export interface BatcherOptions<Item, Answer> {
   /** Handles a batch, all or none, and answers in its order. */
   readonly run: (items: readonly Item[]) => Promise<readonly Answer[]>;
-  /** Size of one item in bytes, for the bound of a batch. Default 0. */
-  readonly bytesOf?: (item: Item) => number;
+  /** Length of the text in one item, for the bound of a batch. Default 0. */
+  readonly lengthOf?: (item: Item) => number;
   /** Order within a batch: writers that touch the same rows must touch them in the same order. */
   readonly order?: (a: Item, b: Item) => number;
   /** Batches under way at once, at most: while the database stores one, the answers to another are given. Default 1. */
@@ -14,7 +14,8 @@ export interface BatcherOptions<Item, Answer> {
 const ITEMS_MAX = 1_000;
 /** No batch goes out beside another for less than this: it must be worth a commit of its own. */
 const SHARE_MIN = 16;
-const BYTES_MAX = 4 * 1_048_576;
+/** In characters. */
+const LENGTH_MAX = 4 * 1_048_576;
 
 /** One call: its item, and who is told what came of it. Neither of the two may throw. */
 export interface BatchedCall<Item, Answer> {
@@ -95,13 +96,13 @@ export class Batcher<Item, Answer> {
   }
 
   private take(): BatchedCall<Item, Answer>[] {
-    const { bytesOf = () => 0, order } = this.options;
-    let bytes = 0;
+    const { lengthOf = () => 0, order } = this.options;
+    let length = 0;
     let count = 0;
     const share = Math.max(SHARE_MIN, Math.ceil(this.waiting.length / (this.concurrency - this.underWay)));
     const countMax = Math.min(this.waiting.length, share, ITEMS_MAX);
-    while (count < countMax && (count === 0 || bytes < BYTES_MAX)) {
-      bytes += bytesOf(this.waiting[count]!.item);
+    while (count < countMax && (count === 0 || length < LENGTH_MAX)) {
+      length += lengthOf(this.waiting[count]!.item);
       count += 1;
     }
     const batch = this.waiting.splice(0, count);

@@ -61,10 +61,10 @@ export class Enqueuer {
 
   constructor(private readonly options: EnqueuerOptions) {
     const run = (rows: readonly JobInsert[]): Promise<InsertedJob[]> => this.insert(rows);
-    const bytesOf = (row: JobInsert): number => row.payload.length + (row.metadata?.length ?? 0);
-    this.plain = new Batcher({ run, bytesOf, concurrency: options.store.capabilities.insertsAtOnce });
-    this.keyed = new Batcher({ run, bytesOf, order: byUniqueKey });
-    this.once = new Batcher({ run, bytesOf });
+    const lengthOf = (row: JobInsert): number => row.payload.length + (row.metadata?.length ?? 0);
+    this.plain = new Batcher({ run, lengthOf, concurrency: options.store.capabilities.insertsAtOnce });
+    this.keyed = new Batcher({ run, lengthOf, order: byUniqueKey });
+    this.once = new Batcher({ run, lengthOf });
   }
 
   get isIdle(): boolean {

@@ -79,7 +79,7 @@ export class Settler {
     this.unkept = (Object.keys(retention) as FinalStatus[]).filter((status) => retention[status] === 0);
     this.batcher = new Batcher({
       run: (settlements) => store.settle(settlements, this.unkept),
-      bytesOf: ({ outcome }) => (outcome.kind === 'completed' ? (outcome.result?.length ?? 0) : 0),
+      lengthOf: ({ outcome }) => (outcome.kind === 'completed' ? (outcome.result?.length ?? 0) : 0),
     });
   }
 

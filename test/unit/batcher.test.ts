@@ -85,14 +85,14 @@ describe('a batcher', () => {
   });
 
   it('ends a batch with the call that brings it to 4 MiB', async () => {
-    const doubler = new Doubler({ bytesOf: (mib) => mib * MIB });
+    const doubler = new Doubler({ lengthOf: (mib) => mib * MIB });
     await doubler.add(1, 1, 1, 1, 1, 3, 2, 5, 1);
 
     expect(doubler.batches).toEqual([[1, 1, 1, 1], [1, 3], [2, 5], [1]]);
   });
 
   it('sends a call larger than any batch by itself', async () => {
-    const doubler = new Doubler({ bytesOf: (mib) => mib * MIB });
+    const doubler = new Doubler({ lengthOf: (mib) => mib * MIB });
 
     expect(answersOf(await doubler.add(9, 9))).toEqual([18, 18]);
     expect(doubler.batches).toEqual([[9], [9]]);
