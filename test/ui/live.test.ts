@@ -213,6 +213,16 @@ describe.each(places)('the live admin UI on $database and $adapter', ({ kind, ad
     await network.close();
   });
 
+  it('seeks a stream again that was refused', async () => {
+    const ui = await open('jobs');
+    await ui.page.route('**/api/jobs/stream', (route) => route.fulfill({ status: 404, body: 'being replaced' }));
+    await ui.button(/^Live/).click();
+    await ui.button(/^Paused/).click();
+    await ui.button(/^Stale/).waitFor();
+    await ui.page.unrouteAll();
+    await ui.button(/^Live/).waitFor();
+  });
+
   it('stands still when the reader wants it to', async () => {
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await open('jobs');

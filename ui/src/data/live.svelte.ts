@@ -4,7 +4,7 @@ import { api, session } from './session.svelte.js';
 /** Refetching more often would show nothing that an eye could follow. */
 const TOLD_AGAIN_MS = 1_000;
 /** A server that refuses the stream, as one that is being replaced may, is asked again after this. */
-const REFUSED_PAUSE_MS = 15_000;
+const REFUSED_PAUSE_MS = 5_000;
 
 type Listener = (topics: readonly string[] | null) => void;
 
