@@ -1,3 +1,4 @@
+import { readListFilter } from '../../lib/core/list-filter.js';
 import { errorKeyOf } from '../../lib/store/error-key.js';
 import type { ListQuery } from '../../lib/store/job-reports.js';
 import {
@@ -12,17 +13,7 @@ import {
 } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 
-const EVERYTHING: ListQuery = {
-  topics: null,
-  statuses: null,
-  q: null,
-  errorKey: null,
-  createdFrom: null,
-  createdTo: null,
-  beforeId: null,
-  limit: 1_000,
-  offset: 0,
-};
+const EVERYTHING: ListQuery = { ...readListFilter(), limit: 1_000 };
 
 describe.each(storeKinds())('list on $label', (kind) => {
   const fixture = useStore(kind);

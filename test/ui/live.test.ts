@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises';
 import { UnrecoverableError } from 'nestjs-jobs';
 import { until } from '../support/wait.js';
 import type { HttpApp } from '../http/support/http-apps.js';
@@ -226,15 +225,20 @@ describe.each(places)('the live admin UI on $database and $adapter', ({ kind, ad
   it('stands still when the reader wants it to', async () => {
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await open('jobs');
+    const { clock } = ui.page;
     await ui.button(/^Live/).waitFor();
-    // What the page has been told a moment ago, and would ask for in a second at most.
-    await app.jobs.enqueue('later', 2);
+    await clock.install();
+    await clock.pauseAt(Date.now() + 5_000);
+    await ui.button(/^Live/).click();
+    await ui.button(/^Paused/).click();
+    // It has just connected, and would ask for everything in a moment.
     await ui.button(/^Live/).click();
     await ui.button(/^Paused/).waitFor();
     const requests = ui.requests();
     await app.jobs.cancel(id);
-    await setTimeout(1_200);
+    await clock.runFor(5_000);
     expect(requests).toEqual([]);
+    await clock.resume();
     await ui.button(/^Paused/).click();
     await ui.row(id).getByText('cancelled').waitFor();
     expect(requests[0]).toBe('GET /api/jobs/stream');

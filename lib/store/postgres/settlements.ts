@@ -75,7 +75,7 @@ function arraysOf(completions: readonly Completion[]): (string | null)[] {
   return [
     arrayText(completions.map(({ token }) => token.id)),
     arrayText(completions.map(({ token }) => token.attempt)),
-    arrayText(completions.map(({ ranMs }) => ranMs)),
+    arrayText(completions.map(({ ranMs }) => ranMs ?? 'NULL')),
     hasResults ? `[${completions.map(({ outcome }) => outcome.result ?? 'null').join(',')}]` : null,
   ];
 }

@@ -36,7 +36,6 @@ export class TickLane implements WriteLane {
   private retry: ScheduledWake | undefined;
   /** Since when somebody else has kept the head of the lane waiting. */
   private blockedSinceMs: number | undefined;
-  /** When work began in this turn of the event loop. */
   /** The driver answers within the tick: a backlog would drain in one chain of microtasks. */
   private readonly turn: Turn;
 

@@ -6,7 +6,7 @@ import type { ActionName } from './job-actions.js';
 import { notices } from './notices.svelte.js';
 import { problemOf } from './problem.js';
 import { questions } from './questions.svelte.js';
-import { api, session } from './session.svelte.js';
+import { api } from './session.svelte.js';
 
 /** How long a deletion can be taken back. */
 const UNDO_MS = 5_000;
@@ -21,10 +21,12 @@ class JobMoves {
   readonly #deletions = new Map<string, () => void>();
 
   constructor() {
-    const deleteAll = (): void => this.#deletions.forEach((deleteNow) => deleteNow());
-    addEventListener('pagehide', deleteAll);
-    // While there still is a token to do it with.
-    session.beforeSignOut(deleteAll);
+    addEventListener('pagehide', () => this.settle());
+  }
+
+  /** Does at once what could still be taken back: the reader leaves. */
+  settle(): void {
+    this.#deletions.forEach((deleteNow) => deleteNow());
   }
 
   async run(action: ActionName, job: Job): Promise<void> {

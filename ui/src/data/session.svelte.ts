@@ -1,7 +1,6 @@
 import { untrack } from 'svelte';
 import type { Capabilities } from '../../../client/index.js';
 import { JobsApiError, JobsClient } from '../../../client/index.js';
-import { parseExact } from '../json/exact-json.js';
 import { API_URL } from '../route/router.svelte.js';
 import { serverClock } from './server-clock.svelte.js';
 import { tabStorage } from './storage.js';
@@ -26,14 +25,12 @@ class Session {
   #token = $state(tabStorage.get('token'));
   /** The page is being left: what is sent now must outlive it. */
   #isLeaving = false;
-  readonly #lastDeeds: (() => void)[] = [];
 
   readonly api = new JobsClient({
     baseUrl: API_URL.origin,
     path: API_URL.pathname,
     // Not told: what was fetched with the old token is not fetched anew for another one.
     token: () => untrack(() => this.#token),
-    parse: parseExact,
     retries: 1,
     fetch: (input, init) => this.#fetch(input, init),
   });
@@ -73,13 +70,7 @@ class Session {
     return true;
   }
 
-  /** Calls back as long as the caller still may do things. */
-  beforeSignOut(callback: () => void): void {
-    this.#lastDeeds.push(callback);
-  }
-
   signOut(): void {
-    this.#lastDeeds.forEach((callback) => callback());
     this.#token = null;
     tabStorage.set('token', null);
     this.capabilities = null;
