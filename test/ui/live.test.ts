@@ -226,8 +226,9 @@ describe.each(places)('the live admin UI on $database and $adapter', ({ kind, ad
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await open('jobs');
     const { clock } = ui.page;
-    await ui.button(/^Live/).waitFor();
     await clock.install();
+    await ui.page.reload();
+    await ui.button(/^Live/).waitFor();
     await clock.pauseAt(Date.now() + 5_000);
     await ui.button(/^Live/).click();
     await ui.button(/^Paused/).click();
