@@ -48,8 +48,8 @@ const plainOptions = { entities: [Job, Applicant], synchronize: true };
 const mutations: { name: string; postgres: string; sqlite: [string, string] }[] = [
   {
     name: 'a changed CHECK',
-    postgres: `ALTER TABLE _jobs DROP CONSTRAINT _jobs_priority_check,
-      ADD CONSTRAINT _jobs_priority_check CHECK (priority BETWEEN -1001 AND 1000)`,
+    postgres: `ALTER TABLE _jobs DROP CONSTRAINT _jobs_limits_check,
+      ADD CONSTRAINT _jobs_limits_check CHECK (priority BETWEEN -1001 AND 1000)`,
     sqlite: ['priority BETWEEN -1000', 'priority BETWEEN -1001'],
   },
   {
