@@ -2,7 +2,7 @@ import type { Backoff, BackoffFunction, BackoffOptions } from './backoff.js';
 import type { Duration } from './duration.js';
 import { InvalidOptionsError } from './errors.js';
 import type { EnqueueOptions } from './job.js';
-import type { Check, Option } from './option-checks.js';
+import type { Check, Option, OptionValues } from './option-checks.js';
 import { checked, duration, flag, readOptions, recordCheck } from './option-checks.js';
 import { backoffCheck, concurrencyCheck, maxRetriesCheck, priorityCheck, timeoutCheck } from './options.js';
 import { encodePayload } from './payload.js';
@@ -61,14 +61,28 @@ export interface EnqueueSettings {
 
 /** @throws InvalidOptionsError naming the option; InvalidPayloadError or PayloadTooLargeError for `metadata`. */
 export function readEnqueueOptions(given: EnqueueOptions = {}): EnqueueSettings {
-  const { delay, timeout, metadata, ...same } = readOptions(enqueueTable, given);
+  return settingsOf(readOptions(enqueueTable, given), given);
+}
+
+/** The same of a job that stands in a list, whose options stand beside its topic and its payload. */
+export function readNewJobOptions(given: EnqueueOptions): EnqueueSettings {
+  return settingsOf(readOptions(newJobTable, given), given);
+}
+
+/** Written member by member: every job passes here. */
+function settingsOf(options: OptionValues<typeof enqueueTable>, given: EnqueueOptions): EnqueueSettings {
   if (given.runAt !== undefined && given.delay !== undefined) {
     throw new InvalidOptionsError('delay', 'contradicts runAt; give one of the two');
   }
+  const { metadata } = options;
   return {
-    ...same,
-    delayMs: delay,
-    timeoutMs: timeout,
+    runAt: options.runAt,
+    delayMs: options.delay,
+    maxRetries: options.maxRetries,
+    priority: options.priority,
+    timeoutMs: options.timeout,
+    backoff: options.backoff,
+    uniqueKey: options.uniqueKey,
     metadata: metadata === undefined ? undefined : encodePayload(metadata, RECORDED_JSON_BYTES_MAX, 'metadata'),
   };
 }
@@ -128,8 +142,17 @@ const enqueueTable = {
   metadata: optional(recordCheck, "the caller's notes"),
 };
 
+/** What is judged elsewhere. */
+const anything: Check<unknown> = { expects: 'a value', parse: (value) => value };
+
+const newJobTable = {
+  topic: optional(anything, 'the kind of work'),
+  payload: optional(anything, 'what the handler is given'),
+  ...enqueueTable,
+};
+
 const requeueTable = {
-  payload: optional({ expects: 'a JSON value', parse: (value) => value }, 'a corrected payload'),
+  payload: optional(anything, 'a corrected payload'),
   runAt: optional(runAtCheck, 'not before this moment'),
   maxRetries: optional(maxRetriesCheck, 'retries after the first attempt'),
 };

@@ -39,15 +39,28 @@ export function readOptions<Table extends OptionTable>(table: Table, given: unkn
   if (stranger !== undefined) {
     throw new InvalidOptionsError(join(path, stranger), `unknown option${suggestion(stranger, Object.keys(table))}`);
   }
-  // Every `enqueue` passes here: no garbage but the values.
+  // Every `enqueue` passes here, and members that are added one by one take twice as long as a copy of all.
   const members = given as Record<string, unknown>;
-  const values: Record<string, unknown> = {};
+  const values = { ...defaultsOf(table) };
   for (const name in table) {
-    const { check, default: otherwise } = table[name]!;
     const member = members[name];
-    values[name] = member === undefined ? otherwise : checked(check, member, join(path, name));
+    if (member !== undefined) {
+      values[name] = checked(table[name]!.check, member, join(path, name));
+    }
   }
   return values as OptionValues<Table>;
+}
+
+const defaults = new WeakMap<OptionTable, Record<string, unknown>>();
+
+/** The value of each option that is absent. */
+function defaultsOf(table: OptionTable): Record<string, unknown> {
+  let values = defaults.get(table);
+  if (!values) {
+    values = Object.fromEntries(Object.entries(table).map(([name, option]) => [name, option.default]));
+    defaults.set(table, values);
+  }
+  return values;
 }
 
 /** The final form of `value`. @throws InvalidOptionsError naming `path` when the check refuses it. */

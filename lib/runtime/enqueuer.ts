@@ -10,8 +10,8 @@ import {
 } from '../core/errors.js';
 import type { EnqueueOptions, Idempotency } from '../core/job.js';
 import { Job } from '../core/job.js';
-import type { HandlerSettings } from '../core/job-options.js';
-import { readEnqueueOptions, readHandlerOptions } from '../core/job-options.js';
+import type { EnqueueSettings, HandlerSettings } from '../core/job-options.js';
+import { readEnqueueOptions, readHandlerOptions, readNewJobOptions } from '../core/job-options.js';
 import type { AnyNewJob, AnySchema, TopicLike } from '../core/job-topic.js';
 import { typedTopic, validPayload } from '../core/job-topic.js';
 import { checked } from '../core/option-checks.js';
@@ -85,7 +85,7 @@ export class Enqueuer {
       );
     }
     await this.judge(topic, payload);
-    return (await this.storeIn(tx, [this.rowOf(topic, payload, options, null)]))[0]!;
+    return (await this.storeIn(tx, [this.rowOf(topic, payload, readEnqueueOptions(options), null)]))[0]!;
   }
 
   /** @throws IdempotencyConflictError when the key of `once` has come with another body. */
@@ -94,7 +94,7 @@ export class Enqueuer {
     if (judged) {
       await judged;
     }
-    const row = this.rowOf(topic, payload, options, once ?? null);
+    const row = this.rowOf(topic, payload, readEnqueueOptions(options), once ?? null);
     const inserted = await (row.uniqueKey !== null ? this.keyed : once ? this.once : this.plain).add(row);
     if (once && inserted.replayOf !== null && inserted.replayOf !== once.bodyHash) {
       throw new IdempotencyConflictError(once.key);
@@ -112,13 +112,13 @@ export class Enqueuer {
       if (typeof job !== 'object' || job === null) {
         throw new InvalidOptionsError(`jobs[${index}]`, `expected an object, got ${describeValue(job)}`);
       }
-      const { topic, payload, ...options } = job;
+      const { topic, payload } = job;
       try {
         const judged = this.judge(topic, payload);
         if (judged) {
           await judged;
         }
-        rows.push(this.rowOf(topic, payload, options, null));
+        rows.push(this.rowOf(topic, payload, readNewJobOptions(job), null));
       } catch (error) {
         throw placedError(`jobs[${index}]`, error);
       }
@@ -136,14 +136,8 @@ export class Enqueuer {
     return schema && validPayload(schema, payload);
   }
 
-  private rowOf(
-    topicLike: TopicLike,
-    payload: unknown,
-    options: EnqueueOptions | undefined,
-    once: Idempotency | null,
-  ): JobInsert {
+  private rowOf(topicLike: TopicLike, payload: unknown, given: EnqueueSettings, once: Idempotency | null): JobInsert {
     const { topic, own } = this.topicOf(topicLike);
-    const given = readEnqueueOptions(options);
     return {
       id: uuidv7(),
       topic,
@@ -268,33 +262,33 @@ function isHeld({ deduplicated, replayOf }: InsertedJob): boolean {
   return deduplicated || replayOf !== null;
 }
 
-/** A fresh row, without asking the database for it. */
+/** A fresh row, without asking the database for it. Written member by member: every job passes here. */
 function newJob(row: JobInsert, { runAt, created }: InsertedJob): Job {
-  return Object.assign(new Job(), {
-    id: row.id,
-    topic: row.topic,
-    payload: JSON.parse(row.payload) as unknown,
-    status: 'pending' as const,
-    runAt,
-    lockedUntil: null,
-    lockedBy: null,
-    attempt: 0,
-    retries: 0,
-    maxRetries: row.maxRetries,
-    priority: row.priority,
-    timeoutMs: row.timeoutMs,
-    lastError: null,
-    errors: [],
-    result: null,
-    progress: null,
-    uniqueKey: row.uniqueKey,
-    metadata: row.metadata === null ? null : (JSON.parse(row.metadata) as Record<string, unknown>),
-    cancelRequested: false,
-    started: null,
-    finished: null,
-    created,
-    updated: created,
-  });
+  const job = new Job();
+  job.id = row.id;
+  job.topic = row.topic;
+  job.payload = JSON.parse(row.payload);
+  job.status = 'pending';
+  job.runAt = runAt;
+  job.lockedUntil = null;
+  job.lockedBy = null;
+  job.attempt = 0;
+  job.retries = 0;
+  job.maxRetries = row.maxRetries;
+  job.priority = row.priority;
+  job.timeoutMs = row.timeoutMs;
+  job.lastError = null;
+  job.errors = [];
+  job.result = null;
+  job.progress = null;
+  job.uniqueKey = row.uniqueKey;
+  job.metadata = row.metadata === null ? null : (JSON.parse(row.metadata) as Record<string, unknown>);
+  job.cancelRequested = false;
+  job.started = null;
+  job.finished = null;
+  job.created = created;
+  job.updated = created;
+  return job;
 }
 
 /** Of each lane the job that is due first. */
