@@ -222,7 +222,8 @@ export class Attempts {
 
   private settle(attempt: Attempt, outcome: Outcome | null): void {
     const { settler, clock } = this.options;
-    const durationMs = clock.now() - attempt.sinceMs;
+    // To the microsecond, as the database counts.
+    const durationMs = Math.round((clock.now() - attempt.sinceMs) * 1_000) / 1_000;
     attempt.isSettling = true;
     const end = (answer: SettleAnswer): void => this.letGo(attempt, outcome, answer, durationMs);
     if (outcome) {

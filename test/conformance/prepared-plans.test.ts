@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import { PREPARED_NAMES } from '../../lib/store/postgres/prepared-statements.js';
-import { COMPLETE } from '../../lib/store/postgres/settle-statements.js';
+import { SETTLE } from '../../lib/store/postgres/settle-statements.js';
 import { setForSession } from '../../lib/store/postgres/session-statements.js';
 import { postgresVersions } from '../support/databases.js';
 import { openPlanTable } from './plans/plan-table.js';
@@ -62,8 +62,8 @@ describe.each(postgresVersions())('plans that connections keep, on PostgreSQL %s
   );
 
   it('would show a statement that may begin with the table', async () => {
-    const careless = COMPLETE.replace('j.id = ANY (ARRAY[o.id])', 'j.id = o.id');
-    expect(careless).not.toBe(COMPLETE);
-    expect(await scansOfKept('careless', careless)).toEqual(['Index Scan']);
+    const careless = SETTLE.replaceAll('j.id = ANY (ARRAY[o.id])', 'j.id = o.id');
+    expect(careless).not.toBe(SETTLE);
+    expect(await scansOfKept('careless', careless)).toContain('Index Scan');
   });
 });

@@ -88,6 +88,6 @@ export const outcomes = {
   cancelled: (): Outcome => ({ kind: 'cancelled' }),
 };
 
-export function settlement({ id, attempt }: ClaimToken, outcome: Outcome): Settlement {
-  return { token: { id, attempt }, outcome, ranMs: null };
+export function settlement(token: ClaimToken, outcome: Outcome): Settlement {
+  return { token, outcome, ranMs: null };
 }

@@ -1,4 +1,4 @@
-import { errorsWith, finalStatuses, ms, owned, tokens } from './statements.js';
+import { errorsWith, finalStatuses, ms, owned, ownedInPlace, tokens } from './statements.js';
 
 /*
  * How attempts end.
@@ -37,44 +37,41 @@ RETURNING j.id, true AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at'
 
 /**
  * Completed jobs, the bulk of all outcomes, as arrays: $1 ids, $2 attempts, $3 how long each ran, $4 results, a JSON array or
- * NULL for none. Lost on the way are rows that are not owned.
+ * NULL for none, $5 where the claim left each row. Lost on the way are rows that are not owned, and those that were written
+ * since, by a renewal or with progress.
  */
 const completions = `
-  ROWS FROM (unnest($1::uuid[]), unnest($2::int[]), unnest($3::float8[]), jsonb_array_elements($4::jsonb))
-    AS o(id, attempt, ran_ms, result)`;
+  ROWS FROM (unnest($1::uuid[]), unnest($2::int[]), unnest($3::float8[]), jsonb_array_elements($4::jsonb),
+    unnest($5::tid[])) AS o(id, attempt, ran_ms, result, place)`;
 
 /** To wait for a locked row costs nothing until there is one; to look for one first costs a third of the statement. */
 const waitsBriefly = `(SELECT set_config('lock_timeout', '50ms', true)) <> ''`;
 
-/** One row: how many were moved; which, as JSON arrays, unless it is all of them; and whom a cancel took. */
-const moved = (cancelled: string): string => {
-  const unlessAll = (column: string): string =>
-    `CASE WHEN count(*) < cardinality($1::uuid[]) THEN array_to_json(array_agg(${column}))::text END`;
-  return `
-SELECT count(*), ${unlessAll('id')} AS ids, ${unlessAll('attempt')} AS attempts, ${cancelled} AS cancelled FROM moved`;
-};
+/** One row: how many were moved, and from where, as a JSON array, unless it is all of them. */
+const moved = `
+SELECT count(*), CASE WHEN count(*) < cardinality($1::uuid[]) THEN array_to_json(array_agg(place))::text END AS places
+FROM moved`;
 
 /**
- * processing → completed, fenced by attempt, for those of which that is the whole outcome. Fails with a lock timeout when
- * somebody holds one of the rows: then `SETTLE` is the one to ask.
+ * processing → completed, fenced by attempt, for those of which that is the whole outcome. Left to `SETTLE` are jobs to be
+ * cancelled. Fails with a lock timeout when somebody holds one of the rows: then `SETTLE` is the one to ask for all.
  */
 export const COMPLETE = `
 WITH moved AS (
-  UPDATE _jobs j SET
-    status = CASE WHEN j.cancel_requested THEN 'cancelled' ELSE 'completed' END, result = nullif(o.result, 'null'),
+  UPDATE _jobs j SET status = 'completed', result = nullif(o.result, 'null'),
     started = coalesce(statement_timestamp() - make_interval(secs => o.ran_ms / 1000.0), j.started),
     locked_until = NULL, locked_by = NULL, finished = statement_timestamp(), updated = statement_timestamp()
-  FROM ${completions} WHERE ${waitsBriefly} AND ${owned}
-  RETURNING j.id, j.attempt, j.status)
-${moved(`array_to_json(array_agg(id) FILTER (WHERE status = 'cancelled'))::text`)}`;
+  FROM ${completions} WHERE ${waitsBriefly} AND ${ownedInPlace} AND NOT j.cancel_requested
+  RETURNING o.place)
+${moved}`;
 
 /** processing → completed → gone, in one step. Left to `SETTLE` are jobs to be cancelled, and those whose key is to be kept. */
 export const COMPLETE_AND_REMOVE = `
 WITH moved AS (
   DELETE FROM _jobs j USING ${completions}
-  WHERE ${waitsBriefly} AND ${owned} AND NOT j.cancel_requested AND j.idempotency_key IS NULL
-  RETURNING j.id, j.attempt)
-${moved('NULL::text')}`;
+  WHERE ${waitsBriefly} AND ${ownedInPlace} AND NOT j.cancel_requested AND j.idempotency_key IS NULL
+  RETURNING o.place)
+${moved}`;
 
 /** Jobs as they stand, for outcomes that moved nothing. */
 export const SETTLED_STATE = `

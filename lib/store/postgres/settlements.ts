@@ -1,9 +1,8 @@
 import { RowLockedError } from '../../core/errors.js';
-import type { ClaimToken } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import { isFinal } from '../../core/job-state.js';
 import type { Completion } from '../completion.js';
-import { isCompletion, moved } from '../completion.js';
+import { completed, isCompletion } from '../completion.js';
 import type { Settled, Settlement } from '../job-store.js';
 import { settledInOrder, unanswered } from '../set-answers.js';
 import { byId, settlementJson, tokenJson } from '../set-json.js';
@@ -30,7 +29,7 @@ export class Settlements {
     return settlements.map((settlement) => answers.get(settlement)!);
   }
 
-  /** Those that this could complete, or found to be cancelled. */
+  /** Those that this could complete. */
   private async complete(completions: Completion[], isRemoving: boolean): Promise<Map<Settlement, Settled>> {
     if (completions.length === 0) {
       return new Map();
@@ -77,32 +76,14 @@ function arraysOf(completions: readonly Completion[]): (string | null)[] {
     arrayText(completions.map(({ token }) => token.attempt)),
     arrayText(completions.map(({ ranMs }) => ranMs ?? 'NULL')),
     hasResults ? `[${completions.map(({ outcome }) => outcome.result ?? 'null').join(',')}]` : null,
+    arrayText(completions.map(({ token }) => `"${token.place}"`)),
   ];
 }
 
-/** What became of those that the statement moved; it names them only when it did not move all. */
-function completedOf(completions: readonly Completion[], answer: SqlRow): Map<Settlement, Settled> {
-  const isComplete = Number(answer.count) === completions.length;
-  const others = new Set(isComplete ? [] : unmoved(completions, listOf(answer.ids), listOf(answer.attempts)));
-  const cancelled = new Set(listOf(answer.cancelled));
-  const settled = new Map<Settlement, Settled>();
-  for (const completion of completions) {
-    const { token } = completion;
-    if (!others.has(token)) {
-      settled.set(completion, moved(token, cancelled.has(token.id) ? 'cancelled' : 'completed'));
-    }
-  }
-  return settled;
-}
-
-function unmoved(completions: readonly Completion[], ids: unknown[], attempts: unknown[]): ClaimToken[] {
-  const tokens = completions.map(({ token }) => token);
-  return unanswered(
-    tokens,
-    ids.map((id, index) => ({ id, attempt: attempts[index] })),
-  );
-}
-
-function listOf(json: unknown): unknown[] {
-  return json === null ? [] : (JSON.parse(json as string) as unknown[]);
+/** What became of those that the statement moved; it says from where only when it did not move all. */
+function completedOf(completions: readonly Completion[], { count, places }: SqlRow): Map<Settlement, Settled> {
+  const isWhole = Number(count) === completions.length;
+  const left = new Set(isWhole ? [] : (JSON.parse((places as string | null) ?? '[]') as unknown[]));
+  const done = isWhole ? completions : completions.filter(({ token }) => left.has(token.place));
+  return new Map(done.map((completion) => [completion, completed(completion.token)]));
 }

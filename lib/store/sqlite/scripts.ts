@@ -1,7 +1,7 @@
 import { QueueUnavailableError } from '../../core/errors.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { Completion } from '../completion.js';
-import { isCompletion, moved } from '../completion.js';
+import { completed, isCompletion } from '../completion.js';
 import type * as Seam from '../job-store.js';
 import { movedInOrder, noteInserted, settledInOrder, unanswered, unmovedOf } from '../set-answers.js';
 import { completionJson, insertJson, settlementJson, tokenJson } from '../set-json.js';
@@ -63,8 +63,8 @@ function* completeScript(completions: readonly Completion[]): SqlScript<Map<Seam
   }
   const tokens = completions.map(({ token }) => token);
   const others = new Set(unanswered(tokens, yield { sql: sql.COMPLETE, params: [completionJson(completions)] }));
-  const completed = completions.filter(({ token }) => !others.has(token));
-  return new Map(completed.map((completion) => [completion, moved(completion.token, 'completed')]));
+  const done = completions.filter(({ token }) => !others.has(token));
+  return new Map(done.map((completion) => [completion, completed(completion.token)]));
 }
 
 /** Settles, and reads how the rows stand that did not move. */
