@@ -58,7 +58,7 @@ export const contenders = [
   { name: 'ours-nest', ...BASES.nest, options: OURS_BEST, keepsRows: true },
   { name: 'ours-nest-sqlite', ...BASES.nestSqlite, options: {}, keepsRows: true },
   { name: 'raw-pg', ...BASES.rawPg, options: { batch: 1_000, loops: 2 }, keepsRows: true },
-  { name: 'graphile-worker', ...BASES.graphile, options: GRAPHILE_BEST, keepsRows: false },
+  { name: 'graphile-worker', ...BASES.graphile, options: GRAPHILE_BEST, keepsRows: false, most: { callers: 10_000 } },
   {
     name: 'graphile-worker-default',
     ...BASES.graphile,
@@ -66,7 +66,7 @@ export const contenders = [
     keepsRows: false,
     most: { drain: 10_000 },
   },
-  { name: 'pg-boss', ...BASES.boss, options: BOSS_BEST, keepsRows: true },
+  { name: 'pg-boss', ...BASES.boss, options: BOSS_BEST, keepsRows: true, most: { callers: 10_000 } },
   { name: 'pg-boss-default', ...BASES.boss, options: {}, keepsRows: true, most: { drain: 10 } },
   { name: 'bullmq', ...BASES.bull, options: BULL_BEST, keepsRows: true },
   {

@@ -53,6 +53,15 @@ const jobsPerSecond = { unit: 'jobs/s', better: /** @type {const} */ ('more') };
 const milliseconds = { unit: 'ms', better: /** @type {const} */ ('less') };
 const hundredTopics = Array.from({ length: 100 }, (_, index) => `work_${index}`);
 
+/**
+ * How many jobs a measure has of a contender that is bounded there.
+ *
+ * @param {Stand} stand
+ * @param {string} kind
+ * @param {number} count
+ */
+const atMost = ({ contender }, kind, count) => Math.min(count, contender.most?.[kind] ?? Infinity);
+
 /** @type {Measure[]} */
 const enqueueing = [
   {
@@ -71,7 +80,7 @@ const enqueueing = [
     contenders: [...POSTGRES, ...REDIS, ...SQLITE],
     jobs: 50_000,
     quickJobs: 5_000,
-    run: (stand, count) => enqueue(stand, { how: 'callers', callers: 64, count }),
+    run: (stand, count) => enqueue(stand, { how: 'callers', callers: 64, count: atMost(stand, 'callers', count) }),
   },
   {
     name: 'enqueue-bulk',
@@ -101,7 +110,7 @@ const draining = [
     ...jobsPerSecond,
     contenders: [...DEFAULTS, ...SQLITE_DEFAULTS],
     jobs: 100_000,
-    run: (stand, count) => drain(stand, { count: Math.min(count, stand.contender.most?.drain ?? Infinity) }),
+    run: (stand, count) => drain(stand, { count: atMost(stand, 'drain', count) }),
   },
   {
     name: 'drain-2',
@@ -118,7 +127,7 @@ const draining = [
     contenders: [...POSTGRES, ...REDIS, 'ours-sqlite', 'plainjob'],
     jobs: 50_000,
     quickJobs: 3_000,
-    run: (stand, count) => together(stand, { count }),
+    run: (stand, count) => together(stand, { count: atMost(stand, 'callers', count) }),
   },
 ];
 
