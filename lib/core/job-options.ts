@@ -2,7 +2,7 @@ import type { Backoff, BackoffFunction, BackoffOptions } from './backoff.js';
 import type { Duration } from './duration.js';
 import { InvalidOptionsError } from './errors.js';
 import type { EnqueueOptions } from './job.js';
-import type { Check, Option, OptionValues } from './option-checks.js';
+import type { Check, Option } from './option-checks.js';
 import { checked, duration, flag, readOptions, recordCheck } from './option-checks.js';
 import { backoffCheck, concurrencyCheck, maxRetriesCheck, priorityCheck, timeoutCheck } from './options.js';
 import { encodePayload } from './payload.js';
@@ -61,16 +61,18 @@ export interface EnqueueSettings {
 
 /** @throws InvalidOptionsError naming the option; InvalidPayloadError or PayloadTooLargeError for `metadata`. */
 export function readEnqueueOptions(given: EnqueueOptions = {}): EnqueueSettings {
-  return settingsOf(readOptions(enqueueTable, given), given);
+  return enqueueSettings(given, []);
 }
 
-/** The same of a job that stands in a list, whose options stand beside its topic and its payload. */
-export function readNewJobOptions(given: EnqueueOptions): EnqueueSettings {
-  return settingsOf(readOptions(newJobTable, given), given);
+/** The same of a job in a list, whose options are members of its own beside its topic and its payload. */
+export function readNewJobOptions(job: EnqueueOptions): EnqueueSettings {
+  // Of a class, methods and accessors are no options.
+  return enqueueSettings(Object.getPrototypeOf(job) === Object.prototype ? job : { ...job }, ['topic', 'payload']);
 }
 
 /** Written member by member: every job passes here. */
-function settingsOf(options: OptionValues<typeof enqueueTable>, given: EnqueueOptions): EnqueueSettings {
+function enqueueSettings(given: EnqueueOptions, others: readonly string[]): EnqueueSettings {
+  const options = readOptions(enqueueTable, given, '', others);
   if (given.runAt !== undefined && given.delay !== undefined) {
     throw new InvalidOptionsError('delay', 'contradicts runAt; give one of the two');
   }
@@ -142,17 +144,8 @@ const enqueueTable = {
   metadata: optional(recordCheck, "the caller's notes"),
 };
 
-/** What is judged elsewhere. */
-const anything: Check<unknown> = { expects: 'a value', parse: (value) => value };
-
-const newJobTable = {
-  topic: optional(anything, 'the kind of work'),
-  payload: optional(anything, 'what the handler is given'),
-  ...enqueueTable,
-};
-
 const requeueTable = {
-  payload: optional(anything, 'a corrected payload'),
+  payload: optional({ expects: 'a JSON value', parse: (value) => value }, 'a corrected payload'),
   runAt: optional(runAtCheck, 'not before this moment'),
   maxRetries: optional(maxRetriesCheck, 'retries after the first attempt'),
 };

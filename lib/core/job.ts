@@ -102,8 +102,8 @@ export interface NewJob<T = unknown> extends EnqueueOptions {
 export interface ClaimToken {
   readonly id: string;
   readonly attempt: number;
-  /** Where the store saw the row, which leads there sooner than the id does. A row that was written since is elsewhere. */
-  readonly place?: string | number;
+  /** Where the store left the row, for a look there before one by id. Proves nothing: another row may be there by now. */
+  readonly place?: string;
 }
 
 /** A job that this process has claimed and must run, give back, or lose. */

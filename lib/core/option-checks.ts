@@ -29,13 +29,19 @@ export type OptionValues<Table extends OptionTable> = {
  *
  * @param given what the caller wrote; `undefined` members count as absent.
  * @param path put before the names in errors, such as `backoff`.
+ * @param others names of members that are no options, and are read elsewhere.
  * @throws InvalidOptionsError for a name that is not in the table (with the nearest that is), or a refused value.
  */
-export function readOptions<Table extends OptionTable>(table: Table, given: unknown, path = ''): OptionValues<Table> {
+export function readOptions<Table extends OptionTable>(
+  table: Table,
+  given: unknown,
+  path = '',
+  others: readonly string[] = [],
+): OptionValues<Table> {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw new InvalidOptionsError(path || 'options', `expected an object, got ${describeValue(given)}`);
   }
-  const stranger = Object.keys(given).find((name) => !Object.hasOwn(table, name));
+  const stranger = Object.keys(given).find((name) => !Object.hasOwn(table, name) && !others.includes(name));
   if (stranger !== undefined) {
     throw new InvalidOptionsError(join(path, stranger), `unknown option${suggestion(stranger, Object.keys(table))}`);
   }

@@ -222,7 +222,7 @@ export class Attempts {
 
   private settle(attempt: Attempt, outcome: Outcome | null): void {
     const { settler, clock } = this.options;
-    // To the microsecond, as the database counts.
+    // To the microsecond: what a clock says beyond that is noise, and twice the text.
     const durationMs = Math.round((clock.now() - attempt.sinceMs) * 1_000) / 1_000;
     attempt.isSettling = true;
     const end = (answer: SettleAnswer): void => this.letGo(attempt, outcome, answer, durationMs);

@@ -109,7 +109,7 @@ export class Enqueuer {
     }
     const rows: JobInsert[] = [];
     for (const [index, job] of (jobs as readonly AnyNewJob[]).entries()) {
-      if (typeof job !== 'object' || job === null) {
+      if (typeof job !== 'object' || job === null || Array.isArray(job)) {
         throw new InvalidOptionsError(`jobs[${index}]`, `expected an object, got ${describeValue(job)}`);
       }
       const { topic, payload } = job;

@@ -1,18 +1,14 @@
 import type { ClaimToken, Outcome } from '../core/job.js';
 import type { Settled, Settlement } from './job-store.js';
 
-/**
- * How most attempts end: both databases have a statement for it that costs less than the one for all outcomes, when they are
- * told where the row is.
- */
+/** How most attempts end: both databases have a statement for it that costs less than the one for all outcomes. */
 export interface Completion extends Settlement {
-  readonly token: Required<ClaimToken>;
   readonly outcome: Extract<Outcome, { kind: 'completed' }>;
 }
 
 /** Whether that statement is the one for it. */
 export function isCompletion(settlement: Settlement): settlement is Completion {
-  return settlement.outcome.kind === 'completed' && settlement.token.place !== undefined;
+  return settlement.outcome.kind === 'completed';
 }
 
 /** The answer for one that has moved. */

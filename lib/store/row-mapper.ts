@@ -42,7 +42,7 @@ export function claimOf(row: SqlRow): Claim {
   return {
     id: row.id as string,
     attempt: Number(row.attempt),
-    place: row.place as string | number,
+    place: row.place as string,
     topic: row.topic as string,
     payload: json(row.payload),
     payloadLength: (row.payload as string).length,

@@ -67,11 +67,11 @@ export function progressJson(entries: readonly ProgressEntry[]): string {
   return `[${rows.join(',')}]`;
 }
 
-/** As arrays of place, id, attempt, how long it ran and its result, which most have not. */
+/** As arrays of id, attempt, how long it ran and its result, which most have not. */
 export function completionJson(completions: readonly Completion[]): string {
-  const rows = completions.map(({ token: { place, id, attempt }, ranMs, outcome: { result } }) => {
+  const rows = completions.map(({ token: { id, attempt }, ranMs, outcome: { result } }) => {
     const more = result === null || result === 'null' ? '' : `,${result}`;
-    return `[${place},${JSON.stringify(id)},${attempt},${ranMs}${more}]`;
+    return `[${JSON.stringify(id)},${attempt},${ranMs}${more}]`;
   });
   return `[${rows.join(',')}]`;
 }

@@ -1,4 +1,5 @@
 import type { Claim } from '../../lib/core/job.js';
+import type { FinalStatus } from '../../lib/core/job-state.js';
 import { claim, claimMany, claimOne, LEASE_MS, outcomes, settlement } from '../support/job-rows.js';
 import type { StoreFixture } from '../support/stores.js';
 import { storeKinds, useStore } from '../support/stores.js';
@@ -63,30 +64,64 @@ describe.each(storeKinds())('a row that was claimed and has moved on $label', (k
     expect(settled.map(({ status }) => status)).toEqual(['completed', 'cancelled', 'completed']);
   });
 
-  it('is found when the table was packed, and the rows of other jobs are where it and its like were', async () => {
+  it('is found when the table was packed', async () => {
     const [removed, ...claims] = await claimMany(fixture.store, 6);
     await fixture.store.settle([settlement(removed!, outcomes.completed())], ['completed']);
     await fixture.sql(fixture.app.options.type === 'postgres' ? 'VACUUM FULL _jobs' : 'VACUUM');
-    const first = claims.slice(0, 2);
-    const settled = await fixture.store.settle(first.map((token) => settlement(token, outcomes.completed('1'))));
-    expect(settled.map(({ applied }) => applied)).toEqual([true, true]);
-    const jobs = await fixture.store.find(claims.map(({ id }) => id));
-    const done = new Set(first.map(({ id }) => id));
-    expect(new Map(jobs.map(({ id, status }) => [id, status]))).toEqual(
-      new Map(claims.map(({ id }) => [id, done.has(id) ? 'completed' : 'processing'])),
-    );
+    const [first, ...others] = claims;
+    const settled = await fixture.store.settle([settlement(first!, outcomes.completed())]);
+    expect(settled).toMatchObject([{ applied: true, status: 'completed' }]);
+    const jobs = await fixture.store.find(others.map(({ id }) => id));
+    expect(jobs.map(({ status }) => status)).toEqual(others.map(() => 'processing'));
   });
 
-  it('is not completed by an attempt that knows where it is, and no more than that', async () => {
-    const stale = await claimOne(fixture.store);
-    await fixture.expire(stale.id);
-    await fixture.store.rescue(10);
-    const [running] = await claim(fixture.store, { worker: 'another' });
-    const knowing = { ...stale, place: running!.place! };
-    const before = await fixture.job(stale.id);
-    expect(await fixture.store.settle([settlement(knowing, outcomes.completed())])).toMatchObject([
-      { applied: false, status: 'processing', attempt: 2 },
-    ]);
-    expect(await fixture.job(stale.id)).toEqual(before);
-  });
+  describe.each([[[]], [['completed']]] as [FinalStatus[]][])(
+    'whose place another row has, with %j not kept',
+    (unkept) => {
+      it('is completed, and that one is not', async () => {
+        const [moved, other] = await claimMany(fixture.store, 2);
+        const misled = { ...moved!, place: other!.place! };
+        const settled = await fixture.store.settle([settlement(misled, outcomes.completed())], unkept);
+        expect(settled).toMatchObject([{ applied: true, status: 'completed' }]);
+        const jobs = await fixture.store.find([moved!.id, other!.id]);
+        const left = new Map(jobs.map(({ id, status }) => [id, status]));
+        expect(left.get(other!.id)).toBe('processing');
+        expect(left.get(moved!.id)).toBe(unkept.length > 0 ? undefined : 'completed');
+      });
+
+      it('is completed beside that one', async () => {
+        const [moved, other] = await claimMany(fixture.store, 2);
+        const misled = { ...moved!, place: other!.place! };
+        const settled = await fixture.store.settle(
+          [misled, other!].map((token) => settlement(token, outcomes.completed())),
+          unkept,
+        );
+        expect(settled).toMatchObject([
+          { applied: true, status: 'completed' },
+          { applied: true, status: 'completed' },
+        ]);
+        const jobs = await fixture.store.find([moved!.id, other!.id]);
+        expect(jobs.filter(({ status }) => status !== 'completed')).toEqual([]);
+        expect(jobs).toHaveLength(unkept.length > 0 ? 0 : 2);
+      });
+
+      it('is not completed by an earlier attempt, alone or beside the running one', async () => {
+        const stale = await claimOne(fixture.store);
+        await fixture.expire(stale.id);
+        await fixture.store.rescue(10);
+        const [running] = await claim(fixture.store, { worker: 'another' });
+        const misled = { ...stale, place: running!.place! };
+        const before = await fixture.job(stale.id);
+        expect(await fixture.store.settle([settlement(misled, outcomes.completed())], unkept)).toMatchObject([
+          { applied: false, status: 'processing', attempt: 2 },
+        ]);
+        expect(await fixture.job(stale.id)).toEqual(before);
+        const settled = await fixture.store.settle(
+          [misled, running!].map((token) => settlement(token, outcomes.completed())),
+          unkept,
+        );
+        expect(settled.map(({ applied }) => applied)).toEqual([false, true]);
+      });
+    },
+  );
 });

@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import { PREPARED_NAMES } from '../../lib/store/postgres/prepared-statements.js';
-import { SETTLE } from '../../lib/store/postgres/settle-statements.js';
+import { COMPLETE, SETTLE } from '../../lib/store/postgres/settle-statements.js';
 import { setForSession } from '../../lib/store/postgres/session-statements.js';
 import { postgresVersions } from '../support/databases.js';
 import { openPlanTable } from './plans/plan-table.js';
@@ -61,9 +61,12 @@ describe.each(postgresVersions())('plans that connections keep, on PostgreSQL %s
     },
   );
 
-  it('would show a statement that may begin with the table', async () => {
-    const careless = SETTLE.replaceAll('j.id = ANY (ARRAY[o.id])', 'j.id = o.id');
-    expect(careless).not.toBe(SETTLE);
+  it.each([
+    ['looks for a plain id', SETTLE, SETTLE.replaceAll('j.id = ANY (ARRAY[o.id])', 'j.id = o.id')],
+    ['shows the ids', COMPLETE, COMPLETE.replace('coalesce(j.id = o.id AND', 'j.id = o.id AND coalesce(')],
+  ])('would show a statement that %s, and may begin with the table', async (_what, careful, careless) => {
+    expect(careless).not.toBe(careful);
     expect(await scansOfKept('careless', careless)).toContain('Index Scan');
+    await client.query('DEALLOCATE careless');
   });
 });

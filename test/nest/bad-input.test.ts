@@ -1,4 +1,4 @@
-import type { EnqueueOptions, JobsError } from 'nestjs-jobs';
+import type { EnqueueOptions, JobsError, NewJob } from 'nestjs-jobs';
 import { InvalidOptionsError, InvalidPayloadError, PayloadTooLargeError } from 'nestjs-jobs';
 import { useApps, useOneApp } from './support/apps.js';
 import { everyKind } from './support/database-kinds.js';
@@ -154,6 +154,7 @@ describe.each(everyKind)('what enqueue refuses on $label', (kind) => {
     ['an object', { topic: 'work', payload: 1 }],
     ['a list with null', [{ topic: 'work', payload: 1 }, null]],
     ['a list with text', ['work']],
+    ['a list with a list', [[]]],
   ])('refuses %s given to enqueueMany, which are no jobs', async (_, given) => {
     expect(await rejection(app().jobs.enqueueMany(given as never))).toBeInstanceOf(InvalidOptionsError);
     expect(await app().jobs.stats()).toMatchObject({ total: 0 });
@@ -227,6 +228,24 @@ describe.each(everyKind)('what enqueue takes on $label', (kind) => {
     expect(items).toHaveLength(4);
     expect(items[1]!.runAt.toISOString()).toBe('9999-12-31T23:59:59.999Z');
     expect(items[2]!.runAt.toISOString()).toBe('1970-01-01T00:00:00.000Z');
+  });
+
+  it('takes jobs of a class, of which methods and accessors are no options', async () => {
+    class Letter {
+      topic = 'nobodys';
+      payload = 'text';
+      metadata = { from: 'here' };
+
+      delay(): string {
+        return 'later';
+      }
+
+      get priority(): number {
+        return 7;
+      }
+    }
+    const [job] = await app.jobs.enqueueMany([new Letter() as unknown as NewJob]);
+    expect(await app.job(job!.id)).toMatchObject({ payload: 'text', metadata: { from: 'here' }, priority: 0 });
   });
 
   it('drops members that are undefined, and keeps what JSON keeps', async () => {

@@ -1,3 +1,4 @@
+import type { JobContext } from 'nestjs-jobs';
 import { JobAbortedError, JobStateError } from 'nestjs-jobs';
 import { signal, until } from '../support/wait.js';
 import { useApps } from './support/apps.js';
@@ -39,6 +40,22 @@ describe.each(everyKind)('cancel on $label', (kind) => {
     await app.event('cancelled', id);
     expect(members).toEqual(expect.arrayContaining(['id', 'payload', 'signal', 'progress', 'completeTx']));
     expect(members).not.toContain('manager');
+  });
+
+  it.each<[string, (job: JobContext) => JobContext]>([
+    ['an object made from it', (job) => Object.create(job) as JobContext],
+    ['a proxy of it', (job) => new Proxy(job, {})],
+    [
+      'a copy of its properties',
+      (job) => Object.defineProperties({}, Object.getOwnPropertyDescriptors(job)) as JobContext,
+    ],
+  ])('aborts the signal of %s', async (_what, made) => {
+    const app = await apps.start({ handlers: { work: (job) => obey(made(job)) } });
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('started', id);
+    await app.jobs.cancel(id);
+    await app.event('cancelled', id);
+    expect(await app.job(id)).toMatchObject({ status: 'cancelled', attempt: 1 });
   });
 
   it('aborts the signal of a running job, which ends cancelled when its handler throws', async () => {

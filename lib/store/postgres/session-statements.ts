@@ -20,6 +20,7 @@ const settings = ({ statementTimeoutMs, lockTimeoutMs }: SessionLimits): readonl
   ['enable_hashjoin', 'off'],
   ['enable_mergejoin', 'off'],
   ['enable_seqscan', 'off'],
+  ['enable_tidscan', 'on'],
   ['jit', 'off'],
   ['extra_float_digits', '1'],
 ];

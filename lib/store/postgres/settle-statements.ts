@@ -42,14 +42,14 @@ RETURNING j.id, true AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at'
  */
 const completions = `
   ROWS FROM (unnest($1::uuid[]), unnest($2::int[]), unnest($3::float8[]), jsonb_array_elements($4::jsonb),
-    unnest($5::tid[])) AS o(id, attempt, ran_ms, result, place)`;
+    unnest($5::tid[])) WITH ORDINALITY AS o(id, attempt, ran_ms, result, place, ord)`;
 
 /** To wait for a locked row costs nothing until there is one; to look for one first costs a third of the statement. */
 const waitsBriefly = `(SELECT set_config('lock_timeout', '50ms', true)) <> ''`;
 
-/** One row: how many were moved, and from where, as a JSON array, unless it is all of them. */
+/** One row: how many were moved, and which of the arrays' members, as a JSON array, unless it is all of them. */
 const moved = `
-SELECT count(*), CASE WHEN count(*) < cardinality($1::uuid[]) THEN array_to_json(array_agg(place))::text END AS places
+SELECT count(*), CASE WHEN count(*) < cardinality($1::uuid[]) THEN array_to_json(array_agg(ord))::text END AS members
 FROM moved`;
 
 /**
@@ -62,7 +62,7 @@ WITH moved AS (
     started = coalesce(statement_timestamp() - make_interval(secs => o.ran_ms / 1000.0), j.started),
     locked_until = NULL, locked_by = NULL, finished = statement_timestamp(), updated = statement_timestamp()
   FROM ${completions} WHERE ${waitsBriefly} AND ${ownedInPlace} AND NOT j.cancel_requested
-  RETURNING o.place)
+  RETURNING o.ord)
 ${moved}`;
 
 /** processing → completed → gone, in one step. Left to `SETTLE` are jobs to be cancelled, and those whose key is to be kept. */
@@ -70,7 +70,7 @@ export const COMPLETE_AND_REMOVE = `
 WITH moved AS (
   DELETE FROM _jobs j USING ${completions}
   WHERE ${waitsBriefly} AND ${ownedInPlace} AND NOT j.cancel_requested AND j.idempotency_key IS NULL
-  RETURNING o.place)
+  RETURNING o.ord)
 ${moved}`;
 
 /** Jobs as they stand, for outcomes that moved nothing. */

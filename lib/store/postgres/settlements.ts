@@ -76,14 +76,14 @@ function arraysOf(completions: readonly Completion[]): (string | null)[] {
     arrayText(completions.map(({ token }) => token.attempt)),
     arrayText(completions.map(({ ranMs }) => ranMs ?? 'NULL')),
     hasResults ? `[${completions.map(({ outcome }) => outcome.result ?? 'null').join(',')}]` : null,
-    arrayText(completions.map(({ token }) => `"${token.place}"`)),
+    arrayText(completions.map(({ token: { place } }) => (place === undefined ? 'NULL' : `"${place}"`))),
   ];
 }
 
-/** What became of those that the statement moved; it says from where only when it did not move all. */
-function completedOf(completions: readonly Completion[], { count, places }: SqlRow): Map<Settlement, Settled> {
+/** What became of those that the statement moved; it says which only when it did not move all. */
+function completedOf(completions: readonly Completion[], { count, members }: SqlRow): Map<Settlement, Settled> {
   const isWhole = Number(count) === completions.length;
-  const left = new Set(isWhole ? [] : (JSON.parse((places as string | null) ?? '[]') as unknown[]));
-  const done = isWhole ? completions : completions.filter(({ token }) => left.has(token.place));
+  const some = isWhole ? [] : (JSON.parse((members as string | null) ?? '[]') as number[]);
+  const done = isWhole ? completions : some.map((member) => completions[member - 1]!);
   return new Map(done.map((completion) => [completion, completed(completion.token)]));
 }

@@ -106,7 +106,7 @@ WHERE rowid IN (
         AND priority = lane.value ->> 'priority' AND run_at >= lane.value ->> 'from' AND run_at <= ${now}
       ORDER BY run_at LIMIT ?3))) AS due
   WHERE due.key < lane.value ->> 'limit' LIMIT ?2)
-RETURNING rowid AS place, id, attempt, topic, payload, retries, max_retries, priority, timeout_ms, backoff, metadata,
+RETURNING id, attempt, topic, payload, retries, max_retries, priority, timeout_ms, backoff, metadata,
   ${ms('run_at')} AS run_at, ${ms('created')} AS created, ${ms('started')} - ${ms('run_at')} AS waited_ms`;
 
 /** The first waiting priority of a topic between two bounds, which are SQL. */
@@ -163,12 +163,11 @@ SELECT j.id, j.attempt FROM ${tokens} AS o JOIN _jobs AS j ON ${owned} WHERE j.c
  */
 export const COMPLETE = `
 WITH o AS MATERIALIZED (
-  SELECT value ->> 0 AS place, value ->> 1 AS id, value ->> 2 AS attempt, value ->> 3 AS ran_ms, value -> 4 AS result
-  FROM json_each(?1))
+  SELECT value ->> 0 AS id, value ->> 1 AS attempt, value ->> 2 AS ran_ms, value -> 3 AS result FROM json_each(?1))
 UPDATE _jobs AS j SET status = 'completed', result = o.result,
   started = CASE WHEN o.ran_ms IS NULL THEN j.started WHEN o.ran_ms < 0.5 THEN ${now} ELSE ${fromNow('-o.ran_ms')} END,
   locked_until = NULL, locked_by = NULL, finished = ${now}, updated = ${now}
-FROM o WHERE j.rowid = o.place AND ${owned} AND NOT j.cancel_requested
+FROM o WHERE ${owned} AND NOT j.cancel_requested
 RETURNING id, attempt`;
 
 /** Materialized, or each member would be parsed once for every column that reads it. */
