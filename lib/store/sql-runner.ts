@@ -129,6 +129,8 @@ export interface BetterSqliteDatabase {
 
 interface BetterSqliteStatement {
   readonly reader: boolean;
+  columns(): { readonly name: string }[];
+  raw(isRaw: boolean): this;
   all(...params: unknown[]): unknown[];
   run(...params: unknown[]): unknown;
 }
@@ -147,10 +149,10 @@ export class BetterSqliteRunner {
   /** @throws SqlError */
   query(sql: string, params: readonly unknown[]): readonly SqlRow[] {
     try {
-      const { statement, order } = this.prepare(sql);
+      const { statement, order, columns } = this.prepare(sql);
       const values = order ? order.map((at) => params[at]) : params;
-      if (statement.reader) {
-        return statement.all(...values) as SqlRow[];
+      if (columns) {
+        return (statement.all(...values) as unknown[][]).map((row) => rowOf(columns, row));
       }
       statement.run(...values);
       return [];
@@ -172,7 +174,8 @@ export class BetterSqliteRunner {
     let prepared = this.prepared.get(sql);
     if (!prepared) {
       const { text, order } = anonymous(sql);
-      prepared = { statement: this.database.prepare(text), order };
+      const statement = this.database.prepare(text);
+      prepared = { statement, order, columns: statement.reader ? columnsOf(statement) : null };
       this.prepared.set(sql, prepared);
     }
     return prepared;
@@ -182,6 +185,22 @@ export class BetterSqliteRunner {
 interface Prepared {
   readonly statement: BetterSqliteStatement;
   readonly order: readonly number[] | null;
+  /** Names of what it answers; `null`: it answers nothing. */
+  readonly columns: readonly string[] | null;
+}
+
+/** From now on the statement answers arrays: objects of thirteen members, made by the driver, take three times as long. */
+function columnsOf(statement: BetterSqliteStatement): string[] {
+  return statement
+    .raw(true)
+    .columns()
+    .map(({ name }) => name);
+}
+
+function rowOf(columns: readonly string[], values: readonly unknown[]): SqlRow {
+  const row: SqlRow = {};
+  columns.forEach((name, index) => (row[name] = values[index]));
+  return row;
 }
 
 /**

@@ -19,6 +19,7 @@ describe.each(storeKinds())('claim on $label', (kind) => {
       {
         id: job.id,
         attempt: 1,
+        place: kind.locksRows ? (expect.any(String) as string) : undefined,
         topic: TOPIC,
         payload: { n: 1 },
         payloadLength: expect.any(Number) as number,
