@@ -61,17 +61,20 @@ export interface EnqueueSettings {
 
 /** @throws InvalidOptionsError naming the option; InvalidPayloadError or PayloadTooLargeError for `metadata`. */
 export function readEnqueueOptions(given: EnqueueOptions = {}): EnqueueSettings {
-  return enqueueSettings(given, []);
+  return enqueueSettings(given);
 }
+
+/** What a job in a list has beside its options. */
+const BESIDE_OPTIONS = ['topic', 'payload'];
 
 /** The same of a job in a list, whose options are members of its own beside its topic and its payload. */
 export function readNewJobOptions(job: EnqueueOptions): EnqueueSettings {
   // Of a class, methods and accessors are no options.
-  return enqueueSettings(Object.getPrototypeOf(job) === Object.prototype ? job : { ...job }, ['topic', 'payload']);
+  return enqueueSettings(Object.getPrototypeOf(job) === Object.prototype ? job : { ...job }, BESIDE_OPTIONS);
 }
 
 /** Written member by member: every job passes here. */
-function enqueueSettings(given: EnqueueOptions, others: readonly string[]): EnqueueSettings {
+function enqueueSettings(given: EnqueueOptions, others?: readonly string[]): EnqueueSettings {
   const options = readOptions(enqueueTable, given, '', others);
   if (given.runAt !== undefined && given.delay !== undefined) {
     throw new InvalidOptionsError('delay', 'contradicts runAt; give one of the two');
