@@ -42,6 +42,7 @@ class Settling implements Settlement, BatchedCall<Settlement, Settled> {
   isPlain = false;
   /** The answer to one try was lost: it may have done its work. */
   isUncertain = false;
+  wasLocked = false;
 
   constructor(
     private readonly settler: Settler,
@@ -117,7 +118,8 @@ export class Settler {
     const { attempt, token, outcome, isUncertain } = settling;
     const isStillOurs = !settled.applied && settled.status === 'processing' && settled.attempt === token.attempt;
     if (isStillOurs) {
-      // Somebody, a cancel for example, changed the row at this very moment: the statement saw it as it was before.
+      // Somebody, a cancel for example, has the row locked, or changed it after the statement had seen it.
+      settling.wasLocked = true;
       return this.askLater(settling);
     }
     if (isUncertain && this.isRemoved(attempt, outcome, settled)) {

@@ -8,7 +8,7 @@ export interface Completion extends Settlement {
 
 /** Whether that statement is the one for it. */
 export function isCompletion(settlement: Settlement): settlement is Completion {
-  return settlement.outcome.kind === 'completed';
+  return settlement.outcome.kind === 'completed' && !settlement.wasLocked;
 }
 
 /** The answer for one that has moved. */

@@ -189,6 +189,8 @@ export interface Settlement {
   readonly outcome: Outcome;
   /** How long the handler ran; `null` when it did not, or when that is not known. */
   readonly ranMs: number | null;
+  /** Somebody had its row locked when it was asked for before: it is not for a statement that waits for rows. */
+  readonly wasLocked?: boolean;
 }
 
 export interface ProgressEntry {

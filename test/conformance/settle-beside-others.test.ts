@@ -1,5 +1,5 @@
 import type { ClaimToken } from '../../lib/core/job.js';
-import type { JobStore } from '../../lib/store/job-store.js';
+import type { JobStore, Settlement } from '../../lib/store/job-store.js';
 import { until } from '../support/wait.js';
 import { claimMany, claimOne, failure, insertMany, outcomes, settlement } from '../support/job-rows.js';
 import type { StoreFixture } from '../support/stores.js';
@@ -173,6 +173,23 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('settle beside 
     expect(settled.map(({ status }) => status)).toEqual(['completed', 'processing', 'completed']);
     await transaction.rollback();
     expect(await fixture.store.settle([completions[1]!])).toMatchObject([{ applied: true, status: 'completed' }]);
+  });
+
+  it('waits for a locked row once, and not when asked again', async () => {
+    const claims = await claimMany(fixture.store, 2);
+    const completions = claims.map((token) => settlement(token, outcomes.completed()));
+    const transaction = await fixture.begin();
+    await transaction.manager.query('SELECT 1 FROM _jobs WHERE id = $1 FOR UPDATE', [claims[0]!.id]);
+    const timed = async (settlements: readonly Settlement[]): Promise<number> => {
+      const sinceMs = performance.now();
+      const [held] = await fixture.store.settle(settlements);
+      expect(held).toMatchObject({ applied: false, status: 'processing' });
+      return performance.now() - sinceMs;
+    };
+    const firstMs = await timed(completions);
+    const nextMs = await timed([{ ...completions[0]!, wasLocked: true }, ...completions.slice(1)]);
+    expect(nextMs).toBeLessThan(firstMs / 2);
+    await transaction.rollback();
   });
 
   it('skips an open completion of the same attempt, and takes effect only when that is rolled back', async () => {

@@ -3,7 +3,7 @@ import type { Outcome } from '../../lib/core/job.js';
 import type { Retention } from '../../lib/core/options.js';
 import { Settler } from '../../lib/runtime/settler.js';
 import { systemClock } from '../../lib/runtime/system-clock.js';
-import type { JobStore, Settled } from '../../lib/store/job-store.js';
+import type { JobStore, Settled, Settlement } from '../../lib/store/job-store.js';
 import { VirtualClock } from './support/virtual-clock.js';
 
 const GONE: Settled = { applied: false, status: null, attempt: 0, retries: null, runAt: null };
@@ -133,5 +133,23 @@ describe('an outcome that the database does not answer', () => {
     settler.giveUp();
     await clock.advance(250);
     expect(answers).toEqual(['lease lost']);
+  });
+});
+
+describe('an outcome of a job whose row somebody has locked', () => {
+  it('says so when it is asked again', async () => {
+    const clock = new VirtualClock();
+    const locked: Settled = { applied: false, status: 'processing', attempt: 1, retries: 0, runAt: null };
+    const asked: (boolean | undefined)[] = [];
+    const settle = ([{ wasLocked }]: readonly Settlement[]): Promise<Settled[]> => {
+      asked.push(wasLocked);
+      return Promise.resolve([locked]);
+    };
+    const store = { settle } as unknown as JobStore;
+    const settler = new Settler({ store, clock, logger: quiet, random: () => 0.5, retention: KEPT });
+    const attempt = { claim: { id: 'a', attempt: 1 }, leaseEndsMs: 60_000, abortedFor: undefined };
+    settler.settle(attempt, completed, 1, () => undefined);
+    await clock.advance(1_000);
+    expect(asked.slice(0, 2)).toEqual([false, true]);
   });
 });

@@ -44,8 +44,12 @@ const completions = `
   ROWS FROM (unnest($1::uuid[]), unnest($2::int[]), unnest($3::float8[]), jsonb_array_elements($4::jsonb),
     unnest($5::tid[])) WITH ORDINALITY AS o(id, attempt, ran_ms, result, place, ord)`;
 
-/** To wait for a locked row costs nothing until there is one; to look for one first costs a third of the statement. */
-const waitsBriefly = `(SELECT set_config('lock_timeout', '50ms', true)) <> ''`;
+/**
+ * To wait for a locked row costs nothing until there is one; to look for one first costs a third of the statement. Locked for
+ * as long as their statement takes are rows that a claim passed by, when its snapshot is older than the claim of them; and
+ * a server with more to do than it can makes wait for pages of the table, too, which counts as much.
+ */
+const waitsBriefly = `(SELECT set_config('lock_timeout', '500ms', true)) <> ''`;
 
 /** One row: how many were moved, and which of the arrays' members, as a JSON array, unless it is all of them. */
 const moved = `
