@@ -38,22 +38,25 @@ export function jobOf(row: SqlRow): Job {
   });
 }
 
+/** What most claims say. PostgreSQL sends NULL for it, and for a time of creation at which the job was due. */
+export const USUAL_CLAIM = { attempt: 1, retries: 0, max_retries: 3, priority: 0 } as const;
+
 export function claimOf(row: SqlRow): Claim {
   return {
     id: row.id as string,
-    attempt: Number(row.attempt),
+    attempt: Number(row.attempt ?? USUAL_CLAIM.attempt),
     place: row.place as string,
     topic: row.topic as string,
     payload: json(row.payload),
     payloadLength: (row.payload as string).length,
-    retries: Number(row.retries),
-    maxRetries: Number(row.max_retries),
-    priority: Number(row.priority),
+    retries: Number(row.retries ?? USUAL_CLAIM.retries),
+    maxRetries: Number(row.max_retries ?? USUAL_CLAIM.max_retries),
+    priority: Number(row.priority ?? USUAL_CLAIM.priority),
     timeoutMs: numberOrNull(row.timeout_ms),
     backoff: json(row.backoff) as Backoff | null,
     metadata: json(row.metadata) as Record<string, unknown> | null,
     runAt: time(row.run_at),
-    created: time(row.created),
+    created: time(row.created ?? row.run_at),
     waitedMs: Math.max(0, Number(row.waited_ms)),
   };
 }

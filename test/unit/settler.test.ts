@@ -141,8 +141,8 @@ describe('an outcome of a job whose row somebody has locked', () => {
     const clock = new VirtualClock();
     const locked: Settled = { applied: false, status: 'processing', attempt: 1, retries: 0, runAt: null };
     const asked: (boolean | undefined)[] = [];
-    const settle = ([{ wasLocked }]: readonly Settlement[]): Promise<Settled[]> => {
-      asked.push(wasLocked);
+    const settle = (settlements: readonly Settlement[]): Promise<Settled[]> => {
+      asked.push(...settlements.map(({ wasLocked }) => wasLocked));
       return Promise.resolve([locked]);
     };
     const store = { settle } as unknown as JobStore;
