@@ -5,7 +5,6 @@ import { InvalidOptionsError } from '../core/errors.js';
 import type { DatabaseKind } from './job-schema.js';
 import { jobSchema } from './job-schema.js';
 import type { PostgresSession } from './postgres/session.js';
-import { typeParsers } from './postgres/type-parsers.js';
 
 /** What the queue's DataSource takes from the settings. */
 export interface OwnDataSourceSettings {
@@ -80,7 +79,6 @@ function postgresOptions(options: DataSourceOptions, settings: OwnDataSourceSett
       connectionTimeoutMillis: 10_000,
       ...extra,
       max: connections,
-      types: typeParsers,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
       // The client's own limit, for a network that goes silent without a word.

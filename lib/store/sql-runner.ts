@@ -46,21 +46,35 @@ export class SqlError extends JobsError {
   }
 }
 
-/** The part of `pg.Pool` that is used. */
-export interface PostgresPool {
-  query(config: { name?: string | undefined; text: string; values: unknown[] }): Promise<{ rows: SqlRow[] }>;
+/** One statement as `pg` takes it. */
+export interface PostgresQuery {
+  readonly text: string;
+  readonly values: unknown[];
+  /** Under which a connection is to keep the statement, if under any. */
+  readonly name?: string | undefined;
+  readonly types?: PostgresTypes;
 }
 
-/**
- * Runs statements on any free connection of a `pg` pool.
- *
- * @param nameOf says under which name a connection is to keep a statement, if under any.
- */
-export function runnerOfPool(pool: PostgresPool, nameOf: (sql: string) => string | undefined): SqlRunner {
+/** How the values of an answer are read. */
+export interface PostgresTypes {
+  getTypeParser(type: number): (text: string) => unknown;
+}
+
+/** The part of `pg.Pool` that is used. */
+export interface PostgresPool {
+  query(config: PostgresQuery): Promise<{ rows: SqlRow[] }>;
+}
+
+/** Runs statements on any free connection of a `pg` pool. */
+export function runnerOfPool(
+  pool: PostgresPool,
+  types: PostgresTypes,
+  nameOf: (sql: string) => string | undefined,
+): SqlRunner {
   return {
     async query(sql, params) {
       try {
-        return (await pool.query({ name: nameOf(sql), text: sql, values: [...params] })).rows;
+        return (await pool.query({ name: nameOf(sql), text: sql, values: [...params], types })).rows;
       } catch (error) {
         throw sqlErrorOf(error);
       }

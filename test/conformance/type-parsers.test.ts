@@ -1,12 +1,39 @@
-import { types } from 'pg';
+import * as pg from 'pg';
 import { claimOne, LEASE_MS, outcomes, settlement } from '../support/job-rows.js';
-import { storeKinds, useStore } from '../support/stores.js';
+import { openStore, storeKinds, useStore } from '../support/stores.js';
 
+const { types } = pg;
 const { BOOL, INT2, INT4, INT8, FLOAT8, TEXT, JSON, JSONB, UUID, TIMESTAMPTZ } = types.builtins;
 const TYPES = [BOOL, INT2, INT4, INT8, FLOAT8, TEXT, JSON, JSONB, UUID, TIMESTAMPTZ];
 type Parser = (text: string) => unknown;
 
 const kinds = storeKinds().filter(({ hasNotifications }) => hasNotifications);
+
+/** As the native driver, which may stand where the other one is expected: it has no number of a process, and parsers of its own. */
+class NativeLikeClient extends pg.Client {
+  get processID(): undefined {
+    return undefined;
+  }
+  set processID(_number: unknown) {
+    // Not to be known.
+  }
+
+  override query(this: pg.Client, ...query: unknown[]): never {
+    const [config, ...others] = query as [object | string, ...unknown[]];
+    const own = typeof config === 'object' && 'types' in config ? { ...config, types: undefined } : config;
+    return (super.query as (...all: unknown[]) => never).call(this, own, ...others);
+  }
+}
+
+const nativeLike = {
+  ...pg,
+  Client: NativeLikeClient,
+  Pool: class extends pg.Pool {
+    constructor(options: object) {
+      super({ ...options, Client: NativeLikeClient });
+    }
+  },
+};
 
 describe.each(kinds)('parsers that the application has set on its driver, on $label', (kind) => {
   const fixture = useStore(kind);
@@ -37,5 +64,19 @@ describe.each(kinds)('parsers that the application has set on its driver, on $la
     const [job] = await fixture.store.find([plain.id]);
     expect(job).toMatchObject({ payload: {}, result: { a: 1 }, errors: [], cancelRequested: false });
     expect(job!.created.getTime()).toBe(plain.created.getTime());
+  });
+});
+
+describe.each(kinds)('a driver that reads JSON its own way, on $label', (kind) => {
+  it('hands payloads on as they are', async () => {
+    const database = await kind.createDatabase();
+    const open = await openStore({ ...database, app: (options) => database.app({ ...options, driver: nativeLike }) });
+    try {
+      const claim = await claimOne(open.store, { payload: '"a"', metadata: '{"by":"me"}' });
+      expect(claim).toMatchObject({ payload: 'a', payloadLength: 3, metadata: { by: 'me' } });
+    } finally {
+      await open.close();
+      await database.remove();
+    }
   });
 });

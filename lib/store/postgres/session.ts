@@ -1,8 +1,9 @@
-import type { PostgresPool, SqlError, SqlRow, SqlRunner } from '../sql-runner.js';
+import type { PostgresPool, PostgresQuery, SqlError, SqlRow, SqlRunner } from '../sql-runner.js';
 import { runnerOfPool, sqlErrorOf } from '../sql-runner.js';
 import { PREPARED_NAMES } from './prepared-statements.js';
 import type { SessionLimits } from './session-statements.js';
 import * as sql from './session-statements.js';
+import { typeParsers } from './type-parsers.js';
 
 /** The part of `pg.Client` that a new connection is prepared with. */
 export interface NewClient {
@@ -14,7 +15,7 @@ export interface NewClient {
 
 /** A connection of the pool's that somebody has to himself for a while. */
 interface PooledClient {
-  query(config: { text: string; values: unknown[] } | string): Promise<{ rows: SqlRow[] }>;
+  query(config: PostgresQuery | string): Promise<{ rows: SqlRow[] }>;
   release(isBroken?: boolean): void;
 }
 
@@ -34,6 +35,7 @@ export class PostgresSession {
    * its client will be given. In which mode it works cannot be told: in session mode this costs two round trips more.
    */
   private isLent = false;
+  private isNative = false;
 
   constructor(readonly limits: SessionLimits) {}
 
@@ -41,11 +43,17 @@ export class PostgresSession {
   readonly prepare = (client: NewClient, done: (error?: Error) => void): void => {
     // The pool does not listen to the client meanwhile; the query's callback hears of the same error.
     client.on('error', () => undefined);
+    this.isNative = client.processID === undefined;
     client.query(sql.setForSession(this.limits, client.processID), (error, result) => {
       this.isLent ||= result?.rows.length === 0;
       done(error);
     });
   };
+
+  /** Whether JSON comes as text only when it is asked for as such: the native driver does not heed the parsers of a query. */
+  get readsJson(): boolean {
+    return this.isNative;
+  }
 
   /** The first statement of a transaction of the queue's own, if it needs one. */
   get openingOfTransaction(): string | undefined {
@@ -54,7 +62,7 @@ export class PostgresSession {
 
   /** Runs statements on any free connection of the queue's pool. */
   runnerOf(pool: SessionPool): SqlRunner {
-    const direct = runnerOfPool(pool, (text) => PREPARED_NAMES.get(text));
+    const direct = runnerOfPool(pool, typeParsers, (text) => PREPARED_NAMES.get(text));
     return {
       query: async (text, params) => {
         if (!this.isLent) {
@@ -78,7 +86,7 @@ export class PostgresSession {
     try {
       client = await pool.connect();
       await client.query(`BEGIN; ${sql.setForTransaction(this.limits)}`);
-      const { rows } = await client.query({ text, values: [...params] });
+      const { rows } = await client.query({ text, values: [...params], types: typeParsers });
       await client.query('COMMIT');
       client.release();
       return rows;
