@@ -1,5 +1,6 @@
 import type { DataSourceOptions } from 'typeorm';
-import { createPostgresDatabase, createSqliteFile, postgresVersions } from '../../support/databases.js';
+import { createSqliteFile, postgresVersions } from '../../support/databases.js';
+import { SpareDatabases } from '../../support/spare-databases.js';
 import { hasSqlite3, SQLITE3 } from '../../support/typeorm.js';
 
 /** A database of its own for one test, without tables. */
@@ -19,12 +20,16 @@ export interface DatabaseKind {
   create(): Promise<TestDatabase>;
 }
 
+/** Those of a test file. */
+const spareDatabases = new SpareDatabases();
+afterAll(() => spareDatabases.dropAll());
+
 export const postgres: DatabaseKind = {
   label: `PostgreSQL ${postgresVersions()[0]}`,
   canRunTransactionalHandlers: true,
   isShared: true,
   async create() {
-    const { url, drop } = await createPostgresDatabase(postgresVersions()[0]!);
+    const { url, drop } = await spareDatabases.take();
     return { options: { type: 'postgres', url }, remove: drop };
   },
 };
