@@ -189,7 +189,7 @@ export interface Settlement {
   readonly outcome: Outcome;
   /** How long the handler ran; `null` when it did not, or when that is not known. */
   readonly ranMs: number | null;
-  /** Somebody had its row locked when it was asked for before: it is not for a statement that waits for rows. */
+  /** Somebody had its row locked, or changed it meanwhile, when it was asked for before: no statement is to wait for it. */
   readonly wasLocked?: boolean;
 }
 

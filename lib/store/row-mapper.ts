@@ -6,8 +6,8 @@ import type { InsertedJob, JobInsert, LaneSurvey, Look, Moved, Rescue, Rescued, 
 import type { SqlRow } from './sql-runner.js';
 
 /*
- * Rows come with JSON as text and times as milliseconds since 1970, whatever the driver: the statements say so. Type
- * parsers that an application set on `pg` for itself therefore change nothing here.
+ * Rows come with JSON as text and times as milliseconds since 1970, whatever the driver: the statements say so, or the
+ * parsers that are sent with them. Those that an application set on `pg` for itself therefore change nothing here.
  */
 
 export function jobOf(row: SqlRow): Job {
@@ -38,7 +38,10 @@ export function jobOf(row: SqlRow): Job {
   });
 }
 
-/** What most claims say. PostgreSQL sends NULL for it, and for a time of creation at which the job was due. */
+/**
+ * What most claims say: a first attempt, with the usual options. PostgreSQL sends NULL for it, and for a time of creation at
+ * which the job was due.
+ */
 export const USUAL_CLAIM = { attempt: 1, retries: 0, max_retries: 3, priority: 0 } as const;
 
 export function claimOf(row: SqlRow): Claim {

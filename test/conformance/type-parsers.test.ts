@@ -46,12 +46,16 @@ describe.each(kinds)('parsers that the application has set on its driver, on $la
   afterEach(() => before.forEach((parser, type) => types.setTypeParser(type, parser)));
 
   it('change nothing in what the queue reads on its own connections', async () => {
+    const due = new Date(Date.now() - 60_000);
     const unusual = { priority: -7, maxRetries: 9, timeoutMs: 5_000 };
-    const more = { ...unusual, payload: '{"n":[1,null]}', metadata: '{"by":"me"}' };
+    const more = { ...unusual, runAt: due, payload: '{"n":[1,null]}', metadata: '{"by":"me"}' };
     const plain = await claimOne(fixture.store);
     const other = await claimOne(fixture.store, more);
     expect(plain).toMatchObject({ payload: {}, attempt: 1, retries: 0, maxRetries: 3, priority: 0, timeoutMs: null });
     expect(other).toMatchObject({ ...unusual, payload: { n: [1, null] }, metadata: { by: 'me' } });
+
+    expect(other.runAt).toEqual(due);
+    expect(other.created.getTime()).toBeGreaterThan(due.getTime());
 
     const isRenewed = { state: 'renewed', cancelRequested: false };
     expect(await fixture.store.renew([plain, other], LEASE_MS)).toEqual([isRenewed, isRenewed]);

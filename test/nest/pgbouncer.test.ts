@@ -135,7 +135,7 @@ describe.each<PoolMode>(['transaction', 'session'])('behind PgBouncer in %s mode
     await other.end();
     const { rows } = await direct.query('SELECT DISTINCT * FROM seen ORDER BY lock_timeout DESC');
     // Completions wait for a shorter time.
-    expect(rows).toEqual(['500ms', '1s'].map((lock) => ({ ...OWN_SETTINGS, lock_timeout: lock })));
+    expect(rows).toEqual(['1s', '150ms'].map((lock) => ({ ...OWN_SETTINGS, lock_timeout: lock })));
   });
 
   it('a row that somebody holds is waited for as long as the queue says, and everything goes on', async () => {

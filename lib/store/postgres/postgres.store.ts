@@ -132,7 +132,7 @@ export class PostgresStore implements JobStore {
       lower_bound: lane.lowerBound ?? '-infinity',
       lane_limit: lane.limit,
     }));
-    const statement = this.options.session.readsJson ? sql.CLAIM_AS_TEXT : sql.CLAIM;
+    const statement = this.options.session.isNative ? sql.CLAIM_AS_TEXT : sql.CLAIM;
     const rows = await this.query(statement, [JSON.stringify(input), limit, worker, leaseMs]);
     return rows.map(claimOf);
   }

@@ -1,6 +1,6 @@
 import { NOTIFY } from './notification-statements.js';
 import { COMPLETE, COMPLETE_AND_REMOVE, SETTLE } from './settle-statements.js';
-import { CLAIM, INSERT_JOBS, INSERT_PLAIN_JOBS, RENEW, SURVEY } from './statements.js';
+import { CLAIM, CLAIM_AS_TEXT, INSERT_JOBS, INSERT_PLAIN_JOBS, RENEW, SURVEY } from './statements.js';
 
 /*
  * Most of what a small statement costs the server is reading and planning it. So those that jobs pass through have names
@@ -14,6 +14,7 @@ const PREPARED = {
   INSERT_PLAIN_JOBS,
   INSERT_JOBS,
   CLAIM,
+  CLAIM_AS_TEXT,
   SURVEY,
   RENEW,
   COMPLETE,

@@ -35,7 +35,8 @@ export class PostgresSession {
    * its client will be given. In which mode it works cannot be told: in session mode this costs two round trips more.
    */
   private isLent = false;
-  private isNative = false;
+  /** Whether the driver is the native one: it does not heed the parsers of a query, so JSON has to be asked for as text. */
+  isNative = false;
 
   constructor(readonly limits: SessionLimits) {}
 
@@ -49,11 +50,6 @@ export class PostgresSession {
       done(error);
     });
   };
-
-  /** Whether JSON comes as text only when it is asked for as such: the native driver does not heed the parsers of a query. */
-  get readsJson(): boolean {
-    return this.isNative;
-  }
 
   /** The first statement of a transaction of the queue's own, if it needs one. */
   get openingOfTransaction(): string | undefined {

@@ -15,7 +15,7 @@ const PARSERS: ReadonlyMap<number, Parser> = new Map([
 ]);
 
 /**
- * How answers to the queue are read on its own connections, whatever parsers an application has set on `pg` for itself. JSON
- * stays text so: to ask for `::text` copies it twice, a third of what it costs to claim a payload of 100 KB.
+ * How answers to single statements are read on the queue's own connections, whatever parsers an application has set on `pg`
+ * for itself. JSON stays text so: to ask for `::text` copies it twice, a third of what it costs to claim a payload of 5 KB.
  */
 export const typeParsers: PostgresTypes = { getTypeParser: (type) => PARSERS.get(type) ?? asText };
