@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobsOptions } from 'nestjs-jobs';
 import { until } from '../../support/wait.js';
 import type { Dice } from '../dice.js';
-import { isAtWork, nowUs } from '../history.js';
+import { isAtWork, nowUs, readHistory } from '../history.js';
 import type { Evidence, Probe, Strike } from './evidence.js';
 import { gatherEvidence } from './evidence.js';
 import type { Ground } from './ground.js';
@@ -103,6 +103,15 @@ export class Arena {
   /** A moment of chance. */
   async aWhile(fromMs: number, toMs: number): Promise<void> {
     await sleep(this.dice.whole(fromMs, toMs));
+  }
+
+  /** Waits until the queue has refused a job more, or for so long. */
+  async refusal(maxMs: number): Promise<void> {
+    const refusals = (): number => readHistory(this.historyFolder).filter(({ kind }) => kind === 'refused').length;
+    const deadlineUs = nowUs() + maxMs * 1_000;
+    for (const before = refusals(); refusals() === before && nowUs() < deadlineUs;) {
+      await sleep(DRAIN_LOOK_MS);
+    }
   }
 
   /** Adds processes that do nothing but hold the write lock; they end with the load. */

@@ -3,6 +3,9 @@ import type { Fault } from './fault.js';
 
 const FULL = 'full disk';
 
+/** The log of SQLite takes some writes without a new block, once a checkpoint has set its own free. */
+const REFUSAL_MAX_MS = 10_000;
+
 /** The disk has no block left for a while. */
 export const fullDisk: Fault = {
   name: FULL,
@@ -16,7 +19,8 @@ export const fullDisk: Fault = {
       await arena.aWhile(500, 1_000);
       arena.strike({ what: FULL });
       disk.fill();
-      await arena.aWhile(300, 2_500);
+      await arena.refusal(REFUSAL_MAX_MS);
+      await arena.aWhile(0, 2_000);
       disk.empty();
     }
   },
