@@ -108,10 +108,8 @@ export class Arena {
   /** Waits until the queue has refused a job more, or for so long. */
   async refusal(maxMs: number): Promise<void> {
     const refusals = (): number => readHistory(this.historyFolder).filter(({ kind }) => kind === 'refused').length;
-    const deadlineUs = nowUs() + maxMs * 1_000;
-    for (const before = refusals(); refusals() === before && nowUs() < deadlineUs;) {
-      await sleep(DRAIN_LOOK_MS);
-    }
+    const before = refusals();
+    await until(() => refusals() > before, { timeoutMs: maxMs, message: 'a refusal' }).catch(() => undefined);
   }
 
   /** Adds processes that do nothing but hold the write lock; they end with the load. */
