@@ -9,7 +9,7 @@ type Parser = (text: string) => unknown;
 
 const kinds = storeKinds().filter(({ hasNotifications }) => hasNotifications);
 
-/** As the native driver, which may stand where the other one is expected: it has no number of a process, and parsers of its own. */
+/** As the native driver, which may stand where the other one is expected: without the number of a process, with parsers of its own. */
 class NativeLikeClient extends pg.Client {
   get processID(): undefined {
     return undefined;

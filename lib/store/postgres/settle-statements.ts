@@ -46,9 +46,9 @@ const completions = `
 
 /**
  * To wait for a locked row costs nothing until there is one; to look for one first costs a third of the statement. A claim
- * whose snapshot is older than that of another one locks the rows of that one for as long as it takes: with eight busy processes
- * on two cores a wait of 50 ms was not enough for two of five completions. The wait must be shorter than what is left of the
- * shortest lease, 200 ms of 300: these rows cannot be renewed meanwhile.
+ * whose snapshot is older than that of another one locks the rows of that one for as long as it takes: with eight busy
+ * processes on two cores a wait of 50 ms was not enough for two of five completions. The wait must be shorter than what is left
+ * of the shortest lease, 200 ms of 300: these rows cannot be renewed meanwhile.
  */
 const waitsBriefly = `(SELECT set_config('lock_timeout', '150ms', true)) <> ''`;
 
