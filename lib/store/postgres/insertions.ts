@@ -7,7 +7,7 @@ import type { SqlRow } from '../sql-runner.js';
 import { SqlError } from '../sql-runner.js';
 import type { Announcer } from './announcer.js';
 import { arrayText } from './array-text.js';
-import { FIND_HOLDERS, INSERT_JOBS, INSERT_PLAIN_JOBS, RELEASE_KEYS } from './statements.js';
+import { FIND_HOLDERS, INSERT_JOBS, INSERT_PLAIN_JOB, INSERT_PLAIN_JOBS, RELEASE_KEYS } from './statements.js';
 
 type Query = (text: string, params: readonly unknown[], tx?: StoreTransaction) => Promise<readonly SqlRow[]>;
 
@@ -46,8 +46,9 @@ export class Insertions {
       return undefined;
     }
     try {
-      const [ids, ...columns] = arraysOf(jobs);
-      const [answer] = await this.write(hint, (told) => this.query(INSERT_PLAIN_JOBS, [ids, told, ...columns]));
+      const [text, [ids, ...columns]] =
+        jobs.length === 1 ? [INSERT_PLAIN_JOB, valuesOf(jobs[0]!)] : [INSERT_PLAIN_JOBS, arraysOf(jobs)];
+      const [answer] = await this.write(hint, (told) => this.query(text, [ids, told, ...columns]));
       return insertionOf(answer!, jobs);
     } catch (error) {
       if (error instanceof SqlError && error.kind === 'unique') {
@@ -109,6 +110,13 @@ export function topicsOf(jobs: readonly JobInsert[]): Set<string> {
 
 function textOf(jobs: readonly JobInsert[]): string {
   return insertJson(jobs, (moment) => moment.toISOString());
+}
+
+/** For `INSERT_PLAIN_JOB`, the id first. */
+function valuesOf(job: JobInsert): unknown[] {
+  const { id, topic, payload, runAt, delayMs, maxRetries, priority, timeoutMs, backoff, metadata } = job;
+  const backoffJson = backoff && JSON.stringify(backoff);
+  return [id, topic, payload, runAt?.toISOString(), delayMs, maxRetries, priority, timeoutMs, backoffJson, metadata];
 }
 
 /** For `INSERT_PLAIN_JOBS`, a column each, the ids first. A column that no job has a value for is NULL. */

@@ -1,6 +1,6 @@
 import { NOTIFY } from './notification-statements.js';
-import { COMPLETE, COMPLETE_AND_REMOVE, SETTLE } from './settle-statements.js';
-import { CLAIM, CLAIM_AS_TEXT, INSERT_JOBS, INSERT_PLAIN_JOBS, RENEW, SURVEY } from './statements.js';
+import { COMPLETE, COMPLETE_AND_REMOVE, COMPLETE_AND_REMOVE_ONE, COMPLETE_ONE, SETTLE } from './settle-statements.js';
+import { CLAIM, CLAIM_AS_TEXT, INSERT_JOBS, INSERT_PLAIN_JOB, INSERT_PLAIN_JOBS, RENEW, SURVEY } from './statements.js';
 
 /*
  * Most of what a small statement costs the server is reading and planning it. So those that jobs pass through have names
@@ -11,6 +11,7 @@ import { CLAIM, CLAIM_AS_TEXT, INSERT_JOBS, INSERT_PLAIN_JOBS, RENEW, SURVEY } f
  * makes plans on an empty table.
  */
 const PREPARED = {
+  INSERT_PLAIN_JOB,
   INSERT_PLAIN_JOBS,
   INSERT_JOBS,
   CLAIM,
@@ -18,7 +19,9 @@ const PREPARED = {
   SURVEY,
   RENEW,
   COMPLETE,
+  COMPLETE_ONE,
   COMPLETE_AND_REMOVE,
+  COMPLETE_AND_REMOVE_ONE,
   SETTLE,
   NOTIFY,
 };

@@ -8,7 +8,7 @@ import { settledInOrder, unanswered } from '../set-answers.js';
 import { byId, settlementJson, tokenJson } from '../set-json.js';
 import type { SqlRow } from '../sql-runner.js';
 import { arrayText } from './array-text.js';
-import { COMPLETE, COMPLETE_AND_REMOVE, DISCARD, SETTLE, SETTLED_STATE } from './settle-statements.js';
+import * as sql from './settle-statements.js';
 
 type Query = (text: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
 
@@ -36,8 +36,8 @@ export class Settlements {
     }
     completions.sort((a, b) => byId(a.token, b.token));
     try {
-      const [answer] = await this.query(isRemoving ? COMPLETE_AND_REMOVE : COMPLETE, arraysOf(completions));
-      return completedOf(completions, answer!);
+      const [answer] = await this.query(...completionQuery(completions, isRemoving));
+      return completedOf(completions, answer);
     } catch (error) {
       if (error instanceof RowLockedError) {
         return new Map();
@@ -48,9 +48,9 @@ export class Settlements {
 
   private async settleWithCare(settlements: readonly Settlement[]): Promise<Settled[]> {
     const tokens = settlements.map(({ token }) => token);
-    const rows = await this.query(SETTLE, [settlementJson(settlements)]);
+    const rows = await this.query(sql.SETTLE, [settlementJson(settlements)]);
     const others = unanswered(tokens, rows);
-    const states = others.length === 0 ? [] : await this.query(SETTLED_STATE, [tokenJson(others)]);
+    const states = others.length === 0 ? [] : await this.query(sql.SETTLED_STATE, [tokenJson(others)]);
     return settledInOrder(tokens, rows, states);
   }
 
@@ -63,13 +63,22 @@ export class Settlements {
     const isUnkept = ({ status }: Settled): boolean => status !== null && isFinal(status) && unkept.includes(status);
     const ended = unkept.length === 0 ? [] : settlements.filter((settlement) => isUnkept(answers.get(settlement)!));
     if (ended.length > 0) {
-      await this.query(DISCARD, [tokenJson(ended.map(({ token }) => token)), unkept]).catch(() => undefined);
+      await this.query(sql.DISCARD, [tokenJson(ended.map(({ token }) => token)), unkept]).catch(() => undefined);
     }
   }
 }
 
-/** The parameters of `completions`. */
-function arraysOf(completions: readonly Completion[]): (string | null)[] {
+function completionQuery(completions: readonly Completion[], isRemoving: boolean): Parameters<Query> {
+  return completions.length === 1
+    ? [isRemoving ? sql.COMPLETE_AND_REMOVE_ONE : sql.COMPLETE_ONE, valuesOf(completions[0]!)]
+    : [isRemoving ? sql.COMPLETE_AND_REMOVE : sql.COMPLETE, arraysOf(completions)];
+}
+
+function valuesOf({ token: { id, attempt, place }, ranMs, outcome }: Completion): unknown[] {
+  return [id, attempt, ranMs, outcome.result, place];
+}
+
+function arraysOf(completions: readonly Completion[]): unknown[] {
   const hasResults = completions.some(({ outcome }) => outcome.result !== null);
   return [
     arrayText(completions.map(({ token }) => token.id)),
@@ -81,9 +90,9 @@ function arraysOf(completions: readonly Completion[]): (string | null)[] {
 }
 
 /** What became of those that the statement moved; it says which only when it did not move all. */
-function completedOf(completions: readonly Completion[], { count, members }: SqlRow): Map<Settlement, Settled> {
-  const isWhole = Number(count) === completions.length;
-  const some = isWhole ? [] : (JSON.parse((members as string | null) ?? '[]') as number[]);
+function completedOf(completions: readonly Completion[], answer: SqlRow | undefined): Map<Settlement, Settled> {
+  const isWhole = Number(answer?.count) === completions.length;
+  const some = isWhole ? [] : (JSON.parse((answer?.members as string | null | undefined) ?? '[]') as number[]);
   const done = isWhole ? completions : some.map((member) => completions[member - 1]!);
   return new Map(done.map((completion) => [completion, completed(completion.token)]));
 }

@@ -59,12 +59,12 @@ const insertInput = `jsonb_to_recordset($1::jsonb) AS n(ord int, id uuid, topic 
 const insertColumns = `id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
   idempotency_key, body_hash`;
 
-/** When a job is due that says no time, but a delay. */
-const fromNow = 'statement_timestamp() + make_interval(secs => delay_ms / 1000.0)';
+/** When a job is due that says no time, but a delay, which is SQL. */
+const fromNow = (delayMs = 'delay_ms'): string => `statement_timestamp() + make_interval(secs => ${delayMs} / 1000.0)`;
 
 /** A JSON null comes out of a recordset as an SQL null, also where the column is jsonb. */
 const insertValues = `id, topic, coalesce(payload, 'null'),
-  coalesce(run_at, ${fromNow}),
+  coalesce(run_at, ${fromNow()}),
   max_retries, priority, timeout_ms, backoff, unique_key, metadata, idempotency_key, body_hash`;
 
 /** $2, a hint for other processes, is sent with the commit; NULL is none. */
@@ -85,19 +85,28 @@ SELECT ${ms('statement_timestamp()')} AS created, count(*),
   CASE WHEN count(*) > 0 THEN ${hint} END AS told
 FROM stored`;
 
+const plainColumns = 'id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, metadata';
+
 /**
  * Inserts jobs without keys, all of them: it fails when one is there already, and then `INSERT_JOBS` is the one to ask. As
  * arrays, and without a look for conflicts, it takes two thirds of that one's time.
  */
 export const INSERT_PLAIN_JOBS = `
 WITH stored AS (
-  INSERT INTO _jobs (id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, metadata)
-  SELECT id, topic, payload, coalesce(run_at, ${fromNow}), max_retries, priority, timeout_ms, backoff, metadata
+  INSERT INTO _jobs (${plainColumns})
+  SELECT id, topic, payload, coalesce(run_at, ${fromNow()}), max_retries, priority, timeout_ms, backoff, metadata
   FROM ROWS FROM (unnest($1::uuid[]), unnest($3::text[]), jsonb_array_elements($4::jsonb), unnest($5::timestamptz[]),
       unnest($6::float8[]), unnest($7::int[]), unnest($8::int[]), unnest($9::bigint[]), unnest($10::jsonb[]),
       unnest($11::jsonb[]))
     AS n(id, topic, payload, run_at, delay_ms, max_retries, priority, timeout_ms, backoff, metadata))
 SELECT ${ms('statement_timestamp()')} AS created, cardinality($1::uuid[]) AS count, ${hint} AS told`;
+
+/** The same for one job, without the arrays: two thirds of the server's time for what most requests do. */
+export const INSERT_PLAIN_JOB = `
+INSERT INTO _jobs (${plainColumns})
+VALUES ($1::uuid, $3::text, $4::jsonb, coalesce($5::timestamptz, ${fromNow('$6::float8')}), $7::int, $8::int, $9::bigint,
+  $10::jsonb, $11::jsonb)
+RETURNING ${ms('statement_timestamp()')} AS created, 1 AS count, ${hint} AS told`;
 
 /** Whether a repeated request is still known by its key. */
 const isKeyKept = `(j.created > statement_timestamp() - make_interval(secs => ${IDEMPOTENCY_MS / 1_000}))`;
@@ -128,7 +137,8 @@ export const FIND_JOBS = `SELECT ${jobColumns} FROM _jobs WHERE id = ANY($1::uui
 /**
  * pending → processing. One index range per lane, in the order of the lanes, so that the cost does not depend on what
  * else waits; by ctid, since a join on id would let the planner start from the wrong side. What is usual is sent as NULL:
- * that saves a twentieth of what a claim costs both sides.
+ * that saves a twentieth of what a claim costs both sides. The limit hides in a subquery: a plan that knows it seems so much
+ * cheaper than one that is kept that the server would plan each claim anew, which takes as long as to claim a job.
  */
 const claimWith = (json: (column: string) => string): string => `
 UPDATE _jobs j SET status = 'processing', attempt = attempt + 1, locked_by = $3,
@@ -142,7 +152,7 @@ WHERE j.ctid = ANY (ARRAY(
     WHERE status = 'pending' AND topic = l.topic AND priority = l.priority
       AND run_at >= l.lower_bound AND run_at <= statement_timestamp()
     ORDER BY run_at LIMIT l.lane_limit FOR UPDATE SKIP LOCKED) c
-  LIMIT $2::int))
+  LIMIT (SELECT $2::int)))
 RETURNING j.ctid AS place, j.id, j.topic, j.timeout_ms, ${['payload', 'backoff', 'metadata'].map(json).join(', ')},
   ${Object.entries(usual)
     .map(([column, value]) => `nullif(j.${column}, ${value}) AS ${column}`)

@@ -20,7 +20,12 @@ export interface Mutant {
 const SKEWS_MS = [-4_000, 0, 4_000];
 
 /** The statements that write how an attempt ended. */
-const OUTCOMES = ['COMPLETE', 'SETTLE', 'COMPLETE_IN_TX'];
+const outcomesOn = ({ database }: MemberSettings): readonly string[] => [
+  'COMPLETE',
+  ...(database.type === 'postgres' ? ['COMPLETE_ONE'] : []),
+  'SETTLE',
+  'COMPLETE_IN_TX',
+];
 
 const clocks = /statement_timestamp\(\)|strftime\('%Y-%m-%d %H:%M:%f', 'now'/g;
 
@@ -38,13 +43,13 @@ export const mutants: readonly Mutant[] = [
     name: 'completion by id',
     wrong: 'an outcome is written whoever owns the job',
     breaks: ['double', 'overlap', 'move', 'half done'],
-    break: (settings) => edit(settings, OUTCOMES, (sql) => withoutStatus(withoutAttempt(sql))),
+    break: (settings) => edit(settings, outcomesOn(settings), (sql) => withoutStatus(withoutAttempt(sql))),
   },
   {
     name: 'completion by id and status',
     wrong: 'an outcome is written while anybody runs the job',
     breaks: ['double', 'overlap', 'half done'],
-    break: (settings) => edit(settings, OUTCOMES, withoutAttempt),
+    break: (settings) => edit(settings, outcomesOn(settings), withoutAttempt),
   },
   {
     name: 'attempt reset on requeue',
