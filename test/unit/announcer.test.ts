@@ -24,16 +24,32 @@ describe('Announcer', () => {
   });
 
   it('gives a statement a hint to take along, and rests as if it had sent it', async () => {
-    expect(announcer.hintFor(['a'])).toBe('a');
-    expect(announcer.hintFor(['b'])).toBeUndefined();
+    expect(announcer.hintFor(['a'], false)).toBe('a');
+    expect(announcer.hintFor(['b'], false)).toBeUndefined();
     await clock.advance(5);
     // The statement of `b` was to announce it when it had stored it, and has not.
     expect(sent).toEqual([]);
-    expect(announcer.hintFor(['a', 'b'])).toBe('');
+    expect(announcer.hintFor(['a', 'b'], false)).toBe('');
     announcer.announce(['c']);
     await clock.advance(5);
     expect(sent).toEqual(['c']);
-    expect(announcer.hintFor([])).toBeUndefined();
+    expect(announcer.hintFor([], false)).toBeUndefined();
+  });
+
+  it('gives what has gathered to a statement that begins a little later, and sends nothing itself', async () => {
+    announcer.announce(['a']);
+    announcer.announce(['b']);
+    await clock.advance(2);
+    expect(announcer.hintFor(['b'], true)).toBeUndefined();
+    await clock.advance(1);
+    // It may store nothing, and would send nothing then.
+    expect(announcer.hintFor(['b'], false)).toBeUndefined();
+    expect(announcer.hintFor(['b'], true)).toBe('b');
+    announcer.announce(['c']);
+    await clock.advance(4);
+    expect(announcer.hintFor(['d'], true)).toBe('');
+    await clock.advance(60_000);
+    expect(sent).toEqual(['a']);
   });
 
   it('says "any" instead of a topic too long for a notification', () => {

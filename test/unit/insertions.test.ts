@@ -9,14 +9,15 @@ import { VirtualClock } from './support/virtual-clock.js';
 class Server {
   readonly hints: unknown[] = [];
   refusal: object | undefined;
-  readonly insertions = new Insertions(
-    (_text, [, hint]) => {
-      this.hints.push(hint);
-      const isRefused = this.refusal !== undefined && hint !== null;
-      return isRefused ? Promise.reject(sqlErrorOf(this.refusal)) : Promise.resolve([{ created: 0, count: 1 }]);
-    },
-    new Announcer(() => undefined, new VirtualClock()),
-  );
+  readonly clock = new VirtualClock();
+  /** Hints that were sent for their own sake. */
+  readonly sent: string[] = [];
+  readonly announcer = new Announcer((hint) => this.sent.push(hint), this.clock);
+  readonly insertions = new Insertions((_text, [, hint]) => {
+    this.hints.push(hint);
+    const isRefused = this.refusal !== undefined && hint !== null;
+    return isRefused ? Promise.reject(sqlErrorOf(this.refusal)) : Promise.resolve([{ created: 0, count: 1 }]);
+  }, this.announcer);
 }
 
 describe('the insertion of a job', () => {
@@ -40,6 +41,18 @@ describe('the insertion of a job', () => {
     server.refusal = { code: '42501', message: 'permission denied' };
     await expect(server.insertions.insert([newJob()])).rejects.toThrow('permission denied');
     expect(server.hints).toHaveLength(1);
+  });
+
+  it('leaves what it was to tell of the jobs of others, when it fails, to be told', async () => {
+    const server = new Server();
+    server.announcer.announce(['first']);
+    server.announcer.announce(['theirs']);
+    await server.clock.advance(4);
+    server.refusal = { code: '42501', message: 'permission denied' };
+    await expect(server.insertions.insert([newJob({ topic: 'theirs' })])).rejects.toThrow('permission denied');
+    expect(server.hints).toEqual(['theirs']);
+    await server.clock.advance(5);
+    expect(server.sent).toEqual(['first', 'theirs']);
   });
 
   it('looks for those that are there already when the quick way meets one', async () => {

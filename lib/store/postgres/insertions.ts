@@ -23,8 +23,9 @@ export class Insertions {
 
   /** Stores and announces: with one commit, unless something was announced a moment ago. */
   async insert(jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
-    const hint = this.announcer.hintFor(topicsOf(jobs));
-    const inserted = await this.store(jobs, hint ?? null);
+    const arePlain = jobs.every(({ uniqueKey, idempotency }) => uniqueKey === null && idempotency === null);
+    const hint = this.announcer.hintFor(topicsOf(jobs), arePlain);
+    const inserted = await this.store(jobs, hint ?? null, arePlain);
     if (hint === undefined) {
       this.announcer.announce(topicsOf(jobs.filter(({ id }, index) => inserted[index]!.id === id)));
     }
@@ -36,21 +37,22 @@ export class Insertions {
     return this.storeWithCare(jobs, null, tx);
   }
 
-  private async store(jobs: readonly JobInsert[], hint: string | null): Promise<InsertedJob[]> {
-    return (await this.storePlain(jobs, hint)) ?? this.storeWithCare(jobs, hint);
+  private async store(jobs: readonly JobInsert[], hint: string | null, arePlain: boolean): Promise<InsertedJob[]> {
+    return (arePlain ? await this.storePlain(jobs, hint) : undefined) ?? this.storeWithCare(jobs, hint);
   }
 
   /** Jobs without keys, the quick way. Nothing when one of them is there already, from a try whose answer was lost. */
   private async storePlain(jobs: readonly JobInsert[], hint: string | null): Promise<InsertedJob[] | undefined> {
-    if (jobs.some(({ uniqueKey, idempotency }) => uniqueKey !== null || idempotency !== null)) {
-      return undefined;
-    }
     try {
       const [text, [ids, ...columns]] =
         jobs.length === 1 ? [INSERT_PLAIN_JOB, valuesOf(jobs[0]!)] : [INSERT_PLAIN_JOBS, arraysOf(jobs)];
       const [answer] = await this.write(hint, (told) => this.query(text, [ids, told, ...columns]));
       return insertionOf(answer!, jobs);
     } catch (error) {
+      if (hint !== null) {
+        // It may have spoken of jobs that others have stored.
+        this.announcer.announce([hint]);
+      }
       if (error instanceof SqlError && error.kind === 'unique') {
         return undefined;
       }
