@@ -24,12 +24,12 @@ describe('Announcer', () => {
   });
 
   it('gives a statement a hint to take along, and rests as if it had sent it', async () => {
-    expect(announcer.hintFor(['a'], false)).toBe('a');
+    expect(announcer.hintFor(['a'], false)?.hint).toBe('a');
     expect(announcer.hintFor(['b'], false)).toBeUndefined();
     await clock.advance(5);
     // The statement of `b` was to announce it when it had stored it, and has not.
     expect(sent).toEqual([]);
-    expect(announcer.hintFor(['a', 'b'], false)).toBe('');
+    expect(announcer.hintFor(['a', 'b'], false)?.hint).toBe('');
     announcer.announce(['c']);
     await clock.advance(5);
     expect(sent).toEqual(['c']);
@@ -44,12 +44,29 @@ describe('Announcer', () => {
     await clock.advance(1);
     // It may store nothing, and would send nothing then.
     expect(announcer.hintFor(['b'], false)).toBeUndefined();
-    expect(announcer.hintFor(['b'], true)).toBe('b');
+    const first = announcer.hintFor(['b'], true)!;
+    expect(first.hint).toBe('b');
     announcer.announce(['c']);
     await clock.advance(4);
-    expect(announcer.hintFor(['d'], true)).toBe('');
+    const second = announcer.hintFor(['d'], true)!;
+    expect(second.hint).toBe('');
+    [first, second].forEach((carried) => carried.told());
     await clock.advance(60_000);
     expect(sent).toEqual(['a']);
+  });
+
+  it('sends itself what a statement has taken along and has not told soon, but nothing of its own jobs', async () => {
+    announcer.announce(['a']);
+    announcer.announce(['b']);
+    await clock.advance(4);
+    announcer.hintFor(['c'], true);
+    await clock.advance(19);
+    expect(sent).toEqual(['a']);
+    await clock.advance(1);
+    expect(sent).toEqual(['a', 'b']);
+    announcer.hintFor(['c'], false);
+    await clock.advance(60_000);
+    expect(sent).toEqual(['a', 'b']);
   });
 
   it('says "any" instead of a topic too long for a notification', () => {

@@ -49,13 +49,24 @@ describe('the insertion of a job', () => {
     server.announcer.announce(['theirs']);
     await server.clock.advance(4);
     server.refusal = { code: '42501', message: 'permission denied' };
-    await expect(server.insertions.insert([newJob({ topic: 'theirs' })])).rejects.toThrow('permission denied');
-    expect(server.hints).toEqual(['theirs']);
-    await server.clock.advance(5);
+    await expect(server.insertions.insert([newJob({ topic: 'mine' })])).rejects.toThrow('permission denied');
+    expect(server.hints).toEqual(['']);
+    await server.clock.advance(60_000);
     expect(server.sent).toEqual(['first', 'theirs']);
   });
 
-  it('looks for those that are there already when the quick way meets one', async () => {
+  it('does not speak of the jobs of others where it may store none, and so say nothing', async () => {
+    const server = new Server();
+    server.announcer.announce(['first']);
+    server.announcer.announce(['theirs']);
+    await server.clock.advance(4);
+    await server.insertions.insert([newJob({ topic: 'mine', uniqueKey: 'key' })]);
+    expect(server.hints).toEqual([null]);
+    await server.clock.advance(60_000);
+    expect(server.sent).toEqual(['first', '']);
+  });
+
+  it('looks for those that are there already when the quick way meets one, and tells of others all the same', async () => {
     const [known, fresh] = [newJob(), newJob()];
     const statements: string[] = [];
     const answers = [
@@ -63,14 +74,17 @@ describe('the insertion of a job', () => {
       () => Promise.resolve([{ created: 0, count: 1, ids: JSON.stringify([fresh.id]) }]),
       () => Promise.resolve([{ asked_id: known.id, id: known.id, run_at: 0, created: 0 }]),
     ];
-    const insertions = new Insertions(
-      (text) => {
-        statements.push(text);
-        return answers[statements.length - 1]!();
-      },
-      new Announcer(() => undefined, new VirtualClock()),
-    );
+    const { announcer, clock, sent } = new Server();
+    const insertions = new Insertions((text) => {
+      statements.push(text);
+      return answers[statements.length - 1]!();
+    }, announcer);
+    announcer.announce(['first']);
+    announcer.announce(['theirs']);
+    await clock.advance(4);
     expect((await insertions.insert([known, fresh])).map(({ id }) => id)).toEqual([known.id, fresh.id]);
     expect(statements).toEqual([INSERT_PLAIN_JOBS, INSERT_JOBS, FIND_HOLDERS]);
+    await clock.advance(60_000);
+    expect(sent).toEqual(['first', 'theirs']);
   });
 });

@@ -4,17 +4,27 @@ import type { Clock, ScheduledWake } from '../../core/clock.js';
 const WINDOW_MS = 5;
 
 /**
- * A statement that begins this long after the last one takes along what has gathered since. Under a steady flow none is sent
- * for its own sake then: with 64 callers such took a twelfth of all that could be stored.
+ * An insert that begins this long after the last hint takes along those that wait. Under a steady flow no hint needs a
+ * statement of its own: with 64 callers those took a twelfth of what could be stored.
  */
 const CARRY_AFTER_MS = 3;
+
+/** Hints of others are not left for longer to a statement that does not come back. */
+const CARRY_MAX_MS = 20;
 
 /** Topics may be longer than what a notification carries in bytes. */
 const HINT_BYTES_MAX = 4_000;
 
+/** A hint that a statement is to send with its commit. */
+export interface CarriedHint {
+  readonly hint: string;
+  /** It is sent. Unless this is called soon, the hints of others in it are sent by themselves. */
+  told(): void;
+}
+
 /**
- * Hints to other processes: the first at once, those that come within a few milliseconds as one at the end of that time,
- * with a topic when all of them are of one topic. An empty hint says "any".
+ * Hints to other processes: the first at once, those that come within a few milliseconds as one, with the next insert or at
+ * the end of that time; with a topic when all of them are of one topic. An empty hint says "any".
  */
 export class Announcer {
   private readonly waiting = new Set<string>();
@@ -36,18 +46,20 @@ export class Announcer {
   }
 
   /**
-   * The hint for a statement to take along that is about to store jobs of these topics, which saves a round trip and a
-   * commit. `undefined` when it has to wait: then they are to be announced when they are stored.
+   * The hint for a statement that is about to store jobs of these topics, which saves a round trip and a commit. `undefined`
+   * when it has to wait: then they are to be announced when they are stored.
    *
-   * @param isCertain whether the statement sends it whatever comes of these jobs: it may speak of those of others, too.
+   * @param mayCarry whether the statement sends it whenever it succeeds: then it may speak of what others have stored, too.
    */
-  hintFor(topics: Iterable<string>, isCertain: boolean): string | undefined {
-    const mayCarry = isCertain && this.clock.now() - this.sentAtMs >= CARRY_AFTER_MS;
-    if (this.rest && !mayCarry) {
+  hintFor(topics: Iterable<string>, mayCarry: boolean): CarriedHint | undefined {
+    if (this.rest && !(mayCarry && this.clock.now() - this.sentAtMs >= CARRY_AFTER_MS)) {
       return undefined;
     }
+    const others = [...this.waiting];
     this.gather(topics);
-    return this.waiting.size > 0 ? this.take() : undefined;
+    const hint = this.take();
+    const late = others.length > 0 ? this.clock.schedule(CARRY_MAX_MS, () => this.announce(others)) : undefined;
+    return { hint, told: () => late?.cancel() };
   }
 
   private gather(topics: Iterable<string>): void {
@@ -58,8 +70,8 @@ export class Announcer {
 
   /** All that waits, as one. */
   private take(): string {
-    const [topic] = this.waiting;
-    const hint = this.waiting.size === 1 && Buffer.byteLength(topic!) <= HINT_BYTES_MAX ? topic! : '';
+    const [topic = ''] = this.waiting;
+    const hint = this.waiting.size === 1 && Buffer.byteLength(topic) <= HINT_BYTES_MAX ? topic : '';
     this.waiting.clear();
     this.sentAtMs = this.clock.now();
     this.rest?.cancel();

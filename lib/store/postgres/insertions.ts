@@ -24,9 +24,14 @@ export class Insertions {
   /** Stores and announces: with one commit, unless something was announced a moment ago. */
   async insert(jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
     const arePlain = jobs.every(({ uniqueKey, idempotency }) => uniqueKey === null && idempotency === null);
-    const hint = this.announcer.hintFor(topicsOf(jobs), arePlain);
-    const inserted = await this.store(jobs, hint ?? null, arePlain);
-    if (hint === undefined) {
+    const carried = this.announcer.hintFor(topicsOf(jobs), arePlain);
+    const hint = carried?.hint ?? null;
+    const plain = arePlain ? await this.storePlain(jobs, hint) : undefined;
+    if (plain) {
+      carried?.told();
+    }
+    const inserted = plain ?? (await this.storeWithCare(jobs, hint));
+    if (!carried) {
       this.announcer.announce(topicsOf(jobs.filter(({ id }, index) => inserted[index]!.id === id)));
     }
     return inserted;
@@ -37,22 +42,14 @@ export class Insertions {
     return this.storeWithCare(jobs, null, tx);
   }
 
-  private async store(jobs: readonly JobInsert[], hint: string | null, arePlain: boolean): Promise<InsertedJob[]> {
-    return (arePlain ? await this.storePlain(jobs, hint) : undefined) ?? this.storeWithCare(jobs, hint);
-  }
-
   /** Jobs without keys, the quick way. Nothing when one of them is there already, from a try whose answer was lost. */
   private async storePlain(jobs: readonly JobInsert[], hint: string | null): Promise<InsertedJob[] | undefined> {
     try {
-      const [text, [ids, ...columns]] =
+      const [text, [id, ...values]] =
         jobs.length === 1 ? [INSERT_PLAIN_JOB, valuesOf(jobs[0]!)] : [INSERT_PLAIN_JOBS, arraysOf(jobs)];
-      const [answer] = await this.write(hint, (told) => this.query(text, [ids, told, ...columns]));
+      const [answer] = await this.write(hint, (told) => this.query(text, [id, told, ...values]));
       return insertionOf(answer!, jobs);
     } catch (error) {
-      if (hint !== null) {
-        // It may have spoken of jobs that others have stored.
-        this.announcer.announce([hint]);
-      }
       if (error instanceof SqlError && error.kind === 'unique') {
         return undefined;
       }
@@ -85,7 +82,7 @@ export class Insertions {
     return jobs.map((job) => inserted.get(job.id)!);
   }
 
-  /** A hint is not worth a job: when the server takes no more notifications, others find the job by looking. */
+  /** Hints are not worth a job: when the server takes no more notifications, others find the jobs by looking. */
   private async write(
     hint: string | null,
     send: (told: string | null) => Promise<readonly SqlRow[]>,
@@ -114,14 +111,14 @@ function textOf(jobs: readonly JobInsert[]): string {
   return insertJson(jobs, (moment) => moment.toISOString());
 }
 
-/** For `INSERT_PLAIN_JOB`, the id first. */
+/** The parameters of `INSERT_PLAIN_JOB` but the hint, the id first. */
 function valuesOf(job: JobInsert): unknown[] {
   const { id, topic, payload, runAt, delayMs, maxRetries, priority, timeoutMs, backoff, metadata } = job;
   const backoffJson = backoff && JSON.stringify(backoff);
   return [id, topic, payload, runAt?.toISOString(), delayMs, maxRetries, priority, timeoutMs, backoffJson, metadata];
 }
 
-/** For `INSERT_PLAIN_JOBS`, a column each, the ids first. A column that no job has a value for is NULL. */
+/** Those of `INSERT_PLAIN_JOBS`, a column each, the ids first. A column that no job has a value for is NULL. */
 function arraysOf(jobs: readonly JobInsert[]): unknown[] {
   const columnOf = <T>(value: (job: JobInsert) => T | null): readonly (T | null)[] | null =>
     jobs.some((job) => value(job) !== null) ? jobs.map(value) : null;

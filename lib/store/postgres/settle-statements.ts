@@ -44,7 +44,7 @@ const completions = `
   ROWS FROM (unnest($1::uuid[]), unnest($2::int[]), unnest($3::float8[]), jsonb_array_elements($4::jsonb),
     unnest($5::tid[])) WITH ORDINALITY AS o(id, attempt, ran_ms, result, place, ord)`;
 
-/** A completed job alone: the same without the arrays. */
+/** The same of one completed job, each a plain value. */
 const completion = `
   (SELECT $1::uuid AS id, $2::int AS attempt, $3::float8 AS ran_ms, $4::jsonb AS result, $5::tid AS place) AS o`;
 
@@ -56,10 +56,10 @@ const completion = `
  */
 const waitsBriefly = `(SELECT set_config('lock_timeout', '150ms', true)) <> ''`;
 
-/** Left to `SETTLE` are jobs to be cancelled, */
+/** Left to `SETTLE` are jobs to be cancelled. */
 const completes = `${waitsBriefly} AND ${ownedInPlace} AND NOT j.cancel_requested`;
 
-/** and, where they would be removed, those whose key is to be kept. */
+/** Left to it are also those whose key is to be kept. */
 const removes = `${completes} AND j.idempotency_key IS NULL`;
 
 const asCompleted = `status = 'completed', result = nullif(o.result, 'null'),
@@ -84,10 +84,11 @@ export const COMPLETE = counted(`UPDATE _jobs j SET ${asCompleted}
 /** processing → completed → gone, in one step. */
 export const COMPLETE_AND_REMOVE = counted(`DELETE FROM _jobs j USING ${completions} WHERE ${removes}`);
 
-/** The same for one job, in two thirds of the time; no row when it was not moved. */
+/** `COMPLETE` for one job, in two thirds of the time. No row when it was not moved. */
 export const COMPLETE_ONE = `
 UPDATE _jobs j SET ${asCompleted} FROM ${completion} WHERE ${completes} RETURNING 1 AS count`;
 
+/** `COMPLETE_AND_REMOVE` for one job. No row when it was not moved. */
 export const COMPLETE_AND_REMOVE_ONE = `
 DELETE FROM _jobs j USING ${completion} WHERE ${removes} RETURNING 1 AS count`;
 

@@ -8,7 +8,7 @@ import { settledInOrder, unanswered } from '../set-answers.js';
 import { byId, settlementJson, tokenJson } from '../set-json.js';
 import type { SqlRow } from '../sql-runner.js';
 import { arrayText } from './array-text.js';
-import * as sql from './settle-statements.js';
+import * as settling from './settle-statements.js';
 
 type Query = (text: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
 
@@ -48,9 +48,9 @@ export class Settlements {
 
   private async settleWithCare(settlements: readonly Settlement[]): Promise<Settled[]> {
     const tokens = settlements.map(({ token }) => token);
-    const rows = await this.query(sql.SETTLE, [settlementJson(settlements)]);
+    const rows = await this.query(settling.SETTLE, [settlementJson(settlements)]);
     const others = unanswered(tokens, rows);
-    const states = others.length === 0 ? [] : await this.query(sql.SETTLED_STATE, [tokenJson(others)]);
+    const states = others.length === 0 ? [] : await this.query(settling.SETTLED_STATE, [tokenJson(others)]);
     return settledInOrder(tokens, rows, states);
   }
 
@@ -63,22 +63,24 @@ export class Settlements {
     const isUnkept = ({ status }: Settled): boolean => status !== null && isFinal(status) && unkept.includes(status);
     const ended = unkept.length === 0 ? [] : settlements.filter((settlement) => isUnkept(answers.get(settlement)!));
     if (ended.length > 0) {
-      await this.query(sql.DISCARD, [tokenJson(ended.map(({ token }) => token)), unkept]).catch(() => undefined);
+      await this.query(settling.DISCARD, [tokenJson(ended.map(({ token }) => token)), unkept]).catch(() => undefined);
     }
   }
 }
 
 function completionQuery(completions: readonly Completion[], isRemoving: boolean): Parameters<Query> {
   return completions.length === 1
-    ? [isRemoving ? sql.COMPLETE_AND_REMOVE_ONE : sql.COMPLETE_ONE, valuesOf(completions[0]!)]
-    : [isRemoving ? sql.COMPLETE_AND_REMOVE : sql.COMPLETE, arraysOf(completions)];
+    ? [isRemoving ? settling.COMPLETE_AND_REMOVE_ONE : settling.COMPLETE_ONE, valuesOf(completions[0]!)]
+    : [isRemoving ? settling.COMPLETE_AND_REMOVE : settling.COMPLETE, arraysOf(completions)];
 }
 
+/** The parameters of the statements for one job. */
 function valuesOf({ token: { id, attempt, place }, ranMs, outcome }: Completion): unknown[] {
   return [id, attempt, ranMs, outcome.result, place];
 }
 
-function arraysOf(completions: readonly Completion[]): unknown[] {
+/** The parameters of those for several. */
+function arraysOf(completions: readonly Completion[]): (string | null)[] {
   const hasResults = completions.some(({ outcome }) => outcome.result !== null);
   return [
     arrayText(completions.map(({ token }) => token.id)),

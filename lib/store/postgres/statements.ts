@@ -59,7 +59,7 @@ const insertInput = `jsonb_to_recordset($1::jsonb) AS n(ord int, id uuid, topic 
 const insertColumns = `id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
   idempotency_key, body_hash`;
 
-/** When a job is due that says no time, but a delay, which is SQL. */
+/** When a job is due that names no time: `delayMs` is SQL. */
 const fromNow = (delayMs = 'delay_ms'): string => `statement_timestamp() + make_interval(secs => ${delayMs} / 1000.0)`;
 
 /** A JSON null comes out of a recordset as an SQL null, also where the column is jsonb. */
@@ -101,7 +101,7 @@ WITH stored AS (
     AS n(id, topic, payload, run_at, delay_ms, max_retries, priority, timeout_ms, backoff, metadata))
 SELECT ${ms('statement_timestamp()')} AS created, cardinality($1::uuid[]) AS count, ${hint} AS told`;
 
-/** The same for one job, without the arrays: two thirds of the server's time for what most requests do. */
+/** The same for one job, in two thirds of the time: most requests store one. */
 export const INSERT_PLAIN_JOB = `
 INSERT INTO _jobs (${plainColumns})
 VALUES ($1::uuid, $3::text, $4::jsonb, coalesce($5::timestamptz, ${fromNow('$6::float8')}), $7::int, $8::int, $9::bigint,
@@ -137,8 +137,8 @@ export const FIND_JOBS = `SELECT ${jobColumns} FROM _jobs WHERE id = ANY($1::uui
 /**
  * pending → processing. One index range per lane, in the order of the lanes, so that the cost does not depend on what
  * else waits; by ctid, since a join on id would let the planner start from the wrong side. What is usual is sent as NULL:
- * that saves a twentieth of what a claim costs both sides. The limit hides in a subquery: a plan that knows it seems so much
- * cheaper than one that is kept that the server would plan each claim anew, which takes as long as to claim a job.
+ * that saves a twentieth of what a claim costs both sides. The limit hides in a subquery: a plan that knew it would
+ * seem so much cheaper than one that is kept that the server would plan each claim anew, for as long as it takes to claim a job.
  */
 const claimWith = (json: (column: string) => string): string => `
 UPDATE _jobs j SET status = 'processing', attempt = attempt + 1, locked_by = $3,
