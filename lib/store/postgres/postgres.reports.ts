@@ -56,7 +56,7 @@ export class PostgresReports implements JobReports, ReportRecords {
   }
 
   async counts(topics: readonly string[] | null): Promise<Seam.TopicCounts[]> {
-    return countsOf(await this.query(sql.COUNTS, [topics]));
+    return countsOf(await (topics ? this.query(sql.COUNTS_OF_TOPICS, [topics]) : this.query(sql.COUNTS, [])));
   }
 
   async runTimes(lanes: readonly ReportLane[]): Promise<Seam.TopicRunTimes[]> {

@@ -33,7 +33,11 @@ export const HAS_MORE_THAN = `SELECT 1 FROM _jobs OFFSET $1::int LIMIT 1`;
 /** $1 first id, $2 id after the last, $3 lanes, $4 topics of running jobs, $5 single ids with $6 topics and $7 statuses. */
 const inRange = `id >= $1::uuid AND id < $2::uuid`;
 
-const isDated = `created >= coalesce($8::timestamptz, '-infinity') AND created < coalesce($9::timestamptz, 'infinity')`;
+/** Subqueries are worked out once: a plan knows no values. */
+const isBetween = (from: string, before: string): string =>
+  `created >= (SELECT coalesce(${from}::timestamptz, '-infinity')) AND created < (SELECT coalesce(${before}::timestamptz, 'infinity'))`;
+
+const isDated = isBetween('$8', '$9');
 
 const matches = (condition: string, laneLimit: string): string => `
   SELECT c.id FROM jsonb_to_recordset($3::jsonb) AS l(topic text, status text) CROSS JOIN LATERAL (
@@ -63,8 +67,7 @@ export const listOfLanes = (isFiltered: boolean): ListStatements => {
 
 /** Of the whole table, where lanes say nothing: $3 and $4 are the dates. */
 export const LIST_OF_ALL: ListStatements = (() => {
-  const condition = `${inRange} AND created >= coalesce($3::timestamptz, '-infinity')
-    AND created < coalesce($4::timestamptz, 'infinity')`;
+  const condition = `${inRange} AND ${isBetween('$3', '$4')}`;
   return {
     ids: `SELECT id FROM _jobs WHERE ${condition} ORDER BY id DESC LIMIT $5::int OFFSET $6::int`,
     count: `SELECT count(*) AS total FROM (SELECT FROM _jobs WHERE ${condition} LIMIT $5::int) c`,
@@ -85,20 +88,23 @@ SELECT l.topic, count(*) AS jobs FROM ${newestOf('failed', 'id')} GROUP BY l.top
 
 /** Failed jobs with a text in their error, among the newest of each lane. */
 export const FAILED_WITH = `
-SELECT n.id FROM ${newestOf('failed', 'id, last_error')} WHERE strpos(lower(n.last_error), lower($2)) > 0`;
+SELECT n.id FROM ${newestOf('failed', 'id, last_error')} WHERE strpos(lower(n.last_error), (SELECT lower($2))) > 0`;
 
 /** Failed jobs whose error has the key $2, as `errorKeyOf` makes it, among the newest of each lane. */
 export const FAILED_ALIKE = `
 SELECT n.id FROM ${newestOf('failed', 'id, last_error')}
 WHERE left(encode(sha256(convert_to(coalesce(n.last_error, ''), 'UTF8')), 'hex'), 32) = $2`;
 
-/** The jobs of each topic in each status. Walks one index, and the rows of it that were written lately. */
-export const COUNTS = `
-SELECT topic, status, count(*) AS jobs FROM _jobs
-WHERE ${isListed} AND ($1::text[] IS NULL OR topic = ANY ($1)) GROUP BY topic, status
+const countsOf = (condition: string): string => `
+SELECT topic, status, count(*) AS jobs FROM _jobs WHERE ${isListed} AND ${condition} GROUP BY topic, status
 UNION ALL
-SELECT topic, status, count(*) FROM _jobs
-WHERE status = 'processing' AND ($1::text[] IS NULL OR topic = ANY ($1)) GROUP BY topic, status`;
+SELECT topic, status, count(*) FROM _jobs WHERE status = 'processing' AND ${condition} GROUP BY topic, status`;
+
+/** The jobs of each topic in each status. Walks one index, and the rows of it that were written lately. */
+export const COUNTS = countsOf('true');
+
+/** The same of the topics in $1. */
+export const COUNTS_OF_TOPICS = countsOf('topic = ANY ($1::text[])');
 
 /** How long the newest completed jobs of each lane took. */
 export const RUN_TIMES = `

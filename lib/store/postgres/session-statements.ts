@@ -3,6 +3,10 @@
  * that of the ids, so that two writers never wait in a circle; and neither stale statistics nor a plan that was made while
  * the table was empty can turn a set of ids into a scan of the table. What has no index to go by is scanned all the same,
  * but seems so dear to the planner that it would compile it: hence `jit`.
+ *
+ * A plan takes as long as a small statement. By itself the server keeps one only while a plan that knows the values is hardly
+ * cheaper: not for a claim with its limit, nor for a while after it has noticed that the table has grown. No statement of the
+ * queue has a better plan for some values than for others, so each is planned without them: hence `plan_cache_mode`.
  */
 
 /** Bounds of the queue's statements, in milliseconds. */
@@ -22,6 +26,7 @@ const settings = ({ statementTimeoutMs, lockTimeoutMs }: SessionLimits): readonl
   ['enable_seqscan', 'off'],
   ['enable_tidscan', 'on'],
   ['jit', 'off'],
+  ['plan_cache_mode', 'force_generic_plan'],
   ['extra_float_digits', '1'],
 ];
 
