@@ -4,23 +4,9 @@ import { COMPLETE, SETTLE } from '../../lib/store/postgres/settle-statements.js'
 import { setForSession } from '../../lib/store/postgres/session-statements.js';
 import { postgresVersions } from '../support/databases.js';
 import { openPlanTable } from './plans/plan-table.js';
+import { scansOf } from './plans/scans.js';
 
 const ROWS = 5_000;
-
-interface PlanNode {
-  readonly 'Node Type': string;
-  readonly 'Relation Name'?: string;
-  readonly 'Index Cond'?: string;
-  readonly 'TID Cond'?: string;
-  readonly Plans?: readonly PlanNode[];
-}
-
-/** What reads the table without knowing where to look. */
-function scansOf(node: PlanNode): string[] {
-  const isScan = node['Relation Name'] === '_jobs' && node['Node Type'] !== 'ModifyTable';
-  const knowsWhere = node['Index Cond'] !== undefined || node['TID Cond'] !== undefined;
-  return [...(isScan && !knowsWhere ? [node['Node Type']] : []), ...(node.Plans ?? []).flatMap(scansOf)];
-}
 
 describe.each(postgresVersions())('plans that connections keep, on PostgreSQL %s', (version) => {
   let drop: () => Promise<void>;
@@ -34,24 +20,15 @@ describe.each(postgresVersions())('plans that connections keep, on PostgreSQL %s
 
   afterAll(() => drop());
 
-  async function planOf(name: string, text: string): Promise<PlanNode> {
-    const count = Math.max(...[...text.matchAll(/\$(\d+)/g)].map((match) => Number(match[1])));
-    const nulls = Array.from({ length: count }, () => 'NULL').join(', ');
-    const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
-      `EXPLAIN (FORMAT JSON) EXECUTE ${name} (${nulls})`,
-    );
-    return rows[0]!['QUERY PLAN'][0].Plan;
-  }
-
   /** The scans of a plan that was made while the table was empty, when it has filled up since. */
   async function scansOfKept(name: string, text: string): Promise<string[]> {
     await client.query('DELETE FROM _jobs');
     await client.query('VACUUM (ANALYZE) _jobs');
     await client.query(`PREPARE ${name} AS ${text}`);
-    await planOf(name, text);
+    await scansOf(client, name, text);
     await client.query(`
       INSERT INTO _jobs (id, topic, payload) SELECT gen_random_uuid(), 'work', '1' FROM generate_series(1, ${ROWS})`);
-    return scansOf(await planOf(name, text));
+    return (await scansOf(client, name, text)).map(({ node }) => node);
   }
 
   it.each([...PREPARED_NAMES].map(([text, name]) => ({ text, name })))(

@@ -6,7 +6,8 @@
  *
  * A plan takes as long as a small statement. By itself the server keeps one only while a plan that knows the values is hardly
  * cheaper: not for a claim with its limit, nor for a while after it has noticed that the table has grown. No statement of the
- * queue has a better plan for some values than for others, so each is planned without them: hence `plan_cache_mode`.
+ * queue has a better plan for some values than for others, so each is planned without them: hence `plan_cache_mode`. Nor does
+ * the planner know then how few rows a limit lets through, and would collect all that there are first: hence `enable_bitmapscan`.
  */
 
 /** Bounds of the queue's statements, in milliseconds. */
@@ -24,6 +25,7 @@ const settings = ({ statementTimeoutMs, lockTimeoutMs }: SessionLimits): readonl
   ['enable_hashjoin', 'off'],
   ['enable_mergejoin', 'off'],
   ['enable_seqscan', 'off'],
+  ['enable_bitmapscan', 'off'],
   ['enable_tidscan', 'on'],
   ['jit', 'off'],
   ['plan_cache_mode', 'force_generic_plan'],

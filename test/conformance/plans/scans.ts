@@ -1,0 +1,33 @@
+import type { Client } from 'pg';
+
+interface PlanNode {
+  readonly 'Node Type': string;
+  readonly 'Relation Name'?: string;
+  readonly 'Index Name'?: string;
+  readonly 'Index Cond'?: string;
+  readonly 'TID Cond'?: string;
+  readonly Plans?: readonly PlanNode[];
+}
+
+/** A part of a plan that reads jobs without knowing where to look. */
+export interface Scan {
+  readonly node: string;
+  readonly index: string | undefined;
+}
+
+/** Those of a statement that is prepared under this name. */
+export async function scansOf(client: Client, name: string, text: string): Promise<Scan[]> {
+  const count = Math.max(0, ...[...text.matchAll(/\$(\d+)/g)].map((match) => Number(match[1])));
+  const nulls = Array.from({ length: count }, () => 'NULL').join(', ');
+  const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
+    `EXPLAIN (FORMAT JSON) EXECUTE ${name} ${count > 0 ? `(${nulls})` : ''}`,
+  );
+  return scansIn(rows[0]!['QUERY PLAN'][0].Plan);
+}
+
+function scansIn(node: PlanNode): Scan[] {
+  const isScan = node['Relation Name'] === '_jobs' && node['Node Type'] !== 'ModifyTable';
+  const knowsWhere = node['Index Cond'] !== undefined || node['TID Cond'] !== undefined;
+  const scans = isScan && !knowsWhere ? [{ node: node['Node Type'], index: node['Index Name'] }] : [];
+  return [...scans, ...(node.Plans ?? []).flatMap(scansIn)];
+}
