@@ -39,9 +39,8 @@ describe.each(storeKinds())('on $label', (kind) => {
         const claimed = claims.find((one) => one.id === id)!;
         const { timeoutMs, backoff, maxRetries, priority } = job;
         expect(claimed).toMatchObject({ topic: job.topic, timeoutMs, backoff, maxRetries, priority, retries: 0 });
-        expect([claimed.payload, claimed.metadata]).toEqual(
-          [payload, metadata].map((text) => text && JSON.parse(text)),
-        );
+        const parsed = [payload, metadata].map((text) => (text === null ? null : (JSON.parse(text) as unknown)));
+        expect([claimed.payload, claimed.metadata]).toEqual(parsed);
         expect(claimed.runAt).toEqual(runAt ?? claimed.created);
         expect(inserted[index]).toEqual({
           id,
