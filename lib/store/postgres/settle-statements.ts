@@ -84,7 +84,7 @@ export const COMPLETE = counted(`UPDATE _jobs j SET ${asCompleted}
 /** processing → completed → gone, in one step. */
 export const COMPLETE_AND_REMOVE = counted(`DELETE FROM _jobs j USING ${completions} WHERE ${removes}`);
 
-/** `COMPLETE` for one job, in two thirds of the time. No row when it was not moved. */
+/** `COMPLETE` for one job, in four fifths of the time. No row when it was not moved. */
 export const COMPLETE_ONE = `
 UPDATE _jobs j SET ${asCompleted} FROM ${completion} WHERE ${completes} RETURNING 1 AS count`;
 

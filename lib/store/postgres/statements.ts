@@ -101,7 +101,7 @@ WITH stored AS (
     AS n(id, topic, payload, run_at, delay_ms, max_retries, priority, timeout_ms, backoff, metadata))
 SELECT ${ms('statement_timestamp()')} AS created, cardinality($1::uuid[]) AS count, ${hint} AS told`;
 
-/** The same for one job, in two thirds of the time: most requests store one. */
+/** The same for one job, in seven tenths of the time: most requests store one. */
 export const INSERT_PLAIN_JOB = `
 INSERT INTO _jobs (${plainColumns})
 VALUES ($1::uuid, $3::text, $4::jsonb, coalesce($5::timestamptz, ${fromNow('$6::float8')}), $7::int, $8::int, $9::bigint,
