@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from 'pg';
 import { PREPARED_NAMES } from '../../lib/store/postgres/prepared-statements.js';
-import { setForSession } from '../../lib/store/postgres/session-statements.js';
 import { postgresVersions } from '../support/databases.js';
-import { openPlanTable } from './plans/plan-table.js';
+import { openQueueTable } from './plans/plan-table.js';
 
 /** So often PostgreSQL plans for the values it is given, before it may keep a plan for any. */
 const PLANS_BY_VALUE = 5;
@@ -41,8 +40,7 @@ describe.each(postgresVersions())('statements that connections prepare, on Postg
   let client: Client;
 
   beforeAll(async () => {
-    ({ client, drop } = await openPlanTable(version));
-    await client.query(setForSession({ statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 }));
+    ({ client, drop } = await openQueueTable(version));
     await use();
     await client.query(`
       INSERT INTO _jobs (id, topic, payload)

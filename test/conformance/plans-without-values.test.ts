@@ -1,10 +1,9 @@
 import type { Client } from 'pg';
 import * as reports from '../../lib/store/postgres/report-statements.js';
-import { setForSession } from '../../lib/store/postgres/session-statements.js';
 import * as settling from '../../lib/store/postgres/settle-statements.js';
 import * as statements from '../../lib/store/postgres/statements.js';
 import { postgresVersions } from '../support/databases.js';
-import { openPlanTable } from './plans/plan-table.js';
+import { openQueueTable } from './plans/plan-table.js';
 import { scansOf } from './plans/scans.js';
 
 const ROWS = 50_000;
@@ -44,14 +43,13 @@ describe.each(postgresVersions())('plans that know no values, on PostgreSQL %s',
   let client: Client;
 
   beforeAll(async () => {
-    ({ client, drop } = await openPlanTable(version));
+    ({ client, drop } = await openQueueTable(version));
     await client.query(`
       INSERT INTO _jobs (id, topic, payload, unique_key, idempotency_key, status, finished)
       SELECT gen_random_uuid(), 'topic ' || n % 50, '1', n::text, n::text, CASE WHEN n % 10 < 8 THEN 'completed' ELSE 'pending' END,
         CASE WHEN n % 10 < 8 THEN statement_timestamp() END
       FROM generate_series(1, ${ROWS}) n`);
     await client.query('VACUUM (ANALYZE) _jobs');
-    await client.query(setForSession({ statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 }));
   });
 
   afterAll(() => drop());

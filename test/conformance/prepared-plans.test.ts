@@ -1,9 +1,8 @@
 import type { Client } from 'pg';
 import { PREPARED_NAMES } from '../../lib/store/postgres/prepared-statements.js';
 import { COMPLETE, SETTLE } from '../../lib/store/postgres/settle-statements.js';
-import { setForSession } from '../../lib/store/postgres/session-statements.js';
 import { postgresVersions } from '../support/databases.js';
-import { openPlanTable } from './plans/plan-table.js';
+import { openQueueTable } from './plans/plan-table.js';
 import { scansOf } from './plans/scans.js';
 
 const ROWS = 5_000;
@@ -13,9 +12,7 @@ describe.each(postgresVersions())('plans that connections keep, on PostgreSQL %s
   let client: Client;
 
   beforeAll(async () => {
-    ({ client, drop } = await openPlanTable(version));
-    await client.query(setForSession({ statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 }));
-    await client.query('SET plan_cache_mode = force_generic_plan');
+    ({ client, drop } = await openQueueTable(version));
   });
 
   afterAll(() => drop());

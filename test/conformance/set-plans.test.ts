@@ -1,11 +1,10 @@
 import type { Client } from 'pg';
 import { COMPLETE, COMPLETE_AND_REMOVE, DISCARD, SETTLE } from '../../lib/store/postgres/settle-statements.js';
-import { setForSession } from '../../lib/store/postgres/session-statements.js';
 import { RECORD_PROGRESS, RENEW } from '../../lib/store/postgres/statements.js';
 import { postgresVersions } from '../support/databases.js';
 import type { PlanMode } from './plans/plan.js';
 import { explain } from './plans/plan.js';
-import { openPlanTable } from './plans/plan-table.js';
+import { openQueueTable } from './plans/plan-table.js';
 
 const ROWS = 5_000;
 /** As many as one batch holds at most. */
@@ -38,8 +37,7 @@ describe.each(postgresVersions())('plans for whole batches on PostgreSQL %s', (v
   let places: string;
 
   beforeAll(async () => {
-    ({ client, drop } = await openPlanTable(version));
-    await client.query(setForSession({ statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 }));
+    ({ client, drop } = await openQueueTable(version));
     await client.query(`
       INSERT INTO _jobs (id, topic, payload)
       SELECT ('01900000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'work', '1' FROM generate_series(0, ${ROWS - 1}) n`);

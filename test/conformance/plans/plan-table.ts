@@ -1,11 +1,18 @@
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { createJobStore } from '../../../lib/jobs-engine.js';
+import { setForSession } from '../../../lib/store/postgres/session-statements.js';
 import type { PostgresVersion } from '../../support/databases.js';
 import { createPostgresDatabase } from '../../support/databases.js';
 
 /** A database with the queue's tables, of which only the test gathers statistics, and a connection to it. */
-export async function openPlanTable(version: PostgresVersion): Promise<{ client: Client; drop: () => Promise<void> }> {
+export interface PlanTable {
+  readonly client: Client;
+  readonly drop: () => Promise<void>;
+}
+
+/** The connection runs under the defaults of the server. */
+export async function openPlanTable(version: PostgresVersion): Promise<PlanTable> {
   const database = await createPostgresDatabase(version);
   const app = await new DataSource({ type: 'postgres', url: database.url }).initialize();
   const { store } = createJobStore(app);
@@ -20,4 +27,11 @@ export async function openPlanTable(version: PostgresVersion): Promise<{ client:
     await database.drop();
   };
   return { client, drop };
+}
+
+/** The connection runs under the settings of the queue's own. */
+export async function openQueueTable(version: PostgresVersion): Promise<PlanTable> {
+  const table = await openPlanTable(version);
+  await table.client.query(setForSession({ statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 }));
+  return table;
 }
