@@ -193,7 +193,10 @@ export class Dispatcher {
       // Behind the lanes that were found there may be others: a look shows the first of each gap only.
       return 0;
     }
-    this.noteQuiet();
+    // What was said meanwhile, of a retry for example, the survey may not have seen: another one follows.
+    if (this.book.currentRound === askedIn) {
+      this.noteQuiet();
+    }
     const dueInMs = this.book.nextDueAtMs(this.rooms(this.freeSlots())) - nowMs;
     if (dueInMs > 0) {
       const pollInMs = pollIntervalMs * (0.9 + random() / 5);

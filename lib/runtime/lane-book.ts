@@ -87,7 +87,7 @@ export class LaneBook {
     return (this.askedIn = this.round);
   }
 
-  /** The round of a look that is sent beside claims and surveys. */
+  /** The round of a look that is sent beside claims and surveys; after it, whether anything was said meanwhile. */
   get currentRound(): number {
     return this.round;
   }

@@ -4,6 +4,7 @@ import type { Clock } from '../../lib/core/clock.js';
 import type { Claim } from '../../lib/core/job.js';
 import { systemClock } from '../../lib/runtime/system-clock.js';
 import type { JobStore } from '../../lib/store/job-store.js';
+import { altered } from '../support/altered-store.js';
 import { claim, insertOne, rescue, TOPIC } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 import { until } from '../support/wait.js';
@@ -22,9 +23,8 @@ class PausedProcess implements Clock {
     private readonly store: JobStore,
     private readonly meanwhile: (claims: readonly Claim[]) => Promise<unknown>,
   ) {
-    const verbs: Partial<JobStore> = { claim: (request) => this.claim(request) };
-    const proxy = new Proxy(store, { get: (target, name) => verbs[name as keyof JobStore] ?? bound(target, name) });
-    this.engine = new JobsEngine({ store: proxy, clock: this, lease: LEASE_MS, pollInterval: 50 });
+    const pausing = altered(store, { claim: (request) => this.claim(request) });
+    this.engine = new JobsEngine({ store: pausing, clock: this, lease: LEASE_MS, pollInterval: 50 });
     this.engine.events.subscribe((event) => this.events.push(event));
     this.engine.register(TOPIC, ({ attempt }) => void this.runs.push(attempt));
   }
@@ -48,11 +48,6 @@ class PausedProcess implements Clock {
     }
     return claims;
   }
-}
-
-function bound(target: JobStore, name: string | symbol): unknown {
-  const member: unknown = Reflect.get(target, name, target);
-  return typeof member === 'function' ? (member.bind(target) as unknown) : member;
 }
 
 describe.each(storeKinds())('a claim whose lease has ended before its handler could begin, on $label', (kind) => {

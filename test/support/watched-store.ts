@@ -1,4 +1,5 @@
 import type { JobStore, Look } from '../../lib/store/job-store.js';
+import { altered } from './altered-store.js';
 
 /** A store as an engine uses it, and what a test sees of that. */
 export interface WatchedStore {
@@ -27,12 +28,7 @@ export function watch(store: JobStore, tookMs?: number): WatchedStore {
     },
   };
   const watched: WatchedStore = {
-    store: new Proxy(store, {
-      get: (target, name) => {
-        const member: unknown = verbs[name as keyof JobStore] ?? Reflect.get(target, name, target);
-        return typeof member === 'function' ? (member.bind(target) as unknown) : member;
-      },
-    }),
+    store: altered(store, verbs),
     claimBounds: [],
     rescueBounds: [],
     tookMs,
