@@ -51,11 +51,14 @@ describe.each(sharedKinds)('a clock that steps, with a queue on $label', (kind) 
 
   it('of the database, forward: delayed jobs start, leases end, and the fence refuses the older attempt', async () => {
     const done = signal<string>();
-    const app = await apps.start({ handlers: { work: () => 'done', long: () => done.promise } });
+    // Renewed by nobody during the test. The first process may claim the job as well, and gives it back then: until the
+    // other one is quicker.
+    const options = { lease: '30m', pollInterval: '100ms' };
+    const app = await apps.start({ options, handlers: { work: () => 'done', long: () => done.promise } });
     const delayed = await app.jobs.enqueue('work', null, { delay: '30m' });
     const long = await app.jobs.enqueue('long', null);
     await app.event('started', long.id);
-    const other = await apps.start({ handlers: { long: () => 'of the other' } });
+    const other = await apps.start({ options, handlers: { long: () => 'of the other' } });
     await stepDatabaseClock(app, HOUR_MS);
     await app.event('completed', delayed.id);
     await other.event('completed', long.id);
