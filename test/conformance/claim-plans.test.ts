@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
+import { CLAIM, SURVEY } from '../../lib/store/postgres/claim-statements.js';
+import { RESCUE } from '../../lib/store/postgres/maintenance-statements.js';
 import { WAITING_TOPICS } from '../../lib/store/postgres/report-statements.js';
-import { CLAIM, RESCUE, SURVEY } from '../../lib/store/postgres/statements.js';
 import { postgresVersions } from '../support/databases.js';
 import type { Filling } from './plans/fillings.js';
 import { CLAIM_LIMIT, fillings, gapsOf, laneJson, startJson } from './plans/fillings.js';

@@ -1,6 +1,7 @@
 import { Pool } from 'pg';
 import { PostgresSession } from '../../lib/store/postgres/session.js';
-import { INSERT_JOBS, RENEW } from '../../lib/store/postgres/statements.js';
+import { INSERT_JOBS } from '../../lib/store/postgres/insert-statements.js';
+import { RENEW } from '../../lib/store/postgres/lease-statements.js';
 import { insertJson } from '../../lib/store/set-json.js';
 import type { SqlRunner } from '../../lib/store/sql-runner.js';
 import { claim, insertOne, newJob } from '../support/job-rows.js';

@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
+import { RECORD_PROGRESS, RENEW } from '../../lib/store/postgres/lease-statements.js';
 import { COMPLETE, COMPLETE_AND_REMOVE, DISCARD, SETTLE } from '../../lib/store/postgres/settle-statements.js';
-import { RECORD_PROGRESS, RENEW } from '../../lib/store/postgres/statements.js';
 import { postgresVersions } from '../support/databases.js';
 import type { PlanMode } from './plans/plan.js';
 import { explain } from './plans/plan.js';

@@ -7,7 +7,7 @@ import type { SqlRow } from '../sql-runner.js';
 import { SqlError } from '../sql-runner.js';
 import type { Announcer } from './announcer.js';
 import { arrayText } from './array-text.js';
-import { FIND_HOLDERS, INSERT_JOBS, INSERT_PLAIN_JOB, INSERT_PLAIN_JOBS, RELEASE_KEYS } from './statements.js';
+import { FIND_HOLDERS, INSERT_JOBS, INSERT_PLAIN_JOB, INSERT_PLAIN_JOBS, RELEASE_KEYS } from './insert-statements.js';
 
 type Query = (text: string, params: readonly unknown[], tx?: StoreTransaction) => Promise<readonly SqlRow[]>;
 

@@ -11,7 +11,6 @@ import { countsOf, errorGroupOf, laneSizeOf, rolledUpOf, standingOf } from '../r
 import { rollupJson } from '../set-json.js';
 import type { SqlRow } from '../sql-runner.js';
 import * as sql from './report-statements.js';
-import { FIND_JOBS } from './statements.js';
 import { jobOf } from '../row-mapper.js';
 
 type Query = (text: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
@@ -38,7 +37,7 @@ export class PostgresReports implements JobReports, ReportRecords {
       const [row] = await this.query(statementsFor(plan).count, [...paramsOf(plan), max]);
       return Number(row!.total);
     },
-    find: async (ids): Promise<Job[]> => (await this.query(FIND_JOBS, [ids])).map(jobOf),
+    find: async (ids): Promise<Job[]> => (await this.query(sql.FIND_JOBS, [ids])).map(jobOf),
   };
 
   constructor(private readonly query: Query) {}

@@ -17,19 +17,25 @@ import { piecesOf, progressJson, tokenJson } from '../set-json.js';
 import type { SqlRow, SqlRunner } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { Announcer } from './announcer.js';
+import { CLAIM, CLAIM_AS_TEXT, SURVEY } from './claim-statements.js';
 import type { ApplicationPool } from './failures.js';
 import { hearErrors, hearErrorsOf, translated, untilDone } from './failures.js';
 import { Gate } from './gate.js';
 import { Insertions, topicsOf } from './insertions.js';
+import { CANCEL_REQUESTS, RECORD_PROGRESS, RENEW, STILL_OWNED } from './lease-statements.js';
 import type { PostgresClient } from './listener.js';
 import { PostgresListener } from './listener.js';
+import { PRUNE, RESCUE } from './maintenance-statements.js';
+import { CANCEL, DELETE, REQUEUE } from './move-statements.js';
 import { PostgresReports } from './postgres.reports.js';
+import { FIND_JOBS } from './report-statements.js';
 import { RequestedMoves } from './requested-moves.js';
 import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY } from './notification-statements.js';
 import type { PostgresSession, SessionPool } from './session.js';
-import * as settling from './settle-statements.js';
+import { COMPLETE_IN_TX, OWNED_STATE } from './settle-statements.js';
 import { Settlements } from './settlements.js';
-import * as sql from './statements.js';
+import * as tableStatements from './table-statements.js';
+import { CHECK_TABLE, LIST_MIGRATIONS, LOCK_MIGRATIONS, SCHEMA_OF_JOBS } from './table-statements.js';
 
 export interface PostgresStoreOptions {
   /** The application's DataSource. */
@@ -51,7 +57,7 @@ const CLOSE_MAX_MS = 5_000;
 
 type Pool = SessionPool & { readonly options: object };
 
-/** Jobs in PostgreSQL: each verb is one statement of `statements.ts`. */
+/** Jobs in PostgreSQL: each verb is one statement. */
 export class PostgresStore implements JobStore {
   readonly capabilities = { transactionalHandlers: true, insertsAtOnce: 2, database: 'postgres' } as const;
   readonly reports = new PostgresReports((text, params) => this.visit(text, params));
@@ -118,7 +124,7 @@ export class PostgresStore implements JobStore {
   }
 
   async find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]> {
-    return (await this.visit(sql.FIND_JOBS, [ids], tx)).map(jobOf);
+    return (await this.visit(FIND_JOBS, [ids], tx)).map(jobOf);
   }
 
   afterTransaction(tx: StoreTransaction, done: (committed: boolean) => void): void {
@@ -132,7 +138,7 @@ export class PostgresStore implements JobStore {
       lower_bound: lane.lowerBound ?? '-infinity',
       lane_limit: lane.limit,
     }));
-    const statement = this.options.session.isNative ? sql.CLAIM_AS_TEXT : sql.CLAIM;
+    const statement = this.options.session.isNative ? CLAIM_AS_TEXT : CLAIM;
     const rows = await this.query(statement, [JSON.stringify(input), limit, worker, leaseMs]);
     return rows.map(claimOf);
   }
@@ -143,18 +149,18 @@ export class PostgresStore implements JobStore {
       priority,
       lower_bound: lowerBound ?? '-infinity',
     }));
-    return surveyOf(await this.query(sql.SURVEY, [JSON.stringify(gaps), JSON.stringify(starts)]));
+    return surveyOf(await this.query(SURVEY, [JSON.stringify(gaps), JSON.stringify(starts)]));
   }
 
   async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.Renewal[]> {
-    const renewed = await this.query(sql.RENEW, [tokenJson(tokens), leaseMs]);
+    const renewed = await this.query(RENEW, [tokenJson(tokens), leaseMs]);
     const others = unanswered(tokens, renewed);
-    const owned = others.length === 0 ? [] : await this.query(sql.STILL_OWNED, [tokenJson(others)]);
+    const owned = others.length === 0 ? [] : await this.query(STILL_OWNED, [tokenJson(others)]);
     return renewalsInOrder(tokens, renewed, owned);
   }
 
   async cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]> {
-    const rows = await this.query(sql.CANCEL_REQUESTS, [tokenJson(tokens)]);
+    const rows = await this.query(CANCEL_REQUESTS, [tokenJson(tokens)]);
     return rows.map((row) => ({ id: row.id as string, attempt: Number(row.attempt) }));
   }
 
@@ -163,20 +169,20 @@ export class PostgresStore implements JobStore {
   }
 
   async recordProgress(entries: readonly Seam.ProgressEntry[]): Promise<boolean[]> {
-    const recorded = await this.query(sql.RECORD_PROGRESS, [progressJson(entries)]);
+    const recorded = await this.query(RECORD_PROGRESS, [progressJson(entries)]);
     const tokens = entries.map(({ token }) => token);
     const others = unanswered(tokens, recorded);
     // A locked row is still owned; the next value will come through.
-    const owned = others.length === 0 ? [] : await this.query(sql.STILL_OWNED, [tokenJson(others)]);
+    const owned = others.length === 0 ? [] : await this.query(STILL_OWNED, [tokenJson(others)]);
     return answeredInOrder(entries, [...recorded, ...owned]);
   }
 
   async completeTx(tx: StoreTransaction, { id, attempt }: ClaimToken, result: string | null): Promise<void> {
-    const completed = await this.query(settling.COMPLETE_IN_TX, [id, attempt, result], tx);
+    const completed = await this.query(COMPLETE_IN_TX, [id, attempt, result], tx);
     if (completed.length > 0) {
       return;
     }
-    const [owned] = await this.query(settling.OWNED_STATE, [id, attempt], tx);
+    const [owned] = await this.query(OWNED_STATE, [id, attempt], tx);
     throw owned
       ? new JobStateError(id, 'cannot be completed, a cancel was requested')
       : new LeaseLostError(id, attempt);
@@ -191,7 +197,7 @@ export class PostgresStore implements JobStore {
   }
 
   async rescue(limit: number, lowerBound: string | null = null): Promise<Seam.Rescue> {
-    return rescueOf(await this.query(sql.RESCUE, [limit, lowerBound ?? '-infinity']));
+    return rescueOf(await this.query(RESCUE, [limit, lowerBound ?? '-infinity']));
   }
 
   async prune(retention: Retention, { after, rows }: Seam.PrunePage): Promise<Seam.PrunedPage> {
@@ -201,17 +207,17 @@ export class PostgresStore implements JobStore {
     }
     const input = JSON.stringify(ages.map(([status, age]) => ({ status, age_ms: age })));
     const youngestMs = Math.min(...ages.map(([, age]) => age));
-    const [page] = await this.query(sql.PRUNE, [after, rows, input, youngestMs]);
+    const [page] = await this.query(PRUNE, [after, rows, input, youngestMs]);
     return { removed: Number(page!.removed), next: page!.next as string | null };
   }
 
   requeue(ids: readonly string[], changes: Seam.RequeueChanges = {}): Promise<Seam.Moved[]> {
     const { payload = null, runAt = null, maxRetries = null } = changes;
-    return this.moves.move(sql.REQUEUE, ids, [payload, runAt && iso(runAt), maxRetries]);
+    return this.moves.move(REQUEUE, ids, [payload, runAt && iso(runAt), maxRetries]);
   }
 
   async cancel(ids: readonly string[]): Promise<Seam.Moved[]> {
-    const moved = await this.moves.move(sql.CANCEL, ids);
+    const moved = await this.moves.move(CANCEL, ids);
     if (moved.some((job) => job.moved && job.status === 'processing')) {
       this.notify(CANCEL_CHANNEL, '');
     }
@@ -219,7 +225,7 @@ export class PostgresStore implements JobStore {
   }
 
   delete(ids: readonly string[]): Promise<Seam.Moved[]> {
-    return this.moves.move(sql.DELETE, ids);
+    return this.moves.move(DELETE, ids);
   }
 
   announce(topics: Iterable<string>): void {
@@ -246,10 +252,10 @@ export class PostgresStore implements JobStore {
     const { own, migrate } = this.options;
     try {
       if (migrate) {
-        await this.migrate(await pendingMigrations(own.options.type, sql));
+        await this.migrate(await pendingMigrations(own.options.type, tableStatements));
       }
-      await this.query(sql.CHECK_TABLE, []);
-      this.schema = String((await this.query(sql.SCHEMA_OF_JOBS, []))[0]!.name);
+      await this.query(CHECK_TABLE, []);
+      this.schema = String((await this.query(SCHEMA_OF_JOBS, []))[0]!.name);
     } catch (error) {
       throw tableErrorOf(error, migrate);
     }
@@ -257,14 +263,14 @@ export class PostgresStore implements JobStore {
 
   private async migrate(migrations: PendingMigrations): Promise<void> {
     // A role that may not create anything can start all the same when there is nothing to create.
-    const recorded = await this.query(sql.LIST_MIGRATIONS, []).catch(() => []);
+    const recorded = await this.query(LIST_MIGRATIONS, []).catch(() => []);
     if (migrations.areAllIn(recorded)) {
       return;
     }
     for (let tries = 1; ; tries += 1) {
       try {
         return await this.ownTransaction(async (tx) => {
-          await this.query(sql.LOCK_MIGRATIONS, [], tx);
+          await this.query(LOCK_MIGRATIONS, [], tx);
           await runScript({ query: (text, params) => this.query(text, params, tx) }, migrations.script());
         });
       } catch (error) {

@@ -1,6 +1,9 @@
-import { ms } from './statements.js';
+import { jobColumns, ms } from './statement-parts.js';
 
 /* What the PostgreSQL store asks for its reports. Each names the index ranges it reads. */
+
+/** Whole jobs by id. */
+export const FIND_JOBS = `SELECT ${jobColumns} FROM _jobs WHERE id = ANY($1::uuid[])`;
 
 const isListed = `status <> 'processing'`;
 

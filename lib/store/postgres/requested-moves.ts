@@ -2,7 +2,7 @@ import type { Moved } from '../job-store.js';
 import { movedOf } from '../row-mapper.js';
 import type { SqlRow } from '../sql-runner.js';
 import { SqlError } from '../sql-runner.js';
-import type { MoveStatement } from './statements.js';
+import type { MoveStatement } from './move-statements.js';
 
 type Query = (text: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
 

@@ -1,4 +1,4 @@
-import { errorsWith, finalStatuses, ms, owned, ownedInPlace, tokens } from './statements.js';
+import { errorsWith, finalStatuses, ms, owned, ownedInPlace, tokens } from './statement-parts.js';
 
 /*
  * How attempts end.

@@ -109,7 +109,7 @@ const withoutStatus = (sql: string): string =>
 function edit({ database }: MemberSettings, names: readonly string[], rewrite: (sql: string) => string): void {
   const files =
     database.type === 'postgres'
-      ? ['postgres/statements.js', 'postgres/settle-statements.js']
+      ? ['claim', 'insert', 'lease', 'maintenance', 'move', 'settle'].map((kind) => `postgres/${kind}-statements.js`)
       : ['sqlite/statements.js'];
   for (const name of names) {
     const statements = files.map(built).find((all) => name in all)!;

@@ -1,0 +1,61 @@
+import { USUAL_CLAIM as usual } from '../row-mapper.js';
+import { look, ms, msOfMany } from './statement-parts.js';
+
+/**
+ * pending → processing. One index range per lane, in the order of the lanes, so that the cost does not depend on what
+ * else waits; by ctid, since a join on id would let the planner start from the wrong side. What is usual is sent as NULL:
+ * that saves a twentieth of what a claim costs both sides.
+ */
+const claimWith = (json: (column: string) => string): string => `
+UPDATE _jobs j SET status = 'processing', attempt = attempt + 1, locked_by = $3,
+  locked_until = statement_timestamp() + make_interval(secs => $4::float8 / 1000.0),
+  started = statement_timestamp(), updated = statement_timestamp()
+WHERE j.ctid = ANY (ARRAY(
+  SELECT c.tid
+  FROM jsonb_to_recordset($1::jsonb) AS l(topic text, priority int, lower_bound timestamptz, lane_limit int)
+  CROSS JOIN LATERAL (
+    SELECT ctid AS tid FROM _jobs
+    WHERE status = 'pending' AND topic = l.topic AND priority = l.priority
+      AND run_at >= l.lower_bound AND run_at <= statement_timestamp()
+    ORDER BY run_at LIMIT l.lane_limit FOR UPDATE SKIP LOCKED) c
+  LIMIT $2::int))
+RETURNING j.ctid AS place, j.id, j.topic, j.timeout_ms, ${['payload', 'backoff', 'metadata'].map(json).join(', ')},
+  ${Object.entries(usual)
+    .map(([column, value]) => `nullif(j.${column}, ${value}) AS ${column}`)
+    .join(', ')},
+  ${msOfMany('j.run_at')} AS run_at, CASE WHEN j.created <> j.run_at THEN ${msOfMany('j.created')} END AS created,
+  ${msOfMany('(j.started - j.run_at)')} AS waited_ms`;
+
+export const CLAIM = claimWith((column) => `j.${column}`);
+
+/** The same, for a driver that would read JSON itself. */
+export const CLAIM_AS_TEXT = claimWith((column) => `j.${column}::text AS ${column}`);
+
+/** The first waiting job between two priorities, `from` and `to` being SQL. */
+const firstBetween = (topic: string, from: string, to: string): string => `
+  SELECT priority, run_at FROM _jobs
+  WHERE status = 'pending' AND topic = ${topic} AND priority > ${from} AND priority < ${to}
+  ORDER BY priority, run_at LIMIT 1`;
+
+/**
+ * The first waiting job, due or not, of each priority in each gap, and of each lane from its lower bound on. A loose index
+ * scan: from one priority to the next, so that the cost is that of the lanes, however many jobs wait in them.
+ */
+export const SURVEY = `
+WITH RECURSIVE w AS (
+  SELECT g.topic, g.before, f.priority, f.run_at
+  FROM jsonb_to_recordset($1::jsonb) AS g(topic text, after int, before int)
+  CROSS JOIN LATERAL (${firstBetween('g.topic', 'g.after', 'g.before')}) f
+  UNION ALL
+  SELECT w.topic, w.before, f.priority, f.run_at
+  FROM w CROSS JOIN LATERAL (${firstBetween('w.topic', 'w.priority', 'w.before')}) f)
+SELECT topic, priority, ${ms('(run_at - statement_timestamp())')} AS due_in_ms, NULL::float8 AS at, NULL::float8 AS took_ms FROM w
+UNION ALL
+SELECT l.topic, l.priority, ${ms('(f.run_at - statement_timestamp())')}, NULL, NULL
+FROM jsonb_to_recordset($2::jsonb) AS l(topic text, priority int, lower_bound timestamptz)
+CROSS JOIN LATERAL (
+  SELECT run_at FROM _jobs
+  WHERE status = 'pending' AND topic = l.topic AND priority = l.priority AND run_at >= l.lower_bound
+  ORDER BY run_at LIMIT 1) f
+UNION ALL
+SELECT NULL, NULL, NULL, ${look}`;

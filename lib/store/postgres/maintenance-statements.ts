@@ -1,0 +1,42 @@
+import { byIdOf, errorsWith, finalStatuses, isKeyKept, look } from './statement-parts.js';
+
+const leaseLost = `'lease of attempt ' || j.attempt || ' lost: worker ' || coalesce(j.locked_by, '?') || ' stopped renewing it'`;
+
+/**
+ * processing with an expired lease → pending, failed or cancelled. Rows locked by a completion in flight are skipped, and
+ * so is what ended before $2.
+ */
+export const RESCUE = `
+WITH expired AS (
+  SELECT id FROM _jobs
+  WHERE status = 'processing' AND locked_until >= $2::timestamptz AND locked_until < statement_timestamp()
+  ORDER BY locked_until LIMIT $1::int FOR UPDATE SKIP LOCKED),
+rescued AS (UPDATE _jobs j SET
+  status = CASE WHEN j.cancel_requested THEN 'cancelled' WHEN j.retries >= j.max_retries THEN 'failed' ELSE 'pending' END,
+  retries = j.retries + (NOT j.cancel_requested AND j.retries < j.max_retries)::int,
+  run_at = CASE WHEN j.cancel_requested OR j.retries >= j.max_retries THEN j.run_at ELSE statement_timestamp() END,
+  last_error = ${leaseLost}, errors = ${errorsWith(leaseLost, 'NULL::text')},
+  locked_until = NULL, locked_by = NULL,
+  finished = CASE WHEN j.cancel_requested OR j.retries >= j.max_retries THEN statement_timestamp() END,
+  updated = statement_timestamp()
+FROM expired WHERE ${byIdOf('expired')}
+RETURNING j.id, j.topic, j.attempt, j.status, j.retries, j.last_error AS message)
+SELECT *, NULL::float8 AS at, NULL::float8 AS took_ms FROM rescued
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, ${look}`;
+
+/** One page of the table in the order of creation: deletes what is over its age, and says whether to go on. */
+export const PRUNE = `
+WITH page AS (
+  SELECT id, status, finished, created FROM _jobs
+  WHERE id > coalesce($1::uuid, '00000000-0000-0000-0000-000000000000') ORDER BY id LIMIT $2::int),
+aged AS (
+  SELECT p.id FROM page p JOIN jsonb_to_recordset($3::jsonb) AS a(status text, age_ms float8) ON a.status = p.status
+  WHERE p.finished <= statement_timestamp() - make_interval(secs => a.age_ms / 1000.0)),
+free AS (
+  SELECT j.id FROM _jobs j JOIN aged ON aged.id = j.id
+  WHERE j.status IN ${finalStatuses} AND (j.idempotency_key IS NULL OR NOT ${isKeyKept}) FOR UPDATE OF j SKIP LOCKED),
+gone AS (DELETE FROM _jobs j USING free WHERE j.id = free.id RETURNING 1)
+SELECT (SELECT count(*) FROM gone) AS removed,
+  (SELECT max(id::text) FROM page
+   HAVING count(*) = $2::int AND max(created) <= statement_timestamp() - make_interval(secs => $4::float8 / 1000.0)) AS next`;
