@@ -1,7 +1,7 @@
 import { QueueUnavailableError, RowLockedError } from '../core/errors.js';
 
 export interface BatcherOptions<Item, Answer> {
-  /** Handles a batch, all or none, and answers in its order. */
+  /** Handles a batch and answers in its order. When it fails the members are tried one by one: those that it had done must bear that. */
   readonly run: (items: readonly Item[]) => Promise<readonly Answer[]>;
   /** Length of the text in one item, for the bound of a batch. Default 0. */
   readonly lengthOf?: (item: Item) => number;

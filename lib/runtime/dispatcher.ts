@@ -193,8 +193,8 @@ export class Dispatcher {
       // Behind the lanes that were found there may be others: a look shows the first of each gap only.
       return 0;
     }
-    // What was said meanwhile, of a retry for example, the survey may not have seen: another one follows.
-    if (this.book.currentRound === askedIn) {
+    // What was announced meanwhile, a retry for example, the survey may not have seen: another one follows.
+    if (!this.book.hasNewsSince(askedIn)) {
       this.noteQuiet();
     }
     const dueInMs = this.book.nextDueAtMs(this.rooms(this.freeSlots())) - nowMs;

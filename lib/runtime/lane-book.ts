@@ -87,7 +87,12 @@ export class LaneBook {
     return (this.askedIn = this.round);
   }
 
-  /** The round of a look that is sent beside claims and surveys; after it, whether anything was said meanwhile. */
+  /** Whether anything was announced since the round in which something was asked. */
+  hasNewsSince(askedIn: number): boolean {
+    return this.round !== askedIn;
+  }
+
+  /** The round of a look that is sent beside claims and surveys. */
   get currentRound(): number {
     return this.round;
   }

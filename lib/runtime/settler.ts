@@ -35,12 +35,12 @@ const PAUSE_MAX_MS = 5_000;
 const LAST_PAUSE_MAX_MS = 250;
 
 /** One outcome on its way into the table. */
-class Settling implements Settlement, BatchedCall<Settlement, Settled> {
+class Settling implements Settlement, BatchedCall<Settling, Settled> {
   readonly token: ClaimToken;
   failures = 0;
   /** The outcome has been refused, and is a fixed text now. */
   isPlain = false;
-  /** The answer to one try was lost: it may have done its work. */
+  /** One try has failed, or its answer was lost: it may have done its work. */
   isUncertain = false;
   wasLocked = false;
 
@@ -54,7 +54,7 @@ class Settling implements Settlement, BatchedCall<Settlement, Settled> {
     this.token = attempt.claim;
   }
 
-  get item(): Settlement {
+  get item(): this {
     return this;
   }
 
@@ -69,17 +69,17 @@ class Settling implements Settlement, BatchedCall<Settlement, Settled> {
 
 /** Writes outcomes, many in one statement, until the database has given an answer. */
 export class Settler {
-  private readonly batcher: Batcher<Settlement, Settled>;
+  private readonly batcher: Batcher<Settling, Settled>;
   private readonly unkept: readonly FinalStatus[];
   private readonly pausing = new Map<Settling, ScheduledWake>();
   private pauseMaxMs = PAUSE_MAX_MS;
   private hasGivenUp = false;
 
   constructor(private readonly options: SettlerOptions) {
-    const { store, retention } = options;
+    const { retention } = options;
     this.unkept = (Object.keys(retention) as FinalStatus[]).filter((status) => retention[status] === 0);
     this.batcher = new Batcher({
-      run: (settlements) => store.settle(settlements, this.unkept),
+      run: (settlings) => this.write(settlings),
       lengthOf: ({ outcome }) => (outcome.kind === 'completed' ? (outcome.result?.length ?? 0) : 0),
     });
   }
@@ -134,7 +134,6 @@ export class Settler {
     const { logger } = this.options;
     const { id } = settling.token;
     if (error instanceof QueueUnavailableError) {
-      settling.isUncertain = true;
       this.askLater(settling);
     } else if (!settling.isPlain) {
       logger.error(`outcome of job ${id} was refused, a fixed text is stored: ${String(error)}`);
@@ -144,6 +143,16 @@ export class Settler {
     } else {
       logger.error(`outcome of job ${id} was refused for good: ${String(error)}`);
       settling.done('lease lost');
+    }
+  }
+
+  private async write(settlings: readonly Settling[]): Promise<Settled[]> {
+    try {
+      return await this.options.store.settle(settlings, this.unkept);
+    } catch (error) {
+      // A store may have written a part of them by then.
+      settlings.forEach((settling) => (settling.isUncertain = true));
+      throw error;
     }
   }
 

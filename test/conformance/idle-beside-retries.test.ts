@@ -18,8 +18,9 @@ describe.each(storeKinds())('whenIdle beside an attempt that fails, on $label', 
     let isAsked = false;
     const store = altered(fixture.store, {
       survey: async (...asked) => {
+        const isOfIdle = isAsked;
         const survey = await fixture.store.survey(...asked);
-        if (isAsked) {
+        if (isOfIdle) {
           surveyed.resolve();
           await until(() => hasTold('retrying'));
         }
@@ -38,6 +39,7 @@ describe.each(storeKinds())('whenIdle beside an attempt that fails, on $label', 
     const idle = engine.whenIdle();
     isAsked = true;
     await idle;
+    expect(hasTold('completed')).toBe(true);
     expect(await fixture.job(id)).toMatchObject({ status: 'completed', attempt: 2 });
   });
 });

@@ -1,6 +1,7 @@
-import { QueueUnavailableError } from '../../lib/core/errors.js';
+import { QueueUnavailableError, RowLockedError } from '../../lib/core/errors.js';
 import type { Outcome } from '../../lib/core/job.js';
 import type { Retention } from '../../lib/core/options.js';
+import type { SettleAnswer } from '../../lib/runtime/settler.js';
 import { Settler } from '../../lib/runtime/settler.js';
 import { systemClock } from '../../lib/runtime/system-clock.js';
 import type { JobStore, Settled, Settlement } from '../../lib/store/job-store.js';
@@ -151,5 +152,26 @@ describe('an outcome of a job whose row somebody has locked', () => {
     settler.settle(attempt, completed, 1, () => undefined);
     await clock.advance(1_000);
     expect(asked.slice(0, 2)).toEqual([false, true]);
+  });
+});
+
+describe('outcomes of which a store has written a part before it failed', () => {
+  it('are told as they were recorded when they are tried one by one', async () => {
+    const other: Settled = { applied: true, status: 'failed', attempt: 1, retries: 0, runAt: null };
+    const answers = jest.fn<Promise<Settled[]>, [readonly Settlement[]]>(async ([first]) =>
+      first!.outcome.kind === 'completed' ? [GONE] : [other],
+    );
+    answers.mockRejectedValueOnce(new RowLockedError('somebody makes an index'));
+    const store = { settle: answers } as unknown as JobStore;
+    const settler = new Settler({ store, clock: systemClock, logger: quiet, random: () => 0, retention: UNKEPT });
+    const settled = (id: string, outcome: Outcome): Promise<SettleAnswer> => {
+      const attempt = { claim: { id, attempt: 1 }, leaseEndsMs: systemClock.now() + 60_000, abortedFor: undefined };
+      return new Promise((resolve) => settler.settle(attempt, outcome, 1, resolve));
+    };
+    expect(await Promise.all([settled('a', completed), settled('b', failed)])).toMatchObject([
+      { status: 'completed' },
+      { status: 'failed' },
+    ]);
+    expect(answers).toHaveBeenCalledTimes(3);
   });
 });
