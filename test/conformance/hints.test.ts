@@ -182,3 +182,24 @@ describe.each(alone)('hints on $label', (kind) => {
     expect(heard.words).toEqual([]);
   });
 });
+
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))('hints beside reports on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('do not wait for them', async () => {
+    const heard = await Heard.on(fixture.store);
+    const { store: other } = await fixture.openAnother();
+    const token = await claimOne(fixture.store);
+    const transaction = await fixture.begin();
+    await transaction.manager.query('LOCK TABLE _jobs_rollup');
+    let isOver = false;
+    const report = other.reports.timeseries(['a topic'], 1).catch(() => undefined);
+    void report.then(() => (isOver = true));
+    await expectToHear(heard, ['cancel'], () => other.cancel([token.id]));
+    await expectToHear(heard, [TOPIC, 'any'], () => other.announce([TOPIC]));
+    expect(isOver).toBe(false);
+    await transaction.rollback();
+    await report;
+    await heard.stop();
+  });
+});

@@ -77,5 +77,6 @@ describe.each(postgresVersions())('statements that connections prepare, on Postg
     await client.query('SET plan_cache_mode = auto');
     await use();
     expect(await planned()).toContain('nestjs_jobs_claim');
+    await client.query("SET plan_cache_mode = 'force_generic_plan'");
   });
 });

@@ -12,7 +12,7 @@ import { scansOf } from './plans/scans.js';
 
 const ROWS = 50_000;
 
-/** What may walk an index from its beginning, and which: all running jobs, or as far as a limit lets it. */
+/** What may walk an index from its beginning, and which: to count all there is, over running jobs, or as far as a limit lets it. */
 const WALKS: Readonly<Record<string, readonly string[]>> = {
   COUNTS: ['_jobs_listed', '_jobs_processing'],
   COUNTS_OF_TOPICS: ['_jobs_processing'],

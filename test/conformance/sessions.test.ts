@@ -1,4 +1,5 @@
 import { Pool } from 'pg';
+import type { ConnectionSource } from '../../lib/store/postgres/session.js';
 import { PostgresSession } from '../../lib/store/postgres/session.js';
 import { INSERT_JOBS } from '../../lib/store/postgres/insert-statements.js';
 import { RENEW } from '../../lib/store/postgres/lease-statements.js';
@@ -12,10 +13,11 @@ const kinds = storeKinds().filter(({ hasNotifications }) => hasNotifications);
 describe.each(kinds)('sessions on $label', (kind) => {
   const fixture = useStore(kind);
   let pool: Pool;
+  let session: PostgresSession;
   let runner: SqlRunner;
 
   beforeEach(() => {
-    const session = new PostgresSession({ statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 });
+    session = new PostgresSession({ statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 });
     const { url } = fixture.app.options as { url: string };
     pool = new Pool({ connectionString: url, max: 1, verify: session.prepare });
     runner = session.runnerOf(pool);
@@ -24,6 +26,18 @@ describe.each(kinds)('sessions on $label', (kind) => {
 
   const insert = (): Promise<readonly object[]> =>
     runner.query(INSERT_JOBS, [insertJson([newJob()], (moment) => moment.toISOString()), null]);
+
+  /** As a driver of TypeORM lends connections of the pool to query runners. */
+  function typeOrmSource(): ConnectionSource {
+    const source: ConnectionSource = {
+      obtainMasterConnection: async () => {
+        const client = await pool.connect();
+        return [client, (error) => client.release(error)];
+      },
+    };
+    session.leavePlanningTo(source);
+    return source;
+  }
 
   async function prepared(): Promise<string[]> {
     const { rows } = await pool.query<{ name: string }>('SELECT name FROM pg_prepared_statements ORDER BY name');
@@ -47,6 +61,25 @@ describe.each(kinds)('sessions on $label', (kind) => {
     expect(await runner.query(RENEW, ['[]', 1])).toEqual([]);
     expect(await insert()).toHaveLength(1);
     expect(await fixture.sql('SELECT 1 FROM _jobs')).toHaveLength(3);
+  });
+
+  it('leave plans to the server while a query runner of TypeORM has them, and no longer', async () => {
+    const source = typeOrmSource();
+    const ask = 'SHOW plan_cache_mode';
+    expect(await runner.query(ask, [])).toEqual([{ plan_cache_mode: 'force_generic_plan' }]);
+    const [client, release] = await source.obtainMasterConnection();
+    expect((await client.query(ask)).rows).toEqual([{ plan_cache_mode: 'auto' }]);
+    release();
+    expect(await runner.query(ask, [])).toEqual([{ plan_cache_mode: 'force_generic_plan' }]);
+  });
+
+  it('are closed when a query runner gives them back broken', async () => {
+    const source = typeOrmSource();
+    const [client, release] = await source.obtainMasterConnection();
+    await client.query('SELECT pg_terminate_backend(pg_backend_pid())').catch(() => undefined);
+    release();
+    expect(await insert()).toHaveLength(1);
+    expect(await runner.query('SHOW plan_cache_mode', [])).toEqual([{ plan_cache_mode: 'force_generic_plan' }]);
   });
 
   it('prepare anew what answers a column whose type has changed', async () => {

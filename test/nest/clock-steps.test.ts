@@ -51,10 +51,12 @@ describe.each(sharedKinds)('a clock that steps, with a queue on $label', (kind) 
 
   it('of the database, forward: delayed jobs start, leases end, and the fence refuses the older attempt', async () => {
     const done = signal<string>();
-    // Renewed by nobody during the test. The first process may claim the job as well, and gives it back then: until the
-    // other one is quicker.
-    const options = { lease: '30m', pollInterval: '100ms' };
-    const app = await apps.start({ options, handlers: { work: () => 'done', long: () => done.promise } });
+    const options = { lease: '30m' };
+    // One slot, which stays taken: this process cannot claim the job a second time.
+    const app = await apps.start({
+      options,
+      handlers: { work: () => 'done', long: [() => done.promise, { concurrency: 1 }] },
+    });
     const delayed = await app.jobs.enqueue('work', null, { delay: '30m' });
     const long = await app.jobs.enqueue('long', null);
     await app.event('started', long.id);

@@ -4,7 +4,7 @@ import { InvalidOptionsError, Job, JobHandler, JobsModule, JobsService } from 'n
 import type { Repository } from 'typeorm';
 import { Column, DefaultNamingStrategy, Entity, PrimaryGeneratedColumn } from 'typeorm';
 import { useApps } from './support/apps.js';
-import { everyKind } from './support/database-kinds.js';
+import { everyKind, postgres } from './support/database-kinds.js';
 import { Receipt } from './support/receipt.js';
 import { some } from './support/matchers.js';
 
@@ -196,5 +196,18 @@ describe.each(everyKind)('the module on $label', (kind) => {
     const { id } = await app.jobs.enqueue('publish', null);
     expect(await app.jobAfter('completed', id)).toMatchObject({ result: ['baker'] });
     expect(await app.module.get(Desk, { strict: false }).rows.count()).toBe(2);
+  });
+});
+
+describe('reads by the repository of jobs, on PostgreSQL', () => {
+  const apps = useApps(postgres);
+
+  it('are planned with their values, by connections that the queue goes on with', async () => {
+    const { jobs, rows } = await apps.start({ options: { connections: 1 } });
+    await jobs.enqueue('work', null);
+    // Forced to plan without values the server would use none of the indexes that are of one status.
+    expect(await rows.query('SHOW plan_cache_mode')).toEqual([{ plan_cache_mode: 'auto' }]);
+    await jobs.enqueue('work', null);
+    expect(await rows.countBy({ status: 'pending' })).toBe(2);
   });
 });

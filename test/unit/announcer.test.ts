@@ -8,7 +8,7 @@ describe('Announcer', () => {
 
   beforeEach(() => {
     sent = [];
-    announcer = new Announcer((hint) => sent.push(hint), clock);
+    announcer = new Announcer(async (hint) => void sent.push(hint), clock);
   });
 
   it('sends the first hint at once, and what comes within the window as one at its end', async () => {
@@ -50,12 +50,12 @@ describe('Announcer', () => {
     await clock.advance(4);
     const second = announcer.hintFor(['d'], true)!;
     expect(second.hint).toBe('');
-    [first, second].forEach((carried) => carried.told());
+    [first, second].forEach((carried) => carried.wasSent());
     await clock.advance(60_000);
     expect(sent).toEqual(['a']);
   });
 
-  it('sends itself what a statement has taken along and has not told soon, but nothing of its own jobs', async () => {
+  it('sends itself what a statement has taken along and has not sent soon, but nothing of its own jobs', async () => {
     announcer.announce(['a']);
     announcer.announce(['b']);
     await clock.advance(4);
@@ -67,6 +67,26 @@ describe('Announcer', () => {
     announcer.hintFor(['c'], false);
     await clock.advance(60_000);
     expect(sent).toEqual(['a', 'b']);
+  });
+
+  it('has one under way at a time: the next speaks for all that have come meanwhile', async () => {
+    const ends: (() => void)[] = [];
+    const slow = new Announcer((hint) => {
+      sent.push(hint);
+      return new Promise((resolve) => ends.push(resolve));
+    }, clock);
+    slow.announce(['a']);
+    for (const topic of ['b', 'c', 'd']) {
+      slow.announce([topic]);
+      await clock.advance(1_000);
+    }
+    expect(sent).toEqual(['a']);
+    ends[0]!();
+    await clock.advance(0);
+    expect(sent).toEqual(['a', '']);
+    ends[1]!();
+    await clock.advance(60_000);
+    expect(sent).toEqual(['a', '']);
   });
 
   it('says "any" instead of a topic too long for a notification', () => {

@@ -12,7 +12,7 @@ class Server {
   readonly clock = new VirtualClock();
   /** Hints that were sent for their own sake. */
   readonly sent: string[] = [];
-  readonly announcer = new Announcer((hint) => this.sent.push(hint), this.clock);
+  readonly announcer = new Announcer(async (hint) => void this.sent.push(hint), this.clock);
   readonly insertions = new Insertions((_text, [, hint]) => {
     this.hints.push(hint);
     const isRefused = this.refusal !== undefined && hint !== null;

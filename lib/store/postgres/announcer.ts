@@ -9,7 +9,7 @@ const WINDOW_MS = 5;
  */
 const CARRY_AFTER_MS = 3;
 
-/** Hints of others are not left for longer to a statement that does not come back. */
+/** Hints of others are left for so long to a statement that may not come back. */
 const CARRY_MAX_MS = 20;
 
 /** Topics may be longer than what a notification carries in bytes. */
@@ -18,8 +18,8 @@ const HINT_BYTES_MAX = 4_000;
 /** A hint that a statement is to send with its commit. */
 export interface CarriedHint {
   readonly hint: string;
-  /** It is sent. Unless this is called soon, the hints of others in it are sent by themselves. */
-  told(): void;
+  /** To be called when it is. Unless that is soon, the hints of others in it are sent once more. */
+  wasSent(): void;
 }
 
 /**
@@ -31,17 +31,23 @@ export class Announcer {
   /** Until its end hints are merged. */
   private rest: ScheduledWake | undefined;
   private sentAtMs = -Infinity;
+  private isSending = false;
 
+  /** @param send never fails. One is under way at a time: where they take long, the next one speaks for all that have come meanwhile. */
   constructor(
-    private readonly send: (hint: string) => void,
+    private readonly send: (hint: string) => Promise<void>,
     private readonly clock: Clock,
   ) {}
 
   /** Jobs of these topics have been stored. */
   announce(topics: Iterable<string>): void {
     this.gather(topics);
-    if (!this.rest && this.waiting.size > 0) {
-      this.send(this.take());
+    if (!this.rest && !this.isSending && this.waiting.size > 0) {
+      this.isSending = true;
+      void this.send(this.take()).then(() => {
+        this.isSending = false;
+        this.announce([]);
+      });
     }
   }
 
@@ -59,7 +65,7 @@ export class Announcer {
     this.gather(topics);
     const hint = this.take();
     const late = others.length > 0 ? this.clock.schedule(CARRY_MAX_MS, () => this.announce(others)) : undefined;
-    return { hint, told: () => late?.cancel() };
+    return { hint, wasSent: () => late?.cancel() };
   }
 
   private gather(topics: Iterable<string>): void {

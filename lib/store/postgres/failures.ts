@@ -2,7 +2,7 @@ import type { QueryRunner } from 'typeorm';
 import { JobsError, QueueUnavailableError, RowLockedError } from '../../core/errors.js';
 import { SqlError, sqlErrorOf } from '../sql-runner.js';
 
-/** A deadlock or a serialization conflict has stored nothing: the statement is simply sent again. */
+/** A deadlock or a serialization conflict has stored nothing: the statement, or the transaction, is simply sent again. */
 const BUSY_TRIES_MAX = 5;
 
 /** Repeats what a deadlock or a serialization conflict undid. @throws what {@link translated} makes of other failures. */
@@ -11,8 +11,9 @@ export async function untilDone<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      const isRepeatable = sqlErrorOf(error).kind === 'busy' && tries < BUSY_TRIES_MAX;
-      if (!isRepeatable) {
+      // Inside a transaction of the queue's own it was translated already.
+      const failure = sqlErrorOf(error instanceof QueueUnavailableError ? (error.cause ?? error) : error);
+      if (failure.kind !== 'busy' || tries === BUSY_TRIES_MAX) {
         throw translated(error);
       }
     }

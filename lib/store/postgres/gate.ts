@@ -1,6 +1,7 @@
 /**
  * Lets at most so many pieces of work in at once; the others wait their turn. Requests of people and of the application
- * pass here, since they may wait for locks: one connection is always left for claims, renewals and settlements.
+ * pass here, since they may take long or wait for locks: with two connections or more, one is left for claims, renewals
+ * and settlements, which share it with inserts that wait for nobody.
  */
 export class Gate {
   private inside = 0;

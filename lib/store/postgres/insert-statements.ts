@@ -27,7 +27,8 @@ const hint = `CASE WHEN $2::text IS NOT NULL THEN pg_notify('${JOBS_CHANNEL}', $
 export const INSERT_JOBS = `
 WITH stored AS (
   INSERT INTO _jobs (${insertColumns})
-  SELECT ${insertValues} FROM ${insertInput} ORDER BY topic, unique_key, idempotency_key, ord
+  SELECT ${insertValues} FROM ${insertInput}
+  ORDER BY topic COLLATE "C", unique_key COLLATE "C", idempotency_key COLLATE "C", ord
   ON CONFLICT DO NOTHING RETURNING id)
 SELECT ${ms('statement_timestamp()')} AS created, count(*),
   CASE WHEN count(*) < jsonb_array_length($1::jsonb) THEN array_to_json(array_agg(id))::text END AS ids,

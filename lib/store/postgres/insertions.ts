@@ -1,8 +1,9 @@
 import { QueueUnavailableError } from '../../core/errors.js';
+import { byUniqueKey } from '../../core/unique-key.js';
 import type { InsertedJob, JobInsert, StoreTransaction } from '../job-store.js';
 import { insertionOf } from '../row-mapper.js';
 import { noteInserted } from '../set-answers.js';
-import { insertJson } from '../set-json.js';
+import { insertJson, piecesOf } from '../set-json.js';
 import type { SqlRow } from '../sql-runner.js';
 import { SqlError } from '../sql-runner.js';
 import type { Announcer } from './announcer.js';
@@ -14,21 +15,21 @@ type Query = (text: string, params: readonly unknown[], tx?: StoreTransaction) =
 /** A key whose holder ended between the insert and the look for it is asked for again this often. */
 const ROUNDS_MAX = 3;
 
-/** Stores new jobs, at most as many as one statement can carry. Answers in their order. */
+/** Stores new jobs. Answers in their order. */
 export class Insertions {
   constructor(
     private readonly query: Query,
     private readonly announcer: Announcer,
   ) {}
 
-  /** Stores and announces: with one commit, unless something was announced a moment ago. */
+  /** Stores and announces at most as many as one statement can carry: with one commit, unless something was announced a moment ago. */
   async insert(jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
     const arePlain = jobs.every(({ uniqueKey, idempotency }) => uniqueKey === null && idempotency === null);
     const carried = this.announcer.hintFor(topicsOf(jobs), arePlain);
     const hint = carried?.hint ?? null;
     const plain = arePlain ? await this.storePlain(jobs, hint) : undefined;
     if (plain) {
-      carried?.told();
+      carried?.wasSent();
     }
     const inserted = plain ?? (await this.storeWithCare(jobs, hint));
     if (!carried) {
@@ -37,9 +38,15 @@ export class Insertions {
     return inserted;
   }
 
-  /** Stores in a transaction: there is nothing to announce before its end. */
-  insertIn(tx: StoreTransaction, jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
-    return this.storeWithCare(jobs, null, tx);
+  /** Stores any number in a transaction: there is nothing to announce before its end. */
+  async insertIn(tx: StoreTransaction, jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
+    const inserted = new Map<JobInsert, InsertedJob>();
+    // In order over all statements, or two callers with the same keys would wait for each other in a circle.
+    for (const piece of piecesOf([...jobs].sort(byUniqueKey))) {
+      const stored = await this.storeWithCare(piece, null, tx);
+      piece.forEach((job, index) => inserted.set(job, stored[index]!));
+    }
+    return jobs.map((job) => inserted.get(job)!);
   }
 
   /** Jobs without keys, the quick way. Nothing when one of them is there already, from a try whose answer was lost. */
@@ -47,7 +54,7 @@ export class Insertions {
     try {
       const [text, [id, ...values]] =
         jobs.length === 1 ? [INSERT_PLAIN_JOB, valuesOf(jobs[0]!)] : [INSERT_PLAIN_JOBS, arraysOf(jobs)];
-      const [answer] = await this.write(hint, (told) => this.query(text, [id, told, ...values]));
+      const [answer] = await this.write(hint, (sent) => this.query(text, [id, sent, ...values]));
       return insertionOf(answer!, jobs);
     } catch (error) {
       if (error instanceof SqlError && error.kind === 'unique') {
@@ -69,7 +76,7 @@ export class Insertions {
         throw new QueueUnavailableError(`key '${key}' kept changing hands; try again`);
       }
       const text = textOf(open);
-      const [answer] = await this.write(hint, (told) => this.query(INSERT_JOBS, [text, told], tx));
+      const [answer] = await this.write(hint, (sent) => this.query(INSERT_JOBS, [text, sent], tx));
       insertionOf(answer!, open).forEach((job) => inserted.set(job.id, job));
       open = open.filter(({ id }) => !inserted.has(id));
       if (open.length > 0) {
@@ -85,7 +92,7 @@ export class Insertions {
   /** Hints are not worth a job: when the server takes no more notifications, others find the jobs by looking. */
   private async write(
     hint: string | null,
-    send: (told: string | null) => Promise<readonly SqlRow[]>,
+    send: (hint: string | null) => Promise<readonly SqlRow[]>,
   ): Promise<readonly SqlRow[]> {
     try {
       return await send(hint);

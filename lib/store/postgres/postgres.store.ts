@@ -57,7 +57,7 @@ const CLOSE_MAX_MS = 5_000;
 
 type Pool = SessionPool & { readonly options: object };
 
-/** Jobs in PostgreSQL: each verb is one statement. */
+/** Jobs in PostgreSQL: each verb is one statement, or a few. */
 export class PostgresStore implements JobStore {
   readonly capabilities = { transactionalHandlers: true, insertsAtOnce: 2, database: 'postgres' } as const;
   readonly reports = new PostgresReports((text, params) => this.visit(text, params));
@@ -79,14 +79,15 @@ export class PostgresStore implements JobStore {
 
   constructor(private readonly options: PostgresStoreOptions) {
     this.transactions = new CallerTransactions([options.app, options.own]);
-    this.visitors = new Gate(Math.max(1, options.connections - 2));
     this.announcer = new Announcer((hint) => this.notify(JOBS_CHANNEL, hint), options.clock);
+    this.visitors = options.connections > 2 ? new Gate(options.connections - 2) : this.waiters;
     this.insertions = new Insertions((text, params, tx) => this.query(text, params, tx), this.announcer);
   }
 
   async open(): Promise<void> {
     await this.options.own.initialize();
     try {
+      this.options.session.leavePlanningTo(this.options.own.driver);
       this.transactions.open();
       this.stopHearing = hearErrorsOf((this.options.app.driver as unknown as { master: ApplicationPool }).master);
       this.runner = this.options.session.runnerOf(this.pool);
@@ -107,19 +108,17 @@ export class PostgresStore implements JobStore {
   }
 
   async insert(jobs: readonly Seam.JobInsert[], tx?: StoreTransaction): Promise<Seam.InsertedJob[]> {
-    const pieces = piecesOf(jobs);
-    const mayTakeRounds = jobs.length > 1 && jobs.some((job) => job.uniqueKey !== null);
-    if (!tx && (mayTakeRounds || pieces.length > 1)) {
-      const inserted = await this.waiters.pass(() => this.ownTransaction((own) => this.insert(jobs, own)));
-      this.announcer.announce(topicsOf(jobs));
-      return inserted;
-    }
     const { insertions } = this;
-    const inserted: Seam.InsertedJob[] = [];
-    const gate = jobs.some((job) => job.uniqueKey !== null) ? this.waiters : this.inserters;
-    for (const piece of pieces) {
-      inserted.push(...(await (tx ? insertions.insertIn(tx, piece) : gate.pass(() => insertions.insert(piece)))));
+    if (tx) {
+      return insertions.insertIn(tx, jobs);
     }
+    const isKeyed = jobs.some((job) => job.uniqueKey !== null);
+    const mayTakeRounds = isKeyed && jobs.length > 1;
+    if (!mayTakeRounds && piecesOf(jobs).length === 1) {
+      return (isKeyed ? this.waiters : this.inserters).pass(() => insertions.insert(jobs));
+    }
+    const inserted = await this.waiters.pass(() => this.ownTransaction((own) => insertions.insertIn(own, jobs)));
+    this.announcer.announce(topicsOf(jobs));
     return inserted;
   }
 
@@ -219,7 +218,7 @@ export class PostgresStore implements JobStore {
   async cancel(ids: readonly string[]): Promise<Seam.Moved[]> {
     const moved = await this.moves.move(CANCEL, ids);
     if (moved.some((job) => job.moved && job.status === 'processing')) {
-      this.notify(CANCEL_CHANNEL, '');
+      void this.notify(CANCEL_CHANNEL, '');
     }
     return moved;
   }
@@ -286,10 +285,12 @@ export class PostgresStore implements JobStore {
     return (this.options.own.driver as unknown as { master: Pool }).master;
   }
 
-  private notify(channel: string, hint: string): void {
-    this.visit(NOTIFY, [channel, hint]).catch((error: Error) => {
-      this.options.logger.debug(`a notification was not sent, polling will find the job: ${error.message}`);
-    });
+  private async notify(channel: string, hint: string): Promise<void> {
+    try {
+      await this.query(NOTIFY, [channel, hint]);
+    } catch (error) {
+      this.options.logger.debug(`a notification was not sent, polling will find the job: ${(error as Error).message}`);
+    }
   }
 
   /** A statement on request of somebody, which may have to wait. In a transaction of the caller's it is his own affair. */

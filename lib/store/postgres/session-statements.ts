@@ -8,6 +8,7 @@
  * cheaper: not for a claim with its limit, nor for a while after it has noticed that the table has grown. No statement of the
  * queue has a better plan for some values than for others, so each is planned without them: hence `plan_cache_mode`. Nor does
  * the planner know then how few rows a limit lets through, and would collect all that there are first: hence `enable_bitmapscan`.
+ * Neither holds for what others ask by the repository of jobs: a plan for any `status` can use no index of some of them.
  */
 
 /** Bounds of the queue's statements, in milliseconds. */
@@ -18,6 +19,11 @@ export interface SessionLimits {
   readonly lockTimeoutMs: number;
 }
 
+const planning = [
+  ['enable_bitmapscan', 'off'],
+  ['plan_cache_mode', 'force_generic_plan'],
+] as const;
+
 const settings = ({ statementTimeoutMs, lockTimeoutMs }: SessionLimits): readonly (readonly [string, string])[] => [
   ['statement_timeout', String(Math.round(statementTimeoutMs))],
   ['lock_timeout', String(Math.round(lockTimeoutMs))],
@@ -25,10 +31,9 @@ const settings = ({ statementTimeoutMs, lockTimeoutMs }: SessionLimits): readonl
   ['enable_hashjoin', 'off'],
   ['enable_mergejoin', 'off'],
   ['enable_seqscan', 'off'],
-  ['enable_bitmapscan', 'off'],
   ['enable_tidscan', 'on'],
   ['jit', 'off'],
-  ['plan_cache_mode', 'force_generic_plan'],
+  ...planning,
   ['extra_float_digits', '1'],
 ];
 
@@ -46,6 +51,12 @@ export const setForSession = (limits: SessionLimits, processId?: number): string
   const isDirect = processId === undefined ? 'true' : `pg_backend_pid() = ${Number(processId)}`;
   return `SELECT set_config(name, value, false) FROM (VALUES ${values.join(', ')}) s(name, value) WHERE ${isDirect}`;
 };
+
+/** For a session, while others ask by it: plans are left to the server. */
+export const LEAVE_PLANNING = planning.map(([name]) => `RESET ${name}`).join('; ');
+
+/** For a session, when the queue has it back. */
+export const TAKE_PLANNING = planning.map(([name, value]) => `SET ${name} = '${value}'`).join('; ');
 
 /**
  * The first statement of a transaction, for the rest of it. Whether it may write is left to the server: a standby would

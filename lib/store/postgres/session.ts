@@ -24,10 +24,16 @@ export interface SessionPool extends PostgresPool {
   connect(): Promise<PooledClient>;
 }
 
+/** The part of TypeORM's driver by which its query runners come to their connections. */
+export interface ConnectionSource {
+  obtainMasterConnection(): Promise<[Pick<PooledClient, 'query'>, (error?: Error) => void]>;
+}
+
 /**
  * What the queue's statements run under, whatever the defaults of the server are. A connection is told once. Behind a
  * pooler that lends its connections from transaction to transaction, such settings would be lost on the queue and stay
- * with whoever gets the connection next: there each transaction is told, and nothing outlives it.
+ * with whoever gets the connection next: there each transaction is told, and nothing outlives it. A pooler that passes process
+ * numbers on is found out only by a prepared statement that is not there; what was set until then has stayed with others.
  */
 export class PostgresSession {
   /**
@@ -74,6 +80,31 @@ export class PostgresSession {
         }
         return this.inTransaction(pool, text, params);
       },
+    };
+  }
+
+  /** Leaves plans to the server while a query runner has a connection: it may ask anything, as the repository of jobs does. */
+  leavePlanningTo(source: ConnectionSource): void {
+    const obtain = source.obtainMasterConnection.bind(source);
+    source.obtainMasterConnection = async () => {
+      const [client, release] = await obtain();
+      if (this.isLent) {
+        return [client, release];
+      }
+      await client.query(sql.LEAVE_PLANNING).catch((error: Error) => {
+        release(error);
+        throw error;
+      });
+      return [
+        client,
+        (error) => {
+          if (error || this.isLent) {
+            release(error);
+          } else {
+            client.query(sql.TAKE_PLANNING).then(() => release(), release);
+          }
+        },
+      ];
     };
   }
 

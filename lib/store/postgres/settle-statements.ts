@@ -59,7 +59,7 @@ const waitsBriefly = `(SELECT set_config('lock_timeout', '150ms', true)) <> ''`;
 /** Left to `SETTLE` are jobs to be cancelled. */
 const completes = `${waitsBriefly} AND ${ownedInPlace} AND NOT j.cancel_requested`;
 
-/** Left to it are also those whose key is to be kept. */
+/** Left to `SETTLE` are also jobs whose idempotency key is to be kept. */
 const removes = `${completes} AND j.idempotency_key IS NULL`;
 
 const asCompleted = `status = 'completed', result = nullif(o.result, 'null'),

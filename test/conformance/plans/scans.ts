@@ -9,6 +9,16 @@ interface PlanNode {
   readonly Plans?: readonly PlanNode[];
 }
 
+/** The first column of each index: without a condition on it the whole index is walked. */
+const LEADING: Readonly<Record<string, string>> = {
+  _jobs_pkey: 'id',
+  _jobs_pending: 'topic',
+  _jobs_processing: 'locked_until',
+  _jobs_listed: 'topic',
+  _jobs_unique_key: 'topic',
+  _jobs_idempotency_key: 'idempotency_key',
+};
+
 /** A part of a plan that reads jobs without knowing where to look. */
 export interface Scan {
   readonly node: string;
@@ -27,7 +37,8 @@ export async function scansOf(client: Client, name: string, text: string): Promi
 
 function scansIn(node: PlanNode): Scan[] {
   const isScan = node['Relation Name'] === '_jobs' && node['Node Type'] !== 'ModifyTable';
-  const knowsWhere = node['Index Cond'] !== undefined || node['TID Cond'] !== undefined;
+  const leading = new RegExp(`\\b${LEADING[node['Index Name'] ?? '']}\\b`);
+  const knowsWhere = leading.test(node['Index Cond'] ?? '') || node['TID Cond'] !== undefined;
   const scans = isScan && !knowsWhere ? [{ node: node['Node Type'], index: node['Index Name'] }] : [];
   return [...scans, ...(node.Plans ?? []).flatMap(scansIn)];
 }
