@@ -45,7 +45,7 @@ export default {
     {
       ...shared,
       displayName: 'TypeORM 0.3',
-      // What depends on TypeORM or on a driver. How PostgreSQL plans a statement does not.
+      // What depends on TypeORM or on a driver: how outcomes are written is among the conformance. How PostgreSQL plans is not.
       testMatch: [
         '<rootDir>/test/conformance/**/*.test.ts',
         '<rootDir>/test/nest/{complete-tx,events-after-commit,jobs-service,lifecycle,list-and-stats}.test.ts',
