@@ -3,13 +3,15 @@ import { text } from './option-checks.js';
 /** A unique key: 1 to 255 characters that the database can hold. */
 export const uniqueKeyCheck = text(255);
 
-/** Orders keyed jobs the same way in every process, so that two batches never wait for each other in a circle. */
+/**
+ * Orders keyed jobs the same way in every process, so that two batches never wait for each other in a circle. Of those with
+ * the same key the first stays first.
+ */
 export function byUniqueKey(a: KeyedJob, b: KeyedJob): number {
-  return compare(a.topic, b.topic) || compare(a.uniqueKey ?? '', b.uniqueKey ?? '') || compare(a.id, b.id);
+  return compare(a.topic, b.topic) || compare(a.uniqueKey ?? '', b.uniqueKey ?? '');
 }
 
 interface KeyedJob {
-  readonly id: string;
   readonly topic: string;
   readonly uniqueKey: string | null;
 }

@@ -237,9 +237,12 @@ export class StoreFixture {
   /** What time the database has. */
   async now(): Promise<Date> {
     const now = this.literal({ msFromNow: 0 });
-    const epoch = this.isPostgres ? `extract(epoch FROM ${now})::float8` : `unixepoch(${now}, 'subsec')`;
-    const [row] = await this.sql<{ seconds: number }>(`SELECT ${epoch} AS seconds`);
-    return new Date(Math.round(row!.seconds * 1000));
+    // Cut, not rounded: what is due at this moment is due.
+    const epoch = this.isPostgres
+      ? `floor(extract(epoch FROM ${now}) * 1000)::float8`
+      : `round(unixepoch(${now}, 'subsec') * 1000)`;
+    const [row] = await this.sql<{ ms: number }>(`SELECT ${epoch} AS ms`);
+    return new Date(row!.ms);
   }
 
   private literal(value: ColumnValue): string {
