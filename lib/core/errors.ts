@@ -110,7 +110,10 @@ export class UnknownDataSourceError extends JobsError {
   readonly code = 'UNKNOWN_DATA_SOURCE';
 }
 
-/** The database did not answer, or its lock did not come in time. Repeating an `enqueue` with a `uniqueKey` is safe. */
+/**
+ * The database did not answer, or does not serve the queue at present (a login, a privilege or the table is missing), or its lock
+ * did not come in time. Repeating an `enqueue` with a `uniqueKey` is safe.
+ */
 export class QueueUnavailableError extends JobsError {
   readonly code = 'QUEUE_UNAVAILABLE';
   /** Whether a write may have been stored all the same: its answer was lost, not its lock. */

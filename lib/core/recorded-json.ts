@@ -3,6 +3,9 @@ import { byteLength } from './text.js';
 /** Size limit of `result`, `progress` and `metadata`, in bytes of JSON text. */
 export const RECORDED_JSON_BYTES_MAX = 64 * 1024;
 
+/** SQLite takes no deeper JSON. */
+export const RECORDED_JSON_DEPTH_MAX = 1_000;
+
 // JSON.stringify writes NUL and lone surrogates as escapes. Every escape is read from the left, so that the second half of
 // an escaped backslash is not taken for the beginning of another; looking back instead took quadratic time.
 const escapes = /\\(?:u(?:0000|d[89a-f][0-9a-f]{2})|[^])/g;
@@ -11,7 +14,7 @@ const unstorableLength = 6;
 /**
  * The JSON text under which a handler's result or progress is kept. Recording must not fail, so nothing is refused:
  * what JSON cannot carry at all is kept as `null`, characters that a `jsonb` column refuses are replaced by U+FFFD, and
- * a text over 64 KiB gives way to a note of its size.
+ * a text over 64 KiB, or with values deeper than a thousand levels, gives way to a note of its size.
  */
 export function recordedJson(value: unknown): string | null {
   const text = stringifyOrNull(value);
@@ -20,7 +23,23 @@ export function recordedJson(value: unknown): string | null {
   }
   const storable = text.replace(escapes, (escape) => (escape.length === unstorableLength ? '\uFFFD' : escape));
   const bytes = byteLength(storable);
-  return bytes <= RECORDED_JSON_BYTES_MAX ? storable : JSON.stringify({ truncated: true, bytes });
+  return bytes <= RECORDED_JSON_BYTES_MAX && !isTooDeep(storable)
+    ? storable
+    : JSON.stringify({ truncated: true, bytes });
+}
+
+function isTooDeep(json: string): boolean {
+  if (json.length <= RECORDED_JSON_DEPTH_MAX) {
+    return false;
+  }
+  let depth = 0;
+  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|[[{\]}]/g)) {
+    depth += token === '[' || token === '{' ? 1 : token === ']' || token === '}' ? -1 : 0;
+    if (depth > RECORDED_JSON_DEPTH_MAX) {
+      return true;
+    }
+  }
+  return false;
 }
 
 function stringifyOrNull(value: unknown): string | null {

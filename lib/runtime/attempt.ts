@@ -170,6 +170,11 @@ export class Attempt {
     return this.completion === 'possible' || this.completion === 'committed';
   }
 
+  /** Whether it does, as far as this process knows. */
+  get isCompleted(): boolean {
+    return this.completion === 'committed';
+  }
+
   /** Whether the handler has completed the job in a transaction of its own, whether or not that has committed. */
   get hasCalledCompleteTx(): boolean {
     return this.completion !== 'none';

@@ -7,6 +7,8 @@ export interface BatcherOptions<Item, Answer> {
   readonly lengthOf?: (item: Item) => number;
   /** Order within a batch: writers that touch the same rows must touch them in the same order. */
   readonly order?: (a: Item, b: Item) => number;
+  /** Whether one member may be refused because somebody holds its key: the others are tried without it. Default false: all wait alike. */
+  readonly isKeyed?: boolean;
   /** Batches under way at once, at most: while the database stores one, the answers to another are given. Default 1. */
   readonly concurrency?: number;
 }
@@ -112,7 +114,7 @@ export class Batcher<Item, Answer> {
   private async handle(batch: readonly BatchedCall<Item, Answer>[]): Promise<void> {
     const error = await this.try(batch);
     // Without an answer there is nothing to tell apart.
-    if (isForAll(error) || (error !== undefined && batch.length === 1)) {
+    if (this.isForAll(error) || (error !== undefined && batch.length === 1)) {
       batch.forEach((call) => call.reject(error));
     } else if (error !== undefined) {
       await this.handleOneByOne(batch);
@@ -122,7 +124,7 @@ export class Batcher<Item, Answer> {
   private async handleOneByOne(batch: readonly BatchedCall<Item, Answer>[]): Promise<void> {
     for (const [index, single] of batch.entries()) {
       const error = await this.try([single]);
-      if (isForAll(error)) {
+      if (this.isForAll(error)) {
         return batch.slice(index).forEach((call) => call.reject(error));
       }
       if (error !== undefined) {
@@ -142,9 +144,9 @@ export class Batcher<Item, Answer> {
     batch.forEach((call, index) => call.resolve(answers[index]!));
     return undefined;
   }
-}
 
-/** Whether the next try would fail in the same way, whoever's it is. */
-function isForAll(error: unknown): boolean {
-  return error instanceof QueueUnavailableError && !(error instanceof RowLockedError);
+  /** Whether the next try would fail in the same way, whoever's it is: each would wait in vain for what locks the table. */
+  private isForAll(error: unknown): boolean {
+    return error instanceof QueueUnavailableError && !(this.options.isKeyed && error instanceof RowLockedError);
+  }
 }

@@ -63,8 +63,8 @@ export class Enqueuer {
     const run = (rows: readonly JobInsert[]): Promise<InsertedJob[]> => this.insert(rows);
     const lengthOf = (row: JobInsert): number => row.payload.length + (row.metadata?.length ?? 0);
     this.plain = new Batcher({ run, lengthOf, concurrency: options.store.capabilities.insertsAtOnce });
-    this.keyed = new Batcher({ run, lengthOf, order: byUniqueKey });
-    this.once = new Batcher({ run, lengthOf });
+    this.keyed = new Batcher({ run, lengthOf, order: byUniqueKey, isKeyed: true });
+    this.once = new Batcher({ run, lengthOf, isKeyed: true });
   }
 
   get isIdle(): boolean {

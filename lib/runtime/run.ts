@@ -30,6 +30,7 @@ const ABORT_GRACE_MS = 100;
 
 /** One handler at work. It ends when the handler returns, or a moment after the attempt was dismissed. */
 export class Run {
+  private hasReturned = false;
   private hasEnded = false;
   private timer: ScheduledWake | undefined;
 
@@ -62,6 +63,11 @@ export class Run {
   }
 
   private return(result: Result): void {
+    if (this.hasReturned) {
+      // A promise with a `then` of its own may call back as often as it likes.
+      return;
+    }
+    this.hasReturned = true;
     this.execution.returned(this.attempt);
     if (!this.hasEnded) {
       this.end(result);

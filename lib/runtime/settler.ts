@@ -24,11 +24,16 @@ export interface SettledAttempt {
   readonly leaseEndsMs: number;
   /** Why its handler was told to end, if it was. */
   readonly abortedFor: string | undefined;
+  /** Whether a transaction of the handler's own may have completed the job, and whether it has. */
+  readonly mayBeCompleted: boolean;
+  readonly isCompleted: boolean;
 }
 
 /** The row after settling, or the news that another attempt owns it or that it is gone. */
 export type SettleAnswer = Settled | 'lease lost';
 
+/** A fixed text that is refused as well is not what is wrong: it is asked again this often, over some seconds. */
+const REFUSALS_MAX = 5;
 const PAUSE_MIN_MS = 100;
 const PAUSE_MAX_MS = 5_000;
 /** Of a process that ends, and has no time for a long one: its grace may be shorter than that. */
@@ -122,9 +127,10 @@ export class Settler {
       settling.wasLocked = true;
       return this.askLater(settling);
     }
-    if (isUncertain && this.isRemoved(attempt, outcome, settled)) {
-      // A row that somebody asked to cancel is cancelled, however well its handler has ended.
-      return settling.done({ ...settled, status: attempt.abortedFor === 'cancelled' ? 'cancelled' : 'completed' });
+    if (settled.status === null && this.isRemoved(settling)) {
+      // A row that somebody asked to cancel is cancelled, however well its handler has ended, unless it was completed before.
+      const isCancelled = attempt.abortedFor === 'cancelled' && !attempt.mayBeCompleted;
+      return settling.done({ ...settled, status: isCancelled ? 'cancelled' : 'completed' });
     }
     settling.done(answerOf(token, outcome, settled, isUncertain));
   }
@@ -140,6 +146,8 @@ export class Settler {
       settling.outcome = plainOutcome(settling.outcome);
       settling.isPlain = true;
       this.ask(settling);
+    } else if (settling.failures < REFUSALS_MAX) {
+      this.askLater(settling);
     } else {
       logger.error(`outcome of job ${id} was refused for good: ${String(error)}`);
       settling.done('lease lost');
@@ -174,12 +182,13 @@ export class Settler {
   }
 
   /**
-   * Whether a first try, whose answer was lost, has completed the job and not kept it. While the lease lives nobody else
-   * can have; after it another attempt may have completed the job.
+   * Whether a job that is gone was completed by this attempt: by a transaction of its handler's, or by a first try whose answer
+   * was lost. While the lease lives nobody else can have; after it another attempt may have completed the job.
    */
-  private isRemoved({ leaseEndsMs }: SettledAttempt, outcome: Outcome, { status }: Settled): boolean {
-    const isUnkept = outcome.kind === 'completed' && this.unkept.includes('completed');
-    return status === null && isUnkept && this.options.clock.now() < leaseEndsMs;
+  private isRemoved({ attempt, outcome, isUncertain }: Settling): boolean {
+    const mayHave = attempt.mayBeCompleted || (isUncertain && outcome.kind === 'completed');
+    const isAlone = this.options.clock.now() < attempt.leaseEndsMs;
+    return attempt.isCompleted || (mayHave && isAlone && this.unkept.includes('completed'));
   }
 }
 

@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 import { jobsMigrations } from '../../migrations/index.js';
-import { InvalidOptionsError } from '../core/errors.js';
+import { InvalidOptionsError, QueueUnavailableError } from '../core/errors.js';
 import type { SqlRow, SqlScript } from './sql-runner.js';
 import { SqlError } from './sql-runner.js';
 
@@ -51,16 +51,26 @@ export async function pendingMigrations(databaseType: string, sql: MigrationStat
 
 /** What to say when the tables are not as this version needs them; a database that is away stays what it is. */
 export function tableErrorOf(error: unknown, migrate: boolean): unknown {
-  if (!(error instanceof SqlError)) {
+  const failure = error instanceof QueueUnavailableError && isMissing(error.cause) ? error.cause : error;
+  if (!(failure instanceof SqlError)) {
     return error;
   }
-  const mayNotCreate = (error.cause as { code?: unknown } | undefined)?.code === '42501';
+  const mayNotCreate = codeOf(failure) === '42501';
   const reason = mayNotCreate
     ? 'the role may not create or read the tables; run `jobsMigrations` as one that may, and grant it their use'
     : migrate
       ? 'the table _jobs is not as this version makes it; somebody else made or changed it'
       : 'is false, and the table _jobs is missing or old; run `jobsMigrations` first, or set it to true';
-  return new InvalidOptionsError('migrate', `${reason} (${error.message})`, { cause: error });
+  return new InvalidOptionsError('migrate', `${reason} (${failure.message})`, { cause: failure });
+}
+
+/** Whether a schema, a table, a part of one, or a privilege is not there. */
+function isMissing(error: unknown): error is SqlError {
+  return error instanceof SqlError && error.kind === 'denied' && /^(3F|42|SQLITE)/.test(codeOf(error));
+}
+
+function codeOf({ cause }: SqlError): string {
+  return String((cause as { code?: unknown } | undefined)?.code);
 }
 
 async function record(migration: MigrationInterface, databaseType: string): Promise<RecordedMigration> {

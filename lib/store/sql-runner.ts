@@ -29,9 +29,10 @@ export interface SqlRunner {
  *   may succeed.
  * - `locked`: a row or a key was not set free in time; nothing was stored.
  * - `unique`: a unique index refused a row.
- * - `refused`: the statement or its data is wrong and will be wrong again.
+ * - `refused`: the data, or the statement, is wrong and will be wrong again.
+ * - `denied`: a login, a privilege, a table or a setting stands in the way, whatever the data; nothing was stored.
  */
-export type SqlErrorKind = 'unavailable' | 'busy' | 'locked' | 'unique' | 'refused';
+export type SqlErrorKind = 'unavailable' | 'busy' | 'locked' | 'unique' | 'refused' | 'denied';
 
 /** Every driver's error in one shape. Callers of the queue meet it when the database refuses what it was sent. */
 export class SqlError extends JobsError {
@@ -247,8 +248,8 @@ function kindOf(code: string, message: string): SqlErrorKind {
   if (code.startsWith('SQLITE_')) {
     return sqliteKindOf(code, message);
   }
-  // Without a five-character SQLSTATE the error is the socket's, or the driver's own word for "no connection".
-  return /^[0-9A-Z]{5}$/.test(code) ? postgresKindOf(code) : 'unavailable';
+  // Without a SQLSTATE, which never begins as EPIPE does, the error is the socket's, or the driver's own word for "no connection".
+  return /^[0-9FHPX][0-9A-Z]{4}$/.test(code) ? postgresKindOf(code) : 'unavailable';
 }
 
 /** better-sqlite3 gives extended codes. sqlite3 has the plain ones, and only SQLite's own words say which constraint it was. */
@@ -259,11 +260,24 @@ function sqliteKindOf(code: string, message: string): SqlErrorKind {
   if (/^SQLITE_CONSTRAINT(_UNIQUE|_PRIMARYKEY)?$/.test(code) && message.includes('UNIQUE constraint failed')) {
     return 'unique';
   }
-  // sqlite3 calls it misuse when its database has been closed.
-  return /^SQLITE_(IOERR|FULL|CANTOPEN|READONLY|PROTOCOL|NOMEM|MISUSE)/.test(code) ? 'unavailable' : 'refused';
+  if (code === 'SQLITE_ERROR' && /^no such (table|column)|: no such (table|column)/.test(message)) {
+    return 'denied';
+  }
+  return /^SQLITE_(CONSTRAINT|ERROR|MISMATCH|RANGE|TOOBIG)/.test(code) ? 'refused' : 'unavailable';
 }
 
-/** Classes 08 connection, 53 resources, 57 operator intervention, 58 system, and 25006 a read-only server. */
+/**
+ * Classes 08 connection, 53 resources, 57 operator intervention, 58 system, XX internal; 25006 is a read-only server, 25P03 and
+ * 25P04 ended the session, and of 40003 nobody knows.
+ */
+const unavailable = /^(08|25006|25P0[34]|40|53|57|58|XX)/;
+
+/**
+ * Classes 22 data, 23 integrity, 42 syntax and types, 44 checks of views, 54 limits, P0 what triggers raise; but not a privilege,
+ * a table, a column, a function or a type that is missing.
+ */
+const refused = /^(2[123]|42(?!501|P01|703|883|704)|44|54|P0)/;
+
 function postgresKindOf(code: string): SqlErrorKind {
   if (code === '23505') {
     return 'unique';
@@ -275,7 +289,7 @@ function postgresKindOf(code: string): SqlErrorKind {
   if (code === '40001' || code === '40P01' || code === '0A000') {
     return 'busy';
   }
-  return /^(08|25006|53|57|58|XX)/.test(code) ? 'unavailable' : 'refused';
+  return unavailable.test(code) ? 'unavailable' : refused.test(code) ? 'refused' : 'denied';
 }
 
 /** What `pg` and its pool say without a code when there is no connection; TypeORM hands it on as it came. */

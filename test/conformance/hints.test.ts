@@ -54,6 +54,17 @@ describe.each(shared)('hints between processes on $label', (kind) => {
     await heard.stop();
   });
 
+  it('are all given before a store is closed', async () => {
+    const heard = await Heard.on(fixture.store);
+    const { store: other } = await fixture.openAnother();
+    await expectToHear(heard, ['second', 'any'], async () => {
+      await insertOne(other, { topic: 'first' });
+      await insertOne(other, { topic: 'second' });
+      await other.close();
+    });
+    await heard.stop();
+  });
+
   it('tell of a request to cancel a running job', async () => {
     const heard = await Heard.on(fixture.store);
     const { store: other } = await fixture.openAnother();

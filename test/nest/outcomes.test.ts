@@ -27,6 +27,11 @@ const results: [string, unknown, unknown][] = [
   ['a cycle', cycle, null],
   ['an object whose toJSON throws', { toJSON: refuse }, null],
   ['text with NUL and a lone surrogate', 'a\u0000b\ud800c', 'a\uFFFDb\uFFFDc'],
+  [
+    'deeper than a thousand levels',
+    JSON.parse('['.repeat(1_500) + ']'.repeat(1_500)),
+    { truncated: true, bytes: 3_000 },
+  ],
   ['more than 64 KiB', 'x'.repeat(65_535), { truncated: true, bytes: 65_537 }],
 ];
 

@@ -89,6 +89,17 @@ describe('Announcer', () => {
     expect(sent).toEqual(['a', '']);
   });
 
+  it('sends what waits when it is to end, and nothing later', async () => {
+    announcer.announce(['a']);
+    announcer.announce(['b']);
+    await announcer.flush();
+    expect(sent).toEqual(['a', 'b']);
+    await announcer.flush();
+    await clock.advance(60_000);
+    expect(sent).toEqual(['a', 'b']);
+    expect(clock.waiting).toBe(0);
+  });
+
   it('says "any" instead of a topic too long for a notification', () => {
     announcer.announce(['ß'.repeat(2_001)]);
     expect(sent).toEqual(['']);

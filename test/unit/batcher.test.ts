@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { QueueUnavailableError } from '../../lib/core/errors.js';
+import { QueueUnavailableError, RowLockedError } from '../../lib/core/errors.js';
 import { Batcher } from '../../lib/runtime/batcher.js';
 import { signal } from '../support/wait.js';
 import { Doubler } from './support/doubler.js';
@@ -193,6 +193,18 @@ describe('a batch without an answer', () => {
 
     expect(answersOf(await doubler.add(1, 2, 3))).toEqual(['database away', 'database away', 'database away']);
     expect(doubler.batches).toEqual([[1, 2, 3]]);
+  });
+
+  it.each([
+    { isKeyed: false, batches: [[1, 2, 3]], title: 'as a whole: each of its members would wait for it again' },
+    { isKeyed: true, batches: [[1, 2, 3], [1], [2], [3]], title: 'one by one, where it may be the key of a member' },
+  ])('since a lock did not come in time is rejected $title', async ({ isKeyed, batches }) => {
+    const doubler = new Doubler({ isKeyed });
+    doubler.judge = () => {
+      throw new RowLockedError('locked');
+    };
+    expect(answersOf(await doubler.add(1, 2, 3))).toEqual(['locked', 'locked', 'locked']);
+    expect(doubler.batches).toEqual(batches);
   });
 
   it('does not take those with it that came while it was under way', async () => {

@@ -57,6 +57,17 @@ describe('what is recorded of a result', () => {
     expect(JSON.parse(recordedJson('C:\\u0000 \\\\ud83d')!)).toBe('C:\\u0000 \\\\ud83d');
   });
 
+  it('is a note of its size when it stands deeper than SQLite takes it', () => {
+    const nested = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
+    expect(recordedJson(JSON.parse(nested(1_000)))).toBe(nested(1_000));
+    expect(recordedJson(JSON.parse(nested(1_001)))).toBe('{"truncated":true,"bytes":2002}');
+    const brackets = '['.repeat(3_000);
+    expect(recordedJson({ a: brackets, b: `\\"${  brackets}` })).toBe(
+      JSON.stringify({ a: brackets, b: `\\"${  brackets}` }),
+    );
+    expect(recordedJson(Array.from({ length: 1_500 }, () => [[]]))).toHaveLength(7_501);
+  });
+
   it('holds of any text exactly its storable form', () => {
     fc.assert(
       fc.property(trickyText, (text) => {

@@ -31,7 +31,7 @@ export class Announcer {
   /** Until its end hints are merged. */
   private rest: ScheduledWake | undefined;
   private sentAtMs = -Infinity;
-  private isSending = false;
+  private sending: Promise<void> | undefined;
 
   /** @param send never fails. One is under way at a time: where they take long, the next one speaks for all that have come meanwhile. */
   constructor(
@@ -42,13 +42,21 @@ export class Announcer {
   /** Jobs of these topics have been stored. */
   announce(topics: Iterable<string>): void {
     this.gather(topics);
-    if (!this.rest && !this.isSending && this.waiting.size > 0) {
-      this.isSending = true;
-      void this.send(this.take()).then(() => {
-        this.isSending = false;
+    if (!this.rest && !this.sending && this.waiting.size > 0) {
+      this.sending = this.send(this.take()).then(() => {
+        this.sending = undefined;
         this.announce([]);
       });
     }
+  }
+
+  /** Sends what waits now, and rests no more: at the end. */
+  async flush(): Promise<void> {
+    await this.sending;
+    this.endRest();
+    this.announce([]);
+    await this.sending;
+    this.endRest();
   }
 
   /**
@@ -80,11 +88,16 @@ export class Announcer {
     const hint = this.waiting.size === 1 && Buffer.byteLength(topic) <= HINT_BYTES_MAX ? topic : '';
     this.waiting.clear();
     this.sentAtMs = this.clock.now();
-    this.rest?.cancel();
+    this.endRest();
     this.rest = this.clock.schedule(WINDOW_MS, () => {
       this.rest = undefined;
       this.announce([]);
     });
     return hint;
+  }
+
+  private endRest(): void {
+    this.rest?.cancel();
+    this.rest = undefined;
   }
 }

@@ -42,6 +42,10 @@ export function translated(error: unknown): unknown {
         `another transaction was in the way (one that completes a job should be READ COMMITTED): ${failure.message}`,
         { cause: failure },
       );
+    case 'denied':
+      return new QueueUnavailableError(`the database does not serve the queue at present: ${failure.message}`, {
+        cause: failure,
+      });
     default:
       return failure;
   }

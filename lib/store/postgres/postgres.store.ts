@@ -53,6 +53,8 @@ export interface PostgresStoreOptions {
 }
 
 const MIGRATION_TRIES_MAX = 120;
+/** Others find jobs without hints, too, only later. */
+const LAST_HINT_MAX_MS = 500;
 const CLOSE_MAX_MS = 5_000;
 
 type Pool = SessionPool & { readonly options: object };
@@ -102,6 +104,7 @@ export class PostgresStore implements JobStore {
     this.transactions.close();
     this.stopHearing?.();
     if (this.options.own.isInitialized) {
+      await within(this.options.clock, LAST_HINT_MAX_MS, this.announcer.flush());
       // A connection on which a query hangs would be waited for as long as the network keeps silent.
       await within(this.options.clock, CLOSE_MAX_MS, this.options.own.destroy());
     }
@@ -313,7 +316,7 @@ export class PostgresStore implements JobStore {
 
   /** In a transaction of the caller's, `search_path` may lead to a table of the same name in another schema. */
   private qualified(text: string): string {
-    return this.schema === undefined ? text : text.replace(/\b_jobs\b/g, `${this.schema}._jobs`);
+    return this.schema === undefined ? text : text.replace(/\b_jobs\b/g, () => `${this.schema}._jobs`);
   }
 
   private ownTransaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {

@@ -278,7 +278,7 @@ async function translating<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (error) {
-    throw error instanceof SqlError && (error.kind === 'unavailable' || error.kind === 'busy')
+    throw error instanceof SqlError && ['unavailable', 'busy', 'denied'].includes(error.kind)
       ? new QueueUnavailableError(`the database cannot be used: ${error.message}`, { cause: error })
       : error;
   }
