@@ -62,8 +62,8 @@ describe('what is recorded of a result', () => {
     expect(recordedJson(JSON.parse(nested(1_000)))).toBe(nested(1_000));
     expect(recordedJson(JSON.parse(nested(1_001)))).toBe('{"truncated":true,"bytes":2002}');
     const brackets = '['.repeat(3_000);
-    expect(recordedJson({ a: brackets, b: `\\"${  brackets}` })).toBe(
-      JSON.stringify({ a: brackets, b: `\\"${  brackets}` }),
+    expect(recordedJson({ a: brackets, b: `\\"${brackets}` })).toBe(
+      JSON.stringify({ a: brackets, b: `\\"${brackets}` }),
     );
     expect(recordedJson(Array.from({ length: 1_500 }, () => [[]]))).toHaveLength(7_501);
   });
