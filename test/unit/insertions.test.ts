@@ -1,4 +1,5 @@
 import { Announcer } from '../../lib/store/postgres/announcer.js';
+import { topicsOfHint } from '../../lib/store/postgres/hint.js';
 import { Insertions } from '../../lib/store/postgres/insertions.js';
 import { FIND_HOLDERS, INSERT_JOBS, INSERT_PLAIN_JOBS } from '../../lib/store/postgres/insert-statements.js';
 import { sqlErrorOf } from '../../lib/store/sql-runner.js';
@@ -7,14 +8,15 @@ import { VirtualClock } from './support/virtual-clock.js';
 
 /** A server whose queue of notifications may be full: it refuses the commit of whoever has one. */
 class Server {
+  /** The topics of each hint that a statement was to send; `null`: it had none. */
   readonly hints: unknown[] = [];
   refusal: object | undefined;
   readonly clock = new VirtualClock();
-  /** Hints that were sent for their own sake. */
-  readonly sent: string[] = [];
-  readonly announcer = new Announcer(async (hint) => void this.sent.push(hint), this.clock);
+  /** Those of hints that were sent for their own sake. */
+  readonly sent: unknown[] = [];
+  readonly announcer = new Announcer(async (hint) => void this.sent.push(topicsOfHint(hint)), this.clock);
   readonly insertions = new Insertions((_text, [, hint]) => {
-    this.hints.push(hint);
+    this.hints.push(hint && topicsOfHint(hint as string));
     const isRefused = this.refusal !== undefined && hint !== null;
     return isRefused ? Promise.reject(sqlErrorOf(this.refusal)) : Promise.resolve([{ created: 0, count: 1 }]);
   }, this.announcer);
@@ -25,7 +27,7 @@ describe('the insertion of a job', () => {
     const { insertions, hints } = new Server();
     const job = newJob();
     expect(await insertions.insert([job])).toMatchObject([{ id: job.id }]);
-    expect(hints).toEqual([job.topic]);
+    expect(hints).toEqual([[job.topic]]);
   });
 
   it('does without the hint when the server takes no more notifications', async () => {
@@ -33,7 +35,7 @@ describe('the insertion of a job', () => {
     server.refusal = { code: '54000', message: 'too many notifications in the NOTIFY queue' };
     const job = newJob();
     expect(await server.insertions.insert([job])).toMatchObject([{ id: job.id }]);
-    expect(server.hints).toEqual([job.topic, null]);
+    expect(server.hints).toEqual([[job.topic], null]);
   });
 
   it('fails when it is refused for another reason', async () => {
@@ -50,9 +52,9 @@ describe('the insertion of a job', () => {
     await server.clock.advance(4);
     server.refusal = { code: '42501', message: 'permission denied' };
     await expect(server.insertions.insert([newJob({ topic: 'mine' })])).rejects.toThrow('permission denied');
-    expect(server.hints).toEqual(['']);
+    expect(server.hints).toEqual([['theirs', 'mine']]);
     await server.clock.advance(60_000);
-    expect(server.sent).toEqual(['first', 'theirs']);
+    expect(server.sent).toEqual([['first'], ['theirs']]);
   });
 
   it('does not speak of the jobs of others where it may store none, and so say nothing', async () => {
@@ -63,7 +65,7 @@ describe('the insertion of a job', () => {
     await server.insertions.insert([newJob({ topic: 'mine', uniqueKey: 'key' })]);
     expect(server.hints).toEqual([null]);
     await server.clock.advance(60_000);
-    expect(server.sent).toEqual(['first', '']);
+    expect(server.sent).toEqual([['first'], ['theirs', 'mine']]);
   });
 
   it('looks for those that are there already when the quick way meets one, and tells of others all the same', async () => {
@@ -85,6 +87,6 @@ describe('the insertion of a job', () => {
     expect((await insertions.insert([known, fresh])).map(({ id }) => id)).toEqual([known.id, fresh.id]);
     expect(statements).toEqual([INSERT_PLAIN_JOBS, INSERT_JOBS, FIND_HOLDERS]);
     await clock.advance(60_000);
-    expect(sent).toEqual(['first', 'theirs']);
+    expect(sent).toEqual([['first'], ['theirs']]);
   });
 });

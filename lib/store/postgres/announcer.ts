@@ -1,4 +1,5 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
+import { hintOf } from './hint.js';
 
 /** Notifications are merged within this time: each takes a lock that all commits of the database share. */
 const WINDOW_MS = 5;
@@ -12,9 +13,6 @@ const CARRY_AFTER_MS = 3;
 /** Hints of others are left for so long to a statement that may not come back. */
 const CARRY_MAX_MS = 20;
 
-/** Topics may be longer than what a notification carries in bytes. */
-const HINT_BYTES_MAX = 4_000;
-
 /** A hint that a statement is to send with its commit. */
 export interface CarriedHint {
   readonly hint: string;
@@ -24,7 +22,7 @@ export interface CarriedHint {
 
 /**
  * Hints to other processes: the first at once, those that come within a few milliseconds as one, with the next insert or at
- * the end of that time; with a topic when all of them are of one topic. An empty hint says "any".
+ * the end of that time.
  */
 export class Announcer {
   private readonly waiting = new Set<string>();
@@ -84,8 +82,7 @@ export class Announcer {
 
   /** All that waits, as one. */
   private take(): string {
-    const [topic = ''] = this.waiting;
-    const hint = this.waiting.size === 1 && Buffer.byteLength(topic) <= HINT_BYTES_MAX ? topic : '';
+    const hint = hintOf(this.waiting);
     this.waiting.clear();
     this.sentAtMs = this.clock.now();
     this.endRest();

@@ -2,6 +2,7 @@ import type { Clock, ScheduledWake } from '../../core/clock.js';
 import { within } from '../../core/clock.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { StoreHints } from '../job-store.js';
+import { topicsOfHint } from './hint.js';
 import { CANCEL_CHANNEL, ECHO_CHANNEL, LISTEN, PING } from './notification-statements.js';
 
 /** The part of `pg.Client` that is used. */
@@ -94,7 +95,12 @@ export class PostgresListener {
     if (channel === CANCEL_CHANNEL) {
       this.hints.cancel();
     } else if (channel !== ECHO_CHANNEL) {
-      this.hints.jobs(payload || undefined);
+      const topics = topicsOfHint(payload);
+      if (topics) {
+        topics.forEach((topic) => this.hints.jobs(topic));
+      } else {
+        this.hints.jobs();
+      }
     }
   }
 
