@@ -105,11 +105,15 @@ export class Arena {
     await sleep(this.dice.whole(fromMs, toMs));
   }
 
-  /** Waits until the queue has refused a job more, or for so long. */
-  async refusal(maxMs: number): Promise<void> {
+  /** Does something again and again until the queue has refused a job more, or for so long. */
+  async refusal(maxMs: number, meanwhile: () => void): Promise<void> {
     const refusals = (): number => readHistory(this.historyFolder).filter(({ kind }) => kind === 'refused').length;
     const before = refusals();
-    await until(() => refusals() > before, { timeoutMs: maxMs, message: 'a refusal' }).catch(() => undefined);
+    const isRefused = (): boolean => {
+      meanwhile();
+      return refusals() > before;
+    };
+    await until(isRefused, { timeoutMs: maxMs, message: 'a refusal' }).catch(() => undefined);
   }
 
   /** Adds processes that do nothing but hold the write lock; they end with the load. */
