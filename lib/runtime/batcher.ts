@@ -1,13 +1,19 @@
 import { QueueUnavailableError, RowLockedError } from '../core/errors.js';
 
 export interface BatcherOptions<Item, Answer> {
-  /** Handles a batch and answers in its order. When it fails the members are tried one by one: those that it had done must bear that. */
+  /**
+   * Handles a batch and answers in its order. When it fails the members are tried one by one: those that it had done must bear
+   * that.
+   */
   readonly run: (items: readonly Item[]) => Promise<readonly Answer[]>;
   /** Length of the text in one item, for the bound of a batch. Default 0. */
   readonly lengthOf?: (item: Item) => number;
   /** Order within a batch: writers that touch the same rows must touch them in the same order. */
   readonly order?: (a: Item, b: Item) => number;
-  /** Whether one member may be refused because somebody holds its key: the others are tried without it. Default false: all wait alike. */
+  /**
+   * Whether one member may be refused because somebody holds its key: the others are tried without it. Default false: all wait
+   * alike.
+   */
   readonly isKeyed?: boolean;
   /** Batches under way at once, at most: while the database stores one, the answers to another are given. Default 1. */
   readonly concurrency?: number;

@@ -248,7 +248,7 @@ function kindOf(code: string, message: string): SqlErrorKind {
   if (code.startsWith('SQLITE_')) {
     return sqliteKindOf(code, message);
   }
-  // Without a SQLSTATE, which never begins as EPIPE does, the error is the socket's, or the driver's own word for "no connection".
+  // Without a SQLSTATE, which never begins as EPIPE does, the error is the socket's, or the driver's word for "no connection".
   return /^[0-9FHPX][0-9A-Z]{4}$/.test(code) ? postgresKindOf(code) : 'unavailable';
 }
 

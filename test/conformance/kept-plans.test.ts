@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from 'pg';
 import { PREPARED_NAMES } from '../../lib/store/postgres/prepared-statements.js';
+import { TAKE_PLANNING } from '../../lib/store/postgres/session-statements.js';
 import { postgresVersions } from '../support/databases.js';
 import { openQueueTable } from './plans/plan-table.js';
 
@@ -77,6 +78,6 @@ describe.each(postgresVersions())('statements that connections prepare, on Postg
     await client.query('SET plan_cache_mode = auto');
     await use();
     expect(await planned()).toContain('nestjs_jobs_claim');
-    await client.query("SET plan_cache_mode = 'force_generic_plan'");
+    await client.query(TAKE_PLANNING);
   });
 });

@@ -31,7 +31,10 @@ export class Announcer {
   private sentAtMs = -Infinity;
   private sending: Promise<void> | undefined;
 
-  /** @param send never fails. One is under way at a time: where they take long, the next one speaks for all that have come meanwhile. */
+  /**
+   * @param send never fails. One is under way at a time: where they take long, the next one speaks for all that have come
+   * meanwhile.
+   */
   constructor(
     private readonly send: (hint: string) => Promise<void>,
     private readonly clock: Clock,

@@ -22,7 +22,10 @@ export class Insertions {
     private readonly announcer: Announcer,
   ) {}
 
-  /** Stores and announces at most as many as one statement can carry: with one commit, unless something was announced a moment ago. */
+  /**
+   * Stores and announces at most as many as one statement can carry: with one commit, unless something was announced a moment
+   * ago.
+   */
   async insert(jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
     const arePlain = jobs.every(({ uniqueKey, idempotency }) => uniqueKey === null && idempotency === null);
     const carried = this.announcer.hintFor(topicsOf(jobs), arePlain);

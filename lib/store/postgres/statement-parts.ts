@@ -1,8 +1,8 @@
 import { IDEMPOTENCY_MS } from '../job-store.js';
 
 /*
- * Parts of statements. Sets travel as one jsonb array in $1. `statement_timestamp()` is the clock: `now()` stands still inside a transaction, and
- * `clock_timestamp()` is volatile, so no index can serve it.
+ * Parts of statements. Sets travel as one jsonb array in $1, or as arrays. `statement_timestamp()` is the clock: `now()` stands
+ * still inside a transaction, and `clock_timestamp()` is volatile, so no index can serve it.
  */
 
 /** A time as milliseconds since 1970: no client-side type parser has a say in it. */
