@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.js';
+import type { Clock, ScheduledWake } from '../core/clock.js';
 import type { JobEvent } from '../core/events.js';
 import type { Claim, Outcome } from '../core/job.js';
 import type { Failure } from '../core/failure.js';
@@ -47,7 +47,7 @@ export class Attempts {
   readonly prefetch: Prefetch;
   /** Claimed and held, but without a slot yet; in the order in which they are to run. */
   private buffer: Attempt[] = [];
-  private isStaleCheckDue = false;
+  private staleCheck: ScheduledWake | undefined;
   /** Handlers that wait for nothing end in the turn in which they began, and their end begins the next one. */
   private readonly turn: Turn;
   /** By job id, for as long as the handler runs, settled or not. */
@@ -139,6 +139,8 @@ export class Attempts {
   /** The process begins to end: what waits for a slot is given back, and no outcome waits long for the database any more. */
   windUp(): void {
     this.options.settler.hurry();
+    this.staleCheck?.cancel();
+    this.staleCheck = undefined;
     this.buffer.splice(0).forEach((attempt) => this.release(attempt));
   }
 
@@ -186,12 +188,11 @@ export class Attempts {
 
   /** What waits too long for a slot goes back: the handlers before it are slower than they were. */
   private watchBuffer(): void {
-    if (this.buffer.length === 0 || this.isStaleCheckDue) {
+    if (this.buffer.length === 0 || this.staleCheck) {
       return;
     }
-    this.isStaleCheckDue = true;
-    this.options.clock.schedule(BUFFERED_MAX_MS, () => {
-      this.isStaleCheckDue = false;
+    this.staleCheck = this.options.clock.schedule(BUFFERED_MAX_MS, () => {
+      this.staleCheck = undefined;
       const bornBeforeMs = this.options.clock.now() - BUFFERED_MAX_MS;
       const stale = this.buffer.filter(({ sinceMs }) => sinceMs <= bornBeforeMs);
       if (stale.length > 0) {

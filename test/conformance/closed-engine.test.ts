@@ -1,0 +1,41 @@
+import { JobsEngine } from 'nestjs-jobs';
+import type { Clock } from '../../lib/core/clock.js';
+import { systemClock } from '../../lib/runtime/system-clock.js';
+import { TOPIC } from '../support/job-rows.js';
+import { storeKinds, useStore } from '../support/stores.js';
+
+/** Short ones, of which many are claimed ahead. */
+const JOBS = 300;
+
+describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('leaves no timer behind, which would keep the process alive', async () => {
+    const waiting = new Set<object>();
+    const clock: Clock = {
+      now: () => systemClock.now(),
+      schedule(ms, wake) {
+        const timer = systemClock.schedule(ms, () => {
+          waiting.delete(scheduled);
+          wake();
+        });
+        const scheduled = {
+          cancel() {
+            waiting.delete(scheduled);
+            timer.cancel();
+          },
+        };
+        waiting.add(scheduled);
+        return scheduled;
+      },
+    };
+    const engine = new JobsEngine({ store: fixture.store, clock, concurrency: 10 });
+    engine.register(TOPIC, () => undefined);
+    await engine.enqueueMany(Array.from({ length: JOBS }, () => ({ topic: TOPIC, payload: null })));
+    await engine.start();
+    await engine.whenIdle();
+    expect(waiting.size).toBeGreaterThan(0);
+    await engine.close();
+    expect(waiting.size).toBe(0);
+  });
+});
