@@ -79,6 +79,10 @@ export class Settler {
   private readonly pausing = new Map<Settling, ScheduledWake>();
   private pauseMaxMs = PAUSE_MAX_MS;
   private hasGivenUp = false;
+  /** Outcomes without an answer. */
+  private openCount = 0;
+  /** The log says that the database is away. */
+  private isOutageTold = false;
 
   constructor(private readonly options: SettlerOptions) {
     const { retention } = options;
@@ -95,6 +99,7 @@ export class Settler {
    * to a fixed text.
    */
   settle(attempt: SettledAttempt, outcome: Outcome, ranMs: number | null, done: (answer: SettleAnswer) => void): void {
+    this.openCount += 1;
     this.ask(new Settling(this, attempt, outcome, ranMs, done));
   }
 
@@ -116,11 +121,17 @@ export class Settler {
   /** Ends the waiting for a database that is away; its jobs will be rescued by others. */
   giveUp(): void {
     this.hasGivenUp = true;
+    if (this.openCount > 0) {
+      this.options.logger.warn(
+        `outcomes that are not stored: ${this.openCount}; those jobs run again when their leases are over`,
+      );
+    }
   }
 
   /** The database has answered. */
   judge(settling: Settling, settled: Settled): void {
     const { attempt, token, outcome, isUncertain } = settling;
+    this.noteServed();
     const isStillOurs = !settled.applied && settled.status === 'processing' && settled.attempt === token.attempt;
     if (isStillOurs) {
       // Somebody, a cancel for example, has the row locked, or changed it after the statement had seen it.
@@ -130,9 +141,9 @@ export class Settler {
     if (settled.status === null && this.isRemoved(settling)) {
       // A row that somebody asked to cancel is cancelled, however well its handler has ended, unless it was completed before.
       const isCancelled = attempt.abortedFor === 'cancelled' && !attempt.mayBeCompleted;
-      return settling.done({ ...settled, status: isCancelled ? 'cancelled' : 'completed' });
+      return this.end(settling, { ...settled, status: isCancelled ? 'cancelled' : 'completed' });
     }
-    settling.done(answerOf(token, outcome, settled, isUncertain));
+    this.end(settling, answerOf(token, outcome, settled, isUncertain));
   }
 
   /** It has not, or has refused. */
@@ -140,6 +151,7 @@ export class Settler {
     const { logger } = this.options;
     const { id } = settling.token;
     if (error instanceof QueueUnavailableError) {
+      this.noteOutage(error);
       this.askLater(settling);
     } else if (!settling.isPlain) {
       logger.error(`outcome of job ${id} was refused, a fixed text is stored: ${String(error)}`);
@@ -150,7 +162,7 @@ export class Settler {
       this.askLater(settling);
     } else {
       logger.error(`outcome of job ${id} was refused for good: ${String(error)}`);
-      settling.done('lease lost');
+      this.end(settling, 'lease lost');
     }
   }
 
@@ -167,9 +179,29 @@ export class Settler {
   private ask(settling: Settling): void {
     this.pausing.delete(settling);
     if (this.hasGivenUp) {
-      settling.done('lease lost');
+      this.end(settling, 'lease lost');
     } else {
       this.batcher.enter(settling);
+    }
+  }
+
+  private end(settling: Settling, answer: SettleAnswer): void {
+    this.openCount -= 1;
+    settling.done(answer);
+  }
+
+  /** Once for all that wait, and until it is over. */
+  private noteOutage({ message }: Error): void {
+    if (!this.isOutageTold) {
+      this.isOutageTold = true;
+      this.options.logger.error(`storing of outcomes: failed, trying again: ${message}`);
+    }
+  }
+
+  private noteServed(): void {
+    if (this.isOutageTold) {
+      this.isOutageTold = false;
+      this.options.logger.log('storing of outcomes: goes on');
     }
   }
 

@@ -105,13 +105,17 @@ describe('an outcome that the database does not answer', () => {
   let settle: jest.Mock<Promise<Settled[]>, []>;
   let settler: Settler;
   let answers: unknown[];
+  let lines: string[];
 
   /** It has been tried for so long that its pauses are as long as they get. */
   beforeEach(async () => {
     clock = new VirtualClock();
     settle = jest.fn<Promise<Settled[]>, []>().mockRejectedValue(away);
     const store = { settle } as unknown as JobStore;
-    settler = new Settler({ store, clock, logger: quiet, random: () => 0.5, retention: KEPT });
+    lines = [];
+    const say = (line: string): number => lines.push(line);
+    const logger = { ...quiet, log: say, warn: say, error: say };
+    settler = new Settler({ store, clock, logger, random: () => 0.5, retention: KEPT });
     answers = [];
     settler.settle(attempt, completed, 1, (answer) => answers.push(answer));
     await clock.advance(5_000);
@@ -149,6 +153,25 @@ describe('an outcome that the database does not answer', () => {
     settler.giveUp();
     await clock.advance(250);
     expect(answers).toEqual(['lease lost']);
+  });
+
+  it('is told of once, and when it is over', async () => {
+    settler.settle(attempt, failed, 1, (answer) => answers.push(answer));
+    await clock.advance(5_000);
+    expect(lines).toEqual(['storing of outcomes: failed, trying again: the database is away']);
+    settle.mockResolvedValue([done]);
+    await clock.advance(5_000);
+    expect(answers).toHaveLength(2);
+    expect(lines.slice(1)).toEqual(['storing of outcomes: goes on']);
+    settler.giveUp();
+    expect(lines).toHaveLength(2);
+  });
+
+  it('is counted when it is given up', () => {
+    settler.giveUp();
+    expect(lines.slice(1)).toEqual([
+      'outcomes that are not stored: 1; those jobs run again when their leases are over',
+    ]);
   });
 });
 
