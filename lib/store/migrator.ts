@@ -2,7 +2,7 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 import { jobsMigrations } from '../../migrations/index.js';
 import { InvalidOptionsError, QueueUnavailableError } from '../core/errors.js';
 import type { SqlRow, SqlScript } from './sql-runner.js';
-import { SqlError } from './sql-runner.js';
+import { SqlError } from './sql-error.js';
 
 /** How a dialect keeps account of migrations, in the form TypeORM itself uses. */
 export interface MigrationStatements {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { JobsEngine } from 'nestjs-jobs';
 import type { Clock } from '../../lib/core/clock.js';
 import { systemClock } from '../../lib/runtime/system-clock.js';
@@ -38,4 +39,25 @@ describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
     await engine.close();
     expect(waiting.size).toBe(0);
   });
+
+  if (kind.canHaveTwoConnections) {
+    it('says so to whoever asks it for something', async () => {
+      const engine = new JobsEngine({ store: fixture.store });
+      await engine.enqueue(TOPIC, null);
+      await engine.close();
+      await fixture.store.close();
+      const asked = await Promise.allSettled([
+        engine.enqueue(TOPIC, null),
+        engine.enqueueMany([{ topic: TOPIC, payload: null }]),
+        engine.get(randomUUID()),
+        engine.list(),
+        engine.stats(),
+        engine.cancel(randomUUID()),
+      ]);
+      const message = 'the queue is closed: its application has ended, or is about to';
+      for (const answer of asked) {
+        expect(answer).toMatchObject({ reason: { code: 'QUEUE_UNAVAILABLE', isUncertain: false, message } });
+      }
+    });
+  }
 });

@@ -2,8 +2,10 @@ import { createJobStore, InvalidOptionsError, JobsModule } from 'nestjs-jobs';
 import { Test } from '@nestjs/testing';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
-import type { Sqlite3Database, SqlErrorKind } from '../../lib/store/sql-runner.js';
-import { SqlError, Sqlite3Runner } from '../../lib/store/sql-runner.js';
+import type { SqlErrorKind } from '../../lib/store/sql-error.js';
+import { SqlError } from '../../lib/store/sql-error.js';
+import type { Sqlite3Database } from '../../lib/store/sql-runner.js';
+import { Sqlite3Runner } from '../../lib/store/sql-runner.js';
 import type { SqliteFile } from '../support/databases.js';
 import { createSqliteFile } from '../support/databases.js';
 import { LogRecorder } from '../nest/support/log-recorder.js';
@@ -97,9 +99,9 @@ describe('an application with sqlite3', () => {
       expect(await kindOf(`INSERT INTO things VALUES (2, 'two', 1)`)).toBe('busy');
     });
 
-    it('as unavailable: a connection that is closed', async () => {
+    it('as closed: a connection that is', async () => {
       await app.destroy();
-      expect(await kindOf('SELECT 1')).toBe('unavailable');
+      expect(await kindOf('SELECT 1')).toBe('closed');
     });
   });
 });

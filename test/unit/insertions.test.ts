@@ -2,7 +2,7 @@ import { Announcer } from '../../lib/store/postgres/announcer.js';
 import { topicsOfHint } from '../../lib/store/postgres/hint.js';
 import { Insertions } from '../../lib/store/postgres/insertions.js';
 import { FIND_HOLDERS, INSERT_JOBS, INSERT_PLAIN_JOBS } from '../../lib/store/postgres/insert-statements.js';
-import { sqlErrorOf } from '../../lib/store/sql-runner.js';
+import { sqlErrorOf } from '../../lib/store/sql-error.js';
 import { newJob } from '../support/job-rows.js';
 import { VirtualClock } from './support/virtual-clock.js';
 

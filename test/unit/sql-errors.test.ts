@@ -1,5 +1,5 @@
-import type { SqlErrorKind } from '../../lib/store/sql-runner.js';
-import { sqlErrorOf } from '../../lib/store/sql-runner.js';
+import type { SqlErrorKind } from '../../lib/store/sql-error.js';
+import { sqlErrorOf } from '../../lib/store/sql-error.js';
 
 const cases: readonly (readonly [SqlErrorKind, string, string])[] = [
   ['unavailable', 'ECONNREFUSED', 'connect ECONNREFUSED'],
@@ -11,6 +11,9 @@ const cases: readonly (readonly [SqlErrorKind, string, string])[] = [
   ['unavailable', '53100', 'could not extend file'],
   ['unavailable', '57P01', 'terminating connection due to administrator command'],
   ['unavailable', 'XX001', 'data corrupted'],
+  ['closed', '', 'Cannot use a pool after calling end on the pool'],
+  ['closed', '', 'The database connection is not open'],
+  ['closed', 'SQLITE_MISUSE', 'SQLITE_MISUSE: Database is closed'],
   ['busy', '40P01', 'deadlock detected'],
   ['locked', '55P03', 'canceling statement due to lock timeout'],
   ['unique', '23505', 'duplicate key value'],

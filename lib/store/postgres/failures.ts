@@ -1,6 +1,6 @@
 import type { QueryRunner } from 'typeorm';
 import { JobsError, QueueUnavailableError, RowLockedError } from '../../core/errors.js';
-import { SqlError, sqlErrorOf } from '../sql-runner.js';
+import { QUEUE_CLOSED, SqlError, sqlErrorOf } from '../sql-error.js';
 
 /** A deadlock or a serialization conflict has stored nothing: the statement, or the transaction, is simply sent again. */
 const BUSY_TRIES_MAX = 5;
@@ -32,6 +32,8 @@ export function translated(error: unknown): unknown {
         cause: failure,
         isUncertain: true,
       });
+    case 'closed':
+      return new QueueUnavailableError(QUEUE_CLOSED, { cause: failure });
     case 'locked':
       return new RowLockedError(
         `an open transaction holds what is needed here (is this awaited inside it? Then use enqueueTx): ${failure.message}`,

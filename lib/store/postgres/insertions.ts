@@ -5,7 +5,7 @@ import { insertionOf } from '../row-mapper.js';
 import { noteInserted } from '../set-answers.js';
 import { insertJson, piecesOf } from '../set-json.js';
 import type { SqlRow } from '../sql-runner.js';
-import { SqlError } from '../sql-runner.js';
+import { SqlError } from '../sql-error.js';
 import type { Announcer } from './announcer.js';
 import { arrayText } from './array-text.js';
 import { FIND_HOLDERS, INSERT_JOBS, INSERT_PLAIN_JOB, INSERT_PLAIN_JOBS, RELEASE_KEYS } from './insert-statements.js';

@@ -1,7 +1,7 @@
 import type { Moved } from '../job-store.js';
 import { movedOf } from '../row-mapper.js';
 import type { SqlRow } from '../sql-runner.js';
-import { SqlError } from '../sql-runner.js';
+import { SqlError } from '../sql-error.js';
 import type { MoveStatement } from './move-statements.js';
 
 type Query = (text: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;

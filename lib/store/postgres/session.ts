@@ -1,5 +1,7 @@
-import type { PostgresPool, PostgresQuery, SqlError, SqlRow, SqlRunner } from '../sql-runner.js';
-import { runnerOfPool, sqlErrorOf } from '../sql-runner.js';
+import type { SqlError } from '../sql-error.js';
+import { sqlErrorOf } from '../sql-error.js';
+import type { PostgresPool, PostgresQuery, SqlRow, SqlRunner } from '../sql-runner.js';
+import { runnerOfPool } from '../sql-runner.js';
 import { PREPARED_NAMES } from './prepared-statements.js';
 import type { SessionLimits } from './session-statements.js';
 import * as sql from './session-statements.js';

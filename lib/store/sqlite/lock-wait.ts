@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.js';
 import { QueueUnavailableError } from '../../core/errors.js';
-import { sqlErrorOf } from '../sql-runner.js';
+import { sqlErrorOf } from '../sql-error.js';
 
 /** The first pause before a locked database is asked again, and the longest one. */
 export const PAUSE_MIN_MS = 1;

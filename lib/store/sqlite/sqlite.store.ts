@@ -12,8 +12,9 @@ import { pendingMigrations, tableErrorOf } from '../migrator.js';
 import { claimOf, jobOf, rescueOf, surveyOf } from '../row-mapper.js';
 import { answeredInOrder, renewalsInOrder } from '../set-answers.js';
 import { progressJson, tokenJson } from '../set-json.js';
+import { QUEUE_CLOSED, SqlError } from '../sql-error.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
-import { runnerOfQueryRunner, runScript, SqlError } from '../sql-runner.js';
+import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { untilFree } from './lock-wait.js';
 import { insertScript, moveScript, one, settleScript, sqliteTime } from './scripts.js';
 import type { SqliteConnection } from './sqlite-connection.js';
@@ -278,8 +279,19 @@ async function translating<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (error) {
-    throw error instanceof SqlError && ['unavailable', 'busy', 'denied'].includes(error.kind)
-      ? new QueueUnavailableError(`the database cannot be used: ${error.message}`, { cause: error })
-      : error;
+    throw error instanceof SqlError ? (unavailability(error) ?? error) : error;
+  }
+}
+
+function unavailability(cause: SqlError): QueueUnavailableError | undefined {
+  switch (cause.kind) {
+    case 'closed':
+      return new QueueUnavailableError(QUEUE_CLOSED, { cause });
+    case 'unavailable':
+    case 'busy':
+    case 'denied':
+      return new QueueUnavailableError(`the database cannot be used: ${cause.message}`, { cause });
+    default:
+      return undefined;
   }
 }

@@ -1,5 +1,6 @@
 import type { SqlRow, SqlRunner, SqlScript, SqlStatement } from '../sql-runner.js';
-import { runScript, SqlError } from '../sql-runner.js';
+import { SqlError } from '../sql-error.js';
+import { runScript } from '../sql-runner.js';
 import { lockTimeout, PAUSE_MAX_MS, PAUSE_MIN_MS, untilFree } from './lock-wait.js';
 import { BEGIN, COMMIT, ROLLBACK } from './statements.js';
 import type { WriteLane, WriteLaneOptions } from './write-lane.js';

@@ -1,0 +1,119 @@
+import { JobsError } from '../core/errors.js';
+
+/**
+ * What a driver's error means for the caller.
+ * - `unavailable`: no answer; whether a write was stored is unknown.
+ * - `closed`: this process has ended the connection; nothing was sent.
+ * - `busy`: a deadlock, a serialization conflict, an outdated plan or a locked file; nothing was stored, the same statement
+ *   may succeed.
+ * - `locked`: a row or a key was not set free in time; nothing was stored.
+ * - `unique`: a unique index refused a row.
+ * - `refused`: the data, or the statement, is wrong and will be wrong again.
+ * - `denied`: a login, a privilege, a table or a setting stands in the way, whatever the data; nothing was stored.
+ */
+export type SqlErrorKind = 'unavailable' | 'closed' | 'busy' | 'locked' | 'unique' | 'refused' | 'denied';
+
+/** Every driver's error in one shape. Callers of the queue meet it when the database refuses what it was sent. */
+export class SqlError extends JobsError {
+  readonly code = 'DATABASE_REFUSED';
+
+  constructor(
+    readonly kind: SqlErrorKind,
+    message: string,
+    options: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** Any driver's error, or TypeORM's wrapping of it, in the one shape. */
+export function sqlErrorOf(error: unknown): SqlError {
+  if (error instanceof SqlError) {
+    return error;
+  }
+  const cause = (error as { driverError?: unknown }).driverError ?? error;
+  const { code, message } = cause as { code?: unknown; message?: unknown };
+  const text = typeof message === 'string' ? message : 'unknown error';
+  // The driver's complaints about its own arguments are slips of ours, not news of the connection.
+  const isSlip = !CLOSED.test(text) && (cause instanceof TypeError || cause instanceof RangeError);
+  const kind = isSlip ? 'refused' : kindOf(typeof code === 'string' ? code : '', text);
+  return new SqlError(kind, text, { cause });
+}
+
+/** What callers hear of `closed`. */
+export const QUEUE_CLOSED = 'the queue is closed: its application has ended, or is about to';
+
+/** What the pool of `pg`, `better-sqlite3` and `sqlite3` say, in this order. */
+const CLOSED =
+  /^(Cannot use a pool after calling end|The database connection is not open|SQLITE_MISUSE: Database .*closed)/;
+
+function kindOf(code: string, message: string): SqlErrorKind {
+  if (CLOSED.test(message)) {
+    return 'closed';
+  }
+  if (code.startsWith('SQLITE_')) {
+    return sqliteKindOf(code, message);
+  }
+  // Without a SQLSTATE, which never begins as EPIPE does, the error is the socket's, or the driver's word for "no connection".
+  return /^[0-9FHPX][0-9A-Z]{4}$/.test(code) ? postgresKindOf(code) : 'unavailable';
+}
+
+/** better-sqlite3 gives extended codes. sqlite3 has the plain ones, and only SQLite's own words say which constraint it was. */
+function sqliteKindOf(code: string, message: string): SqlErrorKind {
+  if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) {
+    return 'busy';
+  }
+  if (/^SQLITE_CONSTRAINT(_UNIQUE|_PRIMARYKEY)?$/.test(code) && message.includes('UNIQUE constraint failed')) {
+    return 'unique';
+  }
+  if (code === 'SQLITE_ERROR' && /^no such (table|column)|: no such (table|column)/.test(message)) {
+    return 'denied';
+  }
+  return /^SQLITE_(CONSTRAINT|ERROR|MISMATCH|RANGE|TOOBIG)/.test(code) ? 'refused' : 'unavailable';
+}
+
+/**
+ * Classes 08 connection, 53 resources, 57 operator intervention, 58 system, XX internal; 25006 is a read-only server, 25P03 and
+ * 25P04 ended the session, and of 40003 nobody knows.
+ */
+const unavailable = /^(08|25006|25P0[34]|40|53|57|58|XX)/;
+
+/**
+ * Classes 22 data, 23 integrity, 42 syntax and types, 44 checks of views, 54 limits, P0 what triggers raise; but not a privilege,
+ * a table, a column, a function or a type that is missing.
+ */
+const refused = /^(2[123]|42(?!501|P01|703|883|704)|44|54|P0)/;
+
+function postgresKindOf(code: string): SqlErrorKind {
+  if (code === '23505') {
+    return 'unique';
+  }
+  if (code === '55P03') {
+    return 'locked';
+  }
+  // 0A000: somebody has changed the type of a column that a prepared statement answers; that connection is given up.
+  if (code === '40001' || code === '40P01' || code === '0A000') {
+    return 'busy';
+  }
+  return unavailable.test(code) ? 'unavailable' : refused.test(code) ? 'refused' : 'denied';
+}
+
+/** What `pg` and its pool say without a code when there is no connection; TypeORM hands it on as it came. */
+const NO_CONNECTION =
+  /^(timeout exceeded when trying to connect|Connection terminated|Cannot use a pool after calling end)/;
+
+/** What TypeORM says of a DataSource that is not connected, or not any more. */
+const NOT_CONNECTED = /NotConnectedError$|^(ConnectionIsNotSetError|QueryRunnerAlreadyReleasedError)$/;
+
+/** Whether an error comes from a database, of the queue or of the application: by its shape, since there may be two TypeORMs. */
+export function isDatabaseError(error: object): boolean {
+  const { code, name, message, severity } = error as Record<'code' | 'name' | 'message' | 'severity', unknown>;
+  return (
+    error instanceof SqlError ||
+    'driverError' in error ||
+    (typeof severity === 'string' && /^[0-9A-Z]{5}$/.test(String(code))) ||
+    String(code).startsWith('SQLITE_') ||
+    NOT_CONNECTED.test(String(name)) ||
+    NO_CONNECTION.test(String(message))
+  );
+}
