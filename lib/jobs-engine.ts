@@ -157,7 +157,7 @@ export class JobsEngine {
     });
     this.dispatcher = new Dispatcher({ ...parts, attempts: this.attempts });
     const { enqueuer, dispatcher, attempts } = this;
-    this.idleWatch = new IdleWatch({ clock, enqueuer, dispatcher, attempts });
+    this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, attempts });
     this.rescuer = new Rescuer({ ...parts, onRescued: (topics) => this.announce(topics) });
     this.pruner = new Pruner(parts);
     this.statistics = new Statistics({ ...parts, topics: () => this.registry.claimable().map(({ topic }) => topic) });

@@ -55,7 +55,7 @@ export function defineJob<Input, Output = Input>(
   { schema, ...options }: JobTopicOptions<Input, Output> = {},
 ): JobTopic<Input, Output> {
   if (schema !== undefined && typeof schema['~standard']?.validate !== 'function') {
-    throw new InvalidOptionsError('schema', `of '${topic}': expected a Standard Schema validator`);
+    throw new InvalidOptionsError(`schema of '${topic}'`, 'expected a Standard Schema validator');
   }
   return Object.freeze({ name: checked(topicCheck, topic, 'topic'), schema, options: Object.freeze(options) });
 }

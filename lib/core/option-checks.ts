@@ -196,6 +196,7 @@ function editDistance(a: string, b: string): number {
   return row[b.length]!;
 }
 
+/** `backoff.delay`; behind words that end with a quoted name, `handler of 'mail': delay`. */
 function join(path: string, name: string): string {
-  return path ? `${path}.${name}` : name;
+  return path ? `${path}${path.endsWith("'") ? ': ' : '.'}${name}` : name;
 }

@@ -11,6 +11,9 @@ import type { JobStore } from '../store/job-store.js';
 import { JobsExplorer } from './jobs.explorer.js';
 import { JOBS_STORE } from './jobs.tokens.js';
 
+/** By then after its start an application has its shutdown hooks, if it is to have any. */
+const HOOKS_LATEST_MS = 2_000;
+
 /**
  * Ties the engine to the application's life: handlers are found when all providers exist, claiming starts with the
  * application, stops first when it ends, and the connections close last.
@@ -20,7 +23,7 @@ export class JobsLifecycle
   implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy, BeforeApplicationShutdown, OnApplicationShutdown
 {
   private readonly logger = new Logger('JobsModule');
-  private check: NodeJS.Immediate | undefined;
+  private check: NodeJS.Timeout | undefined;
 
   constructor(
     @Inject(JobsEngine) private readonly engine: JobsEngine,
@@ -41,13 +44,13 @@ export class JobsLifecycle
   async onApplicationBootstrap(): Promise<void> {
     await this.engine.start();
     if (this.engine.settings.role !== 'producer') {
-      // In the next turn, so that an application that enables the hooks right after it was created is not accused.
-      this.check = setImmediate(() => this.warnWithoutShutdownHooks());
+      // Late, since a context without HTTP can enable the hooks only when all of its providers have started.
+      this.check = setTimeout(() => this.warnWithoutShutdownHooks(), HOOKS_LATEST_MS).unref();
     }
   }
 
   onModuleDestroy(): void {
-    clearImmediate(this.check);
+    clearTimeout(this.check);
     this.engine.stopClaiming();
   }
 

@@ -89,7 +89,10 @@ export class Attempt {
 
   get manager(): StoreTransaction {
     if (!this.tx) {
-      throw new InvalidOptionsError('manager', `the handler of '${this.topic}' is not transactional`);
+      throw new InvalidOptionsError(
+        'manager',
+        `the handler of '${this.topic}' has none; give it { transactional: true }`,
+      );
     }
     return this.tx;
   }

@@ -18,6 +18,8 @@ export interface DispatcherOptions {
   readonly concurrency: number;
   readonly pollIntervalMs: number;
   readonly leaseMs: number;
+  /** For how long handlers are waited for at the end. */
+  readonly shutdownTimeoutMs: number;
   /** What claimed rows say in `locked_by`. */
   readonly worker: string;
 }
@@ -39,6 +41,9 @@ const UNSETTLED_MAX = 2_000;
  * and which; it runs no handler itself.
  */
 export class Dispatcher {
+  /** Whether it has ever been started. */
+  hasStarted = false;
+
   private readonly book = new LaneBook();
   private readonly loop: Periodic;
   private isClaiming = false;
@@ -62,13 +67,17 @@ export class Dispatcher {
   }
 
   start(): void {
+    this.hasStarted = true;
     this.isClaiming = true;
     this.loop.start();
   }
 
   /** No claim is made from now on; resolves when one under way has been given back. */
   async stop(): Promise<void> {
-    this.isClaiming = false;
+    if (this.isClaiming) {
+      this.isClaiming = false;
+      this.sayWhatRuns();
+    }
     this.options.attempts.windUp();
     await this.loop.stop();
     await this.lookBelow;
@@ -234,6 +243,14 @@ export class Dispatcher {
     } catch (error) {
       // The claims themselves say that the database does not answer.
       logger.debug(`no look below the bounds of claims: ${String(error)}`);
+    }
+  }
+
+  private sayWhatRuns(): void {
+    const { attempts, logger, shutdownTimeoutMs } = this.options;
+    if (attempts.count > 0) {
+      const topics = [...attempts.unfinished().keys()].map((topic) => `'${topic}'`).join(', ');
+      logger.log(`stops; handlers at work, for up to ${shutdownTimeoutMs} ms: ${attempts.count}, of ${topics}`);
     }
   }
 

@@ -75,6 +75,12 @@ export class Executor {
       return { kind: 'completed', result: recordedJson(result.value) };
     }
     const { error } = result;
+    if (attempt.isCompleted && error !== attempt.reason) {
+      const { message } = failureOf(error);
+      this.options.logger.warn(
+        `handler of '${attempt.topic}' failed after its completeTx had committed, job ${attempt.id} stays completed: ${message}`,
+      );
+    }
     if (attempt.abortedFor !== undefined && attempt.abortedFor !== 'timeout') {
       return endings[attempt.abortedFor];
     }

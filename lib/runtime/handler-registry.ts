@@ -40,7 +40,7 @@ export class HandlerRegistry {
     const topic = checked(topicCheck, typed ? typed.name : topicLike, place ? `topic of ${place}` : 'topic');
     const source = place ?? 'register()';
     if (typeof run !== 'function') {
-      throw new InvalidOptionsError('handler', `of '${topic}': expected a function`);
+      throw new InvalidOptionsError(`handler of '${topic}'`, 'expected a function');
     }
     const other = this.handlers.get(topic);
     if (other) {
@@ -50,7 +50,7 @@ export class HandlerRegistry {
     if (settings.transactional && !this.options.canRunTransactions) {
       throw new InvalidOptionsError(
         'transactional',
-        `of '${topic}' (${source}): needs PostgreSQL; on SQLite call job.completeTx(manager) at the end of your own ` +
+        `the handler of '${topic}' (${source}) needs PostgreSQL; on SQLite call job.completeTx(manager) at the end of your own ` +
           'transaction, since one as long as the handler would block every other writer of the file',
       );
     }

@@ -4,6 +4,8 @@ import type { Duration } from '../core/duration.js';
 import { IdleTimeoutError } from '../core/errors.js';
 import type { UnfinishedTopic } from '../core/errors.js';
 import { duration, readOptions } from '../core/option-checks.js';
+import type { JobsLogger } from '../core/logger.js';
+import type { JobsSettings } from '../core/options.js';
 import type { Attempts } from './attempts.js';
 import type { Dispatcher } from './dispatcher.js';
 import type { Enqueuer } from './enqueuer.js';
@@ -19,6 +21,8 @@ export interface IdleWatchOptions {
   readonly enqueuer: Enqueuer;
   readonly dispatcher: Dispatcher;
   readonly attempts: Attempts;
+  readonly role: JobsSettings['role'];
+  readonly logger: JobsLogger;
 }
 
 /** After the limit, how long the database may take to say which jobs are due. */
@@ -32,7 +36,12 @@ export class IdleWatch {
 
   /** @throws IdleTimeoutError naming the topics that are not finished. */
   async whenIdle(options: WhenIdleOptions = {}): Promise<void> {
+    const { role, dispatcher, logger } = this.parts;
     const { timeout: timeoutMs } = readOptions(whenIdleTable, options);
+    if (role !== 'producer' && !dispatcher.hasStarted) {
+      // As an error: Nest's logger for tests shows nothing less.
+      logger.error('whenIdle was asked before the queue has started: no job runs until init() or listen()');
+    }
     if (!(await within(this.parts.clock, timeoutMs, this.untilIdle()))) {
       const due = await this.dueTopics();
       const topics = this.unfinishedTopics(due ?? []);

@@ -24,7 +24,8 @@ export function oneLine(text: string): string {
 }
 
 function lineOf(event: JobEvent): string {
-  const job = `${event.type} ${event.topic} ${event.id}`;
+  const verb = event.type === 'snoozed' && event.reason === 'release' ? 'released' : event.type;
+  const job = `${verb} ${event.topic} ${event.id}`;
   switch (event.type) {
     case 'enqueued':
       return `${job}${event.deduplicated ? ' (was there already)' : ''} due ${event.runAt.toISOString()}`;

@@ -79,9 +79,9 @@ export class Run {
       return;
     }
     const { topic, id, claim, abortedFor, reason } = this.attempt;
+    const consequence = abortedFor === 'shutdown' ? '' : ', its slot stays taken until the handler returns';
     this.judgement.logger.warn(
-      `handler of '${topic}' ignores its signal (${abortedFor}): job ${id} attempt ${claim.attempt} is settled, its slot ` +
-        'stays taken until the handler returns',
+      `handler of '${topic}' ignores its signal (${abortedFor}): job ${id} attempt ${claim.attempt} is settled${consequence}`,
     );
     this.end({ error: reason });
   }

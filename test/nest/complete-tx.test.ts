@@ -7,7 +7,7 @@ import { useApps } from './support/apps.js';
 import { everyKind } from './support/database-kinds.js';
 import { Receipt } from './support/receipt.js';
 import type { TestApp } from './support/test-app.js';
-import { some } from './support/matchers.js';
+import { some, textLike } from './support/matchers.js';
 
 const atOnce = { type: 'fixed', delay: 0 } as const;
 
@@ -93,6 +93,7 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     expect(job).toMatchObject({ status: 'completed', result: 'kept', attempt: 1, lastError: null });
     expect(await receipts()).toHaveLength(1);
     expect(app.eventsOf('retrying', id)).toEqual([]);
+    expect(apps.log.of('warn')).toEqual([textLike(`job ${id} stays completed: too late to fail`)]);
   });
 
   it('lets the transaction stand when the handler runs into its time limit after it', async () => {

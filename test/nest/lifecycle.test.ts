@@ -7,9 +7,11 @@ import { InvalidOptionsError, JobHandler, JobsModule, JobsService, QueueUnavaila
 import { DataSource } from 'typeorm';
 import { signal, until } from '../support/wait.js';
 import { useApps } from './support/apps.js';
+import { textLike } from './support/matchers.js';
 import { everyKind, postgres, sharedKinds, sqliteFile } from './support/database-kinds.js';
 
-const WARNING = 'SIGTERM has no listener: call app.enableShutdownHooks()';
+const WARNING = String.raw`SIGTERM has no listener: call app\.enableShutdownHooks\(\)`;
+const HOOKS_LATEST_MS = 2_000;
 
 describe.each(everyKind)('the life of an application on $label', (kind) => {
   const apps = useApps(kind);
@@ -19,6 +21,7 @@ describe.each(everyKind)('the life of an application on $label', (kind) => {
     const job = await app.jobs.enqueue('work', null);
     await app.jobs.whenIdle();
     expect(await app.job(job.id)).toMatchObject({ status: 'pending', attempt: 0 });
+    expect(apps.log.of('error')).toEqual([textLike('whenIdle was asked before the queue has started')]);
     await app.app.init();
     expect(await app.jobAfter('completed', job.id)).toMatchObject({ result: 'ran' });
   });
@@ -133,27 +136,36 @@ describe.each(sharedKinds)('an application context without HTTP on $label', (kin
     expect(await jobs.get(id)).toMatchObject({ status: 'completed', result: 'in a context' });
   });
 
-  it('warns when SIGTERM has no listener', async () => {
-    expect(process.listenerCount('SIGTERM')).toBe(0);
-    await start();
-    await until(() => apps.log.of('warn', WARNING).length > 0);
-    expect(apps.log.of('warn')).toHaveLength(1);
-  });
+  describe('some time after its start', () => {
+    let scheduled: jest.SpyInstance<NodeJS.Timeout, [() => void, number?]>;
+    beforeEach(() => {
+      scheduled = jest.spyOn(globalThis, 'setTimeout');
+    });
+    afterEach(() => scheduled.mockRestore());
 
-  it('does not warn when enableShutdownHooks was called right after it was created', async () => {
-    await start();
-    context.enableShutdownHooks();
-    const jobs = context.get(JobsService);
-    await jobs.enqueue('work', null);
-    await jobs.whenIdle();
-    expect(apps.log.of('warn')).toEqual([]);
-  });
+    /** The look for a listener of SIGTERM, without the wait for it. */
+    const look = (): void => scheduled.mock.calls.find(([, ms]) => ms === HOOKS_LATEST_MS)?.[0]();
 
-  it('does not warn when it only produces: nothing of it has to drain', async () => {
-    await start({ role: 'producer' });
-    await context.get(JobsService).enqueue('work', null);
-    await new Promise(setImmediate);
-    expect(apps.log.of('warn')).toEqual([]);
+    it('warns when SIGTERM has no listener', async () => {
+      expect(process.listenerCount('SIGTERM')).toBe(0);
+      await start();
+      look();
+      expect(apps.log.of('warn')).toEqual([textLike(WARNING)]);
+    });
+
+    it('does not warn when enableShutdownHooks was called after its providers had started', async () => {
+      await start();
+      await new Promise(setImmediate);
+      context.enableShutdownHooks();
+      look();
+      expect(apps.log.of('warn')).toEqual([]);
+    });
+
+    it('does not warn when it only produces: nothing of it has to drain', async () => {
+      await start({ role: 'producer' });
+      look();
+      expect(apps.log.of('warn')).toEqual([]);
+    });
   });
 });
 

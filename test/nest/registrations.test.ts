@@ -141,9 +141,13 @@ describe('a registration that is wrong stops the application', () => {
 
   it.each([
     ['without a topic', NamelessJobs, /^topic of NamelessJobs\.run: expected text/],
-    ['with a refused option', HastyJobs, /^handler HastyJobs\.run of 'hasty'\.timeout: expected a duration.*got -1/],
-    ['with an unknown option', MistypedJobs, /^handler MistypedJobs\.run of 'mistyped'\.concurency: unknown option/],
-    ['that the database cannot do', WholeJobs, /^transactional: of 'whole' \(WholeJobs\.run\): needs PostgreSQL/],
+    ['with a refused option', HastyJobs, /^handler HastyJobs\.run of 'hasty': timeout: expected a duration.*got -1/],
+    ['with an unknown option', MistypedJobs, /^handler MistypedJobs\.run of 'mistyped': concurency: unknown option/],
+    [
+      'that the database cannot do',
+      WholeJobs,
+      /^transactional: the handler of 'whole' \(WholeJobs\.run\) needs PostgreSQL/,
+    ],
   ])('%s, and names class and method', async (_, provider, text) => {
     const error = await apps.refusal({ providers: [provider] });
     expect(error).toBeInstanceOf(InvalidOptionsError);

@@ -79,12 +79,12 @@ describe('the registry of handlers', () => {
   it.each([undefined, null, 'run', {}, Promise.resolve(run)])('refuses the handler %p', (handler) => {
     const register = (): void => registryOf().register('mail', handler as JobHandlerFunction);
 
-    expect(refusalOf(register).message).toBe("handler: of 'mail': expected a function");
+    expect(refusalOf(register).message).toBe("handler of 'mail': expected a function");
   });
 
   it('refuses options that are wrong under the name of the topic', () => {
     expect(refusalOf(() => registryOf().register('mail', run, { timeout: 'soon' })).option).toBe(
-      "handler of 'mail'.timeout",
+      "handler of 'mail': timeout",
     );
   });
 });
@@ -102,7 +102,7 @@ describe('a transactional handler', () => {
     const error = refusalOf(() => registry.register('mail', run, { transactional: true }, 'MailJobs.send'));
 
     expect(error.option).toBe('transactional');
-    expect(error.message).toContain("of 'mail' (MailJobs.send): needs PostgreSQL");
+    expect(error.message).toContain("of 'mail' (MailJobs.send) needs PostgreSQL");
     expect(error.message).toContain('job.completeTx(manager)');
     expect(registry.get('mail')).toBeUndefined();
   });

@@ -246,14 +246,14 @@ describe('the options of a handler', () => {
     for (const given of refused) {
       const error = refusalOf(() => readHandler({ [option]: given }));
 
-      expect(error.option.startsWith(`handler of 'mail'.${option}`)).toBe(true);
+      expect(error.option.startsWith(`handler of 'mail': ${option}`)).toBe(true);
       expect(error.message).toMatch(/expected .+, got .+|unknown option/);
     }
   });
 
   it('are refused under an unknown name, and the answer names the nearest', () => {
     expect(refusalOf(() => readHandler({ transactionnal: true })).message).toBe(
-      "handler of 'mail'.transactionnal: unknown option; did you mean 'transactional'?",
+      "handler of 'mail': transactionnal: unknown option; did you mean 'transactional'?",
     );
   });
 });

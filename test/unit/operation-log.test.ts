@@ -46,6 +46,13 @@ describe('the operation log', () => {
     ]);
   });
 
+  it('says of a job that was given back that it was released', () => {
+    const released: JobEvent = { type: 'snoozed', ...ended, runAt, reason: 'release' };
+    expect(logged(released).of('debug')).toEqual([
+      'released mail 01890a5d attempt 2 in 12.3 ms next 2026-03-01T10:00:00.000Z',
+    ]);
+  });
+
   it('says no time of an attempt that ran in another process', () => {
     expect(logged({ type: 'cancelled', ...attempt, durationMs: null }).of('debug')).toEqual([
       'cancelled mail 01890a5d attempt 2',
