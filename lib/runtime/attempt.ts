@@ -126,14 +126,24 @@ export class Attempt {
     }
   }
 
-  /** Runs the handler's work inside a transaction whose last statement completes the job. */
+  /** Runs the handler's work inside a transaction whose last statement completes the job, unless the handler has done that. */
   runInTransaction(work: () => Promise<unknown>): Promise<unknown> {
     return this.store.transaction(async (tx) => {
+      this.throwIfEnding();
       this.tx = tx;
       const value = await work();
-      await this.completeTx(tx, value);
+      if (!this.mayBeCompleted) {
+        await this.completeTx(tx, value);
+      }
       return value;
     });
+  }
+
+  /** To be asked after each wait before the handler is called: by then another attempt may own the job. */
+  throwIfEnding(): void {
+    if (this.abortReason) {
+      throw this.abortReason;
+    }
   }
 
   /** Tells the handler to end. The first reason stays. */
@@ -223,8 +233,8 @@ class AttemptContext implements JobContext {
     this.runAt = claim.runAt;
     this.created = claim.created;
     this.metadata = claim.metadata;
-    this.progress = (value) => own.progress(value);
-    this.completeTx = (manager, result) => own.completeTx(manager, result);
+    this.progress = (value) => heard(own.progress(value));
+    this.completeTx = (manager, result) => heard(own.completeTx(manager, result));
     Object.defineProperty(this, ATTEMPT, { value: own });
     Object.defineProperty(this, 'signal', signalOfAttempt);
   }
@@ -232,4 +242,10 @@ class AttemptContext implements JobContext {
   get manager(): StoreTransaction {
     return this[ATTEMPT].manager;
   }
+}
+
+/** Of a call that the handler does not await, a refusal must not end the process: how the attempt ends says all there is. */
+function heard<T>(answer: Promise<T>): Promise<T> {
+  answer.catch(() => undefined);
+  return answer;
 }

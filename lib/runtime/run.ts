@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { Clock, ScheduledWake } from '../core/clock.js';
 import { InvalidPayloadError, UnrecoverableError } from '../core/errors.js';
 import type { Outcome } from '../core/job.js';
@@ -48,7 +49,9 @@ export class Run {
       attempt.dismiss('timeout', `the attempt took longer than its timeout of ${timeoutMs} ms`);
     });
     try {
-      perform(attempt, this.handler).then(
+      // In a context of its own: what it enters for its `AsyncLocalStorage` would reach all handlers that begin after it.
+      const scope = new AsyncResource('JobHandler');
+      scope.runInAsyncScope(perform, undefined, attempt, this.handler).then(
         (value) => this.return({ value }),
         (error: unknown) => this.return({ error }),
       );
@@ -104,6 +107,7 @@ function perform(attempt: Attempt, handler: RegisteredHandler): Promise<unknown>
 async function performWithCare(attempt: Attempt, handler: RegisteredHandler): Promise<unknown> {
   if (handler.schema) {
     attempt.accept(await judged(handler.schema, attempt.claim.payload));
+    attempt.throwIfEnding();
   }
   return handler.settings.transactional
     ? await attempt.runInTransaction(async () => handler.run(attempt.context))

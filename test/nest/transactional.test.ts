@@ -157,6 +157,35 @@ describe.each(withTransactions)('a transactional handler on $label', (kind) => {
     expect((await app.jobs.list({ topic: 'next' })).items).toMatchObject([{ payload: { attempt: 2 } }]);
   });
 
+  it('is not called when it was told to end while it waited for a connection', async () => {
+    const calls: string[] = [];
+    await start((job) => calls.push(job.id));
+    const size = (app.dataSource.driver as unknown as { master: { options: { max: number } } }).master.options.max;
+    const others = Array.from({ length: size }, () => app.dataSource.createQueryRunner());
+    try {
+      await Promise.all(others.map((other) => other.connect()));
+      const { id } = await app.jobs.enqueue('work', null);
+      await app.event('started', id);
+      await app.jobs.cancel(id);
+      await others[0]!.release();
+      expect(await app.jobAfter('cancelled', id)).toMatchObject({ status: 'cancelled', attempt: 1 });
+      expect(calls).toEqual([]);
+    } finally {
+      await Promise.all(others.map((other) => other.release()));
+    }
+  });
+
+  it('may complete the job itself, with a result of its choice', async () => {
+    await start(async (job) => {
+      await write(job);
+      await job.completeTx(job.manager, 'by hand');
+      return 'by the queue';
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'by hand', attempt: 1, retries: 0 });
+    expect(await receipts()).toMatchObject([{ jobId: id }]);
+  });
+
   it('is what a decorator with transactional: true makes of a method', async () => {
     @Injectable()
     class ReceiptJobs {
