@@ -11,10 +11,10 @@ export interface BatcherOptions<Item, Answer> {
   /** Order within a batch: writers that touch the same rows must touch them in the same order. */
   readonly order?: (a: Item, b: Item) => number;
   /**
-   * Whether one member may be refused because somebody holds its key: the others are tried without it. Default false: all wait
-   * alike.
+   * What of a member somebody else may hold, so that it is refused: the others are tried without those that have the same key.
+   * Default: nothing, all wait alike.
    */
-  readonly isKeyed?: boolean;
+  readonly keyOf?: (item: Item) => string;
   /** Batches under way at once, at most: while the database stores one, the answers to another are given. Default 1. */
   readonly concurrency?: number;
 }
@@ -128,10 +128,16 @@ export class Batcher<Item, Answer> {
   }
 
   private async handleOneByOne(batch: readonly BatchedCall<Item, Answer>[]): Promise<void> {
+    const locked = new Map<string | undefined, unknown>();
     for (const [index, single] of batch.entries()) {
-      const error = await this.try([single]);
+      const key = this.options.keyOf?.(single.item);
+      // Whoever asks for a key that is held would wait as long as the one before, and in vain.
+      const error = locked.get(key) ?? (await this.try([single]));
       if (this.isForAll(error)) {
         return batch.slice(index).forEach((call) => call.reject(error));
+      }
+      if (error instanceof RowLockedError) {
+        locked.set(key, error);
       }
       if (error !== undefined) {
         single.reject(error);
@@ -153,6 +159,6 @@ export class Batcher<Item, Answer> {
 
   /** Whether the next try would fail in the same way, whoever's it is: each would wait in vain for what locks the table. */
   private isForAll(error: unknown): boolean {
-    return error instanceof QueueUnavailableError && !(this.options.isKeyed && error instanceof RowLockedError);
+    return error instanceof QueueUnavailableError && !(this.options.keyOf && error instanceof RowLockedError);
   }
 }

@@ -63,8 +63,9 @@ export class Enqueuer {
     const run = (rows: readonly JobInsert[]): Promise<InsertedJob[]> => this.insert(rows);
     const lengthOf = (row: JobInsert): number => row.payload.length + (row.metadata?.length ?? 0);
     this.plain = new Batcher({ run, lengthOf, concurrency: options.store.capabilities.insertsAtOnce });
-    this.keyed = new Batcher({ run, lengthOf, order: byUniqueKey, isKeyed: true });
-    this.once = new Batcher({ run, lengthOf, isKeyed: true });
+    const keyOf = ({ topic, uniqueKey }: JobInsert): string => JSON.stringify([topic, uniqueKey]);
+    this.keyed = new Batcher({ run, lengthOf, order: byUniqueKey, keyOf });
+    this.once = new Batcher({ run, lengthOf, keyOf: (row) => row.idempotency!.key });
   }
 
   get isIdle(): boolean {

@@ -196,10 +196,14 @@ describe('a batch without an answer', () => {
   });
 
   it.each([
-    { isKeyed: false, batches: [[1, 2, 3]], title: 'as a whole: each of its members would wait for it again' },
-    { isKeyed: true, batches: [[1, 2, 3], [1], [2], [3]], title: 'one by one, where it may be the key of a member' },
-  ])('since a lock did not come in time is rejected $title', async ({ isKeyed, batches }) => {
-    const doubler = new Doubler({ isKeyed });
+    { keyOf: undefined, batches: [[1, 2, 3]], title: 'as a whole: each of its members would wait for it again' },
+    {
+      keyOf: (item: number) => (item < 3 ? 'small' : 'large'),
+      batches: [[1, 2, 3], [1], [3]],
+      title: 'key by key, where it may be the key of a member',
+    },
+  ])('since a lock did not come in time is rejected $title', async ({ keyOf, batches }) => {
+    const doubler = new Doubler(keyOf && { keyOf });
     doubler.judge = () => {
       throw new RowLockedError('locked');
     };
