@@ -16,6 +16,7 @@ const SAMPLE_IDS_MAX = 10;
 
 const GONE = 'there is no such job';
 const KEY_TAKEN = 'its unique key is held by another job';
+const LOCKED = 'an open transaction holds it';
 const FOREIGN = 'its topic is not allowed';
 
 /** Where people move many jobs at once: in batches, each of its own, so that a worker never waits for all of them. */
@@ -109,7 +110,10 @@ class Skipped {
   }
 }
 
-function reasonOf({ status, holderId }: Moved): string {
+function reasonOf({ status, holderId, isLocked }: Moved): string {
+  if (isLocked) {
+    return LOCKED;
+  }
   return holderId !== null ? KEY_TAKEN : status === null ? GONE : statusReason(status);
 }
 

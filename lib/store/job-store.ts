@@ -254,6 +254,8 @@ export interface Moved {
   readonly attempt: number;
   /** The unfinished job that holds its unique key, when that stood in the way. */
   readonly holderId: string | null;
+  /** It was left alone, since an open transaction holds its row or its key: there is nothing else to say of it. */
+  readonly isLocked: boolean;
   /** The row as it was moved, when no other job was asked for and it was not deleted: it may be gone in a moment. */
   readonly job: Job | null;
 }

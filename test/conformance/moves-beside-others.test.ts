@@ -1,4 +1,5 @@
-import { claimOne, insertOne, outcomes, settlement } from '../support/job-rows.js';
+import { JobsEngine } from 'nestjs-jobs';
+import { claimOne, insertMany, insertOne, outcomes, settlement } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 
 describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a move that waits for its row on $label', (kind) => {
@@ -116,4 +117,31 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a move that wa
       expect(await moved).toMatchObject([{ id, moved: false, status: null, topic: null, attempt: 0, holderId: null }]);
     },
   );
+});
+
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a bulk move on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('leaves alone what a transaction holds for long, moves the others, and tells of them', async () => {
+    const ids = await insertMany(fixture.store, 6);
+    const engine = new JobsEngine({ store: fixture.store });
+    const cancelled: string[] = [];
+    engine.events.subscribe(({ type, id }) => type === 'cancelled' && cancelled.push(id));
+    const held = [ids[1]!, ids[4]!];
+    const transaction = await fixture.begin();
+    await transaction.manager.query('SELECT 1 FROM _jobs WHERE id = ANY ($1::uuid[]) FOR UPDATE', [held]);
+    expect(await engine.bulk.move({ action: 'cancel', ids })).toEqual({
+      matched: 6,
+      changed: 4,
+      skipped: 2,
+      more: false,
+      skippedReasons: [{ reason: 'an open transaction holds it', count: 2, ids: held }],
+    });
+    await transaction.rollback();
+    expect(cancelled).toEqual(ids.filter((id) => !held.includes(id)));
+    for (const id of ids) {
+      expect(await fixture.job(id)).toMatchObject({ status: held.includes(id) ? 'pending' : 'cancelled' });
+    }
+    await engine.close();
+  });
 });

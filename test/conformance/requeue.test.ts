@@ -25,7 +25,15 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
     const moved = await fixture.store.requeue([token.id]);
     const job = await fixture.job(token.id);
 
-    const answer = { id: token.id, moved: true, status: 'pending', topic: TOPIC, attempt: 1, holderId: null };
+    const answer = {
+      id: token.id,
+      moved: true,
+      status: 'pending',
+      topic: TOPIC,
+      attempt: 1,
+      holderId: null,
+      isLocked: false,
+    };
     expect(moved).toEqual([{ ...answer, job }]);
     expect(job).toMatchObject({
       status: 'pending',

@@ -1,3 +1,4 @@
+import { RowLockedError } from '../../core/errors.js';
 import type { Moved } from '../job-store.js';
 import { movedOf } from '../row-mapper.js';
 import type { SqlRow } from '../sql-runner.js';
@@ -12,20 +13,32 @@ export class RequestedMoves {
 
   /**
    * Moves jobs in one statement where that is possible, and one by one where somebody is in the way. Answers in the order
-   * of `ids`.
+   * of `ids`. Several are waited for until the first wait was in vain: those that are locked still are left alone.
+   *
+   * @throws RowLockedError when it is one that is locked.
    */
   async move(statement: MoveStatement, ids: readonly string[], params: readonly unknown[] = []): Promise<Moved[]> {
     if (ids.length === 1) {
       return [movedOf(await this.one(statement, ids[0]!, params))];
     }
-    const rows = await this.several(statement, ids, params);
-    const moved: Moved[] = [];
-    for (const row of rows) {
-      const answer = movedOf(row.busy ? await this.one(statement, row.id as string, params) : row);
-      // Alone a job is answered whole; of several none is, whichever way they went.
-      moved.push({ ...answer, job: null });
+    const rows = new Map((await this.several(statement, ids, params)).map((row) => [row.id as string, row]));
+    const busy = [...rows.values()].filter((row) => row.busy).map(({ id }) => id as string);
+    while (busy.length > 0) {
+      const id = busy.shift()!;
+      try {
+        rows.set(id, await this.one(statement, id, params));
+      } catch (error) {
+        if (!(error instanceof RowLockedError)) {
+          throw error;
+        }
+        rows.set(id, lockedRow(id));
+        const others = busy.splice(0);
+        const asked = others.length === 0 ? [] : await this.several(statement, others, params);
+        asked.forEach((row) => rows.set(row.id as string, row.busy ? lockedRow(row.id as string) : row));
+      }
     }
-    return moved;
+    // Alone a job is answered whole; of several none is, whichever way they went.
+    return ids.map((id) => ({ ...movedOf(rows.get(id)!), job: null }));
   }
 
   private async several(
@@ -56,6 +69,10 @@ export class RequestedMoves {
       throw error;
     }
   }
+}
+
+function lockedRow(id: string): SqlRow {
+  return { id, moved: false, status: null, topic: null, attempt: 0, is_locked: true };
 }
 
 function isKeyTaken(error: unknown): boolean {
