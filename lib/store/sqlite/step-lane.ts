@@ -1,3 +1,4 @@
+import { QueueUnavailableError } from '../../core/errors.js';
 import type { SqlRow, SqlRunner, SqlScript, SqlStatement } from '../sql-runner.js';
 import { SqlError } from '../sql-error.js';
 import { runScript } from '../sql-runner.js';
@@ -65,13 +66,20 @@ export class StepLane implements WriteLane {
   private async drive<T>(script: SqlScript<T>, sinceMs: number): Promise<T> {
     const { runner, clock, lockTimeoutMs } = this.options;
     let step = script.next();
-    while (!step.done) {
-      const { sql, params, isRead } = step.value;
-      // What only looks must not wait for a transaction that began after the write.
-      const look = (): Promise<readonly SqlRow[]> => untilFree(() => runner.query(sql, params), clock, lockTimeoutMs);
-      step = script.next(await (isRead ? look() : this.writeOf(step.value, sinceMs)));
+    let hasWritten = false;
+    try {
+      while (!step.done) {
+        const { sql, params, isRead } = step.value;
+        // What only looks must not wait for a transaction that began after the write.
+        const look = (): Promise<readonly SqlRow[]> => untilFree(() => runner.query(sql, params), clock, lockTimeoutMs);
+        const rows = await (isRead ? look() : this.writeOf(step.value, sinceMs));
+        hasWritten ||= !isRead;
+        step = script.next(rows);
+      }
+      return step.value;
+    } catch (error) {
+      throw hasWritten && error instanceof QueueUnavailableError ? partlyWritten(error) : error;
     }
-    return step.value;
   }
 
   /** A statement that needs the lock, sent again with growing pauses while it is somebody else's. */
@@ -125,4 +133,9 @@ export class StepLane implements WriteLane {
       };
     });
   }
+}
+
+/** Of statements that stand alone the first ones are in the table when a later one finds no lock. */
+function partlyWritten(cause: QueueUnavailableError): QueueUnavailableError {
+  return new QueueUnavailableError(cause.message, { cause, isUncertain: true });
 }
