@@ -1,5 +1,5 @@
 import { describeValue, InvalidPayloadError, PayloadTooLargeError } from './errors.js';
-import { byteLength, isStorableText } from './text.js';
+import { isStorableText, keptBytes } from './text.js';
 
 /** Arrays and objects may stand this deep inside each other. */
 export const PAYLOAD_DEPTH_MAX = 64;
@@ -12,12 +12,12 @@ export const PAYLOAD_DEPTH_MAX = 64;
  *
  * @param subject what the value is called in errors, such as `payload`.
  * @throws InvalidPayloadError naming the path of the refused value.
- * @throws PayloadTooLargeError when the text takes more than `bytesMax` bytes of UTF-8.
+ * @throws PayloadTooLargeError when the text takes more than `bytesMax` bytes of UTF-8, numbers written without exponents.
  */
 export function encodePayload(payload: unknown, bytesMax: number, subject = 'payload'): string {
   checkValue(payload, { step: subject });
   const text = stringify(payload, subject);
-  const bytes = byteLength(text);
+  const bytes = keptBytes(text);
   if (bytes > bytesMax) {
     throw new PayloadTooLargeError(subject, bytes, bytesMax);
   }

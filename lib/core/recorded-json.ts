@@ -1,10 +1,10 @@
-import { byteLength } from './text.js';
+import { keptBytes } from './text.js';
 
 /** Size limit of `result`, `progress` and `metadata`, in bytes of JSON text. */
 export const RECORDED_JSON_BYTES_MAX = 64 * 1024;
 
-/** SQLite takes no deeper JSON. */
-export const RECORDED_JSON_DEPTH_MAX = 1_000;
+/** SQLite takes JSON of a thousand levels, and the value travels inside some of the queue's own. */
+export const RECORDED_JSON_DEPTH_MAX = 990;
 
 // JSON.stringify writes NUL and lone surrogates as escapes. Every escape is read from the left, so that the second half of
 // an escaped backslash is not taken for the beginning of another; looking back instead took quadratic time.
@@ -14,7 +14,7 @@ const unstorableLength = 6;
 /**
  * The JSON text under which a handler's result or progress is kept. Recording must not fail, so nothing is refused:
  * what JSON cannot carry at all is kept as `null`, characters that a `jsonb` column refuses are replaced by U+FFFD, and
- * a text over 64 KiB, or with values deeper than a thousand levels, gives way to a note of its size.
+ * a text over 64 KiB, or with values deeper than 990 levels, gives way to a note of its size.
  */
 export function recordedJson(value: unknown): string | null {
   const text = stringifyOrNull(value);
@@ -22,7 +22,7 @@ export function recordedJson(value: unknown): string | null {
     return null;
   }
   const storable = text.replace(escapes, (escape) => (escape.length === unstorableLength ? '\uFFFD' : escape));
-  const bytes = byteLength(storable);
+  const bytes = keptBytes(storable);
   return bytes <= RECORDED_JSON_BYTES_MAX && !isTooDeep(storable)
     ? storable
     : JSON.stringify({ truncated: true, bytes });

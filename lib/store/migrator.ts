@@ -59,7 +59,8 @@ export function tableErrorOf(error: unknown, migrate: boolean): unknown {
   const reason = mayNotCreate
     ? 'the role may not create or read the tables; run `jobsMigrations` as one that may, and grant it their use'
     : migrate
-      ? 'the table _jobs is not as this version makes it; somebody else made or changed it'
+      ? 'the table _jobs is not as this version makes it, though _jobs_migrations says that it was made; somebody changed it, ' +
+        'or dropped it: then drop _jobs_migrations, too'
       : 'is false, and the table _jobs is missing or old; run `jobsMigrations` first, or set it to true';
   return new InvalidOptionsError('migrate', `${reason} (${failure.message})`, { cause: failure });
 }

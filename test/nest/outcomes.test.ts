@@ -26,11 +26,13 @@ const results: [string, unknown, unknown][] = [
   ['a function', () => 1, null],
   ['a cycle', cycle, null],
   ['an object whose toJSON throws', { toJSON: refuse }, null],
+  ['an object that cannot be looked at', Object.defineProperty({}, 'lift', { get: refuse }), {}],
   ['text with NUL and a lone surrogate', 'a\u0000b\ud800c', 'a\uFFFDb\uFFFDc'],
+  ['deeper than 990 levels', JSON.parse('['.repeat(1_500) + ']'.repeat(1_500)), { truncated: true, bytes: 3_000 }],
   [
-    'deeper than a thousand levels',
-    JSON.parse('['.repeat(1_500) + ']'.repeat(1_500)),
-    { truncated: true, bytes: 3_000 },
+    'numbers of more than 64 KiB of digits',
+    Array.from({ length: 300 }, () => 1e300),
+    { truncated: true, bytes: 92_101 },
   ],
   ['more than 64 KiB', 'x'.repeat(65_535), { truncated: true, bytes: 65_537 }],
 ];

@@ -9,7 +9,7 @@ import {
   failureOf,
   UNRECORDABLE_FAILURE,
 } from '../../lib/core/failure.js';
-import { byteLength, isStorableText } from '../../lib/core/text.js';
+import { isStorableText } from '../../lib/core/text.js';
 import { anyText } from './support/any-text.js';
 import { HOSTILE_VALUES } from './support/hostile-values.js';
 import { thrownBy } from './support/thrown.js';
@@ -19,8 +19,8 @@ const KIB_8 = 8_192;
 function expectStorable({ message, stack }: Failure): void {
   expect(typeof message).toBe('string');
   expect(isStorableText(message) && isStorableText(stack ?? '')).toBe(true);
-  expect(byteLength(message)).toBeLessThanOrEqual(KIB_8);
-  expect(byteLength(stack ?? '')).toBeLessThanOrEqual(KIB_8);
+  expect(Buffer.byteLength(message)).toBeLessThanOrEqual(KIB_8);
+  expect(Buffer.byteLength(stack ?? '')).toBeLessThanOrEqual(KIB_8);
 }
 
 describe('what a failed attempt leaves behind', () => {

@@ -201,6 +201,14 @@ describe('the size of a payload', () => {
     expect(() => encodePayload(payload, size - 1)).toThrow(PayloadTooLargeError);
   });
 
+  it('is that of its numbers without exponents, as PostgreSQL gives them back', () => {
+    const payload = Array.from({ length: 10_000 }, () => 1e308);
+    const size = JSON.stringify(payload).length + 308 * payload.length;
+
+    expect(encodePayload(payload, size)).toHaveLength(70_001);
+    expect(thrownBy(() => encodePayload(payload, size - 1))).toMatchObject({ bytes: size });
+  });
+
   it('is refused under the name of what is too large', () => {
     expect(() => encodePayload('abc', 4, 'metadata')).toThrow('metadata must be at most 4 bytes of JSON text, got 5');
   });
