@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { Injectable } from '@nestjs/common';
 import { DataSource, EntityManager } from 'typeorm';
 
@@ -7,15 +8,20 @@ import { DataSource, EntityManager } from 'typeorm';
  */
 @Injectable()
 export class Transactions {
+  private readonly open = new AsyncLocalStorage<boolean>();
   private last: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly dataSource: DataSource) {}
 
+  /** @throws Error inside another one, for which it would wait for ever: that one's manager is to be handed on. */
   run<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
     if (this.dataSource.options.type === 'postgres') {
       return this.dataSource.transaction(work);
     }
-    const turn = this.last.then(() => this.dataSource.transaction(work));
+    if (this.open.getStore()) {
+      throw new Error('a transaction is open here already: hand its manager on');
+    }
+    const turn = this.last.then(() => this.open.run(true, () => this.dataSource.transaction(work)));
     this.last = turn.catch(() => undefined);
     return turn;
   }
