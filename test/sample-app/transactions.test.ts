@@ -1,0 +1,31 @@
+import { DataSource } from 'typeorm';
+import { Transactions } from '../../sample-app/transactions.js';
+
+describe('the transactions of the sample app on SQLite', () => {
+  let dataSource: DataSource;
+  let transactions: Transactions;
+
+  beforeEach(async () => {
+    dataSource = await new DataSource({ type: 'better-sqlite3', database: ':memory:' }).initialize();
+    transactions = new Transactions(dataSource);
+  });
+  afterEach(() => dataSource.destroy());
+
+  it('take turns', async () => {
+    const steps: string[] = [];
+    const step = (name: string): Promise<void> =>
+      transactions.run(async () => {
+        steps.push(`${name} begins`);
+        await new Promise(setImmediate);
+        steps.push(`${name} ends`);
+      });
+    await Promise.all([step('first'), step('second')]);
+    expect(steps).toEqual(['first begins', 'first ends', 'second begins', 'second ends']);
+  });
+
+  it('refuse to wait for the one around them, and go on', async () => {
+    const inner = transactions.run(() => transactions.run(() => Promise.resolve('never')));
+    await expect(inner).rejects.toThrow('a transaction is open here already');
+    expect(await transactions.run(() => Promise.resolve('next'))).toBe('next');
+  });
+});
