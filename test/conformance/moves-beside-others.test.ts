@@ -1,5 +1,5 @@
 import { JobsEngine } from 'nestjs-jobs';
-import { claimOne, insertMany, insertOne, outcomes, settlement } from '../support/job-rows.js';
+import { claimOne, insertMany, insertOne, newJob, outcomes, settlement, TOPIC } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 
 describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a move that waits for its row on $label', (kind) => {
@@ -143,5 +143,35 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a bulk move on
       expect(await fixture.job(id)).toMatchObject({ status: held.includes(id) ? 'pending' : 'cancelled' });
     }
     await engine.close();
+  });
+
+  it('re-queues one of two jobs with a key, and all others, beside a row and a key that are held', async () => {
+    const failed = async (uniqueKey: string | null): Promise<string> => {
+      const token = await claimOne(fixture.store, { uniqueKey });
+      await fixture.store.settle([settlement(token, outcomes.failed())]);
+      return token.id;
+    };
+    const [plain, row, twin, otherTwin, key, last] = [
+      await failed(null),
+      await failed(null),
+      await failed('twin'),
+      await failed('twin'),
+      await failed('held'),
+      await failed(null),
+    ];
+    const ids = [plain, row, twin, otherTwin, key, last];
+    const transaction = await fixture.begin();
+    await transaction.manager.query('SELECT 1 FROM _jobs WHERE id = $1 FOR UPDATE', [row]);
+    await fixture.store.insert([newJob({ topic: TOPIC, uniqueKey: 'held' })], transaction.manager);
+    const moved = await fixture.store.requeue(ids);
+    await transaction.rollback();
+    expect(moved.map(({ moved: isMoved, isLocked }) => [isMoved, isLocked])).toEqual([
+      [true, false],
+      [false, true],
+      [true, false],
+      [false, false],
+      [false, true],
+      [true, false],
+    ]);
   });
 });

@@ -5,6 +5,9 @@ import type { SqlRow } from '../sql-runner.js';
 import { SqlError } from '../sql-error.js';
 import type { MoveStatement } from './move-statements.js';
 
+/** Each takes as long as the queue waits for a lock. */
+const VAIN_WAITS_MAX = 2;
+
 type Query = (text: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
 
 /** Re-queues, cancels and deletes by request, which must never wait for a worker's settlement while they hold locks. */
@@ -13,7 +16,7 @@ export class RequestedMoves {
 
   /**
    * Moves jobs in one statement where that is possible, and one by one where somebody is in the way. Answers in the order
-   * of `ids`. Several are waited for until the first wait was in vain: those that are locked still are left alone.
+   * of `ids`. Of several jobs, those that stay locked are left alone.
    *
    * @throws RowLockedError when it is one that is locked.
    */
@@ -21,40 +24,58 @@ export class RequestedMoves {
     if (ids.length === 1) {
       return [movedOf(await this.one(statement, ids[0]!, params))];
     }
-    const rows = new Map((await this.several(statement, ids, params)).map((row) => [row.id as string, row]));
-    const busy = [...rows.values()].filter((row) => row.busy).map(({ id }) => id as string);
-    while (busy.length > 0) {
-      const id = busy.shift()!;
-      try {
-        rows.set(id, await this.one(statement, id, params));
-      } catch (error) {
-        if (!(error instanceof RowLockedError)) {
-          throw error;
-        }
-        rows.set(id, lockedRow(id));
-        const others = busy.splice(0);
-        const asked = others.length === 0 ? [] : await this.several(statement, others, params);
-        asked.forEach((row) => rows.set(row.id as string, row.busy ? lockedRow(row.id as string) : row));
-      }
-    }
+    const rows = await this.several(statement, ids, params);
+    const late = await this.oneByOne(
+      statement,
+      ids.filter((id) => !rows.has(id)),
+      params,
+    );
     // Alone a job is answered whole; of several none is, whichever way they went.
-    return ids.map((id) => ({ ...movedOf(rows.get(id)!), job: null }));
+    return ids.map((id) => ({ ...movedOf((rows.get(id) ?? late.get(id))!), job: null }));
   }
 
+  /** What became of those that nobody was in the way of. */
   private async several(
     statement: MoveStatement,
     ids: readonly string[],
     params: readonly unknown[],
-  ): Promise<readonly SqlRow[]> {
+  ): Promise<Map<string, SqlRow>> {
     try {
-      return await this.query(statement.several, [ids, ...params]);
+      const rows = await this.query(statement.several, [ids, ...params]);
+      return new Map(rows.filter(({ busy }) => !busy).map((row) => [row.id as string, row]));
     } catch (error) {
-      if (isKeyTaken(error)) {
-        // Two of them share a unique key, or somebody took one in this moment: only that one is to stay.
-        return ids.map((id) => ({ id, busy: true }));
+      if (isKeyTaken(error) || error instanceof RowLockedError) {
+        // Two of them share a unique key, or somebody has one: only that one is to stay.
+        return new Map();
       }
       throw error;
     }
+  }
+
+  /** Waits for who is in the way, but not for ever: after some waits in vain, for keys only. */
+  private async oneByOne(
+    statement: MoveStatement,
+    ids: readonly string[],
+    params: readonly unknown[],
+  ): Promise<Map<string, SqlRow>> {
+    const rows = new Map<string, SqlRow>();
+    let waits = 0;
+    for (const id of ids) {
+      try {
+        const row =
+          waits < VAIN_WAITS_MAX
+            ? await this.one(statement, id, params)
+            : (await this.several(statement, [id], params)).get(id);
+        rows.set(id, row ?? lockedRow(id));
+      } catch (error) {
+        if (!(error instanceof RowLockedError)) {
+          throw error;
+        }
+        waits += 1;
+        rows.set(id, lockedRow(id));
+      }
+    }
+    return rows;
   }
 
   private async one(statement: MoveStatement, id: string, params: readonly unknown[]): Promise<SqlRow> {
