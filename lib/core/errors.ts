@@ -116,13 +116,18 @@ export class UnknownDataSourceError extends JobsError {
  */
 export class QueueUnavailableError extends JobsError {
   readonly code = 'QUEUE_UNAVAILABLE';
-  /** Whether a write may have been stored all the same: its answer was lost, not its lock. */
+  /** Whether a write may have been stored all the same, or a part of it: its answer was lost. */
   readonly isUncertain: boolean;
 
   constructor(message: string, { isUncertain = false, ...options }: ErrorOptions & { isUncertain?: boolean } = {}) {
     super(message, options);
     this.isUncertain = isUncertain;
   }
+}
+
+/** The same news, of a write of which a part, or a first try, may have been stored. */
+export function uncertain(cause: Error): QueueUnavailableError {
+  return new QueueUnavailableError(cause.message, { cause, isUncertain: true });
 }
 
 /** A row or a unique key that this set needs is held by an open transaction; other sets may go through. */

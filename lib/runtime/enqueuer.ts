@@ -7,6 +7,7 @@ import {
   InvalidPayloadError,
   PayloadTooLargeError,
   QueueUnavailableError,
+  uncertain,
 } from '../core/errors.js';
 import type { EnqueueOptions, Idempotency } from '../core/job.js';
 import { Job } from '../core/job.js';
@@ -164,13 +165,19 @@ export class Enqueuer {
 
   private async insert(rows: readonly JobInsert[]): Promise<InsertedJob[]> {
     const triesMax = this.areKept(rows) ? INSERT_TRIES_MAX : 1;
+    let lost: QueueUnavailableError | undefined;
     for (let tries = 1; ; tries += 1) {
       try {
         return await this.options.store.insert(rows);
       } catch (error) {
-        if (!(error instanceof QueueUnavailableError && error.isUncertain) || tries === triesMax) {
+        if (!(error instanceof QueueUnavailableError)) {
           throw error;
         }
+        if (!error.isUncertain || tries === triesMax) {
+          // That the last try has stored nothing says nothing of the one before.
+          throw lost && !error.isUncertain ? uncertain(error) : error;
+        }
+        lost = error;
       }
     }
   }

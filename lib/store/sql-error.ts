@@ -99,8 +99,7 @@ function postgresKindOf(code: string): SqlErrorKind {
 }
 
 /** What `pg` and its pool say without a code when there is no connection; TypeORM hands it on as it came. */
-const NO_CONNECTION =
-  /^(timeout exceeded when trying to connect|Connection terminated|Cannot use a pool after calling end)/;
+const NO_CONNECTION = /^(timeout exceeded when trying to connect|Connection terminated)/;
 
 /** What TypeORM says of a DataSource that is not connected, or not any more. */
 const NOT_CONNECTED = /NotConnectedError$|^(ConnectionIsNotSetError|QueryRunnerAlreadyReleasedError)$/;
@@ -114,6 +113,7 @@ export function isDatabaseError(error: object): boolean {
     (typeof severity === 'string' && /^[0-9A-Z]{5}$/.test(String(code))) ||
     String(code).startsWith('SQLITE_') ||
     NOT_CONNECTED.test(String(name)) ||
-    NO_CONNECTION.test(String(message))
+    NO_CONNECTION.test(String(message)) ||
+    CLOSED.test(String(message))
   );
 }

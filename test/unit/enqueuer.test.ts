@@ -13,9 +13,14 @@ const stored = ({ id }: JobInsert): InsertedJob => ({
 });
 
 /** Enqueues a job through a database whose first answer is lost; answers how often it was sent until it was stored. */
-async function triesOf(retention: Retention, once?: Idempotency): Promise<number | 'uncertain'> {
+async function triesOf(
+  retention: Retention,
+  once?: Idempotency,
+  nextError?: QueueUnavailableError,
+): Promise<number | 'uncertain'> {
   const insert = jest.fn((jobs: readonly JobInsert[]) => Promise.resolve(jobs.map(stored)));
   insert.mockRejectedValueOnce(new QueueUnavailableError('the database does not answer', { isUncertain: true }));
+  if (nextError) insert.mockRejectedValueOnce(nextError);
   const enqueuer = new Enqueuer({
     ...{
       store: { insert, capabilities: { insertsAtOnce: 1 } } as unknown as JobStore,
@@ -42,6 +47,10 @@ describe('an enqueue whose answer was lost', () => {
       expect(await triesOf({ ...KEPT, [status]: 59_000 })).toBe('uncertain');
     },
   );
+
+  it('stays uncertain when the next try is known to have stored nothing', async () => {
+    expect(await triesOf(KEPT, undefined, new QueueUnavailableError('the queue is closed'))).toBe('uncertain');
+  });
 
   it('is sent again with an idempotency key, for which the job is kept', async () => {
     expect(await triesOf({ ...KEPT, completed: 0 }, { key: 'a', bodyHash: 'body' })).toBe(2);

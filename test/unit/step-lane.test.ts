@@ -1,3 +1,4 @@
+import type { SqlErrorKind } from '../../lib/store/sql-error.js';
 import { SqlError } from '../../lib/store/sql-error.js';
 import type { SqlRow, SqlScript } from '../../lib/store/sql-runner.js';
 import { StepLane } from '../../lib/store/sqlite/step-lane.js';
@@ -6,11 +7,10 @@ import { VirtualClock } from './support/virtual-clock.js';
 describe('a script of which each statement stands alone', () => {
   const clock = new VirtualClock();
 
-  /** @param locked the statements that find somebody else's lock. */
-  function laneOf(locked: readonly string[]): StepLane {
+  function laneOf(failing: readonly string[], kind: SqlErrorKind): StepLane {
     const query = async (sql: string): Promise<readonly SqlRow[]> => {
-      if (locked.includes(sql)) {
-        throw new SqlError('busy', 'database is locked', {});
+      if (failing.includes(sql)) {
+        throw new SqlError(kind, 'no luck', {});
       }
       return [];
     };
@@ -24,8 +24,9 @@ describe('a script of which each statement stands alone', () => {
     return 'done';
   }
 
-  const run = async (locked: readonly string[]): Promise<unknown> => {
-    const answer = laneOf(locked)
+  /** @param failing the statements that meet an error, by default somebody else's lock. */
+  const run = async (failing: readonly string[], kind: SqlErrorKind = 'busy'): Promise<unknown> => {
+    const answer = laneOf(failing, kind)
       .run(script)
       .catch((error: unknown) => error);
     await clock.advance(2_000);
@@ -40,5 +41,8 @@ describe('a script of which each statement stands alone', () => {
 
   it('may have written a part when a later one does, and says so', async () => {
     expect(await run(['second'])).toMatchObject({ code: 'QUEUE_UNAVAILABLE', isUncertain: true });
+    expect(await run(['second'], 'unavailable')).toMatchObject({ code: 'QUEUE_UNAVAILABLE', isUncertain: true });
+    expect(await run(['first'], 'unavailable')).toMatchObject({ kind: 'unavailable' });
+    expect(await run(['second'], 'refused')).toMatchObject({ kind: 'refused' });
   });
 });

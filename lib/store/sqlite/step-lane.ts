@@ -1,4 +1,4 @@
-import { QueueUnavailableError } from '../../core/errors.js';
+import { QueueUnavailableError, uncertain } from '../../core/errors.js';
 import type { SqlRow, SqlRunner, SqlScript, SqlStatement } from '../sql-runner.js';
 import { SqlError } from '../sql-error.js';
 import { runScript } from '../sql-runner.js';
@@ -78,7 +78,7 @@ export class StepLane implements WriteLane {
       }
       return step.value;
     } catch (error) {
-      throw hasWritten && error instanceof QueueUnavailableError ? partlyWritten(error) : error;
+      throw hasWritten && isOutage(error) ? uncertain(error) : error;
     }
   }
 
@@ -135,7 +135,10 @@ export class StepLane implements WriteLane {
   }
 }
 
-/** Of statements that stand alone the first ones are in the table when a later one finds no lock. */
-function partlyWritten(cause: QueueUnavailableError): QueueUnavailableError {
-  return new QueueUnavailableError(cause.message, { cause, isUncertain: true });
+/** Of statements that stand alone the first ones are in the table when a later one is not served. */
+function isOutage(error: unknown): error is Error {
+  return (
+    error instanceof QueueUnavailableError ||
+    (error instanceof SqlError && error.kind !== 'refused' && error.kind !== 'unique')
+  );
 }
