@@ -1,5 +1,5 @@
 import { describeValue, InvalidPayloadError, PayloadTooLargeError } from './errors.js';
-import { isStorableText, keptBytes } from './text.js';
+import { byteLength, digitsOfExponents, isStorableText } from './text.js';
 
 /** Arrays and objects may stand this deep inside each other. */
 export const PAYLOAD_DEPTH_MAX = 64;
@@ -11,15 +11,18 @@ export const PAYLOAD_DEPTH_MAX = 64;
  * or refuse is an error that names its place.
  *
  * @param subject what the value is called in errors, such as `payload`.
- * @throws InvalidPayloadError naming the path of the refused value.
- * @throws PayloadTooLargeError when the text takes more than `bytesMax` bytes of UTF-8, numbers written without exponents.
+ * @throws InvalidPayloadError naming the path of the refused value, or when its numbers have more digits than `bytesMax`.
+ * @throws PayloadTooLargeError when the text takes more than `bytesMax` bytes of UTF-8.
  */
 export function encodePayload(payload: unknown, bytesMax: number, subject = 'payload'): string {
   checkValue(payload, { step: subject });
   const text = stringify(payload, subject);
-  const bytes = keptBytes(text);
+  const bytes = byteLength(text);
   if (bytes > bytesMax) {
     throw new PayloadTooLargeError(subject, bytes, bytesMax);
+  }
+  if (digitsOfExponents(text) > bytesMax) {
+    throw new InvalidPayloadError(subject, `its numbers have more than ${bytesMax} digits, written without exponents`);
   }
   return text;
 }

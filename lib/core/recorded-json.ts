@@ -1,4 +1,4 @@
-import { keptBytes } from './text.js';
+import { byteLength, digitsOfExponents } from './text.js';
 
 /** Size limit of `result`, `progress` and `metadata`, in bytes of JSON text. */
 export const RECORDED_JSON_BYTES_MAX = 64 * 1024;
@@ -14,7 +14,7 @@ const unstorableLength = 6;
 /**
  * The JSON text under which a handler's result or progress is kept. Recording must not fail, so nothing is refused:
  * what JSON cannot carry at all is kept as `null`, characters that a `jsonb` column refuses are replaced by U+FFFD, and
- * a text over 64 KiB, or with values deeper than 990 levels, gives way to a note of its size.
+ * a text over 64 KiB, with as many digits behind exponents, or with values deeper than 990 levels, gives way to a note of its size.
  */
 export function recordedJson(value: unknown): string | null {
   const text = stringifyOrNull(value);
@@ -22,8 +22,10 @@ export function recordedJson(value: unknown): string | null {
     return null;
   }
   const storable = text.replace(escapes, (escape) => (escape.length === unstorableLength ? '\uFFFD' : escape));
-  const bytes = keptBytes(storable);
-  return bytes <= RECORDED_JSON_BYTES_MAX && !isTooDeep(storable)
+  const bytes = byteLength(storable);
+  return bytes <= RECORDED_JSON_BYTES_MAX &&
+    digitsOfExponents(storable) <= RECORDED_JSON_BYTES_MAX &&
+    !isTooDeep(storable)
     ? storable
     : JSON.stringify({ truncated: true, bytes });
 }

@@ -20,19 +20,23 @@ export function cutToBytes(text: string, bytesMax: number): string {
   return text.slice(0, read);
 }
 
+/** Bytes of `text` in UTF-8. */
+export function byteLength(text: string): number {
+  return Buffer.byteLength(text, 'utf8');
+}
+
 /**
- * Bytes that JSON takes where it is kept. PostgreSQL writes numbers without an exponent: of `1e308` it makes 309 digits, and
- * a small text may come back as one that no memory holds.
+ * How many digits PostgreSQL adds to JSON at most: it gives numbers back without an exponent, `1e308` as 309 digits, so that a
+ * megabyte may come back as forty.
  */
-export function keptBytes(json: string): number {
-  const bytes = Buffer.byteLength(json, 'utf8');
-  return powers.test(json) ? bytes + digitsOfPowers(json) : bytes;
+export function digitsOfExponents(json: string): number {
+  return exponents.test(json) ? sumOfExponents(json) : 0;
 }
 
 /** Finds most texts to have none; what stands in a string may look like one. */
-const powers = /(?:^|[[:,])-?\d+(?:\.\d+)?[eE][+-]?\d/;
+const exponents = /(?:^|[[:,])-?\d+(?:\.\d+)?[eE][+-]?\d/;
 
-function digitsOfPowers(json: string): number {
+function sumOfExponents(json: string): number {
   let digits = 0;
   // Without their escapes strings end at the next quote, and need no memory of the expression's for each of their letters.
   const withoutEscapes = json.replace(/\\[^]/g, '');
