@@ -1,7 +1,8 @@
 import type { AbortReason } from '../core/errors.js';
-import { InvalidOptionsError, JobAbortedError, LeaseLostError } from '../core/errors.js';
+import { InvalidOptionsError, JobAbortedError, LeaseLostError, messageOf } from '../core/errors.js';
 import type { Claim } from '../core/job.js';
 import type { JobContext } from '../core/job-context.js';
+import type { JobsLogger } from '../core/logger.js';
 import { recordedJson } from '../core/recorded-json.js';
 import type { JobStore, ProgressEntry, StoreTransaction } from '../store/job-store.js';
 import type { Batcher } from './batcher.js';
@@ -9,6 +10,13 @@ import type { Batcher } from './batcher.js';
 /** Who waits for the end of an attempt. */
 export interface DismissObserver {
   dismissed(): void;
+}
+
+/** What all attempts share. */
+export interface AttemptParts {
+  readonly store: JobStore;
+  readonly progressBatcher: Batcher<ProgressEntry, boolean>;
+  readonly logger: JobsLogger;
 }
 
 /**
@@ -30,12 +38,13 @@ export class Attempt {
   private madeContext: AttemptContext | undefined;
   /** How far `completed` has come in a transaction of the handler's own. */
   private completion: 'none' | 'possible' | 'committed' | 'rolled back' = 'none';
+  /** The handler's last call of `completeTx`. */
+  private asked: Promise<void> | undefined;
 
   constructor(
     /** What the database gave. */
     readonly claim: Claim,
-    private readonly store: JobStore,
-    private readonly progressBatcher: Batcher<ProgressEntry, boolean>,
+    private readonly parts: AttemptParts,
     /** When it was claimed, by the process's clock. */
     claimedAtMs: number,
     /** When its lease ends at the latest, by the process's clock: counted from before the database was asked. */
@@ -97,17 +106,36 @@ export class Attempt {
     return this.tx;
   }
 
-  async progress(value: unknown): Promise<void> {
-    if (!(await this.progressBatcher.add({ token: this.claim, progress: recordedJson(value) }))) {
+  /** `progress` for the handler, which may not await it. */
+  progressByHandler(value: unknown): Promise<void> {
+    return this.heard('progress', this.progress(value));
+  }
+
+  /** The same of `completeTx`. */
+  completeByHandler(manager: StoreTransaction, result?: unknown): Promise<void> {
+    this.asked = this.heard('completeTx', this.completeTx(manager, result));
+    return this.asked;
+  }
+
+  /** A refusal of which nobody hears must not end the process. */
+  private heard(call: string, answer: Promise<void>): Promise<void> {
+    answer.catch((error: unknown) =>
+      this.parts.logger.debug(`${call} of job ${this.id} was refused: ${messageOf(error)}`),
+    );
+    return answer;
+  }
+
+  private async progress(value: unknown): Promise<void> {
+    if (!(await this.parts.progressBatcher.add({ token: this.claim, progress: recordedJson(value) }))) {
       this.loseLease();
       throw new LeaseLostError(this.id, this.claim.attempt);
     }
   }
 
-  async completeTx(manager: StoreTransaction, result?: unknown): Promise<void> {
+  private async completeTx(manager: StoreTransaction, result?: unknown): Promise<void> {
     const before = this.completion;
     let isAccepted = false;
-    this.store.afterTransaction(manager, (committed) => {
+    this.parts.store.afterTransaction(manager, (committed) => {
       if (isAccepted) {
         this.completion = committed ? 'committed' : 'rolled back';
       }
@@ -115,7 +143,7 @@ export class Attempt {
     // Said before the statement is sent: its transaction may commit before this process hears of it.
     this.completion = 'possible';
     try {
-      await this.store.completeTx(manager, this.claim, recordedJson(result));
+      await this.parts.store.completeTx(manager, this.claim, recordedJson(result));
       isAccepted = true;
     } catch (error) {
       this.completion = before;
@@ -128,18 +156,29 @@ export class Attempt {
 
   /** Runs the handler's work inside a transaction whose last statement completes the job, unless the handler has done that. */
   runInTransaction(work: () => Promise<unknown>): Promise<unknown> {
-    return this.store.transaction(async (tx) => {
+    return this.parts.store.transaction(async (tx) => {
       this.throwIfEnding();
       this.tx = tx;
       const value = await work();
-      if (!this.mayBeCompleted) {
+      if (!(await this.isCompletedIn(tx))) {
         await this.completeTx(tx, value);
       }
       return value;
     });
   }
 
-  /** To be asked after each wait before the handler is called: by then another attempt may own the job. */
+  /** Whether the handler has completed the job itself, as this transaction sees it. */
+  private async isCompletedIn(tx: StoreTransaction): Promise<boolean> {
+    // The handler may not have awaited it: what it is refused with must not come after the commit.
+    await this.asked?.catch(() => undefined);
+    if (!this.hasCalledCompleteTx) {
+      return false;
+    }
+    const [job] = await this.parts.store.find([this.id], tx);
+    return job?.status === 'completed' && job.attempt === this.claim.attempt;
+  }
+
+  /** To be asked after a wait for a schema or a connection: by then another attempt may own the job. */
   throwIfEnding(): void {
     if (this.abortReason) {
       throw this.abortReason;
@@ -233,8 +272,8 @@ class AttemptContext implements JobContext {
     this.runAt = claim.runAt;
     this.created = claim.created;
     this.metadata = claim.metadata;
-    this.progress = (value) => heard(own.progress(value));
-    this.completeTx = (manager, result) => heard(own.completeTx(manager, result));
+    this.progress = (value) => own.progressByHandler(value);
+    this.completeTx = (manager, result) => own.completeByHandler(manager, result);
     Object.defineProperty(this, ATTEMPT, { value: own });
     Object.defineProperty(this, 'signal', signalOfAttempt);
   }
@@ -242,10 +281,4 @@ class AttemptContext implements JobContext {
   get manager(): StoreTransaction {
     return this[ATTEMPT].manager;
   }
-}
-
-/** Of a call that the handler does not await, a refusal must not end the process: how the attempt ends says all there is. */
-function heard<T>(answer: Promise<T>): Promise<T> {
-  answer.catch(() => undefined);
-  return answer;
 }

@@ -3,8 +3,10 @@ import type { JobEvent } from '../core/events.js';
 import type { Claim, Outcome } from '../core/job.js';
 import type { Failure } from '../core/failure.js';
 import { failureOf } from '../core/failure.js';
+import type { JobsLogger } from '../core/logger.js';
 import { Turn } from '../core/turn.js';
 import type { JobStore, ProgressEntry } from '../store/job-store.js';
+import type { AttemptParts } from './attempt.js';
 import { Attempt } from './attempt.js';
 import { Batcher } from './batcher.js';
 import type { Executor } from './executor.js';
@@ -22,6 +24,7 @@ export interface AttemptsOptions {
   readonly settler: Settler;
   readonly heartbeat: Heartbeat;
   readonly emit: (event: JobEvent) => void;
+  readonly logger: JobsLogger;
   /** Handlers that run at once. */
   readonly concurrency: number;
   /** How long a job waits that this process must not run while an older attempt of it still does. */
@@ -52,10 +55,7 @@ export class Attempts {
   private readonly turn: Turn;
   /** By job id, for as long as the handler runs, settled or not. */
   private readonly running = new Map<string, Attempt>();
-  private readonly progress = new Batcher<ProgressEntry, boolean>({
-    run: (entries) => this.options.store.recordProgress(entries),
-    lengthOf: ({ progress }) => progress?.length ?? 0,
-  });
+  private readonly parts: AttemptParts;
   private readonly countByTopic = new Map<string, number>();
   private whenSettled: (() => void)[] = [];
   /** What the executor says of an attempt. */
@@ -73,6 +73,11 @@ export class Attempts {
 
   constructor(private readonly options: AttemptsOptions) {
     this.prefetch = new Prefetch(options.clock, options.concurrency);
+    const progressBatcher = new Batcher<ProgressEntry, boolean>({
+      run: (entries) => options.store.recordProgress(entries),
+      lengthOf: ({ progress }) => progress?.length ?? 0,
+    });
+    this.parts = { store: options.store, logger: options.logger, progressBatcher };
     this.turn = new Turn(options.clock, TURN_MAX_MS, () => this.startBuffered());
   }
 
@@ -211,8 +216,8 @@ export class Attempts {
   }
 
   private hold(claim: Claim, leaseEndsMs: number): Attempt {
-    const { store, clock, heartbeat } = this.options;
-    const attempt = new Attempt(claim, store, this.progress, clock.now(), leaseEndsMs);
+    const { clock, heartbeat } = this.options;
+    const attempt = new Attempt(claim, this.parts, clock.now(), leaseEndsMs);
     heartbeat.hold(attempt);
     return attempt;
   }

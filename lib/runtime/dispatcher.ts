@@ -249,8 +249,9 @@ export class Dispatcher {
   private sayWhatRuns(): void {
     const { attempts, logger, shutdownTimeoutMs } = this.options;
     if (attempts.count > 0) {
-      const topics = [...attempts.unfinished().keys()].map((topic) => `'${topic}'`).join(', ');
-      logger.log(`stops; handlers at work, for up to ${shutdownTimeoutMs} ms: ${attempts.count}, of ${topics}`);
+      const works = [...attempts.unfinished()].filter(([, { running }]) => running > 0);
+      const handlers = works.map(([topic, { running }]) => `'${topic}' (${running})`).join(', ');
+      logger.log(`stops; waits up to ${shutdownTimeoutMs} ms for handlers: ${handlers}`);
     }
   }
 

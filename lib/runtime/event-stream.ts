@@ -5,8 +5,8 @@ import type { JobEvent } from '../core/events.js';
 import type { JobsLogger } from '../core/logger.js';
 
 /**
- * The events of a process. A subscriber that throws, or whose promise rejects, is logged, behind operators too unless they subscribe for
- * themselves, as `merge` does: RxJS would report it as an uncaught exception, and end the process with all its jobs.
+ * The events of a process. A subscriber that throws, or whose promise rejects, is logged: RxJS would report it as an uncaught
+ * exception, and end the process with all its jobs. So it is behind operators, but those that subscribe themselves, as `merge`.
  */
 export class EventStream {
   private readonly subject = new Subject<JobEvent>();

@@ -40,7 +40,9 @@ export class IdleWatch {
     const { timeout: timeoutMs } = readOptions(whenIdleTable, options);
     if (role !== 'producer' && !dispatcher.hasStarted) {
       // As an error: Nest's logger for tests shows nothing less.
-      logger.error('whenIdle was asked before the queue has started: no job runs until init() or listen()');
+      logger.error(
+        'whenIdle was asked before the queue has started: no job runs until start(), which a Nest application does in init() or listen()',
+      );
     }
     if (!(await within(this.parts.clock, timeoutMs, this.untilIdle()))) {
       const due = await this.dueTopics();

@@ -34,6 +34,7 @@ export class Run {
   private hasReturned = false;
   private hasEnded = false;
   private timer: ScheduledWake | undefined;
+  private grace: ScheduledWake | undefined;
 
   constructor(
     private readonly attempt: Attempt,
@@ -62,7 +63,9 @@ export class Run {
 
   /** The attempt is to be settled, whether the handler returns or not. */
   dismissed(): void {
-    this.judgement.clock.schedule(ABORT_GRACE_MS, () => this.giveUp());
+    if (!this.hasEnded) {
+      this.grace ??= this.judgement.clock.schedule(ABORT_GRACE_MS, () => this.giveUp());
+    }
   }
 
   private return(result: Result): void {
@@ -78,9 +81,6 @@ export class Run {
   }
 
   private giveUp(): void {
-    if (this.hasEnded) {
-      return;
-    }
     const { topic, id, claim, abortedFor, reason } = this.attempt;
     const consequence = abortedFor === 'shutdown' ? '' : ', its slot stays taken until the handler returns';
     this.judgement.logger.warn(
@@ -92,6 +92,7 @@ export class Run {
   private end(result: Result): void {
     this.hasEnded = true;
     this.timer?.cancel();
+    this.grace?.cancel();
     this.execution.ended(this.attempt, this.judgement.outcomeOf(this.attempt, this.handler, result));
   }
 }

@@ -123,7 +123,7 @@ export class Settler {
     this.hasGivenUp = true;
     if (this.openCount > 0) {
       this.options.logger.warn(
-        `outcomes that are not stored: ${this.openCount}; those jobs run again when their leases are over`,
+        `outcomes without an answer at the end: ${this.openCount}; jobs that still stand as processing are taken over when their leases end`,
       );
     }
   }

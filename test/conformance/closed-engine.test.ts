@@ -10,6 +10,8 @@ const JOBS = 300;
 
 describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
   const fixture = useStore(kind);
+  let engine: JobsEngine;
+  afterEach(() => engine.close());
 
   it('leaves no timer behind, which would keep the process alive', async () => {
     const waiting = new Set<object>();
@@ -30,7 +32,7 @@ describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
         return scheduled;
       },
     };
-    const engine = new JobsEngine({ store: fixture.store, clock, concurrency: 10 });
+    engine = new JobsEngine({ store: fixture.store, clock, concurrency: 10 });
     engine.register(TOPIC, () => undefined);
     await engine.enqueueMany(Array.from({ length: JOBS }, () => ({ topic: TOPIC, payload: null })));
     await engine.start();
@@ -42,7 +44,7 @@ describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
 
   if (kind.canHaveTwoConnections) {
     it('says so to whoever asks it for something', async () => {
-      const engine = new JobsEngine({ store: fixture.store });
+      engine = new JobsEngine({ store: fixture.store });
       await engine.enqueue(TOPIC, null);
       await engine.close();
       await fixture.store.close();

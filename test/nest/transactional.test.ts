@@ -186,6 +186,33 @@ describe.each(withTransactions)('a transactional handler on $label', (kind) => {
     expect(await receipts()).toMatchObject([{ jobId: id }]);
   });
 
+  it('rolls back when a completeTx that it does not await is refused', async () => {
+    await start(async (job) => {
+      await write(job);
+      await app.jobs.cancel(job.id);
+      void job.completeTx(job.manager, 'unheard');
+      return 'done';
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    expect(await app.jobAfter('cancelled', id)).toMatchObject({ status: 'cancelled', result: null });
+    expect(await receipts()).toEqual([]);
+  });
+
+  it('completes the job when the transaction in which it tried to has rolled back', async () => {
+    await start(async (job) => {
+      await write(job);
+      const other = app.dataSource.transaction(async (manager) => {
+        await job.completeTx(manager, 'elsewhere');
+        throw new Error('rolled back');
+      });
+      await other.catch(() => undefined);
+      return 'here';
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'here', attempt: 1 });
+    expect(await receipts()).toMatchObject([{ jobId: id }]);
+  });
+
   it('is what a decorator with transactional: true makes of a method', async () => {
     @Injectable()
     class ReceiptJobs {

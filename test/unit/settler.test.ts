@@ -170,7 +170,7 @@ describe('an outcome that the database does not answer', () => {
   it('is counted when it is given up', () => {
     settler.giveUp();
     expect(lines.slice(1)).toEqual([
-      'outcomes that are not stored: 1; those jobs run again when their leases are over',
+      'outcomes without an answer at the end: 1; jobs that still stand as processing are taken over when their leases end',
     ]);
   });
 });
