@@ -8,21 +8,30 @@ import { DataSource, EntityManager } from 'typeorm';
  */
 @Injectable()
 export class Transactions {
-  private readonly open = new AsyncLocalStorage<boolean>();
+  private readonly open = new AsyncLocalStorage<{ isOpen: boolean }>();
   private last: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly dataSource: DataSource) {}
 
   /** @throws Error inside another one, for which it would wait for ever: that one's manager is to be handed on. */
-  run<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
+  async run<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
     if (this.dataSource.options.type === 'postgres') {
       return this.dataSource.transaction(work);
     }
-    if (this.open.getStore()) {
+    if (this.open.getStore()?.isOpen) {
       throw new Error('a transaction is open here already: hand its manager on');
     }
-    const turn = this.last.then(() => this.open.run(true, () => this.dataSource.transaction(work)));
+    const turn = this.last.then(() => this.inTurn(work));
     this.last = turn.catch(() => undefined);
     return turn;
+  }
+
+  private async inTurn<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
+    const own = { isOpen: true };
+    try {
+      return await this.open.run(own, () => this.dataSource.transaction(work));
+    } finally {
+      own.isOpen = false;
+    }
   }
 }
