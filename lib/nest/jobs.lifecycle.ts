@@ -6,13 +6,17 @@ import type {
   OnModuleInit,
 } from '@nestjs/common';
 import { Inject, Injectable, Logger } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
 import { JobsEngine } from '../jobs-engine.js';
 import type { JobStore } from '../store/job-store.js';
 import { JobsExplorer } from './jobs.explorer.js';
 import { JOBS_STORE } from './jobs.tokens.js';
 
-/** By then after its start an application has its shutdown hooks, if it is to have any. */
-const HOOKS_LATEST_MS = 2_000;
+/**
+ * How long after the start of the queue an application has its shutdown hooks, if it is to have any. Without HTTP it can enable
+ * them only when all of its providers have started, some of which may wait for something.
+ */
+const HOOKS_LATEST_MS = { withHttp: 0, withoutHttp: 250 } as const;
 
 /**
  * Ties the engine to the application's life: handlers are found when all providers exist, claiming starts with the
@@ -29,6 +33,7 @@ export class JobsLifecycle
     @Inject(JobsEngine) private readonly engine: JobsEngine,
     @Inject(JobsExplorer) private readonly explorer: JobsExplorer,
     @Inject(JOBS_STORE) private readonly store: JobStore,
+    @Inject(HttpAdapterHost) private readonly host: HttpAdapterHost,
   ) {}
 
   async onModuleInit(): Promise<void> {
@@ -44,8 +49,8 @@ export class JobsLifecycle
   async onApplicationBootstrap(): Promise<void> {
     await this.engine.start();
     if (this.engine.settings.role !== 'producer') {
-      // Late, since a context without HTTP can enable the hooks only when all of its providers have started.
-      this.check = setTimeout(() => this.warnWithoutShutdownHooks(), HOOKS_LATEST_MS).unref();
+      const latestMs = this.host.httpAdapter ? HOOKS_LATEST_MS.withHttp : HOOKS_LATEST_MS.withoutHttp;
+      this.check = setTimeout(() => this.warnWithoutShutdownHooks(), latestMs).unref();
     }
   }
 

@@ -11,7 +11,7 @@ import { textLike } from './support/matchers.js';
 import { everyKind, postgres, sharedKinds, sqliteFile } from './support/database-kinds.js';
 
 const WARNING = String.raw`SIGTERM has no listener: call app\.enableShutdownHooks\(\)`;
-const HOOKS_LATEST_MS = 2_000;
+const HOOKS_LATEST_MS = 250;
 
 describe.each(everyKind)('the life of an application on $label', (kind) => {
   const apps = useApps(kind);
