@@ -48,13 +48,14 @@ describe('a server of PostgreSQL that comes back as a standby', () => {
       // It can be read: what is there is shown.
       expect(await jobs.get(early.id)).toMatchObject({ status: 'completed' });
       expect(ran).toEqual([early.id]);
+      // An idle claim only reads, which a standby allows; the look for expired leases writes.
+      await until(() => log.of('error').length > 0);
 
       await server.promote();
       const late = await until(() => jobs.enqueue('work', null).catch(() => undefined));
       await until(() => ran.includes(late!.id));
       const errors = log.of('error');
       // Each loop has said it once, for the crash and the standby together.
-      expect(errors.length).toBeGreaterThan(0);
       expect(new Set(errors.map((text) => text.split(':')[0])).size).toBe(errors.length);
     } finally {
       await app.close();
