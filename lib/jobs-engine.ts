@@ -318,7 +318,7 @@ export class JobsEngine {
       );
       this.attempts.abortAll();
       await within(this.clock, RELEASE_GRACE_MS, drained);
-      this.settler.giveUp();
+      this.attempts.giveUp();
     }
     const loops = Promise.all([others, this.heartbeat.stop(), this.statistics.stop()]);
     await within(this.clock, RELEASE_GRACE_MS, loops);

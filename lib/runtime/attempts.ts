@@ -149,6 +149,18 @@ export class Attempts {
     this.buffer.splice(0).forEach((attempt) => this.release(attempt));
   }
 
+  /** The process ends, whether the database has answered or not. */
+  giveUp(): void {
+    const { heartbeat, settler, logger } = this.options;
+    const open = [...heartbeat.attempts].filter(({ isSettling }) => isSettling).length;
+    if (open > 0) {
+      logger.warn(
+        `outcomes without an answer at the end: ${open}; jobs that still stand as processing are taken over when their leases end`,
+      );
+    }
+    settler.giveUp();
+  }
+
   /** Back to pending without a retry charged; for jobs claimed while the process stops. */
   giveBack(claim: Claim, leaseEndsMs: number, delayMs = 0): void {
     this.settle(this.hold(claim, leaseEndsMs), { kind: 'release', delayMs });

@@ -79,8 +79,6 @@ export class Settler {
   private readonly pausing = new Map<Settling, ScheduledWake>();
   private pauseMaxMs = PAUSE_MAX_MS;
   private hasGivenUp = false;
-  /** Outcomes without an answer. */
-  private openCount = 0;
   /** The log says that the database is away. */
   private isOutageTold = false;
 
@@ -99,7 +97,6 @@ export class Settler {
    * to a fixed text.
    */
   settle(attempt: SettledAttempt, outcome: Outcome, ranMs: number | null, done: (answer: SettleAnswer) => void): void {
-    this.openCount += 1;
     this.ask(new Settling(this, attempt, outcome, ranMs, done));
   }
 
@@ -121,11 +118,6 @@ export class Settler {
   /** Ends the waiting for a database that is away; its jobs will be rescued by others. */
   giveUp(): void {
     this.hasGivenUp = true;
-    if (this.openCount > 0) {
-      this.options.logger.warn(
-        `outcomes without an answer at the end: ${this.openCount}; jobs that still stand as processing are taken over when their leases end`,
-      );
-    }
   }
 
   /** The database has answered. */
@@ -141,9 +133,9 @@ export class Settler {
     if (settled.status === null && this.isRemoved(settling)) {
       // A row that somebody asked to cancel is cancelled, however well its handler has ended, unless it was completed before.
       const isCancelled = attempt.abortedFor === 'cancelled' && !attempt.mayBeCompleted;
-      return this.end(settling, { ...settled, status: isCancelled ? 'cancelled' : 'completed' });
+      return settling.done({ ...settled, status: isCancelled ? 'cancelled' : 'completed' });
     }
-    this.end(settling, answerOf(token, outcome, settled, isUncertain));
+    settling.done(answerOf(token, outcome, settled, isUncertain));
   }
 
   /** It has not, or has refused. */
@@ -162,7 +154,7 @@ export class Settler {
       this.askLater(settling);
     } else {
       logger.error(`outcome of job ${id} was refused for good: ${String(error)}`);
-      this.end(settling, 'lease lost');
+      settling.done('lease lost');
     }
   }
 
@@ -179,15 +171,10 @@ export class Settler {
   private ask(settling: Settling): void {
     this.pausing.delete(settling);
     if (this.hasGivenUp) {
-      this.end(settling, 'lease lost');
+      settling.done('lease lost');
     } else {
       this.batcher.enter(settling);
     }
-  }
-
-  private end(settling: Settling, answer: SettleAnswer): void {
-    this.openCount -= 1;
-    settling.done(answer);
   }
 
   /** Once for all that wait, and until it is over. */

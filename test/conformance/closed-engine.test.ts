@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { JobsEngine } from 'nestjs-jobs';
+import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import type { Clock } from '../../lib/core/clock.js';
 import { systemClock } from '../../lib/runtime/system-clock.js';
+import { altered } from '../support/altered-store.js';
 import { TOPIC } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
+import { until } from '../support/wait.js';
 
 /** Short ones, of which many are claimed ahead. */
 const JOBS = 300;
@@ -62,4 +64,22 @@ describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
       }
     });
   }
+});
+
+describe('an engine that ends while the database is away', () => {
+  const fixture = useStore(storeKinds().find(({ isMain }) => isMain)!);
+
+  it('counts the outcomes that have no answer', async () => {
+    const lines: string[] = [];
+    const say = (line: string): void => void lines.push(line);
+    const logger = { debug: () => undefined, log: say, warn: say, error: say };
+    const settle = jest.fn(() => Promise.reject(new QueueUnavailableError('away')));
+    const engine = new JobsEngine({ store: altered(fixture.store, { settle }), logger, shutdownTimeout: 1 });
+    engine.register(TOPIC, () => undefined);
+    await engine.enqueueMany([1, 2].map((payload) => ({ topic: TOPIC, payload })));
+    await engine.start();
+    await until(() => settle.mock.calls.length > 1);
+    await engine.close();
+    expect(lines.filter((line) => line.startsWith('outcomes without an answer at the end: 2;'))).toHaveLength(1);
+  });
 });

@@ -163,15 +163,6 @@ describe('an outcome that the database does not answer', () => {
     await clock.advance(5_000);
     expect(answers).toHaveLength(2);
     expect(lines.slice(1)).toEqual(['storing of outcomes: goes on']);
-    settler.giveUp();
-    expect(lines).toHaveLength(2);
-  });
-
-  it('is counted when it is given up', () => {
-    settler.giveUp();
-    expect(lines.slice(1)).toEqual([
-      'outcomes without an answer at the end: 1; jobs that still stand as processing are taken over when their leases end',
-    ]);
   });
 });
 
