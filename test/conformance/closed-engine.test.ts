@@ -66,8 +66,8 @@ describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
   }
 });
 
-describe('an engine that ends while the database is away', () => {
-  const fixture = useStore(storeKinds().find(({ isMain }) => isMain)!);
+describe.each(storeKinds())('an engine that ends while the database is away, $label', (kind) => {
+  const fixture = useStore(kind);
 
   it('counts the outcomes that have no answer', async () => {
     const lines: string[] = [];
