@@ -88,8 +88,9 @@ export class JobStateError extends JobsError {
     message: string,
     /** The unfinished job that holds the unique key, when that is what stands in the way. */
     readonly holderId?: string,
+    options?: ErrorOptions,
   ) {
-    super(`job ${id}: ${message}`);
+    super(`job ${id}: ${message}`, options);
   }
 }
 

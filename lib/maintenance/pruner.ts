@@ -1,8 +1,11 @@
 import type { Clock } from '../core/clock.js';
+import { QueueUnavailableError } from '../core/errors.js';
+import { failureOf } from '../core/failure.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { Retention } from '../core/options.js';
+import { oneLine } from '../runtime/operation-log.js';
 import { Periodic } from '../runtime/periodic.js';
-import type { JobStore } from '../store/job-store.js';
+import type { JobStore, PrunedPage } from '../store/job-store.js';
 
 export interface PrunerOptions {
   readonly store: JobStore;
@@ -15,13 +18,27 @@ export interface PrunerOptions {
 const INTERVAL_MIN_MS = 1_000;
 const INTERVAL_MAX_MS = 60_000;
 const PAGE_ROWS = 1_000;
-/** Pages without anything to delete, before the rest is left to the next round. */
-const IDLE_PAGES_MAX = 20;
+/** Others want the disk and the lock too; and a statement that was refused holds its locks for a moment still. */
+const PAUSE_MS = 50;
+/** Rows without anything to delete, before the rest is left to the next interval. */
+const IDLE_ROWS_MAX = 20 * PAGE_ROWS;
+/** However small it is, a page costs as much as so many rows. */
+const PAGE_COST_ROWS = 100;
 
-/** Deletes finished jobs over their age, in small pages from the oldest on, so that no lock is held for long. */
+const NOTHING: Retention = { completed: false, failed: false, cancelled: false };
+
+/**
+ * Deletes finished jobs over their age, in small pages from the oldest on, so that no lock is held for long. A row that the
+ * database refuses to delete, since one of the application's refers to it, is found by smaller and smaller pages and passed over.
+ */
 export class Pruner {
   private readonly loop: Periodic;
   private after: string | null = null;
+  /** Of the next page. */
+  private rows = PAGE_ROWS;
+  private idleRows = 0;
+  /** Why the database refused to delete a row, as it was told last. */
+  private refusal = '';
 
   constructor(private readonly options: PrunerOptions) {
     const ages = Object.values(options.retention).filter((age): age is number => age !== false);
@@ -45,19 +62,50 @@ export class Pruner {
 
   private async prune(): Promise<number | void> {
     let removed = 0;
-    for (let idlePages = 0; idlePages < IDLE_PAGES_MAX;) {
-      const page = await this.options.store.prune(this.options.retention, { after: this.after, rows: PAGE_ROWS });
+    while (this.idleRows < IDLE_ROWS_MAX) {
+      const page = await this.page();
+      if (page === null) {
+        return PAUSE_MS;
+      }
       removed += page.removed;
-      idlePages += page.removed === 0 ? 1 : 0;
+      this.idleRows += page.removed === 0 ? Math.max(this.rows, PAGE_COST_ROWS) : 0;
       this.after = page.next;
       if (page.next === null) {
         break;
       }
       if (removed >= PAGE_ROWS) {
-        // Others want the disk and the lock too.
-        return 50;
+        this.idleRows = 0;
+        return PAUSE_MS;
       }
     }
+    this.idleRows = 0;
     return undefined;
+  }
+
+  /** The next page; `null`: it is to be a smaller one. */
+  private async page(): Promise<PrunedPage | null> {
+    const { store, retention } = this.options;
+    try {
+      const page = await store.prune(retention, { after: this.after, rows: this.rows });
+      this.rows = Math.min(this.rows * 2, PAGE_ROWS);
+      return page;
+    } catch (error) {
+      if (error instanceof QueueUnavailableError) {
+        throw error;
+      }
+      if (this.rows > 1) {
+        this.rows = Math.ceil(this.rows / 2);
+        return null;
+      }
+      this.tell(failureOf(error).message);
+      return store.prune(NOTHING, { after: this.after, rows: 1 });
+    }
+  }
+
+  private tell(refusal: string): void {
+    if (this.refusal !== refusal) {
+      this.refusal = refusal;
+      this.options.logger.warn(oneLine(`the database refuses to delete finished jobs, which stay: ${refusal}`));
+    }
   }
 }

@@ -16,7 +16,7 @@ const SAMPLE_IDS_MAX = 10;
 
 const GONE = 'there is no such job';
 const KEY_TAKEN = 'its unique key is held by another job';
-const LOCKED = 'an open transaction holds it';
+const OBSTACLES = { locked: 'an open transaction holds it', refused: 'the database refuses it' };
 const FOREIGN = 'its topic is not allowed';
 
 /** Where people move many jobs at once: in batches, each of its own, so that a worker never waits for all of them. */
@@ -110,9 +110,9 @@ class Skipped {
   }
 }
 
-function reasonOf({ status, holderId, isLocked }: Moved): string {
-  if (isLocked) {
-    return LOCKED;
+function reasonOf({ status, holderId, obstacle }: Moved): string {
+  if (obstacle !== null) {
+    return OBSTACLES[obstacle];
   }
   return holderId !== null ? KEY_TAKEN : status === null ? GONE : statusReason(status);
 }

@@ -7,6 +7,7 @@ import { readRequeueOptions } from '../core/job-options.js';
 import { cursorAfter, readListFilter } from '../core/list-filter.js';
 import { encodePayload } from '../core/payload.js';
 import type { JobStore, Moved, RequeueChanges } from '../store/job-store.js';
+import { SqlError } from '../store/sql-error.js';
 import type { Moves } from './moves.js';
 
 export interface JobDeskOptions {
@@ -51,7 +52,11 @@ export class JobDesk {
   }
 
   async delete(id: string): Promise<void> {
-    const moved = await this.move('delete', id);
+    const moved = await this.move('delete', id).catch((error: unknown) => {
+      throw error instanceof SqlError
+        ? new JobStateError(id, `cannot delete: the database refuses it: ${error.message}`, undefined, { cause: error })
+        : error;
+    });
     if (!moved.moved) {
       throw wrongStatus(moved, 'not processing', 'delete');
     }

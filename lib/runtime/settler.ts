@@ -159,12 +159,17 @@ export class Settler {
   }
 
   private async write(settlings: readonly Settling[]): Promise<Settled[]> {
+    const { store } = this.options;
     try {
-      return await this.options.store.settle(settlings, this.unkept);
+      return await store.settle(settlings, this.unkept);
     } catch (error) {
       // A store may have written a part of them by then.
       settlings.forEach((settling) => (settling.isUncertain = true));
-      throw error;
+      if (error instanceof QueueUnavailableError || this.unkept.length === 0) {
+        throw error;
+      }
+      // A row that must not be deleted, since one of the application's refers to it, has ended all the same.
+      return store.settle(settlings, []);
     }
   }
 

@@ -62,7 +62,7 @@ export interface JobStore {
    * ended before `lowerBound`, ISO 8601, are not looked at.
    */
   rescue(limit: number, lowerBound?: string | null): Promise<Rescue>;
-  /** Deletes finished jobs over their age, one page of the table at a time, oldest first. */
+  /** Deletes finished jobs over their age, one page of the table at a time, oldest first. Without an age it only says what is next. */
   prune(retention: Retention, page: PrunePage): Promise<PrunedPage>;
 
   /** failed, cancelled → pending. Jobs whose unique key is taken are left alone. Answers in the order of `ids`. */
@@ -254,8 +254,11 @@ export interface Moved {
   readonly attempt: number;
   /** The unfinished job that holds its unique key, when that stood in the way. */
   readonly holderId: string | null;
-  /** It was left alone, since an open transaction holds its row or its key: there is nothing else to say of it. */
-  readonly isLocked: boolean;
+  /**
+   * Why it was left alone when there is nothing else to say of it: an open transaction holds its row or its key, or the database
+   * refused what was asked.
+   */
+  readonly obstacle: 'locked' | 'refused' | null;
   /** The row as it was moved, when no other job was asked for and it was not deleted: it may be gone in a moment. */
   readonly job: Job | null;
 }

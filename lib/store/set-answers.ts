@@ -67,6 +67,11 @@ export function movedInOrder(ids: readonly string[], moved: readonly SqlRow[], s
   });
 }
 
+/** The row of a job that was not moved, and of which there is nothing else to say. */
+export function leftAlone(id: string, obstacle: 'locked' | 'refused'): SqlRow {
+  return { id, moved: false, status: null, topic: null, attempt: 0, obstacle };
+}
+
 /** Takes note of inserted rows and of holders; answers the jobs that neither stands for. */
 export function noteInserted(
   inserted: Map<string, InsertedJob>,

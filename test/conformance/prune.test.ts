@@ -93,6 +93,16 @@ describe.each(storeKinds())('prune on $label', (kind) => {
     expect(await remaining()).toEqual([]);
   });
 
+  it('walks on without deleting anything when it is told to keep all', async () => {
+    const ids = await ended('failed', [60 * MINUTE, 60 * MINUTE, 0]);
+    const first = await fixture.store.prune(retention(), { after: null, rows: 1 });
+    expect(first).toEqual({ removed: 0, next: ids[0] });
+    const second = await fixture.store.prune(retention(), { after: first.next, rows: 2 });
+    expect(second).toEqual({ removed: 0, next: ids[2] });
+    expect(await fixture.store.prune(retention(), { after: second.next, rows: 1 })).toEqual({ removed: 0, next: null });
+    expect(await remaining()).toEqual(ids);
+  });
+
   it('goes past pages on which there is nothing to delete', async () => {
     const kept = await ended(
       'failed',

@@ -204,11 +204,8 @@ export class PostgresStore implements JobStore {
 
   async prune(retention: Retention, { after, rows }: Seam.PrunePage): Promise<Seam.PrunedPage> {
     const ages = Object.entries(retention).filter((entry): entry is [string, number] => entry[1] !== false);
-    if (ages.length === 0) {
-      return { removed: 0, next: null };
-    }
     const input = JSON.stringify(ages.map(([status, age]) => ({ status, age_ms: age })));
-    const youngestMs = Math.min(...ages.map(([, age]) => age));
+    const youngestMs = ages.length === 0 ? 0 : Math.min(...ages.map(([, age]) => age));
     const [page] = await this.query(PRUNE, [after, rows, input, youngestMs]);
     return { removed: Number(page!.removed), next: page!.next as string | null };
   }

@@ -1,6 +1,7 @@
 import { RowLockedError } from '../../core/errors.js';
 import type { Moved } from '../job-store.js';
 import { movedOf } from '../row-mapper.js';
+import { leftAlone } from '../set-answers.js';
 import type { SqlRow } from '../sql-runner.js';
 import { SqlError } from '../sql-error.js';
 import type { MoveStatement } from './move-statements.js';
@@ -16,9 +17,10 @@ export class RequestedMoves {
 
   /**
    * Moves jobs in one statement where that is possible, and one by one where somebody is in the way. Answers in the order
-   * of `ids`. Of several jobs, those that stay locked are left alone.
+   * of `ids`. Of several jobs, those that stay locked, or that the database refuses to move, are left alone.
    *
    * @throws RowLockedError when it is one that is locked.
+   * @throws SqlError when it is one that is refused.
    */
   async move(statement: MoveStatement, ids: readonly string[], params: readonly unknown[] = []): Promise<Moved[]> {
     if (ids.length === 1) {
@@ -41,11 +43,10 @@ export class RequestedMoves {
     params: readonly unknown[],
   ): Promise<Map<string, SqlRow>> {
     try {
-      const rows = await this.query(statement.several, [ids, ...params]);
-      return new Map(rows.filter(({ busy }) => !busy).map((row) => [row.id as string, row]));
+      return await this.free(statement, ids, params);
     } catch (error) {
-      if (isKeyTaken(error) || error instanceof RowLockedError) {
-        // Two of them share a unique key, or somebody has one: only that one is to stay.
+      if (error instanceof SqlError || error instanceof RowLockedError) {
+        // Two of them share a unique key, somebody has one, or a row of the application's refers to one: only that one is to stay.
         return new Map();
       }
       throw error;
@@ -65,17 +66,25 @@ export class RequestedMoves {
         const row =
           waits < VAIN_WAITS_MAX
             ? await this.one(statement, id, params)
-            : (await this.several(statement, [id], params)).get(id);
-        rows.set(id, row ?? lockedRow(id));
+            : (await this.free(statement, [id], params)).get(id);
+        rows.set(id, row ?? leftAlone(id, 'locked'));
       } catch (error) {
-        if (!(error instanceof RowLockedError)) {
-          throw error;
-        }
-        waits += 1;
-        rows.set(id, lockedRow(id));
+        const obstacle = obstacleIn(error);
+        rows.set(id, leftAlone(id, obstacle));
+        waits += obstacle === 'locked' ? 1 : 0;
       }
     }
     return rows;
+  }
+
+  /** Waits for nobody's row. */
+  private async free(
+    statement: MoveStatement,
+    ids: readonly string[],
+    params: readonly unknown[],
+  ): Promise<Map<string, SqlRow>> {
+    const rows = await this.query(statement.several, [ids, ...params]);
+    return new Map(rows.filter(({ busy }) => !busy).map((row) => [row.id as string, row]));
   }
 
   private async one(statement: MoveStatement, id: string, params: readonly unknown[]): Promise<SqlRow> {
@@ -92,8 +101,14 @@ export class RequestedMoves {
   }
 }
 
-function lockedRow(id: string): SqlRow {
-  return { id, moved: false, status: null, topic: null, attempt: 0, is_locked: true };
+function obstacleIn(error: unknown): 'locked' | 'refused' {
+  if (error instanceof RowLockedError || isKeyTaken(error)) {
+    return 'locked';
+  }
+  if (error instanceof SqlError) {
+    return 'refused';
+  }
+  throw error;
 }
 
 function isKeyTaken(error: unknown): boolean {

@@ -9,8 +9,8 @@ import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
 import type { PendingMigrations } from '../migrator.js';
 import { pendingMigrations, tableErrorOf } from '../migrator.js';
-import { claimOf, jobOf, rescueOf, surveyOf } from '../row-mapper.js';
-import { answeredInOrder, renewalsInOrder } from '../set-answers.js';
+import { claimOf, jobOf, movedOf, rescueOf, surveyOf } from '../row-mapper.js';
+import { answeredInOrder, leftAlone, renewalsInOrder } from '../set-answers.js';
 import { progressJson, tokenJson } from '../set-json.js';
 import { QUEUE_CLOSED, SqlError } from '../sql-error.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
@@ -152,11 +152,8 @@ export class SqliteStore implements JobStore {
 
   async prune(retention: Retention, { after, rows }: Seam.PrunePage): Promise<Seam.PrunedPage> {
     const ages = Object.entries(retention).filter((entry): entry is [string, number] => entry[1] !== false);
-    if (ages.length === 0) {
-      return { removed: 0, next: null };
-    }
     const from = after ?? '';
-    const youngestMs = Math.min(...ages.map(([, age]) => age));
+    const youngestMs = ages.length === 0 ? 0 : Math.min(...ages.map(([, age]) => age));
     const [page] = await this.read(sql.PRUNE_PAGE, [from, rows, youngestMs]);
     const aged = JSON.stringify(ages.map(([status, age]) => ({ status, age_ms: age })));
     const removed = page!.last === null ? [] : await this.write(() => one(sql.PRUNE, [from, rows, aged]));
@@ -166,15 +163,15 @@ export class SqliteStore implements JobStore {
   requeue(ids: readonly string[], changes: Seam.RequeueChanges = {}): Promise<Seam.Moved[]> {
     const { payload = null, runAt, maxRetries = null } = changes;
     const params = [payload, runAt ? sqliteTime(runAt) : null, maxRetries];
-    return this.write(() => moveScript(sql.REQUEUE, ids, params));
+    return this.move(sql.REQUEUE, ids, params);
   }
 
   cancel(ids: readonly string[]): Promise<Seam.Moved[]> {
-    return this.write(() => moveScript(sql.CANCEL, ids));
+    return this.move(sql.CANCEL, ids);
   }
 
   delete(ids: readonly string[]): Promise<Seam.Moved[]> {
-    return this.write(() => moveScript(sql.DELETE, ids));
+    return this.move(sql.DELETE, ids);
   }
 
   announce(): void {
@@ -248,6 +245,30 @@ export class SqliteStore implements JobStore {
     }
   }
 
+  /** In one script where that is possible; where the database refuses one of several, they are moved one by one. */
+  private async move(
+    statements: sql.MoveStatements,
+    ids: readonly string[],
+    params: readonly unknown[] = [],
+  ): Promise<Seam.Moved[]> {
+    const ask = (some: readonly string[]): Promise<Seam.Moved[]> =>
+      this.write(() => moveScript(statements, some, params));
+    try {
+      return await ask(ids);
+    } catch (error) {
+      if (!(error instanceof SqlError) || ids.length === 1) {
+        throw error;
+      }
+    }
+    const moved: Seam.Moved[] = [];
+    for (const id of ids) {
+      const [answer] = await ask([id]).catch((error: unknown) => [refusedMove(id, error)]);
+      // Alone a job is answered whole; of several none is, whichever way they went.
+      moved.push({ ...answer!, job: null });
+    }
+    return moved;
+  }
+
   private write<T>(script: () => SqlScript<T>): Promise<T> {
     return translating(this.connection.lane.run(script));
   }
@@ -273,6 +294,13 @@ export class SqliteStore implements JobStore {
 /** A lane as statements read it. */
 function startOf({ topic, priority, lowerBound }: Seam.LaneStart): { topic: string; priority: number; from: string } {
   return { topic, priority, from: lowerBound === null ? '' : sqliteTime(lowerBound) };
+}
+
+function refusedMove(id: string, error: unknown): Seam.Moved {
+  if (error instanceof SqlError) {
+    return movedOf(leftAlone(id, 'refused'));
+  }
+  throw error;
 }
 
 async function translating<T>(answer: Promise<T>): Promise<T> {

@@ -163,13 +163,13 @@ export class Move extends QueueCommand {
   private move(model: QueueModel, id: string): Omit<Moved, 'job'> {
     const job = model.job(id);
     if (!job) {
-      return { id, moved: false, status: null, topic: null, attempt: 0, holderId: null, isLocked: false };
+      return { id, moved: false, status: null, topic: null, attempt: 0, holderId: null, obstacle: null };
     }
     const mayWait = job.status === 'failed' || job.status === 'cancelled';
     const holder = this.verb === 'requeue' && mayWait ? model.holderOf(job.key, id) : undefined;
     const { attempt } = job;
     const moved = this.moveOne(model, job);
-    return { id, moved, status: job.status, topic: TOPIC, attempt, holderId: holder?.id ?? null, isLocked: false };
+    return { id, moved, status: job.status, topic: TOPIC, attempt, holderId: holder?.id ?? null, obstacle: null };
   }
 
   private moveOne(model: QueueModel, job: ModelJob): boolean {

@@ -1,0 +1,91 @@
+import type { JobsEngineOptions } from 'nestjs-jobs';
+import { JobsEngine, JobStateError } from 'nestjs-jobs';
+import { claimMany, insertMany, outcomes, settlement, TOPIC } from '../support/job-rows.js';
+import { storeKinds, useStore } from '../support/stores.js';
+import { until } from '../support/wait.js';
+import { RecordingLogger } from '../unit/support/recording-logger.js';
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+describe.each(storeKinds())('rows that a foreign key of the application holds, $label', (kind) => {
+  const fixture = useStore(kind);
+  let engine: JobsEngine;
+  const open = (options: Omit<JobsEngineOptions, 'store'> = {}): JobsEngine =>
+    (engine = new JobsEngine({ store: fixture.store, ...options }));
+
+  beforeAll(async () => {
+    const type = kind.locksRows ? 'uuid' : 'text';
+    await fixture.sql(`CREATE TABLE receipts (job_id ${type} NOT NULL REFERENCES _jobs (id))`);
+  });
+  afterEach(async () => {
+    await engine.close();
+    await fixture.sql('DELETE FROM receipts');
+  });
+
+  const refer = async (ids: readonly string[]): Promise<void> => {
+    for (const id of ids) {
+      await fixture.sql(`INSERT INTO receipts VALUES ('${id}')`);
+    }
+  };
+
+  const remaining = async (): Promise<string[]> =>
+    (await fixture.sql<{ id: string }>('SELECT id FROM _jobs ORDER BY id')).map(({ id }) => id);
+
+  /** Completed jobs, old enough for whoever prunes. */
+  const old = async (count: number): Promise<string[]> => {
+    const claims = await claimMany(fixture.store, count);
+    await fixture.store.settle(claims.map((token) => settlement(token, outcomes.completed())));
+    const ids = claims.map(({ id }) => id).sort();
+    await fixture.set(ids, { created: { msFromNow: -9 * DAY }, finished: { msFromNow: -8 * DAY } });
+    return ids;
+  };
+
+  it('stay when their jobs end and are not to be kept; no job runs twice', async () => {
+    const ids = await insertMany(fixture.store, 20);
+    const held = [ids[3]!, ids[11]!];
+    await refer(held);
+    const runs = new Map<string, number>();
+    const logger = new RecordingLogger();
+    open({ retention: { completed: 0 }, concurrency: 5, logger });
+    engine.register(TOPIC, (job) => void runs.set(job.id, (runs.get(job.id) ?? 0) + 1));
+    await engine.start();
+    await until(async () => (await remaining()).length === held.length);
+    await engine.whenIdle();
+    expect(await remaining()).toEqual(held);
+    expect([...runs.values()]).toEqual(ids.map(() => 1));
+    for (const id of held) {
+      expect(await fixture.job(id)).toMatchObject({ status: 'completed', attempt: 1, retries: 0 });
+    }
+    expect(logger.of('error')).toEqual([]);
+  });
+
+  it('are passed over by the pruning of those beside them, which says so once', async () => {
+    const ids = await old(40);
+    const held = [ids[0]!, ids[17]!, ids[18]!, ids[39]!];
+    await refer(held);
+    const logger = new RecordingLogger();
+    await open({ logger }).start();
+    await until(async () => (await remaining()).length === held.length);
+    expect(await remaining()).toEqual(held);
+    expect(logger.of('warn')).toEqual([expect.stringMatching(/foreign key/i)]);
+  });
+
+  it('stay when somebody deletes them, who hears why', async () => {
+    const ids = await old(5);
+    const held = [ids[1]!, ids[4]!];
+    await refer(held);
+    open();
+    const refused = await engine.delete(held[0]!).catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(JobStateError);
+    expect((refused as Error).message).toMatch(/cannot delete: the database refuses it: .*foreign key/i);
+    expect(await engine.bulk.move({ action: 'delete', ids })).toEqual({
+      matched: 5,
+      changed: 3,
+      skipped: 2,
+      more: false,
+      skippedReasons: [{ reason: 'the database refuses it', count: 2, ids: held }],
+    });
+    expect(await remaining()).toEqual(held);
+  });
+});
