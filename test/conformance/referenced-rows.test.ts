@@ -1,6 +1,6 @@
 import type { JobsEngineOptions } from 'nestjs-jobs';
 import { JobsEngine, JobStateError } from 'nestjs-jobs';
-import { claimMany, insertMany, outcomes, settlement, TOPIC } from '../support/job-rows.js';
+import { claim, claimMany, insertMany, insertOne, outcomes, rescue, settlement, TOPIC } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 import { until } from '../support/wait.js';
 import { RecordingLogger } from '../unit/support/recording-logger.js';
@@ -89,3 +89,51 @@ describe.each(storeKinds())('rows that a foreign key of the application holds, $
     expect(await remaining()).toEqual(held);
   });
 });
+
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
+  'jobs that an open transaction refers to, $label',
+  (kind) => {
+    const fixture = useStore(kind);
+
+    beforeAll(() =>
+      fixture.sql('CREATE TABLE receipts (job_id uuid NOT NULL REFERENCES _jobs (id) ON DELETE CASCADE)'),
+    );
+
+    /** From then on until its end the transaction holds the row's key. */
+    const refer = async (id: string): Promise<void> => {
+      const { manager } = await fixture.begin();
+      await manager.query('INSERT INTO receipts VALUES ($1)', [id]);
+    };
+
+    it('are claimed, renewed, taken over, told of their progress, and end', async () => {
+      const { store } = fixture;
+      const id = await insertOne(store);
+      await refer(id);
+      const [first] = await claim(store);
+      expect(await store.renew([first!], 30_000)).toEqual([{ state: 'renewed', cancelRequested: false }]);
+      expect(await store.recordProgress([{ token: first!, progress: '1' }])).toEqual([true]);
+      await fixture.expire(id);
+      expect(await rescue(store, 10)).toMatchObject([{ id, status: 'pending' }]);
+      const [second] = await claim(store);
+      expect(await store.settle([settlement(second!, outcomes.failed())])).toMatchObject([
+        { applied: true, status: 'failed' },
+      ]);
+      expect(await store.requeue([id])).toMatchObject([{ moved: true, status: 'pending' }]);
+      expect(await store.requeue([id, ...(await insertMany(store, 1))])).toMatchObject([{ obstacle: null }, {}]);
+      const [third] = await claim(store);
+      expect(await store.cancel([id])).toMatchObject([{ moved: true, status: 'processing' }]);
+      expect(await store.settle([settlement(third!, outcomes.completed())])).toMatchObject([{ status: 'cancelled' }]);
+    });
+
+    it('do not keep outcomes of others waiting when they are not to be kept', async () => {
+      const claims = await claimMany(fixture.store, 3);
+      await refer(claims[1]!.id);
+      const settled = fixture.store.settle(
+        claims.map((token) => settlement(token, outcomes.failed())),
+        ['failed'],
+      );
+      expect(await settled).toMatchObject(claims.map(() => ({ applied: true, status: 'failed' })));
+      expect(await fixture.sql('SELECT id FROM _jobs')).toEqual([{ id: claims[1]!.id }]);
+    });
+  },
+);

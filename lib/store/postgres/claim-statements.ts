@@ -1,5 +1,5 @@
 import { USUAL_CLAIM as usual } from '../row-mapper.js';
-import { look, ms, msOfMany } from './statement-parts.js';
+import { look, ms, msOfMany, unlessLocked } from './statement-parts.js';
 
 /**
  * pending → processing. One index range per lane, in the order of the lanes, so that the cost does not depend on what
@@ -17,7 +17,7 @@ WHERE j.ctid = ANY (ARRAY(
     SELECT ctid AS tid FROM _jobs
     WHERE status = 'pending' AND topic = l.topic AND priority = l.priority
       AND run_at >= l.lower_bound AND run_at <= statement_timestamp()
-    ORDER BY run_at LIMIT l.lane_limit FOR UPDATE SKIP LOCKED) c
+    ORDER BY run_at LIMIT l.lane_limit ${unlessLocked}) c
   LIMIT $2::int))
 RETURNING j.ctid AS place, j.id, j.topic, j.timeout_ms, ${['payload', 'backoff', 'metadata'].map(json).join(', ')},
   ${Object.entries(usual)

@@ -1,8 +1,8 @@
-import { byIdOf, owned, tokens } from './statement-parts.js';
+import { byIdOf, owned, tokens, unlessLocked } from './statement-parts.js';
 
 /** processing → processing. Answers the rows it renewed; those that a transaction holds locked are skipped. */
 export const RENEW = `
-WITH free AS (SELECT j.id FROM ${tokens} JOIN _jobs j ON ${owned} ORDER BY o.id FOR UPDATE OF j SKIP LOCKED)
+WITH free AS (SELECT j.id FROM ${tokens} JOIN _jobs j ON ${owned} ORDER BY o.id ${unlessLocked})
 UPDATE _jobs j SET locked_until = statement_timestamp() + make_interval(secs => $2::float8 / 1000.0)
 FROM free WHERE ${byIdOf('free')} RETURNING j.id, j.attempt, j.cancel_requested`;
 
@@ -16,6 +16,6 @@ SELECT j.id, j.attempt FROM ${tokens} JOIN _jobs j ON ${owned} WHERE j.cancel_re
 /** Keeps progress values, fenced; answers the rows it reached. Rows that somebody has locked are skipped. */
 export const RECORD_PROGRESS = `
 WITH o AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::jsonb) AS s(id uuid, attempt int, progress jsonb)),
-free AS (SELECT o.* FROM o JOIN _jobs j ON ${owned} ORDER BY o.id FOR UPDATE OF j SKIP LOCKED)
+free AS (SELECT o.* FROM o JOIN _jobs j ON ${owned} ORDER BY o.id ${unlessLocked})
 UPDATE _jobs j SET progress = o.progress, updated = statement_timestamp()
 FROM free o WHERE ${owned} RETURNING j.id, j.attempt`;

@@ -1,4 +1,4 @@
-import { byIdOf, errorsWith, finalStatuses, isKeyKept, look } from './statement-parts.js';
+import { byIdOf, errorsWith, finalStatuses, isKeyKept, look, unlessLocked } from './statement-parts.js';
 
 const leaseLost = `'lease of attempt ' || j.attempt || ' lost: worker ' || coalesce(j.locked_by, '?') || ' stopped renewing it'`;
 
@@ -10,7 +10,7 @@ export const RESCUE = `
 WITH expired AS (
   SELECT id FROM _jobs
   WHERE status = 'processing' AND locked_until >= $2::timestamptz AND locked_until < statement_timestamp()
-  ORDER BY locked_until LIMIT $1::int FOR UPDATE SKIP LOCKED),
+  ORDER BY locked_until LIMIT $1::int ${unlessLocked}),
 rescued AS (UPDATE _jobs j SET
   status = CASE WHEN j.cancel_requested THEN 'cancelled' WHEN j.retries >= j.max_retries THEN 'failed' ELSE 'pending' END,
   retries = j.retries + (NOT j.cancel_requested AND j.retries < j.max_retries)::int,

@@ -13,9 +13,12 @@ export interface MoveStatement {
  * `l` is the row as locked, `j` as the statement first saw it: whatever a CHECK reads is written from `l`, since
  * PostgreSQL checks the row built from `j` before it notices that somebody changed it meanwhile.
  */
-function moveStatement(moved: string, holder = 'NULL::uuid', row = columnsOf('j')): MoveStatement {
-  const statement = (lock: string, columns: string): string => `
-WITH l AS (SELECT * FROM _jobs WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE ${lock}),
+function moveStatement(
+  moved: string,
+  { holder = 'NULL::uuid', row = columnsOf('j'), strength = 'NO KEY UPDATE' } = {},
+): MoveStatement {
+  const statement = (wait: string, columns: string): string => `
+WITH l AS (SELECT * FROM _jobs WHERE id = ANY ($1::uuid[]) ORDER BY id FOR ${strength} ${wait}),
 m AS (${moved} RETURNING ${columns})
 SELECT m.*, r.id, m.id IS NOT NULL AS moved, coalesce(m.status, l.status) AS status, l.topic, l.attempt,
   l.id IS NULL AND j.id IS NOT NULL AS busy, ${holder} AS holder_id
@@ -37,7 +40,7 @@ export const REQUEUE = moveStatement(
     run_at = coalesce($3::timestamptz, statement_timestamp()), max_retries = coalesce($4::int, l.max_retries),
     updated = statement_timestamp()
   FROM l WHERE j.id = l.id AND l.status IN ('failed', 'cancelled') AND NOT EXISTS (${holderOfKey})`,
-  `CASE WHEN m.id IS NULL AND l.status IN ('failed', 'cancelled') THEN (${holderOfKey}) END`,
+  { holder: `CASE WHEN m.id IS NULL AND l.status IN ('failed', 'cancelled') THEN (${holderOfKey}) END` },
 );
 
 /** pending → cancelled; processing is marked. */
@@ -50,8 +53,7 @@ export const CANCEL = moveStatement(`
   FROM l WHERE j.id = l.id AND l.status IN ('pending', 'processing')`);
 
 /** any but processing → gone. */
-export const DELETE = moveStatement(
-  `DELETE FROM _jobs j USING l WHERE j.id = l.id AND l.status <> 'processing'`,
-  'NULL::uuid',
-  'j.id, j.status',
-);
+export const DELETE = moveStatement(`DELETE FROM _jobs j USING l WHERE j.id = l.id AND l.status <> 'processing'`, {
+  row: 'j.id, j.status',
+  strength: 'UPDATE',
+});

@@ -1,4 +1,4 @@
-import { errorsWith, finalStatuses, ms, owned, ownedInPlace, tokens } from './statement-parts.js';
+import { byIdOf, errorsWith, finalStatuses, ms, owned, ownedInPlace, tokens, unlessLocked } from './statement-parts.js';
 
 /*
  * How attempts end.
@@ -15,7 +15,7 @@ export const SETTLE = `
 WITH o AS MATERIALIZED (
   SELECT * FROM jsonb_to_recordset($1::jsonb)
     AS s(id uuid, attempt int, kind text, delay_ms float8, message text, stack text, ran_ms float8, result jsonb)),
-free AS MATERIALIZED (SELECT o.* FROM o JOIN _jobs j ON ${owned} ORDER BY o.id FOR UPDATE OF j SKIP LOCKED)
+free AS MATERIALIZED (SELECT o.* FROM o JOIN _jobs j ON ${owned} ORDER BY o.id ${unlessLocked})
 UPDATE _jobs j SET
   status = CASE WHEN j.cancel_requested THEN 'cancelled'
     WHEN o.kind = 'retry' THEN CASE WHEN ${isSpent} THEN 'failed' ELSE 'pending' END
@@ -99,8 +99,10 @@ FROM ${tokens} JOIN _jobs j ON j.id = o.id`;
 
 /** Settled jobs that are not to be kept; for `coalesce` see the guard. One with an idempotency key is pruned when its day is over. */
 export const DISCARD = `
-DELETE FROM _jobs j USING ${tokens}
-WHERE j.id = o.id AND j.attempt = o.attempt AND coalesce(j.status = ANY ($2::text[]), false) AND j.idempotency_key IS NULL`;
+WITH free AS (
+  SELECT j.id FROM ${tokens} JOIN _jobs j ON ${byIdOf('o')} AND j.attempt = o.attempt
+  WHERE coalesce(j.status = ANY ($2::text[]), false) AND j.idempotency_key IS NULL FOR UPDATE OF j SKIP LOCKED)
+DELETE FROM _jobs j USING free WHERE ${byIdOf('free')}`;
 
 /** processing → completed, on a connection and in a transaction of the caller's. */
 export const COMPLETE_IN_TX = `

@@ -45,6 +45,9 @@ export const look = `${ms('statement_timestamp()')} AS at, ${ms('(clock_timestam
  */
 export const byIdOf = (member: string): string => `j.id = ANY (ARRAY[${member}.id])`;
 
+/** Rows that are to be written, but those that somebody writes. A foreign key that holds their ids is in nobody's way. */
+export const unlessLocked = 'FOR NO KEY UPDATE SKIP LOCKED';
+
 export const tokens = `jsonb_to_recordset($1::jsonb) AS o(id uuid, attempt int)`;
 
 /**
