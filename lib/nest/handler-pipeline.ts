@@ -7,13 +7,13 @@ import { ExternalExceptionFilterContext } from '@nestjs/core/exceptions/external
 import { GuardsConsumer, GuardsContextCreator } from '@nestjs/core/guards/index.js';
 import { Injector } from '@nestjs/core/injector/injector.js';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
-import { InterceptorsConsumer, InterceptorsContextCreator } from '@nestjs/core/interceptors/index.js';
+import { InterceptorsContextCreator } from '@nestjs/core/interceptors/index.js';
 import { PipesContextCreator } from '@nestjs/core/pipes/index.js';
 import { REQUEST_CONTEXT_ID } from '@nestjs/core/router/request/request-constants.js';
-import type { JobHandlerFunction } from '../core/job-context.js';
+import type { JobContext, JobHandlerFunction } from '../core/job-context.js';
 import { BODY_PARAMETER, ROUTE_ARGUMENTS_METADATA } from './decorators/payload.decorator.js';
+import { GatedInterceptors, HandlerGate } from './handler-gate.js';
 import { HandlerContextCreator, MarkingPipes } from './handler-context-creator.js';
-import type { JobContext } from './job-context.js';
 import { JOB_CONTEXT_TYPE } from './job-context.js';
 import { lastValueOf } from './last-value.js';
 import { Refusals } from './refusals.js';
@@ -44,6 +44,7 @@ export class HandlerPipeline {
   private readonly container: NestContainer;
   private readonly injector = new Injector();
   private readonly refusals = new Refusals();
+  private readonly gate = new HandlerGate();
 
   constructor(@Inject(ExternalContextCreator) creator: ExternalContextCreator) {
     this.container = (creator as unknown as { container: NestContainer }).container;
@@ -63,7 +64,9 @@ export class HandlerPipeline {
     const run = isShared ? this.wrap(creator, provider.instance, method) : undefined;
     return async (job) => {
       try {
-        return await (run ? run(job) : this.runScoped(creator, provider, method, job));
+        const result = await (run ? run(job) : this.runScoped(creator, provider, method, job));
+        this.gate.leave(job);
+        return result;
       } catch (error) {
         throw this.refusals.translated(job, error);
       }
@@ -75,7 +78,7 @@ export class HandlerPipeline {
     creator: ExternalContextCreator,
     provider: InstanceWrapper<object>,
     method: HandledMethod,
-    job: object,
+    job: JobContext,
   ): Promise<unknown> {
     const host = provider.host!;
     const contextId = this.contextOf(job, provider.isDependencyTreeDurable());
@@ -90,6 +93,7 @@ export class HandlerPipeline {
     for (const enhancer of method.scopedGlobals) {
       await this.injector.loadInjectable(enhancer, enhancer.host!, contextId, provider);
     }
+    this.gate.enter(job);
     return this.wrap(creator, instance, method, { contextId, inquirerId: provider.id })(job);
   }
 
@@ -142,10 +146,11 @@ export class HandlerPipeline {
     const config = globalEnhancers ? this.container.applicationConfig : undefined;
     return new HandlerContextCreator(
       this.refusals,
+      this.gate,
       new GuardsContextCreator(this.container, config),
       new GuardsConsumer(),
       new InterceptorsContextCreator(this.container, config),
-      new InterceptorsConsumer(),
+      new GatedInterceptors(this.gate),
       onlyModule(host),
       new PipesContextCreator(this.container, config),
       new MarkingPipes(),
