@@ -104,9 +104,9 @@ export interface RequeueRequest {
 /** One page of a list, newest first. */
 export interface JobPage<T = unknown> {
   items: Job<T>[];
-  /** How many jobs match; no more than that when `total_capped`. */
+  /** How many jobs match; a lower bound when `total_capped`. */
   total: number;
-  /** More jobs match than were counted. */
+  /** More jobs match than were counted, or may match, since not all errors were searched. */
   total_capped: boolean;
   limit: number;
   offset: number;
@@ -236,7 +236,7 @@ export interface BulkAnswer {
   matched: number;
   changed: number;
   skipped: number;
-  /** More jobs can be moved than one call takes: call again, while `changed` is not 0. */
+  /** More jobs can be moved than one call takes, or may be: call again, while `changed` is not 0. */
   more: boolean;
   skipped_reasons: SkippedReason[];
 }

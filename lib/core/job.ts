@@ -137,10 +137,10 @@ export type Outcome =
 export interface JobFilter {
   topic?: string | readonly string[];
   status?: JobStatus | readonly JobStatus[];
-  /** An exact id, the beginning of a topic, or a part of the error text of the newest 10,000 failed jobs. */
+  /** An exact id, the beginning of a topic, or a part of the error text of 10,000 failed jobs, the newest of each topic. */
   q?: string;
   /**
-   * Failed jobs with exactly this error, among the newest 10,000: the `key` of a group of errors. Not together with `q`.
+   * Failed jobs with exactly this error, among as many: the `key` of a group of errors. Not together with `q`.
    */
   errorKey?: string;
   /** Created at this moment or later. */
@@ -160,6 +160,7 @@ export interface JobPage {
   items: Job[];
   /** How many jobs the filter matches; a lower bound when `totalCapped`. */
   total: number;
+  /** More than 10,000 jobs match, or there are failed jobs whose errors were not searched. */
   totalCapped: boolean;
   limit: number;
   offset: number;

@@ -42,9 +42,9 @@ function sorted(value: unknown, depth: number): unknown {
   if (depth > DEPTH_MAX) {
     return null;
   }
-  return Array.isArray(value)
-    ? value.map((member) => sorted(member, depth + 1))
-    : Object.entries(value)
-        .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([key, member]) => [key, sorted(member, depth + 1)]);
+  if (Array.isArray(value)) {
+    return value.map((member) => sorted(member, depth + 1));
+  }
+  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(members.map(([key, member]) => [key, sorted(member, depth + 1)]));
 }

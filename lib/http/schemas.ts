@@ -61,7 +61,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
   JobPage: objectSchema({
     items: listOfSchema(ref('Job')),
     total: COUNT,
-    total_capped: { ...FLAG, description: 'More jobs match than were counted' },
+    total_capped: { ...FLAG, description: '`total` is a lower bound' },
     limit: COUNT,
     offset: COUNT,
     next_cursor: orNull(TEXT),

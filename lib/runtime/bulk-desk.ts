@@ -54,13 +54,14 @@ export class BulkDesk {
     }
     const asked = topics === null ? filter!.topics : topics.filter((topic) => filter!.topics?.includes(topic) ?? true);
     const query = { ...filter!, topics: asked, limit: BULK_JOBS_MAX + 1, offset: 0 };
-    const matched = await this.options.reports.idsOf(query);
+    const { ids: matched, isSearchCut } = await this.options.reports.idsOf(query);
     if (matched.length <= BULK_JOBS_MAX) {
-      return { ids: matched, more: false };
+      // When these are moved, others come within the reach of the search.
+      return { ids: matched, more: isSearchCut && matched.length > 0 };
     }
     // Of too many, those that cannot be moved must not stand before those that can: a next call would meet them again.
     const statuses = MOVABLE_STATUSES[action].filter((status) => filter!.statuses?.includes(status) ?? true);
-    const movable = await this.options.reports.idsOf({ ...query, statuses });
+    const { ids: movable } = await this.options.reports.idsOf({ ...query, statuses });
     const movableFirst = [...new Set([...movable, ...matched])];
     return { ids: movableFirst.slice(0, BULK_JOBS_MAX), more: movable.length > BULK_JOBS_MAX };
   }

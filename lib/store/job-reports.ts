@@ -12,7 +12,7 @@ export interface JobReports {
   /** One page, newest first. */
   list(query: ListQuery): Promise<ListedJobs>;
   /** The ids of what a page would show. */
-  idsOf(query: ListQuery): Promise<string[]>;
+  idsOf(query: ListQuery): Promise<ListedIds>;
   /** Topic and status of those of the jobs that there are, in any order. */
   standing(ids: readonly string[]): Promise<StandingJob[]>;
   /** How many jobs stand in each status; topics without any are left out. */
@@ -120,5 +120,12 @@ export interface ListedJobs {
   /** After which the next page begins; `null` on the last one. Its job may be gone by now. */
   readonly lastId: string | null;
   readonly total: number;
+  /** There may be more than `total`. */
   readonly totalCapped: boolean;
+}
+
+export interface ListedIds {
+  readonly ids: readonly string[];
+  /** There are more failed jobs than were searched for their error. */
+  readonly isSearchCut: boolean;
 }

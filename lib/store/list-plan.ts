@@ -1,7 +1,7 @@
 import { normalJobId } from '../core/job-id.js';
 import type { JobStatus } from '../core/job-state.js';
 import { JOB_STATUSES } from '../core/job-state.js';
-import type { ListedJobs, ListQuery } from './job-reports.js';
+import type { ListedIds, ListedJobs, ListQuery } from './job-reports.js';
 import type { LaneSize, ReportLane } from './report-lanes.js';
 import { measuredLanesOf } from './report-lanes.js';
 import type { Job } from '../core/job.js';
@@ -28,6 +28,8 @@ export interface ListPlan {
   readonly endId: string;
   readonly createdFrom: Date | null;
   readonly createdTo: Date | null;
+  /** There are more failed jobs than were searched for their error: some that the filter means may be missing. */
+  readonly isSearchCut: boolean;
 }
 
 /** Where a list is read from. */
@@ -62,6 +64,8 @@ export const SMALL_TABLE_ROWS = 20_000;
 /** How far the clock of a process that enqueues may be off in a table that is not small. */
 const ID_SLACK_MS = 3_600_000;
 
+const NOT_SEARCHED: ListedIds = { ids: [], isSearchCut: false };
+
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
@@ -78,26 +82,28 @@ export async function readList(query: ListQuery, source: ListSource): Promise<Li
     items: ids.flatMap((id) => found.get(id) ?? []),
     lastId: asked.length > ids.length ? ids.at(-1)! : null,
     total: Math.min(total, COUNT_MAX),
-    totalCapped: total > COUNT_MAX,
+    totalCapped: total > COUNT_MAX || plan.isSearchCut,
   };
 }
 
 /** The ids of a page. */
-export async function readListIds(query: ListQuery, source: ListSource): Promise<string[]> {
-  return source.ids(await listPlanOf(query, source), query.limit, query.offset);
+export async function readListIds(query: ListQuery, source: ListSource): Promise<ListedIds> {
+  const plan = await listPlanOf(query, source);
+  return { ids: await source.ids(plan, query.limit, query.offset), isSearchCut: plan.isSearchCut };
 }
 
 async function listPlanOf(query: ListQuery, source: ListSource): Promise<ListPlan> {
   const { q, errorKey } = query;
   const bounds = await boundsOf(query, source);
   if (query.topics === null && query.statuses === null && q === null && errorKey === null) {
-    return { lanes: null, runningTopics: [], ids: [], idFilter: { topics: [], statuses: [] }, ...bounds };
+    const idFilter = { topics: [], statuses: [] };
+    return { lanes: null, runningTopics: [], ids: [], idFilter, ...bounds, isSearchCut: false };
   }
   const asked = query.topics ?? (await source.topics());
   const statuses = query.statuses ?? JOB_STATUSES;
   if (errorKey !== null) {
-    const ids = await amongFailed(asked, statuses, source, (lanes) => source.failedAlike(errorKey, lanes));
-    return { lanes: [], runningTopics: [], ids, idFilter: { topics: asked, statuses }, ...bounds };
+    const found = await amongFailed(asked, statuses, source, (lanes) => source.failedAlike(errorKey, lanes));
+    return { lanes: [], runningTopics: [], ...found, idFilter: { topics: asked, statuses }, ...bounds };
   }
   const topics = q === null ? asked : asked.filter((topic) => topic.startsWith(q));
   return {
@@ -105,7 +111,7 @@ async function listPlanOf(query: ListQuery, source: ListSource): Promise<ListPla
       statuses.filter((status) => status !== 'processing').map((status) => ({ topic, status })),
     ),
     runningTopics: statuses.includes('processing') ? topics : [],
-    ids: q === null ? [] : await idsOf(q, asked, statuses, source),
+    ...(q === null ? NOT_SEARCHED : await idsOf(q, asked, statuses, source)),
     idFilter: { topics: asked.filter((topic) => !topics.includes(topic)), statuses },
     ...bounds,
   };
@@ -117,10 +123,10 @@ async function idsOf(
   topics: readonly string[],
   statuses: readonly JobStatus[],
   source: ListSource,
-): Promise<string[]> {
+): Promise<ListedIds> {
   const id = normalJobId(q);
-  const failed = await amongFailed(topics, statuses, source, (lanes) => source.failedWith(q, lanes));
-  return id === undefined ? failed : [...failed.filter((each) => each !== id), id];
+  const { ids, isSearchCut } = await amongFailed(topics, statuses, source, (lanes) => source.failedWith(q, lanes));
+  return { ids: id === undefined ? ids : [...ids.filter((each) => each !== id), id], isSearchCut };
 }
 
 async function amongFailed(
@@ -128,9 +134,13 @@ async function amongFailed(
   statuses: readonly JobStatus[],
   source: ListSource,
   search: (lanes: readonly ReportLane[]) => Promise<string[]>,
-): Promise<string[]> {
+): Promise<ListedIds> {
   const lanes = statuses.includes('failed') ? await failingLanesOf(topics, FAILED_SEARCH_MAX, source) : [];
-  return lanes.length > 0 ? search(lanes) : [];
+  if (lanes.length === 0) {
+    return NOT_SEARCHED;
+  }
+  const searched = lanes.reduce((sum, { limit }) => sum + limit, 0);
+  return { ids: await search(lanes), isSearchCut: searched >= FAILED_SEARCH_MAX };
 }
 
 /** The failed jobs of which the errors are looked at; `null` is those of all topics. Costs what it counts. */

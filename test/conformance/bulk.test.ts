@@ -179,6 +179,22 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     expect(await statuses(ids.slice(0, 10))).toEqual(Array(10).fill('cancelled'));
   }, 60_000);
 
+  it('come to the end of an error that more failed jobs have than are searched', async () => {
+    const count = 10_030;
+    for (let left = count; left > 0; left -= 1_000) {
+      await insertMany(fixture.store, Math.min(left, 1_000));
+    }
+    await fixture.sql(`UPDATE _jobs SET status = 'failed', last_error = 'no route', finished = created`);
+    const { items } = await open().reports.errors();
+    const filter = { errorKey: items[0]!.key };
+    expect(await open().list({ ...filter, limit: 1 })).toMatchObject({ total: 10_000, totalCapped: true });
+    expect(await move({ action: 'requeue', filter, dryRun: true })).toMatchObject({ matched: 10_000, more: true });
+    expect(await move({ action: 'requeue', filter })).toMatchObject({ changed: 10_000, more: true });
+    expect(await move({ action: 'requeue', filter })).toMatchObject({ changed: 30, more: false });
+    expect(await open().list({ status: 'pending', limit: 1 })).toMatchObject({ total: 10_000, totalCapped: true });
+    expect(await open().list({ q: 'no route' })).toMatchObject({ total: 0, totalCapped: false });
+  }, 60_000);
+
   it('wake the worker that runs re-queued jobs', async () => {
     const ids = await settled('failed', 450);
     const ran = new Set<string>();

@@ -85,6 +85,18 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     expect(other).toMatchObject({ status: 422, body: { status: 422, code: 'IDEMPOTENCY_CONFLICT', data: {} } });
   });
 
+  it.each([
+    [{}, []],
+    [{ a: 1 }, [['a', 1]]],
+    [null, {}],
+    ['1', 1],
+  ])('POST /enqueue tells the payloads %j and %j apart under one idempotency key', async (one, other) => {
+    const headers = { 'Idempotency-Key': randomUUID() };
+    const ask = async (payload: unknown): Promise<number> =>
+      (await api().post('/enqueue', { topic: 'later', payload, delay: '1h' }, { headers })).status;
+    expect([await ask(one), await ask(other), await ask(one)]).toEqual([201, 422, 200]);
+  });
+
   it('POST /enqueue takes the spellings of the original client', async () => {
     const runAt = new Date(Date.now() + 3_600_000).toISOString();
     const answer = await api().post<Job>('/enqueue', { topic: 'later', payload: null, runAt, maxRetries: 2 });

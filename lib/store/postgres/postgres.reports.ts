@@ -46,7 +46,7 @@ export class PostgresReports implements JobReports, ReportRecords {
     return readList(query, this.source);
   }
 
-  idsOf(query: Seam.ListQuery): Promise<string[]> {
+  idsOf(query: Seam.ListQuery): Promise<Seam.ListedIds> {
     return readListIds(query, this.source);
   }
 

@@ -27,7 +27,8 @@ export function* insertScript(jobs: readonly Seam.JobInsert[]): SqlScript<Seam.I
   let open = jobs;
   for (let round = 1; open.length > 0; round += 1) {
     if (round > INSERT_ROUNDS_MAX) {
-      throw new QueueUnavailableError(`unique key '${open[0]!.uniqueKey}' kept changing hands; try again`);
+      const key = open[0]!.uniqueKey ?? open[0]!.idempotency?.key;
+      throw new QueueUnavailableError(`key '${key}' kept changing hands; try again`);
     }
     const rows = yield { sql: sql.INSERT_JOBS, params: [insertJson(open, sqliteTime)] };
     for (const { id, topic, uniqueKey, idempotency } of noteInserted(inserted, open, rows)) {
