@@ -79,7 +79,10 @@ export class JobNotFoundError extends JobsError {
   }
 }
 
-/** The job stands in a status that does not allow the request; the job is as it was. */
+/**
+ * The job stands in a status that does not allow the request, or the database refuses it, for example since a row of the
+ * application's refers to a job that is to be deleted: then `cause` says why. The job is as it was.
+ */
 export class JobStateError extends JobsError {
   readonly code = 'JOB_STATE';
 

@@ -24,7 +24,7 @@ const ERROR_MEANINGS: Readonly<Record<number, string>> = {
   401: 'Credentials are missing or wrong',
   403: 'Not allowed',
   404: 'There is no such job',
-  409: 'The job stands in a status that does not allow this',
+  409: 'The job stands in a status that does not allow this, or the database refuses it',
   408: 'The body did not come to an end in time',
   413: 'The payload, or the body as a whole, is too large',
   415: 'The body is no JSON by its type',

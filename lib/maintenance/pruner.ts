@@ -1,11 +1,10 @@
 import type { Clock } from '../core/clock.js';
-import { QueueUnavailableError } from '../core/errors.js';
-import { failureOf } from '../core/failure.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { Retention } from '../core/options.js';
 import { oneLine } from '../runtime/operation-log.js';
 import { Periodic } from '../runtime/periodic.js';
 import type { JobStore, PrunedPage } from '../store/job-store.js';
+import { SqlError } from '../store/sql-error.js';
 
 export interface PrunerOptions {
   readonly store: JobStore;
@@ -18,27 +17,33 @@ export interface PrunerOptions {
 const INTERVAL_MIN_MS = 1_000;
 const INTERVAL_MAX_MS = 60_000;
 const PAGE_ROWS = 1_000;
-/** Others want the disk and the lock too; and a statement that was refused holds its locks for a moment still. */
+/** Others want the disk and the lock too; and of a statement that was refused the locks may be there for a moment still. */
 const PAUSE_MS = 50;
 /** Rows without anything to delete, before the rest is left to the next interval. */
 const IDLE_ROWS_MAX = 20 * PAGE_ROWS;
 /** However small it is, a page costs as much as so many rows. */
 const PAGE_COST_ROWS = 100;
 
-const NOTHING: Retention = { completed: false, failed: false, cancelled: false };
+/** Rows that the database refused to delete are tried again after so long, and so are all beyond so many. */
+const HELD_MS = 3_600_000;
+const HELD_MAX = 1_000;
+
+const KEEP_ALL: Retention = { completed: false, failed: false, cancelled: false };
 
 /**
  * Deletes finished jobs over their age, in small pages from the oldest on, so that no lock is held for long. A row that the
- * database refuses to delete, since one of the application's refers to it, is found by smaller and smaller pages and passed over.
+ * database refuses to delete, since one of the application's refers to it, is found by smaller and smaller pages, and left
+ * alone for an hour.
  */
 export class Pruner {
   private readonly loop: Periodic;
   private after: string | null = null;
-  /** Of the next page. */
+  /** How many rows the next page has: half as many when the database refused one. */
   private rows = PAGE_ROWS;
   private idleRows = 0;
-  /** Why the database refused to delete a row, as it was told last. */
-  private refusal = '';
+  /** Jobs that the database refused to delete, and when it did so first. */
+  private readonly held = new Set<string>();
+  private heldSinceMs = -Infinity;
 
   constructor(private readonly options: PrunerOptions) {
     const ages = Object.values(options.retention).filter((age): age is number => age !== false);
@@ -62,13 +67,17 @@ export class Pruner {
 
   private async prune(): Promise<number | void> {
     let removed = 0;
+    if (this.isHeldLong) {
+      this.held.clear();
+    }
     while (this.idleRows < IDLE_ROWS_MAX) {
+      const { rows } = this;
       const page = await this.page();
       if (page === null) {
         return PAUSE_MS;
       }
       removed += page.removed;
-      this.idleRows += page.removed === 0 ? Math.max(this.rows, PAGE_COST_ROWS) : 0;
+      this.idleRows += page.removed === 0 ? Math.max(rows, PAGE_COST_ROWS) : 0;
       this.after = page.next;
       if (page.next === null) {
         break;
@@ -85,27 +94,36 @@ export class Pruner {
   /** The next page; `null`: it is to be a smaller one. */
   private async page(): Promise<PrunedPage | null> {
     const { store, retention } = this.options;
+    const { after, rows, held } = this;
     try {
-      const page = await store.prune(retention, { after: this.after, rows: this.rows });
-      this.rows = Math.min(this.rows * 2, PAGE_ROWS);
+      const page = await store.prune(retention, { after, rows, except: [...held] });
+      this.rows = Math.min(rows * 2, PAGE_ROWS);
       return page;
     } catch (error) {
-      if (error instanceof QueueUnavailableError) {
+      if (!(error instanceof SqlError)) {
         throw error;
       }
-      if (this.rows > 1) {
-        this.rows = Math.ceil(this.rows / 2);
+      if (rows > 1) {
+        this.rows = Math.ceil(rows / 2);
         return null;
       }
-      this.tell(failureOf(error).message);
-      return store.prune(NOTHING, { after: this.after, rows: 1 });
+      const page = await store.prune(KEEP_ALL, { after, rows, except: [] });
+      this.hold(page.next, error);
+      return page;
     }
   }
 
-  private tell(refusal: string): void {
-    if (this.refusal !== refusal) {
-      this.refusal = refusal;
-      this.options.logger.warn(oneLine(`the database refuses to delete finished jobs, which stay: ${refusal}`));
+  private hold(id: string | null, { message }: SqlError): void {
+    if (this.isHeldLong) {
+      this.heldSinceMs = this.options.clock.now();
+      this.options.logger.warn(oneLine(`the database refuses to delete finished jobs, which stay: ${message}`));
     }
+    if (id !== null && this.held.size < HELD_MAX) {
+      this.held.add(id);
+    }
+  }
+
+  private get isHeldLong(): boolean {
+    return this.options.clock.now() - this.heldSinceMs >= HELD_MS;
   }
 }

@@ -118,7 +118,7 @@ export class JobsService {
     return this.engine.cancel(id);
   }
 
-  /** Removes a job. @throws JobNotFoundError; JobStateError while it is processing. */
+  /** Removes a job. @throws JobNotFoundError; JobStateError while it is processing, or a foreign key holds it. */
   delete(id: string): Promise<void> {
     return this.engine.delete(id);
   }

@@ -1,4 +1,5 @@
 import type { BulkAnswer, BulkOrder, BulkRequest, SkippedJobs } from '../core/bulk.js';
+import { RowLockedError } from '../core/errors.js';
 import { BULK_JOBS_MAX, MOVABLE_STATUSES, readBulkRequest } from '../core/bulk.js';
 import type { JobStatus } from '../core/job-state.js';
 import type { JobReports } from '../store/job-reports.js';
@@ -16,7 +17,8 @@ const SAMPLE_IDS_MAX = 10;
 
 const GONE = 'there is no such job';
 const KEY_TAKEN = 'its unique key is held by another job';
-const OBSTACLES = { locked: 'an open transaction holds it', refused: 'the database refuses it' };
+const LOCKED = 'an open transaction holds it';
+const REFUSED = 'the database refuses it';
 const FOREIGN = 'its topic is not allowed';
 
 /** Where people move many jobs at once: in batches, each of its own, so that a worker never waits for all of them. */
@@ -113,7 +115,7 @@ class Skipped {
 
 function reasonOf({ status, holderId, obstacle }: Moved): string {
   if (obstacle !== null) {
-    return OBSTACLES[obstacle];
+    return obstacle instanceof RowLockedError ? LOCKED : REFUSED;
   }
   return holderId !== null ? KEY_TAKEN : status === null ? GONE : statusReason(status);
 }

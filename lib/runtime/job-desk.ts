@@ -52,11 +52,7 @@ export class JobDesk {
   }
 
   async delete(id: string): Promise<void> {
-    const moved = await this.move('delete', id).catch((error: unknown) => {
-      throw error instanceof SqlError
-        ? new JobStateError(id, `cannot delete: the database refuses it: ${error.message}`, undefined, { cause: error })
-        : error;
-    });
+    const moved = await this.move('delete', id);
     if (!moved.moved) {
       throw wrongStatus(moved, 'not processing', 'delete');
     }
@@ -64,11 +60,21 @@ export class JobDesk {
 
   private async move(action: BulkAction, id: string, changes?: RequeueChanges): Promise<Moved> {
     const normal = normalJobId(id);
-    const moved = normal === undefined ? undefined : (await this.options.moves.move(action, [normal], changes))[0];
+    const moved = normal === undefined ? undefined : await this.moveOne(action, normal, changes);
     if (!moved?.status) {
       throw new JobNotFoundError(id);
     }
     return moved;
+  }
+
+  private async moveOne(action: BulkAction, id: string, changes?: RequeueChanges): Promise<Moved> {
+    try {
+      return (await this.options.moves.move(action, [id], changes))[0]!;
+    } catch (error) {
+      throw error instanceof SqlError
+        ? new JobStateError(id, `cannot ${action}: the database refuses it`, undefined, { cause: error })
+        : error;
+    }
   }
 
   private readChanges(options?: RequeueOptions): RequeueChanges {

@@ -2,7 +2,8 @@ import type { BulkAction } from '../core/bulk.js';
 import type { JobEvent } from '../core/events.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobStore, Moved, RequeueChanges } from '../store/job-store.js';
-import { logMove } from './operation-log.js';
+import { SqlError } from '../store/sql-error.js';
+import { logMove, oneLine } from './operation-log.js';
 
 export interface MovesOptions {
   readonly store: JobStore;
@@ -22,8 +23,7 @@ export class Moves {
 
   /** What became of each, in the order of `ids`. `changes` are for re-queued ones. */
   async move(action: BulkAction, ids: readonly string[], changes?: RequeueChanges): Promise<Moved[]> {
-    const { store } = this.options;
-    const answers = await (action === 'requeue' ? store.requeue(ids, changes) : store[action](ids));
+    const answers = await this.ask(action, ids, changes);
     const moved = answers.filter((answer) => answer.moved);
     moved.forEach((job) => this.told(action, job));
     const topics = new Set(moved.map(({ topic }) => topic!));
@@ -34,6 +34,33 @@ export class Moves {
       }
     });
     return answers;
+  }
+
+  /** Callers from outside are not told what the database has against it: it may name tables and values. */
+  private async ask(action: BulkAction, ids: readonly string[], changes?: RequeueChanges): Promise<Moved[]> {
+    const { store } = this.options;
+    try {
+      const answers = await (action === 'requeue' ? store.requeue(ids, changes) : store[action](ids));
+      const refused = answers.filter(({ obstacle }) => obstacle instanceof SqlError);
+      if (refused.length > 0) {
+        this.logRefusal(
+          action,
+          refused.map(({ id }) => id),
+          refused[0]!.obstacle!,
+        );
+      }
+      return answers;
+    } catch (error) {
+      if (error instanceof SqlError) {
+        this.logRefusal(action, ids, error);
+      }
+      throw error;
+    }
+  }
+
+  private logRefusal(action: BulkAction, [id, ...others]: readonly string[], { message }: Error): void {
+    const jobs = others.length === 0 ? `job ${id}` : `job ${id} and ${others.length} more`;
+    this.options.logger.warn(oneLine(`the database refuses to ${action} ${jobs}: ${message}`));
   }
 
   private told(action: BulkAction, job: Moved): void {

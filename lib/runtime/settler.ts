@@ -6,6 +6,7 @@ import type { FinalStatus, JobStatus } from '../core/job-state.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { Retention } from '../core/options.js';
 import type { JobStore, Settled, Settlement } from '../store/job-store.js';
+import { SqlError } from '../store/sql-error.js';
 import type { BatchedCall } from './batcher.js';
 import { Batcher } from './batcher.js';
 
@@ -165,10 +166,11 @@ export class Settler {
     } catch (error) {
       // A store may have written a part of them by then.
       settlings.forEach((settling) => (settling.isUncertain = true));
-      if (error instanceof QueueUnavailableError || this.unkept.length === 0) {
+      if (!(error instanceof SqlError) || this.unkept.length === 0) {
         throw error;
       }
-      // A row that must not be deleted, since one of the application's refers to it, has ended all the same.
+      // Perhaps one must not be deleted, since a row of the application's refers to it. It has ended all the same; the pruner
+      // tries to delete it again.
       return store.settle(settlings, []);
     }
   }

@@ -62,7 +62,10 @@ export interface JobStore {
    * ended before `lowerBound`, ISO 8601, are not looked at.
    */
   rescue(limit: number, lowerBound?: string | null): Promise<Rescue>;
-  /** Deletes finished jobs over their age, one page of the table at a time, oldest first. Without an age it only says what is next. */
+  /**
+   * Deletes finished jobs over their age, one page of the table at a time, oldest first. Without an age it says what is next,
+   * and no more.
+   */
   prune(retention: Retention, page: PrunePage): Promise<PrunedPage>;
 
   /** failed, cancelled → pending. Jobs whose unique key is taken are left alone. Answers in the order of `ids`. */
@@ -229,6 +232,8 @@ export interface PrunePage {
   /** Only jobs after this id are looked at; `null` begins with the oldest. */
   readonly after: string | null;
   readonly rows: number;
+  /** Jobs that are left alone. Default none. */
+  readonly except?: readonly string[];
 }
 
 export interface PrunedPage {
@@ -255,10 +260,10 @@ export interface Moved {
   /** The unfinished job that holds its unique key, when that stood in the way. */
   readonly holderId: string | null;
   /**
-   * Why it was left alone when there is nothing else to say of it: an open transaction holds its row or its key, or the database
-   * refused what was asked.
+   * What kept it from being moved when there is nothing else to say of it: a `RowLockedError`, since an open transaction holds its
+   * row or its key, or a `SqlError`, since the database refused what was asked.
    */
-  readonly obstacle: 'locked' | 'refused' | null;
+  readonly obstacle: Error | null;
   /** The row as it was moved, when no other job was asked for and it was not deleted: it may be gone in a moment. */
   readonly job: Job | null;
 }

@@ -109,7 +109,7 @@ export function movedOf(row: SqlRow): Moved {
     topic: row.topic as string | null,
     attempt: Number(row.attempt),
     holderId: (row.holder_id ?? null) as string | null,
-    obstacle: (row.obstacle ?? null) as Moved['obstacle'],
+    obstacle: (row.obstacle ?? null) as Error | null,
     job: row.moved && row.payload !== undefined ? jobOf(row) : null,
   };
 }

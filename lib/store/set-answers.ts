@@ -68,7 +68,7 @@ export function movedInOrder(ids: readonly string[], moved: readonly SqlRow[], s
 }
 
 /** The row of a job that was not moved, and of which there is nothing else to say. */
-export function leftAlone(id: string, obstacle: 'locked' | 'refused'): SqlRow {
+export function leftAlone(id: string, obstacle: Error): SqlRow {
   return { id, moved: false, status: null, topic: null, attempt: 0, obstacle };
 }
 

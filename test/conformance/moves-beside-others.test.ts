@@ -165,13 +165,13 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a bulk move on
     await fixture.store.insert([newJob({ topic: TOPIC, uniqueKey: 'held' })], transaction.manager);
     const moved = await fixture.store.requeue(ids);
     await transaction.rollback();
-    expect(moved.map(({ moved: isMoved, obstacle }) => [isMoved, obstacle])).toEqual([
-      [true, null],
-      [false, 'locked'],
-      [true, null],
-      [false, null],
-      [false, 'locked'],
-      [true, null],
+    expect(moved.map(({ moved: isMoved, obstacle }) => [isMoved, obstacle?.name])).toEqual([
+      [true, undefined],
+      [false, 'RowLockedError'],
+      [true, undefined],
+      [false, undefined],
+      [false, 'RowLockedError'],
+      [true, undefined],
     ]);
   });
 });

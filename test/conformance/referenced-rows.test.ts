@@ -1,31 +1,39 @@
 import type { JobsEngineOptions } from 'nestjs-jobs';
 import { JobsEngine, JobStateError } from 'nestjs-jobs';
+import type { ClaimToken } from '../../lib/core/job.js';
+import { Pruner } from '../../lib/maintenance/pruner.js';
+import { altered } from '../support/altered-store.js';
 import { claim, claimMany, insertMany, insertOne, outcomes, rescue, settlement, TOPIC } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 import { until } from '../support/wait.js';
 import { RecordingLogger } from '../unit/support/recording-logger.js';
+import { VirtualClock } from '../unit/support/virtual-clock.js';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
 describe.each(storeKinds())('rows that a foreign key of the application holds, $label', (kind) => {
   const fixture = useStore(kind);
-  let engine: JobsEngine;
-  const open = (options: Omit<JobsEngineOptions, 'store'> = {}): JobsEngine =>
-    (engine = new JobsEngine({ store: fixture.store, ...options }));
+  let opened: JobsEngine | undefined;
+  const open = (options: Omit<JobsEngineOptions, 'store'> = {}): JobsEngine => {
+    opened = new JobsEngine({ store: fixture.store, ...options });
+    return opened;
+  };
 
   beforeAll(async () => {
     const type = kind.locksRows ? 'uuid' : 'text';
     await fixture.sql(`CREATE TABLE receipts (job_id ${type} NOT NULL REFERENCES _jobs (id))`);
+    await fixture.sql(`CREATE TABLE invoices (job_id ${type} NOT NULL REFERENCES _jobs (id))`);
   });
   afterEach(async () => {
-    await engine.close();
+    await opened?.close();
     await fixture.sql('DELETE FROM receipts');
+    await fixture.sql('DELETE FROM invoices');
   });
 
-  const refer = async (ids: readonly string[]): Promise<void> => {
+  const refer = async (ids: readonly string[], table = 'receipts'): Promise<void> => {
     for (const id of ids) {
-      await fixture.sql(`INSERT INTO receipts VALUES ('${id}')`);
+      await fixture.sql(`INSERT INTO ${table} VALUES ('${id}')`);
     }
   };
 
@@ -47,7 +55,7 @@ describe.each(storeKinds())('rows that a foreign key of the application holds, $
     await refer(held);
     const runs = new Map<string, number>();
     const logger = new RecordingLogger();
-    open({ retention: { completed: 0 }, concurrency: 5, logger });
+    const engine = open({ retention: { completed: 0 }, concurrency: 5, logger });
     engine.register(TOPIC, (job) => void runs.set(job.id, (runs.get(job.id) ?? 0) + 1));
     await engine.start();
     await until(async () => (await remaining()).length === held.length);
@@ -60,25 +68,55 @@ describe.each(storeKinds())('rows that a foreign key of the application holds, $
     expect(logger.of('error')).toEqual([]);
   });
 
-  it('are passed over by the pruning of those beside them, which says so once', async () => {
+  it('are passed over by the pruning of those beside them, which says so, and tries again after an hour', async () => {
     const ids = await old(40);
     const held = [ids[0]!, ids[17]!, ids[18]!, ids[39]!];
-    await refer(held);
+    await refer(held.slice(0, 2));
+    await refer(held.slice(2), 'invoices');
+    const clock = new VirtualClock();
     const logger = new RecordingLogger();
-    await open({ logger }).start();
-    await until(async () => (await remaining()).length === held.length);
+    let [calls, refusals] = [0, 0];
+    const store = altered(fixture.store, {
+      prune: (...given) => {
+        calls += 1;
+        return fixture.store.prune(...given).catch((error: unknown) => {
+          refusals += 1;
+          throw error;
+        });
+      },
+    });
+    const retention = { completed: 7 * DAY, failed: false, cancelled: false } as const;
+    const pruner = new Pruner({ store, clock, logger, random: () => 0.5, retention });
+    const untilAfter = (ms: number, condition: () => boolean | Promise<boolean>): Promise<unknown> =>
+      until(async () => {
+        await clock.advance(ms);
+        return condition();
+      });
+    pruner.start();
+    await untilAfter(50, () => clock.nextWakeInMs > 1_000 && clock.waiting > 0);
     expect(await remaining()).toEqual(held);
-    expect(logger.of('warn')).toEqual([expect.stringMatching(/foreign key/i)]);
+    const [first, before] = [refusals, calls];
+    await untilAfter(60_000, () => calls >= before + 3);
+    expect(refusals).toBe(first);
+    expect(logger.of('warn')).toEqual([
+      expect.stringMatching(/^the database refuses to delete finished jobs.*foreign key/i),
+    ]);
+    await fixture.sql(`DELETE FROM receipts`);
+    await untilAfter(HOUR, async () => (await remaining()).length === 2);
+    expect(await remaining()).toEqual(held.slice(2));
+    await pruner.stop();
   });
 
   it('stay when somebody deletes them, who hears why', async () => {
     const ids = await old(5);
     const held = [ids[1]!, ids[4]!];
     await refer(held);
-    open();
+    const logger = new RecordingLogger();
+    const engine = open({ logger });
     const refused = await engine.delete(held[0]!).catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(JobStateError);
-    expect((refused as Error).message).toMatch(/cannot delete: the database refuses it: .*foreign key/i);
+    expect(refused).toMatchObject({ id: held[0], message: `job ${held[0]}: cannot delete: the database refuses it` });
+    expect((refused as Error).cause).toMatchObject({ message: expect.stringMatching(/foreign key/i) as string });
     expect(await engine.bulk.move({ action: 'delete', ids })).toEqual({
       matched: 5,
       changed: 3,
@@ -87,6 +125,12 @@ describe.each(storeKinds())('rows that a foreign key of the application holds, $
       skippedReasons: [{ reason: 'the database refuses it', count: 2, ids: held }],
     });
     expect(await remaining()).toEqual(held);
+    expect(logger.of('warn')).toEqual([
+      expect.stringMatching(new RegExp(`^the database refuses to delete job ${held[0]}: .*foreign key`, 'i')),
+      expect.stringMatching(
+        new RegExp(`^the database refuses to delete job ${held[0]} and 1 more: .*foreign key`, 'i'),
+      ),
+    ]);
   });
 });
 
@@ -123,6 +167,19 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       const [third] = await claim(store);
       expect(await store.cancel([id])).toMatchObject([{ moved: true, status: 'processing' }]);
       expect(await store.settle([settlement(third!, outcomes.completed())])).toMatchObject([{ status: 'cancelled' }]);
+    });
+
+    it('complete, alone and together, and inside a transaction', async () => {
+      const claims = await claimMany(fixture.store, 4);
+      for (const { id } of claims) {
+        await refer(id);
+      }
+      const complete = (tokens: readonly ClaimToken[]): Promise<unknown> =>
+        fixture.store.settle(tokens.map((token) => settlement(token, outcomes.completed())));
+      expect(await complete(claims.slice(0, 1))).toMatchObject([{ applied: true, status: 'completed' }]);
+      expect(await complete(claims.slice(1, 3))).toMatchObject(Array(2).fill({ applied: true, status: 'completed' }));
+      await fixture.app.transaction((manager) => fixture.store.completeTx(manager, claims[3]!, null));
+      expect((await fixture.job(claims[3]!.id)).status).toBe('completed');
     });
 
     it('do not keep outcomes of others waiting when they are not to be kept', async () => {

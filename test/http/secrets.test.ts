@@ -114,6 +114,23 @@ describe.each(places)('what is secret in a job, on $database', ({ kind, adapterK
     expect(apps.log.of('debug').length).toBeGreaterThan(3);
     expect(apps.log.lines.filter(({ text }) => text.includes(SECRET) || text.includes(ADMIN_TOKEN))).toEqual([]);
   });
+
+  it('is not what the database has against a deletion: that stays in the log', async () => {
+    const app = await apps.listen({ handlers: { done: () => null } });
+    const type = kind === postgres ? 'uuid' : 'text';
+    await app.dataSource.query(
+      `CREATE TABLE hush (job_id ${type}, CONSTRAINT psst FOREIGN KEY (job_id) REFERENCES _jobs (id))`,
+    );
+    const { id } = await app.jobs.enqueue('done', null);
+    await app.event('completed', id);
+    await app.dataSource.query(`INSERT INTO hush VALUES ('${id}')`);
+    const message = `job ${id}: cannot delete: the database refuses it`;
+    expect(await app.api.delete(`/${id}`)).toMatchObject({
+      status: 409,
+      body: { status: 409, code: 'JOB_STATE', message, data: {} },
+    });
+    expect(apps.log.of('warn')).toEqual([expect.stringContaining(`the database refuses to delete job ${id}: `)]);
+  });
 });
 
 describe('notifications', () => {

@@ -5,6 +5,7 @@ import type { SettleAnswer } from '../../lib/runtime/settler.js';
 import { Settler } from '../../lib/runtime/settler.js';
 import { systemClock } from '../../lib/runtime/system-clock.js';
 import type { JobStore, Settled, Settlement } from '../../lib/store/job-store.js';
+import { SqlError } from '../../lib/store/sql-error.js';
 import { VirtualClock } from './support/virtual-clock.js';
 
 const GONE: Settled = { applied: false, status: null, attempt: 0, retries: null, runAt: null };
@@ -181,6 +182,29 @@ describe('an outcome of a job whose row somebody has locked', () => {
     settler.settle(attempt, completed, 1, () => undefined);
     await clock.advance(1_000);
     expect(asked.slice(0, 2)).toEqual([false, true]);
+  });
+});
+
+describe('outcomes of jobs that are not to be kept', () => {
+  it('are stored without a deletion when the database refuses that', async () => {
+    const asked: unknown[] = [];
+    const done: Settled = { applied: true, status: 'completed', attempt: 1, retries: 0, runAt: null };
+    const answer = (settlements: readonly Settlement[], unkept: readonly string[]): Promise<Settled[]> => {
+      asked.push([settlements.length, unkept]);
+      const refusal = new SqlError('refused', 'it is referred to', {});
+      return unkept.length > 0 ? Promise.reject(refusal) : Promise.resolve(settlements.map(() => done));
+    };
+    const store = { settle: answer } as unknown as JobStore;
+    const settler = new Settler({ store, clock: systemClock, logger: quiet, random: () => 0, retention: UNKEPT });
+    const settled = (id: string): Promise<SettleAnswer> => {
+      const attempt = { ...plain, claim: { id, attempt: 1 }, leaseEndsMs: systemClock.now() + 60_000 };
+      return new Promise((resolve) => settler.settle(attempt, completed, 1, resolve));
+    };
+    expect(await Promise.all([settled('a'), settled('b')])).toEqual([done, done]);
+    expect(asked).toEqual([
+      [2, ['completed']],
+      [2, []],
+    ]);
   });
 });
 

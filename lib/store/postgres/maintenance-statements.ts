@@ -32,7 +32,7 @@ WITH page AS (
   WHERE id > coalesce($1::uuid, '00000000-0000-0000-0000-000000000000') ORDER BY id LIMIT $2::int),
 aged AS (
   SELECT p.id FROM page p JOIN jsonb_to_recordset($3::jsonb) AS a(status text, age_ms float8) ON a.status = p.status
-  WHERE p.finished <= statement_timestamp() - make_interval(secs => a.age_ms / 1000.0)),
+  WHERE p.finished <= statement_timestamp() - make_interval(secs => a.age_ms / 1000.0) AND p.id <> ALL ($5::uuid[])),
 free AS (
   SELECT j.id FROM _jobs j JOIN aged ON aged.id = j.id
   WHERE j.status IN ${finalStatuses} AND (j.idempotency_key IS NULL OR NOT ${isKeyKept}) FOR UPDATE OF j SKIP LOCKED),

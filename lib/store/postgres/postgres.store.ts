@@ -202,11 +202,11 @@ export class PostgresStore implements JobStore {
     return rescueOf(await this.query(RESCUE, [limit, lowerBound ?? '-infinity']));
   }
 
-  async prune(retention: Retention, { after, rows }: Seam.PrunePage): Promise<Seam.PrunedPage> {
+  async prune(retention: Retention, { after, rows, except = [] }: Seam.PrunePage): Promise<Seam.PrunedPage> {
     const ages = Object.entries(retention).filter((entry): entry is [string, number] => entry[1] !== false);
     const input = JSON.stringify(ages.map(([status, age]) => ({ status, age_ms: age })));
     const youngestMs = ages.length === 0 ? 0 : Math.min(...ages.map(([, age]) => age));
-    const [page] = await this.query(PRUNE, [after, rows, input, youngestMs]);
+    const [page] = await this.query(PRUNE, [after, rows, input, youngestMs, except]);
     return { removed: Number(page!.removed), next: page!.next as string | null };
   }
 

@@ -9,6 +9,8 @@ import type { MoveStatement } from './move-statements.js';
 /** Each takes as long as the queue waits for a lock. */
 const VAIN_WAITS_MAX = 2;
 
+const HELD = 'an open transaction holds the row or its unique key';
+
 type Query = (text: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
 
 /** Re-queues, cancels and deletes by request, which must never wait for a worker's settlement while they hold locks. */
@@ -67,11 +69,11 @@ export class RequestedMoves {
           waits < VAIN_WAITS_MAX
             ? await this.one(statement, id, params)
             : (await this.free(statement, [id], params)).get(id);
-        rows.set(id, row ?? leftAlone(id, 'locked'));
+        rows.set(id, row ?? leftAlone(id, new RowLockedError(HELD)));
       } catch (error) {
         const obstacle = obstacleIn(error);
         rows.set(id, leftAlone(id, obstacle));
-        waits += obstacle === 'locked' ? 1 : 0;
+        waits += obstacle instanceof RowLockedError ? 1 : 0;
       }
     }
     return rows;
@@ -101,12 +103,12 @@ export class RequestedMoves {
   }
 }
 
-function obstacleIn(error: unknown): 'locked' | 'refused' {
-  if (error instanceof RowLockedError || isKeyTaken(error)) {
-    return 'locked';
+function obstacleIn(error: unknown): Error {
+  if (isKeyTaken(error)) {
+    return new RowLockedError(HELD, { cause: error });
   }
-  if (error instanceof SqlError) {
-    return 'refused';
+  if (error instanceof RowLockedError || error instanceof SqlError) {
+    return error;
   }
   throw error;
 }

@@ -150,13 +150,15 @@ export class SqliteStore implements JobStore {
     return rescueOf([...rescued, look!]);
   }
 
-  async prune(retention: Retention, { after, rows }: Seam.PrunePage): Promise<Seam.PrunedPage> {
+  async prune(retention: Retention, { after, rows, except = [] }: Seam.PrunePage): Promise<Seam.PrunedPage> {
     const ages = Object.entries(retention).filter((entry): entry is [string, number] => entry[1] !== false);
     const from = after ?? '';
     const youngestMs = ages.length === 0 ? 0 : Math.min(...ages.map(([, age]) => age));
     const [page] = await this.read(sql.PRUNE_PAGE, [from, rows, youngestMs]);
     const aged = JSON.stringify(ages.map(([status, age]) => ({ status, age_ms: age })));
-    const removed = page!.last === null ? [] : await this.write(() => one(sql.PRUNE, [from, rows, aged]));
+    const params = [from, rows, aged, JSON.stringify(except)];
+    const isIdle = page!.last === null || ages.length === 0;
+    const removed = isIdle ? [] : await this.write(() => one(sql.PRUNE, params));
     return { removed: removed.length, next: page!.has_more ? (page!.last as string) : null };
   }
 
@@ -245,28 +247,26 @@ export class SqliteStore implements JobStore {
     }
   }
 
-  /** In one script where that is possible; where the database refuses one of several, they are moved one by one. */
+  /** In one script, or where the database refuses one of several, in halves, until those that it refuses stand alone. */
   private async move(
     statements: sql.MoveStatements,
     ids: readonly string[],
     params: readonly unknown[] = [],
   ): Promise<Seam.Moved[]> {
-    const ask = (some: readonly string[]): Promise<Seam.Moved[]> =>
-      this.write(() => moveScript(statements, some, params));
     try {
-      return await ask(ids);
+      return await this.write(() => moveScript(statements, ids, params));
     } catch (error) {
       if (!(error instanceof SqlError) || ids.length === 1) {
         throw error;
       }
     }
+    const middle = Math.ceil(ids.length / 2);
     const moved: Seam.Moved[] = [];
-    for (const id of ids) {
-      const [answer] = await ask([id]).catch((error: unknown) => [refusedMove(id, error)]);
-      // Alone a job is answered whole; of several none is, whichever way they went.
-      moved.push({ ...answer!, job: null });
+    for (const half of [ids.slice(0, middle), ids.slice(middle)]) {
+      moved.push(...(await this.move(statements, half, params).catch((error: unknown) => refused(half, error))));
     }
-    return moved;
+    // Alone a job is answered whole; of several none is, whichever way they went.
+    return moved.map((each) => ({ ...each, job: null }));
   }
 
   private write<T>(script: () => SqlScript<T>): Promise<T> {
@@ -296,9 +296,10 @@ function startOf({ topic, priority, lowerBound }: Seam.LaneStart): { topic: stri
   return { topic, priority, from: lowerBound === null ? '' : sqliteTime(lowerBound) };
 }
 
-function refusedMove(id: string, error: unknown): Seam.Moved {
+/** The answer for the one job that the database refused to move. */
+function refused([id]: readonly string[], error: unknown): Seam.Moved[] {
   if (error instanceof SqlError) {
-    return movedOf(leftAlone(id, 'refused'));
+    return [movedOf(leftAlone(id!, error))];
   }
   throw error;
 }

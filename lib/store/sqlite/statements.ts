@@ -250,12 +250,12 @@ const page = `(SELECT id, status, finished, created, idempotency_key FROM _jobs 
 export const PRUNE_PAGE = `
 SELECT max(id) AS last, count(*) = ?2 AND max(created) <= ${fromNow('-?3')} AS has_more FROM ${page}`;
 
-/** The jobs of that page that are over their age. ?3 is a JSON array of status and age. */
+/** The jobs of that page that are over their age, but those of ?4. ?3 is a JSON array of status and age. */
 export const PRUNE = `
 DELETE FROM _jobs WHERE id IN (
   SELECT p.id FROM ${page} AS p JOIN json_each(?3) AS a ON a.value ->> 'status' = p.status
   WHERE p.finished <= ${fromNow(`-(a.value ->> 'age_ms')`)}
-    AND (p.idempotency_key IS NULL OR p.created <= ${keptSince}))
+    AND (p.idempotency_key IS NULL OR p.created <= ${keptSince}) AND p.id NOT IN (SELECT value FROM json_each(?4)))
 RETURNING id`;
 
 /** A verb by request: each statement takes the ids as ?1. */
