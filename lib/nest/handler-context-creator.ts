@@ -1,12 +1,13 @@
 import { ExternalContextCreator } from '@nestjs/core';
 import { PipesConsumer } from '@nestjs/core/pipes/index.js';
-import type { JobContext } from '../core/job-context.js';
 import type { HandlerGate } from './handler-gate.js';
 import { lastValueOf } from './last-value.js';
 import type { Refusals } from './refusals.js';
 
-/** Nest's creator, as handlers need it: refusals of guards and pipes are noted, none is called whose attempt has ended while
- * they waited, and an Observable may be empty. */
+/**
+ * Nest's creator, as handlers need it. Refusals of guards and pipes are noted; a handler whose attempt ended while they waited
+ * is not called; an Observable may be empty.
+ */
 export class HandlerContextCreator extends ExternalContextCreator {
   constructor(
     private readonly refusals: Refusals,
@@ -48,7 +49,7 @@ export class HandlerContextCreator extends ExternalContextCreator {
           this.refusals.note(params[0] as object, thrown.error);
           throw thrown.error;
         }
-        this.gate.enter(params[0] as JobContext);
+        this.gate.enter(params[0] as object);
       })
     );
   }
@@ -58,7 +59,7 @@ export class HandlerContextCreator extends ExternalContextCreator {
   }
 }
 
-type Guards = (params: [job: JobContext]) => Promise<void>;
+type Guards = (params: [job: object]) => Promise<void>;
 
 /** On its way from a pipe to the attempt; what a parameter's decorator throws is none. */
 class Rejection extends Error {

@@ -1,5 +1,5 @@
 import { InterceptorsConsumer } from '@nestjs/core/interceptors/index.js';
-import type { JobContext } from '../core/job-context.js';
+import { endingOf } from '../runtime/attempt.js';
 
 /**
  * Where a handler is not called any more, since its attempt has ended while guards, interceptors, pipes or providers waited:
@@ -9,17 +9,18 @@ export class HandlerGate {
   private readonly refused = new WeakSet<object>();
 
   /** To be passed after each wait. @throws why the attempt has ended. */
-  enter(job: JobContext): void {
-    if (job.signal.aborted) {
+  enter(job: object): void {
+    const ending = endingOf(job);
+    if (ending) {
       this.refused.add(job);
-      throw job.signal.reason;
+      throw ending;
     }
   }
 
-  /** @throws the same when the handler was not called, whatever interceptors and filters have made of that. */
-  leave(job: JobContext): void {
+  /** @throws the same when it was turned away at least once, whatever interceptors and filters have made of that. */
+  leave(job: object): void {
     if (this.refused.has(job)) {
-      throw job.signal.reason;
+      throw endingOf(job)!;
     }
   }
 }
@@ -33,7 +34,7 @@ export class GatedInterceptors extends InterceptorsConsumer {
   override intercept(...args: Parameters<InterceptorsConsumer['intercept']>): Promise<unknown> {
     const [interceptors, params, instance, callback, next, type] = args;
     const gated = async (): Promise<unknown> => {
-      this.gate.enter(params[0] as JobContext);
+      this.gate.enter(params[0] as object);
       return next();
     };
     return super.intercept(interceptors, params, instance, callback, interceptors?.length > 0 ? gated : next, type);

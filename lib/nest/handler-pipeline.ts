@@ -78,7 +78,7 @@ export class HandlerPipeline {
     creator: ExternalContextCreator,
     provider: InstanceWrapper<object>,
     method: HandledMethod,
-    job: JobContext,
+    job: object,
   ): Promise<unknown> {
     const host = provider.host!;
     const contextId = this.contextOf(job, provider.isDependencyTreeDurable());

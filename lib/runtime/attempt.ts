@@ -236,6 +236,11 @@ export class Attempt {
 /** Where a job keeps its attempt, hidden from whoever prints, copies or serialises it. */
 const ATTEMPT = Symbol('attempt');
 
+/** Why the attempt behind a handler's job is to end, if it is; asked without making a signal. */
+export function endingOf(job: object): Error | undefined {
+  return (job as Partial<AttemptContext>)[ATTEMPT]?.reason;
+}
+
 /** One for all jobs: an accessor of each one's own took three times the memory of all the rest of it. */
 const signalOfAttempt = {
   get(this: AttemptContext): AbortSignal {

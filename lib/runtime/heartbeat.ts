@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobStore } from '../store/job-store.js';
+import { SqlError } from '../store/sql-error.js';
 import type { Attempt } from './attempt.js';
 import { Periodic } from './periodic.js';
 
@@ -63,14 +64,14 @@ export class Heartbeat {
 
   /** Asks at once whether any running job is to be cancelled; for hints of other processes. */
   async lookForCancels(): Promise<void> {
-    const attempts = this.batch();
+    const attempts = [...this.held];
     if (attempts.length === 0) {
       return;
     }
     try {
       const tokens = await this.options.store.cancelRequests(attempts.map(({ claim }) => claim));
       const ids = new Set(tokens.map(({ id }) => id));
-      attempts.filter(({ id }) => ids.has(id)).forEach(cancelled);
+      attempts.filter(({ id }) => ids.has(id)).forEach(abortCancelled);
     } catch (error) {
       // The next renewal brings them too.
       this.options.logger.debug(`cancel requests were not read: ${String(error)}`);
@@ -78,12 +79,44 @@ export class Heartbeat {
   }
 
   private async beat(): Promise<number | void> {
-    let isAnyBusy = false;
-    const attempts = this.batch();
-    for (let from = 0; from < attempts.length; from += BATCH_MAX) {
-      isAnyBusy = (await this.renew(attempts.slice(from, from + BATCH_MAX))) || isAnyBusy;
-    }
+    const isAnyBusy = this.held.size > 0 && (await this.renewAll([...this.held]));
     return isAnyBusy ? this.options.leaseMs / 10 : undefined;
+  }
+
+  /** In halves where there are too many, or where the database refuses one of them: the others must not lose their leases. */
+  private async renewAll(attempts: readonly Attempt[]): Promise<boolean> {
+    if (attempts.length > BATCH_MAX) {
+      return this.renewHalves(attempts);
+    }
+    try {
+      return await this.renew(attempts);
+    } catch (error) {
+      if (error instanceof SqlError && attempts.length > 1) {
+        return this.renewHalves(attempts);
+      }
+      throw error;
+    }
+  }
+
+  /** @throws what the last refused one was refused for, when all others are renewed. */
+  private async renewHalves(attempts: readonly Attempt[]): Promise<boolean> {
+    const middle = Math.ceil(attempts.length / 2);
+    let isAnyBusy = false;
+    let refusal: SqlError | undefined;
+    for (const half of [attempts.slice(0, middle), attempts.slice(middle)]) {
+      try {
+        isAnyBusy = (await this.renewAll(half)) || isAnyBusy;
+      } catch (error) {
+        if (!(error instanceof SqlError)) {
+          throw error;
+        }
+        refusal = error;
+      }
+    }
+    if (refusal) {
+      throw refusal;
+    }
+    return isAnyBusy;
   }
 
   private async renew(attempts: readonly Attempt[]): Promise<boolean> {
@@ -108,7 +141,7 @@ export class Heartbeat {
         attempt.loseLease();
       }
       if (cancelRequested) {
-        cancelled(attempt);
+        abortCancelled(attempt);
       }
     });
     return renewals.some(({ state }) => state === 'busy');
@@ -123,10 +156,6 @@ export class Heartbeat {
       }
     }
   }
-
-  private batch(): Attempt[] {
-    return [...this.held];
-  }
 }
 
 /** Whether the row must still be `processing`: once an outcome is on its way, what it says is the settler's to judge. */
@@ -134,6 +163,6 @@ function isOurs(attempt: Attempt): boolean {
   return !attempt.isSettling && !attempt.mayBeCompleted;
 }
 
-function cancelled(attempt: Attempt): void {
+function abortCancelled(attempt: Attempt): void {
   attempt.abort('cancelled', 'somebody asked to cancel the job');
 }
