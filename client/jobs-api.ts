@@ -108,11 +108,15 @@ export abstract class JobsApi {
 
   /**
    * Re-queues, cancels or deletes up to 10,000 jobs. When the answer says `more`, others can be moved: call again, while
-   * `changed` is not 0.
+   * `changed` is not 0. A filter without a condition means all jobs; one with an `undefined` condition is a TypeError.
    * @example await jobs.bulk({ action: 'requeue', filter: { status: 'failed', topic: 'send_receipt' }, dryRun: true });
    */
   async bulk(request: BulkOptions & CallOptions, options: CallOptions = request): Promise<BulkAnswer> {
     const { signal: _, filter, ...rest } = request;
+    const missing = Object.entries(filter ?? {}).find(([, value]) => value === undefined);
+    if (missing) {
+      throw new TypeError(`filter.${missing[0]}: expected a value; without it the filter would mean more jobs`);
+    }
     const body = snakeCased({ ...rest, filter: filter && snakeCased(filter) });
     return this.request({ method: 'POST', path: '/bulk', body, signal: options.signal });
   }

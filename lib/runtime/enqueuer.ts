@@ -139,15 +139,15 @@ export class Enqueuer {
   }
 
   private rowOf(topicLike: TopicLike, payload: unknown, given: EnqueueSettings, once: Idempotency | null): JobInsert {
-    const { topic, own } = this.topicOf(topicLike);
+    const { topic, maxRetries, priority } = this.topicOf(topicLike);
     return {
       id: uuidv7(),
       topic,
       payload: encodePayload(payload, this.options.payloadBytesMax),
       runAt: given.runAt ?? null,
       delayMs: given.delayMs,
-      maxRetries: given.maxRetries ?? own?.maxRetries ?? this.options.maxRetries,
-      priority: given.priority ?? own?.priority ?? 0,
+      maxRetries: given.maxRetries ?? maxRetries ?? this.options.maxRetries,
+      priority: given.priority ?? priority ?? 0,
       timeoutMs: given.timeoutMs ?? null,
       backoff: given.backoff ?? null,
       uniqueKey: given.uniqueKey ?? null,
@@ -156,11 +156,17 @@ export class Enqueuer {
     };
   }
 
-  /** A topic's name, and what it says of its own jobs. */
-  private topicOf(topicLike: TopicLike): { topic: string; own: HandlerSettings | undefined } {
+  /** A topic's name, and what it says of its jobs itself, or else its handler, when that is here. */
+  private topicOf(topicLike: TopicLike): Pick<HandlerSettings, 'maxRetries' | 'priority'> & { topic: string } {
     const typed = typedTopic(topicLike);
     const topic = checked(topicCheck, typed ? typed.name : topicLike, 'topic');
-    return { topic, own: typed ? readHandlerOptions(topic, typed.options) : this.options.settingsOf(topic) };
+    const defaults = typed && readHandlerOptions(topic, typed.options);
+    const handler = this.options.settingsOf(topic);
+    return {
+      topic,
+      maxRetries: defaults?.maxRetries ?? handler?.maxRetries,
+      priority: defaults?.priority ?? handler?.priority,
+    };
   }
 
   private async insert(rows: readonly JobInsert[]): Promise<InsertedJob[]> {

@@ -1,5 +1,5 @@
 import type { BulkAction } from '../core/bulk.js';
-import { JobNotFoundError, JobStateError } from '../core/errors.js';
+import { JobNotFoundError, JobStateError, RowLockedError } from '../core/errors.js';
 import type { Job, JobFilter, JobPage } from '../core/job.js';
 import { normalJobId } from '../core/job-id.js';
 import type { RequeueOptions } from '../core/job-options.js';
@@ -7,7 +7,6 @@ import { readRequeueOptions } from '../core/job-options.js';
 import { cursorAfter, readListFilter } from '../core/list-filter.js';
 import { encodePayload } from '../core/payload.js';
 import type { JobStore, Moved, RequeueChanges } from '../store/job-store.js';
-import { SqlError } from '../store/sql-error.js';
 import type { Moves } from './moves.js';
 
 export interface JobDeskOptions {
@@ -60,21 +59,16 @@ export class JobDesk {
 
   private async move(action: BulkAction, id: string, changes?: RequeueChanges): Promise<Moved> {
     const normal = normalJobId(id);
-    const moved = normal === undefined ? undefined : await this.moveOne(action, normal, changes);
+    const moved = normal === undefined ? undefined : (await this.options.moves.move(action, [normal], changes))[0];
+    if (moved?.obstacle) {
+      const { id: asked, obstacle: cause } = moved;
+      const refusal = new JobStateError(asked, `cannot ${action}: the database refuses it`, undefined, { cause });
+      throw cause instanceof RowLockedError ? cause : refusal;
+    }
     if (!moved?.status) {
       throw new JobNotFoundError(id);
     }
     return moved;
-  }
-
-  private async moveOne(action: BulkAction, id: string, changes?: RequeueChanges): Promise<Moved> {
-    try {
-      return (await this.options.moves.move(action, [id], changes))[0]!;
-    } catch (error) {
-      throw error instanceof SqlError
-        ? new JobStateError(id, `cannot ${action}: the database refuses it`, undefined, { cause: error })
-        : error;
-    }
   }
 
   private readChanges(options?: RequeueOptions): RequeueChanges {

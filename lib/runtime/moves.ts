@@ -23,7 +23,9 @@ export class Moves {
 
   /** What became of each, in the order of `ids`. `changes` are for re-queued ones. */
   async move(action: BulkAction, ids: readonly string[], changes?: RequeueChanges): Promise<Moved[]> {
-    const answers = await this.ask(action, ids, changes);
+    const { store } = this.options;
+    const answers = await (action === 'requeue' ? store.requeue(ids, changes) : store[action](ids));
+    this.logRefusals(action, answers);
     const moved = answers.filter((answer) => answer.moved);
     moved.forEach((job) => this.told(action, job));
     const topics = new Set(moved.map(({ topic }) => topic!));
@@ -36,31 +38,14 @@ export class Moves {
     return answers;
   }
 
-  /** Callers from outside are not told what the database has against it: it may name tables and values. */
-  private async ask(action: BulkAction, ids: readonly string[], changes?: RequeueChanges): Promise<Moved[]> {
-    const { store } = this.options;
-    try {
-      const answers = await (action === 'requeue' ? store.requeue(ids, changes) : store[action](ids));
-      const refused = answers.filter(({ obstacle }) => obstacle instanceof SqlError);
-      if (refused.length > 0) {
-        this.logRefusal(
-          action,
-          refused.map(({ id }) => id),
-          refused[0]!.obstacle!,
-        );
-      }
-      return answers;
-    } catch (error) {
-      if (error instanceof SqlError) {
-        this.logRefusal(action, ids, error);
-      }
-      throw error;
+  /** Callers from outside are not told what the database has against it: that may name tables and values. */
+  private logRefusals(action: BulkAction, answers: readonly Moved[]): void {
+    const refused = answers.filter(({ obstacle }) => obstacle instanceof SqlError);
+    const [first, ...others] = refused;
+    if (first) {
+      const jobs = others.length === 0 ? `job ${first.id}` : `job ${first.id} and ${others.length} more`;
+      this.options.logger.warn(oneLine(`the database refuses to ${action} ${jobs}: ${first.obstacle!.message}`));
     }
-  }
-
-  private logRefusal(action: BulkAction, [id, ...others]: readonly string[], { message }: Error): void {
-    const jobs = others.length === 0 ? `job ${id}` : `job ${id} and ${others.length} more`;
-    this.options.logger.warn(oneLine(`the database refuses to ${action} ${jobs}: ${message}`));
   }
 
   private told(action: BulkAction, job: Moved): void {

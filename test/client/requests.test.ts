@@ -273,6 +273,14 @@ describe('the client', () => {
     expect(server.requests).toEqual([]);
   });
 
+  it('refuses a bulk move of which a condition is undefined, and sends nothing', async () => {
+    const filter = { errorKey: undefined };
+    await expect(newClient().bulk({ action: 'delete', filter })).rejects.toThrow(
+      'filter.errorKey: expected a value; without it the filter would mean more jobs',
+    );
+    expect(server.requests).toEqual([]);
+  });
+
   it('leaves the judgement of unknown options to the server', async () => {
     server.answers(json(200, {}));
 

@@ -1,4 +1,5 @@
 import { JobsEngine } from 'nestjs-jobs';
+import { RowLockedError } from '../../lib/core/errors.js';
 import { claimOne, insertMany, insertOne, newJob, outcomes, settlement, TOPIC } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 
@@ -137,6 +138,11 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a bulk move on
       more: false,
       skippedReasons: [{ reason: 'an open transaction holds it', count: 2, ids: held }],
     });
+    expect(await engine.bulk.move({ action: 'cancel', ids: held.slice(0, 1) })).toMatchObject({
+      changed: 0,
+      skippedReasons: [{ reason: 'an open transaction holds it', count: 1, ids: held.slice(0, 1) }],
+    });
+    await expect(engine.cancel(held[0]!)).rejects.toThrow(RowLockedError);
     await transaction.rollback();
     expect(cancelled).toEqual(ids.filter((id) => !held.includes(id)));
     for (const id of ids) {

@@ -84,12 +84,26 @@ describe.each(everyKind)('a typed topic on $label', (kind) => {
     });
   });
 
-  it('brings its own options along, under those of the call and of the handler', async () => {
+  it('brings its own options along, which give way to those of the call', async () => {
     const app = await apps.start({ providers: [MailJobs] });
     const payload = { to: 'a@example.org' };
-    expect(await app.jobs.enqueue(PlainMail, payload)).toMatchObject({ maxRetries: 7, priority: -5 });
+    const own = { maxRetries: 7, priority: -5 };
+    expect(await app.jobs.enqueue(PlainMail, payload)).toMatchObject(own);
+    expect(await app.jobs.enqueueMany([{ topic: PlainMail, payload }])).toMatchObject([own]);
     expect(await app.jobs.enqueue(PlainMail, payload, { maxRetries: 1 })).toMatchObject({ maxRetries: 1 });
     expect(await app.jobs.enqueue('plain_mail', payload)).toMatchObject({ maxRetries: 2, priority: -5 });
+  });
+
+  it('leaves to its handler what it does not say itself', async () => {
+    const Bare = defineJob<null>('bare');
+    const handlers = { bare: [() => null, { maxRetries: 9, priority: 3 }] as const };
+    const app = await apps.start({ handlers });
+    const ofHandler = { maxRetries: 9, priority: 3 };
+    expect(await app.jobs.enqueue(Bare, null)).toMatchObject(ofHandler);
+    expect(await app.jobs.enqueueMany([{ topic: Bare, payload: null }])).toMatchObject([ofHandler]);
+    const inTransaction = app.dataSource.transaction((manager) => app.jobs.enqueueTx(manager, Bare, null));
+    expect(await inTransaction).toMatchObject(ofHandler);
+    expect(await app.jobs.enqueue('bare', null)).toMatchObject(ofHandler);
   });
 
   it('does not compile with a payload of another type', async () => {

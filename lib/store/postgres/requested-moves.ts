@@ -19,14 +19,11 @@ export class RequestedMoves {
 
   /**
    * Moves jobs in one statement where that is possible, and one by one where somebody is in the way. Answers in the order
-   * of `ids`. Of several jobs, those that stay locked, or that the database refuses to move, are left alone.
-   *
-   * @throws RowLockedError when it is one that is locked.
-   * @throws SqlError when it is one that is refused.
+   * of `ids`; those that stay locked, or that the database refuses to move, are left alone.
    */
   async move(statement: MoveStatement, ids: readonly string[], params: readonly unknown[] = []): Promise<Moved[]> {
     if (ids.length === 1) {
-      return [movedOf(await this.one(statement, ids[0]!, params))];
+      return [movedOf((await this.oneByOne(statement, ids, params)).get(ids[0]!)!)];
     }
     const rows = await this.several(statement, ids, params);
     const late = await this.oneByOne(

@@ -256,15 +256,23 @@ export class SqliteStore implements JobStore {
     try {
       return await this.write(() => moveScript(statements, ids, params));
     } catch (error) {
-      if (!(error instanceof SqlError) || ids.length === 1) {
+      if (!(error instanceof SqlError)) {
         throw error;
       }
+      return ids.length === 1 ? [movedOf(leftAlone(ids[0]!, error))] : this.moveHalves(statements, ids, params);
     }
+  }
+
+  private async moveHalves(
+    statements: sql.MoveStatements,
+    ids: readonly string[],
+    params: readonly unknown[],
+  ): Promise<Seam.Moved[]> {
     const middle = Math.ceil(ids.length / 2);
-    const moved: Seam.Moved[] = [];
-    for (const half of [ids.slice(0, middle), ids.slice(middle)]) {
-      moved.push(...(await this.move(statements, half, params).catch((error: unknown) => refused(half, error))));
-    }
+    const moved = [
+      ...(await this.move(statements, ids.slice(0, middle), params)),
+      ...(await this.move(statements, ids.slice(middle), params)),
+    ];
     // Alone a job is answered whole; of several none is, whichever way they went.
     return moved.map((each) => ({ ...each, job: null }));
   }
@@ -294,14 +302,6 @@ export class SqliteStore implements JobStore {
 /** A lane as statements read it. */
 function startOf({ topic, priority, lowerBound }: Seam.LaneStart): { topic: string; priority: number; from: string } {
   return { topic, priority, from: lowerBound === null ? '' : sqliteTime(lowerBound) };
-}
-
-/** The answer for the one job that the database refused to move. */
-function refused([id]: readonly string[], error: unknown): Seam.Moved[] {
-  if (error instanceof SqlError) {
-    return [movedOf(leftAlone(id!, error))];
-  }
-  throw error;
 }
 
 async function translating<T>(answer: Promise<T>): Promise<T> {

@@ -70,8 +70,13 @@ export class BulkRun {
       (each) => filters.statuses.length === 0 || filters.statuses.includes(each),
     );
     // Only those that may change are asked for: else the newest ones, once done, would hide the rest.
-    return status.length === 0 ? null : { action: this.action, filter: { ...conditionsOf(filters), status } };
+    return status.length === 0 ? null : { action: this.action, filter: given({ ...conditionsOf(filters), status }) };
   }
+}
+
+/** Without the conditions that are not there. */
+function given<T extends object>(conditions: T): T {
+  return Object.fromEntries(Object.entries(conditions).filter(([, value]) => value !== undefined)) as T;
 }
 
 const NOTHING: BulkAnswer = { matched: 0, changed: 0, skipped: 0, more: false, skipped_reasons: [] };
