@@ -37,7 +37,7 @@ export type { EnqueueOptions, JobFailure, JobFilter, JobPage, JobStats, NewJob }
 export type { JobHandlerFunction } from './core/job-context.js';
 export type { JobHandlerOptions, RequeueOptions } from './core/job-options.js';
 export { defineJob } from './core/job-topic.js';
-export type { JobTopic, JobTopicOptions, NewTypedJob, StandardSchema } from './core/job-topic.js';
+export type { JobTopic, JobTopicOptions, NewTypedJob, PayloadOf, StandardSchema } from './core/job-topic.js';
 export type { JobStatus } from './core/job-state.js';
 export type { JobsLogger } from './core/logger.js';
 export type { JobsOptions } from './core/options.js';

@@ -35,6 +35,14 @@ export interface JobTopic<Input = unknown, Output = Input> {
   readonly options: JobHandlerOptions;
 }
 
+/**
+ * What the handler of a typed topic is given as its payload.
+ *
+ * @example
+ * function subjectOf(job: JobContext<PayloadOf<typeof SendMail>>): string
+ */
+export type PayloadOf<Topic extends JobTopic> = Topic extends JobTopic<unknown, infer Output> ? Output : never;
+
 /** What {@link defineJob} takes beside the topic. */
 export interface JobTopicOptions<Input, Output = Input> extends JobHandlerOptions {
   /** Any Standard Schema validator: run at enqueue, and again before the handler. */

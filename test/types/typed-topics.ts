@@ -1,4 +1,4 @@
-import type { JobContext, JobsService } from 'nestjs-jobs';
+import type { JobContext, JobsService, PayloadOf } from 'nestjs-jobs';
 import { defineJob, JobHandler } from 'nestjs-jobs';
 import type { EntityManager } from 'typeorm';
 import * as v from 'valibot';
@@ -73,3 +73,12 @@ export class Handlers {
   @JobHandler(Plain)
   without(): void {}
 }
+
+/** Each of the two types is the other. */
+type Same<A, B> = [A, B] extends [B, A] ? true : false;
+
+export const payloads: [
+  Same<PayloadOf<typeof Plain>, { to: string }>,
+  Same<PayloadOf<typeof SendMail>, { to: string; at: Date }>,
+  Same<PayloadOf<typeof PostMail>, { to: string; at: Date }>,
+] = [true, true, true];
