@@ -12,7 +12,7 @@ import { OPTIONS, readJobsOptions } from './core/options.js';
 import { httpParts } from './http/http-parts.js';
 import { uiParts } from './http/ui-parts.js';
 import { createJobStore, JobsEngine } from './jobs-engine.js';
-import { HandlerPipeline } from './nest/handler-pipeline.js';
+import { HandlerPipeline } from './nest/pipeline/handler-pipeline.js';
 import { JobsExplorer } from './nest/jobs.explorer.js';
 import { JobsLifecycle } from './nest/jobs.lifecycle.js';
 import { JobsService } from './nest/jobs.service.js';

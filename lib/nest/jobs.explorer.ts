@@ -4,7 +4,7 @@ import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js'
 import { JobsEngine } from '../jobs-engine.js';
 import type { JobHandlerMetadata } from './decorators/job-handler.decorator.js';
 import { jobHandlersOf } from './decorators/job-handler.decorator.js';
-import { HandlerPipeline } from './handler-pipeline.js';
+import { HandlerPipeline } from './pipeline/handler-pipeline.js';
 import { LazyModules } from './lazy-modules.js';
 
 type Wrapper = InstanceWrapper<unknown>;

@@ -1,5 +1,5 @@
 import { HttpException } from '@nestjs/common';
-import { messageOf, SnoozeError, UnrecoverableError } from '../core/errors.js';
+import { messageOf, SnoozeError, UnrecoverableError } from '../../core/errors.js';
 import { isOutage } from './outages.js';
 
 /**

@@ -1,7 +1,7 @@
 import { ExternalContextCreator } from '@nestjs/core';
-import { PipesConsumer } from '@nestjs/core/pipes/index.js';
+import { lastValueOf } from '../last-value.js';
 import type { HandlerGate } from './handler-gate.js';
-import { lastValueOf } from './last-value.js';
+import { Rejection } from './marking-pipes.js';
 import type { Refusals } from './refusals.js';
 
 /**
@@ -60,23 +60,3 @@ export class HandlerContextCreator extends ExternalContextCreator {
 }
 
 type Guards = (params: [job: object]) => Promise<void>;
-
-/** On its way from a pipe to the attempt; what a parameter's decorator throws is none. */
-class Rejection extends Error {
-  constructor(readonly error: unknown) {
-    super('rejected by a pipe');
-  }
-}
-
-/** Pipes whose rejections can be told from other errors. */
-export class MarkingPipes extends PipesConsumer {
-  override async apply(...[value, metadata, pipes]: Parameters<PipesConsumer['apply']>): Promise<unknown> {
-    // What an asynchronous decorator gives is not the pipes' affair until it is there.
-    const given = await value;
-    try {
-      return await super.apply<unknown>(given, metadata, pipes);
-    } catch (error) {
-      throw new Rejection(error);
-    }
-  }
-}

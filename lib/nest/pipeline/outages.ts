@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { HttpException } from '@nestjs/common';
-import { QueueUnavailableError } from '../core/errors.js';
-import { isDatabaseError } from '../store/sql-error.js';
+import { QueueUnavailableError } from '../../core/errors.js';
+import { isDatabaseError } from '../../store/sql-error.js';
 
 /** An error may be the cause of another, and that of a third; deeper than this nobody wraps on purpose. */
 const CAUSES_MAX = 8;

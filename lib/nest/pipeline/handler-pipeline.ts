@@ -1,21 +1,20 @@
-import type { ArgumentsHost } from '@nestjs/common';
 import { Inject, Injectable } from '@nestjs/common';
 import type { ContextId, ModulesContainer, NestContainer } from '@nestjs/core';
 import { ContextIdFactory, ExternalContextCreator } from '@nestjs/core';
-import type { ExternalExceptionsHandler } from '@nestjs/core/exceptions/external-exceptions-handler.js';
-import { ExternalExceptionFilterContext } from '@nestjs/core/exceptions/external-exception-filter-context.js';
 import { GuardsConsumer, GuardsContextCreator } from '@nestjs/core/guards/index.js';
 import { Injector } from '@nestjs/core/injector/injector.js';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
 import { InterceptorsContextCreator } from '@nestjs/core/interceptors/index.js';
 import { PipesContextCreator } from '@nestjs/core/pipes/index.js';
 import { REQUEST_CONTEXT_ID } from '@nestjs/core/router/request/request-constants.js';
-import type { JobContext, JobHandlerFunction } from '../core/job-context.js';
-import { BODY_PARAMETER, ROUTE_ARGUMENTS_METADATA } from './decorators/payload.decorator.js';
-import { GatedInterceptors, HandlerGate } from './handler-gate.js';
-import { HandlerContextCreator, MarkingPipes } from './handler-context-creator.js';
-import { JOB_CONTEXT_TYPE } from './job-context.js';
-import { lastValueOf } from './last-value.js';
+import type { JobContext, JobHandlerFunction } from '../../core/job-context.js';
+import { BODY_PARAMETER, ROUTE_ARGUMENTS_METADATA } from '../decorators/payload.decorator.js';
+import { JOB_CONTEXT_TYPE } from '../job-context.js';
+import { GatedInterceptors } from './gated-interceptors.js';
+import { HandlerContextCreator } from './handler-context-creator.js';
+import { HandlerGate } from './handler-gate.js';
+import { MarkingPipes } from './marking-pipes.js';
+import { QuietFilters } from './quiet-filters.js';
 import { Refusals } from './refusals.js';
 
 type Method = (...args: unknown[]) => unknown;
@@ -163,30 +162,4 @@ export class HandlerPipeline {
 function onlyModule(host: ModuleRef): ModulesContainer {
   const asked = Object.create(host, { hasProvider: { value: () => true } }) as ModuleRef;
   return new Map([[host.token, asked]]) as ModulesContainer;
-}
-
-interface BoundFilter {
-  /** What it catches; everything when empty. */
-  readonly exceptionMetatypes: readonly (new (...args: never[]) => unknown)[];
-  func(exception: unknown, host: ArgumentsHost): unknown;
-}
-
-/** Nest's last filter writes every error into the log as an ERROR; here a failed attempt is an ordinary event. */
-class QuietFilters extends ExternalExceptionFilterContext {
-  override create(...args: Parameters<ExternalExceptionFilterContext['create']>): ExternalExceptionsHandler {
-    const handler = super.create(...args);
-    handler.next = async (exception, host) => {
-      // Chosen here: Nest 11 has `null` for "no filter", and a filter may answer `null`.
-      const filter = (handler as unknown as { filters: readonly BoundFilter[] }).filters.find(
-        ({ exceptionMetatypes: types }) => types.length === 0 || types.some((type) => exception instanceof type),
-      );
-      // A filter may be asynchronous, or answer with an Observable: what it comes to in the end is its answer.
-      const result = await lastValueOf(filter?.func(exception, host));
-      if (result === undefined) {
-        throw exception;
-      }
-      return result as never;
-    };
-    return handler;
-  }
 }
