@@ -11,7 +11,7 @@ interface AttemptEventBase extends JobEventBase {
 }
 
 interface EndedAttemptBase extends AttemptEventBase {
-  /** Milliseconds the handler ran in this process; `null` when another process ran it. */
+  /** Milliseconds the handler ran in this process; `null` when it did not: another process ran it, or it had not begun. */
   readonly durationMs: number | null;
 }
 

@@ -65,7 +65,7 @@ export const TRANSITIONS: readonly Transition[] = [
   { verb: 'prune', from: 'cancelled', to: 'none', guard: 'finished longer ago than its retention' },
 ];
 
-/** Whether a job that ended may be told apart from one that still has work ahead. */
+/** Whether a job of this status has ended. */
 export function isFinal(status: JobStatus): status is FinalStatus {
   return (FINAL_STATUSES as readonly string[]).includes(status);
 }

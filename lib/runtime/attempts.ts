@@ -241,17 +241,17 @@ export class Attempts {
   private settle(attempt: Attempt, outcome: Outcome | null): void {
     const { settler, clock } = this.options;
     // To the microsecond: what a clock says beyond that is noise, and twice the text.
-    const durationMs = Math.round((clock.now() - attempt.sinceMs) * 1_000) / 1_000;
+    const durationMs = attempt.hasBegun ? Math.round((clock.now() - attempt.sinceMs) * 1_000) / 1_000 : null;
     attempt.isSettling = true;
     const end = (answer: SettleAnswer): void => this.letGo(attempt, outcome, answer, durationMs);
     if (outcome) {
-      settler.settle(attempt, outcome, attempt.hasBegun ? durationMs : null, end);
+      settler.settle(attempt, outcome, durationMs, end);
     } else {
       end('lease lost');
     }
   }
 
-  private letGo(attempt: Attempt, outcome: Outcome | null, answer: SettleAnswer, durationMs: number): void {
+  private letGo(attempt: Attempt, outcome: Outcome | null, answer: SettleAnswer, durationMs: number | null): void {
     this.options.heartbeat.letGo(attempt);
     this.options.emit(eventOf(attempt, outcome, answer, durationMs));
     if (answer !== 'lease lost' && answer.runAt) {
@@ -267,7 +267,7 @@ export class Attempts {
   }
 }
 
-function eventOf(attempt: Attempt, outcome: Outcome | null, answer: SettleAnswer, durationMs: number): JobEvent {
+function eventOf(attempt: Attempt, outcome: Outcome | null, answer: SettleAnswer, durationMs: number | null): JobEvent {
   const base = { id: attempt.id, topic: attempt.topic, attempt: attempt.claim.attempt, durationMs };
   if (answer === 'lease lost' || !outcome) {
     return { type: 'lease_lost', ...base };
