@@ -1,5 +1,5 @@
 import type { AbortReason } from '../core/errors.js';
-import { InvalidOptionsError, JobAbortedError, LeaseLostError, messageOf } from '../core/errors.js';
+import { InvalidOptionsError, JobAbortedError, JobStateError, LeaseLostError, messageOf } from '../core/errors.js';
 import type { Claim } from '../core/job.js';
 import type { JobContext } from '../core/job-context.js';
 import type { JobsLogger } from '../core/logger.js';
@@ -147,10 +147,19 @@ export class Attempt {
       isAccepted = true;
     } catch (error) {
       this.completion = before;
-      if (error instanceof LeaseLostError && !this.mayBeCompleted) {
-        this.loseLease();
+      if (error instanceof LeaseLostError) {
+        await this.explainLoss(manager);
       }
       throw error;
+    }
+  }
+
+  /** @throws JobStateError when nobody else has completed the job but the handler itself, before in this transaction. */
+  private async explainLoss(tx: StoreTransaction): Promise<void> {
+    if (!this.mayBeCompleted) {
+      this.loseLease();
+    } else if (await this.standsCompletedIn(tx)) {
+      throw new JobStateError(this.id, 'completeTx has completed it already, in this transaction');
     }
   }
 
@@ -171,9 +180,10 @@ export class Attempt {
   private async isCompletedIn(tx: StoreTransaction): Promise<boolean> {
     // The handler may not have awaited it: what it is refused with must not come after the commit.
     await this.asked?.catch(() => undefined);
-    if (!this.hasCalledCompleteTx) {
-      return false;
-    }
+    return this.hasCalledCompleteTx && this.standsCompletedIn(tx);
+  }
+
+  private async standsCompletedIn(tx: StoreTransaction): Promise<boolean> {
     const [job] = await this.parts.store.find([this.id], tx);
     return job?.status === 'completed' && job.attempt === this.claim.attempt;
   }

@@ -1,4 +1,5 @@
-import { QueueUnavailableError, RowLockedError } from '../core/errors.js';
+import { QueueUnavailableError, RowLockedError, StatementCancelledError } from '../core/errors.js';
+import { SetSize } from './set-size.js';
 
 export interface BatcherOptions<Item, Answer> {
   /**
@@ -41,6 +42,7 @@ export interface BatchedCall<Item, Answer> {
  */
 export class Batcher<Item, Answer> {
   private waiting: BatchedCall<Item, Answer>[] = [];
+  private readonly size = new SetSize(ITEMS_MAX);
   private underWay = 0;
   private isSendingSoon = false;
   private whenIdle: (() => void)[] = [];
@@ -108,7 +110,7 @@ export class Batcher<Item, Answer> {
     let length = 0;
     let count = 0;
     const share = Math.max(SHARE_MIN, Math.ceil(this.waiting.length / (this.concurrency - this.underWay)));
-    const countMax = Math.min(this.waiting.length, share, ITEMS_MAX);
+    const countMax = Math.min(this.waiting.length, share, this.size.limit);
     while (count < countMax && (count === 0 || length < LENGTH_MAX)) {
       length += lengthOf(this.waiting[count]!.item);
       count += 1;
@@ -119,6 +121,11 @@ export class Batcher<Item, Answer> {
 
   private async handle(batch: readonly BatchedCall<Item, Answer>[]): Promise<void> {
     const error = await this.try(batch);
+    if (error instanceof StatementCancelledError) {
+      this.size.shrink(batch.length);
+    } else {
+      this.size.grow();
+    }
     // Without an answer there is nothing to tell apart.
     if (this.isForAll(error) || (error !== undefined && batch.length === 1)) {
       batch.forEach((call) => call.reject(error));

@@ -1,12 +1,15 @@
 import type { Clock } from '../core/clock.js';
+import { StatementCancelledError } from '../core/errors.js';
+import type { Claim } from '../core/job.js';
 import type { JobsLogger } from '../core/logger.js';
-import type { JobStore } from '../store/job-store.js';
+import type { ClaimRequest, JobStore } from '../store/job-store.js';
 import type { Attempts } from './attempts.js';
 import type { HandlerRegistry } from './handler-registry.js';
 import type { Reach, TopicRoom } from './lane-book.js';
 import { LaneBook } from './lane-book.js';
 import { Periodic } from './periodic.js';
 import { ScanCost } from './scan-cost.js';
+import { SetSize } from './set-size.js';
 
 export interface DispatcherOptions {
   readonly store: JobStore;
@@ -54,6 +57,7 @@ export class Dispatcher {
   /** Moving mean of the payloads' lengths; begins high, so that the first claim of large ones is no flood. */
   private payloadLength = 16 * 1_024;
   private whenQuiet: (() => void)[] = [];
+  private readonly claimSize = new SetSize(CLAIMS_MAX);
 
   constructor(private readonly options: DispatcherOptions) {
     this.loop = new Periodic({
@@ -149,7 +153,7 @@ export class Dispatcher {
   }
 
   private async claim(): Promise<'no room' | 'nothing known' | 'empty-handed' | 'go on'> {
-    const { store, clock, attempts, leaseMs, worker } = this.options;
+    const { clock, attempts, leaseMs, worker } = this.options;
     const limit = this.freeSlots();
     const rooms = this.rooms(limit);
     if (rooms.length === 0) {
@@ -161,7 +165,7 @@ export class Dispatcher {
       return 'nothing known';
     }
     const leaseEndsMs = clock.now() + leaseMs;
-    const claims = await store.claim({ lanes, limit, leaseMs, worker });
+    const claims = await this.ask({ lanes, limit, leaseMs, worker });
     claims.sort((a, b) => a.priority - b.priority || a.runAt.getTime() - b.runAt.getTime() || (a.id < b.id ? -1 : 1));
     for (const claim of claims) {
       this.payloadLength += (claim.payloadLength - this.payloadLength) / 10;
@@ -178,6 +182,27 @@ export class Dispatcher {
     return claims.length > 0 || this.book.isAnyDue(this.rooms(this.freeSlots()), clock.now())
       ? 'go on'
       : 'empty-handed';
+  }
+
+  /** Claims fewer after what took so long that too little of the leases was left. */
+  private async ask(request: ClaimRequest): Promise<Claim[]> {
+    const { store, clock, leaseMs } = this.options;
+    const askedMs = clock.now();
+    let isSlow = false;
+    try {
+      const claims = await store.claim(request);
+      isSlow = clock.now() - askedMs > leaseMs / 3;
+      return claims;
+    } catch (error) {
+      isSlow = error instanceof StatementCancelledError;
+      throw error;
+    } finally {
+      if (isSlow) {
+        this.claimSize.shrink(request.limit);
+      } else {
+        this.claimSize.grow();
+      }
+    }
   }
 
   /** Looks for lanes that are not known and for what is due next; answers how long to sleep, 0 to claim at once. */
@@ -274,7 +299,7 @@ export class Dispatcher {
     const target = Math.min(prefetch.target, affordable);
     // The buffer is filled up when half of it is gone: many small claims would cost more than they bring.
     const ahead = slots > 0 || bufferedCount <= target / 2 ? Math.max(0, target - bufferedCount) : 0;
-    return Math.min(slots + ahead, CLAIMS_MAX, affordable);
+    return Math.min(slots + ahead, this.claimSize.limit, affordable);
   }
 
   /** Topics that may be claimed now. */

@@ -67,12 +67,7 @@ export class Executor {
       return this.retry(attempt, handler, attempt.reason);
     }
     if ('value' in result) {
-      if (attempt.hasCalledCompleteTx) {
-        // The table knows whether that transaction committed, and nobody else: PostgreSQL turns the COMMIT of a failed one
-        // into a rollback without a word. If it did, the fence keeps this from changing anything.
-        return this.retry(attempt, handler, new Error('the transaction of completeTx did not commit'));
-      }
-      return { kind: 'completed', result: recordedJson(result.value) };
+      return this.outcomeOfValue(attempt, handler, result.value);
     }
     const { error } = result;
     if (attempt.isCompleted && error !== attempt.reason) {
@@ -94,6 +89,18 @@ export class Executor {
     return error instanceof UnrecoverableError
       ? { kind: 'failed', failure: failureOf(error) }
       : this.retry(attempt, handler, error);
+  }
+
+  private outcomeOfValue(attempt: Attempt, handler: RegisteredHandler, value: unknown): Outcome {
+    if (attempt.hasCalledCompleteTx) {
+      // The table knows whether that transaction committed, and nobody else: PostgreSQL turns the COMMIT of a failed one
+      // into a rollback without a word. If it did, the fence keeps this from changing anything.
+      return this.retry(attempt, handler, new Error('the transaction of completeTx did not commit'));
+    }
+    const unrun = unrunKindOf(value);
+    return unrun === undefined
+      ? { kind: 'completed', result: recordedJson(value) }
+      : this.retry(attempt, handler, new TypeError(`the handler returned ${unrun}, which nobody runs`));
   }
 
   private retry(attempt: Attempt, handler: RegisteredHandler, error: unknown): Outcome {
@@ -123,4 +130,19 @@ export class Executor {
     }
     return backoffDelayMs(fallback, retry, random());
   }
+}
+
+/** What a value is that does its work only when somebody asks it to. */
+function unrunKindOf(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) {
+    return undefined;
+  }
+  if (/^\[object (Async)?Generator\]$/.test(Object.prototype.toString.call(value))) {
+    return 'a generator';
+  }
+  const { pipe, subscribe, on } = value as Record<'pipe' | 'subscribe' | 'on', unknown>;
+  if (typeof pipe !== 'function') {
+    return undefined;
+  }
+  return typeof subscribe === 'function' ? 'an Observable' : typeof on === 'function' ? 'a stream' : undefined;
 }

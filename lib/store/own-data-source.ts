@@ -78,6 +78,8 @@ function postgresOptions(options: DataSourceOptions, settings: OwnDataSourceSett
     extra: {
       connectionTimeoutMillis: 10_000,
       ...extra,
+      // Answers are read as text.
+      binary: false,
       max: connections,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,

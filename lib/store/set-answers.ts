@@ -1,6 +1,8 @@
+import { QueueUnavailableError } from '../core/errors.js';
 import type { ClaimToken } from '../core/job.js';
 import type { InsertedJob, JobInsert, Moved, Renewal, Settled } from './job-store.js';
 import { insertedOf, movedOf, settledOf } from './row-mapper.js';
+import { SqlError } from './sql-error.js';
 import type { SqlRow } from './sql-runner.js';
 
 /*
@@ -65,6 +67,21 @@ export function movedInOrder(ids: readonly string[], moved: readonly SqlRow[], s
     const row = answers.get(id) ?? { status: null, topic: null, attempt: 0 };
     return movedOf({ ...row, id, moved: moves.has(row) });
   });
+}
+
+/** A key whose holder ended between the insert and the look for it is asked for again this often. */
+export const INSERT_ROUNDS_MAX = 3;
+
+/** Why a job is neither in the table after so many rounds, nor known by a key. */
+export function neverStored({ topic, uniqueKey, idempotency }: JobInsert): Error {
+  const key = uniqueKey ?? idempotency?.key;
+  return key === undefined
+    ? new SqlError(
+        'refused',
+        `the database stores no job of topic '${topic}', and says no error: a trigger or a rule?`,
+        {},
+      )
+    : new QueueUnavailableError(`key '${key}' kept changing hands; try again`);
 }
 
 /** The row of a job that was not moved, and of which there is nothing else to say. */

@@ -4,6 +4,7 @@ import { JobsError } from '../core/errors.js';
  * What a driver's error means for the caller.
  * - `unavailable`: no answer; whether a write was stored is unknown.
  * - `closed`: this process has ended the connection; nothing was sent.
+ * - `cancelled`: it took longer than the statement timeout, or somebody cancelled it; nothing was stored.
  * - `busy`: a deadlock, a serialization conflict, an outdated plan or a locked file; nothing was stored, the same statement
  *   may succeed.
  * - `locked`: a row or a key was not set free in time; nothing was stored.
@@ -11,7 +12,7 @@ import { JobsError } from '../core/errors.js';
  * - `refused`: the data, or the statement, is wrong and will be wrong again.
  * - `denied`: a login, a privilege, a table or a setting stands in the way, whatever the data; nothing was stored.
  */
-export type SqlErrorKind = 'unavailable' | 'closed' | 'busy' | 'locked' | 'unique' | 'refused' | 'denied';
+export type SqlErrorKind = 'unavailable' | 'closed' | 'cancelled' | 'busy' | 'locked' | 'unique' | 'refused' | 'denied';
 
 /** Every driver's error in one shape. Callers of the queue meet it when the database refuses what it was sent. */
 export class SqlError extends JobsError {
@@ -32,11 +33,11 @@ export function sqlErrorOf(error: unknown): SqlError {
     return error;
   }
   const cause = (error as { driverError?: unknown }).driverError ?? error;
-  const { code, message } = cause as { code?: unknown; message?: unknown };
+  const { code, message, severity } = cause as Record<'code' | 'message' | 'severity', unknown>;
   const text = typeof message === 'string' ? message : 'unknown error';
   // The driver's complaints about its own arguments are slips of ours, not news of the connection.
   const isSlip = !CLOSED.test(text) && (cause instanceof TypeError || cause instanceof RangeError);
-  const kind = isSlip ? 'refused' : kindOf(typeof code === 'string' ? code : '', text);
+  const kind = isSlip ? 'refused' : kindOf(typeof code === 'string' ? code : '', text, typeof severity === 'string');
   return new SqlError(kind, text, { cause });
 }
 
@@ -47,15 +48,16 @@ export const QUEUE_CLOSED = 'the queue is closed: its application has ended, or 
 const CLOSED =
   /^(Cannot use a pool after calling end|The database connection is not open|SQLITE_MISUSE: Database .*closed)/;
 
-function kindOf(code: string, message: string): SqlErrorKind {
+/** @param isOfServer whether it has what errors of a PostgreSQL server have beside their code. */
+function kindOf(code: string, message: string, isOfServer: boolean): SqlErrorKind {
   if (CLOSED.test(message)) {
     return 'closed';
   }
   if (code.startsWith('SQLITE_')) {
     return sqliteKindOf(code, message);
   }
-  // Without a SQLSTATE, which never begins as EPIPE does, the error is the socket's, or the driver's word for "no connection".
-  return /^[0-9FHPX][0-9A-Z]{4}$/.test(code) ? postgresKindOf(code) : 'unavailable';
+  // Without a SQLSTATE the error is the socket's (EPIPE looks like one), or the driver's word for "no connection".
+  return isOfServer && /^[0-9A-Z]{5}$/.test(code) ? postgresKindOf(code) : 'unavailable';
 }
 
 /** better-sqlite3 gives extended codes. sqlite3 has the plain ones, and only SQLite's own words say which constraint it was. */
@@ -79,10 +81,11 @@ function sqliteKindOf(code: string, message: string): SqlErrorKind {
 const unavailable = /^(08|25006|25P0[34]|40|53|57|58|XX)/;
 
 /**
- * Classes 22 data, 23 integrity, 42 syntax and types, 44 checks of views, 54 limits, P0 what triggers raise; but not a privilege,
- * a table, a column, a function or a type that is missing.
+ * Classes 0L and 0P grants, 25 state of the transaction, 26 prepared statements, 28 login, 3D and 3F database and schema, 55 state
+ * of an object, 72 snapshots, F0 the server's settings; and a privilege, a table, a column, a function or a type that is missing.
+ * All others are the data's fault, those that triggers of the application make up among them.
  */
-const refused = /^(2[123]|42(?!501|P01|703|883|704)|44|54|P0)/;
+const denied = /^(0L|0P|25|26|28|3D|3F|42(501|P01|703|883|704)|55|72|F0)/;
 
 function postgresKindOf(code: string): SqlErrorKind {
   if (code === '23505') {
@@ -95,7 +98,10 @@ function postgresKindOf(code: string): SqlErrorKind {
   if (code === '40001' || code === '40P01' || code === '0A000') {
     return 'busy';
   }
-  return unavailable.test(code) ? 'unavailable' : refused.test(code) ? 'refused' : 'denied';
+  if (code === '57014') {
+    return 'cancelled';
+  }
+  return unavailable.test(code) ? 'unavailable' : denied.test(code) ? 'denied' : 'refused';
 }
 
 /** What `pg` and its pool say without a code when there is no connection; TypeORM hands it on as it came. */

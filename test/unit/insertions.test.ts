@@ -72,7 +72,7 @@ describe('the insertion of a job', () => {
     const [known, fresh] = [newJob(), newJob()];
     const statements: string[] = [];
     const answers = [
-      () => Promise.reject(sqlErrorOf({ code: '23505', message: 'duplicate key value' })),
+      () => Promise.reject(sqlErrorOf({ code: '23505', message: 'duplicate key value', severity: 'ERROR' })),
       () => Promise.resolve([{ created: 0, count: 1, ids: JSON.stringify([fresh.id]) }]),
       () => Promise.resolve([{ asked_id: known.id, id: known.id, run_at: 0, created: 0 }]),
     ];

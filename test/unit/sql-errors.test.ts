@@ -22,6 +22,13 @@ const cases: readonly (readonly [SqlErrorKind, string, string])[] = [
   ['refused', '42601', 'syntax error'],
   ['refused', '54000', 'total size of jsonb array elements exceeds the maximum'],
   ['refused', 'P0001', 'raised by a trigger'],
+  ['refused', '45000', 'raised by a trigger, as in other databases'],
+  ['refused', 'AB123', 'raised by a trigger, with a code of its own'],
+  ['refused', '2F005', 'control reached end of trigger procedure without RETURN'],
+  ['refused', '20000', 'case not found'],
+  ['cancelled', '57014', 'canceling statement due to statement timeout'],
+  ['denied', '25P02', 'current transaction is aborted'],
+  ['denied', '26000', 'prepared statement "a" does not exist'],
   ['denied', '28P01', 'password authentication failed'],
   ['denied', '28000', 'role is not permitted to log in'],
   ['denied', '3D000', 'database does not exist'],
@@ -42,6 +49,8 @@ const cases: readonly (readonly [SqlErrorKind, string, string])[] = [
 
 describe('what an error of a database means', () => {
   it.each(cases)('%s: %s, %s', (kind, code, message) => {
-    expect(sqlErrorOf({ code, message })).toMatchObject({ kind, message });
+    // What comes from a server has a severity; a socket's error of five letters has none.
+    const severity = /^[0-9A-Z]{5}$/.test(code) && code !== 'EPIPE' ? 'ERROR' : undefined;
+    expect(sqlErrorOf({ code, message, severity })).toMatchObject({ kind, message });
   });
 });

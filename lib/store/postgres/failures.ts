@@ -1,5 +1,5 @@
 import type { QueryRunner } from 'typeorm';
-import { JobsError, QueueUnavailableError, RowLockedError } from '../../core/errors.js';
+import { JobsError, QueueUnavailableError, RowLockedError, StatementCancelledError } from '../../core/errors.js';
 import { QUEUE_CLOSED, SqlError, sqlErrorOf } from '../sql-error.js';
 
 /** A deadlock or a serialization conflict has stored nothing: the statement, or the transaction, is simply sent again. */
@@ -20,6 +20,11 @@ export async function untilDone<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** What callers of the store are to hear of an error in a transaction of theirs, which may be worth another try of all of it. */
+export function translatedIn(error: unknown): unknown {
+  return error instanceof SqlError && error.kind === 'busy' ? error.cause : translated(error);
+}
+
 /** What callers of the store are to hear of an error. */
 export function translated(error: unknown): unknown {
   if (error instanceof JobsError && !(error instanceof SqlError)) {
@@ -32,6 +37,11 @@ export function translated(error: unknown): unknown {
         cause: failure,
         isUncertain: true,
       });
+    case 'cancelled':
+      return new StatementCancelledError(
+        `a statement was cancelled; the table is locked, or something makes it slow, such as a trigger: ${failure.message}`,
+        { cause: failure },
+      );
     case 'closed':
       return new QueueUnavailableError(QUEUE_CLOSED, { cause: failure });
     case 'locked':

@@ -1,8 +1,7 @@
-import { QueueUnavailableError } from '../../core/errors.js';
 import { byUniqueKey } from '../../core/unique-key.js';
 import type { InsertedJob, JobInsert, StoreTransaction } from '../job-store.js';
 import { insertionOf } from '../row-mapper.js';
-import { noteInserted } from '../set-answers.js';
+import { INSERT_ROUNDS_MAX, neverStored, noteInserted } from '../set-answers.js';
 import { insertJson, piecesOf } from '../set-json.js';
 import type { SqlRow } from '../sql-runner.js';
 import { SqlError } from '../sql-error.js';
@@ -11,9 +10,6 @@ import { arrayText } from './array-text.js';
 import { FIND_HOLDERS, INSERT_JOBS, INSERT_PLAIN_JOB, INSERT_PLAIN_JOBS, RELEASE_KEYS } from './insert-statements.js';
 
 type Query = (text: string, params: readonly unknown[], tx?: StoreTransaction) => Promise<readonly SqlRow[]>;
-
-/** A key whose holder ended between the insert and the look for it is asked for again this often. */
-const ROUNDS_MAX = 3;
 
 /** Stores new jobs. Answers in their order. */
 export class Insertions {
@@ -52,13 +48,16 @@ export class Insertions {
     return jobs.map((job) => inserted.get(job)!);
   }
 
-  /** Jobs without keys, the quick way. Nothing when one of them is there already, from a try whose answer was lost. */
+  /**
+   * Jobs without keys, the quick way. Nothing when one of them is there already, from a try whose answer was lost, or was left
+   * out, by a trigger for example.
+   */
   private async storePlain(jobs: readonly JobInsert[], hint: string | null): Promise<InsertedJob[] | undefined> {
     try {
       const [text, [id, ...values]] =
         jobs.length === 1 ? [INSERT_PLAIN_JOB, valuesOf(jobs[0]!)] : [INSERT_PLAIN_JOBS, arraysOf(jobs)];
       const [answer] = await this.write(hint, (sent) => this.query(text, [id, sent, ...values]));
-      return insertionOf(answer!, jobs);
+      return Number(answer?.count) === jobs.length ? insertionOf(answer!, jobs) : undefined;
     } catch (error) {
       if (error instanceof SqlError && error.kind === 'unique') {
         return undefined;
@@ -74,9 +73,8 @@ export class Insertions {
   ): Promise<InsertedJob[]> {
     const inserted = new Map<string, InsertedJob>();
     for (let round = 1, open = jobs; open.length > 0; round += 1) {
-      if (round > ROUNDS_MAX) {
-        const key = open[0]!.uniqueKey ?? open[0]!.idempotency?.key;
-        throw new QueueUnavailableError(`key '${key}' kept changing hands; try again`);
+      if (round > INSERT_ROUNDS_MAX) {
+        throw neverStored(open[0]!);
       }
       const text = textOf(open);
       const [answer] = await this.write(hint, (sent) => this.query(INSERT_JOBS, [text, sent], tx));

@@ -19,7 +19,7 @@ import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { Announcer } from './announcer.js';
 import { CLAIM, CLAIM_AS_TEXT, SURVEY } from './claim-statements.js';
 import type { ApplicationPool } from './failures.js';
-import { hearErrors, hearErrorsOf, translated, untilDone } from './failures.js';
+import { hearErrors, hearErrorsOf, translatedIn, untilDone } from './failures.js';
 import { Gate } from './gate.js';
 import { Insertions, topicsOf } from './insertions.js';
 import { CANCEL_REQUESTS, RECORD_PROGRESS, RENEW, STILL_OWNED } from './lease-statements.js';
@@ -307,7 +307,7 @@ export class PostgresStore implements JobStore {
       await hearErrors(queryRunner);
       return await runnerOfQueryRunner(queryRunner).query(this.qualified(text), params);
     } catch (error) {
-      throw translated(error);
+      throw translatedIn(error);
     }
   }
 

@@ -1,9 +1,16 @@
-import { QueueUnavailableError } from '../../core/errors.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { Completion } from '../completion.js';
 import { completed, isCompletion } from '../completion.js';
 import type * as Seam from '../job-store.js';
-import { movedInOrder, noteInserted, settledInOrder, unanswered, unmovedOf } from '../set-answers.js';
+import {
+  INSERT_ROUNDS_MAX,
+  movedInOrder,
+  neverStored,
+  noteInserted,
+  settledInOrder,
+  unanswered,
+  unmovedOf,
+} from '../set-answers.js';
 import { completionJson, insertJson, settlementJson, tokenJson } from '../set-json.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
 import type { MoveStatements } from './statements.js';
@@ -13,9 +20,6 @@ import * as sql from './statements.js';
 export function* one(text: string, params: readonly unknown[]): SqlScript<readonly SqlRow[]> {
   return yield { sql: text, params };
 }
-
-/** A key whose holder ended between the insert and the look for it is asked for again this often. */
-const INSERT_ROUNDS_MAX = 3;
 
 /** Inserts, then looks up the holders of keys that were taken. */
 export function* insertScript(jobs: readonly Seam.JobInsert[]): SqlScript<Seam.InsertedJob[]> {
@@ -27,8 +31,7 @@ export function* insertScript(jobs: readonly Seam.JobInsert[]): SqlScript<Seam.I
   let open = jobs;
   for (let round = 1; open.length > 0; round += 1) {
     if (round > INSERT_ROUNDS_MAX) {
-      const key = open[0]!.uniqueKey ?? open[0]!.idempotency?.key;
-      throw new QueueUnavailableError(`key '${key}' kept changing hands; try again`);
+      throw neverStored(open[0]!);
     }
     const rows = yield { sql: sql.INSERT_JOBS, params: [insertJson(open, sqliteTime)] };
     for (const { id, topic, uniqueKey, idempotency } of noteInserted(inserted, open, rows)) {

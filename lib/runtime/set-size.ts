@@ -1,0 +1,22 @@
+/** How many members one statement may carry: half as many after one that took too long, and slowly more again. */
+export class SetSize {
+  private current: number;
+
+  constructor(private readonly max: number) {
+    this.current = max;
+  }
+
+  get limit(): number {
+    return this.current;
+  }
+
+  /** A statement for so many has taken too long. */
+  shrink(count: number): void {
+    this.current = Math.max(1, Math.floor(count / 2));
+  }
+
+  /** One has not. */
+  grow(): void {
+    this.current = Math.min(this.max, this.current + 1);
+  }
+}

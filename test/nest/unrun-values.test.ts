@@ -1,0 +1,25 @@
+import { Readable } from 'node:stream';
+import { JobsEngine } from 'nestjs-jobs';
+import { of } from 'rxjs';
+import { useApps } from './support/apps.js';
+import { sqliteMemory } from './support/database-kinds.js';
+
+describe('a handler whose value does its work only when somebody asks it to', () => {
+  const apps = useApps(sqliteMemory);
+
+  it.each([
+    ['a generator', function* () {}],
+    ['a generator', async function* () {}],
+    ['a stream', () => Readable.from(['a'])],
+    ['an Observable', () => Promise.resolve(of(1))],
+  ])('has failed, and is told that it returned %s', async (what, run) => {
+    const app = await apps.start();
+    app.module.get(JobsEngine).register('work', run);
+    const { id } = await app.jobs.enqueue('work', null, { maxRetries: 0 });
+    await app.event('failed', id);
+    expect(await app.job(id)).toMatchObject({
+      status: 'failed',
+      lastError: `the handler returned ${what}, which nobody runs`,
+    });
+  });
+});
