@@ -6,11 +6,12 @@ import type { Retention } from '../core/options.js';
 import type { JobReports, ReportRecords } from './job-reports.js';
 
 /**
- * The seam between the engine and a database. Every verb takes a set and is one statement, or one short transaction, in
- * the database; every comparison of times is made by the database's clock.
+ * The seam between the engine and a database. Every verb takes a set and is one statement, or a few; every comparison of
+ * times is made by the database's clock.
  *
  * All verbs reject with `QueueUnavailableError` when the database does not answer: whether a write was stored is then
- * unknown, and every write may be repeated. Any other rejection means that the database refused the whole set.
+ * unknown. Any other rejection means that the database refused a member of the set. A verb of several statements may have
+ * stored a part by then; every write may be repeated.
  */
 export interface JobStore {
   readonly capabilities: StoreCapabilities;
