@@ -1,5 +1,5 @@
 import type { AbortReason } from '../core/errors.js';
-import { InvalidOptionsError, JobAbortedError, JobStateError, LeaseLostError, messageOf } from '../core/errors.js';
+import { InvalidOptionsError, JobAbortedError, LeaseLostError, messageOf } from '../core/errors.js';
 import type { Claim } from '../core/job.js';
 import type { JobContext } from '../core/job-context.js';
 import type { JobsLogger } from '../core/logger.js';
@@ -154,12 +154,16 @@ export class Attempt {
     }
   }
 
-  /** @throws JobStateError when nobody else has completed the job but the handler itself, before in this transaction. */
+  /** @throws LeaseLostError that says so when it was the handler itself that completed the job, before in this transaction. */
   private async explainLoss(tx: StoreTransaction): Promise<void> {
     if (!this.mayBeCompleted) {
       this.loseLease();
-    } else if (await this.standsCompletedIn(tx)) {
-      throw new JobStateError(this.id, 'completeTx has completed it already, in this transaction');
+    } else if (this.completion === 'possible' && (await this.standsCompletedIn(tx))) {
+      throw new LeaseLostError(
+        this.id,
+        this.claim.attempt,
+        'completeTx has completed the job already, in this transaction',
+      );
     }
   }
 

@@ -1,4 +1,4 @@
-import { JobsEngine, JobStateError } from 'nestjs-jobs';
+import { JobsEngine, LeaseLostError } from 'nestjs-jobs';
 import { insertOne, newJob, TOPIC } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 import { until } from '../support/wait.js';
@@ -113,8 +113,8 @@ describe.each(storeKinds())('completeTx on $label', (kind) => {
     await engine.start();
     await engine.whenIdle();
     expect(await engine.get(id)).toMatchObject({ status: 'completed' });
-    expect(refusals).toEqual([expect.any(JobStateError)]);
-    expect((refusals[0] as Error).message).toMatch(/completeTx has completed it already, in this transaction/);
+    expect(refusals).toEqual([expect.any(LeaseLostError)]);
+    expect((refusals[0] as Error).message).toMatch(/completeTx has completed the job already, in this transaction/);
     await engine.close();
   });
 });
