@@ -23,8 +23,11 @@ const lines = readFileSync(file, 'utf8')
   .split('\n')
   .map((line) => JSON.parse(line));
 const runs = lines.filter(({ environment }) => environment);
+let run = 0;
 /** @type {import('./results/table.mjs').Row[]} */
-const rows = lines.filter(({ value }) => Number.isFinite(value));
+const rows = lines
+  .map((line) => ({ ...line, run: line.environment ? (run += 1) : run }))
+  .filter(({ value }) => Number.isFinite(value));
 
 const plots = plotsOf(measures, rows);
 mkdirSync(join(docs, 'plots'), { recursive: true });

@@ -84,8 +84,7 @@ const NEST_MICROSECONDS_MOST = 10;
  */
 export function goalsTable(rows) {
   const lines = goals.flatMap((goal) => {
-    const mine = figureOf(rows, goal.measure, goal.ours, goal.of);
-    const theirs = goal.over === undefined ? 1 : figureOf(rows, goal.overMeasure ?? goal.measure, goal.over, goal.of);
+    const [mine, theirs] = sidesOf(rows, goal);
     if (!Number.isFinite(mine) || !Number.isFinite(theirs)) return [];
     return [goal.measure === 'nest' ? nestLine(goal, mine - theirs) : lineOf(goal, mine / theirs)];
   });
@@ -111,10 +110,26 @@ function nestLine({ measure, ours, over = '' }, microseconds) {
   return [measure, ours, over, `+${microseconds.toFixed(1)} µs`, `≤ ${NEST_MICROSECONDS_MOST} µs`, '', verdict];
 }
 
-/** @param {import('./table.mjs').Row[]} rows @param {string} measure @param {string} contender @param {Goal['of']} of */
-function figureOf(rows, measure, contender, of = 'value') {
-  const own = rows.filter((row) => row.measure === measure && row.contender === contender);
-  const values = own.map((row) =>
+/**
+ * Both sides of a goal, from the runs that measured both, where there are any: a machine is not as quick in one as in another.
+ *
+ * @param {import('./table.mjs').Row[]} rows @param {Goal} goal
+ */
+function sidesOf(rows, { measure, ours, over, overMeasure = measure, of }) {
+  const rowsOf = (/** @type {string} */ name, /** @type {string} */ contender) =>
+    rows.filter((row) => row.measure === name && row.contender === contender);
+  const mine = rowsOf(measure, ours);
+  if (over === undefined) return [figureOf(mine, of), 1];
+  const theirs = rowsOf(overMeasure, over);
+  const runs = new Set(mine.map(({ run }) => run).filter((run) => theirs.some((row) => row.run === run)));
+  const shared = (/** @type {import('./table.mjs').Row[]} */ side) =>
+    runs.size === 0 ? side : side.filter(({ run }) => runs.has(run));
+  return [figureOf(shared(mine), of), figureOf(shared(theirs), of)];
+}
+
+/** @param {import('./table.mjs').Row[]} rows @param {Goal['of']} of */
+function figureOf(rows, of = 'value') {
+  const values = rows.map((row) =>
     of === 'cpu' ? Number(row.nodeSeconds) + Number(row.serverSeconds) : Number(row[of]),
   );
   return values.length > 0 ? median(values) : NaN;

@@ -3,7 +3,7 @@ import { median } from './statistics.mjs';
 /**
  * @typedef {import('../measures/index.mjs').Measure} Measure
  * @typedef {import('../measures/index.mjs').Figure & { measure: string, contender: string, round: number, group?: string,
- *   x?: number }} Row
+ *   x?: number, run?: number }} Row
  */
 
 /**
