@@ -5,6 +5,7 @@ import { contenders } from './contenders/index.mjs';
 import { measures } from './measures/index.mjs';
 import { goalsTable } from './results/goals.mjs';
 import { plotsOf } from './results/plots.mjs';
+import { sideBySide } from './results/side-by-side.mjs';
 import { groupTableOf, tableOf } from './results/table.mjs';
 
 /*
@@ -25,9 +26,10 @@ const lines = readFileSync(file, 'utf8')
 const runs = lines.filter(({ environment }) => environment);
 let run = 0;
 /** @type {import('./results/table.mjs').Row[]} */
-const rows = lines
+const all = lines
   .map((line) => ({ ...line, run: line.environment ? (run += 1) : run }))
   .filter(({ value }) => Number.isFinite(value));
+const rows = sideBySide(all);
 
 const plots = plotsOf(measures, rows);
 mkdirSync(join(docs, 'plots'), { recursive: true });
@@ -48,7 +50,7 @@ function page() {
     'with default options: our default options). Columns in seconds are CPU time for 100,000 jobs, Node and server apart;',
     'WAL bytes are what PostgreSQL writes ahead for each job; MB is the peak of the busiest process.',
     '',
-    goalsTable(rows) ?? '',
+    goalsTable(all) ?? '',
     '',
     ...measures.flatMap(sectionOf),
     '### Options that are not defaults',
