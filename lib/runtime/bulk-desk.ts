@@ -1,6 +1,6 @@
 import type { BulkAnswer, BulkOrder, BulkRequest, SkippedJobs } from '../core/bulk.js';
-import { RowLockedError } from '../core/errors.js';
 import { BULK_JOBS_MAX, MOVABLE_STATUSES, readBulkRequest } from '../core/bulk.js';
+import { RowLockedError } from '../core/errors.js';
 import type { JobStatus } from '../core/job-state.js';
 import type { JobReports } from '../store/job-reports.js';
 import type { Moved } from '../store/job-store.js';
