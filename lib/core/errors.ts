@@ -138,7 +138,7 @@ export function uncertain(cause: Error): QueueUnavailableError {
 /** A row or a unique key that this set needs is held by an open transaction; other sets may go through. */
 export class RowLockedError extends QueueUnavailableError {}
 
-/** The statement took longer than it may, and has stored nothing: a smaller set may go through. */
+/** A statement took longer than it may: a smaller set may go through. */
 export class StatementCancelledError extends QueueUnavailableError {}
 
 /** Thrown by a handler to fail its job at once, whatever retries are left. */

@@ -40,7 +40,8 @@ export function translated(error: unknown): unknown {
     case 'cancelled':
       return new StatementCancelledError(
         `a statement was cancelled; the table is locked, or something makes it slow, such as a trigger: ${failure.message}`,
-        { cause: failure },
+        // It has stored nothing, but one before it may have: of a set with keys there are several.
+        { cause: failure, isUncertain: true },
       );
     case 'closed':
       return new QueueUnavailableError(QUEUE_CLOSED, { cause: failure });
