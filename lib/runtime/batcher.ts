@@ -123,7 +123,7 @@ export class Batcher<Item, Answer> {
     const error = await this.try(batch);
     if (error instanceof StatementCancelledError) {
       this.size.shrink(batch.length);
-    } else {
+    } else if (error === undefined) {
       this.size.grow();
     }
     // Without an answer there is nothing to tell apart.

@@ -188,20 +188,19 @@ export class Dispatcher {
   private async ask(request: ClaimRequest): Promise<Claim[]> {
     const { store, clock, leaseMs } = this.options;
     const askedMs = clock.now();
-    let isSlow = false;
     try {
       const claims = await store.claim(request);
-      isSlow = clock.now() - askedMs > leaseMs / 3;
-      return claims;
-    } catch (error) {
-      isSlow = error instanceof StatementCancelledError;
-      throw error;
-    } finally {
-      if (isSlow) {
+      if (clock.now() - askedMs > leaseMs / 3) {
         this.claimSize.shrink(request.limit);
       } else {
         this.claimSize.grow();
       }
+      return claims;
+    } catch (error) {
+      if (error instanceof StatementCancelledError) {
+        this.claimSize.shrink(request.limit);
+      }
+      throw error;
     }
   }
 
