@@ -21,9 +21,9 @@ function newClient(options: Partial<JobsClientOptions> = {}): JobsClient {
   return new JobsClient({ baseUrl: server.url, ...options });
 }
 
-/** Long enough for any answer that comes at all; where none does, it is what a test waits for. */
+/** Long enough for any request to arrive, and for any answer that comes at all; where none does, a test waits for it. */
 function timeoutFor(answer: Answer): number {
-  return answer === silence ? 1_000 : 30_000;
+  return answer === silence ? 2_000 : 30_000;
 }
 
 describe('a call that may be repeated', () => {
@@ -129,7 +129,7 @@ describe('a call that may not be repeated', () => {
       server.answers(answer);
       server.requests = [];
 
-      await expect(call(newClient({ timeout: 300 }))).rejects.toMatchObject({ name: 'JobsApiError' });
+      await expect(call(newClient({ timeout: timeoutFor(answer) }))).rejects.toMatchObject({ name: 'JobsApiError' });
       expect(server.requests).toHaveLength(1);
       expect(server.requests[0]!.headers).not.toHaveProperty('idempotency-key');
     }
