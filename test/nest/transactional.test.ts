@@ -3,6 +3,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import type { JobContext } from 'nestjs-jobs';
 import { InvalidOptionsError, JobHandler, LeaseLostError } from 'nestjs-jobs';
 import type { DataSource, Logger, QueryRunner } from 'typeorm';
+import { signal } from '../support/wait.js';
 import type { Handler } from './support/apps.js';
 import { useApps } from './support/apps.js';
 import { everyKind } from './support/database-kinds.js';
@@ -155,6 +156,22 @@ describe.each(withTransactions)('a transactional handler on $label', (kind) => {
     const { id } = await app.jobs.enqueue('work', null);
     await app.event('completed', id);
     expect((await app.jobs.list({ topic: 'next' })).items).toMatchObject([{ payload: { attempt: 2 } }]);
+  });
+
+  it("leaves connections of the application's pool to what it does beside its transaction", async () => {
+    const begun = signal();
+    app = await apps.start({
+      typeOrm: { poolSize: 3 },
+      options: { concurrency: 10 },
+      handlers: { work: [() => begun.promise.then(() => app.dataSource.query('SELECT 1')), { transactional: true }] },
+    });
+    const jobs = await app.jobs.enqueueMany(Array.from({ length: 10 }, () => ({ topic: 'work', payload: null })));
+    // All that can hold a connection do when the first asks for another one.
+    await Promise.all(jobs.map(({ id }) => app.event('started', id)));
+    begun.resolve();
+    for (const { id } of jobs) {
+      expect(await app.jobAfter('completed', id)).toMatchObject({ status: 'completed', attempt: 1 });
+    }
   });
 
   it('is not called when it was told to end while it waited for a connection', async () => {

@@ -70,6 +70,7 @@ interface Client {
 
 /** The part of the application's `pg.Pool` that is used. */
 export interface ApplicationPool {
+  readonly options: { readonly max: number };
   on(event: 'connect', handle: (client: Client) => void): void;
   removeListener(event: 'connect', handle: (client: Client) => void): void;
 }

@@ -1,8 +1,4 @@
-/**
- * Lets at most so many pieces of work in at once; the others wait their turn. Requests of people and of the application
- * pass here, since they may take long or wait for locks: with two connections or more, one is left for claims, renewals
- * and settlements, which share it with inserts that wait for nobody.
- */
+/** Lets at most so many pieces of work in at once; the others wait their turn: what takes connections leaves some to others. */
 export class Gate {
   private inside = 0;
   private readonly waiting: (() => void)[] = [];

@@ -67,11 +67,17 @@ export class PostgresStore implements JobStore {
   private readonly transactions: CallerTransactions;
   private readonly announcer: Announcer;
   private readonly insertions: Insertions;
+  /**
+   * Requests of people and of the application, which may take long or wait for locks: with two connections or more, one is
+   * left for claims, renewals and settlements, which share it with inserts that wait for nobody.
+   */
+  private readonly visitors: Gate;
   /** Those who may wait for an open transaction: one at a time, or they would use up the pool. */
   private readonly waiters = new Gate(1);
   /** Other inserts wait for nobody, and are short. */
   private readonly inserters = new Gate(this.capabilities.insertsAtOnce);
-  private readonly visitors: Gate;
+  /** Transactional handlers: with all connections of the application, they would wait for ever for one beside their own. */
+  private handlers!: Gate;
   private readonly settlements = new Settlements((text, params) => this.query(text, params));
   private readonly moves = new RequestedMoves((text, params) => this.waiters.pass(() => this.query(text, params)));
   private runner!: SqlRunner;
@@ -91,7 +97,9 @@ export class PostgresStore implements JobStore {
     try {
       this.options.session.leavePlanningTo(this.options.own.driver);
       this.transactions.open();
-      this.stopHearing = hearErrorsOf((this.options.app.driver as unknown as { master: ApplicationPool }).master);
+      const pool = (this.options.app.driver as unknown as { master: ApplicationPool }).master;
+      this.stopHearing = hearErrorsOf(pool);
+      this.handlers = new Gate(handlersAtOnce(pool));
       this.runner = this.options.session.runnerOf(this.pool);
       await this.prepareTables();
     } catch (error) {
@@ -191,11 +199,13 @@ export class PostgresStore implements JobStore {
   }
 
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
-    // Each renewal of the lease touches the row that the transaction completes: a snapshot of its own would refuse that.
-    return this.options.app.transaction('READ COMMITTED', async (manager: EntityManager) => {
-      await hearErrors(manager.queryRunner!);
-      return work(manager);
-    });
+    return this.handlers.pass(() =>
+      // Each renewal of the lease touches the row that the transaction completes: a snapshot of its own would refuse that.
+      this.options.app.transaction('READ COMMITTED', async (manager: EntityManager) => {
+        await hearErrors(manager.queryRunner!);
+        return work(manager);
+      }),
+    );
   }
 
   async rescue(limit: number, lowerBound: string | null = null): Promise<Seam.Rescue> {
@@ -327,6 +337,11 @@ export class PostgresStore implements JobStore {
       }),
     );
   }
+}
+
+/** One connection in five, and one at least, is left to what handlers do beside their transactions, and to the application. */
+function handlersAtOnce({ options: { max } }: ApplicationPool): number {
+  return Math.max(1, max - Math.max(1, Math.floor(max / 5)));
 }
 
 function iso(moment: Date): string {
