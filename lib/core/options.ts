@@ -5,6 +5,7 @@ import { InvalidOptionsError } from './errors.js';
 import type { HttpOptions, HttpSettings, UiOptions, UiSettings } from './http-options.js';
 import { HTTP_OPTIONS, httpCheck, readHttpOptions, trimmedPath, UI_OPTIONS, uiCheck } from './http-options.js';
 import type { FinalStatus } from './job-state.js';
+import { PRIORITY_MAX, PRIORITY_MIN, RETRIES_MAX } from './limits.js';
 import type { Check, Option, OptionValues } from './option-checks.js';
 import { duration, either, flag, fraction, group, integer, listOf, oneOf, readOptions, text } from './option-checks.js';
 import { topicCheck } from './topic.js';
@@ -14,9 +15,9 @@ const minute = 60 * second;
 const day = 24 * 60 * minute;
 
 /** Lower runs first. */
-export const priorityCheck = integer(-1_000, 1_000);
+export const priorityCheck = integer(PRIORITY_MIN, PRIORITY_MAX);
 /** Retries after the first attempt. */
-export const maxRetriesCheck = integer(0, 1_000);
+export const maxRetriesCheck = integer(0, RETRIES_MAX);
 /** Limit of one attempt, at least a millisecond. */
 export const timeoutCheck = duration(1);
 /** Jobs that run at once. */

@@ -2,6 +2,7 @@ import type { Type } from '@nestjs/common';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { MetadataScanner, ModuleRef } from '@nestjs/core';
 import { messageOf, QueueUnavailableError } from '../core/errors.js';
+import { MEBIBYTE } from '../core/limits.js';
 import { JobsEngine } from '../jobs-engine.js';
 import { Access } from './access.js';
 import { ApiError, apiErrorOf, errorAnswer } from './api-error.js';
@@ -16,7 +17,6 @@ import { RouteTable } from './route-table.js';
 import { SparingLog } from './sparing-log.js';
 import { discardUnreadBody } from './unread-body.js';
 
-const MEBIBYTE = 1024 * 1024;
 const BODY_BYTES_MAX = 8 * MEBIBYTE;
 
 /** The door of the HTTP API: finds the route, judges the caller, reads the request, and answers errors in one shape. */

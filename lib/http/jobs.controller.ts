@@ -1,6 +1,7 @@
 import { Inject } from '@nestjs/common';
 import { IdempotencyConflictError, JobNotFoundError } from '../core/errors.js';
 import type { EnqueueOptions, Idempotency, Job, JobFilter } from '../core/job.js';
+import { MEBIBYTE } from '../core/limits.js';
 import { JobsEngine } from '../jobs-engine.js';
 import type { Visit } from './access.js';
 import { Access } from './access.js';
@@ -18,7 +19,6 @@ import { wireBulk, WireJobs, wirePage } from './wire-jobs.js';
 
 type Call<Body extends FieldTable = FieldTable, Query extends FieldTable = FieldTable> = ApiCall<Body, Query>;
 
-const MEBIBYTE = 1024 * 1024;
 const MANY_BYTES_MAX = 16 * MEBIBYTE;
 const JOB = ref('Job');
 

@@ -3,6 +3,7 @@ import { errorKeyCheck } from '../core/error-key.js';
 import type { JobStatus } from '../core/job-state.js';
 import { JOB_STATUSES } from '../core/job-state.js';
 import type { Duration } from '../core/duration.js';
+import { PRIORITY_MAX, PRIORITY_MIN, RETRIES_MAX } from '../core/limits.js';
 import { CURSOR_LENGTH_MAX, OFFSET_MAX, PAGE_JOBS_MAX, SEARCH_LENGTH_MAX } from '../core/list-filter.js';
 import type { Check } from '../core/option-checks.js';
 import { duration, flag, integer, listOf, oneOf, recordCheck, text } from '../core/option-checks.js';
@@ -41,7 +42,7 @@ const payload: Field<unknown> = { check: anyJson(), schema: {}, meaning: 'What t
 const runAt: Field<Date> = { check: momentCheck, schema: TIME, meaning: 'Not before this moment', alias: 'runAt' };
 const maxRetries: Field<number> = {
   check: maxRetriesCheck,
-  schema: { type: 'integer', minimum: 0, maximum: 1_000 },
+  schema: { type: 'integer', minimum: 0, maximum: RETRIES_MAX },
   meaning: 'Retries after the first attempt',
   alias: 'maxRetries',
 };
@@ -59,7 +60,7 @@ export const ENQUEUE = {
   max_retries: maxRetries,
   priority: {
     check: priorityCheck,
-    schema: { type: 'integer', minimum: -1_000, maximum: 1_000 },
+    schema: { type: 'integer', minimum: PRIORITY_MIN, maximum: PRIORITY_MAX },
     meaning: 'Lower runs first; default 0',
   } as Field<number>,
   timeout: { check: timeoutCheck, schema: durationSchema, meaning: 'Limit of one attempt' } as Field<Duration>,

@@ -1,4 +1,5 @@
 import { JOB_STATUSES } from '../core/job-state.js';
+import { PRIORITY_MAX, PRIORITY_MIN } from '../core/limits.js';
 import type { JsonSchema } from './json-schema.js';
 import {
   COUNT,
@@ -30,7 +31,7 @@ const JOB: Readonly<Record<string, JsonSchema>> = {
   attempt: { ...COUNT, description: 'How often it was claimed' },
   retries: { ...COUNT, description: 'Failed attempts since it was enqueued or last re-queued' },
   max_retries: COUNT,
-  priority: { type: 'integer', minimum: -1_000, maximum: 1_000 },
+  priority: { type: 'integer', minimum: PRIORITY_MIN, maximum: PRIORITY_MAX },
   timeout_ms: orNull(NUMBER),
   last_error: orNull(TEXT),
   errors: listOfSchema(ref('JobFailure'), { description: 'The last 20 failures, oldest first' }),

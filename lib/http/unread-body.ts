@@ -1,6 +1,7 @@
+import { MEBIBYTE } from '../core/limits.js';
 import type { HttpExchange } from './http-exchange.js';
 
-const DISCARDED_BYTES_MAX = 64 * 1024 * 1024;
+const DISCARDED_BYTES_MAX = 64 * MEBIBYTE;
 const DISCARDING_MS_MAX = 5_000;
 
 /**

@@ -1,4 +1,5 @@
 import { QueueUnavailableError, RowLockedError, StatementCancelledError } from '../core/errors.js';
+import { SET_LENGTH_MAX } from '../core/limits.js';
 import { SetSize } from './set-size.js';
 
 export interface BatcherOptions<Item, Answer> {
@@ -20,11 +21,8 @@ export interface BatcherOptions<Item, Answer> {
   readonly concurrency?: number;
 }
 
-const ITEMS_MAX = 1_000;
 /** No batch goes out beside another for less than this: it must be worth a commit of its own. */
 const SHARE_MIN = 16;
-/** In characters. */
-const LENGTH_MAX = 4 * 1_048_576;
 
 /** One call: its item, and who is told what came of it. Neither of the two may throw. */
 export interface BatchedCall<Item, Answer> {
@@ -42,7 +40,7 @@ export interface BatchedCall<Item, Answer> {
  */
 export class Batcher<Item, Answer> {
   private waiting: BatchedCall<Item, Answer>[] = [];
-  private readonly size = new SetSize(ITEMS_MAX);
+  private readonly size = new SetSize();
   private underWay = 0;
   private isSendingSoon = false;
   private whenIdle: (() => void)[] = [];
@@ -111,7 +109,7 @@ export class Batcher<Item, Answer> {
     let count = 0;
     const share = Math.max(SHARE_MIN, Math.ceil(this.waiting.length / (this.concurrency - this.underWay)));
     const countMax = Math.min(this.waiting.length, share, this.size.limit);
-    while (count < countMax && (count === 0 || length < LENGTH_MAX)) {
+    while (count < countMax && (count === 0 || length < SET_LENGTH_MAX)) {
       length += lengthOf(this.waiting[count]!.item);
       count += 1;
     }

@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.js';
 import { StatementCancelledError } from '../core/errors.js';
 import type { Claim } from '../core/job.js';
+import { SET_LENGTH_MAX } from '../core/limits.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { ClaimRequest, JobStore } from '../store/job-store.js';
 import type { Attempts } from './attempts.js';
@@ -33,9 +34,6 @@ const LOCKED_PAUSE_MS = 10;
 const HINTED_SURVEY_MS = 50;
 /** Without one it does so this often at least: what a survey costs says whether claims need lower bounds. */
 const SURVEY_REST_MAX_MS = 1_000;
-/** One claim brings at most this many jobs, and about this much text. */
-const CLAIMS_MAX = 1_000;
-const CLAIMED_LENGTH_MAX = 4 * 1_048_576;
 /** Outcomes that may wait for the database before no more jobs are claimed. */
 const UNSETTLED_MAX = 2_000;
 
@@ -57,7 +55,7 @@ export class Dispatcher {
   /** Moving mean of the payloads' lengths; begins high, so that the first claim of large ones is no flood. */
   private payloadLength = 16 * 1_024;
   private whenQuiet: (() => void)[] = [];
-  private readonly claimSize = new SetSize(CLAIMS_MAX);
+  private readonly claimSize = new SetSize();
 
   constructor(private readonly options: DispatcherOptions) {
     this.loop = new Periodic({
@@ -289,7 +287,7 @@ export class Dispatcher {
 
   private freeSlots(): number {
     const { attempts, concurrency } = this.options;
-    const affordable = Math.max(1, Math.floor(CLAIMED_LENGTH_MAX / Math.max(1, this.payloadLength)));
+    const affordable = Math.max(1, Math.floor(SET_LENGTH_MAX / Math.max(1, this.payloadLength)));
     const { count, bufferedCount, openCount, prefetch } = attempts;
     if (openCount - bufferedCount >= concurrency + UNSETTLED_MAX) {
       return 0;

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.js';
+import { SET_JOBS_MAX } from '../core/limits.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobStore } from '../store/job-store.js';
 import { SqlError } from '../store/sql-error.js';
@@ -12,8 +13,6 @@ export interface HeartbeatOptions {
   readonly random: () => number;
   readonly leaseMs: number;
 }
-
-const BATCH_MAX = 1_000;
 
 /**
  * Renews the leases of all attempts of this process, every third of a lease, until each is settled; and brings back
@@ -85,7 +84,7 @@ export class Heartbeat {
 
   /** In halves where there are too many, or where the database refuses one of them: the others must not lose their leases. */
   private async renewAll(attempts: readonly Attempt[]): Promise<boolean> {
-    if (attempts.length > BATCH_MAX) {
+    if (attempts.length > SET_JOBS_MAX) {
       return this.renewHalves(attempts);
     }
     try {

@@ -1,4 +1,5 @@
 import type { Claim } from '../core/job.js';
+import { PRIORITY_MAX, PRIORITY_MIN } from '../core/limits.js';
 import type { Lane, LaneGap, LaneStart, LaneSurvey } from '../store/job-store.js';
 import { COMMIT_MARGIN_MS } from './scan-cost.js';
 
@@ -39,8 +40,6 @@ interface Asked {
 
 /** Lanes asked in one claim: each costs the database a look into the index. */
 const LANES_MAX = 256;
-const PRIORITY_MIN = -1_000;
-const PRIORITY_MAX = 1_000;
 
 /**
  * What this process knows of waiting work: lanes of a topic and priority, and which of them may have due jobs. Claims

@@ -1,10 +1,8 @@
+import { SET_JOBS_MAX } from '../core/limits.js';
+
 /** How many members one statement may carry: half as many after one that took too long, and slowly more again. */
 export class SetSize {
-  private current: number;
-
-  constructor(private readonly max: number) {
-    this.current = max;
-  }
+  private current = SET_JOBS_MAX;
 
   get limit(): number {
     return this.current;
@@ -17,6 +15,6 @@ export class SetSize {
 
   /** One has not. */
   grow(): void {
-    this.current = Math.min(this.max, this.current + 1);
+    this.current = Math.min(SET_JOBS_MAX, this.current + 1);
   }
 }

@@ -1,4 +1,5 @@
 import type { ClaimToken } from '../core/job.js';
+import { SET_JOBS_MAX, SET_LENGTH_MAX } from '../core/limits.js';
 import type { Completion } from './completion.js';
 import type { RollupEntry } from './job-reports.js';
 import type { JobInsert, ProgressEntry, Settlement } from './job-store.js';
@@ -8,16 +9,13 @@ import type { JobInsert, ProgressEntry, Settlement } from './job-store.js';
  * quoted here and parsed again there.
  */
 
-const PIECE_ROWS_MAX = 1_000;
-const PIECE_LENGTH_MAX = 4 * 1_048_576;
-
 /** A set cut into pieces that a statement can carry: `jsonb` takes 256 MiB at most, and memory is not free. */
 export function piecesOf(jobs: readonly JobInsert[]): JobInsert[][] {
   const pieces: JobInsert[][] = [];
   let length = Infinity;
   for (const job of jobs) {
     const last = pieces.at(-1);
-    if (!last || length >= PIECE_LENGTH_MAX || last.length >= PIECE_ROWS_MAX) {
+    if (!last || length >= SET_LENGTH_MAX || last.length >= SET_JOBS_MAX) {
       pieces.push([job]);
       length = job.payload.length;
     } else {

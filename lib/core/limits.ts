@@ -1,0 +1,12 @@
+export const MEBIBYTE = 1_048_576;
+
+/** What priorities a job may have; lower runs first. */
+export const PRIORITY_MIN = -1_000;
+export const PRIORITY_MAX = 1_000;
+/** Retries after the first attempt, at most. */
+export const RETRIES_MAX = 1_000;
+
+/** So many jobs one statement carries at most. */
+export const SET_JOBS_MAX = 1_000;
+/** And about so much text, in characters; what is longer travels alone. */
+export const SET_LENGTH_MAX = 4 * MEBIBYTE;
