@@ -14,7 +14,8 @@ import type { HandlerRegistry } from './handler-registry.js';
 import type { Heartbeat } from './heartbeat.js';
 import { BUFFERED_MAX_MS, Prefetch } from './prefetch.js';
 import type { Execution } from './run.js';
-import type { SettleAnswer, Settler } from './settler.js';
+import type { Settler } from './settler.js';
+import type { SettleAnswer } from './verdict.js';
 
 export interface AttemptsOptions {
   readonly store: JobStore;

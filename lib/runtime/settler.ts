@@ -2,13 +2,15 @@ import type { Clock, ScheduledWake } from '../core/clock.js';
 import { QueueUnavailableError } from '../core/errors.js';
 import { UNRECORDABLE_FAILURE } from '../core/failure.js';
 import type { ClaimToken, Outcome } from '../core/job.js';
-import type { FinalStatus, JobStatus } from '../core/job-state.js';
+import type { FinalStatus } from '../core/job-state.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { Retention } from '../core/options.js';
 import type { JobStore, Settled, Settlement } from '../store/job-store.js';
 import { SqlError } from '../store/sql-error.js';
 import type { BatchedCall } from './batcher.js';
 import { Batcher } from './batcher.js';
+import type { SentOutcome, SettleAnswer, SettledAttempt } from './verdict.js';
+import { isStillOurs, verdictOf } from './verdict.js';
 
 export interface SettlerOptions {
   readonly store: JobStore;
@@ -18,21 +20,6 @@ export interface SettlerOptions {
   readonly retention: Retention;
 }
 
-/** What the settler asks of an attempt. */
-export interface SettledAttempt {
-  readonly claim: ClaimToken;
-  /** Until when nobody else can own the job, by the process's clock. */
-  readonly leaseEndsMs: number;
-  /** Why its handler was told to end, if it was. */
-  readonly abortedFor: string | undefined;
-  /** Whether a transaction of the handler's own may have completed the job, and whether it has. */
-  readonly mayBeCompleted: boolean;
-  readonly isCompleted: boolean;
-}
-
-/** The row after settling, or the news that another attempt owns it or that it is gone. */
-export type SettleAnswer = Settled | 'lease lost';
-
 /** A fixed text that is refused as well is not what is wrong: it is asked again this often, over some seconds. */
 const REFUSALS_MAX = 5;
 const PAUSE_MIN_MS = 100;
@@ -41,7 +28,7 @@ const PAUSE_MAX_MS = 5_000;
 const LAST_PAUSE_MAX_MS = 250;
 
 /** One outcome on its way into the table. */
-class Settling implements Settlement, BatchedCall<Settling, Settled> {
+class Settling implements SentOutcome, Settlement, BatchedCall<Settling, Settled> {
   readonly token: ClaimToken;
   failures = 0;
   /** The outcome has been refused, and is a fixed text now. */
@@ -123,20 +110,16 @@ export class Settler {
 
   /** The database has answered. */
   judge(settling: Settling, settled: Settled): void {
-    const { attempt, token, outcome, isUncertain } = settling;
     this.noteServed();
-    const isStillOurs = !settled.applied && settled.status === 'processing' && settled.attempt === token.attempt;
-    if (isStillOurs) {
-      // Somebody, a cancel for example, has the row locked, or changed it after the statement had seen it.
+    if (settled.applied) {
+      settling.done(settled);
+    } else if (isStillOurs(settling, settled)) {
       settling.wasLocked = true;
-      return this.askLater(settling);
+      this.askLater(settling);
+    } else {
+      const isAlone = this.options.clock.now() < settling.attempt.leaseEndsMs;
+      settling.done(verdictOf(settling, settled, isAlone && this.unkept.includes('completed')));
     }
-    if (settled.status === null && this.isRemoved(settling)) {
-      // A row that somebody asked to cancel is cancelled, however well its handler has ended, unless it was completed before.
-      const isCancelled = attempt.abortedFor === 'cancelled' && !attempt.mayBeCompleted;
-      return settling.done({ ...settled, status: isCancelled ? 'cancelled' : 'completed' });
-    }
-    settling.done(answerOf(token, outcome, settled, isUncertain));
   }
 
   /** It has not, or has refused. */
@@ -205,36 +188,6 @@ export class Settler {
     settling.failures += 1;
     const pause = clock.schedule(ms * (0.5 + random() / 2), () => this.ask(settling));
     this.pausing.set(settling, pause);
-  }
-
-  /**
-   * Whether a job that is gone was completed by this attempt: by a transaction of its handler's, or by a first try whose answer
-   * was lost. While the lease lives nobody else can have; after it another attempt may have completed the job.
-   */
-  private isRemoved({ attempt, outcome, isUncertain }: Settling): boolean {
-    const mayHave = attempt.mayBeCompleted || (isUncertain && outcome.kind === 'completed');
-    const isAlone = this.options.clock.now() < attempt.leaseEndsMs;
-    return attempt.isCompleted || (mayHave && isAlone && this.unkept.includes('completed'));
-  }
-}
-
-function answerOf(token: ClaimToken, outcome: Outcome, settled: Settled, isUncertain: boolean): SettleAnswer {
-  const isExpected = isUncertain && settled.status !== null && statusesOf(outcome).includes(settled.status);
-  // Nobody but this attempt can have completed it: the handler in a transaction of its own, or a try before this one.
-  const isOurs = settled.attempt === token.attempt && (isExpected || settled.status === 'completed');
-  return settled.applied || isOurs ? settled : 'lease lost';
-}
-
-/** Where an outcome may have taken the row, when the answer to a first try was lost. */
-function statusesOf(outcome: Outcome): readonly JobStatus[] {
-  switch (outcome.kind) {
-    case 'retry':
-      return ['pending', 'failed', 'cancelled'];
-    case 'snooze':
-    case 'release':
-      return ['pending', 'cancelled'];
-    default:
-      return [outcome.kind, 'cancelled'];
   }
 }
 

@@ -1,9 +1,9 @@
 import { QueueUnavailableError, RowLockedError } from '../../lib/core/errors.js';
 import type { Outcome } from '../../lib/core/job.js';
 import type { Retention } from '../../lib/core/options.js';
-import type { SettleAnswer } from '../../lib/runtime/settler.js';
 import { Settler } from '../../lib/runtime/settler.js';
 import { systemClock } from '../../lib/runtime/system-clock.js';
+import type { SettleAnswer } from '../../lib/runtime/verdict.js';
 import type { JobStore, Settled, Settlement } from '../../lib/store/job-store.js';
 import { SqlError } from '../../lib/store/sql-error.js';
 import { VirtualClock } from './support/virtual-clock.js';

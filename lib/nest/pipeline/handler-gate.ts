@@ -1,4 +1,4 @@
-import { endingOf } from '../../runtime/attempt.js';
+import { endingOf } from '../../runtime/attempt-context.js';
 
 /**
  * Where a handler is not called any more, since its attempt has ended while guards, interceptors, pipes or providers waited:

@@ -1,0 +1,68 @@
+import type { Claim } from '../core/job.js';
+import type { JobContext } from '../core/job-context.js';
+import type { StoreTransaction } from '../store/job-store.js';
+
+/** What a handler may ask of its attempt, through its job. */
+export interface AttemptOfContext {
+  readonly signal: AbortSignal;
+  readonly manager: StoreTransaction;
+  /** Why the handler was told to end, if it was. */
+  readonly reason: Error | undefined;
+  progress(value: unknown): Promise<void>;
+  completeTx(manager: StoreTransaction, result?: unknown): Promise<void>;
+}
+
+/** Where a job keeps its attempt, hidden from whoever prints, copies or serialises it. */
+const ATTEMPT = Symbol('attempt');
+
+/** Why the attempt behind a handler's job is to end, if it is; asked without making a signal. */
+export function endingOf(job: object): Error | undefined {
+  return (job as Partial<AttemptContext>)[ATTEMPT]?.reason;
+}
+
+/** One for all jobs: an accessor of each one's own took three times the memory of all the rest of it. */
+const signalOfAttempt = {
+  get(this: AttemptContext): AbortSignal {
+    return this[ATTEMPT].signal;
+  },
+  enumerable: true,
+};
+
+/** What a handler sees of its attempt. */
+export class AttemptContext implements JobContext {
+  readonly id: string;
+  readonly topic: string;
+  readonly payload: unknown;
+  readonly attempt: number;
+  readonly retries: number;
+  readonly maxRetries: number;
+  readonly runAt: Date;
+  readonly created: Date;
+  readonly metadata: Readonly<Record<string, unknown>> | null;
+  /** Own members, so that a handler may take them out of the job, and find them in a copy of it. */
+  readonly progress: JobContext['progress'];
+  readonly completeTx: JobContext['completeTx'];
+  /** One of these as well; made when somebody asks. */
+  declare readonly signal: AbortSignal;
+  declare readonly [ATTEMPT]: AttemptOfContext;
+
+  constructor(claim: Claim, attempt: AttemptOfContext) {
+    this.id = claim.id;
+    this.topic = claim.topic;
+    this.payload = claim.payload;
+    this.attempt = claim.attempt;
+    this.retries = claim.retries;
+    this.maxRetries = claim.maxRetries;
+    this.runAt = claim.runAt;
+    this.created = claim.created;
+    this.metadata = claim.metadata;
+    this.progress = (value) => attempt.progress(value);
+    this.completeTx = (manager, result) => attempt.completeTx(manager, result);
+    Object.defineProperty(this, ATTEMPT, { value: attempt });
+    Object.defineProperty(this, 'signal', signalOfAttempt);
+  }
+
+  get manager(): StoreTransaction {
+    return this[ATTEMPT].manager;
+  }
+}
