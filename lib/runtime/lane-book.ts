@@ -1,6 +1,8 @@
 import type { Claim } from '../core/job.js';
 import { PRIORITY_MAX, PRIORITY_MIN } from '../core/limits.js';
 import type { Lane, LaneGap, LaneStart, LaneSurvey } from '../store/job-store.js';
+import type { Reach } from './known-lane.js';
+import { KnownLane } from './known-lane.js';
 import { COMMIT_MARGIN_MS } from './scan-cost.js';
 
 /** One topic that may be claimed now. */
@@ -11,26 +13,6 @@ export interface TopicRoom {
   /** Kept in the book even when nothing waits in it: where new jobs are expected. */
   readonly usualPriority: number;
 }
-
-interface KnownLane {
-  readonly topic: string;
-  readonly priority: number;
-  /** The round in which somebody said that something may be due; 0 when nothing is known to be. */
-  armedIn: number;
-  /** When its first job is due, by the process's clock. */
-  dueAtMs: number;
-  /** What was due before this, by the database's clock, is not waiting any more, as far as is known here. */
-  doneMs: number;
-  /** When a job was due that is known to wait nevertheless, and the round in which that was said. */
-  lateMs: number;
-  lateIn: number;
-  /** The first job that was announced since the last look was sent: when it is due, and the last round of such news. */
-  freshMs: number;
-  freshIn: number;
-}
-
-/** How the lanes of a survey or a claim begin: each at its lower bound, or at the start of the index. */
-export type Reach = 'bounded' | 'full';
 
 /** How a survey was asked, and in which round. */
 interface Asked {
@@ -56,29 +38,21 @@ export class LaneBook {
     this.round += 1;
     if (topic !== undefined && priority !== undefined) {
       const lane = this.lane(topic, priority);
-      lane.armedIn = this.round;
+      lane.arm(this.round);
       if (dueAt) {
-        this.announced(lane, dueAt.getTime());
+        lane.announce(dueAt.getTime(), this.round, this.askedIn);
       }
       return;
     }
     for (const lane of this.known(topic)) {
-      lane.armedIn = this.round;
+      lane.arm(this.round);
     }
   }
 
   /** A job will be due then: when the time comes a survey finds it, unless looks begin behind it already. */
   expect(topic: string, priority: number, dueAt: Date): void {
     this.round += 1;
-    this.announced(this.lane(topic, priority), dueAt.getTime());
-  }
-
-  private announced(lane: KnownLane, dueAtMs: number): void {
-    lane.freshMs = lane.freshIn > this.askedIn ? Math.min(lane.freshMs, dueAtMs) : dueAtMs;
-    lane.freshIn = this.round;
-    if (dueAtMs < lane.doneMs) {
-      isLate(lane, dueAtMs, this.round);
-    }
+    this.lane(topic, priority).announce(dueAt.getTime(), this.round, this.askedIn);
   }
 
   /** A claim or a survey is sent now, one after another: what is announced later is not settled by it. Answers its round. */
@@ -105,10 +79,10 @@ export class LaneBook {
     const lanes = rotated.flatMap(({ topic, room, usualPriority }) => {
       this.lane(topic, usualPriority);
       const armed = this.known(topic)
-        .filter((lane) => lane.armedIn > 0 || lane.dueAtMs <= nowMs)
+        .filter((lane) => lane.isDue(nowMs))
         .sort((a, b) => a.priority - b.priority);
       const chosen = room < limit ? armed.slice(0, 1) : armed;
-      return chosen.map((lane) => ({ ...startOf(lane, reach), limit: Math.min(room, limit) }));
+      return chosen.map((lane) => ({ ...lane.start(reach), limit: Math.min(room, limit) }));
     });
     return lanes.sort((a, b) => a.priority - b.priority).slice(0, LANES_MAX);
   }
@@ -116,12 +90,7 @@ export class LaneBook {
   /** Takes note of how far a claim has come in its lanes; `claims` in the order of `runAt`. */
   advance(claims: readonly Claim[], plannedIn: number): void {
     for (const { topic, priority, runAt } of claims) {
-      const lane = this.lane(topic, priority);
-      const dueAtMs = runAt.getTime();
-      if (lane.lateIn <= plannedIn) {
-        lane.lateMs = Math.max(lane.lateMs, dueAtMs);
-      }
-      raise(lane, Math.max(lane.doneMs, dueAtMs - COMMIT_MARGIN_MS), plannedIn);
+      this.lane(topic, priority).advance(runAt.getTime(), plannedIn);
     }
   }
 
@@ -136,7 +105,7 @@ export class LaneBook {
     for (const { topic, priority, limit } of lanes) {
       const lane = this.lane(topic, priority);
       if ((taken.get(keyOf(lane)) ?? 0) < limit) {
-        exhausted(lane, claimedAtMs, plannedIn);
+        lane.exhaust(claimedAtMs, plannedIn);
       }
     }
   }
@@ -145,7 +114,7 @@ export class LaneBook {
   starts(topics: readonly TopicRoom[], reach: Reach): LaneStart[] {
     return topics.flatMap(({ topic, usualPriority }) => {
       this.lane(topic, usualPriority);
-      return this.known(topic).map((lane) => startOf(lane, reach));
+      return this.known(topic).map((lane) => lane.start(reach));
     });
   }
 
@@ -190,8 +159,8 @@ export class LaneBook {
           continue;
         }
         // Jobs to come are due at this moment at the earliest, whatever waits for a later one.
-        raise(lane, at.getTime() + Math.min(0, first?.dueInMs ?? 0) - COMMIT_MARGIN_MS, askedIn);
-        if (!first && lane.armedIn === 0 && lane.priority !== usualPriority) {
+        lane.raise(at.getTime() + Math.min(0, first?.dueInMs ?? 0) - COMMIT_MARGIN_MS, askedIn);
+        if (!first && !lane.isArmed && lane.priority !== usualPriority) {
           this.lanes.get(topic)!.delete(lane.priority);
         }
       }
@@ -213,11 +182,7 @@ export class LaneBook {
       const dueInMs = firstOf.get(keyOf({ topic, priority }))?.dueInMs ?? Infinity;
       const dueAtMs = at.getTime() + Math.floor(Math.min(0, dueInMs));
       if (lowerBound === null) {
-        const lane = this.lane(topic, priority);
-        // What was announced meanwhile may be due before, and a claim that was sent since may have left it.
-        if (lane.freshIn <= askedIn) {
-          lane.doneMs = Math.max(lane.doneMs, dueAtMs - COMMIT_MARGIN_MS);
-        }
+        this.lane(topic, priority).raiseBeside(dueAtMs, askedIn);
       } else if (dueInMs <= 0 && dueAtMs < Date.parse(lowerBound)) {
         this.arm(topic, priority, new Date(dueAtMs));
         isAnyLate = true;
@@ -228,7 +193,7 @@ export class LaneBook {
 
   /** Whether anything is known to be, or said to be, due in these topics. */
   isAnyDue(topics: readonly TopicRoom[], nowMs: number): boolean {
-    return topics.some(({ topic }) => this.known(topic).some((lane) => lane.armedIn > 0 || lane.dueAtMs <= nowMs));
+    return topics.some(({ topic }) => this.known(topic).some((lane) => lane.isDue(nowMs)));
   }
 
   /** When the next job of these topics is due; Infinity when none is known. */
@@ -251,49 +216,10 @@ export class LaneBook {
   private lane(topic: string, priority: number): KnownLane {
     const lanes = this.lanes.get(topic) ?? new Map<number, KnownLane>();
     this.lanes.set(topic, lanes);
-    const lane = lanes.get(priority) ?? unknownLane(topic, priority);
+    const lane = lanes.get(priority) ?? new KnownLane(topic, priority);
     lanes.set(priority, lane);
     return lane;
   }
-}
-
-function unknownLane(topic: string, priority: number): KnownLane {
-  const news = { lateMs: Infinity, lateIn: 0, freshMs: Infinity, freshIn: 0 };
-  return { topic, priority, armedIn: 0, dueAtMs: Infinity, doneMs: -Infinity, ...news };
-}
-
-/** Bounded looks begin here from now on. What was announced while this was found out may be due before: it is late. */
-function raise(lane: KnownLane, doneMs: number, askedIn: number): void {
-  lane.doneMs = doneMs;
-  if (lane.freshIn > askedIn && lane.freshMs < doneMs) {
-    isLate(lane, lane.freshMs, lane.freshIn);
-  }
-}
-
-/** A job waits below the bound of its lane. */
-function isLate(lane: KnownLane, dueAtMs: number, saidIn: number): void {
-  lane.lateMs = Math.min(lane.lateMs, dueAtMs);
-  lane.lateIn = saidIn;
-  lane.armedIn = Math.max(lane.armedIn, saidIn);
-}
-
-/** Nothing due was left in a lane by the claim of a round; `claimedAtMs` is `undefined` when it brought nothing at all. */
-function exhausted(lane: KnownLane, claimedAtMs: number | undefined, plannedIn: number): void {
-  if (lane.armedIn <= plannedIn) {
-    lane.armedIn = 0;
-    lane.dueAtMs = Infinity;
-  }
-  if (lane.lateIn <= plannedIn) {
-    lane.lateMs = Infinity;
-  }
-  if (claimedAtMs !== undefined) {
-    raise(lane, claimedAtMs - COMMIT_MARGIN_MS, plannedIn);
-  }
-}
-
-function startOf({ topic, priority, doneMs, lateMs }: KnownLane, reach: Reach): LaneStart {
-  const fromMs = reach === 'full' ? -Infinity : Math.min(doneMs, lateMs);
-  return { topic, priority, lowerBound: Number.isFinite(fromMs) ? new Date(Math.floor(fromMs)).toISOString() : null };
 }
 
 function keyOf({ topic, priority }: { readonly topic: string; readonly priority: number }): string {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { Claim } from '../../lib/core/job.js';
-import type { Reach, TopicRoom } from '../../lib/runtime/lane-book.js';
+import type { Reach } from '../../lib/runtime/known-lane.js';
+import type { TopicRoom } from '../../lib/runtime/lane-book.js';
 import { LaneBook } from '../../lib/runtime/lane-book.js';
 import { COMMIT_MARGIN_MS } from '../../lib/runtime/scan-cost.js';
 import type { LaneSurvey } from '../../lib/store/job-store.js';

@@ -1,0 +1,105 @@
+import type { LaneStart } from '../store/job-store.js';
+import { COMMIT_MARGIN_MS } from './scan-cost.js';
+
+/** How the lanes of a survey or a claim begin: each at its lower bound, or at the start of the index. */
+export type Reach = 'bounded' | 'full';
+
+/**
+ * What this process knows of one lane. Looks and news are numbered by rounds: a look settles what was said up to the round in
+ * which it was sent, and nothing later.
+ */
+export class KnownLane {
+  /** When its first job is due, by the process's clock. */
+  dueAtMs = Infinity;
+
+  /** The round in which somebody said that something may be due; 0 when nothing is known to be. */
+  private armedIn = 0;
+  /** What was due before this, by the database's clock, is not waiting any more, as far as is known here. */
+  private doneMs = -Infinity;
+  /** When a job was due that is known to wait nevertheless, and the round in which that was said. */
+  private lateMs = Infinity;
+  private lateIn = 0;
+  /** The first job that was announced since the last look was sent: when it is due, and the last round of such news. */
+  private freshMs = Infinity;
+  private freshIn = 0;
+
+  constructor(
+    readonly topic: string,
+    readonly priority: number,
+  ) {}
+
+  get isArmed(): boolean {
+    return this.armedIn > 0;
+  }
+
+  /** Whether anything is known to be, or said to be, due. */
+  isDue(nowMs: number): boolean {
+    return this.isArmed || this.dueAtMs <= nowMs;
+  }
+
+  /** Something may be due. */
+  arm(round: number): void {
+    this.armedIn = round;
+  }
+
+  /** A job is there that is due then. `askedIn` is the round of the last look that was sent. */
+  announce(dueAtMs: number, round: number, askedIn: number): void {
+    this.freshMs = this.freshIn > askedIn ? Math.min(this.freshMs, dueAtMs) : dueAtMs;
+    this.freshIn = round;
+    if (dueAtMs < this.doneMs) {
+      this.noteLate(dueAtMs, round);
+    }
+  }
+
+  /** A claim has taken a job that was due then, and all before it. */
+  advance(dueAtMs: number, plannedIn: number): void {
+    if (this.lateIn <= plannedIn) {
+      this.lateMs = Math.max(this.lateMs, dueAtMs);
+    }
+    this.raise(Math.max(this.doneMs, dueAtMs - COMMIT_MARGIN_MS), plannedIn);
+  }
+
+  /** A claim has left nothing due; `claimedAtMs` is `undefined` when it brought nothing at all. */
+  exhaust(claimedAtMs: number | undefined, plannedIn: number): void {
+    if (this.armedIn <= plannedIn) {
+      this.armedIn = 0;
+      this.dueAtMs = Infinity;
+    }
+    if (this.lateIn <= plannedIn) {
+      this.lateMs = Infinity;
+    }
+    if (claimedAtMs !== undefined) {
+      this.raise(claimedAtMs - COMMIT_MARGIN_MS, plannedIn);
+    }
+  }
+
+  /** Bounded looks begin here from now on. What was announced while this was found out may be due before: it is late. */
+  raise(doneMs: number, askedIn: number): void {
+    this.doneMs = doneMs;
+    if (this.freshIn > askedIn && this.freshMs < doneMs) {
+      this.noteLate(this.freshMs, this.freshIn);
+    }
+  }
+
+  /** A full look beside claims has found nothing due before this. */
+  raiseBeside(dueAtMs: number, askedIn: number): void {
+    // What was announced meanwhile may be due before, and a claim that was sent since may have left it.
+    if (this.freshIn <= askedIn) {
+      this.doneMs = Math.max(this.doneMs, dueAtMs - COMMIT_MARGIN_MS);
+    }
+  }
+
+  /** Where a look begins. */
+  start(reach: Reach): LaneStart {
+    const { topic, priority } = this;
+    const fromMs = reach === 'full' ? -Infinity : Math.min(this.doneMs, this.lateMs);
+    return { topic, priority, lowerBound: Number.isFinite(fromMs) ? new Date(Math.floor(fromMs)).toISOString() : null };
+  }
+
+  /** A job waits below the bound. */
+  private noteLate(dueAtMs: number, saidIn: number): void {
+    this.lateMs = Math.min(this.lateMs, dueAtMs);
+    this.lateIn = saidIn;
+    this.armedIn = Math.max(this.armedIn, saidIn);
+  }
+}
