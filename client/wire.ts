@@ -193,7 +193,9 @@ export interface Capabilities {
   authenticated: boolean;
   /** May enqueue. */
   enqueue: boolean;
-  /** May read and steer: re-queue, cancel, delete. */
+  /** May look at jobs. */
+  read: boolean;
+  /** May re-queue, cancel and delete them, and look at them. */
   manage: boolean;
   /** The topics that HTTP callers reach; `null` means all. */
   topics: string[] | null;

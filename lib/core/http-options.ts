@@ -48,7 +48,9 @@ export interface HttpOptions {
   authenticate?: AuthenticateFunction;
   /** Who may enqueue. Default `'admin'`. */
   enqueueRule?: AccessRule;
-  /** Who may read and steer. Default `'admin'`. */
+  /** Who may look at jobs, beside those whom `manageRule` admits. Default: nobody else. */
+  readRule?: AccessRule;
+  /** Who may look at jobs, and re-queue, cancel and delete them. Default `'admin'`. */
   manageRule?: AccessRule;
   /** The only topics that callers over HTTP reach, administrators too. Default: all. */
   allowedTopics?: readonly string[];
@@ -63,6 +65,7 @@ export interface HttpSettings {
   readonly guard: AdminGuardLike | undefined;
   readonly authenticate: AuthenticateFunction | undefined;
   readonly enqueueRule: AccessRule;
+  readonly readRule: AccessRule | undefined;
   readonly manageRule: AccessRule;
   readonly allowedTopics: readonly string[] | undefined;
   readonly redact: RedactFunction | undefined;
@@ -152,7 +155,8 @@ export const HTTP_OPTIONS = {
     meaning: 'says who sends a request',
   } as Option<AuthenticateFunction | undefined>,
   enqueueRule: { default: 'admin', check: ruleCheck, meaning: 'who may enqueue' } as Option<AccessRule>,
-  manageRule: { default: 'admin', check: ruleCheck, meaning: 'who may read and steer' } as Option<AccessRule>,
+  readRule: { default: undefined, check: ruleCheck, meaning: 'who may only look' } as Option<AccessRule | undefined>,
+  manageRule: { default: 'admin', check: ruleCheck, meaning: 'who may look and steer' } as Option<AccessRule>,
   allowedTopics: { default: undefined, check: listOf(topicCheck), meaning: 'what HTTP callers reach' } as Option<
     readonly string[] | undefined
   >,

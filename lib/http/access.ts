@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { AccessRule, HttpSettings } from '../core/http-options.js';
 import { ApiError, forbidden, refusalOf, topicNotAllowed, unauthorized } from './api-error.js';
-import type { AccessKind, Caller } from './caller.js';
+import type { AccessKind, Caller, Right } from './caller.js';
 import { ANONYMOUS } from './caller.js';
 import type { GuardedMethod } from './callers.js';
 import { Callers } from './callers.js';
@@ -22,6 +22,7 @@ export interface Visit {
 export interface Permissions {
   readonly caller: Caller;
   readonly enqueue: boolean;
+  readonly read: boolean;
   readonly manage: boolean;
 }
 
@@ -54,7 +55,7 @@ export class Access {
 
   /** @throws ApiError 401 when nobody is known to ask, 403 when he may not do that. */
   async ensure(kind: AccessKind, visit: Visit): Promise<void> {
-    const isAdmitted = kind === 'any' ? await this.maySomething(visit) : await this.admits(this.ruleOf(kind), visit);
+    const isAdmitted = kind === 'any' ? await this.maySomething(visit) : await this.may(kind, visit);
     if (!isAdmitted) {
       throw (await visit.caller()).kind === 'anonymous' ? unauthorized() : forbidden();
     }
@@ -74,9 +75,11 @@ export class Access {
 
   /** What whoever asks may do; one whom the guard refuses may do what is open to everybody. */
   async permissions(visit: Visit): Promise<Permissions> {
-    const enqueue = await this.admitsAnyway('enqueue', visit);
-    const manage = await this.admitsAnyway('manage', visit);
-    return { caller: await this.known(visit), enqueue, manage };
+    const { enqueueRule, readRule, manageRule } = this.settings;
+    const enqueue = await this.admitsAnyway(enqueueRule, visit);
+    const manage = await this.admitsAnyway(manageRule, visit);
+    const read = manage || (readRule !== undefined && (await this.admitsAnyway(readRule, visit)));
+    return { caller: await this.known(visit), enqueue, read, manage };
   }
 
   /** Who asks; nobody when the guard refuses him. @throws whatever keeps him from being judged */
@@ -109,17 +112,24 @@ export class Access {
     return this.allowedTopics?.includes(topic) ?? true;
   }
 
-  private ruleOf(kind: 'enqueue' | 'manage'): AccessRule {
-    return kind === 'enqueue' ? this.settings.enqueueRule : this.settings.manageRule;
+  private async may(right: Right, visit: Visit): Promise<boolean> {
+    const { enqueueRule, readRule, manageRule } = this.settings;
+    if (right === 'enqueue') {
+      return this.admits(enqueueRule, visit);
+    }
+    if (right === 'manage' || readRule === undefined) {
+      return this.admits(manageRule, visit);
+    }
+    // Whoever may steer may look; one whom that rule refuses by an exception, too, may do what the other one says.
+    return (await this.admitsAnyway(manageRule, visit)) || this.admits(readRule, visit);
   }
 
   private async maySomething(visit: Visit): Promise<boolean> {
-    const { caller, enqueue, manage } = await this.permissions(visit);
-    return enqueue || manage || caller.kind !== 'anonymous';
+    const { caller, enqueue, read } = await this.permissions(visit);
+    return enqueue || read || caller.kind !== 'anonymous';
   }
 
-  private async admitsAnyway(kind: 'enqueue' | 'manage', visit: Visit): Promise<boolean> {
-    const rule = this.ruleOf(kind);
+  private async admitsAnyway(rule: AccessRule, visit: Visit): Promise<boolean> {
     return typeof rule === 'function' || rule === 'public'
       ? unlessRefused(this.admits(rule, visit), false)
       : hasStanding(rule, await this.known(visit));

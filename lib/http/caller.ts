@@ -9,5 +9,8 @@ export const ANONYMOUS: Caller = Object.freeze({ kind: 'anonymous' });
 /** An administrator of whom nothing else is known. */
 export const ADMINISTRATOR: Caller = Object.freeze({ kind: 'admin', id: '' });
 
-/** What somebody wants to do: enqueue; read and steer; or ask what he may do, which whoever may do something may ask. */
-export type AccessKind = 'enqueue' | 'manage' | 'any';
+/** What a rule decides about: to enqueue; to look at jobs; to re-queue, cancel and delete them. */
+export type Right = 'enqueue' | 'read' | 'manage';
+
+/** What somebody wants to do; `any`: to ask what he may do, which whoever may do something may ask. */
+export type AccessKind = Right | 'any';

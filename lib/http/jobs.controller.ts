@@ -87,7 +87,7 @@ export class JobsController {
   @ApiRoute({
     method: 'GET',
     path: '',
-    access: 'manage',
+    access: 'read',
     summary: 'One page of jobs, newest first',
     query: LIST,
     answers: { 200: { meaning: 'The page', schema: ref('JobPage') } },
@@ -118,7 +118,7 @@ export class JobsController {
   @ApiRoute({
     method: 'GET',
     path: '/:id',
-    access: 'manage',
+    access: 'read',
     summary: 'One job',
     answers: { 200: { meaning: 'The job', schema: JOB } },
     errors: [404],

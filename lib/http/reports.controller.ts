@@ -32,7 +32,7 @@ export class ReportsController {
   @ApiRoute({
     method: 'GET',
     path: '/stats',
-    access: 'manage',
+    access: 'read',
     summary: 'The queue in numbers, at most 2 s old',
     query: TOPICS,
     answers: { 200: { meaning: 'Counts and times', schema: ref('JobStats') } },
@@ -44,7 +44,7 @@ export class ReportsController {
   @ApiRoute({
     method: 'GET',
     path: '/timeseries',
-    access: 'manage',
+    access: 'read',
     summary: 'Throughput and times per minute',
     query: TIMESERIES,
     answers: { 200: { meaning: 'Every minute of the window, oldest first', schema: ref('Timeseries') } },
@@ -57,7 +57,7 @@ export class ReportsController {
   @ApiRoute({
     method: 'GET',
     path: '/topics',
-    access: 'manage',
+    access: 'read',
     summary: 'Each topic in numbers',
     answers: {
       200: { meaning: 'The topics by name', schema: objectSchema({ items: listOfSchema(ref('TopicStats')) }) },
@@ -71,7 +71,7 @@ export class ReportsController {
   @ApiRoute({
     method: 'GET',
     path: '/errors',
-    access: 'manage',
+    access: 'read',
     summary: 'The newest failed jobs, grouped by topic and message',
     query: TOPICS,
     answers: { 200: { meaning: 'At most 100 groups, most frequent first', schema: ref('ErrorGroups') } },
@@ -89,12 +89,13 @@ export class ReportsController {
     answers: { 200: { meaning: 'His permissions, and limits of the API', schema: ref('Capabilities') } },
   })
   async capabilities({ visit }: ApiCall): Promise<JsonAnswer<WireCapabilities>> {
-    const { caller, enqueue, manage } = await this.access.permissions(visit);
+    const { caller, enqueue, read, manage } = await this.access.permissions(visit);
     const { payloadBytesMax } = this.engine.settings;
     return jsonAnswer(200, {
       admin: caller.kind === 'admin',
       authenticated: caller.kind !== 'anonymous',
       enqueue,
+      read,
       manage,
       topics: this.access.topics,
       database: this.engine.database,
@@ -106,12 +107,12 @@ export class ReportsController {
   @ApiRoute({
     method: 'GET',
     path: '/stream',
-    access: 'manage',
+    access: 'read',
     summary: 'Live events: stats at most once a second, changed with the topics whose jobs have changed',
     answers: { 200: { meaning: 'Server-sent events', schema: ref('StreamText'), type: 'text/event-stream' } },
   })
   async stream({ exchange, visit }: ApiCall): Promise<undefined> {
-    this.streams.open(exchange, () => this.access.ensureStill('manage', visit));
+    this.streams.open(exchange, () => this.access.ensureStill('read', visit));
   }
 
   @ApiRoute({

@@ -124,6 +124,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     admin: FLAG,
     authenticated: FLAG,
     enqueue: FLAG,
+    read: FLAG,
     manage: FLAG,
     topics: orNull(listOfSchema(TEXT)),
     database: { enum: ['postgres', 'sqlite'] },

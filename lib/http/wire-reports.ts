@@ -71,6 +71,7 @@ export interface WireCapabilities {
   admin: boolean;
   authenticated: boolean;
   enqueue: boolean;
+  read: boolean;
   manage: boolean;
   topics: readonly string[] | null;
   database: 'postgres' | 'sqlite';

@@ -29,6 +29,8 @@ type Entry = 'in' | 401 | 403 | 500;
 
 /** One way of configuring, and what it means for each caller. */
 interface Way extends Readonly<Record<CallerName, Outcome>> {
+  /** Where it differs from what the rule for managing says. */
+  readonly reads?: Readonly<Record<CallerName, Entry>>;
   readonly name: string;
   readonly http?: HttpOptions;
   /** Of the environment. */
@@ -171,6 +173,39 @@ const ways: readonly Way[] = [
     user: [403, 'in', 'in'],
   },
   {
+    name: 'authenticated callers look, and administrators steer',
+    http: { authenticate, readRule: 'authenticated' },
+    reads: { stranger: 401, liar: 401, user: 'in', admin: 'in' },
+    ...BY_USER,
+  },
+  {
+    name: 'everybody looks, those too whom the guard refuses',
+    http: { guard, readRule: 'public' },
+    reads: { stranger: 'in', liar: 'in', user: 'in', admin: 'in' },
+    stranger: [403, 403, 'in'],
+    liar: [403, 403, 'in'],
+    user: [403, 403, 'in'],
+    admin: OPEN,
+  },
+  {
+    name: 'a function says who looks, and another, which throws, who steers',
+    http: { authenticate, readRule: isUser, manageRule: isStern },
+    reads: { stranger: 401, liar: 401, user: 'in', admin: 403 },
+    stranger: [401, 403, 401],
+    liar: [401, 403, 401],
+    user: [403, 403, 'in'],
+    admin: ['in', 403, 'in'],
+  },
+  {
+    name: 'those look who may steer, whatever is said of the others',
+    http: { authenticate, readRule: saysNo, manageRule: isUser },
+    reads: { stranger: 401, liar: 401, user: 'in', admin: 403 },
+    stranger: UNKNOWN,
+    liar: UNKNOWN,
+    user: [403, 'in', 'in'],
+    admin: ['in', 403, 'in'],
+  },
+  {
     name: 'functions that do not say true',
     http: { adminToken, enqueueRule: saysYes, manageRule: saysNo },
     stranger: UNKNOWN,
@@ -207,6 +242,10 @@ const ways: readonly Way[] = [
 const callerNames = Object.keys(callers) as CallerName[];
 const kinds = ['enqueue', 'manage', 'any'] as const;
 
+function entryOf({ reads, ...outcomes }: Omit<Way, 'name'>, caller: CallerName, access: RouteRequest['access']): Entry {
+  return access === 'read' ? (reads?.[caller] ?? outcomes[caller][1]) : outcomes[caller][kinds.indexOf(access)]!;
+}
+
 describe.each(everyAdapter)('access on $adapter', (adapterKind) => {
   const { JOBS_ADMIN_TOKEN: variableBefore } = process.env;
 
@@ -222,7 +261,7 @@ describe.each(everyAdapter)('access on $adapter', (adapterKind) => {
 
     it.each(callerNames)('answers each route to a caller: %s', async (caller) => {
       const answers = await Promise.all(everyRoute.map((route) => askRoute(app(), route, callers[caller])));
-      const entries = everyRoute.map((route) => ({ route, entry: outcomes[caller][kinds.indexOf(route.access)]! }));
+      const entries = everyRoute.map((route) => ({ route, entry: entryOf(outcomes, caller, route.access) }));
       expect(everyRoute.map((route, index) => [nameOf(route), answers[index]!.status])).toEqual(
         entries.map(({ route, entry }) => [nameOf(route), entry === 'in' ? route.status : entry]),
       );
@@ -235,7 +274,7 @@ describe.each(everyAdapter)('access on $adapter', (adapterKind) => {
     it.each(callerNames)('answers HEAD as GET, and OPTIONS without data: %s', async (caller) => {
       const { id } = await app().jobs.enqueue(SECRET_TOPIC, { [SECRET]: true }, { delay: '1h' });
       const ask = async ({ route, access, status }: RouteRequest): Promise<void> => {
-        const entry = outcomes[caller][kinds.indexOf(access)]!;
+        const entry = entryOf(outcomes, caller, access);
         const path = `/api/jobs${route.replace(':id', id)}`;
         const head = await sendRaw(app().url, { method: 'HEAD', path, headers: callers[caller] });
         expect([route, head.status, head.text]).toEqual([route, entry === 'in' ? status : entry, '']);

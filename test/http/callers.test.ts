@@ -228,30 +228,41 @@ describe.each(everyAdapter)('those who know callers on $adapter', (adapterKind) 
   const auditor = ({ session }: AnyRequest) => Promise.resolve(session?.role === 'auditor');
 
   it.each<[string, HttpOptions, string | undefined, object]>([
-    ['an operator', { authenticate }, 'operator', { admin: true, authenticated: true, enqueue: true, manage: true }],
+    [
+      'an operator',
+      { authenticate },
+      'operator',
+      { admin: true, authenticated: true, enqueue: true, read: true, manage: true },
+    ],
     [
       'a user who may enqueue',
       { authenticate, enqueueRule: 'authenticated' },
       'customer',
-      { admin: false, authenticated: true, enqueue: true, manage: false },
+      { admin: false, authenticated: true, enqueue: true, read: false, manage: false },
     ],
     [
       'a stranger where everybody may enqueue',
       { adminToken: 't', enqueueRule: 'public' },
       undefined,
-      { admin: false, authenticated: false, enqueue: true, manage: false },
+      { admin: false, authenticated: false, enqueue: true, read: false, manage: false },
     ],
     [
       'one whom the guard refuses where everybody may enqueue',
       { guard, enqueueRule: 'public' },
       undefined,
-      { admin: false, authenticated: false, enqueue: true, manage: false },
+      { admin: false, authenticated: false, enqueue: true, read: false, manage: false },
     ],
     [
       'one whom a function admits',
       { adminToken: 't', manageRule: auditor },
       'auditor',
-      { admin: false, authenticated: false, enqueue: false, manage: true },
+      { admin: false, authenticated: false, enqueue: false, read: true, manage: true },
+    ],
+    [
+      'one who may only look',
+      { adminToken: 't', readRule: auditor },
+      'auditor',
+      { admin: false, authenticated: false, enqueue: false, read: true, manage: false },
     ],
   ])('decide what GET /capabilities says to %s', async (_, http, role, capabilities) => {
     const { api } = await listen(http);

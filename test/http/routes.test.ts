@@ -182,6 +182,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
         admin: true,
         authenticated: true,
         enqueue: true,
+        read: true,
         manage: true,
         topics: null,
         database: kind.canRunTransactionalHandlers ? 'postgres' : 'sqlite',

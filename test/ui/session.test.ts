@@ -108,6 +108,39 @@ describe.each(places)('the session of the admin UI on $database and $adapter', (
     await until(async () => (await app.jobs.list({ topic: 'later' })).total === 1);
   });
 
+  it('lets one who may only look do so, and offers him nothing that would be refused', async () => {
+    const app = await apps.listen({
+      options: {
+        http: { authenticate: () => ({ id: 'ben', admin: false }), readRule: 'authenticated' },
+        maxRetries: 0,
+      },
+      handlers: { work: () => Promise.reject(new Error('no luck')) },
+    });
+    const { id } = await app.jobs.enqueue('work', { seen: true });
+    await app.jobAfter('failed', id);
+    const ui = await pages.open(`${app.url}/admin/jobs/jobs`);
+    await ui.shows([id]);
+    const steering = ui.page.getByRole('button', { name: /Enqueue|Re-queue|Cancel|Delete|Edit/ });
+    expect([await steering.count(), await ui.row(id).getByRole('checkbox').count()]).toEqual([0, 0]);
+    await ui.page.keyboard.press('?');
+    await ui.dialog.getByText('open the job').waitFor();
+    expect(await ui.dialog.getByText(/re-queue|select/).count()).toBe(0);
+    await ui.page.keyboard.press('Escape');
+
+    await ui.row(id).getByRole('link').click();
+    await ui.sees('no luck');
+    await ui.button('Copy').waitFor();
+    expect(await steering.count()).toBe(0);
+    await ui.page.getByRole('link', { name: 'Errors' }).click();
+    await ui.page.getByRole('link', { name: 'no luck' }).waitFor();
+    expect(await steering.count()).toBe(0);
+
+    await ui.page.getByRole('link', { name: 'Jobs', exact: true }).click();
+    await ui.shows([id]);
+    await app.jobs.enqueue('later', 1, { delay: '1h' });
+    await ui.button('1 new').waitFor();
+  });
+
   it('that gets no answer says what to do, and tries again', async () => {
     const app = await apps.listen();
     const ui = await pages.open('about:blank', { token: ADMIN_TOKEN });

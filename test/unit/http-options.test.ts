@@ -24,7 +24,7 @@ describe('the options of the HTTP API', () => {
     { guard: new Guard() },
     { authenticate },
     { adminToken: '', authenticate },
-    { enqueueRule: 'public', manageRule: 'authenticated' },
+    { enqueueRule: 'public', readRule: 'public', manageRule: 'authenticated' },
     { enqueueRule: () => true, manageRule: () => Promise.resolve(false) },
     { allowedTopics: ['mail'], redact: (job) => ({ ...job, payload: null }) },
   ])('take what is right: %j', (http) => {
@@ -36,6 +36,7 @@ describe('the options of the HTTP API', () => {
     ['guard', [{}, () => true, 'guard', null]],
     ['authenticate', ['admin', {}, null]],
     ['enqueueRule', ['everybody', true, '']],
+    ['readRule', ['Admin', 1, null]],
     ['manageRule', ['Admin', 1, null]],
     ['allowedTopics', ['mail', [], ['']]],
     ['redact', [true, {}, null]],

@@ -12,6 +12,7 @@ const HTTP = {
   guard: undefined,
   authenticate: undefined,
   enqueueRule: 'admin',
+  readRule: undefined,
   manageRule: 'admin',
   allowedTopics: undefined,
   redact: undefined,

@@ -18,7 +18,7 @@ export interface RouteRequest {
   /** As it stands in the contract, below the base path. */
   readonly route: string;
   /** Which rule decides; `any`: whoever may do something. */
-  readonly access: 'enqueue' | 'manage' | 'any';
+  readonly access: 'enqueue' | 'read' | 'manage' | 'any';
   /** The answer to one who may. */
   readonly status: number;
   /** Where the job with the id in the path stands. Default: it waits. */
@@ -32,13 +32,13 @@ const job = { topic: ENQUEUED_TOPIC, payload: { [SECRET]: true }, delay: '1h' };
 export const everyRoute: readonly RouteRequest[] = [
   { method: 'POST', route: '/enqueue', access: 'enqueue', status: 201, body: () => job },
   { method: 'POST', route: '/enqueue-many', access: 'enqueue', status: 201, body: () => ({ jobs: [job] }) },
-  { method: 'GET', route: '', access: 'manage', status: 200 },
-  { method: 'GET', route: '/stats', access: 'manage', status: 200 },
-  { method: 'GET', route: '/timeseries', access: 'manage', status: 200 },
-  { method: 'GET', route: '/topics', access: 'manage', status: 200 },
-  { method: 'GET', route: '/errors', access: 'manage', status: 200 },
+  { method: 'GET', route: '', access: 'read', status: 200 },
+  { method: 'GET', route: '/stats', access: 'read', status: 200 },
+  { method: 'GET', route: '/timeseries', access: 'read', status: 200 },
+  { method: 'GET', route: '/topics', access: 'read', status: 200 },
+  { method: 'GET', route: '/errors', access: 'read', status: 200 },
   { method: 'GET', route: '/capabilities', access: 'any', status: 200 },
-  { method: 'GET', route: '/:id', access: 'manage', status: 200 },
+  { method: 'GET', route: '/:id', access: 'read', status: 200 },
   { method: 'POST', route: '/:id/requeue', access: 'manage', status: 200, of: 'cancelled' },
   { method: 'POST', route: '/:id/cancel', access: 'manage', status: 200 },
   { method: 'DELETE', route: '/:id', access: 'manage', status: 204 },
@@ -49,7 +49,7 @@ export const everyRoute: readonly RouteRequest[] = [
     status: 200,
     body: (id) => ({ action: 'cancel', ids: [id] }),
   },
-  { method: 'GET', route: '/stream', access: 'manage', status: 200 },
+  { method: 'GET', route: '/stream', access: 'read', status: 200 },
   { method: 'GET', route: '/openapi.json', access: 'any', status: 200 },
 ];
 

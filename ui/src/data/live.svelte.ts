@@ -49,8 +49,7 @@ class Live {
 
   /** Starts or ends the stream, whichever is due. */
   update(): void {
-    const isWanted =
-      session.phase === 'open' && session.capabilities?.manage === true && !this.isHeld && !document.hidden;
+    const isWanted = session.phase === 'open' && session.mayRead && !this.isHeld && !document.hidden;
     if (isWanted === (this.#running !== undefined)) return;
     if (isWanted) {
       this.#running = new AbortController();

@@ -44,6 +44,20 @@ class Session {
     return this.#token !== null;
   }
 
+  /** Whether jobs may be looked at. */
+  get mayRead(): boolean {
+    return this.capabilities?.read === true;
+  }
+
+  /** Whether they may be re-queued, cancelled and deleted, too. */
+  get mayManage(): boolean {
+    return this.capabilities?.manage === true;
+  }
+
+  get mayEnqueue(): boolean {
+    return this.capabilities?.enqueue === true;
+  }
+
   /** Asks what the caller may do, with a token or with what the browser sends by itself. */
   async start(): Promise<void> {
     try {
