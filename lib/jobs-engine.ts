@@ -6,7 +6,6 @@ import type { Clock } from './core/clock.js';
 import { within } from './core/clock.js';
 import type { JobEvent } from './core/events.js';
 import type { EnqueueOptions, Idempotency, Job, JobFilter, JobPage, JobStats } from './core/job.js';
-import { QueueUnavailableError } from './core/errors.js';
 import type { JobHandlerFunction } from './core/job-context.js';
 import type { JobHandlerOptions, RequeueOptions } from './core/job-options.js';
 import type { AnyNewJob, TopicLike } from './core/job-topic.js';
@@ -32,6 +31,7 @@ import { Heartbeat } from './runtime/heartbeat.js';
 import type { WhenIdleOptions } from './runtime/idle-watch.js';
 import { IdleWatch } from './runtime/idle-watch.js';
 import { JobDesk } from './runtime/job-desk.js';
+import { Lifecycle, RELEASE_GRACE_MS } from './runtime/lifecycle.js';
 import { Moves } from './runtime/moves.js';
 import { logOperation } from './runtime/operation-log.js';
 import { ReportDesk } from './runtime/report-desk.js';
@@ -68,9 +68,6 @@ export function createJobStore(
   return createStore(app, readJobsOptions(options), clock, guardedLogger(logger));
 }
 
-/** At the end, how long outcomes after a forced shutdown, and new jobs, may still take to reach the table. */
-const RELEASE_GRACE_MS = 2_000;
-
 /**
  * The queue without Nest: joins store, runtime and maintenance. One per process and database.
  *
@@ -98,19 +95,11 @@ export class JobsEngine {
   private readonly registry: HandlerRegistry;
   private readonly enqueuer: Enqueuer;
   private readonly desk: JobDesk;
-  private readonly settler: Settler;
-  private readonly heartbeat: Heartbeat;
   private readonly attempts: Attempts;
   private readonly dispatcher: Dispatcher;
   private readonly idleWatch: IdleWatch;
-  private readonly rescuer: Rescuer;
-  private readonly pruner: Pruner;
   private readonly statistics: Statistics;
-  private stopListening: (() => Promise<void>) | undefined;
-  private isRunning = false;
-  private isClosed = false;
-  /** Starts and stops one after another. */
-  private turn: Promise<void> = Promise.resolve();
+  private readonly lifecycle: Lifecycle;
 
   /** @throws InvalidOptionsError when an option is refused. */
   constructor(options: JobsEngineOptions) {
@@ -144,13 +133,13 @@ export class JobsEngine {
     });
     this.desk = new JobDesk({ ...parts, moves });
     this.bulk = new BulkDesk({ reports: store.reports, moves });
-    this.settler = new Settler(parts);
-    this.heartbeat = new Heartbeat(parts);
+    const settler = new Settler(parts);
+    const heartbeat = new Heartbeat(parts);
     this.attempts = new Attempts({
       ...parts,
       executor: new Executor(parts),
-      settler: this.settler,
-      heartbeat: this.heartbeat,
+      settler,
+      heartbeat,
       postponeMs: Math.min(settings.pollIntervalMs, settings.leaseMs),
       onWaiting: (topic) => this.announce([topic]),
       onPostponed: (topic, priority, dueAt) => this.dispatcher.expect(topic, priority, dueAt),
@@ -158,9 +147,10 @@ export class JobsEngine {
     this.dispatcher = new Dispatcher({ ...parts, attempts: this.attempts });
     const { enqueuer, dispatcher, attempts } = this;
     this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, attempts });
-    this.rescuer = new Rescuer({ ...parts, onRescued: (topics) => this.announce(topics) });
-    this.pruner = new Pruner(parts);
     this.statistics = new Statistics({ ...parts, topics: () => this.registry.claimable().map(({ topic }) => topic) });
+    const rescuer = new Rescuer({ ...parts, onRescued: (topics) => this.announce(topics) });
+    const loops = { chores: [rescuer, new Pruner(parts)], records: [this.statistics] };
+    this.lifecycle = new Lifecycle({ ...parts, settler, heartbeat, attempts, dispatcher, ...loops });
   }
 
   /** What kind of database the jobs are in. */
@@ -236,21 +226,7 @@ export class JobsEngine {
    * @throws QueueUnavailableError after `close`.
    */
   start(): Promise<void> {
-    return this.inTurn(async () => {
-      if (this.isClosed) {
-        throw new QueueUnavailableError(
-          'the queue has been closed together with its application, and cannot start again',
-        );
-      }
-      if (!this.isRunning) {
-        this.isRunning = true;
-        await this.startParts().catch(async (error: unknown) => {
-          await this.stopParts();
-          this.isRunning = false;
-          throw error;
-        });
-      }
-    });
+    return this.lifecycle.start();
   }
 
   /**
@@ -258,18 +234,12 @@ export class JobsEngine {
    * Resolves when nothing of this engine is at work any more. Harmless when it is stopped already.
    */
   stop(): Promise<void> {
-    return this.inTurn(async () => {
-      if (this.isRunning) {
-        await this.stopParts();
-        this.isRunning = false;
-      }
-    });
+    return this.lifecycle.stop();
   }
 
   /** Stops for good, and completes `events`. What is being enqueued is stored first, unless the database is away. */
   async close(): Promise<void> {
-    this.isClosed = true;
-    await this.stop();
+    await this.lifecycle.close();
     await within(this.clock, RELEASE_GRACE_MS, this.enqueuer.idle());
     await this.changes.stop();
     this.stream.complete();
@@ -287,47 +257,6 @@ export class JobsEngine {
    */
   async whenIdle(options?: WhenIdleOptions): Promise<void> {
     return this.idleWatch.whenIdle(options);
-  }
-
-  private async startParts(): Promise<void> {
-    if (this.settings.role === 'producer') {
-      return;
-    }
-    this.registry.describe(this.logger);
-    this.settler.start();
-    this.heartbeat.start();
-    this.dispatcher.start();
-    this.rescuer.start();
-    this.pruner.start();
-    this.statistics.start();
-    this.stopListening = await this.store.listen({
-      jobs: (topic) => this.dispatcher.wake(topic),
-      cancel: () => void this.heartbeat.lookForCancels(),
-    });
-  }
-
-  /** Bounded as a whole: a loop that hangs in a silent network is left alone, and ends by itself. */
-  private async stopParts(): Promise<void> {
-    const { shutdownTimeoutMs } = this.settings;
-    const drained = this.dispatcher.stop().then(() => this.attempts.allSettled());
-    const others = Promise.all([this.rescuer.stop(), this.pruner.stop(), this.stopListening?.()]);
-    const isDrained = await within(this.clock, shutdownTimeoutMs, drained);
-    if (!isDrained) {
-      this.logger.warn(
-        `shutdownTimeout (${shutdownTimeoutMs} ms) is over, handlers at work: ${this.attempts.count}; they are aborted and their jobs released`,
-      );
-      this.attempts.abortAll();
-      await within(this.clock, RELEASE_GRACE_MS, drained);
-      this.attempts.giveUp();
-    }
-    const loops = Promise.all([others, this.heartbeat.stop(), this.statistics.stop()]);
-    await within(this.clock, RELEASE_GRACE_MS, loops);
-  }
-
-  private inTurn(work: () => Promise<void>): Promise<void> {
-    const result = this.turn.then(work);
-    this.turn = result.catch(() => undefined);
-    return result;
   }
 
   private wakeFor(jobs: readonly StoredJob[]): void {

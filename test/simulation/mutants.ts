@@ -1,10 +1,10 @@
-import { JobsEngine } from 'nestjs-jobs';
 import { Rescuer } from '../../lib/maintenance/rescuer.js';
 import { Attempt } from '../../lib/runtime/attempt.js';
 import { Attempts } from '../../lib/runtime/attempts.js';
 import { Dispatcher } from '../../lib/runtime/dispatcher.js';
 import { Enqueuer } from '../../lib/runtime/enqueuer.js';
 import { Heartbeat } from '../../lib/runtime/heartbeat.js';
+import { Lifecycle } from '../../lib/runtime/lifecycle.js';
 import { Settler } from '../../lib/runtime/settler.js';
 import type { SettleAnswer } from '../../lib/runtime/verdict.js';
 import type { JobInsert } from '../../lib/store/job-store.js';
@@ -39,7 +39,8 @@ function replace<This extends object>(
   return () => (methods[name] = original);
 }
 
-const heartbeatOf = (engine: JobsEngine): Heartbeat => (engine as unknown as { heartbeat: Heartbeat }).heartbeat;
+const heartbeatOf = (lifecycle: Lifecycle): Heartbeat =>
+  (lifecycle as unknown as { options: { heartbeat: Heartbeat } }).options.heartbeat;
 
 export const mutants: readonly Mutant[] = [
   {
@@ -64,9 +65,9 @@ export const mutants: readonly Mutant[] = [
     wrong: 'the heartbeat ends when the process is told to stop',
     breaks: ['lease'],
     break: () =>
-      replace(JobsEngine.prototype, 'stopParts', (stopParts) => async (engine) => {
-        void heartbeatOf(engine).stop();
-        await stopParts(engine);
+      replace(Lifecycle.prototype, 'stopAll', (stopAll) => async (lifecycle) => {
+        void heartbeatOf(lifecycle).stop();
+        await stopAll(lifecycle);
       }),
   },
   {
