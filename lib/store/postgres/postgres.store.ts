@@ -1,7 +1,7 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Clock } from '../../core/clock.js';
 import { within } from '../../core/clock.js';
-import { JobStateError, LeaseLostError, RowLockedError } from '../../core/errors.js';
+import { JobStateError, LeaseLostError } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
@@ -9,13 +9,11 @@ import type { Retention } from '../../core/options.js';
 import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
-import type { PendingMigrations } from '../migrator.js';
-import { pendingMigrations, tableErrorOf } from '../migrator.js';
 import { claimOf, jobOf, rescueOf, surveyOf } from '../row-mapper.js';
 import { answeredInOrder, renewalsInOrder, unanswered } from '../set-answers.js';
 import { piecesOf, progressJson, tokenJson } from '../set-json.js';
 import type { SqlRow, SqlRunner } from '../sql-runner.js';
-import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
+import { runnerOfQueryRunner } from '../sql-runner.js';
 import { Announcer } from './announcer.js';
 import { CLAIM, CLAIM_AS_TEXT, SURVEY } from './claim-statements.js';
 import type { ApplicationPool } from './failures.js';
@@ -34,8 +32,7 @@ import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY } from './notificati
 import type { PostgresSession, SessionPool } from './session.js';
 import { COMPLETE_IN_TX, OWNED_STATE } from './settle-statements.js';
 import { Settlements } from './settlements.js';
-import * as tableStatements from './table-statements.js';
-import { CHECK_TABLE, LIST_MIGRATIONS, LOCK_MIGRATIONS, SCHEMA_OF_JOBS } from './table-statements.js';
+import { setUpTables } from './table-setup.js';
 
 export interface PostgresStoreOptions {
   /** The application's DataSource. */
@@ -52,7 +49,6 @@ export interface PostgresStoreOptions {
   readonly session: PostgresSession;
 }
 
-const MIGRATION_TRIES_MAX = 120;
 /** Others find jobs without hints, too, only later. */
 const LAST_HINT_MAX_MS = 500;
 const CLOSE_MAX_MS = 5_000;
@@ -101,7 +97,8 @@ export class PostgresStore implements JobStore {
       this.stopHearing = hearErrorsOf(pool);
       this.handlers = new Gate(handlersAtOnce(pool));
       this.runner = this.options.session.runnerOf(this.pool);
-      await this.prepareTables();
+      const setup = { query: this.query.bind(this), transaction: this.ownTransaction.bind(this) };
+      this.schema = await setUpTables(setup, this.options.migrate);
     } catch (error) {
       await this.close();
       throw error;
@@ -255,40 +252,6 @@ export class PostgresStore implements JobStore {
     );
     await listener.start();
     return () => listener.stop();
-  }
-
-  private async prepareTables(): Promise<void> {
-    const { own, migrate } = this.options;
-    try {
-      if (migrate) {
-        await this.migrate(await pendingMigrations(own.options.type, tableStatements));
-      }
-      await this.query(CHECK_TABLE, []);
-      this.schema = String((await this.query(SCHEMA_OF_JOBS, []))[0]!.name);
-    } catch (error) {
-      throw tableErrorOf(error, migrate);
-    }
-  }
-
-  private async migrate(migrations: PendingMigrations): Promise<void> {
-    // A role that may not create anything can start all the same when there is nothing to create.
-    const recorded = await this.query(LIST_MIGRATIONS, []).catch(() => []);
-    if (migrations.areAllIn(recorded)) {
-      return;
-    }
-    for (let tries = 1; ; tries += 1) {
-      try {
-        return await this.ownTransaction(async (tx) => {
-          await this.query(LOCK_MIGRATIONS, [], tx);
-          await runScript({ query: (text, params) => this.query(text, params, tx) }, migrations.script());
-        });
-      } catch (error) {
-        // Another process is at it: each try waits as long as a lock is waited for.
-        if (!(error instanceof RowLockedError) || tries === MIGRATION_TRIES_MAX) {
-          throw error;
-        }
-      }
-    }
   }
 
   private get pool(): Pool {
