@@ -23,7 +23,8 @@ export type JobEvent =
   | (JobEventBase & { readonly type: 'enqueued'; readonly runAt: Date; readonly deduplicated: boolean })
   | (AttemptEventBase & {
       readonly type: 'started';
-      readonly /** How long it was due before it started. */ waitedMs: number;
+      /** Milliseconds it was due before it started. */
+      readonly waitedMs: number;
     })
   | (EndedAttemptBase & { readonly type: 'completed' })
   | (EndedAttemptBase & { readonly type: 'failed'; readonly error: Failure })

@@ -8,7 +8,9 @@ export const ERROR_STACK_BYTES_MAX = 8 * 1024;
 
 /** What a failed attempt left behind, safe to store: bounded, and free of what a `jsonb` column refuses. */
 export interface Failure {
+  /** At most 8 KiB. */
   readonly message: string;
+  /** At most 8 KiB; `null` when what was thrown had none. */
   readonly stack: string | null;
 }
 

@@ -4,16 +4,22 @@
  * `Tx` is what stands for a transaction, an `EntityManager` of TypeORM.
  */
 export interface JobContext<T = unknown, Tx extends object = object> {
+  /** The job's id, UUID v7: the same for all attempts, and good as a key for services that know repetitions by one. */
   readonly id: string;
   readonly topic: string;
+  /** As it was enqueued, or what the topic's schema made of it. */
   readonly payload: T;
   /** 1 for the first; rises with each claim, crashes and snoozes included. */
   readonly attempt: number;
-  /** Failed attempts so far. */
+  /** Failed attempts since it was enqueued or last re-queued. */
   readonly retries: number;
+  /** This attempt is the last one when `retries` has reached it. */
   readonly maxRetries: number;
+  /** When this attempt was due, by the database's clock. */
   readonly runAt: Date;
+  /** When the job was enqueued, by the database's clock. */
   readonly created: Date;
+  /** The notes that were given at enqueue; `null` when there were none. */
   readonly metadata: Readonly<Record<string, unknown>> | null;
   /**
    * Aborts on timeout, cancel, forced shutdown ({@link JobAbortedError} as its reason) and lost lease

@@ -13,15 +13,15 @@ import { uniqueKeyCheck } from './unique-key.js';
 export interface JobHandlerOptions {
   /** Jobs of this topic running at once in this process. Default: the module's `concurrency`. */
   concurrency?: number;
-  /** Limit of one attempt. */
+  /** Limit of one attempt, at least 1 ms. Default: the module's. */
   timeout?: Duration;
-  /** Retries after the first attempt, for jobs enqueued where this handler is known. */
+  /** Retries after the first attempt, 0 to 1000, for jobs enqueued where this handler is known. Default: the module's. */
   maxRetries?: number;
-  /** How long retries wait, or a function of the retry's number and the error. */
+  /** How long retries wait, or a function of the retry's number and the error. Default: the module's. */
   backoff?: BackoffOptions | BackoffFunction;
-  /** Default priority of jobs enqueued where this handler is known, −1000 to 1000. */
+  /** Priority of jobs enqueued where this handler is known, −1000 to 1000. Default 0. */
   priority?: number;
-  /** Run the handler inside a database transaction that commits together with its completion. PostgreSQL only. */
+  /** Run the handler inside a database transaction that commits together with its completion. PostgreSQL only. Default `false`. */
   transactional?: boolean;
 }
 
@@ -96,9 +96,9 @@ function enqueueSettings(given: EnqueueOptions, others?: readonly string[]): Enq
 export interface RequeueOptions {
   /** A corrected payload. Default: as it was. */
   payload?: unknown;
-  /** Default: now. */
+  /** Not before this moment. Default: now. */
   runAt?: Date;
-  /** 0 to 1000. Default: as it was. */
+  /** Retries after the first attempt, 0 to 1000. Default: as it was. */
   maxRetries?: number;
 }
 

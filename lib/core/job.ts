@@ -14,6 +14,7 @@ export class Job<T = unknown> {
   topic!: string;
   /** What the handler is given. JSON. */
   payload!: T;
+  /** Where it stands: `pending`, `processing`, `completed`, `failed` or `cancelled`. */
   status!: JobStatus;
   /** Not run before this moment. */
   runAt!: Date;
@@ -49,7 +50,9 @@ export class Job<T = unknown> {
   started!: Date | null;
   /** When it became completed, failed or cancelled. */
   finished!: Date | null;
+  /** When it was enqueued. */
   created!: Date;
+  /** When anything of it last changed, renewals of its lease aside. */
   updated!: Date;
   /** `true` on what `enqueue` returns when an unfinished job already held the unique key: this is that job. */
   declare deduplicated?: boolean;
@@ -66,9 +69,13 @@ export interface Idempotency {
 
 /** One failed attempt. Times are ISO 8601 text in UTC. */
 export interface JobFailure extends Failure {
+  /** Which attempt it was, 1 for the first. */
   readonly attempt: number;
+  /** When that began. */
   readonly started: string | null;
+  /** When it failed, or was found to have lost its lease. */
   readonly finished: string;
+  /** The process that ran it. */
   readonly worker: string | null;
 }
 
@@ -80,7 +87,7 @@ export interface EnqueueOptions {
   delay?: Duration;
   /** Retries after the first attempt, 0 to 1000. Default: the topic's, else the module's. */
   maxRetries?: number;
-  /** Lower runs first; −1000 to 1000. Default 0. */
+  /** Lower runs first; −1000 to 1000. Default: the topic's, else 0. */
   priority?: number;
   /** Limit of one attempt. Default: the handler's, else the module's. */
   timeout?: Duration;
@@ -94,7 +101,9 @@ export interface EnqueueOptions {
 
 /** A job to be, as `enqueueMany` takes it. */
 export interface NewJob<T = unknown> extends EnqueueOptions {
+  /** What kind of work it is, 1 to 255 characters. */
   topic: string;
+  /** What the handler is given. JSON, at most `payloadMaxBytes` of it. */
   payload: T;
 }
 
@@ -135,7 +144,9 @@ export type Outcome =
 
 /** Which jobs a list shows. All conditions hold together. */
 export interface JobFilter {
+  /** Of one of these topics. Default: all. */
   topic?: string | readonly string[];
+  /** In one of these statuses. Default: all. */
   status?: JobStatus | readonly JobStatus[];
   /** An exact id, the beginning of a topic, or a part of the error text of 10,000 failed jobs, the newest of each topic. */
   q?: string;
@@ -149,7 +160,7 @@ export interface JobFilter {
   createdTo?: Date;
   /** Jobs on a page, 1 to 200. Default 20. */
   limit?: number;
-  /** Jobs to skip. Default 0. Not together with `cursor`. */
+  /** Jobs to skip, 0 to 10,000,000. Default 0. Not together with `cursor`. */
   offset?: number;
   /** `nextCursor` of the page before, of the same filter. */
   cursor?: string;
@@ -157,12 +168,15 @@ export interface JobFilter {
 
 /** One page of a list, newest job first. */
 export interface JobPage {
+  /** Newest first; as many as `limit`, fewer on the last page. */
   items: Job[];
   /** How many jobs the filter matches; a lower bound when `totalCapped`. */
   total: number;
   /** More than 10,000 jobs match, or there are failed jobs whose errors were not searched. */
   totalCapped: boolean;
+  /** Jobs on a page, as asked or 20. */
   limit: number;
+  /** Jobs that were skipped; 0 with a cursor. */
   offset: number;
   /** Asks for the next page; `null` on the last one. */
   nextCursor: string | null;
@@ -170,11 +184,15 @@ export interface JobPage {
 
 /** Counts and times of the jobs in the table. */
 export interface JobStats {
+  /** Jobs that wait, due or not. */
   pending: number;
+  /** Jobs that a process has claimed. */
   processing: number;
+  /** Finished jobs that are still kept, by how they ended. */
   completed: number;
   failed: number;
   cancelled: number;
+  /** All of these together. */
   total: number;
   /** completed ÷ (completed + failed); 0 when nothing finished. */
   successRate: number;

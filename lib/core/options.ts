@@ -5,7 +5,7 @@ import { InvalidOptionsError } from './errors.js';
 import type { HttpOptions, HttpSettings, UiOptions, UiSettings } from './http-options.js';
 import { HTTP_OPTIONS, httpCheck, readHttpOptions, trimmedPath, UI_OPTIONS, uiCheck } from './http-options.js';
 import type { FinalStatus } from './job-state.js';
-import { PRIORITY_MAX, PRIORITY_MIN, RETRIES_MAX } from './limits.js';
+import { MEBIBYTE, PRIORITY_MAX, PRIORITY_MIN, RETRIES_MAX } from './limits.js';
 import type { Check, Option, OptionValues } from './option-checks.js';
 import { duration, either, flag, fraction, group, integer, listOf, oneOf, readOptions, text } from './option-checks.js';
 import { topicCheck } from './topic.js';
@@ -114,8 +114,8 @@ export const OPTIONS = {
     meaning: 'how long retries wait',
   } as Option<Backoff>,
   payloadMaxBytes: {
-    default: 1_048_576,
-    check: integer(1, 64 * 1_048_576),
+    default: MEBIBYTE,
+    check: integer(1, 64 * MEBIBYTE),
     meaning: 'limit of the UTF-8 JSON text of a payload',
   },
   retention: {
