@@ -10,6 +10,8 @@ export interface AttemptOfContext {
   readonly reason: Error | undefined;
   progress(value: unknown): Promise<void>;
   completeTx(manager: StoreTransaction, result?: unknown): Promise<void>;
+  /** The handler is at work until this settles, whatever those around it make of it. */
+  worksUntil(end: Promise<unknown>): void;
 }
 
 /** Where a job keeps its attempt, hidden from whoever prints, copies or serialises it. */
@@ -18,6 +20,11 @@ const ATTEMPT = Symbol('attempt');
 /** Why the attempt behind a handler's job is to end, if it is; asked without making a signal. */
 export function endingOf(job: object): Error | undefined {
   return (job as Partial<AttemptContext>)[ATTEMPT]?.reason;
+}
+
+/** A job's handler is at work until this settles, also when an interceptor around it has stopped waiting. */
+export function worksUntil(job: object, end: Promise<unknown>): void {
+  (job as Partial<AttemptContext>)[ATTEMPT]?.worksUntil(end);
 }
 
 /** One for all jobs: an accessor of each one's own took three times the memory of all the rest of it. */

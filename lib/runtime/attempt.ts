@@ -31,6 +31,8 @@ export class Attempt implements AttemptOfContext {
   hasBegun = false;
   /** Its outcome is being written: the row may have left `processing` by our own hand. */
   isSettling = false;
+  /** Settles when the handler has returned that somebody around it may have stopped waiting for; `undefined` when it has. */
+  work: Promise<unknown> | undefined;
 
   /** Made when somebody asks for the signal, which few handlers do: two for each job cost a fifth of the time of a drain. */
   private controller: AbortController | undefined;
@@ -90,6 +92,14 @@ export class Attempt implements AttemptOfContext {
     } else {
       this.observer = observer;
     }
+  }
+
+  worksUntil(end: Promise<unknown>): void {
+    this.work = end;
+    const over = (): void => {
+      this.work = this.work === end ? undefined : this.work;
+    };
+    end.then(over, over);
   }
 
   /** Gives the handler what its topic's schema made of the payload. */

@@ -29,7 +29,10 @@ export interface Judgement {
 /** How long a handler that was told to end may take before the attempt is settled without it. */
 const ABORT_GRACE_MS = 100;
 
-/** One handler at work. It ends when the handler returns, or a moment after the attempt was dismissed. */
+/**
+ * One handler at work. It ends when the handler returns, a moment after the attempt was dismissed, or when an interceptor
+ * stops waiting.
+ */
 export class Run {
   private hasReturned = false;
   private hasEnded = false;
@@ -74,19 +77,41 @@ export class Run {
       return;
     }
     this.hasReturned = true;
-    this.execution.returned(this.attempt);
-    if (!this.hasEnded) {
+    const { attempt, execution, hasEnded } = this;
+    const { work } = attempt;
+    if (!work) {
+      execution.returned(attempt);
+    }
+    if (!hasEnded) {
       this.end(result);
+    }
+    if (work) {
+      const warning = hasEnded ? undefined : this.outlived();
+      const over = (): void => {
+        warning?.cancel();
+        execution.returned(attempt);
+      };
+      work.then(over, over);
     }
   }
 
+  /** An interceptor has stopped waiting for the handler. */
+  private outlived(): ScheduledWake {
+    this.attempt.abort('timeout', 'the attempt has ended, by an interceptor that did not wait for its handler');
+    return this.judgement.clock.schedule(ABORT_GRACE_MS, () => this.warn());
+  }
+
   private giveUp(): void {
-    const { topic, id, claim, abortedFor, reason } = this.attempt;
+    this.warn();
+    this.end({ error: this.attempt.reason });
+  }
+
+  private warn(): void {
+    const { topic, id, claim, abortedFor } = this.attempt;
     const consequence = abortedFor === 'shutdown' ? '' : ', its slot stays taken until the handler returns';
     this.judgement.logger.warn(
       `handler of '${topic}' ignores its signal (${abortedFor}): job ${id} attempt ${claim.attempt} is settled${consequence}`,
     );
-    this.end({ error: reason });
   }
 
   private end(result: Result): void {

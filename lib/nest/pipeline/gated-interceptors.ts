@@ -1,7 +1,8 @@
 import { InterceptorsConsumer } from '@nestjs/core/interceptors/index.js';
+import { worksUntil } from '../../runtime/attempt-context.js';
 import type { HandlerGate } from './handler-gate.js';
 
-/** Interceptors that may wait before they ask for the handler. */
+/** Interceptors that may wait before they ask for the handler, and may not wait until it has returned. */
 export class GatedInterceptors extends InterceptorsConsumer {
   constructor(private readonly gate: HandlerGate) {
     super();
@@ -10,8 +11,11 @@ export class GatedInterceptors extends InterceptorsConsumer {
   override intercept(...args: Parameters<InterceptorsConsumer['intercept']>): Promise<unknown> {
     const [interceptors, params, instance, callback, next, type] = args;
     const gated = async (): Promise<unknown> => {
-      this.gate.enter(params[0] as object);
-      return next();
+      const job = params[0] as object;
+      this.gate.enter(job);
+      const work = next();
+      worksUntil(job, work);
+      return work;
     };
     return super.intercept(interceptors, params, instance, callback, interceptors?.length > 0 ? gated : next, type);
   }
