@@ -193,9 +193,9 @@ export interface Capabilities {
   authenticated: boolean;
   /** May enqueue. */
   enqueue: boolean;
-  /** May look at jobs. */
+  /** May read: jobs, numbers, errors and the stream. */
   read: boolean;
-  /** May re-queue, cancel and delete them, and look at them. */
+  /** May re-queue, cancel and delete jobs; then `read` is true as well. */
   manage: boolean;
   /** The topics that HTTP callers reach; `null` means all. */
   topics: string[] | null;

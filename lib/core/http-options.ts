@@ -6,7 +6,7 @@ import { topicCheck } from './topic.js';
 
 /** Who is asking, as the application's own `authenticate` knows him. */
 export interface HttpUser {
-  /** Tells this user from others. */
+  /** Tells this user from others. Text; a number is taken, too. */
   id: string;
   /** Whether he may do everything. */
   admin: boolean;
@@ -36,7 +36,7 @@ export type AdminGuardLike = AdminGuard | (abstract new (...args: never[]) => Ad
 /** Edits a copy of a job before it leaves over HTTP, and returns what may leave. */
 export type RedactFunction = (job: Job) => Job | Promise<Job>;
 
-/** Where the HTTP API is and who may use it. With none of `adminToken`, `guard` and `authenticate` every route is closed. */
+/** Where the HTTP API is and who may use it. With none of `adminToken`, `guard` and `authenticate` nobody is known: rules that ask for more admit nobody. */
 export interface HttpOptions {
   /** Base path. Default `'api/jobs'`. */
   path?: string;
@@ -48,9 +48,9 @@ export interface HttpOptions {
   authenticate?: AuthenticateFunction;
   /** Who may enqueue. Default `'admin'`. */
   enqueueRule?: AccessRule;
-  /** Who may look at jobs, beside those whom `manageRule` admits. Default: nobody else. */
+  /** Who may read, beside those whom `manageRule` admits. Default: nobody else. */
   readRule?: AccessRule;
-  /** Who may look at jobs, and re-queue, cancel and delete them. Default `'admin'`. */
+  /** Who may manage: re-queue, cancel and delete jobs, and read. Default `'admin'`. */
   manageRule?: AccessRule;
   /** The only topics that callers over HTTP reach, administrators too. Default: all. */
   allowedTopics?: readonly string[];
@@ -155,8 +155,8 @@ export const HTTP_OPTIONS = {
     meaning: 'says who sends a request',
   } as Option<AuthenticateFunction | undefined>,
   enqueueRule: { default: 'admin', check: ruleCheck, meaning: 'who may enqueue' } as Option<AccessRule>,
-  readRule: { default: undefined, check: ruleCheck, meaning: 'who may only look' } as Option<AccessRule | undefined>,
-  manageRule: { default: 'admin', check: ruleCheck, meaning: 'who may look and steer' } as Option<AccessRule>,
+  readRule: { default: undefined, check: ruleCheck, meaning: 'who may read, beside those who may manage' } as Option<AccessRule | undefined>,
+  manageRule: { default: 'admin', check: ruleCheck, meaning: 'who may read and manage' } as Option<AccessRule>,
   allowedTopics: { default: undefined, check: listOf(topicCheck), meaning: 'what HTTP callers reach' } as Option<
     readonly string[] | undefined
   >,

@@ -120,8 +120,9 @@ export class Access {
     if (right === 'manage' || readRule === undefined) {
       return this.admits(manageRule, visit);
     }
-    // Whoever may steer may look; one whom that rule refuses by an exception, too, may do what the other one says.
-    return (await this.admitsAnyway(manageRule, visit)) || this.admits(readRule, visit);
+    // Whoever may manage may read. Asked first is the rule that needs no caller: who he is may be hard to find out.
+    const [first, second] = needsCaller(readRule) ? [manageRule, readRule] : [readRule, manageRule];
+    return (await this.admitsAnyway(first, visit)) || this.admits(second, visit);
   }
 
   private async maySomething(visit: Visit): Promise<boolean> {
@@ -130,9 +131,9 @@ export class Access {
   }
 
   private async admitsAnyway(rule: AccessRule, visit: Visit): Promise<boolean> {
-    return typeof rule === 'function' || rule === 'public'
-      ? unlessRefused(this.admits(rule, visit), false)
-      : hasStanding(rule, await this.known(visit));
+    return needsCaller(rule)
+      ? hasStanding(rule, await this.known(visit))
+      : unlessRefused(this.admits(rule, visit), false);
   }
 
   private async admits(rule: AccessRule, visit: Visit): Promise<boolean> {
@@ -148,6 +149,11 @@ export class Access {
     }
     return hasStanding(rule, await visit.caller());
   }
+}
+
+/** Whether a rule is about who somebody is. */
+function needsCaller(rule: AccessRule): rule is 'admin' | 'authenticated' {
+  return rule === 'admin' || rule === 'authenticated';
 }
 
 function hasStanding(rule: 'admin' | 'authenticated', { kind }: Caller): boolean {

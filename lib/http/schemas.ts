@@ -123,9 +123,9 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
   Capabilities: objectSchema({
     admin: FLAG,
     authenticated: FLAG,
-    enqueue: FLAG,
-    read: FLAG,
-    manage: FLAG,
+    enqueue: { ...FLAG, description: 'May enqueue' },
+    read: { ...FLAG, description: 'May read: jobs, numbers, errors and the stream' },
+    manage: { ...FLAG, description: 'May re-queue, cancel and delete jobs; implies read' },
     topics: orNull(listOfSchema(TEXT)),
     database: { enum: ['postgres', 'sqlite'] },
     version: TEXT,

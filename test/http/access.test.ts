@@ -190,7 +190,7 @@ const ways: readonly Way[] = [
   {
     name: 'a function says who looks, and another, which throws, who steers',
     http: { authenticate, readRule: isUser, manageRule: isStern },
-    reads: { stranger: 401, liar: 401, user: 'in', admin: 403 },
+    reads: { stranger: 403, liar: 403, user: 'in', admin: 403 },
     stranger: [401, 403, 401],
     liar: [401, 403, 401],
     user: [403, 403, 'in'],
@@ -204,6 +204,24 @@ const ways: readonly Way[] = [
     liar: UNKNOWN,
     user: [403, 'in', 'in'],
     admin: ['in', 403, 'in'],
+  },
+  {
+    name: 'everybody looks, though nobody can be known',
+    http: { authenticate: breaks, readRule: 'public' },
+    reads: { stranger: 'in', liar: 'in', user: 'in', admin: 'in' },
+    stranger: [500, 500, 500],
+    liar: [500, 500, 500],
+    user: [500, 500, 500],
+    admin: [500, 500, 500],
+  },
+  {
+    name: 'a function says who looks, though nobody can be known',
+    http: { guard: { canActivate: breaks }, readRule: isUser },
+    reads: { stranger: 500, liar: 500, user: 'in', admin: 500 },
+    stranger: [500, 500, 500],
+    liar: [500, 500, 500],
+    user: [500, 500, 500],
+    admin: [500, 500, 500],
   },
   {
     name: 'functions that do not say true',

@@ -77,6 +77,28 @@ describe.each(places)('the session of the admin UI on $database and $adapter', (
     await until(async () => (await app.job(id)).status === 'cancelled');
   });
 
+  it('that ends on the page of a job leaves the page as it was', async () => {
+    let isOpen = true;
+    const app = await apps.listen({
+      options: {
+        http: {
+          authenticate: ({ headers }: { headers: Record<string, string> }) =>
+            isOpen || headers.authorization === 'Bearer another' ? { id: 'anna', admin: true } : null,
+        },
+      },
+    });
+    const { id } = await app.jobs.enqueue('later', 1, { delay: '1h' });
+    const ui = await pages.open(`${app.url}/admin/jobs/jobs/${id}`);
+    await ui.page.getByRole('heading', { name: 'Payload' }).waitFor();
+    await ui.page.evaluate("document.querySelector('#payload-title').dataset.seen = 'before'");
+    isOpen = false;
+    await ui.button('Cancel').click();
+    await ui.heading('Your session has ended').waitFor();
+    await signIn(ui, 'another');
+    await ui.dialog.waitFor({ state: 'detached' });
+    expect(await ui.page.locator('[data-seen=before]').count()).toBe(1);
+  });
+
   it('is the application’s own where it has one', async () => {
     const app = await apps.listen({
       options: {
