@@ -1,7 +1,7 @@
 import type { ScheduledWake } from '../../core/clock.js';
-import { Turn } from '../../core/turn.js';
 import type { BetterSqliteRunner, SqlScript } from '../sql-runner.js';
 import { SqlError } from '../sql-error.js';
+import { Turn } from '../turn.js';
 import { lockTimeout, PAUSE_MAX_MS, PAUSE_MIN_MS } from './lock-wait.js';
 import { BEGIN, COMMIT, ROLLBACK } from './statements.js';
 import type { WriteLane, WriteLaneOptions } from './write-lane.js';

@@ -1,4 +1,4 @@
-import type { Clock } from './clock.js';
+import type { Clock } from '../core/clock.js';
 
 /**
  * How long the present turn of the event loop has been at work. What goes on for longer in one chain keeps timers, sockets
