@@ -1,3 +1,5 @@
+import { oneLine } from './text.js';
+
 /** Where the queue writes what it does. Nest's `Logger` fits. No payload ever reaches it. */
 export interface JobsLogger {
   /** One line per transition of a job: the operation log. */
@@ -21,7 +23,10 @@ export const silentLogger: JobsLogger = {
   isDebugEnabled: () => false,
 };
 
-/** The same logger, but one that throws, whoever wrote it, ends neither a loop nor the process. */
+/**
+ * The same logger, but one that throws, whoever wrote it, ends neither a loop nor the process; and each message is one line,
+ * whatever topics and error texts, which come from outside, have in them.
+ */
 export function guardedLogger(logger: JobsLogger): JobsLogger {
   const quietly = <T>(write: () => T, fallback: T): T => {
     try {
@@ -32,10 +37,10 @@ export function guardedLogger(logger: JobsLogger): JobsLogger {
     }
   };
   return {
-    debug: (message) => quietly(() => logger.debug(message), undefined),
-    log: (message) => quietly(() => logger.log(message), undefined),
-    warn: (message) => quietly(() => logger.warn(message), undefined),
-    error: (message, stack) => quietly(() => logger.error(message, stack), undefined),
+    debug: (message) => quietly(() => logger.debug(oneLine(message)), undefined),
+    log: (message) => quietly(() => logger.log(oneLine(message)), undefined),
+    warn: (message) => quietly(() => logger.warn(oneLine(message)), undefined),
+    error: (message, stack) => quietly(() => logger.error(oneLine(message), stack), undefined),
     isDebugEnabled: () => quietly(() => logger.isDebugEnabled?.() ?? true, false),
   };
 }

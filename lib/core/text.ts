@@ -20,6 +20,11 @@ export function cutToBytes(text: string, bytesMax: number): string {
   return text.slice(0, read);
 }
 
+/** Without line breaks and other controls: what looks like a line of a log is one. */
+export function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\u2028\u2029]+\s*/gu, ' ');
+}
+
 /** Bytes of `text` in UTF-8. */
 export function byteLength(text: string): number {
   return Buffer.byteLength(text, 'utf8');

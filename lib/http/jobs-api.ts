@@ -3,6 +3,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { MetadataScanner, ModuleRef } from '@nestjs/core';
 import { messageOf, QueueUnavailableError } from '../core/errors.js';
 import { MEBIBYTE } from '../core/limits.js';
+import { oneLine } from '../core/text.js';
 import { JobsEngine } from '../jobs-engine.js';
 import { Access } from './access.js';
 import { ApiError, apiErrorOf, errorAnswer } from './api-error.js';
@@ -91,13 +92,14 @@ export class JobsApi implements HttpDoor {
   private told(error: unknown, { method, path }: HttpExchange): ApiError {
     const request = `${method} ${path || '/'}`;
     if (error instanceof QueueUnavailableError) {
-      this.outages.warn(`${request} is answered 503: ${error.message}`);
+      this.outages.warn(oneLine(`${request} is answered 503: ${error.message}`));
     }
     return apiErrorOf(error) ?? this.unexpected(error, request);
   }
 
   private unexpected(error: unknown, request: string): ApiError {
-    this.logger.error(`${request} failed: ${messageOf(error)}`, error instanceof Error ? error.stack : undefined);
+    const stack = error instanceof Error ? error.stack : undefined;
+    this.logger.error(oneLine(`${request} failed: ${messageOf(error)}`), stack);
     return new ApiError(500, 'INTERNAL', 'something went wrong; the log of the application says what');
   }
 

@@ -1,5 +1,4 @@
 import type { JobsLogger } from '../core/logger.js';
-import { oneLine } from '../runtime/operation-log.js';
 import { everyPriority } from '../runtime/report-desk.js';
 import type { JobStore } from '../store/job-store.js';
 
@@ -32,7 +31,7 @@ export class OrphanWatch {
     this.named = new Set(lasting);
     if (news.length > 0) {
       this.options.logger.warn(
-        oneLine(`jobs of ${listed(news)} are due, and no process that runs has a handler for them: they wait`),
+        `jobs of ${listed(news)} are due, and no process that runs has a handler for them: they wait`,
       );
     }
   }

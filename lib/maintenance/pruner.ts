@@ -1,7 +1,6 @@
 import type { Clock } from '../core/clock.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { Retention } from '../core/options.js';
-import { oneLine } from '../runtime/operation-log.js';
 import { Periodic } from '../runtime/periodic.js';
 import type { JobStore, PrunedPage } from '../store/job-store.js';
 import { SqlError } from '../store/sql-error.js';
@@ -116,7 +115,7 @@ export class Pruner {
   private hold(id: string | null, { message }: SqlError): void {
     if (this.isHeldLong) {
       this.heldSinceMs = this.options.clock.now();
-      this.options.logger.warn(oneLine(`the database refuses to delete finished jobs, which stay: ${message}`));
+      this.options.logger.warn(`the database refuses to delete finished jobs, which stay: ${message}`);
     }
     if (id !== null && this.held.size < HELD_MAX) {
       this.held.add(id);

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.js';
+import { messageOf } from '../core/errors.js';
 import type { JobEvent } from '../core/events.js';
 import type { JobsLogger } from '../core/logger.js';
 import { Periodic } from '../runtime/periodic.js';
@@ -67,7 +68,7 @@ export class Statistics {
       await this.record();
       await store.reports.forgetWorker(worker);
     } catch (error) {
-      logger.debug(`the last statistics were not recorded: ${(error as Error).message}`);
+      logger.debug(`the last statistics were not recorded: ${messageOf(error)}`);
     }
   }
 

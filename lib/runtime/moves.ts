@@ -3,7 +3,7 @@ import type { JobEvent } from '../core/events.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobStore, Moved, RequeueChanges } from '../store/job-store.js';
 import { SqlError } from '../store/sql-error.js';
-import { logMove, oneLine } from './operation-log.js';
+import { logMove } from './operation-log.js';
 
 export interface MovesOptions {
   readonly store: JobStore;
@@ -44,7 +44,7 @@ export class Moves {
     const [first, ...others] = refused;
     if (first) {
       const jobs = others.length === 0 ? `job ${first.id}` : `job ${first.id} and ${others.length} more`;
-      this.options.logger.warn(oneLine(`the database refuses to ${action} ${jobs}: ${first.obstacle!.message}`));
+      this.options.logger.warn(`the database refuses to ${action} ${jobs}: ${first.obstacle!.message}`);
     }
   }
 

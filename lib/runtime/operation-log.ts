@@ -5,22 +5,17 @@ import type { Moved } from '../store/job-store.js';
 /** The operation log: one debug line per transition, and a warning for each job that failed for good. No payloads. */
 export function logOperation(logger: JobsLogger, event: JobEvent): void {
   if (event.type === 'failed') {
-    logger.warn(oneLine(`${lineOf(event)}: ${event.error.message}`));
+    logger.warn(`${lineOf(event)}: ${event.error.message}`);
   } else if (logger.isDebugEnabled?.() ?? true) {
-    logger.debug(oneLine(lineOf(event)));
+    logger.debug(lineOf(event));
   }
 }
 
 /** The same for what somebody did to a job by hand, for which there is no event. */
 export function logMove(logger: JobsLogger, verb: string, { id, topic, attempt }: Moved): void {
   if (logger.isDebugEnabled?.() ?? true) {
-    logger.debug(oneLine(`${verb} ${topic} ${id} attempt ${attempt}`));
+    logger.debug(`${verb} ${topic} ${id} attempt ${attempt}`);
   }
-}
-
-/** Topics and error texts come from outside: a line break in one must not look like a line of its own. */
-export function oneLine(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029]+\s*/gu, ' ');
 }
 
 function lineOf(event: JobEvent): string {

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.js';
+import { messageOf } from '../core/errors.js';
 import type { JobStats } from '../core/job.js';
 import type { TopicStats } from '../core/job-reports.js';
 import type { JobsLogger } from '../core/logger.js';
@@ -118,7 +119,7 @@ export class ReportWatch {
       try {
         tell();
       } catch (error) {
-        this.options.logger.error(`somebody who watches failed: ${(error as Error).message}`);
+        this.options.logger.error(`somebody who watches failed: ${messageOf(error)}`);
       }
     }
   }

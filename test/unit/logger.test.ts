@@ -23,6 +23,26 @@ describe('a guarded logger', () => {
     ]);
   });
 
+  it.each(['\n', '\r\n', '\n\n   at ', '\u2028', '\u2029', '\u0085', '\u001b[2K', '\u0000', '\t'])(
+    'keeps a message on one line that holds %j, and its stack as it is',
+    (breaking) => {
+      const inner = new RecordingLogger();
+      const logger = guardedLogger(inner);
+      const message = `failed ma${breaking}il: no${breaking}connection`;
+      logger.debug(message);
+      logger.log(message);
+      logger.warn(message);
+      logger.error(message, 'at five\nat six');
+
+      expect(inner.lines).toHaveLength(4);
+      // eslint-disable-next-line no-control-regex -- control characters are exactly what must not be there
+      expect(inner.lines.every(({ message: text }) => !/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(text))).toBe(
+        true,
+      );
+      expect(inner.lines[3]!.stack).toBe('at five\nat six');
+    },
+  );
+
   it('never throws, even when the logger inside does', () => {
     const logger = guardedLogger({ debug: fails, log: fails, warn: fails, error: fails, isDebugEnabled: fails });
 

@@ -70,22 +70,6 @@ describe('the operation log', () => {
     }
   });
 
-  it.each(['\n', '\r\n', '\n\n   at ', '\u2028', '\u2029', '\u0085', '\u001b[2K', '\u0000', '\t'])(
-    'is one line even when an error or a topic holds %j',
-    (breaking) => {
-      const broken = { ...ended, topic: `ma${breaking}il`, error: { message: `no${breaking}connection`, stack: null } };
-      const lines = [
-        ...logged({ type: 'failed', ...broken }).lines,
-        ...logged({ type: 'retrying', ...broken, retries: 1, runAt }).lines,
-        ...logged({ type: 'completed', ...broken }).lines,
-      ];
-
-      expect(lines).toHaveLength(3);
-      // eslint-disable-next-line no-control-regex -- control characters are exactly what must not be there
-      expect(lines.every(({ message }) => !/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(message))).toBe(true);
-    },
-  );
-
   it('is silent about what went as it should when debug lines are not wanted, and still warns', () => {
     const quiet = Object.assign(new RecordingLogger(), { isDebugEnabled: () => false });
     Object.values(LINES).forEach(([event]) => logged(event, quiet));
