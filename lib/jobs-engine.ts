@@ -113,7 +113,7 @@ export class JobsEngine {
     this.logger = logger;
     this.registry = new HandlerRegistry({
       topics: settings.topics,
-      canRunTransactions: store.capabilities.transactionalHandlers,
+      canRunTransactions: store.capabilities.transactionsAtOnce > 0,
     });
     const { registry, worker } = this;
     const parts = { store, clock, logger, random, ...settings, registry, worker, emit: this.emit.bind(this) };

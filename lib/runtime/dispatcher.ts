@@ -5,7 +5,7 @@ import { SET_LENGTH_MAX } from '../core/limits.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { ClaimRequest, JobStore } from '../store/job-store.js';
 import type { Attempts } from './attempts.js';
-import type { HandlerRegistry } from './handler-registry.js';
+import type { HandlerRegistry, RegisteredHandler } from './handler-registry.js';
 import type { Reach } from './known-lane.js';
 import type { TopicRoom } from './lane-book.js';
 import { LaneBook } from './lane-book.js';
@@ -307,11 +307,24 @@ export class Dispatcher {
 
   private topics(limit: number): TopicRoom[] {
     const { registry, attempts } = this.options;
-    return registry.claimable().map(({ topic, settings }) => ({
+    const handlers = registry.claimable();
+    const transactionRoom = this.transactionRoom(handlers);
+    return handlers.map(({ topic, settings: { concurrency, transactional, priority } }) => ({
       topic,
-      room:
-        settings.concurrency === undefined ? limit : Math.min(limit, settings.concurrency - attempts.countOf(topic)),
-      usualPriority: settings.priority ?? 0,
+      room: Math.min(
+        limit,
+        concurrency === undefined ? Infinity : concurrency - attempts.countOf(topic),
+        transactional ? transactionRoom : Infinity,
+      ),
+      usualPriority: priority ?? 0,
     }));
+  }
+
+  /** Another process may have connections for them: only quick ones wait here for those of this one. */
+  private transactionRoom(handlers: readonly RegisteredHandler[]): number {
+    const { attempts, store } = this.options;
+    const transactional = handlers.filter(({ settings }) => settings.transactional);
+    const taken = transactional.reduce((count, { topic }) => count + attempts.countOf(topic), 0);
+    return store.capabilities.transactionsAtOnce + attempts.prefetch.target - taken;
   }
 }

@@ -55,7 +55,7 @@ export interface JobStore {
    * @throws JobStateError when a cancel was requested.
    */
   completeTx(tx: StoreTransaction, token: ClaimToken, result: string | null): Promise<void>;
-  /** Runs `work` in a transaction of the application's DataSource. Only with `capabilities.transactionalHandlers`. */
+  /** Runs `work` in a transaction of the application's DataSource. Only where `capabilities.transactionsAtOnce` allows it. */
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T>;
 
   /**
@@ -83,8 +83,8 @@ export interface JobStore {
 }
 
 export interface StoreCapabilities {
-  /** Whether a handler may run inside a transaction for its whole length. */
-  readonly transactionalHandlers: boolean;
+  /** How many handlers may each run inside a transaction for their whole length; 0 where none may. */
+  readonly transactionsAtOnce: number;
   /** Inserts without a unique key that gain from being under way at once; more only wait for each other. */
   readonly insertsAtOnce: number;
   /** For people to read; nothing is decided by it. */

@@ -159,16 +159,26 @@ describe.each(withTransactions)('a transactional handler on $label', (kind) => {
   });
 
   it("leaves connections of the application's pool to what it does beside its transaction", async () => {
-    const begun = signal();
+    const full = signal();
+    let inside = 0;
     app = await apps.start({
       typeOrm: { poolSize: 3 },
-      options: { concurrency: 10 },
-      handlers: { work: [() => begun.promise.then(() => app.dataSource.query('SELECT 1')), { transactional: true }] },
+      handlers: {
+        work: [
+          async () => {
+            inside += 1;
+            if (inside === 2) full.resolve();
+            await full.promise;
+            await app.dataSource.query('SELECT 1');
+          },
+          { transactional: true },
+        ],
+      },
     });
     const jobs = await app.jobs.enqueueMany(Array.from({ length: 10 }, () => ({ topic: 'work', payload: null })));
-    // All that can hold a connection do when the first asks for another one.
-    await Promise.all(jobs.map(({ id }) => app.event('started', id)));
-    begun.resolve();
+    await full.promise;
+    // The others wait where another process may take them.
+    expect(app.eventsOf('started')).toHaveLength(2);
     for (const { id } of jobs) {
       expect(await app.jobAfter('completed', id)).toMatchObject({ status: 'completed', attempt: 1 });
     }

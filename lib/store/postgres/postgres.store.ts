@@ -1,7 +1,7 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Clock } from '../../core/clock.js';
 import { within } from '../../core/clock.js';
-import { JobStateError, LeaseLostError } from '../../core/errors.js';
+import { JobStateError, LeaseLostError, messageOf } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
@@ -15,9 +15,9 @@ import { piecesOf, progressJson, tokenJson } from '../set-json.js';
 import type { SqlRow, SqlRunner } from '../sql-runner.js';
 import { runnerOfQueryRunner } from '../sql-runner.js';
 import { Announcer } from './announcer.js';
+import { hearErrors, hearErrorsOf, poolOf, transactionsAtOnce } from './application-pool.js';
 import { CLAIM, CLAIM_AS_TEXT, SURVEY } from './claim-statements.js';
-import type { ApplicationPool } from './failures.js';
-import { hearErrors, hearErrorsOf, translatedIn, untilDone } from './failures.js';
+import { translatedIn, untilDone } from './failures.js';
 import { Gate } from './gate.js';
 import { Insertions, topicsOf } from './insertions.js';
 import { CANCEL_REQUESTS, RECORD_PROGRESS, RENEW, STILL_OWNED } from './lease-statements.js';
@@ -49,6 +49,7 @@ export interface PostgresStoreOptions {
   readonly session: PostgresSession;
 }
 
+const INSERTS_AT_ONCE = 2;
 /** Others find jobs without hints, too, only later. */
 const LAST_HINT_MAX_MS = 500;
 const CLOSE_MAX_MS = 5_000;
@@ -57,7 +58,7 @@ type Pool = SessionPool & { readonly options: object };
 
 /** Jobs in PostgreSQL: each verb is one statement, or a few. */
 export class PostgresStore implements JobStore {
-  readonly capabilities = { transactionalHandlers: true, insertsAtOnce: 2, database: 'postgres' } as const;
+  readonly capabilities: Seam.StoreCapabilities;
   readonly reports = new PostgresReports((text, params) => this.visit(text, params));
 
   private readonly transactions: CallerTransactions;
@@ -71,9 +72,8 @@ export class PostgresStore implements JobStore {
   /** Those who may wait for an open transaction: one at a time, or they would use up the pool. */
   private readonly waiters = new Gate(1);
   /** Other inserts wait for nobody, and are short. */
-  private readonly inserters = new Gate(this.capabilities.insertsAtOnce);
-  /** Transactional handlers: with all connections of the application, they would wait for ever for one beside their own. */
-  private handlers!: Gate;
+  private readonly inserters: Gate;
+  private readonly handlers: Gate;
   private readonly settlements = new Settlements((text, params) => this.query(text, params));
   private readonly moves = new RequestedMoves((text, params) => this.waiters.pass(() => this.query(text, params)));
   private runner!: SqlRunner;
@@ -82,6 +82,10 @@ export class PostgresStore implements JobStore {
   private stopHearing: (() => void) | undefined;
 
   constructor(private readonly options: PostgresStoreOptions) {
+    const atOnce = transactionsAtOnce(poolOf(options.app).options.max);
+    this.capabilities = { transactionsAtOnce: atOnce, insertsAtOnce: INSERTS_AT_ONCE, database: 'postgres' };
+    this.inserters = new Gate(INSERTS_AT_ONCE);
+    this.handlers = new Gate(atOnce);
     this.transactions = new CallerTransactions([options.app, options.own]);
     this.announcer = new Announcer((hint) => this.notify(JOBS_CHANNEL, hint), options.clock);
     this.visitors = options.connections > 2 ? new Gate(options.connections - 2) : this.waiters;
@@ -93,9 +97,7 @@ export class PostgresStore implements JobStore {
     try {
       this.options.session.leavePlanningTo(this.options.own.driver);
       this.transactions.open();
-      const pool = (this.options.app.driver as unknown as { master: ApplicationPool }).master;
-      this.stopHearing = hearErrorsOf(pool);
-      this.handlers = new Gate(handlersAtOnce(pool));
+      this.stopHearing = hearErrorsOf(poolOf(this.options.app));
       this.runner = this.options.session.runnerOf(this.pool);
       const setup = { query: this.query.bind(this), transaction: this.ownTransaction.bind(this) };
       this.schema = await setUpTables(setup, this.options.migrate);
@@ -262,7 +264,7 @@ export class PostgresStore implements JobStore {
     try {
       await this.query(NOTIFY, [channel, hint]);
     } catch (error) {
-      this.options.logger.debug(`a notification was not sent, polling will find the job: ${(error as Error).message}`);
+      this.options.logger.debug(`a notification was not sent, polling will find the job: ${messageOf(error)}`);
     }
   }
 
@@ -300,11 +302,6 @@ export class PostgresStore implements JobStore {
       }),
     );
   }
-}
-
-/** One connection in five, and one at least, is left to what handlers do beside their transactions, and to the application. */
-function handlersAtOnce({ options: { max } }: ApplicationPool): number {
-  return Math.max(1, max - Math.max(1, Math.floor(max / 5)));
 }
 
 function iso(moment: Date): string {

@@ -42,7 +42,7 @@ const WATCH_INTERVAL_MS = 20;
 
 /** Jobs in a SQLite file, on a connection of the queue's own: each verb is one script of its write lane. */
 export class SqliteStore implements JobStore {
-  readonly capabilities = { transactionalHandlers: false, insertsAtOnce: 1, database: 'sqlite' } as const;
+  readonly capabilities = { transactionsAtOnce: 0, insertsAtOnce: 1, database: 'sqlite' } as const;
   readonly reports = new SqliteReports(
     (script) => this.look(script),
     (script) => this.write(script),

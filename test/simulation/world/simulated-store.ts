@@ -30,7 +30,7 @@ export const shortLine: Line = {
 
 /** The store of one process, at one end of a line; at the other is the table that all share. */
 export class SimulatedStore implements JobStore {
-  readonly capabilities = { transactionalHandlers: false, insertsAtOnce: 2, database: 'postgres' } as const;
+  readonly capabilities = { transactionsAtOnce: 0, insertsAtOnce: 2, database: 'postgres' } as const;
   readonly reports: JobReports & ReportRecords;
 
   constructor(
