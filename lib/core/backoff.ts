@@ -2,10 +2,10 @@ import type { Duration } from './duration.js';
 
 /** How long the n-th retry waits. */
 export interface BackoffOptions {
-  /** `fixed`: delay; `quadratic`: n² × delay; `exponential`: delay × 2ⁿ⁻¹. */
-  type: 'fixed' | 'quadratic' | 'exponential';
-  /** The unit of waiting. */
-  delay: Duration;
+  /** `fixed`: delay; `quadratic`: n² × delay; `exponential`: delay × 2ⁿ⁻¹. Default `'quadratic'`. */
+  type?: 'fixed' | 'quadratic' | 'exponential';
+  /** The unit of waiting. Default one minute. */
+  delay?: Duration;
   /** No retry waits longer. Default one day. */
   maxDelay?: Duration;
   /** Share of the delay by which it is moved at random, up or down, 0 to 1. Default 0.1. */
@@ -17,7 +17,7 @@ export type BackoffFunction = (retry: number, error: unknown) => Duration;
 
 /** Backoff with every value checked and present, as it is kept in the row. */
 export interface Backoff {
-  readonly type: BackoffOptions['type'];
+  readonly type: 'fixed' | 'quadratic' | 'exponential';
   readonly delayMs: number;
   readonly maxDelayMs: number;
   readonly jitter: number;

@@ -155,7 +155,9 @@ export const HTTP_OPTIONS = {
     meaning: 'says who sends a request',
   } as Option<AuthenticateFunction | undefined>,
   enqueueRule: { default: 'admin', check: ruleCheck, meaning: 'who may enqueue' } as Option<AccessRule>,
-  readRule: { default: undefined, check: ruleCheck, meaning: 'who may read, beside those who may manage' } as Option<AccessRule | undefined>,
+  readRule: { default: undefined, check: ruleCheck, meaning: 'who may read, beside those who may manage' } as Option<
+    AccessRule | undefined
+  >,
   manageRule: { default: 'admin', check: ruleCheck, meaning: 'who may read and manage' } as Option<AccessRule>,
   allowedTopics: { default: undefined, check: listOf(topicCheck), meaning: 'what HTTP callers reach' } as Option<
     readonly string[] | undefined

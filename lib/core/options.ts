@@ -48,7 +48,7 @@ const backoffTable = {
     default: 'quadratic',
     check: oneOf('fixed', 'quadratic', 'exponential'),
     meaning: 'how waiting grows',
-  } as Option<BackoffOptions['type']>,
+  } as Option<Backoff['type']>,
   delay: { default: minute, check: duration(0), meaning: 'the unit of waiting' },
   maxDelay: { default: day, check: duration(0), meaning: 'no retry waits longer' },
   jitter: { default: 0.1, check: fraction(0, 1), meaning: 'share of the delay moved at random' },

@@ -5,6 +5,7 @@ import {
   JobsError,
   PayloadTooLargeError,
   QueueUnavailableError,
+  RowLockedError,
 } from '../core/errors.js';
 import type { JsonAnswer } from './http-exchange.js';
 import { jsonAnswer } from './http-exchange.js';
@@ -104,7 +105,9 @@ export function apiErrorOf(error: unknown): ApiError | undefined {
   const { code, message } = error as JobsError;
   if (error instanceof QueueUnavailableError) {
     // What the driver said stays in the log.
-    return new ApiError(status, code, 'the database does not answer; try again', { headers: { 'Retry-After': '1' } });
+    const reason =
+      error instanceof RowLockedError ? 'an open transaction holds what is needed here' : 'the queue is not available';
+    return new ApiError(status, code, `${reason}; try again`, { headers: { 'Retry-After': '1' } });
   }
   return new ApiError(status, code, message, { data: complaintsOf(error as JobsError) });
 }

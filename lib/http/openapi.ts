@@ -30,7 +30,7 @@ const ERROR_MEANINGS: Readonly<Record<number, string>> = {
   415: 'The body is no JSON by its type',
   422: 'The idempotency key was used for another request',
   500: 'Something went wrong; the log of the application says what',
-  503: 'The database does not answer',
+  503: 'The database does not serve the queue at present, or an open transaction holds what is needed',
 };
 
 /** Describes routes that stand at a base path. */

@@ -24,7 +24,7 @@ type CheckedJobs<Jobs extends readonly AnyNewJob[]> = {
 /**
  * The queue, as the application uses it.
  *
- * Every method that writes rejects with `QueueUnavailableError` when the database does not answer.
+ * Every method that asks the database rejects with `QueueUnavailableError` when the database does not answer.
  *
  * @publicApi
  */
@@ -59,7 +59,8 @@ export class JobsService {
   /**
    * Stores a job in the caller's open transaction: the job exists if and only if that commits.
    *
-   * @throws UnknownDataSourceError for a manager of another DataSource.
+   * @throws UnknownDataSourceError for a manager of another DataSource; InvalidOptionsError for one without an open
+   * transaction; what `enqueue` throws.
    */
   enqueueTx<T>(
     manager: EntityManager,
