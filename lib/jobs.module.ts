@@ -7,7 +7,7 @@ import { describeValue, InvalidOptionsError } from './core/errors.js';
 import { Job } from './core/job.js';
 import type { JobsOptions, JobsSettings } from './core/options.js';
 import type { Check, Option } from './core/option-checks.js';
-import { checked, flag, readOptions } from './core/option-checks.js';
+import { checked, flag, readOptions, recordCheck } from './core/option-checks.js';
 import { OPTIONS, readJobsOptions } from './core/options.js';
 import { httpParts } from './http/http-parts.js';
 import { uiParts } from './http/ui-parts.js';
@@ -50,12 +50,6 @@ const factoryCheck: Check<Factory> = {
   parse: (value) => (typeof value === 'function' ? (value as Factory) : undefined),
 };
 
-/** What `forRoot` is given fits no table of options: `isGlobal` is none of the queue's. */
-const membersCheck: Check<object> = {
-  expects: 'an object',
-  parse: (value) => (typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined),
-};
-
 const asyncTable = {
   isGlobal: { default: true, check: flag, meaning: 'seen everywhere without being imported' },
   imports: { default: undefined, check: anything, meaning: 'modules that export what the factory injects' } as Option<
@@ -86,7 +80,7 @@ export class JobsModule {
 
   /** @throws InvalidOptionsError for an unknown option, a refused value, or two that contradict each other. */
   static forRoot(given: JobsModuleOptions = {}): DynamicModule {
-    const { isGlobal = true, ...options } = checked(membersCheck, given, 'options') as JobsModuleOptions;
+    const { isGlobal = true, ...options } = checked(recordCheck, given, 'options') as JobsModuleOptions;
     const settings = readJobsOptions(options);
     return moduleOf({
       ...settings,

@@ -10,6 +10,13 @@ import { flag, oneOf, readOptions } from './option-checks.js';
 /** What is done to many jobs at once. */
 export type BulkAction = 'requeue' | 'cancel' | 'delete';
 
+/** The same in sentences. */
+export const ACTION_WORDS: Readonly<Record<BulkAction, string>> = {
+  requeue: 're-queue',
+  cancel: 'cancel',
+  delete: 'delete',
+};
+
 /** Which jobs are meant: either some by their ids, or the newest that a filter matches. At most 10,000 a call. */
 export interface BulkRequest {
   action: BulkAction;

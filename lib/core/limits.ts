@@ -1,3 +1,4 @@
+/** In bytes. */
 export const MEBIBYTE = 1_048_576;
 
 /** What priorities a job may have; lower runs first. */
@@ -5,6 +6,11 @@ export const PRIORITY_MIN = -1_000;
 export const PRIORITY_MAX = 1_000;
 /** Retries after the first attempt, at most. */
 export const RETRIES_MAX = 1_000;
+
+/** So many failed jobs, the newest of each topic, are searched for their error and grouped by it. */
+export const SEARCHED_FAILURES_MAX = 10_000;
+/** Up to so many jobs a table is small: what is asked of all of it costs little. */
+export const SMALL_TABLE_JOBS = 20_000;
 
 /** So many jobs one statement carries at most. */
 export const SET_JOBS_MAX = 1_000;

@@ -9,7 +9,8 @@ import { checked, integer, listOf, oneOf, readOptions, text } from './option-che
 import { runAtCheck } from './job-options.js';
 import { topicCheck } from './topic.js';
 
-/** So many jobs stand on a page at most. */
+/** So many jobs stand on a page, unless somebody asks for another number, and at most. */
+export const PAGE_JOBS = 20;
 export const PAGE_JOBS_MAX = 200;
 /** So many are skipped at most; a cursor leads further. */
 export const OFFSET_MAX = 10_000_000;
@@ -117,7 +118,7 @@ const filterTable = {
   errorKey: { default: null, check: errorKeyCheck, meaning: 'exactly this error' } as Option<string | null>,
   createdFrom: { default: null, check: runAtCheck, meaning: 'created at this moment or later' } as Option<Date | null>,
   createdTo: { default: null, check: runAtCheck, meaning: 'created before this moment' } as Option<Date | null>,
-  limit: { default: 20, check: integer(1, PAGE_JOBS_MAX), meaning: 'jobs on a page' },
+  limit: { default: PAGE_JOBS, check: integer(1, PAGE_JOBS_MAX), meaning: 'jobs on a page' },
   offset: { default: 0, check: integer(0, OFFSET_MAX), meaning: 'jobs to skip' },
   cursor: { default: null, check: text(CURSOR_LENGTH_MAX), meaning: 'nextCursor of the page before' } as Option<
     string | null

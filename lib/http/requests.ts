@@ -4,11 +4,12 @@ import type { JobStatus } from '../core/job-state.js';
 import { JOB_STATUSES } from '../core/job-state.js';
 import type { Duration } from '../core/duration.js';
 import { PRIORITY_MAX, PRIORITY_MIN, RETRIES_MAX } from '../core/limits.js';
-import { CURSOR_LENGTH_MAX, OFFSET_MAX, PAGE_JOBS_MAX, SEARCH_LENGTH_MAX } from '../core/list-filter.js';
+import { CURSOR_LENGTH_MAX, OFFSET_MAX, PAGE_JOBS, PAGE_JOBS_MAX, SEARCH_LENGTH_MAX } from '../core/list-filter.js';
 import type { Check } from '../core/option-checks.js';
 import { duration, flag, integer, listOf, oneOf, recordCheck, text } from '../core/option-checks.js';
 import { maxRetriesCheck, priorityCheck, timeoutCheck } from '../core/options.js';
 import { topicCheck } from '../core/topic.js';
+import { uniqueKeyCheck } from '../core/unique-key.js';
 import { ERROR_KEY, FLAG, listOfSchema, ref, TIME, UUID } from './json-schema.js';
 import { momentCheck } from './moment.js';
 import type { Field } from './request-fields.js';
@@ -65,7 +66,7 @@ export const ENQUEUE = {
   } as Field<number>,
   timeout: { check: timeoutCheck, schema: durationSchema, meaning: 'Limit of one attempt' } as Field<Duration>,
   unique_key: {
-    check: text(255),
+    check: uniqueKeyCheck,
     schema: shortText,
     meaning: 'One unfinished job per topic and key',
   } as Field<string>,
@@ -119,7 +120,7 @@ export const LIST = {
   ...CONDITIONS,
   limit: {
     check: integerText(1, PAGE_JOBS_MAX),
-    schema: { type: 'integer', minimum: 1, maximum: PAGE_JOBS_MAX, default: 20 },
+    schema: { type: 'integer', minimum: 1, maximum: PAGE_JOBS_MAX, default: PAGE_JOBS },
     meaning: 'Jobs on a page',
   } as Field<number>,
   offset: {

@@ -1,4 +1,5 @@
 import type { BulkAction } from '../core/bulk.js';
+import { ACTION_WORDS } from '../core/bulk.js';
 import { JobNotFoundError, JobStateError, RowLockedError } from '../core/errors.js';
 import type { Job, JobFilter, JobPage } from '../core/job.js';
 import { normalJobId } from '../core/job-id.js';
@@ -36,7 +37,7 @@ export class JobDesk {
     const moved = await this.move('requeue', id, this.readChanges(options));
     if (!moved.moved) {
       throw moved.holderId === null
-        ? wrongStatus(moved, 'failed or cancelled', 're-queue')
+        ? wrongStatus(moved, 'failed or cancelled', 'requeue')
         : new JobStateError(moved.id, `its unique key is held by job ${moved.holderId}`, moved.holderId);
     }
     return moved.job!;
@@ -62,7 +63,9 @@ export class JobDesk {
     const moved = normal === undefined ? undefined : (await this.options.moves.move(action, [normal], changes))[0];
     if (moved?.obstacle) {
       const { id: asked, obstacle: cause } = moved;
-      const refusal = new JobStateError(asked, `cannot ${action}: the database refuses it`, undefined, { cause });
+      const refusal = new JobStateError(asked, `cannot ${ACTION_WORDS[action]}: the database refuses it`, undefined, {
+        cause,
+      });
       throw cause instanceof RowLockedError ? cause : refusal;
     }
     if (!moved?.status) {
@@ -79,6 +82,6 @@ export class JobDesk {
   }
 }
 
-function wrongStatus({ id, status }: Moved, expected: string, verb: string): JobStateError {
-  return new JobStateError(id, `cannot ${verb}: expected it to be ${expected}, it is ${status}`);
+function wrongStatus({ id, status }: Moved, expected: string, action: BulkAction): JobStateError {
+  return new JobStateError(id, `cannot ${ACTION_WORDS[action]}: expected it to be ${expected}, it is ${status}`);
 }

@@ -1,4 +1,5 @@
 import type { BulkAction } from '../core/bulk.js';
+import { ACTION_WORDS } from '../core/bulk.js';
 import type { JobEvent } from '../core/events.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobStore, Moved, RequeueChanges } from '../store/job-store.js';
@@ -44,7 +45,7 @@ export class Moves {
     const [first, ...others] = refused;
     if (first) {
       const jobs = others.length === 0 ? `job ${first.id}` : `job ${first.id} and ${others.length} more`;
-      this.options.logger.warn(`the database refuses to ${action} ${jobs}: ${first.obstacle!.message}`);
+      this.options.logger.warn(`the database refuses to ${ACTION_WORDS[action]} ${jobs}: ${first.obstacle!.message}`);
     }
   }
 

@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.js';
 import { addTo, percentileOf } from '../core/histogram.js';
 import type { ErrorGroups, StatusCounts, TimeseriesPoint, TopicStats } from '../core/job-reports.js';
 import type { JobStats } from '../core/job.js';
+import { PRIORITY_MAX, PRIORITY_MIN, SEARCHED_FAILURES_MAX, SMALL_TABLE_JOBS } from '../core/limits.js';
 import { runTimesOf } from '../core/run-times.js';
 import type { RolledUpMinutes, TopicCounts, TopicRunTimes } from '../store/job-reports.js';
 import { ALL_TOPICS } from '../store/job-reports.js';
@@ -24,16 +25,11 @@ interface Survey {
   readonly times: readonly TopicRunTimes[];
 }
 
-/** Up to so many jobs are always counted anew. */
-const SMALL_TABLE_JOBS = 20_000;
-
 /** So many completed jobs, the newest, say how long jobs take. */
 const TIMED_JOBS_MAX = 10_000;
-const FAILED_JOBS_MAX = 10_000;
 /** Up to so many failed jobs are always looked at anew. */
 const FEW_FAILED_JOBS = 1_000;
 const ERROR_GROUPS_MAX = 100;
-const PRIORITY_BOUND = 1_001;
 
 /** Where people ask how the queue is doing. `topics` narrows an answer; `null` is all of them. */
 export class ReportDesk {
@@ -115,10 +111,10 @@ export class ReportDesk {
   private async groupErrors(topics: Topics): Promise<ErrorGroups> {
     const { reports } = this.options.store;
     // Not by the counts of a survey: in a large table they cost more than the errors themselves.
-    const lanes = await reports.failingLanes(topics, FAILED_JOBS_MAX);
+    const lanes = await reports.failingLanes(topics, SEARCHED_FAILURES_MAX);
     const items = lanes.length === 0 ? [] : await reports.errors(lanes, ERROR_GROUPS_MAX);
     const jobs = lanes.reduce((sum, { limit }) => sum + limit, 0);
-    return { items, window: { jobs, jobsMax: FAILED_JOBS_MAX } };
+    return { items, window: { jobs, jobsMax: SEARCHED_FAILURES_MAX } };
   }
 
   private async survey(topics: Topics): Promise<Survey> {
@@ -182,5 +178,5 @@ function successRateOf({ completed, failed }: StatusCounts): number {
 
 /** The gap that is all of a topic: a survey of it finds its first lane, and whether that is due. */
 export function everyPriority(topic: string): { topic: string; after: number; before: number } {
-  return { topic, after: -PRIORITY_BOUND, before: PRIORITY_BOUND };
+  return { topic, after: PRIORITY_MIN - 1, before: PRIORITY_MAX + 1 };
 }

@@ -117,6 +117,7 @@ export class Settler {
       settling.wasLocked = true;
       this.askLater(settling);
     } else {
+      // While the lease lives nobody else can have completed the job; after it another attempt may have.
       const isAlone = this.options.clock.now() < settling.attempt.leaseEndsMs;
       settling.done(verdictOf(settling, settled, isAlone && this.unkept.includes('completed')));
     }

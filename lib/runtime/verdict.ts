@@ -25,7 +25,7 @@ export interface SentOutcome {
 /** The row after settling, or the news that another attempt owns it or that it is gone. */
 export type SettleAnswer = Settled | 'lease lost';
 
-/** Somebody, a cancel for example, has the row locked, or changed it after the statement had seen it. */
+/** Whether the row is still this attempt's: somebody has it locked, or changed it after the statement had seen it. */
 export function isStillOurs({ attempt: { claim } }: SentOutcome, row: Settled): boolean {
   return row.status === 'processing' && row.attempt === claim.attempt;
 }
@@ -55,6 +55,7 @@ function isRemovedByUs({ attempt, outcome, isUncertain }: SentOutcome, mayBeRemo
 /** Whether a job stands as this attempt has left it, by a first try or in a transaction of the handler's own. */
 function isRecordedByUs({ attempt, outcome, isUncertain }: SentOutcome, row: Settled): boolean {
   const isExpected = isUncertain && row.status !== null && statusesOf(outcome).includes(row.status);
+  // Nobody but this attempt can have completed it.
   return row.attempt === attempt.claim.attempt && (isExpected || row.status === 'completed');
 }
 

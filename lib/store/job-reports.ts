@@ -1,6 +1,7 @@
 import type { ErrorGroup, StatusCounts } from '../core/job-reports.js';
 import type { Histogram } from '../core/histogram.js';
 import type { Job } from '../core/job.js';
+import type { ListFilter } from '../core/list-filter.js';
 import type { JobStatus } from '../core/job-state.js';
 import type { ReportLane } from './report-lanes.js';
 
@@ -10,9 +11,9 @@ import type { ReportLane } from './report-lanes.js';
  */
 export interface JobReports {
   /** One page, newest first. */
-  list(query: ListQuery): Promise<ListedJobs>;
+  list(query: ListFilter): Promise<ListedJobs>;
   /** The ids of what a page would show. */
-  idsOf(query: ListQuery): Promise<ListedIds>;
+  idsOf(query: ListFilter): Promise<ListedIds>;
   /** Topic and status of those of the jobs that there are, in any order. */
   standing(ids: readonly string[]): Promise<StandingJob[]>;
   /** How many jobs stand in each status; topics without any are left out. */
@@ -99,20 +100,6 @@ export interface RolledUpMinutes {
   readonly now: Date;
   /** One for each minute, process and topic, where anything happened. */
   readonly entries: readonly (Omit<RollupEntry, 'topic'> & { readonly minute: Date })[];
-}
-
-export interface ListQuery {
-  readonly topics: readonly string[] | null;
-  readonly statuses: readonly JobStatus[] | null;
-  readonly q: string | null;
-  /** Not together with `q`. */
-  readonly errorKey: string | null;
-  readonly createdFrom: Date | null;
-  readonly createdTo: Date | null;
-  /** Only jobs older than this id. */
-  readonly beforeId: string | null;
-  readonly limit: number;
-  readonly offset: number;
 }
 
 export interface ListedJobs {

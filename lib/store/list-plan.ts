@@ -1,10 +1,12 @@
 import { normalJobId } from '../core/job-id.js';
 import type { JobStatus } from '../core/job-state.js';
 import { JOB_STATUSES } from '../core/job-state.js';
-import type { ListedIds, ListedJobs, ListQuery } from './job-reports.js';
+import type { Job } from '../core/job.js';
+import { SEARCHED_FAILURES_MAX, SMALL_TABLE_JOBS } from '../core/limits.js';
+import type { ListFilter } from '../core/list-filter.js';
+import type { ListedIds, ListedJobs } from './job-reports.js';
 import type { LaneSize, ReportLane } from './report-lanes.js';
 import { measuredLanesOf } from './report-lanes.js';
-import type { Job } from '../core/job.js';
 
 /** Jobs of one topic in one status, in the order of their ids: one range of the index `_jobs_listed`. */
 export interface ListLane {
@@ -55,12 +57,6 @@ export interface ListSource {
 /** Totals are exact up to here. */
 const COUNT_MAX = 10_000;
 
-/** So many failed jobs, the newest of each topic, are searched for their error. */
-export const FAILED_SEARCH_MAX = 10_000;
-
-/** Up to so many jobs are all looked at for a date. */
-export const SMALL_TABLE_ROWS = 20_000;
-
 /** How far the clock of a process that enqueues may be off in a table that is not small. */
 const ID_SLACK_MS = 3_600_000;
 
@@ -70,7 +66,7 @@ const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 /** One page of a list. */
-export async function readList(query: ListQuery, source: ListSource): Promise<ListedJobs> {
+export async function readList(query: ListFilter, source: ListSource): Promise<ListedJobs> {
   const plan = await listPlanOf(query, source);
   // One more than asked tells whether there is a next page.
   const asked = await source.ids(plan, query.limit + 1, query.offset);
@@ -87,12 +83,12 @@ export async function readList(query: ListQuery, source: ListSource): Promise<Li
 }
 
 /** The ids of a page. */
-export async function readListIds(query: ListQuery, source: ListSource): Promise<ListedIds> {
+export async function readListIds(query: ListFilter, source: ListSource): Promise<ListedIds> {
   const plan = await listPlanOf(query, source);
   return { ids: await source.ids(plan, query.limit, query.offset), isSearchCut: plan.isSearchCut };
 }
 
-async function listPlanOf(query: ListQuery, source: ListSource): Promise<ListPlan> {
+async function listPlanOf(query: ListFilter, source: ListSource): Promise<ListPlan> {
   const { q, errorKey } = query;
   const bounds = await boundsOf(query, source);
   if (query.topics === null && query.statuses === null && q === null && errorKey === null) {
@@ -135,12 +131,12 @@ async function amongFailed(
   source: ListSource,
   search: (lanes: readonly ReportLane[]) => Promise<string[]>,
 ): Promise<ListedIds> {
-  const lanes = statuses.includes('failed') ? await failingLanesOf(topics, FAILED_SEARCH_MAX, source) : [];
+  const lanes = statuses.includes('failed') ? await failingLanesOf(topics, SEARCHED_FAILURES_MAX, source) : [];
   if (lanes.length === 0) {
     return NOT_SEARCHED;
   }
   const searched = lanes.reduce((sum, { limit }) => sum + limit, 0);
-  return { ids: await search(lanes), isSearchCut: searched >= FAILED_SEARCH_MAX };
+  return { ids: await search(lanes), isSearchCut: searched >= SEARCHED_FAILURES_MAX };
 }
 
 /** The failed jobs of which the errors are looked at; `null` is those of all topics. Costs what it counts. */
@@ -160,9 +156,9 @@ type Bounds = Pick<ListPlan, 'fromId' | 'beforeId' | 'endId' | 'createdFrom' | '
  * There is no index on `created`, which would cost every claim. In a small table all jobs are looked at for a date; in a
  * large one the time in the ids leads there, with room for clocks that are off.
  */
-async function boundsOf({ createdFrom, createdTo, beforeId }: ListQuery, source: ListSource): Promise<Bounds> {
+async function boundsOf({ createdFrom, createdTo, beforeId }: ListFilter, source: ListSource): Promise<Bounds> {
   const isDated = createdFrom !== null || createdTo !== null;
-  const isById = isDated && !(await source.isSmall(SMALL_TABLE_ROWS));
+  const isById = isDated && !(await source.isSmall(SMALL_TABLE_JOBS));
   const fromId = isById && createdFrom ? firstIdAt(createdFrom.getTime() - ID_SLACK_MS) : FIRST_ID;
   const endId = isById && createdTo ? firstIdAt(createdTo.getTime() + ID_SLACK_MS) : LAST_ID;
   const isWithin = beforeId !== null && beforeId < endId;

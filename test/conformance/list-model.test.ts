@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { ListQuery } from '../../lib/store/job-reports.js';
+import type { ListFilter } from '../../lib/core/list-filter.js';
 import { newJob } from '../support/job-rows.js';
 import type { ListedJob } from '../support/listed-jobs.js';
 import { anyJobs, anyQuery, DAY, expectedPage, idAt, insertListed } from '../support/listed-jobs.js';
@@ -13,7 +13,7 @@ const LARGE_ROWS = 20_001;
 describe.each(storeKinds())('any list on $label', (kind) => {
   const fixture = useStore(kind);
 
-  async function expectPage(jobs: readonly ListedJob[], query: ListQuery): Promise<void> {
+  async function expectPage(jobs: readonly ListedJob[], query: ListFilter): Promise<void> {
     const { ids, total } = expectedPage(jobs, query);
     const listed = await fixture.store.reports.list(query);
     const got = { ids: listed.items.map(({ id }) => id), total: listed.total, totalCapped: listed.totalCapped };

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { JobFilter } from '../../lib/core/job.js';
 import { JobsEngine } from '../../lib/jobs-engine.js';
-import type { ListQuery } from '../../lib/store/job-reports.js';
+import type { ListFilter } from '../../lib/core/list-filter.js';
 import { anyJobs, anyQuery, expectedPage, insertListed } from '../support/listed-jobs.js';
 import { storeKinds, useStore } from '../support/stores.js';
 
@@ -9,7 +9,7 @@ const TABLES = 3;
 const WALKS_EACH = 10;
 
 /** The filter of a query, as a caller writes it: what does not matter is left out. */
-function filterOf({ topics, statuses, q, errorKey, createdFrom, createdTo, limit }: ListQuery): JobFilter {
+function filterOf({ topics, statuses, q, errorKey, createdFrom, createdTo, limit }: ListFilter): JobFilter {
   return {
     ...(topics?.length && { topic: topics }),
     ...(statuses && { status: statuses }),

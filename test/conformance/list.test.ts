@@ -1,6 +1,6 @@
 import { readListFilter } from '../../lib/core/list-filter.js';
 import { errorKeyOf } from '../../lib/store/error-key.js';
-import type { ListQuery } from '../../lib/store/job-reports.js';
+import type { ListFilter } from '../../lib/core/list-filter.js';
 import {
   claimMany,
   claimOne,
@@ -13,12 +13,12 @@ import {
 } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 
-const EVERYTHING: ListQuery = { ...readListFilter(), limit: 1_000 };
+const EVERYTHING: ListFilter = { ...readListFilter(), limit: 1_000 };
 
 describe.each(storeKinds())('list on $label', (kind) => {
   const fixture = useStore(kind);
 
-  const idsOf = async (query: Partial<ListQuery> = {}): Promise<string[]> =>
+  const idsOf = async (query: Partial<ListFilter> = {}): Promise<string[]> =>
     (await fixture.store.reports.list({ ...EVERYTHING, ...query })).items.map(({ id }) => id);
   const newestFirst = (...ids: string[]): string[] => ids.toSorted().toReversed();
 

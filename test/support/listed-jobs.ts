@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type { JobStatus } from '../../lib/core/job-state.js';
 import { isFinal, JOB_STATUSES } from '../../lib/core/job-state.js';
 import { errorKeyOf } from '../../lib/store/error-key.js';
-import type { ListQuery } from '../../lib/store/job-reports.js';
+import type { ListFilter } from '../../lib/core/list-filter.js';
 import { newJob } from './job-rows.js';
 import type { StoreFixture } from './stores.js';
 
@@ -57,7 +57,7 @@ export const anyJobs: fc.Arbitrary<ListedJob[]> = fc
 const orNull = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(arbitrary, { nil: null });
 
 /** Any question about such jobs. */
-export function anyQuery(jobs: readonly ListedJob[]): fc.Arbitrary<ListQuery> {
+export function anyQuery(jobs: readonly ListedJob[]): fc.Arbitrary<ListFilter> {
   const anyId = jobs.length === 0 ? fc.constant(idAt(DAY, 0)) : fc.constantFrom(...jobs.map(({ id }) => id));
   const words = ['mail', 'Mail', 'sms', 'econn', 'BOX', '100%', '[', 'x'];
   // Either a search or a key.
@@ -84,14 +84,14 @@ export function anyQuery(jobs: readonly ListedJob[]): fc.Arbitrary<ListQuery> {
 }
 
 /** What a list of these jobs must show, found in the plainest way. */
-export function expectedPage(jobs: readonly ListedJob[], query: ListQuery): { ids: string[]; total: number } {
+export function expectedPage(jobs: readonly ListedJob[], query: ListFilter): { ids: string[]; total: number } {
   const { beforeId, offset, limit } = query;
   const matching = jobs.filter((job) => matches(job, query)).map(({ id }) => id);
   const ids = matching.filter((id) => beforeId === null || id < beforeId).sort();
   return { ids: ids.reverse().slice(offset, offset + limit), total: matching.length };
 }
 
-function matches(job: ListedJob, { topics, statuses, q, errorKey, createdFrom, createdTo }: ListQuery): boolean {
+function matches(job: ListedJob, { topics, statuses, q, errorKey, createdFrom, createdTo }: ListFilter): boolean {
   return (
     (topics === null || topics.includes(job.topic)) &&
     (statuses === null || statuses.includes(job.status)) &&

@@ -1,6 +1,7 @@
 import type { ErrorGroup } from '../../core/job-reports.js';
 import type { Job } from '../../core/job.js';
 import type { JobStatus } from '../../core/job-state.js';
+import type { ListFilter } from '../../core/list-filter.js';
 import type * as Seam from '../job-reports.js';
 import type { JobReports, ReportRecords } from '../job-reports.js';
 import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../job-reports.js';
@@ -42,11 +43,11 @@ export class PostgresReports implements JobReports, ReportRecords {
 
   constructor(private readonly query: Query) {}
 
-  list(query: Seam.ListQuery): Promise<Seam.ListedJobs> {
+  list(query: ListFilter): Promise<Seam.ListedJobs> {
     return readList(query, this.source);
   }
 
-  idsOf(query: Seam.ListQuery): Promise<Seam.ListedIds> {
+  idsOf(query: ListFilter): Promise<Seam.ListedIds> {
     return readListIds(query, this.source);
   }
 

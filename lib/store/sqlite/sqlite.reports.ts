@@ -2,11 +2,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ErrorGroup } from '../../core/job-reports.js';
 import type { JobStatus } from '../../core/job-state.js';
 import { JOB_STATUSES } from '../../core/job-state.js';
+import { SMALL_TABLE_JOBS } from '../../core/limits.js';
+import type { ListFilter } from '../../core/list-filter.js';
 import type * as Seam from '../job-reports.js';
 import type { JobReports, ReportRecords } from '../job-reports.js';
 import { ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../job-reports.js';
 import type { ListLane, ListPlan, ListSource } from '../list-plan.js';
-import { failingLanesOf, readList, readListIds, SMALL_TABLE_ROWS } from '../list-plan.js';
+import { failingLanesOf, readList, readListIds } from '../list-plan.js';
 import type { LaneSize, ReportLane } from '../report-lanes.js';
 import { errorKeyOf } from '../error-key.js';
 import { countsOf, errorGroupOf, rolledUpOf, standingOf } from '../report-rows.js';
@@ -41,11 +43,11 @@ export class SqliteReports implements JobReports, ReportRecords {
     private readonly write: Run,
   ) {}
 
-  list(query: Seam.ListQuery): Promise<Seam.ListedJobs> {
+  list(query: ListFilter): Promise<Seam.ListedJobs> {
     return readList(query, this.source);
   }
 
-  idsOf(query: Seam.ListQuery): Promise<Seam.ListedIds> {
+  idsOf(query: ListFilter): Promise<Seam.ListedIds> {
     return readListIds(query, this.source);
   }
 
@@ -54,7 +56,7 @@ export class SqliteReports implements JobReports, ReportRecords {
   }
 
   async counts(asked: readonly string[] | null): Promise<Seam.TopicCounts[]> {
-    if (await this.source.isSmall(SMALL_TABLE_ROWS)) {
+    if (await this.source.isSmall(SMALL_TABLE_JOBS)) {
       return countsOf(await this.read(() => one(sql.COUNT_ALL_STATUSES, [asked && JSON.stringify(asked)])));
     }
     return this.countsInPieces(asked);
