@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { DiscoveryService, MetadataScanner } from '@nestjs/core';
+import { DiscoveryService } from '@nestjs/core';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
 import { JobsEngine } from '../jobs-engine.js';
 import type { JobHandlerMetadata } from './decorators/job-handler.decorator.js';
@@ -17,7 +17,6 @@ export class JobsExplorer {
 
   constructor(
     @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
-    @Inject(MetadataScanner) private readonly scanner: MetadataScanner,
     @Inject(HandlerPipeline) private readonly pipeline: HandlerPipeline,
     @Inject(JobsEngine) private readonly engine: JobsEngine,
     @Inject(LazyModules) private readonly lazyModules: LazyModules,
@@ -44,11 +43,8 @@ export class JobsExplorer {
   }
 
   private exploreProvider(wrapper: Wrapper, instance: object): void {
-    for (const name of this.scanner.getAllMethodNames(Object.getPrototypeOf(instance) as object | null)) {
-      const handlers = jobHandlersOf(instance, name);
-      if (handlers.length > 0) {
-        this.register(wrapper, instance, name, handlers);
-      }
+    for (const [name, handlers] of jobHandlersOf(instance)) {
+      this.register(wrapper, instance, name, handlers);
     }
   }
 
@@ -59,7 +55,12 @@ export class JobsExplorer {
     const missing = handlers.filter((handler) => !registered.has(handler));
     if (missing.length > 0) {
       const source = `${instance.constructor.name}.${name}`;
-      const run = this.pipeline.around(wrapper as InstanceWrapper<object>, name, this.engine.settings.globalEnhancers);
+      const method = { name, declared: handlers[0]!.method };
+      const run = this.pipeline.around(
+        wrapper as InstanceWrapper<object>,
+        method,
+        this.engine.settings.globalEnhancers,
+      );
       for (const handler of missing) {
         this.engine.register(handler.topic, run, handler.options, source);
         registered.add(handler);

@@ -1,10 +1,11 @@
-import type { DynamicModule } from '@nestjs/common';
-import { Controller, Injectable, Module, Scope } from '@nestjs/common';
+import type { CanActivate, DynamicModule } from '@nestjs/common';
+import { Controller, Injectable, Module, Scope, UseGuards } from '@nestjs/common';
 import type { JobContext } from 'nestjs-jobs';
 import { InvalidOptionsError, JobHandler } from 'nestjs-jobs';
 import type { AppParts } from './support/apps.js';
 import { useApps } from './support/apps.js';
 import { sqliteMemory } from './support/database-kinds.js';
+import { textWith } from './support/matchers.js';
 
 @Injectable()
 class MailJobs {
@@ -99,6 +100,96 @@ describe('a handler', () => {
     const app = await apps.start(parts);
     const { id } = await app.jobs.enqueue(topic, null);
     expect(await app.jobAfter('completed', id)).toMatchObject({ result });
+  });
+
+  describe('whose instance has something else in the place of its method', () => {
+    const refusing: CanActivate = { canActivate: () => false };
+    /** Binds a method when it is first asked for, as decorators of that name do. */
+    const bound = (_target: object, _name: string, descriptor: TypedPropertyDescriptor<() => string>) => {
+      const method = descriptor.value!;
+      return {
+        configurable: true,
+        get(this: object) {
+          return method.bind(this);
+        },
+      };
+    };
+
+    @Injectable()
+    class BoundJobs {
+      constructor() {
+        this.run = this.run.bind(this);
+        this.guarded = this.guarded.bind(this);
+      }
+
+      @JobHandler('bound')
+      run(): string {
+        return this.constructor.name;
+      }
+
+      @UseGuards(refusing)
+      @JobHandler('guarded')
+      guarded(): string {
+        return 'never';
+      }
+    }
+    @Injectable()
+    class AccessorJobs {
+      @bound
+      @JobHandler('accessor')
+      run(): string {
+        return this.constructor.name;
+      }
+
+      @bound
+      @JobHandler('guarded accessor')
+      @UseGuards(refusing)
+      guarded(): string {
+        return 'never';
+      }
+    }
+    @Injectable()
+    class FieldJobs extends BaseJobs {
+      override run = (): string => 'field';
+    }
+
+    it.each([
+      ['bound by its constructor', BoundJobs, 'bound', 'BoundJobs'],
+      ['bound by an accessor', AccessorJobs, 'accessor', 'AccessorJobs'],
+      ['a field that hides an inherited one', FieldJobs, 'inherited', 'field'],
+    ])('runs that: %s', async (_, provider, topic, result) => {
+      const app = await apps.start({ providers: [provider] });
+      const { id } = await app.jobs.enqueue(topic, null);
+      expect(await app.jobAfter('completed', id)).toMatchObject({ result });
+    });
+
+    it.each([
+      ['bound by its constructor', BoundJobs, 'guarded'],
+      ['bound by an accessor', AccessorJobs, 'guarded accessor'],
+    ])('keeps the guards of the method: %s', async (_, provider, topic) => {
+      const app = await apps.start({ providers: [provider] });
+      const { id } = await app.jobs.enqueue(topic, null);
+      expect(await app.jobAfter('failed', id)).toMatchObject({ lastError: textWith('Forbidden') });
+    });
+
+    it('runs a spy that was put there before the application starts', async () => {
+      const app = await apps.create({ providers: [MailJobs] });
+      const spy = jest.spyOn(app.app.get(MailJobs), 'send').mockReturnValue('spied');
+      await app.app.init();
+      const { id } = await app.jobs.enqueue('mail', null);
+      expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'spied' });
+      expect(spy).toHaveBeenCalledTimes(1);
+    });
+
+    it('stops the application when that is no method', async () => {
+      @Injectable()
+      class BrokenJobs extends BaseJobs {
+        override run = 7 as never;
+      }
+      await expect(apps.start({ providers: [BrokenJobs] })).rejects.toThrow(
+        '@JobHandler: on BrokenJobs.run: expected a method, got 7',
+      );
+    });
   });
 
   it('that is overridden without a decorator is none any more', async () => {

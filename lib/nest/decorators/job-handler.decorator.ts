@@ -9,6 +9,8 @@ export const JOB_HANDLER_METADATA = 'nestjs-jobs:handler';
 export interface JobHandlerMetadata {
   readonly topic: TopicLike;
   readonly options: JobHandlerOptions | undefined;
+  /** The method as it was decorated: what stands below the decorator is kept on it. */
+  readonly method: object;
 }
 
 type Method = (...args: never[]) => unknown;
@@ -46,17 +48,25 @@ export function JobHandler(topic: TopicLike, options?: JobHandlerOptions) {
     refuseOtherThanMethods(target, name, descriptor?.value);
     // Kept by class and name: a decorator above this one may put another function in the method's place.
     const handlers = ownHandlers(target, name as string);
-    Reflect.defineMetadata(JOB_HANDLER_METADATA, [...handlers, { topic, options }], target, name);
+    const handler = { topic, options, method: descriptor!.value };
+    Reflect.defineMetadata(JOB_HANDLER_METADATA, [...handlers, handler], target, name);
   };
 }
 
-/** The topics a method handles; none for most methods. A method that overrides a handler is one only when it says so. */
-export function jobHandlersOf(instance: object, name: string): readonly JobHandlerMetadata[] {
-  let owner: object | null = instance;
-  while (owner && !Object.hasOwn(owner, name)) {
+/**
+ * The topics that the class of an instance handles, by the names of its methods; what the instance has in their place is what
+ * runs. A method that overrides a handler is one only when it says so.
+ */
+export function jobHandlersOf(instance: object): ReadonlyMap<string, readonly JobHandlerMetadata[]> {
+  const byName = new Map<string, readonly JobHandlerMetadata[]>();
+  let owner = Object.getPrototypeOf(instance) as object | null;
+  while (owner) {
+    for (const name of Object.getOwnPropertyNames(owner)) {
+      byName.set(name, byName.get(name) ?? ownHandlers(owner, name));
+    }
     owner = Object.getPrototypeOf(owner) as object | null;
   }
-  return owner ? ownHandlers(owner, name) : [];
+  return new Map([...byName].filter(([, handlers]) => handlers.length > 0));
 }
 
 function ownHandlers(target: object, name: string): readonly JobHandlerMetadata[] {

@@ -7,6 +7,7 @@ import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js'
 import { InterceptorsContextCreator } from '@nestjs/core/interceptors/index.js';
 import { PipesContextCreator } from '@nestjs/core/pipes/index.js';
 import { REQUEST_CONTEXT_ID } from '@nestjs/core/router/request/request-constants.js';
+import { describeValue, InvalidOptionsError } from '../../core/errors.js';
 import type { JobContext, JobHandlerFunction } from '../../core/job-context.js';
 import { BODY_PARAMETER, ROUTE_ARGUMENTS_METADATA } from '../decorators/payload.decorator.js';
 import { JOB_CONTEXT_TYPE } from '../job-context.js';
@@ -19,8 +20,14 @@ import { Refusals } from './refusals.js';
 
 type Method = (...args: unknown[]) => unknown;
 
-interface HandledMethod {
+/** A method of a provider's class that is a handler. */
+export interface DeclaredMethod {
   readonly name: string;
+  /** As it was decorated. */
+  readonly declared: object;
+}
+
+interface HandledMethod extends DeclaredMethod {
   /** Global enhancers that have an instance for each attempt. */
   readonly scopedGlobals: readonly InstanceWrapper[];
 }
@@ -55,11 +62,11 @@ export class HandlerPipeline {
    *
    * @param globalEnhancers whether the application's global enhancers come around it too.
    */
-  around(provider: InstanceWrapper<object>, name: string, globalEnhancers: boolean): JobHandlerFunction {
+  around(provider: InstanceWrapper<object>, declared: DeclaredMethod, globalEnhancers: boolean): JobHandlerFunction {
     const creator = this.creatorFor(provider.host!, globalEnhancers);
     const scopedGlobals = globalEnhancers ? this.scopedGlobals() : [];
     const isShared = provider.isDependencyTreeStatic() && !provider.isTransient && scopedGlobals.length === 0;
-    const method: HandledMethod = { name, scopedGlobals };
+    const method: HandledMethod = { ...declared, scopedGlobals };
     const run = isShared ? this.wrap(creator, provider.instance, method) : undefined;
     return async (job) => {
       try {
@@ -123,10 +130,10 @@ export class HandlerPipeline {
   private wrap(
     creator: ExternalContextCreator,
     instance: object,
-    { name }: HandledMethod,
+    { name, declared }: HandledMethod,
     scope?: { readonly contextId: ContextId; readonly inquirerId: string },
   ): Method {
-    const method = (instance as Record<string, Method>)[name]!;
+    const method = withMetadataOf(declared, calledMethod(instance, name));
     return creator.create(
       instance,
       method,
@@ -156,6 +163,35 @@ export class HandlerPipeline {
       new QuietFilters(this.container, config),
     );
   }
+}
+
+/** @throws InvalidOptionsError when something else stands in its place. */
+function calledMethod(instance: object, name: string): Method {
+  const method: unknown = (instance as Record<string, unknown>)[name];
+  if (typeof method !== 'function') {
+    const place = `${instance.constructor.name}.${name}`;
+    throw new InvalidOptionsError('@JobHandler', `on ${place}: expected a method, got ${describeValue(method)}`);
+  }
+  return method as Method;
+}
+
+/**
+ * What runs in place of a decorated method, bound or replaced, with the guards, interceptors, pipes and filters that were bound
+ * to that one: they are kept on the function.
+ */
+function withMetadataOf(declared: object, method: Method): Method {
+  if (method === declared) {
+    return method;
+  }
+  const called = function (this: unknown, ...args: unknown[]): unknown {
+    return Reflect.apply(method, this, args);
+  };
+  for (const source of [declared, method]) {
+    for (const key of Reflect.getMetadataKeys(source)) {
+      Reflect.defineMetadata(key, Reflect.getMetadata(key, source), called);
+    }
+  }
+  return called;
 }
 
 /** Nest looks for the provider's module among providers only, and would leave out what is bound to a controller. */
