@@ -7,7 +7,8 @@ import type { SqlRow } from './sql-runner.js';
 
 /*
  * Rows come with JSON as text and times as milliseconds since 1970, whatever the driver: the statements say so, or the
- * parsers that are sent with them. Those that an application set on `pg` for itself therefore change nothing here.
+ * parsers that are sent with them. Those that an application set on `pg` for itself therefore change nothing here; in a
+ * transaction, where none are sent, ids come as text and flags as numbers.
  */
 
 export function jobOf(row: SqlRow): Job {
@@ -30,7 +31,7 @@ export function jobOf(row: SqlRow): Job {
     progress: json(row.progress),
     uniqueKey: row.unique_key as string | null,
     metadata: json(row.metadata) as Record<string, unknown> | null,
-    cancelRequested: Boolean(row.cancel_requested),
+    cancelRequested: Boolean(Number(row.cancel_requested)),
     started: timeOrNull(row.started),
     finished: timeOrNull(row.finished),
     created: time(row.created),
@@ -83,7 +84,7 @@ export function insertionOf(row: SqlRow, jobs: readonly JobInsert[]): InsertedJo
 export function insertedOf(row: SqlRow): InsertedJob {
   return {
     id: row.id as string,
-    deduplicated: Boolean(row.deduplicated),
+    deduplicated: Boolean(Number(row.deduplicated)),
     replayOf: (row.replay_of ?? null) as string | null,
     runAt: time(row.run_at),
     created: time(row.created),

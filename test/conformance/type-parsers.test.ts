@@ -1,5 +1,5 @@
 import * as pg from 'pg';
-import { claimOne, LEASE_MS, outcomes, settlement } from '../support/job-rows.js';
+import { claimOne, LEASE_MS, newJobs, outcomes, settlement } from '../support/job-rows.js';
 import { openStore, storeKinds, useStore } from '../support/stores.js';
 
 const { types } = pg;
@@ -44,6 +44,36 @@ describe.each(kinds)('parsers that the application has set on its driver, on $la
     TYPES.forEach((type) => types.setTypeParser(type, (text: string) => `not ${text}`));
   });
   afterEach(() => before.forEach((parser, type) => types.setTypeParser(type, parser)));
+
+  it("change nothing in a transaction of the caller's either, where none of the queue's are sent", async () => {
+    const other = (text: string): unknown => ({ toString: () => text });
+    const parsers: readonly [number, Parser][] = [
+      [UUID, (text) => text.toUpperCase()],
+      [BOOL, (text) => (text === 't' ? 'Y' : 'N')],
+      ...[INT2, INT4, INT8].map((type): [number, Parser] => [type, BigInt]),
+      ...[FLOAT8, JSON, JSONB, TIMESTAMPTZ].map((type): [number, Parser] => [type, other]),
+      [TEXT, String],
+    ];
+    parsers.forEach(([type, parser]) => types.setTypeParser(type, parser));
+    const [first, second] = newJobs(2, { uniqueKey: 'k' });
+    const holder = { id: first!.id, replayOf: null };
+    await fixture.app.transaction(async (tx) => {
+      expect(await fixture.store.insert([first!], tx)).toMatchObject([{ ...holder, deduplicated: false }]);
+      expect(await fixture.store.insert([second!], tx)).toMatchObject([{ ...holder, deduplicated: true }]);
+      const again = await fixture.store.insert([first!], tx);
+      expect(again).toMatchObject([{ ...holder, deduplicated: false }]);
+      const [job] = await fixture.store.find([first!.id], tx);
+      const standing = { status: 'pending', attempt: 0, maxRetries: 3, timeoutMs: null, cancelRequested: false };
+      expect(job).toMatchObject({ id: first!.id, payload: {}, ...standing });
+      expect(job!.created).toEqual(again[0]!.created);
+    });
+    // Several with keys are a transaction of the queue's own.
+    const many = await fixture.store.insert(newJobs(2, { uniqueKey: 'k' }));
+    expect(many).toMatchObject([
+      { ...holder, deduplicated: true },
+      { ...holder, deduplicated: true },
+    ]);
+  });
 
   it('change nothing in what the queue reads on its own connections', async () => {
     const due = new Date(Date.now() - 60_000);

@@ -61,7 +61,7 @@ RETURNING ${ms('statement_timestamp()')} AS created, 1 AS count, ${hint} AS told
 
 /** The rows that stand for jobs that were left out: themselves, those of a first request, or unfinished ones of the same key. */
 export const FIND_HOLDERS = `
-SELECT n.id AS asked_id, x.id, x.deduplicated, x.replay_of, ${ms('x.run_at')} AS run_at, ${ms('x.created')} AS created
+SELECT n.id::text AS asked_id, x.id::text, x.deduplicated::int, x.replay_of, ${ms('x.run_at')} AS run_at, ${ms('x.created')} AS created
 FROM jsonb_to_recordset($1::jsonb) AS n(id uuid, topic text, unique_key text, idempotency_key text)
 CROSS JOIN LATERAL (
   SELECT j.id, j.run_at, j.created, false AS deduplicated, NULL AS replay_of FROM _jobs j WHERE j.id = n.id

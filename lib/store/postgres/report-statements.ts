@@ -1,9 +1,11 @@
-import { jobColumns, ms } from './statement-parts.js';
+import { columnsOf, ms } from './statement-parts.js';
 
 /* What the PostgreSQL store asks for its reports. Each names the index ranges it reads. */
 
-/** Whole jobs by id. */
-export const FIND_JOBS = `SELECT ${jobColumns} FROM _jobs WHERE id = ANY($1::uuid[])`;
+/** Whole jobs by id; also in a transaction of the caller's, where an application's own parsers read the answer. */
+export const FIND_JOBS = `
+SELECT ${columnsOf('_jobs', '_jobs.id::text AS id', '_jobs.cancel_requested::int AS cancel_requested')}
+FROM _jobs WHERE id = ANY($1::uuid[])`;
 
 const isListed = `status <> 'processing'`;
 

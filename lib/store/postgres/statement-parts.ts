@@ -14,16 +14,16 @@ export const msOfMany = (column: string): string => `(date_part('epoch', ${colum
 /** A time as ISO 8601 text in UTC, for the entries of `errors`. */
 const iso = (column: string): string => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
-export const columnsOf = (row: string): string => {
-  const plain = ['id', 'topic', 'status', 'locked_by', 'attempt', 'retries', 'max_retries', 'priority', 'timeout_ms'];
-  const others = ['last_error', 'unique_key', 'cancel_requested'].map((name) => `${row}.${name}`);
+/** What a job is read from; `id` and `flag` are SQL for the columns `id` and `cancel_requested`. */
+export const columnsOf = (row: string, id = `${row}.id`, flag = `${row}.cancel_requested`): string => {
+  const texts = ['topic', 'status', 'locked_by', 'last_error', 'unique_key'];
+  const numbers = ['attempt', 'retries', 'max_retries', 'priority', 'timeout_ms'];
+  const plain = [...texts, ...numbers].map((name) => `${row}.${name}`);
   const json = ['payload', 'errors', 'result', 'progress', 'metadata'].map((name) => `${row}.${name}::text AS ${name}`);
   const times = ['run_at', 'locked_until', 'started', 'finished', 'created', 'updated'];
   const moments = times.map((name) => `${ms(`${row}.${name}`)} AS ${name}`);
-  return [...plain.map((name) => `${row}.${name}`), ...others, ...json, ...moments].join(', ');
+  return [id, flag, ...plain, ...json, ...moments].join(', ');
 };
-
-export const jobColumns = columnsOf('_jobs');
 
 export const finalStatuses = `('completed', 'failed', 'cancelled')`;
 

@@ -1,4 +1,4 @@
-import { jobColumns } from './statement-parts.js';
+import { columnsOf } from './statement-parts.js';
 
 /** One process migrates at a time; the lock goes with the transaction. The number is this package's own. */
 export const LOCK_MIGRATIONS = 'SELECT pg_advisory_xact_lock(7305808102)';
@@ -15,4 +15,4 @@ SELECT quote_ident(n.nspname) AS name FROM pg_class c JOIN pg_namespace n ON n.o
 WHERE c.oid = '_jobs'::regclass`;
 
 /** Fails unless every column that this version needs is there. */
-export const CHECK_TABLE = `SELECT ${jobColumns}, backoff, idempotency_key, body_hash FROM _jobs LIMIT 0`;
+export const CHECK_TABLE = `SELECT ${columnsOf('_jobs')}, backoff, idempotency_key, body_hash FROM _jobs LIMIT 0`;
