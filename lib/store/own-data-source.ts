@@ -55,10 +55,16 @@ export function ownDataSource(app: DataSource, settings: OwnDataSourceSettings):
   } as unknown as DataSourceOptions);
 }
 
-/** Whether the database lives in one connection's memory, so that the application's connection has to be shared. */
+/**
+ * Whether the database lives in one connection's memory, so that the application's connection has to be shared. The connection
+ * says so itself: the driver takes names with blanks around them, and databases that are given as bytes.
+ */
 export function isInMemory(app: DataSource): boolean {
-  const { database, type } = app.options;
-  return type === 'better-sqlite3' && (database === ':memory:' || database === '');
+  return app.options.type === 'better-sqlite3' && connectionOf(app).memory;
+}
+
+function connectionOf(app: DataSource): { readonly memory: boolean } {
+  return (app.driver as unknown as { databaseConnection: { readonly memory: boolean } }).databaseConnection;
 }
 
 type Options = Readonly<Record<string, unknown>>;
@@ -132,8 +138,7 @@ function sqlite3Options(given: Options): Options {
  * hands out that connection, without the right to close it.
  */
 function facadeOf(app: DataSource): new () => object {
-  const database = (app.driver as unknown as { databaseConnection: object }).databaseConnection;
-  const facade = new Proxy(database, {
+  const facade = new Proxy(connectionOf(app), {
     get(target, name) {
       if (name === 'close') {
         return () => undefined;

@@ -152,3 +152,15 @@ describe('a second queue in one application', () => {
     }
   });
 });
+
+describe('a database in memory', () => {
+  const apps = useApps(sqliteMemory);
+
+  // The driver takes the blanks away.
+  it.each([':memory:', ' :memory: ', '', ' '])('is the one of the application by the name %j', async (database) => {
+    const app = await apps.start({ typeOrm: { database } as object, handlers: { work: () => 'done' } });
+    const { id } = await app.dataSource.transaction((manager) => app.jobs.enqueueTx(manager, 'work', null));
+    expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'done' });
+    expect(await app.dataSource.query('SELECT id FROM _jobs')).toEqual([{ id }]);
+  });
+});
