@@ -24,6 +24,7 @@ export interface TransactionWatcher {
  */
 export class CallerTransactions {
   private readonly waiting = new WeakMap<QueryRunner, Waiting[]>();
+  private isOpen = false;
 
   constructor(
     private readonly dataSources: readonly DataSource[],
@@ -32,7 +33,15 @@ export class CallerTransactions {
 
   /** Begins to watch; the DataSources must be initialized. */
   open(): void {
-    this.dataSources.forEach(({ subscribers }) => subscribers.push(this.subscriber));
+    this.isOpen = true;
+    this.dataSources.forEach((dataSource) => this.watch(dataSource));
+  }
+
+  /** Before the application's own subscribers: where one of these throws, TypeORM tells no other. */
+  private watch({ subscribers }: DataSource): void {
+    if (this.isOpen && !subscribers.includes(this.subscriber)) {
+      subscribers.unshift(this.subscriber);
+    }
   }
 
   /**
@@ -61,6 +70,8 @@ export class CallerTransactions {
   /** Calls `done` once, when the outermost transaction has ended or the savepoint around the call was rolled back. */
   whenEnded(tx: StoreTransaction, done: Done): void {
     const queryRunner = this.queryRunnerOf(tx);
+    // A DataSource that was closed and initialized again has forgotten its subscribers.
+    this.watch(queryRunner.connection);
     const list = this.waiting.get(queryRunner) ?? [];
     list.push({ depth: depthOf(queryRunner), done });
     this.waiting.set(queryRunner, list);
@@ -68,6 +79,7 @@ export class CallerTransactions {
 
   /** Stops watching; callbacks that still wait are never called. */
   close(): void {
+    this.isOpen = false;
     for (const { subscribers } of this.dataSources) {
       const at = subscribers.indexOf(this.subscriber);
       subscribers.splice(at, at < 0 ? 0 : 1);
