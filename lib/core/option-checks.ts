@@ -47,8 +47,9 @@ export function readOptions<Table extends OptionTable>(
   }
   // Every `enqueue` passes here, and members that are added one by one take twice as long as a copy of all.
   const members = given as Record<string, unknown>;
-  const values = { ...defaultsOf(table) };
-  for (const name in table) {
+  const { names, defaults } = readingOf(table);
+  const values = { ...defaults };
+  for (const name of names) {
     const member = members[name];
     if (member !== undefined) {
       values[name] = checked(table[name]!.check, member, join(path, name));
@@ -57,16 +58,23 @@ export function readOptions<Table extends OptionTable>(
   return values as OptionValues<Table>;
 }
 
-const defaults = new WeakMap<OptionTable, Record<string, unknown>>();
+/** What each reading of a table needs. */
+interface Reading {
+  readonly names: readonly string[];
+  /** The value of each option that is absent. */
+  readonly defaults: Readonly<Record<string, unknown>>;
+}
 
-/** The value of each option that is absent. */
-function defaultsOf(table: OptionTable): Record<string, unknown> {
-  let values = defaults.get(table);
-  if (!values) {
-    values = Object.fromEntries(Object.entries(table).map(([name, option]) => [name, option.default]));
-    defaults.set(table, values);
+const readings = new WeakMap<OptionTable, Reading>();
+
+function readingOf(table: OptionTable): Reading {
+  let reading = readings.get(table);
+  if (!reading) {
+    const defaults = Object.fromEntries(Object.entries(table).map(([name, option]) => [name, option.default]));
+    reading = { names: Object.keys(table), defaults };
+    readings.set(table, reading);
   }
-  return values;
+  return reading;
 }
 
 /** The final form of `value`. @throws InvalidOptionsError naming `path` when the check refuses it. */

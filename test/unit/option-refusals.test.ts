@@ -146,6 +146,16 @@ describe('the settings', () => {
     expect(loose.map(([name]) => name)).toEqual([]);
   });
 
+  it('are the same where somebody has given every object a member', () => {
+    const members = Object.prototype as { extend?: () => void };
+    members.extend = () => undefined;
+    try {
+      expect(readJobsOptions({ concurrency: 5 })).toMatchObject({ concurrency: 5, maxRetries: 3 });
+    } finally {
+      delete members.extend;
+    }
+  });
+
   it('are a copy: what the caller does to his options later changes nothing', () => {
     const topics = ['mail'];
     const backoff = { type: 'fixed' as const, delay: 1 };
