@@ -1,11 +1,12 @@
 import { Injectable, Module } from '@nestjs/common';
 import { ConfigModule, ConfigService } from '@nestjs/config';
 import { InjectDataSource } from '@nestjs/typeorm';
+import type { Database } from 'better-sqlite3';
 import type { JobContext } from 'nestjs-jobs';
 import { InvalidOptionsError, JobHandler, JobsModule, JobsService, UnknownDataSourceError } from 'nestjs-jobs';
 import { DataSource } from 'typeorm';
 import { useApps } from './support/apps.js';
-import { everyKind, sqliteMemory } from './support/database-kinds.js';
+import { everyKind, sqliteFile, sqliteMemory } from './support/database-kinds.js';
 import { Receipt } from './support/receipt.js';
 
 /** Writes where the queue is, in the transaction that completes the job. */
@@ -150,6 +151,17 @@ describe('a second queue in one application', () => {
       const { id } = await app.jobs.enqueue('work', null);
       expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'done' });
     }
+  });
+});
+
+describe('a SQLite file', () => {
+  const apps = useApps(sqliteFile);
+
+  it('that the application keeps to itself stops it', async () => {
+    const typeOrm = { prepareDatabase: (database: Database) => void database.pragma('locking_mode = EXCLUSIVE') };
+    const error = await apps.refusal({ typeOrm });
+    expect(error).toBeInstanceOf(InvalidOptionsError);
+    expect(error.message).toBe('dataSource: expected a file that others may open, got locking_mode = EXCLUSIVE');
   });
 });
 

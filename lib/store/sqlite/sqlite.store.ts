@@ -59,6 +59,7 @@ export class SqliteStore implements JobStore {
   }
 
   async open(): Promise<void> {
+    await this.ensureShared();
     await this.whenFree(() => this.options.own.initialize());
     try {
       await this.prepareConnection();
@@ -224,6 +225,15 @@ export class SqliteStore implements JobStore {
         await this.read(pragma, []);
       }
       await this.read(sql.SYNCHRONOUS[synchronous], []);
+    }
+  }
+
+  /** @throws InvalidOptionsError where the application's own connection shuts out all others. */
+  private async ensureShared(): Promise<void> {
+    const { app, isInMemory } = this.options;
+    const [row] = isInMemory ? [] : await app.query<SqlRow[]>('PRAGMA locking_mode');
+    if (row?.locking_mode === 'exclusive') {
+      throw new InvalidOptionsError('dataSource', 'expected a file that others may open, got locking_mode = EXCLUSIVE');
     }
   }
 
