@@ -31,13 +31,13 @@ import { Heartbeat } from './runtime/heartbeat.js';
 import type { WhenIdleOptions } from './runtime/idle-watch.js';
 import { IdleWatch } from './runtime/idle-watch.js';
 import { JobDesk } from './runtime/job-desk.js';
-import { Lifecycle, RELEASE_GRACE_MS } from './runtime/lifecycle.js';
 import { Moves } from './runtime/moves.js';
 import { logOperation } from './runtime/operation-log.js';
 import { ReportDesk } from './runtime/report-desk.js';
 import { ReportWatch } from './runtime/report-watch.js';
 import { Settler } from './runtime/settler.js';
 import { systemClock } from './runtime/system-clock.js';
+import { RELEASE_GRACE_MS, WorkerLifecycle } from './runtime/worker-lifecycle.js';
 import type { CreatedStore } from './store/create-store.js';
 import { createStore } from './store/create-store.js';
 import type { JobStore, StoreTransaction } from './store/job-store.js';
@@ -99,7 +99,7 @@ export class JobsEngine {
   private readonly dispatcher: Dispatcher;
   private readonly idleWatch: IdleWatch;
   private readonly statistics: Statistics;
-  private readonly lifecycle: Lifecycle;
+  private readonly lifecycle: WorkerLifecycle;
 
   /** @throws InvalidOptionsError when an option is refused. */
   constructor(options: JobsEngineOptions) {
@@ -150,7 +150,7 @@ export class JobsEngine {
     this.statistics = new Statistics({ ...parts, topics: () => this.registry.claimable().map(({ topic }) => topic) });
     const rescuer = new Rescuer({ ...parts, onRescued: (topics) => this.announce(topics) });
     const loops = { chores: [rescuer, new Pruner(parts)], records: [this.statistics] };
-    this.lifecycle = new Lifecycle({ ...parts, settler, heartbeat, attempts, dispatcher, ...loops });
+    this.lifecycle = new WorkerLifecycle({ ...parts, settler, heartbeat, attempts, dispatcher, ...loops });
   }
 
   /** What kind of database the jobs are in. */

@@ -10,8 +10,7 @@ export type Reach = 'bounded' | 'full';
  */
 export class KnownLane {
   /** When its first job is due, by the process's clock. */
-  dueAtMs = Infinity;
-
+  private firstDueMs = Infinity;
   /** The round in which somebody said that something may be due; 0 when nothing is known to be. */
   private armedIn = 0;
   /** What was due before this, by the database's clock, is not waiting any more, as far as is known here. */
@@ -28,18 +27,28 @@ export class KnownLane {
     readonly priority: number,
   ) {}
 
+  /** When its first job is due, by the process's clock; Infinity when none is known. */
+  get dueAtMs(): number {
+    return this.firstDueMs;
+  }
+
   get isArmed(): boolean {
     return this.armedIn > 0;
   }
 
   /** Whether anything is known to be, or said to be, due. */
   isDue(nowMs: number): boolean {
-    return this.isArmed || this.dueAtMs <= nowMs;
+    return this.isArmed || this.firstDueMs <= nowMs;
   }
 
   /** Something may be due. */
   arm(round: number): void {
     this.armedIn = round;
+  }
+
+  /** A survey has found its first job, or none: Infinity. */
+  expect(dueAtMs: number): void {
+    this.firstDueMs = dueAtMs;
   }
 
   /** A job is there that is due then. `askedIn` is the round of the last look that was sent. */
@@ -63,7 +72,7 @@ export class KnownLane {
   exhaust(claimedAtMs: number | undefined, plannedIn: number): void {
     if (this.armedIn <= plannedIn) {
       this.armedIn = 0;
-      this.dueAtMs = Infinity;
+      this.firstDueMs = Infinity;
     }
     if (this.lateIn <= plannedIn) {
       this.lateMs = Infinity;
@@ -90,7 +99,7 @@ export class KnownLane {
   }
 
   /** Where a look begins. */
-  start(reach: Reach): LaneStart {
+  startFor(reach: Reach): LaneStart {
     const { topic, priority } = this;
     const fromMs = reach === 'full' ? -Infinity : Math.min(this.doneMs, this.lateMs);
     return { topic, priority, lowerBound: Number.isFinite(fromMs) ? new Date(Math.floor(fromMs)).toISOString() : null };

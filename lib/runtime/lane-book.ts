@@ -82,7 +82,7 @@ export class LaneBook {
         .filter((lane) => lane.isDue(nowMs))
         .sort((a, b) => a.priority - b.priority);
       const chosen = room < limit ? armed.slice(0, 1) : armed;
-      return chosen.map((lane) => ({ ...lane.start(reach), limit: Math.min(room, limit) }));
+      return chosen.map((lane) => ({ ...lane.startFor(reach), limit: Math.min(room, limit) }));
     });
     return lanes.sort((a, b) => a.priority - b.priority).slice(0, LANES_MAX);
   }
@@ -114,7 +114,7 @@ export class LaneBook {
   starts(topics: readonly TopicRoom[], reach: Reach): LaneStart[] {
     return topics.flatMap(({ topic, usualPriority }) => {
       this.lane(topic, usualPriority);
-      return this.known(topic).map((lane) => lane.start(reach));
+      return this.known(topic).map((lane) => lane.startFor(reach));
     });
   }
 
@@ -154,7 +154,7 @@ export class LaneBook {
     for (const { topic, usualPriority } of topics) {
       for (const lane of this.known(topic)) {
         const first = firstOf.get(keyOf(lane));
-        lane.dueAtMs = first ? nowMs + first.dueInMs : Infinity;
+        lane.expect(first ? nowMs + first.dueInMs : Infinity);
         if (reach === 'bounded') {
           continue;
         }

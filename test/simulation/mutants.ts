@@ -4,7 +4,7 @@ import { Attempts } from '../../lib/runtime/attempts.js';
 import { Dispatcher } from '../../lib/runtime/dispatcher.js';
 import { Enqueuer } from '../../lib/runtime/enqueuer.js';
 import { Heartbeat } from '../../lib/runtime/heartbeat.js';
-import { Lifecycle } from '../../lib/runtime/lifecycle.js';
+import { WorkerLifecycle } from '../../lib/runtime/worker-lifecycle.js';
 import { Settler } from '../../lib/runtime/settler.js';
 import type { SettleAnswer } from '../../lib/runtime/verdict.js';
 import type { JobInsert } from '../../lib/store/job-store.js';
@@ -39,7 +39,7 @@ function replace<This extends object>(
   return () => (methods[name] = original);
 }
 
-const heartbeatOf = (lifecycle: Lifecycle): Heartbeat =>
+const heartbeatOf = (lifecycle: WorkerLifecycle): Heartbeat =>
   (lifecycle as unknown as { options: { heartbeat: Heartbeat } }).options.heartbeat;
 
 export const mutants: readonly Mutant[] = [
@@ -65,7 +65,7 @@ export const mutants: readonly Mutant[] = [
     wrong: 'the heartbeat ends when the process is told to stop',
     breaks: ['lease'],
     break: () =>
-      replace(Lifecycle.prototype, 'stopAll', (stopAll) => async (lifecycle) => {
+      replace(WorkerLifecycle.prototype, 'stopAll', (stopAll) => async (lifecycle) => {
         void heartbeatOf(lifecycle).stop();
         await stopAll(lifecycle);
       }),

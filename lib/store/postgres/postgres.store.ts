@@ -18,7 +18,7 @@ import { Announcer } from './announcer.js';
 import { hearErrors, hearErrorsOf, poolOf, transactionsAtOnce } from './application-pool.js';
 import { CLAIM, CLAIM_AS_TEXT, SURVEY } from './claim-statements.js';
 import { translatedIn, untilDone } from './failures.js';
-import { Gate } from './gate.js';
+import { Turnstile } from './turnstile.js';
 import { Insertions, topicsOf } from './insertions.js';
 import { CANCEL_REQUESTS, RECORD_PROGRESS, RENEW, STILL_OWNED } from './lease-statements.js';
 import type { PostgresClient } from './listener.js';
@@ -68,12 +68,12 @@ export class PostgresStore implements JobStore {
    * Requests of people and of the application, which may take long or wait for locks: with two connections or more, one is
    * left for claims, renewals and settlements, which share it with inserts that wait for nobody.
    */
-  private readonly visitors: Gate;
+  private readonly visitors: Turnstile;
   /** Those who may wait for an open transaction: one at a time, or they would use up the pool. */
-  private readonly waiters = new Gate(1);
+  private readonly waiters = new Turnstile(1);
   /** Other inserts wait for nobody, and are short. */
-  private readonly inserters: Gate;
-  private readonly handlers: Gate;
+  private readonly inserters: Turnstile;
+  private readonly handlers: Turnstile;
   private readonly settlements = new Settlements((text, params) => this.query(text, params));
   private readonly moves = new RequestedMoves((text, params) => this.waiters.pass(() => this.query(text, params)));
   private runner!: SqlRunner;
@@ -84,11 +84,11 @@ export class PostgresStore implements JobStore {
   constructor(private readonly options: PostgresStoreOptions) {
     const atOnce = transactionsAtOnce(poolOf(options.app).options.max);
     this.capabilities = { transactionsAtOnce: atOnce, insertsAtOnce: INSERTS_AT_ONCE, database: 'postgres' };
-    this.inserters = new Gate(INSERTS_AT_ONCE);
-    this.handlers = new Gate(atOnce);
+    this.inserters = new Turnstile(INSERTS_AT_ONCE);
+    this.handlers = new Turnstile(atOnce);
     this.transactions = new CallerTransactions([options.app, options.own]);
     this.announcer = new Announcer((hint) => this.notify(JOBS_CHANNEL, hint), options.clock);
-    this.visitors = options.connections > 2 ? new Gate(options.connections - 2) : this.waiters;
+    this.visitors = options.connections > 2 ? new Turnstile(options.connections - 2) : this.waiters;
     this.insertions = new Insertions((text, params, tx) => this.query(text, params, tx), this.announcer);
   }
 

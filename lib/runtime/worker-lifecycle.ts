@@ -16,7 +16,7 @@ export interface Loop {
   stop(): Promise<void>;
 }
 
-export interface LifecycleOptions {
+export interface WorkerLifecycleOptions {
   readonly clock: Clock;
   readonly logger: JobsLogger;
   readonly store: JobStore;
@@ -33,17 +33,17 @@ export interface LifecycleOptions {
   readonly records: readonly Loop[];
 }
 
-/** At the end, how long outcomes after a forced shutdown, and new jobs, may still take to reach the table. */
+/** How long a process that ends waits for what is to reach the table: outcomes of aborted attempts, then new jobs. */
 export const RELEASE_GRACE_MS = 2_000;
 
 /** Starts and stops what claims and runs jobs in this process, one after another. */
-export class Lifecycle {
+export class WorkerLifecycle {
   private stopListening: (() => Promise<void>) | undefined;
   private isRunning = false;
   private isClosed = false;
   private turn: Promise<void> = Promise.resolve();
 
-  constructor(private readonly options: LifecycleOptions) {}
+  constructor(private readonly options: WorkerLifecycleOptions) {}
 
   /** Harmless when it runs already, and in a producer. @throws QueueUnavailableError after `close`. */
   start(): Promise<void> {
@@ -101,6 +101,7 @@ export class Lifecycle {
     const { clock, logger, shutdownTimeoutMs, heartbeat, attempts, dispatcher, chores, records } = this.options;
     const drained = dispatcher.stop().then(() => attempts.allSettled());
     const others = Promise.all([this.stopListening?.(), ...chores.map((loop) => loop.stop())]);
+    this.stopListening = undefined;
     if (!(await within(clock, shutdownTimeoutMs, drained))) {
       logger.warn(
         `shutdownTimeout (${shutdownTimeoutMs} ms) is over, handlers at work: ${attempts.count}; they are aborted and their jobs released`,
