@@ -86,7 +86,7 @@ export class ReportsController {
     path: '/capabilities',
     access: 'any',
     summary: 'What this caller may do',
-    answers: { 200: { meaning: 'His permissions, and limits of the API', schema: ref('Capabilities') } },
+    answers: { 200: { meaning: 'What the caller may do, and limits of the API', schema: ref('Capabilities') } },
   })
   async capabilities({ visit }: ApiCall): Promise<JsonAnswer<WireCapabilities>> {
     const { caller, enqueue, read, manage } = await this.access.permissions(visit);
