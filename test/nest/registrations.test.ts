@@ -149,6 +149,16 @@ describe('a handler', () => {
       }
     }
     @Injectable()
+    class TwiceGuardedJobs {
+      @UseGuards({ canActivate: () => true })
+      @traced
+      @UseGuards(refusing)
+      @JobHandler('guarded below')
+      run(): string {
+        return 'never';
+      }
+    }
+    @Injectable()
     class FieldJobs extends BaseJobs {
       override run = (): string => 'field';
     }
@@ -166,6 +176,7 @@ describe('a handler', () => {
     it.each([
       ['bound by its constructor', BoundJobs, 'guarded'],
       ['bound by an accessor', AccessorJobs, 'guarded accessor'],
+      ['replaced, with a guard above', TwiceGuardedJobs, 'guarded below'],
     ])('keeps the guards of the method: %s', async (_, provider, topic) => {
       const app = await apps.start({ providers: [provider] });
       const { id } = await app.jobs.enqueue(topic, null);

@@ -186,10 +186,12 @@ function withMetadataOf(declared: object, method: Method): Method {
   const called = function (this: unknown, ...args: unknown[]): unknown {
     return Reflect.apply(method, this, args);
   };
-  for (const source of [declared, method]) {
-    for (const key of Reflect.getMetadataKeys(source)) {
-      Reflect.defineMetadata(key, Reflect.getMetadata(key, source), called);
-    }
+  const keys = [declared, method].flatMap((source) => Reflect.getMetadataKeys(source) as unknown[]);
+  for (const key of keys) {
+    const values: unknown[] = [Reflect.getMetadata(key, declared), Reflect.getMetadata(key, method)];
+    // Guards and the like are lists, of which a decorator may have copied one to the other.
+    const joined = values.every(Array.isArray) ? [...new Set(values.flat())] : (values[1] ?? values[0]);
+    Reflect.defineMetadata(key, joined, called);
   }
   return called;
 }
