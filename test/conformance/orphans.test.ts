@@ -1,3 +1,4 @@
+import { guardedLogger } from '../../lib/core/logger.js';
 import { OrphanWatch } from '../../lib/maintenance/orphan-watch.js';
 import { Statistics } from '../../lib/maintenance/statistics.js';
 import { insertOne } from '../support/job-rows.js';
@@ -15,7 +16,7 @@ describe.each(storeKinds())('jobs without a handler in any process on $label', (
     await fixture.sql('DELETE FROM _jobs');
     await fixture.sql('DELETE FROM _jobs_workers');
     logger = new RecordingLogger();
-    watch = new OrphanWatch({ store: fixture.store, logger });
+    watch = new OrphanWatch({ store: fixture.store, logger: guardedLogger(logger) });
   });
 
   const looks = async (count: number): Promise<string[]> => {
