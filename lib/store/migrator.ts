@@ -11,24 +11,57 @@ export interface MigrationStatements {
   readonly RECORD_MIGRATION: string;
 }
 
+/** How a database sets up its tables. */
+export interface TableSetup {
+  /** Of its DataSource. */
+  readonly databaseType: string;
+  readonly statements: MigrationStatements & { readonly CHECK_TABLE: string };
+  /** Whether to create and upgrade them, or only to check them. */
+  readonly migrate: boolean;
+  readonly read: (statement: string) => Promise<readonly SqlRow[]>;
+  /** Runs a script in one transaction, by one process at a time. */
+  readonly run: (script: () => SqlScript<void>) => Promise<void>;
+}
+
 interface RecordedMigration {
   readonly name: string;
   readonly timestamp: number;
   readonly statements: readonly string[];
 }
 
-/** The queue's migrations, ready to be run by one process at a time in one transaction. */
-export interface PendingMigrations {
+/** The queue's migrations, ready to be run. */
+interface PendingMigrations {
   /** Whether all of them stand among the rows of LIST_MIGRATIONS. */
   areAllIn(rows: readonly SqlRow[]): boolean;
   script(): SqlScript<void>;
 }
 
 /**
+ * Checks the tables, and creates or upgrades them before when it may.
+ *
+ * @throws InvalidOptionsError naming `migrate` when they are not as this version needs them.
+ */
+export async function setUpTables({ databaseType, statements, migrate, read, run }: TableSetup): Promise<void> {
+  try {
+    if (migrate) {
+      const migrations = await pendingMigrations(databaseType, statements);
+      // The usual start finds them done: then it takes no lock, and a role that may not create anything can start.
+      const recorded = await read(statements.LIST_MIGRATIONS).catch(() => []);
+      if (!migrations.areAllIn(recorded)) {
+        await run(() => migrations.script());
+      }
+    }
+    await read(statements.CHECK_TABLE);
+  } catch (error) {
+    throw tableErrorOf(error, migrate);
+  }
+}
+
+/**
  * Collects the statements of the migrations first, since on SQLite their transaction must not outlast a tick: the
  * application may be waiting for it in the same event loop.
  */
-export async function pendingMigrations(databaseType: string, sql: MigrationStatements): Promise<PendingMigrations> {
+async function pendingMigrations(databaseType: string, sql: MigrationStatements): Promise<PendingMigrations> {
   const recorded = await Promise.all(jobsMigrations.map((migration) => record(new migration(), databaseType)));
   const missingIn = (rows: readonly SqlRow[]): RecordedMigration[] => {
     const done = new Set(rows.map((row) => row.name));
@@ -50,7 +83,7 @@ export async function pendingMigrations(databaseType: string, sql: MigrationStat
 }
 
 /** What to say when the tables are not as this version needs them; a database that is away stays what it is. */
-export function tableErrorOf(error: unknown, migrate: boolean): unknown {
+function tableErrorOf(error: unknown, migrate: boolean): unknown {
   const failure = error instanceof QueueUnavailableError && isMissing(error.cause) ? error.cause : error;
   if (!(failure instanceof SqlError)) {
     return error;

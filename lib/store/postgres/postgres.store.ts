@@ -1,7 +1,7 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Clock } from '../../core/clock.js';
 import { within } from '../../core/clock.js';
-import { JobStateError, LeaseLostError, messageOf } from '../../core/errors.js';
+import { JobStateError, LeaseLostError, messageOf, RowLockedError } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
@@ -9,11 +9,12 @@ import type { Retention } from '../../core/options.js';
 import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
+import { setUpTables } from '../migrator.js';
 import { claimOf, jobOf, rescueOf, surveyOf } from '../row-mapper.js';
 import { answeredInOrder, renewalsInOrder, unanswered } from '../set-answers.js';
 import { piecesOf, progressJson, tokenJson } from '../set-json.js';
-import type { SqlRow, SqlRunner } from '../sql-runner.js';
-import { runnerOfQueryRunner } from '../sql-runner.js';
+import type { SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
+import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { Announcer } from './announcer.js';
 import { hearErrors, hearErrorsOf, poolOf, transactionsAtOnce } from './application-pool.js';
 import { CLAIM, CLAIM_AS_TEXT, SURVEY } from './claim-statements.js';
@@ -32,7 +33,7 @@ import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY } from './notificati
 import type { PostgresSession, SessionPool } from './session.js';
 import { COMPLETE_IN_TX, OWNED_STATE } from './settle-statements.js';
 import { Settlements } from './settlements.js';
-import { setUpTables } from './table-setup.js';
+import * as tableStatements from './table-statements.js';
 
 export interface PostgresStoreOptions {
   /** The application's DataSource. */
@@ -49,6 +50,7 @@ export interface PostgresStoreOptions {
   readonly session: PostgresSession;
 }
 
+const MIGRATION_TRIES_MAX = 120;
 const INSERTS_AT_ONCE = 2;
 /** Others find jobs without hints, too, only later. */
 const LAST_HINT_MAX_MS = 500;
@@ -99,8 +101,14 @@ export class PostgresStore implements JobStore {
       this.transactions.open();
       this.stopHearing = hearErrorsOf(poolOf(this.options.app));
       this.runner = this.options.session.runnerOf(this.pool);
-      const setup = { query: this.query.bind(this), transaction: this.ownTransaction.bind(this) };
-      this.schema = await setUpTables(setup, this.options.migrate);
+      await setUpTables({
+        databaseType: 'postgres',
+        statements: tableStatements,
+        migrate: this.options.migrate,
+        read: (statement) => this.query(statement, []),
+        run: (script) => this.runMigrations(script),
+      });
+      this.schema = String((await this.query(tableStatements.SCHEMA_OF_JOBS, []))[0]!.name);
     } catch (error) {
       await this.close();
       throw error;
@@ -254,6 +262,22 @@ export class PostgresStore implements JobStore {
     );
     await listener.start();
     return () => listener.stop();
+  }
+
+  private async runMigrations(script: () => SqlScript<void>): Promise<void> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.ownTransaction(async (tx) => {
+          await this.query(tableStatements.LOCK_MIGRATIONS, [], tx);
+          await runScript({ query: (text, params) => this.query(text, params, tx) }, script());
+        });
+      } catch (error) {
+        // Another process is at it: each try waits as long as a lock is waited for.
+        if (!(error instanceof RowLockedError) || tries === MIGRATION_TRIES_MAX) {
+          throw error;
+        }
+      }
+    }
   }
 
   private get pool(): Pool {

@@ -7,8 +7,7 @@ import type { Retention } from '../../core/options.js';
 import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
-import type { PendingMigrations } from '../migrator.js';
-import { pendingMigrations, tableErrorOf } from '../migrator.js';
+import { setUpTables } from '../migrator.js';
 import { claimOf, jobOf, movedOf, rescueOf, surveyOf } from '../row-mapper.js';
 import { answeredInOrder, leftAlone, renewalsInOrder } from '../set-answers.js';
 import { progressJson, tokenJson } from '../set-json.js';
@@ -63,7 +62,13 @@ export class SqliteStore implements JobStore {
     await this.whenFree(() => this.options.own.initialize());
     try {
       await this.prepareConnection();
-      await this.prepareTables();
+      await setUpTables({
+        databaseType: this.options.own.options.type,
+        statements: sql,
+        migrate: this.options.migrate,
+        read: (statement) => this.read(statement, []),
+        run: (script) => translating(this.connection.lane.transact(script)),
+      });
     } catch (error) {
       await this.close();
       throw error;
@@ -234,26 +239,6 @@ export class SqliteStore implements JobStore {
     const [row] = isInMemory ? [] : await app.query<SqlRow[]>('PRAGMA locking_mode');
     if (row?.locking_mode === 'exclusive') {
       throw new InvalidOptionsError('dataSource', 'expected a file that others may open, got locking_mode = EXCLUSIVE');
-    }
-  }
-
-  private async prepareTables(): Promise<void> {
-    const { own, migrate } = this.options;
-    try {
-      if (migrate) {
-        await this.migrate(await pendingMigrations(own.options.type, sql));
-      }
-      await this.read(sql.CHECK_TABLE, []);
-    } catch (error) {
-      throw tableErrorOf(error, migrate);
-    }
-  }
-
-  private async migrate(migrations: PendingMigrations): Promise<void> {
-    // The usual start finds them done, and takes no lock.
-    const recorded = await this.read(sql.LIST_MIGRATIONS, []).catch(() => []);
-    if (!migrations.areAllIn(recorded)) {
-      await translating(this.connection.lane.transact(() => migrations.script()));
     }
   }
 
