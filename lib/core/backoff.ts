@@ -17,7 +17,7 @@ export type BackoffFunction = (retry: number, error: unknown) => Duration;
 
 /** Backoff with every value checked and present, as it is kept in the row. */
 export interface Backoff {
-  readonly type: 'fixed' | 'quadratic' | 'exponential';
+  readonly type: NonNullable<BackoffOptions['type']>;
   readonly delayMs: number;
   readonly maxDelayMs: number;
   readonly jitter: number;

@@ -36,7 +36,10 @@ export type AdminGuardLike = AdminGuard | (abstract new (...args: never[]) => Ad
 /** Edits a copy of a job before it leaves over HTTP, and returns what may leave. */
 export type RedactFunction = (job: Job) => Job | Promise<Job>;
 
-/** Where the HTTP API is and who may use it. With none of `adminToken`, `guard` and `authenticate` nobody is known: rules that ask for more admit nobody. */
+/**
+ * Where the HTTP API is and who may use it. With none of `adminToken`, `guard` and `authenticate` nobody is known: rules that
+ * ask who it is admit nobody.
+ */
 export interface HttpOptions {
   /** Base path. Default `'api/jobs'`. */
   path?: string;

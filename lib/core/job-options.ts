@@ -21,7 +21,7 @@ export interface JobHandlerOptions {
   backoff?: BackoffOptions | BackoffFunction;
   /** Priority of jobs enqueued where this handler is known, −1000 to 1000. Default 0. */
   priority?: number;
-  /** Run the handler inside a database transaction that commits together with its completion. PostgreSQL only. Default `false`. */
+  /** Run the handler inside a transaction that commits together with its completion. PostgreSQL only. Default `false`. */
   transactional?: boolean;
 }
 

@@ -16,6 +16,15 @@ async function signIn(ui: UiPage, token: string): Promise<void> {
 describe.each(places)('the session of the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
   const apps = useHttpApps(kind, adapterKind);
 
+  /** An application where everybody has a session until it ends, and the token `another` from then on. */
+  async function listenWithSession() {
+    let isOpen = true;
+    const authenticate = ({ headers }: { headers: Record<string, string> }) =>
+      isOpen || headers.authorization === 'Bearer another' ? { id: 'anna', admin: true } : null;
+    const app = await apps.listen({ options: { http: { authenticate } } });
+    return { app, endSession: () => (isOpen = false) };
+  }
+
   it('begins with the admin token, which is kept nowhere unless that is asked for', async () => {
     const app = await apps.listen();
     const { id } = await app.jobs.enqueue('later', 1);
@@ -49,19 +58,11 @@ describe.each(places)('the session of the admin UI on $database and $adapter', (
   });
 
   it('that ends midway is taken up where it was', async () => {
-    let isOpen = true;
-    const app = await apps.listen({
-      options: {
-        http: {
-          authenticate: ({ headers }: { headers: Record<string, string> }) =>
-            isOpen || headers.authorization === 'Bearer another' ? { id: 'anna', admin: true } : null,
-        },
-      },
-    });
+    const { app, endSession } = await listenWithSession();
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await pages.open(`${app.url}/admin/jobs/jobs?topic=later`);
     await ui.row(id).getByRole('checkbox').check();
-    isOpen = false;
+    endSession();
     await ui.action(id, 'Cancel').click();
     await ui.heading('Your session has ended').waitFor();
     expect(await app.job(id)).toMatchObject({ status: 'pending' });
@@ -78,20 +79,12 @@ describe.each(places)('the session of the admin UI on $database and $adapter', (
   });
 
   it('that ends on the page of a job leaves the page as it was', async () => {
-    let isOpen = true;
-    const app = await apps.listen({
-      options: {
-        http: {
-          authenticate: ({ headers }: { headers: Record<string, string> }) =>
-            isOpen || headers.authorization === 'Bearer another' ? { id: 'anna', admin: true } : null,
-        },
-      },
-    });
+    const { app, endSession } = await listenWithSession();
     const { id } = await app.jobs.enqueue('later', 1, { delay: '1h' });
     const ui = await pages.open(`${app.url}/admin/jobs/jobs/${id}`);
     await ui.page.getByRole('heading', { name: 'Payload' }).waitFor();
     await ui.page.evaluate("document.querySelector('#payload-title').dataset.seen = 'before'");
-    isOpen = false;
+    endSession();
     await ui.button('Cancel').click();
     await ui.heading('Your session has ended').waitFor();
     await signIn(ui, 'another');
