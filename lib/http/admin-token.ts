@@ -3,7 +3,7 @@ import { readAdminToken } from '../core/http-options.js';
 import type { HttpSettings } from '../core/http-options.js';
 
 /** Name of the variable that holds the token when no option says who administrators are. */
-const VARIABLE = 'JOBS_ADMIN_TOKEN';
+export const TOKEN_VARIABLE = 'JOBS_ADMIN_TOKEN';
 
 /** The bearer token of administrators, of which only a digest is kept. */
 export class AdminToken {
@@ -21,7 +21,7 @@ export class AdminToken {
   static from(settings: HttpSettings, environment: NodeJS.ProcessEnv = process.env): AdminToken | undefined {
     const { adminToken, guard, authenticate } = settings;
     const isOpen = !adminToken && !guard && !authenticate;
-    const token = isOpen ? readAdminToken(environment[VARIABLE] ?? '', VARIABLE) : adminToken;
+    const token = isOpen ? readAdminToken(environment[TOKEN_VARIABLE] ?? '', TOKEN_VARIABLE) : adminToken;
     return token ? new AdminToken(token) : undefined;
   }
 

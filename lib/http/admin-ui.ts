@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { Callers } from './callers.js';
 import type { HttpAnswer, HttpDoor, HttpExchange } from './http-exchange.js';
 import { HttpMount } from './http-mount.js';
 import { JOBS_API } from './http.tokens.js';
@@ -50,6 +51,7 @@ export class AdminUi implements HttpDoor {
   constructor(
     @Inject(HttpMount) private readonly mount: HttpMount,
     @Inject(JOBS_API) private readonly api: HttpDoor,
+    @Inject(Callers) private readonly callers: Callers,
   ) {}
 
   async answer(exchange: HttpExchange): Promise<void> {
@@ -94,7 +96,8 @@ export class AdminUi implements HttpDoor {
       .get('index.html')!
       .body.toString('utf8')
       .replaceAll('"./', `"${root}`)
-      .replace('content="../../api/jobs"', `content="${root}${this.wayToApi()}"`);
+      .replace('content="../../api/jobs"', `content="${root}${this.wayToApi()}"`)
+      .replace('name="jobs-way-in" content="token"', `name="jobs-way-in" content="${this.callers.wayIn}"`);
     const shell = new UiFile('index.html', Buffer.from(page, 'utf8'));
     if (this.shells.size < SHELLS_MAX) {
       this.shells.set(root, shell);

@@ -13,6 +13,9 @@ import { ADMINISTRATOR, ANONYMOUS } from './caller.js';
 import type { HttpExchange } from './http-exchange.js';
 import { HTTP_SETTINGS } from './http.tokens.js';
 
+/** How callers become known: by the admin token, in a way of the application's own, or not at all. */
+export type WayIn = 'token' | 'application' | 'none';
+
 /** The method that a guard is told of. */
 export interface GuardedMethod {
   readonly controller: Type<object>;
@@ -38,9 +41,9 @@ export class Callers implements OnModuleInit {
     this.guard = guard && (await ApplicationGuard.of(guard, this.moduleRef));
   }
 
-  /** Whether there is a way to be known. */
-  get isOpen(): boolean {
-    return Boolean(this.token ?? this.settings.guard ?? this.settings.authenticate);
+  get wayIn(): WayIn {
+    const isApplications = this.settings.guard ?? this.settings.authenticate;
+    return isApplications ? 'application' : this.token ? 'token' : 'none';
   }
 
   /** Whether the request itself carries the token: no browser adds that by itself, as it does with cookies. */

@@ -1,10 +1,11 @@
 import type { OnApplicationBootstrap } from '@nestjs/common';
 import { Inject, Injectable, Logger } from '@nestjs/common';
+import { TOKEN_VARIABLE } from './admin-token.js';
 import { Callers } from './callers.js';
 import { HttpMount } from './http-mount.js';
 import { JobsApi } from './jobs-api.js';
 
-/** Says at start what nobody could guess from outside: that the API is closed, and how to open it. */
+/** Says at start what nobody could guess from outside: that the API is closed and how to open it, or that a key does not fit. */
 @Injectable()
 export class HttpNotice implements OnApplicationBootstrap {
   private readonly logger = new Logger('JobsModule');
@@ -24,10 +25,15 @@ export class HttpNotice implements OnApplicationBootstrap {
       // Answered by Nest itself, the routes would be behind the application's global enhancers, and not behind our rules.
       throw new Error('the routes of the jobs API did not come to the HTTP adapter; expected Nest 11 or 12');
     }
-    if (!this.callers.isOpen) {
+    if (this.callers.wayIn === 'none') {
       this.logger.warn(
-        `${path} knows no administrator and answers 401 wherever a rule wants one: set the variable JOBS_ADMIN_TOKEN, or one of the options ` +
+        `${path} knows no administrator and answers 401 wherever a rule wants one: set the variable ${TOKEN_VARIABLE}, or one of the options ` +
           'http.adminToken, http.guard and http.authenticate; http: false takes the routes away',
+      );
+    }
+    if (this.callers.wayIn === 'application' && process.env[TOKEN_VARIABLE]) {
+      this.logger.warn(
+        `the variable ${TOKEN_VARIABLE} is set and opens nothing: http.guard or http.authenticate says who callers of ${path} are`,
       );
     }
   }

@@ -174,6 +174,17 @@ describe.each(everyAdapter)('those who know callers on $adapter', (adapterKind) 
     expect(apps.log.of('warn', 'JOBS_ADMIN_TOKEN')).toEqual([]);
   });
 
+  it('make the token of the environment useless, which is said', async () => {
+    process.env.JOBS_ADMIN_TOKEN = ADMIN_TOKEN;
+    try {
+      const { api } = await listen({ authenticate });
+      expect(apps.log.of('warn', 'JOBS_ADMIN_TOKEN')).toEqual([textWith('is set and opens nothing')]);
+      expect((await api.as(ADMIN_TOKEN).get('')).status).toBe(401);
+    } finally {
+      delete process.env.JOBS_ADMIN_TOKEN;
+    }
+  });
+
   it("may be a function that is given the adapter's request, and waits", async () => {
     const { api } = await listen({ authenticate });
     const status = async (role?: string) => (await api.as().get('', { headers: as(role) })).status;

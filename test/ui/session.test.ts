@@ -8,9 +8,15 @@ const pages = usePages();
 
 const kept = (ui: UiPage): Promise<string | null> => ui.page.evaluate("sessionStorage.getItem('nestjs-jobs:token')");
 
-async function signIn(ui: UiPage, token: string): Promise<void> {
-  await ui.page.getByLabel('Admin token').fill(token);
+async function signIn(ui: UiPage, token: string, label = 'Admin token'): Promise<void> {
+  await ui.page.getByLabel(label).fill(token);
   await ui.button('Sign in').click();
+}
+
+/** With a token that the application knows by itself, as with one of a user. */
+async function signInToApplication(ui: UiPage, token: string): Promise<void> {
+  await ui.page.getByText('It takes a bearer token').click();
+  await signIn(ui, token, 'Bearer token');
 }
 
 describe.each(places)('the session of the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
@@ -70,7 +76,7 @@ describe.each(places)('the session of the admin UI on $database and $adapter', (
     await ui.page.keyboard.press('Escape');
     await ui.heading('Your session has ended').waitFor();
 
-    await signIn(ui, 'another');
+    await signInToApplication(ui, 'another');
     await ui.dialog.waitFor({ state: 'detached' });
     expect(ui.address).toBe('/admin/jobs/jobs?topic=later');
     expect(await ui.row(id).getByRole('checkbox').isChecked()).toBe(true);
@@ -87,7 +93,7 @@ describe.each(places)('the session of the admin UI on $database and $adapter', (
     endSession();
     await ui.button('Cancel').click();
     await ui.heading('Your session has ended').waitFor();
-    await signIn(ui, 'another');
+    await signInToApplication(ui, 'another');
     await ui.dialog.waitFor({ state: 'detached' });
     expect(await ui.page.locator('[data-seen=before]').count()).toBe(1);
   });
@@ -104,9 +110,19 @@ describe.each(places)('the session of the admin UI on $database and $adapter', (
     await app.jobs.enqueue('later', 1);
     const ui = await pages.open(`${app.url}/admin/jobs/`);
     await ui.heading('Sign in').waitFor();
+    expect(await ui.page.getByText('JOBS_ADMIN_TOKEN').count()).toBe(0);
+    await ui.button('Try again').click();
+    await ui.sees('The application does not know you yet.');
     await ui.page.evaluate("document.cookie = 'sid=anna; path=/'");
-    await ui.page.getByRole('link', { name: 'load this page again' }).click();
+    await ui.button('Try again').click();
     await ui.heading('Overview').waitFor();
+  });
+
+  it('asks for nothing where the options know nobody', async () => {
+    const app = await apps.listen({ options: { http: { adminToken: '' } } });
+    const ui = await pages.open(`${app.url}/admin/jobs/`);
+    await ui.sees('It knows nobody yet');
+    expect(await ui.page.locator('main input, main button').count()).toBe(0);
   });
 
   it('shows no more than the caller may do', async () => {
@@ -144,7 +160,8 @@ describe.each(places)('the session of the admin UI on $database and $adapter', (
 
     await ui.row(id).getByRole('link').click();
     await ui.sees('no luck');
-    await ui.button('Copy').waitFor();
+    await ui.button('Copy').click();
+    expect(await ui.page.getByRole('button', { name: /^Copy as/ }).allTextContents()).toEqual(['Copy as JSON']);
     expect(await steering.count()).toBe(0);
     await ui.page.getByRole('link', { name: 'Errors' }).click();
     await ui.page.getByRole('link', { name: 'no luck' }).waitFor();

@@ -2,7 +2,7 @@ import type { Job, TimeseriesPoint } from '../../../client/index.js';
 import { bucketMinutes, bucketsOf } from '../../../ui/src/data/buckets.js';
 import { refusalOf } from '../../../ui/src/data/job-actions.js';
 import { clientCallOf, curlOf } from '../../../ui/src/data/snippets.js';
-import { forgottenAttempts, timelineOf } from '../../../ui/src/data/timeline.js';
+import { timelineOf } from '../../../ui/src/data/timeline.js';
 
 const at = (second: number): string => new Date(Date.UTC(2030, 0, 1, 0, 0, second)).toISOString();
 
@@ -39,7 +39,7 @@ const failure = (attempt: number, second: number) => ({
   stack: null,
   worker: null,
 });
-const titles = (job: Job): string[] => timelineOf(job).map(({ title }) => title);
+const titles = (job: Job): string[] => timelineOf(job).map((entry) => ('note' in entry ? entry.note : entry.title));
 
 describe('the life of a job', () => {
   it('begins with its creation, and tells when it is due', () => {
@@ -75,9 +75,61 @@ describe('the life of a job', () => {
     expect(titles({ ...JOB, status: 'cancelled', finished: at(1) }).at(-1)).toBe('Cancelled');
   });
 
-  it('says how many errors are not kept', () => {
-    expect(forgottenAttempts(JOB)).toBe(0);
-    expect(forgottenAttempts({ ...JOB, errors: [failure(6, 5)] })).toBe(5);
+  it('says which errors are not kept', () => {
+    const errors = Array.from({ length: 20 }, (_, index) => failure(6 + index, index));
+    const job: Job = { ...JOB, status: 'failed', attempt: 25, retries: 24, max_retries: 24, errors, finished: at(30) };
+    expect(titles(job).slice(0, 3)).toEqual([
+      'Created',
+      'Attempts 1 to 5, whose errors are not kept',
+      'Attempt 6 failed',
+    ]);
+    expect(titles(job)).toHaveLength(23);
+  });
+
+  it('says which attempts ended without an error', () => {
+    const unseen = (attempts: string) => `${attempts} ended without an error: given back, snoozed or cancelled`;
+    const job: Job = { ...JOB, attempt: 5, retries: 1, errors: [failure(2, 5)] };
+    expect(titles({ ...job, status: 'completed', started: at(9), finished: at(10) })).toEqual([
+      'Created',
+      unseen('Attempt 1'),
+      'Attempt 2 failed',
+      unseen('Attempts 3 to 4'),
+      'Attempt 5 started',
+      'Completed',
+    ]);
+    expect(titles({ ...job, run_at: at(20) }).slice(3)).toEqual([unseen('Attempts 3 to 5'), 'Next attempt due']);
+    expect(titles({ ...JOB, status: 'cancelled', attempt: 1, finished: at(1) })).toEqual([
+      'Created',
+      unseen('Attempt 1'),
+      'Cancelled',
+    ]);
+  });
+
+  it('says after which failures it was re-queued', () => {
+    const requeued = 'Re-queued, with all its retries';
+    const errors = [failure(1, 5), failure(2, 10)];
+    const job: Job = { ...JOB, attempt: 2, errors };
+    expect(titles({ ...job, run_at: at(60) })).toEqual([
+      'Created',
+      'Attempt 1 failed',
+      'Attempt 2 failed',
+      requeued,
+      'Next attempt due',
+    ]);
+    expect(titles({ ...job, status: 'processing', attempt: 3, started: at(61) }).slice(3)).toEqual([
+      requeued,
+      'Attempt 3 runs',
+    ]);
+    expect(titles({ ...job, status: 'failed', finished: at(12) })).toEqual([
+      'Created',
+      'Attempt 1 failed',
+      requeued,
+      'Attempt 2 failed',
+      'Failed for good',
+    ]);
+    expect(titles({ ...job, retries: 1, status: 'failed', finished: at(12) })).not.toContain(requeued);
+    expect(titles({ ...job, retries: 2, run_at: at(60) })).not.toContain(requeued);
+    expect(titles({ ...job, retries: 1, status: 'cancelled', finished: at(12) })).not.toContain(requeued);
   });
 
   it('allows what its status allows', () => {

@@ -1,7 +1,7 @@
 import { untrack } from 'svelte';
 import type { Capabilities } from '../../../client/index.js';
 import { JobsApiError, JobsClient } from '../../../client/index.js';
-import { API_URL } from '../route/router.svelte.js';
+import { API_URL } from '../route/server-facts.js';
 import { serverClock } from './server-clock.svelte.js';
 import { tabStorage } from './storage.js';
 

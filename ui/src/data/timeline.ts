@@ -1,55 +1,86 @@
 import type { Job, JobFailure } from '../../../client/index.js';
 
 /** One thing that happened to a job, or will. */
-export interface TimelineEntry {
+export interface TimelineEvent {
   readonly title: string;
   readonly at: string;
   readonly tone: 'neutral' | 'good' | 'bad' | 'running' | 'waiting';
+  /** Number of the attempt it tells of, if it tells of one. */
+  readonly attempt?: number;
   /** How long it took, in ms. */
   readonly tookMs?: number | undefined;
-  /** Since the entry before it, in ms. */
+  /** Since the event before it, in ms. */
   readonly afterMs?: number | undefined;
   readonly failure?: JobFailure | undefined;
 }
 
+/** What happened between two events, at a time that nobody has noted. */
+export interface TimelineNote {
+  readonly note: string;
+}
+
 /** Due later than this after it was created means that it was meant to wait. */
 const DELAY_MS = 1_000;
+/** So many failures of a job are kept. */
+const FAILURES_MAX = 20;
 
 /** What is known of a job's life, oldest first. */
-export function timelineOf(job: Job): TimelineEntry[] {
-  return withPauses([
+export function timelineOf(job: Job): (TimelineEvent | TimelineNote)[] {
+  const events = withPauses([
     { title: 'Created', at: job.created, tone: 'neutral' },
     ...job.errors.map(failedAttempt),
     ...latest(job),
   ]);
+  const requeuedBefore = 1 + failuresBeforeRequeue(job);
+  let seen = 0;
+  return events.flatMap((event, index) => {
+    const before = index === 0 ? 0 : (event.attempt ?? job.attempt + 1) - 1;
+    const isForgotten = index === 1 && job.errors.length >= FAILURES_MAX;
+    const notes = [
+      ...(before > seen ? [{ note: unseenAttempts(seen + 1, before, isForgotten) }] : []),
+      ...(index > 1 && index === requeuedBefore ? [{ note: 'Re-queued, with all its retries' }] : []),
+    ];
+    seen = event.attempt ?? before;
+    return [...notes, event];
+  });
 }
 
-/** How many failed attempts are not kept any more. */
-export function forgottenAttempts({ errors }: Job): number {
-  return errors[0] ? errors[0].attempt - 1 : 0;
+/** How many of the failures that are kept came before the job was last re-queued, as far as its retries tell. */
+function failuresBeforeRequeue({ status, retries, errors }: Job): number {
+  // One that was cancelled while it ran may have failed, too.
+  const isEnded = status === 'failed' || status === 'cancelled';
+  return Math.max(0, errors.length - retries - (isEnded ? 1 : 0));
 }
 
-function failedAttempt(failure: JobFailure): TimelineEntry {
+function unseenAttempts(first: number, last: number, isForgotten: boolean): string {
+  const attempts = first === last ? `Attempt ${first}` : `Attempts ${first} to ${last}`;
+  return isForgotten
+    ? `${attempts}, whose errors are not kept`
+    : `${attempts} ended without an error: given back, snoozed or cancelled`;
+}
+
+function failedAttempt(failure: JobFailure): TimelineEvent {
   const { attempt, started, finished } = failure;
   return {
     title: `Attempt ${attempt} failed`,
     at: started ?? finished,
     tone: 'bad',
+    attempt,
     tookMs: started === null ? undefined : between(started, finished),
     failure,
   };
 }
 
 /** How it stands now, where the failures do not tell. */
-function latest(job: Job): TimelineEntry[] {
+function latest(job: Job): TimelineEvent[] {
   const { status, attempt, started, finished, run_at, created } = job;
   switch (status) {
     case 'pending': {
-      const isDelayed = between(created, run_at) > DELAY_MS || job.retries > 0;
+      const isDelayed = between(created, run_at) > DELAY_MS || attempt > 0;
       return isDelayed ? [{ title: attempt > 0 ? 'Next attempt due' : 'Due', at: run_at, tone: 'waiting' }] : [];
     }
     case 'processing':
-      return [{ title: `Attempt ${attempt} runs`, at: started ?? job.updated, tone: 'running' }];
+      return [{ title: `Attempt ${attempt} runs`, at: started ?? job.updated, tone: 'running', attempt }];
     case 'completed':
       return [
         ...(started === null
@@ -59,6 +90,7 @@ function latest(job: Job): TimelineEntry[] {
                 title: `Attempt ${attempt} started`,
                 at: started,
                 tone: 'neutral' as const,
+                attempt,
                 tookMs: between(started, finished!),
               },
             ]),
@@ -72,11 +104,11 @@ function latest(job: Job): TimelineEntry[] {
 }
 
 /** An attempt pauses until the next one from its end on. */
-function withPauses(entries: TimelineEntry[]): TimelineEntry[] {
-  return entries.map((entry, index) => {
-    const before = entries[index - 1];
+function withPauses(events: TimelineEvent[]): TimelineEvent[] {
+  return events.map((event, index) => {
+    const before = events[index - 1];
     const end = before && Date.parse(before.at) + (before.tookMs ?? 0);
-    return end === undefined ? entry : { ...entry, afterMs: Math.max(0, Date.parse(entry.at) - end) };
+    return end === undefined ? event : { ...event, afterMs: Math.max(0, Date.parse(event.at) - end) };
   });
 }
 

@@ -1,11 +1,7 @@
 import type { Attachment } from 'svelte/attachments';
 import type { Route } from './route.js';
 import { readRoute, writeRoute } from './route.js';
-
-/** Where the UI is, as the server wrote it into the page: whatever is in front of it, a proxy's path too. */
-const ROOT = new URL(metaContent('jobs-root', './'), location.href);
-/** Where the API is. */
-export const API_URL = new URL(metaContent('jobs-api', '../../api/jobs'), location.href);
+import { ROOT_URL } from './server-facts.js';
 
 /** The screen that the address names, and how to get to another one. */
 class Router {
@@ -35,7 +31,7 @@ class Router {
     const follow = (event: MouseEvent): void => {
       const link = (event.target as Element).closest('a');
       if (!link || !isPlain(event) || link.target || link.hasAttribute('download')) return;
-      if (!link.href.startsWith(ROOT.href)) return;
+      if (!link.href.startsWith(ROOT_URL.href)) return;
       event.preventDefault();
       if (link.href !== location.href) {
         history.pushState(null, '', link.href);
@@ -57,19 +53,17 @@ export const router = new Router();
 
 /** The address of a screen, for links. */
 export function hrefOf(route: Route): string {
-  return new URL(writeRoute(route), ROOT).href;
+  return new URL(writeRoute(route), ROOT_URL).href;
 }
 
 function here(): Route {
   // The root itself may come without its slash.
-  const path = `${location.pathname}/`.startsWith(ROOT.pathname) ? location.pathname.slice(ROOT.pathname.length) : '?';
+  const path = `${location.pathname}/`.startsWith(ROOT_URL.pathname)
+    ? location.pathname.slice(ROOT_URL.pathname.length)
+    : '?';
   return readRoute(path, location.search);
 }
 
 function isPlain(event: MouseEvent): boolean {
   return event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
-}
-
-function metaContent(name: string, otherwise: string): string {
-  return document.querySelector<HTMLMetaElement>(`meta[name="${name}"]`)?.content ?? otherwise;
 }
