@@ -1,5 +1,6 @@
 import { describeValue, InvalidOptionsError } from './errors.js';
 import { formatDuration, parseDuration } from './duration.js';
+import { suggestion } from './suggestion.js';
 import { isStorableText } from './text.js';
 
 /** Judges one value of an option and gives it its final form. */
@@ -179,29 +180,6 @@ export function group<Table extends OptionTable>(table: Table): Check<Readonly<O
     expects: `an object with ${Object.keys(table).join(', ')}`,
     parse: (value, path) => (typeof value === 'object' ? Object.freeze(readOptions(table, value, path)) : undefined),
   };
-}
-
-/** `; did you mean 'lease'?` when one of the names is near, otherwise the list of them. */
-function suggestion(stranger: string, names: readonly string[]): string {
-  const ranked = names.map((name) => ({ name, distance: editDistance(stranger.toLowerCase(), name.toLowerCase()) }));
-  const nearest = ranked.sort((a, b) => a.distance - b.distance)[0];
-  return nearest && nearest.distance <= Math.max(2, Math.ceil(stranger.length * 0.4))
-    ? `; did you mean '${nearest.name}'?`
-    : `; known are ${names.join(', ')}`;
-}
-
-/** Levenshtein distance, one row at a time. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }
 
 /** `backoff.delay`; behind words that end with a quoted name, `handler of 'mail': delay`. */

@@ -1,5 +1,6 @@
 import { describeValue, InvalidOptionsError } from '../core/errors.js';
 import type { Check } from '../core/option-checks.js';
+import { suggestion } from '../core/suggestion.js';
 import type { FieldComplaints } from './api-error.js';
 import { invalidRequest } from './api-error.js';
 import type { JsonSchema } from './json-schema.js';
@@ -191,7 +192,10 @@ function readMembers<Table extends FieldTable>(
     }
     const name = names.get(spelling);
     if (name === undefined) {
-      complaints.add(place(path, shortened(spelling)), `unknown field; known are ${Object.keys(table).join(', ')}`);
+      complaints.add(
+        place(path, shortened(spelling)),
+        `unknown field${suggestion(shortened(spelling), Object.keys(table))}`,
+      );
     } else if (found.has(name)) {
       complaints.add(place(path, name), `given twice, as ${name} and ${table[name]!.alias}`);
     } else {

@@ -90,9 +90,9 @@ export class JobsService {
     return this.engine.enqueueMany(jobs, options?.manager);
   }
 
-  /** The job, or `null` when there is none with this id. */
-  get(id: string): Promise<Job | null> {
-    return this.engine.get(id);
+  /** The job, or `null` when there is none with this id. What its payload is, `T`, only the caller can know. */
+  get<T = unknown>(id: string): Promise<Job<T> | null> {
+    return this.engine.get(id) as Promise<Job<T> | null>;
   }
 
   /** A page of jobs, newest first. @throws InvalidOptionsError for a filter that is refused. */

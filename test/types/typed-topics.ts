@@ -52,6 +52,13 @@ export function enqueues(jobs: JobsService, manager: EntityManager): void {
   jobs.register(SendMail, (job) => job.payload.at.getTime());
 }
 
+export async function reads(jobs: JobsService, id: string): Promise<string | undefined> {
+  // @ts-expect-error -- unless the caller says what it is, a payload is unknown
+  const stranger: string | undefined = (await jobs.get(id))?.payload;
+  const job = await jobs.get<{ to: string }>(id);
+  return job?.payload.to ?? stranger;
+}
+
 export class Handlers {
   // @ts-expect-error -- the handler is given a Date
   @JobHandler(SendMail)

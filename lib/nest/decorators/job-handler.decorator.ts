@@ -15,11 +15,14 @@ export interface JobHandlerMetadata {
 
 type Method = (...args: never[]) => unknown;
 
-/** A method that takes the job takes one of its topic's type; decorated parameters are the method's own affair. */
+/**
+ * A method that takes the job takes one of its topic's type: of another, the compiler names the one that is expected.
+ * Decorated parameters are the method's own affair.
+ */
 type HandlerOf<Output, T> = T extends (job: JobContext<infer Taken>, ...rest: never[]) => unknown
   ? [Output] extends [Taken]
     ? T
-    : never
+    : (job: JobContext<Output>) => unknown
   : T;
 
 /**
