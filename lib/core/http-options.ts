@@ -4,11 +4,11 @@ import type { Check, Option } from './option-checks.js';
 import { listOf, oneOf, readOptions } from './option-checks.js';
 import { topicCheck } from './topic.js';
 
-/** Who is asking, as the application's own `authenticate` knows him. */
+/** Who is asking, as the application's own `authenticate` knows them. */
 export interface HttpUser {
   /** Tells this user from others. Text; a number is taken, too. */
   id: string;
-  /** Whether he may do everything. */
+  /** Whether everything is allowed. */
   admin: boolean;
 }
 

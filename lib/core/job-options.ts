@@ -3,7 +3,7 @@ import type { Duration } from './duration.js';
 import { InvalidOptionsError } from './errors.js';
 import type { EnqueueOptions } from './job.js';
 import type { Check, Option } from './option-checks.js';
-import { checked, duration, flag, readOptions, recordCheck } from './option-checks.js';
+import { checked, dateCheck, duration, flag, readOptions, recordCheck } from './option-checks.js';
 import { backoffCheck, concurrencyCheck, maxRetriesCheck, priorityCheck, timeoutCheck } from './options.js';
 import { encodePayload } from './payload.js';
 import { RECORDED_JSON_BYTES_MAX } from './recorded-json.js';
@@ -107,15 +107,6 @@ export function readRequeueOptions(given: RequeueOptions = {}): RequeueOptions {
   return readOptions(requeueTable, given);
 }
 
-/** When a job may run: years 1970 to 9999, which both databases write in one fixed width. */
-export const runAtCheck: Check<Date> = {
-  expects: 'a Date between the years 1970 and 9999',
-  parse: (value) => {
-    const year = value instanceof Date ? value.getUTCFullYear() : NaN;
-    return year >= 1970 && year <= 9999 ? (value as Date) : undefined;
-  },
-};
-
 const handlerBackoffCheck: Check<Backoff | BackoffFunction> = {
   expects: `${backoffCheck.expects} or a function`,
   parse: (value, path) =>
@@ -137,7 +128,7 @@ const handlerTable = {
 };
 
 const enqueueTable = {
-  runAt: optional(runAtCheck, 'not before this moment'),
+  runAt: optional(dateCheck, 'not before this moment'),
   delay: { default: 0, check: duration(0), meaning: 'not before this long from now' },
   maxRetries: optional(maxRetriesCheck, 'retries after the first attempt'),
   priority: optional(priorityCheck, 'lower runs first'),
@@ -149,6 +140,6 @@ const enqueueTable = {
 
 const requeueTable = {
   payload: optional({ expects: 'a JSON value', parse: (value) => value }, 'a corrected payload'),
-  runAt: optional(runAtCheck, 'not before this moment'),
+  runAt: optional(dateCheck, 'not before this moment'),
   maxRetries: optional(maxRetriesCheck, 'retries after the first attempt'),
 };

@@ -5,8 +5,7 @@ import { normalJobId } from './job-id.js';
 import type { JobStatus } from './job-state.js';
 import { JOB_STATUSES } from './job-state.js';
 import type { Check, Option } from './option-checks.js';
-import { checked, integer, listOf, oneOf, readOptions, text } from './option-checks.js';
-import { runAtCheck } from './job-options.js';
+import { checked, dateCheck, integer, listOf, oneOf, readOptions, text } from './option-checks.js';
 import { topicCheck } from './topic.js';
 
 /** So many jobs stand on a page, unless somebody asks for another number, and at most. */
@@ -116,8 +115,8 @@ const filterTable = {
     string | null
   >,
   errorKey: { default: null, check: errorKeyCheck, meaning: 'exactly this error' } as Option<string | null>,
-  createdFrom: { default: null, check: runAtCheck, meaning: 'created at this moment or later' } as Option<Date | null>,
-  createdTo: { default: null, check: runAtCheck, meaning: 'created before this moment' } as Option<Date | null>,
+  createdFrom: { default: null, check: dateCheck, meaning: 'created at this moment or later' } as Option<Date | null>,
+  createdTo: { default: null, check: dateCheck, meaning: 'created before this moment' } as Option<Date | null>,
   limit: { default: PAGE_JOBS, check: integer(1, PAGE_JOBS_MAX), meaning: 'jobs on a page' },
   offset: { default: 0, check: integer(0, OFFSET_MAX), meaning: 'jobs to skip' },
   cursor: { default: null, check: text(CURSOR_LENGTH_MAX), meaning: 'nextCursor of the page before' } as Option<

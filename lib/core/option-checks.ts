@@ -166,6 +166,15 @@ export function listOf<T>(member: Check<T>): Check<readonly T[]> {
   };
 }
 
+/** A moment of a job: years 1970 to 9999, which both databases write in one fixed width. */
+export const dateCheck: Check<Date> = {
+  expects: 'a Date between the years 1970 and 9999',
+  parse: (value) => {
+    const year = value instanceof Date ? value.getUTCFullYear() : NaN;
+    return year >= 1970 && year <= 9999 ? (value as Date) : undefined;
+  },
+};
+
 /** Either a word of its own, taken as it is, or whatever `check` takes. */
 export function either<const Word extends boolean | null, T>(word: Word, check: Check<T>): Check<Word | T> {
   return {

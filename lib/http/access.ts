@@ -53,7 +53,7 @@ export class Access {
     };
   }
 
-  /** @throws ApiError 401 when nobody is known to ask, 403 when he may not do that. */
+  /** @throws ApiError 401 when nobody is known to ask, 403 when that is not allowed. */
   async ensure(kind: AccessKind, visit: Visit): Promise<void> {
     const isAdmitted = kind === 'any' ? await this.maySomething(visit) : await this.may(kind, visit);
     if (!isAdmitted) {
@@ -82,7 +82,7 @@ export class Access {
     return { caller: await this.known(visit), enqueue, read, manage };
   }
 
-  /** Who asks; nobody when the guard refuses him. @throws whatever keeps him from being judged */
+  /** Who asks; nobody when the guard refuses. @throws whatever keeps them from being judged */
   known(visit: Visit): Promise<Caller> {
     return unlessRefused(visit.caller(), ANONYMOUS);
   }
@@ -120,7 +120,7 @@ export class Access {
     if (right === 'manage' || readRule === undefined) {
       return this.admits(manageRule, visit);
     }
-    // Whoever may manage may read. Asked first is the rule that needs no caller: who he is may be hard to find out.
+    // Whoever may manage may read. Asked first is the rule that needs no caller: who that is may be hard to find out.
     const [first, second] = needsCaller(readRule) ? [manageRule, readRule] : [readRule, manageRule];
     return (await this.admitsAnyway(first, visit)) || this.admits(second, visit);
   }

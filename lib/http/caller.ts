@@ -12,5 +12,5 @@ export const ADMINISTRATOR: Caller = Object.freeze({ kind: 'admin', id: '' });
 /** What a rule decides about: to enqueue; to read; to re-queue, cancel and delete. */
 export type Right = 'enqueue' | 'read' | 'manage';
 
-/** What somebody wants to do; `any`: to ask what he may do, which whoever may do something may ask. */
+/** What somebody wants to do; `any`: to ask what is allowed, which whoever may do something may ask. */
 export type AccessKind = Right | 'any';

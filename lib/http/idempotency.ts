@@ -20,7 +20,7 @@ export function idempotencyKeyOf({ headers }: HttpExchange): string | undefined 
 }
 
 /**
- * By which a repetition of a request is known. Each caller has keys of his own, so that nobody is given the job of
+ * By which a repetition of a request is known. Each caller has keys of its own, so that nobody is given the job of
  * another; the order of a body's members does not matter.
  */
 export function idempotencyOf(key: string, caller: Caller, body: object): Idempotency {

@@ -47,7 +47,7 @@ export class JobStreams implements OnModuleDestroy {
       throw new QueueUnavailableError('the application is shutting down');
     }
     const response = exchange.open(200, STREAM_HEADERS);
-    // Whoever left while he was judged has closed it already, and would never be seen to leave.
+    // Whoever left while being judged has closed it already, and would never be seen to leave.
     if (exchange.method === 'HEAD' || response.closed) {
       response.end();
       return;

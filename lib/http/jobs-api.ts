@@ -88,7 +88,7 @@ export class JobsApi implements HttpDoor {
     throw new ApiError(404, 'ROUTE_NOT_FOUND', 'there is no such route');
   }
 
-  /** What the caller is told of an error. What he is not told stands in the log. */
+  /** What the caller is told of an error. The rest stands in the log. */
   private told(error: unknown, { method, path }: HttpExchange): ApiError {
     const request = `${method} ${path || '/'}`;
     if (error instanceof QueueUnavailableError) {

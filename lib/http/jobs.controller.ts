@@ -70,7 +70,7 @@ export class JobsController {
   })
   async enqueueMany({ exchange, body: { jobs } }: Call<typeof ENQUEUE_MANY>): Promise<JsonAnswer<WireJobList>> {
     if (idempotencyKeyOf(exchange) !== undefined) {
-      // Whoever sends one trusts that he may repeat the request: taken without it, all jobs would be there twice.
+      // Whoever sends one trusts that the request may be repeated: taken without it, all jobs would be there twice.
       throw invalidRequest({ idempotency_key: 'not taken for many jobs; give each of them a unique_key' });
     }
     this.access.ensureTopics(jobs.map(({ topic }) => topic));
@@ -178,8 +178,8 @@ export class JobsController {
 
   private async idempotencyOf(exchange: HttpExchange, visit: Visit, body: object): Promise<Idempotency | undefined> {
     const key = idempotencyKeyOf(exchange);
-    // Where everybody may enqueue, one whom the guard refuses may, too. One of whom nobody can say who he is may not: taken
-    // for somebody else, his repetition would be a second job.
+    // Where everybody may enqueue, one whom the guard refuses may, too. One of whom nobody can say who it is may not: taken
+    // for somebody else, a repetition would be a second job.
     return key === undefined ? undefined : idempotencyOf(key, await this.access.known(visit), body);
   }
 

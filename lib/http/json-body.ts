@@ -39,7 +39,7 @@ function readAll(body: Readable, bytesMax: number): Promise<Buffer> {
       return resolve(Buffer.alloc(0));
     }
     if (body.destroyed) {
-      // He has left while he was judged; nothing would tell so any more.
+      // The caller has left while it was judged; nothing would tell so any more.
       return reject(cutOff());
     }
     const refuse = (error: ApiError): void => {

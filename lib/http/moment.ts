@@ -1,5 +1,5 @@
-import { runAtCheck } from '../core/job-options.js';
 import type { Check } from '../core/option-checks.js';
+import { dateCheck } from '../core/option-checks.js';
 
 /** Date, time with seconds and their parts or without, and a zone. */
 const FORM = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(Z|[+-]\d{2}:\d{2})$/;
@@ -16,6 +16,6 @@ export const momentCheck: Check<Date> = {
     const plain = `${day}T${minute}:${second}.${parts.padEnd(3, '0').slice(0, 3)}`;
     const local = new Date(`${plain}Z`);
     const isReal = !Number.isNaN(local.getTime()) && local.toISOString() === `${plain}Z`;
-    return isReal ? runAtCheck.parse(new Date(text), path) : undefined;
+    return isReal ? dateCheck.parse(new Date(text), path) : undefined;
   },
 };

@@ -9,8 +9,7 @@ import type { WhenIdleOptions } from '../runtime/idle-watch.js';
 import { JobsEngine } from '../jobs-engine.js';
 import type { AnyNewJob, JobTopic, TopicLike } from '../core/job-topic.js';
 import { InvalidOptionsError } from '../core/errors.js';
-import { runAtCheck } from '../core/job-options.js';
-import { checked } from '../core/option-checks.js';
+import { checked, dateCheck } from '../core/option-checks.js';
 import type { JobContext } from './job-context.js';
 import { lastValueOf } from './last-value.js';
 
@@ -53,7 +52,7 @@ export class JobsService {
   enqueueAt<T>(topic: string, payload: T, runAt: Date, options?: EnqueueOptions): Promise<Job<T>>;
   async enqueueAt(topic: TopicLike, payload: unknown, runAt: Date, options?: EnqueueOptions): Promise<Job> {
     // Checked by itself: an absent moment would mean "now", and mail a customer too early.
-    return this.engine.enqueue(topic, payload, { ...options, runAt: checked(runAtCheck, runAt, 'runAt') });
+    return this.engine.enqueue(topic, payload, { ...options, runAt: checked(dateCheck, runAt, 'runAt') });
   }
 
   /**

@@ -3,7 +3,7 @@ import type { JobContext } from '../core/job-context.js';
 import type { StoreTransaction } from '../store/job-store.js';
 
 /** What a handler may ask of its attempt, through its job. */
-export interface AttemptOfContext {
+export interface AttemptHandle {
   readonly signal: AbortSignal;
   readonly manager: StoreTransaction;
   /** Why the handler was told to end, if it was. */
@@ -51,9 +51,9 @@ export class AttemptContext implements JobContext {
   readonly completeTx: JobContext['completeTx'];
   /** One of these as well; made when somebody asks. */
   declare readonly signal: AbortSignal;
-  declare readonly [ATTEMPT]: AttemptOfContext;
+  declare readonly [ATTEMPT]: AttemptHandle;
 
-  constructor(claim: Claim, attempt: AttemptOfContext) {
+  constructor(claim: Claim, attempt: AttemptHandle) {
     this.id = claim.id;
     this.topic = claim.topic;
     this.payload = claim.payload;

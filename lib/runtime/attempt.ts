@@ -5,7 +5,7 @@ import type { JobContext } from '../core/job-context.js';
 import type { JobsLogger } from '../core/logger.js';
 import { recordedJson } from '../core/recorded-json.js';
 import type { JobStore, ProgressEntry, StoreTransaction } from '../store/job-store.js';
-import type { AttemptOfContext } from './attempt-context.js';
+import type { AttemptHandle } from './attempt-context.js';
 import { AttemptContext } from './attempt-context.js';
 import type { Batcher } from './batcher.js';
 import { HandlerCompletion } from './handler-completion.js';
@@ -25,7 +25,7 @@ export interface AttemptParts {
 /**
  * One attempt of one job, running in this process: what the engine knows of it. The handler sees its {@link context}.
  */
-export class Attempt implements AttemptOfContext {
+export class Attempt implements AttemptHandle {
   /** When it began, by the process's clock; until then, when it was claimed. */
   sinceMs: number;
   hasBegun = false;

@@ -15,7 +15,7 @@ export interface ReportWatchOptions {
 
 /** What somebody who watches is told. */
 export interface ReportWatcher {
-  /** Which topics he may see; `null` is all of them. */
+  /** Which topics may be seen; `null` is all of them. */
   readonly topics: readonly string[] | null;
   /** Jobs of these topics were added, moved or removed, by whatever process. */
   changed(topics: readonly string[]): void;

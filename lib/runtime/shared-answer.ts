@@ -9,7 +9,7 @@ const RENEWED_AFTER_MS = 1_000;
 
 /**
  * An answer that callers share: a dear one for a while, a cheap one never. Who asks for a cheap answer gets one that was
- * begun after he asked; it is made once for all who wait at the same time. Time alone makes no answer dear: on a busy
+ * begun after they asked; it is made once for all who wait at the same time. Time alone makes no answer dear: on a busy
  * machine a small one may be slow too, and is to be exact all the same.
  */
 export class SharedAnswer<T> {

@@ -1,7 +1,7 @@
 import { InvalidOptionsError, InvalidPayloadError, PayloadTooLargeError } from '../../lib/core/errors.js';
 import type { EnqueueOptions } from '../../lib/core/job.js';
-import { readEnqueueOptions, readHandlerOptions, runAtCheck } from '../../lib/core/job-options.js';
-import { checked } from '../../lib/core/option-checks.js';
+import { readEnqueueOptions, readHandlerOptions } from '../../lib/core/job-options.js';
+import { checked, dateCheck } from '../../lib/core/option-checks.js';
 import { topicCheck } from '../../lib/core/topic.js';
 import { thrownBy } from './support/thrown.js';
 
@@ -277,6 +277,6 @@ describe('the moment a job is due', () => {
   it('is handed on as the date that was given', () => {
     const runAt = new Date();
 
-    expect(checked(runAtCheck, runAt, 'runAt')).toBe(runAt);
+    expect(checked(dateCheck, runAt, 'runAt')).toBe(runAt);
   });
 });

@@ -7,7 +7,7 @@ export class Turnstile {
 
   async pass<T>(work: () => Promise<T>): Promise<T> {
     if (this.inside >= this.max) {
-      // Whoever leaves hands over his place.
+      // Whoever leaves hands over the place.
       await new Promise<void>((resolve) => this.waiting.push(resolve));
     } else {
       this.inside += 1;
