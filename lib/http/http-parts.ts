@@ -2,6 +2,7 @@ import type { Provider, Type } from '@nestjs/common';
 import type { HttpSettings } from '../core/http-options.js';
 import { Access } from './access.js';
 import { Callers } from './callers.js';
+import { DiscoveryController } from './discovery.controller.js';
 import { controllerAt } from './door-mark.js';
 import { API_CONTROLLERS, HTTP_SETTINGS, JOBS_API } from './http.tokens.js';
 import { HttpMount } from './http-mount.js';
@@ -23,7 +24,7 @@ export function httpParts(http: HttpSettings | false): HttpParts {
   if (http === false) {
     return { controllers: [], providers: [] };
   }
-  const api = [ReportsController, JobsController].map((controller) =>
+  const api = [ReportsController, DiscoveryController, JobsController].map((controller) =>
     controllerAt<Type<object>>(http.path, controller),
   );
   return {

@@ -1,6 +1,4 @@
 import { Inject } from '@nestjs/common';
-import { BULK_JOBS_MAX } from '../core/bulk.js';
-import { PAGE_JOBS_MAX } from '../core/list-filter.js';
 import { JobsEngine } from '../jobs-engine.js';
 import { Access } from './access.js';
 import type { ApiCall } from './api-route.js';
@@ -9,18 +7,15 @@ import type { JsonAnswer } from './http-exchange.js';
 import { jsonAnswer } from './http-exchange.js';
 import { JobStreams } from './job-streams.js';
 import { listOfSchema, objectSchema, ref } from './json-schema.js';
-import type { OpenApiDocument } from './openapi.js';
-import { openApiDocument } from './openapi.js';
 import type { FieldTable } from './request-fields.js';
 import { TIMESERIES, TOPICS } from './requests.js';
-import { VERSION } from './version.js';
 import { WireJobs } from './wire-jobs.js';
-import type { WireCapabilities, WireErrors, WireStats, WireTimeseries, WireTopicList } from './wire-reports.js';
+import type { WireErrors, WireStats, WireTimeseries, WireTopicList } from './wire-reports.js';
 import { wireErrors, wireStats, wireTimeseries, wireTopics } from './wire-reports.js';
 
 type Query<Table extends FieldTable> = ApiCall<FieldTable, Table>;
 
-/** The routes that say how the queue is doing, and what a caller may do with it. */
+/** The routes that say how the queue is doing. */
 export class ReportsController {
   constructor(
     @Inject(JobsEngine) private readonly engine: JobsEngine,
@@ -83,29 +78,6 @@ export class ReportsController {
 
   @ApiRoute({
     method: 'GET',
-    path: '/capabilities',
-    access: 'any',
-    summary: 'What this caller may do',
-    answers: { 200: { meaning: 'What the caller may do, and limits of the API', schema: ref('Capabilities') } },
-  })
-  async capabilities({ visit }: ApiCall): Promise<JsonAnswer<WireCapabilities>> {
-    const { caller, enqueue, read, manage } = await this.access.permissions(visit);
-    const { payloadBytesMax } = this.engine.settings;
-    return jsonAnswer(200, {
-      admin: caller.kind === 'admin',
-      authenticated: caller.kind !== 'anonymous',
-      enqueue,
-      read,
-      manage,
-      topics: this.access.topics,
-      database: this.engine.database,
-      version: VERSION,
-      limits: { page: PAGE_JOBS_MAX, bulk: BULK_JOBS_MAX, payload_bytes: payloadBytesMax },
-    });
-  }
-
-  @ApiRoute({
-    method: 'GET',
     path: '/stream',
     access: 'read',
     summary: 'Live events: stats at most once a second, changed with the topics whose jobs have changed',
@@ -113,16 +85,5 @@ export class ReportsController {
   })
   async stream({ exchange, visit }: ApiCall): Promise<undefined> {
     this.streams.open(exchange, () => this.access.ensureStill('read', visit));
-  }
-
-  @ApiRoute({
-    method: 'GET',
-    path: '/openapi.json',
-    access: 'any',
-    summary: 'This description',
-    answers: { 200: { meaning: 'OpenAPI 3.1', schema: { type: 'object' } } },
-  })
-  async openapi({ exchange, routes }: ApiCall): Promise<JsonAnswer<OpenApiDocument>> {
-    return jsonAnswer(200, openApiDocument(routes, exchange.basePath));
   }
 }

@@ -65,16 +65,3 @@ export function wireErrors(groups: readonly ErrorGroup[], { jobs, jobsMax }: Err
   }));
   return { items, window: { jobs, jobs_max: jobsMax } };
 }
-
-/** What a caller may do, and limits of the API. */
-export interface WireCapabilities {
-  admin: boolean;
-  authenticated: boolean;
-  enqueue: boolean;
-  read: boolean;
-  manage: boolean;
-  topics: readonly string[] | null;
-  database: 'postgres' | 'sqlite';
-  version: string;
-  limits: { page: 200; bulk: 10_000; payload_bytes: number };
-}

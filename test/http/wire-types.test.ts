@@ -1,6 +1,7 @@
 import type * as Client from '../../client/wire.js';
 import type { BULK, BULK_FILTER, ENQUEUE, ENQUEUE_MANY, LIST, REQUEUE } from '../../lib/http/requests.js';
 import type { JobsController } from '../../lib/http/jobs.controller.js';
+import type { DiscoveryController } from '../../lib/http/discovery.controller.js';
 import type { ReportsController } from '../../lib/http/reports.controller.js';
 import type { ApiErrorBody } from '../../lib/http/api-error.js';
 
@@ -36,7 +37,7 @@ describe('the client and the server', () => {
     holds<Same<Said<ReportsController, 'topics'>, Client.TopicList>>();
     holds<Same<Said<ReportsController, 'timeseries'>, Client.Timeseries>>();
     holds<Same<Said<ReportsController, 'errors'>, Client.ErrorGroups>>();
-    holds<Same<Said<ReportsController, 'capabilities'>, Client.Capabilities>>();
+    holds<Same<Said<DiscoveryController, 'capabilities'>, Client.Capabilities>>();
     holds<Same<ApiErrorBody, Client.ApiErrorBody>>();
     expect.assertions(0);
   });
