@@ -78,11 +78,14 @@ export interface HttpSettings {
 export interface UiOptions {
   /** Default `'admin/jobs'`. */
   path?: string;
+  /** The files it is made of: a copy of the package's `dist/ui`, for bundled applications. Default: the package's own. */
+  folder?: string;
 }
 
 /** {@link UiOptions}, checked. */
 export interface UiSettings {
   readonly path: string;
+  readonly folder: string | undefined;
 }
 
 /** Without the slashes at its ends. */
@@ -172,9 +175,15 @@ export const HTTP_OPTIONS = {
   } as Option<RedactFunction | undefined>,
 };
 
+const folderCheck: Check<string> = {
+  expects: 'the path of a folder',
+  parse: (value) => (typeof value === 'string' && value !== '' ? value : undefined),
+};
+
 /** Each option of the admin UI, once. */
 export const UI_OPTIONS = {
   path: { default: 'admin/jobs', check: pathCheck, meaning: 'where the admin UI is' },
+  folder: { default: undefined, check: folderCheck, meaning: 'the files it is made of' } as Option<string | undefined>,
 };
 
 /** The option `http`, when it is not `false`. */

@@ -150,7 +150,7 @@ export const OPTIONS = {
     meaning: 'the HTTP API; false mounts no routes',
   } as Option<HttpSettings | false>,
   ui: {
-    default: Object.freeze({ path: UI_OPTIONS.path.default }),
+    default: Object.freeze({ path: UI_OPTIONS.path.default, folder: UI_OPTIONS.folder.default }),
     check: either(false, uiCheck),
     meaning: 'the admin UI; false serves none',
   } as Option<UiSettings | false>,

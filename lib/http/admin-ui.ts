@@ -1,8 +1,11 @@
-import { Inject, Injectable } from '@nestjs/common';
+import type { OnApplicationBootstrap, OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { InvalidOptionsError } from '../core/errors.js';
+import type { UiSettings } from '../core/http-options.js';
 import { Callers } from './callers.js';
 import type { HttpAnswer, HttpDoor, HttpExchange } from './http-exchange.js';
 import { HttpMount } from './http-mount.js';
-import { JOBS_API } from './http.tokens.js';
+import { JOBS_API, UI_SETTINGS } from './http.tokens.js';
 import { requestUrl } from './request-url.js';
 import { UI_FOLDER } from './ui-folder.cjs';
 import { readUiFiles, UiFile } from './ui-files.js';
@@ -43,7 +46,9 @@ const IMMUTABLE = 'public, max-age=31536000, immutable';
  * addresses in the page are relative, so that it works under any path, also under that of a proxy which nobody here knows.
  */
 @Injectable()
-export class AdminUi implements HttpDoor {
+export class AdminUi implements HttpDoor, OnModuleInit, OnApplicationBootstrap {
+  private readonly logger = new Logger('JobsModule');
+  private readonly folder: string | undefined;
   private known: ReadonlyMap<string, UiFile> = new Map();
   /** The page with the addresses that a path of that depth needs. */
   private readonly shells = new Map<string, UiFile>();
@@ -52,7 +57,29 @@ export class AdminUi implements HttpDoor {
     @Inject(HttpMount) private readonly mount: HttpMount,
     @Inject(JOBS_API) private readonly api: HttpDoor,
     @Inject(Callers) private readonly callers: Callers,
-  ) {}
+    @Inject(UI_SETTINGS) private readonly settings: UiSettings,
+  ) {
+    this.folder = settings.folder ?? UI_FOLDER;
+  }
+
+  /** @throws InvalidOptionsError where `ui.folder` has no admin UI. */
+  onModuleInit(): void {
+    const { folder } = this.settings;
+    if (folder !== undefined && this.files.size === 0) {
+      throw new InvalidOptionsError(
+        'ui.folder',
+        `expected a copy of the folder dist/ui of nestjs-jobs, got '${folder}'`,
+      );
+    }
+  }
+
+  onApplicationBootstrap(): void {
+    if (this.folder === undefined && this.mount.hasAdapter) {
+      this.logger.warn(
+        'a bundle has no files of the admin UI: name a copy of the folder dist/ui of nestjs-jobs by the option ui.folder; ui: false serves none',
+      );
+    }
+  }
 
   async answer(exchange: HttpExchange): Promise<void> {
     exchange.send(this.answerTo(exchange));
@@ -63,7 +90,7 @@ export class AdminUi implements HttpDoor {
       return plain(405, 'only GET and HEAD', { Allow: 'GET, HEAD' });
     }
     if (this.files.size === 0) {
-      return plain(503, `the admin UI is not built: there is nothing in ${UI_FOLDER}; run npm run build`);
+      return plain(503, 'the admin UI has no files here: it is not built, or the option ui.folder does not name them');
     }
     const name = path.slice(1);
     const file = this.files.get(name);
@@ -81,8 +108,8 @@ export class AdminUi implements HttpDoor {
   }
 
   private get files(): ReadonlyMap<string, UiFile> {
-    if (this.known.size === 0) {
-      this.known = readUiFiles(UI_FOLDER);
+    if (this.known.size === 0 && this.folder !== undefined) {
+      this.known = readUiFiles(this.folder);
     }
     return this.known;
   }

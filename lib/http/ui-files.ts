@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { extname, join, sep } from 'node:path';
+import { extname, join, relative, sep } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -34,16 +34,23 @@ export class UiFile {
   }
 }
 
-/** The files of a folder, by their names with slashes. A few hundred KiB: they are kept. */
+/** What no other page says of itself. */
+const MARK = 'name="jobs-root"';
+
+/**
+ * The files of the admin UI in a folder, by their names with slashes; none where another application's files are. A few
+ * hundred KiB: they are kept.
+ */
 export function readUiFiles(folder: string): ReadonlyMap<string, UiFile> {
-  if (!existsSync(folder)) {
+  const page = join(folder, 'index.html');
+  if (!existsSync(page) || !readFileSync(page).includes(MARK)) {
     return new Map();
   }
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   return new Map(
     entries.map((entry) => {
       const path = join(entry.parentPath, entry.name);
-      const name = path.slice(folder.length + 1).replaceAll(sep, '/');
+      const name = relative(folder, path).replaceAll(sep, '/');
       return [name, new UiFile(name, readFileSync(path))];
     }),
   );

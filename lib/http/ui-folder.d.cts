@@ -1,2 +1,2 @@
-/** Where the build has put the admin UI. */
-export const UI_FOLDER: string;
+/** Where the build has put the admin UI; `undefined` in a bundle. */
+export const UI_FOLDER: string | undefined;

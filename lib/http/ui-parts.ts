@@ -4,7 +4,7 @@ import { AdminUiController } from './admin-ui.controller.js';
 import { AdminUi } from './admin-ui.js';
 import { controllerAt } from './door-mark.js';
 import type { HttpParts } from './http-parts.js';
-import { ADMIN_UI } from './http.tokens.js';
+import { ADMIN_UI, UI_SETTINGS } from './http.tokens.js';
 
 /** The admin UI at the path of its options; nothing when it is switched off, or when there is no API to ask. */
 export function uiParts(http: HttpSettings | false, ui: UiSettings | false): HttpParts {
@@ -13,6 +13,6 @@ export function uiParts(http: HttpSettings | false, ui: UiSettings | false): Htt
   }
   return {
     controllers: [controllerAt<Type<object>>(ui.path, AdminUiController)],
-    providers: [{ provide: ADMIN_UI, useExisting: AdminUi }, AdminUi],
+    providers: [{ provide: UI_SETTINGS, useValue: ui }, { provide: ADMIN_UI, useExisting: AdminUi }, AdminUi],
   };
 }
