@@ -47,12 +47,13 @@ describe.each(places)('the admin UI on $database and $adapter', ({ kind, adapter
   });
 
   it('cancels a waiting job from its row, and takes it back', async () => {
-    const { id } = await app.jobs.enqueue('later', {}, { delay: '1h' });
+    const { id, runAt } = await app.jobs.enqueue('later', {}, { delay: '1h' });
     const ui = await open('jobs');
     await ui.action(id, 'Cancel').click();
     await until(async () => (await app.job(id)).status === 'cancelled');
     await ui.button('Undo').click();
     await until(async () => (await app.job(id)).status === 'pending');
+    expect((await app.job(id)).runAt).toEqual(runAt);
   });
 
   it('asks before it stops a running job', async () => {

@@ -212,6 +212,35 @@ describe.each(places)('the live admin UI on $database and $adapter', ({ kind, ad
     await network.close();
   });
 
+  it('says when the connection is there and the database is not, and catches up when it is back', async () => {
+    const { id } = await app.jobs.enqueue('later', 1);
+    const ui = await open('');
+    await ui.page.clock.install();
+    await ui.page.reload();
+    await ui.button(/^Live/).waitFor();
+    await app.dataSource.query('ALTER TABLE _jobs RENAME TO _jobs_away');
+    await until(() => apps.log.of('error', 'watching for changes: failed').length > 0);
+    await ui.page.clock.runFor(8_000);
+    await ui.button(/^Stale/).waitFor();
+    expect(await ui.button(/^Stale/).getAttribute('title')).toContain('its database may be away');
+
+    await app.dataSource.query('ALTER TABLE _jobs_away RENAME TO _jobs');
+    await ui.button(/^Live/).waitFor();
+    await app.jobs.cancel(id);
+    const cancelled = ui.page.getByRole('list', { name: 'Jobs by status' }).getByRole('link', { name: /cancelled/ });
+    await cancelled.getByText('1', { exact: true }).waitFor();
+  });
+
+  it('asks again by itself for what the database could not answer', async () => {
+    const { id } = await app.jobs.enqueue('later', 1);
+    const ui = await open('errors');
+    await app.dataSource.query('ALTER TABLE _jobs RENAME TO _jobs_away');
+    await ui.page.getByRole('link', { name: 'Jobs', exact: true }).click();
+    await ui.sees('Database unavailable');
+    await app.dataSource.query('ALTER TABLE _jobs_away RENAME TO _jobs');
+    await ui.shows([id]);
+  });
+
   it('seeks a stream again that was refused', async () => {
     const ui = await open('jobs');
     await ui.page.route('**/api/jobs/stream', (route) => route.fulfill({ status: 404, body: 'being replaced' }));

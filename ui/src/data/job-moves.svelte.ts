@@ -6,6 +6,7 @@ import type { ActionName } from './job-actions.js';
 import { notices } from './notices.svelte.js';
 import { problemOf } from './problem.js';
 import { questions } from './questions.svelte.js';
+import { serverClock } from './server-clock.svelte.js';
 import { api } from './session.svelte.js';
 
 /** How long a deletion can be taken back. */
@@ -37,7 +38,11 @@ class JobMoves {
 
   /** @throws JobsApiError when the API refuses changes that the reader has written */
   async requeue(job: Job, changes?: RequeueOptions): Promise<void> {
-    const requeued = await this.#tried(job, api.requeue(job.id, changes), changes !== undefined);
+    await this.#requeue(job, changes, changes !== undefined);
+  }
+
+  async #requeue(job: Job, changes?: RequeueOptions, isThrowing = false): Promise<void> {
+    const requeued = await this.#tried(job, api.requeue(job.id, changes), isThrowing);
     if (requeued)
       notices.show({ text: `Re-queued ${nameOf(job)}`, tone: 'neutral', href: hrefOf({ screen: 'job', id: job.id }) });
   }
@@ -47,7 +52,9 @@ class JobMoves {
     const cancelled = await this.#tried(job, api.cancel(job.id));
     if (!cancelled) return;
     if (cancelled.status === 'cancelled') {
-      const undo = (): void => void this.requeue(cancelled);
+      // Due when it was, as far as that is still to come.
+      const isLater = Date.parse(cancelled.run_at) > serverClock.now;
+      const undo = (): void => void this.#requeue(cancelled, isLater ? { run_at: cancelled.run_at } : undefined);
       notices.show({ text: `Cancelled ${nameOf(job)}`, tone: 'neutral', undo });
     } else {
       notices.say(`Asked ${nameOf(job)} to stop`);

@@ -1,10 +1,13 @@
 import type { JobStats } from '../../../client/index.js';
+import { serverClock } from './server-clock.svelte.js';
 import { api, session } from './session.svelte.js';
 
 /** Refetching more often would show nothing that an eye could follow. */
 const TOLD_AGAIN_MS = 1_000;
 /** A server that refuses the stream, as one that is being replaced may, is asked again after this. */
 const REFUSED_PAUSE_MS = 5_000;
+/** Statistics come every second. Without any for so long, the queue's database does not answer. */
+const SILENCE_MS = 8_000;
 
 type Listener = (topics: readonly string[] | null) => void;
 
@@ -12,15 +15,16 @@ type Listener = (topics: readonly string[] | null) => void;
  * - `connecting`: no events yet.
  * - `live`: changes are told as they happen.
  * - `lost`: the connection is gone and sought again; what is shown may be old.
+ * - `silent`: it is there, and nobody behind it knows how the queue is doing; what is shown may be old.
  * - `paused`: by the reader, or since nobody looks at the page.
  */
-type Phase = 'connecting' | 'live' | 'lost' | 'paused';
+type Phase = 'connecting' | 'live' | 'lost' | 'silent' | 'paused';
 
 /** The stream of the API, as long as somebody looks. */
 class Live {
   phase: Phase = $state('connecting');
   stats: JobStats | null = $state.raw(null);
-  /** When the connection was lost. */
+  /** Since when nothing was heard, if that is so. */
   lostAt: number | null = $state(null);
   /** The reader wants the page to stand still. */
   isHeld = $state(false);
@@ -29,6 +33,7 @@ class Live {
   #running: AbortController | undefined;
   #touched: Set<string> | null = new Set();
   #nextTelling: ReturnType<typeof setTimeout> | undefined;
+  #silence: ReturnType<typeof setTimeout> | undefined;
   /** What a page shows first is fresh, and has the server for itself until then. */
   #lastToldAt = Date.now();
 
@@ -60,6 +65,7 @@ class Live {
       this.#running = undefined;
       // What changed a moment ago is shown when the stream is open again: then everything is asked for.
       clearTimeout(this.#nextTelling);
+      clearTimeout(this.#silence);
       this.#nextTelling = undefined;
       this.phase = 'paused';
     }
@@ -69,7 +75,7 @@ class Live {
     try {
       const options = { signal, onOpen: () => this.#opened(), onLost: () => this.#lost() };
       for await (const event of api.stream(options)) {
-        if (event.type === 'stats') this.stats = event.data;
+        if (event.type === 'stats') this.#told(event.data);
         else this.#touch(event.data.topics);
       }
     } catch {
@@ -83,13 +89,34 @@ class Live {
   #opened(): void {
     this.phase = 'live';
     this.lostAt = null;
+    this.#awaitNews();
     // Nobody told what happened before.
     this.#touch(null);
   }
 
+  #told(stats: JobStats): void {
+    this.stats = stats;
+    if (this.phase === 'silent' || session.hasMissed) {
+      session.hasMissed = false;
+      this.#opened();
+    } else {
+      this.#awaitNews();
+    }
+  }
+
+  #awaitNews(): void {
+    const heardAt = serverClock.now;
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => {
+      this.phase = 'silent';
+      this.lostAt = heardAt;
+    }, SILENCE_MS);
+  }
+
   #lost(): void {
+    clearTimeout(this.#silence);
     this.phase = 'lost';
-    this.lostAt ??= Date.now();
+    this.lostAt ??= serverClock.now;
   }
 
   /** At most once a second, the last time included. */

@@ -23,6 +23,8 @@ class Session {
   hasLapsed = $state(false);
   /** Held here alone, unless the caller wants the tab to keep it. */
   #token = $state(tabStorage.get('token'));
+  /** A question was refused for want of the database, and is worth another try when that is back. */
+  hasMissed = false;
   /** The page is being left: what is sent now must outlive it. */
   #isLeaving = false;
 
@@ -96,6 +98,7 @@ class Session {
   async #fetch(input: RequestInfo | URL, init: RequestInit | undefined): Promise<Response> {
     const response = await fetch(input, this.#isLeaving ? { ...init, keepalive: true } : init);
     serverClock.learn(response.headers.get('Date'));
+    if (response.status === 503 && (init?.method ?? 'GET') === 'GET') this.hasMissed = true;
     if (response.status === 401 && this.phase === 'open') {
       this.hasLapsed = true;
       this.phase = 'signed-out';
