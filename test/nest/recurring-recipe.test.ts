@@ -24,9 +24,10 @@ function classOfGuide(): Type<object> {
   });
   const parts = { Injectable, JobHandler, JobsService };
   // eslint-disable-next-line @typescript-eslint/no-implied-eval -- the guide's own words are what is to be tried
-  return new Function(...Object.keys(parts), `${script.code}; return DigestJobs;`)(
-    ...Object.values(parts),
-  ) as Type<object>;
+  const make = new Function(...Object.keys(parts), `${script.code}; return DigestJobs;`) as (
+    ...values: unknown[]
+  ) => Type<object>;
+  return make(...Object.values(parts));
 }
 
 describe('the recipe for recurring jobs in the guide', () => {
