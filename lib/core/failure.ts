@@ -6,9 +6,12 @@ export const ERROR_MESSAGE_BYTES_MAX = 8 * 1024;
 /** A stack is cut to this many bytes; twenty of them stand in one row. */
 export const ERROR_STACK_BYTES_MAX = 8 * 1024;
 
+/** So many causes of an error are told. */
+const CAUSES_MAX = 5;
+
 /** What a failed attempt left behind, safe to store: bounded, and free of what a `jsonb` column refuses. */
 export interface Failure {
-  /** At most 8 KiB. */
+  /** What the error and its causes say. At most 8 KiB. */
   readonly message: string;
   /** At most 8 KiB; `null` when what was thrown had none. */
   readonly stack: string | null;
@@ -23,15 +26,46 @@ export const UNRECORDABLE_FAILURE: Failure = {
 /** Describes whatever a handler threw. Never throws itself, however hostile the value. */
 export function failureOf(thrown: unknown): Failure {
   try {
-    const stack = typeof thrown === 'object' && thrown !== null ? (thrown as { stack?: unknown }).stack : null;
+    const chain = chainOf(thrown);
     return {
-      message: bounded(messageOf(thrown), ERROR_MESSAGE_BYTES_MAX),
-      stack: typeof stack === 'string' ? bounded(stack, ERROR_STACK_BYTES_MAX) : null,
+      message: bounded(chain.map(messageOf).reduce(withCause), ERROR_MESSAGE_BYTES_MAX),
+      stack: stackOf(chain),
     };
   } catch {
     // A getter or a toString that throws.
     return { message: 'the handler threw a value that cannot be described', stack: null };
   }
+}
+
+/** What was thrown, what caused that, and so on. */
+function chainOf(thrown: unknown): unknown[] {
+  const chain = [thrown];
+  while (chain.length <= CAUSES_MAX) {
+    const cause = memberOf(chain.at(-1), 'cause');
+    if (typeof cause !== 'string' && memberOf(cause, 'message') === undefined) {
+      break;
+    }
+    chain.push(cause);
+  }
+  return chain;
+}
+
+/** `fetch failed` says nothing, and its cause which server refused. Many errors repeat what their cause says. */
+function withCause(text: string, cause: string): string {
+  return text.length > ERROR_MESSAGE_BYTES_MAX || text.includes(cause) ? text : `${text}: ${cause}`;
+}
+
+function stackOf(chain: readonly unknown[]): string | null {
+  const [own, ...causes] = chain.map((each) => memberOf(each, 'stack'));
+  if (typeof own !== 'string') {
+    return null;
+  }
+  const texts = causes.filter((stack) => typeof stack === 'string').map((stack) => `\n[cause]: ${stack}`);
+  return bounded(own + texts.join(''), ERROR_STACK_BYTES_MAX);
+}
+
+function memberOf(value: unknown, name: 'cause' | 'message' | 'stack'): unknown {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
 }
 
 function bounded(text: string, bytesMax: number): string {

@@ -101,6 +101,35 @@ describe('what a failed attempt leaves behind', () => {
     expect(failureOf(new AggregateError([])).message).toBe('AggregateError');
   });
 
+  it('has what the causes of an error add, and their stacks', () => {
+    const refused = new Error('connect ECONNREFUSED 127.0.0.1:9');
+    const failed = new TypeError('fetch failed', { cause: refused });
+    const { message, stack } = failureOf(new Error('the mail server is away', { cause: failed }));
+
+    expect(message).toBe('the mail server is away: fetch failed: connect ECONNREFUSED 127.0.0.1:9');
+    expect(stack!.match(/^\[cause\]: .*/gm)).toEqual([
+      '[cause]: TypeError: fetch failed',
+      '[cause]: Error: connect ECONNREFUSED 127.0.0.1:9',
+    ]);
+    expect(failureOf(new Error('no: out of paper', { cause: 'out of paper' })).message).toBe('no: out of paper');
+    for (const cause of [null, 7, { code: 7 }]) {
+      expect(failureOf(new Error('no', { cause })).message).toBe('no');
+    }
+  });
+
+  it('ends where causes go round, or do not end', () => {
+    const round = new Error('one');
+    round.cause = new Error('two', { cause: round });
+    expect(failureOf(round).message).toBe('one: two');
+
+    const deep = Array.from({ length: 50 }, (_, at) => at).reduce<Error | undefined>(
+      (cause, at) => new Error(`<${at}>`, { cause }),
+      undefined,
+    );
+    expect(failureOf(deep).message).toBe('<49>: <48>: <47>: <46>: <45>: <44>');
+    expectStorable(failureOf(new Error('a', { cause: new Error('ä'.repeat(1_000_000)) })));
+  });
+
   it('can be stored, whatever value is thrown', () => {
     const values = fc.oneof(fc.anything({ withBigInt: true, withNullPrototype: true }), anyText);
     // Without a stack of its own: making those is what would take the time.
