@@ -8,7 +8,7 @@ import type { JobEvent } from './core/events.js';
 import type { EnqueueOptions, Idempotency, Job, JobFilter, JobPage, JobStats } from './core/job.js';
 import type { JobHandlerFunction } from './core/job-context.js';
 import type { JobHandlerOptions, RequeueOptions } from './core/job-options.js';
-import type { AnyNewJob, TopicLike } from './core/job-topic.js';
+import type { AnyNewJob, AnySchema, TopicLike } from './core/job-topic.js';
 import { typedTopic } from './core/job-topic.js';
 import type { JobsLogger } from './core/logger.js';
 import { guardedLogger, silentLogger } from './core/logger.js';
@@ -116,11 +116,12 @@ export class JobsEngine {
       canRunTransactions: store.capabilities.transactionsAtOnce > 0,
     });
     const { registry, worker } = this;
+    const schemaOf = (topic: string): AnySchema | undefined => registry.get(topic)?.schema;
     const parts = { store, clock, logger, random, ...settings, registry, worker, emit: this.emit.bind(this) };
     this.enqueuer = new Enqueuer({
       ...parts,
-      settingsOf: (topic) => this.registry.get(topic)?.settings,
-      schemaOf: (topic) => this.registry.get(topic)?.schema,
+      settingsOf: (topic) => registry.get(topic)?.settings,
+      schemaOf,
       onStored: (jobs) => this.wakeFor(jobs),
     });
     this.reports = new ReportDesk(parts);
@@ -131,7 +132,7 @@ export class JobsEngine {
       onCancelRequested: (id) => this.attempts.abortCancelled(id),
       onMoved: (topic) => this.changes.touch(topic),
     });
-    this.desk = new JobDesk({ ...parts, moves });
+    this.desk = new JobDesk({ ...parts, moves, schemaOf });
     this.bulk = new BulkDesk({ reports: store.reports, moves });
     const settler = new Settler(parts);
     const heartbeat = new Heartbeat(parts);

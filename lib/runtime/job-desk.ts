@@ -5,6 +5,8 @@ import type { Job, JobFilter, JobPage } from '../core/job.js';
 import { normalJobId } from '../core/job-id.js';
 import type { RequeueOptions } from '../core/job-options.js';
 import { readRequeueOptions } from '../core/job-options.js';
+import type { AnySchema } from '../core/job-topic.js';
+import { validPayload } from '../core/job-topic.js';
 import { cursorAfter, readListFilter } from '../core/list-filter.js';
 import { encodePayload } from '../core/payload.js';
 import type { JobStore, Moved, RequeueChanges } from '../store/job-store.js';
@@ -14,6 +16,8 @@ export interface JobDeskOptions {
   readonly store: JobStore;
   readonly moves: Moves;
   readonly payloadBytesMax: number;
+  /** What judges the payloads of a topic, where that is known. */
+  readonly schemaOf: (topic: string) => AnySchema | undefined;
 }
 
 /** Where people ask about jobs and move them by hand. */
@@ -33,8 +37,13 @@ export class JobDesk {
     return { items, total, totalCapped, limit, offset, nextCursor };
   }
 
+  /** @throws InvalidPayloadError when the topic's schema refuses another payload: the one that is there stays */
   async requeue(id: string, options?: RequeueOptions): Promise<Job> {
-    const moved = await this.move('requeue', id, this.readChanges(options));
+    const changes = this.readChanges(options);
+    if (changes.payload !== undefined) {
+      await this.judge(id, options!.payload);
+    }
+    const moved = await this.move('requeue', id, changes);
     if (!moved.moved) {
       throw moved.holderId === null
         ? wrongStatus(moved, 'failed or cancelled', 'requeue')
@@ -72,6 +81,14 @@ export class JobDesk {
       throw new JobNotFoundError(id);
     }
     return moved;
+  }
+
+  private async judge(id: string, payload: unknown): Promise<void> {
+    const job = await this.get(id);
+    const schema = job && this.options.schemaOf(job.topic);
+    if (schema) {
+      await validPayload(schema, payload);
+    }
   }
 
   private readChanges(options?: RequeueOptions): RequeueChanges {

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { JobContext, StandardSchema } from 'nestjs-jobs';
-import { CurrentJob, defineJob, InvalidPayloadError, JobHandler, Payload } from 'nestjs-jobs';
+import { CurrentJob, defineJob, InvalidPayloadError, JobHandler, Payload, UnrecoverableError } from 'nestjs-jobs';
 import * as v from 'valibot';
 import { z } from 'zod';
 import { useApps } from './support/apps.js';
@@ -99,6 +99,20 @@ describe.each(everyKind)('a topic with a schema on $label', (kind) => {
       maxRetries: 3,
       lastError: 'payload.lines[0].amount: too few',
     });
+  });
+
+  it.each([
+    ['Zod', SendMail],
+    ['Valibot', PostMail],
+  ])('of %s refuses another payload of a job that is re-queued, and keeps the one that is there', async (_, topic) => {
+    const app = await apps.start();
+    app.jobs.register(topic, () => Promise.reject(new UnrecoverableError('no luck')));
+    const { id } = await app.jobs.enqueue(topic, mail);
+    await app.jobAfter('failed', id);
+    const refused = app.jobs.requeue(id, { payload: { ...mail, lines: [{ amount: 0 }] } });
+    await expect(refused).rejects.toMatchObject({ code: 'INVALID_PAYLOAD', path: 'payload.lines[0].amount' });
+    expect(await app.jobs.get(id)).toMatchObject({ status: 'failed', payload: mail });
+    expect(await app.jobs.requeue(id, { payload: mail })).toMatchObject({ status: 'pending' });
   });
 });
 
