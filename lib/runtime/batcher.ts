@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers';
 import { QueueUnavailableError, RowLockedError, StatementCancelledError } from '../core/errors.js';
 import { SET_LENGTH_MAX } from '../core/limits.js';
 import { SetSize } from './set-size.js';

@@ -46,7 +46,7 @@ export class Executor {
       return;
     }
     // Cancelled, or its lease lost, while it waited for a slot.
-    queueMicrotask(() => {
+    void Promise.resolve().then(() => {
       execution.returned(attempt);
       execution.ended(attempt, endings[abortedFor]);
     });

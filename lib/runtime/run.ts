@@ -60,7 +60,7 @@ export class Run {
         (error: unknown) => this.return({ error }),
       );
     } catch (error) {
-      queueMicrotask(() => this.return({ error }));
+      void Promise.resolve().then(() => this.return({ error }));
     }
   }
 

@@ -1,0 +1,32 @@
+import { sqliteFile } from './support/database-kinds.js';
+import { useApps } from './support/apps.js';
+
+describe('a queue in a test with fake timers', () => {
+  const apps = useApps(sqliteFile);
+  afterEach(() => jest.useRealTimers());
+
+  it('goes on in real time, and so it does after them', async () => {
+    const app = await apps.start({ handlers: { work: () => 'done' } });
+    jest.useFakeTimers();
+    const unawaited = app.jobs.enqueue('work', 1);
+    const { id } = await app.jobs.enqueue('work', 2);
+    await app.jobs.whenIdle();
+    expect(await app.jobs.get(id)).toMatchObject({ status: 'completed' });
+
+    jest.useRealTimers();
+    await unawaited;
+    await app.jobs.enqueue('work', 3);
+    await app.jobs.whenIdle();
+    expect(await app.jobs.stats()).toMatchObject({ completed: 3 });
+  });
+
+  it('may be left with a job that nobody has waited for', async () => {
+    const app = await apps.start({ handlers: { work: () => 'done' } });
+    jest.useFakeTimers();
+    void app.jobs.enqueue('work', 1);
+    jest.useRealTimers();
+    await app.jobs.enqueue('work', 2);
+    await app.jobs.whenIdle();
+    expect(await app.jobs.stats()).toMatchObject({ completed: 2 });
+  });
+});
