@@ -1,11 +1,14 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
+import { messageOf } from '../core/errors.js';
 import { JobsEngine } from '../jobs-engine.js';
+import { isBuilt, untilBuilt } from './built-provider.js';
 import type { JobHandlerMetadata } from './decorators/job-handler.decorator.js';
 import { jobHandlersOf } from './decorators/job-handler.decorator.js';
 import { HandlerPipeline } from './pipeline/handler-pipeline.js';
 import { LazyModules } from './lazy-modules.js';
+import { nestLogger } from './nest-logger.js';
 
 type Wrapper = InstanceWrapper<unknown>;
 
@@ -14,6 +17,7 @@ type Wrapper = InstanceWrapper<unknown>;
 export class JobsExplorer {
   /** What is registered already: by instance, since several may inherit one method. */
   private readonly registered = new WeakMap<object, Set<JobHandlerMetadata>>();
+  private isStopped = false;
 
   constructor(
     @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
@@ -21,6 +25,11 @@ export class JobsExplorer {
     @Inject(JobsEngine) private readonly engine: JobsEngine,
     @Inject(LazyModules) private readonly lazyModules: LazyModules,
   ) {}
+
+  /** Waits no more for what is still being built. */
+  stop(): void {
+    this.isStopped = true;
+  }
 
   /**
    * Registers the handlers of the application, and from now on those of modules that are loaded lazily.
@@ -35,16 +44,29 @@ export class JobsExplorer {
   private exploreModules(modules?: NonNullable<Wrapper['host']>[]): void {
     const { discovery } = this;
     for (const wrapper of [...discovery.getProviders({}, modules), ...discovery.getControllers({}, modules)]) {
-      const instance: unknown = wrapper.instance;
-      if (isObject(instance) && !wrapper.isAlias) {
-        this.exploreProvider(wrapper, instance);
+      if (isBuilt(wrapper)) {
+        this.exploreProvider(wrapper);
+      } else if (handlersOf(wrapper).size > 0) {
+        void this.exploreLater(wrapper);
       }
     }
   }
 
-  private exploreProvider(wrapper: Wrapper, instance: object): void {
-    for (const [name, handlers] of jobHandlersOf(instance)) {
-      this.register(wrapper, instance, name, handlers);
+  /** Of a load that began before it could be heard of, or that another one does not wait for. */
+  private async exploreLater(wrapper: Wrapper): Promise<void> {
+    const isWanted = (): boolean => !this.isStopped && this.lazyModules.has(wrapper.host);
+    try {
+      if (await untilBuilt(wrapper, isWanted)) {
+        this.exploreProvider(wrapper);
+      }
+    } catch (error) {
+      nestLogger.error(messageOf(error));
+    }
+  }
+
+  private exploreProvider(wrapper: Wrapper): void {
+    for (const [name, handlers] of handlersOf(wrapper)) {
+      this.register(wrapper, wrapper.instance as object, name, handlers);
     }
   }
 
@@ -67,6 +89,10 @@ export class JobsExplorer {
       }
     }
   }
+}
+
+function handlersOf({ instance, isAlias }: Wrapper): ReadonlyMap<string, readonly JobHandlerMetadata[]> {
+  return isObject(instance) && !isAlias ? jobHandlersOf(instance) : new Map();
 }
 
 function isObject(value: unknown): value is object {

@@ -56,6 +56,7 @@ export class JobsLifecycle
 
   onModuleDestroy(): void {
     clearTimeout(this.check);
+    this.explorer.stop();
     this.engine.stopClaiming();
   }
 

@@ -5,24 +5,34 @@ type Module = ModulesContainer extends Map<string, infer M> ? M : never;
 
 /**
  * Tells of modules that are loaded after the application has been put together. Nest calls no lifecycle hook in those and
- * announces them nowhere: the loader itself is the only one to tell.
+ * announces them nowhere: the loader itself is the only one to tell. It is listened to from the beginning, since a load
+ * may begin before anybody asks, and end after.
  */
 @Injectable()
 export class LazyModules {
+  private tell: ((modules: Module[]) => void) | undefined;
+
   constructor(
-    @Inject(LazyModuleLoader) private readonly loader: LazyModuleLoader,
+    @Inject(LazyModuleLoader) loader: LazyModuleLoader,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
-  ) {}
+  ) {
+    const load = loader.load.bind(loader);
+    loader.load = async (...request) => {
+      const moduleRef = await load(...request);
+      // These and no others: what another call is loading meanwhile is half built.
+      this.tell?.(withImports(this.moduleOf(moduleRef)));
+      return moduleRef;
+    };
+  }
 
   /** Calls back after each load, with the module and its imports; an error of the callback rejects the load. */
   whenLoaded(callback: (modules: Module[]) => void): void {
-    const load = this.loader.load.bind(this.loader);
-    this.loader.load = async (...request) => {
-      const moduleRef = await load(...request);
-      // These and no others: what another call is loading meanwhile is half built.
-      callback(withImports(this.moduleOf(moduleRef)));
-      return moduleRef;
-    };
+    this.tell = callback;
+  }
+
+  /** Whether the application has it: a load that fails takes its modules away. */
+  has(module: Module | undefined): boolean {
+    return [...this.modules.values()].includes(module!);
   }
 
   private moduleOf(moduleRef: ModuleRef): Module | undefined {

@@ -1,4 +1,4 @@
-import { Inject, Injectable, Module, Scope } from '@nestjs/common';
+import { Global, Inject, Injectable, Module, Scope } from '@nestjs/common';
 import { LazyModuleLoader } from '@nestjs/core';
 import type { JobContext } from 'nestjs-jobs';
 import { InvalidOptionsError, JobHandler, JobsModule, JobsService } from 'nestjs-jobs';
@@ -150,6 +150,48 @@ describe('modules that are loaded lazily', () => {
     const { id } = await app.jobs.enqueue('price', 'lamp');
     expect(await app.jobAfter('completed', id)).toMatchObject({ result: 4 });
   });
+
+  /** A module whose provider begins to load `ShopModule`, which it does not wait for. */
+  function moduleThatLoads(begin: 'in its constructor' | 'in its hook', load: (loader: LazyModuleLoader) => unknown) {
+    @Injectable()
+    class Opener {
+      constructor(@Inject(LazyModuleLoader) private readonly loader: LazyModuleLoader) {
+        if (begin === 'in its constructor') load(loader);
+      }
+
+      onModuleInit(): void {
+        if (begin === 'in its hook') load(this.loader);
+      }
+    }
+    @Global()
+    @Module({ providers: [Opener] })
+    class OpenerModule {}
+    return OpenerModule;
+  }
+
+  it.each(['in its constructor', 'in its hook'] as const)(
+    'may be loaded by a provider %s, however long that takes, and handlers are given what they need',
+    async (begin) => {
+      const built = signal();
+      @Module({
+        providers: [
+          { provide: 'CONNECTION', useFactory: () => built.promise },
+          { provide: Prices, inject: ['CONNECTION'], useFactory: () => new Prices() },
+          ShopJobs,
+        ],
+      })
+      class SlowShopModule {}
+      let loaded: Promise<unknown> | undefined;
+      const opener = moduleThatLoads(begin, (loader) => (loaded = loader.load(() => SlowShopModule)));
+      const app = await apps.start({ imports: [opener] });
+      const { id } = await app.jobs.enqueue('price', 'lamp');
+      await app.jobs.whenIdle();
+      expect(await app.job(id)).toMatchObject({ status: 'pending', attempt: 0 });
+      built.resolve();
+      await loaded;
+      expect(await app.jobAfter('completed', id)).toMatchObject({ result: 4, attempt: 1 });
+    },
+  );
 
   it('cannot bring a second queue along', async () => {
     @Module({ imports: [JobsModule.forRoot()] })
