@@ -210,4 +210,14 @@ describe('reads by the repository of jobs, on PostgreSQL', () => {
     await jobs.enqueue('work', null);
     expect(await rows.countBy({ status: 'pending' })).toBe(2);
   });
+
+  it('have times, however the database writes dates', async () => {
+    const first = await apps.start();
+    const [{ name }] = await first.dataSource.query<[{ name: string }]>('SELECT current_database() AS name');
+    await first.dataSource.query(`ALTER DATABASE ${name} SET datestyle TO 'German'`);
+    await first.close();
+    const { jobs, rows } = await apps.start();
+    const { id, created, runAt } = await jobs.enqueue('work', null);
+    expect(await rows.findOneByOrFail({ id })).toMatchObject({ created, runAt });
+  });
 });

@@ -35,6 +35,7 @@ const settings = ({ statementTimeoutMs, lockTimeoutMs }: SessionLimits): readonl
   ['jit', 'off'],
   ...planning,
   ['extra_float_digits', '1'],
+  ['datestyle', 'ISO'],
 ];
 
 const defaultsOfTransactions = [
