@@ -1,10 +1,16 @@
 /** `; did you mean 'lease'?` when one of the names is near, otherwise the list of them. */
 export function suggestion(stranger: string, names: readonly string[]): string {
-  const ranked = names.map((name) => ({ name, distance: editDistance(stranger.toLowerCase(), name.toLowerCase()) }));
+  const asked = stranger.toLowerCase();
+  const ranked = names.map((name) => ({ name, distance: distanceOf(asked, name.toLowerCase()) }));
   const nearest = ranked.sort((a, b) => a.distance - b.distance)[0];
   return nearest && nearest.distance <= Math.max(2, Math.ceil(stranger.length * 0.4))
     ? `; did you mean '${nearest.name}'?`
     : `; known are ${names.join(', ')}`;
+}
+
+/** `auth` is the beginning of `authenticate`, however far that is. */
+function distanceOf(asked: string, name: string): number {
+  return asked.length > 1 && name.startsWith(asked) ? 0 : editDistance(asked, name);
 }
 
 /** Levenshtein distance, one row at a time. */

@@ -11,6 +11,7 @@ import { JobStreams } from './job-streams.js';
 import { JobsApi } from './jobs-api.js';
 import { JobsController } from './jobs.controller.js';
 import { ReportsController } from './reports.controller.js';
+import { MoveLog } from './move-log.js';
 import { WireJobs } from './wire-jobs.js';
 
 /** What a module is given so that it answers over HTTP. */
@@ -39,6 +40,7 @@ export function httpParts(http: HttpSettings | false): HttpParts {
       HttpNotice,
       JobsApi,
       JobStreams,
+      MoveLog,
       WireJobs,
     ],
   };

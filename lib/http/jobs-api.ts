@@ -89,8 +89,8 @@ export class JobsApi implements HttpDoor {
   }
 
   /** What the caller is told of an error. The rest stands in the log. */
-  private told(error: unknown, { method, path }: HttpExchange): ApiError {
-    const request = `${method} ${path || '/'}`;
+  private told(error: unknown, { method, basePath, path }: HttpExchange): ApiError {
+    const request = `${method} ${basePath}${path}`;
     if (error instanceof QueueUnavailableError) {
       this.outages.warn(oneLine(`${request} is answered 503: ${error.message}`));
     }

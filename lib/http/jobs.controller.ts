@@ -12,6 +12,7 @@ import type { HttpAnswer, HttpExchange, JsonAnswer } from './http-exchange.js';
 import { API_HEADERS, jsonAnswer } from './http-exchange.js';
 import { idempotencyKeyOf, idempotencyOf } from './idempotency.js';
 import { listOfSchema, objectSchema, ref } from './json-schema.js';
+import { MoveLog } from './move-log.js';
 import type { FieldTable, FieldValues } from './request-fields.js';
 import { BULK, BULK_FILTER, ENQUEUE, ENQUEUE_MANY, LIST, NOTHING, REQUEUE } from './requests.js';
 import type { WireBulkAnswer, WireJob, WireJobList, WireJobPage } from './wire-jobs.js';
@@ -21,6 +22,7 @@ type Call<Body extends FieldTable = FieldTable, Query extends FieldTable = Field
 
 const MANY_BYTES_MAX = 16 * MEBIBYTE;
 const JOB = ref('Job');
+const MOVED_WORDS = { requeue: 're-queued', cancel: 'cancelled', delete: 'deleted' } as const;
 
 /** The routes that add, show and move jobs. */
 export class JobsController {
@@ -28,6 +30,7 @@ export class JobsController {
     @Inject(JobsEngine) private readonly engine: JobsEngine,
     @Inject(Access) private readonly access: Access,
     @Inject(WireJobs) private readonly wireJobs: WireJobs,
+    @Inject(MoveLog) private readonly log: MoveLog,
   ) {}
 
   @ApiRoute({
@@ -107,12 +110,14 @@ export class JobsController {
     bodyBytesMax: MANY_BYTES_MAX,
     answers: { 200: { meaning: 'What became of them', schema: ref('BulkAnswer') } },
   })
-  async bulk({
-    body: { action, ids, filter, dry_run: dryRun },
-  }: Call<typeof BULK>): Promise<JsonAnswer<WireBulkAnswer>> {
-    const meant = filter && this.filterOf(filter);
-    const request = withoutGaps({ action, ids, filter: meant, dryRun });
-    return jsonAnswer(200, wireBulk(await this.engine.bulk.move(request, this.access.topics)));
+  async bulk({ visit, body }: Call<typeof BULK>): Promise<JsonAnswer<WireBulkAnswer>> {
+    const { action, ids, filter, dry_run: dryRun } = body;
+    const request = withoutGaps({ action, ids, filter: filter && this.filterOf(filter), dryRun });
+    const answer = await this.engine.bulk.move(request, this.access.topics);
+    if (answer.changed > 0) {
+      await this.log.note(visit, `${MOVED_WORDS[action]} ${answer.changed} jobs`, ids ? { ids } : { filter });
+    }
+    return jsonAnswer(200, wireBulk(answer));
   }
 
   @ApiRoute({
@@ -136,10 +141,12 @@ export class JobsController {
     answers: { 200: { meaning: 'The job', schema: JOB } },
     errors: [404, 409],
   })
-  async requeue({ id, body }: Call<typeof REQUEUE>): Promise<JsonAnswer<WireJob>> {
+  async requeue({ id, visit, body }: Call<typeof REQUEUE>): Promise<JsonAnswer<WireJob>> {
     await this.ensureReached(id);
     const { payload, run_at: runAt, max_retries: maxRetries } = body;
     const job = await this.engine.requeue(id, withoutGaps({ payload, runAt, maxRetries }));
+    const change = payload === undefined ? '' : ' with another payload';
+    await this.log.note(visit, `${MOVED_WORDS.requeue} ${nameOf(job)}${change}`);
     return jsonAnswer(200, await this.wireJobs.shown(job));
   }
 
@@ -155,10 +162,12 @@ export class JobsController {
     },
     errors: [404, 409],
   })
-  async cancel({ id }: Call): Promise<JsonAnswer<WireJob>> {
+  async cancel({ id, visit }: Call): Promise<JsonAnswer<WireJob>> {
     await this.ensureReached(id);
     const job = await this.engine.cancel(id);
-    return jsonAnswer(job.status === 'processing' ? 202 : 200, await this.wireJobs.shown(job));
+    const isAsked = job.status === 'processing';
+    await this.log.note(visit, isAsked ? `asked ${nameOf(job)} to end` : `${MOVED_WORDS.cancel} ${nameOf(job)}`);
+    return jsonAnswer(isAsked ? 202 : 200, await this.wireJobs.shown(job));
   }
 
   @ApiRoute({
@@ -170,9 +179,10 @@ export class JobsController {
     answers: { 204: { meaning: 'It is gone' } },
     errors: [404, 409],
   })
-  async delete({ id }: Call): Promise<HttpAnswer> {
+  async delete({ id, visit }: Call): Promise<HttpAnswer> {
     await this.ensureReached(id);
     await this.engine.delete(id);
+    await this.log.note(visit, `${MOVED_WORDS.delete} job ${id}`);
     return { status: 204, headers: API_HEADERS, body: undefined };
   }
 
@@ -205,6 +215,10 @@ export class JobsController {
     const topic = this.access.narrowed(given.topic) ?? undefined;
     return withoutGaps({ topic, status, q, errorKey, createdFrom, createdTo });
   }
+}
+
+function nameOf({ id, topic }: Job): string {
+  return `job ${id} of '${topic}'`;
 }
 
 /** @throws ApiError 400 when it is said twice when the job may run. */

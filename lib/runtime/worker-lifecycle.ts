@@ -83,6 +83,7 @@ export class WorkerLifecycle {
   private async startAll(): Promise<void> {
     const { role, registry, logger, settler, heartbeat, dispatcher, chores, records, store } = this.options;
     if (role === 'producer') {
+      logger.log("role 'producer': runs no jobs");
       return;
     }
     registry.describe(logger);

@@ -52,6 +52,12 @@ export class CallerTransactions {
    */
   queryRunnerOf(tx: StoreTransaction): QueryRunner {
     const manager = tx as EntityManager;
+    if (this.dataSources.includes(tx as DataSource)) {
+      throw new InvalidOptionsError(
+        'manager',
+        'expected the EntityManager of an open transaction, got the DataSource itself',
+      );
+    }
     const { connection, queryRunner } = manager ?? {};
     if (!connection || !this.dataSources.includes(connection)) {
       throw new UnknownDataSourceError(

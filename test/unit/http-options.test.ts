@@ -63,6 +63,7 @@ describe('the options of the HTTP API', () => {
   it('refuse an unknown name', () => {
     expect(refusalOf({ token: 't' }).message).toMatch(/^http\.token: unknown option/);
     expect(refusalOf({}, { pth: 'a' }).message).toBe("ui.pth: unknown option; did you mean 'path'?");
+    expect(refusalOf({ auth: 'a' }).message).toBe("http.auth: unknown option; did you mean 'authenticate'?");
   });
 
   it('refuse an admin UI where the API is', () => {

@@ -1,0 +1,34 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { oneLine } from '../core/text.js';
+import type { Visit } from './access.js';
+import { Access } from './access.js';
+import type { Caller } from './caller.js';
+
+/** What stands of a filter in a line. */
+const TEXT_LENGTH_MAX = 300;
+
+/** Tells the application's log who has moved jobs over HTTP: the queue itself only knows that somebody has. */
+@Injectable()
+export class MoveLog {
+  private readonly logger = new Logger('JobsModule');
+
+  constructor(@Inject(Access) private readonly access: Access) {}
+
+  /**
+   * @param what a sentence without its subject, such as `cancelled job …`
+   * @param which of how many jobs were moved, those that were meant
+   */
+  async note(visit: Visit, what: string, which?: object): Promise<void> {
+    // It has happened, whether or not anybody can say by whom.
+    const caller = await this.access.known(visit).catch(() => undefined);
+    const meant = which ? `: ${JSON.stringify(which).slice(0, TEXT_LENGTH_MAX)}` : '';
+    this.logger.log(oneLine(`${nameOf(caller)} ${what}${meant}`));
+  }
+}
+
+function nameOf(caller: Caller | undefined): string {
+  if (caller === undefined || caller.kind === 'anonymous') {
+    return 'somebody unknown';
+  }
+  return caller.id === '' ? 'an administrator' : `'${caller.id.slice(0, TEXT_LENGTH_MAX)}'`;
+}

@@ -1,0 +1,71 @@
+import { sqliteFile } from '../nest/support/database-kinds.js';
+import { textWith } from '../nest/support/matchers.js';
+import { everyAdapter } from './support/adapters.js';
+import type { HttpApp, HttpAppParts } from './support/http-apps.js';
+import { ADMIN_TOKEN, useHttpApps } from './support/http-apps.js';
+
+const authenticate = ({ headers }: { headers: Record<string, string | undefined> }) =>
+  headers['x-user'] === undefined ? null : { id: headers['x-user'], admin: true };
+
+describe.each(everyAdapter)('the log of moves over HTTP on $adapter', (adapterKind) => {
+  const apps = useHttpApps(sqliteFile, adapterKind);
+  const lines = (): string[] =>
+    apps.log.of('log').flatMap((line) => (line.endsWith(' JobsModule') ? [line.slice(0, -' JobsModule'.length)] : []));
+
+  const listen = (http: NonNullable<HttpAppParts['options']>['http']): Promise<HttpApp> =>
+    apps.listen({ options: { http } });
+  const headers = { 'X-User': 'anna' };
+
+  it('says who has moved which job, and how', async () => {
+    const { api, jobs } = await listen({ authenticate });
+    const { id } = await jobs.enqueue('later', 1);
+    const other = await jobs.enqueue('later', 2);
+    apps.log.lines.splice(0);
+    await api.as().post(`/${id}/cancel`, {}, { headers });
+    await api.as().post(`/${id}/requeue`, {}, { headers });
+    await api.as().post(`/${id}/cancel`, {}, { headers });
+    await api.as().post(`/${id}/requeue`, { payload: 3 }, { headers });
+    await api.as().delete(`/${id}`, { headers });
+    await api.as().post('/bulk', { action: 'cancel', filter: { topic: 'later' } }, { headers });
+    expect(lines()).toEqual([
+      `'anna' cancelled job ${id} of 'later'`,
+      `'anna' re-queued job ${id} of 'later'`,
+      `'anna' cancelled job ${id} of 'later'`,
+      `'anna' re-queued job ${id} of 'later' with another payload`,
+      `'anna' deleted job ${id}`,
+      `'anna' cancelled 1 jobs: {"filter":{"topic":["later"]}}`,
+    ]);
+    expect(await jobs.get(other.id)).toMatchObject({ status: 'cancelled' });
+  });
+
+  it('has nothing of what was refused, or only asked', async () => {
+    const { api, jobs } = await listen({ authenticate });
+    const { id } = await jobs.enqueue('later', 1);
+    apps.log.lines.splice(0);
+    await api.as().post(`/${id}/requeue`, {}, { headers });
+    await api.as().post(`/${id}/cancel`, {});
+    await api.as().post('/bulk', { action: 'cancel', filter: { topic: 'later' }, dry_run: true }, { headers });
+    expect(lines()).toEqual([]);
+  });
+
+  it('is one line, whatever somebody is called', async () => {
+    const { api, jobs } = await listen({ authenticate: () => ({ id: `x\nERROR ${'y'.repeat(10_000)}`, admin: true }) });
+    const { id } = await jobs.enqueue('later', 1);
+    await api.as().post(`/${id}/cancel`, {});
+    const [line] = apps.log.of('log', 'cancelled job');
+    expect(line).toMatch(/^'x ERROR y+' cancelled job/);
+    expect(line!.length).toBeLessThan(500);
+  });
+
+  it('names an administrator with a token, and somebody unknown where the rule is public', async () => {
+    const byToken = await listen({ adminToken: ADMIN_TOKEN });
+    const { id } = await byToken.jobs.enqueue('later', 1);
+    await byToken.api.as(ADMIN_TOKEN).post(`/${id}/cancel`, {});
+    expect(apps.log.of('log', 'cancelled job')).toEqual([textWith('an administrator cancelled job')]);
+    apps.log.lines.splice(0);
+
+    const open = await listen({ manageRule: 'public' });
+    await open.api.as().post(`/${id}/requeue`, {});
+    expect(apps.log.of('log', 're-queued job')).toEqual([textWith('somebody unknown re-queued job')]);
+  });
+});
