@@ -67,6 +67,29 @@ describe.each(places)('the admin UI on $database and $adapter', ({ kind, adapter
     await ui.page.locator('h1 + .badge', { hasText: 'cancelled' }).waitFor();
   });
 
+  it('says of a job that does not go on why', async () => {
+    const { id } = await app.jobs.enqueue('unhandled', 1);
+    const ui = await open(`jobs/${id}`);
+    await ui.sees('no process has a handler of its topic');
+
+    const running = await app.jobs.enqueue('endless', 1);
+    await app.event('started', running.id);
+    await ui.goto(`${app.url}/admin/jobs/jobs/${running.id}`);
+    await ui.sees('Attempt 1 runs');
+    expect(await ui.page.getByRole('status').getByText('has not renewed').count()).toBe(0);
+    const [answer] = await Promise.all([
+      ui.page.waitForResponse(`**/api/jobs/${running.id}`),
+      ui.page.route(`**/api/jobs/${running.id}`, async (route) => {
+        const response = await route.fetch();
+        const job = (await response.json()) as object;
+        await route.fulfill({ response, json: { ...job, locked_until: new Date(Date.now() - 60_000).toISOString() } });
+      }),
+      ui.page.reload(),
+    ]);
+    expect(answer.status()).toBe(200);
+    await ui.sees('has not renewed the lease');
+  });
+
   it('deletes a job after a while in which that can be taken back', async () => {
     const [kept, gone] = [await app.jobs.enqueue('later', 1), await app.jobs.enqueue('later', 2)];
     const ui = await open('jobs');
@@ -137,11 +160,15 @@ describe.each(places)('the admin UI on $database and $adapter', ({ kind, adapter
     const ui = await open('');
     await ui.button('Enqueue a job').or(ui.button('Enqueue')).click();
     await ui.dialog.getByLabel('Topic').fill('later');
+    await ui.dialog.getByText('neither a handler nor a job').waitFor();
     await ui.dialog.getByLabel('Payload').fill('{ "orderId": 7 }');
     await ui.dialog.getByLabel('Delay').fill('soon');
     await ui.dialog.getByRole('button', { name: 'Enqueue' }).click();
-    await ui.dialog.getByText('Refused').waitFor();
+    const complaint = ui.dialog.locator('.complaint', { hasText: 'expected' });
+    await complaint.waitFor();
+    expect(await complaint.count()).toBe(1);
     await ui.dialog.getByLabel('Delay').fill('2h');
+    await complaint.waitFor({ state: 'detached' });
     await ui.dialog.getByRole('button', { name: 'Enqueue' }).click();
     await ui.sees('Enqueued later');
 

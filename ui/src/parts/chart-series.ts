@@ -4,5 +4,6 @@ export interface Series {
   /** The name of a colour in tokens.css. */
   readonly color: string;
   readonly kind: 'line' | 'columns';
-  readonly values: readonly number[];
+  /** `null` where there is nothing to be told. */
+  readonly values: readonly (number | null)[];
 }

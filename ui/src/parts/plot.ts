@@ -4,6 +4,8 @@ import './plot.css';
 import type { Series } from './chart-series.js';
 
 const HEIGHT = 184;
+/** So few values of a line are marked. */
+const SPARSE_MAX = 10;
 
 /** A drawing of some series over time. Columns are stacked, the first one on top. */
 export class Plot {
@@ -64,7 +66,7 @@ export class Plot {
   /** Parts of a job say nothing, nor do heights where nothing stands. */
   #tickText(tick: number): string {
     const isPart = this.#series.some(({ kind }) => kind === 'columns') && !Number.isInteger(tick);
-    const isFlat = this.#series.every(({ values }) => values.every((value) => value === 0));
+    const isFlat = this.#series.every(({ values }) => values.every((value) => !value));
     return isPart || (isFlat && tick > 0) ? '' : this.format(tick);
   }
 
@@ -72,9 +74,12 @@ export class Plot {
     const stroke = this.#color(color);
     const value: uPlot.Series.Value = (_, __, ___, at) => {
       const raw = at == null ? undefined : this.#series[index]?.values[at];
-      return raw === undefined ? '–' : this.format(raw);
+      return raw == null ? '–' : this.format(raw);
     };
-    if (kind === 'line') return { label, stroke, value, width: 1.75, points: { show: false } };
+    if (kind === 'line') {
+      const points = { show: () => this.#isSparse(index), size: 4, fill: stroke };
+      return { label, stroke, value, width: 1.75, points, spanGaps: true };
+    }
     return {
       label,
       stroke,
@@ -84,6 +89,12 @@ export class Plot {
       points: { show: false },
       paths: uPlot.paths.bars!({ size: [0.7, 24] }),
     };
+  }
+
+  /** One value alone makes no line. */
+  #isSparse(index: number): boolean {
+    const values = this.#series[index]?.values ?? [];
+    return values.filter((value) => value !== null).length <= SPARSE_MAX;
   }
 
   /** As the theme gives it: a canvas knows no variables. */
@@ -102,9 +113,9 @@ function halfStep([first = 0, second = first]: ArrayLike<number> & Iterable<numb
 }
 
 /** Values of columns with those that are drawn over them added; lines as they are. */
-function stacked(series: readonly Series[], index: number): number[] {
+function stacked(series: readonly Series[], index: number): (number | null)[] {
   const { kind, values } = series[index]!;
   if (kind === 'line') return [...values];
   const above = series.slice(index + 1).filter((each) => each.kind === 'columns');
-  return values.map((value, at) => above.reduce((total, each) => total + (each.values[at] ?? 0), value));
+  return values.map((value, at) => above.reduce((total, each) => total + (each.values[at] ?? 0), value ?? 0));
 }
