@@ -25,7 +25,7 @@ import type { CreatedStore } from './store/create-store.js';
 
 /** Whether the module is seen everywhere without being imported. Default `true`. */
 interface Visibility {
-  isGlobal?: boolean;
+  isGlobal?: boolean | undefined;
 }
 
 /** What `forRoot` takes. */

@@ -3,13 +3,13 @@ import type { Duration } from './duration.js';
 /** How long the n-th retry waits. */
 export interface BackoffOptions {
   /** `fixed`: delay; `quadratic`: n² × delay; `exponential`: delay × 2ⁿ⁻¹. Default `'quadratic'`. */
-  type?: 'fixed' | 'quadratic' | 'exponential';
+  type?: 'fixed' | 'quadratic' | 'exponential' | undefined;
   /** The unit of waiting. Default one minute. */
-  delay?: Duration;
+  delay?: Duration | undefined;
   /** No retry waits longer. Default one day. */
-  maxDelay?: Duration;
+  maxDelay?: Duration | undefined;
   /** Share of the delay by which it is moved at random, up or down, 0 to 1. Default 0.1. */
-  jitter?: number;
+  jitter?: number | undefined;
 }
 
 /** A handler's own rule: how long its n-th retry (1 first) waits after `error`. */

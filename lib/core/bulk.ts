@@ -20,10 +20,10 @@ export const ACTION_WORDS: Readonly<Record<BulkAction, string>> = {
 /** Which jobs are meant: either some by their ids, or the newest that a filter matches. At most 10,000 a call. */
 export interface BulkRequest {
   action: BulkAction;
-  ids?: readonly string[];
-  filter?: Pick<JobFilter, 'topic' | 'status' | 'q' | 'errorKey' | 'createdFrom' | 'createdTo'>;
+  ids?: readonly string[] | undefined;
+  filter?: Pick<JobFilter, 'topic' | 'status' | 'q' | 'errorKey' | 'createdFrom' | 'createdTo'> | undefined;
   /** Only say what would happen. Default `false`. */
-  dryRun?: boolean;
+  dryRun?: boolean | undefined;
 }
 
 /** What became of them. */

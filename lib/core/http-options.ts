@@ -42,23 +42,23 @@ export type RedactFunction = (job: Job) => Job | Promise<Job>;
  */
 export interface HttpOptions {
   /** Base path. Default `'api/jobs'`. */
-  path?: string;
+  path?: string | undefined;
   /** Bearer token of administrators. Default: the environment's JOBS_ADMIN_TOKEN, unless `guard` or `authenticate` is given. */
-  adminToken?: string;
+  adminToken?: string | undefined;
   /** The application's own guard, or its class: `true` means administrator. */
-  guard?: AdminGuardLike;
+  guard?: AdminGuardLike | undefined;
   /** Says who sends a request. */
-  authenticate?: AuthenticateFunction;
+  authenticate?: AuthenticateFunction | undefined;
   /** Who may enqueue. Default `'admin'`. */
-  enqueueRule?: AccessRule;
+  enqueueRule?: AccessRule | undefined;
   /** Who may read, beside those whom `manageRule` admits. Default: nobody else. */
-  readRule?: AccessRule;
+  readRule?: AccessRule | undefined;
   /** Who may manage: re-queue, cancel and delete jobs, and read. Default `'admin'`. */
-  manageRule?: AccessRule;
+  manageRule?: AccessRule | undefined;
   /** The only topics that callers over HTTP reach, administrators too. Default: all. */
-  allowedTopics?: readonly string[];
+  allowedTopics?: readonly string[] | undefined;
   /** Edits jobs before they leave. Default: they leave as they are. */
-  redact?: RedactFunction;
+  redact?: RedactFunction | undefined;
 }
 
 /** {@link HttpOptions}, checked. */
@@ -77,9 +77,9 @@ export interface HttpSettings {
 /** Where the admin UI is. */
 export interface UiOptions {
   /** Default `'admin/jobs'`. */
-  path?: string;
+  path?: string | undefined;
   /** The files it is made of: a copy of the package's `dist/ui`, for bundled applications. Default: the package's own. */
-  folder?: string;
+  folder?: string | undefined;
 }
 
 /** {@link UiOptions}, checked. */

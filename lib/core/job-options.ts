@@ -12,17 +12,17 @@ import { uniqueKeyCheck } from './unique-key.js';
 /** What a handler says about the jobs of its topic. Absent values are the module's. */
 export interface JobHandlerOptions {
   /** Jobs of this topic running at once in this process. Default: the module's `concurrency`. */
-  concurrency?: number;
+  concurrency?: number | undefined;
   /** Limit of one attempt, at least 1 ms. Default: the module's. */
-  timeout?: Duration;
+  timeout?: Duration | undefined;
   /** Retries after the first attempt, 0 to 1000, for jobs enqueued where this handler is known. Default: the module's. */
-  maxRetries?: number;
+  maxRetries?: number | undefined;
   /** How long retries wait, or a function of the retry's number and the error. Default: the module's. */
-  backoff?: BackoffOptions | BackoffFunction;
+  backoff?: BackoffOptions | BackoffFunction | undefined;
   /** Priority of jobs enqueued where this handler is known, −1000 to 1000. Default 0. */
-  priority?: number;
+  priority?: number | undefined;
   /** Run the handler inside a transaction that commits together with its completion. PostgreSQL only. Default `false`. */
-  transactional?: boolean;
+  transactional?: boolean | undefined;
 }
 
 /** {@link JobHandlerOptions}, checked. `undefined` where the module's default holds. */
@@ -97,9 +97,9 @@ export interface RequeueOptions {
   /** A corrected payload. Default: as it was. */
   payload?: unknown;
   /** Not before this moment. Default: now. */
-  runAt?: Date;
+  runAt?: Date | undefined;
   /** Retries after the first attempt, 0 to 1000. Default: as it was. */
-  maxRetries?: number;
+  maxRetries?: number | undefined;
 }
 
 /** {@link RequeueOptions}, checked; `payload` not yet. `undefined` where the row stays as it is. */

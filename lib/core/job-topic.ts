@@ -46,7 +46,7 @@ export type PayloadOf<Topic extends JobTopic> = Topic extends JobTopic<unknown, 
 /** What {@link defineJob} takes beside the topic. */
 export interface JobTopicOptions<Input, Output = Input> extends JobHandlerOptions {
   /** Any Standard Schema validator: run at enqueue, and again before the handler. */
-  schema?: StandardSchema<Input, Output>;
+  schema?: StandardSchema<Input, Output> | undefined;
 }
 
 /**

@@ -82,21 +82,21 @@ export interface JobFailure extends Failure {
 /** What a caller may say about one job beside its topic and payload. */
 export interface EnqueueOptions {
   /** Not before this moment. Not together with `delay`. */
-  runAt?: Date;
+  runAt?: Date | undefined;
   /** Not before this long from now, by the database's clock. Not together with `runAt`. */
-  delay?: Duration;
+  delay?: Duration | undefined;
   /** Retries after the first attempt, 0 to 1000. Default: the topic's, else the module's. */
-  maxRetries?: number;
+  maxRetries?: number | undefined;
   /** Lower runs first; −1000 to 1000. Default: the topic's, else 0. */
-  priority?: number;
+  priority?: number | undefined;
   /** Limit of one attempt. Default: the handler's, else the module's. */
-  timeout?: Duration;
+  timeout?: Duration | undefined;
   /** How long retries wait. Default: the handler's, else the module's. */
-  backoff?: BackoffOptions;
+  backoff?: BackoffOptions | undefined;
   /** One unfinished job per topic and key; a second call returns the first's row. 1 to 255 characters. */
-  uniqueKey?: string;
+  uniqueKey?: string | undefined;
   /** Notes of the caller's own, at most 64 KiB of JSON; handlers see them. */
-  metadata?: Record<string, unknown>;
+  metadata?: Record<string, unknown> | undefined;
 }
 
 /** A job to be, as `enqueueMany` takes it. */
@@ -145,25 +145,25 @@ export type Outcome =
 /** Which jobs a list shows. All conditions hold together. */
 export interface JobFilter {
   /** Of one of these topics. Default: all. */
-  topic?: string | readonly string[];
+  topic?: string | readonly string[] | undefined;
   /** In one of these statuses. Default: all. */
-  status?: JobStatus | readonly JobStatus[];
+  status?: JobStatus | readonly JobStatus[] | undefined;
   /** An exact id, the beginning of a topic, or a part of the error text of 10,000 failed jobs, the newest of each topic. */
-  q?: string;
+  q?: string | undefined;
   /**
    * Failed jobs with exactly this error, among as many: the `key` of a group of errors. Not together with `q`.
    */
-  errorKey?: string;
+  errorKey?: string | undefined;
   /** Created at this moment or later. */
-  createdFrom?: Date;
+  createdFrom?: Date | undefined;
   /** Created before this moment. */
-  createdTo?: Date;
+  createdTo?: Date | undefined;
   /** Jobs on a page, 1 to 200. Default 20. */
-  limit?: number;
+  limit?: number | undefined;
   /** Jobs to skip, 0 to 10,000,000. Default 0. Not together with `cursor`. */
-  offset?: number;
+  offset?: number | undefined;
   /** `nextCursor` of the page before, of the same filter. */
-  cursor?: string;
+  cursor?: string | undefined;
 }
 
 /** One page of a list, newest job first. */

@@ -159,42 +159,41 @@ export const OPTIONS = {
 /** What `JobsModule.forRoot()` takes; see {@link OPTIONS} for meanings and defaults. */
 export interface JobsOptions {
   /** Name of the TypeORM DataSource. Default: the default one. */
-  dataSource?: string;
+  dataSource?: string | undefined;
   /** `'producer'` never claims, `'worker'` and `'all'` do. Default `'all'`. */
-  role?: 'all' | 'producer' | 'worker';
+  role?: 'all' | 'producer' | 'worker' | undefined;
   /** Jobs running at once in this process, 1 to 10,000. Default 10. */
-  concurrency?: number;
+  concurrency?: number | undefined;
   /** Restricts what this process claims. Default: every topic with a handler here. */
-  topics?: readonly string[];
+  topics?: readonly string[] | undefined;
   /** Safety net: a due job starts within this and a second even when no notification arrives. Default `'1s'`. */
-  pollInterval?: Duration;
+  pollInterval?: Duration | undefined;
   /** How long a claim is owned without renewal; renewed every third of it. At least 300 ms, default `'30s'`. */
-  lease?: Duration;
+  lease?: Duration | undefined;
   /** Limit of one attempt. Default `'10m'`. */
-  timeout?: Duration;
+  timeout?: Duration | undefined;
   /** Retries after the first attempt, 0 to 1,000: 3 means at most 4 runs. Default 3. */
-  maxRetries?: number;
+  maxRetries?: number | undefined;
   /** How long retries wait. Default `{ type: 'quadratic', delay: '1m', maxDelay: '1d', jitter: 0.1 }`. */
-  backoff?: BackoffOptions;
+  backoff?: BackoffOptions | undefined;
   /** Limit of the UTF-8 JSON text of a payload, in bytes. Default 1,048,576. */
-  payloadMaxBytes?: number;
+  payloadMaxBytes?: number | undefined;
   /** Age at which finished rows are pruned: `false` keeps them, `0` removes them as they finish. Default 7, 7 and 30 days. */
-  retention?:
-    Duration | false | { completed?: Duration | false; cancelled?: Duration | false; failed?: Duration | false };
+  retention?: Duration | false | { [Status in FinalStatus]?: Duration | false | undefined } | undefined;
   /** Grace for running jobs when the application stops. Default `'30s'`. */
-  shutdownTimeout?: Duration;
+  shutdownTimeout?: Duration | undefined;
   /** Run the application's global guards, pipes, interceptors and filters around handlers too. Default `false`. */
-  globalEnhancers?: boolean;
+  globalEnhancers?: boolean | undefined;
   /** Create and upgrade the queue's own tables at start. `false` when the app runs `jobsMigrations` itself. Default `true`. */
-  migrate?: boolean;
+  migrate?: boolean | undefined;
   /** Size of the queue's own PostgreSQL pool, the listener not counted. Default 3. */
-  connections?: number;
+  connections?: number | undefined;
   /** `synchronous`: `'full'` (default) or `'normal'`; `lockTimeout` (default `'5s'`) bounds every wait for the write lock. */
-  sqlite?: { synchronous?: 'full' | 'normal'; lockTimeout?: Duration };
+  sqlite?: { synchronous?: 'full' | 'normal' | undefined; lockTimeout?: Duration | undefined } | undefined;
   /** The HTTP API: where it is and who may use it. `false` mounts no routes. */
-  http?: HttpOptions | false;
+  http?: HttpOptions | false | undefined;
   /** The admin UI. `false` serves none. */
-  ui?: UiOptions | false;
+  ui?: UiOptions | false | undefined;
 }
 
 /** The options of the module, checked and complete. */

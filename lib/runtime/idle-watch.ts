@@ -13,7 +13,7 @@ import type { Enqueuer } from './enqueuer.js';
 /** What may be asked of `whenIdle`. */
 export interface WhenIdleOptions {
   /** Default 30 seconds. */
-  timeout?: Duration;
+  timeout?: Duration | undefined;
 }
 
 export interface IdleWatchOptions {

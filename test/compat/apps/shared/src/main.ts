@@ -59,10 +59,15 @@ function database(): TypeOrmModuleOptions {
   };
 }
 
+/** What a variable that is not set gives may be handed on. */
+const unset = process.env.NOT_SET;
 const token = 'a-token';
 
 @Module({
-  imports: [TypeOrmModule.forRoot(database()), JobsModule.forRoot({ http: { adminToken: token } })],
+  imports: [
+    TypeOrmModule.forRoot(database()),
+    JobsModule.forRoot({ dataSource: unset, http: { adminToken: token, path: unset }, ui: { path: unset } }),
+  ],
   providers: [GreetingJobs],
 })
 class AppModule {}
