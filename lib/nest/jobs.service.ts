@@ -20,6 +20,10 @@ type CheckedJobs<Jobs extends readonly AnyNewJob[]> = {
     : Jobs[Place];
 };
 
+/*
+ * Of each method the signature for a typed topic is the last one: when none fits, some compilers tell of that one alone.
+ */
+
 /**
  * The queue, as the application uses it.
  *
@@ -36,20 +40,20 @@ export class JobsService {
    *
    * @throws InvalidPayloadError, PayloadTooLargeError, InvalidOptionsError; nothing was stored then.
    */
-  enqueue<T>(topic: JobTopic<T, unknown>, payload: NoInfer<T>, options?: EnqueueOptions): Promise<Job<T>>;
   enqueue<T>(topic: string, payload: T, options?: EnqueueOptions): Promise<Job<T>>;
+  enqueue<T>(topic: JobTopic<T, unknown>, payload: NoInfer<T>, options?: EnqueueOptions): Promise<Job<T>>;
   async enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
     return this.engine.enqueue(topic, payload, options);
   }
 
   /** The same, not to run before `runAt`. */
+  enqueueAt<T>(topic: string, payload: T, runAt: Date, options?: EnqueueOptions): Promise<Job<T>>;
   enqueueAt<T>(
     topic: JobTopic<T, unknown>,
     payload: NoInfer<T>,
     runAt: Date,
     options?: EnqueueOptions,
   ): Promise<Job<T>>;
-  enqueueAt<T>(topic: string, payload: T, runAt: Date, options?: EnqueueOptions): Promise<Job<T>>;
   async enqueueAt(topic: TopicLike, payload: unknown, runAt: Date, options?: EnqueueOptions): Promise<Job> {
     // Checked by itself: an absent moment would mean "now", and mail a customer too early.
     return this.engine.enqueue(topic, payload, { ...options, runAt: checked(dateCheck, runAt, 'runAt') });
@@ -61,13 +65,13 @@ export class JobsService {
    * @throws UnknownDataSourceError for a manager of another DataSource; InvalidOptionsError for one without an open
    * transaction; what `enqueue` throws.
    */
+  enqueueTx<T>(manager: EntityManager, topic: string, payload: T, options?: EnqueueOptions): Promise<Job<T>>;
   enqueueTx<T>(
     manager: EntityManager,
     topic: JobTopic<T, unknown>,
     payload: NoInfer<T>,
     options?: EnqueueOptions,
   ): Promise<Job<T>>;
-  enqueueTx<T>(manager: EntityManager, topic: string, payload: T, options?: EnqueueOptions): Promise<Job<T>>;
   async enqueueTx(manager: EntityManager, topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
     return this.engine.enqueueTx(manager, topic, payload, options);
   }
@@ -129,8 +133,8 @@ export class JobsService {
   }
 
   /** Gives a topic its handler in this process, without a decorator. @throws InvalidOptionsError when it has one. */
-  register<T>(topic: JobTopic<unknown, T>, handler: (job: JobContext<T>) => unknown, options?: JobHandlerOptions): void;
   register<T = unknown>(topic: string, handler: (job: JobContext<T>) => unknown, options?: JobHandlerOptions): void;
+  register<T>(topic: JobTopic<unknown, T>, handler: (job: JobContext<T>) => unknown, options?: JobHandlerOptions): void;
   register(topic: TopicLike, handler: (job: JobContext<never>) => unknown, options?: JobHandlerOptions): void {
     // Like a method's, an Observable that it returns is waited for. What is no function is the engine's to refuse.
     const run = typeof handler === 'function' ? async (job: never) => lastValueOf(handler(job)) : handler;
