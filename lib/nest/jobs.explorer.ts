@@ -26,11 +26,6 @@ export class JobsExplorer {
     @Inject(LazyModules) private readonly lazyModules: LazyModules,
   ) {}
 
-  /** Waits no more for what is still being built. */
-  stop(): void {
-    this.isStopped = true;
-  }
-
   /**
    * Registers the handlers of the application, and from now on those of modules that are loaded lazily.
    *
@@ -41,12 +36,17 @@ export class JobsExplorer {
     this.lazyModules.whenLoaded((modules) => this.exploreModules(modules));
   }
 
+  /** Waits no more for what is still being built. */
+  stop(): void {
+    this.isStopped = true;
+  }
+
   private exploreModules(modules?: NonNullable<Wrapper['host']>[]): void {
     const { discovery } = this;
     for (const wrapper of [...discovery.getProviders({}, modules), ...discovery.getControllers({}, modules)]) {
       if (isBuilt(wrapper)) {
         this.exploreProvider(wrapper);
-      } else if (handlersOf(wrapper).size > 0) {
+      } else {
         void this.exploreLater(wrapper);
       }
     }
