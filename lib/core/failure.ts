@@ -37,22 +37,31 @@ export function failureOf(thrown: unknown): Failure {
   }
 }
 
-/** What was thrown, what caused that, and so on. */
+/** What was thrown, what caused that, and so on, as far as it can be read. */
 function chainOf(thrown: unknown): unknown[] {
   const chain = [thrown];
-  while (chain.length <= CAUSES_MAX) {
-    const cause = memberOf(chain.at(-1), 'cause');
-    if (typeof cause !== 'string' && memberOf(cause, 'message') === undefined) {
+  for (let cause = causeOf(thrown); cause !== undefined && !chain.includes(cause); cause = causeOf(cause)) {
+    if (chain.push(cause) > CAUSES_MAX) {
       break;
     }
-    chain.push(cause);
   }
   return chain;
 }
 
+/** The cause of an error, when it says something. A getter of it that throws takes nothing from the error itself. */
+function causeOf(value: unknown): unknown {
+  try {
+    const cause = memberOf(value, 'cause');
+    const message = typeof cause === 'string' ? cause : memberOf(cause, 'message');
+    return typeof message === 'string' && message !== '' ? cause : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** `fetch failed` says nothing, and its cause which server refused. Many errors repeat what their cause says. */
 function withCause(text: string, cause: string): string {
-  return text.length > ERROR_MESSAGE_BYTES_MAX || text.includes(cause) ? text : `${text}: ${cause}`;
+  return text.length > ERROR_MESSAGE_BYTES_MAX || text.endsWith(cause) ? text : `${text}: ${cause}`;
 }
 
 function stackOf(chain: readonly unknown[]): string | null {

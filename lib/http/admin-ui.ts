@@ -1,6 +1,5 @@
-import type { OnApplicationBootstrap, OnModuleInit } from '@nestjs/common';
+import type { OnApplicationBootstrap } from '@nestjs/common';
 import { Inject, Injectable, Logger } from '@nestjs/common';
-import { InvalidOptionsError } from '../core/errors.js';
 import type { UiSettings } from '../core/http-options.js';
 import { Callers } from './callers.js';
 import type { HttpAnswer, HttpDoor, HttpExchange } from './http-exchange.js';
@@ -46,7 +45,7 @@ const IMMUTABLE = 'public, max-age=31536000, immutable';
  * addresses in the page are relative, so that it works under any path, also under that of a proxy which nobody here knows.
  */
 @Injectable()
-export class AdminUi implements HttpDoor, OnModuleInit, OnApplicationBootstrap {
+export class AdminUi implements HttpDoor, OnApplicationBootstrap {
   private readonly logger = new Logger('JobsModule');
   private readonly folder: string | undefined;
   private known: ReadonlyMap<string, UiFile> = new Map();
@@ -57,20 +56,9 @@ export class AdminUi implements HttpDoor, OnModuleInit, OnApplicationBootstrap {
     @Inject(HttpMount) private readonly mount: HttpMount,
     @Inject(JOBS_API) private readonly api: HttpDoor,
     @Inject(Callers) private readonly callers: Callers,
-    @Inject(UI_SETTINGS) private readonly settings: UiSettings,
+    @Inject(UI_SETTINGS) settings: UiSettings,
   ) {
     this.folder = settings.folder ?? UI_FOLDER;
-  }
-
-  /** @throws InvalidOptionsError where `ui.folder` has no admin UI. */
-  onModuleInit(): void {
-    const { folder } = this.settings;
-    if (folder !== undefined && this.files.size === 0) {
-      throw new InvalidOptionsError(
-        'ui.folder',
-        `expected a copy of the folder dist/ui of nestjs-jobs, got '${folder}'`,
-      );
-    }
   }
 
   onApplicationBootstrap(): void {

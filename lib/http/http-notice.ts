@@ -5,7 +5,7 @@ import { Callers } from './callers.js';
 import { HttpMount } from './http-mount.js';
 import { JobsApi } from './jobs-api.js';
 
-/** Says at start what nobody could guess from outside: that the API is closed and how to open it, or that a key does not fit. */
+/** Says at start what nobody could guess: that the API is closed, and how to open it, or that a token opens nothing. */
 @Injectable()
 export class HttpNotice implements OnApplicationBootstrap {
   private readonly logger = new Logger('JobsModule');

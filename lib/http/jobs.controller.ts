@@ -1,5 +1,6 @@
 import { Inject } from '@nestjs/common';
-import { IdempotencyConflictError, JobNotFoundError } from '../core/errors.js';
+import { ACTION_WORDS } from '../core/bulk.js';
+import { IdempotencyConflictError, JobNotFoundError, QueueUnavailableError } from '../core/errors.js';
 import type { EnqueueOptions, Idempotency, Job, JobFilter } from '../core/job.js';
 import { MEBIBYTE } from '../core/limits.js';
 import { JobsEngine } from '../jobs-engine.js';
@@ -113,9 +114,17 @@ export class JobsController {
   async bulk({ visit, body }: Call<typeof BULK>): Promise<JsonAnswer<WireBulkAnswer>> {
     const { action, ids, filter, dry_run: dryRun } = body;
     const request = withoutGaps({ action, ids, filter: filter && this.filterOf(filter), dryRun });
-    const answer = await this.engine.bulk.move(request, this.access.topics);
+    const meant = ids ? { ids } : { filter };
+    const answer = await this.engine.bulk.move(request, this.access.topics).catch((error: unknown) => {
+      if (error instanceof QueueUnavailableError && !dryRun) {
+        // Some may have been moved before.
+        this.log.note(visit, `began to ${ACTION_WORDS[action]} jobs`, meant);
+      }
+      throw error;
+    });
     if (answer.changed > 0) {
-      await this.log.note(visit, `${MOVED_WORDS[action]} ${answer.changed} jobs`, ids ? { ids } : { filter });
+      const words = action === 'cancel' ? 'cancelled, or asked to end,' : MOVED_WORDS[action];
+      this.log.note(visit, `${words} ${answer.changed === 1 ? '1 job' : `${answer.changed} jobs`}`, meant);
     }
     return jsonAnswer(200, wireBulk(answer));
   }
@@ -146,7 +155,7 @@ export class JobsController {
     const { payload, run_at: runAt, max_retries: maxRetries } = body;
     const job = await this.engine.requeue(id, withoutGaps({ payload, runAt, maxRetries }));
     const change = payload === undefined ? '' : ' with another payload';
-    await this.log.note(visit, `${MOVED_WORDS.requeue} ${nameOf(job)}${change}`);
+    this.log.note(visit, `${MOVED_WORDS.requeue} ${nameOf(job)}${change}`);
     return jsonAnswer(200, await this.wireJobs.shown(job));
   }
 
@@ -166,7 +175,7 @@ export class JobsController {
     await this.ensureReached(id);
     const job = await this.engine.cancel(id);
     const isAsked = job.status === 'processing';
-    await this.log.note(visit, isAsked ? `asked ${nameOf(job)} to end` : `${MOVED_WORDS.cancel} ${nameOf(job)}`);
+    this.log.note(visit, isAsked ? `asked ${nameOf(job)} to end` : `${MOVED_WORDS.cancel} ${nameOf(job)}`);
     return jsonAnswer(isAsked ? 202 : 200, await this.wireJobs.shown(job));
   }
 
@@ -182,7 +191,7 @@ export class JobsController {
   async delete({ id, visit }: Call): Promise<HttpAnswer> {
     await this.ensureReached(id);
     await this.engine.delete(id);
-    await this.log.note(visit, `${MOVED_WORDS.delete} job ${id}`);
+    this.log.note(visit, `${MOVED_WORDS.delete} job ${id}`);
     return { status: 204, headers: API_HEADERS, body: undefined };
   }
 

@@ -18,9 +18,15 @@ export class MoveLog {
    * @param what a sentence without its subject, such as `cancelled job …`
    * @param which of how many jobs were moved, those that were meant
    */
-  async note(visit: Visit, what: string, which?: object): Promise<void> {
-    // It has happened, whether or not anybody can say by whom.
-    const caller = await this.access.known(visit).catch(() => undefined);
+  note(visit: Visit, what: string, which?: object): void {
+    // It has happened, whether or not anybody can say by whom: no answer waits for that.
+    this.access.known(visit).then(
+      (caller) => this.write(caller, what, which),
+      () => this.write(undefined, what, which),
+    );
+  }
+
+  private write(caller: Caller | undefined, what: string, which: object | undefined): void {
     const meant = which ? `: ${JSON.stringify(which).slice(0, TEXT_LENGTH_MAX)}` : '';
     this.logger.log(oneLine(`${nameOf(caller)} ${what}${meant}`));
   }

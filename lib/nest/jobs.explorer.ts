@@ -31,9 +31,9 @@ export class JobsExplorer {
    *
    * @throws InvalidOptionsError naming class and method when a registration is wrong.
    */
-  explore(): void {
-    this.exploreModules();
+  async explore(): Promise<void> {
     this.lazyModules.whenLoaded((modules) => this.exploreModules(modules));
+    await this.exploreModules();
   }
 
   /** Waits no more for what is still being built. */
@@ -41,10 +41,10 @@ export class JobsExplorer {
     this.isStopped = true;
   }
 
-  private exploreModules(modules?: NonNullable<Wrapper['host']>[]): void {
+  private async exploreModules(modules?: NonNullable<Wrapper['host']>[]): Promise<void> {
     const { discovery } = this;
     for (const wrapper of [...discovery.getProviders({}, modules), ...discovery.getControllers({}, modules)]) {
-      if (isBuilt(wrapper)) {
+      if (await isBuilt(wrapper)) {
         this.exploreProvider(wrapper);
       } else {
         void this.exploreLater(wrapper);

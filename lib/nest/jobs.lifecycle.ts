@@ -38,7 +38,7 @@ export class JobsLifecycle
 
   async onModuleInit(): Promise<void> {
     try {
-      this.explorer.explore();
+      await this.explorer.explore();
     } catch (error) {
       // Nest calls no shutdown hooks for an application that did not start: nothing of ours may keep it alive.
       await this.store.close();

@@ -10,7 +10,7 @@ type Module = ModulesContainer extends Map<string, infer M> ? M : never;
  */
 @Injectable()
 export class LazyModules {
-  private tell: ((modules: Module[]) => void) | undefined;
+  private tell: ((modules: Module[]) => Promise<void>) | undefined;
 
   constructor(
     @Inject(LazyModuleLoader) loader: LazyModuleLoader,
@@ -20,19 +20,19 @@ export class LazyModules {
     loader.load = async (...request) => {
       const moduleRef = await load(...request);
       // These and no others: what another call is loading meanwhile is half built.
-      this.tell?.(withImports(this.moduleOf(moduleRef)));
+      await this.tell?.(withImports(this.moduleOf(moduleRef)));
       return moduleRef;
     };
   }
 
   /** Calls back after each load, with the module and its imports; an error of the callback rejects the load. */
-  whenLoaded(callback: (modules: Module[]) => void): void {
+  whenLoaded(callback: (modules: Module[]) => Promise<void>): void {
     this.tell = callback;
   }
 
   /** Whether the application has it: a load that fails takes its modules away. */
   has(module: Module | undefined): boolean {
-    return [...this.modules.values()].includes(module!);
+    return module !== undefined && [...this.modules.values()].includes(module);
   }
 
   private moduleOf(moduleRef: ModuleRef): Module | undefined {

@@ -153,6 +153,7 @@ describe.each(storeKinds())('completeTx on $label', (kind) => {
     await app.destroy();
     await other.remove();
     await expect(fixture.store.completeTx(fixture.app.manager, token, null)).rejects.toThrow(InvalidOptionsError);
+    await expect(fixture.store.completeTx(fixture.app, token, null)).rejects.toThrow('got the DataSource itself');
     expect(await fixture.job(token.id)).toMatchObject({ status: 'processing' });
   });
 });

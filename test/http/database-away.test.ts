@@ -52,6 +52,7 @@ describe.each(everyAdapter)('the API on $adapter while the database is away', (a
       }
       const told = apps.log.of('warn', 'is answered 503: ');
       expect(told.length).toBeGreaterThanOrEqual(1);
+      expect(told[0]).toMatch(/^(GET|POST|DELETE) \/api\/jobs/);
       expect(told.length).toBeLessThan(answers.length);
       expect((await api.get('/capabilities')).status).toBe(200);
       expect((await api.as('wrong').get('/stats')).status).toBe(401);

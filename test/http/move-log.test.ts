@@ -33,7 +33,7 @@ describe.each(everyAdapter)('the log of moves over HTTP on $adapter', (adapterKi
       `'anna' cancelled job ${id} of 'later'`,
       `'anna' re-queued job ${id} of 'later' with another payload`,
       `'anna' deleted job ${id}`,
-      `'anna' cancelled 1 jobs: {"filter":{"topic":["later"]}}`,
+      `'anna' cancelled, or asked to end, 1 job: {"filter":{"topic":["later"]}}`,
     ]);
     expect(await jobs.get(other.id)).toMatchObject({ status: 'cancelled' });
   });

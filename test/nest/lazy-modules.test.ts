@@ -151,27 +151,9 @@ describe('modules that are loaded lazily', () => {
     expect(await app.jobAfter('completed', id)).toMatchObject({ result: 4 });
   });
 
-  /** A module whose provider begins to load `ShopModule`, which it does not wait for. */
-  function moduleThatLoads(begin: 'in its constructor' | 'in its hook', load: (loader: LazyModuleLoader) => unknown) {
-    @Injectable()
-    class Opener {
-      constructor(@Inject(LazyModuleLoader) private readonly loader: LazyModuleLoader) {
-        if (begin === 'in its constructor') load(loader);
-      }
-
-      onModuleInit(): void {
-        if (begin === 'in its hook') load(this.loader);
-      }
-    }
-    @Global()
-    @Module({ providers: [Opener] })
-    class OpenerModule {}
-    return OpenerModule;
-  }
-
-  it.each(['in its constructor', 'in its hook'] as const)(
-    'may be loaded by a provider %s, however long that takes, and handlers are given what they need',
-    async (begin) => {
+  it.each(['of its own', 'that is global'])(
+    'are served when they are built, also in a module %s whose loading began before the queue was there',
+    async (kind) => {
       const built = signal();
       @Module({
         providers: [
@@ -181,9 +163,15 @@ describe('modules that are loaded lazily', () => {
         ],
       })
       class SlowShopModule {}
+      if (kind === 'that is global') Global()(SlowShopModule);
       let loaded: Promise<unknown> | undefined;
-      const opener = moduleThatLoads(begin, (loader) => (loaded = loader.load(() => SlowShopModule)));
-      const app = await apps.start({ imports: [opener] });
+      @Injectable()
+      class Opener {
+        constructor(@Inject(LazyModuleLoader) loader: LazyModuleLoader) {
+          loaded = loader.load(() => SlowShopModule);
+        }
+      }
+      const app = await apps.start({ providers: [Opener] });
       const { id } = await app.jobs.enqueue('price', 'lamp');
       await app.jobs.whenIdle();
       expect(await app.job(id)).toMatchObject({ status: 'pending', attempt: 0 });
@@ -192,6 +180,28 @@ describe('modules that are loaded lazily', () => {
       expect(await app.jobAfter('completed', id)).toMatchObject({ result: 4, attempt: 1 });
     },
   );
+
+  it('reject the call for a wrong registration of a provider that is scoped by what it depends on, too', async () => {
+    @Injectable({ scope: Scope.REQUEST })
+    class Visit {}
+    @Injectable()
+    class VisitJobs {
+      constructor(readonly visit: Visit) {}
+
+      @JobHandler('price')
+      price(): boolean {
+        return this.visit instanceof Visit;
+      }
+    }
+    @Module({ providers: [Visit, VisitJobs] })
+    class VisitModule {}
+    const app = await apps.start({ imports: [ShopModule] });
+    expect(await failure(app, VisitModule)).toMatchObject({ code: 'INVALID_OPTIONS', option: 'topic' });
+    const other = await apps.start();
+    await load(other, VisitModule);
+    const { id } = await other.jobs.enqueue('price', 'lamp');
+    expect(await other.jobAfter('completed', id)).toMatchObject({ result: true });
+  });
 
   it('cannot bring a second queue along', async () => {
     @Module({ imports: [JobsModule.forRoot()] })

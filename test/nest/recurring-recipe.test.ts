@@ -34,8 +34,8 @@ describe('the recipe for recurring jobs in the guide', () => {
   const apps = useApps(sqliteFile);
   afterEach(() => jest.restoreAllMocks());
 
-  async function start(now?: string): Promise<TestApp> {
-    if (now !== undefined) jest.spyOn(Date, 'now').mockReturnValue(Date.parse(now));
+  async function start(now = '2030-01-27T05:00:00.000Z'): Promise<TestApp> {
+    jest.spyOn(Date, 'now').mockReturnValue(Date.parse(now));
     return apps.start({ providers: [classOfGuide()] });
   }
 

@@ -112,15 +112,23 @@ describe('what a failed attempt leaves behind', () => {
       '[cause]: Error: connect ECONNREFUSED 127.0.0.1:9',
     ]);
     expect(failureOf(new Error('no: out of paper', { cause: 'out of paper' })).message).toBe('no: out of paper');
-    for (const cause of [null, 7, { code: 7 }]) {
+    const hostile = Object.defineProperty({}, 'message', {
+      get: () => {
+        throw new Error('trap');
+      },
+    });
+    for (const cause of [null, 7, { code: 7 }, { message: '' }, hostile]) {
       expect(failureOf(new Error('no', { cause })).message).toBe('no');
     }
+    expect(failureOf(new Error('cannot connect', { cause: new Error('no') })).message).toBe('cannot connect: no');
   });
 
   it('ends where causes go round, or do not end', () => {
     const round = new Error('one');
     round.cause = new Error('two', { cause: round });
-    expect(failureOf(round).message).toBe('one: two');
+    const { message, stack } = failureOf(round);
+    expect(message).toBe('one: two');
+    expect(stack!.match(/^\[cause\]: .*/gm)).toEqual(['[cause]: Error: two']);
 
     const deep = Array.from({ length: 50 }, (_, at) => at).reduce<Error | undefined>(
       (cause, at) => new Error(`<${at}>`, { cause }),

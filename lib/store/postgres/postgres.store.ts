@@ -292,7 +292,7 @@ export class PostgresStore implements JobStore {
     }
   }
 
-  /** A statement on request of somebody, which may have to wait. In a transaction of the caller's it is the caller's own affair. */
+  /** A statement on request of somebody, which may have to wait. In the caller's transaction that is the caller's affair. */
   private visit(text: string, params: readonly unknown[], tx?: StoreTransaction): Promise<readonly SqlRow[]> {
     return tx ? this.query(text, params, tx) : this.visitors.pass(() => this.query(text, params));
   }

@@ -9,6 +9,8 @@
  * queue has a better plan for some values than for others, so each is planned without them: hence `plan_cache_mode`. Nor does
  * the planner know then how few rows a limit lets through, and would collect all that there are first: hence `enable_bitmapscan`.
  * Neither holds for what others ask by the repository of jobs: a plan for any `status` can use no index of some of them.
+ *
+ * What they are answered is read by the driver, which knows times in one form only: hence `datestyle`.
  */
 
 /** Bounds of the queue's statements, in milliseconds. */

@@ -1,5 +1,5 @@
 import type { Job, TimeseriesPoint } from '../../../client/index.js';
-import { bucketMinutes, bucketsOf } from '../../../ui/src/data/buckets.js';
+import { bucketMinutes, bucketsOf, timesOf } from '../../../ui/src/data/buckets.js';
 import { refusalOf } from '../../../ui/src/data/job-actions.js';
 import { clientCallOf, curlOf } from '../../../ui/src/data/snippets.js';
 import { timelineOf } from '../../../ui/src/data/timeline.js';
@@ -71,6 +71,7 @@ describe('the life of a job', () => {
       'Attempt 1 started',
       'Completed',
     ]);
+    expect(titles({ ...JOB, status: 'completed', attempt: 1, finished: at(3) })).toEqual(['Created', 'Completed']);
     expect(titles({ ...JOB, status: 'processing', attempt: 1, started: at(1) }).at(-1)).toBe('Attempt 1 runs');
     expect(titles({ ...JOB, status: 'cancelled', finished: at(1) }).at(-1)).toBe('Cancelled');
   });
@@ -80,10 +81,13 @@ describe('the life of a job', () => {
     const job: Job = { ...JOB, status: 'failed', attempt: 25, retries: 24, max_retries: 24, errors, finished: at(30) };
     expect(titles(job).slice(0, 3)).toEqual([
       'Created',
-      'Attempts 1 to 5, whose errors are not kept',
+      'Attempts 1 to 5, whose errors are not shown',
       'Attempt 6 failed',
     ]);
     expect(titles(job)).toHaveLength(23);
+    expect(titles({ ...job, attempt: 3, retries: 2, errors: [] })[1]).toBe(
+      'Attempts 1 to 3, whose errors are not shown',
+    );
   });
 
   it('says which attempts ended without an error', () => {
@@ -127,6 +131,12 @@ describe('the life of a job', () => {
       'Attempt 2 failed',
       'Failed for good',
     ]);
+    expect(titles({ ...job, attempt: 4, status: 'pending', run_at: at(60) }).slice(3)).toEqual([
+      requeued,
+      'Attempts 3 to 4 ended without an error: given back, snoozed or cancelled',
+      'Next attempt due',
+    ]);
+    expect(titles({ ...job, status: 'cancelled', finished: at(60) }).slice(3)).toEqual([requeued, 'Cancelled']);
     expect(titles({ ...job, retries: 1, status: 'failed', finished: at(12) })).not.toContain(requeued);
     expect(titles({ ...job, retries: 2, run_at: at(60) })).not.toContain(requeued);
     expect(titles({ ...job, retries: 1, status: 'cancelled', finished: at(12) })).not.toContain(requeued);
@@ -179,5 +189,11 @@ describe('the buckets of a chart', () => {
       { minute: at(60), completed: 4, failed: 2, avg_execution_time: 25, p95: 3, avg_wait_time: 4 },
     ]);
     expect(bucketsOf([point(0, 0)], 1)[0]).toMatchObject({ avg_execution_time: 0 });
+  });
+
+  it('draw no time where no job took any, and that which jobs have waited', () => {
+    const buckets = bucketsOf([{ ...point(0, 0), avg_wait_time: 0 }, point(1, 0), point(2, 3)], 1);
+    expect(timesOf(buckets, (bucket) => bucket.avg_execution_time)).toEqual([null, null, 30]);
+    expect(timesOf(buckets, (bucket) => bucket.avg_wait_time)).toEqual([null, 4, 4]);
   });
 });

@@ -2,7 +2,7 @@ import { bytesText, jobsText, rateText, shortCount } from '../../../ui/src/text/
 import { durationText, roughDuration } from '../../../ui/src/text/duration.js';
 import { relativeText } from '../../../ui/src/text/moment.js';
 import { progressOf } from '../../../ui/src/text/progress.js';
-import { readStack } from '../../../ui/src/text/stack.js';
+import { readStacks } from '../../../ui/src/text/stack.js';
 import { shortened, visible } from '../../../ui/src/text/visible-text.js';
 
 describe('the words of the admin UI', () => {
@@ -74,11 +74,21 @@ describe('the words of the admin UI', () => {
       '    at run (/srv/shop/node_modules/nestjs-jobs/dist/cjs/lib/runtime/executor.js:1:1)',
       '    at ShippingJobs.ship (file:///srv/shop/dist/shipping.jobs.js:42:13)',
     ].join('\n');
-    expect(readStack(stack).own).toEqual([
+    const [read, ...others] = readStacks(stack);
+    expect(read!.own).toEqual([
       'at Carrier.put (/srv/shop/dist/carrier.js:17:22)',
       'at ShippingJobs.ship (file:///srv/shop/dist/shipping.jobs.js:42:13)',
     ]);
-    expect(readStack(stack).foreign).toHaveLength(2);
+    expect(read!.foreign).toHaveLength(2);
+    expect(others).toEqual([]);
+  });
+
+  it('keep the frames of causes apart from those of the error', () => {
+    const stack = 'Error: no\n    at a (/srv/a.js:1:1)\n[cause]: TypeError: why\n    at b (/srv/b.js:1:1)';
+    expect(readStacks(stack)).toEqual([
+      { cause: undefined, own: ['at a (/srv/a.js:1:1)'], foreign: [] },
+      { cause: 'TypeError: why', own: ['at b (/srv/b.js:1:1)'], foreign: [] },
+    ]);
   });
 
   it('hide nothing', () => {

@@ -20,19 +20,26 @@ export function bucketsOf(points: readonly TimeseriesPoint[], size: number): Buc
 }
 
 function joined(points: readonly TimeseriesPoint[]): Bucket {
-  const completed = sum(points, ({ completed }) => completed);
   return {
     minute: points[0]!.minute,
-    completed,
+    completed: sum(points, ({ completed }) => completed),
     failed: sum(points, ({ failed }) => failed),
-    avg_execution_time: mean(points, completed, ({ avg_execution_time }) => avg_execution_time),
+    avg_execution_time: mean(points, ({ avg_execution_time }) => avg_execution_time),
     p95: Math.max(...points.map(({ p95 }) => p95)),
-    avg_wait_time: mean(points, completed, ({ avg_wait_time }) => avg_wait_time),
+    avg_wait_time: mean(points, ({ avg_wait_time }) => avg_wait_time),
   };
 }
 
-function mean(points: readonly TimeseriesPoint[], total: number, of: (point: TimeseriesPoint) => number): number {
-  return total === 0 ? 0 : sum(points, (point) => of(point) * point.completed) / total;
+/** By the jobs of each minute. Jobs have waited in a minute in which none was completed, too: it counts as of one. */
+function mean(points: readonly TimeseriesPoint[], of: (point: TimeseriesPoint) => number): number {
+  const weight = (point: TimeseriesPoint): number => Math.max(point.completed, of(point) > 0 ? 1 : 0);
+  const total = sum(points, weight);
+  return total === 0 ? 0 : sum(points, (point) => of(point) * weight(point)) / total;
+}
+
+/** A time of each bucket for a chart; `null` where no job has taken any. */
+export function timesOf(buckets: readonly Bucket[], of: (bucket: Bucket) => number): (number | null)[] {
+  return buckets.map((bucket) => (bucket.completed === 0 && of(bucket) === 0 ? null : of(bucket)));
 }
 
 function sum(points: readonly TimeseriesPoint[], of: (point: TimeseriesPoint) => number): number {

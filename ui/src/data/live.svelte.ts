@@ -6,6 +6,8 @@ import { api, session } from './session.svelte.js';
 const TOLD_AGAIN_MS = 1_000;
 /** A server that refuses the stream, as one that is being replaced may, is asked again after this. */
 const REFUSED_PAUSE_MS = 5_000;
+/** A question that the database could not answer may be too dear for it: all are asked again this rarely. */
+const MISSED_PAUSE_MS = 10_000;
 /** Statistics come every second. Without any for so long, the queue's database does not answer. */
 const SILENCE_MS = 8_000;
 
@@ -33,6 +35,7 @@ class Live {
   #running: AbortController | undefined;
   #touched: Set<string> | null = new Set();
   #nextTelling: ReturnType<typeof setTimeout> | undefined;
+  #askedAgainAt = -Infinity;
   #silence: ReturnType<typeof setTimeout> | undefined;
   /** What a page shows first is fresh, and has the server for itself until then. */
   #lastToldAt = Date.now();
@@ -96,8 +99,9 @@ class Live {
 
   #told(stats: JobStats): void {
     this.stats = stats;
-    if (this.phase === 'silent' || session.hasMissed) {
+    if (this.phase === 'silent' || (session.hasMissed && Date.now() - this.#askedAgainAt >= MISSED_PAUSE_MS)) {
       session.hasMissed = false;
+      this.#askedAgainAt = Date.now();
       this.#opened();
     } else {
       this.#awaitNews();

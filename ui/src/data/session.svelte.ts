@@ -74,6 +74,13 @@ class Session {
     }
   }
 
+  /** Asks again, with what the browser sends by itself: the reader has signed in elsewhere. */
+  resume(): Promise<void> {
+    this.#token = null;
+    tabStorage.set('token', null);
+    return this.start();
+  }
+
   /** Whether the API takes the token. */
   async signIn(token: string, isKept: boolean): Promise<boolean> {
     this.#token = token;
@@ -98,7 +105,8 @@ class Session {
   async #fetch(input: RequestInfo | URL, init: RequestInit | undefined): Promise<Response> {
     const response = await fetch(input, this.#isLeaving ? { ...init, keepalive: true } : init);
     serverClock.learn(response.headers.get('Date'));
-    if (response.status === 503 && (init?.method ?? 'GET') === 'GET') this.hasMissed = true;
+    const isQuestion = (init?.method ?? 'GET') === 'GET' && !response.url.endsWith('/stream');
+    if (response.status === 503 && isQuestion) this.hasMissed = true;
     if (response.status === 401 && this.phase === 'open') {
       this.hasLapsed = true;
       this.phase = 'signed-out';

@@ -35,10 +35,9 @@ export function timelineOf(job: Job): (TimelineEvent | TimelineNote)[] {
   let seen = 0;
   return events.flatMap((event, index) => {
     const before = index === 0 ? 0 : (event.attempt ?? job.attempt + 1) - 1;
-    const isForgotten = index === 1 && job.errors.length >= FAILURES_MAX;
     const notes = [
-      ...(before > seen ? [{ note: unseenAttempts(seen + 1, before, isForgotten) }] : []),
       ...(index > 1 && index === requeuedBefore ? [{ note: 'Re-queued, with all its retries' }] : []),
+      ...(before > seen ? [{ note: unseenAttempts(seen + 1, before, index === 1 && areErrorsMissing(job)) }] : []),
     ];
     seen = event.attempt ?? before;
     return [...notes, event];
@@ -46,16 +45,25 @@ export function timelineOf(job: Job): (TimelineEvent | TimelineNote)[] {
 }
 
 /** How many of the failures that are kept came before the job was last re-queued, as far as its retries tell. */
-function failuresBeforeRequeue({ status, retries, errors }: Job): number {
-  // One that was cancelled while it ran may have failed, too.
-  const isEnded = status === 'failed' || status === 'cancelled';
-  return Math.max(0, errors.length - retries - (isEnded ? 1 : 0));
+function failuresBeforeRequeue(job: Job): number {
+  return Math.max(0, job.errors.length - failuresSinceRequeue(job));
 }
 
-function unseenAttempts(first: number, last: number, isForgotten: boolean): string {
+/** Each but the last has taken a retry. One that was cancelled while it ran may have failed at its end, too. */
+function failuresSinceRequeue({ status, retries, errors, finished }: Job): number {
+  const hasFailedLast = status === 'failed' || (status === 'cancelled' && errors.at(-1)?.finished === finished);
+  return retries + (hasFailedLast ? 1 : 0);
+}
+
+/** Of those before the first one that is there: only so many are kept, and an application may show fewer. */
+function areErrorsMissing(job: Job): boolean {
+  return job.errors.length >= FAILURES_MAX || job.errors.length < failuresSinceRequeue(job);
+}
+
+function unseenAttempts(first: number, last: number, areErrorsMissing: boolean): string {
   const attempts = first === last ? `Attempt ${first}` : `Attempts ${first} to ${last}`;
-  return isForgotten
-    ? `${attempts}, whose errors are not kept`
+  return areErrorsMissing
+    ? `${attempts}, whose errors are not shown`
     : `${attempts} ended without an error: given back, snoozed or cancelled`;
 }
 
@@ -94,7 +102,7 @@ function latest(job: Job): TimelineEvent[] {
                 tookMs: between(started, finished!),
               },
             ]),
-        { title: 'Completed', at: finished!, tone: 'good' },
+        { title: 'Completed', at: finished!, tone: 'good', attempt },
       ];
     case 'failed':
       return [{ title: 'Failed for good', at: finished!, tone: 'bad' }];

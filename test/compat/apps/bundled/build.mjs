@@ -2,7 +2,7 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 
-// Puts the application beside this file, with all of the package in it, into one minified ES module at the path of the first argument.
+// Puts the application beside this file, with all of the package in it, into one minified ES module at the path that is given.
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = resolve(here, '../../../..');

@@ -92,6 +92,7 @@ async function expectOnlyWorkersToClaim(apps: Apps): Promise<void> {
     options: { role: 'producer', pollInterval: 10 },
     handlers: { work: () => 'p' },
   });
+  expect(apps.log.of('log', 'runs no jobs')).toEqual([textWith("role 'producer': runs no jobs")]);
   const jobs = await producer.jobs.enqueueMany(manyJobs(20));
   await producer.jobs.whenIdle();
   expect(await producer.jobs.stats()).toMatchObject({ pending: 20, total: 20 });

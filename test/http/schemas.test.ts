@@ -1,0 +1,25 @@
+import { defineJob, UnrecoverableError } from 'nestjs-jobs';
+import { z } from 'zod';
+import { sqliteFile } from '../nest/support/database-kinds.js';
+import { textWith } from '../nest/support/matchers.js';
+import { everyAdapter } from './support/adapters.js';
+import { useHttpApps } from './support/http-apps.js';
+
+const Bill = defineJob('bill', { schema: z.object({ orderId: z.number() }) });
+
+describe.each(everyAdapter)('the schema of a topic, over HTTP on $adapter', (adapterKind) => {
+  const apps = useHttpApps(sqliteFile, adapterKind);
+  const refusal = { status: 400, body: { code: 'INVALID_PAYLOAD', data: { payload: textWith('payload.orderId') } } };
+
+  it('judges what is enqueued, and another payload of a job that is re-queued', async () => {
+    const app = await apps.listen();
+    app.jobs.register(Bill, () => Promise.reject(new UnrecoverableError('no luck')));
+    const wrong = { payload: { orderId: 'one' } };
+    expect(await app.api.post('/enqueue', { topic: 'bill', ...wrong })).toMatchObject(refusal);
+
+    const { id } = await app.jobs.enqueue(Bill, { orderId: 1 });
+    await app.event('failed', id);
+    expect(await app.api.post(`/${id}/requeue`, wrong)).toMatchObject(refusal);
+    expect(await app.job(id)).toMatchObject({ status: 'failed', payload: { orderId: 1 } });
+  });
+});
