@@ -61,7 +61,8 @@ function causeOf(value: unknown): unknown {
 
 /** `fetch failed` says nothing, and its cause which server refused. Many errors repeat what their cause says. */
 function withCause(text: string, cause: string): string {
-  return text.length > ERROR_MESSAGE_BYTES_MAX || text.endsWith(cause) ? text : `${text}: ${cause}`;
+  const isSaid = text.length > ERROR_MESSAGE_BYTES_MAX || `: ${text}: `.includes(`: ${cause}: `);
+  return isSaid ? text : `${text}: ${cause}`;
 }
 
 function stackOf(chain: readonly unknown[]): string | null {

@@ -111,7 +111,9 @@ describe('what a failed attempt leaves behind', () => {
       '[cause]: TypeError: fetch failed',
       '[cause]: Error: connect ECONNREFUSED 127.0.0.1:9',
     ]);
-    expect(failureOf(new Error('no: out of paper', { cause: 'out of paper' })).message).toBe('no: out of paper');
+    for (const said of ['no: out of paper', 'out of paper: no', 'no: out of paper: at all']) {
+      expect(failureOf(new Error(said, { cause: 'out of paper' })).message).toBe(said);
+    }
     const hostile = Object.defineProperty({}, 'message', {
       get: () => {
         throw new Error('trap');
