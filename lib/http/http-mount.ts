@@ -28,8 +28,7 @@ export class HttpMount {
     @Inject(HttpAdapterHost) host: HttpAdapterHost,
     @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
   ) {
-    // In a test's module there is none yet, and in an application context there never is.
-    host.init$.subscribe(() => this.takeOver(host.httpAdapter as HttpServer | null));
+    whenGiven(host, () => this.takeOver(host.httpAdapter as HttpServer | null));
   }
 
   /** Whether requests can come at all. */
@@ -64,6 +63,27 @@ export class HttpMount {
       this.paths.set(door, base);
       this.doors!.open(base, door);
     }
+  }
+}
+
+/** Calls back when the host has its adapter: in a test's module it has none yet, and in an application context never. */
+function whenGiven(host: HttpAdapterHost, tell: () => void): void {
+  const { init$ } = host as Partial<HttpAdapterHost>;
+  if (init$) {
+    init$.subscribe(tell);
+  } else if (host.httpAdapter as HttpServer | undefined) {
+    tell();
+  } else {
+    // Nest before 11.1.5 tells nobody. The accessor of the class is covered until it is used.
+    Object.defineProperty(host, 'httpAdapter', {
+      configurable: true,
+      get: () => undefined,
+      set: (adapter: HttpServer) => {
+        Reflect.deleteProperty(host, 'httpAdapter');
+        Object.assign(host, { httpAdapter: adapter });
+        tell();
+      },
+    });
   }
 }
 
