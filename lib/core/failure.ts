@@ -48,15 +48,11 @@ function chainOf(thrown: unknown): unknown[] {
   return chain;
 }
 
-/** The cause of an error, when it says something. A getter of it that throws takes nothing from the error itself. */
+/** The cause of an error, when it says something. */
 function causeOf(value: unknown): unknown {
-  try {
-    const cause = memberOf(value, 'cause');
-    const message = typeof cause === 'string' ? cause : memberOf(cause, 'message');
-    return typeof message === 'string' && message !== '' ? cause : undefined;
-  } catch {
-    return undefined;
-  }
+  const cause = memberOf(value, 'cause');
+  const message = typeof cause === 'string' ? cause : memberOf(cause, 'message');
+  return typeof message === 'string' && message !== '' ? cause : undefined;
 }
 
 /** `fetch failed` says nothing, and its cause which server refused. Many errors repeat what their cause says. */
@@ -74,8 +70,13 @@ function stackOf(chain: readonly unknown[]): string | null {
   return bounded(own + texts.join(''), ERROR_STACK_BYTES_MAX);
 }
 
+/** A getter that throws takes nothing from the rest. */
 function memberOf(value: unknown, name: 'cause' | 'message' | 'stack'): unknown {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+  try {
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function bounded(text: string, bytesMax: number): string {

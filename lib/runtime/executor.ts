@@ -46,6 +46,7 @@ export class Executor {
       return;
     }
     // Cancelled, or its lease lost, while it waited for a slot.
+    // By a promise: a test may have faked `queueMicrotask`.
     void Promise.resolve().then(() => {
       execution.returned(attempt);
       execution.ended(attempt, endings[abortedFor]);

@@ -60,6 +60,7 @@ export class Run {
         (error: unknown) => this.return({ error }),
       );
     } catch (error) {
+      // By a promise: a test may have faked `queueMicrotask`.
       void Promise.resolve().then(() => this.return({ error }));
     }
   }

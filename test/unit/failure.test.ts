@@ -122,6 +122,13 @@ describe('what a failed attempt leaves behind', () => {
     for (const cause of [null, 7, { code: 7 }, { message: '' }, hostile]) {
       expect(failureOf(new Error('no', { cause })).message).toBe('no');
     }
+    const stackless = Object.defineProperty(new Error('why'), 'stack', {
+      get: () => {
+        throw new Error('trap');
+      },
+    });
+    expect(failureOf(new Error('no', { cause: stackless })).message).toBe('no: why');
+    expect(failureOf(stackless)).toEqual({ message: 'why', stack: null });
     expect(failureOf(new Error('cannot connect', { cause: new Error('no') })).message).toBe('cannot connect: no');
   });
 

@@ -15,6 +15,13 @@ export function problemOf(error: unknown): Problem {
   return { ...wordsFor(error), detail: [detail, ...fieldsOf(error)].join('\n') };
 }
 
+/** The same in one line, for a form by which one signs in. */
+export function signInComplaint(error: unknown, whenUnknown: string): string {
+  if (error instanceof JobsApiError && error.status === 401) return whenUnknown;
+  const { title, advice } = problemOf(error);
+  return `${title}. ${advice}`;
+}
+
 function wordsFor({ status, code }: JobsApiError): Omit<Problem, 'detail'> {
   if (status === 0) return { title: 'No answer', advice: 'Is the application running? Check it, then try again.' };
   if (status === 401) return { title: 'Signed out', advice: 'Sign in again.' };
