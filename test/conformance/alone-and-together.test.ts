@@ -1,5 +1,6 @@
-import type { JobInsert } from '../../lib/store/job-store.js';
-import { claim, claimMany, newJob, outcomes, settlement } from '../support/job-rows.js';
+import { isDeepStrictEqual } from 'node:util';
+import type { JobInsert, Lane } from '../../lib/store/job-store.js';
+import { claim, claimMany, lane, newJob, outcomes, settlement } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 
 /*
@@ -23,33 +24,60 @@ const jobs: Partial<JobInsert>[] = [
   { payload: '"text"', backoff: { type: 'exponential', delayMs: 10, maxDelayMs: 20, jitter: 0.5 } },
 ];
 
+const payloads = jobs.map(({ payload }) => payload!);
+
+/** Of two jobs that are alike in all else. */
+const differences: { what: string; members: Partial<JobInsert> }[] = [
+  { what: 'their topics', members: { topic: 'other' } },
+  { what: 'their times', members: { runAt: new Date(PAST.getTime() + 1) } },
+  { what: 'that one of them has no time of its own', members: { runAt: null } },
+  { what: 'their retries', members: { maxRetries: 8 } },
+  { what: 'their priorities', members: { priority: 1 } },
+  { what: 'their time limits', members: { timeoutMs: null } },
+  { what: 'their backoff', members: { backoff: null } },
+  { what: 'their metadata', members: { metadata: '{}' } },
+];
+
 const results = ['{"a":[1,null]}', null, 'null', '"text"'];
 
 const RAN_MS = 2_500;
 
+function lanesOf(given: readonly JobInsert[]): Lane[] {
+  const lanes = given.map(({ topic, priority }) => lane({ topic, priority }));
+  return lanes.filter((one, index) => lanes.findIndex((other) => isDeepStrictEqual(one, other)) === index);
+}
+
 describe.each(storeKinds())('on $label', (kind) => {
   const fixture = useStore(kind);
 
+  /** Stores the jobs, and claims them with all that was given. */
+  async function expectStored(given: readonly JobInsert[]): Promise<void> {
+    const inserted = await fixture.store.insert(given);
+    const claims = await claim(fixture.store, { lanes: lanesOf(given) });
+    for (const [index, { id, payload, metadata, runAt, ...job }] of given.entries()) {
+      const claimed = claims.find((one) => one.id === id)!;
+      const { timeoutMs, backoff, maxRetries, priority } = job;
+      expect(claimed).toMatchObject({ topic: job.topic, timeoutMs, backoff, maxRetries, priority, retries: 0 });
+      const parsed = [payload, metadata].map((text) => (text === null ? null : (JSON.parse(text) as unknown)));
+      expect([claimed.payload, claimed.metadata]).toEqual(parsed);
+      expect(claimed.runAt).toEqual(runAt ?? claimed.created);
+      expect(inserted[index]).toEqual({
+        id,
+        deduplicated: false,
+        replayOf: null,
+        runAt: claimed.runAt,
+        created: claimed.created,
+      });
+    }
+  }
+
   describe.each([1, 2, 4])('%d at once', (count) => {
     it('are stored with all that they have', async () => {
-      const given = jobs.slice(0, count).map((members) => newJob(members));
-      const inserted = await fixture.store.insert(given);
-      const claims = await claim(fixture.store);
-      for (const [index, { id, payload, metadata, runAt, ...job }] of given.entries()) {
-        const claimed = claims.find((one) => one.id === id)!;
-        const { timeoutMs, backoff, maxRetries, priority } = job;
-        expect(claimed).toMatchObject({ topic: job.topic, timeoutMs, backoff, maxRetries, priority, retries: 0 });
-        const parsed = [payload, metadata].map((text) => (text === null ? null : (JSON.parse(text) as unknown)));
-        expect([claimed.payload, claimed.metadata]).toEqual(parsed);
-        expect(claimed.runAt).toEqual(runAt ?? claimed.created);
-        expect(inserted[index]).toEqual({
-          id,
-          deduplicated: false,
-          replayOf: null,
-          runAt: claimed.runAt,
-          created: claimed.created,
-        });
-      }
+      await expectStored(jobs.slice(0, count).map((members) => newJob(members)));
+    });
+
+    it('are stored with all that they have in common', async () => {
+      await expectStored(payloads.slice(0, count).map((payload) => newJob({ ...jobs[0], payload })));
     });
 
     it('wait as long as they are to', async () => {
@@ -99,6 +127,16 @@ describe.each(storeKinds())('on $label', (kind) => {
           .sort(),
       );
     });
+  });
+
+  it.each(differences)('two are stored with all that they have when they differ in $what', async ({ members }) => {
+    await expectStored([newJob(jobs[0]), newJob({ ...jobs[0], ...members })]);
+  });
+
+  it('two wait as long as each is to when they differ in that', async () => {
+    const given = [newJob({ delayMs: 60_000 }), newJob({ delayMs: 0 })];
+    const [late, early] = await fixture.store.insert(given);
+    expect(late!.runAt.getTime() - early!.runAt.getTime()).toBe(60_000);
   });
 
   it('one is kept with its idempotency key', async () => {

@@ -1,7 +1,7 @@
 import { Announcer } from '../../lib/store/postgres/announcer.js';
 import { topicsOfHint } from '../../lib/store/postgres/hint.js';
 import { Insertions } from '../../lib/store/postgres/insertions.js';
-import { FIND_HOLDERS, INSERT_JOBS, INSERT_PLAIN_JOBS } from '../../lib/store/postgres/insert-statements.js';
+import { FIND_HOLDERS, INSERT_ALIKE_JOBS, INSERT_JOBS } from '../../lib/store/postgres/insert-statements.js';
 import { sqlErrorOf } from '../../lib/store/sql-error.js';
 import { newJob } from '../support/job-rows.js';
 import { VirtualClock } from './support/virtual-clock.js';
@@ -85,7 +85,7 @@ describe('the insertion of a job', () => {
     announcer.announce(['theirs']);
     await clock.advance(4);
     expect((await insertions.insert([known, fresh])).map(({ id }) => id)).toEqual([known.id, fresh.id]);
-    expect(statements).toEqual([INSERT_PLAIN_JOBS, INSERT_JOBS, FIND_HOLDERS]);
+    expect(statements).toEqual([INSERT_ALIKE_JOBS, INSERT_JOBS, FIND_HOLDERS]);
     await clock.advance(60_000);
     expect(sent).toEqual([['first'], ['theirs']]);
   });

@@ -36,6 +36,7 @@ SELECT ${ms('statement_timestamp()')} AS created, count(*),
 FROM stored`;
 
 const plainColumns = 'id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, metadata';
+const plainRunAt = `coalesce($5::timestamptz, ${fromNow('$6::float8')})`;
 
 /**
  * Inserts jobs without keys, all of them: it fails when one is there already, and then `INSERT_JOBS` is the one to ask. As
@@ -52,11 +53,22 @@ WITH stored AS (
   RETURNING 1)
 SELECT ${ms('statement_timestamp()')} AS created, count(*), ${hint} AS told FROM stored`;
 
+/**
+ * The same for jobs that differ in their ids and payloads alone, in nine tenths of the time: $1 and $4 are arrays, the rest is
+ * that of `INSERT_PLAIN_JOB`.
+ */
+export const INSERT_ALIKE_JOBS = `
+WITH stored AS (
+  INSERT INTO _jobs (${plainColumns})
+  SELECT id, $3::text, payload, ${plainRunAt}, $7::int, $8::int, $9::bigint, $10::jsonb, $11::jsonb
+  FROM ROWS FROM (unnest($1::uuid[]), jsonb_array_elements($4::jsonb)) AS n(id, payload)
+  RETURNING 1)
+SELECT ${ms('statement_timestamp()')} AS created, count(*), ${hint} AS told FROM stored`;
+
 /** The same for one job, in seven tenths of the time: most requests store one. */
 export const INSERT_PLAIN_JOB = `
 INSERT INTO _jobs (${plainColumns})
-VALUES ($1::uuid, $3::text, $4::jsonb, coalesce($5::timestamptz, ${fromNow('$6::float8')}), $7::int, $8::int, $9::bigint,
-  $10::jsonb, $11::jsonb)
+VALUES ($1::uuid, $3::text, $4::jsonb, ${plainRunAt}, $7::int, $8::int, $9::bigint, $10::jsonb, $11::jsonb)
 RETURNING ${ms('statement_timestamp()')} AS created, 1 AS count, ${hint} AS told`;
 
 /** The rows that stand for jobs that were left out: themselves, those of a first request, or unfinished ones of the same key. */

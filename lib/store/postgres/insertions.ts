@@ -7,7 +7,14 @@ import type { SqlRow } from '../sql-runner.js';
 import { SqlError } from '../sql-error.js';
 import type { Announcer } from './announcer.js';
 import { arrayText } from './array-text.js';
-import { FIND_HOLDERS, INSERT_JOBS, INSERT_PLAIN_JOB, INSERT_PLAIN_JOBS, RELEASE_KEYS } from './insert-statements.js';
+import {
+  FIND_HOLDERS,
+  INSERT_ALIKE_JOBS,
+  INSERT_JOBS,
+  INSERT_PLAIN_JOB,
+  INSERT_PLAIN_JOBS,
+  RELEASE_KEYS,
+} from './insert-statements.js';
 
 type Query = (text: string, params: readonly unknown[], tx?: StoreTransaction) => Promise<readonly SqlRow[]>;
 
@@ -54,8 +61,7 @@ export class Insertions {
    */
   private async storePlain(jobs: readonly JobInsert[], hint: string | null): Promise<InsertedJob[] | undefined> {
     try {
-      const [text, [id, ...values]] =
-        jobs.length === 1 ? [INSERT_PLAIN_JOB, valuesOf(jobs[0]!)] : [INSERT_PLAIN_JOBS, arraysOf(jobs)];
+      const [text, [id, ...values]] = plainInsertOf(jobs);
       const [answer] = await this.write(hint, (sent) => this.query(text, [id, sent, ...values]));
       return Number(answer?.count) === jobs.length ? insertionOf(answer!, jobs) : undefined;
     } catch (error) {
@@ -119,21 +125,43 @@ function textOf(jobs: readonly JobInsert[]): string {
   return insertJson(jobs, (moment) => moment.toISOString());
 }
 
-/** The parameters of `INSERT_PLAIN_JOB` but the hint, the id first. */
-function valuesOf(job: JobInsert): unknown[] {
-  const { id, topic, payload, runAt, delayMs, maxRetries, priority, timeoutMs, backoff, metadata } = job;
-  const backoffJson = backoff && JSON.stringify(backoff);
-  return [id, topic, payload, runAt?.toISOString(), delayMs, maxRetries, priority, timeoutMs, backoffJson, metadata];
+/** The quickest statement for these jobs, and its parameters but the hint, the id first. */
+function plainInsertOf(jobs: readonly JobInsert[]): [text: string, values: unknown[]] {
+  const [first] = jobs;
+  if (jobs.length === 1) {
+    return [INSERT_PLAIN_JOB, [first!.id, first!.topic, first!.payload, ...settingsOf(first!)]];
+  }
+  const ids = arrayText(jobs.map(({ id }) => id));
+  const payloads = `[${jobs.map(({ payload }) => payload).join(',')}]`;
+  return jobs.every((job) => areAlike(job, first!))
+    ? [INSERT_ALIKE_JOBS, [ids, first!.topic, payloads, ...settingsOf(first!)]]
+    : [INSERT_PLAIN_JOBS, [ids, jobs.map(({ topic }) => topic), payloads, ...settingsOfMany(jobs)]];
 }
 
-/** Those of `INSERT_PLAIN_JOBS`, a column each, the ids first. A column that no job has a value for is NULL. */
-function arraysOf(jobs: readonly JobInsert[]): unknown[] {
+/** Whether these differ in nothing but what each job has of its own. */
+function areAlike(one: JobInsert, other: JobInsert): boolean {
+  return (
+    one.topic === other.topic &&
+    one.runAt?.getTime() === other.runAt?.getTime() &&
+    one.delayMs === other.delayMs &&
+    one.maxRetries === other.maxRetries &&
+    one.priority === other.priority &&
+    one.timeoutMs === other.timeoutMs &&
+    // By identity: two that say the same are stored as well, a little later.
+    one.backoff === other.backoff &&
+    one.metadata === other.metadata
+  );
+}
+
+function settingsOf({ runAt, delayMs, maxRetries, priority, timeoutMs, backoff, metadata }: JobInsert): unknown[] {
+  return [runAt?.toISOString(), delayMs, maxRetries, priority, timeoutMs, backoff && JSON.stringify(backoff), metadata];
+}
+
+/** A column each. One that no job has a value for is NULL. */
+function settingsOfMany(jobs: readonly JobInsert[]): unknown[] {
   const columnOf = <T>(value: (job: JobInsert) => T | null): readonly (T | null)[] | null =>
     jobs.some((job) => value(job) !== null) ? jobs.map(value) : null;
   return [
-    arrayText(jobs.map(({ id }) => id)),
-    jobs.map(({ topic }) => topic),
-    `[${jobs.map(({ payload }) => payload).join(',')}]`,
     columnOf(({ runAt }) => runAt?.toISOString() ?? null),
     arrayText(jobs.map(({ delayMs }) => delayMs)),
     arrayText(jobs.map(({ maxRetries }) => maxRetries)),

@@ -1,7 +1,7 @@
 import { NOTIFY } from './notification-statements.js';
 import { COMPLETE, COMPLETE_AND_REMOVE, COMPLETE_AND_REMOVE_ONE, COMPLETE_ONE, SETTLE } from './settle-statements.js';
 import { CLAIM, CLAIM_AS_TEXT, SURVEY } from './claim-statements.js';
-import { INSERT_JOBS, INSERT_PLAIN_JOB, INSERT_PLAIN_JOBS } from './insert-statements.js';
+import { INSERT_ALIKE_JOBS, INSERT_JOBS, INSERT_PLAIN_JOB, INSERT_PLAIN_JOBS } from './insert-statements.js';
 import { RENEW } from './lease-statements.js';
 
 /*
@@ -14,6 +14,7 @@ import { RENEW } from './lease-statements.js';
  */
 const PREPARED = {
   INSERT_PLAIN_JOB,
+  INSERT_ALIKE_JOBS,
   INSERT_PLAIN_JOBS,
   INSERT_JOBS,
   CLAIM,
