@@ -96,6 +96,11 @@ export abstract class JobsApi {
     return this.request({ method: 'POST', path: `${pathOf(id)}/requeue`, body, signal });
   }
 
+  /** Runs a waiting job now instead of at its time; its retries stay as they are. A job that is due already keeps its place. */
+  async promote<T = unknown>(id: string, { signal }: CallOptions = {}): Promise<Job<T>> {
+    return this.request({ method: 'POST', path: `${pathOf(id)}/promote`, signal });
+  }
+
   /** Ends a waiting job at once; asks a running one to end, and answers before it has. */
   async cancel<T = unknown>(id: string, { signal }: CallOptions = {}): Promise<Job<T>> {
     return this.request({ method: 'POST', path: `${pathOf(id)}/cancel`, signal });

@@ -199,6 +199,11 @@ export class JobsEngine {
     return this.desk.requeue(id, changes);
   }
 
+  /** pending → pending, due now, with the retries it has left. */
+  promote(id: string): Promise<Job> {
+    return this.desk.promote(id);
+  }
+
   /** pending → cancelled at once; a running handler is told by its signal, on whichever node it runs. */
   cancel(id: string): Promise<Job> {
     return this.desk.cancel(id);

@@ -8,11 +8,17 @@ import type { Check, Option } from './option-checks.js';
 import { flag, oneOf, readOptions } from './option-checks.js';
 
 /** What is done to many jobs at once. */
-export type BulkAction = 'requeue' | 'cancel' | 'delete';
+export const BULK_ACTIONS = ['requeue', 'cancel', 'delete'] as const;
+
+export type BulkAction = (typeof BULK_ACTIONS)[number];
+
+/** What is done to a job by request. */
+export type JobAction = BulkAction | 'promote';
 
 /** The same in sentences. */
-export const ACTION_WORDS: Readonly<Record<BulkAction, string>> = {
+export const ACTION_WORDS: Readonly<Record<JobAction, string>> = {
   requeue: 're-queue',
+  promote: 'promote',
   cancel: 'cancel',
   delete: 'delete',
 };
@@ -103,7 +109,7 @@ const filterCheck: Check<ListFilter> = {
 };
 
 const bulkTable = {
-  action: { default: undefined, check: oneOf('requeue', 'cancel', 'delete'), meaning: 'what is done' } as Option<
+  action: { default: undefined, check: oneOf(...BULK_ACTIONS), meaning: 'what is done' } as Option<
     BulkAction | undefined
   >,
   ids: { default: null, check: idsCheck, meaning: 'the jobs that are meant' } as Option<readonly string[] | null>,

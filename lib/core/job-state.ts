@@ -25,6 +25,7 @@ export type TransitionVerb =
   | 'rescue'
   | 'cancel'
   | 'requeue'
+  | 'promote'
   | 'delete'
   | 'prune';
 
@@ -56,6 +57,7 @@ export const TRANSITIONS: readonly Transition[] = [
   { verb: 'cancel', from: 'pending', to: 'cancelled', guard: 'by request' },
   { verb: 'requeue', from: 'failed', to: 'pending', guard: 'by request; unique key free' },
   { verb: 'requeue', from: 'cancelled', to: 'pending', guard: 'by request; unique key free' },
+  { verb: 'promote', from: 'pending', to: 'pending', guard: 'by request' },
   { verb: 'delete', from: 'pending', to: 'none', guard: 'by request' },
   { verb: 'delete', from: 'completed', to: 'none', guard: 'by request' },
   { verb: 'delete', from: 'failed', to: 'none', guard: 'by request' },

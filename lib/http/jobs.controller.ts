@@ -23,7 +23,7 @@ type Call<Body extends FieldTable = FieldTable, Query extends FieldTable = Field
 
 const MANY_BYTES_MAX = 16 * MEBIBYTE;
 const JOB = ref('Job');
-const MOVED_WORDS = { requeue: 're-queued', cancel: 'cancelled', delete: 'deleted' } as const;
+const MOVED_WORDS = { requeue: 're-queued', promote: 'promoted', cancel: 'cancelled', delete: 'deleted' } as const;
 
 /** The routes that add, show and move jobs. */
 export class JobsController {
@@ -156,6 +156,22 @@ export class JobsController {
     const job = await this.engine.requeue(id, withoutGaps({ payload, runAt, maxRetries }));
     const change = payload === undefined ? '' : ' with another payload';
     this.log.note(visit, `${MOVED_WORDS.requeue} ${nameOf(job)}${change}`);
+    return jsonAnswer(200, await this.wireJobs.shown(job));
+  }
+
+  @ApiRoute({
+    method: 'POST',
+    path: '/:id/promote',
+    access: 'manage',
+    summary: 'Runs a waiting job now instead of at its time',
+    body: { fields: NOTHING, isOptional: true },
+    answers: { 200: { meaning: 'The job, which is due', schema: JOB } },
+    errors: [404, 409],
+  })
+  async promote({ id, visit }: Call): Promise<JsonAnswer<WireJob>> {
+    await this.ensureReached(id);
+    const job = await this.engine.promote(id);
+    this.log.note(visit, `${MOVED_WORDS.promote} ${nameOf(job)}`);
     return jsonAnswer(200, await this.wireJobs.shown(job));
   }
 

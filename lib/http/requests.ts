@@ -1,4 +1,4 @@
-import { BULK_JOBS_MAX, idsCheck } from '../core/bulk.js';
+import { BULK_ACTIONS, BULK_JOBS_MAX, idsCheck } from '../core/bulk.js';
 import { errorKeyCheck } from '../core/error-key.js';
 import type { JobStatus } from '../core/job-state.js';
 import { JOB_STATUSES } from '../core/job-state.js';
@@ -138,8 +138,8 @@ export const LIST = {
 /** `POST /bulk`. */
 export const BULK = {
   action: {
-    check: oneOf('requeue', 'cancel', 'delete'),
-    schema: { enum: ['requeue', 'cancel', 'delete'] },
+    check: oneOf(...BULK_ACTIONS),
+    schema: { enum: [...BULK_ACTIONS] },
     meaning: 'What is done',
     isRequired: true,
   },

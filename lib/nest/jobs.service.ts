@@ -113,6 +113,16 @@ export class JobsService {
   }
 
   /**
+   * Runs a waiting job now instead of at its time, be it the one it was enqueued for or that of its next retry. Its retries
+   * stay as they are; a job that is due already keeps its place.
+   *
+   * @throws JobNotFoundError; JobStateError when it is not pending.
+   */
+  promote(id: string): Promise<Job> {
+    return this.engine.promote(id);
+  }
+
+  /**
    * pending → cancelled at once. A running job is asked to end: its signal aborts, on whichever node it runs, and it is
    * `cancelled` when its handler has ended.
    *

@@ -1,4 +1,4 @@
-import type { BulkAction } from '../core/bulk.js';
+import type { JobAction } from '../core/bulk.js';
 import { ACTION_WORDS } from '../core/bulk.js';
 import { JobNotFoundError, JobStateError, RowLockedError } from '../core/errors.js';
 import type { Job, JobFilter, JobPage } from '../core/job.js';
@@ -52,6 +52,14 @@ export class JobDesk {
     return moved.job!;
   }
 
+  async promote(id: string): Promise<Job> {
+    const moved = await this.move('promote', id);
+    if (!moved.moved) {
+      throw wrongStatus(moved, 'pending', 'promote');
+    }
+    return moved.job!;
+  }
+
   async cancel(id: string): Promise<Job> {
     const moved = await this.move('cancel', id);
     if (!moved.moved) {
@@ -67,7 +75,7 @@ export class JobDesk {
     }
   }
 
-  private async move(action: BulkAction, id: string, changes?: RequeueChanges): Promise<Moved> {
+  private async move(action: JobAction, id: string, changes?: RequeueChanges): Promise<Moved> {
     const normal = normalJobId(id);
     const moved = normal === undefined ? undefined : (await this.options.moves.move(action, [normal], changes))[0];
     if (moved?.obstacle) {
@@ -99,6 +107,6 @@ export class JobDesk {
   }
 }
 
-function wrongStatus({ id, status }: Moved, expected: string, action: BulkAction): JobStateError {
+function wrongStatus({ id, status }: Moved, expected: string, action: JobAction): JobStateError {
   return new JobStateError(id, `cannot ${ACTION_WORDS[action]}: expected it to be ${expected}, it is ${status}`);
 }

@@ -1,4 +1,4 @@
-import type { BulkAction } from '../core/bulk.js';
+import type { JobAction } from '../core/bulk.js';
 import { ACTION_WORDS } from '../core/bulk.js';
 import type { JobEvent } from '../core/events.js';
 import type { JobsLogger } from '../core/logger.js';
@@ -10,7 +10,7 @@ export interface MovesOptions {
   readonly store: JobStore;
   readonly logger: JobsLogger;
   readonly emit: (event: JobEvent) => void;
-  /** Jobs of this topic are waiting again. */
+  /** Jobs of this topic wait, and may be due. */
   readonly onWaiting: (topic: string) => void;
   /** A cancel was requested for a job that runs, here or elsewhere. */
   readonly onCancelRequested: (id: string) => void;
@@ -18,12 +18,15 @@ export interface MovesOptions {
   readonly onMoved: (topic: string) => void;
 }
 
+/** In the operation log; a cancel has an event, or is only asked for. */
+const LOGGED_WORDS = { requeue: 'requeued', promote: 'promoted', delete: 'deleted' } as const;
+
 /** Moves jobs by request, and lets everybody know who has to. */
 export class Moves {
   constructor(private readonly options: MovesOptions) {}
 
   /** What became of each, in the order of `ids`. `changes` are for re-queued ones. */
-  async move(action: BulkAction, ids: readonly string[], changes?: RequeueChanges): Promise<Moved[]> {
+  async move(action: JobAction, ids: readonly string[], changes?: RequeueChanges): Promise<Moved[]> {
     const { store } = this.options;
     const answers = await (action === 'requeue' ? store.requeue(ids, changes) : store[action](ids));
     this.logRefusals(action, answers);
@@ -32,7 +35,7 @@ export class Moves {
     const topics = new Set(moved.map(({ topic }) => topic!));
     topics.forEach((topic) => {
       this.options.onMoved(topic);
-      if (action === 'requeue') {
+      if (action === 'requeue' || action === 'promote') {
         this.options.onWaiting(topic);
       }
     });
@@ -40,7 +43,7 @@ export class Moves {
   }
 
   /** Callers from outside are not told what the database has against it: that may name tables and values. */
-  private logRefusals(action: BulkAction, answers: readonly Moved[]): void {
+  private logRefusals(action: JobAction, answers: readonly Moved[]): void {
     const refused = answers.filter(({ obstacle }) => obstacle instanceof SqlError);
     const [first, ...others] = refused;
     if (first) {
@@ -49,10 +52,10 @@ export class Moves {
     }
   }
 
-  private told(action: BulkAction, job: Moved): void {
+  private told(action: JobAction, job: Moved): void {
     const { logger, emit, onCancelRequested } = this.options;
     if (action !== 'cancel') {
-      logMove(logger, action === 'requeue' ? 'requeued' : 'deleted', job);
+      logMove(logger, LOGGED_WORDS[action], job);
     } else if (job.status === 'processing') {
       logMove(logger, 'cancel requested', job);
       onCancelRequested(job.id);

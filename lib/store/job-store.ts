@@ -71,6 +71,8 @@ export interface JobStore {
 
   /** failed, cancelled → pending. Jobs whose unique key is taken are left alone. Answers in the order of `ids`. */
   requeue(ids: readonly string[], changes?: RequeueChanges): Promise<Moved[]>;
+  /** pending → pending, due now, or when it was if that is earlier. Answers in the order of `ids`. */
+  promote(ids: readonly string[]): Promise<Moved[]>;
   /** pending → cancelled; a processing job is marked, and its worker told. Answers in the order of `ids`. */
   cancel(ids: readonly string[]): Promise<Moved[]>;
   /** Deletes jobs that are not processing. Answers in the order of `ids`. */

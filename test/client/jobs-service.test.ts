@@ -44,6 +44,7 @@ describe('the service on a client that the page has already', () => {
     ],
     ['list without a filter', (service) => service.list(), '/api/jobs', { method: 'GET' }],
     ['requeue', (service) => service.requeue(ID), `/api/jobs/${ID}/requeue`, { method: 'POST' }],
+    ['promote', (service) => service.promote(ID), `/api/jobs/${ID}/promote`, { method: 'POST' }],
     ['cancel', (service) => service.cancel(ID), `/api/jobs/${ID}/cancel`, { method: 'POST' }],
     ['stats', (service) => service.stats(), '/api/jobs/stats', { method: 'GET' }],
   ])('sends %s, and gives the answer as it came', async (_, call, path, options) => {

@@ -97,6 +97,7 @@ const cases: Case[] = [
     url: `/api/jobs/${ID}/requeue`,
     body: { payload: { keepMe: 1 }, run_at: '2030-01-02T03:04:05.678Z', max_retries: 1 },
   },
+  { name: 'promote', call: (jobs) => jobs.promote(ID), method: 'POST', url: `/api/jobs/${ID}/promote` },
   { name: 'cancel', call: (jobs) => jobs.cancel(ID), method: 'POST', url: `/api/jobs/${ID}/cancel` },
   {
     name: 'bulk',
@@ -255,6 +256,7 @@ describe('the client', () => {
       for (const call of [
         (jobs: JobsClient) => jobs.get(id),
         (jobs: JobsClient) => jobs.requeue(id),
+        (jobs: JobsClient) => jobs.promote(id),
         (jobs: JobsClient) => jobs.cancel(id),
         (jobs: JobsClient) => jobs.delete(id),
       ]) {

@@ -119,6 +119,7 @@ describe('a call that may not be repeated', () => {
   const calls: [name: string, call: (jobs: JobsClient) => Promise<unknown>][] = [
     ['delete', (jobs) => jobs.delete(ID)],
     ['requeue', (jobs) => jobs.requeue(ID)],
+    ['promote', (jobs) => jobs.promote(ID)],
     ['cancel', (jobs) => jobs.cancel(ID)],
     ['bulk', (jobs) => jobs.bulk({ action: 'requeue', ids: [ID] })],
     ['enqueueMany', (jobs) => jobs.enqueueMany([{ topic: 'a', payload: 1 }])],

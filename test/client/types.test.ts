@@ -24,6 +24,7 @@ describe('the compiler', () => {
       gives<Promise<Job>>()(() => jobs.get('id'), true),
       gives<Promise<Job<Mail>>>()(() => jobs.get<Mail>('id'), true),
       gives<Promise<JobPage<Mail>>>()(() => jobs.list<Mail>({ topic: 'mail' }), true),
+      gives<Promise<Job<Mail>>>()(() => jobs.promote<Mail>('id'), true),
       gives<Promise<void>>()(() => jobs.delete('id'), true),
       gives<Promise<JobStats>>()(() => jobs.stats('mail'), true),
       gives<Promise<Capabilities>>()(() => jobs.capabilities(), true),

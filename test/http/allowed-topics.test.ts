@@ -97,6 +97,7 @@ describe.each(everyPlace)('allowed topics on $adapter with $database', ({ kind, 
     for (const [method, path] of [
       ['GET', `/${hidden}`],
       ['GET', `/${hidden.toUpperCase()}`],
+      ['POST', `/${hidden}/promote`],
       ['POST', `/${hidden}/cancel`],
       ['POST', `/${failed}/requeue`],
       ['DELETE', `/${failed}`],

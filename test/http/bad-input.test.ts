@@ -149,13 +149,14 @@ describe.each(everyAdapter)('bad input on $adapter', (adapterKind) => {
   });
 
   it('in the query of routes that take a body is refused, too', async () => {
-    for (const path of ['/enqueue', '/enqueue-many', '/bulk', `/${ID}/requeue`, `/${ID}/cancel`]) {
+    for (const path of ['/enqueue', '/enqueue-many', '/bulk', `/${ID}/requeue`, `/${ID}/promote`, `/${ID}/cancel`]) {
       expectComplaint(path, await api().post(`${path}?topic=a`, {}), 'topic');
     }
     expectComplaint('delete', await api().delete(`/${ID}?force=true`), 'force');
   });
 
   it('in a body of routes that want none is refused, if they look at it', async () => {
+    expectComplaint('promote', await api().post(`/${ID}/promote`, { delay: 0 }), 'delay');
     expectComplaint('cancel', await api().post(`/${ID}/cancel`, { force: true }), 'force');
     expectComplaint('delete', await api().delete(`/${ID}`, { body: { force: true } }), 'force');
   });

@@ -23,6 +23,7 @@ function requests(api: ApiCaller, id: string): Promise<Answered<ApiErrorBody>>[]
     api.get('/errors'),
     api.get(`/${id}`),
     api.post(`/${id}/requeue`),
+    api.post(`/${id}/promote`),
     api.post(`/${id}/cancel`),
     api.delete(`/${id}`),
     api.post('/bulk', { action: 'cancel', ids: [id] }),

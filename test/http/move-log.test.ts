@@ -25,6 +25,7 @@ describe.each(everyAdapter)('the log of moves over HTTP on $adapter', (adapterKi
     await api.as().post(`/${id}/requeue`, {}, { headers });
     await api.as().post(`/${id}/cancel`, {}, { headers });
     await api.as().post(`/${id}/requeue`, { payload: 3 }, { headers });
+    await api.as().post(`/${id}/promote`, {}, { headers });
     await api.as().delete(`/${id}`, { headers });
     await api.as().post('/bulk', { action: 'cancel', filter: { topic: 'later' } }, { headers });
     expect(lines()).toEqual([
@@ -32,6 +33,7 @@ describe.each(everyAdapter)('the log of moves over HTTP on $adapter', (adapterKi
       `'anna' re-queued job ${id} of 'later'`,
       `'anna' cancelled job ${id} of 'later'`,
       `'anna' re-queued job ${id} of 'later' with another payload`,
+      `'anna' promoted job ${id} of 'later'`,
       `'anna' deleted job ${id}`,
       `'anna' cancelled, or asked to end, 1 job: {"filter":{"topic":["later"]}}`,
     ]);

@@ -54,6 +54,7 @@ describe.each([
         'GET /capabilities',
         'GET /{id}',
         'POST /{id}/requeue',
+        'POST /{id}/promote',
         'POST /{id}/cancel',
         'DELETE /{id}',
         'POST /bulk',
@@ -86,6 +87,7 @@ describe.each([
     await answers.of(200, '/errors', api.get('/errors'));
     await answers.of(200, '/capabilities', api.get('/capabilities'));
     await answers.of(200, '/openapi.json', api.get('/openapi.json'));
+    await answers.of(200, '/{id}/promote', api.post(`/${stored.body.id}/promote`));
     await answers.of(202, '/{id}/cancel', api.post(`/${running.id}/cancel`));
     await answers.of(200, '/{id}/cancel', api.post(`/${stored.body.id}/cancel`));
     await answers.of(200, '/{id}/requeue', api.post(`/${stored.body.id}/requeue`));
@@ -99,6 +101,7 @@ describe.each([
   it('says what a refusal looks like', async () => {
     const { api, jobs } = app();
     const { id } = await jobs.enqueue('later', 1, { delay: '1h' });
+    const over = await jobs.cancel((await jobs.enqueue('later', 1)).id);
     const headers = { 'Idempotency-Key': 'once' };
     await api.post('/enqueue', { topic: 'later', payload: 1, delay: '1h' }, { headers });
     await answers.of(422, '/enqueue', api.post('/enqueue', { topic: 'later', payload: 2 }, { headers }));
@@ -110,6 +113,7 @@ describe.each([
     await answers.of(401, '/bulk', api.as().post('/bulk', {}, { headers: foreign }));
     await answers.of(404, '/{id}', api.get(`/${ABSENT}`));
     await answers.of(404, '/{id}/cancel', api.post(`/${ABSENT}/cancel`));
+    await answers.of(409, '/{id}/promote', api.post(`/${over.id}/promote`));
     await answers.of(409, '/{id}/requeue', api.post(`/${id}/requeue`));
     await answers.of(400, '', api.get('?limit=0'));
     expect(answers.complaints).toEqual([]);

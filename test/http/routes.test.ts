@@ -211,6 +211,15 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     expect(await api().post(`/${id}/requeue`)).toMatchObject({ status: 409, body: { code: 'JOB_STATE' } });
   });
 
+  it('POST /:id/promote runs a waiting job before its time', async () => {
+    const { id } = await app().jobs.enqueue('fail', 1, { delay: '1h' });
+    const { status, body } = await api().post<Job>(`/${id}/promote`);
+    expect({ status, body }).toMatchObject({ status: 200, body: { id, status: 'pending', attempt: 0 } });
+    expect(Date.parse(body.run_at)).toBeLessThan(Date.parse(body.created) + 60_000);
+    await app().event('failed', id);
+    expect(await api().post(`/${id}/promote`)).toMatchObject({ status: 409, body: { code: 'JOB_STATE' } });
+  });
+
   it('POST /:id/cancel ends a waiting job with 200, and asks a running one to end with 202', async () => {
     const waiting = await app().jobs.enqueue('later', 1, { delay: '1h' });
     expect(await api().post(`/${waiting.id}/cancel`)).toMatchObject({ status: 200, body: { status: 'cancelled' } });

@@ -29,6 +29,7 @@ describe('the client and the server', () => {
     holds<Same<Said<JobsController, 'enqueue'>, Client.Job>>();
     holds<Same<Said<JobsController, 'get'>, Client.Job>>();
     holds<Same<Said<JobsController, 'requeue'>, Client.Job>>();
+    holds<Same<Said<JobsController, 'promote'>, Client.Job>>();
     holds<Same<Said<JobsController, 'cancel'>, Client.Job>>();
     holds<Same<Said<JobsController, 'enqueueMany'>, Client.EnqueuedJobs>>();
     holds<Same<Said<JobsController, 'list'>, Client.JobPage>>();

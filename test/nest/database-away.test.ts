@@ -63,6 +63,7 @@ describe('a PostgreSQL server that is away', () => {
       () => app.jobs.list(),
       () => app.jobs.stats(),
       () => app.jobs.requeue(id),
+      () => app.jobs.promote(id),
       () => app.jobs.cancel(id),
       () => app.jobs.delete(id),
     ]) {

@@ -135,6 +135,7 @@ describe.each(everyKind)('the jobs service on $label', (kind) => {
     for (const id of [uuidv7(), 'nothing', '', "' OR 1=1 --", undefined as never]) {
       expect(await jobs.get(id)).toBeNull();
       await expect(jobs.requeue(id)).rejects.toThrow(JobNotFoundError);
+      await expect(jobs.promote(id)).rejects.toThrow(JobNotFoundError);
       await expect(jobs.cancel(id)).rejects.toThrow(JobNotFoundError);
       await expect(jobs.delete(id)).rejects.toThrow(JobNotFoundError);
     }

@@ -102,10 +102,12 @@ describe.each(everyKind)('the operation log on $label', (kind) => {
     const { id } = await app.jobs.enqueue('nobodys', null);
     await app.jobs.cancel(id);
     await app.jobs.requeue(id);
+    await app.jobs.promote(id);
     await app.jobs.delete(id);
     expect(linesOf(apps.log.of('debug'), id).slice(1)).toEqual([
       'cancelled nobodys ID attempt 0',
       'requeued nobodys ID attempt 0',
+      'promoted nobodys ID attempt 0',
       'deleted nobodys ID attempt 0',
     ]);
   });

@@ -46,7 +46,7 @@ describe('engines in virtual time', () => {
 
   it('were struck by what they are meant to survive, and did everything that jobs may do', () => {
     const kinds = ['completed', 'retry', 'failed', 'snooze', 'release', 'cancelled'].map((kind) => `settle ${kind}`);
-    const verbs = ['insert', 'claim', 'renew', 'rescue', 'requeue', 'cancel', 'delete', 'discard'];
+    const verbs = ['insert', 'claim', 'renew', 'rescue', 'requeue', 'promote', 'cancel', 'delete', 'discard'];
     const faults = ['pause', 'outage', 'crash', 'restart', 'clock', 'refused', 'answer lost', 'hint lost', 'aborted'];
     // A few worlds prove nothing here.
     const worldsMin = SEEDS < 100 ? 0 : SEEDS * 0.03;

@@ -46,6 +46,21 @@ describe.each(places)('the admin UI on $database and $adapter', ({ kind, adapter
     await ui.sees('Re-queued broken');
   });
 
+  it('runs a waiting job before its time, from its row and from its page', async () => {
+    fails = false;
+    const ui = await open('jobs');
+    const fromRow = await app.jobs.enqueue('broken', {}, { delay: '1h' });
+    await ui.action(fromRow.id, 'Run now').click();
+    await ui.sees('is due now');
+    expect(await app.jobAfter('completed', fromRow.id)).toMatchObject({ attempt: 1 });
+
+    const fromPage = await app.jobs.enqueue('broken', {}, { delay: '1h' });
+    const page = await open(`jobs/${fromPage.id}`);
+    await page.button('Run now').click();
+    expect(await app.jobAfter('completed', fromPage.id)).toMatchObject({ attempt: 1 });
+    await page.button('Re-queue').waitFor();
+  });
+
   it('cancels a waiting job from its row, and takes it back', async () => {
     const { id, runAt } = await app.jobs.enqueue('later', {}, { delay: '1h' });
     const ui = await open('jobs');
@@ -180,11 +195,11 @@ describe.each(places)('the admin UI on $database and $adapter', ({ kind, adapter
   it('says why a button does nothing', async () => {
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await open('jobs');
-    const button = ui.row(id).getByRole('button', { name: /^Re-queue: only failed and cancelled/ });
+    const button = ui.row(id).getByRole('button', { name: 'Run now: it is due already' });
     expect(await button.getAttribute('aria-disabled')).toBe('true');
     // A button that is off for the eye is still pressed: it says why.
     await button.click({ force: true });
-    await ui.sees('only failed and cancelled jobs can be re-queued');
+    await ui.sees('Run now: it is due already');
     expect(await app.job(id)).toMatchObject({ status: 'pending' });
   });
 

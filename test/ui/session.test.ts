@@ -151,7 +151,7 @@ describe.each(places)('the session of the admin UI on $database and $adapter', (
     await app.jobAfter('failed', id);
     const ui = await pages.open(`${app.url}/admin/jobs/jobs`);
     await ui.shows([id]);
-    const steering = ui.page.getByRole('button', { name: /Enqueue|Re-queue|Cancel|Delete|Edit/ });
+    const steering = ui.page.getByRole('button', { name: /Enqueue|Re-queue|Run now|Cancel|Delete|Edit/ });
     expect([await steering.count(), await ui.row(id).getByRole('checkbox').count()]).toEqual([0, 0]);
     await ui.page.keyboard.press('?');
     await ui.dialog.getByText('open the job').waitFor();

@@ -48,6 +48,7 @@ describe('the state machine', () => {
     ['rescue', ['processing'], ['pending', 'failed', 'cancelled']],
     ['cancel', ['pending'], ['cancelled']],
     ['requeue', ['failed', 'cancelled'], ['pending']],
+    ['promote', ['pending'], ['pending']],
     ['delete', ['pending', 'completed', 'failed', 'cancelled'], ['none']],
     ['prune', ['completed', 'failed', 'cancelled'], ['none']],
   ])('lets %s move a job from %p to %p, and no other', (verb, from, to) => {

@@ -43,6 +43,11 @@ export const REQUEUE = moveStatement(
   { holder: `CASE WHEN m.id IS NULL AND l.status IN ('failed', 'cancelled') THEN (${holderOfKey}) END` },
 );
 
+/** pending → pending, due now; a job that is due keeps its place. */
+export const PROMOTE = moveStatement(`
+  UPDATE _jobs j SET run_at = least(l.run_at, statement_timestamp()), updated = statement_timestamp()
+  FROM l WHERE j.id = l.id AND l.status = 'pending'`);
+
 /** pending → cancelled; processing is marked. */
 export const CANCEL = moveStatement(`
   UPDATE _jobs j SET cancel_requested = true, updated = statement_timestamp(),

@@ -25,7 +25,7 @@ import { CANCEL_REQUESTS, RECORD_PROGRESS, RENEW, STILL_OWNED } from './lease-st
 import type { PostgresClient } from './listener.js';
 import { PostgresListener } from './listener.js';
 import { PRUNE, RESCUE } from './maintenance-statements.js';
-import { CANCEL, DELETE, REQUEUE } from './move-statements.js';
+import { CANCEL, DELETE, PROMOTE, REQUEUE } from './move-statements.js';
 import { PostgresReports } from './postgres.reports.js';
 import { FIND_JOBS } from './report-statements.js';
 import { RequestedMoves } from './requested-moves.js';
@@ -230,6 +230,10 @@ export class PostgresStore implements JobStore {
   requeue(ids: readonly string[], changes: Seam.RequeueChanges = {}): Promise<Seam.Moved[]> {
     const { payload = null, runAt = null, maxRetries = null } = changes;
     return this.moves.move(REQUEUE, ids, [payload, runAt && iso(runAt), maxRetries]);
+  }
+
+  promote(ids: readonly string[]): Promise<Seam.Moved[]> {
+    return this.moves.move(PROMOTE, ids);
   }
 
   async cancel(ids: readonly string[]): Promise<Seam.Moved[]> {

@@ -174,6 +174,10 @@ export class SqliteStore implements JobStore {
     return this.move(sql.REQUEUE, ids, params);
   }
 
+  promote(ids: readonly string[]): Promise<Seam.Moved[]> {
+    return this.move(sql.PROMOTE, ids);
+  }
+
   cancel(ids: readonly string[]): Promise<Seam.Moved[]> {
     return this.move(sql.CANCEL, ids);
   }

@@ -298,6 +298,13 @@ FROM _jobs AS j WHERE j.id IN ${asked}`,
 
 const unmoved = `SELECT ${briefly} FROM _jobs WHERE id IN ${asked}`;
 
+const promote = (answer: string): string => `
+UPDATE _jobs SET run_at = min(run_at, ${now}), updated = ${now} WHERE id IN ${asked} AND status = 'pending'
+RETURNING ${answer}`;
+
+/** pending → pending, due now; a job that is due keeps its place. */
+export const PROMOTE: MoveStatements = { one: promote(jobColumns), several: promote(briefly), unmoved };
+
 const cancel = (answer: string): string => `
 UPDATE _jobs SET status = iif(status = 'pending', 'cancelled', status), finished = iif(status = 'pending', ${now}, NULL),
   cancel_requested = 1, updated = ${now}

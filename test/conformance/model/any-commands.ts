@@ -41,7 +41,7 @@ const picks = fc.oneof(
   fc.array(pick, { minLength: 2, maxLength: 4 }),
   fc.constantFrom('oldest first' as const, 'newest first' as const),
 );
-const verb = fc.constantFrom('requeue' as const, 'cancel' as const, 'delete' as const);
+const verb = fc.constantFrom('requeue' as const, 'promote' as const, 'cancel' as const, 'delete' as const);
 
 /** Sequences of what three workers and people do. Commands that keep jobs coming and moving stand here more than once. */
 export const anyCommands: fc.Arbitrary<Iterable<fc.AsyncCommand<QueueModel, RealQueue>>> = fc.commands(

@@ -131,7 +131,7 @@ export class Move extends QueueCommand {
   readonly verbs: readonly TransitionVerb[];
 
   constructor(
-    readonly verb: 'requeue' | 'cancel' | 'delete',
+    readonly verb: 'requeue' | 'promote' | 'cancel' | 'delete',
     readonly picks: readonly number[] | 'oldest first' | 'newest first',
   ) {
     super();
@@ -176,6 +176,8 @@ export class Move extends QueueCommand {
     switch (this.verb) {
       case 'requeue':
         return model.requeue(job);
+      case 'promote':
+        return model.promote(job);
       case 'cancel':
         return model.cancel(job);
       case 'delete':

@@ -95,6 +95,14 @@ export class QueueModel {
   }
 
   /** Whether it may be re-queued, and was. */
+  promote(job: ModelJob): boolean {
+    const mayMove = job.status === 'pending';
+    if (mayMove) {
+      job.isDue = true;
+    }
+    return mayMove;
+  }
+
   requeue(job: ModelJob): boolean {
     const mayMove = ['failed', 'cancelled'].includes(job.status) && !this.holderOf(job.key, job.id);
     if (mayMove) {

@@ -24,7 +24,7 @@ export interface PlannedJob {
 
 /** Something that happens to the world at some moment. */
 export type Incident =
-  | { readonly kind: 'cancel' | 'requeue' | 'delete'; readonly serial: number }
+  | { readonly kind: 'cancel' | 'requeue' | 'promote' | 'delete'; readonly serial: number }
   | { readonly kind: 'pause'; readonly host: number; readonly ms: number }
   | { readonly kind: 'outage'; readonly host: number; readonly ms: number }
   | { readonly kind: 'crash' | 'restart'; readonly host: number; readonly backInMs: number }
@@ -121,7 +121,10 @@ function anyAct(dice: Dice, leaseMs: number): Act {
 function requests(dice: Dice, jobs: readonly PlannedJob[]): Plan['incidents'] {
   return Array.from({ length: dice.whole(0, 9) }, () => ({
     atMs: dice.whole(100, SPAN_MS),
-    what: { kind: dice.pick(['cancel', 'cancel', 'requeue', 'delete'] as const), serial: dice.pick(jobs).serial },
+    what: {
+      kind: dice.pick(['cancel', 'cancel', 'requeue', 'promote', 'delete'] as const),
+      serial: dice.pick(jobs).serial,
+    },
   }));
 }
 

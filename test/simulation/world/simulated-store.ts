@@ -117,6 +117,10 @@ export class SimulatedStore implements JobStore {
     return this.line.ask('requeue', () => this.table.requeue(ids, changes));
   }
 
+  promote(ids: readonly string[]): Promise<Seam.Moved[]> {
+    return this.line.ask('promote', () => this.table.promote(ids));
+  }
+
   async cancel(ids: readonly string[]): Promise<Seam.Moved[]> {
     return this.line.ask('cancel', () => {
       const moved = this.table.cancel(ids);

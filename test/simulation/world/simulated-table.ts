@@ -175,6 +175,13 @@ export class SimulatedTable {
     });
   }
 
+  promote(ids: readonly string[]): Seam.Moved[] {
+    return this.moveEach(ids, (row) => {
+      const runAt = new Date(Math.min(row.runAt.getTime(), this.options.now()));
+      return row.status === 'pending' && this.change('promote', row, null, { runAt });
+    });
+  }
+
   cancel(ids: readonly string[]): Seam.Moved[] {
     return this.moveEach(ids, (row) => {
       if (row.status === 'pending') {

@@ -1,6 +1,6 @@
 import type { Job, TimeseriesPoint } from '../../../client/index.js';
 import { bucketMinutes, bucketsOf, timesOf } from '../../../ui/src/data/buckets.js';
-import { refusalOf } from '../../../ui/src/data/job-actions.js';
+import { actionsFor, refusalOf } from '../../../ui/src/data/job-actions.js';
 import { clientCallOf, curlOf } from '../../../ui/src/data/snippets.js';
 import { timelineOf } from '../../../ui/src/data/timeline.js';
 
@@ -144,15 +144,25 @@ describe('the life of a job', () => {
 
   it('allows what its status allows', () => {
     const allowed = (status: Job['status']): (string | null)[] =>
-      (['requeue', 'cancel', 'delete'] as const).map((action) =>
-        refusalOf(action, { ...JOB, status }) === null ? action : null,
+      (['requeue', 'promote', 'cancel', 'delete'] as const).map((action) =>
+        refusalOf(action, { ...JOB, status }, Date.parse(at(-1))) === null ? action : null,
       );
-    expect(allowed('pending')).toEqual([null, 'cancel', 'delete']);
-    expect(allowed('processing')).toEqual([null, 'cancel', null]);
-    expect(allowed('failed')).toEqual(['requeue', null, 'delete']);
-    expect(allowed('cancelled')).toEqual(['requeue', null, 'delete']);
-    expect(allowed('completed')).toEqual([null, null, 'delete']);
-    expect(refusalOf('cancel', { status: 'processing', cancel_requested: true })).not.toBeNull();
+    expect(allowed('pending')).toEqual([null, 'promote', 'cancel', 'delete']);
+    expect(allowed('processing')).toEqual([null, null, 'cancel', null]);
+    expect(allowed('failed')).toEqual(['requeue', null, null, 'delete']);
+    expect(allowed('cancelled')).toEqual(['requeue', null, null, 'delete']);
+    expect(allowed('completed')).toEqual([null, null, null, 'delete']);
+  });
+
+  it('is not stopped twice, nor run before its time when that has come', () => {
+    const ending: Job = { ...JOB, status: 'processing', cancel_requested: true };
+    expect(refusalOf('cancel', ending, 0)).toBe('cancelling was asked for already');
+    expect(refusalOf('promote', JOB, Date.parse(at(0)))).toBe('it is due already');
+  });
+
+  it('has buttons for one way to run', () => {
+    expect(actionsFor({ status: 'pending' })).toEqual(['promote', 'cancel', 'delete']);
+    expect(actionsFor({ status: 'failed' })).toEqual(['requeue', 'cancel', 'delete']);
   });
 
   it('is written as a command and as a call that enqueue the same, without the token', () => {

@@ -1,6 +1,6 @@
 import type { BulkAnswer, BulkOptions, JobStatus, SkippedReason } from '../../../client/index.js';
 import type { Filters } from '../route/route.js';
-import type { ActionName } from './job-actions.js';
+import type { BulkActionName } from './job-actions.js';
 import { statusesFor } from './job-actions.js';
 import { conditionsOf } from './job-list.svelte.js';
 import { api } from './session.svelte.js';
@@ -19,7 +19,7 @@ export class BulkRun {
   #isStopped = false;
 
   constructor(
-    readonly action: ActionName,
+    readonly action: BulkActionName,
     readonly target: Target,
   ) {}
 

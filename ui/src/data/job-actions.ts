@@ -1,35 +1,55 @@
 import type { Job, JobStatus } from '../../../client/index.js';
 
-export type ActionName = 'requeue' | 'cancel' | 'delete';
+/** What is done to many jobs at once. */
+export type BulkActionName = 'requeue' | 'cancel' | 'delete';
 
-export const ACTIONS: readonly ActionName[] = ['requeue', 'cancel', 'delete'];
+export type ActionName = BulkActionName | 'promote';
+
+export const BULK_ACTIONS: readonly BulkActionName[] = ['requeue', 'cancel', 'delete'];
 
 /** What the buttons say. */
 export const ACTION_LABELS: Readonly<Record<ActionName, string>> = {
   requeue: 'Re-queue',
+  promote: 'Run now',
   cancel: 'Cancel',
   delete: 'Delete',
 };
 
 const ALLOWED: Readonly<Record<ActionName, readonly JobStatus[]>> = {
   requeue: ['failed', 'cancelled'],
+  promote: ['pending'],
   cancel: ['pending', 'processing'],
   delete: ['pending', 'completed', 'failed', 'cancelled'],
 };
 
 const REASONS: Readonly<Record<ActionName, string>> = {
   requeue: 'only failed and cancelled jobs can be re-queued',
+  promote: 'only jobs that wait can be run before their time',
   cancel: 'only jobs that wait or run can be cancelled',
   delete: 'a job that runs cannot be deleted; cancel it first',
 };
+
+/** What a single job has buttons for. The first is how it runs: before its time while it waits, else once more. */
+export function actionsFor({ status }: Pick<Job, 'status'>): readonly ActionName[] {
+  return [status === 'pending' ? 'promote' : 'requeue', 'cancel', 'delete'];
+}
 
 /** In which statuses a job can be moved so. */
 export function statusesFor(action: ActionName): readonly JobStatus[] {
   return ALLOWED[action];
 }
 
-/** Why the API would refuse, or `null` when it would not. */
-export function refusalOf(action: ActionName, job: Pick<Job, 'status' | 'cancel_requested'>): string | null {
+/**
+ * Why the API would refuse, or why it would change nothing; `null` when neither.
+ *
+ * @param now by the clock of the server, in milliseconds since 1970
+ */
+export function refusalOf(
+  action: ActionName,
+  job: Pick<Job, 'status' | 'cancel_requested' | 'run_at'>,
+  now: number,
+): string | null {
   if (!ALLOWED[action].includes(job.status)) return REASONS[action];
+  if (action === 'promote' && Date.parse(job.run_at) <= now) return 'it is due already';
   return action === 'cancel' && job.cancel_requested ? 'cancelling was asked for already' : null;
 }

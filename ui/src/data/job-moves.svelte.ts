@@ -32,6 +32,7 @@ class JobMoves {
 
   async run(action: ActionName, job: Job): Promise<void> {
     if (action === 'requeue') await this.requeue(job);
+    else if (action === 'promote') await this.promote(job);
     else if (action === 'cancel') await this.cancel(job);
     else this.delete(job);
   }
@@ -45,6 +46,11 @@ class JobMoves {
     const requeued = await this.#tried(job, api.requeue(job.id, changes), isThrowing);
     if (requeued)
       notices.show({ text: `Re-queued ${nameOf(job)}`, tone: 'neutral', href: hrefOf({ screen: 'job', id: job.id }) });
+  }
+
+  async promote(job: Job): Promise<void> {
+    const promoted = await this.#tried(job, api.promote(job.id));
+    if (promoted) notices.say(`${nameOf(job)} is due now`);
   }
 
   async cancel(job: Job): Promise<void> {
