@@ -129,6 +129,14 @@ describe.each(places)('the live admin UI on $database and $adapter', ({ kind, ad
     expect(await shiftsOn(ui)).toEqual([]);
   });
 
+  it('shows the numbers of its charts as tables when what draws them cannot be loaded', async () => {
+    const ui = await pages.open('about:blank', { token: ADMIN_TOKEN });
+    await ui.page.route('**/assets/plot-*.js', (route) => route.abort());
+    await ui.goto(`${app.url}/admin/jobs/`);
+    await ui.page.getByRole('region', { name: 'Throughput as a table' }).waitFor();
+    expect(await ui.button('Chart').count()).toBe(3);
+  });
+
   it('adds new topics to the overview, and nothing moves', async () => {
     await app.jobs.enqueue('later', 1);
     const ui = await open('');
