@@ -7,8 +7,9 @@ import type { Clock } from '../core/clock.js';
  */
 export class Turn {
   private sinceMs: number | undefined;
+  private isRefused = false;
 
-  /** @param next goes on with the work; called in the turn after each in which somebody asked. */
+  /** @param next goes on with the work; called in the turn after each in which somebody was refused. */
   constructor(
     private readonly clock: Clock,
     private readonly maxMs: number,
@@ -22,9 +23,14 @@ export class Turn {
       this.sinceMs = nowMs;
       setImmediate(() => {
         this.sinceMs = undefined;
-        this.next();
+        if (this.isRefused) {
+          this.isRefused = false;
+          this.next();
+        }
       });
     }
-    return nowMs - this.sinceMs < this.maxMs;
+    const hasTime = nowMs - this.sinceMs < this.maxMs;
+    this.isRefused ||= !hasTime;
+    return hasTime;
   }
 }
