@@ -308,15 +308,16 @@ export class Dispatcher {
   private topics(limit: number): TopicRoom[] {
     const { registry, attempts } = this.options;
     const handlers = registry.claimable();
-    const transactionRoom = this.transactionRoom(handlers);
+    const transactions = { room: this.transactionRoom(handlers) };
     return handlers.map(({ topic, settings: { concurrency, transactional, priority } }) => ({
       topic,
       room: Math.min(
         limit,
         concurrency === undefined ? Infinity : concurrency - attempts.countOf(topic),
-        transactional ? transactionRoom : Infinity,
+        transactional ? transactions.room : Infinity,
       ),
       usualPriority: priority ?? 0,
+      shared: transactional ? transactions : undefined,
     }));
   }
 

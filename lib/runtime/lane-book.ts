@@ -12,6 +12,13 @@ export interface TopicRoom {
   readonly room: number;
   /** Kept in the book even when nothing waits in it: where new jobs are expected. */
   readonly usualPriority: number;
+  /** Of what several topics have together; what one of them is given, the others have no more. */
+  readonly shared?: SharedRoom | undefined;
+}
+
+/** How many more jobs may run here of several topics together. */
+export interface SharedRoom {
+  readonly room: number;
 }
 
 /** How a survey was asked, and in which round. */
@@ -76,13 +83,21 @@ export class LaneBook {
    */
   plan(topics: readonly TopicRoom[], limit: number, nowMs: number, reach: Reach = 'full'): Lane[] {
     const rotated = this.rotate(topics.filter(({ room }) => room > 0));
-    const lanes = rotated.flatMap(({ topic, room, usualPriority }) => {
+    const given = new Map<SharedRoom, number>();
+    const lanes = rotated.flatMap(({ topic, room, usualPriority, shared }) => {
       this.lane(topic, usualPriority);
       const armed = this.known(topic)
         .filter((lane) => lane.isDue(nowMs))
         .sort((a, b) => a.priority - b.priority);
-      const chosen = room < limit ? armed.slice(0, 1) : armed;
-      return chosen.map((lane) => ({ ...lane.startFor(reach), limit: Math.min(room, limit) }));
+      const most = Math.min(room, limit, shared ? shared.room - (given.get(shared) ?? 0) : Infinity);
+      if (armed.length === 0 || most <= 0) {
+        return [];
+      }
+      if (shared) {
+        given.set(shared, (given.get(shared) ?? 0) + most);
+      }
+      const chosen = most < limit ? armed.slice(0, 1) : armed;
+      return chosen.map((lane) => ({ ...lane.startFor(reach), limit: most }));
     });
     return lanes.sort((a, b) => a.priority - b.priority).slice(0, LANES_MAX);
   }

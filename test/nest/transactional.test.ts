@@ -161,21 +161,19 @@ describe.each(withTransactions)('a transactional handler on $label', (kind) => {
   it("leaves connections of the application's pool to what it does beside its transaction", async () => {
     const full = signal();
     let inside = 0;
+    const work = async (): Promise<void> => {
+      inside += 1;
+      if (inside === 2) full.resolve();
+      await full.promise;
+      await app.dataSource.query('SELECT 1');
+    };
+    const inTransaction = [work, { transactional: true }] as const;
     app = await apps.start({
       typeOrm: { poolSize: 3 },
-      handlers: {
-        work: [
-          async () => {
-            inside += 1;
-            if (inside === 2) full.resolve();
-            await full.promise;
-            await app.dataSource.query('SELECT 1');
-          },
-          { transactional: true },
-        ],
-      },
+      handlers: { one: inTransaction, another: inTransaction, third: inTransaction },
     });
-    const jobs = await app.jobs.enqueueMany(Array.from({ length: 10 }, () => ({ topic: 'work', payload: null })));
+    const topics = ['one', 'another', 'third', 'one', 'another', 'third', 'one', 'another', 'third'];
+    const jobs = await app.jobs.enqueueMany(topics.map((topic) => ({ topic, payload: null })));
     await full.promise;
     // The others wait where another process may take them.
     expect(app.eventsOf('started')).toHaveLength(2);

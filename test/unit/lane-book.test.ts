@@ -72,6 +72,25 @@ describe('a plan', () => {
     expect(book.plan([roomFor('mail', 9)], 4, NOW_MS).map(({ limit }) => limit)).toEqual([4, 4]);
   });
 
+  it('gives what topics have together to those with due jobs, in turn, and no more than it is', () => {
+    const book = bookOf(['a', 0], ['a', 3], ['b', 0], ['c', 0]);
+    const shared = { room: 4 };
+    const topics = [
+      { ...roomFor('idle'), shared },
+      { ...roomFor('a'), shared },
+      { ...roomFor('b', 3), shared },
+      roomFor('c'),
+    ];
+    const plans = [1, 2, 3, 4].map(() => book.plan(topics, 10, NOW_MS).map(({ topic, limit }) => `${topic} ${limit}`));
+
+    expect(plans.map((plan) => plan.sort().join(', ')).sort()).toEqual([
+      'a 1, b 3, c 10',
+      'a 4, c 10',
+      'a 4, c 10',
+      'a 4, c 10',
+    ]);
+  });
+
   it('leaves topics out that have no room, or were not asked for', () => {
     const book = bookOf(['full', 0], ['free', 0], ['foreign', 0]);
 
