@@ -14,5 +14,5 @@ export const SMALL_TABLE_JOBS = 20_000;
 
 /** So many jobs one statement carries at most. */
 export const SET_JOBS_MAX = 1_000;
-/** And about so much text, in characters; what is longer travels alone. */
+/** And so much text, in characters, of what is in its set; one that is longer travels alone. */
 export const SET_LENGTH_MAX = 4 * MEBIBYTE;

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers';
 import { QueueUnavailableError, RowLockedError, StatementCancelledError } from '../core/errors.js';
-import { SET_LENGTH_MAX } from '../core/limits.js';
+import { fittingCount } from '../core/fitting.js';
 import { SetSize } from './set-size.js';
 
 export interface BatcherOptions<Item, Answer> {
@@ -106,14 +106,8 @@ export class Batcher<Item, Answer> {
 
   private take(): BatchedCall<Item, Answer>[] {
     const { lengthOf = () => 0, order } = this.options;
-    let length = 0;
-    let count = 0;
     const share = Math.max(SHARE_MIN, Math.ceil(this.waiting.length / (this.concurrency - this.underWay)));
-    const countMax = Math.min(this.waiting.length, share, this.size.limit);
-    while (count < countMax && (count === 0 || length < SET_LENGTH_MAX)) {
-      length += lengthOf(this.waiting[count]!.item);
-      count += 1;
-    }
+    const count = fittingCount(this.waiting, 0, Math.min(share, this.size.limit), ({ item }) => lengthOf(item));
     const batch = this.waiting.splice(0, count);
     return order ? batch.sort((a, b) => order(a.item, b.item)) : batch;
   }

@@ -21,6 +21,7 @@ import { topicCheck } from '../core/topic.js';
 import { encodePayload } from '../core/payload.js';
 import { byUniqueKey } from '../core/unique-key.js';
 import type { InsertedJob, JobInsert, JobStore, StoreTransaction } from '../store/job-store.js';
+import { insertLength } from '../store/set-json.js';
 import { Batcher } from './batcher.js';
 
 export interface EnqueuerOptions {
@@ -62,11 +63,10 @@ export class Enqueuer {
 
   constructor(private readonly options: EnqueuerOptions) {
     const run = (rows: readonly JobInsert[]): Promise<InsertedJob[]> => this.insert(rows);
-    const lengthOf = (row: JobInsert): number => row.payload.length + (row.metadata?.length ?? 0);
-    this.plain = new Batcher({ run, lengthOf, concurrency: options.store.capabilities.insertsAtOnce });
+    this.plain = new Batcher({ run, lengthOf: insertLength, concurrency: options.store.capabilities.insertsAtOnce });
     const keyOf = ({ topic, uniqueKey }: JobInsert): string => JSON.stringify([topic, uniqueKey]);
-    this.keyed = new Batcher({ run, lengthOf, order: byUniqueKey, keyOf });
-    this.once = new Batcher({ run, lengthOf, keyOf: (row) => row.idempotency!.key });
+    this.keyed = new Batcher({ run, lengthOf: insertLength, order: byUniqueKey, keyOf });
+    this.once = new Batcher({ run, lengthOf: insertLength, keyOf: (row) => row.idempotency!.key });
   }
 
   get isIdle(): boolean {

@@ -4,6 +4,7 @@ import type { Clock } from '../core/clock.js';
 import { parseDuration } from '../core/duration.js';
 import type { AbortReason } from '../core/errors.js';
 import { describeValue, SnoozeError, UnrecoverableError } from '../core/errors.js';
+import type { Failure } from '../core/failure.js';
 import { failureOf } from '../core/failure.js';
 import type { Outcome } from '../core/job.js';
 import type { JobsLogger } from '../core/logger.js';
@@ -28,6 +29,8 @@ const endings: Record<Exclude<AbortReason, 'timeout'> | 'lease_lost', Outcome | 
   cancelled: { kind: 'cancelled' },
   shutdown: { kind: 'release', delayMs: 0 },
 };
+
+const NOT_COMMITTED: Failure = { message: 'the transaction of completeTx did not commit', stack: null };
 
 /** Turns each attempt into one outcome. Never fails. */
 export class Executor {
@@ -65,7 +68,7 @@ export class Executor {
 
   private judge(attempt: Attempt, handler: RegisteredHandler, result: Result): Outcome | null {
     if (attempt.abortedFor === 'timeout' && !attempt.mayBeCompleted) {
-      return this.retry(attempt, handler, attempt.reason);
+      return this.outcomeOfTimeout(attempt, handler, result);
     }
     if ('value' in result) {
       return this.outcomeOfValue(attempt, handler, result.value);
@@ -87,16 +90,24 @@ export class Executor {
       );
       return delayMs === undefined ? this.retry(attempt, handler, refused) : { kind: 'snooze', delayMs };
     }
-    return error instanceof UnrecoverableError
-      ? { kind: 'failed', failure: failureOf(error) }
-      : this.retry(attempt, handler, error);
+    return error instanceof UnrecoverableError ? unrecoverable(error) : this.retry(attempt, handler, error);
+  }
+
+  /** What a handler says when it was told to end counts for nothing, but that another try would be in vain. */
+  private outcomeOfTimeout(attempt: Attempt, handler: RegisteredHandler, result: Result): Outcome {
+    const isInVain = 'error' in result && result.error instanceof UnrecoverableError;
+    return isInVain ? unrecoverable(result.error) : this.retry(attempt, handler, attempt.reason);
   }
 
   private outcomeOfValue(attempt: Attempt, handler: RegisteredHandler, value: unknown): Outcome {
     if (attempt.hasCalledCompleteTx) {
       // The table knows whether that transaction committed, and nobody else: PostgreSQL turns the COMMIT of a failed one
-      // into a rollback without a word. If it did, the fence keeps this from changing anything.
-      return this.retry(attempt, handler, new Error('the transaction of completeTx did not commit'));
+      // into a rollback without a word. If it did, the fence keeps this from changing anything. Most often it did: a backoff
+      // function is not asked for the delay of a failure that there was not.
+      const { backoff: fallback, random } = this.options;
+      const own = attempt.claim.backoff ?? handler.settings.backoff ?? fallback;
+      const delayMs = backoffDelayMs(typeof own === 'function' ? fallback : own, attempt.claim.retries + 1, random());
+      return { kind: 'retry', delayMs, failure: NOT_COMMITTED };
     }
     const unrun = unrunKindOf(value);
     return unrun === undefined
@@ -131,6 +142,10 @@ export class Executor {
     }
     return backoffDelayMs(fallback, retry, random());
   }
+}
+
+function unrecoverable(error: unknown): Outcome {
+  return { kind: 'failed', failure: failureOf(error) };
 }
 
 /** What a value is that does its work only when somebody asks it to. */

@@ -31,6 +31,8 @@ const LAST_PAUSE_MAX_MS = 250;
 class Settling implements SentOutcome, Settlement, BatchedCall<Settling, Settled> {
   readonly token: ClaimToken;
   failures = 0;
+  /** Of those, how often the database has refused the fixed text. */
+  refusals = 0;
   /** The outcome has been refused, and is a fixed text now. */
   isPlain = false;
   /** One try has failed, or its answer was lost: it may have done its work. */
@@ -75,7 +77,7 @@ export class Settler {
     this.unkept = (Object.keys(retention) as FinalStatus[]).filter((status) => retention[status] === 0);
     this.batcher = new Batcher({
       run: (settlings) => this.write(settlings),
-      lengthOf: ({ outcome }) => (outcome.kind === 'completed' ? (outcome.result?.length ?? 0) : 0),
+      lengthOf: ({ outcome }) => lengthOf(outcome),
     });
   }
 
@@ -135,7 +137,8 @@ export class Settler {
       settling.outcome = plainOutcome(settling.outcome);
       settling.isPlain = true;
       this.ask(settling);
-    } else if (settling.failures < REFUSALS_MAX) {
+    } else if (settling.refusals < REFUSALS_MAX) {
+      settling.refusals += 1;
       this.askLater(settling);
     } else {
       logger.error(`outcome of job ${id} was refused for good: ${String(error)}`);
@@ -190,6 +193,14 @@ export class Settler {
     const pause = clock.schedule(ms * (0.5 + random() / 2), () => this.ask(settling));
     this.pausing.set(settling, pause);
   }
+}
+
+/** Of what an outcome brings into the table, beside a few numbers. */
+function lengthOf(outcome: Outcome): number {
+  if (outcome.kind === 'completed') {
+    return outcome.result?.length ?? 0;
+  }
+  return 'failure' in outcome ? outcome.failure.message.length + (outcome.failure.stack?.length ?? 0) : 0;
 }
 
 function plainOutcome(outcome: Outcome): Outcome {

@@ -1,5 +1,6 @@
 import type { ClaimToken } from '../core/job.js';
-import { SET_JOBS_MAX, SET_LENGTH_MAX } from '../core/limits.js';
+import { fittingCount } from '../core/fitting.js';
+import { SET_JOBS_MAX } from '../core/limits.js';
 import type { Completion } from './completion.js';
 import type { RollupEntry } from './job-reports.js';
 import type { JobInsert, ProgressEntry, Settlement } from './job-store.js';
@@ -12,18 +13,15 @@ import type { JobInsert, ProgressEntry, Settlement } from './job-store.js';
 /** A set cut into pieces that a statement can carry: `jsonb` takes 256 MiB at most, and memory is not free. */
 export function piecesOf(jobs: readonly JobInsert[]): JobInsert[][] {
   const pieces: JobInsert[][] = [];
-  let length = Infinity;
-  for (const job of jobs) {
-    const last = pieces.at(-1);
-    if (!last || length >= SET_LENGTH_MAX || last.length >= SET_JOBS_MAX) {
-      pieces.push([job]);
-      length = job.payload.length;
-    } else {
-      last.push(job);
-      length += job.payload.length;
-    }
+  for (let from = 0; from < jobs.length; from += pieces.at(-1)!.length) {
+    pieces.push(jobs.slice(from, from + fittingCount(jobs, from, SET_JOBS_MAX, insertLength)));
   }
   return pieces;
+}
+
+/** How much text of the caller's a new job brings into a statement. */
+export function insertLength({ payload, metadata }: JobInsert): number {
+  return payload.length + (metadata?.length ?? 0);
 }
 
 /** @param timeText writes a moment in the form of the database. */

@@ -46,6 +46,18 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     expect(app.eventsOf('lease_lost', id)).toHaveLength(0);
   });
 
+  it('asks no backoff function for the delay of a failure that there was not', async () => {
+    const asked: unknown[] = [];
+    const backoff = (retry: number, error: unknown): number => asked.push([retry, error]);
+    app = await apps.start({
+      typeOrm: { entities: [Receipt] },
+      handlers: { work: [(job) => writeAndComplete(job), { backoff }] },
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('completed', id);
+    expect(asked).toEqual([]);
+  });
+
   it('rolls both back when the transaction fails after it, and the job is tried again', async () => {
     await start((job) =>
       app.dataSource.transaction(async (manager) => {

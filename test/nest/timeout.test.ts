@@ -1,5 +1,5 @@
 import type { JobContext } from 'nestjs-jobs';
-import { JobAbortedError } from 'nestjs-jobs';
+import { JobAbortedError, UnrecoverableError } from 'nestjs-jobs';
 import { signal } from '../support/wait.js';
 import { useApps } from './support/apps.js';
 import { everyKind, sharedKinds } from './support/database-kinds.js';
@@ -43,6 +43,15 @@ describe.each(everyKind)('a handler over its time limit on $label', (kind) => {
     const job = await app.jobAfter('failed', id);
     expect(job).toMatchObject({ status: 'failed', result: null });
     expect(job.lastError).toMatch(/timeout/);
+  });
+
+  it('fails for good when it answers its signal with an UnrecoverableError', async () => {
+    const app = await apps.start({
+      options: { timeout: 30 },
+      handlers: { work: (job) => obey(job).catch(() => Promise.reject(new UnrecoverableError('too large for 30 ms'))) },
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    expect(await app.jobAfter('failed', id)).toMatchObject({ attempt: 1, lastError: 'too large for 30 ms' });
   });
 
   it('is settled without it when it ignores its signal; a warning says so', async () => {

@@ -84,11 +84,11 @@ describe('a batcher', () => {
     expect(doubler.batches.flat()).toEqual(items);
   });
 
-  it('ends a batch with the call that brings it to 4 MiB', async () => {
+  it('ends a batch before the call that would bring it over 4 MiB', async () => {
     const doubler = new Doubler({ lengthOf: (mib) => mib * MIB });
     await doubler.add(1, 1, 1, 1, 1, 3, 2, 5, 1);
 
-    expect(doubler.batches).toEqual([[1, 1, 1, 1], [1, 3], [2, 5], [1]]);
+    expect(doubler.batches).toEqual([[1, 1, 1, 1], [1, 3], [2], [5], [1]]);
   });
 
   it('sends a call larger than any batch by itself', async () => {

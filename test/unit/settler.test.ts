@@ -156,6 +156,15 @@ describe('an outcome that the database does not answer', () => {
     expect(answers).toEqual(['lease lost']);
   });
 
+  it('is refused some times before it is given up, however long there was no answer', async () => {
+    const refusal = new SqlError('refused', 'no', {});
+    settle.mockRejectedValue(refusal);
+    const tries = settle.mock.calls.length;
+    for (let more = 20; more > 0 && answers.length === 0; more -= 1) await clock.advance(5_000);
+    expect(answers).toEqual(['lease lost']);
+    expect(settle.mock.calls.length - tries).toBe(7);
+  });
+
   it('is told of once, and when it is over', async () => {
     settler.settle(attempt, failed, 1, (answer) => answers.push(answer));
     await clock.advance(5_000);
@@ -182,6 +191,27 @@ describe('an outcome of a job whose row somebody has locked', () => {
     settler.settle(attempt, completed, 1, () => undefined);
     await clock.advance(1_000);
     expect(asked.slice(0, 2)).toEqual([false, true]);
+  });
+});
+
+describe('outcomes with long errors', () => {
+  it('travel with so many others that a statement carries them', async () => {
+    const sizes: number[] = [];
+    const done: Settled = { applied: true, status: 'failed', attempt: 1, retries: 0, runAt: null };
+    const answer = (settlements: readonly Settlement[]): Promise<Settled[]> => {
+      sizes.push(settlements.length);
+      return Promise.resolve(settlements.map(() => done));
+    };
+    const store = { settle: answer } as unknown as JobStore;
+    const settler = new Settler({ store, clock: systemClock, logger: quiet, random: () => 0, retention: KEPT });
+    const long = 'x'.repeat(8_192);
+    const outcome: Outcome = { kind: 'failed', failure: { message: long, stack: long } };
+    const settled = Array.from({ length: 600 }, (_, index) => {
+      const attempt = { ...plain, claim: { id: String(index), attempt: 1 }, leaseEndsMs: systemClock.now() + 60_000 };
+      return new Promise((resolve) => settler.settle(attempt, outcome, 1, resolve));
+    });
+    await Promise.all(settled);
+    expect(sizes).toEqual([256, 256, 88]);
   });
 });
 

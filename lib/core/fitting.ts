@@ -1,0 +1,22 @@
+import { SET_LENGTH_MAX } from './limits.js';
+
+/**
+ * How many of these, from `from` on, one statement carries: at most `countMax`, and as many as stay within its length
+ * together. One that is longer than that travels alone.
+ */
+export function fittingCount<T>(
+  items: readonly T[],
+  from: number,
+  countMax: number,
+  lengthOf: (item: T) => number,
+): number {
+  const most = Math.min(items.length - from, countMax);
+  let count = 0;
+  for (let length = 0; count < most; count += 1) {
+    length += lengthOf(items[from + count]!);
+    if (length > SET_LENGTH_MAX && count > 0) {
+      return count;
+    }
+  }
+  return count;
+}
