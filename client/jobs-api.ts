@@ -77,14 +77,14 @@ export abstract class JobsApi {
     filter: JobFilter & CallOptions = {},
     options: CallOptions = filter,
   ): AsyncGenerator<Job<T>, void, undefined> {
-    let page = await this.list<T>({ limit: ITERATE_PAGE, ...filter }, options);
+    const { limit = ITERATE_PAGE, ...conditions } = filter;
+    let page = await this.list<T>({ limit, ...conditions }, options);
     for (;;) {
       yield* page.items;
       if (page.next_cursor === null) {
         return;
       }
-      const rest = { ...filter, offset: undefined, cursor: page.next_cursor };
-      page = await this.list<T>({ limit: ITERATE_PAGE, ...rest }, options);
+      page = await this.list<T>({ limit, ...conditions, offset: undefined, cursor: page.next_cursor }, options);
     }
   }
 

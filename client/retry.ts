@@ -2,7 +2,7 @@ import { JobsApiError } from './api-error.js';
 import { pause } from './deadline.js';
 
 const TRANSIENT_STATUSES = [429, 502, 503, 504];
-/** A server that asks for more than this is not waited for. */
+/** A server that asks for more than this is not waited for, and a stream waits for it no longer. */
 const RETRY_AFTER_MS_MAX = 60_000;
 const FIRST_DELAY_MS = 200;
 const DELAY_MS_MAX = 5_000;
@@ -18,11 +18,11 @@ export function isTransient(error: unknown): error is JobsApiError {
 
 /**
  * Grows from `firstMs` twofold with each failure to `maxMs`, and is then cut by chance to 50–100 %, so that many clients
- * do not come back at the same moment. Never less than the server asks for.
+ * do not come back at the same moment. Never less than the server asks for, up to a minute.
  */
 export function backoffMs(failures: number, firstMs: number, maxMs: number, retryAfterMs = 0): number {
   const ms = Math.min(firstMs * 2 ** failures, maxMs);
-  return retryAfterMs + ms * (0.5 + Math.random() / 2);
+  return Math.min(retryAfterMs, RETRY_AFTER_MS_MAX) + ms * (0.5 + Math.random() / 2);
 }
 
 /** Runs `attempt`, and again up to `retries` times while its failure is transient. */

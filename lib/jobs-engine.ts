@@ -243,17 +243,20 @@ export class JobsEngine {
     return this.lifecycle.stop();
   }
 
-  /** Stops for good, and completes `events`. What is being enqueued is stored first, unless the database is away. */
+  /**
+   * Stops for good, and completes `events`. What is being enqueued, but not in a transaction of the caller's, is stored first,
+   * unless the database is away.
+   */
   async close(): Promise<void> {
     await this.lifecycle.close();
     await within(this.clock, RELEASE_GRACE_MS, this.enqueuer.idle());
-    await this.changes.stop();
+    await this.changes.close();
     this.stream.complete();
   }
 
-  /** Stops claiming at once; what runs goes on. The first half of `stop`. */
+  /** Stops claiming at once, until `start`; what runs goes on. The first half of `stop`. */
   stopClaiming(): void {
-    void this.dispatcher.stop();
+    this.lifecycle.stopClaiming();
   }
 
   /**

@@ -18,7 +18,7 @@ import { JobsLifecycle } from './nest/jobs.lifecycle.js';
 import { JobsService } from './nest/jobs.service.js';
 import { LazyModules } from './nest/lazy-modules.js';
 import { JOBS_OPTIONS, JOBS_STORE } from './nest/jobs.tokens.js';
-import { nestLogger } from './nest/nest-logger.js';
+import { queueLogger } from './nest/nest-logger.js';
 import { refuseNoDataSource } from './nest/no-data-source.js';
 import { refuseNoQueue, refuseSecondQueue } from './nest/one-queue.js';
 import type { CreatedStore } from './store/create-store.js';
@@ -165,7 +165,7 @@ function moduleOf({ isGlobal, dataSource, http, ui, options, imports = [] }: Mod
         useFactory: async (app: DataSource | undefined, given: JobsOptions, modules: ModulesContainer) => {
           refuseSecondQueue(modules);
           const created = createJobStore(app ?? (await refuseNoDataSource(modules, dataSource)), given, {
-            logger: nestLogger,
+            logger: queueLogger,
           });
           await created.store.open();
           return created;
@@ -176,7 +176,7 @@ function moduleOf({ isGlobal, dataSource, http, ui, options, imports = [] }: Mod
         provide: JobsEngine,
         inject: [JOBS_STORE, JOBS_OPTIONS],
         useFactory: (store: CreatedStore['store'], given: JobsOptions) =>
-          new JobsEngine({ ...given, store, logger: nestLogger }),
+          new JobsEngine({ ...given, store, logger: queueLogger }),
       },
       {
         provide: getRepositoryToken(Job),

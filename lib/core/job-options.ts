@@ -3,7 +3,7 @@ import type { Duration } from './duration.js';
 import { InvalidOptionsError } from './errors.js';
 import type { EnqueueOptions } from './job.js';
 import type { Check, Option } from './option-checks.js';
-import { checked, dateCheck, duration, flag, readOptions, recordCheck } from './option-checks.js';
+import { dateCheck, duration, flag, readOptions, recordCheck } from './option-checks.js';
 import { backoffCheck, concurrencyCheck, maxRetriesCheck, priorityCheck, timeoutCheck } from './options.js';
 import { encodePayload } from './payload.js';
 import { RECORDED_JSON_BYTES_MAX } from './recorded-json.js';
@@ -109,8 +109,7 @@ export function readRequeueOptions(given: RequeueOptions = {}): RequeueOptions {
 
 const handlerBackoffCheck: Check<Backoff | BackoffFunction> = {
   expects: `${backoffCheck.expects} or a function`,
-  parse: (value, path) =>
-    typeof value === 'function' ? (value as BackoffFunction) : checked(backoffCheck, value, path),
+  parse: (value, path) => (typeof value === 'function' ? (value as BackoffFunction) : backoffCheck.parse(value, path)),
 };
 
 /** An option without a default of its own: absent means that somebody else's default holds. */

@@ -5,7 +5,7 @@ import { normalJobId } from './job-id.js';
 import type { JobStatus } from './job-state.js';
 import { JOB_STATUSES } from './job-state.js';
 import type { Check, Option } from './option-checks.js';
-import { checked, dateCheck, integer, listOf, oneOf, readOptions, text } from './option-checks.js';
+import { dateCheck, integer, listOf, oneOf, readOptions, text } from './option-checks.js';
 import { topicCheck } from './topic.js';
 
 /** So many jobs stand on a page, unless somebody asks for another number, and at most. */
@@ -99,8 +99,13 @@ function oneOrMany<T>(member: Check<T>): Check<readonly T[]> {
   const many = listOf(member);
   return {
     expects: `${member.expects}, or a list of such`,
-    parse: (value, path) =>
-      Array.isArray(value) ? many.parse(value, path) : Object.freeze([checked(member, value, path)]),
+    parse: (value, path) => {
+      if (Array.isArray(value)) {
+        return many.parse(value, path);
+      }
+      const one = member.parse(value, path);
+      return one === undefined ? undefined : Object.freeze([one]);
+    },
   };
 }
 

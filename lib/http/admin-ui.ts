@@ -1,6 +1,7 @@
 import type { OnApplicationBootstrap } from '@nestjs/common';
-import { Inject, Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import type { UiSettings } from '../core/http-options.js';
+import { moduleLogger } from '../nest/nest-logger.js';
 import { Callers } from './callers.js';
 import type { HttpAnswer, HttpDoor, HttpExchange } from './http-exchange.js';
 import { HttpMount } from './http-mount.js';
@@ -46,7 +47,6 @@ const IMMUTABLE = 'public, max-age=31536000, immutable';
  */
 @Injectable()
 export class AdminUi implements HttpDoor, OnApplicationBootstrap {
-  private readonly logger = new Logger('JobsModule');
   private readonly folder: string | undefined;
   private known: ReadonlyMap<string, UiFile> = new Map();
   /** The page with the addresses that a path of that depth needs. */
@@ -63,7 +63,7 @@ export class AdminUi implements HttpDoor, OnApplicationBootstrap {
 
   onApplicationBootstrap(): void {
     if (this.folder === undefined && this.mount.hasAdapter) {
-      this.logger.warn(
+      moduleLogger.warn(
         'a bundle has no files of the admin UI: name a copy of the folder dist/ui of nestjs-jobs by the option ui.folder; ui: false serves none',
       );
     }

@@ -1,5 +1,6 @@
 import type { OnApplicationBootstrap } from '@nestjs/common';
-import { Inject, Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import { moduleLogger } from '../nest/nest-logger.js';
 import { TOKEN_VARIABLE } from './admin-token.js';
 import { Callers } from './callers.js';
 import { HttpMount } from './http-mount.js';
@@ -8,8 +9,6 @@ import { JobsApi } from './jobs-api.js';
 /** Says at start what nobody could guess: that the API is closed, and how to open it, or that a token opens nothing. */
 @Injectable()
 export class HttpNotice implements OnApplicationBootstrap {
-  private readonly logger = new Logger('JobsModule');
-
   constructor(
     @Inject(HttpMount) private readonly mount: HttpMount,
     @Inject(JobsApi) private readonly api: JobsApi,
@@ -26,13 +25,13 @@ export class HttpNotice implements OnApplicationBootstrap {
       throw new Error('the routes of the jobs API did not come to the HTTP adapter; expected Nest 11 or 12');
     }
     if (this.callers.wayIn === 'none') {
-      this.logger.warn(
+      moduleLogger.warn(
         `${path} knows no administrator and answers 401 wherever a rule wants one: set the variable ${TOKEN_VARIABLE}, or one of the options ` +
           'http.adminToken, http.guard and http.authenticate; http: false takes the routes away',
       );
     }
     if (this.callers.wayIn === 'application' && process.env[TOKEN_VARIABLE]) {
-      this.logger.warn(
+      moduleLogger.warn(
         `the variable ${TOKEN_VARIABLE} is set and opens nothing: http.guard or http.authenticate says who callers of ${path} are`,
       );
     }

@@ -1,10 +1,10 @@
 import type { Type } from '@nestjs/common';
-import { Inject, Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { MetadataScanner, ModuleRef } from '@nestjs/core';
 import { messageOf, QueueUnavailableError } from '../core/errors.js';
 import { MEBIBYTE } from '../core/limits.js';
-import { oneLine } from '../core/text.js';
 import { JobsEngine } from '../jobs-engine.js';
+import { moduleLogger } from '../nest/nest-logger.js';
 import { Access } from './access.js';
 import { ApiError, apiErrorOf, errorAnswer } from './api-error.js';
 import type { ApiMethod, ApiRouteDescription } from './api-route.js';
@@ -26,8 +26,7 @@ export class JobsApi implements HttpDoor {
   /** Also where there is no route: nothing at this path is answered in another shape. */
   readonly readsBodies = true;
 
-  private readonly logger = new Logger('JobsModule');
-  private readonly outages = new SparingLog(this.logger);
+  private readonly outages = new SparingLog(moduleLogger);
   private known: RouteTable | undefined;
 
   constructor(
@@ -92,14 +91,14 @@ export class JobsApi implements HttpDoor {
   private told(error: unknown, { method, basePath, path }: HttpExchange): ApiError {
     const request = `${method} ${basePath}${path}`;
     if (error instanceof QueueUnavailableError) {
-      this.outages.warn(oneLine(`${request} is answered 503: ${error.message}`));
+      this.outages.warn(`${request} is answered 503: ${error.message}`);
     }
     return apiErrorOf(error) ?? this.unexpected(error, request);
   }
 
   private unexpected(error: unknown, request: string): ApiError {
     const stack = error instanceof Error ? error.stack : undefined;
-    this.logger.error(oneLine(`${request} failed: ${messageOf(error)}`), stack);
+    moduleLogger.error(`${request} failed: ${messageOf(error)}`, stack);
     return new ApiError(500, 'INTERNAL', 'something went wrong; the log of the application says what');
   }
 

@@ -1,5 +1,5 @@
-import { Inject, Injectable, Logger } from '@nestjs/common';
-import { oneLine } from '../core/text.js';
+import { Inject, Injectable } from '@nestjs/common';
+import { moduleLogger } from '../nest/nest-logger.js';
 import type { Visit } from './access.js';
 import { Access } from './access.js';
 import type { Caller } from './caller.js';
@@ -10,8 +10,6 @@ const TEXT_LENGTH_MAX = 300;
 /** Tells the application's log who has moved jobs over HTTP: the queue itself only knows that somebody has. */
 @Injectable()
 export class MoveLog {
-  private readonly logger = new Logger('JobsModule');
-
   constructor(@Inject(Access) private readonly access: Access) {}
 
   /**
@@ -28,7 +26,7 @@ export class MoveLog {
 
   private write(caller: Caller | undefined, what: string, which: object | undefined): void {
     const meant = which ? `: ${JSON.stringify(which).slice(0, TEXT_LENGTH_MAX)}` : '';
-    this.logger.log(oneLine(`${nameOf(caller)} ${what}${meant}`));
+    moduleLogger.log(`${nameOf(caller)} ${what}${meant}`);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { LoggerService } from '@nestjs/common';
+import type { JobsLogger } from '../core/logger.js';
 
 const QUIET_MS = 1_000;
 
@@ -7,7 +7,7 @@ export class SparingLog {
   private quietUntilMs = -Infinity;
   private untold = 0;
 
-  constructor(private readonly logger: Pick<LoggerService, 'warn'>) {}
+  constructor(private readonly logger: Pick<JobsLogger, 'warn'>) {}
 
   warn(message: string): void {
     const nowMs = performance.now();

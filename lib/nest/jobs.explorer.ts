@@ -8,7 +8,7 @@ import type { JobHandlerMetadata } from './decorators/job-handler.decorator.js';
 import { jobHandlersOf } from './decorators/job-handler.decorator.js';
 import { HandlerPipeline } from './pipeline/handler-pipeline.js';
 import { LazyModules } from './lazy-modules.js';
-import { nestLogger } from './nest-logger.js';
+import { queueLogger } from './nest-logger.js';
 
 type Wrapper = InstanceWrapper<unknown>;
 
@@ -60,7 +60,7 @@ export class JobsExplorer {
         this.exploreProvider(wrapper);
       }
     } catch (error) {
-      nestLogger.error(messageOf(error));
+      queueLogger.error(messageOf(error));
     }
   }
 

@@ -5,12 +5,13 @@ import type {
   OnModuleDestroy,
   OnModuleInit,
 } from '@nestjs/common';
-import { Inject, Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { JobsEngine } from '../jobs-engine.js';
 import type { JobStore } from '../store/job-store.js';
 import { JobsExplorer } from './jobs.explorer.js';
 import { JOBS_STORE } from './jobs.tokens.js';
+import { moduleLogger } from './nest-logger.js';
 
 /**
  * How long after the start of the queue an application has its shutdown hooks, if it is to have any. Without HTTP it can enable
@@ -26,7 +27,6 @@ const HOOKS_LATEST_MS = { withHttp: 0, withoutHttp: 250 } as const;
 export class JobsLifecycle
   implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy, BeforeApplicationShutdown, OnApplicationShutdown
 {
-  private readonly logger = new Logger('JobsModule');
   private check: NodeJS.Timeout | undefined;
 
   constructor(
@@ -70,7 +70,7 @@ export class JobsLifecycle
 
   private warnWithoutShutdownHooks(): void {
     if (process.listenerCount('SIGTERM') === 0) {
-      this.logger.warn(
+      moduleLogger.warn(
         'SIGTERM has no listener: call app.enableShutdownHooks(), or running jobs are cut off and wait for their lease to expire',
       );
     }

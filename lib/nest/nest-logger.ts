@@ -1,16 +1,23 @@
 import { Logger } from '@nestjs/common';
 import type { JobsLogger } from '../core/logger.js';
+import { guardedLogger } from '../core/logger.js';
 
-const logger = new Logger('Jobs');
+/** What the queue itself does. */
+export const queueLogger = nestLoggerOf('Jobs');
+/** How it is tied to the application, and what comes over HTTP. */
+export const moduleLogger = nestLoggerOf('JobsModule');
 
 /** Nest's logger, which an application may replace at any time. */
-export const nestLogger: JobsLogger = {
-  debug: (message) => logger.debug(message),
-  log: (message) => logger.log(message),
-  warn: (message) => logger.warn(message),
-  error: (message, stack) => logger.error(message, stack),
-  isDebugEnabled,
-};
+function nestLoggerOf(context: string): JobsLogger {
+  const logger = new Logger(context);
+  return guardedLogger({
+    debug: (message) => logger.debug(message),
+    log: (message) => logger.log(message),
+    warn: (message) => logger.warn(message),
+    error: (message, stack) => logger.error(message, stack),
+    isDebugEnabled,
+  });
+}
 
 /** What Nest keeps of the application's choice, for the whole process. */
 interface LoggerChoice {

@@ -60,6 +60,8 @@ export class Enqueuer {
   private readonly keyed: Batcher<JobInsert, InsertedJob>;
   /** Those with an idempotency key alone: they wait for nobody but a repetition of themselves. */
   private readonly once: Batcher<JobInsert, InsertedJob>;
+  private readonly batchers: readonly Batcher<JobInsert, InsertedJob>[];
+  private readonly open = new Set<Promise<void>>();
 
   constructor(private readonly options: EnqueuerOptions) {
     const run = (rows: readonly JobInsert[]): Promise<InsertedJob[]> => this.insert(rows);
@@ -67,15 +69,18 @@ export class Enqueuer {
     const keyOf = ({ topic, uniqueKey }: JobInsert): string => JSON.stringify([topic, uniqueKey]);
     this.keyed = new Batcher({ run, lengthOf: insertLength, order: byUniqueKey, keyOf });
     this.once = new Batcher({ run, lengthOf: insertLength, keyOf: (row) => row.idempotency!.key });
+    this.batchers = [this.plain, this.keyed, this.once];
   }
 
+  /** Whether nothing is on its way into the table, but for what waits for the commit of a caller's. */
   get isIdle(): boolean {
-    return this.plain.isIdle && this.keyed.isIdle && this.once.isIdle;
+    return this.open.size === 0 && this.batchers.every(({ isIdle }) => isIdle);
   }
 
-  /** Resolves when no batch is under way. */
+  /** Resolves when what was on its way has come there, or was refused. */
   async idle(): Promise<void> {
-    await Promise.all([this.plain.idle(), this.keyed.idle(), this.once.idle()]);
+    await Promise.all(this.open);
+    await Promise.all(this.batchers.map((batcher) => batcher.idle()));
   }
 
   async enqueueTx(tx: StoreTransaction, topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
@@ -94,7 +99,7 @@ export class Enqueuer {
   async enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions, once?: Idempotency): Promise<Job> {
     const judged = this.judge(topic, payload);
     if (judged) {
-      await judged;
+      await this.noted(judged);
     }
     const row = this.rowOf(topic, payload, readEnqueueOptions(options), once ?? null);
     const inserted = await (row.uniqueKey !== null ? this.keyed : once ? this.once : this.plain).add(row);
@@ -105,7 +110,12 @@ export class Enqueuer {
   }
 
   /** All or none. */
-  async enqueueMany(jobs: readonly AnyNewJob[], tx?: StoreTransaction): Promise<Job[]> {
+  enqueueMany(jobs: readonly AnyNewJob[], tx?: StoreTransaction): Promise<Job[]> {
+    const stored = this.storeMany(jobs, tx);
+    return tx ? stored : this.noted(stored);
+  }
+
+  private async storeMany(jobs: readonly AnyNewJob[], tx: StoreTransaction | undefined): Promise<Job[]> {
     if (!Array.isArray(jobs)) {
       throw new InvalidOptionsError('jobs', `expected a list of jobs, got ${describeValue(jobs)}`);
     }
@@ -129,6 +139,16 @@ export class Enqueuer {
       return [];
     }
     return tx ? this.storeIn(tx, rows) : this.stored(rows, await this.insert(rows));
+  }
+
+  /** What no batch knows of is under way as well. */
+  private noted<T>(work: Promise<T>): Promise<T> {
+    const ended = work.then(
+      () => void this.open.delete(ended),
+      () => void this.open.delete(ended),
+    );
+    this.open.add(ended);
+    return work;
   }
 
   /** Nothing where the topic has no schema. @throws InvalidPayloadError when it has one that refuses the payload. */

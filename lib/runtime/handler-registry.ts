@@ -46,7 +46,7 @@ export class HandlerRegistry {
     if (other) {
       throw new InvalidOptionsError('topic', `'${topic}' has two handlers, ${twice(other.source, source)}`);
     }
-    const settings = readHandlerOptions(topic, typed ? { ...typed.options, ...options } : options, place);
+    const settings = readHandlerOptions(topic, typed ? joined(typed.options, options) : options, place);
     if (settings.transactional && !this.options.canRunTransactions) {
       throw new InvalidOptionsError(
         'transactional',
@@ -87,4 +87,10 @@ function twice(first: string, second: string): string {
   return first === second && first !== 'register()'
     ? `both ${first}: its class is provided twice; provide it once and export it, or name it again with useExisting`
     : `${first} and ${second}; one is allowed`;
+}
+
+/** What a typed topic says, where its handler says nothing else; what is `undefined` says nothing. */
+function joined(own: JobHandlerOptions, given: JobHandlerOptions | undefined): JobHandlerOptions {
+  const unsaid = Object.entries(own).filter(([name]) => given?.[name as keyof JobHandlerOptions] === undefined);
+  return { ...given, ...Object.fromEntries(unsaid) };
 }

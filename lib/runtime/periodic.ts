@@ -61,10 +61,11 @@ export class Periodic {
 
   private async loop(generation: number): Promise<void> {
     this.isLooping = true;
-    while (!this.isStopped && generation === this.generation) {
+    const isCurrent = (): boolean => !this.isStopped && generation === this.generation;
+    while (isCurrent()) {
       this.isWoken = false;
       const sleepMs = await this.round();
-      if (!this.isStopped && !(this.isWoken && this.failures === 0)) {
+      if (isCurrent() && !(this.isWoken && this.failures === 0)) {
         await this.sleep(sleepMs);
       }
     }

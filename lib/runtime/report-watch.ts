@@ -35,6 +35,7 @@ export class ReportWatch {
   private readonly touched = new Set<string>();
   /** How each topic stood at the last look; `null` before the first one. */
   private seen: ReadonlyMap<string, string> | null = null;
+  private isClosed = false;
 
   constructor(private readonly options: ReportWatchOptions) {
     this.loop = new Periodic({
@@ -45,8 +46,11 @@ export class ReportWatch {
     });
   }
 
-  /** Begins to tell, with statistics at once. @returns what ends it; harmless when called twice. */
+  /** Begins to tell, with statistics at once; tells nothing after `close`. @returns what ends it; harmless when called twice. */
   watch(watcher: ReportWatcher): () => void {
+    if (this.isClosed) {
+      return () => undefined;
+    }
     const isFirst = this.watchers.size === 0;
     this.watchers.set(watcher, -Infinity);
     if (isFirst) {
@@ -71,8 +75,9 @@ export class ReportWatch {
     }
   }
 
-  /** Ends all watching. */
-  async stop(): Promise<void> {
+  /** Ends all watching for good. */
+  async close(): Promise<void> {
+    this.isClosed = true;
     this.watchers.clear();
     await this.loop.stop();
   }

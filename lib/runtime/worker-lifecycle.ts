@@ -53,7 +53,9 @@ export class WorkerLifecycle {
           'the queue has been closed together with its application, and cannot start again',
         );
       }
-      if (!this.isRunning) {
+      if (this.isRunning) {
+        this.claimAgain();
+      } else {
         this.isRunning = true;
         await this.startAll().catch(async (error: unknown) => {
           await this.stopAll();
@@ -62,6 +64,11 @@ export class WorkerLifecycle {
         });
       }
     });
+  }
+
+  /** At once; what runs goes on. Until `start`. */
+  stopClaiming(): void {
+    void this.options.dispatcher.stop();
   }
 
   /** Harmless when it is stopped already. */
@@ -95,6 +102,14 @@ export class WorkerLifecycle {
       jobs: (topic) => dispatcher.wake(topic),
       cancel: () => void heartbeat.lookForCancels(),
     });
+  }
+
+  private claimAgain(): void {
+    const { role, settler, dispatcher } = this.options;
+    if (role !== 'producer') {
+      settler.start();
+      dispatcher.start();
+    }
   }
 
   /** Bounded as a whole: a loop that hangs in a silent network is left alone, and ends by itself. */

@@ -31,6 +31,7 @@ describe('iterate', () => {
   });
 
   it.each<[string, JobFilter, string[]]>([
+    ['pages of a hundred when no size is given', { limit: undefined }, ['limit=100', 'limit=100&cursor=c1']],
     ['pages of the given size', { limit: 2 }, ['limit=2', 'limit=2&cursor=c1']],
     ['from an offset', { offset: 7 }, ['limit=100&offset=7', 'limit=100&cursor=c1']],
     ['from a cursor', { cursor: 'c0' }, ['limit=100&cursor=c0', 'limit=100&cursor=c1']],

@@ -1,5 +1,6 @@
 import type { JobsClientOptions } from 'nestjs-jobs/client';
 import { JobsClient } from 'nestjs-jobs/client';
+import { backoffMs } from '../../client/retry.js';
 import { signal } from '../support/wait.js';
 import type { Answer } from './support/scripted-server.js';
 import { cut, cutInTheMiddle, html, json, refusal, silence, useScriptedServer } from './support/scripted-server.js';
@@ -112,6 +113,14 @@ describe('a call that may be repeated', () => {
 
     await expect(newClient().stats({ signal: controller.signal })).rejects.toBe(reason);
     expect(server.requests).toHaveLength(1);
+  });
+});
+
+describe('the pause of a stream', () => {
+  it.each([59_000, 61_000, Date.UTC(2999, 0)])('is %d ms long when the server asks for that, up to a minute', (ms) => {
+    const pauseMs = backoffMs(0, 2_000, 30_000, ms);
+    expect(pauseMs).toBeGreaterThanOrEqual(Math.min(ms, 60_000) + 1_000);
+    expect(pauseMs).toBeLessThanOrEqual(62_000);
   });
 });
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import type { Clock } from '../../lib/core/clock.js';
+import { readListFilter } from '../../lib/core/list-filter.js';
 import { systemClock } from '../../lib/runtime/system-clock.js';
 import { altered } from '../support/altered-store.js';
 import { TOPIC } from '../support/job-rows.js';
@@ -42,6 +43,26 @@ describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
     expect(waiting.size).toBeGreaterThan(0);
     await engine.close();
     expect(waiting.size).toBe(0);
+  });
+
+  it('has stored what was being enqueued, one by one and as a list', async () => {
+    engine = new JobsEngine({ store: fixture.store });
+    const stored = [engine.enqueue(TOPIC, 1), engine.enqueueMany([1, 2].map((payload) => ({ topic: TOPIC, payload })))];
+    await engine.close();
+    const { items } = await fixture.store.reports.list(readListFilter());
+    expect(items).toHaveLength(3);
+    await Promise.all(stored);
+  });
+
+  it('begins to claim again when it was only told to claim no more', async () => {
+    engine = new JobsEngine({ store: fixture.store });
+    engine.register(TOPIC, () => 'done');
+    await engine.start();
+    engine.stopClaiming();
+    const { id } = await engine.enqueue(TOPIC, null);
+    await engine.start();
+    await engine.whenIdle();
+    expect(await engine.get(id)).toMatchObject({ status: 'completed' });
   });
 
   if (kind.canHaveTwoConnections) {

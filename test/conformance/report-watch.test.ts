@@ -49,7 +49,7 @@ describe.each(storeKinds())('watching on $label', (kind) => {
     watch = new ReportWatch({ reports, clock, logger: silentLogger, random: () => 0.5 });
   });
 
-  afterEach(() => watch.stop());
+  afterEach(() => watch.close());
 
   /** Resolves when the look under way has ended: the loop sleeps. */
   const looked = (): Promise<unknown> => until(() => clock.waiting === 1, { message: 'the end of a look' });
@@ -190,11 +190,20 @@ describe.each(storeKinds())('watching on $label', (kind) => {
     expect([one.figures.length, other.figures.length]).toEqual(told);
   });
 
-  it('ends for all when it is stopped', async () => {
+  it('begins no more when it is closed', async () => {
+    await watch.close();
+    const diary = new Diary();
+    watch.watch(diary)();
+    await clock.settle();
+    expect(clock.waiting).toBe(0);
+    expect(diary.figures).toEqual([]);
+  });
+
+  it('ends for all when it is closed', async () => {
     const diary = new Diary();
     watch.watch(diary);
     await looked();
-    await watch.stop();
+    await watch.close();
     expect(clock.waiting).toBe(0);
     expect(diary.figures).toHaveLength(1);
   });

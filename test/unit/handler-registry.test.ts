@@ -1,5 +1,6 @@
 import { InvalidOptionsError } from '../../lib/core/errors.js';
 import type { JobHandlerFunction } from '../../lib/core/job-context.js';
+import { defineJob } from '../../lib/core/job-topic.js';
 import { HandlerRegistry } from '../../lib/runtime/handler-registry.js';
 import { thrownBy } from './support/thrown.js';
 
@@ -35,6 +36,14 @@ describe('the registry of handlers', () => {
     });
     expect(Object.isFrozen(registry.get('mail'))).toBe(true);
     expect(Object.isFrozen(registry.get('mail')!.settings)).toBe(true);
+  });
+
+  it('takes what a typed topic says for what its handler leaves open', () => {
+    const registry = registryOf();
+    const Mail = defineJob('mail', { timeout: '5s', concurrency: 2, maxRetries: 7 });
+    registry.register(Mail, run, { timeout: undefined, concurrency: undefined, maxRetries: 1 });
+
+    expect(registry.get('mail')!.settings).toMatchObject({ timeoutMs: 5_000, concurrency: 2, maxRetries: 1 });
   });
 
   it.each(['ship', 'Mail', 'mail ', '', 'constructor', '__proto__', 'toString'])(

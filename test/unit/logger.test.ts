@@ -1,4 +1,6 @@
+import { Logger } from '@nestjs/common';
 import { guardedLogger, silentLogger } from '../../lib/core/logger.js';
+import { moduleLogger } from '../../lib/nest/nest-logger.js';
 import { RecordingLogger } from './support/recording-logger.js';
 
 const fails = (): never => {
@@ -63,5 +65,19 @@ describe('a guarded logger', () => {
     isWanted = false;
     expect(asked.isDebugEnabled?.()).toBe(false);
     expect(guardedLogger(new RecordingLogger()).isDebugEnabled?.()).toBe(true);
+  });
+});
+
+describe('the logger of the module', () => {
+  afterEach(() => void Logger.overrideLogger(['fatal']));
+
+  it("never throws, even when the application's own does: some lines are nobody's to catch", () => {
+    const own = { log: fails, warn: fails, error: fails };
+    Logger.overrideLogger(own);
+    expect(() => {
+      moduleLogger.log('cancelled job 1');
+      moduleLogger.warn('SIGTERM has no listener');
+      moduleLogger.error('GET / failed', 'at one');
+    }).not.toThrow();
   });
 });

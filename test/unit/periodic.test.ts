@@ -135,6 +135,18 @@ describe('a loop that is stopped', () => {
     expect(clock.waiting).toBe(0);
   });
 
+  it('begins at once when it is started again during its last round', async () => {
+    const gate = signal();
+    const { clock, loop, rounds } = new Bench((round) => (round === 1 ? gate.promise : Promise.resolve()));
+    loop.start();
+    void loop.stop();
+    loop.start();
+    gate.resolve();
+    await clock.advance(1);
+    await clock.settle();
+    expect(rounds).toHaveLength(2);
+  });
+
   it('may be stopped again, at the same time, later, or before it ever ran', async () => {
     const { clock, loop, rounds } = new Bench();
     await loop.stop();
