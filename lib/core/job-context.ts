@@ -33,9 +33,10 @@ export interface JobContext<T = unknown, Tx extends object = object> {
    */
   readonly manager: Tx;
   /**
-   * Keeps a value, at most 64 KiB of JSON, where everybody can see how far the job is.
+   * Keeps a value, at most 64 KiB of JSON, where everybody can see how far the job is. While a transaction holds the job's row
+   * for longer than a moment, as one of the handler's own with `completeTx`, values are left out.
    *
-   * @throws LeaseLostError when another attempt owns the job.
+   * @throws LeaseLostError when another attempt owns the job; QueueUnavailableError when the database does not answer.
    */
   progress(value: unknown): Promise<void>;
   /**

@@ -46,7 +46,10 @@ export interface JobStore {
    * ended in one of the `unkept` statuses are deleted, but those with an idempotency key: they are pruned later.
    */
   settle(settlements: readonly Settlement[], unkept?: readonly FinalStatus[]): Promise<Settled[]>;
-  /** Keeps what handlers say of their progress, fenced; `false` where the lease was lost. Answers in their order. */
+  /**
+   * Keeps what handlers say of their progress, fenced, unless a transaction holds the row for longer than a moment. `false` where
+   * the lease was lost. Answers in their order.
+   */
   recordProgress(entries: readonly ProgressEntry[]): Promise<boolean[]>;
   /**
    * processing → completed inside the caller's transaction. `result` is JSON text.

@@ -84,3 +84,35 @@ describe.each(storeKinds())('recordProgress on $label', (kind) => {
     expect((await fixture.job(id)).progress).toBeNull();
   });
 });
+
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
+  'progress of a row that is locked, on $label',
+  (kind) => {
+    const fixture = useStore(kind);
+    let token: ClaimToken;
+    let transaction: Awaited<ReturnType<typeof fixture.begin>>;
+
+    beforeEach(async () => {
+      token = await claimOne(fixture.store);
+      transaction = await fixture.begin();
+      await transaction.manager.query('SELECT id FROM _jobs WHERE id = $1 FOR UPDATE', [token.id]);
+    });
+
+    it('is kept when that was for a moment', async () => {
+      const recorded = fixture.store.recordProgress([{ token, progress: '100' }]);
+      await fixture.untilSomebodyWaits();
+      await transaction.rollback();
+      expect(await recorded).toEqual([true]);
+      expect((await fixture.job(token.id)).progress).toBe(100);
+    });
+
+    it('is left out when it was for longer, and does not keep others from theirs', async () => {
+      const other = await claimOne(fixture.store);
+      const entries = [token, other].map((each) => ({ token: each, progress: '100' }));
+      expect(await fixture.store.recordProgress(entries)).toEqual([true, true]);
+      expect((await fixture.job(other.id)).progress).toBe(100);
+      expect((await fixture.job(token.id)).progress).toBeNull();
+      await transaction.rollback();
+    });
+  },
+);

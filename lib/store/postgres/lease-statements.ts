@@ -1,4 +1,4 @@
-import { byIdOf, owned, tokens, unlessLocked } from './statement-parts.js';
+import { byIdOf, owned, tokens, unlessLocked, waitsBriefly } from './statement-parts.js';
 
 /** processing → processing. Answers the rows it renewed; those that a transaction holds locked are skipped. */
 export const RENEW = `
@@ -13,9 +13,16 @@ export const STILL_OWNED = `SELECT j.id, j.attempt, j.cancel_requested FROM ${to
 export const CANCEL_REQUESTS = `
 SELECT j.id, j.attempt FROM ${tokens} JOIN _jobs j ON ${owned} WHERE j.cancel_requested`;
 
-/** Keeps progress values, fenced; answers the rows it reached. Rows that somebody has locked are skipped. */
-export const RECORD_PROGRESS = `
+const recordProgress = (free: string): string => `
 WITH o AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::jsonb) AS s(id uuid, attempt int, progress jsonb)),
-free AS (SELECT o.* FROM o JOIN _jobs j ON ${owned} ORDER BY o.id ${unlessLocked})
+free AS (SELECT o.* FROM o JOIN _jobs j ON ${free})
 UPDATE _jobs j SET progress = o.progress, updated = statement_timestamp()
 FROM free o WHERE ${owned} RETURNING j.id, j.attempt`;
+
+/** Keeps progress values, fenced; answers the rows it reached. Rows that somebody has locked are skipped. */
+export const RECORD_PROGRESS = recordProgress(`${owned} ORDER BY o.id ${unlessLocked}`);
+
+/** The same, but it waits for those, and fails with a lock timeout when that takes long. */
+export const RECORD_HELD_PROGRESS = recordProgress(
+  `${owned} WHERE ${waitsBriefly} ORDER BY o.id FOR NO KEY UPDATE OF j`,
+);

@@ -11,8 +11,7 @@ import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
 import { setUpTables } from '../migrator.js';
 import { claimOf, jobOf, rescueOf, surveyOf } from '../row-mapper.js';
-import { answeredInOrder, renewalsInOrder, unanswered } from '../set-answers.js';
-import { piecesOf, progressJson, tokenJson } from '../set-json.js';
+import { piecesOf } from '../set-json.js';
 import type { SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { Announcer } from './announcer.js';
@@ -21,7 +20,7 @@ import { CLAIM, CLAIM_AS_TEXT, SURVEY } from './claim-statements.js';
 import { translatedIn, untilDone } from './failures.js';
 import { Turnstile } from './turnstile.js';
 import { Insertions, topicsOf } from './insertions.js';
-import { CANCEL_REQUESTS, RECORD_PROGRESS, RENEW, STILL_OWNED } from './lease-statements.js';
+import { Leases } from './leases.js';
 import type { PostgresClient } from './listener.js';
 import { PostgresListener } from './listener.js';
 import { PRUNE, RESCUE } from './maintenance-statements.js';
@@ -76,6 +75,7 @@ export class PostgresStore implements JobStore {
   /** Other inserts wait for nobody, and are short. */
   private readonly inserters: Turnstile;
   private readonly handlers: Turnstile;
+  private readonly leases = new Leases((text, params) => this.query(text, params));
   private readonly settlements = new Settlements((text, params) => this.query(text, params));
   private readonly moves = new RequestedMoves((text, params) => this.waiters.pass(() => this.query(text, params)));
   private runner!: SqlRunner;
@@ -169,29 +169,20 @@ export class PostgresStore implements JobStore {
     return surveyOf(await this.query(SURVEY, [JSON.stringify(gaps), JSON.stringify(starts)]));
   }
 
-  async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.Renewal[]> {
-    const renewed = await this.query(RENEW, [tokenJson(tokens), leaseMs]);
-    const others = unanswered(tokens, renewed);
-    const owned = others.length === 0 ? [] : await this.query(STILL_OWNED, [tokenJson(others)]);
-    return renewalsInOrder(tokens, renewed, owned);
+  renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.Renewal[]> {
+    return this.leases.renew(tokens, leaseMs);
   }
 
-  async cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]> {
-    const rows = await this.query(CANCEL_REQUESTS, [tokenJson(tokens)]);
-    return rows.map((row) => ({ id: row.id as string, attempt: Number(row.attempt) }));
+  cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]> {
+    return this.leases.cancelRequests(tokens);
   }
 
   settle(settlements: readonly Seam.Settlement[], unkept: readonly FinalStatus[] = []): Promise<Seam.Settled[]> {
     return this.settlements.settle(settlements, unkept);
   }
 
-  async recordProgress(entries: readonly Seam.ProgressEntry[]): Promise<boolean[]> {
-    const recorded = await this.query(RECORD_PROGRESS, [progressJson(entries)]);
-    const tokens = entries.map(({ token }) => token);
-    const others = unanswered(tokens, recorded);
-    // A locked row is still owned; the next value will come through.
-    const owned = others.length === 0 ? [] : await this.query(STILL_OWNED, [tokenJson(others)]);
-    return answeredInOrder(entries, [...recorded, ...owned]);
+  recordProgress(entries: readonly Seam.ProgressEntry[]): Promise<boolean[]> {
+    return this.leases.recordProgress(entries);
   }
 
   async completeTx(tx: StoreTransaction, { id, attempt }: ClaimToken, result: string | null): Promise<void> {

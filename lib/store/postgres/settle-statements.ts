@@ -1,4 +1,14 @@
-import { byIdOf, errorsWith, finalStatuses, ms, owned, ownedInPlace, tokens, unlessLocked } from './statement-parts.js';
+import {
+  byIdOf,
+  errorsWith,
+  finalStatuses,
+  ms,
+  owned,
+  ownedInPlace,
+  tokens,
+  unlessLocked,
+  waitsBriefly,
+} from './statement-parts.js';
 
 /*
  * How attempts end.
@@ -37,8 +47,8 @@ RETURNING j.id, true AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at'
 
 /**
  * Completed jobs, the bulk of all outcomes, as arrays: $1 ids, $2 attempts, $3 how long each ran, $4 results, a JSON array or
- * NULL for none, $5 where the claim left each row. Lost on the way are rows that are not owned, and those that were written
- * since, by a renewal or with progress.
+ * NULL for none, $5 where the claim left each row. Rows that are owned no more are not matched, and neither are those that a
+ * renewal or a progress value has moved since: `SETTLE` is asked for them.
  */
 const completions = `
   ROWS FROM (unnest($1::uuid[]), unnest($2::int[]), unnest($3::float8[]), jsonb_array_elements($4::jsonb),
@@ -47,14 +57,6 @@ const completions = `
 /** The same of one completed job, each a plain value. */
 const completion = `
   (SELECT $1::uuid AS id, $2::int AS attempt, $3::float8 AS ran_ms, $4::jsonb AS result, $5::tid AS place) AS o`;
-
-/**
- * To wait for a locked row costs nothing until there is one; to look for one first costs a third of the statement. A claim
- * whose snapshot is older than that of another one locks the rows of that one for as long as it takes: with eight busy
- * processes on two cores a wait of 50 ms was not enough for two of five completions. The wait must be shorter than what is left
- * of the shortest lease, 200 ms of 300: these rows cannot be renewed meanwhile.
- */
-const waitsBriefly = `(SELECT set_config('lock_timeout', '150ms', true)) <> ''`;
 
 /** Left to `SETTLE` are jobs to be cancelled. */
 const completes = `${waitsBriefly} AND ${ownedInPlace} AND NOT j.cancel_requested`;
