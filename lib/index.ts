@@ -4,6 +4,7 @@ export type { BulkAction, BulkAnswer, BulkRequest, SkippedJobs } from './core/bu
 export type { Clock, ScheduledWake } from './core/clock.js';
 export type { Duration } from './core/duration.js';
 export {
+  DatabaseRefusedError,
   IdempotencyConflictError,
   IdleTimeoutError,
   InvalidOptionsError,

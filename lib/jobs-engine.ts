@@ -164,7 +164,11 @@ export class JobsEngine {
     return this.stream.observe();
   }
 
-  /** Stores a job; resolves when it is committed. @throws InvalidPayloadError, PayloadTooLargeError, InvalidOptionsError, QueueUnavailableError. */
+  /**
+   * Stores a job; resolves when it is committed.
+   *
+   * @throws InvalidPayloadError, PayloadTooLargeError, InvalidOptionsError, QueueUnavailableError, DatabaseRefusedError.
+   */
   enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions, once?: Idempotency): Promise<Job> {
     return this.enqueuer.enqueue(topic, payload, options, once);
   }

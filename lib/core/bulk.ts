@@ -1,27 +1,16 @@
 import { InvalidOptionsError } from './errors.js';
 import type { JobFilter } from './job.js';
 import { normalJobId } from './job-id.js';
-import type { JobStatus } from './job-state.js';
+import type { JobAction } from './job-action.js';
 import type { ListFilter } from './list-filter.js';
 import { readListFilter } from './list-filter.js';
 import type { Check, Option } from './option-checks.js';
 import { flag, oneOf, readOptions } from './option-checks.js';
 
 /** What is done to many jobs at once. */
-export const BULK_ACTIONS = ['requeue', 'cancel', 'delete'] as const;
+export const BULK_ACTIONS = ['requeue', 'cancel', 'delete'] as const satisfies readonly JobAction[];
 
 export type BulkAction = (typeof BULK_ACTIONS)[number];
-
-/** What is done to a job by request. */
-export type JobAction = BulkAction | 'promote';
-
-/** The same in sentences. */
-export const ACTION_WORDS: Readonly<Record<JobAction, string>> = {
-  requeue: 're-queue',
-  promote: 'promote',
-  cancel: 'cancel',
-  delete: 'delete',
-};
 
 /** Which jobs are meant: either some by their ids, or the newest that a filter matches. At most 10,000 a call. */
 export interface BulkRequest {
@@ -62,13 +51,6 @@ export interface BulkOrder {
 
 /** So many jobs a call moves at most. */
 export const BULK_JOBS_MAX = 10_000;
-
-/** In which statuses a job can be moved so. */
-export const MOVABLE_STATUSES: Readonly<Record<BulkAction, readonly JobStatus[]>> = Object.freeze({
-  requeue: ['failed', 'cancelled'],
-  cancel: ['pending', 'processing'],
-  delete: ['pending', 'completed', 'failed', 'cancelled'],
-});
 
 /** @throws InvalidOptionsError naming the member that is refused. */
 export function readBulkRequest(given: BulkRequest): BulkOrder {

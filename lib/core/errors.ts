@@ -63,11 +63,20 @@ export class InvalidOptionsError extends JobsError {
   constructor(
     /** Name of the option or argument, such as `sqlite.lockTimeout`. */
     readonly option: string,
-    reason: string,
+    /** What was expected, and what came. */
+    readonly reason: string,
     options?: ErrorOptions,
   ) {
     super(`${option}: ${reason}`, options);
   }
+}
+
+/**
+ * The database refuses what it was sent, and would refuse it again: a trigger or a constraint of the application's, for
+ * example. Nothing was stored. `cause` is the driver's error.
+ */
+export class DatabaseRefusedError extends JobsError {
+  readonly code = 'DATABASE_REFUSED';
 }
 
 /** No job has this id. */

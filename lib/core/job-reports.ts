@@ -15,7 +15,7 @@ export interface TopicStats extends StatusCounts {
   readonly hasHandler: boolean;
 }
 
-/** What finished within one minute. Times are means and percentiles of attempts that ended it, in milliseconds. */
+/** What finished within one minute. Times are means and percentiles of the last attempts of its jobs, in milliseconds. */
 export interface TimeseriesPoint {
   /** When the minute began. */
   readonly minute: Date;

@@ -79,7 +79,7 @@ export function typedTopic(topic: TopicLike): AnyTopic | undefined {
   return typeof topic === 'object' && topic !== null ? topic : undefined;
 }
 
-/** The same for a typed topic. */
+/** A job of a typed topic, as `enqueueMany` takes it. */
 export interface NewTypedJob<Input> extends EnqueueOptions {
   topic: JobTopic<Input, unknown>;
   payload: Input;

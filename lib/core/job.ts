@@ -148,11 +148,12 @@ export interface JobFilter {
   topic?: string | readonly string[] | undefined;
   /** In one of these statuses. Default: all. */
   status?: JobStatus | readonly JobStatus[] | undefined;
-  /** An exact id, the beginning of a topic, or a part of the error text of 10,000 failed jobs, the newest of each topic. */
-  q?: string | undefined;
   /**
-   * Failed jobs with exactly this error, among as many: the `key` of a group of errors. Not together with `q`.
+   * An exact id, the beginning of a topic, or a part of an error: at most 10,000 failed jobs are searched for it, the newest of
+   * each topic.
    */
+  q?: string | undefined;
+  /** Only failed jobs with exactly this error, the `key` of an error group, among the same 10,000. Not together with `q`. */
   errorKey?: string | undefined;
   /** Created at this moment or later. */
   createdFrom?: Date | undefined;
@@ -196,7 +197,10 @@ export interface JobStats {
   total: number;
   /** completed ÷ (completed + failed); 0 when nothing finished. */
   successRate: number;
-  /** Mean time of the last attempt of completed jobs, in milliseconds. */
+  /**
+   * Mean time of the last attempt of completed jobs, in milliseconds: of the newest 10,000, shared among the topics and
+   * weighted by how many jobs each has completed.
+   */
   avgExecutionTime: number;
   /** Percentiles of the same, in milliseconds. */
   p50: number;

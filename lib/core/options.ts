@@ -7,7 +7,19 @@ import { HTTP_OPTIONS, httpCheck, readHttpOptions, trimmedPath, UI_OPTIONS, uiCh
 import type { FinalStatus } from './job-state.js';
 import { MEBIBYTE, PRIORITY_MAX, PRIORITY_MIN, RETRIES_MAX } from './limits.js';
 import type { Check, Option, OptionValues } from './option-checks.js';
-import { duration, either, flag, fraction, group, integer, listOf, oneOf, readOptions, text } from './option-checks.js';
+import {
+  checked,
+  duration,
+  either,
+  flag,
+  fraction,
+  group,
+  integer,
+  listOf,
+  oneOf,
+  readOptions,
+  text,
+} from './option-checks.js';
 import { topicCheck } from './topic.js';
 
 const second = 1_000;
@@ -109,7 +121,7 @@ export const OPTIONS = {
   timeout: { default: 10 * minute, check: timeoutCheck, meaning: 'limit of one attempt' },
   maxRetries: { default: 3, check: maxRetriesCheck, meaning: 'retries after the first attempt' },
   backoff: {
-    default: Object.freeze({ type: 'quadratic', delayMs: minute, maxDelayMs: day, jitter: 0.1 }),
+    default: checked(backoffCheck, {}, 'backoff'),
     check: backoffCheck,
     meaning: 'how long retries wait',
   } as Option<Backoff>,
@@ -119,7 +131,7 @@ export const OPTIONS = {
     meaning: 'limit of the UTF-8 JSON text of a payload',
   },
   retention: {
-    default: Object.freeze({ completed: 7 * day, cancelled: 7 * day, failed: 30 * day }),
+    default: Object.freeze(readOptions(retentionTable, {})),
     check: retentionCheck,
     meaning: 'age at which finished rows are pruned',
   } as Option<Retention>,
@@ -140,7 +152,7 @@ export const OPTIONS = {
     meaning: "size of the queue's own PostgreSQL pool, the listener not counted",
   },
   sqlite: {
-    default: Object.freeze({ synchronous: 'full', lockTimeout: 5 * second }),
+    default: Object.freeze(readOptions(sqliteTable, {})),
     check: group(sqliteTable),
     meaning: 'how SQLite is used',
   } as Option<OptionValues<typeof sqliteTable>>,
@@ -150,7 +162,7 @@ export const OPTIONS = {
     meaning: 'the HTTP API; false mounts no routes',
   } as Option<HttpSettings | false>,
   ui: {
-    default: Object.freeze({ path: UI_OPTIONS.path.default, folder: UI_OPTIONS.folder.default }),
+    default: Object.freeze(readOptions(UI_OPTIONS, {})),
     check: either(false, uiCheck),
     meaning: 'the admin UI; false serves none',
   } as Option<UiSettings | false>,
@@ -166,7 +178,9 @@ export interface JobsOptions {
   concurrency?: number | undefined;
   /** Restricts what this process claims. Default: every topic with a handler here. */
   topics?: readonly string[] | undefined;
-  /** Safety net: a due job starts within this and a second even when no notification arrives. Default `'1s'`. */
+  /**
+   * Safety net: a due job starts within this and a second even when no notification arrives. At least 10 ms, default `'1s'`.
+   */
   pollInterval?: Duration | undefined;
   /** How long a claim is owned without renewal; renewed every third of it. At least 300 ms, default `'30s'`. */
   lease?: Duration | undefined;
@@ -186,9 +200,12 @@ export interface JobsOptions {
   globalEnhancers?: boolean | undefined;
   /** Create and upgrade the queue's own tables at start. `false` when the app runs `jobsMigrations` itself. Default `true`. */
   migrate?: boolean | undefined;
-  /** Size of the queue's own PostgreSQL pool, the listener not counted. Default 3. */
+  /** Size of the queue's own PostgreSQL pool, the listener not counted, 1 to 100. Default 3. */
   connections?: number | undefined;
-  /** `synchronous`: `'full'` (default) or `'normal'`; `lockTimeout` (default `'5s'`) bounds every wait for the write lock. */
+  /**
+   * `synchronous`: `'full'` (default) or `'normal'`; `lockTimeout` (default `'5s'`), not above `lease`, bounds every wait for
+   * the write lock.
+   */
   sqlite?: { synchronous?: 'full' | 'normal' | undefined; lockTimeout?: Duration | undefined } | undefined;
   /** The HTTP API: where it is and who may use it. `false` mounts no routes. */
   http?: HttpOptions | false | undefined;

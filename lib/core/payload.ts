@@ -27,7 +27,7 @@ export function encodePayload(payload: unknown, bytesMax: number, subject = 'pay
   return text;
 }
 
-/** Where a value stands. Paths are written when something is refused; until then a place is where it was come from. */
+/** Where a value stands: a link to its parent. The text of a path is written only when something is refused. */
 interface Place {
   /** The key or the index in the parent; of the whole value, what it is called. */
   readonly step: string | number;

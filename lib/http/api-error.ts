@@ -7,6 +7,7 @@ import {
   QueueUnavailableError,
   RowLockedError,
 } from '../core/errors.js';
+import type { JobsErrorCode } from '../core/errors.js';
 import type { JsonAnswer } from './http-exchange.js';
 import { jsonAnswer } from './http-exchange.js';
 
@@ -80,7 +81,8 @@ function isHttpException(error: unknown): error is HttpException {
   return error instanceof HttpException || typeof (error as HttpException | null)?.getStatus === 'function';
 }
 
-const STATUS_BY_CODE: Readonly<Partial<Record<string, number>>> = {
+/** `null` where an error is nobody's business outside. */
+const STATUS_BY_CODE: Readonly<Record<JobsErrorCode, number | null>> = {
   PAYLOAD_TOO_LARGE: 413,
   INVALID_PAYLOAD: 400,
   INVALID_OPTIONS: 400,
@@ -88,6 +90,13 @@ const STATUS_BY_CODE: Readonly<Partial<Record<string, number>>> = {
   JOB_STATE: 409,
   IDEMPOTENCY_CONFLICT: 422,
   QUEUE_UNAVAILABLE: 503,
+  LEASE_LOST: null,
+  UNKNOWN_DATA_SOURCE: null,
+  UNRECOVERABLE: null,
+  SNOOZE: null,
+  JOB_ABORTED: null,
+  IDLE_TIMEOUT: null,
+  DATABASE_REFUSED: null,
 };
 
 /** An error as this API answers it; `undefined` when it is nobody's business outside. */
@@ -96,10 +105,10 @@ export function apiErrorOf(error: unknown): ApiError | undefined {
     return error;
   }
   if (error instanceof InvalidOptionsError) {
-    return invalidRequest({ [wireName(error.option)]: error.message.slice(error.option.length + 2) });
+    return invalidRequest({ [wireName(error.option)]: error.reason });
   }
-  const status = error instanceof JobsError ? STATUS_BY_CODE[error.code] : undefined;
-  if (status === undefined) {
+  const status = error instanceof JobsError ? STATUS_BY_CODE[error.code] : null;
+  if (status === null) {
     return undefined;
   }
   const { code, message } = error as JobsError;

@@ -1,7 +1,7 @@
 import { Inject } from '@nestjs/common';
-import { ACTION_WORDS } from '../core/bulk.js';
 import { IdempotencyConflictError, JobNotFoundError, QueueUnavailableError } from '../core/errors.js';
 import type { EnqueueOptions, Idempotency, Job, JobFilter } from '../core/job.js';
+import { JOB_ACTIONS } from '../core/job-action.js';
 import { MEBIBYTE } from '../core/limits.js';
 import { JobsEngine } from '../jobs-engine.js';
 import type { Visit } from './access.js';
@@ -23,7 +23,6 @@ type Call<Body extends FieldTable = FieldTable, Query extends FieldTable = Field
 
 const MANY_BYTES_MAX = 16 * MEBIBYTE;
 const JOB = ref('Job');
-const MOVED_WORDS = { requeue: 're-queued', promote: 'promoted', cancel: 'cancelled', delete: 'deleted' } as const;
 
 /** The routes that add, show and move jobs. */
 export class JobsController {
@@ -118,12 +117,12 @@ export class JobsController {
     const answer = await this.engine.bulk.move(request, this.access.topics).catch((error: unknown) => {
       if (error instanceof QueueUnavailableError && !dryRun) {
         // Some may have been moved before.
-        this.log.note(visit, `began to ${ACTION_WORDS[action]} jobs`, meant);
+        this.log.note(visit, `began to ${JOB_ACTIONS[action].verb} jobs`, meant);
       }
       throw error;
     });
     if (answer.changed > 0) {
-      const words = action === 'cancel' ? 'cancelled, or asked to end,' : MOVED_WORDS[action];
+      const words = action === 'cancel' ? 'cancelled, or asked to end,' : JOB_ACTIONS[action].done;
       this.log.note(visit, `${words} ${answer.changed === 1 ? '1 job' : `${answer.changed} jobs`}`, meant);
     }
     return jsonAnswer(200, wireBulk(answer));
@@ -155,7 +154,7 @@ export class JobsController {
     const { payload, run_at: runAt, max_retries: maxRetries } = body;
     const job = await this.engine.requeue(id, withoutGaps({ payload, runAt, maxRetries }));
     const change = payload === undefined ? '' : ' with another payload';
-    this.log.note(visit, `${MOVED_WORDS.requeue} ${nameOf(job)}${change}`);
+    this.log.note(visit, `${JOB_ACTIONS.requeue.done} ${nameOf(job)}${change}`);
     return jsonAnswer(200, await this.wireJobs.shown(job));
   }
 
@@ -171,7 +170,7 @@ export class JobsController {
   async promote({ id, visit }: Call): Promise<JsonAnswer<WireJob>> {
     await this.ensureReached(id);
     const job = await this.engine.promote(id);
-    this.log.note(visit, `${MOVED_WORDS.promote} ${nameOf(job)}`);
+    this.log.note(visit, `${JOB_ACTIONS.promote.done} ${nameOf(job)}`);
     return jsonAnswer(200, await this.wireJobs.shown(job));
   }
 
@@ -191,7 +190,7 @@ export class JobsController {
     await this.ensureReached(id);
     const job = await this.engine.cancel(id);
     const isAsked = job.status === 'processing';
-    this.log.note(visit, isAsked ? `asked ${nameOf(job)} to end` : `${MOVED_WORDS.cancel} ${nameOf(job)}`);
+    this.log.note(visit, isAsked ? `asked ${nameOf(job)} to end` : `${JOB_ACTIONS.cancel.done} ${nameOf(job)}`);
     return jsonAnswer(isAsked ? 202 : 200, await this.wireJobs.shown(job));
   }
 
@@ -207,7 +206,7 @@ export class JobsController {
   async delete({ id, visit }: Call): Promise<HttpAnswer> {
     await this.ensureReached(id);
     await this.engine.delete(id);
-    this.log.note(visit, `${MOVED_WORDS.delete} job ${id}`);
+    this.log.note(visit, `${JOB_ACTIONS.delete.done} job ${id}`);
     return { status: 204, headers: API_HEADERS, body: undefined };
   }
 

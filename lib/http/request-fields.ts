@@ -137,7 +137,7 @@ class Complaints {
         Object.entries(error.complaints).forEach(([field, reason]) => this.add(field, reason));
       } else if (error instanceof InvalidOptionsError) {
         // Of a member of a list.
-        this.add(path, error.message.slice(error.option.length + 2));
+        this.add(path, error.reason);
       } else {
         throw error;
       }

@@ -104,12 +104,13 @@ const CONDITIONS = {
     check: text(SEARCH_LENGTH_MAX),
     schema: { type: 'string', minLength: 1, maxLength: SEARCH_LENGTH_MAX },
     meaning:
-      'An exact id, the beginning of a topic, or a part of the error of 10,000 failed jobs, the newest of each topic',
+      'An exact id, the beginning of a topic, or a part of an error; 10,000 failed jobs are searched, the newest of each topic',
   } as Field<string>,
   error_key: {
     check: errorKeyCheck,
     schema: ERROR_KEY,
-    meaning: 'Failed jobs with exactly this error, among 10,000, the newest of each topic; not together with q',
+    meaning:
+      'Only failed jobs with exactly this error, the key of a group; searches the same 10,000; not together with q',
   } as Field<string>,
   created_from: { check: momentCheck, schema: TIME, meaning: 'Created at this moment or later' } as Field<Date>,
   created_to: { check: momentCheck, schema: TIME, meaning: 'Created before this moment' } as Field<Date>,

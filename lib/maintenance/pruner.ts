@@ -1,9 +1,9 @@
+import { DatabaseRefusedError } from '../core/errors.js';
 import type { Clock } from '../core/clock.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { Retention } from '../core/options.js';
 import { Periodic } from '../runtime/periodic.js';
 import type { JobStore, PrunedPage } from '../store/job-store.js';
-import { SqlError } from '../store/sql-error.js';
 
 export interface PrunerOptions {
   readonly store: JobStore;
@@ -99,7 +99,7 @@ export class Pruner {
       this.rows = Math.min(rows * 2, PAGE_ROWS);
       return page;
     } catch (error) {
-      if (!(error instanceof SqlError)) {
+      if (!(error instanceof DatabaseRefusedError)) {
         throw error;
       }
       if (rows > 1) {
@@ -112,7 +112,7 @@ export class Pruner {
     }
   }
 
-  private hold(id: string | null, { message }: SqlError): void {
+  private hold(id: string | null, { message }: DatabaseRefusedError): void {
     if (this.isHeldLong) {
       this.heldSinceMs = this.options.clock.now();
       this.options.logger.warn(`the database refuses to delete finished jobs, which stay: ${message}`);

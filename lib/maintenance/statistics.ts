@@ -85,11 +85,10 @@ export class Statistics {
   }
 
   private async round(): Promise<void> {
-    const { clock, store, worker, topics } = this.options;
+    const { clock, store } = this.options;
     await this.record();
     if (clock.now() - this.notedAtMs >= NOTE_INTERVAL_MS) {
-      await store.reports.noteWorker(worker, topics());
-      this.notedAtMs = clock.now();
+      await this.note();
     }
     if (clock.now() - this.lookedAtMs >= LOOK_INTERVAL_MS) {
       await this.orphans.look();
@@ -98,6 +97,18 @@ export class Statistics {
     if (clock.now() - this.prunedAtMs >= PRUNE_INTERVAL_MS) {
       await store.reports.pruneReports();
       this.prunedAtMs = clock.now();
+    }
+  }
+
+  private async note(): Promise<void> {
+    const { clock, store, worker, topics } = this.options;
+    // Before it is answered: topics may change meanwhile.
+    this.notedAtMs = clock.now();
+    try {
+      await store.reports.noteWorker(worker, topics());
+    } catch (error) {
+      this.noteTopics();
+      throw error;
     }
   }
 

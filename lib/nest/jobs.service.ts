@@ -38,7 +38,7 @@ export class JobsService {
   /**
    * Stores a job. Resolves when it is committed: from then on it runs, whatever crashes.
    *
-   * @throws InvalidPayloadError, PayloadTooLargeError, InvalidOptionsError; nothing was stored then.
+   * @throws InvalidPayloadError, PayloadTooLargeError, InvalidOptionsError, DatabaseRefusedError; nothing was stored then.
    */
   enqueue<T>(topic: string, payload: T, options?: EnqueueOptions): Promise<Job<T>>;
   enqueue<T>(topic: JobTopic<T, unknown>, payload: NoInfer<T>, options?: EnqueueOptions): Promise<Job<T>>;
@@ -106,7 +106,8 @@ export class JobsService {
   /**
    * failed, cancelled → pending, with all its retries again, due now unless `changes` say otherwise.
    *
-   * @throws JobNotFoundError; JobStateError for another status, or when its unique key is held by another job.
+   * @throws JobNotFoundError; JobStateError for another status, or when its unique key is held by another job;
+   * InvalidPayloadError, PayloadTooLargeError and InvalidOptionsError for changes that are refused.
    */
   requeue(id: string, changes?: RequeueOptions): Promise<Job> {
     return this.engine.requeue(id, changes);
@@ -137,7 +138,11 @@ export class JobsService {
     return this.engine.delete(id);
   }
 
-  /** Counts and times in milliseconds, of one topic or of all; up to 2 s old. @throws InvalidOptionsError for a topic that is none. */
+  /**
+   * Counts and times in milliseconds, of one topic or of all; up to 2 s old.
+   *
+   * @throws InvalidOptionsError for a topic that is none.
+   */
   stats(topic?: string): Promise<JobStats> {
     return this.engine.stats(topic);
   }
@@ -151,17 +156,28 @@ export class JobsService {
     this.engine.register(topic, run as JobHandlerFunction, options);
   }
 
-  /** Begins to claim and run jobs; the application does it by itself when it starts. */
+  /**
+   * Begins to claim and run jobs; the application does it by itself when it starts.
+   *
+   * @throws QueueUnavailableError after its end.
+   */
   start(): Promise<void> {
     return this.engine.start();
   }
 
-  /** Stops claiming, and drains, until `start`; the application does it by itself when it ends. */
+  /**
+   * Stops claiming, until `start`, and waits for running handlers up to `shutdownTimeout`; then it aborts them and releases their
+   * jobs. The application does it by itself when it ends.
+   */
   stop(): Promise<void> {
     return this.engine.stop();
   }
 
-  /** Resolves when nothing is due for this process and nothing runs in it: for tests. @throws IdleTimeoutError */
+  /**
+   * Resolves when nothing is due for this process and nothing runs in it: for tests.
+   *
+   * @throws IdleTimeoutError, after 30 s by default.
+   */
   whenIdle(options?: WhenIdleOptions): Promise<void> {
     return this.engine.whenIdle(options);
   }

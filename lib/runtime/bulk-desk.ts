@@ -1,6 +1,7 @@
 import type { BulkAnswer, BulkOrder, BulkRequest, SkippedJobs } from '../core/bulk.js';
-import { BULK_JOBS_MAX, MOVABLE_STATUSES, readBulkRequest } from '../core/bulk.js';
+import { BULK_JOBS_MAX, readBulkRequest } from '../core/bulk.js';
 import { RowLockedError } from '../core/errors.js';
+import { JOB_ACTIONS } from '../core/job-action.js';
 import type { JobStatus } from '../core/job-state.js';
 import type { JobReports } from '../store/job-reports.js';
 import type { Moved } from '../store/job-store.js';
@@ -62,7 +63,7 @@ export class BulkDesk {
       return { ids: matched, more: isSearchCut && matched.length > 0 };
     }
     // Of too many, those that cannot be moved must not stand before those that can: a next call would meet them again.
-    const statuses = MOVABLE_STATUSES[action].filter((status) => filter!.statuses?.includes(status) ?? true);
+    const statuses = JOB_ACTIONS[action].from.filter((status) => filter!.statuses?.includes(status) ?? true);
     const { ids: movable } = await this.options.reports.idsOf({ ...query, statuses });
     const movableFirst = [...new Set([...movable, ...matched])];
     return { ids: movableFirst.slice(0, BULK_JOBS_MAX), more: movable.length > BULK_JOBS_MAX };
@@ -82,7 +83,7 @@ export class BulkDesk {
     return ids.filter((id) => {
       const job = standing.get(id);
       const isForeign = job !== undefined && topics !== null && !topics.includes(job.topic);
-      const isMovable = job !== undefined && MOVABLE_STATUSES[action].includes(job.status);
+      const isMovable = job !== undefined && JOB_ACTIONS[action].from.includes(job.status);
       if (isForeign) {
         skipped.add(FOREIGN, id);
       } else if (dryRun && !isMovable) {

@@ -9,8 +9,7 @@ import {
   QueueUnavailableError,
   uncertain,
 } from '../core/errors.js';
-import type { EnqueueOptions, Idempotency } from '../core/job.js';
-import { Job } from '../core/job.js';
+import type { EnqueueOptions, Idempotency, Job } from '../core/job.js';
 import type { EnqueueSettings, HandlerSettings } from '../core/job-options.js';
 import { readEnqueueOptions, readHandlerOptions, readNewJobOptions } from '../core/job-options.js';
 import type { AnyNewJob, AnySchema, TopicLike } from '../core/job-topic.js';
@@ -21,6 +20,7 @@ import { topicCheck } from '../core/topic.js';
 import { encodePayload } from '../core/payload.js';
 import { byUniqueKey } from '../core/unique-key.js';
 import type { InsertedJob, JobInsert, JobStore, StoreTransaction } from '../store/job-store.js';
+import { freshJob } from '../store/row-mapper.js';
 import { insertLength } from '../store/set-json.js';
 import { Batcher } from './batcher.js';
 
@@ -48,8 +48,9 @@ export interface StoredJob {
 /** An insert whose answer was lost is repeated this often; the ids make that safe. */
 const INSERT_TRIES_MAX = 2;
 /**
- * They do as long as the job is in the table. One that is kept for less than this after its end may have run and be gone
- * when its insert is repeated, since a statement is waited for half a minute: it would be stored, and run, a second time.
+ * The same id protects a repeated insert only while the first row is still there. A job that is kept for less than this after
+ * its end may have run and been deleted when the repetition comes, since a statement may take half a minute; it would be
+ * stored, and run, twice. Such inserts are not repeated.
  */
 const REPEATABLE_AGE_MS = 60_000;
 
@@ -258,7 +259,7 @@ export class Enqueuer {
     tx?: StoreTransaction,
   ): Promise<Job[]> {
     if (!inserted.some(isHeld)) {
-      return rows.map((row, index) => newJob(row, inserted[index]!));
+      return rows.map((row, index) => freshJob(row, inserted[index]!));
     }
     const holderIds = [...new Set(inserted.filter(isHeld).map((job) => job.id))];
     const holders = await this.options.store.find(holderIds, tx);
@@ -266,7 +267,7 @@ export class Enqueuer {
       const answer = inserted[index]!;
       const holder = isHeld(answer) ? holders.find(({ id }) => id === answer.id) : undefined;
       // A holder that was deleted in this moment is told by what is known of it: its id.
-      const job = holder ?? newJob({ ...row, id: answer.id }, answer);
+      const job = holder ?? freshJob({ ...row, id: answer.id }, answer);
       return Object.assign(
         job,
         answer.deduplicated && { deduplicated: true },
@@ -285,8 +286,7 @@ function placedError(place: string, error: unknown): unknown {
     return new PayloadTooLargeError(`${place}.${error.subject}`, error.bytes, error.bytesMax);
   }
   if (error instanceof InvalidOptionsError) {
-    const reason = error.message.slice(error.option.length + 2);
-    return new InvalidOptionsError(`${place}.${error.option}`, reason, { cause: error.cause });
+    return new InvalidOptionsError(`${place}.${error.option}`, error.reason, { cause: error.cause });
   }
   return error;
 }
@@ -294,35 +294,6 @@ function placedError(place: string, error: unknown): unknown {
 /** Whether another job stands for the one that was to be. */
 function isHeld({ deduplicated, replayOf }: InsertedJob): boolean {
   return deduplicated || replayOf !== null;
-}
-
-/** A fresh row, without asking the database for it. Written member by member: every job passes here. */
-function newJob(row: JobInsert, { runAt, created }: InsertedJob): Job {
-  const job = new Job();
-  job.id = row.id;
-  job.topic = row.topic;
-  job.payload = JSON.parse(row.payload);
-  job.status = 'pending';
-  job.runAt = runAt;
-  job.lockedUntil = null;
-  job.lockedBy = null;
-  job.attempt = 0;
-  job.retries = 0;
-  job.maxRetries = row.maxRetries;
-  job.priority = row.priority;
-  job.timeoutMs = row.timeoutMs;
-  job.lastError = null;
-  job.errors = [];
-  job.result = null;
-  job.progress = null;
-  job.uniqueKey = row.uniqueKey;
-  job.metadata = row.metadata === null ? null : (JSON.parse(row.metadata) as Record<string, unknown>);
-  job.cancelRequested = false;
-  job.started = null;
-  job.finished = null;
-  job.created = created;
-  job.updated = created;
-  return job;
 }
 
 /** Of each lane the job that is due first. */

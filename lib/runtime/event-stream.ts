@@ -6,7 +6,8 @@ import type { JobsLogger } from '../core/logger.js';
 
 /**
  * The events of a process. A subscriber that throws, or whose promise rejects, is logged: RxJS would report it as an uncaught
- * exception, and end the process with all its jobs. So it is behind operators, but those that subscribe themselves, as `merge`.
+ * exception, and end the process with all its jobs. The same holds behind operators such as `filter` and `map`, but not behind
+ * those that subscribe by themselves, such as `merge`.
  */
 export class EventStream {
   private readonly subject = new Subject<JobEvent>();

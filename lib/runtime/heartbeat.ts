@@ -1,8 +1,8 @@
+import { DatabaseRefusedError } from '../core/errors.js';
 import type { Clock } from '../core/clock.js';
 import { SET_JOBS_MAX } from '../core/limits.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobStore } from '../store/job-store.js';
-import { SqlError } from '../store/sql-error.js';
 import type { Attempt } from './attempt.js';
 import { Periodic } from './periodic.js';
 
@@ -90,7 +90,7 @@ export class Heartbeat {
     try {
       return await this.renew(attempts);
     } catch (error) {
-      if (error instanceof SqlError && attempts.length > 1) {
+      if (error instanceof DatabaseRefusedError && attempts.length > 1) {
         return this.renewHalves(attempts);
       }
       throw error;
@@ -101,12 +101,12 @@ export class Heartbeat {
   private async renewHalves(attempts: readonly Attempt[]): Promise<boolean> {
     const middle = Math.ceil(attempts.length / 2);
     let isAnyBusy = false;
-    let refusal: SqlError | undefined;
+    let refusal: DatabaseRefusedError | undefined;
     for (const half of [attempts.slice(0, middle), attempts.slice(middle)]) {
       try {
         isAnyBusy = (await this.renewAll(half)) || isAnyBusy;
       } catch (error) {
-        if (!(error instanceof SqlError)) {
+        if (!(error instanceof DatabaseRefusedError)) {
           throw error;
         }
         refusal = error;

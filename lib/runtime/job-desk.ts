@@ -1,7 +1,7 @@
-import type { JobAction } from '../core/bulk.js';
-import { ACTION_WORDS } from '../core/bulk.js';
 import { JobNotFoundError, JobStateError, RowLockedError } from '../core/errors.js';
 import type { Job, JobFilter, JobPage } from '../core/job.js';
+import type { JobAction } from '../core/job-action.js';
+import { JOB_ACTIONS } from '../core/job-action.js';
 import { normalJobId } from '../core/job-id.js';
 import type { RequeueOptions } from '../core/job-options.js';
 import { readRequeueOptions } from '../core/job-options.js';
@@ -37,58 +37,34 @@ export class JobDesk {
     return { items, total, totalCapped, limit, offset, nextCursor };
   }
 
-  /** @throws InvalidPayloadError when the topic's schema refuses another payload: the one that is there stays */
+  /** @throws InvalidPayloadError when the topic's schema refuses the new payload. The job is unchanged then. */
   async requeue(id: string, options?: RequeueOptions): Promise<Job> {
     const changes = this.readChanges(options);
     if (changes.payload !== undefined) {
       await this.judge(id, options!.payload);
     }
-    const moved = await this.move('requeue', id, changes);
-    if (!moved.moved) {
-      throw moved.holderId === null
-        ? wrongStatus(moved, 'failed or cancelled', 'requeue')
-        : new JobStateError(moved.id, `its unique key is held by job ${moved.holderId}`, moved.holderId);
-    }
-    return moved.job!;
+    return (await this.moved('requeue', id, changes)).job!;
   }
 
   async promote(id: string): Promise<Job> {
-    const moved = await this.move('promote', id);
-    if (!moved.moved) {
-      throw wrongStatus(moved, 'pending', 'promote');
-    }
-    return moved.job!;
+    return (await this.moved('promote', id)).job!;
   }
 
   async cancel(id: string): Promise<Job> {
-    const moved = await this.move('cancel', id);
-    if (!moved.moved) {
-      throw wrongStatus(moved, 'pending or processing', 'cancel');
-    }
-    return moved.job!;
+    return (await this.moved('cancel', id)).job!;
   }
 
   async delete(id: string): Promise<void> {
-    const moved = await this.move('delete', id);
-    if (!moved.moved) {
-      throw wrongStatus(moved, 'not processing', 'delete');
-    }
+    await this.moved('delete', id);
   }
 
-  private async move(action: JobAction, id: string, changes?: RequeueChanges): Promise<Moved> {
+  private async moved(action: JobAction, id: string, changes?: RequeueChanges): Promise<Moved> {
     const normal = normalJobId(id);
-    const moved = normal === undefined ? undefined : (await this.options.moves.move(action, [normal], changes))[0];
-    if (moved?.obstacle) {
-      const { id: asked, obstacle: cause } = moved;
-      const refusal = new JobStateError(asked, `cannot ${ACTION_WORDS[action]}: the database refuses it`, undefined, {
-        cause,
-      });
-      throw cause instanceof RowLockedError ? cause : refusal;
+    const answer = normal === undefined ? undefined : (await this.options.moves.move(action, [normal], changes))[0];
+    if (answer?.moved) {
+      return answer;
     }
-    if (!moved?.status) {
-      throw new JobNotFoundError(id);
-    }
-    return moved;
+    throw answer?.obstacle || answer?.status ? refusalOf(action, answer) : new JobNotFoundError(id);
   }
 
   private async judge(id: string, payload: unknown): Promise<void> {
@@ -107,6 +83,15 @@ export class JobDesk {
   }
 }
 
-function wrongStatus({ id, status }: Moved, expected: string, action: JobAction): JobStateError {
-  return new JobStateError(id, `cannot ${ACTION_WORDS[action]}: expected it to be ${expected}, it is ${status}`);
+function refusalOf(action: JobAction, { id, status, holderId, obstacle }: Moved): Error {
+  const { verb, from } = JOB_ACTIONS[action];
+  if (obstacle instanceof RowLockedError) {
+    return obstacle;
+  }
+  if (obstacle) {
+    return new JobStateError(id, `cannot ${verb}: the database refuses it`, undefined, { cause: obstacle });
+  }
+  return holderId === null
+    ? new JobStateError(id, `cannot ${verb}: expected it to be ${from.join(' or ')}, it is ${status}`)
+    : new JobStateError(id, `its unique key is held by job ${holderId}`, holderId);
 }

@@ -1,9 +1,9 @@
-import type { JobAction } from '../core/bulk.js';
-import { ACTION_WORDS } from '../core/bulk.js';
+import { DatabaseRefusedError } from '../core/errors.js';
 import type { JobEvent } from '../core/events.js';
+import type { JobAction } from '../core/job-action.js';
+import { JOB_ACTIONS } from '../core/job-action.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobStore, Moved, RequeueChanges } from '../store/job-store.js';
-import { SqlError } from '../store/sql-error.js';
 import { logMove } from './operation-log.js';
 
 export interface MovesOptions {
@@ -17,9 +17,6 @@ export interface MovesOptions {
   /** Jobs of this topic were moved or removed by hand. */
   readonly onMoved: (topic: string) => void;
 }
-
-/** In the operation log; a cancel has an event, or is only asked for. */
-const LOGGED_WORDS = { requeue: 'requeued', promote: 'promoted', delete: 'deleted' } as const;
 
 /** Moves jobs by request, and lets everybody know who has to. */
 export class Moves {
@@ -44,18 +41,20 @@ export class Moves {
 
   /** Callers from outside are not told what the database has against it: that may name tables and values. */
   private logRefusals(action: JobAction, answers: readonly Moved[]): void {
-    const refused = answers.filter(({ obstacle }) => obstacle instanceof SqlError);
+    const refused = answers.filter(({ obstacle }) => obstacle instanceof DatabaseRefusedError);
     const [first, ...others] = refused;
     if (first) {
       const jobs = others.length === 0 ? `job ${first.id}` : `job ${first.id} and ${others.length} more`;
-      this.options.logger.warn(`the database refuses to ${ACTION_WORDS[action]} ${jobs}: ${first.obstacle!.message}`);
+      this.options.logger.warn(
+        `the database refuses to ${JOB_ACTIONS[action].verb} ${jobs}: ${first.obstacle!.message}`,
+      );
     }
   }
 
   private told(action: JobAction, job: Moved): void {
     const { logger, emit, onCancelRequested } = this.options;
     if (action !== 'cancel') {
-      logMove(logger, LOGGED_WORDS[action], job);
+      logMove(logger, JOB_ACTIONS[action].done, job);
     } else if (job.status === 'processing') {
       logMove(logger, 'cancel requested', job);
       onCancelRequested(job.id);

@@ -8,7 +8,7 @@ const QUICK_MS = 25;
 const BUFFERED_JOBS_MAX = 1_000;
 /** What waits longer than this is given back: its turn has not come, and other processes may be idle. */
 export const BUFFERED_MAX_MS = 500;
-/** A handler counts for as much as the last 20 before it. */
+/** Each handler moves the mean by one twentieth of the way to its own time. */
 const MEMORY = 20;
 
 /**

@@ -19,7 +19,7 @@ export interface ReportDeskOptions {
 /** What is known of the table as a whole. */
 interface Survey {
   readonly counts: readonly TopicCounts[];
-  /** Since when the oldest due job of each topic has been waiting, in milliseconds. */
+  /** How long the oldest due job of each topic has been waiting, in milliseconds. */
   readonly oldestPendingMs: ReadonlyMap<string, number>;
   /** Of the newest completed jobs of each topic. */
   readonly times: readonly TopicRunTimes[];

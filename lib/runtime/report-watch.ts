@@ -46,7 +46,11 @@ export class ReportWatch {
     });
   }
 
-  /** Begins to tell, with statistics at once; tells nothing after `close`. @returns what ends it; harmless when called twice. */
+  /**
+   * Begins to tell, with statistics at once; tells nothing after `close`.
+   *
+   * @returns what ends it; harmless when called twice.
+   */
   watch(watcher: ReportWatcher): () => void {
     if (this.isClosed) {
       return () => undefined;

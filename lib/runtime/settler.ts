@@ -1,12 +1,11 @@
 import type { Clock, ScheduledWake } from '../core/clock.js';
-import { QueueUnavailableError } from '../core/errors.js';
+import { DatabaseRefusedError, QueueUnavailableError } from '../core/errors.js';
 import { UNRECORDABLE_FAILURE } from '../core/failure.js';
 import type { ClaimToken, Outcome } from '../core/job.js';
 import type { FinalStatus } from '../core/job-state.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { Retention } from '../core/options.js';
 import type { JobStore, Settled, Settlement } from '../store/job-store.js';
-import { SqlError } from '../store/sql-error.js';
 import type { BatchedCall } from './batcher.js';
 import { Batcher } from './batcher.js';
 import type { SentOutcome, SettleAnswer, SettledAttempt } from './verdict.js';
@@ -153,7 +152,7 @@ export class Settler {
     } catch (error) {
       // A store may have written a part of them by then.
       settlings.forEach((settling) => (settling.isUncertain = true));
-      if (!(error instanceof SqlError) || this.unkept.length === 0) {
+      if (!(error instanceof DatabaseRefusedError) || this.unkept.length === 0) {
         throw error;
       }
       // Perhaps one must not be deleted, since a row of the application's refers to it. It has ended all the same; the pruner

@@ -36,7 +36,7 @@ export function createStore(app: DataSource, settings: StoreSettings, clock: Clo
     logger.warn('the DataSource has dropSchema: true, so every start of the application deletes all jobs');
   }
   const { connections, migrate, leaseMs, sqlite } = settings;
-  // A statement that takes longer than the lease would come too late for it.
+  // As long as the lease, after which it would come too late; but at least 5 s, since with a short lease, too, some take longer.
   const statementTimeoutMs = Math.min(Math.max(leaseMs, STATEMENT_TIMEOUT_MIN_MS), STATEMENT_TIMEOUT_MAX_MS);
   const session = new PostgresSession({ statementTimeoutMs, lockTimeoutMs: LOCK_TIMEOUT_MS });
   const dataSource = ownDataSource(app, { connections, session });

@@ -1,4 +1,4 @@
-import { JobsError } from '../core/errors.js';
+import { DatabaseRefusedError } from '../core/errors.js';
 
 /**
  * What a driver's error means for the caller.
@@ -14,16 +14,15 @@ import { JobsError } from '../core/errors.js';
  */
 export type SqlErrorKind = 'unavailable' | 'closed' | 'cancelled' | 'busy' | 'locked' | 'unique' | 'refused' | 'denied';
 
-/** Every driver's error in one shape. Callers of the queue meet it when the database refuses what it was sent. */
-export class SqlError extends JobsError {
-  readonly code = 'DATABASE_REFUSED';
-
+/** Every driver's error in one shape. Callers of the queue meet it as a `DatabaseRefusedError`, and others translated. */
+export class SqlError extends DatabaseRefusedError {
   constructor(
     readonly kind: SqlErrorKind,
     message: string,
     options: ErrorOptions,
   ) {
     super(message, options);
+    this.name = 'DatabaseRefusedError';
   }
 }
 

@@ -3,7 +3,8 @@ import type { JobsEngineOptions } from '../../lib/jobs-engine.js';
 import type { TimeseriesPoint } from '../../lib/core/job-reports.js';
 import { TOPIC } from '../support/job-rows.js';
 import { storeKinds, untilMinuteIsYoung, useStore } from '../support/stores.js';
-import { until } from '../support/wait.js';
+import { altered } from '../support/altered-store.js';
+import { signal, until } from '../support/wait.js';
 
 describe.each(storeKinds())('statistics of running processes on $label', (kind) => {
   const fixture = useStore(kind);
@@ -109,6 +110,26 @@ describe.each(storeKinds())('statistics of running processes on $label', (kind) 
     expect(await served()).toEqual([TOPIC, 'push', 'sms']);
     await engine.stop();
     expect(await served()).toEqual([]);
+  });
+
+  it('say so of a topic that is registered while the others are being noted', async () => {
+    const { store } = fixture;
+    const begun = signal();
+    const gate = signal();
+    const noteWorker: typeof store.reports.noteWorker = async (...note) => {
+      begun.resolve();
+      await gate.promise;
+      return store.reports.noteWorker(...note);
+    };
+    const reports = Object.create(store.reports, { noteWorker: { value: noteWorker } }) as typeof store.reports;
+    const engine = await start({ store: altered(store, { reports }) });
+    await begun.promise;
+    engine.register('late', () => undefined);
+    gate.resolve();
+    const hasHandler = async (): Promise<boolean> =>
+      (await engine.reports.topics()).some((topic) => topic.topic === 'late' && topic.hasHandler);
+    await engine.enqueue('late', null, { delay: '1h' });
+    await until(hasHandler, { timeoutMs: 5_000, message: 'the handler of the late topic' });
   });
 
   it('are exact right after whenIdle', async () => {

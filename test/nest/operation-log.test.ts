@@ -106,7 +106,7 @@ describe.each(everyKind)('the operation log on $label', (kind) => {
     await app.jobs.delete(id);
     expect(linesOf(apps.log.of('debug'), id).slice(1)).toEqual([
       'cancelled nobodys ID attempt 0',
-      'requeued nobodys ID attempt 0',
+      're-queued nobodys ID attempt 0',
       'promoted nobodys ID attempt 0',
       'deleted nobodys ID attempt 0',
     ]);

@@ -1,5 +1,6 @@
 import { InvalidOptionsError } from 'nestjs-jobs';
-import { BULK_JOBS_MAX, MOVABLE_STATUSES, readBulkRequest } from '../../lib/core/bulk.js';
+import { BULK_JOBS_MAX, readBulkRequest } from '../../lib/core/bulk.js';
+import { JOB_ACTIONS } from '../../lib/core/job-action.js';
 import type { BulkRequest } from '../../lib/core/bulk.js';
 import { TRANSITIONS } from '../../lib/core/job-state.js';
 
@@ -71,7 +72,7 @@ describe('a bulk request', () => {
       const from = TRANSITIONS.filter(({ verb }) => verb === action).map((transition) => transition.from);
       // A cancel of a running job is a request, which moves nothing yet.
       const expected = action === 'cancel' ? [...from, 'processing'] : from;
-      expect([...MOVABLE_STATUSES[action]].sort()).toEqual([...new Set(expected)].sort());
+      expect([...JOB_ACTIONS[action].from].sort()).toEqual([...new Set(expected)].sort());
     },
   );
 });

@@ -4,6 +4,7 @@ import * as publicNames from '../../lib/index.js';
 import { HOSTILE_VALUES } from './support/hostile-values.js';
 
 const {
+  DatabaseRefusedError,
   IdempotencyConflictError,
   IdleTimeoutError,
   InvalidOptionsError,
@@ -37,6 +38,7 @@ const CODES: readonly (readonly [string, JobsErrorCode, InstanceType<typeof Jobs
   ['JobAbortedError', 'JOB_ABORTED', new JobAbortedError('timeout', 'too long')],
   ['IdleTimeoutError', 'IDLE_TIMEOUT', new IdleTimeoutError('busy')],
   ['IdempotencyConflictError', 'IDEMPOTENCY_CONFLICT', new IdempotencyConflictError('a')],
+  ['DatabaseRefusedError', 'DATABASE_REFUSED', new DatabaseRefusedError('no')],
 ];
 
 describe('an error of this package', () => {

@@ -78,22 +78,23 @@ function ownHandlers(target: object, name: string): readonly JobHandlerMetadata[
 
 /** Whatever else it stood on would never be found, and its jobs would wait for ever without a word. */
 function refuseOtherThanMethods(target: object, name: string | symbol | undefined, value: unknown): void {
-  const isStatic = typeof target === 'function';
-  const isClass = isStatic && name === undefined;
-  const owner = isStatic ? target.name : target.constructor.name;
-  const place = isClass ? owner : `${owner}.${String(name)}`;
-  const found = isClass
-    ? 'the class itself'
-    : isStatic
-      ? 'a static member'
-      : typeof name === 'symbol'
-        ? 'one whose name is a symbol'
-        : typeof value === 'function'
-          ? undefined
-          : value === undefined
-            ? 'a property or an accessor'
-            : describeValue(value);
+  const owner = typeof target === 'function' ? target.name : target.constructor.name;
+  const place = name === undefined ? owner : `${owner}.${String(name)}`;
+  const found = otherThanMethod(target, name, value);
   if (found) {
     throw new InvalidOptionsError('@JobHandler', `on ${place}: expected a method of the class, got ${found}`);
   }
+}
+
+function otherThanMethod(target: object, name: string | symbol | undefined, value: unknown): string | undefined {
+  if (typeof target === 'function') {
+    return name === undefined ? 'the class itself' : 'a static member';
+  }
+  if (typeof name === 'symbol') {
+    return 'one whose name is a symbol';
+  }
+  if (typeof value === 'function') {
+    return undefined;
+  }
+  return value === undefined ? 'a property or an accessor' : describeValue(value);
 }

@@ -48,7 +48,7 @@ export class PostgresListener {
     private readonly logger: JobsLogger,
   ) {}
 
-  /** Connects in the background; resolves when the first try has ended, well or not. */
+  /** Resolves when the first try has ended, well or not; later tries go on in the background. */
   async start(): Promise<void> {
     await this.connect();
   }

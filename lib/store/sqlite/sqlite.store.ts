@@ -240,7 +240,7 @@ export class SqliteStore implements JobStore {
   /** @throws InvalidOptionsError where the application's own connection shuts out all others. */
   private async ensureShared(): Promise<void> {
     const { app, isInMemory } = this.options;
-    const [row] = isInMemory ? [] : await app.query<SqlRow[]>('PRAGMA locking_mode');
+    const [row] = isInMemory ? [] : await app.query<SqlRow[]>(sql.LOCKING_MODE);
     if (row?.locking_mode === 'exclusive') {
       throw new InvalidOptionsError('dataSource', 'expected a file that others may open, got locking_mode = EXCLUSIVE');
     }

@@ -318,5 +318,8 @@ const remove = `DELETE FROM _jobs WHERE id IN ${asked} AND status <> 'processing
 /** any but processing → gone. */
 export const DELETE: MoveStatements = { one: remove, several: remove, unmoved };
 
+/** Of the connection that is asked. */
+export const LOCKING_MODE = 'PRAGMA locking_mode';
+
 /** Changes exactly when another connection has committed; costs about a microsecond. */
 export const DATA_VERSION = 'PRAGMA data_version';
