@@ -12,7 +12,7 @@ const fromHere = createRequire(__filename);
 const TSC = fromHere.resolve('typescript/bin/tsc');
 const SQLITE_ADDON = dirname(fromHere.resolve('better-sqlite3/package.json'));
 
-export type AppName = 'nest-11' | 'nest-12';
+export type AppName = 'nest-11' | 'nest-12' | 'nest-11-oldest' | 'nest-12-oldest';
 
 /** The version of a package that an application's lock file names. */
 export function lockedVersion(app: AppName, packageName: string): string {
