@@ -3,12 +3,14 @@ import type { JobEvent } from '../core/events.js';
 import type { JobAction } from '../core/job-action.js';
 import { JOB_ACTIONS } from '../core/job-action.js';
 import type { JobsLogger } from '../core/logger.js';
+import type { Retention } from '../core/options.js';
 import type { JobStore, Moved, RequeueChanges } from '../store/job-store.js';
 import { logMove } from './operation-log.js';
 
 export interface MovesOptions {
   readonly store: JobStore;
   readonly logger: JobsLogger;
+  readonly retention: Retention;
   readonly emit: (event: JobEvent) => void;
   /** Jobs of this topic wait, and may be due. */
   readonly onWaiting: (topic: string) => void;
@@ -29,6 +31,9 @@ export class Moves {
     this.logRefusals(action, answers);
     const moved = answers.filter((answer) => answer.moved);
     moved.forEach((job) => this.told(action, job));
+    if (action === 'cancel') {
+      await this.discard(moved);
+    }
     const topics = new Set(moved.map(({ topic }) => topic!));
     topics.forEach((topic) => {
       this.options.onMoved(topic);
@@ -37,6 +42,14 @@ export class Moves {
       }
     });
     return answers;
+  }
+
+  /** Waiting jobs that were cancelled and are not to be kept; left to the pruner when that fails. */
+  private async discard(moved: readonly Moved[]): Promise<void> {
+    const ended = moved.filter(({ status }) => status === 'cancelled');
+    if (ended.length > 0 && this.options.retention.cancelled === 0) {
+      await this.options.store.discard(ended, ['cancelled']).catch(() => undefined);
+    }
   }
 
   /** Callers from outside are not told what the database has against it: that may name tables and values. */

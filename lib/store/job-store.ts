@@ -81,6 +81,12 @@ export interface JobStore {
   /** Deletes jobs that are not processing. Answers in the order of `ids`. */
   delete(ids: readonly string[]): Promise<Moved[]>;
 
+  /**
+   * Deletes jobs that have ended in one of these statuses, as far as they still stand in it and in that attempt, but those with
+   * an idempotency key: they are pruned later.
+   */
+  discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void>;
+
   /** Tells other processes that jobs of these topics may be due. A hint: it may be dropped, or merged with others. */
   announce(topics: Iterable<string>): void;
   /** Calls back on hints of other processes until the returned function is called. */

@@ -16,7 +16,8 @@ const DEEP_PAGES = 200;
 export async function questions(store: JobStore, endMs: number): Promise<Question[]> {
   const nobody = (): void => undefined;
   const told = { emit: nobody, onWaiting: nobody, onCancelRequested: nobody, onMoved: nobody };
-  const moves = new Moves({ store, logger: silentLogger, ...told });
+  const retention = { completed: false, failed: false, cancelled: false } as const;
+  const moves = new Moves({ store, retention, logger: silentLogger, ...told });
   const desk = new JobDesk({ store, payloadBytesMax: 1, moves, schemaOf: () => undefined });
   const at = (hours: number): Date => new Date(endMs + hours * HOUR_MS);
 

@@ -1,6 +1,6 @@
 import type { ClaimToken, Outcome } from '../../lib/core/job.js';
 import type { FinalStatus } from '../../lib/core/job-state.js';
-import { claim, claimMany, claimOne, outcomes, settlement } from '../support/job-rows.js';
+import { claim, claimMany, claimOne, insertMany, insertOne, outcomes, settlement } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 
 const ALL: FinalStatus[] = ['completed', 'failed', 'cancelled'];
@@ -34,6 +34,15 @@ describe.each(storeKinds())('what is not kept on $label', (kind) => {
     expect(settled.map(({ applied, status }) => (applied ? status : null))).toEqual([...ALL, 'cancelled']);
     const jobs = await fixture.store.find(claims.map(({ id }) => id));
     expect(jobs.map(({ status }) => status).sort()).toEqual([...left].sort());
+  });
+
+  it('is also what has been cancelled by hand, but what is known by an idempotency key', async () => {
+    const [plain, other] = await insertMany(fixture.store, 2, { delayMs: 60_000 });
+    const known = await insertOne(fixture.store, { delayMs: 60_000, idempotency: { key: 'key', bodyHash: 'body' } });
+    await fixture.store.cancel([plain!, known]);
+    const tokens = [plain!, other!, known].map((id) => ({ id, attempt: 0 }));
+    await fixture.store.discard(tokens, ['cancelled']);
+    expect(await remaining()).toEqual([other, known].sort());
   });
 
   it('leaves jobs that wait again', async () => {

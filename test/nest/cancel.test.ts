@@ -1,5 +1,5 @@
 import type { JobContext } from 'nestjs-jobs';
-import { JobAbortedError, JobStateError } from 'nestjs-jobs';
+import { JobAbortedError, JobsEngine, JobStateError } from 'nestjs-jobs';
 import { signal, until } from '../support/wait.js';
 import { useApps } from './support/apps.js';
 import { everyKind, sharedKinds } from './support/database-kinds.js';
@@ -21,6 +21,16 @@ describe.each(everyKind)('cancel on $label', (kind) => {
     const later = await app.jobs.enqueue('work', null, { delay: 60 });
     await app.event('completed', later.id);
     expect(await app.job(job.id)).toMatchObject({ status: 'cancelled', attempt: 0, result: null });
+  });
+
+  it('removes waiting jobs at once where cancelled ones are not kept, one by one and many', async () => {
+    const app = await apps.start({ options: { retention: { cancelled: 0 } } });
+    const jobs = await app.jobs.enqueueMany([1, 2, 3].map((payload) => ({ topic: 'work', payload, delay: '1h' })));
+    const [first, ...others] = jobs.map(({ id }) => id);
+    expect(await app.jobs.cancel(first!)).toMatchObject({ id: first, status: 'cancelled' });
+    expect(await app.jobs.get(first!)).toBeNull();
+    expect(await app.module.get(JobsEngine).bulk.move({ action: 'cancel', ids: others })).toMatchObject({ changed: 2 });
+    expect((await app.jobs.list()).items).toEqual([]);
   });
 
   it('aborts the signal in a copy of the job as well, which prints without a manager', async () => {

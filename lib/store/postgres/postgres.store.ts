@@ -239,6 +239,10 @@ export class PostgresStore implements JobStore {
     return this.moves.move(DELETE, ids);
   }
 
+  discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
+    return this.settlements.discard(tokens, statuses);
+  }
+
   announce(topics: Iterable<string>): void {
     this.announcer.announce(topics);
   }

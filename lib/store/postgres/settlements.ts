@@ -1,4 +1,5 @@
 import { RowLockedError } from '../../core/errors.js';
+import type { ClaimToken } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import { isFinal } from '../../core/job-state.js';
 import type { Completion } from '../completion.js';
@@ -25,8 +26,12 @@ export class Settlements {
       const settled = await this.settleWithCare(others);
       others.forEach((settlement, index) => answers.set(settlement, settled[index]!));
     }
-    await this.discard(isRemoving ? others : settlements, answers, unkept);
+    await this.discardUnkept(isRemoving ? others : settlements, answers, unkept);
     return settlements.map((settlement) => answers.get(settlement)!);
+  }
+
+  async discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
+    await this.query(settling.DISCARD, [tokenJson(tokens), statuses]);
   }
 
   /** Those that this could complete. */
@@ -55,7 +60,7 @@ export class Settlements {
   }
 
   /** Deletes what is not to be kept; left to the pruner when that fails. */
-  private async discard(
+  private async discardUnkept(
     settlements: readonly Settlement[],
     answers: ReadonlyMap<Settlement, Settled>,
     unkept: readonly FinalStatus[],
@@ -63,7 +68,8 @@ export class Settlements {
     const isUnkept = ({ status }: Settled): boolean => status !== null && isFinal(status) && unkept.includes(status);
     const ended = unkept.length === 0 ? [] : settlements.filter((settlement) => isUnkept(answers.get(settlement)!));
     if (ended.length > 0) {
-      await this.query(settling.DISCARD, [tokenJson(ended.map(({ token }) => token)), unkept]).catch(() => undefined);
+      const tokens = ended.map(({ token }) => token);
+      await this.discard(tokens, unkept).catch(() => undefined);
     }
   }
 }

@@ -186,6 +186,10 @@ export class SqliteStore implements JobStore {
     return this.move(sql.DELETE, ids);
   }
 
+  async discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
+    await this.write(() => one(sql.DISCARD, [tokenJson(tokens), JSON.stringify(statuses)]));
+  }
+
   announce(): void {
     // Every process sees each commit of another by itself, in `listen`.
   }

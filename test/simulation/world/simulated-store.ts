@@ -135,6 +135,10 @@ export class SimulatedStore implements JobStore {
     return this.line.ask('delete', () => this.table.delete(ids));
   }
 
+  discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
+    return this.line.ask('discard', () => this.table.discard(tokens, statuses));
+  }
+
   announce(topics: Iterable<string>): void {
     this.line.announce([...topics]);
   }

@@ -100,13 +100,20 @@ export class SimulatedTable {
   ): Seam.Settled[] {
     const moved = settlements.map((settlement) => (isSeen() ? this.settleOne(settlement) : null));
     const answers = moved.map((row, index) => settledOf(row, this.rows.get(settlements[index]!.token.id)));
-    for (const { token } of settlements) {
-      const row = this.rows.get(token.id);
-      if (row?.attempt === token.attempt && (unkept as readonly JobStatus[]).includes(row.status)) {
+    this.discard(
+      settlements.map(({ token }) => token),
+      unkept,
+    );
+    return answers;
+  }
+
+  discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): void {
+    for (const { id, attempt } of tokens) {
+      const row = this.rows.get(id);
+      if (row?.attempt === attempt && (statuses as readonly JobStatus[]).includes(row.status)) {
         this.remove('discard', row);
       }
     }
-    return answers;
   }
 
   recordProgress(entries: readonly Seam.ProgressEntry[]): boolean[] {
