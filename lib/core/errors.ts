@@ -73,7 +73,7 @@ export class InvalidOptionsError extends JobsError {
 
 /**
  * The database refuses what it was sent, and would refuse it again: a trigger or a constraint of the application's, for
- * example. Nothing was stored. `cause` is the driver's error.
+ * example. What it refuses is not stored. `cause` is the driver's error.
  */
 export class DatabaseRefusedError extends JobsError {
   readonly code = 'DATABASE_REFUSED';

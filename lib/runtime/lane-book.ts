@@ -83,23 +83,16 @@ export class LaneBook {
    */
   plan(topics: readonly TopicRoom[], limit: number, nowMs: number, reach: Reach = 'full'): Lane[] {
     const rotated = this.rotate(topics.filter(({ room }) => room > 0));
-    const given = new Map<SharedRoom, number>();
     const lanes = rotated.flatMap(({ topic, room, usualPriority, shared }) => {
       this.lane(topic, usualPriority);
       const armed = this.known(topic)
         .filter((lane) => lane.isDue(nowMs))
         .sort((a, b) => a.priority - b.priority);
-      const most = Math.min(room, limit, shared ? shared.room - (given.get(shared) ?? 0) : Infinity);
-      if (armed.length === 0 || most <= 0) {
-        return [];
-      }
-      if (shared) {
-        given.set(shared, (given.get(shared) ?? 0) + most);
-      }
-      const chosen = most < limit ? armed.slice(0, 1) : armed;
-      return chosen.map((lane) => ({ ...lane.startFor(reach), limit: most }));
+      const chosen = room < limit ? armed.slice(0, 1) : armed;
+      return chosen.map((lane) => ({ ...lane.startFor(reach), limit: Math.min(room, limit), shared }));
     });
-    return lanes.sort((a, b) => a.priority - b.priority).slice(0, LANES_MAX);
+    const urgentFirst = lanes.sort((a, b) => a.priority - b.priority).slice(0, LANES_MAX);
+    return withinShared(urgentFirst);
   }
 
   /** Takes note of how far a claim has come in its lanes; `claims` in the order of `runAt`. */
@@ -239,4 +232,17 @@ export class LaneBook {
 
 function keyOf({ topic, priority }: { readonly topic: string; readonly priority: number }): string {
   return `${priority} ${topic}`;
+}
+
+/** Gives what topics have together to the first of these lanes. */
+function withinShared(lanes: readonly (Lane & Pick<TopicRoom, 'shared'>)[]): Lane[] {
+  const left = new Map<SharedRoom, number>();
+  return lanes.flatMap(({ shared, ...lane }) => {
+    if (!shared) {
+      return [lane];
+    }
+    const limit = Math.min(lane.limit, left.get(shared) ?? shared.room);
+    left.set(shared, (left.get(shared) ?? shared.room) - limit);
+    return limit > 0 ? [{ ...lane, limit }] : [];
+  });
 }

@@ -91,6 +91,17 @@ describe('a plan', () => {
     ]);
   });
 
+  it('gives what topics have together to what is urgent first, whoever has the turn', () => {
+    const book = bookOf(['lazy', 500], ['urgent', -500], ['urgent', 7]);
+    const shared = { room: 4 };
+    const topics = [
+      { ...roomFor('lazy'), shared },
+      { ...roomFor('urgent'), shared },
+    ];
+    const plans = topics.map(() => book.plan(topics, 10, NOW_MS));
+    expect(plans).toMatchObject(topics.map(() => [{ topic: 'urgent', priority: -500, limit: 4 }]));
+  });
+
   it('leaves topics out that have no room, or were not asked for', () => {
     const book = bookOf(['full', 0], ['free', 0], ['foreign', 0]);
 

@@ -66,6 +66,7 @@ describe('the lane of a synchronous driver', () => {
     expect(asked).toBe(1);
     await clock.advance(200);
     expect(await refusal).toMatchObject({ code: 'QUEUE_UNAVAILABLE' });
-    expect(asked).toBeLessThan(15);
+    // Once a millisecond, until it gives up.
+    expect(asked).toBeLessThanOrEqual(102);
   });
 });

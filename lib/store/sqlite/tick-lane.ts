@@ -2,7 +2,7 @@ import type { ScheduledWake } from '../../core/clock.js';
 import type { BetterSqliteRunner, SqlScript } from '../sql-runner.js';
 import { SqlError } from '../sql-error.js';
 import { Turn } from '../turn.js';
-import { lockTimeout, PAUSE_MAX_MS, PAUSE_MIN_MS } from './lock-wait.js';
+import { lockTimeout } from './lock-wait.js';
 import { BEGIN, COMMIT, ROLLBACK } from './statements.js';
 import type { WriteLane, WriteLaneOptions } from './write-lane.js';
 
@@ -18,6 +18,11 @@ interface Waiting {
   readonly sinceMs: number;
 }
 
+/**
+ * A lock that somebody else has is asked for this often: SQLite gives it to whoever comes first, and between two transactions of
+ * a busy writer there is little time. Costs a few hundredths of a core while it lasts.
+ */
+const PAUSE_MS = 1;
 /** After this much work, timers and sockets get their turn. */
 const TURN_MAX_MS = 5;
 
@@ -26,7 +31,7 @@ const TURN_MAX_MS = 5;
  *
  * Each write is a `BEGIN IMMEDIATE … COMMIT` within one tick: nothing of the application runs while the lock is held here, so
  * the application can never wait for it in the same event loop. When another process holds the lock, or the application
- * has a transaction open, the lane waits outside the database, with growing pauses, and the event loop goes on.
+ * has a transaction open, the lane waits outside the database, and the event loop goes on.
  *
  * It also waits for transactions of the application that have only read so far: a commit of ours would make their first
  * write fail (SQLITE_BUSY_SNAPSHOT), which no application with one connection has ever seen.
@@ -53,7 +58,7 @@ export class TickLane implements WriteLane {
 
   poke(): void {
     if (this.waiting.length > 0) {
-      this.flush(PAUSE_MIN_MS);
+      this.flush();
     }
   }
 
@@ -82,13 +87,13 @@ export class TickLane implements WriteLane {
         sinceMs: this.options.clock.now(),
       });
       if (!this.retry) {
-        this.flush(PAUSE_MIN_MS);
+        this.flush();
       }
     });
   }
 
   /** Does all that waits, or what is possible, and comes back for the rest after a pause. */
-  private flush(pauseMs: number): void {
+  private flush(): void {
     this.retry?.cancel();
     this.retry = undefined;
     while (this.waiting.length > 0 && this.turn.hasTime()) {
@@ -100,7 +105,7 @@ export class TickLane implements WriteLane {
       this.blockedSinceMs = undefined;
     }
     if (this.waiting.length > 0) {
-      this.retry = this.options.clock.schedule(pauseMs, () => this.flush(Math.min(pauseMs * 2, PAUSE_MAX_MS)));
+      this.retry = this.options.clock.schedule(PAUSE_MS, () => this.flush());
     }
   }
 
