@@ -21,6 +21,10 @@ export interface SharedRoom {
   readonly room: number;
 }
 
+interface PlannedLane extends Lane {
+  readonly shared: SharedRoom | undefined;
+}
+
 /** How a survey was asked, and in which round. */
 interface Asked {
   readonly reach: Reach;
@@ -39,6 +43,8 @@ export class LaneBook {
   private round = 1;
   private askedIn = 1;
   private turn = 0;
+  /** When each topic was last the first of its priority. */
+  private readonly turns = new Map<string, number>();
 
   /** Something may be due: in one lane, since `dueAt` when that is known, in all lanes of a topic, or anywhere. */
   arm(topic?: string, priority?: number, dueAt?: Date): void {
@@ -82,17 +88,20 @@ export class LaneBook {
    * takes part with one lane, so that its own limit is exact.
    */
   plan(topics: readonly TopicRoom[], limit: number, nowMs: number, reach: Reach = 'full'): Lane[] {
-    const rotated = this.rotate(topics.filter(({ room }) => room > 0));
-    const lanes = rotated.flatMap(({ topic, room, usualPriority, shared }) => {
-      this.lane(topic, usualPriority);
-      const armed = this.known(topic)
-        .filter((lane) => lane.isDue(nowMs))
-        .sort((a, b) => a.priority - b.priority);
-      const chosen = room < limit ? armed.slice(0, 1) : armed;
-      return chosen.map((lane) => ({ ...lane.startFor(reach), limit: Math.min(room, limit), shared }));
-    });
+    const lanes = this.inTurn(topics.filter(({ room }) => room > 0)).flatMap(
+      ({ topic, room, usualPriority, shared }) => {
+        this.lane(topic, usualPriority);
+        const armed = this.known(topic)
+          .filter((lane) => lane.isDue(nowMs))
+          .sort((a, b) => a.priority - b.priority);
+        const chosen = room < limit ? armed.slice(0, 1) : armed;
+        return chosen.map((lane) => ({ ...lane.startFor(reach), limit: Math.min(room, limit), shared }));
+      },
+    );
     const urgentFirst = lanes.sort((a, b) => a.priority - b.priority).slice(0, LANES_MAX);
-    return withinShared(urgentFirst);
+    const planned = withinShared(urgentFirst);
+    this.noteTurns(planned);
+    return planned.map(({ shared: _, ...lane }) => lane);
   }
 
   /** Takes note of how far a claim has come in its lanes; `claims` in the order of `runAt`. */
@@ -209,10 +218,23 @@ export class LaneBook {
     return Math.min(Infinity, ...topics.flatMap(({ topic }) => this.known(topic).map((lane) => lane.dueAtMs)));
   }
 
-  private rotate(topics: readonly TopicRoom[]): TopicRoom[] {
-    const start = topics.length === 0 ? 0 : this.turn % topics.length;
-    this.turn += 1;
-    return [...topics.slice(start), ...topics.slice(0, start)];
+  /** Those first that have not been the first of their lanes for the longest time. */
+  private inTurn(topics: readonly TopicRoom[]): TopicRoom[] {
+    const turnOf = ({ topic }: TopicRoom): number => this.turns.get(topic) ?? 0;
+    return [...topics].sort((a, b) => turnOf(a) - turnOf(b));
+  }
+
+  /** Of each priority the first topic has had its turn, and the first of those that have room together. */
+  private noteTurns(lanes: readonly PlannedLane[]): void {
+    const seen = new Set<number>();
+    for (const { topic, priority, shared } of lanes) {
+      const group = 2 * priority + (shared ? 1 : 0);
+      if (!seen.has(group)) {
+        seen.add(group);
+        this.turn += 1;
+        this.turns.set(topic, this.turn);
+      }
+    }
   }
 
   private known(topic?: string): KnownLane[] {
@@ -235,9 +257,10 @@ function keyOf({ topic, priority }: { readonly topic: string; readonly priority:
 }
 
 /** Gives what topics have together to the first of these lanes. */
-function withinShared(lanes: readonly (Lane & Pick<TopicRoom, 'shared'>)[]): Lane[] {
+function withinShared(lanes: readonly PlannedLane[]): PlannedLane[] {
   const left = new Map<SharedRoom, number>();
-  return lanes.flatMap(({ shared, ...lane }) => {
+  return lanes.flatMap((lane) => {
+    const { shared } = lane;
     if (!shared) {
       return [lane];
     }

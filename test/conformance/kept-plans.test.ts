@@ -16,6 +16,7 @@ const gaps = JSON.stringify([{ topic: 'work', after: -2_000, before: 2_000 }]);
 /** What the engine asks with, for a job of this id. */
 const usualParameters: Record<string, (id: string) => unknown[]> = {
   insert_plain_job: (id) => [id, null, 'work', '1', null, 0, 3, 0, null, null, null],
+  insert_alike_jobs: (id) => [`{${id}}`, null, 'work', '[1]', null, 0, 3, 0, null, null, null],
   insert_plain_jobs: (id) => [`{${id}}`, null, ['work'], '[1]', null, '{0}', '{3}', '{0}', null, null, null],
   insert_jobs: (id) => [
     JSON.stringify([{ ord: 0, id, topic: 'work', payload: 1, delay_ms: 0, max_retries: 3, priority: 0 }]),
