@@ -323,9 +323,11 @@ export class Dispatcher {
 
   /** Another process may have connections for them: only quick ones wait here for those of this one. */
   private transactionRoom(handlers: readonly RegisteredHandler[]): number {
-    const { attempts, store } = this.options;
+    const { attempts, store, concurrency } = this.options;
+    const { transactionsAtOnce } = store.capabilities;
+    const ahead = Math.floor(attempts.prefetch.target * Math.min(1, transactionsAtOnce / concurrency));
     const transactional = handlers.filter(({ settings }) => settings.transactional);
     const taken = transactional.reduce((count, { topic }) => count + attempts.countOf(topic), 0);
-    return store.capabilities.transactionsAtOnce + attempts.prefetch.target - taken;
+    return transactionsAtOnce + ahead - taken;
   }
 }

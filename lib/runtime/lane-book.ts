@@ -43,8 +43,10 @@ export class LaneBook {
   private round = 1;
   private askedIn = 1;
   private turn = 0;
-  /** When each topic was last the first of its priority. */
+  /** When each topic was last the first of its priority that was given jobs. */
   private readonly turns = new Map<string, number>();
+  /** The latest plan. */
+  private planned: readonly PlannedLane[] = [];
 
   /** Something may be due: in one lane, since `dueAt` when that is known, in all lanes of a topic, or anywhere. */
   arm(topic?: string, priority?: number, dueAt?: Date): void {
@@ -99,13 +101,13 @@ export class LaneBook {
       },
     );
     const urgentFirst = lanes.sort((a, b) => a.priority - b.priority).slice(0, LANES_MAX);
-    const planned = withinShared(urgentFirst);
-    this.noteTurns(planned);
-    return planned.map(({ shared: _, ...lane }) => lane);
+    this.planned = withinShared(urgentFirst);
+    return this.planned.map(({ shared: _, ...lane }) => lane);
   }
 
-  /** Takes note of how far a claim has come in its lanes; `claims` in the order of `runAt`. */
+  /** Takes note of whose turn it was, and of how far a claim has come in its lanes; `claims` in the order of `runAt`. */
   advance(claims: readonly Claim[], plannedIn: number): void {
+    this.noteTurns(claims);
     for (const { topic, priority, runAt } of claims) {
       this.lane(topic, priority).advance(runAt.getTime(), plannedIn);
     }
@@ -218,18 +220,22 @@ export class LaneBook {
     return Math.min(Infinity, ...topics.flatMap(({ topic }) => this.known(topic).map((lane) => lane.dueAtMs)));
   }
 
-  /** Those first that have not been the first of their lanes for the longest time. */
+  /** Those first that have waited for the longest time to be the first who are given jobs. */
   private inTurn(topics: readonly TopicRoom[]): TopicRoom[] {
     const turnOf = ({ topic }: TopicRoom): number => this.turns.get(topic) ?? 0;
     return [...topics].sort((a, b) => turnOf(a) - turnOf(b));
   }
 
-  /** Of each priority the first topic has had its turn, and the first of those that have room together. */
-  private noteTurns(lanes: readonly PlannedLane[]): void {
+  /**
+   * Of each priority the first topic that was given jobs has had its turn, and the first of those that have room together.
+   * Who was only asked for jobs has not: those before it may have taken all slots.
+   */
+  private noteTurns(claims: readonly Claim[]): void {
+    const given = new Set(claims.map(({ topic }) => topic));
     const seen = new Set<number>();
-    for (const { topic, priority, shared } of lanes) {
+    for (const { topic, priority, shared } of this.planned) {
       const group = 2 * priority + (shared ? 1 : 0);
-      if (!seen.has(group)) {
+      if (given.has(topic) && !seen.has(group)) {
         seen.add(group);
         this.turn += 1;
         this.turns.set(topic, this.turn);

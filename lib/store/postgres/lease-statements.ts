@@ -1,4 +1,4 @@
-import { byIdOf, owned, tokens, unlessLocked, waitsBriefly } from './statement-parts.js';
+import { byIdOf, owned, tokens, unlessLocked, waitsAtMost } from './statement-parts.js';
 
 /** processing → processing. Answers the rows it renewed; those that a transaction holds locked are skipped. */
 export const RENEW = `
@@ -22,7 +22,7 @@ FROM free o WHERE ${owned} RETURNING j.id, j.attempt`;
 /** Keeps progress values, fenced; answers the rows it reached. Rows that somebody has locked are skipped. */
 export const RECORD_PROGRESS = recordProgress(`${owned} ORDER BY o.id ${unlessLocked}`);
 
-/** The same, but it waits for those, and fails with a lock timeout when that takes long. */
+/** The same, but it waits for those: for as long as a renewal takes on a busy machine, and then it fails with a lock timeout. */
 export const RECORD_HELD_PROGRESS = recordProgress(
-  `${owned} WHERE ${waitsBriefly} ORDER BY o.id FOR NO KEY UPDATE OF j`,
+  `${owned} WHERE ${waitsAtMost(50)} ORDER BY o.id FOR NO KEY UPDATE OF j`,
 );

@@ -66,10 +66,13 @@ export const owned = `${byIdOf('o')} AND j.attempt = o.attempt AND coalesce(j.st
 export const ownedInPlace = `j.ctid = o.place
   AND coalesce(j.id = o.id AND j.attempt = o.attempt AND j.status = 'processing', false)`;
 
+/** A condition: from here on the statement waits for no lock longer than that. */
+export const waitsAtMost = (ms: number): string => `(SELECT set_config('lock_timeout', '${ms}ms', true)) <> ''`;
+
 /**
  * To wait for a lock costs nothing as long as no row is locked; to look for locked rows first costs a third of a completion.
  * A claim whose snapshot is older than that of another one locks the rows of that one for as long as it takes: with eight
  * busy processes on two cores a wait of 50 ms was not enough for two of five completions. The wait must be shorter than what is
  * left of the shortest lease, 200 ms of 300: these rows cannot be renewed meanwhile.
  */
-export const waitsBriefly = `(SELECT set_config('lock_timeout', '150ms', true)) <> ''`;
+export const waitsBriefly = waitsAtMost(150);
