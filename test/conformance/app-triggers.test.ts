@@ -64,6 +64,36 @@ describe.each(postgresKinds)('triggers of the application on $label', (kind) => 
   });
 });
 
+describe.each(postgresKinds)('a trigger that leaves out one of a list, on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  beforeEach(async () => {
+    const body = `RETURN CASE WHEN NEW.payload = '7' THEN NULL ELSE NEW END;`;
+    await fixture.sql(`CREATE FUNCTION leave_out() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${body} END $$`);
+    await fixture.sql('CREATE TRIGGER leaving_out BEFORE INSERT ON _jobs FOR EACH ROW EXECUTE FUNCTION leave_out()');
+  });
+  afterEach(() => fixture.sql('DROP FUNCTION leave_out CASCADE'));
+
+  it.each([
+    ['alike', () => ({})],
+    ['of many kinds', (n: number) => ({ priority: n % 3 })],
+  ])('leaves out all of them, when they are %s', async (_how, membersOf) => {
+    const jobs = Array.from({ length: 20 }, (_, n) => newJob({ payload: String(n), ...membersOf(n) }));
+    await expect(fixture.store.insert(jobs)).rejects.toMatchObject({ code: 'DATABASE_REFUSED' });
+    expect(await fixture.store.find(jobs.map(({ id }) => id))).toEqual([]);
+    const others = jobs.filter(({ payload }) => payload !== '7');
+    expect(await fixture.store.insert(others)).toHaveLength(19);
+  });
+
+  it('keeps no other caller from its job', async () => {
+    const engine = new JobsEngine({ store: fixture.store });
+    const stored = await Promise.allSettled(Array.from({ length: 20 }, (_, n) => engine.enqueue(TOPIC, n)));
+    expect(stored.filter(({ status }) => status === 'fulfilled')).toHaveLength(19);
+    expect(stored[7]).toMatchObject({ status: 'rejected', reason: { code: 'DATABASE_REFUSED' } });
+    await engine.close();
+  });
+});
+
 describe.each(postgresKinds.slice(0, 1))('a slow trigger of the application on $label', (kind) => {
   // A statement may take as long as a lease; one for all of these jobs takes 6 s.
   const fixture = useStore(kind, { lease: '5s' });

@@ -15,11 +15,15 @@ class Server {
   /** Those of hints that were sent for their own sake. */
   readonly sent: unknown[] = [];
   readonly announcer = new Announcer(async (hint) => void this.sent.push(topicsOfHint(hint)), this.clock);
-  readonly insertions = new Insertions((_text, [, hint]) => {
-    this.hints.push(hint && topicsOfHint(hint as string));
-    const isRefused = this.refusal !== undefined && hint !== null;
-    return isRefused ? Promise.reject(sqlErrorOf(this.refusal)) : Promise.resolve([{ created: 0, count: 1 }]);
-  }, this.announcer);
+  readonly insertions = new Insertions(
+    (_text, [, hint]) => {
+      this.hints.push(hint && topicsOfHint(hint as string));
+      const isRefused = this.refusal !== undefined && hint !== null;
+      return isRefused ? Promise.reject(sqlErrorOf(this.refusal)) : Promise.resolve([{ created: 0, count: 1 }]);
+    },
+    this.announcer,
+    (work) => work({}),
+  );
 }
 
 describe('the insertion of a job', () => {
@@ -70,23 +74,31 @@ describe('the insertion of a job', () => {
 
   it('looks for those that are there already when the quick way meets one, and tells of others all the same', async () => {
     const [known, fresh] = [newJob(), newJob()];
-    const statements: string[] = [];
+    const statements: [text: string, inTransaction: boolean][] = [];
     const answers = [
       () => Promise.reject(sqlErrorOf({ code: '23505', message: 'duplicate key value', severity: 'ERROR' })),
       () => Promise.resolve([{ created: 0, count: 1, ids: JSON.stringify([fresh.id]) }]),
       () => Promise.resolve([{ asked_id: known.id, id: known.id, run_at: 0, created: 0 }]),
     ];
     const { announcer, clock, sent } = new Server();
-    const insertions = new Insertions((text) => {
-      statements.push(text);
-      return answers[statements.length - 1]!();
-    }, announcer);
+    const insertions = new Insertions(
+      (text, _params, tx) => {
+        statements.push([text, tx !== undefined]);
+        return answers[statements.length - 1]!();
+      },
+      announcer,
+      (work) => work({}),
+    );
     announcer.announce(['first']);
     announcer.announce(['theirs']);
     await clock.advance(4);
     expect((await insertions.insert([known, fresh])).map(({ id }) => id)).toEqual([known.id, fresh.id]);
-    expect(statements).toEqual([INSERT_ALIKE_JOBS, INSERT_JOBS, FIND_HOLDERS]);
+    expect(statements).toEqual([
+      [INSERT_ALIKE_JOBS, false],
+      [INSERT_JOBS, true],
+      [FIND_HOLDERS, true],
+    ]);
     await clock.advance(60_000);
-    expect(sent).toEqual([['first'], ['theirs']]);
+    expect(sent).toEqual([['first'], [known.topic], ['theirs']]);
   });
 });

@@ -23,6 +23,7 @@ export class Insertions {
   constructor(
     private readonly query: Query,
     private readonly announcer: Announcer,
+    private readonly transaction: <T>(work: (tx: StoreTransaction) => Promise<T>) => Promise<T>,
   ) {}
 
   /**
@@ -37,8 +38,12 @@ export class Insertions {
     if (plain) {
       carried?.wasSent();
     }
-    const inserted = plain ?? (await this.storeWithCare(jobs, hint));
-    if (!carried) {
+    const isRare = !plain && arePlain && jobs.length > 1;
+    // Of a set that takes several statements all is stored, or nothing.
+    const withCare = (): Promise<InsertedJob[]> =>
+      isRare ? this.transaction((tx) => this.storeWithCare(jobs, null, tx)) : this.storeWithCare(jobs, hint);
+    const inserted = plain ?? (await withCare());
+    if (!carried || isRare) {
       this.announcer.announce(topicsOf(jobs.filter(({ id }, index) => inserted[index]!.id === id)));
     }
     return inserted;
@@ -65,7 +70,7 @@ export class Insertions {
       const [answer] = await this.write(hint, (sent) => this.query(text, [id, sent, ...values]));
       return Number(answer?.count) === jobs.length ? insertionOf(answer!, jobs) : undefined;
     } catch (error) {
-      if (error instanceof SqlError && error.kind === 'unique') {
+      if (error instanceof SqlError && (error.kind === 'unique' || isDivisionByZero(error))) {
         return undefined;
       }
       throw error;
@@ -110,6 +115,11 @@ export class Insertions {
       return send(null);
     }
   }
+}
+
+/** What a set says of which a row was left out. */
+function isDivisionByZero({ cause }: SqlError): boolean {
+  return (cause as { code?: unknown } | undefined)?.code === '22012';
 }
 
 /** `program_limit_exceeded`: of an insert most likely "too many notifications in the NOTIFY queue". Nothing was stored. */

@@ -91,7 +91,11 @@ export class PostgresStore implements JobStore {
     this.transactions = new CallerTransactions([options.app, options.own]);
     this.announcer = new Announcer((hint) => this.notify(JOBS_CHANNEL, hint), options.clock);
     this.visitors = options.connections > 2 ? new Turnstile(options.connections - 2) : this.waiters;
-    this.insertions = new Insertions((text, params, tx) => this.query(text, params, tx), this.announcer);
+    this.insertions = new Insertions(
+      (text, params, tx) => this.query(text, params, tx),
+      this.announcer,
+      (work) => this.ownTransaction(work),
+    );
   }
 
   async open(): Promise<void> {
