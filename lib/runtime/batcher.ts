@@ -1,6 +1,6 @@
-import { setImmediate } from 'node:timers';
 import { QueueUnavailableError, RowLockedError, StatementCancelledError } from '../core/errors.js';
 import { fittingCount } from '../core/fitting.js';
+import { setImmediate } from '../store/real-timers.js';
 import { SetSize } from './set-size.js';
 
 export interface BatcherOptions<Item, Answer> {

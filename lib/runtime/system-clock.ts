@@ -1,13 +1,12 @@
-import { performance } from 'node:perf_hooks';
-import { clearTimeout, setTimeout } from 'node:timers';
 import type { Clock } from '../core/clock.js';
+import { clearTimeout, monotonicMs, setTimeout } from '../store/real-timers.js';
 
 /** Longer delays would overflow a timer, and fire at once. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /** The process's monotonic time and its timers: Node's own, whatever a test puts in the place of the global ones. */
 export const systemClock: Clock = {
-  now: () => performance.now(),
+  now: monotonicMs,
   schedule(ms, wake) {
     if (ms <= TIMER_MAX_MS) {
       const only = setTimeout(wake, ms);

@@ -1,5 +1,5 @@
-import { setImmediate } from 'node:timers';
 import type { Clock } from '../core/clock.js';
+import { setImmediate } from './real-timers.js';
 
 /**
  * How long the present turn of the event loop has been at work. What goes on for longer in one chain keeps timers, sockets

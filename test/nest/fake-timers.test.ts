@@ -1,3 +1,4 @@
+import timers from 'node:timers';
 import { sqliteFile } from './support/database-kinds.js';
 import { useApps } from './support/apps.js';
 
@@ -18,6 +19,17 @@ describe('a queue in a test with fake timers', () => {
     await app.jobs.enqueue('work', 3);
     await app.jobs.whenIdle();
     expect(await app.jobs.stats()).toMatchObject({ completed: 3 });
+  });
+
+  it('goes on when a library has put its own timers into the module as well', async () => {
+    const app = await apps.start({ handlers: { work: () => 'done' } });
+    for (const name of ['setImmediate', 'setTimeout'] as const) {
+      jest.spyOn(timers, name).mockReturnValue(undefined as never);
+    }
+    const { id } = await app.jobs.enqueue('work', 1);
+    await app.jobs.whenIdle();
+    jest.restoreAllMocks();
+    expect(await app.jobs.get(id)).toMatchObject({ status: 'completed' });
   });
 
   it('may be left with a job that nobody has waited for', async () => {
