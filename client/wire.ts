@@ -195,7 +195,7 @@ export interface Capabilities {
   enqueue: boolean;
   /** May read: jobs, numbers, errors and the stream. */
   read: boolean;
-  /** May re-queue, cancel and delete jobs; then `read` is true as well. */
+  /** May re-queue, promote, cancel and delete jobs; then `read` is true as well. */
   manage: boolean;
   /** The topics that HTTP callers reach; `null` means all. */
   topics: string[] | null;

@@ -53,7 +53,7 @@ export interface HttpOptions {
   enqueueRule?: AccessRule | undefined;
   /** Who may read, beside those whom `manageRule` admits. Default: nobody else. */
   readRule?: AccessRule | undefined;
-  /** Who may manage: re-queue, cancel and delete jobs, and read. Default `'admin'`. */
+  /** Who may manage: re-queue, promote, cancel and delete jobs, and read. Default `'admin'`. */
   manageRule?: AccessRule | undefined;
   /** The only topics that callers over HTTP reach, administrators too. Default: all. */
   allowedTopics?: readonly string[] | undefined;

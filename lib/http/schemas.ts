@@ -125,7 +125,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     authenticated: FLAG,
     enqueue: { ...FLAG, description: 'May enqueue' },
     read: { ...FLAG, description: 'May read: jobs, numbers, errors and the stream' },
-    manage: { ...FLAG, description: 'May re-queue, cancel and delete jobs; implies read' },
+    manage: { ...FLAG, description: 'May re-queue, promote, cancel and delete jobs; implies read' },
     topics: orNull(listOfSchema(TEXT)),
     database: { enum: ['postgres', 'sqlite'] },
     version: TEXT,

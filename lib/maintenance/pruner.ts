@@ -1,5 +1,5 @@
-import { DatabaseRefusedError } from '../core/errors.js';
 import type { Clock } from '../core/clock.js';
+import { DatabaseRefusedError } from '../core/errors.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { Retention } from '../core/options.js';
 import { Periodic } from '../runtime/periodic.js';

@@ -1,5 +1,5 @@
-import { DatabaseRefusedError } from '../core/errors.js';
 import type { Clock } from '../core/clock.js';
+import { DatabaseRefusedError } from '../core/errors.js';
 import { SET_JOBS_MAX } from '../core/limits.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobStore } from '../store/job-store.js';
