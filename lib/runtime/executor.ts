@@ -1,4 +1,4 @@
-import type { Backoff } from '../core/backoff.js';
+import type { Backoff, BackoffFunction } from '../core/backoff.js';
 import { backoffDelayMs } from '../core/backoff.js';
 import type { Clock } from '../core/clock.js';
 import { parseDuration } from '../core/duration.js';
@@ -105,7 +105,7 @@ export class Executor {
       // into a rollback without a word. If it did, the fence keeps this from changing anything. Most often it did: a backoff
       // function is not asked for the delay of a failure that there was not.
       const { backoff: fallback, random } = this.options;
-      const own = attempt.claim.backoff ?? handler.settings.backoff ?? fallback;
+      const own = this.backoffOf(attempt, handler);
       const delayMs = backoffDelayMs(typeof own === 'function' ? fallback : own, attempt.claim.retries + 1, random());
       return { kind: 'retry', delayMs, failure: NOT_COMMITTED };
     }
@@ -119,10 +119,14 @@ export class Executor {
     return { kind: 'retry', delayMs: this.delayMs(attempt, handler, error), failure: failureOf(error) };
   }
 
+  private backoffOf({ claim }: Attempt, { settings }: RegisteredHandler): Backoff | BackoffFunction {
+    return claim.backoff ?? settings.backoff ?? this.options.backoff;
+  }
+
   private delayMs(attempt: Attempt, handler: RegisteredHandler, error: unknown): number {
     const { backoff: fallback, random, logger } = this.options;
     const retry = attempt.claim.retries + 1;
-    const backoff = attempt.claim.backoff ?? handler.settings.backoff ?? fallback;
+    const backoff = this.backoffOf(attempt, handler);
     if (typeof backoff !== 'function') {
       return backoffDelayMs(backoff, retry, random());
     }

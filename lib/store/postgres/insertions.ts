@@ -41,7 +41,7 @@ export class Insertions {
     const isRare = !plain && arePlain && jobs.length > 1;
     // Of a set that takes several statements all is stored, or nothing.
     const withCare = (): Promise<InsertedJob[]> =>
-      isRare ? this.transaction((tx) => this.storeWithCare(jobs, null, tx)) : this.storeWithCare(jobs, hint);
+      isRare ? this.transaction((tx) => this.insertIn(tx, jobs)) : this.storeWithCare(jobs, hint);
     const inserted = plain ?? (await withCare());
     if (!carried || isRare) {
       this.announcer.announce(topicsOf(jobs.filter(({ id }, index) => inserted[index]!.id === id)));
