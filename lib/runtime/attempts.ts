@@ -1,4 +1,4 @@
-import type { Clock, ScheduledWake } from '../core/clock.js';
+import type { Clock } from '../core/clock.js';
 import type { JobEvent } from '../core/events.js';
 import type { Claim, Outcome } from '../core/job.js';
 import type { Failure } from '../core/failure.js';
@@ -9,10 +9,11 @@ import { Turn } from '../store/turn.js';
 import type { AttemptParts } from './attempt.js';
 import { Attempt } from './attempt.js';
 import { Batcher } from './batcher.js';
+import { ClaimBuffer } from './claim-buffer.js';
 import type { Executor } from './executor.js';
 import type { HandlerRegistry } from './handler-registry.js';
 import type { Heartbeat } from './heartbeat.js';
-import { BUFFERED_MAX_MS, Prefetch } from './prefetch.js';
+import { Prefetch } from './prefetch.js';
 import type { Execution } from './run.js';
 import type { Settler } from './settler.js';
 import type { SettleAnswer } from './verdict.js';
@@ -49,9 +50,8 @@ export type TopicWork = Record<'running' | 'buffered' | 'unrecorded', number>;
 export class Attempts {
   /** How many jobs are worth claiming ahead of free slots. */
   readonly prefetch: Prefetch;
-  /** Claimed and held, but without a slot yet; in the order in which they are to run. */
-  private buffer: Attempt[] = [];
-  private staleCheck: ScheduledWake | undefined;
+  /** Claimed and held, but without a slot yet. */
+  private readonly buffer: ClaimBuffer;
   /** Handlers that wait for nothing end in the turn in which they began, and their end begins the next one. */
   private readonly turn: Turn;
   /** By job id, for as long as the handler runs, settled or not. */
@@ -74,6 +74,11 @@ export class Attempts {
 
   constructor(private readonly options: AttemptsOptions) {
     this.prefetch = new Prefetch(options.clock, options.concurrency);
+    // The handlers before them are slower than they were.
+    this.buffer = new ClaimBuffer(options.clock, (stale) => {
+      this.prefetch.noteStale();
+      stale.forEach((attempt) => this.release(attempt));
+    });
     const progressBatcher = new Batcher<ProgressEntry, boolean>({
       run: (entries) => options.store.recordProgress(entries),
       lengthOf: ({ progress }) => progress?.length ?? 0,
@@ -100,7 +105,7 @@ export class Attempts {
   /** What is at work, by topic. */
   unfinished(): Map<string, TopicWork> {
     const works = new Map<string, TopicWork>();
-    const buffered = new Set(this.buffer);
+    const buffered = new Set(this.buffer.all);
     for (const attempt of new Set([...this.running.values(), ...this.options.heartbeat.attempts])) {
       const work = works.get(attempt.topic) ?? { running: 0, buffered: 0, unrecorded: 0 };
       const isRunning = this.running.get(attempt.id) === attempt;
@@ -139,15 +144,13 @@ export class Attempts {
     this.note(attempt.topic, +1);
     this.buffer.push(attempt);
     this.startBuffered();
-    this.watchBuffer();
+    this.buffer.watch();
   }
 
   /** The process begins to end: what waits for a slot is given back, and no outcome waits long for the database any more. */
   windUp(): void {
     this.options.settler.hurry();
-    this.staleCheck?.cancel();
-    this.staleCheck = undefined;
-    this.buffer.splice(0).forEach((attempt) => this.release(attempt));
+    this.buffer.takeAll().forEach((attempt) => this.release(attempt));
   }
 
   /** The process ends, whether the database has answered or not. */
@@ -176,7 +179,7 @@ export class Attempts {
 
   /** Tells the handler of one job to end, when it runs here. */
   abortCancelled(id: string): void {
-    const attempt = this.running.get(id) ?? this.buffer.find((waiting) => waiting.id === id);
+    const attempt = this.running.get(id) ?? this.buffer.all.find((waiting) => waiting.id === id);
     attempt?.abort('cancelled', 'somebody asked to cancel the job');
   }
 
@@ -202,24 +205,6 @@ export class Attempts {
     this.running.set(id, attempt);
     emit({ type: 'started', id, topic, attempt: claim.attempt, waitedMs });
     executor.execute(attempt, registry.get(topic)!, this.execution);
-  }
-
-  /** What waits too long for a slot goes back: the handlers before it are slower than they were. */
-  private watchBuffer(): void {
-    if (this.buffer.length === 0 || this.staleCheck) {
-      return;
-    }
-    this.staleCheck = this.options.clock.schedule(BUFFERED_MAX_MS, () => {
-      this.staleCheck = undefined;
-      const bornBeforeMs = this.options.clock.now() - BUFFERED_MAX_MS;
-      const stale = this.buffer.filter(({ sinceMs }) => sinceMs <= bornBeforeMs);
-      if (stale.length > 0) {
-        this.prefetch.noteStale();
-        this.buffer = this.buffer.filter(({ sinceMs }) => sinceMs > bornBeforeMs);
-        stale.forEach((attempt) => this.release(attempt));
-      }
-      this.watchBuffer();
-    });
   }
 
   /** Back to pending, of an attempt that has not begun. */

@@ -6,8 +6,6 @@ const BUFFERED_WORK_MS = 50;
 const QUICK_MS = 25;
 /** More are never claimed ahead. */
 const BUFFERED_JOBS_MAX = 1_000;
-/** What waits longer than this is given back: its turn has not come, and other processes may be idle. */
-export const BUFFERED_MAX_MS = 500;
 /** Each handler moves the mean by one twentieth of the way to its own time. */
 const MEMORY = 20;
 

@@ -90,6 +90,21 @@ describe.each(sharedKinds)('jobs that are claimed ahead of free slots on $label'
     await app.event('completed', blocking!.id);
   });
 
+  it('keep their turn when the whole process stood still meanwhile', async () => {
+    const end = signal();
+    const app = await start(() => end.promise);
+    const [blocking, ...quick] = await enqueue(app);
+    await app.event('started', blocking!.id);
+    await bufferedIn(app, blocking!.id);
+    // As a disk that is slow to write holds a driver that is not asynchronous.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 800);
+    setTimeout(() => end.resolve(), 50);
+    await app.jobs.whenIdle();
+    for (const { id } of quick) {
+      expect(await app.job(id)).toMatchObject({ status: 'completed', attempt: 1, retries: 0 });
+    }
+  });
+
   it('are cancelled without being run when somebody asks for it', async () => {
     const cancelled = signal<string>();
     const app = await start(async ({ id }) => {

@@ -1,0 +1,74 @@
+import type { Clock, ScheduledWake } from '../core/clock.js';
+import type { Attempt } from './attempt.js';
+
+const LOOK_MS = 100;
+/**
+ * What still waits after so many looks, half a second, is given back: its turn has not come, and other processes may be idle.
+ * Looks are counted instead of time, because a process that stands still misses them, and nothing makes room meanwhile.
+ */
+const LOOKS_MAX = 5;
+
+/** Claimed jobs that wait for a slot, in the order in which they are to run. */
+export class ClaimBuffer {
+  private waiting: Attempt[] = [];
+  private pushed = 0;
+  /** How many had been pushed at each of the last looks. */
+  private looks: number[] = [];
+  private nextLook: ScheduledWake | undefined;
+
+  /** @param onStale gets those that have waited too long; they have left the buffer. */
+  constructor(
+    private readonly clock: Clock,
+    private readonly onStale: (stale: readonly Attempt[]) => void,
+  ) {}
+
+  get length(): number {
+    return this.waiting.length;
+  }
+
+  get all(): readonly Attempt[] {
+    return this.waiting;
+  }
+
+  push(attempt: Attempt): void {
+    this.waiting.push(attempt);
+    this.pushed += 1;
+  }
+
+  /** The one whose turn it is. */
+  shift(): Attempt | undefined {
+    return this.waiting.shift();
+  }
+
+  /** Empties the buffer. */
+  takeAll(): Attempt[] {
+    this.nextLook?.cancel();
+    this.nextLook = undefined;
+    return this.waiting.splice(0);
+  }
+
+  /** Called after jobs were pushed, and have not begun at once: most never wait. */
+  watch(): void {
+    if (this.waiting.length === 0 || this.nextLook) {
+      return;
+    }
+    this.nextLook = this.clock.schedule(LOOK_MS, () => {
+      this.nextLook = undefined;
+      this.releaseStale();
+      this.watch();
+    });
+  }
+
+  private releaseStale(): void {
+    this.looks.push(this.pushed);
+    if (this.waiting.length === 0) {
+      this.looks = [];
+    } else if (this.looks.length > LOOKS_MAX) {
+      const left = this.pushed - this.waiting.length;
+      const stale = this.waiting.splice(0, Math.max(0, this.looks.shift()! - left));
+      if (stale.length > 0) {
+        this.onStale(stale);
+      }
+    }
+  }
+}
