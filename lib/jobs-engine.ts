@@ -23,7 +23,7 @@ import { Attempts } from './runtime/attempts.js';
 import { BulkDesk } from './runtime/bulk-desk.js';
 import { Dispatcher } from './runtime/dispatcher.js';
 import type { StoredJob } from './runtime/enqueuer.js';
-import { earliestOfLanes, Enqueuer } from './runtime/enqueuer.js';
+import { Enqueuer } from './runtime/enqueuer.js';
 import { EventStream } from './runtime/event-stream.js';
 import { Executor } from './runtime/executor.js';
 import { HandlerRegistry } from './runtime/handler-registry.js';
@@ -41,6 +41,7 @@ import { RELEASE_GRACE_MS, WorkerLifecycle } from './runtime/worker-lifecycle.js
 import type { CreatedStore } from './store/create-store.js';
 import { createStore } from './store/create-store.js';
 import type { JobStore, StoreTransaction } from './store/job-store.js';
+import { earliestOfLanes } from './store/lanes.js';
 
 /** What an engine is made of: the module's options, and the parts a test may want to bring along. */
 export interface JobsEngineOptions extends JobsOptions {

@@ -1,6 +1,6 @@
 import type { JobsLogger } from '../core/logger.js';
-import { everyPriority } from '../runtime/report-desk.js';
 import type { JobStore } from '../store/job-store.js';
+import { everyPriority } from '../store/lanes.js';
 
 export interface OrphanWatchOptions {
   readonly store: JobStore;

@@ -295,16 +295,3 @@ function placedError(place: string, error: unknown): unknown {
 function isHeld({ deduplicated, replayOf }: InsertedJob): boolean {
   return deduplicated || replayOf !== null;
 }
-
-/** Of each lane the job that is due first. */
-export function earliestOfLanes(jobs: readonly StoredJob[]): StoredJob[] {
-  const earliest = new Map<string, StoredJob>();
-  for (const job of jobs) {
-    const lane = `${job.priority} ${job.topic}`;
-    const known = earliest.get(lane);
-    if (!known || job.runAt < known.runAt) {
-      earliest.set(lane, job);
-    }
-  }
-  return [...earliest.values()];
-}

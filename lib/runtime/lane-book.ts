@@ -1,6 +1,6 @@
 import type { Claim } from '../core/job.js';
-import { PRIORITY_MAX, PRIORITY_MIN } from '../core/limits.js';
 import type { Lane, LaneGap, LaneStart, LaneSurvey } from '../store/job-store.js';
+import { gapsBetween, laneKey } from '../store/lanes.js';
 import type { Reach } from './known-lane.js';
 import { KnownLane } from './known-lane.js';
 import { COMMIT_MARGIN_MS } from './scan-cost.js';
@@ -117,13 +117,13 @@ export class LaneBook {
   settle(lanes: readonly Lane[], claims: readonly Claim[], plannedIn: number): void {
     const taken = new Map<string, number>();
     for (const claim of claims) {
-      taken.set(keyOf(claim), (taken.get(keyOf(claim)) ?? 0) + 1);
+      taken.set(laneKey(claim), (taken.get(laneKey(claim)) ?? 0) + 1);
     }
     // When the claim was made, by the database's clock, which may have been set back.
     const claimedAtMs = claims[0] && claims[0].runAt.getTime() + claims[0].waitedMs;
     for (const { topic, priority, limit } of lanes) {
       const lane = this.lane(topic, priority);
-      if ((taken.get(keyOf(lane)) ?? 0) < limit) {
+      if ((taken.get(laneKey(lane)) ?? 0) < limit) {
         lane.exhaust(claimedAtMs, plannedIn);
       }
     }
@@ -141,17 +141,10 @@ export class LaneBook {
   gaps(topics: readonly TopicRoom[]): LaneGap[] {
     return topics.flatMap(({ topic, usualPriority }) => {
       this.lane(topic, usualPriority);
-      const priorities = this.known(topic)
-        .map(({ priority }) => priority)
-        .sort((a, b) => a - b);
-      const gaps: LaneGap[] = [];
-      let after = PRIORITY_MIN - 1;
-      for (const priority of priorities) {
-        gaps.push({ topic, after, before: priority });
-        after = priority;
-      }
-      gaps.push({ topic, after, before: PRIORITY_MAX + 1 });
-      return gaps.filter((gap) => gap.before - gap.after > 1);
+      return gapsBetween(
+        topic,
+        this.known(topic).map(({ priority }) => priority),
+      );
     });
   }
 
@@ -169,10 +162,10 @@ export class LaneBook {
   ): boolean {
     const found = waiting.filter(({ topic, priority }) => !this.lanes.get(topic)?.has(priority));
     found.forEach(({ topic, priority }) => this.lane(topic, priority));
-    const firstOf = new Map(waiting.map((lane) => [keyOf(lane), lane]));
+    const firstOf = new Map(waiting.map((lane) => [laneKey(lane), lane]));
     for (const { topic, usualPriority } of topics) {
       for (const lane of this.known(topic)) {
-        const first = firstOf.get(keyOf(lane));
+        const first = firstOf.get(laneKey(lane));
         lane.expect(first ? nowMs + first.dueInMs : Infinity);
         if (reach === 'bounded') {
           continue;
@@ -195,10 +188,10 @@ export class LaneBook {
    * @returns whether there was any such job.
    */
   lookedBelow(starts: readonly LaneStart[], { waiting, at }: LaneSurvey, askedIn = this.round): boolean {
-    const firstOf = new Map(waiting.map((lane) => [keyOf(lane), lane]));
+    const firstOf = new Map(waiting.map((lane) => [laneKey(lane), lane]));
     let isAnyLate = false;
     for (const { topic, priority, lowerBound } of starts) {
-      const dueInMs = firstOf.get(keyOf({ topic, priority }))?.dueInMs ?? Infinity;
+      const dueInMs = firstOf.get(laneKey({ topic, priority }))?.dueInMs ?? Infinity;
       const dueAtMs = at.getTime() + Math.floor(Math.min(0, dueInMs));
       if (lowerBound === null) {
         this.lane(topic, priority).raiseBeside(dueAtMs, askedIn);
@@ -256,10 +249,6 @@ export class LaneBook {
     lanes.set(priority, lane);
     return lane;
   }
-}
-
-function keyOf({ topic, priority }: { readonly topic: string; readonly priority: number }): string {
-  return `${priority} ${topic}`;
 }
 
 /** Gives what topics have together to the first of these lanes. */

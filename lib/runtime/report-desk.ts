@@ -2,11 +2,12 @@ import type { Clock } from '../core/clock.js';
 import { addTo, percentileOf } from '../core/histogram.js';
 import type { ErrorGroups, StatusCounts, TimeseriesPoint, TopicStats } from '../core/job-reports.js';
 import type { JobStats } from '../core/job.js';
-import { PRIORITY_MAX, PRIORITY_MIN, SEARCHED_FAILURES_MAX, SMALL_TABLE_JOBS } from '../core/limits.js';
+import { SEARCHED_FAILURES_MAX, SMALL_TABLE_JOBS } from '../core/limits.js';
 import { runTimesOf } from '../core/run-times.js';
 import type { RolledUpMinutes, TopicCounts, TopicRunTimes } from '../store/job-reports.js';
 import { ALL_TOPICS } from '../store/job-reports.js';
 import type { JobStore } from '../store/job-store.js';
+import { everyPriority } from '../store/lanes.js';
 import { lanesOf } from '../store/report-lanes.js';
 import type { Topics } from './shared-answers.js';
 import { SharedAnswers } from './shared-answers.js';
@@ -174,9 +175,4 @@ function totalOf({ pending, processing, completed, failed, cancelled }: StatusCo
 
 function successRateOf({ completed, failed }: StatusCounts): number {
   return completed === 0 ? 0 : completed / (completed + failed);
-}
-
-/** The gap that is all of a topic: a survey of it finds its first lane, and whether that is due. */
-export function everyPriority(topic: string): { topic: string; after: number; before: number } {
-  return { topic, after: PRIORITY_MIN - 1, before: PRIORITY_MAX + 1 };
 }
