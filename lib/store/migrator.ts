@@ -39,19 +39,19 @@ interface PendingMigrations {
 /**
  * Checks the tables, and creates or upgrades them before when it may.
  *
+ * @returns whether it had to.
  * @throws InvalidOptionsError naming `migrate` when they are not as this version needs them.
  */
-export async function setUpTables({ databaseType, statements, migrate, read, run }: TableSetup): Promise<void> {
+export async function setUpTables({ databaseType, statements, migrate, read, run }: TableSetup): Promise<boolean> {
   try {
-    if (migrate) {
-      const migrations = await pendingMigrations(databaseType, statements);
-      // The usual start finds them done: then it takes no lock, and a role that may not create anything can start.
-      const recorded = await read(statements.LIST_MIGRATIONS).catch(() => []);
-      if (!migrations.areAllIn(recorded)) {
-        await run(() => migrations.script());
-      }
+    const migrations = migrate ? await pendingMigrations(databaseType, statements) : undefined;
+    // The usual start finds them done: then it takes no lock, and a role that may not create anything can start.
+    const isBehind = migrations && !migrations.areAllIn(await read(statements.LIST_MIGRATIONS).catch(() => []));
+    if (isBehind) {
+      await run(() => migrations.script());
     }
     await read(statements.CHECK_TABLE);
+    return isBehind ?? false;
   } catch (error) {
     throw tableErrorOf(error, migrate);
   }

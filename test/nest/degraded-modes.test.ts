@@ -38,6 +38,16 @@ describe.each(sharedKinds)('a database on $label that is not as one would wish',
     expect(await app.jobAfter('completed', next.id)).toMatchObject({ result: 'done' });
   });
 
+  it('made anew by its application, with all its tables: new jobs run', async () => {
+    const app = await apps.start({ handlers: { work: ({ payload }): unknown => payload } });
+    const { id } = await app.jobs.enqueue('work', 'before');
+    await app.event('completed', id);
+    await app.dataSource.synchronize(true);
+    const next = await app.jobs.enqueue('work', 'after');
+    expect(await app.jobAfter('completed', next.id)).toMatchObject({ result: 'after' });
+    expect(await app.jobs.get(id)).toBeNull();
+  });
+
   it('migrated by a newer version that has added a column and a table: this version goes on with it', async () => {
     const first = await apps.start({ options: { role: 'producer' } });
     await first.close();

@@ -9,7 +9,7 @@ import type { Retention } from '../../core/options.js';
 import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
-import { setUpTables } from '../migrator.js';
+import { JobsTables } from '../jobs-tables.js';
 import { claimOf, jobOf, rescueOf, surveyOf } from '../row-mapper.js';
 import { piecesOf } from '../set-json.js';
 import type { SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
@@ -63,6 +63,7 @@ export class PostgresStore implements JobStore {
   readonly reports = new PostgresReports((text, params) => this.visit(text, params));
 
   private readonly transactions: CallerTransactions;
+  private readonly tables: JobsTables;
   private readonly announcer: Announcer;
   private readonly insertions: Insertions;
   /**
@@ -89,6 +90,14 @@ export class PostgresStore implements JobStore {
     this.inserters = new Turnstile(INSERTS_AT_ONCE);
     this.handlers = new Turnstile(atOnce);
     this.transactions = new CallerTransactions([options.app, options.own]);
+    this.tables = new JobsTables({
+      databaseType: 'postgres',
+      statements: tableStatements,
+      migrate: options.migrate,
+      read: (statement) => this.send(statement, []),
+      run: (script) => this.runMigrations(script),
+      logger: options.logger,
+    });
     this.announcer = new Announcer((hint) => this.notify(JOBS_CHANNEL, hint), options.clock);
     this.visitors = options.connections > 2 ? new Turnstile(options.connections - 2) : this.waiters;
     this.insertions = new Insertions(
@@ -105,13 +114,7 @@ export class PostgresStore implements JobStore {
       this.transactions.open();
       this.stopHearing = hearErrorsOf(poolOf(this.options.app));
       this.runner = this.options.session.runnerOf(this.pool);
-      await setUpTables({
-        databaseType: 'postgres',
-        statements: tableStatements,
-        migrate: this.options.migrate,
-        read: (statement) => this.query(statement, []),
-        run: (script) => this.runMigrations(script),
-      });
+      await this.tables.setUp();
       this.schema = String((await this.query(tableStatements.SCHEMA_OF_JOBS, []))[0]!.name);
     } catch (error) {
       await this.close();
@@ -139,7 +142,8 @@ export class PostgresStore implements JobStore {
     if (!mayTakeRounds && piecesOf(jobs).length === 1) {
       return (isKeyed ? this.waiters : this.inserters).pass(() => insertions.insert(jobs));
     }
-    const inserted = await this.waiters.pass(() => this.ownTransaction((own) => insertions.insertIn(own, jobs)));
+    const insert = (): Promise<Seam.InsertedJob[]> => this.ownTransaction((own) => insertions.insertIn(own, jobs));
+    const inserted = await this.waiters.pass(() => this.tables.with(insert));
     this.announcer.announce(topicsOf(jobs));
     return inserted;
   }
@@ -302,15 +306,22 @@ export class PostgresStore implements JobStore {
 
   private async query(text: string, params: readonly unknown[], tx?: StoreTransaction): Promise<readonly SqlRow[]> {
     if (!tx) {
-      return untilDone(() => this.runner.query(text, params));
+      return this.tables.with(() => this.send(text, params));
     }
     try {
       const queryRunner = this.transactions.queryRunnerOf(tx);
       await hearErrors(queryRunner);
       return await runnerOfQueryRunner(queryRunner).query(this.qualified(text), params);
     } catch (error) {
-      throw translatedIn(error);
+      const failure = translatedIn(error);
+      // Not for this transaction, which has failed.
+      void this.tables.areMended(failure);
+      throw failure;
     }
+  }
+
+  private send(text: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
+    return untilDone(() => this.runner.query(text, params));
   }
 
   /** In a transaction of the caller's, `search_path` may lead to a table of the same name in another schema. */

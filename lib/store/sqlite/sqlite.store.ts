@@ -3,11 +3,12 @@ import type { Clock, ScheduledWake } from '../../core/clock.js';
 import { InvalidOptionsError, JobStateError, LeaseLostError, QueueUnavailableError } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
+import type { JobsLogger } from '../../core/logger.js';
 import type { Retention } from '../../core/options.js';
 import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
-import { setUpTables } from '../migrator.js';
+import { JobsTables } from '../jobs-tables.js';
 import { claimOf, jobOf, movedOf, rescueOf, surveyOf } from '../row-mapper.js';
 import { answeredInOrder, leftAlone, renewalsInOrder } from '../set-answers.js';
 import { progressJson, tokenJson } from '../set-json.js';
@@ -27,6 +28,7 @@ export interface SqliteStoreOptions {
   /** The queue's own, not initialized yet; opened and closed by the store. */
   readonly own: DataSource;
   readonly clock: Clock;
+  readonly logger: JobsLogger;
   /** Whether to create and upgrade the tables, or only to check them. */
   readonly migrate: boolean;
   readonly synchronous: 'full' | 'normal';
@@ -48,12 +50,21 @@ export class SqliteStore implements JobStore {
   );
 
   private readonly transactions: CallerTransactions;
+  private readonly tables: JobsTables;
   private connection!: SqliteConnection;
 
   constructor(private readonly options: SqliteStoreOptions) {
     this.transactions = new CallerTransactions([options.app, options.own], {
       starting: () => this.connection.lane.whenStill(),
       ended: () => this.connection.lane.poke(),
+    });
+    this.tables = new JobsTables({
+      databaseType: options.own.options.type,
+      statements: sql,
+      migrate: options.migrate,
+      read: (statement) => this.lookOnce(() => one(statement, [])),
+      run: (script) => translating(this.connection.lane.transact(script)),
+      logger: options.logger,
     });
   }
 
@@ -62,13 +73,7 @@ export class SqliteStore implements JobStore {
     await this.whenFree(() => this.options.own.initialize());
     try {
       await this.prepareConnection();
-      await setUpTables({
-        databaseType: this.options.own.options.type,
-        statements: sql,
-        migrate: this.options.migrate,
-        read: (statement) => this.read(statement, []),
-        run: (script) => translating(this.connection.lane.transact(script)),
-      });
+      await this.tables.setUp();
     } catch (error) {
       await this.close();
       throw error;
@@ -281,7 +286,7 @@ export class SqliteStore implements JobStore {
   }
 
   private write<T>(script: () => SqlScript<T>): Promise<T> {
-    return translating(this.connection.lane.run(script));
+    return this.tables.with(() => translating(this.connection.lane.run(script)));
   }
 
   private read(text: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
@@ -290,6 +295,10 @@ export class SqliteStore implements JobStore {
 
   /** Runs a script that only reads. */
   private look<T>(script: () => SqlScript<T>): Promise<T> {
+    return this.tables.with(() => this.lookOnce(script));
+  }
+
+  private lookOnce<T>(script: () => SqlScript<T>): Promise<T> {
     return this.whenFree(() => this.connection.read(script()));
   }
 
@@ -298,7 +307,12 @@ export class SqliteStore implements JobStore {
   }
 
   private async inTransaction<T>(tx: StoreTransaction, script: SqlScript<T>): Promise<T> {
-    return translating(runScript(runnerOfQueryRunner(this.transactions.queryRunnerOf(tx)), script));
+    try {
+      return await translating(runScript(runnerOfQueryRunner(this.transactions.queryRunnerOf(tx)), script));
+    } catch (error) {
+      void this.tables.areMended(error);
+      throw error;
+    }
   }
 }
 
