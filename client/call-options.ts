@@ -57,6 +57,8 @@ export type RequeueOptions = EitherCase<{
 export interface JobConditions {
   topic?: string | readonly string[] | undefined;
   status?: JobStatus | readonly JobStatus[] | undefined;
+  /** Of pending jobs only: those that are due (`true`), or those that wait for their time or a retry (`false`). */
+  due?: boolean | undefined;
   /** An exact id, the beginning of a topic, or a part of the error of a failed job. */
   q?: string | undefined;
   /** Failed jobs with exactly this error: the `key` of a group that `errors` gives. Not together with `q`. */
@@ -79,7 +81,7 @@ export type JobFilter = EitherCase<
 
 /** What `bulk` takes: jobs by id or by filter. */
 export type BulkOptions = EitherCase<{
-  action: 'requeue' | 'cancel' | 'delete';
+  action: 'requeue' | 'promote' | 'cancel' | 'delete';
   ids?: readonly string[] | undefined;
   filter?: EitherCase<JobConditions> | undefined;
   /** Only count: nothing is changed. */

@@ -210,6 +210,7 @@ export interface Capabilities {
 export interface BulkFilter {
   topic?: string | string[];
   status?: JobStatus | JobStatus[];
+  due?: boolean;
   q?: string;
   error_key?: string;
   created_from?: string;
@@ -218,7 +219,7 @@ export interface BulkFilter {
 
 /** What `POST /bulk` takes: jobs by id or by filter, at most 10,000 a call. */
 export interface BulkRequest {
-  action: 'requeue' | 'cancel' | 'delete';
+  action: 'requeue' | 'promote' | 'cancel' | 'delete';
   ids?: string[];
   filter?: BulkFilter;
   /** Only count: nothing is changed. */

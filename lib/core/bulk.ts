@@ -8,7 +8,7 @@ import type { Check, Option } from './option-checks.js';
 import { flag, oneOf, readOptions } from './option-checks.js';
 
 /** What is done to many jobs at once. */
-export const BULK_ACTIONS = ['requeue', 'cancel', 'delete'] as const satisfies readonly JobAction[];
+export const BULK_ACTIONS = ['requeue', 'promote', 'cancel', 'delete'] as const satisfies readonly JobAction[];
 
 export type BulkAction = (typeof BULK_ACTIONS)[number];
 
@@ -16,7 +16,7 @@ export type BulkAction = (typeof BULK_ACTIONS)[number];
 export interface BulkRequest {
   action: BulkAction;
   ids?: readonly string[] | undefined;
-  filter?: Pick<JobFilter, 'topic' | 'status' | 'q' | 'errorKey' | 'createdFrom' | 'createdTo'> | undefined;
+  filter?: Pick<JobFilter, 'topic' | 'status' | 'due' | 'q' | 'errorKey' | 'createdFrom' | 'createdTo'> | undefined;
   /** Only say what would happen. Default `false`. */
   dryRun?: boolean | undefined;
 }
@@ -77,7 +77,7 @@ export const idsCheck: Check<readonly string[]> = {
 };
 
 const filterCheck: Check<ListFilter> = {
-  expects: 'an object with topic, status, q, errorKey, createdFrom or createdTo',
+  expects: 'an object with topic, status, due, q, errorKey, createdFrom or createdTo',
   parse: (value, path) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       return undefined;

@@ -149,6 +149,11 @@ export interface JobFilter {
   /** In one of these statuses. Default: all. */
   status?: JobStatus | readonly JobStatus[] | undefined;
   /**
+   * Of the pending jobs only, those that are due, by the database's clock (`true`), or those that wait for their time or for
+   * that of a retry (`false`). `status` is left out then, or `'pending'`.
+   */
+  due?: boolean | undefined;
+  /**
    * An exact id, the beginning of a topic, or a part of an error: at most 10,000 failed jobs are searched for it, the newest of
    * each topic.
    */

@@ -4,8 +4,8 @@ import type { JobFilter } from './job.js';
 import { normalJobId } from './job-id.js';
 import type { JobStatus } from './job-state.js';
 import { JOB_STATUSES } from './job-state.js';
-import type { Check, Option } from './option-checks.js';
-import { dateCheck, integer, listOf, oneOf, readOptions, text } from './option-checks.js';
+import type { Check, Option, OptionValues } from './option-checks.js';
+import { dateCheck, flag, integer, listOf, oneOf, readOptions, text } from './option-checks.js';
 import { topicCheck } from './topic.js';
 
 /** So many jobs stand on a page, unless somebody asks for another number, and at most. */
@@ -21,6 +21,8 @@ export const CURSOR_LENGTH_MAX = 200;
 export interface ListFilter {
   readonly topics: readonly string[] | null;
   readonly statuses: readonly JobStatus[] | null;
+  /** Whether their time has come; then only pending jobs are asked for. */
+  readonly due: boolean | null;
   readonly q: string | null;
   readonly errorKey: string | null;
   readonly createdFrom: Date | null;
@@ -36,18 +38,11 @@ export interface ListFilter {
  * @throws InvalidOptionsError naming the member that is refused, or a cursor of another filter.
  */
 export function readListFilter(given: JobFilter = {}, path = ''): ListFilter {
-  const { topic, status, q, errorKey, createdFrom, createdTo, limit, offset, cursor } = readOptions(
-    filterTable,
-    given,
-    path,
-  );
-  const conditions = { topics: topic, statuses: status, q, errorKey, createdFrom, createdTo };
-  if (cursor !== null && offset > 0) {
-    throw new InvalidOptionsError('offset', 'contradicts cursor; give one of the two');
-  }
-  if (errorKey !== null && q !== null) {
-    throw new InvalidOptionsError(path ? `${path}.errorKey` : 'errorKey', 'contradicts q; give one of the two');
-  }
+  const read = readOptions(filterTable, given, path);
+  ensureNoContradiction(read, path);
+  const { topic, status, limit, offset, cursor, ...others } = read;
+  const statuses: readonly JobStatus[] | null = others.due === null ? status : ['pending'];
+  const conditions = { topics: topic, statuses, ...others };
   const beforeId = cursor === null ? null : readCursor(cursor, fingerprint(conditions));
   return { ...conditions, limit, offset, beforeId };
 }
@@ -78,10 +73,11 @@ type Conditions = Omit<ListFilter, 'limit' | 'offset' | 'beforeId'>;
 
 /** Tells filters apart (FNV-1a); not a secret, since a cursor shows nothing that its filter would not. */
 function fingerprint(conditions: Conditions): string {
-  const { topics, statuses, q, errorKey, createdFrom, createdTo } = conditions;
+  const { topics, statuses, due, q, errorKey, createdFrom, createdTo } = conditions;
   const words = JSON.stringify([
     topics && [...topics].sort(),
     statuses && [...statuses].sort(),
+    due,
     q,
     errorKey,
     createdFrom,
@@ -92,6 +88,21 @@ function fingerprint(conditions: Conditions): string {
     hash = Math.imul(hash ^ words.charCodeAt(index), 0x01000193);
   }
   return (hash >>> 0).toString(36);
+}
+
+function ensureNoContradiction(given: OptionValues<typeof filterTable>, path: string): void {
+  const { status, due, q, errorKey, offset, cursor } = given;
+  const at = (name: string): string => (path ? `${path}.${name}` : name);
+  if (cursor !== null && offset > 0) {
+    throw new InvalidOptionsError(at('offset'), 'contradicts cursor; give one of the two');
+  }
+  if (errorKey !== null && q !== null) {
+    throw new InvalidOptionsError(at('errorKey'), 'contradicts q; give one of the two');
+  }
+  if (due !== null && (errorKey !== null || status?.some((each) => each !== 'pending'))) {
+    const other = errorKey === null ? 'status' : 'errorKey';
+    throw new InvalidOptionsError(at('due'), `is about pending jobs only; contradicts ${other}`);
+  }
 }
 
 /** One or a list of them; read as a list. */
@@ -116,6 +127,7 @@ const filterTable = {
   status: { default: null, check: oneOrMany(oneOf(...JOB_STATUSES)), meaning: 'in one of these statuses' } as Option<
     readonly JobStatus[] | null
   >,
+  due: { default: null, check: flag, meaning: 'pending, and whether their time has come' } as Option<boolean | null>,
   q: { default: null, check: text(SEARCH_LENGTH_MAX), meaning: 'id, topic prefix or part of an error' } as Option<
     string | null
   >,

@@ -235,9 +235,9 @@ export class JobsController {
   }
 
   private filterOf(given: FieldValues<typeof BULK_FILTER>): JobFilter {
-    const { status, q, error_key: errorKey, created_from: createdFrom, created_to: createdTo } = given;
+    const { status, due, q, error_key: errorKey, created_from: createdFrom, created_to: createdTo } = given;
     const topic = this.access.narrowed(given.topic) ?? undefined;
-    return withoutGaps({ topic, status, q, errorKey, createdFrom, createdTo });
+    return withoutGaps({ topic, status, due, q, errorKey, createdFrom, createdTo });
   }
 }
 

@@ -100,6 +100,11 @@ export const NOTHING = {} as const;
 const CONDITIONS = {
   topic: topics,
   status: statuses,
+  due: {
+    check: flag,
+    schema: FLAG,
+    meaning: 'Of pending jobs only: those that are due (true), or those that wait for their time (false)',
+  } as Field<boolean>,
   q: {
     check: text(SEARCH_LENGTH_MAX),
     schema: { type: 'string', minLength: 1, maxLength: SEARCH_LENGTH_MAX },
@@ -116,9 +121,16 @@ const CONDITIONS = {
   created_to: { check: momentCheck, schema: TIME, meaning: 'Created before this moment' } as Field<Date>,
 } as const;
 
+/** From the text of a query. */
+const flagText: Check<boolean> = {
+  expects: flag.expects,
+  parse: (value) => (value === 'true' ? true : value === 'false' ? false : undefined),
+};
+
 /** `GET ` of the list. */
 export const LIST = {
   ...CONDITIONS,
+  due: { ...CONDITIONS.due, check: flagText },
   limit: {
     check: integerText(1, PAGE_JOBS_MAX),
     schema: { type: 'integer', minimum: 1, maximum: PAGE_JOBS_MAX, default: PAGE_JOBS },

@@ -63,8 +63,9 @@ export class BulkDesk {
       return { ids: matched, more: isSearchCut && matched.length > 0 };
     }
     // Of too many, those that cannot be moved must not stand before those that can: a next call would meet them again.
-    const statuses = JOB_ACTIONS[action].from.filter((status) => filter!.statuses?.includes(status) ?? true);
-    const { ids: movable } = await this.options.reports.idsOf({ ...query, statuses });
+    const { from, due } = JOB_ACTIONS[action];
+    const statuses = from.filter((status) => filter!.statuses?.includes(status) ?? true);
+    const { ids: movable } = await this.options.reports.idsOf({ ...query, statuses, due: due ?? query.due });
     const movableFirst = [...new Set([...movable, ...matched])];
     return { ids: movableFirst.slice(0, BULK_JOBS_MAX), more: movable.length > BULK_JOBS_MAX };
   }

@@ -30,8 +30,15 @@ export interface ListPlan {
   readonly endId: string;
   readonly createdFrom: Date | null;
   readonly createdTo: Date | null;
+  /** Whether they are due; `null` does not matter. */
+  readonly due: boolean | null;
   /** There are more failed jobs than were searched for their error: some that the filter means may be missing. */
   readonly isSearchCut: boolean;
+}
+
+/** Whether each row must be visited: what is asked for stands in no index. */
+export function isFiltered({ createdFrom, createdTo, due }: ListPlan): boolean {
+  return createdFrom !== null || createdTo !== null || due !== null;
 }
 
 /** Where a list is read from. */
@@ -150,19 +157,19 @@ export async function failingLanesOf(
   return measuredLanesOf(searched, jobsMax, (open) => source.failedUpTo(open));
 }
 
-type Bounds = Pick<ListPlan, 'fromId' | 'beforeId' | 'endId' | 'createdFrom' | 'createdTo'>;
+type Bounds = Pick<ListPlan, 'fromId' | 'beforeId' | 'endId' | 'createdFrom' | 'createdTo' | 'due'>;
 
 /**
  * There is no index on `created`, which would cost every claim. In a small table all jobs are looked at for a date; in a
  * large one the time in the ids leads there, with room for clocks that are off.
  */
-async function boundsOf({ createdFrom, createdTo, beforeId }: ListFilter, source: ListSource): Promise<Bounds> {
+async function boundsOf({ createdFrom, createdTo, due, beforeId }: ListFilter, source: ListSource): Promise<Bounds> {
   const isDated = createdFrom !== null || createdTo !== null;
   const isById = isDated && !(await source.isSmall(SMALL_TABLE_JOBS));
   const fromId = isById && createdFrom ? firstIdAt(createdFrom.getTime() - ID_SLACK_MS) : FIRST_ID;
   const endId = isById && createdTo ? firstIdAt(createdTo.getTime() + ID_SLACK_MS) : LAST_ID;
   const isWithin = beforeId !== null && beforeId < endId;
-  return { createdFrom, createdTo, fromId, endId, beforeId: isWithin ? beforeId : endId };
+  return { createdFrom, createdTo, due, fromId, endId, beforeId: isWithin ? beforeId : endId };
 }
 
 /** The first UUID v7 of a moment: 48 bits of milliseconds since 1970. */

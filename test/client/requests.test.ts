@@ -89,6 +89,12 @@ const cases: Case[] = [
     method: 'GET',
     url: '/api/jobs?topic=a&error_key=ab12',
   },
+  {
+    name: 'list of what waits for its time',
+    call: (jobs) => jobs.list({ due: false }),
+    method: 'GET',
+    url: '/api/jobs?due=false',
+  },
   { name: 'requeue', call: (jobs) => jobs.requeue(ID), method: 'POST', url: `/api/jobs/${ID}/requeue` },
   {
     name: 'requeue with changes',

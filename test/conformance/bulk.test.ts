@@ -81,6 +81,24 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     expect(await fixture.store.find([old!, young!])).toMatchObject([{ id: young }]);
   });
 
+  it('promote jobs that wait for their time or for a retry, and leave them the retries they have', async () => {
+    const tomorrow = await insertOne(fixture.store, { delayMs: 86_400_000 });
+    const retried = await claimOne(fixture.store);
+    await fixture.store.settle([settlement(retried, outcomes.retry(60_000))]);
+    const [done] = await settled('completed', 1);
+    const other = await insertOne(fixture.store, { topic: 'sms', delayMs: 86_400_000 });
+    expect(await move({ action: 'promote', filter: { topic: TOPIC, due: false }, dryRun: true })).toMatchObject({
+      matched: 2,
+      skipped: 0,
+    });
+    expect(await move({ action: 'promote', ids: [tomorrow, retried.id, done!] })).toMatchObject({
+      changed: 2,
+      skippedReasons: [{ reason: 'it is completed', ids: [done] }],
+    });
+    expect(await open().list({ due: false })).toMatchObject({ items: [{ id: other }], total: 1 });
+    expect(await fixture.job(retried.id)).toMatchObject({ status: 'pending', retries: 1 });
+  });
+
   it('say what they left alone, and why', async () => {
     const [done] = await settled('completed', 1);
     const running = await claimOne(fixture.store);
@@ -179,6 +197,18 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     expect(await statuses(ids.slice(0, 10))).toEqual(Array(10).fill('cancelled'));
   }, 60_000);
 
+  it('promote what waits for its time, and come to the end of more than one call takes', async () => {
+    for (let batch = 0; batch < 10; batch += 1) {
+      await insertMany(fixture.store, 1_001, { delayMs: 3_600_000 });
+    }
+    const filter = { topic: TOPIC };
+    expect(await move({ action: 'promote', filter })).toMatchObject({ changed: 10_000, more: true });
+    expect(await open().list({ due: false })).toMatchObject({ total: 10 });
+    expect(await move({ action: 'promote', filter })).toMatchObject({ matched: 10_000, more: false });
+    expect(await open().list({ due: false })).toMatchObject({ total: 0 });
+    expect(await move({ action: 'promote', filter: { due: false } })).toMatchObject({ matched: 0, changed: 0 });
+  }, 60_000);
+
   it('come to the end of an error that more failed jobs have than are searched', async () => {
     const count = 10_030;
     for (let left = count; left > 0; left -= 1_000) {
@@ -194,6 +224,15 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     expect(await open().list({ status: 'pending', limit: 1 })).toMatchObject({ total: 10_000, totalCapped: true });
     expect(await open().list({ q: 'no route' })).toMatchObject({ total: 0, totalCapped: false });
   }, 60_000);
+
+  it('wake the worker that runs promoted jobs', async () => {
+    const ids = await insertMany(fixture.store, 3, { delayMs: 3_600_000 });
+    const ran = new Set<string>();
+    const worker = await start(async ({ id }) => void ran.add(id));
+    await worker.bulk.move({ action: 'promote', filter: { due: false } });
+    await until(() => ids.every((id) => ran.has(id)));
+    await worker.whenIdle();
+  });
 
   it('wake the worker that runs re-queued jobs', async () => {
     const ids = await settled('failed', 450);

@@ -51,7 +51,7 @@ describe.each(storeKinds())('any list on $label', (kind) => {
     const filling = Array.from({ length: LARGE_ROWS }, (_, index): ListedJob => {
       const created = new Date(DAY.getTime() + (index % 2 === 0 ? -1 : 1) * 7 * 86_400_000);
       const id = idAt(created, 1_000 + index);
-      return { id, topic: 'filling', status: 'pending', error: null, created };
+      return { id, topic: 'filling', status: 'pending', error: null, created, isDue: true };
     });
     const inserts = filling.map(({ id, topic }) => newJob({ id, topic }));
     for (let from = 0; from < inserts.length; from += 5_000) {

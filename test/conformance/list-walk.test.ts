@@ -9,10 +9,11 @@ const TABLES = 3;
 const WALKS_EACH = 10;
 
 /** The filter of a query, as a caller writes it: what does not matter is left out. */
-function filterOf({ topics, statuses, q, errorKey, createdFrom, createdTo, limit }: ListFilter): JobFilter {
+function filterOf({ topics, statuses, due, q, errorKey, createdFrom, createdTo, limit }: ListFilter): JobFilter {
   return {
     ...(topics?.length && { topic: topics }),
     ...(statuses && { status: statuses }),
+    ...(due !== null && { due }),
     ...(q !== null && { q }),
     ...(errorKey !== null && { errorKey }),
     ...(createdFrom && { createdFrom }),

@@ -65,6 +65,22 @@ describe.each(storeKinds())('list on $label', (kind) => {
     expect(await idsOf({ statuses: ['failed', 'cancelled'] })).toEqual(newestFirst(gone!.id, broken));
   });
 
+  it('filters pending jobs by whether their time has come, though others may wait for nothing', async () => {
+    const running = await claimOne(fixture.store);
+    const [due, other] = await insertMany(fixture.store, 2);
+    const tomorrow = await insertOne(fixture.store, { delayMs: 86_400_000 });
+    const retried = await claimOne(fixture.store, { topic: 'sms' });
+    await fixture.store.settle([settlement(retried, outcomes.retry(60_000))]);
+    await fixture.set(running.id, { run_at: { msFromNow: 60_000 } });
+    const waiting = { statuses: ['pending'] } as const;
+    expect(await idsOf({ ...waiting, due: true })).toEqual([other, due]);
+    expect(await idsOf({ ...waiting, due: false })).toEqual([retried.id, tomorrow]);
+    expect(await idsOf({ ...waiting, due: false, topics: ['sms'] })).toEqual([retried.id]);
+    expect(await idsOf({ ...waiting, due: false, q: tomorrow })).toEqual([tomorrow]);
+    expect(await idsOf({ ...waiting, due: true, q: tomorrow })).toEqual([]);
+    expect((await fixture.store.reports.list({ ...EVERYTHING, ...waiting, due: false })).total).toBe(2);
+  });
+
   it('filters by the time of creation, the first moment included and the last one not', async () => {
     const ids = await insertMany(fixture.store, 3);
     const moment = new Date('2024-05-06T07:08:09.123Z');

@@ -72,7 +72,7 @@ describe.each(everyPlace)('text that looks like SQL, on $adapter with $database'
   it.each(texts)('is refused where no such text is meant: %s', async (text) => {
     const before = await rows();
     const asked = encodeURIComponent(text);
-    for (const field of ['status', 'created_from', 'created_to', 'limit', 'offset', 'cursor', 'sort', asked]) {
+    for (const field of ['status', 'due', 'created_from', 'created_to', 'limit', 'offset', 'cursor', 'sort', asked]) {
       expect([field, (await app().api.get(`?${field}=${asked}`)).status]).toEqual([field, 400]);
     }
     expect((await app().api.get(`/timeseries?minutes=${asked}`)).status).toBe(400);

@@ -36,6 +36,8 @@ describe.each(everyKind)('list and stats on $label', (kind) => {
     expect(await topics({ status: 'pending' })).toEqual(['other', 'report']);
     expect(await topics({ status: ['failed', 'cancelled'] })).toEqual(['report', 'mail.bounce']);
     expect(await topics({ topic: 'report', status: 'cancelled' })).toEqual(['report']);
+    expect(await topics({ due: true })).toEqual(['other', 'report']);
+    expect(await topics({ due: false })).toEqual([]);
     expect(await topics({ q: 'mail' })).toEqual(['mail.bounce', 'mail']);
     expect(await topics({ q: 'of anna' })).toEqual(['mail.bounce']);
     const { id, created } = (await jobs.list({ topic: 'mail' })).items[0]!;

@@ -14,6 +14,7 @@ export interface ListedJob {
   /** Of a failed one. */
   readonly error: string | null;
   readonly created: Date;
+  readonly isDue: boolean;
 }
 
 /** The time that a test's jobs are created around. */
@@ -42,6 +43,7 @@ export const anyJobs: fc.Arbitrary<ListedJob[]> = fc
       status: fc.constantFrom(...JOB_STATUSES),
       error: fc.constantFrom(...ERRORS),
       created: anyMoment,
+      isDue: fc.boolean(),
       clockOffByMinutes: fc.integer({ min: -59, max: 59 }),
     }),
     { maxLength: 40, size: 'max' },
@@ -74,13 +76,20 @@ export function anyQuery(jobs: readonly ListedJob[]): fc.Arbitrary<ListFilter> {
   const anyOther = fc.record({
     topics: orNull(fc.subarray([...TOPICS, 'none'])),
     statuses: orNull(fc.subarray([...JOB_STATUSES], { minLength: 1 })),
+    due: fc.constant(null),
     createdFrom: orNull(anyMoment),
     createdTo: orNull(anyMoment),
     beforeId: orNull(anyId),
     limit: fc.integer({ min: 1, max: 30 }),
     offset: fc.constantFrom(0, 0, 3, 25),
   });
-  return fc.tuple(anyText, anyOther).map(([text, other]) => ({ ...text, ...other }));
+  const anyDue = fc.oneof(
+    { weight: 4, arbitrary: fc.constant({}) },
+    { weight: 1, arbitrary: fc.record({ statuses: fc.constant(['pending'] as const), due: fc.boolean() }) },
+  );
+  return fc
+    .tuple(anyText, anyOther, anyDue)
+    .map(([text, other, due]) => ({ ...text, ...other, ...(text.errorKey === null && due) }));
 }
 
 /** What a list of these jobs must show, found in the plainest way. */
@@ -91,10 +100,12 @@ export function expectedPage(jobs: readonly ListedJob[], query: ListFilter): { i
   return { ids: ids.reverse().slice(offset, offset + limit), total: matching.length };
 }
 
-function matches(job: ListedJob, { topics, statuses, q, errorKey, createdFrom, createdTo }: ListFilter): boolean {
+function matches(job: ListedJob, filter: ListFilter): boolean {
+  const { topics, statuses, due, q, errorKey, createdFrom, createdTo } = filter;
   return (
     (topics === null || topics.includes(job.topic)) &&
     (statuses === null || statuses.includes(job.status)) &&
+    (due === null || job.isDue === due) &&
     (q === null || isFoundBy(job, q)) &&
     (errorKey === null || (job.error !== null && errorKeyOf(job.error) === errorKey)) &&
     (createdFrom === null || job.created >= createdFrom) &&
@@ -111,10 +122,11 @@ export async function insertListed(fixture: StoreFixture, jobs: readonly ListedJ
   if (jobs.length > 0) {
     await fixture.store.insert(jobs.map(({ id, topic }) => newJob({ id, topic })));
   }
-  for (const { id, status, error, created } of jobs) {
+  for (const { id, status, error, created, isDue } of jobs) {
     await fixture.set(id, {
       status,
       created,
+      run_at: { msFromNow: isDue ? 0 : 3_600_000 },
       last_error: error,
       finished: isFinal(status) ? { msFromNow: 0 } : null,
       locked_until: status === 'processing' ? { msFromNow: 60_000 } : null,

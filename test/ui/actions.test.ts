@@ -218,6 +218,26 @@ describe.each(places)('the admin UI on $database and $adapter', ({ kind, adapter
     expect(await app.job(ids[1]!)).toMatchObject({ status: 'failed' });
   });
 
+  it('runs all now that wait for their time', async () => {
+    const { id: due } = await app.jobs.enqueue('later', 0);
+    const jobs = [1, 2, 3].map((payload) => ({ topic: 'later', payload, delay: '1d' }) as const);
+    await app.jobs.enqueueMany(jobs);
+    const ui = await open('jobs?topic=later&due=false');
+    await ui.page.getByLabel('Select all jobs of this page').check();
+    await ui.button('Run now …').click();
+    await ui.dialog.getByRole('button', { name: 'Run 3 jobs' }).click();
+    await ui.dialog.getByText('3 jobs made due.').waitFor();
+
+    expect(await app.jobs.list({ topic: 'later', due: false })).toMatchObject({ total: 0 });
+    expect(await app.jobs.list({ topic: 'later', due: true })).toMatchObject({ total: 4 });
+    await ui.dialog.getByRole('button', { name: 'Close' }).last().click();
+    await ui.page.goto(`${ui.page.url().split('?')[0]}?topic=later`);
+    await ui.row(due).waitFor();
+    await ui.page.getByLabel('Select all jobs of this page').check();
+    await ui.button('Run now …').click();
+    await ui.dialog.getByRole('button', { name: 'Run 4 jobs' }).waitFor();
+  });
+
   it('deletes all that match after the word is typed, and says what it leaves alone', async () => {
     await app.jobs.enqueueMany(Array.from({ length: 60 }, (_, index) => ({ topic: 'later', payload: index })));
     const { id: other } = await app.jobs.enqueue('other', 1);

@@ -35,6 +35,23 @@ describe.each(places)('addresses of the admin UI on $database and $adapter', ({ 
     await ui.shows(ids.blue.slice(1));
   });
 
+  it('hold whether jobs are due', async () => {
+    const { id } = await app().jobs.enqueue('blue', { index: 3 }, { delay: '1d' });
+    const ui = await open('jobs?topic=blue');
+    await ui.shows([id, ...ids.blue]);
+    await ui.button('not due yet').click();
+    await ui.shows([id]);
+    expect(ui.address).toBe('/admin/jobs/jobs?topic=blue&due=false');
+    await ui.page.reload();
+    await ui.shows([id]);
+    await ui.page.getByRole('button', { name: 'due', exact: true }).click();
+    await ui.shows(ids.blue.slice(1));
+    await ui.page.getByRole('button', { name: 'cancelled', exact: true }).click();
+    await ui.shows([id, ...ids.blue]);
+    expect(ui.address).toBe('/admin/jobs/jobs?status=pending&status=cancelled&topic=blue');
+    await app().jobs.delete(id);
+  });
+
   it('follow what is searched for', async () => {
     const ui = await open('jobs');
     await ui.page.getByRole('searchbox').fill(ids.red[100]!);

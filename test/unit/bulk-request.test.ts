@@ -1,5 +1,5 @@
 import { InvalidOptionsError } from 'nestjs-jobs';
-import { BULK_JOBS_MAX, readBulkRequest } from '../../lib/core/bulk.js';
+import { BULK_ACTIONS, BULK_JOBS_MAX, readBulkRequest } from '../../lib/core/bulk.js';
 import { JOB_ACTIONS } from '../../lib/core/job-action.js';
 import type { BulkRequest } from '../../lib/core/bulk.js';
 import { TRANSITIONS } from '../../lib/core/job-state.js';
@@ -37,7 +37,7 @@ describe('a bulk request', () => {
   });
 
   it.each<[string, object, RegExp]>([
-    ['no action', { ids: [id] }, /^action: expected 'requeue' or 'cancel' or 'delete', got nothing/],
+    ['no action', { ids: [id] }, /^action: expected 'requeue' or 'promote' or 'cancel' or 'delete', got nothing/],
     ['an unknown action', { action: 'drop', ids: [id] }, /^action: expected .*got 'drop'/],
     ['neither ids nor a filter', { action: 'delete' }, /^ids: expected either ids or filter/],
     ['both', { action: 'delete', ids: [id], filter: {} }, /^ids: expected either ids or filter/],
@@ -57,6 +57,11 @@ describe('a bulk request', () => {
       { action: 'delete', filter: { q: 'a', errorKey: KEY } },
       /^filter\.errorKey: /,
     ],
+    [
+      'a filter of due jobs that are failed',
+      { action: 'promote', filter: { due: false, status: 'failed' } },
+      /^filter\.due: is about pending jobs only/,
+    ],
     ['a filter with a limit', { action: 'delete', filter: { limit: 5 } }, /^filter\.limit: a filter of a bulk request/],
     ['a filter with a cursor', { action: 'delete', filter: { cursor: 'a' } }, /^filter\.cursor: /],
     ['a dry run that is no flag', { action: 'delete', ids: [id], dryRun: 'yes' }, /^dryRun: expected/],
@@ -66,13 +71,10 @@ describe('a bulk request', () => {
     expect(() => read(request)).toThrow(text);
   });
 
-  it.each(['requeue', 'cancel', 'delete'] as const)(
-    'to %s knows the statuses that the state machine knows',
-    (action) => {
-      const from = TRANSITIONS.filter(({ verb }) => verb === action).map((transition) => transition.from);
-      // A cancel of a running job is a request, which moves nothing yet.
-      const expected = action === 'cancel' ? [...from, 'processing'] : from;
-      expect([...JOB_ACTIONS[action].from].sort()).toEqual([...new Set(expected)].sort());
-    },
-  );
+  it.each(BULK_ACTIONS)('to %s knows the statuses that the state machine knows', (action) => {
+    const from = TRANSITIONS.filter(({ verb }) => verb === action).map((transition) => transition.from);
+    // A cancel of a running job is a request, which moves nothing yet.
+    const expected = action === 'cancel' ? [...from, 'processing'] : from;
+    expect([...JOB_ACTIONS[action].from].sort()).toEqual([...new Set(expected)].sort());
+  });
 });

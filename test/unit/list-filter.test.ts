@@ -10,6 +10,7 @@ import { thrownBy } from './support/thrown.js';
 const EVERYTHING: ListFilter = {
   topics: null,
   statuses: null,
+  due: null,
   q: null,
   errorKey: null,
   createdFrom: null,
@@ -48,6 +49,11 @@ describe('a filter of jobs', () => {
     [{ topic: ['mail', 'ship', 'mail'] }, { topics: ['mail', 'ship'] }],
     [{ status: 'failed' }, { statuses: ['failed'] }],
     [{ status: [...JOB_STATUSES] }, { statuses: JOB_STATUSES }],
+    [{ due: true }, { due: true, statuses: ['pending'] }],
+    [
+      { due: false, status: 'pending' },
+      { due: false, statuses: ['pending'] },
+    ],
     [{ q: 'refused' }, { q: 'refused' }],
     [{ errorKey: KEY }, { errorKey: KEY }],
     [
@@ -70,6 +76,7 @@ describe('a filter of jobs', () => {
     ['a member of topics', { topic: ['mail', null] }, 'topic[1]'],
     ['status', { status: 'done' }, 'status'],
     ['a member of statuses', { status: ['failed', 'Failed'] }, 'status[1]'],
+    ['due', { due: 'true' }, 'due'],
     ['q', { q: '' }, 'q'],
     ['a long q', { q: 'a'.repeat(1_001) }, 'q'],
     ['an errorKey that is too short', { errorKey: KEY.slice(1) }, 'errorKey'],
@@ -96,6 +103,12 @@ describe('a filter of jobs', () => {
     expect(refusalOf({ q: 'a', errorKey: KEY }).message).toBe('errorKey: contradicts q; give one of the two');
   });
 
+  it('refuses to ask of other jobs than pending ones whether they are due', () => {
+    const contradiction = 'due: is about pending jobs only; contradicts';
+    expect(refusalOf({ due: true, status: ['pending', 'failed'] }).message).toBe(`${contradiction} status`);
+    expect(refusalOf({ due: false, errorKey: KEY }).message).toBe(`${contradiction} errorKey`);
+  });
+
   it('refuses an unknown name with the nearest right one', () => {
     expect(refusalOf({ state: 'failed' }).message).toContain("'status'");
     expect(refusalOf({ topics: ['a'] }).message).toContain("'topic'");
@@ -105,15 +118,19 @@ describe('a filter of jobs', () => {
 describe('a cursor', () => {
   const id = uuidv7();
   const storableDates = fc.date({ min: FIRST, max: LAST, noInvalidDate: true });
-  const conditions = fc.record(
+  const anyConditions = fc.record(
     {
       topic: fc.uniqueArray(fc.constantFrom('mail', 'ship', 'é'), { minLength: 1 }),
       status: fc.uniqueArray(fc.constantFrom(...JOB_STATUSES), { minLength: 1 }),
+      due: fc.boolean(),
       q: fc.string({ minLength: 1, maxLength: 20 }),
       createdFrom: storableDates,
       createdTo: storableDates,
     },
     { requiredKeys: [] },
+  );
+  const conditions = anyConditions.map(({ due, ...others }) =>
+    due === undefined ? others : { ...others, due, status: 'pending' as const },
   );
 
   it('goes on after the last job of its page', () => {
@@ -154,6 +171,7 @@ describe('a cursor', () => {
     ['topic', { topic: 'ship' }],
     ['further topic', { topic: ['mail', 'ship'] }],
     ['status', { topic: 'mail', status: 'failed' }],
+    ['time', { topic: 'mail', due: true }],
     ['search', { topic: 'mail', q: 'mail' }],
     ['error', { topic: 'mail', errorKey: KEY }],
     ['beginning', { topic: 'mail', createdFrom: new Date(0) }],

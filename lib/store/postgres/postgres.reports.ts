@@ -6,7 +6,7 @@ import type * as Seam from '../job-reports.js';
 import type { JobReports, ReportRecords } from '../job-reports.js';
 import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../job-reports.js';
 import type { ListPlan, ListSource } from '../list-plan.js';
-import { failingLanesOf, readList, readListIds } from '../list-plan.js';
+import { failingLanesOf, isFiltered, readList, readListIds } from '../list-plan.js';
 import type { ReportLane } from '../report-lanes.js';
 import { countsOf, errorGroupOf, laneSizeOf, rolledUpOf, standingOf } from '../report-rows.js';
 import { rollupJson } from '../set-json.js';
@@ -118,14 +118,10 @@ export class PostgresReports implements JobReports, ReportRecords {
   }
 }
 
-const LIST_OF_LANES = { dated: sql.listOfLanes(true), undated: sql.listOfLanes(false) };
-
-function isDated({ createdFrom, createdTo }: ListPlan): boolean {
-  return createdFrom !== null || createdTo !== null;
-}
+const LIST_OF_LANES = { filtered: sql.listOfLanes(true), unfiltered: sql.listOfLanes(false) };
 
 function statementsFor(plan: ListPlan): sql.ListStatements {
-  return plan.lanes === null ? sql.LIST_OF_ALL : LIST_OF_LANES[isDated(plan) ? 'dated' : 'undated'];
+  return plan.lanes === null ? sql.LIST_OF_ALL : LIST_OF_LANES[isFiltered(plan) ? 'filtered' : 'unfiltered'];
 }
 
 function paramsOf(plan: ListPlan): unknown[] {
@@ -136,7 +132,7 @@ function paramsOf(plan: ListPlan): unknown[] {
   }
   const { topics, statuses } = plan.idFilter;
   const lanes = [...range, JSON.stringify(plan.lanes), plan.runningTopics, plan.ids, topics, statuses];
-  return isDated(plan) ? [...lanes, ...dates] : lanes;
+  return isFiltered(plan) ? [...lanes, ...dates, plan.due] : lanes;
 }
 
 function laneJson(lanes: readonly ReportLane[]): string {

@@ -60,10 +60,13 @@ export interface ListStatements {
   readonly count: string;
 }
 
-/** Of lanes; `isFiltered`: by dates, for which each row must be visited. The last parameters are limit and offset. */
+/** Whether the time of a job has come, if $10 asks for that. */
+const isDue = `coalesce((run_at <= statement_timestamp()) = (SELECT $10::boolean), true)`;
+
+/** Of lanes; `isFiltered`: by what each row must be visited for. The last parameters are limit and offset. */
 export const listOfLanes = (isFiltered: boolean): ListStatements => {
-  const condition = isFiltered ? `${inRange} AND ${isDated}` : inRange;
-  const [limit, offset] = isFiltered ? ['$10::int', '$11::int'] : ['$8::int', '$9::int'];
+  const condition = isFiltered ? `${inRange} AND ${isDated} AND ${isDue}` : inRange;
+  const [limit, offset] = isFiltered ? ['$11::int', '$12::int'] : ['$8::int', '$9::int'];
   return {
     ids: `SELECT id FROM (${matches(condition, `${limit} + ${offset}`)}) m ORDER BY id DESC LIMIT ${limit} OFFSET ${offset}`,
     count: `SELECT count(*) AS total FROM (SELECT FROM (${matches(condition, limit)}) m LIMIT ${limit}) c`,

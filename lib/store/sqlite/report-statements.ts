@@ -31,6 +31,9 @@ const inRange = 'id >= ?1 AND id < ?2';
 const isDated = (from: string, to: string): string =>
   `(${from} IS NULL OR created >= ${from}) AND (${to} IS NULL OR created < ${to})`;
 
+/** Whether the time of a job has come, if ?8 asks for that. */
+const isDue = `(?8 IS NULL OR (run_at <= ${now}) = ?8)`;
+
 /** Ids of one lane, newest first: ?1 first id, ?2 id after the last, ?3 topic, ?4 status, ?5 limit. */
 export const LANE_IDS = `
 SELECT id FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} ORDER BY id DESC LIMIT ?5`;
@@ -40,15 +43,16 @@ export const LANE_SIZE = `
 SELECT count(*) AS jobs FROM (
   SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} LIMIT ?5)`;
 
-/** The same as `LANE_IDS` between two dates, ?6 and ?7, for which each row must be visited. */
-export const LANE_IDS_DATED = `
-SELECT id FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} AND ${isDated('?6', '?7')}
+/** The same as `LANE_IDS` between two dates, ?6 and ?7, and due or not, for which each row must be visited. */
+export const LANE_IDS_FILTERED = `
+SELECT id FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} AND ${isDated('?6', '?7')} AND ${isDue}
 ORDER BY id DESC LIMIT ?5`;
 
-/** And `LANE_SIZE` between two dates. */
-export const LANE_SIZE_DATED = `
+/** And `LANE_SIZE` of these. */
+export const LANE_SIZE_FILTERED = `
 SELECT count(*) AS jobs FROM (
-  SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} AND ${isDated('?6', '?7')} LIMIT ?5)`;
+  SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} AND ${isDated('?6', '?7')} AND ${isDue}
+  LIMIT ?5)`;
 
 /** Running jobs of the topics in ?3. They are few: + keeps the planner from the range of ids, which is the whole table. */
 export const RUNNING_IDS = `
@@ -58,7 +62,7 @@ SELECT id FROM _jobs WHERE status = 'processing' AND topic IN (SELECT value FROM
 /** Those of the ids in ?3 that are of the topics in ?4 and in the statuses in ?5. */
 export const SINGLE_IDS = `
 SELECT id FROM _jobs WHERE id IN (SELECT value FROM json_each(?3)) AND topic IN (SELECT value FROM json_each(?4))
-  AND status IN (SELECT value FROM json_each(?5)) AND ${inRange} AND ${isDated('?6', '?7')}`;
+  AND status IN (SELECT value FROM json_each(?5)) AND ${inRange} AND ${isDated('?6', '?7')} AND ${isDue}`;
 
 /** Of the whole table. */
 export const ALL_IDS = `

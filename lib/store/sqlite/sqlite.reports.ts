@@ -8,7 +8,7 @@ import type * as Seam from '../job-reports.js';
 import type { JobReports, ReportRecords } from '../job-reports.js';
 import { ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../job-reports.js';
 import type { ListLane, ListPlan, ListSource } from '../list-plan.js';
-import { failingLanesOf, readList, readListIds } from '../list-plan.js';
+import { failingLanesOf, isFiltered, readList, readListIds } from '../list-plan.js';
 import type { LaneSize, ReportLane } from '../report-lanes.js';
 import { errorKeyOf } from '../error-key.js';
 import { countsOf, errorGroupOf, rolledUpOf, standingOf } from '../report-rows.js';
@@ -235,29 +235,29 @@ function* othersScript(plan: ListPlan): SqlScript<string[]> {
   const single = [plan.ids, topics, statuses].map((each) => JSON.stringify(each));
   const [range, dates] = [[plan.fromId, plan.beforeId], datesOf(plan)];
   const running = yield { sql: sql.RUNNING_IDS, params: [...range, JSON.stringify(plan.runningTopics), ...dates] };
-  const asked = yield { sql: sql.SINGLE_IDS, params: [...range, ...single, ...dates] };
+  const asked = yield { sql: sql.SINGLE_IDS, params: [...range, ...single, ...dates, dueOf(plan)] };
   return [...idsIn(running), ...idsIn(asked)];
 }
 
-/** The same with dates, for which each row must be visited, and without. */
+/** The same with conditions for which each row must be visited, and without. */
 interface LaneStatement {
-  readonly dated: string;
-  readonly undated: string;
+  readonly filtered: string;
+  readonly unfiltered: string;
 }
 
-const LANE_IDS: LaneStatement = { dated: sql.LANE_IDS_DATED, undated: sql.LANE_IDS };
-const LANE_SIZE: LaneStatement = { dated: sql.LANE_SIZE_DATED, undated: sql.LANE_SIZE };
+const LANE_IDS: LaneStatement = { filtered: sql.LANE_IDS_FILTERED, unfiltered: sql.LANE_IDS };
+const LANE_SIZE: LaneStatement = { filtered: sql.LANE_SIZE_FILTERED, unfiltered: sql.LANE_SIZE };
 
 function laneStatement(
-  { dated, undated }: LaneStatement,
+  { filtered, unfiltered }: LaneStatement,
   plan: ListPlan,
   { topic, status }: ListLane,
   limit: number,
 ): SqlStatement {
-  const dates = datesOf(plan);
   const params = [plan.fromId, plan.beforeId, topic, status, limit];
-  const isDated = dates.some((date) => date !== null);
-  return isDated ? { sql: dated, params: [...params, ...dates] } : { sql: undated, params };
+  return isFiltered(plan)
+    ? { sql: filtered, params: [...params, ...datesOf(plan), dueOf(plan)] }
+    : { sql: unfiltered, params };
 }
 
 /** Ids are ASCII: their order here is that of the database. */
@@ -275,6 +275,10 @@ function* recordScript({ worker, minute, totals, since }: Seam.RollupRecord): Sq
 
 function datesOf({ createdFrom, createdTo }: ListPlan): (string | null)[] {
   return [createdFrom, createdTo].map((moment) => moment && sqliteTime(moment));
+}
+
+function dueOf({ due }: ListPlan): number | null {
+  return due === null ? null : Number(due);
 }
 
 function idsIn(rows: readonly SqlRow[]): string[] {

@@ -138,10 +138,16 @@ const badErrorKey: BadField = {
   ],
 };
 
+const badDue: BadField = {
+  field: 'due',
+  values: bad(['null', null], ['text', 'true'], ['a number', 1], ['a list', [true]], ['an object', {}]),
+};
+
 /** What the members of the filter of `POST /bulk` may not be. */
 export const badFilterFields: readonly BadField[] = [
   badTopics,
   badStatuses,
+  badDue,
   badSearch,
   badErrorKey,
   { field: 'created_from', values: badMoments },
@@ -255,6 +261,9 @@ export const badQueriesByRoute: Readonly<Record<string, readonly BadQuery[]>> = 
       ['inherited', 'constructor'],
       ['SQL', "failed'%20OR%20'1'='1"],
     ),
+    ...badQueries('due', ['empty', ''], ['a number', '1'], ['another word', 'yes'], ['in another case', 'True']),
+    { field: 'due', why: 'given twice', query: 'due=true&due=true' },
+    { field: 'due', why: 'of jobs that have ended', query: 'due=true&status=failed' },
     { field: 'status', why: 'one of two unknown', query: 'status=failed&status=done' },
     ...badQueries('q', ['empty', ''], ['too long', 'x'.repeat(1_001)], ['with a NUL byte', 'a%00']),
     { field: 'q', why: 'given twice', query: 'q=a&q=b' },

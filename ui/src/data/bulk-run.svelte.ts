@@ -1,6 +1,6 @@
 import type { BulkAnswer, BulkOptions, JobStatus, SkippedReason } from '../../../client/index.js';
 import type { Filters } from '../route/route.js';
-import type { BulkActionName } from './job-actions.js';
+import type { ActionName } from './job-actions.js';
 import { statusesFor } from './job-actions.js';
 import { conditionsOf } from './job-list.svelte.js';
 import { api } from './session.svelte.js';
@@ -19,7 +19,7 @@ export class BulkRun {
   #isStopped = false;
 
   constructor(
-    readonly action: BulkActionName,
+    readonly action: ActionName,
     readonly target: Target,
   ) {}
 
@@ -65,12 +65,13 @@ export class BulkRun {
   #request(): BulkOptions | null {
     if ('ids' in this.target) return { action: this.action, ids: this.target.ids };
     const { filters } = this.target;
-    const movable = statusesFor(this.action);
-    const status: JobStatus[] = movable.filter(
-      (each) => filters.statuses.length === 0 || filters.statuses.includes(each),
-    );
+    const meant: readonly JobStatus[] = filters.errorKey ? ['failed'] : filters.statuses;
+    const status = statusesFor(this.action).filter((each) => meant.length === 0 || meant.includes(each));
+    const isPromoting = this.action === 'promote';
+    if (status.length === 0 || (isPromoting && filters.due === 'true')) return null;
     // Only those that may change are asked for: else the newest ones, once done, would hide the rest.
-    return status.length === 0 ? null : { action: this.action, filter: given({ ...conditionsOf(filters), status }) };
+    const conditions = { ...conditionsOf(filters), status, ...(isPromoting && { due: false }) };
+    return { action: this.action, filter: given(conditions) };
   }
 }
 

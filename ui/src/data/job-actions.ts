@@ -1,11 +1,8 @@
 import type { Job, JobStatus } from '../../../client/index.js';
 
-/** What is done to many jobs at once. */
-export type BulkActionName = 'requeue' | 'cancel' | 'delete';
+export type ActionName = 'requeue' | 'promote' | 'cancel' | 'delete';
 
-export type ActionName = BulkActionName | 'promote';
-
-export const BULK_ACTIONS: readonly BulkActionName[] = ['requeue', 'cancel', 'delete'];
+export const BULK_ACTIONS: readonly ActionName[] = ['requeue', 'promote', 'cancel', 'delete'];
 
 /** What the buttons say. */
 export const ACTION_LABELS: Readonly<Record<ActionName, string>> = {

@@ -14,9 +14,10 @@ export interface Row {
 }
 
 /** The jobs that filters mean, as the API takes it. */
-export function conditionsOf({ statuses, topics, q, errorKey, from, to }: Filters): JobFilter {
+export function conditionsOf({ statuses, due, topics, q, errorKey, from, to }: Filters): JobFilter {
   return {
     status: statuses.length > 0 ? statuses : undefined,
+    due: due === '' ? undefined : due === 'true',
     topic: topics.length > 0 ? topics : undefined,
     q: q.trim() || undefined,
     errorKey: errorKey || undefined,

@@ -9,6 +9,8 @@ export const WINDOWS = [60, 180, 360, 1440] as const;
 /** What narrows the list of jobs. An empty text or list narrows nothing. */
 export interface Filters {
   statuses: JobStatus[];
+  /** Whether the time of pending jobs has come; then only these are shown. Not together with `errorKey`. */
+  due: '' | 'true' | 'false';
   topics: string[];
   q: string;
   /** The key of a group of errors. Not together with `q`, which is left out then. */
@@ -26,7 +28,7 @@ export type Route =
   | { screen: 'errors'; topic: string }
   | { screen: 'unknown' };
 
-export const NO_FILTERS: Filters = { statuses: [], topics: [], q: '', errorKey: '', from: '', to: '' };
+export const NO_FILTERS: Filters = { statuses: [], due: '', topics: [], q: '', errorKey: '', from: '', to: '' };
 
 /** The list of jobs from its first page, with these filters. */
 export function jobsRoute(filters: Partial<Filters> = {}, size: number = DEFAULT_SIZE): Route {
@@ -82,8 +84,10 @@ export function isUnfiltered({ statuses, topics, ...texts }: Filters): boolean {
 
 function readFilters(params: URLSearchParams): Filters {
   const errorKey = /^[0-9a-f]{32}$/.exec(params.get('error') ?? '')?.[0] ?? '';
+  const due = errorKey ? '' : member(['', 'true', 'false'] as const, params.get('due') as Filters['due'], '');
   return {
-    statuses: JOB_STATUSES.filter((status) => params.getAll('status').includes(status)),
+    statuses: due ? ['pending'] : JOB_STATUSES.filter((status) => params.getAll('status').includes(status)),
+    due,
     topics: [...new Set(params.getAll('topic').filter(Boolean))],
     q: errorKey ? '' : (params.get('q') ?? ''),
     errorKey,
@@ -92,10 +96,10 @@ function readFilters(params: URLSearchParams): Filters {
   };
 }
 
-function writeFilters({ statuses, topics, q, errorKey, from, to }: Filters, params: URLSearchParams): void {
-  statuses.forEach((status) => params.append('status', status));
+function writeFilters({ statuses, due, topics, q, errorKey, from, to }: Filters, params: URLSearchParams): void {
+  if (!due) statuses.forEach((status) => params.append('status', status));
   topics.forEach((topic) => params.append('topic', topic));
-  for (const [name, value] of Object.entries({ q, error: errorKey, from, to })) {
+  for (const [name, value] of Object.entries({ due, q, error: errorKey, from, to })) {
     if (value) params.set(name, value);
   }
 }
