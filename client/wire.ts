@@ -106,7 +106,7 @@ export interface JobPage<T = unknown> {
   items: Job<T>[];
   /** How many jobs match; a lower bound when `total_capped`. */
   total: number;
-  /** More jobs match than were counted, or may match, since not all errors were searched. */
+  /** More jobs match than were counted, or may match, since not all were searched. */
   total_capped: boolean;
   limit: number;
   offset: number;

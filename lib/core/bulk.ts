@@ -28,7 +28,7 @@ export interface BulkAnswer {
   /** How many of them were moved; 0 in a dry run, where `matched − skipped` would be, less those whose unique key is taken. */
   readonly changed: number;
   readonly skipped: number;
-  /** Whether the filter matches jobs beyond these that can be moved so, or may, since not all errors were searched. */
+  /** Whether the filter matches jobs beyond these that can be moved so, or may, since not all were searched. */
   readonly more: boolean;
   readonly skippedReasons: readonly SkippedJobs[];
 }

@@ -150,7 +150,7 @@ export interface JobFilter {
   status?: JobStatus | readonly JobStatus[] | undefined;
   /**
    * Of the pending jobs only, those that are due, by the database's clock (`true`), or those that wait for their time or for
-   * that of a retry (`false`). `status` is left out then, or `'pending'`.
+   * that of a retry (`false`); of more than 10,000 those that would run first. `status` is left out then, or `'pending'`.
    */
   due?: boolean | undefined;
   /**
@@ -178,7 +178,7 @@ export interface JobPage {
   items: Job[];
   /** How many jobs the filter matches; a lower bound when `totalCapped`. */
   total: number;
-  /** More than 10,000 jobs match, or there are failed jobs whose errors were not searched. */
+  /** More than 10,000 jobs match, or there are jobs that were not searched, for their error or by their time. */
   totalCapped: boolean;
   /** Jobs on a page, as asked or 20. */
   limit: number;

@@ -103,7 +103,8 @@ const CONDITIONS = {
   due: {
     check: flag,
     schema: FLAG,
-    meaning: 'Of pending jobs only: those that are due (true), or those that wait for their time (false)',
+    meaning:
+      'Of pending jobs only: those that are due (true), or those that wait for their time (false); 10,000 are searched, those that would run first',
   } as Field<boolean>,
   q: {
     check: text(SEARCH_LENGTH_MAX),

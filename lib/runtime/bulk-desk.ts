@@ -3,7 +3,7 @@ import { BULK_JOBS_MAX, readBulkRequest } from '../core/bulk.js';
 import { RowLockedError } from '../core/errors.js';
 import { JOB_ACTIONS } from '../core/job-action.js';
 import type { JobStatus } from '../core/job-state.js';
-import type { JobReports } from '../store/job-reports.js';
+import type { JobReports, ListedIds } from '../store/job-reports.js';
 import type { Moved } from '../store/job-store.js';
 import type { Moves } from './moves.js';
 
@@ -57,17 +57,16 @@ export class BulkDesk {
     }
     const asked = topics === null ? filter!.topics : topics.filter((topic) => filter!.topics?.includes(topic) ?? true);
     const query = { ...filter!, topics: asked, limit: BULK_JOBS_MAX + 1, offset: 0 };
-    const { ids: matched, isSearchCut } = await this.options.reports.idsOf(query);
-    if (matched.length <= BULK_JOBS_MAX) {
-      // When these are moved, others come within the reach of the search.
-      return { ids: matched, more: isSearchCut && matched.length > 0 };
+    const matched = await this.options.reports.idsOf(query);
+    if (matched.ids.length <= BULK_JOBS_MAX) {
+      return { ids: matched.ids, more: areMore(matched) };
     }
     // Of too many, those that cannot be moved must not stand before those that can: a next call would meet them again.
     const { from, due } = JOB_ACTIONS[action];
     const statuses = from.filter((status) => filter!.statuses?.includes(status) ?? true);
-    const { ids: movable } = await this.options.reports.idsOf({ ...query, statuses, due: due ?? query.due });
-    const movableFirst = [...new Set([...movable, ...matched])];
-    return { ids: movableFirst.slice(0, BULK_JOBS_MAX), more: movable.length > BULK_JOBS_MAX };
+    const movable = await this.options.reports.idsOf({ ...query, statuses, due: due ?? query.due });
+    const movableFirst = [...new Set([...movable.ids, ...matched.ids])];
+    return { ids: movableFirst.slice(0, BULK_JOBS_MAX), more: areMore(movable) };
   }
 
   /** Those that may be moved; a dry run judges by the status as well, which the move itself judges better. */
@@ -93,6 +92,11 @@ export class BulkDesk {
       return !isForeign && (!dryRun || isMovable);
     });
   }
+}
+
+/** Whether there are more than a call takes; when these are moved, others come within the reach of a search. */
+function areMore({ ids, isSearchCut }: ListedIds): boolean {
+  return ids.length > BULK_JOBS_MAX || (isSearchCut && ids.length > 0);
 }
 
 /** What was left alone, by reason. */

@@ -113,6 +113,6 @@ export interface ListedJobs {
 
 export interface ListedIds {
   readonly ids: readonly string[];
-  /** There are more failed jobs than were searched for their error. */
+  /** There are more jobs than were searched, for their error or by their time. */
   readonly isSearchCut: boolean;
 }

@@ -22,7 +22,12 @@ export interface ListPlan {
   readonly runningTopics: readonly string[];
   /** Single jobs, that are shown if they pass the filter and stand in no lane. */
   readonly ids: readonly string[];
-  readonly idFilter: { readonly topics: readonly string[]; readonly statuses: readonly JobStatus[] };
+  readonly idFilter: {
+    readonly topics: readonly string[];
+    readonly statuses: readonly JobStatus[];
+    /** Whether their time has come; `null` does not matter. */
+    readonly due: boolean | null;
+  };
   /** Only ids from this on, and before that. */
   readonly fromId: string;
   readonly beforeId: string;
@@ -30,15 +35,15 @@ export interface ListPlan {
   readonly endId: string;
   readonly createdFrom: Date | null;
   readonly createdTo: Date | null;
-  /** Whether they are due; `null` does not matter. */
-  readonly due: boolean | null;
-  /** There are more failed jobs than were searched for their error: some that the filter means may be missing. */
+  /** There are more jobs than were searched, for their error or by their time: some that the filter means may be missing. */
   readonly isSearchCut: boolean;
+  /** The single jobs are all that the filter means, and each is known to pass it. */
+  readonly isFound: boolean;
 }
 
-/** Whether each row must be visited: what is asked for stands in no index. */
-export function isFiltered({ createdFrom, createdTo, due }: ListPlan): boolean {
-  return createdFrom !== null || createdTo !== null || due !== null;
+/** Whether a range of dates is asked for. */
+export function isDated({ createdFrom, createdTo }: Pick<ListPlan, 'createdFrom' | 'createdTo'>): boolean {
+  return createdFrom !== null || createdTo !== null;
 }
 
 /** Where a list is read from. */
@@ -51,6 +56,10 @@ export interface ListSource {
   failedWith(text: string, lanes: readonly ReportLane[]): Promise<string[]>;
   /** Failed jobs whose error has this key, among the newest of each lane. */
   failedAlike(errorKey: string, lanes: readonly ReportLane[]): Promise<string[]>;
+  /** How many pending jobs of each lane have come to their time, or have not, counted up to its limit. */
+  waitingUpTo(due: boolean, lanes: readonly ReportLane[]): Promise<LaneSize[]>;
+  /** Those that would run first of each lane. */
+  waiting(due: boolean, lanes: readonly ReportLane[]): Promise<string[]>;
   /** Whether there are no more jobs than this. */
   isSmall(rowsMax: number): Promise<boolean>;
   /** Ids, newest first. */
@@ -63,9 +72,21 @@ export interface ListSource {
 
 /** Totals are exact up to here. */
 const COUNT_MAX = 10_000;
+/** So many pending jobs are looked at for their time. */
+const WAITING_MAX = 10_000;
 
 /** How far the clock of a process that enqueues may be off in a table that is not small. */
 const ID_SLACK_MS = 3_600_000;
+
+/** The whole table. */
+const ALL = {
+  lanes: null,
+  runningTopics: [],
+  ids: [],
+  idFilter: { topics: [], statuses: [], due: null },
+  isSearchCut: false,
+  isFound: false,
+} as const;
 
 const NOT_SEARCHED: ListedIds = { ids: [], isSearchCut: false };
 
@@ -76,10 +97,10 @@ const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 export async function readList(query: ListFilter, source: ListSource): Promise<ListedJobs> {
   const plan = await listPlanOf(query, source);
   // One more than asked tells whether there is a next page.
-  const asked = await source.ids(plan, query.limit + 1, query.offset);
+  const asked = await idsIn(plan, query.limit + 1, query.offset, source);
   const ids = asked.slice(0, query.limit);
   const found = new Map((await source.find(ids)).map((job) => [job.id, job]));
-  const total = await source.count({ ...plan, beforeId: plan.endId }, COUNT_MAX + 1);
+  const total = plan.isFound ? plan.ids.length : await source.count({ ...plan, beforeId: plan.endId }, COUNT_MAX + 1);
   return {
     // A job that was removed in this moment is left out.
     items: ids.flatMap((id) => found.get(id) ?? []),
@@ -92,32 +113,62 @@ export async function readList(query: ListFilter, source: ListSource): Promise<L
 /** The ids of a page. */
 export async function readListIds(query: ListFilter, source: ListSource): Promise<ListedIds> {
   const plan = await listPlanOf(query, source);
-  return { ids: await source.ids(plan, query.limit, query.offset), isSearchCut: plan.isSearchCut };
+  return { ids: await idsIn(plan, query.limit, query.offset, source), isSearchCut: plan.isSearchCut };
+}
+
+/** Newest first. */
+async function idsIn(plan: ListPlan, limit: number, offset: number, source: ListSource): Promise<string[]> {
+  if (!plan.isFound) {
+    return source.ids(plan, limit, offset);
+  }
+  // Ids are ASCII: their order here is that of the database.
+  const before = plan.ids.filter((id) => id < plan.beforeId).sort();
+  return before.reverse().slice(offset, offset + limit);
 }
 
 async function listPlanOf(query: ListFilter, source: ListSource): Promise<ListPlan> {
-  const { q, errorKey } = query;
+  const { q, errorKey, due } = query;
   const bounds = await boundsOf(query, source);
   if (query.topics === null && query.statuses === null && q === null && errorKey === null) {
-    const idFilter = { topics: [], statuses: [] };
-    return { lanes: null, runningTopics: [], ids: [], idFilter, ...bounds, isSearchCut: false };
+    return { ...ALL, ...bounds };
   }
   const asked = query.topics ?? (await source.topics());
   const statuses = query.statuses ?? JOB_STATUSES;
-  if (errorKey !== null) {
-    const found = await amongFailed(asked, statuses, source, (lanes) => source.failedAlike(errorKey, lanes));
-    return { lanes: [], runningTopics: [], ...found, idFilter: { topics: asked, statuses }, ...bounds };
-  }
-  const topics = q === null ? asked : asked.filter((topic) => topic.startsWith(q));
+  const found = await foundOf(query, asked, statuses, source);
+  // What is asked for by its error or its time stands among those that were found, all of it.
+  const isAllFound = errorKey !== null || due !== null;
+  const topics = isAllFound ? [] : asked.filter((topic) => topic.startsWith(q ?? ''));
   return {
     lanes: topics.flatMap((topic) =>
       statuses.filter((status) => status !== 'processing').map((status) => ({ topic, status })),
     ),
     runningTopics: statuses.includes('processing') ? topics : [],
-    ...(q === null ? NOT_SEARCHED : await idsOf(q, asked, statuses, source)),
-    idFilter: { topics: asked.filter((topic) => !topics.includes(topic)), statuses },
+    ...found,
+    idFilter: { topics: asked.filter((topic) => !topics.includes(topic)), statuses, due },
     ...bounds,
+    // What is asked for by its id may be any job, and dates are not known of those that were found.
+    isFound: isAllFound && q === null && !isDated(bounds),
   };
+}
+
+/** Jobs that are found one by one. */
+async function foundOf(
+  { q, errorKey, due }: ListFilter,
+  topics: readonly string[],
+  statuses: readonly JobStatus[],
+  source: ListSource,
+): Promise<ListedIds> {
+  if (errorKey !== null) {
+    return amongFailed(topics, statuses, source, (lanes) => source.failedAlike(errorKey, lanes));
+  }
+  const found = q === null ? NOT_SEARCHED : await idsOf(q, topics, statuses, source);
+  if (due === null) {
+    return found;
+  }
+  const meant = topics.filter((topic) => topic.startsWith(q ?? ''));
+  const lanes = await measuredLanesOf(meant, WAITING_MAX, (open) => source.waitingUpTo(due, open));
+  const ids = [...new Set([...(await source.waiting(due, lanes)), ...found.ids])];
+  return { ids, isSearchCut: limitOf(lanes) >= WAITING_MAX };
 }
 
 /** The job that is asked for by its id, and those whose error has the text. */
@@ -142,8 +193,11 @@ async function amongFailed(
   if (lanes.length === 0) {
     return NOT_SEARCHED;
   }
-  const searched = lanes.reduce((sum, { limit }) => sum + limit, 0);
-  return { ids: await search(lanes), isSearchCut: searched >= SEARCHED_FAILURES_MAX };
+  return { ids: await search(lanes), isSearchCut: limitOf(lanes) >= SEARCHED_FAILURES_MAX };
+}
+
+function limitOf(lanes: readonly ReportLane[]): number {
+  return lanes.reduce((sum, { limit }) => sum + limit, 0);
 }
 
 /** The failed jobs of which the errors are looked at; `null` is those of all topics. Costs what it counts. */
@@ -157,19 +211,19 @@ export async function failingLanesOf(
   return measuredLanesOf(searched, jobsMax, (open) => source.failedUpTo(open));
 }
 
-type Bounds = Pick<ListPlan, 'fromId' | 'beforeId' | 'endId' | 'createdFrom' | 'createdTo' | 'due'>;
+type Bounds = Pick<ListPlan, 'fromId' | 'beforeId' | 'endId' | 'createdFrom' | 'createdTo'>;
 
 /**
  * There is no index on `created`, which would cost every claim. In a small table all jobs are looked at for a date; in a
  * large one the time in the ids leads there, with room for clocks that are off.
  */
-async function boundsOf({ createdFrom, createdTo, due, beforeId }: ListFilter, source: ListSource): Promise<Bounds> {
-  const isDated = createdFrom !== null || createdTo !== null;
-  const isById = isDated && !(await source.isSmall(SMALL_TABLE_JOBS));
+async function boundsOf(query: ListFilter, source: ListSource): Promise<Bounds> {
+  const { createdFrom, createdTo, beforeId } = query;
+  const isById = isDated(query) && !(await source.isSmall(SMALL_TABLE_JOBS));
   const fromId = isById && createdFrom ? firstIdAt(createdFrom.getTime() - ID_SLACK_MS) : FIRST_ID;
   const endId = isById && createdTo ? firstIdAt(createdTo.getTime() + ID_SLACK_MS) : LAST_ID;
   const isWithin = beforeId !== null && beforeId < endId;
-  return { createdFrom, createdTo, due, fromId, endId, beforeId: isWithin ? beforeId : endId };
+  return { createdFrom, createdTo, fromId, endId, beforeId: isWithin ? beforeId : endId };
 }
 
 /** The first UUID v7 of a moment: 48 bits of milliseconds since 1970. */

@@ -6,7 +6,7 @@ import type * as Seam from '../job-reports.js';
 import type { JobReports, ReportRecords } from '../job-reports.js';
 import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../job-reports.js';
 import type { ListPlan, ListSource } from '../list-plan.js';
-import { failingLanesOf, isFiltered, readList, readListIds } from '../list-plan.js';
+import { failingLanesOf, isDated, readList, readListIds } from '../list-plan.js';
 import type { ReportLane } from '../report-lanes.js';
 import { countsOf, errorGroupOf, laneSizeOf, rolledUpOf, standingOf } from '../report-rows.js';
 import { rollupJson } from '../set-json.js';
@@ -27,6 +27,11 @@ export class PostgresReports implements JobReports, ReportRecords {
     },
     failedAlike: async (errorKey, lanes) => {
       const rows = await this.query(sql.FAILED_ALIKE, [laneJson(lanes), errorKey]);
+      return rows.map(({ id }) => id as string);
+    },
+    waitingUpTo: async (due, lanes) => (await this.query(waitingFor(due).count, [laneJson(lanes)])).map(laneSizeOf),
+    waiting: async (due, lanes) => {
+      const rows = await this.query(waitingFor(due).ids, [laneJson(lanes)]);
       return rows.map(({ id }) => id as string);
     },
     isSmall: async (rowsMax) => (await this.query(sql.HAS_MORE_THAN, [rowsMax])).length === 0,
@@ -118,10 +123,15 @@ export class PostgresReports implements JobReports, ReportRecords {
   }
 }
 
-const LIST_OF_LANES = { filtered: sql.listOfLanes(true), unfiltered: sql.listOfLanes(false) };
+const WAITING = { due: sql.waitingStatements(true), notDue: sql.waitingStatements(false) };
+const LIST_OF_LANES = { dated: sql.listOfLanes(true), undated: sql.listOfLanes(false) };
+
+function waitingFor(due: boolean): (typeof WAITING)['due'] {
+  return due ? WAITING.due : WAITING.notDue;
+}
 
 function statementsFor(plan: ListPlan): sql.ListStatements {
-  return plan.lanes === null ? sql.LIST_OF_ALL : LIST_OF_LANES[isFiltered(plan) ? 'filtered' : 'unfiltered'];
+  return plan.lanes === null ? sql.LIST_OF_ALL : LIST_OF_LANES[isDated(plan) ? 'dated' : 'undated'];
 }
 
 function paramsOf(plan: ListPlan): unknown[] {
@@ -130,9 +140,9 @@ function paramsOf(plan: ListPlan): unknown[] {
   if (plan.lanes === null) {
     return [...range, ...dates];
   }
-  const { topics, statuses } = plan.idFilter;
-  const lanes = [...range, JSON.stringify(plan.lanes), plan.runningTopics, plan.ids, topics, statuses];
-  return isFiltered(plan) ? [...lanes, ...dates, plan.due] : lanes;
+  const { topics, statuses, due } = plan.idFilter;
+  const lanes = [...range, JSON.stringify(plan.lanes), plan.runningTopics, plan.ids, topics, statuses, due];
+  return isDated(plan) ? [...lanes, ...dates] : lanes;
 }
 
 function laneJson(lanes: readonly ReportLane[]): string {

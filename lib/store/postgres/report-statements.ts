@@ -35,14 +35,17 @@ SELECT topic FROM t WHERE topic IS NOT NULL`;
 /** Whether there are more jobs than that. */
 export const HAS_MORE_THAN = `SELECT 1 FROM _jobs OFFSET $1::int LIMIT 1`;
 
-/** $1 first id, $2 id after the last, $3 lanes, $4 topics of running jobs, $5 single ids with $6 topics and $7 statuses. */
+/**
+ * $1 first id, $2 id after the last, $3 lanes, $4 topics of running jobs, $5 single ids with $6 topics, $7 statuses, and $8 whether
+ * their time has come.
+ */
 const inRange = `id >= $1::uuid AND id < $2::uuid`;
 
 /** Subqueries are worked out once: a plan knows no values. */
 const isBetween = (from: string, before: string): string =>
   `created >= (SELECT coalesce(${from}::timestamptz, '-infinity')) AND created < (SELECT coalesce(${before}::timestamptz, 'infinity'))`;
 
-const isDated = isBetween('$8', '$9');
+const isDated = isBetween('$9', '$10');
 
 const matches = (condition: string, laneLimit: string): string => `
   SELECT c.id FROM jsonb_to_recordset($3::jsonb) AS l(topic text, status text) CROSS JOIN LATERAL (
@@ -52,7 +55,7 @@ const matches = (condition: string, laneLimit: string): string => `
   SELECT id FROM _jobs WHERE status = 'processing' AND topic = ANY ($4::text[]) AND ${condition}
   UNION ALL
   SELECT id FROM _jobs WHERE id = ANY ($5::uuid[]) AND topic = ANY ($6::text[]) AND status = ANY ($7::text[])
-    AND ${condition}`;
+    AND coalesce((run_at <= statement_timestamp()) = $8::boolean, true) AND ${condition}`;
 
 /** Ids of a page and counts up to a limit: of lanes or of the whole table, with a range of dates or without one. */
 export interface ListStatements {
@@ -60,13 +63,10 @@ export interface ListStatements {
   readonly count: string;
 }
 
-/** Whether the time of a job has come, if $10 asks for that. */
-const isDue = `coalesce((run_at <= statement_timestamp()) = (SELECT $10::boolean), true)`;
-
-/** Of lanes; `isFiltered`: by what each row must be visited for. The last parameters are limit and offset. */
+/** Of lanes; `isFiltered`: by dates, for which each row must be visited. The last parameters are limit and offset. */
 export const listOfLanes = (isFiltered: boolean): ListStatements => {
-  const condition = isFiltered ? `${inRange} AND ${isDated} AND ${isDue}` : inRange;
-  const [limit, offset] = isFiltered ? ['$11::int', '$12::int'] : ['$8::int', '$9::int'];
+  const condition = isFiltered ? `${inRange} AND ${isDated}` : inRange;
+  const [limit, offset] = isFiltered ? ['$11::int', '$12::int'] : ['$9::int', '$10::int'];
   return {
     ids: `SELECT id FROM (${matches(condition, `${limit} + ${offset}`)}) m ORDER BY id DESC LIMIT ${limit} OFFSET ${offset}`,
     count: `SELECT count(*) AS total FROM (SELECT FROM (${matches(condition, limit)}) m LIMIT ${limit}) c`,
@@ -84,6 +84,31 @@ export const LIST_OF_ALL: ListStatements = (() => {
 
 /** How jobs stand. */
 export const STANDING = 'SELECT id, topic, status FROM _jobs WHERE id = ANY ($1::uuid[])';
+
+/**
+ * The first pending jobs of each lane whose time has come, or has not, by a loose scan of `_jobs_pending`: from one priority to
+ * the next, however many jobs of the other kind each has.
+ */
+const firstWaiting = (due: boolean, columns: string): string => {
+  const waits = `status = 'pending' AND topic = l.topic`;
+  return `
+  jsonb_to_recordset($1::jsonb) AS l(topic text, lane_limit int) CROSS JOIN LATERAL (
+    WITH RECURSIVE p AS (
+      (SELECT priority FROM _jobs WHERE ${waits} ORDER BY priority LIMIT 1)
+      UNION ALL
+      SELECT (SELECT priority FROM _jobs WHERE ${waits} AND priority > p.priority ORDER BY priority LIMIT 1)
+      FROM p WHERE p.priority IS NOT NULL)
+    SELECT ${columns} FROM p CROSS JOIN LATERAL (
+      SELECT id FROM _jobs WHERE ${waits} AND priority = p.priority AND run_at ${due ? '<=' : '>'} statement_timestamp()
+      ORDER BY run_at LIMIT l.lane_limit) w
+    LIMIT l.lane_limit) n`;
+};
+
+/** What is asked of pending jobs by their time. */
+export const waitingStatements = (due: boolean): Record<'count' | 'ids', string> => ({
+  count: `SELECT l.topic, count(*) AS jobs FROM ${firstWaiting(due, '1')} GROUP BY l.topic`,
+  ids: `SELECT n.id FROM ${firstWaiting(due, 'w.id')}`,
+});
 
 const newestOf = (status: string, columns: string): string => `
   jsonb_to_recordset($1::jsonb) AS l(topic text, lane_limit int) CROSS JOIN LATERAL (

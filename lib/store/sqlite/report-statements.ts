@@ -21,6 +21,24 @@ WITH RECURSIVE t(topic) AS (
   FROM t WHERE t.topic IS NOT NULL)
 SELECT topic FROM t WHERE topic IS NOT NULL`;
 
+/** Of the ?2 first pending jobs of a topic that are due, or not: by a loose scan, from one priority to the next. */
+const waiting = (comparison: '<=' | '>', columns: string): string => `
+WITH RECURSIVE p(priority) AS (
+  SELECT (SELECT priority FROM _jobs WHERE status = 'pending' AND topic = ?1 ORDER BY priority LIMIT 1)
+  UNION ALL
+  SELECT (SELECT priority FROM _jobs WHERE status = 'pending' AND topic = ?1 AND priority > p.priority
+    ORDER BY priority LIMIT 1)
+  FROM p WHERE p.priority IS NOT NULL)
+SELECT ${columns} FROM p CROSS JOIN _jobs INDEXED BY _jobs_pending
+WHERE _jobs.status = 'pending' AND _jobs.topic = ?1 AND _jobs.priority = p.priority AND run_at ${comparison} ${now} LIMIT ?2`;
+
+export const DUE_IDS = waiting('<=', 'id');
+export const NOT_DUE_IDS = waiting('>', 'id');
+
+/** How many they are. */
+export const DUE_UP_TO = `SELECT count(*) AS jobs FROM (${waiting('<=', '1')})`;
+export const NOT_DUE_UP_TO = `SELECT count(*) AS jobs FROM (${waiting('>', '1')})`;
+
 /** Whether a topic has jobs in a status. */
 export const HAS_STATUS = `SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = ?2 LIMIT 1`;
 
@@ -31,9 +49,6 @@ const inRange = 'id >= ?1 AND id < ?2';
 const isDated = (from: string, to: string): string =>
   `(${from} IS NULL OR created >= ${from}) AND (${to} IS NULL OR created < ${to})`;
 
-/** Whether the time of a job has come, if ?8 asks for that. */
-const isDue = `(?8 IS NULL OR (run_at <= ${now}) = ?8)`;
-
 /** Ids of one lane, newest first: ?1 first id, ?2 id after the last, ?3 topic, ?4 status, ?5 limit. */
 export const LANE_IDS = `
 SELECT id FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} ORDER BY id DESC LIMIT ?5`;
@@ -43,26 +58,26 @@ export const LANE_SIZE = `
 SELECT count(*) AS jobs FROM (
   SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} LIMIT ?5)`;
 
-/** The same as `LANE_IDS` between two dates, ?6 and ?7, and due or not, for which each row must be visited. */
-export const LANE_IDS_FILTERED = `
-SELECT id FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} AND ${isDated('?6', '?7')} AND ${isDue}
+/** The same as `LANE_IDS` between two dates, ?6 and ?7, for which each row must be visited. */
+export const LANE_IDS_DATED = `
+SELECT id FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} AND ${isDated('?6', '?7')}
 ORDER BY id DESC LIMIT ?5`;
 
-/** And `LANE_SIZE` of these. */
-export const LANE_SIZE_FILTERED = `
+/** And `LANE_SIZE` between two dates. */
+export const LANE_SIZE_DATED = `
 SELECT count(*) AS jobs FROM (
-  SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} AND ${isDated('?6', '?7')} AND ${isDue}
-  LIMIT ?5)`;
+  SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} AND ${isDated('?6', '?7')} LIMIT ?5)`;
 
 /** Running jobs of the topics in ?3. They are few: + keeps the planner from the range of ids, which is the whole table. */
 export const RUNNING_IDS = `
 SELECT id FROM _jobs WHERE status = 'processing' AND topic IN (SELECT value FROM json_each(?3))
   AND +id >= ?1 AND +id < ?2 AND ${isDated('?4', '?5')}`;
 
-/** Those of the ids in ?3 that are of the topics in ?4 and in the statuses in ?5. */
+/** Those of the ids in ?3 that are of the topics in ?4, in the statuses in ?5, and due or not, if ?8 asks for that. */
 export const SINGLE_IDS = `
 SELECT id FROM _jobs WHERE id IN (SELECT value FROM json_each(?3)) AND topic IN (SELECT value FROM json_each(?4))
-  AND status IN (SELECT value FROM json_each(?5)) AND ${inRange} AND ${isDated('?6', '?7')} AND ${isDue}`;
+  AND status IN (SELECT value FROM json_each(?5)) AND ${inRange} AND ${isDated('?6', '?7')}
+  AND (?8 IS NULL OR (run_at <= ${now}) = ?8)`;
 
 /** Of the whole table. */
 export const ALL_IDS = `

@@ -8,7 +8,7 @@ import type * as Seam from '../job-reports.js';
 import type { JobReports, ReportRecords } from '../job-reports.js';
 import { ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../job-reports.js';
 import type { ListLane, ListPlan, ListSource } from '../list-plan.js';
-import { failingLanesOf, isFiltered, readList, readListIds } from '../list-plan.js';
+import { failingLanesOf, isDated, readList, readListIds } from '../list-plan.js';
 import type { LaneSize, ReportLane } from '../report-lanes.js';
 import { errorKeyOf } from '../error-key.js';
 import { countsOf, errorGroupOf, rolledUpOf, standingOf } from '../report-rows.js';
@@ -29,9 +29,11 @@ const COUNT_PIECE_ROWS = 40_000;
 export class SqliteReports implements JobReports, ReportRecords {
   private readonly source: ListSource = {
     topics: (status) => this.read(() => topicsScript(status)),
-    failedUpTo: (lanes) => this.read(() => failedUpToScript(lanes)),
-    failedWith: (text, lanes) => this.failedWith(text, lanes),
+    failedUpTo: (lanes) => this.sizesOf(lanes, sql.FAILED_UP_TO),
+    failedWith: (text, lanes) => this.idsOfLanes(lanes, sql.FAILED_WITH, text),
     failedAlike: (errorKey, lanes) => this.failedAlike(errorKey, lanes),
+    waitingUpTo: (due, lanes) => this.sizesOf(lanes, due ? sql.DUE_UP_TO : sql.NOT_DUE_UP_TO),
+    waiting: (due, lanes) => this.idsOfLanes(lanes, due ? sql.DUE_IDS : sql.NOT_DUE_IDS),
     isSmall: async (rowsMax) => (await this.read(() => one(sql.HAS_MORE_THAN, [rowsMax]))).length === 0,
     ids: (plan, limit, offset) => this.read(() => idsScript(plan, limit, offset)),
     count: (plan, max) => this.read(() => countScript(plan, max)),
@@ -89,12 +91,10 @@ export class SqliteReports implements JobReports, ReportRecords {
   }
 
   async runTimes(lanes: readonly ReportLane[]): Promise<Seam.TopicRunTimes[]> {
-    const samples: Seam.TopicRunTimes[] = [];
-    for (const { topic, limit } of lanes) {
+    const samples = await inTurn(lanes, async ({ topic, limit }) => {
       const rows = await this.read(() => one(sql.RUN_TIMES, [topic, limit]));
-      samples.push({ topic, timesMs: rows.map((row) => Number(row.time_ms)) });
-      await nextTurn();
-    }
+      return { topic, timesMs: rows.map((row) => Number(row.time_ms)) };
+    });
     return samples.filter(({ timesMs }) => timesMs.length > 0);
   }
 
@@ -103,37 +103,34 @@ export class SqliteReports implements JobReports, ReportRecords {
   }
 
   async errors(lanes: readonly ReportLane[], groupsMax: number): Promise<ErrorGroup[]> {
-    const groups: ErrorGroup[] = [];
-    for (const { topic, limit } of lanes) {
-      groups.push(...(await this.read(() => one(sql.ERRORS, [topic, limit, groupsMax]))).map(errorGroupOf));
-      await nextTurn();
-    }
+    const groups = await inTurn(lanes, async ({ topic, limit }) =>
+      (await this.read(() => one(sql.ERRORS, [topic, limit, groupsMax]))).map(errorGroupOf),
+    );
     const byCount = (left: ErrorGroup, right: ErrorGroup): number =>
       right.count - left.count || right.lastSeen.getTime() - left.lastSeen.getTime();
-    return groups.sort(byCount).slice(0, groupsMax);
+    return groups.flat().sort(byCount).slice(0, groupsMax);
   }
 
-  private async failedWith(text: string, lanes: readonly ReportLane[]): Promise<string[]> {
-    const ids: string[] = [];
-    for (const { topic, limit } of lanes) {
-      ids.push(...idsIn(await this.read(() => one(sql.FAILED_WITH, [topic, limit, text]))));
-      await nextTurn();
-    }
-    return ids;
+  private sizesOf(lanes: readonly ReportLane[], count: string): Promise<LaneSize[]> {
+    return inTurn(lanes, async ({ topic, limit }) => {
+      const [row] = await this.read(() => one(count, [topic, limit]));
+      return { topic, jobs: Number(row!.jobs) };
+    });
+  }
+
+  private async idsOfLanes(lanes: readonly ReportLane[], ids: string, ...more: unknown[]): Promise<string[]> {
+    const found = await inTurn(lanes, ({ topic, limit }) => this.read(() => one(ids, [topic, limit, ...more])));
+    return idsIn(found.flat());
   }
 
   /** SQLite has no hash: which text has the key is found out here. */
   private async failedAlike(errorKey: string, lanes: readonly ReportLane[]): Promise<string[]> {
-    const ids: string[] = [];
-    for (const { topic, limit } of lanes) {
-      const texts = await this.read(() => one(sql.FAILED_TEXTS, [topic, limit]));
+    const found = await inTurn(lanes, async (lane) => {
+      const texts = await this.read(() => one(sql.FAILED_TEXTS, [lane.topic, lane.limit]));
       const text = texts.map(({ message }) => message as string).find((each) => errorKeyOf(each) === errorKey);
-      if (text !== undefined) {
-        ids.push(...idsIn(await this.read(() => one(sql.FAILED_ALIKE, [topic, limit, text]))));
-      }
-      await nextTurn();
-    }
-    return ids;
+      return text === undefined ? [] : this.idsOfLanes([lane], sql.FAILED_ALIKE, text);
+    });
+    return found.flat();
   }
 
   async timeseries(topics: readonly string[], minutes: number): Promise<Seam.RolledUpMinutes> {
@@ -169,6 +166,16 @@ export class SqliteReports implements JobReports, ReportRecords {
   }
 }
 
+/** What is read of one lane after another, with a turn of the event loop behind each: a read ends within its tick. */
+async function inTurn<T>(lanes: readonly ReportLane[], read: (lane: ReportLane) => Promise<T>): Promise<T[]> {
+  const answers: T[] = [];
+  for (const lane of lanes) {
+    answers.push(await read(lane));
+    await nextTurn();
+  }
+  return answers;
+}
+
 /** From one topic to the next, however many jobs each has. */
 function* topicsScript(status?: JobStatus): SqlScript<string[]> {
   const topics = new Set<string>();
@@ -186,15 +193,6 @@ function* topicsScript(status?: JobStatus): SqlScript<string[]> {
   const running = status === undefined ? yield { sql: sql.RUNNING_TOPICS, params: [] } : [];
   running.forEach(({ topic }) => topics.add(topic as string));
   return [...topics];
-}
-
-function* failedUpToScript(lanes: readonly ReportLane[]): SqlScript<LaneSize[]> {
-  const sizes: LaneSize[] = [];
-  for (const { topic, limit } of lanes) {
-    const [row] = yield { sql: sql.FAILED_UP_TO, params: [topic, limit] };
-    sizes.push({ topic, jobs: Number(row!.jobs) });
-  }
-  return sizes;
 }
 
 function* idsScript(plan: ListPlan, limit: number, offset: number): SqlScript<string[]> {
@@ -231,33 +229,35 @@ function* countScript(plan: ListPlan, max: number): SqlScript<number> {
 
 /** What stands in no lane. */
 function* othersScript(plan: ListPlan): SqlScript<string[]> {
-  const { topics, statuses } = plan.idFilter;
+  const { topics, statuses, due } = plan.idFilter;
   const single = [plan.ids, topics, statuses].map((each) => JSON.stringify(each));
   const [range, dates] = [[plan.fromId, plan.beforeId], datesOf(plan)];
   const running = yield { sql: sql.RUNNING_IDS, params: [...range, JSON.stringify(plan.runningTopics), ...dates] };
-  const asked = yield { sql: sql.SINGLE_IDS, params: [...range, ...single, ...dates, dueOf(plan)] };
+  const asked = yield {
+    sql: sql.SINGLE_IDS,
+    params: [...range, ...single, ...dates, due === null ? null : Number(due)],
+  };
   return [...idsIn(running), ...idsIn(asked)];
 }
 
-/** The same with conditions for which each row must be visited, and without. */
+/** The same with dates, for which each row must be visited, and without. */
 interface LaneStatement {
-  readonly filtered: string;
-  readonly unfiltered: string;
+  readonly dated: string;
+  readonly undated: string;
 }
 
-const LANE_IDS: LaneStatement = { filtered: sql.LANE_IDS_FILTERED, unfiltered: sql.LANE_IDS };
-const LANE_SIZE: LaneStatement = { filtered: sql.LANE_SIZE_FILTERED, unfiltered: sql.LANE_SIZE };
+const LANE_IDS: LaneStatement = { dated: sql.LANE_IDS_DATED, undated: sql.LANE_IDS };
+const LANE_SIZE: LaneStatement = { dated: sql.LANE_SIZE_DATED, undated: sql.LANE_SIZE };
 
 function laneStatement(
-  { filtered, unfiltered }: LaneStatement,
+  { dated, undated }: LaneStatement,
   plan: ListPlan,
   { topic, status }: ListLane,
   limit: number,
 ): SqlStatement {
+  const dates = datesOf(plan);
   const params = [plan.fromId, plan.beforeId, topic, status, limit];
-  return isFiltered(plan)
-    ? { sql: filtered, params: [...params, ...datesOf(plan), dueOf(plan)] }
-    : { sql: unfiltered, params };
+  return isDated(plan) ? { sql: dated, params: [...params, ...dates] } : { sql: undated, params };
 }
 
 /** Ids are ASCII: their order here is that of the database. */
@@ -275,10 +275,6 @@ function* recordScript({ worker, minute, totals, since }: Seam.RollupRecord): Sq
 
 function datesOf({ createdFrom, createdTo }: ListPlan): (string | null)[] {
   return [createdFrom, createdTo].map((moment) => moment && sqliteTime(moment));
-}
-
-function dueOf({ due }: ListPlan): number | null {
-  return due === null ? null : Number(due);
 }
 
 function idsIn(rows: readonly SqlRow[]): string[] {
