@@ -111,7 +111,7 @@ export function duration(minMs: number, maxMs = Infinity): Check<number> {
       ? ` of at least ${formatDuration(minMs)}`
       : ` from ${formatDuration(minMs)} to ${formatDuration(maxMs)}`;
   return {
-    expects: `a duration${bounds === ' of at least 0ms' ? '' : bounds}, in milliseconds or such as '30s'`,
+    expects: `a duration${bounds === ' of at least 0ms' ? '' : bounds}, in milliseconds or such as '30s' (ms, s, m, h, d)`,
     parse: (value) => {
       const ms = parseDuration(value);
       return ms !== undefined && ms >= minMs && ms <= maxMs ? ms : undefined;

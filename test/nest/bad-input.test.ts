@@ -55,7 +55,11 @@ const options: [string, object, string][] = [
   ['runAt after 9999', { runAt: new Date(Date.UTC(10_000, 0, 1)) }, 'runAt: expected'],
   ['runAt beside delay', { runAt: new Date(), delay: 1 }, 'delay: contradicts runAt'],
   ['a negative delay', { delay: -1 }, 'delay: expected a duration'],
-  ['a delay without a unit', { delay: '5' }, "delay: expected a duration, in milliseconds or such as '30s', got '5'"],
+  [
+    'a delay without a unit',
+    { delay: '5' },
+    "delay: expected a duration, in milliseconds or such as '30s' (ms, s, m, h, d), got '5'",
+  ],
   ['a delay of NaN', { delay: NaN }, 'delay: expected'],
   ['a delay of centuries', { delay: '99999d' }, 'delay: expected'],
   ['maxRetries of −1', { maxRetries: -1 }, 'maxRetries: expected a whole number from 0 to 1000, got -1'],

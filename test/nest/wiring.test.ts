@@ -62,7 +62,11 @@ describe.each(everyKind)('the module on $label', (kind) => {
 
   it.each([
     ['unknown', { concurency: 5 }, "concurency: unknown option; did you mean 'concurrency'?"],
-    ['refused', { lease: 'soon' }, "lease: expected a duration of at least 300ms, in milliseconds or such as '30s'"],
+    [
+      'refused',
+      { lease: 'soon' },
+      "lease: expected a duration of at least 300ms, in milliseconds or such as '30s' (ms, s, m, h, d)",
+    ],
     ['contradicted', { role: 'producer', topics: ['a'] }, "topics: contradicts role 'producer'"],
   ])(
     'stops the application for an option that is %s, whether given at once or by a factory',

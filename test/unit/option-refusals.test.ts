@@ -16,8 +16,12 @@ describe('a part of an option', () => {
       { backoff: { type: 'linear', delay: 1 } },
       "'fixed' or 'quadratic' or 'exponential', got 'linear'",
     ],
-    ['backoff.delay', { backoff: { type: 'fixed', delay: 'soon' } }, "in milliseconds or such as '30s', got 'soon'"],
-    ['backoff.maxDelay', { backoff: { maxDelay: -1 } }, "in milliseconds or such as '30s', got -1"],
+    [
+      'backoff.delay',
+      { backoff: { type: 'fixed', delay: 'soon' } },
+      "in milliseconds or such as '30s' (ms, s, m, h, d), got 'soon'",
+    ],
+    ['backoff.maxDelay', { backoff: { maxDelay: -1 } }, "in milliseconds or such as '30s' (ms, s, m, h, d), got -1"],
     ['backoff.jitter', { backoff: { jitter: 1.01 } }, 'expected a number from 0 to 1, got 1.01'],
     ['backoff.jitter', { backoff: { jitter: NaN } }, 'expected a number from 0 to 1, got NaN'],
     ['backoff.jitter', { backoff: { jitter: -0.1 } }, 'expected a number from 0 to 1, got -0.1'],
@@ -25,7 +29,7 @@ describe('a part of an option', () => {
     [
       'retention.completed',
       { retention: { completed: true } },
-      "expected false or a duration, in milliseconds or such as '30s', got true",
+      "expected false or a duration, in milliseconds or such as '30s' (ms, s, m, h, d), got true",
     ],
     ['retention.failed', { retention: { failed: '-1d' } }, "got '-1d'"],
     ['retention.cancelled', { retention: { cancelled: null } }, 'got null'],
