@@ -84,8 +84,11 @@ export class Dispatcher {
     this.options.attempts.windUp();
     await this.loop.stop();
     await this.lookBelow;
-    // Nobody here looks for jobs any more: whoever waits for them to run out has waited long enough.
-    this.whenQuiet.splice(0).forEach((resolve) => resolve());
+    // It may have been told to claim again meanwhile.
+    if (!this.isClaiming) {
+      // Nobody here looks for jobs any more: whoever waits for them to run out has waited long enough.
+      this.whenQuiet.splice(0).forEach((resolve) => resolve());
+    }
   }
 
   /** Something may be due: in one lane, since `dueAt` when that is known, in all lanes of a topic, or anywhere. */

@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import type { Clock } from '../../lib/core/clock.js';
+import type { Claim } from '../../lib/core/job.js';
 import { readListFilter } from '../../lib/core/list-filter.js';
 import { systemClock } from '../../lib/runtime/system-clock.js';
+import type { ClaimRequest, JobStore, LaneSurvey } from '../../lib/store/job-store.js';
 import { altered } from '../support/altered-store.js';
 import { TOPIC } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
-import { until } from '../support/wait.js';
+import { signal, until } from '../support/wait.js';
 
 /** Short ones, of which many are claimed ahead. */
 const JOBS = 300;
@@ -62,6 +64,36 @@ describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
     const { id } = await engine.enqueue(TOPIC, null);
     await engine.start();
     await engine.whenIdle();
+    expect(await engine.get(id)).toMatchObject({ status: 'completed' });
+  });
+
+  it('is not idle when it claims again before its last round has ended', async () => {
+    const [surveyed, claimed] = [signal(), signal()];
+    const survey = async (...asked: Parameters<JobStore['survey']>): Promise<LaneSurvey> => {
+      const seen = await fixture.store.survey(...asked);
+      await surveyed.promise;
+      return seen;
+    };
+    const claim = async (request: ClaimRequest): Promise<Claim[]> => {
+      const claims = await fixture.store.claim(request);
+      if (claims.length > 0) await claimed.promise;
+      return claims;
+    };
+    engine = new JobsEngine({ store: altered(fixture.store, { survey, claim }) });
+    engine.register(TOPIC, () => 'done');
+    await engine.start();
+    // The last round has looked before there was a job.
+    await new Promise((resolve) => setImmediate(resolve));
+    engine.stopClaiming();
+    const { id } = await engine.enqueue(TOPIC, null);
+    await engine.start();
+    let isIdle = false;
+    const idle = engine.whenIdle().then(() => (isIdle = true));
+    surveyed.resolve();
+    await until(async () => (await engine.get(id))?.status === 'processing');
+    expect(isIdle).toBe(false);
+    claimed.resolve();
+    await idle;
     expect(await engine.get(id)).toMatchObject({ status: 'completed' });
   });
 
