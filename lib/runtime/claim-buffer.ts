@@ -22,14 +22,17 @@ export class ClaimBuffer {
     private readonly onStale: (stale: readonly Attempt[]) => void,
   ) {}
 
+  /** How many wait. */
   get length(): number {
     return this.waiting.length;
   }
 
+  /** Those that wait, the next one first. */
   get all(): readonly Attempt[] {
     return this.waiting;
   }
 
+  /** Adds one at the end. `watch` is called when it has not begun at once. */
   push(attempt: Attempt): void {
     this.waiting.push(attempt);
     this.pushed += 1;
@@ -64,8 +67,8 @@ export class ClaimBuffer {
     if (this.waiting.length === 0) {
       this.looks = [];
     } else if (this.looks.length > LOOKS_MAX) {
-      const left = this.pushed - this.waiting.length;
-      const stale = this.waiting.splice(0, Math.max(0, this.looks.shift()! - left));
+      const gone = this.pushed - this.waiting.length;
+      const stale = this.waiting.splice(0, Math.max(0, this.looks.shift()! - gone));
       if (stale.length > 0) {
         this.onStale(stale);
       }

@@ -1,6 +1,7 @@
 import { Rescuer } from '../../lib/maintenance/rescuer.js';
 import { Attempt } from '../../lib/runtime/attempt.js';
 import { Attempts } from '../../lib/runtime/attempts.js';
+import type { ClaimBuffer } from '../../lib/runtime/claim-buffer.js';
 import { Dispatcher } from '../../lib/runtime/dispatcher.js';
 import { Enqueuer } from '../../lib/runtime/enqueuer.js';
 import { Heartbeat } from '../../lib/runtime/heartbeat.js';
@@ -86,8 +87,8 @@ export const mutants: readonly Mutant[] = [
     breaks: ['slots'],
     break: () =>
       replace(Attempts.prototype, 'startBuffered', () => (attempts) => {
-        const inner = attempts as unknown as { buffer: Attempt[]; start(attempt: Attempt): void };
-        inner.buffer.splice(0).forEach((attempt) => inner.start(attempt));
+        const inner = attempts as unknown as { buffer: ClaimBuffer; start(attempt: Attempt): void };
+        inner.buffer.takeAll().forEach((attempt) => inner.start(attempt));
       }),
   },
   {

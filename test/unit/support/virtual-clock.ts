@@ -49,6 +49,16 @@ export class VirtualClock implements Clock {
     this.timeMs = endMs;
   }
 
+  /** Moves the time on while the process stands still: whoever should have been woken meanwhile is woken late, and once. */
+  async standStill(ms: number): Promise<void> {
+    this.timeMs += ms;
+    for (const late of this.sleepers.filter(({ atMs }) => atMs <= this.timeMs)) {
+      this.remove(late);
+      late.wake();
+      await this.settle();
+    }
+  }
+
   private firstUntil(endMs: number): Sleeper | undefined {
     const due = this.sleepers.filter(({ atMs }) => atMs <= endMs);
     return due.sort((a, b) => a.atMs - b.atMs)[0];
