@@ -92,7 +92,8 @@ describe.each(everyAdapter)('what is giant, on $adapter', (adapterKind) => {
       ['Origin', `http://${'a.'.repeat(7_000)}`],
       ['Idempotency-Key', ones!.slice(0, 14_000)],
     ];
-    const sinceMs = performance.now();
+    // By the time of the processor: an expression that goes astray takes that for minutes, a busy machine does not.
+    const since = process.cpuUsage();
     for (const value of [ones, spaces, dashes, `${ones}d`, `${ones}.${ones}ms`, `2030-01-01T00:00:00.${ones}Z`]) {
       for (const field of ['run_at', 'delay', 'timeout', 'topic', 'unique_key', 'priority', 'max_retries']) {
         expect((await enqueue(JSON.stringify({ topic: 'a', payload: 1, [field]: value }))).status).toBe(400);
@@ -105,7 +106,7 @@ describe.each(everyAdapter)('what is giant, on $adapter', (adapterKind) => {
     }
     const slashes = await fetch(`${app().url}/api/jobs${'/'.repeat(6_000)}a${'/%2F'.repeat(2_000)}`);
     expect([401, 404]).toContain(slashes.status);
-    expect(performance.now() - sinceMs).toBeLessThan(PROMPT_MS);
+    expect(process.cpuUsage(since).user / 1_000).toBeLessThan(PROMPT_MS);
   });
 });
 
