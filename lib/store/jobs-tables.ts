@@ -1,54 +1,87 @@
-import { QueueUnavailableError } from '../core/errors.js';
+import type { Clock } from '../core/clock.js';
+import { messageOf, QueueUnavailableError } from '../core/errors.js';
 import type { JobsLogger } from '../core/logger.js';
+import type { SqlScript } from './sql-runner.js';
 import type { TableSetup } from './migrator.js';
 import { setUpTables } from './migrator.js';
 import { SqlError } from './sql-error.js';
 
+/** How a database makes the tables, at the start and later. */
 export interface JobsTablesOptions extends TableSetup {
+  readonly clock: Clock;
   readonly logger: JobsLogger;
+  /** As `run`, while the application is at work on the same database. */
+  readonly runBeside: (script: () => SqlScript<void>) => Promise<void>;
 }
+
+const TABLE_COUNT = 4;
+/** After a failure nobody tries again for so long: every loop of the queue meets that the tables are gone. */
+const REST_MS = 5_000;
 
 /**
  * The queue's tables. Somebody may drop them while it runs, as `synchronize(true)` does between the tests of an application; the
  * next start would make them anew, so the queue does not wait for it.
  */
 export class JobsTables {
-  private mending: Promise<void> | undefined;
+  private making: Promise<boolean> | undefined;
+  private restsUntilMs = -Infinity;
+  /** What was said of the last failure; not again until it is well. */
+  private told: string | undefined;
 
   constructor(private readonly options: JobsTablesOptions) {}
 
   /** @throws InvalidOptionsError naming `migrate` when the tables are not as this version needs them. */
-  async setUp(): Promise<void> {
-    await setUpTables(this.options);
+  setUp(): Promise<void> {
+    return setUpTables(this.options);
   }
 
   /** Does what needs the tables, and does it again when they had to be made anew: nothing of it was done then. */
-  async with<T>(work: () => Promise<T>): Promise<T> {
+  async usedBy<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if (await this.areMended(error)) {
+      if (await this.madeAfter(error)) {
         return work();
       }
       throw error;
     }
   }
 
-  /** Whether the tables were gone, as the error says, and are there again. */
-  async areMended(error: unknown): Promise<boolean> {
+  /** Makes the tables when an error says that they are gone. Resolves with whether they were, and are there again. */
+  async madeAfter(error: unknown): Promise<boolean> {
     if (!this.options.migrate || !isTableGone(error)) {
       return false;
     }
-    this.mending ??= this.mend().finally(() => (this.mending = undefined));
-    return this.mending.then(
-      () => true,
-      () => false,
-    );
+    this.making ??= this.make().finally(() => (this.making = undefined));
+    return this.making;
   }
 
-  private async mend(): Promise<void> {
-    if (await setUpTables(this.options)) {
-      this.options.logger.warn("the queue's tables were gone, and with them all jobs; they were made anew");
+  private async make(): Promise<boolean> {
+    const { clock, logger, read, statements, runBeside } = this.options;
+    if (clock.now() < this.restsUntilMs) {
+      return false;
+    }
+    try {
+      const { length } = await read(statements.LIST_TABLES);
+      if (length > 0) {
+        // Another process was first, or somebody who drops or moves them one by one is not done.
+        return length === TABLE_COUNT;
+      }
+      await setUpTables({ ...this.options, run: runBeside });
+      logger.warn("the queue's tables were gone, and with them all jobs; they were made anew");
+      this.told = undefined;
+      return true;
+    } catch (error) {
+      this.restsUntilMs = clock.now() + REST_MS;
+      this.tell(messageOf(error));
+      return false;
+    }
+  }
+
+  private tell(reason: string): void {
+    if (reason !== this.told) {
+      this.told = reason;
+      this.options.logger.error(`the queue's tables are gone, and cannot be made anew: ${reason}`);
     }
   }
 }
@@ -57,7 +90,7 @@ function isTableGone(error: unknown): boolean {
   const cause = error instanceof QueueUnavailableError ? error.cause : undefined;
   return (
     cause instanceof SqlError &&
-    /_jobs/.test(cause.message) &&
+    /\b_jobs(_rollup|_workers)?\b/.test(cause.message) &&
     (/no such table/.test(cause.message) || (cause.cause as { code?: unknown } | undefined)?.code === '42P01')
   );
 }

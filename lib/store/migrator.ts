@@ -6,6 +6,8 @@ import { SqlError } from './sql-error.js';
 
 /** How a dialect keeps account of migrations, in the form TypeORM itself uses. */
 export interface MigrationStatements {
+  /** Names of the queue's tables that are there. */
+  readonly LIST_TABLES: string;
   readonly CREATE_MIGRATIONS_TABLE: string;
   readonly LIST_MIGRATIONS: string;
   readonly RECORD_MIGRATION: string;
@@ -39,10 +41,9 @@ interface PendingMigrations {
 /**
  * Checks the tables, and creates or upgrades them before when it may.
  *
- * @returns whether it had to.
  * @throws InvalidOptionsError naming `migrate` when they are not as this version needs them.
  */
-export async function setUpTables({ databaseType, statements, migrate, read, run }: TableSetup): Promise<boolean> {
+export async function setUpTables({ databaseType, statements, migrate, read, run }: TableSetup): Promise<void> {
   try {
     const migrations = migrate ? await pendingMigrations(databaseType, statements) : undefined;
     // The usual start finds them done: then it takes no lock, and a role that may not create anything can start.
@@ -51,7 +52,6 @@ export async function setUpTables({ databaseType, statements, migrate, read, run
       await run(() => migrations.script());
     }
     await read(statements.CHECK_TABLE);
-    return isBehind ?? false;
   } catch (error) {
     throw tableErrorOf(error, migrate);
   }

@@ -7,7 +7,7 @@ import { everyPriority } from '../../lib/store/lanes.js';
 import { newJob } from '../support/job-rows.js';
 import type { EmptyDatabase } from '../support/stores.js';
 import { storeKinds } from '../support/stores.js';
-import { until } from '../support/wait.js';
+import { signal, until } from '../support/wait.js';
 import { RecordingLogger } from '../unit/support/recording-logger.js';
 
 const ALL = ['_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_migrations'];
@@ -91,6 +91,27 @@ describe.each(storeKinds())('tables that are dropped while the queue runs, on $l
     expect(await engine.stats()).toMatchObject({ completed: 1, total: 1 });
   });
 
+  it.each([
+    ['by name', ['_jobs', '_jobs_migrations', '_jobs_rollup', '_jobs_workers']],
+    ['in the order in which they were made', ['_jobs_migrations', '_jobs', '_jobs_rollup', '_jobs_workers']],
+  ])('are made anew, all of them, when they were dropped one by one, %s', async (_, order) => {
+    await open();
+    engine.register('mail', () => null);
+    await engine.start();
+    for (const table of order) {
+      await drop([table]);
+      await engine.list().catch(() => undefined);
+    }
+    await until(() => logger.of('warn').length > 0);
+    await engine.enqueue('mail', null);
+    await engine.whenIdle();
+    expect(await engine.reports.timeseries(1)).toBeDefined();
+    expect(await engine.reports.topics()).toMatchObject([{ topic: 'mail', completed: 1 }]);
+    await engine.close();
+    await store.close();
+    await open({ migrate: false });
+  });
+
   it('are made anew behind a transaction that has failed for want of them', async () => {
     await open({ role: 'producer' });
     await drop(ALL);
@@ -109,6 +130,28 @@ describe.each(storeKinds())('tables that are dropped while the queue runs, on $l
     await drop(ALL);
     await expect(engine.enqueue('mail', null)).rejects.toThrow(QueueUnavailableError);
     expect(logger.of('warn')).toEqual([]);
+  });
+
+  it('are met by attempts that run: these have lost their jobs', async () => {
+    await open({ lease: 300 });
+    const end = signal();
+    const reasons: string[] = [];
+    engine.register('mail', async ({ signal: abort }) => {
+      abort.addEventListener('abort', () => reasons.push((abort.reason as { code: string }).code));
+      await end.promise;
+    });
+    engine.register('next', () => 'done');
+    await engine.start();
+    await engine.enqueue('mail', null);
+    await until(async () => (await engine.list({ status: 'processing' })).total === 1);
+    await drop(ALL);
+    await until(() => reasons.length === 1);
+    end.resolve();
+    const { id } = await engine.enqueue('next', null);
+    await engine.whenIdle();
+    expect(reasons).toEqual(['LEASE_LOST']);
+    expect(await engine.get(id)).toMatchObject({ status: 'completed' });
+    expect(await engine.list()).toMatchObject({ total: 1 });
   });
 
   it.each(['_jobs', '_jobs_rollup'])(

@@ -96,6 +96,8 @@ export class PostgresStore implements JobStore {
       migrate: options.migrate,
       read: (statement) => this.send(statement, []),
       run: (script) => this.runMigrations(script),
+      runBeside: (script) => this.runMigrations(script),
+      clock: options.clock,
       logger: options.logger,
     });
     this.announcer = new Announcer((hint) => this.notify(JOBS_CHANNEL, hint), options.clock);
@@ -143,7 +145,7 @@ export class PostgresStore implements JobStore {
       return (isKeyed ? this.waiters : this.inserters).pass(() => insertions.insert(jobs));
     }
     const insert = (): Promise<Seam.InsertedJob[]> => this.ownTransaction((own) => insertions.insertIn(own, jobs));
-    const inserted = await this.waiters.pass(() => this.tables.with(insert));
+    const inserted = await this.waiters.pass(() => this.tables.usedBy(insert));
     this.announcer.announce(topicsOf(jobs));
     return inserted;
   }
@@ -306,7 +308,7 @@ export class PostgresStore implements JobStore {
 
   private async query(text: string, params: readonly unknown[], tx?: StoreTransaction): Promise<readonly SqlRow[]> {
     if (!tx) {
-      return this.tables.with(() => this.send(text, params));
+      return this.tables.usedBy(() => this.send(text, params));
     }
     try {
       const queryRunner = this.transactions.queryRunnerOf(tx);
@@ -315,7 +317,7 @@ export class PostgresStore implements JobStore {
     } catch (error) {
       const failure = translatedIn(error);
       // Not for this transaction, which has failed.
-      void this.tables.areMended(failure);
+      void this.tables.madeAfter(failure);
       throw failure;
     }
   }

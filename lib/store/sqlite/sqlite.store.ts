@@ -64,6 +64,8 @@ export class SqliteStore implements JobStore {
       migrate: options.migrate,
       read: (statement) => this.lookOnce(() => one(statement, [])),
       run: (script) => translating(this.connection.lane.transact(script)),
+      runBeside: (script) => translating(this.connection.lane.run(script)),
+      clock: options.clock,
       logger: options.logger,
     });
   }
@@ -286,7 +288,7 @@ export class SqliteStore implements JobStore {
   }
 
   private write<T>(script: () => SqlScript<T>): Promise<T> {
-    return this.tables.with(() => translating(this.connection.lane.run(script)));
+    return this.tables.usedBy(() => translating(this.connection.lane.run(script)));
   }
 
   private read(text: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
@@ -295,7 +297,7 @@ export class SqliteStore implements JobStore {
 
   /** Runs a script that only reads. */
   private look<T>(script: () => SqlScript<T>): Promise<T> {
-    return this.tables.with(() => this.lookOnce(script));
+    return this.tables.usedBy(() => this.lookOnce(script));
   }
 
   private lookOnce<T>(script: () => SqlScript<T>): Promise<T> {
@@ -310,7 +312,7 @@ export class SqliteStore implements JobStore {
     try {
       return await translating(runScript(runnerOfQueryRunner(this.transactions.queryRunnerOf(tx)), script));
     } catch (error) {
-      void this.tables.areMended(error);
+      void this.tables.madeAfter(error);
       throw error;
     }
   }

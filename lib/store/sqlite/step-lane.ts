@@ -32,7 +32,7 @@ export class StepLane implements WriteLane {
     return this.add((sinceMs) => this.drive(script(), sinceMs));
   }
 
-  /** Used to make the tables only, since it holds the lock over several steps. */
+  /** Used for the tables at the start only, since it holds the lock over several steps. */
   transact<T>(script: () => SqlScript<T>): Promise<T> {
     return this.add(async (sinceMs) => {
       const { runner } = this.options;
