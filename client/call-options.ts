@@ -57,7 +57,10 @@ export type RequeueOptions = EitherCase<{
 export interface JobConditions {
   topic?: string | readonly string[] | undefined;
   status?: JobStatus | readonly JobStatus[] | undefined;
-  /** Of pending jobs only: those that are due (`true`), or those that wait for their time or a retry (`false`). */
+  /**
+   * Of pending jobs only: those that are due (`true`), or those that wait for their time or a retry (`false`); of more than 10,000
+   * those that would run first. `status` is left out then, or `'pending'`.
+   */
   due?: boolean | undefined;
   /** An exact id, the beginning of a topic, or a part of the error of a failed job. */
   q?: string | undefined;

@@ -112,7 +112,7 @@ export abstract class JobsApi {
   }
 
   /**
-   * Re-queues, cancels or deletes up to 10,000 jobs. When the answer says `more`, others can be moved: call again, while
+   * Re-queues, promotes, cancels or deletes up to 10,000 jobs. When the answer says `more`, others can be moved: call again, while
    * `changed` is not 0. A filter without a condition means all jobs; one with an `undefined` condition is a TypeError.
    * @example await jobs.bulk({ action: 'requeue', filter: { status: 'failed', topic: 'send_receipt' }, dryRun: true });
    */

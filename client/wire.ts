@@ -210,6 +210,7 @@ export interface Capabilities {
 export interface BulkFilter {
   topic?: string | string[];
   status?: JobStatus | JobStatus[];
+  /** Of pending jobs only: those that are due, or those that wait for their time. */
   due?: boolean;
   q?: string;
   error_key?: string;

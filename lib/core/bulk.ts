@@ -12,7 +12,7 @@ export const BULK_ACTIONS = ['requeue', 'promote', 'cancel', 'delete'] as const 
 
 export type BulkAction = (typeof BULK_ACTIONS)[number];
 
-/** Which jobs are meant: either some by their ids, or the newest that a filter matches. At most 10,000 a call. */
+/** Which jobs are meant: either some by their ids, or the first that a list with the filter would have. At most 10,000 a call. */
 export interface BulkRequest {
   action: BulkAction;
   ids?: readonly string[] | undefined;

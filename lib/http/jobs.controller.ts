@@ -105,7 +105,7 @@ export class JobsController {
     method: 'POST',
     path: '/bulk',
     access: 'manage',
-    summary: 'Re-queues, cancels or deletes many jobs',
+    summary: 'Re-queues, promotes, cancels or deletes many jobs',
     body: { name: 'BulkRequest', fields: BULK },
     bodyBytesMax: MANY_BYTES_MAX,
     answers: { 200: { meaning: 'What became of them', schema: ref('BulkAnswer') } },

@@ -165,7 +165,8 @@ export const BULK = {
   filter: {
     check: objectField(CONDITIONS),
     schema: ref('BulkFilter'),
-    meaning: 'What the jobs that are meant have; at most 10,000 a call, the newest',
+    meaning:
+      'What the jobs that are meant have; at most 10,000 a call, the newest, or with due those that would run first',
   },
   dry_run: { check: flag, schema: FLAG, meaning: 'Only count: nothing is changed' } as Field<boolean>,
 } as const;

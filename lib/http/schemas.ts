@@ -115,7 +115,10 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     matched: COUNT,
     changed: COUNT,
     skipped: COUNT,
-    more: { ...FLAG, description: 'More jobs can be moved than one call takes: call again, while changed is not 0' },
+    more: {
+      ...FLAG,
+      description: 'More jobs can be moved than one call takes, or may be: call again, while changed is not 0',
+    },
     skipped_reasons: listOfSchema(
       objectSchema({ reason: TEXT, count: COUNT, ids: listOfSchema(UUID, { maxItems: 10 }) }),
     ),

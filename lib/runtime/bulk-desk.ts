@@ -1,9 +1,9 @@
-import type { BulkAnswer, BulkOrder, BulkRequest, SkippedJobs } from '../core/bulk.js';
+import type { BulkAction, BulkAnswer, BulkOrder, BulkRequest, SkippedJobs } from '../core/bulk.js';
 import { BULK_JOBS_MAX, readBulkRequest } from '../core/bulk.js';
 import { RowLockedError } from '../core/errors.js';
 import { JOB_ACTIONS } from '../core/job-action.js';
 import type { JobStatus } from '../core/job-state.js';
-import type { JobReports, ListedIds } from '../store/job-reports.js';
+import type { JobReports, ListedIds, StandingJob } from '../store/job-reports.js';
 import type { Moved } from '../store/job-store.js';
 import type { Moves } from './moves.js';
 
@@ -21,6 +21,7 @@ const KEY_TAKEN = 'its unique key is held by another job';
 const LOCKED = 'an open transaction holds it';
 const REFUSED = 'the database refuses it';
 const FOREIGN = 'its topic is not allowed';
+const DUE = 'it is due already';
 
 /** Where people move many jobs at once: in batches, each of its own, so that a worker never waits for all of them. */
 export class BulkDesk {
@@ -69,34 +70,50 @@ export class BulkDesk {
     return { ids: movableFirst.slice(0, BULK_JOBS_MAX), more: areMore(movable) };
   }
 
-  /** Those that may be moved; a dry run judges by the status as well, which the move itself judges better. */
+  /**
+   * Those that may be moved. A dry run judges by the status as well, which the move itself judges better. A move that changes
+   * only what is due, or is not, would pass over the others without a word.
+   */
   private async allowed(
     ids: readonly string[],
     { action, dryRun }: BulkOrder,
     topics: readonly string[] | null,
     skipped: Skipped,
   ): Promise<readonly string[]> {
-    if (!dryRun && topics === null) {
+    if (!dryRun && topics === null && JOB_ACTIONS[action].due === null) {
       return ids;
     }
     const standing = new Map((await this.options.reports.standing(ids)).map((job) => [job.id, job]));
     return ids.filter((id) => {
       const job = standing.get(id);
-      const isForeign = job !== undefined && topics !== null && !topics.includes(job.topic);
-      const isMovable = job !== undefined && JOB_ACTIONS[action].from.includes(job.status);
-      if (isForeign) {
-        skipped.add(FOREIGN, id);
-      } else if (dryRun && !isMovable) {
-        skipped.add(job === undefined ? GONE : statusReason(job.status), id);
+      const obstacle =
+        job !== undefined && topics !== null && !topics.includes(job.topic)
+          ? FOREIGN
+          : (dueObstacle(action, job) ?? (dryRun ? statusObstacle(action, job) : undefined));
+      if (obstacle !== undefined) {
+        skipped.add(obstacle, id);
       }
-      return !isForeign && (!dryRun || isMovable);
+      return obstacle === undefined;
     });
   }
 }
 
-/** Whether there are more than a call takes; when these are moved, others come within the reach of a search. */
+/** Whether there are more than a call takes, or may be: when these are moved, others come within the reach of a search. */
 function areMore({ ids, isSearchCut }: ListedIds): boolean {
-  return ids.length > BULK_JOBS_MAX || (isSearchCut && ids.length > 0);
+  return ids.length > BULK_JOBS_MAX || isSearchCut;
+}
+
+function dueObstacle(action: BulkAction, job: StandingJob | undefined): string | undefined {
+  const { due } = JOB_ACTIONS[action];
+  return due !== null && job?.status === 'pending' && job.isDue !== due ? DUE : undefined;
+}
+
+function statusObstacle(action: BulkAction, job: StandingJob | undefined): string | undefined {
+  return job === undefined
+    ? GONE
+    : JOB_ACTIONS[action].from.includes(job.status)
+      ? undefined
+      : statusReason(job.status);
 }
 
 /** What was left alone, by reason. */

@@ -60,6 +60,8 @@ export interface StandingJob {
   readonly id: string;
   readonly topic: string;
   readonly status: JobStatus;
+  /** Its time has come. */
+  readonly isDue: boolean;
 }
 
 export interface TopicCounts extends StatusCounts {

@@ -136,8 +136,8 @@ async function listPlanOf(query: ListFilter, source: ListSource): Promise<ListPl
   const statuses = query.statuses ?? JOB_STATUSES;
   const found = await foundOf(query, asked, statuses, source);
   // What is asked for by its error or its time stands among those that were found, all of it.
-  const isAllFound = errorKey !== null || due !== null;
-  const topics = isAllFound ? [] : asked.filter((topic) => topic.startsWith(q ?? ''));
+  const isAmongFound = errorKey !== null || due !== null;
+  const topics = isAmongFound ? [] : asked.filter((topic) => topic.startsWith(q ?? ''));
   return {
     lanes: topics.flatMap((topic) =>
       statuses.filter((status) => status !== 'processing').map((status) => ({ topic, status })),
@@ -147,7 +147,7 @@ async function listPlanOf(query: ListFilter, source: ListSource): Promise<ListPl
     idFilter: { topics: asked.filter((topic) => !topics.includes(topic)), statuses, due },
     ...bounds,
     // What is asked for by its id may be any job, and dates are not known of those that were found.
-    isFound: isAllFound && q === null && !isDated(bounds),
+    isFound: isAmongFound && q === null && !isDated(bounds),
   };
 }
 
@@ -165,10 +165,11 @@ async function foundOf(
   if (due === null) {
     return found;
   }
-  const meant = topics.filter((topic) => topic.startsWith(q ?? ''));
+  const meant = statuses.includes('pending') ? topics.filter((topic) => topic.startsWith(q ?? '')) : [];
   const lanes = await measuredLanesOf(meant, WAITING_MAX, (open) => source.waitingUpTo(due, open));
-  const ids = [...new Set([...(await source.waiting(due, lanes)), ...found.ids])];
-  return { ids, isSearchCut: limitOf(lanes) >= WAITING_MAX };
+  const filled = lanes.filter(({ limit }) => limit > 0);
+  const waiting = filled.length > 0 ? await source.waiting(due, filled) : [];
+  return { ids: [...new Set([...waiting, ...found.ids])], isSearchCut: limitOf(lanes) >= WAITING_MAX };
 }
 
 /** The job that is asked for by its id, and those whose error has the text. */

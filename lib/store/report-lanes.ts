@@ -1,4 +1,4 @@
-/** So many of the newest jobs of one topic in one status. */
+/** So many jobs of one topic: the newest in a status, or those that would run first. */
 export interface ReportLane {
   readonly topic: string;
   readonly limit: number;

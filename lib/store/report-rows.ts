@@ -21,7 +21,8 @@ export function countsOf(rows: readonly SqlRow[]): TopicCounts[] {
 }
 
 export function standingOf(row: SqlRow): StandingJob {
-  return { id: row.id as string, topic: row.topic as string, status: row.status as JobStatus };
+  const isDue = Number(row.is_due) === 1;
+  return { id: row.id as string, topic: row.topic as string, status: row.status as JobStatus, isDue };
 }
 
 export function laneSizeOf(row: SqlRow): LaneSize {

@@ -1,6 +1,6 @@
 import { InvalidOptionsError, JobsEngine } from 'nestjs-jobs';
 import type { JobEvent, JobHandlerFunction } from 'nestjs-jobs';
-import type { BulkRequest } from '../../lib/core/bulk.js';
+import type { BulkAnswer, BulkRequest } from '../../lib/core/bulk.js';
 import type { JobStatus } from '../../lib/core/job-state.js';
 import type { JobStore } from '../../lib/store/job-store.js';
 import { claimMany, claimOne, insertMany, insertOne, outcomes, settlement, TOPIC } from '../support/job-rows.js';
@@ -87,14 +87,23 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     await fixture.store.settle([settlement(retried, outcomes.retry(60_000))]);
     const [done] = await settled('completed', 1);
     const other = await insertOne(fixture.store, { topic: 'sms', delayMs: 86_400_000 });
+    const due = await insertOne(fixture.store);
     expect(await move({ action: 'promote', filter: { topic: TOPIC, due: false }, dryRun: true })).toMatchObject({
       matched: 2,
       skipped: 0,
     });
-    expect(await move({ action: 'promote', ids: [tomorrow, retried.id, done!] })).toMatchObject({
-      changed: 2,
-      skippedReasons: [{ reason: 'it is completed', ids: [done] }],
+    const ids = [tomorrow, retried.id, done!, due];
+    const skippedReasons = [
+      { reason: 'it is completed', ids: [done] },
+      { reason: 'it is due already', ids: [due] },
+    ];
+    const sorted = ({ skippedReasons: reasons, ...answer }: BulkAnswer): unknown => ({
+      ...answer,
+      skippedReasons: [...reasons].sort((a, b) => (a.reason < b.reason ? -1 : 1)),
     });
+    expect(sorted(await move({ action: 'promote', ids, dryRun: true }))).toMatchObject({ skipped: 2, skippedReasons });
+    expect(sorted(await move({ action: 'promote', ids }))).toMatchObject({ changed: 2, skippedReasons });
+    expect(await move({ action: 'promote', filter: { topic: TOPIC } })).toMatchObject({ matched: 4, changed: 0 });
     expect(await open().list({ due: false })).toMatchObject({ items: [{ id: other }], total: 1 });
     expect(await fixture.job(retried.id)).toMatchObject({ status: 'pending', retries: 1 });
   });
@@ -201,12 +210,21 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     for (let batch = 0; batch < 10; batch += 1) {
       await insertMany(fixture.store, 1_001, { delayMs: 3_600_000 });
     }
+    const later = await insertOne(fixture.store, { topic: 'sms', delayMs: 3_600_000 });
     const filter = { topic: TOPIC };
+    expect(await open().list({ due: false, limit: 1 })).toMatchObject({ total: 10_000, totalCapped: true });
+    expect(await move({ action: 'promote', filter: { status: 'completed' } })).toMatchObject({
+      matched: 0,
+      more: false,
+    });
     expect(await move({ action: 'promote', filter })).toMatchObject({ changed: 10_000, more: true });
-    expect(await open().list({ due: false })).toMatchObject({ total: 10 });
-    expect(await move({ action: 'promote', filter })).toMatchObject({ matched: 10_000, more: false });
-    expect(await open().list({ due: false })).toMatchObject({ total: 0 });
-    expect(await move({ action: 'promote', filter: { due: false } })).toMatchObject({ matched: 0, changed: 0 });
+    expect(await open().list({ due: false })).toMatchObject({ total: 11, totalCapped: false });
+    expect(await move({ action: 'promote', filter })).toMatchObject({ matched: 10_000, changed: 10, more: false });
+    expect(await open().list({ due: false })).toMatchObject({ items: [{ id: later }], total: 1 });
+    await fixture.sql(`UPDATE _jobs SET status = 'failed', finished = created WHERE topic = '${TOPIC}'`);
+    // None of the failed jobs can be promoted, and of others nothing was said.
+    expect(await move({ action: 'promote', filter: { status: 'failed' } })).toMatchObject({ changed: 0, more: false });
+    expect(await open().list({ due: false })).toMatchObject({ total: 1 });
   }, 60_000);
 
   it('come to the end of an error that more failed jobs have than are searched', async () => {

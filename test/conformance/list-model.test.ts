@@ -23,7 +23,9 @@ describe.each(storeKinds())('any list on $label', (kind) => {
 
   /** Many questions to one table: it costs more to fill than to ask. */
   async function expectPages(filling: readonly ListedJob[], jobs: readonly ListedJob[], seed: number): Promise<void> {
-    for (const query of fc.sample(anyQuery(jobs), { numRuns: QUERIES_EACH, seed })) {
+    // Of a large table not all are searched by their time.
+    const queries = anyQuery(jobs).filter(({ due }) => filling.length === 0 || due === null);
+    for (const query of fc.sample(queries, { numRuns: QUERIES_EACH, seed })) {
       await expectPage([...filling, ...jobs], query);
     }
   }

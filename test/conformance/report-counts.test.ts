@@ -214,8 +214,8 @@ describe.each(storeKinds())('reports on $label', (kind) => {
       const [done] = await completed(1, 'sms');
       const standing = await fixture.store.reports.standing([token.id, done!, '01890000-0000-7000-8000-000000000000']);
       expect(standing).toHaveLength(2);
-      expect(standing).toContainEqual({ id: token.id, topic: TOPIC, status: 'processing' });
-      expect(standing).toContainEqual({ id: done, topic: 'sms', status: 'completed' });
+      expect(standing).toContainEqual({ id: token.id, topic: TOPIC, status: 'processing', isDue: true });
+      expect(standing).toContainEqual({ id: done, topic: 'sms', status: 'completed', isDue: true });
       expect(await fixture.store.reports.standing([])).toEqual([]);
     });
   });

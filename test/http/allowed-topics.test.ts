@@ -113,8 +113,13 @@ describe.each(everyPlace)('allowed topics on $adapter with $database', ({ kind, 
   });
 
   it('bound what is moved at once', async () => {
-    for (const action of ['cancel', 'delete', 'requeue']) {
-      for (const which of [{ ids: [hidden, failed] }, { filter: { q: 'hidden' } }, { filter: { q: hidden } }]) {
+    for (const action of ['cancel', 'delete', 'requeue', 'promote']) {
+      for (const which of [
+        { ids: [hidden, failed] },
+        { filter: { q: 'hidden' } },
+        { filter: { q: hidden } },
+        { filter: { q: 'hidden', due: false } },
+      ]) {
         const answer = await api().post<{ changed: number }>('/bulk', { action, ...which });
         expect([200, 403]).toContain(answer.status);
         expect(answer.body.changed ?? 0).toBe(0);
@@ -128,6 +133,9 @@ describe.each(everyPlace)('allowed topics on $adapter with $database', ({ kind, 
     await expectUntouched();
     const all = await api().post('/bulk', { action: 'delete', filter: {}, dry_run: true });
     expect(all).toMatchObject({ status: 200, body: { matched: 2 } });
+    const waiting = await api().post('/bulk', { action: 'promote', filter: { due: false }, dry_run: true });
+    expect(waiting).toMatchObject({ status: 200, body: { matched: 1 } });
+    expect((await api().get<JobPage>('?due=false')).body.items.map(({ id }) => id)).toEqual([shown]);
   });
 
   it('narrow the stream', async () => {

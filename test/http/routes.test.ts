@@ -255,6 +255,23 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     });
   });
 
+  it('POST /bulk promotes what waits for its time, which GET lists', async () => {
+    const jobs = await app().jobs.enqueueMany([1, 2].map((payload) => ({ topic: 'waits', payload, delay: '1h' })));
+    const ids = jobs.map(({ id }) => id).reverse();
+    const listed = async (due: boolean): Promise<string[]> =>
+      (await api().get<JobPage>(`?topic=waits&due=${due}`)).body.items.map(({ id }) => id);
+    expect([await listed(false), await listed(true)]).toEqual([ids, []]);
+    const filter = { topic: 'waits', due: false };
+    expect(await api().post('/bulk', { action: 'promote', filter })).toMatchObject({
+      status: 200,
+      body: { matched: 2, changed: 2, skipped: 0, more: false },
+    });
+    expect([await listed(false), await listed(true)]).toEqual([[], ids]);
+    expect(await api().post('/bulk', { action: 'promote', ids })).toMatchObject({
+      body: { changed: 0, skipped_reasons: [{ reason: 'it is due already', count: 2 }] },
+    });
+  });
+
   it('GET /stream tells what changes', async () => {
     const stream = await api().open('/stream');
     expect(stream.type).toBe('text/event-stream; charset=utf-8');

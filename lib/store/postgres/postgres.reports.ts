@@ -29,9 +29,12 @@ export class PostgresReports implements JobReports, ReportRecords {
       const rows = await this.query(sql.FAILED_ALIKE, [laneJson(lanes), errorKey]);
       return rows.map(({ id }) => id as string);
     },
-    waitingUpTo: async (due, lanes) => (await this.query(waitingFor(due).count, [laneJson(lanes)])).map(laneSizeOf),
+    waitingUpTo: async (due, lanes) => {
+      const rows = await this.query(due ? sql.DUE_UP_TO : sql.NOT_DUE_UP_TO, [laneJson(lanes)]);
+      return rows.map(laneSizeOf);
+    },
     waiting: async (due, lanes) => {
-      const rows = await this.query(waitingFor(due).ids, [laneJson(lanes)]);
+      const rows = await this.query(due ? sql.DUE_IDS : sql.NOT_DUE_IDS, [laneJson(lanes)]);
       return rows.map(({ id }) => id as string);
     },
     isSmall: async (rowsMax) => (await this.query(sql.HAS_MORE_THAN, [rowsMax])).length === 0,
@@ -123,12 +126,7 @@ export class PostgresReports implements JobReports, ReportRecords {
   }
 }
 
-const WAITING = { due: sql.waitingStatements(true), notDue: sql.waitingStatements(false) };
 const LIST_OF_LANES = { dated: sql.listOfLanes(true), undated: sql.listOfLanes(false) };
-
-function waitingFor(due: boolean): (typeof WAITING)['due'] {
-  return due ? WAITING.due : WAITING.notDue;
-}
 
 function statementsFor(plan: ListPlan): sql.ListStatements {
   return plan.lanes === null ? sql.LIST_OF_ALL : LIST_OF_LANES[isDated(plan) ? 'dated' : 'undated'];

@@ -83,13 +83,14 @@ export const LIST_OF_ALL: ListStatements = (() => {
 })();
 
 /** How jobs stand. */
-export const STANDING = 'SELECT id, topic, status FROM _jobs WHERE id = ANY ($1::uuid[])';
+export const STANDING = `
+SELECT id, topic, status, (run_at <= statement_timestamp())::int AS is_due FROM _jobs WHERE id = ANY ($1::uuid[])`;
 
 /**
  * The first pending jobs of each lane whose time has come, or has not, by a loose scan of `_jobs_pending`: from one priority to
  * the next, however many jobs of the other kind each has.
  */
-const firstWaiting = (due: boolean, columns: string): string => {
+const firstWaiting = (comparison: '<=' | '>', columns: string): string => {
   const waits = `status = 'pending' AND topic = l.topic`;
   return `
   jsonb_to_recordset($1::jsonb) AS l(topic text, lane_limit int) CROSS JOIN LATERAL (
@@ -99,16 +100,18 @@ const firstWaiting = (due: boolean, columns: string): string => {
       SELECT (SELECT priority FROM _jobs WHERE ${waits} AND priority > p.priority ORDER BY priority LIMIT 1)
       FROM p WHERE p.priority IS NOT NULL)
     SELECT ${columns} FROM p CROSS JOIN LATERAL (
-      SELECT id FROM _jobs WHERE ${waits} AND priority = p.priority AND run_at ${due ? '<=' : '>'} statement_timestamp()
+      SELECT id FROM _jobs WHERE ${waits} AND priority = p.priority AND run_at ${comparison} statement_timestamp()
       ORDER BY run_at LIMIT l.lane_limit) w
     LIMIT l.lane_limit) n`;
 };
 
-/** What is asked of pending jobs by their time. */
-export const waitingStatements = (due: boolean): Record<'count' | 'ids', string> => ({
-  count: `SELECT l.topic, count(*) AS jobs FROM ${firstWaiting(due, '1')} GROUP BY l.topic`,
-  ids: `SELECT n.id FROM ${firstWaiting(due, 'w.id')}`,
-});
+/** Pending jobs that are due, and those that are not. */
+export const DUE_IDS = `SELECT n.id FROM ${firstWaiting('<=', 'w.id')}`;
+export const NOT_DUE_IDS = `SELECT n.id FROM ${firstWaiting('>', 'w.id')}`;
+
+/** How many they are in each lane. */
+export const DUE_UP_TO = `SELECT l.topic, count(*) AS jobs FROM ${firstWaiting('<=', '1')} GROUP BY l.topic`;
+export const NOT_DUE_UP_TO = `SELECT l.topic, count(*) AS jobs FROM ${firstWaiting('>', '1')} GROUP BY l.topic`;
 
 const newestOf = (status: string, columns: string): string => `
   jsonb_to_recordset($1::jsonb) AS l(topic text, lane_limit int) CROSS JOIN LATERAL (

@@ -32,6 +32,7 @@ WITH RECURSIVE p(priority) AS (
 SELECT ${columns} FROM p CROSS JOIN _jobs INDEXED BY _jobs_pending
 WHERE _jobs.status = 'pending' AND _jobs.topic = ?1 AND _jobs.priority = p.priority AND run_at ${comparison} ${now} LIMIT ?2`;
 
+/** Pending jobs that are due, and those that are not. */
 export const DUE_IDS = waiting('<=', 'id');
 export const NOT_DUE_IDS = waiting('>', 'id');
 
@@ -88,7 +89,8 @@ export const COUNT_ALL = `
 SELECT count(*) AS total FROM (SELECT 1 FROM _jobs WHERE ${inRange} AND ${isDated('?3', '?4')} LIMIT ?5)`;
 
 /** How jobs stand. */
-export const STANDING = 'SELECT id, topic, status FROM _jobs WHERE id IN (SELECT value FROM json_each(?1))';
+export const STANDING = `
+SELECT id, topic, status, run_at <= ${now} AS is_due FROM _jobs WHERE id IN (SELECT value FROM json_each(?1))`;
 
 /** How many failed jobs a topic has, up to ?2. */
 export const FAILED_UP_TO = `

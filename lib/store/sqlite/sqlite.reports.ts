@@ -29,10 +29,10 @@ const COUNT_PIECE_ROWS = 40_000;
 export class SqliteReports implements JobReports, ReportRecords {
   private readonly source: ListSource = {
     topics: (status) => this.read(() => topicsScript(status)),
-    failedUpTo: (lanes) => this.sizesOf(lanes, sql.FAILED_UP_TO),
+    failedUpTo: (lanes) => this.read(() => sizesScript(lanes, sql.FAILED_UP_TO)),
     failedWith: (text, lanes) => this.idsOfLanes(lanes, sql.FAILED_WITH, text),
     failedAlike: (errorKey, lanes) => this.failedAlike(errorKey, lanes),
-    waitingUpTo: (due, lanes) => this.sizesOf(lanes, due ? sql.DUE_UP_TO : sql.NOT_DUE_UP_TO),
+    waitingUpTo: (due, lanes) => this.read(() => sizesScript(lanes, due ? sql.DUE_UP_TO : sql.NOT_DUE_UP_TO)),
     waiting: (due, lanes) => this.idsOfLanes(lanes, due ? sql.DUE_IDS : sql.NOT_DUE_IDS),
     isSmall: async (rowsMax) => (await this.read(() => one(sql.HAS_MORE_THAN, [rowsMax]))).length === 0,
     ids: (plan, limit, offset) => this.read(() => idsScript(plan, limit, offset)),
@@ -111,13 +111,6 @@ export class SqliteReports implements JobReports, ReportRecords {
     return groups.flat().sort(byCount).slice(0, groupsMax);
   }
 
-  private sizesOf(lanes: readonly ReportLane[], count: string): Promise<LaneSize[]> {
-    return inTurn(lanes, async ({ topic, limit }) => {
-      const [row] = await this.read(() => one(count, [topic, limit]));
-      return { topic, jobs: Number(row!.jobs) };
-    });
-  }
-
   private async idsOfLanes(lanes: readonly ReportLane[], ids: string, ...more: unknown[]): Promise<string[]> {
     const found = await inTurn(lanes, ({ topic, limit }) => this.read(() => one(ids, [topic, limit, ...more])));
     return idsIn(found.flat());
@@ -193,6 +186,15 @@ function* topicsScript(status?: JobStatus): SqlScript<string[]> {
   const running = status === undefined ? yield { sql: sql.RUNNING_TOPICS, params: [] } : [];
   running.forEach(({ topic }) => topics.add(topic as string));
   return [...topics];
+}
+
+function* sizesScript(lanes: readonly ReportLane[], count: string): SqlScript<LaneSize[]> {
+  const sizes: LaneSize[] = [];
+  for (const { topic, limit } of lanes) {
+    const [row] = yield { sql: count, params: [topic, limit] };
+    sizes.push({ topic, jobs: Number(row!.jobs) });
+  }
+  return sizes;
 }
 
 function* idsScript(plan: ListPlan, limit: number, offset: number): SqlScript<string[]> {

@@ -1,5 +1,6 @@
 import type { Job, JobStatus } from '../../../client/index.js';
 
+/** What can be done to a job, or to many. */
 export type ActionName = 'requeue' | 'promote' | 'cancel' | 'delete';
 
 export const BULK_ACTIONS: readonly ActionName[] = ['requeue', 'promote', 'cancel', 'delete'];
