@@ -74,8 +74,9 @@ export class Attempts {
 
   constructor(private readonly options: AttemptsOptions) {
     this.prefetch = new Prefetch(options.clock, options.concurrency);
+    const areQuick = (): boolean => this.prefetch.target > 0;
     // The handlers before them are slower than they were.
-    this.buffer = new ClaimBuffer(options.clock, (stale) => {
+    this.buffer = new ClaimBuffer(options.clock, areQuick, (stale) => {
       this.prefetch.noteStale();
       stale.forEach((attempt) => this.release(attempt));
     });

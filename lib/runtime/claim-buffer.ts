@@ -4,7 +4,8 @@ import type { Attempt } from './attempt.js';
 const LOOK_MS = 100;
 /**
  * What still waits after so many looks, half a second, is given back: its turn has not come, and other processes may be idle.
- * Looks are counted instead of time, because a process that stands still misses them, and nothing makes room meanwhile.
+ * While handlers are quick looks are counted, and not time: a process that stands still misses them, and nothing makes room
+ * meanwhile.
  */
 const LOOKS_MAX = 5;
 
@@ -16,9 +17,13 @@ export class ClaimBuffer {
   private looks: number[] = [];
   private nextLook: ScheduledWake | undefined;
 
-  /** @param onStale gets those that have waited too long; they have left the buffer. */
+  /**
+   * @param areQuick whether handlers are as quick as they were when jobs were claimed ahead.
+   * @param onStale gets those that have waited too long; they have left the buffer.
+   */
   constructor(
     private readonly clock: Clock,
+    private readonly areQuick: () => boolean,
     private readonly onStale: (stale: readonly Attempt[]) => void,
   ) {}
 
@@ -66,12 +71,19 @@ export class ClaimBuffer {
     this.looks.push(this.pushed);
     if (this.waiting.length === 0) {
       this.looks = [];
-    } else if (this.looks.length > LOOKS_MAX) {
-      const gone = this.pushed - this.waiting.length;
-      const stale = this.waiting.splice(0, Math.max(0, this.looks.shift()! - gone));
-      if (stale.length > 0) {
-        this.onStale(stale);
-      }
+      return;
     }
+    const missed = this.looks.length > LOOKS_MAX ? this.looks.shift()! - (this.pushed - this.waiting.length) : 0;
+    const count = this.areQuick() ? missed : Math.max(missed, this.olderThan(LOOKS_MAX * LOOK_MS));
+    const stale = this.waiting.splice(0, Math.max(0, count));
+    if (stale.length > 0) {
+      this.onStale(stale);
+    }
+  }
+
+  private olderThan(ageMs: number): number {
+    const bornBeforeMs = this.clock.now() - ageMs;
+    const youngAt = this.waiting.findIndex(({ sinceMs }) => sinceMs > bornBeforeMs);
+    return youngAt < 0 ? this.waiting.length : youngAt;
   }
 }

@@ -6,15 +6,21 @@ describe('the buffer of claimed jobs', () => {
   let clock: VirtualClock;
   let buffer: ClaimBuffer;
   let stale: string[][];
+  let areQuick: boolean;
 
   beforeEach(() => {
     clock = new VirtualClock();
     stale = [];
-    buffer = new ClaimBuffer(clock, (attempts) => stale.push(attempts.map(({ id }) => id)));
+    areQuick = true;
+    buffer = new ClaimBuffer(
+      clock,
+      () => areQuick,
+      (attempts) => stale.push(attempts.map(({ id }) => id)),
+    );
   });
 
   const push = (...ids: string[]): void => {
-    ids.forEach((id) => buffer.push({ id } as Attempt));
+    ids.forEach((id) => buffer.push({ id, sinceMs: clock.now() } as Attempt));
     buffer.watch();
   };
 
@@ -49,6 +55,17 @@ describe('the buffer of claimed jobs', () => {
     expect(stale).toEqual([]);
     await clock.advance(1);
     expect(stale).toEqual([['a']]);
+  });
+
+  it('does, when it was a slow handler that held the process', async () => {
+    push('a');
+    await clock.standStill(450);
+    areQuick = false;
+    push('b');
+    await clock.standStill(300);
+    expect(stale).toEqual([['a']]);
+    await clock.advance(200);
+    expect(stale).toEqual([['a'], ['b']]);
   });
 
   it('does not look while nothing waits', async () => {
