@@ -100,8 +100,8 @@ function ensureNoContradiction(given: OptionValues<typeof filterTable>, path: st
     throw new InvalidOptionsError(at('errorKey'), 'contradicts q; give one of the two');
   }
   if (due !== null && (errorKey !== null || status?.some((each) => each !== 'pending'))) {
-    const other = errorKey === null ? 'status' : 'errorKey';
-    throw new InvalidOptionsError(at('due'), `is about pending jobs only; contradicts ${other}`);
+    const other = errorKey === null ? 'contradicts status' : 'errors are of failed ones';
+    throw new InvalidOptionsError(at('due'), `is about pending jobs only; ${other}`);
   }
 }
 

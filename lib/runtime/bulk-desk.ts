@@ -3,6 +3,7 @@ import { BULK_JOBS_MAX, readBulkRequest } from '../core/bulk.js';
 import { RowLockedError } from '../core/errors.js';
 import { JOB_ACTIONS } from '../core/job-action.js';
 import type { JobStatus } from '../core/job-state.js';
+import type { ListFilter } from '../core/list-filter.js';
 import type { JobReports, ListedIds, StandingJob } from '../store/job-reports.js';
 import type { Moved } from '../store/job-store.js';
 import type { Moves } from './moves.js';
@@ -59,15 +60,23 @@ export class BulkDesk {
     const asked = topics === null ? filter!.topics : topics.filter((topic) => filter!.topics?.includes(topic) ?? true);
     const query = { ...filter!, topics: asked, limit: BULK_JOBS_MAX + 1, offset: 0 };
     const matched = await this.options.reports.idsOf(query);
-    if (matched.ids.length <= BULK_JOBS_MAX) {
-      return { ids: matched.ids, more: areMore(matched) };
+    if (matched.ids.length <= BULK_JOBS_MAX && !matched.isSearchCut) {
+      return { ids: matched.ids, more: false };
     }
     // Of too many, those that cannot be moved must not stand before those that can: a next call would meet them again.
-    const { from, due } = JOB_ACTIONS[action];
-    const statuses = from.filter((status) => filter!.statuses?.includes(status) ?? true);
-    const movable = await this.options.reports.idsOf({ ...query, statuses, due: due ?? query.due });
+    const movable = await this.movable(action, query);
     const movableFirst = [...new Set([...movable.ids, ...matched.ids])];
     return { ids: movableFirst.slice(0, BULK_JOBS_MAX), more: areMore(movable) };
+  }
+
+  /** What an action changes of the jobs that a filter means. */
+  private async movable(action: BulkAction, query: ListFilter): Promise<ListedIds> {
+    const { from, due } = JOB_ACTIONS[action];
+    const statuses = from.filter((status) => query.statuses?.includes(status) ?? true);
+    const isNone = statuses.length === 0 || (due !== null && query.due === !due);
+    return isNone
+      ? { ids: [], isSearchCut: false }
+      : this.options.reports.idsOf({ ...query, statuses, due: due ?? query.due });
   }
 
   /**

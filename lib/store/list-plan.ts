@@ -127,17 +127,15 @@ async function idsIn(plan: ListPlan, limit: number, offset: number, source: List
 }
 
 async function listPlanOf(query: ListFilter, source: ListSource): Promise<ListPlan> {
-  const { q, errorKey, due } = query;
+  const { q, due } = query;
   const bounds = await boundsOf(query, source);
-  if (query.topics === null && query.statuses === null && q === null && errorKey === null) {
+  if (query.topics === null && query.statuses === null && q === null && query.errorKey === null) {
     return { ...ALL, ...bounds };
   }
   const asked = query.topics ?? (await source.topics());
   const statuses = query.statuses ?? JOB_STATUSES;
   const found = await foundOf(query, asked, statuses, source);
-  // What is asked for by its error or its time stands among those that were found, all of it.
-  const isAmongFound = errorKey !== null || due !== null;
-  const topics = isAmongFound ? [] : asked.filter((topic) => topic.startsWith(q ?? ''));
+  const topics = isAmongFound(query) ? [] : asked.filter((topic) => topic.startsWith(q ?? ''));
   return {
     lanes: topics.flatMap((topic) =>
       statuses.filter((status) => status !== 'processing').map((status) => ({ topic, status })),
@@ -147,13 +145,21 @@ async function listPlanOf(query: ListFilter, source: ListSource): Promise<ListPl
     idFilter: { topics: asked.filter((topic) => !topics.includes(topic)), statuses, due },
     ...bounds,
     // What is asked for by its id may be any job, and dates are not known of those that were found.
-    isFound: isAmongFound && q === null && !isDated(bounds),
+    isFound: isAmongFound(query) && q === null && !isDated(bounds),
   };
+}
+
+/**
+ * What is asked for by its error or its time stands among those that were found, all of it. With dates the time in the ids leads to
+ * few enough rows to look at the time of each.
+ */
+function isAmongFound({ errorKey, due, ...dates }: ListFilter): boolean {
+  return errorKey !== null || (due !== null && !isDated(dates));
 }
 
 /** Jobs that are found one by one. */
 async function foundOf(
-  { q, errorKey, due }: ListFilter,
+  { q, errorKey, due, ...dates }: ListFilter,
   topics: readonly string[],
   statuses: readonly JobStatus[],
   source: ListSource,
@@ -162,7 +168,7 @@ async function foundOf(
     return amongFailed(topics, statuses, source, (lanes) => source.failedAlike(errorKey, lanes));
   }
   const found = q === null ? NOT_SEARCHED : await idsOf(q, topics, statuses, source);
-  if (due === null) {
+  if (due === null || isDated(dates)) {
     return found;
   }
   const meant = statuses.includes('pending') ? topics.filter((topic) => topic.startsWith(q ?? '')) : [];

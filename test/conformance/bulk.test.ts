@@ -227,6 +227,22 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     expect(await open().list({ due: false })).toMatchObject({ total: 1 });
   }, 60_000);
 
+  it('promote what dates mean, however many others wait, and come to an end where nothing can be moved', async () => {
+    for (let batch = 0; batch < 10; batch += 1) {
+      await insertMany(fixture.store, 1_001, { delayMs: 3_600_000 });
+    }
+    await fixture.set(await insertMany(fixture.store, 3, { delayMs: 7_200_000 }), { created: new Date('2035-01-01') });
+    await insertMany(fixture.store, 3, { delayMs: 7_200_000, topic: 'sms' });
+    const filter = { due: false, createdFrom: new Date('2034-01-01') };
+    expect(await open().list(filter)).toMatchObject({ total: 3, totalCapped: false });
+    expect(await move({ action: 'promote', filter })).toMatchObject({ matched: 3, changed: 3, more: false });
+    await fixture.sql(`UPDATE _jobs SET run_at = created WHERE topic = '${TOPIC}'`);
+    for (const action of ['promote', 'requeue'] as const) {
+      const answer = await move({ action, filter: { due: true } });
+      expect(answer).toMatchObject({ matched: 10_000, changed: 0, more: false });
+    }
+  }, 60_000);
+
   it('come to the end of an error that more failed jobs have than are searched', async () => {
     const count = 10_030;
     for (let left = count; left > 0; left -= 1_000) {

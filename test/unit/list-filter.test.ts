@@ -104,9 +104,9 @@ describe('a filter of jobs', () => {
   });
 
   it('refuses to ask of other jobs than pending ones whether they are due', () => {
-    const contradiction = 'due: is about pending jobs only; contradicts';
-    expect(refusalOf({ due: true, status: ['pending', 'failed'] }).message).toBe(`${contradiction} status`);
-    expect(refusalOf({ due: false, errorKey: KEY }).message).toBe(`${contradiction} errorKey`);
+    const refusal = 'due: is about pending jobs only;';
+    expect(refusalOf({ due: true, status: ['pending', 'failed'] }).message).toBe(`${refusal} contradicts status`);
+    expect(refusalOf({ due: false, errorKey: KEY }).message).toBe(`${refusal} errors are of failed ones`);
   });
 
   it('refuses an unknown name with the nearest right one', () => {

@@ -47,6 +47,8 @@ const isBetween = (from: string, before: string): string =>
 
 const isDated = isBetween('$9', '$10');
 
+const isDue = `coalesce((run_at <= statement_timestamp()) = $8::boolean, true)`;
+
 const matches = (condition: string, laneLimit: string): string => `
   SELECT c.id FROM jsonb_to_recordset($3::jsonb) AS l(topic text, status text) CROSS JOIN LATERAL (
     SELECT id FROM _jobs WHERE ${isListed} AND topic = l.topic AND status = l.status AND ${condition}
@@ -55,7 +57,7 @@ const matches = (condition: string, laneLimit: string): string => `
   SELECT id FROM _jobs WHERE status = 'processing' AND topic = ANY ($4::text[]) AND ${condition}
   UNION ALL
   SELECT id FROM _jobs WHERE id = ANY ($5::uuid[]) AND topic = ANY ($6::text[]) AND status = ANY ($7::text[])
-    AND coalesce((run_at <= statement_timestamp()) = $8::boolean, true) AND ${condition}`;
+    AND ${isDue} AND ${condition}`;
 
 /** Ids of a page and counts up to a limit: of lanes or of the whole table, with a range of dates or without one. */
 export interface ListStatements {
@@ -65,7 +67,7 @@ export interface ListStatements {
 
 /** Of lanes; `isFiltered`: by dates, for which each row must be visited. The last parameters are limit and offset. */
 export const listOfLanes = (isFiltered: boolean): ListStatements => {
-  const condition = isFiltered ? `${inRange} AND ${isDated}` : inRange;
+  const condition = isFiltered ? `${inRange} AND ${isDated} AND ${isDue}` : inRange;
   const [limit, offset] = isFiltered ? ['$11::int', '$12::int'] : ['$9::int', '$10::int'];
   return {
     ids: `SELECT id FROM (${matches(condition, `${limit} + ${offset}`)}) m ORDER BY id DESC LIMIT ${limit} OFFSET ${offset}`,

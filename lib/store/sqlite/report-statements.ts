@@ -29,7 +29,7 @@ WITH RECURSIVE p(priority) AS (
   SELECT (SELECT priority FROM _jobs WHERE status = 'pending' AND topic = ?1 AND priority > p.priority
     ORDER BY priority LIMIT 1)
   FROM p WHERE p.priority IS NOT NULL)
-SELECT ${columns} FROM p CROSS JOIN _jobs INDEXED BY _jobs_pending
+SELECT ${columns} FROM p CROSS JOIN _jobs
 WHERE _jobs.status = 'pending' AND _jobs.topic = ?1 AND _jobs.priority = p.priority AND run_at ${comparison} ${now} LIMIT ?2`;
 
 /** Pending jobs that are due, and those that are not. */
@@ -50,6 +50,8 @@ const inRange = 'id >= ?1 AND id < ?2';
 const isDated = (from: string, to: string): string =>
   `(${from} IS NULL OR created >= ${from}) AND (${to} IS NULL OR created < ${to})`;
 
+const isDue = `(?8 IS NULL OR (run_at <= ${now}) = ?8)`;
+
 /** Ids of one lane, newest first: ?1 first id, ?2 id after the last, ?3 topic, ?4 status, ?5 limit. */
 export const LANE_IDS = `
 SELECT id FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} ORDER BY id DESC LIMIT ?5`;
@@ -59,15 +61,16 @@ export const LANE_SIZE = `
 SELECT count(*) AS jobs FROM (
   SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} LIMIT ?5)`;
 
-/** The same as `LANE_IDS` between two dates, ?6 and ?7, for which each row must be visited. */
+/** The same as `LANE_IDS` between two dates, ?6 and ?7, for which each row must be visited; due or not, if ?8 asks for that. */
 export const LANE_IDS_DATED = `
-SELECT id FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} AND ${isDated('?6', '?7')}
+SELECT id FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} AND ${isDated('?6', '?7')} AND ${isDue}
 ORDER BY id DESC LIMIT ?5`;
 
 /** And `LANE_SIZE` between two dates. */
 export const LANE_SIZE_DATED = `
 SELECT count(*) AS jobs FROM (
-  SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} AND ${isDated('?6', '?7')} LIMIT ?5)`;
+  SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} AND ${isDated('?6', '?7')} AND ${isDue}
+  LIMIT ?5)`;
 
 /** Running jobs of the topics in ?3. They are few: + keeps the planner from the range of ids, which is the whole table. */
 export const RUNNING_IDS = `
@@ -78,7 +81,7 @@ SELECT id FROM _jobs WHERE status = 'processing' AND topic IN (SELECT value FROM
 export const SINGLE_IDS = `
 SELECT id FROM _jobs WHERE id IN (SELECT value FROM json_each(?3)) AND topic IN (SELECT value FROM json_each(?4))
   AND status IN (SELECT value FROM json_each(?5)) AND ${inRange} AND ${isDated('?6', '?7')}
-  AND (?8 IS NULL OR (run_at <= ${now}) = ?8)`;
+  AND ${isDue}`;
 
 /** Of the whole table. */
 export const ALL_IDS = `

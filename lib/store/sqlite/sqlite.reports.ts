@@ -231,13 +231,13 @@ function* countScript(plan: ListPlan, max: number): SqlScript<number> {
 
 /** What stands in no lane. */
 function* othersScript(plan: ListPlan): SqlScript<string[]> {
-  const { topics, statuses, due } = plan.idFilter;
+  const { topics, statuses } = plan.idFilter;
   const single = [plan.ids, topics, statuses].map((each) => JSON.stringify(each));
   const [range, dates] = [[plan.fromId, plan.beforeId], datesOf(plan)];
   const running = yield { sql: sql.RUNNING_IDS, params: [...range, JSON.stringify(plan.runningTopics), ...dates] };
   const asked = yield {
     sql: sql.SINGLE_IDS,
-    params: [...range, ...single, ...dates, due === null ? null : Number(due)],
+    params: [...range, ...single, ...dates, dueOf(plan)],
   };
   return [...idsIn(running), ...idsIn(asked)];
 }
@@ -259,7 +259,7 @@ function laneStatement(
 ): SqlStatement {
   const dates = datesOf(plan);
   const params = [plan.fromId, plan.beforeId, topic, status, limit];
-  return isDated(plan) ? { sql: dated, params: [...params, ...dates] } : { sql: undated, params };
+  return isDated(plan) ? { sql: dated, params: [...params, ...dates, dueOf(plan)] } : { sql: undated, params };
 }
 
 /** Ids are ASCII: their order here is that of the database. */
@@ -277,6 +277,10 @@ function* recordScript({ worker, minute, totals, since }: Seam.RollupRecord): Sq
 
 function datesOf({ createdFrom, createdTo }: ListPlan): (string | null)[] {
   return [createdFrom, createdTo].map((moment) => moment && sqliteTime(moment));
+}
+
+function dueOf({ idFilter: { due } }: ListPlan): number | null {
+  return due === null ? null : Number(due);
 }
 
 function idsIn(rows: readonly SqlRow[]): string[] {
