@@ -109,7 +109,7 @@ export class BulkDesk {
 
 /** Whether there are more than a call takes, or may be: when these are moved, others come within the reach of a search. */
 function areMore({ ids, isSearchCut }: ListedIds): boolean {
-  return ids.length > BULK_JOBS_MAX || isSearchCut;
+  return ids.length > BULK_JOBS_MAX || (isSearchCut && ids.length > 0);
 }
 
 function dueObstacle(action: BulkAction, job: StandingJob | undefined): string | undefined {
