@@ -45,11 +45,13 @@ interface PendingMigrations {
  */
 export async function setUpTables({ databaseType, statements, migrate, read, run }: TableSetup): Promise<void> {
   try {
-    const migrations = migrate ? await pendingMigrations(databaseType, statements) : undefined;
-    // The usual start finds them done: then it takes no lock, and a role that may not create anything can start.
-    const isBehind = migrations && !migrations.areAllIn(await read(statements.LIST_MIGRATIONS).catch(() => []));
-    if (isBehind) {
-      await run(() => migrations.script());
+    if (migrate) {
+      const migrations = await pendingMigrations(databaseType, statements);
+      // The usual start finds them done: then it takes no lock, and a role that may not create anything can start.
+      const recorded = await read(statements.LIST_MIGRATIONS).catch(() => []);
+      if (!migrations.areAllIn(recorded)) {
+        await run(() => migrations.script());
+      }
     }
     await read(statements.CHECK_TABLE);
   } catch (error) {
