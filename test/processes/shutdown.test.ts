@@ -5,9 +5,9 @@ import { killPrograms, Program } from './support/program.js';
 import type { QueueDatabase } from './support/queue-database.js';
 import { everyDatabase, newestDatabases } from './support/queue-database.js';
 
-const LEASE_MS = 600;
 const LATER_JOBS = 20;
-const options = { lease: LEASE_MS, pollInterval: '100ms', concurrency: 5 };
+/** A lease that a busy machine renews in time: a worker that comes near its end says so. */
+const options = { lease: '3s', pollInterval: '100ms', concurrency: 5 };
 
 /** By itself: through its last line, or by the signal that Nest sends on when everything is closed. */
 function endedByItself({ code, signal }: Exit): boolean {
@@ -55,7 +55,7 @@ describe.each(newestDatabases)('a Nest worker on $name that gets SIGTERM', ({ cr
     expect(effects).toHaveLength(LATER_JOBS);
     expect(new Set(effects.map(({ worker: who }) => who))).toEqual(new Set([`${other.pid}/1`]));
 
-    await until(async () => (await leaseEnd()) > firstEnd + LEASE_MS, { message: 'renewals while it drains' });
+    await until(async () => (await leaseEnd()) > firstEnd, { message: 'a renewal while it drains' });
     worker.send('open');
     expect(endedByItself(await worker.exited)).toBe(true);
     expect(await database.job(gatedId)).toMatchObject({
