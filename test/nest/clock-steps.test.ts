@@ -27,7 +27,7 @@ describe.each(sharedKinds)('a clock that steps, with a queue on $label', (kind) 
   it('of the application: nothing is due sooner or later for it, and leases are as long as ever', async () => {
     const done = signal();
     const app = await apps.start({
-      options: { lease: '1s' },
+      options: { lease: '3s' },
       handlers: { work: () => 'done', long: () => done.promise },
     });
     const delayed = await app.jobs.enqueue('work', null, { delay: '10m' });
