@@ -103,6 +103,10 @@ describe.each(places)('the admin UI on $database and $adapter', ({ kind, adapter
     ]);
     expect(answer.status()).toBe(200);
     await ui.sees('has not renewed the lease');
+
+    // Or the application would wait for it before it closes.
+    await app.jobs.cancel(running.id);
+    await app.event('cancelled', running.id);
   });
 
   it('deletes a job after a while in which that can be taken back', async () => {
