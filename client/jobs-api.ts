@@ -144,6 +144,16 @@ export abstract class JobsApi {
     return this.#read('/topics', {}, options);
   }
 
+  /** Starts no more jobs of a topic, in any process, until it is resumed; what runs ends. Jobs are stored as before. */
+  async pause(topic: string, { signal }: CallOptions = {}): Promise<void> {
+    await this.request({ method: 'POST', path: '/topics/pause', body: { topic }, signal });
+  }
+
+  /** Starts jobs of a topic again. */
+  async resume(topic: string, { signal }: CallOptions = {}): Promise<void> {
+    await this.request({ method: 'POST', path: '/topics/resume', body: { topic }, signal });
+  }
+
   /** Failed jobs, grouped by topic and message. */
   async errors(filter: TopicOptions & CallOptions = {}, options: CallOptions = filter): Promise<ErrorGroups> {
     return this.#read('/errors', filter, options);

@@ -139,6 +139,8 @@ export interface TopicStats extends Omit<JobStats, 'p50' | 'p95' | 'p99' | 'avg_
   topic: string;
   /** Whether some process runs this topic. */
   has_handler: boolean;
+  /** Since when no job of it is started; `null` when it is not paused. */
+  paused_since: string | null;
 }
 
 /** What `GET /topics` answers: the topics by name. */

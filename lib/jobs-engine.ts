@@ -219,6 +219,21 @@ export class JobsEngine {
     return this.desk.delete(id);
   }
 
+  /** From now on no process claims a job of the topic. What was claimed before runs to its end. */
+  async pause(topic: TopicLike): Promise<void> {
+    const name = checkedName(topic);
+    await this.store.pauses.pause([name]);
+    this.changes.touch(name);
+  }
+
+  /** Jobs of the topic are claimed again. */
+  async resume(topic: TopicLike): Promise<void> {
+    const name = checkedName(topic);
+    await this.store.pauses.resume([name]);
+    this.changes.touch(name);
+    this.announce([name]);
+  }
+
   /**
    * Gives a topic its handler in this process.
    *
@@ -290,4 +305,8 @@ export class JobsEngine {
     this.changes.touch(event.topic);
     this.stream.emit(event);
   }
+}
+
+function checkedName(topic: TopicLike): string {
+  return checked(topicCheck, typedTopic(topic)?.name ?? topic, 'topic');
 }

@@ -13,6 +13,8 @@ export interface TopicStats extends StatusCounts {
   readonly oldestPendingMs: number | null;
   /** Whether a process that runs has a handler for it. */
   readonly hasHandler: boolean;
+  /** Since when no job of it is claimed; `null` when it is not paused. */
+  readonly pausedSince: Date | null;
 }
 
 /** What finished within one minute. Times are means and percentiles of the last attempts of its jobs, in milliseconds. */

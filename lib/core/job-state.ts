@@ -43,7 +43,12 @@ const leaseExpired = 'lease expired by the database clock';
 /** The one table of legal transitions. `docs/state-machine.md` repeats it for people; a test holds the two together. */
 export const TRANSITIONS: readonly Transition[] = [
   { verb: 'insert', from: 'none', to: 'pending', guard: 'in the transaction of the caller when one is given' },
-  { verb: 'claim', from: 'pending', to: 'processing', guard: 'due by the database clock, handler here, slot free' },
+  {
+    verb: 'claim',
+    from: 'pending',
+    to: 'processing',
+    guard: 'due by the database clock, topic not paused, handler here, slot free',
+  },
   { verb: 'renew', from: 'processing', to: 'processing', guard: owned },
   { verb: 'complete', from: 'processing', to: 'completed', guard: owned },
   { verb: 'fail', from: 'processing', to: 'failed', guard: `${owned}; no retries left, or unrecoverable` },

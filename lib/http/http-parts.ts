@@ -10,8 +10,9 @@ import { HttpNotice } from './http-notice.js';
 import { JobStreams } from './job-streams.js';
 import { JobsApi } from './jobs-api.js';
 import { JobsController } from './jobs.controller.js';
-import { ReportsController } from './reports.controller.js';
 import { MoveLog } from './move-log.js';
+import { ReportsController } from './reports.controller.js';
+import { TopicsController } from './topics.controller.js';
 import { WireJobs } from './wire-jobs.js';
 
 /** What a module is given so that it answers over HTTP. */
@@ -25,7 +26,7 @@ export function httpParts(http: HttpSettings | false): HttpParts {
   if (http === false) {
     return { controllers: [], providers: [] };
   }
-  const api = [ReportsController, DiscoveryController, JobsController].map((controller) =>
+  const api = [ReportsController, TopicsController, DiscoveryController, JobsController].map((controller) =>
     controllerAt<Type<object>>(http.path, controller),
   );
   return {

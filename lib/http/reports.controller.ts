@@ -6,12 +6,12 @@ import { ApiRoute } from './api-route.js';
 import type { JsonAnswer } from './http-exchange.js';
 import { jsonAnswer } from './http-exchange.js';
 import { JobStreams } from './job-streams.js';
-import { listOfSchema, objectSchema, ref } from './json-schema.js';
+import { ref } from './json-schema.js';
 import type { FieldTable } from './request-fields.js';
 import { TIMESERIES, TOPICS } from './requests.js';
 import { WireJobs } from './wire-jobs.js';
-import type { WireErrors, WireStats, WireTimeseries, WireTopicList } from './wire-reports.js';
-import { wireErrors, wireStats, wireTimeseries, wireTopics } from './wire-reports.js';
+import type { WireErrors, WireStats, WireTimeseries } from './wire-reports.js';
+import { wireErrors, wireStats, wireTimeseries } from './wire-reports.js';
 
 type Query<Table extends FieldTable> = ApiCall<FieldTable, Table>;
 
@@ -47,20 +47,6 @@ export class ReportsController {
   async timeseries({ query: { topic, minutes = 60 } }: Query<typeof TIMESERIES>): Promise<JsonAnswer<WireTimeseries>> {
     const points = await this.engine.reports.timeseries(minutes, this.access.narrowed(topic));
     return jsonAnswer(200, wireTimeseries(points));
-  }
-
-  @ApiRoute({
-    method: 'GET',
-    path: '/topics',
-    access: 'read',
-    summary: 'Each topic in numbers',
-    answers: {
-      200: { meaning: 'The topics by name', schema: objectSchema({ items: listOfSchema(ref('TopicStats')) }) },
-    },
-  })
-  async topics(): Promise<JsonAnswer<WireTopicList>> {
-    const topics = await this.engine.reports.topics(this.access.topics);
-    return jsonAnswer(200, wireTopics(topics));
   }
 
   @ApiRoute({

@@ -174,6 +174,9 @@ export const BULK = {
 /** The filter of `POST /bulk`. */
 export const BULK_FILTER = CONDITIONS;
 
+/** `POST /topics/pause` and `POST /topics/resume`. */
+export const TOPIC = { topic: { ...topic, isRequired: true } } as const;
+
 /** `GET /stats` and `GET /errors`. */
 export const TOPICS = { topic: topics } as const;
 

@@ -82,6 +82,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     success_rate: SUCCESS_RATE,
     oldest_pending_ms: WAITING_MS,
     has_handler: { ...FLAG, description: 'Whether some process runs this topic' },
+    paused_since: { ...orNull(TIME), description: 'Since when no job of it is started' },
   }),
   Timeseries: objectSchema({
     minutes: COUNT,
@@ -128,7 +129,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     authenticated: FLAG,
     enqueue: { ...FLAG, description: 'May enqueue' },
     read: { ...FLAG, description: 'May read: jobs, numbers, errors and the stream' },
-    manage: { ...FLAG, description: 'May re-queue, promote, cancel and delete jobs; implies read' },
+    manage: { ...FLAG, description: 'May re-queue, promote, cancel and delete jobs, and pause topics; implies read' },
     topics: orNull(listOfSchema(TEXT)),
     database: { enum: ['postgres', 'sqlite'] },
     version: TEXT,

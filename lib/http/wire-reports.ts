@@ -26,11 +26,12 @@ export function wireStats(stats: JobStats) {
 export type WireTopicList = ReturnType<typeof wireTopics>;
 
 export function wireTopics(topics: readonly TopicStats[]) {
-  const items = topics.map(({ successRate, oldestPendingMs, hasHandler, ...counts }) => ({
+  const items = topics.map(({ successRate, oldestPendingMs, hasHandler, pausedSince, ...counts }) => ({
     ...counts,
     success_rate: successRate,
     oldest_pending_ms: oldestPendingMs,
     has_handler: hasHandler,
+    paused_since: pausedSince?.toISOString() ?? null,
   }));
   return { items };
 }

@@ -147,6 +147,21 @@ export class JobsService {
     return this.engine.stats(topic);
   }
 
+  /**
+   * From now on no process starts a job of the topic, until `resume`; jobs are stored as before, and wait. What a process has
+   * claimed by then runs to its end. It stays so when processes end; a topic that is paused already keeps its time.
+   *
+   * @throws InvalidOptionsError for a topic that is none.
+   */
+  pause(topic: TopicLike): Promise<void> {
+    return this.engine.pause(topic);
+  }
+
+  /** Jobs of the topic are started again. Harmless when it is not paused. @throws InvalidOptionsError for a topic that is none. */
+  resume(topic: TopicLike): Promise<void> {
+    return this.engine.resume(topic);
+  }
+
   /** Gives a topic its handler in this process, without a decorator. @throws InvalidOptionsError when it has one. */
   register<T = unknown>(topic: string, handler: (job: JobContext<T>) => unknown, options?: JobHandlerOptions): void;
   register<T>(topic: JobTopic<unknown, T>, handler: (job: JobContext<T>) => unknown, options?: JobHandlerOptions): void;

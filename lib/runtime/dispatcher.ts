@@ -117,14 +117,15 @@ export class Dispatcher {
     return new Promise((resolve) => this.whenQuiet.push(resolve));
   }
 
-  /** Topics of this process that have jobs due which nobody has claimed. */
+  /** Topics of this process that have jobs due which nobody has claimed, though they may. */
   async dueTopics(): Promise<string[]> {
     const topics = this.isClaiming ? this.topics(this.options.concurrency) : [];
     if (topics.length === 0) {
       return [];
     }
     const { waiting } = await this.options.store.survey(this.book.gaps(topics), this.book.starts(topics, 'full'));
-    return [...new Set(waiting.filter(({ dueInMs }) => dueInMs <= 0).map(({ topic }) => topic))];
+    const due = waiting.filter(({ dueInMs, isPaused }) => dueInMs <= 0 && !isPaused);
+    return [...new Set(due.map(({ topic }) => topic))];
   }
 
   /** One round; answers how long to sleep when nobody wakes it. */

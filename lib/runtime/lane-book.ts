@@ -166,7 +166,7 @@ export class LaneBook {
     for (const { topic, usualPriority } of topics) {
       for (const lane of this.known(topic)) {
         const first = firstOf.get(laneKey(lane));
-        lane.expect(first ? nowMs + first.dueInMs : Infinity);
+        lane.expect(first && !first.isPaused ? nowMs + first.dueInMs : Infinity);
         if (reach === 'bounded') {
           continue;
         }
@@ -191,11 +191,11 @@ export class LaneBook {
     const firstOf = new Map(waiting.map((lane) => [laneKey(lane), lane]));
     let isAnyLate = false;
     for (const { topic, priority, lowerBound } of starts) {
-      const dueInMs = firstOf.get(laneKey({ topic, priority }))?.dueInMs ?? Infinity;
+      const { dueInMs = Infinity, isPaused = false } = firstOf.get(laneKey({ topic, priority })) ?? {};
       const dueAtMs = at.getTime() + Math.floor(Math.min(0, dueInMs));
       if (lowerBound === null) {
         this.lane(topic, priority).raiseBeside(dueAtMs, askedIn);
-      } else if (dueInMs <= 0 && dueAtMs < Date.parse(lowerBound)) {
+      } else if (!isPaused && dueInMs <= 0 && dueAtMs < Date.parse(lowerBound)) {
         this.arm(topic, priority, new Date(dueAtMs));
         isAnyLate = true;
       }

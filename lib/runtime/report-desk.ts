@@ -62,12 +62,14 @@ export class ReportDesk {
     };
   }
 
-  /** Each topic that has jobs, or a handler in some process, by name. */
+  /** Each topic that has jobs, has a handler in some process or is paused, by name. */
   async topics(topics: Topics = null): Promise<TopicStats[]> {
     const { counts, oldestPendingMs } = await this.surveyOf(topics);
-    const served = new Set(await this.options.store.reports.servedTopics());
+    const { reports, pauses } = this.options.store;
+    const served = new Set(await reports.servedTopics());
+    const paused = new Map((await pauses.list()).map(({ topic, since }) => [topic, since]));
     const known = new Map(counts.map((each) => [each.topic, each]));
-    const names = [...new Set([...known.keys(), ...served])].filter((topic) => isAsked(topics, topic));
+    const names = [...new Set([...known.keys(), ...served, ...paused.keys()])].filter((topic) => isAsked(topics, topic));
     return names.sort().map((topic) => {
       const sum = sumOf(known.has(topic) ? [known.get(topic)!] : []);
       return {
@@ -77,6 +79,7 @@ export class ReportDesk {
         successRate: successRateOf(sum),
         oldestPendingMs: oldestPendingMs.get(topic) ?? null,
         hasHandler: served.has(topic),
+        pausedSince: paused.get(topic) ?? null,
       };
     });
   }

@@ -134,7 +134,7 @@ export class ReportWatch {
   }
 }
 
-/** Two of these differ when jobs came, moved or went. */
-function print({ pending, processing, completed, failed, cancelled, hasHandler }: TopicStats): string {
-  return [pending, processing, completed, failed, cancelled, hasHandler].join(' ');
+/** Two of these differ when jobs came, moved or went, or are claimed no more. */
+function print({ pending, processing, completed, failed, cancelled, hasHandler, pausedSince }: TopicStats): string {
+  return [pending, processing, completed, failed, cancelled, hasHandler, pausedSince?.getTime()].join(' ');
 }

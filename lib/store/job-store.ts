@@ -17,6 +17,7 @@ export interface JobStore {
   readonly capabilities: StoreCapabilities;
   /** What people ask of the table, and what processes write down for that. */
   readonly reports: JobReports & ReportRecords;
+  readonly pauses: TopicPauses;
 
   /** Opens the queue's own connections and brings the tables up to date, or checks them. */
   open(): Promise<void>;
@@ -33,7 +34,7 @@ export interface JobStore {
   /** Calls `done` with whether the caller's transaction committed, as soon as it has ended. */
   afterTransaction(tx: StoreTransaction, done: (committed: boolean) => void): void;
 
-  /** pending → processing, lane by lane, at most `limit` in all. */
+  /** pending → processing, lane by lane, at most `limit` in all; nothing of topics that are paused. */
   claim(request: ClaimRequest): Promise<Claim[]>;
   /** The first waiting job, due or not, of each priority in each gap, and of each of the lanes from its lower bound on. */
   survey(gaps: readonly LaneGap[], lanes?: readonly LaneStart[]): Promise<LaneSurvey>;
@@ -176,6 +177,22 @@ export interface WaitingLane {
   readonly priority: number;
   /** Milliseconds until its first job is due; 0 or less when it is. */
   readonly dueInMs: number;
+  /** Claims get nothing from it. */
+  readonly isPaused: boolean;
+}
+
+/** Topics of which no process claims a job, until they are resumed. */
+export interface TopicPauses {
+  list(): Promise<PausedTopic[]>;
+  /** One that is paused already keeps its time. */
+  pause(topics: readonly string[]): Promise<void>;
+  /** Harmless for one that is not paused. Processes that may claim again are not told: see `announce`. */
+  resume(topics: readonly string[]): Promise<void>;
+}
+
+export interface PausedTopic {
+  readonly topic: string;
+  readonly since: Date;
 }
 
 /** What a look into the database's indexes says of itself. */

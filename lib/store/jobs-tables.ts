@@ -14,7 +14,7 @@ export interface JobsTablesOptions extends TableSetup {
   readonly runBeside: (script: () => SqlScript<void>) => Promise<void>;
 }
 
-const TABLE_COUNT = 4;
+const TABLE_COUNT = 5;
 /** After a failure nobody tries again for so long: every loop of the queue meets that the tables are gone. */
 const REST_MS = 5_000;
 
@@ -90,7 +90,7 @@ function isTableGone(error: unknown): boolean {
   const cause = error instanceof QueueUnavailableError ? error.cause : undefined;
   return (
     cause instanceof SqlError &&
-    /\b_jobs(_rollup|_workers)?\b/.test(cause.message) &&
+    /\b_jobs(_rollup|_workers|_paused)?\b/.test(cause.message) &&
     (/no such table/.test(cause.message) || (cause.cause as { code?: unknown } | undefined)?.code === '42P01')
   );
 }

@@ -155,6 +155,7 @@ export function surveyOf(rows: readonly SqlRow[]): LaneSurvey {
     topic: row.topic as string,
     priority: Number(row.priority),
     dueInMs: Number(row.due_in_ms),
+    isPaused: Boolean(row.is_paused),
   }));
   return { ...lookOf(rows), waiting };
 }

@@ -162,6 +162,17 @@ describe('the client', () => {
     expect(request!.body === '' ? undefined : JSON.parse(request!.body)).toEqual(body);
   });
 
+  it.each([
+    ['pause', 'a/b c'],
+    ['resume', 'mail'],
+  ] as const)('sends %s, and gives nothing', async (verb, topic) => {
+    server.answers(empty(204));
+
+    expect(await newClient()[verb](topic)).toBeUndefined();
+    expect(server.requests).toMatchObject([{ method: 'POST', url: `/api/jobs/topics/${verb}` }]);
+    expect(JSON.parse(server.requests[0]!.body)).toEqual({ topic });
+  });
+
   it('sends delete, and gives nothing', async () => {
     server.answers(empty(204));
 

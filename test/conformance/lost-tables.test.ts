@@ -10,7 +10,7 @@ import { storeKinds } from '../support/stores.js';
 import { signal, until } from '../support/wait.js';
 import { RecordingLogger } from '../unit/support/recording-logger.js';
 
-const ALL = ['_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_migrations'];
+const ALL = ['_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_paused', '_jobs_migrations'];
 
 describe.each(storeKinds())('tables that are dropped while the queue runs, on $label', (kind) => {
   let database: EmptyDatabase;
@@ -92,8 +92,11 @@ describe.each(storeKinds())('tables that are dropped while the queue runs, on $l
   });
 
   it.each([
-    ['by name', ['_jobs', '_jobs_migrations', '_jobs_rollup', '_jobs_workers']],
-    ['in the order in which they were made', ['_jobs_migrations', '_jobs', '_jobs_rollup', '_jobs_workers']],
+    ['by name', [...ALL].sort()],
+    [
+      'in the order in which they were made',
+      ['_jobs_migrations', '_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_paused'],
+    ],
   ])('are made anew, all of them, when they were dropped one by one, %s', async (_, order) => {
     await open();
     engine.register('mail', () => null);

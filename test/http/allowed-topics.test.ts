@@ -53,6 +53,17 @@ describe.each(everyPlace)('allowed topics on $adapter with $database', ({ kind, 
     expect((await app().jobs.list()).total).toBe(4);
   });
 
+  it('are the only ones that anybody pauses or resumes', async () => {
+    for (const path of ['/topics/pause', '/topics/resume']) {
+      expect(await api().post(path, { topic: 'hidden.waits' })).toMatchObject(refusal);
+      expect(await api().post(path, { topic: 'shown' })).toMatchObject({ status: 204 });
+    }
+    await app().jobs.pause('hidden.waits');
+    const { body } = await api().get<TopicList>('/topics');
+    expect(body.items.map(({ topic }) => topic)).not.toContain('hidden.waits');
+    await app().jobs.resume('hidden.waits');
+  });
+
   it('are the only ones that may be asked for', async () => {
     for (const path of ['', '/stats', '/timeseries', '/errors']) {
       expect([path, await api().get(`${path}?topic=hidden.waits`)]).toMatchObject([path, refusal]);

@@ -10,6 +10,7 @@ import {
   badFilterFields,
   badQueriesByRoute,
   badRequeueFields,
+  badTopic,
 } from './support/bad-fields.js';
 import { useOneHttpApp } from './support/http-apps.js';
 
@@ -41,6 +42,7 @@ const bodies: readonly BadBody[] = [
     within: (job) => ({ jobs: [enqueue, job] }),
     prefix: 'jobs[1].',
   },
+  { what: 'a topic', path: '/topics/pause', body: { topic: 'a' }, fields: [badTopic], required: ['topic'] },
   { what: 'changes', path: '/:id/requeue', body: {}, fields: badRequeueFields, required: [] },
   {
     what: 'an action',

@@ -27,6 +27,8 @@ describe.each(everyAdapter)('the log of moves over HTTP on $adapter', (adapterKi
     await api.as().post(`/${id}/requeue`, { payload: 3 }, { headers });
     await api.as().post(`/${id}/promote`, {}, { headers });
     await api.as().delete(`/${id}`, { headers });
+    await api.as().post('/topics/pause', { topic: 'later' }, { headers });
+    await api.as().post('/topics/resume', { topic: 'later' }, { headers });
     await api.as().post('/bulk', { action: 'cancel', filter: { topic: 'later' } }, { headers });
     expect(lines()).toEqual([
       `'anna' cancelled job ${id} of 'later'`,
@@ -35,6 +37,8 @@ describe.each(everyAdapter)('the log of moves over HTTP on $adapter', (adapterKi
       `'anna' re-queued job ${id} of 'later' with another payload`,
       `'anna' promoted job ${id} of 'later'`,
       `'anna' deleted job ${id}`,
+      `'anna' paused the topic 'later'`,
+      `'anna' resumed the topic 'later'`,
       `'anna' cancelled, or asked to end, 1 job: {"filter":{"topic":["later"]}}`,
     ]);
     expect(await jobs.get(other.id)).toMatchObject({ status: 'cancelled' });

@@ -50,6 +50,8 @@ describe.each([
         'GET /stats',
         'GET /timeseries',
         'GET /topics',
+        'POST /topics/pause',
+        'POST /topics/resume',
         'GET /errors',
         'GET /capabilities',
         'GET /{id}',
@@ -82,7 +84,9 @@ describe.each([
     await answers.of(200, '/{id}', api.get(`/${failed.id}`));
     await answers.of(200, '/{id}', api.get(`/${running.id}`));
     await answers.of(200, '/stats', api.get('/stats'));
+    await answers.of(204, '/topics/pause', api.post('/topics/pause', { topic: 'later' }));
     await answers.of(200, '/topics', api.get('/topics'));
+    await answers.of(204, '/topics/resume', api.post('/topics/resume', { topic: 'later' }));
     await answers.of(200, '/timeseries', api.get('/timeseries?minutes=3'));
     await answers.of(200, '/errors', api.get('/errors'));
     await answers.of(200, '/capabilities', api.get('/capabilities'));

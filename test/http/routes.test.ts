@@ -161,6 +161,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
       success_rate: 1,
       oldest_pending_ms: null,
       has_handler: some(Boolean),
+      paused_since: null,
     });
     const timeseries = await api().get<{ minutes: number; items: object[] }>('/timeseries?minutes=5');
     expect(timeseries).toMatchObject({ status: 200, body: { minutes: 5 } });
@@ -173,6 +174,24 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
         window: { jobs: 1, jobs_max: 10_000 },
       },
     });
+  });
+
+  it('POST /topics/pause keeps the jobs of a topic waiting, and POST /topics/resume lets them go on', async () => {
+    const pausedSince = async (): Promise<unknown> => {
+      const { body } = await api().get<{ items: { topic: string; paused_since: string | null }[] }>('/topics');
+      return body.items.find(({ topic }) => topic === 'work')?.paused_since;
+    };
+    expect(await api().post('/topics/pause', { topic: 'work' })).toMatchObject({ status: 204 });
+    expect(await pausedSince()).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    const { id } = await app().jobs.enqueue('work', 1);
+    const other = await app().jobs.enqueue('fail', 1);
+    await app().event('failed', other.id);
+    await app().jobs.whenIdle();
+    expect(await app().job(id)).toMatchObject({ status: 'pending', attempt: 0 });
+
+    expect(await api().post('/topics/resume', { topic: 'work' })).toMatchObject({ status: 204 });
+    expect(await app().jobAfter('completed', id)).toMatchObject({ status: 'completed', attempt: 1 });
+    expect(await pausedSince()).toBeNull();
   });
 
   it('GET /capabilities says what the caller may do', async () => {

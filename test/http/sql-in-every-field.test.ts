@@ -49,6 +49,8 @@ describe.each(everyPlace)('text that looks like SQL, on $adapter with $database'
     expect(requeued).toMatchObject({ status: 200, body: { payload: text, status: 'pending' } });
     expect(await rows()).toBe(before + 2);
 
+    expect(await app().api.post('/topics/pause', { topic: text })).toMatchObject({ status: 204 });
+    expect(await app().api.post('/topics/resume', { topic: text })).toMatchObject({ status: 204 });
     const asked = encodeURIComponent(text);
     for (const query of [`topic=${asked}`, `topic=${asked}&topic=${asked}x`, `q=${asked}`]) {
       const page = await app().api.get<JobPage>(`?${query}`);

@@ -3,6 +3,7 @@ import type { BULK, BULK_FILTER, ENQUEUE, ENQUEUE_MANY, LIST, REQUEUE } from '..
 import type { JobsController } from '../../lib/http/jobs.controller.js';
 import type { DiscoveryController } from '../../lib/http/discovery.controller.js';
 import type { ReportsController } from '../../lib/http/reports.controller.js';
+import type { TopicsController } from '../../lib/http/topics.controller.js';
 import type { ApiErrorBody } from '../../lib/http/api-error.js';
 
 /** What a method of a controller answers. */
@@ -35,7 +36,7 @@ describe('the client and the server', () => {
     holds<Same<Said<JobsController, 'list'>, Client.JobPage>>();
     holds<Same<Said<JobsController, 'bulk'>, Client.BulkAnswer>>();
     holds<Same<Said<ReportsController, 'stats'>, Client.JobStats>>();
-    holds<Same<Said<ReportsController, 'topics'>, Client.TopicList>>();
+    holds<Same<Said<TopicsController, 'topics'>, Client.TopicList>>();
     holds<Same<Said<ReportsController, 'timeseries'>, Client.Timeseries>>();
     holds<Same<Said<ReportsController, 'errors'>, Client.ErrorGroups>>();
     holds<Same<Said<DiscoveryController, 'capabilities'>, Client.Capabilities>>();

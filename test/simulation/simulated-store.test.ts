@@ -16,7 +16,10 @@ function simulatedStore(): StoreUnderTest {
   const row = (id: string): Job => table.rows.get(id)!;
   return {
     store,
-    empty: async () => table.rows.clear(),
+    empty: async () => {
+      table.rows.clear();
+      table.paused.clear();
+    },
     expire: async (id) => (row(id).lockedUntil = new Date(Date.now() - 1_000)),
     makeDue: async (id) => (row(id).runAt = new Date(Date.now() - 1)),
     completeInTransaction: async (token, commits) => {

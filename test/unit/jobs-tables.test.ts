@@ -6,7 +6,7 @@ import * as statements from '../../lib/store/sqlite/statements.js';
 import { RecordingLogger } from './support/recording-logger.js';
 import { VirtualClock } from './support/virtual-clock.js';
 
-const ALL = ['_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_migrations'];
+const ALL = ['_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_paused', '_jobs_migrations'];
 
 describe("the queue's tables", () => {
   let clock: VirtualClock;

@@ -142,7 +142,7 @@ describe('a plan', () => {
   it('asks a lane when the job is due that a survey has seen there, and not before', () => {
     const book = new LaneBook();
     const topics = [roomFor('mail')];
-    book.learn(topics, surveyOf({ topic: 'mail', priority: 3, dueInMs: 500 }), NOW_MS);
+    book.learn(topics, surveyOf({ topic: 'mail', priority: 3, dueInMs: 500, isPaused: false }), NOW_MS);
 
     expect(book.plan(topics, 10, NOW_MS + 499)).toEqual([]);
     expect(namesOf(book.plan(topics, 10, NOW_MS + 500))).toEqual(['mail 3']);
@@ -188,7 +188,7 @@ describe('arming', () => {
 
   it('of a topic is about all its known lanes, the usual one among them', () => {
     const book = new LaneBook();
-    book.learn(topics, surveyOf({ topic: 'mail', priority: 4, dueInMs: Infinity }), NOW_MS);
+    book.learn(topics, surveyOf({ topic: 'mail', priority: 4, dueInMs: Infinity, isPaused: false }), NOW_MS);
     book.plan(topics, 10, NOW_MS);
     book.arm('mail');
 

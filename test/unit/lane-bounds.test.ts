@@ -18,8 +18,8 @@ function claimed(dueAtMs: number, claimedAtMs = NOW_MS): Claim {
 }
 
 /** What a survey saw at a moment of the database: first due then, or nothing at all. */
-function seen(firstDueAtMs: number | null, atMs = NOW_MS): LaneSurvey {
-  const waiting = firstDueAtMs === null ? [] : [{ topic: 'mail', priority: 0, dueInMs: firstDueAtMs - atMs }];
+function seen(firstDueAtMs: number | null, atMs = NOW_MS, isPaused = false): LaneSurvey {
+  const waiting = firstDueAtMs === null ? [] : [{ topic: 'mail', priority: 0, dueInMs: firstDueAtMs - atMs, isPaused }];
   return { waiting, at: new Date(atMs), tookMs: 64 };
 }
 
@@ -294,5 +294,29 @@ describe('bounded claims with looks below the bounds', () => {
         expect(table).toEqual([]);
       }),
     );
+  });
+});
+
+describe('a lane of a paused topic', () => {
+  const FIRST_MS = NOW_MS - 5_000;
+
+  it('has nothing due, and its bound passes no job that waits', () => {
+    const book = new LaneBook();
+    book.learn(rooms, seen(FIRST_MS, NOW_MS, true), 0);
+    expect(book.isAnyDue(rooms, 0)).toBe(false);
+    expect(boundOf(book)).toBe(FIRST_MS);
+    book.learn(rooms, seen(FIRST_MS), 0);
+    expect(book.isAnyDue(rooms, 0)).toBe(true);
+  });
+
+  it('is not asked again for what waits below its bound, until it is resumed', () => {
+    const book = armedBook();
+    claimWith(book, [claimed(NOW_MS - 10)]);
+    const starts = book.starts(rooms, 'bounded');
+    expect(book.lookedBelow(starts, seen(FIRST_MS, NOW_MS, true))).toBe(false);
+    expect(book.isAnyDue(rooms, 0)).toBe(false);
+    expect(book.lookedBelow(starts, seen(FIRST_MS))).toBe(true);
+    claimWith(book, full(FIRST_MS));
+    expect(book.starts(rooms, 'bounded')).toMatchObject([{ lowerBound: new Date(FIRST_MS).toISOString() }]);
   });
 });

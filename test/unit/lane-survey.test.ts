@@ -17,7 +17,7 @@ function roomFor(topic: string, usualPriority = 0): TopicRoom {
 }
 
 function waitingIn(topic: string, priority: number, dueInMs = 0): WaitingLane {
-  return { topic, priority, dueInMs };
+  return { topic, priority, dueInMs, isPaused: false };
 }
 
 /** How often each priority of a topic is looked at. */

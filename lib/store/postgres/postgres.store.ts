@@ -10,6 +10,7 @@ import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
 import { JobsTables } from '../jobs-tables.js';
+import { PausedTopics } from '../paused-topics.js';
 import { claimOf, jobOf, rescueOf, surveyOf } from '../row-mapper.js';
 import { piecesOf } from '../set-json.js';
 import type { SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
@@ -25,6 +26,7 @@ import type { PostgresClient } from './listener.js';
 import { PostgresListener } from './listener.js';
 import { PRUNE, RESCUE } from './maintenance-statements.js';
 import { CANCEL, DELETE, PROMOTE, REQUEUE } from './move-statements.js';
+import * as pauseStatements from './pause-statements.js';
 import { PostgresReports } from './postgres.reports.js';
 import { FIND_JOBS } from './report-statements.js';
 import { RequestedMoves } from './requested-moves.js';
@@ -61,6 +63,7 @@ type Pool = SessionPool & { readonly options: object };
 export class PostgresStore implements JobStore {
   readonly capabilities: Seam.StoreCapabilities;
   readonly reports = new PostgresReports((text, params) => this.visit(text, params));
+  readonly pauses = new PausedTopics(pauseStatements, (text, params) => this.visit(text, params));
 
   private readonly transactions: CallerTransactions;
   private readonly tables: JobsTables;
@@ -229,8 +232,8 @@ export class PostgresStore implements JobStore {
   }
 
   requeue(ids: readonly string[], changes: Seam.RequeueChanges = {}): Promise<Seam.Moved[]> {
-    const { payload = null, runAt = null, maxRetries = null } = changes;
-    return this.moves.move(REQUEUE, ids, [payload, runAt && iso(runAt), maxRetries]);
+    const { payload = null, runAt, maxRetries = null } = changes;
+    return this.moves.move(REQUEUE, ids, [payload, runAt?.toISOString() ?? null, maxRetries]);
   }
 
   promote(ids: readonly string[]): Promise<Seam.Moved[]> {
@@ -342,8 +345,4 @@ export class PostgresStore implements JobStore {
       }),
     );
   }
-}
-
-function iso(moment: Date): string {
-  return moment.toISOString();
 }

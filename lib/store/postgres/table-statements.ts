@@ -5,7 +5,7 @@ export const LOCK_MIGRATIONS = 'SELECT pg_advisory_xact_lock(7305808102)';
 
 /** Those of the queue's tables that are there, where its connections would find them. */
 export const LIST_TABLES = `
-SELECT name FROM unnest(ARRAY['_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_migrations']) AS t(name)
+SELECT name FROM unnest(ARRAY['_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_paused', '_jobs_migrations']) AS t(name)
 WHERE to_regclass(name) IS NOT NULL`;
 
 /** Which migrations have run, in the table TypeORM would make. */
@@ -19,5 +19,6 @@ export const SCHEMA_OF_JOBS = `
 SELECT quote_ident(n.nspname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = '_jobs'::regclass`;
 
-/** Fails unless every column that this version needs is there. */
-export const CHECK_TABLE = `SELECT ${columnsOf('_jobs')}, backoff, idempotency_key, body_hash FROM _jobs LIMIT 0`;
+/** Fails unless every column that this version needs is there, and the latest table. */
+export const CHECK_TABLE = `
+SELECT ${columnsOf('_jobs')}, backoff, idempotency_key, body_hash, (SELECT max(since) FROM _jobs_paused) FROM _jobs LIMIT 0`;

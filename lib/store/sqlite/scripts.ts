@@ -99,3 +99,12 @@ export function* moveScript(
 export function sqliteTime(moment: Date | string): string {
   return (typeof moment === 'string' ? moment : moment.toISOString()).replace('T', ' ').replace('Z', '');
 }
+
+/** A lane as statements read it. */
+export function startOf({ topic, priority, lowerBound }: Seam.LaneStart): {
+  topic: string;
+  priority: number;
+  from: string;
+} {
+  return { topic, priority, from: lowerBound === null ? '' : sqliteTime(lowerBound) };
+}

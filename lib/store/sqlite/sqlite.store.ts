@@ -9,6 +9,7 @@ import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
 import { JobsTables } from '../jobs-tables.js';
+import { PausedTopics } from '../paused-topics.js';
 import { claimOf, jobOf, movedOf, rescueOf, surveyOf } from '../row-mapper.js';
 import { answeredInOrder, leftAlone, renewalsInOrder } from '../set-answers.js';
 import { progressJson, tokenJson } from '../set-json.js';
@@ -16,7 +17,7 @@ import { QUEUE_CLOSED, SqlError } from '../sql-error.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { untilFree } from './lock-wait.js';
-import { insertScript, moveScript, one, settleScript, sqliteTime } from './scripts.js';
+import { insertScript, moveScript, one, settleScript, sqliteTime, startOf } from './scripts.js';
 import type { SqliteConnection } from './sqlite-connection.js';
 import { sqliteConnectionOf } from './sqlite-connection.js';
 import { SqliteReports } from './sqlite.reports.js';
@@ -47,6 +48,11 @@ export class SqliteStore implements JobStore {
   readonly reports = new SqliteReports(
     (script) => this.look(script),
     (script) => this.write(script),
+  );
+  readonly pauses = new PausedTopics(
+    sql,
+    (text, params) => this.read(text, params),
+    (text, params) => this.write(() => one(text, params)),
   );
 
   private readonly transactions: CallerTransactions;
@@ -316,11 +322,6 @@ export class SqliteStore implements JobStore {
       throw error;
     }
   }
-}
-
-/** A lane as statements read it. */
-function startOf({ topic, priority, lowerBound }: Seam.LaneStart): { topic: string; priority: number; from: string } {
-  return { topic, priority, from: lowerBound === null ? '' : sqliteTime(lowerBound) };
 }
 
 async function translating<T>(answer: Promise<T>): Promise<T> {

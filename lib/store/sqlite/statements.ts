@@ -55,15 +55,16 @@ export const LIST_MIGRATIONS = 'SELECT name FROM _jobs_migrations';
 /** Those of the queue's tables that are there. */
 export const LIST_TABLES = `
 SELECT name FROM sqlite_master
-WHERE type = 'table' AND name IN ('_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_migrations')`;
+WHERE type = 'table' AND name IN ('_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_paused', '_jobs_migrations')`;
 
 /** Once: on a driver that makes the tables step by step two processes may be at it. */
 export const RECORD_MIGRATION = `
 INSERT INTO _jobs_migrations (timestamp, name)
 SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM _jobs_migrations WHERE name = ?2)`;
 
-/** Fails unless every column that this version needs is there. */
-export const CHECK_TABLE = `SELECT ${jobColumns}, backoff, idempotency_key, body_hash FROM _jobs LIMIT 0`;
+/** Fails unless every column that this version needs is there, and the latest table. */
+export const CHECK_TABLE = `
+SELECT ${jobColumns}, backoff, idempotency_key, body_hash, (SELECT max(since) FROM _jobs_paused) FROM _jobs LIMIT 0`;
 
 /**
  * Inserts jobs. A job that is there already, from a first try whose answer was lost, and one whose unique key is taken,
@@ -95,9 +96,20 @@ ORDER BY id <> ?1, idempotency_key IS NOT ?4 LIMIT 1`;
 /** Whole jobs by id. */
 export const FIND_JOBS = `SELECT ${jobColumns} FROM _jobs WHERE id IN (SELECT value FROM json_each(?1))`;
 
-/** Which lanes have a due job, by their place in the list: asked before the write lock is taken for them. */
+/** Topics in the JSON array ?1 are paused from now on; those that are already keep their time. */
+export const PAUSE = 'INSERT OR IGNORE INTO _jobs_paused (topic) SELECT value FROM json_each(?1)';
+export const RESUME = 'DELETE FROM _jobs_paused WHERE topic IN (SELECT value FROM json_each(?1))';
+export const PAUSED_TOPICS = `SELECT topic, ${ms('since')} AS since FROM _jobs_paused ORDER BY topic`;
+
+/** Whether no job of a topic is to be claimed. */
+const isPaused = (topic: string): string => `EXISTS (SELECT 1 FROM _jobs_paused AS p WHERE p.topic = ${topic})`;
+
+/**
+ * Which lanes have a due job, by their place in the list: asked before the write lock is taken for them. Those of paused topics
+ * have none.
+ */
 export const DUE_LANES = `
-SELECT lane.key AS place FROM json_each(?1) AS lane WHERE EXISTS (
+SELECT lane.key AS place FROM json_each(?1) AS lane WHERE NOT ${isPaused(`lane.value ->> 'topic'`)} AND EXISTS (
   SELECT 1 FROM _jobs WHERE status = 'pending' AND topic = lane.value ->> 'topic'
     AND priority = lane.value ->> 'priority' AND run_at >= lane.value ->> 'from' AND run_at <= ${now})`;
 
@@ -113,6 +125,7 @@ WHERE rowid IN (
     SELECT json_group_array(rowid) FROM (
       SELECT rowid FROM _jobs WHERE status = 'pending' AND topic = lane.value ->> 'topic'
         AND priority = lane.value ->> 'priority' AND run_at >= lane.value ->> 'from' AND run_at <= ${now}
+        AND NOT ${isPaused(`lane.value ->> 'topic'`)}
       ORDER BY run_at LIMIT ?3))) AS due
   WHERE due.key < lane.value ->> 'limit' LIMIT ?2)
 RETURNING id, attempt, topic, payload, retries, max_retries, priority, timeout_ms, backoff, metadata,
@@ -140,17 +153,17 @@ WITH RECURSIVE lane (topic, priority, before) AS (
 SELECT lane.topic, lane.priority, ${ms(`(
   SELECT min(run_at) FROM _jobs AS j
   WHERE j.status = 'pending' AND j.topic = lane.topic AND j.priority = lane.priority)`)} - ${ms(now)} AS due_in_ms,
-  NULL AS at, NULL AS took_ms
+  ${isPaused('lane.topic')} AS is_paused, NULL AS at, NULL AS took_ms
 FROM lane WHERE lane.priority IS NOT NULL
 UNION ALL
-SELECT topic, priority, ${ms('first')} - ${ms(now)}, NULL, NULL FROM (
+SELECT topic, priority, ${ms('first')} - ${ms(now)}, ${isPaused('lane.topic')}, NULL, NULL FROM (
   SELECT value ->> 'topic' AS topic, value ->> 'priority' AS priority, (
     SELECT min(run_at) FROM _jobs AS j
     WHERE j.status = 'pending' AND j.topic = value ->> 'topic' AND j.priority = value ->> 'priority'
       AND j.run_at >= value ->> 'from') AS first
-  FROM json_each(?2)) WHERE first IS NOT NULL
+  FROM json_each(?2)) AS lane WHERE first IS NOT NULL
 UNION ALL
-SELECT NULL, NULL, NULL, ${look}`;
+SELECT NULL, NULL, NULL, NULL, ${look}`;
 
 const tokens = `(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt FROM json_each(?1))`;
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { FINAL_STATUSES } from '../../../lib/core/job-state.js';
 import { outcomes } from '../../support/job-rows.js';
-import { BecomeDue, Enqueue, EnqueueAgain, Expire, Move, Prune, Rescue } from './desk-commands.js';
+import { BecomeDue, Enqueue, EnqueueAgain, Expire, Move, Pause, Prune, Rescue } from './desk-commands.js';
 import type { RealQueue } from './queue-command.js';
 import { WORKERS } from './queue-command.js';
 import type { QueueModel } from './queue-model.js';
@@ -62,6 +62,9 @@ export const anyCommands: fc.Arbitrary<Iterable<fc.AsyncCommand<QueueModel, Real
     pick.map((which) => new Expire(which)),
     pick.map((which) => new Expire(which)),
     pick.map((which) => new BecomeDue(which)),
+    fc.constant(new Pause(true)),
+    fc.constant(new Pause(false)),
+    fc.constant(new Pause(false)),
     fc.constant(new Rescue()),
     fc.constant(new Rescue()),
     retention.map((ages) => new Prune(ages)),

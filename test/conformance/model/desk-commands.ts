@@ -92,6 +92,20 @@ export class BecomeDue extends QueueCommand {
   }
 }
 
+/** The topic is paused, or resumed, whether or not it is already. */
+export class Pause extends QueueCommand {
+  readonly verbs = [];
+
+  constructor(readonly isPaused: boolean) {
+    super();
+  }
+
+  protected async act(model: QueueModel, real: RealQueue): Promise<void> {
+    model.isPaused = this.isPaused;
+    await real.store.pauses[this.isPaused ? 'pause' : 'resume']([TOPIC]);
+  }
+}
+
 export class Rescue extends QueueCommand {
   readonly verbs = ['rescue'] as const;
 

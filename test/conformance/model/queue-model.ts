@@ -19,6 +19,8 @@ export interface ModelJob {
 /** The queue in a few lines of plain code, to compare every database with. */
 export class QueueModel {
   readonly jobs: ModelJob[] = [];
+  /** The topic of them all. */
+  isPaused = false;
 
   job(id: string): ModelJob | undefined {
     return this.jobs.find((job) => job.id === id);
@@ -36,7 +38,7 @@ export class QueueModel {
   }
 
   claimable(): ModelJob[] {
-    return this.jobs.filter((job) => job.status === 'pending' && job.isDue);
+    return this.jobs.filter((job) => job.status === 'pending' && job.isDue && !this.isPaused);
   }
 
   claim(id: string, worker: string): ModelJob {

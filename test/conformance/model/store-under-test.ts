@@ -21,7 +21,10 @@ export const ROLLED_BACK = new Error('rolled back');
 export function realStore(fixture: StoreFixture): StoreUnderTest {
   return {
     store: fixture.store,
-    empty: () => fixture.sql('DELETE FROM _jobs'),
+    async empty() {
+      await fixture.sql('DELETE FROM _jobs');
+      await fixture.sql('DELETE FROM _jobs_paused');
+    },
     expire: (id) => fixture.expire(id),
     makeDue: (id) => fixture.set(id, { run_at: { msFromNow: -1 } }),
     completeInTransaction: (token, commits) =>

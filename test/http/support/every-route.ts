@@ -36,6 +36,8 @@ export const everyRoute: readonly RouteRequest[] = [
   { method: 'GET', route: '/stats', access: 'read', status: 200 },
   { method: 'GET', route: '/timeseries', access: 'read', status: 200 },
   { method: 'GET', route: '/topics', access: 'read', status: 200 },
+  { method: 'POST', route: '/topics/pause', access: 'manage', status: 204, body: () => ({ topic: SECRET_TOPIC }) },
+  { method: 'POST', route: '/topics/resume', access: 'manage', status: 204, body: () => ({ topic: SECRET_TOPIC }) },
   { method: 'GET', route: '/errors', access: 'read', status: 200 },
   { method: 'GET', route: '/capabilities', access: 'any', status: 200 },
   { method: 'GET', route: '/:id', access: 'read', status: 200 },

@@ -32,12 +32,14 @@ export const shortLine: Line = {
 export class SimulatedStore implements JobStore {
   readonly capabilities = { transactionsAtOnce: 0, insertsAtOnce: 2, database: 'postgres' } as const;
   readonly reports: JobReports & ReportRecords;
+  readonly pauses: Seam.TopicPauses;
 
   constructor(
     private readonly table: SimulatedTable,
     private readonly line: Line,
   ) {
     this.reports = reportsOver(line);
+    this.pauses = pausesOver(line, table);
   }
 
   open(): Promise<void> {
@@ -150,6 +152,14 @@ export class SimulatedStore implements JobStore {
 }
 
 /** Processes write their statistics down; nobody reads them here. */
+function pausesOver(line: Line, { paused }: SimulatedTable): Seam.TopicPauses {
+  return {
+    list: () => line.ask('pauses', () => [...paused].map(([topic, since]) => ({ topic, since }))),
+    pause: (topics) => line.ask('pauses', () => topics.forEach((topic) => paused.set(topic, new Date(0)))),
+    resume: (topics) => line.ask('pauses', () => topics.forEach((topic) => paused.delete(topic))),
+  };
+}
+
 function reportsOver(line: Line): JobReports & ReportRecords {
   const minute = new Date(0);
   const records: ReportRecords & Pick<JobReports, 'waitingTopics'> = {

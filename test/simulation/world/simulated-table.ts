@@ -31,6 +31,8 @@ export interface TableOptions {
 /** The table `_jobs` in plain code, with the verbs of a store. The model's commands hold it to the real ones. */
 export class SimulatedTable {
   readonly rows = new Map<string, Row>();
+  /** Since when each paused topic is. */
+  readonly paused = new Map<string, Date>();
 
   constructor(private readonly options: TableOptions) {}
 
@@ -51,7 +53,7 @@ export class SimulatedTable {
     const now = this.options.now();
     const due = lanes.flatMap((lane) =>
       this.waiting(lane)
-        .filter((row) => row.runAt.getTime() <= now && isFree())
+        .filter((row) => row.runAt.getTime() <= now && !this.paused.has(row.topic) && isFree())
         .slice(0, lane.limit),
     );
     return due.slice(0, limit).map((row) => {
@@ -73,7 +75,7 @@ export class SimulatedTable {
     const waiting = all.flatMap((lane) => {
       const first = this.waiting(lane)[0];
       const { topic, priority } = lane;
-      return first ? [{ topic, priority, dueInMs: first.runAt.getTime() - now }] : [];
+      return first ? [{ topic, priority, dueInMs: first.runAt.getTime() - now, isPaused: this.paused.has(topic) }] : [];
     });
     return { waiting, at: new Date(now), tookMs: 0 };
   }

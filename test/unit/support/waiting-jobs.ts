@@ -96,7 +96,7 @@ export class WaitingJobs {
     const waiting = [...gaps, ...alone].flatMap(({ topic, after, before }) => {
       const within = this.jobs.filter((job) => job.topic === topic && job.priority > after && job.priority < before);
       const [first] = within.sort((a, b) => a.priority - b.priority || a.dueAtMs - b.dueAtMs);
-      return first ? [{ topic, priority: first.priority, dueInMs: first.dueAtMs - this.nowMs }] : [];
+      return first ? [{ topic, priority: first.priority, dueInMs: first.dueAtMs - this.nowMs, isPaused: false }] : [];
     });
     return surveyOf(...waiting);
   }

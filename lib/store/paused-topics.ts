@@ -1,0 +1,33 @@
+import type { PausedTopic, TopicPauses } from './job-store.js';
+import type { SqlRow } from './sql-runner.js';
+
+/** What a database is asked; topics travel as a JSON array. */
+export interface PauseStatements {
+  readonly PAUSE: string;
+  readonly RESUME: string;
+  readonly PAUSED_TOPICS: string;
+}
+
+type Query = (text: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
+
+/** Paused topics, a row each: claims look there, so that all processes keep to it from the next claim on. */
+export class PausedTopics implements TopicPauses {
+  constructor(
+    private readonly statements: PauseStatements,
+    private readonly read: Query,
+    private readonly write: Query = read,
+  ) {}
+
+  async list(): Promise<PausedTopic[]> {
+    const rows = await this.read(this.statements.PAUSED_TOPICS, []);
+    return rows.map(({ topic, since }) => ({ topic: topic as string, since: new Date(Number(since)) }));
+  }
+
+  async pause(topics: readonly string[]): Promise<void> {
+    await this.write(this.statements.PAUSE, [JSON.stringify(topics)]);
+  }
+
+  async resume(topics: readonly string[]): Promise<void> {
+    await this.write(this.statements.RESUME, [JSON.stringify(topics)]);
+  }
+}
