@@ -36,7 +36,8 @@ describe.each([{ width: 1280 }, { width: 390 }])('to axe the admin UI, $width pi
   const ids: Record<string, string> = {};
 
   beforeAll(async () => {
-    for (const topic of ['broken', LONG_TOPIC, 'running', 'fine', 'waiting']) {
+    await app().jobs.pause('paused');
+    for (const topic of ['broken', LONG_TOPIC, 'running', 'fine', 'waiting', 'paused']) {
       ids[topic] = (
         await app().jobs.enqueue(topic, { orderId: 7, tags: ['a', true, 1.5] }, { metadata: { by: 'anna' } })
       ).id;
@@ -86,6 +87,7 @@ describe.each([{ width: 1280 }, { width: 390 }])('to axe the admin UI, $width pi
   it('has no fault on the overview, with charts and with their tables', async () => {
     const ui = await open('');
     await ui.page.locator('canvas').nth(2).waitFor();
+    await ui.button('Resume paused').waitFor();
     expect(await violations(ui)).toEqual([]);
     const table = ui.page.getByRole('button', { name: 'Table' }).first();
     while (await table.isVisible()) await table.click();
@@ -117,6 +119,12 @@ describe.each([{ width: 1280 }, { width: 390 }])('to axe the admin UI, $width pi
     const ui = await open(`jobs/${ids[topic]}`);
     await ui.heading(topic).waitFor();
     await ui.page.locator('.timeline').waitFor();
+    expect(await violations(ui)).toEqual([]);
+  });
+
+  it('has no fault on a job whose topic is paused', async () => {
+    const ui = await open(`jobs/${ids.paused}`);
+    await ui.button('Resume topic').waitFor();
     expect(await violations(ui)).toEqual([]);
   });
 

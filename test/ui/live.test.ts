@@ -6,32 +6,11 @@ import { TcpProxy } from '../nest/support/tcp-proxy.js';
 import { signal } from '../support/wait.js';
 import type { Signal } from '../support/wait.js';
 import { usePages } from './support/browser.js';
+import { shiftsOn, WATCH_SHIFTS } from './support/layout-shifts.js';
 import { ADMIN_TOKEN, places } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
 
 const pages = usePages();
-
-/** Notes what moves by itself: `layout-shift` without a hand at the page. */
-const WATCH_SHIFTS = `
-  window.shifts = [];
-  const place = ({ x, y, width, height }) => [x, y, width, height].map(Math.round).join(' ');
-  new PerformanceObserver((list) => {
-    for (const { hadRecentInput, sources } of list.getEntries()) {
-      if (hadRecentInput) continue;
-      for (const { node, previousRect, currentRect } of sources) {
-        const what = node?.outerHTML ?? node?.textContent ?? 'what is gone';
-        window.shifts.push(what.slice(0, 80) + ': ' + place(previousRect) + ' → ' + place(currentRect));
-      }
-    }
-  }).observe({ type: 'layout-shift', buffered: false });
-`;
-
-/** What has moved until now, the frame that is being drawn included. */
-function shiftsOn(ui: UiPage): Promise<string[]> {
-  return ui.page.evaluate(
-    'new Promise((resolve) => requestAnimationFrame(() => setTimeout(() => resolve(window.shifts), 50)))',
-  );
-}
 
 describe.each(places)('the live admin UI on $database and $adapter', ({ kind, adapterKind }) => {
   const apps = useHttpApps(kind, adapterKind);

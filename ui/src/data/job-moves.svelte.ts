@@ -4,7 +4,6 @@ import { shortened, visible } from '../text/visible-text.js';
 import { hrefOf } from '../route/router.svelte.js';
 import type { ActionName } from './job-actions.js';
 import { notices } from './notices.svelte.js';
-import { problemOf } from './problem.js';
 import { questions } from './questions.svelte.js';
 import { serverClock } from './server-clock.svelte.js';
 import { api } from './session.svelte.js';
@@ -92,7 +91,7 @@ class JobMoves {
       await api.delete(job.id);
     } catch (error) {
       this.deleted.delete(job.id);
-      this.#complain(error);
+      notices.complain(error);
     }
   }
 
@@ -111,14 +110,9 @@ class JobMoves {
       return moved;
     } catch (error) {
       if (isThrowing) throw error;
-      this.#complain(error);
+      notices.complain(error);
       return undefined;
     }
-  }
-
-  #complain(error: unknown): void {
-    const { title, detail } = problemOf(error);
-    notices.fail(`${title}: ${shortened(visible(detail), 300)}`);
   }
 }
 

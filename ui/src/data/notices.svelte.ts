@@ -1,3 +1,6 @@
+import { shortened, visible } from '../text/visible-text.js';
+import { problemOf } from './problem.js';
+
 /** Long enough to be read and to reach the button. */
 const SHOWN_MS = 7_000;
 
@@ -34,6 +37,12 @@ class Notices {
 
   fail(text: string): void {
     this.show({ text, tone: 'bad' });
+  }
+
+  /** Of what a call of the API has thrown. */
+  complain(error: unknown): void {
+    const { title, detail } = problemOf(error);
+    this.fail(`${title}: ${shortened(visible(detail), 300)}`);
   }
 }
 

@@ -1,0 +1,185 @@
+import type { Locator } from 'playwright-core';
+import type { TopicList } from '../../client/index.js';
+import type { HttpApp } from '../http/support/http-apps.js';
+import { useHttpApps } from '../http/support/http-apps.js';
+import type { Look } from './support/browser.js';
+import { usePages } from './support/browser.js';
+import { shiftsOn, WATCH_SHIFTS } from './support/layout-shifts.js';
+import { ADMIN_TOKEN, places } from './support/ui-apps.js';
+import type { UiPage } from './support/ui-page.js';
+
+const pages = usePages();
+
+/** Longer than its column is wide. */
+const LONG_TOPIC = 'resize_images_of_products_that_are_sold_in_many_sizes_and_colours';
+
+/** Everybody may look, and nobody may do anything. */
+const FOR_READERS = { http: { authenticate: () => ({ id: 'ben', admin: false }), readRule: 'authenticated' as const } };
+
+/** The row of a topic on the overview. */
+const topicRow = (ui: UiPage, topic: string): Locator =>
+  ui.page.getByRole('row').filter({ has: ui.page.getByRole('rowheader', { name: new RegExp(`^${topic}( |$)`) }) });
+
+describe.each(places)('the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
+  const apps = useHttpApps(kind, adapterKind);
+  let app: HttpApp;
+
+  beforeEach(async () => {
+    app = await apps.listen({ handlers: { work: () => 'done', other: () => 'done' } });
+  });
+
+  async function open(path: string, look: Look = {}): Promise<UiPage> {
+    const ui = await pages.open(`${app.url}/admin/jobs/${path}`, { token: ADMIN_TOKEN, ...look });
+    await ui.button(/^Live/).waitFor();
+    return ui;
+  }
+
+  async function pausedSince(topic: string): Promise<string | null | undefined> {
+    const { body } = await app.api.get<TopicList>('/topics');
+    return body.items.find((each) => each.topic === topic)?.paused_since;
+  }
+
+  /** A job of another topic has come later and is done: nobody looks for jobs in vain. */
+  async function othersRun(): Promise<void> {
+    const { id } = await app.jobs.enqueue('other', 1);
+    await app.jobAfter('completed', id);
+  }
+
+  it('pauses a topic and resumes it, by keys alone; a job that comes meanwhile waits', async () => {
+    const ui = await open('');
+    await topicRow(ui, 'work').getByRole('button', { name: 'Pause work' }).focus();
+    await ui.page.keyboard.press('Enter');
+    await ui.sees('Paused work: its jobs wait until it is resumed');
+    await topicRow(ui, 'work')
+      .getByText(/^paused (now|\d+ s ago)$/)
+      .waitFor();
+    await topicRow(ui, 'work').getByRole('button', { name: 'Resume work' }).waitFor();
+    const { id } = await app.jobs.enqueue('work', 1);
+    await othersRun();
+    expect(await app.job(id)).toMatchObject({ status: 'pending', attempt: 0 });
+
+    expect(await ui.page.evaluate('document.activeElement.ariaLabel')).toBe('Resume work');
+    await ui.page.keyboard.press('Enter');
+    await ui.sees('Resumed work');
+    expect(await app.jobAfter('completed', id)).toMatchObject({ attempt: 1 });
+    await topicRow(ui, 'work').getByRole('button', { name: 'Pause work' }).waitFor();
+    expect(await topicRow(ui, 'work').getByText('paused').count()).toBe(0);
+  });
+
+  it('takes a pause back', async () => {
+    const ui = await open('');
+    await topicRow(ui, 'work').getByRole('button').click();
+    await ui.button('Undo').click();
+    await ui.sees('Resumed work');
+    await topicRow(ui, 'work').getByRole('button', { name: 'Pause work' }).waitFor();
+    expect([await pausedSince('work'), await ui.button('Undo').count()]).toEqual([null, 0]);
+  });
+
+  it('says that a topic could not be paused, and leaves it as it is', async () => {
+    const ui = await open('');
+    await ui.page.route('**/api/jobs/topics/pause', (route) =>
+      route.fulfill({
+        status: 503,
+        json: { status: 503, code: 'DATABASE_UNAVAILABLE', message: 'it is away', data: {} },
+      }),
+    );
+    await topicRow(ui, 'work').getByRole('button').click();
+    await ui.sees('Database unavailable: it is away');
+    await topicRow(ui, 'work').getByRole('button', { name: 'Pause work' }).waitFor();
+    await ui.page.unrouteAll();
+    await topicRow(ui, 'work').getByRole('button').click();
+    await topicRow(ui, 'work').getByRole('button', { name: 'Resume work' }).waitFor();
+  });
+
+  it('shows what the reader does to a topic while the page is held still', async () => {
+    const ui = await open('');
+    await topicRow(ui, 'work').waitFor();
+    await ui.button(/^Live/).click();
+    await ui.button(/^Paused/).waitFor();
+    await topicRow(ui, 'work').getByRole('button', { name: 'Pause work' }).click();
+    await topicRow(ui, 'work').getByRole('button', { name: 'Resume work' }).click();
+    await topicRow(ui, 'work').getByRole('button', { name: 'Pause work' }).waitFor();
+  });
+
+  it.each([{ width: 1280 }, { width: 390 }])(
+    'shows by itself which topics were paused elsewhere, and nothing moves, $width pixels wide',
+    async ({ width }) => {
+      await app.jobs.enqueue(LONG_TOPIC, 1);
+      const ui = await open('', { viewport: { width, height: 860 } });
+      await ui.page.locator('canvas').nth(2).waitFor();
+      await topicRow(ui, LONG_TOPIC).getByText('no handler').waitFor();
+      await topicRow(ui, 'work').scrollIntoViewIfNeeded();
+      await ui.page.evaluate(WATCH_SHIFTS);
+      await app.jobs.pause('work');
+      await app.jobs.pause(LONG_TOPIC);
+      await topicRow(ui, 'work').getByText('paused').waitFor();
+      await topicRow(ui, LONG_TOPIC).getByText('paused').waitFor();
+      expect(await topicRow(ui, LONG_TOPIC).getByText('no handler').count()).toBe(0);
+      await app.jobs.resume('work');
+      await app.jobs.resume(LONG_TOPIC);
+      await topicRow(ui, 'work').getByText('paused').waitFor({ state: 'detached' });
+      await topicRow(ui, LONG_TOPIC).getByText('no handler').waitFor();
+      expect(await shiftsOn(ui)).toEqual([]);
+    },
+  );
+
+  it('keeps the row of a topic that has nothing left once it is resumed', async () => {
+    await app.jobs.pause('announced');
+    const ui = await open('');
+    await topicRow(ui, 'announced').getByRole('button', { name: 'Resume announced' }).click();
+    await topicRow(ui, 'announced').getByText('no handler').waitFor();
+    expect(await pausedSince('announced')).toBeUndefined();
+    await topicRow(ui, 'announced').getByRole('button', { name: 'Pause announced' }).click();
+    await topicRow(ui, 'announced').getByText('paused').waitFor();
+  });
+
+  it('says of a job that waits that its topic is paused, and resumes that from there', async () => {
+    const ui = await open('');
+    const { id } = await app.jobs.enqueue('unhandled', 1);
+    await ui.goto(`${app.url}/admin/jobs/jobs/${id}`);
+    await ui.sees('no process has a handler of its topic');
+    await app.jobs.pause('unhandled');
+    await ui.sees('its topic has been paused since');
+    expect(await ui.page.getByText('no process has a handler').count()).toBe(0);
+    await app.jobs.resume('unhandled');
+    await ui.sees('no process has a handler of its topic');
+
+    await app.jobs.pause('work');
+    const waiting = await app.jobs.enqueue('work', 1);
+    await ui.goto(`${app.url}/admin/jobs/jobs/${waiting.id}`);
+    await ui.sees('its topic has been paused since');
+    await ui.button('Resume topic').click();
+    await ui.sees('Resumed work');
+    await ui.page.locator('.timeline').getByText('Completed').waitFor();
+    expect(await ui.button('Resume topic').count()).toBe(0);
+    expect(await app.job(waiting.id)).toMatchObject({ attempt: 1 });
+  });
+
+  it('does not blame a pause for a job that is not due', async () => {
+    await app.jobs.pause('work');
+    const { id } = await app.jobs.enqueue('work', 1, { delay: '1h' });
+    const ui = await open(`jobs/${id}`);
+    await ui.page.locator('.timeline').getByText('Due').waitFor();
+    expect(await ui.button('Resume topic').count()).toBe(0);
+    await ui.button('Run now').click();
+    await ui.sees('its topic has been paused since');
+    await othersRun();
+    expect(await app.job(id)).toMatchObject({ status: 'pending' });
+  });
+
+  it('shows a pause to one who may only look, and offers him no end of it', async () => {
+    const readers = await apps.listen({ options: FOR_READERS });
+    await readers.jobs.pause('work');
+    const { id } = await readers.jobs.enqueue('work', 1);
+    const ui = await pages.open(`${readers.url}/admin/jobs/`);
+    const steering = ui.page.getByRole('button', { name: /^(Pause|Resume) / });
+    await topicRow(ui, 'work').getByText('paused').waitFor();
+    expect([await steering.count(), await ui.page.getByRole('columnheader', { name: 'Actions' }).count()]).toEqual([
+      0, 0,
+    ]);
+
+    await ui.goto(`${readers.url}/admin/jobs/jobs/${id}`);
+    await ui.sees('its topic has been paused since');
+    expect(await steering.count()).toBe(0);
+  });
+});

@@ -1,0 +1,53 @@
+import { shortened, visible } from '../text/visible-text.js';
+import { notices } from './notices.svelte.js';
+import { api } from './session.svelte.js';
+
+/** What the reader does to topics. */
+class TopicMoves {
+  /** Being paused or resumed: a second press does nothing more. */
+  readonly #moving = new Set<string>();
+  readonly #listeners = new Set<() => void>();
+
+  /** Tells at once when a topic was paused or resumed here, be the page held still or not. @returns what ends it */
+  onMove(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async pause(topic: string): Promise<void> {
+    if (!(await this.#move(topic, () => api.pause(topic)))) return;
+    const undo = (): void => {
+      removeNotice();
+      void this.resume(topic);
+    };
+    const text = `Paused ${nameOf(topic)}: its jobs wait until it is resumed`;
+    const removeNotice = notices.show({ text, tone: 'neutral', undo });
+  }
+
+  /** Jobs start at once, so that nothing could be taken back. */
+  async resume(topic: string): Promise<void> {
+    if (await this.#move(topic, () => api.resume(topic))) notices.say(`Resumed ${nameOf(topic)}`);
+  }
+
+  /** @returns whether it was done */
+  async #move(topic: string, call: () => Promise<void>): Promise<boolean> {
+    if (this.#moving.has(topic)) return false;
+    this.#moving.add(topic);
+    try {
+      await call();
+    } catch (error) {
+      notices.complain(error);
+      return false;
+    } finally {
+      this.#moving.delete(topic);
+    }
+    this.#listeners.forEach((listener) => listener());
+    return true;
+  }
+}
+
+export const topicMoves = new TopicMoves();
+
+function nameOf(topic: string): string {
+  return shortened(visible(topic), 60);
+}
