@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AdapterDoors } from './adapter-doors.js';
 import type { HttpAnswer, HttpDoor, HttpExchange } from './http-exchange.js';
 import { requestUrl } from './request-url.js';
@@ -98,17 +98,28 @@ class ExpressExchange implements HttpExchange {
       // Some middleware has lost patience.
       return;
     }
+    this.response.shouldKeepAlive &&= isOpen(this.request);
     const length: Record<string, string> = body ? { 'Content-Length': String(body.length) } : {};
     this.response.writeHead(status, { ...headers, ...length }).end(body);
   }
 
   open(status: number, headers: Readonly<Record<string, string>>): ServerResponse {
+    // It ends when the server closes, if not before.
+    this.response.shouldKeepAlive = false;
     return this.response.writeHead(status, headers);
   }
 
   pass(): void {
     this.next();
   }
+}
+
+/**
+ * Whether its server takes other requests. One that closes waits until its connections are gone: whoever asks again every few
+ * seconds, as an open admin UI does, would keep theirs, and the application, for long.
+ */
+function isOpen({ socket }: IncomingMessage): boolean {
+  return (socket as { server?: Server }).server?.listening !== false;
 }
 
 /** As Express matches a path at which a handler is mounted: in any case, with parameters in the global prefix. */
