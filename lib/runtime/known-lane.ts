@@ -1,4 +1,4 @@
-import type { LaneStart } from '../store/job-store.js';
+import type { LaneStart, WaitingLane } from '../store/job-store.js';
 import { COMMIT_MARGIN_MS } from './scan-cost.js';
 
 /** How the lanes of a survey or a claim begin: each at its lower bound, or at the start of the index. */
@@ -11,6 +11,8 @@ export type Reach = 'bounded' | 'full';
 export class KnownLane {
   /** When its first job is due, by the process's clock. */
   private firstDueMs = Infinity;
+  /** Claims would get nothing, as the last survey has said: its topic is paused. */
+  private isPaused = false;
   /** The round in which somebody said that something may be due; 0 when nothing is known to be. */
   private armedIn = 0;
   /** What was due before this, by the database's clock, is not waiting any more, as far as is known here. */
@@ -27,18 +29,18 @@ export class KnownLane {
     readonly priority: number,
   ) {}
 
-  /** When its first job is due, by the process's clock; Infinity when none is known. */
+  /** When its first job is due, by the process's clock; Infinity when none is known that may be claimed. */
   get dueAtMs(): number {
-    return this.firstDueMs;
+    return this.isPaused ? Infinity : this.firstDueMs;
   }
 
   get isArmed(): boolean {
     return this.armedIn > 0;
   }
 
-  /** Whether anything is known to be, or said to be, due. */
+  /** Whether anything is known to be, or said to be, due. News of a paused lane may mean that it is so no more: a survey will say. */
   isDue(nowMs: number): boolean {
-    return this.isArmed || this.firstDueMs <= nowMs;
+    return !this.isPaused && (this.isArmed || this.firstDueMs <= nowMs);
   }
 
   /** Something may be due. */
@@ -46,9 +48,15 @@ export class KnownLane {
     this.armedIn = round;
   }
 
-  /** A survey has found its first job, or none: Infinity. */
-  expect(dueAtMs: number): void {
-    this.firstDueMs = dueAtMs;
+  /** A survey has found its first job, or none. */
+  expect(first: WaitingLane | undefined, nowMs: number): void {
+    this.firstDueMs = first ? nowMs + first.dueInMs : Infinity;
+    this.isPaused = first?.isPaused ?? false;
+  }
+
+  /** A full look has found that jobs of a paused topic wait from then on: bounded looks are to find them, once it is resumed. */
+  lower(dueAtMs: number): void {
+    this.doneMs = Math.min(this.doneMs, dueAtMs);
   }
 
   /** A job is there that is due then. `askedIn` is the round of the last look that was sent. */

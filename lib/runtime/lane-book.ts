@@ -166,7 +166,7 @@ export class LaneBook {
     for (const { topic, usualPriority } of topics) {
       for (const lane of this.known(topic)) {
         const first = firstOf.get(laneKey(lane));
-        lane.expect(first && !first.isPaused ? nowMs + first.dueInMs : Infinity);
+        lane.expect(first, nowMs);
         if (reach === 'bounded') {
           continue;
         }
@@ -182,7 +182,7 @@ export class LaneBook {
 
   /**
    * Takes note of a full look at lanes while bounded claims went on: what is due below the bound of its lane committed
-   * late, or was locked.
+   * late, was locked, or is paused.
    *
    * @param starts where the lanes began when the look was asked for.
    * @returns whether there was any such job.
@@ -195,7 +195,9 @@ export class LaneBook {
       const dueAtMs = at.getTime() + Math.floor(Math.min(0, dueInMs));
       if (lowerBound === null) {
         this.lane(topic, priority).raiseBeside(dueAtMs, askedIn);
-      } else if (!isPaused && dueInMs <= 0 && dueAtMs < Date.parse(lowerBound)) {
+      } else if (isPaused) {
+        this.lane(topic, priority).lower(dueAtMs);
+      } else if (dueInMs <= 0 && dueAtMs < Date.parse(lowerBound)) {
         this.arm(topic, priority, new Date(dueAtMs));
         isAnyLate = true;
       }

@@ -69,7 +69,9 @@ export class ReportDesk {
     const served = new Set(await reports.servedTopics());
     const paused = new Map((await pauses.list()).map(({ topic, since }) => [topic, since]));
     const known = new Map(counts.map((each) => [each.topic, each]));
-    const names = [...new Set([...known.keys(), ...served, ...paused.keys()])].filter((topic) => isAsked(topics, topic));
+    const names = [...new Set([...known.keys(), ...served, ...paused.keys()])].filter((topic) =>
+      isAsked(topics, topic),
+    );
     return names.sort().map((topic) => {
       const sum = sumOf(known.has(topic) ? [known.get(topic)!] : []);
       return {
