@@ -1,5 +1,6 @@
 import type { JobEvent, JobsOptions } from 'nestjs-jobs';
 import { JobsEngine } from 'nestjs-jobs';
+import { COMMIT_MARGIN_MS } from '../../lib/runtime/scan-cost.js';
 import { claimOne, insertOne, newJob } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 import { until } from '../support/wait.js';
@@ -69,6 +70,25 @@ describe.each(storeKinds())('the lower bound of claims on $label', (kind) => {
   afterEach(async () => {
     await Promise.all(workers.map(({ engine }) => engine.close()));
     workers = [];
+  });
+
+  it('passes nothing that waits until its topic is resumed, however claims of other topics go on', async () => {
+    const worker = await start(VERY_COSTLY_MS, { pollInterval: NEVER });
+    worker.engine.register('other', () => null);
+    await worker.untilBounded();
+    await worker.engine.pause(TOPIC);
+    const waiting = [await worker.engine.enqueue(TOPIC, null)];
+    const goneBy = (): number => performance.now() - sinceMs;
+    const sinceMs = performance.now();
+    while (goneBy() < 3 * COMMIT_MARGIN_MS) {
+      const jobs = [TOPIC, 'other'].map((topic) => ({ topic, payload: null }));
+      const [paused, other] = await worker.engine.enqueueMany(jobs);
+      waiting.push(paused!);
+      await worker.untilDone(other!.id);
+    }
+    expect(waiting.filter(({ id }) => worker.isDone(id))).toEqual([]);
+    await worker.engine.resume(TOPIC);
+    await Promise.all(waiting.map(({ id }) => worker.untilDone(id)));
   });
 
   it('is not used while looks from the start are cheap', async () => {
