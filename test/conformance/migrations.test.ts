@@ -99,6 +99,19 @@ describe.each(storeKinds())('migrations on $label', (kind) => {
       await expect(openStoreOf(app, { migrate: true })).rejects.toMatchObject({ option: 'migrate' });
     });
 
+    it('make what is missing, and leave what is there, once nothing says that they have run', async () => {
+      const app = await openApp();
+      const store = await openStoreOf(app);
+      const id = await insertOne(store, { delayMs: 60_000 });
+      await store.close();
+      await app.query('DROP TABLE _jobs_paused');
+      await expect(openStoreOf(app)).rejects.toThrow(/^migrate: .*without _jobs_migrations.*_jobs_paused/);
+      await app.query('DROP TABLE _jobs_migrations');
+      const again = await openStoreOf(app);
+      expect(await again.find([id])).toHaveLength(1);
+      await expectToWork(again);
+    });
+
     it('are not asked for when they have run before', async () => {
       const app = await openApp();
       const store = await openStoreOf(app);
