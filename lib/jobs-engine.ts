@@ -219,14 +219,18 @@ export class JobsEngine {
     return this.desk.delete(id);
   }
 
-  /** From now on no process claims a job of the topic. What was claimed before runs to its end. */
+  /**
+   * From now on no process claims a job of the topic. What was claimed before runs to its end.
+   *
+   * @throws InvalidOptionsError for a topic that is none.
+   */
   async pause(topic: TopicLike): Promise<void> {
     const name = checkedName(topic);
     await this.store.pauses.pause([name]);
     this.changes.touch(name);
   }
 
-  /** Jobs of the topic are claimed again. */
+  /** Jobs of the topic are claimed again. @throws InvalidOptionsError for a topic that is none. */
   async resume(topic: TopicLike): Promise<void> {
     const name = checkedName(topic);
     await this.store.pauses.resume([name]);

@@ -104,8 +104,6 @@ class ExpressExchange implements HttpExchange {
   }
 
   open(status: number, headers: Readonly<Record<string, string>>): ServerResponse {
-    // It ends when the server closes, if not before.
-    this.response.shouldKeepAlive = false;
     return this.response.writeHead(status, headers);
   }
 

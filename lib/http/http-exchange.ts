@@ -60,6 +60,11 @@ export function jsonAnswer<T>(status: number, value: T, headers: Readonly<Record
   };
 }
 
+/** An answer without a body. */
+export function emptyAnswer(): HttpAnswer {
+  return { status: 204, headers: API_HEADERS, body: undefined };
+}
+
 /** On every answer of the API: nothing of it belongs into a cache, or into the hands of a browser that guesses. */
 export const API_HEADERS: Readonly<Record<string, string>> = {
   'Cache-Control': 'no-store',

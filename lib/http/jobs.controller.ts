@@ -10,7 +10,7 @@ import { invalidRequest } from './api-error.js';
 import type { ApiCall } from './api-route.js';
 import { ApiRoute } from './api-route.js';
 import type { HttpAnswer, HttpExchange, JsonAnswer } from './http-exchange.js';
-import { API_HEADERS, jsonAnswer } from './http-exchange.js';
+import { emptyAnswer, jsonAnswer } from './http-exchange.js';
 import { idempotencyKeyOf, idempotencyOf } from './idempotency.js';
 import { listOfSchema, objectSchema, ref } from './json-schema.js';
 import { MoveLog } from './move-log.js';
@@ -207,7 +207,7 @@ export class JobsController {
     await this.ensureReached(id);
     await this.engine.delete(id);
     this.log.note(visit, `${JOB_ACTIONS.delete.done} job ${id}`);
-    return { status: 204, headers: API_HEADERS, body: undefined };
+    return emptyAnswer();
   }
 
   private async idempotencyOf(exchange: HttpExchange, visit: Visit, body: object): Promise<Idempotency | undefined> {

@@ -4,14 +4,12 @@ import { Access } from './access.js';
 import type { ApiCall } from './api-route.js';
 import { ApiRoute } from './api-route.js';
 import type { HttpAnswer, JsonAnswer } from './http-exchange.js';
-import { API_HEADERS, jsonAnswer } from './http-exchange.js';
+import { emptyAnswer, jsonAnswer } from './http-exchange.js';
 import { listOfSchema, objectSchema, ref } from './json-schema.js';
 import { MoveLog } from './move-log.js';
 import { TOPIC } from './requests.js';
 import type { WireTopicList } from './wire-reports.js';
 import { wireTopics } from './wire-reports.js';
-
-const NO_CONTENT: HttpAnswer = { status: 204, headers: API_HEADERS, body: undefined };
 
 /** The routes that show topics, and keep them from being worked on. */
 export class TopicsController {
@@ -47,7 +45,7 @@ export class TopicsController {
     this.access.ensureTopics([topic]);
     await this.engine.pause(topic);
     this.log.note(visit, `paused the topic '${topic}'`);
-    return NO_CONTENT;
+    return emptyAnswer();
   }
 
   @ApiRoute({
@@ -62,6 +60,6 @@ export class TopicsController {
     this.access.ensureTopics([topic]);
     await this.engine.resume(topic);
     this.log.note(visit, `resumed the topic '${topic}'`);
-    return NO_CONTENT;
+    return emptyAnswer();
   }
 }

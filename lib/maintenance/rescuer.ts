@@ -21,7 +21,7 @@ const BATCH_MAX = 500;
 /** While rescues are bounded: what was locked when its lease had ended, and is free again, is found this soon. */
 const FULL_REST_MAX_MS = 10_000;
 
-/** Takes jobs away from workers that stopped renewing their leases: dead ones, paused ones, ones without a network. */
+/** Takes jobs away from workers that stopped renewing their leases: dead ones, stopped ones, ones without a network. */
 export class Rescuer {
   private readonly loop: Periodic;
   private readonly cost: ScanCost;

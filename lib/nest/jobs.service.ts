@@ -149,7 +149,8 @@ export class JobsService {
 
   /**
    * From now on no process starts a job of the topic, until `resume`; jobs are stored as before, and wait. What a process has
-   * claimed by then runs to its end. It stays so when processes end; a topic that is paused already keeps its time.
+   * claimed by then runs to its end, and waits when it is to be tried again. It stays so when processes end; a topic that is paused
+   * already keeps its time.
    *
    * @throws InvalidOptionsError for a topic that is none.
    */

@@ -1,10 +1,11 @@
 import { InvalidOptionsError, jobsMigrations } from 'nestjs-jobs';
 import type { JobsOptions } from 'nestjs-jobs';
 import type { DataSource } from 'typeorm';
+import { v7 as uuidv7 } from 'uuid';
 import { createJobStore } from '../../lib/jobs-engine.js';
 import type { JobStore } from '../../lib/store/job-store.js';
 import { catalogOf } from '../support/catalog.js';
-import { claim, insertOne } from '../support/job-rows.js';
+import { claim, insertOne, TOPIC } from '../support/job-rows.js';
 import type { EmptyDatabase } from '../support/stores.js';
 import { storeKinds } from '../support/stores.js';
 
@@ -97,6 +98,23 @@ describe.each(storeKinds())('migrations on $label', (kind) => {
       await app.query('ALTER TABLE _jobs RENAME COLUMN body_hash TO hash');
       await expect(openStoreOf(app, { migrate: false })).rejects.toMatchObject({ option: 'migrate' });
       await expect(openStoreOf(app, { migrate: true })).rejects.toMatchObject({ option: 'migrate' });
+    });
+
+    it('bring tables of the version before up to date, with the jobs in them, and are asked for where they may not run', async () => {
+      const fresh = await openApp();
+      await openStoreOf(fresh);
+      const made = await catalogOf(fresh, TABLES);
+      const other = await kind.createDatabase();
+      closing.push(() => other.remove());
+      const app = await other.app({ migrations: jobsMigrations.slice(0, 1) }).initialize();
+      closing.push(() => app.destroy());
+      await app.runMigrations();
+      const id = uuidv7();
+      await app.query(`INSERT INTO _jobs (id, topic, payload) VALUES ('${id}', '${TOPIC}', '{}')`);
+      await expect(openStoreOf(app, { migrate: false })).rejects.toThrow(/^migrate: is false.*_jobs_paused/);
+      const store = await openStoreOf(app);
+      expect(await catalogOf(app, TABLES)).toEqual(made);
+      expect(await claim(store)).toMatchObject([{ id, attempt: 1 }]);
     });
 
     it('make what is missing, and leave what is there, once nothing says that they have run', async () => {

@@ -1,5 +1,6 @@
 import type { WaitingLane } from '../../lib/store/job-store.js';
 import { everyPriority } from '../../lib/store/lanes.js';
+import { CLAIM } from '../../lib/store/sqlite/statements.js';
 import { claim, insertMany, insertOne, lane, TOPIC } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 import { until } from '../support/wait.js';
@@ -32,6 +33,30 @@ describe.each(storeKinds())('a paused topic on $label', (kind) => {
     expect((await claim(fixture.store)).map(({ id }) => id).sort()).toEqual(ids.sort());
     expect(await fixture.store.pauses.list()).toMatchObject([{ topic: 'sms' }]);
   });
+
+  if (!kind.locksRows && kind.canHaveTwoConnections) {
+    it('is not asked for under the lock of the file', async () => {
+      await insertMany(fixture.store, 3);
+      await fixture.store.pauses.pause([TOPIC]);
+      const holder = fixture.app.createQueryRunner();
+      await holder.query('BEGIN IMMEDIATE');
+      const claims = await claim(fixture.store).finally(() => holder.query('ROLLBACK'));
+      expect(claims).toEqual([]);
+    });
+
+    it('gives nothing to a claim that had looked before it was paused', async () => {
+      const waiting = await insertMany(fixture.store, 3);
+      const other = await insertOne(fixture.store, { topic: 'sms' });
+      await fixture.store.pauses.pause([TOPIC]);
+      const lanes = [TOPIC, 'sms'].map((topic) => ({ topic, priority: 0, from: '', limit: 10 }));
+      const values = [`'${JSON.stringify(lanes)}'`, 10, 10, `'worker'`, 1_000];
+      await fixture.sql(CLAIM.replaceAll(/\?(\d)/g, (_, place) => String(values[Number(place) - 1])));
+      expect(await fixture.job(other)).toMatchObject({ status: 'processing' });
+      for (const id of waiting) {
+        expect(await fixture.job(id)).toMatchObject({ status: 'pending' });
+      }
+    });
+  }
 
   it('says in a survey that its lanes wait, and that they are paused', async () => {
     await insertOne(fixture.store);

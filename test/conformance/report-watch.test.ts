@@ -69,6 +69,20 @@ describe.each(storeKinds())('watching on $label', (kind) => {
     expect(diary.changes).toEqual([]);
   });
 
+  it('tells of topics that another process has paused or resumed', async () => {
+    await insertOne(fixture.store, { topic: 'sms' });
+    await insertOne(fixture.store);
+    const diary = new Diary();
+    watch.watch(diary);
+    await looked();
+    await fixture.store.pauses.pause(['sms']);
+    await nextLook();
+    await nextLook();
+    await fixture.store.pauses.resume(['sms']);
+    await nextLook();
+    expect(diary.changes).toEqual([['sms'], ['sms']]);
+  });
+
   it('tells which topics have changed, however that came about', async () => {
     await insertOne(fixture.store, { topic: 'sms' });
     const diary = new Diary();

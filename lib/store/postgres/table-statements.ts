@@ -19,6 +19,6 @@ export const SCHEMA_OF_JOBS = `
 SELECT quote_ident(n.nspname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = '_jobs'::regclass`;
 
-/** Fails unless every column that this version needs is there, and the latest table. */
+/** Fails unless every column that this version needs is there, and the table of paused topics. */
 export const CHECK_TABLE = `
 SELECT ${columnsOf('_jobs')}, backoff, idempotency_key, body_hash, (SELECT max(since) FROM _jobs_paused) FROM _jobs LIMIT 0`;

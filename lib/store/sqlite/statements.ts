@@ -62,7 +62,7 @@ export const RECORD_MIGRATION = `
 INSERT INTO _jobs_migrations (timestamp, name)
 SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM _jobs_migrations WHERE name = ?2)`;
 
-/** Fails unless every column that this version needs is there, and the latest table. */
+/** Fails unless every column that this version needs is there, and the table of paused topics. */
 export const CHECK_TABLE = `
 SELECT ${jobColumns}, backoff, idempotency_key, body_hash, (SELECT max(since) FROM _jobs_paused) FROM _jobs LIMIT 0`;
 
@@ -114,19 +114,18 @@ SELECT lane.key AS place FROM json_each(?1) AS lane WHERE NOT ${isPaused(`lane.v
     AND priority = lane.value ->> 'priority' AND run_at >= lane.value ->> 'from' AND run_at <= ${now})`;
 
 /**
- * pending → processing, lane by lane until ?2 jobs are found. A join cannot have a limit for each lane, an array made by a
- * subquery can: ?3 is the highest of them.
+ * pending → processing, lane by lane until ?2 jobs are found, but nothing of a topic that was paused since somebody looked. A join
+ * cannot have a limit for each lane, an array made by a subquery can: ?3 is the highest of them.
  */
 export const CLAIM = `
 UPDATE _jobs SET status = 'processing', attempt = attempt + 1, locked_by = ?4, locked_until = ${fromNow('?5')},
   started = ${now}, updated = ${now}
 WHERE rowid IN (
-  SELECT due.value FROM json_each(?1) AS lane CROSS JOIN json_each((
+  SELECT due.value FROM json_each(?1) AS lane CROSS JOIN json_each(iif(${isPaused(`lane.value ->> 'topic'`)}, '[]', (
     SELECT json_group_array(rowid) FROM (
       SELECT rowid FROM _jobs WHERE status = 'pending' AND topic = lane.value ->> 'topic'
         AND priority = lane.value ->> 'priority' AND run_at >= lane.value ->> 'from' AND run_at <= ${now}
-        AND NOT ${isPaused(`lane.value ->> 'topic'`)}
-      ORDER BY run_at LIMIT ?3))) AS due
+      ORDER BY run_at LIMIT ?3)))) AS due
   WHERE due.key < lane.value ->> 'limit' LIMIT ?2)
 RETURNING id, attempt, topic, payload, retries, max_retries, priority, timeout_ms, backoff, metadata,
   ${ms('run_at')} AS run_at, ${ms('created')} AS created, ${ms('started')} - ${ms('run_at')} AS waited_ms`;

@@ -151,15 +151,15 @@ export class SimulatedStore implements JobStore {
   }
 }
 
-/** Processes write their statistics down; nobody reads them here. */
 function pausesOver(line: Line, { paused }: SimulatedTable): Seam.TopicPauses {
   return {
     list: () => line.ask('pauses', () => [...paused].map(([topic, since]) => ({ topic, since }))),
-    pause: (topics) => line.ask('pauses', () => topics.forEach((topic) => paused.set(topic, new Date(0)))),
+    pause: (topics) => line.ask('pauses', () => topics.forEach((topic) => paused.set(topic, paused.get(topic) ?? new Date(0)))),
     resume: (topics) => line.ask('pauses', () => topics.forEach((topic) => paused.delete(topic))),
   };
 }
 
+/** Processes write their statistics down; nobody reads them here. */
 function reportsOver(line: Line): JobReports & ReportRecords {
   const minute = new Date(0);
   const records: ReportRecords & Pick<JobReports, 'waitingTopics'> = {
