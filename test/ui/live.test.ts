@@ -232,7 +232,7 @@ describe.each(places)('the live admin UI on $database and $adapter', ({ kind, ad
     const ui = await open('jobs');
     await ui.page.route('**/api/jobs/stream', (route) => route.fulfill({ status: 404, body: 'being replaced' }));
     await ui.button(/^Live/).click();
-    await ui.button(/^Paused/).click();
+    await ui.button(/^Held/).click();
     await ui.button(/^Stale/).waitFor();
     await ui.page.unrouteAll();
     await ui.button(/^Live/).waitFor();
@@ -247,16 +247,16 @@ describe.each(places)('the live admin UI on $database and $adapter', ({ kind, ad
     await ui.button(/^Live/).waitFor();
     await clock.pauseAt(Date.now() + 5_000);
     await ui.button(/^Live/).click();
-    await ui.button(/^Paused/).click();
+    await ui.button(/^Held/).click();
     // It has just connected, and would ask for everything in a moment.
     await ui.button(/^Live/).click();
-    await ui.button(/^Paused/).waitFor();
+    await ui.button(/^Held/).waitFor();
     const requests = ui.requests();
     await app.jobs.cancel(id);
     await clock.runFor(5_000);
     expect(requests).toEqual([]);
     await clock.resume();
-    await ui.button(/^Paused/).click();
+    await ui.button(/^Held/).click();
     await ui.row(id).getByText('cancelled').waitFor();
     expect(requests[0]).toBe('GET /api/jobs/stream');
   });
@@ -269,7 +269,7 @@ describe.each(places)('the live admin UI on $database and $adapter', ({ kind, ad
         document.dispatchEvent(new Event('visibilitychange'));
       `);
     await hide(true);
-    await ui.button(/^Paused/).waitFor();
+    await ui.button(/^Held/).waitFor();
     const requests = ui.requests();
     const { id } = await app.jobs.enqueue('later', 1);
     await hide(false);

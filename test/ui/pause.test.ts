@@ -95,7 +95,7 @@ describe.each(places)('the admin UI on $database and $adapter', ({ kind, adapter
     const ui = await open('');
     await topicRow(ui, 'work').waitFor();
     await ui.button(/^Live/).click();
-    await ui.button(/^Paused/).waitFor();
+    await ui.button(/^Held/).waitFor();
     await topicRow(ui, 'work').getByRole('button', { name: 'Pause work' }).click();
     await topicRow(ui, 'work').getByRole('button', { name: 'Resume work' }).click();
     await topicRow(ui, 'work').getByRole('button', { name: 'Pause work' }).waitFor();
@@ -127,10 +127,25 @@ describe.each(places)('the admin UI on $database and $adapter', ({ kind, adapter
     await app.jobs.pause('announced');
     const ui = await open('');
     await topicRow(ui, 'announced').getByRole('button', { name: 'Resume announced' }).click();
-    await topicRow(ui, 'announced').getByText('no handler').waitFor();
+    await topicRow(ui, 'announced').getByRole('button', { name: 'Pause announced' }).waitFor();
+    expect(await topicRow(ui, 'announced').getByText('no handler').count()).toBe(0);
     expect(await pausedSince('announced')).toBeUndefined();
     await topicRow(ui, 'announced').getByRole('button', { name: 'Pause announced' }).click();
     await topicRow(ui, 'announced').getByText('paused').waitFor();
+  });
+
+  it('keeps the table, and the focus in it, when its only topic has nothing left', async () => {
+    // With it go the handlers.
+    await app.app.close();
+    const idle = await apps.listen();
+    await idle.jobs.pause('announced');
+    const ui = await pages.open(`${idle.url}/admin/jobs/`, { token: ADMIN_TOKEN });
+    await ui.button('Resume announced').focus();
+    await ui.page.keyboard.press('Enter');
+    await ui.button('Pause announced').waitFor();
+    expect((await idle.api.get<TopicList>('/topics')).body.items).toEqual([]);
+    expect(await ui.page.getByText('No jobs yet').count()).toBe(0);
+    expect(await ui.page.evaluate('document.activeElement.ariaLabel')).toBe('Pause announced');
   });
 
   it('says of a job that waits that its topic is paused, and resumes that from there', async () => {
@@ -148,10 +163,12 @@ describe.each(places)('the admin UI on $database and $adapter', ({ kind, adapter
     const waiting = await app.jobs.enqueue('work', 1);
     await ui.goto(`${app.url}/admin/jobs/jobs/${waiting.id}`);
     await ui.sees('its topic has been paused since');
-    await ui.button('Resume topic').click();
+    await ui.button('Resume topic').focus();
+    await ui.page.keyboard.press('Enter');
     await ui.sees('Resumed work');
     await ui.page.locator('.timeline').getByText('Completed').waitFor();
     expect(await ui.button('Resume topic').count()).toBe(0);
+    expect(await ui.page.evaluate('document.activeElement.localName')).toBe('h1');
     expect(await app.job(waiting.id)).toMatchObject({ attempt: 1 });
   });
 

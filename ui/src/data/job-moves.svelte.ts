@@ -1,6 +1,6 @@
 import { SvelteMap, SvelteSet } from 'svelte/reactivity';
 import type { Job, RequeueOptions } from '../../../client/index.js';
-import { shortened, visible } from '../text/visible-text.js';
+import { topicName } from '../text/visible-text.js';
 import { hrefOf } from '../route/router.svelte.js';
 import type { ActionName } from './job-actions.js';
 import { notices } from './notices.svelte.js';
@@ -120,5 +120,5 @@ export const jobMoves = new JobMoves();
 
 /** `send_receipt …e91310` */
 function nameOf({ topic, id }: Job): string {
-  return `${shortened(visible(topic), 60)} …${id.slice(-6)}`;
+  return `${topicName(topic)} …${id.slice(-6)}`;
 }

@@ -28,20 +28,13 @@ class KnownTopics {
 
   /** Unless they are fresh. What fails here is missed by nobody: a topic can be typed as well. */
   load(): void {
-    if (performance.now() - this.#askedAt >= FRESH_MS) this.refresh();
+    if (this.#list.error !== undefined || performance.now() - this.#askedAt >= FRESH_MS) this.refresh();
   }
 
   /** However fresh they are: something may have been done to one of them. */
   refresh(): void {
     this.#askedAt = performance.now();
-    void this.#list.refresh(async (signal) => {
-      try {
-        return await api.topics({ signal });
-      } catch (error) {
-        this.#askedAt = -Infinity;
-        throw error;
-      }
-    });
+    void this.#list.refresh((signal) => api.topics({ signal }));
   }
 }
 

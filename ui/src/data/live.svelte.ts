@@ -18,9 +18,9 @@ type Listener = (topics: readonly string[] | null) => void;
  * - `live`: changes are told as they happen.
  * - `lost`: the connection is gone and sought again; what is shown may be old.
  * - `silent`: it is there, and nobody behind it knows how the queue is doing; what is shown may be old.
- * - `paused`: by the reader, or since nobody looks at the page.
+ * - `held`: by the reader, or since nobody looks at the page.
  */
-type Phase = 'connecting' | 'live' | 'lost' | 'silent' | 'paused';
+type Phase = 'connecting' | 'live' | 'lost' | 'silent' | 'held';
 
 /** The stream of the API, as long as somebody looks. */
 class Live {
@@ -70,7 +70,7 @@ class Live {
       clearTimeout(this.#nextTelling);
       clearTimeout(this.#silence);
       this.#nextTelling = undefined;
-      this.phase = 'paused';
+      this.phase = 'held';
     }
   }
 

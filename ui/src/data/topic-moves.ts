@@ -1,4 +1,4 @@
-import { shortened, visible } from '../text/visible-text.js';
+import { topicName } from '../text/visible-text.js';
 import { notices } from './notices.svelte.js';
 import { api } from './session.svelte.js';
 
@@ -20,13 +20,13 @@ class TopicMoves {
       removeNotice();
       void this.resume(topic);
     };
-    const text = `Paused ${nameOf(topic)}: its jobs wait until it is resumed`;
+    const text = `Paused ${topicName(topic)}: its jobs wait until it is resumed`;
     const removeNotice = notices.show({ text, tone: 'neutral', undo });
   }
 
   /** Jobs start at once, so that nothing could be taken back. */
   async resume(topic: string): Promise<void> {
-    if (await this.#move(topic, () => api.resume(topic))) notices.say(`Resumed ${nameOf(topic)}`);
+    if (await this.#move(topic, () => api.resume(topic))) notices.say(`Resumed ${topicName(topic)}`);
   }
 
   /** @returns whether it was done */
@@ -47,7 +47,3 @@ class TopicMoves {
 }
 
 export const topicMoves = new TopicMoves();
-
-function nameOf(topic: string): string {
-  return shortened(visible(topic), 60);
-}

@@ -17,3 +17,8 @@ export function shortened(text: string, lengthMax: number): string {
   const cut = text.slice(0, lengthMax - 1);
   return `${/[\ud800-\udbff]$/.test(cut) ? cut.slice(0, -1) : cut}…`;
 }
+
+/** The name of a topic, as a sentence or a label has it. */
+export function topicName(topic: string): string {
+  return shortened(visible(topic), 60);
+}

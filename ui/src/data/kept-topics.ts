@@ -1,0 +1,22 @@
+import type { TopicStats } from '../../../client/index.js';
+
+/** What is known of a topic that is listed no more: it has neither jobs nor a handler, and is not paused. */
+const NOTHING: Omit<TopicStats, 'topic'> = {
+  pending: 0,
+  processing: 0,
+  completed: 0,
+  failed: 0,
+  cancelled: 0,
+  total: 0,
+  success_rate: 0,
+  oldest_pending_ms: null,
+  has_handler: false,
+  paused_since: null,
+};
+
+/** The topics that are listed, then those that were before: a row that went would take the focus with it. */
+export function withKept(listed: readonly TopicStats[], before: readonly TopicStats[]): readonly TopicStats[] {
+  const names = new Set(listed.map(({ topic }) => topic));
+  const gone = before.filter(({ topic }) => !names.has(topic));
+  return [...listed, ...gone.map(({ topic }) => ({ topic, ...NOTHING }))];
+}
