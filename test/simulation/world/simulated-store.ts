@@ -154,7 +154,8 @@ export class SimulatedStore implements JobStore {
 function pausesOver(line: Line, { paused }: SimulatedTable): Seam.TopicPauses {
   return {
     list: () => line.ask('pauses', () => [...paused].map(([topic, since]) => ({ topic, since }))),
-    pause: (topics) => line.ask('pauses', () => topics.forEach((topic) => paused.set(topic, paused.get(topic) ?? new Date(0)))),
+    pause: (topics) =>
+      line.ask('pauses', () => topics.forEach((topic) => paused.set(topic, paused.get(topic) ?? new Date(0)))),
     resume: (topics) => line.ask('pauses', () => topics.forEach((topic) => paused.delete(topic))),
   };
 }

@@ -81,7 +81,13 @@ async function expectNoTablesOfOurOwn(apps: Apps): Promise<void> {
   const { id } = await app.jobs.enqueue('work', null);
   expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'done' });
   const made = await app.dataSource.query<{ name: string }[]>(tables[app.dataSource.options.type]!);
-  expect(made.map(({ name }) => name)).toEqual(['_jobs', '_jobs_paused', '_jobs_rollup', '_jobs_workers', 'migrations']);
+  expect(made.map(({ name }) => name)).toEqual([
+    '_jobs',
+    '_jobs_paused',
+    '_jobs_rollup',
+    '_jobs_workers',
+    'migrations',
+  ]);
 }
 
 async function expectSoManyConnections(apps: Apps): Promise<void> {
