@@ -149,8 +149,8 @@ export class JobsService {
 
   /**
    * From now on no process starts a job of the topic, until `resume`; jobs are stored as before, and wait. What a process has
-   * claimed by then runs to its end, and waits when it is to be tried again. It stays so when processes end; a topic that is paused
-   * already keeps its time.
+   * claimed by then runs to its end, and waits when it is to be tried again. It stays so when processes end; a topic that is
+   * paused already keeps its time.
    *
    * @throws InvalidOptionsError for a topic that is none.
    */
@@ -158,7 +158,7 @@ export class JobsService {
     return this.engine.pause(topic);
   }
 
-  /** Jobs of the topic are started again. Harmless when it is not paused. @throws InvalidOptionsError for a topic that is none. */
+  /** Jobs of the topic are started again, if it is paused. @throws InvalidOptionsError for a topic that is none. */
   resume(topic: TopicLike): Promise<void> {
     return this.engine.resume(topic);
   }

@@ -38,7 +38,7 @@ export class KnownLane {
     return this.armedIn > 0;
   }
 
-  /** Whether anything is known to be, or said to be, due. News of a paused lane may mean that it is so no more: a survey will say. */
+  /** Whether anything is known to be, or said to be, due. Whether a paused lane is so no more, only a survey says. */
   isDue(nowMs: number): boolean {
     return !this.isPaused && (this.isArmed || this.firstDueMs <= nowMs);
   }
@@ -54,7 +54,7 @@ export class KnownLane {
     this.isPaused = first?.isPaused ?? false;
   }
 
-  /** A full look has found that jobs of a paused topic wait from then on: bounded looks are to find them, once it is resumed. */
+  /** A full look has found that jobs of a paused topic wait from then on: bounded looks must not pass them. */
   lower(dueAtMs: number): void {
     this.doneMs = Math.min(this.doneMs, dueAtMs);
   }

@@ -100,7 +100,7 @@ describe.each(storeKinds())('migrations on $label', (kind) => {
       await expect(openStoreOf(app, { migrate: true })).rejects.toMatchObject({ option: 'migrate' });
     });
 
-    it('bring tables of the version before up to date, with the jobs in them, and are asked for where they may not run', async () => {
+    it('bring tables of the version before up to date, with the jobs in them, or are asked for', async () => {
       const fresh = await openApp();
       await openStoreOf(fresh);
       const made = await catalogOf(fresh, TABLES);

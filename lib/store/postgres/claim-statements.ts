@@ -3,9 +3,9 @@ import { isPaused } from './pause-statements.js';
 import { look, ms, msOfMany, unlessLocked } from './statement-parts.js';
 
 /**
- * pending → processing, but nothing of a paused topic. One index range per lane, in the order of the lanes, so that the cost does not
- * depend on what else waits; by ctid, since a join on id would let the planner start from the wrong side. What is usual is sent as NULL:
- * that saves a twentieth of what a claim costs both sides.
+ * pending → processing, but nothing of a paused topic. One index range per lane, in the order of the lanes, so that the cost
+ * does not depend on what else waits; by ctid, since a join on id would let the planner start from the wrong side. What is
+ * usual is sent as NULL: that saves a twentieth of what a claim costs both sides.
  */
 const claimWith = (json: (column: string) => string): string => `
 UPDATE _jobs j SET status = 'processing', attempt = attempt + 1, locked_by = $3,

@@ -114,8 +114,8 @@ SELECT lane.key AS place FROM json_each(?1) AS lane WHERE NOT ${isPaused(`lane.v
     AND priority = lane.value ->> 'priority' AND run_at >= lane.value ->> 'from' AND run_at <= ${now})`;
 
 /**
- * pending → processing, lane by lane until ?2 jobs are found, but nothing of a topic that was paused since somebody looked. A join
- * cannot have a limit for each lane, an array made by a subquery can: ?3 is the highest of them.
+ * pending → processing, lane by lane until ?2 jobs are found, but nothing of a topic that was paused since somebody looked.
+ * A join cannot have a limit for each lane, an array made by a subquery can: ?3 is the highest of them.
  */
 export const CLAIM = `
 UPDATE _jobs SET status = 'processing', attempt = attempt + 1, locked_by = ?4, locked_until = ${fromNow('?5')},
