@@ -94,9 +94,9 @@ function tableErrorOf(error: unknown, migrate: boolean): unknown {
   const reason = mayNotCreate
     ? 'the role may not create or read the tables; run `jobsMigrations` as one that may, and grant it their use'
     : migrate
-      ? 'the tables are not as this version makes them, though _jobs_migrations says that they were made; somebody changed one, ' +
-        'or dropped it: without _jobs_migrations the next start makes what is missing, and leaves what is there'
-      : 'is false, and _jobs, or a table beside it, is missing or old; run `jobsMigrations` first, or set it to true';
+      ? 'the table _jobs, or one beside it, is not as this version makes it, though _jobs_migrations says that it was made; ' +
+        'somebody changed or dropped it: without _jobs_migrations the next start makes what is missing, and leaves what is there'
+      : 'is false, and the table _jobs, or one beside it, is missing or old; run `jobsMigrations` first, or set it to true';
   return new InvalidOptionsError('migrate', `${reason} (${failure.message})`, { cause: failure });
 }
 
