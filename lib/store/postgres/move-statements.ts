@@ -1,4 +1,4 @@
-import { columnsOf } from './statement-parts.js';
+import { byIdOf, columnsOf } from './statement-parts.js';
 
 /**
  * A verb by request, in two forms. For several jobs it skips rows that somebody has locked and answers them as `busy`:
@@ -21,9 +21,9 @@ function moveStatement(
 WITH l AS (SELECT * FROM _jobs WHERE id = ANY ($1::uuid[]) ORDER BY id FOR ${strength} ${wait}),
 m AS (${moved} RETURNING ${columns})
 SELECT m.*, r.id, m.id IS NOT NULL AS moved, coalesce(m.status, l.status) AS status, l.topic, l.attempt,
-  l.id IS NULL AND j.id IS NOT NULL AS busy, ${holder} AS holder_id
+  l.id IS NULL AND EXISTS (SELECT FROM _jobs j WHERE j.id = r.id) AS busy, ${holder} AS holder_id
 FROM unnest($1::uuid[]) WITH ORDINALITY AS r(id, ord)
-LEFT JOIN m ON m.id = r.id LEFT JOIN l ON l.id = r.id LEFT JOIN _jobs j ON l.id IS NULL AND j.id = r.id
+LEFT JOIN m ON m.id = r.id LEFT JOIN l ON l.id = r.id
 ORDER BY r.ord`;
   return { several: statement('SKIP LOCKED', 'j.id, j.status'), one: statement('', row) };
 }
@@ -39,14 +39,14 @@ export const REQUEUE = moveStatement(
     progress = NULL, locked_until = NULL, locked_by = NULL, payload = coalesce($2::jsonb, l.payload),
     run_at = coalesce($3::timestamptz, statement_timestamp()), max_retries = coalesce($4::int, l.max_retries),
     updated = statement_timestamp()
-  FROM l WHERE j.id = l.id AND l.status IN ('failed', 'cancelled') AND NOT EXISTS (${holderOfKey})`,
+  FROM l WHERE ${byIdOf('l')} AND l.status IN ('failed', 'cancelled') AND NOT EXISTS (${holderOfKey})`,
   { holder: `CASE WHEN m.id IS NULL AND l.status IN ('failed', 'cancelled') THEN (${holderOfKey}) END` },
 );
 
 /** pending → pending, due now; a job that is due keeps its place. */
 export const PROMOTE = moveStatement(`
   UPDATE _jobs j SET run_at = least(l.run_at, statement_timestamp()), updated = statement_timestamp()
-  FROM l WHERE j.id = l.id AND l.status = 'pending'`);
+  FROM l WHERE ${byIdOf('l')} AND l.status = 'pending'`);
 
 /** pending → cancelled; processing is marked. */
 export const CANCEL = moveStatement(`
@@ -55,10 +55,10 @@ export const CANCEL = moveStatement(`
     finished = CASE WHEN l.status = 'pending' THEN statement_timestamp() END,
     locked_until = CASE WHEN l.status = 'processing' THEN l.locked_until END,
     locked_by = CASE WHEN l.status = 'processing' THEN l.locked_by END
-  FROM l WHERE j.id = l.id AND l.status IN ('pending', 'processing')`);
+  FROM l WHERE ${byIdOf('l')} AND l.status IN ('pending', 'processing')`);
 
 /** any but processing → gone. */
-export const DELETE = moveStatement(`DELETE FROM _jobs j USING l WHERE j.id = l.id AND l.status <> 'processing'`, {
+export const DELETE = moveStatement(`DELETE FROM _jobs j USING l WHERE ${byIdOf('l')} AND l.status <> 'processing'`, {
   row: 'j.id, j.status',
   strength: 'UPDATE',
 });
