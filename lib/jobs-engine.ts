@@ -9,13 +9,11 @@ import type { EnqueueOptions, Idempotency, Job, JobFilter, JobPage, JobStats } f
 import type { JobHandlerFunction } from './core/job-context.js';
 import type { JobHandlerOptions, RequeueOptions } from './core/job-options.js';
 import type { AnyNewJob, AnySchema, TopicLike } from './core/job-topic.js';
-import { typedTopic } from './core/job-topic.js';
+import { topicNameOf } from './core/job-topic.js';
 import type { JobsLogger } from './core/logger.js';
 import { guardedLogger, silentLogger } from './core/logger.js';
-import { checked } from './core/option-checks.js';
 import type { JobsOptions, JobsSettings } from './core/options.js';
 import { readJobsOptions } from './core/options.js';
-import { topicCheck } from './core/topic.js';
 import { Pruner } from './maintenance/pruner.js';
 import { Rescuer } from './maintenance/rescuer.js';
 import { Statistics } from './maintenance/statistics.js';
@@ -196,7 +194,7 @@ export class JobsEngine {
 
   /** Counts and times, of one topic or of all. */
   async stats(topic?: string): Promise<JobStats> {
-    return this.reports.stats(topic === undefined ? null : [checked(topicCheck, topic, 'topic')]);
+    return this.reports.stats(topic === undefined ? null : [topicNameOf(topic)]);
   }
 
   /** failed, cancelled → pending, with all retries again. */
@@ -225,14 +223,14 @@ export class JobsEngine {
    * @throws InvalidOptionsError for a topic that is none.
    */
   async pause(topic: TopicLike): Promise<void> {
-    const name = checkedName(topic);
+    const name = topicNameOf(topic);
     await this.store.pauses.pause([name]);
     this.changes.touch(name);
   }
 
   /** Jobs of the topic are claimed again. @throws InvalidOptionsError for a topic that is none. */
   async resume(topic: TopicLike): Promise<void> {
-    const name = checkedName(topic);
+    const name = topicNameOf(topic);
     await this.store.pauses.resume([name]);
     this.changes.touch(name);
     this.announce([name]);
@@ -247,7 +245,7 @@ export class JobsEngine {
   register(topic: TopicLike, run: JobHandlerFunction, options?: JobHandlerOptions, source?: string): void {
     this.registry.register(topic, run, options, source);
     this.statistics.noteTopics();
-    this.dispatcher.wake(typedTopic(topic)?.name ?? (topic as string));
+    this.dispatcher.wake(topicNameOf(topic));
   }
 
   /**
@@ -309,8 +307,4 @@ export class JobsEngine {
     this.changes.touch(event.topic);
     this.stream.emit(event);
   }
-}
-
-function checkedName(topic: TopicLike): string {
-  return checked(topicCheck, typedTopic(topic)?.name ?? topic, 'topic');
 }

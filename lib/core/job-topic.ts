@@ -79,6 +79,11 @@ export function typedTopic(topic: TopicLike): AnyTopic | undefined {
   return typeof topic === 'object' && topic !== null ? topic : undefined;
 }
 
+/** @throws InvalidOptionsError, naming `option`, for what is no topic. */
+export function topicNameOf(topic: TopicLike, option = 'topic'): string {
+  return checked(topicCheck, typedTopic(topic)?.name ?? topic, option);
+}
+
 /** A job of a typed topic, as `enqueueMany` takes it. */
 export interface NewTypedJob<Input> extends EnqueueOptions {
   topic: JobTopic<Input, unknown>;

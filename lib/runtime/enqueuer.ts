@@ -13,10 +13,8 @@ import type { EnqueueOptions, Idempotency, Job } from '../core/job.js';
 import type { EnqueueSettings, HandlerSettings } from '../core/job-options.js';
 import { readEnqueueOptions, readHandlerOptions, readNewJobOptions } from '../core/job-options.js';
 import type { AnyNewJob, AnySchema, TopicLike } from '../core/job-topic.js';
-import { typedTopic, validPayload } from '../core/job-topic.js';
-import { checked } from '../core/option-checks.js';
+import { topicNameOf, typedTopic, validPayload } from '../core/job-topic.js';
 import type { Retention } from '../core/options.js';
-import { topicCheck } from '../core/topic.js';
 import { encodePayload } from '../core/payload.js';
 import { byUniqueKey } from '../core/unique-key.js';
 import type { InsertedJob, JobInsert, JobStore, StoreTransaction } from '../store/job-store.js';
@@ -180,7 +178,7 @@ export class Enqueuer {
   /** A topic's name, and what it says of its jobs itself, or else its handler, when that is here. */
   private topicOf(topicLike: TopicLike): Pick<HandlerSettings, 'maxRetries' | 'priority'> & { topic: string } {
     const typed = typedTopic(topicLike);
-    const topic = checked(topicCheck, typed ? typed.name : topicLike, 'topic');
+    const topic = topicNameOf(topicLike);
     const defaults = typed && readHandlerOptions(topic, typed.options);
     const handler = this.options.settingsOf(topic);
     return {

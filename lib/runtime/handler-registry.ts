@@ -3,10 +3,8 @@ import type { JobHandlerFunction } from '../core/job-context.js';
 import type { HandlerSettings, JobHandlerOptions } from '../core/job-options.js';
 import { readHandlerOptions } from '../core/job-options.js';
 import type { AnySchema, TopicLike } from '../core/job-topic.js';
-import { typedTopic } from '../core/job-topic.js';
+import { topicNameOf, typedTopic } from '../core/job-topic.js';
 import type { JobsLogger } from '../core/logger.js';
-import { checked } from '../core/option-checks.js';
-import { topicCheck } from '../core/topic.js';
 
 /** What this process does with the jobs of a topic. */
 export interface RegisteredHandler {
@@ -37,7 +35,7 @@ export class HandlerRegistry {
    */
   register(topicLike: TopicLike, run: JobHandlerFunction, options?: JobHandlerOptions, place?: string): void {
     const typed = typedTopic(topicLike);
-    const topic = checked(topicCheck, typed ? typed.name : topicLike, place ? `topic of ${place}` : 'topic');
+    const topic = topicNameOf(topicLike, place && `topic of ${place}`);
     const source = place ?? 'register()';
     if (typeof run !== 'function') {
       throw new InvalidOptionsError(`handler of '${topic}'`, 'expected a function');
