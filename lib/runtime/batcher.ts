@@ -1,5 +1,7 @@
 import { QueueUnavailableError, RowLockedError, StatementCancelledError } from '../core/errors.js';
 import { fittingCount } from '../core/fitting.js';
+import type { StatementConcurrency } from '../store/job-store.js';
+import { ALONE } from '../store/job-store.js';
 import { setImmediate } from '../store/real-timers.js';
 import { SetSize } from './set-size.js';
 
@@ -19,11 +21,8 @@ export interface BatcherOptions<Item, Answer> {
    */
   readonly keyOf?: (item: Item) => string;
   /** Batches under way at once, at most: while the database stores one, the answers to another are given. Default 1. */
-  readonly concurrency?: number;
+  readonly concurrency?: () => StatementConcurrency;
 }
-
-/** No batch goes out beside another for less than this: it must be worth a commit of its own. */
-const SHARE_MIN = 16;
 
 /** One call: its item, and who is told what came of it. Neither of the two may throw. */
 export interface BatchedCall<Item, Answer> {
@@ -45,10 +44,10 @@ export class Batcher<Item, Answer> {
   private underWay = 0;
   private isSendingSoon = false;
   private whenIdle: (() => void)[] = [];
-  private readonly concurrency: number;
+  private readonly concurrency: () => StatementConcurrency;
 
   constructor(private readonly options: BatcherOptions<Item, Answer>) {
-    this.concurrency = options.concurrency ?? 1;
+    this.concurrency = options.concurrency ?? (() => ALONE);
   }
 
   /** Resolves when the batch with this item has been handled. */
@@ -84,8 +83,8 @@ export class Batcher<Item, Answer> {
   }
 
   private maySend(): boolean {
-    const countMin = this.underWay === 0 ? 1 : SHARE_MIN;
-    return this.underWay < this.concurrency && this.waiting.length >= countMin;
+    const { atOnce, jobsMin } = this.concurrency();
+    return this.underWay < atOnce && this.waiting.length >= (this.underWay === 0 ? 1 : jobsMin);
   }
 
   private send(): void {
@@ -106,7 +105,8 @@ export class Batcher<Item, Answer> {
 
   private take(): BatchedCall<Item, Answer>[] {
     const { lengthOf = () => 0, order } = this.options;
-    const share = Math.max(SHARE_MIN, Math.ceil(this.waiting.length / (this.concurrency - this.underWay)));
+    const { atOnce, jobsMin } = this.concurrency();
+    const share = Math.max(jobsMin, Math.ceil(this.waiting.length / (atOnce - this.underWay)));
     const count = fittingCount(this.waiting, 0, Math.min(share, this.size.limit), ({ item }) => lengthOf(item));
     const batch = this.waiting.splice(0, count);
     return order ? batch.sort((a, b) => order(a.item, b.item)) : batch;

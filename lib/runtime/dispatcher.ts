@@ -1,17 +1,16 @@
 import type { Clock } from '../core/clock.js';
 import { StatementCancelledError } from '../core/errors.js';
 import type { Claim } from '../core/job.js';
-import { SET_LENGTH_MAX } from '../core/limits.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { ClaimRequest, JobStore } from '../store/job-store.js';
 import type { Attempts } from './attempts.js';
-import type { HandlerRegistry, RegisteredHandler } from './handler-registry.js';
+import { ClaimRoom } from './claim-room.js';
+import type { HandlerRegistry } from './handler-registry.js';
 import type { Reach } from './known-lane.js';
 import type { TopicRoom } from './lane-book.js';
 import { LaneBook } from './lane-book.js';
 import { Periodic } from './periodic.js';
 import { ScanCost } from './scan-cost.js';
-import { SetSize } from './set-size.js';
 
 export interface DispatcherOptions {
   readonly store: JobStore;
@@ -35,8 +34,9 @@ const LOCKED_PAUSE_MS = 10;
 const HINTED_SURVEY_MS = 50;
 /** Without one it does so this often at least: what a survey costs says whether claims need lower bounds. */
 const SURVEY_REST_MAX_MS = 1_000;
-/** Outcomes that may wait for the database before no more jobs are claimed. */
-const UNSETTLED_MAX = 2_000;
+
+/** What came of one claim: there was no room for any, nothing is known to be due, it has got nothing, or it was worth it. */
+type Claimed = 'no room' | 'nothing known' | 'empty-handed' | 'go on';
 
 /**
  * Claims due jobs while there are free slots, and sleeps until one is due, announced or polled for. It decides how many
@@ -53,10 +53,12 @@ export class Dispatcher {
   private isHinted = false;
   private readonly cost: ScanCost;
   private lookBelow: Promise<void> | undefined;
-  /** Moving mean of the payloads' lengths; begins high, so that the first claim of large ones is no flood. */
-  private payloadLength = 16 * 1_024;
+  private readonly room: ClaimRoom;
+  /** Claims that are not answered yet, in the order in which they were sent. */
+  private readonly underWay: Promise<Claimed>[] = [];
+  /** The last claim got all that it asked for: more is due. */
+  private isBacklogged = false;
   private whenQuiet: (() => void)[] = [];
-  private readonly claimSize = new SetSize();
 
   constructor(private readonly options: DispatcherOptions) {
     this.loop = new Periodic({
@@ -66,7 +68,11 @@ export class Dispatcher {
       work: () => this.round(),
     });
     this.cost = new ScanCost(options.clock, options.pollIntervalMs);
-    options.attempts.whenChanged(() => this.loop.wake());
+    this.room = new ClaimRoom(options);
+    options.attempts.whenChanged(() => {
+      this.sendAhead();
+      this.loop.wake();
+    });
   }
 
   start(): void {
@@ -83,6 +89,7 @@ export class Dispatcher {
     }
     this.options.attempts.windUp();
     await this.loop.stop();
+    await Promise.allSettled(this.underWay);
     await this.lookBelow;
     // It may have been told to claim again meanwhile.
     if (!this.isClaiming) {
@@ -119,7 +126,7 @@ export class Dispatcher {
 
   /** Topics of this process that have jobs due which nobody has claimed, though they may. */
   async dueTopics(): Promise<string[]> {
-    const topics = this.isClaiming ? this.topics(this.options.concurrency) : [];
+    const topics = this.isClaiming ? this.room.topics(this.options.concurrency) : [];
     if (topics.length === 0) {
       return [];
     }
@@ -135,7 +142,7 @@ export class Dispatcher {
       if (claimed === 'no room') {
         return this.noteQuiet();
       }
-      if (claimed === 'go on') {
+      if (claimed === 'go on' || this.underWay.length > 0) {
         await this.surveyWhenDue();
         continue;
       }
@@ -155,10 +162,26 @@ export class Dispatcher {
     }
   }
 
-  private async claim(): Promise<'no room' | 'nothing known' | 'empty-handed' | 'go on'> {
-    const { clock, attempts, leaseMs, worker } = this.options;
-    const limit = this.freeSlots();
-    const rooms = this.rooms(limit);
+  private async claim(): Promise<Claimed> {
+    const refusal = this.underWay.length === 0 && this.send();
+    if (refusal) {
+      return refusal;
+    }
+    this.sendAhead();
+    return this.underWay[0]!;
+  }
+
+  /** While more is due than a claim brings, the next one is sent before the last one is answered. */
+  private sendAhead(): void {
+    const mayBe = this.isBacklogged && this.isClaiming && this.underWay.length > 0;
+    while (mayBe && this.room.isForAnother && !this.send());
+  }
+
+  /** Sends a claim, or says why not. */
+  private send(): 'no room' | 'nothing known' | undefined {
+    const { clock, leaseMs, worker } = this.options;
+    const { limit } = this.room;
+    const rooms = this.room.rooms(limit);
     if (rooms.length === 0) {
       return 'no room';
     }
@@ -167,41 +190,60 @@ export class Dispatcher {
     if (lanes.length === 0) {
       return 'nothing known';
     }
-    const leaseEndsMs = clock.now() + leaseMs;
-    const claims = await this.ask({ lanes, limit, leaseMs, worker });
+    const claiming = this.bring({ lanes, limit, leaseMs, worker }, plannedIn);
+    this.underWay.push(claiming);
+    const answered = (): void => void this.underWay.splice(this.underWay.indexOf(claiming), 1);
+    claiming.then(answered, answered);
+    return undefined;
+  }
+
+  private async bring(request: ClaimRequest, plannedIn: number): Promise<Claimed> {
+    const leaseEndsMs = this.options.clock.now() + request.leaseMs;
+    this.room.reserve(request);
+    let claims: Claim[] = [];
+    try {
+      claims = await this.ask(request);
+    } finally {
+      this.room.answered(request);
+      this.isBacklogged = claims.length === request.limit;
+    }
+    this.take(claims, leaseEndsMs);
+    this.book.advance(claims, plannedIn);
+    if (!this.isBacklogged) {
+      this.book.settle(request.lanes, claims, plannedIn);
+    }
+    return claims.length > 0 || this.isAnyDue() ? 'go on' : 'empty-handed';
+  }
+
+  private take(claims: Claim[], leaseEndsMs: number): void {
+    const { attempts } = this.options;
     claims.sort((a, b) => a.priority - b.priority || a.runAt.getTime() - b.runAt.getTime() || (a.id < b.id ? -1 : 1));
     for (const claim of claims) {
-      this.payloadLength += (claim.payloadLength - this.payloadLength) / 10;
+      this.room.noteLength(claim.payloadLength);
       if (this.isClaiming) {
         attempts.take(claim, leaseEndsMs);
       } else {
         attempts.giveBack(claim, leaseEndsMs);
       }
     }
-    this.book.advance(claims, plannedIn);
-    if (claims.length < limit) {
-      this.book.settle(lanes, claims, plannedIn);
-    }
-    return claims.length > 0 || this.book.isAnyDue(this.rooms(this.freeSlots()), clock.now())
-      ? 'go on'
-      : 'empty-handed';
   }
 
   /** Claims fewer after what took so long that too little of the leases was left. */
   private async ask(request: ClaimRequest): Promise<Claim[]> {
     const { store, clock, leaseMs } = this.options;
+    const { size } = this.room;
     const askedMs = clock.now();
     try {
       const claims = await store.claim(request);
       if (clock.now() - askedMs > leaseMs / 3) {
-        this.claimSize.shrink(request.limit);
+        size.shrink(request.limit);
       } else {
-        this.claimSize.grow();
+        size.grow();
       }
       return claims;
     } catch (error) {
       if (error instanceof StatementCancelledError) {
-        this.claimSize.shrink(request.limit);
+        size.shrink(request.limit);
       }
       throw error;
     }
@@ -210,7 +252,7 @@ export class Dispatcher {
   /** Looks for lanes that are not known and for what is due next; answers how long to sleep, 0 to claim at once. */
   private async survey(isEmptyHanded: boolean): Promise<number> {
     const { store, clock, pollIntervalMs, random } = this.options;
-    const topics = this.topics(this.freeSlots());
+    const topics = this.room.topics();
     const { reach } = this;
     this.isHinted = false;
     this.surveyedAtMs = clock.now();
@@ -233,7 +275,7 @@ export class Dispatcher {
     if (!this.book.hasNewsSince(askedIn)) {
       this.noteQuiet();
     }
-    const dueInMs = this.book.nextDueAtMs(this.rooms(this.freeSlots())) - nowMs;
+    const dueInMs = this.book.nextDueAtMs(this.room.rooms()) - nowMs;
     if (dueInMs > 0) {
       const pollInMs = pollIntervalMs * (0.9 + random() / 5);
       return Math.min(dueInMs, this.reach === 'full' ? pollInMs : Math.min(pollInMs, Math.max(1, this.cost.restMs)));
@@ -283,55 +325,14 @@ export class Dispatcher {
   }
 
   private noteQuiet(): void {
-    const { attempts, clock } = this.options;
-    const isIdle = attempts.count === 0 && attempts.openCount === 0;
-    if (isIdle && !this.book.isAnyDue(this.rooms(this.freeSlots()), clock.now())) {
+    const { attempts } = this.options;
+    const isIdle = attempts.count === 0 && attempts.openCount === 0 && this.underWay.length === 0;
+    if (isIdle && !this.isAnyDue()) {
       this.whenQuiet.splice(0).forEach((resolve) => resolve());
     }
   }
 
-  private freeSlots(): number {
-    const { attempts, concurrency } = this.options;
-    const affordable = Math.max(1, Math.floor(SET_LENGTH_MAX / Math.max(1, this.payloadLength)));
-    const { count, bufferedCount, openCount, prefetch } = attempts;
-    if (openCount - bufferedCount >= concurrency + UNSETTLED_MAX) {
-      return 0;
-    }
-    const slots = Math.max(0, concurrency - count - bufferedCount);
-    const target = Math.min(prefetch.target, affordable);
-    // The buffer is filled up when half of it is gone: many small claims would cost more than they bring.
-    const ahead = slots > 0 || bufferedCount <= target / 2 ? Math.max(0, target - bufferedCount) : 0;
-    return Math.min(slots + ahead, this.claimSize.limit, affordable);
-  }
-
-  /** Topics that may be claimed now. */
-  private rooms(limit: number): TopicRoom[] {
-    return this.topics(limit).filter(({ room }) => room > 0);
-  }
-
-  private topics(limit: number): TopicRoom[] {
-    const { registry, attempts } = this.options;
-    const handlers = registry.claimable();
-    const transactions = { room: this.transactionRoom(handlers) };
-    return handlers.map(({ topic, settings: { concurrency, transactional, priority } }) => ({
-      topic,
-      room: Math.min(
-        limit,
-        concurrency === undefined ? Infinity : concurrency - attempts.countOf(topic),
-        transactional ? transactions.room : Infinity,
-      ),
-      usualPriority: priority ?? 0,
-      shared: transactional ? transactions : undefined,
-    }));
-  }
-
-  /** Another process may have connections for them: only quick ones wait here for those of this one. */
-  private transactionRoom(handlers: readonly RegisteredHandler[]): number {
-    const { attempts, store, concurrency } = this.options;
-    const { transactionsAtOnce } = store.capabilities;
-    const ahead = Math.floor(attempts.prefetch.target * Math.min(1, transactionsAtOnce / concurrency));
-    const transactional = handlers.filter(({ settings }) => settings.transactional);
-    const taken = transactional.reduce((count, { topic }) => count + attempts.countOf(topic), 0);
-    return transactionsAtOnce + ahead - taken;
+  private isAnyDue(): boolean {
+    return this.book.isAnyDue(this.room.rooms(), this.options.clock.now());
   }
 }

@@ -17,7 +17,7 @@ import { topicNameOf, typedTopic, validPayload } from '../core/job-topic.js';
 import type { Retention } from '../core/options.js';
 import { encodePayload } from '../core/payload.js';
 import { byUniqueKey } from '../core/unique-key.js';
-import type { InsertedJob, JobInsert, JobStore, StoreTransaction } from '../store/job-store.js';
+import type { InsertedJob, JobInsert, JobStore, StoreTransaction, StatementConcurrency } from '../store/job-store.js';
 import { freshJob } from '../store/row-mapper.js';
 import { insertLength } from '../store/set-json.js';
 import { Batcher } from './batcher.js';
@@ -64,7 +64,8 @@ export class Enqueuer {
 
   constructor(private readonly options: EnqueuerOptions) {
     const run = (rows: readonly JobInsert[]): Promise<InsertedJob[]> => this.insert(rows);
-    this.plain = new Batcher({ run, lengthOf: insertLength, concurrency: options.store.capabilities.insertsAtOnce });
+    const concurrency = (): StatementConcurrency => options.store.capabilities.inserts;
+    this.plain = new Batcher({ run, lengthOf: insertLength, concurrency });
     const keyOf = ({ topic, uniqueKey }: JobInsert): string => JSON.stringify([topic, uniqueKey]);
     this.keyed = new Batcher({ run, lengthOf: insertLength, order: byUniqueKey, keyOf });
     this.once = new Batcher({ run, lengthOf: insertLength, keyOf: (row) => row.idempotency!.key });

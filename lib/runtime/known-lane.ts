@@ -4,6 +4,17 @@ import { COMMIT_MARGIN_MS } from './scan-cost.js';
 /** How the lanes of a survey or a claim begin: each at its lower bound, or at the start of the index. */
 export type Reach = 'bounded' | 'full';
 
+/** Of the jobs that were announced between a look and the next one: when the first is due, and the round of the last. */
+interface News {
+  /** The look's round. */
+  readonly askedIn: number;
+  firstMs: number;
+  lastIn: number;
+}
+
+/** Looks of which the answers may come after news: two claims, a survey, and one to spare. */
+const LOOKS_AT_ONCE_MAX = 4;
+
 /**
  * What this process knows of one lane. Looks and news are numbered by rounds: a look settles what was said up to the round in
  * which it was sent, and nothing later.
@@ -20,9 +31,8 @@ export class KnownLane {
   /** When a job was due that is known to wait nevertheless, and the round in which that was said. */
   private lateMs = Infinity;
   private lateIn = 0;
-  /** The first job that was announced since the last look was sent: when it is due, and the last round of such news. */
-  private freshMs = Infinity;
-  private freshIn = 0;
+  /** What was announced after each of the last looks was sent. */
+  private fresh: News[] = [];
 
   constructor(
     readonly topic: string,
@@ -61,8 +71,13 @@ export class KnownLane {
 
   /** A job is there that is due then. `askedIn` is the round of the last look that was sent. */
   announce(dueAtMs: number, round: number, askedIn: number): void {
-    this.freshMs = this.freshIn > askedIn ? Math.min(this.freshMs, dueAtMs) : dueAtMs;
-    this.freshIn = round;
+    const before = this.fresh.at(-1);
+    if (before?.askedIn === askedIn) {
+      before.firstMs = Math.min(before.firstMs, dueAtMs);
+      before.lastIn = round;
+    } else {
+      this.fresh = [...this.fresh.slice(1 - LOOKS_AT_ONCE_MAX), { askedIn, firstMs: dueAtMs, lastIn: round }];
+    }
     if (dueAtMs < this.doneMs) {
       this.noteLate(dueAtMs, round);
     }
@@ -93,15 +108,18 @@ export class KnownLane {
   /** Bounded looks begin here from now on. What was announced while this was found out may be due before: it is late. */
   raise(doneMs: number, askedIn: number): void {
     this.doneMs = doneMs;
-    if (this.freshIn > askedIn && this.freshMs < doneMs) {
-      this.noteLate(this.freshMs, this.freshIn);
+    // Each job of a claim passes here: no lists are made.
+    for (const news of this.fresh) {
+      if (news.askedIn >= askedIn && news.firstMs < doneMs) {
+        this.noteLate(news.firstMs, news.lastIn);
+      }
     }
   }
 
   /** A full look beside claims has found nothing due before this. */
   raiseBeside(dueAtMs: number, askedIn: number): void {
     // What was announced meanwhile may be due before, and a claim that was sent since may have left it.
-    if (this.freshIn <= askedIn) {
+    if ((this.fresh.at(-1)?.lastIn ?? 0) <= askedIn) {
       this.doneMs = Math.max(this.doneMs, dueAtMs - COMMIT_MARGIN_MS);
     }
   }

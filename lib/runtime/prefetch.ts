@@ -5,7 +5,7 @@ const BUFFERED_WORK_MS = 50;
 /** Handlers that take longer are never claimed for before a slot is free. */
 const QUICK_MS = 25;
 /** More are never claimed ahead. */
-const BUFFERED_JOBS_MAX = 1_000;
+const BUFFERED_JOBS_MAX = 1_500;
 /** Each handler moves the mean by one twentieth of the way to its own time. */
 const MEMORY = 20;
 

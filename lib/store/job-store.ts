@@ -97,11 +97,26 @@ export interface JobStore {
 export interface StoreCapabilities {
   /** How many handlers may each run inside a transaction for their whole length; 0 where none may. */
   readonly transactionsAtOnce: number;
-  /** Inserts without a unique key that gain from being under way at once; more only wait for each other. */
-  readonly insertsAtOnce: number;
+  /** Inserts without a unique key; more would only wait for each other. */
+  readonly inserts: StatementConcurrency;
+  /**
+   * Claims, and settlements: the database begins one when it has done the one before it, instead of when its answer has been
+   * read. Known when the store is open.
+   */
+  readonly pipeline: StatementConcurrency;
   /** For people to read; nothing is decided by it. */
   readonly database: 'postgres' | 'sqlite';
 }
+
+/** Of one kind of statement, how many gain from being under way at once. */
+export interface StatementConcurrency {
+  readonly atOnce: number;
+  /** None goes out beside another for fewer jobs than this: it must be worth a commit of its own. */
+  readonly jobsMin: number;
+}
+
+/** Each waits for the answer to the one before it. */
+export const ALONE: StatementConcurrency = { atOnce: 1, jobsMin: 1 };
 
 /** A transaction of the caller's own. What it is, an `EntityManager`, only the store knows. */
 export type StoreTransaction = object;

@@ -5,6 +5,7 @@ import { InvalidOptionsError } from '../core/errors.js';
 import type { DatabaseKind } from './job-schema.js';
 import { jobSchema } from './job-schema.js';
 import type { PostgresSession } from './postgres/session.js';
+import { clientTimeoutMs } from './postgres/session.js';
 
 /** What the queue's DataSource takes from the settings. */
 export interface OwnDataSourceSettings {
@@ -89,8 +90,9 @@ function postgresOptions(options: DataSourceOptions, settings: OwnDataSourceSett
       max: connections,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
-      // The client's own limit, for a network that goes silent without a word.
-      query_timeout: session.limits.statementTimeoutMs + 1_000,
+      query_timeout: clientTimeoutMs(session.limits),
+      // A connection may be given a statement while the one before it is at work: see `Pipeline`.
+      pipeline: true,
       // Asked once for each new connection, before anybody gets it.
       verify: session.prepare,
     },

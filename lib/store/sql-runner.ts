@@ -29,6 +29,8 @@ export interface PostgresQuery {
   /** Under which a connection is to keep the statement, if under any. */
   readonly name?: string | undefined;
   readonly types?: PostgresTypes;
+  /** How long the driver waits for the answer; default what the connection was made with. */
+  readonly query_timeout?: number;
 }
 
 /** How the values of an answer are read. */
@@ -44,13 +46,12 @@ export interface PostgresPool {
 /** Runs statements on any free connection of a `pg` pool. */
 export function runnerOfPool(
   pool: PostgresPool,
-  types: PostgresTypes,
-  nameOf: (sql: string) => string | undefined,
+  queryOf: (sql: string, params: readonly unknown[]) => PostgresQuery,
 ): SqlRunner {
   return {
     async query(sql, params) {
       try {
-        return (await pool.query({ name: nameOf(sql), text: sql, values: [...params], types })).rows;
+        return (await pool.query(queryOf(sql, params))).rows;
       } catch (error) {
         throw sqlErrorOf(error);
       }

@@ -19,7 +19,7 @@ const ENQUEUE_OF_CALLERS_MAX = 100;
 const DRAIN_MAX = 150;
 const PROMISES_MAX = 4;
 
-/** What `pg.Pool` and the runners of SQLite have in common. */
+/** What `pg.Client` and the runners of SQLite have in common. */
 interface Sender {
   query(...args: unknown[]): unknown;
 }
@@ -95,9 +95,9 @@ class CountedQueue {
   }
 
   private get sender(): Sender {
-    const { master } = this.own.driver as unknown as { master?: Sender };
+    const { postgres } = this.own.driver as unknown as { postgres?: { Client: { prototype: Sender } } };
     const runner = this.own.options.type === 'better-sqlite3' ? BetterSqliteRunner : Sqlite3Runner;
-    return master ?? runner.prototype;
+    return (postgres?.Client ?? runner).prototype;
   }
 }
 

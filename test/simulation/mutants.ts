@@ -2,6 +2,7 @@ import { Rescuer } from '../../lib/maintenance/rescuer.js';
 import { Attempt } from '../../lib/runtime/attempt.js';
 import { Attempts } from '../../lib/runtime/attempts.js';
 import type { ClaimBuffer } from '../../lib/runtime/claim-buffer.js';
+import { ClaimRoom } from '../../lib/runtime/claim-room.js';
 import { Dispatcher } from '../../lib/runtime/dispatcher.js';
 import { Enqueuer } from '../../lib/runtime/enqueuer.js';
 import { Heartbeat } from '../../lib/runtime/heartbeat.js';
@@ -76,11 +77,16 @@ export const mutants: readonly Mutant[] = [
     breaks: ['slots'],
     break: () =>
       replace(
-        Dispatcher.prototype,
+        ClaimRoom.prototype,
         'topics',
-        (topics) => (dispatcher, limit: number) =>
-          (topics(dispatcher, limit) as { room: number }[]).map((each) => ({ ...each, room: each.room + 1 })),
+        (topics) => (claimRoom, limit: number) =>
+          (topics(claimRoom, limit) as { room: number }[]).map((each) => ({ ...each, room: each.room + 1 })),
       ),
+  },
+  {
+    wrong: 'what a claim under way may bring is not counted by the next one',
+    breaks: ['slots'],
+    break: () => replace(ClaimRoom.prototype, 'reserved', () => () => 0),
   },
   {
     wrong: 'a handler begins whether a slot is free or not',

@@ -12,7 +12,7 @@ describe('a batcher that may have two batches under way', () => {
   const sizes = ({ batches }: Doubler): number[] => batches.map(({ length }) => length);
 
   it('sends halves at once, of calls enough for two', async () => {
-    const doubler = new Doubler({ concurrency: 2 });
+    const doubler = new Doubler({ concurrency: () => ({ atOnce: 2, jobsMin: 16 }) });
     doubler.gate = signal();
     const answers = doubler.add(...numbers(65));
     await settle();
@@ -23,7 +23,7 @@ describe('a batcher that may have two batches under way', () => {
   });
 
   it('sends a second batch beside the first only when it is worth a commit of its own', async () => {
-    const doubler = new Doubler({ concurrency: 2 });
+    const doubler = new Doubler({ concurrency: () => ({ atOnce: 2, jobsMin: 16 }) });
     const gate = (doubler.gate = signal());
     const answers = [doubler.add(...numbers(16))];
     await settle();
@@ -44,7 +44,7 @@ describe('a batcher that may have two batches under way', () => {
   it('is idle when neither is under way', async () => {
     const gates: Signal<void>[] = [];
     const batcher = new Batcher<number, number>({
-      concurrency: 2,
+      concurrency: () => ({ atOnce: 2, jobsMin: 16 }),
       run: async (items) => {
         gates.push(signal());
         await gates.at(-1)!.promise;

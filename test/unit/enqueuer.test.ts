@@ -3,6 +3,7 @@ import type { Idempotency } from '../../lib/core/job.js';
 import type { Retention } from '../../lib/core/options.js';
 import { Enqueuer } from '../../lib/runtime/enqueuer.js';
 import type { InsertedJob, JobInsert, JobStore } from '../../lib/store/job-store.js';
+import { ALONE } from '../../lib/store/job-store.js';
 
 const HOUR_MS = 3_600_000;
 const KEPT: Retention = { completed: HOUR_MS, cancelled: HOUR_MS, failed: false };
@@ -23,7 +24,7 @@ async function triesOf(
   if (nextError) insert.mockRejectedValueOnce(nextError);
   const enqueuer = new Enqueuer({
     ...{
-      store: { insert, capabilities: { insertsAtOnce: 1 } } as unknown as JobStore,
+      store: { insert, capabilities: { inserts: ALONE } } as unknown as JobStore,
       retention,
       payloadBytesMax: 1_000,
       maxRetries: 3,

@@ -5,6 +5,7 @@ import { Settler } from '../../lib/runtime/settler.js';
 import { systemClock } from '../../lib/runtime/system-clock.js';
 import type { SettleAnswer } from '../../lib/runtime/verdict.js';
 import type { JobStore, Settled, Settlement } from '../../lib/store/job-store.js';
+import { ALONE } from '../../lib/store/job-store.js';
 import { SqlError } from '../../lib/store/sql-error.js';
 import { VirtualClock } from './support/virtual-clock.js';
 
@@ -16,6 +17,10 @@ const failed: Outcome = { kind: 'failed', failure: { message: 'no luck', stack: 
 /** An attempt whose handler had no transaction, and was left alone. */
 const plain = { abortedFor: undefined, mayBeCompleted: false, isCompleted: false };
 const quiet = { debug: () => undefined, log: () => undefined, warn: () => undefined, error: () => undefined };
+
+function storeWith(settle: JobStore['settle']): JobStore {
+  return { settle, capabilities: { pipeline: ALONE } } as unknown as JobStore;
+}
 
 interface Try {
   readonly outcome: Outcome;
@@ -36,7 +41,7 @@ async function settle({ outcome, retention, isFirstAnswerLost, leaseMs, standing
   if (isFirstAnswerLost) {
     answers.mockRejectedValueOnce(new QueueUnavailableError('the database does not answer', { isUncertain: true }));
   }
-  const store = { settle: answers } as unknown as JobStore;
+  const store = storeWith(answers);
   const settler = new Settler({ store, clock: systemClock, logger: quiet, random: () => 0, retention });
   const leaseEndsMs = systemClock.now() + leaseMs;
   const attempt = { ...plain, claim: { id: 'a', attempt: 1 }, leaseEndsMs, ...ended };
@@ -112,7 +117,7 @@ describe('an outcome that the database does not answer', () => {
   beforeEach(async () => {
     clock = new VirtualClock();
     settle = jest.fn<Promise<Settled[]>, []>().mockRejectedValue(away);
-    const store = { settle } as unknown as JobStore;
+    const store = storeWith(settle);
     lines = [];
     const say = (line: string): number => lines.push(line);
     const logger = { ...quiet, log: say, warn: say, error: say };
@@ -185,7 +190,7 @@ describe('an outcome of a job whose row somebody has locked', () => {
       asked.push(...settlements.map(({ wasLocked }) => wasLocked));
       return Promise.resolve([locked]);
     };
-    const store = { settle } as unknown as JobStore;
+    const store = storeWith(settle);
     const settler = new Settler({ store, clock, logger: quiet, random: () => 0.5, retention: KEPT });
     const attempt = { ...plain, claim: { id: 'a', attempt: 1 }, leaseEndsMs: 60_000 };
     settler.settle(attempt, completed, 1, () => undefined);
@@ -202,7 +207,7 @@ describe('outcomes with long errors', () => {
       sizes.push(settlements.length);
       return Promise.resolve(settlements.map(() => done));
     };
-    const store = { settle: answer } as unknown as JobStore;
+    const store = storeWith(answer);
     const settler = new Settler({ store, clock: systemClock, logger: quiet, random: () => 0, retention: KEPT });
     const long = 'x'.repeat(8_192);
     const outcome: Outcome = { kind: 'failed', failure: { message: long, stack: long } };
@@ -219,12 +224,12 @@ describe('outcomes of jobs that are not to be kept', () => {
   it('are stored without a deletion when the database refuses that', async () => {
     const asked: unknown[] = [];
     const done: Settled = { applied: true, status: 'completed', attempt: 1, retries: 0, runAt: null };
-    const answer = (settlements: readonly Settlement[], unkept: readonly string[]): Promise<Settled[]> => {
+    const answer = (settlements: readonly Settlement[], unkept: readonly string[] = []): Promise<Settled[]> => {
       asked.push([settlements.length, unkept]);
       const refusal = new SqlError('refused', 'it is referred to', {});
       return unkept.length > 0 ? Promise.reject(refusal) : Promise.resolve(settlements.map(() => done));
     };
-    const store = { settle: answer } as unknown as JobStore;
+    const store = storeWith(answer);
     const settler = new Settler({ store, clock: systemClock, logger: quiet, random: () => 0, retention: UNKEPT });
     const settled = (id: string): Promise<SettleAnswer> => {
       const attempt = { ...plain, claim: { id, attempt: 1 }, leaseEndsMs: systemClock.now() + 60_000 };
@@ -248,7 +253,7 @@ describe('outcomes of which a store has written a part before it failed', () => 
       settlements.map(({ outcome }) => (outcome.kind === 'completed' ? GONE : other)),
     );
     answers.mockRejectedValueOnce(error);
-    const store = { settle: answers } as unknown as JobStore;
+    const store = storeWith(answers);
     const settler = new Settler({ store, clock: systemClock, logger: quiet, random: () => 0, retention: UNKEPT });
     const settled = (id: string, outcome: Outcome): Promise<SettleAnswer> => {
       const attempt = { ...plain, claim: { id, attempt: 1 }, leaseEndsMs: systemClock.now() + 60_000 };

@@ -16,7 +16,8 @@ import { piecesOf } from '../set-json.js';
 import type { SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { Announcer } from './announcer.js';
-import { hearErrors, hearErrorsOf, poolOf, transactionsAtOnce } from './application-pool.js';
+import { hearErrors, hearErrorsOf, poolOf } from './application-pool.js';
+import { capabilitiesOf } from './capabilities.js';
 import { CLAIM, CLAIM_AS_TEXT, SURVEY } from './claim-statements.js';
 import { translatedIn, untilDone } from './failures.js';
 import { Turnstile } from './turnstile.js';
@@ -31,7 +32,8 @@ import { PostgresReports } from './postgres.reports.js';
 import { FIND_JOBS } from './report-statements.js';
 import { RequestedMoves } from './requested-moves.js';
 import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY } from './notification-statements.js';
-import type { PostgresSession, SessionPool } from './session.js';
+import type { PostgresSession } from './session.js';
+import type { SessionPool } from './session-pool.js';
 import { COMPLETE_IN_TX, OWNED_STATE } from './settle-statements.js';
 import { Settlements } from './settlements.js';
 import * as tableStatements from './table-statements.js';
@@ -52,7 +54,6 @@ export interface PostgresStoreOptions {
 }
 
 const MIGRATION_TRIES_MAX = 120;
-const INSERTS_AT_ONCE = 2;
 /** Others find jobs without hints, too, only later. */
 const LAST_HINT_MAX_MS = 500;
 const CLOSE_MAX_MS = 5_000;
@@ -88,10 +89,9 @@ export class PostgresStore implements JobStore {
   private stopHearing: (() => void) | undefined;
 
   constructor(private readonly options: PostgresStoreOptions) {
-    const atOnce = transactionsAtOnce(poolOf(options.app).options.max);
-    this.capabilities = { transactionsAtOnce: atOnce, insertsAtOnce: INSERTS_AT_ONCE, database: 'postgres' };
-    this.inserters = new Turnstile(INSERTS_AT_ONCE);
-    this.handlers = new Turnstile(atOnce);
+    this.capabilities = capabilitiesOf(options.app, options.session);
+    this.inserters = new Turnstile(this.capabilities.inserts.atOnce);
+    this.handlers = new Turnstile(this.capabilities.transactionsAtOnce);
     this.transactions = new CallerTransactions([options.app, options.own]);
     this.tables = new JobsTables({
       databaseType: 'postgres',

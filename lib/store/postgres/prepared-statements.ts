@@ -33,3 +33,6 @@ const PREPARED = {
 export const PREPARED_NAMES: ReadonlyMap<string, string> = new Map(
   Object.entries(PREPARED).map(([name, text]) => [text, `nestjs_jobs_${name.toLowerCase()}`]),
 );
+
+/** Of those, what a busy process sends again and again, each time before the last one is answered. */
+export const PIPELINED: readonly string[] = [CLAIM, COMPLETE, COMPLETE_AND_REMOVE];

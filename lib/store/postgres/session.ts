@@ -1,8 +1,10 @@
 import type { SqlError } from '../sql-error.js';
 import { sqlErrorOf } from '../sql-error.js';
-import type { PostgresPool, PostgresQuery, SqlRow, SqlRunner } from '../sql-runner.js';
+import type { PostgresQuery, SqlRow, SqlRunner } from '../sql-runner.js';
 import { runnerOfPool } from '../sql-runner.js';
-import { PREPARED_NAMES } from './prepared-statements.js';
+import { Pipeline } from './pipeline.js';
+import { PIPELINED, PREPARED_NAMES } from './prepared-statements.js';
+import type { PooledClient, SessionPool } from './session-pool.js';
 import type { SessionLimits } from './session-statements.js';
 import * as sql from './session-statements.js';
 import { typeParsers } from './type-parsers.js';
@@ -11,19 +13,10 @@ import { typeParsers } from './type-parsers.js';
 export interface NewClient {
   /** What the server says its process is. The native driver does not tell. */
   readonly processID?: number;
+  /** Whether it sends statements before those before them are answered; versions before 8.23 cannot. */
+  readonly pipeline?: boolean;
   on(event: 'error', handle: () => void): void;
   query(sql: string, done: (error?: Error, result?: { rows: unknown[] }) => void): void;
-}
-
-/** A connection of the pool's that somebody has to himself for a while. */
-interface PooledClient {
-  query(config: PostgresQuery | string): Promise<{ rows: SqlRow[] }>;
-  release(isBroken?: boolean): void;
-}
-
-/** The part of `pg.Pool` that is used. */
-export interface SessionPool extends PostgresPool {
-  connect(): Promise<PooledClient>;
 }
 
 /** The part of TypeORM's driver by which its query runners come to their connections. */
@@ -45,6 +38,7 @@ export class PostgresSession {
   private isLent = false;
   /** Whether the driver is the native one: it does not heed the parsers of a query, so JSON has to be asked for as text. */
   isNative = false;
+  private canPipeline = false;
 
   constructor(readonly limits: SessionLimits) {}
 
@@ -53,6 +47,7 @@ export class PostgresSession {
     // The pool does not listen to the client meanwhile; the query's callback hears of the same error.
     client.on('error', () => undefined);
     this.isNative = client.processID === undefined;
+    this.canPipeline = client.pipeline === true;
     client.query(sql.setForSession(this.limits, client.processID), (error, result) => {
       this.isLent ||= result?.rows.length === 0;
       done(error);
@@ -64,14 +59,22 @@ export class PostgresSession {
     return this.isLent ? sql.setForTransaction(this.limits) : undefined;
   }
 
+  /** Whether a connection may be given a statement while the one before it is at work. */
+  get isPipelining(): boolean {
+    return this.canPipeline && !this.isLent;
+  }
+
   /** Runs statements on any free connection of the queue's pool. */
   runnerOf(pool: SessionPool): SqlRunner {
-    const direct = runnerOfPool(pool, typeParsers, (text) => PREPARED_NAMES.get(text));
+    const direct = runnerOfPool(pool, queryOf);
+    const timeoutMs = clientTimeoutMs(this.limits);
+    const pipelines = new Map(PIPELINED.map((text) => [text, new Pipeline(pool, direct, queryOf, timeoutMs)]));
     return {
       query: async (text, params) => {
         if (!this.isLent) {
           try {
-            return await direct.query(text, params);
+            const pipeline = this.canPipeline ? pipelines.get(text) : undefined;
+            return await (pipeline ?? direct).query(text, params);
           } catch (error) {
             if (!isOfStrangeSession(error)) {
               throw error;
@@ -127,6 +130,15 @@ export class PostgresSession {
       throw failure;
     }
   }
+}
+
+/** The client's own limit for a statement, for a network that goes silent without a word. */
+export function clientTimeoutMs({ statementTimeoutMs }: SessionLimits): number {
+  return statementTimeoutMs + 1_000;
+}
+
+function queryOf(text: string, params: readonly unknown[]): PostgresQuery {
+  return { name: PREPARED_NAMES.get(text), text, values: [...params], types: typeParsers };
 }
 
 /** Whether a prepared statement is not there, or another has its name: `invalid_sql_statement_name`, `duplicate_prepared_statement`. */

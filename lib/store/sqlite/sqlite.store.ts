@@ -7,6 +7,7 @@ import type { JobsLogger } from '../../core/logger.js';
 import type { Retention } from '../../core/options.js';
 import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
+import { ALONE } from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
 import { JobsTables } from '../jobs-tables.js';
 import { PausedTopics } from '../paused-topics.js';
@@ -44,7 +45,7 @@ const WATCH_INTERVAL_MS = 20;
 
 /** Jobs in a SQLite file, on a connection of the queue's own: each verb is one script of its write lane. */
 export class SqliteStore implements JobStore {
-  readonly capabilities = { transactionsAtOnce: 0, insertsAtOnce: 1, database: 'sqlite' } as const;
+  readonly capabilities = { transactionsAtOnce: 0, inserts: ALONE, pipeline: ALONE, database: 'sqlite' } as const;
   readonly reports = new SqliteReports(
     (script) => this.look(script),
     (script) => this.write(script),

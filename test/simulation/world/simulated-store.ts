@@ -30,7 +30,12 @@ export const shortLine: Line = {
 
 /** The store of one process, at one end of a line; at the other is the table that all share. */
 export class SimulatedStore implements JobStore {
-  readonly capabilities = { transactionsAtOnce: 0, insertsAtOnce: 2, database: 'postgres' } as const;
+  readonly capabilities = {
+    transactionsAtOnce: 0,
+    inserts: { atOnce: 2, jobsMin: 16 },
+    pipeline: { atOnce: 2, jobsMin: 1 },
+    database: 'postgres',
+  } as const;
   readonly reports: JobReports & ReportRecords;
   readonly pauses: Seam.TopicPauses;
 
