@@ -67,6 +67,13 @@ export class Attempt implements AttemptHandle {
     this.hasBegun = true;
   }
 
+  /** Its outcome is on its way. Thousands may be: what only its handler needed is let go. */
+  settle(): void {
+    this.isSettling = true;
+    this.observer = undefined;
+    this.madeContext = undefined;
+  }
+
   get id(): string {
     return this.claim.id;
   }

@@ -229,7 +229,7 @@ export class Attempts {
     const { settler, clock } = this.options;
     // To the microsecond: what a clock says beyond that is noise, and twice the text.
     const durationMs = attempt.hasBegun ? Math.round((clock.now() - attempt.sinceMs) * 1_000) / 1_000 : null;
-    attempt.isSettling = true;
+    attempt.settle();
     const end = (answer: SettleAnswer): void => this.letGo(attempt, outcome, answer, durationMs);
     if (outcome) {
       settler.settle(attempt, outcome, durationMs, end);

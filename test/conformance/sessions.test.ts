@@ -63,6 +63,20 @@ describe.each(kinds)('sessions on $label', (kind) => {
     expect(await fixture.sql('SELECT 1 FROM _jobs')).toHaveLength(3);
   });
 
+  it('take a statement before the one before is answered where the driver can, and no pooler lends them', async () => {
+    await insert();
+    expect(session.isPipelining).toBe(false);
+    const quick = new Pool({ ...pool.options, pipeline: true } as object);
+    await session.runnerOf(quick).query('SELECT 1', []);
+    expect(session.isPipelining).toBe(true);
+    await quick.query('DEALLOCATE ALL');
+    await session.runnerOf(quick).query(RENEW, ['[]', 1]);
+    await quick.query('DEALLOCATE ALL');
+    expect(await session.runnerOf(quick).query(RENEW, ['[]', 1])).toEqual([]);
+    expect(session.isPipelining).toBe(false);
+    await quick.end();
+  });
+
   it('leave plans to the server while a query runner of TypeORM has them, and no longer', async () => {
     const source = typeOrmSource();
     const ask = 'SHOW plan_cache_mode';

@@ -21,7 +21,7 @@ interface Turn {
  */
 export class Pipeline implements SqlRunner {
   private turn: Turn | undefined;
-  private isConnecting = false;
+  private connecting: Promise<unknown> | undefined;
   /** Connections that know the statement: if it could not be prepared there, the second one would fail without a cause. */
   private readonly prepared = new WeakSet<PooledClient>();
 
@@ -38,8 +38,11 @@ export class Pipeline implements SqlRunner {
   ) {}
 
   async query(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
-    const turn = this.turn;
-    if (turn ? !this.mayFollow(turn) : this.isConnecting) {
+    while (this.connecting) {
+      await this.connecting;
+    }
+    const { turn } = this;
+    if (turn && !this.mayFollow(turn)) {
       return this.direct.query(sql, params);
     }
     try {
@@ -56,13 +59,14 @@ export class Pipeline implements SqlRunner {
   }
 
   private async begin(): Promise<Turn> {
-    this.isConnecting = true;
+    const connected = this.pool.connect();
+    this.connecting = connected.catch(() => undefined);
     try {
-      const client = await this.pool.connect();
+      const client = await connected;
       client.on('error', ignore);
       return (this.turn = { client, underWay: 0, sent: 0, isBroken: false });
     } finally {
-      this.isConnecting = false;
+      this.connecting = undefined;
     }
   }
 

@@ -1,0 +1,113 @@
+import { QueueUnavailableError } from '../../lib/core/errors.js';
+import type { Claim } from '../../lib/core/job.js';
+import type { JobStore } from '../../lib/store/job-store.js';
+import { claim, claimMany, insertMany, outcomes, settlement } from '../support/job-rows.js';
+import { storeKinds, useStore } from '../support/stores.js';
+import { until } from '../support/wait.js';
+
+/** Less than the lock timeout, for which others would wait. */
+const SOON_MS = 500;
+const SIZE = 5;
+
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))('statements in a row on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  const claimSome = (store: JobStore = fixture.store): Promise<Claim[]> => claim(store, { limit: SIZE });
+  const complete = (claims: readonly Claim[], store = fixture.store): ReturnType<JobStore['settle']> =>
+    store.settle(claims.map((each) => settlement(each, outcomes.completed())));
+  const idsOf = (claims: readonly Claim[]): string[] => claims.map(({ id }) => id);
+
+  /** Sessions of the queue in which a claim waits for a lock. */
+  const waitingClaims = (): Promise<{ pid: number }[]> =>
+    fixture.sql(
+      `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'nestjs-jobs'
+       AND wait_event_type = 'Lock' AND query LIKE '%attempt = attempt + 1%'`,
+    );
+
+  /** Lets no claim end until it is called off. */
+  async function holdTable(): Promise<() => Promise<void>> {
+    const transaction = await fixture.begin();
+    await transaction.manager.query('LOCK TABLE _jobs');
+    return () => transaction.rollback();
+  }
+
+  it('are sent before the one before is answered, to the same connection', async () => {
+    expect(fixture.store.capabilities.pipeline).toMatchObject({ atOnce: 2 });
+    await insertMany(fixture.store, 3 * SIZE);
+    await claimSome();
+    const letGo = await holdTable();
+    const both = [claimSome(), claimSome()];
+    await fixture.untilSomebodyWaits();
+    expect(await waitingClaims()).toHaveLength(1);
+    await letGo();
+    const [first, second] = (await Promise.all(both)).map(idsOf);
+    expect(new Set([...first!, ...second!]).size).toBe(2 * SIZE);
+  });
+
+  it('find what those before them have left, in its order', async () => {
+    const ids = await insertMany(fixture.store, 4 * SIZE);
+    await claimSome();
+    const claims = (await Promise.all([claimSome(), claimSome(), claimSome()])).map(idsOf);
+    expect(claims.flat().sort()).toEqual(ids.slice(SIZE).sort());
+  });
+
+  it('do their work when one before them is refused', async () => {
+    const claims = await claimMany(fixture.store, 3 * SIZE);
+    await complete(claims.slice(0, SIZE));
+    const [held] = claims.slice(SIZE);
+    const transaction = await fixture.begin();
+    await transaction.manager.query('SELECT 1 FROM _jobs WHERE id = $1 FOR UPDATE', [held!.id]);
+    const settled = await Promise.all([complete(claims.slice(SIZE, 2 * SIZE)), complete(claims.slice(2 * SIZE))]);
+    await transaction.rollback();
+    const applied = settled.map((answers) => answers.filter((answer) => answer.applied).length);
+    expect(applied).toEqual([SIZE - 1, SIZE]);
+    expect(await complete([held!])).toMatchObject([{ applied: true }]);
+  });
+
+  it('are all without an answer when their connection ends, and the next one has another', async () => {
+    await insertMany(fixture.store, 4 * SIZE);
+    await claimSome();
+    const letGo = await holdTable();
+    const both = Promise.allSettled([claimSome(), claimSome()]);
+    await fixture.untilSomebodyWaits();
+    const [session] = await waitingClaims();
+    await fixture.sql(`SELECT pg_terminate_backend(${session!.pid})`);
+    for (const result of await both) {
+      expect(result).toMatchObject({ status: 'rejected', reason: expect.any(QueueUnavailableError) as unknown });
+    }
+    await letGo();
+    expect(await claimSome()).toHaveLength(SIZE);
+    expect(await claimSome()).toHaveLength(SIZE);
+  });
+
+  it('go apart where the connection does not know the statement yet: each would fail for what the other one broke', async () => {
+    const { store } = await fixture.openAnother();
+    await insertMany(fixture.store, 2 * SIZE);
+    const letGo = await holdTable();
+    const both = [claimSome(store), claimSome(store)];
+    await until(async () => (await waitingClaims()).length === 2, { message: 'two claims that wait' });
+    await letGo();
+    expect(new Set((await Promise.all(both)).flatMap(idsOf)).size).toBe(2 * SIZE);
+  });
+
+  it('leave a connection to others, also where there is but one', async () => {
+    const { store } = await fixture.openAnother({ connections: 1 });
+    await insertMany(fixture.store, 200);
+    const [owned] = await claimSome(store);
+    let isOver = false;
+    let answered = 0;
+    const claimAll = async (): Promise<void> => {
+      while (!isOver) {
+        await claimSome(store);
+        answered += 1;
+      }
+    };
+    const claiming = [claimAll(), claimAll()];
+    await until(() => answered > 20, { message: 'claims in a row' });
+    const sinceMs = performance.now();
+    expect(await store.renew([owned!], 30_000)).toMatchObject([{ state: 'renewed' }]);
+    expect(performance.now() - sinceMs).toBeLessThan(SOON_MS);
+    isOver = true;
+    await Promise.all(claiming);
+  });
+});
