@@ -66,7 +66,7 @@ describe.each(kinds)('sessions on $label', (kind) => {
   it('take a statement before the one before is answered where the driver can, and no pooler lends them', async () => {
     await insert();
     expect(session.isPipelining).toBe(false);
-    const quick = new Pool({ ...pool.options, pipeline: true } as object);
+    const quick = new Pool({ ...pool.options, pipeline: true });
     await session.runnerOf(quick).query('SELECT 1', []);
     expect(session.isPipelining).toBe(true);
     await quick.query('DEALLOCATE ALL');
