@@ -20,7 +20,10 @@ export interface BatcherOptions<Item, Answer> {
    * Default: nothing, all wait alike.
    */
   readonly keyOf?: (item: Item) => string;
-  /** Batches under way at once, at most: while the database stores one, the answers to another are given. Default 1. */
+  /**
+   * Batches under way at once, at most, and how large one must be that goes out beside another: while the database stores
+   * one, the answers to another are given. Default: one after another.
+   */
   readonly concurrency?: () => StatementConcurrency;
 }
 
@@ -106,7 +109,8 @@ export class Batcher<Item, Answer> {
   private take(): BatchedCall<Item, Answer>[] {
     const { lengthOf = () => 0, order } = this.options;
     const { atOnce, jobsMin } = this.concurrency();
-    const share = Math.max(jobsMin, Math.ceil(this.waiting.length / (atOnce - this.underWay)));
+    const parts = Math.max(1, Math.min(atOnce - this.underWay, Math.floor(this.waiting.length / jobsMin)));
+    const share = Math.ceil(this.waiting.length / parts);
     const count = fittingCount(this.waiting, 0, Math.min(share, this.size.limit), ({ item }) => lengthOf(item));
     const batch = this.waiting.splice(0, count);
     return order ? batch.sort((a, b) => order(a.item, b.item)) : batch;

@@ -17,21 +17,26 @@ const UNSETTLED_MAX = 2_000;
 
 /** How many more jobs this process may claim, and of which topics: what claims under way may bring is taken already. */
 export class ClaimRoom {
+  private readonly coming = new Set<ClaimRequest>();
   /** How many one claim may bring: fewer after one that took too long. */
-  readonly size = new SetSize();
-  private readonly underWay = new Set<ClaimRequest>();
+  private readonly size = new SetSize();
   /** Moving mean of the payloads' lengths; begins high, so that the first claim of large ones is no flood. */
   private payloadLength = 16 * 1_024;
 
   constructor(private readonly options: ClaimRoomOptions) {}
 
-  /** Keeps what a claim may bring, until it is `answered`. */
+  /** Keeps what a claim may bring, until it is answered. */
   reserve(request: ClaimRequest): void {
-    this.underWay.add(request);
+    this.coming.add(request);
   }
 
-  answered(request: ClaimRequest): void {
-    this.underWay.delete(request);
+  noteAnswer(request: ClaimRequest, hasTakenTooLong: boolean): void {
+    this.coming.delete(request);
+    if (hasTakenTooLong) {
+      this.size.shrink(request.limit);
+    } else {
+      this.size.grow();
+    }
   }
 
   /** A claimed payload is as long as this. */
@@ -49,17 +54,18 @@ export class ClaimRoom {
     const affordable = Math.max(1, Math.floor(SET_LENGTH_MAX / Math.max(1, this.payloadLength)));
     const coming = bufferedCount + this.reserved(({ limit }) => limit);
     const slots = Math.max(0, concurrency - count - coming);
+    const waiting = Math.max(0, coming - (concurrency - count));
     const target = Math.min(prefetch.target, affordable);
-    const share = Math.ceil(target / store.capabilities.pipeline.atOnce);
+    const share = Math.ceil(target / store.capabilities.pipelined.atOnce);
     // The buffer is filled up when half of it is gone: many small claims would cost more than they bring.
-    const ahead = slots > 0 || coming <= target / 2 ? Math.min(share, Math.max(0, target - coming)) : 0;
+    const ahead = waiting <= target / 2 ? Math.min(share, target - waiting) : 0;
     return Math.min(slots + ahead, this.size.limit, affordable);
   }
 
   /** Whether it is worth a claim behind the one that is under way. */
   get isForAnother(): boolean {
-    const { atOnce, jobsMin } = this.options.store.capabilities.pipeline;
-    return this.underWay.size < atOnce && this.limit >= jobsMin;
+    const { atOnce, jobsMin } = this.options.store.capabilities.pipelined;
+    return this.coming.size < atOnce && this.limit >= jobsMin;
   }
 
   /** Topics that may be claimed now. */
@@ -95,14 +101,17 @@ export class ClaimRoom {
 
   /** Jobs of a topic that run, wait for a slot, or may be on their way here. */
   private taken(topic: string): number {
-    const lanesOf = ({ lanes }: ClaimRequest): number =>
-      lanes.reduce((sum, lane) => sum + (lane.topic === topic ? lane.limit : 0), 0);
+    const lanesOf = ({ lanes, limit }: ClaimRequest): number =>
+      Math.min(
+        limit,
+        lanes.reduce((sum, lane) => sum + (lane.topic === topic ? lane.limit : 0), 0),
+      );
     return this.options.attempts.countOf(topic) + this.reserved(lanesOf);
   }
 
   private reserved(countOf: (request: ClaimRequest) => number): number {
     let sum = 0;
-    for (const request of this.underWay) {
+    for (const request of this.coming) {
       sum += countOf(request);
     }
     return sum;

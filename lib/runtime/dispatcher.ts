@@ -8,6 +8,7 @@ import { ClaimRoom } from './claim-room.js';
 import type { HandlerRegistry } from './handler-registry.js';
 import type { Reach } from './known-lane.js';
 import type { TopicRoom } from './lane-book.js';
+import type { PlannedLane } from './lane-book.js';
 import { LaneBook } from './lane-book.js';
 import { Periodic } from './periodic.js';
 import { ScanCost } from './scan-cost.js';
@@ -35,6 +36,8 @@ const HINTED_SURVEY_MS = 50;
 /** Without one it does so this often at least: what a survey costs says whether claims need lower bounds. */
 const SURVEY_REST_MAX_MS = 1_000;
 
+type PlannedClaim = ClaimRequest & { readonly lanes: readonly PlannedLane[] };
+
 /** What came of one claim: there was no room for any, nothing is known to be due, it has got nothing, or it was worth it. */
 type Claimed = 'no room' | 'nothing known' | 'empty-handed' | 'go on';
 
@@ -58,6 +61,8 @@ export class Dispatcher {
   private readonly underWay: Promise<Claimed>[] = [];
   /** The last claim got all that it asked for: more is due. */
   private isBacklogged = false;
+  /** Of a claim, not told yet. */
+  private failure: { readonly error: unknown } | undefined;
   private whenQuiet: (() => void)[] = [];
 
   constructor(private readonly options: DispatcherOptions) {
@@ -78,6 +83,7 @@ export class Dispatcher {
   start(): void {
     this.hasStarted = true;
     this.isClaiming = true;
+    this.failure = undefined;
     this.loop.start();
   }
 
@@ -89,7 +95,7 @@ export class Dispatcher {
     }
     this.options.attempts.windUp();
     await this.loop.stop();
-    await Promise.allSettled(this.underWay);
+    await Promise.all(this.underWay);
     await this.lookBelow;
     // It may have been told to claim again meanwhile.
     if (!this.isClaiming) {
@@ -168,12 +174,18 @@ export class Dispatcher {
       return refusal;
     }
     this.sendAhead();
-    return this.underWay[0]!;
+    const claimed = await this.underWay[0]!;
+    const { failure } = this;
+    this.failure = undefined;
+    if (failure) {
+      throw failure.error;
+    }
+    return claimed;
   }
 
   /** While more is due than a claim brings, the next one is sent before the last one is answered. */
   private sendAhead(): void {
-    const mayBe = this.isBacklogged && this.isClaiming && this.underWay.length > 0;
+    const mayBe = this.isBacklogged && this.isClaiming && !this.failure && this.underWay.length > 0;
     while (mayBe && this.room.isForAnother && !this.send());
   }
 
@@ -185,34 +197,32 @@ export class Dispatcher {
     if (rooms.length === 0) {
       return 'no room';
     }
-    const plannedIn = this.book.ask();
     const lanes = this.book.plan(rooms, limit, clock.now(), this.reach);
     if (lanes.length === 0) {
       return 'nothing known';
     }
-    const claiming = this.bring({ lanes, limit, leaseMs, worker }, plannedIn);
+    const claiming = this.bring({ lanes, limit, leaseMs, worker }, this.book.ask());
     this.underWay.push(claiming);
-    const answered = (): void => void this.underWay.splice(this.underWay.indexOf(claiming), 1);
-    claiming.then(answered, answered);
+    void claiming.then(() => this.underWay.splice(this.underWay.indexOf(claiming), 1));
     return undefined;
   }
 
-  private async bring(request: ClaimRequest, plannedIn: number): Promise<Claimed> {
-    const leaseEndsMs = this.options.clock.now() + request.leaseMs;
+  /** Never fails: nobody may be waiting. What it failed for is thrown by the next round. */
+  private async bring(request: PlannedClaim, plannedIn: number): Promise<Claimed> {
+    const { store, clock, leaseMs } = this.options;
+    const askedMs = clock.now();
     this.room.reserve(request);
-    let claims: Claim[] = [];
     try {
-      claims = await this.ask(request);
-    } finally {
-      this.room.answered(request);
-      this.isBacklogged = claims.length === request.limit;
+      const claims = await store.claim(request);
+      this.room.noteAnswer(request, clock.now() - askedMs > leaseMs / 3);
+      this.take(claims, askedMs + leaseMs);
+      return this.learnFrom(request, claims, plannedIn);
+    } catch (error) {
+      this.room.noteAnswer(request, error instanceof StatementCancelledError);
+      this.isBacklogged = false;
+      this.failure ??= { error };
+      return 'empty-handed';
     }
-    this.take(claims, leaseEndsMs);
-    this.book.advance(claims, plannedIn);
-    if (!this.isBacklogged) {
-      this.book.settle(request.lanes, claims, plannedIn);
-    }
-    return claims.length > 0 || this.isAnyDue() ? 'go on' : 'empty-handed';
   }
 
   private take(claims: Claim[], leaseEndsMs: number): void {
@@ -228,25 +238,13 @@ export class Dispatcher {
     }
   }
 
-  /** Claims fewer after what took so long that too little of the leases was left. */
-  private async ask(request: ClaimRequest): Promise<Claim[]> {
-    const { store, clock, leaseMs } = this.options;
-    const { size } = this.room;
-    const askedMs = clock.now();
-    try {
-      const claims = await store.claim(request);
-      if (clock.now() - askedMs > leaseMs / 3) {
-        size.shrink(request.limit);
-      } else {
-        size.grow();
-      }
-      return claims;
-    } catch (error) {
-      if (error instanceof StatementCancelledError) {
-        size.shrink(request.limit);
-      }
-      throw error;
+  private learnFrom({ lanes, limit }: PlannedClaim, claims: readonly Claim[], plannedIn: number): Claimed {
+    this.isBacklogged = claims.length === limit;
+    this.book.advance(lanes, claims, plannedIn);
+    if (claims.length < limit) {
+      this.book.settle(lanes, claims, plannedIn);
     }
+    return claims.length > 0 || this.isAnyDue() ? 'go on' : 'empty-handed';
   }
 
   /** Looks for lanes that are not known and for what is due next; answers how long to sleep, 0 to claim at once. */

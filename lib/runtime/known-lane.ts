@@ -12,8 +12,8 @@ interface News {
   lastIn: number;
 }
 
-/** Looks of which the answers may come after news: two claims, a survey, and one to spare. */
-const LOOKS_AT_ONCE_MAX = 4;
+/** News between so many looks is kept apart. */
+const NEWS_MAX = 8;
 
 /**
  * What this process knows of one lane. Looks and news are numbered by rounds: a look settles what was said up to the round in
@@ -76,7 +76,8 @@ export class KnownLane {
       before.firstMs = Math.min(before.firstMs, dueAtMs);
       before.lastIn = round;
     } else {
-      this.fresh = [...this.fresh.slice(1 - LOOKS_AT_ONCE_MAX), { askedIn, firstMs: dueAtMs, lastIn: round }];
+      this.fresh.push({ askedIn, firstMs: dueAtMs, lastIn: round });
+      this.forgetOldest();
     }
     if (dueAtMs < this.doneMs) {
       this.noteLate(dueAtMs, round);
@@ -129,6 +130,14 @@ export class KnownLane {
     const { topic, priority } = this;
     const fromMs = reach === 'full' ? -Infinity : Math.min(this.doneMs, this.lateMs);
     return { topic, priority, lowerBound: Number.isFinite(fromMs) ? new Date(Math.floor(fromMs)).toISOString() : null };
+  }
+
+  /** News that looks may have settled is added to later news: at worst one look begins too early. */
+  private forgetOldest(): void {
+    if (this.fresh.length > NEWS_MAX) {
+      const [{ firstMs }] = this.fresh.splice(0, 1) as [News];
+      this.fresh[0]!.firstMs = Math.min(this.fresh[0]!.firstMs, firstMs);
+    }
   }
 
   /** A job waits below the bound. */

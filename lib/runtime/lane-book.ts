@@ -21,7 +21,7 @@ export interface SharedRoom {
   readonly room: number;
 }
 
-interface PlannedLane extends Lane {
+export interface PlannedLane extends Lane {
   readonly shared: SharedRoom | undefined;
 }
 
@@ -45,8 +45,6 @@ export class LaneBook {
   private turn = 0;
   /** When each topic was last the first of its priority that was given jobs. */
   private readonly turns = new Map<string, number>();
-  /** The latest plan. */
-  private planned: readonly PlannedLane[] = [];
 
   /** Something may be due: in one lane, since `dueAt` when that is known, in all lanes of a topic, or anywhere. */
   arm(topic?: string, priority?: number, dueAt?: Date): void {
@@ -89,7 +87,7 @@ export class LaneBook {
    * The lanes to claim from, most urgent first, topics in turn within a priority. A topic with less room than `limit`
    * takes part with one lane, so that its own limit is exact.
    */
-  plan(topics: readonly TopicRoom[], limit: number, nowMs: number, reach: Reach = 'full'): Lane[] {
+  plan(topics: readonly TopicRoom[], limit: number, nowMs: number, reach: Reach = 'full'): PlannedLane[] {
     const lanes = this.inTurn(topics.filter(({ room }) => room > 0)).flatMap(
       ({ topic, room, usualPriority, shared }) => {
         this.lane(topic, usualPriority);
@@ -101,13 +99,12 @@ export class LaneBook {
       },
     );
     const urgentFirst = lanes.sort((a, b) => a.priority - b.priority).slice(0, LANES_MAX);
-    this.planned = withinShared(urgentFirst);
-    return this.planned.map(({ shared: _, ...lane }) => lane);
+    return withinShared(urgentFirst);
   }
 
   /** Takes note of whose turn it was, and of how far a claim has come in its lanes; `claims` in the order of `runAt`. */
-  advance(claims: readonly Claim[], plannedIn: number): void {
-    this.noteTurns(claims);
+  advance(lanes: readonly PlannedLane[], claims: readonly Claim[], plannedIn: number): void {
+    this.noteTurns(lanes, claims);
     for (const { topic, priority, runAt } of claims) {
       this.lane(topic, priority).advance(runAt.getTime(), plannedIn);
     }
@@ -225,10 +222,10 @@ export class LaneBook {
    * Of each priority the first topic that was given jobs has had its turn, and the first of those that have room together.
    * Who was only asked for jobs has not: those before it may have taken all slots.
    */
-  private noteTurns(claims: readonly Claim[]): void {
+  private noteTurns(lanes: readonly PlannedLane[], claims: readonly Claim[]): void {
     const given = new Set(claims.map(({ topic }) => topic));
     const seen = new Set<number>();
-    for (const { topic, priority, shared } of this.planned) {
+    for (const { topic, priority, shared } of lanes) {
       const group = 2 * priority + (shared ? 1 : 0);
       if (given.has(topic) && !seen.has(group)) {
         seen.add(group);

@@ -77,7 +77,7 @@ export class Settler {
     this.batcher = new Batcher({
       run: (settlings) => this.write(settlings),
       lengthOf: ({ outcome }) => lengthOf(outcome),
-      concurrency: () => options.store.capabilities.pipeline,
+      concurrency: () => options.store.capabilities.pipelined,
     });
   }
 

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { Clock, ScheduledWake } from '../core/clock.js';
 import { clearTimeout, monotonicMs, setImmediate, setTimeout } from '../store/real-timers.js';
 
@@ -13,7 +14,7 @@ class Wake implements ScheduledWake {
   private isCancelled = false;
 
   constructor(
-    private leftMs: number,
+    private readonly atMs: number,
     private readonly wake: () => void,
   ) {}
 
@@ -21,9 +22,9 @@ class Wake implements ScheduledWake {
     if (this.isCancelled) {
       return;
     }
-    const stepMs = Math.min(this.leftMs, TIMER_MAX_MS);
-    this.leftMs -= stepMs;
-    this.timer = setTimeout(this.leftMs > 0 ? () => this.arm() : this.wake, stepMs);
+    const leftMs = this.atMs - monotonicMs();
+    const isLong = leftMs > TIMER_MAX_MS;
+    this.timer = setTimeout(isLong ? () => this.arm() : this.wake, isLong ? TIMER_MAX_MS : Math.ceil(leftMs));
   }
 
   cancel(): void {
@@ -32,19 +33,21 @@ class Wake implements ScheduledWake {
   }
 }
 
+/** Of nobody: what wakes up is not to find itself in the `AsyncLocalStorage` of whoever was the first in that turn. */
+const scope = new AsyncResource('JobsClock');
 let fresh: Wake[] = [];
 
 function armFresh(): void {
   const wakes = fresh;
   fresh = [];
-  wakes.forEach((wake) => wake.arm());
+  scope.runInAsyncScope(() => wakes.forEach((wake) => wake.arm()));
 }
 
 /** The process's monotonic time and its timers: Node's own, whatever a test puts in the place of the global ones. */
 export const systemClock: Clock = {
   now: monotonicMs,
   schedule(ms, wake) {
-    const made = new Wake(ms, wake);
+    const made = new Wake(monotonicMs() + ms, wake);
     if (fresh.push(made) === 1) {
       setImmediate(armFresh);
     }

@@ -4,7 +4,7 @@ import { InvalidOptionsError } from '../core/errors.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobsSettings } from '../core/options.js';
 import type { JobStore } from './job-store.js';
-import { databaseKindOf, isInMemory, ownDataSource } from './own-data-source.js';
+import { databaseKindOf, isInMemory, mayPipeline, ownDataSource } from './own-data-source.js';
 import { PostgresSession } from './postgres/session.js';
 import { PostgresStore } from './postgres/postgres.store.js';
 import { SqliteStore } from './sqlite/sqlite.store.js';
@@ -38,7 +38,7 @@ export function createStore(app: DataSource, settings: StoreSettings, clock: Clo
   const { connections, migrate, leaseMs, sqlite } = settings;
   // As long as the lease, after which it would come too late; but at least 5 s, since with a short lease, too, some take longer.
   const statementTimeoutMs = Math.min(Math.max(leaseMs, STATEMENT_TIMEOUT_MIN_MS), STATEMENT_TIMEOUT_MAX_MS);
-  const session = new PostgresSession({ statementTimeoutMs, lockTimeoutMs: LOCK_TIMEOUT_MS });
+  const session = new PostgresSession({ statementTimeoutMs, lockTimeoutMs: LOCK_TIMEOUT_MS }, mayPipeline(app));
   const dataSource = ownDataSource(app, { connections, session });
   const parts = { app, own: dataSource, clock, logger, migrate };
   const store =

@@ -103,7 +103,7 @@ export interface StoreCapabilities {
    * Claims, and settlements: the database begins one when it has done the one before it, instead of when its answer has been
    * read. Known when the store is open.
    */
-  readonly pipeline: StatementConcurrency;
+  readonly pipelined: StatementConcurrency;
   /** For people to read; nothing is decided by it. */
   readonly database: 'postgres' | 'sqlite';
 }

@@ -56,6 +56,11 @@ export function ownDataSource(app: DataSource, settings: OwnDataSourceSettings):
   } as unknown as DataSourceOptions);
 }
 
+/** Whether `extra.pipeline` leaves it to the queue to send statements ahead; `false` is for a proxy that does not bear it. */
+export function mayPipeline(app: DataSource): boolean {
+  return (app.options.extra as Options | undefined)?.pipeline !== false;
+}
+
 /**
  * Whether the database lives in one connection's memory, so that the application's connection has to be shared. The connection
  * says so itself: the driver takes names with blanks around them, and databases that are given as bytes.
@@ -87,12 +92,12 @@ function postgresOptions(options: DataSourceOptions, settings: OwnDataSourceSett
       ...extra,
       // Answers are read as text.
       binary: false,
+      // Switched on for each connection that can: see `PostgresSession`.
+      pipeline: false,
       max: connections,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
       query_timeout: clientTimeoutMs(session.limits),
-      // A connection may be given a statement while the one before it is at work: see `Pipeline`.
-      pipeline: true,
       // Asked once for each new connection, before anybody gets it.
       verify: session.prepare,
     },

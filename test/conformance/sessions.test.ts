@@ -63,18 +63,25 @@ describe.each(kinds)('sessions on $label', (kind) => {
     expect(await fixture.sql('SELECT 1 FROM _jobs')).toHaveLength(3);
   });
 
-  it('take a statement before the one before is answered where the driver can, and no pooler lends them', async () => {
-    await insert();
+  it('take a statement before the one before is answered, until a pooler is found to lend them', async () => {
     expect(session.isPipelining).toBe(false);
-    const quick = new Pool({ ...pool.options, pipeline: true });
-    await session.runnerOf(quick).query('SELECT 1', []);
+    await runner.query(RENEW, ['[]', 1]);
     expect(session.isPipelining).toBe(true);
-    await quick.query('DEALLOCATE ALL');
-    await session.runnerOf(quick).query(RENEW, ['[]', 1]);
-    await quick.query('DEALLOCATE ALL');
-    expect(await session.runnerOf(quick).query(RENEW, ['[]', 1])).toEqual([]);
+    await pool.query('DEALLOCATE ALL');
+    await runner.query(RENEW, ['[]', 1]);
     expect(session.isPipelining).toBe(false);
-    await quick.end();
+  });
+
+  it.each([
+    { title: 'the application forbids it', mayPipeline: false, client: { processID: 1, pipeline: false } },
+    { title: 'the driver is the native one', mayPipeline: true, client: { pipeline: false } },
+    { title: 'the driver is an older one', mayPipeline: true, client: { processID: 1 } },
+  ])('do not where $title', ({ mayPipeline, client }) => {
+    const other = new PostgresSession(session.limits, mayPipeline);
+    const made = { ...client, on: () => undefined, query: (_: string, done: () => void) => done() };
+    other.prepare(made, () => undefined);
+    expect(other.isPipelining).toBe(false);
+    expect(made).toMatchObject(client);
   });
 
   it('leave plans to the server while a query runner of TypeORM has them, and no longer', async () => {

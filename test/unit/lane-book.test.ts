@@ -32,7 +32,7 @@ function take(book: LaneBook, topics: readonly TopicRoom[], count: number): stri
   const lanes = book.plan(topics, count, NOW_MS);
   const all = lanes.flatMap(({ topic, priority, limit }) => claims(topic, priority, limit));
   const taken = all.slice(0, count);
-  book.advance(taken, plannedIn);
+  book.advance(lanes, taken, plannedIn);
   return taken.map(({ topic }) => topic);
 }
 

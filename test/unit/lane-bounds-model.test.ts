@@ -48,7 +48,7 @@ describe('bounded claims with looks below the bounds', () => {
           const found = way.isQuick ? find(lane, sentMs) : undefined;
           underWay.push((nowMs) => {
             const claims = found ?? find(lane, nowMs);
-            book.advance(claims, plannedIn);
+            book.advance([lane], claims, plannedIn);
             if (claims.length < limit) book.settle([lane], claims, plannedIn);
           });
         };

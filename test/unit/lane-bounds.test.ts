@@ -15,7 +15,7 @@ function claimWith(book: LaneBook, brought: readonly Claim[], during: () => void
   const plannedIn = book.ask();
   const lanes = book.plan(rooms, LIMIT, 0, 'bounded');
   during();
-  book.advance(brought, plannedIn);
+  book.advance(lanes, brought, plannedIn);
   if (brought.length < LIMIT) book.settle(lanes, brought, plannedIn);
 }
 
@@ -195,10 +195,10 @@ describe('a job below the lower bound', () => {
     const second = book.ask();
     const lanes = book.plan(rooms, LIMIT, 0, 'bounded');
     book.arm('mail', 0, new Date(NOW_MS));
-    book.advance(full(NOW_MS - 1_000), first);
+    book.advance(lanes, full(NOW_MS - 1_000), first);
     expect(boundOf(book)).toBe(lateBound);
     expect(book.isAnyDue(rooms, 0)).toBe(true);
-    book.advance([claimed(LATE_MS)], second);
+    book.advance(lanes, [claimed(LATE_MS)], second);
     book.settle(lanes, [claimed(LATE_MS)], second);
     expect(boundOf(book)).not.toBe(lateBound);
   });

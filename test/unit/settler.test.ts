@@ -19,7 +19,7 @@ const plain = { abortedFor: undefined, mayBeCompleted: false, isCompleted: false
 const quiet = { debug: () => undefined, log: () => undefined, warn: () => undefined, error: () => undefined };
 
 function storeWith(settle: JobStore['settle']): JobStore {
-  return { settle, capabilities: { pipeline: ALONE } } as unknown as JobStore;
+  return { settle, capabilities: { pipelined: ALONE } } as unknown as JobStore;
 }
 
 interface Try {

@@ -2,13 +2,13 @@ import type { DataSource } from 'typeorm';
 import type { StatementConcurrency, StoreCapabilities } from '../job-store.js';
 import { ALONE } from '../job-store.js';
 import { poolOf, transactionsAtOnce } from './application-pool.js';
-import { PIPELINE_DEPTH } from './pipeline.js';
+import { STATEMENTS_AT_ONCE } from './pipelined-runner.js';
 import type { PostgresSession } from './session.js';
 
 /** On a connection each. */
 const INSERTS: StatementConcurrency = { atOnce: 2, jobsMin: 16 };
 /** On one connection, one behind the other. */
-const PIPELINE: StatementConcurrency = { atOnce: PIPELINE_DEPTH, jobsMin: 250 };
+const PIPELINED: StatementConcurrency = { atOnce: STATEMENTS_AT_ONCE, jobsMin: 250 };
 
 /** What PostgreSQL can do for the engine, by the pool of the application and what the queue's connections are. */
 export function capabilitiesOf(app: DataSource, session: PostgresSession): StoreCapabilities {
@@ -16,8 +16,8 @@ export function capabilitiesOf(app: DataSource, session: PostgresSession): Store
     transactionsAtOnce: transactionsAtOnce(poolOf(app).options.max),
     inserts: INSERTS,
     database: 'postgres',
-    get pipeline() {
-      return session.isPipelining ? PIPELINE : ALONE;
+    get pipelined() {
+      return session.isPipelining ? PIPELINED : ALONE;
     },
   };
 }

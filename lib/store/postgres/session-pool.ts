@@ -2,8 +2,6 @@ import type { PostgresPool, PostgresQuery, SqlRow } from '../sql-runner.js';
 
 /** A connection of the pool's that somebody has to himself for a while. */
 export interface PooledClient {
-  on(event: 'error', handle: () => void): void;
-  removeListener(event: 'error', handle: () => void): void;
   query(config: PostgresQuery | string): Promise<{ rows: SqlRow[] }>;
   release(isBroken?: boolean): void;
 }

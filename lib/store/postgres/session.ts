@@ -2,7 +2,7 @@ import type { SqlError } from '../sql-error.js';
 import { sqlErrorOf } from '../sql-error.js';
 import type { PostgresQuery, SqlRow, SqlRunner } from '../sql-runner.js';
 import { runnerOfPool } from '../sql-runner.js';
-import { Pipeline } from './pipeline.js';
+import { PipelinedRunner } from './pipelined-runner.js';
 import { PIPELINED, PREPARED_NAMES } from './prepared-statements.js';
 import type { PooledClient, SessionPool } from './session-pool.js';
 import type { SessionLimits } from './session-statements.js';
@@ -13,8 +13,8 @@ import { typeParsers } from './type-parsers.js';
 export interface NewClient {
   /** What the server says its process is. The native driver does not tell. */
   readonly processID?: number;
-  /** Whether it sends statements before those before them are answered; versions before 8.23 cannot. */
-  readonly pipeline?: boolean;
+  /** Whether it sends statements before those before them are answered; not there before version 8.23. */
+  pipeline?: boolean;
   on(event: 'error', handle: () => void): void;
   query(sql: string, done: (error?: Error, result?: { rows: unknown[] }) => void): void;
 }
@@ -40,14 +40,22 @@ export class PostgresSession {
   isNative = false;
   private canPipeline = false;
 
-  constructor(readonly limits: SessionLimits) {}
+  /** @param mayPipeline whether a connection may be given a statement while the one before it is at work, if it can. */
+  constructor(
+    readonly limits: SessionLimits,
+    private readonly mayPipeline = true,
+  ) {}
 
   /** For the pool: tells a new connection, unless it is lent, before anybody gets it. */
   readonly prepare = (client: NewClient, done: (error?: Error) => void): void => {
-    // The pool does not listen to the client meanwhile; the query's callback hears of the same error.
+    // The pool does not listen to a client that somebody has; whose statement is under way hears of the same error.
     client.on('error', () => undefined);
     this.isNative = client.processID === undefined;
-    this.canPipeline = client.pipeline === true;
+    // The native driver has the member, too, and is another program.
+    this.canPipeline = this.mayPipeline && !this.isNative && client.pipeline !== undefined;
+    if (this.canPipeline) {
+      client.pipeline = true;
+    }
     client.query(sql.setForSession(this.limits, client.processID), (error, result) => {
       this.isLent ||= result?.rows.length === 0;
       done(error);
@@ -68,13 +76,13 @@ export class PostgresSession {
   runnerOf(pool: SessionPool): SqlRunner {
     const direct = runnerOfPool(pool, queryOf);
     const timeoutMs = clientTimeoutMs(this.limits);
-    const pipelines = new Map(PIPELINED.map((text) => [text, new Pipeline(pool, direct, queryOf, timeoutMs)]));
+    const pipelined = new Map(PIPELINED.map((text) => [text, new PipelinedRunner(pool, queryOf, timeoutMs)]));
     return {
       query: async (text, params) => {
         if (!this.isLent) {
           try {
-            const pipeline = this.canPipeline ? pipelines.get(text) : undefined;
-            return await (pipeline ?? direct).query(text, params);
+            const runner = this.canPipeline ? (pipelined.get(text) ?? direct) : direct;
+            return await runner.query(text, params);
           } catch (error) {
             if (!isOfStrangeSession(error)) {
               throw error;

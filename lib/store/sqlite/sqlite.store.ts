@@ -45,7 +45,7 @@ const WATCH_INTERVAL_MS = 20;
 
 /** Jobs in a SQLite file, on a connection of the queue's own: each verb is one script of its write lane. */
 export class SqliteStore implements JobStore {
-  readonly capabilities = { transactionsAtOnce: 0, inserts: ALONE, pipeline: ALONE, database: 'sqlite' } as const;
+  readonly capabilities = { transactionsAtOnce: 0, inserts: ALONE, pipelined: ALONE, database: 'sqlite' } as const;
   readonly reports = new SqliteReports(
     (script) => this.look(script),
     (script) => this.write(script),

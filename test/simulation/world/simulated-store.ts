@@ -33,7 +33,7 @@ export class SimulatedStore implements JobStore {
   readonly capabilities = {
     transactionsAtOnce: 0,
     inserts: { atOnce: 2, jobsMin: 16 },
-    pipeline: { atOnce: 2, jobsMin: 1 },
+    pipelined: { atOnce: 2, jobsMin: 1 },
     database: 'postgres',
   } as const;
   readonly reports: JobReports & ReportRecords;
