@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { RECORD_PROGRESS, RENEW } from '../../lib/store/postgres/lease-statements.js';
+import { PRUNE } from '../../lib/store/postgres/maintenance-statements.js';
 import { CANCEL, DELETE, PROMOTE, REQUEUE } from '../../lib/store/postgres/move-statements.js';
 import { COMPLETE, COMPLETE_AND_REMOVE, DISCARD, SETTLE } from '../../lib/store/postgres/settle-statements.js';
 import { postgresVersions } from '../support/databases.js';
@@ -86,6 +87,17 @@ describe.each(postgresVersions())('plans for whole batches on PostgreSQL %s', (v
       const { inVain, rows } = await explain(client, 'custom', move);
       expect(rows).toBe(OWNED);
       expect(inVain).toBeLessThanOrEqual(2 * OWNED * OWNED);
+    });
+
+    it('PRUNE compares what it deletes with itself at most', async () => {
+      await client.query(`
+        UPDATE _jobs SET status = 'completed', locked_until = NULL, finished = statement_timestamp()
+        WHERE id < '${idOf(OWNED)}'`);
+      const values = ['00000000-0000-0000-0000-000000000000', ROWS, '[{"status": "completed", "age_ms": 0}]', 0, '{}'];
+      const prune = { sql: PRUNE, types: 'uuid, int, jsonb, float8, uuid[]', values };
+      const { inVain, nodes } = await explain(client, 'custom', prune);
+      expect(nodes.join()).toContain('Index Scan _jobs_pkey');
+      expect(inVain).toBeLessThanOrEqual(OWNED * OWNED);
     });
   });
 });

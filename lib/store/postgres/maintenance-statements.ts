@@ -34,9 +34,9 @@ aged AS (
   SELECT p.id FROM page p JOIN jsonb_to_recordset($3::jsonb) AS a(status text, age_ms float8) ON a.status = p.status
   WHERE p.finished <= statement_timestamp() - make_interval(secs => a.age_ms / 1000.0) AND p.id <> ALL ($5::uuid[])),
 free AS (
-  SELECT j.id FROM _jobs j JOIN aged ON aged.id = j.id
+  SELECT j.id FROM aged JOIN _jobs j ON ${byIdOf('aged')}
   WHERE j.status IN ${finalStatuses} AND (j.idempotency_key IS NULL OR NOT ${isKeyKept}) FOR UPDATE OF j SKIP LOCKED),
-gone AS (DELETE FROM _jobs j USING free WHERE j.id = free.id RETURNING 1)
+gone AS (DELETE FROM _jobs j USING free WHERE ${byIdOf('free')} RETURNING 1)
 SELECT (SELECT count(*) FROM gone) AS removed,
   (SELECT max(id::text) FROM page
    HAVING count(*) = $2::int AND max(created) <= statement_timestamp() - make_interval(secs => $4::float8 / 1000.0)) AS next`;
