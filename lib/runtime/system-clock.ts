@@ -22,9 +22,10 @@ class Wake implements ScheduledWake {
     if (this.isCancelled) {
       return;
     }
-    const leftMs = this.atMs - monotonicMs();
+    // What is overdue by now comes next. Node cuts off parts of milliseconds: nobody is to be woken too early.
+    const leftMs = Math.max(1, Math.ceil(this.atMs - monotonicMs()));
     const isLong = leftMs > TIMER_MAX_MS;
-    this.timer = setTimeout(isLong ? () => this.arm() : this.wake, isLong ? TIMER_MAX_MS : Math.ceil(leftMs));
+    this.timer = setTimeout(isLong ? () => this.arm() : this.wake, isLong ? TIMER_MAX_MS : leftMs);
   }
 
   cancel(): void {

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { sleep, within } from '../../lib/core/clock.js';
 import { systemClock } from '../../lib/runtime/system-clock.js';
 import { signal } from '../support/wait.js';
@@ -69,6 +70,30 @@ describe('the clock of the process', () => {
 
     // Timers count in whole milliseconds, the clock does not.
     expect(systemClock.now() - before).toBeGreaterThan(4);
+  });
+
+  it('counts from the call, however long the turn of the event loop goes on', async () => {
+    const warn = jest.spyOn(process, 'emitWarning');
+    const woken: string[] = [];
+    systemClock.schedule(0, () => woken.push('at once'));
+    systemClock.schedule(40, () => woken.push('overdue'));
+    const busyUntilMs = systemClock.now() + 60;
+    while (systemClock.now() < busyUntilMs);
+    await sleep(systemClock, 20);
+
+    expect(woken).toEqual(['at once', 'overdue']);
+    expect(warn).not.toHaveBeenCalled();
+    warn.mockRestore();
+  });
+
+  it('wakes in the context of nobody', async () => {
+    const storage = new AsyncLocalStorage<string>();
+    const seen = new Promise((resolve) => {
+      storage.run('the first in this turn', () => systemClock.schedule(0, () => undefined));
+      systemClock.schedule(0, () => resolve(storage.getStore()));
+    });
+
+    expect(await seen).toBeUndefined();
   });
 
   it('forgets a wake-up that was cancelled, and does not take a very long one for none', async () => {
