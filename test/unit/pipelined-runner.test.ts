@@ -1,0 +1,159 @@
+import { PipelinedRunner } from '../../lib/store/postgres/pipelined-runner.js';
+import type { SessionPool } from '../../lib/store/postgres/session-pool.js';
+import type { PostgresQuery, SqlRow } from '../../lib/store/sql-runner.js';
+import type { Signal } from '../support/wait.js';
+import { signal } from '../support/wait.js';
+
+const LIMIT_MS = 100;
+
+/** A statement that a connection was given, to be answered by the test. */
+interface Sent {
+  readonly connection: number;
+  readonly limitMs: number | undefined;
+  readonly answer: Signal<{ rows: SqlRow[] }>;
+}
+
+/** A pool whose one connection is as new each time. */
+class ScriptedPool implements SessionPool {
+  waitingCount = 0;
+  connections = 0;
+  readonly sent: Sent[] = [];
+  /** Of each connection that was given back, whether it was broken. */
+  readonly released: boolean[] = [];
+  refusal: Error | undefined;
+  private isNew = true;
+
+  connect(): ReturnType<SessionPool['connect']> {
+    if (this.refusal) {
+      return Promise.reject(this.refusal);
+    }
+    this.connections += this.isNew ? 1 : 0;
+    this.isNew = false;
+    return Promise.resolve(this.client);
+  }
+
+  query(): Promise<never> {
+    throw new Error('no statement goes to any connection of the pool');
+  }
+
+  private readonly client = {
+    query: (query: PostgresQuery | string) => {
+      const answer = signal<{ rows: SqlRow[] }>();
+      const limitMs = (query as PostgresQuery).query_timeout;
+      this.sent.push({ connection: this.connections, limitMs, answer });
+      return answer.promise;
+    },
+    release: (isBroken = false) => void this.released.push(isBroken),
+  };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe('statements that are sent ahead', () => {
+  let pool: ScriptedPool;
+  let runner: PipelinedRunner;
+
+  beforeEach(() => {
+    pool = new ScriptedPool();
+    runner = new PipelinedRunner(pool, (text, params) => ({ text, values: [...params] }), LIMIT_MS);
+  });
+
+  const ask = (): Promise<readonly SqlRow[]> => runner.query('SELECT 1', []);
+
+  /** Answers a statement, and lets everything happen that it sets off. */
+  async function answer(at: number): Promise<void> {
+    pool.sent[at]!.answer.resolve({ rows: [] });
+    await turn();
+  }
+
+  /** A connection that knows the statement. */
+  async function warmUp(): Promise<void> {
+    const first = ask();
+    await turn();
+    await answer(0);
+    await first;
+    pool.sent.length = 0;
+    pool.released.length = 0;
+  }
+
+  it('wait for the first answer on a connection that is new to the statement', async () => {
+    const both = [ask(), ask()];
+    await turn();
+    expect(pool.sent).toHaveLength(1);
+    await answer(0);
+    expect(pool.sent).toHaveLength(2);
+    expect(pool.released).toEqual([]);
+    await answer(1);
+    await Promise.all(both);
+    expect(pool.released).toEqual([false]);
+  });
+
+  it('are two at most, and the second has twice the time', async () => {
+    await warmUp();
+    const all = [ask(), ask(), ask()];
+    await turn();
+    expect(pool.sent.map(({ limitMs }) => limitMs)).toEqual([LIMIT_MS, 2 * LIMIT_MS]);
+    await answer(0);
+    expect(pool.sent.map(({ limitMs }) => limitMs)).toEqual([LIMIT_MS, 2 * LIMIT_MS, 2 * LIMIT_MS]);
+    await answer(1);
+    await answer(2);
+    await Promise.all(all);
+    expect(pool.released).toEqual([false]);
+  });
+
+  it('give the connection back, and ask for it again, when somebody else waits for one', async () => {
+    await warmUp();
+    pool.waitingCount = 1;
+    const both = [ask(), ask()];
+    await turn();
+    expect(pool.sent).toHaveLength(1);
+    await answer(0);
+    expect(pool.released).toEqual([false]);
+    expect(pool.sent).toHaveLength(2);
+    await answer(1);
+    await Promise.all(both);
+    expect(pool.released).toEqual([false, false]);
+  });
+
+  it('give it back broken after one that failed, when the other one has its answer', async () => {
+    await warmUp();
+    const [first, second] = [ask(), ask()];
+    await turn();
+    pool.sent[0]!.answer.reject(new Error('no luck'));
+    await expect(first).rejects.toThrow('no luck');
+    const third = ask();
+    await turn();
+    expect(pool.sent).toHaveLength(2);
+    expect(pool.released).toEqual([]);
+    await answer(1);
+    await second;
+    expect(pool.released).toEqual([true]);
+    await answer(2);
+    await third;
+  });
+
+  it('give it back after a thousand', async () => {
+    await warmUp();
+    let next: Promise<unknown> = ask();
+    await turn();
+    for (let at = 0; at < 1_000; at += 1) {
+      const following = ask();
+      await answer(at);
+      await next;
+      next = following;
+    }
+    expect(pool.released).toEqual([false]);
+    await answer(1_000);
+    await next;
+  });
+
+  it('are refused together when there is no connection, and may be asked again', async () => {
+    pool.refusal = new Error('none left');
+    expect(await Promise.allSettled([ask(), ask()])).toMatchObject([{ status: 'rejected' }, { status: 'rejected' }]);
+    pool.refusal = undefined;
+    const again = ask();
+    await turn();
+    await answer(0);
+    expect(await again).toEqual([]);
+  });
+});
