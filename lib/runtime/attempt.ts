@@ -29,11 +29,10 @@ export class Attempt implements AttemptHandle {
   /** When it began, by the process's clock; until then, when it was claimed. */
   sinceMs: number;
   hasBegun = false;
-  /** Its outcome is being written: the row may have left `processing` by our own hand. */
-  isSettling = false;
   /** Settles when the handler has returned that somebody around it may have stopped waiting for; `undefined` when it has. */
   work: Promise<unknown> | undefined;
 
+  private hasOutcome = false;
   /** Made when somebody asks for the signal, which few handlers do: two for each job cost a fifth of the time of a drain. */
   private controller: AbortController | undefined;
   private abortReason: JobAbortedError | LeaseLostError | undefined;
@@ -69,9 +68,14 @@ export class Attempt implements AttemptHandle {
 
   /** Its outcome is on its way. Thousands may be: what only its handler needed is let go. */
   settle(): void {
-    this.isSettling = true;
+    this.hasOutcome = true;
     this.observer = undefined;
     this.madeContext = undefined;
+  }
+
+  /** Whether its outcome is being written: the row may have left `processing` by our own hand. */
+  get isSettling(): boolean {
+    return this.hasOutcome;
   }
 
   get id(): string {

@@ -30,11 +30,12 @@ export class ClaimRoom {
     this.coming.add(request);
   }
 
-  noteAnswer(request: ClaimRequest, hasTakenTooLong: boolean): void {
+  /** @param hasTakenTooLong `undefined`: it has failed, whatever time it took. */
+  noteAnswer(request: ClaimRequest, hasTakenTooLong: boolean | undefined): void {
     this.coming.delete(request);
     if (hasTakenTooLong) {
       this.size.shrink(request.limit);
-    } else {
+    } else if (hasTakenTooLong === false) {
       this.size.grow();
     }
   }

@@ -1,14 +1,12 @@
 import type { Clock } from '../core/clock.js';
-import { StatementCancelledError } from '../core/errors.js';
-import type { Claim } from '../core/job.js';
 import type { JobsLogger } from '../core/logger.js';
-import type { ClaimRequest, JobStore } from '../store/job-store.js';
+import type { JobStore } from '../store/job-store.js';
 import type { Attempts } from './attempts.js';
 import { ClaimRoom } from './claim-room.js';
+import { Claimer } from './claimer.js';
 import type { HandlerRegistry } from './handler-registry.js';
 import type { Reach } from './known-lane.js';
 import type { TopicRoom } from './lane-book.js';
-import type { PlannedLane } from './lane-book.js';
 import { LaneBook } from './lane-book.js';
 import { Periodic } from './periodic.js';
 import { ScanCost } from './scan-cost.js';
@@ -36,14 +34,9 @@ const HINTED_SURVEY_MS = 50;
 /** Without one it does so this often at least: what a survey costs says whether claims need lower bounds. */
 const SURVEY_REST_MAX_MS = 1_000;
 
-type PlannedClaim = ClaimRequest & { readonly lanes: readonly PlannedLane[] };
-
-/** What came of one claim: there was no room for any, nothing is known to be due, it has got nothing, or it was worth it. */
-type Claimed = 'no room' | 'nothing known' | 'empty-handed' | 'go on';
-
 /**
- * Claims due jobs while there are free slots, and sleeps until one is due, announced or polled for. It decides how many
- * and which; it runs no handler itself.
+ * Has due jobs claimed while there are free slots, looks for what is not known, and sleeps until something is due, announced or
+ * polled for. It runs no handler itself.
  */
 export class Dispatcher {
   /** Whether it has ever been started. */
@@ -51,18 +44,12 @@ export class Dispatcher {
 
   private readonly book = new LaneBook();
   private readonly loop: Periodic;
-  private isClaiming = false;
   private surveyedAtMs = -Infinity;
   private isHinted = false;
   private readonly cost: ScanCost;
   private lookBelow: Promise<void> | undefined;
   private readonly room: ClaimRoom;
-  /** Claims that are not answered yet, in the order in which they were sent. */
-  private readonly underWay: Promise<Claimed>[] = [];
-  /** The last claim got all that it asked for: more is due. */
-  private isBacklogged = false;
-  /** Of a claim, not told yet. */
-  private failure: { readonly error: unknown } | undefined;
+  private readonly claimer: Claimer;
   private whenQuiet: (() => void)[] = [];
 
   constructor(private readonly options: DispatcherOptions) {
@@ -74,28 +61,28 @@ export class Dispatcher {
     });
     this.cost = new ScanCost(options.clock, options.pollIntervalMs);
     this.room = new ClaimRoom(options);
+    this.claimer = new Claimer({ ...options, book: this.book, room: this.room, reach: () => this.reach });
     options.attempts.whenChanged(() => {
-      this.sendAhead();
+      this.claimer.sendAhead();
       this.loop.wake();
     });
   }
 
   start(): void {
     this.hasStarted = true;
-    this.isClaiming = true;
-    this.failure = undefined;
+    this.claimer.start();
     this.loop.start();
   }
 
   /** No claim is made from now on; resolves when one under way has been given back. */
   async stop(): Promise<void> {
     if (this.isClaiming) {
-      this.isClaiming = false;
+      this.claimer.stop();
       this.sayWhatRuns();
     }
     this.options.attempts.windUp();
     await this.loop.stop();
-    await Promise.all(this.underWay);
+    await this.claimer.answered();
     await this.lookBelow;
     // It may have been told to claim again meanwhile.
     if (!this.isClaiming) {
@@ -144,11 +131,11 @@ export class Dispatcher {
   /** One round; answers how long to sleep when nobody wakes it. */
   private async round(): Promise<number | void> {
     while (this.isClaiming) {
-      const claimed = await this.claim();
+      const claimed = await this.claimer.claim();
       if (claimed === 'no room') {
         return this.noteQuiet();
       }
-      if (claimed === 'go on' || this.underWay.length > 0) {
+      if (claimed === 'go on' || this.claimer.isBusy) {
         await this.surveyWhenDue();
         continue;
       }
@@ -166,85 +153,6 @@ export class Dispatcher {
     if (clock.now() - this.surveyedAtMs >= restMs) {
       await this.survey(false);
     }
-  }
-
-  private async claim(): Promise<Claimed> {
-    const refusal = this.underWay.length === 0 && this.send();
-    if (refusal) {
-      return refusal;
-    }
-    this.sendAhead();
-    const claimed = await this.underWay[0]!;
-    const { failure } = this;
-    this.failure = undefined;
-    if (failure) {
-      throw failure.error;
-    }
-    return claimed;
-  }
-
-  /** While more is due than a claim brings, the next one is sent before the last one is answered. */
-  private sendAhead(): void {
-    const mayBe = this.isBacklogged && this.isClaiming && !this.failure && this.underWay.length > 0;
-    while (mayBe && this.room.isForAnother && !this.send());
-  }
-
-  /** Sends a claim, or says why not. */
-  private send(): 'no room' | 'nothing known' | undefined {
-    const { clock, leaseMs, worker } = this.options;
-    const { limit } = this.room;
-    const rooms = this.room.rooms(limit);
-    if (rooms.length === 0) {
-      return 'no room';
-    }
-    const lanes = this.book.plan(rooms, limit, clock.now(), this.reach);
-    if (lanes.length === 0) {
-      return 'nothing known';
-    }
-    const claiming = this.bring({ lanes, limit, leaseMs, worker }, this.book.ask());
-    this.underWay.push(claiming);
-    void claiming.then(() => this.underWay.splice(this.underWay.indexOf(claiming), 1));
-    return undefined;
-  }
-
-  /** Never fails: nobody may be waiting. What it failed for is thrown by the next round. */
-  private async bring(request: PlannedClaim, plannedIn: number): Promise<Claimed> {
-    const { store, clock, leaseMs } = this.options;
-    const askedMs = clock.now();
-    this.room.reserve(request);
-    try {
-      const claims = await store.claim(request);
-      this.room.noteAnswer(request, clock.now() - askedMs > leaseMs / 3);
-      this.take(claims, askedMs + leaseMs);
-      return this.learnFrom(request, claims, plannedIn);
-    } catch (error) {
-      this.room.noteAnswer(request, error instanceof StatementCancelledError);
-      this.isBacklogged = false;
-      this.failure ??= { error };
-      return 'empty-handed';
-    }
-  }
-
-  private take(claims: Claim[], leaseEndsMs: number): void {
-    const { attempts } = this.options;
-    claims.sort((a, b) => a.priority - b.priority || a.runAt.getTime() - b.runAt.getTime() || (a.id < b.id ? -1 : 1));
-    for (const claim of claims) {
-      this.room.noteLength(claim.payloadLength);
-      if (this.isClaiming) {
-        attempts.take(claim, leaseEndsMs);
-      } else {
-        attempts.giveBack(claim, leaseEndsMs);
-      }
-    }
-  }
-
-  private learnFrom({ lanes, limit }: PlannedClaim, claims: readonly Claim[], plannedIn: number): Claimed {
-    this.isBacklogged = claims.length === limit;
-    this.book.advance(lanes, claims, plannedIn);
-    if (claims.length < limit) {
-      this.book.settle(lanes, claims, plannedIn);
-    }
-    return claims.length > 0 || this.isAnyDue() ? 'go on' : 'empty-handed';
   }
 
   /** Looks for lanes that are not known and for what is due next; answers how long to sleep, 0 to claim at once. */
@@ -313,6 +221,10 @@ export class Dispatcher {
     }
   }
 
+  private get isClaiming(): boolean {
+    return this.claimer.isOn;
+  }
+
   private sayWhatRuns(): void {
     const { attempts, logger, shutdownTimeoutMs } = this.options;
     if (attempts.count > 0) {
@@ -324,13 +236,9 @@ export class Dispatcher {
 
   private noteQuiet(): void {
     const { attempts } = this.options;
-    const isIdle = attempts.count === 0 && attempts.openCount === 0 && this.underWay.length === 0;
-    if (isIdle && !this.isAnyDue()) {
+    const isIdle = attempts.count === 0 && attempts.openCount === 0 && !this.claimer.isBusy;
+    if (isIdle && !this.claimer.isAnyDue()) {
       this.whenQuiet.splice(0).forEach((resolve) => resolve());
     }
-  }
-
-  private isAnyDue(): boolean {
-    return this.book.isAnyDue(this.room.rooms(), this.options.clock.now());
   }
 }
