@@ -184,6 +184,36 @@ describe.each(storeKinds())('settle on $label', (kind) => {
     expect(mixed.map(({ token }) => retriesOf(jobs.get(token.id)!))).toEqual(settled.map(({ retries }) => retries));
   });
 
+  it('tells the few of many brief jobs apart that differ from the rest', async () => {
+    const claims = await claimMany(fixture.store, 150);
+    const [unwanted, lost, gone, slow, telling, second] = claims;
+    await fixture.set(unwanted!.id, { cancel_requested: true });
+    await fixture.set(lost!.id, { attempt: 2 });
+    await fixture.set(second!.id, { attempt: 2 });
+    await fixture.sql(`DELETE FROM _jobs WHERE id = '${gone!.id}'`);
+    const all = claims.map((token) => ({ ...settlement(token, outcomes.completed(null)), ranMs: 0.1 }));
+    all[3] = { ...all[3]!, ranMs: 60_000 };
+    all[4] = settlement(telling!, outcomes.completed('"sent"'));
+    all[5] = { ...all[5]!, token: { id: second!.id, attempt: 2 } };
+
+    const statuses = (await fixture.store.settle(all)).map(({ applied, status }) => ({ applied, status }));
+    const usual = { applied: true, status: 'completed' };
+    const first = [
+      { applied: true, status: 'cancelled' },
+      { applied: false, status: 'processing' },
+    ];
+    expect(statuses.slice(0, 3)).toEqual([...first, { applied: false, status: null }]);
+    expect(statuses.slice(3)).toEqual(Array.from({ length: 147 }, () => usual));
+    expect((await fixture.job(telling!.id)).result).toBe('sent');
+    const runMs = async ({ id }: { id: string }): Promise<number> => {
+      const { started, finished } = await fixture.job(id);
+      return finished!.getTime() - started!.getTime();
+    };
+    expect(Math.abs((await runMs(slow!)) - 60_000)).toBeLessThanOrEqual(1);
+    expect(await runMs(claims.at(-1)!)).toBeLessThanOrEqual(1);
+    expect(await fixture.job(lost!.id)).toMatchObject({ status: 'processing', attempt: 2, lockedBy: WORKER });
+  });
+
   it('takes an empty set', async () => {
     expect(await fixture.store.settle([])).toEqual([]);
   });

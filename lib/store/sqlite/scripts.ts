@@ -1,17 +1,8 @@
-import type { FinalStatus } from '../../core/job-state.js';
-import type { Completion } from '../completion.js';
-import { completed, isCompletion } from '../completion.js';
+import type { Claim } from '../../core/job.js';
 import type * as Seam from '../job-store.js';
-import {
-  INSERT_ROUNDS_MAX,
-  movedInOrder,
-  neverStored,
-  noteInserted,
-  settledInOrder,
-  unanswered,
-  unmovedOf,
-} from '../set-answers.js';
-import { completionJson, insertJson, settlementJson, tokenJson } from '../set-json.js';
+import { claimOf } from '../row-mapper.js';
+import { INSERT_ROUNDS_MAX, movedInOrder, neverStored, noteInserted, unmovedOf } from '../set-answers.js';
+import { insertJson } from '../set-json.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
 import type { MoveStatements } from './statements.js';
 import * as sql from './statements.js';
@@ -19,6 +10,16 @@ import * as sql from './statements.js';
 /** A script of one statement. */
 export function* one(text: string, params: readonly unknown[]): SqlScript<readonly SqlRow[]> {
   return yield { sql: text, params };
+}
+
+/** Claims; the answer says of a job what is not usual, and when that was. */
+export function* claimScript(params: readonly unknown[]): SqlScript<Claim[]> {
+  const rows = yield { sql: sql.CLAIM, params };
+  return rows.map(({ id, topic, payload, run_at, created, at, unusual }) => {
+    const waited_ms = Number(at) - Number(run_at);
+    const usual = { id, topic, payload, run_at, created, waited_ms };
+    return claimOf(unusual === null ? usual : { ...usual, ...(JSON.parse(unusual as string) as SqlRow) });
+  });
 }
 
 /** Inserts, then looks up the holders of keys that were taken. */
@@ -41,43 +42,6 @@ export function* insertScript(jobs: readonly Seam.JobInsert[]): SqlScript<Seam.I
     open = noteInserted(inserted, open, []);
   }
   return jobs.map(({ id }) => inserted.get(id)!);
-}
-
-/** Completes the quick way, settles what that left and all others, and deletes what is not to be kept. */
-export function* settleScript(
-  settlements: readonly Seam.Settlement[],
-  unkept: readonly FinalStatus[],
-): SqlScript<Seam.Settled[]> {
-  const answers = yield* completeScript(settlements.filter(isCompletion));
-  const others = settlements.filter((settlement) => !answers.has(settlement));
-  if (others.length > 0) {
-    const settled = yield* settleWithCareScript(others);
-    others.forEach((settlement, index) => answers.set(settlement, settled[index]!));
-  }
-  if (unkept.length > 0) {
-    yield { sql: sql.DISCARD, params: [tokenJson(settlements.map(({ token }) => token)), JSON.stringify(unkept)] };
-  }
-  return settlements.map((settlement) => answers.get(settlement)!);
-}
-
-/** Answers those that were completed. */
-function* completeScript(completions: readonly Completion[]): SqlScript<Map<Seam.Settlement, Seam.Settled>> {
-  if (completions.length === 0) {
-    return new Map();
-  }
-  const tokens = completions.map(({ token }) => token);
-  const others = new Set(unanswered(tokens, yield { sql: sql.COMPLETE, params: [completionJson(completions)] }));
-  const done = completions.filter(({ token }) => !others.has(token));
-  return new Map(done.map((completion) => [completion, completed(completion.token)]));
-}
-
-/** Settles, and reads how the rows stand that did not move. */
-function* settleWithCareScript(settlements: readonly Seam.Settlement[]): SqlScript<Seam.Settled[]> {
-  const tokens = settlements.map(({ token }) => token);
-  const rows = yield { sql: sql.SETTLE, params: [settlementJson(settlements)] };
-  const others = unanswered(tokens, rows);
-  const states = others.length === 0 ? [] : yield { sql: sql.SETTLED_STATE, params: [tokenJson(others)], isRead: true };
-  return settledInOrder(tokens, rows, states);
 }
 
 /** Moves jobs by request, then reads how those stand that did not move. */

@@ -11,17 +11,19 @@ import { ALONE } from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
 import { JobsTables } from '../jobs-tables.js';
 import { PausedTopics } from '../paused-topics.js';
-import { claimOf, jobOf, movedOf, rescueOf, surveyOf } from '../row-mapper.js';
+import { jobOf, movedOf, rescueOf, surveyOf } from '../row-mapper.js';
 import { answeredInOrder, leftAlone, renewalsInOrder } from '../set-answers.js';
 import { progressJson, tokenJson } from '../set-json.js';
 import { QUEUE_CLOSED, SqlError } from '../sql-error.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { untilFree } from './lock-wait.js';
-import { insertScript, moveScript, one, settleScript, sqliteTime, startOf } from './scripts.js';
+import { claimScript, insertScript, moveScript, one, sqliteTime, startOf } from './scripts.js';
 import type { SqliteConnection } from './sqlite-connection.js';
 import { sqliteConnectionOf } from './sqlite-connection.js';
 import { SqliteReports } from './sqlite.reports.js';
+import { settleScript } from './settle-script.js';
+import * as settling from './settle-statements.js';
 import * as sql from './statements.js';
 
 export interface SqliteStoreOptions {
@@ -119,7 +121,7 @@ export class SqliteStore implements JobStore {
       return [];
     }
     const params = [JSON.stringify(due), limit, Math.max(...due.map((lane) => lane.limit)), worker, leaseMs];
-    return (await this.write(() => one(sql.CLAIM, params))).map(claimOf);
+    return this.write(() => claimScript(params));
   }
 
   async survey(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[] = []): Promise<Seam.LaneSurvey> {
@@ -146,11 +148,11 @@ export class SqliteStore implements JobStore {
   }
 
   async completeTx(tx: StoreTransaction, { id, attempt }: ClaimToken, result: string | null): Promise<void> {
-    const completed = await this.inTransaction(tx, one(sql.COMPLETE_IN_TX, [id, attempt, result]));
+    const completed = await this.inTransaction(tx, one(settling.COMPLETE_IN_TX, [id, attempt, result]));
     if (completed.length > 0) {
       return;
     }
-    const [owned] = await this.inTransaction(tx, one(sql.OWNED_STATE, [id, attempt]));
+    const [owned] = await this.inTransaction(tx, one(settling.OWNED_STATE, [id, attempt]));
     throw owned
       ? new JobStateError(id, 'cannot be completed, a cancel was requested')
       : new LeaseLostError(id, attempt);
@@ -201,7 +203,7 @@ export class SqliteStore implements JobStore {
   }
 
   async discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
-    await this.write(() => one(sql.DISCARD, [tokenJson(tokens), JSON.stringify(statuses)]));
+    await this.write(() => one(settling.DISCARD, [tokenJson(tokens), JSON.stringify(statuses)]));
   }
 
   announce(): void {

@@ -22,7 +22,7 @@ const SKEWS_MS = [-4_000, 0, 4_000];
 /** The statements that write how an attempt ended. */
 const outcomesOn = ({ database }: MemberSettings): readonly string[] => [
   'COMPLETE',
-  ...(database.type === 'postgres' ? ['COMPLETE_ONE'] : []),
+  database.type === 'postgres' ? 'COMPLETE_ONE' : 'COMPLETE_BRIEF',
   'SETTLE',
   'COMPLETE_IN_TX',
 ];
@@ -97,7 +97,7 @@ export function breakBuild(settings: MemberSettings): void {
 
 /** Every parameter stays in use: PostgreSQL refuses one that is not. */
 const withoutAttempt = (sql: string): string =>
-  sql.replace(/(j\.)?attempt = (o\.attempt|\$2|\?2) AND/g, (_guard, _row, value) => `CAST(${value} AS int) > 0 AND`);
+  sql.replace(/(j\.)?attempt = (o\.attempt|\$2|\?2|1) AND/g, (_guard, _row, value) => `CAST(${value} AS int) > 0 AND`);
 
 const withoutStatus = (sql: string): string =>
   sql.replace(
@@ -110,7 +110,7 @@ function edit({ database }: MemberSettings, names: readonly string[], rewrite: (
   const files =
     database.type === 'postgres'
       ? ['claim', 'insert', 'lease', 'maintenance', 'move', 'settle'].map((kind) => `postgres/${kind}-statements.js`)
-      : ['sqlite/statements.js'];
+      : ['sqlite/settle-statements.js', 'sqlite/statements.js'];
   for (const name of names) {
     const statements = files.map(built).find((all) => name in all)!;
     const statement = statements[name];
