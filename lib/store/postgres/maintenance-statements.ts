@@ -25,7 +25,10 @@ SELECT *, NULL::float8 AS at, NULL::float8 AS took_ms FROM rescued
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, ${look}`;
 
-/** One page of the table in the order of creation: deletes what is over its age, and says whether to go on. */
+/**
+ * One page of the table in the order of creation: deletes what is over its age, and says whether to go on. `coalesce` hides the
+ * rows from the planner: statistics of a moment at which nothing had finished make it begin with all that has.
+ */
 export const PRUNE = `
 WITH page AS (
   SELECT id, status, finished, created FROM _jobs
@@ -35,7 +38,7 @@ aged AS (
   WHERE p.finished <= statement_timestamp() - make_interval(secs => a.age_ms / 1000.0) AND p.id <> ALL ($5::uuid[])),
 free AS (
   SELECT j.id FROM aged JOIN _jobs j ON ${byIdOf('aged')}
-  WHERE j.status IN ${finalStatuses} AND (j.idempotency_key IS NULL OR NOT ${isKeyKept}) FOR UPDATE OF j SKIP LOCKED),
+  WHERE coalesce(j.status IN ${finalStatuses} AND (j.idempotency_key IS NULL OR NOT ${isKeyKept}), false) FOR UPDATE OF j SKIP LOCKED),
 gone AS (DELETE FROM _jobs j USING free WHERE ${byIdOf('free')} RETURNING 1)
 SELECT (SELECT count(*) FROM gone) AS removed,
   (SELECT max(id::text) FROM page
