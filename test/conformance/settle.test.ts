@@ -1,4 +1,5 @@
 import type { Job, Outcome } from '../../lib/core/job.js';
+import type { Settlement } from '../../lib/store/job-store.js';
 import { claim, claimMany, claimOne, failure, insertOne, outcomes, settlement, WORKER } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 
@@ -191,7 +192,7 @@ describe.each(storeKinds())('settle on $label', (kind) => {
     await fixture.set(lost!.id, { attempt: 2 });
     await fixture.set(second!.id, { attempt: 2 });
     await fixture.sql(`DELETE FROM _jobs WHERE id = '${gone!.id}'`);
-    const all = claims.map((token) => ({ ...settlement(token, outcomes.completed(null)), ranMs: 0.1 }));
+    const all: Settlement[] = claims.map((token) => ({ ...settlement(token, outcomes.completed(null)), ranMs: 0.1 }));
     all[3] = { ...all[3]!, ranMs: 60_000 };
     all[4] = settlement(telling!, outcomes.completed('"sent"'));
     all[5] = { ...all[5]!, token: { id: second!.id, attempt: 2 } };
