@@ -22,6 +22,7 @@ export class ClaimRoom {
   private readonly size = new SetSize();
   /** Moving mean of the payloads' lengths; begins high, so that the first claim of large ones is no flood. */
   private payloadLength = 16 * 1_024;
+  private hasTooLittle = false;
 
   constructor(private readonly options: ClaimRoomOptions) {}
 
@@ -71,7 +72,15 @@ export class ClaimRoom {
 
   /** Topics that may be claimed now. */
   rooms(limit = this.limit): TopicRoom[] {
-    return this.topics(limit).filter(({ room }) => room > 0);
+    const topics = this.topics(limit);
+    const rooms = topics.filter(({ room }) => room > 0);
+    this.hasTooLittle = rooms.length < topics.length;
+    return rooms;
+  }
+
+  /** Whether a topic had none when that was last asked: the end of a job may make some. */
+  get wasShort(): boolean {
+    return this.hasTooLittle;
   }
 
   /** All topics with a handler, and what room each has. */

@@ -64,7 +64,9 @@ export class Dispatcher {
     this.claimer = new Claimer({ ...options, book: this.book, room: this.room, reach: () => this.reach });
     options.attempts.whenChanged(() => {
       this.claimer.sendAhead();
-      this.loop.wake();
+      if (this.room.wasShort || this.whenQuiet.length > 0) {
+        this.loop.wake();
+      }
     });
   }
 
@@ -105,6 +107,7 @@ export class Dispatcher {
   /** A job that this process had goes on waiting, until then. */
   expect(topic: string, priority: number, dueAt: Date): void {
     this.book.expect(topic, priority, dueAt);
+    this.loop.wake();
   }
 
   /** Resolves when nothing is due for this process and nothing runs in it. */

@@ -1,4 +1,5 @@
 import { createHook } from 'node:async_hooks';
+import { filter, firstValueFrom } from 'rxjs';
 import type { DataSource } from 'typeorm';
 import type { JobsOptions, JobStore } from 'nestjs-jobs';
 import { createJobStore, JobsEngine } from '../../lib/jobs-engine.js';
@@ -18,6 +19,8 @@ const ENQUEUE_AT_ONCE_MAX = 10;
 const ENQUEUE_OF_CALLERS_MAX = 100;
 const DRAIN_MAX = 150;
 const PROMISES_MAX = 4;
+/** Jobs that come one after another. */
+const FEW = 20;
 
 /** What `pg.Client` and the runners of SQLite have in common. */
 interface Sender {
@@ -42,13 +45,15 @@ class CountedQueue {
     return new CountedQueue(new JobsEngine({ store, ...options }), app, dataSource, store, database);
   }
 
-  /** How many statements are sent while `work` is done. */
-  async statementsOf(work: () => Promise<unknown>): Promise<number> {
+  /** How many statements are sent while `work` is done, of all or of those with this in their text. */
+  async statementsOf(work: () => Promise<unknown>, part = ''): Promise<number> {
     const sender = this.sender;
     const spy = jest.spyOn(sender, 'query');
+    const textOf = ([first]: unknown[]): string =>
+      typeof first === 'string' ? first : (first as { text: string }).text;
     try {
       await work();
-      return spy.mock.calls.length;
+      return spy.mock.calls.filter((call) => textOf(call).includes(part)).length;
     } finally {
       spy.mockRestore();
     }
@@ -63,6 +68,11 @@ class CountedQueue {
     this.engine.register('work', () => null);
     await this.engine.start();
     await this.engine.whenIdle();
+  }
+
+  /** A producer. */
+  anotherEngine(): JobsEngine {
+    return new JobsEngine({ store: this.store, role: 'producer' });
   }
 
   /** Rows written to the queue's tables so far. The engine stops: some of its notes are written then. */
@@ -132,6 +142,23 @@ describe.each(storeKinds())('the hot path on $label', (kind) => {
     await open(options);
     await queue.enqueueAll();
     expect(await queue.statementsOf(() => queue.drain())).toBeLessThanOrEqual(DRAIN_MAX);
+  });
+
+  it('looks for more once for a job that comes alone, and not again when it ends', async () => {
+    const { engine } = await open({ pollInterval: '1m' });
+    engine.register('work', () => null);
+    await engine.start();
+    await engine.whenIdle();
+    // Of its own jobs a process hears twice on PostgreSQL: by itself, and by the notification.
+    const producer = kind.locksRows ? queue.anotherEngine() : engine;
+    const trickle = async (): Promise<void> => {
+      for (let n = 0; n < FEW; n += 1) {
+        const ended = firstValueFrom(engine.events.pipe(filter(({ type }) => type === 'completed')));
+        await producer.enqueue('work', n);
+        await ended;
+      }
+    };
+    expect(await queue.statementsOf(trickle, 'WITH RECURSIVE')).toBeLessThanOrEqual(1.5 * FEW);
   });
 
   it.each([

@@ -150,7 +150,7 @@ export const mutants: readonly Mutant[] = [
   {
     wrong: 'an enqueue is repeated though its job may have run and be gone',
     breaks: ['double'],
-    from: 751,
+    from: 201,
     break: () => replace(Enqueuer.prototype, 'areKept', () => () => true),
   },
   {
