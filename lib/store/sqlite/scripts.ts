@@ -1,6 +1,4 @@
-import type { Claim } from '../../core/job.js';
 import type * as Seam from '../job-store.js';
-import { claimOf } from '../row-mapper.js';
 import { INSERT_ROUNDS_MAX, movedInOrder, neverStored, noteInserted, unmovedOf } from '../set-answers.js';
 import { insertJson } from '../set-json.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
@@ -10,16 +8,6 @@ import * as sql from './statements.js';
 /** A script of one statement. */
 export function* one(text: string, params: readonly unknown[]): SqlScript<readonly SqlRow[]> {
   return yield { sql: text, params };
-}
-
-/** Claims; the answer says of a job what is not usual, and when that was. */
-export function* claimScript(params: readonly unknown[]): SqlScript<Claim[]> {
-  const rows = yield { sql: sql.CLAIM, params };
-  return rows.map(({ id, topic, payload, run_at, created, at, unusual }) => {
-    const waited_ms = Number(at) - Number(run_at);
-    const usual = { id, topic, payload, run_at, created, waited_ms };
-    return claimOf(unusual === null ? usual : { ...usual, ...(JSON.parse(unusual as string) as SqlRow) });
-  });
 }
 
 /** Inserts, then looks up the holders of keys that were taken. */

@@ -1,4 +1,4 @@
-import { errorsWith, fromNow, ms, now, owned } from './statements.js';
+import { byId, errorsWith, fromNow, ms, now, owned } from './statements.js';
 
 /*
  * How attempts end.
@@ -24,8 +24,9 @@ RETURNING id, attempt`;
  * the table is what a drain waits for, and a set without a join costs it a third less.
  */
 export const COMPLETE_BRIEF = `
-UPDATE _jobs SET status = 'completed', started = ${now}, locked_until = NULL, locked_by = NULL, finished = ${now}, updated = ${now}
+UPDATE _jobs ${byId} SET status = 'completed', started = ${now}, locked_until = NULL, locked_by = NULL, finished = ${now}, updated = ${now}
 WHERE id IN (SELECT value FROM json_each(?1)) AND attempt = 1 AND +status = 'processing' AND NOT cancel_requested
+  AND result IS NULL
 RETURNING id, attempt`;
 
 /** Materialized, or each member would be parsed once for every column that reads it. */
@@ -59,12 +60,12 @@ RETURNING id, true AS applied, status, attempt, retries, ${ms('run_at')} AS run_
 
 /** Jobs as they stand, for outcomes that moved nothing. */
 export const SETTLED_STATE = `
-SELECT id, false AS applied, status, attempt, retries, ${ms('run_at')} AS run_at FROM _jobs
+SELECT id, false AS applied, status, attempt, retries, ${ms('run_at')} AS run_at FROM _jobs ${byId}
 WHERE id IN (SELECT value ->> 'id' FROM json_each(?1))`;
 
 /** Settled jobs that are not to be kept. ?2 is a JSON array of statuses. One with an idempotency key is pruned later. */
 export const DISCARD = `
-DELETE FROM _jobs WHERE status IN (SELECT value FROM json_each(?2)) AND idempotency_key IS NULL
+DELETE FROM _jobs ${byId} WHERE status IN (SELECT value FROM json_each(?2)) AND idempotency_key IS NULL
   AND (id, attempt) IN (SELECT value ->> 'id', value ->> 'attempt' FROM json_each(?1))`;
 
 /** processing → completed, on a connection and in a transaction of the caller's. */

@@ -8,7 +8,6 @@ import type { Retention } from '../../core/options.js';
 import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
 import { ALONE } from '../job-store.js';
-import type { JobStore, StoreTransaction } from '../job-store.js';
 import { JobsTables } from '../jobs-tables.js';
 import { PausedTopics } from '../paused-topics.js';
 import { jobOf, movedOf, rescueOf, surveyOf } from '../row-mapper.js';
@@ -17,8 +16,9 @@ import { progressJson, tokenJson } from '../set-json.js';
 import { QUEUE_CLOSED, SqlError } from '../sql-error.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
+import { claimOfRow } from './claim-row.js';
 import { untilFree } from './lock-wait.js';
-import { claimScript, insertScript, moveScript, one, sqliteTime, startOf } from './scripts.js';
+import { insertScript, moveScript, one, sqliteTime, startOf } from './scripts.js';
 import type { SqliteConnection } from './sqlite-connection.js';
 import { sqliteConnectionOf } from './sqlite-connection.js';
 import { SqliteReports } from './sqlite.reports.js';
@@ -46,7 +46,7 @@ export interface SqliteStoreOptions {
 const WATCH_INTERVAL_MS = 20;
 
 /** Jobs in a SQLite file, on a connection of the queue's own: each verb is one script of its write lane. */
-export class SqliteStore implements JobStore {
+export class SqliteStore implements Seam.JobStore {
   readonly capabilities = { transactionsAtOnce: 0, inserts: ALONE, pipelined: ALONE, database: 'sqlite' } as const;
   readonly reports = new SqliteReports(
     (script) => this.look(script),
@@ -98,17 +98,17 @@ export class SqliteStore implements JobStore {
     }
   }
 
-  async insert(jobs: readonly Seam.JobInsert[], tx?: StoreTransaction): Promise<Seam.InsertedJob[]> {
+  async insert(jobs: readonly Seam.JobInsert[], tx?: Seam.StoreTransaction): Promise<Seam.InsertedJob[]> {
     return tx ? this.inTransaction(tx, insertScript(jobs)) : this.write(() => insertScript(jobs));
   }
 
-  async find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]> {
+  async find(ids: readonly string[], tx?: Seam.StoreTransaction): Promise<Job[]> {
     const params = [JSON.stringify(ids)];
     const rows = await (tx ? this.inTransaction(tx, one(sql.FIND_JOBS, params)) : this.read(sql.FIND_JOBS, params));
     return rows.map(jobOf);
   }
 
-  afterTransaction(tx: StoreTransaction, done: (committed: boolean) => void): void {
+  afterTransaction(tx: Seam.StoreTransaction, done: (committed: boolean) => void): void {
     this.transactions.whenEnded(tx, done);
   }
 
@@ -121,7 +121,8 @@ export class SqliteStore implements JobStore {
       return [];
     }
     const params = [JSON.stringify(due), limit, Math.max(...due.map((lane) => lane.limit)), worker, leaseMs];
-    return this.write(() => claimScript(params));
+    // Payloads are parsed when the lock is free again.
+    return (await this.write(() => one(sql.CLAIM, params))).map(claimOfRow);
   }
 
   async survey(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[] = []): Promise<Seam.LaneSurvey> {
@@ -147,7 +148,7 @@ export class SqliteStore implements JobStore {
     return answeredInOrder(entries, recorded);
   }
 
-  async completeTx(tx: StoreTransaction, { id, attempt }: ClaimToken, result: string | null): Promise<void> {
+  async completeTx(tx: Seam.StoreTransaction, { id, attempt }: ClaimToken, result: string | null): Promise<void> {
     const completed = await this.inTransaction(tx, one(settling.COMPLETE_IN_TX, [id, attempt, result]));
     if (completed.length > 0) {
       return;
@@ -317,7 +318,7 @@ export class SqliteStore implements JobStore {
     return translating(untilFree(work, this.options.clock, this.options.lockTimeoutMs));
   }
 
-  private async inTransaction<T>(tx: StoreTransaction, script: SqlScript<T>): Promise<T> {
+  private async inTransaction<T>(tx: Seam.StoreTransaction, script: SqlScript<T>): Promise<T> {
     try {
       return await translating(runScript(runnerOfQueryRunner(this.transactions.queryRunnerOf(tx)), script));
     } catch (error) {

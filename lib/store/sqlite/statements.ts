@@ -18,6 +18,12 @@ export const ms = (column: string): string => `CAST(round(unixepoch(${column}, '
 
 const iso = (column: string): string => `replace(${column}, ' ', 'T') || 'Z'`;
 
+/**
+ * For the table in statements about jobs by their id. After an ANALYZE of a small table SQLite would read all of it for each
+ * such statement, however large it has become since: 60 ms instead of 5 for a thousand of 200,000 rows.
+ */
+export const byId = 'INDEXED BY sqlite_autoindex__jobs_1';
+
 const jobColumns = `id, topic, payload, status, ${ms('run_at')} AS run_at, ${ms('locked_until')} AS locked_until,
   locked_by, attempt, retries, max_retries, priority, timeout_ms, last_error, errors, result, progress, unique_key,
   metadata, cancel_requested, ${ms('started')} AS started, ${ms('finished')} AS finished, ${ms('created')} AS created,
@@ -63,7 +69,8 @@ SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM _jobs_migrations WHERE name = ?2)`
 
 /** Fails unless every column that this version needs is there, and the table of paused topics. */
 export const CHECK_TABLE = `
-SELECT ${jobColumns}, backoff, idempotency_key, body_hash, (SELECT max(since) FROM _jobs_paused) FROM _jobs LIMIT 0`;
+SELECT ${jobColumns}, backoff, idempotency_key, body_hash, (SELECT max(since) FROM _jobs_paused) FROM _jobs ${byId}
+WHERE id = '' LIMIT 0`;
 
 /**
  * Inserts jobs. A job that is there already, from a first try whose answer was lost, and one whose unique key is taken,
@@ -93,7 +100,7 @@ WHERE id = ?1 OR idempotency_key = ?4 OR (topic = ?2 AND unique_key = ?3 AND sta
 ORDER BY id <> ?1, idempotency_key IS NOT ?4 LIMIT 1`;
 
 /** Whole jobs by id. */
-export const FIND_JOBS = `SELECT ${jobColumns} FROM _jobs WHERE id IN (SELECT value FROM json_each(?1))`;
+export const FIND_JOBS = `SELECT ${jobColumns} FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?1))`;
 
 /** Topics in the JSON array ?1 are paused from now on; those that are already keep their time. */
 export const PAUSE = 'INSERT OR IGNORE INTO _jobs_paused (topic) SELECT value FROM json_each(?1)';
@@ -112,10 +119,15 @@ SELECT lane.key AS place FROM json_each(?1) AS lane WHERE NOT ${isPaused(`lane.v
   SELECT 1 FROM _jobs WHERE status = 'pending' AND topic = lane.value ->> 'topic'
     AND priority = lane.value ->> 'priority' AND run_at >= lane.value ->> 'from' AND run_at <= ${now})`;
 
-/** Whether a job has nothing but what most jobs have at their first attempt. */
+/** Whether a job has nothing but what most jobs have at their first attempt, and what it has. */
 const isUsual = `${Object.entries(USUAL_CLAIM)
   .map(([column, value]) => `${column} = ${value}`)
   .join(' AND ')} AND coalesce(timeout_ms, backoff, metadata) IS NULL`;
+const unusual = `json_object('timeout_ms', timeout_ms, 'backoff', CAST(backoff AS text), 'metadata', CAST(metadata AS text), ${Object.keys(
+  USUAL_CLAIM,
+)
+  .map((column) => `'${column}', ${column}`)
+  .join(', ')})`;
 
 /**
  * pending → processing, lane by lane until ?2 jobs are found, but nothing of a topic that was paused since somebody looked.
@@ -123,24 +135,17 @@ const isUsual = `${Object.entries(USUAL_CLAIM)
  * answered as NULL, since each value of each row costs a twentieth of a microsecond, and all else in one column.
  */
 export const CLAIM = `
-UPDATE _jobs SET status = 'processing', attempt = attempt + 1, locked_by = ?4, locked_until = ${fromNow('?5')},
+UPDATE _jobs ${byId} SET status = 'processing', attempt = attempt + 1, locked_by = ?4, locked_until = ${fromNow('?5')},
   started = ${now}, updated = ${now}
-WHERE rowid IN (
+WHERE id IN (
   SELECT due.value FROM json_each(?1) AS lane CROSS JOIN json_each(iif(${isPaused(`lane.value ->> 'topic'`)}, '[]', (
-    SELECT json_group_array(rowid) FROM (
-      SELECT rowid FROM _jobs WHERE status = 'pending' AND topic = lane.value ->> 'topic'
+    SELECT json_group_array(id) FROM (
+      SELECT id FROM _jobs WHERE status = 'pending' AND topic = lane.value ->> 'topic'
         AND priority = lane.value ->> 'priority' AND run_at >= lane.value ->> 'from' AND run_at <= ${now}
       ORDER BY run_at LIMIT ?3)))) AS due
   WHERE due.key < lane.value ->> 'limit' LIMIT ?2)
 RETURNING id, topic, payload, ${ms('run_at')} AS run_at, iif(created = run_at, NULL, ${ms('created')}) AS created,
-  ${ms(now)} AS at, iif(${isUsual}, NULL, json_object(${[
-    ...Object.keys(USUAL_CLAIM),
-    'timeout_ms',
-    'backoff',
-    'metadata',
-  ]
-    .map((column) => `'${column}', ${column}`)
-    .join(', ')})) AS unusual`;
+  ${ms(now)} AS at, iif(${isUsual}, NULL, ${unusual}) AS unusual`;
 
 /** The first waiting priority of a topic between two bounds, which are SQL. */
 const nextPriority = (topic: string, after: string, before: string): string => `(
@@ -178,25 +183,27 @@ SELECT NULL, NULL, NULL, NULL, ${look}`;
 
 const tokens = `(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt FROM json_each(?1))`;
 
+/** Jobs that a worker still owns. */
+const ownedTokens = `(id, attempt) IN ${tokens} AND +status = 'processing'`;
+
 /** The guard of a worker's write; + keeps the planner from the index of processing rows, which an update would move. */
 export const owned = `j.id = o.id AND j.attempt = o.attempt AND +j.status = 'processing'`;
 
 /** processing → processing. */
 export const RENEW = `
-UPDATE _jobs AS j SET locked_until = ${fromNow('?2')} FROM ${tokens} AS o WHERE ${owned}
+UPDATE _jobs ${byId} SET locked_until = ${fromNow('?2')} WHERE ${ownedTokens}
 RETURNING id, attempt, cancel_requested`;
 
 /** Claimed jobs that somebody asked to cancel. */
 export const CANCEL_REQUESTS = `
-SELECT j.id, j.attempt FROM ${tokens} AS o JOIN _jobs AS j ON ${owned} WHERE j.cancel_requested`;
+SELECT id, attempt FROM _jobs ${byId} WHERE ${ownedTokens} AND cancel_requested`;
 
 /** Keeps progress values, fenced; answers the rows it reached. */
 export const RECORD_PROGRESS = `
-UPDATE _jobs AS j SET progress = o.progress, updated = ${now}
-FROM (
+WITH o AS MATERIALIZED (
   SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt, nullif(value -> 'progress', 'null') AS progress
-  FROM json_each(?1)) AS o
-WHERE ${owned} RETURNING id, attempt`;
+  FROM json_each(?1))
+UPDATE _jobs AS j SET progress = o.progress, updated = ${now} FROM o WHERE ${owned} RETURNING id, attempt`;
 
 const leaseLost = `'lease of attempt ' || j.attempt || ' lost: worker ' || coalesce(j.locked_by, '?') || ' stopped renewing it'`;
 
@@ -208,17 +215,17 @@ export const LOOK_FOR_EXPIRED = `SELECT EXISTS (SELECT 1 FROM ${expiredFrom('?1'
 
 /** processing with an expired lease → pending, failed or cancelled; none of those that ended before ?2. */
 export const RESCUE = `
-UPDATE _jobs AS j SET
+UPDATE _jobs AS j ${byId} SET
   status = CASE WHEN cancel_requested THEN 'cancelled' WHEN retries >= max_retries THEN 'failed' ELSE 'pending' END,
   retries = retries + (NOT cancel_requested AND retries < max_retries),
   run_at = CASE WHEN cancel_requested OR retries >= max_retries THEN run_at ELSE ${now} END,
   last_error = ${leaseLost}, errors = ${errorsWith(leaseLost, 'NULL')}, locked_until = NULL, locked_by = NULL,
   finished = CASE WHEN cancel_requested OR retries >= max_retries THEN ${now} END, updated = ${now}
-WHERE rowid IN (
-  SELECT rowid FROM ${expiredFrom('?2')} ORDER BY locked_until LIMIT ?1)
+WHERE id IN (
+  SELECT id FROM ${expiredFrom('?2')} ORDER BY locked_until LIMIT ?1)
 RETURNING id, topic, attempt, status, retries, last_error AS message`;
 
-const page = `(SELECT id, status, finished, created, idempotency_key FROM _jobs WHERE id > ?1 ORDER BY id LIMIT ?2)`;
+const page = `(SELECT id, status, finished, created, idempotency_key FROM _jobs ${byId} WHERE id > ?1 ORDER BY id LIMIT ?2)`;
 
 /** Where a page of the table ends, and whether to go on after it. ?3 is the youngest age in milliseconds. */
 export const PRUNE_PAGE = `
@@ -226,7 +233,7 @@ SELECT max(id) AS last, count(*) = ?2 AND max(created) <= ${fromNow('-?3')} AS h
 
 /** The jobs of that page that are over their age, but those of ?4. ?3 is a JSON array of status and age. */
 export const PRUNE = `
-DELETE FROM _jobs WHERE id IN (
+DELETE FROM _jobs ${byId} WHERE id IN (
   SELECT p.id FROM ${page} AS p JOIN json_each(?3) AS a ON a.value ->> 'status' = p.status
   WHERE p.finished <= ${fromNow(`-(a.value ->> 'age_ms')`)}
     AND (p.idempotency_key IS NULL OR p.created <= ${keptSince}) AND p.id NOT IN (SELECT value FROM json_each(?4)))
@@ -246,13 +253,13 @@ const asked = '(SELECT value FROM json_each(?1))';
 const briefly = 'id, status, topic, attempt';
 
 const requeue = (answer: string): string => `
-UPDATE _jobs SET status = 'pending', retries = 0, cancel_requested = 0, finished = NULL, result = NULL, progress = NULL,
+UPDATE _jobs ${byId} SET status = 'pending', retries = 0, cancel_requested = 0, finished = NULL, result = NULL, progress = NULL,
   payload = coalesce(?2, payload), run_at = coalesce(?3, ${now}), max_retries = coalesce(?4, max_retries), updated = ${now}
 WHERE id IN (
   SELECT id FROM (
     SELECT j.id, row_number() OVER (
       PARTITION BY j.topic, j.unique_key, iif(j.unique_key IS NULL, j.id, NULL) ORDER BY asked.key) AS place
-    FROM json_each(?1) AS asked JOIN _jobs AS j ON j.id = asked.value
+    FROM json_each(?1) AS asked CROSS JOIN _jobs AS j ${byId} ON j.id = asked.value
     WHERE j.status IN ('failed', 'cancelled') AND NOT EXISTS (
       SELECT 1 FROM _jobs AS k
       WHERE k.topic = j.topic AND k.unique_key = j.unique_key AND k.status IN ('pending', 'processing')))
@@ -267,27 +274,27 @@ export const REQUEUE: MoveStatements = {
 SELECT j.id, j.status, j.topic, j.attempt, (
   SELECT k.id FROM _jobs AS k WHERE k.topic = j.topic AND k.unique_key = j.unique_key AND j.status IN ('failed', 'cancelled')
     AND k.status IN ('pending', 'processing')) AS holder_id
-FROM _jobs AS j WHERE j.id IN ${asked}`,
+FROM _jobs AS j ${byId} WHERE j.id IN ${asked}`,
 };
 
-const unmoved = `SELECT ${briefly} FROM _jobs WHERE id IN ${asked}`;
+const unmoved = `SELECT ${briefly} FROM _jobs ${byId} WHERE id IN ${asked}`;
 
 const promote = (answer: string): string => `
-UPDATE _jobs SET run_at = min(run_at, ${now}), updated = ${now} WHERE id IN ${asked} AND status = 'pending'
+UPDATE _jobs ${byId} SET run_at = min(run_at, ${now}), updated = ${now} WHERE id IN ${asked} AND status = 'pending'
 RETURNING ${answer}`;
 
 /** pending → pending, due now; a job that is due keeps its place. */
 export const PROMOTE: MoveStatements = { one: promote(jobColumns), several: promote(briefly), unmoved };
 
 const cancel = (answer: string): string => `
-UPDATE _jobs SET status = iif(status = 'pending', 'cancelled', status), finished = iif(status = 'pending', ${now}, NULL),
+UPDATE _jobs ${byId} SET status = iif(status = 'pending', 'cancelled', status), finished = iif(status = 'pending', ${now}, NULL),
   cancel_requested = 1, updated = ${now}
 WHERE id IN ${asked} AND status IN ('pending', 'processing') RETURNING ${answer}`;
 
 /** pending → cancelled; processing is marked. */
 export const CANCEL: MoveStatements = { one: cancel(jobColumns), several: cancel(briefly), unmoved };
 
-const remove = `DELETE FROM _jobs WHERE id IN ${asked} AND status <> 'processing' RETURNING ${briefly}`;
+const remove = `DELETE FROM _jobs ${byId} WHERE id IN ${asked} AND status <> 'processing' RETURNING ${briefly}`;
 
 /** any but processing → gone. */
 export const DELETE: MoveStatements = { one: remove, several: remove, unmoved };

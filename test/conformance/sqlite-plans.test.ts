@@ -1,0 +1,50 @@
+import Database from 'better-sqlite3';
+import * as settling from '../../lib/store/sqlite/settle-statements.js';
+import * as statements from '../../lib/store/sqlite/statements.js';
+import { insertMany } from '../support/job-rows.js';
+import { storeKinds, useStore } from '../support/stores.js';
+
+type Statements = Record<string, unknown>;
+
+/** Every statement there is, by its name. */
+const all = [statements, settling].flatMap((file: Statements) => Object.entries(file).flatMap(textsOf));
+
+function textsOf([name, value]: [string, unknown]): [string, string][] {
+  if (typeof value === 'string') {
+    return [[name, value]];
+  }
+  return typeof value === 'object' && value ? Object.entries(value as Statements).flatMap(textsOf) : [];
+}
+
+const kinds = storeKinds().filter(({ label }) => label === 'a SQLite file');
+
+describe.each(kinds)('a database that was analyzed while it had few jobs, on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  /** What reads the whole table though it is asked for a few jobs. */
+  const scansOf = async (): Promise<string[]> => {
+    const [file] = await fixture.sql<{ file: string }>("SELECT file FROM pragma_database_list WHERE name = 'main'");
+    const database = new Database(file!.file, { readonly: true });
+    try {
+      return all
+        .filter(
+          ([name, text]) => /^\s*(WITH|SELECT|UPDATE|DELETE)\b[^]*_jobs\b/.test(text) && name !== 'LIST_MIGRATIONS',
+        )
+        .flatMap(([name, text]) => {
+          const statement = database.prepare(`EXPLAIN QUERY PLAN ${text.replace(/\?\d+/g, 'NULL')}`);
+          const steps = statement.all() as { detail: string }[];
+          return steps
+            .filter(({ detail }) => /^SCAN (j|_jobs)\b/.test(detail))
+            .map(({ detail }) => `${name}: ${detail}`);
+        });
+    } finally {
+      database.close();
+    }
+  };
+
+  it.each([10, 100, 1_000])('looks jobs up by their id, as if it had many, after %i jobs', async (count) => {
+    await insertMany(fixture.store, count);
+    await fixture.sql('ANALYZE');
+    expect(await scansOf()).toEqual([]);
+  });
+});
