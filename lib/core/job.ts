@@ -133,6 +133,11 @@ export interface Claim extends ClaimToken {
   readonly waitedMs: number;
 }
 
+/** Whether a failure of this attempt, or the end of its lease, is final. */
+export function isLastChance({ retries, maxRetries }: Pick<Claim, 'retries' | 'maxRetries'>): boolean {
+  return retries >= maxRetries;
+}
+
 /** How an attempt ended. The store turns it into the next state of the row. */
 export type Outcome =
   | { readonly kind: 'completed'; readonly result: string | null }

@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.js';
 import type { JobEvent } from '../core/events.js';
 import type { Claim, Outcome } from '../core/job.js';
+import { isLastChance } from '../core/job.js';
 import type { Failure } from '../core/failure.js';
 import { failureOf } from '../core/failure.js';
 import type { JobsLogger } from '../core/logger.js';
@@ -140,6 +141,10 @@ export class Attempts {
     if (!this.options.registry.get(claim.topic) || this.running.has(claim.id)) {
       // An older attempt, timed out or without its lease, still runs here: the job waits, or goes to another process.
       return this.giveBack(claim, leaseEndsMs, this.options.postponeMs);
+    }
+    if (isLastChance(claim) && this.running.size + this.buffer.length >= this.options.concurrency) {
+      // Claimed ahead. If this process died now, it would fail for good without ever having run.
+      return this.giveBack(claim, leaseEndsMs);
     }
     const attempt = this.hold(claim, leaseEndsMs);
     this.note(attempt.topic, +1);

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Duration, Job } from 'nestjs-jobs';
 import { signal, until } from '../support/wait.js';
 import { useApps } from './support/apps.js';
@@ -50,6 +51,29 @@ describe.each(sharedKinds)('jobs that are claimed ahead of free slots on $label'
     await app.jobs.whenIdle();
     for (const { id } of jobs) {
       expect(await app.job(id)).toMatchObject({ status: 'completed', attempt: 1, retries: 0 });
+    }
+  });
+
+  it('are none of those whose next failure would be final', async () => {
+    const held = signal<number[]>();
+    const app = await start(async () => {
+      const counts: number[] = [];
+      for (let look = 0; look < 50; look += 1) {
+        await nextTurn();
+        counts.push((await processing(app)).length);
+      }
+      held.resolve(counts);
+    });
+    const quick = { topic: 'quick', payload: null, maxRetries: 0 };
+    const before = Array.from({ length: 20 }, () => ({ ...quick, priority: 0 }));
+    const behind = Array.from({ length: 20 }, () => ({ ...quick, priority: 2 }));
+    const blocking = { topic: 'block', payload: null, priority: 1 };
+    const jobs = await app.jobs.enqueueMany([blocking, ...before, ...behind]);
+    // Those that came before it was known are given back at once.
+    expect((await held.promise).at(-1)).toBe(1);
+    await app.jobs.whenIdle();
+    for (const { id } of jobs) {
+      expect(await app.job(id)).toMatchObject({ status: 'completed', retries: 0 });
     }
   });
 
