@@ -22,8 +22,8 @@ export interface HostOptions {
 const OBEYS_WITHIN_MS = 20;
 /** A process that runs has noticed within so many quarters of a lease that it lost one. */
 const TOLD_QUARTERS = 5;
-/** After forced shutdown, for outcomes on their way and for loops in a silent network; and what a loaded machine takes. */
-const STOP_GRACE_MS = 4_500;
+/** After forced shutdown, in a silent network: 2 s each for outcomes on their way, for loops, and for calls of `enqueue`. */
+const STOP_GRACE_MS = 6_500;
 
 /** One process: its engine, and the handlers in it. */
 export class Host {
