@@ -12,15 +12,16 @@ export function database(): TypeOrmModuleOptions {
   };
 }
 
-function address(url = `better-sqlite3:${DATA_FOLDER}/shop.sqlite`): TypeOrmModuleOptions {
-  const [driver, path] = url.split(/:(.*)/s);
+function address(url = `${DATA_FOLDER}/shop.sqlite`): TypeOrmModuleOptions {
+  const [, driver, path] = /^(?:([\w-]{2,}):)?(.*)$/s.exec(url)!;
   switch (driver) {
-    case 'better-sqlite3':
-      return { type: 'better-sqlite3', database: path! };
+    case 'postgres':
+    case 'postgresql':
+      return { type: 'postgres', url };
     case 'sqlite3':
       // TypeORM 0.3 has this type, 1.x has given it up.
       return { type: 'sqlite' as 'better-sqlite3', database: path! };
     default:
-      return { type: 'postgres', url };
+      return { type: 'better-sqlite3', database: path! };
   }
 }

@@ -20,10 +20,8 @@ function readSettings({ PORT, DATABASE_URL, JOBS_ADMIN_TOKEN }: NodeJS.ProcessEn
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
     refuse(`PORT: expected a number from 1 to 65535, got '${PORT}'`);
   }
-  if (DATABASE_URL && !/^(postgres(ql)?:\/\/|(better-)?sqlite3:)/.test(DATABASE_URL)) {
-    refuse(
-      'DATABASE_URL: expected postgres://…, better-sqlite3:file, sqlite3:file or nothing, which means a SQLite file',
-    );
+  if (DATABASE_URL && !/^(postgres(ql)?:\/\/|(better-sqlite3|sqlite3?|file):|(?![\w+-]{2,}:))/.test(DATABASE_URL)) {
+    refuse('DATABASE_URL: expected postgres://…, a SQLite file, sqlite3:file or nothing, which means a SQLite file');
   }
   return {
     port,
