@@ -143,8 +143,9 @@ export class Attempts {
       return this.giveBack(claim, leaseEndsMs, this.options.postponeMs);
     }
     if (isLastChance(claim) && this.running.size + this.buffer.length >= this.options.concurrency) {
-      // Claimed ahead. If this process died now, it would fail for good without ever having run.
-      return this.giveBack(claim, leaseEndsMs);
+      // Claimed ahead. If this process died now, it would fail for good without ever having run. It keeps its place in the lane.
+      this.prefetch.noteStale();
+      return this.giveBack(claim, leaseEndsMs, -claim.waitedMs);
     }
     const attempt = this.hold(claim, leaseEndsMs);
     this.note(attempt.topic, +1);
@@ -249,7 +250,7 @@ export class Attempts {
     if (answer !== 'lease lost' && answer.runAt) {
       this.options.onPostponed(attempt.topic, attempt.claim.priority, answer.runAt);
     }
-    if (outcome?.kind === 'release' && outcome.delayMs === 0) {
+    if (outcome?.kind === 'release' && outcome.delayMs <= 0) {
       this.options.onWaiting(attempt.topic);
     }
     this.onChange();

@@ -28,7 +28,7 @@ export class ClaimRoom {
   private readonly size = new SetSize();
   /** Moving mean of the payloads' lengths; begins high, so that the first claim of large ones is no flood. */
   private payloadLength = 16 * 1_024;
-  private hasTooLittle = false;
+  private isShort = false;
   private lastChanceAtMs = -Infinity;
 
   constructor(private readonly options: ClaimRoomOptions) {}
@@ -54,10 +54,10 @@ export class ClaimRoom {
   }
 
   /**
-   * Of jobs at their last chance no more are claimed than begin at once: if this process died, those that wait here would
-   * fail for good, and would never have run.
+   * Takes note of jobs at their last chance. For a moment no more jobs are claimed than begin at once: if this process died,
+   * those that wait here would fail for good, and would never have run.
    */
-  noteChances(claims: readonly Claim[]): void {
+  noteLastChances(claims: readonly Claim[]): void {
     if (claims.some(isLastChance)) {
       this.lastChanceAtMs = this.options.clock.now();
     }
@@ -92,13 +92,16 @@ export class ClaimRoom {
   rooms(limit = this.limit): TopicRoom[] {
     const topics = this.topics(limit);
     const rooms = topics.filter(({ room }) => room > 0);
-    this.hasTooLittle = rooms.length < topics.length;
+    this.isShort = rooms.length < topics.length;
     return rooms;
   }
 
-  /** Whether a topic had none when that was last asked: the end of a job may make some. */
+  /**
+   * Whether a topic had no room when that was last asked: only then may the end of a job make some. Whoever is about to wait
+   * has asked, and what takes room later asks anew.
+   */
   get wasShort(): boolean {
-    return this.hasTooLittle;
+    return this.isShort;
   }
 
   /** All topics with a handler, and what room each has. */

@@ -69,7 +69,7 @@ export function freshJob(row: JobInsert, { runAt, created }: InsertedJob): Job {
 }
 
 /**
- * What most claims say: a first attempt, with the usual options. PostgreSQL sends NULL for it, and for a time of creation at
+ * What most claims say: a first attempt, with the usual options. The databases send NULL for it, and for a time of creation at
  * which the job was due.
  */
 export const USUAL_CLAIM = { attempt: 1, retries: 0, max_retries: 3, priority: 0 } as const;

@@ -67,7 +67,7 @@ function sqliteKindOf(code: string, message: string): SqlErrorKind {
   if (/^SQLITE_CONSTRAINT(_UNIQUE|_PRIMARYKEY)?$/.test(code) && message.includes('UNIQUE constraint failed')) {
     return 'unique';
   }
-  if (code === 'SQLITE_ERROR' && /^no such (table|column)|: no such (table|column)/.test(message)) {
+  if (code === 'SQLITE_ERROR' && /^no such (table|column|index)|: no such (table|column|index)/.test(message)) {
     return 'denied';
   }
   return /^SQLITE_(CONSTRAINT|ERROR|MISMATCH|RANGE|TOOBIG)/.test(code) ? 'refused' : 'unavailable';

@@ -77,20 +77,6 @@ describe.each(postgresVersions())('plans for whole batches on PostgreSQL %s', (v
     expect(inVain).toBe(0);
   });
 
-  describe('in a table that has been drained since', () => {
-    beforeAll(() =>
-      client.query(`
-        UPDATE _jobs SET status = 'completed', locked_until = NULL, finished = statement_timestamp(), attempt = 1`),
-    );
-
-    it.each(modes)('PRUNE looks up what is over its age, and nothing else (%s plan)', async (mode) => {
-      const ages = '[{"status": "completed", "age_ms": 60000}]';
-      const values = ['00000000-0000-0000-0000-000000000000', OWNED, ages, 60_000, '{}'];
-      const { inVain } = await explain(client, mode, { sql: PRUNE, types: 'uuid, int, jsonb, float8, uuid[]', values });
-      expect(inVain).toBeLessThanOrEqual(2 * OWNED);
-    });
-  });
-
   describe('in a table that was vacuumed while it was empty', () => {
     beforeAll(async () => {
       // Then the planner believes that one row is there, however large the table is.
@@ -104,11 +90,29 @@ describe.each(postgresVersions())('plans for whole batches on PostgreSQL %s', (v
     });
 
     it('PRUNE compares what it deletes with itself at most', async () => {
+      await client.query(`
+        UPDATE _jobs SET status = 'completed', locked_until = NULL, finished = statement_timestamp()
+        WHERE id < '${idOf(OWNED)}'`);
       const values = ['00000000-0000-0000-0000-000000000000', ROWS, '[{"status": "completed", "age_ms": 0}]', 0, '{}'];
       const prune = { sql: PRUNE, types: 'uuid, int, jsonb, float8, uuid[]', values };
       const { inVain, nodes } = await explain(client, 'custom', prune);
       expect(nodes.join()).toContain('Index Scan _jobs_pkey');
       expect(inVain).toBeLessThanOrEqual(OWNED * OWNED);
+    });
+  });
+
+  describe('in a table that has been drained since', () => {
+    beforeAll(async () => {
+      await client.query("UPDATE _jobs SET status = 'pending', locked_until = NULL, finished = NULL");
+      await client.query('ANALYZE _jobs');
+      await client.query("UPDATE _jobs SET status = 'completed', finished = statement_timestamp()");
+    });
+
+    it.each(modes)('PRUNE looks up what is over its age, and nothing else (%s plan)', async (mode) => {
+      const ages = '[{"status": "completed", "age_ms": 60000}]';
+      const values = ['00000000-0000-0000-0000-000000000000', OWNED, ages, 60_000, '{}'];
+      const { inVain } = await explain(client, mode, { sql: PRUNE, types: 'uuid, int, jsonb, float8, uuid[]', values });
+      expect(inVain).toBeLessThanOrEqual(2 * OWNED);
     });
   });
 });

@@ -45,6 +45,7 @@ const cases: readonly (readonly [SqlErrorKind, string, string])[] = [
   ['refused', 'SQLITE_TOOBIG', 'string or blob too big'],
   ['denied', 'SQLITE_ERROR', 'no such table: _jobs'],
   ['denied', 'SQLITE_ERROR', 'SQLITE_ERROR: no such column: payload'],
+  ['denied', 'SQLITE_ERROR', 'no such index: sqlite_autoindex__jobs_1'],
 ];
 
 describe('what an error of a database means', () => {
