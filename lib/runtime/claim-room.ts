@@ -28,7 +28,11 @@ export class ClaimRoom {
   private readonly size = new SetSize();
   /** Moving mean of the payloads' lengths; begins high, so that the first claim of large ones is no flood. */
   private payloadLength = 16 * 1_024;
-  private isShort = false;
+  /**
+   * Whether a topic had no room when that was last asked: only then may the end of a job make some. Whoever is about to wait
+   * has asked, and what takes room later asks anew.
+   */
+  wasShort = false;
   private lastChanceAtMs = -Infinity;
 
   constructor(private readonly options: ClaimRoomOptions) {}
@@ -92,16 +96,8 @@ export class ClaimRoom {
   rooms(limit = this.limit): TopicRoom[] {
     const topics = this.topics(limit);
     const rooms = topics.filter(({ room }) => room > 0);
-    this.isShort = rooms.length < topics.length;
+    this.wasShort = rooms.length < topics.length;
     return rooms;
-  }
-
-  /**
-   * Whether a topic had no room when that was last asked: only then may the end of a job make some. Whoever is about to wait
-   * has asked, and what takes room later asks anew.
-   */
-  get wasShort(): boolean {
-    return this.isShort;
   }
 
   /** All topics with a handler, and what room each has. */

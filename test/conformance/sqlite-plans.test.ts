@@ -1,4 +1,5 @@
 import Database from 'better-sqlite3';
+import { SINGLE_IDS, STANDING } from '../../lib/store/sqlite/report-statements.js';
 import * as settling from '../../lib/store/sqlite/settle-statements.js';
 import * as statements from '../../lib/store/sqlite/statements.js';
 import { insertMany } from '../support/job-rows.js';
@@ -8,8 +9,10 @@ type Statements = Record<string, unknown>;
 
 const parameter = /\?\d+/g;
 
-/** Every statement there is but those of reports, by its name. */
-const all = [statements, settling].flatMap((file: Statements) => Object.entries(file).flatMap(textsOf));
+/** Every statement there is, by its name; of the reports those that ask for jobs by their id. */
+const all = [statements, settling, { SINGLE_IDS, STANDING }].flatMap((file: Statements) =>
+  Object.entries(file).flatMap(textsOf),
+);
 
 function textsOf([name, value]: [string, unknown]): [string, string][] {
   if (typeof value === 'string') {
@@ -18,9 +21,9 @@ function textsOf([name, value]: [string, unknown]): [string, string][] {
   return typeof value === 'object' && value ? Object.entries(value as Statements).flatMap(textsOf) : [];
 }
 
-const kinds = storeKinds().filter(({ label }) => label === 'a SQLite file');
+const files = storeKinds().filter(({ locksRows, canHaveTwoConnections }) => !locksRows && canHaveTwoConnections);
 
-describe.each(kinds)('a database that was analyzed while it had few jobs, on $label', (kind) => {
+describe.each(files)('a database that was analyzed while it had few jobs, on $label', (kind) => {
   const fixture = useStore(kind);
 
   /** What reads the whole table though it is asked for a few jobs. */

@@ -55,14 +55,14 @@ describe.each(sharedKinds)('jobs that are claimed ahead of free slots on $label'
   });
 
   it('are none of those whose next failure would be final', async () => {
-    const held = signal<number[]>();
+    const held = signal<number>();
     const app = await start(async () => {
-      const counts: number[] = [];
+      let count = 0;
       for (let look = 0; look < 50; look += 1) {
         await nextTurn();
-        counts.push((await processing(app)).length);
+        count = (await processing(app)).length;
       }
-      held.resolve(counts);
+      held.resolve(count);
     });
     const quick = { topic: 'quick', payload: null, maxRetries: 0 };
     const before = Array.from({ length: 20 }, () => ({ ...quick, priority: 0 }));
@@ -70,7 +70,7 @@ describe.each(sharedKinds)('jobs that are claimed ahead of free slots on $label'
     const blocking = { topic: 'block', payload: null, priority: 1 };
     const jobs = await app.jobs.enqueueMany([blocking, ...before, ...behind]);
     // Those that came before it was known are given back at once.
-    expect((await held.promise).at(-1)).toBe(1);
+    expect(await held.promise).toBe(1);
     await app.jobs.whenIdle();
     for (const { id } of jobs) {
       expect(await app.job(id)).toMatchObject({ status: 'completed', retries: 0 });

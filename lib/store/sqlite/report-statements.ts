@@ -1,4 +1,4 @@
-import { fromNow, ms, now } from './statements.js';
+import { byId, fromNow, ms, now } from './statements.js';
 
 /* What the SQLite store asks for its reports: each reads one range of one index, and a script goes from range to range. */
 
@@ -79,7 +79,7 @@ SELECT id FROM _jobs WHERE status = 'processing' AND topic IN (SELECT value FROM
 
 /** Those of the ids in ?3 that are of the topics in ?4, in the statuses in ?5, and due or not, if ?8 asks for that. */
 export const SINGLE_IDS = `
-SELECT id FROM _jobs WHERE id IN (SELECT value FROM json_each(?3)) AND topic IN (SELECT value FROM json_each(?4))
+SELECT id FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?3)) AND topic IN (SELECT value FROM json_each(?4))
   AND status IN (SELECT value FROM json_each(?5)) AND ${inRange} AND ${isDated('?6', '?7')}
   AND ${isDue}`;
 
@@ -93,7 +93,7 @@ SELECT count(*) AS total FROM (SELECT 1 FROM _jobs WHERE ${inRange} AND ${isDate
 
 /** How jobs stand. */
 export const STANDING = `
-SELECT id, topic, status, run_at <= ${now} AS is_due FROM _jobs WHERE id IN (SELECT value FROM json_each(?1))`;
+SELECT id, topic, status, run_at <= ${now} AS is_due FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?1))`;
 
 /** How many failed jobs a topic has, up to ?2. */
 export const FAILED_UP_TO = `

@@ -1,4 +1,4 @@
-import { byId, errorsWith, fromNow, ms, now, owned } from './statements.js';
+import { byId, errorsWith, fromNow, ms, now, owned, tokens } from './statements.js';
 
 /*
  * How attempts end.
@@ -66,7 +66,7 @@ WHERE id IN (SELECT value ->> 'id' FROM json_each(?1))`;
 /** Settled jobs that are not to be kept. ?2 is a JSON array of statuses. One with an idempotency key is pruned later. */
 export const DISCARD = `
 DELETE FROM _jobs ${byId} WHERE status IN (SELECT value FROM json_each(?2)) AND idempotency_key IS NULL
-  AND (id, attempt) IN (SELECT value ->> 'id', value ->> 'attempt' FROM json_each(?1))`;
+  AND (id, attempt) IN ${tokens}`;
 
 /** processing → completed, on a connection and in a transaction of the caller's. */
 export const COMPLETE_IN_TX = `

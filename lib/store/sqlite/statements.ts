@@ -181,7 +181,8 @@ SELECT topic, priority, ${ms('first')} - ${ms(now)}, ${isPaused('lane.topic')}, 
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, ${look}`;
 
-const tokens = `(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt FROM json_each(?1))`;
+/** What a worker claimed, as pairs of id and attempt. */
+export const tokens = `(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt FROM json_each(?1))`;
 
 /** Jobs that a worker still owns. */
 const ownedTokens = `(id, attempt) IN ${tokens} AND +status = 'processing'`;
