@@ -1,4 +1,4 @@
-import { LeaseLostError } from '../core/errors.js';
+import { JobStateError, LeaseLostError } from '../core/errors.js';
 import type { ClaimToken } from '../core/job.js';
 import { recordedJson } from '../core/recorded-json.js';
 import type { JobStore, StoreTransaction } from '../store/job-store.js';
@@ -30,7 +30,7 @@ export class HandlerCompletion {
     }
   }
 
-  /** Whether a handler has tried to, whether or not that has committed. */
+  /** Whether a handler has tried to, whether or not that has committed; not where that was refused and nothing was lost. */
   get wasCalled(): boolean {
     return this.state !== 'none';
   }
@@ -47,21 +47,40 @@ export class HandlerCompletion {
 
   private async complete(tx: StoreTransaction, result: unknown): Promise<void> {
     const before = this.state;
-    let isAccepted = false;
+    let call: 'under way' | 'accepted' | 'failed' = 'under way';
     this.store.afterTransaction(tx, (committed) => {
-      if (isAccepted) {
+      if (call === 'accepted') {
         this.state = committed ? 'committed' : 'rolled back';
+      } else if (call === 'failed' && !committed) {
+        this.noteRollback();
       }
     });
     // Said before the statement is sent: its transaction may commit before this process hears of it.
     this.state = 'possible';
     try {
       await this.store.completeTx(tx, this.token, recordedJson(result));
-      isAccepted = true;
+      call = 'accepted';
     } catch (error) {
       this.state = before;
-      throw error instanceof LeaseLostError ? await this.explained(error, tx) : error;
+      if (error instanceof LeaseLostError) {
+        throw await this.explained(error, tx);
+      }
+      if (!(error instanceof JobStateError)) {
+        call = 'failed';
+        await this.noteIfLost(tx);
+      }
+      throw error;
     }
+  }
+
+  /** A failed statement ends a transaction of PostgreSQL: it answers nothing more, and its COMMIT is a rollback without a word. */
+  private async noteIfLost(tx: StoreTransaction): Promise<void> {
+    await this.standsIn(tx).catch(() => this.noteRollback());
+  }
+
+  /** What the handler wrote beside the completion is gone: its return must not complete the job without. */
+  private noteRollback(): void {
+    this.state = this.state === 'none' ? 'rolled back' : this.state;
   }
 
   /** It may be the handler itself that has completed the job, before in this transaction. */

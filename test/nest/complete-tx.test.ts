@@ -11,6 +11,17 @@ import { some, textLike } from './support/matchers.js';
 
 const atOnce = { type: 'fixed', delay: 0 } as const;
 
+/** Triggers of the application's that refuse the completion of a first attempt in its transaction, and no other outcome. */
+function refusing(isPostgres: boolean): string[] {
+  const isRefused = `NEW.attempt = 1 AND NEW.result = '"refused"'`;
+  return isPostgres
+    ? [
+        `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$`,
+        `CREATE TRIGGER refusing BEFORE UPDATE ON _jobs FOR EACH ROW WHEN (${isRefused}) EXECUTE FUNCTION refuse()`,
+      ]
+    : [`CREATE TRIGGER refusing BEFORE UPDATE ON _jobs WHEN ${isRefused} BEGIN SELECT RAISE(ABORT, 'no'); END`];
+}
+
 describe.each(everyKind)('completeTx on $label', (kind) => {
   const apps = useApps(kind);
   let app: TestApp;
@@ -93,6 +104,32 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     const job = await app.jobAfter('completed', id);
     expect(await receipts()).toMatchObject([{ jobId: id, attempt: 2 }]);
     expect(job).toMatchObject({ status: 'completed', attempt: 2, retries: 1 });
+  });
+
+  describe('when the database refuses the completion, and the handler returns all the same', () => {
+    it.each([
+      [
+        'around the transaction',
+        (job: JobContext) => writeAndComplete(job, 'refused').catch(() => 'as if nothing had happened'),
+      ],
+      [
+        'inside the transaction',
+        (job: JobContext) =>
+          app.dataSource.transaction(async (manager) => {
+            await manager.insert(Receipt, { jobId: job.id, attempt: job.attempt });
+            await job.completeTx(manager, 'refused').catch(() => undefined);
+            return 'as if nothing had happened';
+          }),
+      ],
+    ])('is never completed without what the transaction wrote, swallowed %s', async (_where, work) => {
+      await start(work);
+      for (const statement of refusing(app.dataSource.options.type === 'postgres')) {
+        await app.dataSource.query(statement);
+      }
+      const { id } = await app.jobs.enqueue('work', null);
+      const job = await app.jobAfter('completed', id);
+      expect(await receipts()).toMatchObject([{ jobId: id, attempt: job.attempt }]);
+    });
   });
 
   it('lets the transaction stand when the handler fails after it', async () => {
