@@ -10,6 +10,8 @@ export interface WelcomeMail {
 export class MailJobs {
   @JobHandler('welcome_mail')
   async welcome(job: JobContext<WelcomeMail>): Promise<void> {
-    await fetch('https://mail.example.org/send', { method: 'POST', body: job.payload.to, signal: job.signal });
+    const mail = { method: 'POST', body: job.payload.to, signal: job.signal };
+    const { ok, status } = await fetch('https://mail.example.org/send', mail);
+    if (!ok) throw new Error(`the mail server answered ${status}`);
   }
 }

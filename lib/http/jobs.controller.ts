@@ -74,7 +74,7 @@ export class JobsController {
   async enqueueMany({ exchange, body: { jobs } }: Call<typeof ENQUEUE_MANY>): Promise<JsonAnswer<WireJobList>> {
     if (idempotencyKeyOf(exchange) !== undefined) {
       // Whoever sends one trusts that the request may be repeated: taken without it, all jobs would be there twice.
-      throw invalidRequest({ idempotency_key: 'not taken for many jobs; give each of them a unique_key' });
+      throw invalidRequest({ idempotency_key: 'not taken for many jobs; send those one by one that may be repeated' });
     }
     this.access.ensureTopics(jobs.map(({ topic }) => topic));
     const stored = await this.engine.enqueueMany(

@@ -18,7 +18,7 @@ export interface ReportDeskOptions {
 }
 
 /** What is known of the table as a whole. */
-interface Survey {
+interface Census {
   readonly counts: readonly TopicCounts[];
   /** How long the oldest due job of each topic has been waiting, in milliseconds. */
   readonly oldestPendingMs: ReadonlyMap<string, number>;
@@ -34,20 +34,20 @@ const ERROR_GROUPS_MAX = 100;
 
 /** Where people ask how the queue is doing. `topics` narrows an answer; `null` is all of them. */
 export class ReportDesk {
-  private readonly surveys: SharedAnswers<Survey>;
+  private readonly censuses: SharedAnswers<Census>;
   private readonly errorGroups: SharedAnswers<ErrorGroups>;
 
   constructor(private readonly options: ReportDeskOptions) {
     const { clock } = options;
-    const isLarge = ({ counts }: Survey): boolean => totalOf(sumOf(counts)) > SMALL_TABLE_JOBS;
-    this.surveys = new SharedAnswers(clock, (topics) => this.survey(topics), isLarge);
+    const isLarge = ({ counts }: Census): boolean => totalOf(sumOf(counts)) > SMALL_TABLE_JOBS;
+    this.censuses = new SharedAnswers(clock, (topics) => this.census(topics), isLarge);
     const isMany = ({ window }: ErrorGroups): boolean => window.jobs > FEW_FAILED_JOBS;
     this.errorGroups = new SharedAnswers(clock, (topics) => this.groupErrors(topics), isMany);
   }
 
   /** Counts, and the times of the newest completed jobs. */
   async stats(topics: Topics = null): Promise<JobStats> {
-    const { counts, oldestPendingMs, times } = await this.surveyOf(topics);
+    const { counts, oldestPendingMs, times } = await this.censusOf(topics);
     const shown = counts.filter(({ topic }) => isAsked(topics, topic));
     const samples = times.filter(({ topic }) => isAsked(topics, topic));
     const completedOf = new Map(shown.map(({ topic, completed }) => [topic, completed]));
@@ -64,7 +64,7 @@ export class ReportDesk {
 
   /** Each topic that has jobs, has a handler in some process or is paused, by name. */
   async topics(topics: Topics = null): Promise<TopicStats[]> {
-    const { counts, oldestPendingMs } = await this.surveyOf(topics);
+    const { counts, oldestPendingMs } = await this.censusOf(topics);
     const { reports, pauses } = this.options.store;
     const served = new Set(await reports.servedTopics());
     const paused = new Map((await pauses.list()).map(({ topic, since }) => [topic, since]));
@@ -110,20 +110,20 @@ export class ReportDesk {
   }
 
   /** One that is shown again for all topics serves those who ask for some. */
-  private surveyOf(topics: Topics): Promise<Survey> {
-    return this.surveys.get(this.surveys.whole.isShown ? null : topics);
+  private censusOf(topics: Topics): Promise<Census> {
+    return this.censuses.get(this.censuses.whole.isShown ? null : topics);
   }
 
   private async groupErrors(topics: Topics): Promise<ErrorGroups> {
     const { reports } = this.options.store;
-    // Not by the counts of a survey: in a large table they cost more than the errors themselves.
+    // Not by the counts of a census: in a large table they cost more than the errors themselves.
     const lanes = await reports.failingLanes(topics, SEARCHED_FAILURES_MAX);
     const items = lanes.length === 0 ? [] : await reports.errors(lanes, ERROR_GROUPS_MAX);
     const jobs = lanes.reduce((sum, { limit }) => sum + limit, 0);
     return { items, window: { jobs, jobsMax: SEARCHED_FAILURES_MAX } };
   }
 
-  private async survey(topics: Topics): Promise<Survey> {
+  private async census(topics: Topics): Promise<Census> {
     const { store } = this.options;
     const counts = await store.reports.counts(topics);
     const waiting = counts.filter(({ pending }) => pending > 0).map(({ topic }) => topic);

@@ -91,7 +91,7 @@ describe.each(storeKinds())('reports that many ask for, on $label', (kind) => {
       expect(await desk.stats([`topic_${n}`])).toMatchObject({ total: 0 });
     }
     expect(
-      (desk as unknown as { surveys: { narrowed: Map<string, unknown> } }).surveys.narrowed.size,
+      (desk as unknown as { censuses: { narrowed: Map<string, unknown> } }).censuses.narrowed.size,
     ).toBeLessThanOrEqual(100);
     expect(await desk.stats(['mail'])).toMatchObject({ total: 1 });
   });

@@ -1,34 +1,13 @@
-import { join } from 'node:path';
 import type { Type } from '@nestjs/common';
-import { Injectable } from '@nestjs/common';
-import { transformSync } from '@swc/core';
-import { JobHandler, JobsService } from 'nestjs-jobs';
-import { codeBlocksOf } from '../../scripts/code-blocks.cjs';
-import { sqliteFile } from './support/database-kinds.js';
 import { useApps } from './support/apps.js';
+import { sqliteFile } from './support/database-kinds.js';
+import { GuideCode } from './support/guide-code.js';
 import type { TestApp } from './support/test-app.js';
 
-const page = join(__dirname, '../../docs/guide/enqueueing.md');
 const DAY_MS = 24 * 60 * 60_000;
 
 /** The class of the guide, as it stands there. */
-function classOfGuide(): Type<object> {
-  const { code } = codeBlocksOf(page).find((block) => block.code.includes('class DigestJobs'))!;
-  const script = transformSync(code.replace('export class', 'class'), {
-    isModule: false,
-    jsc: {
-      target: 'es2022',
-      parser: { syntax: 'typescript', decorators: true },
-      transform: { legacyDecorator: true, decoratorMetadata: true },
-    },
-  });
-  const parts = { Injectable, JobHandler, JobsService };
-  // eslint-disable-next-line @typescript-eslint/no-implied-eval -- the guide's own words are what is to be tried
-  const make = new Function(...Object.keys(parts), `${script.code}; return DigestJobs;`) as (
-    ...values: unknown[]
-  ) => Type<object>;
-  return make(...Object.values(parts));
-}
+const classOfGuide = (): Type<object> => new GuideCode('enqueueing.md').exportOf('DigestJobs');
 
 describe('the recipe for recurring jobs in the guide', () => {
   const apps = useApps(sqliteFile);

@@ -1,0 +1,97 @@
+import type { Provider, Type } from '@nestjs/common';
+import type { DataSource } from 'typeorm';
+import { useApps } from './support/apps.js';
+import { postgres, sqliteFile } from './support/database-kinds.js';
+import { GuideCode } from './support/guide-code.js';
+import { textLike } from './support/matchers.js';
+import type { TestApp } from './support/test-app.js';
+
+interface Payment {
+  readonly id: string;
+  readonly amount: number;
+  readonly status: string;
+}
+
+interface PaymentsService {
+  pay(amount: number): Promise<string>;
+}
+
+interface PaymentWatch {
+  markUnclear(): Promise<void>;
+}
+
+type Charge = (amount: number, options: { key: string; signal: AbortSignal }) => Promise<string>;
+
+const guide = new GuideCode('payments-and-mail.md');
+const Payment = guide.exportOf<Type<Payment>>('Payment');
+const PaymentsService = guide.exportOf<Type<PaymentsService>>('PaymentsService');
+const PaymentWatch = guide.exportOf<Type<PaymentWatch>>('PaymentWatch');
+const Text = guide.exportOf<Type<{ id: string }>>('Text');
+
+describe.each([postgres, sqliteFile])('the page on payments and mail, on $label,', (kind) => {
+  const apps = useApps(kind);
+
+  function start(...providers: Provider[]): Promise<TestApp> {
+    return apps.start({
+      typeOrm: { entities: [Payment, Text] },
+      options: { backoff: { type: 'fixed', delay: 0 } },
+      providers,
+    });
+  }
+
+  const startBank = (charge: Charge): Promise<TestApp> =>
+    start(PaymentsService, PaymentWatch, guide.exportOf<Type<object>>('PaymentJobs'), {
+      provide: guide.exportOf<Type<object>>('Bank'),
+      useValue: { charge },
+    });
+
+  const statuses = async (dataSource: DataSource): Promise<string[]> =>
+    (await dataSource.getRepository(Payment).find()).map(({ status }) => status);
+
+  it('has a handler that charges once, with one key, though the first answer got lost', async () => {
+    const charges: { amount: number; key: string }[] = [];
+    const { module, dataSource, jobs } = await startBank((amount, { key }) => {
+      charges.push({ amount, key });
+      return charges.length === 1 ? Promise.reject(new Error('socket hang up')) : Promise.resolve('paid');
+    });
+    const id = await module.get<PaymentsService>(PaymentsService).pay(995);
+    await jobs.whenIdle();
+    expect(charges).toEqual(Array.from({ length: 2 }, () => ({ amount: 995, key: id })));
+    expect(await statuses(dataSource)).toEqual(['paid']);
+  });
+
+  it('asks the bank for nothing when the payment is settled already', async () => {
+    const charge = jest.fn<Promise<string>, []>();
+    const { dataSource, jobs } = await startBank(charge);
+    await dataSource.getRepository(Payment).insert({ id: 'by hand', amount: 1, status: 'paid' });
+    const { id } = await jobs.enqueue('charge', { paymentId: 'by hand' });
+    await jobs.whenIdle();
+    expect(charge).not.toHaveBeenCalled();
+    expect(await jobs.get(id)).toMatchObject({ status: 'completed', attempt: 1 });
+  });
+
+  it('finds the payments whose job has failed for good, and leaves all others', async () => {
+    const { module, dataSource, jobs } = await startBank(async (amount) => {
+      if (amount === 1) throw new Error('the bank is closed');
+      return Promise.resolve('paid');
+    });
+    const payments = module.get<PaymentsService>(PaymentsService);
+    await payments.pay(1);
+    await payments.pay(2);
+    await jobs.whenIdle();
+    await module.get<PaymentWatch>(PaymentWatch).markUnclear();
+    expect((await statuses(dataSource)).sort()).toEqual(['paid', 'unclear']);
+  });
+
+  it('has a handler that sends at most once, however often it begins', async () => {
+    const send = jest.fn<Promise<void>, [string]>().mockRejectedValue(new Error('no answer'));
+    const { jobs } = await start(guide.exportOf<Type<object>>('SmsJobs'), {
+      provide: guide.exportOf<Type<object>>('Phone'),
+      useValue: { send },
+    });
+    const { id } = await jobs.enqueue('text', { id: '7', to: '+49 30 1' });
+    await jobs.whenIdle();
+    expect(send).toHaveBeenCalledTimes(1);
+    expect(await jobs.get(id)).toMatchObject({ status: 'failed', attempt: 2, lastError: textLike('was begun before') });
+  });
+});

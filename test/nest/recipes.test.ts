@@ -1,0 +1,96 @@
+import type { CanActivate, ExecutionContext, NestInterceptor, Type } from '@nestjs/common';
+import { Injectable, UseInterceptors } from '@nestjs/common';
+import type { AsyncLocalStorage } from 'node:async_hooks';
+import { JobHandler, JobsEngine } from 'nestjs-jobs';
+import type { DataSource } from 'typeorm';
+import { useApps } from './support/apps.js';
+import { postgres, sqliteFile } from './support/database-kinds.js';
+import { GuideCode } from './support/guide-code.js';
+
+const guide = new GuideCode('recipes.md');
+const Quota = guide.exportOf<Type<{ minute: number; used: number }>>('Quota');
+const Busy = guide.exportOf<Type<{ customerId: number; until: number }>>('Busy');
+const trace = guide.exportOf<AsyncLocalStorage<string>>('trace');
+
+@Injectable()
+class TracedJobs {
+  readonly seen: unknown[] = [];
+
+  @UseInterceptors(guide.exportOf<Type<NestInterceptor>>('TraceInterceptor'))
+  @JobHandler('traced')
+  async run(): Promise<void> {
+    await Promise.resolve();
+    this.seen.push(trace.getStore());
+  }
+}
+
+describe.each([postgres, sqliteFile])('the page of recipes, on $label,', (kind) => {
+  const apps = useApps(kind);
+
+  it('bounds the calls of all processes in a minute', async () => {
+    const providers = [guide.exportOf<Type<object>>('ProviderJobs')];
+    const app = await apps.start({ typeOrm: { entities: [Quota] }, providers });
+    const quotas = app.dataSource.getRepository(Quota);
+    const first = await app.jobs.enqueue('call_provider', null);
+    await app.event('completed', first.id);
+    expect(await quotas.find()).toMatchObject([{ used: 1 }]);
+
+    // Whatever minute it is by now.
+    const minute = Math.floor(Date.now() / 60_000);
+    await quotas.save([0, 1, 2].map((later) => ({ minute: minute + later, used: 100 })));
+    const second = await app.jobs.enqueue('call_provider', null);
+    const { runAt } = await app.event('snoozed', second.id);
+    expect(runAt.getTime()).toBeGreaterThanOrEqual((minute + 1) * 60_000 - 1_000);
+    expect(await app.job(second.id)).toMatchObject({ status: 'pending', retries: 0 });
+  });
+
+  it('runs one job of a customer at a time', async () => {
+    const providers = [guide.exportOf<Type<object>>('CustomerJobs')];
+    const app = await apps.start({ typeOrm: { entities: [Busy] }, providers });
+    const busy = app.dataSource.getRepository(Busy);
+    await busy.insert({ customerId: 5, until: Date.now() + 60_000 });
+    const [kept, free] = await Promise.all(
+      [5, 6].map((customerId) => app.jobs.enqueue('sync_customer', { customerId })),
+    );
+    await app.event('snoozed', kept!.id);
+    await app.event('completed', free!.id);
+
+    await busy.update({ customerId: 5 }, { until: 0 });
+    await app.jobs.promote(kept!.id);
+    await app.event('completed', kept!.id);
+    expect((await busy.find()).map(({ until }) => until)).toEqual([0, 0]);
+  });
+
+  it('takes a trace up again that came with the job', async () => {
+    const app = await apps.start({ providers: [TracedJobs] });
+    await app.jobs.enqueue('traced', null, { metadata: { traceparent: '00-1-2-01' } });
+    await app.jobs.whenIdle();
+    await app.jobs.enqueue('traced', null);
+    await app.jobs.whenIdle();
+    expect(app.module.get(TracedJobs).seen).toEqual(['00-1-2-01', undefined]);
+  });
+
+  it('removes what there is about a customer', async () => {
+    const forget = guide.exportOf<(engine: JobsEngine, of: DataSource, id: number) => Promise<void>>('forget');
+    const app = await apps.start();
+    await Promise.all([5, 6, 5].map((customerId) => app.jobs.enqueue('mail', { customerId })));
+    await forget(app.module.get(JobsEngine, { strict: false }), app.dataSource, 5);
+    expect((await app.jobs.list()).items.map(({ payload }) => payload)).toEqual([{ customerId: 6 }]);
+  });
+});
+
+describe('the guard with a secret of the page of recipes', () => {
+  const Guard = guide.exportOf<new (config: { getOrThrow(): string }) => CanActivate>('QueueTokenGuard');
+  const guard = new Guard({ getOrThrow: () => 's3cret' });
+  const asked = (authorization?: string): unknown =>
+    guard.canActivate({
+      switchToHttp: () => ({ getRequest: () => ({ headers: { authorization } }) }),
+    } as unknown as ExecutionContext);
+
+  it('lets the bearer of the secret in, and nobody else', () => {
+    expect(asked('Bearer s3cret')).toBe(true);
+    for (const wrong of [undefined, '', 'Bearer ', 'Bearer s3cretx', 's3cret']) {
+      expect(() => asked(wrong)).toThrow('Unauthorized');
+    }
+  });
+});

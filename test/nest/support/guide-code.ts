@@ -1,0 +1,58 @@
+import { join } from 'node:path';
+import { Injectable } from '@nestjs/common';
+import { transformSync } from '@swc/core';
+import { JobHandler, JobsService } from 'nestjs-jobs';
+import type { CodeBlock } from '../../../scripts/code-blocks.cjs';
+import { codeBlocksOf } from '../../../scripts/code-blocks.cjs';
+
+type Exports = Record<string, unknown>;
+
+/** What fragments, which import nothing, take for granted. */
+const surroundings = { Injectable, JobHandler, JobsService };
+
+/** The code of a page of the guide, to be run as it stands there. */
+export class GuideCode {
+  private readonly blocks: CodeBlock[];
+  private readonly loaded = new Map<CodeBlock, Exports>();
+
+  /** @param page its name, such as `enqueueing.md` */
+  constructor(page: string) {
+    this.blocks = codeBlocksOf(join(__dirname, '../../../docs/guide', page));
+  }
+
+  /** What the block exports in which this class, or function, stands. */
+  exportOf<T>(name: string): T {
+    const isMeant = ({ code }: CodeBlock): boolean => new RegExp(`export .*\\b${name}\\b`).test(code);
+    return this.load(this.blocks.find(isMeant)!)[name] as T;
+  }
+
+  private load(block: CodeBlock): Exports {
+    const known = this.loaded.get(block);
+    if (known) {
+      return known;
+    }
+    const exports: Exports = {};
+    this.loaded.set(block, exports);
+    const { code } = transformSync(block.code, {
+      module: { type: 'commonjs' },
+      jsc: {
+        target: 'es2022',
+        parser: { syntax: 'typescript', decorators: true },
+        transform: { legacyDecorator: true, decoratorMetadata: true },
+      },
+    });
+    // eslint-disable-next-line @typescript-eslint/no-implied-eval -- the guide's own words are what is to be tried
+    const run = new Function('exports', 'require', ...Object.keys(surroundings), code) as (
+      ...values: unknown[]
+    ) => void;
+    run(exports, (specifier: string) => this.import(specifier), ...Object.values(surroundings));
+    return exports;
+  }
+
+  /** Another block of the page by the name of its file, or a package. */
+  private import(specifier: string): unknown {
+    const file = /^\.\/(.+)\.js$/.exec(specifier)?.[1];
+    // eslint-disable-next-line @typescript-eslint/no-require-imports -- as the compiled block does
+    return file ? this.load(this.blocks.find((block) => block.file === `${file}.ts`)!) : require(specifier);
+  }
+}
