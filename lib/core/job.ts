@@ -144,7 +144,8 @@ export type Outcome =
   | { readonly kind: 'retry'; readonly delayMs: number; readonly failure: Failure }
   | { readonly kind: 'failed'; readonly failure: Failure }
   | { readonly kind: 'snooze'; readonly delayMs: number }
-  | { readonly kind: 'release'; readonly delayMs: number }
+  /** With `null` it keeps its place in the lane. */
+  | { readonly kind: 'release'; readonly delayMs: number | null }
   | { readonly kind: 'cancelled' };
 
 /** Which jobs a list shows. All conditions hold together. */

@@ -145,7 +145,7 @@ export class Attempts {
     if (isLastChance(claim) && this.running.size + this.buffer.length >= this.options.concurrency) {
       // Claimed ahead. If this process died now, it would fail for good without ever having run. It keeps its place in the lane.
       this.prefetch.noteStale();
-      return this.giveBack(claim, leaseEndsMs, -claim.waitedMs);
+      return this.giveBack(claim, leaseEndsMs, null);
     }
     const attempt = this.hold(claim, leaseEndsMs);
     this.note(attempt.topic, +1);
@@ -172,8 +172,8 @@ export class Attempts {
     settler.giveUp();
   }
 
-  /** Back to pending without a retry charged; for jobs claimed while the process stops. */
-  giveBack(claim: Claim, leaseEndsMs: number, delayMs = 0): void {
+  /** Back to pending without a retry charged; by default for jobs claimed while the process stops. */
+  giveBack(claim: Claim, leaseEndsMs: number, delayMs: number | null = 0): void {
     this.settle(this.hold(claim, leaseEndsMs), { kind: 'release', delayMs });
   }
 
@@ -250,7 +250,7 @@ export class Attempts {
     if (answer !== 'lease lost' && answer.runAt) {
       this.options.onPostponed(attempt.topic, attempt.claim.priority, answer.runAt);
     }
-    if (outcome?.kind === 'release' && outcome.delayMs <= 0) {
+    if (outcome?.kind === 'release' && !outcome.delayMs) {
       this.options.onWaiting(attempt.topic);
     }
     this.onChange();

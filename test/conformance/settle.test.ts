@@ -57,6 +57,19 @@ describe.each(storeKinds())('settle on $label', (kind) => {
     },
   );
 
+  it('lets a job that is released without a delay keep its place in the lane', async () => {
+    const [kept, postponed] = await claimMany(fixture.store, 2);
+    await fixture.set(kept!.id, { run_at: '2030-01-01 00:00:00.123' });
+    const before = await fixture.job(kept!.id);
+    await fixture.store.settle([
+      settlement(kept!, outcomes.release(null)),
+      settlement(postponed!, outcomes.release(0)),
+    ]);
+    expect(await fixture.job(kept!.id)).toMatchObject({ status: 'pending', runAt: before.runAt });
+    const { runAt, updated } = await fixture.job(postponed!.id);
+    expect(runAt).toEqual(updated);
+  });
+
   it('takes a job with no retries at all to failed by its first failure', async () => {
     const token = await claimOne(fixture.store, { maxRetries: 0 });
     expect(await fixture.store.settle([settlement(token, outcomes.retry())])).toMatchObject([{ status: 'failed' }]);

@@ -84,7 +84,7 @@ export const outcomes = {
   retry: (delayMs = 0): Outcome => ({ kind: 'retry', delayMs, failure: failure() }),
   failed: (): Outcome => ({ kind: 'failed', failure: failure() }),
   snooze: (delayMs = 0): Outcome => ({ kind: 'snooze', delayMs }),
-  release: (delayMs = 0): Outcome => ({ kind: 'release', delayMs }),
+  release: (delayMs: number | null = 0): Outcome => ({ kind: 'release', delayMs }),
   cancelled: (): Outcome => ({ kind: 'cancelled' }),
 };
 

@@ -33,7 +33,7 @@ UPDATE _jobs j SET
   retries = j.retries + (o.kind = 'retry' AND NOT j.cancel_requested AND NOT ${isSpent})::int,
   run_at = CASE
     WHEN NOT j.cancel_requested AND (o.kind IN ('snooze', 'release') OR (o.kind = 'retry' AND NOT ${isSpent}))
-    THEN statement_timestamp() + make_interval(secs => o.delay_ms / 1000.0) ELSE j.run_at END,
+    THEN coalesce(statement_timestamp() + make_interval(secs => o.delay_ms / 1000.0), j.run_at) ELSE j.run_at END,
   result = CASE WHEN o.kind = 'completed' THEN o.result ELSE j.result END,
   last_error = coalesce(o.message, j.last_error),
   errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${errorsWith('o.message', 'o.stack')} END,

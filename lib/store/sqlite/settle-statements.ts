@@ -48,7 +48,7 @@ UPDATE _jobs AS j SET
     WHEN o.kind IN ('snooze', 'release') THEN 'pending' ELSE o.kind END,
   retries = j.retries + (o.kind = 'retry' AND NOT j.cancel_requested AND NOT ${isSpent}),
   run_at = CASE WHEN NOT j.cancel_requested AND (o.kind IN ('snooze', 'release') OR (o.kind = 'retry' AND NOT ${isSpent}))
-    THEN ${fromNow('o.delay_ms')} ELSE j.run_at END,
+    THEN iif(o.delay_ms IS NULL, j.run_at, ${fromNow('o.delay_ms')}) ELSE j.run_at END,
   result = iif(o.kind = 'completed', o.result, j.result),
   last_error = coalesce(o.message, j.last_error),
   errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${errorsWith('o.message', 'o.stack')} END,

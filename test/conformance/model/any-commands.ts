@@ -18,7 +18,7 @@ const outcome = fc.oneof(
   { weight: 2, arbitrary: delayMs.map(outcomes.retry) },
   fc.constant(outcomes.failed()),
   delayMs.map(outcomes.snooze),
-  delayMs.map(outcomes.release),
+  fc.option(delayMs).map(outcomes.release),
   fc.constant(outcomes.cancelled()),
 );
 /** Often all are kept. */

@@ -69,7 +69,8 @@ export class QueueModel {
     } else {
       job.status = 'pending';
       job.retries += kind === 'retry' ? 1 : 0;
-      job.isDue = 'delayMs' in outcome && outcome.delayMs === 0;
+      // A job that keeps its place was due when it was claimed.
+      job.isDue = 'delayMs' in outcome && !outcome.delayMs;
     }
   }
 

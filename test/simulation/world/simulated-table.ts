@@ -248,7 +248,11 @@ export class SimulatedTable {
       this.change('settle', row, token, { status, result, ...this.ended }, kind);
     } else {
       const retries = row.retries + (kind === 'retry' ? 1 : 0);
-      const back = { status: 'pending', retries, runAt: this.fromNow(outcome.delayMs) } as const;
+      const back = {
+        status: 'pending',
+        retries,
+        runAt: outcome.delayMs === null ? row.runAt : this.fromNow(outcome.delayMs),
+      } as const;
       this.change('settle', row, token, { ...back, lockedBy: null, lockedUntil: null }, kind);
     }
     return row;
