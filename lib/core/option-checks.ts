@@ -166,12 +166,12 @@ export function listOf<T>(member: Check<T>): Check<readonly T[]> {
   };
 }
 
-/** A moment of a job: years 1970 to 9999, which both databases write in one fixed width. */
+/** A moment of a job: years 1970 to 9999, which both databases write in one fixed width. A copy: the caller may change his own. */
 export const dateCheck: Check<Date> = {
   expects: 'a Date between the years 1970 and 9999',
   parse: (value) => {
     const year = value instanceof Date ? value.getUTCFullYear() : NaN;
-    return year >= 1970 && year <= 9999 ? (value as Date) : undefined;
+    return year >= 1970 && year <= 9999 ? new Date(value as Date) : undefined;
   },
 };
 

@@ -1,6 +1,5 @@
 import type { Backoff, BackoffOptions } from './backoff.js';
 import type { Duration } from './duration.js';
-import { parseDuration } from './duration.js';
 import { InvalidOptionsError } from './errors.js';
 import type { HttpOptions, HttpSettings, UiOptions, UiSettings } from './http-options.js';
 import { HTTP_OPTIONS, httpCheck, readHttpOptions, trimmedPath, UI_OPTIONS, uiCheck } from './http-options.js';
@@ -253,21 +252,27 @@ export function readJobsOptions(given: JobsOptions = {}): JobsSettings {
     timeoutMs: timeout,
     payloadBytesMax: payloadMaxBytes,
     shutdownTimeoutMs: shutdownTimeout,
-    sqlite: Object.freeze({ synchronous: sqlite.synchronous, lockTimeoutMs: sqlite.lockTimeout }),
+    sqlite: Object.freeze({
+      synchronous: sqlite.synchronous,
+      lockTimeoutMs: lockTimeoutOf(given.sqlite?.lockTimeout === undefined, sqlite.lockTimeout, lease),
+    }),
   });
+}
+
+/** A renewal that waits longer than the lease cannot keep it: the default is shorter with a short lease. */
+function lockTimeoutOf(isDefault: boolean, lockTimeoutMs: number, leaseMs: number): number {
+  if (lockTimeoutMs > leaseMs && !isDefault) {
+    throw new InvalidOptionsError(
+      'sqlite.lockTimeout',
+      'contradicts lease: a renewal that waits longer than the lease cannot keep it',
+    );
+  }
+  return Math.min(lockTimeoutMs, leaseMs);
 }
 
 function refuseContradictions(given: JobsOptions): void {
   if (given.role === 'producer' && given.topics !== undefined) {
     throw new InvalidOptionsError('topics', "contradicts role 'producer', which never claims; drop one of the two");
-  }
-  const lease = parseDuration(given.lease ?? OPTIONS.lease.default);
-  const lockTimeout = parseDuration(given.sqlite?.lockTimeout);
-  if (lease !== undefined && lockTimeout !== undefined && lockTimeout > lease) {
-    throw new InvalidOptionsError(
-      'sqlite.lockTimeout',
-      'contradicts lease: a renewal that waits longer than the lease cannot keep it',
-    );
   }
   refuseContradictingPaths(given);
 }

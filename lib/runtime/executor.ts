@@ -3,7 +3,7 @@ import { backoffDelayMs } from '../core/backoff.js';
 import type { Clock } from '../core/clock.js';
 import { parseDuration } from '../core/duration.js';
 import type { AbortReason } from '../core/errors.js';
-import { describeValue, SnoozeError, UnrecoverableError } from '../core/errors.js';
+import { describeValue, InvalidOptionsError, SnoozeError, UnrecoverableError } from '../core/errors.js';
 import type { Failure } from '../core/failure.js';
 import { failureOf } from '../core/failure.js';
 import type { Outcome } from '../core/job.js';
@@ -85,7 +85,8 @@ export class Executor {
     }
     if (error instanceof SnoozeError) {
       const delayMs = parseDuration(error.delay);
-      const refused = new UnrecoverableError(
+      const refused = new InvalidOptionsError(
+        'delay',
         `SnoozeError expected a duration such as '5m', got ${describeValue(error.delay)}`,
       );
       return delayMs === undefined ? this.retry(attempt, handler, refused) : { kind: 'snooze', delayMs };

@@ -244,6 +244,10 @@ function refusalOf(given: unknown): InvalidOptionsError {
   return error as InvalidOptionsError;
 }
 
+/** What else an option decides: nobody waits for the lock of SQLite longer than for a lease, unless told to. */
+const following = (option: string, value: unknown): object =>
+  option === 'lease' ? { sqlite: { synchronous: 'full', lockTimeoutMs: Math.min(5_000, value as number) } } : {};
+
 describe('the options of the module', () => {
   it('are those of the contract, each described once', () => {
     expect(Object.keys(OPTIONS)).toEqual(NAMES);
@@ -262,7 +266,11 @@ describe('the options of the module', () => {
 
   it.each(CASES)('take each value of $option that is right, and change nothing else', ({ option, setting, taken }) => {
     for (const [given, value] of taken) {
-      expect(read({ [option]: given })).toEqual({ ...readJobsOptions(), [setting]: value });
+      expect(read({ [option]: given })).toEqual({
+        ...readJobsOptions(),
+        ...following(option, value),
+        [setting]: value,
+      });
     }
   });
 
