@@ -75,6 +75,22 @@ export default defineConfig(
   },
 
   {
+    files: ['lib/**/*.ts'],
+    ignores: ['lib/store/real-timers.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          paths: ['node:timers', 'node:timers/promises'].map((name) => ({
+            name,
+            message: 'Tests fake it: real-timers.ts',
+          })),
+        },
+      ],
+    },
+  },
+
+  {
     files: ['test/**/*.ts'],
     extends: [jest.configs['flat/recommended']],
     rules: {

@@ -40,7 +40,7 @@ export class Pruner {
   /** How many rows the next page has: half as many when the database refused one. */
   private rows = PAGE_ROWS;
   private idleRows = 0;
-  /** Jobs that the database refused to delete, and when it did so first. */
+  /** Jobs that the database refused to delete, and since when those are kept out of its way. */
   private readonly held = new Set<string>();
   private heldSinceMs = -Infinity;
 
@@ -66,7 +66,7 @@ export class Pruner {
 
   private async prune(): Promise<number | void> {
     let removed = 0;
-    if (this.isHeldLong) {
+    if (this.isHoldOver) {
       this.held.clear();
     }
     while (this.idleRows < IDLE_ROWS_MAX) {
@@ -113,7 +113,7 @@ export class Pruner {
   }
 
   private hold(id: string | null, { message }: DatabaseRefusedError): void {
-    if (this.isHeldLong) {
+    if (this.isHoldOver) {
       this.heldSinceMs = this.options.clock.now();
       this.options.logger.warn(`the database refuses to delete finished jobs, which stay: ${message}`);
     }
@@ -122,7 +122,7 @@ export class Pruner {
     }
   }
 
-  private get isHeldLong(): boolean {
+  private get isHoldOver(): boolean {
     return this.options.clock.now() - this.heldSinceMs >= HELD_MS;
   }
 }

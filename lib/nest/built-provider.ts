@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Scope } from '@nestjs/common';
 import { STATIC_CONTEXT } from '@nestjs/core/injector/constants.js';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
+import { setTimeout } from '../store/real-timers.js';
 
 /** A provider that Nest has not come to yet is looked at again after this, and ever more rarely. */
 const PAUSE_MIN_MS = 50;
@@ -31,7 +31,7 @@ export async function isBuilt(wrapper: InstanceWrapper<unknown>): Promise<boolea
 export async function untilBuilt(wrapper: InstanceWrapper<unknown>, isWanted: () => boolean): Promise<boolean> {
   for (let pauseMs = PAUSE_MIN_MS; isWanted(); pauseMs = Math.min(pauseMs * 2, PAUSE_MAX_MS)) {
     const { isResolved, donePromise } = wrapper.getInstanceByContextId(STATIC_CONTEXT);
-    const pause = sleep(pauseMs, open, { ref: false });
+    const pause = new Promise<typeof open>((resolve) => setTimeout(resolve, pauseMs, open).unref());
     const answer = isResolved ? undefined : await Promise.race(donePromise ? [donePromise, pause] : [pause]);
     if (answer !== open) {
       return answer === undefined;

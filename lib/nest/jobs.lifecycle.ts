@@ -9,6 +9,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { JobsEngine } from '../jobs-engine.js';
 import type { JobStore } from '../store/job-store.js';
+import { clearTimeout, setTimeout } from '../store/real-timers.js';
 import { JobsExplorer } from './jobs.explorer.js';
 import { JOBS_STORE } from './jobs.tokens.js';
 import { moduleLogger } from './nest-logger.js';

@@ -1,8 +1,8 @@
-import { setImmediate } from 'node:timers/promises';
 import type { InjectionToken } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import { InvalidOptionsError } from '../core/errors.js';
+import { nextTurn } from '../store/real-timers.js';
 
 /**
  * Says why no DataSource was injected. Nest would name the symbols of our providers.
@@ -15,7 +15,7 @@ export async function refuseNoDataSource(modules: ModulesContainer, name: string
   const provider = [...modules.values()].find(({ providers }) => providers.has(token));
   if (provider) {
     // Nest 11 injects nothing where the DataSource could not connect. That error is on its way, and is the better one.
-    await setImmediate();
+    await nextTurn();
     throw new InvalidOptionsError(
       'dataSource',
       `expected the one of ${provider.name} to be seen by JobsModule, got nothing: is that module global?`,

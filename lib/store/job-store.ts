@@ -100,8 +100,8 @@ export interface StoreCapabilities {
   /** Inserts without a unique key; more would only wait for each other. */
   readonly inserts: StatementConcurrency;
   /**
-   * Claims, and settlements: the database begins one when it has done the one before it, instead of when its answer has been
-   * read. Known when the store is open.
+   * How many claims, and how many settlements, may be under way on one connection: where it is more than one, the next is sent
+   * before the answer to the last is read. Known when the store is open.
    */
   readonly pipelined: StatementConcurrency;
   /** For people to read; nothing is decided by it. */

@@ -7,5 +7,12 @@ import * as timers from 'node:timers';
  */
 export const { clearTimeout, setImmediate, setTimeout } = timers;
 
+/** Resolves when the event loop has come round once. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
 /** Milliseconds of the process's monotonic clock. */
 export const monotonicMs: () => number = performance.now.bind(performance);

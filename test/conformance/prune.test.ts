@@ -118,15 +118,23 @@ describe.each(storeKinds())('prune on $label', (kind) => {
     expect(await remaining()).not.toContain(old);
   });
 
-  it('stops at the first page on which everything after it must be too young', async () => {
-    const [old] = await ended('completed', [60 * MINUTE]);
-    const young = await ended('completed', [0, 0, 0]);
-    expect(await fixture.store.prune(retention({ completed: 10 * MINUTE }), { after: null, rows: 2 })).toEqual({
-      removed: 1,
-      next: null,
-    });
+  it('stops at the first page on which all is too young', async () => {
+    await ended('completed', [60 * MINUTE]);
+    const young = await ended('completed', [0, 0, 0, 0]);
+    const ages = retention({ completed: 10 * MINUTE });
+    const first = await fixture.store.prune(ages, { after: null, rows: 2 });
+    expect(first).toEqual({ removed: 1, next: young[0] });
+    expect(await fixture.store.prune(ages, { after: first.next, rows: 2 })).toEqual({ removed: 0, next: null });
     expect(await remaining()).toEqual(young);
-    expect(young).not.toContain(old);
+  });
+
+  it('goes past young jobs that a late clock has put among old ones', async () => {
+    const [, stray] = await ended('completed', [60 * MINUTE, 0, 60 * MINUTE, 60 * MINUTE]);
+    const ages = retention({ completed: 10 * MINUTE });
+    const first = await fixture.store.prune(ages, { after: null, rows: 2 });
+    expect(first).toEqual({ removed: 1, next: stray });
+    expect(await fixture.store.prune(ages, { after: first.next, rows: 2 })).toMatchObject({ removed: 2 });
+    expect(await remaining()).toEqual([stray]);
   });
 
   it('finds nothing in an empty table', async () => {

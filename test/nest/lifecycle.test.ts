@@ -5,10 +5,17 @@ import { NestFactory } from '@nestjs/core';
 import type { Job, JobsModuleOptions } from 'nestjs-jobs';
 import { InvalidOptionsError, JobHandler, JobsModule, JobsService, QueueUnavailableError } from 'nestjs-jobs';
 import { DataSource } from 'typeorm';
+import type * as RealTimers from '../../lib/store/real-timers.js';
+import { setTimeout } from '../../lib/store/real-timers.js';
 import { signal, until } from '../support/wait.js';
 import { useApps } from './support/apps.js';
 import { textLike } from './support/matchers.js';
 import { everyKind, postgres, sharedKinds, sqliteFile } from './support/database-kinds.js';
+
+jest.mock('../../lib/store/real-timers.js', () => {
+  const timers = jest.requireActual<typeof RealTimers>('../../lib/store/real-timers.js');
+  return { ...timers, setTimeout: jest.fn(timers.setTimeout) };
+});
 
 const WARNING = String.raw`SIGTERM has no listener: call app\.enableShutdownHooks\(\)`;
 const HOOKS_LATEST_MS = 250;
@@ -137,17 +144,15 @@ describe.each(sharedKinds)('an application context without HTTP on $label', (kin
   });
 
   describe('some time after its start', () => {
-    let scheduled: jest.SpyInstance<NodeJS.Timeout, [() => void, number?]>;
-    beforeEach(() => {
-      scheduled = jest.spyOn(globalThis, 'setTimeout');
-    });
-    afterEach(() => scheduled.mockRestore());
+    beforeEach(() => jest.mocked(setTimeout).mockClear());
+
+    const looks = (): [() => void, number?][] =>
+      jest.mocked(setTimeout).mock.calls.filter(([, ms]) => ms === HOOKS_LATEST_MS);
 
     /** The look for a listener of SIGTERM, without the wait for it. */
     const look = (): void => {
-      const looks = scheduled.mock.calls.filter(([, ms]) => ms === HOOKS_LATEST_MS);
-      expect(looks).toHaveLength(1);
-      looks[0]![0]();
+      expect(looks()).toHaveLength(1);
+      looks()[0]![0]();
     };
 
     it('warns when SIGTERM has no listener', async () => {
@@ -167,7 +172,7 @@ describe.each(sharedKinds)('an application context without HTTP on $label', (kin
 
     it('does not warn when it only produces: nothing of it has to drain', async () => {
       await start({ role: 'producer' });
-      expect(scheduled.mock.calls.filter(([, ms]) => ms === HOOKS_LATEST_MS)).toEqual([]);
+      expect(looks()).toEqual([]);
     });
   });
 });

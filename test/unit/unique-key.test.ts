@@ -20,6 +20,12 @@ describe('the order of keyed jobs', () => {
     expect(jobs.sort(byUniqueKey).map(({ id }) => id)).toEqual(['5', '4', '2', '1', '3']);
   });
 
+  it('is that of bytes, as in the database', () => {
+    const keys = ['😀', '\uff01', 'é', 'z', ''].map((uniqueKey) => ({ topic: 'mail', uniqueKey }));
+
+    expect(keys.sort(byUniqueKey).map(({ uniqueKey }) => uniqueKey)).toEqual(['', 'z', 'é', '\uff01', '😀']);
+  });
+
   it('is the same whatever order the jobs came in', () => {
     fc.assert(
       fc.property(

@@ -1,5 +1,5 @@
 import { JOBS_CHANNEL } from './notification-statements.js';
-import { isKeyKept, ms } from './statement-parts.js';
+import { byIdOf, isKeyKept, ms } from './statement-parts.js';
 
 const insertInput = `jsonb_to_recordset($1::jsonb) AS n(ord int, id uuid, topic text, payload jsonb, run_at timestamptz,
   delay_ms float8, max_retries int, priority int, timeout_ms bigint, backoff jsonb, unique_key text, metadata jsonb,
@@ -88,8 +88,10 @@ CROSS JOIN LATERAL (
   WHERE j.topic = n.topic AND j.unique_key = n.unique_key AND j.status IN ('pending', 'processing')
   LIMIT 1) x`;
 
-/** Frees the idempotency keys of jobs that are older than those are kept. */
+/** Frees the idempotency keys of jobs that are older than those are kept: the rows in order, as every write of several. */
 export const RELEASE_KEYS = `
-UPDATE _jobs j SET idempotency_key = NULL, body_hash = NULL
-FROM jsonb_to_recordset($1::jsonb) AS n(idempotency_key text)
-WHERE j.idempotency_key = n.idempotency_key AND NOT ${isKeyKept}`;
+WITH old AS (
+  SELECT j.id FROM jsonb_to_recordset($1::jsonb) AS n(idempotency_key text)
+  JOIN _jobs j ON j.idempotency_key = n.idempotency_key AND NOT ${isKeyKept}
+  ORDER BY j.id FOR NO KEY UPDATE OF j)
+UPDATE _jobs j SET idempotency_key = NULL, body_hash = NULL FROM old WHERE ${byIdOf('old')}`;

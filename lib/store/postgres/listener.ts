@@ -60,21 +60,30 @@ export class PostgresListener {
   }
 
   private async connect(): Promise<void> {
-    const client = this.makeClient();
-    this.client = client;
-    // After pg_terminate_backend the client emits `error` twice, then `end`; whichever comes first counts.
-    client.on('error', (error) => this.lost(client, error));
-    client.on('end', () => this.lost(client));
-    client.on('notification', ({ channel, payload }) => this.heard(channel, payload));
+    let client: PostgresClient | undefined;
     try {
+      // It reads the certificates that the URL names, which may be away for a moment.
+      client = this.makeClient();
+      this.client = client;
+      this.listenTo(client);
       await client.connect();
       await client.query(LISTEN);
     } catch (error) {
       return this.lost(client, error as Error);
     }
-    if (this.client !== client || this.stopped) {
-      return;
+    if (this.client === client && !this.stopped) {
+      this.listens(client);
     }
+  }
+
+  private listenTo(client: PostgresClient): void {
+    // After pg_terminate_backend the client emits `error` twice, then `end`; whichever comes first counts.
+    client.on('error', (error) => this.lost(client, error));
+    client.on('end', () => this.lost(client));
+    client.on('notification', ({ channel, payload }) => this.heard(channel, payload));
+  }
+
+  private listens(client: PostgresClient): void {
     if (this.failures > 0) {
       this.logger.log('notifications are back');
     }
@@ -131,7 +140,8 @@ export class PostgresListener {
     });
   }
 
-  private lost(client: PostgresClient, error?: Error): void {
+  /** @param client the one that broke; `undefined` when none could be made. */
+  private lost(client: PostgresClient | undefined, error?: Error): void {
     if (this.client !== client || this.stopped) {
       return;
     }

@@ -26,7 +26,8 @@ UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, ${look}`;
 
 /**
- * One page of the table in the order of creation: deletes what is over its age, and says whether to go on. `coalesce` hides the
+ * One page of the table in the order of creation: deletes what is over its age, and says whether to go on, which is as long as
+ * any row of the page is old: ids are made by clocks of applications, of which one may be late. `coalesce` hides the
  * rows from the planner: statistics of a moment at which nothing had finished make it begin with all that has.
  */
 export const PRUNE = `
@@ -42,4 +43,4 @@ free AS (
 gone AS (DELETE FROM _jobs j USING free WHERE ${byIdOf('free')} RETURNING 1)
 SELECT (SELECT count(*) FROM gone) AS removed,
   (SELECT max(id::text) FROM page
-   HAVING count(*) = $2::int AND max(created) <= statement_timestamp() - make_interval(secs => $4::float8 / 1000.0)) AS next`;
+   HAVING count(*) = $2::int AND min(created) <= statement_timestamp() - make_interval(secs => $4::float8 / 1000.0)) AS next`;

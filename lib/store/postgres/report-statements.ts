@@ -174,7 +174,7 @@ WITH kept AS (
     run_histogram = excluded.run_histogram)
 SELECT ${ms(thisMinute)} AS minute`;
 
-/** What finished in the last $2 minutes, the running one included, of the topics in $1; an empty one means all. */
+/** What finished in the last $2 minutes, the running one included, of the topics in $1; the empty text among them counts all together. */
 export const TIMESERIES = `
 SELECT ${ms('minute')} AS minute, completed, failed, started, run_ms, wait_ms, run_histogram::text AS histogram
 FROM _jobs_rollup

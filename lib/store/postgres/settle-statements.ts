@@ -99,7 +99,7 @@ export const SETTLED_STATE = `
 SELECT j.id, false AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at
 FROM ${tokens} JOIN _jobs j ON j.id = o.id`;
 
-/** Settled jobs that are not to be kept; for `coalesce` see the guard. One with an idempotency key is pruned when its day is over. */
+/** Settled jobs that are not to be kept; for `coalesce` see `owned`. One with an idempotency key is pruned when its day is over. */
 export const DISCARD = `
 WITH free AS (
   SELECT j.id FROM ${tokens} JOIN _jobs j ON ${byIdOf('o')} AND j.attempt = o.attempt

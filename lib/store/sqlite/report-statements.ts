@@ -176,6 +176,12 @@ export const FORGET_WORKER = 'DELETE FROM _jobs_workers WHERE worker = ?1';
 export const SERVED_TOPICS = `
 SELECT DISTINCT t.value AS topic FROM _jobs_workers AS w, json_each(w.topics) AS t WHERE w.seen > ${fromNow('-?1')}`;
 
-/** What no report shows any more. ?1 is the age in milliseconds. */
-export const PRUNE_ROLLUP = `DELETE FROM _jobs_rollup WHERE minute < ${fromNow('-?1')}`;
+/** What no report shows any more, found topic by topic: that is how the key begins. ?1 is the age in milliseconds. */
+export const PRUNE_ROLLUP = `
+WITH RECURSIVE t AS (
+  SELECT min(topic) AS topic FROM _jobs_rollup
+  UNION ALL SELECT (SELECT min(topic) FROM _jobs_rollup WHERE topic > t.topic) FROM t WHERE t.topic IS NOT NULL)
+DELETE FROM _jobs_rollup WHERE (topic, minute, worker) IN (
+  SELECT r.topic, r.minute, r.worker FROM t CROSS JOIN _jobs_rollup AS r
+  WHERE r.topic = t.topic AND r.minute < ${fromNow('-?1')})`;
 export const PRUNE_WORKERS = `DELETE FROM _jobs_workers WHERE seen < ${fromNow('-?1')}`;

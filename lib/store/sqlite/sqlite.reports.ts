@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ErrorGroup } from '../../core/job-reports.js';
 import type { JobStatus } from '../../core/job-state.js';
 import { JOB_STATUSES } from '../../core/job-state.js';
@@ -11,6 +10,7 @@ import type { ListLane, ListPlan, ListSource } from '../list-plan.js';
 import { failingLanesOf, isDated, readList, readListIds } from '../list-plan.js';
 import type { LaneSize, ReportLane } from '../report-lanes.js';
 import { errorKeyOf } from '../error-key.js';
+import { nextTurn } from '../real-timers.js';
 import { countsOf, errorGroupOf, rolledUpOf, standingOf } from '../report-rows.js';
 import { jobOf } from '../row-mapper.js';
 import { rollupJson } from '../set-json.js';

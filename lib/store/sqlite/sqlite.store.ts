@@ -114,7 +114,7 @@ export class SqliteStore implements Seam.JobStore {
 
   async claim({ lanes, limit, worker, leaseMs }: Seam.ClaimRequest): Promise<Claim[]> {
     const asked = lanes.map((lane) => ({ ...startOf(lane), limit: lane.limit }));
-    // Looking takes no lock: an idle queue never gets in the way of the application's writes.
+    // Looking takes no lock: a poll that finds nothing does not get in the way of the application's writes.
     const places = await this.read(sql.DUE_LANES, [JSON.stringify(asked)]);
     const due = places.map(({ place }) => asked[place as number]!);
     if (due.length === 0) {
@@ -175,13 +175,12 @@ export class SqliteStore implements Seam.JobStore {
 
   async prune(retention: Retention, { after, rows, except = [] }: Seam.PrunePage): Promise<Seam.PrunedPage> {
     const ages = Object.entries(retention).filter((entry): entry is [string, number] => entry[1] !== false);
-    const from = after ?? '';
     const youngestMs = ages.length === 0 ? 0 : Math.min(...ages.map(([, age]) => age));
-    const [page] = await this.read(sql.PRUNE_PAGE, [from, rows, youngestMs]);
     const aged = JSON.stringify(ages.map(([status, age]) => ({ status, age_ms: age })));
-    const params = [from, rows, aged, JSON.stringify(except)];
-    const isIdle = page!.last === null || ages.length === 0;
-    const removed = isIdle ? [] : await this.write(() => one(sql.PRUNE, params));
+    const params = [after ?? '', rows, aged, JSON.stringify(except)];
+    // Looking takes no lock.
+    const [page] = await this.read(sql.PRUNE_PAGE, [...params, youngestMs]);
+    const removed = page!.is_any_aged ? await this.write(() => one(sql.PRUNE, params)) : [];
     return { removed: removed.length, next: page!.has_more ? (page!.last as string) : null };
   }
 

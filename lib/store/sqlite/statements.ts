@@ -2,7 +2,7 @@ import { IDEMPOTENCY_MS } from '../job-store.js';
 import { USUAL_CLAIM } from '../row-mapper.js';
 
 /*
- * Every statement of the SQLite store. Sets travel as one JSON array in ?1. Times are text of one fixed width, so that
+ * Statements about jobs and their tables, but how attempts end (settle-statements.ts) and reports (report-statements.ts). Sets travel as one JSON array in ?1. Times are text of one fixed width, so that
  * text order is time order; 'now' stands still within one statement.
  */
 
@@ -228,17 +228,21 @@ RETURNING id, topic, attempt, status, retries, last_error AS message`;
 
 const page = `(SELECT id, status, finished, created, idempotency_key FROM _jobs ${byId} WHERE id > ?1 ORDER BY id LIMIT ?2)`;
 
-/** Where a page of the table ends, and whether to go on after it. ?3 is the youngest age in milliseconds. */
-export const PRUNE_PAGE = `
-SELECT max(id) AS last, count(*) = ?2 AND max(created) <= ${fromNow('-?3')} AS has_more FROM ${page}`;
-
 /** The jobs of that page that are over their age, but those of ?4. ?3 is a JSON array of status and age. */
-export const PRUNE = `
-DELETE FROM _jobs ${byId} WHERE id IN (
+const aged = `
   SELECT p.id FROM ${page} AS p JOIN json_each(?3) AS a ON a.value ->> 'status' = p.status
   WHERE p.finished <= ${fromNow(`-(a.value ->> 'age_ms')`)}
-    AND (p.idempotency_key IS NULL OR p.created <= ${keptSince}) AND p.id NOT IN (SELECT value FROM json_each(?4)))
-RETURNING id`;
+    AND (p.idempotency_key IS NULL OR p.created <= ${keptSince}) AND p.id NOT IN (SELECT value FROM json_each(?4))`;
+
+/**
+ * Where a page of the table ends, whether any of it is to be deleted, and whether to go on after it, which is as long as any
+ * row of it is old: ids are made by clocks of applications, of which one may be late. ?5 is the youngest age in milliseconds.
+ */
+export const PRUNE_PAGE = `
+SELECT max(id) AS last, count(*) = ?2 AND min(created) <= ${fromNow('-?5')} AS has_more, EXISTS (${aged}) AS is_any_aged
+FROM ${page}`;
+
+export const PRUNE = `DELETE FROM _jobs ${byId} WHERE id IN (${aged}) RETURNING id`;
 
 /** A verb by request: each statement takes the ids as ?1. */
 export interface MoveStatements {
