@@ -20,7 +20,7 @@ export interface JobFailure {
 
 /** A job as it stands in the queue. `T` is the type of its payload, as the caller knows it; nothing checks it. */
 export interface Job<T = unknown> {
-  /** UUID v7; its order is the order of creation. */
+  /** UUID v7, made by the process that enqueued it: in the order of creation, as far as clocks of machines agree. */
   id: string;
   /** What kind of work it is. */
   topic: string;

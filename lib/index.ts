@@ -35,15 +35,23 @@ export type {
   UiOptions,
 } from './core/http-options.js';
 export { Job } from './core/job.js';
-export type { EnqueueOptions, JobFailure, JobFilter, JobPage, JobStats, NewJob } from './core/job.js';
+export type { EnqueueOptions, Idempotency, JobFailure, JobFilter, JobPage, JobStats, NewJob } from './core/job.js';
 export type { JobHandlerFunction } from './core/job-context.js';
 export type { ErrorGroup, ErrorGroups, StatusCounts, TimeseriesPoint, TopicStats } from './core/job-reports.js';
 export type { JobHandlerOptions, RequeueOptions } from './core/job-options.js';
 export { defineJob } from './core/job-topic.js';
-export type { JobTopic, JobTopicOptions, NewTypedJob, PayloadOf, StandardSchema } from './core/job-topic.js';
+export type {
+  AnyNewJob,
+  JobTopic,
+  JobTopicOptions,
+  NewTypedJob,
+  PayloadOf,
+  StandardSchema,
+  TopicLike,
+} from './core/job-topic.js';
 export type { JobStatus } from './core/job-state.js';
 export type { JobsLogger } from './core/logger.js';
-export type { JobsOptions } from './core/options.js';
+export type { JobsOptions, JobsSettings } from './core/options.js';
 export { createJobStore, JobsEngine } from './jobs-engine.js';
 export type { JobsEngineOptions } from './jobs-engine.js';
 export { JobsModule } from './jobs.module.js';
@@ -54,6 +62,9 @@ export { Payload } from './nest/decorators/payload.decorator.js';
 export { isJobContext } from './nest/job-context.js';
 export type { JobContext } from './nest/job-context.js';
 export { JobsService } from './nest/jobs.service.js';
+export type { BulkDesk } from './runtime/bulk-desk.js';
 export type { WhenIdleOptions } from './runtime/idle-watch.js';
+export type { ReportDesk } from './runtime/report-desk.js';
+export type { ReportWatch, ReportWatcher } from './runtime/report-watch.js';
 export type { CreatedStore } from './store/create-store.js';
-export type { JobStore } from './store/job-store.js';
+export type { JobStore, StoreTransaction } from './store/job-store.js';

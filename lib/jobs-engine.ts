@@ -166,18 +166,24 @@ export class JobsEngine {
   /**
    * Stores a job; resolves when it is committed.
    *
-   * @throws InvalidPayloadError, PayloadTooLargeError, InvalidOptionsError, QueueUnavailableError, DatabaseRefusedError.
+   * @param once names the request: a repetition within a day gives the job that the first one made.
+   * @throws InvalidPayloadError, PayloadTooLargeError, InvalidOptionsError, QueueUnavailableError, DatabaseRefusedError;
+   * IdempotencyConflictError when another request had that name.
    */
   enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions, once?: Idempotency): Promise<Job> {
     return this.enqueuer.enqueue(topic, payload, options, once);
   }
 
-  /** Stores a job in the caller's open transaction: it exists if and only if that commits. */
+  /**
+   * Stores a job in the caller's open transaction: it exists if and only if that commits.
+   *
+   * @throws UnknownDataSourceError, InvalidOptionsError for a manager without an open transaction, and what `enqueue` throws.
+   */
   enqueueTx(tx: StoreTransaction, topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
     return this.enqueuer.enqueueTx(tx, topic, payload, options);
   }
 
-  /** Stores jobs, all or none, in the caller's transaction when one is given. */
+  /** Stores jobs, all or none, in the caller's transaction when one is given. @throws what `enqueueTx` throws. */
   enqueueMany(jobs: readonly AnyNewJob[], tx?: StoreTransaction): Promise<Job[]> {
     return this.enqueuer.enqueueMany(jobs, tx);
   }
@@ -197,22 +203,26 @@ export class JobsEngine {
     return this.reports.stats(topic === undefined ? null : [topicNameOf(topic)]);
   }
 
-  /** failed, cancelled → pending, with all retries again. */
+  /** failed, cancelled → pending, with all retries again. @throws JobNotFoundError, JobStateError, and what `enqueue` throws. */
   requeue(id: string, changes?: RequeueOptions): Promise<Job> {
     return this.desk.requeue(id, changes);
   }
 
-  /** pending → pending, due now, with the retries it has left. */
+  /** pending → pending, due now, with the retries it has left. @throws JobNotFoundError, JobStateError. */
   promote(id: string): Promise<Job> {
     return this.desk.promote(id);
   }
 
-  /** pending → cancelled at once; a running handler is told by its signal, on whichever node it runs. */
+  /**
+   * pending → cancelled at once; a running handler is told by its signal, on whichever node it runs.
+   *
+   * @throws JobNotFoundError, JobStateError.
+   */
   cancel(id: string): Promise<Job> {
     return this.desk.cancel(id);
   }
 
-  /** Removes a job that is not processing. */
+  /** Removes a job that is not processing. @throws JobNotFoundError, JobStateError. */
   delete(id: string): Promise<void> {
     return this.desk.delete(id);
   }

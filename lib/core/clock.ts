@@ -15,11 +15,6 @@ export interface ScheduledWake {
   cancel(): void;
 }
 
-/** Resolves after `ms` milliseconds. */
-export function sleep(clock: Clock, ms: number): Promise<void> {
-  return new Promise((resolve) => clock.schedule(ms, resolve));
-}
-
 /** Whether `work` ends within `ms` milliseconds. It goes on if it does not. */
 export async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<boolean> {
   let timer: ScheduledWake | undefined;

@@ -126,7 +126,7 @@ export class UnknownDataSourceError extends JobsError {
 
 /**
  * The database did not answer, or does not serve the queue at present (a login, a privilege or the table is missing), or its lock
- * did not come in time. Repeating an `enqueue` with a `uniqueKey` is safe.
+ * did not come in time. Repeating an `enqueue` with a `uniqueKey` is safe while the first job has not ended.
  */
 export class QueueUnavailableError extends JobsError {
   readonly code = 'QUEUE_UNAVAILABLE';

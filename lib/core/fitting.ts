@@ -1,8 +1,8 @@
 import { SET_LENGTH_MAX } from './limits.js';
 
 /**
- * How many of these, from `from` on, one statement carries: at most `countMax`, and as many as stay within its length
- * together. One that is longer than that travels alone.
+ * How many of these, from `from` on, one statement carries: as many as `countMax` and its length allow, and one at least,
+ * however long that is.
  */
 export function fittingCount<T>(
   items: readonly T[],

@@ -76,8 +76,3 @@ export const TRANSITIONS: readonly Transition[] = [
 export function isFinal(status: JobStatus): status is FinalStatus {
   return (FINAL_STATUSES as readonly string[]).includes(status);
 }
-
-/** Whether `verb` may move a job from `from` to `to`. */
-export function isLegalTransition(verb: TransitionVerb, from: JobState, to: JobState): boolean {
-  return TRANSITIONS.some((t) => t.verb === verb && t.from === from && t.to === to);
-}

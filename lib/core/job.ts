@@ -8,7 +8,7 @@ import type { JobStatus } from './job-state.js';
  * own DataSource. All times are the database's.
  */
 export class Job<T = unknown> {
-  /** UUID v7; its order is the order of creation. */
+  /** UUID v7, made by the process that enqueued it: in the order of creation, as far as clocks of machines agree. */
   id!: string;
   /** What kind of work it is; a handler takes one topic. */
   topic!: string;

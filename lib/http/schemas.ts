@@ -21,7 +21,7 @@ const SUCCESS_RATE: JsonSchema = { type: 'number', minimum: 0, maximum: 1 };
 const WAITING_MS = orNull(NUMBER);
 
 const JOB: Readonly<Record<string, JsonSchema>> = {
-  id: { ...UUID, description: 'UUID v7; its order is the order of creation' },
+  id: { ...UUID, description: 'UUID v7: in the order of creation, as far as clocks of machines agree' },
   topic: TEXT,
   payload: ANY,
   status: ref('JobStatus'),

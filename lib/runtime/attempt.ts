@@ -29,7 +29,7 @@ export class Attempt implements AttemptHandle {
   /** When it began, by the process's clock; until then, when it was claimed. */
   sinceMs: number;
   hasBegun = false;
-  /** Settles when the handler has returned that somebody around it may have stopped waiting for; `undefined` when it has. */
+  /** The handler's own promise, where an interceptor may stop waiting for it; `undefined` once it has settled. */
   work: Promise<unknown> | undefined;
 
   private hasOutcome = false;

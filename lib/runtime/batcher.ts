@@ -13,8 +13,6 @@ export interface BatcherOptions<Item, Answer> {
   readonly run: (items: readonly Item[]) => Promise<readonly Answer[]>;
   /** Length of the text in one item, for the bound of a batch. Default 0. */
   readonly lengthOf?: (item: Item) => number;
-  /** Order within a batch: writers that touch the same rows must touch them in the same order. */
-  readonly order?: (a: Item, b: Item) => number;
   /**
    * What of a member somebody else may hold, so that it is refused: the others are tried without those that have the same key.
    * Default: nothing, all wait alike.
@@ -107,13 +105,12 @@ export class Batcher<Item, Answer> {
   }
 
   private take(): BatchedCall<Item, Answer>[] {
-    const { lengthOf = () => 0, order } = this.options;
+    const { lengthOf = () => 0 } = this.options;
     const { atOnce, jobsMin } = this.concurrency();
     const parts = Math.max(1, Math.min(atOnce - this.underWay, Math.floor(this.waiting.length / jobsMin)));
     const share = Math.ceil(this.waiting.length / parts);
     const count = fittingCount(this.waiting, 0, Math.min(share, this.size.limit), ({ item }) => lengthOf(item));
-    const batch = this.waiting.splice(0, count);
-    return order ? batch.sort((a, b) => order(a.item, b.item)) : batch;
+    return this.waiting.splice(0, count);
   }
 
   private async handle(batch: readonly BatchedCall<Item, Answer>[]): Promise<void> {

@@ -29,8 +29,8 @@ export class ClaimRoom {
   /** Moving mean of the payloads' lengths; begins high, so that the first claim of large ones is no flood. */
   private payloadLength = 16 * 1_024;
   /**
-   * Whether a topic had no room when that was last asked: only then may the end of a job make some. Whoever is about to wait
-   * has asked, and what takes room later asks anew.
+   * Whether some topic was full when `rooms` was last asked. The dispatcher sleeps right after asking: only while this is true
+   * can the end of a job give it something new to claim, and only then is it woken by it.
    */
   wasShort = false;
   private lastChanceAtMs = -Infinity;

@@ -16,7 +16,6 @@ import type { AnyNewJob, AnySchema, TopicLike } from '../core/job-topic.js';
 import { topicNameOf, typedTopic, validPayload } from '../core/job-topic.js';
 import type { Retention } from '../core/options.js';
 import { encodePayload } from '../core/payload.js';
-import { byUniqueKey } from '../core/unique-key.js';
 import type { InsertedJob, JobInsert, JobStore, StoreTransaction, StatementConcurrency } from '../store/job-store.js';
 import { freshJob } from '../store/row-mapper.js';
 import { insertLength } from '../store/set-json.js';
@@ -67,7 +66,7 @@ export class Enqueuer {
     const concurrency = (): StatementConcurrency => options.store.capabilities.inserts;
     this.plain = new Batcher({ run, lengthOf: insertLength, concurrency });
     const keyOf = ({ topic, uniqueKey }: JobInsert): string => JSON.stringify([topic, uniqueKey]);
-    this.keyed = new Batcher({ run, lengthOf: insertLength, order: byUniqueKey, keyOf });
+    this.keyed = new Batcher({ run, lengthOf: insertLength, keyOf });
     this.once = new Batcher({ run, lengthOf: insertLength, keyOf: (row) => row.idempotency!.key });
     this.batchers = [this.plain, this.keyed, this.once];
   }

@@ -14,7 +14,9 @@ function complaints(): string[] {
   const { options } = ts.parseJsonConfigFileContent({ ...config, include: [] }, ts.sys, ROOT);
   Object.assign(options, { lib: ['lib.es2023.d.ts', 'lib.dom.d.ts', 'lib.dom.iterable.d.ts'], types: ['node'] });
 
-  const files = new Map(EXAMPLES.map((code, index) => [join(ROOT, 'docs', `client-${index + 1}.mts`), code]));
+  // Some call themselves by a name, for others to import.
+  const nameOf = (code: string, index: number): string => /^\/\/ (\S+)/.exec(code)?.[1] ?? `client-${index + 1}.mts`;
+  const files = new Map(EXAMPLES.map((code, index) => [join(ROOT, 'docs', nameOf(code, index)), code]));
   const host = ts.createCompilerHost(options);
   const system = { ...host };
   host.fileExists = (path) => files.has(path) || system.fileExists(path);

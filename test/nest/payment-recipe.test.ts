@@ -2,7 +2,7 @@ import type { Provider, Type } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
 import { useApps } from './support/apps.js';
 import { postgres, sqliteFile } from './support/database-kinds.js';
-import { GuideCode } from './support/guide-code.js';
+import { GuideCode } from '../support/guide-code.js';
 import { textLike } from './support/matchers.js';
 import type { TestApp } from './support/test-app.js';
 
@@ -22,7 +22,7 @@ interface PaymentWatch {
 
 type Charge = (amount: number, options: { key: string; signal: AbortSignal }) => Promise<string>;
 
-const guide = new GuideCode('payments-and-mail.md');
+const guide = new GuideCode('guide/payments-and-mail.md');
 const Payment = guide.exportOf<Type<Payment>>('Payment');
 const PaymentsService = guide.exportOf<Type<PaymentsService>>('PaymentsService');
 const PaymentWatch = guide.exportOf<Type<PaymentWatch>>('PaymentWatch');

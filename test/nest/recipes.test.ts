@@ -5,9 +5,9 @@ import { JobHandler, JobsEngine } from 'nestjs-jobs';
 import type { DataSource } from 'typeorm';
 import { useApps } from './support/apps.js';
 import { postgres, sqliteFile } from './support/database-kinds.js';
-import { GuideCode } from './support/guide-code.js';
+import { GuideCode } from '../support/guide-code.js';
 
-const guide = new GuideCode('recipes.md');
+const guide = new GuideCode('guide/recipes.md');
 const Quota = guide.exportOf<Type<{ minute: number; used: number }>>('Quota');
 const Busy = guide.exportOf<Type<{ customerId: number; until: number }>>('Busy');
 const trace = guide.exportOf<AsyncLocalStorage<string>>('trace');

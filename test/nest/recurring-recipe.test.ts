@@ -1,13 +1,13 @@
 import type { Type } from '@nestjs/common';
 import { useApps } from './support/apps.js';
 import { sqliteFile } from './support/database-kinds.js';
-import { GuideCode } from './support/guide-code.js';
+import { GuideCode } from '../support/guide-code.js';
 import type { TestApp } from './support/test-app.js';
 
 const DAY_MS = 24 * 60 * 60_000;
 
 /** The class of the guide, as it stands there. */
-const classOfGuide = (): Type<object> => new GuideCode('enqueueing.md').exportOf('DigestJobs');
+const classOfGuide = (): Type<object> => new GuideCode('guide/enqueueing.md').exportOf('DigestJobs');
 
 describe('the recipe for recurring jobs in the guide', () => {
   const apps = useApps(sqliteFile);

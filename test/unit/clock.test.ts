@@ -1,8 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { sleep, within } from '../../lib/core/clock.js';
+import type { Clock } from '../../lib/core/clock.js';
+import { within } from '../../lib/core/clock.js';
 import { systemClock } from '../../lib/runtime/system-clock.js';
 import { signal } from '../support/wait.js';
 import { VirtualClock } from './support/virtual-clock.js';
+
+const sleep = (clock: Clock, ms: number): Promise<void> => new Promise((resolve) => clock.schedule(ms, resolve));
 
 describe('a sleep', () => {
   it('ends when its time has come, and not before', async () => {

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JobState, TransitionVerb } from '../../lib/core/job-state.js';
-import { FINAL_STATUSES, isFinal, isLegalTransition, JOB_STATUSES, TRANSITIONS } from '../../lib/core/job-state.js';
+import { FINAL_STATUSES, isFinal, JOB_STATUSES, TRANSITIONS } from '../../lib/core/job-state.js';
+import { isLegalTransition } from '../support/legal-transition.js';
 import { markdownTable } from './support/markdown-table.js';
 
 const STATES: readonly JobState[] = ['none', ...JOB_STATUSES];

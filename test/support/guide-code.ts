@@ -2,22 +2,22 @@ import { join } from 'node:path';
 import { Injectable } from '@nestjs/common';
 import { transformSync } from '@swc/core';
 import { JobHandler, JobsService } from 'nestjs-jobs';
-import type { CodeBlock } from '../../../scripts/code-blocks.cjs';
-import { codeBlocksOf } from '../../../scripts/code-blocks.cjs';
+import type { CodeBlock } from '../../scripts/code-blocks.cjs';
+import { codeBlocksOf } from '../../scripts/code-blocks.cjs';
 
 type Exports = Record<string, unknown>;
 
 /** What fragments, which import nothing, take for granted. */
 const surroundings = { Injectable, JobHandler, JobsService };
 
-/** The code of a page of the guide, to be run as it stands there. */
+/** The code of a page of the documentation, to be run as it stands there. */
 export class GuideCode {
   private readonly blocks: CodeBlock[];
   private readonly loaded = new Map<CodeBlock, Exports>();
 
-  /** @param page its name, such as `enqueueing.md` */
+  /** @param page its name, such as `guide/enqueueing.md` */
   constructor(page: string) {
-    this.blocks = codeBlocksOf(join(__dirname, '../../../docs/guide', page));
+    this.blocks = codeBlocksOf(join(__dirname, '../../docs', page));
   }
 
   /** What the block exports in which this class, or function, stands. */

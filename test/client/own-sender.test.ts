@@ -1,0 +1,31 @@
+import type { Sender } from 'nestjs-jobs/client';
+import { JobsService } from 'nestjs-jobs/client';
+import { GuideCode } from '../support/guide-code.js';
+import { empty, json, refusal, useScriptedServer } from './support/scripted-server.js';
+
+const page = new GuideCode('client.md').exportOf<Sender>('page');
+
+describe('the sender of the guide', () => {
+  const server = useScriptedServer();
+  const jobs = (): JobsService => new JobsService({ send: (path, options) => page.send(server.url + path, options) });
+
+  it('passes on what a call asks for', async () => {
+    server.answers(json(200, { items: [], total: 0 }));
+    await jobs().list({ status: ['failed', 'cancelled'], limit: 5 });
+    expect(server.requests).toMatchObject([{ method: 'GET', url: '/api/jobs?status=failed&status=cancelled&limit=5' }]);
+  });
+
+  it('sends a body, and the key by which a repetition is known', async () => {
+    server.answers(json(201, { id: 'a' }));
+    expect(await jobs().enqueue('mail', { to: 'b' }, { idempotencyKey: 'order-7' })).toEqual({ id: 'a' });
+    const [{ headers, body } = { headers: {}, body: '' }] = server.requests;
+    expect(headers).toMatchObject({ 'content-type': 'application/json', 'idempotency-key': 'order-7' });
+    expect(JSON.parse(body)).toMatchObject({ topic: 'mail', payload: { to: 'b' } });
+  });
+
+  it('takes an answer without a body, and no refusal for an answer', async () => {
+    server.answers(empty(204), refusal(404, 'JOB_NOT_FOUND'));
+    expect(await jobs().delete('a')).toBeUndefined();
+    await expect(jobs().get('a')).rejects.toThrow('404');
+  });
+});
