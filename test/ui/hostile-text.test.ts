@@ -1,7 +1,7 @@
 import { UnrecoverableError } from 'nestjs-jobs';
 import { useOneHttpApp } from '../http/support/http-apps.js';
 import { usePages } from './support/browser.js';
-import { ADMIN_TOKEN, places } from './support/ui-apps.js';
+import { ADMIN_TOKEN, onePlace } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
 
 const pages = usePages();
@@ -13,7 +13,7 @@ const TOPIC = `${MARKUP} ${TURNED}`;
 const LONG = 'x'.repeat(200_000);
 const PAYLOAD = { [MARKUP]: MARKUP, link: LINK, turned: TURNED, long: LONG, escape: '\\u0000 \u0001', __html: MARKUP };
 
-describe.each(places)('hostile text in the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
+describe.each(onePlace)('hostile text in the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
   const app = useOneHttpApp(kind, adapterKind, {
     handlers: {
       [TOPIC]: async (job) => {

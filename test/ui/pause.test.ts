@@ -5,7 +5,7 @@ import { useHttpApps } from '../http/support/http-apps.js';
 import type { Look } from './support/browser.js';
 import { usePages } from './support/browser.js';
 import { shiftsOn, WATCH_SHIFTS } from './support/layout-shifts.js';
-import { ADMIN_TOKEN, places } from './support/ui-apps.js';
+import { ADMIN_TOKEN, onePlace } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
 
 const pages = usePages();
@@ -20,7 +20,7 @@ const FOR_READERS = { http: { authenticate: () => ({ id: 'ben', admin: false }),
 const topicRow = (ui: UiPage, topic: string): Locator =>
   ui.page.getByRole('row').filter({ has: ui.page.getByRole('rowheader', { name: new RegExp(`^${topic}( |$)`) }) });
 
-describe.each(places)('the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
+describe.each(onePlace)('the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
   const apps = useHttpApps(kind, adapterKind);
   let app: HttpApp;
 

@@ -1,7 +1,7 @@
 import { until } from '../support/wait.js';
 import { useHttpApps } from '../http/support/http-apps.js';
 import { usePages } from './support/browser.js';
-import { ADMIN_TOKEN, places } from './support/ui-apps.js';
+import { ADMIN_TOKEN, onePlace } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
 
 const pages = usePages();
@@ -19,7 +19,7 @@ async function signInToApplication(ui: UiPage, token: string): Promise<void> {
   await signIn(ui, token, 'Bearer token');
 }
 
-describe.each(places)('the session of the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
+describe.each(onePlace)('the session of the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
   const apps = useHttpApps(kind, adapterKind);
 
   /** An application where everybody has a session until it ends, and the token `another` from then on. */
