@@ -1,8 +1,8 @@
 import type { JobEvent } from '../core/events.js';
 import type { Histogram } from '../core/histogram.js';
 import { addTo, note } from '../core/histogram.js';
-import type { RollupEntry } from '../store/job-reports.js';
-import { ALL_TOPICS } from '../store/job-reports.js';
+import type { RollupEntry } from '../store/report-store.js';
+import { ALL_TOPICS } from '../store/report-store.js';
 
 interface Tally {
   completed: number;

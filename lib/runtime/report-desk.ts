@@ -4,8 +4,8 @@ import type { ErrorGroups, StatusCounts, TimeseriesPoint, TopicStats } from '../
 import type { JobStats } from '../core/job.js';
 import { SEARCHED_FAILURES_MAX, SMALL_TABLE_JOBS } from '../core/limits.js';
 import { runTimesOf } from '../core/run-times.js';
-import type { RolledUpMinutes, TopicCounts, TopicRunTimes } from '../store/job-reports.js';
-import { ALL_TOPICS } from '../store/job-reports.js';
+import type { RolledUpMinutes, TopicCounts, TopicRunTimes } from '../store/report-store.js';
+import { ALL_TOPICS } from '../store/report-store.js';
 import type { JobStore } from '../store/job-store.js';
 import { everyPriority } from '../store/lanes.js';
 import { lanesOf } from '../store/report-lanes.js';

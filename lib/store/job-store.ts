@@ -3,7 +3,7 @@ import type { Failure } from '../core/failure.js';
 import type { Claim, ClaimToken, Idempotency, Job, Outcome } from '../core/job.js';
 import type { FinalStatus, JobStatus } from '../core/job-state.js';
 import type { Retention } from '../core/options.js';
-import type { JobReports, ReportRecords } from './job-reports.js';
+import type { JobReports, ReportRecords } from './report-store.js';
 
 /**
  * The seam between the engine and a database. Every verb takes a set and is one statement, or a few; every comparison of

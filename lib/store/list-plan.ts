@@ -4,7 +4,7 @@ import { JOB_STATUSES } from '../core/job-state.js';
 import type { Job } from '../core/job.js';
 import { SEARCHED_FAILURES_MAX, SMALL_TABLE_JOBS } from '../core/limits.js';
 import type { ListFilter } from '../core/list-filter.js';
-import type { ListedIds, ListedJobs } from './job-reports.js';
+import type { ListedIds, ListedJobs } from './report-store.js';
 import type { LaneSize, ReportLane } from './report-lanes.js';
 import { measuredLanesOf } from './report-lanes.js';
 

@@ -1,5 +1,5 @@
 import type { PausedTopic, TopicPauses } from './job-store.js';
-import type { SqlRow } from './sql-runner.js';
+import type { SqlQuery } from './sql-runner.js';
 
 /** What a database is asked; topics travel as a JSON array. */
 export interface PauseStatements {
@@ -8,14 +8,12 @@ export interface PauseStatements {
   readonly PAUSED_TOPICS: string;
 }
 
-type Query = (text: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
-
 /** Paused topics, a row each: claims look there, so that all processes keep to it from the next claim on. */
 export class PausedTopics implements TopicPauses {
   constructor(
     private readonly statements: PauseStatements,
-    private readonly read: Query,
-    private readonly write: Query = read,
+    private readonly read: SqlQuery,
+    private readonly write: SqlQuery = read,
   ) {}
 
   async list(): Promise<PausedTopic[]> {

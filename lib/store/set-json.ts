@@ -2,7 +2,7 @@ import type { ClaimToken } from '../core/job.js';
 import { fittingCount } from '../core/fitting.js';
 import { SET_JOBS_MAX } from '../core/limits.js';
 import type { Completion } from './completion.js';
-import type { RollupEntry } from './job-reports.js';
+import type { RollupEntry } from './report-store.js';
 import type { JobInsert, ProgressEntry, Settlement } from './job-store.js';
 
 /*

@@ -1,6 +1,6 @@
 import type { WaitingLane } from '../../lib/store/job-store.js';
 import { everyPriority } from '../../lib/store/lanes.js';
-import { CLAIM } from '../../lib/store/sqlite/statements.js';
+import { CLAIM } from '../../lib/store/sqlite/claim-statements.js';
 import { claim, insertMany, insertOne, lane, TOPIC } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 import { until } from '../support/wait.js';

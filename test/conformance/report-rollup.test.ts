@@ -2,8 +2,8 @@ import type { Histogram } from '../../lib/core/histogram.js';
 import type { TimeseriesPoint } from '../../lib/core/job-reports.js';
 import { ReportDesk } from '../../lib/runtime/report-desk.js';
 import { systemClock } from '../../lib/runtime/system-clock.js';
-import type { RollupEntry, RollupRecord } from '../../lib/store/job-reports.js';
-import { ALL_TOPICS } from '../../lib/store/job-reports.js';
+import type { RollupEntry, RollupRecord } from '../../lib/store/report-store.js';
+import { ALL_TOPICS } from '../../lib/store/report-store.js';
 import { WORKER } from '../support/job-rows.js';
 import { storeKinds, untilMinuteIsYoung, useStore } from '../support/stores.js';
 

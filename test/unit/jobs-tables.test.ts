@@ -2,7 +2,7 @@ import { QueueUnavailableError } from 'nestjs-jobs';
 import { JobsTables } from '../../lib/store/jobs-tables.js';
 import type { JobsTablesOptions } from '../../lib/store/jobs-tables.js';
 import { sqlErrorOf } from '../../lib/store/sql-error.js';
-import * as statements from '../../lib/store/sqlite/statements.js';
+import * as statements from '../../lib/store/sqlite/table-statements.js';
 import { RecordingLogger } from './support/recording-logger.js';
 import { VirtualClock } from './support/virtual-clock.js';
 

@@ -1,6 +1,7 @@
 import { PipelinedRunner } from '../../lib/store/postgres/pipelined-runner.js';
 import type { SessionPool } from '../../lib/store/postgres/session-pool.js';
-import type { PostgresQuery, SqlRow } from '../../lib/store/sql-runner.js';
+import type { PostgresQuery } from '../../lib/store/postgres/pool-runner.js';
+import type { SqlRow } from '../../lib/store/sql-runner.js';
 import type { Signal } from '../support/wait.js';
 import { signal } from '../support/wait.js';
 

@@ -1,6 +1,6 @@
 import type { JobEvent } from '../../lib/core/events.js';
 import { isTallied, TallyBook } from '../../lib/maintenance/tally-book.js';
-import { ALL_TOPICS } from '../../lib/store/job-reports.js';
+import { ALL_TOPICS } from '../../lib/store/report-store.js';
 
 const started = (topic: string, waitedMs: number): JobEvent => ({
   type: 'started',

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../../lib/core/clock.js';
-import type { BetterSqliteRunner } from '../../lib/store/sql-runner.js';
+import type { BetterSqliteRunner } from '../../lib/store/sqlite/better-sqlite-runner.js';
 import { TickLane } from '../../lib/store/sqlite/tick-lane.js';
 import { Turn } from '../../lib/store/turn.js';
 import { VirtualClock } from './support/virtual-clock.js';

@@ -3,14 +3,12 @@ import type { ClaimToken } from '../../core/job.js';
 import type { ProgressEntry, Renewal } from '../job-store.js';
 import { answeredInOrder, renewalsInOrder, unanswered } from '../set-answers.js';
 import { progressJson, tokenJson } from '../set-json.js';
-import type { SqlRow } from '../sql-runner.js';
+import type { SqlQuery, SqlRow } from '../sql-runner.js';
 import { CANCEL_REQUESTS, RECORD_HELD_PROGRESS, RECORD_PROGRESS, RENEW, STILL_OWNED } from './lease-statements.js';
-
-type Query = (text: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
 
 /** What workers write and read of the jobs that they own. */
 export class Leases {
-  constructor(private readonly query: Query) {}
+  constructor(private readonly query: SqlQuery) {}
 
   /** Answers in the order of `tokens`. */
   async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Renewal[]> {

@@ -1,4 +1,5 @@
-import type { PostgresQuery, SqlRow, SqlRunner } from '../sql-runner.js';
+import type { PostgresQuery } from './pool-runner.js';
+import type { SqlRow, SqlRunner } from '../sql-runner.js';
 import { sqlErrorOf } from '../sql-error.js';
 import type { PooledClient, SessionPool } from './session-pool.js';
 

@@ -2,19 +2,17 @@ import type { ErrorGroup } from '../../core/job-reports.js';
 import type { Job } from '../../core/job.js';
 import type { JobStatus } from '../../core/job-state.js';
 import type { ListFilter } from '../../core/list-filter.js';
-import type * as Seam from '../job-reports.js';
-import type { JobReports, ReportRecords } from '../job-reports.js';
-import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../job-reports.js';
+import type * as Seam from '../report-store.js';
+import type { JobReports, ReportRecords } from '../report-store.js';
+import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../report-store.js';
 import type { ListPlan, ListSource } from '../list-plan.js';
 import { failingLanesOf, isDated, readList, readListIds } from '../list-plan.js';
 import type { ReportLane } from '../report-lanes.js';
 import { countsOf, errorGroupOf, laneSizeOf, rolledUpOf, standingOf } from '../report-rows.js';
 import { rollupJson } from '../set-json.js';
-import type { SqlRow } from '../sql-runner.js';
+import type { SqlQuery } from '../sql-runner.js';
 import * as sql from './report-statements.js';
 import { jobOf } from '../row-mapper.js';
-
-type Query = (text: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
 
 /** Reports on jobs in PostgreSQL. */
 export class PostgresReports implements JobReports, ReportRecords {
@@ -49,7 +47,7 @@ export class PostgresReports implements JobReports, ReportRecords {
     find: async (ids): Promise<Job[]> => (await this.query(sql.FIND_JOBS, [ids])).map(jobOf),
   };
 
-  constructor(private readonly query: Query) {}
+  constructor(private readonly query: SqlQuery) {}
 
   list(query: ListFilter): Promise<Seam.ListedJobs> {
     return readList(query, this.source);

@@ -1,7 +1,7 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Clock } from '../../core/clock.js';
 import { within } from '../../core/clock.js';
-import { JobStateError, LeaseLostError, messageOf, RowLockedError } from '../../core/errors.js';
+import { messageOf, RowLockedError } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
@@ -11,6 +11,8 @@ import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
 import { JobsTables } from '../jobs-tables.js';
 import { PausedTopics } from '../paused-topics.js';
+import { refusedCompletion } from '../refused-completion.js';
+import { agesOf } from '../retention-ages.js';
 import { claimOf, jobOf, rescueOf, surveyOf } from '../row-mapper.js';
 import { piecesOf } from '../set-json.js';
 import type { SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
@@ -204,9 +206,7 @@ export class PostgresStore implements JobStore {
       return;
     }
     const [owned] = await this.query(OWNED_STATE, [id, attempt], tx);
-    throw owned
-      ? new JobStateError(id, 'cannot be completed, a cancel was requested')
-      : new LeaseLostError(id, attempt);
+    throw refusedCompletion({ id, attempt }, owned);
   }
 
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
@@ -224,10 +224,8 @@ export class PostgresStore implements JobStore {
   }
 
   async prune(retention: Retention, { after, rows, except = [] }: Seam.PrunePage): Promise<Seam.PrunedPage> {
-    const ages = Object.entries(retention).filter((entry): entry is [string, number] => entry[1] !== false);
-    const input = JSON.stringify(ages.map(([status, age]) => ({ status, age_ms: age })));
-    const youngestMs = ages.length === 0 ? 0 : Math.min(...ages.map(([, age]) => age));
-    const [page] = await this.query(PRUNE, [after, rows, input, youngestMs, except]);
+    const { json, youngestMs } = agesOf(retention);
+    const [page] = await this.query(PRUNE, [after, rows, json, youngestMs, except]);
     return { removed: Number(page!.removed), next: page!.next as string | null };
   }
 

@@ -2,7 +2,7 @@ import { RowLockedError } from '../../core/errors.js';
 import type { Moved } from '../job-store.js';
 import { movedOf } from '../row-mapper.js';
 import { leftAlone } from '../set-answers.js';
-import type { SqlRow } from '../sql-runner.js';
+import type { SqlQuery, SqlRow } from '../sql-runner.js';
 import { SqlError } from '../sql-error.js';
 import type { MoveStatement } from './move-statements.js';
 
@@ -11,11 +11,9 @@ const VAIN_WAITS_MAX = 2;
 
 const HELD = 'an open transaction holds the row or its unique key';
 
-type Query = (text: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
-
 /** Re-queues, cancels and deletes by request, which must never wait for a worker's settlement while they hold locks. */
 export class RequestedMoves {
-  constructor(private readonly query: Query) {}
+  constructor(private readonly query: SqlQuery) {}
 
   /**
    * Moves jobs in one statement where that is possible, and one by one where somebody is in the way. Answers in the order

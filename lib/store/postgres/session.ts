@@ -1,7 +1,8 @@
 import type { SqlError } from '../sql-error.js';
 import { sqlErrorOf } from '../sql-error.js';
-import type { PostgresQuery, SqlRow, SqlRunner } from '../sql-runner.js';
-import { runnerOfPool } from '../sql-runner.js';
+import type { PostgresQuery } from './pool-runner.js';
+import type { SqlRow, SqlRunner } from '../sql-runner.js';
+import { runnerOfPool } from './pool-runner.js';
 import { PipelinedRunner } from './pipelined-runner.js';
 import { PIPELINED, PREPARED_NAMES } from './prepared-statements.js';
 import type { PooledClient, SessionPool } from './session-pool.js';

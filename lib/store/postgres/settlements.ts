@@ -7,15 +7,13 @@ import { completed, isCompletion } from '../completion.js';
 import type { Settled, Settlement } from '../job-store.js';
 import { settledInOrder, unanswered } from '../set-answers.js';
 import { byId, settlementJson, tokenJson } from '../set-json.js';
-import type { SqlRow } from '../sql-runner.js';
+import type { SqlQuery, SqlRow } from '../sql-runner.js';
 import { arrayText } from './array-text.js';
 import * as settling from './settle-statements.js';
 
-type Query = (text: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
-
 /** Writes how attempts end: the completed ones the quick way, and all others, and whatever the quick way left, with care. */
 export class Settlements {
-  constructor(private readonly query: Query) {}
+  constructor(private readonly query: SqlQuery) {}
 
   /** Answers in the order of `settlements`; jobs that end in one of the `unkept` statuses are deleted. */
   async settle(settlements: readonly Settlement[], unkept: readonly FinalStatus[]): Promise<Settled[]> {
@@ -74,7 +72,7 @@ export class Settlements {
   }
 }
 
-function completionQuery(completions: readonly Completion[], isRemoving: boolean): Parameters<Query> {
+function completionQuery(completions: readonly Completion[], isRemoving: boolean): Parameters<SqlQuery> {
   return completions.length === 1
     ? [isRemoving ? settling.COMPLETE_AND_REMOVE_ONE : settling.COMPLETE_ONE, valuesOf(completions[0]!)]
     : [isRemoving ? settling.COMPLETE_AND_REMOVE : settling.COMPLETE, arraysOf(completions)];

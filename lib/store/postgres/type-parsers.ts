@@ -1,4 +1,4 @@
-import type { PostgresTypes } from '../sql-runner.js';
+import type { PostgresTypes } from './pool-runner.js';
 
 /** Reads one value, sent as text. */
 type Parser = (text: string) => unknown;

@@ -1,6 +1,9 @@
-import { byId, fromNow, ms, now } from './statements.js';
+import { byId, fromNow, jobColumns, ms, now } from './statement-parts.js';
 
 /* What the SQLite store asks for its reports: each reads one range of one index, and a script goes from range to range. */
+
+/** Whole jobs by id. */
+export const FIND_JOBS = `SELECT ${jobColumns} FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?1))`;
 
 /** Written out in each statement, or the planner would not see that the partial index holds what is asked. */
 const isListed = `status <> 'processing'`;

@@ -2,8 +2,8 @@ import type * as Seam from '../job-store.js';
 import { INSERT_ROUNDS_MAX, movedInOrder, neverStored, noteInserted, unmovedOf } from '../set-answers.js';
 import { insertJson } from '../set-json.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
-import type { MoveStatements } from './statements.js';
-import * as sql from './statements.js';
+import { FIND_HOLDER, INSERT_JOBS, RELEASE_KEYS } from './insert-statements.js';
+import type { MoveStatements } from './move-statements.js';
 
 /** A script of one statement. */
 export function* one(text: string, params: readonly unknown[]): SqlScript<readonly SqlRow[]> {
@@ -15,17 +15,17 @@ export function* insertScript(jobs: readonly Seam.JobInsert[]): SqlScript<Seam.I
   const inserted = new Map<string, Seam.InsertedJob>();
   const keys = jobs.flatMap(({ idempotency }) => (idempotency ? [idempotency.key] : []));
   if (keys.length > 0) {
-    yield { sql: sql.RELEASE_KEYS, params: [JSON.stringify(keys)] };
+    yield { sql: RELEASE_KEYS, params: [JSON.stringify(keys)] };
   }
   let open = jobs;
   for (let round = 1; open.length > 0; round += 1) {
     if (round > INSERT_ROUNDS_MAX) {
       throw neverStored(open[0]!);
     }
-    const rows = yield { sql: sql.INSERT_JOBS, params: [insertJson(open, sqliteTime)] };
+    const rows = yield { sql: INSERT_JOBS, params: [insertJson(open, sqliteTime)] };
     for (const { id, topic, uniqueKey, idempotency } of noteInserted(inserted, open, rows)) {
       const params = [id, topic, uniqueKey, idempotency?.key ?? null];
-      noteInserted(inserted, [], yield { sql: sql.FIND_HOLDER, params, isRead: true });
+      noteInserted(inserted, [], yield { sql: FIND_HOLDER, params, isRead: true });
     }
     open = noteInserted(inserted, open, []);
   }

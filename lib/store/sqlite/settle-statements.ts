@@ -1,4 +1,4 @@
-import { byId, errorsWith, fromNow, ms, now, owned, tokens } from './statements.js';
+import { byId, errorsWith, fromNow, ms, now, owned, tokens } from './statement-parts.js';
 
 /*
  * How attempts end.

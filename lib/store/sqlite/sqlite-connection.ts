@@ -1,6 +1,10 @@
 import type { DataSource } from 'typeorm';
-import type { BetterSqliteDatabase, Sqlite3Database, SqlScript } from '../sql-runner.js';
-import { BetterSqliteRunner, runScript, Sqlite3Runner } from '../sql-runner.js';
+import type { BetterSqliteDatabase } from './better-sqlite-runner.js';
+import type { Sqlite3Database } from './sqlite3-runner.js';
+import type { SqlScript } from '../sql-runner.js';
+import { BetterSqliteRunner } from './better-sqlite-runner.js';
+import { runScript } from '../sql-runner.js';
+import { Sqlite3Runner } from './sqlite3-runner.js';
 import { StepLane } from './step-lane.js';
 import { TickLane } from './tick-lane.js';
 import type { WriteLane, WriteLaneOptions } from './write-lane.js';

@@ -3,9 +3,9 @@ import type { JobStatus } from '../../core/job-state.js';
 import { JOB_STATUSES } from '../../core/job-state.js';
 import { SMALL_TABLE_JOBS } from '../../core/limits.js';
 import type { ListFilter } from '../../core/list-filter.js';
-import type * as Seam from '../job-reports.js';
-import type { JobReports, ReportRecords } from '../job-reports.js';
-import { ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../job-reports.js';
+import type * as Seam from '../report-store.js';
+import type { JobReports, ReportRecords } from '../report-store.js';
+import { ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../report-store.js';
 import type { ListLane, ListPlan, ListSource } from '../list-plan.js';
 import { failingLanesOf, isDated, readList, readListIds } from '../list-plan.js';
 import type { LaneSize, ReportLane } from '../report-lanes.js';
@@ -17,7 +17,6 @@ import { rollupJson } from '../set-json.js';
 import type { SqlRow, SqlScript, SqlStatement } from '../sql-runner.js';
 import * as sql from './report-statements.js';
 import { one, sqliteTime } from './scripts.js';
-import { FIND_JOBS } from './statements.js';
 
 /** Runs a script on the queue's connection, when it is free. */
 type Run = <T>(script: () => SqlScript<T>) => Promise<T>;
@@ -37,7 +36,7 @@ export class SqliteReports implements JobReports, ReportRecords {
     isSmall: async (rowsMax) => (await this.read(() => one(sql.HAS_MORE_THAN, [rowsMax]))).length === 0,
     ids: (plan, limit, offset) => this.read(() => idsScript(plan, limit, offset)),
     count: (plan, max) => this.read(() => countScript(plan, max)),
-    find: async (ids) => (await this.read(() => one(FIND_JOBS, [JSON.stringify(ids)]))).map(jobOf),
+    find: async (ids) => (await this.read(() => one(sql.FIND_JOBS, [JSON.stringify(ids)]))).map(jobOf),
   };
 
   constructor(

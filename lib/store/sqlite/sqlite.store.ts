@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
-import type { Clock, ScheduledWake } from '../../core/clock.js';
-import { InvalidOptionsError, JobStateError, LeaseLostError, QueueUnavailableError } from '../../core/errors.js';
+import type { Clock } from '../../core/clock.js';
+import { InvalidOptionsError } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
@@ -10,21 +10,32 @@ import type * as Seam from '../job-store.js';
 import { ALONE } from '../job-store.js';
 import { JobsTables } from '../jobs-tables.js';
 import { PausedTopics } from '../paused-topics.js';
-import { jobOf, movedOf, rescueOf, surveyOf } from '../row-mapper.js';
-import { answeredInOrder, leftAlone, renewalsInOrder } from '../set-answers.js';
+import { refusedCompletion } from '../refused-completion.js';
+import { agesOf } from '../retention-ages.js';
+import { jobOf, rescueOf, surveyOf } from '../row-mapper.js';
+import { answeredInOrder, renewalsInOrder } from '../set-answers.js';
 import { progressJson, tokenJson } from '../set-json.js';
-import { QUEUE_CLOSED, SqlError } from '../sql-error.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { claimOfRow } from './claim-row.js';
+import { CLAIM, DUE_LANES, SURVEY } from './claim-statements.js';
+import { CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './lease-statements.js';
+import { watchCommits } from './commit-watch.js';
+import { translated } from './failures.js';
 import { untilFree } from './lock-wait.js';
-import { insertScript, moveScript, one, sqliteTime, startOf } from './scripts.js';
+import { LOOK_FOR_EXPIRED, PRUNE, PRUNE_PAGE, RESCUE } from './maintenance-statements.js';
+import { CANCEL, DELETE, PROMOTE, REQUEUE } from './move-statements.js';
+import * as pauseStatements from './pause-statements.js';
+import { FIND_JOBS } from './report-statements.js';
+import { RequestedMoves } from './requested-moves.js';
+import { insertScript, one, sqliteTime, startOf } from './scripts.js';
+import * as sessionStatements from './session-statements.js';
 import type { SqliteConnection } from './sqlite-connection.js';
 import { sqliteConnectionOf } from './sqlite-connection.js';
 import { SqliteReports } from './sqlite.reports.js';
 import { settleScript } from './settle-script.js';
 import * as settling from './settle-statements.js';
-import * as sql from './statements.js';
+import * as tableStatements from './table-statements.js';
 
 export interface SqliteStoreOptions {
   /** The application's DataSource. */
@@ -42,9 +53,6 @@ export interface SqliteStoreOptions {
   readonly isInMemory: boolean;
 }
 
-/** How often the file is asked whether another connection has committed: the question costs about a microsecond. */
-const WATCH_INTERVAL_MS = 20;
-
 /** Jobs in a SQLite file, on a connection of the queue's own: each verb is one script of its write lane. */
 export class SqliteStore implements Seam.JobStore {
   readonly capabilities = { transactionsAtOnce: 0, inserts: ALONE, pipelined: ALONE, database: 'sqlite' } as const;
@@ -53,11 +61,12 @@ export class SqliteStore implements Seam.JobStore {
     (script) => this.write(script),
   );
   readonly pauses = new PausedTopics(
-    sql,
+    pauseStatements,
     (text, params) => this.read(text, params),
     (text, params) => this.write(() => one(text, params)),
   );
 
+  private readonly moves = new RequestedMoves((script) => this.write(script));
   private readonly transactions: CallerTransactions;
   private readonly tables: JobsTables;
   private connection!: SqliteConnection;
@@ -69,11 +78,11 @@ export class SqliteStore implements Seam.JobStore {
     });
     this.tables = new JobsTables({
       databaseType: options.own.options.type,
-      statements: sql,
+      statements: tableStatements,
       migrate: options.migrate,
       read: (statement) => this.lookOnce(() => one(statement, [])),
-      run: (script) => translating(this.connection.lane.transact(script)),
-      runBeside: (script) => translating(this.connection.lane.run(script)),
+      run: (script) => translated(this.connection.lane.transact(script)),
+      runBeside: (script) => translated(this.connection.lane.run(script)),
       clock: options.clock,
       logger: options.logger,
     });
@@ -104,7 +113,7 @@ export class SqliteStore implements Seam.JobStore {
 
   async find(ids: readonly string[], tx?: Seam.StoreTransaction): Promise<Job[]> {
     const params = [JSON.stringify(ids)];
-    const rows = await (tx ? this.inTransaction(tx, one(sql.FIND_JOBS, params)) : this.read(sql.FIND_JOBS, params));
+    const rows = await (tx ? this.inTransaction(tx, one(FIND_JOBS, params)) : this.read(FIND_JOBS, params));
     return rows.map(jobOf);
   }
 
@@ -115,27 +124,27 @@ export class SqliteStore implements Seam.JobStore {
   async claim({ lanes, limit, worker, leaseMs }: Seam.ClaimRequest): Promise<Claim[]> {
     const asked = lanes.map((lane) => ({ ...startOf(lane), limit: lane.limit }));
     // Looking takes no lock: a poll that finds nothing does not get in the way of the application's writes.
-    const places = await this.read(sql.DUE_LANES, [JSON.stringify(asked)]);
+    const places = await this.read(DUE_LANES, [JSON.stringify(asked)]);
     const due = places.map(({ place }) => asked[place as number]!);
     if (due.length === 0) {
       return [];
     }
     const params = [JSON.stringify(due), limit, Math.max(...due.map((lane) => lane.limit)), worker, leaseMs];
     // Payloads are parsed when the lock is free again.
-    return (await this.write(() => one(sql.CLAIM, params))).map(claimOfRow);
+    return (await this.write(() => one(CLAIM, params))).map(claimOfRow);
   }
 
   async survey(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[] = []): Promise<Seam.LaneSurvey> {
-    return surveyOf(await this.read(sql.SURVEY, [JSON.stringify(gaps), JSON.stringify(lanes.map(startOf))]));
+    return surveyOf(await this.read(SURVEY, [JSON.stringify(gaps), JSON.stringify(lanes.map(startOf))]));
   }
 
   async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.Renewal[]> {
-    const rows = await this.write(() => one(sql.RENEW, [tokenJson(tokens), leaseMs]));
+    const rows = await this.write(() => one(RENEW, [tokenJson(tokens), leaseMs]));
     return renewalsInOrder(tokens, rows, []);
   }
 
   async cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]> {
-    const rows = await this.read(sql.CANCEL_REQUESTS, [tokenJson(tokens)]);
+    const rows = await this.read(CANCEL_REQUESTS, [tokenJson(tokens)]);
     return rows.map((row) => ({ id: row.id as string, attempt: Number(row.attempt) }));
   }
 
@@ -144,7 +153,7 @@ export class SqliteStore implements Seam.JobStore {
   }
 
   async recordProgress(entries: readonly Seam.ProgressEntry[]): Promise<boolean[]> {
-    const recorded = await this.write(() => one(sql.RECORD_PROGRESS, [progressJson(entries)]));
+    const recorded = await this.write(() => one(RECORD_PROGRESS, [progressJson(entries)]));
     return answeredInOrder(entries, recorded);
   }
 
@@ -154,9 +163,7 @@ export class SqliteStore implements Seam.JobStore {
       return;
     }
     const [owned] = await this.inTransaction(tx, one(settling.OWNED_STATE, [id, attempt]));
-    throw owned
-      ? new JobStateError(id, 'cannot be completed, a cancel was requested')
-      : new LeaseLostError(id, attempt);
+    throw refusedCompletion({ id, attempt }, owned);
   }
 
   transaction(): Promise<never> {
@@ -168,38 +175,36 @@ export class SqliteStore implements Seam.JobStore {
 
   async rescue(limit: number, lowerBound: string | null = null): Promise<Seam.Rescue> {
     const from = lowerBound === null ? '' : sqliteTime(lowerBound);
-    const [look] = await this.read(sql.LOOK_FOR_EXPIRED, [from]);
-    const rescued = look!.is_any_expired ? await this.write(() => one(sql.RESCUE, [limit, from])) : [];
+    const [look] = await this.read(LOOK_FOR_EXPIRED, [from]);
+    const rescued = look!.is_any_expired ? await this.write(() => one(RESCUE, [limit, from])) : [];
     return rescueOf([...rescued, look!]);
   }
 
   async prune(retention: Retention, { after, rows, except = [] }: Seam.PrunePage): Promise<Seam.PrunedPage> {
-    const ages = Object.entries(retention).filter((entry): entry is [string, number] => entry[1] !== false);
-    const youngestMs = ages.length === 0 ? 0 : Math.min(...ages.map(([, age]) => age));
-    const aged = JSON.stringify(ages.map(([status, age]) => ({ status, age_ms: age })));
-    const params = [after ?? '', rows, aged, JSON.stringify(except)];
+    const { json, youngestMs } = agesOf(retention);
+    const params = [after ?? '', rows, json, JSON.stringify(except)];
     // Looking takes no lock.
-    const [page] = await this.read(sql.PRUNE_PAGE, [...params, youngestMs]);
-    const removed = page!.is_any_aged ? await this.write(() => one(sql.PRUNE, params)) : [];
+    const [page] = await this.read(PRUNE_PAGE, [...params, youngestMs]);
+    const removed = page!.is_any_aged ? await this.write(() => one(PRUNE, params)) : [];
     return { removed: removed.length, next: page!.has_more ? (page!.last as string) : null };
   }
 
   requeue(ids: readonly string[], changes: Seam.RequeueChanges = {}): Promise<Seam.Moved[]> {
     const { payload = null, runAt, maxRetries = null } = changes;
     const params = [payload, runAt ? sqliteTime(runAt) : null, maxRetries];
-    return this.move(sql.REQUEUE, ids, params);
+    return this.moves.move(REQUEUE, ids, params);
   }
 
   promote(ids: readonly string[]): Promise<Seam.Moved[]> {
-    return this.move(sql.PROMOTE, ids);
+    return this.moves.move(PROMOTE, ids);
   }
 
   cancel(ids: readonly string[]): Promise<Seam.Moved[]> {
-    return this.move(sql.CANCEL, ids);
+    return this.moves.move(CANCEL, ids);
   }
 
   delete(ids: readonly string[]): Promise<Seam.Moved[]> {
-    return this.move(sql.DELETE, ids);
+    return this.moves.move(DELETE, ids);
   }
 
   async discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
@@ -214,31 +219,12 @@ export class SqliteStore implements Seam.JobStore {
     if (this.options.isInMemory) {
       return () => Promise.resolve();
     }
-    let seen: unknown;
-    let timer: ScheduledWake | undefined;
-    let isListening = true;
-    const look = async (): Promise<void> => {
-      const version = await this.dataVersion(seen);
-      if (!isListening) {
-        return;
-      }
-      if (version !== seen) {
-        seen = version;
-        hints.jobs();
-        hints.cancel();
-      }
-      timer = this.options.clock.schedule(WATCH_INTERVAL_MS, () => void look());
-    };
-    await look();
-    return async () => {
-      isListening = false;
-      timer?.cancel();
-    };
+    return watchCommits((lastKnown) => this.dataVersion(lastKnown), hints, this.options.clock);
   }
 
   private async dataVersion(lastKnown: unknown): Promise<unknown> {
     try {
-      return (await this.connection.read(one(sql.DATA_VERSION, [])))[0]?.data_version;
+      return (await this.connection.read(one(sessionStatements.DATA_VERSION, [])))[0]?.data_version;
     } catch {
       // Another process is recovering the log, or the disk failed: the next look, or a poll, will tell.
       return lastKnown;
@@ -250,54 +236,24 @@ export class SqliteStore implements Seam.JobStore {
     this.connection = sqliteConnectionOf(own, app, { clock, lockTimeoutMs });
     this.transactions.open();
     if (!isInMemory) {
-      for (const pragma of [...sql.CONNECTION_PRAGMAS, sql.WRITE_AHEAD_LOG]) {
+      for (const pragma of [...sessionStatements.CONNECTION_PRAGMAS, sessionStatements.WRITE_AHEAD_LOG]) {
         await this.read(pragma, []);
       }
-      await this.read(sql.SYNCHRONOUS[synchronous], []);
+      await this.read(sessionStatements.SYNCHRONOUS[synchronous], []);
     }
   }
 
   /** @throws InvalidOptionsError where the application's own connection shuts out all others. */
   private async ensureShared(): Promise<void> {
     const { app, isInMemory } = this.options;
-    const [row] = isInMemory ? [] : await app.query<SqlRow[]>(sql.LOCKING_MODE);
+    const [row] = isInMemory ? [] : await app.query<SqlRow[]>(sessionStatements.LOCKING_MODE);
     if (row?.locking_mode === 'exclusive') {
       throw new InvalidOptionsError('dataSource', 'expected a file that others may open, got locking_mode = EXCLUSIVE');
     }
   }
 
-  /** In one script, or where the database refuses one of several, in halves, until those that it refuses stand alone. */
-  private async move(
-    statements: sql.MoveStatements,
-    ids: readonly string[],
-    params: readonly unknown[] = [],
-  ): Promise<Seam.Moved[]> {
-    try {
-      return await this.write(() => moveScript(statements, ids, params));
-    } catch (error) {
-      if (!(error instanceof SqlError)) {
-        throw error;
-      }
-      return ids.length === 1 ? [movedOf(leftAlone(ids[0]!, error))] : this.moveHalves(statements, ids, params);
-    }
-  }
-
-  private async moveHalves(
-    statements: sql.MoveStatements,
-    ids: readonly string[],
-    params: readonly unknown[],
-  ): Promise<Seam.Moved[]> {
-    const middle = Math.ceil(ids.length / 2);
-    const moved = [
-      ...(await this.move(statements, ids.slice(0, middle), params)),
-      ...(await this.move(statements, ids.slice(middle), params)),
-    ];
-    // Alone a job is answered whole; of several none is, whichever way they went.
-    return moved.map((each) => ({ ...each, job: null }));
-  }
-
   private write<T>(script: () => SqlScript<T>): Promise<T> {
-    return this.tables.usedBy(() => translating(this.connection.lane.run(script)));
+    return this.tables.usedBy(() => translated(this.connection.lane.run(script)));
   }
 
   private read(text: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
@@ -314,36 +270,15 @@ export class SqliteStore implements Seam.JobStore {
   }
 
   private whenFree<T>(work: () => T | Promise<T>): Promise<T> {
-    return translating(untilFree(work, this.options.clock, this.options.lockTimeoutMs));
+    return translated(untilFree(work, this.options.clock, this.options.lockTimeoutMs));
   }
 
   private async inTransaction<T>(tx: Seam.StoreTransaction, script: SqlScript<T>): Promise<T> {
     try {
-      return await translating(runScript(runnerOfQueryRunner(this.transactions.queryRunnerOf(tx)), script));
+      return await translated(runScript(runnerOfQueryRunner(this.transactions.queryRunnerOf(tx)), script));
     } catch (error) {
       void this.tables.madeAfter(error);
       throw error;
     }
-  }
-}
-
-async function translating<T>(answer: Promise<T>): Promise<T> {
-  try {
-    return await answer;
-  } catch (error) {
-    throw error instanceof SqlError ? (unavailability(error) ?? error) : error;
-  }
-}
-
-function unavailability(cause: SqlError): QueueUnavailableError | undefined {
-  switch (cause.kind) {
-    case 'closed':
-      return new QueueUnavailableError(QUEUE_CLOSED, { cause });
-    case 'unavailable':
-    case 'busy':
-    case 'denied':
-      return new QueueUnavailableError(`the database cannot be used: ${cause.message}`, { cause });
-    default:
-      return undefined;
   }
 }

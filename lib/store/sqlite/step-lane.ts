@@ -3,7 +3,7 @@ import type { SqlRow, SqlRunner, SqlScript, SqlStatement } from '../sql-runner.j
 import { SqlError } from '../sql-error.js';
 import { runScript } from '../sql-runner.js';
 import { lockTimeout, PAUSE_MAX_MS, PAUSE_MIN_MS, untilFree } from './lock-wait.js';
-import { BEGIN, COMMIT, ROLLBACK } from './statements.js';
+import { BEGIN, COMMIT, ROLLBACK } from './session-statements.js';
 import type { WriteLane, WriteLaneOptions } from './write-lane.js';
 
 export interface StepLaneOptions extends WriteLaneOptions {

@@ -1,9 +1,10 @@
 import type { ScheduledWake } from '../../core/clock.js';
-import type { BetterSqliteRunner, SqlScript } from '../sql-runner.js';
+import type { BetterSqliteRunner } from './better-sqlite-runner.js';
+import type { SqlScript } from '../sql-runner.js';
 import { SqlError } from '../sql-error.js';
 import { Turn } from '../turn.js';
 import { lockTimeout } from './lock-wait.js';
-import { BEGIN, COMMIT, ROLLBACK } from './statements.js';
+import { BEGIN, COMMIT, ROLLBACK } from './session-statements.js';
 import type { WriteLane, WriteLaneOptions } from './write-lane.js';
 
 export interface TickLaneOptions extends WriteLaneOptions {

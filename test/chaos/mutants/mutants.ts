@@ -107,10 +107,9 @@ const withoutStatus = (sql: string): string =>
 
 /** Rewrites statements of the built store. @throws when a statement stays as it was: the mutant would be none. */
 function edit({ database }: MemberSettings, names: readonly string[], rewrite: (sql: string) => string): void {
-  const files =
-    database.type === 'postgres'
-      ? ['claim', 'insert', 'lease', 'maintenance', 'move', 'settle'].map((kind) => `postgres/${kind}-statements.js`)
-      : ['sqlite/settle-statements.js', 'sqlite/statements.js'];
+  const room = database.type === 'postgres' ? 'postgres' : 'sqlite';
+  const kinds = ['claim', 'insert', 'lease', 'maintenance', 'move', 'settle'];
+  const files = kinds.map((kind) => `${room}/${kind}-statements.js`);
   for (const name of names) {
     const statements = files.map(built).find((all) => name in all)!;
     const statement = statements[name];

@@ -1,7 +1,7 @@
 import type { Claim, ClaimToken, Job } from '../../../lib/core/job.js';
 import type { FinalStatus } from '../../../lib/core/job-state.js';
 import type { Retention } from '../../../lib/core/options.js';
-import type { JobReports, ReportRecords } from '../../../lib/store/job-reports.js';
+import type { JobReports, ReportRecords } from '../../../lib/store/report-store.js';
 import type * as Seam from '../../../lib/store/job-store.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import type { SimulatedTable } from './simulated-table.js';

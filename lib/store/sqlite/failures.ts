@@ -1,0 +1,24 @@
+import { QueueUnavailableError } from '../../core/errors.js';
+import { QUEUE_CLOSED, SqlError } from '../sql-error.js';
+
+/** What callers of the queue are told where a statement has failed. */
+export async function translated<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    throw error instanceof SqlError ? (unavailability(error) ?? error) : error;
+  }
+}
+
+function unavailability(cause: SqlError): QueueUnavailableError | undefined {
+  switch (cause.kind) {
+    case 'closed':
+      return new QueueUnavailableError(QUEUE_CLOSED, { cause });
+    case 'unavailable':
+    case 'busy':
+    case 'denied':
+      return new QueueUnavailableError(`the database cannot be used: ${cause.message}`, { cause });
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,22 @@
+import { byId, jobColumns } from './statement-parts.js';
+
+/** Those of the queue's tables that are there. */
+export const LIST_TABLES = `
+SELECT name FROM sqlite_master
+WHERE type = 'table' AND name IN ('_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_paused', '_jobs_migrations')`;
+
+/** Which migrations have run, in the table TypeORM would make. */
+export const CREATE_MIGRATIONS_TABLE = `CREATE TABLE IF NOT EXISTS _jobs_migrations (
+  id integer PRIMARY KEY AUTOINCREMENT NOT NULL, timestamp bigint NOT NULL, name varchar NOT NULL)`;
+
+export const LIST_MIGRATIONS = 'SELECT name FROM _jobs_migrations';
+
+/** Once: on a driver that makes the tables step by step two processes may be at it. */
+export const RECORD_MIGRATION = `
+INSERT INTO _jobs_migrations (timestamp, name)
+SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM _jobs_migrations WHERE name = ?2)`;
+
+/** Fails unless every column that this version needs is there, and the table of paused topics. */
+export const CHECK_TABLE = `
+SELECT ${jobColumns}, backoff, idempotency_key, body_hash, (SELECT max(since) FROM _jobs_paused) FROM _jobs ${byId}
+WHERE id = '' LIMIT 0`;
