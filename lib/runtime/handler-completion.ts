@@ -52,7 +52,7 @@ export class HandlerCompletion {
       if (call === 'accepted') {
         this.state = committed ? 'committed' : 'rolled back';
       } else if (call === 'failed' && !committed) {
-        this.noteRollback();
+        this.noteLoss();
       }
     });
     // Said before the statement is sent: its transaction may commit before this process hears of it.
@@ -67,19 +67,16 @@ export class HandlerCompletion {
       }
       if (!(error instanceof JobStateError)) {
         call = 'failed';
-        await this.noteIfLost(tx);
+        if (this.store.capabilities.failureEndsTransaction) {
+          this.noteLoss();
+        }
       }
       throw error;
     }
   }
 
-  /** A failed statement ends a transaction of PostgreSQL: it answers nothing more, and its COMMIT is a rollback without a word. */
-  private async noteIfLost(tx: StoreTransaction): Promise<void> {
-    await this.standsIn(tx).catch(() => this.noteRollback());
-  }
-
   /** What the handler wrote beside the completion is gone: its return must not complete the job without. */
-  private noteRollback(): void {
+  private noteLoss(): void {
     this.state = this.state === 'none' ? 'rolled back' : this.state;
   }
 

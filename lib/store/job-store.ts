@@ -97,6 +97,8 @@ export interface JobStore {
 export interface StoreCapabilities {
   /** How many handlers may each run inside a transaction for their whole length; 0 where none may. */
   readonly transactionsAtOnce: number;
+  /** Whether a transaction is lost in which a statement has failed: its COMMIT is a rollback then, without a word. */
+  readonly failureEndsTransaction: boolean;
   /** Inserts without a unique key; more would only wait for each other. */
   readonly inserts: StatementConcurrency;
   /**

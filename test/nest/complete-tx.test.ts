@@ -121,6 +121,14 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
             return 'as if nothing had happened';
           }),
       ],
+      [
+        'by nobody who awaits it',
+        (job: JobContext) =>
+          app.dataSource.transaction(async (manager) => {
+            await manager.insert(Receipt, { jobId: job.id, attempt: job.attempt });
+            void job.completeTx(manager, 'refused');
+          }),
+      ],
     ])('is never completed without what the transaction wrote, swallowed %s', async (_where, work) => {
       await start(work);
       for (const statement of refusing(app.dataSource.options.type === 'postgres')) {

@@ -19,9 +19,9 @@ import type { SqlRow, SqlScript } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { claimOfRow } from './claim-row.js';
 import { CLAIM, DUE_LANES, SURVEY } from './claim-statements.js';
-import { CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './lease-statements.js';
 import { watchCommits } from './commit-watch.js';
 import { translated } from './failures.js';
+import { CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './lease-statements.js';
 import { untilFree } from './lock-wait.js';
 import { LOOK_FOR_EXPIRED, PRUNE, PRUNE_PAGE, RESCUE } from './maintenance-statements.js';
 import { CANCEL, DELETE, PROMOTE, REQUEUE } from './move-statements.js';
@@ -30,11 +30,11 @@ import { FIND_JOBS } from './report-statements.js';
 import { RequestedMoves } from './requested-moves.js';
 import { insertScript, one, sqliteTime, startOf } from './scripts.js';
 import * as sessionStatements from './session-statements.js';
+import { settleScript } from './settle-script.js';
+import * as settling from './settle-statements.js';
 import type { SqliteConnection } from './sqlite-connection.js';
 import { sqliteConnectionOf } from './sqlite-connection.js';
 import { SqliteReports } from './sqlite.reports.js';
-import { settleScript } from './settle-script.js';
-import * as settling from './settle-statements.js';
 import * as tableStatements from './table-statements.js';
 
 export interface SqliteStoreOptions {
@@ -55,7 +55,13 @@ export interface SqliteStoreOptions {
 
 /** Jobs in a SQLite file, on a connection of the queue's own: each verb is one script of its write lane. */
 export class SqliteStore implements Seam.JobStore {
-  readonly capabilities = { transactionsAtOnce: 0, inserts: ALONE, pipelined: ALONE, database: 'sqlite' } as const;
+  readonly capabilities = {
+    transactionsAtOnce: 0,
+    failureEndsTransaction: false,
+    inserts: ALONE,
+    pipelined: ALONE,
+    database: 'sqlite',
+  } as const;
   readonly reports = new SqliteReports(
     (script) => this.look(script),
     (script) => this.write(script),

@@ -32,6 +32,7 @@ export const shortLine: Line = {
 export class SimulatedStore implements JobStore {
   readonly capabilities = {
     transactionsAtOnce: 0,
+    failureEndsTransaction: true,
     inserts: { atOnce: 2, jobsMin: 16 },
     pipelined: { atOnce: 2, jobsMin: 1 },
     database: 'postgres',
