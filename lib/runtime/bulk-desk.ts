@@ -4,8 +4,8 @@ import { RowLockedError } from '../core/errors.js';
 import { JOB_ACTIONS } from '../core/job-action.js';
 import type { JobStatus } from '../core/job-state.js';
 import type { ListFilter } from '../core/list-filter.js';
-import type { JobReports, ListedIds, StandingJob } from '../store/report-store.js';
 import type { Moved } from '../store/job-store.js';
+import type { JobReports, ListedIds, StandingJob } from '../store/report-store.js';
 import type { Moves } from './moves.js';
 
 export interface BulkDeskOptions {

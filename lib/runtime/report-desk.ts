@@ -1,14 +1,14 @@
 import type { Clock } from '../core/clock.js';
 import { addTo, percentileOf } from '../core/histogram.js';
-import type { ErrorGroups, StatusCounts, TimeseriesPoint, TopicStats } from '../core/job-reports.js';
 import type { JobStats } from '../core/job.js';
+import type { ErrorGroups, StatusCounts, TimeseriesPoint, TopicStats } from '../core/job-reports.js';
 import { SEARCHED_FAILURES_MAX, SMALL_TABLE_JOBS } from '../core/limits.js';
 import { runTimesOf } from '../core/run-times.js';
-import type { RolledUpMinutes, TopicCounts, TopicRunTimes } from '../store/report-store.js';
-import { ALL_TOPICS } from '../store/report-store.js';
 import type { JobStore } from '../store/job-store.js';
 import { everyPriority } from '../store/lanes.js';
 import { lanesOf } from '../store/report-lanes.js';
+import type { RolledUpMinutes, TopicCounts, TopicRunTimes } from '../store/report-store.js';
+import { ALL_TOPICS } from '../store/report-store.js';
 import type { Topics } from './shared-answers.js';
 import { SharedAnswers } from './shared-answers.js';
 

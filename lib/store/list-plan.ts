@@ -1,12 +1,12 @@
+import type { Job } from '../core/job.js';
 import { normalJobId } from '../core/job-id.js';
 import type { JobStatus } from '../core/job-state.js';
 import { JOB_STATUSES } from '../core/job-state.js';
-import type { Job } from '../core/job.js';
 import { SEARCHED_FAILURES_MAX, SMALL_TABLE_JOBS } from '../core/limits.js';
 import type { ListFilter } from '../core/list-filter.js';
-import type { ListedIds, ListedJobs } from './report-store.js';
 import type { LaneSize, ReportLane } from './report-lanes.js';
 import { measuredLanesOf } from './report-lanes.js';
+import type { ListedIds, ListedJobs } from './report-store.js';
 
 /** Jobs of one topic in one status, in the order of their ids: one range of the index `_jobs_listed`. */
 export interface ListLane {

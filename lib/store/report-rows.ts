@@ -1,9 +1,9 @@
 import type { Histogram } from '../core/histogram.js';
 import type { ErrorGroup } from '../core/job-reports.js';
 import type { JobStatus } from '../core/job-state.js';
-import type { RolledUpMinutes, StandingJob, TopicCounts } from './report-store.js';
-import type { LaneSize } from './report-lanes.js';
 import { errorKeyOf } from './error-key.js';
+import type { LaneSize } from './report-lanes.js';
+import type { RolledUpMinutes, StandingJob, TopicCounts } from './report-store.js';
 import type { SqlRow } from './sql-runner.js';
 
 /* Rows of the report statements, which are the same in every dialect: times as milliseconds since 1970, JSON as text. */

@@ -1,8 +1,8 @@
-import type { ErrorGroup, StatusCounts } from '../core/job-reports.js';
 import type { Histogram } from '../core/histogram.js';
 import type { Job } from '../core/job.js';
-import type { ListFilter } from '../core/list-filter.js';
+import type { ErrorGroup, StatusCounts } from '../core/job-reports.js';
 import type { JobStatus } from '../core/job-state.js';
+import type { ListFilter } from '../core/list-filter.js';
 import type { ReportLane } from './report-lanes.js';
 
 /**

@@ -1,9 +1,9 @@
-import type { ClaimToken } from '../core/job.js';
 import { fittingCount } from '../core/fitting.js';
+import type { ClaimToken } from '../core/job.js';
 import { SET_JOBS_MAX } from '../core/limits.js';
 import type { Completion } from './completion.js';
-import type { RollupEntry } from './report-store.js';
 import type { JobInsert, ProgressEntry, Settlement } from './job-store.js';
+import type { RollupEntry } from './report-store.js';
 
 /*
  * Sets as they travel into statements: one JSON array. JSON that is text already goes in as it is, instead of being

@@ -1,5 +1,5 @@
 import type { QueryRunner } from 'typeorm';
-import { anonymous } from './numbered-parameters.js';
+import { withAnonymousParameters } from './numbered-parameters.js';
 import { sqlErrorOf } from './sql-error.js';
 
 /** A row as the driver gives it: column names of the database, values of the driver. */
@@ -21,6 +21,7 @@ export type SqlScript<T> = Generator<SqlStatement, T, readonly SqlRow[]>;
 /** Runs one statement and gives its rows, those of RETURNING included. Rejects with {@link SqlError} only. */
 export type SqlQuery = (sql: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
 
+/** Where statements run. */
 export interface SqlRunner {
   readonly query: SqlQuery;
 }
@@ -29,7 +30,7 @@ export interface SqlRunner {
 export function runnerOfQueryRunner(queryRunner: QueryRunner): SqlRunner {
   return {
     async query(sql, params) {
-      const { text, order } = anonymous(sql);
+      const { text, order } = withAnonymousParameters(sql);
       try {
         // Of sqlite3 TypeORM gives no rows for a text that begins with INSERT, UPDATE or DELETE: the blank is for it.
         const { records } = await queryRunner.query(

@@ -9,6 +9,22 @@ function retention(members: Partial<Retention> = {}): Retention {
   return { completed: false, failed: false, cancelled: false, ...members };
 }
 
+const files = storeKinds().filter(({ locksRows, canHaveTwoConnections }) => !locksRows && canHaveTwoConnections);
+
+describe.each(files)('prune beside a transaction of the application, on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('takes no lock where no job is old enough', async () => {
+    await claimMany(fixture.store, 3).then((claims) =>
+      fixture.store.settle(claims.map((token) => settlement(token, outcomes.completed()))),
+    );
+    const other = await fixture.begin();
+    await other.manager.query('UPDATE _jobs SET updated = updated');
+    expect(await fixture.store.prune(retention({ completed: MINUTE }), ALL)).toEqual({ removed: 0, next: null });
+    await other.rollback();
+  });
+});
+
 describe.each(storeKinds())('prune on $label', (kind) => {
   const fixture = useStore(kind);
 

@@ -58,6 +58,19 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('plans of repo
     expect(statements.map(([name]) => name).sort()).toEqual(Object.keys(INDEXES).sort());
   });
 
+  it('lead to old statistics topic by topic, however few there were when the database was analyzed', async () => {
+    const plan = async (): Promise<string[]> => {
+      const rows = await fixture.app.query<{ detail: string }[]>(
+        `EXPLAIN QUERY PLAN ${sql.PRUNE_ROLLUP.replace('?1', '1')}`,
+      );
+      return rows.map(({ detail }) => detail).filter((detail) => /_jobs_rollup| r /.test(`${detail} `));
+    };
+    expect(await plan()).not.toContainEqual(expect.stringMatching(/^SCAN/));
+    await fixture.sql(`INSERT INTO _jobs_rollup (topic, minute, worker) VALUES ('', '2030-01-01 00:00:00.000', 'w')`);
+    await fixture.sql('ANALYZE');
+    expect(await plan()).not.toContainEqual(expect.stringMatching(/^SCAN/));
+  });
+
   it.each(Object.entries(INDEXES))('lead %s to its rows', async (name, expected) => {
     const steps = await planOf(sql[name as keyof typeof sql]);
     expect(steps).toEqual([expected].flat().map((step) => expect.stringMatching(step) as string));

@@ -1,12 +1,6 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import * as claiming from '../../lib/store/sqlite/claim-statements.js';
-import * as inserting from '../../lib/store/sqlite/insert-statements.js';
-import * as leasing from '../../lib/store/sqlite/lease-statements.js';
-import * as maintaining from '../../lib/store/sqlite/maintenance-statements.js';
-import * as moving from '../../lib/store/sqlite/move-statements.js';
-import { FIND_JOBS, SINGLE_IDS, STANDING } from '../../lib/store/sqlite/report-statements.js';
-import * as settling from '../../lib/store/sqlite/settle-statements.js';
-import { CHECK_TABLE } from '../../lib/store/sqlite/table-statements.js';
 import { insertMany } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 
@@ -14,11 +8,21 @@ type Statements = Record<string, unknown>;
 
 const parameter = /\?\d+/g;
 
-/** Every statement there is, by its name; of the reports those that ask for jobs by their id. */
-const all = [
-  ...[claiming, inserting, leasing, maintaining, moving, settling],
-  { CHECK_TABLE, FIND_JOBS, SINGLE_IDS, STANDING },
-].flatMap((file: Statements) => Object.entries(file).flatMap(textsOf));
+const ROOM = join(__dirname, '../../lib/store/sqlite');
+
+/** Reports look at ranges (report-plans.test.ts), but for these. */
+const reportsById = ['FIND_JOBS', 'SINGLE_IDS', 'STANDING'];
+
+/** Every statement there is, by its name. */
+const all = readdirSync(ROOM)
+  .filter((file) => file.endsWith('-statements.ts'))
+  .flatMap((file) => {
+    // eslint-disable-next-line @typescript-eslint/no-require-imports -- whichever files there are
+    const statements = require(join(ROOM, file)) as Statements;
+    const isMeant = (name: string): boolean => !file.startsWith('report') || reportsById.includes(name);
+    return Object.entries(statements).filter(([name]) => isMeant(name));
+  })
+  .flatMap(textsOf);
 
 function textsOf([name, value]: [string, unknown]): [string, string][] {
   if (typeof value === 'string') {

@@ -1,8 +1,8 @@
 import type { Provider, Type } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
+import { GuideCode } from '../support/guide-code.js';
 import { useApps } from './support/apps.js';
 import { postgres, sqliteFile } from './support/database-kinds.js';
-import { GuideCode } from '../support/guide-code.js';
 import { textLike } from './support/matchers.js';
 import type { TestApp } from './support/test-app.js';
 
@@ -70,17 +70,39 @@ describe.each([postgres, sqliteFile])('the page on payments and mail, on $label,
     expect(await jobs.get(id)).toMatchObject({ status: 'completed', attempt: 1 });
   });
 
-  it('finds the payments whose job has failed for good, and leaves all others', async () => {
-    const { module, dataSource, jobs } = await startBank(async (amount) => {
+  it('finds the payments whose job has failed for good or was cancelled, and leaves all others', async () => {
+    const app = await startBank(async (amount, { signal }) => {
       if (amount === 1) throw new Error('the bank is closed');
-      return Promise.resolve('paid');
+      if (amount === 2 && !signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      return 'paid';
     });
-    const payments = module.get<PaymentsService>(PaymentsService);
-    await payments.pay(1);
+    const payments = app.module.get<PaymentsService>(PaymentsService);
     await payments.pay(2);
+    const { id } = await app.event('started');
+    await app.jobs.cancel(id);
+    await app.event('cancelled', id);
+    await payments.pay(1);
+    await payments.pay(3);
+    await app.jobs.enqueue('charge', null, { maxRetries: 0 });
+    await app.jobs.whenIdle();
+    await app.module.get<PaymentWatch>(PaymentWatch).markUnclear();
+    expect((await statuses(app.dataSource)).sort()).toEqual(['paid', 'unclear', 'unclear']);
+  });
+
+  it('does not charge again when the bank has forgotten the key', async () => {
+    const charge = jest.fn<Promise<string>, []>().mockRejectedValue(new Error('no answer'));
+    const { module, dataSource, jobs } = await startBank(charge);
+    const now = Date.now();
+    const clock = jest.spyOn(Date, 'now');
+    charge.mockImplementationOnce(() => {
+      clock.mockReturnValue(now + 24 * 60 * 60_000);
+      return Promise.reject(new Error('no answer'));
+    });
+    await module.get<PaymentsService>(PaymentsService).pay(1);
     await jobs.whenIdle();
-    await module.get<PaymentWatch>(PaymentWatch).markUnclear();
-    expect((await statuses(dataSource)).sort()).toEqual(['paid', 'unclear']);
+    clock.mockRestore();
+    expect(charge).toHaveBeenCalledTimes(1);
+    expect(await statuses(dataSource)).toEqual(['unclear']);
   });
 
   it('has a handler that sends at most once, however often it begins', async () => {

@@ -1,7 +1,7 @@
 import type { Type } from '@nestjs/common';
+import { GuideCode } from '../support/guide-code.js';
 import { useApps } from './support/apps.js';
 import { sqliteFile } from './support/database-kinds.js';
-import { GuideCode } from '../support/guide-code.js';
 import type { TestApp } from './support/test-app.js';
 
 const DAY_MS = 24 * 60 * 60_000;

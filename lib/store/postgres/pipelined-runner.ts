@@ -1,6 +1,6 @@
-import type { PostgresQuery } from './pool-runner.js';
-import type { SqlRow, SqlRunner } from '../sql-runner.js';
 import { sqlErrorOf } from '../sql-error.js';
+import type { SqlRow, SqlRunner } from '../sql-runner.js';
+import type { PostgresQuery } from './pool-runner.js';
 import type { PooledClient, SessionPool } from './session-pool.js';
 
 /** Statements that a connection has at once: one at work, and the next one, which the server begins when that is done. */

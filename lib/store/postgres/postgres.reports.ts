@@ -1,18 +1,18 @@
-import type { ErrorGroup } from '../../core/job-reports.js';
 import type { Job } from '../../core/job.js';
+import type { ErrorGroup } from '../../core/job-reports.js';
 import type { JobStatus } from '../../core/job-state.js';
 import type { ListFilter } from '../../core/list-filter.js';
-import type * as Seam from '../report-store.js';
-import type { JobReports, ReportRecords } from '../report-store.js';
-import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../report-store.js';
 import type { ListPlan, ListSource } from '../list-plan.js';
 import { failingLanesOf, isDated, readList, readListIds } from '../list-plan.js';
 import type { ReportLane } from '../report-lanes.js';
 import { countsOf, errorGroupOf, laneSizeOf, rolledUpOf, standingOf } from '../report-rows.js';
+import type * as Seam from '../report-store.js';
+import type { JobReports, ReportRecords } from '../report-store.js';
+import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../report-store.js';
+import { jobOf } from '../row-mapper.js';
 import { rollupJson } from '../set-json.js';
 import type { SqlQuery } from '../sql-runner.js';
 import * as sql from './report-statements.js';
-import { jobOf } from '../row-mapper.js';
 
 /** Reports on jobs in PostgreSQL. */
 export class PostgresReports implements JobReports, ReportRecords {

@@ -22,23 +22,23 @@ import { hearErrors, hearErrorsOf, poolOf } from './application-pool.js';
 import { capabilitiesOf } from './capabilities.js';
 import { CLAIM, CLAIM_AS_TEXT, SURVEY } from './claim-statements.js';
 import { translatedIn, untilDone } from './failures.js';
-import { Turnstile } from './turnstile.js';
 import { Insertions, topicsOf } from './insertions.js';
 import { Leases } from './leases.js';
 import type { PostgresClient } from './listener.js';
 import { PostgresListener } from './listener.js';
 import { PRUNE, RESCUE } from './maintenance-statements.js';
 import { CANCEL, DELETE, PROMOTE, REQUEUE } from './move-statements.js';
+import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY } from './notification-statements.js';
 import * as pauseStatements from './pause-statements.js';
 import { PostgresReports } from './postgres.reports.js';
 import { FIND_JOBS } from './report-statements.js';
 import { RequestedMoves } from './requested-moves.js';
-import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY } from './notification-statements.js';
 import type { PostgresSession } from './session.js';
 import type { SessionPool } from './session-pool.js';
 import { COMPLETE_IN_TX, OWNED_STATE } from './settle-statements.js';
 import { Settlements } from './settlements.js';
 import * as tableStatements from './table-statements.js';
+import { Turnstile } from './turnstile.js';
 
 export interface PostgresStoreOptions {
   /** The application's DataSource. */

@@ -1,5 +1,5 @@
-import type { PostgresPool, PostgresQuery } from './pool-runner.js';
 import type { SqlRow } from '../sql-runner.js';
+import type { PostgresPool, PostgresQuery } from './pool-runner.js';
 
 /** A connection of the pool's that somebody has to himself for a while. */
 export interface PooledClient {

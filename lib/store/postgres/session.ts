@@ -1,9 +1,9 @@
 import type { SqlError } from '../sql-error.js';
 import { sqlErrorOf } from '../sql-error.js';
-import type { PostgresQuery } from './pool-runner.js';
 import type { SqlRow, SqlRunner } from '../sql-runner.js';
-import { runnerOfPool } from './pool-runner.js';
 import { PipelinedRunner } from './pipelined-runner.js';
+import type { PostgresQuery } from './pool-runner.js';
+import { runnerOfPool } from './pool-runner.js';
 import { PIPELINED, PREPARED_NAMES } from './prepared-statements.js';
 import type { PooledClient, SessionPool } from './session-pool.js';
 import type { SessionLimits } from './session-statements.js';

@@ -1,4 +1,4 @@
-import { anonymous } from '../numbered-parameters.js';
+import { withAnonymousParameters } from '../numbered-parameters.js';
 import { sqlErrorOf } from '../sql-error.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
 
@@ -55,7 +55,7 @@ export class BetterSqliteRunner {
   private prepare(sql: string): Prepared {
     let prepared = this.prepared.get(sql);
     if (!prepared) {
-      const { text, order } = anonymous(sql);
+      const { text, order } = withAnonymousParameters(sql);
       const statement = this.database.prepare(text);
       prepared = { statement, order, columns: statement.reader ? columnsOf(statement) : null };
       this.prepared.set(sql, prepared);

@@ -36,4 +36,5 @@ export const PRUNE_PAGE = `
 SELECT max(id) AS last, count(*) = ?2 AND min(created) <= ${fromNow('-?5')} AS has_more, EXISTS (${aged}) AS is_any_aged
 FROM ${page}`;
 
+/** Deletes the aged jobs of a page; takes what PRUNE_PAGE does, but ?5. */
 export const PRUNE = `DELETE FROM _jobs ${byId} WHERE id IN (${aged}) RETURNING id`;

@@ -1,9 +1,9 @@
 import type { DataSource } from 'typeorm';
-import type { BetterSqliteDatabase } from './better-sqlite-runner.js';
-import type { Sqlite3Database } from './sqlite3-runner.js';
 import type { SqlScript } from '../sql-runner.js';
-import { BetterSqliteRunner } from './better-sqlite-runner.js';
 import { runScript } from '../sql-runner.js';
+import type { BetterSqliteDatabase } from './better-sqlite-runner.js';
+import { BetterSqliteRunner } from './better-sqlite-runner.js';
+import type { Sqlite3Database } from './sqlite3-runner.js';
 import { Sqlite3Runner } from './sqlite3-runner.js';
 import { StepLane } from './step-lane.js';
 import { TickLane } from './tick-lane.js';

@@ -1,6 +1,6 @@
 import { QueueUnavailableError, uncertain } from '../../core/errors.js';
-import type { SqlRow, SqlRunner, SqlScript, SqlStatement } from '../sql-runner.js';
 import { SqlError } from '../sql-error.js';
+import type { SqlRow, SqlRunner, SqlScript, SqlStatement } from '../sql-runner.js';
 import { runScript } from '../sql-runner.js';
 import { lockTimeout, PAUSE_MAX_MS, PAUSE_MIN_MS, untilFree } from './lock-wait.js';
 import { BEGIN, COMMIT, ROLLBACK } from './session-statements.js';

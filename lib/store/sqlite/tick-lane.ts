@@ -1,8 +1,8 @@
 import type { ScheduledWake } from '../../core/clock.js';
-import type { BetterSqliteRunner } from './better-sqlite-runner.js';
-import type { SqlScript } from '../sql-runner.js';
 import { SqlError } from '../sql-error.js';
+import type { SqlScript } from '../sql-runner.js';
 import { Turn } from '../turn.js';
+import type { BetterSqliteRunner } from './better-sqlite-runner.js';
 import { lockTimeout } from './lock-wait.js';
 import { BEGIN, COMMIT, ROLLBACK } from './session-statements.js';
 import type { WriteLane, WriteLaneOptions } from './write-lane.js';
