@@ -145,7 +145,7 @@ export class Attempts {
     if (isLastChance(claim) && this.running.size + this.buffer.length >= this.options.concurrency) {
       // Claimed ahead. If this process died now, it would fail for good without ever having run. It keeps its place in the lane.
       this.prefetch.noteStale();
-      return this.giveBack(claim, leaseEndsMs, null);
+      return this.giveBack(claim, leaseEndsMs);
     }
     const attempt = this.hold(claim, leaseEndsMs);
     this.note(attempt.topic, +1);
@@ -173,7 +173,7 @@ export class Attempts {
   }
 
   /** Back to pending without a retry charged; by default for jobs claimed while the process stops. */
-  giveBack(claim: Claim, leaseEndsMs: number, delayMs: number | null = 0): void {
+  giveBack(claim: Claim, leaseEndsMs: number, delayMs: number | null = null): void {
     this.settle(this.hold(claim, leaseEndsMs), { kind: 'release', delayMs });
   }
 
@@ -215,7 +215,7 @@ export class Attempts {
   }
 
   /** Back to pending, of an attempt that has not begun. */
-  private release(attempt: Attempt, delayMs = 0): void {
+  private release(attempt: Attempt, delayMs: number | null = null): void {
     this.note(attempt.topic, -1);
     this.settle(attempt, { kind: 'release', delayMs });
   }
