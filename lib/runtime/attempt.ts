@@ -134,7 +134,7 @@ export class Attempt implements AttemptHandle {
   }
 
   completeTx(manager: StoreTransaction, result?: unknown): Promise<void> {
-    return this.heard('completeTx', this.completion.call(manager, result));
+    return this.heard('completeTx', this.completeIn(manager, result));
   }
 
   /** Runs the handler's work inside a transaction whose last statement completes the job, unless the handler has done that. */
@@ -199,6 +199,13 @@ export class Attempt implements AttemptHandle {
 
   private get completion(): HandlerCompletion {
     return (this.madeCompletion ??= new HandlerCompletion(this.parts.store, this.claim, () => this.loseLease()));
+  }
+
+  private async completeIn(manager: StoreTransaction, result: unknown): Promise<void> {
+    if (this.tx && manager !== this.tx) {
+      throw new InvalidOptionsError('manager', 'expected job.manager, the transaction of this handler, got another');
+    }
+    await this.completion.call(manager, result);
   }
 
   private async recordProgress(value: unknown): Promise<void> {

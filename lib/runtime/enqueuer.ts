@@ -224,14 +224,18 @@ export class Enqueuer {
     let inserted: readonly InsertedJob[] = [];
     // Before the insert, which a caller may not await: its transaction must be watched from the first statement on.
     const { store } = this.options;
-    store.afterTransaction(tx, (committed) => {
+    const part = store.joinTransaction(tx, (committed) => {
       if (committed && inserted.length > 0) {
         this.tell(rows, inserted);
         store.announce(new Set(rows.map(({ topic }) => topic)));
       }
     });
-    inserted = await store.insert(rows, tx);
-    return this.jobsOf(rows, inserted, tx);
+    try {
+      inserted = await store.insert(rows, tx);
+      return await this.jobsOf(rows, inserted, tx);
+    } finally {
+      part.settled();
+    }
   }
 
   private tell(rows: readonly JobInsert[], inserted: readonly InsertedJob[]): void {

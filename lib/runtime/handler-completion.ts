@@ -1,12 +1,18 @@
 import { JobStateError, LeaseLostError } from '../core/errors.js';
 import type { ClaimToken } from '../core/job.js';
 import { recordedJson } from '../core/recorded-json.js';
-import type { JobStore, StoreTransaction } from '../store/job-store.js';
+import type { JobStore, StoreTransaction, TransactionPart } from '../store/job-store.js';
 
 /** The completion of a job in a transaction of its handler's own. */
 export class HandlerCompletion {
-  private state: 'none' | 'possible' | 'committed' | 'rolled back' = 'none';
+  /** Calls that may have completed it: under way, or accepted by a transaction that is open. */
+  private possible = 0;
+  private hasCommitted = false;
+  /** Whether a transaction was lost with which the handler meant to complete it. */
+  private wasLost = false;
   private lastCall: Promise<void> | undefined;
+  /** Calls that were refused, by their transaction. */
+  private readonly refused = new Map<StoreTransaction, TransactionPart>();
 
   constructor(
     private readonly store: JobStore,
@@ -32,63 +38,62 @@ export class HandlerCompletion {
 
   /** Whether a handler has tried to, whether or not that has committed; not where that was refused and nothing was lost. */
   get wasCalled(): boolean {
-    return this.state !== 'none';
+    return this.isPossible || this.wasLost;
   }
 
   /** Whether `completed` may stand in the table already. */
   get isPossible(): boolean {
-    return this.state === 'possible' || this.state === 'committed';
+    return this.hasCommitted || this.possible > 0;
   }
 
   /** Whether it does, as far as this process knows. */
   get isCommitted(): boolean {
-    return this.state === 'committed';
+    return this.hasCommitted;
   }
 
   private async complete(tx: StoreTransaction, result: unknown): Promise<void> {
-    const before = this.state;
-    let call: 'under way' | 'accepted' | 'failed' = 'under way';
-    this.store.afterTransaction(tx, (committed) => {
-      if (call === 'accepted') {
-        this.state = committed ? 'committed' : 'rolled back';
-      } else if (call === 'failed' && !committed) {
-        this.noteLoss();
+    let isAccepted = false;
+    const part = this.store.joinTransaction(tx, (committed) => {
+      if (isAccepted) {
+        this.possible -= 1;
+        this.hasCommitted ||= committed;
+        this.wasLost ||= !committed;
       }
     });
-    // Said before the statement is sent: its transaction may commit before this process hears of it.
-    this.state = 'possible';
+    // Counted before the statement is sent: its transaction may commit before this process hears of it.
+    this.possible += 1;
     try {
       await this.store.completeTx(tx, this.token, recordedJson(result));
-      call = 'accepted';
+      isAccepted = true;
+      this.refused.get(tx)?.pardon();
+      part.settled();
     } catch (error) {
-      this.state = before;
-      if (error instanceof LeaseLostError) {
-        throw await this.explained(error, tx);
+      this.possible -= 1;
+      if (error instanceof LeaseLostError && (await this.isTwice(tx))) {
+        part.settled();
+        const { id, attempt } = this.token;
+        throw new LeaseLostError(id, attempt, 'completeTx has completed the job already, in this transaction');
       }
-      if (!(error instanceof JobStateError)) {
-        call = 'failed';
-        if (this.store.capabilities.failureEndsTransaction) {
-          this.noteLoss();
-        }
-      }
+      this.refuse(tx, part, error as Error);
       throw error;
     }
   }
 
-  /** What the handler wrote beside the completion is gone: its return must not complete the job without. */
-  private noteLoss(): void {
-    this.state = this.state === 'none' ? 'rolled back' : this.state;
+  /** What stands beside a completion that was refused must not commit. */
+  private refuse(tx: StoreTransaction, part: TransactionPart, refusal: Error): void {
+    if (!(refusal instanceof LeaseLostError)) {
+      // A cancel has the last word, whatever the handler returns. All else must not be taken for the end of the job.
+      this.wasLost ||= !(refusal instanceof JobStateError);
+    } else if (!this.isPossible) {
+      this.onLost();
+    }
+    this.refused.set(tx, part);
+    part.settled(refusal);
   }
 
-  /** It may be the handler itself that has completed the job, before in this transaction. */
-  private async explained(error: LeaseLostError, tx: StoreTransaction): Promise<LeaseLostError> {
-    if (!this.isPossible) {
-      this.onLost();
-    } else if (this.state === 'possible' && (await this.standsIn(tx))) {
-      const { id, attempt } = this.token;
-      return new LeaseLostError(id, attempt, 'completeTx has completed the job already, in this transaction');
-    }
-    return error;
+  /** Whether it is the handler itself that has completed the job, before in this transaction. */
+  private async isTwice(tx: StoreTransaction): Promise<boolean> {
+    return this.possible > 0 && (await this.standsIn(tx).catch(() => false));
   }
 
   /** Whether this attempt has completed the job, as the transaction sees it. */

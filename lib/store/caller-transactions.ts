@@ -1,13 +1,38 @@
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import { InvalidOptionsError, UnknownDataSourceError } from '../core/errors.js';
-import type { StoreTransaction } from './job-store.js';
+import type { StoreTransaction, TransactionPart } from './job-store.js';
 
 type Done = (committed: boolean) => void;
 
-interface Waiting {
-  /** How many savepoints deep the caller was; rolled back to a lower depth, its work is gone. */
-  readonly depth: number;
-  readonly done: Done;
+/** A call of the queue's in a transaction of the application's. */
+class Part implements TransactionPart {
+  readonly over: Promise<void>;
+  refusal: Error | undefined;
+  private resolve!: () => void;
+
+  constructor(
+    /** How many savepoints deep the caller was; rolled back to a lower depth, its work is gone. */
+    public depth: number,
+    readonly done: Done,
+  ) {
+    this.over = new Promise((resolve) => (this.resolve = resolve));
+  }
+
+  settled(refusal?: Error): void {
+    this.refusal = refusal;
+    this.resolve();
+  }
+
+  pardon(): void {
+    this.refusal = undefined;
+  }
+}
+
+/** What is known of an open transaction. */
+interface OpenTransaction {
+  parts: Part[];
+  /** Its COMMIT or ROLLBACK is on its way: what is sent now would run behind that, in no transaction. */
+  isEnding: boolean;
 }
 
 /** Who wants to know of every transaction of these DataSources. */
@@ -20,11 +45,11 @@ export interface TransactionWatcher {
 
 /**
  * The transactions that callers of `enqueueTx` and `completeTx` bring along: checks that they are open and of the right
- * DataSource, and tells when they have ended.
+ * DataSource, keeps their end waiting for the calls that are in them, and tells when they have ended.
  */
 export class CallerTransactions {
-  private readonly waiting = new WeakMap<QueryRunner, Waiting[]>();
-  private isOpen = false;
+  private readonly open = new WeakMap<QueryRunner, OpenTransaction>();
+  private isWatching = false;
 
   constructor(
     private readonly dataSources: readonly DataSource[],
@@ -32,14 +57,14 @@ export class CallerTransactions {
   ) {}
 
   /** Begins to watch; the DataSources must be initialized. */
-  open(): void {
-    this.isOpen = true;
+  startWatching(): void {
+    this.isWatching = true;
     this.dataSources.forEach((dataSource) => this.watch(dataSource));
   }
 
   /** Before the application's own subscribers: where one of these throws, TypeORM tells no other. */
   private watch({ subscribers }: DataSource): void {
-    if (this.isOpen && !subscribers.includes(this.subscriber)) {
+    if (this.isWatching && !subscribers.includes(this.subscriber)) {
       subscribers.unshift(this.subscriber);
     }
   }
@@ -64,7 +89,7 @@ export class CallerTransactions {
         'expected an EntityManager of the DataSource the queue lives in, got one of another: the job could not commit together with it',
       );
     }
-    if (!queryRunner?.isTransactionActive) {
+    if (!queryRunner?.isTransactionActive || hasEndedByItself(connection)) {
       throw new InvalidOptionsError(
         'manager',
         'expected the EntityManager of an open transaction, got one without (on SQLite another one may have ended it: transactions there must take turns)',
@@ -73,19 +98,41 @@ export class CallerTransactions {
     return queryRunner;
   }
 
-  /** Calls `done` once, when the outermost transaction has ended or the savepoint around the call was rolled back. */
-  whenEnded(tx: StoreTransaction, done: Done): void {
+  /**
+   * A call of the queue's begins in this transaction, whose end waits until the call is settled. `done` is called once, when
+   * the outermost transaction has ended or the savepoint around the call was rolled back.
+   *
+   * @throws what `queryRunnerOf` throws; InvalidOptionsError when its end has begun.
+   */
+  join(tx: StoreTransaction, done: Done): TransactionPart {
     const queryRunner = this.queryRunnerOf(tx);
     // A DataSource that was closed and initialized again has forgotten its subscribers.
     this.watch(queryRunner.connection);
-    const list = this.waiting.get(queryRunner) ?? [];
-    list.push({ depth: depthOf(queryRunner), done });
-    this.waiting.set(queryRunner, list);
+    const transaction = this.openOf(queryRunner);
+    if (transaction.isEnding) {
+      throw new InvalidOptionsError(
+        'manager',
+        'expected the EntityManager of an open transaction, got one that is being ended: is this call awaited inside?',
+      );
+    }
+    const part = new Part(depthOf(queryRunner), done);
+    transaction.parts.push(part);
+    return part;
+  }
+
+  private openOf(queryRunner: QueryRunner): OpenTransaction {
+    const known = this.open.get(queryRunner);
+    if (known) {
+      return known;
+    }
+    const transaction: OpenTransaction = { parts: [], isEnding: false };
+    this.open.set(queryRunner, transaction);
+    return transaction;
   }
 
   /** Stops watching; callbacks that still wait are never called. */
   close(): void {
-    this.isOpen = false;
+    this.isWatching = false;
     for (const { subscribers } of this.dataSources) {
       const at = subscribers.indexOf(this.subscriber);
       subscribers.splice(at, at < 0 ? 0 : 1);
@@ -93,25 +140,64 @@ export class CallerTransactions {
   }
 
   private readonly subscriber = {
-    beforeTransactionStart: () => this.watcher.starting?.(),
-    afterTransactionCommit: ({ queryRunner }: { queryRunner: QueryRunner }) => this.ended(queryRunner, true),
-    afterTransactionRollback: ({ queryRunner }: { queryRunner: QueryRunner }) => this.ended(queryRunner, false),
+    beforeTransactionStart: ({ queryRunner }: TransactionEvent) => {
+      if (depthOf(queryRunner) === 0 || hasEndedByItself(queryRunner.connection)) {
+        // Nobody may have told the end of the one before.
+        this.open.delete(queryRunner);
+      }
+      return this.watcher.starting?.();
+    },
+    beforeTransactionCommit: ({ queryRunner }: TransactionEvent) =>
+      // A savepoint that is released decides nothing yet.
+      depthOf(queryRunner) > 1 ? undefined : this.committing(queryRunner),
+    beforeTransactionRollback: ({ queryRunner }: TransactionEvent) => this.ending(queryRunner),
+    afterTransactionCommit: ({ queryRunner }: TransactionEvent) => this.ended(queryRunner, true),
+    afterTransactionRollback: ({ queryRunner }: TransactionEvent) => this.ended(queryRunner, false),
   };
 
+  /** @throws what a call was refused with: then what stands beside it must not be committed. */
+  private async committing(queryRunner: QueryRunner): Promise<void> {
+    const { parts } = await this.ending(queryRunner);
+    const refusal = parts.find((part) => part.refusal)?.refusal;
+    if (refusal) {
+      throw refusal;
+    }
+  }
+
+  private async ending(queryRunner: QueryRunner): Promise<OpenTransaction> {
+    const transaction = this.openOf(queryRunner);
+    transaction.isEnding = true;
+    await Promise.all(transaction.parts.map(({ over }) => over));
+    return transaction;
+  }
+
   private ended(queryRunner: QueryRunner, committed: boolean): void {
-    const list = this.waiting.get(queryRunner) ?? [];
+    const transaction = this.open.get(queryRunner);
     const isOver = !queryRunner.isTransactionActive;
-    const depth = depthOf(queryRunner);
-    // A released savepoint decides nothing yet: its work now stands or falls with the transaction around it.
-    const settled = isOver ? list : committed ? [] : list.filter((entry) => entry.depth > depth);
-    const rest = isOver ? [] : list.filter((entry) => !settled.includes(entry));
-    const lowered = committed ? rest.map((entry) => ({ ...entry, depth: Math.min(entry.depth, depth) })) : rest;
-    this.waiting.set(queryRunner, lowered);
-    settled.forEach(({ done }) => done(committed));
+    if (transaction) {
+      transaction.isEnding = false;
+      const depth = depthOf(queryRunner);
+      // A released savepoint decides nothing yet: its work now stands or falls with the transaction around it.
+      const settled = transaction.parts.filter((part) => isOver || (!committed && part.depth > depth));
+      transaction.parts = transaction.parts.filter((part) => !settled.includes(part));
+      transaction.parts.forEach((part) => (part.depth = Math.min(part.depth, depth)));
+      settled.forEach(({ done }) => done(committed));
+    }
     if (isOver) {
+      this.open.delete(queryRunner);
       this.watcher.ended?.();
     }
   }
+}
+
+interface TransactionEvent {
+  readonly queryRunner: QueryRunner;
+}
+
+/** SQLite ends a transaction by itself, as for ON CONFLICT ROLLBACK, and TypeORM does not notice. */
+function hasEndedByItself({ driver }: DataSource): boolean {
+  const { databaseConnection } = driver as unknown as { databaseConnection?: { inTransaction?: boolean } };
+  return databaseConnection?.inTransaction === false;
 }
 
 function depthOf(queryRunner: QueryRunner): number {

@@ -31,8 +31,11 @@ export interface JobStore {
   insert(jobs: readonly JobInsert[], tx?: StoreTransaction): Promise<InsertedJob[]>;
   /** The jobs with these ids that exist, in any order; seen from inside the caller's transaction when one is given. */
   find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]>;
-  /** Calls `done` with whether the caller's transaction committed, as soon as it has ended. */
-  afterTransaction(tx: StoreTransaction, done: (committed: boolean) => void): void;
+  /**
+   * A call begins in the caller's transaction, which does not end before the call is settled. Calls `done` with whether that
+   * committed, as soon as it has ended.
+   */
+  joinTransaction(tx: StoreTransaction, done: (committed: boolean) => void): TransactionPart;
 
   /** pending → processing, lane by lane, at most `limit` in all; nothing of topics that are paused. */
   claim(request: ClaimRequest): Promise<Claim[]>;
@@ -94,11 +97,17 @@ export interface JobStore {
   listen(hints: StoreHints): Promise<() => Promise<void>>;
 }
 
+/** A call in a transaction of the caller's. */
+export interface TransactionPart {
+  /** The call has its answer. With a refusal the transaction cannot commit: its commit rejects with that. */
+  settled(refusal?: Error): void;
+  /** Its refusal counts no more. */
+  pardon(): void;
+}
+
 export interface StoreCapabilities {
   /** How many handlers may each run inside a transaction for their whole length; 0 where none may. */
   readonly transactionsAtOnce: number;
-  /** Whether a transaction is lost in which a statement has failed: its COMMIT is a rollback then, without a word. */
-  readonly failureEndsTransaction: boolean;
   /** Inserts without a unique key; more would only wait for each other. */
   readonly inserts: StatementConcurrency;
   /**

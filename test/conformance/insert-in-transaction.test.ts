@@ -1,4 +1,6 @@
+import { setImmediate as nextLoop } from 'node:timers/promises';
 import { InvalidOptionsError, UnknownDataSourceError } from 'nestjs-jobs';
+import type { JobStore, StoreTransaction } from '../../lib/store/job-store.js';
 import { newJob, newJobs } from '../support/job-rows.js';
 import { openStore, storeKinds, useStore } from '../support/stores.js';
 
@@ -116,13 +118,47 @@ describe.each(storeKinds().filter((kind) => kind.locksRows))('two open transacti
   });
 });
 
-describe.each(storeKinds())('afterTransaction on $label', (kind) => {
+/** A call in a transaction that has its answer at once. */
+const whenEnded = (store: JobStore, tx: StoreTransaction, done: (committed: boolean) => void): void =>
+  store.joinTransaction(tx, done).settled();
+
+describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
   const fixture = useStore(kind);
+
+  it('keeps its end waiting, which lets no other call in', async () => {
+    const transaction = await fixture.begin();
+    const part = fixture.store.joinTransaction(transaction.manager, () => undefined);
+    const ended = jest.fn();
+    const end = transaction.commit().then(ended);
+    await nextLoop();
+    expect(ended).not.toHaveBeenCalled();
+    expect(() => fixture.store.joinTransaction(transaction.manager, () => undefined)).toThrow(/being ended/);
+    part.settled();
+    await end;
+    expect(ended).toHaveBeenCalledTimes(1);
+  });
+
+  it('lets nothing commit when it was refused, unless that is pardoned', async () => {
+    const job = newJob();
+    const refused = fixture.app.transaction(async (manager) => {
+      await fixture.store.insert([job], manager);
+      fixture.store.joinTransaction(manager, () => undefined).settled(new Error('refused'));
+    });
+    await expect(refused).rejects.toThrow('refused');
+    expect(await fixture.store.find([job.id])).toEqual([]);
+    await fixture.app.transaction(async (manager) => {
+      await fixture.store.insert([job], manager);
+      const part = fixture.store.joinTransaction(manager, () => undefined);
+      part.settled(new Error('refused'));
+      part.pardon();
+    });
+    expect(await fixture.store.find([job.id])).toHaveLength(1);
+  });
 
   it('tells of a commit, once, when others can see it', async () => {
     const answers: boolean[] = [];
     const transaction = await fixture.begin();
-    fixture.store.afterTransaction(transaction.manager, (committed) => answers.push(committed));
+    whenEnded(fixture.store, transaction.manager, (committed) => answers.push(committed));
     const job = newJob();
     await fixture.store.insert([job], transaction.manager);
     expect(answers).toEqual([]);
@@ -135,7 +171,7 @@ describe.each(storeKinds())('afterTransaction on $label', (kind) => {
   it('tells of a rollback, once', async () => {
     const answers: boolean[] = [];
     const transaction = await fixture.begin();
-    fixture.store.afterTransaction(transaction.manager, (committed) => answers.push(committed));
+    whenEnded(fixture.store, transaction.manager, (committed) => answers.push(committed));
     await transaction.rollback();
     expect(answers).toEqual([false]);
   });
@@ -143,8 +179,8 @@ describe.each(storeKinds())('afterTransaction on $label', (kind) => {
   it('calls several callbacks in their order', async () => {
     const calls: string[] = [];
     await fixture.app.transaction(async (manager) => {
-      fixture.store.afterTransaction(manager, () => calls.push('first'));
-      fixture.store.afterTransaction(manager, () => calls.push('second'));
+      whenEnded(fixture.store, manager, () => calls.push('first'));
+      whenEnded(fixture.store, manager, () => calls.push('second'));
     });
     expect(calls).toEqual(['first', 'second']);
   });
@@ -152,9 +188,9 @@ describe.each(storeKinds())('afterTransaction on $label', (kind) => {
   it('tells at once that the savepoint around the call was rolled back, and nothing of what came before it', async () => {
     const calls: string[] = [];
     await fixture.app.transaction(async (manager) => {
-      fixture.store.afterTransaction(manager, (committed) => calls.push(`outside ${committed}`));
+      whenEnded(fixture.store, manager, (committed) => calls.push(`outside ${committed}`));
       const savepoint = manager.transaction(async (inner) => {
-        fixture.store.afterTransaction(inner, (committed) => calls.push(`inside ${committed}`));
+        whenEnded(fixture.store, inner, (committed) => calls.push(`inside ${committed}`));
         throw new Error('inner');
       });
       await expect(savepoint).rejects.toThrow('inner');
@@ -167,7 +203,7 @@ describe.each(storeKinds())('afterTransaction on $label', (kind) => {
     const calls: string[] = [];
     const whole = fixture.app.transaction(async (manager) => {
       await manager.transaction(async (inner) => {
-        fixture.store.afterTransaction(inner, (committed) => calls.push(`released ${committed}`));
+        whenEnded(fixture.store, inner, (committed) => calls.push(`released ${committed}`));
       });
       expect(calls).toEqual([]);
       // Rolling back a later savepoint of the same depth says nothing of the released one.
@@ -186,7 +222,7 @@ describe.each(storeKinds())('afterTransaction on $label', (kind) => {
     const job = newJob();
     const refused = fixture.app.transaction(async (manager) => {
       await fixture.store.insert([job], manager);
-      fixture.store.afterTransaction(manager, (committed) => answers.push(committed));
+      whenEnded(fixture.store, manager, (committed) => answers.push(committed));
       await manager.query('INSERT INTO child VALUES (1)');
     });
     await expect(refused).rejects.toThrow(/foreign key/i);
@@ -195,17 +231,17 @@ describe.each(storeKinds())('afterTransaction on $label', (kind) => {
   });
 
   it('refuses a manager without an open transaction', () => {
-    const call = (): void => fixture.store.afterTransaction(fixture.app.manager, () => undefined);
+    const call = (): void => whenEnded(fixture.store, fixture.app.manager, () => undefined);
     expect(call).toThrow(InvalidOptionsError);
   });
 
   it('keeps the next transaction of the same connection apart', async () => {
     const answers: string[] = [];
     const first = await fixture.begin();
-    fixture.store.afterTransaction(first.manager, (committed) => answers.push(`first ${committed}`));
+    whenEnded(fixture.store, first.manager, (committed) => answers.push(`first ${committed}`));
     await first.rollback();
     const second = await fixture.begin();
-    fixture.store.afterTransaction(second.manager, (committed) => answers.push(`second ${committed}`));
+    whenEnded(fixture.store, second.manager, (committed) => answers.push(`second ${committed}`));
     await second.commit();
     expect(answers).toEqual(['first false', 'second true']);
   });
@@ -215,7 +251,7 @@ describe.each(storeKinds())('afterTransaction on $label', (kind) => {
     const other = await fixture.kind.createDatabase();
     const opened = await openStore(other);
     const transaction = await fixture.begin(opened.app);
-    opened.store.afterTransaction(transaction.manager, (committed) => answers.push(committed));
+    whenEnded(opened.store, transaction.manager, (committed) => answers.push(committed));
     await opened.store.close();
     await transaction.commit();
     await opened.app.destroy();

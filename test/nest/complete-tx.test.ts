@@ -186,6 +186,63 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     await app.rows.delete({ id });
   });
 
+  it('lets nothing commit beside a completion that was refused, also when the handler catches that', async () => {
+    let error: unknown;
+    await start(async (job) => {
+      await app.rows.increment({ id: job.id }, 'attempt', 1);
+      await app.dataSource
+        .transaction(async (manager) => {
+          await manager.insert(Receipt, { jobId: job.id, attempt: job.attempt });
+          await job.completeTx(manager).catch(() => undefined);
+        })
+        .catch((thrown: unknown) => (error = thrown));
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('lease_lost', id);
+    expect(error).toBeInstanceOf(LeaseLostError);
+    expect(await receipts()).toEqual([]);
+    await app.rows.delete({ id });
+  });
+
+  it('lets a transaction commit whose savepoint the handler gave up with the completion', async () => {
+    await start(async (job) => {
+      await app.jobs.cancel(job.id);
+      await app.dataSource.transaction(async (manager) => {
+        await manager.insert(Receipt, { jobId: job.id, attempt: job.attempt });
+        await manager.transaction((inner) => job.completeTx(inner)).catch(() => undefined);
+      });
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('cancelled', id);
+    expect(await receipts()).toMatchObject([{ jobId: id }]);
+  });
+
+  it('is neither late nor half done when the transaction fails meanwhile', async () => {
+    const ends: unknown[] = [];
+    await start(async (job) => {
+      if (job.attempt > 1) return writeAndComplete(job);
+      await app.dataSource.transaction((manager) =>
+        Promise.all([
+          Promise.reject(new Error('503')),
+          manager
+            .insert(Receipt, { jobId: job.id, attempt: job.attempt })
+            .then(() => job.completeTx(manager))
+            .then(
+              () => ends.push('accepted'),
+              (error: unknown) => ends.push(error),
+            ),
+          app.jobs.enqueueTx(manager, 'other', null).catch(() => undefined),
+        ]),
+      );
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    const job = await app.jobAfter('completed', id);
+    expect(job).toMatchObject({ attempt: 2, lastError: '503' });
+    expect(ends).toHaveLength(1);
+    expect(await receipts()).toMatchObject([{ jobId: id, attempt: 2 }]);
+    expect(await app.jobs.list({ topic: 'other' })).toMatchObject({ total: 0 });
+  });
+
   it('refuses a job that somebody asked to cancel', async () => {
     let error: unknown;
     await start(async (job) => {

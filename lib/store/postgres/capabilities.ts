@@ -14,7 +14,6 @@ const PIPELINED: StatementConcurrency = { atOnce: STATEMENTS_AT_ONCE, jobsMin: 2
 export function capabilitiesOf(app: DataSource, session: PostgresSession): StoreCapabilities {
   return {
     transactionsAtOnce: transactionsAtOnce(poolOf(app).options.max),
-    failureEndsTransaction: true,
     inserts: INSERTS,
     database: 'postgres',
     get pipelined() {

@@ -118,7 +118,7 @@ export class PostgresStore implements JobStore {
     await this.options.own.initialize();
     try {
       this.options.session.leavePlanningTo(this.options.own.driver);
-      this.transactions.open();
+      this.transactions.startWatching();
       this.stopHearing = hearErrorsOf(poolOf(this.options.app));
       this.runner = this.options.session.runnerOf(this.pool);
       await this.tables.setUp();
@@ -159,8 +159,8 @@ export class PostgresStore implements JobStore {
     return (await this.visit(FIND_JOBS, [ids], tx)).map(jobOf);
   }
 
-  afterTransaction(tx: StoreTransaction, done: (committed: boolean) => void): void {
-    this.transactions.whenEnded(tx, done);
+  joinTransaction(tx: StoreTransaction, done: (committed: boolean) => void): Seam.TransactionPart {
+    return this.transactions.join(tx, done);
   }
 
   async claim({ lanes, limit, worker, leaseMs }: Seam.ClaimRequest): Promise<Claim[]> {

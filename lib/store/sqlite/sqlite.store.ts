@@ -55,13 +55,7 @@ export interface SqliteStoreOptions {
 
 /** Jobs in a SQLite file, on a connection of the queue's own: each verb is one script of its write lane. */
 export class SqliteStore implements Seam.JobStore {
-  readonly capabilities = {
-    transactionsAtOnce: 0,
-    failureEndsTransaction: false,
-    inserts: ALONE,
-    pipelined: ALONE,
-    database: 'sqlite',
-  } as const;
+  readonly capabilities = { transactionsAtOnce: 0, inserts: ALONE, pipelined: ALONE, database: 'sqlite' } as const;
   readonly reports = new SqliteReports(
     (script) => this.look(script),
     (script) => this.write(script),
@@ -123,8 +117,8 @@ export class SqliteStore implements Seam.JobStore {
     return rows.map(jobOf);
   }
 
-  afterTransaction(tx: Seam.StoreTransaction, done: (committed: boolean) => void): void {
-    this.transactions.whenEnded(tx, done);
+  joinTransaction(tx: Seam.StoreTransaction, done: (committed: boolean) => void): Seam.TransactionPart {
+    return this.transactions.join(tx, done);
   }
 
   async claim({ lanes, limit, worker, leaseMs }: Seam.ClaimRequest): Promise<Claim[]> {
@@ -240,7 +234,7 @@ export class SqliteStore implements Seam.JobStore {
   private async prepareConnection(): Promise<void> {
     const { app, own, clock, lockTimeoutMs, synchronous, isInMemory } = this.options;
     this.connection = sqliteConnectionOf(own, app, { clock, lockTimeoutMs });
-    this.transactions.open();
+    this.transactions.startWatching();
     if (!isInMemory) {
       for (const pragma of [...sessionStatements.CONNECTION_PRAGMAS, sessionStatements.WRITE_AHEAD_LOG]) {
         await this.read(pragma, []);

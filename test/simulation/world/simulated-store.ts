@@ -32,7 +32,6 @@ export const shortLine: Line = {
 export class SimulatedStore implements JobStore {
   readonly capabilities = {
     transactionsAtOnce: 0,
-    failureEndsTransaction: true,
     inserts: { atOnce: 2, jobsMin: 16 },
     pipelined: { atOnce: 2, jobsMin: 1 },
     database: 'postgres',
@@ -68,7 +67,7 @@ export class SimulatedStore implements JobStore {
     return this.line.ask('find', () => this.table.find(ids));
   }
 
-  afterTransaction(): void {
+  joinTransaction(): never {
     throw new Error('a simulated store has no transactions of callers');
   }
 
