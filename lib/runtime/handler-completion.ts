@@ -11,8 +11,9 @@ export class HandlerCompletion {
   /** Whether a transaction was lost with which the handler meant to complete it. */
   private wasLost = false;
   private lastCall: Promise<void> | undefined;
-  /** Calls that were refused, by their transaction. */
-  private readonly refused = new Map<StoreTransaction, TransactionPart>();
+  /** Whose call was the last one to be accepted. */
+  private acceptedBy: StoreTransaction | undefined;
+  private readonly refused: { readonly tx: StoreTransaction; readonly part: TransactionPart }[] = [];
 
   constructor(
     private readonly store: JobStore,
@@ -52,20 +53,23 @@ export class HandlerCompletion {
   }
 
   private async complete(tx: StoreTransaction, result: unknown): Promise<void> {
+    let isLate = true;
     let isAccepted = false;
     const part = this.store.joinTransaction(tx, (committed) => {
       if (isAccepted) {
         this.possible -= 1;
         this.hasCommitted ||= committed;
-        this.wasLost ||= !committed;
       }
+      this.wasLost ||= !committed && (isAccepted || isLate);
     });
+    isLate = false;
     // Counted before the statement is sent: its transaction may commit before this process hears of it.
     this.possible += 1;
     try {
       await this.store.completeTx(tx, this.token, recordedJson(result));
       isAccepted = true;
-      this.refused.get(tx)?.pardon();
+      this.acceptedBy = tx;
+      this.refused.filter((other) => other.tx === tx).forEach((other) => other.part.pardon());
       part.settled();
     } catch (error) {
       this.possible -= 1;
@@ -87,13 +91,13 @@ export class HandlerCompletion {
     } else if (!this.isPossible) {
       this.onLost();
     }
-    this.refused.set(tx, part);
+    this.refused.push({ tx, part });
     part.settled(refusal);
   }
 
   /** Whether it is the handler itself that has completed the job, before in this transaction. */
   private async isTwice(tx: StoreTransaction): Promise<boolean> {
-    return this.possible > 0 && (await this.standsIn(tx).catch(() => false));
+    return this.acceptedBy === tx && this.possible > 0 && (await this.standsIn(tx).catch(() => false));
   }
 
   /** Whether this attempt has completed the job, as the transaction sees it. */

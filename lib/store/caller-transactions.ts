@@ -7,6 +7,7 @@ type Done = (committed: boolean) => void;
 /** A call of the queue's in a transaction of the application's. */
 class Part implements TransactionPart {
   readonly over: Promise<void>;
+  isOpen = true;
   refusal: Error | undefined;
   private resolve!: () => void;
 
@@ -19,6 +20,7 @@ class Part implements TransactionPart {
   }
 
   settled(refusal?: Error): void {
+    this.isOpen = false;
     this.refusal = refusal;
     this.resolve();
   }
@@ -29,10 +31,21 @@ class Part implements TransactionPart {
 }
 
 /** What is known of an open transaction. */
-interface OpenTransaction {
-  parts: Part[];
-  /** Its COMMIT or ROLLBACK is on its way: what is sent now would run behind that, in no transaction. */
-  isEnding: boolean;
+class OpenTransaction {
+  parts: Part[] = [];
+  /** Its COMMIT or ROLLBACK, be it to a savepoint, is on its way: what is sent now would run behind that. */
+  isEnding = false;
+  /** Once it has ended. */
+  hasCommitted: boolean | undefined;
+
+  constructor(
+    /** How deep TypeORM takes it to be when it begins: not 0 where a transaction before it has ended behind its back. */
+    private readonly base = 0,
+  ) {}
+
+  isOutermost(depth: number): boolean {
+    return depth <= this.base + 1;
+  }
 }
 
 /** Who wants to know of every transaction of these DataSources. */
@@ -49,6 +62,8 @@ export interface TransactionWatcher {
  */
 export class CallerTransactions {
   private readonly open = new WeakMap<QueryRunner, OpenTransaction>();
+  /** To which transaction a manager belongs: SQLite's one query runner serves all of them, one after the other. */
+  private readonly homes = new WeakMap<object, OpenTransaction>();
   private isWatching = false;
 
   constructor(
@@ -89,7 +104,7 @@ export class CallerTransactions {
         'expected an EntityManager of the DataSource the queue lives in, got one of another: the job could not commit together with it',
       );
     }
-    if (!queryRunner?.isTransactionActive || hasEndedByItself(connection)) {
+    if (!queryRunner?.isTransactionActive || depthOf(queryRunner) === 0 || hasEndedByItself(connection)) {
       throw new InvalidOptionsError(
         'manager',
         'expected the EntityManager of an open transaction, got one without (on SQLite another one may have ended it: transactions there must take turns)',
@@ -105,27 +120,36 @@ export class CallerTransactions {
    * @throws what `queryRunnerOf` throws; InvalidOptionsError when its end has begun.
    */
   join(tx: StoreTransaction, done: Done): TransactionPart {
+    const home = this.homes.get(tx);
+    if (home?.hasCommitted !== undefined) {
+      done(home.hasCommitted);
+      throw tooLate('has ended');
+    }
     const queryRunner = this.queryRunnerOf(tx);
     // A DataSource that was closed and initialized again has forgotten its subscribers.
     this.watch(queryRunner.connection);
     const transaction = this.openOf(queryRunner);
-    if (transaction.isEnding) {
-      throw new InvalidOptionsError(
-        'manager',
-        'expected the EntityManager of an open transaction, got one that is being ended: is this call awaited inside?',
-      );
+    if (home !== undefined && home !== transaction) {
+      // Nobody has told how it ended.
+      done(false);
+      throw tooLate('has ended');
     }
+    this.homes.set(tx, transaction);
     const part = new Part(depthOf(queryRunner), done);
+    // Who comes too late wants to know the end all the same.
     transaction.parts.push(part);
+    if (transaction.isEnding) {
+      part.settled();
+      throw tooLate('is being ended');
+    }
     return part;
   }
 
   private openOf(queryRunner: QueryRunner): OpenTransaction {
-    const known = this.open.get(queryRunner);
-    if (known) {
-      return known;
-    }
-    const transaction: OpenTransaction = { parts: [], isEnding: false };
+    return this.open.get(queryRunner) ?? this.begun(queryRunner, new OpenTransaction());
+  }
+
+  private begun(queryRunner: QueryRunner, transaction: OpenTransaction): OpenTransaction {
     this.open.set(queryRunner, transaction);
     return transaction;
   }
@@ -141,15 +165,21 @@ export class CallerTransactions {
 
   private readonly subscriber = {
     beforeTransactionStart: ({ queryRunner }: TransactionEvent) => {
-      if (depthOf(queryRunner) === 0 || hasEndedByItself(queryRunner.connection)) {
-        // Nobody may have told the end of the one before.
-        this.open.delete(queryRunner);
+      const depth = depthOf(queryRunner);
+      if (depth === 0 || hasEndedByItself(queryRunner.connection)) {
+        // Whatever is known is of the one before, whose end nobody may have told.
+        this.homes.set(queryRunner.manager, this.begun(queryRunner, new OpenTransaction(depth)));
       }
       return this.watcher.starting?.();
     },
-    beforeTransactionCommit: ({ queryRunner }: TransactionEvent) =>
+    beforeTransactionCommit: ({ queryRunner }: TransactionEvent) => {
       // A savepoint that is released decides nothing yet.
-      depthOf(queryRunner) > 1 ? undefined : this.committing(queryRunner),
+      const isOutermost = this.openOf(queryRunner).isOutermost(depthOf(queryRunner));
+      const end = isOutermost ? this.committing(queryRunner) : undefined;
+      // Where a subscriber of the application's throws, TypeORM does not wait for it.
+      end?.catch(() => undefined);
+      return end;
+    },
     beforeTransactionRollback: ({ queryRunner }: TransactionEvent) => this.ending(queryRunner),
     afterTransactionCommit: ({ queryRunner }: TransactionEvent) => this.ended(queryRunner, true),
     afterTransactionRollback: ({ queryRunner }: TransactionEvent) => this.ended(queryRunner, false),
@@ -166,14 +196,23 @@ export class CallerTransactions {
 
   private async ending(queryRunner: QueryRunner): Promise<OpenTransaction> {
     const transaction = this.openOf(queryRunner);
-    transaction.isEnding = true;
-    await Promise.all(transaction.parts.map(({ over }) => over));
+    // Subscribers of the application's may make calls of their own until then, which TypeORM waits for.
+    transaction.isEnding = !this.hasOthersAtEnd(queryRunner.connection);
+    while (transaction.parts.some(({ isOpen }) => isOpen)) {
+      await Promise.all(transaction.parts.map(({ over }) => over));
+    }
     return transaction;
+  }
+
+  private hasOthersAtEnd({ subscribers }: DataSource): boolean {
+    return subscribers.some(
+      (each) => each !== this.subscriber && ('beforeTransactionCommit' in each || 'beforeTransactionRollback' in each),
+    );
   }
 
   private ended(queryRunner: QueryRunner, committed: boolean): void {
     const transaction = this.open.get(queryRunner);
-    const isOver = !queryRunner.isTransactionActive;
+    const isOver = !queryRunner.isTransactionActive || hasEndedByItself(queryRunner.connection);
     if (transaction) {
       transaction.isEnding = false;
       const depth = depthOf(queryRunner);
@@ -183,12 +222,21 @@ export class CallerTransactions {
       transaction.parts.forEach((part) => (part.depth = Math.min(part.depth, depth)));
       settled.forEach(({ done }) => done(committed));
     }
+    if (isOver && transaction) {
+      transaction.hasCommitted = committed;
+    }
     if (isOver) {
       this.open.delete(queryRunner);
       this.watcher.ended?.();
     }
   }
 }
+
+const tooLate = (how: string): InvalidOptionsError =>
+  new InvalidOptionsError(
+    'manager',
+    `expected the EntityManager of an open transaction, got one of a transaction that ${how}: await this call inside`,
+  );
 
 interface TransactionEvent {
   readonly queryRunner: QueryRunner;

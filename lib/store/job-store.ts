@@ -33,7 +33,9 @@ export interface JobStore {
   find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]>;
   /**
    * A call begins in the caller's transaction, which does not end before the call is settled. Calls `done` with whether that
-   * committed, as soon as it has ended.
+   * committed, as soon as it has ended or the savepoint around the call was rolled back.
+   *
+   * @throws InvalidOptionsError when its end has begun; `done` is called then, too.
    */
   joinTransaction(tx: StoreTransaction, done: (committed: boolean) => void): TransactionPart;
 

@@ -132,10 +132,35 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
     const end = transaction.commit().then(ended);
     await nextLoop();
     expect(ended).not.toHaveBeenCalled();
-    expect(() => fixture.store.joinTransaction(transaction.manager, () => undefined)).toThrow(/being ended/);
+    expect(() => fixture.store.joinTransaction(transaction.manager, () => undefined)).toThrow(/is being ended/);
     part.settled();
     await end;
     expect(ended).toHaveBeenCalledTimes(1);
+  });
+
+  it('may be made by a subscriber of the application before the commit', async () => {
+    const job = newJob();
+    const answers: boolean[] = [];
+    const subscriber = {
+      beforeTransactionCommit: async ({ manager }: { manager: StoreTransaction }) => {
+        await nextLoop();
+        whenEnded(fixture.store, manager, (committed) => answers.push(committed));
+        await fixture.store.insert([job], manager);
+      },
+    };
+    fixture.app.subscribers.push(subscriber as (typeof fixture.app.subscribers)[number]);
+    await fixture.app.transaction((manager) => manager.query('SELECT 1'));
+    fixture.app.subscribers.pop();
+    expect(answers).toEqual([true]);
+    expect(await fixture.store.find([job.id])).toHaveLength(1);
+  });
+
+  it('is refused in a transaction that has ended, whichever has begun since', async () => {
+    const first = await fixture.begin();
+    await first.rollback();
+    const second = await fixture.begin();
+    expect(() => fixture.store.joinTransaction(first.manager, () => undefined)).toThrow(InvalidOptionsError);
+    await second.rollback();
   });
 
   it('lets nothing commit when it was refused, unless that is pardoned', async () => {

@@ -217,6 +217,25 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     expect(await receipts()).toMatchObject([{ jobId: id }]);
   });
 
+  it('is tried again when it came too late into a transaction that failed, whatever the handler returns', async () => {
+    const errors: unknown[] = [];
+    await start(async (job) => {
+      if (job.attempt > 1) return writeAndComplete(job);
+      let late: Promise<unknown> | undefined;
+      await app.dataSource
+        .transaction((manager) => {
+          late = manager.query('SELECT 1').then(() => job.completeTx(manager));
+          return Promise.reject(new Error('503'));
+        })
+        .catch(() => late)
+        .catch((error: unknown) => errors.push(error));
+      return 'as if nothing had happened';
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    expect(await app.jobAfter('completed', id)).toMatchObject({ attempt: 2, retries: 1 });
+    expect(errors).toEqual([some(InvalidOptionsError)]);
+  });
+
   it('is neither late nor half done when the transaction fails meanwhile', async () => {
     const ends: unknown[] = [];
     await start(async (job) => {
