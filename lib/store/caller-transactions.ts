@@ -215,15 +215,13 @@ export class CallerTransactions {
     const isOver = !queryRunner.isTransactionActive || hasEndedByItself(queryRunner.connection);
     if (transaction) {
       transaction.isEnding = false;
+      transaction.hasCommitted = isOver ? committed : undefined;
       const depth = depthOf(queryRunner);
       // A released savepoint decides nothing yet: its work now stands or falls with the transaction around it.
       const settled = transaction.parts.filter((part) => isOver || (!committed && part.depth > depth));
       transaction.parts = transaction.parts.filter((part) => !settled.includes(part));
       transaction.parts.forEach((part) => (part.depth = Math.min(part.depth, depth)));
       settled.forEach(({ done }) => done(committed));
-    }
-    if (isOver && transaction) {
-      transaction.hasCommitted = committed;
     }
     if (isOver) {
       this.open.delete(queryRunner);
