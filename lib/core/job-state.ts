@@ -15,6 +15,7 @@ export type JobState = JobStatus | 'none';
 export type TransitionVerb =
   | 'insert'
   | 'claim'
+  | 'begin'
   | 'renew'
   | 'complete'
   | 'fail'
@@ -49,6 +50,7 @@ export const TRANSITIONS: readonly Transition[] = [
     to: 'processing',
     guard: 'due by the database clock, topic not paused, handler here, slot free',
   },
+  { verb: 'begin', from: 'processing', to: 'processing', guard: `${owned}; no retries left` },
   { verb: 'renew', from: 'processing', to: 'processing', guard: owned },
   { verb: 'complete', from: 'processing', to: 'completed', guard: owned },
   { verb: 'fail', from: 'processing', to: 'failed', guard: `${owned}; no retries left, or unrecoverable` },
@@ -56,8 +58,8 @@ export const TRANSITIONS: readonly Transition[] = [
   { verb: 'retry', from: 'processing', to: 'pending', guard: `${owned}; retries left` },
   { verb: 'snooze', from: 'processing', to: 'pending', guard: `${owned}; no retry charged` },
   { verb: 'release', from: 'processing', to: 'pending', guard: `${owned}; no retry charged` },
-  { verb: 'rescue', from: 'processing', to: 'pending', guard: `${leaseExpired}; retries left` },
-  { verb: 'rescue', from: 'processing', to: 'failed', guard: `${leaseExpired}; no retries left` },
+  { verb: 'rescue', from: 'processing', to: 'pending', guard: `${leaseExpired}; retries left, or never begun` },
+  { verb: 'rescue', from: 'processing', to: 'failed', guard: `${leaseExpired}; no retries left, and begun` },
   { verb: 'rescue', from: 'processing', to: 'cancelled', guard: `${leaseExpired}; a cancel was requested` },
   { verb: 'cancel', from: 'pending', to: 'cancelled', guard: 'by request' },
   { verb: 'requeue', from: 'failed', to: 'pending', guard: 'by request; unique key free' },

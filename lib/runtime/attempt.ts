@@ -29,6 +29,8 @@ export class Attempt implements AttemptHandle {
   /** When it began, by the process's clock; until then, when it was claimed. */
   sinceMs: number;
   hasBegun = false;
+  /** When it was given a slot, by the process's clock. */
+  slotSinceMs = NaN;
   /** The handler's own promise, where an interceptor may stop waiting for it; `undefined` once it has settled. */
   work: Promise<unknown> | undefined;
 
@@ -45,7 +47,7 @@ export class Attempt implements AttemptHandle {
 
   constructor(
     /** What the database gave. */
-    readonly claim: Claim,
+    public claim: Claim,
     private readonly parts: AttemptParts,
     /** When it was claimed, by the process's clock. */
     claimedAtMs: number,
@@ -58,6 +60,11 @@ export class Attempt implements AttemptHandle {
   /** What handlers, guards and interceptors are given: data, and four things they may do. */
   get context(): JobContext {
     return (this.madeContext ??= new AttemptContext(this.claim, this));
+  }
+
+  /** The store has moved its row, and says where, or does not. */
+  foundAt(place: string | undefined): void {
+    this.claim = place === undefined ? this.claim : { ...this.claim, place };
   }
 
   /** Its handler is called now. */
@@ -158,6 +165,11 @@ export class Attempt implements AttemptHandle {
   /** Tells the handler to end. The first reason stays. */
   abort(reason: AbortReason, message: string): void {
     this.abortWith(new JobAbortedError(reason, message));
+  }
+
+  /** Somebody asked to cancel the job. */
+  cancel(): void {
+    this.abort('cancelled', 'somebody asked to cancel the job');
   }
 
   /** Tells the handler to end, and waits for it no longer than a moment, whatever it was told before. */

@@ -1,15 +1,16 @@
 import type { Clock } from '../core/clock.js';
 import type { JobEvent } from '../core/events.js';
-import type { Claim, Outcome } from '../core/job.js';
-import { isLastChance } from '../core/job.js';
 import type { Failure } from '../core/failure.js';
 import { failureOf } from '../core/failure.js';
+import type { Claim, Outcome } from '../core/job.js';
+import { isLastChance } from '../core/job.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobStore, ProgressEntry } from '../store/job-store.js';
 import { Turn } from '../store/turn.js';
 import type { AttemptParts } from './attempt.js';
 import { Attempt } from './attempt.js';
 import { Batcher } from './batcher.js';
+import { Beginnings } from './beginnings.js';
 import { ClaimBuffer } from './claim-buffer.js';
 import type { Executor } from './executor.js';
 import type { HandlerRegistry } from './handler-registry.js';
@@ -58,6 +59,7 @@ export class Attempts {
   /** By job id, for as long as the handler runs, settled or not. */
   private readonly running = new Map<string, Attempt>();
   private readonly parts: AttemptParts;
+  private readonly beginnings: Beginnings;
   private readonly countByTopic = new Map<string, number>();
   private whenSettled: (() => void)[] = [];
   /** What the executor says of an attempt. */
@@ -65,7 +67,7 @@ export class Attempts {
     returned: (attempt) => {
       this.running.delete(attempt.id);
       this.note(attempt.topic, -1);
-      this.prefetch.noteReturned(attempt.sinceMs);
+      this.prefetch.noteReturned(attempt.slotSinceMs);
       this.startBuffered();
       this.onChange();
     },
@@ -86,6 +88,11 @@ export class Attempts {
       lengthOf: ({ progress }) => progress?.length ?? 0,
     });
     this.parts = { store: options.store, logger: options.logger, progressBatcher };
+    this.beginnings = new Beginnings({
+      ...options,
+      onNoted: (attempt) => this.beginOrGiveBack(attempt),
+      onRefused: (attempt) => this.leave(attempt, options.postponeMs),
+    });
     this.turn = new Turn(options.clock, TURN_MAX_MS, () => this.startBuffered());
   }
 
@@ -142,11 +149,6 @@ export class Attempts {
       // An older attempt, timed out or without its lease, still runs here: the job waits, or goes to another process.
       return this.giveBack(claim, leaseEndsMs, this.options.postponeMs);
     }
-    if (isLastChance(claim) && this.running.size + this.buffer.length >= this.options.concurrency) {
-      // Claimed ahead. If this process died now, it would fail for good without ever having run. It keeps its place in the lane.
-      this.prefetch.noteStale();
-      return this.giveBack(claim, leaseEndsMs);
-    }
     const attempt = this.hold(claim, leaseEndsMs);
     this.note(attempt.topic, +1);
     this.buffer.push(attempt);
@@ -157,6 +159,7 @@ export class Attempts {
   /** The process begins to end: what waits for a slot is given back, and no outcome waits long for the database any more. */
   windUp(): void {
     this.options.settler.hurry();
+    this.beginnings.windUp();
     this.buffer.takeAll().forEach((attempt) => this.release(attempt));
   }
 
@@ -187,7 +190,7 @@ export class Attempts {
   /** Tells the handler of one job to end, when it runs here. */
   abortCancelled(id: string): void {
     const attempt = this.running.get(id) ?? this.buffer.all.find((waiting) => waiting.id === id);
-    attempt?.abort('cancelled', 'somebody asked to cancel the job');
+    attempt?.cancel();
   }
 
   private startBuffered(): void {
@@ -197,21 +200,50 @@ export class Attempts {
   }
 
   private start(attempt: Attempt): void {
-    const { registry, clock, emit, executor } = this.options;
-    const { id, topic, claim } = attempt;
+    const { id, claim } = attempt;
     if (this.running.has(id)) {
       return this.release(attempt, this.options.postponeMs);
     }
-    const nowMs = clock.now();
+    const nowMs = this.options.clock.now();
     if (attempt.leaseEndsMs <= nowMs) {
       // This process stood still since it asked: another one may run the job by now.
       return this.release(attempt);
     }
-    const waitedMs = claim.waitedMs + nowMs - attempt.sinceMs;
-    attempt.begin(nowMs);
+    attempt.slotSinceMs = nowMs;
     this.running.set(id, attempt);
-    emit({ type: 'started', id, topic, attempt: claim.attempt, waitedMs });
+    if (isLastChance(claim)) {
+      this.beginnings.note(attempt);
+    } else {
+      this.begin(attempt, nowMs);
+    }
+  }
+
+  /** The table has taken note that it begins, which took a while. */
+  private beginOrGiveBack(attempt: Attempt): void {
+    const nowMs = this.options.clock.now();
+    if (attempt.abortedFor === 'shutdown' || attempt.leaseEndsMs <= nowMs) {
+      this.leave(attempt);
+    } else {
+      this.begin(attempt, nowMs);
+    }
+  }
+
+  private begin(attempt: Attempt, nowMs: number): void {
+    const { registry, emit, executor } = this.options;
+    const { id, topic, claim } = attempt;
+    if (attempt.abortedFor === undefined) {
+      const waitedMs = claim.waitedMs + nowMs - attempt.sinceMs;
+      attempt.begin(nowMs);
+      emit({ type: 'started', id, topic, attempt: claim.attempt, waitedMs });
+    }
     executor.execute(attempt, registry.get(topic)!, this.execution);
+  }
+
+  /** Gives back what has a slot and has not begun. */
+  private leave(attempt: Attempt, delayMs: number | null = null): void {
+    this.running.delete(attempt.id);
+    this.release(attempt, delayMs);
+    this.startBuffered();
   }
 
   /** Back to pending, of an attempt that has not begun. */

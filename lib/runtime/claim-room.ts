@@ -1,6 +1,3 @@
-import type { Clock } from '../core/clock.js';
-import type { Claim } from '../core/job.js';
-import { isLastChance } from '../core/job.js';
 import { SET_LENGTH_MAX } from '../core/limits.js';
 import type { ClaimRequest, JobStore } from '../store/job-store.js';
 import type { Attempts } from './attempts.js';
@@ -10,7 +7,6 @@ import { SetSize } from './set-size.js';
 
 export interface ClaimRoomOptions {
   readonly store: JobStore;
-  readonly clock: Clock;
   readonly registry: HandlerRegistry;
   readonly attempts: Attempts;
   readonly concurrency: number;
@@ -18,8 +14,6 @@ export interface ClaimRoomOptions {
 
 /** Outcomes that may wait for the database before no more jobs are claimed. */
 const UNSETTLED_MAX = 2_000;
-/** For so long after a job at its last chance nothing is claimed ahead of free slots: where one is there may be more. */
-const CAUTION_MS = 1_000;
 
 /** How many more jobs this process may claim, and of which topics: what claims under way may bring is taken already. */
 export class ClaimRoom {
@@ -33,7 +27,6 @@ export class ClaimRoom {
    * can the end of a job give it something new to claim, and only then is it woken by it.
    */
   wasShort = false;
-  private lastChanceAtMs = -Infinity;
 
   constructor(private readonly options: ClaimRoomOptions) {}
 
@@ -57,16 +50,6 @@ export class ClaimRoom {
     this.payloadLength += (length - this.payloadLength) / 10;
   }
 
-  /**
-   * Takes note of jobs at their last chance. For a moment no more jobs are claimed than begin at once: if this process died,
-   * those that wait here would fail for good, and would never have run.
-   */
-  noteLastChances(claims: readonly Claim[]): void {
-    if (claims.some(isLastChance)) {
-      this.lastChanceAtMs = this.options.clock.now();
-    }
-  }
-
   /** How many jobs the next claim may bring. */
   get limit(): number {
     const { attempts, concurrency, store } = this.options;
@@ -78,8 +61,7 @@ export class ClaimRoom {
     const coming = bufferedCount + this.reserved(({ limit }) => limit);
     const slots = Math.max(0, concurrency - count - coming);
     const waiting = Math.max(0, coming - (concurrency - count));
-    const isCautious = this.options.clock.now() - this.lastChanceAtMs < CAUTION_MS;
-    const target = isCautious ? 0 : Math.min(prefetch.target, affordable);
+    const target = Math.min(prefetch.target, affordable);
     const share = Math.ceil(target / store.capabilities.pipelined.atOnce);
     // The buffer is filled up when half of it is gone: many small claims would cost more than they bring.
     const ahead = waiting <= target / 2 ? Math.min(share, target - waiting) : 0;

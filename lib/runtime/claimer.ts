@@ -123,7 +123,6 @@ export class Claimer {
 
   private take(claims: Claim[], leaseEndsMs: number): void {
     const { attempts, room } = this.options;
-    room.noteLastChances(claims);
     claims.sort((a, b) => a.priority - b.priority || a.runAt.getTime() - b.runAt.getTime() || (a.id < b.id ? -1 : 1));
     for (const claim of claims) {
       room.noteLength(claim.payloadLength);

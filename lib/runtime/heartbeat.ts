@@ -70,7 +70,7 @@ export class Heartbeat {
     try {
       const tokens = await this.options.store.cancelRequests(attempts.map(({ claim }) => claim));
       const ids = new Set(tokens.map(({ id }) => id));
-      attempts.filter(({ id }) => ids.has(id)).forEach(abortCancelled);
+      attempts.filter(({ id }) => ids.has(id)).forEach((attempt) => attempt.cancel());
     } catch (error) {
       // The next renewal brings them too.
       this.options.logger.debug(`cancel requests were not read: ${String(error)}`);
@@ -133,14 +133,14 @@ export class Heartbeat {
     }
     attempts.forEach((attempt, index) => {
       const { state, cancelRequested } = renewals[index]!;
-      if (state === 'renewed') {
+      if (state === 'held') {
         attempt.leaseEndsMs = askedMs + leaseMs;
       }
       if (state === 'lost' && isOurs(attempt)) {
         attempt.loseLease();
       }
       if (cancelRequested) {
-        abortCancelled(attempt);
+        attempt.cancel();
       }
     });
     return renewals.some(({ state }) => state === 'busy');
@@ -160,8 +160,4 @@ export class Heartbeat {
 /** Whether the row must still be `processing`: once an outcome is on its way, what it says is the settler's to judge. */
 function isOurs(attempt: Attempt): boolean {
   return !attempt.isSettling && !attempt.mayBeCompleted;
-}
-
-function abortCancelled(attempt: Attempt): void {
-  attempt.abort('cancelled', 'somebody asked to cancel the job');
 }

@@ -43,8 +43,13 @@ export interface JobStore {
   claim(request: ClaimRequest): Promise<Claim[]>;
   /** The first waiting job, due or not, of each priority in each gap, and of each of the lanes from its lower bound on. */
   survey(gaps: readonly LaneGap[], lanes?: readonly LaneStart[]): Promise<LaneSurvey>;
+  /**
+   * processing → processing: the handlers of these attempts are called next. To be asked of a job without a retry left, which
+   * is taken for lost when its lease ends after that, and for never begun before. Answers in the order of `tokens`.
+   */
+  begin(tokens: readonly ClaimToken[]): Promise<ClaimState[]>;
   /** processing → processing: the lease lives on for `leaseMs` from now. Answers in the order of `tokens`. */
-  renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Renewal[]>;
+  renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<ClaimState[]>;
   /** Those of the claimed jobs that somebody asked to cancel. */
   cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]>;
   /**
@@ -68,8 +73,8 @@ export interface JobStore {
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T>;
 
   /**
-   * Jobs whose lease has expired: a retry is charged, and they go back, fail for good, or end cancelled. Leases that
-   * ended before `lowerBound`, ISO 8601, are not looked at.
+   * Jobs whose lease has expired: a retry is charged, and they go back, fail for good, or end cancelled. What would fail and
+   * has never begun goes back, too. Leases that ended before `lowerBound`, ISO 8601, are not looked at.
    */
   rescue(limit: number, lowerBound?: string | null): Promise<Rescue>;
   /**
@@ -238,10 +243,12 @@ export interface LaneSurvey extends Look {
   readonly waiting: readonly WaitingLane[];
 }
 
-/** `busy`: still owned, but the row is locked by a transaction; ask again. */
-export interface Renewal {
-  readonly state: 'renewed' | 'busy' | 'lost';
+/** `held`: still owned, and written. `busy`: still owned, but the row is locked by a transaction; ask again. */
+export interface ClaimState {
+  readonly state: 'held' | 'busy' | 'lost';
   readonly cancelRequested: boolean;
+  /** Where the store has left the row, if it says so: for the token. */
+  readonly place?: string;
 }
 
 export interface Settlement {

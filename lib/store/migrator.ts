@@ -1,8 +1,8 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 import { jobsMigrations } from '../../migrations/index.js';
 import { InvalidOptionsError, QueueUnavailableError } from '../core/errors.js';
-import type { SqlRow, SqlScript } from './sql-runner.js';
 import { SqlError } from './sql-error.js';
+import type { SqlRow, SqlScript } from './sql-runner.js';
 
 /** How a dialect keeps account of migrations, in the form TypeORM itself uses. */
 export interface MigrationStatements {
@@ -46,7 +46,7 @@ interface PendingMigrations {
 export async function setUpTables({ databaseType, statements, migrate, read, run }: TableSetup): Promise<void> {
   try {
     if (migrate) {
-      const migrations = await pendingMigrations(databaseType, statements);
+      const migrations = await pendingMigrations(databaseType, statements, read);
       // The usual start finds them done: then it takes no lock, and a role that may not create anything can start.
       const recorded = await read(statements.LIST_MIGRATIONS).catch(() => []);
       if (!migrations.areAllIn(recorded)) {
@@ -61,10 +61,14 @@ export async function setUpTables({ databaseType, statements, migrate, read, run
 
 /**
  * Collects the statements of the migrations first, since on SQLite their transaction must not outlast a tick: the
- * application may be waiting for it in the same event loop.
+ * application may be waiting for it in the same event loop. What they ask is answered meanwhile.
  */
-async function pendingMigrations(databaseType: string, sql: MigrationStatements): Promise<PendingMigrations> {
-  const recorded = await Promise.all(jobsMigrations.map((migration) => record(new migration(), databaseType)));
+async function pendingMigrations(
+  databaseType: string,
+  sql: MigrationStatements,
+  read: TableSetup['read'],
+): Promise<PendingMigrations> {
+  const recorded = await Promise.all(jobsMigrations.map((migration) => record(new migration(), databaseType, read)));
   const missingIn = (rows: readonly SqlRow[]): RecordedMigration[] => {
     const done = new Set(rows.map((row) => row.name));
     return recorded.filter(({ name }) => !done.has(name));
@@ -109,11 +113,16 @@ function codeOf({ cause }: SqlError): string {
   return String((cause as { code?: unknown } | undefined)?.code);
 }
 
-async function record(migration: MigrationInterface, databaseType: string): Promise<RecordedMigration> {
+async function record(
+  migration: MigrationInterface,
+  databaseType: string,
+  read: TableSetup['read'],
+): Promise<RecordedMigration> {
   const statements: string[] = [];
   const recorder = {
     connection: { options: { type: databaseType } },
-    query: (statement: string) => Promise.resolve(statements.push(statement)),
+    query: (statement: string) =>
+      statement.startsWith('SELECT') ? read(statement) : Promise.resolve(statements.push(statement)),
   };
   await migration.up(recorder as unknown as QueryRunner);
   return { name: migration.name!, timestamp: Number(/\d{13}$/.exec(migration.name!)![0]), statements };

@@ -1,6 +1,6 @@
 import { QueueUnavailableError } from '../core/errors.js';
 import type { ClaimToken } from '../core/job.js';
-import type { InsertedJob, JobInsert, Moved, Renewal, Settled } from './job-store.js';
+import type { ClaimState, InsertedJob, JobInsert, Moved, Settled } from './job-store.js';
 import { insertedOf, movedOf, settledOf } from './row-mapper.js';
 import { SqlError } from './sql-error.js';
 import type { SqlRow } from './sql-runner.js';
@@ -41,16 +41,20 @@ export function settledInOrder(
   return tokens.map((token) => applied.get(keyOf(token)) ?? standing.get(token.id) ?? gone);
 }
 
-/** @param owned the claims that are still owned though they were not renewed. */
-export function renewalsInOrder(
+/** @param owned the claims that are still owned though their rows were not written. */
+export function claimStatesInOrder(
   tokens: readonly ClaimToken[],
-  renewed: readonly SqlRow[],
+  written: readonly SqlRow[],
   owned: readonly SqlRow[],
-): Renewal[] {
-  const answer = (state: Renewal['state'], rows: readonly SqlRow[]): [string, Renewal][] =>
-    rows.map((row) => [keyOf(row), { state, cancelRequested: Boolean(row.cancel_requested) }]);
-  const answers = new Map([...answer('busy', owned), ...answer('renewed', renewed)]);
+): ClaimState[] {
+  const answer = (state: ClaimState['state'], rows: readonly SqlRow[]): [string, ClaimState][] =>
+    rows.map((row) => [keyOf(row), { state, cancelRequested: Boolean(row.cancel_requested), ...placeOf(row) }]);
+  const answers = new Map([...answer('busy', owned), ...answer('held', written)]);
   return tokens.map((token) => answers.get(keyOf(token)) ?? { state: 'lost', cancelRequested: false });
+}
+
+function placeOf({ place }: SqlRow): Pick<ClaimState, 'place'> {
+  return place === undefined ? {} : { place: place as string };
 }
 
 /** Which of these jobs no row answers. */

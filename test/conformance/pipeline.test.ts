@@ -128,7 +128,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('statements in 
     const claiming = [claimAll(), claimAll(), claimAll()];
     await until(() => answered > 20, { message: 'claims in a row' });
     const before = answered;
-    expect(await store.renew([owned!], 30_000)).toMatchObject([{ state: 'renewed' }]);
+    expect(await store.renew([owned!], 30_000)).toMatchObject([{ state: 'held' }]);
     expect(answered - before).toBeLessThan(SIZE);
     isOver = true;
     await Promise.all(claiming);

@@ -1,16 +1,16 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { ClaimToken } from '../../lib/core/job.js';
-import type { Renewal } from '../../lib/store/job-store.js';
+import type { ClaimState } from '../../lib/store/job-store.js';
 import { claim, claimMany, claimOne, insertOne, outcomes, rescue, settlement } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 
-const renewed: Renewal = { state: 'renewed', cancelRequested: false };
-const lost: Renewal = { state: 'lost', cancelRequested: false };
+const renewed: ClaimState = { state: 'held', cancelRequested: false };
+const lost: ClaimState = { state: 'lost', cancelRequested: false };
 
 describe.each(storeKinds())('renew on $label', (kind) => {
   const fixture = useStore(kind);
 
-  const renew = (tokens: readonly ClaimToken[], leaseMs = 30_000): Promise<Renewal[]> =>
+  const renew = (tokens: readonly ClaimToken[], leaseMs = 30_000): Promise<ClaimState[]> =>
     fixture.store.renew(tokens, leaseMs);
 
   it('lets the lease live on from now by the clock of the database, and changes nothing else', async () => {
@@ -42,9 +42,9 @@ describe.each(storeKinds())('renew on $label', (kind) => {
     await fixture.store.settle([claims[1]!, claims[4]!].map((token) => settlement(token, outcomes.completed())));
     const states = async (tokens: readonly ClaimToken[]): Promise<string[]> =>
       (await renew(tokens)).map(({ state }) => state);
-    expect(await states(claims)).toEqual(['renewed', 'lost', 'renewed', 'renewed', 'lost', 'renewed']);
+    expect(await states(claims)).toEqual(['held', 'lost', 'held', 'held', 'lost', 'held']);
     const shuffled = [4, 0, 5, 1, 3, 2].map((index) => claims[index]!);
-    expect(await states(shuffled)).toEqual(['lost', 'renewed', 'renewed', 'lost', 'renewed', 'renewed']);
+    expect(await states(shuffled)).toEqual(['lost', 'held', 'held', 'lost', 'held', 'held']);
     expect(await states([])).toEqual([]);
   });
 
@@ -60,7 +60,7 @@ describe.each(storeKinds())('renew on $label', (kind) => {
     const claims = await claimMany(fixture.store, 1_000);
     const answers = await renew(claims.toReversed());
     expect(answers).toHaveLength(1_000);
-    expect(answers.every(({ state }) => state === 'renewed')).toBe(true);
+    expect(answers.every(({ state }) => state === 'held')).toBe(true);
   });
 
   it.each([
@@ -107,7 +107,7 @@ describe.each(storeKinds())('renew on $label', (kind) => {
   it('brings back that somebody asked to cancel', async () => {
     const [asked, left] = await claimMany(fixture.store, 2);
     await fixture.store.cancel([asked!.id]);
-    expect(await renew([left!, asked!])).toEqual([renewed, { state: 'renewed', cancelRequested: true }]);
+    expect(await renew([left!, asked!])).toEqual([renewed, { state: 'held', cancelRequested: true }]);
   });
 
   it('says nothing of a cancel to an attempt that has lost its lease', async () => {
@@ -185,7 +185,7 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))(
 
     it.each([
       ['commits', 'lost'],
-      ['is rolled back', 'renewed'],
+      ['is rolled back', 'held'],
     ])('waits for the write lock, and sees how the completion %s', async (end, state) => {
       const token = await claimOne(fixture.store);
       const transaction = await fixture.begin();

@@ -51,10 +51,44 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
     expect(job.errors).toHaveLength(1);
   });
 
+  it.each([0, 2])('puts a job back that never began, and has no retry left after %d', async (retries) => {
+    const id = await insertOne(fixture.store, { maxRetries: retries, delayMs: -60_000 });
+    await fixture.set(id, { retries });
+    const waiting = await fixture.job(id);
+    await claim(fixture.store);
+    await fixture.expire(id);
+    expect(await rescue(fixture.store, 10)).toMatchObject([{ id, status: 'pending', attempt: 1, retries }]);
+    const { started, updated, ...job } = await fixture.job(id);
+    expect(job).toEqual({ ...waiting, attempt: 1, started: undefined, updated: undefined });
+    expect(started).not.toBeNull();
+    expect(updated.getTime()).toBeGreaterThanOrEqual(waiting.updated.getTime());
+
+    const [again] = await claim(fixture.store);
+    expect(again).toMatchObject({ id, attempt: 2, retries });
+    expect(await fixture.store.begin([again!])).toEqual([{ state: 'held', cancelRequested: false }]);
+    await fixture.expire(id);
+    expect(await rescue(fixture.store, 10)).toMatchObject([{ id, status: 'failed', attempt: 2, retries }]);
+  });
+
+  it('ends a job that never began as cancelled when somebody asked for it', async () => {
+    const { id } = await claimOne(fixture.store, { maxRetries: 0 });
+    await fixture.store.cancel([id]);
+    await fixture.expire(id);
+    expect(await rescue(fixture.store, 10)).toMatchObject([{ id, status: 'cancelled', retries: 0 }]);
+    expect(await fixture.job(id)).toMatchObject({ status: 'cancelled', lastError: null, errors: [], lockedBy: null });
+  });
+
+  it('charges a retry for a job that has one left, whether it began or not', async () => {
+    const { id } = await claimOne(fixture.store, { maxRetries: 1 });
+    await fixture.expire(id);
+    expect(await rescue(fixture.store, 10)).toMatchObject([{ id, status: 'pending', retries: 1 }]);
+  });
+
   it('counts every crash: a job with three retries is taken over three times', async () => {
     const id = await insertOne(fixture.store, { maxRetries: 3 });
     const statuses: string[] = [];
     for (let claims = await claim(fixture.store); claims.length > 0; claims = await claim(fixture.store)) {
+      await fixture.store.begin(claims);
       await fixture.expire(id);
       statuses.push(...(await rescue(fixture.store, 10)).map(({ status }) => status));
     }

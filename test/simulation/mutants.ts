@@ -1,14 +1,15 @@
 import { Rescuer } from '../../lib/maintenance/rescuer.js';
 import { Attempt } from '../../lib/runtime/attempt.js';
 import { Attempts } from '../../lib/runtime/attempts.js';
+import { Beginnings } from '../../lib/runtime/beginnings.js';
 import type { ClaimBuffer } from '../../lib/runtime/claim-buffer.js';
 import { ClaimRoom } from '../../lib/runtime/claim-room.js';
 import { Dispatcher } from '../../lib/runtime/dispatcher.js';
 import { Enqueuer } from '../../lib/runtime/enqueuer.js';
 import { Heartbeat } from '../../lib/runtime/heartbeat.js';
-import { WorkerLifecycle } from '../../lib/runtime/worker-lifecycle.js';
 import { Settler } from '../../lib/runtime/settler.js';
 import type { SettleAnswer } from '../../lib/runtime/verdict.js';
+import { WorkerLifecycle } from '../../lib/runtime/worker-lifecycle.js';
 import type { JobInsert } from '../../lib/store/job-store.js';
 import type { Promised } from './world/judge.js';
 import { SimulatedTable } from './world/simulated-table.js';
@@ -86,6 +87,7 @@ export const mutants: readonly Mutant[] = [
   {
     wrong: 'what a claim under way may bring is not counted by the next one',
     breaks: ['slots'],
+    from: 1_101,
     break: () => replace(ClaimRoom.prototype, 'reserved', () => () => 0),
   },
   {
@@ -120,6 +122,19 @@ export const mutants: readonly Mutant[] = [
     wrong: 'nobody rescues',
     breaks: ['stuck'],
     break: () => replace(Rescuer.prototype, 'start', () => () => undefined),
+  },
+  {
+    wrong: 'a handler is called at its last chance before the table knows that it begins',
+    breaks: ['unrun'],
+    break: () =>
+      replace(Beginnings.prototype, 'note', () => (beginnings, attempt: Attempt) => {
+        (beginnings as unknown as { options: { onNoted(attempt: Attempt): void } }).options.onNoted(attempt);
+      }),
+  },
+  {
+    wrong: 'a rescue takes what never began for failed',
+    breaks: ['unrun'],
+    break: () => replace(SimulatedTable.prototype, 'isUnbegun', () => () => false),
   },
   {
     wrong: 'a handler is not told that its lease is lost',

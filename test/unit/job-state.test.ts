@@ -39,6 +39,7 @@ describe('the state machine', () => {
   it.each<[TransitionVerb, readonly JobState[], readonly JobState[]]>([
     ['insert', ['none'], ['pending']],
     ['claim', ['pending'], ['processing']],
+    ['begin', ['processing'], ['processing']],
     ['renew', ['processing'], ['processing']],
     ['complete', ['processing'], ['completed']],
     ['fail', ['processing'], ['failed']],
@@ -61,6 +62,7 @@ describe('the state machine', () => {
 
   it('lets a worker write only to the attempt it owns', () => {
     const ofWorkers: readonly TransitionVerb[] = [
+      'begin',
       'renew',
       'complete',
       'fail',

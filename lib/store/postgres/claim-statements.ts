@@ -10,6 +10,7 @@ import { look, ms, msOfMany, unlessLocked } from './statement-parts.js';
 const claimWith = (json: (column: string) => string): string => `
 UPDATE _jobs j SET status = 'processing', attempt = attempt + 1, locked_by = $3,
   locked_until = statement_timestamp() + make_interval(secs => $4::float8 / 1000.0),
+  unbegun_attempt = CASE WHEN retries >= max_retries THEN attempt + 1 END,
   started = statement_timestamp(), updated = statement_timestamp()
 WHERE j.ctid = ANY (ARRAY(
   SELECT c.tid

@@ -1,19 +1,35 @@
 import { RowLockedError } from '../../core/errors.js';
 import type { ClaimToken } from '../../core/job.js';
-import type { ProgressEntry, Renewal } from '../job-store.js';
-import { answeredInOrder, renewalsInOrder, unanswered } from '../set-answers.js';
-import { progressJson, tokenJson } from '../set-json.js';
+import type { ClaimState, ProgressEntry } from '../job-store.js';
+import { answeredInOrder, claimStatesInOrder, unanswered } from '../set-answers.js';
+import { byId, progressJson, tokenJson } from '../set-json.js';
 import type { SqlQuery, SqlRow } from '../sql-runner.js';
-import { CANCEL_REQUESTS, RECORD_HELD_PROGRESS, RECORD_PROGRESS, RENEW, STILL_OWNED } from './lease-statements.js';
+import { arrayText, placeText } from './array-text.js';
+import {
+  BEGIN,
+  BEGIN_IN_PLACE,
+  CANCEL_REQUESTS,
+  RECORD_HELD_PROGRESS,
+  RECORD_PROGRESS,
+  RENEW,
+  STILL_OWNED,
+} from './lease-statements.js';
 
 /** What workers write and read of the jobs that they own. */
 export class Leases {
   constructor(private readonly query: SqlQuery) {}
 
   /** Answers in the order of `tokens`. */
-  async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Renewal[]> {
-    const renewed = await this.query(RENEW, [tokenJson(tokens), leaseMs]);
-    return renewalsInOrder(tokens, renewed, await this.stillOwned(unanswered(tokens, renewed)));
+  async begin(tokens: readonly ClaimToken[]): Promise<ClaimState[]> {
+    const begun = await this.beginInPlace(tokens);
+    const others = unanswered(tokens, begun);
+    const found = others.length === 0 ? [] : await this.query(BEGIN, [tokenJson(others)]);
+    return this.statesOf(tokens, [...begun, ...found]);
+  }
+
+  /** Answers in the order of `tokens`. */
+  async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<ClaimState[]> {
+    return this.statesOf(tokens, await this.query(RENEW, [tokenJson(tokens), leaseMs]));
   }
 
   async cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]> {
@@ -31,6 +47,24 @@ export class Leases {
     return answeredInOrder(entries, [...recorded, ...owned]);
   }
 
+  /** Those that are where the claim left them, when nobody holds any of them. */
+  private async beginInPlace(tokens: readonly ClaimToken[]): Promise<readonly SqlRow[]> {
+    const sorted = [...tokens].sort(byId);
+    const arrays = [
+      arrayText(sorted.map(({ id }) => id)),
+      arrayText(sorted.map(({ attempt }) => attempt)),
+      arrayText(sorted.map(placeText)),
+    ];
+    try {
+      return await this.query(BEGIN_IN_PLACE, arrays);
+    } catch (error) {
+      if (error instanceof RowLockedError) {
+        return [];
+      }
+      throw error;
+    }
+  }
+
   /** A renewal holds a row for a moment. Who holds it for longer, such as a transaction of the handler, is not waited for. */
   private async recordHeld(entries: readonly ProgressEntry[]): Promise<void> {
     if (entries.length > 0) {
@@ -40,6 +74,10 @@ export class Leases {
         }
       });
     }
+  }
+
+  private async statesOf(tokens: readonly ClaimToken[], written: readonly SqlRow[]): Promise<ClaimState[]> {
+    return claimStatesInOrder(tokens, written, await this.stillOwned(unanswered(tokens, written)));
   }
 
   /** Rows that somebody has locked are owned all the same. */

@@ -2,9 +2,13 @@ import { byIdOf, errorsWith, finalStatuses, isKeyKept, look, unlessLocked } from
 
 const leaseLost = `'lease of attempt ' || j.attempt || ' lost: worker ' || coalesce(j.locked_by, '?') || ' stopped renewing it'`;
 
+/** Claimed, but its handler was never called. */
+const isUnbegun = '(j.unbegun_attempt IS NOT DISTINCT FROM j.attempt)';
+const isLost = `(j.retries >= j.max_retries AND NOT ${isUnbegun})`;
+
 /**
  * processing with an expired lease → pending, failed or cancelled. Rows locked by a completion in flight are skipped, and
- * so is what ended before $2.
+ * so is what ended before $2. What has never begun keeps its place, and nothing of it has failed.
  */
 export const RESCUE = `
 WITH expired AS (
@@ -12,12 +16,13 @@ WITH expired AS (
   WHERE status = 'processing' AND locked_until >= $2::timestamptz AND locked_until < statement_timestamp()
   ORDER BY locked_until LIMIT $1::int ${unlessLocked}),
 rescued AS (UPDATE _jobs j SET
-  status = CASE WHEN j.cancel_requested THEN 'cancelled' WHEN j.retries >= j.max_retries THEN 'failed' ELSE 'pending' END,
+  status = CASE WHEN j.cancel_requested THEN 'cancelled' WHEN ${isLost} THEN 'failed' ELSE 'pending' END,
   retries = j.retries + (NOT j.cancel_requested AND j.retries < j.max_retries)::int,
   run_at = CASE WHEN j.cancel_requested OR j.retries >= j.max_retries THEN j.run_at ELSE statement_timestamp() END,
-  last_error = ${leaseLost}, errors = ${errorsWith(leaseLost, 'NULL::text')},
+  last_error = CASE WHEN ${isUnbegun} THEN j.last_error ELSE ${leaseLost} END,
+  errors = CASE WHEN ${isUnbegun} THEN j.errors ELSE ${errorsWith(leaseLost, 'NULL::text')} END,
   locked_until = NULL, locked_by = NULL,
-  finished = CASE WHEN j.cancel_requested OR j.retries >= j.max_retries THEN statement_timestamp() END,
+  finished = CASE WHEN j.cancel_requested OR ${isLost} THEN statement_timestamp() END,
   updated = statement_timestamp()
 FROM expired WHERE ${byIdOf('expired')}
 RETURNING j.id, j.topic, j.attempt, j.status, j.retries, j.last_error AS message)

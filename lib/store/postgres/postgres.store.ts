@@ -184,7 +184,11 @@ export class PostgresStore implements JobStore {
     return surveyOf(await this.query(SURVEY, [JSON.stringify(gaps), JSON.stringify(starts)]));
   }
 
-  renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.Renewal[]> {
+  begin(tokens: readonly ClaimToken[]): Promise<Seam.ClaimState[]> {
+    return this.leases.begin(tokens);
+  }
+
+  renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.ClaimState[]> {
     return this.leases.renew(tokens, leaseMs);
   }
 

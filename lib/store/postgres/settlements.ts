@@ -8,7 +8,7 @@ import type { Settled, Settlement } from '../job-store.js';
 import { settledInOrder, unanswered } from '../set-answers.js';
 import { byId, settlementJson, tokenJson } from '../set-json.js';
 import type { SqlQuery, SqlRow } from '../sql-runner.js';
-import { arrayText } from './array-text.js';
+import { arrayText, placeText } from './array-text.js';
 import * as settling from './settle-statements.js';
 
 /** Writes how attempts end: the completed ones the quick way, and all others, and whatever the quick way left, with care. */
@@ -91,7 +91,7 @@ function arraysOf(completions: readonly Completion[]): (string | null)[] {
     arrayText(completions.map(({ token }) => token.attempt)),
     arrayText(completions.map(({ ranMs }) => ranMs ?? 'NULL')),
     hasResults ? `[${completions.map(({ outcome }) => outcome.result ?? 'null').join(',')}]` : null,
-    arrayText(completions.map(({ token: { place } }) => (place === undefined ? 'NULL' : `"${place}"`))),
+    arrayText(completions.map(({ token }) => placeText(token))),
   ];
 }
 

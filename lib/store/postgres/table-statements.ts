@@ -21,4 +21,4 @@ WHERE c.oid = '_jobs'::regclass`;
 
 /** Fails unless every column that this version needs is there, and the table of paused topics. */
 export const CHECK_TABLE = `
-SELECT ${columnsOf('_jobs')}, backoff, idempotency_key, body_hash, (SELECT max(since) FROM _jobs_paused) FROM _jobs LIMIT 0`;
+SELECT ${columnsOf('_jobs')}, backoff, idempotency_key, body_hash, unbegun_attempt, (SELECT max(since) FROM _jobs_paused) FROM _jobs LIMIT 0`;

@@ -1,9 +1,14 @@
 import { byId, fromNow, now, owned, ownedTokens } from './statement-parts.js';
 
-/** processing → processing. */
-export const RENEW = `
-UPDATE _jobs ${byId} SET locked_until = ${fromNow('?2')} WHERE ${ownedTokens}
+const write = (changes: string): string => `
+UPDATE _jobs ${byId} SET ${changes} WHERE ${ownedTokens}
 RETURNING id, attempt, cancel_requested`;
+
+/** processing → processing. */
+export const RENEW = write(`locked_until = ${fromNow('?2')}`);
+
+/** The same, of attempts that begin now. */
+export const BEGIN = write(`unbegun_attempt = NULL, started = ${now}, updated = ${now}`);
 
 /** Claimed jobs that somebody asked to cancel. */
 export const CANCEL_REQUESTS = `

@@ -8,14 +8,22 @@ const expiredFrom = (from: string): string =>
 /** Whether any lease has expired: asked before the write lock is taken. */
 export const LOOK_FOR_EXPIRED = `SELECT EXISTS (SELECT 1 FROM ${expiredFrom('?1')}) AS is_any_expired, ${look}`;
 
-/** processing with an expired lease → pending, failed or cancelled; none of those that ended before ?2. */
+/** Claimed, but its handler was never called. */
+const isUnbegun = '(unbegun_attempt IS attempt)';
+const isLost = `(retries >= max_retries AND NOT ${isUnbegun})`;
+
+/**
+ * processing with an expired lease → pending, failed or cancelled; none of those that ended before ?2. What has never begun
+ * keeps its place, and nothing of it has failed.
+ */
 export const RESCUE = `
 UPDATE _jobs AS j ${byId} SET
-  status = CASE WHEN cancel_requested THEN 'cancelled' WHEN retries >= max_retries THEN 'failed' ELSE 'pending' END,
+  status = CASE WHEN cancel_requested THEN 'cancelled' WHEN ${isLost} THEN 'failed' ELSE 'pending' END,
   retries = retries + (NOT cancel_requested AND retries < max_retries),
   run_at = CASE WHEN cancel_requested OR retries >= max_retries THEN run_at ELSE ${now} END,
-  last_error = ${leaseLost}, errors = ${errorsWith(leaseLost, 'NULL')}, locked_until = NULL, locked_by = NULL,
-  finished = CASE WHEN cancel_requested OR retries >= max_retries THEN ${now} END, updated = ${now}
+  last_error = iif(${isUnbegun}, last_error, ${leaseLost}),
+  errors = iif(${isUnbegun}, errors, ${errorsWith(leaseLost, 'NULL')}), locked_until = NULL, locked_by = NULL,
+  finished = CASE WHEN cancel_requested OR ${isLost} THEN ${now} END, updated = ${now}
 WHERE id IN (
   SELECT id FROM ${expiredFrom('?2')} ORDER BY locked_until LIMIT ?1)
 RETURNING id, topic, attempt, status, retries, last_error AS message`;

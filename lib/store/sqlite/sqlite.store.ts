@@ -13,7 +13,7 @@ import { PausedTopics } from '../paused-topics.js';
 import { refusedCompletion } from '../refused-completion.js';
 import { agesOf } from '../retention-ages.js';
 import { jobOf, rescueOf, surveyOf } from '../row-mapper.js';
-import { answeredInOrder, renewalsInOrder } from '../set-answers.js';
+import { answeredInOrder, claimStatesInOrder } from '../set-answers.js';
 import { progressJson, tokenJson } from '../set-json.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
@@ -21,7 +21,7 @@ import { claimOfRow } from './claim-row.js';
 import { CLAIM, DUE_LANES, SURVEY } from './claim-statements.js';
 import { watchCommits } from './commit-watch.js';
 import { translated } from './failures.js';
-import { CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './lease-statements.js';
+import { BEGIN, CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './lease-statements.js';
 import { untilFree } from './lock-wait.js';
 import { LOOK_FOR_EXPIRED, PRUNE, PRUNE_PAGE, RESCUE } from './maintenance-statements.js';
 import { CANCEL, DELETE, PROMOTE, REQUEUE } from './move-statements.js';
@@ -138,9 +138,12 @@ export class SqliteStore implements Seam.JobStore {
     return surveyOf(await this.read(SURVEY, [JSON.stringify(gaps), JSON.stringify(lanes.map(startOf))]));
   }
 
-  async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.Renewal[]> {
-    const rows = await this.write(() => one(RENEW, [tokenJson(tokens), leaseMs]));
-    return renewalsInOrder(tokens, rows, []);
+  async begin(tokens: readonly ClaimToken[]): Promise<Seam.ClaimState[]> {
+    return claimStatesInOrder(tokens, await this.write(() => one(BEGIN, [tokenJson(tokens)])), []);
+  }
+
+  async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.ClaimState[]> {
+    return claimStatesInOrder(tokens, await this.write(() => one(RENEW, [tokenJson(tokens), leaseMs])), []);
   }
 
   async cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]> {

@@ -18,5 +18,6 @@ SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM _jobs_migrations WHERE name = ?2)`
 
 /** Fails unless every column that this version needs is there, and the table of paused topics. */
 export const CHECK_TABLE = `
-SELECT ${jobColumns}, backoff, idempotency_key, body_hash, (SELECT max(since) FROM _jobs_paused) FROM _jobs ${byId}
+SELECT ${jobColumns}, backoff, idempotency_key, body_hash, unbegun_attempt, (SELECT max(since) FROM _jobs_paused)
+FROM _jobs ${byId}
 WHERE id = '' LIMIT 0`;

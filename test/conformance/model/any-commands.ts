@@ -5,7 +5,7 @@ import { BecomeDue, Enqueue, EnqueueAgain, Expire, Move, Pause, Prune, Rescue } 
 import type { RealQueue } from './queue-command.js';
 import { WORKERS } from './queue-command.js';
 import type { QueueModel } from './queue-model.js';
-import { Claim, CompleteInTransaction, Renew, Report, Settle } from './worker-commands.js';
+import { Begin, Claim, CompleteInTransaction, Renew, Report, Settle } from './worker-commands.js';
 
 const COMMANDS_MAX = 80;
 const HOUR_MS = 3_600_000;
@@ -53,6 +53,8 @@ export const anyCommands: fc.Arbitrary<Iterable<fc.AsyncCommand<QueueModel, Real
     claim,
     claim,
     claim,
+    fc.tuple(worker, pick).map(([who, which]) => new Begin(who, which)),
+    fc.tuple(worker, pick).map(([who, which]) => new Begin(who, which)),
     fc.tuple(worker, pick).map(([who, which]) => new Renew(who, which)),
     worker.map((who) => new Report(who)),
     settle,

@@ -3,15 +3,15 @@ import type fc from 'fast-check';
 import type { ClaimToken, Job } from '../../../lib/core/job.js';
 import type { JobState, TransitionVerb } from '../../../lib/core/job-state.js';
 import { isFinal, JOB_STATUSES } from '../../../lib/core/job-state.js';
-import { isLegalTransition } from '../../support/legal-transition.js';
 import type { JobInsert, JobStore } from '../../../lib/store/job-store.js';
+import { isLegalTransition } from '../../support/legal-transition.js';
 import type { ModelJob, QueueModel } from './queue-model.js';
 import type { StoreUnderTest } from './store-under-test.js';
 
 export const WORKERS = 3;
 
 /** What is compared of a job after each command. */
-type Standing = Omit<ModelJob, 'key' | 'maxRetries' | 'isDue' | 'isExpired'>;
+type Standing = Omit<ModelJob, 'key' | 'maxRetries' | 'isUnbegun' | 'isDue' | 'isExpired'>;
 
 /** The queue under test, and what its users remember: the claims that each worker ever got, however stale. */
 export class RealQueue {

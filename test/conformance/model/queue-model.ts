@@ -12,6 +12,8 @@ export interface ModelJob {
   cancelRequested: boolean;
   /** The worker that has claimed it last, while it is processing. */
   lockedBy: string | null;
+  /** Claimed with no retry left, and not noted to have begun since. */
+  isUnbegun: boolean;
   isDue: boolean;
   isExpired: boolean;
 }
@@ -33,7 +35,14 @@ export class QueueModel {
   }
 
   insert(job: Pick<ModelJob, 'id' | 'key' | 'maxRetries' | 'isDue'>): void {
-    const fresh = { attempt: 0, retries: 0, cancelRequested: false, lockedBy: null, isExpired: false };
+    const fresh = {
+      attempt: 0,
+      retries: 0,
+      cancelRequested: false,
+      lockedBy: null,
+      isUnbegun: false,
+      isExpired: false,
+    };
     this.jobs.push({ ...job, ...fresh, status: 'pending' });
   }
 
@@ -48,6 +57,7 @@ export class QueueModel {
       status: 'processing',
       attempt: job.attempt + 1,
       lockedBy: worker,
+      isUnbegun: job.retries >= job.maxRetries,
       isExpired: false,
     });
   }
@@ -88,6 +98,9 @@ export class QueueModel {
       job.lockedBy = null;
       if (job.cancelRequested) {
         job.status = 'cancelled';
+      } else if (job.isUnbegun) {
+        // It was due when it was claimed, and keeps its place.
+        Object.assign(job, { status: 'pending', isDue: true });
       } else if (job.retries >= job.maxRetries) {
         job.status = 'failed';
       } else {

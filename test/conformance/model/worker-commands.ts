@@ -32,6 +32,35 @@ export class Claim extends QueueCommand {
   }
 }
 
+/** Says that one of its claims, maybe a stale one, begins. */
+export class Begin extends QueueCommand {
+  readonly verbs = ['begin'] as const;
+
+  constructor(
+    readonly worker: number,
+    readonly pick: number,
+  ) {
+    super();
+  }
+
+  protected async act(model: QueueModel, real: RealQueue): Promise<void> {
+    const token = real.claimOf(this.worker, this.pick);
+    if (token) {
+      const owned = model.owned(token);
+      const [begun] = await real.store.begin([token]);
+      const { state, cancelRequested } = begun!;
+      assert.deepEqual(
+        { state, cancelRequested },
+        {
+          state: owned ? 'held' : 'lost',
+          cancelRequested: owned?.cancelRequested ?? false,
+        },
+      );
+      Object.assign(owned ?? {}, { isUnbegun: false });
+    }
+  }
+}
+
 /** Lets one of its claims, maybe a stale one, live on. */
 export class Renew extends QueueCommand {
   readonly verbs = ['renew'] as const;
@@ -49,7 +78,7 @@ export class Renew extends QueueCommand {
       const owned = model.owned(token);
       const [renewal] = await real.store.renew([token], 60_000);
       assert.deepEqual(renewal, {
-        state: owned ? 'renewed' : 'lost',
+        state: owned ? 'held' : 'lost',
         cancelRequested: owned?.cancelRequested ?? false,
       });
       Object.assign(owned ?? {}, { isExpired: false });

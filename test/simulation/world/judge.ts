@@ -10,6 +10,7 @@ export type Promised =
   | 'lease'
   | 'fence'
   | 'runs'
+  | 'unrun'
   | 'slots'
   | 'told'
   | 'event'
@@ -58,6 +59,8 @@ export class Judge {
   readonly deeds: string[] = [];
   private readonly acknowledged = new Set<string>();
   private readonly removed = new Set<string>();
+  /** Job and attempt of which the table has noted that it begins. */
+  private readonly begun = new Set<string>();
   private readonly serials = new Map<string, number>();
   private readonly countedRuns = new Map<string, number>();
   /** Job, attempt and status of every row that a statement has left. */
@@ -102,6 +105,9 @@ export class Judge {
     } else {
       this.noteRemoval(move);
     }
+    if (verb === 'begin') {
+      this.begun.add(`${id} ${token!.attempt}`);
+    }
     if (token) {
       this.outcomes.set(`${id} ${token.attempt}`, kind ?? verb);
       const isOwner =
@@ -111,12 +117,13 @@ export class Judge {
       }
     }
     this.judgeLease(move);
+    this.judgeFailure(move);
     this.countRuns(move);
   }
 
   began(run: Run): void {
     this.runs.push(run);
-    const { host, id, topic } = run;
+    const { host, id, topic, attempt } = run;
     const here = this.runs.filter((other) => other.host === host && !other.end);
     const limit = this.options.plan.topicLimits[topic];
     const ofTopic = here.filter((other) => other.topic === topic).length;
@@ -126,6 +133,10 @@ export class Judge {
     }
     if (here.filter((other) => other.id === id).length > 1) {
       this.blame('slots', `${host} runs job ${this.nameOf(id)} twice`);
+    }
+    const row = this.options.table.owned({ id, attempt });
+    if (row && this.options.table.isUnbegun(row)) {
+      this.blame('unrun', `${host} runs job ${this.nameOf(id)}, which would be taken for never begun`);
     }
     if (this.isStopping.has(host)) {
       this.blame('shutdown', `${host} begins job ${this.nameOf(id)} though it was told to stop`);
@@ -244,9 +255,20 @@ export class Judge {
     }
   }
 
-  private countRuns({ verb, id, after, kind }: Move): void {
+  /** A process that dies leaves jobs that fail; each of them must have begun, or been about to. */
+  private judgeFailure({ verb, id, before, after }: Move): void {
+    const attempt = before?.attempt;
+    const hasRun = this.runs.some((run) => run.id === id && run.attempt === attempt);
+    if (verb === 'rescue' && after?.status === 'failed' && !hasRun && !this.begun.has(`${id} ${attempt}`)) {
+      this.blame('unrun', `job ${this.nameOf(id)} has failed in attempt ${attempt}, which never began`);
+    }
+  }
+
+  private countRuns({ verb, id, before, after, kind }: Move): void {
     const counted = this.countedRuns.get(id) ?? 0;
-    const isGivenBack = after?.status === 'pending' && (kind === 'snooze' || kind === 'release');
+    const isUncharged =
+      kind === 'snooze' || kind === 'release' || (verb === 'rescue' && after?.retries === before?.retries);
+    const isGivenBack = after?.status === 'pending' && isUncharged;
     const now = verb === 'requeue' ? 0 : counted + (verb === 'claim' ? 1 : 0) - (isGivenBack ? 1 : 0);
     this.countedRuns.set(id, now);
     const { maxRetries = Infinity } = this.options.table.rows.get(id) ?? {};

@@ -1,9 +1,9 @@
 import type { Claim, ClaimToken, Job } from '../../../lib/core/job.js';
 import type { FinalStatus } from '../../../lib/core/job-state.js';
 import type { Retention } from '../../../lib/core/options.js';
-import type { JobReports, ReportRecords } from '../../../lib/store/report-store.js';
 import type * as Seam from '../../../lib/store/job-store.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
+import type { JobReports, ReportRecords } from '../../../lib/store/report-store.js';
 import type { SimulatedTable } from './simulated-table.js';
 
 /** The way from a process to the table and back. */
@@ -80,16 +80,12 @@ export class SimulatedStore implements JobStore {
     return this.line.ask('survey', () => ({ ...this.table.survey(gaps, lanes), tookMs: this.line.tookMs() }));
   }
 
-  renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.Renewal[]> {
-    return this.line.ask('renew', () =>
-      tokens.flatMap((token) => {
-        const owned = this.table.owned(token);
-        const { cancelRequested = false } = owned ?? {};
-        return owned && this.line.meetsLock()
-          ? [{ state: 'busy' as const, cancelRequested }]
-          : this.table.renew([token], leaseMs);
-      }),
-    );
+  begin(tokens: readonly ClaimToken[]): Promise<Seam.ClaimState[]> {
+    return this.line.ask('begin', () => this.unlessLocked(tokens, (token) => this.table.begin([token])));
+  }
+
+  renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.ClaimState[]> {
+    return this.line.ask('renew', () => this.unlessLocked(tokens, (token) => this.table.renew([token], leaseMs)));
   }
 
   cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]> {
@@ -148,6 +144,17 @@ export class SimulatedStore implements JobStore {
 
   announce(topics: Iterable<string>): void {
     this.line.announce([...topics]);
+  }
+
+  private unlessLocked(
+    tokens: readonly ClaimToken[],
+    write: (token: ClaimToken) => Seam.ClaimState[],
+  ): Seam.ClaimState[] {
+    return tokens.flatMap((token) => {
+      const owned = this.table.owned(token);
+      const { cancelRequested = false } = owned ?? {};
+      return owned && this.line.meetsLock() ? [{ state: 'busy' as const, cancelRequested }] : write(token);
+    });
   }
 
   async listen(hints: Seam.StoreHints): Promise<() => Promise<void>> {

@@ -1,22 +1,21 @@
 import { JobStateError, LeaseLostError } from '../../../lib/core/errors.js';
-import type { Backoff } from '../../../lib/core/backoff.js';
 import type { Claim, ClaimToken } from '../../../lib/core/job.js';
 import { Job } from '../../../lib/core/job.js';
 import type { FinalStatus, JobStatus, TransitionVerb } from '../../../lib/core/job-state.js';
 import { isFinal } from '../../../lib/core/job-state.js';
 import type { Retention } from '../../../lib/core/options.js';
 import type * as Seam from '../../../lib/store/job-store.js';
-
-type Row = Job & { backoff: Backoff | null };
+import type { Row, Standing } from './simulated-rows.js';
+import { claimOf, settledOf, standing } from './simulated-rows.js';
 
 /** One statement's effect on one job, as the table's ledger has it. */
 export interface Move {
   readonly verb: TransitionVerb | 'settle' | 'discard';
   readonly id: string;
   /** Of the row before the move. */
-  readonly before: Pick<Job, 'status' | 'attempt' | 'retries' | 'lockedBy' | 'lockedUntil'> | null;
+  readonly before: Standing | null;
   /** `null` when the row is gone. */
-  readonly after: Pick<Job, 'status' | 'attempt' | 'retries' | 'lockedBy' | 'lockedUntil'> | null;
+  readonly after: Standing | null;
   /** The attempt in whose name it was made, if any. */
   readonly token: ClaimToken | null;
   readonly kind: string | null;
@@ -60,6 +59,7 @@ export class SimulatedTable {
       this.change('claim', row, null, {
         status: 'processing',
         attempt: row.attempt + 1,
+        unbegunAttempt: row.retries >= row.maxRetries ? row.attempt + 1 : null,
         lockedBy: worker,
         lockedUntil: this.fromNow(leaseMs),
         started: this.fromNow(0),
@@ -80,14 +80,12 @@ export class SimulatedTable {
     return { waiting, at: new Date(now), tookMs: 0 };
   }
 
-  renew(tokens: readonly ClaimToken[], leaseMs: number): Seam.Renewal[] {
-    return tokens.map((token) => {
-      const row = this.owned(token);
-      if (row) {
-        this.change('renew', row, token, { lockedUntil: this.fromNow(leaseMs) });
-      }
-      return { state: row ? 'renewed' : 'lost', cancelRequested: row?.cancelRequested ?? false };
-    });
+  begin(tokens: readonly ClaimToken[]): Seam.ClaimState[] {
+    return this.write('begin', tokens, () => ({ unbegunAttempt: null, started: this.fromNow(0) }));
+  }
+
+  renew(tokens: readonly ClaimToken[], leaseMs: number): Seam.ClaimState[] {
+    return this.write('renew', tokens, () => ({ lockedUntil: this.fromNow(leaseMs) }));
   }
 
   cancelRequests(tokens: readonly ClaimToken[]): ClaimToken[] {
@@ -142,11 +140,14 @@ export class SimulatedTable {
     const expired = [...this.rows.values()].filter((row) => row.status === 'processing' && this.isExpired(row, from));
     const rescued = expired.slice(0, limit).map((row): Seam.Rescued => {
       const message = `lease of attempt ${row.attempt} lost`;
-      const status = row.cancelRequested ? 'cancelled' : row.retries >= row.maxRetries ? 'failed' : 'pending';
-      const again = { status: 'pending', retries: row.retries + 1, runAt: this.fromNow(0), lockedBy: null } as const;
+      const isUnbegun = this.isUnbegun(row);
+      const isFailed = row.retries >= row.maxRetries && !isUnbegun;
+      const status = row.cancelRequested ? 'cancelled' : isFailed ? 'failed' : 'pending';
+      const charged = isUnbegun ? {} : { retries: row.retries + 1, runAt: this.fromNow(0) };
+      const again = { status: 'pending', ...charged, lockedBy: null, lockedUntil: null } as const;
       this.change('rescue', row, null, {
-        lastError: message,
-        ...(status === 'pending' ? { ...again, lockedUntil: null } : { status, ...this.ended }),
+        ...(isUnbegun ? {} : { lastError: message }),
+        ...(status === 'pending' ? again : { status, ...this.ended }),
       });
       const { id, topic, attempt, retries } = row;
       return { id, topic, attempt, status, retries, failure: { message, stack: null } };
@@ -217,6 +218,25 @@ export class SimulatedTable {
     return endMs >= fromMs && endMs < this.options.now();
   }
 
+  /** Whether it was claimed at its last chance, and is not known to have begun since. */
+  isUnbegun({ attempt, unbegunAttempt }: Row): boolean {
+    return unbegunAttempt === attempt;
+  }
+
+  private write(
+    verb: 'begin' | 'renew',
+    tokens: readonly ClaimToken[],
+    changes: () => Partial<Row>,
+  ): Seam.ClaimState[] {
+    return tokens.map((token) => {
+      const row = this.owned(token);
+      if (row) {
+        this.change(verb, row, token, changes());
+      }
+      return { state: row ? 'held' : 'lost', cancelRequested: row?.cancelRequested ?? false };
+    });
+  }
+
   private create(job: Seam.JobInsert): Row {
     const { id, topic, payload, maxRetries, priority, timeoutMs, backoff, uniqueKey } = job;
     const now = new Date(this.options.now());
@@ -226,7 +246,7 @@ export class SimulatedTable {
       metadata: job.metadata === null ? null : (JSON.parse(job.metadata) as Record<string, unknown>),
       ...{ status: 'pending' as const, attempt: 0, retries: 0, cancelRequested: false, errors: [] },
       ...{ lockedUntil: null, lockedBy: null, lastError: null, result: null, progress: null },
-      ...{ started: null, finished: null, created: now, updated: now },
+      ...{ unbegunAttempt: null, started: null, finished: null, created: now, updated: now },
       runAt: job.runAt ?? this.fromNow(job.delayMs),
     });
     this.rows.set(id, row);
@@ -297,7 +317,7 @@ export class SimulatedTable {
     verb: Move['verb'],
     row: Row,
     token: ClaimToken | null,
-    changes: Partial<Job>,
+    changes: Partial<Row>,
     kind: string | null = null,
   ): true {
     const before = standing(row);
@@ -319,31 +339,4 @@ export class SimulatedTable {
   private fromNow(ms: number): Date {
     return new Date(this.options.now() + ms);
   }
-}
-
-function standing({ status, attempt, retries, lockedBy, lockedUntil }: Job): NonNullable<Move['before']> {
-  return { status, attempt, retries, lockedBy, lockedUntil };
-}
-
-function claimOf(row: Row, nowMs: number): Claim {
-  const { id, attempt, topic, payload, retries, maxRetries, priority, timeoutMs, backoff, metadata, runAt, created } =
-    row;
-  const waitedMs = nowMs - runAt.getTime();
-  return {
-    ...{ id, attempt, topic, payload, retries, maxRetries, priority, timeoutMs, backoff, metadata, runAt, created },
-    ...{ payloadLength: JSON.stringify(payload).length, waitedMs },
-  };
-}
-
-/** @param moved the row, when the outcome has moved it. @param standing the row as it is now, if it is. */
-function settledOf(moved: Row | null, standing: Row | undefined): Seam.Settled {
-  const row = moved ?? standing;
-  const isWaiting = row?.status === 'pending';
-  return {
-    applied: moved !== null,
-    status: row?.status ?? null,
-    attempt: row?.attempt ?? 0,
-    retries: isWaiting ? row.retries : null,
-    runAt: isWaiting ? row.runAt : null,
-  };
 }

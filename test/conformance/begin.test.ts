@@ -1,0 +1,84 @@
+import { v7 as uuidv7 } from 'uuid';
+import type { ClaimToken } from '../../lib/core/job.js';
+import type { ClaimState, JobStore } from '../../lib/store/job-store.js';
+import { claim, claimMany, claimOne, insertOne, outcomes, settlement } from '../support/job-rows.js';
+import { storeKinds, useStore } from '../support/stores.js';
+
+const held: ClaimState = { state: 'held', cancelRequested: false };
+const lost: ClaimState = { state: 'lost', cancelRequested: false };
+
+/** Says that attempts begin, and answers what is known of each, but where its row is by then. */
+async function begin(store: JobStore, tokens: readonly ClaimToken[]): Promise<ClaimState[]> {
+  const states = await store.begin(tokens);
+  return states.map(({ state, cancelRequested }) => ({ state, cancelRequested }));
+}
+
+describe.each(storeKinds())('begin on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('says when the attempt began, and changes nothing else that people see', async () => {
+    const token = await claimOne(fixture.store, { maxRetries: 0 });
+    await fixture.set(token.id, { started: { msFromNow: -60_000 } });
+    const before = await fixture.job(token.id);
+    expect(await begin(fixture.store, [token])).toEqual([held]);
+    const { started, updated, ...after } = await fixture.job(token.id);
+    expect(after).toEqual({ ...before, started: undefined, updated: undefined });
+    expect(updated).toEqual(started);
+    expect(Math.abs((await fixture.now()).getTime() - started!.getTime())).toBeLessThan(5_000);
+  });
+
+  it('answers in the order of the tokens, and may be repeated', async () => {
+    const claims = await claimMany(fixture.store, 4, { maxRetries: 0 });
+    await fixture.store.settle([settlement(claims[1]!, outcomes.completed())]);
+    const reversed = claims.toReversed();
+    expect(await begin(fixture.store, reversed)).toEqual([held, held, lost, held]);
+    expect(await begin(fixture.store, reversed)).toEqual([held, held, lost, held]);
+    expect(await begin(fixture.store, [])).toEqual([]);
+  });
+
+  it('is refused to an attempt that has lost its lease, and leaves the later one alone', async () => {
+    const stale = await claimOne(fixture.store, { maxRetries: 0 });
+    await fixture.store.settle([settlement(stale, outcomes.release())]);
+    const [current] = await claim(fixture.store, { worker: 'another' });
+    const before = await fixture.job(stale.id);
+    expect(await begin(fixture.store, [stale, { id: uuidv7(), attempt: 1 }])).toEqual([lost, lost]);
+    expect(await fixture.job(stale.id)).toEqual(before);
+    expect(await begin(fixture.store, [current!])).toEqual([held]);
+  });
+
+  it('is refused to a job that was never claimed', async () => {
+    const id = await insertOne(fixture.store, { maxRetries: 0 });
+    expect(await begin(fixture.store, [{ id, attempt: 0 }])).toEqual([lost]);
+    expect(await fixture.job(id)).toMatchObject({ status: 'pending', started: null });
+  });
+
+  it('brings back that somebody asked to cancel', async () => {
+    const [asked, left] = await claimMany(fixture.store, 2, { maxRetries: 0 });
+    await fixture.store.cancel([asked!.id]);
+    expect(await begin(fixture.store, [left!, asked!])).toEqual([held, { state: 'held', cancelRequested: true }]);
+  });
+});
+
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))('begin beside locked rows on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('calls a job busy whose row somebody has locked, without waiting, and takes note of the others', async () => {
+    const [first, locked, last] = await claimMany(fixture.store, 3, { maxRetries: 0 });
+    const transaction = await fixture.begin();
+    await transaction.manager.query('SELECT id FROM _jobs WHERE id = $1 FOR UPDATE', [locked!.id]);
+    const busy: ClaimState = { state: 'busy', cancelRequested: false };
+    expect(await begin(fixture.store, [first!, locked!, last!])).toEqual([held, busy, held]);
+    await transaction.rollback();
+    expect(await begin(fixture.store, [locked!])).toEqual([held]);
+  });
+
+  it('says where it has left each row, for whoever writes it next', async () => {
+    const claims = await claimMany(fixture.store, 2, { maxRetries: 0 });
+    const states = await fixture.store.begin(claims);
+    const rows = await fixture.app.query<{ place: string }[]>('SELECT ctid AS place FROM _jobs ORDER BY id');
+    expect(states.map(({ place }) => place)).toEqual(rows.map(({ place }) => place));
+    // A claim that has been renewed since is found by its id.
+    await fixture.store.renew([claims[0]!], 900_000);
+    expect(await begin(fixture.store, claims)).toEqual([held, held]);
+  });
+});

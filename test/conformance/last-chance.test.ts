@@ -1,0 +1,115 @@
+import type { JobEvent } from 'nestjs-jobs';
+import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
+import type { Claim } from '../../lib/core/job.js';
+import type { JobStore } from '../../lib/store/job-store.js';
+import { altered } from '../support/altered-store.js';
+import { insertOne, TOPIC } from '../support/job-rows.js';
+import { storeKinds, useStore } from '../support/stores.js';
+import type { Signal } from '../support/wait.js';
+import { signal, until } from '../support/wait.js';
+
+const LEASE_MS = 1_000;
+
+describe.each(storeKinds())('a job at its last chance on $label', (kind) => {
+  const fixture = useStore(kind);
+  let engine: JobsEngine;
+  let events: JobEvent[];
+  /** Attempts whose handlers were called. */
+  let runs: number[];
+
+  async function start(verbs: Partial<JobStore>): Promise<string> {
+    const id = await insertOne(fixture.store, { maxRetries: 0 });
+    const store = altered(fixture.store, verbs);
+    engine = new JobsEngine({ store, lease: LEASE_MS, pollInterval: 50 });
+    events = [];
+    runs = [];
+    engine.events.subscribe((event) => events.push(event));
+    engine.register(TOPIC, ({ attempt }) => void runs.push(attempt));
+    await engine.start();
+    return id;
+  }
+
+  /** `begin`, held on its way to the database until the test lets it go. */
+  async function startHeld(): Promise<{ id: string; mayGo: Signal<void> }> {
+    const [isAsked, mayGo] = [signal(), signal()];
+    const begin: JobStore['begin'] = async (tokens) => {
+      isAsked.resolve();
+      await mayGo.promise;
+      return fixture.store.begin(tokens);
+    };
+    const id = await start({ begin });
+    await isAsked.promise;
+    return { id, mayGo };
+  }
+
+  const typesOf = (): string[] => events.map(({ type }) => type);
+
+  afterEach(() => engine.close());
+
+  it('is run when the table has taken note of that, and not before', async () => {
+    const { id, mayGo } = await startHeld();
+    expect(await fixture.job(id)).toMatchObject({ status: 'processing', attempt: 1 });
+    expect(runs).toEqual([]);
+    mayGo.resolve();
+    await until(() => typesOf().includes('completed'));
+    expect(runs).toEqual([1]);
+    expect(typesOf()).toEqual(['started', 'completed']);
+  });
+
+  it('is run later when the answer to its claim was lost', async () => {
+    let isLost = false;
+    const claim: JobStore['claim'] = async (request) => {
+      const claims: Claim[] = await fixture.store.claim(request);
+      if (claims.length > 0 && !isLost) {
+        isLost = true;
+        throw new QueueUnavailableError('the connection broke', { isUncertain: true });
+      }
+      return claims;
+    };
+    const id = await start({ claim });
+    await until(() => typesOf().includes('completed'));
+    expect(runs).toEqual([2]);
+    expect(await fixture.job(id)).toMatchObject({ status: 'completed', attempt: 2, retries: 0, errors: [] });
+    expect(typesOf()).toEqual(['rescued', 'started', 'completed']);
+  });
+
+  it('goes back to its place when the process ends before that', async () => {
+    const { id, mayGo } = await startHeld();
+    const { runAt } = await fixture.job(id);
+    const closing = engine.close();
+    mayGo.resolve();
+    await closing;
+    expect(runs).toEqual([]);
+    expect(await fixture.job(id)).toMatchObject({ status: 'pending', attempt: 1, retries: 0, runAt });
+  });
+
+  it('is not run when it is cancelled before that', async () => {
+    const { id, mayGo } = await startHeld();
+    await fixture.store.cancel([id]);
+    mayGo.resolve();
+    await until(() => typesOf().includes('cancelled'));
+    expect(runs).toEqual([]);
+    expect(typesOf()).toEqual(['cancelled']);
+  });
+
+  it('is not run when the database refuses to take note, and not lost', async () => {
+    let refusals = 0;
+    const begin: JobStore['begin'] = async (tokens) => {
+      refusals += 1;
+      if (refusals === 1) throw new Error('a trigger says no');
+      return fixture.store.begin(tokens);
+    };
+    await start({ begin });
+    await until(() => typesOf().includes('completed'));
+    expect(runs).toEqual([2]);
+  });
+
+  it('keeps its lease while the table does not take note of it', async () => {
+    const { id, mayGo } = await startHeld();
+    const first = await fixture.job(id);
+    await until(async () => (await fixture.job(id)).lockedUntil! > first.lockedUntil!);
+    mayGo.resolve();
+    await until(() => typesOf().includes('completed'));
+    expect(runs).toEqual([1]);
+  });
+});
