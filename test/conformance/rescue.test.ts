@@ -65,7 +65,7 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
 
     const [again] = await claim(fixture.store);
     expect(again).toMatchObject({ id, attempt: 2, retries });
-    expect(await fixture.store.begin([again!])).toEqual([{ state: 'held', cancelRequested: false }]);
+    expect(await fixture.store.begin([again!])).toMatchObject([{ state: 'held' }]);
     await fixture.expire(id);
     expect(await rescue(fixture.store, 10)).toMatchObject([{ id, status: 'failed', attempt: 2, retries }]);
   });
