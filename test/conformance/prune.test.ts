@@ -1,5 +1,6 @@
+import { v7 as uuidv7 } from 'uuid';
 import type { Retention } from '../../lib/core/options.js';
-import { claimMany, insertMany, outcomes, settlement } from '../support/job-rows.js';
+import { claimMany, insertMany, newJob, outcomes, settlement } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 
 const MINUTE = 60_000;
@@ -151,6 +152,28 @@ describe.each(storeKinds())('prune on $label', (kind) => {
     expect(first).toEqual({ removed: 1, next: stray });
     expect(await fixture.store.prune(ages, { after: first.next, rows: 2 })).toMatchObject({ removed: 2 });
     expect(await remaining()).toEqual([stray]);
+  });
+
+  it('goes past whole pages of young jobs whose ids are old, as a late clock makes them', async () => {
+    const late = [24, 23, 22, 21].map((age) =>
+      newJob({ id: uuidv7({ msecs: Date.now() - age * MINUTE }), delayMs: MINUTE }),
+    );
+    await fixture.store.insert(late);
+    const [old] = await ended('completed', [60 * MINUTE]);
+    const ages = retention({ completed: 10 * MINUTE });
+    const first = await fixture.store.prune(ages, { after: null, rows: 2 });
+    expect(first).toEqual({ removed: 0, next: late[1]!.id });
+    const second = await fixture.store.prune(ages, { after: first.next, rows: 2 });
+    expect(second).toEqual({ removed: 0, next: late[3]!.id });
+    expect(await fixture.store.prune(ages, { after: second.next, rows: 2 })).toEqual({ removed: 1, next: null });
+    expect(await remaining()).not.toContain(old);
+  });
+
+  it('ends at a page of young jobs whose ids are young', async () => {
+    const young = await insertMany(fixture.store, 4);
+    const first = await fixture.store.prune(retention({ completed: MINUTE }), { after: null, rows: 2 });
+    expect(first).toEqual({ removed: 0, next: null });
+    expect(await remaining()).toEqual(young);
   });
 
   it('finds nothing in an empty table', async () => {

@@ -30,10 +30,17 @@ SELECT *, NULL::float8 AS at, NULL::float8 AS took_ms FROM rescued
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, ${look}`;
 
+/** The moment before which something may be over its age. */
+const youngest = 'statement_timestamp() - make_interval(secs => $4::float8 / 1000.0)';
+
+/** The first UUID v7 of a moment, as text. */
+const idOf = (moment: string): string =>
+  `overlay(lpad(to_hex((extract(epoch FROM ${moment}) * 1000)::bigint), 12, '0') placing '-' from 9 for 0)`;
+
 /**
- * One page of the table in the order of creation: deletes what is over its age, and says whether to go on, which is as long as
- * any row of the page is old: ids are made by clocks of applications, of which one may be late. `coalesce` hides the
- * rows from the planner: statistics of a moment at which nothing had finished make it begin with all that has.
+ * One page of the table in the order of its ids: deletes what is over its age, and says whether to go on, which is as long as
+ * any row of the page is old, or all of their ids are: those are made by clocks of applications, of which one may be late.
+ * `coalesce` hides the rows from the planner: statistics of a moment at which nothing had finished make it begin with all that has.
  */
 export const PRUNE = `
 WITH page AS (
@@ -48,4 +55,4 @@ free AS (
 gone AS (DELETE FROM _jobs j USING free WHERE ${byIdOf('free')} RETURNING 1)
 SELECT (SELECT count(*) FROM gone) AS removed,
   (SELECT max(id::text) FROM page
-   HAVING count(*) = $2::int AND min(created) <= statement_timestamp() - make_interval(secs => $4::float8 / 1000.0)) AS next`;
+   HAVING count(*) = $2::int AND (min(created) <= ${youngest} OR max(id::text) COLLATE "C" < ${idOf(youngest)})) AS next`;

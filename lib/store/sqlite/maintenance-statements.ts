@@ -1,4 +1,4 @@
-import { byId, errorsWith, fromNow, keptSince, look, now } from './statement-parts.js';
+import { byId, errorsWith, fromNow, keptSince, look, ms, now } from './statement-parts.js';
 
 const leaseLost = `'lease of attempt ' || j.attempt || ' lost: worker ' || coalesce(j.locked_by, '?') || ' stopped renewing it'`;
 
@@ -36,12 +36,19 @@ const aged = `
   WHERE p.finished <= ${fromNow(`-(a.value ->> 'age_ms')`)}
     AND (p.idempotency_key IS NULL OR p.created <= ${keptSince}) AND p.id NOT IN (SELECT value FROM json_each(?4))`;
 
+/** The first UUID v7 of a moment so many milliseconds ago. */
+const idBefore = (ageMs: string): string => {
+  const hex = `printf('%012x', ${ms(now)} - ${ageMs})`;
+  return `substr(${hex}, 1, 8) || '-' || substr(${hex}, 9)`;
+};
+
 /**
  * Where a page of the table ends, whether any of it is to be deleted, and whether to go on after it, which is as long as any
- * row of it is old: ids are made by clocks of applications, of which one may be late. ?5 is the youngest age in milliseconds.
+ * row of it is old, or all of their ids are: those are made by clocks of applications, of which one may be late. ?5 is the
+ * youngest age in milliseconds.
  */
 export const PRUNE_PAGE = `
-SELECT max(id) AS last, count(*) = ?2 AND min(created) <= ${fromNow('-?5')} AS has_more, EXISTS (${aged}) AS is_any_aged
+SELECT max(id) AS last, count(*) = ?2 AND (min(created) <= ${fromNow('-?5')} OR max(id) < ${idBefore('?5')}) AS has_more, EXISTS (${aged}) AS is_any_aged
 FROM ${page}`;
 
 /** Deletes the aged jobs of a page; takes what PRUNE_PAGE does, but ?5. */
