@@ -25,12 +25,14 @@ const legalMoves = new Set([
  * never fall, no claim before `run_at`, no run too many, and no lease that is taken from an attempt that still has it.
  */
 export function judgeLedger(evidence: Evidence): Violation[] {
-  const ended = endedAttempts(evidence);
+  const began = begunAttempts(evidence);
+  const ended = endedAttempts(evidence, began);
   const violations: Violation[] = [];
   for (const [id, rows] of groupBy(evidence.ledger, ({ job_id: job }) => job)) {
     let charged = 0;
     rows.forEach((row, index) => {
-      const found = [...judgeMove(row, rows[index - 1]), ...judgeLease(row, ended)];
+      const cutShort = isCutShort(row, began, ended);
+      const found = [...judgeMove(row, rows[index - 1]), ...judgeLease(row, ended), ...judgeLastChance(row, cutShort)];
       charged = row.was === 'failed' ? 0 : charged + chargeOf(row);
       if (row.now === 'processing' && charged > row.max_retries!) {
         found.push({ promise: 'overrun', detail: `run ${charged + 1} of at most ${row.max_retries! + 1}` });
@@ -75,12 +77,29 @@ function judgeLease(row: LedgerRow, ended: ReadonlySet<string>): Violation[] {
   return [];
 }
 
+/** Whether this move takes the job from an attempt whose handler was called, and neither ended nor was told to. */
+function isCutShort(row: LedgerRow, began: ReadonlySet<string>, ended: ReadonlySet<string>): boolean {
+  const attempt = `${row.job_id} ${row.was_attempt}`;
+  return row.was === 'processing' && row.now !== 'processing' && began.has(attempt) && !ended.has(attempt);
+}
+
+/** A worker that dies has used up the last chance of what it had begun. */
+function judgeLastChance(row: LedgerRow, isFromCutShort: boolean): Violation[] {
+  const { now, retries, was_retries: before, max_retries: most } = row;
+  return isFromCutShort && now === 'pending' && retries === before && retries! >= most!
+    ? [{ promise: 'overrun', detail: `attempt ${row.was_attempt} had begun at its last chance, and waits again` }]
+    : [];
+}
+
+/** Attempts whose handlers were called. */
+function begunAttempts({ history }: Evidence): Set<string> {
+  return new Set(history.flatMap((deed) => (deed.kind === 'began' ? [`${deed.id} ${deed.attempt}`] : [])));
+}
+
 /** Attempts whose handlers have ended or were told to, and those that never began. */
-function endedAttempts({ ledger, history }: Evidence): Set<string> {
-  const began = new Set<string>();
+function endedAttempts({ ledger, history }: Evidence, began: ReadonlySet<string>): Set<string> {
   const ended = new Set<string>();
   for (const deed of history) {
-    if (deed.kind === 'began') began.add(`${deed.id} ${deed.attempt}`);
     if (deed.kind === 'returned' || deed.kind === 'threw' || deed.kind === 'completing' || deed.kind === 'aborted') {
       ended.add(`${deed.id} ${deed.attempt}`);
     }

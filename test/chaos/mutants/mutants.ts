@@ -27,6 +27,10 @@ const outcomesOn = ({ database }: MemberSettings): readonly string[] => [
   'COMPLETE_IN_TX',
 ];
 
+/** The statements that take note of attempts at their last chance. */
+const beginningsOn = ({ database }: MemberSettings): readonly string[] =>
+  database.type === 'postgres' ? ['BEGIN_IN_PLACE', 'BEGIN'] : ['BEGIN'];
+
 const clocks = /statement_timestamp\(\)|strftime\('%Y-%m-%d %H:%M:%f', 'now'/g;
 
 export const mutants: readonly Mutant[] = [
@@ -56,6 +60,12 @@ export const mutants: readonly Mutant[] = [
     wrong: 'the fence begins anew when a failed job is put back',
     breaks: ['move'],
     break: (settings) => edit(settings, ['REQUEUE'], (sql) => sql.replace('retries = 0,', 'retries = 0, attempt = 0,')),
+  },
+  {
+    name: 'no beginnings',
+    wrong: 'a job whose handler was called at its last chance is taken for one that never began',
+    breaks: ['overrun'],
+    break: (settings) => edit(settings, beginningsOn(settings), (sql) => sql.replace('unbegun_attempt = NULL, ', '')),
   },
   {
     name: 'app clock',
