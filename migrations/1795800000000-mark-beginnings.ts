@@ -12,6 +12,7 @@ export class MarkBeginnings1795800000000 implements MigrationInterface {
       await queryRunner.query('ALTER TABLE _jobs ADD COLUMN IF NOT EXISTS unbegun_attempt integer');
       return;
     }
+    await queryRunner.query(TAKE_LOCK);
     const there = (await queryRunner.query(FIND_COLUMN)) as readonly unknown[];
     if (there.length === 0) {
       await queryRunner.query('ALTER TABLE _jobs ADD COLUMN unbegun_attempt integer');
@@ -22,6 +23,9 @@ export class MarkBeginnings1795800000000 implements MigrationInterface {
     await queryRunner.query('ALTER TABLE _jobs DROP COLUMN unbegun_attempt');
   }
 }
+
+/** A transaction that has only read cannot wait for the write lock: SQLite refuses it while anybody writes. */
+const TAKE_LOCK = 'UPDATE _jobs SET attempt = attempt WHERE false';
 
 /** SQLite has no `IF NOT EXISTS` for columns. */
 const FIND_COLUMN = `SELECT name FROM pragma_table_info('_jobs') WHERE name = 'unbegun_attempt'`;

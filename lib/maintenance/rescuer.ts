@@ -77,7 +77,7 @@ function eventOf({ id, topic, attempt, status, retries, failure }: Rescued): Job
     case 'pending':
       return { type: 'rescued', id, topic, attempt, retries };
     case 'failed':
-      return { type: 'failed', id, topic, attempt, durationMs: null, error: failure };
+      return { type: 'failed', id, topic, attempt, durationMs: null, error: failure! };
     case 'cancelled':
       return { type: 'cancelled', id, topic, attempt, durationMs: null };
   }

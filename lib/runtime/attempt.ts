@@ -46,8 +46,7 @@ export class Attempt implements AttemptHandle {
   private madeCompletion: HandlerCompletion | undefined;
 
   constructor(
-    /** What the database gave. */
-    public claim: Claim,
+    private given: Claim,
     private readonly parts: AttemptParts,
     /** When it was claimed, by the process's clock. */
     claimedAtMs: number,
@@ -62,9 +61,14 @@ export class Attempt implements AttemptHandle {
     return (this.madeContext ??= new AttemptContext(this.claim, this));
   }
 
-  /** The store has moved its row, and says where, or does not. */
+  /** What the database gave. */
+  get claim(): Claim {
+    return this.given;
+  }
+
+  /** Where its row is now; `undefined`: that is not known. */
   foundAt(place: string | undefined): void {
-    this.claim = place === undefined ? this.claim : { ...this.claim, place };
+    this.given = { ...this.given, place };
   }
 
   /** Its handler is called now. */

@@ -29,6 +29,7 @@ export interface AttemptsOptions {
   readonly heartbeat: Heartbeat;
   readonly emit: (event: JobEvent) => void;
   readonly logger: JobsLogger;
+  readonly random: () => number;
   /** Handlers that run at once. */
   readonly concurrency: number;
   /** How long a job waits that this process must not run while an older attempt of it still does. */
@@ -42,7 +43,7 @@ export interface AttemptsOptions {
 /** For so long handlers begin in one turn of the event loop. A thousand empty ones take less. */
 const TURN_MAX_MS = 20;
 
-/** How many jobs of a topic are where: handlers that have not returned, claims without a slot, outcomes not in the table. */
+/** How many jobs of a topic are where: with a slot, claimed without one, ended with an outcome that is not in the table. */
 export type TopicWork = Record<'running' | 'buffered' | 'unrecorded', number>;
 
 /**
@@ -56,7 +57,7 @@ export class Attempts {
   private readonly buffer: ClaimBuffer;
   /** Handlers that wait for nothing end in the turn in which they began, and their end begins the next one. */
   private readonly turn: Turn;
-  /** By job id, for as long as the handler runs, settled or not. */
+  /** By job id, what has a slot: for as long as the handler runs, settled or not, and from before it is called at a last chance. */
   private readonly running = new Map<string, Attempt>();
   private readonly parts: AttemptParts;
   private readonly beginnings: Beginnings;
@@ -66,9 +67,9 @@ export class Attempts {
   private readonly execution: Execution = {
     returned: (attempt) => {
       this.running.delete(attempt.id);
-      this.note(attempt.topic, -1);
+      this.countIn(attempt.topic, -1);
       this.prefetch.noteReturned(attempt.slotSinceMs);
-      this.startBuffered();
+      this.startNext();
       this.onChange();
     },
     ended: (attempt, outcome) => this.settle(attempt, outcome),
@@ -90,13 +91,16 @@ export class Attempts {
     this.parts = { store: options.store, logger: options.logger, progressBatcher };
     this.beginnings = new Beginnings({
       ...options,
-      onNoted: (attempt) => this.beginOrGiveBack(attempt),
-      onRefused: (attempt) => this.leave(attempt, options.postponeMs),
+      onDecided: () => this.startNext(),
+      onRefused: (attempt) => {
+        this.leave(attempt, options.postponeMs);
+        this.startNext();
+      },
     });
-    this.turn = new Turn(options.clock, TURN_MAX_MS, () => this.startBuffered());
+    this.turn = new Turn(options.clock, TURN_MAX_MS, () => this.startNext());
   }
 
-  /** Handlers that have not returned. */
+  /** Slots that are taken. */
   get count(): number {
     return this.running.size;
   }
@@ -150,9 +154,9 @@ export class Attempts {
       return this.giveBack(claim, leaseEndsMs, this.options.postponeMs);
     }
     const attempt = this.hold(claim, leaseEndsMs);
-    this.note(attempt.topic, +1);
+    this.countIn(attempt.topic, +1);
     this.buffer.push(attempt);
-    this.startBuffered();
+    this.startNext();
     this.buffer.watch();
   }
 
@@ -193,7 +197,10 @@ export class Attempts {
     attempt?.cancel();
   }
 
-  private startBuffered(): void {
+  private startNext(): void {
+    while (this.beginnings.length > 0 && this.turn.hasTime()) {
+      this.beginOrGiveBack(this.beginnings.shift()!);
+    }
     while (this.buffer.length > 0 && this.running.size < this.options.concurrency && this.turn.hasTime()) {
       this.start(this.buffer.shift()!);
     }
@@ -211,17 +218,18 @@ export class Attempts {
     }
     attempt.slotSinceMs = nowMs;
     this.running.set(id, attempt);
-    if (isLastChance(claim)) {
+    if (isLastChance(claim) && attempt.abortedFor === undefined) {
       this.beginnings.note(attempt);
     } else {
       this.begin(attempt, nowMs);
     }
   }
 
-  /** The table has taken note that it begins, which took a while. */
+  /** The table has taken note that it begins, which took a while. Whoever lost the lease meanwhile may own the job still. */
   private beginOrGiveBack(attempt: Attempt): void {
     const nowMs = this.options.clock.now();
-    if (attempt.abortedFor === 'shutdown' || attempt.leaseEndsMs <= nowMs) {
+    const isOver = attempt.abortedFor === 'shutdown' || attempt.abortedFor === 'lease_lost';
+    if (isOver || attempt.leaseEndsMs <= nowMs) {
       this.leave(attempt);
     } else {
       this.begin(attempt, nowMs);
@@ -243,12 +251,11 @@ export class Attempts {
   private leave(attempt: Attempt, delayMs: number | null = null): void {
     this.running.delete(attempt.id);
     this.release(attempt, delayMs);
-    this.startBuffered();
   }
 
   /** Back to pending, of an attempt that has not begun. */
   private release(attempt: Attempt, delayMs: number | null = null): void {
-    this.note(attempt.topic, -1);
+    this.countIn(attempt.topic, -1);
     this.settle(attempt, { kind: 'release', delayMs });
   }
 
@@ -259,7 +266,7 @@ export class Attempts {
     return attempt;
   }
 
-  private note(topic: string, change: 1 | -1): void {
+  private countIn(topic: string, change: 1 | -1): void {
     this.countByTopic.set(topic, this.countOf(topic) + change);
   }
 

@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.js';
+import type { Clock, ScheduledWake } from '../core/clock.js';
 import { messageOf, QueueUnavailableError } from '../core/errors.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { ClaimState, JobStore } from '../store/job-store.js';
@@ -9,83 +9,117 @@ export interface BeginningsOptions {
   readonly store: JobStore;
   readonly clock: Clock;
   readonly logger: JobsLogger;
-  /** Its handler may be called, unless it was told to end meanwhile. */
-  readonly onNoted: (attempt: Attempt) => void;
+  readonly random: () => number;
+  /** Attempts may be taken with `shift`. */
+  readonly onDecided: () => void;
   /** The database has refused, and would again. */
   readonly onRefused: (attempt: Attempt) => void;
 }
 
-/** A row that somebody has locked is asked for again after so long, and so is a database that is away. */
-const PAUSE_MS = 100;
+/** A row that somebody has locked is asked for again after so long. */
+const PAUSE_MIN_MS = 100;
+/** A database that is away, with growing pauses. */
+const PAUSE_MAX_MS = 5_000;
 
 /**
  * The table takes note of attempts at their last chance, many in one statement, before their handlers are called. When this
- * process dies, what had not begun goes back to its place; without a note it would fail, and would never have run.
+ * process dies, what had not begun goes back to its turn; without a note it would fail, and would never have run.
  */
 export class Beginnings {
   private readonly batcher: Batcher<Attempt, ClaimState>;
-  private readonly waiting = new Set<Attempt>();
+  /** Of which it is not known yet, and what wakes those that pause. */
+  private readonly waiting = new Map<Attempt, ScheduledWake | undefined>();
+  private decided: Attempt[] = [];
+  /** The log says that the database refuses. */
+  private isRefusalTold = false;
 
   constructor(private readonly options: BeginningsOptions) {
-    this.batcher = new Batcher({
-      run: (attempts) => options.store.begin(attempts.map(({ claim }) => claim)),
-      concurrency: () => options.store.capabilities.pipelined,
-    });
+    this.batcher = new Batcher({ run: (attempts) => options.store.begin(attempts.map(({ claim }) => claim)) });
   }
 
-  /** Calls back once. */
+  /** Asks for a note, until the database has answered or the attempt is to end without having begun. */
   note(attempt: Attempt): void {
-    this.waiting.add(attempt);
-    this.ask(attempt);
+    this.ask(attempt, 0);
+  }
+
+  /** The next one that is noted, or that was told to end meanwhile. */
+  shift(): Attempt | undefined {
+    return this.decided.shift();
+  }
+
+  /** How many `shift` would give. */
+  get length(): number {
+    return this.decided.length;
   }
 
   /** The process begins to end: what has not begun does not any more. */
   windUp(): void {
-    this.waiting.forEach((attempt) => attempt.abort('shutdown', 'the application is shutting down'));
+    for (const attempt of [...this.decided, ...this.waiting.keys()]) {
+      attempt.abort('shutdown', 'the application is shutting down');
+    }
+    for (const [attempt, pause] of this.waiting) {
+      if (pause) {
+        pause.cancel();
+        this.decide(attempt);
+      }
+    }
   }
 
-  private ask(attempt: Attempt): void {
+  /** @param tries how often the database was away. */
+  private ask(attempt: Attempt, tries: number): void {
+    this.waiting.set(attempt, undefined);
     this.batcher.enter({
       item: attempt,
       resolve: (state) => this.judge(attempt, state),
-      reject: (error) => this.mend(attempt, error),
+      reject: (error) => this.mend(attempt, error, tries),
     });
   }
 
   private judge(attempt: Attempt, { state, cancelRequested, place }: ClaimState): void {
-    attempt.foundAt(place);
     if (cancelRequested) {
       attempt.cancel();
     }
     if (state === 'lost') {
       attempt.loseLease();
     }
+    // Whoever has the row locked is not to be waited for again: nobody looks in a place that is not known.
+    attempt.foundAt(place);
     if (state === 'busy') {
-      this.askLater(attempt);
+      this.pause(attempt, 0, PAUSE_MIN_MS);
     } else {
+      this.isRefusalTold &&= state !== 'held';
       this.decide(attempt);
     }
   }
 
-  private mend(attempt: Attempt, error: unknown): void {
+  private mend(attempt: Attempt, error: unknown, tries: number): void {
     if (error instanceof QueueUnavailableError) {
-      this.askLater(attempt);
-    } else {
-      const { logger, onRefused } = this.options;
-      logger.error(`beginning of job ${attempt.id} was refused, it is given back: ${messageOf(error)}`);
-      this.waiting.delete(attempt);
-      onRefused(attempt);
+      const ms = Math.min(PAUSE_MIN_MS * 2 ** tries, PAUSE_MAX_MS);
+      return this.pause(attempt, tries + 1, ms * (0.5 + this.options.random() / 2));
     }
+    if (!this.isRefusalTold) {
+      this.isRefusalTold = true;
+      this.options.logger.error(
+        `the database refuses to note that jobs begin which have no retry left; they are given back: ${messageOf(error)}`,
+      );
+    }
+    this.waiting.delete(attempt);
+    this.options.onRefused(attempt);
   }
 
-  private askLater(attempt: Attempt): void {
-    this.options.clock.schedule(PAUSE_MS, () =>
-      attempt.abortedFor === undefined ? this.ask(attempt) : this.decide(attempt),
+  private pause(attempt: Attempt, tries: number, ms: number): void {
+    if (attempt.abortedFor !== undefined) {
+      return this.decide(attempt);
+    }
+    const wake = this.options.clock.schedule(ms, () =>
+      attempt.abortedFor === undefined ? this.ask(attempt, tries) : this.decide(attempt),
     );
+    this.waiting.set(attempt, wake);
   }
 
   private decide(attempt: Attempt): void {
     this.waiting.delete(attempt);
-    this.options.onNoted(attempt);
+    this.decided.push(attempt);
+    this.options.onDecided();
   }
 }

@@ -132,8 +132,9 @@ export class Heartbeat {
       );
     }
     attempts.forEach((attempt, index) => {
-      const { state, cancelRequested } = renewals[index]!;
+      const { state, cancelRequested, place } = renewals[index]!;
       if (state === 'held') {
+        attempt.foundAt(place);
         attempt.leaseEndsMs = askedMs + leaseMs;
       }
       if (state === 'lost' && isOurs(attempt)) {

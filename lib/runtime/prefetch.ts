@@ -22,7 +22,7 @@ export class Prefetch {
     private readonly concurrency: number,
   ) {}
 
-  /** A handler that began at `sinceMs` has returned. */
+  /** A handler has returned whose attempt was given its slot at `sinceMs`. */
   noteReturned(sinceMs: number): void {
     const tookMs = this.clock.now() - sinceMs;
     this.meanMs = Number.isFinite(this.meanMs) ? this.meanMs + (tookMs - this.meanMs) / MEMORY : tookMs;

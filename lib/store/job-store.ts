@@ -44,8 +44,8 @@ export interface JobStore {
   /** The first waiting job, due or not, of each priority in each gap, and of each of the lanes from its lower bound on. */
   survey(gaps: readonly LaneGap[], lanes?: readonly LaneStart[]): Promise<LaneSurvey>;
   /**
-   * processing → processing: the handlers of these attempts are called next. To be asked of a job without a retry left, which
-   * is taken for lost when its lease ends after that, and for never begun before. Answers in the order of `tokens`.
+   * processing → processing: their handlers are called next. Asked of jobs without a retry left: until then the end of the lease
+   * puts such a job back, from then on it fails it; one that has ended counts as lost. Answers in the order of `tokens`.
    */
   begin(tokens: readonly ClaimToken[]): Promise<ClaimState[]>;
   /** processing → processing: the lease lives on for `leaseMs` from now. Answers in the order of `tokens`. */
@@ -289,7 +289,8 @@ export interface Rescued {
   readonly attempt: number;
   readonly status: 'pending' | 'failed' | 'cancelled';
   readonly retries: number;
-  readonly failure: Failure;
+  /** Of one that has failed. */
+  readonly failure: Failure | null;
 }
 
 export interface PrunePage {

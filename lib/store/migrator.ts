@@ -31,13 +31,6 @@ interface RecordedMigration {
   readonly statements: readonly string[];
 }
 
-/** The queue's migrations, ready to be run. */
-interface PendingMigrations {
-  /** Whether all of them stand among the rows of LIST_MIGRATIONS. */
-  areAllIn(rows: readonly SqlRow[]): boolean;
-  script(): SqlScript<void>;
-}
-
 /**
  * Checks the tables, and creates or upgrades them before when it may.
  *
@@ -46,11 +39,11 @@ interface PendingMigrations {
 export async function setUpTables({ databaseType, statements, migrate, read, run }: TableSetup): Promise<void> {
   try {
     if (migrate) {
-      const migrations = await pendingMigrations(databaseType, statements, read);
       // The usual start finds them done: then it takes no lock, and a role that may not create anything can start.
-      const recorded = await read(statements.LIST_MIGRATIONS).catch(() => []);
-      if (!migrations.areAllIn(recorded)) {
-        await run(() => migrations.script());
+      const done = await read(statements.LIST_MIGRATIONS).catch(() => []);
+      if (missingIn(done, allMigrations()).length > 0) {
+        const recorded = await Promise.all(allMigrations().map((migration) => record(migration, databaseType, read)));
+        await run(() => script(recorded, statements));
       }
     }
     await read(statements.CHECK_TABLE);
@@ -59,33 +52,25 @@ export async function setUpTables({ databaseType, statements, migrate, read, run
   }
 }
 
-/**
- * Collects the statements of the migrations first, since on SQLite their transaction must not outlast a tick: the
- * application may be waiting for it in the same event loop. What they ask is answered meanwhile.
- */
-async function pendingMigrations(
-  databaseType: string,
-  sql: MigrationStatements,
-  read: TableSetup['read'],
-): Promise<PendingMigrations> {
-  const recorded = await Promise.all(jobsMigrations.map((migration) => record(new migration(), databaseType, read)));
-  const missingIn = (rows: readonly SqlRow[]): RecordedMigration[] => {
-    const done = new Set(rows.map((row) => row.name));
-    return recorded.filter(({ name }) => !done.has(name));
-  };
-  return {
-    areAllIn: (rows) => missingIn(rows).length === 0,
-    *script() {
-      yield { sql: sql.CREATE_MIGRATIONS_TABLE, params: [] };
-      const rows = yield { sql: sql.LIST_MIGRATIONS, params: [] };
-      for (const { name, timestamp, statements } of missingIn(rows)) {
-        for (const statement of statements) {
-          yield { sql: statement, params: [] };
-        }
-        yield { sql: sql.RECORD_MIGRATION, params: [timestamp, name] };
-      }
-    },
-  };
+function allMigrations(): MigrationInterface[] {
+  return jobsMigrations.map((migration) => new migration());
+}
+
+/** Which of them do not stand among the rows of LIST_MIGRATIONS. */
+function missingIn<M extends { readonly name?: string }>(rows: readonly SqlRow[], migrations: readonly M[]): M[] {
+  const done = new Set(rows.map((row) => row.name));
+  return migrations.filter(({ name }) => !done.has(name));
+}
+
+function* script(recorded: readonly RecordedMigration[], sql: MigrationStatements): SqlScript<void> {
+  yield { sql: sql.CREATE_MIGRATIONS_TABLE, params: [] };
+  const rows = yield { sql: sql.LIST_MIGRATIONS, params: [] };
+  for (const { name, timestamp, statements } of missingIn(rows, recorded)) {
+    for (const statement of statements) {
+      yield { sql: statement, params: [] };
+    }
+    yield { sql: sql.RECORD_MIGRATION, params: [timestamp, name] };
+  }
 }
 
 /** What to say when the tables are not as this version needs them; a database that is away stays what it is. */
@@ -113,6 +98,10 @@ function codeOf({ cause }: SqlError): string {
   return String((cause as { code?: unknown } | undefined)?.code);
 }
 
+/**
+ * Collects the statements of a migration, since on SQLite their transaction must not outlast a tick: the application may be
+ * waiting for it in the same event loop. What it asks, in statements that begin with SELECT, is answered meanwhile.
+ */
 async function record(
   migration: MigrationInterface,
   databaseType: string,

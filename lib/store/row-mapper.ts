@@ -171,7 +171,7 @@ function rescuedOf(row: SqlRow): Rescued {
     attempt: Number(row.attempt),
     status: row.status as Rescued['status'],
     retries: Number(row.retries),
-    failure: { message: (row.message ?? '') as string, stack: null },
+    failure: row.status === 'failed' ? { message: row.message as string, stack: null } : null,
   };
 }
 

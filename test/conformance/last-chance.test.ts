@@ -1,14 +1,15 @@
-import type { JobEvent } from 'nestjs-jobs';
+import type { JobEvent, JobsOptions } from 'nestjs-jobs';
 import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import type { Claim } from '../../lib/core/job.js';
 import type { JobStore } from '../../lib/store/job-store.js';
 import { altered } from '../support/altered-store.js';
-import { insertOne, TOPIC } from '../support/job-rows.js';
+import { insertMany, insertOne, TOPIC } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 import type { Signal } from '../support/wait.js';
 import { signal, until } from '../support/wait.js';
 
 const LEASE_MS = 1_000;
+const MANY = 40;
 
 describe.each(storeKinds())('a job at its last chance on $label', (kind) => {
   const fixture = useStore(kind);
@@ -17,14 +18,21 @@ describe.each(storeKinds())('a job at its last chance on $label', (kind) => {
   /** Attempts whose handlers were called. */
   let runs: number[];
 
-  async function start(verbs: Partial<JobStore>): Promise<string> {
+  async function start(
+    verbs: Partial<JobStore>,
+    options: JobsOptions = {},
+    work = (): void => undefined,
+  ): Promise<string> {
     const id = await insertOne(fixture.store, { maxRetries: 0 });
     const store = altered(fixture.store, verbs);
-    engine = new JobsEngine({ store, lease: LEASE_MS, pollInterval: 50 });
+    engine = new JobsEngine({ store, lease: LEASE_MS, pollInterval: 50, ...options });
     events = [];
     runs = [];
     engine.events.subscribe((event) => events.push(event));
-    engine.register(TOPIC, ({ attempt }) => void runs.push(attempt));
+    engine.register(TOPIC, ({ attempt }) => {
+      runs.push(attempt);
+      work();
+    });
     await engine.start();
     return id;
   }
@@ -102,6 +110,59 @@ describe.each(storeKinds())('a job at its last chance on $label', (kind) => {
     await start({ begin });
     await until(() => typesOf().includes('completed'));
     expect(runs).toEqual([2]);
+  });
+
+  it('is run later when the note of it came when the lease had ended, be it good again by then', async () => {
+    const [isAsked, mayRenew, mayBegin] = [signal(), signal(), signal()];
+    const leaseAge = async (of: string): Promise<number> =>
+      (await fixture.now()).getTime() - (await fixture.job(of)).lockedUntil!.getTime();
+    const id = await start({
+      begin: async (tokens) => {
+        isAsked.resolve();
+        await mayBegin.promise;
+        return fixture.store.begin(tokens);
+      },
+      renew: async (tokens, leaseMs) => {
+        // What is asked this late makes the lease good for long when it is answered.
+        if ((await leaseAge(tokens[0]!.id)) < -LEASE_MS / 4) throw new QueueUnavailableError('the database is away');
+        await mayRenew.promise;
+        return fixture.store.renew(tokens, leaseMs);
+      },
+      rescue: async (...args) => {
+        await mayBegin.promise;
+        return fixture.store.rescue(...args);
+      },
+    });
+    await isAsked.promise;
+    // By then the process has looked at its clock.
+    await until(async () => (await leaseAge(id)) > LEASE_MS / 2);
+    mayRenew.resolve();
+    await until(async () => (await leaseAge(id)) < 0);
+    mayBegin.resolve();
+    await until(() => typesOf().includes('completed'));
+    expect(runs).toEqual([2]);
+    expect(await fixture.job(id)).toMatchObject({ status: 'completed', attempt: 2, retries: 0, errors: [] });
+  });
+
+  it('leaves the event loop its turns, with all those that begin together', async () => {
+    let turn = 0;
+    let isOver = false;
+    const next = (): void => {
+      turn += 1;
+      if (!isOver) setImmediate(next);
+    };
+    setImmediate(next);
+    const turns = new Set<number>();
+    const work = (): void => {
+      const endMs = performance.now() + 10;
+      while (performance.now() < endMs);
+      turns.add(turn);
+    };
+    await insertMany(fixture.store, MANY, { maxRetries: 0 });
+    await start({}, { concurrency: MANY }, work);
+    await engine.whenIdle().finally(() => (isOver = true));
+    expect(runs).toHaveLength(MANY + 1);
+    expect(turns.size).toBeGreaterThan(MANY / 4);
   });
 
   it('keeps its lease while the table does not take note of it', async () => {

@@ -1,6 +1,6 @@
 import { InvalidOptionsError, jobsMigrations } from 'nestjs-jobs';
 import type { JobsOptions } from 'nestjs-jobs';
-import type { DataSource } from 'typeorm';
+import type { DataSource, QueryRunner } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
 import { createJobStore } from '../../lib/jobs-engine.js';
 import type { JobStore } from '../../lib/store/job-store.js';
@@ -8,6 +8,7 @@ import { catalogOf } from '../support/catalog.js';
 import { claim, insertOne, TOPIC } from '../support/job-rows.js';
 import type { EmptyDatabase } from '../support/stores.js';
 import { storeKinds } from '../support/stores.js';
+import { until } from '../support/wait.js';
 
 /** Those that the migrations make. */
 const TABLES = ['_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_paused'];
@@ -111,13 +112,21 @@ describe.each(storeKinds())('migrations on $label', (kind) => {
       await app.runMigrations();
       const id = uuidv7();
       await app.query(`INSERT INTO _jobs (id, topic, payload) VALUES ('${id}', '${TOPIC}', '{}')`);
-      await expect(openStoreOf(app, { migrate: false })).rejects.toThrow(
-        /^migrate: is false.*(_jobs_paused|unbegun_attempt)/,
-      );
+      await expect(openStoreOf(app, { migrate: false })).rejects.toThrow(/^migrate: is false, and the table _jobs/);
       const store = await openStoreOf(app);
       expect(await catalogOf(app, TABLES)).toEqual(made);
       expect(await claim(store)).toMatchObject([{ id, attempt: 1 }]);
     });
+
+    it.each(jobsMigrations.slice(1).map((migration, index) => [migration.name, index + 1] as const))(
+      'are asked for, and run, when %s is the first that has not',
+      async (_name, count) => {
+        const app = await openApp({ migrations: jobsMigrations.slice(0, count) });
+        await app.runMigrations();
+        await expect(openStoreOf(app, { migrate: false })).rejects.toMatchObject({ option: 'migrate' });
+        await expectToWork(await openStoreOf(app));
+      },
+    );
 
     it('make what is missing, and leave what is there, once nothing says that they have run', async () => {
       const app = await openApp();
@@ -184,5 +193,45 @@ describe.each(storeKinds())('migrations on $label', (kind) => {
       }
       expect(await catalogOf(app)).toEqual([]);
     });
+  });
+});
+
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))('migrations beside others on $label', (kind) => {
+  it('keep nobody from work while they wait for a transaction that has read the table', async () => {
+    const database = await kind.createDatabase();
+    const app = await database.app({ migrations: jobsMigrations.slice(0, 2) }).initialize();
+    await app.runMigrations();
+    const reader = app.createQueryRunner();
+    await reader.startTransaction();
+    await reader.query('SELECT count(*) FROM _jobs');
+    const { store } = createJobStore(app);
+    const opening = store.open();
+    const waits = `SELECT 1 FROM pg_stat_activity WHERE query LIKE '%ALTER TABLE _jobs%' AND wait_event_type = 'Lock'`;
+    await until(async () => (await app.query<unknown[]>(waits)).length > 0, { message: 'the migration to wait' });
+    // Each behind the change of the table, which gives way.
+    for (let job = 0; job < 3; job += 1) {
+      await app.query(`INSERT INTO _jobs (id, topic, payload) VALUES ('${uuidv7()}', '${TOPIC}', '{}')`);
+    }
+    await reader.commitTransaction();
+    await reader.release();
+    await opening;
+    expect(await claim(store)).toHaveLength(3);
+    await store.close();
+    await app.destroy();
+    await database.remove();
+  });
+});
+
+describe('migrations on SQLite', () => {
+  it('begin with a write, since a transaction that has only read cannot wait for the lock', async () => {
+    for (const migration of jobsMigrations) {
+      const statements: string[] = [];
+      const queryRunner = {
+        connection: { options: { type: 'better-sqlite3' } },
+        query: (statement: string) => Promise.resolve(statements.push(statement) ? [] : undefined),
+      };
+      await new migration().up(queryRunner as unknown as QueryRunner);
+      expect(statements[0]).not.toMatch(/^SELECT/);
+    }
   });
 });

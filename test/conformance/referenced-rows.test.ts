@@ -160,7 +160,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       const id = await insertOne(store);
       await refer(id);
       const [first] = await claim(store);
-      expect(await store.renew([first!], 30_000)).toEqual([{ state: 'held', cancelRequested: false }]);
+      expect(await store.renew([first!], 30_000)).toMatchObject([{ state: 'held', cancelRequested: false }]);
       expect(await store.recordProgress([{ token: first!, progress: '1' }])).toEqual([true]);
       await fixture.expire(id);
       expect(await rescue(store, 10)).toMatchObject([{ id, status: 'pending' }]);

@@ -88,7 +88,7 @@ describe.each(kinds)('parsers that the application has set on its driver, on $la
     expect(other.created.getTime()).toBeGreaterThan(due.getTime());
 
     const isRenewed = { state: 'held', cancelRequested: false };
-    expect(await fixture.store.renew([plain, other], LEASE_MS)).toEqual([isRenewed, isRenewed]);
+    expect(await fixture.store.renew([plain, other], LEASE_MS)).toMatchObject([isRenewed, isRenewed]);
     expect(await fixture.store.cancel([other.id])).toMatchObject([{ moved: true, status: 'processing' }]);
     const settlements = [plain, other].map((token) => settlement(token, outcomes.completed('{"a":1}')));
     expect(await fixture.store.settle(settlements)).toMatchObject([

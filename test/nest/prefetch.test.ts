@@ -135,6 +135,8 @@ describe.each(sharedKinds)('jobs that are claimed ahead of free slots on $label'
     const id = await cancelled.promise;
     await app.event('cancelled', id);
     expect(await app.job(id)).toMatchObject({ status: 'cancelled', attempt: 1 });
+    expect(app.eventsOf('started', id)).toEqual([]);
+    expect(app.eventsOf('cancelled', id)).toMatchObject([{ durationMs: null }]);
   });
 
   it('are cancelled without being run when another process asks for it', async () => {

@@ -68,7 +68,7 @@ describe.each(everyDatabase)('a worker on $name that is killed', ({ create }) =>
     }
   });
 
-  it('fails of its jobs at their last chance those that had begun, and no others', async () => {
+  it('leaves jobs at their last chance that waited for a slot to another, uncharged, and fails the one that ran', async () => {
     const settings = { database: database.address, options: { ...options, concurrency: 1 } };
     const doomed = await Program.start('worker', settings);
     const quick = Array.from({ length: QUICK_JOBS }, () => ({

@@ -94,7 +94,7 @@ export const mutants: readonly Mutant[] = [
     wrong: 'a handler begins whether a slot is free or not',
     breaks: ['slots'],
     break: () =>
-      replace(Attempts.prototype, 'startBuffered', () => (attempts) => {
+      replace(Attempts.prototype, 'startNext', () => (attempts) => {
         const inner = attempts as unknown as { buffer: ClaimBuffer; start(attempt: Attempt): void };
         inner.buffer.takeAll().forEach((attempt) => inner.start(attempt));
       }),
@@ -128,7 +128,7 @@ export const mutants: readonly Mutant[] = [
     breaks: ['unrun'],
     break: () =>
       replace(Beginnings.prototype, 'note', () => (beginnings, attempt: Attempt) => {
-        (beginnings as unknown as { options: { onNoted(attempt: Attempt): void } }).options.onNoted(attempt);
+        (beginnings as unknown as { decide(attempt: Attempt): void }).decide(attempt);
       }),
   },
   {

@@ -1,6 +1,14 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { Claim, ClaimToken, Outcome } from '../../lib/core/job.js';
-import type { ClaimRequest, JobInsert, JobStore, Lane, Rescued, Settlement } from '../../lib/store/job-store.js';
+import type {
+  ClaimRequest,
+  ClaimState,
+  JobInsert,
+  JobStore,
+  Lane,
+  Rescued,
+  Settlement,
+} from '../../lib/store/job-store.js';
 
 export const TOPIC = 'mail';
 export const WORKER = 'worker-1';
@@ -47,6 +55,11 @@ export function lane(members: Partial<Lane> = {}): Lane {
 /** Claims what is due in the usual lane, or in the given ones. */
 export function claim(store: JobStore, request: Partial<ClaimRequest> = {}): Promise<Claim[]> {
   return store.claim({ lanes: [lane()], limit: 1_000, leaseMs: LEASE_MS, worker: WORKER, ...request });
+}
+
+/** What a store says of claims, but where it has left their rows. */
+export function withoutPlaces(states: readonly ClaimState[]): ClaimState[] {
+  return states.map(({ state, cancelRequested }) => ({ state, cancelRequested }));
 }
 
 /** Rescues what has lost its lease. */

@@ -53,7 +53,11 @@ describe('the beginning of an attempt at its last chance', () => {
       store: { begin, capabilities: { pipelined: ALONE } } as unknown as JobStore,
       clock,
       logger,
-      onNoted: ({ id, abortedFor = 'nothing' }) => told.push(`${id} noted, told to end for ${abortedFor}`),
+      random: () => 1,
+      onDecided: () => {
+        const { id, abortedFor = 'nothing' } = beginnings.shift()!;
+        told.push(`${id} noted, told to end for ${abortedFor}`);
+      },
       onRefused: ({ id }) => told.push(`${id} refused`),
     });
   });
@@ -69,6 +73,22 @@ describe('the beginning of an attempt at its last chance', () => {
     answers = [{ ...held, place: '(7,1)' }];
     await note(attempt);
     expect(attempt.claim).toMatchObject({ id: 'a', attempt: 1, place: '(7,1)' });
+  });
+
+  it('waits no second time for whoever has its row locked', async () => {
+    const attempt = attemptOf('a');
+    attempt.foundAt('(7,1)');
+    answers = [busy];
+    await note(attempt);
+    expect(attempt.claim.place).toBeUndefined();
+  });
+
+  it('is asked for less and less often while the database is away', async () => {
+    answers = [new QueueUnavailableError('the database does not answer')];
+    await note(attemptOf('a'));
+    await clock.advance(60_000);
+    expect(asked.length).toBeLessThan(20);
+    expect(logger.lines).toHaveLength(0);
   });
 
   it.each<[string, Answer]>([
@@ -117,9 +137,10 @@ describe('the beginning of an attempt at its last chance', () => {
   it('does not begin what is refused, which the log tells', async () => {
     answers = [new SqlError('refused', 'a trigger says no', {})];
     await note(attemptOf('a'));
-    expect(told).toEqual(['a refused']);
+    await note(attemptOf('b'));
+    expect(told).toEqual(['a refused', 'b refused']);
     expect(logger.of('error')).toEqual([
-      expect.stringMatching(/job a was refused, it is given back: .*a trigger says no/),
+      expect.stringMatching(/refuses to note that jobs begin .*: .*a trigger says no/),
     ]);
   });
 });

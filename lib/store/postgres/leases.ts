@@ -9,6 +9,7 @@ import {
   BEGIN,
   BEGIN_IN_PLACE,
   CANCEL_REQUESTS,
+  MAY_BEGIN,
   RECORD_HELD_PROGRESS,
   RECORD_PROGRESS,
   RENEW,
@@ -23,13 +24,15 @@ export class Leases {
   async begin(tokens: readonly ClaimToken[]): Promise<ClaimState[]> {
     const begun = await this.beginInPlace(tokens);
     const others = unanswered(tokens, begun);
-    const found = others.length === 0 ? [] : await this.query(BEGIN, [tokenJson(others)]);
-    return this.statesOf(tokens, [...begun, ...found]);
+    const found = await this.ask(BEGIN, others);
+    const mayBegin = await this.ask(MAY_BEGIN, unanswered(others, found));
+    return claimStatesInOrder(tokens, [...begun, ...found], mayBegin);
   }
 
   /** Answers in the order of `tokens`. */
   async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<ClaimState[]> {
-    return this.statesOf(tokens, await this.query(RENEW, [tokenJson(tokens), leaseMs]));
+    const renewed = await this.query(RENEW, [tokenJson(tokens), leaseMs]);
+    return claimStatesInOrder(tokens, renewed, await this.ask(STILL_OWNED, unanswered(tokens, renewed)));
   }
 
   async cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]> {
@@ -41,7 +44,7 @@ export class Leases {
   async recordProgress(entries: readonly ProgressEntry[]): Promise<boolean[]> {
     const tokens = entries.map(({ token }) => token);
     const recorded = await this.query(RECORD_PROGRESS, [progressJson(entries)]);
-    const owned = await this.stillOwned(unanswered(tokens, recorded));
+    const owned = await this.ask(STILL_OWNED, unanswered(tokens, recorded));
     const isHeld = answeredInOrder(entries, owned);
     await this.recordHeld(entries.filter((_, index) => isHeld[index]));
     return answeredInOrder(entries, [...recorded, ...owned]);
@@ -76,12 +79,7 @@ export class Leases {
     }
   }
 
-  private async statesOf(tokens: readonly ClaimToken[], written: readonly SqlRow[]): Promise<ClaimState[]> {
-    return claimStatesInOrder(tokens, written, await this.stillOwned(unanswered(tokens, written)));
-  }
-
-  /** Rows that somebody has locked are owned all the same. */
-  private async stillOwned(tokens: readonly ClaimToken[]): Promise<readonly SqlRow[]> {
-    return tokens.length === 0 ? [] : this.query(STILL_OWNED, [tokenJson(tokens)]);
+  private async ask(statement: string, tokens: readonly ClaimToken[]): Promise<readonly SqlRow[]> {
+    return tokens.length === 0 ? [] : this.query(statement, [tokenJson(tokens)]);
   }
 }

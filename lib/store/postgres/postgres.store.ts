@@ -1,7 +1,7 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Clock } from '../../core/clock.js';
 import { within } from '../../core/clock.js';
-import { messageOf, RowLockedError } from '../../core/errors.js';
+import { messageOf } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
@@ -27,6 +27,7 @@ import { Leases } from './leases.js';
 import type { PostgresClient } from './listener.js';
 import { PostgresListener } from './listener.js';
 import { PRUNE, RESCUE } from './maintenance-statements.js';
+import { whenUnlocked } from './migration-lock.js';
 import { CANCEL, DELETE, PROMOTE, REQUEUE } from './move-statements.js';
 import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY } from './notification-statements.js';
 import * as pauseStatements from './pause-statements.js';
@@ -55,7 +56,6 @@ export interface PostgresStoreOptions {
   readonly session: PostgresSession;
 }
 
-const MIGRATION_TRIES_MAX = 120;
 /** Others find jobs without hints, too, only later. */
 const LAST_HINT_MAX_MS = 500;
 const CLOSE_MAX_MS = 5_000;
@@ -278,20 +278,13 @@ export class PostgresStore implements JobStore {
     return () => listener.stop();
   }
 
-  private async runMigrations(script: () => SqlScript<void>): Promise<void> {
-    for (let tries = 1; ; tries += 1) {
-      try {
-        return await this.ownTransaction(async (tx) => {
-          await this.query(tableStatements.LOCK_MIGRATIONS, [], tx);
-          await runScript({ query: (text, params) => this.query(text, params, tx) }, script());
-        });
-      } catch (error) {
-        // Another process is at it: each try waits as long as a lock is waited for.
-        if (!(error instanceof RowLockedError) || tries === MIGRATION_TRIES_MAX) {
-          throw error;
-        }
-      }
-    }
+  private runMigrations(script: () => SqlScript<void>): Promise<void> {
+    const migrate = (): Promise<void> =>
+      this.ownTransaction(async (tx) => {
+        await this.query(tableStatements.LOCK_MIGRATIONS, [], tx);
+        await runScript({ query: (text, params) => this.query(text, params, tx) }, script());
+      });
+    return whenUnlocked(migrate, this.options.clock);
   }
 
   private get pool(): Pool {

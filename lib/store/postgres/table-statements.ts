@@ -1,7 +1,10 @@
 import { columnsOf } from './statement-parts.js';
 
-/** One process migrates at a time; the lock goes with the transaction. The number is this package's own. */
-export const LOCK_MIGRATIONS = 'SELECT pg_advisory_xact_lock(7305808102)';
+/**
+ * One process migrates at a time; the lock goes with the transaction. The number is this package's own. Behind a change of the
+ * table that waits for whoever has read it everybody waits who works with it: so it never waits for long.
+ */
+export const LOCK_MIGRATIONS = `SELECT set_config('lock_timeout', '500ms', true), pg_advisory_xact_lock(7305808102)`;
 
 /** Those of the queue's tables that are there, where its connections would find them. */
 export const LIST_TABLES = `

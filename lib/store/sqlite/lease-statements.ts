@@ -1,14 +1,20 @@
 import { byId, fromNow, now, owned, ownedTokens } from './statement-parts.js';
 
-const write = (changes: string): string => `
-UPDATE _jobs ${byId} SET ${changes} WHERE ${ownedTokens}
+const write = (changes: string, guard = ownedTokens): string => `
+UPDATE _jobs ${byId} SET ${changes} WHERE ${guard}
 RETURNING id, attempt, cancel_requested`;
 
 /** processing → processing. */
 export const RENEW = write(`locked_until = ${fromNow('?2')}`);
 
-/** The same, of attempts that begin now. */
-export const BEGIN = write(`unbegun_attempt = NULL, started = ${now}, updated = ${now}`);
+/**
+ * The same, of attempts that begin now and whose leases live: a rescue may be on its way to others, and would fail them if they
+ * had begun.
+ */
+export const BEGIN = write(
+  `unbegun_attempt = NULL, started = ${now}, updated = ${now}`,
+  `${ownedTokens} AND locked_until > ${now}`,
+);
 
 /** Claimed jobs that somebody asked to cancel. */
 export const CANCEL_REQUESTS = `

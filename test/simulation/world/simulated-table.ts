@@ -81,7 +81,8 @@ export class SimulatedTable {
   }
 
   begin(tokens: readonly ClaimToken[]): Seam.ClaimState[] {
-    return this.write('begin', tokens, () => ({ unbegunAttempt: null, started: this.fromNow(0) }));
+    const isLive = (row: Row): boolean => !this.isExpired(row, -Infinity);
+    return this.write('begin', tokens, () => ({ unbegunAttempt: null, started: this.fromNow(0) }), isLive);
   }
 
   renew(tokens: readonly ClaimToken[], leaseMs: number): Seam.ClaimState[] {
@@ -227,9 +228,11 @@ export class SimulatedTable {
     verb: 'begin' | 'renew',
     tokens: readonly ClaimToken[],
     changes: () => Partial<Row>,
+    isMeant = (_row: Row): boolean => true,
   ): Seam.ClaimState[] {
     return tokens.map((token) => {
-      const row = this.owned(token);
+      const owned = this.owned(token);
+      const row = owned && isMeant(owned) ? owned : undefined;
       if (row) {
         this.change(verb, row, token, changes());
       }
