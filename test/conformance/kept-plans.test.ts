@@ -26,7 +26,7 @@ const usualParameters: Record<string, (id: string) => unknown[]> = {
   claim_as_text: () => [lanes, 1, 'worker', 30_000],
   survey: () => [gaps, lanes],
   begin_in_place: (id) => [`{${id}}`, '{1}', '{"(0,1)"}'],
-  begin: (id) => [JSON.stringify([{ id, attempt: 1 }])],
+  begin_attempts: (id) => [JSON.stringify([{ id, attempt: 1 }])],
   renew: (id) => [JSON.stringify([{ id, attempt: 1 }]), 30_000],
   complete: (id) => [`{${id}}`, '{1}', '{0.5}', null, '{"(0,1)"}'],
   complete_one: (id) => [id, 1, 0.5, null, '(0,1)'],

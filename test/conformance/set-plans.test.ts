@@ -1,5 +1,11 @@
 import type { Client } from 'pg';
-import { RECORD_PROGRESS, RENEW } from '../../lib/store/postgres/lease-statements.js';
+import {
+  BEGIN_ATTEMPTS,
+  BEGIN_IN_PLACE,
+  MAY_BEGIN,
+  RECORD_PROGRESS,
+  RENEW,
+} from '../../lib/store/postgres/lease-statements.js';
 import { PRUNE } from '../../lib/store/postgres/maintenance-statements.js';
 import { CANCEL, DELETE, PROMOTE, REQUEUE } from '../../lib/store/postgres/move-statements.js';
 import { COMPLETE, COMPLETE_AND_REMOVE, DISCARD, SETTLE } from '../../lib/store/postgres/settle-statements.js';
@@ -26,6 +32,15 @@ const statements: { name: string; sql: string; types: string; values: (string | 
   { name: 'SETTLE', sql: SETTLE, types: 'jsonb', values: [JSON.stringify(outcomes)] },
   { name: 'COMPLETE', sql: COMPLETE, types: arrayTypes, values: arrays, isPlaced: true },
   { name: 'COMPLETE_AND_REMOVE', sql: COMPLETE_AND_REMOVE, types: arrayTypes, values: arrays, isPlaced: true },
+  {
+    name: 'BEGIN_IN_PLACE',
+    sql: BEGIN_IN_PLACE,
+    types: 'uuid[], int[], tid[]',
+    values: arrays.slice(0, 2),
+    isPlaced: true,
+  },
+  { name: 'BEGIN_ATTEMPTS', sql: BEGIN_ATTEMPTS, types: 'jsonb', values: [JSON.stringify(tokens)] },
+  { name: 'MAY_BEGIN', sql: MAY_BEGIN, types: 'jsonb', values: [JSON.stringify(tokens)] },
   { name: 'RENEW', sql: RENEW, types: 'jsonb, float8', values: [JSON.stringify(tokens), 30_000] },
   { name: 'RECORD_PROGRESS', sql: RECORD_PROGRESS, types: 'jsonb', values: [JSON.stringify(values)] },
   { name: 'DISCARD', sql: DISCARD, types: 'jsonb, text[]', values: [JSON.stringify(tokens), '{processing}'] },

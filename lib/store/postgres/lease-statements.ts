@@ -22,7 +22,7 @@ FROM ROWS FROM (unnest($1::uuid[]), unnest($2::int[]), unnest($3::tid[])) AS o(i
 WHERE ${waitsBriefly} AND ${ownedInPlace} AND ${isLive} RETURNING j.id, j.attempt, j.cancel_requested, j.ctid AS place`;
 
 /** The same, wherever their rows are by now; those that a transaction holds locked are skipped. */
-export const BEGIN = write(asBegun, `${owned} AND ${isLive}`);
+export const BEGIN_ATTEMPTS = write(asBegun, `${owned} AND ${isLive}`);
 
 /** Those that have not begun, but could, since their leases live. */
 export const MAY_BEGIN = `SELECT j.id, j.attempt, j.cancel_requested FROM ${tokens} JOIN _jobs j ON ${owned} AND ${isLive}`;

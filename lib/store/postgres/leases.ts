@@ -6,7 +6,7 @@ import { byId, progressJson, tokenJson } from '../set-json.js';
 import type { SqlQuery, SqlRow } from '../sql-runner.js';
 import { arrayText, placeText } from './array-text.js';
 import {
-  BEGIN,
+  BEGIN_ATTEMPTS,
   BEGIN_IN_PLACE,
   CANCEL_REQUESTS,
   MAY_BEGIN,
@@ -24,7 +24,7 @@ export class Leases {
   async begin(tokens: readonly ClaimToken[]): Promise<ClaimState[]> {
     const begun = await this.beginInPlace(tokens);
     const others = unanswered(tokens, begun);
-    const found = await this.ask(BEGIN, others);
+    const found = await this.ask(BEGIN_ATTEMPTS, others);
     const mayBegin = await this.ask(MAY_BEGIN, unanswered(others, found));
     return claimStatesInOrder(tokens, [...begun, ...found], mayBegin);
   }

@@ -1,8 +1,8 @@
-import { NOTIFY } from './notification-statements.js';
-import { COMPLETE, COMPLETE_AND_REMOVE, COMPLETE_AND_REMOVE_ONE, COMPLETE_ONE, SETTLE } from './settle-statements.js';
 import { CLAIM, CLAIM_AS_TEXT, SURVEY } from './claim-statements.js';
 import { INSERT_ALIKE_JOBS, INSERT_JOBS, INSERT_PLAIN_JOB, INSERT_PLAIN_JOBS } from './insert-statements.js';
-import { BEGIN, BEGIN_IN_PLACE, RENEW } from './lease-statements.js';
+import { BEGIN_ATTEMPTS, BEGIN_IN_PLACE, RENEW } from './lease-statements.js';
+import { NOTIFY } from './notification-statements.js';
+import { COMPLETE, COMPLETE_AND_REMOVE, COMPLETE_AND_REMOVE_ONE, COMPLETE_ONE, SETTLE } from './settle-statements.js';
 
 /*
  * Most of what a small statement costs the server is reading and planning it. So those that jobs pass through have names
@@ -21,7 +21,7 @@ const PREPARED = {
   CLAIM_AS_TEXT,
   SURVEY,
   BEGIN_IN_PLACE,
-  BEGIN,
+  BEGIN_ATTEMPTS,
   RENEW,
   COMPLETE,
   COMPLETE_ONE,

@@ -11,7 +11,7 @@ export const RENEW = write(`locked_until = ${fromNow('?2')}`);
  * The same, of attempts that begin now and whose leases live: a rescue may be on its way to others, and would fail them if they
  * had begun.
  */
-export const BEGIN = write(
+export const BEGIN_ATTEMPTS = write(
   `unbegun_attempt = NULL, started = ${now}, updated = ${now}`,
   `${ownedTokens} AND locked_until > ${now}`,
 );

@@ -21,7 +21,7 @@ import { claimOfRow } from './claim-row.js';
 import { CLAIM, DUE_LANES, SURVEY } from './claim-statements.js';
 import { watchCommits } from './commit-watch.js';
 import { translated } from './failures.js';
-import { BEGIN, CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './lease-statements.js';
+import { BEGIN_ATTEMPTS, CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './lease-statements.js';
 import { untilFree } from './lock-wait.js';
 import { LOOK_FOR_EXPIRED, PRUNE, PRUNE_PAGE, RESCUE } from './maintenance-statements.js';
 import { CANCEL, DELETE, PROMOTE, REQUEUE } from './move-statements.js';
@@ -139,7 +139,7 @@ export class SqliteStore implements Seam.JobStore {
   }
 
   async begin(tokens: readonly ClaimToken[]): Promise<Seam.ClaimState[]> {
-    return claimStatesInOrder(tokens, await this.write(() => one(BEGIN, [tokenJson(tokens)])), []);
+    return claimStatesInOrder(tokens, await this.write(() => one(BEGIN_ATTEMPTS, [tokenJson(tokens)])), []);
   }
 
   async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.ClaimState[]> {

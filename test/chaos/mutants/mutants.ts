@@ -29,7 +29,7 @@ const outcomesOn = ({ database }: MemberSettings): readonly string[] => [
 
 /** The statements that take note of attempts at their last chance. */
 const beginningsOn = ({ database }: MemberSettings): readonly string[] =>
-  database.type === 'postgres' ? ['BEGIN_IN_PLACE', 'BEGIN'] : ['BEGIN'];
+  database.type === 'postgres' ? ['BEGIN_IN_PLACE', 'BEGIN_ATTEMPTS'] : ['BEGIN_ATTEMPTS'];
 
 const clocks = /statement_timestamp\(\)|strftime\('%Y-%m-%d %H:%M:%f', 'now'/g;
 
