@@ -1,12 +1,15 @@
 import type { PostgresGround } from '../arena/ground.js';
+import { hinderedEnqueues } from '../checker/hits.js';
 import type { Fault } from './fault.js';
 
 const READ_ONLY = 'read-only server';
+/** The server is never back sooner; without a fault no enqueue takes as long. */
+const HINDERED_MS = 300;
 
 /** The server falls, comes back as a standby that takes no write, and is promoted: a failover. */
 export const readOnly: Fault = {
   name: READ_ONLY,
-  hitMeans: 'enqueues refused',
+  hitMeans: 'enqueues refused or kept waiting',
   quick: { postgres: { strikes: 1, hits: 1 } },
   full: { postgres: { strikes: 30, hits: 100 } },
   strike: async (arena, strikes) => {
@@ -21,5 +24,6 @@ export const readOnly: Fault = {
       await server.promote();
     }
   },
-  hits: ({ history }) => history.filter(({ kind }) => kind === 'refused').length,
+  // An enqueue that meets the standby shortly before it is promoted is repeated, and stored.
+  hits: (evidence) => hinderedEnqueues(evidence, HINDERED_MS),
 };
