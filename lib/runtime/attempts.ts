@@ -163,8 +163,9 @@ export class Attempts {
   /** The process begins to end: what waits for a slot is given back, and no outcome waits long for the database any more. */
   windUp(): void {
     this.options.settler.hurry();
-    this.beginnings.windUp();
+    // First, or they would begin in the slots of those that have not.
     this.buffer.takeAll().forEach((attempt) => this.release(attempt));
+    this.beginnings.windUp();
   }
 
   /** The process ends, whether the database has answered or not. */

@@ -29,7 +29,7 @@ export class Beginnings {
   private readonly batcher: Batcher<Attempt, ClaimState>;
   /** Of which it is not known yet, and what wakes those that pause. */
   private readonly waiting = new Map<Attempt, ScheduledWake | undefined>();
-  private decided: Attempt[] = [];
+  private readonly decided: Attempt[] = [];
   /** The log says that the database refuses. */
   private isRefusalTold = false;
 

@@ -91,6 +91,25 @@ describe.each(storeKinds())('a job at its last chance on $label', (kind) => {
     expect(await fixture.job(id)).toMatchObject({ status: 'pending', attempt: 1, retries: 0, runAt });
   });
 
+  it('goes back when the process ends while somebody has its row locked, and nothing begins in its slot', async () => {
+    let isLocked = false;
+    const busy: JobStore['begin'] = async (tokens) => {
+      isLocked = true;
+      return tokens.map(() => ({ state: 'busy', cancelRequested: false }));
+    };
+    // Quick ones first, or nothing would be claimed ahead of the slot.
+    await insertMany(fixture.store, 150, { priority: -1 });
+    const id = await start({ begin: busy }, { concurrency: 1 });
+    await until(() => isLocked);
+    const ahead = await insertMany(fixture.store, 20, { priority: 1 });
+    const statusOf = async (): Promise<string[]> => (await fixture.store.find(ahead)).map(({ status }) => status);
+    await until(async () => (await statusOf()).includes('processing'));
+    await engine.close();
+    expect(runs).toHaveLength(150);
+    expect(await fixture.job(id)).toMatchObject({ status: 'pending', retries: 0 });
+    expect(new Set(await statusOf())).toEqual(new Set(['pending']));
+  });
+
   it('is not run when it is cancelled before that', async () => {
     const { id, mayGo } = await startHeld();
     await fixture.store.cancel([id]);
