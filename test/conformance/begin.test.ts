@@ -2,6 +2,8 @@ import { v7 as uuidv7 } from 'uuid';
 import type { ClaimToken } from '../../lib/core/job.js';
 import type { ClaimState, JobStore } from '../../lib/store/job-store.js';
 import {
+  HELD,
+  LOST,
   claim,
   claimMany,
   claimOne,
@@ -14,9 +16,6 @@ import {
 import { storeKinds, useStore } from '../support/stores.js';
 import { until } from '../support/wait.js';
 
-const held: ClaimState = { state: 'held', cancelRequested: false };
-const lost: ClaimState = { state: 'lost', cancelRequested: false };
-
 async function begin(store: JobStore, tokens: readonly ClaimToken[]): Promise<ClaimState[]> {
   return withoutPlaces(await store.begin(tokens));
 }
@@ -28,7 +27,7 @@ describe.each(storeKinds())('begin on $label', (kind) => {
     const token = await claimOne(fixture.store, { maxRetries: 0 });
     await fixture.set(token.id, { started: { msFromNow: -60_000 } });
     const before = await fixture.job(token.id);
-    expect(await begin(fixture.store, [token])).toEqual([held]);
+    expect(await begin(fixture.store, [token])).toEqual([HELD]);
     const { started, updated, ...after } = await fixture.job(token.id);
     expect(after).toEqual({ ...before, started: undefined, updated: undefined });
     expect(updated).toEqual(started);
@@ -39,8 +38,8 @@ describe.each(storeKinds())('begin on $label', (kind) => {
     const claims = await claimMany(fixture.store, 4, { maxRetries: 0 });
     await fixture.store.settle([settlement(claims[1]!, outcomes.completed())]);
     const reversed = claims.toReversed();
-    expect(await begin(fixture.store, reversed)).toEqual([held, held, lost, held]);
-    expect(await begin(fixture.store, reversed)).toEqual([held, held, lost, held]);
+    expect(await begin(fixture.store, reversed)).toEqual([HELD, HELD, LOST, HELD]);
+    expect(await begin(fixture.store, reversed)).toEqual([HELD, HELD, LOST, HELD]);
     expect(await begin(fixture.store, [])).toEqual([]);
   });
 
@@ -49,30 +48,30 @@ describe.each(storeKinds())('begin on $label', (kind) => {
     await fixture.store.settle([settlement(stale, outcomes.release())]);
     const [current] = await claim(fixture.store, { worker: 'another' });
     const before = await fixture.job(stale.id);
-    expect(await begin(fixture.store, [stale, { id: uuidv7(), attempt: 1 }])).toEqual([lost, lost]);
+    expect(await begin(fixture.store, [stale, { id: uuidv7(), attempt: 1 }])).toEqual([LOST, LOST]);
     expect(await fixture.job(stale.id)).toEqual(before);
-    expect(await begin(fixture.store, [current!])).toEqual([held]);
+    expect(await begin(fixture.store, [current!])).toEqual([HELD]);
   });
 
   it('is refused to an attempt whose lease has ended, though nobody has rescued the job', async () => {
     const [late, live] = await claimMany(fixture.store, 2, { maxRetries: 0 });
     await fixture.expire(late!.id);
     const before = await fixture.job(late!.id);
-    expect(await begin(fixture.store, [late!, live!])).toEqual([lost, held]);
+    expect(await begin(fixture.store, [late!, live!])).toEqual([LOST, HELD]);
     expect(await fixture.job(late!.id)).toEqual(before);
     expect(await rescue(fixture.store, 10)).toMatchObject([{ id: late!.id, status: 'pending' }]);
   });
 
   it('is refused to a job that was never claimed', async () => {
     const id = await insertOne(fixture.store, { maxRetries: 0 });
-    expect(await begin(fixture.store, [{ id, attempt: 0 }])).toEqual([lost]);
+    expect(await begin(fixture.store, [{ id, attempt: 0 }])).toEqual([LOST]);
     expect(await fixture.job(id)).toMatchObject({ status: 'pending', started: null });
   });
 
   it('brings back that somebody asked to cancel', async () => {
     const [asked, left] = await claimMany(fixture.store, 2, { maxRetries: 0 });
     await fixture.store.cancel([asked!.id]);
-    expect(await begin(fixture.store, [left!, asked!])).toEqual([held, { state: 'held', cancelRequested: true }]);
+    expect(await begin(fixture.store, [left!, asked!])).toEqual([HELD, { state: 'held', cancelRequested: true }]);
   });
 });
 
@@ -89,9 +88,9 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('begin beside l
       const answers = await begin(fixture.store, [first!, locked!, last!]);
       return answers.filter(({ state }) => state === 'held').length === 2 && answers;
     });
-    expect(states).toEqual([held, busy, held]);
+    expect(states).toEqual([HELD, busy, HELD]);
     await transaction.rollback();
-    expect(await begin(fixture.store, [locked!])).toEqual([held]);
+    expect(await begin(fixture.store, [locked!])).toEqual([HELD]);
   });
 
   it('says where it has left each row, for whoever writes it next', async () => {
@@ -101,6 +100,6 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('begin beside l
     expect(states.map(({ place }) => place)).toEqual(rows.map(({ place }) => place));
     // A claim that has been renewed since is found by its id.
     await fixture.store.renew([claims[0]!], 900_000);
-    expect(await begin(fixture.store, claims)).toEqual([held, held]);
+    expect(await begin(fixture.store, claims)).toEqual([HELD, HELD]);
   });
 });

@@ -2,6 +2,8 @@ import { v7 as uuidv7 } from 'uuid';
 import type { ClaimToken } from '../../lib/core/job.js';
 import type { ClaimState } from '../../lib/store/job-store.js';
 import {
+  HELD,
+  LOST,
   claim,
   claimMany,
   claimOne,
@@ -13,9 +15,6 @@ import {
 } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 
-const renewed: ClaimState = { state: 'held', cancelRequested: false };
-const lost: ClaimState = { state: 'lost', cancelRequested: false };
-
 describe.each(storeKinds())('renew on $label', (kind) => {
   const fixture = useStore(kind);
 
@@ -25,7 +24,7 @@ describe.each(storeKinds())('renew on $label', (kind) => {
   it('lets the lease live on from now by the clock of the database, and changes nothing else', async () => {
     const token = await claimOne(fixture.store);
     const before = await fixture.job(token.id);
-    expect(await renew([token], 500_000)).toEqual([renewed]);
+    expect(await renew([token], 500_000)).toEqual([HELD]);
     const now = await fixture.now();
     const { lockedUntil, ...after } = await fixture.job(token.id);
     expect(after).toEqual({ ...before, lockedUntil: undefined });
@@ -42,7 +41,7 @@ describe.each(storeKinds())('renew on $label', (kind) => {
   it('renews a lease that has expired while nobody has rescued the job', async () => {
     const token = await claimOne(fixture.store);
     await fixture.expire(token.id);
-    expect(await renew([token])).toEqual([renewed]);
+    expect(await renew([token])).toEqual([HELD]);
     expect(await rescue(fixture.store, 10)).toEqual([]);
   });
 
@@ -61,8 +60,8 @@ describe.each(storeKinds())('renew on $label', (kind) => {
     const stale = await claimOne(fixture.store);
     await fixture.store.settle([settlement(stale, outcomes.release())]);
     const [current] = await claim(fixture.store);
-    expect(await renew([stale, current!])).toEqual([lost, renewed]);
-    expect(await renew([current!, stale])).toEqual([renewed, lost]);
+    expect(await renew([stale, current!])).toEqual([LOST, HELD]);
+    expect(await renew([current!, stale])).toEqual([HELD, LOST]);
   });
 
   it('renews a thousand leases in one call', async () => {
@@ -81,7 +80,7 @@ describe.each(storeKinds())('renew on $label', (kind) => {
     const token = await claimOne(fixture.store);
     await fixture.store.settle([settlement(token, outcome)]);
     const before = await fixture.job(token.id);
-    expect(await renew([token])).toEqual([lost]);
+    expect(await renew([token])).toEqual([LOST]);
     expect(await fixture.job(token.id)).toEqual(before);
   });
 
@@ -90,16 +89,16 @@ describe.each(storeKinds())('renew on $label', (kind) => {
     await fixture.store.settle([settlement(stale, outcomes.release())]);
     const [current] = await claim(fixture.store, { worker: 'another' });
     const before = await fixture.job(stale.id);
-    expect(await renew([stale], 900_000)).toEqual([lost]);
+    expect(await renew([stale], 900_000)).toEqual([LOST]);
     expect(await fixture.job(stale.id)).toEqual(before);
-    expect(await renew([current!])).toEqual([renewed]);
+    expect(await renew([current!])).toEqual([HELD]);
   });
 
   it('says that the lease is lost of a job that is gone, and of one that never was', async () => {
     const token = await claimOne(fixture.store);
     await fixture.store.settle([settlement(token, outcomes.completed())]);
     await fixture.store.delete([token.id]);
-    expect(await renew([token, { id: uuidv7(), attempt: 1 }])).toEqual([lost, lost]);
+    expect(await renew([token, { id: uuidv7(), attempt: 1 }])).toEqual([LOST, LOST]);
   });
 
   it('says that no lease is held of a job that was never claimed', async () => {
@@ -109,14 +108,14 @@ describe.each(storeKinds())('renew on $label', (kind) => {
         { id, attempt: 0 },
         { id, attempt: 1 },
       ]),
-    ).toEqual([lost, lost]);
+    ).toEqual([LOST, LOST]);
     expect(await fixture.job(id)).toMatchObject({ status: 'pending', lockedUntil: null });
   });
 
   it('brings back that somebody asked to cancel', async () => {
     const [asked, left] = await claimMany(fixture.store, 2);
     await fixture.store.cancel([asked!.id]);
-    expect(await renew([left!, asked!])).toEqual([renewed, { state: 'held', cancelRequested: true }]);
+    expect(await renew([left!, asked!])).toEqual([HELD, { state: 'held', cancelRequested: true }]);
   });
 
   it('says nothing of a cancel to an attempt that has lost its lease', async () => {
@@ -125,7 +124,7 @@ describe.each(storeKinds())('renew on $label', (kind) => {
     await claim(fixture.store);
     await fixture.store.cancel([ended!.id, stale!.id]);
     await fixture.store.settle([settlement(ended!, outcomes.completed())]);
-    expect(await renew([ended!, stale!])).toEqual([lost, lost]);
+    expect(await renew([ended!, stale!])).toEqual([LOST, LOST]);
   });
 
   it('names the owned jobs that somebody asked to cancel, and no others', async () => {
@@ -153,9 +152,9 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       const transaction = await fixture.begin();
       await fixture.store.completeTx(transaction.manager, completing!, null);
       const renewals = withoutPlaces(await fixture.store.renew([first!, completing!, last!], 900_000));
-      expect(renewals).toEqual([renewed, { state: 'busy', cancelRequested: false }, renewed]);
+      expect(renewals).toEqual([HELD, { state: 'busy', cancelRequested: false }, HELD]);
       await transaction.commit();
-      expect(await fixture.store.renew([completing!], 900_000)).toEqual([lost]);
+      expect(await fixture.store.renew([completing!], 900_000)).toEqual([LOST]);
       expect(await fixture.job(completing!.id)).toMatchObject({ status: 'completed', lockedUntil: null });
     });
 
@@ -165,7 +164,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       await fixture.store.completeTx(transaction.manager, token, null);
       expect(await fixture.store.renew([token], 900_000)).toMatchObject([{ state: 'busy' }]);
       await transaction.rollback();
-      expect(await fixture.store.renew([token], 900_000)).toMatchObject([renewed]);
+      expect(await fixture.store.renew([token], 900_000)).toMatchObject([HELD]);
     });
 
     it('says of a busy job that somebody asked to cancel it', async () => {
@@ -182,7 +181,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       const [current] = await claim(fixture.store);
       const transaction = await fixture.begin();
       await fixture.store.completeTx(transaction.manager, current!, null);
-      expect(await fixture.store.renew([stale], 900_000)).toEqual([lost]);
+      expect(await fixture.store.renew([stale], 900_000)).toEqual([LOST]);
     });
   },
 );

@@ -57,6 +57,10 @@ export function claim(store: JobStore, request: Partial<ClaimRequest> = {}): Pro
   return store.claim({ lanes: [lane()], limit: 1_000, leaseMs: LEASE_MS, worker: WORKER, ...request });
 }
 
+/** What is said of a claim that was written, and of one that is owned no more. */
+export const HELD: ClaimState = { state: 'held', cancelRequested: false };
+export const LOST: ClaimState = { state: 'lost', cancelRequested: false };
+
 /** What a store says of claims, but where it has left their rows. */
 export function withoutPlaces(states: readonly ClaimState[]): ClaimState[] {
   return states.map(({ state, cancelRequested }) => ({ state, cancelRequested }));

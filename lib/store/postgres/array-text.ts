@@ -5,7 +5,11 @@ export function arrayText(values: readonly (string | number)[]): string {
   return `{${values.join(',')}}`;
 }
 
-/** The place of a claimed row as an element of such an array. */
-export function placeText({ place }: ClaimToken): string {
-  return place === undefined ? 'NULL' : `"${place}"`;
+/** The ids, the attempts and the places of claims, an array each. */
+export function claimArrays(tokens: readonly ClaimToken[]): [ids: string, attempts: string, places: string] {
+  return [
+    arrayText(tokens.map(({ id }) => id)),
+    arrayText(tokens.map(({ attempt }) => attempt)),
+    arrayText(tokens.map(({ place }) => (place === undefined ? 'NULL' : `"${place}"`))),
+  ];
 }

@@ -4,7 +4,7 @@ import type { ClaimState, ProgressEntry } from '../job-store.js';
 import { answeredInOrder, claimStatesInOrder, unanswered } from '../set-answers.js';
 import { byId, progressJson, tokenJson } from '../set-json.js';
 import type { SqlQuery, SqlRow } from '../sql-runner.js';
-import { arrayText, placeText } from './array-text.js';
+import { claimArrays } from './array-text.js';
 import {
   BEGIN_ATTEMPTS,
   BEGIN_IN_PLACE,
@@ -52,14 +52,8 @@ export class Leases {
 
   /** Those that are where the claim left them, when nobody holds any of them. */
   private async beginInPlace(tokens: readonly ClaimToken[]): Promise<readonly SqlRow[]> {
-    const sorted = [...tokens].sort(byId);
-    const arrays = [
-      arrayText(sorted.map(({ id }) => id)),
-      arrayText(sorted.map(({ attempt }) => attempt)),
-      arrayText(sorted.map(placeText)),
-    ];
     try {
-      return await this.query(BEGIN_IN_PLACE, arrays);
+      return await this.query(BEGIN_IN_PLACE, claimArrays([...tokens].sort(byId)));
     } catch (error) {
       if (error instanceof RowLockedError) {
         return [];

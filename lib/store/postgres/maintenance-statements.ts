@@ -33,9 +33,9 @@ SELECT NULL, NULL, NULL, NULL, NULL, NULL, ${look}`;
 /** The moment before which something may be over its age. */
 const youngest = 'statement_timestamp() - make_interval(secs => $4::float8 / 1000.0)';
 
-/** The first UUID v7 of a moment, as text. */
+/** The first UUID v7 of a moment, as text; of one before 1970 the first of all. */
 const idOf = (moment: string): string =>
-  `overlay(lpad(to_hex((extract(epoch FROM ${moment}) * 1000)::bigint), 12, '0') placing '-' from 9 for 0)`;
+  `overlay(lpad(to_hex(greatest(0, extract(epoch FROM ${moment}) * 1000)::bigint), 12, '0') placing '-' from 9 for 0)`;
 
 /**
  * One page of the table in the order of its ids: deletes what is over its age, and says whether to go on, which is as long as

@@ -8,7 +8,7 @@ import type { Settled, Settlement } from '../job-store.js';
 import { settledInOrder, unanswered } from '../set-answers.js';
 import { byId, settlementJson, tokenJson } from '../set-json.js';
 import type { SqlQuery, SqlRow } from '../sql-runner.js';
-import { arrayText, placeText } from './array-text.js';
+import { arrayText, claimArrays } from './array-text.js';
 import * as settling from './settle-statements.js';
 
 /** Writes how attempts end: the completed ones the quick way, and all others, and whatever the quick way left, with care. */
@@ -86,13 +86,10 @@ function valuesOf({ token: { id, attempt, place }, ranMs, outcome }: Completion)
 /** The parameters of those for several. */
 function arraysOf(completions: readonly Completion[]): (string | null)[] {
   const hasResults = completions.some(({ outcome }) => outcome.result !== null);
-  return [
-    arrayText(completions.map(({ token }) => token.id)),
-    arrayText(completions.map(({ token }) => token.attempt)),
-    arrayText(completions.map(({ ranMs }) => ranMs ?? 'NULL')),
-    hasResults ? `[${completions.map(({ outcome }) => outcome.result ?? 'null').join(',')}]` : null,
-    arrayText(completions.map(({ token }) => placeText(token))),
-  ];
+  const [ids, attempts, places] = claimArrays(completions.map(({ token }) => token));
+  const ranMs = arrayText(completions.map((completion) => completion.ranMs ?? 'NULL'));
+  const results = hasResults ? `[${completions.map(({ outcome }) => outcome.result ?? 'null').join(',')}]` : null;
+  return [ids, attempts, ranMs, results, places];
 }
 
 /** What became of those that the statement moved; it says which only when it did not move all. */

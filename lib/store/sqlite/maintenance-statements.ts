@@ -36,9 +36,9 @@ const aged = `
   WHERE p.finished <= ${fromNow(`-(a.value ->> 'age_ms')`)}
     AND (p.idempotency_key IS NULL OR p.created <= ${keptSince}) AND p.id NOT IN (SELECT value FROM json_each(?4))`;
 
-/** The first UUID v7 of a moment so many milliseconds ago. */
+/** The first UUID v7 of a moment so many milliseconds ago; of one before 1970 the first of all. */
 const idBefore = (ageMs: string): string => {
-  const hex = `printf('%012x', ${ms(now)} - ${ageMs})`;
+  const hex = `printf('%012x', max(0, ${ms(now)} - ${ageMs}))`;
   return `substr(${hex}, 1, 8) || '-' || substr(${hex}, 9)`;
 };
 

@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { JobStateError, LeaseLostError } from 'nestjs-jobs';
-import type { Outcome } from '../../../lib/core/job.js';
+import type { ClaimToken, Outcome } from '../../../lib/core/job.js';
 import type { FinalStatus, TransitionVerb } from '../../../lib/core/job-state.js';
 import type { ClaimState, Settled } from '../../../lib/store/job-store.js';
 import { claim, settlement, withoutPlaces } from '../../support/job-rows.js';
@@ -32,10 +32,8 @@ export class Claim extends QueueCommand {
   }
 }
 
-/** Says that one of its claims, maybe a stale one, begins. */
-export class Begin extends QueueCommand {
-  readonly verbs = ['begin'] as const;
-
+/** What a worker says of one of its claims, maybe a stale one. */
+abstract class OfOneClaim extends QueueCommand {
   constructor(
     readonly worker: number,
     readonly pick: number,
@@ -46,32 +44,31 @@ export class Begin extends QueueCommand {
   protected async act(model: QueueModel, real: RealQueue): Promise<void> {
     const token = real.claimOf(this.worker, this.pick);
     if (token) {
-      const owned = model.owned(token);
-      const live = owned?.isExpired ? undefined : owned;
-      assert.deepEqual(withoutPlaces(await real.store.begin([token])), [stateOf(live)]);
-      Object.assign(live ?? {}, { isUnbegun: false });
+      await this.say(token, model.owned(token), real);
     }
+  }
+
+  protected abstract say(token: ClaimToken, owned: ModelJob | undefined, real: RealQueue): Promise<void>;
+}
+
+/** It begins. */
+export class Begin extends OfOneClaim {
+  readonly verbs = ['begin'] as const;
+
+  protected async say(token: ClaimToken, owned: ModelJob | undefined, { store }: RealQueue): Promise<void> {
+    const live = owned?.isExpired ? undefined : owned;
+    assert.deepEqual(withoutPlaces(await store.begin([token])), [stateOf(live)]);
+    Object.assign(live ?? {}, { isUnbegun: false });
   }
 }
 
-/** Lets one of its claims, maybe a stale one, live on. */
-export class Renew extends QueueCommand {
+/** It lives on. */
+export class Renew extends OfOneClaim {
   readonly verbs = ['renew'] as const;
 
-  constructor(
-    readonly worker: number,
-    readonly pick: number,
-  ) {
-    super();
-  }
-
-  protected async act(model: QueueModel, real: RealQueue): Promise<void> {
-    const token = real.claimOf(this.worker, this.pick);
-    if (token) {
-      const owned = model.owned(token);
-      assert.deepEqual(withoutPlaces(await real.store.renew([token], 60_000)), [stateOf(owned)]);
-      Object.assign(owned ?? {}, { isExpired: false });
-    }
+  protected async say(token: ClaimToken, owned: ModelJob | undefined, { store }: RealQueue): Promise<void> {
+    assert.deepEqual(withoutPlaces(await store.renew([token], 60_000)), [stateOf(owned)]);
+    Object.assign(owned ?? {}, { isExpired: false });
   }
 }
 
