@@ -32,6 +32,18 @@ describe('JSON whose numbers stay exact', () => {
     );
   });
 
+  it('takes no text of a payload for a number, not even one that looks like the mark of an earlier call', () => {
+    const marks: string[] = [];
+    const spy = { toJSON: () => (marks.push(String(new ExactNumber('1e400').toJSON())), null) };
+    printJson(spy);
+    expect(marks).toEqual([expect.stringMatching(/.:1e400$/)]);
+    for (const text of [...marks, '\uE000exact:await fetch(1)']) {
+      const value = { [text]: text, exact: parseExact('1e400') };
+      expect(printJson(value)).toBe(`{\n  ${JSON.stringify(text)}: ${JSON.stringify(text)},\n  "exact": 1e400\n}`);
+      expect(parseExact(printJson(value))).toEqual(value);
+    }
+  });
+
   it('is not sent where it would be rounded', () => {
     expect(() => JSON.stringify(parseExact('{"id":12345678901234567890}'))).toThrow(
       '12345678901234567890 would be rounded; write it as text',

@@ -1,5 +1,5 @@
-/** While text for the eye is made, which can be exact in every browser. */
-let isPrinting = false;
+/** While text for the eye is made, which can be exact in every browser: what stands before each number in it. */
+let printMark: string | undefined;
 
 /** A number that JavaScript would round, as it was written. */
 export class ExactNumber {
@@ -7,7 +7,7 @@ export class ExactNumber {
 
   /** What `JSON.stringify` writes for the eye. It is not sent: the queue would round it. */
   toJSON(): unknown {
-    if (isPrinting) return MARK + this.text;
+    if (printMark !== undefined) return printMark + this.text;
     throw new Error(`${this.text} would be rounded; write it as text`);
   }
 }
@@ -15,7 +15,11 @@ export class ExactNumber {
 /** Strings first, so that digits in them are skipped. */
 const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 const MAY_BE_ROUNDED = /[\d.]{16}|\d[eE]/;
-const MARK = '\uE000exact:';
+
+/** Stands before a number that a string carries. Nobody can guess it, or a payload's own text could pass for a number. */
+function newMark(): string {
+  return `exact-${crypto.getRandomValues(new Uint32Array(4)).join('-')}:`;
+}
 
 /**
  * `JSON.parse`, but numbers that would be rounded become an {@link ExactNumber}.
@@ -24,26 +28,28 @@ const MARK = '\uE000exact:';
 export function parseExact(text: string): unknown {
   const plain: unknown = JSON.parse(text);
   if (!MAY_BE_ROUNDED.test(text)) return plain;
+  const mark = newMark();
   let found = 0;
   const marked = text.replace(TOKEN, (token) => {
     if (token.startsWith('"') || isExact(token)) return token;
     found += 1;
-    return `"${MARK}${token}"`;
+    return `"${mark}${token}"`;
   });
   if (found === 0) return plain;
   return JSON.parse(marked, (_, value: unknown) =>
-    typeof value === 'string' && value.startsWith(MARK) ? new ExactNumber(value.slice(MARK.length)) : value,
+    typeof value === 'string' && value.startsWith(mark) ? new ExactNumber(value.slice(mark.length)) : value,
   );
 }
 
 /** JSON text with two spaces a level. Unlike `JSON.stringify` it writes exact numbers in every browser. */
 export function printJson(value: unknown): string {
-  isPrinting = true;
+  const mark = newMark();
+  printMark = mark;
   try {
     const marked = JSON.stringify(value, null, 2) as string | undefined;
-    return (marked ?? 'null').replace(new RegExp(`"${MARK}([^"]*)"`, 'g'), '$1');
+    return (marked ?? 'null').replace(new RegExp(`"${mark}([^"]*)"`, 'g'), '$1');
   } finally {
-    isPrinting = false;
+    printMark = undefined;
   }
 }
 
