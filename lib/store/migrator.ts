@@ -85,7 +85,7 @@ function tableErrorOf(error: unknown, migrate: boolean): unknown {
     : migrate
       ? 'the table _jobs, or one beside it, is not as this version makes it, though _jobs_migrations says that it was made; ' +
         'somebody changed or dropped it: without _jobs_migrations the next start makes what is missing, and leaves what is there'
-      : 'is false, and the table _jobs, or one beside it, is missing or old; run `jobsMigrations` first, or set it to true';
+      : 'is false, and the table _jobs, or one beside it, is missing or old; run the TypeORM migrations `jobsMigrations` first, or set it to true';
   return new InvalidOptionsError('migrate', `${reason} (${failure.message})`, { cause: failure });
 }
 

@@ -1,6 +1,6 @@
 import { byIdOf, errorsWith, finalStatuses, isKeyKept, look, unlessLocked } from './statement-parts.js';
 
-const leaseLost = `'lease of attempt ' || j.attempt || ' lost: worker ' || coalesce(j.locked_by, '?') || ' stopped renewing it'`;
+const leaseLost = `'lease of attempt ' || j.attempt || ' lost: worker ' || coalesce(j.locked_by, '?') || ' stopped renewing it; its handler may have run'`;
 
 /** Claimed, but its handler was never called. */
 const isUnbegun = '(j.unbegun_attempt IS NOT DISTINCT FROM j.attempt)';

@@ -32,7 +32,7 @@ export async function untilFree<T>(work: () => T | Promise<T>, clock: Clock, tim
 /** Says that the lock did not come, and what is the usual reason. */
 export function lockTimeout(timeoutMs: number): QueueUnavailableError {
   return new QueueUnavailableError(
-    `the lock of the database did not come within ${timeoutMs} ms; ` +
-      'is this awaited inside an open transaction? Then use enqueueTx with its manager',
+    `the lock of the database did not come within ${timeoutMs} ms: another process, or an open transaction of this one, ` +
+      'has it (to enqueue inside that transaction, use enqueueTx with its manager)',
   );
 }

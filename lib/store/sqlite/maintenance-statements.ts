@@ -1,6 +1,6 @@
 import { byId, errorsWith, fromNow, keptSince, look, ms, now } from './statement-parts.js';
 
-const leaseLost = `'lease of attempt ' || j.attempt || ' lost: worker ' || coalesce(j.locked_by, '?') || ' stopped renewing it'`;
+const leaseLost = `'lease of attempt ' || j.attempt || ' lost: worker ' || coalesce(j.locked_by, '?') || ' stopped renewing it; its handler may have run'`;
 
 const expiredFrom = (from: string): string =>
   `_jobs WHERE status = 'processing' AND locked_until >= ${from} AND locked_until < ${now}`;
