@@ -84,9 +84,14 @@ export class Attempt implements AttemptHandle {
     this.madeContext = undefined;
   }
 
-  /** Whether its outcome is being written: the row may have left `processing` by our own hand. */
+  /** Whether its outcome is being written. */
   get isSettling(): boolean {
     return this.hasOutcome;
+  }
+
+  /** Whether its row must be `processing`, unless the lease is lost: no hand of ours can have moved it. */
+  get mustBeProcessing(): boolean {
+    return !this.hasOutcome && !this.mayBeCompleted;
   }
 
   get id(): string {
@@ -225,10 +230,13 @@ export class Attempt implements AttemptHandle {
   }
 
   private async recordProgress(value: unknown): Promise<void> {
-    if (!(await this.parts.progressBatcher.add({ token: this.claim, progress: recordedJson(value) }))) {
-      this.loseLease();
-      throw new LeaseLostError(this.id, this.claim.attempt);
+    if (await this.parts.progressBatcher.add({ token: this.claim, progress: recordedJson(value) })) {
+      return;
     }
+    if (this.mustBeProcessing) {
+      this.loseLease();
+    }
+    throw new LeaseLostError(this.id, this.claim.attempt);
   }
 
   /** A refusal of which nobody hears must not end the process. */

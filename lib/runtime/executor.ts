@@ -42,8 +42,8 @@ export class Executor {
 
   /** Runs the handler within its time limit. */
   execute(attempt: Attempt, handler: RegisteredHandler, execution: Execution): void {
-    const { abortedFor } = attempt;
-    if (abortedFor === undefined || abortedFor === 'timeout') {
+    const ending = endingOf(attempt);
+    if (ending === undefined) {
       const timeoutMs = attempt.claim.timeoutMs ?? handler.settings.timeoutMs ?? this.options.timeoutMs;
       new Run(attempt, handler, execution, this.judgement).begin(timeoutMs);
       return;
@@ -52,7 +52,7 @@ export class Executor {
     // By a promise: a test may have faked `queueMicrotask`.
     void Promise.resolve().then(() => {
       execution.returned(attempt);
-      execution.ended(attempt, endings[abortedFor]);
+      execution.ended(attempt, ending);
     });
   }
 
@@ -80,8 +80,9 @@ export class Executor {
         `handler of '${attempt.topic}' failed after its completeTx had committed, job ${attempt.id} stays completed: ${message}`,
       );
     }
-    if (attempt.abortedFor !== undefined && attempt.abortedFor !== 'timeout') {
-      return endings[attempt.abortedFor];
+    const ending = endingOf(attempt);
+    if (ending !== undefined) {
+      return ending;
     }
     if (error instanceof SnoozeError) {
       const delayMs = parseDuration(error.delay);
@@ -103,12 +104,8 @@ export class Executor {
   private outcomeOfValue(attempt: Attempt, handler: RegisteredHandler, value: unknown): Outcome {
     if (attempt.hasCalledCompleteTx) {
       // The table knows whether that transaction committed, and nobody else: PostgreSQL turns the COMMIT of a failed one
-      // into a rollback without a word. If it did, the fence keeps this from changing anything. Most often it did: a backoff
-      // function is not asked for the delay of a failure that there was not.
-      const { backoff: fallback, random } = this.options;
-      const own = this.backoffOf(attempt, handler);
-      const delayMs = backoffDelayMs(typeof own === 'function' ? fallback : own, attempt.claim.retries + 1, random());
-      return { kind: 'retry', delayMs, failure: NOT_COMMITTED };
+      // into a rollback without a word. If it did, the fence keeps this from changing anything.
+      return { kind: 'retry', delayMs: this.unaskedDelayMs(attempt, handler), failure: NOT_COMMITTED };
     }
     const unrun = unrunKindOf(value);
     return unrun === undefined
@@ -117,7 +114,17 @@ export class Executor {
   }
 
   private retry(attempt: Attempt, handler: RegisteredHandler, error: unknown): Outcome {
-    return { kind: 'retry', delayMs: this.delayMs(attempt, handler, error), failure: failureOf(error) };
+    const delayMs = attempt.isCompleted
+      ? this.unaskedDelayMs(attempt, handler)
+      : this.delayMs(attempt, handler, error);
+    return { kind: 'retry', delayMs, failure: failureOf(error) };
+  }
+
+  /** Without a question to a backoff function: most often the transaction of `completeTx` committed, and nothing failed. */
+  private unaskedDelayMs(attempt: Attempt, handler: RegisteredHandler): number {
+    const { backoff: fallback, random } = this.options;
+    const own = this.backoffOf(attempt, handler);
+    return backoffDelayMs(typeof own === 'function' ? fallback : own, attempt.claim.retries + 1, random());
   }
 
   private backoffOf({ claim }: Attempt, { settings }: RegisteredHandler): Backoff | BackoffFunction {
@@ -147,6 +154,15 @@ export class Executor {
     }
     return backoffDelayMs(fallback, retry, random());
   }
+}
+
+/** How an attempt ends that was told to; `undefined`: as its handler says. */
+function endingOf({ abortedFor, isCompleted }: Attempt): Outcome | null | undefined {
+  if (abortedFor === undefined || abortedFor === 'timeout') {
+    return undefined;
+  }
+  // What the handler's own transaction has completed is no longer to be lost: the table has the last word.
+  return abortedFor === 'lease_lost' && isCompleted ? undefined : endings[abortedFor];
 }
 
 function unrecoverable(error: unknown): Outcome {

@@ -137,7 +137,7 @@ export class Heartbeat {
         attempt.foundAt(place);
         attempt.leaseEndsMs = askedMs + leaseMs;
       }
-      if (state === 'lost' && isOurs(attempt)) {
+      if (state === 'lost' && attempt.mustBeProcessing) {
         attempt.loseLease();
       }
       if (cancelRequested) {
@@ -151,14 +151,9 @@ export class Heartbeat {
   private dropExpired(): void {
     const nowMs = this.options.clock.now();
     for (const attempt of this.held) {
-      if (attempt.leaseEndsMs <= nowMs && isOurs(attempt)) {
+      if (attempt.leaseEndsMs <= nowMs && attempt.mustBeProcessing) {
         attempt.loseLease();
       }
     }
   }
-}
-
-/** Whether the row must still be `processing`: once an outcome is on its way, what it says is the settler's to judge. */
-function isOurs(attempt: Attempt): boolean {
-  return !attempt.isSettling && !attempt.mayBeCompleted;
 }

@@ -57,12 +57,20 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     expect(app.eventsOf('lease_lost', id)).toHaveLength(0);
   });
 
-  it('asks no backoff function for the delay of a failure that there was not', async () => {
+  it.each([
+    ['when the handler returns', (): void => undefined],
+    [
+      'when the handler fails after it',
+      (): void => {
+        throw new Error('too late to fail');
+      },
+    ],
+  ])('asks no backoff function for the delay of a failure that there was not, %s', async (_when, end) => {
     const asked: unknown[] = [];
     const backoff = (retry: number, error: unknown): number => asked.push([retry, error]);
     app = await apps.start({
       typeOrm: { entities: [Receipt] },
-      handlers: { work: [(job) => writeAndComplete(job), { backoff }] },
+      handlers: { work: [(job) => writeAndComplete(job).then(end), { backoff }] },
     });
     const { id } = await app.jobs.enqueue('work', null);
     await app.event('completed', id);
@@ -151,6 +159,20 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     expect(await receipts()).toHaveLength(1);
     expect(app.eventsOf('retrying', id)).toEqual([]);
     expect(apps.log.of('warn')).toEqual([textLike(`job ${id} stays completed: too late to fail`)]);
+  });
+
+  it('lets the transaction stand when the handler tells of its progress after it, which is refused', async () => {
+    const told = signal<unknown>();
+    await start(async (job) => {
+      await writeAndComplete(job, 'kept');
+      told.resolve([await job.progress(100).catch((error: unknown) => error), job.signal.aborted]);
+      await job.progress(100);
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    const job = await app.jobAfter('completed', id);
+    expect(job).toMatchObject({ status: 'completed', result: 'kept', attempt: 1, lastError: null });
+    expect(await told.promise).toEqual([expect.any(LeaseLostError), false]);
+    expect(app.eventsOf('lease_lost', id)).toEqual([]);
   });
 
   it('lets the transaction stand when the handler runs into its time limit after it', async () => {
