@@ -15,6 +15,9 @@ export interface OwnDataSourceSettings {
   readonly session: PostgresSession;
 }
 
+/** How long a new connection may take, where the application's options do not say. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
 /** Which kind of database a DataSource speaks to. @throws InvalidOptionsError when the queue cannot live there. */
 export function databaseKindOf(app: DataSource): DatabaseKind {
   // TypeORM 0.3 knows 'sqlite', the driver `sqlite3`; 1.x does not.
@@ -82,13 +85,13 @@ function postgresOptions(options: DataSourceOptions, settings: OwnDataSourceSett
   const { connections, session } = settings;
   return {
     type: 'postgres',
-    ...pick(given, ['url', 'host', 'port', 'username', 'password', 'database', 'ssl', 'driver', 'connectTimeoutMS']),
+    ...pick(given, ['url', 'host', 'port', 'username', 'password', 'database', 'ssl', 'driver']),
     ...pick(primary, ['url', 'host', 'port', 'username', 'password', 'database', 'ssl']),
     applicationName: 'nestjs-jobs',
     installExtensions: false,
     poolSize: connections,
     extra: {
-      connectionTimeoutMillis: 10_000,
+      connectionTimeoutMillis: given.connectTimeoutMS ?? CONNECT_TIMEOUT_MS,
       ...extra,
       // Answers are read as text.
       binary: false,
