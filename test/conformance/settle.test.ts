@@ -198,6 +198,15 @@ describe.each(storeKinds())('settle on $label', (kind) => {
     expect(mixed.map(({ token }) => retriesOf(jobs.get(token.id)!))).toEqual(settled.map(({ retries }) => retries));
   });
 
+  it('keeps of a failure when its handler was called, not when the job was claimed', async () => {
+    const token = await claimOne(fixture.store);
+    await fixture.store.settle([{ ...settlement(token, outcomes.retry()), ranMs: 60_000 }]);
+    const { started, errors } = await fixture.job(token.id);
+    const [failed] = errors;
+    expect(failed!.started).toBe(started!.toISOString());
+    expect(Math.abs(Date.parse(failed!.finished) - Date.parse(failed!.started!) - 60_000)).toBeLessThanOrEqual(1);
+  });
+
   it('tells the few of many brief jobs apart that differ from the rest', async () => {
     const claims = await claimMany(fixture.store, 150);
     const [unwanted, lost, gone, slow, telling, second] = claims;

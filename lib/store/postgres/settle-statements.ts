@@ -16,6 +16,9 @@ import {
 
 const isSpent = 'j.retries >= j.max_retries';
 
+/** The row has the time of the claim; what is kept is when the handler was called. */
+const started = 'coalesce(statement_timestamp() - make_interval(secs => o.ran_ms / 1000.0), j.started)';
+
 /**
  * processing → as each outcome says, fenced by attempt; answers the rows it moved. A row that a transaction holds locked
  * is skipped, and asked for again: one that stays open must not keep all other outcomes waiting. Every choice reads `j`,
@@ -36,8 +39,8 @@ UPDATE _jobs j SET
     THEN coalesce(statement_timestamp() + make_interval(secs => o.delay_ms / 1000.0), j.run_at) ELSE j.run_at END,
   result = CASE WHEN o.kind = 'completed' THEN o.result ELSE j.result END,
   last_error = coalesce(o.message, j.last_error),
-  errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${errorsWith('o.message', 'o.stack')} END,
-  started = coalesce(statement_timestamp() - make_interval(secs => o.ran_ms / 1000.0), j.started),
+  errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${errorsWith('o.message', 'o.stack', started)} END,
+  started = ${started},
   locked_until = NULL, locked_by = NULL,
   finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${isSpent})
     THEN statement_timestamp() END,
@@ -65,7 +68,7 @@ const completes = `${waitsBriefly} AND ${ownedInPlace} AND NOT j.cancel_requeste
 const removes = `${completes} AND j.idempotency_key IS NULL`;
 
 const asCompleted = `status = 'completed', result = nullif(o.result, 'null'),
-    started = coalesce(statement_timestamp() - make_interval(secs => o.ran_ms / 1000.0), j.started),
+    started = ${started},
     locked_until = NULL, locked_by = NULL, finished = statement_timestamp(), updated = statement_timestamp()`;
 
 /** One row: how many were moved, and which of the arrays' members, as a JSON array, unless it is all of them. */

@@ -28,9 +28,9 @@ export const columnsOf = (row: string, id = `${row}.id`, flag = `${row}.cancel_r
 export const finalStatuses = `('completed', 'failed', 'cancelled')`;
 
 /** Appends a failure to the last 19: `j` is the row, the arguments are SQL for the new entry's message and stack. */
-export const errorsWith = (message: string, stack: string): string => `
+export const errorsWith = (message: string, stack: string, started = 'j.started'): string => `
   CASE WHEN jsonb_array_length(coalesce(j.errors, '[]')) >= 20 THEN j.errors - 0 ELSE coalesce(j.errors, '[]') END
-  || jsonb_build_object('attempt', j.attempt, 'started', ${iso('j.started')},
+  || jsonb_build_object('attempt', j.attempt, 'started', ${iso(started)},
     'finished', ${iso('statement_timestamp()')}, 'message', ${message}, 'stack', ${stack}, 'worker', j.locked_by)`;
 
 /** Whether a repeated request is still known by its key. */

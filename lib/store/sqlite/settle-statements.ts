@@ -39,6 +39,9 @@ const finalStatuses = `('completed', 'failed', 'cancelled')`;
 
 const isSpent = `j.retries >= j.max_retries`;
 
+/** The row has the time of the claim; what is kept is when the handler was called. */
+const started = `iif(o.ran_ms IS NULL, j.started, ${fromNow('-o.ran_ms')})`;
+
 /** processing → as each outcome says, fenced by attempt. Answers the rows it moved. */
 export const SETTLE = `
 WITH ${outcomes}
@@ -51,8 +54,8 @@ UPDATE _jobs AS j SET
     THEN iif(o.delay_ms IS NULL, j.run_at, ${fromNow('o.delay_ms')}) ELSE j.run_at END,
   result = iif(o.kind = 'completed', o.result, j.result),
   last_error = coalesce(o.message, j.last_error),
-  errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${errorsWith('o.message', 'o.stack')} END,
-  started = iif(o.ran_ms IS NULL, j.started, ${fromNow('-o.ran_ms')}), locked_until = NULL, locked_by = NULL,
+  errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${errorsWith('o.message', 'o.stack', started)} END,
+  started = ${started}, locked_until = NULL, locked_by = NULL,
   finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${isSpent}) THEN ${now} END,
   updated = ${now}
 FROM o WHERE ${owned}

@@ -32,9 +32,9 @@ export const jobColumns = `id, topic, payload, status, ${ms('run_at')} AS run_at
 export const keptSince = fromNow(`-${IDEMPOTENCY_MS}`);
 
 /** Appends a failure to the last 19 of row `j`: the arguments are SQL for the new entry's message and stack. */
-export const errorsWith = (message: string, stack: string): string => `json_insert(
+export const errorsWith = (message: string, stack: string, started = 'j.started'): string => `json_insert(
   CASE WHEN json_array_length(coalesce(j.errors, '[]')) >= 20 THEN json_remove(j.errors, '$[0]') ELSE coalesce(j.errors, '[]') END,
-  '$[#]', json_object('attempt', j.attempt, 'started', ${iso('j.started')}, 'finished', ${iso(now)},
+  '$[#]', json_object('attempt', j.attempt, 'started', ${iso(started)}, 'finished', ${iso(now)},
     'message', ${message}, 'stack', ${stack}, 'worker', j.locked_by))`;
 
 /** The last row of a look. What has changed is gone from SQLite's indexes at once: the cost of a look does not grow. */
