@@ -1,5 +1,6 @@
 import { setImmediate as nextLoop } from 'node:timers/promises';
 import { InvalidOptionsError, UnknownDataSourceError } from 'nestjs-jobs';
+import type { EntityManager } from 'typeorm';
 import type { JobStore, StoreTransaction } from '../../lib/store/job-store.js';
 import { newJob, newJobs } from '../support/job-rows.js';
 import { openStore, storeKinds, useStore } from '../support/stores.js';
@@ -115,6 +116,25 @@ describe.each(storeKinds().filter((kind) => kind.locksRows))('two open transacti
     await first.commit();
     const rows = await fixture.sql<{ id: string }>('SELECT id FROM _jobs ORDER BY id');
     expect(rows.map(({ id }) => id)).toEqual([committed!.id, beside!.id]);
+  });
+});
+
+describe.each(storeKinds().filter((kind) => kind.locksRows))('a transaction that has failed on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('is refused as one that nothing can be stored in, and not taken for an outage', async () => {
+    const [lost, stored] = newJobs(2);
+    const transaction = await fixture.begin();
+    const { queryRunner } = transaction.manager as EntityManager;
+    await queryRunner!.startTransaction();
+    await expect(queryRunner!.query('SELECT 1 / 0')).rejects.toThrow('division by zero');
+    const refused = fixture.store.insert([lost!], transaction.manager);
+    await expect(refused).rejects.toMatchObject({ constructor: InvalidOptionsError, option: 'manager' });
+    await expect(refused).rejects.toThrow('a statement has failed before');
+    await queryRunner!.rollbackTransaction();
+    await fixture.store.insert([stored!], transaction.manager);
+    await transaction.commit();
+    expect((await fixture.store.find([lost!.id, stored!.id])).map(({ id }) => id)).toEqual([stored!.id]);
   });
 });
 

@@ -1,4 +1,4 @@
-import { JobsError, QueueUnavailableError, RowLockedError, StatementCancelledError } from '../../core/errors.js';
+import { InvalidOptionsError, JobsError, QueueUnavailableError, RowLockedError, StatementCancelledError } from '../../core/errors.js';
 import { QUEUE_CLOSED, SqlError, sqlErrorOf } from '../sql-error.js';
 
 /** A deadlock or a serialization conflict has stored nothing: the statement, or the transaction, is simply sent again. */
@@ -19,9 +19,23 @@ export async function untilDone<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** What the server says to all that comes after an error in a transaction. */
+const TRANSACTION_HAS_FAILED = '25P02';
+
 /** What callers of the store are to hear of an error in a transaction of theirs, which may be worth another try of all of it. */
 export function translatedIn(error: unknown): unknown {
-  return error instanceof SqlError && error.kind === 'busy' ? error.cause : translated(error);
+  if (error instanceof SqlError && error.kind === 'busy') {
+    return error.cause;
+  }
+  if (error instanceof SqlError && (error.cause as { code?: unknown }).code === TRANSACTION_HAS_FAILED) {
+    return new InvalidOptionsError(
+      'manager',
+      'expected the EntityManager of an open transaction, got one of a transaction in which a statement has failed before: ' +
+        'it can only be rolled back, as a whole or to a savepoint',
+      { cause: error },
+    );
+  }
+  return translated(error);
 }
 
 /** What callers of the store are to hear of an error. */
