@@ -281,8 +281,7 @@ export class JobsEngine {
    */
   async close(): Promise<void> {
     await this.lifecycle.close();
-    await within(this.clock, RELEASE_GRACE_MS, this.enqueuer.idle());
-    await this.changes.close();
+    await within(this.clock, RELEASE_GRACE_MS, Promise.all([this.enqueuer.idle(), this.changes.close()]));
     this.stream.complete();
   }
 

@@ -67,6 +67,17 @@ describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
     expect(await engine.get(id)).toMatchObject({ status: 'completed' });
   });
 
+  it('waits only for a moment for a look of those who watch that has no answer', async () => {
+    const looks = jest.fn(() => new Promise<never>(() => undefined));
+    const reports = new Proxy(fixture.store.reports, { get: () => looks });
+    engine = new JobsEngine({ store: altered(fixture.store, { reports }) });
+    engine.changes.watch({ topics: null, changed: () => undefined, stats: () => undefined });
+    await until(() => looks.mock.calls.length > 0);
+    const sinceMs = performance.now();
+    await engine.close();
+    expect(performance.now() - sinceMs).toBeLessThan(5_000);
+  });
+
   it('is not idle when it claims again before its last round has ended', async () => {
     const [surveyed, claimed] = [signal(), signal()];
     const survey = async (...asked: Parameters<JobStore['survey']>): Promise<LaneSurvey> => {
