@@ -4,7 +4,7 @@ import type { JobsLogger } from '../core/logger.js';
 import type { SqlScript } from './sql-runner.js';
 import type { TableSetup } from './migrator.js';
 import { setUpTables } from './migrator.js';
-import { SqlError } from './sql-error.js';
+import { lacksTable, SqlError } from './sql-error.js';
 
 /** How a database makes the tables, at the start and later. */
 export interface JobsTablesOptions extends TableSetup {
@@ -88,9 +88,5 @@ export class JobsTables {
 
 function isTableGone(error: unknown): boolean {
   const cause = error instanceof QueueUnavailableError ? error.cause : undefined;
-  return (
-    cause instanceof SqlError &&
-    /\b_jobs(_rollup|_workers|_paused)?\b/.test(cause.message) &&
-    (/no such table/.test(cause.message) || (cause.cause as { code?: unknown } | undefined)?.code === '42P01')
-  );
+  return cause instanceof SqlError && lacksTable(cause);
 }

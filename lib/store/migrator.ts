@@ -37,6 +37,7 @@ interface RecordedMigration {
  * @throws InvalidOptionsError naming `migrate` when they are not as this version needs them.
  */
 export async function setUpTables({ databaseType, statements, migrate, read, run }: TableSetup): Promise<void> {
+  let reason = REFUSED;
   try {
     if (migrate) {
       // The usual start finds them done: then it takes no lock, and a role that may not create anything can start.
@@ -46,11 +47,25 @@ export async function setUpTables({ databaseType, statements, migrate, read, run
         await run(() => script(recorded, statements));
       }
     }
+    reason = migrate ? CHANGED : MISSING;
     await read(statements.CHECK_TABLE);
   } catch (error) {
-    throw tableErrorOf(error, migrate);
+    throw tableErrorOf(error, reason);
   }
 }
+
+/** Why the tables cannot be used. */
+const DENIED =
+  'the role may not create or read the tables; run the TypeORM migrations `jobsMigrations` as one that may, and grant it their use';
+const REFUSED =
+  'the database refuses to make or upgrade the tables, and nothing was changed; is there a table or a view _jobs, or one beside ' +
+  'it, of somebody else?';
+const CHANGED =
+  'the table _jobs, or one beside it, is not as this version makes it, though _jobs_migrations says that it was made; ' +
+  'somebody changed or dropped it: without _jobs_migrations the next start makes what is missing, and leaves what is there';
+const MISSING =
+  'is false, and the table _jobs, or one beside it, is missing or old; run the TypeORM migrations `jobsMigrations` first, or ' +
+  'set it to true';
 
 function allMigrations(): MigrationInterface[] {
   return jobsMigrations.map((migration) => new migration());
@@ -74,19 +89,14 @@ function* script(recorded: readonly RecordedMigration[], sql: MigrationStatement
 }
 
 /** What to say when the tables are not as this version needs them; a database that is away stays what it is. */
-function tableErrorOf(error: unknown, migrate: boolean): unknown {
+function tableErrorOf(error: unknown, reason: string): unknown {
   const failure = error instanceof QueueUnavailableError && isMissing(error.cause) ? error.cause : error;
   if (!(failure instanceof SqlError)) {
     return error;
   }
-  const mayNotCreate = codeOf(failure) === '42501';
-  const reason = mayNotCreate
-    ? 'the role may not create or read the tables; run `jobsMigrations` as one that may, and grant it their use'
-    : migrate
-      ? 'the table _jobs, or one beside it, is not as this version makes it, though _jobs_migrations says that it was made; ' +
-        'somebody changed or dropped it: without _jobs_migrations the next start makes what is missing, and leaves what is there'
-      : 'is false, and the table _jobs, or one beside it, is missing or old; run the TypeORM migrations `jobsMigrations` first, or set it to true';
-  return new InvalidOptionsError('migrate', `${reason} (${failure.message})`, { cause: failure });
+  return new InvalidOptionsError('migrate', `${codeOf(failure) === '42501' ? DENIED : reason} (${failure.message})`, {
+    cause: failure,
+  });
 }
 
 /** Whether a schema, a table, a part of one, or a privilege is not there. */

@@ -43,6 +43,20 @@ export function sqlErrorOf(error: unknown): SqlError {
 /** What callers hear of `closed`. */
 export const QUEUE_CLOSED = 'the queue is closed: its application has ended, or is about to';
 
+/** What callers hear of `denied`. */
+export function deniedText(error: SqlError): string {
+  const advice = lacksTable(error) ? '; run the TypeORM migrations `jobsMigrations`, or start with `migrate: true`' : '';
+  return `the database does not serve the queue at present: ${error.message}${advice}`;
+}
+
+/** Whether a table of the queue's is not there. */
+export function lacksTable({ message, cause }: SqlError): boolean {
+  return (
+    /\b_jobs(_rollup|_workers|_paused)?\b/.test(message) &&
+    (/no such table/.test(message) || (cause as { code?: unknown } | undefined)?.code === '42P01')
+  );
+}
+
 /** What the pool of `pg`, `better-sqlite3` and `sqlite3` say, in this order. */
 const CLOSED =
   /^(Cannot use a pool after calling end|The database connection is not open|SQLITE_MISUSE: Database .*closed)/;

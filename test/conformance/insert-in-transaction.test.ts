@@ -1,6 +1,5 @@
 import { setImmediate as nextLoop } from 'node:timers/promises';
 import { InvalidOptionsError, UnknownDataSourceError } from 'nestjs-jobs';
-import type { EntityManager } from 'typeorm';
 import type { JobStore, StoreTransaction } from '../../lib/store/job-store.js';
 import { newJob, newJobs } from '../support/job-rows.js';
 import { openStore, storeKinds, useStore } from '../support/stores.js';
@@ -125,7 +124,7 @@ describe.each(storeKinds().filter((kind) => kind.locksRows))('a transaction that
   it('is refused as one that nothing can be stored in, and not taken for an outage', async () => {
     const [lost, stored] = newJobs(2);
     const transaction = await fixture.begin();
-    const { queryRunner } = transaction.manager as EntityManager;
+    const { queryRunner } = transaction.manager;
     await queryRunner!.startTransaction();
     await expect(queryRunner!.query('SELECT 1 / 0')).rejects.toThrow('division by zero');
     const refused = fixture.store.insert([lost!], transaction.manager);

@@ -131,7 +131,10 @@ describe.each(storeKinds())('tables that are dropped while the queue runs, on $l
     await store.close();
     await open({ migrate: false });
     await drop(ALL);
-    await expect(engine.enqueue('mail', null)).rejects.toThrow(QueueUnavailableError);
+    await expect(engine.enqueue('mail', null)).rejects.toMatchObject({
+      constructor: QueueUnavailableError,
+      message: expect.stringContaining('run the TypeORM migrations `jobsMigrations`') as string,
+    });
     expect(logger.of('warn')).toEqual([]);
   });
 

@@ -80,6 +80,16 @@ describe.each(storeKinds())('migrations on $label', (kind) => {
     }
   });
 
+  it('change nothing where somebody else has a table of that name, and say so', async () => {
+    const app = await openApp();
+    await app.query('CREATE TABLE _jobs (id integer)');
+    const before = await catalogOf(app);
+    await expect(openStoreOf(app)).rejects.toThrow(
+      /^migrate: .*nothing was changed; is there a table .* of somebody else/,
+    );
+    expect(await catalogOf(app)).toEqual(before);
+  });
+
   describe('with migrate: false', () => {
     it('are missed on an empty database by an error that names the option and what to run, and nothing is made', async () => {
       const app = await openApp();

@@ -1,5 +1,5 @@
 import { InvalidOptionsError, JobsError, QueueUnavailableError, RowLockedError, StatementCancelledError } from '../../core/errors.js';
-import { QUEUE_CLOSED, SqlError, sqlErrorOf } from '../sql-error.js';
+import { deniedText, QUEUE_CLOSED, SqlError, sqlErrorOf } from '../sql-error.js';
 
 /** A deadlock or a serialization conflict has stored nothing: the statement, or the transaction, is simply sent again. */
 const BUSY_TRIES_MAX = 5;
@@ -69,9 +69,7 @@ export function translated(error: unknown): unknown {
         { cause: failure },
       );
     case 'denied':
-      return new QueueUnavailableError(`the database does not serve the queue at present: ${failure.message}`, {
-        cause: failure,
-      });
+      return new QueueUnavailableError(deniedText(failure), { cause: failure });
     default:
       return failure;
   }

@@ -1,5 +1,5 @@
 import { QueueUnavailableError } from '../../core/errors.js';
-import { QUEUE_CLOSED, SqlError } from '../sql-error.js';
+import { deniedText, QUEUE_CLOSED, SqlError } from '../sql-error.js';
 
 /** What callers of the queue are told where a statement has failed. */
 export async function translated<T>(answer: Promise<T>): Promise<T> {
@@ -16,8 +16,9 @@ function unavailability(cause: SqlError): QueueUnavailableError | undefined {
       return new QueueUnavailableError(QUEUE_CLOSED, { cause });
     case 'unavailable':
     case 'busy':
-    case 'denied':
       return new QueueUnavailableError(`the database cannot be used: ${cause.message}`, { cause });
+    case 'denied':
+      return new QueueUnavailableError(deniedText(cause), { cause });
     default:
       return undefined;
   }
