@@ -9,7 +9,8 @@ import type { WhenIdleOptions } from '../runtime/idle-watch.js';
 import { JobsEngine } from '../jobs-engine.js';
 import type { AnyNewJob, JobTopic, TopicLike } from '../core/job-topic.js';
 import { InvalidOptionsError } from '../core/errors.js';
-import { checked, dateCheck } from '../core/option-checks.js';
+import type { Option } from '../core/option-checks.js';
+import { checked, dateCheck, readOptions, recordCheck } from '../core/option-checks.js';
 import type { JobContext } from './job-context.js';
 import { lastValueOf } from './last-value.js';
 
@@ -19,6 +20,10 @@ type CheckedJobs<Jobs extends readonly AnyNewJob[]> = {
     ? EnqueueOptions & { readonly topic: JobTopic<Input, unknown>; readonly payload: Input }
     : Jobs[Place];
 };
+
+const enqueueManyTable = {
+  manager: { default: undefined, check: recordCheck, meaning: 'whose transaction the jobs are stored in' },
+} satisfies Record<string, Option<object | undefined>>;
 
 /*
  * Of each method the signature for a typed topic is the last one: when none fits, some compilers tell of that one alone.
@@ -85,12 +90,13 @@ export class JobsService {
    */
   async enqueueMany<const Jobs extends readonly AnyNewJob[]>(
     jobs: Jobs & CheckedJobs<Jobs>,
-    options?: { manager?: EntityManager },
+    options: { manager?: EntityManager } = {},
   ): Promise<Job[]> {
-    if (options && 'manager' in options && !options.manager) {
+    const { manager } = readOptions(enqueueManyTable, options);
+    if (manager === undefined && 'manager' in options) {
       throw new InvalidOptionsError('manager', 'expected the EntityManager of an open transaction, got none');
     }
-    return this.engine.enqueueMany(jobs, options?.manager);
+    return this.engine.enqueueMany(jobs, manager);
   }
 
   /** The job, or `null` when there is none with this id. What its payload is, `T`, only the caller can know. */

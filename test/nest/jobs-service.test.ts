@@ -130,6 +130,20 @@ describe.each(everyKind)('the jobs service on $label', (kind) => {
     expect(await jobs.stats()).toMatchObject({ total: 0 });
   });
 
+  it.each([
+    ['manager, misspelt', { manger: {} }, 'manger'],
+    ['an option of a job', { priority: 5 }, 'priority'],
+    ['no object', 5, 'options'],
+    ['null', null, 'options'],
+    ['null as the manager', { manager: null }, 'manager'],
+    ['undefined as the manager', { manager: undefined }, 'manager'],
+  ])('refuses what is no option of enqueueMany, and stores nothing: %s', async (_, options, option) => {
+    const { jobs } = await apps.start();
+    const refused = jobs.enqueueMany([{ topic: 'work', payload: 1 }], options as never);
+    await expect(refused).rejects.toMatchObject({ constructor: InvalidOptionsError, option });
+    expect(await jobs.stats()).toMatchObject({ total: 0 });
+  });
+
   it('knows no job of a strange id, whatever it looks like', async () => {
     const { jobs } = await apps.start();
     for (const id of [uuidv7(), 'nothing', '', "' OR 1=1 --", undefined as never]) {
