@@ -1,5 +1,5 @@
 import { describeValue, InvalidOptionsError } from './errors.js';
-import { formatDuration, parseDuration } from './duration.js';
+import { DURATION_MAX_MS, formatDuration, parseDuration } from './duration.js';
 import { suggestion } from './suggestion.js';
 import { isStorableText } from './text.js';
 
@@ -105,13 +105,13 @@ export function fraction(min: number, max: number): Check<number> {
 }
 
 /** A duration within bounds, in milliseconds when read. */
-export function duration(minMs: number, maxMs = Infinity): Check<number> {
-  const bounds =
-    maxMs === Infinity
-      ? ` of at least ${formatDuration(minMs)}`
-      : ` from ${formatDuration(minMs)} to ${formatDuration(maxMs)}`;
+export function duration(minMs: number, maxMs = DURATION_MAX_MS): Check<number> {
+  const hasMax = maxMs < DURATION_MAX_MS;
+  const least = minMs > 0 ? ` of at least ${formatDuration(minMs)}` : '';
+  const bounds = hasMax ? ` from ${formatDuration(minMs)} to ${formatDuration(maxMs)}` : least;
+  const most = hasMax ? '' : `; at most ${formatDuration(DURATION_MAX_MS)}`;
   return {
-    expects: `a duration${bounds === ' of at least 0ms' ? '' : bounds}, in milliseconds or such as '30s' (ms, s, m, h, d)`,
+    expects: `a duration${bounds}, in milliseconds or such as '30s' (ms, s, m, h, d${most})`,
     parse: (value) => {
       const ms = parseDuration(value);
       return ms !== undefined && ms >= minMs && ms <= maxMs ? ms : undefined;

@@ -58,7 +58,7 @@ const options: [string, object, string][] = [
   [
     'a delay without a unit',
     { delay: '5' },
-    "delay: expected a duration, in milliseconds or such as '30s' (ms, s, m, h, d), got '5'",
+    "delay: expected a duration, in milliseconds or such as '30s' (ms, s, m, h, d; at most 36500d), got '5'",
   ],
   ['a delay of NaN', { delay: NaN }, 'delay: expected'],
   ['a delay of centuries', { delay: '99999d' }, 'delay: expected'],

@@ -65,7 +65,7 @@ describe.each(everyKind)('the module on $label', (kind) => {
     [
       'refused',
       { lease: 'soon' },
-      "lease: expected a duration of at least 300ms, in milliseconds or such as '30s' (ms, s, m, h, d)",
+      "lease: expected a duration of at least 300ms, in milliseconds or such as '30s' (ms, s, m, h, d; at most 36500d)",
     ],
     ['contradicted', { role: 'producer', topics: ['a'] }, "topics: contradicts role 'producer'"],
   ])(

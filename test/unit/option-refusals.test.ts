@@ -19,9 +19,13 @@ describe('a part of an option', () => {
     [
       'backoff.delay',
       { backoff: { type: 'fixed', delay: 'soon' } },
-      "in milliseconds or such as '30s' (ms, s, m, h, d), got 'soon'",
+      "in milliseconds or such as '30s' (ms, s, m, h, d; at most 36500d), got 'soon'",
     ],
-    ['backoff.maxDelay', { backoff: { maxDelay: -1 } }, "in milliseconds or such as '30s' (ms, s, m, h, d), got -1"],
+    [
+      'backoff.maxDelay',
+      { backoff: { maxDelay: -1 } },
+      "in milliseconds or such as '30s' (ms, s, m, h, d; at most 36500d), got -1",
+    ],
     ['backoff.jitter', { backoff: { jitter: 1.01 } }, 'expected a number from 0 to 1, got 1.01'],
     ['backoff.jitter', { backoff: { jitter: NaN } }, 'expected a number from 0 to 1, got NaN'],
     ['backoff.jitter', { backoff: { jitter: -0.1 } }, 'expected a number from 0 to 1, got -0.1'],
@@ -29,7 +33,7 @@ describe('a part of an option', () => {
     [
       'retention.completed',
       { retention: { completed: true } },
-      "expected false or a duration, in milliseconds or such as '30s' (ms, s, m, h, d), got true",
+      "expected false or a duration, in milliseconds or such as '30s' (ms, s, m, h, d; at most 36500d), got true",
     ],
     ['retention.failed', { retention: { failed: '-1d' } }, "got '-1d'"],
     ['retention.cancelled', { retention: { cancelled: null } }, 'got null'],

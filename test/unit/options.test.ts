@@ -99,7 +99,7 @@ const CASES: readonly OptionCase[] = [
     absent: 1_000,
     taken: [[10, 10], ['250ms', 250], ['1h', 60 * MINUTE_MS]], // prettier-ignore
     refused: [9, 0, ...notDurations],
-    expected: "a duration of at least 10ms, in milliseconds or such as '30s' (ms, s, m, h, d)",
+    expected: "a duration of at least 10ms, in milliseconds or such as '30s' (ms, s, m, h, d; at most 36500d)",
   },
   {
     option: 'lease',
@@ -107,7 +107,7 @@ const CASES: readonly OptionCase[] = [
     absent: 30_000,
     taken: [[300, 300], ['1m', MINUTE_MS]], // prettier-ignore
     refused: [299, 0, ...notDurations],
-    expected: "a duration of at least 300ms, in milliseconds or such as '30s' (ms, s, m, h, d)",
+    expected: "a duration of at least 300ms, in milliseconds or such as '30s' (ms, s, m, h, d; at most 36500d)",
   },
   {
     option: 'timeout',
@@ -115,7 +115,7 @@ const CASES: readonly OptionCase[] = [
     absent: 10 * MINUTE_MS,
     taken: [[1, 1], ['1d', DAY_MS]], // prettier-ignore
     refused: [0, 0.4, ...notDurations],
-    expected: "a duration of at least 1ms, in milliseconds or such as '30s' (ms, s, m, h, d)",
+    expected: "a duration of at least 1ms, in milliseconds or such as '30s' (ms, s, m, h, d; at most 36500d)",
   },
   {
     option: 'maxRetries',
@@ -177,7 +177,7 @@ const CASES: readonly OptionCase[] = [
     absent: 30_000,
     taken: [[0, 0], ['1m', MINUTE_MS]], // prettier-ignore
     refused: notDurations,
-    expected: "a duration, in milliseconds or such as '30s' (ms, s, m, h, d)",
+    expected: "a duration, in milliseconds or such as '30s' (ms, s, m, h, d; at most 36500d)",
   },
   {
     option: 'globalEnhancers',
