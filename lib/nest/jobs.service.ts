@@ -13,6 +13,7 @@ import type { Option } from '../core/option-checks.js';
 import { checked, dateCheck, readOptions, recordCheck } from '../core/option-checks.js';
 import type { JobContext } from './job-context.js';
 import { lastValueOf } from './last-value.js';
+import { HandlerPipeline } from './pipeline/handler-pipeline.js';
 
 /** Each member of a typed topic has a payload of its type. */
 type CheckedJobs<Jobs extends readonly AnyNewJob[]> = {
@@ -38,7 +39,10 @@ const enqueueManyTable = {
  */
 @Injectable()
 export class JobsService {
-  constructor(@Inject(JobsEngine) private readonly engine: JobsEngine) {}
+  constructor(
+    @Inject(JobsEngine) private readonly engine: JobsEngine,
+    @Inject(HandlerPipeline) private readonly pipeline: HandlerPipeline,
+  ) {}
 
   /**
    * Stores a job. Resolves when it is committed: from then on it runs, whatever crashes.
@@ -169,13 +173,24 @@ export class JobsService {
     return this.engine.resume(topic);
   }
 
-  /** Gives a topic its handler in this process, without a decorator. @throws InvalidOptionsError when it has one. */
+  /**
+   * Gives a topic its handler in this process, without a decorator; with `globalEnhancers`, these come around it too.
+   *
+   * @throws InvalidOptionsError when it has one.
+   */
   register<T = unknown>(topic: string, handler: (job: JobContext<T>) => unknown, options?: JobHandlerOptions): void;
   register<T>(topic: JobTopic<unknown, T>, handler: (job: JobContext<T>) => unknown, options?: JobHandlerOptions): void;
   register(topic: TopicLike, handler: (job: JobContext<never>) => unknown, options?: JobHandlerOptions): void {
-    // Like a method's, an Observable that it returns is waited for. What is no function is the engine's to refuse.
-    const run = typeof handler === 'function' ? async (job: never) => lastValueOf(handler(job)) : handler;
-    this.engine.register(topic, run as JobHandlerFunction, options);
+    // What is no function is the engine's to refuse.
+    const run = typeof handler === 'function' ? this.runOf(handler as JobHandlerFunction) : handler;
+    this.engine.register(topic, run, options);
+  }
+
+  /** Like a method's, an Observable that it returns is waited for. */
+  private runOf(handler: JobHandlerFunction): JobHandlerFunction {
+    return this.engine.settings.globalEnhancers
+      ? this.pipeline.aroundFunction(handler)
+      : async (job) => lastValueOf(handler(job));
   }
 
   /**

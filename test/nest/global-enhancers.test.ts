@@ -2,9 +2,9 @@ import type { CallHandler, CanActivate, ExceptionFilter, ExecutionContext, NestI
 import { Catch, Controller, Get, Injectable, Scope } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
 import type { JobContext } from 'nestjs-jobs';
-import { JobHandler } from 'nestjs-jobs';
+import { JobHandler, JobsService } from 'nestjs-jobs';
 import type { Observable } from 'rxjs';
-import { map } from 'rxjs';
+import { map, of } from 'rxjs';
 import type { AppParts } from './support/apps.js';
 import { useApps } from './support/apps.js';
 import { sqliteMemory } from './support/database-kinds.js';
@@ -103,6 +103,32 @@ describe('global enhancers', () => {
     expect(seen).toContain('filter');
   });
 
+  it('come around functions that were registered, in a constructor too, and see their handler', async () => {
+    const open = (): Observable<string> => of('shut', 'open');
+    @Injectable()
+    class EarlyJobs {
+      constructor(jobs: JobsService) {
+        jobs.register('open', open);
+      }
+    }
+    const handlers: unknown[] = [];
+    const app = await apps.create({
+      providers: [EarlyJobs, ...byProviders.providers!],
+      options: { globalEnhancers: true },
+    });
+    app.app.useGlobalGuards({ canActivate: (context) => handlers.push(context.getHandler()) > 0 });
+    await app.app.init();
+    app.jobs.register('broken', () => {
+      throw new Error('broken');
+    });
+    const opened = await app.jobs.enqueue('open', null);
+    expect(await app.jobAfter('completed', opened.id)).toMatchObject({ result: { data: 'open' } });
+    expect(seen.splice(0)).toEqual(['guard job', 'interceptor job']);
+    expect(handlers).toEqual([open]);
+    const broken = await app.jobs.enqueue('broken', null);
+    expect(await app.jobAfter('completed', broken.id)).toMatchObject({ result: 'caught broken' });
+  });
+
   it.each([
     ['request-scoped', Scope.REQUEST],
     ['transient', Scope.TRANSIENT],
@@ -128,8 +154,14 @@ describe('global enhancers', () => {
         return this.number;
       }
     }
+    @Injectable()
+    class RegisteringJobs {
+      constructor(jobs: JobsService) {
+        jobs.register('registered', () => 'run');
+      }
+    }
     const app = await apps.start({
-      providers: [SharedJobs, { provide: APP_GUARD, useClass: ScopedGuard }],
+      providers: [SharedJobs, RegisteringJobs, { provide: APP_GUARD, useClass: ScopedGuard }],
       options: { globalEnhancers: true },
     });
     const before = guards;
@@ -141,5 +173,10 @@ describe('global enhancers', () => {
     expect(await app.jobAfter('failed', refused!.id)).toMatchObject({ lastError: 'Forbidden resource', attempt: 1 });
     expect(guards - before).toBeGreaterThanOrEqual(scope === Scope.REQUEST ? 3 : 1);
     expect(instances).toBe(1);
+    const [run, stopped] = await app.jobs.enqueueMany(
+      [true, false].map((payload) => ({ topic: 'registered', payload })),
+    );
+    expect(await app.jobAfter('completed', run!.id)).toMatchObject({ result: 'run' });
+    expect(await app.jobAfter('failed', stopped!.id)).toMatchObject({ lastError: 'Forbidden resource', attempt: 1 });
   });
 });

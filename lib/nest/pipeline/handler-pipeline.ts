@@ -3,7 +3,7 @@ import type { ContextId, ModulesContainer, NestContainer } from '@nestjs/core';
 import { ContextIdFactory, ExternalContextCreator } from '@nestjs/core';
 import { GuardsConsumer, GuardsContextCreator } from '@nestjs/core/guards/index.js';
 import { Injector } from '@nestjs/core/injector/injector.js';
-import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
+import { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
 import { InterceptorsContextCreator } from '@nestjs/core/interceptors/index.js';
 import { PipesContextCreator } from '@nestjs/core/pipes/index.js';
 import { REQUEST_CONTEXT_ID } from '@nestjs/core/router/request/request-constants.js';
@@ -33,6 +33,11 @@ interface HandledMethod extends DeclaredMethod {
 }
 
 type ModuleRef = NonNullable<InstanceWrapper['host']>;
+
+/** The class that enhancers see of a handler that was registered as a function. */
+class RegisteredHandler {
+  constructor(readonly handle: JobHandlerFunction) {}
+}
 
 /** Gives a decorated parameter its value: `@Payload()` is the only one that is not a custom decorator. */
 const paramsFactory = {
@@ -79,6 +84,25 @@ export class HandlerPipeline {
     };
   }
 
+  /** The handler for a function, to which nothing is bound: the application's global enhancers come around it. */
+  aroundFunction(handle: JobHandlerFunction): JobHandlerFunction {
+    let run: JobHandlerFunction | undefined;
+    // Not before the first job: when it is registered, the application may not have all of them yet.
+    return (job) => (run ??= this.around(this.providerOf(handle), { name: 'handle', declared: handle }, true))(job);
+  }
+
+  private providerOf(handle: JobHandlerFunction): InstanceWrapper<object> {
+    const modules = [...this.container.getModules().values()];
+    return new InstanceWrapper<object>({
+      token: RegisteredHandler,
+      name: RegisteredHandler.name,
+      metatype: RegisteredHandler,
+      instance: new RegisteredHandler(handle),
+      isResolved: true,
+      host: modules.find(({ providers }) => providers.has(HandlerPipeline))!,
+    });
+  }
+
   /** One instance for this attempt, or for its durable context; what is injected as `REQUEST` is the job. */
   private async runScoped(
     creator: ExternalContextCreator,
@@ -88,14 +112,9 @@ export class HandlerPipeline {
   ): Promise<unknown> {
     const host = provider.host!;
     const contextId = this.contextOf(job, provider.isDependencyTreeDurable());
-    const collection = host.controllers.get(provider.token) === provider ? host.controllers : host.providers;
-    const instance = await this.injector.loadPerContext(
-      provider.instance,
-      host,
-      collection as never,
-      contextId,
-      provider,
-    );
+    // Nest looks for nothing but the provider itself there, which may be a controller, or none of the module's.
+    const collection = new Map([[provider.token, provider]]);
+    const instance = await this.injector.loadPerContext(provider.instance, host, collection, contextId, provider);
     for (const enhancer of method.scopedGlobals) {
       await this.injector.loadInjectable(enhancer, enhancer.host!, contextId, provider);
     }
