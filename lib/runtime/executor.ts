@@ -7,6 +7,7 @@ import { describeValue, InvalidOptionsError, SnoozeError, UnrecoverableError } f
 import type { Failure } from '../core/failure.js';
 import { failureOf } from '../core/failure.js';
 import type { Outcome } from '../core/job.js';
+import { isLastChance } from '../core/job.js';
 import type { JobsLogger } from '../core/logger.js';
 import { recordedJson } from '../core/recorded-json.js';
 import type { Attempt } from './attempt.js';
@@ -114,13 +115,13 @@ export class Executor {
   }
 
   private retry(attempt: Attempt, handler: RegisteredHandler, error: unknown): Outcome {
-    const delayMs = attempt.isCompleted
-      ? this.unaskedDelayMs(attempt, handler)
-      : this.delayMs(attempt, handler, error);
+    // Most often the transaction of a `completeTx` committed, and nothing failed.
+    const isAnyRetry = !attempt.isCompleted && !isLastChance(attempt.claim);
+    const delayMs = isAnyRetry ? this.delayMs(attempt, handler, error) : this.unaskedDelayMs(attempt, handler);
     return { kind: 'retry', delayMs, failure: failureOf(error) };
   }
 
-  /** Without a question to a backoff function: most often the transaction of `completeTx` committed, and nothing failed. */
+  /** Without a question to a backoff function, where no retry is to be expected. */
   private unaskedDelayMs(attempt: Attempt, handler: RegisteredHandler): number {
     const { backoff: fallback, random } = this.options;
     const own = this.backoffOf(attempt, handler);

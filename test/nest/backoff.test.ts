@@ -70,7 +70,7 @@ describe.each(everyKind)('backoff on $label', (kind) => {
     const app = await apps.start({ options: { maxRetries: 3 }, handlers: { work: [handler, { backoff }] } });
     const { id } = await app.jobs.enqueue('work', null);
     expectWaits(waits(app, await app.jobAfter('failed', id)), [20, 40, 60]);
-    expect(asked.slice(0, 3)).toEqual([
+    expect(asked).toEqual([
       [1, error],
       [2, error],
       [3, error],
@@ -87,7 +87,7 @@ describe.each(everyKind)('backoff on $label', (kind) => {
     });
     const { id } = await app.jobs.enqueue('work', null);
     expectWaits(waits(app, await app.jobAfter('failed', id)), [30, 30]);
-    expect(apps.log.of('warn', "backoff function of 'work'").length).toBeGreaterThan(0);
+    expect(apps.log.of('warn', "backoff function of 'work'")).toHaveLength(2);
   });
 
   it('never starts a retry before it is due', async () => {
