@@ -1,7 +1,5 @@
 import type { Clock } from '../core/clock.js';
 import type { JobEvent } from '../core/events.js';
-import type { Failure } from '../core/failure.js';
-import { failureOf } from '../core/failure.js';
 import type { Claim, Outcome } from '../core/job.js';
 import { isLastChance } from '../core/job.js';
 import type { JobsLogger } from '../core/logger.js';
@@ -9,6 +7,7 @@ import type { JobStore, ProgressEntry } from '../store/job-store.js';
 import { Turn } from '../store/turn.js';
 import type { AttemptParts } from './attempt.js';
 import { Attempt } from './attempt.js';
+import { eventOf } from './attempt-event.js';
 import { Batcher } from './batcher.js';
 import { Beginnings } from './beginnings.js';
 import { ClaimBuffer } from './claim-buffer.js';
@@ -32,7 +31,7 @@ export interface AttemptsOptions {
   readonly random: () => number;
   /** Handlers that run at once. */
   readonly concurrency: number;
-  /** How long a job waits that this process must not run while an older attempt of it still does. */
+  /** How long a job waits at the least that this process must not run while an older attempt of it still does. */
   readonly postponeMs: number;
   /** A job of this topic was given back, and is due for whoever has a slot. */
   readonly onWaiting: (topic: string) => void;
@@ -42,6 +41,8 @@ export interface AttemptsOptions {
 
 /** For so long handlers begin in one turn of the event loop. A thousand empty ones take less. */
 const TURN_MAX_MS = 20;
+
+const POSTPONE_MAX_MS = 30_000;
 
 /** How many jobs of a topic are where: with a slot, claimed without one, ended with an outcome that is not in the table. */
 export type TopicWork = Record<'running' | 'buffered' | 'unrecorded', number>;
@@ -151,7 +152,7 @@ export class Attempts {
   take(claim: Claim, leaseEndsMs: number): void {
     if (!this.options.registry.get(claim.topic) || this.running.has(claim.id)) {
       // An older attempt, timed out or without its lease, still runs here: the job waits, or goes to another process.
-      return this.giveBack(claim, leaseEndsMs, this.options.postponeMs);
+      return this.giveBack(claim, leaseEndsMs, this.postponementOf(claim.id));
     }
     const attempt = this.hold(claim, leaseEndsMs);
     this.countIn(attempt.topic, +1);
@@ -210,7 +211,7 @@ export class Attempts {
   private start(attempt: Attempt): void {
     const { id, claim } = attempt;
     if (this.running.has(id)) {
-      return this.release(attempt, this.options.postponeMs);
+      return this.release(attempt, this.postponementOf(id));
     }
     const nowMs = this.options.clock.now();
     if (attempt.leaseEndsMs <= nowMs) {
@@ -246,6 +247,14 @@ export class Attempts {
       emit({ type: 'started', id, topic, attempt: claim.attempt, waitedMs });
     }
     executor.execute(attempt, registry.get(topic)!, this.execution);
+  }
+
+  /** How long a job waits that must not run here yet. The longer its older attempt has run, the longer that may still take. */
+  private postponementOf(id: string): number {
+    const { clock, postponeMs } = this.options;
+    const older = this.running.get(id);
+    const ranMs = older ? clock.now() - older.slotSinceMs : 0;
+    return Math.max(postponeMs, Math.min(ranMs / 10, POSTPONE_MAX_MS));
   }
 
   /** Gives back what has a slot and has not begun. */
@@ -298,25 +307,4 @@ export class Attempts {
       this.whenSettled.splice(0).forEach((resolve) => resolve());
     }
   }
-}
-
-function eventOf(attempt: Attempt, outcome: Outcome | null, answer: SettleAnswer, durationMs: number | null): JobEvent {
-  const base = { id: attempt.id, topic: attempt.topic, attempt: attempt.claim.attempt, durationMs };
-  if (answer === 'lease lost' || !outcome) {
-    return { type: 'lease_lost', ...base };
-  }
-  if (answer.status === 'completed' || answer.status === 'cancelled') {
-    return { type: answer.status, ...base };
-  }
-  if (answer.status === 'failed') {
-    return { type: 'failed', ...base, error: errorOf(attempt, outcome) };
-  }
-  const runAt = answer.runAt ?? attempt.claim.runAt;
-  return outcome.kind === 'retry'
-    ? { type: 'retrying', ...base, error: outcome.failure, retries: answer.retries ?? attempt.claim.retries, runAt }
-    : { type: 'snoozed', ...base, runAt, reason: outcome.kind === 'release' ? 'release' : 'snooze' };
-}
-
-function errorOf(attempt: Attempt, outcome: Outcome): Failure {
-  return 'failure' in outcome ? outcome.failure : failureOf(attempt.reason);
 }

@@ -1,6 +1,6 @@
 import type { JobContext } from 'nestjs-jobs';
 import { JobAbortedError, UnrecoverableError } from 'nestjs-jobs';
-import { signal } from '../support/wait.js';
+import { signal, until } from '../support/wait.js';
 import { useApps } from './support/apps.js';
 import { everyKind, sharedKinds } from './support/database-kinds.js';
 import { obey } from './support/obedient-handler.js';
@@ -119,6 +119,22 @@ describe.each(everyKind)('a handler over its time limit on $label', (kind) => {
     expect(job).toMatchObject({ status: 'completed', result: 'second time', retries: 1 });
     expect(runs).toEqual([1, job.attempt]);
     expect(job.attempt).toBeGreaterThan(3);
+  });
+
+  it('is looked for the more seldom the longer the handler goes on', async () => {
+    const end = signal();
+    const app = await apps.start({
+      options: { timeout: 30, pollInterval: 10, backoff: atOnce },
+      handlers: { work: () => end.promise },
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('retrying', id);
+    await until(async () => {
+      const { status, runAt, updated } = await app.job(id);
+      return status === 'pending' && runAt.getTime() - updated.getTime() > 50;
+    });
+    end.resolve();
+    await app.event('completed', id);
   });
 });
 
