@@ -38,7 +38,7 @@ export interface ApiRequest extends CallOptions {
 
 /**
  * The calls of the API; how they travel is up to the class that extends this one. Answers come as they are on the wire.
- * Of a call with a filter the signal may stand in the filter, or in an object of its own behind it.
+ * Of a call with a filter or changes the signal may stand among these, or in an object of its own behind them.
  */
 export abstract class JobsApi {
   protected abstract request<T>(request: ApiRequest): Promise<T>;
@@ -89,11 +89,11 @@ export abstract class JobsApi {
   }
 
   /** Puts a failed or cancelled job back, with all its retries. */
-  async requeue<T = unknown>(id: string, options: RequeueOptions = {}): Promise<Job<T>> {
-    const { signal, ...rest } = options;
+  async requeue<T = unknown>(id: string, given: RequeueOptions = {}, options: CallOptions = given): Promise<Job<T>> {
+    const { signal: _, ...rest } = given;
     const changes = snakeCased(rest);
     const body = Object.keys(changes).length > 0 ? changes : undefined;
-    return this.request({ method: 'POST', path: `${pathOf(id)}/requeue`, body, signal });
+    return this.request({ method: 'POST', path: `${pathOf(id)}/requeue`, body, signal: options.signal });
   }
 
   /** Runs a waiting job now instead of at its time; its retries stay as they are. A job that is due already keeps its place. */

@@ -50,6 +50,8 @@ export class JobsClient extends JobsApi {
         `baseUrl: expected the URL of the application, such as https://shop.example, got ${String(baseUrl)}`,
       );
     }
+    checkNumber('timeout', timeout, 'milliseconds');
+    checkNumber('retries', retries, 'a number of times');
     this.#url = apiUrl(baseUrl, path);
     this.#retries = retries;
     this.#exchange = new HttpExchange({
@@ -94,6 +96,13 @@ export class JobsClient extends JobsApi {
     if (body) headers['Content-Type'] = 'application/json';
     if (idempotencyKey !== undefined) headers['Idempotency-Key'] = idempotencyKey;
     return { method, url: this.#url + path + queryText(query), headers, body: body && JSON.stringify(body), signal };
+  }
+}
+
+/** From a variable that is not set it would be `NaN`: without a limit, or tries without end. */
+function checkNumber(name: string, value: unknown, what: string): void {
+  if (typeof value !== 'number' || !(value >= 0)) {
+    throw new TypeError(`${name}: expected ${what}, at least 0, got ${String(value)}`);
   }
 }
 

@@ -312,4 +312,17 @@ describe('the client', () => {
       expect(() => new JobsClient(given as never)).toThrow('baseUrl: expected the URL of the application');
     }
   });
+
+  it.each<[string, unknown]>([
+    ['retries', NaN],
+    ['retries', -1],
+    ['retries', '3'],
+    ['timeout', NaN],
+    ['timeout', -1],
+    ['timeout', '5s'],
+  ])('is not made with %s: %p', (name, value) => {
+    const build = (): JobsClient => new JobsClient({ baseUrl: '', [name]: value });
+    expect(build).toThrow(TypeError);
+    expect(build).toThrow(`${name}: expected`);
+  });
 });

@@ -65,6 +65,7 @@ describe('an aborted signal', () => {
     ['iterate', (jobs, signal) => jobs.iterate({ signal }).next()],
     ['iterate, beside the filter', (jobs, signal) => jobs.iterate({}, { signal }).next()],
     ['requeue', (jobs, signal) => jobs.requeue('x', { signal })],
+    ['requeue, beside the changes', (jobs, signal) => jobs.requeue('x', { payload: 1 }, { signal })],
     ['promote', (jobs, signal) => jobs.promote('x', { signal })],
     ['cancel', (jobs, signal) => jobs.cancel('x', { signal })],
     ['delete', (jobs, signal) => jobs.delete('x', { signal })],
