@@ -185,7 +185,7 @@ function readMembers<Table extends FieldTable>(
   complaints: Complaints,
 ): FieldValues<Table> {
   const names = wireNames(table);
-  const found = new Map<string, unknown>();
+  const found = new Map<string, { readonly spelling: string; readonly value: unknown }>();
   for (const [spelling, value] of Object.entries(members)) {
     if (complaints.isFull) {
       break;
@@ -199,12 +199,13 @@ function readMembers<Table extends FieldTable>(
     } else if (found.has(name)) {
       complaints.add(place(path, name), `given twice, as ${name} and ${table[name]!.alias}`);
     } else {
-      found.set(name, value);
+      found.set(name, { spelling, value });
     }
   }
   const values = Object.entries(table).map(([name, field]) => {
-    if (found.has(name)) {
-      return [name, complaints.judge(field.check, found.get(name), place(path, name))] as const;
+    const member = found.get(name);
+    if (member) {
+      return [name, complaints.judge(field.check, member.value, place(path, member.spelling))] as const;
     }
     if (field.isRequired) {
       complaints.add(place(path, name), `missing; expected ${field.check.expects}`);
