@@ -18,8 +18,10 @@ const INTERVAL_MAX_MS = 60_000;
 const PAGE_ROWS = 1_000;
 /** Others want the disk and the lock too; and of a statement that was refused the locks may be there for a moment still. */
 const PAUSE_MS = 50;
-/** Rows without anything to delete, before the rest is left to the next interval. */
+/** Rows without anything to delete, before others have their turn. */
 const IDLE_ROWS_MAX = 20 * PAGE_ROWS;
+/** So much longer than it took to look at those it rests: however many rows are kept, the looks cost a hundredth of a core. */
+const IDLE_REST_FACTOR = 100;
 /** However small it is, a page costs as much as so many rows. */
 const PAGE_COST_ROWS = 100;
 
@@ -36,6 +38,7 @@ const KEEP_ALL: Retention = { completed: false, failed: false, cancelled: false 
  */
 export class Pruner {
   private readonly loop: Periodic;
+  private readonly intervalMs: number;
   private after: string | null = null;
   /** How many rows the next page has: half as many when the database refused one. */
   private rows = PAGE_ROWS;
@@ -46,10 +49,11 @@ export class Pruner {
 
   constructor(private readonly options: PrunerOptions) {
     const ages = Object.values(options.retention).filter((age): age is number => age !== false);
+    this.intervalMs = Math.min(Math.max(Math.min(...ages) / 4, INTERVAL_MIN_MS), INTERVAL_MAX_MS);
     this.loop = new Periodic({
       ...options,
       name: 'pruning of finished jobs',
-      intervalMs: Math.min(Math.max(Math.min(...ages) / 4, INTERVAL_MIN_MS), INTERVAL_MAX_MS),
+      intervalMs: this.intervalMs,
       work: () => this.prune(),
     });
   }
@@ -65,6 +69,8 @@ export class Pruner {
   }
 
   private async prune(): Promise<number | void> {
+    const { clock } = this.options;
+    const sinceMs = clock.now();
     let removed = 0;
     if (this.isHoldOver) {
       this.held.clear();
@@ -79,7 +85,8 @@ export class Pruner {
       this.idleRows += page.removed === 0 ? Math.max(rows, PAGE_COST_ROWS) : 0;
       this.after = page.next;
       if (page.next === null) {
-        break;
+        this.idleRows = 0;
+        return undefined;
       }
       if (removed >= PAGE_ROWS) {
         this.idleRows = 0;
@@ -87,7 +94,8 @@ export class Pruner {
       }
     }
     this.idleRows = 0;
-    return undefined;
+    const restMs = IDLE_REST_FACTOR * (clock.now() - sinceMs);
+    return Math.min(Math.max(restMs, INTERVAL_MIN_MS), this.intervalMs);
   }
 
   /** The next page; `null`: it is to be a smaller one. */

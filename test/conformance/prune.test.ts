@@ -176,6 +176,20 @@ describe.each(storeKinds())('prune on $label', (kind) => {
     expect(await remaining()).toEqual(young);
   });
 
+  it('lets others have their turn at each page', async () => {
+    let turns = 0;
+    const count = (): void => {
+      turns += 1;
+      next = setImmediate(count);
+    };
+    let next = setImmediate(count);
+    for (let page = 1; page <= 10; page += 1) {
+      await fixture.store.prune(retention({ completed: MINUTE }), ALL);
+      expect(turns).toBeGreaterThanOrEqual(page);
+    }
+    clearImmediate(next);
+  });
+
   it('finds nothing in an empty table', async () => {
     expect(await fixture.store.prune(retention({ completed: 0 }), ALL)).toEqual({ removed: 0, next: null });
   });

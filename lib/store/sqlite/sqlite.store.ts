@@ -10,6 +10,7 @@ import type * as Seam from '../job-store.js';
 import { ALONE } from '../job-store.js';
 import { JobsTables } from '../jobs-tables.js';
 import { PausedTopics } from '../paused-topics.js';
+import { nextTurn } from '../real-timers.js';
 import { refusedCompletion } from '../refused-completion.js';
 import { agesOf } from '../retention-ages.js';
 import { jobOf, rescueOf, surveyOf } from '../row-mapper.js';
@@ -186,6 +187,8 @@ export class SqliteStore implements Seam.JobStore {
   async prune(retention: Retention, { after, rows, except = [] }: Seam.PrunePage): Promise<Seam.PrunedPage> {
     const { json, youngestMs } = agesOf(retention);
     const params = [after ?? '', rows, json, JSON.stringify(except)];
+    // Many pages are looked at one after the other, and a read ends within its tick.
+    await nextTurn();
     // Looking takes no lock.
     const [page] = await this.read(PRUNE_PAGE, [...params, youngestMs]);
     const removed = page!.is_any_aged ? await this.write(() => one(PRUNE, params)) : [];
