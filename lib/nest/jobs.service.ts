@@ -65,7 +65,11 @@ export class JobsService {
   ): Promise<Job<T>>;
   async enqueueAt(topic: TopicLike, payload: unknown, runAt: Date, options?: EnqueueOptions): Promise<Job> {
     // Checked by itself: an absent moment would mean "now", and mail a customer too early.
-    return this.engine.enqueue(topic, payload, { ...options, runAt: checked(dateCheck, runAt, 'runAt') });
+    const moment = checked(dateCheck, runAt, 'runAt');
+    if (options?.runAt !== undefined && Number(options.runAt) !== Number(moment)) {
+      throw new InvalidOptionsError('options.runAt', 'contradicts the moment that was given to enqueueAt');
+    }
+    return this.engine.enqueue(topic, payload, { ...options, runAt: moment });
   }
 
   /**

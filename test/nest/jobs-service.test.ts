@@ -144,6 +144,15 @@ describe.each(everyKind)('the jobs service on $label', (kind) => {
     expect(await jobs.stats()).toMatchObject({ total: 0 });
   });
 
+  it('refuses two moments in enqueueAt that are not the same', async () => {
+    const { jobs } = await apps.start();
+    const [moment, other] = ['2030-01-01', '2031-01-01'].map((text) => new Date(text)) as [Date, Date];
+    const refused = jobs.enqueueAt('work', null, moment, { runAt: other });
+    await expect(refused).rejects.toMatchObject({ constructor: InvalidOptionsError, option: 'options.runAt' });
+    const stored = await jobs.enqueueAt('work', null, moment, { runAt: new Date(moment) });
+    expect(stored.runAt).toEqual(moment);
+  });
+
   it('knows no job of a strange id, whatever it looks like', async () => {
     const { jobs } = await apps.start();
     for (const id of [uuidv7(), 'nothing', '', "' OR 1=1 --", undefined as never]) {
