@@ -2,7 +2,7 @@ import { describeValue, InvalidPayloadError, PayloadTooLargeError } from './erro
 import { byteLength, digitsOfExponents, isStorableText } from './text.js';
 
 /** Arrays and objects may stand this deep inside each other. */
-export const PAYLOAD_DEPTH_MAX = 64;
+const PAYLOAD_DEPTH_MAX = 64;
 
 /**
  * The JSON text of a payload.

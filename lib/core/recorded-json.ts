@@ -4,7 +4,7 @@ import { byteLength, digitsOfExponents } from './text.js';
 export const RECORDED_JSON_BYTES_MAX = 64 * 1024;
 
 /** SQLite takes JSON of a thousand levels, and the value travels inside some of the queue's own. */
-export const RECORDED_JSON_DEPTH_MAX = 990;
+const RECORDED_JSON_DEPTH_MAX = 990;
 
 // JSON.stringify writes NUL and lone surrogates as escapes. Every escape is read from the left, so that the second half of
 // an escaped backslash is not taken for the beginning of another; looking back instead took quadratic time.

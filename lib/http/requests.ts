@@ -16,9 +16,9 @@ import type { Field } from './request-fields.js';
 import { listField, objectField } from './request-fields.js';
 
 /** Jobs of one request of `POST /enqueue-many`. */
-export const ENQUEUE_MANY_MAX = 1_000;
+const ENQUEUE_MANY_MAX = 1_000;
 /** A day. */
-export const TIMESERIES_MINUTES_MAX = 1_440;
+const TIMESERIES_MINUTES_MAX = 1_440;
 
 const shortText = { type: 'string', minLength: 1, maxLength: 255 };
 const durationSchema = {

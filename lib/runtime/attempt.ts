@@ -213,9 +213,9 @@ export class Attempt implements AttemptHandle {
     return this.madeCompletion?.isCommitted ?? false;
   }
 
-  /** Whether the handler has completed the job in a transaction of its own, whether or not that has committed. */
-  get hasCalledCompleteTx(): boolean {
-    return this.madeCompletion?.wasCalled ?? false;
+  /** Whether its end is up to a transaction of the handler's own, whatever became of that. */
+  get isUpToTransaction(): boolean {
+    return this.madeCompletion?.isUpToTransaction ?? false;
   }
 
   private get completion(): HandlerCompletion {

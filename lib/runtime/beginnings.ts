@@ -1,5 +1,7 @@
 import type { Clock, ScheduledWake } from '../core/clock.js';
 import { messageOf, QueueUnavailableError } from '../core/errors.js';
+import type { PauseBounds } from '../core/growing-pause.js';
+import { growingPauseMs } from '../core/growing-pause.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { ClaimState, JobStore } from '../store/job-store.js';
 import type { Attempt } from './attempt.js';
@@ -16,10 +18,8 @@ export interface BeginningsOptions {
   readonly onRefused: (attempt: Attempt) => void;
 }
 
-/** A row that somebody has locked is asked for again after so long. */
-const PAUSE_MIN_MS = 100;
-/** A database that is away, with growing pauses. */
-const PAUSE_MAX_MS = 5_000;
+/** A row that somebody has locked is asked for again after the shortest, a database that is away after growing ones. */
+const PAUSES: PauseBounds = { minMs: 100, maxMs: 5_000 };
 
 /**
  * The table takes note of attempts at their last chance, many in one statement, before their handlers are called. When this
@@ -85,7 +85,7 @@ export class Beginnings {
     // Whoever has the row locked is not to be waited for again: nobody looks in a place that is not known.
     attempt.foundAt(place);
     if (state === 'busy') {
-      this.pause(attempt, 0, PAUSE_MIN_MS);
+      this.pause(attempt, 0, PAUSES.minMs);
     } else {
       this.isRefusalTold &&= state !== 'held';
       this.decide(attempt);
@@ -94,8 +94,7 @@ export class Beginnings {
 
   private mend(attempt: Attempt, error: unknown, tries: number): void {
     if (error instanceof QueueUnavailableError) {
-      const ms = Math.min(PAUSE_MIN_MS * 2 ** tries, PAUSE_MAX_MS);
-      return this.pause(attempt, tries + 1, ms * (0.5 + this.options.random() / 2));
+      return this.pause(attempt, tries + 1, growingPauseMs(tries, PAUSES, this.options.random()));
     }
     if (!this.isRefusalTold) {
       this.isRefusalTold = true;

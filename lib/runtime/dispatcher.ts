@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.js';
+import { messageOf } from '../core/errors.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobStore } from '../store/job-store.js';
 import type { Attempts } from './attempts.js';
@@ -220,7 +221,7 @@ export class Dispatcher {
       }
     } catch (error) {
       // The claims themselves say that the database does not answer.
-      logger.debug(`no look below the bounds of claims: ${String(error)}`);
+      logger.debug(`no look below the bounds of claims: ${messageOf(error)}`);
     }
   }
 

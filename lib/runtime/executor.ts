@@ -103,7 +103,7 @@ export class Executor {
   }
 
   private outcomeOfValue(attempt: Attempt, handler: RegisteredHandler, value: unknown): Outcome {
-    if (attempt.hasCalledCompleteTx) {
+    if (attempt.isUpToTransaction) {
       // The table knows whether that transaction committed, and nobody else: PostgreSQL turns the COMMIT of a failed one
       // into a rollback without a word. If it did, the fence keeps this from changing anything.
       return { kind: 'retry', delayMs: this.unaskedDelayMs(attempt, handler), failure: NOT_COMMITTED };

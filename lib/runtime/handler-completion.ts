@@ -32,13 +32,13 @@ export class HandlerCompletion {
   async completeLast(tx: StoreTransaction, result: unknown): Promise<void> {
     // The handler may not have awaited it: what it is refused with must not come after the commit.
     await this.lastCall?.catch(() => undefined);
-    if (!this.wasCalled || !(await this.standsIn(tx))) {
+    if (!this.isUpToTransaction || !(await this.standsIn(tx))) {
       await this.complete(tx, result);
     }
   }
 
-  /** Whether a handler has tried to, whether or not that has committed; not where that was refused and nothing was lost. */
-  get wasCalled(): boolean {
+  /** Whether the end of the job is up to a transaction of the handler's, whatever became of that. */
+  get isUpToTransaction(): boolean {
     return this.isPossible || this.wasLost;
   }
 

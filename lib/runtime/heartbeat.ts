@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.js';
-import { DatabaseRefusedError } from '../core/errors.js';
+import { DatabaseRefusedError, messageOf } from '../core/errors.js';
 import { SET_JOBS_MAX } from '../core/limits.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobStore } from '../store/job-store.js';
@@ -73,7 +73,7 @@ export class Heartbeat {
       attempts.filter(({ id }) => ids.has(id)).forEach((attempt) => attempt.cancel());
     } catch (error) {
       // The next renewal brings them too.
-      this.options.logger.debug(`cancel requests were not read: ${String(error)}`);
+      this.options.logger.debug(`cancel requests were not read: ${messageOf(error)}`);
     }
   }
 

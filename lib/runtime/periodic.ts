@@ -1,5 +1,6 @@
 import type { Clock, ScheduledWake } from '../core/clock.js';
 import { failureOf } from '../core/failure.js';
+import { growingPauseMs } from '../core/growing-pause.js';
 import type { JobsLogger } from '../core/logger.js';
 
 export interface PeriodicOptions {
@@ -87,10 +88,10 @@ export class Periodic {
         logger.error(`${name}: failed, trying again: ${message}`, stack ?? undefined);
       }
       // A loop that is meant to run often must not come too late when the database is back.
-      const longestMs = Math.max(FAILURE_PAUSE_MIN_MS, Math.min(FAILURE_PAUSE_MAX_MS, intervalMs));
-      const pauseMs = Math.min(FAILURE_PAUSE_MIN_MS * 2 ** this.failures, longestMs);
+      const maxMs = Math.max(FAILURE_PAUSE_MIN_MS, Math.min(FAILURE_PAUSE_MAX_MS, intervalMs));
+      const pauseMs = growingPauseMs(this.failures, { minMs: FAILURE_PAUSE_MIN_MS, maxMs }, random());
       this.failures += 1;
-      return pauseMs * (0.5 + random() / 2);
+      return pauseMs;
     }
   }
 

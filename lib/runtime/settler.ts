@@ -1,6 +1,7 @@
 import type { Clock, ScheduledWake } from '../core/clock.js';
-import { DatabaseRefusedError, QueueUnavailableError } from '../core/errors.js';
+import { DatabaseRefusedError, messageOf, QueueUnavailableError } from '../core/errors.js';
 import { UNRECORDABLE_FAILURE } from '../core/failure.js';
+import { growingPauseMs } from '../core/growing-pause.js';
 import type { ClaimToken, Outcome } from '../core/job.js';
 import type { FinalStatus } from '../core/job-state.js';
 import type { JobsLogger } from '../core/logger.js';
@@ -133,7 +134,7 @@ export class Settler {
       this.noteOutage(error);
       this.askLater(settling);
     } else if (!settling.isPlain) {
-      logger.error(`outcome of job ${id} was refused, a fixed text is stored: ${String(error)}`);
+      logger.error(`outcome of job ${id} was refused, a fixed text is stored: ${messageOf(error)}`);
       settling.outcome = plainOutcome(settling.outcome);
       settling.isPlain = true;
       this.ask(settling);
@@ -141,7 +142,7 @@ export class Settler {
       settling.refusals += 1;
       this.askLater(settling);
     } else {
-      logger.error(`outcome of job ${id} was refused for good: ${String(error)}`);
+      logger.error(`outcome of job ${id} was refused for good: ${messageOf(error)}`);
       settling.done('lease lost');
     }
   }
@@ -188,9 +189,9 @@ export class Settler {
 
   private askLater(settling: Settling): void {
     const { clock, random } = this.options;
-    const ms = Math.min(PAUSE_MIN_MS * 2 ** settling.failures, this.pauseMaxMs);
+    const ms = growingPauseMs(settling.failures, { minMs: PAUSE_MIN_MS, maxMs: this.pauseMaxMs }, random());
     settling.failures += 1;
-    const pause = clock.schedule(ms * (0.5 + random() / 2), () => this.ask(settling));
+    const pause = clock.schedule(ms, () => this.ask(settling));
     this.pausing.set(settling, pause);
   }
 }

@@ -4,7 +4,7 @@ import type { TopicLike, JobTopic } from '../../core/job-topic.js';
 import type { JobContext } from '../job-context.js';
 
 /** Under this key a method keeps the topics it handles. Fixed text, so that two copies of the package understand it. */
-export const JOB_HANDLER_METADATA = 'nestjs-jobs:handler';
+const JOB_HANDLER_METADATA = 'nestjs-jobs:handler';
 
 export interface JobHandlerMetadata {
   readonly topic: TopicLike;

@@ -1,5 +1,7 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
 import { within } from '../../core/clock.js';
+import type { PauseBounds } from '../../core/growing-pause.js';
+import { growingPauseMs } from '../../core/growing-pause.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { StoreHints } from '../job-store.js';
 import { topicsOfHint } from './hint.js';
@@ -20,8 +22,7 @@ export interface PostgresClient {
 const PING_INTERVAL_MS = 10_000;
 const PING_TIMEOUT_MS = 5_000;
 const GOODBYE_MAX_MS = 2_000;
-const RECONNECT_MIN_MS = 100;
-const RECONNECT_MAX_MS = 3_000;
+const RECONNECTS: PauseBounds = { minMs: 100, maxMs: 3_000 };
 /** A notification takes milliseconds; one that has not come by then does not come. */
 const ECHO_MAX_MS = 3_000;
 
@@ -151,7 +152,7 @@ export class PostgresListener {
     if (this.failures === 0) {
       this.logger.warn(`notifications lost, polling until they are back: ${error?.message ?? 'the connection ended'}`);
     }
-    const pauseMs = Math.min(RECONNECT_MIN_MS * 2 ** this.failures, RECONNECT_MAX_MS);
+    const pauseMs = growingPauseMs(this.failures, RECONNECTS, Math.random());
     this.failures += 1;
     this.timer = this.clock.schedule(pauseMs, () => void this.connect());
   }
