@@ -20,6 +20,8 @@ export interface BeginningsOptions {
 
 /** A row that somebody has locked is asked for again after the shortest, a database that is away after growing ones. */
 const PAUSES: PauseBounds = { minMs: 100, maxMs: 5_000 };
+/** A row that has been locked for so long is worth a line in the log. */
+const LONG_WAIT_MS = 10_000;
 
 /**
  * The table takes note of attempts at their last chance, many in one statement, before their handlers are called. When this
@@ -30,6 +32,8 @@ export class Beginnings {
   /** Of which it is not known yet, and what wakes those that pause. */
   private readonly waiting = new Map<Attempt, ScheduledWake | undefined>();
   private readonly decided: Attempt[] = [];
+  /** Whose long wait the log tells of. */
+  private readonly told = new WeakSet<Attempt>();
   /** The log says that the database refuses. */
   private isRefusalTold = false;
 
@@ -85,6 +89,7 @@ export class Beginnings {
     // Whoever has the row locked is not to be waited for again: nobody looks in a place that is not known.
     attempt.foundAt(place);
     if (state === 'busy') {
+      this.tellOfLongWait(attempt);
       this.pause(attempt, 0, PAUSES.minMs);
     } else {
       this.isRefusalTold &&= state !== 'held';
@@ -104,6 +109,18 @@ export class Beginnings {
     }
     this.waiting.delete(attempt);
     this.options.onRefused(attempt);
+  }
+
+  /** Once for each: it has a slot all the while. */
+  private tellOfLongWait(attempt: Attempt): void {
+    const waitedMs = this.options.clock.now() - attempt.slotSinceMs;
+    if (waitedMs >= LONG_WAIT_MS && !this.told.has(attempt)) {
+      this.told.add(attempt);
+      this.options.logger.warn(
+        `job ${attempt.id} of '${attempt.topic}' has a slot and cannot begin: for ${Math.round(waitedMs)} ms an open ` +
+          'transaction has had its row locked, or a trigger has kept it from being changed',
+      );
+    }
   }
 
   private pause(attempt: Attempt, tries: number, ms: number): void {

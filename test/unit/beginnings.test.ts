@@ -83,6 +83,17 @@ describe('the beginning of an attempt at its last chance', () => {
     expect(attempt.claim.place).toBeUndefined();
   });
 
+  it('is told of when its row has been locked for long, once', async () => {
+    const attempt = attemptOf('a');
+    attempt.slotSinceMs = clock.now();
+    answers = [busy];
+    await note(attempt);
+    await clock.advance(9_000);
+    expect(logger.of('warn')).toEqual([]);
+    await clock.advance(30_000);
+    expect(logger.of('warn')).toEqual([expect.stringMatching(/^job a of 'mail' has a slot and cannot begin/)]);
+  });
+
   it('is asked for less and less often while the database is away', async () => {
     answers = [new QueueUnavailableError('the database does not answer')];
     await note(attemptOf('a'));
