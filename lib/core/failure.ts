@@ -17,7 +17,7 @@ export interface Failure {
   readonly stack: string | null;
 }
 
-/** Written in place of an error or a result that the database refused to take. */
+/** Written in place of an error that the database refused to take. */
 export const UNRECORDABLE_FAILURE: Failure = {
   message: 'the attempt failed; the database refused the text of its error',
   stack: null,
