@@ -1,4 +1,10 @@
-import { InvalidOptionsError, JobsError, QueueUnavailableError, RowLockedError, StatementCancelledError } from '../../core/errors.js';
+import {
+  InvalidOptionsError,
+  JobsError,
+  QueueUnavailableError,
+  RowLockedError,
+  StatementCancelledError,
+} from '../../core/errors.js';
 import { deniedText, QUEUE_CLOSED, SqlError, sqlErrorOf } from '../sql-error.js';
 
 /** A deadlock or a serialization conflict has stored nothing: the statement, or the transaction, is simply sent again. */
