@@ -185,7 +185,7 @@ function readMembers<Table extends FieldTable>(
   complaints: Complaints,
 ): FieldValues<Table> {
   const names = wireNames(table);
-  const found = new Map<string, { readonly spelling: string; readonly value: unknown }>();
+  const found = new Map<string, unknown>();
   for (const [spelling, value] of Object.entries(members)) {
     if (complaints.isFull) {
       break;
@@ -199,13 +199,12 @@ function readMembers<Table extends FieldTable>(
     } else if (found.has(name)) {
       complaints.add(place(path, name), `given twice, as ${name} and ${table[name]!.alias}`);
     } else {
-      found.set(name, { spelling, value });
+      found.set(name, value);
     }
   }
   const values = Object.entries(table).map(([name, field]) => {
-    const member = found.get(name);
-    if (member) {
-      return [name, complaints.judge(field.check, member.value, place(path, member.spelling))] as const;
+    if (found.has(name)) {
+      return [name, complaints.judge(field.check, found.get(name), place(path, name))] as const;
     }
     if (field.isRequired) {
       complaints.add(place(path, name), `missing; expected ${field.check.expects}`);
