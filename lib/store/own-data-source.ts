@@ -15,8 +15,11 @@ export interface OwnDataSourceSettings {
   readonly session: PostgresSession;
 }
 
-/** How long a new connection may take, where the application's options do not say. */
-const CONNECT_TIMEOUT_MS = 10_000;
+/**
+ * How long the pool waits for a connection, a new one or a free one. Not what the application's options say: its `connectTimeoutMS`
+ * knows nothing of leases, which a renewal that waits for a minute would lose.
+ */
+const CONNECTION_TIMEOUT_MS = 10_000;
 
 /** Which kind of database a DataSource speaks to. @throws InvalidOptionsError when the queue cannot live there. */
 export function databaseKindOf(app: DataSource): DatabaseKind {
@@ -91,7 +94,7 @@ function postgresOptions(options: DataSourceOptions, settings: OwnDataSourceSett
     installExtensions: false,
     poolSize: connections,
     extra: {
-      connectionTimeoutMillis: given.connectTimeoutMS ?? CONNECT_TIMEOUT_MS,
+      connectionTimeoutMillis: CONNECTION_TIMEOUT_MS,
       ...extra,
       // Answers are read as text.
       binary: false,
