@@ -42,7 +42,8 @@ export interface AttemptsOptions {
 /** For so long handlers begin in one turn of the event loop. A thousand empty ones take less. */
 const TURN_MAX_MS = 20;
 
-const POSTPONE_MAX_MS = 30_000;
+/** So many times the shortest wait a job waits at the most that must not run here yet: other processes do not see it meanwhile. */
+const POSTPONE_MAX = 5;
 
 /** How many jobs of a topic are where: with a slot, claimed without one, ended with an outcome that is not in the table. */
 export type TopicWork = Record<'running' | 'buffered' | 'unrecorded', number>;
@@ -254,7 +255,7 @@ export class Attempts {
     const { clock, postponeMs } = this.options;
     const older = this.running.get(id);
     const ranMs = older ? clock.now() - older.slotSinceMs : 0;
-    return Math.max(postponeMs, Math.min(ranMs / 10, POSTPONE_MAX_MS));
+    return Math.max(postponeMs, Math.min(ranMs / 10, POSTPONE_MAX * postponeMs));
   }
 
   /** Gives back what has a slot and has not begun. */

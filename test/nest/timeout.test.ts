@@ -131,7 +131,7 @@ describe.each(everyKind)('a handler over its time limit on $label', (kind) => {
     await app.event('retrying', id);
     await until(async () => {
       const { status, runAt, updated } = await app.job(id);
-      return status === 'pending' && runAt.getTime() - updated.getTime() > 50;
+      return status === 'pending' && runAt.getTime() - updated.getTime() > 30;
     });
     end.resolve();
     await app.event('completed', id);
