@@ -20,7 +20,7 @@ const PAGE_ROWS = 1_000;
 const PAUSE_MS = 50;
 /** Rows without anything to delete, before others have their turn. */
 const IDLE_ROWS_MAX = 20 * PAGE_ROWS;
-/** So much longer than it took to look at those it rests: however many rows are kept, the looks cost a hundredth of a core. */
+/** So much longer than it took to look at those it rests: however many rows are kept, the looks of a worker cost a hundredth of a core. */
 const IDLE_REST_FACTOR = 100;
 /** However small it is, a page costs as much as so many rows. */
 const PAGE_COST_ROWS = 100;
@@ -42,7 +42,9 @@ export class Pruner {
   private after: string | null = null;
   /** How many rows the next page has: half as many when the database refused one. */
   private rows = PAGE_ROWS;
+  /** Looked at since something was deleted, and how long that took. */
   private idleRows = 0;
+  private idleMs = 0;
   /** Jobs that the database refused to delete, and since when those are kept out of its way. */
   private readonly held = new Set<string>();
   private heldSinceMs = -Infinity;
@@ -69,33 +71,35 @@ export class Pruner {
   }
 
   private async prune(): Promise<number | void> {
-    const { clock } = this.options;
-    const sinceMs = clock.now();
+    const { clock, random } = this.options;
     let removed = 0;
     if (this.isHoldOver) {
       this.held.clear();
     }
     while (this.idleRows < IDLE_ROWS_MAX) {
       const { rows } = this;
+      const sinceMs = clock.now();
       const page = await this.page();
+      this.idleMs += clock.now() - sinceMs;
       if (page === null) {
         return PAUSE_MS;
       }
       removed += page.removed;
       this.idleRows += page.removed === 0 ? Math.max(rows, PAGE_COST_ROWS) : 0;
       this.after = page.next;
-      if (page.next === null) {
-        this.idleRows = 0;
-        return undefined;
-      }
-      if (removed >= PAGE_ROWS) {
-        this.idleRows = 0;
-        return PAUSE_MS;
+      if (page.next === null || removed >= PAGE_ROWS) {
+        this.noteProgress();
+        return page.next === null ? undefined : PAUSE_MS;
       }
     }
-    this.idleRows = 0;
-    const restMs = IDLE_REST_FACTOR * (clock.now() - sinceMs);
+    const restMs = IDLE_REST_FACTOR * this.idleMs * (0.9 + random() / 5);
+    this.noteProgress();
     return Math.min(Math.max(restMs, INTERVAL_MIN_MS), this.intervalMs);
+  }
+
+  private noteProgress(): void {
+    this.idleRows = 0;
+    this.idleMs = 0;
   }
 
   /** The next page; `null`: it is to be a smaller one. */
