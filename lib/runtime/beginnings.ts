@@ -32,8 +32,8 @@ export class Beginnings {
   /** Of which it is not known yet, and what wakes those that pause. */
   private readonly waiting = new Map<Attempt, ScheduledWake | undefined>();
   private readonly decided: Attempt[] = [];
-  /** Whose long wait the log tells of. */
-  private readonly told = new WeakSet<Attempt>();
+  /** Since when rows have been locked, and `Infinity` once the log tells of it. */
+  private readonly lockedSince = new Map<Attempt, number>();
   /** The log says that the database refuses. */
   private isRefusalTold = false;
 
@@ -99,6 +99,7 @@ export class Beginnings {
 
   private mend(attempt: Attempt, error: unknown, tries: number): void {
     if (error instanceof QueueUnavailableError) {
+      this.lockedSince.delete(attempt);
       return this.pause(attempt, tries + 1, growingPauseMs(tries, PAUSES, this.options.random()));
     }
     if (!this.isRefusalTold) {
@@ -107,15 +108,17 @@ export class Beginnings {
         `the database refuses to note that jobs begin which have no retry left; they are given back: ${messageOf(error)}`,
       );
     }
-    this.waiting.delete(attempt);
+    this.forget(attempt);
     this.options.onRefused(attempt);
   }
 
   /** Once for each: it has a slot all the while. */
   private tellOfLongWait(attempt: Attempt): void {
-    const waitedMs = this.options.clock.now() - attempt.slotSinceMs;
-    if (waitedMs >= LONG_WAIT_MS && !this.told.has(attempt)) {
-      this.told.add(attempt);
+    const nowMs = this.options.clock.now();
+    const sinceMs = this.lockedSince.get(attempt) ?? nowMs;
+    const waitedMs = nowMs - sinceMs;
+    this.lockedSince.set(attempt, waitedMs < LONG_WAIT_MS ? sinceMs : Infinity);
+    if (waitedMs >= LONG_WAIT_MS) {
       this.options.logger.warn(
         `job ${attempt.id} of '${attempt.topic}' has a slot and cannot begin: for ${Math.round(waitedMs)} ms an open ` +
           'transaction has had its row locked, or a trigger has kept it from being changed',
@@ -134,8 +137,13 @@ export class Beginnings {
   }
 
   private decide(attempt: Attempt): void {
-    this.waiting.delete(attempt);
+    this.forget(attempt);
     this.decided.push(attempt);
     this.options.onDecided();
+  }
+
+  private forget(attempt: Attempt): void {
+    this.waiting.delete(attempt);
+    this.lockedSince.delete(attempt);
   }
 }

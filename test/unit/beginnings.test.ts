@@ -85,8 +85,7 @@ describe('the beginning of an attempt at its last chance', () => {
 
   it('is told of when its row has been locked for long, once', async () => {
     const attempt = attemptOf('a');
-    attempt.slotSinceMs = clock.now();
-    answers = [busy];
+    answers = [new QueueUnavailableError('the database does not answer'), busy];
     await note(attempt);
     await clock.advance(9_000);
     expect(logger.of('warn')).toEqual([]);
