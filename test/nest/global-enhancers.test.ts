@@ -1,5 +1,5 @@
 import type { CallHandler, CanActivate, ExceptionFilter, ExecutionContext, NestInterceptor } from '@nestjs/common';
-import { Catch, Controller, Get, Injectable, Scope } from '@nestjs/common';
+import { Catch, Controller, Get, Injectable, Scope, SetMetadata, UseGuards } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
 import type { JobContext } from 'nestjs-jobs';
 import { JobHandler, JobsService } from 'nestjs-jobs';
@@ -33,6 +33,13 @@ class GlobalFilter implements ExceptionFilter {
   catch(error: Error): string {
     seen.push('filter');
     return `caught ${error.message}`;
+  }
+}
+
+@Injectable()
+class Never implements CanActivate {
+  canActivate(): boolean {
+    return false;
   }
 }
 
@@ -103,7 +110,7 @@ describe('global enhancers', () => {
     expect(seen).toContain('filter');
   });
 
-  it('come around functions that were registered, in a constructor too, and see their handler', async () => {
+  it('come around functions that were registered, in a constructor too, and see what was said of them', async () => {
     const open = (): Observable<string> => of('shut', 'open');
     @Injectable()
     class EarlyJobs {
@@ -111,12 +118,15 @@ describe('global enhancers', () => {
         jobs.register('open', open);
       }
     }
-    const handlers: unknown[] = [];
+    Reflect.decorate([UseGuards(Never), SetMetadata('roles', ['porter'])], open);
+    const roles: unknown[] = [];
     const app = await apps.create({
       providers: [EarlyJobs, ...byProviders.providers!],
       options: { globalEnhancers: true },
     });
-    app.app.useGlobalGuards({ canActivate: (context) => handlers.push(context.getHandler()) > 0 });
+    app.app.useGlobalGuards({
+      canActivate: (context) => roles.push(Reflect.getMetadata('roles', context.getHandler())) > 0,
+    });
     await app.app.init();
     app.jobs.register('broken', () => {
       throw new Error('broken');
@@ -124,7 +134,7 @@ describe('global enhancers', () => {
     const opened = await app.jobs.enqueue('open', null);
     expect(await app.jobAfter('completed', opened.id)).toMatchObject({ result: { data: 'open' } });
     expect(seen.splice(0)).toEqual(['guard job', 'interceptor job']);
-    expect(handlers).toEqual([open]);
+    expect(roles).toEqual([['porter']]);
     const broken = await app.jobs.enqueue('broken', null);
     expect(await app.jobAfter('completed', broken.id)).toMatchObject({ result: 'caught broken' });
   });

@@ -1,4 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
+import {
+  EXCEPTION_FILTERS_METADATA,
+  GUARDS_METADATA,
+  INTERCEPTORS_METADATA,
+  PIPES_METADATA,
+} from '@nestjs/common/constants.js';
 import type { ContextId, ModulesContainer, NestContainer } from '@nestjs/core';
 import { ContextIdFactory, ExternalContextCreator } from '@nestjs/core';
 import { GuardsConsumer, GuardsContextCreator } from '@nestjs/core/guards/index.js';
@@ -84,8 +90,9 @@ export class HandlerPipeline {
     };
   }
 
-  /** The handler for a function, to which nothing is bound: the application's global enhancers come around it. */
-  aroundFunction(handle: JobHandlerFunction): JobHandlerFunction {
+  /** The handler for a function: the application's global enhancers come around it, and nothing else. */
+  aroundFunction(given: JobHandlerFunction): JobHandlerFunction {
+    const handle = withoutEnhancers(given);
     let run: JobHandlerFunction | undefined;
     // Not before the first job: when it is registered, the application may not have all of them yet.
     return (job) => (run ??= this.around(this.providerOf(handle), { name: 'handle', declared: handle }, true))(job);
@@ -213,6 +220,17 @@ function withMetadataOf(declared: object, method: Method): Method {
     Reflect.defineMetadata(key, joined, called);
   }
   return called;
+}
+
+const ENHANCERS = [GUARDS_METADATA, INTERCEPTORS_METADATA, PIPES_METADATA, EXCEPTION_FILTERS_METADATA];
+
+/** A decorated method that is given as a function belongs to no provider: Nest would find some of what is bound to it, not all. */
+function withoutEnhancers(given: JobHandlerFunction): JobHandlerFunction {
+  const handle: JobHandlerFunction = (job) => given(job);
+  for (const key of Reflect.getMetadataKeys(given).filter((each: string) => !ENHANCERS.includes(each))) {
+    Reflect.defineMetadata(key, Reflect.getMetadata(key, given), handle);
+  }
+  return handle;
 }
 
 /** Nest looks for the provider's module among providers only, and would leave out what is bound to a controller. */
