@@ -50,8 +50,8 @@ export class JobsClient extends JobsApi {
         `baseUrl: expected the URL of the application, such as https://shop.example, got ${String(baseUrl)}`,
       );
     }
-    checkNumber('timeout', timeout, 'milliseconds');
-    checkNumber('retries', retries, 'a number of times');
+    checkNumber('timeout', timeout, 'milliseconds, 0 for no limit');
+    checkNumber('retries', retries, 'a number from 0 on');
     this.#url = apiUrl(baseUrl, path);
     this.#retries = retries;
     this.#exchange = new HttpExchange({
@@ -102,7 +102,7 @@ export class JobsClient extends JobsApi {
 /** From a variable that is not set it would be `NaN`: without a limit, or tries without end. */
 function checkNumber(name: string, value: unknown, what: string): void {
   if (typeof value !== 'number' || !(value >= 0)) {
-    throw new TypeError(`${name}: expected ${what}, at least 0, got ${String(value)}`);
+    throw new TypeError(`${name}: expected ${what}, got ${String(value)}`);
   }
 }
 

@@ -66,7 +66,8 @@ export class JobsService {
   async enqueueAt(topic: TopicLike, payload: unknown, runAt: Date, options?: EnqueueOptions): Promise<Job> {
     // Checked by itself: an absent moment would mean "now", and mail a customer too early.
     const moment = checked(dateCheck, runAt, 'runAt');
-    if (options?.runAt !== undefined && Number(options.runAt) !== Number(moment)) {
+    const other = options?.runAt === undefined ? moment : checked(dateCheck, options.runAt, 'options.runAt');
+    if (Number(other) !== Number(moment)) {
       throw new InvalidOptionsError('options.runAt', 'contradicts the moment that was given to enqueueAt');
     }
     return this.engine.enqueue(topic, payload, { ...options, runAt: moment });

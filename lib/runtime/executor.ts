@@ -43,8 +43,8 @@ export class Executor {
 
   /** Runs the handler within its time limit. */
   execute(attempt: Attempt, handler: RegisteredHandler, execution: Execution): void {
-    const ending = endingOf(attempt);
-    if (ending === undefined) {
+    const told = toldOutcomeOf(attempt);
+    if (told === undefined) {
       const timeoutMs = attempt.claim.timeoutMs ?? handler.settings.timeoutMs ?? this.options.timeoutMs;
       new Run(attempt, handler, execution, this.judgement).begin(timeoutMs);
       return;
@@ -53,7 +53,7 @@ export class Executor {
     // By a promise: a test may have faked `queueMicrotask`.
     void Promise.resolve().then(() => {
       execution.returned(attempt);
-      execution.ended(attempt, ending);
+      execution.ended(attempt, told);
     });
   }
 
@@ -81,9 +81,9 @@ export class Executor {
         `handler of '${attempt.topic}' failed after its completeTx had committed, job ${attempt.id} stays completed: ${message}`,
       );
     }
-    const ending = endingOf(attempt);
-    if (ending !== undefined) {
-      return ending;
+    const told = toldOutcomeOf(attempt);
+    if (told !== undefined) {
+      return told;
     }
     if (error instanceof SnoozeError) {
       const delayMs = parseDuration(error.delay);
@@ -158,7 +158,7 @@ export class Executor {
 }
 
 /** How an attempt ends that was told to; `undefined`: as its handler says. */
-function endingOf({ abortedFor, isCompleted }: Attempt): Outcome | null | undefined {
+function toldOutcomeOf({ abortedFor, isCompleted }: Attempt): Outcome | null | undefined {
   if (abortedFor === undefined || abortedFor === 'timeout') {
     return undefined;
   }

@@ -36,8 +36,7 @@ export function translatedIn(error: unknown): unknown {
   if (error instanceof SqlError && (error.cause as { code?: unknown }).code === TRANSACTION_HAS_FAILED) {
     return new InvalidOptionsError(
       'manager',
-      'expected the EntityManager of an open transaction, got one of a transaction in which a statement has failed before: ' +
-        'it can only be rolled back, as a whole or to a savepoint',
+      'a statement has failed before in its transaction, which can only be rolled back, as a whole or to a savepoint',
       { cause: error },
     );
   }
@@ -66,7 +65,7 @@ export function translated(error: unknown): unknown {
       return new QueueUnavailableError(QUEUE_CLOSED, { cause: failure });
     case 'locked':
       return new RowLockedError(
-        `an open transaction holds what is needed here (to enqueue inside it, use enqueueTx): ${failure.message}`,
+        `an open transaction holds what is needed here (is this awaited inside it? Then use enqueueTx): ${failure.message}`,
         { cause: failure },
       );
     case 'busy':
