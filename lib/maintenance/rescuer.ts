@@ -16,7 +16,7 @@ export interface RescuerOptions {
 }
 
 /** With the looks for work, an idle process stays below two statements a second. */
-const INTERVAL_MS = 1_250;
+const INTERVAL_MS = 1_500;
 const BATCH_MAX = 500;
 /** While rescues are bounded: what was locked when its lease had ended, and is free again, is found this soon. */
 const FULL_REST_MAX_MS = 10_000;
