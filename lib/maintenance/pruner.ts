@@ -88,16 +88,16 @@ export class Pruner {
       this.idleRows += page.removed === 0 ? Math.max(rows, PAGE_COST_ROWS) : 0;
       this.after = page.next;
       if (page.next === null || removed >= PAGE_ROWS) {
-        this.noteProgress();
+        this.forgetIdle();
         return page.next === null ? undefined : PAUSE_MS;
       }
     }
     const restMs = IDLE_REST_FACTOR * this.idleMs * (0.9 + random() / 5);
-    this.noteProgress();
+    this.forgetIdle();
     return Math.min(Math.max(restMs, INTERVAL_MIN_MS), this.intervalMs);
   }
 
-  private noteProgress(): void {
+  private forgetIdle(): void {
     this.idleRows = 0;
     this.idleMs = 0;
   }
