@@ -28,7 +28,7 @@ export function failureOf(thrown: unknown): Failure {
   try {
     const chain = chainOf(thrown);
     return {
-      message: bounded(chain.map(messageOf).reduce(withCause), ERROR_MESSAGE_BYTES_MAX),
+      message: bounded(chain.reduce(withLink, ''), ERROR_MESSAGE_BYTES_MAX),
       stack: stackOf(chain),
     };
   } catch {
@@ -37,32 +37,54 @@ export function failureOf(thrown: unknown): Failure {
   }
 }
 
+/** One of what was thrown and what that stems from. */
+interface Link {
+  readonly value: unknown;
+  /** What stands before it: it caused the one before, or is another of several that did. */
+  readonly joint: ': ' | '; ';
+}
+
 /** What was thrown, what caused that, and so on, as far as it can be read. */
-function chainOf(thrown: unknown): unknown[] {
-  const chain = [thrown];
-  for (let cause = causeOf(thrown); cause !== undefined && !chain.includes(cause); cause = causeOf(cause)) {
-    if (chain.push(cause) > CAUSES_MAX) {
-      break;
-    }
+function chainOf(thrown: unknown): Link[] {
+  const chain: Link[] = [{ value: thrown, joint: ': ' }];
+  for (const { value } of chain) {
+    const causes = causesOf(value).filter((cause) => !chain.some((known) => known.value === cause));
+    chain.push(...causes.map((cause, index): Link => ({ value: cause, joint: index === 0 ? ': ' : '; ' })));
+    chain.splice(CAUSES_MAX + 1);
   }
   return chain;
 }
 
-/** The cause of an error, when it says something. */
-function causeOf(value: unknown): unknown {
-  const cause = memberOf(value, 'cause');
+/** The cause of an error, and the errors of one that stands for several, when they say something. */
+function causesOf(value: unknown): unknown[] {
+  return [memberOf(value, 'cause'), ...errorsOf(value)].filter(saysSomething);
+}
+
+/** A server that refused at both of its addresses is an error without a message, made of two that have one. */
+function errorsOf(value: unknown): unknown[] {
+  const errors = memberOf(value, 'errors');
+  // Others keep complaints of a form there, which are no errors themselves and stand in the message.
+  return Array.isArray(errors) ? errors.slice(0, CAUSES_MAX).filter((each) => memberOf(each, 'stack')) : [];
+}
+
+function saysSomething(cause: unknown): boolean {
   const message = typeof cause === 'string' ? cause : memberOf(cause, 'message');
-  return typeof message === 'string' && message !== '' ? cause : undefined;
+  return (typeof message === 'string' && message !== '') || errorsOf(cause).length > 0;
 }
 
 /** `fetch failed` says nothing, and its cause which server refused. Many errors repeat what their cause says. */
-function withCause(text: string, cause: string): string {
-  const isSaid = text.length > ERROR_MESSAGE_BYTES_MAX || `: ${text}: `.includes(`: ${cause}: `);
-  return isSaid ? text : `${text}: ${cause}`;
+function withLink(text: string, { value, joint }: Link): string {
+  const said = messageOf(value);
+  const isSaid = text.length > ERROR_MESSAGE_BYTES_MAX || between(text).includes(between(said));
+  return text === '' ? said : isSaid ? text : `${text}${joint}${said}`;
 }
 
-function stackOf(chain: readonly unknown[]): string | null {
-  const [own, ...causes] = chain.map((each) => memberOf(each, 'stack'));
+function between(text: string): string {
+  return `: ${text}: `.replaceAll('; ', ': ');
+}
+
+function stackOf(chain: readonly Link[]): string | null {
+  const [own, ...causes] = chain.map(({ value }) => memberOf(value, 'stack'));
   if (typeof own !== 'string') {
     return null;
   }
@@ -71,7 +93,7 @@ function stackOf(chain: readonly unknown[]): string | null {
 }
 
 /** A getter that throws takes nothing from the rest. */
-function memberOf(value: unknown, name: 'cause' | 'message' | 'stack'): unknown {
+function memberOf(value: unknown, name: 'cause' | 'errors' | 'message' | 'stack'): unknown {
   try {
     return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
   } catch {

@@ -93,12 +93,33 @@ describe('what a failed attempt leaves behind', () => {
     expectStorable(failureOf(Object.assign(new Error(), { message: { a: 1 } })));
   });
 
-  it('is what the first of several errors says, when they say nothing together', () => {
+  it('has what several errors say that are thrown as one', () => {
     const refused = [new Error('connect ECONNREFUSED ::1:25'), new Error('connect ECONNREFUSED 127.0.0.1:25')];
+    const both = 'connect ECONNREFUSED ::1:25; connect ECONNREFUSED 127.0.0.1:25';
+    const messages = [
+      new AggregateError(refused),
+      new AggregateError(refused, 'no mail server'),
+      new TypeError('fetch failed', { cause: new AggregateError(refused, '') }),
+      new AggregateError([refused[0], new Error('again', { cause: refused[1] }), refused[0]], 'no mail server'),
+      new AggregateError(Array.from({ length: 50 }, (_, at) => new Error(`<${at}>`))),
+      new AggregateError([]),
+      Object.assign(new Error('refused'), { errors: [{ path: ['to'], message: 'required' }] }),
+    ].map((error) => failureOf(error).message);
 
-    expect(failureOf(new AggregateError(refused)).message).toBe('AggregateError: connect ECONNREFUSED ::1:25');
-    expect(failureOf(new AggregateError(refused, 'no mail server')).message).toBe('no mail server');
-    expect(failureOf(new AggregateError([])).message).toBe('AggregateError');
+    expect(messages).toEqual([
+      `AggregateError: ${both}`,
+      `no mail server: ${both}`,
+      `fetch failed: AggregateError: ${both}`,
+      'no mail server: connect ECONNREFUSED ::1:25; again: connect ECONNREFUSED 127.0.0.1:25',
+      'AggregateError: <0>; <1>; <2>; <3>; <4>',
+      'AggregateError',
+      'refused',
+    ]);
+    const { stack } = failureOf(new TypeError('fetch failed', { cause: new AggregateError(refused, '') }));
+    expect(stack!.match(/^\[cause\]: .*/gm)).toEqual([
+      '[cause]: AggregateError: ',
+      ...refused.map(({ message }) => `[cause]: Error: ${message}`),
+    ]);
   });
 
   it('has what the causes of an error add, and their stacks', () => {
