@@ -199,7 +199,7 @@ export class JobsEngine {
   }
 
   /** Counts and times, of one topic or of all. */
-  async stats(topic?: string): Promise<JobStats> {
+  async stats(topic?: TopicLike): Promise<JobStats> {
     return this.reports.stats(topic === undefined ? null : [topicNameOf(topic)]);
   }
 

@@ -51,8 +51,10 @@ export class InvalidPayloadError extends JobsError {
     /** Why it was refused. */
     readonly reason: string,
     options?: ErrorOptions,
+    /** Of the job that was to be, where its topic's schema refused it: a handler that enqueues it has a payload of its own. */
+    readonly topic?: string,
   ) {
-    super(`${path}: ${reason}`, options);
+    super(topic === undefined ? `${path}: ${reason}` : `${path}: ${reason} (schema of topic '${topic}')`, options);
   }
 }
 
@@ -150,9 +152,17 @@ export class RowLockedError extends QueueUnavailableError {}
 /** A statement took longer than it may: a smaller set may go through. */
 export class StatementCancelledError extends QueueUnavailableError {}
 
-/** Thrown by a handler to fail its job at once, whatever retries are left. */
+/**
+ * Thrown by a handler to fail its job at once, whatever retries are left. So is an error of this name from elsewhere: a service
+ * that two queues call throws that of one of them.
+ */
 export class UnrecoverableError extends JobsError {
   readonly code = 'UNRECOVERABLE';
+}
+
+/** Whether a handler says by this error that another try would be in vain. */
+export function isUnrecoverable(error: unknown): boolean {
+  return error instanceof UnrecoverableError || (error instanceof Error && error.name === 'UnrecoverableError');
 }
 
 /** Thrown by a handler to put its job back for `delay` without using a retry. */

@@ -2,7 +2,8 @@ import { InvalidOptionsError } from './errors.js';
 import type { Job } from './job.js';
 import type { Check, Option } from './option-checks.js';
 import { listOf, oneOf, readOptions } from './option-checks.js';
-import { topicCheck } from './topic.js';
+import type { TopicName } from './topic.js';
+import { topicNameCheck } from './topic.js';
 
 /** Who is asking, as the application's own `authenticate` knows them. */
 export interface HttpUser {
@@ -56,7 +57,7 @@ export interface HttpOptions {
   /** Who may manage: re-queue, promote, cancel and delete jobs, and read. Default `'admin'`. */
   manageRule?: AccessRule | undefined;
   /** The only topics that callers over HTTP reach, administrators too. Default: all. */
-  allowedTopics?: readonly string[] | undefined;
+  allowedTopics?: readonly TopicName[] | undefined;
   /** Edits jobs before they leave. Default: they leave as they are. */
   redact?: RedactFunction | undefined;
 }
@@ -165,7 +166,7 @@ export const HTTP_OPTIONS = {
     AccessRule | undefined
   >,
   manageRule: { default: 'admin', check: ruleCheck, meaning: 'who may read and manage' } as Option<AccessRule>,
-  allowedTopics: { default: undefined, check: listOf(topicCheck), meaning: 'what HTTP callers reach' } as Option<
+  allowedTopics: { default: undefined, check: listOf(topicNameCheck), meaning: 'what HTTP callers reach' } as Option<
     readonly string[] | undefined
   >,
   redact: {

@@ -40,7 +40,15 @@ export interface HandlerSettings {
  * @throws InvalidOptionsError naming the topic, the place and the option.
  */
 export function readHandlerOptions(topic: string, given: JobHandlerOptions = {}, place?: string): HandlerSettings {
-  const subject = place ? `handler ${place} of '${topic}'` : `handler of '${topic}'`;
+  return handlerSettings(given, place ? `handler ${place} of '${topic}'` : `handler of '${topic}'`);
+}
+
+/** The same of a typed topic. @throws InvalidOptionsError naming the topic and the option. */
+export function readTopicOptions(topic: string, given: JobHandlerOptions): HandlerSettings {
+  return handlerSettings(given, `topic '${topic}'`);
+}
+
+function handlerSettings(given: JobHandlerOptions, subject: string): HandlerSettings {
   const { timeout, ...same } = readOptions(handlerTable, given, subject);
   return Object.freeze({ ...same, timeoutMs: timeout });
 }

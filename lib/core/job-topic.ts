@@ -1,8 +1,9 @@
 import { InvalidOptionsError, InvalidPayloadError } from './errors.js';
 import type { EnqueueOptions, NewJob } from './job.js';
 import type { JobHandlerOptions } from './job-options.js';
+import { readTopicOptions } from './job-options.js';
 import { checked } from './option-checks.js';
-import { topicCheck } from './topic.js';
+import { topicCheck, topicNameCheck } from './topic.js';
 import { pathOfKey } from './payload.js';
 
 /** The part of Standard Schema (version 1) that is used: Zod, Valibot, ArkType and others follow it. */
@@ -52,7 +53,7 @@ export interface JobTopicOptions<Input, Output = Input> extends JobHandlerOption
 /**
  * Makes a typed topic, to be shared by those who enqueue and those who handle.
  *
- * @throws InvalidOptionsError when the topic or the schema is refused; options are checked where they are used.
+ * @throws InvalidOptionsError when the topic, the schema or an option is refused.
  *
  * @example
  * export const SendMail = defineJob<{ to: string }>('send_mail', { maxRetries: 5 });
@@ -65,7 +66,9 @@ export function defineJob<Input, Output = Input>(
   if (schema !== undefined && typeof schema['~standard']?.validate !== 'function') {
     throw new InvalidOptionsError(`schema of '${topic}'`, 'expected a Standard Schema validator');
   }
-  return Object.freeze({ name: checked(topicCheck, topic, 'topic'), schema, options: Object.freeze(options) });
+  const name = checked(topicCheck, topic, 'topic');
+  readTopicOptions(name, options);
+  return Object.freeze({ name, schema, options: Object.freeze(options) });
 }
 
 /** A topic as callers name it: by its text, or by what {@link defineJob} made of it. */
@@ -81,7 +84,7 @@ export function typedTopic(topic: TopicLike): AnyTopic | undefined {
 
 /** @throws InvalidOptionsError, naming `option`, for what is no topic. */
 export function topicNameOf(topic: TopicLike, option = 'topic'): string {
-  return checked(topicCheck, typedTopic(topic)?.name ?? topic, option);
+  return checked(topicNameCheck, topic, option);
 }
 
 /** A job of a typed topic, as `enqueueMany` takes it. */
@@ -96,12 +99,21 @@ export type AnyNewJob = NewJob | (EnqueueOptions & { topic: TopicLike; payload: 
 /** A schema of whatever type. */
 export type AnySchema = StandardSchema<unknown, unknown>;
 
-/** What a schema makes of a payload. @throws InvalidPayloadError naming the path of its first complaint. */
-export async function validPayload<Output>(schema: StandardSchema<unknown, Output>, payload: unknown): Promise<Output> {
+/**
+ * What a schema makes of a payload.
+ *
+ * @param topic named in the error, where another job than the one at work may be meant.
+ * @throws InvalidPayloadError naming the path of its first complaint.
+ */
+export async function validPayload<Output>(
+  schema: StandardSchema<unknown, Output>,
+  payload: unknown,
+  topic?: string,
+): Promise<Output> {
   const result = await schema['~standard'].validate(payload);
   if (result.issues) {
     const [issue] = result.issues;
-    throw new InvalidPayloadError(pathOf(issue), issue?.message ?? 'refused by its schema');
+    throw new InvalidPayloadError(pathOf(issue), issue?.message ?? 'refused by its schema', {}, topic);
   }
   return result.value;
 }

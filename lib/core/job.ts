@@ -2,6 +2,7 @@ import type { Backoff, BackoffOptions } from './backoff.js';
 import type { Duration } from './duration.js';
 import type { Failure } from './failure.js';
 import type { JobStatus } from './job-state.js';
+import type { TopicName } from './topic.js';
 
 /**
  * A job as it stands in `_jobs`. Also the entity class: `@InjectRepository(Job)` gives its repository on the queue's
@@ -151,7 +152,7 @@ export type Outcome =
 /** Which jobs a list shows. All conditions hold together. */
 export interface JobFilter {
   /** Of one of these topics. Default: all. */
-  topic?: string | readonly string[] | undefined;
+  topic?: TopicName | readonly TopicName[] | undefined;
   /** In one of these statuses. Default: all. */
   status?: JobStatus | readonly JobStatus[] | undefined;
   /**

@@ -6,7 +6,7 @@ import type { JobStatus } from './job-state.js';
 import { JOB_STATUSES } from './job-state.js';
 import type { Check, Option, OptionValues } from './option-checks.js';
 import { dateCheck, flag, integer, listOf, oneOf, readOptions, text } from './option-checks.js';
-import { topicCheck } from './topic.js';
+import { topicNameCheck } from './topic.js';
 
 /** So many jobs stand on a page, unless somebody asks for another number, and at most. */
 export const PAGE_JOBS = 20;
@@ -121,7 +121,7 @@ function oneOrMany<T>(member: Check<T>): Check<readonly T[]> {
 }
 
 const filterTable = {
-  topic: { default: null, check: oneOrMany(topicCheck), meaning: 'of one of these topics' } as Option<
+  topic: { default: null, check: oneOrMany(topicNameCheck), meaning: 'of one of these topics' } as Option<
     readonly string[] | null
   >,
   status: { default: null, check: oneOrMany(oneOf(...JOB_STATUSES)), meaning: 'in one of these statuses' } as Option<

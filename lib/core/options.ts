@@ -19,7 +19,8 @@ import {
   readOptions,
   text,
 } from './option-checks.js';
-import { topicCheck } from './topic.js';
+import type { TopicName } from './topic.js';
+import { topicNameCheck } from './topic.js';
 
 const second = 1_000;
 const minute = 60 * second;
@@ -108,9 +109,11 @@ export const OPTIONS = {
     'all' | 'producer' | 'worker'
   >,
   concurrency: { default: 10, check: concurrencyCheck, meaning: 'jobs running at once in this process' },
-  topics: { default: undefined, check: listOf(topicCheck), meaning: 'restricts what this process claims' } as Option<
-    readonly string[] | undefined
-  >,
+  topics: {
+    default: undefined,
+    check: listOf(topicNameCheck),
+    meaning: 'restricts what this process claims',
+  } as Option<readonly string[] | undefined>,
   pollInterval: {
     default: second,
     check: duration(10),
@@ -176,7 +179,7 @@ export interface JobsOptions {
   /** Jobs running at once in this process, 1 to 10,000. Default 10. */
   concurrency?: number | undefined;
   /** Restricts what this process claims. Default: every topic with a handler here. */
-  topics?: readonly string[] | undefined;
+  topics?: readonly TopicName[] | undefined;
   /**
    * Safety net: a due job starts within this and a second even when no notification arrives. At least 10 ms, default `'1s'`.
    */

@@ -1,6 +1,22 @@
-/** `; did you mean 'lease'?` when one of the names is near, otherwise the list of them. */
+/** What other queues call it, in small letters. */
+const NAMES_ELSEWHERE: Readonly<Record<string, string>> = {
+  attempts: 'maxRetries',
+  connection: 'dataSource',
+  jobid: 'uniqueKey',
+  removeoncomplete: 'retention',
+  removeonfail: 'retention',
+  retrylimit: 'maxRetries',
+  singletonkey: 'uniqueKey',
+  startafter: 'runAt',
+};
+
+/** `; did you mean 'lease'?` when one of the names is near or means the same, otherwise the list of them. */
 export function suggestion(stranger: string, names: readonly string[]): string {
   const asked = stranger.toLowerCase();
+  const same = Object.hasOwn(NAMES_ELSEWHERE, asked) ? NAMES_ELSEWHERE[asked]! : '';
+  if (names.includes(same)) {
+    return `; did you mean '${same}'?`;
+  }
   const ranked = names.map((name) => ({ name, distance: distanceOf(asked, name.toLowerCase()) }));
   const nearest = ranked.sort((a, b) => a.distance - b.distance)[0];
   return nearest && nearest.distance <= Math.max(2, Math.ceil(stranger.length * 0.4))

@@ -158,7 +158,7 @@ export class JobsService {
    *
    * @throws InvalidOptionsError for a topic that is none.
    */
-  stats(topic?: string): Promise<JobStats> {
+  stats(topic?: TopicLike): Promise<JobStats> {
     return this.engine.stats(topic);
   }
 

@@ -11,7 +11,7 @@ import {
 } from '../core/errors.js';
 import type { EnqueueOptions, Idempotency, Job } from '../core/job.js';
 import type { EnqueueSettings, HandlerSettings } from '../core/job-options.js';
-import { readEnqueueOptions, readHandlerOptions, readNewJobOptions } from '../core/job-options.js';
+import { readEnqueueOptions, readTopicOptions, readNewJobOptions } from '../core/job-options.js';
 import type { AnyNewJob, AnySchema, TopicLike } from '../core/job-topic.js';
 import { topicNameOf, typedTopic, validPayload } from '../core/job-topic.js';
 import type { Retention } from '../core/options.js';
@@ -154,7 +154,7 @@ export class Enqueuer {
   private judge(topic: TopicLike, payload: unknown): Promise<unknown> | undefined {
     const typed = typedTopic(topic);
     const schema = typed ? typed.schema : this.options.schemaOf(topic as string);
-    return schema && validPayload(schema, payload);
+    return schema && validPayload(schema, payload, typed?.name ?? (topic as string));
   }
 
   private rowOf(topicLike: TopicLike, payload: unknown, given: EnqueueSettings, once: Idempotency | null): JobInsert {
@@ -179,7 +179,7 @@ export class Enqueuer {
   private topicOf(topicLike: TopicLike): Pick<HandlerSettings, 'maxRetries' | 'priority'> & { topic: string } {
     const typed = typedTopic(topicLike);
     const topic = topicNameOf(topicLike);
-    const defaults = typed && readHandlerOptions(topic, typed.options);
+    const defaults = typed && readTopicOptions(topic, typed.options);
     const handler = this.options.settingsOf(topic);
     return {
       topic,
@@ -282,7 +282,7 @@ export class Enqueuer {
 /** The same complaint, with the place of the job in front. */
 function placedError(place: string, error: unknown): unknown {
   if (error instanceof InvalidPayloadError) {
-    return new InvalidPayloadError(`${place}.${error.path}`, error.reason, { cause: error.cause });
+    return new InvalidPayloadError(`${place}.${error.path}`, error.reason, { cause: error.cause }, error.topic);
   }
   if (error instanceof PayloadTooLargeError) {
     return new PayloadTooLargeError(`${place}.${error.subject}`, error.bytes, error.bytesMax);

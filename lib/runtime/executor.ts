@@ -3,7 +3,7 @@ import { backoffDelayMs } from '../core/backoff.js';
 import type { Clock } from '../core/clock.js';
 import { parseDuration } from '../core/duration.js';
 import type { AbortReason } from '../core/errors.js';
-import { describeValue, InvalidOptionsError, SnoozeError, UnrecoverableError } from '../core/errors.js';
+import { describeValue, InvalidOptionsError, isUnrecoverable, SnoozeError } from '../core/errors.js';
 import type { Failure } from '../core/failure.js';
 import { failureOf } from '../core/failure.js';
 import type { Outcome } from '../core/job.js';
@@ -93,12 +93,12 @@ export class Executor {
       );
       return delayMs === undefined ? this.retry(attempt, handler, refused) : { kind: 'snooze', delayMs };
     }
-    return error instanceof UnrecoverableError ? unrecoverable(error) : this.retry(attempt, handler, error);
+    return isUnrecoverable(error) ? unrecoverable(error) : this.retry(attempt, handler, error);
   }
 
   /** What a handler says when it was told to end counts for nothing, but that another try would be in vain. */
   private outcomeOfTimeout(attempt: Attempt, handler: RegisteredHandler, result: Result): Outcome {
-    const isInVain = 'error' in result && result.error instanceof UnrecoverableError;
+    const isInVain = 'error' in result && isUnrecoverable(result.error);
     return isInVain ? unrecoverable(result.error) : this.retry(attempt, handler, attempt.reason);
   }
 

@@ -71,7 +71,7 @@ export class JobDesk {
     const job = await this.get(id);
     const schema = job && this.options.schemaOf(job.topic);
     if (schema) {
-      await validPayload(schema, payload);
+      await validPayload(schema, payload, job.topic);
     }
   }
 

@@ -141,6 +141,21 @@ describe.each(everyKind)('outcomes on $label', (kind) => {
     expect(app.eventsOf('retrying')).toHaveLength(0);
   });
 
+  it('fails a job at once for an error of that name, such as another queue has', async () => {
+    class OfAnotherQueue extends Error {
+      override readonly name = 'UnrecoverableError';
+    }
+    const app = await apps.start({
+      handlers: {
+        work: () => {
+          throw new OfAnotherQueue('no such customer');
+        },
+      },
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    expect(await app.jobAfter('failed', id)).toMatchObject({ attempt: 1, lastError: 'no such customer' });
+  });
+
   it('puts a snoozed job back for that long, without using a retry', async () => {
     const app = await apps.start({
       handlers: {

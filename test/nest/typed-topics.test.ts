@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { JobContext, StandardSchema } from 'nestjs-jobs';
+import type { JobContext, JobFilter, StandardSchema } from 'nestjs-jobs';
 import { defineJob, InvalidOptionsError, InvalidPayloadError, JobHandler } from 'nestjs-jobs';
 import { useApps } from './support/apps.js';
 import { everyKind } from './support/database-kinds.js';
@@ -66,7 +66,7 @@ describe.each(everyKind)('a typed topic on $label', (kind) => {
       () => app.jobs.enqueueMany([{ topic: CheckedMail, payload: refused }]),
     ]) {
       await expect(enqueue()).rejects.toThrow(InvalidPayloadError);
-      await expect(enqueue()).rejects.toThrow('payload.to: is no address');
+      await expect(enqueue()).rejects.toThrow("payload.to: is no address (schema of topic 'checked_mail')");
     }
     expect(await app.jobs.stats()).toMatchObject({ total: 0 });
   });
@@ -106,6 +106,19 @@ describe.each(everyKind)('a typed topic on $label', (kind) => {
     expect(await app.jobs.enqueue('bare', null)).toMatchObject(ofHandler);
   });
 
+  it('stands for its name in lists, counts and options', async () => {
+    const app = await apps.start({ options: { topics: [PlainMail] }, providers: [MailJobs] });
+    const waiting = await app.jobs.enqueue(CheckedMail, mail);
+    const sent = await app.jobs.enqueue(PlainMail, { to: 'a@example.org' });
+    await app.jobAfter('completed', sent.id);
+    const listed = async (filter: JobFilter): Promise<string[]> =>
+      (await app.jobs.list(filter)).items.map(({ id }) => id);
+    expect(await listed({ topic: PlainMail })).toEqual([sent.id]);
+    expect(await listed({ topic: [PlainMail, 'checked_mail'] })).toEqual([sent.id, waiting.id]);
+    expect(await app.jobs.stats(CheckedMail)).toMatchObject({ pending: 1, total: 1 });
+    await expect(app.jobs.list({ topic: { name: '' } })).rejects.toThrow(InvalidOptionsError);
+  });
+
   it('does not compile with a payload of another type', async () => {
     const app = await apps.start({ providers: [MailJobs] });
     // @ts-expect-error -- `to` is text
@@ -125,6 +138,16 @@ describe('a definition of a topic', () => {
   it.each([
     ['an empty name', () => defineJob(''), /^topic: expected text/],
     ['a schema that is none', () => defineJob('a', { schema: {} as never }), /Standard Schema/],
+    [
+      'an option that is none',
+      () => defineJob('a', { timeuot: 1 } as object),
+      /^topic 'a': timeuot: unknown option; did you mean 'timeout'/,
+    ],
+    [
+      'a value that is refused',
+      () => defineJob('a', { maxRetries: -1 }),
+      /^topic 'a': maxRetries: expected a whole number/,
+    ],
   ])('is refused with %s', (_, define, text) => {
     expect(define).toThrow(InvalidOptionsError);
     expect(define).toThrow(text);

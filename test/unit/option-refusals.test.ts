@@ -80,6 +80,14 @@ describe('an unknown option', () => {
     });
   });
 
+  it.each([
+    ['connection', 'dataSource'],
+    ['attempts', 'maxRetries'],
+    ['removeOnFail', 'retention'],
+  ])('%s is answered with what other queues mean by it, %s', (stranger, name) => {
+    expect(refusalOf({ [stranger]: 1 }).message).toBe(`${stranger}: unknown option; did you mean '${name}'?`);
+  });
+
   it('like none of the right ones is answered with all of them', () => {
     expect(refusalOf({ kubernetes: 1 }).message).toBe(
       `kubernetes: unknown option; known are ${Object.keys(OPTIONS).join(', ')}`,

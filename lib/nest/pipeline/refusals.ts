@@ -1,5 +1,5 @@
 import { HttpException } from '@nestjs/common';
-import { messageOf, SnoozeError, UnrecoverableError } from '../../core/errors.js';
+import { isUnrecoverable, messageOf, SnoozeError, UnrecoverableError } from '../../core/errors.js';
 import { isOutage } from './outages.js';
 
 /**
@@ -20,7 +20,7 @@ export class Refusals {
   /** What the engine is to hear of an error that came out of the pipeline. */
   translated(job: object, error: unknown): unknown {
     const refusal = this.refused.get(job);
-    return refusal && Object.is(refusal.error, error) && !(error instanceof UnrecoverableError)
+    return refusal && Object.is(refusal.error, error) && !isUnrecoverable(error)
       ? new UnrecoverableError(reasonOf(error), { cause: error })
       : error;
   }
