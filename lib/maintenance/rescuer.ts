@@ -48,12 +48,25 @@ export class Rescuer {
 
   private async rescue(): Promise<number | void> {
     const rescued = await this.look();
+    this.tell(rescued);
     rescued.forEach((job) => this.options.emit(eventOf(job)));
     const waiting = rescued.filter(({ status }) => status === 'pending').map(({ topic }) => topic);
     if (waiting.length > 0) {
       this.options.onRescued([...new Set(waiting)]);
     }
     return rescued.length === BATCH_MAX ? 0 : undefined;
+  }
+
+  /** Jobs go on by themselves; that a worker is gone is for a person to know. */
+  private tell(rescued: readonly Rescued[]): void {
+    const counts = new Map<string, number>();
+    rescued.forEach(({ topic }) => counts.set(topic, (counts.get(topic) ?? 0) + 1));
+    if (counts.size > 0) {
+      const jobs = [...counts].map(([topic, count]) => `'${topic}' (${count})`).join(', ');
+      this.options.logger.warn(
+        `took over jobs whose leases ended: ${jobs}; a worker died, stood still or lost the database`,
+      );
+    }
   }
 
   private async look(): Promise<readonly Rescued[]> {

@@ -65,7 +65,7 @@ export function translated(error: unknown): unknown {
       return new QueueUnavailableError(QUEUE_CLOSED, { cause: failure });
     case 'locked':
       return new RowLockedError(
-        `an open transaction holds what is needed here (is this awaited inside it? Then use enqueueTx): ${failure.message}`,
+        `an open transaction holds what is needed here (is this awaited inside it? Then use enqueueTx, or call it when that has ended): ${failure.message}`,
         { cause: failure },
       );
     case 'busy':

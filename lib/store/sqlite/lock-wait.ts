@@ -33,6 +33,6 @@ export async function untilFree<T>(work: () => T | Promise<T>, clock: Clock, tim
 export function lockTimeout(timeoutMs: number): QueueUnavailableError {
   return new QueueUnavailableError(
     `the lock of the database did not come within ${timeoutMs} ms: another process, or an open transaction of this one, ` +
-      'has it; is this awaited inside an open transaction? Then use enqueueTx with its manager',
+      'has it; is this awaited inside an open transaction? Then use enqueueTx with its manager, or call it when that has ended',
   );
 }
