@@ -70,7 +70,8 @@ describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
   it('waits only for a moment for a look of those who watch that has no answer', async () => {
     const looks = jest.fn(() => new Promise<never>(() => undefined));
     const reports = new Proxy(fixture.store.reports, { get: () => looks });
-    engine = new JobsEngine({ store: altered(fixture.store, { reports }) });
+    const clock: Clock = { ...systemClock, schedule: (ms, wake) => systemClock.schedule(ms / 20, wake) };
+    engine = new JobsEngine({ store: altered(fixture.store, { reports }), clock });
     engine.changes.watch({ topics: null, changed: () => undefined, stats: () => undefined });
     await until(() => looks.mock.calls.length > 0);
     const sinceMs = performance.now();
