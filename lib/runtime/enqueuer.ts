@@ -4,8 +4,6 @@ import {
   describeValue,
   IdempotencyConflictError,
   InvalidOptionsError,
-  InvalidPayloadError,
-  PayloadTooLargeError,
   QueueUnavailableError,
   uncertain,
 } from '../core/errors.js';
@@ -13,13 +11,15 @@ import type { EnqueueOptions, Idempotency, Job } from '../core/job.js';
 import type { EnqueueSettings, HandlerSettings } from '../core/job-options.js';
 import { readEnqueueOptions, readTopicOptions, readNewJobOptions } from '../core/job-options.js';
 import type { AnyNewJob, AnySchema, TopicLike } from '../core/job-topic.js';
-import { topicNameOf, typedTopic, validPayload } from '../core/job-topic.js';
+import { topicNameOf, typedTopic } from '../core/job-topic.js';
 import type { Retention } from '../core/options.js';
 import { encodePayload } from '../core/payload.js';
 import type { InsertedJob, JobInsert, JobStore, StoreTransaction, StatementConcurrency } from '../store/job-store.js';
 import { freshJob } from '../store/row-mapper.js';
 import { insertLength } from '../store/set-json.js';
 import { Batcher } from './batcher.js';
+import type { Draft } from './draft.js';
+import { judge, judgeAll, placedError } from './draft.js';
 
 export interface EnqueuerOptions {
   readonly store: JobStore;
@@ -90,17 +90,16 @@ export class Enqueuer {
         `expected the EntityManager of an open transaction, got ${describeValue(tx)}`,
       );
     }
-    await this.judge(topic, payload);
-    return (await this.storeIn(tx, [this.rowOf(topic, payload, readEnqueueOptions(options), null)]))[0]!;
+    return (await this.storeIn(tx, [this.draftOf(topic, payload, readEnqueueOptions(options))]))[0]!;
   }
 
   /** @throws IdempotencyConflictError when the key of `once` has come with another body. */
   async enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions, once?: Idempotency): Promise<Job> {
-    const judged = this.judge(topic, payload);
-    if (judged) {
-      await this.noted(judged);
+    const draft = this.draftOf(topic, payload, readEnqueueOptions(options), once);
+    const { row } = draft;
+    if (draft.schema) {
+      await this.noted(judge(draft));
     }
-    const row = this.rowOf(topic, payload, readEnqueueOptions(options), once ?? null);
     const inserted = await (row.uniqueKey !== null ? this.keyed : once ? this.once : this.plain).add(row);
     if (once && inserted.replayOf !== null && inserted.replayOf !== once.bodyHash) {
       throw new IdempotencyConflictError(once.key);
@@ -118,26 +117,16 @@ export class Enqueuer {
     if (!Array.isArray(jobs)) {
       throw new InvalidOptionsError('jobs', `expected a list of jobs, got ${describeValue(jobs)}`);
     }
-    const rows: JobInsert[] = [];
-    for (const [index, job] of (jobs as readonly AnyNewJob[]).entries()) {
-      if (typeof job !== 'object' || job === null || Array.isArray(job)) {
-        throw new InvalidOptionsError(`jobs[${index}]`, `expected an object, got ${describeValue(job)}`);
-      }
-      const { topic, payload } = job;
-      try {
-        const judged = this.judge(topic, payload);
-        if (judged) {
-          await judged;
-        }
-        rows.push(this.rowOf(topic, payload, readNewJobOptions(job), null));
-      } catch (error) {
-        throw placedError(`jobs[${index}]`, error);
-      }
-    }
-    if (rows.length === 0) {
+    const drafts = Array.from(jobs as readonly AnyNewJob[], (job, index) => this.draftInList(job, index));
+    if (drafts.length === 0) {
       return [];
     }
-    return tx ? this.storeIn(tx, rows) : this.stored(rows, await this.insert(rows));
+    if (tx) {
+      return this.storeIn(tx, drafts);
+    }
+    await judgeAll(drafts);
+    const rows = drafts.map(({ row }) => row);
+    return this.stored(rows, await this.insert(rows));
   }
 
   /** What no batch knows of is under way as well. */
@@ -150,16 +139,22 @@ export class Enqueuer {
     return work;
   }
 
-  /** Nothing where the topic has no schema. @throws InvalidPayloadError when it has one that refuses the payload. */
-  private judge(topic: TopicLike, payload: unknown): Promise<unknown> | undefined {
-    const typed = typedTopic(topic);
-    const schema = typed ? typed.schema : this.options.schemaOf(topic as string);
-    return schema && validPayload(schema, payload, typed?.name ?? (topic as string));
+  private draftInList(job: AnyNewJob, index: number): Draft {
+    const place = `jobs[${index}]`;
+    if (typeof job !== 'object' || job === null || Array.isArray(job)) {
+      throw new InvalidOptionsError(place, `expected an object, got ${describeValue(job)}`);
+    }
+    try {
+      return { ...this.draftOf(job.topic, job.payload, readNewJobOptions(job)), place };
+    } catch (error) {
+      throw placedError(place, error);
+    }
   }
 
-  private rowOf(topicLike: TopicLike, payload: unknown, given: EnqueueSettings, once: Idempotency | null): JobInsert {
+  private draftOf(topicLike: TopicLike, payload: unknown, given: EnqueueSettings, once?: Idempotency): Draft {
     const { topic, maxRetries, priority } = this.topicOf(topicLike);
-    return {
+    const typed = typedTopic(topicLike);
+    const row: JobInsert = {
       id: uuidv7(),
       topic,
       payload: encodePayload(payload, this.options.payloadBytesMax),
@@ -171,8 +166,9 @@ export class Enqueuer {
       backoff: given.backoff ?? null,
       uniqueKey: given.uniqueKey ?? null,
       metadata: given.metadata ?? null,
-      idempotency: once,
+      idempotency: once ?? null,
     };
+    return { row, schema: typed ? typed.schema : this.options.schemaOf(topic), place: undefined };
   }
 
   /** A topic's name, and what it says of its jobs itself, or else its handler, when that is here. */
@@ -220,9 +216,10 @@ export class Enqueuer {
     return this.jobsOf(rows, inserted);
   }
 
-  private async storeIn(tx: StoreTransaction, rows: readonly JobInsert[]): Promise<Job[]> {
+  private async storeIn(tx: StoreTransaction, drafts: readonly Draft[]): Promise<Job[]> {
+    const rows = drafts.map(({ row }) => row);
     let inserted: readonly InsertedJob[] = [];
-    // Before the insert, which a caller may not await: its transaction must be watched from the first statement on.
+    // First, since a caller may not await this: the end of its transaction waits for what is under way.
     const { store } = this.options;
     const part = store.joinTransaction(tx, (committed) => {
       if (committed && inserted.length > 0) {
@@ -231,6 +228,9 @@ export class Enqueuer {
       }
     });
     try {
+      if (drafts.some(({ schema }) => schema)) {
+        await judgeAll(drafts);
+      }
       inserted = await store.insert(rows, tx);
       return await this.jobsOf(rows, inserted, tx);
     } finally {
@@ -277,20 +277,6 @@ export class Enqueuer {
       );
     });
   }
-}
-
-/** The same complaint, with the place of the job in front. */
-function placedError(place: string, error: unknown): unknown {
-  if (error instanceof InvalidPayloadError) {
-    return new InvalidPayloadError(`${place}.${error.path}`, error.reason, { cause: error.cause }, error.topic);
-  }
-  if (error instanceof PayloadTooLargeError) {
-    return new PayloadTooLargeError(`${place}.${error.subject}`, error.bytes, error.bytesMax);
-  }
-  if (error instanceof InvalidOptionsError) {
-    return new InvalidOptionsError(`${place}.${error.option}`, error.reason, { cause: error.cause });
-  }
-  return error;
 }
 
 /** Whether another job stands for the one that was to be. */

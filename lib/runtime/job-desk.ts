@@ -41,7 +41,7 @@ export class JobDesk {
   async requeue(id: string, options?: RequeueOptions): Promise<Job> {
     const changes = this.readChanges(options);
     if (changes.payload !== undefined) {
-      await this.judge(id, options!.payload);
+      await this.judge(id, changes.payload);
     }
     return (await this.moved('requeue', id, changes)).job!;
   }
@@ -67,11 +67,11 @@ export class JobDesk {
     throw answer?.obstacle || answer?.status ? refusalOf(action, answer) : new JobNotFoundError(id);
   }
 
-  private async judge(id: string, payload: unknown): Promise<void> {
+  private async judge(id: string, payload: string): Promise<void> {
     const job = await this.get(id);
     const schema = job && this.options.schemaOf(job.topic);
     if (schema) {
-      await validPayload(schema, payload, job.topic);
+      await validPayload(schema, JSON.parse(payload), job.topic);
     }
   }
 

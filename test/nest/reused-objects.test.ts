@@ -1,0 +1,97 @@
+import type { EntityManager } from 'typeorm';
+import type { EnqueueOptions, Job, JobsService } from 'nestjs-jobs';
+import { defineJob, InvalidPayloadError } from 'nestjs-jobs';
+import { z } from 'zod';
+import { useApps } from './support/apps.js';
+import { everyKind } from './support/database-kinds.js';
+
+interface Mail {
+  to: number;
+}
+
+/** Judges later: whoever enqueues has gone on by then. */
+const schema = z.object({ to: z.number().max(9) }).refine(() => Promise.resolve(true));
+const CheckedMail = defineJob('checked_mail', { schema });
+
+type Topic = 'mail' | typeof CheckedMail;
+type Enqueue = (jobs: JobsService, manager: EntityManager, topic: Topic, payload: Mail) => Promise<Job[]>;
+
+/** Each way to enqueue; the topic is a typed one with a schema, or plain text. */
+const ways: [string, Enqueue][] = [
+  ['enqueue', async (jobs, _, topic, payload) => [await jobs.enqueue(topic as string, payload)]],
+  ['enqueueAt', async (jobs, _, topic, payload) => [await jobs.enqueueAt(topic as string, payload, new Date())]],
+  ['enqueueTx', async (jobs, manager, topic, payload) => [await jobs.enqueueTx(manager, topic as string, payload)]],
+  ['enqueueMany', (jobs, _, topic, payload) => jobs.enqueueMany([{ topic: topic as string, payload }])],
+  [
+    'enqueueMany with a manager',
+    (jobs, manager, topic, payload) => jobs.enqueueMany([{ topic: topic as string, payload }], { manager }),
+  ],
+];
+const calls = ways.flatMap(([name, enqueue]) =>
+  (['mail', CheckedMail] as const).map((topic) => ({
+    call: `${name}${topic === CheckedMail ? ' of a topic with a schema' : ''}`,
+    topic,
+    enqueue,
+    isInTransaction: /Tx|manager/.test(name),
+  })),
+);
+
+describe.each(everyKind)('objects of a caller that go on being used, on $label', (kind) => {
+  const apps = useApps(kind);
+
+  it.each(calls)('are stored as they were at the call of $call', async ({ topic, enqueue, isInTransaction }) => {
+    const { jobs, dataSource } = await apps.start();
+    const payload: Mail = { to: 0 };
+    const enqueueThree = async (manager: EntityManager): Promise<Job[]> => {
+      const stored: Promise<Job[]>[] = [];
+      for (payload.to of [1, 2, 3]) stored.push(enqueue(jobs, manager, topic, payload));
+      payload.to = 10;
+      return (await Promise.all(stored)).flat();
+    };
+    const stored = await (isInTransaction ? dataSource.transaction(enqueueThree) : enqueueThree(dataSource.manager));
+    const payloads = [{ to: 1 }, { to: 2 }, { to: 3 }];
+    expect(stored.map((job) => job.payload)).toEqual(payloads);
+    const { items } = await jobs.list();
+    expect(items.map((job) => job.payload).reverse()).toEqual(payloads);
+  });
+
+  it('keep each option, too', async () => {
+    const { jobs, dataSource } = await apps.start();
+    const options: EnqueueOptions = {};
+    const stored = await dataSource.transaction((manager) => {
+      const calling = ['a', 'b', 'c'].map((uniqueKey) => {
+        options.uniqueKey = uniqueKey;
+        return jobs.enqueueTx(manager, CheckedMail, { to: 1 }, options);
+      });
+      return Promise.all(calling);
+    });
+    expect(stored.map(({ uniqueKey }) => uniqueKey)).toEqual(['a', 'b', 'c']);
+  });
+
+  it('may be a list that is emptied, or filled with others', async () => {
+    const { jobs } = await apps.start();
+    const list = [1, 2, 3].map((to) => ({ topic: CheckedMail, payload: { to } }));
+    const stored = jobs.enqueueMany(list);
+    list.splice(0, 3, { topic: CheckedMail, payload: { to: 4 } });
+    expect((await stored).map((job) => job.payload)).toEqual([{ to: 1 }, { to: 2 }, { to: 3 }]);
+  });
+
+  it('are judged by a schema as they are stored', async () => {
+    const { jobs } = await apps.start({ handlers: { checked_mail: () => null }, options: { topics: ['other'] } });
+    const refused = { to: 10 };
+    const enqueued = jobs.enqueue(CheckedMail, refused);
+    refused.to = 1;
+    await expect(enqueued).rejects.toThrow(InvalidPayloadError);
+    expect(await jobs.stats()).toMatchObject({ total: 0 });
+  });
+
+  it('are awaited by a transaction that ends before a schema has answered', async () => {
+    const { jobs, dataSource } = await apps.start();
+    let stored: Promise<Job> | undefined;
+    await dataSource.transaction(async (manager) => {
+      await manager.query('SELECT 1');
+      stored = jobs.enqueueTx(manager, CheckedMail, { to: 1 });
+    });
+    expect(await jobs.get((await stored!).id)).toMatchObject({ payload: { to: 1 } });
+  });
+});
