@@ -54,7 +54,8 @@ function isRemovedByUs({ attempt, outcome, isUncertain }: SentOutcome, mayBeRemo
 
 /** Whether a job stands as this attempt has left it, by a first try or in a transaction of the handler's own. */
 function isRecordedByUs({ attempt, outcome, isUncertain }: SentOutcome, row: Settled): boolean {
-  const isExpected = isUncertain && row.status !== null && statusesOf(outcome).includes(row.status);
+  const mayBeOurs = isUncertain && row.status !== null && !row.isTakenOver;
+  const isExpected = mayBeOurs && statusesOf(outcome).includes(row.status);
   // Nobody but this attempt can have completed it.
   return row.attempt === attempt.claim.attempt && (isExpected || row.status === 'completed');
 }

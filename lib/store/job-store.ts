@@ -277,6 +277,8 @@ export interface Settled {
   readonly retries: number | null;
   /** Of a job that waits again: when it is due. */
   readonly runAt: Date | null;
+  /** Of a row that did not move: whether the rescue, and not this attempt, has recorded how the attempt ended. */
+  readonly isTakenOver?: true;
 }
 
 export interface Rescue extends Look {

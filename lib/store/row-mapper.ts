@@ -128,6 +128,7 @@ export function settledOf(row: SqlRow): Settled {
     attempt: Number(row.attempt),
     retries: isWaiting ? Number(row.retries) : null,
     runAt: isWaiting ? time(row.run_at) : null,
+    ...(row.is_taken_over ? { isTakenOver: true } : {}),
   };
 }
 

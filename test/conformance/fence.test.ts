@@ -41,6 +41,22 @@ describe.each(storeKinds())('the fence of settle on $label', (kind) => {
       expect(await fixture.job(token.id)).toEqual(before);
     });
 
+    it.each([
+      ['pending', {}],
+      ['failed', { max_retries: 0 }],
+      ['cancelled', { cancel_requested: true }],
+    ])('of an attempt that was taken over, and says so of a job that is %s', async (status, changes) => {
+      const token = await claimOne(fixture.store);
+      await fixture.set(token.id, { ...changes, locked_until: { msFromNow: -1_000 } });
+      await fixture.store.rescue(10);
+      const before = await fixture.job(token.id);
+      expect(before).toMatchObject({ status, attempt: 1 });
+      expect(await fixture.store.settle([settlement(token, outcome)])).toMatchObject([
+        { applied: false, status, attempt: 1, isTakenOver: true },
+      ]);
+      expect(await fixture.job(token.id)).toEqual(before);
+    });
+
     it('from a job that was re-queued since', async () => {
       const token = await claimOne(fixture.store);
       await fixture.store.settle([settlement(token, outcomes.failed())]);

@@ -87,6 +87,20 @@ describe('an outcome of a job that is gone', () => {
   });
 });
 
+describe('an outcome whose answer was lost, of a job that has failed', () => {
+  const standing: Settled = { ...GONE, status: 'failed', attempt: 1 };
+  const told: Try = { ...recorded, retention: KEPT, outcome: failed, standing };
+
+  it('was recorded, also when the lease has ended meanwhile', async () => {
+    expect(await settle(told)).toMatchObject({ status: 'failed' });
+    expect(await settle({ ...told, leaseMs: 0 })).toMatchObject({ status: 'failed' });
+  });
+
+  it('is lost when the rescue has recorded how the attempt ended', async () => {
+    expect(await settle({ ...told, leaseMs: 0, standing: { ...standing, isTakenOver: true } })).toBe('lease lost');
+  });
+});
+
 describe('an outcome of a job that is completed', () => {
   const standing: Settled = { ...GONE, status: 'completed', attempt: 1 };
   const told: Try = { ...recorded, retention: KEPT, isFirstAnswerLost: false, standing };

@@ -1,6 +1,5 @@
+import { LEASE_LOST } from '../lost-lease.js';
 import { byIdOf, errorsWith, finalStatuses, isKeyKept, look, unlessLocked } from './statement-parts.js';
-
-const leaseLost = `'lease of attempt ' || j.attempt || ' lost: worker ' || coalesce(j.locked_by, '?') || ' stopped renewing it; its handler may have run'`;
 
 /** Claimed, but its handler was never called. */
 const isUnbegun = '(j.unbegun_attempt IS NOT DISTINCT FROM j.attempt)';
@@ -19,8 +18,8 @@ rescued AS (UPDATE _jobs j SET
   status = CASE WHEN j.cancel_requested THEN 'cancelled' WHEN ${isLost} THEN 'failed' ELSE 'pending' END,
   retries = j.retries + (NOT j.cancel_requested AND j.retries < j.max_retries)::int,
   run_at = CASE WHEN j.cancel_requested OR j.retries >= j.max_retries THEN j.run_at ELSE statement_timestamp() END,
-  last_error = CASE WHEN ${isUnbegun} THEN j.last_error ELSE ${leaseLost} END,
-  errors = CASE WHEN ${isUnbegun} THEN j.errors ELSE ${errorsWith(leaseLost, 'NULL::text')} END,
+  last_error = CASE WHEN ${isUnbegun} THEN j.last_error ELSE ${LEASE_LOST} END,
+  errors = CASE WHEN ${isUnbegun} THEN j.errors ELSE ${errorsWith(LEASE_LOST, 'NULL::text')} END,
   locked_until = NULL, locked_by = NULL,
   finished = CASE WHEN j.cancel_requested OR ${isLost} THEN statement_timestamp() END,
   updated = statement_timestamp()

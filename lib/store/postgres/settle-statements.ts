@@ -1,3 +1,4 @@
+import { IS_TAKEN_OVER } from '../lost-lease.js';
 import {
   byIdOf,
   errorsWith,
@@ -99,7 +100,7 @@ DELETE FROM _jobs j USING ${completion} WHERE ${removes} RETURNING 1 AS count`;
 
 /** Jobs as they stand, for outcomes that moved nothing. */
 export const SETTLED_STATE = `
-SELECT j.id, false AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at
+SELECT j.id, false AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at, ${IS_TAKEN_OVER} AS is_taken_over
 FROM ${tokens} JOIN _jobs j ON j.id = o.id`;
 
 /** Settled jobs that are not to be kept; for `coalesce` see `owned`. One with an idempotency key is pruned when its day is over. */

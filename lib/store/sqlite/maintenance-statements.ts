@@ -1,6 +1,5 @@
+import { LEASE_LOST } from '../lost-lease.js';
 import { byId, errorsWith, fromNow, keptSince, look, ms, now } from './statement-parts.js';
-
-const leaseLost = `'lease of attempt ' || j.attempt || ' lost: worker ' || coalesce(j.locked_by, '?') || ' stopped renewing it; its handler may have run'`;
 
 const expiredFrom = (from: string): string =>
   `_jobs WHERE status = 'processing' AND locked_until >= ${from} AND locked_until < ${now}`;
@@ -21,8 +20,8 @@ UPDATE _jobs AS j ${byId} SET
   status = CASE WHEN cancel_requested THEN 'cancelled' WHEN ${isLost} THEN 'failed' ELSE 'pending' END,
   retries = retries + (NOT cancel_requested AND retries < max_retries),
   run_at = CASE WHEN cancel_requested OR retries >= max_retries THEN run_at ELSE ${now} END,
-  last_error = iif(${isUnbegun}, last_error, ${leaseLost}),
-  errors = iif(${isUnbegun}, errors, ${errorsWith(leaseLost, 'NULL')}), locked_until = NULL, locked_by = NULL,
+  last_error = iif(${isUnbegun}, last_error, ${LEASE_LOST}),
+  errors = iif(${isUnbegun}, errors, ${errorsWith(LEASE_LOST, 'NULL')}), locked_until = NULL, locked_by = NULL,
   finished = CASE WHEN cancel_requested OR ${isLost} THEN ${now} END, updated = ${now}
 WHERE id IN (
   SELECT id FROM ${expiredFrom('?2')} ORDER BY locked_until LIMIT ?1)

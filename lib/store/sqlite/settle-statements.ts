@@ -1,3 +1,4 @@
+import { IS_TAKEN_OVER } from '../lost-lease.js';
 import { byId, errorsWith, fromNow, ms, now, owned, tokens } from './statement-parts.js';
 
 /*
@@ -63,7 +64,8 @@ RETURNING id, true AS applied, status, attempt, retries, ${ms('run_at')} AS run_
 
 /** Jobs as they stand, for outcomes that moved nothing. */
 export const SETTLED_STATE = `
-SELECT id, false AS applied, status, attempt, retries, ${ms('run_at')} AS run_at FROM _jobs ${byId}
+SELECT id, false AS applied, status, attempt, retries, ${ms('run_at')} AS run_at, ${IS_TAKEN_OVER} AS is_taken_over
+FROM _jobs AS j ${byId}
 WHERE id IN (SELECT value ->> 'id' FROM json_each(?1))`;
 
 /** Settled jobs that are not to be kept. ?2 is a JSON array of statuses. One with an idempotency key is pruned later. */

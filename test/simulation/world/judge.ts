@@ -61,6 +61,8 @@ export class Judge {
   private readonly removed = new Set<string>();
   /** Job and attempt of which the table has noted that it begins. */
   private readonly begun = new Set<string>();
+  /** Job and attempt of which the rescue has written how it ended. */
+  private readonly takenOver = new Set<string>();
   private readonly serials = new Map<string, number>();
   private readonly countedRuns = new Map<string, number>();
   /** Job, attempt and status of every row that a statement has left. */
@@ -104,6 +106,9 @@ export class Judge {
       this.committed.add(`${id} ${after.attempt} ${after.status}`);
     } else {
       this.noteRemoval(move);
+    }
+    if (verb === 'rescue' && (after!.status !== 'pending' || after!.retries > before!.retries)) {
+      this.takenOver.add(`${id} ${after!.attempt}`);
     }
     if (verb === 'begin') {
       this.begun.add(`${id} ${token!.attempt}`);
@@ -170,6 +175,12 @@ export class Judge {
         this.blame('event', `${host} tells '${type}' of job ${this.nameOf(id)} after '${other}' of the same attempt`);
       }
       this.ended.set(key, type);
+      if (type !== 'lease_lost' && this.takenOver.has(`${id} ${attempt}`)) {
+        this.blame(
+          'event',
+          `${host} tells '${type}' of attempt ${attempt} of job ${this.nameOf(id)}, which was taken over`,
+        );
+      }
     }
     // When the answer to an outcome was lost and the job runs again by then, nobody can tell.
     const isLost = type === 'lease_lost' && !this.outcomes.has(`${id} ${attempt}`);

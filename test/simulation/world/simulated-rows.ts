@@ -22,6 +22,11 @@ export function claimOf(row: Row, nowMs: number): Claim {
   };
 }
 
+/** What the rescue leaves as the error of an attempt. */
+export function leaseLost(attempt: number | undefined): string {
+  return `lease of attempt ${attempt} lost`;
+}
+
 /** @param moved the row, when the outcome has moved it. @param standing the row as it is now, if it is. */
 export function settledOf(moved: Row | null, standing: Row | undefined): Seam.Settled {
   const row = moved ?? standing;
@@ -32,5 +37,6 @@ export function settledOf(moved: Row | null, standing: Row | undefined): Seam.Se
     attempt: row?.attempt ?? 0,
     retries: isWaiting ? row.retries : null,
     runAt: isWaiting ? row.runAt : null,
+    ...(!moved && row?.lastError === leaseLost(row?.attempt) ? { isTakenOver: true } : {}),
   };
 }

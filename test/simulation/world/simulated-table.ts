@@ -6,7 +6,7 @@ import { isFinal } from '../../../lib/core/job-state.js';
 import type { Retention } from '../../../lib/core/options.js';
 import type * as Seam from '../../../lib/store/job-store.js';
 import type { Row, Standing } from './simulated-rows.js';
-import { claimOf, settledOf, standing } from './simulated-rows.js';
+import { claimOf, leaseLost, settledOf, standing } from './simulated-rows.js';
 
 /** One statement's effect on one job, as the table's ledger has it. */
 export interface Move {
@@ -140,7 +140,7 @@ export class SimulatedTable {
     const from = lowerBound === null ? -Infinity : Date.parse(lowerBound);
     const expired = [...this.rows.values()].filter((row) => row.status === 'processing' && this.isExpired(row, from));
     const rescued = expired.slice(0, limit).map((row): Seam.Rescued => {
-      const message = `lease of attempt ${row.attempt} lost`;
+      const message = leaseLost(row.attempt);
       const isUnbegun = this.isUnbegun(row);
       const isFailed = row.retries >= row.maxRetries && !isUnbegun;
       const status = row.cancelRequested ? 'cancelled' : isFailed ? 'failed' : 'pending';

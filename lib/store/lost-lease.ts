@@ -1,0 +1,9 @@
+/*
+ * What the rescue writes of an attempt whose lease has ended; `j` is the row. The same words of SQL on both databases.
+ */
+
+/** As `last_error`, and in `errors`. */
+export const LEASE_LOST = `'lease of attempt ' || j.attempt || ' lost: worker ' || coalesce(j.locked_by, '?') || ' stopped renewing it; its handler may have run'`;
+
+/** Whether that stands there: the attempt itself has recorded nothing, then. */
+export const IS_TAKEN_OVER = `coalesce(j.last_error LIKE 'lease of attempt ' || j.attempt || ' lost: worker %', false)`;
