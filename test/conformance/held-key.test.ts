@@ -1,4 +1,5 @@
 import { JobsEngine } from 'nestjs-jobs';
+import type { JobInsert } from '../../lib/store/job-store.js';
 import { RowLockedError } from '../../lib/core/errors.js';
 import { altered } from '../support/altered-store.js';
 import { newJob, TOPIC } from '../support/job-rows.js';
@@ -26,5 +27,35 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a unique key t
     // All together, then one for each key.
     expect(inserts).toBe(3);
     await engine.close();
+  });
+
+  it('lets all others go before it is asked for again, so that nobody waits in a circle', async () => {
+    const keys = (...names: string[]): JobInsert[] => names.map((uniqueKey) => newJob({ topic: TOPIC, uniqueKey }));
+    const [holder] = await fixture.store.insert(keys('a'));
+    // The first insert from now on stands still before it ends.
+    await fixture.sql('CREATE SEQUENCE inserts');
+    await fixture.sql(`
+      CREATE FUNCTION wait_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF nextval('inserts') = 1 THEN PERFORM pg_advisory_xact_lock(1); END IF;
+        RETURN NULL;
+      END $$`);
+    await fixture.sql('CREATE TRIGGER wait_once AFTER INSERT ON _jobs FOR EACH STATEMENT EXECUTE FUNCTION wait_once()');
+    const gate = await fixture.begin((await fixture.openAnother()).app);
+    await gate.manager.query('SELECT pg_advisory_xact_lock(1)');
+
+    const first = await fixture.begin();
+    const storing = fixture.store.insert(keys('a', 'b', 'c'), first.manager);
+    await fixture.untilSomebodyWaits();
+    // The key goes from one that has ended to one that is not committed, whose transaction wants another of them.
+    await fixture.store.cancel([holder!.id]);
+    const { app, store } = await fixture.openAnother();
+    const second = await fixture.begin(app);
+    const [a] = await store.insert(keys('a'), second.manager);
+    const [b] = await Promise.all([store.insert(keys('b'), second.manager), gate.commit()]);
+    await second.commit();
+
+    expect(await storing).toMatchObject([{ id: a!.id, deduplicated: true }, { id: b[0]!.id }, { deduplicated: false }]);
+    await first.commit();
+    await fixture.sql('DROP TRIGGER wait_once ON _jobs');
   });
 });

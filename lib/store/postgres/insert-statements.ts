@@ -95,3 +95,10 @@ WITH old AS (
   JOIN _jobs j ON j.idempotency_key = n.idempotency_key AND NOT ${isKeyKept}
   ORDER BY j.id FOR NO KEY UPDATE OF j)
 UPDATE _jobs j SET idempotency_key = NULL, body_hash = NULL FROM old WHERE ${byIdOf('old')}`;
+
+/** Before a transaction takes several unique keys. */
+export const MARK_KEYS = 'SAVEPOINT nestjs_jobs_keys';
+/** Undoes what was stored since, and lets the keys go. */
+export const LET_KEYS_GO = 'ROLLBACK TO SAVEPOINT nestjs_jobs_keys';
+/** What was stored since is up to the transaction. */
+export const KEEP_KEYS = 'RELEASE SAVEPOINT nestjs_jobs_keys';

@@ -13,6 +13,9 @@ import {
   INSERT_JOBS,
   INSERT_PLAIN_JOB,
   INSERT_PLAIN_JOBS,
+  KEEP_KEYS,
+  LET_KEYS_GO,
+  MARK_KEYS,
   RELEASE_KEYS,
 } from './insert-statements.js';
 
@@ -54,7 +57,8 @@ export class Insertions {
     const inserted = new Map<JobInsert, InsertedJob>();
     // In order over all statements, or two callers with the same keys would wait for each other in a circle.
     for (const piece of piecesOf([...jobs].sort(byUniqueKey))) {
-      const stored = await this.storeWithCare(piece, null, tx);
+      const keys = piece.filter(({ uniqueKey }) => uniqueKey !== null).length;
+      const stored = await (keys > 1 ? this.storeKeys(tx, piece) : this.storeWithCare(piece, null, tx));
       piece.forEach((job, index) => inserted.set(job, stored[index]!));
     }
     return jobs.map((job) => inserted.get(job)!);
@@ -87,18 +91,46 @@ export class Insertions {
       if (round > INSERT_ROUNDS_MAX) {
         throw neverStored(open[0]!);
       }
-      const text = textOf(open);
-      const [answer] = await this.write(hint, (sent) => this.query(INSERT_JOBS, [text, sent], tx));
-      insertionOf(answer!, open).forEach((job) => inserted.set(job.id, job));
-      open = open.filter(({ id }) => !inserted.has(id));
-      if (open.length > 0) {
-        open = noteInserted(inserted, open, await this.query(FIND_HOLDERS, [textOf(open)], tx));
-      }
+      open = await this.storeOnce(open, inserted, hint, tx);
       if (open.some((job) => job.idempotency !== null)) {
         await this.query(RELEASE_KEYS, [textOf(open)], tx);
       }
     }
     return jobs.map((job) => inserted.get(job.id)!);
+  }
+
+  /**
+   * Several unique keys in one transaction, which are taken in one order. When one of them has changed hands and is to be asked
+   * for again, all are let go first: whoever has it now may wait for one of the others.
+   */
+  private async storeKeys(tx: StoreTransaction, jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
+    await this.query(MARK_KEYS, [], tx);
+    for (let round = 1; ; round += 1) {
+      const inserted = new Map<string, InsertedJob>();
+      const [open] = await this.storeOnce(jobs, inserted, null, tx);
+      if (open === undefined) {
+        await this.query(KEEP_KEYS, [], tx);
+        return jobs.map((job) => inserted.get(job.id)!);
+      }
+      await this.query(LET_KEYS_GO, [], tx);
+      if (round === INSERT_ROUNDS_MAX) {
+        throw neverStored(open);
+      }
+    }
+  }
+
+  /** Notes what is stored now, and whose keys others hold; answers those of which neither is known. */
+  private async storeOnce(
+    jobs: readonly JobInsert[],
+    inserted: Map<string, InsertedJob>,
+    hint: string | null,
+    tx?: StoreTransaction,
+  ): Promise<readonly JobInsert[]> {
+    const text = textOf(jobs);
+    const [answer] = await this.write(hint, (sent) => this.query(INSERT_JOBS, [text, sent], tx));
+    insertionOf(answer!, jobs).forEach((job) => inserted.set(job.id, job));
+    const open = jobs.filter(({ id }) => !inserted.has(id));
+    return open.length === 0 ? open : noteInserted(inserted, open, await this.query(FIND_HOLDERS, [textOf(open)], tx));
   }
 
   /** Hints are not worth a job: when the server takes no more notifications, others find the jobs by looking. */
