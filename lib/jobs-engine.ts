@@ -128,7 +128,7 @@ export class JobsEngine {
     const moves = new Moves({
       ...parts,
       onWaiting: (topic) => this.announce([topic]),
-      onCancelRequested: (id) => this.attempts.abortCancelled(id),
+      onCancelRequested: (token) => this.attempts.abortCancelled(token),
       onMoved: (topic) => this.changes.touch(topic),
     });
     this.desk = new JobDesk({ ...parts, moves, schemaOf });

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.js';
 import type { JobEvent } from '../core/events.js';
-import type { Claim, Outcome } from '../core/job.js';
+import type { Claim, ClaimToken, Outcome } from '../core/job.js';
 import { isLastChance } from '../core/job.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobStore, ProgressEntry } from '../store/job-store.js';
@@ -194,9 +194,11 @@ export class Attempts {
     }
   }
 
-  /** Tells the handler of one job to end, when it runs here. */
-  abortCancelled(id: string): void {
-    const attempt = this.running.get(id) ?? this.buffer.all.find((waiting) => waiting.id === id);
+  /** Tells the handler of one attempt to end, when it runs here: the answer to a request may come when the next one does. */
+  abortCancelled(token: ClaimToken): void {
+    const isMeant = ({ claim }: Attempt): boolean => claim.id === token.id && claim.attempt === token.attempt;
+    const running = this.running.get(token.id);
+    const attempt = running && isMeant(running) ? running : this.buffer.all.find(isMeant);
     attempt?.cancel();
   }
 

@@ -1,5 +1,6 @@
 import { DatabaseRefusedError } from '../core/errors.js';
 import type { JobEvent } from '../core/events.js';
+import type { ClaimToken } from '../core/job.js';
 import type { JobAction } from '../core/job-action.js';
 import { JOB_ACTIONS } from '../core/job-action.js';
 import type { JobsLogger } from '../core/logger.js';
@@ -15,7 +16,7 @@ export interface MovesOptions {
   /** Jobs of this topic wait, and may be due. */
   readonly onWaiting: (topic: string) => void;
   /** A cancel was requested for a job that runs, here or elsewhere. */
-  readonly onCancelRequested: (id: string) => void;
+  readonly onCancelRequested: (token: ClaimToken) => void;
   /** Jobs of this topic were moved or removed by hand. */
   readonly onMoved: (topic: string) => void;
 }
@@ -70,7 +71,7 @@ export class Moves {
       logMove(logger, JOB_ACTIONS[action].done, job);
     } else if (job.status === 'processing') {
       logMove(logger, 'cancel requested', job);
-      onCancelRequested(job.id);
+      onCancelRequested(job);
     } else {
       emit({ type: 'cancelled', id: job.id, topic: job.topic!, attempt: job.attempt, durationMs: null });
     }
