@@ -44,7 +44,7 @@ export class Insertions {
     const isRare = !plain && arePlain && jobs.length > 1;
     // Of a set that takes several statements all is stored, or nothing.
     const withCare = (): Promise<InsertedJob[]> =>
-      isRare ? this.transaction((tx) => this.insertIn(tx, jobs)) : this.storeWithCare(jobs, hint);
+      isRare ? this.transaction((tx) => this.insertAlone(tx, jobs)) : this.storeWithCare(jobs, hint);
     const inserted = plain ?? (await withCare());
     if (!carried || isRare) {
       this.announcer.announce(topicsOf(jobs.filter(({ id }, index) => inserted[index]!.id === id)));
@@ -53,12 +53,27 @@ export class Insertions {
   }
 
   /** Stores any number in a transaction: there is nothing to announce before its end. */
-  async insertIn(tx: StoreTransaction, jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
+  insertIn(tx: StoreTransaction, jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
+    return this.storePieces(jobs, (piece) => this.storeWithCare(piece, null, tx));
+  }
+
+  /** The same in a transaction of the queue's own: in another there may be statements beside these, which must not be undone. */
+  insertAlone(tx: StoreTransaction, jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
+    return this.storePieces(jobs, (piece) =>
+      piece.some(({ uniqueKey }) => uniqueKey !== null)
+        ? this.storeKeys(tx, piece)
+        : this.storeWithCare(piece, null, tx),
+    );
+  }
+
+  /** In order over all statements, or two callers with the same keys would wait for each other in a circle. */
+  private async storePieces(
+    jobs: readonly JobInsert[],
+    store: (piece: readonly JobInsert[]) => Promise<InsertedJob[]>,
+  ): Promise<InsertedJob[]> {
     const inserted = new Map<JobInsert, InsertedJob>();
-    // In order over all statements, or two callers with the same keys would wait for each other in a circle.
     for (const piece of piecesOf([...jobs].sort(byUniqueKey))) {
-      const keys = piece.filter(({ uniqueKey }) => uniqueKey !== null).length;
-      const stored = await (keys > 1 ? this.storeKeys(tx, piece) : this.storeWithCare(piece, null, tx));
+      const stored = await store(piece);
       piece.forEach((job, index) => inserted.set(job, stored[index]!));
     }
     return jobs.map((job) => inserted.get(job)!);

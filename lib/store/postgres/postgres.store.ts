@@ -149,7 +149,7 @@ export class PostgresStore implements JobStore {
     if (!mayTakeRounds && piecesOf(jobs).length === 1) {
       return (isKeyed ? this.waiters : this.inserters).pass(() => insertions.insert(jobs));
     }
-    const insert = (): Promise<Seam.InsertedJob[]> => this.ownTransaction((own) => insertions.insertIn(own, jobs));
+    const insert = (): Promise<Seam.InsertedJob[]> => this.ownTransaction((own) => insertions.insertAlone(own, jobs));
     const inserted = await this.waiters.pass(() => this.tables.usedBy(insert));
     this.announcer.announce(topicsOf(jobs));
     return inserted;
