@@ -7,13 +7,15 @@ import { entriesOf, filesOf, packPackage } from './support/packed-package.js';
 
 const MB = 1_000_000;
 
-/** What a user needs of the repository: code, types and source maps of both builds, the admin UI, and what one reads first. */
+/** What a user needs of the repository: code, types and source maps of both builds, the admin UI, and what one reads. */
 const EXPECTED = [
   /^dist\/(cjs|esm)\/.+\.(js|js\.map|d\.ts)$/,
   // Where the admin UI lies, said by a file that both module systems can load.
   /^dist\/(cjs|esm)\/lib\/http\/ui-folder\.cjs$/,
   /^dist\/esm\/package\.json$/,
   /^dist\/ui\//,
+  // The pages that README.md leads to.
+  /^docs\/.+\.md$/,
   /^(CHANGELOG\.md|LICENSE|README\.md|package\.json)$/,
 ];
 
@@ -29,7 +31,9 @@ describe('the tarball', () => {
   it('holds what is needed to use the package, and nothing else', () => {
     const files = filesIn(packed.folder);
     expect(files.filter((file) => !EXPECTED.some((pattern) => pattern.test(file)))).toEqual([]);
-    expect(files).toEqual(expect.arrayContaining(['CHANGELOG.md', 'LICENSE', 'README.md']));
+    expect(files).toEqual(
+      expect.arrayContaining(['CHANGELOG.md', 'LICENSE', 'README.md', 'docs/guide/getting-started.md']),
+    );
   });
 
   it('imports only what is installed with it or beside it', () => {
