@@ -52,6 +52,7 @@ export type {
 export type { JobStatus } from './core/job-state.js';
 export type { JobsLogger } from './core/logger.js';
 export type { JobsOptions, JobsSettings } from './core/options.js';
+export type { TopicName } from './core/topic.js';
 export { createJobStore, JobsEngine } from './jobs-engine.js';
 export type { JobsEngineOptions } from './jobs-engine.js';
 export { JobsModule } from './jobs.module.js';

@@ -10,6 +10,7 @@ import type { JobHandlerFunction } from './core/job-context.js';
 import type { JobHandlerOptions, RequeueOptions } from './core/job-options.js';
 import type { AnyNewJob, AnySchema, TopicLike } from './core/job-topic.js';
 import { topicNameOf } from './core/job-topic.js';
+import type { TopicName } from './core/topic.js';
 import type { JobsLogger } from './core/logger.js';
 import { guardedLogger, silentLogger } from './core/logger.js';
 import type { JobsOptions, JobsSettings } from './core/options.js';
@@ -199,7 +200,7 @@ export class JobsEngine {
   }
 
   /** Counts and times, of one topic or of all. */
-  async stats(topic?: TopicLike): Promise<JobStats> {
+  async stats(topic?: TopicName): Promise<JobStats> {
     return this.reports.stats(topic === undefined ? null : [topicNameOf(topic)]);
   }
 
@@ -232,14 +233,14 @@ export class JobsEngine {
    *
    * @throws InvalidOptionsError for a topic that is none.
    */
-  async pause(topic: TopicLike): Promise<void> {
+  async pause(topic: TopicName): Promise<void> {
     const name = topicNameOf(topic);
     await this.store.pauses.pause([name]);
     this.changes.touch(name);
   }
 
   /** Jobs of the topic are claimed again. @throws InvalidOptionsError for a topic that is none. */
-  async resume(topic: TopicLike): Promise<void> {
+  async resume(topic: TopicName): Promise<void> {
     const name = topicNameOf(topic);
     await this.store.pauses.resume([name]);
     this.changes.touch(name);

@@ -41,20 +41,26 @@ export class PayloadTooLargeError extends JobsError {
   }
 }
 
+interface InvalidPayloadDetails extends ErrorOptions {
+  topic?: string | undefined;
+}
+
 /** A payload holds something that JSON, or a `jsonb` column, cannot carry. Nothing was stored. */
 export class InvalidPayloadError extends JobsError {
   readonly code = 'INVALID_PAYLOAD';
+  /** Of the job that was to be, where the schema of its topic refused it: a handler that enqueues it has a payload of its own. */
+  readonly topic: string | undefined;
 
   constructor(
     /** Where the refused value stands, such as `payload.items[3].price`. */
     readonly path: string,
     /** Why it was refused. */
     readonly reason: string,
-    options?: ErrorOptions,
-    /** Of the job that was to be, where its topic's schema refused it: a handler that enqueues it has a payload of its own. */
-    readonly topic?: string,
+    options: InvalidPayloadDetails = {},
   ) {
+    const { topic } = options;
     super(topic === undefined ? `${path}: ${reason}` : `${path}: ${reason} (schema of topic '${topic}')`, options);
+    this.topic = topic;
   }
 }
 

@@ -8,6 +8,8 @@ export const ERROR_STACK_BYTES_MAX = 8 * 1024;
 
 /** So many causes of an error are told. */
 const CAUSES_MAX = 5;
+/** So many errors of an aggregate are looked at: most may be one and the same. */
+const ERRORS_MAX = 100;
 
 /** What a failed attempt left behind, safe to store: bounded, and free of what a `jsonb` column refuses. */
 export interface Failure {
@@ -40,18 +42,21 @@ export function failureOf(thrown: unknown): Failure {
 /** One of what was thrown and what that stems from. */
 interface Link {
   readonly value: unknown;
-  /** What stands before it: it caused the one before, or is another of several that did. */
+  /** What stands before it: it caused the one before, or is another of several that caused one further up. */
   readonly joint: ': ' | '; ';
 }
 
-/** What was thrown, what caused that, and so on, as far as it can be read. */
+/** What was thrown, and what caused that, as far as it can be read: each is followed by its own causes. */
 function chainOf(thrown: unknown): Link[] {
-  const chain: Link[] = [{ value: thrown, joint: ': ' }];
-  for (const { value } of chain) {
-    const causes = causesOf(value).filter((cause) => !chain.some((known) => known.value === cause));
-    chain.push(...causes.map((cause, index): Link => ({ value: cause, joint: index === 0 ? ': ' : '; ' })));
-    chain.splice(CAUSES_MAX + 1);
-  }
+  const chain: Link[] = [];
+  const add = (value: unknown, joint: Link['joint']): void => {
+    if (chain.length > CAUSES_MAX || chain.some((link) => link.value === value)) {
+      return;
+    }
+    const place = chain.push({ value, joint });
+    causesOf(value).forEach((cause) => add(cause, chain.length === place ? ': ' : '; '));
+  };
+  add(thrown, ': ');
   return chain;
 }
 
@@ -64,7 +69,7 @@ function causesOf(value: unknown): unknown[] {
 function errorsOf(value: unknown): unknown[] {
   const errors = memberOf(value, 'errors');
   // Others keep complaints of a form there, which are no errors themselves and stand in the message.
-  return Array.isArray(errors) ? errors.slice(0, CAUSES_MAX).filter((each) => memberOf(each, 'stack')) : [];
+  return Array.isArray(errors) ? errors.slice(0, ERRORS_MAX).filter((each) => memberOf(each, 'stack')) : [];
 }
 
 function saysSomething(cause: unknown): boolean {

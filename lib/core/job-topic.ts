@@ -3,6 +3,7 @@ import type { EnqueueOptions, NewJob } from './job.js';
 import type { JobHandlerOptions } from './job-options.js';
 import { readTopicOptions } from './job-options.js';
 import { checked } from './option-checks.js';
+import type { TopicName } from './topic.js';
 import { topicCheck, topicNameCheck } from './topic.js';
 import { pathOfKey } from './payload.js';
 
@@ -83,7 +84,7 @@ export function typedTopic(topic: TopicLike): AnyTopic | undefined {
 }
 
 /** @throws InvalidOptionsError, naming `option`, for what is no topic. */
-export function topicNameOf(topic: TopicLike, option = 'topic'): string {
+export function topicNameOf(topic: TopicName, option = 'topic'): string {
   return checked(topicNameCheck, topic, option);
 }
 
@@ -113,7 +114,7 @@ export async function validPayload<Output>(
   const result = await schema['~standard'].validate(payload);
   if (result.issues) {
     const [issue] = result.issues;
-    throw new InvalidPayloadError(pathOf(issue), issue?.message ?? 'refused by its schema', {}, topic);
+    throw new InvalidPayloadError(pathOf(issue), issue?.message ?? 'refused by its schema', { topic });
   }
   return result.value;
 }

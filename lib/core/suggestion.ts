@@ -1,5 +1,6 @@
 /** What other queues call it, in small letters. */
 const NAMES_ELSEWHERE: Readonly<Record<string, string>> = {
+  // `attempts: 5` is `maxRetries: 4`.
   attempts: 'maxRetries',
   connection: 'dataSource',
   jobid: 'uniqueKey',
@@ -15,7 +16,7 @@ export function suggestion(stranger: string, names: readonly string[]): string {
   const asked = stranger.toLowerCase();
   const same = Object.hasOwn(NAMES_ELSEWHERE, asked) ? NAMES_ELSEWHERE[asked]! : '';
   if (names.includes(same)) {
-    return `; did you mean '${same}'?`;
+    return `; did you mean '${same}'${asked === 'attempts' ? ', which does not count the first one' : ''}?`;
   }
   const ranked = names.map((name) => ({ name, distance: distanceOf(asked, name.toLowerCase()) }));
   const nearest = ranked.sort((a, b) => a.distance - b.distance)[0];

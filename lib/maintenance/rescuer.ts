@@ -17,6 +17,8 @@ export interface RescuerOptions {
 
 /** With the looks for work, an idle process stays below two statements a second. */
 const INTERVAL_MS = 1_500;
+/** A line of the log names so many topics. */
+const TOPICS_NAMED_MAX = 10;
 const BATCH_MAX = 500;
 /** While rescues are bounded: what was locked when its lease had ended, and is free again, is found this soon. */
 const FULL_REST_MAX_MS = 10_000;
@@ -62,7 +64,8 @@ export class Rescuer {
     const counts = new Map<string, number>();
     rescued.forEach(({ topic }) => counts.set(topic, (counts.get(topic) ?? 0) + 1));
     if (counts.size > 0) {
-      const jobs = [...counts].map(([topic, count]) => `'${topic}' (${count})`).join(', ');
+      const named = [...counts].slice(0, TOPICS_NAMED_MAX).map(([topic, count]) => `'${topic}' (${count})`);
+      const jobs = [...named, ...(counts.size > TOPICS_NAMED_MAX ? ['others'] : [])].join(', ');
       this.options.logger.warn(
         `took over jobs whose leases ended: ${jobs}; a worker died, stood still or lost the database`,
       );

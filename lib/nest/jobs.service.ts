@@ -8,6 +8,7 @@ import type { JobHandlerOptions, RequeueOptions } from '../core/job-options.js';
 import type { WhenIdleOptions } from '../runtime/idle-watch.js';
 import { JobsEngine } from '../jobs-engine.js';
 import type { AnyNewJob, JobTopic, TopicLike } from '../core/job-topic.js';
+import type { TopicName } from '../core/topic.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { Option } from '../core/option-checks.js';
 import { checked, dateCheck, readOptions, recordCheck } from '../core/option-checks.js';
@@ -158,7 +159,7 @@ export class JobsService {
    *
    * @throws InvalidOptionsError for a topic that is none.
    */
-  stats(topic?: TopicLike): Promise<JobStats> {
+  stats(topic?: TopicName): Promise<JobStats> {
     return this.engine.stats(topic);
   }
 
@@ -169,12 +170,12 @@ export class JobsService {
    *
    * @throws InvalidOptionsError for a topic that is none.
    */
-  pause(topic: TopicLike): Promise<void> {
+  pause(topic: TopicName): Promise<void> {
     return this.engine.pause(topic);
   }
 
   /** Jobs of the topic are started again, if it is paused. @throws InvalidOptionsError for a topic that is none. */
-  resume(topic: TopicLike): Promise<void> {
+  resume(topic: TopicName): Promise<void> {
     return this.engine.resume(topic);
   }
 

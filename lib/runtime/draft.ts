@@ -14,7 +14,11 @@ export interface Draft {
   readonly place: string | undefined;
 }
 
-/** One after another. @throws what `judge` throws, of the first that is refused. */
+/**
+ * One after another: all of them can be stored by then, whatever their schemas say.
+ *
+ * @throws what `judge` throws, of the first that is refused.
+ */
 export async function judgeAll(drafts: readonly Draft[]): Promise<void> {
   for (const draft of drafts) {
     await judge(draft);
@@ -35,7 +39,7 @@ export async function judge({ row, schema, place }: Draft): Promise<void> {
 /** The same complaint, with the place of the job in front. */
 export function placedError(place: string, error: unknown): unknown {
   if (error instanceof InvalidPayloadError) {
-    return new InvalidPayloadError(`${place}.${error.path}`, error.reason, { cause: error.cause }, error.topic);
+    return new InvalidPayloadError(`${place}.${error.path}`, error.reason, { cause: error.cause, topic: error.topic });
   }
   if (error instanceof PayloadTooLargeError) {
     return new PayloadTooLargeError(`${place}.${error.subject}`, error.bytes, error.bytesMax);

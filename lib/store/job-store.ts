@@ -277,7 +277,10 @@ export interface Settled {
   readonly retries: number | null;
   /** Of a job that waits again: when it is due. */
   readonly runAt: Date | null;
-  /** Of a row that did not move: whether the rescue, and not this attempt, has recorded how the attempt ended. */
+  /**
+   * Of a row that did not move: whether the rescue, and not this attempt, has recorded how the attempt ended. Of an attempt that
+   * has never begun the rescue leaves nothing to tell by.
+   */
   readonly isTakenOver?: true;
 }
 

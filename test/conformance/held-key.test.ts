@@ -40,20 +40,28 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a unique key t
         RETURN NULL;
       END $$`);
     await fixture.sql('CREATE TRIGGER wait_once AFTER INSERT ON _jobs FOR EACH STATEMENT EXECUTE FUNCTION wait_once()');
-    const gate = await fixture.begin((await fixture.openAnother()).app);
-    const { app, store } = await fixture.openAnother();
-    await gate.manager.query('SELECT pg_advisory_xact_lock(1)');
+    try {
+      const gate = await fixture.begin((await fixture.openAnother()).app);
+      const { app, store } = await fixture.openAnother();
+      await gate.manager.query('SELECT pg_advisory_xact_lock(1)');
 
-    const storing = fixture.store.insert(keys('a', 'b', 'c'));
-    await fixture.untilSomebodyWaits();
-    // The key goes from one that has ended to one that is not committed, whose transaction wants another of them.
-    await store.cancel([holder!.id]);
-    const second = await fixture.begin(app);
-    const [a] = await store.insert(keys('a'), second.manager);
-    const [b] = await Promise.all([store.insert(keys('b'), second.manager), gate.commit()]);
-    await second.commit();
+      const storing = fixture.store.insert(keys('a', 'b', 'c'));
+      await fixture.untilSomebodyWaits();
+      // The key goes from one that has ended to one that is not committed, whose transaction wants another of them.
+      await store.cancel([holder!.id]);
+      const second = await fixture.begin(app);
+      const [a] = await store.insert(keys('a'), second.manager);
+      const [b] = await Promise.all([store.insert(keys('b'), second.manager), gate.commit()]);
+      await second.commit();
 
-    expect(await storing).toMatchObject([{ id: a!.id, deduplicated: true }, { id: b[0]!.id }, { deduplicated: false }]);
-    await fixture.sql('DROP TRIGGER wait_once ON _jobs');
+      expect(await storing).toMatchObject([
+        { id: a!.id, deduplicated: true },
+        { id: b[0]!.id },
+        { deduplicated: false },
+      ]);
+    } finally {
+      await fixture.sql('DROP FUNCTION wait_once CASCADE');
+      await fixture.sql('DROP SEQUENCE inserts');
+    }
   });
 });

@@ -65,6 +65,15 @@ describe.each(storeKinds())('an insert with an idempotency key on $label', (kind
     expect(await fixture.store.insert([newJob(once('a'))])).toMatchObject([{ id: job.id, replayOf: 'body' }]);
   });
 
+  it('is new again after a day in a set with other keys, too', async () => {
+    const first = await insertOne(fixture.store, once('a'));
+    await fixture.set(first, { created: { msFromNow: -24 * HOUR - 1_000 } });
+    const jobs = [newJob({ uniqueKey: 'u', ...once('a') }), newJob({ uniqueKey: 'v' })];
+    expect(await fixture.store.insert(jobs)).toMatchObject(
+      jobs.map(({ id }) => ({ id, deduplicated: false, replayOf: null })),
+    );
+  });
+
   it('makes the job stay for a day, whatever the retention', async () => {
     const id = await insertOne(fixture.store, once('a'));
     const [token] = await claim(fixture.store);

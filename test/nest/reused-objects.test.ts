@@ -77,12 +77,21 @@ describe.each(everyKind)('objects of a caller that go on being used, on $label',
   });
 
   it('are judged by a schema as they are stored', async () => {
-    const { jobs } = await apps.start({ handlers: { checked_mail: () => null }, options: { topics: ['other'] } });
-    const refused = { to: 10 };
-    const enqueued = jobs.enqueue(CheckedMail, refused);
-    refused.to = 1;
-    await expect(enqueued).rejects.toThrow(InvalidPayloadError);
-    expect(await jobs.stats()).toMatchObject({ total: 0 });
+    const { jobs } = await apps.start();
+    const Dated = defineJob('dated', { schema: z.object({ at: z.iso.datetime() }) });
+    const Undated = defineJob('undated', { schema: z.object({ at: z.date() }) });
+    const at = new Date('2030-01-01T00:00:00.000Z');
+    const dated = { topic: Dated as unknown as string, payload: { at } };
+    const [{ id }] = (await jobs.enqueueMany([dated])) as [Job];
+    expect(await jobs.get(id)).toMatchObject({ payload: { at: at.toISOString() } });
+    // Its handler could never be given one.
+    await expect(jobs.enqueue(Undated, { at })).rejects.toThrow(InvalidPayloadError);
+    await expect(jobs.enqueueMany([{ topic: Undated, payload: { at } }])).rejects.toThrow('jobs[0].payload.at: ');
+
+    jobs.register(Dated, () => null);
+    await jobs.cancel(id);
+    expect(await jobs.requeue(id, { payload: { at } })).toMatchObject({ status: 'pending' });
+    expect(await jobs.stats(Undated)).toMatchObject({ total: 0 });
   });
 
   it('are awaited by a transaction that ends before a schema has answered', async () => {

@@ -81,11 +81,11 @@ describe('an unknown option', () => {
   });
 
   it.each([
-    ['connection', 'dataSource'],
-    ['attempts', 'maxRetries'],
-    ['removeOnFail', 'retention'],
-  ])('%s is answered with what other queues mean by it, %s', (stranger, name) => {
-    expect(refusalOf({ [stranger]: 1 }).message).toBe(`${stranger}: unknown option; did you mean '${name}'?`);
+    ['connection', "dataSource'"],
+    ['attempts', "maxRetries', which does not count the first one"],
+    ['removeOnFail', "retention'"],
+  ])('%s is answered with what other queues mean by it: %s', (stranger, name) => {
+    expect(refusalOf({ [stranger]: 1 }).message).toBe(`${stranger}: unknown option; did you mean '${name}?`);
   });
 
   it('like none of the right ones is answered with all of them', () => {

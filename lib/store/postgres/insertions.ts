@@ -107,9 +107,7 @@ export class Insertions {
         throw neverStored(open[0]!);
       }
       open = await this.storeOnce(open, inserted, hint, tx);
-      if (open.some((job) => job.idempotency !== null)) {
-        await this.query(RELEASE_KEYS, [textOf(open)], tx);
-      }
+      await this.releaseOld(open, tx);
     }
     return jobs.map((job) => inserted.get(job.id)!);
   }
@@ -128,9 +126,17 @@ export class Insertions {
         return jobs.map((job) => inserted.get(job.id)!);
       }
       await this.query(LET_KEYS_GO, [], tx);
+      await this.releaseOld(jobs, tx);
       if (round === INSERT_ROUNDS_MAX) {
         throw neverStored(open);
       }
+    }
+  }
+
+  /** Idempotency keys that are no longer kept stand in the way, and for no job. */
+  private async releaseOld(jobs: readonly JobInsert[], tx?: StoreTransaction): Promise<void> {
+    if (jobs.some(({ idempotency }) => idempotency !== null)) {
+      await this.query(RELEASE_KEYS, [textOf(jobs)], tx);
     }
   }
 

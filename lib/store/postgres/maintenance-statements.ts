@@ -1,4 +1,4 @@
-import { LEASE_LOST } from '../lost-lease.js';
+import { LEASE_LOST } from '../statement-parts.js';
 import { byIdOf, errorsWith, finalStatuses, isKeyKept, look, unlessLocked } from './statement-parts.js';
 
 /** Claimed, but its handler was never called. */

@@ -1,4 +1,4 @@
-import { IS_TAKEN_OVER } from '../lost-lease.js';
+import { IS_TAKEN_OVER } from '../statement-parts.js';
 import {
   byIdOf,
   errorsWith,

@@ -1,4 +1,4 @@
-import { LEASE_LOST } from '../lost-lease.js';
+import { LEASE_LOST } from '../statement-parts.js';
 import { byId, errorsWith, fromNow, keptSince, look, ms, now } from './statement-parts.js';
 
 const expiredFrom = (from: string): string =>

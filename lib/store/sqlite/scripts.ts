@@ -1,7 +1,7 @@
 import { InvalidOptionsError } from '../../core/errors.js';
 import type * as Seam from '../job-store.js';
 import { INSERT_ROUNDS_MAX, movedInOrder, neverStored, noteInserted, unmovedOf } from '../set-answers.js';
-import { insertJson, insertLength } from '../set-json.js';
+import { insertJson } from '../set-json.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
 import { FIND_HOLDER, INSERT_JOBS, RELEASE_KEYS } from './insert-statements.js';
 import type { MoveStatements } from './move-statements.js';
@@ -12,24 +12,12 @@ export function* one(text: string, params: readonly unknown[]): SqlScript<readon
 }
 
 /**
- * A set is one statement, which stores all of it or nothing in a transaction of the application's, too. Its parameter is one text,
- * of which JavaScript makes half a billion characters at most.
- */
-const SET_TEXT_MAX = 256 * 1024 * 1024;
-
-/**
- * Inserts, then looks up the holders of keys that were taken.
+ * Inserts, then looks up the holders of keys that were taken. A set is one statement, which stores all of it or nothing in a
+ * transaction of the application's, too.
  *
- * @throws InvalidOptionsError for more text than one statement takes; nothing was sent then.
+ * @throws InvalidOptionsError for more text than JavaScript can put together for it; nothing was sent then.
  */
 export function* insertScript(jobs: readonly Seam.JobInsert[]): SqlScript<Seam.InsertedJob[]> {
-  const length = jobs.reduce((sum, job) => sum + insertLength(job), 0);
-  if (length > SET_TEXT_MAX) {
-    throw new InvalidOptionsError(
-      'jobs',
-      `expected at most ${SET_TEXT_MAX} characters of payloads and metadata in one call on SQLite, got ${length}; make several`,
-    );
-  }
   const inserted = new Map<string, Seam.InsertedJob>();
   const keys = jobs.flatMap(({ idempotency }) => (idempotency ? [idempotency.key] : []));
   if (keys.length > 0) {
@@ -40,7 +28,7 @@ export function* insertScript(jobs: readonly Seam.JobInsert[]): SqlScript<Seam.I
     if (round > INSERT_ROUNDS_MAX) {
       throw neverStored(open[0]!);
     }
-    const rows = yield { sql: INSERT_JOBS, params: [insertJson(open, sqliteTime)] };
+    const rows = yield { sql: INSERT_JOBS, params: [textOf(open)] };
     for (const { id, topic, uniqueKey, idempotency } of noteInserted(inserted, open, rows)) {
       const params = [id, topic, uniqueKey, idempotency?.key ?? null];
       noteInserted(inserted, [], yield { sql: FIND_HOLDER, params, isRead: true });
@@ -48,6 +36,15 @@ export function* insertScript(jobs: readonly Seam.JobInsert[]): SqlScript<Seam.I
     open = noteInserted(inserted, open, []);
   }
   return jobs.map(({ id }) => inserted.get(id)!);
+}
+
+function textOf(jobs: readonly Seam.JobInsert[]): string {
+  try {
+    return insertJson(jobs, sqliteTime);
+  } catch (error) {
+    const reason = `${jobs.length} jobs are more text than one statement can carry; store them in several sets`;
+    throw new InvalidOptionsError('jobs', reason, { cause: error });
+  }
 }
 
 /** Moves jobs by request, then reads how those stand that did not move. */

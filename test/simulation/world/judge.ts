@@ -107,7 +107,7 @@ export class Judge {
     } else {
       this.noteRemoval(move);
     }
-    if (verb === 'rescue' && (after!.status !== 'pending' || after!.retries > before!.retries)) {
+    if (verb === 'rescue' && this.runs.some((run) => run.id === id && run.attempt === before!.attempt)) {
       this.takenOver.add(`${id} ${after!.attempt}`);
     }
     if (verb === 'begin') {

@@ -1,8 +1,8 @@
 /*
- * What the rescue writes of an attempt whose lease has ended; `j` is the row. The same words of SQL on both databases.
+ * Parts of statements that are the same on both databases; `j` is the row.
  */
 
-/** As `last_error`, and in `errors`. */
+/** What the rescue writes of an attempt whose lease has ended, but had begun: as `last_error`, and in `errors`. */
 export const LEASE_LOST = `'lease of attempt ' || j.attempt || ' lost: worker ' || coalesce(j.locked_by, '?') || ' stopped renewing it; its handler may have run'`;
 
 /** Whether that stands there: the attempt itself has recorded nothing, then. */
