@@ -55,7 +55,7 @@ export interface Job<T = unknown> {
   unique_key: string | null;
   /** Notes of whoever enqueued it. */
   metadata: Record<string, unknown> | null;
-  /** Somebody asked to cancel it while it ran. */
+  /** Somebody asked to cancel it, be it while it waited or while it ran. */
   cancel_requested: boolean;
   /** When the latest attempt began. */
   started: string | null;
@@ -173,7 +173,7 @@ export interface Timeseries {
 export interface ErrorGroup {
   topic: string;
   message: string;
-  /** Names the message: as `error_key` it finds the jobs of the group. */
+  /** Names the group: as `error_key` it finds its jobs. */
   key: string;
   count: number;
   first_seen: string;

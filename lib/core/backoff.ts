@@ -6,7 +6,7 @@ export interface BackoffOptions {
   type?: 'fixed' | 'quadratic' | 'exponential' | undefined;
   /** The unit of waiting. Default one minute. */
   delay?: Duration | undefined;
-  /** No retry waits longer. Default one day. */
+  /** No retry waits longer. Default one day, or `delay` where that is longer. */
   maxDelay?: Duration | undefined;
   /** Share of the delay by which it is moved at random, up or down, 0 to 1. Default 0.1. */
   jitter?: number | undefined;

@@ -96,8 +96,17 @@ function enqueueSettings(given: EnqueueOptions, others?: readonly string[]): Enq
     timeoutMs: options.timeout,
     backoff: options.backoff,
     uniqueKey: options.uniqueKey,
-    metadata: metadata === undefined ? undefined : encodePayload(metadata, RECORDED_JSON_BYTES_MAX, 'metadata'),
+    metadata: metadata === undefined ? undefined : metadataText(metadata),
   };
+}
+
+/** @throws InvalidOptionsError for an object that is none as JSON, such as a `Date`. */
+function metadataText(metadata: Record<string, unknown>): string {
+  const text = encodePayload(metadata, RECORDED_JSON_BYTES_MAX, 'metadata');
+  if (!text.startsWith('{')) {
+    throw new InvalidOptionsError('metadata', `expected ${recordCheck.expects}, got ${text.slice(0, 60)}`);
+  }
+  return text;
 }
 
 /** What may be changed when a job is re-queued. */

@@ -34,7 +34,7 @@ export interface TimeseriesPoint {
 export interface ErrorGroup {
   readonly topic: string;
   readonly message: string;
-  /** Names the message: a list or a bulk request finds the jobs by it, as `errorKey`. */
+  /** Names the group: a list or a bulk request finds its jobs by it, as `errorKey`. */
   readonly key: string;
   readonly count: number;
   readonly firstSeen: Date;

@@ -45,7 +45,7 @@ export class Job<T = unknown> {
   uniqueKey!: string | null;
   /** The caller's own notes, at most 64 KiB of JSON. */
   metadata!: Record<string, unknown> | null;
-  /** Somebody asked to cancel it while it ran. */
+  /** Somebody asked to cancel it, be it while it waited or while it ran. */
   cancelRequested!: boolean;
   /** When the latest attempt began. */
   started!: Date | null;

@@ -30,11 +30,12 @@ export function laneSizeOf(row: SqlRow): LaneSize {
 }
 
 export function errorGroupOf(row: SqlRow): ErrorGroup {
+  const topic = row.topic as string;
   const message = (row.message ?? '') as string;
   return {
-    topic: row.topic as string,
+    topic,
     message,
-    key: errorKeyOf(message),
+    key: errorKeyOf(topic, message),
     count: Number(row.jobs),
     firstSeen: new Date(Number(row.first_seen)),
     lastSeen: new Date(Number(row.last_seen)),

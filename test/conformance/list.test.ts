@@ -142,16 +142,18 @@ describe.each(storeKinds())('list on $label', (kind) => {
   });
 
   describe('an error key', () => {
-    const key = errorKeyOf('no route');
+    const key = errorKeyOf(TOPIC, 'no route');
 
-    it('finds failed jobs with exactly that error, not those that say more', async () => {
+    it('finds failed jobs of a topic with exactly that error, not those that say more', async () => {
       const mail = await failed('no route');
       await failed('no route to host');
       await failed('No Route');
       const sms = await failed('no route', 'sms');
-      expect(await idsOf({ errorKey: key })).toEqual([sms, mail]);
-      expect(await idsOf({ errorKey: errorKeyOf('no') })).toEqual([]);
-      expect(await fixture.store.reports.list({ ...EVERYTHING, errorKey: key, limit: 1 })).toMatchObject({ total: 2 });
+      expect(await idsOf({ errorKey: key })).toEqual([mail]);
+      expect(await idsOf({ errorKey: errorKeyOf('sms', 'no route') })).toEqual([sms]);
+      expect(await idsOf({ errorKey: key, topics: ['sms'] })).toEqual([]);
+      expect(await idsOf({ errorKey: errorKeyOf(TOPIC, 'no') })).toEqual([]);
+      expect(await fixture.store.reports.list({ ...EVERYTHING, errorKey: key, limit: 1 })).toMatchObject({ total: 1 });
     });
 
     it('names long, odd and missing texts, too', async () => {
@@ -159,9 +161,9 @@ describe.each(storeKinds())('list on $label', (kind) => {
       const long = await failed(odd);
       const [none, other] = [await failed('x'), await failed(`${odd} `)];
       await fixture.set(none, { last_error: null });
-      expect(await idsOf({ errorKey: errorKeyOf(odd) })).toEqual([long]);
-      expect(await idsOf({ errorKey: errorKeyOf('') })).toEqual([none]);
-      expect(await idsOf({ errorKey: errorKeyOf(`${odd} `) })).toEqual([other]);
+      expect(await idsOf({ errorKey: errorKeyOf(TOPIC, odd) })).toEqual([long]);
+      expect(await idsOf({ errorKey: errorKeyOf(TOPIC, '') })).toEqual([none]);
+      expect(await idsOf({ errorKey: errorKeyOf(TOPIC, `${odd} `) })).toEqual([other]);
     });
 
     it('is one more condition beside the others, and means failed jobs only', async () => {

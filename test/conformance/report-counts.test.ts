@@ -152,7 +152,7 @@ describe.each(storeKinds())('reports on $label', (kind) => {
       expect(items[0]!.sampleId).toBe(sms.at(-1));
       expect(items[2]!.sampleId).toBe(last[0]);
       expect(window).toEqual({ jobs: 6, jobsMax: 10_000 });
-      expect(items.map(({ key }) => key)).toEqual(items.map(({ message }) => errorKeyOf(message)));
+      expect(items.map(({ key }) => key)).toEqual(items.map(({ topic, message }) => errorKeyOf(topic, message)));
     });
 
     it('say when they were first and last seen', async () => {

@@ -62,6 +62,9 @@ const orNull = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.opt
 export function anyQuery(jobs: readonly ListedJob[]): fc.Arbitrary<ListFilter> {
   const anyId = jobs.length === 0 ? fc.constant(idAt(DAY, 0)) : fc.constantFrom(...jobs.map(({ id }) => id));
   const words = ['mail', 'Mail', 'sms', 'econn', 'BOX', '100%', '[', 'x'];
+  const anyErrorKey = fc
+    .tuple(fc.constantFrom(...TOPICS), fc.constantFrom(...ERRORS, 'x'))
+    .map(([topic, error]) => errorKeyOf(topic, error));
   // Either a search or a key.
   const anyText = fc.oneof(
     {
@@ -70,7 +73,7 @@ export function anyQuery(jobs: readonly ListedJob[]): fc.Arbitrary<ListFilter> {
     },
     {
       weight: 1,
-      arbitrary: fc.record({ q: fc.constant(null), errorKey: fc.constantFrom(...ERRORS, 'x').map(errorKeyOf) }),
+      arbitrary: fc.record({ q: fc.constant(null), errorKey: anyErrorKey }),
     },
   );
   const anyOther = fc.record({
@@ -107,7 +110,7 @@ function matches(job: ListedJob, filter: ListFilter): boolean {
     (statuses === null || statuses.includes(job.status)) &&
     (due === null || job.isDue === due) &&
     (q === null || isFoundBy(job, q)) &&
-    (errorKey === null || (job.error !== null && errorKeyOf(job.error) === errorKey)) &&
+    (errorKey === null || (job.error !== null && errorKeyOf(job.topic, job.error) === errorKey)) &&
     (createdFrom === null || job.created >= createdFrom) &&
     (createdTo === null || job.created < createdTo)
   );

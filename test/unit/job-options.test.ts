@@ -199,6 +199,17 @@ describe('the options of one job', () => {
 });
 
 describe('the metadata of a job', () => {
+  it.each<[string, object, string]>([
+    ['a date', new Date(0), 'expected an object, got "1970-01-01T00:00:00.000Z"'],
+    ['an address', new URL('http://a.b/'), 'expected an object, got "http://a.b/"'],
+    ['what becomes a list', { toJSON: () => [1] }, 'expected an object, got [1]'],
+    ['what becomes nothing', { toJSON: () => null }, 'expected an object, got null'],
+  ])('is refused when it is %s', (_, metadata, text) => {
+    const read = (): unknown => readEnqueueOptions({ metadata: metadata as Record<string, unknown> });
+    expect(read).toThrow(InvalidOptionsError);
+    expect(read).toThrow(text);
+  });
+
   it('may be 64 KiB of JSON, and not one byte more', () => {
     const frame = '{"a":""}'.length;
 

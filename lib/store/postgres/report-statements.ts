@@ -131,7 +131,8 @@ SELECT n.id FROM ${newestOf('failed', 'id, last_error')} WHERE strpos(lower(n.la
 /** Failed jobs whose error has the key $2, as `errorKeyOf` makes it, among the newest of each lane. */
 export const FAILED_ALIKE = `
 SELECT n.id FROM ${newestOf('failed', 'id, last_error')}
-WHERE left(encode(sha256(convert_to(coalesce(n.last_error, ''), 'UTF8')), 'hex'), 32) = $2`;
+WHERE left(encode(sha256(convert_to(
+  octet_length(convert_to(l.topic, 'UTF8')) || ':' || l.topic || coalesce(n.last_error, ''), 'UTF8')), 'hex'), 32) = $2`;
 
 const countsOf = (condition: string): string => `
 SELECT topic, status, count(*) AS jobs FROM _jobs WHERE ${isListed} AND ${condition} GROUP BY topic, status

@@ -119,7 +119,9 @@ export class SqliteReports implements JobReports, ReportRecords {
   private async failedAlike(errorKey: string, lanes: readonly ReportLane[]): Promise<string[]> {
     const found = await inTurn(lanes, async (lane) => {
       const texts = await this.read(() => one(sql.FAILED_TEXTS, [lane.topic, lane.limit]));
-      const text = texts.map(({ message }) => message as string).find((each) => errorKeyOf(each) === errorKey);
+      const text = texts
+        .map(({ message }) => message as string)
+        .find((each) => errorKeyOf(lane.topic, each) === errorKey);
       return text === undefined ? [] : this.idsOfLanes([lane], sql.FAILED_ALIKE, text);
     });
     return found.flat();
