@@ -159,8 +159,8 @@ export class RowLockedError extends QueueUnavailableError {}
 export class StatementCancelledError extends QueueUnavailableError {}
 
 /**
- * Thrown by a handler to fail its job at once, whatever retries are left. So is an error of this name from elsewhere: a service
- * that two queues call throws that of one of them.
+ * Thrown by a handler to fail its job at once, whatever retries are left. An error of this name from elsewhere does the same: a
+ * service that two queues call throws that of one of them.
  */
 export class UnrecoverableError extends JobsError {
   readonly code = 'UNRECOVERABLE';

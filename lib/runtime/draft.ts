@@ -15,7 +15,7 @@ export interface Draft {
 }
 
 /**
- * One after another: all of them can be stored by then, whatever their schemas say.
+ * One after another. What else may be wrong with any of them was found when it was drafted.
  *
  * @throws what `judge` throws, of the first that is refused.
  */
