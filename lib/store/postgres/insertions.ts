@@ -126,10 +126,10 @@ export class Insertions {
         return jobs.map((job) => inserted.get(job.id)!);
       }
       await this.query(LET_KEYS_GO, [], tx);
-      await this.releaseOld(jobs, tx);
       if (round === INSERT_ROUNDS_MAX) {
         throw neverStored(open);
       }
+      await this.releaseOld(jobs, tx);
     }
   }
 
