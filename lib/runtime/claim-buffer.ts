@@ -1,5 +1,6 @@
 import type { Clock, ScheduledWake } from '../core/clock.js';
 import type { Attempt } from './attempt.js';
+import { Fifo } from './fifo.js';
 
 const LOOK_MS = 100;
 /**
@@ -11,7 +12,7 @@ const LOOKS_MAX = 5;
 
 /** Claimed jobs that wait for a slot, in the order in which they are to run. */
 export class ClaimBuffer {
-  private waiting: Attempt[] = [];
+  private readonly waiting = new Fifo<Attempt>();
   private pushed = 0;
   /** How many had been pushed at each of the last looks. */
   private looks: number[] = [];
@@ -34,7 +35,7 @@ export class ClaimBuffer {
 
   /** Those that wait, the next one first. */
   get all(): readonly Attempt[] {
-    return this.waiting;
+    return this.waiting.all;
   }
 
   /** Adds one at the end. `watch` is called when it has not begun at once. */
@@ -52,7 +53,7 @@ export class ClaimBuffer {
   takeAll(): Attempt[] {
     this.nextLook?.cancel();
     this.nextLook = undefined;
-    return this.waiting.splice(0);
+    return this.waiting.take(this.length);
   }
 
   /** Called after jobs were pushed, and have not begun at once: most never wait. */
@@ -75,7 +76,7 @@ export class ClaimBuffer {
     }
     const missed = this.looks.length > LOOKS_MAX ? this.looks.shift()! - (this.pushed - this.waiting.length) : 0;
     const count = this.areQuick() ? missed : Math.max(missed, this.olderThan(LOOKS_MAX * LOOK_MS));
-    const stale = this.waiting.splice(0, Math.max(0, count));
+    const stale = this.waiting.take(Math.max(0, count));
     if (stale.length > 0) {
       this.onStale(stale);
     }
@@ -83,7 +84,7 @@ export class ClaimBuffer {
 
   private olderThan(ageMs: number): number {
     const bornBeforeMs = this.clock.now() - ageMs;
-    const youngAt = this.waiting.findIndex(({ sinceMs }) => sinceMs > bornBeforeMs);
+    const youngAt = this.waiting.all.findIndex(({ sinceMs }) => sinceMs > bornBeforeMs);
     return youngAt < 0 ? this.waiting.length : youngAt;
   }
 }
