@@ -12,13 +12,14 @@ export function eventOf(
   answer: SettleAnswer,
   durationMs: number | null,
 ): JobEvent {
-  const base = { id: attempt.id, topic: attempt.topic, attempt: attempt.claim.attempt, durationMs };
+  const { id, topic, claim } = attempt;
   if (answer === 'lease lost' || !outcome) {
-    return { type: 'lease_lost', ...base };
+    return { type: 'lease_lost', id, topic, attempt: claim.attempt, durationMs };
   }
   if (answer.status === 'completed' || answer.status === 'cancelled') {
-    return { type: answer.status, ...base };
+    return { type: answer.status, id, topic, attempt: claim.attempt, durationMs };
   }
+  const base = { id, topic, attempt: claim.attempt, durationMs };
   if (answer.status === 'failed') {
     return { type: 'failed', ...base, error: errorOf(attempt, outcome) };
   }

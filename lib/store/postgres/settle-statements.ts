@@ -17,7 +17,7 @@ import {
 
 const isSpent = 'j.retries >= j.max_retries';
 
-/** The row has the time of the claim; what is kept is when the handler was called. */
+/** The row has the time of the claim; what is kept is the time of this statement less what the handler took. */
 const started = 'coalesce(statement_timestamp() - make_interval(secs => o.ran_ms / 1000.0), j.started)';
 
 /**

@@ -18,7 +18,13 @@ export class Settlements {
   /** Answers in the order of `settlements`; jobs that end in one of the `unkept` statuses are deleted. */
   async settle(settlements: readonly Settlement[], unkept: readonly FinalStatus[]): Promise<Settled[]> {
     const isRemoving = unkept.includes('completed');
-    const answers = await this.complete(settlements.filter(isCompletion), isRemoving);
+    const completions = settlements.filter(isCompletion);
+    const done = await this.complete(completions, isRemoving);
+    if (done.length === settlements.length) {
+      // Most sets: there is nothing to look up, and what is not to be kept is deleted already.
+      return settlements.map(({ token }) => completed(token));
+    }
+    const answers = new Map<Settlement, Settled>(done.map((completion) => [completion, completed(completion.token)]));
     const others = settlements.filter((settlement) => !answers.has(settlement));
     if (others.length > 0) {
       const settled = await this.settleWithCare(others);
@@ -32,18 +38,18 @@ export class Settlements {
     await this.query(settling.DISCARD, [tokenJson(tokens), statuses]);
   }
 
-  /** Those that this could complete. */
-  private async complete(completions: Completion[], isRemoving: boolean): Promise<Map<Settlement, Settled>> {
+  /** Answers those that it could complete. */
+  private async complete(completions: Completion[], isRemoving: boolean): Promise<readonly Completion[]> {
     if (completions.length === 0) {
-      return new Map();
+      return [];
     }
     completions.sort((a, b) => byId(a.token, b.token));
     try {
       const [answer] = await this.query(...completionQuery(completions, isRemoving));
-      return completedOf(completions, answer);
+      return movedOf(completions, answer);
     } catch (error) {
       if (error instanceof RowLockedError) {
-        return new Map();
+        return [];
       }
       throw error;
     }
@@ -92,10 +98,11 @@ function arraysOf(completions: readonly Completion[]): (string | null)[] {
   return [ids, attempts, ranMs, results, places];
 }
 
-/** What became of those that the statement moved; it says which only when it did not move all. */
-function completedOf(completions: readonly Completion[], answer: SqlRow | undefined): Map<Settlement, Settled> {
-  const isWhole = Number(answer?.count) === completions.length;
-  const some = isWhole ? [] : (JSON.parse((answer?.members as string | null | undefined) ?? '[]') as number[]);
-  const done = isWhole ? completions : some.map((member) => completions[member - 1]!);
-  return new Map(done.map((completion) => [completion, completed(completion.token)]));
+/** Those that the statement moved; it says which only when it did not move all. */
+function movedOf(completions: readonly Completion[], answer: SqlRow | undefined): readonly Completion[] {
+  if (Number(answer?.count) === completions.length) {
+    return completions;
+  }
+  const members = JSON.parse((answer?.members as string | null | undefined) ?? '[]') as number[];
+  return members.map((member) => completions[member - 1]!);
 }
