@@ -145,6 +145,12 @@ describe.each(storeKinds())('the hot path on $label', (kind) => {
     expect(await queue.statementsOf(() => queue.drain())).toBeLessThanOrEqual(DRAIN_MAX);
   });
 
+  it('completes sets of them at the first go', async () => {
+    await open({ concurrency: 100 });
+    await queue.enqueueAll();
+    expect(await queue.statementsOf(() => queue.drain(), 'ROLLBACK')).toBe(0);
+  });
+
   it('looks for more once for a job that comes alone, and not again when it ends', async () => {
     const { engine } = await open({ pollInterval: '1m' });
     engine.register('work', () => null);

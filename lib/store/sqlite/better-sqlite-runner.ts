@@ -81,6 +81,8 @@ function columnsOf(statement: BetterSqliteStatement): string[] {
 
 function rowOf(columns: readonly string[], values: readonly unknown[]): SqlRow {
   const row: SqlRow = {};
-  columns.forEach((name, index) => (row[name] = values[index]));
+  for (let index = 0; index < columns.length; index += 1) {
+    row[columns[index]!] = values[index];
+  }
   return row;
 }

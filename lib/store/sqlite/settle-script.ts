@@ -4,23 +4,28 @@ import { completed, isCompletion } from '../completion.js';
 import type { Settled, Settlement } from '../job-store.js';
 import { settledInOrder, unanswered } from '../set-answers.js';
 import { completionJson, settlementJson, tokenJson } from '../set-json.js';
-import type { SqlScript, SqlStatement } from '../sql-runner.js';
+import type { SqlRow, SqlScript, SqlStatement } from '../sql-runner.js';
 import * as sql from './settle-statements.js';
 
 /** So many brief jobs pay for a statement of their own, which is one more commit where steps stand alone. */
 const BRIEF_JOBS_MIN = 100;
 
-/** Completes the quick way, settles what that left and all others, and deletes what is not to be kept. */
+/**
+ * Completes the quick way, settles what that left and all others, and deletes what is not to be kept.
+ *
+ * @param isOneTick whether that is one transaction within one tick.
+ */
 export function* settleScript(
   settlements: readonly Settlement[],
   unkept: readonly FinalStatus[],
+  isOneTick: boolean,
 ): SqlScript<Settled[]> {
-  const answers = new Map<Settlement, Settled>();
-  for (const { statement, completions } of completionSteps(settlements.filter(isCompletion))) {
-    const left = new Set(unanswered(tokensOf(completions), yield statement));
-    const done = completions.filter(({ token }) => !left.has(token));
-    done.forEach((completion) => answers.set(completion, completed(completion.token)));
+  const done = yield* completeScript(settlements.filter(isCompletion), isOneTick);
+  if (done.length === settlements.length && !unkept.includes('completed')) {
+    // Most sets: there is nothing to look up, and nothing to delete.
+    return settlements.map(({ token }) => completed(token));
   }
+  const answers = new Map<Settlement, Settled>(done.map((completion) => [completion, completed(completion.token)]));
   const others = settlements.filter((settlement) => !answers.has(settlement));
   if (others.length > 0) {
     const settled = yield* settleWithCareScript(others);
@@ -32,24 +37,43 @@ export function* settleScript(
   return settlements.map((settlement) => answers.get(settlement)!);
 }
 
-interface CompletionStep {
-  readonly statement: SqlStatement;
-  readonly completions: readonly Completion[];
-}
-
-function completionSteps(completions: readonly Completion[]): CompletionStep[] {
+/** Answers those that it knows to be completed. */
+function* completeScript(completions: readonly Completion[], isOneTick: boolean): SqlScript<readonly Completion[]> {
   const brief = completions.filter(isBrief);
   if (brief.length < BRIEF_JOBS_MIN) {
-    return completions.length === 0 ? [] : [completionStep(completions)];
+    return completions.length === 0 ? [] : answered(completions, yield completionOf(completions));
   }
-  const ids = brief.map(({ token }) => token.id);
-  const step = { statement: { sql: sql.COMPLETE_BRIEF, params: [JSON.stringify(ids)] }, completions: brief };
+  const params = [JSON.stringify(brief.map(({ token }) => token.id))];
+  const done = isOneTick
+    ? yield* completeCounted(brief, params)
+    : answered(brief, yield { sql: sql.COMPLETE_BRIEF, params });
+  if (brief.length === completions.length) {
+    return done;
+  }
   const others = completions.filter((completion) => !isBrief(completion));
-  return others.length === 0 ? [step] : [step, completionStep(others)];
+  return [...done, ...answered(others, yield completionOf(others))];
 }
 
-function completionStep(completions: readonly Completion[]): CompletionStep {
-  return { statement: { sql: sql.COMPLETE, params: [completionJson(completions)] }, completions };
+/** Most often it moves all, and their number is answer enough. Otherwise it is undone, and the rows are asked for. */
+function* completeCounted(brief: readonly Completion[], params: readonly unknown[]): SqlScript<readonly Completion[]> {
+  yield { sql: sql.MARK_COMPLETIONS, params: [] };
+  yield { sql: sql.COMPLETE_BRIEF_UNANSWERED, params };
+  const [moved] = yield { sql: sql.MOVED, params: [], isRead: true };
+  const isWhole = Number(moved!.count) === brief.length;
+  if (!isWhole) {
+    yield { sql: sql.UNDO_COMPLETIONS, params: [] };
+  }
+  yield { sql: sql.KEEP_COMPLETIONS, params: [] };
+  return isWhole ? brief : answered(brief, yield { sql: sql.COMPLETE_BRIEF, params });
+}
+
+function completionOf(completions: readonly Completion[]): SqlStatement {
+  return { sql: sql.COMPLETE, params: [completionJson(completions)] };
+}
+
+function answered(completions: readonly Completion[], rows: readonly SqlRow[]): readonly Completion[] {
+  const left = new Set(unanswered(tokensOf(completions), rows));
+  return left.size === 0 ? completions : completions.filter(({ token }) => !left.has(token));
 }
 
 function isBrief({ token, ranMs, outcome }: Completion): boolean {

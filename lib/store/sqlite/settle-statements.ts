@@ -20,15 +20,31 @@ UPDATE _jobs AS j SET status = 'completed', result = o.result,
 FROM o WHERE ${owned} AND NOT j.cancel_requested
 RETURNING id, attempt`;
 
+const completeBrief = `
+UPDATE _jobs ${byId} SET status = 'completed', started = ${now}, locked_until = NULL, locked_by = NULL, finished = ${now}, updated = ${now}
+WHERE id IN (SELECT value FROM json_each(?1)) AND attempt = 1 AND +status = 'processing' AND NOT cancel_requested
+  AND result IS NULL`;
+
 /**
  * The same where nothing differs from job to job but the id: first attempts of such brief handlers, without a result. In those
  * the table is what a drain waits for, and a set without a join costs it a third less.
  */
-export const COMPLETE_BRIEF = `
-UPDATE _jobs ${byId} SET status = 'completed', started = ${now}, locked_until = NULL, locked_by = NULL, finished = ${now}, updated = ${now}
-WHERE id IN (SELECT value FROM json_each(?1)) AND attempt = 1 AND +status = 'processing' AND NOT cancel_requested
-  AND result IS NULL
-RETURNING id, attempt`;
+export const COMPLETE_BRIEF = `${completeBrief} RETURNING id, attempt`;
+
+/** `COMPLETE_BRIEF` without an answer for each row, in four fifths of the time. `MOVED` is to be asked next. */
+export const COMPLETE_BRIEF_UNANSWERED = completeBrief;
+
+/** How many rows the last write on this connection has moved. */
+export const MOVED = 'SELECT changes() AS count';
+
+/** What follows can be undone alone, within a transaction. */
+export const MARK_COMPLETIONS = 'SAVEPOINT nestjs_jobs_completions';
+
+/** Undoes it; the mark stays. */
+export const UNDO_COMPLETIONS = 'ROLLBACK TO nestjs_jobs_completions';
+
+/** Keeps what stands since the mark. */
+export const KEEP_COMPLETIONS = 'RELEASE nestjs_jobs_completions';
 
 /** Materialized, or each member would be parsed once for every column that reads it. */
 const outcomes = `o AS MATERIALIZED (
@@ -40,7 +56,7 @@ const finalStatuses = `('completed', 'failed', 'cancelled')`;
 
 const isSpent = `j.retries >= j.max_retries`;
 
-/** The row has the time of the claim; what is kept is when the handler was called. */
+/** The row has the time of the claim; what is kept is the time of this statement less what the handler took. */
 const started = `iif(o.ran_ms IS NULL, j.started, ${fromNow('-o.ran_ms')})`;
 
 /** processing → as each outcome says, fenced by attempt. Answers the rows it moved. */

@@ -153,7 +153,7 @@ export class SqliteStore implements Seam.JobStore {
   }
 
   settle(settlements: readonly Seam.Settlement[], unkept: readonly FinalStatus[] = []): Promise<Seam.Settled[]> {
-    return this.write(() => settleScript(settlements, unkept));
+    return this.write(() => settleScript(settlements, unkept, this.connection.lane.isOneTick));
   }
 
   async recordProgress(entries: readonly Seam.ProgressEntry[]): Promise<boolean[]> {

@@ -20,6 +20,8 @@ export interface StepLaneOptions extends WriteLaneOptions {
  * their first write fail (SQLITE_BUSY_SNAPSHOT). For the same reason they begin after `whenStill`.
  */
 export class StepLane implements WriteLane {
+  /** Each statement is a transaction of its own, and a repository on the queue's own DataSource has the same connection. */
+  readonly isOneTick = false;
   private last: Promise<unknown> = Promise.resolve();
   private write: Promise<void> | undefined;
   private wake: () => void = () => undefined;

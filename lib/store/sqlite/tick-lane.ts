@@ -38,6 +38,7 @@ const TURN_MAX_MS = 5;
  * write fail (SQLITE_BUSY_SNAPSHOT), which no application with one connection has ever seen.
  */
 export class TickLane implements WriteLane {
+  readonly isOneTick = true;
   private readonly waiting: Waiting[] = [];
   private retry: ScheduledWake | undefined;
   /** Since when somebody else has kept the head of the lane waiting. */

@@ -4,6 +4,10 @@ import type { SqlScript } from '../sql-runner.js';
 /** The queue's writes to a SQLite database, one after another: what a driver allows decides how. */
 export interface WriteLane {
   /**
+   * Whether a script is one transaction within one tick: nothing comes between its statements, and it may mark where to go back to.
+   */
+  readonly isOneTick: boolean;
+  /**
    * Runs a script after those asked for before. Each statement that writes may stand alone.
    *
    * @throws QueueUnavailableError when the lock does not come within `lockTimeout`.

@@ -22,7 +22,7 @@ const SKEWS_MS = [-4_000, 0, 4_000];
 /** The statements that write how an attempt ended. */
 const outcomesOn = ({ database }: MemberSettings): readonly string[] => [
   'COMPLETE',
-  database.type === 'postgres' ? 'COMPLETE_ONE' : 'COMPLETE_BRIEF',
+  ...(database.type === 'postgres' ? ['COMPLETE_ONE'] : ['COMPLETE_BRIEF', 'COMPLETE_BRIEF_UNANSWERED']),
   'SETTLE',
   'COMPLETE_IN_TX',
 ];
