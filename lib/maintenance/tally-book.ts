@@ -13,7 +13,7 @@ interface Tally {
   histogram: Histogram;
 }
 
-/** What began and finished in a span of time, of each topic and of all. */
+/** What began and finished in a span of time, of each topic. */
 export class TallyBook {
   private readonly tallies = new Map<string, Tally>();
 
@@ -23,30 +23,31 @@ export class TallyBook {
 
   add(event: JobEvent): void {
     addEvent(this.of(event.topic), event);
-    addEvent(this.of(ALL_TOPICS), event);
   }
 
   addAll(other: TallyBook): void {
-    for (const [topic, theirs] of other.tallies) {
-      const tally = this.of(topic);
-      tally.completed += theirs.completed;
-      tally.failed += theirs.failed;
-      tally.started += theirs.started;
-      tally.runMs += theirs.runMs;
-      tally.waitMs += theirs.waitMs;
-      addTo(tally.histogram, theirs.histogram);
-    }
+    other.tallies.forEach((theirs, topic) => addTally(this.of(topic), theirs));
   }
 
-  /** As it is now; what is added later does not change it. */
+  /** One for each topic and one for all, as they are now; what is added later does not change them. */
   entries(): RollupEntry[] {
-    return [...this.tallies].map(([topic, tally]) => ({ topic, ...tally, histogram: { ...tally.histogram } }));
+    if (this.isEmpty) {
+      return [];
+    }
+    const all = emptyTally();
+    this.tallies.forEach((tally) => addTally(all, tally));
+    const each = [...this.tallies].map(([topic, tally]) => ({
+      topic,
+      ...tally,
+      histogram: { ...tally.histogram },
+    }));
+    return [...each, { topic: ALL_TOPICS, ...all }];
   }
 
   private of(topic: string): Tally {
     let tally = this.tallies.get(topic);
     if (!tally) {
-      tally = { completed: 0, failed: 0, started: 0, runMs: 0, waitMs: 0, histogram: {} };
+      tally = emptyTally();
       this.tallies.set(topic, tally);
     }
     return tally;
@@ -56,6 +57,19 @@ export class TallyBook {
 /** Whether a report shows such an event. */
 export function isTallied({ type }: JobEvent): boolean {
   return type === 'started' || type === 'completed' || type === 'failed';
+}
+
+function emptyTally(): Tally {
+  return { completed: 0, failed: 0, started: 0, runMs: 0, waitMs: 0, histogram: {} };
+}
+
+function addTally(tally: Tally, other: Tally): void {
+  tally.completed += other.completed;
+  tally.failed += other.failed;
+  tally.started += other.started;
+  tally.runMs += other.runMs;
+  tally.waitMs += other.waitMs;
+  addTo(tally.histogram, other.histogram);
 }
 
 function addEvent(tally: Tally, event: JobEvent): void {
