@@ -51,7 +51,10 @@ function unpackLibrary(folders) {
 
 /** @param {string} folder @param {string[]} args */
 function npm(folder, ...args) {
-  // npm tells its scripts where they are; one that is started inside another must not believe that.
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)));
+  // npm tells its scripts where they are; one that is started inside another must not believe that. And compiler flags of the
+  // environment would build another SQLite than applications have.
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(npm_.*|(C|CXX|CPP|LD)FLAGS)$/i.test(name)),
+  );
   return execFileSync('npm', args, { cwd: folder, encoding: 'utf8', env, stdio: ['ignore', 'pipe', 2] });
 }
