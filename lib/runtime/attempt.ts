@@ -29,8 +29,12 @@ export class Attempt implements AttemptHandle {
   /** When it began, by the process's clock; until then, when it was claimed. */
   sinceMs: number;
   hasBegun = false;
+  /** Its place among those whose leases are renewed; `undefined`: it is not there. */
+  heldAt: number | undefined;
   /** When it was given a slot, by the process's clock. */
   slotSinceMs = NaN;
+  /** When it gave its slot back, by the process's clock: its handler has returned, or is not called. `undefined` until then. */
+  slotUntilMs: number | undefined;
   /** The handler's own promise, where an interceptor may stop waiting for it; `undefined` once it has settled. */
   work: Promise<unknown> | undefined;
 

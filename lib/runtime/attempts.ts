@@ -70,7 +70,9 @@ export class Attempts {
     returned: (attempt) => {
       this.running.delete(attempt.id);
       this.countIn(attempt.topic, -1);
-      this.prefetch.noteReturned(attempt.slotSinceMs);
+      const nowMs = this.options.clock.now();
+      attempt.slotUntilMs = nowMs;
+      this.prefetch.noteReturned(nowMs - attempt.slotSinceMs);
       this.startNext();
       this.onChange();
     },
@@ -79,7 +81,7 @@ export class Attempts {
   private onChange: () => void = () => undefined;
 
   constructor(private readonly options: AttemptsOptions) {
-    this.prefetch = new Prefetch(options.clock, options.concurrency);
+    this.prefetch = new Prefetch(options.concurrency);
     const areQuick = (): boolean => this.prefetch.target > 0;
     // The handlers before them are slower than they were.
     this.buffer = new ClaimBuffer(options.clock, areQuick, (stale) => {
@@ -114,7 +116,7 @@ export class Attempts {
 
   /** Claimed jobs whose outcome is not in the table yet. */
   get openCount(): number {
-    return this.options.heartbeat.attempts.size;
+    return this.options.heartbeat.attempts.length;
   }
 
   /** What is at work, by topic. */
@@ -148,14 +150,15 @@ export class Attempts {
   /**
    * Runs a job as soon as a slot is free.
    *
-   * @param leaseEndsMs by the process's clock, counted from before the claim was sent.
+   * @param claimedAtMs when the claim was answered, by the process's clock.
+   * @param leaseEndsMs when its lease ends at the latest, by the same clock: counted from before the claim was sent.
    */
-  take(claim: Claim, leaseEndsMs: number): void {
+  take(claim: Claim, claimedAtMs: number, leaseEndsMs: number): void {
     if (!this.options.registry.get(claim.topic) || this.running.has(claim.id)) {
       // An older attempt, timed out or without its lease, still runs here: the job waits, or goes to another process.
-      return this.giveBack(claim, leaseEndsMs, this.postponementOf(claim.id));
+      return this.giveBack(claim, claimedAtMs, leaseEndsMs, this.postponementOf(claim.id));
     }
-    const attempt = this.hold(claim, leaseEndsMs);
+    const attempt = this.hold(claim, claimedAtMs, leaseEndsMs);
     this.countIn(attempt.topic, +1);
     this.buffer.push(attempt);
     this.startNext();
@@ -173,7 +176,7 @@ export class Attempts {
   /** The process ends, whether the database has answered or not. */
   giveUp(): void {
     const { heartbeat, settler, logger } = this.options;
-    const open = [...heartbeat.attempts].filter(({ isSettling }) => isSettling).length;
+    const open = heartbeat.attempts.filter(({ isSettling }) => isSettling).length;
     if (open > 0) {
       logger.warn(
         `outcomes without an answer at the end: ${open}; jobs that still stand as processing are taken over when their leases end`,
@@ -183,8 +186,8 @@ export class Attempts {
   }
 
   /** Back to pending without a retry charged; by default for jobs claimed while the process stops. */
-  giveBack(claim: Claim, leaseEndsMs: number, delayMs: number | null = null): void {
-    this.settle(this.hold(claim, leaseEndsMs), { kind: 'release', delayMs });
+  giveBack(claim: Claim, claimedAtMs: number, leaseEndsMs: number, delayMs: number | null = null): void {
+    this.settle(this.hold(claim, claimedAtMs, leaseEndsMs), { kind: 'release', delayMs });
   }
 
   /** Tells every handler to end because the process does. */
@@ -206,17 +209,20 @@ export class Attempts {
     while (this.beginnings.length > 0 && this.turn.hasTime()) {
       this.beginOrGiveBack(this.beginnings.shift()!);
     }
-    while (this.buffer.length > 0 && this.running.size < this.options.concurrency && this.turn.hasTime()) {
-      this.start(this.buffer.shift()!);
+    while (this.buffer.length > 0 && this.running.size < this.options.concurrency) {
+      const nowMs = this.options.clock.now();
+      if (!this.turn.hasTime(nowMs)) {
+        return;
+      }
+      this.start(this.buffer.shift()!, nowMs);
     }
   }
 
-  private start(attempt: Attempt): void {
+  private start(attempt: Attempt, nowMs: number): void {
     const { id, claim } = attempt;
     if (this.running.has(id)) {
       return this.release(attempt, this.postponementOf(id));
     }
-    const nowMs = this.options.clock.now();
     if (attempt.leaseEndsMs <= nowMs) {
       // This process stood still since it asked: another one may run the job by now.
       return this.release(attempt);
@@ -272,10 +278,9 @@ export class Attempts {
     this.settle(attempt, { kind: 'release', delayMs });
   }
 
-  private hold(claim: Claim, leaseEndsMs: number): Attempt {
-    const { clock, heartbeat } = this.options;
-    const attempt = new Attempt(claim, this.parts, clock.now(), leaseEndsMs);
-    heartbeat.hold(attempt);
+  private hold(claim: Claim, claimedAtMs: number, leaseEndsMs: number): Attempt {
+    const attempt = new Attempt(claim, this.parts, claimedAtMs, leaseEndsMs);
+    this.options.heartbeat.hold(attempt);
     return attempt;
   }
 
@@ -285,8 +290,9 @@ export class Attempts {
 
   private settle(attempt: Attempt, outcome: Outcome | null): void {
     const { settler, clock } = this.options;
-    // To the microsecond: what a clock says beyond that is noise, and twice the text.
-    const durationMs = attempt.hasBegun ? Math.round((clock.now() - attempt.sinceMs) * 1_000) / 1_000 : null;
+    // Until it returned: the next one in its slot has begun since. To the microsecond: what a clock says beyond that is noise.
+    const ranMs = (): number => (attempt.slotUntilMs ?? clock.now()) - attempt.sinceMs;
+    const durationMs = attempt.hasBegun ? Math.round(ranMs() * 1_000) / 1_000 : null;
     attempt.settle();
     const end = (answer: SettleAnswer): void => this.letGo(attempt, outcome, answer, durationMs);
     if (outcome) {

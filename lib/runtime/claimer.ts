@@ -110,8 +110,9 @@ export class Claimer {
     room.reserve(request);
     try {
       const claims = await store.claim(request);
-      room.noteAnswer(request, clock.now() - askedMs > leaseMs / 3);
-      this.take(claims, askedMs + leaseMs);
+      const nowMs = clock.now();
+      room.noteAnswer(request, nowMs - askedMs > leaseMs / 3);
+      this.take(claims, nowMs, askedMs + leaseMs);
       return this.learnFrom(request, claims, plannedIn);
     } catch (error) {
       room.noteAnswer(request, error instanceof StatementCancelledError || undefined);
@@ -121,15 +122,15 @@ export class Claimer {
     }
   }
 
-  private take(claims: Claim[], leaseEndsMs: number): void {
+  private take(claims: Claim[], claimedAtMs: number, leaseEndsMs: number): void {
     const { attempts, room } = this.options;
     claims.sort((a, b) => a.priority - b.priority || a.runAt.getTime() - b.runAt.getTime() || (a.id < b.id ? -1 : 1));
     for (const claim of claims) {
       room.noteLength(claim.payloadLength);
       if (this.isOn) {
-        attempts.take(claim, leaseEndsMs);
+        attempts.take(claim, claimedAtMs, leaseEndsMs);
       } else {
-        attempts.giveBack(claim, leaseEndsMs);
+        attempts.giveBack(claim, claimedAtMs, leaseEndsMs);
       }
     }
   }

@@ -1,5 +1,3 @@
-import type { Clock } from '../core/clock.js';
-
 /** Claimed work may wait this long for a slot here, by the mean time of handlers. */
 const BUFFERED_WORK_MS = 50;
 /** Handlers that take longer are never claimed for before a slot is free. */
@@ -17,14 +15,10 @@ const MEMORY = 20;
 export class Prefetch {
   private meanMs = Infinity;
 
-  constructor(
-    private readonly clock: Clock,
-    private readonly concurrency: number,
-  ) {}
+  constructor(private readonly concurrency: number) {}
 
-  /** A handler has returned whose attempt was given its slot at `sinceMs`. */
-  noteReturned(sinceMs: number): void {
-    const tookMs = this.clock.now() - sinceMs;
+  /** A handler has returned that had its slot for so long. */
+  noteReturned(tookMs: number): void {
     this.meanMs = Number.isFinite(this.meanMs) ? this.meanMs + (tookMs - this.meanMs) / MEMORY : tookMs;
   }
 

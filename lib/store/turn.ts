@@ -16,9 +16,8 @@ export class Turn {
     private readonly next: () => void,
   ) {}
 
-  /** Whether there is time left in this turn. */
-  hasTime(): boolean {
-    const nowMs = this.clock.now();
+  /** Whether there is time left in this turn. @param nowMs the time, for those who know it. */
+  hasTime(nowMs = this.clock.now()): boolean {
     if (this.sinceMs === undefined) {
       this.sinceMs = nowMs;
       setImmediate(() => {

@@ -102,6 +102,26 @@ describe.each(everyKind)('events on $label', (kind) => {
     expect(late).not.toContain(third.id);
   });
 
+  it('tell how long a handler ran, without what the next one did in its slot before the first was recorded', async () => {
+    let beganMs: number | undefined;
+    let endedMs = NaN;
+    const busy = (): void => {
+      const sinceMs = performance.now();
+      beganMs ??= sinceMs;
+      while (performance.now() - sinceMs < 5);
+      endedMs = performance.now();
+    };
+    app = await apps.start({ options: { concurrency: 1 }, handlers: { busy } });
+    await app.jobs.enqueueMany(Array.from({ length: 12 }, () => ({ topic: 'busy', payload: null })));
+    await app.jobs.whenIdle();
+    const durations = app.eventsOf('completed').map((event) => (event as { durationMs: number }).durationMs);
+    const sum = durations.reduce((total, durationMs) => total + durationMs, 0);
+    expect(durations).toHaveLength(12);
+    // With one slot they never ran at once.
+    expect(sum / (endedMs - beganMs!)).toBeLessThan(1.2);
+    expect(Math.min(...durations)).toBeGreaterThanOrEqual(5);
+  });
+
   it('are not stopped by a subscriber that throws, and neither are the jobs', async () => {
     app = await apps.start({ handlers });
     app.jobs.events.subscribe(() => {

@@ -1,3 +1,4 @@
+import type { Clock } from '../../lib/core/clock.js';
 import { Rescuer } from '../../lib/maintenance/rescuer.js';
 import { Attempt } from '../../lib/runtime/attempt.js';
 import { Attempts } from '../../lib/runtime/attempts.js';
@@ -40,6 +41,13 @@ function replace<This extends object>(
     return broken(this, ...args);
   };
   return () => (methods[name] = original);
+}
+
+/** What of the attempts of a process is nobody else's. */
+interface Insides {
+  readonly buffer: ClaimBuffer;
+  readonly options: { readonly clock: Clock };
+  start(attempt: Attempt, nowMs: number): void;
 }
 
 const heartbeatOf = (lifecycle: WorkerLifecycle): Heartbeat =>
@@ -95,8 +103,8 @@ export const mutants: readonly Mutant[] = [
     breaks: ['slots'],
     break: () =>
       replace(Attempts.prototype, 'startNext', () => (attempts) => {
-        const inner = attempts as unknown as { buffer: ClaimBuffer; start(attempt: Attempt): void };
-        inner.buffer.takeAll().forEach((attempt) => inner.start(attempt));
+        const inner = attempts as unknown as Insides;
+        inner.buffer.takeAll().forEach((attempt) => inner.start(attempt, inner.options.clock.now()));
       }),
   },
   {
@@ -106,7 +114,8 @@ export const mutants: readonly Mutant[] = [
       replace(
         Attempts.prototype,
         'giveBack',
-        () => (attempts, claim: never, leaseEndsMs: never) => attempts.take(claim, leaseEndsMs),
+        () => (attempts, claim: never, claimedAtMs: never, leaseEndsMs: never) =>
+          attempts.take(claim, claimedAtMs, leaseEndsMs),
       ),
   },
   {
