@@ -1,4 +1,4 @@
-import { InvalidOptionsError } from './errors.js';
+import { describeValue, InvalidOptionsError } from './errors.js';
 import type { JobFilter } from './job.js';
 import { normalJobId } from './job-id.js';
 import type { JobAction } from './job-action.js';
@@ -67,12 +67,18 @@ export function readBulkRequest(given: BulkRequest): BulkOrder {
 /** Ids as the database writes them, each once. */
 export const idsCheck: Check<readonly string[]> = {
   expects: `a list of 1 to ${BULK_JOBS_MAX} job ids`,
-  parse: (value) => {
+  parse: (value, path) => {
     if (!Array.isArray(value) || value.length === 0 || value.length > BULK_JOBS_MAX) {
       return undefined;
     }
-    const ids = value.map(normalJobId);
-    return ids.every((id) => id !== undefined) ? Object.freeze([...new Set(ids)]) : undefined;
+    const ids = Array.from(value, (id: unknown, index) => {
+      const normal = normalJobId(id);
+      if (normal === undefined) {
+        throw new InvalidOptionsError(`${path}[${index}]`, `expected a job id, got ${describeValue(id)}`);
+      }
+      return normal;
+    });
+    return Object.freeze([...new Set(ids)]);
   },
 };
 
