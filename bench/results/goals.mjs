@@ -84,9 +84,9 @@ const NEST_MICROSECONDS_MOST = 10;
  */
 export function goalsTable(rows) {
   const lines = goals.flatMap((goal) => {
-    const [mine, theirs] = sidesOf(rows, goal);
-    if (!Number.isFinite(mine) || !Number.isFinite(theirs)) return [];
-    return [goal.measure === 'nest' ? nestLine(goal, mine - theirs) : lineOf(goal, mine / theirs)];
+    const reached = reachedOf(rows, goal);
+    if (!Number.isFinite(reached)) return [];
+    return [goal.measure === 'nest' ? nestLine(goal, reached) : lineOf(goal, reached)];
   });
   if (lines.length === 0) return undefined;
   const head = ['measure', 'ours', 'by', 'reached', 'wanted', 'aim', ''];
@@ -111,24 +111,32 @@ function nestLine({ measure, ours, over = '' }, microseconds) {
 }
 
 /**
- * Both sides of a goal, from the runs that measured both, where there are any: a machine is not as quick in one as in another.
+ * The median over all rounds of what one contender did beside the other in that round: a machine is not as quick in one as in
+ * another. Of two that never stood in one round, the ratio of their medians.
  *
  * @param {import('./table.mjs').Row[]} rows @param {Goal} goal
  */
-function sidesOf(rows, { measure, ours, over, overMeasure = measure, of }) {
+function reachedOf(rows, goal) {
+  const { measure, ours, over, overMeasure = measure } = goal;
   const rowsOf = (/** @type {string} */ name, /** @type {string} */ contender) =>
     rows.filter((row) => row.measure === name && row.contender === contender);
   const mine = rowsOf(measure, ours);
-  if (over === undefined) return [figureOf(mine, of), 1];
+  if (over === undefined) return figureOf(mine, goal);
   const theirs = rowsOf(overMeasure, over);
-  const runs = new Set(mine.map(({ run }) => run).filter((run) => theirs.some((row) => row.run === run)));
-  const shared = (/** @type {import('./table.mjs').Row[]} */ side) =>
-    runs.size === 0 ? side : side.filter(({ run }) => runs.has(run));
-  return [figureOf(shared(mine), of), figureOf(shared(theirs), of)];
+  const compared = mine.flatMap((row) => {
+    const beside = theirs.filter(({ run, round }) => run === row.run && round === row.round);
+    return beside.map((other) => comparison(goal, figureOf([row], goal), figureOf([other], goal)));
+  });
+  return compared.length > 0 ? median(compared) : comparison(goal, figureOf(mine, goal), figureOf(theirs, goal));
 }
 
-/** @param {import('./table.mjs').Row[]} rows @param {Goal['of']} of */
-function figureOf(rows, of = 'value') {
+/** How much more, of Nest's pipeline; of all else, how many times as much. @param {Goal} goal @param {number} mine @param {number} theirs */
+function comparison({ measure }, mine, theirs) {
+  return measure === 'nest' ? mine - theirs : mine / theirs;
+}
+
+/** The median. @param {import('./table.mjs').Row[]} rows @param {Goal} goal */
+function figureOf(rows, { of = 'value' }) {
   const values = rows.map((row) =>
     of === 'cpu' ? Number(row.nodeSeconds) + Number(row.serverSeconds) : Number(row[of]),
   );
