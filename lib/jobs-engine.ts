@@ -270,7 +270,8 @@ export class JobsEngine {
 
   /**
    * Stops claiming at once, waits for running handlers up to `shutdownTimeout`, then aborts and releases the rest.
-   * Resolves when nothing of this engine is at work any more. Harmless when it is stopped already.
+   * Resolves when nothing of this engine is at work any more, but for handlers that have ignored their timeout, or whose
+   * interceptors did not wait for them: their attempts have ended. Harmless when it is stopped already.
    */
   stop(): Promise<void> {
     return this.lifecycle.stop();
