@@ -291,8 +291,9 @@ export class Attempts {
   private settle(attempt: Attempt, outcome: Outcome | null): void {
     const { settler, clock } = this.options;
     // Until it returned: the next one in its slot has begun since. To the microsecond: what a clock says beyond that is noise.
-    const ranMs = (): number => (attempt.slotUntilMs ?? clock.now()) - attempt.sinceMs;
-    const durationMs = attempt.hasBegun ? Math.round(ranMs() * 1_000) / 1_000 : null;
+    const durationMs = attempt.hasBegun
+      ? Math.round(((attempt.slotUntilMs ?? clock.now()) - attempt.sinceMs) * 1_000) / 1_000
+      : null;
     attempt.settle();
     const end = (answer: SettleAnswer): void => this.letGo(attempt, outcome, answer, durationMs);
     if (outcome) {
