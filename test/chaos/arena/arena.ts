@@ -105,6 +105,13 @@ export class Arena {
     await sleep(this.dice.whole(fromMs, toMs));
   }
 
+  /** Until somebody asks for a job: with a full backlog nobody does, and there is nothing to hinder. */
+  async asking(): Promise<void> {
+    const asked = (): number => readHistory(this.historyFolder).filter(({ kind }) => kind === 'asked').length;
+    const before = asked();
+    await until(() => asked() > before, { timeoutMs: 60_000, message: 'an enqueue' });
+  }
+
   /** Does something again and again until the queue has refused a job more, or for so long. */
   async refusal(maxMs: number, meanwhile: () => void): Promise<void> {
     const refusals = (): number => readHistory(this.historyFolder).filter(({ kind }) => kind === 'refused').length;

@@ -17,6 +17,7 @@ export const readOnly: Fault = {
     for (let count = 0; count < strikes; count += 1) {
       await arena.victim('worker', 2);
       await arena.aWhile(300, 900);
+      await arena.asking();
       arena.strike({ what: READ_ONLY });
       await server.crash();
       await server.startReadOnly();
