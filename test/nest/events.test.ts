@@ -112,13 +112,13 @@ describe.each(everyKind)('events on $label', (kind) => {
       endedMs = performance.now();
     };
     app = await apps.start({ options: { concurrency: 1 }, handlers: { busy } });
-    await app.jobs.enqueueMany(Array.from({ length: 12 }, () => ({ topic: 'busy', payload: null })));
+    await app.jobs.enqueueMany(Array.from({ length: 60 }, () => ({ topic: 'busy', payload: null })));
     await app.jobs.whenIdle();
     const durations = app.eventsOf('completed').map((event) => (event as { durationMs: number }).durationMs);
     const sum = durations.reduce((total, durationMs) => total + durationMs, 0);
-    expect(durations).toHaveLength(12);
+    expect(durations).toHaveLength(60);
     // With one slot they never ran at once.
-    expect(sum / (endedMs - beganMs!)).toBeLessThan(1.2);
+    expect(sum / (endedMs - beganMs!)).toBeLessThan(1.3);
     expect(Math.min(...durations)).toBeGreaterThanOrEqual(5);
   });
 
