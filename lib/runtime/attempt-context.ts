@@ -63,8 +63,12 @@ export class AttemptContext implements JobContext {
     this.runAt = claim.runAt;
     this.created = claim.created;
     this.metadata = claim.metadata;
-    this.progress = (value) => attempt.progress(value);
-    this.completeTx = (manager, result) => attempt.completeTx(manager, result);
+    // Not written straight into the members: V8 takes such a function to be there for good, and puts it among what is old. All
+    // that it can reach, which is the attempt, would stay until the next full collection.
+    const progress: JobContext['progress'] = (value) => attempt.progress(value);
+    const completeTx: JobContext['completeTx'] = (manager, result) => attempt.completeTx(manager, result);
+    this.progress = progress;
+    this.completeTx = completeTx;
     Object.defineProperty(this, ATTEMPT, { value: attempt });
     Object.defineProperty(this, 'signal', signalOfAttempt);
   }

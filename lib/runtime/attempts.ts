@@ -17,6 +17,7 @@ import type { Heartbeat } from './heartbeat.js';
 import { Prefetch } from './prefetch.js';
 import type { Execution } from './run.js';
 import type { Settler } from './settler.js';
+import { Slots } from './slots.js';
 import type { SettleAnswer } from './verdict.js';
 
 export interface AttemptsOptions {
@@ -59,8 +60,8 @@ export class Attempts {
   private readonly buffer: ClaimBuffer;
   /** Handlers that wait for nothing end in the turn in which they began, and their end begins the next one. */
   private readonly turn: Turn;
-  /** By job id, what has a slot: for as long as the handler runs, settled or not, and from before it is called at a last chance. */
-  private readonly running = new Map<string, Attempt>();
+  /** What has a slot: for as long as the handler runs, settled or not, and from before it is called at a last chance. */
+  private readonly slots = new Slots();
   private readonly parts: AttemptParts;
   private readonly beginnings: Beginnings;
   private readonly countByTopic = new Map<string, number>();
@@ -68,7 +69,7 @@ export class Attempts {
   /** What the executor says of an attempt. */
   private readonly execution: Execution = {
     returned: (attempt) => {
-      this.running.delete(attempt.id);
+      this.slots.takeBack(attempt);
       this.countIn(attempt.topic, -1);
       const nowMs = this.options.clock.now();
       attempt.slotUntilMs = nowMs;
@@ -106,7 +107,7 @@ export class Attempts {
 
   /** Slots that are taken. */
   get count(): number {
-    return this.running.size;
+    return this.slots.count;
   }
 
   /** Claimed jobs that wait for a slot. */
@@ -123,10 +124,9 @@ export class Attempts {
   unfinished(): Map<string, TopicWork> {
     const works = new Map<string, TopicWork>();
     const buffered = new Set(this.buffer.all);
-    for (const attempt of new Set([...this.running.values(), ...this.options.heartbeat.attempts])) {
+    for (const attempt of new Set([...this.slots.attempts, ...this.options.heartbeat.attempts])) {
       const work = works.get(attempt.topic) ?? { running: 0, buffered: 0, unrecorded: 0 };
-      const isRunning = this.running.get(attempt.id) === attempt;
-      work[isRunning ? 'running' : buffered.has(attempt) ? 'buffered' : 'unrecorded'] += 1;
+      work[attempt.slot !== undefined ? 'running' : buffered.has(attempt) ? 'buffered' : 'unrecorded'] += 1;
       works.set(attempt.topic, work);
     }
     return works;
@@ -154,9 +154,10 @@ export class Attempts {
    * @param leaseEndsMs when its lease ends at the latest, by the same clock: counted from before the claim was sent.
    */
   take(claim: Claim, claimedAtMs: number, leaseEndsMs: number): void {
-    if (!this.options.registry.get(claim.topic) || this.running.has(claim.id)) {
+    const older = this.slots.olderOf(claim);
+    if (!this.options.registry.get(claim.topic) || older) {
       // An older attempt, timed out or without its lease, still runs here: the job waits, or goes to another process.
-      return this.giveBack(claim, claimedAtMs, leaseEndsMs, this.postponementOf(claim.id));
+      return this.giveBack(claim, claimedAtMs, leaseEndsMs, this.postponementFor(older));
     }
     const attempt = this.hold(claim, claimedAtMs, leaseEndsMs);
     this.countIn(attempt.topic, +1);
@@ -192,7 +193,7 @@ export class Attempts {
 
   /** Tells every handler to end because the process does. */
   abortAll(): void {
-    for (const attempt of this.running.values()) {
+    for (const attempt of this.slots.attempts) {
       attempt.dismiss('shutdown', 'the application is shutting down');
     }
   }
@@ -200,16 +201,14 @@ export class Attempts {
   /** Tells the handler of one attempt to end, when it runs here: the answer to a request may come when the next one does. */
   abortCancelled(token: ClaimToken): void {
     const isMeant = ({ claim }: Attempt): boolean => claim.id === token.id && claim.attempt === token.attempt;
-    const running = this.running.get(token.id);
-    const attempt = running && isMeant(running) ? running : this.buffer.all.find(isMeant);
-    attempt?.cancel();
+    [...this.slots.attempts, ...this.buffer.all].find(isMeant)?.cancel();
   }
 
   private startNext(): void {
     while (this.beginnings.length > 0 && this.turn.hasTime()) {
       this.beginOrGiveBack(this.beginnings.shift()!);
     }
-    while (this.buffer.length > 0 && this.running.size < this.options.concurrency) {
+    while (this.buffer.length > 0 && this.slots.count < this.options.concurrency) {
       const nowMs = this.options.clock.now();
       if (!this.turn.hasTime(nowMs)) {
         return;
@@ -219,16 +218,17 @@ export class Attempts {
   }
 
   private start(attempt: Attempt, nowMs: number): void {
-    const { id, claim } = attempt;
-    if (this.running.has(id)) {
-      return this.release(attempt, this.postponementOf(id));
+    const { claim } = attempt;
+    const older = this.slots.olderOf(claim);
+    if (older) {
+      return this.release(attempt, this.postponementFor(older));
     }
     if (attempt.leaseEndsMs <= nowMs) {
       // This process stood still since it asked: another one may run the job by now.
       return this.release(attempt);
     }
     attempt.slotSinceMs = nowMs;
-    this.running.set(id, attempt);
+    this.slots.give(attempt);
     if (isLastChance(claim) && attempt.abortedFor === undefined) {
       this.beginnings.note(attempt);
     } else {
@@ -259,16 +259,15 @@ export class Attempts {
   }
 
   /** How long a job waits that must not run here yet. The longer its older attempt has run, the longer that may still take. */
-  private postponementOf(id: string): number {
+  private postponementFor(older: Attempt | undefined): number {
     const { clock, postponeMs } = this.options;
-    const older = this.running.get(id);
     const ranMs = older ? clock.now() - older.slotSinceMs : 0;
     return Math.max(postponeMs, Math.min(ranMs / 10, POSTPONE_MAX * postponeMs));
   }
 
   /** Gives back what has a slot and has not begun. */
   private leave(attempt: Attempt, delayMs: number | null = null): void {
-    this.running.delete(attempt.id);
+    this.slots.takeBack(attempt);
     this.release(attempt, delayMs);
   }
 

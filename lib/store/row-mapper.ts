@@ -74,24 +74,48 @@ export function freshJob(row: JobInsert, { runAt, created }: InsertedJob): Job {
  */
 export const USUAL_CLAIM = { attempt: 1, retries: 0, max_retries: 3, priority: 0 } as const;
 
+/**
+ * A claimed job. A class, since V8 puts literals of which most have outlived a collection among what is old from then on, and
+ * claims live just long enough for that.
+ */
+class ClaimedRow implements Claim {
+  readonly id: string;
+  readonly attempt: number;
+  readonly place: string;
+  readonly topic: string;
+  readonly payload: unknown;
+  readonly payloadLength: number;
+  readonly retries: number;
+  readonly maxRetries: number;
+  readonly priority: number;
+  readonly timeoutMs: number | null;
+  readonly backoff: Backoff | null;
+  readonly metadata: Record<string, unknown> | null;
+  readonly runAt: Date;
+  readonly created: Date;
+  readonly waitedMs: number;
+
+  constructor(row: SqlRow) {
+    this.id = row.id as string;
+    this.attempt = Number(row.attempt ?? USUAL_CLAIM.attempt);
+    this.place = row.place as string;
+    this.topic = row.topic as string;
+    this.payload = json(row.payload);
+    this.payloadLength = (row.payload as string).length;
+    this.retries = Number(row.retries ?? USUAL_CLAIM.retries);
+    this.maxRetries = Number(row.max_retries ?? USUAL_CLAIM.max_retries);
+    this.priority = Number(row.priority ?? USUAL_CLAIM.priority);
+    this.timeoutMs = numberOrNull(row.timeout_ms);
+    this.backoff = json(row.backoff) as Backoff | null;
+    this.metadata = json(row.metadata) as Record<string, unknown> | null;
+    this.runAt = time(row.run_at);
+    this.created = time(row.created ?? row.run_at);
+    this.waitedMs = Math.max(0, Number(row.waited_ms));
+  }
+}
+
 export function claimOf(row: SqlRow): Claim {
-  return {
-    id: row.id as string,
-    attempt: Number(row.attempt ?? USUAL_CLAIM.attempt),
-    place: row.place as string,
-    topic: row.topic as string,
-    payload: json(row.payload),
-    payloadLength: (row.payload as string).length,
-    retries: Number(row.retries ?? USUAL_CLAIM.retries),
-    maxRetries: Number(row.max_retries ?? USUAL_CLAIM.max_retries),
-    priority: Number(row.priority ?? USUAL_CLAIM.priority),
-    timeoutMs: numberOrNull(row.timeout_ms),
-    backoff: json(row.backoff) as Backoff | null,
-    metadata: json(row.metadata) as Record<string, unknown> | null,
-    runAt: time(row.run_at),
-    created: time(row.created ?? row.run_at),
-    waitedMs: Math.max(0, Number(row.waited_ms)),
-  };
+  return new ClaimedRow(row);
 }
 
 /** What an insert that answers for its whole set says: when it was, and which jobs it has stored. */

@@ -1,9 +1,15 @@
 import type { SqlRow } from '../sql-runner.js';
 import type { PostgresPool, PostgresQuery } from './pool-runner.js';
 
+/** What the driver answers. */
+export interface QueryAnswer {
+  rows: SqlRow[];
+}
+
 /** A connection of the pool's that somebody has to himself for a while. */
 export interface PooledClient {
-  query(config: PostgresQuery | string): Promise<{ rows: SqlRow[] }>;
+  query(config: PostgresQuery, done: (error: unknown, answer?: QueryAnswer) => void): void;
+  query(config: PostgresQuery | string): Promise<QueryAnswer>;
   release(isBroken?: boolean): void;
 }
 
