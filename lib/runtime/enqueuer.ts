@@ -1,4 +1,3 @@
-import { v7 as uuidv7 } from 'uuid';
 import type { JobEvent } from '../core/events.js';
 import {
   describeValue,
@@ -18,8 +17,8 @@ import type { InsertedJob, JobInsert, JobStore, StoreTransaction, StatementConcu
 import { freshJob } from '../store/row-mapper.js';
 import { insertLength } from '../store/set-json.js';
 import { Batcher } from './batcher.js';
-import type { Draft } from './draft.js';
-import { judge, judgeAll, placedError } from './draft.js';
+import type { DraftedTopic } from './draft.js';
+import { Draft, DraftedRow, judge, judgeAll, placedError } from './draft.js';
 
 export interface EnqueuerOptions {
   readonly store: JobStore;
@@ -145,34 +144,28 @@ export class Enqueuer {
       throw new InvalidOptionsError(place, `expected an object, got ${describeValue(job)}`);
     }
     try {
-      return { ...this.draftOf(job.topic, job.payload, readNewJobOptions(job)), place };
+      return this.draftOf(job.topic, job.payload, readNewJobOptions(job), undefined, place);
     } catch (error) {
       throw placedError(place, error);
     }
   }
 
-  private draftOf(topicLike: TopicLike, payload: unknown, given: EnqueueSettings, once?: Idempotency): Draft {
-    const { topic, maxRetries, priority } = this.topicOf(topicLike);
+  private draftOf(
+    topicLike: TopicLike,
+    payload: unknown,
+    given: EnqueueSettings,
+    once?: Idempotency,
+    place?: string,
+  ): Draft {
+    const topic = this.topicOf(topicLike);
     const typed = typedTopic(topicLike);
-    const row: JobInsert = {
-      id: uuidv7(),
-      topic,
-      payload: encodePayload(payload, this.options.payloadBytesMax),
-      runAt: given.runAt ?? null,
-      delayMs: given.delayMs,
-      maxRetries: given.maxRetries ?? maxRetries ?? this.options.maxRetries,
-      priority: given.priority ?? priority ?? 0,
-      timeoutMs: given.timeoutMs ?? null,
-      backoff: given.backoff ?? null,
-      uniqueKey: given.uniqueKey ?? null,
-      metadata: given.metadata ?? null,
-      idempotency: once ?? null,
-    };
-    return { row, schema: typed ? typed.schema : this.options.schemaOf(topic), place: undefined };
+    const { payloadBytesMax, maxRetries, schemaOf } = this.options;
+    const row = new DraftedRow(topic, encodePayload(payload, payloadBytesMax), given, maxRetries, once ?? null);
+    return new Draft(row, typed ? typed.schema : schemaOf(topic.topic), place);
   }
 
   /** A topic's name, and what it says of its jobs itself, or else its handler, when that is here. */
-  private topicOf(topicLike: TopicLike): Pick<HandlerSettings, 'maxRetries' | 'priority'> & { topic: string } {
+  private topicOf(topicLike: TopicLike): DraftedTopic {
     const typed = typedTopic(topicLike);
     const topic = topicNameOf(topicLike);
     const defaults = typed && readTopicOptions(topic, typed.options);

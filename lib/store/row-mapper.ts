@@ -118,6 +118,17 @@ export function claimOf(row: SqlRow): Claim {
   return new ClaimedRow(row);
 }
 
+/** A class, as a claimed job is one, and for the same reason. */
+class InsertedRow implements InsertedJob {
+  constructor(
+    readonly id: string,
+    readonly runAt: Date,
+    readonly created: Date,
+    readonly deduplicated = false,
+    readonly replayOf: string | null = null,
+  ) {}
+}
+
 /** What an insert that answers for its whole set says: when it was, and which jobs it has stored. */
 export function insertionOf(row: SqlRow, jobs: readonly JobInsert[]): InsertedJob[] {
   const created = time(row.created);
@@ -125,23 +136,21 @@ export function insertionOf(row: SqlRow, jobs: readonly JobInsert[]): InsertedJo
   const ids = isWhole ? undefined : new Set((json(row.ids) ?? []) as string[]);
   return jobs
     .filter(({ id }) => ids?.has(id) ?? true)
-    .map(({ id, runAt, delayMs }) => ({
-      id,
-      deduplicated: false,
-      replayOf: null,
-      runAt: new Date(runAt ?? created.getTime() + delayMs),
-      created,
-    }));
+    .map(({ id, runAt, delayMs }) => {
+      const dueAt = new Date(runAt ?? created.getTime() + delayMs);
+      return new InsertedRow(id, dueAt, created);
+    });
 }
 
 export function insertedOf(row: SqlRow): InsertedJob {
-  return {
-    id: row.id as string,
-    deduplicated: Boolean(Number(row.deduplicated)),
-    replayOf: (row.replay_of ?? null) as string | null,
-    runAt: time(row.run_at),
-    created: time(row.created),
-  };
+  const replayOf = (row.replay_of ?? null) as string | null;
+  return new InsertedRow(
+    row.id as string,
+    time(row.run_at),
+    time(row.created),
+    Boolean(Number(row.deduplicated)),
+    replayOf,
+  );
 }
 
 export function settledOf(row: SqlRow): Settled {

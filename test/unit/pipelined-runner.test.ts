@@ -1,6 +1,6 @@
 import { PipelinedRunner } from '../../lib/store/postgres/pipelined-runner.js';
-import type { SessionPool } from '../../lib/store/postgres/session-pool.js';
-import type { PostgresQuery } from '../../lib/store/postgres/pool-runner.js';
+import type { PostgresAnswer, PostgresQuery } from '../../lib/store/postgres/question.js';
+import type { PooledClient, SessionPool } from '../../lib/store/postgres/session-pool.js';
 import type { SqlRow } from '../../lib/store/sql-runner.js';
 import type { Signal } from '../support/wait.js';
 import { signal } from '../support/wait.js';
@@ -11,7 +11,7 @@ const LIMIT_MS = 100;
 interface Sent {
   readonly connection: number;
   readonly limitMs: number | undefined;
-  readonly answer: Signal<{ rows: SqlRow[] }>;
+  readonly answer: Signal<PostgresAnswer>;
 }
 
 /** A pool whose one connection is as new each time. */
@@ -33,19 +33,14 @@ class ScriptedPool implements SessionPool {
     return Promise.resolve(this.client);
   }
 
-  query(): Promise<never> {
-    throw new Error('no statement goes to any connection of the pool');
-  }
-
   private readonly client = {
-    query: (query: PostgresQuery | string) => {
-      const answer = signal<{ rows: SqlRow[] }>();
-      const limitMs = (query as PostgresQuery).query_timeout;
-      this.sent.push({ connection: this.connections, limitMs, answer });
-      return answer.promise;
+    query: (query: PostgresQuery, done: (error: unknown, answer?: PostgresAnswer) => void) => {
+      const answer = signal<PostgresAnswer>();
+      this.sent.push({ connection: this.connections, limitMs: query.query_timeout, answer });
+      answer.promise.then((answered) => done(undefined, answered), done);
     },
     release: (isBroken = false) => void this.released.push(isBroken),
-  };
+  } as PooledClient;
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

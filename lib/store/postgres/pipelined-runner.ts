@@ -1,25 +1,13 @@
 import { sqlErrorOf } from '../sql-error.js';
 import type { SqlRow, SqlRunner } from '../sql-runner.js';
-import type { PostgresQuery } from './pool-runner.js';
-import type { PooledClient, QueryAnswer, SessionPool } from './session-pool.js';
+import type { PostgresQuery } from './question.js';
+import { Question } from './question.js';
+import type { PooledClient, SessionPool } from './session-pool.js';
 
 /** Statements that a connection has at once: one at work, and the next one, which the server begins when that is done. */
 export const STATEMENTS_AT_ONCE = 2;
 /** After so many a connection goes back to the pool, which may have an end in mind for it. */
 const CHECKOUT_MAX = 1_000;
-
-/** Who waits for the answer to a statement. */
-interface Asker {
-  readonly resolve: (rows: SqlRow[]) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-/** A statement on its way. */
-interface Statement {
-  readonly query: PostgresQuery;
-  /** `undefined` once it is answered. */
-  asker: Asker | undefined;
-}
 
 /** A connection, for as long as statements are on it. */
 interface Checkout {
@@ -36,7 +24,7 @@ interface Checkout {
 export class PipelinedRunner implements SqlRunner {
   private checkout: Checkout | undefined;
   private isConnecting = false;
-  private waiting: Statement[] = [];
+  private waiting: Question[] = [];
   /** Connections that know the statement: if it could not be prepared there, the second one would fail without a cause. */
   private readonly prepared = new WeakSet<PooledClient>();
 
@@ -53,7 +41,7 @@ export class PipelinedRunner implements SqlRunner {
   async query(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
     try {
       return await new Promise<SqlRow[]>((resolve, reject) => {
-        this.waiting.push({ query: this.queryOf(sql, params), asker: { resolve, reject } });
+        this.waiting.push(new Question(this.queryOf(sql, params), { resolve, reject }));
         this.goOn();
       });
     } catch (error) {
@@ -94,41 +82,26 @@ export class PipelinedRunner implements SqlRunner {
       const client = await this.pool.connect();
       this.checkout = { client, underWay: 0, sent: 0, isBroken: false };
     } catch (error) {
-      this.waiting.splice(0).forEach(({ asker }) => asker?.reject(error));
+      this.waiting.splice(0).forEach((question) => question.drop(error));
     }
     this.isConnecting = false;
     this.goOn();
   }
 
-  private send(checkout: Checkout, statement: Statement): void {
-    const { query } = statement;
+  private send(checkout: Checkout, question: Question): void {
+    const { client } = checkout;
     checkout.underWay += 1;
     checkout.sent += 1;
+    const done = (error?: unknown): void => {
+      checkout.underWay -= 1;
+      if (error) {
+        checkout.isBroken = true;
+      } else {
+        this.prepared.add(client);
+      }
+      this.goOn();
+    };
     // Its time begins while the one before it is still at work.
-    const config = { ...query, query_timeout: this.timeoutMs * checkout.underWay };
-    checkout.client.query(config, (error, result) => this.answer(checkout, statement, error, result));
-  }
-
-  /**
-   * Lets go of the question and of the answer: the driver has put a function of its own that can reach both where V8 keeps
-   * what is old, and with them a thousand claimed jobs would stay there until the next full collection.
-   */
-  private answer(checkout: Checkout, statement: Statement, error: unknown, result: QueryAnswer | undefined): void {
-    const { query, asker } = statement;
-    if (!asker) {
-      return;
-    }
-    statement.asker = undefined;
-    query.values.length = 0;
-    checkout.underWay -= 1;
-    if (error || !result) {
-      checkout.isBroken = true;
-      asker.reject(error);
-    } else {
-      this.prepared.add(checkout.client);
-      asker.resolve(result.rows);
-      result.rows = [];
-    }
-    this.goOn();
+    question.ask(client, done, this.timeoutMs * checkout.underWay);
   }
 }

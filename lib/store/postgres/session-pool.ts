@@ -1,20 +1,14 @@
-import type { SqlRow } from '../sql-runner.js';
-import type { PostgresPool, PostgresQuery } from './pool-runner.js';
-
-/** What the driver answers. */
-export interface QueryAnswer {
-  rows: SqlRow[];
-}
+import type { PostgresAnswer, PostgresQuery } from './question.js';
 
 /** A connection of the pool's that somebody has to himself for a while. */
 export interface PooledClient {
-  query(config: PostgresQuery, done: (error: unknown, answer?: QueryAnswer) => void): void;
-  query(config: PostgresQuery | string): Promise<QueryAnswer>;
+  query(config: PostgresQuery, done: (error: unknown, answer?: PostgresAnswer) => void): void;
+  query(config: PostgresQuery | string): Promise<PostgresAnswer>;
   release(isBroken?: boolean): void;
 }
 
 /** The part of `pg.Pool` that is used. */
-export interface SessionPool extends PostgresPool {
+export interface SessionPool {
   /** How many wait for a connection. */
   readonly waitingCount: number;
   connect(): Promise<PooledClient>;

@@ -1,4 +1,4 @@
-import type { PostgresTypes } from './pool-runner.js';
+import type { PostgresTypes } from './question.js';
 
 /** Reads one value, sent as text. */
 type Parser = (text: string) => unknown;
