@@ -63,8 +63,8 @@ export class AttemptContext implements JobContext {
     this.runAt = claim.runAt;
     this.created = claim.created;
     this.metadata = claim.metadata;
-    // Not written straight into the members: V8 takes such a function to be there for good, and puts it among what is old. All
-    // that it can reach, which is the attempt, would stay until the next full collection.
+    // Not written straight into the members, or V8 would put them among what is old, and the attempt with them: see
+    // docs/adr/0020-short-lives.md.
     const progress: JobContext['progress'] = (value) => attempt.progress(value);
     const completeTx: JobContext['completeTx'] = (manager, result) => attempt.completeTx(manager, result);
     this.progress = progress;

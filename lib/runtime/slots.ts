@@ -2,9 +2,8 @@ import type { ClaimToken } from '../core/job.js';
 import type { Attempt } from './attempt.js';
 
 /**
- * Who has which slot. An array, since a map that jobs pass through is made anew every few of them, each time with a pointer
- * from the old one to the new: once V8 has put one among what is old, all that come after it stay, with their jobs, until the
- * next full collection.
+ * Who has which slot. An array, since a map that jobs pass through keeps all of them from the garbage collector for long: see
+ * docs/adr/0020-short-lives.md.
  */
 export class Slots {
   private readonly holders: (Attempt | undefined)[] = [];

@@ -74,10 +74,7 @@ export function freshJob(row: JobInsert, { runAt, created }: InsertedJob): Job {
  */
 export const USUAL_CLAIM = { attempt: 1, retries: 0, max_retries: 3, priority: 0 } as const;
 
-/**
- * A claimed job. A class, since V8 puts literals of which most have outlived a collection among what is old from then on, and
- * claims live just long enough for that.
- */
+/** A claimed job. A class, since thousands live for a while: see docs/adr/0020-short-lives.md. */
 class ClaimedRow implements Claim {
   readonly id: string;
   readonly attempt: number;
@@ -118,7 +115,7 @@ export function claimOf(row: SqlRow): Claim {
   return new ClaimedRow(row);
 }
 
-/** A class, as a claimed job is one, and for the same reason. */
+/** What stands in the table of a new job. A class, as that of a claimed job. */
 class InsertedRow implements InsertedJob {
   constructor(
     readonly id: string,

@@ -21,6 +21,12 @@ export type SqlScript<T> = Generator<SqlStatement, T, readonly SqlRow[]>;
 /** Runs one statement and gives its rows, those of RETURNING included. Rejects with {@link SqlError} only. */
 export type SqlQuery = (sql: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
 
+/** Who waits for the rows of a statement. */
+export interface Asker {
+  readonly resolve: (rows: SqlRow[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /** Where statements run. */
 export interface SqlRunner {
   readonly query: SqlQuery;

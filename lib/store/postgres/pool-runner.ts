@@ -14,7 +14,9 @@ export function runnerOfPool(
       try {
         const client = await pool.connect();
         return await new Promise<SqlRow[]>((resolve, reject) => {
-          new Question(queryOf(sql, params), { resolve, reject }).ask(client, (error) => client.release(Boolean(error)));
+          new Question(queryOf(sql, params), { resolve, reject }).ask(client, (error) =>
+            client.release(Boolean(error)),
+          );
         });
       } catch (error) {
         throw sqlErrorOf(error);

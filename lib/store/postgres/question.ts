@@ -1,4 +1,4 @@
-import type { SqlRow } from '../sql-runner.js';
+import type { Asker, SqlRow } from '../sql-runner.js';
 import type { PooledClient } from './session-pool.js';
 
 /** One statement as `pg` takes it. */
@@ -22,16 +22,9 @@ export interface PostgresAnswer {
   rows: SqlRow[];
 }
 
-/** Who waits for the rows. */
-export interface Asker {
-  readonly resolve: (rows: SqlRow[]) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /**
- * A statement and who asked it. When it is answered it lets go of all that it had: the driver has written a function that can
- * reach this straight into a member, and such functions V8 puts among what is old, with which the rows of a thousand claimed
- * jobs would stay until the next full collection.
+ * A statement and who asked it. When it is answered it lets go of all that it had, since the driver keeps a function that can
+ * reach it among what is old: see docs/adr/0020-short-lives.md.
  */
 export class Question {
   private asker: Asker | undefined;

@@ -1,10 +1,12 @@
 import { sqlErrorOf } from '../sql-error.js';
-import type { SqlRow, SqlRunner } from '../sql-runner.js';
+import type { Asker, SqlRow, SqlRunner } from '../sql-runner.js';
+
+type Done = (error: Error | null, rows: SqlRow[]) => void;
 
 /** The part of `sqlite3`'s Database that is used. */
 export interface Sqlite3Database {
   serialize(): void;
-  all(sql: string, params: readonly unknown[], done: (error: Error | null, rows: SqlRow[]) => void): void;
+  all(sql: string, params: readonly unknown[], done: Done): void;
 }
 
 /**
@@ -18,7 +20,31 @@ export class Sqlite3Runner implements SqlRunner {
 
   query(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
     return new Promise((resolve, reject) => {
-      this.database.all(sql, params, (error, rows) => (error ? reject(sqlErrorOf(error)) : resolve(rows)));
+      let asker: Asker | undefined = { resolve, reject };
+      this.send(sql, params, (error, rows) => {
+        const told = asker;
+        asker = undefined;
+        if (error) {
+          told?.reject(sqlErrorOf(error));
+        } else {
+          told?.resolve(rows);
+        }
+      });
     });
+  }
+
+  /**
+   * TypeORM has the driver note where each call came from, in a function that V8 puts among what is old, with all that the
+   * callback and the stack can reach: see docs/adr/0020-short-lives.md. So the callback lets go of who asked, and there is no
+   * stack.
+   */
+  private send(sql: string, params: readonly unknown[], done: Done): void {
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = 0;
+    try {
+      this.database.all(sql, params, done);
+    } finally {
+      Error.stackTraceLimit = limit;
+    }
   }
 }

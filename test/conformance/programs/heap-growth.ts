@@ -1,0 +1,62 @@
+import { getHeapSpaceStatistics } from 'node:v8';
+import type { DataSourceOptions } from 'typeorm';
+import { DataSource } from 'typeorm';
+import { createJobStore, JobsEngine } from '../../../lib/jobs-engine.js';
+import { until } from '../../support/wait.js';
+
+/** So many take the engine through the compilers of V8, which put code and what they have learnt among what is old as well. */
+const WARM_UP_JOBS = 20_000;
+const JOBS = 40_000;
+const AT_ONCE = 1_000;
+
+/** Bytes that what is old has grown by for each job: while it was enqueued, and while it was run. */
+export interface HeapGrowth {
+  readonly enqueued: number;
+  readonly run: number;
+}
+
+/** Drains jobs on the database of the first argument, and reports by how much that makes the old generation grow. */
+async function main(): Promise<void> {
+  const app = await new DataSource(JSON.parse(process.argv[2]!) as DataSourceOptions).initialize();
+  const { store } = createJobStore(app, { sqlite: { synchronous: 'normal' } });
+  await store.open();
+  const engine = new JobsEngine({ store, concurrency: 100 });
+  let ran = 0;
+  engine.register('work', () => void (ran += 1));
+
+  const enqueue = async (count: number): Promise<void> => {
+    for (let sent = 0; sent < count; sent += AT_ONCE) {
+      await engine.enqueueMany(Array.from({ length: AT_ONCE }, (_, n) => ({ topic: 'work', payload: { n } })));
+    }
+  };
+  const drain = async (count: number): Promise<void> => {
+    ran = 0;
+    await engine.start();
+    await engine.whenIdle();
+    await until(() => ran === count, { message: `${count} jobs` });
+    await engine.stop();
+  };
+
+  await enqueue(WARM_UP_JOBS);
+  await drain(WARM_UP_JOBS);
+  const before = oldBytes();
+  await enqueue(JOBS);
+  const between = oldBytes();
+  await drain(JOBS);
+  const after = oldBytes();
+  process.send!({ enqueued: (between - before) / JOBS, run: (after - between) / JOBS } satisfies HeapGrowth);
+
+  await engine.close();
+  await store.close();
+  await app.destroy();
+  process.disconnect();
+}
+
+function oldBytes(): number {
+  return getHeapSpaceStatistics().find(({ space_name }) => space_name === 'old_space')!.space_used_size;
+}
+
+main().catch((error: unknown) => {
+  console.error(error);
+  process.exit(1);
+});
