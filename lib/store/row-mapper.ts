@@ -115,7 +115,7 @@ export function claimOf(row: SqlRow): Claim {
   return new ClaimedRow(row);
 }
 
-/** What stands in the table of a new job. A class, as that of a claimed job. */
+/** A job that an insert has stored, or found. A class, for the same reason. */
 class InsertedRow implements InsertedJob {
   constructor(
     readonly id: string,

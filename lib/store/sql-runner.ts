@@ -22,7 +22,7 @@ export type SqlScript<T> = Generator<SqlStatement, T, readonly SqlRow[]>;
 export type SqlQuery = (sql: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
 
 /** Who waits for the rows of a statement. */
-export interface Asker {
+export interface Deferred {
   readonly resolve: (rows: SqlRow[]) => void;
   readonly reject: (error: unknown) => void;
 }

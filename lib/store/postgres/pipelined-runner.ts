@@ -1,7 +1,7 @@
 import { sqlErrorOf } from '../sql-error.js';
 import type { SqlRow, SqlRunner } from '../sql-runner.js';
-import type { PostgresQuery } from './question.js';
-import { Question } from './question.js';
+import type { PostgresQuery } from './pending-query.js';
+import { PendingQuery } from './pending-query.js';
 import type { PooledClient, SessionPool } from './session-pool.js';
 
 /** Statements that a connection has at once: one at work, and the next one, which the server begins when that is done. */
@@ -24,7 +24,7 @@ interface Checkout {
 export class PipelinedRunner implements SqlRunner {
   private checkout: Checkout | undefined;
   private isConnecting = false;
-  private waiting: Question[] = [];
+  private waiting: PendingQuery[] = [];
   /** Connections that know the statement: if it could not be prepared there, the second one would fail without a cause. */
   private readonly prepared = new WeakSet<PooledClient>();
 
@@ -41,7 +41,7 @@ export class PipelinedRunner implements SqlRunner {
   async query(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
     try {
       return await new Promise<SqlRow[]>((resolve, reject) => {
-        this.waiting.push(new Question(this.queryOf(sql, params), { resolve, reject }));
+        this.waiting.push(new PendingQuery(this.queryOf(sql, params), { resolve, reject }));
         this.goOn();
       });
     } catch (error) {
@@ -82,26 +82,26 @@ export class PipelinedRunner implements SqlRunner {
       const client = await this.pool.connect();
       this.checkout = { client, underWay: 0, sent: 0, isBroken: false };
     } catch (error) {
-      this.waiting.splice(0).forEach((question) => question.drop(error));
+      this.waiting.splice(0).forEach((query) => query.drop(error));
     }
     this.isConnecting = false;
     this.goOn();
   }
 
-  private send(checkout: Checkout, question: Question): void {
+  private send(checkout: Checkout, query: PendingQuery): void {
     const { client } = checkout;
     checkout.underWay += 1;
     checkout.sent += 1;
-    const done = (error?: unknown): void => {
+    const done = (isAnswered: boolean): void => {
       checkout.underWay -= 1;
-      if (error) {
-        checkout.isBroken = true;
-      } else {
+      if (isAnswered) {
         this.prepared.add(client);
+      } else {
+        checkout.isBroken = true;
       }
       this.goOn();
     };
     // Its time begins while the one before it is still at work.
-    question.ask(client, done, this.timeoutMs * checkout.underWay);
+    query.send(client, done, this.timeoutMs * checkout.underWay);
   }
 }

@@ -1,7 +1,7 @@
 import { sqlErrorOf } from '../sql-error.js';
 import type { SqlRow, SqlRunner } from '../sql-runner.js';
-import type { PostgresQuery } from './question.js';
-import { Question } from './question.js';
+import type { PostgresQuery } from './pending-query.js';
+import { PendingQuery } from './pending-query.js';
 import type { SessionPool } from './session-pool.js';
 
 /** Runs statements on any free connection of a `pg` pool. */
@@ -14,8 +14,8 @@ export function runnerOfPool(
       try {
         const client = await pool.connect();
         return await new Promise<SqlRow[]>((resolve, reject) => {
-          new Question(queryOf(sql, params), { resolve, reject }).ask(client, (error) =>
-            client.release(Boolean(error)),
+          new PendingQuery(queryOf(sql, params), { resolve, reject }).send(client, (isAnswered) =>
+            client.release(!isAnswered),
           );
         });
       } catch (error) {

@@ -1,4 +1,4 @@
-import type { PostgresAnswer, PostgresQuery } from './question.js';
+import type { PostgresAnswer, PostgresQuery } from './pending-query.js';
 
 /** A connection of the pool's that somebody has to himself for a while. */
 export interface PooledClient {

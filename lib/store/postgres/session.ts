@@ -4,7 +4,7 @@ import type { SqlRow, SqlRunner } from '../sql-runner.js';
 import { PipelinedRunner } from './pipelined-runner.js';
 import { runnerOfPool } from './pool-runner.js';
 import { PIPELINED, PREPARED_NAMES } from './prepared-statements.js';
-import type { PostgresQuery } from './question.js';
+import type { PostgresQuery } from './pending-query.js';
 import type { PooledClient, SessionPool } from './session-pool.js';
 import type { SessionLimits } from './session-statements.js';
 import * as sql from './session-statements.js';

@@ -1,4 +1,4 @@
-import type { PostgresTypes } from './question.js';
+import type { PostgresTypes } from './pending-query.js';
 
 /** Reads one value, sent as text. */
 type Parser = (text: string) => unknown;

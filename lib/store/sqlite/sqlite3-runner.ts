@@ -1,5 +1,5 @@
 import { sqlErrorOf } from '../sql-error.js';
-import type { Asker, SqlRow, SqlRunner } from '../sql-runner.js';
+import type { Deferred, SqlRow, SqlRunner } from '../sql-runner.js';
 
 type Done = (error: Error | null, rows: SqlRow[]) => void;
 
@@ -19,23 +19,12 @@ export class Sqlite3Runner implements SqlRunner {
   }
 
   query(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
-    return new Promise((resolve, reject) => {
-      let asker: Asker | undefined = { resolve, reject };
-      this.send(sql, params, (error, rows) => {
-        const told = asker;
-        asker = undefined;
-        if (error) {
-          told?.reject(sqlErrorOf(error));
-        } else {
-          told?.resolve(rows);
-        }
-      });
-    });
+    return new Promise((resolve, reject) => this.send(sql, params, toldOnce({ resolve, reject })));
   }
 
   /**
    * TypeORM has the driver note where each call came from, in a function that V8 puts among what is old, with all that the
-   * callback and the stack can reach: see docs/adr/0020-short-lives.md. So the callback lets go of who asked, and there is no
+   * callback and the stack can reach: see docs/adr/0020-short-lives.md. So the callback lets go of who waits, and there is no
    * stack.
    */
   private send(sql: string, params: readonly unknown[], done: Done): void {
@@ -47,4 +36,17 @@ export class Sqlite3Runner implements SqlRunner {
       Error.stackTraceLimit = limit;
     }
   }
+}
+
+function toldOnce(deferred: Deferred): Done {
+  let waiting: Deferred | undefined = deferred;
+  return (error, rows) => {
+    const told = waiting;
+    waiting = undefined;
+    if (error) {
+      told?.reject(sqlErrorOf(error));
+    } else {
+      told?.resolve(rows);
+    }
+  };
 }

@@ -1,3 +1,4 @@
+import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { getHeapSpaceStatistics } from 'node:v8';
 import type { DataSourceOptions } from 'typeorm';
 import { DataSource } from 'typeorm';
@@ -13,6 +14,8 @@ const AT_ONCE = 1_000;
 export interface HeapGrowth {
   readonly enqueued: number;
   readonly run: number;
+  /** Collections of what is old, after which there is nothing to be seen. */
+  readonly fullCollections: number;
 }
 
 /** Drains jobs on the database of the first argument, and reports by how much that makes the old generation grow. */
@@ -39,17 +42,29 @@ async function main(): Promise<void> {
 
   await enqueue(WARM_UP_JOBS);
   await drain(WARM_UP_JOBS);
+  let fullCollections = 0;
+  const count = (entries: readonly { readonly detail?: unknown }[]): void => {
+    fullCollections += entries.filter(isFullCollection).length;
+  };
+  const observer = new PerformanceObserver((list) => count(list.getEntries()));
+  observer.observe({ type: 'gc' });
   const before = oldBytes();
   await enqueue(JOBS);
   const between = oldBytes();
   await drain(JOBS);
   const after = oldBytes();
-  process.send!({ enqueued: (between - before) / JOBS, run: (after - between) / JOBS } satisfies HeapGrowth);
+  count(observer.takeRecords());
+  const growth: HeapGrowth = { enqueued: (between - before) / JOBS, run: (after - between) / JOBS, fullCollections };
+  process.send!(growth);
 
   await engine.close();
   await store.close();
   await app.destroy();
   process.disconnect();
+}
+
+function isFullCollection({ detail }: { readonly detail?: unknown }): boolean {
+  return (detail as { kind: number }).kind === constants.NODE_PERFORMANCE_GC_MAJOR;
 }
 
 function oldBytes(): number {

@@ -1,0 +1,75 @@
+import type { Deferred, SqlRow } from '../sql-runner.js';
+import type { PooledClient } from './session-pool.js';
+
+/** One statement as `pg` takes it. */
+export interface PostgresQuery {
+  readonly text: string;
+  readonly values: unknown[];
+  /** Under which a connection is to keep the statement, if under any. */
+  readonly name?: string | undefined;
+  readonly types?: PostgresTypes;
+  /** How long the driver waits for the answer; default what the connection was made with. */
+  readonly query_timeout?: number;
+}
+
+/** How the values of an answer are read. */
+export interface PostgresTypes {
+  getTypeParser(type: number): (text: string) => unknown;
+}
+
+/** What `pg` answers. */
+export interface PostgresAnswer {
+  rows: SqlRow[];
+}
+
+/**
+ * A query that nobody has answered yet. When it is answered it lets go of its values, of its rows and of who waits for them, since
+ * the driver keeps a function that can reach it among what is old: see docs/adr/0020-short-lives.md.
+ */
+export class PendingQuery {
+  private waiting: Deferred | undefined;
+
+  constructor(
+    private readonly query: PostgresQuery,
+    waiting: Deferred,
+  ) {
+    this.waiting = waiting;
+  }
+
+  /**
+   * Sends it.
+   *
+   * @param done is told whether it was answered, or has failed.
+   * @param timeoutMs how long it may take; default what the connection was made with.
+   */
+  send(client: PooledClient, done: (isAnswered: boolean) => void, timeoutMs?: number): void {
+    const answered = (error: unknown, answer?: PostgresAnswer): void => {
+      const { waiting } = this;
+      if (!waiting) {
+        return;
+      }
+      this.waiting = undefined;
+      this.query.values.length = 0;
+      const isAnswered = answer !== undefined && !error;
+      if (isAnswered) {
+        waiting.resolve(answer.rows);
+        answer.rows = [];
+      } else {
+        waiting.reject(error);
+      }
+      done(isAnswered);
+    };
+    try {
+      // A copy: the driver writes the callback into what it is given.
+      client.query({ ...this.query, ...(timeoutMs !== undefined && { query_timeout: timeoutMs }) }, answered);
+    } catch (error) {
+      answered(error);
+    }
+  }
+
+  /** It is not to be sent any more. */
+  drop(error: unknown): void {
+    this.waiting?.reject(error);
+    this.waiting = undefined;
+  }
+}
