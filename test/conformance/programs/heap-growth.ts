@@ -43,7 +43,7 @@ async function main(): Promise<void> {
   await enqueue(WARM_UP_JOBS);
   await drain(WARM_UP_JOBS);
   let fullCollections = 0;
-  const count = (entries: readonly { readonly detail?: unknown }[]): void => {
+  const count = (entries: readonly object[]): void => {
     fullCollections += entries.filter(isFullCollection).length;
   };
   const observer = new PerformanceObserver((list) => count(list.getEntries()));
@@ -63,8 +63,8 @@ async function main(): Promise<void> {
   process.disconnect();
 }
 
-function isFullCollection({ detail }: { readonly detail?: unknown }): boolean {
-  return (detail as { kind: number }).kind === constants.NODE_PERFORMANCE_GC_MAJOR;
+function isFullCollection(entry: object): boolean {
+  return (entry as { detail: { kind: number } }).detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR;
 }
 
 function oldBytes(): number {
