@@ -31,8 +31,7 @@ export class Attempt implements AttemptHandle {
   hasBegun = false;
   /** Its place among those whose leases are renewed; `undefined`: it is not there. */
   heldAt: number | undefined;
-  /** Which slot it has; `undefined`: none. */
-  slot: number | undefined;
+  hasSlot = false;
   /** When it was given a slot, by the process's clock. */
   slotSinceMs = NaN;
   /** When it gave its slot back, by the process's clock: its handler has returned, or is not called. `undefined` until then. */

@@ -126,7 +126,7 @@ export class Attempts {
     const buffered = new Set(this.buffer.all);
     for (const attempt of new Set([...this.slots.attempts, ...this.options.heartbeat.attempts])) {
       const work = works.get(attempt.topic) ?? { running: 0, buffered: 0, unrecorded: 0 };
-      work[attempt.slot !== undefined ? 'running' : buffered.has(attempt) ? 'buffered' : 'unrecorded'] += 1;
+      work[attempt.hasSlot ? 'running' : buffered.has(attempt) ? 'buffered' : 'unrecorded'] += 1;
       works.set(attempt.topic, work);
     }
     return works;
@@ -154,7 +154,7 @@ export class Attempts {
    * @param leaseEndsMs when its lease ends at the latest, by the same clock: counted from before the claim was sent.
    */
   take(claim: Claim, claimedAtMs: number, leaseEndsMs: number): void {
-    const older = this.slots.olderOf(claim);
+    const older = this.slots.holderOf(claim.id);
     if (!this.options.registry.get(claim.topic) || older) {
       // An older attempt, timed out or without its lease, still runs here: the job waits, or goes to another process.
       return this.giveBack(claim, claimedAtMs, leaseEndsMs, this.postponementFor(older));
@@ -219,7 +219,7 @@ export class Attempts {
 
   private start(attempt: Attempt, nowMs: number): void {
     const { claim } = attempt;
-    const older = this.slots.olderOf(claim);
+    const older = this.slots.holderOf(claim.id);
     if (older) {
       return this.release(attempt, this.postponementFor(older));
     }

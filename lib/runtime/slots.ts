@@ -1,43 +1,55 @@
-import type { ClaimToken } from '../core/job.js';
 import type { Attempt } from './attempt.js';
 
+const BUCKETS = 1_024;
+/** Where the last of the random digits of an id stand. */
+const [THIRD_LAST, SECOND_LAST, LAST] = [33, 34, 35] as const;
+
 /**
- * Who has which slot. An array, since a map that jobs pass through keeps all of them from the garbage collector for long: see
- * docs/adr/0020-short-lives.md.
+ * Who has a slot, by job id. A hash table that is made once: a map that jobs pass through keeps all of them from the garbage
+ * collector for long, see docs/adr/0020-short-lives.md.
  */
 export class Slots {
-  private readonly holders: (Attempt | undefined)[] = [];
-  private readonly free: number[] = [];
+  private readonly buckets = Array.from({ length: BUCKETS }, (): Attempt[] => []);
+  private taken = 0;
 
   /** How many are taken. */
   get count(): number {
-    return this.holders.length - this.free.length;
+    return this.taken;
   }
 
   /** Those that have one, in no order. */
   get attempts(): Attempt[] {
-    return this.holders.filter((attempt) => attempt !== undefined);
+    return this.buckets.flat();
   }
 
   /** Once for each attempt. */
   give(attempt: Attempt): void {
-    const slot = this.free.pop() ?? this.holders.length;
-    this.holders[slot] = attempt;
-    attempt.slot = slot;
+    this.bucketOf(attempt.id).push(attempt);
+    this.taken += 1;
+    attempt.hasSlot = true;
   }
 
   /** The slot is free again. */
   takeBack(attempt: Attempt): void {
-    const { slot } = attempt;
-    if (slot !== undefined) {
-      this.holders[slot] = undefined;
-      this.free.push(slot);
-      attempt.slot = undefined;
+    if (!attempt.hasSlot) {
+      return;
     }
+    const bucket = this.bucketOf(attempt.id);
+    const last = bucket.pop()!;
+    if (last !== attempt) {
+      bucket[bucket.indexOf(attempt)] = last;
+    }
+    this.taken -= 1;
+    attempt.hasSlot = false;
   }
 
-  /** The attempt of the same job that still has one. Of a first attempt, and those are many, there is none to look for. */
-  olderOf({ id, attempt }: ClaimToken): Attempt | undefined {
-    return attempt === 1 ? undefined : this.holders.find((holder) => holder?.id === id);
+  /** The attempt of this job that has one. */
+  holderOf(id: string): Attempt | undefined {
+    return this.bucketOf(id).find((attempt) => attempt.id === id);
+  }
+
+  private bucketOf(id: string): Attempt[] {
+    const hash = (id.charCodeAt(THIRD_LAST) * 31 + id.charCodeAt(SECOND_LAST)) * 31 + id.charCodeAt(LAST);
+    return this.buckets[hash % BUCKETS || 0]!;
   }
 }

@@ -117,6 +117,32 @@ describe.each(sharedKinds)('a lost lease on $label', (kind) => {
     expect(await second.job(id)).toMatchObject({ status: 'completed', result: 'of the second', progress: null });
   });
 
+  it('of which the database knows nothing any more, after a failover to a replica that was behind, lets no handler run twice at once', async () => {
+    const stuck = signal();
+    let running = 0;
+    let runningMost = 0;
+    const app = await apps.start({
+      options: { pollInterval: 20 },
+      handlers: {
+        work: async () => {
+          running += 1;
+          runningMost = Math.max(runningMost, running);
+          await stuck.promise;
+          running -= 1;
+        },
+      },
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('started', id);
+    const unclaimed = { status: 'pending', attempt: 0, lockedBy: null, lockedUntil: null, started: null } as const;
+    await app.rows.update({ id }, unclaimed);
+    // It is claimed as at the first time, and given back.
+    await app.event('snoozed', id, 2);
+    stuck.resolve();
+    await until(async () => (await app.job(id)).status === 'completed');
+    expect(runningMost).toBe(1);
+  });
+
   it('of a handler that is stuck: its own process claims the job anew, and runs it when the handler has returned', async () => {
     const stuck = signal();
     let running = 0;

@@ -29,24 +29,28 @@ class ScriptedClient {
 
 const ROWS = [{ id: 'a' }];
 
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 function told(): { resolve: jest.Mock; reject: jest.Mock } {
   return { resolve: jest.fn(), reject: jest.fn() };
 }
 
 describe('a pending query', () => {
-  it('lets go of its values and its rows when it is answered', () => {
+  it('lets go of its values and its rows when it is answered, and not before it is sent', async () => {
     const answer = { rows: ROWS };
     const query = { text: 'SELECT $1', values: ['a'] };
     const waiting = told();
     const done = jest.fn();
     new PendingQuery(query, waiting).send(new ScriptedClient((tell) => tell(null, answer)).pooled, done);
+    expect(done).not.toHaveBeenCalled();
+    await turn();
     expect(waiting.resolve).toHaveBeenCalledWith(ROWS);
     expect(done).toHaveBeenCalledWith(true);
     expect(answer.rows).toEqual([]);
     expect(query.values).toEqual([]);
   });
 
-  it('is told once, whatever the driver does', () => {
+  it('is told once, whatever the driver does', async () => {
     const waiting = told();
     const done = jest.fn();
     const client = new ScriptedClient((tell) => {
@@ -55,6 +59,7 @@ describe('a pending query', () => {
       throw new Error('thrown');
     });
     new PendingQuery({ text: 'SELECT 1', values: [] }, waiting).send(client.pooled, done);
+    await turn();
     expect(waiting.reject).toHaveBeenCalledTimes(1);
     expect(waiting.resolve).not.toHaveBeenCalled();
     expect(done).toHaveBeenCalledTimes(1);

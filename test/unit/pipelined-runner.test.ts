@@ -22,6 +22,8 @@ class ScriptedPool implements SessionPool {
   /** Of each connection that was given back, whether it was broken. */
   readonly released: boolean[] = [];
   refusal: Error | undefined;
+  /** What the driver does with the next query, in the place of sending it. */
+  mishap: ((done: (error: unknown) => void) => void) | undefined;
   private isNew = true;
 
   connect(): ReturnType<SessionPool['connect']> {
@@ -35,6 +37,11 @@ class ScriptedPool implements SessionPool {
 
   private readonly client = {
     query: (query: PostgresQuery, done: (error: unknown, answer?: PostgresAnswer) => void) => {
+      const { mishap } = this;
+      this.mishap = undefined;
+      if (mishap) {
+        return mishap(done);
+      }
       const answer = signal<PostgresAnswer>();
       this.sent.push({ connection: this.connections, limitMs: query.query_timeout, answer });
       answer.promise.then((answered) => done(undefined, answered), done);
@@ -151,5 +158,24 @@ describe('statements that are sent ahead', () => {
     await turn();
     await answer(0);
     expect(await again).toEqual([]);
+  });
+
+  it.each([
+    [
+      'throws',
+      (): never => {
+        throw new Error('no memory');
+      },
+    ],
+    ['fails at once', (done: (error: unknown) => void) => done(new Error('no memory'))],
+  ])('go on after one for which the driver %s', async (_, mishap) => {
+    pool.mishap = mishap;
+    const [first, second] = [ask(), ask()];
+    await expect(first).rejects.toThrow('no memory');
+    expect(pool.released).toEqual([true]);
+    await turn();
+    await answer(0);
+    expect(await second).toEqual([]);
+    expect(pool.released).toEqual([true, false]);
   });
 });

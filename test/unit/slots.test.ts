@@ -1,42 +1,45 @@
+import { v7 as uuidv7 } from 'uuid';
 import type { Attempt } from '../../lib/runtime/attempt.js';
 import { Slots } from '../../lib/runtime/slots.js';
 
-function attemptOf(id: string): Attempt {
-  return { id, slot: undefined } as Attempt;
+function attemptOf(id: string = uuidv7()): Attempt {
+  return { id, hasSlot: false } as Attempt;
 }
 
 describe('slots', () => {
-  it('are counted, and given anew when they are free', () => {
+  it('are given, counted and taken back, many more than there are buckets', () => {
     const slots = new Slots();
-    const [a, b, c] = ['a', 'b', 'c'].map(attemptOf);
-    slots.give(a!);
-    slots.give(b!);
-    slots.takeBack(a!);
-    expect([slots.count, slots.attempts]).toEqual([1, [b]]);
-    slots.give(c!);
-    expect(slots.count).toBe(2);
-    expect(new Set(slots.attempts)).toEqual(new Set([b, c]));
-    expect(new Set([b!.slot, c!.slot])).toEqual(new Set([0, 1]));
+    const attempts = Array.from({ length: 5_000 }, () => attemptOf());
+    attempts.forEach((attempt) => slots.give(attempt));
+    expect(slots.count).toBe(5_000);
+    expect(new Set(slots.attempts)).toEqual(new Set(attempts));
+    expect(attempts.every((attempt) => slots.holderOf(attempt.id) === attempt)).toBe(true);
+
+    const [gone, left] = [attempts.slice(0, 2_500), attempts.slice(2_500)];
+    gone.forEach((attempt) => slots.takeBack(attempt));
+    expect(slots.count).toBe(2_500);
+    expect(new Set(slots.attempts)).toEqual(new Set(left));
+    expect(gone.some((attempt) => slots.holderOf(attempt.id))).toBe(false);
+    expect(left.every((attempt) => slots.holderOf(attempt.id) === attempt)).toBe(true);
   });
 
   it('are taken back once', () => {
     const slots = new Slots();
-    const [a, b] = ['a', 'b'].map(attemptOf);
-    slots.give(a!);
-    slots.takeBack(a!);
-    slots.give(b!);
-    slots.takeBack(a!);
-    expect(slots.attempts).toEqual([b]);
+    const [a, b] = [attemptOf(), attemptOf()];
+    slots.give(a);
+    slots.takeBack(a);
+    slots.give(b);
+    slots.takeBack(a);
+    expect([slots.count, slots.attempts]).toEqual([1, [b]]);
   });
 
-  it('know the older attempt of a job', () => {
+  it('tell attempts of one job apart', () => {
     const slots = new Slots();
-    const a = attemptOf('a');
-    slots.give(a);
-    expect(slots.olderOf({ id: 'a', attempt: 2 })).toBe(a);
-    expect(slots.olderOf({ id: 'b', attempt: 2 })).toBeUndefined();
-    expect(slots.olderOf({ id: 'b', attempt: 1 })).toBeUndefined();
-    slots.takeBack(a);
-    expect(slots.olderOf({ id: 'a', attempt: 2 })).toBeUndefined();
+    const [older, newer] = [attemptOf('a'), attemptOf('a')];
+    slots.give(older);
+    slots.takeBack(newer);
+    expect(slots.holderOf('a')).toBe(older);
+    slots.takeBack(older);
+    expect(slots.holderOf('a')).toBeUndefined();
   });
 });

@@ -59,12 +59,17 @@ export class PendingQuery {
       }
       done(isAnswered);
     };
+    // What cannot even be sent is told in its own time, as all else: whoever sends is in the middle of it.
+    let isSent = false;
+    const told = (error: unknown, answer?: PostgresAnswer): void =>
+      isSent ? answered(error, answer) : void Promise.resolve().then(() => answered(error, answer));
     try {
       // A copy: the driver writes the callback into what it is given.
-      client.query({ ...this.query, ...(timeoutMs !== undefined && { query_timeout: timeoutMs }) }, answered);
+      client.query({ ...this.query, ...(timeoutMs !== undefined && { query_timeout: timeoutMs }) }, told);
     } catch (error) {
-      answered(error);
+      told(error);
     }
+    isSent = true;
   }
 
   /** It is not to be sent any more. */
