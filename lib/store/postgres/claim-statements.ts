@@ -2,12 +2,18 @@ import { USUAL_CLAIM as usual } from '../row-mapper.js';
 import { isPaused } from './pause-statements.js';
 import { look, ms, msOfMany, unlessLocked } from './statement-parts.js';
 
+/** What `numbers` are, in this order: NULL for most first attempts, since each column costs both sides. */
+export const NUMBERS = [...Object.keys(usual), 'timeout_ms'] as const;
+
+const isUsual = `${Object.entries(usual)
+  .map(([column, value]) => `j.${column} = ${value}`)
+  .join(' AND ')} AND j.timeout_ms IS NULL`;
+
 /**
  * pending → processing, but nothing of a paused topic. One index range per lane, in the order of the lanes, so that the cost
- * does not depend on what else waits; by ctid, since a join on id would let the planner start from the wrong side. What is
- * usual is sent as NULL: that saves a twentieth of what a claim costs both sides.
+ * does not depend on what else waits; by ctid, since a join on id would let the planner start from the wrong side.
  */
-const claimWith = (json: (column: string) => string): string => `
+const claimWith = (as: (value: string, name: string) => string): string => `
 UPDATE _jobs j SET status = 'processing', attempt = attempt + 1, locked_by = $3,
   locked_until = statement_timestamp() + make_interval(secs => $4::float8 / 1000.0),
   unbegun_attempt = CASE WHEN retries >= max_retries THEN attempt + 1 END,
@@ -21,17 +27,15 @@ WHERE j.ctid = ANY (ARRAY(
       AND run_at >= l.lower_bound AND run_at <= statement_timestamp() AND NOT ${isPaused('l.topic')}
     ORDER BY run_at LIMIT l.lane_limit ${unlessLocked}) c
   LIMIT $2::int))
-RETURNING j.ctid AS place, j.id, j.topic, j.timeout_ms, ${['payload', 'backoff', 'metadata'].map(json).join(', ')},
-  ${Object.entries(usual)
-    .map(([column, value]) => `nullif(j.${column}, ${value}) AS ${column}`)
-    .join(', ')},
+RETURNING j.ctid AS place, j.id, j.topic, ${['payload', 'backoff', 'metadata'].map((column) => as(`j.${column}`, column)).join(', ')},
+  ${as(`CASE WHEN NOT (${isUsual}) THEN ARRAY[${NUMBERS.map((column) => `j.${column}`).join(', ')}] END`, 'numbers')},
   ${msOfMany('j.run_at')} AS run_at, CASE WHEN j.created <> j.run_at THEN ${msOfMany('j.created')} END AS created,
   ${msOfMany('(j.started - j.run_at)')} AS waited_ms`;
 
-export const CLAIM = claimWith((column) => `j.${column}`);
+export const CLAIM = claimWith((value, name) => `${value} AS ${name}`);
 
-/** The same, for a driver that would read JSON itself. */
-export const CLAIM_AS_TEXT = claimWith((column) => `j.${column}::text AS ${column}`);
+/** The same, for a driver that would read JSON and arrays itself. */
+export const CLAIM_AS_TEXT = claimWith((value, name) => `(${value})::text AS ${name}`);
 
 /** The first waiting job between two priorities, `from` and `to` being SQL. */
 const firstBetween = (topic: string, from: string, to: string): string => `

@@ -13,13 +13,14 @@ import { JobsTables } from '../jobs-tables.js';
 import { PausedTopics } from '../paused-topics.js';
 import { refusedCompletion } from '../refused-completion.js';
 import { agesOf } from '../retention-ages.js';
-import { claimOf, jobOf, rescueOf, surveyOf } from '../row-mapper.js';
+import { jobOf, rescueOf, surveyOf } from '../row-mapper.js';
 import { piecesOf } from '../set-json.js';
 import type { SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { Announcer } from './announcer.js';
 import { hearErrors, hearErrorsOf, poolOf } from './application-pool.js';
 import { capabilitiesOf } from './capabilities.js';
+import { claimOfRow } from './claim-row.js';
 import { CLAIM, CLAIM_AS_TEXT, SURVEY } from './claim-statements.js';
 import { translatedIn, untilDone } from './failures.js';
 import { Insertions, topicsOf } from './insertions.js';
@@ -172,7 +173,7 @@ export class PostgresStore implements JobStore {
     }));
     const statement = this.options.session.isNative ? CLAIM_AS_TEXT : CLAIM;
     const rows = await this.query(statement, [JSON.stringify(input), limit, worker, leaseMs]);
-    return rows.map(claimOf);
+    return rows.map(claimOfRow);
   }
 
   async survey(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[] = []): Promise<Seam.LaneSurvey> {
