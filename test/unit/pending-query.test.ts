@@ -1,7 +1,11 @@
-import type { PostgresAnswer, PostgresQuery } from '../../lib/store/postgres/pending-query.js';
 import { PendingQuery } from '../../lib/store/postgres/pending-query.js';
 import { runnerOfPool } from '../../lib/store/postgres/pool-runner.js';
-import type { PooledClient, SessionPool } from '../../lib/store/postgres/session-pool.js';
+import type {
+  PooledClient,
+  PostgresAnswer,
+  PostgresQuery,
+  SessionPool,
+} from '../../lib/store/postgres/session-pool.js';
 
 type Done = (error: unknown, answer?: PostgresAnswer) => void;
 

@@ -1,6 +1,10 @@
 import { PipelinedRunner } from '../../lib/store/postgres/pipelined-runner.js';
-import type { PostgresAnswer, PostgresQuery } from '../../lib/store/postgres/pending-query.js';
-import type { PooledClient, SessionPool } from '../../lib/store/postgres/session-pool.js';
+import type {
+  PooledClient,
+  PostgresAnswer,
+  PostgresQuery,
+  SessionPool,
+} from '../../lib/store/postgres/session-pool.js';
 import type { SqlRow } from '../../lib/store/sql-runner.js';
 import type { Signal } from '../support/wait.js';
 import { signal } from '../support/wait.js';

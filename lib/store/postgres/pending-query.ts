@@ -1,26 +1,5 @@
-import type { Deferred, SqlRow } from '../sql-runner.js';
-import type { PooledClient } from './session-pool.js';
-
-/** One statement as `pg` takes it. */
-export interface PostgresQuery {
-  readonly text: string;
-  readonly values: unknown[];
-  /** Under which a connection is to keep the statement, if under any. */
-  readonly name?: string | undefined;
-  readonly types?: PostgresTypes;
-  /** How long the driver waits for the answer; default what the connection was made with. */
-  readonly query_timeout?: number;
-}
-
-/** How the values of an answer are read. */
-export interface PostgresTypes {
-  getTypeParser(type: number): (text: string) => unknown;
-}
-
-/** What `pg` answers. */
-export interface PostgresAnswer {
-  rows: SqlRow[];
-}
+import type { Deferred } from '../sql-runner.js';
+import type { PooledClient, PostgresAnswer, PostgresQuery } from './session-pool.js';
 
 /**
  * A query that nobody has answered yet. When it is answered it lets go of its values, of its rows and of who waits for them, since

@@ -1,8 +1,7 @@
 import { sqlErrorOf } from '../sql-error.js';
 import type { SqlRow, SqlRunner } from '../sql-runner.js';
-import type { PostgresQuery } from './pending-query.js';
 import { PendingQuery } from './pending-query.js';
-import type { PooledClient, SessionPool } from './session-pool.js';
+import type { PooledClient, PostgresQuery, SessionPool } from './session-pool.js';
 
 /** Statements that a connection has at once: one at work, and the next one, which the server begins when that is done. */
 export const STATEMENTS_AT_ONCE = 2;

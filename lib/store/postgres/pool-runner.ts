@@ -1,8 +1,7 @@
 import { sqlErrorOf } from '../sql-error.js';
 import type { SqlRow, SqlRunner } from '../sql-runner.js';
-import type { PostgresQuery } from './pending-query.js';
 import { PendingQuery } from './pending-query.js';
-import type { SessionPool } from './session-pool.js';
+import type { PostgresQuery, SessionPool } from './session-pool.js';
 
 /** Runs statements on any free connection of a `pg` pool. */
 export function runnerOfPool(

@@ -1,4 +1,25 @@
-import type { PostgresAnswer, PostgresQuery } from './pending-query.js';
+import type { SqlRow } from '../sql-runner.js';
+
+/** One statement as `pg` takes it. */
+export interface PostgresQuery {
+  readonly text: string;
+  readonly values: unknown[];
+  /** Under which a connection is to keep the statement, if under any. */
+  readonly name?: string | undefined;
+  readonly types?: PostgresTypes;
+  /** How long the driver waits for the answer; default what the connection was made with. */
+  readonly query_timeout?: number;
+}
+
+/** How the values of an answer are read. */
+export interface PostgresTypes {
+  getTypeParser(type: number): (text: string) => unknown;
+}
+
+/** What `pg` answers. */
+export interface PostgresAnswer {
+  rows: SqlRow[];
+}
 
 /** A connection of the pool's that somebody has to himself for a while. */
 export interface PooledClient {

@@ -1,4 +1,4 @@
-import type { PostgresTypes } from './pending-query.js';
+import type { PostgresTypes } from './session-pool.js';
 
 /** Reads one value, sent as text. */
 type Parser = (text: string) => unknown;
