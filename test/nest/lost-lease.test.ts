@@ -37,6 +37,25 @@ async function takeOver(
   return { first, second, id };
 }
 
+/** A handler, and how many calls of it have been under way at once. */
+function counted(handler: (job: JobContext) => Promise<unknown>): {
+  work: (job: JobContext) => Promise<unknown>;
+  most: () => number;
+} {
+  let running = 0;
+  let most = 0;
+  const work = async (job: JobContext): Promise<unknown> => {
+    running += 1;
+    most = Math.max(most, running);
+    try {
+      return await handler(job);
+    } finally {
+      running -= 1;
+    }
+  };
+  return { work, most: () => most };
+}
+
 describe.each(sharedKinds)('a lost lease on $label', (kind) => {
   const apps = useApps(kind);
 
@@ -119,19 +138,8 @@ describe.each(sharedKinds)('a lost lease on $label', (kind) => {
 
   it('of which the database knows nothing any more, after a failover to a replica that was behind, lets no handler run twice at once', async () => {
     const stuck = signal();
-    let running = 0;
-    let runningMost = 0;
-    const app = await apps.start({
-      options: { pollInterval: 20 },
-      handlers: {
-        work: async () => {
-          running += 1;
-          runningMost = Math.max(runningMost, running);
-          await stuck.promise;
-          running -= 1;
-        },
-      },
-    });
+    const { work, most } = counted(() => stuck.promise);
+    const app = await apps.start({ options: { pollInterval: 20 }, handlers: { work } });
     const { id } = await app.jobs.enqueue('work', null);
     await app.event('started', id);
     const unclaimed = { status: 'pending', attempt: 0, lockedBy: null, lockedUntil: null, started: null } as const;
@@ -140,25 +148,16 @@ describe.each(sharedKinds)('a lost lease on $label', (kind) => {
     await app.event('snoozed', id, 2);
     stuck.resolve();
     await until(async () => (await app.job(id)).status === 'completed');
-    expect(runningMost).toBe(1);
+    expect(most()).toBe(1);
   });
 
   it('of a handler that is stuck: its own process claims the job anew, and runs it when the handler has returned', async () => {
     const stuck = signal();
-    let running = 0;
-    let runningMost = 0;
-    const app = await apps.start({
-      options: { pollInterval: 20 },
-      handlers: {
-        work: async (job) => {
-          running += 1;
-          runningMost = Math.max(runningMost, running);
-          if (job.attempt === 1) await stuck.promise;
-          running -= 1;
-          return job.attempt;
-        },
-      },
+    const { work, most } = counted(async ({ attempt }) => {
+      if (attempt === 1) await stuck.promise;
+      return attempt;
     });
+    const app = await apps.start({ options: { pollInterval: 20 }, handlers: { work } });
     const { id } = await app.jobs.enqueue('work', null);
     await app.event('started', id);
     await app.rows.update({ id }, { lockedUntil: new Date(Date.now() - 60_000) });
@@ -168,10 +167,10 @@ describe.each(sharedKinds)('a lost lease on $label', (kind) => {
     expect(app.eventsOf('started', id)).toHaveLength(1);
     stuck.resolve();
     const { result, retries } = await app.jobAfter('completed', id);
-    expect({ runs: app.eventsOf('started', id).length, retries, runningMost }).toEqual({
+    expect({ runs: app.eventsOf('started', id).length, retries, most: most() }).toEqual({
       runs: 2,
       retries: 1,
-      runningMost: 1,
+      most: 1,
     });
     expect(result).toBeGreaterThan(3);
   });
