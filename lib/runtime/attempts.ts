@@ -66,6 +66,7 @@ export class Attempts {
   private readonly beginnings: Beginnings;
   private readonly countByTopic = new Map<string, number>();
   private whenSettled: (() => void)[] = [];
+  private whenReturned: (() => void)[] = [];
   /** What the executor says of an attempt. */
   private readonly execution: Execution = {
     returned: (attempt) => {
@@ -76,6 +77,9 @@ export class Attempts {
       this.prefetch.noteReturned(nowMs - attempt.slotSinceMs);
       this.startNext();
       this.onChange();
+      if (this.count === 0) {
+        this.whenReturned.splice(0).forEach((resolve) => resolve());
+      }
     },
     ended: (attempt, outcome) => this.settle(attempt, outcome),
   };
@@ -135,6 +139,11 @@ export class Attempts {
   /** Resolves when every claimed job has its outcome in the table. */
   allSettled(): Promise<void> {
     return this.openCount === 0 ? Promise.resolve() : new Promise((resolve) => this.whenSettled.push(resolve));
+  }
+
+  /** Resolves when no handler runs, those included whose attempts ended without them. To be asked when all are settled. */
+  allReturned(): Promise<void> {
+    return this.count === 0 ? Promise.resolve() : new Promise((resolve) => this.whenReturned.push(resolve));
   }
 
   /** Jobs of a topic that run or wait for a slot. */

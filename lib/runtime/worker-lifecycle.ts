@@ -33,7 +33,10 @@ export interface WorkerLifecycleOptions {
   readonly records: readonly Loop[];
 }
 
-/** How long a process that ends waits for what is to reach the table: outcomes of aborted attempts, then new jobs. */
+/**
+ * How long a process that ends waits for handlers that were told to end, and for what is to reach the table: outcomes of aborted
+ * attempts, then new jobs.
+ */
 export const RELEASE_GRACE_MS = 2_000;
 
 /** Starts and stops what claims and runs jobs in this process, one after another. */
@@ -118,7 +121,10 @@ export class WorkerLifecycle {
     const drained = dispatcher.stop().then(() => attempts.allSettled());
     const others = Promise.all([this.stopListening?.(), ...chores.map((loop) => loop.stop())]);
     this.stopListening = undefined;
-    if (!(await within(clock, shutdownTimeoutMs, drained))) {
+    if (await within(clock, shutdownTimeoutMs, drained)) {
+      // Who lost a lease or took too long has been told to end, and may be about to: with the connections still open.
+      await within(clock, RELEASE_GRACE_MS, attempts.allReturned());
+    } else {
       logger.warn(
         `shutdownTimeout (${shutdownTimeoutMs} ms) is over, handlers at work: ${attempts.count}; they are aborted and their jobs released`,
       );

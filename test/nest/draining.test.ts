@@ -91,6 +91,28 @@ describe.each(sharedKinds)('an application that closes on $label', (kind) => {
     end.resolve();
   });
 
+  it('waits a moment for a handler whose attempt has ended without it', async () => {
+    const end = signal();
+    let readings = 0;
+    const app = await apps.start({
+      options: { timeout: 30, backoff: { type: 'fixed', delay: '1d' } },
+      handlers: {
+        work: async () => {
+          await end.promise;
+          while (readings < 100) {
+            await app.dataSource.query('SELECT 1');
+            readings += 1;
+          }
+        },
+      },
+      providers: [{ provide: 'PROBE', useValue: { beforeApplicationShutdown: end.resolve } }],
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    await app.event('retrying', id);
+    await app.close();
+    expect(readings).toBe(100);
+  });
+
   it('keeps the result of a handler that ends well after its signal', async () => {
     const app = await apps.start({
       options: { shutdownTimeout: 20 },
