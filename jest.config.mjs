@@ -49,7 +49,7 @@ export default {
       // is not, nor what processes record by the minute.
       testMatch: [
         '<rootDir>/test/conformance/**/*.test.ts',
-        '<rootDir>/test/nest/{complete-tx,events-after-commit,jobs-service,lifecycle,list-and-stats}.test.ts',
+        '<rootDir>/test/nest/{complete-tx,durable-commits,events-after-commit,jobs-service,lifecycle,list-and-stats}.test.ts',
         '<rootDir>/test/nest/{options,transactional,wiring}.test.ts',
         '<rootDir>/test/processes/{killed-worker,shutdown,sqlite-app-transactions}.test.ts',
         '<rootDir>/test/{sample-app,typeorm-0.3}/**/*.test.ts',

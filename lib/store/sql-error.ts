@@ -77,7 +77,12 @@ function kindOf(code: string, message: string, isOfServer: boolean): SqlErrorKin
 
 /** better-sqlite3 gives extended codes. sqlite3 has the plain ones, and only SQLite's own words say which constraint it was. */
 function sqliteKindOf(code: string, message: string): SqlErrorKind {
-  if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) {
+  // The latter is what a pragma meets in a transaction.
+  if (
+    code.startsWith('SQLITE_BUSY') ||
+    code.startsWith('SQLITE_LOCKED') ||
+    message.includes('Safety level may not be changed')
+  ) {
     return 'busy';
   }
   if (/^SQLITE_CONSTRAINT(_UNIQUE|_PRIMARYKEY)?$/.test(code) && message.includes('UNIQUE constraint failed')) {

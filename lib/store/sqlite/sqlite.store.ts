@@ -246,6 +246,21 @@ export class SqliteStore implements Seam.JobStore {
         await this.read(pragma, []);
       }
       await this.read(sessionStatements.SYNCHRONOUS[synchronous], []);
+      if (synchronous === 'full') {
+        await this.whenFree(() => this.makeAppWaitForDisk());
+      }
+    }
+  }
+
+  /**
+   * With `enqueueTx` and `completeTx` it is the application's connection that commits jobs. That of `better-sqlite3` does not wait
+   * for the disk in WAL mode unless it is told to. SQLite refuses it within a transaction: that is waited for.
+   */
+  private async makeAppWaitForDisk(): Promise<void> {
+    const { app } = this.options;
+    const [row] = await app.query<SqlRow[]>(sessionStatements.SYNCHRONOUS_LEVEL);
+    if (Number(row?.synchronous) <= sessionStatements.LEVEL_FULL) {
+      await app.query(sessionStatements.SYNCHRONOUS.full);
     }
   }
 
