@@ -68,7 +68,7 @@ describe('the life of a job', () => {
   it('ends with what ended it', () => {
     expect(titles({ ...JOB, status: 'completed', attempt: 1, started: at(1), finished: at(3) })).toEqual([
       'Created',
-      'Attempt 1 started',
+      'Attempt 1',
       'Completed',
     ]);
     expect(titles({ ...JOB, status: 'completed', attempt: 1, finished: at(3) })).toEqual(['Created', 'Completed']);
@@ -98,7 +98,7 @@ describe('the life of a job', () => {
       unseen('Attempt 1'),
       'Attempt 2 failed',
       unseen('Attempts 3 to 4'),
-      'Attempt 5 started',
+      'Attempt 5',
       'Completed',
     ]);
     expect(titles({ ...job, run_at: at(20) }).slice(3)).toEqual([unseen('Attempts 3 to 5'), 'Next attempt due']);
@@ -166,16 +166,18 @@ describe('the life of a job', () => {
   });
 
   it('is written as a command and as a call that enqueue the same, without the token', () => {
-    const job = { ...JOB, priority: -10, unique_key: "o'7" };
+    const job = { ...JOB, max_retries: 0, priority: -10, unique_key: "o'7" };
     expect(curlOf(job, 'https://shop.example/api/jobs', true)).toBe(
       [
         `curl -X POST 'https://shop.example/api/jobs/enqueue'`,
         `-H "Authorization: Bearer $JOBS_ADMIN_TOKEN"`,
         `-H 'Content-Type: application/json'`,
-        `-d '${JSON.stringify({ topic: "it's", payload: { orderId: 7 }, priority: -10, unique_key: "o'7" }, null, 2).replaceAll("'", `'\\''`)}'`,
+        `-d '${JSON.stringify({ topic: "it's", payload: { orderId: 7 }, max_retries: 0, priority: -10, unique_key: "o'7" }, null, 2).replaceAll("'", `'\\''`)}'`,
       ].join(' \\\n  '),
     );
-    expect(clientCallOf(JOB)).toBe(`await jobs.enqueue("it's", {\n  "orderId": 7\n});`);
+    expect(clientCallOf({ ...JOB, max_retries: 0 })).toBe(
+      `await jobs.enqueue("it's", {\n  "orderId": 7\n}, {\n  "max_retries": 0\n});`,
+    );
   });
 });
 

@@ -1,9 +1,10 @@
 import type { Job } from '../../../client/index.js';
 import { printJson } from '../json/exact-json.js';
 
-/** How a job is enqueued again: what was said of it beside topic and payload. */
-function optionsOf({ priority, unique_key, metadata, timeout_ms }: Job): Record<string, unknown> {
+/** How a job is enqueued again: what was said of it beside topic and payload, and its retries, whoever has said how many. */
+function optionsOf({ max_retries, priority, unique_key, metadata, timeout_ms }: Job): Record<string, unknown> {
   return {
+    max_retries,
     ...(priority === 0 ? {} : { priority }),
     ...(timeout_ms === null ? {} : { timeout: timeout_ms }),
     ...(unique_key === null ? {} : { unique_key }),
@@ -24,9 +25,7 @@ export function curlOf(job: Job, apiUrl: string, hasToken: boolean): string {
 
 /** The same as a call of `nestjs-jobs/client`. */
 export function clientCallOf(job: Job): string {
-  const options = optionsOf(job);
-  const rest = Object.keys(options).length > 0 ? `, ${printJson(options)}` : '';
-  return `await jobs.enqueue(${JSON.stringify(job.topic)}, ${printJson(job.payload)}${rest});`;
+  return `await jobs.enqueue(${JSON.stringify(job.topic)}, ${printJson(job.payload)}, ${printJson(optionsOf(job))});`;
 }
 
 function shellQuoted(text: string): string {

@@ -95,7 +95,7 @@ function latest(job: Job): TimelineEvent[] {
           ? []
           : [
               {
-                title: `Attempt ${attempt} started`,
+                title: `Attempt ${attempt}`,
                 at: started,
                 tone: 'neutral' as const,
                 attempt,
