@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { dirname, join, normalize, relative } from 'node:path';
 import { ROOT, useBuiltPackage } from '../processes/support/built-package.js';
 import { packagesBehind } from './support/imports.js';
 import type { Manifest, PackedPackage } from './support/packed-package.js';
@@ -14,9 +14,10 @@ const EXPECTED = [
   /^dist\/(cjs|esm)\/lib\/http\/ui-folder\.cjs$/,
   /^dist\/esm\/package\.json$/,
   /^dist\/ui\//,
-  // The pages that README.md leads to.
+  // The pages that README.md leads to, and the sample application.
   /^docs\/.+\.md$/,
-  /^(CHANGELOG\.md|LICENSE|README\.md|package\.json)$/,
+  /^sample-app\/.+\.(ts|md)$/,
+  /^((CHANGELOG|CONTRIBUTING|README|SECURITY)\.md|LICENSE|package\.json)$/,
 ];
 
 let packed: PackedPackage;
@@ -33,6 +34,15 @@ describe('the tarball', () => {
     expect(files.filter((file) => !EXPECTED.some((pattern) => pattern.test(file)))).toEqual([]);
     expect(files).toEqual(
       expect.arrayContaining(['CHANGELOG.md', 'LICENSE', 'README.md', 'docs/guide/getting-started.md']),
+    );
+  });
+
+  it('holds whatever its pages link to, but pictures and tests', () => {
+    const files = filesIn(packed.folder);
+    const links = files.filter((file) => file.endsWith('.md')).flatMap((page) => linkedFrom(page));
+    expect(links.length).toBeGreaterThan(0);
+    expect(links.filter((path) => !files.includes(path) && !/^(test|docs\/images|docs\/plots)\//.test(path))).toEqual(
+      [],
     );
   });
 
@@ -67,6 +77,13 @@ describe('the tarball', () => {
     expectNearlyFills([packed.folder, ...dependencies].map(sizeOf).reduce(sum), Number(installedMb) * MB);
   });
 });
+
+/** The files that a page of the package links to. */
+function linkedFrom(page: string): string[] {
+  const text = readFileSync(join(packed.folder, page), 'utf8');
+  const links = [...text.matchAll(/\]\(([^()\s#]+)(?:#[^()\s]*)?\)/g)].map(([, link]) => link!);
+  return links.filter((link) => !/^[a-z]+:/.test(link)).map((link) => normalize(join(dirname(page), link)));
+}
 
 /** The packages that files of the package lead to. */
 function importedBy(...files: string[]): Set<string> {
