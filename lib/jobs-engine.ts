@@ -4,6 +4,7 @@ import type { Observable } from 'rxjs';
 import type { DataSource } from 'typeorm';
 import type { Clock } from './core/clock.js';
 import { within } from './core/clock.js';
+import { describeValue, InvalidOptionsError } from './core/errors.js';
 import type { JobEvent } from './core/events.js';
 import type { EnqueueOptions, Idempotency, Job, JobFilter, JobPage, JobStats } from './core/job.js';
 import type { JobHandlerFunction } from './core/job-context.js';
@@ -104,6 +105,9 @@ export class JobsEngine {
   /** @throws InvalidOptionsError when an option is refused. */
   constructor(options: JobsEngineOptions) {
     const { store, clock = systemClock, logger: givenLogger = silentLogger, random = Math.random, ...given } = options;
+    if (!store) {
+      throw new InvalidOptionsError('store', `expected what createJobStore has made, got ${describeValue(store)}`);
+    }
     const logger = guardedLogger(givenLogger);
     const settings = readJobsOptions(given);
     this.settings = settings;

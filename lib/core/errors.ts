@@ -121,9 +121,9 @@ export class LeaseLostError extends JobsError {
   constructor(
     readonly id: string,
     readonly attempt: number,
-    reason = 'another attempt owns the job, or it has ended',
+    reason = 'has lost its lease: another attempt owns the job, or it has ended',
   ) {
-    super(`attempt ${attempt} of job ${id} has lost its lease: ${reason}`);
+    super(`attempt ${attempt} of job ${id} ${reason}`);
   }
 }
 

@@ -61,7 +61,7 @@ function readCursor(cursor: string, expected: string): string {
   const beforeId = normalJobId(id);
   // The decoder passes over what is none of its letters.
   if (beforeId === undefined || cursor !== cursorOf(beforeId, print)) {
-    throw new InvalidOptionsError('cursor', 'expected the nextCursor of a page, got something else');
+    throw new InvalidOptionsError('cursor', 'expected the one that came with a page, got something else');
   }
   if (print !== expected) {
     throw new InvalidOptionsError('cursor', 'belongs to another filter; ask for the first page again');

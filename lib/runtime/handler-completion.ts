@@ -76,7 +76,7 @@ export class HandlerCompletion {
       if (error instanceof LeaseLostError && (await this.isTwice(tx))) {
         part.settled();
         const { id, attempt } = this.token;
-        throw new LeaseLostError(id, attempt, 'completeTx has completed the job already, in this transaction');
+        throw new LeaseLostError(id, attempt, 'is over: completeTx has completed the job already, in this transaction');
       }
       this.refuse(tx, part, error as Error);
       throw error;

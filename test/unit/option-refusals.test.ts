@@ -1,4 +1,6 @@
 import { InvalidOptionsError } from '../../lib/core/errors.js';
+import type { JobsEngineOptions } from '../../lib/jobs-engine.js';
+import { JobsEngine } from '../../lib/jobs-engine.js';
 import type { JobsOptions } from '../../lib/core/options.js';
 import { OPTIONS, readJobsOptions } from '../../lib/core/options.js';
 import { thrownBy } from './support/thrown.js';
@@ -182,5 +184,13 @@ describe('the settings', () => {
     given.concurrency = 99;
 
     expect(settings).toEqual(readJobsOptions(GIVEN));
+  });
+});
+
+describe('an engine', () => {
+  it('says what it needs when it is given no store', () => {
+    const error = thrownBy(() => new JobsEngine({} as JobsEngineOptions));
+    expect(error).toBeInstanceOf(InvalidOptionsError);
+    expect((error as Error).message).toBe('store: expected what createJobStore has made, got undefined');
   });
 });
