@@ -198,6 +198,11 @@ export class JobsEngine {
     return this.desk.get(id);
   }
 
+  /** The unfinished job that holds a unique key of this topic, or `null`. @throws InvalidOptionsError for a bad topic or key. */
+  getByKey(topic: TopicName, uniqueKey: string): Promise<Job | null> {
+    return this.desk.getByKey(topic, uniqueKey);
+  }
+
   /** A page of jobs, newest first. */
   list(filter?: JobFilter): Promise<JobPage> {
     return this.desk.list(filter);

@@ -114,6 +114,16 @@ export class JobsService {
     return this.engine.get(id) as Promise<Job<T> | null>;
   }
 
+  /**
+   * The job of this topic that was enqueued with a `uniqueKey` and has not ended, or `null`. It may end, and another take the key,
+   * at any time.
+   *
+   * @throws InvalidOptionsError for a topic or a key that no job can have.
+   */
+  getByKey<T = unknown>(topic: TopicName, uniqueKey: string): Promise<Job<T> | null> {
+    return this.engine.getByKey(topic, uniqueKey) as Promise<Job<T> | null>;
+  }
+
   /** A page of jobs, newest first. @throws InvalidOptionsError for a filter that is refused. */
   list(filter?: JobFilter): Promise<JobPage> {
     return this.engine.list(filter);

@@ -6,9 +6,12 @@ import { normalJobId } from '../core/job-id.js';
 import type { RequeueOptions } from '../core/job-options.js';
 import { readRequeueOptions } from '../core/job-options.js';
 import type { AnySchema } from '../core/job-topic.js';
-import { validPayload } from '../core/job-topic.js';
+import { topicNameOf, validPayload } from '../core/job-topic.js';
 import { cursorAfter, readListFilter } from '../core/list-filter.js';
+import { checked } from '../core/option-checks.js';
 import { encodePayload } from '../core/payload.js';
+import type { TopicName } from '../core/topic.js';
+import { uniqueKeyCheck } from '../core/unique-key.js';
 import type { JobStore, Moved, RequeueChanges } from '../store/job-store.js';
 import type { Moves } from './moves.js';
 
@@ -27,6 +30,11 @@ export class JobDesk {
   async get(id: string): Promise<Job | null> {
     const normal = normalJobId(id);
     return normal === undefined ? null : ((await this.options.store.find([normal]))[0] ?? null);
+  }
+
+  async getByKey(topic: TopicName, uniqueKey: string): Promise<Job | null> {
+    const key = checked(uniqueKeyCheck, uniqueKey, 'uniqueKey');
+    return (await this.options.store.findHolder(topicNameOf(topic), key)) ?? null;
   }
 
   async list(filter?: JobFilter): Promise<JobPage> {

@@ -31,6 +31,8 @@ export interface JobStore {
   insert(jobs: readonly JobInsert[], tx?: StoreTransaction): Promise<InsertedJob[]>;
   /** The jobs with these ids that exist, in any order; seen from inside the caller's transaction when one is given. */
   find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]>;
+  /** The unfinished job that holds a unique key of this topic. */
+  findHolder(topic: string, uniqueKey: string): Promise<Job | undefined>;
   /**
    * A call begins in the caller's transaction, which does not end before the call is settled. Calls `done` with whether that
    * committed, as soon as it has ended or the savepoint around the call was rolled back.

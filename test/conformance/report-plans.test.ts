@@ -12,6 +12,7 @@ const waiting = (lastStep: RegExp): readonly RegExp[] => [
 /** How each statement on `_jobs` may find its rows, step by step. The whole table in the order of its ids is read by lists of all. */
 const INDEXES: Readonly<Record<string, RegExp | readonly RegExp[]>> = {
   FIND_JOBS: /sqlite_autoindex__jobs_1 \(id=\?\)/,
+  FIND_HOLDER: /INDEX _jobs_unique_key \(topic=\? AND unique_key=\?\)/,
   NEXT_TOPIC: /COVERING INDEX _jobs_listed \(topic>\?\)/,
   WAITING_TOPICS: TOPIC_BY_TOPIC,
   DUE_IDS: waiting(/ USING INDEX _jobs_pending \(topic=\? AND priority=\? AND run_at<\?\)/),

@@ -1,6 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { EnqueueOptions, NewJob } from 'nestjs-jobs';
 import {
+  defineJob,
   InvalidOptionsError,
   InvalidPayloadError,
   Job,
@@ -75,6 +76,35 @@ describe.each(everyKind)('the jobs service on $label', (kind) => {
     for (const { id } of stored) {
       expect(await app.job(id)).toMatchObject({ ...everyOptionInTheRow, runAt, status: 'pending' });
     }
+  });
+
+  it('finds the unfinished job of a topic and a key', async () => {
+    const { jobs } = await apps.start();
+    const [one, other] = await jobs.enqueueMany([
+      { topic: 'a', payload: 1, uniqueKey: 'key', delay: '1h' },
+      { topic: 'b', payload: 2, uniqueKey: 'key' },
+      { topic: 'a', payload: 3, uniqueKey: 'another' },
+      { topic: 'a', payload: 4 },
+    ]);
+    expect(await jobs.getByKey('a', 'key')).toEqual(await jobs.get(one!.id));
+    expect(await jobs.getByKey(defineJob('b'), 'key')).toMatchObject({ id: other!.id, payload: 2 });
+    expect(await jobs.getByKey('c', 'key')).toBeNull();
+    expect(await jobs.getByKey('a', "'; DROP TABLE _jobs; --")).toBeNull();
+    await jobs.cancel(one!.id);
+    expect(await jobs.getByKey('a', 'key')).toBeNull();
+    const next = await jobs.enqueue('a', 5, { uniqueKey: 'key' });
+    expect(await jobs.getByKey('a', 'key')).toMatchObject({ id: next.id });
+  });
+
+  it.each([
+    ['a topic', '', 'key', /^topic: expected/],
+    ['a key', 'a', '', /^uniqueKey: expected text of 1 to 255 characters/],
+    ['a key', 'a', undefined as unknown as string, /^uniqueKey: expected .* got undefined/],
+  ])('refuses %s that no job can have, %j %j', async (_, topic, key, message) => {
+    const { jobs } = await apps.start();
+    const error = await jobs.getByKey(topic, key).catch((refusal: unknown) => refusal);
+    expect(error).toBeInstanceOf(InvalidOptionsError);
+    expect((error as Error).message).toMatch(message);
   });
 
   it('stores all of enqueueMany, in its order, and answers in its order', async () => {

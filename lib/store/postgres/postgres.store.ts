@@ -33,7 +33,7 @@ import { CANCEL, DELETE, PROMOTE, REQUEUE } from './move-statements.js';
 import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY } from './notification-statements.js';
 import * as pauseStatements from './pause-statements.js';
 import { PostgresReports } from './postgres.reports.js';
-import { FIND_JOBS } from './report-statements.js';
+import { FIND_HOLDER, FIND_JOBS } from './report-statements.js';
 import { RequestedMoves } from './requested-moves.js';
 import type { PostgresSession } from './session.js';
 import type { SessionPool } from './session-pool.js';
@@ -158,6 +158,10 @@ export class PostgresStore implements JobStore {
 
   async find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]> {
     return (await this.visit(FIND_JOBS, [ids], tx)).map(jobOf);
+  }
+
+  async findHolder(topic: string, uniqueKey: string): Promise<Job | undefined> {
+    return (await this.visit(FIND_HOLDER, [topic, uniqueKey])).map(jobOf)[0];
   }
 
   joinTransaction(tx: StoreTransaction, done: (committed: boolean) => void): Seam.TransactionPart {

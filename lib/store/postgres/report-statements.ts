@@ -2,10 +2,15 @@ import { columnsOf, ms } from './statement-parts.js';
 
 /* What the PostgreSQL store asks for its reports. Each names the index ranges it reads. */
 
-/** Whole jobs by id; also in a transaction of the caller's, where an application's own parsers read the answer. */
-export const FIND_JOBS = `
+const wholeJobs = `
 SELECT ${columnsOf('_jobs', '_jobs.id::text AS id', '_jobs.cancel_requested::int AS cancel_requested')}
-FROM _jobs WHERE id = ANY($1::uuid[])`;
+FROM _jobs`;
+
+/** Whole jobs by id; also in a transaction of the caller's, where an application's own parsers read the answer. */
+export const FIND_JOBS = `${wholeJobs} WHERE id = ANY($1::uuid[])`;
+
+/** The unfinished job of a topic, $1, and a unique key. */
+export const FIND_HOLDER = `${wholeJobs} WHERE topic = $1 AND unique_key = $2 AND status IN ('pending', 'processing')`;
 
 const isListed = `status <> 'processing'`;
 

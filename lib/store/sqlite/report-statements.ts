@@ -5,6 +5,11 @@ import { byId, fromNow, jobColumns, ms, now } from './statement-parts.js';
 /** Whole jobs by id. */
 export const FIND_JOBS = `SELECT ${jobColumns} FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?1))`;
 
+/** The unfinished job of a topic, ?1, and a unique key. */
+export const FIND_HOLDER = `
+SELECT ${jobColumns} FROM _jobs INDEXED BY _jobs_unique_key
+WHERE topic = ?1 AND unique_key = ?2 AND status IN ('pending', 'processing')`;
+
 /** Written out in each statement, or the planner would not see that the partial index holds what is asked. */
 const isListed = `status <> 'processing'`;
 

@@ -27,7 +27,7 @@ import { untilFree } from './lock-wait.js';
 import { LOOK_FOR_EXPIRED, PRUNE, PRUNE_PAGE, RESCUE } from './maintenance-statements.js';
 import { CANCEL, DELETE, PROMOTE, REQUEUE } from './move-statements.js';
 import * as pauseStatements from './pause-statements.js';
-import { FIND_JOBS } from './report-statements.js';
+import { FIND_HOLDER, FIND_JOBS } from './report-statements.js';
 import { RequestedMoves } from './requested-moves.js';
 import { insertScript, one, sqliteTime, startOf } from './scripts.js';
 import * as sessionStatements from './session-statements.js';
@@ -116,6 +116,10 @@ export class SqliteStore implements Seam.JobStore {
     const params = [JSON.stringify(ids)];
     const rows = await (tx ? this.inTransaction(tx, one(FIND_JOBS, params)) : this.read(FIND_JOBS, params));
     return rows.map(jobOf);
+  }
+
+  async findHolder(topic: string, uniqueKey: string): Promise<Job | undefined> {
+    return (await this.read(FIND_HOLDER, [topic, uniqueKey])).map(jobOf)[0];
   }
 
   joinTransaction(tx: Seam.StoreTransaction, done: (committed: boolean) => void): Seam.TransactionPart {

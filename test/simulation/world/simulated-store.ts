@@ -67,6 +67,10 @@ export class SimulatedStore implements JobStore {
     return this.line.ask('find', () => this.table.find(ids));
   }
 
+  findHolder(topic: string, uniqueKey: string): Promise<Job | undefined> {
+    return this.line.ask('findHolder', () => this.table.findHolder(topic, uniqueKey));
+  }
+
   joinTransaction(): never {
     throw new Error('a simulated store has no transactions of callers');
   }

@@ -47,6 +47,11 @@ export class SimulatedTable {
     return ids.flatMap((id) => this.rows.get(id) ?? []).map((row) => Object.assign(new Job(), row));
   }
 
+  findHolder(topic: string, uniqueKey: string): Job | undefined {
+    const row = this.holderOf(topic, uniqueKey);
+    return row && Object.assign(new Job(), row);
+  }
+
   /** @param isFree whether nobody holds a row locked. */
   claim({ lanes, limit, worker, leaseMs }: Seam.ClaimRequest, isFree = (): boolean => true): Claim[] {
     const now = this.options.now();
