@@ -1,3 +1,4 @@
+import { AnswerLimit } from '../../lib/store/postgres/answer-limit.js';
 import { PendingQuery } from '../../lib/store/postgres/pending-query.js';
 import { runnerOfPool } from '../../lib/store/postgres/pool-runner.js';
 import type {
@@ -6,24 +7,34 @@ import type {
   PostgresQuery,
   SessionPool,
 } from '../../lib/store/postgres/session-pool.js';
+import { monotonicMs } from '../../lib/store/real-timers.js';
+import { until } from '../support/wait.js';
 
 type Done = (error: unknown, answer?: PostgresAnswer) => void;
 
 /** A connection that does with a query what a test says. */
 class ScriptedClient {
-  readonly asked: PostgresQuery[] = [];
+  readonly connectionParameters = { query_timeout: 31_000 };
+  /** With what limit of the driver it was asked. */
+  readonly limits: number[] = [];
+  ends = 0;
   /** Of each time it was given back, whether it was broken. */
   readonly released: boolean[] = [];
 
   constructor(private readonly answer: (done: Done) => void) {}
 
-  query(query: PostgresQuery, done: Done): void {
-    this.asked.push(query);
+  query(_query: PostgresQuery, done: Done): void {
+    this.limits.push(this.connectionParameters.query_timeout);
     this.answer(done);
   }
 
   release(isBroken = false): void {
     this.released.push(isBroken);
+  }
+
+  end(): Promise<void> {
+    this.ends += 1;
+    return Promise.resolve();
   }
 
   get pooled(): PooledClient {
@@ -33,25 +44,31 @@ class ScriptedClient {
 
 const ROWS = [{ id: 'a' }];
 
+const THROWS: [string, () => never] = [
+  'throws',
+  () => {
+    throw new Error('refused');
+  },
+];
+
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 function told(): { resolve: jest.Mock; reject: jest.Mock } {
   return { resolve: jest.fn(), reject: jest.fn() };
 }
 
+const limit = new AnswerLimit(60_000);
+
 describe('a pending query', () => {
-  it('lets go of its values and its rows when it is answered, and not before it is sent', async () => {
-    const answer = { rows: ROWS };
-    const query = { text: 'SELECT $1', values: ['a'] };
+  it('is told its rows in its own time, however soon the driver has them', async () => {
     const waiting = told();
     const done = jest.fn();
-    new PendingQuery(query, waiting).send(new ScriptedClient((tell) => tell(null, answer)).pooled, done);
+    const client = new ScriptedClient((tell) => tell(null, { rows: ROWS }));
+    new PendingQuery({ text: 'SELECT $1', values: ['a'] }, waiting, limit).send(client.pooled, done);
     expect(done).not.toHaveBeenCalled();
     await turn();
     expect(waiting.resolve).toHaveBeenCalledWith(ROWS);
     expect(done).toHaveBeenCalledWith(true);
-    expect(answer.rows).toEqual([]);
-    expect(query.values).toEqual([]);
   });
 
   it('is told once, whatever the driver does', async () => {
@@ -62,7 +79,7 @@ describe('a pending query', () => {
       tell(null, { rows: ROWS });
       throw new Error('thrown');
     });
-    new PendingQuery({ text: 'SELECT 1', values: [] }, waiting).send(client.pooled, done);
+    new PendingQuery({ text: 'SELECT 1', values: [] }, waiting, limit).send(client.pooled, done);
     await turn();
     expect(waiting.reject).toHaveBeenCalledTimes(1);
     expect(waiting.resolve).not.toHaveBeenCalled();
@@ -70,26 +87,79 @@ describe('a pending query', () => {
     expect(done).toHaveBeenCalledWith(false);
   });
 
-  it('gives the driver the time limit that it is sent with, if any', () => {
-    const client = new ScriptedClient((tell) => tell(null, { rows: [] }));
-    const query = { text: 'SELECT 1', values: [] };
-    new PendingQuery(query, told()).send(client.pooled, jest.fn(), 50);
-    new PendingQuery(query, told()).send(client.pooled, jest.fn());
-    expect(client.asked).toEqual([{ ...query, query_timeout: 50 }, query]);
-  });
+  it.each([['answers', (tell: Done) => tell(null, { rows: [] })], THROWS])(
+    'leaves the driver its own limit for what others send, also when it %s',
+    (_, answer) => {
+      const client = new ScriptedClient(answer);
+      new PendingQuery({ text: 'SELECT 1', values: [] }, told(), limit).send(client.pooled, jest.fn());
+      expect(client.limits).toEqual([0]);
+      expect(client.connectionParameters).toEqual({ query_timeout: 31_000 });
+    },
+  );
 
   it('that is dropped is told why', () => {
     const waiting = told();
     const error = new Error('no connection');
-    new PendingQuery({ text: 'SELECT 1', values: [] }, waiting).drop(error);
+    new PendingQuery({ text: 'SELECT 1', values: [] }, waiting, limit).drop(error);
     expect(waiting.reject).toHaveBeenCalledWith(error);
+  });
+});
+
+describe('a limit for answers', () => {
+  /** Sends a query that is never answered. */
+  function send(
+    within: AnswerLimit,
+    ahead = 0,
+  ): { waiting: ReturnType<typeof told>; client: ScriptedClient; done: jest.Mock; answer: Done } {
+    const waiting = told();
+    const done = jest.fn();
+    let answer: Done = () => undefined;
+    const client = new ScriptedClient((tell) => (answer = tell));
+    new PendingQuery({ text: 'SELECT 1', values: [] }, waiting, within).send(client.pooled, done, ahead);
+    return { waiting, client, done, answer };
+  }
+
+  it('refuses what is late, ends its connection, and hears no answer any more', async () => {
+    const short = new AnswerLimit(1);
+    const [first, second] = [send(short), send(short)];
+    second.answer(null, { rows: ROWS });
+    await until(() => first.waiting.reject.mock.calls.length > 0);
+    expect(first.waiting.reject).toHaveBeenCalledWith(new Error('the answer did not come in time'));
+    expect(first.done).toHaveBeenCalledWith(false);
+    expect(first.client.ends).toBe(1);
+    first.answer(null, { rows: ROWS });
+    expect(first.waiting.resolve).not.toHaveBeenCalled();
+    expect(second.waiting.resolve).toHaveBeenCalledWith(ROWS);
+    expect(second.waiting.reject).not.toHaveBeenCalled();
+    expect(second.client.ends).toBe(0);
+  });
+
+  it('gives what stands behind others as much more time', async () => {
+    const short = new AnswerLimit(400);
+    const behind = send(short, 4);
+    const alone = send(short);
+    await until(() => alone.waiting.reject.mock.calls.length > 0);
+    expect(behind.waiting.reject).not.toHaveBeenCalled();
+    await until(() => behind.waiting.reject.mock.calls.length > 0);
+  });
+
+  it('looks once more after the process has stood still, since the answer may lie there', async () => {
+    const { waiting, answer } = send(new AnswerLimit(1));
+    const untilMs = monotonicMs() + 2_100;
+    while (monotonicMs() < untilMs);
+    // The look that was due meanwhile.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    await turn();
+    expect(waiting.reject).not.toHaveBeenCalled();
+    answer(null, { rows: ROWS });
+    expect(waiting.resolve).toHaveBeenCalledWith(ROWS);
   });
 });
 
 describe('statements on any connection of a pool', () => {
   const runnerOn = (client: ScriptedClient): ReturnType<typeof runnerOfPool> => {
     const pool: SessionPool = { waitingCount: 0, connect: () => Promise.resolve(client.pooled) };
-    return runnerOfPool(pool, (text, params) => ({ text, values: [...params] }));
+    return runnerOfPool(pool, (text, params) => ({ text, values: [...params] }), limit);
   };
 
   it('give it back', async () => {
@@ -98,17 +168,12 @@ describe('statements on any connection of a pool', () => {
     expect(client.released).toEqual([false]);
   });
 
-  it.each([
-    ['tells an error', (tell: Done) => tell(new Error('refused'))],
-    [
-      'throws',
-      (): never => {
-        throw new Error('refused');
-      },
-    ],
-  ])('give it back broken when the driver %s', async (_, answer) => {
-    const client = new ScriptedClient(answer);
-    await expect(runnerOn(client).query('SELECT 1', [])).rejects.toThrow('refused');
-    expect(client.released).toEqual([true]);
-  });
+  it.each([['tells an error', (tell: Done) => tell(new Error('refused'))], THROWS])(
+    'give it back broken when the driver %s',
+    async (_, answer) => {
+      const client = new ScriptedClient(answer);
+      await expect(runnerOn(client).query('SELECT 1', [])).rejects.toThrow('refused');
+      expect(client.released).toEqual([true]);
+    },
+  );
 });

@@ -1,3 +1,5 @@
+import type { Awaited } from '../../lib/store/postgres/answer-limit.js';
+import { AnswerLimit } from '../../lib/store/postgres/answer-limit.js';
 import { PipelinedRunner } from '../../lib/store/postgres/pipelined-runner.js';
 import type {
   PooledClient,
@@ -9,12 +11,19 @@ import type { SqlRow } from '../../lib/store/sql-runner.js';
 import type { Signal } from '../support/wait.js';
 import { signal } from '../support/wait.js';
 
-const LIMIT_MS = 100;
+/** Notes how much time each statement was given, in times of what one is. */
+class NotedLimit extends AnswerLimit {
+  readonly given: number[] = [];
+
+  override watch(statement: Awaited, times?: number): void {
+    this.given.push(times ?? 1);
+    super.watch(statement, times);
+  }
+}
 
 /** A statement that a connection was given, to be answered by the test. */
 interface Sent {
   readonly connection: number;
-  readonly limitMs: number | undefined;
   readonly answer: Signal<PostgresAnswer>;
 }
 
@@ -40,14 +49,14 @@ class ScriptedPool implements SessionPool {
   }
 
   private readonly client = {
-    query: (query: PostgresQuery, done: (error: unknown, answer?: PostgresAnswer) => void) => {
+    query: (_query: PostgresQuery, done: (error: unknown, answer?: PostgresAnswer) => void) => {
       const { mishap } = this;
       this.mishap = undefined;
       if (mishap) {
         return mishap(done);
       }
       const answer = signal<PostgresAnswer>();
-      this.sent.push({ connection: this.connections, limitMs: query.query_timeout, answer });
+      this.sent.push({ connection: this.connections, answer });
       answer.promise.then((answered) => done(undefined, answered), done);
     },
     release: (isBroken = false) => void this.released.push(isBroken),
@@ -58,11 +67,13 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 
 describe('statements that are sent ahead', () => {
   let pool: ScriptedPool;
+  let limit: NotedLimit;
   let runner: PipelinedRunner;
 
   beforeEach(() => {
     pool = new ScriptedPool();
-    runner = new PipelinedRunner(pool, (text, params) => ({ text, values: [...params] }), LIMIT_MS);
+    limit = new NotedLimit(60_000);
+    runner = new PipelinedRunner(pool, (text, params) => ({ text, values: [...params] }), limit);
   });
 
   const ask = (): Promise<readonly SqlRow[]> => runner.query('SELECT 1', []);
@@ -81,6 +92,7 @@ describe('statements that are sent ahead', () => {
     await first;
     pool.sent.length = 0;
     pool.released.length = 0;
+    limit.given.length = 0;
   }
 
   it('wait for the first answer on a connection that is new to the statement', async () => {
@@ -99,9 +111,9 @@ describe('statements that are sent ahead', () => {
     await warmUp();
     const all = [ask(), ask(), ask()];
     await turn();
-    expect(pool.sent.map(({ limitMs }) => limitMs)).toEqual([LIMIT_MS, 2 * LIMIT_MS]);
+    expect(limit.given).toEqual([1, 2]);
     await answer(0);
-    expect(pool.sent.map(({ limitMs }) => limitMs)).toEqual([LIMIT_MS, 2 * LIMIT_MS, 2 * LIMIT_MS]);
+    expect(limit.given).toEqual([1, 2, 2]);
     await answer(1);
     await answer(2);
     await Promise.all(all);

@@ -1,16 +1,19 @@
 import type { Deferred } from '../sql-runner.js';
+import type { AnswerLimit, Awaited } from './answer-limit.js';
 import type { PooledClient, PostgresAnswer, PostgresQuery } from './session-pool.js';
 
-/**
- * A query that nobody has answered yet. When it is answered it lets go of its values, of its rows and of who waits for them, since
- * the driver keeps a function that can reach it among what is old: see docs/adr/0020-short-lives.md.
- */
-export class PendingQuery {
+/** A query that nobody has answered yet. */
+export class PendingQuery implements Awaited {
+  place = 0;
+  lateAtMs = 0;
   private waiting: Deferred | undefined;
+  private client: PooledClient | undefined;
+  private done: ((isAnswered: boolean) => void) | undefined;
 
   constructor(
     private readonly query: PostgresQuery,
     waiting: Deferred,
+    private readonly limit: AnswerLimit,
   ) {
     this.waiting = waiting;
   }
@@ -19,32 +22,18 @@ export class PendingQuery {
    * Sends it.
    *
    * @param done is told whether it was answered, or has failed.
-   * @param timeoutMs how long it may take; default what the connection was made with.
+   * @param ahead how many are at work on the connection.
    */
-  send(client: PooledClient, done: (isAnswered: boolean) => void, timeoutMs?: number): void {
-    const answered = (error: unknown, answer?: PostgresAnswer): void => {
-      const { waiting } = this;
-      if (!waiting) {
-        return;
-      }
-      this.waiting = undefined;
-      this.query.values.length = 0;
-      const isAnswered = answer !== undefined && !error;
-      if (isAnswered) {
-        waiting.resolve(answer.rows);
-        answer.rows = [];
-      } else {
-        waiting.reject(error);
-      }
-      done(isAnswered);
-    };
+  send(client: PooledClient, done: (isAnswered: boolean) => void, ahead = 0): void {
+    this.client = client;
+    this.done = done;
+    this.limit.watch(this, ahead + 1);
     // What cannot even be sent is told in its own time, as all else: whoever sends is in the middle of it.
     let isSent = false;
     const told = (error: unknown, answer?: PostgresAnswer): void =>
-      isSent ? answered(error, answer) : void Promise.resolve().then(() => answered(error, answer));
+      isSent ? this.answered(error, answer) : void Promise.resolve().then(() => this.answered(error, answer));
     try {
-      // A copy: the driver writes the callback into what it is given.
-      client.query({ ...this.query, ...(timeoutMs !== undefined && { query_timeout: timeoutMs }) }, told);
+      sendWithoutLimit(client, this.query, told);
     } catch (error) {
       told(error);
     }
@@ -55,5 +44,46 @@ export class PendingQuery {
   drop(error: unknown): void {
     this.waiting?.reject(error);
     this.waiting = undefined;
+  }
+
+  late(): void {
+    const { client } = this;
+    this.answered(new Error('the answer did not come in time'));
+    // Others on this connection would wait as long, and in vain.
+    void client?.end().catch(() => undefined);
+  }
+
+  private answered(error: unknown, answer?: PostgresAnswer): void {
+    const { waiting } = this;
+    if (!waiting) {
+      return;
+    }
+    this.limit.forget(this);
+    this.waiting = undefined;
+    const isAnswered = answer !== undefined && !error;
+    if (isAnswered) {
+      waiting.resolve(answer.rows);
+      // The driver keeps the last query of each connection.
+      answer.rows = [];
+    } else {
+      waiting.reject(error);
+    }
+    this.done!(isAnswered);
+  }
+}
+
+/** The driver has a limit of its own, for what TypeORM sends, and reads it when it is asked. */
+function sendWithoutLimit(
+  client: PooledClient,
+  query: PostgresQuery,
+  told: (error: unknown, answer?: PostgresAnswer) => void,
+): void {
+  const { connectionParameters: given = {} } = client;
+  const timeoutMs = given.query_timeout;
+  given.query_timeout = 0;
+  try {
+    client.query(query, told);
+  } finally {
+    given.query_timeout = timeoutMs;
   }
 }

@@ -1,5 +1,6 @@
 import { sqlErrorOf } from '../sql-error.js';
 import type { SqlRow, SqlRunner } from '../sql-runner.js';
+import type { AnswerLimit } from './answer-limit.js';
 import { PendingQuery } from './pending-query.js';
 import type { PooledClient, PostgresQuery, SessionPool } from './session-pool.js';
 
@@ -27,20 +28,17 @@ export class PipelinedRunner implements SqlRunner {
   /** Connections that know the statement: if it could not be prepared there, the second one would fail without a cause. */
   private readonly prepared = new WeakSet<PooledClient>();
 
-  /**
-   * @param queryOf a statement as the driver takes it.
-   * @param timeoutMs how long one may take.
-   */
+  /** @param queryOf a statement as the driver takes it. */
   constructor(
     private readonly pool: SessionPool,
     private readonly queryOf: (sql: string, params: readonly unknown[]) => PostgresQuery,
-    private readonly timeoutMs: number,
+    private readonly limit: AnswerLimit,
   ) {}
 
   async query(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
     try {
       return await new Promise<SqlRow[]>((resolve, reject) => {
-        this.waiting.push(new PendingQuery(this.queryOf(sql, params), { resolve, reject }));
+        this.waiting.push(new PendingQuery(this.queryOf(sql, params), { resolve, reject }, this.limit));
         this.goOn();
       });
     } catch (error) {
@@ -101,6 +99,6 @@ export class PipelinedRunner implements SqlRunner {
       this.goOn();
     };
     // Its time begins while the one before it is still at work.
-    query.send(client, done, this.timeoutMs * checkout.underWay);
+    query.send(client, done, checkout.underWay - 1);
   }
 }

@@ -1,5 +1,6 @@
 import { sqlErrorOf } from '../sql-error.js';
 import type { SqlRow, SqlRunner } from '../sql-runner.js';
+import type { AnswerLimit } from './answer-limit.js';
 import { PendingQuery } from './pending-query.js';
 import type { PostgresQuery, SessionPool } from './session-pool.js';
 
@@ -7,13 +8,14 @@ import type { PostgresQuery, SessionPool } from './session-pool.js';
 export function runnerOfPool(
   pool: SessionPool,
   queryOf: (sql: string, params: readonly unknown[]) => PostgresQuery,
+  limit: AnswerLimit,
 ): SqlRunner {
   return {
     async query(sql, params) {
       try {
         const client = await pool.connect();
         return await new Promise<SqlRow[]>((resolve, reject) => {
-          new PendingQuery(queryOf(sql, params), { resolve, reject }).send(client, (isAnswered) =>
+          new PendingQuery(queryOf(sql, params), { resolve, reject }, limit).send(client, (isAnswered) =>
             client.release(!isAnswered),
           );
         });

@@ -7,8 +7,6 @@ export interface PostgresQuery {
   /** Under which a connection is to keep the statement, if under any. */
   readonly name?: string | undefined;
   readonly types?: PostgresTypes;
-  /** How long the driver waits for the answer; default what the connection was made with. */
-  readonly query_timeout?: number;
 }
 
 /** How the values of an answer are read. */
@@ -23,9 +21,16 @@ export interface PostgresAnswer {
 
 /** A connection of the pool's that somebody has to himself for a while. */
 export interface PooledClient {
+  /** What it was made with. */
+  readonly connectionParameters?: {
+    /** How long the driver waits for the answer to a query. */
+    query_timeout?: number | undefined;
+  };
   query(config: PostgresQuery, done: (error: unknown, answer?: PostgresAnswer) => void): void;
   query(config: PostgresQuery | string): Promise<PostgresAnswer>;
   release(isBroken?: boolean): void;
+  /** Ends it, and with it all that waits for an answer. */
+  end(): Promise<void>;
 }
 
 /** The part of `pg.Pool` that is used. */

@@ -1,6 +1,7 @@
 import type { SqlError } from '../sql-error.js';
 import { sqlErrorOf } from '../sql-error.js';
 import type { SqlRow, SqlRunner } from '../sql-runner.js';
+import { AnswerLimit } from './answer-limit.js';
 import { PipelinedRunner } from './pipelined-runner.js';
 import { runnerOfPool } from './pool-runner.js';
 import { PIPELINED, PREPARED_NAMES } from './prepared-statements.js';
@@ -74,9 +75,9 @@ export class PostgresSession {
 
   /** Runs statements on any free connection of the queue's pool. */
   runnerOf(pool: SessionPool): SqlRunner {
-    const direct = runnerOfPool(pool, queryOf);
-    const timeoutMs = clientTimeoutMs(this.limits);
-    const pipelined = new Map(PIPELINED.map((text) => [text, new PipelinedRunner(pool, queryOf, timeoutMs)]));
+    const limit = new AnswerLimit(clientTimeoutMs(this.limits));
+    const direct = runnerOfPool(pool, queryOf, limit);
+    const pipelined = new Map(PIPELINED.map((text) => [text, new PipelinedRunner(pool, queryOf, limit)]));
     return {
       query: async (text, params) => {
         if (!this.isLent) {
