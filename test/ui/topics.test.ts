@@ -1,0 +1,56 @@
+import { UnrecoverableError } from 'nestjs-jobs';
+import { useOneHttpApp } from '../http/support/http-apps.js';
+import { usePages } from './support/browser.js';
+import { ADMIN_TOKEN, places } from './support/ui-apps.js';
+import type { UiPage } from './support/ui-page.js';
+
+const { kind, adapterKind } = places[1]!;
+
+const pages = usePages();
+
+const OTHERS = Array.from({ length: 14 }, (_, index) => `topic_${index + 10}`);
+
+describe('the table of topics', () => {
+  const app = useOneHttpApp(kind, adapterKind, {
+    handlers: {
+      z_fails: () => {
+        throw new UnrecoverableError('no');
+      },
+    },
+  });
+
+  beforeAll(async () => {
+    const { id } = await app().jobs.enqueue('z_fails', 1);
+    await app().event('failed', id);
+  });
+
+  async function open(width = 1280): Promise<UiPage> {
+    const ui = await pages.open(`${app().url}/admin/jobs/`, { token: ADMIN_TOKEN, viewport: { width, height: 844 } });
+    await ui.page.getByRole('rowheader').first().waitFor();
+    return ui;
+  }
+
+  const texts = (ui: UiPage, role: 'rowheader' | 'columnheader'): Promise<string[]> =>
+    ui.page.getByRole('table', { name: 'Topics' }).getByRole(role).allInnerTexts();
+
+  const names = async (ui: UiPage): Promise<string[]> =>
+    (await texts(ui, 'rowheader')).map((text) => text.split('\n')[0]!.trim());
+
+  it('is in the order of their names, until there are too many to show: then what has failed comes first', async () => {
+    expect(await names(await open())).toEqual(['z_fails']);
+    await app().jobs.enqueueMany(OTHERS.map((topic) => ({ topic, payload: 1 })));
+    const ui = await open();
+    expect(await names(ui)).toEqual(['z_fails', ...OTHERS.slice(0, 11)]);
+    await ui.button('Show all 15 topics').click();
+    expect(await names(ui)).toEqual(['z_fails', ...OTHERS]);
+    await ui.button(/^Topic/).click();
+    expect(await names(ui)).toEqual([...OTHERS, 'z_fails']);
+  });
+
+  it('has on a phone what failed, and what waits, beside the name', async () => {
+    const inOrder = async (width: number): Promise<string[]> =>
+      (await texts(await open(width), 'columnheader')).slice(0, 6).map((text) => text.replace(/\W/g, ''));
+    expect(await inOrder(390)).toEqual(['Topic', 'Failed', 'Pending', 'Processing', 'Completed', 'Cancelled']);
+    expect(await inOrder(1280)).toEqual(['Topic', 'Pending', 'Processing', 'Completed', 'Failed', 'Cancelled']);
+  });
+});
