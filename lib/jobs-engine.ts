@@ -106,7 +106,10 @@ export class JobsEngine {
   constructor(options: JobsEngineOptions) {
     const { store, clock = systemClock, logger: givenLogger = silentLogger, random = Math.random, ...given } = options;
     if (!store) {
-      throw new InvalidOptionsError('store', `expected what createJobStore has made, got ${describeValue(store)}`);
+      throw new InvalidOptionsError(
+        'store',
+        `expected the store that createJobStore has made, got ${describeValue(store)}`,
+      );
     }
     const logger = guardedLogger(givenLogger);
     const settings = readJobsOptions(given);
@@ -279,8 +282,8 @@ export class JobsEngine {
 
   /**
    * Stops claiming at once, waits for running handlers up to `shutdownTimeout`, then aborts and releases the rest.
-   * Resolves when nothing of this engine is at work any more, but for handlers that have ignored their timeout, or whose
-   * interceptors did not wait for them: their attempts have ended. Harmless when it is stopped already.
+   * Resolves when nothing of this engine is at work any more. Handlers that have ignored their timeout, have lost their lease, or
+   * whose interceptors did not wait for them, are given two seconds: their attempts have ended. Harmless when it is stopped already.
    */
   stop(): Promise<void> {
     return this.lifecycle.stop();

@@ -205,8 +205,8 @@ export interface JobsOptions {
   /** Size of the queue's own PostgreSQL pool, the listener not counted, 1 to 100. Default 3. */
   connections?: number | undefined;
   /**
-   * `synchronous`: `'full'` (default) or `'normal'`; `lockTimeout` (default `'5s'`), not above `lease`, bounds every wait for
-   * the write lock.
+   * `synchronous`: `'full'` (default), with which the application's own connection waits for the disk, too, or `'normal'`;
+   * `lockTimeout` (default `'5s'`), not above `lease`, bounds every wait for the write lock.
    */
   sqlite?: { synchronous?: 'full' | 'normal' | undefined; lockTimeout?: Duration | undefined } | undefined;
   /** The HTTP API: where it is and who may use it. `false` mounts no routes. */

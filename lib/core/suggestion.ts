@@ -22,7 +22,7 @@ export function suggestion(stranger: string, names: readonly string[]): string {
   const nearest = ranked.sort((a, b) => a.distance - b.distance)[0];
   return nearest && nearest.distance <= Math.max(2, Math.ceil(stranger.length * 0.4))
     ? `; did you mean '${nearest.name}'?`
-    : `; known ${names.length === 0 ? 'is none' : `are ${names.join(', ')}`}`;
+    : `; ${names.length === 0 ? 'none is known' : `known are ${names.join(', ')}`}`;
 }
 
 /** `auth` is the beginning of `authenticate`, however far that is. */

@@ -120,8 +120,10 @@ export class JobsService {
    *
    * @throws InvalidOptionsError for a topic or a key that no job can have.
    */
-  getByKey<T = unknown>(topic: TopicName, uniqueKey: string): Promise<Job<T> | null> {
-    return this.engine.getByKey(topic, uniqueKey) as Promise<Job<T> | null>;
+  getByKey<T>(topic: JobTopic<T, unknown>, uniqueKey: string): Promise<Job<T> | null>;
+  getByKey<T = unknown>(topic: string, uniqueKey: string): Promise<Job<T> | null>;
+  getByKey(topic: TopicName, uniqueKey: string): Promise<Job | null> {
+    return this.engine.getByKey(topic, uniqueKey);
   }
 
   /** A page of jobs, newest first. @throws InvalidOptionsError for a filter that is refused. */

@@ -1,12 +1,15 @@
 import { Pool } from 'pg';
 import type { ConnectionSource } from '../../lib/store/postgres/session.js';
 import { PostgresSession } from '../../lib/store/postgres/session.js';
+import type { PooledClient } from '../../lib/store/postgres/session-pool.js';
+import { CLAIM } from '../../lib/store/postgres/claim-statements.js';
 import { INSERT_JOBS } from '../../lib/store/postgres/insert-statements.js';
 import { RENEW } from '../../lib/store/postgres/lease-statements.js';
 import { insertJson } from '../../lib/store/set-json.js';
 import type { SqlRunner } from '../../lib/store/sql-runner.js';
 import { claim, insertOne, newJob } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 
 const kinds = storeKinds().filter(({ hasNotifications }) => hasNotifications);
 
@@ -101,6 +104,34 @@ describe.each(kinds)('sessions on $label', (kind) => {
     release();
     expect(await insert()).toHaveLength(1);
     expect(await runner.query('SHOW plan_cache_mode', [])).toEqual([{ plan_cache_mode: 'force_generic_plan' }]);
+  });
+
+  it('are given up with all that waits on them when an answer does not come in time', async () => {
+    const proxy = TcpProxy.before((fixture.app.options as { url: string }).url);
+    await proxy.open();
+    const hasty = new PostgresSession({ statementTimeoutMs: 200, lockTimeoutMs: 100 });
+    const silent = new Pool({ connectionString: proxy.url, max: 1, verify: hasty.prepare });
+    try {
+      const clients: PooledClient[] = [];
+      silent.on('connect', (client) => clients.push(client));
+      const { query } = hasty.runnerOf(silent);
+      const ask = (): Promise<unknown> => query(CLAIM, ['[]', 1, 'w', 1_000]);
+      // The first one finds out what the driver can do, and the second one prepares the statement for those sent ahead.
+      await ask();
+      await ask();
+      proxy.stall();
+      const answers = await Promise.allSettled([ask(), ask()]);
+      expect(answers.map((answer) => (answer as PromiseRejectedResult).reason as unknown)).toEqual([
+        expect.objectContaining({ kind: 'unavailable', message: 'the answer did not come in time' }),
+        expect.objectContaining({ kind: 'unavailable', message: 'Connection terminated unexpectedly' }),
+      ]);
+      expect(clients.map(({ connection }) => connection!.stream)).toMatchObject([{ destroyed: true }]);
+      proxy.restart();
+      expect(await ask()).toEqual([]);
+    } finally {
+      await silent.end();
+      await proxy.close();
+    }
   });
 
   it('prepare anew what answers a column whose type has changed', async () => {

@@ -1,6 +1,6 @@
 import { DataSource } from 'typeorm';
 import { createJobStore, JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
-import { TcpProxy } from '../nest/support/tcp-proxy.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 import type { PostgresDatabase } from '../support/databases.js';
 import { createPostgresDatabase, postgresVersions } from '../support/databases.js';
 import { until } from '../support/wait.js';

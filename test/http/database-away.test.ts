@@ -1,7 +1,7 @@
 import type { ApiErrorBody } from '../../client/wire.js';
 import { postgres, sqliteFile } from '../nest/support/database-kinds.js';
 import { some } from '../nest/support/matchers.js';
-import { TcpProxy } from '../nest/support/tcp-proxy.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 import { signal } from '../support/wait.js';
 import { everyAdapter } from './support/adapters.js';
 import type { Answered, ApiCaller } from './support/api-caller.js';

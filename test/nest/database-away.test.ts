@@ -5,7 +5,7 @@ import { signal, until } from '../support/wait.js';
 import { useApps } from './support/apps.js';
 import { postgres, sqliteFile } from './support/database-kinds.js';
 import { obey } from './support/obedient-handler.js';
-import { TcpProxy } from './support/tcp-proxy.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 import { some } from './support/matchers.js';
 
 const atOnce = { type: 'fixed', delay: 0 } as const;

@@ -5,7 +5,7 @@ import { useApps } from './support/apps.js';
 import { everyKind, postgres, sharedKinds, sqliteFile } from './support/database-kinds.js';
 import { textLike } from './support/matchers.js';
 import { Receipt } from './support/receipt.js';
-import { TcpProxy } from './support/tcp-proxy.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 
 describe.each(everyKind)('whenIdle on $label', (kind) => {
   const apps = useApps(kind);

@@ -2,7 +2,7 @@ import { UnrecoverableError } from 'nestjs-jobs';
 import { until } from '../support/wait.js';
 import type { HttpApp } from '../http/support/http-apps.js';
 import { useHttpApps } from '../http/support/http-apps.js';
-import { TcpProxy } from '../nest/support/tcp-proxy.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 import { signal } from '../support/wait.js';
 import type { Signal } from '../support/wait.js';
 import { usePages } from './support/browser.js';

@@ -17,7 +17,9 @@ class ScriptedClient {
   readonly connectionParameters = { query_timeout: 31_000 };
   /** With what limit of the driver it was asked. */
   readonly limits: number[] = [];
-  ends = 0;
+  /** Whether its socket was destroyed. */
+  isDestroyed = false;
+  readonly connection = { stream: { destroy: (): void => void (this.isDestroyed = true) } };
   /** Of each time it was given back, whether it was broken. */
   readonly released: boolean[] = [];
 
@@ -30,11 +32,6 @@ class ScriptedClient {
 
   release(isBroken = false): void {
     this.released.push(isBroken);
-  }
-
-  end(): Promise<void> {
-    this.ends += 1;
-    return Promise.resolve();
   }
 
   get pooled(): PooledClient {
@@ -64,7 +61,7 @@ describe('a pending query', () => {
     const waiting = told();
     const done = jest.fn();
     const client = new ScriptedClient((tell) => tell(null, { rows: ROWS }));
-    new PendingQuery({ text: 'SELECT $1', values: ['a'] }, waiting, limit).send(client.pooled, done);
+    new PendingQuery({ text: 'SELECT $1', values: ['a'] }, waiting, limit).send(client.pooled, done, 0);
     expect(done).not.toHaveBeenCalled();
     await turn();
     expect(waiting.resolve).toHaveBeenCalledWith(ROWS);
@@ -79,7 +76,7 @@ describe('a pending query', () => {
       tell(null, { rows: ROWS });
       throw new Error('thrown');
     });
-    new PendingQuery({ text: 'SELECT 1', values: [] }, waiting, limit).send(client.pooled, done);
+    new PendingQuery({ text: 'SELECT 1', values: [] }, waiting, limit).send(client.pooled, done, 0);
     await turn();
     expect(waiting.reject).toHaveBeenCalledTimes(1);
     expect(waiting.resolve).not.toHaveBeenCalled();
@@ -88,10 +85,10 @@ describe('a pending query', () => {
   });
 
   it.each([['answers', (tell: Done) => tell(null, { rows: [] })], THROWS])(
-    'leaves the driver its own limit for what others send, also when it %s',
+    'leaves the driver its own limit for what others send, when it %s',
     (_, answer) => {
       const client = new ScriptedClient(answer);
-      new PendingQuery({ text: 'SELECT 1', values: [] }, told(), limit).send(client.pooled, jest.fn());
+      new PendingQuery({ text: 'SELECT 1', values: [] }, told(), limit).send(client.pooled, jest.fn(), 0);
       expect(client.limits).toEqual([0]);
       expect(client.connectionParameters).toEqual({ query_timeout: 31_000 });
     },
@@ -119,19 +116,19 @@ describe('a limit for answers', () => {
     return { waiting, client, done, answer };
   }
 
-  it('refuses what is late, ends its connection, and hears no answer any more', async () => {
+  it('refuses what is late, destroys its connection, and hears no answer any more', async () => {
     const short = new AnswerLimit(1);
     const [first, second] = [send(short), send(short)];
     second.answer(null, { rows: ROWS });
     await until(() => first.waiting.reject.mock.calls.length > 0);
     expect(first.waiting.reject).toHaveBeenCalledWith(new Error('the answer did not come in time'));
     expect(first.done).toHaveBeenCalledWith(false);
-    expect(first.client.ends).toBe(1);
+    expect(first.client.isDestroyed).toBe(true);
     first.answer(null, { rows: ROWS });
     expect(first.waiting.resolve).not.toHaveBeenCalled();
     expect(second.waiting.resolve).toHaveBeenCalledWith(ROWS);
     expect(second.waiting.reject).not.toHaveBeenCalled();
-    expect(second.client.ends).toBe(0);
+    expect(second.client.isDestroyed).toBe(false);
   });
 
   it('gives what stands behind others as much more time', async () => {

@@ -1,4 +1,4 @@
-import type { Awaited } from '../../lib/store/postgres/answer-limit.js';
+import type { Unanswered } from '../../lib/store/postgres/answer-limit.js';
 import { AnswerLimit } from '../../lib/store/postgres/answer-limit.js';
 import { PipelinedRunner } from '../../lib/store/postgres/pipelined-runner.js';
 import type {
@@ -11,13 +11,13 @@ import type { SqlRow } from '../../lib/store/sql-runner.js';
 import type { Signal } from '../support/wait.js';
 import { signal } from '../support/wait.js';
 
-/** Notes how much time each statement was given, in times of what one is. */
+/** Notes how many statements each has been given time for beside itself. */
 class NotedLimit extends AnswerLimit {
-  readonly given: number[] = [];
+  readonly ahead: number[] = [];
 
-  override watch(statement: Awaited, times?: number): void {
-    this.given.push(times ?? 1);
-    super.watch(statement, times);
+  override watch(statement: Unanswered, ahead: number): void {
+    this.ahead.push(ahead);
+    super.watch(statement, ahead);
   }
 }
 
@@ -92,7 +92,7 @@ describe('statements that are sent ahead', () => {
     await first;
     pool.sent.length = 0;
     pool.released.length = 0;
-    limit.given.length = 0;
+    limit.ahead.length = 0;
   }
 
   it('wait for the first answer on a connection that is new to the statement', async () => {
@@ -111,9 +111,9 @@ describe('statements that are sent ahead', () => {
     await warmUp();
     const all = [ask(), ask(), ask()];
     await turn();
-    expect(limit.given).toEqual([1, 2]);
+    expect(limit.ahead).toEqual([0, 1]);
     await answer(0);
-    expect(limit.given).toEqual([1, 2, 2]);
+    expect(limit.ahead).toEqual([0, 1, 1]);
     await answer(1);
     await answer(2);
     await Promise.all(all);

@@ -1,7 +1,7 @@
 import { monotonicMs, setTimeout } from '../real-timers.js';
 
 /** A statement that waits for its answer. */
-export interface Awaited {
+export interface Unanswered {
   /** Where it stands among those that wait. */
   place: number;
   lateAtMs: number;
@@ -17,16 +17,17 @@ const LOOK_MS = 1_000;
  * would make one for each, and a function that keeps the statement from the garbage collector, see docs/adr/0020-short-lives.md.
  */
 export class AnswerLimit {
-  private readonly awaited: Awaited[] = [];
+  private readonly awaited: Unanswered[] = [];
   private isLooking = false;
   private lookedAtMs = 0;
+  private hasSkipped = false;
 
   constructor(private readonly timeoutMs: number) {}
 
-  /** @param times how many statements its time has to suffice for: those before it on the connection, and itself. */
-  watch(statement: Awaited, times = 1): void {
+  /** @param ahead how many are at work on its connection: its time has to suffice for them, too. */
+  watch(statement: Unanswered, ahead: number): void {
     const nowMs = monotonicMs();
-    statement.lateAtMs = nowMs + times * this.timeoutMs;
+    statement.lateAtMs = nowMs + (ahead + 1) * this.timeoutMs;
     statement.place = this.awaited.push(statement) - 1;
     if (!this.isLooking) {
       this.isLooking = true;
@@ -35,7 +36,7 @@ export class AnswerLimit {
   }
 
   /** It was answered. */
-  forget(statement: Awaited): void {
+  forget(statement: Unanswered): void {
     const last = this.awaited.pop()!;
     if (last !== statement) {
       last.place = statement.place;
@@ -51,9 +52,9 @@ export class AnswerLimit {
 
   private look(): void {
     const nowMs = monotonicMs();
-    // After the process has stood still, timers come before the answers that lie there.
-    const stoodStill = nowMs - this.lookedAtMs > 2 * LOOK_MS;
-    if (!stoodStill) {
+    // After the process has stood still, timers come before the answers that lie there: once, if it does so again and again.
+    this.hasSkipped = !this.hasSkipped && nowMs - this.lookedAtMs > 2 * LOOK_MS;
+    if (!this.hasSkipped) {
       this.awaited.filter(({ lateAtMs }) => lateAtMs <= nowMs).forEach((statement) => statement.late());
     }
     this.isLooking = this.awaited.length > 0;

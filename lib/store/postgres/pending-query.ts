@@ -1,9 +1,9 @@
 import type { Deferred } from '../sql-runner.js';
-import type { AnswerLimit, Awaited } from './answer-limit.js';
+import type { AnswerLimit, Unanswered } from './answer-limit.js';
 import type { PooledClient, PostgresAnswer, PostgresQuery } from './session-pool.js';
 
 /** A query that nobody has answered yet. */
-export class PendingQuery implements Awaited {
+export class PendingQuery implements Unanswered {
   place = 0;
   lateAtMs = 0;
   private waiting: Deferred | undefined;
@@ -24,10 +24,10 @@ export class PendingQuery implements Awaited {
    * @param done is told whether it was answered, or has failed.
    * @param ahead how many are at work on the connection.
    */
-  send(client: PooledClient, done: (isAnswered: boolean) => void, ahead = 0): void {
+  send(client: PooledClient, done: (isAnswered: boolean) => void, ahead: number): void {
     this.client = client;
     this.done = done;
-    this.limit.watch(this, ahead + 1);
+    this.limit.watch(this, ahead);
     // What cannot even be sent is told in its own time, as all else: whoever sends is in the middle of it.
     let isSent = false;
     const told = (error: unknown, answer?: PostgresAnswer): void =>
@@ -49,8 +49,8 @@ export class PendingQuery implements Awaited {
   late(): void {
     const { client } = this;
     this.answered(new Error('the answer did not come in time'));
-    // Others on this connection would wait as long, and in vain.
-    void client?.end().catch(() => undefined);
+    // As the driver does for its own limit. Told to end, one that pipelines would wait for its answers first.
+    client?.connection?.stream.destroy();
   }
 
   private answered(error: unknown, answer?: PostgresAnswer): void {
@@ -63,7 +63,7 @@ export class PendingQuery implements Awaited {
     const isAnswered = answer !== undefined && !error;
     if (isAnswered) {
       waiting.resolve(answer.rows);
-      // The driver keeps the last query of each connection.
+      // The query may have waited long enough to be old, and would keep them: see docs/adr/0020-short-lives.md.
       answer.rows = [];
     } else {
       waiting.reject(error);

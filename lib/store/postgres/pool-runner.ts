@@ -15,9 +15,8 @@ export function runnerOfPool(
       try {
         const client = await pool.connect();
         return await new Promise<SqlRow[]>((resolve, reject) => {
-          new PendingQuery(queryOf(sql, params), { resolve, reject }, limit).send(client, (isAnswered) =>
-            client.release(!isAnswered),
-          );
+          const done = (isAnswered: boolean): void => client.release(!isAnswered);
+          new PendingQuery(queryOf(sql, params), { resolve, reject }, limit).send(client, done, 0);
         });
       } catch (error) {
         throw sqlErrorOf(error);

@@ -29,8 +29,8 @@ export interface PooledClient {
   query(config: PostgresQuery, done: (error: unknown, answer?: PostgresAnswer) => void): void;
   query(config: PostgresQuery | string): Promise<PostgresAnswer>;
   release(isBroken?: boolean): void;
-  /** Ends it, and with it all that waits for an answer. */
-  end(): Promise<void>;
+  /** Not there with the native driver, which is given one statement at a time. */
+  readonly connection?: { readonly stream: { destroy(): void } };
 }
 
 /** The part of `pg.Pool` that is used. */

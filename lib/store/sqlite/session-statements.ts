@@ -14,7 +14,6 @@ export const SYNCHRONOUS = { full: 'PRAGMA synchronous = FULL', normal: 'PRAGMA 
 
 /** How much a commit waits for, as a number. */
 export const SYNCHRONOUS_LEVEL = 'PRAGMA synchronous';
-/** The least with which it waits for the disk in WAL mode. */
 export const LEVEL_FULL = 2;
 
 /** Of the connection that is asked. */

@@ -14,6 +14,8 @@ export interface SqliteConnection {
   /** Runs a script that takes no write lock; all else goes through the lane. */
   read<T>(script: SqlScript<T>): T | Promise<T>;
   readonly lane: WriteLane;
+  /** Whether the application has a transaction open, as far as its driver or TypeORM tells. */
+  isAppInTransaction(): boolean;
 }
 
 /**
@@ -29,7 +31,11 @@ export function sqliteConnectionOf(
   if (own.options.type === 'better-sqlite3') {
     const runner = new BetterSqliteRunner(databaseOf<BetterSqliteDatabase>(own)!);
     const isAppInTransaction = (): boolean => databaseOf<BetterSqliteDatabase>(app)?.inTransaction ?? false;
-    return { read: (script) => runner.run(script), lane: new TickLane({ ...options, runner, isAppInTransaction }) };
+    return {
+      read: (script) => runner.run(script),
+      lane: new TickLane({ ...options, runner, isAppInTransaction }),
+      isAppInTransaction,
+    };
   }
   const runner = new Sqlite3Runner(databaseOf<Sqlite3Database>(own)!);
   // The driver does not tell. On the queue's own DataSource a repository may open a transaction, too.
@@ -37,6 +43,7 @@ export function sqliteConnectionOf(
   return {
     read: (script) => runScript(runner, script),
     lane: new StepLane({ ...options, runner, isAppInTransaction }),
+    isAppInTransaction,
   };
 }
 

@@ -21,6 +21,7 @@ import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { claimOfRow } from './claim-row.js';
 import { CLAIM, DUE_LANES, SURVEY } from './claim-statements.js';
 import { watchCommits } from './commit-watch.js';
+import { SqlError } from '../sql-error.js';
 import { translated } from './failures.js';
 import { BEGIN_ATTEMPTS, CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './lease-statements.js';
 import { untilFree } from './lock-wait.js';
@@ -262,7 +263,11 @@ export class SqliteStore implements Seam.JobStore {
    */
   private async makeAppWaitForDisk(): Promise<void> {
     const { app } = this.options;
+    if (this.connection.isAppInTransaction()) {
+      throw new SqlError('busy', 'the application has a transaction open', {});
+    }
     const [row] = await app.query<SqlRow[]>(sessionStatements.SYNCHRONOUS_LEVEL);
+    // Told also where it says so: what has not noticed yet that the file is in WAL mode would fall back to less then.
     if (Number(row?.synchronous) <= sessionStatements.LEVEL_FULL) {
       await app.query(sessionStatements.SYNCHRONOUS.full);
     }

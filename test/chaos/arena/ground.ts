@@ -6,7 +6,7 @@ import Database from 'better-sqlite3';
 import { createJobStore } from 'nestjs-jobs';
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
-import { TcpProxy } from '../../nest/support/tcp-proxy.js';
+import { TcpProxy } from '../../support/tcp-proxy.js';
 import type { RestartablePostgres } from '../../processes/support/restartable-postgres.js';
 import type { DatabaseAddress } from '../protocol.js';
 import { SmallDisk } from './small-disk.js';
