@@ -123,7 +123,7 @@ export class WorkerLifecycle {
     this.stopListening = undefined;
     if (await within(clock, shutdownTimeoutMs, drained)) {
       // Who lost a lease or took too long has been told to end, and may be about to: with the connections still open.
-      await within(clock, RELEASE_GRACE_MS, attempts.allReturned());
+      await within(clock, Math.min(RELEASE_GRACE_MS, shutdownTimeoutMs), attempts.allReturned());
     } else {
       logger.warn(
         `shutdownTimeout (${shutdownTimeoutMs} ms) is over, handlers at work: ${attempts.count}; they are aborted and their jobs released`,

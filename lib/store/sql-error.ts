@@ -5,8 +5,8 @@ import { DatabaseRefusedError } from '../core/errors.js';
  * - `unavailable`: no answer; whether a write was stored is unknown.
  * - `closed`: this process has ended the connection; nothing was sent.
  * - `cancelled`: it took longer than the statement timeout, or somebody cancelled it; nothing was stored.
- * - `busy`: a deadlock, a serialization conflict, an outdated plan, a locked file, or a pragma within a transaction; nothing was
- *   stored, the same statement may succeed.
+ * - `busy`: a deadlock, a serialization conflict, an outdated plan or a locked file; nothing was stored, the same statement
+ *   may succeed.
  * - `locked`: a row or a key was not set free in time; nothing was stored.
  * - `unique`: a unique index refused a row.
  * - `refused`: the data, or the statement, is wrong and will be wrong again.
@@ -77,12 +77,7 @@ function kindOf(code: string, message: string, isOfServer: boolean): SqlErrorKin
 
 /** better-sqlite3 gives extended codes. sqlite3 has the plain ones, and only SQLite's own words say which constraint it was. */
 function sqliteKindOf(code: string, message: string): SqlErrorKind {
-  // What a pragma meets in a transaction is the last of these.
-  if (
-    code.startsWith('SQLITE_BUSY') ||
-    code.startsWith('SQLITE_LOCKED') ||
-    message.includes('Safety level may not be changed')
-  ) {
+  if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) {
     return 'busy';
   }
   if (/^SQLITE_CONSTRAINT(_UNIQUE|_PRIMARYKEY)?$/.test(code) && message.includes('UNIQUE constraint failed')) {

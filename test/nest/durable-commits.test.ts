@@ -1,8 +1,7 @@
 import type { Provider } from '@nestjs/common';
-import Database from 'better-sqlite3';
+import type { QueryRunner } from 'typeorm';
 import { DataSource } from 'typeorm';
 import { hasSqlite3 } from '../support/typeorm.js';
-import { until } from '../support/wait.js';
 import { useApps } from './support/apps.js';
 import { sqlite3File, sqliteFile } from './support/database-kinds.js';
 import type { TestApp } from './support/test-app.js';
@@ -16,16 +15,6 @@ async function levelOf({ dataSource }: TestApp): Promise<number> {
   return row!.synchronous;
 }
 
-/** The mode of the file, as the queue has set it before it looks at the connection of the application. */
-function journalModeOf(file: string): unknown {
-  const database = new Database(file);
-  try {
-    return database.pragma('journal_mode', { simple: true });
-  } finally {
-    database.close();
-  }
-}
-
 /** A provider that asks the database something before the queue starts. */
 function asked(name: string, statement: string): Provider {
   return {
@@ -35,38 +24,51 @@ function asked(name: string, statement: string): Provider {
   };
 }
 
-describe.each(hasSqlite3 ? [sqliteFile, sqlite3File] : [sqliteFile])('commits of jobs on $label', (kind) => {
+describe.each([sqliteFile, ...(hasSqlite3 ? [sqlite3File] : [])])('commits of jobs on $label', (kind) => {
   const apps = useApps(kind);
 
-  it('wait for the disk, on the connection of the application, too', async () => {
-    const app = await apps.start();
-    await app.dataSource.transaction((manager) => app.jobs.enqueueTx(manager, 'work', null));
-    expect(await levelOf(app)).toBe(FULL);
+  it('wait for the disk on the connection of the application, too', async () => {
+    expect(await levelOf(await apps.start())).toBe(FULL);
   });
+});
 
-  it('do so however the application has set its connection', async () => {
+describe('commits of jobs on the connection of the application', () => {
+  const apps = useApps(sqliteFile);
+
+  it('do so however the application has set it', async () => {
     const app = await apps.start({ providers: [asked('LEVEL', 'PRAGMA synchronous = OFF')] });
     expect(await levelOf(app)).toBe(FULL);
   });
 
-  it('do so when the application has a transaction open as the queue starts, which waits for it', async () => {
+  it('do so from the end of a transaction on that is open as the queue starts, which does not wait for it', async () => {
+    const runners: QueryRunner[] = [];
     const transaction = {
       provide: 'TRANSACTION',
       inject: [DataSource],
       useFactory: async (dataSource: DataSource): Promise<void> => {
-        const runner = dataSource.createQueryRunner();
-        await runner.startTransaction();
-        const { database } = dataSource.options as { database: string };
-        void until(() => journalModeOf(database) === 'wal').then(() => runner.commitTransaction());
+        runners.push(dataSource.createQueryRunner());
+        await runners[0]!.startTransaction();
       },
     };
+    // What makes the tables waits for it; the second start has none to make.
+    await apps.start({ options: { sqlite: { synchronous: 'normal' } } });
     const app = await apps.start({ providers: [transaction] });
+    expect(await levelOf(app)).not.toBe(FULL);
+    await runners[0]!.commitTransaction();
     expect(await levelOf(app)).toBe(FULL);
   });
 
   it('do so with the next start, when the file is in WAL mode already', async () => {
     await apps.start();
     expect(await levelOf(await apps.start())).toBe(FULL);
+  });
+
+  it('do so again after the first transaction when the connection was made anew', async () => {
+    const app = await apps.start();
+    await app.dataSource.destroy();
+    await app.dataSource.initialize();
+    await app.dataSource.transaction((manager) => app.jobs.enqueueTx(manager, 'work', null));
+    expect(await levelOf(app)).toBe(FULL);
   });
 
   it('wait for as much as the application wants where that is more', async () => {

@@ -39,7 +39,6 @@ const cases: readonly (readonly [SqlErrorKind, string, string])[] = [
   ['unavailable', 'SQLITE_IOERR_WRITE', 'disk I/O error'],
   ['unavailable', 'SQLITE_CORRUPT', 'database disk image is malformed'],
   ['busy', 'SQLITE_BUSY_SNAPSHOT', 'database is locked'],
-  ['busy', 'SQLITE_ERROR', 'Safety level may not be changed inside a transaction'],
   ['unique', 'SQLITE_CONSTRAINT', 'SQLITE_CONSTRAINT: UNIQUE constraint failed: _jobs.id'],
   ['refused', 'SQLITE_CONSTRAINT_CHECK', 'CHECK constraint failed: _jobs_json_check'],
   ['refused', 'SQLITE_ERROR', 'malformed JSON'],

@@ -1,4 +1,4 @@
-import { monotonicMs, setTimeout } from '../real-timers.js';
+import { monotonicMs, setImmediate, setTimeout } from '../real-timers.js';
 
 /** A statement that waits for its answer. */
 export interface Unanswered {
@@ -19,8 +19,6 @@ const LOOK_MS = 1_000;
 export class AnswerLimit {
   private readonly awaited: Unanswered[] = [];
   private isLooking = false;
-  private lookedAtMs = 0;
-  private hasSkipped = false;
 
   constructor(private readonly timeoutMs: number) {}
 
@@ -31,7 +29,7 @@ export class AnswerLimit {
     statement.place = this.awaited.push(statement) - 1;
     if (!this.isLooking) {
       this.isLooking = true;
-      this.lookLater(nowMs);
+      this.lookLater();
     }
   }
 
@@ -44,22 +42,18 @@ export class AnswerLimit {
     }
   }
 
-  private lookLater(nowMs: number): void {
-    this.lookedAtMs = nowMs;
-    // The connections keep the process alive as long as it should be.
-    setTimeout(() => this.look(), LOOK_MS).unref();
+  private lookLater(): void {
+    // After a process has stood still timers come first, and then the answers that lie there: they are read before the look. The
+    // connections keep the process alive as long as it should be.
+    setTimeout(() => setImmediate(() => this.look()), LOOK_MS).unref();
   }
 
   private look(): void {
     const nowMs = monotonicMs();
-    // After the process has stood still, timers come before the answers that lie there: once, if it does so again and again.
-    this.hasSkipped = !this.hasSkipped && nowMs - this.lookedAtMs > 2 * LOOK_MS;
-    if (!this.hasSkipped) {
-      this.awaited.filter(({ lateAtMs }) => lateAtMs <= nowMs).forEach((statement) => statement.late());
-    }
+    this.awaited.filter(({ lateAtMs }) => lateAtMs <= nowMs).forEach((statement) => statement.late());
     this.isLooking = this.awaited.length > 0;
     if (this.isLooking) {
-      this.lookLater(nowMs);
+      this.lookLater();
     }
   }
 }

@@ -4,6 +4,7 @@ import type { SqlRow, SqlScript } from '../sql-runner.js';
 
 /** The part of `better-sqlite3`'s Database that is used. */
 export interface BetterSqliteDatabase {
+  readonly open: boolean;
   readonly inTransaction: boolean;
   prepare(sql: string): BetterSqliteStatement;
   pragma(source: string, options?: { simple?: boolean }): unknown;

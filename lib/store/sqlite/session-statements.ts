@@ -12,10 +12,6 @@ export const WRITE_AHEAD_LOG = 'PRAGMA journal_mode = WAL';
 /** Whether a commit waits for the disk. */
 export const SYNCHRONOUS = { full: 'PRAGMA synchronous = FULL', normal: 'PRAGMA synchronous = NORMAL' } as const;
 
-/** How much a commit waits for, as a number. */
-export const SYNCHRONOUS_LEVEL = 'PRAGMA synchronous';
-export const LEVEL_FULL = 2;
-
 /** Of the connection that is asked. */
 export const LOCKING_MODE = 'PRAGMA locking_mode';
 

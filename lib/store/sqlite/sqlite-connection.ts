@@ -14,8 +14,8 @@ export interface SqliteConnection {
   /** Runs a script that takes no write lock; all else goes through the lane. */
   read<T>(script: SqlScript<T>): T | Promise<T>;
   readonly lane: WriteLane;
-  /** Whether the application has a transaction open, as far as its driver or TypeORM tells. */
-  isAppInTransaction(): boolean;
+  /** Has commits of the application wait for the disk from now on, unless it has a transaction open; then there is no way. */
+  flushAppCommits(): void;
 }
 
 /**
@@ -34,7 +34,7 @@ export function sqliteConnectionOf(
     return {
       read: (script) => runner.run(script),
       lane: new TickLane({ ...options, runner, isAppInTransaction }),
-      isAppInTransaction,
+      flushAppCommits: () => flushCommitsOf(databaseOf<BetterSqliteDatabase>(app)),
     };
   }
   const runner = new Sqlite3Runner(databaseOf<Sqlite3Database>(own)!);
@@ -43,7 +43,8 @@ export function sqliteConnectionOf(
   return {
     read: (script) => runScript(runner, script),
     lane: new StepLane({ ...options, runner, isAppInTransaction }),
-    isAppInTransaction,
+    // They do by themselves, unless the application has told its connection otherwise.
+    flushAppCommits: () => undefined,
   };
 }
 
@@ -51,6 +52,21 @@ export function sqliteConnectionOf(
 function databaseOf<T>({ driver }: DataSource): T | undefined {
   return (driver as unknown as { databaseConnection?: T }).databaseConnection;
 }
+
+const LEVEL_FULL = 2;
+
+/** The driver is made so that they do not in WAL mode unless it is told; a new connection does not know that mode at first. */
+function flushCommitsOf(database: BetterSqliteDatabase | undefined): void {
+  if (!database?.open || database.inTransaction || toldToFlush.has(database)) {
+    return;
+  }
+  if (Number(database.pragma('synchronous', { simple: true })) <= LEVEL_FULL) {
+    database.pragma('synchronous = FULL');
+  }
+  toldToFlush.add(database);
+}
+
+const toldToFlush = new WeakSet<BetterSqliteDatabase>();
 
 /** A SQLite DataSource has one query runner, once anybody has asked for it. */
 function isInTransaction({ driver }: DataSource): boolean {

@@ -21,7 +21,6 @@ import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { claimOfRow } from './claim-row.js';
 import { CLAIM, DUE_LANES, SURVEY } from './claim-statements.js';
 import { watchCommits } from './commit-watch.js';
-import { SqlError } from '../sql-error.js';
 import { translated } from './failures.js';
 import { BEGIN_ATTEMPTS, CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './lease-statements.js';
 import { untilFree } from './lock-wait.js';
@@ -76,7 +75,10 @@ export class SqliteStore implements Seam.JobStore {
   constructor(private readonly options: SqliteStoreOptions) {
     this.transactions = new CallerTransactions([options.app, options.own], {
       starting: () => this.connection.lane.whenStill(),
-      ended: () => this.connection.lane.poke(),
+      ended: () => {
+        this.flushAppCommits();
+        this.connection.lane.poke();
+      },
     });
     this.tables = new JobsTables({
       databaseType: options.own.options.type,
@@ -251,25 +253,14 @@ export class SqliteStore implements Seam.JobStore {
         await this.read(pragma, []);
       }
       await this.read(sessionStatements.SYNCHRONOUS[synchronous], []);
-      if (synchronous === 'full') {
-        await this.whenFree(() => this.makeAppWaitForDisk());
-      }
+      this.flushAppCommits();
     }
   }
 
-  /**
-   * With `enqueueTx` and `completeTx` it is the application's connection that commits jobs. That of `better-sqlite3` does not wait
-   * for the disk in WAL mode unless it is told to. SQLite refuses it within a transaction: that is waited for.
-   */
-  private async makeAppWaitForDisk(): Promise<void> {
-    const { app } = this.options;
-    if (this.connection.isAppInTransaction()) {
-      throw new SqlError('busy', 'the application has a transaction open', {});
-    }
-    const [row] = await app.query<SqlRow[]>(sessionStatements.SYNCHRONOUS_LEVEL);
-    // Told also where it says so: what has not noticed yet that the file is in WAL mode would fall back to less then.
-    if (Number(row?.synchronous) <= sessionStatements.LEVEL_FULL) {
-      await app.query(sessionStatements.SYNCHRONOUS.full);
+  /** With `enqueueTx` and `completeTx` it is the application's connection that commits jobs. */
+  private flushAppCommits(): void {
+    if (this.options.synchronous === 'full' && !this.options.isInMemory) {
+      this.connection.flushAppCommits();
     }
   }
 
