@@ -16,139 +16,142 @@ const pages = usePages();
 
 const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 
-describe.each([{ width: 1280 }, { width: 390 }, { width: 320 }])('to axe the admin UI, $width pixels wide,', ({ width }) => {
-  const app = useOneHttpApp(kind, adapterKind, {
-    handlers: {
-      broken: () => {
-        throw new UnrecoverableError('the printer is on fire');
+describe.each([{ width: 1280 }, { width: 390 }, { width: 320 }])(
+  'to axe the admin UI, $width pixels wide,',
+  ({ width }) => {
+    const app = useOneHttpApp(kind, adapterKind, {
+      handlers: {
+        broken: () => {
+          throw new UnrecoverableError('the printer is on fire');
+        },
+        [LONG_TOPIC]: () => {
+          throw new UnrecoverableError('e'.repeat(1_000));
+        },
+        running: async (job) => {
+          await job.progress({ done: 3, of: 8 });
+          await new Promise((resolve) => job.signal.addEventListener('abort', resolve));
+        },
+        fine: () => ({ pages: 3, nothing: null }),
       },
-      [LONG_TOPIC]: () => {
-        throw new UnrecoverableError('e'.repeat(1_000));
-      },
-      running: async (job) => {
-        await job.progress({ done: 3, of: 8 });
-        await new Promise((resolve) => job.signal.addEventListener('abort', resolve));
-      },
-      fine: () => ({ pages: 3, nothing: null }),
-    },
-    options: { shutdownTimeout: 0 },
-  });
-  const ids: Record<string, string> = {};
+      options: { shutdownTimeout: 0 },
+    });
+    const ids: Record<string, string> = {};
 
-  beforeAll(async () => {
-    await app().jobs.pause('paused');
-    for (const topic of ['broken', LONG_TOPIC, 'running', 'fine', 'waiting', 'paused']) {
-      ids[topic] = (
-        await app().jobs.enqueue(topic, { orderId: 7, tags: ['a', true, 1.5] }, { metadata: { by: 'anna' } })
-      ).id;
+    beforeAll(async () => {
+      await app().jobs.pause('paused');
+      for (const topic of ['broken', LONG_TOPIC, 'running', 'fine', 'waiting', 'paused']) {
+        ids[topic] = (
+          await app().jobs.enqueue(topic, { orderId: 7, tags: ['a', true, 1.5] }, { metadata: { by: 'anna' } })
+        ).id;
+      }
+      await app().event('failed', ids.broken);
+      await app().event('failed', ids[LONG_TOPIC]);
+      await app().event('completed');
+      await app().event('started', ids.running);
+      const cancelled = await app().jobs.enqueue('waiting', 1);
+      await app().jobs.cancel(cancelled.id);
+    });
+
+    async function open(path: string, token: string | null = ADMIN_TOKEN): Promise<UiPage> {
+      return pages.open(`${app().url}/admin/jobs/${path}`, { token, viewport: { width, height: 844 } });
     }
-    await app().event('failed', ids.broken);
-    await app().event('failed', ids[LONG_TOPIC]);
-    await app().event('completed');
-    await app().event('started', ids.running);
-    const cancelled = await app().jobs.enqueue('waiting', 1);
-    await app().jobs.cancel(cancelled.id);
-  });
 
-  async function open(path: string, token: string | null = ADMIN_TOKEN): Promise<UiPage> {
-    return pages.open(`${app().url}/admin/jobs/${path}`, { token, viewport: { width, height: 844 } });
-  }
+    /** In the light; in the dark nothing but the colours is another. */
+    async function violations(ui: UiPage): Promise<string[]> {
+      await ui.page.evaluate(AXE);
+      await ui.page.emulateMedia({ colorScheme: 'light' });
+      const inTheLight = await faults(ui, { runOnly: TAGS });
+      await ui.page.emulateMedia({ colorScheme: 'dark' });
+      const inTheDark = await faults(ui, { runOnly: { type: 'rule', values: ['color-contrast'] } });
+      const isCutOff = await ui.page.evaluate<boolean>(
+        'document.documentElement.scrollWidth > document.documentElement.clientWidth',
+      );
+      return [
+        ...inTheLight,
+        ...inTheDark.map((fault) => `in the dark ${fault}`),
+        ...(isCutOff ? ['the page is wider than the window'] : []),
+      ];
+    }
 
-  /** In the light; in the dark nothing but the colours is another. */
-  async function violations(ui: UiPage): Promise<string[]> {
-    await ui.page.evaluate(AXE);
-    await ui.page.emulateMedia({ colorScheme: 'light' });
-    const inTheLight = await faults(ui, { runOnly: TAGS });
-    await ui.page.emulateMedia({ colorScheme: 'dark' });
-    const inTheDark = await faults(ui, { runOnly: { type: 'rule', values: ['color-contrast'] } });
-    const isCutOff = await ui.page.evaluate<boolean>(
-      'document.documentElement.scrollWidth > document.documentElement.clientWidth',
-    );
-    return [
-      ...inTheLight,
-      ...inTheDark.map((fault) => `in the dark ${fault}`),
-      ...(isCutOff ? ['the page is wider than the window'] : []),
-    ];
-  }
+    async function faults(ui: UiPage, options: RunOptions): Promise<string[]> {
+      const results: AxeResults = await ui.page.evaluate(`axe.run(document, ${JSON.stringify(options)})`);
+      return results.violations.map(
+        ({ id, nodes }) => `${id}: ${nodes.map(({ html, any }) => `${html} ${any[0]?.message ?? ''}`).join('\n')}`,
+      );
+    }
 
-  async function faults(ui: UiPage, options: RunOptions): Promise<string[]> {
-    const results: AxeResults = await ui.page.evaluate(`axe.run(document, ${JSON.stringify(options)})`);
-    return results.violations.map(
-      ({ id, nodes }) => `${id}: ${nodes.map(({ html, any }) => `${html} ${any[0]?.message ?? ''}`).join('\n')}`,
-    );
-  }
+    it('has no fault where one signs in', async () => {
+      const ui = await open('', null);
+      await ui.heading('Sign in').waitFor();
+      expect(await violations(ui)).toEqual([]);
+    });
 
-  it('has no fault where one signs in', async () => {
-    const ui = await open('', null);
-    await ui.heading('Sign in').waitFor();
-    expect(await violations(ui)).toEqual([]);
-  });
+    it('has no fault on the overview, with charts and with their tables', async () => {
+      const ui = await open('');
+      await ui.page.locator('canvas').nth(2).waitFor();
+      await ui.button('Resume paused').waitFor();
+      expect(await violations(ui)).toEqual([]);
+      const table = ui.page.getByRole('button', { name: 'Table' }).first();
+      while (await table.isVisible()) await table.click();
+      expect(await violations(ui)).toEqual([]);
+    });
 
-  it('has no fault on the overview, with charts and with their tables', async () => {
-    const ui = await open('');
-    await ui.page.locator('canvas').nth(2).waitFor();
-    await ui.button('Resume paused').waitFor();
-    expect(await violations(ui)).toEqual([]);
-    const table = ui.page.getByRole('button', { name: 'Table' }).first();
-    while (await table.isVisible()) await table.click();
-    expect(await violations(ui)).toEqual([]);
-  });
+    it('has no fault on the list, with a selection and its dialogs', async () => {
+      const ui = await open('jobs?status=failed&status=pending');
+      await ui.row(ids.broken!).getByRole('checkbox').check();
+      expect(await violations(ui)).toEqual([]);
+      await ui.button('Delete …').click();
+      await ui.dialog.getByLabel(/^Type/).waitFor();
+      expect(await violations(ui)).toEqual([]);
+    });
 
-  it('has no fault on the list, with a selection and its dialogs', async () => {
-    const ui = await open('jobs?status=failed&status=pending');
-    await ui.row(ids.broken!).getByRole('checkbox').check();
-    expect(await violations(ui)).toEqual([]);
-    await ui.button('Delete …').click();
-    await ui.dialog.getByLabel(/^Type/).waitFor();
-    expect(await violations(ui)).toEqual([]);
-  });
+    it('has no fault where nothing is found', async () => {
+      const ui = await open('jobs?q=nothing');
+      await ui.sees('No job matches');
+      expect(await violations(ui)).toEqual([]);
+    });
 
-  it('has no fault where nothing is found', async () => {
-    const ui = await open('jobs?q=nothing');
-    await ui.sees('No job matches');
-    expect(await violations(ui)).toEqual([]);
-  });
+    it.each([
+      ['broken', 'broken'],
+      ['running', 'running'],
+      ['fine', 'fine'],
+      ['waiting', 'waiting'],
+      ['named at length', LONG_TOPIC],
+    ])('has no fault on a job that is %s', async (_, topic) => {
+      const ui = await open(`jobs/${ids[topic]}`);
+      await ui.heading(topic).waitFor();
+      await ui.page.locator('.timeline').waitFor();
+      expect(await violations(ui)).toEqual([]);
+    });
 
-  it.each([
-    ['broken', 'broken'],
-    ['running', 'running'],
-    ['fine', 'fine'],
-    ['waiting', 'waiting'],
-    ['named at length', LONG_TOPIC],
-  ])('has no fault on a job that is %s', async (_, topic) => {
-    const ui = await open(`jobs/${ids[topic]}`);
-    await ui.heading(topic).waitFor();
-    await ui.page.locator('.timeline').waitFor();
-    expect(await violations(ui)).toEqual([]);
-  });
+    it('has no fault on a job whose topic is paused', async () => {
+      const ui = await open(`jobs/${ids.paused}`);
+      await ui.button('Resume topic').waitFor();
+      expect(await violations(ui)).toEqual([]);
+    });
 
-  it('has no fault on a job whose topic is paused', async () => {
-    const ui = await open(`jobs/${ids.paused}`);
-    await ui.button('Resume topic').waitFor();
-    expect(await violations(ui)).toEqual([]);
-  });
+    it('has no fault on the errors', async () => {
+      const ui = await open('errors');
+      await ui.sees('the printer is on fire');
+      expect(await violations(ui)).toEqual([]);
+    });
 
-  it('has no fault on the errors', async () => {
-    const ui = await open('errors');
-    await ui.sees('the printer is on fire');
-    expect(await violations(ui)).toEqual([]);
-  });
-
-  it('has no fault in the forms, the list of keys, menus and messages', async () => {
-    const ui = await open(`jobs/${ids.broken}`);
-    await ui.button('Edit …').click();
-    await ui.dialog.getByLabel('Payload').fill('{');
-    expect(await violations(ui)).toEqual([]);
-    await ui.page.keyboard.press('Escape');
-    await ui.button('Enqueue a job').click();
-    await ui.dialog.getByLabel('Topic').waitFor();
-    expect(await violations(ui)).toEqual([]);
-    await ui.page.keyboard.press('Escape');
-    await ui.page.keyboard.press('?');
-    await ui.heading('Keys').waitFor();
-    expect(await violations(ui)).toEqual([]);
-    await ui.page.keyboard.press('Escape');
-    await ui.button('Copy').click();
-    expect(await violations(ui)).toEqual([]);
-  });
-});
+    it('has no fault in the forms, the list of keys, menus and messages', async () => {
+      const ui = await open(`jobs/${ids.broken}`);
+      await ui.button('Edit …').click();
+      await ui.dialog.getByLabel('Payload').fill('{');
+      expect(await violations(ui)).toEqual([]);
+      await ui.page.keyboard.press('Escape');
+      await ui.button('Enqueue a job').click();
+      await ui.dialog.getByLabel('Topic').waitFor();
+      expect(await violations(ui)).toEqual([]);
+      await ui.page.keyboard.press('Escape');
+      await ui.page.keyboard.press('?');
+      await ui.heading('Keys').waitFor();
+      expect(await violations(ui)).toEqual([]);
+      await ui.page.keyboard.press('Escape');
+      await ui.button('Copy').click();
+      expect(await violations(ui)).toEqual([]);
+    });
+  },
+);
