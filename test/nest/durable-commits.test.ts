@@ -1,4 +1,5 @@
 import type { Provider } from '@nestjs/common';
+import type { Database } from 'better-sqlite3';
 import type { QueryRunner } from 'typeorm';
 import { DataSource } from 'typeorm';
 import { hasSqlite3 } from '../support/typeorm.js';
@@ -55,6 +56,25 @@ describe('commits of jobs on the connection of the application', () => {
     const app = await apps.start({ providers: [transaction] });
     expect(await levelOf(app)).not.toBe(FULL);
     await runners[0]!.commitTransaction();
+    expect(await levelOf(app)).toBe(FULL);
+  });
+
+  it('do so after the next transaction when the application goes through rows as the queue starts', async () => {
+    await apps.start({ options: { sqlite: { synchronous: 'normal' } } });
+    const open: { rows?: Iterator<unknown> } = {};
+    const iteration = {
+      provide: 'ITERATION',
+      inject: [DataSource],
+      useFactory: ({ driver }: DataSource): void => {
+        const { databaseConnection } = driver as unknown as { databaseConnection: Database };
+        open.rows = databaseConnection.prepare('SELECT 1 UNION ALL SELECT 2').iterate();
+        open.rows.next();
+      },
+    };
+    const app = await apps.start({ providers: [iteration] });
+    open.rows!.return!();
+    expect(await levelOf(app)).not.toBe(FULL);
+    await app.dataSource.transaction((manager) => app.jobs.enqueueTx(manager, 'work', null));
     expect(await levelOf(app)).toBe(FULL);
   });
 

@@ -60,10 +60,14 @@ function flushCommitsOf(database: BetterSqliteDatabase | undefined): void {
   if (!database?.open || database.inTransaction || toldToFlush.has(database)) {
     return;
   }
-  if (Number(database.pragma('synchronous', { simple: true })) <= LEVEL_FULL) {
-    database.pragma('synchronous = FULL');
+  try {
+    if (Number(database.pragma('synchronous', { simple: true })) <= LEVEL_FULL) {
+      database.pragma('synchronous = FULL');
+    }
+    toldToFlush.add(database);
+  } catch {
+    // The application is in the middle of an iteration over rows. It is told at the end of the next transaction.
   }
-  toldToFlush.add(database);
 }
 
 const toldToFlush = new WeakSet<BetterSqliteDatabase>();
