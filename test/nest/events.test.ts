@@ -139,7 +139,9 @@ describe.each(everyKind)('events of a transaction of the caller on $label', (kin
   const apps = useApps(kind);
 
   it('come after its commit, not before', async () => {
-    const app = await apps.start({ handlers });
+    const app = await apps.start({ handlers, options: { pollInterval: '1h' } });
+    // Whoever looks for jobs by himself may find these before this process has heard of their commit.
+    await app.jobs.whenIdle();
     let enqueued: Job | undefined;
     await app.dataSource.transaction(async (manager) => {
       enqueued = await app.jobs.enqueueTx(manager, 'complete', null);
