@@ -7,7 +7,6 @@ export interface BetterSqliteDatabase {
   readonly open: boolean;
   readonly inTransaction: boolean;
   prepare(sql: string): BetterSqliteStatement;
-  pragma(source: string, options?: { simple?: boolean }): unknown;
 }
 
 interface BetterSqliteStatement {

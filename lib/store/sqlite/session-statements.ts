@@ -12,6 +12,9 @@ export const WRITE_AHEAD_LOG = 'PRAGMA journal_mode = WAL';
 /** Whether a commit waits for the disk. */
 export const SYNCHRONOUS = { full: 'PRAGMA synchronous = FULL', normal: 'PRAGMA synchronous = NORMAL' } as const;
 
+/** How much a commit waits for, as a number; 2 is `FULL`, 3 is more. */
+export const SYNCHRONOUS_LEVEL = 'PRAGMA synchronous';
+
 /** Of the connection that is asked. */
 export const LOCKING_MODE = 'PRAGMA locking_mode';
 

@@ -3,6 +3,7 @@ import type { SqlScript } from '../sql-runner.js';
 import { runScript } from '../sql-runner.js';
 import type { BetterSqliteDatabase } from './better-sqlite-runner.js';
 import { BetterSqliteRunner } from './better-sqlite-runner.js';
+import { SYNCHRONOUS, SYNCHRONOUS_LEVEL } from './session-statements.js';
 import type { Sqlite3Database } from './sqlite3-runner.js';
 import { Sqlite3Runner } from './sqlite3-runner.js';
 import { StepLane } from './step-lane.js';
@@ -61,12 +62,14 @@ function flushCommitsOf(database: BetterSqliteDatabase | undefined): void {
     return;
   }
   try {
-    if (Number(database.pragma('synchronous', { simple: true })) <= LEVEL_FULL) {
-      database.pragma('synchronous = FULL');
+    const runner = new BetterSqliteRunner(database);
+    const [row] = runner.query(SYNCHRONOUS_LEVEL, []);
+    if (Number(row!.synchronous) <= LEVEL_FULL) {
+      runner.query(SYNCHRONOUS.full, []);
     }
     toldToFlush.add(database);
   } catch {
-    // The application is in the middle of an iteration over rows. It is told at the end of the next transaction.
+    // Another process has the file locked, to recover it for example. It is told at the end of the next transaction.
   }
 }
 
