@@ -142,6 +142,9 @@ describe.each([{ width: 1280 }, { width: 390 }, { width: 320 }])(
       await ui.dialog.getByLabel('Payload').fill('{');
       expect(await violations(ui)).toEqual([]);
       await ui.page.keyboard.press('Escape');
+      await ui.heading('Discard what is written?').waitFor();
+      expect(await violations(ui)).toEqual([]);
+      await ui.button('Discard').click();
       await ui.button('Enqueue a job').click();
       await ui.dialog.getByLabel('Topic').waitFor();
       expect(await violations(ui)).toEqual([]);

@@ -69,4 +69,29 @@ describe('the keys of the admin UI', () => {
     expect(await ui.page.getByRole('searchbox').inputValue()).toBe('jk?3r');
     expect(await ui.dialog.count()).toBe(0);
   });
+
+  it('leave a form by Escape, which asks first where something is written', async () => {
+    const ui = await pages.open(`${app().url}/admin/jobs/`, { token: ADMIN_TOKEN });
+    const form = ui.page.getByRole('dialog', { name: 'Enqueue a job' });
+    const question = ui.page.getByRole('dialog', { name: 'Discard what is written?' });
+    const open = (): Promise<void> => ui.button('Enqueue a job').or(ui.button('Enqueue')).first().click();
+    await open();
+    await form.waitFor();
+    await ui.page.keyboard.press('Escape');
+    await form.waitFor({ state: 'detached' });
+
+    await open();
+    await form.getByLabel('Delay').fill('2h');
+    // Pressed again, it leaves the question, and never the form.
+    for (let times = 0; times < 3; times += 1) {
+      await ui.page.keyboard.press('Escape');
+      await question.waitFor();
+      await ui.page.keyboard.press('Escape');
+      await question.waitFor({ state: 'detached' });
+    }
+    expect(await form.getByLabel('Delay').inputValue()).toBe('2h');
+    await ui.page.keyboard.press('Escape');
+    await question.getByRole('button', { name: 'Discard' }).click();
+    await form.waitFor({ state: 'detached' });
+  });
 });
