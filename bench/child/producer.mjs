@@ -7,7 +7,7 @@ import { nowMs } from './clock.mjs';
  * @property {number} count
  * @property {number} [callers]
  * @property {number} [chunk] jobs of one bulk call
- * @property {number} [gapMs] pause between paced jobs, moved at random so that nobody's poll keeps step with it
+ * @property {[number, number]} [pauseMs] between paced jobs, at least and at most: at random, so that nobody's poll keeps step
  * @property {string} [pad] makes payloads larger
  */
 
@@ -29,7 +29,7 @@ export class Producer {
   }
 
   /** @param {ProducerInput} input @returns {Promise<number[]>} */
-  async #enqueue({ how, count, callers = 64, chunk = 1_000, gapMs = 20, pad }) {
+  async #enqueue({ how, count, callers = 64, chunk = 1_000, pauseMs: [leastMs, mostMs] = [10, 30], pad }) {
     switch (how) {
       case 'one by one':
         return this.#oneByOne(() => (this.next < count ? this.next++ : undefined), pad);
@@ -49,7 +49,7 @@ export class Producer {
         return [];
       case 'paced':
         for (let n = 0; n < count; n += 1) {
-          await sleep(gapMs * (0.5 + Math.random()));
+          await sleep(leastMs + Math.random() * (mostMs - leastMs));
           await this.queue.enqueue({ n, sentMs: nowMs() });
         }
         return [];

@@ -150,6 +150,14 @@ const waiting = [
     jobs: 500,
     run: (stand, count) => pickup(stand, { count, sameProcess: true }),
   },
+  {
+    name: 'pickup-quiet',
+    title: 'pickup after eleven seconds without a job',
+    ...milliseconds,
+    contenders: ['ours-pg', 'graphile-worker', 'pg-boss', 'bullmq'],
+    jobs: 10,
+    run: (stand, count) => pickup(stand, { count, pauseMs: [11_000, 12_000] }),
+  },
 ];
 
 /** What else stands in the table; the figures are to be held against those of the empty one. */

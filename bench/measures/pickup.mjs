@@ -10,9 +10,9 @@ const SETTLE_MS = 1_500;
  * storing included. The value is the median.
  *
  * @param {import('./index.mjs').Stand} stand
- * @param {{ count: number, sameProcess?: boolean, filling?: Partial<import('../arena.mjs').Filling> }} input
+ * @param {{ count: number, sameProcess?: boolean, pauseMs?: [number, number], filling?: Partial<import('../arena.mjs').Filling> }} input
  */
-export async function pickup(stand, { count, sameProcess = false, filling }) {
+export async function pickup(stand, { count, sameProcess = false, pauseMs, filling }) {
   const topics = ['work'];
   const arena = await stand.arena({ topics, count: 0, ...filling });
   try {
@@ -21,7 +21,7 @@ export async function pickup(stand, { count, sameProcess = false, filling }) {
     await producer.ask('fill', { topics: ['warm'], count: 10 });
     await worker.ask('work', { topics, count, pickup: true });
     await sleep(SETTLE_MS);
-    await producer.ask('produce', { how: 'paced', count });
+    await producer.ask('produce', { how: 'paced', count, pauseMs });
     await arena.untilSeen([worker], count);
     await worker.ask('untilDrained');
     const report = await worker.ask('report');

@@ -5,7 +5,7 @@ import { InvalidOptionsError } from '../core/errors.js';
 import type { DatabaseKind } from './job-schema.js';
 import { jobSchema } from './job-schema.js';
 import type { PostgresSession } from './postgres/session.js';
-import { clientTimeoutMs } from './postgres/session.js';
+import { clientTimeoutMs, IDLE_MAX_MS } from './postgres/session.js';
 
 /** What the queue's DataSource takes from the settings. */
 export interface OwnDataSourceSettings {
@@ -95,12 +95,15 @@ function postgresOptions(options: DataSourceOptions, settings: OwnDataSourceSett
     poolSize: connections,
     extra: {
       connectionTimeoutMillis: CONNECTION_TIMEOUT_MS,
+      idleTimeoutMillis: IDLE_MAX_MS,
       ...extra,
       // Answers are read as text.
       binary: false,
       // Switched on for each connection that can: see `PostgresSession`.
       pipeline: false,
       max: connections,
+      // What is idle is no reason for a process to go on.
+      allowExitOnIdle: true,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
       query_timeout: clientTimeoutMs(session.limits),

@@ -1,7 +1,12 @@
+import type { Socket } from 'node:net';
 import { Pool } from 'pg';
+import { DataSource } from 'typeorm';
+import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/PostgresDataSourceOptions.js';
+import { ownDataSource } from '../../lib/store/own-data-source.js';
 import type { ConnectionSource } from '../../lib/store/postgres/session.js';
 import { PostgresSession } from '../../lib/store/postgres/session.js';
 import type { PooledClient } from '../../lib/store/postgres/session-pool.js';
+import { ConnectionValidator } from '../../lib/store/postgres/connection-validator.js';
 import { CLAIM } from '../../lib/store/postgres/claim-statements.js';
 import { INSERT_JOBS } from '../../lib/store/postgres/insert-statements.js';
 import { RENEW } from '../../lib/store/postgres/lease-statements.js';
@@ -10,6 +15,12 @@ import type { SqlRunner } from '../../lib/store/sql-runner.js';
 import { claim, insertOne, newJob } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
+import { until } from '../support/wait.js';
+
+interface Proven {
+  readonly runner: SqlRunner;
+  readonly source: ConnectionSource;
+}
 
 const kinds = storeKinds().filter(({ hasNotifications }) => hasNotifications);
 
@@ -31,14 +42,14 @@ describe.each(kinds)('sessions on $label', (kind) => {
     runner.query(INSERT_JOBS, [insertJson([newJob()], (moment) => moment.toISOString()), null]);
 
   /** As a driver of TypeORM lends connections of the pool to query runners. */
-  function typeOrmSource(): ConnectionSource {
+  function typeOrmSource(lender = pool, preparedBy = session): ConnectionSource {
     const source: ConnectionSource = {
       obtainMasterConnection: async () => {
-        const client = await pool.connect();
+        const client = await lender.connect();
         return [client, (error) => client.release(error)];
       },
     };
-    session.leavePlanningTo(source);
+    preparedBy.leavePlanningTo(source);
     return source;
   }
 
@@ -132,6 +143,79 @@ describe.each(kinds)('sessions on $label', (kind) => {
       await silent.end();
       await proxy.close();
     }
+  });
+
+  it.each([
+    {
+      title: 'statements of the queue',
+      ask: ({ runner }: Proven) => runner.query('SELECT 1 AS one', []),
+    },
+    {
+      title: 'query runners of TypeORM',
+      ask: async ({ source }: Proven) => {
+        const [client, release] = await source.obtainMasterConnection();
+        const { rows } = await client.query('SELECT 1 AS one');
+        release();
+        return rows;
+      },
+    },
+  ])('are replaced for $title when they have died in silence while they were idle', async ({ ask }) => {
+    const proxy = TcpProxy.before((fixture.app.options as { url: string }).url);
+    await proxy.open();
+    const careful = new PostgresSession(session.limits, true, new ConnectionValidator({ bypassMs: 0, timeoutMs: 200 }));
+    const idle = new Pool({ connectionString: proxy.url, max: 2, verify: careful.prepare });
+    try {
+      const clients: PooledClient[] = [];
+      idle.on('connect', (client) => clients.push(client));
+      const proven = { runner: careful.runnerOf(idle), source: typeOrmSource(idle, careful) };
+      await Promise.all([ask(proven), ask(proven)]);
+      await until(() => idle.idleCount === 2, { message: 'idle connections' });
+      proxy.stall();
+      proxy.restart();
+      expect(await ask(proven)).toEqual([{ one: 1 }]);
+      expect(clients.map(({ connection }) => (connection!.stream as Socket).destroyed)).toEqual([true, true, false]);
+    } finally {
+      await idle.end();
+      await proxy.close();
+    }
+  });
+
+  it('do not let a statement meet the end that the server has just given them', async () => {
+    const careful = new PostgresSession(
+      session.limits,
+      true,
+      new ConnectionValidator({ bypassMs: 0, timeoutMs: 1_000 }),
+    );
+    const { query } = careful.runnerOf(pool);
+    pool.on('error', () => undefined);
+    for (let times = 0; times < 10; times += 1) {
+      const [row] = await query('SELECT pg_backend_pid() AS pid', []);
+      await fixture.sql(`SELECT pg_terminate_backend(${Number(row!.pid)})`);
+      expect(await query('SELECT 1 AS one', [])).toEqual([{ one: 1 }]);
+    }
+  });
+
+  it('are kept for a minute while they are idle, unless the application says otherwise, or a pooler stands between', () => {
+    const settings = { connections: 3, session };
+    const poolOptions = (extra: object): object => {
+      const app = new DataSource({ type: 'postgres', extra });
+      return (ownDataSource(app, settings).options as PostgresDataSourceOptions).extra as object;
+    };
+    expect(poolOptions({})).toMatchObject({ idleTimeoutMillis: 60_000, allowExitOnIdle: true });
+    expect(poolOptions({ idleTimeoutMillis: 5 })).toMatchObject({ idleTimeoutMillis: 5, allowExitOnIdle: true });
+
+    const told = (rows: unknown[], idleTimeoutMillis: number): number => {
+      const other = new PostgresSession(session.limits);
+      const query = (_: string, done: (error: undefined, result: { rows: unknown[] }) => void): void =>
+        done(undefined, { rows });
+      other.prepare({ processID: 1, on: () => undefined, query }, () => undefined);
+      const options = { idleTimeoutMillis };
+      other.boundIdleTime({ options });
+      return options.idleTimeoutMillis;
+    };
+    expect(told([{}], 60_000)).toBe(60_000);
+    expect(told([], 60_000)).toBe(10_000);
+    expect(told([], 90_000)).toBe(90_000);
   });
 
   it('prepare anew what answers a column whose type has changed', async () => {

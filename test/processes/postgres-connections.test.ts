@@ -5,6 +5,7 @@ import { createPostgresDatabase, postgresVersions } from '../support/databases.j
 import { signal, until } from '../support/wait.js';
 import type { AppQueue } from './support/app-queue.js';
 import { openAppQueue } from './support/app-queue.js';
+import { Program } from './support/program.js';
 
 const LEASE_MS = 600;
 const POLL_MS = 500;
@@ -34,8 +35,8 @@ describe.each(postgresVersions())('the connections of a queue on PostgreSQL %s',
     await database.drop();
   });
 
-  async function open(options: Parameters<typeof openAppQueue>[1]): Promise<AppQueue> {
-    const queue = await openAppQueue({ type: 'postgres', url: database.url, poolSize: POOL_SIZE }, options);
+  async function open(options: Parameters<typeof openAppQueue>[1], extra = {}): Promise<AppQueue> {
+    const queue = await openAppQueue({ type: 'postgres', url: database.url, poolSize: POOL_SIZE, extra }, options);
     queues.push(queue);
     return queue;
   }
@@ -43,6 +44,13 @@ describe.each(postgresVersions())('the connections of a queue on PostgreSQL %s',
   async function listeners(): Promise<number[]> {
     const { rows } = await admin.query<{ pid: number }>(
       `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'`,
+    );
+    return rows.map(({ pid }) => pid);
+  }
+
+  async function connections(): Promise<number[]> {
+    const { rows } = await admin.query<{ pid: number }>(
+      `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'nestjs-jobs'`,
     );
     return rows.map(({ pid }) => pid);
   }
@@ -158,5 +166,22 @@ describe.each(postgresVersions())('the connections of a queue on PostgreSQL %s',
     } finally {
       await other.end();
     }
+  });
+
+  it('close when they were idle for as long as the application says', async () => {
+    const { engine } = await open({ role: 'producer' }, { idleTimeoutMillis: 100 });
+    await engine.enqueue('quick', {});
+    expect(await connections()).not.toEqual([]);
+    await until(async () => (await connections()).length === 0, { message: 'the end of what is idle' });
+    await engine.enqueue('quick', {});
+  });
+
+  it('do not keep a process that is done from ending', async () => {
+    const program = await Program.start('enqueue-only', { database: { type: 'postgres', url: database.url } });
+    const readyMs = performance.now();
+    expect(await program.exited).toEqual({ code: 0, signal: null });
+    expect(performance.now() - readyMs).toBeLessThan(2_000);
+    const { rows } = await admin.query('SELECT topic, status FROM _jobs');
+    expect(rows).toEqual([{ topic: 'plain', status: 'pending' }]);
   });
 });

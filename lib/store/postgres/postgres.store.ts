@@ -119,6 +119,7 @@ export class PostgresStore implements JobStore {
     await this.options.own.initialize();
     try {
       this.options.session.leavePlanningTo(this.options.own.driver);
+      this.options.session.boundIdleTime(this.pool);
       this.transactions.startWatching();
       this.stopHearing = hearErrorsOf(poolOf(this.options.app));
       this.runner = this.options.session.runnerOf(this.pool);

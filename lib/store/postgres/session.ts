@@ -2,6 +2,7 @@ import type { SqlError } from '../sql-error.js';
 import { sqlErrorOf } from '../sql-error.js';
 import type { SqlRow, SqlRunner } from '../sql-runner.js';
 import { AnswerLimit } from './answer-limit.js';
+import { ConnectionValidator } from './connection-validator.js';
 import { PipelinedRunner } from './pipelined-runner.js';
 import { runnerOfPool } from './pool-runner.js';
 import { PIPELINED, PREPARED_NAMES } from './prepared-statements.js';
@@ -20,10 +21,23 @@ export interface NewClient {
   query(sql: string, done: (error?: Error, result?: { rows: unknown[] }) => void): void;
 }
 
+/** The part of `pg.Pool` that says how long it keeps what is idle. */
+export interface IdlingPool {
+  readonly options: { idleTimeoutMillis?: number | null | undefined };
+}
+
 /** The part of TypeORM's driver by which its query runners come to their connections. */
 export interface ConnectionSource {
-  obtainMasterConnection(): Promise<[Pick<PooledClient, 'query'>, (error?: Error) => void]>;
+  obtainMasterConnection(): Promise<[Pick<PooledClient, 'query' | 'connection'>, (error?: Error) => void]>;
 }
+
+/**
+ * For so long the pool keeps a connection that is idle, in milliseconds. The driver's own ten seconds are less than the time
+ * between two jobs of many applications, and a connection takes longer to make than a job to be stored and run.
+ */
+export const IDLE_MAX_MS = 60_000;
+/** The same behind a pooler: in session mode it holds a connection of the server's for each of them. */
+const LENT_IDLE_MAX_MS = 10_000;
 
 /**
  * What the queue's statements run under, whatever the defaults of the server are. A connection is told once. Behind a
@@ -45,6 +59,7 @@ export class PostgresSession {
   constructor(
     readonly limits: SessionLimits,
     private readonly mayPipeline = true,
+    private readonly validator = new ConnectionValidator(),
   ) {}
 
   /** For the pool: tells a new connection, unless it is lent, before anybody gets it. */
@@ -59,6 +74,7 @@ export class PostgresSession {
     }
     client.query(sql.setForSession(this.limits, client.processID), (error, result) => {
       this.isLent ||= result?.rows.length === 0;
+      this.validator.noteUse(client);
       done(error);
     });
   };
@@ -74,7 +90,8 @@ export class PostgresSession {
   }
 
   /** Runs statements on any free connection of the queue's pool. */
-  runnerOf(pool: SessionPool): SqlRunner {
+  runnerOf(unproven: SessionPool): SqlRunner {
+    const pool = this.validator.over(unproven);
     const limit = new AnswerLimit(clientTimeoutMs(this.limits));
     const direct = runnerOfPool(pool, queryOf, limit);
     const pipelined = new Map(PIPELINED.map((text) => [text, new PipelinedRunner(pool, queryOf, limit)]));
@@ -97,11 +114,22 @@ export class PostgresSession {
     };
   }
 
+  /** Has the pool keep what is idle for as long as the driver would, where a pooler stands between and nobody has said how long. */
+  boundIdleTime({ options }: IdlingPool): void {
+    if (this.isLent && options.idleTimeoutMillis === IDLE_MAX_MS) {
+      options.idleTimeoutMillis = LENT_IDLE_MAX_MS;
+    }
+  }
+
   /** Leaves plans to the server while a query runner has a connection: it may ask anything, as the repository of jobs does. */
   leavePlanningTo(source: ConnectionSource): void {
     const obtain = source.obtainMasterConnection.bind(source);
     source.obtainMasterConnection = async () => {
-      const [client, release] = await obtain();
+      const [client, release] = await this.validator.firstValid(
+        obtain,
+        ([client]) => client,
+        ([, release]) => release(new Error('the connection does not answer')),
+      );
       if (this.isLent) {
         return [client, release];
       }
