@@ -13,5 +13,5 @@ export const NOTIFY = 'SELECT pg_notify($1, $2)';
 /** What the listening connection says first. */
 export const LISTEN = `LISTEN ${JOBS_CHANNEL}; LISTEN ${CANCEL_CHANNEL}; LISTEN ${ECHO_CHANNEL}`;
 
-/** Shows that the listening connection is alive. */
+/** Shows that a connection is alive: the one that listens, and any other that was idle for long. */
 export const PING = 'SELECT 1';
