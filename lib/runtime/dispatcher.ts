@@ -1,16 +1,13 @@
 import type { Clock } from '../core/clock.js';
-import { messageOf } from '../core/errors.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobStore } from '../store/job-store.js';
 import type { Attempts } from './attempts.js';
 import { ClaimRoom } from './claim-room.js';
 import { Claimer } from './claimer.js';
 import type { HandlerRegistry } from './handler-registry.js';
-import type { Reach } from './known-lane.js';
-import type { TopicRoom } from './lane-book.js';
 import { LaneBook } from './lane-book.js';
 import { Periodic } from './periodic.js';
-import { ScanCost } from './scan-cost.js';
+import { Surveyor } from './surveyor.js';
 
 export interface DispatcherOptions {
   readonly store: JobStore;
@@ -30,10 +27,6 @@ export interface DispatcherOptions {
 
 /** Due jobs that a claim did not get, since somebody holds their rows locked, are asked for again after this. */
 const LOCKED_PAUSE_MS = 10;
-/** After a hint that names no lane, a busy process looks beside its backlog this soon. */
-const HINTED_SURVEY_MS = 50;
-/** Without one it does so this often at least: what a survey costs says whether claims need lower bounds. */
-const SURVEY_REST_MAX_MS = 1_000;
 
 /**
  * Has due jobs claimed while there are free slots, looks for what is not known, and sleeps until something is due, announced or
@@ -45,13 +38,14 @@ export class Dispatcher {
 
   private readonly book = new LaneBook();
   private readonly loop: Periodic;
-  private surveyedAtMs = -Infinity;
-  private isHinted = false;
-  private readonly cost: ScanCost;
-  private lookBelow: Promise<void> | undefined;
+  private readonly surveyor: Surveyor;
   private readonly room: ClaimRoom;
   private readonly claimer: Claimer;
   private whenQuiet: (() => void)[] = [];
+  /** Since the last claim was sent or waited for, something was announced, or there is room for more. */
+  private isAnythingNew = false;
+  /** Ends the loop's wait for news or the answer to a survey. */
+  private endWait: () => void = () => undefined;
 
   constructor(private readonly options: DispatcherOptions) {
     this.loop = new Periodic({
@@ -60,20 +54,32 @@ export class Dispatcher {
       intervalMs: options.pollIntervalMs,
       work: () => this.round(),
     });
-    this.cost = new ScanCost(options.clock, options.pollIntervalMs);
     this.room = new ClaimRoom(options);
-    this.claimer = new Claimer({ ...options, book: this.book, room: this.room, reach: () => this.reach });
+    const { book, room } = this;
+    this.surveyor = new Surveyor({
+      ...options,
+      book,
+      room,
+      onAnswered: () => this.endWait(),
+      onLate: () => this.goOn(),
+    });
+    this.claimer = new Claimer({ ...options, book, room, reach: () => this.surveyor.reach });
     options.attempts.whenChanged(() => {
       this.claimer.sendAhead();
       if (this.room.wasShort || this.whenQuiet.length > 0) {
-        this.loop.wake();
+        this.goOn();
       }
     });
   }
 
   start(): void {
     this.hasStarted = true;
-    this.claimer.start();
+    if (!this.isClaiming) {
+      this.claimer.start();
+      this.surveyor.start();
+      // Nothing was heard while it stood.
+      this.wake();
+    }
     this.loop.start();
   }
 
@@ -86,7 +92,7 @@ export class Dispatcher {
     this.options.attempts.windUp();
     await this.loop.stop();
     await this.claimer.answered();
-    await this.lookBelow;
+    await this.surveyor.answered();
     // It may have been told to claim again meanwhile.
     if (!this.isClaiming) {
       // Nobody here looks for jobs any more: whoever waits for them to run out has waited long enough.
@@ -100,15 +106,17 @@ export class Dispatcher {
       // Somebody else's work: a book of every topic that was ever enqueued here would only grow.
       return;
     }
-    this.isHinted ||= priority === undefined;
+    if (priority === undefined) {
+      this.surveyor.noteHint();
+    }
     this.book.arm(topic, priority, dueAt);
-    this.loop.wake();
+    this.goOn();
   }
 
   /** A job that this process had goes on waiting, until then. */
   expect(topic: string, priority: number, dueAt: Date): void {
     this.book.expect(topic, priority, dueAt);
-    this.loop.wake();
+    this.goOn();
   }
 
   /** Resolves when nothing is due for this process and nothing runs in it. */
@@ -116,7 +124,7 @@ export class Dispatcher {
     if (!this.isClaiming) {
       return Promise.resolve();
     }
-    this.cost.forget();
+    this.surveyor.lookEverywhere();
     this.wake();
     return new Promise((resolve) => this.whenQuiet.push(resolve));
   }
@@ -134,95 +142,67 @@ export class Dispatcher {
 
   /** One round; answers how long to sleep when nobody wakes it. */
   private async round(): Promise<number | void> {
+    const { claimer, surveyor } = this;
     while (this.isClaiming) {
-      const claimed = await this.claimer.claim();
+      if (surveyor.hasYetToLook) {
+        // Before the first claim, which begins with the most urgent of the lanes that are known.
+        await surveyor.survey();
+        continue;
+      }
+      surveyor.throwFailure();
+      this.isAnythingNew = false;
+      const claimed = await claimer.claim();
+      if (surveyor.isWell) {
+        // While there is always something new, the round does not end.
+        this.loop.noteWell();
+      }
       if (claimed === 'no room') {
         return this.noteQuiet();
       }
-      if (claimed === 'go on' || this.claimer.isBusy) {
-        await this.surveyWhenDue();
+      if (claimed === 'go on' || claimer.isBusy) {
+        if (surveyor.isOverdue) {
+          void surveyor.survey();
+        }
         continue;
       }
-      const pauseMs = await this.survey(claimed === 'empty-handed');
+      const pauseMs = await this.lookAhead(claimed === 'empty-handed');
       if (pauseMs > 0) {
         return pauseMs;
       }
     }
   }
 
-  /** Looks beside a backlog too: what is more urgent than all of it may stand in a lane nobody here knows. */
-  private async surveyWhenDue(): Promise<void> {
-    const { clock, pollIntervalMs } = this.options;
-    const restMs = Math.min(pollIntervalMs, this.isHinted ? HINTED_SURVEY_MS : SURVEY_REST_MAX_MS);
-    if (clock.now() - this.surveyedAtMs >= restMs) {
-      await this.survey(false);
+  /**
+   * Has a survey say what nobody here knows, unless the last one has, and tells whoever waits for quiet. Answers how long to sleep;
+   * 0: there is something to claim by now, and its answer is not waited for.
+   */
+  private async lookAhead(isEmptyHanded: boolean): Promise<number> {
+    const { claimer, surveyor } = this;
+    if (this.whenQuiet.length > 0 || surveyor.knownForMs() === 0) {
+      // Before news is heeded: under a flood of hints there would never be one.
+      void surveyor.survey();
+      if (!this.isAnythingNew) {
+        await new Promise<void>((resolve) => (this.endWait = resolve));
+      }
+      if (surveyor.isBusy) {
+        return 0;
+      }
+      if (isEmptyHanded && !surveyor.hasFoundLanes && claimer.isAnyDue()) {
+        return LOCKED_PAUSE_MS;
+      }
     }
-  }
-
-  /** Looks for lanes that are not known and for what is due next; answers how long to sleep, 0 to claim at once. */
-  private async survey(isEmptyHanded: boolean): Promise<number> {
-    const { store, clock, pollIntervalMs, random } = this.options;
-    const topics = this.room.topics();
-    const { reach } = this;
-    this.isHinted = false;
-    this.surveyedAtMs = clock.now();
-    if (reach === 'full') {
-      this.cost.noteAsked();
-    }
-    const askedIn = this.book.ask();
-    const survey = await store.survey(this.book.gaps(topics), this.book.starts(topics, reach));
-    const nowMs = clock.now();
-    if (reach === 'full') {
-      this.cost.noteFull(survey.tookMs);
-    } else {
-      this.lookBelowWhenDue(topics);
-    }
-    if (this.book.learn(topics, survey, nowMs, { reach, askedIn })) {
-      // Behind the lanes that were found there may be others: a look shows the first of each gap only.
-      return 0;
-    }
-    // What was announced meanwhile, a retry for example, the survey may not have seen: another one follows.
-    if (!this.book.hasNewsSince(askedIn)) {
+    const knownForMs = surveyor.knownForMs();
+    if (knownForMs > 0) {
       this.noteQuiet();
     }
-    const dueInMs = this.book.nextDueAtMs(this.room.rooms()) - nowMs;
-    if (dueInMs > 0) {
-      const pollInMs = pollIntervalMs * (0.9 + random() / 5);
-      return Math.min(dueInMs, this.reach === 'full' ? pollInMs : Math.min(pollInMs, Math.max(1, this.cost.restMs)));
-    }
-    return isEmptyHanded ? LOCKED_PAUSE_MS : 0;
+    return knownForMs;
   }
 
-  /** A clean index costs nothing to begin at its start; otherwise claims and surveys begin where the last ones ended. */
-  private get reach(): Reach {
-    return this.cost.isHigh ? 'bounded' : 'full';
-  }
-
-  /**
-   * While claims are bounded: looks from the start of the index for what committed late below the bounds. Claims go on
-   * meanwhile, since it may take long.
-   */
-  private lookBelowWhenDue(topics: readonly TopicRoom[]): void {
-    if (!this.lookBelow && this.cost.restMs <= 0) {
-      this.lookBelow = this.lookBelowBounds(topics).finally(() => (this.lookBelow = undefined));
-    }
-  }
-
-  private async lookBelowBounds(topics: readonly TopicRoom[]): Promise<void> {
-    const { store, logger } = this.options;
-    const bounded = this.book.starts(topics, 'bounded');
-    const askedIn = this.book.currentRound;
-    this.cost.noteAsked();
-    try {
-      const survey = await store.survey([], this.book.starts(topics, 'full'));
-      this.cost.noteFull(survey.tookMs);
-      if (this.book.lookedBelow(bounded, survey, askedIn)) {
-        this.loop.wake();
-      }
-    } catch (error) {
-      // The claims themselves say that the database does not answer.
-      logger.debug(`no look below the bounds of claims: ${messageOf(error)}`);
-    }
+  /** There may be something to claim. */
+  private goOn(): void {
+    this.isAnythingNew = true;
+    this.endWait();
+    this.loop.wake();
   }
 
   private get isClaiming(): boolean {

@@ -73,7 +73,7 @@ export class LaneBook {
     return (this.askedIn = this.round);
   }
 
-  /** Whether anything was announced since the round in which something was asked. */
+  /** Whether anything was announced, or a claim was answered, since the round in which something was asked. */
   hasNewsSince(askedIn: number): boolean {
     return this.round !== askedIn;
   }
@@ -104,6 +104,7 @@ export class LaneBook {
 
   /** Takes note of whose turn it was, and of how far a claim has come in its lanes; `claims` in the order of `runAt`. */
   advance(lanes: readonly PlannedLane[], claims: readonly Claim[], plannedIn: number): void {
+    this.round += 1;
     this.noteTurns(lanes, claims);
     for (const { topic, priority, runAt } of claims) {
       this.lane(topic, priority).advance(runAt.getTime(), plannedIn);

@@ -60,6 +60,14 @@ export class Periodic {
     }
   }
 
+  /** Its work goes well, though the round has not ended: what has failed is over. */
+  noteWell(): void {
+    if (this.failures > 0) {
+      this.failures = 0;
+      this.options.logger.log(`${this.options.name}: goes on`);
+    }
+  }
+
   private async loop(generation: number): Promise<void> {
     this.isLooping = true;
     const isCurrent = (): boolean => !this.isStopped && generation === this.generation;
@@ -77,10 +85,7 @@ export class Periodic {
     const { name, work, logger, random, intervalMs } = this.options;
     try {
       const sleepMs = await work();
-      if (this.failures > 0) {
-        this.failures = 0;
-        logger.log(`${name}: goes on`);
-      }
+      this.noteWell();
       return sleepMs ?? intervalMs * (1 + JITTER * (2 * random() - 1));
     } catch (error) {
       if (this.failures === 0) {

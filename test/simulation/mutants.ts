@@ -5,10 +5,10 @@ import { Attempts } from '../../lib/runtime/attempts.js';
 import { Beginnings } from '../../lib/runtime/beginnings.js';
 import type { ClaimBuffer } from '../../lib/runtime/claim-buffer.js';
 import { ClaimRoom } from '../../lib/runtime/claim-room.js';
-import { Dispatcher } from '../../lib/runtime/dispatcher.js';
 import { Enqueuer } from '../../lib/runtime/enqueuer.js';
 import { Heartbeat } from '../../lib/runtime/heartbeat.js';
 import { Settler } from '../../lib/runtime/settler.js';
+import { Surveyor } from '../../lib/runtime/surveyor.js';
 import type { SettleAnswer } from '../../lib/runtime/verdict.js';
 import { WorkerLifecycle } from '../../lib/runtime/worker-lifecycle.js';
 import type { JobInsert } from '../../lib/store/job-store.js';
@@ -122,10 +122,11 @@ export const mutants: readonly Mutant[] = [
     wrong: 'the dispatcher trusts in hints and looks for nothing without',
     breaks: ['pickup', 'stuck'],
     break: () =>
-      replace(Dispatcher.prototype, 'survey', (survey) => async (dispatcher, isEmptyHanded: boolean) => {
-        const pauseMs = (await survey(dispatcher, isEmptyHanded)) as number;
-        return pauseMs > 0 ? 600_000 : 0;
-      }),
+      replace(
+        Surveyor.prototype,
+        'knownForMs',
+        (knownForMs) => (surveyor) => (Number(knownForMs(surveyor)) > 0 ? 600_000 : 0),
+      ),
   },
   {
     wrong: 'nobody rescues',

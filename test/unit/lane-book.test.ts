@@ -214,6 +214,14 @@ describe('what a claim brought', () => {
     book.settle(lanes, brought, plannedIn);
   }
 
+  it('is news to whoever has looked before', () => {
+    const book = bookOf(['mail', 0]);
+    const lookedIn = book.ask();
+    expect(book.hasNewsSince(lookedIn)).toBe(false);
+    book.advance([], [], book.ask());
+    expect(book.hasNewsSince(lookedIn)).toBe(true);
+  });
+
   it('takes lanes out of the plan that gave less than was asked', () => {
     const book = bookOf(['mail', 0], ['ship', 0]);
     settleWith(book, claims('mail', 0, 1));

@@ -1,6 +1,7 @@
 import type { Claim } from '../../../lib/core/job.js';
 import type { LaneBook, TopicRoom } from '../../../lib/runtime/lane-book.js';
 import type { Lane, LaneGap, LaneStart, LaneSurvey, WaitingLane } from '../../../lib/store/job-store.js';
+import { earliestOfLanes } from '../../../lib/store/lanes.js';
 
 export interface WaitingJob {
   readonly topic: string;
@@ -74,9 +75,9 @@ export class WaitingJobs {
     return rounds;
   }
 
-  /** One survey; answers whether it found lanes that the book did not know. */
-  look(rooms: readonly TopicRoom[]): boolean {
-    return this.book.learn(rooms, this.survey(this.book.gaps(rooms), this.book.starts(rooms, 'full')), this.nowMs);
+  /** One survey. */
+  look(rooms: readonly TopicRoom[]): void {
+    this.book.learn(rooms, this.survey(this.book.gaps(rooms), this.book.starts(rooms, 'full')), this.nowMs);
   }
 
   /** Removes due jobs lane by lane. */
@@ -90,13 +91,14 @@ export class WaitingJobs {
     return taken.map(claimOf);
   }
 
-  /** The first job of each gap and of each lane: most urgent first, then earliest. */
+  /** The first job of each priority in each gap, and of each lane. */
   private survey(gaps: readonly LaneGap[], lanes: readonly LaneStart[]): LaneSurvey {
     const alone = lanes.map(({ topic, priority }) => ({ topic, after: priority - 1, before: priority + 1 }));
     const waiting = [...gaps, ...alone].flatMap(({ topic, after, before }) => {
       const within = this.jobs.filter((job) => job.topic === topic && job.priority > after && job.priority < before);
-      const [first] = within.sort((a, b) => a.priority - b.priority || a.dueAtMs - b.dueAtMs);
-      return first ? [{ topic, priority: first.priority, dueInMs: first.dueAtMs - this.nowMs, isPaused: false }] : [];
+      return earliestOfLanes(within.map((job) => ({ ...job, runAt: new Date(job.dueAtMs) }))).map(
+        ({ priority, dueAtMs }) => ({ topic, priority, dueInMs: dueAtMs - this.nowMs, isPaused: false }),
+      );
     });
     return surveyOf(...waiting);
   }

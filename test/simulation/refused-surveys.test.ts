@@ -1,0 +1,83 @@
+import { LAST, REFUSED, SurveyQueue } from './survey-queue.js';
+
+describe('surveys that are refused', () => {
+  let queue: SurveyQueue;
+
+  /** It is idle, and nothing happens by itself before the next poll. */
+  beforeEach(async () => {
+    queue = new SurveyQueue();
+    await queue.engine.start();
+    await queue.advance(1_000);
+    queue.surveys = 0;
+  });
+
+  afterEach(() => queue.close());
+
+  it('at first keep nobody from claiming what is announced', async () => {
+    await queue.engine.stop();
+    queue.isRefusing = true;
+    await queue.engine.start();
+    await queue.engine.enqueue('work', 1);
+    await queue.advance(1_000);
+    expect(queue.done).toEqual([1]);
+  });
+
+  it('are told of once, and made again after pauses that grow', async () => {
+    queue.isRefusing = true;
+    for (let n = 1; n <= 1_000; n += 1) {
+      void queue.engine.enqueue('work', n);
+      await queue.advance(1);
+    }
+    expect(queue.errors).toEqual([REFUSED]);
+    expect(queue.surveys).toBeLessThan(10);
+    queue.isRefusing = false;
+    await queue.advance(10_000);
+    expect(queue.done).toHaveLength(1_000);
+    expect(queue.errors).toHaveLength(1);
+  });
+
+  it('are over with the next one that is answered, though jobs keep coming', async () => {
+    queue.surveyMs = 30;
+    for (let n = 1; n <= 300; n += 1) {
+      if (n % 100 === 0) queue.isRefusing = true;
+      void queue.engine.enqueue('work', n);
+      await queue.advance(10);
+      if (queue.errors.length === Math.floor(n / 100)) queue.isRefusing = false;
+    }
+    expect(queue.errors).toEqual([REFUSED, REFUSED]);
+  });
+
+  it('beside claims are told of too', async () => {
+    const answer = queue.shut('survey');
+    await queue.engine.enqueue('chain', 1);
+    await queue.settle();
+    expect(queue.done).toHaveLength(LAST);
+    queue.isRefusing = true;
+    answer();
+    await queue.settle();
+    expect(queue.errors).toEqual([REFUSED]);
+    queue.isRefusing = false;
+    queue.surveys = 0;
+    await queue.advance(10_000);
+    expect(queue.surveys).toBe(1);
+  });
+
+  it('while it stops are not told of when it starts again', async () => {
+    const answerSurvey = queue.shut('survey');
+    await queue.engine.enqueue('work', 1);
+    await queue.settle();
+    const answerClaim = queue.shut('claim');
+    await queue.engine.enqueue('work', 2);
+    await queue.settle();
+    const stopped = queue.engine.stop();
+    answerClaim();
+    queue.isRefusing = true;
+    answerSurvey();
+    await stopped;
+    queue.isRefusing = false;
+    await queue.engine.start();
+    await queue.settle();
+    expect(queue.errors).toEqual([]);
+    expect(queue.done).toEqual([1, 2]);
+  });
+});
