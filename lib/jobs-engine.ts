@@ -57,7 +57,8 @@ export interface JobsEngineOptions extends JobsOptions {
 
 /**
  * The store for the database of an initialized DataSource, with the DataSource of its own that it lives on. Not open
- * yet: call `store.open()` before the engine starts, and `store.close()` after it has stopped.
+ * yet: call `store.open()` before the engine starts, and `store.close()` after it has stopped. It serves one engine: another
+ * one over the same store would find by polling only what the first one stores.
  *
  * @throws InvalidOptionsError when an option is refused, or the queue cannot live in that database.
  */
@@ -130,6 +131,7 @@ export class JobsEngine {
       settingsOf: (topic) => registry.get(topic)?.settings,
       schemaOf,
       onStored: (jobs) => this.wakeFor(jobs),
+      onUncertain: (topic) => this.dispatcher.wake(topic),
     });
     this.reports = new ReportDesk(parts);
     this.changes = new ReportWatch({ ...parts, reports: this.reports });

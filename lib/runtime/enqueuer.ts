@@ -32,6 +32,8 @@ export interface EnqueuerOptions {
   readonly emit: (event: JobEvent) => void;
   /** Jobs have been committed. */
   readonly onStored: (jobs: readonly StoredJob[]) => void;
+  /** A job of this topic may have been committed: nobody knows. */
+  readonly onUncertain: (topic: string) => void;
 }
 
 /** Where a new job waits. */
@@ -187,9 +189,13 @@ export class Enqueuer {
         if (!(error instanceof QueueUnavailableError)) {
           throw error;
         }
+        // That the last try has stored nothing says nothing of the one before.
+        const all = lost && !error.isUncertain ? uncertain(error) : error;
+        if (all.isUncertain) {
+          new Set(rows.map(({ topic }) => topic)).forEach(this.options.onUncertain);
+        }
         if (!error.isUncertain || tries === triesMax) {
-          // That the last try has stored nothing says nothing of the one before.
-          throw lost && !error.isUncertain ? uncertain(error) : error;
+          throw all;
         }
         lost = error;
       }

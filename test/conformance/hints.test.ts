@@ -106,6 +106,18 @@ describe.each(shared)('hints between processes on $label', (kind) => {
 describe.each(storeKinds().filter(({ hasNotifications }) => hasNotifications))('notifications on $label', (kind) => {
   const fixture = useStore(kind);
 
+  it('say nothing to the process that sends them', async () => {
+    const heard = await Heard.on(fixture.store);
+    const { store: other } = await fixture.openAnother();
+    const elsewhere = await Heard.on(other);
+    const before = heard.words.length;
+    await expectToHear(elsewhere, [TOPIC], () => insertOne(fixture.store));
+    await expectToHear(elsewhere, ['sms'], () => fixture.store.announce(['sms']));
+    await expectToHear(heard, ['fax'], () => other.announce(['fax']));
+    expect(heard.words.slice(before)).toEqual(['fax']);
+    await Promise.all([heard, elsewhere].map((listening) => listening.stop()));
+  });
+
   it('name their topics, and none when there are too many', async () => {
     const heard = await Heard.on(fixture.store);
     const { store: first } = await fixture.openAnother();

@@ -136,7 +136,7 @@ describe.each(places)('what is secret in a job, on $database', ({ kind, adapterK
 describe('notifications', () => {
   const apps = useHttpApps(postgres, express);
 
-  it('carry topics and nothing else of a job: everybody who may connect can hear them', async () => {
+  it('carry topics and a name of the sender, and nothing else of a job: everybody who may connect can hear them', async () => {
     const heard: string[] = [];
     const listener = new Client({ connectionString: (apps.address as { url: string }).url });
     listener.on('notification', ({ payload }) => void heard.push(payload ?? ''));
@@ -149,7 +149,9 @@ describe('notifications', () => {
     await app.dataSource.transaction((manager) => app.jobs.enqueueTx(manager, 'later', { card: SECRET }));
     await app.event('completed', id);
     await until(() => ['charge', 'later'].every((topic) => heard.some((payload) => payload.includes(`"${topic}"`))));
-    const topics = heard.filter((payload) => payload !== '').flatMap((payload) => JSON.parse(payload) as unknown[]);
-    expect(new Set(topics)).toEqual(new Set(['charge', 'later']));
+    const parts = heard.filter((payload) => payload !== '').flatMap((payload) => JSON.parse(payload) as unknown[]);
+    const senders = parts.filter((part) => typeof part !== 'string');
+    expect(new Set(parts)).toEqual(new Set(['charge', 'later', ...senders]));
+    expect(senders).toEqual(senders.map(() => ({ from: expect.stringMatching(/^[0-9a-f-]{36}$/) as string })));
   });
 });

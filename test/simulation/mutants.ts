@@ -175,7 +175,7 @@ export const mutants: readonly Mutant[] = [
   {
     wrong: 'an enqueue is repeated though its job may have run and be gone',
     breaks: ['double'],
-    from: 201,
+    from: 701,
     break: () => replace(Enqueuer.prototype, 'areKept', () => () => true),
   },
   {

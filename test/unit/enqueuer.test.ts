@@ -30,7 +30,7 @@ async function triesOf(
       maxRetries: 3,
     },
     ...{ settingsOf: () => undefined, schemaOf: () => undefined },
-    ...{ emit: () => undefined, onStored: () => undefined },
+    ...{ emit: () => undefined, onStored: () => undefined, onUncertain: () => undefined },
   });
   const end = await enqueuer.enqueue('mail', null, undefined, once).catch((error: QueueUnavailableError) => error);
   return end instanceof QueueUnavailableError && end.isUncertain ? 'uncertain' : insert.mock.calls.length;

@@ -1,10 +1,12 @@
 import { Announcer } from '../../lib/store/postgres/announcer.js';
-import { topicsOfHint } from '../../lib/store/postgres/hint.js';
+import { HintCodec } from '../../lib/store/postgres/hint-codec.js';
 import { Insertions } from '../../lib/store/postgres/insertions.js';
 import { FIND_HOLDERS, INSERT_ALIKE_JOBS, INSERT_JOBS } from '../../lib/store/postgres/insert-statements.js';
 import { sqlErrorOf } from '../../lib/store/sql-error.js';
 import { newJob } from '../support/job-rows.js';
 import { VirtualClock } from './support/virtual-clock.js';
+
+const topicsIn = (hint: string): unknown => new HintCodec().decode(hint);
 
 /** A server whose queue of notifications may be full: it refuses the commit of whoever has one. */
 class Server {
@@ -14,10 +16,10 @@ class Server {
   readonly clock = new VirtualClock();
   /** Those of hints that were sent for their own sake. */
   readonly sent: unknown[] = [];
-  readonly announcer = new Announcer(async (hint) => void this.sent.push(topicsOfHint(hint)), this.clock);
+  readonly announcer = new Announcer(async (hint) => void this.sent.push(topicsIn(hint)), this.clock);
   readonly insertions = new Insertions(
     (_text, [, hint]) => {
-      this.hints.push(hint && topicsOfHint(hint as string));
+      this.hints.push(hint && topicsIn(hint as string));
       const isRefused = this.refusal !== undefined && hint !== null;
       return isRefused ? Promise.reject(sqlErrorOf(this.refusal)) : Promise.resolve([{ created: 0, count: 1 }]);
     },

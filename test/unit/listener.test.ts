@@ -1,3 +1,4 @@
+import { HintCodec } from '../../lib/store/postgres/hint-codec.js';
 import type { PostgresClient } from '../../lib/store/postgres/listener.js';
 import { PostgresListener } from '../../lib/store/postgres/listener.js';
 import { RecordingLogger } from './support/recording-logger.js';
@@ -20,7 +21,14 @@ describe('a listener for which no client can be made', () => {
       throw new Error("ENOENT: no such file or directory, open '/etc/ca.pem'");
     });
     const hints = { jobs, cancel: () => undefined };
-    const listener = new PostgresListener(makeClient, () => Promise.resolve(), hints, clock, logger);
+    const listener = new PostgresListener({
+      makeClient,
+      sendEcho: () => Promise.resolve(),
+      hints,
+      codec: new HintCodec(),
+      clock,
+      logger,
+    });
 
     await listener.start();
     expect(jobs).not.toHaveBeenCalled();

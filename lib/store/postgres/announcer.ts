@@ -1,5 +1,5 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
-import { hintOf } from './hint.js';
+import { HintCodec } from './hint-codec.js';
 
 /** Notifications are merged within this time: each takes a lock that all commits of the database share. */
 const WINDOW_MS = 5;
@@ -25,6 +25,9 @@ export interface CarriedHint {
  * the end of that time.
  */
 export class Announcer {
+  /** What writes its hints, and reads those of others. */
+  readonly codec = new HintCodec();
+
   private readonly waiting = new Set<string>();
   /** Until its end hints are merged. */
   private rest: ScheduledWake | undefined;
@@ -85,7 +88,7 @@ export class Announcer {
 
   /** All that waits, as one. */
   private take(): string {
-    const hint = hintOf(this.waiting);
+    const hint = this.codec.encode(this.waiting);
     this.waiting.clear();
     this.sentAtMs = this.clock.now();
     this.endRest();

@@ -4,7 +4,7 @@ import type { PauseBounds } from '../../core/growing-pause.js';
 import { growingPauseMs } from '../../core/growing-pause.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { StoreHints } from '../job-store.js';
-import { topicsOfHint } from './hint.js';
+import type { HintCodec } from './hint-codec.js';
 import { CANCEL_CHANNEL, ECHO_CHANNEL, LISTEN, PING } from './notification-statements.js';
 
 /** The part of `pg.Client` that is used. */
@@ -16,6 +16,16 @@ export interface PostgresClient {
   readonly connection?: { readonly stream?: { destroy(): void } };
   on(event: 'notification', handle: (message: { channel: string; payload?: string }) => void): unknown;
   on(event: 'error' | 'end', handle: (error?: Error) => void): unknown;
+}
+
+export interface PostgresListenerOptions {
+  readonly makeClient: () => PostgresClient;
+  /** Sends a notification to {@link ECHO_CHANNEL} on another connection; resolves when it is committed. */
+  readonly sendEcho: () => Promise<unknown>;
+  readonly hints: StoreHints;
+  readonly codec: HintCodec;
+  readonly clock: Clock;
+  readonly logger: JobsLogger;
 }
 
 /** A half-open socket says nothing by itself: it is asked this often. */
@@ -40,14 +50,7 @@ export class PostgresListener {
   private isDeaf = false;
   private echoTimer: ScheduledWake | undefined;
 
-  constructor(
-    private readonly makeClient: () => PostgresClient,
-    /** Sends a notification to {@link ECHO_CHANNEL} on another connection; resolves when it is committed. */
-    private readonly sendEcho: () => Promise<unknown>,
-    private readonly hints: StoreHints,
-    private readonly clock: Clock,
-    private readonly logger: JobsLogger,
-  ) {}
+  constructor(private readonly options: PostgresListenerOptions) {}
 
   /** Resolves when the first try has ended, well or not; later tries go on in the background. */
   async start(): Promise<void> {
@@ -64,7 +67,7 @@ export class PostgresListener {
     let client: PostgresClient | undefined;
     try {
       // It reads the certificates that the URL names, which may be away for a moment.
-      client = this.makeClient();
+      client = this.options.makeClient();
       this.client = client;
       this.listenTo(client);
       await client.connect();
@@ -86,13 +89,13 @@ export class PostgresListener {
 
   private listens(client: PostgresClient): void {
     if (this.failures > 0) {
-      this.logger.log('notifications are back');
+      this.options.logger.log('notifications are back');
     }
     this.failures = 0;
     this.schedulePing(client);
     void this.listenForEcho(client);
-    this.hints.jobs();
-    this.hints.cancel();
+    this.options.hints.jobs();
+    this.options.hints.cancel();
   }
 
   private heard(channel: string, payload: string | undefined): void {
@@ -100,16 +103,16 @@ export class PostgresListener {
     // What a pooler lets through by chance, to whoever has the connection just then, is no news.
     if (this.isDeaf && channel === ECHO_CHANNEL) {
       this.isDeaf = false;
-      this.logger.log('notifications arrive now');
+      this.options.logger.log('notifications arrive now');
     }
     if (channel === CANCEL_CHANNEL) {
-      this.hints.cancel();
+      this.options.hints.cancel();
     } else if (channel !== ECHO_CHANNEL) {
-      const topics = topicsOfHint(payload);
+      const topics = this.options.codec.decode(payload);
       if (topics) {
-        topics.forEach((topic) => this.hints.jobs(topic));
+        topics.forEach((topic) => this.options.hints.jobs(topic));
       } else {
-        this.hints.jobs();
+        this.options.hints.jobs();
       }
     }
   }
@@ -121,7 +124,7 @@ export class PostgresListener {
   private async listenForEcho(client: PostgresClient): Promise<void> {
     this.hasHeard = false;
     try {
-      await this.sendEcho();
+      await this.options.sendEcho();
     } catch {
       // The database went away meanwhile, or is read-only: that is no news of notifications.
       return;
@@ -129,12 +132,12 @@ export class PostgresListener {
     if (this.client !== client || this.stopped) {
       return;
     }
-    this.echoTimer = this.clock.schedule(ECHO_MAX_MS, () => {
+    this.echoTimer = this.options.clock.schedule(ECHO_MAX_MS, () => {
       if (this.hasHeard || this.isDeaf) {
         return;
       }
       this.isDeaf = true;
-      this.logger.warn(
+      this.options.logger.warn(
         'notifications do not arrive, as behind a pooler in transaction mode: jobs of other processes are found by ' +
           'polling only, within pollInterval. Connect the queue directly, or through a pool in session mode',
       );
@@ -150,16 +153,20 @@ export class PostgresListener {
     this.cancelTimers();
     void this.drop(client);
     if (this.failures === 0) {
-      this.logger.warn(`notifications lost, polling until they are back: ${error?.message ?? 'the connection ended'}`);
+      this.options.logger.warn(
+        `notifications lost, polling until they are back: ${error?.message ?? 'the connection ended'}`,
+      );
     }
     const pauseMs = growingPauseMs(this.failures, RECONNECTS, Math.random());
     this.failures += 1;
-    this.timer = this.clock.schedule(pauseMs, () => void this.connect());
+    this.timer = this.options.clock.schedule(pauseMs, () => void this.connect());
   }
 
   private schedulePing(client: PostgresClient): void {
-    this.timer = this.clock.schedule(PING_INTERVAL_MS, () => {
-      const deadline = this.clock.schedule(PING_TIMEOUT_MS, () => this.lost(client, new Error('no answer to a ping')));
+    this.timer = this.options.clock.schedule(PING_INTERVAL_MS, () => {
+      const deadline = this.options.clock.schedule(PING_TIMEOUT_MS, () =>
+        this.lost(client, new Error('no answer to a ping')),
+      );
       client.query(PING).then(
         () => {
           deadline.cancel();
@@ -182,7 +189,7 @@ export class PostgresListener {
 
   private async drop(client: PostgresClient | undefined): Promise<void> {
     if (client) {
-      await endClient(client, this.clock);
+      await endClient(client, this.options.clock);
     }
   }
 }

@@ -1,6 +1,6 @@
 /* What LISTEN and NOTIFY carry: hints, of which none is needed for a job to run. */
 
-/** Where jobs are announced, with a topic or nothing, and where cancel requests are. */
+/** Where jobs are announced, with topics or nothing, and where cancel requests are. */
 export const JOBS_CHANNEL = 'nestjs_jobs';
 export const CANCEL_CHANNEL = 'nestjs_jobs_cancel';
 

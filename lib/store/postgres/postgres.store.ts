@@ -273,13 +273,13 @@ export class PostgresStore implements JobStore {
       this.options.own.driver as unknown as { postgres: { Client: new (o: object) => PostgresClient } }
     ).postgres;
     // The options object itself: its password is not enumerable, a copy would lose it.
-    const listener = new PostgresListener(
-      () => new Client(this.pool.options),
-      () => this.visit(NOTIFY, [ECHO_CHANNEL, '']),
+    const listener = new PostgresListener({
+      ...this.options,
+      makeClient: () => new Client(this.pool.options),
+      sendEcho: () => this.visit(NOTIFY, [ECHO_CHANNEL, '']),
       hints,
-      this.options.clock,
-      this.options.logger,
-    );
+      codec: this.announcer.codec,
+    });
     await listener.start();
     return () => listener.stop();
   }
