@@ -41,6 +41,7 @@ import { RELEASE_GRACE_MS, WorkerLifecycle } from './runtime/worker-lifecycle.js
 import type { CreatedStore } from './store/create-store.js';
 import { createStore } from './store/create-store.js';
 import type { JobStore, StoreTransaction } from './store/job-store.js';
+import type { LaneName } from './store/lanes.js';
 import { earliestOfLanes } from './store/lanes.js';
 
 /** What an engine is made of: the module's options, and the parts a test may want to bring along. */
@@ -131,7 +132,7 @@ export class JobsEngine {
       settingsOf: (topic) => registry.get(topic)?.settings,
       schemaOf,
       onStored: (jobs) => this.wakeFor(jobs),
-      onUncertain: (topic) => this.dispatcher.wake(topic),
+      onUncertain: (jobs) => this.lookFor(jobs),
     });
     this.reports = new ReportDesk(parts);
     this.changes = new ReportWatch({ ...parts, reports: this.reports });
@@ -318,6 +319,16 @@ export class JobsEngine {
   private wakeFor(jobs: readonly StoredJob[]): void {
     for (const { topic, priority, runAt } of earliestOfLanes(jobs)) {
       this.dispatcher.wake(topic, priority, runAt);
+    }
+  }
+
+  /** A survey says whether there are such jobs. A claim would be refused, and complained of, where the database can only be read. */
+  private lookFor(jobs: readonly LaneName[]): void {
+    const runAt = new Date();
+    for (const { topic, priority } of earliestOfLanes(
+      jobs.map(({ topic, priority }) => ({ topic, priority, runAt })),
+    )) {
+      this.dispatcher.expect(topic, priority, runAt);
     }
   }
 

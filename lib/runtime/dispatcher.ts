@@ -102,8 +102,7 @@ export class Dispatcher {
 
   /** Something may be due: in one lane, since `dueAt` when that is known, in all lanes of a topic, or anywhere. */
   wake(topic?: string, priority?: number, dueAt?: Date): void {
-    if (topic !== undefined && !this.options.registry.get(topic)) {
-      // Somebody else's work: a book of every topic that was ever enqueued here would only grow.
+    if (topic !== undefined && !this.isOurs(topic)) {
       return;
     }
     if (priority === undefined) {
@@ -113,10 +112,12 @@ export class Dispatcher {
     this.goOn();
   }
 
-  /** A job that this process had goes on waiting, until then. */
+  /** A job may wait, until then: a survey is to say so. */
   expect(topic: string, priority: number, dueAt: Date): void {
-    this.book.expect(topic, priority, dueAt);
-    this.goOn();
+    if (this.isOurs(topic)) {
+      this.book.expect(topic, priority, dueAt);
+      this.goOn();
+    }
   }
 
   /** Resolves when nothing is due for this process and nothing runs in it. */
@@ -203,6 +204,11 @@ export class Dispatcher {
     this.isAnythingNew = true;
     this.endWait();
     this.loop.wake();
+  }
+
+  /** With somebody else's work, a book of every topic that was ever enqueued here would only grow. */
+  private isOurs(topic: string): boolean {
+    return this.options.registry.get(topic) !== undefined;
   }
 
   private get isClaiming(): boolean {

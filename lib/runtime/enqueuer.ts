@@ -14,6 +14,7 @@ import { topicNameOf, typedTopic } from '../core/job-topic.js';
 import type { Retention } from '../core/options.js';
 import { encodePayload } from '../core/payload.js';
 import type { InsertedJob, JobInsert, JobStore, StoreTransaction, StatementConcurrency } from '../store/job-store.js';
+import type { LaneName } from '../store/lanes.js';
 import { freshJob } from '../store/row-mapper.js';
 import { insertLength } from '../store/set-json.js';
 import { Batcher } from './batcher.js';
@@ -32,8 +33,8 @@ export interface EnqueuerOptions {
   readonly emit: (event: JobEvent) => void;
   /** Jobs have been committed. */
   readonly onStored: (jobs: readonly StoredJob[]) => void;
-  /** A job of this topic may have been committed: nobody knows. */
-  readonly onUncertain: (topic: string) => void;
+  /** Jobs may have been committed: nobody knows. */
+  readonly onUncertain: (jobs: readonly LaneName[]) => void;
 }
 
 /** Where a new job waits. */
@@ -192,7 +193,7 @@ export class Enqueuer {
         // That the last try has stored nothing says nothing of the one before.
         const all = lost && !error.isUncertain ? uncertain(error) : error;
         if (all.isUncertain) {
-          new Set(rows.map(({ topic }) => topic)).forEach(this.options.onUncertain);
+          this.options.onUncertain(rows);
         }
         if (!error.isUncertain || tries === triesMax) {
           throw all;
