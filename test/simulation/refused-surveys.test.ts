@@ -3,12 +3,8 @@ import { LAST, REFUSED, SurveyQueue } from './survey-queue.js';
 describe('surveys that are refused', () => {
   let queue: SurveyQueue;
 
-  /** It is idle, and nothing happens by itself before the next poll. */
   beforeEach(async () => {
-    queue = new SurveyQueue();
-    await queue.engine.start();
-    await queue.advance(1_000);
-    queue.surveys = 0;
+    queue = await SurveyQueue.idle();
   });
 
   afterEach(() => queue.close());

@@ -37,7 +37,7 @@ export class SurveyQueue {
   private readonly openers: (() => void)[] = [];
   private hear: ((topic: string) => void) | undefined;
 
-  constructor() {
+  private constructor() {
     const store = new SimulatedStore(this.table, {
       ...shortLine,
       ask: (verb, work) => this.ask(verb, work),
@@ -63,6 +63,15 @@ export class SurveyQueue {
       this.done.push(payload);
     });
     this.engine.register('slow', ({ payload }) => this.sleep(100).then(() => void this.done.push(payload)));
+  }
+
+  /** One that has started, and in which nothing happens by itself before the next poll. */
+  static async idle(): Promise<SurveyQueue> {
+    const queue = new SurveyQueue();
+    await queue.engine.start();
+    await queue.advance(1_000);
+    queue.surveys = 0;
+    return queue;
   }
 
   /** Statements of this kind that are sent from now on are not answered until what this returns is called. */
