@@ -3,6 +3,8 @@ import { sqlErrorOf } from '../sql-error.js';
 import type { SqlRow, SqlRunner } from '../sql-runner.js';
 import { AnswerLimit } from './answer-limit.js';
 import { ConnectionValidator } from './connection-validator.js';
+import type { IdlingPool } from './idle-time.js';
+import { boundIdleTime } from './idle-time.js';
 import { PipelinedRunner } from './pipelined-runner.js';
 import { runnerOfPool } from './pool-runner.js';
 import { PIPELINED, PREPARED_NAMES } from './prepared-statements.js';
@@ -21,23 +23,10 @@ export interface NewClient {
   query(sql: string, done: (error?: Error, result?: { rows: unknown[] }) => void): void;
 }
 
-/** The part of `pg.Pool` that says how long it keeps what is idle. */
-export interface IdlingPool {
-  readonly options: { idleTimeoutMillis?: number | null | undefined };
-}
-
 /** The part of TypeORM's driver by which its query runners come to their connections. */
 export interface ConnectionSource {
   obtainMasterConnection(): Promise<[Pick<PooledClient, 'query' | 'connection'>, (error?: Error) => void]>;
 }
-
-/**
- * For so long the pool keeps a connection that is idle, in milliseconds. The driver's own ten seconds are less than the time
- * between two jobs of many applications, and a connection takes longer to make than a job to be stored and run.
- */
-export const IDLE_MAX_MS = 60_000;
-/** The same behind a pooler: in session mode it holds a connection of the server's for each of them. */
-const LENT_IDLE_MAX_MS = 10_000;
 
 /**
  * What the queue's statements run under, whatever the defaults of the server are. A connection is told once. Behind a
@@ -114,10 +103,10 @@ export class PostgresSession {
     };
   }
 
-  /** Has the pool keep what is idle for as long as the driver would, where a pooler stands between and nobody has said how long. */
-  boundIdleTime({ options }: IdlingPool): void {
-    if (this.isLent && options.idleTimeoutMillis === IDLE_MAX_MS) {
-      options.idleTimeoutMillis = LENT_IDLE_MAX_MS;
+  /** Has the pool keep what is idle for a shorter time where a pooler stands between. */
+  boundIdleTime(pool: IdlingPool): void {
+    if (this.isLent) {
+      boundIdleTime(pool);
     }
   }
 
