@@ -105,13 +105,14 @@ export class Claimer {
 
   /** Never fails: nobody may be waiting. What it failed for is thrown by the next round. */
   private async bring(request: PlannedClaim, plannedIn: number): Promise<Claimed> {
-    const { store, clock, leaseMs, room } = this.options;
+    const { store, clock, attempts, leaseMs, room } = this.options;
     const askedMs = clock.now();
     room.reserve(request);
     try {
       const claims = await store.claim(request);
       const nowMs = clock.now();
       room.noteAnswer(request, nowMs - askedMs > leaseMs / 3);
+      attempts.prefetch.noteClaimed(nowMs - askedMs);
       this.take(claims, nowMs, askedMs + leaseMs);
       return this.learnFrom(request, claims, plannedIn);
     } catch (error) {

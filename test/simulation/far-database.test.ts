@@ -1,0 +1,87 @@
+import type { JobContext } from '../../lib/core/job-context.js';
+import { JobsEngine } from '../../lib/jobs-engine.js';
+import { VirtualClock } from '../unit/support/virtual-clock.js';
+import { shortLine, SimulatedStore } from './world/simulated-store.js';
+import { SimulatedTable } from './world/simulated-table.js';
+
+const SLOTS = 10;
+const WARM_UP_MS = 3_000;
+const MEASURED_MS = 10_000;
+
+interface Seen {
+  /** Of the time of all slots, what handlers had. */
+  readonly used: number;
+  /** How long a job that was claimed waited for a slot, at the most. */
+  readonly waitedMs: number;
+  /** Jobs that were claimed and given back. */
+  readonly givenBack: number;
+}
+
+/** A process with more work than it can do, and a database from which each answer takes so long. */
+async function work(wayMs: number, handlerMs: number): Promise<Seen> {
+  const clock = new VirtualClock();
+  const table = new SimulatedTable(clock);
+  const sleep = (ms: number): Promise<void> => new Promise((resolve) => clock.schedule(ms, resolve));
+  const claimedAtMs = new Map<string, number>();
+  const store = new SimulatedStore(table, {
+    ...shortLine,
+    ask: async (verb, ask) => {
+      await sleep(wayMs / 2);
+      const answer = ask();
+      await sleep(wayMs / 2);
+      if (verb === 'claim') (answer as { id: string }[]).forEach(({ id }) => claimedAtMs.set(id, clock.now()));
+      return answer;
+    },
+  });
+  const engine = new JobsEngine({ store, clock, concurrency: SLOTS });
+  const isMeasured = (): boolean => clock.now() >= WARM_UP_MS;
+  let [usedMs, waitedMs, givenBack] = [0, 0, 0];
+  engine.events.subscribe(({ type }) => (givenBack += Number(type === 'snoozed')));
+  engine.register('work', async ({ id }: JobContext) => {
+    if (isMeasured()) {
+      waitedMs = Math.max(waitedMs, clock.now() - claimedAtMs.get(id)!);
+      usedMs += handlerMs;
+    }
+    claimedAtMs.delete(id);
+    await sleep(handlerMs);
+  });
+  const count = Math.ceil(((WARM_UP_MS + MEASURED_MS) / handlerMs) * SLOTS);
+  const enqueued = engine.enqueueMany(Array.from({ length: count }, () => ({ topic: 'work', payload: null })));
+  const started = engine.start();
+  await clock.advance(WARM_UP_MS);
+  await Promise.all([enqueued, started]);
+  await clock.advance(MEASURED_MS);
+  const seen = { used: usedMs / (SLOTS * MEASURED_MS), waitedMs, givenBack };
+  let isClosed = false;
+  const closed = engine.close().then(() => (isClosed = true));
+  while (!isClosed) await clock.advance(1_000);
+  await closed;
+  return seen;
+}
+
+describe('a process far from its database', () => {
+  it.each([
+    [10, 10],
+    [50, 10],
+    [100, 10],
+    [100, 50],
+    [100, 90],
+  ])('%d ms: has quick jobs of %d ms here when a slot becomes free', async (wayMs, handlerMs) => {
+    const { used, waitedMs } = await work(wayMs, handlerMs);
+    expect(used).toBeGreaterThan(0.9);
+    expect(waitedMs).toBeLessThanOrEqual(Math.max(50, 2 * wayMs) + handlerMs);
+  });
+
+  it.each([
+    [1, 60],
+    [10, 60],
+    [100, 130],
+    [1_000, 300],
+  ])('%d ms: claims no slow ones of %d ms ahead of free slots', async (wayMs, handlerMs) => {
+    expect((await work(wayMs, handlerMs)).waitedMs).toBe(0);
+  });
+
+  it('gives nothing back that it claimed ahead, however far the database is', async () => {
+    expect(await work(800, 10)).toMatchObject({ givenBack: 0 });
+  });
+});
