@@ -56,6 +56,8 @@ function readOptions() {
     module: ts.ModuleKind.ESNext,
     moduleResolution: ts.ModuleResolutionKind.Bundler,
     strictPropertyInitialization: false,
+    // Applications may be stricter than this repository.
+    exactOptionalPropertyTypes: true,
   };
 }
 

@@ -33,4 +33,12 @@ describe('the fields of a request', () => {
       stranger_by_far: `unknown field; known are ${Object.keys(ENQUEUE).join(', ')}`,
     });
   });
+
+  it('that other queues have name the one here', () => {
+    expect(complaintsOf({ topic: 'a', payload: 1, attempts: 3, jobId: 'k', repeat: {} })).toMatchObject({
+      attempts: "unknown field; did you mean 'max_retries', which does not count the first one?",
+      jobId: "unknown field; did you mean 'unique_key'?",
+      repeat: 'unknown field; nothing recurs by itself: a handler enqueues its next run',
+    });
+  });
 });

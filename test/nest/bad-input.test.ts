@@ -48,6 +48,16 @@ const payloads: [string, unknown, string][] = [
 /** Options that are refused, and the name that the error begins with. */
 const options: [string, object, string][] = [
   ['an unknown name', { retries: 1 }, 'retries: unknown option; '],
+  [
+    'a name of another queue',
+    { deduplication: { id: 'a' } },
+    "deduplication: unknown option; did you mean 'uniqueKey'?",
+  ],
+  [
+    'what is no option of a job here',
+    { removeOnComplete: true },
+    "removeOnComplete: unknown option; how long finished jobs are kept is an option of the module, 'retention'",
+  ],
   ['a name of another case', { maxretries: 1 }, "maxretries: unknown option; did you mean 'maxRetries'?"],
   ['runAt as text', { runAt: '2030-01-01' }, 'runAt: expected a Date between the years 1970 and 9999'],
   ['runAt that is no time', { runAt: new Date(NaN) }, 'runAt: expected'],

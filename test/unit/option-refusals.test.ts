@@ -90,6 +90,12 @@ describe('an unknown option', () => {
     expect(refusalOf({ [stranger]: 1 }).message).toBe(`${stranger}: unknown option; did you mean '${name}?`);
   });
 
+  it('defaultJobOptions is answered with where they are', () => {
+    expect(refusalOf({ defaultJobOptions: { attempts: 3 } }).message).toBe(
+      'defaultJobOptions: unknown option; defaults for jobs, such as maxRetries and backoff, stand among the other options',
+    );
+  });
+
   it('like none of the right ones is answered with all of them', () => {
     expect(refusalOf({ kubernetes: 1 }).message).toBe(
       `kubernetes: unknown option; known are ${Object.keys(OPTIONS).join(', ')}`,
