@@ -152,11 +152,16 @@ export function uncertain(cause: Error): QueueUnavailableError {
   return new QueueUnavailableError(cause.message, { cause, isUncertain: true });
 }
 
+/** For the queue itself to know it by: applications are told of the class that they can import. */
+class KindOfUnavailable extends QueueUnavailableError {
+  override readonly name = QueueUnavailableError.name;
+}
+
 /** A row or a unique key that this set needs is held by an open transaction; other sets may go through. */
-export class RowLockedError extends QueueUnavailableError {}
+export class RowLockedError extends KindOfUnavailable {}
 
 /** A statement took longer than it may: a smaller set may go through. */
-export class StatementCancelledError extends QueueUnavailableError {}
+export class StatementCancelledError extends KindOfUnavailable {}
 
 /**
  * Thrown by a handler to fail its job at once, whatever retries are left. An error of this name from elsewhere does the same: a

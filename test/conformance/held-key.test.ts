@@ -23,7 +23,10 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a unique key t
     const asked = await Promise.allSettled(keys.map((uniqueKey) => engine.enqueue(TOPIC, null, { uniqueKey })));
     await transaction.rollback();
     expect(asked.map(({ status }) => status)).toEqual([...keys.slice(1).map(() => 'rejected'), 'fulfilled']);
-    expect((asked[4] as PromiseRejectedResult).reason).toBeInstanceOf(RowLockedError);
+    const { reason } = asked[4] as { reason: Error };
+    expect(reason).toBeInstanceOf(RowLockedError);
+    // The one that applications can import.
+    expect(reason).toMatchObject({ name: 'QueueUnavailableError', code: 'QUEUE_UNAVAILABLE' });
     // All together, then one for each key.
     expect(inserts).toBe(3);
     await engine.close();
