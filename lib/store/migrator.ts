@@ -41,7 +41,7 @@ export async function setUpTables({ databaseType, statements, migrate, read, run
   try {
     if (migrate) {
       // The usual start finds them done: then it takes no lock, and a role that may not create anything can start.
-      const done = await read(statements.LIST_MIGRATIONS).catch(() => []);
+      const done = await read(statements.LIST_MIGRATIONS).catch(noneUnlessDenied);
       if (missingIn(done, allMigrations()).length > 0) {
         const recorded = await Promise.all(allMigrations().map((migration) => record(migration, databaseType, read)));
         await run(() => script(recorded, statements));
@@ -71,6 +71,14 @@ function allMigrations(): MigrationInterface[] {
   return jobsMigrations.map((migration) => new migration());
 }
 
+/** Before the first one there is no table to read; to make one that may not be read would be refused for another reason. */
+function noneUnlessDenied(error: unknown): readonly SqlRow[] {
+  if (isDenied(failureOf(error))) {
+    throw error;
+  }
+  return [];
+}
+
 /** Which of them do not stand among the rows of LIST_MIGRATIONS. */
 function missingIn<M extends { readonly name?: string }>(rows: readonly SqlRow[], migrations: readonly M[]): M[] {
   const done = new Set(rows.map((row) => row.name));
@@ -90,13 +98,23 @@ function* script(recorded: readonly RecordedMigration[], sql: MigrationStatement
 
 /** What to say when the tables are not as this version needs them; a database that is away stays what it is. */
 function tableErrorOf(error: unknown, reason: string): unknown {
-  const failure = error instanceof QueueUnavailableError && isMissing(error.cause) ? error.cause : error;
+  const failure = failureOf(error);
   if (!(failure instanceof SqlError)) {
     return error;
   }
-  return new InvalidOptionsError('migrate', `${codeOf(failure) === '42501' ? DENIED : reason} (${failure.message})`, {
+  return new InvalidOptionsError('migrate', `${isDenied(failure) ? DENIED : reason} (${failure.message})`, {
     cause: failure,
   });
+}
+
+/** What the database has said, also where that is an outage to everybody else. */
+function failureOf(error: unknown): unknown {
+  return error instanceof QueueUnavailableError && isMissing(error.cause) ? error.cause : error;
+}
+
+/** Whether the role lacks a privilege. */
+function isDenied(failure: unknown): boolean {
+  return failure instanceof SqlError && codeOf(failure) === '42501';
 }
 
 /** Whether a schema, a table, a part of one, or a privilege is not there. */
