@@ -1,6 +1,7 @@
 import type { AsyncLocalStorage } from 'node:async_hooks';
 import type { CanActivate, ExecutionContext, NestInterceptor, Type } from '@nestjs/common';
 import { Injectable, UseInterceptors } from '@nestjs/common';
+import type { JobsService } from 'nestjs-jobs';
 import { JobHandler, JobsEngine } from 'nestjs-jobs';
 import type { DataSource } from 'typeorm';
 import { GuideCode } from '../support/guide-code.js';
@@ -23,6 +24,31 @@ class TracedJobs {
     this.seen.push(trace.getStore());
   }
 }
+
+describe.each([postgres, sqliteFile])('the page on tests, on $label,', (kind) => {
+  const apps = useApps(kind);
+
+  it('runs what waits for its time: retries, delayed jobs, and what they enqueue', async () => {
+    const runAll = new GuideCode('guide/testing-your-app.md').exportOf<(jobs: JobsService) => Promise<void>>('runAll');
+    const { jobs } = await apps.start();
+    jobs.register(
+      'stubborn',
+      async ({ attempt }) => {
+        if (attempt < 3) throw new Error('not yet');
+        await jobs.enqueue('later', null, { delay: '1h' });
+      },
+      { backoff: { type: 'fixed', delay: '1h' } },
+    );
+    jobs.register('later', () => null);
+    await jobs.enqueue('stubborn', null, { delay: '1h' });
+    await runAll(jobs);
+    const { items } = await jobs.list();
+    expect(items).toMatchObject([
+      { topic: 'later', status: 'completed' },
+      { topic: 'stubborn', status: 'completed', attempt: 3 },
+    ]);
+  });
+});
 
 describe.each([postgres, sqliteFile])('the page of recipes, on $label,', (kind) => {
   const apps = useApps(kind);
