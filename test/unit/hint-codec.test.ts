@@ -14,6 +14,14 @@ describe('a hint', () => {
     );
   });
 
+  it('tells its sender, too, of what was sent before he has lost an answer, and not of what comes after', () => {
+    const loser = new HintCodec();
+    const before = loser.encode(['lost']);
+    loser.heedSent();
+    expect(loser.decode(before)).toEqual(['lost']);
+    expect(loser.decode(loser.encode(['later']))).toEqual([]);
+  });
+
   it('says "any" where its topics are too many for a notification', () => {
     const topics = Array.from({ length: 1_000 }, (_, n) => `topic ${n}`);
     expect(sender.encode(topics)).toBe('');

@@ -5,15 +5,23 @@ const BYTES_MAX = 7_000;
 
 /**
  * Hints as they travel: a JSON array of topics and of a random name of the sender. Too many topics are sent as nothing, which
- * says "any". The process that sends a hint hears of it, too, and heeds it no more if it is named: it was told by the call that
- * has stored the job, whether that had an answer or not.
+ * says "any". The process that sends a hint hears of it, too, and does not heed it: it was told by the answer to the call that has
+ * stored the job.
  */
 export class HintCodec {
-  private readonly origin = randomUUID();
+  private origin = randomUUID();
 
   encode(topics: Iterable<string>): string {
     const text = JSON.stringify([...topics, { from: this.origin }]);
     return Buffer.byteLength(text) <= BYTES_MAX ? text : '';
+  }
+
+  /**
+   * From now on what was sent so far is heeded like hints of others: the answer to a call was lost, and its hint alone says when the
+   * server has stored the job.
+   */
+  heedSent(): void {
+    this.origin = randomUUID();
   }
 
   /** The topics that others tell of in a hint; `undefined`: it may be any. */

@@ -1,3 +1,4 @@
+import { QueueUnavailableError } from '../../core/errors.js';
 import { byUniqueKey } from '../../core/unique-key.js';
 import type { InsertedJob, JobInsert, StoreTransaction } from '../job-store.js';
 import { insertionOf } from '../row-mapper.js';
@@ -163,6 +164,9 @@ export class Insertions {
       return await send(hint);
     } catch (error) {
       if (hint === null || !isLimitExceeded(error)) {
+        if (error instanceof QueueUnavailableError && error.isUncertain) {
+          this.announcer.codec.heedSent();
+        }
         throw error;
       }
       return send(null);
