@@ -159,7 +159,8 @@ export class Surveyor {
 
   private pollInMs(): number {
     const { pollIntervalMs, random } = this.options;
-    const pollInMs = pollIntervalMs * (0.9 + random() / 5);
+    // Not all processes at once, and none later than it says.
+    const pollInMs = pollIntervalMs * (0.9 + random() / 10);
     return this.reach === 'full' ? pollInMs : Math.min(pollInMs, Math.max(1, this.cost.restMs));
   }
 

@@ -33,6 +33,8 @@ export class SurveyQueue {
   isDeaf = false;
   /** Called once, when the table has answered a claim. */
   onClaim: () => unknown = () => undefined;
+  /** For jitter. */
+  random = Math.random;
   private readonly gates = new Map<string, Promise<void>>();
   private readonly openers: (() => void)[] = [];
   private hear: ((topic: string) => void) | undefined;
@@ -54,7 +56,8 @@ export class SurveyQueue {
     const { clock } = this;
     const quiet = { debug: () => undefined, log: () => undefined, warn: () => undefined };
     const logger = { ...quiet, error: (message: string) => void this.errors.push(message) };
-    this.engine = new JobsEngine({ store, clock, logger, concurrency: 10, pollInterval: POLL_MS });
+    const random = (): number => this.random();
+    this.engine = new JobsEngine({ store, clock, logger, random, concurrency: 10, pollInterval: POLL_MS });
     const other = new SimulatedStore(this.table, { ...shortLine, announce });
     this.producer = new JobsEngine({ store: other, clock, logger, role: 'producer' });
     this.engine.register('work', ({ payload }) => void this.done.push(payload));

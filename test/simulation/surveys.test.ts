@@ -88,6 +88,19 @@ describe('surveys', () => {
     expect(queue.done).toEqual([2]);
   });
 
+  it.each([0, 0.999])('find within the poll interval what nobody has told of, with jitter %d', async (jitter) => {
+    queue.isDeaf = true;
+    queue.random = () => jitter;
+    // From one poll to the next.
+    for (let polls = 0; polls < 2; polls += 1) {
+      queue.surveys = 0;
+      while (queue.surveys === 0) await queue.advance(100);
+    }
+    await queue.producer.enqueue('work', 1);
+    await queue.advance(POLL_MS);
+    expect(queue.done).toEqual([1]);
+  });
+
   it('are made every 10 ms while somebody holds a due job locked', async () => {
     queue.isLocked = true;
     await queue.engine.enqueue('work', 1);
