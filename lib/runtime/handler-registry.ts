@@ -77,7 +77,7 @@ export class HandlerRegistry {
       logger.warn(`topics names ${orphans.map((topic) => `'${topic}'`).join(', ')}, for which no handler is here`);
     }
     const topics = this.claimable().map(({ topic }) => topic);
-    logger.log(topics.length > 0 ? `runs the jobs of ${topics.join(', ')}` : 'has no handlers, and runs no jobs');
+    logger.log(topics.length > 0 ? `runs the jobs of ${topics.join(', ')}` : 'has no handlers yet, and runs no jobs');
   }
 }
 
