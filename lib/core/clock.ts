@@ -7,6 +7,8 @@ export interface Clock {
   now(): number;
   /** Calls `wake` once after `ms` milliseconds. A wake-up that is waited for keeps the process alive. */
   schedule(ms: number, wake: () => void): ScheduledWake;
+  /** Of these milliseconds, in how many the process has had nothing to do. Absent: in all of them. */
+  idleMs?(): number;
 }
 
 /** A wake-up that has not happened yet. */

@@ -107,12 +107,13 @@ export class Claimer {
   private async bring(request: PlannedClaim, plannedIn: number): Promise<Claimed> {
     const { store, clock, attempts, leaseMs, room } = this.options;
     const askedMs = clock.now();
+    const idleBeforeMs = clock.idleMs?.() ?? askedMs;
     room.reserve(request);
     try {
       const claims = await store.claim(request);
       const nowMs = clock.now();
       room.noteAnswer(request, nowMs - askedMs > leaseMs / 3);
-      attempts.prefetch.noteClaimed(nowMs - askedMs);
+      attempts.prefetch.noteClaimed((clock.idleMs?.() ?? nowMs) - idleBeforeMs);
       this.take(claims, nowMs, askedMs + leaseMs);
       return this.learnFrom(request, claims, plannedIn);
     } catch (error) {

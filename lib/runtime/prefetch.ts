@@ -1,11 +1,13 @@
-/** Claimed work may wait this long for a slot here, by the mean time of handlers. */
-const BUFFERED_WORK_MS = 50;
-/** Or for so many claims, if those take longer: the next one is sent when half of it is gone, and is here before the rest is. */
-const BUFFERED_CLAIMS = 2;
-/** A claim that takes longer is no reason to keep more here: it would be given back before its turn came. */
-const CLAIM_MAX_MS = 125;
+/** Handlers that take longer, or longer than so many claims, are never claimed for before a slot is free. */
+const QUICK_MIN_MS = 25;
+const QUICK_CLAIMS = 2;
+/** Claimed work may wait for a slot here for this long, by the mean time of handlers, or for so many claims if those take longer. */
+const WORK_MIN_MS = 50;
+const WORK_CLAIMS = 3;
+/** Never longer: what has waited for half a second is given back. */
+const WORK_MAX_MS = 250;
 /** More are never claimed ahead. */
-const BUFFERED_JOBS_MAX = 1_500;
+const JOBS_MAX = 1_500;
 /** Each handler moves the mean by one twentieth of the way to its own time. */
 const HANDLER_MEMORY = 20;
 /** Each claim does by one tenth. */
@@ -29,9 +31,9 @@ export class Prefetch {
       : tookMs;
   }
 
-  /** A claim was answered after so long. */
-  noteClaimed(tookMs: number): void {
-    this.claimMs += (Math.min(tookMs, CLAIM_MAX_MS) - this.claimMs) / CLAIM_MEMORY;
+  /** A claim was answered, and for so long meanwhile the process has had nothing to do. */
+  noteClaimed(idleMs: number): void {
+    this.claimMs += (Math.min(idleMs, WORK_MAX_MS / WORK_CLAIMS) - this.claimMs) / CLAIM_MEMORY;
   }
 
   /** Jobs had to be given back: nothing is claimed ahead until handlers have been quick for a while. */
@@ -43,16 +45,14 @@ export class Prefetch {
   get target(): number {
     return this.handlerMs > this.quickMs
       ? 0
-      : Math.min(BUFFERED_JOBS_MAX, Math.ceil((this.concurrency * this.workMs) / Math.max(this.handlerMs, 0.01)));
+      : Math.min(JOBS_MAX, Math.ceil((this.concurrency * this.workMs) / Math.max(this.handlerMs, 0.01)));
   }
 
-  /** How long claimed work may wait here. */
-  private get workMs(): number {
-    return Math.max(BUFFERED_WORK_MS, BUFFERED_CLAIMS * this.claimMs);
-  }
-
-  /** Handlers that take longer are never claimed for before a slot is free. */
   private get quickMs(): number {
-    return this.workMs / 2;
+    return Math.max(QUICK_MIN_MS, QUICK_CLAIMS * this.claimMs);
+  }
+
+  private get workMs(): number {
+    return Math.max(WORK_MIN_MS, WORK_CLAIMS * this.claimMs);
   }
 }

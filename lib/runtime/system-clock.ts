@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Clock, ScheduledWake } from '../core/clock.js';
-import { clearTimeout, monotonicMs, setImmediate, setTimeout } from '../store/real-timers.js';
+import { clearTimeout, idleMs, monotonicMs, setImmediate, setTimeout } from '../store/real-timers.js';
 
 /** Longer delays would overflow a timer, and fire at once. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
@@ -49,6 +49,7 @@ function armFresh(): void {
 /** The process's monotonic time and its timers: Node's own, whatever a test puts in the place of the global ones. */
 export const systemClock: Clock = {
   now: monotonicMs,
+  idleMs,
   schedule(ms, wake) {
     const made = new Wake(monotonicMs() + ms, wake);
     if (fresh.push(made) === 1) {

@@ -16,3 +16,10 @@ export function nextTurn(): Promise<void> {
 
 /** Milliseconds of the process's monotonic clock. */
 export const monotonicMs: () => number = performance.now.bind(performance);
+
+const utilization = performance.eventLoopUtilization.bind(performance);
+
+/** Milliseconds in which the event loop has waited for something to do. */
+export function idleMs(): number {
+  return utilization().idle;
+}

@@ -37,6 +37,18 @@ describe('a sleep', () => {
   });
 });
 
+describe('the time in which there is nothing to do', () => {
+  it('is that of a sleep, and not that in which the event loop was held', async () => {
+    const heldFromMs = systemClock.idleMs!();
+    const untilMs = performance.now() + 50;
+    while (performance.now() < untilMs);
+    const sleptFromMs = systemClock.idleMs!();
+    await sleep(systemClock, 50);
+    expect(sleptFromMs - heldFromMs).toBeLessThan(1);
+    expect(systemClock.idleMs!() - sleptFromMs).toBeGreaterThan(20);
+  });
+});
+
 describe('work within a time', () => {
   it('is true when the work ends first, and forgets its timer', async () => {
     const clock = new VirtualClock();
