@@ -143,6 +143,8 @@ export class QueueUnavailableError extends JobsError {
 
   constructor(message: string, { isUncertain = false, ...options }: ErrorOptions & { isUncertain?: boolean } = {}) {
     super(message, options);
+    // Also of the kinds below, which applications cannot import.
+    this.name = 'QueueUnavailableError';
     this.isUncertain = isUncertain;
   }
 }
@@ -152,16 +154,11 @@ export function uncertain(cause: Error): QueueUnavailableError {
   return new QueueUnavailableError(cause.message, { cause, isUncertain: true });
 }
 
-/** For the queue itself to know it by: applications are told of the class that they can import. */
-class KindOfUnavailable extends QueueUnavailableError {
-  override readonly name = QueueUnavailableError.name;
-}
-
 /** A row or a unique key that this set needs is held by an open transaction; other sets may go through. */
-export class RowLockedError extends KindOfUnavailable {}
+export class RowLockedError extends QueueUnavailableError {}
 
 /** A statement took longer than it may: a smaller set may go through. */
-export class StatementCancelledError extends KindOfUnavailable {}
+export class StatementCancelledError extends QueueUnavailableError {}
 
 /**
  * Thrown by a handler to fail its job at once, whatever retries are left. An error of this name from elsewhere does the same: a

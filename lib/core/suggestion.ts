@@ -1,4 +1,4 @@
-/** What other queues call it. */
+/** What other queues call it, in small letters and without underscores. */
 const NAMES_ELSEWHERE: Readonly<Record<string, string>> = {
   // `attempts: 5` is `maxRetries: 4`.
   attempts: 'maxRetries',

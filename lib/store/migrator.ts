@@ -56,7 +56,8 @@ export async function setUpTables({ databaseType, statements, migrate, read, run
 
 /** Why the tables cannot be used. */
 const DENIED =
-  'the role may not create or read the tables; run the TypeORM migrations `jobsMigrations` as one that may, and grant it their use';
+  'the role may not create or read the tables; run the TypeORM migrations `jobsMigrations` as one that may, and grant this one ' +
+  'their use, with SELECT on _jobs_migrations unless `migrate` is false';
 const REFUSED =
   'the database refuses to make or upgrade the tables, and nothing was changed; is there a table or a view _jobs, or one beside ' +
   'it, of somebody else?';
@@ -73,7 +74,7 @@ function allMigrations(): MigrationInterface[] {
 
 /** Before the first one there is no table to read; to make one that may not be read would be refused for another reason. */
 function noneUnlessDenied(error: unknown): readonly SqlRow[] {
-  if (isDenied(failureOf(error))) {
+  if (isDenied(refusalIn(error))) {
     throw error;
   }
   return [];
@@ -98,7 +99,7 @@ function* script(recorded: readonly RecordedMigration[], sql: MigrationStatement
 
 /** What to say when the tables are not as this version needs them; a database that is away stays what it is. */
 function tableErrorOf(error: unknown, reason: string): unknown {
-  const failure = failureOf(error);
+  const failure = refusalIn(error);
   if (!(failure instanceof SqlError)) {
     return error;
   }
@@ -108,7 +109,7 @@ function tableErrorOf(error: unknown, reason: string): unknown {
 }
 
 /** What the database has said, also where that is an outage to everybody else. */
-function failureOf(error: unknown): unknown {
+function refusalIn(error: unknown): unknown {
   return error instanceof QueueUnavailableError && isMissing(error.cause) ? error.cause : error;
 }
 

@@ -41,10 +41,12 @@ describe.each([postgres, sqliteFile])('the page on tests, on $label,', (kind) =>
     );
     jobs.register('later', () => null);
     await jobs.enqueue('stubborn', null, { delay: '1h' });
+    await jobs.enqueue('nobodys', null, { delay: '1h' });
     await runAll(jobs);
     const { items } = await jobs.list();
     expect(items).toMatchObject([
       { topic: 'later', status: 'completed' },
+      { topic: 'nobodys', status: 'pending', attempt: 0 },
       { topic: 'stubborn', status: 'completed', attempt: 3 },
     ]);
   });

@@ -17,8 +17,8 @@ export class HintCodec {
   }
 
   /**
-   * From now on what was sent so far is heeded like hints of others: the answer to a call was lost, and its hint alone says when the
-   * server has stored the job.
+   * From now on what was sent so far is heeded like hints of others: the answer to a call was lost, and the hint that it carried
+   * says when the server has stored the job. What carried none is found by polling.
    */
   heedSent(): void {
     this.origin = randomUUID();
