@@ -7,7 +7,7 @@ export interface Clock {
   now(): number;
   /** Calls `wake` once after `ms` milliseconds. A wake-up that is waited for keeps the process alive. */
   schedule(ms: number, wake: () => void): ScheduledWake;
-  /** Of these milliseconds, in how many the process has had nothing to do. Absent: in all of them. */
+  /** In how many of the milliseconds that `now` counts the process has had nothing to do. Absent: in all of them. */
   idleMs?(): number;
 }
 

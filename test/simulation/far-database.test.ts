@@ -69,10 +69,7 @@ async function work(
   await Promise.all([enqueued, started]);
   await clock.advance(measuredMs);
   const seen = { used: usedMs / (SLOTS * measuredMs), waitedMs, givenBack };
-  let isClosed = false;
-  const closed = engine.close().then(() => (isClosed = true));
-  while (!isClosed) await clock.advance(1_000);
-  await closed;
+  await clock.advanceUntil(engine.close());
   return seen;
 }
 

@@ -112,10 +112,7 @@ export class SurveyQueue {
     this.gates.clear();
     this.openers.forEach((open) => open());
     this.isRefusing = false;
-    let isClosed = false;
-    const closed = this.engine.close().then(() => (isClosed = true));
-    while (!isClosed) await this.clock.advance(100);
-    await closed;
+    await this.clock.advanceUntil(this.engine.close());
     await this.producer.close();
   }
 

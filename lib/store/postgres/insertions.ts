@@ -163,10 +163,10 @@ export class Insertions {
     try {
       return await send(hint);
     } catch (error) {
+      if (hint !== null && error instanceof QueueUnavailableError && error.isUncertain) {
+        this.announcer.codec.heedSent();
+      }
       if (hint === null || !isLimitExceeded(error)) {
-        if (error instanceof QueueUnavailableError && error.isUncertain) {
-          this.announcer.codec.heedSent();
-        }
         throw error;
       }
       return send(null);

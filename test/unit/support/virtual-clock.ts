@@ -49,6 +49,16 @@ export class VirtualClock implements Clock {
     this.timeMs = endMs;
   }
 
+  /** Moves the time on until this work has ended. */
+  async advanceUntil(work: Promise<unknown>): Promise<void> {
+    let isOver = false;
+    const over = work.finally(() => (isOver = true));
+    while (!isOver) {
+      await this.advance(100);
+    }
+    await over;
+  }
+
   /** Moves the time on while the process stands still: whoever should have been woken meanwhile is woken late, and once. */
   async standStill(ms: number): Promise<void> {
     this.timeMs += ms;
