@@ -1,17 +1,17 @@
-import type { DynamicModule, FactoryProvider, InjectionToken, ModuleMetadata, Provider } from '@nestjs/common';
+import type { DynamicModule, InjectionToken, ModuleMetadata, Provider } from '@nestjs/common';
 import { Inject, Module } from '@nestjs/common';
 import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
 import { getDataSourceToken, getRepositoryToken } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
-import { describeValue, InvalidOptionsError } from './core/errors.js';
 import { Job } from './core/job.js';
 import type { JobsOptions, JobsSettings } from './core/options.js';
-import type { Check, Option } from './core/option-checks.js';
-import { checked, flag, readOptions, recordCheck } from './core/option-checks.js';
-import { OPTIONS, readJobsOptions } from './core/options.js';
+import { checked, flag, recordCheck } from './core/option-checks.js';
+import { readJobsOptions } from './core/options.js';
 import { httpParts } from './http/http-parts.js';
 import { uiParts } from './http/ui-parts.js';
 import { createJobStore, JobsEngine } from './jobs-engine.js';
+import type { JobsModuleAsyncOptions, Visibility } from './nest/async-options.js';
+import { readAsyncOptions } from './nest/async-options.js';
 import { HandlerPipeline } from './nest/pipeline/handler-pipeline.js';
 import { JobsExplorer } from './nest/jobs.explorer.js';
 import { JobsLifecycle } from './nest/jobs.lifecycle.js';
@@ -23,46 +23,8 @@ import { refuseNoDataSource } from './nest/no-data-source.js';
 import { refuseNoQueue, refuseSecondQueue } from './nest/one-queue.js';
 import type { CreatedStore } from './store/create-store.js';
 
-/** Whether the module is seen everywhere without being imported. Default `true`. */
-interface Visibility {
-  isGlobal?: boolean | undefined;
-}
-
 /** What `forRoot` takes. */
 export type JobsModuleOptions = JobsOptions & Visibility;
-
-/**
- * What `forRootAsync` takes. What decides routes and wiring must be known when the module is built, so it stands beside
- * the factory.
- */
-export interface JobsModuleAsyncOptions extends Visibility, Pick<JobsOptions, 'dataSource' | 'http' | 'ui'> {
-  imports?: ModuleMetadata['imports'];
-  inject?: FactoryProvider['inject'];
-  /** Gives the other options; what it needs stands in `inject`. */
-  useFactory: FactoryProvider<Omit<JobsOptions, 'http' | 'ui'>>['useFactory'];
-}
-
-type Factory = JobsModuleAsyncOptions['useFactory'];
-
-const anything: Check<never> = { expects: 'anything', parse: (value) => value as never };
-const factoryCheck: Check<Factory> = {
-  expects: 'a function',
-  parse: (value) => (typeof value === 'function' ? (value as Factory) : undefined),
-};
-
-const asyncTable = {
-  isGlobal: { default: true, check: flag, meaning: 'seen everywhere without being imported' },
-  imports: { default: undefined, check: anything, meaning: 'modules that export what the factory injects' } as Option<
-    ModuleMetadata['imports']
-  >,
-  inject: { default: undefined, check: anything, meaning: 'what the factory is given' } as Option<
-    FactoryProvider['inject']
-  >,
-  useFactory: { default: () => ({}), check: factoryCheck, meaning: 'gives the other options' } as Option<Factory>,
-  dataSource: OPTIONS.dataSource,
-  http: OPTIONS.http,
-  ui: OPTIONS.ui,
-};
 
 /** The store together with the DataSource it lives on. */
 const CREATED_STORE = Symbol('nestjs-jobs:created-store');
@@ -85,55 +47,18 @@ export class JobsModule {
     return moduleOf({
       ...settings,
       isGlobal: checked(flag, isGlobal, 'isGlobal'),
-      options: { provide: JOBS_OPTIONS, useValue: options },
+      options: [{ provide: JOBS_OPTIONS, useValue: options }],
     });
   }
 
   /**
-   * As `forRoot`, with options that a factory makes of what is injected. What decides routes, `http` and `ui`, stands beside
-   * the factory, as does `dataSource`: these must be known when the module is built.
+   * As `forRoot`, with options that a factory makes of what is injected, or that a provider gives. What decides routes, `http`
+   * and `ui`, stands beside that, as does `dataSource`: these must be known when the module is built.
    *
-   * @throws InvalidOptionsError at once for what stands beside the factory, at start for what it gives.
+   * @throws InvalidOptionsError at once for what stands in `options`, at start for what is given then.
    */
   static forRootAsync(options: JobsModuleAsyncOptions): DynamicModule {
-    const { isGlobal, imports, inject, useFactory, dataSource, http, ui } = readOptions(asyncTable, options);
-    checked(factoryCheck, options.useFactory, 'useFactory');
-    refuseMissingInjects(useFactory, inject);
-    const provider: FactoryProvider<JobsOptions> = {
-      provide: JOBS_OPTIONS,
-      inject,
-      useFactory: async (...args: unknown[]) => {
-        const made = (await useFactory(...args)) as JobsOptions | null | undefined;
-        if (!made) {
-          throw new InvalidOptionsError(
-            'useFactory',
-            `expected it to give an object of options, got ${describeValue(made)}`,
-          );
-        }
-        for (const name of ['dataSource', 'http', 'ui'] as const) {
-          if (made[name] !== undefined && made[name] !== options[name]) {
-            throw new InvalidOptionsError(
-              name,
-              'decides how the module is built: expected it beside useFactory, got it from there',
-            );
-          }
-        }
-        const given: JobsOptions = { ...made, dataSource, http: options.http, ui: options.ui };
-        readJobsOptions(given);
-        return given;
-      },
-    };
-    return moduleOf({ isGlobal, dataSource, http, ui, options: provider, imports });
-  }
-}
-
-/** A factory that forgot `inject` would be given `undefined`, and fail somewhere inside. */
-function refuseMissingInjects(useFactory: Factory, inject: FactoryProvider['inject'] = []): void {
-  if (inject.length === 0 && useFactory.length > 0) {
-    throw new InvalidOptionsError(
-      'inject',
-      `expected one provider for each parameter of useFactory (${useFactory.length}), got none`,
-    );
+    return moduleOf(readAsyncOptions(options));
   }
 }
 
@@ -141,7 +66,7 @@ function refuseMissingInjects(useFactory: Factory, inject: FactoryProvider['inje
 interface ModuleParts extends Pick<JobsSettings, 'dataSource' | 'http' | 'ui'> {
   readonly isGlobal: boolean;
   /** Gives all options. */
-  readonly options: Provider;
+  readonly options: Provider[];
   readonly imports?: ModuleMetadata['imports'];
 }
 
@@ -153,7 +78,7 @@ function moduleOf({ isGlobal, dataSource, http, ui, options, imports = [] }: Mod
     imports: [DiscoveryModule, ...imports],
     controllers: overHttp.flatMap(({ controllers }) => controllers),
     providers: [
-      options,
+      ...options,
       {
         provide: CREATED_STORE,
         // Optional, so that a missing one is told in words of ours.

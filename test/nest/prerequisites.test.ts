@@ -75,6 +75,21 @@ describe('an application that lacks what the queue needs is told so', () => {
     }
     expect(() => JobsModule.forRootAsync({ inject: [Settings], useFactory })).not.toThrow();
   });
+
+  it.each([
+    [{}, 'useFactory: expected it, useClass or useExisting, got none of them'],
+    [{ useFactory: 'options' }, "useFactory: expected a function, got 'options'"],
+    [{ useClass: {} }, 'useClass: expected a class, got an object'],
+    [
+      { useFactory: () => ({}), useExisting: 'OPTIONS' },
+      'useExisting: expected one of useFactory, useClass, useExisting, got useFactory beside it',
+    ],
+    [{ useExisting: 'OPTIONS', inject: ['SETTINGS'] }, 'inject: expected it beside useFactory, got useExisting'],
+  ])('one source of options for forRootAsync: %p', (given, text) => {
+    const build = (): unknown => JobsModule.forRootAsync(given as never);
+    expect(build).toThrow(InvalidOptionsError);
+    expect(build).toThrow(text);
+  });
 });
 
 @Injectable()

@@ -1,5 +1,7 @@
+import type { Type } from '@nestjs/common';
 import { Inject, Injectable, Module } from '@nestjs/common';
 import { InjectRepository, TypeOrmModule } from '@nestjs/typeorm';
+import type { JobsOptions, JobsOptionsFactory } from 'nestjs-jobs';
 import { InvalidOptionsError, Job, JobHandler, JobsModule, JobsService } from 'nestjs-jobs';
 import type { Repository } from 'typeorm';
 import { Column, DefaultNamingStrategy, Entity, PrimaryGeneratedColumn } from 'typeorm';
@@ -15,6 +17,18 @@ class Settings {
 
 @Module({ providers: [Settings], exports: [Settings] })
 class SettingsModule {}
+
+@Injectable()
+class SettledOptions implements JobsOptionsFactory {
+  constructor(private readonly settings: Settings) {}
+
+  async createJobsOptions(): Promise<JobsOptions> {
+    return { maxRetries: await this.settings.retries };
+  }
+}
+
+@Module({ imports: [SettingsModule], providers: [SettledOptions], exports: [SettledOptions] })
+class OptionsModule {}
 
 @Injectable()
 class Desk {
@@ -37,6 +51,19 @@ describe.each(everyKind)('the module on $label', (kind) => {
         inject: [Settings],
         useFactory: async (settings: Settings) => ({ maxRetries: await settings.retries }),
       }),
+      handlers: { work: () => 'done' },
+    });
+    const job = await app.jobs.enqueue('work', null);
+    expect(job.maxRetries).toBe(7);
+    expect(await app.jobAfter('completed', job.id)).toMatchObject({ result: 'done' });
+  });
+
+  it.each([
+    ['a class of which it makes an instance', { imports: [SettingsModule], useClass: SettledOptions }],
+    ['an instance that another module exports', { imports: [OptionsModule], useExisting: SettledOptions }],
+  ])('takes its options from %s', async (_, source) => {
+    const app = await apps.start({
+      jobsModule: JobsModule.forRootAsync({ ...source, isGlobal: false }),
       handlers: { work: () => 'done' },
     });
     const job = await app.jobs.enqueue('work', null);
@@ -88,10 +115,29 @@ describe.each(everyKind)('the module on $label', (kind) => {
     }
   });
 
-  it.each([undefined, null])('stops the application for a factory that gives %p', async (nothing) => {
-    const error = await apps.refusal({ jobsModule: JobsModule.forRootAsync({ useFactory: () => nothing as never }) });
+  it.each([
+    [undefined, 'undefined'],
+    [null, 'null'],
+    [[], 'an array'],
+  ])('stops the application for a factory that gives %p', async (made, text) => {
+    const error = await apps.refusal({ jobsModule: JobsModule.forRootAsync({ useFactory: () => made as never }) });
     expect(error).toBeInstanceOf(InvalidOptionsError);
-    expect(error.message).toBe(`useFactory: expected it to give an object of options, got ${nothing}`);
+    expect(error.message).toBe(`useFactory: expected it to give an object of options, got ${text}`);
+  });
+
+  it('stops the application for a class that gives no options, or one that is to stand beside it', async () => {
+    class Nothing {}
+    class Misplaced {
+      createJobsOptions(): object {
+        return { http: false };
+      }
+    }
+    const refusalOf = async (useClass: Type<unknown>): Promise<string> =>
+      (await apps.refusal({ jobsModule: JobsModule.forRootAsync({ useClass: useClass as never }) })).message;
+    expect(await refusalOf(Nothing)).toBe('useClass: expected a method createJobsOptions() in it, got none');
+    expect(await refusalOf(Misplaced)).toBe(
+      'http: decides how the module is built: expected it beside useClass, got it from there',
+    );
   });
 
   it('refuses what is no answer to isGlobal', () => {
