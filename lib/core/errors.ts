@@ -1,3 +1,5 @@
+import { isDate } from 'node:util/types';
+
 /** The stable, machine-readable name of an error; messages may be reworded between releases, codes may not. */
 export type JobsErrorCode =
   | 'PAYLOAD_TOO_LARGE'
@@ -276,7 +278,7 @@ function describe(value: unknown): string {
   if (typeof value === 'function') {
     return 'a function';
   }
-  if (value instanceof Date) {
+  if (isDate(value)) {
     return Number.isNaN(value.getTime()) ? 'an invalid date' : `the date ${value.toISOString()}`;
   }
   if (typeof value === 'object' && value !== null) {

@@ -1,3 +1,4 @@
+import { isDate } from 'node:util/types';
 import { describeValue, InvalidOptionsError } from './errors.js';
 import { DURATION_MAX_MS, formatDuration, parseDuration } from './duration.js';
 import { suggestion } from './suggestion.js';
@@ -166,11 +167,14 @@ export function listOf<T>(member: Check<T>): Check<readonly T[]> {
   };
 }
 
-/** A moment of a job: years 1970 to 9999, which both databases write in one fixed width. A copy: the caller may change his own. */
+/**
+ * A moment of a job: years 1970 to 9999, which both databases write in one fixed width; of any realm, as tests in Jest have two. A
+ * copy: the caller may change his own.
+ */
 export const dateCheck: Check<Date> = {
   expects: 'a Date between the years 1970 and 9999',
   parse: (value) => {
-    const year = value instanceof Date ? value.getUTCFullYear() : NaN;
+    const year = isDate(value) ? value.getUTCFullYear() : NaN;
     return year >= 1970 && year <= 9999 ? new Date(value as Date) : undefined;
   },
 };

@@ -1,3 +1,4 @@
+import { isDate } from 'node:util/types';
 import { describeValue, InvalidPayloadError, PayloadTooLargeError } from './errors.js';
 import { byteLength, digitsOfExponents, isStorableText } from './text.js';
 
@@ -134,7 +135,7 @@ function checkMembers(value: object, parent: Parent): void {
 }
 
 function checkConverted(value: { toJSON(key: string): unknown }, place: Place): void {
-  if (value instanceof Date && Number.isNaN(value.getTime())) {
+  if (isDate(value) && Number.isNaN(value.getTime())) {
     return refuse(place, 'expected a JSON value, got an invalid date');
   }
   let converted: unknown;

@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { InvalidOptionsError, InvalidPayloadError, PayloadTooLargeError } from '../../lib/core/errors.js';
 import type { EnqueueOptions } from '../../lib/core/job.js';
 import { readEnqueueOptions, readHandlerOptions } from '../../lib/core/job-options.js';
@@ -68,6 +69,8 @@ const ENQUEUE_CASES: readonly RangeCase[] = [
       new Date('1970-01-01T00:00:00.000Z'),
       new Date('2026-02-28T12:00:00.000Z'),
       new Date('9999-12-31T23:59:59.999Z'),
+      // Of another realm.
+      runInNewContext('new Date(1e12)') as Date,
     ),
     refused: [
       new Date('1969-12-31T23:59:59.999Z'),
