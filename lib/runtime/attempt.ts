@@ -1,3 +1,4 @@
+import type { Clock } from '../core/clock.js';
 import type { AbortReason } from '../core/errors.js';
 import { InvalidOptionsError, JobAbortedError, LeaseLostError, messageOf } from '../core/errors.js';
 import type { Claim } from '../core/job.js';
@@ -18,6 +19,7 @@ export interface DismissObserver {
 /** What all attempts share. */
 export interface AttemptParts {
   readonly store: JobStore;
+  readonly clock: Clock;
   readonly progressBatcher: Batcher<ProgressEntry, boolean>;
   readonly logger: JobsLogger;
 }
@@ -171,9 +173,16 @@ export class Attempt implements AttemptHandle {
 
   /** To be asked after a wait for a schema or a connection: by then another attempt may own the job. */
   throwIfEnding(): void {
-    if (this.abortReason) {
-      throw this.abortReason;
+    const { ending } = this;
+    if (ending) {
+      throw ending;
     }
+  }
+
+  /** Why its handler is not to be called any more, if it is not: where the event loop was held, nobody may have said so yet. */
+  get ending(): Error | undefined {
+    this.loseEndedLease();
+    return this.abortReason;
   }
 
   /** Tells the handler to end. The first reason stays. */
@@ -196,6 +205,13 @@ export class Attempt implements AttemptHandle {
   /** Tells the handler that another attempt may own the job by now. */
   loseLease(): void {
     this.abortWith(new LeaseLostError(this.id, this.claim.attempt));
+  }
+
+  /** The same, if the lease must have ended by now: the database has not answered for so long. */
+  loseEndedLease(): void {
+    if (this.leaseEndsMs <= this.parts.clock.now() && this.mustBeProcessing) {
+      this.loseLease();
+    }
   }
 
   /** Why it was told to end, if it was. */

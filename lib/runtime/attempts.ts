@@ -97,7 +97,7 @@ export class Attempts {
       run: (entries) => options.store.recordProgress(entries),
       lengthOf: ({ progress }) => progress?.length ?? 0,
     });
-    this.parts = { store: options.store, logger: options.logger, progressBatcher };
+    this.parts = { store: options.store, clock: options.clock, logger: options.logger, progressBatcher };
     this.beginnings = new Beginnings({
       ...options,
       onDecided: () => this.startNext(),

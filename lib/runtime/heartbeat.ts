@@ -161,13 +161,7 @@ export class Heartbeat {
     return renewals.some(({ state }) => state === 'busy');
   }
 
-  /** Attempts whose lease must have ended, since the database has not answered for so long. */
   private dropExpired(): void {
-    const nowMs = this.options.clock.now();
-    for (const attempt of [...this.held]) {
-      if (attempt.leaseEndsMs <= nowMs && attempt.mustBeProcessing) {
-        attempt.loseLease();
-      }
-    }
+    [...this.held].forEach((attempt) => attempt.loseEndedLease());
   }
 }

@@ -17,6 +17,8 @@ import { signal } from '../support/wait.js';
 import { useApps } from './support/apps.js';
 import { sqliteMemory } from './support/database-kinds.js';
 
+const LEASE_MS = 300;
+
 /** By its topic: a handler that was called. */
 let called: string[] = [];
 /** The job that waits before its handler, and what lets it go on. */
@@ -129,6 +131,20 @@ describe('an attempt that ends before its handler is called', () => {
       admitted.resolve();
       expect(await app.jobAfter('cancelled', id)).toMatchObject({ status: 'cancelled', result: null });
       expect(called).toEqual([]);
+    },
+  );
+
+  it.each(['guard', 'interceptor', 'pipe', 'decorator', 'scope', 'guard with excuses', 'interceptor with excuses'])(
+    'does without it when the event loop was held for longer than its lease: %s',
+    async (topic) => {
+      const app = await apps.start({ providers, options: { lease: LEASE_MS } });
+      const { id } = await app.jobs.enqueue(topic, null);
+      await waiting.promise;
+      const sinceMs = performance.now();
+      while (performance.now() - sinceMs < 1.2 * LEASE_MS);
+      admitted.resolve();
+      expect(await app.jobAfter('completed', id)).toMatchObject({ attempt: 2, result: null });
+      expect(called).toEqual([topic]);
     },
   );
 
