@@ -81,7 +81,7 @@ export class Attempts {
         this.whenReturned.splice(0).forEach((resolve) => resolve());
       }
     },
-    ended: (attempt, outcome) => this.settle(attempt, outcome),
+    ended: (attempt, outcome) => this.settleAfterProgress(attempt, outcome),
   };
   private onChange: () => void = () => undefined;
 
@@ -294,6 +294,15 @@ export class Attempts {
 
   private countIn(topic: string, change: 1 | -1): void {
     this.countByTopic.set(topic, this.countOf(topic) + change);
+  }
+
+  /** Its handler may not have waited for progress, which the table refuses once it has the outcome. */
+  private settleAfterProgress(attempt: Attempt, outcome: Outcome | null): void {
+    if (outcome && attempt.recording) {
+      void attempt.recording.then(() => this.settle(attempt, outcome));
+    } else {
+      this.settle(attempt, outcome);
+    }
   }
 
   private settle(attempt: Attempt, outcome: Outcome | null): void {
