@@ -6,7 +6,7 @@ import type { DatabaseKind } from './job-schema.js';
 import { jobSchema } from './job-schema.js';
 import { IDLE_MAX_MS } from './postgres/idle-time.js';
 import type { PostgresSession } from './postgres/session.js';
-import { clientTimeoutMs } from './postgres/session.js';
+import { clientTimeoutMs } from './postgres/session-statements.js';
 
 /** What the queue's DataSource takes from the settings. */
 export interface OwnDataSourceSettings {

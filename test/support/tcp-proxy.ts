@@ -2,8 +2,11 @@ import { once } from 'node:events';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
 
-/** Where a client is cut off: before what it sends has reached the server, or just after. */
-export type CutMoment = 'unsent' | 'sent';
+/**
+ * Where a client is cut off: before what it sends has reached the server, or just after; or before, and neither is told, as when a
+ * machine loses its power.
+ */
+export type CutMoment = 'unsent' | 'sent' | 'untold';
 
 /** The first byte of a notification; it comes alone when the client is idle. */
 const NOTIFICATION = 'A'.charCodeAt(0);
@@ -148,13 +151,18 @@ export class TcpProxy {
 
   private cutNow({ moment, done }: Cut, client: Socket, server: Socket, chunk: Buffer): void {
     this.cut = undefined;
+    done();
+    if (moment === 'untold') {
+      client.pause();
+      server.pause();
+      return;
+    }
     if (moment === 'sent') {
       // The server reads what was sent before it reads the end. Its answer goes nowhere.
       this.alone.add(server);
       server.end(chunk);
     }
     client.destroy();
-    done();
   }
 }
 

@@ -11,6 +11,9 @@
  * Neither holds for what others ask by the repository of jobs: a plan for any `status` can use no index of some of them.
  *
  * What they are answered is read by the driver, which knows times in one form only: hence `datestyle`.
+ *
+ * Of a process whose machine or network is gone the server hears nothing, for hours. What its transaction has locked must not stay
+ * so for as long: hence `idle_in_transaction_session_timeout`, which leaves a process that is there the time it waits for an answer.
  */
 
 /** Bounds of the queue's statements, in milliseconds. */
@@ -21,14 +24,20 @@ export interface SessionLimits {
   readonly lockTimeoutMs: number;
 }
 
+/** The client's own limit for a statement, for a network that goes silent without a word. */
+export function clientTimeoutMs({ statementTimeoutMs }: SessionLimits): number {
+  return statementTimeoutMs + 1_000;
+}
+
 const planning = [
   ['enable_bitmapscan', 'off'],
   ['plan_cache_mode', 'force_generic_plan'],
 ] as const;
 
-const settings = ({ statementTimeoutMs, lockTimeoutMs }: SessionLimits): readonly (readonly [string, string])[] => [
-  ['statement_timeout', String(Math.round(statementTimeoutMs))],
-  ['lock_timeout', String(Math.round(lockTimeoutMs))],
+const settings = (limits: SessionLimits): readonly (readonly [string, string])[] => [
+  ['statement_timeout', String(Math.round(limits.statementTimeoutMs))],
+  ['lock_timeout', String(Math.round(limits.lockTimeoutMs))],
+  ['idle_in_transaction_session_timeout', String(Math.round(clientTimeoutMs(limits)))],
   ['synchronous_commit', 'on'],
   ['enable_hashjoin', 'off'],
   ['enable_mergejoin', 'off'],

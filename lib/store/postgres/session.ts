@@ -81,7 +81,7 @@ export class PostgresSession {
   /** Runs statements on any free connection of the queue's pool. */
   runnerOf(unproven: SessionPool): SqlRunner {
     const pool = this.validator.over(unproven);
-    const limit = new AnswerLimit(clientTimeoutMs(this.limits));
+    const limit = new AnswerLimit(sql.clientTimeoutMs(this.limits));
     const direct = runnerOfPool(pool, queryOf, limit);
     const pipelined = new Map(PIPELINED.map((text) => [text, new PipelinedRunner(pool, queryOf, limit)]));
     return {
@@ -156,11 +156,6 @@ export class PostgresSession {
       throw failure;
     }
   }
-}
-
-/** The client's own limit for a statement, for a network that goes silent without a word. */
-export function clientTimeoutMs({ statementTimeoutMs }: SessionLimits): number {
-  return statementTimeoutMs + 1_000;
 }
 
 function queryOf(text: string, params: readonly unknown[]): PostgresQuery {
