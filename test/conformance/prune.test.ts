@@ -1,6 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { Retention } from '../../lib/core/options.js';
-import { claimMany, insertMany, newJob, outcomes, settlement } from '../support/job-rows.js';
+import { claim, claimMany, insertMany, newJob, outcomes, settlement } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 
 const MINUTE = 60_000;
@@ -213,5 +213,28 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('prune beside a
     await transaction.commit();
     expect(await pruned).toMatchObject({ removed: 0 });
     expect(await fixture.job(token!.id)).toMatchObject({ status: 'pending' });
+  });
+
+  it('does not delete a job that has run anew and ended while it is at others', async () => {
+    const tokens = await claimMany(fixture.store, 2);
+    await fixture.store.settle(tokens.map((token) => settlement(token, outcomes.failed())));
+    const [first, last] = tokens.map(({ id }) => id).sort();
+    await fixture.set([first!, last!], { finished: { msFromNow: -MINUTE } });
+    // An application that keeps what is deleted, and is slow to do so.
+    await fixture.sql(`
+      CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN OLD; END $$;
+      CREATE TRIGGER keep BEFORE DELETE ON _jobs FOR EACH ROW EXECUTE FUNCTION keep()`);
+    const keeper = await fixture.begin();
+    await keeper.manager.query('SELECT pg_advisory_xact_lock(1)');
+    const pruned = fixture.store.prune(retention({ failed: 1_000, completed: 1_000 }), ALL);
+    await fixture.untilSomebodyWaits();
+    await fixture.store.requeue([last!]);
+    const claims = await claim(fixture.store);
+    await fixture.store.settle(claims.map((token) => settlement(token, outcomes.completed())));
+    await keeper.commit();
+    expect(await pruned).toMatchObject({ removed: 1 });
+    expect(await fixture.job(last!)).toMatchObject({ status: 'completed' });
+    await fixture.sql('DROP TRIGGER keep ON _jobs; DROP FUNCTION keep()');
   });
 });

@@ -1,5 +1,5 @@
 import { LEASE_LOST } from '../statement-parts.js';
-import { byIdOf, errorsWith, finalStatuses, isKeyKept, look, unlessLocked } from './statement-parts.js';
+import { byIdOf, errorsWith, isKeyKept, look, unlessLocked } from './statement-parts.js';
 
 /** Claimed, but its handler was never called. */
 const isUnbegun = '(j.unbegun_attempt IS NOT DISTINCT FROM j.attempt)';
@@ -38,19 +38,24 @@ const idOf = (moment: string): string =>
 
 /**
  * One page of the table in the order of its ids: deletes what is over its age, and says whether to go on, which is as long as
- * any row of the page is old, or all of their ids are: those are made by clocks of applications, of which one may be late.
- * `coalesce` hides the rows from the planner: statistics of a moment at which nothing had finished make it begin with all that has.
+ * any row of the page is old, or all of their ids are: those are made by clocks of applications, of which one may be late. What has
+ * run anew since the page was read is young, as is seen when its row is locked. `coalesce` hides the rows from the planner:
+ * statistics of a moment at which nothing had finished make it begin with all that has.
  */
 export const PRUNE = `
 WITH page AS (
   SELECT id, status, finished, created FROM _jobs
   WHERE id > coalesce($1::uuid, '00000000-0000-0000-0000-000000000000') ORDER BY id LIMIT $2::int),
+ages AS (
+  SELECT status, statement_timestamp() - make_interval(secs => age_ms / 1000.0) AS latest
+  FROM jsonb_to_recordset($3::jsonb) AS a(status text, age_ms float8)),
 aged AS (
-  SELECT p.id FROM page p JOIN jsonb_to_recordset($3::jsonb) AS a(status text, age_ms float8) ON a.status = p.status
-  WHERE p.finished <= statement_timestamp() - make_interval(secs => a.age_ms / 1000.0) AND p.id <> ALL ($5::uuid[])),
+  SELECT p.id, a.status, a.latest FROM page p JOIN ages a ON a.status = p.status
+  WHERE p.finished <= a.latest AND p.id <> ALL ($5::uuid[])),
 free AS (
   SELECT j.id FROM aged JOIN _jobs j ON ${byIdOf('aged')}
-  WHERE coalesce(j.status IN ${finalStatuses} AND (j.idempotency_key IS NULL OR NOT ${isKeyKept}), false) FOR UPDATE OF j SKIP LOCKED),
+  WHERE coalesce(j.status = aged.status AND j.finished <= aged.latest AND (j.idempotency_key IS NULL OR NOT ${isKeyKept}), false)
+  FOR UPDATE OF j SKIP LOCKED),
 gone AS (DELETE FROM _jobs j USING free WHERE ${byIdOf('free')} RETURNING 1)
 SELECT (SELECT count(*) FROM gone) AS removed,
   (SELECT max(id::text) FROM page
