@@ -218,8 +218,9 @@ export class CallerTransactions {
       transaction.hasCommitted = isOver ? committed : undefined;
       const depth = depthOf(queryRunner);
       // A released savepoint decides nothing yet: its work now stands or falls with the transaction around it.
-      const settled = transaction.parts.filter((part) => isOver || (!committed && part.depth > depth));
-      transaction.parts = transaction.parts.filter((part) => !settled.includes(part));
+      const isSettled = (part: Part): boolean => isOver || (!committed && part.depth > depth);
+      const settled = transaction.parts.filter(isSettled);
+      transaction.parts = transaction.parts.filter((part) => !isSettled(part));
       transaction.parts.forEach((part) => (part.depth = Math.min(part.depth, depth)));
       settled.forEach(({ done }) => done(committed));
     }

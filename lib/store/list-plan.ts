@@ -135,14 +135,15 @@ async function listPlanOf(query: ListFilter, source: ListSource): Promise<ListPl
   const asked = query.topics ?? (await source.topics());
   const statuses = query.statuses ?? JOB_STATUSES;
   const found = await foundOf(query, asked, statuses, source);
-  const topics = isAmongFound(query) ? [] : asked.filter((topic) => topic.startsWith(q ?? ''));
+  const isListed = (topic: string): boolean => !isAmongFound(query) && topic.startsWith(q ?? '');
+  const topics = asked.filter(isListed);
   return {
     lanes: topics.flatMap((topic) =>
       statuses.filter((status) => status !== 'processing').map((status) => ({ topic, status })),
     ),
     runningTopics: statuses.includes('processing') ? topics : [],
     ...found,
-    idFilter: { topics: asked.filter((topic) => !topics.includes(topic)), statuses, due },
+    idFilter: { topics: asked.filter((topic) => !isListed(topic)), statuses, due },
     ...bounds,
     // What is asked for by its id may be any job, and dates are not known of those that were found.
     isFound: isAmongFound(query) && q === null && !isDated(bounds),
@@ -214,7 +215,8 @@ export async function failingLanesOf(
   source: ListSource,
 ): Promise<ReportLane[]> {
   const failing = await source.topics('failed');
-  const searched = topics === null ? failing : failing.filter((topic) => topics.includes(topic));
+  const asked = topics && new Set(topics);
+  const searched = failing.filter((topic) => asked?.has(topic) ?? true);
   return measuredLanesOf(searched, jobsMax, (open) => source.failedUpTo(open));
 }
 
