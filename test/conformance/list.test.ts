@@ -210,6 +210,22 @@ describe.each(storeKinds())('list on $label', (kind) => {
       expect(await idsOf({ limit: 3, offset: 7 })).toEqual([]);
     });
 
+    it('are found behind thousands of jobs', async () => {
+      const ids: string[] = [];
+      for (let batch = 0; batch < 5; batch += 1) {
+        ids.push(...(await insertMany(fixture.store, 900)));
+        ids.push(...(await insertMany(fixture.store, 100, { topic: 'sms' })));
+      }
+      await insertMany(fixture.store, 1, { topic: 'other' });
+      ids.sort().reverse();
+      for (const offset of [1_999, 2_000, 2_001, 4_990]) {
+        expect(await idsOf({ topics: [TOPIC, 'sms'], limit: 10, offset })).toEqual(ids.slice(offset, offset + 10));
+        expect(await idsOf({ limit: 10, offset: offset + 1 })).toEqual(ids.slice(offset, offset + 10));
+      }
+      expect(await idsOf({ topics: [TOPIC, 'sms'], limit: 10, offset: 5_000 })).toEqual([]);
+      expect(await idsOf({ limit: 10, offset: 9_000 })).toEqual([]);
+    });
+
     it('say how many jobs the filter matches, wherever the page lies', async () => {
       const ids = await insertMany(fixture.store, 7);
       await insertMany(fixture.store, 2, { topic: 'sms' });

@@ -23,6 +23,8 @@ type Run = <T>(script: () => SqlScript<T>) => Promise<T>;
 
 /** Rows that are counted in one tick: about 2 ms. */
 const COUNT_PIECE_ROWS = 40_000;
+/** Rows that are passed over in one tick on the way to a page, in each of its lanes. */
+const PASSED_PIECE_ROWS = 2_000;
 
 /** Reports on jobs in a SQLite file. */
 export class SqliteReports implements JobReports, ReportRecords {
@@ -34,7 +36,7 @@ export class SqliteReports implements JobReports, ReportRecords {
     waitingUpTo: (due, lanes) => this.read(() => sizesScript(lanes, due ? sql.DUE_UP_TO : sql.NOT_DUE_UP_TO)),
     waiting: (due, lanes) => this.idsOfLanes(lanes, due ? sql.DUE_IDS : sql.NOT_DUE_IDS),
     isSmall: async (rowsMax) => (await this.read(() => one(sql.HAS_MORE_THAN, [rowsMax]))).length === 0,
-    ids: (plan, limit, offset) => this.read(() => idsScript(plan, limit, offset)),
+    ids: (plan, limit, offset) => this.idsBehind(plan, limit, offset),
     count: (plan, max) => this.read(() => countScript(plan, max)),
     find: async (ids) => (await this.read(() => one(sql.FIND_JOBS, [JSON.stringify(ids)]))).map(jobOf),
   };
@@ -108,6 +110,21 @@ export class SqliteReports implements JobReports, ReportRecords {
     const byCount = (left: ErrorGroup, right: ErrorGroup): number =>
       right.count - left.count || right.lastSeen.getTime() - left.lastSeen.getTime();
     return groups.flat().sort(byCount).slice(0, groupsMax);
+  }
+
+  /** What lies before the page is passed over in pieces, with turns of the event loop between them. */
+  private async idsBehind(plan: ListPlan, limit: number, offset: number): Promise<string[]> {
+    let { beforeId } = plan;
+    let left = offset;
+    for (; left > PASSED_PIECE_ROWS; left -= PASSED_PIECE_ROWS) {
+      const passed = await this.read(() => idsScript({ ...plan, beforeId }, PASSED_PIECE_ROWS));
+      if (passed.length < PASSED_PIECE_ROWS) {
+        return [];
+      }
+      beforeId = passed.at(-1)!;
+      await nextTurn();
+    }
+    return (await this.read(() => idsScript({ ...plan, beforeId }, left + limit))).slice(left);
   }
 
   private async idsOfLanes(lanes: readonly ReportLane[], ids: string, ...more: unknown[]): Promise<string[]> {
@@ -198,20 +215,18 @@ function* sizesScript(lanes: readonly ReportLane[], count: string): SqlScript<La
   return sizes;
 }
 
-function* idsScript(plan: ListPlan, limit: number, offset: number): SqlScript<string[]> {
+function* idsScript(plan: ListPlan, limit: number): SqlScript<string[]> {
   if (plan.lanes === null) {
-    const params = [plan.fromId, plan.beforeId, ...datesOf(plan), limit, offset];
-    return idsIn(yield { sql: sql.ALL_IDS, params });
+    return idsIn(yield { sql: sql.ALL_IDS, params: [plan.fromId, plan.beforeId, ...datesOf(plan), limit] });
   }
-  const wanted = limit + offset;
   let ids = (yield* othersScript(plan)).sort(newestFirst);
   for (const lane of plan.lanes) {
     // Of the lanes that follow only what is newer than the last one that would be shown is of use.
-    const fromId = ids[wanted - 1] ?? plan.fromId;
-    const more = idsIn(yield laneStatement(LANE_IDS, { ...plan, fromId }, lane, wanted));
-    ids = more.length === 0 ? ids : [...ids, ...more].sort(newestFirst).slice(0, wanted);
+    const fromId = ids[limit - 1] ?? plan.fromId;
+    const more = idsIn(yield laneStatement(LANE_IDS, { ...plan, fromId }, lane, limit));
+    ids = more.length === 0 ? ids : [...ids, ...more].sort(newestFirst).slice(0, limit);
   }
-  return ids.slice(offset, wanted);
+  return ids.slice(0, limit);
 }
 
 function* countScript(plan: ListPlan, max: number): SqlScript<number> {
