@@ -1,4 +1,6 @@
 import type { Clock } from '../core/clock.js';
+import type { PauseBounds } from '../core/growing-pause.js';
+import { growingPauseMs } from '../core/growing-pause.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobStore } from '../store/job-store.js';
 import type { Attempts } from './attempts.js';
@@ -25,8 +27,8 @@ export interface DispatcherOptions {
   readonly worker: string;
 }
 
-/** Due jobs that a claim did not get, since somebody holds their rows locked, are asked for again after this. */
-const LOCKED_PAUSE_MS = 10;
+/** Due jobs that a claim did not get, since somebody holds their rows locked, are asked for again, less and less often. */
+const LOCKED_PAUSES: PauseBounds = { minMs: 20, maxMs: 400 };
 
 /**
  * Has due jobs claimed while there are free slots, looks for what is not known, and sleeps until something is due, announced or
@@ -44,6 +46,8 @@ export class Dispatcher {
   private whenQuiet: (() => void)[] = [];
   /** Since the last claim was sent or waited for, something was announced, or there is room for more. */
   private isAnythingNew = false;
+  /** How often in a row it has asked in vain for what somebody holds locked. */
+  private timesLocked = 0;
   /** Ends the loop's wait for news or the answer to a survey. */
   private endWait: () => void = () => undefined;
 
@@ -189,14 +193,21 @@ export class Dispatcher {
         return 0;
       }
       if (isEmptyHanded && !surveyor.hasFoundLanes && claimer.isAnyDue()) {
-        return LOCKED_PAUSE_MS;
+        return this.lockedPauseMs();
       }
     }
+    this.timesLocked = 0;
     const knownForMs = surveyor.knownForMs();
     if (knownForMs > 0) {
       this.noteQuiet();
     }
     return knownForMs;
+  }
+
+  private lockedPauseMs(): number {
+    const { pollIntervalMs, random } = this.options;
+    this.timesLocked += 1;
+    return Math.min(growingPauseMs(this.timesLocked - 1, LOCKED_PAUSES, random()), pollIntervalMs);
   }
 
   /** There may be something to claim. */
