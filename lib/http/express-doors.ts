@@ -104,6 +104,7 @@ class ExpressExchange implements HttpExchange {
   }
 
   open(status: number, headers: Readonly<Record<string, string>>): ServerResponse {
+    this.response.shouldKeepAlive = false;
     return this.response.writeHead(status, headers);
   }
 

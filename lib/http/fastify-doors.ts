@@ -117,6 +117,7 @@ class FastifyExchange implements HttpExchange {
   open(status: number, headers: Readonly<Record<string, string>>): ServerResponse {
     const given = this.response.getHeaders();
     this.response.hijack();
+    this.response.raw.shouldKeepAlive = false;
     return this.response.raw.writeHead(status, { ...given, ...headers });
   }
 

@@ -27,7 +27,10 @@ export interface HttpExchange {
   readonly parsedBody: unknown;
   /** Answers; the body is left out for HEAD. */
   send(answer: HttpAnswer): void;
-  /** Begins an answer that is written bit by bit, and hands out its socket's response. */
+  /**
+   * Begins an answer that is written bit by bit, and hands out its socket's response. Its connection is not kept: a `fetch` that is
+   * given up connects anew, and would keep that connection, and a server that closes, for as long as it was told to keep this one.
+   */
   open(status: number, headers: Readonly<Record<string, string>>): ServerResponse;
   /** Leaves the request to the application, as if there were no door. */
   pass(): void;

@@ -1,9 +1,10 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import { Agent, get } from 'node:http';
+import { JobsClient } from 'nestjs-jobs/client';
 import { sqliteFile } from '../nest/support/database-kinds.js';
 import { signal, until } from '../support/wait.js';
 import { everyAdapter } from './support/adapters.js';
-import { useHttpApps } from './support/http-apps.js';
+import { ADMIN_TOKEN, useHttpApps } from './support/http-apps.js';
 
 /** For so long Node keeps a connection on which nobody asks anything. */
 const KEPT_MS = 5_000;
@@ -39,5 +40,20 @@ describe.each(everyAdapter)('an application that closes, with the API on $adapte
     await closed;
     expect(performance.now() - sinceMs).toBeLessThan(KEPT_MS / 2);
     agent.destroy();
+  });
+
+  it('does not wait long for one who has left the stream', async () => {
+    const app = await apps.listen();
+    let connections = 0;
+    (app.app.getHttpServer() as Server).on('connection', () => (connections += 1));
+    const client = new JobsClient({ baseUrl: app.url, token: ADMIN_TOKEN });
+    for await (const { type } of client.stream()) {
+      if (type === 'stats') break;
+    }
+    // Its `fetch` connects anew.
+    await until(() => connections > 1, { timeoutMs: 2_000 }).catch(() => undefined);
+    const sinceMs = performance.now();
+    await app.close();
+    expect(performance.now() - sinceMs).toBeLessThan(2 * KEPT_MS);
   });
 });
