@@ -4,7 +4,7 @@ import { RowLockedError } from '../core/errors.js';
 import { JOB_ACTIONS } from '../core/job-action.js';
 import type { JobStatus } from '../core/job-state.js';
 import type { ListFilter } from '../core/list-filter.js';
-import type { Moved } from '../store/job-store.js';
+import type { Moved, Statuses } from '../store/job-store.js';
 import type { JobReports, ListedIds, StandingJob } from '../store/report-store.js';
 import type { Moves } from './moves.js';
 
@@ -38,12 +38,14 @@ export class BulkDesk {
   async move(request: BulkRequest, topics: readonly string[] | null = null): Promise<BulkAnswer> {
     const order = readBulkRequest(request);
     const { ids, more } = await this.meant(order, topics);
+    const statuses = order.filter && statusesOf(order.filter);
     const skipped = new Skipped();
     let changed = 0;
     for (let from = 0; from < ids.length; from += BATCH_JOBS) {
       const batch = ids.slice(from, from + BATCH_JOBS);
       const allowed = await this.allowed(batch, order, topics, skipped);
-      const answers = order.dryRun || allowed.length === 0 ? [] : await this.options.moves.move(order.action, allowed);
+      const isAnyMoved = !order.dryRun && allowed.length > 0;
+      const answers = isAnyMoved ? await this.options.moves.move(order.action, allowed, { from: statuses }) : [];
       answers.filter((answer) => !answer.moved).forEach((answer) => skipped.add(reasonOf(answer), answer.id));
       changed += answers.filter((answer) => answer.moved).length;
     }
@@ -105,6 +107,14 @@ export class BulkDesk {
       return obstacle === undefined;
     });
   }
+}
+
+/**
+ * The statuses in which a filter means jobs; `null` is all. Until its turn comes a job may have left them, re-queued by somebody
+ * for example, and is then not what was meant.
+ */
+function statusesOf({ statuses, errorKey }: ListFilter): Statuses {
+  return errorKey === null ? statuses : ['failed'];
 }
 
 /** Whether there are more than a call takes, or may be: when these are moved, others come within the reach of a search. */

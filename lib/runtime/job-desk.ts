@@ -68,7 +68,7 @@ export class JobDesk {
 
   private async moved(action: JobAction, id: string, changes?: RequeueChanges): Promise<Moved> {
     const normal = normalJobId(id);
-    const answer = normal === undefined ? undefined : (await this.options.moves.move(action, [normal], changes))[0];
+    const answer = normal === undefined ? undefined : (await this.options.moves.move(action, [normal], { changes }))[0];
     if (answer?.moved) {
       return answer;
     }

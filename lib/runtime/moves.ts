@@ -5,7 +5,7 @@ import type { JobAction } from '../core/job-action.js';
 import { JOB_ACTIONS } from '../core/job-action.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { Retention } from '../core/options.js';
-import type { JobStore, Moved, RequeueChanges } from '../store/job-store.js';
+import type { JobStore, Moved, RequeueChanges, Statuses } from '../store/job-store.js';
 import { logMove } from './operation-log.js';
 
 export interface MovesOptions {
@@ -25,10 +25,14 @@ export interface MovesOptions {
 export class Moves {
   constructor(private readonly options: MovesOptions) {}
 
-  /** What became of each, in the order of `ids`. `changes` are for re-queued ones. */
-  async move(action: JobAction, ids: readonly string[], changes?: RequeueChanges): Promise<Moved[]> {
+  /** What became of each, in the order of `ids`. `changes` are for re-queued ones; those in other statuses than `from` stay. */
+  async move(
+    action: JobAction,
+    ids: readonly string[],
+    { changes, from = null }: { changes?: RequeueChanges | undefined; from?: Statuses } = {},
+  ): Promise<Moved[]> {
     const { store } = this.options;
-    const answers = await (action === 'requeue' ? store.requeue(ids, changes) : store[action](ids));
+    const answers = await (action === 'requeue' ? store.requeue(ids, changes, from) : store[action](ids, from));
     this.logRefusals(action, answers);
     const moved = answers.filter((answer) => answer.moved);
     moved.forEach((job) => this.told(action, job));

@@ -85,14 +85,18 @@ export interface JobStore {
    */
   prune(retention: Retention, page: PrunePage): Promise<PrunedPage>;
 
-  /** failed, cancelled → pending. Jobs whose unique key is taken are left alone. Answers in the order of `ids`. */
-  requeue(ids: readonly string[], changes?: RequeueChanges): Promise<Moved[]>;
+  /**
+   * failed, cancelled → pending. Jobs whose unique key is taken are left alone. Answers in the order of `ids`.
+   *
+   * @param from only jobs that stand in one of these statuses by now; `null`, as by default, is all. So with each of these verbs.
+   */
+  requeue(ids: readonly string[], changes?: RequeueChanges, from?: Statuses): Promise<Moved[]>;
   /** pending → pending, due now, or when it was if that is earlier. Answers in the order of `ids`. */
-  promote(ids: readonly string[]): Promise<Moved[]>;
+  promote(ids: readonly string[], from?: Statuses): Promise<Moved[]>;
   /** pending → cancelled; a processing job is marked, and its worker told. Answers in the order of `ids`. */
-  cancel(ids: readonly string[]): Promise<Moved[]>;
+  cancel(ids: readonly string[], from?: Statuses): Promise<Moved[]>;
   /** Deletes jobs that are not processing. Answers in the order of `ids`. */
-  delete(ids: readonly string[]): Promise<Moved[]>;
+  delete(ids: readonly string[], from?: Statuses): Promise<Moved[]>;
 
   /**
    * Deletes jobs that have ended in one of these statuses, as far as they still stand in it and in that attempt, but those with
@@ -320,6 +324,9 @@ export interface RequeueChanges {
   readonly runAt?: Date;
   readonly maxRetries?: number;
 }
+
+/** Some statuses, or all. */
+export type Statuses = readonly JobStatus[] | null;
 
 /** What became of one job that somebody asked to move. */
 export interface Moved {

@@ -46,15 +46,16 @@ const statements: { name: string; sql: string; types: string; values: (string | 
   { name: 'DISCARD', sql: DISCARD, types: 'jsonb, text[]', values: [JSON.stringify(tokens), '{processing}'] },
 ];
 /** Each moves jobs that somebody asked for, a whole batch at once. */
+const meant = [arrays[0]!, '{pending,failed}'];
 const moves: { name: string; sql: string; types: string; values: (string | number)[] }[] = [
-  { name: 'PROMOTE', sql: PROMOTE.several, types: 'uuid[]', values: [arrays[0]!] },
-  { name: 'CANCEL', sql: CANCEL.several, types: 'uuid[]', values: [arrays[0]!] },
-  { name: 'DELETE', sql: DELETE.several, types: 'uuid[]', values: [arrays[0]!] },
+  { name: 'PROMOTE', sql: PROMOTE.several, types: 'uuid[], text[]', values: meant },
+  { name: 'CANCEL', sql: CANCEL.several, types: 'uuid[], text[]', values: meant },
+  { name: 'DELETE', sql: DELETE.several, types: 'uuid[], text[]', values: meant },
   {
     name: 'REQUEUE',
     sql: REQUEUE.several,
-    types: 'uuid[], jsonb, timestamptz, int',
-    values: [arrays[0]!, '1', '2035-01-01', 3],
+    types: 'uuid[], text[], jsonb, timestamptz, int',
+    values: [...meant, '1', '2035-01-01', 3],
   },
 ];
 const modes: PlanMode[] = ['custom', 'generic'];

@@ -10,7 +10,7 @@ export interface MoveStatement {
 }
 
 /**
- * `l` is the row as locked, `j` as the statement first saw it: whatever a CHECK reads is written from `l`, since
+ * Of the jobs in $1 it moves those that stand in a status of $2, unless that is NULL. `l` is the row as locked, `j` as the statement first saw it: whatever a CHECK reads is written from `l`, since
  * PostgreSQL checks the row built from `j` before it notices that somebody changed it meanwhile.
  */
 function moveStatement(
@@ -32,21 +32,24 @@ const holderOfKey = `
   SELECT k.id FROM _jobs k
   WHERE k.topic = l.topic AND k.unique_key = l.unique_key AND k.status IN ('pending', 'processing')`;
 
+/** Its status may have changed since somebody meant it for what it was. */
+const isMeant = '($2::text[] IS NULL OR l.status = ANY ($2::text[]))';
+
 /** failed, cancelled → pending. A job whose key is taken stays; the answer names the holder. */
 export const REQUEUE = moveStatement(
   `
   UPDATE _jobs j SET status = 'pending', retries = 0, cancel_requested = false, finished = NULL, result = NULL,
-    progress = NULL, locked_until = NULL, locked_by = NULL, payload = coalesce($2::jsonb, l.payload),
-    run_at = coalesce($3::timestamptz, statement_timestamp()), max_retries = coalesce($4::int, l.max_retries),
+    progress = NULL, locked_until = NULL, locked_by = NULL, payload = coalesce($3::jsonb, l.payload),
+    run_at = coalesce($4::timestamptz, statement_timestamp()), max_retries = coalesce($5::int, l.max_retries),
     updated = statement_timestamp()
-  FROM l WHERE ${byIdOf('l')} AND l.status IN ('failed', 'cancelled') AND NOT EXISTS (${holderOfKey})`,
+  FROM l WHERE ${byIdOf('l')} AND ${isMeant} AND l.status IN ('failed', 'cancelled') AND NOT EXISTS (${holderOfKey})`,
   { holder: `CASE WHEN m.id IS NULL AND l.status IN ('failed', 'cancelled') THEN (${holderOfKey}) END` },
 );
 
 /** pending → pending, due now; a job that is due keeps its place. */
 export const PROMOTE = moveStatement(`
   UPDATE _jobs j SET run_at = least(l.run_at, statement_timestamp()), updated = statement_timestamp()
-  FROM l WHERE ${byIdOf('l')} AND l.status = 'pending'`);
+  FROM l WHERE ${byIdOf('l')} AND ${isMeant} AND l.status = 'pending'`);
 
 /** pending → cancelled; processing is marked. */
 export const CANCEL = moveStatement(`
@@ -55,10 +58,10 @@ export const CANCEL = moveStatement(`
     finished = CASE WHEN l.status = 'pending' THEN statement_timestamp() END,
     locked_until = CASE WHEN l.status = 'processing' THEN l.locked_until END,
     locked_by = CASE WHEN l.status = 'processing' THEN l.locked_by END
-  FROM l WHERE ${byIdOf('l')} AND l.status IN ('pending', 'processing')`);
+  FROM l WHERE ${byIdOf('l')} AND ${isMeant} AND l.status IN ('pending', 'processing')`);
 
 /** any but processing → gone. */
-export const DELETE = moveStatement(`DELETE FROM _jobs j USING l WHERE ${byIdOf('l')} AND l.status <> 'processing'`, {
-  row: 'j.id, j.status',
-  strength: 'UPDATE',
-});
+export const DELETE = moveStatement(
+  `DELETE FROM _jobs j USING l WHERE ${byIdOf('l')} AND ${isMeant} AND l.status <> 'processing'`,
+  { row: 'j.id, j.status', strength: 'UPDATE' },
+);

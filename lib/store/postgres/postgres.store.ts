@@ -29,7 +29,7 @@ import type { PostgresClient } from './listener.js';
 import { PostgresListener } from './listener.js';
 import { PRUNE, RESCUE } from './maintenance-statements.js';
 import { whenUnlocked } from './migration-lock.js';
-import { CANCEL, DELETE, PROMOTE, REQUEUE } from './move-statements.js';
+import { CANCEL, DELETE, PROMOTE } from './move-statements.js';
 import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY } from './notification-statements.js';
 import * as pauseStatements from './pause-statements.js';
 import { PostgresReports } from './postgres.reports.js';
@@ -239,25 +239,24 @@ export class PostgresStore implements JobStore {
     return { removed: Number(page!.removed), next: page!.next as string | null };
   }
 
-  requeue(ids: readonly string[], changes: Seam.RequeueChanges = {}): Promise<Seam.Moved[]> {
-    const { payload = null, runAt, maxRetries = null } = changes;
-    return this.moves.move(REQUEUE, ids, [payload, runAt?.toISOString() ?? null, maxRetries]);
+  requeue(ids: readonly string[], changes?: Seam.RequeueChanges, from?: Seam.Statuses): Promise<Seam.Moved[]> {
+    return this.moves.requeue(ids, changes, from);
   }
 
-  promote(ids: readonly string[]): Promise<Seam.Moved[]> {
-    return this.moves.move(PROMOTE, ids);
+  promote(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.Moved[]> {
+    return this.moves.move(PROMOTE, ids, from);
   }
 
-  async cancel(ids: readonly string[]): Promise<Seam.Moved[]> {
-    const moved = await this.moves.move(CANCEL, ids);
+  async cancel(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.Moved[]> {
+    const moved = await this.moves.move(CANCEL, ids, from);
     if (moved.some((job) => job.moved && job.status === 'processing')) {
       void this.notify(CANCEL_CHANNEL, '');
     }
     return moved;
   }
 
-  delete(ids: readonly string[]): Promise<Seam.Moved[]> {
-    return this.moves.move(DELETE, ids);
+  delete(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.Moved[]> {
+    return this.moves.move(DELETE, ids, from);
   }
 
   discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {

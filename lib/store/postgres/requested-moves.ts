@@ -1,10 +1,11 @@
 import { RowLockedError } from '../../core/errors.js';
-import type { Moved } from '../job-store.js';
+import type { Moved, RequeueChanges, Statuses } from '../job-store.js';
 import { movedOf } from '../row-mapper.js';
 import { leftAlone } from '../set-answers.js';
 import type { SqlQuery, SqlRow } from '../sql-runner.js';
 import { SqlError } from '../sql-error.js';
 import type { MoveStatement } from './move-statements.js';
+import { REQUEUE } from './move-statements.js';
 
 /** Each takes as long as the queue waits for a lock. */
 const VAIN_WAITS_MAX = 2;
@@ -15,11 +16,25 @@ const HELD = 'an open transaction holds the row or its unique key';
 export class RequestedMoves {
   constructor(private readonly query: SqlQuery) {}
 
+  requeue(ids: readonly string[], changes: RequeueChanges = {}, from?: Statuses): Promise<Moved[]> {
+    const { payload = null, runAt, maxRetries = null } = changes;
+    return this.move(REQUEUE, ids, from, [payload, runAt?.toISOString() ?? null, maxRetries]);
+  }
+
   /**
    * Moves jobs in one statement where that is possible, and one by one where somebody is in the way. Answers in the order
    * of `ids`; those that stay locked, or that the database refuses to move, are left alone.
+   *
+   * @param from see `JobStore`.
+   * @param others what else the statement takes.
    */
-  async move(statement: MoveStatement, ids: readonly string[], params: readonly unknown[] = []): Promise<Moved[]> {
+  async move(
+    statement: MoveStatement,
+    ids: readonly string[],
+    from: Statuses = null,
+    others: readonly unknown[] = [],
+  ): Promise<Moved[]> {
+    const params = [from, ...others];
     if (ids.length === 1) {
       return [movedOf((await this.oneByOne(statement, ids, params)).get(ids[0]!)!)];
     }

@@ -1,17 +1,41 @@
-import type { Moved } from '../job-store.js';
+import type { Moved, RequeueChanges, Statuses } from '../job-store.js';
 import { movedOf } from '../row-mapper.js';
 import { leftAlone } from '../set-answers.js';
 import { SqlError } from '../sql-error.js';
 import type { SqlScript } from '../sql-runner.js';
 import type { MoveStatements } from './move-statements.js';
-import { moveScript } from './scripts.js';
+import { REQUEUE } from './move-statements.js';
+import { moveScript, sqliteTime } from './scripts.js';
 
 /** Moves jobs by request. */
 export class RequestedMoves {
   constructor(private readonly write: <T>(script: () => SqlScript<T>) => Promise<T>) {}
 
-  /** In one script, or where the database refuses one of several, in halves, until those that it refuses stand alone. */
-  async move(statements: MoveStatements, ids: readonly string[], params: readonly unknown[] = []): Promise<Moved[]> {
+  requeue(ids: readonly string[], changes: RequeueChanges = {}, from?: Statuses): Promise<Moved[]> {
+    const { payload = null, runAt, maxRetries = null } = changes;
+    return this.move(REQUEUE, ids, from, [payload, runAt ? sqliteTime(runAt) : null, maxRetries]);
+  }
+
+  /**
+   * In one script, or where the database refuses one of several, in halves, until those that it refuses stand alone.
+   *
+   * @param from see `JobStore`.
+   * @param others what else the statements take.
+   */
+  move(
+    statements: MoveStatements,
+    ids: readonly string[],
+    from: Statuses = null,
+    others: readonly unknown[] = [],
+  ): Promise<Moved[]> {
+    return this.moveAll(statements, ids, [from && JSON.stringify(from), ...others]);
+  }
+
+  private async moveAll(
+    statements: MoveStatements,
+    ids: readonly string[],
+    params: readonly unknown[],
+  ): Promise<Moved[]> {
     try {
       return await this.write(() => moveScript(statements, ids, params));
     } catch (error) {
@@ -29,8 +53,8 @@ export class RequestedMoves {
   ): Promise<Moved[]> {
     const middle = Math.ceil(ids.length / 2);
     const moved = [
-      ...(await this.move(statements, ids.slice(0, middle), params)),
-      ...(await this.move(statements, ids.slice(middle), params)),
+      ...(await this.moveAll(statements, ids.slice(0, middle), params)),
+      ...(await this.moveAll(statements, ids.slice(middle), params)),
     ];
     // Alone a job is answered whole; of several none is, whichever way they went.
     return moved.map((each) => ({ ...each, job: null }));

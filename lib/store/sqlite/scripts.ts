@@ -51,7 +51,7 @@ function textOf(jobs: readonly Seam.JobInsert[]): string {
 export function* moveScript(
   statements: MoveStatements,
   ids: readonly string[],
-  params: readonly unknown[] = [],
+  params: readonly unknown[],
 ): SqlScript<Seam.Moved[]> {
   // Alone, a job is answered whole, as it stands now: it may be gone in a moment.
   const move = ids.length === 1 ? statements.one : statements.several;

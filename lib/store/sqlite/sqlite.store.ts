@@ -25,7 +25,7 @@ import { translated } from './failures.js';
 import { BEGIN_ATTEMPTS, CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './lease-statements.js';
 import { untilFree } from './lock-wait.js';
 import { LOOK_FOR_EXPIRED, PRUNE, PRUNE_PAGE, RESCUE } from './maintenance-statements.js';
-import { CANCEL, DELETE, PROMOTE, REQUEUE } from './move-statements.js';
+import { CANCEL, DELETE, PROMOTE } from './move-statements.js';
 import * as pauseStatements from './pause-statements.js';
 import { FIND_HOLDER, FIND_JOBS } from './report-statements.js';
 import { RequestedMoves } from './requested-moves.js';
@@ -202,22 +202,20 @@ export class SqliteStore implements Seam.JobStore {
     return { removed: removed.length, next: page!.has_more ? (page!.last as string) : null };
   }
 
-  requeue(ids: readonly string[], changes: Seam.RequeueChanges = {}): Promise<Seam.Moved[]> {
-    const { payload = null, runAt, maxRetries = null } = changes;
-    const params = [payload, runAt ? sqliteTime(runAt) : null, maxRetries];
-    return this.moves.move(REQUEUE, ids, params);
+  requeue(ids: readonly string[], changes?: Seam.RequeueChanges, from?: Seam.Statuses): Promise<Seam.Moved[]> {
+    return this.moves.requeue(ids, changes, from);
   }
 
-  promote(ids: readonly string[]): Promise<Seam.Moved[]> {
-    return this.moves.move(PROMOTE, ids);
+  promote(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.Moved[]> {
+    return this.moves.move(PROMOTE, ids, from);
   }
 
-  cancel(ids: readonly string[]): Promise<Seam.Moved[]> {
-    return this.moves.move(CANCEL, ids);
+  cancel(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.Moved[]> {
+    return this.moves.move(CANCEL, ids, from);
   }
 
-  delete(ids: readonly string[]): Promise<Seam.Moved[]> {
-    return this.moves.move(DELETE, ids);
+  delete(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.Moved[]> {
+    return this.moves.move(DELETE, ids, from);
   }
 
   async discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
