@@ -227,14 +227,14 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('prune beside a
       CREATE TRIGGER keep BEFORE DELETE ON _jobs FOR EACH ROW EXECUTE FUNCTION keep()`);
     const keeper = await fixture.begin();
     await keeper.manager.query('SELECT pg_advisory_xact_lock(1)');
-    const pruned = fixture.store.prune(retention({ failed: 1_000, completed: 1_000 }), ALL);
+    const pruned = fixture.store.prune(retention({ failed: MINUTE / 2 }), ALL);
     await fixture.untilSomebodyWaits();
     await fixture.store.requeue([last!]);
     const claims = await claim(fixture.store);
-    await fixture.store.settle(claims.map((token) => settlement(token, outcomes.completed())));
+    await fixture.store.settle(claims.map((token) => settlement(token, outcomes.failed())));
     await keeper.commit();
     expect(await pruned).toMatchObject({ removed: 1 });
-    expect(await fixture.job(last!)).toMatchObject({ status: 'completed' });
+    expect(await fixture.job(last!)).toMatchObject({ status: 'failed', attempt: 2 });
     await fixture.sql('DROP TRIGGER keep ON _jobs; DROP FUNCTION keep()');
   });
 });

@@ -153,6 +153,7 @@ export class TcpProxy {
     this.cut = undefined;
     done();
     if (moment === 'untold') {
+      this.alone.add(server);
       client.pause();
       server.pause();
       return;
