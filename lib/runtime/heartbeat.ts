@@ -1,10 +1,10 @@
 import type { Clock } from '../core/clock.js';
-import { DatabaseRefusedError, messageOf } from '../core/errors.js';
-import { SET_JOBS_MAX } from '../core/limits.js';
+import { DatabaseRefusedError, messageOf, StatementCancelledError } from '../core/errors.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobStore } from '../store/job-store.js';
 import type { Attempt } from './attempt.js';
 import { Periodic } from './periodic.js';
+import { SetSize } from './set-size.js';
 
 export interface HeartbeatOptions {
   readonly store: JobStore;
@@ -21,6 +21,7 @@ export interface HeartbeatOptions {
 export class Heartbeat {
   /** In no order. A set would give each attempt a hash first: a twentieth of what Node spends on a job. */
   private readonly held: Attempt[] = [];
+  private readonly size = new SetSize();
   private readonly renewals: Periodic;
   private readonly watch: Periodic;
 
@@ -96,15 +97,20 @@ export class Heartbeat {
     return isAnyBusy ? this.options.leaseMs / 10 : undefined;
   }
 
-  /** In halves where there are too many, or where the database refuses one of them: the others must not lose their leases. */
+  /** In halves where there are too many, they take too long, or the database refuses one: the others must not lose their leases. */
   private async renewAll(attempts: readonly Attempt[]): Promise<boolean> {
-    if (attempts.length > SET_JOBS_MAX) {
+    if (attempts.length > this.size.limit) {
       return this.renewHalves(attempts);
     }
     try {
-      return await this.renew(attempts);
+      const isAnyBusy = await this.renew(attempts);
+      this.size.grow();
+      return isAnyBusy;
     } catch (error) {
-      if (error instanceof DatabaseRefusedError && attempts.length > 1) {
+      if (error instanceof StatementCancelledError) {
+        this.size.shrink(attempts.length);
+      }
+      if (isOfTheSet(error) && attempts.length > 1) {
         return this.renewHalves(attempts);
       }
       throw error;
@@ -115,12 +121,12 @@ export class Heartbeat {
   private async renewHalves(attempts: readonly Attempt[]): Promise<boolean> {
     const middle = Math.ceil(attempts.length / 2);
     let isAnyBusy = false;
-    let refusal: DatabaseRefusedError | undefined;
+    let refusal: Error | undefined;
     for (const half of [attempts.slice(0, middle), attempts.slice(middle)]) {
       try {
         isAnyBusy = (await this.renewAll(half)) || isAnyBusy;
       } catch (error) {
-        if (!(error instanceof DatabaseRefusedError)) {
+        if (!isOfTheSet(error)) {
           throw error;
         }
         refusal = error;
@@ -164,4 +170,9 @@ export class Heartbeat {
   private dropExpired(): void {
     [...this.held].forEach((attempt) => attempt.loseEndedLease());
   }
+}
+
+/** Whether another set may fare better. */
+function isOfTheSet(error: unknown): error is DatabaseRefusedError | StatementCancelledError {
+  return error instanceof DatabaseRefusedError || error instanceof StatementCancelledError;
 }

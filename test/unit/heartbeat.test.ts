@@ -1,6 +1,8 @@
 import type { Attempt } from '../../lib/runtime/attempt.js';
 import { Heartbeat } from '../../lib/runtime/heartbeat.js';
 import type { JobStore } from '../../lib/store/job-store.js';
+import { StatementCancelledError } from '../../lib/core/errors.js';
+import { HELD } from '../support/job-rows.js';
 import { silentLogger } from '../../lib/core/logger.js';
 import { VirtualClock } from './support/virtual-clock.js';
 
@@ -54,5 +56,32 @@ describe('the heartbeat', () => {
     }
     expect(new Set(heartbeat.attempts)).toEqual(kept);
     expect(heartbeat.attempts).toHaveLength(kept.size);
+  });
+
+  it('renews fewer leases at once where many take too long, and does not try that each time', async () => {
+    const clock = new VirtualClock();
+    const sizes: number[] = [];
+    const renewed: string[] = [];
+    const renew: JobStore['renew'] = async (tokens) => {
+      sizes.push(tokens.length);
+      if (tokens.length > 300) throw new StatementCancelledError('too long');
+      renewed.push(...tokens.map(({ id }) => id));
+      return tokens.map(() => HELD);
+    };
+    const store = { renew } as unknown as JobStore;
+    heartbeat = new Heartbeat({ store, clock, logger: silentLogger, random: () => 0, leaseMs: 3_000 });
+    const ids = Array.from({ length: 1_000 }, (_, index) => `${index}`);
+    ids.forEach((id) =>
+      heartbeat.hold({ id, claim: { id }, foundAt: () => undefined, loseEndedLease: () => undefined } as never),
+    );
+    heartbeat.start();
+    await clock.advance(500);
+    expect(sizes).toEqual([1_000, 500, 250, 250, 250, 250]);
+    expect(renewed.splice(0).sort()).toEqual(ids.toSorted());
+    sizes.length = 0;
+    await clock.advance(500);
+    expect(sizes).toEqual([250, 250, 250, 250]);
+    expect(renewed.sort()).toEqual(ids.toSorted());
+    await heartbeat.stop();
   });
 });
