@@ -16,10 +16,21 @@ function unavailability(cause: SqlError): QueueUnavailableError | undefined {
       return new QueueUnavailableError(QUEUE_CLOSED, { cause });
     case 'unavailable':
     case 'busy':
-      return new QueueUnavailableError(`the database cannot be used: ${cause.message}`, { cause });
+      return new QueueUnavailableError(`the database cannot be used: ${cause.message}`, {
+        cause,
+        isUncertain: mayBeStored(cause),
+      });
     case 'denied':
       return new QueueUnavailableError(deniedText(cause), { cause });
     default:
       return undefined;
   }
+}
+
+/**
+ * Whether the disk did not confirm what had all been written to it: a commit that failed so may be there when the file is opened
+ * anew. `sqlite3` does not say which of its errors it was.
+ */
+function mayBeStored({ cause }: SqlError): boolean {
+  return /^SQLITE_IOERR(_FSYNC)?$/.test(String((cause as { code?: unknown } | undefined)?.code));
 }
