@@ -95,8 +95,22 @@ export class JobsClient extends JobsApi {
     // Fastify refuses the type of a body that is missing.
     if (body) headers['Content-Type'] = 'application/json';
     if (idempotencyKey !== undefined) headers['Idempotency-Key'] = idempotencyKey;
-    return { method, url: this.#url + path + queryText(query), headers, body: body && JSON.stringify(body), signal };
+    return {
+      method,
+      url: this.#url + path + queryText(query),
+      headers,
+      body: body && JSON.stringify(body, written),
+      signal,
+    };
   }
+}
+
+/** A number for which JSON has no text would be sent as `null`, and stored. */
+function written(name: string, value: unknown): unknown {
+  if (typeof value === 'number' && !Number.isFinite(value)) {
+    throw new TypeError(`${name}: expected a JSON value, got ${value}`);
+  }
+  return value;
 }
 
 /** From a variable that is not set it would be `NaN`: without a limit, or tries without end. */

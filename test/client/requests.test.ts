@@ -300,6 +300,15 @@ describe('the client', () => {
     expect(server.requests).toEqual([]);
   });
 
+  it.each([
+    [NaN, {}, 'payload: expected a JSON value, got NaN'],
+    [{ lines: [{ price: Infinity }] }, {}, 'price: expected a JSON value, got Infinity'],
+    [1, { priority: NaN }, 'priority: expected a JSON value, got NaN'],
+  ])('sends no number that would arrive as null: %p, %p', async (payload, options, text) => {
+    await expect(newClient().enqueue('a', payload, options)).rejects.toThrow(new TypeError(text));
+    expect(server.requests).toEqual([]);
+  });
+
   it('leaves the judgement of unknown options to the server', async () => {
     server.answers(json(200, {}));
 
