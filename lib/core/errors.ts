@@ -1,4 +1,4 @@
-import { isDate } from 'node:util/types';
+import { isDate } from './dates.js';
 
 /** The stable, machine-readable name of an error; messages may be reworded between releases, codes may not. */
 export type JobsErrorCode =

@@ -1,4 +1,4 @@
-import { isDate } from 'node:util/types';
+import { isDate } from './dates.js';
 import { describeValue, InvalidOptionsError } from './errors.js';
 import { DURATION_MAX_MS, formatDuration, parseDuration } from './duration.js';
 import { suggestion } from './suggestion.js';

@@ -1,4 +1,4 @@
-import { isDate } from 'node:util/types';
+import { isDate } from './dates.js';
 import { describeValue, InvalidPayloadError, PayloadTooLargeError } from './errors.js';
 import { byteLength, digitsOfExponents, isStorableText } from './text.js';
 

@@ -20,11 +20,11 @@ describe.each(storeKinds())('progress that no handler waits for, on $label', (ki
       },
     });
     const engine = new JobsEngine({ store, maxRetries: 0 });
-    engine.register(TOPIC, async ({ progress }) => {
-      void progress(10);
+    engine.register(TOPIC, async (job) => {
+      void job.progress(10);
       // In a batch of its own.
       await new Promise((resolve) => setImmediate(resolve));
-      void progress(100);
+      void job.progress(100);
       hasReturned.resolve();
       if (fails) throw new Error('for the test');
     });
@@ -40,7 +40,7 @@ describe.each(storeKinds())('progress that no handler waits for, on $label', (ki
   it('keeps no job from ending when it cannot be recorded', async () => {
     const store = altered(fixture.store, { recordProgress: () => Promise.reject(new Error('for the test')) });
     const engine = new JobsEngine({ store });
-    engine.register(TOPIC, ({ progress }) => void progress(10));
+    engine.register(TOPIC, (job) => void job.progress(10));
     await engine.start();
     const { id } = await engine.enqueue(TOPIC, null);
     await engine.whenIdle();
