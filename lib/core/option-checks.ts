@@ -167,10 +167,7 @@ export function listOf<T>(member: Check<T>): Check<readonly T[]> {
   };
 }
 
-/**
- * A moment of a job: years 1970 to 9999, which both databases write in one fixed width; of any realm, as tests in Jest have two. A
- * copy: the caller may change his own.
- */
+/** A moment of a job: years 1970 to 9999, which both databases write in one fixed width. A copy: the caller may change his own. */
 export const dateCheck: Check<Date> = {
   expects: 'a Date between the years 1970 and 9999',
   parse: (value) => {

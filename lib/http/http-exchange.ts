@@ -28,8 +28,8 @@ export interface HttpExchange {
   /** Answers; the body is left out for HEAD. */
   send(answer: HttpAnswer): void;
   /**
-   * Begins an answer that is written bit by bit, and hands out its socket's response. Its connection is not kept: a `fetch` that is
-   * given up connects anew, and would keep that connection, and a server that closes, for as long as it was told to keep this one.
+   * Begins an answer that is written bit by bit, and hands out its socket's response. Its connection is not kept: a `fetch` that
+   * is given up connects anew, and would keep that connection, and a server that closes, for as long as this one might be kept.
    */
   open(status: number, headers: Readonly<Record<string, string>>): ServerResponse;
   /** Leaves the request to the application, as if there were no door. */

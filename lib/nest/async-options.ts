@@ -37,6 +37,11 @@ export interface JobsModuleAsyncOptions extends Visibility, BuildingOptions {
   useExisting?: InjectionToken<JobsOptionsFactory> | undefined;
 }
 
+const tokenCheck: Check<InjectionToken<JobsOptionsFactory>> = {
+  expects: 'the token of a provider',
+  parse: (value) =>
+    ['string', 'symbol', 'function'].includes(typeof value) ? (value as InjectionToken<JobsOptionsFactory>) : undefined,
+};
 const anything: Check<never> = { expects: 'anything', parse: (value) => value as never };
 
 function functionCheck<T>(expects: string): Check<T> {
@@ -54,12 +59,16 @@ const table = {
   useFactory: { default: undefined, check: functionCheck('a function'), meaning: 'gives the other options' } as Option<
     JobsModuleAsyncOptions['useFactory']
   >,
-  useClass: { default: undefined, check: functionCheck('a class'), meaning: 'a class that does' } as Option<
-    JobsModuleAsyncOptions['useClass']
-  >,
-  useExisting: { default: undefined, check: anything, meaning: 'the token of a provider that does' } as Option<
-    JobsModuleAsyncOptions['useExisting']
-  >,
+  useClass: {
+    default: undefined,
+    check: functionCheck('a class'),
+    meaning: 'a class that gives the other options',
+  } as Option<JobsModuleAsyncOptions['useClass']>,
+  useExisting: {
+    default: undefined,
+    check: tokenCheck,
+    meaning: 'the token of a provider that gives the other options',
+  } as Option<JobsModuleAsyncOptions['useExisting']>,
   dataSource: OPTIONS.dataSource,
   http: OPTIONS.http,
   ui: OPTIONS.ui,

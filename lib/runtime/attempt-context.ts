@@ -7,7 +7,7 @@ export interface AttemptHandle {
   readonly signal: AbortSignal;
   readonly manager: StoreTransaction;
   /** Why the handler is not to be called any more, if it is not. */
-  readonly ending: Error | undefined;
+  endingNow(): Error | undefined;
   progress(value: unknown): Promise<void>;
   completeTx(manager: StoreTransaction, result?: unknown): Promise<void>;
   /** The handler is at work until this settles, whatever those around it make of it. */
@@ -19,7 +19,7 @@ const ATTEMPT = Symbol('attempt');
 
 /** Why the attempt behind a handler's job is to end, if it is; asked without making a signal. */
 export function endingOf(job: object): Error | undefined {
-  return (job as Partial<AttemptContext>)[ATTEMPT]?.ending;
+  return (job as Partial<AttemptContext>)[ATTEMPT]?.endingNow();
 }
 
 /** A job's handler is at work until this settles, also when an interceptor around it has stopped waiting. */

@@ -174,6 +174,10 @@ export class Attempt implements AttemptHandle {
       this.throwIfEnding();
       this.tx = tx;
       const value = await work();
+      if (!this.mayBeCompleted) {
+        // Once it is, the row is locked until the commit.
+        await this.recording;
+      }
       await this.completion.completeLast(tx, value);
       return value;
     });
@@ -181,14 +185,14 @@ export class Attempt implements AttemptHandle {
 
   /** To be asked after a wait for a schema or a connection: by then another attempt may own the job. */
   throwIfEnding(): void {
-    const { ending } = this;
+    const ending = this.endingNow();
     if (ending) {
       throw ending;
     }
   }
 
   /** Why its handler is not to be called any more, if it is not: where the event loop was held, nobody may have said so yet. */
-  get ending(): Error | undefined {
+  endingNow(): Error | undefined {
     this.loseEndedLease();
     return this.abortReason;
   }
@@ -215,7 +219,7 @@ export class Attempt implements AttemptHandle {
     this.abortWith(new LeaseLostError(this.id, this.claim.attempt));
   }
 
-  /** The same, if the lease must have ended by now: the database has not answered for so long. */
+  /** Loses the lease if it must have ended by now: the database has not answered for so long. */
   loseEndedLease(): void {
     if (this.leaseEndsMs <= this.parts.clock.now() && this.mustBeProcessing) {
       this.loseLease();

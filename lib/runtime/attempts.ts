@@ -65,6 +65,8 @@ export class Attempts {
   private readonly parts: AttemptParts;
   private readonly beginnings: Beginnings;
   private readonly countByTopic = new Map<string, number>();
+  /** Outcomes that wait until what their handlers said before is in the table. */
+  private readonly afterProgress = new Map<Attempt, Outcome>();
   private whenSettled: (() => void)[] = [];
   private whenReturned: (() => void)[] = [];
   /** What the executor says of an attempt. */
@@ -186,6 +188,7 @@ export class Attempts {
   /** The process ends, whether the database has answered or not. */
   giveUp(): void {
     const { heartbeat, settler, logger } = this.options;
+    [...this.afterProgress.keys()].forEach((attempt) => this.settleAtLast(attempt));
     const open = heartbeat.attempts.filter(({ isSettling }) => isSettling).length;
     if (open > 0) {
       logger.warn(
@@ -299,8 +302,16 @@ export class Attempts {
   /** Its handler may not have waited for progress, which the table refuses once it has the outcome. */
   private settleAfterProgress(attempt: Attempt, outcome: Outcome | null): void {
     if (outcome && attempt.recording) {
-      void attempt.recording.then(() => this.settle(attempt, outcome));
+      this.afterProgress.set(attempt, outcome);
+      void attempt.recording.then(() => this.settleAtLast(attempt));
     } else {
+      this.settle(attempt, outcome);
+    }
+  }
+
+  private settleAtLast(attempt: Attempt): void {
+    const outcome = this.afterProgress.get(attempt);
+    if (outcome && this.afterProgress.delete(attempt)) {
       this.settle(attempt, outcome);
     }
   }

@@ -110,8 +110,8 @@ export class BulkDesk {
 }
 
 /**
- * The statuses in which a filter means jobs; `null` is all. Until its turn comes a job may have left them, re-queued by somebody
- * for example, and is then not what was meant.
+ * The statuses in which a filter means jobs; `null` is all, as of a text alone, which is looked for in topics and errors. Until
+ * its turn comes a job may have left them, re-queued by somebody for example, and is then not what was meant.
  */
 function statusesOf({ statuses, errorKey }: ListFilter): Statuses {
   return errorKey === null ? statuses : ['failed'];

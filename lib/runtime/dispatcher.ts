@@ -28,7 +28,7 @@ export interface DispatcherOptions {
 }
 
 /** Due jobs that a claim did not get, since somebody holds their rows locked, are asked for again, less and less often. */
-const LOCKED_PAUSES: PauseBounds = { minMs: 20, maxMs: 400 };
+const LOCKED_PAUSES: PauseBounds = { minMs: 20, maxMs: 200 };
 
 /**
  * Has due jobs claimed while there are free slots, looks for what is not known, and sleeps until something is due, announced or
@@ -164,6 +164,9 @@ export class Dispatcher {
       if (claimed === 'no room') {
         return this.noteQuiet();
       }
+      if (claimed !== 'empty-handed') {
+        this.timesLocked = 0;
+      }
       if (claimed === 'go on' || claimer.isBusy) {
         if (surveyor.isOverdue) {
           void surveyor.survey();
@@ -206,8 +209,10 @@ export class Dispatcher {
 
   private lockedPauseMs(): number {
     const { pollIntervalMs, random } = this.options;
+    const pauseMs = growingPauseMs(this.timesLocked, LOCKED_PAUSES, random());
     this.timesLocked += 1;
-    return Math.min(growingPauseMs(this.timesLocked - 1, LOCKED_PAUSES, random()), pollIntervalMs);
+    // What is due elsewhere in the meantime does not wait for it.
+    return Math.min(pauseMs, pollIntervalMs, this.surveyor.nextDueInMs());
   }
 
   /** There may be something to claim. */

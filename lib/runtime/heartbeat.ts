@@ -97,20 +97,19 @@ export class Heartbeat {
     return isAnyBusy ? this.options.leaseMs / 10 : undefined;
   }
 
-  /** In halves where there are too many, they take too long, or the database refuses one: the others must not lose their leases. */
+  /** In halves where there are too many, or the database refuses one of them: the others must not lose their leases. */
   private async renewAll(attempts: readonly Attempt[]): Promise<boolean> {
     if (attempts.length > this.size.limit) {
       return this.renewHalves(attempts);
     }
     try {
-      const isAnyBusy = await this.renew(attempts);
-      this.size.grow();
-      return isAnyBusy;
+      return await this.renew(attempts);
     } catch (error) {
-      if (error instanceof StatementCancelledError) {
+      const isTooLarge = error instanceof StatementCancelledError;
+      if (isTooLarge) {
         this.size.shrink(attempts.length);
       }
-      if (isOfTheSet(error) && attempts.length > 1) {
+      if ((isTooLarge || error instanceof DatabaseRefusedError) && attempts.length > 1) {
         return this.renewHalves(attempts);
       }
       throw error;
@@ -121,12 +120,12 @@ export class Heartbeat {
   private async renewHalves(attempts: readonly Attempt[]): Promise<boolean> {
     const middle = Math.ceil(attempts.length / 2);
     let isAnyBusy = false;
-    let refusal: Error | undefined;
+    let refusal: DatabaseRefusedError | undefined;
     for (const half of [attempts.slice(0, middle), attempts.slice(middle)]) {
       try {
         isAnyBusy = (await this.renewAll(half)) || isAnyBusy;
       } catch (error) {
-        if (!isOfTheSet(error)) {
+        if (!(error instanceof DatabaseRefusedError)) {
           throw error;
         }
         refusal = error;
@@ -147,9 +146,12 @@ export class Heartbeat {
     );
     const tookMs = clock.now() - askedMs;
     if (tookMs > leaseMs / 3) {
+      this.size.shrink(attempts.length);
       logger.warn(
         `renewing leases took ${Math.round(tookMs)} ms of a lease of ${leaseMs} ms; a longer lease would be safer`,
       );
+    } else {
+      this.size.grow();
     }
     attempts.forEach((attempt, index) => {
       const { state, cancelRequested, place } = renewals[index]!;
@@ -170,9 +172,4 @@ export class Heartbeat {
   private dropExpired(): void {
     [...this.held].forEach((attempt) => attempt.loseEndedLease());
   }
-}
-
-/** Whether another set may fare better. */
-function isOfTheSet(error: unknown): error is DatabaseRefusedError | StatementCancelledError {
-  return error instanceof DatabaseRefusedError || error instanceof StatementCancelledError;
 }

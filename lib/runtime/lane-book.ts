@@ -208,9 +208,10 @@ export class LaneBook {
     return topics.some(({ topic }) => this.known(topic).some((lane) => lane.isDue(nowMs)));
   }
 
-  /** When the next job of these topics is due; Infinity when none is known. */
-  nextDueAtMs(topics: readonly TopicRoom[]): number {
-    return Math.min(Infinity, ...topics.flatMap(({ topic }) => this.known(topic).map((lane) => lane.dueAtMs)));
+  /** When the next job of these topics is due, of those that are due after a moment; Infinity when none is known. */
+  nextDueAtMs(topics: readonly TopicRoom[], afterMs = -Infinity): number {
+    const dueAtMs = topics.flatMap(({ topic }) => this.known(topic).map((lane) => lane.dueAtMs));
+    return Math.min(Infinity, ...dueAtMs.filter((atMs) => atMs > afterMs));
   }
 
   /** Those first that have waited for the longest time to be the first who are given jobs. */

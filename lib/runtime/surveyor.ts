@@ -88,6 +88,12 @@ export class Surveyor {
     return Math.max(0, Math.min(this.outlook.untilMs, book.nextDueAtMs(room.rooms())) - clock.now());
   }
 
+  /** When the next job is due that is not yet; Infinity when none is known. */
+  nextDueInMs(): number {
+    const { book, room, clock } = this.options;
+    return book.nextDueAtMs(room.rooms(), clock.now()) - clock.now();
+  }
+
   /** Jobs are looked for again: what failed before is of no interest any more. */
   start(): void {
     this.hasLooked = false;

@@ -88,7 +88,7 @@ export interface JobStore {
   /**
    * failed, cancelled → pending. Jobs whose unique key is taken are left alone. Answers in the order of `ids`.
    *
-   * @param from only jobs that stand in one of these statuses by now; `null`, as by default, is all. So with each of these verbs.
+   * @param from only jobs that stand in one of these statuses by now; `null`, the default, is all. So with each of these verbs.
    */
   requeue(ids: readonly string[], changes?: RequeueChanges, from?: Statuses): Promise<Moved[]>;
   /** pending → pending, due now, or when it was if that is earlier. Answers in the order of `ids`. */

@@ -5,20 +5,24 @@ import { storeKinds, useStore } from '../support/stores.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/wait.js';
 
-/** A statement takes a third of it at most. */
-const LEASE = '3s';
-
 describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
   'what a process has locked whose machine is gone, on $label',
   (kind) => {
     const fixture = useStore(kind);
+    let close: () => Promise<void>;
+
+    afterEach(() => close());
 
     it('is free again soon', async () => {
       const proxy = TcpProxy.before((fixture.app.options as { url: string }).url);
       await proxy.open();
       const app = await new DataSource({ type: 'postgres', url: proxy.url }).initialize();
-      const { store } = createJobStore(app, { lease: LEASE });
+      const { store } = createJobStore(app, { lease: '5s' });
       await store.open();
+      close = async () => {
+        await Promise.all([store.close(), proxy.close()]);
+        await app.destroy();
+      };
 
       const gone = proxy.cutNext('COMMIT', 'untold');
       const keys = ['invoice 1', 'invoice 2'];
@@ -33,8 +37,6 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       await until(isStored, { timeoutMs: 15_000, message: 'the key' });
 
       await lost;
-      await Promise.all([store.close(), proxy.close()]);
-      await app.destroy();
     });
   },
 );

@@ -1,11 +1,22 @@
-import { JobsEngine } from 'nestjs-jobs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { JobsEngineOptions } from 'nestjs-jobs';
+import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
+import type { JobStore } from '../../lib/store/job-store.js';
 import { altered } from '../support/altered-store.js';
 import { TOPIC } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 import { signal } from '../support/wait.js';
+import { RecordingLogger } from '../unit/support/recording-logger.js';
 
 describe.each(storeKinds())('progress that no handler waits for, on $label', (kind) => {
   const fixture = useStore(kind);
+  let engine: JobsEngine;
+
+  afterEach(() => engine.close());
+
+  const open = (store: JobStore, options: Omit<JobsEngineOptions, 'store'> = {}): void => {
+    engine = new JobsEngine({ ...options, store });
+  };
 
   it.each([
     { end: 'completed', fails: false },
@@ -19,11 +30,11 @@ describe.each(storeKinds())('progress that no handler waits for, on $label', (ki
         return fixture.store.recordProgress(entries);
       },
     });
-    const engine = new JobsEngine({ store, maxRetries: 0 });
+    open(store, { maxRetries: 0 });
     engine.register(TOPIC, async (job) => {
       void job.progress(10);
       // In a batch of its own.
-      await new Promise((resolve) => setImmediate(resolve));
+      await nextTurn();
       void job.progress(100);
       hasReturned.resolve();
       if (fails) throw new Error('for the test');
@@ -34,17 +45,61 @@ describe.each(storeKinds())('progress that no handler waits for, on $label', (ki
     mayRecord.resolve();
     await engine.whenIdle();
     expect(await fixture.job(id)).toMatchObject({ status: end, progress: 100 });
+  });
+
+  it('does not keep the process from its end, which says what is not recorded', async () => {
+    const isRecording = signal();
+    const mayRecord = signal();
+    const store = altered(fixture.store, {
+      recordProgress: async () => {
+        isRecording.resolve();
+        await mayRecord.promise;
+        throw new Error('for the test');
+      },
+      // As a database that does not answer.
+      settle: () => mayRecord.promise.then(() => Promise.reject(new QueueUnavailableError('for the test'))),
+    });
+    const logger = new RecordingLogger();
+    open(store, { logger, shutdownTimeout: 100 });
+    engine.register(TOPIC, (job) => void job.progress(10));
+    await engine.start();
+    await engine.enqueue(TOPIC, null);
+    await isRecording.promise;
     await engine.close();
+    expect(logger.of('warn')).toContainEqual(expect.stringMatching(/^outcomes without an answer at the end: 1;/));
+    mayRecord.resolve();
   });
 
   it('keeps no job from ending when it cannot be recorded', async () => {
     const store = altered(fixture.store, { recordProgress: () => Promise.reject(new Error('for the test')) });
-    const engine = new JobsEngine({ store });
+    open(store);
     engine.register(TOPIC, (job) => void job.progress(10));
     await engine.start();
     const { id } = await engine.enqueue(TOPIC, null);
     await engine.whenIdle();
     expect(await fixture.job(id)).toMatchObject({ status: 'completed', progress: null });
-    await engine.close();
   });
 });
+
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
+  'progress that no transactional handler waits for, on $label',
+  (kind) => {
+    const fixture = useStore(kind);
+
+    it('is there when the job has completed', async () => {
+      const store = altered(fixture.store, {
+        recordProgress: async (entries) => {
+          await nextTurn();
+          return fixture.store.recordProgress(entries);
+        },
+      });
+      const engine = new JobsEngine({ store });
+      engine.register(TOPIC, (job) => void job.progress(10), { transactional: true });
+      await engine.start();
+      const { id } = await engine.enqueue(TOPIC, null);
+      await engine.whenIdle();
+      await engine.close();
+      expect(await fixture.job(id)).toMatchObject({ status: 'completed', progress: 10 });
+    });
+  },
+);

@@ -80,6 +80,7 @@ describe('an application that lacks what the queue needs is told so', () => {
     [{}, 'useFactory: expected it, useClass or useExisting, got none of them'],
     [{ useFactory: 'options' }, "useFactory: expected a function, got 'options'"],
     [{ useClass: {} }, 'useClass: expected a class, got an object'],
+    [{ useExisting: null }, 'useExisting: expected the token of a provider, got null'],
     [
       { useFactory: () => ({}), useExisting: 'OPTIONS' },
       'useExisting: expected one of useFactory, useClass, useExisting, got useFactory beside it',

@@ -27,8 +27,8 @@ export class SurveyQueue {
   isRefusing = false;
   /** How long a survey takes. */
   surveyMs = 0;
-  /** Somebody else holds all rows. */
-  isLocked = false;
+  /** Somebody else holds all rows, or those of a topic. */
+  isLocked: boolean | string = false;
   /** What the other process stores is not heard of here. */
   isDeaf = false;
   /** Called once, when the table has answered a claim. */
@@ -43,7 +43,7 @@ export class SurveyQueue {
     const store = new SimulatedStore(this.table, {
       ...shortLine,
       ask: (verb, work) => this.ask(verb, work),
-      meetsLock: () => this.isLocked,
+      meetsLock: (topic) => this.isLocked === true || (topic !== undefined && this.isLocked === topic),
       tookMs: () => this.tookMs,
       listen: (hints) => {
         this.hear = (topic) => hints.jobs(topic);

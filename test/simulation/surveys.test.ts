@@ -110,14 +110,29 @@ describe('surveys', () => {
       await queue.advance(2_000);
       queue.surveys = 0;
       await queue.advance(10_000);
-      expect(queue.surveys).toBeGreaterThanOrEqual(25);
-      expect(queue.surveys).toBeLessThanOrEqual(51);
+      expect(queue.surveys).toBeGreaterThanOrEqual(50);
+      expect(queue.surveys).toBeLessThanOrEqual(101);
       queue.isLocked = false;
-      await queue.advance(400);
+      await queue.advance(200);
       expect(queue.done).toEqual(done);
       queue.surveys = 0;
       queue.isLocked = true;
     }
+  });
+
+  it('keep no job waiting that is due while somebody holds another locked', async () => {
+    const starts: number[] = [];
+    queue.engine.register('timed', () => void starts.push(queue.clock.now()));
+    queue.isLocked = 'work';
+    await queue.engine.enqueue('work', 1);
+    await queue.advance(5_000);
+    const dueAt: number[] = [];
+    for (let job = 0; job < 5; job += 1) {
+      dueAt.push(queue.clock.now() + 613);
+      await queue.engine.enqueue('timed', job, { delay: 613 });
+      await queue.advance(1_000);
+    }
+    expect(starts.map((at, index) => at - dueAt[index]!)).toEqual([0, 0, 0, 0, 0]);
   });
 
   describe('that are not answered yet', () => {

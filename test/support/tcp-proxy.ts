@@ -3,8 +3,8 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
 
 /**
- * Where a client is cut off: before what it sends has reached the server, or just after; or before, and neither is told, as when a
- * machine loses its power.
+ * Where a client is cut off: before what it sends has reached the server, or just after; or before, and neither is told, as when
+ * a machine loses its power.
  */
 export type CutMoment = 'unsent' | 'sent' | 'untold';
 

@@ -38,8 +38,8 @@ const idOf = (moment: string): string =>
 
 /**
  * One page of the table in the order of its ids: deletes what is over its age, and says whether to go on, which is as long as
- * any row of the page is old, or all of their ids are: those are made by clocks of applications, of which one may be late. What has
- * run anew since the page was read is young, as is seen when its row is locked. `coalesce` hides the rows from the planner:
+ * any row of the page is old, or all of their ids are: those are made by clocks of applications, of which one may be late. What
+ * has run anew since the page was read is young, as is seen when its row is locked. `coalesce` hides the rows from the planner:
  * statistics of a moment at which nothing had finished make it begin with all that has.
  */
 export const PRUNE = `
@@ -54,7 +54,8 @@ aged AS (
   WHERE p.finished <= a.latest AND p.id <> ALL ($5::uuid[])),
 free AS (
   SELECT j.id FROM aged JOIN _jobs j ON ${byIdOf('aged')}
-  WHERE coalesce(j.status = aged.status AND j.finished <= aged.latest AND (j.idempotency_key IS NULL OR NOT ${isKeyKept}), false)
+  WHERE coalesce(
+    j.status = aged.status AND j.finished <= aged.latest AND (j.idempotency_key IS NULL OR NOT ${isKeyKept}), false)
   FOR UPDATE OF j SKIP LOCKED),
 gone AS (DELETE FROM _jobs j USING free WHERE ${byIdOf('free')} RETURNING 1)
 SELECT (SELECT count(*) FROM gone) AS removed,

@@ -10,8 +10,9 @@ export interface MoveStatement {
 }
 
 /**
- * Of the jobs in $1 it moves those that stand in a status of $2, unless that is NULL. `l` is the row as locked, `j` as the statement first saw it: whatever a CHECK reads is written from `l`, since
- * PostgreSQL checks the row built from `j` before it notices that somebody changed it meanwhile.
+ * Of the jobs in $1 it moves those that stand in a status of $2, unless that is NULL. `l` is the row as locked, `j` as the
+ * statement first saw it: whatever a CHECK reads is written from `l`, since PostgreSQL checks the row built from `j` before it
+ * notices that somebody changed it meanwhile.
  */
 function moveStatement(
   moved: string,

@@ -12,8 +12,8 @@
  *
  * What they are answered is read by the driver, which knows times in one form only: hence `datestyle`.
  *
- * Of a process whose machine or network is gone the server hears nothing, for hours. What its transaction has locked must not stay
- * so for as long: hence `idle_in_transaction_session_timeout`, which leaves a process that is there the time it waits for an answer.
+ * Of a process whose machine or network is gone the server hears nothing, for hours. What its transaction has locked must not
+ * stay so for as long: hence `idle_in_transaction_session_timeout`, not shorter than a process waits for an answer.
  */
 
 /** Bounds of the queue's statements, in milliseconds. */

@@ -93,7 +93,7 @@ SELECT id FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?3)) AND t
 
 /** Of the whole table. */
 export const ALL_IDS = `
-SELECT id FROM _jobs WHERE ${inRange} AND ${isDated('?3', '?4')} ORDER BY id DESC LIMIT ?5`;
+SELECT id FROM _jobs WHERE ${inRange} AND ${isDated('?3', '?4')} ORDER BY id DESC LIMIT ?5 OFFSET ?6`;
 
 /** How many a list of the whole table has, up to ?5. */
 export const COUNT_ALL = `

@@ -11,8 +11,8 @@ export interface Line {
   /** What claimed rows say in `locked_by`; absent: what the engine says, which differs from run to run. */
   readonly worker?: string;
   ask<T>(verb: keyof JobStore | 'report', work: () => T): Promise<T>;
-  /** Whether a statement meets a row that somebody else holds at this moment. */
-  meetsLock(): boolean;
+  /** Whether a statement meets a row that somebody else holds at this moment; a claim says of which topic. */
+  meetsLock(topic?: string): boolean;
   /** How long a look into the indexes is said to have taken. */
   tookMs(): number;
   announce(topics: readonly string[] | 'cancel'): void;
@@ -77,7 +77,9 @@ export class SimulatedStore implements JobStore {
 
   claim(request: Seam.ClaimRequest): Promise<Claim[]> {
     const { worker = request.worker } = this.line;
-    return this.line.ask('claim', () => this.table.claim({ ...request, worker }, () => !this.line.meetsLock()));
+    return this.line.ask('claim', () =>
+      this.table.claim({ ...request, worker }, (topic) => !this.line.meetsLock(topic)),
+    );
   }
 
   survey(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[] = []): Promise<Seam.LaneSurvey> {

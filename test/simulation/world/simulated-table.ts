@@ -53,11 +53,11 @@ export class SimulatedTable {
   }
 
   /** @param isFree whether nobody holds a row locked. */
-  claim({ lanes, limit, worker, leaseMs }: Seam.ClaimRequest, isFree = (): boolean => true): Claim[] {
+  claim({ lanes, limit, worker, leaseMs }: Seam.ClaimRequest, isFree = (_topic: string): boolean => true): Claim[] {
     const now = this.options.now();
     const due = lanes.flatMap((lane) =>
       this.waiting(lane)
-        .filter((row) => row.runAt.getTime() <= now && !this.paused.has(row.topic) && isFree())
+        .filter((row) => row.runAt.getTime() <= now && !this.paused.has(row.topic) && isFree(row.topic))
         .slice(0, lane.limit),
     );
     return due.slice(0, limit).map((row) => {
