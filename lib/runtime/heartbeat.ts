@@ -103,7 +103,9 @@ export class Heartbeat {
       return this.renewHalves(attempts);
     }
     try {
-      return await this.renew(attempts);
+      const isAnyBusy = await this.renew(attempts);
+      this.size.grow();
+      return isAnyBusy;
     } catch (error) {
       const isTooLarge = error instanceof StatementCancelledError;
       if (isTooLarge) {
@@ -146,12 +148,9 @@ export class Heartbeat {
     );
     const tookMs = clock.now() - askedMs;
     if (tookMs > leaseMs / 3) {
-      this.size.shrink(attempts.length);
       logger.warn(
         `renewing leases took ${Math.round(tookMs)} ms of a lease of ${leaseMs} ms; a longer lease would be safer`,
       );
-    } else {
-      this.size.grow();
     }
     attempts.forEach((attempt, index) => {
       const { state, cancelRequested, place } = renewals[index]!;
