@@ -99,6 +99,8 @@ describe.each(places)('the live admin UI on $database and $adapter', ({ kind, ad
     });
     await ui.goto(`${app.url}/admin/jobs/`);
     await ui.page.locator('canvas').nth(2).waitFor();
+    // Whose word is a longer one until the stream is open.
+    await ui.button(/^Live/).waitFor();
     await ui.page.evaluate(WATCH_SHIFTS);
     answers.get('topics')!.resolve();
     await ui.page.getByRole('row', { name: /^later/ }).waitFor();
