@@ -1,7 +1,13 @@
 import type { UiPage } from './ui-page.js';
 
-/** Notes from now on what moves by itself: `layout-shift` without a hand at the page. */
-export const WATCH_SHIFTS = `
+/** When the frame is drawn that shows what the document holds now. */
+const DRAWN = 'new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 50)))';
+
+/**
+ * Notes what moves by itself: `layout-shift` without a hand at the page. It begins once what the document holds now is
+ * drawn: what a test has waited for may be in the document, and not yet in its place on the screen.
+ */
+export const WATCH_SHIFTS = `${DRAWN}.then(() => {
   window.shifts = [];
   const place = ({ x, y, width, height }) => [x, y, width, height].map(Math.round).join(' ');
   new PerformanceObserver((list) => {
@@ -13,11 +19,9 @@ export const WATCH_SHIFTS = `
       }
     }
   }).observe({ type: 'layout-shift', buffered: false });
-`;
+})`;
 
 /** What has moved until now, the frame that is being drawn included. */
 export function shiftsOn(ui: UiPage): Promise<string[]> {
-  return ui.page.evaluate(
-    'new Promise((resolve) => requestAnimationFrame(() => setTimeout(() => resolve(window.shifts), 50)))',
-  );
+  return ui.page.evaluate(`${DRAWN}.then(() => window.shifts)`);
 }
