@@ -52,6 +52,8 @@ class OpenTransaction {
 export interface TransactionWatcher {
   /** One is about to begin, and counts as open already; it begins when the returned promise has resolved. */
   starting?(): Promise<void> | undefined;
+  /** One in which the queue has a part is about to commit. Rejects so that it is rolled back instead. */
+  committing?(queryRunner: QueryRunner): Promise<void>;
   /** One has ended, within this tick. */
   ended?(): void;
 }
@@ -185,12 +187,15 @@ export class CallerTransactions {
     afterTransactionRollback: ({ queryRunner }: TransactionEvent) => this.ended(queryRunner, false),
   };
 
-  /** @throws what a call was refused with: then what stands beside it must not be committed. */
+  /** @throws what a call was refused with, or the watcher: then what stands beside it must not be committed. */
   private async committing(queryRunner: QueryRunner): Promise<void> {
     const { parts } = await this.ending(queryRunner);
     const refusal = parts.find((part) => part.refusal)?.refusal;
     if (refusal) {
       throw refusal;
+    }
+    if (parts.length > 0) {
+      await this.watcher.committing?.(queryRunner);
     }
   }
 

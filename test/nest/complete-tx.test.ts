@@ -114,6 +114,22 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     expect(job).toMatchObject({ status: 'completed', attempt: 2, retries: 1 });
   });
 
+  it('is believed where the error of a statement was caught only if the database commits all the same', async () => {
+    await start((job) =>
+      app.dataSource.transaction(async (manager) => {
+        await manager.insert(Receipt, { jobId: job.id, attempt: job.attempt });
+        await job.completeTx(manager);
+        if (job.attempt === 1) await manager.query('SELECT no_such_column FROM _jobs').catch(() => undefined);
+      }),
+    );
+    const { id } = await app.jobs.enqueue('work', null);
+    const job = await app.jobAfter('completed', id);
+    const attempt = app.dataSource.options.type === 'postgres' ? 2 : 1;
+    expect(job).toMatchObject({ status: 'completed', attempt });
+    expect(await receipts()).toMatchObject([{ jobId: id, attempt }]);
+    expect(app.eventsOf('lease_lost', id)).toEqual([]);
+  });
+
   describe('when the database refuses the completion, and the handler returns all the same', () => {
     it.each([
       [
