@@ -1,5 +1,8 @@
 import type { ServerResponse } from 'node:http';
 
+/** What its reader has not taken by then is lost: one who has stopped reading would keep the server from closing. */
+const ENDING_MS_MAX = 2_000;
+
 /**
  * One connection on which server-sent events leave. What a slow reader has not taken yet is replaced by what comes
  * later: only the latest event of each type waits, so that nothing piles up.
@@ -8,6 +11,7 @@ export class EventChannel {
   /** The latest event of each type that could not be written. */
   private readonly waiting = new Map<string, unknown>();
   private isOver = false;
+  private ending: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly response: ServerResponse,
@@ -16,6 +20,7 @@ export class EventChannel {
   ) {
     response.once('close', () => {
       this.isOver = true;
+      clearTimeout(this.ending);
       onEnd();
     });
     response.on('drain', () => this.flush());
@@ -45,6 +50,7 @@ export class EventChannel {
   end(): void {
     if (!this.isOver) {
       this.response.end();
+      this.ending ??= setTimeout(() => this.response.destroy(), ENDING_MS_MAX);
     }
   }
 

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { Server } from 'node:http';
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { connect } from 'node:net';
@@ -6,6 +7,7 @@ import { JobsEngine } from 'nestjs-jobs';
 import { EventChannel } from '../../lib/http/event-channel.js';
 import { JobStreams } from '../../lib/http/job-streams.js';
 import { sqliteFile } from '../nest/support/database-kinds.js';
+import type { Signal } from '../support/wait.js';
 import { signal, until } from '../support/wait.js';
 import { everyAdapter } from './support/adapters.js';
 import { useHttpApps } from './support/http-apps.js';
@@ -107,15 +109,39 @@ describe.each(everyAdapter)('the stream on $adapter', (adapter) => {
 });
 
 describe('a reader of the stream who is slow', () => {
-  it('is spared what is out of date, and told all that has changed', async () => {
-    const channelOpened = signal<EventChannel>();
-    const ended = signal();
-    const server = createServer((_request, response) => {
+  let server: Server;
+  let port: number;
+  let channelOpened: Signal<EventChannel>;
+  let ended: Signal<void>;
+
+  beforeEach(async () => {
+    channelOpened = signal();
+    ended = signal();
+    server = createServer((_request, response) => {
       response.writeHead(200).flushHeaders();
       channelOpened.resolve(new EventChannel(response, () => ended.resolve()));
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const stream = await OpenStream.of(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, {});
+    ({ port } = server.address() as AddressInfo);
+  });
+
+  it('keeps no server from closing when he has stopped reading', async () => {
+    const reader = connect(port, '127.0.0.1')
+      .on('error', () => undefined)
+      .pause();
+    reader.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    const channel = await channelOpened.promise;
+    // More than the system takes for him.
+    channel.send('stats', 'x'.repeat(50_000_000));
+    channel.end();
+    channel.end();
+    await expect(new Promise((resolve) => server.close(resolve))).resolves.toBeUndefined();
+    await ended.promise;
+    reader.destroy();
+  });
+
+  it('is spared what is out of date, and told all that has changed', async () => {
+    const stream = await OpenStream.of(`http://127.0.0.1:${port}`, {});
     const channel = await channelOpened.promise;
     const waitingBytes = () => (channel as unknown as { response: { writableLength: number } }).response.writableLength;
     const rounds = 5_000;
