@@ -104,8 +104,8 @@ export class Executor {
 
   private outcomeOfValue(attempt: Attempt, handler: RegisteredHandler, value: unknown): Outcome {
     if (attempt.isUpToTransaction) {
-      // The table knows whether that transaction committed, and nobody else: PostgreSQL turns the COMMIT of a failed one
-      // into a rollback without a word. If it did, the fence keeps this from changing anything.
+      // The table knows whether that transaction committed, and nobody else: the answer to its COMMIT may be lost, or a
+      // ROLLBACK of the handler's own have come before. If it did, the fence keeps this from changing anything.
       return { kind: 'retry', delayMs: this.unaskedDelayMs(attempt, handler), failure: NOT_COMMITTED };
     }
     const unrun = unrunKindOf(value);

@@ -1,5 +1,5 @@
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
-import { InvalidOptionsError, UnknownDataSourceError } from '../core/errors.js';
+import { DatabaseRefusedError, InvalidOptionsError, UnknownDataSourceError } from '../core/errors.js';
 import type { StoreTransaction, TransactionPart } from './job-store.js';
 
 type Done = (committed: boolean) => void;
@@ -46,14 +46,27 @@ class OpenTransaction {
   isOutermost(depth: number): boolean {
     return depth <= this.base + 1;
   }
+
+  /** Whether a call is under way in it. */
+  get isBusy(): boolean {
+    return this.parts.some(({ isOpen }) => isOpen);
+  }
+
+  /** Resolves when none is. */
+  async idle(): Promise<void> {
+    while (this.isBusy) {
+      await Promise.all(this.parts.map(({ over }) => over));
+    }
+  }
 }
+
+/** How TypeORM ends a transaction, or gives up what stands since a savepoint. */
+const END = /^(COMMIT|ROLLBACK|ROLLBACK TO SAVEPOINT typeorm_\d+)$/;
 
 /** Who wants to know of every transaction of these DataSources. */
 export interface TransactionWatcher {
   /** One is about to begin, and counts as open already; it begins when the returned promise has resolved. */
   starting?(): Promise<void> | undefined;
-  /** One in which the queue has a part is about to commit. Rejects so that it is rolled back instead. */
-  committing?(queryRunner: QueryRunner): Promise<void>;
   /** One has ended, within this tick. */
   ended?(): void;
 }
@@ -172,52 +185,75 @@ export class CallerTransactions {
         // Whatever is known is of the one before, whose end nobody may have told.
         this.homes.set(queryRunner.manager, this.begun(queryRunner, new OpenTransaction(depth)));
       }
-      return this.watcher.starting?.();
+      const around = this.openOf(queryRunner);
+      // What was called outside of a savepoint must not come to stand inside.
+      return around.isBusy ? around.idle().then(() => this.watcher.starting?.()) : this.watcher.starting?.();
     },
     beforeTransactionCommit: ({ queryRunner }: TransactionEvent) => {
       // A savepoint that is released decides nothing yet.
       const isOutermost = this.openOf(queryRunner).isOutermost(depthOf(queryRunner));
-      const end = isOutermost ? this.committing(queryRunner) : undefined;
-      // Where a subscriber of the application's throws, TypeORM does not wait for it.
-      end?.catch(() => undefined);
-      return end;
+      return isOutermost ? handled(this.committing(queryRunner, !this.hasOthersAtEnd(queryRunner))) : undefined;
     },
-    beforeTransactionRollback: ({ queryRunner }: TransactionEvent) => this.ending(queryRunner),
+    beforeTransactionRollback: ({ queryRunner }: TransactionEvent) =>
+      this.ending(queryRunner, !this.hasOthersAtEnd(queryRunner)),
+    // Subscribers of the application's have had their say by then. Not every driver waits for this one.
+    beforeQuery: ({ query, queryRunner }: QueryEvent) => {
+      if (!END.test(query) || !this.open.has(queryRunner)) {
+        return undefined;
+      }
+      return handled(query === 'COMMIT' ? this.committing(queryRunner, true) : this.ending(queryRunner, true));
+    },
+    afterQuery: ({ query, queryRunner, rawResults }: QueryEvent) =>
+      query === 'COMMIT' && rawResults?.command === 'ROLLBACK' ? handled(this.rolledBack(queryRunner)) : undefined,
     afterTransactionCommit: ({ queryRunner }: TransactionEvent) => this.ended(queryRunner, true),
     afterTransactionRollback: ({ queryRunner }: TransactionEvent) => this.ended(queryRunner, false),
   };
 
-  /** @throws what a call was refused with, or the watcher: then what stands beside it must not be committed. */
-  private async committing(queryRunner: QueryRunner): Promise<void> {
-    const { parts } = await this.ending(queryRunner);
-    const refusal = parts.find((part) => part.refusal)?.refusal;
+  /**
+   * @param isLast nobody may come in any more.
+   * @throws what a call was refused with: then what stands beside it must not be committed.
+   */
+  private async committing(queryRunner: QueryRunner, isLast: boolean): Promise<void> {
+    const transaction = await this.ending(queryRunner, isLast);
+    const refusal = transaction.parts.find((part) => part.refusal)?.refusal;
     if (refusal) {
+      transaction.isEnding = false;
       throw refusal;
-    }
-    if (parts.length > 0) {
-      await this.watcher.committing?.(queryRunner);
     }
   }
 
-  private async ending(queryRunner: QueryRunner): Promise<OpenTransaction> {
+  private async ending(queryRunner: QueryRunner, isLast: boolean): Promise<OpenTransaction> {
     const transaction = this.openOf(queryRunner);
-    // Subscribers of the application's may make calls of their own until then, which TypeORM waits for.
-    transaction.isEnding = !this.hasOthersAtEnd(queryRunner.connection);
-    while (transaction.parts.some(({ isOpen }) => isOpen)) {
-      await Promise.all(transaction.parts.map(({ over }) => over));
-    }
+    transaction.isEnding = isLast;
+    await transaction.idle();
     return transaction;
   }
 
-  private hasOthersAtEnd({ subscribers }: DataSource): boolean {
+  /** Whether subscribers of the application's may make calls of their own until the end is sent, which TypeORM waits for. */
+  private hasOthersAtEnd({ connection: { subscribers } }: QueryRunner): boolean {
     return subscribers.some(
       (each) => each !== this.subscriber && ('beforeTransactionCommit' in each || 'beforeTransactionRollback' in each),
     );
   }
 
-  private ended(queryRunner: QueryRunner, committed: boolean): void {
+  /**
+   * Once a statement in a transaction has failed, PostgreSQL answers its COMMIT by a ROLLBACK, without an error, and TypeORM
+   * does not look at the answer. Whoever caught the error of that statement would never hear that the jobs are gone.
+   *
+   * @throws DatabaseRefusedError when the queue has a part in it.
+   */
+  private async rolledBack(queryRunner: QueryRunner): Promise<void> {
+    const parts = this.open.get(queryRunner)?.parts ?? [];
+    this.ended(queryRunner, false, true);
+    if (parts.length > 0) {
+      throw new DatabaseRefusedError(
+        'PostgreSQL has rolled this transaction back instead of committing it, and the jobs with it: a statement in it has failed, and its error was caught; let it through, or put what may fail into a savepoint (manager.transaction)',
+      );
+    }
+  }
+
+  private ended(queryRunner: QueryRunner, committed: boolean, isOver = isOverIn(queryRunner)): void {
     const transaction = this.open.get(queryRunner);
-    const isOver = !queryRunner.isTransactionActive || hasEndedByItself(queryRunner.connection);
     if (transaction) {
       transaction.isEnding = false;
       transaction.hasCommitted = isOver ? committed : undefined;
@@ -244,6 +280,22 @@ const tooLate = (how: string): InvalidOptionsError =>
 
 interface TransactionEvent {
   readonly queryRunner: QueryRunner;
+}
+
+interface QueryEvent extends TransactionEvent {
+  readonly query: string;
+  /** What the driver answered. */
+  readonly rawResults?: { readonly command?: unknown };
+}
+
+/** Where a subscriber of the application's throws, TypeORM does not wait for this. */
+function handled(end: Promise<unknown>): Promise<unknown> {
+  end.catch(() => undefined);
+  return end;
+}
+
+function isOverIn({ isTransactionActive, connection }: QueryRunner): boolean {
+  return !isTransactionActive || hasEndedByItself(connection);
 }
 
 /** SQLite ends a transaction by itself, as for ON CONFLICT ROLLBACK, and TypeORM does not notice. */

@@ -1,12 +1,12 @@
 import type { Job } from 'nestjs-jobs';
 import { DatabaseRefusedError, JobsEngine } from 'nestjs-jobs';
-import type { EntityManager } from 'typeorm';
+import type { EntityManager, QueryRunner } from 'typeorm';
 import { newJob, TOPIC } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 
 /** A statement of the application's that fails, and whose error it catches. */
-const failInVain = (manager: EntityManager): Promise<unknown> =>
-  manager.query('SELECT no_such_column FROM _jobs').catch(() => undefined);
+const failInVain = (on: EntityManager | QueryRunner): Promise<unknown> =>
+  on.query('SELECT no_such_column FROM _jobs').catch(() => undefined);
 
 describe.each(storeKinds())('a transaction in which the error of a statement was caught on $label', (kind) => {
   const fixture = useStore(kind);
@@ -23,27 +23,46 @@ describe.each(storeKinds())('a transaction in which the error of a statement was
   const stored = async (): Promise<string[]> =>
     (await fixture.sql<{ id: string }>('SELECT id FROM _jobs')).map(({ id }) => id);
 
-  it('stores the job, or says that it does not', async () => {
-    let job!: Job;
+  /** What a transaction with a job comes to: what it rejects with, if it does, the jobs that are stored and the events. */
+  async function outcomeOf(work: (manager: EntityManager) => Promise<unknown>): Promise<unknown[]> {
     const transaction = fixture.app.transaction(async (manager) => {
-      job = await engine.enqueueTx(manager, TOPIC, null);
-      await failInVain(manager);
+      const { id } = await engine.enqueueTx(manager, TOPIC, null);
+      await work(manager);
+      return id;
     });
     const outcome = await transaction.catch((error: Error) => error.constructor);
-    expect([outcome, await stored(), told]).toEqual(
-      kind.locksRows ? [DatabaseRefusedError, [], []] : [undefined, [job.id], [`enqueued ${job.id}`]],
-    );
+    return [outcome, await stored(), told];
+  }
+
+  const refused = [DatabaseRefusedError, [], []];
+  const committed = (): unknown[] => {
+    const id = expect.stringMatching(/^[0-9a-f-]{36}$/) as string;
+    return [id, [id], [expect.stringMatching(/^enqueued /)]];
+  };
+  const mayBe = (): unknown[] => (kind.locksRows ? refused : committed());
+
+  it('stores the job, or says that it does not', async () => {
+    expect(await outcomeOf(failInVain)).toEqual(mayBe());
+  });
+
+  it('stores the job, or says that it does not, when nobody awaits the statement', async () => {
+    expect(await outcomeOf(async (manager) => void failInVain(manager))).toEqual(mayBe());
+  });
+
+  it('stores the job, or says that it does not, when a subscriber of the application has sent the statement', async () => {
+    const subscriber = {
+      beforeTransactionCommit: ({ queryRunner }: { queryRunner: QueryRunner }) => failInVain(queryRunner),
+    };
+    fixture.app.subscribers.push(subscriber as (typeof fixture.app.subscribers)[number]);
+    const outcome = await outcomeOf(() => Promise.resolve());
+    fixture.app.subscribers.pop();
+    expect(outcome).toEqual(mayBe());
   });
 
   it('stores the job where the statement had a savepoint of its own', async () => {
-    const job = await fixture.app.transaction(async (manager) => {
-      const enqueued = await engine.enqueueTx(manager, TOPIC, null);
-      const failing = manager.transaction((inner) => inner.query('SELECT no_such_column FROM _jobs'));
-      await expect(failing).rejects.toMatchObject({ message: expect.stringContaining('no_such_column') as string });
-      return enqueued;
-    });
-    expect(await stored()).toEqual([job.id]);
-    expect(told).toEqual([`enqueued ${job.id}`]);
+    const work = (manager: EntityManager): Promise<unknown> =>
+      manager.transaction((inner) => inner.query('SELECT no_such_column FROM _jobs')).catch(() => undefined);
+    expect(await outcomeOf(work)).toEqual(committed());
   });
 
   it('is left alone where the queue has no part in it', async () => {
@@ -54,54 +73,64 @@ describe.each(storeKinds())('a transaction in which the error of a statement was
     expect(await stored()).toHaveLength(kind.locksRows ? 0 : 1);
   });
 
-  it('leaves its connection usable', async () => {
+  it('leaves its connection to others as it should be, though nobody rolls back', async () => {
     const runner = fixture.app.createQueryRunner();
     await runner.startTransaction();
     await engine.enqueueTx(runner.manager, TOPIC, 1);
-    await failInVain(runner.manager);
-    await runner.commitTransaction().catch(() => runner.rollbackTransaction());
-    await runner.startTransaction();
-    const job = await engine.enqueueTx(runner.manager, TOPIC, 2);
-    await runner.commitTransaction();
+    await failInVain(runner);
+    const isRefused = await runner.commitTransaction().then(
+      () => false,
+      () => true,
+    );
+    expect(isRefused).toBe(kind.locksRows);
+    expect(await runner.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    await runner.rollbackTransaction().catch(() => undefined);
     await runner.release();
-    expect(await stored()).toContain(job.id);
+  });
+
+  it('is not told as committed by a second commit', async () => {
+    const runner = fixture.app.createQueryRunner();
+    await runner.startTransaction();
+    const job = await engine.enqueueTx(runner.manager, TOPIC, 1);
+    await failInVain(runner);
+    await runner.commitTransaction().catch(() => runner.commitTransaction());
+    await runner.release();
+    expect([await stored(), told]).toEqual(kind.locksRows ? [[], []] : [[job.id], [`enqueued ${job.id}`]]);
   });
 });
 
-/** How a driver may stand that does not know, or not yet, that the transaction has failed. */
-const ignorances: [string, object][] = [
-  ['cannot tell', { getTransactionStatus: undefined }],
-  ['has been told nothing', { getTransactionStatus: () => null }],
-  ['has not read the whole answer', { getTransactionStatus: () => 'T', readyForQuery: false }],
-];
-
-describe.each(storeKinds().filter((kind) => kind.locksRows))('a driver on $label', (kind) => {
+describe.each(storeKinds())('a transaction with a job, and a subscriber of the application, on $label', (kind) => {
   const fixture = useStore(kind);
+  let engine: JobsEngine;
 
-  it.each(ignorances)('that %s how its transaction stands is not relied on', async (_how, what) => {
-    const engine = new JobsEngine({ store: fixture.store });
-    const runner = fixture.app.createQueryRunner();
-    const client = (await runner.connect()) as object;
-    const enqueue = async (fails: boolean): Promise<void> => {
-      await runner.startTransaction();
-      await engine.enqueueTx(runner.manager, TOPIC, fails);
-      if (fails) await failInVain(runner.manager);
-      // Only the question is put to it, and not the statement that follows.
-      const connect = runner.connect.bind(runner);
-      runner.connect = () => {
-        runner.connect = connect;
-        return Promise.resolve(Object.create(client, Object.getOwnPropertyDescriptors(what)) as never);
-      };
-      await runner.commitTransaction();
-    };
-    await expect(enqueue(true)).rejects.toMatchObject({
-      constructor: DatabaseRefusedError,
-      message: expect.stringContaining('a statement in it has failed, and its error was caught') as string,
-    });
-    await runner.rollbackTransaction();
-    await enqueue(false);
-    await runner.release();
-    expect(await fixture.sql('SELECT payload FROM _jobs')).toEqual([{ payload: false }]);
+  beforeEach(() => {
+    engine = new JobsEngine({ store: fixture.store });
+    const subscriber = { beforeTransactionCommit: () => undefined, beforeTransactionRollback: () => undefined };
+    fixture.app.subscribers.push(subscriber);
+  });
+  afterEach(async () => {
+    fixture.app.subscribers.pop();
     await engine.close();
+  });
+
+  it.each(['rolled back', 'committed'] as const)('lets no job in while it is being %s', async (how) => {
+    const late: Promise<Job | undefined>[] = [];
+    const work = (manager: EntityManager): Promise<unknown> => {
+      late.push(
+        manager
+          .query('SELECT 1')
+          .then(() => engine.enqueueTx(manager, TOPIC, null))
+          .catch(() => undefined),
+      );
+      return how === 'rolled back' ? Promise.reject(new Error('no')) : Promise.resolve();
+    };
+    const isCommitted = await fixture.app.transaction(work).then(
+      () => true,
+      () => false,
+    );
+    const [job] = await Promise.all(late);
+    // One that was let in stands or falls with the transaction.
+    const expected = job && isCommitted ? [{ id: job.id }] : [];
+    expect(await fixture.sql('SELECT id FROM _jobs')).toEqual(expected);
   });
 });

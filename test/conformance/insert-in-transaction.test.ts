@@ -157,6 +157,19 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
     expect(ended).toHaveBeenCalledTimes(1);
   });
 
+  it('keeps a savepoint waiting, which it would come to stand in', async () => {
+    const transaction = await fixture.begin();
+    const part = fixture.store.joinTransaction(transaction.manager, () => undefined);
+    const calls: string[] = [];
+    const savepoint = transaction.manager.transaction(() => Promise.resolve(calls.push('begun')));
+    await nextLoop();
+    calls.push('settled');
+    part.settled();
+    await savepoint;
+    await transaction.rollback();
+    expect(calls).toEqual(['settled', 'begun']);
+  });
+
   it('may be made by a subscriber of the application before the commit', async () => {
     const job = newJob();
     const answers: boolean[] = [];

@@ -7,7 +7,7 @@ import { useApps } from './support/apps.js';
 import { everyKind } from './support/database-kinds.js';
 import { Receipt } from './support/receipt.js';
 import type { TestApp } from './support/test-app.js';
-import { some, textLike } from './support/matchers.js';
+import { some, textLike, textWith } from './support/matchers.js';
 
 const atOnce = { type: 'fixed', delay: 0 } as const;
 
@@ -124,10 +124,11 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     );
     const { id } = await app.jobs.enqueue('work', null);
     const job = await app.jobAfter('completed', id);
-    const attempt = app.dataSource.options.type === 'postgres' ? 2 : 1;
-    expect(job).toMatchObject({ status: 'completed', attempt });
+    const isPostgres = app.dataSource.options.type === 'postgres';
+    const attempt = isPostgres ? 2 : 1;
+    const lastError = isPostgres ? textWith('PostgreSQL has rolled this transaction back') : null;
+    expect(job).toMatchObject({ status: 'completed', attempt, lastError });
     expect(await receipts()).toMatchObject([{ jobId: id, attempt }]);
-    expect(app.eventsOf('lease_lost', id)).toEqual([]);
   });
 
   describe('when the database refuses the completion, and the handler returns all the same', () => {

@@ -26,7 +26,7 @@ export async function untilDone<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /** What the server says to all that comes after an error in a transaction. */
-export const TRANSACTION_HAS_FAILED = '25P02';
+const TRANSACTION_HAS_FAILED = '25P02';
 
 /** What callers of the store are to hear of an error in a transaction of theirs, which may be worth another try of all of it. */
 export function translatedIn(error: unknown): unknown {

@@ -17,7 +17,6 @@ import { jobOf, rescueOf, surveyOf } from '../row-mapper.js';
 import { piecesOf } from '../set-json.js';
 import type { SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
-import { refuseAborted } from './aborted-transactions.js';
 import { Announcer } from './announcer.js';
 import { hearErrors, hearErrorsOf, poolOf } from './application-pool.js';
 import { capabilitiesOf } from './capabilities.js';
@@ -96,7 +95,7 @@ export class PostgresStore implements JobStore {
     this.capabilities = capabilitiesOf(options.app, options.session);
     this.inserters = new Turnstile(this.capabilities.inserts.atOnce);
     this.handlers = new Turnstile(this.capabilities.transactionsAtOnce);
-    this.transactions = new CallerTransactions([options.app, options.own], { committing: refuseAborted });
+    this.transactions = new CallerTransactions([options.app, options.own]);
     this.tables = new JobsTables({
       databaseType: 'postgres',
       statements: tableStatements,
