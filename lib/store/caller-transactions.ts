@@ -33,7 +33,9 @@ class Part implements TransactionPart {
 /** What is known of an open transaction. */
 class OpenTransaction {
   parts: Part[] = [];
-  /** Its COMMIT or ROLLBACK, be it to a savepoint, is on its way: what is sent now would run behind that. */
+  /** TypeORM has told that it is about to end it, or to give up what stands since a savepoint. */
+  isToEnd = false;
+  /** That statement is on its way: what is sent now would run behind it. */
   isEnding = false;
   /** Once it has ended. */
   hasCommitted: boolean | undefined;
@@ -47,20 +49,15 @@ class OpenTransaction {
     return depth <= this.base + 1;
   }
 
-  /** Whether a call is under way in it. */
-  get isBusy(): boolean {
-    return this.parts.some(({ isOpen }) => isOpen);
-  }
-
-  /** Resolves when none is. */
+  /** Resolves when no call is under way in it. */
   async idle(): Promise<void> {
-    while (this.isBusy) {
+    while (this.parts.some(({ isOpen }) => isOpen)) {
       await Promise.all(this.parts.map(({ over }) => over));
     }
   }
 }
 
-/** How TypeORM ends a transaction, or gives up what stands since a savepoint. */
+/** By which statements that is done. */
 const END = /^(COMMIT|ROLLBACK|ROLLBACK TO SAVEPOINT typeorm_\d+)$/;
 
 /** Who wants to know of every transaction of these DataSources. */
@@ -185,9 +182,7 @@ export class CallerTransactions {
         // Whatever is known is of the one before, whose end nobody may have told.
         this.homes.set(queryRunner.manager, this.begun(queryRunner, new OpenTransaction(depth)));
       }
-      const around = this.openOf(queryRunner);
-      // What was called outside of a savepoint must not come to stand inside.
-      return around.isBusy ? around.idle().then(() => this.watcher.starting?.()) : this.watcher.starting?.();
+      return this.watcher.starting?.();
     },
     beforeTransactionCommit: ({ queryRunner }: TransactionEvent) => {
       // A savepoint that is released decides nothing yet.
@@ -198,7 +193,7 @@ export class CallerTransactions {
       this.ending(queryRunner, !this.hasOthersAtEnd(queryRunner)),
     // Subscribers of the application's have had their say by then. Not every driver waits for this one.
     beforeQuery: ({ query, queryRunner }: QueryEvent) => {
-      if (!END.test(query) || !this.open.has(queryRunner)) {
+      if (!END.test(query) || !this.open.get(queryRunner)?.isToEnd) {
         return undefined;
       }
       return handled(query === 'COMMIT' ? this.committing(queryRunner, true) : this.ending(queryRunner, true));
@@ -210,21 +205,22 @@ export class CallerTransactions {
   };
 
   /**
-   * @param isLast nobody may come in any more.
+   * @param closes whether nobody may come in any more.
    * @throws what a call was refused with: then what stands beside it must not be committed.
    */
-  private async committing(queryRunner: QueryRunner, isLast: boolean): Promise<void> {
-    const transaction = await this.ending(queryRunner, isLast);
+  private async committing(queryRunner: QueryRunner, closes: boolean): Promise<void> {
+    const transaction = await this.ending(queryRunner, closes);
     const refusal = transaction.parts.find((part) => part.refusal)?.refusal;
     if (refusal) {
-      transaction.isEnding = false;
+      transaction.isToEnd = transaction.isEnding = false;
       throw refusal;
     }
   }
 
-  private async ending(queryRunner: QueryRunner, isLast: boolean): Promise<OpenTransaction> {
+  private async ending(queryRunner: QueryRunner, closes: boolean): Promise<OpenTransaction> {
     const transaction = this.openOf(queryRunner);
-    transaction.isEnding = isLast;
+    transaction.isToEnd = true;
+    transaction.isEnding = closes;
     await transaction.idle();
     return transaction;
   }
@@ -247,7 +243,7 @@ export class CallerTransactions {
     this.ended(queryRunner, false, true);
     if (parts.length > 0) {
       throw new DatabaseRefusedError(
-        'PostgreSQL has rolled this transaction back instead of committing it, and the jobs with it: a statement in it has failed, and its error was caught; let it through, or put what may fail into a savepoint (manager.transaction)',
+        'PostgreSQL has rolled this transaction back instead of committing it, with all that the queue did in it: a statement has failed, and its error was caught; let it through, or put what may fail into a savepoint (manager.transaction)',
       );
     }
   }
@@ -255,7 +251,7 @@ export class CallerTransactions {
   private ended(queryRunner: QueryRunner, committed: boolean, isOver = isOverIn(queryRunner)): void {
     const transaction = this.open.get(queryRunner);
     if (transaction) {
-      transaction.isEnding = false;
+      transaction.isToEnd = transaction.isEnding = false;
       transaction.hasCommitted = isOver ? committed : undefined;
       const depth = depthOf(queryRunner);
       // A released savepoint decides nothing yet: its work now stands or falls with the transaction around it.

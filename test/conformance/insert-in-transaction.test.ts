@@ -121,6 +121,21 @@ describe.each(storeKinds().filter((kind) => kind.locksRows))('two open transacti
 describe.each(storeKinds().filter((kind) => kind.locksRows))('a transaction that has failed on $label', (kind) => {
   const fixture = useStore(kind);
 
+  it('cannot commit when a call of a subscriber of the application was refused, either', async () => {
+    const job = newJob();
+    const subscriber = {
+      beforeTransactionCommit: async ({ manager }: { manager: StoreTransaction }) => {
+        await nextLoop();
+        fixture.store.joinTransaction(manager, () => undefined).settled(new Error('refused'));
+      },
+    };
+    fixture.app.subscribers.push(subscriber as (typeof fixture.app.subscribers)[number]);
+    const refused = fixture.app.transaction((manager) => fixture.store.insert([job], manager));
+    await expect(refused).rejects.toThrow('refused');
+    fixture.app.subscribers.pop();
+    expect(await fixture.store.find([job.id])).toEqual([]);
+  });
+
   it('is refused as one that nothing can be stored in, and not taken for an outage', async () => {
     const [lost, stored] = newJobs(2);
     const transaction = await fixture.begin();
@@ -155,19 +170,6 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
     part.settled();
     await end;
     expect(ended).toHaveBeenCalledTimes(1);
-  });
-
-  it('keeps a savepoint waiting, which it would come to stand in', async () => {
-    const transaction = await fixture.begin();
-    const part = fixture.store.joinTransaction(transaction.manager, () => undefined);
-    const calls: string[] = [];
-    const savepoint = transaction.manager.transaction(() => Promise.resolve(calls.push('begun')));
-    await nextLoop();
-    calls.push('settled');
-    part.settled();
-    await savepoint;
-    await transaction.rollback();
-    expect(calls).toEqual(['settled', 'begun']);
   });
 
   it('may be made by a subscriber of the application before the commit', async () => {
@@ -209,6 +211,19 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
       part.settled(new Error('refused'));
       part.pardon();
     });
+    expect(await fixture.store.find([job.id])).toHaveLength(1);
+  });
+
+  it('lets the transaction go on when its refusal has kept it from committing, and is pardoned then', async () => {
+    const job = newJob();
+    const transaction = await fixture.begin();
+    const part = fixture.store.joinTransaction(transaction.manager, () => undefined);
+    part.settled(new Error('refused'));
+    await expect(transaction.commit()).rejects.toThrow('refused');
+    part.pardon();
+    whenEnded(fixture.store, transaction.manager, () => undefined);
+    await fixture.store.insert([job], transaction.manager);
+    await transaction.commit();
     expect(await fixture.store.find([job.id])).toHaveLength(1);
   });
 
