@@ -57,7 +57,7 @@ class OpenTransaction {
   }
 }
 
-/** By which statements that is done. */
+/** The statements by which TypeORM ends a transaction, or gives up what stands since a savepoint. */
 const END = /^(COMMIT|ROLLBACK|ROLLBACK TO SAVEPOINT typeorm_\d+)$/;
 
 /** Who wants to know of every transaction of these DataSources. */
