@@ -9,6 +9,8 @@ class Part implements TransactionPart {
   readonly over: Promise<void>;
   isOpen = true;
   refusal: Error | undefined;
+  /** Of the savepoint that began while this was under way, if one did: nobody knows which side of it this stands on. */
+  besideDepth = 0;
   private resolve!: () => void;
 
   constructor(
@@ -33,6 +35,8 @@ class Part implements TransactionPart {
 /** What is known of an open transaction. */
 class OpenTransaction {
   parts: Part[] = [];
+  /** How deep the savepoint is that is about to begin in it, if one is. */
+  beginningDepth = 0;
   /** TypeORM has told that it is about to end it, or to give up what stands since a savepoint. */
   isToEnd = false;
   /** That statement is on its way: what is sent now would run behind it. */
@@ -47,6 +51,29 @@ class OpenTransaction {
 
   isOutermost(depth: number): boolean {
     return depth <= this.base + 1;
+  }
+
+  savepointBegins(depth: number): void {
+    this.beginningDepth = depth;
+    this.parts.filter(({ isOpen }) => isOpen).forEach((part) => (part.besideDepth = depth));
+  }
+
+  savepointStands(): void {
+    this.beginningDepth = 0;
+  }
+
+  /** A savepoint has ended, down to this depth. What may have gone with one that was given up keeps the whole from committing. */
+  savepointEnded(depth: number, isReleased: boolean): void {
+    this.beginningDepth = 0;
+    for (const part of this.parts.filter(({ besideDepth }) => besideDepth > depth)) {
+      part.besideDepth = 0;
+      if (!isReleased) {
+        part.refusal = new InvalidOptionsError(
+          'manager',
+          'a savepoint that began while this call was under way, and was rolled back, may have taken it along: await the call before',
+        );
+      }
+    }
   }
 
   /** Resolves when no call is under way in it. */
@@ -148,6 +175,7 @@ export class CallerTransactions {
     }
     this.homes.set(tx, transaction);
     const part = new Part(depthOf(queryRunner), done);
+    part.besideDepth = transaction.beginningDepth;
     // Who comes too late wants to know the end all the same.
     transaction.parts.push(part);
     if (transaction.isEnding) {
@@ -181,9 +209,12 @@ export class CallerTransactions {
       if (depth === 0 || hasEndedByItself(queryRunner.connection)) {
         // Whatever is known is of the one before, whose end nobody may have told.
         this.homes.set(queryRunner.manager, this.begun(queryRunner, new OpenTransaction(depth)));
+      } else {
+        this.openOf(queryRunner).savepointBegins(depth + 1);
       }
       return this.watcher.starting?.();
     },
+    afterTransactionStart: ({ queryRunner }: TransactionEvent) => this.open.get(queryRunner)?.savepointStands(),
     beforeTransactionCommit: ({ queryRunner }: TransactionEvent) => {
       // A savepoint that is released decides nothing yet.
       const isOutermost = this.openOf(queryRunner).isOutermost(depthOf(queryRunner));
@@ -259,6 +290,7 @@ export class CallerTransactions {
       const settled = transaction.parts.filter(isSettled);
       transaction.parts = transaction.parts.filter((part) => !isSettled(part));
       transaction.parts.forEach((part) => (part.depth = Math.min(part.depth, depth)));
+      transaction.savepointEnded(depth, committed);
       settled.forEach(({ done }) => done(committed));
     }
     if (isOver) {
