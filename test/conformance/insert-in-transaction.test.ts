@@ -129,10 +129,9 @@ describe.each(storeKinds().filter((kind) => kind.locksRows))('a transaction that
         fixture.store.joinTransaction(manager, () => undefined).settled(new Error('refused'));
       },
     };
-    fixture.app.subscribers.push(subscriber as (typeof fixture.app.subscribers)[number]);
+    fixture.subscribe(subscriber);
     const refused = fixture.app.transaction((manager) => fixture.store.insert([job], manager));
     await expect(refused).rejects.toThrow('refused');
-    fixture.app.subscribers.pop();
     expect(await fixture.store.find([job.id])).toEqual([]);
   });
 
@@ -182,9 +181,8 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
         await fixture.store.insert([job], manager);
       },
     };
-    fixture.app.subscribers.push(subscriber as (typeof fixture.app.subscribers)[number]);
+    fixture.subscribe(subscriber);
     await fixture.app.transaction((manager) => manager.query('SELECT 1'));
-    fixture.app.subscribers.pop();
     expect(answers).toEqual([true]);
     expect(await fixture.store.find([job.id])).toHaveLength(1);
   });

@@ -193,6 +193,13 @@ export class StoreFixture {
     };
   }
 
+  /** Gives the application's DataSource a subscriber, until the test ends. */
+  subscribe(subscriber: object): void {
+    const { subscribers } = this.app;
+    subscribers.push(subscriber as (typeof subscribers)[number]);
+    this.leftOvers.push(() => Promise.resolve(void subscribers.splice(subscribers.indexOf(subscriber), 1)));
+  }
+
   async closeLeftOvers(): Promise<void> {
     for (const close of this.leftOvers.splice(0).reverse()) {
       await close();

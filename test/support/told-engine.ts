@@ -1,0 +1,35 @@
+import { JobsEngine } from 'nestjs-jobs';
+import type { EntityManager } from 'typeorm';
+import { TOPIC } from './job-rows.js';
+import type { StoreFixture } from './stores.js';
+
+/** An engine on the store of a fixture, for each test, with what it tells and what comes to stand in the table. */
+export interface ToldEngine {
+  readonly engine: JobsEngine;
+  /** The ids of its events, in their order. */
+  readonly told: string[];
+  enqueueTx(manager: EntityManager): Promise<string>;
+  /** The ids of all jobs. */
+  stored(): Promise<string[]>;
+}
+
+export function useToldEngine(fixture: StoreFixture): ToldEngine {
+  let engine: JobsEngine;
+  let told: string[];
+  beforeEach(() => {
+    told = [];
+    engine = new JobsEngine({ store: fixture.store });
+    engine.events.subscribe(({ id }) => told.push(id));
+  });
+  afterEach(() => engine.close());
+  return {
+    get engine() {
+      return engine;
+    },
+    get told() {
+      return told;
+    },
+    enqueueTx: async (manager) => (await engine.enqueueTx(manager, TOPIC, null)).id,
+    stored: async () => (await fixture.sql<{ id: string }>('SELECT id FROM _jobs')).map(({ id }) => id),
+  };
+}
