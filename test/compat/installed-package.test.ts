@@ -138,6 +138,24 @@ describe.each(oldest)('in an application of $title', ({ name }) => {
   });
 });
 
+describe('in an application of Nest 12, TypeORM 1 and better-sqlite3 13', () => {
+  let app: InstalledApp;
+
+  beforeAll(async () => {
+    app = await InstalledApp.install('nest-12-sqlite-13', packed.tarball);
+    await app.build();
+  }, INSTALL_TIMEOUT_MS);
+
+  it('TypeORM has that driver, not one of its own', () => {
+    expect(app.version('better-sqlite3')).toMatch(/^13\./);
+    expect(app.has('node_modules/typeorm/node_modules/better-sqlite3')).toBe(false);
+  });
+
+  it.each(newerNodes)('a job runs to its end on a SQLite file, on %s', async (node) => {
+    expect(await saidBy(app, node)).toEqual(DONE);
+  });
+});
+
 /** The last line that the application prints. */
 async function saidBy(app: InstalledApp, node: NodeName, env: NodeJS.ProcessEnv = {}): Promise<unknown> {
   const printed = await app.run(pathOf(node), PROGRAM, env);

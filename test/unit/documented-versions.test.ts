@@ -39,6 +39,12 @@ describe('the versions in the readme and in the guide', () => {
     expect(numbersIn(readme(name))).toEqual(expected);
   });
 
+  it('of better-sqlite3 are those of the peer', () => {
+    const expected = majors(manifest.peerDependencies['better-sqlite3']!);
+    expect(numbersIn(guide('better-sqlite3').accepted)).toEqual(expected);
+    expect(numbersIn(readme('SQLite')).slice(1, 3)).toEqual(expected);
+  });
+
   it('of Node are those that the package accepts, and those that run the tests', () => {
     const accepted = `${manifest.engines.node.match(/\d+\.\d+/g)!.join(', ')} and newer`;
     const others = newerNodes.map((node) => node.replace('Node ', ''));

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -12,7 +12,7 @@ const fromHere = createRequire(__filename);
 const TSC = fromHere.resolve('typescript/bin/tsc');
 const SQLITE_ADDON = dirname(fromHere.resolve('better-sqlite3/package.json'));
 
-export type AppName = 'nest-11' | 'nest-12' | 'nest-11-oldest' | 'nest-12-oldest';
+export type AppName = 'nest-11' | 'nest-12' | 'nest-11-oldest' | 'nest-12-oldest' | 'nest-12-sqlite-13';
 
 /** The version of a package that an application's lock file names. */
 export function lockedVersion(app: AppName, packageName: string): string {
@@ -43,8 +43,10 @@ export class InstalledApp {
   /** Installs one more package, or another version of one. */
   async add(specification: string): Promise<void> {
     await npm(this.folder, 'install', specification);
-    // The addon was compiled when the repository was installed; that takes a minute, and once is enough.
+    // Up to 12 the addon needs a compiler. It was compiled when the repository was installed; that takes a minute, and once is
+    // enough.
     const addon = join(this.folder, 'node_modules/better-sqlite3');
+    if (existsSync(join(addon, 'prebuilds'))) return;
     await rm(addon, { recursive: true });
     await symlink(SQLITE_ADDON, addon);
   }
@@ -58,6 +60,10 @@ export class InstalledApp {
   version(packageName: string): string {
     const path = join(this.folder, 'node_modules', packageName, 'package.json');
     return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
+  }
+
+  has(path: string): boolean {
+    return existsSync(join(this.folder, path));
   }
 
   /** Compiles it to `out/`. @throws when the compiler complains. */
