@@ -20,15 +20,13 @@ export class Actor {
   }
 
   /**
-   * @param {string} node
    * @param {import('./contenders/index.mjs').Contender} contender
    * @param {string} address
    * @param {string[]} [execArgv]
    */
-  static async start(node, contender, address, execArgv = []) {
+  static async start(contender, address, execArgv = []) {
     const adapter = fileURLToPath(new URL(`contenders/${contender.adapter}`, import.meta.url));
     const child = fork(PROGRAM, [adapter, address, JSON.stringify(contender.options)], {
-      execPath: node,
       execArgv,
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       env: { ...process.env, NODE_ENV: 'production', NODE_OPTIONS: '' },

@@ -1,6 +1,5 @@
 import pg from 'pg';
 import { Actor } from './actor.mjs';
-import { pathOfNode } from './nodes.mjs';
 import { finishedRowsSql } from './stages/finished-rows.mjs';
 
 /** A measurement that has not gone on for so long is given up. */
@@ -48,7 +47,7 @@ export class Arena {
   async start() {
     const { contender, place, profiles } = this;
     const execArgv = profiles ? ['--cpu-prof', `--cpu-prof-dir=${profiles}`] : [];
-    const actor = await Actor.start(pathOfNode(contender.node), contender, place.address, execArgv);
+    const actor = await Actor.start(contender, place.address, execArgv);
     this.#actors.push(actor);
     this.facts = await actor.ask('open');
     return actor;
@@ -95,7 +94,7 @@ export class Arena {
 
   /** @param {Contender} contender @param {string} address @param {Filling} filling @param {Query} query */
   static async #fill(contender, address, { kept = 0, ...filling }, query) {
-    const actor = await Actor.start(pathOfNode(contender.node), contender, address);
+    const actor = await Actor.start(contender, address);
     try {
       await actor.ask('prepare');
       if (kept > 0) await query(finishedRowsSql(contender, kept));

@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, fsyncSync, openSync, readFileSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
-import { versionOfNode } from './nodes.mjs';
 import { quantile } from './results/statistics.mjs';
 
 /** File systems that forget, by the number the kernel gives them: what is written there is never on a disk. */
@@ -24,7 +23,7 @@ export function environment(folder) {
     memoryGb: Math.round(totalmem() / 2 ** 30),
     system: `${type()} ${release()}`,
     load: loadavg().map((load) => Math.round(load * 100) / 100),
-    node: { this: versionOfNode('this'), newer: versionOfNode('newer') },
+    node: process.version,
     fsyncMs: fsyncMs(folder),
     packages: packages(),
   };

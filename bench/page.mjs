@@ -75,7 +75,7 @@ function machine() {
         `\`${commandOf(command)}\``,
     ),
     `- ${cores} cores of ${cpu}, ${memoryGb} GB, ${system}`,
-    `- Node ${node.newer} for what runs on PostgreSQL and Redis, ${node.this} for SQLite`,
+    `- Node ${node}`,
     `- ${Object.entries(packages)
       .map(([name, version]) => `${name} ${version}`)
       .join(', ')}`,

@@ -58,8 +58,7 @@ export class Tournament {
   #introduce() {
     const names = new Set(this.orders.measures.flatMap(({ contenders }) => contenders));
     for (const name of [...names].filter((one) => this.orders.contenders.has(one))) {
-      const { options, node } = contenderNamed(name);
-      console.log(`${name.padEnd(24)} on ${node} Node, not default: ${JSON.stringify(options)}`);
+      console.log(`${name.padEnd(24)} not default: ${JSON.stringify(contenderNamed(name).options)}`);
     }
   }
 

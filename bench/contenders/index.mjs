@@ -8,7 +8,6 @@
  * @property {string} base
  * @property {'postgres' | 'redis' | 'sqlite'} engine
  * @property {string} adapter module of this folder
- * @property {'this' | 'newer'} node what runs it; contenders that are compared run on the same
  * @property {Record<string, unknown>} options
  * @property {boolean} keepsRows whether a finished job can be looked at
  * @property {Record<string, number>} [most]
@@ -16,16 +15,16 @@
 
 /** @type {Record<string, Omit<Contender, 'name' | 'options' | 'keepsRows'>>} */
 const BASES = {
-  ours: { base: 'ours', engine: 'postgres', adapter: 'ours.mjs', node: 'newer' },
-  nest: { base: 'ours', engine: 'postgres', adapter: 'ours-nest.mjs', node: 'newer' },
-  nestSqlite: { base: 'ours-sqlite', engine: 'sqlite', adapter: 'ours-nest.mjs', node: 'this' },
-  rawPg: { base: 'ours', engine: 'postgres', adapter: 'raw-pg.mjs', node: 'newer' },
-  graphile: { base: 'graphile-worker', engine: 'postgres', adapter: 'graphile-worker.mjs', node: 'newer' },
-  boss: { base: 'pg-boss', engine: 'postgres', adapter: 'pg-boss.mjs', node: 'newer' },
-  bull: { base: 'bullmq', engine: 'redis', adapter: 'bullmq.mjs', node: 'newer' },
-  oursSqlite: { base: 'ours-sqlite', engine: 'sqlite', adapter: 'ours.mjs', node: 'this' },
-  rawSqlite: { base: 'ours-sqlite', engine: 'sqlite', adapter: 'raw-sqlite.mjs', node: 'this' },
-  plain: { base: 'plainjob', engine: 'sqlite', adapter: 'plainjob.mjs', node: 'this' },
+  ours: { base: 'ours', engine: 'postgres', adapter: 'ours.mjs' },
+  nest: { base: 'ours', engine: 'postgres', adapter: 'ours-nest.mjs' },
+  nestSqlite: { base: 'ours-sqlite', engine: 'sqlite', adapter: 'ours-nest.mjs' },
+  rawPg: { base: 'ours', engine: 'postgres', adapter: 'raw-pg.mjs' },
+  graphile: { base: 'graphile-worker', engine: 'postgres', adapter: 'graphile-worker.mjs' },
+  boss: { base: 'pg-boss', engine: 'postgres', adapter: 'pg-boss.mjs' },
+  bull: { base: 'bullmq', engine: 'redis', adapter: 'bullmq.mjs' },
+  oursSqlite: { base: 'ours-sqlite', engine: 'sqlite', adapter: 'ours.mjs' },
+  rawSqlite: { base: 'ours-sqlite', engine: 'sqlite', adapter: 'raw-sqlite.mjs' },
+  plain: { base: 'plainjob', engine: 'sqlite', adapter: 'plainjob.mjs' },
 };
 
 /** What the documentation of graphile-worker says it was measured with. */
@@ -58,6 +57,7 @@ export const contenders = [
   { name: 'ours-nest', ...BASES.nest, options: OURS_BEST, keepsRows: true },
   { name: 'ours-nest-sqlite', ...BASES.nestSqlite, options: {}, keepsRows: true },
   { name: 'raw-pg', ...BASES.rawPg, options: { batch: 1_000, loops: 2 }, keepsRows: true },
+  { name: 'raw-pg-listening', ...BASES.rawPg, options: { batch: 1_000, loops: 1, listens: true }, keepsRows: true },
   { name: 'graphile-worker', ...BASES.graphile, options: GRAPHILE_BEST, keepsRows: false, most: { callers: 10_000 } },
   {
     name: 'graphile-worker-default',

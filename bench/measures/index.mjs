@@ -137,7 +137,7 @@ const waiting = [
     name: 'pickup',
     title: 'pickup on an idle queue, from another process',
     ...milliseconds,
-    contenders: ['ours-pg', 'graphile-worker', 'pg-boss', ...REDIS, 'ours-sqlite', 'plainjob'],
+    contenders: ['ours-pg', 'raw-pg-listening', 'graphile-worker', 'pg-boss', ...REDIS, 'ours-sqlite', 'plainjob'],
     jobs: 500,
     quickJobs: 50,
     run: (stand, count) => pickup(stand, { count }),

@@ -86,28 +86,29 @@ export function goalsTable(rows) {
   const lines = goals.flatMap((goal) => {
     const reached = reachedOf(rows, goal);
     if (!Number.isFinite(reached)) return [];
-    return [goal.measure === 'nest' ? nestLine(goal, reached) : lineOf(goal, reached)];
+    return [goal.measure === 'nest' ? nestLine(goal, reached) : lineOf(goal, reached, reachedAlone(rows, goal))];
   });
   if (lines.length === 0) return undefined;
-  const head = ['measure', 'ours', 'by', 'reached', 'wanted', 'aim', ''];
+  const head = ['measure', 'ours', 'by', 'reached', 'driver alone', 'wanted', 'aim', ''];
   return ['### Where the queue stands', '', ...grid([head, ...lines])].join('\n');
 }
 
-/** @param {Goal} goal @param {number} reached */
-function lineOf(goal, reached) {
+/** @param {Goal} goal @param {number} reached @param {number} alone */
+function lineOf(goal, reached, alone) {
   const isMet = goal.least === undefined ? reached <= Number(goal.most) : reached >= goal.least;
   const isAimed = goal.aim !== undefined && (goal.least === undefined ? reached <= goal.aim : reached >= goal.aim);
   const of = { value: '', p99Ms: ', p99', cpu: ', CPU' }[goal.of ?? 'value'];
   const wanted = goal.least === undefined ? `≤ ${goal.most}` : `≥ ${goal.least}`;
   const verdict = isAimed ? 'aim' : isMet ? 'met' : 'MISSED';
   const other = goal.overMeasure === undefined ? (goal.over ?? '') : `${goal.over}, ${goal.overMeasure}`;
-  return [goal.measure + of, goal.ours, other, reached.toFixed(2), wanted, String(goal.aim ?? ''), verdict];
+  const limit = Number.isFinite(alone) ? alone.toFixed(2) : '';
+  return [goal.measure + of, goal.ours, other, reached.toFixed(2), limit, wanted, String(goal.aim ?? ''), verdict];
 }
 
 /** @param {Goal} goal @param {number} microseconds */
 function nestLine({ measure, ours, over = '' }, microseconds) {
   const verdict = microseconds <= NEST_MICROSECONDS_MOST ? 'met' : 'MISSED';
-  return [measure, ours, over, `+${microseconds.toFixed(1)} µs`, `≤ ${NEST_MICROSECONDS_MOST} µs`, '', verdict];
+  return [measure, ours, over, `+${microseconds.toFixed(1)} µs`, '', `≤ ${NEST_MICROSECONDS_MOST} µs`, '', verdict];
 }
 
 /**
@@ -129,6 +130,25 @@ function reachedOf(rows, goal) {
   });
   return compared.length > 0 ? median(compared) : comparison(goal, figureOf(mine, goal), figureOf(theirs, goal));
 }
+
+/**
+ * What a queue could reach beside that contender if it cost nothing: the driver alone in our place. Not a number where it does
+ * other work than ours.
+ *
+ * @param {import('./table.mjs').Row[]} rows @param {Goal} goal
+ */
+function reachedAlone(rows, goal) {
+  const alone = goal.measure === 'pickup' ? 'raw-pg-listening' : ALONE.get(goal.ours);
+  if (alone === undefined || goal.over === undefined || goal.over === alone || goal.overMeasure !== undefined)
+    return NaN;
+  return reachedOf(rows, { ...goal, ours: alone });
+}
+
+/** The driver alone on the tables of ours. */
+const ALONE = new Map([
+  ['ours-pg', 'raw-pg'],
+  ['ours-sqlite', 'raw-sqlite'],
+]);
 
 /** How much more, of Nest's pipeline; of all else, how many times as much. @param {Goal} goal @param {number} mine @param {number} theirs */
 function comparison({ measure }, mine, theirs) {
