@@ -5,7 +5,7 @@ import { RealQueue } from './model/queue-command.js';
 import { QueueModel } from './model/queue-model.js';
 import { realStore } from './model/store-under-test.js';
 
-const SEQUENCES = Number(process.env.JOBS_MODEL_SEQUENCES ?? 500);
+const SEQUENCES = Number(process.env.JOBS_MODEL_SEQUENCES ?? 300);
 /** One for all databases: they walk through the same sequences, and must give the answers of the same model. */
 const SEED = Number(process.env.JOBS_MODEL_SEED ?? Math.floor(Math.random() * 2 ** 31));
 /** On a machine that is busy with other work. */

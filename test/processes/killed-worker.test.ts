@@ -2,7 +2,7 @@ import { until } from '../support/wait.js';
 import { useBuiltPackage } from './support/built-package.js';
 import { killPrograms, Program } from './support/program.js';
 import type { QueueDatabase } from './support/queue-database.js';
-import { everyDatabase } from './support/queue-database.js';
+import { newestDatabases } from './support/queue-database.js';
 
 const LEASE_MS = 1_000;
 const JOBS = 5;
@@ -11,7 +11,7 @@ const options = { lease: LEASE_MS, pollInterval: '200ms', concurrency: JOBS };
 
 useBuiltPackage();
 
-describe.each(everyDatabase)('a worker on $name that is killed', ({ create }) => {
+describe.each(newestDatabases)('a worker on $name that is killed', ({ create }) => {
   let database: QueueDatabase;
 
   beforeEach(async () => {

@@ -3,12 +3,12 @@ import { until } from '../support/wait.js';
 import type { HttpApp } from '../http/support/http-apps.js';
 import { useHttpApps } from '../http/support/http-apps.js';
 import { usePages } from './support/browser.js';
-import { ADMIN_TOKEN, places } from './support/ui-apps.js';
+import { ADMIN_TOKEN, otherPlace } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
 
 const pages = usePages();
 
-describe.each(places)('the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
+describe.each(otherPlace)('the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
   const apps = useHttpApps(kind, adapterKind);
   let app: HttpApp;
   let fails = true;

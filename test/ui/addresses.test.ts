@@ -1,12 +1,12 @@
 import { until } from '../support/wait.js';
 import { useHttpApps, useOneHttpApp } from '../http/support/http-apps.js';
 import { usePages } from './support/browser.js';
-import { ADMIN_TOKEN, places } from './support/ui-apps.js';
+import { ADMIN_TOKEN, onePlace, places } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
 
 const pages = usePages();
 
-describe.each(places)('addresses of the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
+describe.each(onePlace)('addresses of the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
   const app = useOneHttpApp(kind, adapterKind);
   /** Newest first. */
   const ids: Record<'red' | 'blue', string[]> = { red: [], blue: [] };

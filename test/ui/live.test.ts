@@ -7,12 +7,12 @@ import { signal } from '../support/wait.js';
 import type { Signal } from '../support/wait.js';
 import { usePages } from './support/browser.js';
 import { shiftsOn, WATCH_SHIFTS } from './support/layout-shifts.js';
-import { ADMIN_TOKEN, places } from './support/ui-apps.js';
+import { ADMIN_TOKEN, onePlace } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
 
 const pages = usePages();
 
-describe.each(places)('the live admin UI on $database and $adapter', ({ kind, adapterKind }) => {
+describe.each(onePlace)('the live admin UI on $database and $adapter', ({ kind, adapterKind }) => {
   const apps = useHttpApps(kind, adapterKind);
   let app: HttpApp;
   let end: Signal<void>;

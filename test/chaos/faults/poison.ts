@@ -3,6 +3,8 @@ import { poisonTopics } from '../protocol.js';
 import type { Fault } from './fault.js';
 
 const POISON = 'poison jobs';
+/** Between two looks whether a worker is held up, from and to. */
+const LOOK_MS = [100, 250] as const;
 const topics = poisonTopics.map((topic) => `'${topic}'`).join(', ');
 const ENDED = `SELECT count(*) AS count FROM _jobs WHERE topic IN (${topics}) AND status IN ('completed', 'failed')`;
 const ENDLESS = `SELECT count(*) AS count FROM _jobs WHERE topic = 'poison_endless' AND status IN ('pending', 'processing')`;
@@ -16,12 +18,12 @@ export const poison: Fault = {
   isPoisonous: true,
   strike: async (arena, strikes) => {
     for (let ended = 0; ended < strikes;) {
-      await arena.aWhile(400, 600);
+      await arena.aWhile(...LOOK_MS);
       ended = await restartWhenHeldUp(arena);
     }
     await arena.unload();
     while ((await arena.count(ENDLESS)) > 0) {
-      await arena.aWhile(400, 600);
+      await arena.aWhile(...LOOK_MS);
       await restartWhenHeldUp(arena);
     }
     for (let count = 0; count < strikes; count += 1) arena.strike({ what: POISON });
