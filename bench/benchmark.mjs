@@ -8,6 +8,9 @@ import { Tournament } from './tournament.mjs';
 
 /* What main.mjs starts: everything is installed, and this is the Node for it. */
 
+// It ends with whoever started it, and its children and servers with it.
+process.on('disconnect', () => process.exit(1));
+
 const orders = readCommandLine(process.argv.slice(2));
 if (orders) {
   const folder = mkdtempSync(join(orders.folder ?? tmpdir(), 'nestjs-jobs-bench-'));
@@ -26,4 +29,5 @@ if (orders) {
     rmSync(folder, { recursive: true, force: true });
   }
   console.log(`\nfigures: ${out}`);
+  process.removeAllListeners('disconnect').disconnect();
 }

@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { readCommandLine } from './command-line.mjs';
 import { install } from './installation.mjs';
@@ -11,8 +11,9 @@ import { pathOfNode } from './nodes.mjs';
 
 if (readCommandLine(process.argv.slice(2))) {
   install();
-  const benchmark = fileURLToPath(new URL('benchmark.mjs', import.meta.url));
-  const { status, error } = spawnSync(pathOfNode(), [benchmark, ...process.argv.slice(2)], { stdio: 'inherit' });
-  if (error) throw error;
-  process.exitCode = status ?? 1;
+  const program = fileURLToPath(new URL('benchmark.mjs', import.meta.url));
+  const benchmark = fork(program, process.argv.slice(2), { execPath: pathOfNode() });
+  benchmark.on('exit', (code) => {
+    process.exitCode = code ?? 1;
+  });
 }

@@ -1,6 +1,8 @@
 import pg from 'pg';
+import { Bell } from './bell.mjs';
 import { openDataSource } from './ours-data-source.mjs';
 import { tableOf } from './ours-table.mjs';
+import { Singles } from './singles.mjs';
 export { prepare } from './ours.mjs';
 
 const CLAIM = `
@@ -34,7 +36,8 @@ export async function open(address, { batch, loops, listens = false }) {
   const pool = new pg.Pool({ connectionString: address, max: loops });
   const app = await openDataSource(address);
   const bell = new Bell(listens ? 1_000 : LOOK_MS);
-  const listener = listens ? await listenerOn(address, bell) : undefined;
+  /** @type {pg.Client | undefined} */
+  let listener;
   let isWorking = true;
   /** @type {Promise<void>[]} */
   let working = [];
@@ -55,13 +58,15 @@ export async function open(address, { batch, loops, listens = false }) {
 
   const text = listens ? TOLD_INSERT : INSERT;
   /** @type {import('./index.mjs').Queue['enqueueMany']} */
-  const insert = (payloads, { topic = 'work', delayMs = 0 } = {}) =>
+  const insert = async (payloads, { topic = 'work', delayMs = 0 } = {}) =>
     pool.query({ name: 'insert', text, values: [topic, JSON.stringify(payloads), delayMs] });
   const singles = new Singles(insert, loops);
   return {
+    // Of a single job no measure says where.
     enqueue: (payload) => singles.add(payload),
     enqueueMany: insert,
     work: async (topics, run) => {
+      if (listens) listener = await listenerOn(address, bell);
       working = Array.from({ length: loops }, (_, index) => loop(topics[index % topics.length], run));
     },
     ...tableOf(app, app),
@@ -74,71 +79,6 @@ export async function open(address, { batch, loops, listens = false }) {
       await app.destroy();
     },
   };
-}
-
-/** Jobs that come one by one: those that come in while all connections insert go together with the next statement. */
-class Singles {
-  /** @type {{ payload: unknown, resolve: (value?: unknown) => void, reject: (error: unknown) => void }[]} */
-  #waiting = [];
-
-  /** @param {(payloads: any[]) => Promise<unknown>} insert @param {number} connections */
-  constructor(insert, connections) {
-    this.insert = insert;
-    this.free = connections;
-  }
-
-  /** @param {unknown} payload */
-  add(payload) {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ payload, resolve, reject });
-      if (this.free > 0) this.#send();
-    });
-  }
-
-  #send() {
-    const sent = this.#waiting.splice(0);
-    this.free -= 1;
-    this.insert(sent.map(({ payload }) => payload))
-      .then(
-        () => sent.forEach(({ resolve }) => resolve()),
-        (error) => sent.forEach(({ reject }) => reject(error)),
-      )
-      .finally(() => {
-        this.free += 1;
-        if (this.#waiting.length > 0) this.#send();
-      });
-  }
-}
-
-/** Wakes whoever waits when it is rung, or after a while. */
-class Bell {
-  rings = 0;
-  /** @type {Set<() => void>} */
-  #waiting = new Set();
-
-  /** @param {number} longestMs */
-  constructor(longestMs) {
-    this.longestMs = longestMs;
-  }
-
-  /** Resolves once it has been rung more often than that. @param {number} rings @returns {Promise<void>} */
-  async rungSince(rings) {
-    if (this.rings > rings) return;
-    await new Promise((resolve) => {
-      const wake = () => {
-        clearTimeout(timer);
-        this.#waiting.delete(wake);
-        resolve(undefined);
-      };
-      const timer = setTimeout(wake, this.longestMs);
-      this.#waiting.add(wake);
-    });
-  }
-
-  ring() {
-    this.rings += 1;
-    this.#waiting.forEach((wake) => wake());
-  }
 }
 
 /** @param {string} address @param {Bell} bell */

@@ -131,9 +131,14 @@ function reachedOf(rows, goal) {
   return compared.length > 0 ? median(compared) : comparison(goal, figureOf(mine, goal), figureOf(theirs, goal));
 }
 
+/** The driver alone on the tables of ours. */
+const ALONE = new Map([
+  ['ours-pg', 'raw-pg'],
+  ['ours-sqlite', 'raw-sqlite'],
+]);
+
 /**
- * What a queue could reach beside that contender if it cost nothing: the driver alone in our place. Not a number where it does
- * other work than ours.
+ * What the driver alone reached beside that contender, in our place. Not a number where it does other work than ours.
  *
  * @param {import('./table.mjs').Row[]} rows @param {Goal} goal
  */
@@ -143,12 +148,6 @@ function reachedAlone(rows, goal) {
     return NaN;
   return reachedOf(rows, { ...goal, ours: alone });
 }
-
-/** The driver alone on the tables of ours. */
-const ALONE = new Map([
-  ['ours-pg', 'raw-pg'],
-  ['ours-sqlite', 'raw-sqlite'],
-]);
 
 /** How much more, of Nest's pipeline; of all else, how many times as much. @param {Goal} goal @param {number} mine @param {number} theirs */
 function comparison({ measure }, mine, theirs) {
