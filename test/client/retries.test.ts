@@ -24,7 +24,7 @@ function newClient(options: Partial<JobsClientOptions> = {}): JobsClient {
 
 /** Long enough for any request to arrive, and for any answer that comes at all; where none does, a test waits for it. */
 function timeoutFor(answer: Answer): number {
-  return answer === silence ? 1_000 : 30_000;
+  return answer === silence ? 1_500 : 30_000;
 }
 
 describe('a call that may be repeated', () => {

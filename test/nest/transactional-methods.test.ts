@@ -4,7 +4,7 @@ import { ClsPluginTransactional, Transactional as ClsTransactional, TransactionH
 import { TransactionalAdapterTypeOrm } from '@nestjs-cls/transactional-adapter-typeorm';
 import { ClsModule } from 'nestjs-cls';
 import type { JobContext } from 'nestjs-jobs';
-import { JobHandler, JobsService } from 'nestjs-jobs';
+import { InvalidOptionsError, JobHandler, JobsService } from 'nestjs-jobs';
 import { DataSource } from 'typeorm';
 import {
   addTransactionalDataSource,
@@ -22,6 +22,8 @@ import type { TestApp } from './support/test-app.js';
 abstract class Orders {
   /** Writes a receipt and enqueues a job, and fails if it is told to. */
   abstract order(isRefused: boolean): Promise<string>;
+  /** Enqueues a job in a transaction that there is not. */
+  abstract unmarked(): Promise<unknown>;
 }
 
 const refuse = (isRefused: boolean): void => {
@@ -44,6 +46,10 @@ class MarkedOrders extends Orders {
     await this.dataSource.getRepository(Receipt).insert({ jobId: id, attempt: 0 });
     refuse(isRefused);
     return id;
+  }
+
+  unmarked(): Promise<unknown> {
+    return this.jobs.enqueueTx(this.dataSource.manager, 'ship', null);
   }
 
   @JobHandler('ship')
@@ -71,6 +77,10 @@ class HostedOrders extends Orders {
     await this.host.tx.insert(Receipt, { jobId: id, attempt: 0 });
     refuse(isRefused);
     return id;
+  }
+
+  unmarked(): Promise<unknown> {
+    return this.jobs.enqueueTx(this.host.tx, 'ship', null);
   }
 
   @JobHandler('ship')
@@ -128,12 +138,17 @@ describe.each(everyKind)('a method on $label', (kind) => {
     afterEach(() => isOfDataSource && deleteDataSourceByName('default'));
 
     const attempts = async (): Promise<number[]> =>
-      (await app.dataSource.getRepository(Receipt).find()).map(({ attempt }) => attempt);
+      (await app.dataSource.getRepository(Receipt).find({ order: { attempt: 'ASC' } })).map(({ attempt }) => attempt);
 
     it('stores its job together with what it writes', async () => {
       const id = await orders.order(false);
       expect(await app.job(id)).toMatchObject({ topic: 'ship', status: 'pending' });
       expect(await attempts()).toEqual([0]);
+    });
+
+    it('has no transaction for a job when it is not marked', async () => {
+      await expect(orders.unmarked()).rejects.toBeInstanceOf(InvalidOptionsError);
+      expect((await app.jobs.list()).total).toBe(0);
     });
 
     it('takes its job along when it fails', async () => {

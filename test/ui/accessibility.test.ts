@@ -3,11 +3,11 @@ import type { AxeResults, RunOptions } from 'axe-core';
 import { UnrecoverableError } from 'nestjs-jobs';
 import { useOneHttpApp } from '../http/support/http-apps.js';
 import { usePages } from './support/browser.js';
-import { ADMIN_TOKEN, places } from './support/ui-apps.js';
+import { ADMIN_TOKEN, otherPlace } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
 
 const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
-const { kind, adapterKind } = places[1]!;
+const { kind, adapterKind } = otherPlace[0]!;
 
 /** As long as a topic may be, without a place to break it. */
 const LONG_TOPIC = 'w'.repeat(255);

@@ -2,9 +2,9 @@ import { UnrecoverableError } from 'nestjs-jobs';
 import { useOneHttpApp } from '../http/support/http-apps.js';
 import { until } from '../support/wait.js';
 import { usePages } from './support/browser.js';
-import { ADMIN_TOKEN, places } from './support/ui-apps.js';
+import { ADMIN_TOKEN, otherPlace } from './support/ui-apps.js';
 
-const { kind, adapterKind } = places[1]!;
+const { kind, adapterKind } = otherPlace[0]!;
 
 const pages = usePages();
 

@@ -1,10 +1,10 @@
 import { UnrecoverableError } from 'nestjs-jobs';
 import { useOneHttpApp } from '../http/support/http-apps.js';
 import { usePages } from './support/browser.js';
-import { ADMIN_TOKEN, places } from './support/ui-apps.js';
+import { ADMIN_TOKEN, otherPlace } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
 
-const { kind, adapterKind } = places[1]!;
+const { kind, adapterKind } = otherPlace[0]!;
 
 const pages = usePages();
 

@@ -42,6 +42,7 @@ describe('the versions in the readme and in the guide', () => {
   it('of better-sqlite3 are those of the peer', () => {
     const expected = majors(manifest.peerDependencies['better-sqlite3']!);
     expect(numbersIn(guide('better-sqlite3').accepted)).toEqual(expected);
+    // The first number there is part of the name.
     expect(numbersIn(readme('SQLite')).slice(1, 3)).toEqual(expected);
   });
 

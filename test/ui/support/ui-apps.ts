@@ -9,7 +9,7 @@ const onSqlite = { database: sqliteFile.label, kind: sqliteFile, ...fastify, ada
 /** Each database and each adapter, once. */
 export const places = [onPostgres, onSqlite];
 
-/** For what is the browser's alone: the routes behind it are tested on each database and adapter. */
+/** For what is the browser's alone: the routes behind it are tested on each adapter. */
 export const onePlace = [onPostgres];
 
 /** The same, where the other one has its turn: Fastify refuses more of what a page may send. */
