@@ -300,10 +300,11 @@ export class CallerTransactions {
   }
 }
 
+/** On SQLite transactions share one connection, so it need not have been its own end. */
 const tooLate = (how: string): InvalidOptionsError =>
   new InvalidOptionsError(
     'manager',
-    `expected the EntityManager of an open transaction, got one of a transaction that ${how}: await this call inside`,
+    `expected the EntityManager of an open transaction, got one of a transaction that ${how}: await this call inside (on SQLite another one may have ended it: transactions there must take turns)`,
   );
 
 interface TransactionEvent {

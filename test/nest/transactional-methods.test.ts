@@ -1,3 +1,4 @@
+import { setImmediate as nextLoop } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import { ClsPluginTransactional, Transactional as ClsTransactional, TransactionHost } from '@nestjs-cls/transactional';
@@ -17,6 +18,17 @@ import { useApps } from './support/apps.js';
 import { everyKind } from './support/database-kinds.js';
 import { Receipt } from './support/receipt.js';
 import type { TestApp } from './support/test-app.js';
+
+/** One after the other. */
+class Line {
+  private last: Promise<unknown> = Promise.resolve();
+
+  take<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.last.then(work);
+    this.last = turn.catch(() => undefined);
+    return turn;
+  }
+}
 
 /** What both services below offer, by a method that is marked. */
 abstract class Orders {
@@ -44,6 +56,7 @@ class MarkedOrders extends Orders {
   async order(isRefused: boolean): Promise<string> {
     const { id } = await this.jobs.enqueueTx(this.dataSource.manager, 'ship', null);
     await this.dataSource.getRepository(Receipt).insert({ jobId: id, attempt: 0 });
+    await nextLoop();
     refuse(isRefused);
     return id;
   }
@@ -75,6 +88,7 @@ class HostedOrders extends Orders {
   async order(isRefused: boolean): Promise<string> {
     const { id } = await this.jobs.enqueueTx(this.host.tx, 'ship', null);
     await this.host.tx.insert(Receipt, { jobId: id, attempt: 0 });
+    await nextLoop();
     refuse(isRefused);
     return id;
   }
@@ -144,6 +158,18 @@ describe.each(everyKind)('a method on $label', (kind) => {
       const id = await orders.order(false);
       expect(await app.job(id)).toMatchObject({ topic: 'ship', status: 'pending' });
       expect(await attempts()).toEqual([0]);
+    });
+
+    it('leaves the jobs of others alone when it fails beside them, in turns where there is one connection', async () => {
+      const line = new Line();
+      const order = (isRefused: boolean): Promise<string> =>
+        kind.canRunTransactionalHandlers ? orders.order(isRefused) : line.take(() => orders.order(isRefused));
+      const calls = await Promise.allSettled(Array.from({ length: 30 }, (_, index) => order(index % 3 === 0)));
+      const ids = calls.flatMap((call) => (call.status === 'fulfilled' ? [call.value] : []));
+      expect(ids).toHaveLength(20);
+      const { items } = await app.jobs.list({ limit: 100 });
+      expect(items.map(({ id }) => id).sort()).toEqual(ids.sort());
+      expect(await attempts()).toHaveLength(20);
     });
 
     it('has no transaction for a job when it is not marked', async () => {
