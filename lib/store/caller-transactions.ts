@@ -66,7 +66,8 @@ class OpenTransaction {
   savepointEnded(depth: number, isReleased: boolean): void {
     this.beginningDepth = 0;
     for (const part of this.parts.filter(({ besideDepth }) => besideDepth > depth)) {
-      part.besideDepth = 0;
+      // One that is released leaves it beside those around it, which began while it was under way, too.
+      part.besideDepth = isReleased && depth > part.depth ? depth : 0;
       if (!isReleased) {
         part.refusal = new InvalidOptionsError(
           'manager',

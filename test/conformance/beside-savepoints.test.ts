@@ -11,6 +11,12 @@ const failing = (manager: EntityManager): Promise<unknown> =>
     await nextLoop();
     throw new Error('given up');
   });
+/** One that stands in one that is given up. */
+const failingAround = (manager: EntityManager): Promise<unknown> =>
+  manager.transaction(async (outer) => {
+    await standing(outer);
+    throw new Error('given up');
+  });
 const standing = (manager: EntityManager): Promise<unknown> => manager.transaction(() => nextLoop());
 
 describe.each(storeKinds())('a job that is enqueued beside a savepoint on $label', (kind) => {
@@ -22,8 +28,13 @@ describe.each(storeKinds())('a job that is enqueued beside a savepoint on $label
     ['after it', (savepoint) => (manager) => Promise.allSettled([savepoint(manager), queue.enqueueTx(manager)])],
   ];
 
-  it.each(both)('is stored, or keeps all from committing, when that is given up: %s', async (_when, work) => {
-    const isCommitted = await fixture.app.transaction(work(failing)).then(
+  const givenUp = both.flatMap(([when, work]) => [
+    { when, what: 'that', work: work(failing) },
+    { when, what: 'the one around it', work: work(failingAround) },
+  ]);
+
+  it.each(givenUp)('is stored, or keeps all from committing, when $what is given up: $when', async ({ work }) => {
+    const isCommitted = await fixture.app.transaction(work).then(
       () => true,
       () => false,
     );
