@@ -1,6 +1,6 @@
-import { AsyncResource } from 'node:async_hooks';
 import type { Clock, ScheduledWake } from '../core/clock.js';
 import { clearTimeout, idleMs, monotonicMs, setImmediate, setTimeout } from '../store/real-timers.js';
+import { inOwnScope } from './own-scope.js';
 
 /** Longer delays would overflow a timer, and fire at once. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
@@ -34,16 +34,13 @@ class Wake implements ScheduledWake {
   }
 }
 
-/** Of nobody: what wakes up is not to find itself in the `AsyncLocalStorage` of whoever was the first in that turn. */
-const scope = new AsyncResource('JobsClock');
-// What looks for open handles, as Jest does for tests of an application, is not to find this one.
-scope.emitDestroy();
 let fresh: Wake[] = [];
 
+/** Called in the context of whoever was the first in that turn of the event loop, who has nothing to do with the others. */
 function armFresh(): void {
   const wakes = fresh;
   fresh = [];
-  scope.runInAsyncScope(() => wakes.forEach((wake) => wake.arm()));
+  inOwnScope(() => wakes.forEach((wake) => wake.arm()));
 }
 
 /** The process's monotonic time and its timers: Node's own, whatever a test puts in the place of the global ones. */

@@ -8,6 +8,7 @@ import type { Attempts } from './attempts.js';
 import type { Dispatcher } from './dispatcher.js';
 import type { HandlerRegistry } from './handler-registry.js';
 import type { Heartbeat } from './heartbeat.js';
+import { inOwnScope } from './own-scope.js';
 import type { Settler } from './settler.js';
 
 /** Work in the background. */
@@ -136,8 +137,9 @@ export class WorkerLifecycle {
     await within(clock, RELEASE_GRACE_MS, ends);
   }
 
+  /** What starts here goes on when the caller, and the transaction he may be in, are long gone. */
   private inTurn(work: () => Promise<void>): Promise<void> {
-    const result = this.turn.then(work);
+    const result = inOwnScope(() => this.turn.then(work));
     this.turn = result.catch(() => undefined);
     return result;
   }
