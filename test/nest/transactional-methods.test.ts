@@ -11,6 +11,7 @@ import {
   addTransactionalDataSource,
   deleteDataSourceByName,
   initializeTransactionalContext,
+  StorageDriver,
   Transactional,
 } from 'typeorm-transactional';
 import type { AppParts } from './support/apps.js';
@@ -131,7 +132,7 @@ const packages: { name: string; parts: AppParts; isOfDataSource: boolean }[] = [
   },
 ];
 
-beforeAll(() => initializeTransactionalContext());
+beforeAll(() => initializeTransactionalContext({ storageDriver: StorageDriver.ASYNC_LOCAL_STORAGE }));
 
 describe.each(everyKind)('a method on $label', (kind) => {
   describe.each(packages)('that is marked by $name', ({ parts, isOfDataSource }) => {
