@@ -4,8 +4,9 @@ import { getDataSourceToken } from '@nestjs/typeorm';
 import { ClsPluginTransactional, Transactional as ClsTransactional, TransactionHost } from '@nestjs-cls/transactional';
 import { TransactionalAdapterTypeOrm } from '@nestjs-cls/transactional-adapter-typeorm';
 import { ClsModule } from 'nestjs-cls';
-import type { JobContext } from 'nestjs-jobs';
+import type { Job, JobContext } from 'nestjs-jobs';
 import { InvalidOptionsError, JobHandler, JobsService } from 'nestjs-jobs';
+import type { EntityManager, Repository } from 'typeorm';
 import { DataSource } from 'typeorm';
 import {
   addTransactionalDataSource,
@@ -20,58 +21,62 @@ import { everyKind } from './support/database-kinds.js';
 import { Receipt } from './support/receipt.js';
 import type { TestApp } from './support/test-app.js';
 
-/** One after the other. */
-class Line {
-  private last: Promise<unknown> = Promise.resolve();
-
-  take<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.last.then(work);
-    this.last = turn.catch(() => undefined);
-    return turn;
-  }
-}
-
-/** What both services below offer, by a method that is marked. */
+/** What an application does in its transactions; subclasses open them. */
 abstract class Orders {
+  constructor(private readonly jobs: JobsService) {}
+
   /** Writes a receipt and enqueues a job, and fails if it is told to. */
   abstract order(isRefused: boolean): Promise<string>;
-  /** Enqueues a job in a transaction that there is not. */
-  abstract unmarked(): Promise<unknown>;
-}
+  /** Of the transaction, where one is open. */
+  protected abstract get manager(): EntityManager;
+  protected abstract get receipts(): Repository<Receipt>;
 
-const refuse = (isRefused: boolean): void => {
-  if (isRefused) throw new Error('refused');
-};
+  enqueue(): Promise<Job> {
+    return this.jobs.enqueueTx(this.manager, 'ship', null);
+  }
+
+  protected async place(isRefused: boolean): Promise<string> {
+    const { id } = await this.enqueue();
+    await this.receipts.insert({ jobId: id, attempt: 0 });
+    await nextLoop();
+    if (isRefused) throw new Error('refused');
+    return id;
+  }
+
+  protected async complete(job: JobContext): Promise<void> {
+    await this.receipts.insert({ jobId: job.id, attempt: job.attempt });
+    await job.completeTx(this.manager, { shipped: true });
+    if (job.attempt === 1) throw new Error('refused');
+  }
+}
 
 /** With `typeorm-transactional` the manager of the DataSource is that of the transaction. */
 @Injectable()
 class MarkedOrders extends Orders {
   constructor(
     private readonly dataSource: DataSource,
-    private readonly jobs: JobsService,
+    jobs: JobsService,
   ) {
-    super();
+    super(jobs);
   }
 
   @Transactional()
-  async order(isRefused: boolean): Promise<string> {
-    const { id } = await this.jobs.enqueueTx(this.dataSource.manager, 'ship', null);
-    await this.dataSource.getRepository(Receipt).insert({ jobId: id, attempt: 0 });
-    await nextLoop();
-    refuse(isRefused);
-    return id;
-  }
-
-  unmarked(): Promise<unknown> {
-    return this.jobs.enqueueTx(this.dataSource.manager, 'ship', null);
+  order(isRefused: boolean): Promise<string> {
+    return this.place(isRefused);
   }
 
   @JobHandler('ship')
   @Transactional()
-  async ship(job: JobContext): Promise<void> {
-    await this.dataSource.getRepository(Receipt).insert({ jobId: job.id, attempt: job.attempt });
-    await job.completeTx(this.dataSource.manager, { shipped: true });
-    refuse(job.attempt === 1);
+  ship(job: JobContext): Promise<void> {
+    return this.complete(job);
+  }
+
+  protected get manager(): EntityManager {
+    return this.dataSource.manager;
+  }
+
+  protected get receipts(): Repository<Receipt> {
+    return this.dataSource.getRepository(Receipt);
   }
 }
 
@@ -80,30 +85,28 @@ class MarkedOrders extends Orders {
 class HostedOrders extends Orders {
   constructor(
     private readonly host: TransactionHost<TransactionalAdapterTypeOrm>,
-    private readonly jobs: JobsService,
+    jobs: JobsService,
   ) {
-    super();
+    super(jobs);
   }
 
   @ClsTransactional()
-  async order(isRefused: boolean): Promise<string> {
-    const { id } = await this.jobs.enqueueTx(this.host.tx, 'ship', null);
-    await this.host.tx.insert(Receipt, { jobId: id, attempt: 0 });
-    await nextLoop();
-    refuse(isRefused);
-    return id;
-  }
-
-  unmarked(): Promise<unknown> {
-    return this.jobs.enqueueTx(this.host.tx, 'ship', null);
+  order(isRefused: boolean): Promise<string> {
+    return this.place(isRefused);
   }
 
   @JobHandler('ship')
   @ClsTransactional()
-  async ship(job: JobContext): Promise<void> {
-    await this.host.tx.insert(Receipt, { jobId: job.id, attempt: job.attempt });
-    await job.completeTx(this.host.tx, { shipped: true });
-    refuse(job.attempt === 1);
+  ship(job: JobContext): Promise<void> {
+    return this.complete(job);
+  }
+
+  protected get manager(): EntityManager {
+    return this.host.tx;
+  }
+
+  protected get receipts(): Repository<Receipt> {
+    return this.host.tx.getRepository(Receipt);
   }
 }
 
@@ -155,6 +158,18 @@ describe.each(everyKind)('a method on $label', (kind) => {
     const attempts = async (): Promise<number[]> =>
       (await app.dataSource.getRepository(Receipt).find({ order: { attempt: 'ASC' } })).map(({ attempt }) => attempt);
 
+    /** All at once, or one by one where transactions share a connection. Answers the jobs of those that are not refused. */
+    async function placed(refusals: boolean[]): Promise<string[]> {
+      const atOnce = kind.canRunTransactionalHandlers ? refusals.length : 1;
+      const ids: string[] = [];
+      for (let from = 0; from < refusals.length; from += atOnce) {
+        const some = refusals.slice(from, from + atOnce).map((isRefused) => orders.order(isRefused));
+        const calls = await Promise.allSettled(some);
+        ids.push(...calls.flatMap((call) => (call.status === 'fulfilled' ? [call.value] : [])));
+      }
+      return ids;
+    }
+
     it('stores its job together with what it writes', async () => {
       const id = await orders.order(false);
       expect(await app.job(id)).toMatchObject({ topic: 'ship', status: 'pending' });
@@ -162,11 +177,7 @@ describe.each(everyKind)('a method on $label', (kind) => {
     });
 
     it('leaves the jobs of others alone when it fails beside them, in turns where there is one connection', async () => {
-      const line = new Line();
-      const order = (isRefused: boolean): Promise<string> =>
-        kind.canRunTransactionalHandlers ? orders.order(isRefused) : line.take(() => orders.order(isRefused));
-      const calls = await Promise.allSettled(Array.from({ length: 30 }, (_, index) => order(index % 3 === 0)));
-      const ids = calls.flatMap((call) => (call.status === 'fulfilled' ? [call.value] : []));
+      const ids = await placed(Array.from({ length: 30 }, (_, index) => index % 3 === 0));
       expect(ids).toHaveLength(20);
       const { items } = await app.jobs.list({ limit: 100 });
       expect(items.map(({ id }) => id).sort()).toEqual(ids.sort());
@@ -174,7 +185,7 @@ describe.each(everyKind)('a method on $label', (kind) => {
     });
 
     it('has no transaction for a job when it is not marked', async () => {
-      await expect(orders.unmarked()).rejects.toBeInstanceOf(InvalidOptionsError);
+      await expect(orders.enqueue()).rejects.toBeInstanceOf(InvalidOptionsError);
       expect((await app.jobs.list()).total).toBe(0);
     });
 
