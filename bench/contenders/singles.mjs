@@ -1,15 +1,17 @@
+/** @typedef {import('./index.mjs').Payload} Payload */
+
 /** Jobs that come one by one: those that come in while all connections insert go together with the next statement. */
 export class Singles {
-  /** @type {{ payload: unknown, resolve: (value?: unknown) => void, reject: (error: unknown) => void }[]} */
+  /** @type {{ payload: Payload, resolve: (value?: unknown) => void, reject: (error: unknown) => void }[]} */
   #waiting = [];
 
-  /** @param {(payloads: any[]) => Promise<unknown>} insert @param {number} connections */
+  /** @param {(payloads: Payload[]) => Promise<unknown>} insert @param {number} connections */
   constructor(insert, connections) {
     this.insert = insert;
     this.free = connections;
   }
 
-  /** @param {unknown} payload */
+  /** @param {Payload} payload */
   add(payload) {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ payload, resolve, reject });
