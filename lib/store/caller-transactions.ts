@@ -1,89 +1,7 @@
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import { DatabaseRefusedError, InvalidOptionsError, UnknownDataSourceError } from '../core/errors.js';
 import type { StoreTransaction, TransactionPart } from './job-store.js';
-
-type Done = (committed: boolean) => void;
-
-/** A call of the queue's in a transaction of the application's. */
-class Part implements TransactionPart {
-  readonly over: Promise<void>;
-  isOpen = true;
-  refusal: Error | undefined;
-  /** Of the savepoint that began while this was under way, if one did: nobody knows which side of it this stands on. */
-  besideDepth = 0;
-  private resolve!: () => void;
-
-  constructor(
-    /** How many savepoints deep the caller was; rolled back to a lower depth, its work is gone. */
-    public depth: number,
-    readonly done: Done,
-  ) {
-    this.over = new Promise((resolve) => (this.resolve = resolve));
-  }
-
-  settled(refusal?: Error): void {
-    this.isOpen = false;
-    this.refusal = refusal;
-    this.resolve();
-  }
-
-  pardon(): void {
-    this.refusal = undefined;
-  }
-}
-
-/** What is known of an open transaction. */
-class OpenTransaction {
-  parts: Part[] = [];
-  /** How deep the savepoint is that is about to begin in it, if one is. */
-  beginningDepth = 0;
-  /** TypeORM has told that it is about to end it, or to give up what stands since a savepoint. */
-  isToEnd = false;
-  /** That statement is on its way: what is sent now would run behind it. */
-  isEnding = false;
-  /** Once it has ended. */
-  hasCommitted: boolean | undefined;
-
-  constructor(
-    /** How deep TypeORM takes it to be when it begins: not 0 where a transaction before it has ended behind its back. */
-    private readonly base = 0,
-  ) {}
-
-  isOutermost(depth: number): boolean {
-    return depth <= this.base + 1;
-  }
-
-  savepointBegins(depth: number): void {
-    this.beginningDepth = depth;
-    this.parts.filter(({ isOpen }) => isOpen).forEach((part) => (part.besideDepth = depth));
-  }
-
-  savepointStands(): void {
-    this.beginningDepth = 0;
-  }
-
-  /** A savepoint has ended, down to this depth. What may have gone with one that was given up keeps the whole from committing. */
-  savepointEnded(depth: number, isReleased: boolean): void {
-    this.beginningDepth = 0;
-    for (const part of this.parts.filter(({ besideDepth }) => besideDepth > depth)) {
-      // One that is released leaves it beside those around it, which began while it was under way, too.
-      part.besideDepth = isReleased && depth > part.depth ? depth : 0;
-      if (!isReleased) {
-        part.refusal = new InvalidOptionsError(
-          'manager',
-          'a savepoint that began while this call was under way, and was rolled back, may have taken it along: await the call before',
-        );
-      }
-    }
-  }
-
-  /** Resolves when no call is under way in it. */
-  async idle(): Promise<void> {
-    while (this.parts.some(({ isOpen }) => isOpen)) {
-      await Promise.all(this.parts.map(({ over }) => over));
-    }
-  }
-}
+import { type Done, OpenTransaction, Part } from './open-transaction.js';
 
 /** The statements by which TypeORM ends a transaction, or gives up what stands since a savepoint. */
 const END = /^(COMMIT|ROLLBACK|ROLLBACK TO SAVEPOINT typeorm_\d+)$/;
@@ -221,8 +139,10 @@ export class CallerTransactions {
       const isOutermost = this.openOf(queryRunner).isOutermost(depthOf(queryRunner));
       return isOutermost ? handled(this.committing(queryRunner, !this.hasOthersAtEnd(queryRunner))) : undefined;
     },
-    beforeTransactionRollback: ({ queryRunner }: TransactionEvent) =>
-      this.ending(queryRunner, !this.hasOthersAtEnd(queryRunner)),
+    beforeTransactionRollback: ({ queryRunner }: TransactionEvent) => {
+      this.openOf(queryRunner).givesUp();
+      return this.ending(queryRunner, !this.hasOthersAtEnd(queryRunner));
+    },
     // Subscribers of the application's have had their say by then. Not every driver waits for this one.
     beforeQuery: ({ query, queryRunner }: QueryEvent) => {
       if (!END.test(query) || !this.open.get(queryRunner)?.isToEnd) {
@@ -242,7 +162,7 @@ export class CallerTransactions {
    */
   private async committing(queryRunner: QueryRunner, closes: boolean): Promise<void> {
     const transaction = await this.ending(queryRunner, closes);
-    const refusal = transaction.parts.find((part) => part.refusal)?.refusal;
+    const { refusal } = transaction;
     if (refusal) {
       transaction.isToEnd = transaction.isEnding = false;
       throw refusal;

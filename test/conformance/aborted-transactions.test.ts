@@ -52,6 +52,27 @@ describe.each(storeKinds())('a transaction in which the error of a statement was
     expect(await outcomeOf(work)).toEqual(committed());
   });
 
+  it('stores nothing of one that rejects, though a savepoint could not begin two levels down', async () => {
+    const work = async (manager: EntityManager): Promise<void> => {
+      await manager.transaction(async (inner) => {
+        await failInVain(inner);
+        await inner.transaction(() => Promise.resolve()).catch(() => undefined);
+      });
+      throw new Error('given up');
+    };
+    const [, stored, told] = await outcomeOf(work);
+    expect([stored, told]).toEqual([[], []]);
+  });
+
+  it('says what keeps it from committing when a savepoint could not begin two levels down', async () => {
+    const work = (manager: EntityManager): Promise<unknown> =>
+      manager.transaction(async (inner) => {
+        await failInVain(inner);
+        await inner.transaction(() => Promise.resolve()).catch(() => undefined);
+      });
+    expect(await outcomeOf(work)).toEqual(mayBe());
+  });
+
   it('is left alone where the queue has no part in it', async () => {
     await fixture.app.transaction(async (manager) => {
       await fixture.store.insert([newJob()], manager);

@@ -1,0 +1,107 @@
+import { DatabaseRefusedError, InvalidOptionsError } from '../core/errors.js';
+import type { TransactionPart } from './job-store.js';
+
+/** Told once how it ended. */
+export type Done = (committed: boolean) => void;
+
+/** A call of the queue's in a transaction of the application's. */
+export class Part implements TransactionPart {
+  readonly over: Promise<void>;
+  isOpen = true;
+  refusal: Error | undefined;
+  /** Of the savepoint that began while this was under way, if one did: nobody knows which side of it this stands on. */
+  besideDepth = 0;
+  private resolve!: () => void;
+
+  constructor(
+    /** How many savepoints deep the caller was; rolled back to a lower depth, its work is gone. */
+    public depth: number,
+    readonly done: Done,
+  ) {
+    this.over = new Promise((resolve) => (this.resolve = resolve));
+  }
+
+  settled(refusal?: Error): void {
+    this.isOpen = false;
+    this.refusal = refusal;
+    this.resolve();
+  }
+
+  pardon(): void {
+    this.refusal = undefined;
+  }
+}
+
+/** What is known of an open transaction. */
+export class OpenTransaction {
+  parts: Part[] = [];
+  /** How deep the savepoint is that is about to begin in it, if one is. */
+  beginningDepth = 0;
+  /** TypeORM has lost count of its savepoints: see `givesUp`. */
+  private isMiscounted = false;
+  /** TypeORM has told that it is about to end it, or to give up what stands since a savepoint. */
+  isToEnd = false;
+  /** That statement is on its way: what is sent now would run behind it. */
+  isEnding = false;
+  /** Once it has ended. */
+  hasCommitted: boolean | undefined;
+
+  constructor(
+    /** How deep TypeORM takes it to be when it begins: not 0 where a transaction before it has ended behind its back. */
+    private readonly base = 0,
+  ) {}
+
+  isOutermost(depth: number): boolean {
+    return depth <= this.base + 1;
+  }
+
+  savepointBegins(depth: number): void {
+    this.beginningDepth = depth;
+    this.parts.filter(({ isOpen }) => isOpen).forEach((part) => (part.besideDepth = depth));
+  }
+
+  savepointStands(): void {
+    this.beginningDepth = 0;
+  }
+
+  /** A savepoint has ended, down to this depth. What may have gone with one that was given up keeps the whole from committing. */
+  savepointEnded(depth: number, isReleased: boolean): void {
+    this.beginningDepth = 0;
+    for (const part of this.parts.filter(({ besideDepth }) => besideDepth > depth)) {
+      // One that is released leaves it beside those around it, which began while it was under way, too.
+      part.besideDepth = isReleased && depth > part.depth ? depth : 0;
+      if (!isReleased) {
+        part.refusal = new InvalidOptionsError(
+          'manager',
+          'a savepoint that began while this call was under way, and was rolled back, may have taken it along: await the call before',
+        );
+      }
+    }
+  }
+
+  /**
+   * TypeORM is about to roll back to its innermost savepoint. When it does so because another one could not begin, it ends the
+   * wrong one: from then on it is a level short, and sends COMMIT for the whole at the end of an inner `transaction`.
+   */
+  givesUp(): void {
+    this.isMiscounted ||= this.beginningDepth > 0;
+  }
+
+  /** Why it must not be committed, if it must not. */
+  get refusal(): Error | undefined {
+    const refused = this.parts.find((part) => part.refusal)?.refusal;
+    return refused ?? (this.isMiscounted && this.parts.length > 0 ? endsTooEarly() : undefined);
+  }
+
+  /** Resolves when no call is under way in it. */
+  async idle(): Promise<void> {
+    while (this.parts.some(({ isOpen }) => isOpen)) {
+      await Promise.all(this.parts.map(({ over }) => over));
+    }
+  }
+}
+
+const endsTooEarly = (): DatabaseRefusedError =>
+  new DatabaseRefusedError(
+    'this transaction cannot be committed: a savepoint could not begin in it, since a statement had failed whose error was caught, and TypeORM ends the transaction too early after that; let the error through, or put what may fail into a savepoint (manager.transaction)',
+  );
