@@ -27,7 +27,7 @@ export async function open(address, { queue: queueOptions, worker: workerOptions
   };
 
   return {
-    enqueue: (payload, { topic = 'work', delayMs } = {}) => queueOf(topic).add('job', payload, { delay: delayMs }),
+    enqueue: (payload) => queueOf('work').add('job', payload),
     enqueueMany: (payloads, { topic = 'work', delayMs } = {}) =>
       queueOf(topic).addBulk(payloads.map((data) => ({ name: 'job', data, opts: { delay: delayMs } }))),
     work: async (topics, run) => {

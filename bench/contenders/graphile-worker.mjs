@@ -35,7 +35,7 @@ export async function open(address, options) {
   ];
 
   return {
-    enqueue: (payload, { topic = 'work', delayMs } = {}) => utils.addJob(topic, payload, { runAt: runAt(delayMs) }),
+    enqueue: (payload) => utils.addJob('work', payload),
     enqueueMany: (payloads, { topic = 'work', delayMs } = {}) =>
       utils.addJobs(payloads.map((payload) => ({ identifier: topic, payload, runAt: runAt(delayMs) }))),
     work: async (topics, run) => {

@@ -117,7 +117,7 @@ export function contenderNamed(name) {
  * What an adapter gives: the same few verbs for everybody.
  *
  * @typedef {object} Queue
- * @property {(payload: Payload, where?: Where) => Promise<unknown>} enqueue one job
+ * @property {(payload: Payload) => Promise<unknown>} enqueue one job of the topic `work`, without options
  * @property {(payloads: Payload[], where?: Where) => Promise<unknown>} enqueueMany many, in the quickest way there is
  * @property {(topics: string[], run: (payload: Payload) => Promise<void>) => Promise<void>} work begins to run jobs
  * @property {(topics: string[]) => Promise<boolean>} isDrained whether no due job of these topics is unfinished

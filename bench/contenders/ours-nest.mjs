@@ -43,8 +43,7 @@ export async function open(address, options) {
   const jobs = async () => (await started()).get(JobsService);
 
   return {
-    enqueue: async (payload, { topic = 'work', delayMs } = {}) =>
-      (await jobs()).enqueue(topic, payload, { delay: delayMs }),
+    enqueue: async (payload) => (await jobs()).enqueue('work', payload),
     enqueueMany: async (payloads, { topic = 'work', delayMs } = {}) =>
       (await jobs()).enqueueMany(payloads.map((payload) => ({ topic, payload, delay: delayMs }))),
     work: async (topics, run) => {

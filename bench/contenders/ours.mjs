@@ -16,7 +16,7 @@ export async function open(address, { driver, ...options }) {
   await store.open();
   const engine = new JobsEngine({ store, ...options });
   return {
-    enqueue: (payload, { topic = 'work', delayMs } = {}) => engine.enqueue(topic, payload, { delay: delayMs }),
+    enqueue: (payload) => engine.enqueue('work', payload),
     enqueueMany: (payloads, { topic = 'work', delayMs } = {}) =>
       engine.enqueueMany(payloads.map((payload) => ({ topic, payload, delay: delayMs }))),
     work: async (topics, run) => {

@@ -31,9 +31,9 @@ export async function open(address, options) {
   const startAfter = (delayMs) => (delayMs === undefined ? undefined : Math.ceil(delayMs / 1_000));
 
   return {
-    enqueue: async (payload, { topic = 'work', delayMs } = {}) => {
-      await ensure(topic);
-      return boss.send(topic, payload, { startAfter: startAfter(delayMs) });
+    enqueue: async (payload) => {
+      await ensure('work');
+      return boss.send('work', payload);
     },
     enqueueMany: async (payloads, { topic = 'work', delayMs } = {}) => {
       await ensure(topic);

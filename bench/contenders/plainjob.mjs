@@ -27,7 +27,7 @@ export async function open(address, options) {
   };
 
   return {
-    enqueue: async (payload, { topic = 'work', delayMs } = {}) => queue.add(topic, payload, { delay: delayMs }),
+    enqueue: async (payload) => queue.add('work', payload),
     enqueueMany: async (payloads, { topic = 'work', delayMs } = {}) =>
       queue.addMany(topic, payloads, { delay: delayMs }),
     work: async (topics, run) => {

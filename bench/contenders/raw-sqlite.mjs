@@ -54,7 +54,7 @@ export async function open(address, { batch, synchronous }) {
   });
 
   return {
-    enqueue: async (payload, where) => insertOne(payload, where),
+    enqueue: async (payload) => insertOne(payload),
     enqueueMany: async (payloads, where) => insertMany(payloads, where),
     work: async ([topic], run) => {
       working = loop(topic, run);

@@ -68,8 +68,8 @@ export interface EnqueueSettings {
 }
 
 /** @throws InvalidOptionsError naming the option; InvalidPayloadError or PayloadTooLargeError for `metadata`. */
-export function readEnqueueOptions(given: EnqueueOptions = {}): EnqueueSettings {
-  return enqueueSettings(given);
+export function readEnqueueOptions(given?: EnqueueOptions): EnqueueSettings {
+  return given === undefined ? noOptions : enqueueSettings(given);
 }
 
 /** What a job in a list has beside its options. */
@@ -159,3 +159,6 @@ const requeueTable = {
   runAt: optional(dateCheck, 'not before this moment'),
   maxRetries: optional(maxRetriesCheck, 'retries after the first attempt'),
 };
+
+/** Of most calls. */
+const noOptions = enqueueSettings({});

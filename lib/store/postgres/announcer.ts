@@ -29,10 +29,10 @@ export class Announcer {
   readonly codec = new HintCodec();
 
   private readonly waiting = new Set<string>();
-  /** Until its end hints are merged. */
-  private rest: ScheduledWake | undefined;
   private sentAtMs = -Infinity;
   private sending: Promise<void> | undefined;
+  /** Sends what waits when the rest after the last hint is over. */
+  private afterRest: ScheduledWake | undefined;
 
   /**
    * @param send never fails. One is under way at a time: where they take long, the next one speaks for all that have come
@@ -46,21 +46,25 @@ export class Announcer {
   /** Jobs of these topics have been stored. */
   announce(topics: Iterable<string>): void {
     this.gather(topics);
-    if (!this.rest && !this.sending && this.waiting.size > 0) {
-      this.sending = this.send(this.take()).then(() => {
-        this.sending = undefined;
-        this.announce([]);
-      });
+    if (this.sending || this.waiting.size === 0) {
+      return;
     }
+    const restMs = WINDOW_MS - this.sinceSentMs;
+    if (restMs > 0) {
+      this.afterRest ??= this.clock.schedule(restMs, () => this.endRest());
+      return;
+    }
+    this.sending = this.send(this.take()).then(() => {
+      this.sending = undefined;
+      this.announce([]);
+    });
   }
 
-  /** Sends what waits now, and rests no more: at the end. */
+  /** Sends what waits now: at the end. */
   async flush(): Promise<void> {
     await this.sending;
     this.endRest();
-    this.announce([]);
     await this.sending;
-    this.endRest();
   }
 
   /**
@@ -70,7 +74,7 @@ export class Announcer {
    * @param mayCarry whether the statement sends it whenever it succeeds: then it may speak of what others have stored, too.
    */
   hintFor(topics: Iterable<string>, mayCarry: boolean): CarriedHint | undefined {
-    if (this.rest && !(mayCarry && this.clock.now() - this.sentAtMs >= CARRY_AFTER_MS)) {
+    if (this.sinceSentMs < (mayCarry ? CARRY_AFTER_MS : WINDOW_MS)) {
       return undefined;
     }
     const others = [...this.waiting];
@@ -91,16 +95,19 @@ export class Announcer {
     const hint = this.codec.encode(this.waiting);
     this.waiting.clear();
     this.sentAtMs = this.clock.now();
-    this.endRest();
-    this.rest = this.clock.schedule(WINDOW_MS, () => {
-      this.rest = undefined;
-      this.announce([]);
-    });
+    this.afterRest?.cancel();
+    this.afterRest = undefined;
     return hint;
   }
 
+  private get sinceSentMs(): number {
+    return this.clock.now() - this.sentAtMs;
+  }
+
   private endRest(): void {
-    this.rest?.cancel();
-    this.rest = undefined;
+    this.afterRest?.cancel();
+    this.afterRest = undefined;
+    this.sentAtMs = -Infinity;
+    this.announce([]);
   }
 }
