@@ -2,6 +2,7 @@ import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import { DatabaseRefusedError, InvalidOptionsError, UnknownDataSourceError } from '../core/errors.js';
 import type { StoreTransaction, TransactionPart } from './job-store.js';
 import { type Done, OpenTransaction, Part } from './open-transaction.js';
+import { sqlErrorOf } from './sql-error.js';
 
 /** The statements by which TypeORM ends a transaction, or gives up what stands since a savepoint. */
 const END = /^(COMMIT|ROLLBACK|ROLLBACK TO SAVEPOINT typeorm_\d+)$/;
@@ -127,7 +128,8 @@ export class CallerTransactions {
       const depth = depthOf(queryRunner);
       if (depth === 0 || hasEndedByItself(queryRunner.connection)) {
         // Whatever is known is of the one before, whose end nobody may have told.
-        this.homes.set(queryRunner.manager, this.begun(queryRunner, new OpenTransaction(depth)));
+        const isBroken = depth > 0 && (this.open.get(queryRunner)?.parts ?? []).length > 0;
+        this.homes.set(queryRunner.manager, this.begun(queryRunner, new OpenTransaction(depth, isBroken)));
       } else {
         this.openOf(queryRunner).savepointBegins(depth + 1);
       }
@@ -150,8 +152,15 @@ export class CallerTransactions {
       }
       return handled(query === 'COMMIT' ? this.committing(queryRunner, true) : this.ending(queryRunner, true));
     },
-    afterQuery: ({ query, queryRunner, rawResults }: QueryEvent) =>
-      query === 'COMMIT' && rawResults?.command === 'ROLLBACK' ? handled(this.rolledBack(queryRunner)) : undefined,
+    afterQuery: ({ query, queryRunner, rawResults, error }: AnsweredEvent) => {
+      if (query !== 'COMMIT') {
+        return undefined;
+      }
+      if (error && endsWithCommit(queryRunner) && sqlErrorOf(error).kind !== 'unavailable') {
+        this.ended(queryRunner, false, true);
+      }
+      return rawResults?.command === 'ROLLBACK' ? handled(this.rolledBack(queryRunner)) : undefined;
+    },
     afterTransactionCommit: ({ queryRunner }: TransactionEvent) => this.ended(queryRunner, true),
     afterTransactionRollback: ({ queryRunner }: TransactionEvent) => this.ended(queryRunner, false),
   };
@@ -165,7 +174,16 @@ export class CallerTransactions {
     const { refusal } = transaction;
     if (refusal) {
       transaction.isToEnd = transaction.isEnding = false;
+      await this.rollBack(queryRunner);
       throw refusal;
+    }
+  }
+
+  /** As a COMMIT that fails does: who did not roll back would leave it open to the next one on its connection. */
+  private async rollBack(queryRunner: QueryRunner): Promise<void> {
+    if (endsWithCommit(queryRunner)) {
+      await queryRunner.query('ROLLBACK').catch(() => undefined);
+      this.ended(queryRunner, false, true);
     }
   }
 
@@ -203,15 +221,7 @@ export class CallerTransactions {
   private ended(queryRunner: QueryRunner, committed: boolean, isOver = isOverIn(queryRunner)): void {
     const transaction = this.open.get(queryRunner);
     if (transaction) {
-      transaction.isToEnd = transaction.isEnding = false;
-      transaction.hasCommitted = isOver ? committed : undefined;
-      const depth = depthOf(queryRunner);
-      // A released savepoint decides nothing yet: its work now stands or falls with the transaction around it.
-      const isSettled = (part: Part): boolean => isOver || (!committed && part.depth > depth);
-      const settled = transaction.parts.filter(isSettled);
-      transaction.parts = transaction.parts.filter((part) => !isSettled(part));
-      transaction.parts.forEach((part) => (part.depth = Math.min(part.depth, depth)));
-      transaction.savepointEnded(depth, committed);
+      const settled = transaction.ended(depthOf(queryRunner), committed, isOver);
       settled.forEach(({ done }) => done(committed));
     }
     if (isOver) {
@@ -234,14 +244,23 @@ interface TransactionEvent {
 
 interface QueryEvent extends TransactionEvent {
   readonly query: string;
+}
+
+interface AnsweredEvent extends QueryEvent {
   /** What the driver answered. */
   readonly rawResults?: { readonly command?: unknown };
+  readonly error?: unknown;
 }
 
 /** Where a subscriber of the application's throws, TypeORM does not wait for this. */
 function handled(end: Promise<unknown>): Promise<unknown> {
   end.catch(() => undefined);
   return end;
+}
+
+/** PostgreSQL ends a transaction with its COMMIT, also when it refuses that. SQLite leaves it open then. */
+function endsWithCommit({ connection }: QueryRunner): boolean {
+  return connection.options.type === 'postgres';
 }
 
 function isOverIn({ isTransactionActive, connection }: QueryRunner): boolean {

@@ -37,7 +37,7 @@ export class OpenTransaction {
   parts: Part[] = [];
   /** How deep the savepoint is that is about to begin in it, if one is. */
   beginningDepth = 0;
-  /** TypeORM has lost count of its savepoints: see `givesUp`. */
+  /** TypeORM may have lost count of its savepoints: see `givesUp`. */
   private isMiscounted = false;
   /** TypeORM has told that it is about to end it, or to give up what stands since a savepoint. */
   isToEnd = false;
@@ -49,6 +49,8 @@ export class OpenTransaction {
   constructor(
     /** How deep TypeORM takes it to be when it begins: not 0 where a transaction before it has ended behind its back. */
     private readonly base = 0,
+    /** Whether that one has taken calls of the queue's along, of which its caller believes that they are in this one. */
+    private readonly isBroken = false,
   ) {}
 
   isOutermost(depth: number): boolean {
@@ -57,31 +59,52 @@ export class OpenTransaction {
 
   savepointBegins(depth: number): void {
     this.beginningDepth = depth;
-    this.parts.filter(({ isOpen }) => isOpen).forEach((part) => (part.besideDepth = depth));
+    for (const part of this.parts) {
+      if (part.isOpen) {
+        part.besideDepth = depth;
+      }
+    }
   }
 
   savepointStands(): void {
     this.beginningDepth = 0;
   }
 
-  /** A savepoint has ended, down to this depth. What may have gone with one that was given up keeps the whole from committing. */
-  savepointEnded(depth: number, isReleased: boolean): void {
+  /** It has ended, or a savepoint in it has, down to this depth. Answers the calls whose fate is known by that. */
+  ended(depth: number, committed: boolean, isOver: boolean): Part[] {
+    this.isToEnd = this.isEnding = false;
+    this.hasCommitted = isOver ? committed : undefined;
+    const settled = isOver ? this.takeDeeperThan(-1) : committed ? [] : this.takeDeeperThan(depth);
+    this.savepointEnded(depth, committed);
+    return settled;
+  }
+
+  /** Takes out the calls that were made deeper inside. */
+  private takeDeeperThan(depth: number): Part[] {
+    const taken = this.parts.filter((part) => part.depth > depth);
+    this.parts = this.parts.filter((part) => part.depth <= depth);
+    return taken;
+  }
+
+  /** What may have gone with a savepoint that was given up keeps the whole from committing. */
+  private savepointEnded(depth: number, isReleased: boolean): void {
     this.beginningDepth = 0;
-    for (const part of this.parts.filter(({ besideDepth }) => besideDepth > depth)) {
-      // One that is released leaves it beside those around it, which began while it was under way, too.
-      part.besideDepth = isReleased && depth > part.depth ? depth : 0;
-      if (!isReleased) {
-        part.refusal = new InvalidOptionsError(
-          'manager',
-          'a savepoint that began while this call was under way, and was rolled back, may have taken it along: await the call before',
-        );
+    // A transaction may have thousands of both: no lists are made.
+    for (const part of this.parts) {
+      // A savepoint that is released decides nothing yet: its work now stands or falls with what is around it.
+      part.depth = Math.min(part.depth, depth);
+      if (part.besideDepth > depth) {
+        // One that is released leaves it beside those around it, which began while it was under way, too.
+        part.besideDepth = isReleased && depth > part.depth ? depth : 0;
+        part.refusal = isReleased ? part.refusal : takenAlong();
       }
     }
   }
 
   /**
    * TypeORM is about to roll back to its innermost savepoint. When it does so because another one could not begin, it ends the
-   * wrong one: from then on it is a level short, and sends COMMIT for the whole at the end of an inner `transaction`.
+   * wrong one: from then on it is a level short, and sends COMMIT for the whole at the end of an inner `transaction`. Nobody can
+   * tell that from the end of the right one.
    */
   givesUp(): void {
     this.isMiscounted ||= this.beginningDepth > 0;
@@ -90,7 +113,8 @@ export class OpenTransaction {
   /** Why it must not be committed, if it must not. */
   get refusal(): Error | undefined {
     const refused = this.parts.find((part) => part.refusal)?.refusal;
-    return refused ?? (this.isMiscounted && this.parts.length > 0 ? endsTooEarly() : undefined);
+    const isDoubtful = this.isMiscounted && this.parts.length > 0;
+    return refused ?? (this.isBroken ? hasEndedBefore() : isDoubtful ? mayEndTooEarly() : undefined);
   }
 
   /** Resolves when no call is under way in it. */
@@ -101,7 +125,18 @@ export class OpenTransaction {
   }
 }
 
-const endsTooEarly = (): DatabaseRefusedError =>
+const takenAlong = (): InvalidOptionsError =>
+  new InvalidOptionsError(
+    'manager',
+    'a savepoint that began while this call was under way, and was rolled back, may have taken it along: await the call before',
+  );
+
+const mayEndTooEarly = (): DatabaseRefusedError =>
   new DatabaseRefusedError(
-    'this transaction cannot be committed: a savepoint could not begin in it, since a statement had failed whose error was caught, and TypeORM ends the transaction too early after that; let the error through, or put what may fail into a savepoint (manager.transaction)',
+    'this transaction cannot be committed: TypeORM rolled back to a savepoint while another one could not begin, and may have taken the wrong one; on PostgreSQL none begins once a statement has failed: let its error through, or put what may fail into a savepoint (manager.transaction)',
+  );
+
+const hasEndedBefore = (): DatabaseRefusedError =>
+  new DatabaseRefusedError(
+    'SQLite has rolled this transaction back, with all that the queue did in it, when a statement failed whose error was caught (ON CONFLICT ROLLBACK): let the error through',
   );

@@ -212,19 +212,6 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
     expect(await fixture.store.find([job.id])).toHaveLength(1);
   });
 
-  it('lets the transaction go on when its refusal has kept it from committing, and is pardoned then', async () => {
-    const job = newJob();
-    const transaction = await fixture.begin();
-    const part = fixture.store.joinTransaction(transaction.manager, () => undefined);
-    part.settled(new Error('refused'));
-    await expect(transaction.commit()).rejects.toThrow('refused');
-    part.pardon();
-    whenEnded(fixture.store, transaction.manager, () => undefined);
-    await fixture.store.insert([job], transaction.manager);
-    await transaction.commit();
-    expect(await fixture.store.find([job.id])).toHaveLength(1);
-  });
-
   it('tells of a commit, once, when others can see it', async () => {
     const answers: boolean[] = [];
     const transaction = await fixture.begin();

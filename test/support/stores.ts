@@ -19,6 +19,8 @@ export interface StoreKind {
   readonly keepsOldRows: boolean;
   /** The one that long walks are made on, of those that understand the same SQL. */
   readonly isMain: boolean;
+  /** Ends transactions by itself, when a statement says ON CONFLICT ROLLBACK, and its driver says so. */
+  readonly tellsOfOwnEnds: boolean;
   /** Other processes are told by notifications, which name a topic and can be lost with a connection. */
   readonly hasNotifications: boolean;
   createDatabase(): Promise<EmptyDatabase>;
@@ -45,6 +47,7 @@ function postgresKind(version: ReturnType<typeof postgresVersions>[number]): Sto
     locksRows: true,
     keepsOldRows: true,
     isMain: !hasSqlite3 && version === postgresVersions()[0],
+    tellsOfOwnEnds: false,
     hasNotifications: true,
     async createDatabase() {
       const { url, drop } = await createPostgresDatabase(version);
@@ -59,6 +62,7 @@ const sqliteFileKind: StoreKind = {
   locksRows: false,
   keepsOldRows: false,
   isMain: !hasSqlite3,
+  tellsOfOwnEnds: true,
   hasNotifications: false,
   async createDatabase() {
     const { path: database, remove } = await createSqliteFile();
@@ -72,6 +76,7 @@ const sqliteMemoryKind: StoreKind = {
   locksRows: false,
   keepsOldRows: false,
   isMain: false,
+  tellsOfOwnEnds: true,
   hasNotifications: false,
   async createDatabase() {
     const app = (options?: object): DataSourceType =>
@@ -83,6 +88,7 @@ const sqliteMemoryKind: StoreKind = {
 const sqlite3Kind: StoreKind = {
   ...sqliteFileKind,
   label: 'a SQLite file with sqlite3',
+  tellsOfOwnEnds: false,
   async createDatabase() {
     const { path: database, remove } = await createSqliteFile();
     return { app: (options) => new DataSource({ ...options, type: SQLITE3, database }), remove };
