@@ -84,8 +84,8 @@ export class InvalidOptionsError extends JobsError {
 /**
  * The database refuses what it was sent, and would refuse it again: a trigger or a constraint of the application's, for
  * example. What it refuses is not stored. `cause` is the driver's error. Without a `cause` it comes from the commit of a
- * transaction of the application's in which the queue took part, and which PostgreSQL has rolled back since a statement in it
- * had failed.
+ * transaction of the application's in which the queue took part, and which is rolled back since a statement in it had failed:
+ * by PostgreSQL, or by the queue where TypeORM might commit it too early.
  */
 export class DatabaseRefusedError extends JobsError {
   readonly code = 'DATABASE_REFUSED';

@@ -160,5 +160,5 @@ const requeueTable = {
   maxRetries: optional(maxRetriesCheck, 'retries after the first attempt'),
 };
 
-/** Of most calls. */
-const noOptions = enqueueSettings({});
+/** Of a call without options, as most are: read once. */
+const noOptions = Object.freeze(enqueueSettings({}));

@@ -88,8 +88,8 @@ export class CallerTransactions {
     // A DataSource that was closed and initialized again has forgotten its subscribers.
     this.watch(queryRunner.connection);
     const transaction = this.openOf(queryRunner);
-    if (home !== undefined && home !== transaction) {
-      // Nobody has told how it ended.
+    if ((home !== undefined && home !== transaction) || transaction.hasCommitted !== undefined) {
+      // Nobody has told how it ended, or TypeORM has not heard of it.
       done(false);
       throw tooLate('has ended');
     }
@@ -128,8 +128,7 @@ export class CallerTransactions {
       const depth = depthOf(queryRunner);
       if (depth === 0 || hasEndedByItself(queryRunner.connection)) {
         // Whatever is known is of the one before, whose end nobody may have told.
-        const isBroken = depth > 0 && (this.open.get(queryRunner)?.parts ?? []).length > 0;
-        this.homes.set(queryRunner.manager, this.begun(queryRunner, new OpenTransaction(depth, isBroken)));
+        this.homes.set(queryRunner.manager, this.begun(queryRunner, new OpenTransaction(depth)));
       } else {
         this.openOf(queryRunner).savepointBegins(depth + 1);
       }
@@ -153,13 +152,12 @@ export class CallerTransactions {
       return handled(query === 'COMMIT' ? this.committing(queryRunner, true) : this.ending(queryRunner, true));
     },
     afterQuery: ({ query, queryRunner, rawResults, error }: AnsweredEvent) => {
-      if (query !== 'COMMIT') {
-        return undefined;
+      if (error && END.test(query)) {
+        this.notEnded(queryRunner, query === 'COMMIT' && isAnswer(error));
       }
-      if (error && endsWithCommit(queryRunner) && sqlErrorOf(error).kind !== 'unavailable') {
-        this.ended(queryRunner, false, true);
-      }
-      return rawResults?.command === 'ROLLBACK' ? handled(this.rolledBack(queryRunner)) : undefined;
+      return query === 'COMMIT' && rawResults?.command === 'ROLLBACK'
+        ? handled(this.answeredByRollback(queryRunner))
+        : undefined;
     },
     afterTransactionCommit: ({ queryRunner }: TransactionEvent) => this.ended(queryRunner, true),
     afterTransactionRollback: ({ queryRunner }: TransactionEvent) => this.ended(queryRunner, false),
@@ -172,18 +170,32 @@ export class CallerTransactions {
   private async committing(queryRunner: QueryRunner, closes: boolean): Promise<void> {
     const transaction = await this.ending(queryRunner, closes);
     const { refusal } = transaction;
-    if (refusal) {
-      transaction.isToEnd = transaction.isEnding = false;
-      await this.rollBack(queryRunner);
+    if (refusal && !endsWithCommit(queryRunner)) {
+      transaction.goOn();
+      throw refusal;
+    }
+    // Not while subscribers of the application's may write: what they send behind a ROLLBACK would stay.
+    if (refusal && closes) {
+      await this.rollBackRefused(queryRunner, transaction);
       throw refusal;
     }
   }
 
   /** As a COMMIT that fails does: who did not roll back would leave it open to the next one on its connection. */
-  private async rollBack(queryRunner: QueryRunner): Promise<void> {
-    if (endsWithCommit(queryRunner)) {
-      await queryRunner.query('ROLLBACK').catch(() => undefined);
-      this.ended(queryRunner, false, true);
+  private async rollBackRefused(queryRunner: QueryRunner, transaction: OpenTransaction): Promise<void> {
+    // It fails when the connection does, and nothing is open then.
+    await queryRunner.query('ROLLBACK').catch(() => undefined);
+    if (this.open.get(queryRunner) === transaction) {
+      this.lost(queryRunner);
+    }
+  }
+
+  /** The statement by which it was to end has failed. */
+  private notEnded(queryRunner: QueryRunner, isCommitRefused: boolean): void {
+    if (!endsWithCommit(queryRunner)) {
+      this.open.get(queryRunner)?.goOn();
+    } else if (isCommitRefused) {
+      this.lost(queryRunner);
     }
   }
 
@@ -208,26 +220,32 @@ export class CallerTransactions {
    *
    * @throws DatabaseRefusedError when the queue has a part in it.
    */
-  private async rolledBack(queryRunner: QueryRunner): Promise<void> {
-    const parts = this.open.get(queryRunner)?.parts ?? [];
-    this.ended(queryRunner, false, true);
-    if (parts.length > 0) {
+  private async answeredByRollback(queryRunner: QueryRunner): Promise<void> {
+    if (this.lost(queryRunner) > 0) {
       throw new DatabaseRefusedError(
         'PostgreSQL has rolled this transaction back instead of committing it, with all that the queue did in it: a statement has failed, and its error was caught; let it through, or put what may fail into a savepoint (manager.transaction)',
       );
     }
   }
 
-  private ended(queryRunner: QueryRunner, committed: boolean, isOver = isOverIn(queryRunner)): void {
+  private ended(queryRunner: QueryRunner, committed: boolean): void {
     const transaction = this.open.get(queryRunner);
-    if (transaction) {
-      const settled = transaction.ended(depthOf(queryRunner), committed, isOver);
-      settled.forEach(({ done }) => done(committed));
-    }
+    const isOver = isOverIn(queryRunner);
+    const settled = isOver
+      ? transaction?.ended(committed)
+      : transaction?.savepointEnded(depthOf(queryRunner), committed);
+    settled?.forEach(({ done }) => done(committed));
     if (isOver) {
       this.open.delete(queryRunner);
       this.watcher.ended?.();
     }
+  }
+
+  /** It has been rolled back behind TypeORM's back, which is still to end it. Answers how many calls are gone. */
+  private lost(queryRunner: QueryRunner): number {
+    const gone = this.open.get(queryRunner)?.ended(false) ?? [];
+    gone.forEach(({ done }) => done(false));
+    return gone.length;
   }
 }
 
@@ -261,6 +279,12 @@ function handled(end: Promise<unknown>): Promise<unknown> {
 /** PostgreSQL ends a transaction with its COMMIT, also when it refuses that. SQLite leaves it open then. */
 function endsWithCommit({ connection }: QueryRunner): boolean {
   return connection.options.type === 'postgres';
+}
+
+/** Whether it is what a server has answered to a COMMIT. Without an answer nobody knows whether that was done. */
+function isAnswer(error: unknown): boolean {
+  const { severity } = (error ?? {}) as { severity?: unknown };
+  return typeof severity === 'string' && sqlErrorOf(error).kind !== 'unavailable';
 }
 
 function isOverIn({ isTransactionActive, connection }: QueryRunner): boolean {

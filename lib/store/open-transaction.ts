@@ -49,8 +49,6 @@ export class OpenTransaction {
   constructor(
     /** How deep TypeORM takes it to be when it begins: not 0 where a transaction before it has ended behind its back. */
     private readonly base = 0,
-    /** Whether that one has taken calls of the queue's along, of which its caller believes that they are in this one. */
-    private readonly isBroken = false,
   ) {}
 
   isOutermost(depth: number): boolean {
@@ -70,41 +68,47 @@ export class OpenTransaction {
     this.beginningDepth = 0;
   }
 
-  /** It has ended, or a savepoint in it has, down to this depth. Answers the calls whose fate is known by that. */
-  ended(depth: number, committed: boolean, isOver: boolean): Part[] {
+  /** What was to end is over, or stands after all. */
+  goOn(): void {
     this.isToEnd = this.isEnding = false;
-    this.hasCommitted = isOver ? committed : undefined;
-    const settled = isOver ? this.takeDeeperThan(-1) : committed ? [] : this.takeDeeperThan(depth);
-    this.savepointEnded(depth, committed);
-    return settled;
   }
 
-  /** Takes out the calls that were made deeper inside. */
-  private takeDeeperThan(depth: number): Part[] {
-    const taken = this.parts.filter((part) => part.depth > depth);
-    this.parts = this.parts.filter((part) => part.depth <= depth);
-    return taken;
+  /** It has ended. Answers the calls whose fate is known by that. */
+  ended(committed: boolean): Part[] {
+    this.goOn();
+    // What TypeORM takes for its end later on is that of nothing.
+    this.hasCommitted ??= committed;
+    return this.parts.splice(0);
   }
 
-  /** What may have gone with a savepoint that was given up keeps the whole from committing. */
-  private savepointEnded(depth: number, isReleased: boolean): void {
+  /** A savepoint in it has ended, down to this depth. Answers the calls whose fate is known by that. */
+  savepointEnded(depth: number, isReleased: boolean): Part[] {
+    this.goOn();
     this.beginningDepth = 0;
-    // A transaction may have thousands of both: no lists are made.
+    const gone = isReleased ? [] : this.parts.filter((part) => part.depth > depth);
+    if (gone.length > 0) {
+      this.parts = this.parts.filter((part) => part.depth <= depth);
+    }
+    // Loops, since thousands of savepoints may end beside thousands of calls.
     for (const part of this.parts) {
       // A savepoint that is released decides nothing yet: its work now stands or falls with what is around it.
       part.depth = Math.min(part.depth, depth);
       if (part.besideDepth > depth) {
         // One that is released leaves it beside those around it, which began while it was under way, too.
         part.besideDepth = isReleased && depth > part.depth ? depth : 0;
-        part.refusal = isReleased ? part.refusal : takenAlong();
+        if (!isReleased) {
+          // It may have gone along: that keeps the whole from committing.
+          part.refusal = takenAlong();
+        }
       }
     }
+    return gone;
   }
 
   /**
-   * TypeORM is about to roll back to its innermost savepoint. When it does so because another one could not begin, it ends the
-   * wrong one: from then on it is a level short, and sends COMMIT for the whole at the end of an inner `transaction`. Nobody can
-   * tell that from the end of the right one.
+   * TypeORM is about to roll back what stands since the innermost savepoint, or all. When it does so because another one could not
+   * begin, it ends the wrong one: from then on it is a level short, and sends COMMIT for the whole at the end of an inner
+   * `transaction`. Nobody can tell that from the end of the right one.
    */
   givesUp(): void {
     this.isMiscounted ||= this.beginningDepth > 0;
@@ -114,7 +118,7 @@ export class OpenTransaction {
   get refusal(): Error | undefined {
     const refused = this.parts.find((part) => part.refusal)?.refusal;
     const isDoubtful = this.isMiscounted && this.parts.length > 0;
-    return refused ?? (this.isBroken ? hasEndedBefore() : isDoubtful ? mayEndTooEarly() : undefined);
+    return refused ?? (isDoubtful ? mayEndTooEarly() : undefined);
   }
 
   /** Resolves when no call is under way in it. */
@@ -134,9 +138,4 @@ const takenAlong = (): InvalidOptionsError =>
 const mayEndTooEarly = (): DatabaseRefusedError =>
   new DatabaseRefusedError(
     'this transaction cannot be committed: TypeORM rolled back to a savepoint while another one could not begin, and may have taken the wrong one; on PostgreSQL none begins once a statement has failed: let its error through, or put what may fail into a savepoint (manager.transaction)',
-  );
-
-const hasEndedBefore = (): DatabaseRefusedError =>
-  new DatabaseRefusedError(
-    'SQLite has rolled this transaction back, with all that the queue did in it, when a statement failed whose error was caught (ON CONFLICT ROLLBACK): let the error through',
   );

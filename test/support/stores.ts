@@ -19,8 +19,6 @@ export interface StoreKind {
   readonly keepsOldRows: boolean;
   /** The one that long walks are made on, of those that understand the same SQL. */
   readonly isMain: boolean;
-  /** Ends transactions by itself, when a statement says ON CONFLICT ROLLBACK, and its driver says so. */
-  readonly tellsOfOwnEnds: boolean;
   /** Other processes are told by notifications, which name a topic and can be lost with a connection. */
   readonly hasNotifications: boolean;
   createDatabase(): Promise<EmptyDatabase>;
@@ -47,7 +45,6 @@ function postgresKind(version: ReturnType<typeof postgresVersions>[number]): Sto
     locksRows: true,
     keepsOldRows: true,
     isMain: !hasSqlite3 && version === postgresVersions()[0],
-    tellsOfOwnEnds: false,
     hasNotifications: true,
     async createDatabase() {
       const { url, drop } = await createPostgresDatabase(version);
@@ -62,7 +59,6 @@ const sqliteFileKind: StoreKind = {
   locksRows: false,
   keepsOldRows: false,
   isMain: !hasSqlite3,
-  tellsOfOwnEnds: true,
   hasNotifications: false,
   async createDatabase() {
     const { path: database, remove } = await createSqliteFile();
@@ -76,7 +72,6 @@ const sqliteMemoryKind: StoreKind = {
   locksRows: false,
   keepsOldRows: false,
   isMain: false,
-  tellsOfOwnEnds: true,
   hasNotifications: false,
   async createDatabase() {
     const app = (options?: object): DataSourceType =>
@@ -88,7 +83,6 @@ const sqliteMemoryKind: StoreKind = {
 const sqlite3Kind: StoreKind = {
   ...sqliteFileKind,
   label: 'a SQLite file with sqlite3',
-  tellsOfOwnEnds: false,
   async createDatabase() {
     const { path: database, remove } = await createSqliteFile();
     return { app: (options) => new DataSource({ ...options, type: SQLITE3, database }), remove };
@@ -282,7 +276,7 @@ export async function untilMinuteIsYoung(fixture: StoreFixture): Promise<void> {
 }
 
 async function endOf(queryRunner: QueryRunner): Promise<void> {
-  while (queryRunner.isTransactionActive) {
+  while (queryRunner.isTransactionActive && !queryRunner.isReleased) {
     await queryRunner.rollbackTransaction();
   }
   if (!queryRunner.isReleased) {

@@ -103,6 +103,25 @@ describe('Announcer', () => {
     expect(clock.waiting).toBe(0);
   });
 
+  it('sends at the end what comes while it does', async () => {
+    const slow = new Announcer(async (hint) => {
+      sent.push(topicsIn(hint));
+      await Promise.resolve();
+      if (sent.length === 1) {
+        slow.announce(['b']);
+      }
+    }, clock);
+    slow.announce(['a']);
+    await slow.flush();
+    expect(sent).toEqual([['a'], ['b']]);
+    expect(clock.waiting).toBe(0);
+  });
+
+  it('needs no timer for a hint after which none waits', () => {
+    announcer.announce(['a']);
+    expect(clock.waiting).toBe(0);
+  });
+
   it('says "any" when there are more topics than a notification carries', () => {
     announcer.announce(Array.from({ length: 30 }, (_, index) => 'ß'.repeat(130) + index));
     expect(sent).toEqual([undefined]);

@@ -51,20 +51,18 @@ export class Announcer {
     }
     const restMs = WINDOW_MS - this.sinceSentMs;
     if (restMs > 0) {
-      this.afterRest ??= this.clock.schedule(restMs, () => this.endRest());
-      return;
+      this.afterRest ??= this.clock.schedule(restMs, () => this.sendWaiting());
+    } else {
+      this.sendWaiting();
     }
-    this.sending = this.send(this.take()).then(() => {
-      this.sending = undefined;
-      this.announce([]);
-    });
   }
 
-  /** Sends what waits now: at the end. */
+  /** Sends what waits now, and what comes meanwhile: at the end. */
   async flush(): Promise<void> {
-    await this.sending;
-    this.endRest();
-    await this.sending;
+    do {
+      await this.sending;
+      this.sendWaiting();
+    } while (this.sending);
   }
 
   /**
@@ -104,10 +102,13 @@ export class Announcer {
     return this.clock.now() - this.sentAtMs;
   }
 
-  private endRest(): void {
-    this.afterRest?.cancel();
-    this.afterRest = undefined;
-    this.sentAtMs = -Infinity;
-    this.announce([]);
+  private sendWaiting(): void {
+    if (this.sending || this.waiting.size === 0) {
+      return;
+    }
+    this.sending = this.send(this.take()).then(() => {
+      this.sending = undefined;
+      this.announce([]);
+    });
   }
 }
