@@ -138,7 +138,11 @@ export class CallerTransactions {
     beforeTransactionCommit: ({ queryRunner }: TransactionEvent) => {
       // A savepoint that is released decides nothing yet.
       const isOutermost = this.openOf(queryRunner).isOutermost(depthOf(queryRunner));
-      return isOutermost ? handled(this.committing(queryRunner, !this.hasOthersAtEnd(queryRunner))) : undefined;
+      if (!isOutermost) {
+        return undefined;
+      }
+      const isAlone = !this.hasOthersAtEnd(queryRunner);
+      return handled(this.committing(queryRunner, isAlone, isAlone));
     },
     beforeTransactionRollback: ({ queryRunner }: TransactionEvent) => {
       this.openOf(queryRunner).givesUp();
@@ -146,10 +150,13 @@ export class CallerTransactions {
     },
     // Subscribers of the application's have had their say by then. Not every driver waits for this one.
     beforeQuery: ({ query, queryRunner }: QueryEvent) => {
-      if (!END.test(query) || !this.open.get(queryRunner)?.isToEnd) {
+      const transaction = this.open.get(queryRunner);
+      const isCommit = query === 'COMMIT';
+      // Savepoints of those subscribers have let it go on meanwhile: what must not be committed is not, all the same.
+      if (!transaction || !END.test(query) || !(transaction.isToEnd || (isCommit && transaction.refusal))) {
         return undefined;
       }
-      return handled(query === 'COMMIT' ? this.committing(queryRunner, true) : this.ending(queryRunner, true));
+      return handled(isCommit ? this.committing(queryRunner, true) : this.ending(queryRunner, true));
     },
     afterQuery: ({ query, queryRunner, rawResults, error }: AnsweredEvent) => {
       if (error && END.test(query)) {
@@ -165,29 +172,36 @@ export class CallerTransactions {
 
   /**
    * @param closes whether nobody may come in any more.
+   * @param isAlone whether no subscriber of the application's is at work.
    * @throws what a call was refused with: then what stands beside it must not be committed.
    */
-  private async committing(queryRunner: QueryRunner, closes: boolean): Promise<void> {
+  private async committing(queryRunner: QueryRunner, closes: boolean, isAlone = false): Promise<void> {
     const transaction = await this.ending(queryRunner, closes);
     const { refusal } = transaction;
-    if (refusal && !endsWithCommit(queryRunner)) {
+    // On PostgreSQL when they have had their say: what they send behind a ROLLBACK would stay.
+    if (!refusal || (!closes && endsWithCommit(queryRunner))) {
+      return;
+    }
+    if (!(isAlone && endsWithCommit(queryRunner) && (await this.rollBackRefused(queryRunner, transaction)))) {
       transaction.goOn();
-      throw refusal;
     }
-    // Not while subscribers of the application's may write: what they send behind a ROLLBACK would stay.
-    if (refusal && closes) {
-      await this.rollBackRefused(queryRunner, transaction);
-      throw refusal;
-    }
+    throw refusal;
   }
 
-  /** As a COMMIT that fails does: who did not roll back would leave it open to the next one on its connection. */
-  private async rollBackRefused(queryRunner: QueryRunner, transaction: OpenTransaction): Promise<void> {
-    // It fails when the connection does, and nothing is open then.
-    await queryRunner.query('ROLLBACK').catch(() => undefined);
-    if (this.open.get(queryRunner) === transaction) {
+  /**
+   * As a COMMIT that fails does: who did not roll back would leave the transaction open to the next one on its connection. Answers
+   * whether it is over.
+   */
+  private async rollBackRefused(queryRunner: QueryRunner, transaction: OpenTransaction): Promise<boolean> {
+    const isDone = await queryRunner.query('ROLLBACK').then(
+      () => true,
+      // A subscriber may have thrown; then the next COMMIT is refused as well.
+      () => false,
+    );
+    if (isDone && this.open.get(queryRunner) === transaction) {
       this.lost(queryRunner);
     }
+    return isDone;
   }
 
   /** The statement by which it was to end has failed. */

@@ -108,18 +108,52 @@ describe.each(onPostgres)('a commit that the queue refuses on $label', (kind) =>
     expect(await left()).toEqual([[], [], []]);
   });
 
-  it('takes along what subscribers of the application write at its end', async () => {
+  it('is refused again when it could not be rolled back', async () => {
     const runner = await begun();
+    let isInTheWay = true;
     fixture.subscribe({
-      beforeTransactionCommit: async () => {
+      beforeQuery: ({ query }: { query: string }) => {
+        if (query === 'ROLLBACK' && isInTheWay) {
+          isInTheWay = false;
+          throw new Error('in the way');
+        }
+      },
+    });
+    await expect(runner.commitTransaction()).rejects.toMatchObject(refusal);
+    await expect(runner.commitTransaction()).rejects.toMatchObject(refusal);
+    expect(await left()).toEqual([[], [], []]);
+  });
+
+  const atItsEnd: [string, (runner: QueryRunner) => Promise<unknown>][] = [
+    [
+      'writes',
+      async (runner) => {
         await runner.query("INSERT INTO notes VALUES ('first')");
         await nextLoop();
         await runner.query("INSERT INTO notes VALUES ('second')");
       },
-    });
-    await expect(runner.commitTransaction()).rejects.toMatchObject(refusal);
-    expect(await left()).toEqual([[], [], []]);
-  });
+    ],
+    ['has a savepoint', (runner) => runner.manager.transaction((manager) => manager.query('SELECT 1'))],
+  ];
+
+  it.each(atItsEnd)(
+    'is refused when subscribers of the application have had their say, of which one %s',
+    async (_what, work) => {
+      const runner = await begun();
+      let isFirst = true;
+      fixture.subscribe({
+        beforeTransactionCommit: async () => {
+          if (isFirst) {
+            isFirst = false;
+            await work(runner);
+          }
+        },
+      });
+      await expect(runner.commitTransaction()).rejects.toMatchObject(refusal);
+      await runner.rollbackTransaction();
+      expect(await left()).toEqual([[], [], []]);
+    },
+  );
 });
 
 describe.each(onSqlite)('a transaction whose commit has failed on $label', (kind) => {
