@@ -58,6 +58,17 @@ describe.each(storeKinds())('a large set of brief jobs on $label', (kind) => {
     expect(await statuses(set)).toEqual(new Set(['completed']));
   });
 
+  it('may have jobs that were completed before, which stay as they are', async () => {
+    const set = await claimed();
+    const early = set.slice(0, 20);
+    await fixture.store.settle(early);
+    const before = await fixture.store.find(early.map(({ token }) => token.id));
+    const answers = await fixture.store.settle(set);
+    expect(answers.map(({ status, attempt }) => `${status!} ${attempt}`)).toEqual(times('completed 1'));
+    expect(await fixture.store.find(early.map(({ token }) => token.id))).toEqual(before);
+    expect(await statuses(set)).toEqual(new Set(['completed']));
+  });
+
   it('is completed but for those that another attempt owns, wherever they stand', async () => {
     const set = await claimed();
     const lost = [set[0]!, set[70]!, set.at(-1)!];

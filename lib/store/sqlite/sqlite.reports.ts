@@ -14,7 +14,7 @@ import type { JobReports, ReportRecords } from '../report-store.js';
 import { ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../report-store.js';
 import { jobOf } from '../row-mapper.js';
 import { rollupJson } from '../set-json.js';
-import type { SqlRow, SqlScript, SqlStatement } from '../sql-runner.js';
+import type { SqlQuery, SqlRow, SqlScript, SqlStatement } from '../sql-runner.js';
 import * as sql from './report-statements.js';
 import { one, sqliteTime } from './scripts.js';
 
@@ -43,7 +43,8 @@ export class SqliteReports implements JobReports, ReportRecords {
 
   constructor(
     private readonly read: Run,
-    private readonly write: Run,
+    private readonly run: Run,
+    private readonly write: SqlQuery,
   ) {}
 
   list(query: ListFilter): Promise<Seam.ListedJobs> {
@@ -161,20 +162,20 @@ export class SqliteReports implements JobReports, ReportRecords {
   }
 
   recordRollup(record: Seam.RollupRecord): Promise<Date> {
-    return this.write(() => recordScript(record));
+    return this.run(() => recordScript(record));
   }
 
   async noteWorker(worker: string, topics: readonly string[]): Promise<void> {
-    await this.write(() => one(sql.NOTE_WORKER, [worker, JSON.stringify(topics)]));
+    await this.write(sql.NOTE_WORKER, [worker, JSON.stringify(topics)]);
   }
 
   async forgetWorker(worker: string): Promise<void> {
-    await this.write(() => one(sql.FORGET_WORKER, [worker]));
+    await this.write(sql.FORGET_WORKER, [worker]);
   }
 
   async pruneReports(): Promise<void> {
-    await this.write(() => one(sql.PRUNE_ROLLUP, [ROLLUP_AGE_MS]));
-    await this.write(() => one(sql.PRUNE_WORKERS, [WORKER_AGE_MS]));
+    await this.write(sql.PRUNE_ROLLUP, [ROLLUP_AGE_MS]);
+    await this.write(sql.PRUNE_WORKERS, [WORKER_AGE_MS]);
   }
 }
 

@@ -15,6 +15,7 @@ import { refusedCompletion } from '../refused-completion.js';
 import { agesOf } from '../retention-ages.js';
 import { jobOf, rescueOf, surveyOf } from '../row-mapper.js';
 import { answeredInOrder, claimStatesInOrder } from '../set-answers.js';
+import { Settlements } from '../settlements.js';
 import { progressJson, tokenJson } from '../set-json.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
@@ -31,8 +32,8 @@ import { FIND_HOLDER, FIND_JOBS } from './report-statements.js';
 import { RequestedMoves } from './requested-moves.js';
 import { insertScript, one, sqliteTime, startOf } from './scripts.js';
 import * as sessionStatements from './session-statements.js';
-import { settleScript } from './settle-script.js';
-import * as settling from './settle-statements.js';
+import { COMPLETE_IN_TX, OWNED_STATE } from './settle-statements.js';
+import { SqliteSettleSteps } from './settle-steps.js';
 import type { SqliteConnection } from './sqlite-connection.js';
 import { sqliteConnectionOf } from './sqlite-connection.js';
 import { SqliteReports } from './sqlite.reports.js';
@@ -59,15 +60,23 @@ export class SqliteStore implements Seam.JobStore {
   readonly capabilities = { transactionsAtOnce: 0, inserts: ALONE, pipelined: ALONE, database: 'sqlite' } as const;
   readonly reports = new SqliteReports(
     (script) => this.look(script),
-    (script) => this.write(script),
+    (script) => this.run(script),
+    (text, params) => this.write(text, params),
   );
   readonly pauses = new PausedTopics(
     pauseStatements,
     (text, params) => this.read(text, params),
-    (text, params) => this.write(() => one(text, params)),
+    (text, params) => this.write(text, params),
   );
 
-  private readonly moves = new RequestedMoves((script) => this.write(script));
+  private readonly moves = new RequestedMoves((script) => this.run(script));
+  private readonly settlements = new Settlements(
+    new SqliteSettleSteps({
+      read: (text, params) => this.read(text, params),
+      write: (text, params) => this.write(text, params),
+      count: (text, params) => this.count(text, params),
+    }),
+  );
   private readonly transactions: CallerTransactions;
   private readonly tables: JobsTables;
   private connection!: SqliteConnection;
@@ -112,7 +121,7 @@ export class SqliteStore implements Seam.JobStore {
   }
 
   async insert(jobs: readonly Seam.JobInsert[], tx?: Seam.StoreTransaction): Promise<Seam.InsertedJob[]> {
-    return tx ? this.inTransaction(tx, insertScript(jobs)) : this.write(() => insertScript(jobs));
+    return tx ? this.inTransaction(tx, insertScript(jobs)) : this.run(() => insertScript(jobs));
   }
 
   async find(ids: readonly string[], tx?: Seam.StoreTransaction): Promise<Job[]> {
@@ -139,7 +148,7 @@ export class SqliteStore implements Seam.JobStore {
     }
     const params = [JSON.stringify(due), limit, Math.max(...due.map((lane) => lane.limit)), worker, leaseMs];
     // Payloads are parsed when the lock is free again.
-    return (await this.write(() => one(CLAIM, params))).map(claimOfRow);
+    return (await this.write(CLAIM, params)).map(claimOfRow);
   }
 
   async survey(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[] = []): Promise<Seam.LaneSurvey> {
@@ -147,11 +156,11 @@ export class SqliteStore implements Seam.JobStore {
   }
 
   async begin(tokens: readonly ClaimToken[]): Promise<Seam.ClaimState[]> {
-    return claimStatesInOrder(tokens, await this.write(() => one(BEGIN_ATTEMPTS, [tokenJson(tokens)])), []);
+    return claimStatesInOrder(tokens, await this.write(BEGIN_ATTEMPTS, [tokenJson(tokens)]), []);
   }
 
   async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.ClaimState[]> {
-    return claimStatesInOrder(tokens, await this.write(() => one(RENEW, [tokenJson(tokens), leaseMs])), []);
+    return claimStatesInOrder(tokens, await this.write(RENEW, [tokenJson(tokens), leaseMs]), []);
   }
 
   async cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]> {
@@ -160,20 +169,20 @@ export class SqliteStore implements Seam.JobStore {
   }
 
   settle(settlements: readonly Seam.Settlement[], unkept: readonly FinalStatus[] = []): Promise<Seam.Settled[]> {
-    return this.write(() => settleScript(settlements, unkept, this.connection.lane.isOneTick));
+    return this.settlements.settle(settlements, unkept);
   }
 
   async recordProgress(entries: readonly Seam.ProgressEntry[]): Promise<boolean[]> {
-    const recorded = await this.write(() => one(RECORD_PROGRESS, [progressJson(entries)]));
+    const recorded = await this.write(RECORD_PROGRESS, [progressJson(entries)]);
     return answeredInOrder(entries, recorded);
   }
 
   async completeTx(tx: Seam.StoreTransaction, { id, attempt }: ClaimToken, result: string | null): Promise<void> {
-    const completed = await this.inTransaction(tx, one(settling.COMPLETE_IN_TX, [id, attempt, result]));
+    const completed = await this.inTransaction(tx, one(COMPLETE_IN_TX, [id, attempt, result]));
     if (completed.length > 0) {
       return;
     }
-    const [owned] = await this.inTransaction(tx, one(settling.OWNED_STATE, [id, attempt]));
+    const [owned] = await this.inTransaction(tx, one(OWNED_STATE, [id, attempt]));
     throw refusedCompletion({ id, attempt }, owned);
   }
 
@@ -187,7 +196,7 @@ export class SqliteStore implements Seam.JobStore {
   async rescue(limit: number, lowerBound: string | null = null): Promise<Seam.Rescue> {
     const from = lowerBound === null ? '' : sqliteTime(lowerBound);
     const [look] = await this.read(LOOK_FOR_EXPIRED, [from]);
-    const rescued = look!.is_any_expired ? await this.write(() => one(RESCUE, [limit, from])) : [];
+    const rescued = look!.is_any_expired ? await this.write(RESCUE, [limit, from]) : [];
     return rescueOf([...rescued, look!]);
   }
 
@@ -198,7 +207,7 @@ export class SqliteStore implements Seam.JobStore {
     await nextTurn();
     // Looking takes no lock.
     const [page] = await this.read(PRUNE_PAGE, [...params, youngestMs]);
-    const removed = page!.is_any_aged ? await this.write(() => one(PRUNE, params)) : [];
+    const removed = page!.is_any_aged ? await this.write(PRUNE, params) : [];
     return { removed: removed.length, next: page!.has_more ? (page!.last as string) : null };
   }
 
@@ -218,8 +227,8 @@ export class SqliteStore implements Seam.JobStore {
     return this.moves.move(DELETE, ids, from);
   }
 
-  async discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
-    await this.write(() => one(settling.DISCARD, [tokenJson(tokens), JSON.stringify(statuses)]));
+  discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
+    return this.settlements.discard(tokens, statuses);
   }
 
   announce(): void {
@@ -271,8 +280,17 @@ export class SqliteStore implements Seam.JobStore {
     }
   }
 
-  private write<T>(script: () => SqlScript<T>): Promise<T> {
+  private run<T>(script: () => SqlScript<T>): Promise<T> {
     return this.tables.usedBy(() => translated(this.connection.lane.run(script)));
+  }
+
+  private write(text: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
+    return this.tables.usedBy(() => translated(this.connection.lane.write(text, params)));
+  }
+
+  private count(text: string, params: readonly unknown[]): Promise<number> | undefined {
+    const { lane } = this.connection;
+    return lane.count && this.tables.usedBy(() => translated(lane.count!(text, params)));
   }
 
   private read(text: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {

@@ -20,15 +20,17 @@ export interface StepLaneOptions extends WriteLaneOptions {
  * their first write fail (SQLITE_BUSY_SNAPSHOT). For the same reason they begin after `whenStill`.
  */
 export class StepLane implements WriteLane {
-  /** Each statement is a transaction of its own, and a repository on the queue's own DataSource has the same connection. */
-  readonly isOneTick = false;
   private last: Promise<unknown> = Promise.resolve();
-  private write: Promise<void> | undefined;
+  private underWay: Promise<void> | undefined;
   private wake: () => void = () => undefined;
   /** Since when somebody else has kept the head of the lane waiting. */
   private blockedSinceMs: number | undefined;
 
   constructor(private readonly options: StepLaneOptions) {}
+
+  write(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
+    return this.add((sinceMs) => this.writeOf({ sql, params }, sinceMs));
+  }
 
   run<T>(script: () => SqlScript<T>): Promise<T> {
     return this.add((sinceMs) => this.drive(script(), sinceMs));
@@ -55,7 +57,7 @@ export class StepLane implements WriteLane {
   }
 
   whenStill(): Promise<void> | undefined {
-    return this.write;
+    return this.underWay;
   }
 
   private add<T>(work: (sinceMs: number) => Promise<T>): Promise<T> {
@@ -100,7 +102,7 @@ export class StepLane implements WriteLane {
   /** `undefined`: the lock is somebody else's. */
   private async attempt({ sql, params }: SqlStatement): Promise<readonly SqlRow[] | undefined> {
     const answer = this.options.runner.query(sql, params);
-    this.write = answer.then(
+    this.underWay = answer.then(
       () => undefined,
       () => undefined,
     );
@@ -112,7 +114,7 @@ export class StepLane implements WriteLane {
       }
       throw error;
     } finally {
-      this.write = undefined;
+      this.underWay = undefined;
     }
   }
 

@@ -1,10 +1,10 @@
 import type { ScheduledWake } from '../../core/clock.js';
 import { SqlError } from '../sql-error.js';
-import type { SqlScript } from '../sql-runner.js';
+import type { SqlRow, SqlScript } from '../sql-runner.js';
 import { Turn } from '../turn.js';
 import type { BetterSqliteRunner } from './better-sqlite-runner.js';
 import { lockTimeout } from './lock-wait.js';
-import { BEGIN, COMMIT, ROLLBACK } from './session-statements.js';
+import { BEGIN, COMMIT, MOVED, ROLLBACK } from './session-statements.js';
 import type { WriteLane, WriteLaneOptions } from './write-lane.js';
 
 export interface TickLaneOptions extends WriteLaneOptions {
@@ -30,7 +30,7 @@ const TURN_MAX_MS = 5;
 /**
  * The write lane of a synchronous driver.
  *
- * Each write is a `BEGIN IMMEDIATE … COMMIT` within one tick: nothing of the application runs while the lock is held here, so
+ * Each write is one statement, or a `BEGIN IMMEDIATE … COMMIT`, within one tick: nothing of the application runs while the lock is held here, so
  * the application can never wait for it in the same event loop. When another process holds the lock, or the application
  * has a transaction open, the lane waits outside the database, and the event loop goes on.
  *
@@ -38,7 +38,6 @@ const TURN_MAX_MS = 5;
  * write fail (SQLITE_BUSY_SNAPSHOT), which no application with one connection has ever seen.
  */
 export class TickLane implements WriteLane {
-  readonly isOneTick = true;
   private readonly waiting: Waiting[] = [];
   private retry: ScheduledWake | undefined;
   /** Since when somebody else has kept the head of the lane waiting. */
@@ -48,6 +47,18 @@ export class TickLane implements WriteLane {
 
   constructor(private readonly options: TickLaneOptions) {
     this.turn = new Turn(options.clock, TURN_MAX_MS, () => this.poke());
+  }
+
+  write(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
+    return this.add(() => this.options.runner.query(sql, params));
+  }
+
+  count(sql: string, params: readonly unknown[]): Promise<number> {
+    const { runner } = this.options;
+    return this.add(() => {
+      runner.query(sql, params);
+      return Number(runner.query(MOVED, [])[0]!.count);
+    });
   }
 
   run<T>(script: () => SqlScript<T>): Promise<T> {
