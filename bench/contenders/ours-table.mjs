@@ -10,14 +10,18 @@ export function tableOf(app, own, isRemoving = false) {
   const isPostgres = app.options.type === 'postgres';
   /** @param {string[]} topics */
   const list = (topics) => topics.map((topic) => `'${topic}'`).join(', ');
-  const unfinished = isRemoving ? `'processing', 'completed'` : `'processing'`;
   const now = isPostgres ? 'statement_timestamp()' : `strftime('%Y-%m-%d %H:%M:%f', 'now')`;
 
   return {
+    // Asked while the last jobs end: it must not read the whole table, nor all that has left an index on PostgreSQL.
     isDrained: async (topics) => {
-      const [row] = await app.query(`SELECT EXISTS (SELECT 1 FROM _jobs WHERE status IN (${unfinished})
-        AND topic IN (${list(topics)})) OR EXISTS (SELECT 1 FROM _jobs WHERE status = 'pending'
-        AND topic IN (${list(topics)}) AND run_at <= ${now}) AS open`);
+      const some = (/** @type {string} */ which) => `SELECT 1 FROM _jobs WHERE ${which} AND topic IN (${list(topics)})`;
+      const unfinished = [
+        `(${some(`status = 'processing'`)} ORDER BY locked_until DESC LIMIT 1) IS NOT NULL`,
+        `EXISTS (${some(`status = 'pending' AND priority = 0 AND run_at <= ${now}`)})`,
+        ...(isRemoving ? [`EXISTS (${some(`status <> 'processing' AND status = 'completed'`)})`] : []),
+      ];
+      const [row] = await app.query(`SELECT ${unfinished.join(' OR ')} AS open`);
       return !row.open;
     },
     tally: async (topics) => {
