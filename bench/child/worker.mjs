@@ -32,7 +32,7 @@ export class Worker {
 
   async start() {
     const { topics, handlerMs = 0, markEvery = Infinity, pickup = false } = this.input;
-    // Whoever asks later has a connection by then.
+    // The connection that will be asked whether all is done is open by then.
     await this.queue.isDrained(topics);
     this.tell = setInterval(() => this.tellSeen(), TELL_MS).unref();
     this.cpu = process.cpuUsage();
@@ -47,13 +47,17 @@ export class Worker {
     });
   }
 
-  /** Answers since when the table has said that nothing is left to do: what it costs to ask is no part of the work. */
+  /**
+   * Waits until the table says that nothing is left to do. Answers since when: halfway between the last question that found
+   * something and the first that found nothing, since some tables take long to answer.
+   */
   async untilDrained() {
-    for (;;) {
+    for (let beforeMs = nowMs(); ;) {
       const askedMs = nowMs();
       if (await this.queue.isDrained(this.input.topics)) {
-        return askedMs;
+        return (beforeMs + askedMs) / 2;
       }
+      beforeMs = askedMs;
       await sleep(1);
     }
   }

@@ -13,7 +13,8 @@ export function tableOf(app, own, isRemoving = false) {
   const now = isPostgres ? 'statement_timestamp()' : `strftime('%Y-%m-%d %H:%M:%f', 'now')`;
 
   return {
-    // Asked while the last jobs end: it must not read the whole table, nor all that has left an index on PostgreSQL.
+    // Asked while the last jobs end, so it must not read the whole table: each part is as its index has it, those of all jobs
+    // here with their one priority, and the newest leases come first, before what has left the index on PostgreSQL.
     isDrained: async (topics) => {
       const some = (/** @type {string} */ which) => `SELECT 1 FROM _jobs WHERE ${which} AND topic IN (${list(topics)})`;
       const unfinished = [

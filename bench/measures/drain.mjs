@@ -14,7 +14,8 @@ import { checkRuns } from './exactly-once.mjs';
 
 /**
  * Runs a backlog of jobs down. The clock runs from the first call of a handler, so that nobody pays for how he starts,
- * to the moment at which the table holds no unfinished job. CPU seconds are those from the order to work to that moment.
+ * to the moment at which the table holds no unfinished job. CPU seconds are those from the order to work to the answer that
+ * says so.
  *
  * @param {import('./index.mjs').Stand} stand
  * @param {DrainInput} input

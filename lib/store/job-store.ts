@@ -274,7 +274,7 @@ export interface ProgressEntry {
 
 /** What became of one outcome: the row as it stands now, or nothing when it is gone. */
 export interface Settled {
-  /** Whether this statement moved the row. Of one among many completions it may have been an earlier one of the same attempt. */
+  /** Whether this call moved the row. Of many completions, one may have been moved by an earlier call for the same attempt. */
   readonly applied: boolean;
   /** `null`: there is no such job any more. */
   readonly status: JobStatus | null;

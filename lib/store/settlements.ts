@@ -11,11 +11,12 @@ import type { SqlRow } from './sql-runner.js';
 /** What a database is asked to write the ends of attempts; each step stands alone. Sets travel as JSON arrays. */
 export interface SettleSteps {
   /**
-   * processing → completed, the quick way; answers those of which it knows that.
+   * processing → completed, the quick way; answers those of which it knows that. `settle` is asked for the others.
    *
    * @param isRemoving whether they are deleted instead. Those with an idempotency key are left.
+   * @param hasOthers whether `settle` is to be asked in any case.
    */
-  complete(completions: Completion[], isRemoving: boolean): Promise<readonly Completion[]>;
+  complete(completions: readonly Completion[], isRemoving: boolean, hasOthers: boolean): Promise<readonly Completion[]>;
   /** processing → as each outcome says; answers the rows it moved. */
   settle(outcomes: string): Promise<readonly SqlRow[]>;
   /** Jobs as they stand. */
@@ -32,7 +33,8 @@ export class Settlements {
   async settle(settlements: readonly Settlement[], unkept: readonly FinalStatus[]): Promise<Settled[]> {
     const isRemoving = unkept.includes('completed');
     const completions = settlements.filter(isCompletion);
-    const done = completions.length === 0 ? [] : await this.steps.complete(completions, isRemoving);
+    const hasOthers = completions.length < settlements.length;
+    const done = completions.length === 0 ? [] : await this.steps.complete(completions, isRemoving, hasOthers);
     if (done.length === settlements.length) {
       // Most sets: there is nothing to look up, and what is not to be kept is deleted already.
       return settlements.map(({ token }) => completed(token));

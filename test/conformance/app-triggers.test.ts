@@ -1,4 +1,5 @@
-import { JobsEngine, LeaseLostError } from 'nestjs-jobs';
+import { filter } from 'rxjs';
+import { JobsEngine, LeaseLostError, UnrecoverableError } from 'nestjs-jobs';
 import { insertOne, newJob, TOPIC } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 import { until } from '../support/wait.js';
@@ -61,6 +62,36 @@ describe.each(postgresKinds)('triggers of the application on $label', (kind) => 
     await fixture.app.transaction(async (manager) => {
       await expect(fixture.store.insert([newJob({ topic: REFUSED })], manager)).rejects.toMatchObject(reason);
     });
+  });
+});
+
+describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('triggers of the application on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('that refuse the end of one job do not hold up, or undo, those beside it', async () => {
+    await fixture.sql(
+      `CREATE TRIGGER acting BEFORE UPDATE ON _jobs WHEN NEW.status = 'failed' BEGIN SELECT RAISE(ABORT, 'no'); END`,
+    );
+    const engine = new JobsEngine({ store: fixture.store, concurrency: 300 });
+    const ends: string[] = [];
+    engine.events
+      .pipe(filter(({ type }) => type !== 'enqueued' && type !== 'started'))
+      .subscribe(({ type, topic }) => ends.push(`${type} ${topic}`));
+    engine.register(TOPIC, () => null);
+    engine.register(REFUSED, () => Promise.reject(new UnrecoverableError('for good')));
+    const topics = Array.from({ length: 250 }, (_, n) => (n % 50 === 7 ? REFUSED : TOPIC));
+    await engine.enqueueMany(topics.map((topic) => ({ topic, payload: null })));
+    await engine.start();
+    // Asked some times, the others are left to their leases.
+    await engine.whenIdle();
+    expect(ends.sort()).toEqual([
+      ...topics.filter((topic) => topic === TOPIC).map(() => `completed ${TOPIC}`),
+      ...topics.filter((topic) => topic === REFUSED).map(() => `lease_lost ${REFUSED}`),
+    ]);
+    expect(await engine.stats(TOPIC)).toMatchObject({ completed: 245, processing: 0 });
+    expect(await engine.stats(REFUSED)).toMatchObject({ failed: 0, processing: 5 });
+    await engine.close();
+    await fixture.sql('DROP TRIGGER acting');
   });
 });
 

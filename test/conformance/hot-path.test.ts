@@ -4,7 +4,7 @@ import type { DataSource } from 'typeorm';
 import type { JobsOptions, JobStore } from 'nestjs-jobs';
 import { createJobStore, JobsEngine } from '../../lib/jobs-engine.js';
 import { BetterSqliteRunner } from '../../lib/store/sqlite/better-sqlite-runner.js';
-import { COMPLETED_BRIEF } from '../../lib/store/sqlite/settle-statements.js';
+import { COMPLETED_BRIEF, SETTLE } from '../../lib/store/sqlite/settle-statements.js';
 import { Sqlite3Runner } from '../../lib/store/sqlite/sqlite3-runner.js';
 import type { EmptyDatabase, StoreKind } from '../support/stores.js';
 import { storeKinds } from '../support/stores.js';
@@ -47,15 +47,16 @@ class CountedQueue {
     return new CountedQueue(new JobsEngine({ store, ...options }), app, dataSource, store, database);
   }
 
-  /** How many statements are sent while `work` is done, of all or of those with this in their text. */
-  async statementsOf(work: () => Promise<unknown>, part = ''): Promise<number> {
+  /** How many statements are sent while `work` is done, of all or of those with one of these in their text. */
+  async statementsOf(work: () => Promise<unknown>, ...parts: string[]): Promise<number> {
     const sender = this.sender;
     const spy = jest.spyOn(sender, 'query');
     const textOf = ([first]: unknown[]): string =>
       typeof first === 'string' ? first : (first as { text: string }).text;
     try {
       await work();
-      return spy.mock.calls.filter((call) => textOf(call).includes(part)).length;
+      const texts = spy.mock.calls.map(textOf);
+      return texts.filter((text) => parts.length === 0 || parts.some((part) => text.includes(part))).length;
     } finally {
       spy.mockRestore();
     }
@@ -144,7 +145,9 @@ describe.each(storeKinds())('the hot path on $label', (kind) => {
   it('completes sets of them at the first go', async () => {
     await open({ concurrency: 100 });
     await queue.enqueueAll();
-    expect(await queue.statementsOf(() => queue.drain(), COMPLETED_BRIEF)).toBe(0);
+    // On PostgreSQL one may give up its wait for a lock, on a machine that gives it no time.
+    const second = kind.locksRows ? 'ROLLBACK' : SETTLE;
+    expect(await queue.statementsOf(() => queue.drain(), second, COMPLETED_BRIEF)).toBe(0);
   });
 
   it('claims and settles them without a transaction around each statement', async () => {

@@ -11,11 +11,11 @@ import * as settling from './settle-statements.js';
 export class PostgresSettleSteps implements SettleSteps {
   constructor(private readonly query: SqlQuery) {}
 
-  async complete(completions: Completion[], isRemoving: boolean): Promise<readonly Completion[]> {
-    completions.sort((a, b) => byId(a.token, b.token));
+  async complete(completions: readonly Completion[], isRemoving: boolean): Promise<readonly Completion[]> {
+    const sorted = [...completions].sort((a, b) => byId(a.token, b.token));
     try {
-      const [answer] = await this.query(...completionQuery(completions, isRemoving));
-      return movedOf(completions, answer);
+      const [answer] = await this.query(...completionQuery(sorted, isRemoving));
+      return movedOf(sorted, answer);
     } catch (error) {
       if (error instanceof RowLockedError) {
         return [];

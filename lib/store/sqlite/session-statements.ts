@@ -3,9 +3,6 @@ export const BEGIN = 'BEGIN IMMEDIATE';
 export const COMMIT = 'COMMIT';
 export const ROLLBACK = 'ROLLBACK';
 
-/** How many rows the last write on this connection has moved. */
-export const MOVED = 'SELECT changes() AS count';
-
 /** What an application's `prepareDatabase` may have set otherwise: no wait blocks the tick, no lock outlives a statement. */
 export const CONNECTION_PRAGMAS = ['PRAGMA busy_timeout = 0', 'PRAGMA locking_mode = NORMAL'] as const;
 

@@ -31,15 +31,21 @@ WHERE id IN (SELECT value FROM json_each(?1)) AND attempt = 1 AND +status = 'pro
  */
 export const COMPLETE_BRIEF = `${completeBrief} RETURNING id, attempt`;
 
-/** `COMPLETE_BRIEF` without an answer for each row, in four fifths of the time: their number is to be asked next. */
+/** `COMPLETE_BRIEF` without an answer for each row, in four fifths of the time. `MOVED` is to be asked next. */
 export const COMPLETE_BRIEF_UNANSWERED = completeBrief;
+
+/** How many rows the last write on this connection has moved. */
+export const MOVED = 'SELECT changes() AS count';
 
 /** Which of those are completed. Nobody but their first attempts can have done it. */
 export const COMPLETED_BRIEF = `
 SELECT id, attempt FROM _jobs ${byId}
 WHERE id IN (SELECT value FROM json_each(?1)) AND attempt = 1 AND status = 'completed'`;
 
-/** processing → completed → gone, in one step. Left to `SETTLE` are jobs to be cancelled, and those whose idempotency key is to be kept. */
+/**
+ * processing → completed → gone, in one step. Left to `SETTLE` are jobs to be cancelled, and those whose idempotency key is to
+ * be kept.
+ */
 export const COMPLETE_AND_REMOVE = `
 DELETE FROM _jobs ${byId} WHERE ${ownedTokens} AND NOT cancel_requested AND idempotency_key IS NULL RETURNING id, attempt`;
 

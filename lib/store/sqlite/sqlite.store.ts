@@ -55,7 +55,7 @@ export interface SqliteStoreOptions {
   readonly isInMemory: boolean;
 }
 
-/** Jobs in a SQLite file, on a connection of the queue's own: each verb is one script of its write lane. */
+/** Jobs in a SQLite file, on a connection of the queue's own: what writes goes through its write lane. */
 export class SqliteStore implements Seam.JobStore {
   readonly capabilities = { transactionsAtOnce: 0, inserts: ALONE, pipelined: ALONE, database: 'sqlite' } as const;
   readonly reports = new SqliteReports(
@@ -74,7 +74,7 @@ export class SqliteStore implements Seam.JobStore {
     new SqliteSettleSteps({
       read: (text, params) => this.read(text, params),
       write: (text, params) => this.write(text, params),
-      count: (text, params) => this.count(text, params),
+      writeAndLook: (script) => this.writeAndLook(script),
     }),
   );
   private readonly transactions: CallerTransactions;
@@ -288,9 +288,9 @@ export class SqliteStore implements Seam.JobStore {
     return this.tables.usedBy(() => translated(this.connection.lane.write(text, params)));
   }
 
-  private count(text: string, params: readonly unknown[]): Promise<number> | undefined {
+  private writeAndLook<T>(script: () => SqlScript<T>): Promise<T> | undefined {
     const { lane } = this.connection;
-    return lane.count && this.tables.usedBy(() => translated(lane.count!(text, params)));
+    return lane.writeAndLook && this.tables.usedBy(() => translated(lane.writeAndLook!(script)));
   }
 
   private read(text: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {

@@ -4,7 +4,7 @@ import type { SqlRow, SqlScript } from '../sql-runner.js';
 import { Turn } from '../turn.js';
 import type { BetterSqliteRunner } from './better-sqlite-runner.js';
 import { lockTimeout } from './lock-wait.js';
-import { BEGIN, COMMIT, MOVED, ROLLBACK } from './session-statements.js';
+import { BEGIN, COMMIT, ROLLBACK } from './session-statements.js';
 import type { WriteLane, WriteLaneOptions } from './write-lane.js';
 
 export interface TickLaneOptions extends WriteLaneOptions {
@@ -30,9 +30,9 @@ const TURN_MAX_MS = 5;
 /**
  * The write lane of a synchronous driver.
  *
- * Each write is one statement, or a `BEGIN IMMEDIATE … COMMIT`, within one tick: nothing of the application runs while the lock is held here, so
- * the application can never wait for it in the same event loop. When another process holds the lock, or the application
- * has a transaction open, the lane waits outside the database, and the event loop goes on.
+ * Each write is one statement, or a `BEGIN IMMEDIATE … COMMIT`, within one tick: nothing of the application runs while the
+ * lock is held here, so the application can never wait for it in the same event loop. When another process holds the lock,
+ * or the application has a transaction open, the lane waits outside the database, and the event loop goes on.
  *
  * It also waits for transactions of the application that have only read so far: a commit of ours would make their first
  * write fail (SQLITE_BUSY_SNAPSHOT), which no application with one connection has ever seen.
@@ -53,12 +53,8 @@ export class TickLane implements WriteLane {
     return this.add(() => this.options.runner.query(sql, params));
   }
 
-  count(sql: string, params: readonly unknown[]): Promise<number> {
-    const { runner } = this.options;
-    return this.add(() => {
-      runner.query(sql, params);
-      return Number(runner.query(MOVED, [])[0]!.count);
-    });
+  writeAndLook<T>(script: () => SqlScript<T>): Promise<T> {
+    return this.add(() => this.options.runner.run(script()));
   }
 
   run<T>(script: () => SqlScript<T>): Promise<T> {

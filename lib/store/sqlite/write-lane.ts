@@ -4,14 +4,17 @@ import type { SqlRow, SqlScript } from '../sql-runner.js';
 /** The queue's writes to a SQLite database, one after another: what a driver allows decides how. */
 export interface WriteLane {
   /**
-   * Runs one statement that writes. It is a transaction of its own: within one that is open already SQLite copies each page that a
-   * statement for many rows changes, to undo it alone, a tenth of what such a statement costs.
+   * Runs one statement that writes. It is a transaction of its own: within one that is open already SQLite copies each
+   * page that a statement for many rows changes, to undo it alone, a tenth of what such a statement costs.
    *
    * @throws QueueUnavailableError as `run` does.
    */
   write(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]>;
-  /** The same for a statement that answers nothing: how many rows it has moved. Not with a driver that cannot tell. */
-  count?(sql: string, params: readonly unknown[]): Promise<number>;
+  /**
+   * The same for a script whose first statement alone writes, and nothing comes between that one and the others. Not with a
+   * driver that answers in a later tick: others use the connection meanwhile.
+   */
+  writeAndLook?<T>(script: () => SqlScript<T>): Promise<T>;
   /**
    * Runs a script after those asked for before. Each statement that writes may stand alone.
    *
