@@ -15,7 +15,6 @@ import { refusedCompletion } from '../refused-completion.js';
 import { agesOf } from '../retention-ages.js';
 import { jobOf, rescueOf, surveyOf } from '../row-mapper.js';
 import { piecesOf } from '../set-json.js';
-import { Settlements } from '../settlements.js';
 import type { SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { Announcer } from './announcer.js';
@@ -39,7 +38,7 @@ import { RequestedMoves } from './requested-moves.js';
 import type { PostgresSession } from './session.js';
 import type { SessionPool } from './session-pool.js';
 import { COMPLETE_IN_TX, OWNED_STATE } from './settle-statements.js';
-import { PostgresSettleSteps } from './settle-steps.js';
+import { Settlements } from './settlements.js';
 import * as tableStatements from './table-statements.js';
 import { Turnstile } from './turnstile.js';
 
@@ -85,7 +84,7 @@ export class PostgresStore implements JobStore {
   private readonly inserters: Turnstile;
   private readonly handlers: Turnstile;
   private readonly leases = new Leases((text, params) => this.query(text, params));
-  private readonly settlements = new Settlements(new PostgresSettleSteps((text, params) => this.query(text, params)));
+  private readonly settlements = new Settlements((text, params) => this.query(text, params));
   private readonly moves = new RequestedMoves((text, params) => this.waiters.pass(() => this.query(text, params)));
   private runner!: SqlRunner;
   /** Where the tables are, as an identifier; known once they are there. */

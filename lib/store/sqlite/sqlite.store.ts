@@ -15,7 +15,6 @@ import { refusedCompletion } from '../refused-completion.js';
 import { agesOf } from '../retention-ages.js';
 import { jobOf, rescueOf, surveyOf } from '../row-mapper.js';
 import { answeredInOrder, claimStatesInOrder } from '../set-answers.js';
-import { Settlements } from '../settlements.js';
 import { progressJson, tokenJson } from '../set-json.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
@@ -32,8 +31,8 @@ import { FIND_HOLDER, FIND_JOBS } from './report-statements.js';
 import { RequestedMoves } from './requested-moves.js';
 import { insertScript, one, sqliteTime, startOf } from './scripts.js';
 import * as sessionStatements from './session-statements.js';
-import { COMPLETE_IN_TX, OWNED_STATE } from './settle-statements.js';
-import { SqliteSettleSteps } from './settle-steps.js';
+import { COMPLETE_IN_TX, DISCARD, OWNED_STATE } from './settle-statements.js';
+import { Settlements } from './settlements.js';
 import type { SqliteConnection } from './sqlite-connection.js';
 import { sqliteConnectionOf } from './sqlite-connection.js';
 import { SqliteReports } from './sqlite.reports.js';
@@ -70,13 +69,11 @@ export class SqliteStore implements Seam.JobStore {
   );
 
   private readonly moves = new RequestedMoves((script) => this.run(script));
-  private readonly settlements = new Settlements(
-    new SqliteSettleSteps({
-      read: (text, params) => this.read(text, params),
-      write: (text, params) => this.write(text, params),
-      writeAndLook: (script) => this.writeAndLook(script),
-    }),
-  );
+  private readonly settlements = new Settlements({
+    run: (script) => this.run(script),
+    write: (text, params) => this.write(text, params),
+    writeAndLook: (script) => this.writeAndLook(script),
+  });
   private readonly transactions: CallerTransactions;
   private readonly tables: JobsTables;
   private connection!: SqliteConnection;
@@ -227,8 +224,8 @@ export class SqliteStore implements Seam.JobStore {
     return this.moves.move(DELETE, ids, from);
   }
 
-  discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
-    return this.settlements.discard(tokens, statuses);
+  async discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
+    await this.write(DISCARD, [tokenJson(tokens), JSON.stringify(statuses)]);
   }
 
   announce(): void {

@@ -1,0 +1,89 @@
+import type { FinalStatus } from '../../core/job-state.js';
+import type { Completion } from '../completion.js';
+import { completed, isCompletion } from '../completion.js';
+import type { Settled, Settlement } from '../job-store.js';
+import { settledInOrder, unanswered } from '../set-answers.js';
+import { completionJson, settlementJson, tokenJson } from '../set-json.js';
+import type { SqlRow, SqlScript } from '../sql-runner.js';
+import * as sql from './settle-statements.js';
+
+/** So many brief jobs pay for a statement of their own, which may be one more commit. */
+const BRIEF_JOBS_MIN = 100;
+
+/** Completes the quick way, settles what that left and all others, and deletes what is not to be kept. */
+export function* settleScript(
+  settlements: readonly Settlement[],
+  unkept: readonly FinalStatus[],
+): SqlScript<Settled[]> {
+  const done = yield* completeScript(settlements.filter(isCompletion));
+  if (done.length === settlements.length && !unkept.includes('completed')) {
+    return settlements.map(({ token }) => completed(token));
+  }
+  const answers = new Map<Settlement, Settled>(done.map((completion) => [completion, completed(completion.token)]));
+  const others = settlements.filter((settlement) => !answers.has(settlement));
+  if (others.length > 0) {
+    const settled = yield* settleWithCareScript(others);
+    others.forEach((settlement, index) => answers.set(settlement, settled[index]!));
+  }
+  if (unkept.length > 0) {
+    yield { sql: sql.DISCARD, params: [tokenJson(tokensOf(settlements)), JSON.stringify(unkept)] };
+  }
+  return settlements.map((settlement) => answers.get(settlement)!);
+}
+
+/** Answers those that it knows to be completed. */
+function* completeScript(completions: readonly Completion[]): SqlScript<readonly Completion[]> {
+  const { brief, others } = splitBrief(completions);
+  const done = brief.length === 0 ? [] : answered(brief, yield { sql: sql.COMPLETE_BRIEF, params: briefParams(brief) });
+  const rest =
+    others.length === 0 ? [] : answered(others, yield { sql: sql.COMPLETE, params: [completionJson(others)] });
+  return [...done, ...rest];
+}
+
+/** Completes brief jobs. Most often it moves all, and their number is answer enough; nothing may come between. */
+export function* completeCountedScript(brief: readonly Completion[]): SqlScript<readonly Completion[]> {
+  const params = briefParams(brief);
+  yield { sql: sql.COMPLETE_BRIEF_UNANSWERED, params };
+  const [moved] = yield { sql: sql.MOVED, params: [], isRead: true };
+  const count = Number(moved!.count);
+  if (count === brief.length) {
+    return brief;
+  }
+  return count === 0 ? [] : answered(brief, yield { sql: sql.COMPLETED_BRIEF, params, isRead: true });
+}
+
+/** Those for `COMPLETE_BRIEF`, when they are enough, and the others. */
+export function splitBrief(completions: readonly Completion[]): Record<'brief' | 'others', readonly Completion[]> {
+  const brief = completions.filter(isBrief);
+  return brief.length < BRIEF_JOBS_MIN
+    ? { brief: [], others: completions }
+    : { brief, others: completions.filter((completion) => !isBrief(completion)) };
+}
+
+/** What the statements for brief jobs take. */
+export function briefParams(brief: readonly Completion[]): unknown[] {
+  return [JSON.stringify(brief.map(({ token }) => token.id))];
+}
+
+/** Those that a row answers. */
+export function answered(completions: readonly Completion[], rows: readonly SqlRow[]): readonly Completion[] {
+  const left = new Set(unanswered(tokensOf(completions), rows));
+  return left.size === 0 ? completions : completions.filter(({ token }) => !left.has(token));
+}
+
+function isBrief({ token, ranMs, outcome }: Completion): boolean {
+  return token.attempt === 1 && ranMs !== null && ranMs < sql.BRIEF_MS && outcome.result === null;
+}
+
+/** Settles, and reads how the rows stand that did not move. */
+function* settleWithCareScript(settlements: readonly Settlement[]): SqlScript<Settled[]> {
+  const tokens = tokensOf(settlements);
+  const rows = yield { sql: sql.SETTLE, params: [settlementJson(settlements)] };
+  const others = unanswered(tokens, rows);
+  const states = others.length === 0 ? [] : yield { sql: sql.SETTLED_STATE, params: [tokenJson(others)], isRead: true };
+  return settledInOrder(tokens, rows, states);
+}
+
+function tokensOf(settlements: readonly Settlement[]): Settlement['token'][] {
+  return settlements.map(({ token }) => token);
+}

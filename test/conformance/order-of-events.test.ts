@@ -1,0 +1,69 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { JobsEngine, UnrecoverableError } from 'nestjs-jobs';
+import { altered } from '../support/altered-store.js';
+import { TOPIC } from '../support/job-rows.js';
+import { storeKinds, useStore } from '../support/stores.js';
+import { until } from '../support/wait.js';
+
+describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('what is told of a job on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it.each([{ retention: 0 }, {}] as const)(
+    'is the end of an attempt before the beginning of the next, which was claimed right behind it, with %j',
+    async (options) => {
+      let isSettling = false;
+      let isClaiming = false;
+      const store = altered(fixture.store, {
+        settle: (...given) => {
+          isSettling = true;
+          return fixture.store.settle(...given);
+        },
+        // Nothing is put between its answer and the queue.
+        claim: (request) => {
+          isClaiming = true;
+          const claims = fixture.store.claim(request);
+          void claims.then(() => (isClaiming = false));
+          return claims;
+        },
+      });
+      const engine = new JobsEngine({
+        store,
+        pollInterval: 20,
+        backoff: { type: 'fixed', delay: 0 },
+        maxRetries: 2,
+        ...options,
+      });
+      const told: string[] = [];
+      engine.events.subscribe(
+        (event) => 'attempt' in event && told.push(`${event.topic} ${event.attempt} ${event.type}`),
+      );
+      let end = (): void => undefined;
+      const mayEnd = new Promise<void>((resolve) => (end = resolve));
+      engine.register(TOPIC, async ({ attempt, payload }) => {
+        await mayEnd;
+        if (attempt === 1 && payload === 'twice') throw new Error('once more');
+      });
+      engine.register('gone', async () => {
+        await mayEnd;
+        throw new UnrecoverableError('for good');
+      });
+      await engine.enqueueMany([TOPIC, 'gone'].map((topic) => ({ topic, payload: 'twice' })));
+      await engine.start();
+      await until(() => told.filter((each) => each.endsWith('started')).length === 2);
+      // Due in a moment, it makes the queue claim of this topic while the outcomes wait for the transaction.
+      await engine.enqueue(TOPIC, 'once', { delay: 30 });
+      const dueMs = Date.now() + 30;
+      await fixture.app.transaction(async (manager) => {
+        await manager.query('CREATE TABLE IF NOT EXISTS held (id integer)');
+        end();
+        await until(() => isSettling && isClaiming && Date.now() > dueMs);
+        for (let turn = 0; turn < 3; turn += 1) await nextTurn();
+      });
+      await engine.whenIdle();
+      await engine.close();
+      const first = told.indexOf(`${TOPIC} 1 retrying`);
+      expect(first).toBeGreaterThan(0);
+      expect(told.indexOf(`${TOPIC} 2 started`)).toBeGreaterThan(first);
+    },
+  );
+});
