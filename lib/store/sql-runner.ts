@@ -13,7 +13,7 @@ export interface SqlStatement {
 }
 
 /**
- * Several statements of one transaction, as a generator: it yields a statement and is handed the rows. That leaves open
+ * Several statements that are run together, as a generator: it yields a statement and is handed the rows. That leaves open
  * who drives it: a synchronous driver runs it to its end within one tick, an asynchronous one step by step.
  */
 export type SqlScript<T> = Generator<SqlStatement, T, readonly SqlRow[]>;

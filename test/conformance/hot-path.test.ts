@@ -153,7 +153,8 @@ describe.each(storeKinds())('the hot path on $label', (kind) => {
   it('claims and settles them without a transaction around each statement', async () => {
     await open({ concurrency: 100 });
     await queue.enqueueAll();
-    expect(await queue.statementsOf(() => queue.drain(), 'BEGIN IMMEDIATE')).toBe(0);
+    // What is counted for statistics is a transaction, each second.
+    expect(await queue.statementsOf(() => queue.drain(), 'BEGIN IMMEDIATE')).toBeLessThan(JOBS / 100);
   });
 
   it('looks for more once for a job that comes alone, and not again when it ends', async () => {

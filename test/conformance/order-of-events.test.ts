@@ -5,6 +5,9 @@ import { TOPIC } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 import { until } from '../support/wait.js';
 
+/** Long enough for a transaction to begin before. */
+const DUE_MS = 250;
+
 describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('what is told of a job on $label', (kind) => {
   const fixture = useStore(kind);
 
@@ -22,7 +25,8 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('what is told 
         claim: (request) => {
           isClaiming = true;
           const claims = fixture.store.claim(request);
-          void claims.then(() => (isClaiming = false));
+          const hear = (): boolean => (isClaiming = false);
+          claims.then(hear, hear);
           return claims;
         },
       });
@@ -51,8 +55,8 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('what is told 
       await engine.start();
       await until(() => told.filter((each) => each.endsWith('started')).length === 2);
       // Due in a moment, it makes the queue claim of this topic while the outcomes wait for the transaction.
-      await engine.enqueue(TOPIC, 'once', { delay: 30 });
-      const dueMs = Date.now() + 30;
+      await engine.enqueue(TOPIC, 'once', { delay: DUE_MS });
+      const dueMs = Date.now() + DUE_MS;
       await fixture.app.transaction(async (manager) => {
         await manager.query('CREATE TABLE IF NOT EXISTS held (id integer)');
         end();

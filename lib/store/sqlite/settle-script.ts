@@ -15,20 +15,24 @@ export function* settleScript(
   settlements: readonly Settlement[],
   unkept: readonly FinalStatus[],
 ): SqlScript<Settled[]> {
-  const done = yield* completeScript(settlements.filter(isCompletion));
-  if (done.length === settlements.length && !unkept.includes('completed')) {
-    return settlements.map(({ token }) => completed(token));
-  }
+  const completions = settlements.filter(isCompletion);
+  const done = yield* unkept.includes('completed') ? removeScript(completions) : completeScript(completions);
   const answers = new Map<Settlement, Settled>(done.map((completion) => [completion, completed(completion.token)]));
   const others = settlements.filter((settlement) => !answers.has(settlement));
   if (others.length > 0) {
     const settled = yield* settleWithCareScript(others);
     others.forEach((settlement, index) => answers.set(settlement, settled[index]!));
-  }
-  if (unkept.length > 0) {
-    yield { sql: sql.DISCARD, params: [tokenJson(tokensOf(settlements)), JSON.stringify(unkept)] };
+    if (unkept.length > 0) {
+      yield { sql: sql.DISCARD, params: [tokenJson(tokensOf(others)), JSON.stringify(unkept)] };
+    }
   }
   return settlements.map((settlement) => answers.get(settlement)!);
+}
+
+/** Completes and deletes; answers those of which it knows that. */
+function* removeScript(completions: readonly Completion[]): SqlScript<readonly Completion[]> {
+  const params = [tokenJson(tokensOf(completions))];
+  return completions.length === 0 ? [] : answered(completions, yield { sql: sql.COMPLETE_AND_REMOVE, params });
 }
 
 /** Answers those that it knows to be completed. */

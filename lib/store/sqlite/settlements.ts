@@ -16,8 +16,9 @@ export interface SettleQueries {
 }
 
 /**
- * Writes how attempts end. A set of completions is one statement, which is quicker alone. All others have one turn in the lane:
- * what came of a job is told before a claim behind it begins the next attempt.
+ * Writes how attempts end. Completions alone are a statement or two, which are quicker on their own, and a script for those that
+ * did not move. All other sets have one turn in the lane: what came of a job is told before a claim behind it begins the next
+ * attempt.
  */
 export class Settlements {
   constructor(private readonly queries: SettleQueries) {}
