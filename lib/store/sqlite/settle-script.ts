@@ -10,13 +10,26 @@ import * as sql from './settle-statements.js';
 /** So many brief jobs pay for a statement of their own, which may be one more commit. */
 const BRIEF_JOBS_MIN = 100;
 
-/** Completes the quick way, settles what that left and all others, and deletes what is not to be kept. */
+/**
+ * Completes the quick way, settles what that left and all others, and deletes what is not to be kept.
+ *
+ * @param mayCount as for `completeScript`.
+ */
 export function* settleScript(
   settlements: readonly Settlement[],
   unkept: readonly FinalStatus[],
+  mayCount: boolean,
 ): SqlScript<Settled[]> {
-  const completions = settlements.filter(isCompletion);
-  const done = yield* unkept.includes('completed') ? removeScript(completions) : completeScript(completions);
+  const done = yield* completeScript(settlements.filter(isCompletion), unkept, mayCount);
+  return yield* settleRestScript(settlements, done, unkept);
+}
+
+/** Settles all but those that are done, and deletes what of them is not to be kept. Answers all. */
+export function* settleRestScript(
+  settlements: readonly Settlement[],
+  done: readonly Completion[],
+  unkept: readonly FinalStatus[],
+): SqlScript<Settled[]> {
   const answers = new Map<Settlement, Settled>(done.map((completion) => [completion, completed(completion.token)]));
   const others = settlements.filter((settlement) => !answers.has(settlement));
   if (others.length > 0) {
@@ -29,24 +42,41 @@ export function* settleScript(
   return settlements.map((settlement) => answers.get(settlement)!);
 }
 
-/** Completes and deletes; answers those of which it knows that. */
-function* removeScript(completions: readonly Completion[]): SqlScript<readonly Completion[]> {
-  const params = [tokenJson(tokensOf(completions))];
-  return completions.length === 0 ? [] : answered(completions, yield { sql: sql.COMPLETE_AND_REMOVE, params });
-}
-
-/** Answers those that it knows to be completed. */
-function* completeScript(completions: readonly Completion[]): SqlScript<readonly Completion[]> {
+/**
+ * Completes, and deletes what is not to be kept. Answers those of which it knows that.
+ *
+ * @param mayCount whether nothing can come between two of its statements: one may ask what the other has done.
+ */
+export function* completeScript(
+  completions: readonly Completion[],
+  unkept: readonly FinalStatus[],
+  mayCount: boolean,
+): SqlScript<readonly Completion[]> {
+  if (unkept.includes('completed')) {
+    return yield* completeAnyScript(completions, sql.COMPLETE_AND_REMOVE, tokenJson(tokensOf(completions)));
+  }
   const { brief, others } = splitBrief(completions);
-  const done = brief.length === 0 ? [] : answered(brief, yield { sql: sql.COMPLETE_BRIEF, params: briefParams(brief) });
-  const rest =
-    others.length === 0 ? [] : answered(others, yield { sql: sql.COMPLETE, params: [completionJson(others)] });
-  return [...done, ...rest];
+  const done = yield* mayCount
+    ? completeCountedScript(brief)
+    : completeAnyScript(brief, sql.COMPLETE_BRIEF, idJson(brief));
+  return [...done, ...(yield* completeAnyScript(others, sql.COMPLETE, completionJson(others)))];
 }
 
-/** Completes brief jobs. Most often it moves all, and their number is answer enough; nothing may come between. */
-export function* completeCountedScript(brief: readonly Completion[]): SqlScript<readonly Completion[]> {
-  const params = briefParams(brief);
+/** One statement for all of them, which answers those that it moves. */
+function* completeAnyScript(
+  completions: readonly Completion[],
+  statement: string,
+  json: string,
+): SqlScript<readonly Completion[]> {
+  return completions.length === 0 ? [] : answered(completions, yield { sql: statement, params: [json] });
+}
+
+/** Completes brief jobs. Most often it moves all, and their number is answer enough. */
+function* completeCountedScript(brief: readonly Completion[]): SqlScript<readonly Completion[]> {
+  if (brief.length === 0) {
+    return [];
+  }
+  const params = [idJson(brief)];
   yield { sql: sql.COMPLETE_BRIEF_UNANSWERED, params };
   const [moved] = yield { sql: sql.MOVED, params: [], isRead: true };
   const count = Number(moved!.count);
@@ -57,20 +87,19 @@ export function* completeCountedScript(brief: readonly Completion[]): SqlScript<
 }
 
 /** Those for `COMPLETE_BRIEF`, when they are enough, and the others. */
-export function splitBrief(completions: readonly Completion[]): Record<'brief' | 'others', readonly Completion[]> {
+function splitBrief(completions: readonly Completion[]): Record<'brief' | 'others', readonly Completion[]> {
   const brief = completions.filter(isBrief);
   return brief.length < BRIEF_JOBS_MIN
     ? { brief: [], others: completions }
     : { brief, others: completions.filter((completion) => !isBrief(completion)) };
 }
 
-/** What the statements for brief jobs take. */
-export function briefParams(brief: readonly Completion[]): unknown[] {
-  return [JSON.stringify(brief.map(({ token }) => token.id))];
+function idJson(completions: readonly Completion[]): string {
+  return JSON.stringify(completions.map(({ token }) => token.id));
 }
 
 /** Those that a row answers. */
-export function answered(completions: readonly Completion[], rows: readonly SqlRow[]): readonly Completion[] {
+function answered(completions: readonly Completion[], rows: readonly SqlRow[]): readonly Completion[] {
   const left = new Set(unanswered(tokensOf(completions), rows));
   return left.size === 0 ? completions : completions.filter(({ token }) => !left.has(token));
 }

@@ -15,6 +15,8 @@ export interface SqliteConnection {
   /** Runs a script that takes no write lock; all else goes through the lane. */
   read<T>(script: SqlScript<T>): T | Promise<T>;
   readonly lane: WriteLane;
+  /** Whether nothing of others can come between two statements that the lane is given together. */
+  readonly answersWithinTick: boolean;
   /** Has commits of the application wait for the disk from now on, unless it has a transaction open; then there is no way. */
   flushAppCommits(): void;
 }
@@ -35,6 +37,7 @@ export function sqliteConnectionOf(
     return {
       read: (script) => runner.run(script),
       lane: new TickLane({ ...options, runner, isAppInTransaction }),
+      answersWithinTick: true,
       flushAppCommits: () => flushCommitsOf(databaseOf<BetterSqliteDatabase>(app)),
     };
   }
@@ -44,6 +47,7 @@ export function sqliteConnectionOf(
   return {
     read: (script) => runScript(runner, script),
     lane: new StepLane({ ...options, runner, isAppInTransaction }),
+    answersWithinTick: false,
     // They do by themselves, unless the application has told its connection otherwise.
     flushAppCommits: () => undefined,
   };

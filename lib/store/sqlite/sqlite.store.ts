@@ -71,8 +71,8 @@ export class SqliteStore implements Seam.JobStore {
   private readonly moves = new RequestedMoves((script) => this.run(script));
   private readonly settlements = new Settlements({
     run: (script) => this.run(script),
-    write: (text, params) => this.write(text, params),
-    writeAndLook: (script) => this.writeAndLook(script),
+    runEach: (script) => this.runEach(script),
+    mayCount: () => this.connection.answersWithinTick,
   });
   private readonly transactions: CallerTransactions;
   private readonly tables: JobsTables;
@@ -281,13 +281,12 @@ export class SqliteStore implements Seam.JobStore {
     return this.tables.usedBy(() => translated(this.connection.lane.run(script)));
   }
 
-  private write(text: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
-    return this.tables.usedBy(() => translated(this.connection.lane.write(text, params)));
+  private runEach<T>(script: () => SqlScript<T>): Promise<T> {
+    return this.tables.usedBy(() => translated(this.connection.lane.runEach(script)));
   }
 
-  private writeAndLook<T>(script: () => SqlScript<T>): Promise<T> | undefined {
-    const { lane } = this.connection;
-    return lane.writeAndLook && this.tables.usedBy(() => translated(lane.writeAndLook!(script)));
+  private write(text: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
+    return this.runEach(() => one(text, params));
   }
 
   private read(text: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {

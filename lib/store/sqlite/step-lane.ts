@@ -1,8 +1,8 @@
-import { QueueUnavailableError, uncertain } from '../../core/errors.js';
 import { SqlError } from '../sql-error.js';
 import type { SqlRow, SqlRunner, SqlScript, SqlStatement } from '../sql-runner.js';
 import { runScript } from '../sql-runner.js';
 import { lockTimeout, PAUSE_MAX_MS, PAUSE_MIN_MS, untilFree } from './lock-wait.js';
+import { LoneSteps } from './lone-steps.js';
 import { BEGIN, COMMIT, ROLLBACK } from './session-statements.js';
 import type { WriteLane, WriteLaneOptions } from './write-lane.js';
 
@@ -28,12 +28,12 @@ export class StepLane implements WriteLane {
 
   constructor(private readonly options: StepLaneOptions) {}
 
-  write(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
-    return this.add((sinceMs) => this.writeOf({ sql, params }, sinceMs));
+  run<T>(script: () => SqlScript<T>): Promise<T> {
+    return this.runEach(script);
   }
 
-  run<T>(script: () => SqlScript<T>): Promise<T> {
-    return this.add((sinceMs) => this.drive(script(), sinceMs));
+  runEach<T>(script: () => SqlScript<T>): Promise<T> {
+    return this.add((sinceMs) => this.drive(new LoneSteps(script()), sinceMs));
   }
 
   /** Used for the tables at the start only, since it holds the lock over several steps. */
@@ -67,23 +67,21 @@ export class StepLane implements WriteLane {
     return done;
   }
 
-  private async drive<T>(script: SqlScript<T>, sinceMs: number): Promise<T> {
-    const { runner, clock, lockTimeoutMs } = this.options;
-    let step = script.next();
-    let hasWritten = false;
+  private async drive<T>(steps: LoneSteps<T>, sinceMs: number): Promise<T> {
     try {
-      while (!step.done) {
-        const { sql, params, isRead } = step.value;
-        // What only looks must not wait for a transaction that began after the write.
-        const look = (): Promise<readonly SqlRow[]> => untilFree(() => runner.query(sql, params), clock, lockTimeoutMs);
-        const rows = await (isRead ? look() : this.writeOf(step.value, sinceMs));
-        hasWritten ||= !isRead;
-        step = script.next(rows);
+      for (let step = steps.next; step; step = steps.next) {
+        steps.goOn(await (step.isRead ? this.look(step) : this.writeOf(step, sinceMs)));
       }
-      return step.value;
+      return steps.value;
     } catch (error) {
-      throw hasWritten && isOutage(error) ? uncertain(error) : error;
+      throw steps.failure(error as Error);
     }
+  }
+
+  /** What only looks must not wait for a transaction that began after the write. */
+  private look({ sql, params }: SqlStatement): Promise<readonly SqlRow[]> {
+    const { runner, clock, lockTimeoutMs } = this.options;
+    return untilFree(() => runner.query(sql, params), clock, lockTimeoutMs);
   }
 
   /** A statement that needs the lock, sent again with growing pauses while it is somebody else's. */
@@ -137,12 +135,4 @@ export class StepLane implements WriteLane {
       };
     });
   }
-}
-
-/** Of statements that stand alone the first ones are in the table when a later one is not served. */
-function isOutage(error: unknown): error is Error {
-  return (
-    error instanceof QueueUnavailableError ||
-    (error instanceof SqlError && error.kind !== 'refused' && error.kind !== 'unique')
-  );
 }

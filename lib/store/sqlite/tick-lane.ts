@@ -1,9 +1,10 @@
 import type { ScheduledWake } from '../../core/clock.js';
 import { SqlError } from '../sql-error.js';
-import type { SqlRow, SqlScript } from '../sql-runner.js';
+import type { SqlScript } from '../sql-runner.js';
 import { Turn } from '../turn.js';
 import type { BetterSqliteRunner } from './better-sqlite-runner.js';
 import { lockTimeout } from './lock-wait.js';
+import { LoneSteps } from './lone-steps.js';
 import { BEGIN, COMMIT, ROLLBACK } from './session-statements.js';
 import type { WriteLane, WriteLaneOptions } from './write-lane.js';
 
@@ -30,9 +31,9 @@ const TURN_MAX_MS = 5;
 /**
  * The write lane of a synchronous driver.
  *
- * Each write is one statement, or a `BEGIN IMMEDIATE … COMMIT`, within one tick: nothing of the application runs while the
- * lock is held here, so the application can never wait for it in the same event loop. When another process holds the lock,
- * or the application has a transaction open, the lane waits outside the database, and the event loop goes on.
+ * Each write is a statement that stands alone, or a `BEGIN IMMEDIATE … COMMIT`, within one tick: nothing of the application
+ * runs while the lock is held here, so the application can never wait for it in the same event loop. When another process
+ * holds the lock, or the application has a transaction open, the lane waits outside the database, and the event loop goes on.
  *
  * It also waits for transactions of the application that have only read so far: a commit of ours would make their first
  * write fail (SQLITE_BUSY_SNAPSHOT), which no application with one connection has ever seen.
@@ -49,16 +50,21 @@ export class TickLane implements WriteLane {
     this.turn = new Turn(options.clock, TURN_MAX_MS, () => this.poke());
   }
 
-  write(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
-    return this.add(() => this.options.runner.query(sql, params));
-  }
-
-  writeAndLook<T>(script: () => SqlScript<T>): Promise<T> {
-    return this.add(() => this.options.runner.run(script()));
-  }
-
   run<T>(script: () => SqlScript<T>): Promise<T> {
     return this.add(() => this.withinTick(script));
+  }
+
+  /** All within one tick, unless somebody else takes the lock between two of them. */
+  runEach<T>(script: () => SqlScript<T>): Promise<T> {
+    let steps: LoneSteps<T> | undefined;
+    const goOn = (): T => {
+      steps ??= new LoneSteps(script());
+      for (let step = steps.next; step; step = steps.next) {
+        steps.goOn(this.options.runner.query(step.sql, step.params));
+      }
+      return steps.value;
+    };
+    return this.add(goOn, (error) => (steps ? steps.failure(error) : error));
   }
 
   transact<T>(script: () => SqlScript<T>): Promise<T> {
@@ -76,7 +82,11 @@ export class TickLane implements WriteLane {
     return undefined;
   }
 
-  private add<T>(work: () => T): Promise<T> {
+  /**
+   * @param work is asked again when the lock is somebody else's.
+   * @param failure what is told of an error.
+   */
+  private add<T>(work: () => T, failure: (error: Error) => Error = (error) => error): Promise<T> {
     return new Promise((resolve, reject) => {
       const attempt = (): boolean => {
         try {
@@ -86,13 +96,13 @@ export class TickLane implements WriteLane {
           if (error instanceof SqlError && error.kind === 'busy') {
             return false;
           }
-          reject(error instanceof Error ? error : new Error(String(error)));
+          reject(failure(error instanceof Error ? error : new Error(String(error))));
           return true;
         }
       };
       this.waiting.push({
         attempt,
-        giveUp: () => reject(lockTimeout(this.options.lockTimeoutMs)),
+        giveUp: () => reject(failure(lockTimeout(this.options.lockTimeoutMs))),
         sinceMs: this.options.clock.now(),
       });
       if (!this.retry) {

@@ -1,26 +1,19 @@
 import type { Clock } from '../../core/clock.js';
-import type { SqlRow, SqlScript } from '../sql-runner.js';
+import type { SqlScript } from '../sql-runner.js';
 
 /** The queue's writes to a SQLite database, one after another: what a driver allows decides how. */
 export interface WriteLane {
   /**
-   * Runs one statement that writes. It is a transaction of its own: within one that is open already SQLite copies each
-   * page that a statement for many rows changes, to undo it alone, a tenth of what such a statement costs.
-   *
-   * @throws QueueUnavailableError as `run` does.
-   */
-  write(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]>;
-  /**
-   * The same for a script whose first statement alone writes, and nothing comes between that one and the others. Not with a
-   * driver that answers in a later tick: others use the connection meanwhile.
-   */
-  writeAndLook?<T>(script: () => SqlScript<T>): Promise<T>;
-  /**
-   * Runs a script after those asked for before. Each statement that writes may stand alone.
+   * Runs a script after those asked for before. Its statements may stand alone; where that costs little they stand together.
    *
    * @throws QueueUnavailableError when the lock does not come within `lockTimeout`.
    */
   run<T>(script: () => SqlScript<T>): Promise<T>;
+  /**
+   * The same, each statement a transaction of its own: within one that is open already SQLite copies each page that a statement
+   * for many rows changes, to undo it alone, a tenth of what such a statement costs.
+   */
+  runEach<T>(script: () => SqlScript<T>): Promise<T>;
   /** The same for a script whose statements stand together, all or nothing. */
   transact<T>(script: () => SqlScript<T>): Promise<T>;
   /** The lock may be free now: what waits is tried within this tick, before anybody else takes it again. */
