@@ -34,7 +34,7 @@ const verbs = {
     worker = new Worker(queue, input);
     await worker.start();
   },
-  untilDrained: async () => worker.untilDrained(),
+  isDrained: async () => worker.isDrained(),
   report: async () => worker.report(),
   tally: (topics) => queue.tally(topics),
   serve: (adminToken) => /** @type {Promise<string>} */ (queue.serve?.(adminToken)),

@@ -47,19 +47,9 @@ export class Worker {
     });
   }
 
-  /**
-   * Waits until the table says that nothing is left to do. Answers since when: halfway between the last question that found
-   * something and the first that found nothing, since some tables take long to answer.
-   */
-  async untilDrained() {
-    for (let beforeMs = nowMs(); ;) {
-      const askedMs = nowMs();
-      if (await this.queue.isDrained(this.input.topics)) {
-        return (beforeMs + askedMs) / 2;
-      }
-      beforeMs = askedMs;
-      await sleep(1);
-    }
+  /** Whether the table says that nothing is left to do. */
+  isDrained() {
+    return this.queue.isDrained(this.input.topics);
   }
 
   report() {

@@ -1,4 +1,5 @@
 import { checkRuns } from './exactly-once.mjs';
+import { untilDrained } from './until-drained.mjs';
 
 /**
  * @typedef {object} DrainInput
@@ -14,8 +15,8 @@ import { checkRuns } from './exactly-once.mjs';
 
 /**
  * Runs a backlog of jobs down. The clock runs from the first call of a handler, so that nobody pays for how he starts,
- * to the moment at which the table holds no unfinished job. CPU seconds are those from the order to work to the answer that
- * says so.
+ * to the moment at which the table holds no unfinished job. CPU seconds of the server are those from the order to work to that
+ * moment, of Node to the answer that says so.
  *
  * @param {import('./index.mjs').Stand} stand
  * @param {DrainInput} input
@@ -31,8 +32,7 @@ export async function drain(stand, input) {
     const walSince = await arena.place.walBytes();
     await Promise.all(workers.map((worker) => worker.ask('work', { topics, count, handlerMs, markEvery })));
     await arena.untilSeen(workers, count);
-    const endMs = await workers[0].ask('untilDrained');
-    const serverSeconds = (await arena.place.serverSeconds()) - serverSince;
+    const { endMs, serverSeconds } = await untilDrained(workers[0], arena.place);
     const walBytes = ((await arena.place.walBytes()) - walSince) / count;
     const reports = await Promise.all(workers.map((worker) => worker.ask('report')));
     await checkRuns(arena, workers[0], reports, { topics, count, future: filling?.future });
@@ -43,7 +43,7 @@ export async function drain(stand, input) {
     return {
       value: (count / (endMs - firstMs)) * 1_000,
       nodeSeconds: nodeSeconds * per100k,
-      serverSeconds: serverSeconds * per100k,
+      serverSeconds: (serverSeconds - serverSince) * per100k,
       walBytes: Number.isFinite(walBytes) ? walBytes : undefined,
       peakMb: Math.max(...reports.map((report) => report.peakMb)),
       marksMs: markEvery ? reports[0].marks.map((/** @type {number} */ mark) => mark - firstMs) : undefined,

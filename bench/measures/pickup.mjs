@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { quantile } from '../results/statistics.mjs';
 import { checkRuns } from './exactly-once.mjs';
+import { untilDrained } from './until-drained.mjs';
 
 /** What a worker does first, and once, is over by then. */
 const SETTLE_MS = 1_500;
@@ -23,7 +24,7 @@ export async function pickup(stand, { count, sameProcess = false, pauseMs, filli
     await sleep(SETTLE_MS);
     await producer.ask('produce', { how: 'paced', count, pauseMs });
     await arena.untilSeen([worker], count);
-    await worker.ask('untilDrained');
+    await untilDrained(worker, arena.place);
     const report = await worker.ask('report');
     await checkRuns(arena, worker, [report], { topics, count, future: filling?.future });
     return {

@@ -1,4 +1,5 @@
 import { checkRuns } from './exactly-once.mjs';
+import { untilDrained } from './until-drained.mjs';
 
 /**
  * A producer with 64 callers in one process, a worker in another, from the first job enqueued to the last one finished.
@@ -19,15 +20,14 @@ export async function together(stand, { count, callers = 64 }) {
       producer.ask('produce', { how: 'callers', callers, count }),
       arena.untilSeen([worker], count),
     ]);
-    const endMs = await worker.ask('untilDrained');
-    const serverSeconds = (await arena.place.serverSeconds()) - serverSince;
+    const { endMs, serverSeconds } = await untilDrained(worker, arena.place);
     const report = await worker.ask('report');
     await checkRuns(arena, worker, [report], { topics, count });
     const per100k = 100_000 / count;
     return {
       value: (count / (endMs - produced.startMs)) * 1_000,
       nodeSeconds: (report.nodeSeconds + produced.nodeSeconds) * per100k,
-      serverSeconds: serverSeconds * per100k,
+      serverSeconds: (serverSeconds - serverSince) * per100k,
       peakMb: report.peakMb,
       facts: arena.facts,
     };
