@@ -35,7 +35,7 @@ export class JobsTables {
     return setUpTables(this.options);
   }
 
-  /** Does what needs the tables, and does it again when they had to be made anew: nothing of it was done then. */
+  /** Does what needs the tables, and does it again when they had to be made anew: what was done of it is gone with them. */
   async usedBy<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();

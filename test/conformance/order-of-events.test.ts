@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { JobsEngine, UnrecoverableError } from 'nestjs-jobs';
 import { altered } from '../support/altered-store.js';
-import { TOPIC } from '../support/job-rows.js';
+import { claimMany, outcomes, settlement, TOPIC } from '../support/job-rows.js';
 import { storeKinds, useStore } from '../support/stores.js';
 import { until } from '../support/wait.js';
 
@@ -10,6 +10,12 @@ const DUE_MS = 250;
 
 describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('what is told of a job on $label', (kind) => {
   const fixture = useStore(kind);
+  let engine: JobsEngine | undefined;
+
+  afterEach(async () => {
+    await engine?.close();
+    engine = undefined;
+  });
 
   it.each([{ retention: 0 }, {}] as const)(
     'is the end of an attempt before the beginning of the next, which was claimed right behind it, with %j',
@@ -30,7 +36,7 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('what is told 
           return claims;
         },
       });
-      const engine = new JobsEngine({
+      engine = new JobsEngine({
         store,
         pollInterval: 20,
         backoff: { type: 'fixed', delay: 0 },
@@ -64,10 +70,27 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('what is told 
         for (let turn = 0; turn < 3; turn += 1) await nextTurn();
       });
       await engine.whenIdle();
-      await engine.close();
       const first = told.indexOf(`${TOPIC} 1 retrying`);
       expect(first).toBeGreaterThan(0);
       expect(told.indexOf(`${TOPIC} 2 started`)).toBeGreaterThan(first);
     },
   );
+
+  it.each([
+    { jobs: 10, ranMs: 5 },
+    { jobs: 150, ranMs: 0.1 },
+  ])('is that it was completed before, though its deletion waits behind that, of %j', async ({ jobs, ranMs }) => {
+    const set = (await claimMany(fixture.store, jobs)).map((token) => ({
+      ...settlement(token, outcomes.completed(null)),
+      ranMs,
+    }));
+    const [early] = set;
+    await fixture.store.settle([early!]);
+    const [answers, [deleted]] = await Promise.all([
+      fixture.store.settle(set),
+      fixture.store.delete([early!.token.id]),
+    ]);
+    expect(answers.map(({ status, attempt }) => `${status} ${attempt}`)).toEqual(set.map(() => 'completed 1'));
+    expect(deleted).toMatchObject({ moved: true });
+  });
 });

@@ -49,27 +49,35 @@ describe.each(lanes)('a script of which each statement stands alone, where the d
 
   it('may have written a part when a later one does, and says so', async () => {
     expect(await run(['second'])).toMatchObject({ code: 'QUEUE_UNAVAILABLE', isUncertain: true });
-    expect(await run(['second'], 'unavailable')).toMatchObject({ code: 'QUEUE_UNAVAILABLE', isUncertain: true });
+    expect(await run(['second'], 'unavailable')).toMatchObject({
+      code: 'QUEUE_UNAVAILABLE',
+      isUncertain: true,
+      message: 'the database cannot be used: no luck',
+    });
+    expect(String(await run(['second'], 'denied'))).toMatch('does not serve the queue at present: no luck');
     expect(await run(['first'], 'unavailable')).toMatchObject({ kind: 'unavailable' });
     expect(await run(['second'], 'refused')).toMatchObject({ kind: 'refused' });
   });
 
-  it('goes on where it was when the lock comes late', async () => {
+  it('goes on where it was when the lock comes late, each time within the time for one', async () => {
     const ran: string[] = [];
-    let isLocked = true;
+    let locked = 'first';
     const lane = laneOf((sql) => {
-      if (sql === 'second' && isLocked) {
+      if (sql === locked) {
         throw new SqlError('busy', 'no luck', {});
       }
       ran.push(sql);
       return [];
     });
-    const answer = lane.runEach(script);
-    await clock.advance(100);
+    const answers = [lane.runEach(script), lane.runEach(script)];
+    await clock.advance(900);
+    expect(ran).toEqual(['look']);
+    locked = 'second';
+    await clock.advance(900);
     expect(ran).toEqual(['look', 'first']);
-    isLocked = false;
+    locked = 'none';
     await clock.advance(100);
-    expect(await answer).toBe('done');
-    expect(ran).toEqual(['look', 'first', 'second']);
+    expect(await Promise.all(answers)).toEqual(['done', 'done']);
+    expect(ran).toEqual(['look', 'first', 'second', 'look', 'first', 'second']);
   });
 });

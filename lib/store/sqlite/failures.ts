@@ -10,18 +10,20 @@ export async function translated<T>(answer: Promise<T>): Promise<T> {
   }
 }
 
-function unavailability(cause: SqlError): QueueUnavailableError | undefined {
+/**
+ * What an error says where it is one of those that may pass; `undefined`: it is not.
+ *
+ * @param isUncertain whether a part of what was asked for is in the table by now.
+ */
+export function unavailability(cause: SqlError, isUncertain = mayBeStored(cause)): QueueUnavailableError | undefined {
   switch (cause.kind) {
     case 'closed':
-      return new QueueUnavailableError(QUEUE_CLOSED, { cause });
+      return new QueueUnavailableError(QUEUE_CLOSED, { cause, isUncertain });
     case 'unavailable':
     case 'busy':
-      return new QueueUnavailableError(`the database cannot be used: ${cause.message}`, {
-        cause,
-        isUncertain: mayBeStored(cause),
-      });
+      return new QueueUnavailableError(`the database cannot be used: ${cause.message}`, { cause, isUncertain });
     case 'denied':
-      return new QueueUnavailableError(deniedText(cause), { cause });
+      return new QueueUnavailableError(deniedText(cause), { cause, isUncertain });
     default:
       return undefined;
   }

@@ -1,6 +1,7 @@
 import { QueueUnavailableError, uncertain } from '../../core/errors.js';
 import { SqlError } from '../sql-error.js';
 import type { SqlRow, SqlScript, SqlStatement } from '../sql-runner.js';
+import { unavailability } from './failures.js';
 
 /** A script whose statements stand alone, as far as it has come. */
 export class LoneSteps<T> {
@@ -29,13 +30,12 @@ export class LoneSteps<T> {
 
   /** What an error says of all of it: the first statements are in the table when a later one is not served. */
   failure(error: Error): Error {
-    return this.hasWritten && isOutage(error) ? uncertain(error) : error;
+    if (!this.hasWritten) {
+      return error;
+    }
+    if (error instanceof SqlError) {
+      return unavailability(error, true) ?? error;
+    }
+    return error instanceof QueueUnavailableError ? uncertain(error) : error;
   }
-}
-
-function isOutage(error: Error): boolean {
-  return (
-    error instanceof QueueUnavailableError ||
-    (error instanceof SqlError && error.kind !== 'refused' && error.kind !== 'unique')
-  );
 }

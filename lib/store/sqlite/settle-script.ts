@@ -13,7 +13,8 @@ const BRIEF_JOBS_MIN = 100;
 /**
  * Completes the quick way, settles what that left and all others, and deletes what is not to be kept.
  *
- * @param mayCount as for `completeScript`.
+ * @param mayCount whether a look right after a write comes before anybody else can use the connection: then it may ask how many
+ * rows were moved.
  */
 export function* settleScript(
   settlements: readonly Settlement[],
@@ -21,33 +22,21 @@ export function* settleScript(
   mayCount: boolean,
 ): SqlScript<Settled[]> {
   const done = yield* completeScript(settlements.filter(isCompletion), unkept, mayCount);
-  return yield* settleRestScript(settlements, done, unkept);
-}
-
-/** Settles all but those that are done, and deletes what of them is not to be kept. Answers all. */
-export function* settleRestScript(
-  settlements: readonly Settlement[],
-  done: readonly Completion[],
-  unkept: readonly FinalStatus[],
-): SqlScript<Settled[]> {
+  if (done.length === settlements.length) {
+    return settlements.map(({ token }) => completed(token));
+  }
   const answers = new Map<Settlement, Settled>(done.map((completion) => [completion, completed(completion.token)]));
   const others = settlements.filter((settlement) => !answers.has(settlement));
-  if (others.length > 0) {
-    const settled = yield* settleWithCareScript(others);
-    others.forEach((settlement, index) => answers.set(settlement, settled[index]!));
-    if (unkept.length > 0) {
-      yield { sql: sql.DISCARD, params: [tokenJson(tokensOf(others)), JSON.stringify(unkept)] };
-    }
+  const settled = yield* settleWithCareScript(others);
+  others.forEach((settlement, index) => answers.set(settlement, settled[index]!));
+  if (unkept.length > 0) {
+    yield { sql: sql.DISCARD, params: [tokenJson(tokensOf(others)), JSON.stringify(unkept)] };
   }
   return settlements.map((settlement) => answers.get(settlement)!);
 }
 
-/**
- * Completes, and deletes what is not to be kept. Answers those of which it knows that.
- *
- * @param mayCount whether nothing can come between two of its statements: one may ask what the other has done.
- */
-export function* completeScript(
+/** Completes, and deletes what is not to be kept. Answers those of which it knows that. */
+function* completeScript(
   completions: readonly Completion[],
   unkept: readonly FinalStatus[],
   mayCount: boolean,

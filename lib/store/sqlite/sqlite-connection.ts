@@ -15,7 +15,7 @@ export interface SqliteConnection {
   /** Runs a script that takes no write lock; all else goes through the lane. */
   read<T>(script: SqlScript<T>): T | Promise<T>;
   readonly lane: WriteLane;
-  /** Whether nothing of others can come between two statements that the lane is given together. */
+  /** Whether a look right after a write comes before anybody else can use the connection. */
   readonly answersWithinTick: boolean;
   /** Has commits of the application wait for the disk from now on, unless it has a transaction open; then there is no way. */
   flushAppCommits(): void;

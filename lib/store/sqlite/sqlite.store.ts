@@ -8,6 +8,7 @@ import type { Retention } from '../../core/options.js';
 import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
 import { ALONE } from '../job-store.js';
+import { isCompletion } from '../completion.js';
 import { JobsTables } from '../jobs-tables.js';
 import { PausedTopics } from '../paused-topics.js';
 import { nextTurn } from '../real-timers.js';
@@ -31,8 +32,8 @@ import { FIND_HOLDER, FIND_JOBS } from './report-statements.js';
 import { RequestedMoves } from './requested-moves.js';
 import { insertScript, one, sqliteTime, startOf } from './scripts.js';
 import * as sessionStatements from './session-statements.js';
+import { settleScript } from './settle-script.js';
 import { COMPLETE_IN_TX, DISCARD, OWNED_STATE } from './settle-statements.js';
-import { Settlements } from './settlements.js';
 import type { SqliteConnection } from './sqlite-connection.js';
 import { sqliteConnectionOf } from './sqlite-connection.js';
 import { SqliteReports } from './sqlite.reports.js';
@@ -69,11 +70,6 @@ export class SqliteStore implements Seam.JobStore {
   );
 
   private readonly moves = new RequestedMoves((script) => this.run(script));
-  private readonly settlements = new Settlements({
-    run: (script) => this.run(script),
-    runEach: (script) => this.runEach(script),
-    mayCount: () => this.connection.answersWithinTick,
-  });
   private readonly transactions: CallerTransactions;
   private readonly tables: JobsTables;
   private connection!: SqliteConnection;
@@ -166,7 +162,11 @@ export class SqliteStore implements Seam.JobStore {
   }
 
   settle(settlements: readonly Seam.Settlement[], unkept: readonly FinalStatus[] = []): Promise<Seam.Settled[]> {
-    return this.settlements.settle(settlements, unkept);
+    const script = (): SqlScript<Seam.Settled[]> =>
+      settleScript(settlements, unkept, this.connection.answersWithinTick);
+    // Completions alone are a statement or two, most often, which are quicker on their own. One turn in the lane for all: what
+    // came of a job is told before a claim behind it begins the next attempt.
+    return settlements.every(isCompletion) ? this.runEach(script) : this.run(script);
   }
 
   async recordProgress(entries: readonly Seam.ProgressEntry[]): Promise<boolean[]> {

@@ -51,16 +51,18 @@ export class TickLane implements WriteLane {
   }
 
   run<T>(script: () => SqlScript<T>): Promise<T> {
-    return this.add(() => this.withinTick(script));
+    return this.add(() => this.together(script));
   }
 
-  /** All within one tick, unless somebody else takes the lock between two of them. */
   runEach<T>(script: () => SqlScript<T>): Promise<T> {
     let steps: LoneSteps<T> | undefined;
     const goOn = (): T => {
       steps ??= new LoneSteps(script());
       for (let step = steps.next; step; step = steps.next) {
-        steps.goOn(this.options.runner.query(step.sql, step.params));
+        const rows = this.options.runner.query(step.sql, step.params);
+        // Whoever takes the lock after this one has not kept the lane waiting before.
+        this.blockedSinceMs = undefined;
+        steps.goOn(rows);
       }
       return steps.value;
     };
@@ -142,7 +144,7 @@ export class TickLane implements WriteLane {
     return this.options.runner.inTransaction || this.options.isAppInTransaction();
   }
 
-  private withinTick<T>(script: () => SqlScript<T>): T {
+  private together<T>(script: () => SqlScript<T>): T {
     const { runner } = this.options;
     runner.query(BEGIN, []);
     try {

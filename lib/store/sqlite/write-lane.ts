@@ -11,7 +11,10 @@ export interface WriteLane {
   run<T>(script: () => SqlScript<T>): Promise<T>;
   /**
    * The same, each statement a transaction of its own: within one that is open already SQLite copies each page that a statement
-   * for many rows changes, to undo it alone, a tenth of what such a statement costs.
+   * for many rows changes, to undo it alone, a tenth of what such a statement costs. Others may write between two statements;
+   * while somebody else has the lock then, the script keeps its place.
+   *
+   * @throws QueueUnavailableError that is uncertain once a part is written.
    */
   runEach<T>(script: () => SqlScript<T>): Promise<T>;
   /** The same for a script whose statements stand together, all or nothing. */
