@@ -107,7 +107,7 @@ class ClaimedRow implements Claim {
     this.metadata = json(row.metadata) as Record<string, unknown> | null;
     this.runAt = time(row.run_at);
     this.created = time(row.created ?? row.run_at);
-    this.waitedMs = Math.max(0, Number(row.waited_ms));
+    this.waitedMs = Math.max(0, Number(row.at) - Number(row.run_at));
   }
 }
 

@@ -11,11 +11,12 @@ const isUsual = `${Object.entries(usual)
 
 /**
  * pending → processing, but nothing of a paused topic. One index range per lane, in the order of the lanes, so that the cost
- * does not depend on what else waits; by ctid, since a join on id would let the planner start from the wrong side.
+ * does not depend on what else waits; by ctid, since a join on id would let the planner start from the wrong side. What is the
+ * same for all rows is a subquery, which is asked once: reckoned for each row, the two took 3 % of a claim.
  */
 const claimWith = (as: (value: string, name: string) => string): string => `
 UPDATE _jobs j SET status = 'processing', attempt = attempt + 1, locked_by = $3,
-  locked_until = statement_timestamp() + make_interval(secs => $4::float8 / 1000.0),
+  locked_until = (SELECT statement_timestamp() + make_interval(secs => $4::float8 / 1000.0)),
   unbegun_attempt = CASE WHEN retries >= max_retries THEN attempt + 1 END,
   started = statement_timestamp(), updated = statement_timestamp()
 WHERE j.ctid = ANY (ARRAY(
@@ -30,7 +31,7 @@ WHERE j.ctid = ANY (ARRAY(
 RETURNING j.ctid AS place, j.id, j.topic, ${['payload', 'backoff', 'metadata'].map((column) => as(`j.${column}`, column)).join(', ')},
   ${as(`CASE WHEN NOT (${isUsual}) THEN ARRAY[${NUMBERS.map((column) => `j.${column}`).join(', ')}] END`, 'numbers')},
   ${msOfMany('j.run_at')} AS run_at, CASE WHEN j.created <> j.run_at THEN ${msOfMany('j.created')} END AS created,
-  ${msOfMany('(j.started - j.run_at)')} AS waited_ms`;
+  (SELECT ${ms('statement_timestamp()')}) AS at`;
 
 export const CLAIM = claimWith((value, name) => `${value} AS ${name}`);
 
