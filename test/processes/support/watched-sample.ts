@@ -68,6 +68,7 @@ export class WatchedSample {
       'node_modules/@nestjs/cli/bin/nest.js',
       'start',
       '--watch',
+      '--no-shell',
       '--preserveWatchOutput',
     ];
     const life = spawn('/bin/sh', ['-c', LIFE, 'sh', ...command], {
