@@ -251,6 +251,7 @@ export class JobsEngine {
   async pause(topic: TopicName): Promise<void> {
     const name = topicNameOf(topic);
     await this.store.pauses.pause([name]);
+    this.dispatcher.pause(name);
     this.changes.touch(name);
   }
 

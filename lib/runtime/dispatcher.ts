@@ -124,6 +124,13 @@ export class Dispatcher {
     }
   }
 
+  /** The topic is paused. Claims that are known to be in vain would make its lanes seem empty. */
+  pause(topic: string): void {
+    if (this.isOurs(topic)) {
+      this.book.pause(topic);
+    }
+  }
+
   /** Resolves when nothing is due for this process and nothing runs in it. */
   quiet(): Promise<void> {
     if (!this.isClaiming) {

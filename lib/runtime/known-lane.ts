@@ -20,10 +20,8 @@ const NEWS_MAX = 8;
  * which it was sent, and nothing later.
  */
 export class KnownLane {
-  /** When its first job is due, by the process's clock. */
-  private firstDueMs = Infinity;
-  /** Claims would get nothing, as the last survey has said: its topic is paused. */
-  private isPaused = false;
+  /** When its first job is due, by the process's clock; Infinity when none is known. */
+  dueAtMs = Infinity;
   /** The round in which somebody said that something may be due; 0 when nothing is known to be. */
   private armedIn = 0;
   /** What was due before this, by the database's clock, is not waiting any more, as far as is known here. */
@@ -39,18 +37,13 @@ export class KnownLane {
     readonly priority: number,
   ) {}
 
-  /** When its first job is due, by the process's clock; Infinity when none is known that may be claimed. */
-  get dueAtMs(): number {
-    return this.isPaused ? Infinity : this.firstDueMs;
-  }
-
   get isArmed(): boolean {
     return this.armedIn > 0;
   }
 
-  /** Whether anything is known to be, or said to be, due. Whether a paused lane is so no more, only a survey says. */
+  /** Whether anything is known to be, or said to be, due. */
   isDue(nowMs: number): boolean {
-    return !this.isPaused && (this.isArmed || this.firstDueMs <= nowMs);
+    return this.isArmed || this.dueAtMs <= nowMs;
   }
 
   /** Something may be due. */
@@ -60,8 +53,7 @@ export class KnownLane {
 
   /** A survey has found its first job, or none. */
   expect(first: WaitingLane | undefined, nowMs: number): void {
-    this.firstDueMs = first ? nowMs + first.dueInMs : Infinity;
-    this.isPaused = first?.isPaused ?? false;
+    this.dueAtMs = first ? nowMs + first.dueInMs : Infinity;
   }
 
   /** A full look has found that jobs of a paused topic wait from then on: bounded looks must not pass them. */
@@ -96,7 +88,7 @@ export class KnownLane {
   exhaust(claimedAtMs: number | undefined, plannedIn: number): void {
     if (this.armedIn <= plannedIn) {
       this.armedIn = 0;
-      this.firstDueMs = Infinity;
+      this.dueAtMs = Infinity;
     }
     if (this.lateIn <= plannedIn) {
       this.lateMs = Infinity;

@@ -45,6 +45,8 @@ export class LaneBook {
   private turn = 0;
   /** When each topic was last the first of its priority that was given jobs. */
   private readonly turns = new Map<string, number>();
+  /** Claims would get nothing of these topics: somebody here has paused them, or a survey has found them so; in which round. */
+  private readonly paused = new Map<string, number>();
 
   /** Something may be due: in one lane, since `dueAt` when that is known, in all lanes of a topic, or anywhere. */
   arm(topic?: string, priority?: number, dueAt?: Date): void {
@@ -60,6 +62,12 @@ export class LaneBook {
     for (const lane of this.known(topic)) {
       lane.arm(this.round);
     }
+  }
+
+  /** Nothing of the topic is claimed until a survey has seen that its jobs wait for no resumption. */
+  pause(topic: string): void {
+    this.round += 1;
+    this.paused.set(topic, this.round);
   }
 
   /** A job will be due then: when the time comes a survey finds it, unless looks begin behind it already. */
@@ -91,7 +99,7 @@ export class LaneBook {
     const lanes = this.inTurn(topics.filter(({ room }) => room > 0)).flatMap(
       ({ topic, room, usualPriority, shared }) => {
         this.lane(topic, usualPriority);
-        const armed = this.known(topic)
+        const armed = this.claimable(topic)
           .filter((lane) => lane.isDue(nowMs))
           .sort((a, b) => a.priority - b.priority);
         const chosen = room < limit ? armed.slice(0, 1) : armed;
@@ -160,6 +168,7 @@ export class LaneBook {
   ): boolean {
     const found = waiting.filter(({ topic, priority }) => !this.lanes.get(topic)?.has(priority));
     found.forEach(({ topic, priority }) => this.lane(topic, priority));
+    waiting.forEach(({ topic, isPaused }) => this.notePause(topic, isPaused, askedIn));
     const firstOf = new Map(waiting.map((lane) => [laneKey(lane), lane]));
     for (const { topic, usualPriority } of topics) {
       for (const lane of this.known(topic)) {
@@ -205,12 +214,12 @@ export class LaneBook {
 
   /** Whether anything is known to be, or said to be, due in these topics. */
   isAnyDue(topics: readonly TopicRoom[], nowMs: number): boolean {
-    return topics.some(({ topic }) => this.known(topic).some((lane) => lane.isDue(nowMs)));
+    return topics.some(({ topic }) => this.claimable(topic).some((lane) => lane.isDue(nowMs)));
   }
 
   /** When the next job of these topics is due, of those that are due after a moment; Infinity when none is known. */
   nextDueAtMs(topics: readonly TopicRoom[], afterMs = -Infinity): number {
-    const dueAtMs = topics.flatMap(({ topic }) => this.known(topic).map((lane) => lane.dueAtMs));
+    const dueAtMs = topics.flatMap(({ topic }) => this.claimable(topic).map((lane) => lane.dueAtMs));
     return Math.min(Infinity, ...dueAtMs.filter((atMs) => atMs > afterMs));
   }
 
@@ -235,6 +244,19 @@ export class LaneBook {
         this.turns.set(topic, this.turn);
       }
     }
+  }
+
+  private notePause(topic: string, isPaused: boolean, askedIn: number): void {
+    const pausedIn = this.paused.get(topic) ?? askedIn;
+    if (isPaused) {
+      this.paused.set(topic, pausedIn);
+    } else if (pausedIn <= askedIn) {
+      this.paused.delete(topic);
+    }
+  }
+
+  private claimable(topic: string): KnownLane[] {
+    return this.paused.has(topic) ? [] : this.known(topic);
   }
 
   private known(topic?: string): KnownLane[] {

@@ -1,7 +1,11 @@
+import type { JobContext } from 'nestjs-jobs';
 import { defineJob, IdleTimeoutError, InvalidOptionsError } from 'nestjs-jobs';
 import { signal } from '../support/wait.js';
 import { useApps } from './support/apps.js';
 import { sharedKinds } from './support/database-kinds.js';
+
+/** What is known of a lane when its topic is resumed depends on when the looks before were made. */
+const ROUNDS = 20;
 
 describe.each(sharedKinds)('a paused topic on $label', (kind) => {
   const apps = useApps(kind);
@@ -36,6 +40,21 @@ describe.each(sharedKinds)('a paused topic on $label', (kind) => {
     expect(await worker.job(id)).toMatchObject({ status: 'pending', attempt: 0 });
     await admin.jobs.resume('work');
     expect(await worker.jobAfter('completed', id)).toMatchObject({ attempt: 1 });
+  });
+
+  it('begins with its most urgent job when it is resumed, whatever has been asked meanwhile', async () => {
+    const order: unknown[] = [];
+    const handlers = { work: ({ payload }: JobContext) => void order.push(payload) };
+    const app = await apps.start({ options: { ...options, concurrency: 1 }, handlers });
+    for (let round = 1; round <= ROUNDS; round += 1) {
+      await app.jobs.pause('work');
+      for (const priority of [5, -5, 0]) {
+        await app.jobs.enqueue('work', priority, { priority });
+      }
+      await app.jobs.resume('work');
+      await app.jobs.whenIdle();
+      expect(order.splice(0)).toEqual([-5, 0, 5]);
+    }
   });
 
   it('lets what runs come to its end, and keeps its retries waiting', async () => {

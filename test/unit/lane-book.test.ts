@@ -148,6 +148,31 @@ describe('a plan', () => {
     expect(namesOf(book.plan(topics, 10, NOW_MS + 500))).toEqual(['mail 3']);
   });
 
+  it('asks no lane of a topic that was paused, here or as a survey has seen, until one sees that its jobs may be claimed', () => {
+    const topics = [roomFor('mail')];
+    const paused = { topic: 'mail', priority: 3, dueInMs: 0, isPaused: true };
+    for (const pause of [
+      (book: LaneBook) => book.pause('mail'),
+      (book: LaneBook) => book.learn(topics, surveyOf(paused), NOW_MS),
+    ]) {
+      const book = bookOf(['mail', 3], ['mail', 0], ['ship', 0]);
+      pause(book);
+      book.arm('mail', -5);
+      book.learn(topics, surveyOf(), NOW_MS);
+
+      expect(book.plan(topics, 10, NOW_MS)).toEqual([]);
+      expect(book.isAnyDue(topics, NOW_MS)).toBe(false);
+      expect(book.nextDueAtMs(topics)).toBe(Infinity);
+      expect(namesOf(book.plan([...topics, roomFor('ship')], 10, NOW_MS))).toEqual(['ship 0']);
+
+      const unpaused = surveyOf({ ...paused, isPaused: false });
+      book.learn(topics, unpaused, NOW_MS, { reach: 'full', askedIn: 0 });
+      expect(book.plan(topics, 10, NOW_MS)).toEqual([]);
+      book.learn(topics, unpaused, NOW_MS);
+      expect(namesOf(book.plan(topics, 10, NOW_MS))).toEqual(['mail -5', 'mail 0', 'mail 3']);
+    }
+  });
+
   it('for any rooms stays within the limit of each topic with fewer places than slots, and is ordered', () => {
     const rooms = fc.uniqueArray(
       fc.record({
