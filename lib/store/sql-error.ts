@@ -119,8 +119,8 @@ function postgresKindOf(code: string): SqlErrorKind {
   return unavailable.test(code) ? 'unavailable' : denied.test(code) ? 'denied' : 'refused';
 }
 
-/** What `pg` and its pool say without a code when there is no connection; TypeORM hands it on as it came. */
-const NO_CONNECTION = /^(timeout exceeded when trying to connect|Connection terminated)/;
+/** What `pg` and its pool say without a code when there is no connection or no answer; TypeORM hands it on as it came. */
+const NO_CONNECTION = /^(timeout exceeded when trying to connect|Connection terminated|Query read timeout)/;
 
 /** What TypeORM says of a DataSource that is not connected, or not any more. */
 const NOT_CONNECTED = /NotConnectedError$|^(ConnectionIsNotSetError|QueryRunnerAlreadyReleasedError)$/;

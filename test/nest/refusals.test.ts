@@ -120,6 +120,13 @@ async function refusedConnection(): Promise<never> {
 
 const failedFetch = async (): Promise<unknown> => fetch(`http://127.0.0.1:${await closedPort()}`);
 
+async function garbledFetch(): Promise<unknown> {
+  const server = createServer((socket) => socket.end('no HTTP\r\n\r\n'));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return fetch(`http://127.0.0.1:${port}`).finally(() => server.close());
+}
+
 const together = (...errors: unknown[]): AggregateError => new AggregateError(errors);
 const systemError = (): Error => Object.assign(new Error('read ECONNRESET'), { errno: -104, syscall: 'read' });
 
@@ -162,6 +169,8 @@ describe('what a guard or a pipe throws', () => {
     ['a server error of another', throwing(new BadGatewayException('upstream'))],
     ['a refused connection', refusedConnection],
     ['a failed fetch', failedFetch],
+    ['a fetch whose answer is no HTTP', garbledFetch],
+    ['a driver that waits no longer', throwing(new Error('Query read timeout'))],
     ['a fetch that took too long', () => Promise.reject(new DOMException('too slow', 'TimeoutError'))],
     ['a file that is not there', () => open('/nowhere/at/all')],
     ['a socket that hung up', throwing(Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' }))],

@@ -18,18 +18,28 @@ export function isOutage(error: unknown, depth = 0): boolean {
     // A judgement, whatever has led to it.
     return error.getStatus() >= 500;
   }
-  if (error instanceof QueueUnavailableError || isDatabaseError(error) || isSystemError(error)) {
+  if (
+    error instanceof QueueUnavailableError ||
+    isDatabaseError(error) ||
+    isSystemError(error) ||
+    isFailedFetch(error)
+  ) {
     return true;
   }
   const { errors, cause } = error as { errors?: unknown; cause?: unknown };
   if (Array.isArray(errors) && errors.length > 0) {
     return errors.every((inner) => isOutage(inner, depth + 1));
   }
-  // `fetch` says no more than that it failed.
   return isOutage(cause, depth + 1);
 }
 
-/** Node's own errors, those of its `fetch`, and what a timeout aborts with. */
+/** What `fetch` and its body reject with, be it for a certificate, a broken answer or a cut connection. */
+function isFailedFetch(error: object): boolean {
+  const { name, message } = error as Record<'name' | 'message', unknown>;
+  return name === 'TypeError' && (message === 'fetch failed' || message === 'terminated');
+}
+
+/** Node's own errors, those of its HTTP client, and what a timeout aborts with. */
 function isSystemError(error: object): boolean {
   const { errno, syscall, code, name } = error as Record<'errno' | 'syscall' | 'code' | 'name', unknown>;
   return (
