@@ -1,5 +1,5 @@
 import { setImmediate as nextLoop } from 'node:timers/promises';
-import { InvalidOptionsError, UnknownDataSourceError } from 'nestjs-jobs';
+import { InvalidOptionsError, QueueUnavailableError, UnknownDataSourceError } from 'nestjs-jobs';
 import type { JobStore, StoreTransaction } from '../../lib/store/job-store.js';
 import { newJob, newJobs } from '../support/job-rows.js';
 import { openStore, storeKinds, useStore } from '../support/stores.js';
@@ -148,6 +148,15 @@ describe.each(storeKinds().filter((kind) => kind.locksRows))('a transaction that
     await fixture.store.insert([stored!], transaction.manager);
     await transaction.commit();
     expect((await fixture.store.find([lost!.id, stored!.id])).map(({ id }) => id)).toEqual([stored!.id]);
+  });
+
+  it('is refused as read-only when it was begun so: nothing can have been stored', async () => {
+    const refused = fixture.app.transaction(async (manager) => {
+      await manager.query('SET TRANSACTION READ ONLY');
+      await fixture.store.insert([newJob()], manager);
+    });
+    await expect(refused).rejects.toMatchObject({ constructor: QueueUnavailableError, isUncertain: false });
+    await expect(refused).rejects.toThrow('transaction is read-only');
   });
 });
 

@@ -28,12 +28,21 @@ export async function untilDone<T>(work: () => Promise<T>): Promise<T> {
 /** What the server says to all that comes after an error in a transaction. */
 const TRANSACTION_HAS_FAILED = '25P02';
 
+/** A transaction that was begun so, or a server that takes no writes at present. */
+const IS_READ_ONLY = '25006';
+
 /** What callers of the store are to hear of an error in a transaction of theirs, which may be worth another try of all of it. */
 export function translatedIn(error: unknown): unknown {
   if (error instanceof SqlError && error.kind === 'busy') {
     return error.cause;
   }
-  if (error instanceof SqlError && (error.cause as { code?: unknown }).code === TRANSACTION_HAS_FAILED) {
+  const code = error instanceof SqlError ? (error.cause as { code?: unknown }).code : undefined;
+  if (code === IS_READ_ONLY) {
+    return new QueueUnavailableError("the manager's transaction is read-only, as it was begun so or its server is", {
+      cause: error,
+    });
+  }
+  if (code === TRANSACTION_HAS_FAILED) {
     return new InvalidOptionsError(
       'manager',
       'a statement has failed before in its transaction, which can only be rolled back, as a whole or to a savepoint',
