@@ -287,7 +287,8 @@ function refuseContradictingPaths({ http, ui }: JobsOptions): void {
   if (http !== false && ui !== false) {
     const apiPath = trimmedPath(http?.path ?? HTTP_OPTIONS.path.default);
     const uiPath = trimmedPath(ui?.path ?? UI_OPTIONS.path.default);
-    if (`${uiPath}/`.startsWith(`${apiPath}/`)) {
+    // Express knows a path in either case.
+    if (`${uiPath}/`.toLowerCase().startsWith(`${apiPath}/`.toLowerCase())) {
       throw new InvalidOptionsError('ui.path', `contradicts http.path: below '${apiPath}' the HTTP API answers`);
     }
   }

@@ -69,6 +69,7 @@ describe('the options of the HTTP API', () => {
   it('refuse an admin UI where the API is', () => {
     expect(refusalOf({ path: 'jobs' }, { path: 'jobs/ui' }).option).toBe('ui.path');
     expect(refusalOf({ path: 'admin/jobs' }).option).toBe('ui.path');
+    expect(refusalOf({ path: 'jobs' }, { path: 'Jobs' }).option).toBe('ui.path');
     expect(() => readJobsOptions({ http: { path: 'jobs/api' }, ui: { path: 'jobs' } })).not.toThrow();
   });
 
