@@ -20,6 +20,8 @@ export class SqlError extends DatabaseRefusedError {
     readonly kind: SqlErrorKind,
     message: string,
     options: ErrorOptions,
+    /** What came: the cause, or TypeORM's wrapping of it. */
+    readonly thrown = options.cause,
   ) {
     super(message, options);
     this.name = 'DatabaseRefusedError';
@@ -37,7 +39,7 @@ export function sqlErrorOf(error: unknown): SqlError {
   // The driver's complaints about its own arguments are slips of ours, not news of the connection.
   const isSlip = !CLOSED.test(text) && (cause instanceof TypeError || cause instanceof RangeError);
   const kind = isSlip ? 'refused' : kindOf(typeof code === 'string' ? code : '', text, typeof severity === 'string');
-  return new SqlError(kind, text, { cause });
+  return new SqlError(kind, text, { cause }, error);
 }
 
 /** What callers hear of `closed`. */

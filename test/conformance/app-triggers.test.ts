@@ -146,14 +146,14 @@ describe.each(postgresKinds.slice(0, 1))('a slow trigger of the application on $
 describe.each(postgresKinds)('a conflict inside a transaction of the caller on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('comes as the database says it, for whoever repeats transactions', async () => {
+  it('comes as TypeORM says it, for whoever repeats transactions', async () => {
     const engine = new JobsEngine({ store: fixture.store });
     const conflict = fixture.app.transaction('REPEATABLE READ', async (manager) => {
       await manager.query('SELECT count(*) FROM _jobs');
       await insertOne(fixture.store, { uniqueKey: 'one' });
       await engine.enqueueTx(manager, TOPIC, null, { uniqueKey: 'one' });
     });
-    await expect(conflict).rejects.toMatchObject({ code: '40001' });
+    await expect(conflict).rejects.toMatchObject({ name: 'QueryFailedError', driverError: { code: '40001' } });
     await engine.close();
   });
 });

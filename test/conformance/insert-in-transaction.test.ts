@@ -160,6 +160,23 @@ describe.each(storeKinds().filter((kind) => kind.locksRows))('a transaction that
   });
 });
 
+const inFiles = storeKinds().filter((kind) => kind.canHaveTwoConnections && !kind.locksRows);
+
+describe.each(inFiles)('a transaction that has read before another process wrote on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('is refused with what to do, since no waiting for the lock helps', async () => {
+    const another = await fixture.openAnother();
+    const transaction = await fixture.begin();
+    await transaction.manager.query('SELECT count(*) FROM _jobs');
+    await another.store.insert([newJob()]);
+    const refused = fixture.store.insert([newJob()], transaction.manager);
+    await expect(refused).rejects.toMatchObject({ constructor: QueueUnavailableError, isUncertain: false });
+    await expect(refused).rejects.toThrow('roll back and begin anew, or write before reading');
+    await transaction.rollback();
+  });
+});
+
 /** A call in a transaction that has its answer at once. */
 const whenEnded = (store: JobStore, tx: StoreTransaction, done: (committed: boolean) => void): void =>
   store.joinTransaction(tx, done).settled();

@@ -34,7 +34,7 @@ const IS_READ_ONLY = '25006';
 /** What callers of the store are to hear of an error in a transaction of theirs, which may be worth another try of all of it. */
 export function translatedIn(error: unknown): unknown {
   if (error instanceof SqlError && error.kind === 'busy') {
-    return error.cause;
+    return error.thrown;
   }
   const code = error instanceof SqlError ? (error.cause as { code?: unknown }).code : undefined;
   if (code === IS_READ_ONLY) {

@@ -10,6 +10,22 @@ export async function translated<T>(answer: Promise<T>): Promise<T> {
   }
 }
 
+/** The same in a transaction of the caller's: what it has read may be out of date, and then no waiting for the lock helps. */
+export async function translatedIn<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await translated(answer);
+  } catch (error) {
+    const { cause } = error as Error;
+    if (cause instanceof SqlError && cause.kind === 'busy') {
+      throw new QueueUnavailableError(
+        `another process writes, or has written since the transaction has read; roll back and begin anew, or write before reading: ${cause.message}`,
+        { cause },
+      );
+    }
+    throw error;
+  }
+}
+
 /**
  * What an error says where it is one of those that may pass; `undefined`: it is not.
  *

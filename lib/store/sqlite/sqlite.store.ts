@@ -22,7 +22,7 @@ import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { claimOfRow } from './claim-row.js';
 import { CLAIM, DUE_LANES, SURVEY } from './claim-statements.js';
 import { watchCommits } from './commit-watch.js';
-import { translated } from './failures.js';
+import { translated, translatedIn } from './failures.js';
 import { BEGIN_ATTEMPTS, CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './lease-statements.js';
 import { untilFree } from './lock-wait.js';
 import { LOOK_FOR_EXPIRED, PRUNE, PRUNE_PAGE, RESCUE } from './maintenance-statements.js';
@@ -308,7 +308,7 @@ export class SqliteStore implements Seam.JobStore {
 
   private async inTransaction<T>(tx: Seam.StoreTransaction, script: SqlScript<T>): Promise<T> {
     try {
-      return await translated(runScript(runnerOfQueryRunner(this.transactions.queryRunnerOf(tx)), script));
+      return await translatedIn(runScript(runnerOfQueryRunner(this.transactions.queryRunnerOf(tx)), script));
     } catch (error) {
       void this.tables.madeAfter(error);
       throw error;
