@@ -90,10 +90,14 @@ export class JobsApi implements HttpDoor {
   /** What the caller is told of an error. The rest stands in the log. */
   private told(error: unknown, { method, basePath, path }: HttpExchange): ApiError {
     const request = `${method} ${basePath}${path}`;
+    const answer = apiErrorOf(error) ?? this.unexpected(error, request);
     if (error instanceof QueueUnavailableError) {
       this.outages.warn(`${request} is answered 503: ${error.message}`);
+    } else if (answer === error && answer.status >= 500) {
+      // The application's own code could not judge the request.
+      this.outages.warn(`${request} is answered ${answer.status}: ${messageOf(answer.cause)}`);
     }
-    return apiErrorOf(error) ?? this.unexpected(error, request);
+    return answer;
   }
 
   private unexpected(error: unknown, request: string): ApiError {

@@ -17,6 +17,8 @@ import { listField, objectField } from './request-fields.js';
 
 /** Jobs of one request of `POST /enqueue-many`. */
 const ENQUEUE_MANY_MAX = 1_000;
+/** Topics or statuses of one request. */
+const MANY_MAX = 1_000;
 /** A day. */
 const TIMESERIES_MINUTES_MAX = 1_440;
 
@@ -204,10 +206,10 @@ function integerText(min: number, max: number): Check<number> {
 function oneOrMany<T>(member: Check<T>): Check<readonly T[]> {
   const many = listOf(member);
   return {
-    expects: `${member.expects}, or several`,
+    expects: `${member.expects}, or at most ${MANY_MAX} of them`,
     parse: (value, path) => {
       if (Array.isArray(value)) {
-        return value.length <= 1_000 ? many.parse(value, path) : undefined;
+        return value.length <= MANY_MAX ? many.parse(value, path) : undefined;
       }
       const one = member.parse(value, path);
       return one === undefined ? undefined : [one];

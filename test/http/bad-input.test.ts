@@ -173,6 +173,12 @@ describe.each(everyAdapter)('bad input on $adapter', (adapterKind) => {
     expect((await api().get('?offset=5&cursor=abc')).status).toBe(400);
   });
 
+  it('in a list of topics is refused with how many there may be', async () => {
+    const answer = await api().get<ApiErrorBody>(`/stats?${'topic=a&'.repeat(1_001)}`);
+    expectComplaint('too many', answer, 'topic');
+    expect(answer.body.message).toContain('at most 1000');
+  });
+
   it('in a list of jobs is refused with its place', async () => {
     expectComplaint('no list', await api().post('/enqueue-many', { jobs: enqueue }), 'jobs');
     expectComplaint('too many', await api().post('/enqueue-many', { jobs: Array(1_001).fill(enqueue) }), 'jobs');

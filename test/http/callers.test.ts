@@ -219,6 +219,7 @@ describe.each(everyAdapter)('those who know callers on $adapter', (adapterKind) 
         expect(answer).toMatchObject({ status, body: { status, code, message: some(String), data: {} } });
         expect(answer.text).not.toMatch(/session store|10\.1|at \w+ \(/);
         expect(apps.log.of('error')).toHaveLength(status === 500 ? 1 : 0);
+        expect(apps.log.of('warn', `is answered 503: ${error?.message}`)).toHaveLength(status === 503 ? 1 : 0);
         // A rule that refuses has not said who somebody is: he stays unknown.
         const isUnknown = 'manageRule' in http && status < 500;
         expect((await api.get('/capabilities')).status).toBe(isUnknown ? 401 : status);
