@@ -251,7 +251,7 @@ export class JobsEngine {
   async pause(topic: TopicName): Promise<void> {
     const name = topicNameOf(topic);
     await this.store.pauses.pause([name]);
-    this.dispatcher.pause(name);
+    this.dispatcher.notePause(name, true);
     this.changes.touch(name);
   }
 
@@ -259,6 +259,7 @@ export class JobsEngine {
   async resume(topic: TopicName): Promise<void> {
     const name = topicNameOf(topic);
     await this.store.pauses.resume([name]);
+    this.dispatcher.notePause(name, false);
     this.changes.touch(name);
     this.announce([name]);
   }

@@ -124,10 +124,10 @@ export class Dispatcher {
     }
   }
 
-  /** The topic is paused. Claims that are known to be in vain would make its lanes seem empty. */
-  pause(topic: string): void {
+  /** The topic was paused or resumed here. Claims that are known to be in vain would make its lanes seem empty. */
+  notePause(topic: string, isPaused: boolean): void {
     if (this.isOurs(topic)) {
-      this.book.pause(topic);
+      this.book.notePause(topic, isPaused);
     }
   }
 

@@ -31,6 +31,14 @@ interface Asked {
   readonly askedIn: number;
 }
 
+/** What was heard of a topic last: claims would get nothing while it is paused. */
+interface PauseNews {
+  readonly isPaused: boolean;
+  /** The round in which that was said, here or in the answer to a survey. */
+  readonly saidIn: number;
+  readonly isSaidHere: boolean;
+}
+
 /** Lanes asked in one claim: each costs the database a look into the index. */
 const LANES_MAX = 256;
 
@@ -45,8 +53,7 @@ export class LaneBook {
   private turn = 0;
   /** When each topic was last the first of its priority that was given jobs. */
   private readonly turns = new Map<string, number>();
-  /** Claims would get nothing of these topics: somebody here has paused them, or a survey has found them so; in which round. */
-  private readonly paused = new Map<string, number>();
+  private readonly pauses = new Map<string, PauseNews>();
 
   /** Something may be due: in one lane, since `dueAt` when that is known, in all lanes of a topic, or anywhere. */
   arm(topic?: string, priority?: number, dueAt?: Date): void {
@@ -64,10 +71,10 @@ export class LaneBook {
     }
   }
 
-  /** Nothing of the topic is claimed until a survey has seen that its jobs wait for no resumption. */
-  pause(topic: string): void {
+  /** It was paused or resumed here. Nothing of a paused topic is claimed until a survey finds that others have resumed it. */
+  notePause(topic: string, isPaused: boolean): void {
     this.round += 1;
-    this.paused.set(topic, this.round);
+    this.pauses.set(topic, { isPaused, saidIn: this.round, isSaidHere: true });
   }
 
   /** A job will be due then: when the time comes a survey finds it, unless looks begin behind it already. */
@@ -168,9 +175,10 @@ export class LaneBook {
   ): boolean {
     const found = waiting.filter(({ topic, priority }) => !this.lanes.get(topic)?.has(priority));
     found.forEach(({ topic, priority }) => this.lane(topic, priority));
-    waiting.forEach(({ topic, isPaused }) => this.notePause(topic, isPaused, askedIn));
+    const pauseOf = new Map(waiting.map(({ topic, isPaused }) => [topic, isPaused]));
     const firstOf = new Map(waiting.map((lane) => [laneKey(lane), lane]));
     for (const { topic, usualPriority } of topics) {
+      this.learnPause(topic, pauseOf.get(topic), askedIn);
       for (const lane of this.known(topic)) {
         const first = firstOf.get(laneKey(lane));
         lane.expect(first, nowMs);
@@ -246,17 +254,20 @@ export class LaneBook {
     }
   }
 
-  private notePause(topic: string, isPaused: boolean, askedIn: number): void {
-    const pausedIn = this.paused.get(topic) ?? askedIn;
-    if (isPaused) {
-      this.paused.set(topic, pausedIn);
-    } else if (pausedIn <= askedIn) {
-      this.paused.delete(topic);
+  /** @param isPaused what a survey has said; `undefined`: nothing of the topic waits, so it cannot know. */
+  private learnPause(topic: string, isPaused: boolean | undefined, askedIn: number): void {
+    const { saidIn = 0, isSaidHere = false } = this.pauses.get(topic) ?? {};
+    if (saidIn <= askedIn && !(isSaidHere && isPaused === undefined)) {
+      this.pauses.set(topic, {
+        isPaused: isPaused ?? false,
+        saidIn: askedIn,
+        isSaidHere: isSaidHere && isPaused === true,
+      });
     }
   }
 
   private claimable(topic: string): KnownLane[] {
-    return this.paused.has(topic) ? [] : this.known(topic);
+    return this.pauses.get(topic)?.isPaused ? [] : this.known(topic);
   }
 
   private known(topic?: string): KnownLane[] {

@@ -57,6 +57,25 @@ describe.each(sharedKinds)('a paused topic on $label', (kind) => {
     }
   });
 
+  it('takes its turn as ever when it was resumed while nothing of it waited and no slot was free', async () => {
+    const end = signal();
+    const order: string[] = [];
+    const run = async ({ topic }: JobContext): Promise<void> => {
+      order.push(topic);
+      await end.promise;
+    };
+    const app = await apps.start({ options: { ...options, concurrency: 1 }, handlers: { work: run, bulk: run } });
+    const first = await app.jobs.enqueue('bulk', null);
+    await app.jobs.enqueue('bulk', null);
+    await app.event('started', first.id);
+    await app.jobs.pause('work');
+    await app.jobs.resume('work');
+    await app.jobs.enqueue('work', null, { priority: -10 });
+    end.resolve();
+    await app.jobs.whenIdle();
+    expect(order).toEqual(['bulk', 'work', 'bulk']);
+  });
+
   it('lets what runs come to its end, and keeps its retries waiting', async () => {
     const end = signal();
     const app = await apps.start({

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import type { Claim } from '../../lib/core/job.js';
 import type { TopicRoom } from '../../lib/runtime/lane-book.js';
 import { LaneBook } from '../../lib/runtime/lane-book.js';
+import type { LaneSurvey } from '../../lib/store/job-store.js';
 import { claimOf, surveyOf } from './support/waiting-jobs.js';
 
 const NOW_MS = 1_000;
@@ -148,29 +149,56 @@ describe('a plan', () => {
     expect(namesOf(book.plan(topics, 10, NOW_MS + 500))).toEqual(['mail 3']);
   });
 
-  it('asks no lane of a topic that was paused, here or as a survey has seen, until one sees that its jobs may be claimed', () => {
+  describe('of a paused topic', () => {
     const topics = [roomFor('mail')];
-    const paused = { topic: 'mail', priority: 3, dueInMs: 0, isPaused: true };
-    for (const pause of [
-      (book: LaneBook) => book.pause('mail'),
-      (book: LaneBook) => book.learn(topics, surveyOf(paused), NOW_MS),
-    ]) {
-      const book = bookOf(['mail', 3], ['mail', 0], ['ship', 0]);
-      pause(book);
-      book.arm('mail', -5);
-      book.learn(topics, surveyOf(), NOW_MS);
+    const waiting = (isPaused: boolean): LaneSurvey => surveyOf({ topic: 'mail', priority: 3, dueInMs: 0, isPaused });
+    let book: LaneBook;
+    const asked = (): string[] => namesOf(book.plan(topics, 10, NOW_MS));
 
-      expect(book.plan(topics, 10, NOW_MS)).toEqual([]);
+    beforeEach(() => {
+      book = bookOf(['mail', 3], ['mail', 0], ['ship', 0]);
+    });
+
+    it.each([
+      ['here', () => book.notePause('mail', true)],
+      ['elsewhere, as a survey has seen', () => book.learn(topics, waiting(true), NOW_MS)],
+    ])('asks no lane, whatever is announced, until a survey sees that its jobs may be claimed: %s', (_, pause) => {
+      pause();
+      book.arm('mail', -5);
+      expect(asked()).toEqual([]);
       expect(book.isAnyDue(topics, NOW_MS)).toBe(false);
       expect(book.nextDueAtMs(topics)).toBe(Infinity);
       expect(namesOf(book.plan([...topics, roomFor('ship')], 10, NOW_MS))).toEqual(['ship 0']);
 
-      const unpaused = surveyOf({ ...paused, isPaused: false });
-      book.learn(topics, unpaused, NOW_MS, { reach: 'full', askedIn: 0 });
-      expect(book.plan(topics, 10, NOW_MS)).toEqual([]);
-      book.learn(topics, unpaused, NOW_MS);
-      expect(namesOf(book.plan(topics, 10, NOW_MS))).toEqual(['mail -5', 'mail 0', 'mail 3']);
-    }
+      book.learn(topics, waiting(false), NOW_MS);
+      expect(asked()).toEqual(['mail -5', 'mail 0', 'mail 3']);
+    });
+
+    it('asks them at once when it is resumed here', () => {
+      book.notePause('mail', true);
+      book.notePause('mail', false);
+      expect(asked()).toEqual(['mail 0', 'mail 3']);
+    });
+
+    it('believes no survey that was asked before it was paused or resumed here', () => {
+      const before = book.ask();
+      book.notePause('mail', true);
+      book.learn(topics, waiting(false), NOW_MS, { reach: 'full', askedIn: before });
+      expect(asked()).toEqual([]);
+      const meanwhile = book.ask();
+      book.notePause('mail', false);
+      book.learn(topics, waiting(true), NOW_MS, { reach: 'full', askedIn: meanwhile });
+      expect(asked()).toEqual(['mail 0', 'mail 3']);
+    });
+
+    it('asks them when nothing of it waits any more, unless it was paused here: then nothing has seen it resumed', () => {
+      book.learn(topics, waiting(true), NOW_MS);
+      book.learn(topics, surveyOf(), NOW_MS);
+      expect(asked()).toEqual(['mail 0', 'mail 3']);
+      book.notePause('mail', true);
+      book.learn(topics, surveyOf(), NOW_MS);
+      expect(asked()).toEqual([]);
+    });
   });
 
   it('for any rooms stays within the limit of each topic with fewer places than slots, and is ordered', () => {
