@@ -18,8 +18,8 @@ export interface TopicStats extends StatusCounts {
 }
 
 /**
- * What finished within one minute. Times are means and percentiles of the last attempts of its jobs, in milliseconds; `p95` is right
- * to within 6 %, and about 1 where it is less.
+ * What finished within one minute. Times are means and percentiles of the last attempts of its jobs, in milliseconds; `p95` is
+ * right to within 6 %, and about 1 where it is less.
  */
 export interface TimeseriesPoint {
   /** When the minute began. */

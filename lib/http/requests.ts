@@ -206,7 +206,7 @@ function integerText(min: number, max: number): Check<number> {
 function oneOrMany<T>(member: Check<T>): Check<readonly T[]> {
   const many = listOf(member);
   return {
-    expects: `${member.expects}, or at most ${MANY_MAX} of them`,
+    expects: `${member.expects}, or a list of 1 to ${MANY_MAX} such`,
     parse: (value, path) => {
       if (Array.isArray(value)) {
         return value.length <= MANY_MAX ? many.parse(value, path) : undefined;

@@ -48,7 +48,7 @@ export const QUEUE_CLOSED = 'the queue is closed: its application has ended, or 
 /** What callers hear of `denied`. */
 export function deniedText(error: SqlError): string {
   const advice = lacksTable(error)
-    ? '; run the TypeORM migrations `jobsMigrations`, or drop `_jobs_migrations`, too, and start anew with `migrate: true`'
+    ? '; run the TypeORM migrations `jobsMigrations`, or, if tables were dropped, drop `_jobs_migrations` as well and start anew with `migrate: true`'
     : '';
   return `the database does not serve the queue at present: ${error.message}${advice}`;
 }
