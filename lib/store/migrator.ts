@@ -115,16 +115,12 @@ function refusalIn(error: unknown): unknown {
 
 /** Whether the role lacks a privilege. */
 function isDenied(failure: unknown): boolean {
-  return failure instanceof SqlError && codeOf(failure) === '42501';
+  return failure instanceof SqlError && failure.driverCode === '42501';
 }
 
 /** Whether a schema, a table, a part of one, or a privilege is not there. */
 function isMissing(error: unknown): error is SqlError {
-  return error instanceof SqlError && error.kind === 'denied' && /^(3F|42|SQLITE)/.test(codeOf(error));
-}
-
-function codeOf({ cause }: SqlError): string {
-  return String((cause as { code?: unknown } | undefined)?.code);
+  return error instanceof SqlError && error.kind === 'denied' && /^(3F|42|SQLITE)/.test(String(error.driverCode));
 }
 
 /**

@@ -16,15 +16,27 @@ export type SqlErrorKind = 'unavailable' | 'closed' | 'cancelled' | 'busy' | 'lo
 
 /** Every driver's error in one shape. Callers of the queue meet it as a `DatabaseRefusedError`, and others translated. */
 export class SqlError extends DatabaseRefusedError {
+  readonly #thrown: unknown;
+
   constructor(
     readonly kind: SqlErrorKind,
     message: string,
     options: ErrorOptions,
-    /** What came: the cause, or TypeORM's wrapping of it. */
-    readonly thrown = options.cause,
+    thrown = options.cause,
   ) {
     super(message, options);
     this.name = 'DatabaseRefusedError';
+    this.#thrown = thrown;
+  }
+
+  /** What came: the cause, or TypeORM's wrapping of it. That has parameters, payloads for example, which no log is to show. */
+  get thrown(): unknown {
+    return this.#thrown;
+  }
+
+  /** What the driver calls it: an SQLSTATE, or the name of a result of SQLite's. */
+  get driverCode(): unknown {
+    return (this.cause as { code?: unknown } | undefined)?.code;
   }
 }
 
@@ -54,10 +66,9 @@ export function deniedText(error: SqlError): string {
 }
 
 /** Whether a table of the queue's is not there. */
-export function lacksTable({ message, cause }: SqlError): boolean {
+export function lacksTable({ message, driverCode }: SqlError): boolean {
   return (
-    /\b_jobs(_rollup|_workers|_paused)?\b/.test(message) &&
-    (/no such table/.test(message) || (cause as { code?: unknown } | undefined)?.code === '42P01')
+    /\b_jobs(_rollup|_workers|_paused)?\b/.test(message) && (/no such table/.test(message) || driverCode === '42P01')
   );
 }
 

@@ -19,6 +19,7 @@ import type { JobContext } from 'nestjs-jobs';
 import { CurrentJob, JobHandler, Payload, QueueUnavailableError, SnoozeError, UnrecoverableError } from 'nestjs-jobs';
 import { catchError } from 'rxjs';
 import { DataSource } from 'typeorm';
+import { freePort } from '../support/free-port.js';
 import { useApps } from './support/apps.js';
 import { everyKind, sqliteMemory } from './support/database-kinds.js';
 import type { TestApp } from './support/test-app.js';
@@ -104,21 +105,12 @@ const throwing = (error: unknown) => (): never => {
   throw error;
 };
 
-/** A port at which nobody listens. */
-async function closedPort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 async function refusedConnection(): Promise<never> {
-  const port = await closedPort();
+  const port = await freePort();
   return new Promise((_resolve, reject) => connect(port, '127.0.0.1').on('error', reject));
 }
 
-const failedFetch = async (): Promise<unknown> => fetch(`http://127.0.0.1:${await closedPort()}`);
+const failedFetch = async (): Promise<unknown> => fetch(`http://127.0.0.1:${await freePort()}`);
 
 async function garbledFetch(): Promise<unknown> {
   const server = createServer((socket) => socket.end('no HTTP\r\n\r\n'));

@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+import { QueryFailedError } from 'typeorm';
 import type { SqlErrorKind } from '../../lib/store/sql-error.js';
 import { sqlErrorOf } from '../../lib/store/sql-error.js';
 
@@ -53,5 +55,14 @@ describe('what an error of a database means', () => {
     // What comes from a server has a severity; a socket's error of five letters has none.
     const severity = /^[0-9A-Z]{5}$/.test(code) && code !== 'EPIPE' ? 'ERROR' : undefined;
     expect(sqlErrorOf({ code, message, severity })).toMatchObject({ kind, message });
+  });
+});
+
+describe("TypeORM's error", () => {
+  it('is kept as it came, but not shown: it has the parameters of the statement', () => {
+    const came = new QueryFailedError('INSERT', ['a payload'], Object.assign(new Error('no'), { code: '23514' }));
+    const error = sqlErrorOf(came);
+    expect(error).toMatchObject({ driverCode: '23514', thrown: came });
+    expect(inspect(error)).not.toContain('a payload');
   });
 });

@@ -36,7 +36,7 @@ export function translatedIn(error: unknown): unknown {
   if (error instanceof SqlError && error.kind === 'busy') {
     return error.thrown;
   }
-  const code = error instanceof SqlError ? (error.cause as { code?: unknown }).code : undefined;
+  const code = error instanceof SqlError && error.driverCode;
   if (code === IS_READ_ONLY) {
     return new QueueUnavailableError("the manager's transaction is read-only, as it was begun so or its server is", {
       cause: error,

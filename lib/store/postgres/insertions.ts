@@ -175,13 +175,13 @@ export class Insertions {
 }
 
 /** What a set says of which a row was left out. */
-function isDivisionByZero({ cause }: SqlError): boolean {
-  return (cause as { code?: unknown } | undefined)?.code === '22012';
+function isDivisionByZero({ driverCode }: SqlError): boolean {
+  return driverCode === '22012';
 }
 
 /** `program_limit_exceeded`: of an insert most likely "too many notifications in the NOTIFY queue". Nothing was stored. */
 function isLimitExceeded(error: unknown): boolean {
-  return error instanceof SqlError && (error.cause as { code?: unknown }).code === '54000';
+  return error instanceof SqlError && error.driverCode === '54000';
 }
 
 export function topicsOf(jobs: readonly JobInsert[]): Set<string> {

@@ -164,8 +164,8 @@ function queryOf(text: string, params: readonly unknown[]): PostgresQuery {
 
 /** Whether a prepared statement is not there, or another has its name: `invalid_sql_statement_name`, `duplicate_prepared_statement`. */
 function isOfStrangeSession(error: unknown): boolean {
-  const { code } = (error as SqlError).cause as { code?: unknown };
-  return code === '26000' || code === '42P05';
+  const { driverCode } = error as SqlError;
+  return driverCode === '26000' || driverCode === '42P05';
 }
 
 /** Ends the transaction that has failed; a connection that does not answer is closed. */

@@ -6,24 +6,27 @@ export async function translated<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (error) {
-    throw error instanceof SqlError ? (unavailability(error) ?? error) : error;
+    throw told(error);
   }
 }
 
 /** The same in a transaction of the caller's: what it has read may be out of date, and then no waiting for the lock helps. */
 export async function translatedIn<T>(answer: Promise<T>): Promise<T> {
   try {
-    return await translated(answer);
+    return await answer;
   } catch (error) {
-    const { cause } = error as Error;
-    if (cause instanceof SqlError && cause.kind === 'busy') {
+    if (error instanceof SqlError && error.kind === 'busy') {
       throw new QueueUnavailableError(
-        `another process writes, or has written since the transaction has read; roll back and begin anew, or write before reading: ${cause.message}`,
-        { cause },
+        `another process writes, or has written since the transaction has read; roll back and begin anew, or write before reading: ${error.message}`,
+        { cause: error },
       );
     }
-    throw error;
+    throw told(error);
   }
+}
+
+function told(error: unknown): unknown {
+  return error instanceof SqlError ? (unavailability(error) ?? error) : error;
 }
 
 /**
@@ -49,6 +52,6 @@ export function unavailability(cause: SqlError, isUncertain = mayBeStored(cause)
  * Whether the disk did not confirm what had all been written to it: a commit that failed so may be there when the file is opened
  * anew. `sqlite3` does not say which of its errors it was.
  */
-function mayBeStored({ cause }: SqlError): boolean {
-  return /^SQLITE_IOERR(_FSYNC)?$/.test(String((cause as { code?: unknown } | undefined)?.code));
+function mayBeStored({ driverCode }: SqlError): boolean {
+  return /^SQLITE_IOERR(_FSYNC)?$/.test(String(driverCode));
 }
