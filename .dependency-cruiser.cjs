@@ -1,17 +1,17 @@
 /**
- * The house, highest room first: a room may import from itself and from the rooms below it.
+ * The layers of lib/, highest first: a layer imports only from itself and from the layers below it.
  * A name is a folder of lib/ or a file at its top.
  */
-const ROOMS = ['index', 'jobs.module', 'http', 'nest', 'jobs-engine', 'maintenance', 'runtime', 'store', 'core'];
+const LAYERS = ['index', 'jobs.module', 'http', 'nest', 'engine', 'store', 'core'];
 
-/** The rooms of the admin UI, highest first, by the same rule. */
-const UI_ROOMS = ['screens', 'parts', 'data', 'json', 'route', 'text', 'styles'];
+/** The layers of the admin UI, highest first, by the same rule. */
+const UI_LAYERS = ['screens', 'parts', 'data', 'json', 'route', 'text', 'styles'];
 
 /** @typedef {import('dependency-cruiser').IRegularForbiddenRuleType} Rule */
 /** @typedef {(...names: string[]) => string} PatternOf */
 
 /** @type {PatternOf} */
-const room = (...names) => `^lib/(${names.map((name) => name.replace('.', '\\.')).join('|')})(/|\\.ts$)`;
+const layer = (...names) => `^lib/(${names.map((name) => name.replace('.', '\\.')).join('|')})(/|\\.ts$)`;
 /** @type {PatternOf} */
 const npm = (...names) => `^(node_modules/)?(@types/)?(${names.join('|')})(/|$)`;
 /** @type {PatternOf} */
@@ -22,21 +22,21 @@ const DRIVERS = ['pg', 'better-sqlite3', 'sqlite3'];
 /** @type {(name: string, comment: string, from: Rule['from'], to: Rule['to']) => Rule} */
 const forbid = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to });
 
-const downOnly = ROOMS.slice(1).map((name, above) =>
+const downOnly = LAYERS.slice(1).map((name, above) =>
   forbid(
     `${name}-imports-down-only`,
-    `Imports go down only: ${ROOMS.join(' → ')}`,
-    { path: room(name) },
-    { path: room(...ROOMS.slice(0, above + 1)) },
+    `Imports go down only: ${LAYERS.join(' → ')}`,
+    { path: layer(name) },
+    { path: layer(...LAYERS.slice(0, above + 1)) },
   ),
 );
 
-const uiDownOnly = UI_ROOMS.map((name, above) =>
+const uiDownOnly = UI_LAYERS.map((name, above) =>
   forbid(
     `ui-${name}-imports-down-only`,
-    `Imports go down only: app → ${UI_ROOMS.join(' → ')}`,
+    `Imports go down only: app → ${UI_LAYERS.join(' → ')}`,
     { path: folder(`ui/src/${name}`) },
-    { path: '^ui/src/', pathNot: folder(...UI_ROOMS.slice(above).map((room) => `ui/src/${room}`)) },
+    { path: '^ui/src/', pathNot: folder(...UI_LAYERS.slice(above).map((name) => `ui/src/${name}`)) },
   ),
 );
 
@@ -46,33 +46,34 @@ module.exports = {
     ...downOnly,
     ...uiDownOnly,
     forbid(
-      'every-file-has-a-room',
-      'A file of lib/ lives in one of the rooms of this list',
-      { path: folder('lib'), pathNot: room(...ROOMS) },
+      'every-file-has-a-layer',
+      'Each file of lib/ belongs to one of these layers',
+      { path: folder('lib'), pathNot: layer(...LAYERS) },
       {},
     ),
     forbid(
       'core-is-pure',
-      'core/ knows no package and no module of Node',
-      { path: room('core') },
-      { pathNot: room('core') },
+      'core/ imports no package and no Node module',
+      { path: layer('core') },
+      { pathNot: layer('core') },
     ),
     forbid(
       'engine-knows-no-nest',
       'The engine runs without Nest',
-      { path: room('jobs-engine', 'maintenance', 'runtime', 'store') },
+      { path: layer('engine', 'store') },
       { path: npm('@nestjs') },
     ),
     forbid(
-      'runtime-knows-no-database',
-      'runtime/ and maintenance/ reach the database through the store',
-      { path: room('maintenance', 'runtime') },
+      'engine-knows-no-database',
+      'engine/ reaches the database through the store',
+      // The composition root takes the DataSource and hands it to the store.
+      { path: layer('engine'), pathNot: '^lib/engine/jobs-engine\\.ts$' },
       { path: npm('typeorm') },
     ),
     forbid(
       'drivers-stay-in-the-store',
       'Only the store knows which driver it talks to',
-      { path: folder('lib'), pathNot: room('store') },
+      { path: folder('lib'), pathNot: layer('store') },
       { path: npm(...DRIVERS) },
     ),
     forbid(
@@ -84,7 +85,7 @@ module.exports = {
     forbid(
       'migrations-join-at-the-top',
       'Only the store and the composition roots run migrations',
-      { path: folder('lib'), pathNot: room('index', 'jobs.module', 'jobs-engine', 'store') },
+      { path: folder('lib'), pathNot: layer('index', 'store') },
       { path: folder('migrations') },
     ),
     forbid(
@@ -134,7 +135,7 @@ module.exports = {
   ],
   options: {
     tsConfig: { fileName: 'tsconfig.json' },
-    // Types count: an import that is erased is still knowledge of another room.
+    // Types count: an import that is erased is still knowledge of another layer.
     tsPreCompilationDeps: true,
     doNotFollow: { path: 'node_modules' },
     exclude: { path: '^(dist|dist-sample|coverage|bench)/' },

@@ -13,7 +13,7 @@ export default defineConfig(
   {
     rules: {
       eqeqeq: ['error', 'always', { null: 'ignore' }],
-      'max-lines': ['error', 350],
+      'max-lines': ['error', 400],
       'object-shorthand': 'error',
       'prefer-template': 'error',
     },

@@ -21,7 +21,7 @@ export {
   UnrecoverableError,
 } from './core/errors.js';
 export type { AbortReason, JobsErrorCode, UnfinishedTopic } from './core/errors.js';
-export type { JobEvent, JobEventType } from './core/events.js';
+export type { JobEvent, JobEventType } from './core/job-events.js';
 export type { Failure } from './core/failure.js';
 export type {
   AccessFunction,
@@ -53,8 +53,8 @@ export type { JobStatus } from './core/job-state.js';
 export type { JobsLogger } from './core/logger.js';
 export type { JobsOptions, JobsSettings } from './core/options.js';
 export type { TopicName } from './core/topic.js';
-export { createJobStore, JobsEngine } from './jobs-engine.js';
-export type { JobsEngineOptions } from './jobs-engine.js';
+export { createJobStore, JobsEngine } from './engine/jobs-engine.js';
+export type { JobsEngineOptions } from './engine/jobs-engine.js';
 export { JobsModule } from './jobs.module.js';
 export type { JobsModuleOptions } from './jobs.module.js';
 export type { JobsModuleAsyncOptions, JobsOptionsFactory } from './nest/async-options.js';
@@ -64,9 +64,9 @@ export { Payload } from './nest/decorators/payload.decorator.js';
 export { isJobContext } from './nest/job-context.js';
 export type { JobContext } from './nest/job-context.js';
 export { JobsService } from './nest/jobs.service.js';
-export type { BulkDesk } from './runtime/bulk-desk.js';
-export type { WhenIdleOptions } from './runtime/idle-watch.js';
-export type { ReportDesk } from './runtime/report-desk.js';
-export type { ReportWatch, ReportWatcher } from './runtime/report-watch.js';
+export type { BulkDesk } from './engine/admin/bulk-actions.js';
+export type { WhenIdleOptions } from './engine/admin/idle-watch.js';
+export type { ReportDesk } from './engine/admin/queue-stats.js';
+export type { ReportWatch, ReportWatcher } from './engine/admin/change-feed.js';
 export type { CreatedStore } from './store/create-store.js';
 export type { JobStore, StoreTransaction } from './store/job-store.js';

@@ -9,7 +9,7 @@ import { checked, flag, recordCheck } from './core/option-checks.js';
 import { readJobsOptions } from './core/options.js';
 import { httpParts } from './http/http-parts.js';
 import { uiParts } from './http/ui-parts.js';
-import { createJobStore, JobsEngine } from './jobs-engine.js';
+import { createJobStore, JobsEngine } from './engine/jobs-engine.js';
 import type { JobsModuleAsyncOptions, Visibility } from './nest/async-options.js';
 import { readAsyncOptions } from './nest/async-options.js';
 import { HandlerPipeline } from './nest/pipeline/handler-pipeline.js';
@@ -19,8 +19,8 @@ import { JobsService } from './nest/jobs.service.js';
 import { LazyModules } from './nest/lazy-modules.js';
 import { JOBS_OPTIONS, JOBS_STORE } from './nest/jobs.tokens.js';
 import { queueLogger } from './nest/nest-logger.js';
-import { refuseNoDataSource } from './nest/no-data-source.js';
-import { refuseNoQueue, refuseSecondQueue } from './nest/one-queue.js';
+import { refuseNoDataSource } from './nest/missing-data-source.js';
+import { refuseNoQueue, refuseSecondQueue } from './nest/module-checks.js';
 import type { CreatedStore } from './store/create-store.js';
 
 /** What `forRoot` takes. */

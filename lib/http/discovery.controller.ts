@@ -1,7 +1,7 @@
 import { Inject } from '@nestjs/common';
 import { BULK_JOBS_MAX } from '../core/bulk.js';
 import { PAGE_JOBS_MAX } from '../core/list-filter.js';
-import { JobsEngine } from '../jobs-engine.js';
+import { JobsEngine } from '../engine/jobs-engine.js';
 import { Access } from './access.js';
 import type { ApiCall } from './api-route.js';
 import { ApiRoute } from './api-route.js';

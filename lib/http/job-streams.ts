@@ -1,7 +1,7 @@
 import type { OnModuleDestroy } from '@nestjs/common';
 import { Inject, Injectable } from '@nestjs/common';
 import { QueueUnavailableError } from '../core/errors.js';
-import { JobsEngine } from '../jobs-engine.js';
+import { JobsEngine } from '../engine/jobs-engine.js';
 import { Access } from './access.js';
 import { EventChannel } from './event-channel.js';
 import type { HttpExchange } from './http-exchange.js';

@@ -3,7 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { MetadataScanner, ModuleRef } from '@nestjs/core';
 import { messageOf, QueueUnavailableError } from '../core/errors.js';
 import { MEBIBYTE } from '../core/limits.js';
-import { JobsEngine } from '../jobs-engine.js';
+import { JobsEngine } from '../engine/jobs-engine.js';
 import { moduleLogger } from '../nest/nest-logger.js';
 import { Access } from './access.js';
 import { ApiError, apiErrorOf, errorAnswer } from './api-error.js';

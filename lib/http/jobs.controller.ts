@@ -3,7 +3,7 @@ import { IdempotencyConflictError, JobNotFoundError, QueueUnavailableError } fro
 import type { EnqueueOptions, Idempotency, Job, JobFilter } from '../core/job.js';
 import { JOB_ACTIONS } from '../core/job-action.js';
 import { MEBIBYTE } from '../core/limits.js';
-import { JobsEngine } from '../jobs-engine.js';
+import { JobsEngine } from '../engine/jobs-engine.js';
 import type { Visit } from './access.js';
 import { Access } from './access.js';
 import { invalidRequest } from './api-error.js';

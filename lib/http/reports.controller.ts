@@ -1,5 +1,5 @@
 import { Inject } from '@nestjs/common';
-import { JobsEngine } from '../jobs-engine.js';
+import { JobsEngine } from '../engine/jobs-engine.js';
 import { Access } from './access.js';
 import type { ApiCall } from './api-route.js';
 import { ApiRoute } from './api-route.js';

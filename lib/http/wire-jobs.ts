@@ -5,7 +5,7 @@ import type { HttpSettings } from '../core/http-options.js';
 import { Job } from '../core/job.js';
 import type { JobFailure, JobPage } from '../core/job.js';
 import type { ErrorGroup } from '../core/job-reports.js';
-import { JobsEngine } from '../jobs-engine.js';
+import { JobsEngine } from '../engine/jobs-engine.js';
 import { HTTP_SETTINGS } from './http.tokens.js';
 
 /** Jobs as they leave over HTTP, edited by `redact` when the options have one. */

@@ -7,7 +7,7 @@ import type {
 } from '@nestjs/common';
 import { Inject, Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { JobsEngine } from '../jobs-engine.js';
+import { JobsEngine } from '../engine/jobs-engine.js';
 import type { JobStore } from '../store/job-store.js';
 import { clearTimeout, setTimeout } from '../store/real-timers.js';
 import { JobsExplorer } from './jobs.explorer.js';

@@ -1,12 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Observable } from 'rxjs';
 import type { EntityManager } from 'typeorm';
-import type { JobEvent } from '../core/events.js';
+import type { JobEvent } from '../core/job-events.js';
 import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats } from '../core/job.js';
 import type { JobHandlerFunction } from '../core/job-context.js';
 import type { JobHandlerOptions, RequeueOptions } from '../core/job-options.js';
-import type { WhenIdleOptions } from '../runtime/idle-watch.js';
-import { JobsEngine } from '../jobs-engine.js';
+import type { WhenIdleOptions } from '../engine/admin/idle-watch.js';
+import { JobsEngine } from '../engine/jobs-engine.js';
 import type { AnyNewJob, JobTopic, TopicLike } from '../core/job-topic.js';
 import type { TopicName } from '../core/topic.js';
 import { InvalidOptionsError } from '../core/errors.js';

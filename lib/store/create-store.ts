@@ -5,9 +5,9 @@ import type { JobsLogger } from '../core/logger.js';
 import type { JobsSettings } from '../core/options.js';
 import type { JobStore } from './job-store.js';
 import { databaseKindOf, isInMemory, mayPipeline, ownDataSource } from './own-data-source.js';
-import { PostgresSession } from './postgres/session.js';
-import { PostgresStore } from './postgres/postgres.store.js';
-import { SqliteStore } from './sqlite/sqlite.store.js';
+import { PostgresSession } from './postgres/driver/session.js';
+import { PostgresStore } from './postgres/postgres-store.js';
+import { SqliteStore } from './sqlite/sqlite-store.js';
 
 export interface CreatedStore {
   /** Not open yet. */

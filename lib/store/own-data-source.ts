@@ -4,9 +4,9 @@ import { jobsMigrations } from '../../migrations/index.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { DatabaseKind } from './job-schema.js';
 import { jobSchema } from './job-schema.js';
-import { IDLE_MAX_MS } from './postgres/idle-time.js';
-import type { PostgresSession } from './postgres/session.js';
-import { clientTimeoutMs } from './postgres/session-statements.js';
+import { IDLE_MAX_MS } from './postgres/driver/idle-time.js';
+import type { PostgresSession } from './postgres/driver/session.js';
+import { clientTimeoutMs } from './postgres/sql/session.js';
 
 /** What the queue's DataSource takes from the settings. */
 export interface OwnDataSourceSettings {

@@ -4,7 +4,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DataSource } from 'typeorm';
-import { createJobStore } from '../../lib/jobs-engine.js';
+import { createJobStore } from '../../lib/engine/jobs-engine.js';
 import { startPostgresServer } from '../../test/support/postgres-server.js';
 import { fill } from './fill.js';
 import { questions } from './questions.js';

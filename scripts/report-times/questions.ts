@@ -1,9 +1,9 @@
 import type { JobFilter } from '../../lib/core/job.js';
 import { silentLogger } from '../../lib/core/logger.js';
-import { JobDesk } from '../../lib/runtime/job-desk.js';
-import { Moves } from '../../lib/runtime/moves.js';
-import { ReportDesk } from '../../lib/runtime/report-desk.js';
-import { systemClock } from '../../lib/runtime/system-clock.js';
+import { JobDesk } from '../../lib/engine/admin/job-admin.js';
+import { Moves } from '../../lib/engine/admin/job-actions.js';
+import { ReportDesk } from '../../lib/engine/admin/queue-stats.js';
+import { systemClock } from '../../lib/engine/system-clock.js';
 import type { JobStore } from '../../lib/store/job-store.js';
 import { RARE_TOPIC } from './fill.js';
 import type { Question } from './rounds.js';

@@ -1,4 +1,4 @@
-import { JobsEngine } from '../../lib/jobs-engine.js';
+import { JobsEngine } from '../../lib/engine/jobs-engine.js';
 import { until } from '../support/wait.js';
 import { shortLine, SimulatedStore } from './world/simulated-store.js';
 import { SimulatedTable } from './world/simulated-table.js';

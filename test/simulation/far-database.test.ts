@@ -1,7 +1,7 @@
 import type { JobContext } from '../../lib/core/job-context.js';
-import { JobsEngine } from '../../lib/jobs-engine.js';
+import { JobsEngine } from '../../lib/engine/jobs-engine.js';
 import { altered } from '../support/altered-store.js';
-import { VirtualClock } from '../unit/support/virtual-clock.js';
+import { VirtualClock } from '../support/unit/virtual-clock.js';
 import { shortLine, SimulatedStore } from './world/simulated-store.js';
 import { SimulatedTable } from './world/simulated-table.js';
 

@@ -1,5 +1,5 @@
-import { JobsEngine } from '../../lib/jobs-engine.js';
-import { VirtualClock } from '../unit/support/virtual-clock.js';
+import { JobsEngine } from '../../lib/engine/jobs-engine.js';
+import { VirtualClock } from '../support/unit/virtual-clock.js';
 import { shortLine, SimulatedStore } from './world/simulated-store.js';
 import { SimulatedTable } from './world/simulated-table.js';
 

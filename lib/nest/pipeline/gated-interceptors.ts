@@ -1,6 +1,6 @@
 import { InterceptorsConsumer } from '@nestjs/core/interceptors/index.js';
-import { worksUntil } from '../../runtime/attempt-context.js';
-import type { HandlerGate } from './handler-gate.js';
+import { worksUntil } from '../../engine/run/handler-context.js';
+import type { HandlerGate } from './attempt-guard.js';
 
 /** Interceptors that may wait before they ask for the handler, and may not wait until it has returned. */
 export class GatedInterceptors extends InterceptorsConsumer {

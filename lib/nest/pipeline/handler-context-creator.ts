@@ -1,8 +1,8 @@
 import { ExternalContextCreator } from '@nestjs/core';
 import { lastValueOf } from '../last-value.js';
-import type { HandlerGate } from './handler-gate.js';
+import type { HandlerGate } from './attempt-guard.js';
 import { Rejection } from './marking-pipes.js';
-import type { Refusals } from './refusals.js';
+import type { Refusals } from './rejections.js';
 
 /**
  * Nest's creator, as handlers need it. Refusals of guards and pipes are noted; a handler whose attempt ended while they waited

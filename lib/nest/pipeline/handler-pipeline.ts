@@ -19,10 +19,10 @@ import { BODY_PARAMETER, ROUTE_ARGUMENTS_METADATA } from '../decorators/payload.
 import { JOB_CONTEXT_TYPE } from '../job-context.js';
 import { GatedInterceptors } from './gated-interceptors.js';
 import { HandlerContextCreator } from './handler-context-creator.js';
-import { HandlerGate } from './handler-gate.js';
+import { HandlerGate } from './attempt-guard.js';
 import { MarkingPipes } from './marking-pipes.js';
 import { QuietFilters } from './quiet-filters.js';
-import { Refusals } from './refusals.js';
+import { Refusals } from './rejections.js';
 
 type Method = (...args: unknown[]) => unknown;
 

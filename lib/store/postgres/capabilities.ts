@@ -1,9 +1,9 @@
 import type { DataSource } from 'typeorm';
 import type { StatementConcurrency, StoreCapabilities } from '../job-store.js';
 import { ALONE } from '../job-store.js';
-import { poolOf, transactionsAtOnce } from './application-pool.js';
-import { STATEMENTS_AT_ONCE } from './pipelined-runner.js';
-import type { PostgresSession } from './session.js';
+import { poolOf, transactionsAtOnce } from './driver/application-pool.js';
+import { STATEMENTS_AT_ONCE } from './driver/pipelined-runner.js';
+import type { PostgresSession } from './driver/session.js';
 
 /** On a connection each. */
 const INSERTS: StatementConcurrency = { atOnce: 2, jobsMin: 16 };

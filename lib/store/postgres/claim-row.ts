@@ -1,7 +1,7 @@
 import type { Claim } from '../../core/job.js';
 import { claimOf } from '../row-mapper.js';
 import type { SqlRow } from '../sql-runner.js';
-import { NUMBERS } from './claim-statements.js';
+import { NUMBERS } from './sql/claim.js';
 
 /** A claimed row. Its numbers are an array as PostgreSQL writes it, `{2,1,3,0,NULL}`, unless they are the usual ones. */
 export function claimOfRow(row: SqlRow): Claim {

@@ -1,8 +1,8 @@
 import { RowLockedError } from '../../core/errors.js';
 import type { ClaimToken } from '../../core/job.js';
 import type { ClaimState, ProgressEntry } from '../job-store.js';
-import { answeredInOrder, claimStatesInOrder, unanswered } from '../set-answers.js';
-import { byId, progressJson, tokenJson } from '../set-json.js';
+import { answeredInOrder, claimStatesInOrder, unanswered } from '../batch-results.js';
+import { byId, progressJson, tokenJson } from '../batch-json.js';
 import type { SqlQuery, SqlRow } from '../sql-runner.js';
 import { claimArrays } from './array-text.js';
 import {
@@ -14,7 +14,7 @@ import {
   RECORD_PROGRESS,
   RENEW,
   STILL_OWNED,
-} from './lease-statements.js';
+} from './sql/lease.js';
 
 /** What workers write and read of the jobs that they own. */
 export class Leases {

@@ -1,11 +1,11 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
 import { within } from '../../core/clock.js';
-import type { PauseBounds } from '../../core/growing-pause.js';
-import { growingPauseMs } from '../../core/growing-pause.js';
+import type { PauseBounds } from '../../core/growing-backoff.js';
+import { growingPauseMs } from '../../core/growing-backoff.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { StoreHints } from '../job-store.js';
-import type { HintCodec } from './hint-codec.js';
-import { CANCEL_CHANNEL, ECHO_CHANNEL, LISTEN, PING } from './notification-statements.js';
+import type { HintCodec } from './notification-payload.js';
+import { CANCEL_CHANNEL, ECHO_CHANNEL, LISTEN, PING } from './sql/notification.js';
 
 /** The part of `pg.Client` that is used. */
 export interface PostgresClient {

@@ -1,11 +1,11 @@
 import { RowLockedError } from '../../core/errors.js';
 import type { Moved, RequeueChanges, Statuses } from '../job-store.js';
 import { movedOf } from '../row-mapper.js';
-import { leftAlone } from '../set-answers.js';
+import { leftAlone } from '../batch-results.js';
 import type { SqlQuery, SqlRow } from '../sql-runner.js';
 import { SqlError } from '../sql-error.js';
-import type { MoveStatement } from './move-statements.js';
-import { REQUEUE } from './move-statements.js';
+import type { MoveStatement } from './sql/admin.js';
+import { REQUEUE } from './sql/admin.js';
 
 /** Each takes as long as the queue waits for a lock. */
 const VAIN_WAITS_MAX = 2;

@@ -5,11 +5,11 @@ import { isFinal } from '../../core/job-state.js';
 import type { Completion } from '../completion.js';
 import { completed, isCompletion } from '../completion.js';
 import type { Settled, Settlement } from '../job-store.js';
-import { settledInOrder, unanswered } from '../set-answers.js';
-import { byId, settlementJson, tokenJson } from '../set-json.js';
+import { settledInOrder, unanswered } from '../batch-results.js';
+import { byId, settlementJson, tokenJson } from '../batch-json.js';
 import type { SqlQuery, SqlRow } from '../sql-runner.js';
 import { arrayText, claimArrays } from './array-text.js';
-import * as settling from './settle-statements.js';
+import * as settling from './sql/complete.js';
 
 /** Writes how attempts end: the completed ones the quick way, and all others, and whatever the quick way left, with care. */
 export class Settlements {

@@ -1,10 +1,10 @@
 import type { Moved, RequeueChanges, Statuses } from '../job-store.js';
 import { movedOf } from '../row-mapper.js';
-import { leftAlone } from '../set-answers.js';
+import { leftAlone } from '../batch-results.js';
 import { SqlError } from '../sql-error.js';
 import type { SqlScript } from '../sql-runner.js';
-import type { MoveStatements } from './move-statements.js';
-import { REQUEUE } from './move-statements.js';
+import type { MoveStatements } from './sql/admin.js';
+import { REQUEUE } from './sql/admin.js';
 import { moveScript, sqliteTime } from './scripts.js';
 
 /** Moves jobs by request. */

@@ -1,10 +1,10 @@
 import { InvalidOptionsError } from '../../core/errors.js';
 import type * as Seam from '../job-store.js';
-import { INSERT_ROUNDS_MAX, movedInOrder, neverStored, noteInserted, unmovedOf } from '../set-answers.js';
-import { insertJson } from '../set-json.js';
+import { INSERT_ROUNDS_MAX, movedInOrder, neverStored, noteInserted, unmovedOf } from '../batch-results.js';
+import { insertJson } from '../batch-json.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
-import { FIND_HOLDER, INSERT_JOBS, RELEASE_KEYS } from './insert-statements.js';
-import type { MoveStatements } from './move-statements.js';
+import { FIND_HOLDER, INSERT_JOBS, RELEASE_KEYS } from './sql/insert.js';
+import type { MoveStatements } from './sql/admin.js';
 
 /** A script of one statement. */
 export function* one(text: string, params: readonly unknown[]): SqlScript<readonly SqlRow[]> {

@@ -2,10 +2,10 @@ import type { FinalStatus } from '../../core/job-state.js';
 import type { Completion } from '../completion.js';
 import { completed, isCompletion } from '../completion.js';
 import type { Settled, Settlement } from '../job-store.js';
-import { settledInOrder, unanswered } from '../set-answers.js';
-import { completionJson, settlementJson, tokenJson } from '../set-json.js';
+import { settledInOrder, unanswered } from '../batch-results.js';
+import { completionJson, settlementJson, tokenJson } from '../batch-json.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
-import * as sql from './settle-statements.js';
+import * as sql from './sql/complete.js';
 
 /** So many brief jobs pay for a statement of their own, which may be one more commit. */
 const BRIEF_JOBS_MIN = 100;

@@ -117,9 +117,9 @@ const withoutStatus = (sql: string): string =>
 
 /** Rewrites statements of the built store. @throws when a statement stays as it was: the mutant would be none. */
 function edit({ database }: MemberSettings, names: readonly string[], rewrite: (sql: string) => string): void {
-  const room = database.type === 'postgres' ? 'postgres' : 'sqlite';
-  const kinds = ['claim', 'insert', 'lease', 'maintenance', 'move', 'settle'];
-  const files = kinds.map((kind) => `${room}/${kind}-statements.js`);
+  const folder = database.type === 'postgres' ? 'postgres' : 'sqlite';
+  const kinds = ['claim', 'insert', 'lease', 'maintenance', 'admin', 'complete'];
+  const files = kinds.map((kind) => `${folder}/sql/${kind}.js`);
   for (const name of names) {
     const statements = files.map(built).find((all) => name in all)!;
     const statement = statements[name];

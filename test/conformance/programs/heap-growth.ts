@@ -2,7 +2,7 @@ import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { getHeapSpaceStatistics } from 'node:v8';
 import type { DataSourceOptions } from 'typeorm';
 import { DataSource } from 'typeorm';
-import { createJobStore, JobsEngine } from '../../../lib/jobs-engine.js';
+import { createJobStore, JobsEngine } from '../../../lib/engine/jobs-engine.js';
 import { until } from '../../support/wait.js';
 
 /** So many take the engine through the compilers of V8, which put code and what they have learnt among what is old as well. */

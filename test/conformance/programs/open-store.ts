@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { DataSourceOptions } from 'typeorm';
 import { DataSource } from 'typeorm';
-import { createJobStore } from '../../../lib/jobs-engine.js';
+import { createJobStore } from '../../../lib/engine/jobs-engine.js';
 
 /** Opens a store on the database of the first argument once it is told to, as an application does at its start. */
 async function main(): Promise<void> {

@@ -1,0 +1,83 @@
+import { DatabaseRefusedError } from '../../core/errors.js';
+import type { JobEvent } from '../../core/job-events.js';
+import type { ClaimToken } from '../../core/job.js';
+import type { JobAction } from '../../core/job-action.js';
+import { JOB_ACTIONS } from '../../core/job-action.js';
+import type { JobsLogger } from '../../core/logger.js';
+import type { Retention } from '../../core/options.js';
+import type { JobStore, Moved, RequeueChanges, Statuses } from '../../store/job-store.js';
+import { logMove } from '../operation-log.js';
+
+export interface MovesOptions {
+  readonly store: JobStore;
+  readonly logger: JobsLogger;
+  readonly retention: Retention;
+  readonly emit: (event: JobEvent) => void;
+  /** Jobs of this topic wait, and may be due. */
+  readonly onWaiting: (topic: string) => void;
+  /** A cancel was requested for a job that runs, here or elsewhere. */
+  readonly onCancelRequested: (token: ClaimToken) => void;
+  /** Jobs of this topic were moved or removed by hand. */
+  readonly onMoved: (topic: string) => void;
+}
+
+/** Moves jobs by request, and lets everybody know who has to. */
+export class Moves {
+  constructor(private readonly options: MovesOptions) {}
+
+  /** What became of each, in the order of `ids`. `changes` are for re-queued ones; those in other statuses than `from` stay. */
+  async move(
+    action: JobAction,
+    ids: readonly string[],
+    { changes, from = null }: { changes?: RequeueChanges | undefined; from?: Statuses } = {},
+  ): Promise<Moved[]> {
+    const { store } = this.options;
+    const answers = await (action === 'requeue' ? store.requeue(ids, changes, from) : store[action](ids, from));
+    this.logRefusals(action, answers);
+    const moved = answers.filter((answer) => answer.moved);
+    moved.forEach((job) => this.told(action, job));
+    if (action === 'cancel') {
+      await this.discard(moved);
+    }
+    const topics = new Set(moved.map(({ topic }) => topic!));
+    topics.forEach((topic) => {
+      this.options.onMoved(topic);
+      if (action === 'requeue' || action === 'promote') {
+        this.options.onWaiting(topic);
+      }
+    });
+    return answers;
+  }
+
+  /** Waiting jobs that were cancelled and are not to be kept; left to the pruner when that fails. */
+  private async discard(moved: readonly Moved[]): Promise<void> {
+    const ended = moved.filter(({ status }) => status === 'cancelled');
+    if (ended.length > 0 && this.options.retention.cancelled === 0) {
+      await this.options.store.discard(ended, ['cancelled']).catch(() => undefined);
+    }
+  }
+
+  /** Callers from outside are not told what the database has against it: that may name tables and values. */
+  private logRefusals(action: JobAction, answers: readonly Moved[]): void {
+    const refused = answers.filter(({ obstacle }) => obstacle instanceof DatabaseRefusedError);
+    const [first, ...others] = refused;
+    if (first) {
+      const jobs = others.length === 0 ? `job ${first.id}` : `job ${first.id} and ${others.length} more`;
+      this.options.logger.warn(
+        `the database refuses to ${JOB_ACTIONS[action].verb} ${jobs}: ${first.obstacle!.message}`,
+      );
+    }
+  }
+
+  private told(action: JobAction, job: Moved): void {
+    const { logger, emit, onCancelRequested } = this.options;
+    if (action !== 'cancel') {
+      logMove(logger, JOB_ACTIONS[action].done, job);
+    } else if (job.status === 'processing') {
+      logMove(logger, 'cancel requested', job);
+      onCancelRequested(job);
+    } else {
+      emit({ type: 'cancelled', id: job.id, topic: job.topic!, attempt: job.attempt, durationMs: null });
+    }
+  }
+}

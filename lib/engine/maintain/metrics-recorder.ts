@@ -1,0 +1,143 @@
+import type { Clock } from '../../core/clock.js';
+import { messageOf } from '../../core/errors.js';
+import type { JobEvent } from '../../core/job-events.js';
+import type { JobsLogger } from '../../core/logger.js';
+import { Periodic } from '../poll-loop.js';
+import type { JobStore } from '../../store/job-store.js';
+import { OrphanWatch } from './unhandled-topics.js';
+import { isTallied, TallyBook } from './metrics-buffer.js';
+
+export interface StatisticsOptions {
+  readonly store: JobStore;
+  readonly clock: Clock;
+  readonly logger: JobsLogger;
+  readonly random: () => number;
+  readonly worker: string;
+  /** Topics with a handler here. */
+  readonly topics: () => readonly string[];
+}
+
+const RECORD_INTERVAL_MS = 1_000;
+const NOTE_INTERVAL_MS = 20_000;
+const LOOK_INTERVAL_MS = 60_000;
+const PRUNE_INTERVAL_MS = 600_000;
+
+/**
+ * Writes down what finished in this process, for the reports of all: once a second while anything does, one row for each
+ * topic and minute. No two processes write the same row. A process that crashes takes its last second with it; a record
+ * whose answer was lost as its minute ended may count twice.
+ *
+ * It also says which topics have a handler here, and looks once a minute for those that have one nowhere.
+ */
+export class Statistics {
+  private readonly loop: Periodic;
+  /** What finished in the minute that was recorded last, and is recorded. */
+  private totals = new TallyBook();
+  /** What finished since the last record. */
+  private since = new TallyBook();
+  private minute: Date | null = null;
+  private notedAtMs = -Infinity;
+  private lookedAtMs: number;
+  private prunedAtMs: number;
+  private readonly orphans: OrphanWatch;
+
+  constructor(private readonly options: StatisticsOptions) {
+    // Many processes that start together neither look nor prune together.
+    const share = options.random();
+    this.lookedAtMs = options.clock.now() - LOOK_INTERVAL_MS * share;
+    this.prunedAtMs = options.clock.now() - PRUNE_INTERVAL_MS * share;
+    this.orphans = new OrphanWatch(options);
+    this.loop = new Periodic({
+      ...options,
+      name: 'recording of statistics',
+      intervalMs: RECORD_INTERVAL_MS,
+      work: () => this.round(),
+    });
+  }
+
+  start(): void {
+    this.notedAtMs = -Infinity;
+    this.loop.start();
+  }
+
+  /** Writes down what is left, and takes this process off the list. A failure costs a second of statistics. */
+  async stop(): Promise<void> {
+    const { store, worker, logger } = this.options;
+    await this.loop.stop();
+    try {
+      await this.record();
+      await store.reports.forgetWorker(worker);
+    } catch (error) {
+      logger.debug(`the last statistics were not recorded: ${messageOf(error)}`);
+    }
+  }
+
+  /** Takes note of an event of this process. */
+  take(event: JobEvent): void {
+    if (isTallied(event)) {
+      this.since.add(event);
+    }
+  }
+
+  /** The topics have changed: others are told with the next round. */
+  noteTopics(): void {
+    this.notedAtMs = -Infinity;
+  }
+
+  private async round(): Promise<void> {
+    const { clock, store } = this.options;
+    await this.record();
+    if (clock.now() - this.notedAtMs >= NOTE_INTERVAL_MS) {
+      await this.note();
+    }
+    if (clock.now() - this.lookedAtMs >= LOOK_INTERVAL_MS) {
+      await this.orphans.look();
+      this.lookedAtMs = clock.now();
+    }
+    if (clock.now() - this.prunedAtMs >= PRUNE_INTERVAL_MS) {
+      await store.reports.pruneReports();
+      this.prunedAtMs = clock.now();
+    }
+  }
+
+  private async note(): Promise<void> {
+    const { clock, store, worker, topics } = this.options;
+    // Before it is answered: topics may change meanwhile.
+    this.notedAtMs = clock.now();
+    try {
+      await store.reports.noteWorker(worker, topics());
+    } catch (error) {
+      this.noteTopics();
+      throw error;
+    }
+  }
+
+  private async record(): Promise<void> {
+    if (this.since.isEmpty) {
+      return;
+    }
+    const recorded = this.since;
+    const totals = joined(this.totals, recorded);
+    this.since = new TallyBook();
+    try {
+      const minute = await this.options.store.reports.recordRollup({
+        worker: this.options.worker,
+        minute: this.minute,
+        totals: totals.entries(),
+        since: recorded.entries(),
+      });
+      this.totals = minute.getTime() === this.minute?.getTime() ? totals : recorded;
+      this.minute = minute;
+    } catch (error) {
+      this.since = joined(recorded, this.since);
+      throw error;
+    }
+  }
+}
+
+function joined(first: TallyBook, second: TallyBook): TallyBook {
+  const book = new TallyBook();
+  book.addAll(first);
+  book.addAll(second);
+  return book;
+}

@@ -1,0 +1,146 @@
+import type { Job } from '../../core/job.js';
+import type { ErrorGroup } from '../../core/job-reports.js';
+import type { JobStatus } from '../../core/job-state.js';
+import type { ListFilter } from '../../core/list-filter.js';
+import type { ListPlan, ListSource } from '../job-list.js';
+import { failingLanesOf, isDated, readList, readListIds } from '../job-list.js';
+import type { ReportLane } from '../report-lanes.js';
+import { countsOf, errorGroupOf, laneSizeOf, rolledUpOf, standingOf } from '../report-rows.js';
+import type * as Seam from '../report-store.js';
+import type { JobReports, ReportRecords } from '../report-store.js';
+import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../report-store.js';
+import { jobOf } from '../row-mapper.js';
+import { rollupJson } from '../batch-json.js';
+import type { SqlQuery } from '../sql-runner.js';
+import * as sql from './sql/stats.js';
+
+/** Reports on jobs in PostgreSQL. */
+export class PostgresReports implements JobReports, ReportRecords {
+  private readonly source: ListSource = {
+    topics: (status) => this.topics(status),
+    failedUpTo: async (lanes) => (await this.query(sql.FAILED_UP_TO, [laneJson(lanes)])).map(laneSizeOf),
+    failedWith: async (text, lanes) => {
+      const rows = await this.query(sql.FAILED_WITH, [laneJson(lanes), text]);
+      return rows.map(({ id }) => id as string);
+    },
+    failedAlike: async (errorKey, lanes) => {
+      const rows = await this.query(sql.FAILED_ALIKE, [laneJson(lanes), errorKey]);
+      return rows.map(({ id }) => id as string);
+    },
+    waitingUpTo: async (due, lanes) => {
+      const rows = await this.query(due ? sql.DUE_UP_TO : sql.NOT_DUE_UP_TO, [laneJson(lanes)]);
+      return rows.map(laneSizeOf);
+    },
+    waiting: async (due, lanes) => {
+      const rows = await this.query(due ? sql.DUE_IDS : sql.NOT_DUE_IDS, [laneJson(lanes)]);
+      return rows.map(({ id }) => id as string);
+    },
+    isSmall: async (rowsMax) => (await this.query(sql.HAS_MORE_THAN, [rowsMax])).length === 0,
+    ids: async (plan, limit, offset) => {
+      const rows = await this.query(statementsFor(plan).ids, [...paramsOf(plan), limit, offset]);
+      return rows.map(({ id }) => id as string);
+    },
+    count: async (plan, max) => {
+      const [row] = await this.query(statementsFor(plan).count, [...paramsOf(plan), max]);
+      return Number(row!.total);
+    },
+    find: async (ids): Promise<Job[]> => (await this.query(sql.FIND_JOBS, [ids])).map(jobOf),
+  };
+
+  constructor(private readonly query: SqlQuery) {}
+
+  list(query: ListFilter): Promise<Seam.ListedJobs> {
+    return readList(query, this.source);
+  }
+
+  idsOf(query: ListFilter): Promise<Seam.ListedIds> {
+    return readListIds(query, this.source);
+  }
+
+  async standing(ids: readonly string[]): Promise<Seam.StandingJob[]> {
+    return (await this.query(sql.STANDING, [ids])).map(standingOf);
+  }
+
+  async counts(topics: readonly string[] | null): Promise<Seam.TopicCounts[]> {
+    return countsOf(await (topics ? this.query(sql.COUNTS_OF_TOPICS, [topics]) : this.query(sql.COUNTS, [])));
+  }
+
+  async runTimes(lanes: readonly ReportLane[]): Promise<Seam.TopicRunTimes[]> {
+    const rows = await this.query(sql.RUN_TIMES, [laneJson(lanes)]);
+    return rows.map((row) => ({
+      topic: row.topic as string,
+      timesMs: JSON.parse(row.times_ms as string) as number[],
+    }));
+  }
+
+  failingLanes(topics: readonly string[] | null, jobsMax: number): Promise<ReportLane[]> {
+    return failingLanesOf(topics, jobsMax, this.source);
+  }
+
+  async errors(lanes: readonly ReportLane[], groupsMax: number): Promise<ErrorGroup[]> {
+    return (await this.query(sql.ERRORS, [laneJson(lanes), groupsMax])).map(errorGroupOf);
+  }
+
+  async timeseries(topics: readonly string[], minutes: number): Promise<Seam.RolledUpMinutes> {
+    const rows = await this.query(sql.TIMESERIES, [topics, minutes]);
+    const [now] = await this.query(sql.THIS_MINUTE, []);
+    return { now: new Date(Number(now!.minute)), entries: rows.map(rolledUpOf) };
+  }
+
+  async servedTopics(): Promise<string[]> {
+    return (await this.query(sql.SERVED_TOPICS, [WORKER_SEEN_MS])).map(({ topic }) => topic as string);
+  }
+
+  async waitingTopics(): Promise<string[]> {
+    return (await this.query(sql.WAITING_TOPICS, [])).map(({ topic }) => topic as string);
+  }
+
+  async recordRollup({ worker, minute, totals, since }: Seam.RollupRecord): Promise<Date> {
+    const [row] = await this.query(sql.RECORD_ROLLUP, [
+      rollupJson(totals, since),
+      minute?.toISOString() ?? null,
+      worker,
+    ]);
+    return new Date(Number(row!.minute));
+  }
+
+  async noteWorker(worker: string, topics: readonly string[]): Promise<void> {
+    await this.query(sql.NOTE_WORKER, [worker, JSON.stringify(topics)]);
+  }
+
+  async forgetWorker(worker: string): Promise<void> {
+    await this.query(sql.FORGET_WORKER, [worker]);
+  }
+
+  async pruneReports(): Promise<void> {
+    await this.query(sql.PRUNE_ROLLUP, [ROLLUP_AGE_MS]);
+    await this.query(sql.PRUNE_WORKERS, [WORKER_AGE_MS]);
+  }
+
+  private async topics(status?: JobStatus): Promise<string[]> {
+    const topics = (await this.query(sql.TOPICS, [])).map(({ topic }) => topic as string);
+    const rows = status ? await this.query(sql.TOPICS_IN_STATUS, [topics, status]) : [];
+    return status ? rows.map(({ topic }) => topic as string) : topics;
+  }
+}
+
+const LIST_OF_LANES = { dated: sql.listOfLanes(true), undated: sql.listOfLanes(false) };
+
+function statementsFor(plan: ListPlan): sql.ListStatements {
+  return plan.lanes === null ? sql.LIST_OF_ALL : LIST_OF_LANES[isDated(plan) ? 'dated' : 'undated'];
+}
+
+function paramsOf(plan: ListPlan): unknown[] {
+  const range = [plan.fromId, plan.beforeId];
+  const dates = [plan.createdFrom, plan.createdTo].map((moment) => moment?.toISOString() ?? null);
+  if (plan.lanes === null) {
+    return [...range, ...dates];
+  }
+  const { topics, statuses, due } = plan.idFilter;
+  const lanes = [...range, JSON.stringify(plan.lanes), plan.runningTopics, plan.ids, topics, statuses, due];
+  return isDated(plan) ? [...lanes, ...dates] : lanes;
+}
+
+function laneJson(lanes: readonly ReportLane[]): string {
+  return JSON.stringify(lanes.map(({ topic, limit }) => ({ topic, lane_limit: limit })));
+}

@@ -1,0 +1,67 @@
+import { v7 as uuidv7 } from 'uuid';
+import { claim, claimOne, insertMany, insertOne, outcomes, settlement, TOPIC } from '../../support/job-rows.js';
+import { storeKinds, useStore } from '../../support/stores.js';
+
+const HOUR_MS = 3_600_000;
+
+describe.each(storeKinds())('promote on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('makes a job due that waits for its time, and changes nothing else of it', async () => {
+    const id = await insertOne(fixture.store, { delayMs: HOUR_MS, priority: 3, uniqueKey: 'key' });
+    const before = await fixture.job(id);
+    const moved = await fixture.store.promote([id]);
+    const job = await fixture.job(id);
+    const answer = { id, moved: true, status: 'pending', topic: TOPIC, attempt: 0, holderId: null, obstacle: null };
+    expect(moved).toEqual([{ ...answer, job }]);
+    expect(job).toEqual({ ...before, runAt: job.updated, updated: job.updated });
+    expect(before.runAt.getTime() - job.runAt.getTime()).toBeGreaterThan(HOUR_MS - 60_000);
+  });
+
+  it('makes a job due that waits for its next retry, and keeps count of those', async () => {
+    const token = await claimOne(fixture.store);
+    await fixture.store.settle([settlement(token, outcomes.retry(HOUR_MS))]);
+    expect(await claim(fixture.store)).toEqual([]);
+    await fixture.store.promote([token.id]);
+    expect(await claim(fixture.store)).toMatchObject([{ id: token.id, attempt: 2, retries: 1 }]);
+  });
+
+  it('leaves a job that is due its place before those that became due later', async () => {
+    const [first, second] = await insertMany(fixture.store, 2);
+    await fixture.set(first!, { run_at: { msFromNow: -2_000 } });
+    await fixture.set(second!, { run_at: { msFromNow: -1_000 } });
+    const { runAt } = await fixture.job(first!);
+    await fixture.store.promote([first!]);
+    expect(await fixture.job(first!)).toMatchObject({ runAt });
+  });
+
+  it.each([
+    ['processing', null],
+    ['completed', outcomes.completed()],
+    ['failed', outcomes.failed()],
+    ['cancelled', outcomes.cancelled()],
+  ])('leaves a job that is %s, and says how it stands', async (status, outcome) => {
+    const token = await claimOne(fixture.store);
+    if (outcome) {
+      await fixture.store.settle([settlement(token, outcome)]);
+    }
+    const before = await fixture.job(token.id);
+    expect(await fixture.store.promote([token.id])).toMatchObject([{ id: token.id, moved: false, status, attempt: 1 }]);
+    expect(await fixture.job(token.id)).toEqual(before);
+  });
+
+  it('answers many jobs in the order given, and says of one that is not there that it is not there', async () => {
+    const [first, second] = await insertMany(fixture.store, 2, { delayMs: HOUR_MS });
+    const running = await claimOne(fixture.store);
+    const absent = uuidv7();
+    const moved = await fixture.store.promote([absent, second!, running.id, first!]);
+    expect(moved.map(({ id, moved: isMoved, status }) => [id, isMoved, status])).toEqual([
+      [absent, false, null],
+      [second, true, 'pending'],
+      [running.id, false, 'processing'],
+      [first, true, 'pending'],
+    ]);
+    expect(await fixture.store.promote([])).toEqual([]);
+    expect((await claim(fixture.store)).map(({ id }) => id).sort()).toEqual([first, second].sort());
+  });
+});

@@ -1,0 +1,219 @@
+import { v7 as uuidv7 } from 'uuid';
+import { InvalidOptionsError, JobStateError, LeaseLostError, UnknownDataSourceError } from 'nestjs-jobs';
+import { claim, claimOne, insertOne, newJob, outcomes, settlement } from '../../support/job-rows.js';
+import { storeKinds, useStore } from '../../support/stores.js';
+
+describe.each(storeKinds())('completeTx on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  beforeAll(() => fixture.sql('CREATE TABLE effect (job_id varchar(36) NOT NULL)'));
+  beforeEach(() => fixture.sql('DELETE FROM effect'));
+
+  const effects = async (): Promise<string[]> =>
+    (await fixture.sql<{ job_id: string }>('SELECT job_id FROM effect')).map((row) => row.job_id);
+
+  it('commits the completion together with what the transaction wrote', async () => {
+    const token = await claimOne(fixture.store);
+    await fixture.app.transaction(async (manager) => {
+      await manager.query(`INSERT INTO effect VALUES ('${token.id}')`);
+      await fixture.store.completeTx(manager, token, '{"sent":true}');
+    });
+    const job = await fixture.job(token.id);
+    expect(job).toMatchObject({
+      status: 'completed',
+      attempt: 1,
+      retries: 0,
+      result: { sent: true },
+      lockedUntil: null,
+      lockedBy: null,
+      finished: job.updated,
+      lastError: null,
+    });
+    expect(await effects()).toEqual([token.id]);
+  });
+
+  it('takes the completion back together with what the transaction wrote', async () => {
+    const token = await claimOne(fixture.store);
+    const before = await fixture.job(token.id);
+    const transaction = await fixture.begin();
+    await transaction.manager.query(`INSERT INTO effect VALUES ('${token.id}')`);
+    await fixture.store.completeTx(transaction.manager, token, '1');
+    await transaction.rollback();
+    expect(await fixture.job(token.id)).toEqual(before);
+    expect(await effects()).toEqual([]);
+    expect(await fixture.store.settle([settlement(token, outcomes.failed())])).toMatchObject([{ applied: true }]);
+  });
+
+  it('takes the completion back with the savepoint it was made in', async () => {
+    const token = await claimOne(fixture.store);
+    await fixture.app.transaction(async (manager) => {
+      const savepoint = manager.transaction(async (inner) => {
+        await fixture.store.completeTx(inner, token, '1');
+        throw new Error('inner');
+      });
+      await expect(savepoint).rejects.toThrow('inner');
+    });
+    expect(await fixture.job(token.id)).toMatchObject({ status: 'processing', result: null });
+  });
+
+  it.each([null, 'null', '0', '"text"', '[1,{"a":null}]'])('keeps the result %p', async (result) => {
+    const token = await claimOne(fixture.store);
+    await fixture.app.transaction((manager) => fixture.store.completeTx(manager, token, result));
+    expect((await fixture.job(token.id)).result).toEqual(result === null ? null : JSON.parse(result));
+  });
+
+  it('frees the unique key for a job that the same transaction enqueues', async () => {
+    const token = await claimOne(fixture.store, { uniqueKey: 'order-1' });
+    const next = newJob({ uniqueKey: 'order-1' });
+    await fixture.app.transaction(async (manager) => {
+      await fixture.store.completeTx(manager, token, null);
+      expect(await fixture.store.insert([next], manager)).toMatchObject([{ id: next.id, deduplicated: false }]);
+    });
+    expect(await fixture.job(next.id)).toMatchObject({ status: 'pending' });
+  });
+
+  it.each([
+    ['completed', outcomes.completed('"first"')],
+    ['failed', outcomes.failed()],
+    ['cancelled', outcomes.cancelled()],
+    ['waiting again', outcomes.release(60_000)],
+  ])('refuses a job that is %s as a lost lease, and changes nothing', async (_state, outcome) => {
+    const token = await claimOne(fixture.store);
+    await fixture.store.settle([settlement(token, outcome)]);
+    const before = await fixture.job(token.id);
+    const refused = fixture.app.transaction(async (manager) => {
+      await manager.query(`INSERT INTO effect VALUES ('${token.id}')`);
+      await fixture.store.completeTx(manager, token, '"late"');
+    });
+    await expect(refused).rejects.toMatchObject({ constructor: LeaseLostError, id: token.id, attempt: 1 });
+    expect(await fixture.job(token.id)).toEqual(before);
+    expect(await effects()).toEqual([]);
+  });
+
+  it('refuses an earlier attempt while a later one runs, and lets that one complete', async () => {
+    const stale = await claimOne(fixture.store);
+    await fixture.expire(stale.id);
+    await fixture.store.rescue(10);
+    const [current] = await claim(fixture.store);
+    const complete = (token: typeof stale): Promise<void> =>
+      fixture.app.transaction((manager) => fixture.store.completeTx(manager, token, `"attempt ${token.attempt}"`));
+    await expect(complete(stale)).rejects.toThrow(LeaseLostError);
+    await complete(current!);
+    expect(await fixture.job(stale.id)).toMatchObject({ status: 'completed', result: 'attempt 2' });
+  });
+
+  it('refuses a second completion in the same transaction', async () => {
+    const token = await claimOne(fixture.store);
+    await fixture.app.transaction(async (manager) => {
+      await fixture.store.completeTx(manager, token, '"first"');
+      await expect(fixture.store.completeTx(manager, token, '"second"')).rejects.toThrow(LeaseLostError);
+    });
+    expect(await fixture.job(token.id)).toMatchObject({ status: 'completed', result: 'first' });
+  });
+
+  it('refuses jobs that were never claimed, and jobs that are not there', async () => {
+    const id = await insertOne(fixture.store);
+    await fixture.app.transaction(async (manager) => {
+      for (const token of [
+        { id, attempt: 0 },
+        { id: uuidv7(), attempt: 1 },
+      ]) {
+        await expect(fixture.store.completeTx(manager, token, null)).rejects.toThrow(LeaseLostError);
+      }
+    });
+    expect(await fixture.job(id)).toMatchObject({ status: 'pending', attempt: 0 });
+  });
+
+  it('refuses a job that somebody asked to cancel, which goes on under its lease', async () => {
+    const token = await claimOne(fixture.store);
+    await fixture.store.cancel([token.id]);
+    const before = await fixture.job(token.id);
+    const refused = fixture.app.transaction((manager) => fixture.store.completeTx(manager, token, '1'));
+    await expect(refused).rejects.toMatchObject({ constructor: JobStateError, id: token.id });
+    expect(await fixture.job(token.id)).toEqual(before);
+    expect(await fixture.store.settle([settlement(token, outcomes.completed())])).toMatchObject([
+      { status: 'cancelled' },
+    ]);
+  });
+
+  it('lets an attempt complete whose lease has expired, while nobody has taken the job over', async () => {
+    const token = await claimOne(fixture.store);
+    await fixture.expire(token.id);
+    await fixture.app.transaction((manager) => fixture.store.completeTx(manager, token, null));
+    expect(await fixture.job(token.id)).toMatchObject({ status: 'completed' });
+  });
+
+  it('refuses managers of other DataSources and managers without a transaction', async () => {
+    const token = await claimOne(fixture.store);
+    const other = await fixture.kind.createDatabase();
+    const app = await other.app().initialize();
+    const transaction = await fixture.begin(app);
+    await expect(fixture.store.completeTx(transaction.manager, token, null)).rejects.toThrow(UnknownDataSourceError);
+    await transaction.rollback();
+    await app.destroy();
+    await other.remove();
+    await expect(fixture.store.completeTx(fixture.app.manager, token, null)).rejects.toThrow(InvalidOptionsError);
+    await expect(fixture.store.completeTx(fixture.app, token, null)).rejects.toThrow('got the DataSource itself');
+    expect(await fixture.job(token.id)).toMatchObject({ status: 'processing' });
+  });
+});
+
+const transactional = storeKinds().filter(({ locksRows }) => locksRows);
+
+describe.each(transactional)('two completions of one job on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('let one of them win: the other waits for its commit and is refused', async () => {
+    const token = await claimOne(fixture.store);
+    const first = await fixture.begin();
+    const second = await fixture.begin();
+    await fixture.store.completeTx(first.manager, token, '"first"');
+    const late = fixture.store.completeTx(second.manager, token, '"second"');
+    const refused = late.catch((error: unknown) => error);
+    await fixture.untilSomebodyWaits();
+    await first.commit();
+    expect(await refused).toBeInstanceOf(LeaseLostError);
+    await second.rollback();
+    expect(await fixture.job(token.id)).toMatchObject({ status: 'completed', result: 'first' });
+  });
+});
+
+describe.each(storeKinds())('transaction on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('is offered exactly where a long transaction does not keep everybody else from writing', () => {
+    expect(fixture.store.capabilities.transactionsAtOnce > 0).toBe(kind.locksRows);
+  });
+});
+
+describe.each(transactional)('transaction, offered on $label,', (kind) => {
+  const fixture = useStore(kind);
+
+  it('commits what is done in it, and gives back what the work returned', async () => {
+    const token = await claimOne(fixture.store);
+    const answer = await fixture.store.transaction(async (tx) => {
+      await fixture.store.completeTx(tx, token, '1');
+      return 'done';
+    });
+    expect(answer).toBe('done');
+    expect(await fixture.job(token.id)).toMatchObject({ status: 'completed' });
+  });
+
+  it('rolls back when the work throws, and rejects with what it threw', async () => {
+    const token = await claimOne(fixture.store);
+    const work = fixture.store.transaction(async (tx) => {
+      await fixture.store.completeTx(tx, token, '1');
+      throw new Error('after all');
+    });
+    await expect(work).rejects.toThrow('after all');
+    expect(await fixture.job(token.id)).toMatchObject({ status: 'processing' });
+  });
+});
+
+describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('transaction, not offered on $label,', (kind) => {
+  const fixture = useStore(kind);
+
+  it('is refused with the name of what to use instead', async () => {
+    await expect(fixture.store.transaction(() => Promise.resolve())).rejects.toThrow(/transactional.*completeTx/s);
+  });
+});

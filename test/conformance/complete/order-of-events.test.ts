@@ -1,0 +1,96 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { JobsEngine, UnrecoverableError } from 'nestjs-jobs';
+import { altered } from '../../support/altered-store.js';
+import { claimMany, outcomes, settlement, TOPIC } from '../../support/job-rows.js';
+import { storeKinds, useStore } from '../../support/stores.js';
+import { until } from '../../support/wait.js';
+
+/** Long enough for a transaction to begin before. */
+const DUE_MS = 250;
+
+describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('what is told of a job on $label', (kind) => {
+  const fixture = useStore(kind);
+  let engine: JobsEngine | undefined;
+
+  afterEach(async () => {
+    await engine?.close();
+    engine = undefined;
+  });
+
+  it.each([{ retention: 0 }, {}] as const)(
+    'is the end of an attempt before the beginning of the next, which was claimed right behind it, with %j',
+    async (options) => {
+      let isSettling = false;
+      let isClaiming = false;
+      const store = altered(fixture.store, {
+        settle: (...given) => {
+          isSettling = true;
+          return fixture.store.settle(...given);
+        },
+        // Nothing is put between its answer and the queue.
+        claim: (request) => {
+          isClaiming = true;
+          const claims = fixture.store.claim(request);
+          const hear = (): boolean => (isClaiming = false);
+          claims.then(hear, hear);
+          return claims;
+        },
+      });
+      engine = new JobsEngine({
+        store,
+        pollInterval: 20,
+        backoff: { type: 'fixed', delay: 0 },
+        maxRetries: 2,
+        ...options,
+      });
+      const told: string[] = [];
+      engine.events.subscribe(
+        (event) => 'attempt' in event && told.push(`${event.topic} ${event.attempt} ${event.type}`),
+      );
+      let end = (): void => undefined;
+      const mayEnd = new Promise<void>((resolve) => (end = resolve));
+      engine.register(TOPIC, async ({ attempt, payload }) => {
+        await mayEnd;
+        if (attempt === 1 && payload === 'twice') throw new Error('once more');
+      });
+      engine.register('gone', async () => {
+        await mayEnd;
+        throw new UnrecoverableError('for good');
+      });
+      await engine.enqueueMany([TOPIC, 'gone'].map((topic) => ({ topic, payload: 'twice' })));
+      await engine.start();
+      await until(() => told.filter((each) => each.endsWith('started')).length === 2);
+      // Due in a moment, it makes the queue claim of this topic while the outcomes wait for the transaction.
+      await engine.enqueue(TOPIC, 'once', { delay: DUE_MS });
+      const dueMs = Date.now() + DUE_MS;
+      await fixture.app.transaction(async (manager) => {
+        await manager.query('CREATE TABLE IF NOT EXISTS held (id integer)');
+        end();
+        await until(() => isSettling && isClaiming && Date.now() > dueMs);
+        for (let turn = 0; turn < 3; turn += 1) await nextTurn();
+      });
+      await engine.whenIdle();
+      const first = told.indexOf(`${TOPIC} 1 retrying`);
+      expect(first).toBeGreaterThan(0);
+      expect(told.indexOf(`${TOPIC} 2 started`)).toBeGreaterThan(first);
+    },
+  );
+
+  it.each([
+    { jobs: 10, ranMs: 5 },
+    { jobs: 150, ranMs: 0.1 },
+  ])('is that it was completed before, though its deletion waits behind that, of %j', async ({ jobs, ranMs }) => {
+    const set = (await claimMany(fixture.store, jobs)).map((token) => ({
+      ...settlement(token, outcomes.completed(null)),
+      ranMs,
+    }));
+    const [early] = set;
+    await fixture.store.settle([early!]);
+    const [answers, [deleted]] = await Promise.all([
+      fixture.store.settle(set),
+      fixture.store.delete([early!.token.id]),
+    ]);
+    expect(answers.map(({ status, attempt }) => `${status} ${attempt}`)).toEqual(set.map(() => 'completed 1'));
+    expect(deleted).toMatchObject({ moved: true });
+  });
+});

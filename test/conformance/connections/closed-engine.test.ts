@@ -1,0 +1,150 @@
+import { randomUUID } from 'node:crypto';
+import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
+import type { Clock } from '../../../lib/core/clock.js';
+import type { Claim } from '../../../lib/core/job.js';
+import { readListFilter } from '../../../lib/core/list-filter.js';
+import { systemClock } from '../../../lib/engine/system-clock.js';
+import type { ClaimRequest, JobStore, LaneSurvey } from '../../../lib/store/job-store.js';
+import { altered } from '../../support/altered-store.js';
+import { TOPIC } from '../../support/job-rows.js';
+import { storeKinds, useStore } from '../../support/stores.js';
+import { signal, until } from '../../support/wait.js';
+
+/** Short ones, of which many are claimed ahead. */
+const JOBS = 300;
+
+describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
+  const fixture = useStore(kind);
+  let engine: JobsEngine;
+  afterEach(() => engine.close());
+
+  it('leaves no timer behind, which would keep the process alive', async () => {
+    const waiting = new Set<object>();
+    const clock: Clock = {
+      now: () => systemClock.now(),
+      schedule(ms, wake) {
+        const timer = systemClock.schedule(ms, () => {
+          waiting.delete(scheduled);
+          wake();
+        });
+        const scheduled = {
+          cancel() {
+            waiting.delete(scheduled);
+            timer.cancel();
+          },
+        };
+        waiting.add(scheduled);
+        return scheduled;
+      },
+    };
+    engine = new JobsEngine({ store: fixture.store, clock, concurrency: 10 });
+    engine.register(TOPIC, () => undefined);
+    await engine.enqueueMany(Array.from({ length: JOBS }, () => ({ topic: TOPIC, payload: null })));
+    await engine.start();
+    await engine.whenIdle();
+    expect(waiting.size).toBeGreaterThan(0);
+    await engine.close();
+    expect(waiting.size).toBe(0);
+  });
+
+  it('has stored what was being enqueued, one by one and as a list', async () => {
+    engine = new JobsEngine({ store: fixture.store });
+    const stored = [engine.enqueue(TOPIC, 1), engine.enqueueMany([1, 2].map((payload) => ({ topic: TOPIC, payload })))];
+    await engine.close();
+    const { items } = await fixture.store.reports.list(readListFilter());
+    expect(items).toHaveLength(3);
+    await Promise.all(stored);
+  });
+
+  it('begins to claim again when it was only told to claim no more', async () => {
+    engine = new JobsEngine({ store: fixture.store });
+    engine.register(TOPIC, () => 'done');
+    await engine.start();
+    engine.stopClaiming();
+    const { id } = await engine.enqueue(TOPIC, null);
+    await engine.start();
+    await engine.whenIdle();
+    expect(await engine.get(id)).toMatchObject({ status: 'completed' });
+  });
+
+  it('waits only for a moment for a look of those who watch that has no answer', async () => {
+    const looks = jest.fn(() => new Promise<never>(() => undefined));
+    const reports = new Proxy(fixture.store.reports, { get: () => looks });
+    const clock: Clock = { ...systemClock, schedule: (ms, wake) => systemClock.schedule(ms / 20, wake) };
+    engine = new JobsEngine({ store: altered(fixture.store, { reports }), clock });
+    engine.changes.watch({ topics: null, changed: () => undefined, stats: () => undefined });
+    await until(() => looks.mock.calls.length > 0);
+    const sinceMs = performance.now();
+    await engine.close();
+    expect(performance.now() - sinceMs).toBeLessThan(5_000);
+  });
+
+  it('is not idle when it claims again before its last round has ended', async () => {
+    const [surveyed, claimed] = [signal(), signal()];
+    const survey = async (...asked: Parameters<JobStore['survey']>): Promise<LaneSurvey> => {
+      const seen = await fixture.store.survey(...asked);
+      await surveyed.promise;
+      return seen;
+    };
+    const claim = async (request: ClaimRequest): Promise<Claim[]> => {
+      const claims = await fixture.store.claim(request);
+      if (claims.length > 0) await claimed.promise;
+      return claims;
+    };
+    engine = new JobsEngine({ store: altered(fixture.store, { survey, claim }) });
+    engine.register(TOPIC, () => 'done');
+    await engine.start();
+    // The last round has looked before there was a job.
+    await new Promise((resolve) => setImmediate(resolve));
+    engine.stopClaiming();
+    const { id } = await engine.enqueue(TOPIC, null);
+    await engine.start();
+    let isIdle = false;
+    const idle = engine.whenIdle().then(() => (isIdle = true));
+    surveyed.resolve();
+    await until(async () => (await engine.get(id))?.status === 'processing');
+    expect(isIdle).toBe(false);
+    claimed.resolve();
+    await idle;
+    expect(await engine.get(id)).toMatchObject({ status: 'completed' });
+  });
+
+  if (kind.canHaveTwoConnections) {
+    it('says so to whoever asks it for something', async () => {
+      engine = new JobsEngine({ store: fixture.store });
+      await engine.enqueue(TOPIC, null);
+      await engine.close();
+      await fixture.store.close();
+      const asked = await Promise.allSettled([
+        engine.enqueue(TOPIC, null),
+        engine.enqueueMany([{ topic: TOPIC, payload: null }]),
+        engine.get(randomUUID()),
+        engine.list(),
+        engine.stats(),
+        engine.cancel(randomUUID()),
+      ]);
+      const message = 'the queue is closed: its application has ended, or is about to';
+      for (const answer of asked) {
+        expect(answer).toMatchObject({ reason: { code: 'QUEUE_UNAVAILABLE', isUncertain: false, message } });
+      }
+    });
+  }
+});
+
+describe.each(storeKinds())('an engine that ends while the database is away, $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('counts the outcomes that have no answer', async () => {
+    const lines: string[] = [];
+    const say = (line: string): void => void lines.push(line);
+    const logger = { debug: () => undefined, log: say, warn: say, error: say };
+    const settle = jest.fn(() => Promise.reject(new QueueUnavailableError('away')));
+    const engine = new JobsEngine({ store: altered(fixture.store, { settle }), logger, shutdownTimeout: 1 });
+    engine.register(TOPIC, () => undefined);
+    await engine.enqueueMany([1, 2].map((payload) => ({ topic: TOPIC, payload })));
+    await engine.start();
+    await until(() => settle.mock.calls.length > 1);
+    await engine.close();
+    expect(lines.filter((line) => line.startsWith('outcomes without an answer at the end: 2;'))).toHaveLength(1);
+  });
+});

@@ -1,0 +1,232 @@
+import type { Socket } from 'node:net';
+import { Pool } from 'pg';
+import { DataSource } from 'typeorm';
+import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/PostgresDataSourceOptions.js';
+import { ownDataSource } from '../../../lib/store/own-data-source.js';
+import type { ConnectionSource } from '../../../lib/store/postgres/driver/session.js';
+import { PostgresSession } from '../../../lib/store/postgres/driver/session.js';
+import type { PooledClient } from '../../../lib/store/postgres/driver/session-pool.js';
+import { ConnectionValidator } from '../../../lib/store/postgres/driver/connection-validator.js';
+import { CLAIM } from '../../../lib/store/postgres/sql/claim.js';
+import { INSERT_JOBS } from '../../../lib/store/postgres/sql/insert.js';
+import { RENEW } from '../../../lib/store/postgres/sql/lease.js';
+import { insertJson } from '../../../lib/store/batch-json.js';
+import type { SqlRunner } from '../../../lib/store/sql-runner.js';
+import { claim, insertOne, newJob } from '../../support/job-rows.js';
+import { storeKinds, useStore } from '../../support/stores.js';
+import { TcpProxy } from '../../support/tcp-proxy.js';
+import { until } from '../../support/wait.js';
+
+interface Proven {
+  readonly runner: SqlRunner;
+  readonly source: ConnectionSource;
+}
+
+const kinds = storeKinds().filter(({ hasNotifications }) => hasNotifications);
+
+describe.each(kinds)('sessions on $label', (kind) => {
+  const fixture = useStore(kind);
+  let pool: Pool;
+  let session: PostgresSession;
+  let runner: SqlRunner;
+
+  beforeEach(() => {
+    session = new PostgresSession({ statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 });
+    const { url } = fixture.app.options as { url: string };
+    pool = new Pool({ connectionString: url, max: 1, verify: session.prepare });
+    runner = session.runnerOf(pool);
+  });
+  afterEach(() => pool.end());
+
+  const insert = (): Promise<readonly object[]> =>
+    runner.query(INSERT_JOBS, [insertJson([newJob()], (moment) => moment.toISOString()), null]);
+
+  /** As a driver of TypeORM lends connections of the pool to query runners. */
+  function typeOrmSource(lender = pool, preparedBy = session): ConnectionSource {
+    const source: ConnectionSource = {
+      obtainMasterConnection: async () => {
+        const client = await lender.connect();
+        return [client, (error) => client.release(error)];
+      },
+    };
+    preparedBy.leavePlanningTo(source);
+    return source;
+  }
+
+  async function prepared(): Promise<string[]> {
+    const { rows } = await pool.query<{ name: string }>('SELECT name FROM pg_prepared_statements ORDER BY name');
+    return rows.map(({ name }) => name);
+  }
+
+  it('keep the statements that jobs pass through, and no others', async () => {
+    await insert();
+    await insert();
+    await runner.query('SELECT $1::int AS one', [1]);
+    expect(await prepared()).toEqual(['nestjs_jobs_insert_jobs']);
+  });
+
+  it.each([
+    { title: 'lose what they keep', change: 'DEALLOCATE ALL' },
+    { title: 'keep what another has put there', change: 'PREPARE nestjs_jobs_renew AS SELECT 1' },
+  ])('may $title, as those that a pooler lends out', async ({ change }) => {
+    await insert();
+    await pool.query(change);
+    expect(await insert()).toHaveLength(1);
+    expect(await runner.query(RENEW, ['[]', 1])).toEqual([]);
+    expect(await insert()).toHaveLength(1);
+    expect(await fixture.sql('SELECT 1 FROM _jobs')).toHaveLength(3);
+  });
+
+  it('take a statement before the one before is answered, until a pooler is found to lend them', async () => {
+    expect(session.isPipelining).toBe(false);
+    await runner.query(RENEW, ['[]', 1]);
+    expect(session.isPipelining).toBe(true);
+    await pool.query('DEALLOCATE ALL');
+    await runner.query(RENEW, ['[]', 1]);
+    expect(session.isPipelining).toBe(false);
+  });
+
+  it.each([
+    { title: 'the application forbids it', mayPipeline: false, client: { processID: 1, pipeline: false } },
+    { title: 'the driver is the native one', mayPipeline: true, client: { pipeline: false } },
+    { title: 'the driver is an older one', mayPipeline: true, client: { processID: 1 } },
+  ])('do not where $title', ({ mayPipeline, client }) => {
+    const other = new PostgresSession(session.limits, mayPipeline);
+    const made = { ...client, on: () => undefined, query: (_: string, done: () => void) => done() };
+    other.prepare(made, () => undefined);
+    expect(other.isPipelining).toBe(false);
+    expect(made).toMatchObject(client);
+  });
+
+  it('leave plans to the server while a query runner of TypeORM has them, and no longer', async () => {
+    const source = typeOrmSource();
+    const ask = 'SHOW plan_cache_mode';
+    expect(await runner.query(ask, [])).toEqual([{ plan_cache_mode: 'force_generic_plan' }]);
+    const [client, release] = await source.obtainMasterConnection();
+    expect((await client.query(ask)).rows).toEqual([{ plan_cache_mode: 'auto' }]);
+    release();
+    expect(await runner.query(ask, [])).toEqual([{ plan_cache_mode: 'force_generic_plan' }]);
+  });
+
+  it('are closed when a query runner gives them back broken', async () => {
+    const source = typeOrmSource();
+    const [client, release] = await source.obtainMasterConnection();
+    await client.query('SELECT pg_terminate_backend(pg_backend_pid())').catch(() => undefined);
+    release();
+    expect(await insert()).toHaveLength(1);
+    expect(await runner.query('SHOW plan_cache_mode', [])).toEqual([{ plan_cache_mode: 'force_generic_plan' }]);
+  });
+
+  it('are given up with all that waits on them when an answer does not come in time', async () => {
+    const proxy = TcpProxy.before((fixture.app.options as { url: string }).url);
+    await proxy.open();
+    const hasty = new PostgresSession({ statementTimeoutMs: 200, lockTimeoutMs: 100 });
+    const silent = new Pool({ connectionString: proxy.url, max: 1, verify: hasty.prepare });
+    try {
+      const clients: PooledClient[] = [];
+      silent.on('connect', (client) => clients.push(client));
+      const { query } = hasty.runnerOf(silent);
+      const ask = (): Promise<unknown> => query(CLAIM, ['[]', 1, 'w', 1_000]);
+      // The first one finds out what the driver can do, and the second one prepares the statement for those sent ahead.
+      await ask();
+      await ask();
+      proxy.stall();
+      const answers = await Promise.allSettled([ask(), ask()]);
+      expect(answers.map((answer) => (answer as PromiseRejectedResult).reason as unknown)).toEqual([
+        expect.objectContaining({ kind: 'unavailable', message: 'the answer did not come in time' }),
+        expect.objectContaining({ kind: 'unavailable', message: 'Connection terminated unexpectedly' }),
+      ]);
+      expect(clients.map(({ connection }) => connection!.stream)).toMatchObject([{ destroyed: true }]);
+      proxy.restart();
+      expect(await ask()).toEqual([]);
+    } finally {
+      await silent.end();
+      await proxy.close();
+    }
+  });
+
+  it.each([
+    {
+      title: 'statements of the queue',
+      ask: ({ runner }: Proven) => runner.query('SELECT 1 AS one', []),
+    },
+    {
+      title: 'query runners of TypeORM',
+      ask: async ({ source }: Proven) => {
+        const [client, release] = await source.obtainMasterConnection();
+        const { rows } = await client.query('SELECT 1 AS one');
+        release();
+        return rows;
+      },
+    },
+  ])('are replaced for $title when they have died in silence while they were idle', async ({ ask }) => {
+    const proxy = TcpProxy.before((fixture.app.options as { url: string }).url);
+    await proxy.open();
+    const careful = new PostgresSession(session.limits, true, new ConnectionValidator({ bypassMs: 0, timeoutMs: 200 }));
+    const idle = new Pool({ connectionString: proxy.url, max: 2, verify: careful.prepare });
+    try {
+      const clients: PooledClient[] = [];
+      idle.on('connect', (client) => clients.push(client));
+      const proven = { runner: careful.runnerOf(idle), source: typeOrmSource(idle, careful) };
+      await Promise.all([ask(proven), ask(proven)]);
+      await until(() => idle.idleCount === 2, { message: 'idle connections' });
+      proxy.stall();
+      proxy.restart();
+      expect(await ask(proven)).toEqual([{ one: 1 }]);
+      expect(clients.map(({ connection }) => (connection!.stream as Socket).destroyed)).toEqual([true, true, false]);
+    } finally {
+      await idle.end();
+      await proxy.close();
+    }
+  });
+
+  it('do not let a statement meet the end that the server has just given them', async () => {
+    const careful = new PostgresSession(
+      session.limits,
+      true,
+      new ConnectionValidator({ bypassMs: 0, timeoutMs: 1_000 }),
+    );
+    const { query } = careful.runnerOf(pool);
+    pool.on('error', () => undefined);
+    for (let times = 0; times < 10; times += 1) {
+      const [row] = await query('SELECT pg_backend_pid() AS pid', []);
+      await fixture.sql(`SELECT pg_terminate_backend(${Number(row!.pid)})`);
+      expect(await query('SELECT 1 AS one', [])).toEqual([{ one: 1 }]);
+    }
+  });
+
+  it('are kept for a minute while they are idle, unless the application says otherwise, or a pooler stands between', () => {
+    const settings = { connections: 3, session };
+    const poolOptions = (extra: object): object => {
+      const app = new DataSource({ type: 'postgres', extra });
+      return (ownDataSource(app, settings).options as PostgresDataSourceOptions).extra as object;
+    };
+    expect(poolOptions({})).toMatchObject({ idleTimeoutMillis: 60_000, allowExitOnIdle: true });
+    expect(poolOptions({ idleTimeoutMillis: 5 })).toMatchObject({ idleTimeoutMillis: 5, allowExitOnIdle: true });
+
+    const told = (rows: unknown[], idleTimeoutMillis: number): number => {
+      const other = new PostgresSession(session.limits);
+      const query = (_: string, done: (error: undefined, result: { rows: unknown[] }) => void): void =>
+        done(undefined, { rows });
+      other.prepare({ processID: 1, on: () => undefined, query }, () => undefined);
+      const options = { idleTimeoutMillis };
+      other.boundIdleTime({ options });
+      return options.idleTimeoutMillis;
+    };
+    expect(told([{}], 60_000)).toBe(60_000);
+    expect(told([], 60_000)).toBe(10_000);
+    expect(told([], 90_000)).toBe(90_000);
+  });
+
+  it('prepare anew what answers a column whose type has changed', async () => {
+    // More at once than there are connections, so that each of them keeps the statement.
+    const claims = (): Promise<unknown> => Promise.all(Array.from({ length: 8 }, () => claim(fixture.store)));
+    for (const type of ['varchar(255)', 'text']) {
+      await claims();
+      await fixture.sql(`ALTER TABLE _jobs ALTER COLUMN topic TYPE ${type}`);
+      await claims();
+    }
+    expect(await insertOne(fixture.store)).toEqual(expect.any(String));
+    expect(await claim(fixture.store)).toHaveLength(1);
+  });
+});

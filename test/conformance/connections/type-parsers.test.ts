@@ -1,0 +1,116 @@
+import * as pg from 'pg';
+import { claimOne, LEASE_MS, newJobs, outcomes, settlement } from '../../support/job-rows.js';
+import { openStore, storeKinds, useStore } from '../../support/stores.js';
+
+const { types } = pg;
+const { BOOL, INT2, INT4, INT8, FLOAT8, TEXT, JSON, JSONB, UUID, TIMESTAMPTZ } = types.builtins;
+const TYPES = [BOOL, INT2, INT4, INT8, FLOAT8, TEXT, JSON, JSONB, UUID, TIMESTAMPTZ];
+type Parser = (text: string) => unknown;
+
+const kinds = storeKinds().filter(({ hasNotifications }) => hasNotifications);
+
+/** As the native driver, which may stand where the other one is expected: without the number of a process, with parsers of its own. */
+class NativeLikeClient extends pg.Client {
+  get processID(): undefined {
+    return undefined;
+  }
+  set processID(_number: unknown) {
+    // Not to be known.
+  }
+
+  override query(this: pg.Client, ...query: unknown[]): never {
+    const [config, ...others] = query as [object | string, ...unknown[]];
+    const own = typeof config === 'object' && 'types' in config ? { ...config, types: undefined } : config;
+    return (super.query as (...all: unknown[]) => never).call(this, own, ...others);
+  }
+}
+
+const nativeLike = {
+  ...pg,
+  Client: NativeLikeClient,
+  Pool: class extends pg.Pool {
+    constructor(options: object) {
+      super({ ...options, Client: NativeLikeClient });
+    }
+  },
+};
+
+describe.each(kinds)('parsers that the application has set on its driver, on $label', (kind) => {
+  const fixture = useStore(kind);
+  let before: Map<number, Parser>;
+
+  beforeEach(() => {
+    before = new Map(TYPES.map((type) => [type, types.getTypeParser(type) as Parser]));
+    TYPES.forEach((type) => types.setTypeParser(type, (text: string) => `not ${text}`));
+  });
+  afterEach(() => before.forEach((parser, type) => types.setTypeParser(type, parser)));
+
+  it("change nothing in a transaction of the caller's either, where none of the queue's are sent", async () => {
+    const other = (text: string): unknown => ({ toString: () => text });
+    const parsers: readonly [number, Parser][] = [
+      [UUID, (text) => text.toUpperCase()],
+      [BOOL, (text) => (text === 't' ? 'Y' : 'N')],
+      ...[INT2, INT4, INT8].map((type): [number, Parser] => [type, BigInt]),
+      ...[FLOAT8, JSON, JSONB, TIMESTAMPTZ].map((type): [number, Parser] => [type, other]),
+      [TEXT, String],
+    ];
+    parsers.forEach(([type, parser]) => types.setTypeParser(type, parser));
+    const [first, second] = newJobs(2, { uniqueKey: 'k' });
+    const holder = { id: first!.id, replayOf: null };
+    await fixture.app.transaction(async (tx) => {
+      expect(await fixture.store.insert([first!], tx)).toMatchObject([{ ...holder, deduplicated: false }]);
+      expect(await fixture.store.insert([second!], tx)).toMatchObject([{ ...holder, deduplicated: true }]);
+      const again = await fixture.store.insert([first!], tx);
+      expect(again).toMatchObject([{ ...holder, deduplicated: false }]);
+      const [job] = await fixture.store.find([first!.id], tx);
+      const standing = { status: 'pending', attempt: 0, maxRetries: 3, timeoutMs: null, cancelRequested: false };
+      expect(job).toMatchObject({ id: first!.id, payload: {}, ...standing });
+      expect(job!.created).toEqual(again[0]!.created);
+    });
+    // Several with keys are a transaction of the queue's own.
+    const many = await fixture.store.insert(newJobs(2, { uniqueKey: 'k' }));
+    expect(many).toMatchObject([
+      { ...holder, deduplicated: true },
+      { ...holder, deduplicated: true },
+    ]);
+  });
+
+  it('change nothing in what the queue reads on its own connections', async () => {
+    const due = new Date(Date.now() - 60_000);
+    const unusual = { priority: -7, maxRetries: 9, timeoutMs: 5_000 };
+    const more = { ...unusual, runAt: due, payload: '{"n":[1,null]}', metadata: '{"by":"me"}' };
+    const plain = await claimOne(fixture.store);
+    const other = await claimOne(fixture.store, more);
+    expect(plain).toMatchObject({ payload: {}, attempt: 1, retries: 0, maxRetries: 3, priority: 0, timeoutMs: null });
+    expect(other).toMatchObject({ ...unusual, payload: { n: [1, null] }, metadata: { by: 'me' } });
+
+    expect(other.runAt).toEqual(due);
+    expect(other.created.getTime()).toBeGreaterThan(due.getTime());
+
+    const isRenewed = { state: 'held', cancelRequested: false };
+    expect(await fixture.store.renew([plain, other], LEASE_MS)).toMatchObject([isRenewed, isRenewed]);
+    expect(await fixture.store.cancel([other.id])).toMatchObject([{ moved: true, status: 'processing' }]);
+    const settlements = [plain, other].map((token) => settlement(token, outcomes.completed('{"a":1}')));
+    expect(await fixture.store.settle(settlements)).toMatchObject([
+      { applied: true, status: 'completed', attempt: 1 },
+      { applied: true, status: 'cancelled', attempt: 1 },
+    ]);
+    const [job] = await fixture.store.find([plain.id]);
+    expect(job).toMatchObject({ payload: {}, result: { a: 1 }, errors: [], cancelRequested: false });
+    expect(job!.created.getTime()).toBe(plain.created.getTime());
+  });
+});
+
+describe.each(kinds)('a driver that reads JSON its own way, on $label', (kind) => {
+  it('hands payloads on as they are', async () => {
+    const database = await kind.createDatabase();
+    const open = await openStore({ ...database, app: (options) => database.app({ ...options, driver: nativeLike }) });
+    try {
+      const claim = await claimOne(open.store, { payload: '"a"', metadata: '{"by":"me"}' });
+      expect(claim).toMatchObject({ payload: 'a', payloadLength: 3, metadata: { by: 'me' } });
+    } finally {
+      await open.close();
+      await database.remove();
+    }
+  });
+});

@@ -1,0 +1,85 @@
+import fc from 'fast-check';
+import { InvalidPayloadError, PayloadTooLargeError } from '../../../lib/core/errors.js';
+import { failureOf } from '../../../lib/core/failure.js';
+import { encodePayload } from '../../../lib/core/payload.js';
+import { recordedJson } from '../../../lib/core/recorded-json.js';
+import { storableText } from '../../../lib/core/text.js';
+import { claimMany, newJob, settlement } from '../../support/job-rows.js';
+import { storeKinds, useStore } from '../../support/stores.js';
+import { anyText } from '../../support/unit/any-text.js';
+
+/** Many values in one set: asking the database is what takes the time. */
+const VALUES = 200;
+const SETS = 3;
+const MIB = 1_048_576;
+
+const anyValue = fc.oneof(
+  fc.json({ noUnicodeString: false }).map((text) => JSON.parse(text) as unknown),
+  fc.anything({ withBigInt: true, withDate: true, withNullPrototype: true, key: anyText }),
+  anyText,
+  fc.double(),
+  fc.constantFrom({ ['__proto__']: 1 }, 1e-7, Number.MAX_VALUE, Number.MIN_VALUE, 2 ** 53, ['\u0000'], '\ud83d'),
+);
+const values = fc.array(anyValue, { minLength: VALUES, maxLength: VALUES });
+const texts = fc.array(anyText, { minLength: VALUES, maxLength: VALUES });
+
+/** The text of a value, or the path at which it was refused. */
+function encoded(value: unknown): { readonly text: string } | { readonly path: string } {
+  try {
+    return { text: encodePayload(value, MIB) };
+  } catch (error) {
+    if (error instanceof InvalidPayloadError) return { path: error.path };
+    if (error instanceof PayloadTooLargeError) return { path: error.subject };
+    throw error;
+  }
+}
+
+/** The same text for values that JSON takes for the same, in whatever order their members stand. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, member: unknown) => {
+    const isPlain = typeof member === 'object' && member !== null && !Array.isArray(member);
+    return isPlain ? Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)) : member;
+  });
+}
+
+describe.each(storeKinds())('any value on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('comes back from a payload as it was, or is refused with its path', async () => {
+    const property = fc.asyncProperty(values, async (set) => {
+      const answers = set.map(encoded);
+      const refused = answers.flatMap((answer) => ('path' in answer ? answer.path : []));
+      expect(refused.filter((path) => !path.startsWith('payload'))).toEqual([]);
+
+      const jobs = answers.flatMap((answer) => ('text' in answer ? newJob({ payload: answer.text }) : []));
+      const inserted = await fixture.store.insert(jobs);
+      const rows = new Map((await fixture.store.find(inserted.map(({ id }) => id))).map((row) => [row.id, row]));
+      const kept = jobs.map(({ id }) => canonical(rows.get(id)!.payload));
+      expect(kept).toEqual(jobs.map(({ payload }) => canonical(JSON.parse(payload))));
+    });
+    await fc.assert(property, { numRuns: SETS, endOnFailure: true });
+  });
+
+  it('comes back from a result and from an error as far as text can be stored', async () => {
+    const property = fc.asyncProperty(texts, async (set) => {
+      const claims = await claimMany(fixture.store, set.length);
+      const settled = await fixture.store.settle(
+        claims.map((token, index) => {
+          const text = set[index]!;
+          const outcome =
+            index % 2 === 0
+              ? { kind: 'completed' as const, result: recordedJson([text, { [text]: text }]) }
+              : { kind: 'failed' as const, failure: failureOf(text) };
+          return settlement(token, outcome);
+        }),
+      );
+      expect(settled.every(({ applied }) => applied)).toBe(true);
+
+      const rows = new Map((await fixture.store.find(claims.map(({ id }) => id))).map((row) => [row.id, row]));
+      const kept = claims.map(({ id }, index) => (index % 2 === 0 ? rows.get(id)!.result : rows.get(id)!.lastError));
+      const expected = set.map(storableText).map((text, index) => (index % 2 === 0 ? [text, { [text]: text }] : text));
+      expect(kept.map(canonical)).toEqual(expected.map(canonical));
+    });
+    await fc.assert(property, { numRuns: SETS, endOnFailure: true });
+  });
+});

@@ -1,0 +1,344 @@
+import { setImmediate as nextLoop } from 'node:timers/promises';
+import { InvalidOptionsError, QueueUnavailableError, UnknownDataSourceError } from 'nestjs-jobs';
+import type { JobStore, StoreTransaction } from '../../../lib/store/job-store.js';
+import { newJob, newJobs } from '../../support/job-rows.js';
+import { openStore, storeKinds, useStore } from '../../support/stores.js';
+
+describe.each(storeKinds())("insert in a caller's transaction on $label", (kind) => {
+  const fixture = useStore(kind);
+
+  const isThere = async (id: string): Promise<boolean> => (await fixture.store.find([id])).length === 1;
+
+  it('makes jobs exist once the transaction commits', async () => {
+    const jobs = newJobs(3);
+    const transaction = await fixture.begin();
+    const inserted = await fixture.store.insert(jobs, transaction.manager);
+    expect(inserted.map(({ id }) => id)).toEqual(jobs.map(({ id }) => id));
+    await transaction.commit();
+    expect(await fixture.store.find(jobs.map(({ id }) => id))).toHaveLength(3);
+  });
+
+  it('leaves nothing behind when the transaction is rolled back', async () => {
+    const job = newJob();
+    const transaction = await fixture.begin();
+    await fixture.store.insert([job], transaction.manager);
+    await transaction.rollback();
+    expect(await isThere(job.id)).toBe(false);
+  });
+
+  it('shows jobs to the transaction itself before it commits', async () => {
+    const job = newJob();
+    const transaction = await fixture.begin();
+    await fixture.store.insert([job], transaction.manager);
+    expect(await fixture.store.find([job.id], transaction.manager)).toMatchObject([{ id: job.id, status: 'pending' }]);
+    await transaction.rollback();
+  });
+
+  it('takes back only what was inserted inside a savepoint that is rolled back', async () => {
+    const [outside, inside, after] = newJobs(3);
+    await fixture.app.transaction(async (manager) => {
+      await fixture.store.insert([outside!], manager);
+      const savepoint = manager.transaction(async (inner) => {
+        await fixture.store.insert([inside!], inner);
+        throw new Error('inner');
+      });
+      await expect(savepoint).rejects.toThrow('inner');
+      await fixture.store.insert([after!], manager);
+    });
+    expect(await isThere(outside!.id)).toBe(true);
+    expect(await isThere(inside!.id)).toBe(false);
+    expect(await isThere(after!.id)).toBe(true);
+  });
+
+  it('leaves the transaction usable when a job is refused inside a savepoint', async () => {
+    const job = newJob();
+    await fixture.app.transaction(async (manager) => {
+      const savepoint = manager.transaction((inner) => fixture.store.insert([newJob({ priority: 5_000 })], inner));
+      await expect(savepoint).rejects.toThrow();
+      await fixture.store.insert([job], manager);
+    });
+    expect(await isThere(job.id)).toBe(true);
+  });
+
+  it('refuses a manager of another DataSource', async () => {
+    const other = await fixture.kind.createDatabase();
+    const app = await other.app().initialize();
+    const transaction = await fixture.begin(app);
+    const job = newJob();
+    await expect(fixture.store.insert([job], transaction.manager)).rejects.toThrow(UnknownDataSourceError);
+    await transaction.rollback();
+    await app.destroy();
+    await other.remove();
+    expect(await isThere(job.id)).toBe(false);
+  });
+
+  it('refuses a manager without an open transaction, and one whose transaction has ended', async () => {
+    const job = newJob();
+    const transaction = await fixture.begin();
+    await transaction.commit();
+    for (const manager of [fixture.app.manager, transaction.manager]) {
+      const refused = fixture.store.insert([job], manager);
+      await expect(refused).rejects.toMatchObject({ constructor: InvalidOptionsError, option: 'manager' });
+    }
+    expect(await isThere(job.id)).toBe(false);
+  });
+});
+
+describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))(
+  "insert in a caller's transaction, seen from outside, on $label",
+  (kind) => {
+    const fixture = useStore(kind);
+
+    it('hides jobs from everybody else until the transaction commits', async () => {
+      const job = newJob();
+      const transaction = await fixture.begin();
+      await fixture.store.insert([job], transaction.manager);
+      expect(await fixture.store.find([job.id])).toEqual([]);
+      expect(await fixture.store.survey([{ topic: job.topic, after: -1, before: 1 }])).toMatchObject({ waiting: [] });
+      await transaction.commit();
+      expect(await fixture.store.find([job.id])).toHaveLength(1);
+    });
+  },
+);
+
+describe.each(storeKinds().filter((kind) => kind.locksRows))('two open transactions on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('stand and fall each on its own, with a third insert beside them', async () => {
+    const [committed, rolledBack, beside] = newJobs(3);
+    const first = await fixture.begin();
+    const second = await fixture.begin();
+    await fixture.store.insert([committed!], first.manager);
+    await fixture.store.insert([rolledBack!], second.manager);
+    await fixture.store.insert([beside!]);
+    await second.rollback();
+    await first.commit();
+    const rows = await fixture.sql<{ id: string }>('SELECT id FROM _jobs ORDER BY id');
+    expect(rows.map(({ id }) => id)).toEqual([committed!.id, beside!.id]);
+  });
+});
+
+describe.each(storeKinds().filter((kind) => kind.locksRows))('a transaction that has failed on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('cannot commit when a call of a subscriber of the application was refused, either', async () => {
+    const job = newJob();
+    const subscriber = {
+      beforeTransactionCommit: async ({ manager }: { manager: StoreTransaction }) => {
+        await nextLoop();
+        fixture.store.joinTransaction(manager, () => undefined).settled(new Error('refused'));
+      },
+    };
+    fixture.subscribe(subscriber);
+    const refused = fixture.app.transaction((manager) => fixture.store.insert([job], manager));
+    await expect(refused).rejects.toThrow('refused');
+    expect(await fixture.store.find([job.id])).toEqual([]);
+  });
+
+  it('is refused as one that nothing can be stored in, and not taken for an outage', async () => {
+    const [lost, stored] = newJobs(2);
+    const transaction = await fixture.begin();
+    const { queryRunner } = transaction.manager;
+    await queryRunner!.startTransaction();
+    await expect(queryRunner!.query('SELECT 1 / 0')).rejects.toThrow('division by zero');
+    const refused = fixture.store.insert([lost!], transaction.manager);
+    await expect(refused).rejects.toMatchObject({ constructor: InvalidOptionsError, option: 'manager' });
+    await expect(refused).rejects.toThrow('a statement has failed before');
+    await queryRunner!.rollbackTransaction();
+    await fixture.store.insert([stored!], transaction.manager);
+    await transaction.commit();
+    expect((await fixture.store.find([lost!.id, stored!.id])).map(({ id }) => id)).toEqual([stored!.id]);
+  });
+
+  it('is refused as read-only when it was begun so: nothing can have been stored', async () => {
+    const refused = fixture.app.transaction(async (manager) => {
+      await manager.query('SET TRANSACTION READ ONLY');
+      await fixture.store.insert([newJob()], manager);
+    });
+    await expect(refused).rejects.toMatchObject({ constructor: QueueUnavailableError, isUncertain: false });
+    await expect(refused).rejects.toThrow('transaction is read-only');
+  });
+});
+
+const inFiles = storeKinds().filter((kind) => kind.canHaveTwoConnections && !kind.locksRows);
+
+describe.each(inFiles)('a transaction that has read before another process wrote on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('is refused with what to do, since no waiting for the lock helps', async () => {
+    const another = await fixture.openAnother();
+    const transaction = await fixture.begin();
+    await transaction.manager.query('SELECT count(*) FROM _jobs');
+    await another.store.insert([newJob()]);
+    const refused = fixture.store.insert([newJob()], transaction.manager);
+    await expect(refused).rejects.toMatchObject({ constructor: QueueUnavailableError, isUncertain: false });
+    await expect(refused).rejects.toThrow('roll back and begin anew, or write before reading');
+    await transaction.rollback();
+  });
+});
+
+/** A call in a transaction that has its answer at once. */
+const whenEnded = (store: JobStore, tx: StoreTransaction, done: (committed: boolean) => void): void =>
+  store.joinTransaction(tx, done).settled();
+
+describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('keeps its end waiting, which lets no other call in', async () => {
+    const transaction = await fixture.begin();
+    const part = fixture.store.joinTransaction(transaction.manager, () => undefined);
+    const ended = jest.fn();
+    const end = transaction.commit().then(ended);
+    await nextLoop();
+    expect(ended).not.toHaveBeenCalled();
+    expect(() => fixture.store.joinTransaction(transaction.manager, () => undefined)).toThrow(/is being ended/);
+    part.settled();
+    await end;
+    expect(ended).toHaveBeenCalledTimes(1);
+  });
+
+  it('may be made by a subscriber of the application before the commit', async () => {
+    const job = newJob();
+    const answers: boolean[] = [];
+    const subscriber = {
+      beforeTransactionCommit: async ({ manager }: { manager: StoreTransaction }) => {
+        await nextLoop();
+        whenEnded(fixture.store, manager, (committed) => answers.push(committed));
+        await fixture.store.insert([job], manager);
+      },
+    };
+    fixture.subscribe(subscriber);
+    await fixture.app.transaction((manager) => manager.query('SELECT 1'));
+    expect(answers).toEqual([true]);
+    expect(await fixture.store.find([job.id])).toHaveLength(1);
+  });
+
+  it('is refused in a transaction that has ended, whichever has begun since', async () => {
+    const first = await fixture.begin();
+    await first.rollback();
+    const second = await fixture.begin();
+    expect(() => fixture.store.joinTransaction(first.manager, () => undefined)).toThrow(InvalidOptionsError);
+    await second.rollback();
+  });
+
+  it('lets nothing commit when it was refused, unless that is pardoned', async () => {
+    const job = newJob();
+    const refused = fixture.app.transaction(async (manager) => {
+      await fixture.store.insert([job], manager);
+      fixture.store.joinTransaction(manager, () => undefined).settled(new Error('refused'));
+    });
+    await expect(refused).rejects.toThrow('refused');
+    expect(await fixture.store.find([job.id])).toEqual([]);
+    await fixture.app.transaction(async (manager) => {
+      await fixture.store.insert([job], manager);
+      const part = fixture.store.joinTransaction(manager, () => undefined);
+      part.settled(new Error('refused'));
+      part.pardon();
+    });
+    expect(await fixture.store.find([job.id])).toHaveLength(1);
+  });
+
+  it('tells of a commit, once, when others can see it', async () => {
+    const answers: boolean[] = [];
+    const transaction = await fixture.begin();
+    whenEnded(fixture.store, transaction.manager, (committed) => answers.push(committed));
+    const job = newJob();
+    await fixture.store.insert([job], transaction.manager);
+    expect(answers).toEqual([]);
+    await transaction.commit();
+    expect(answers).toEqual([true]);
+    await fixture.app.transaction((manager) => fixture.store.insert([newJob()], manager));
+    expect(answers).toEqual([true]);
+  });
+
+  it('tells of a rollback, once', async () => {
+    const answers: boolean[] = [];
+    const transaction = await fixture.begin();
+    whenEnded(fixture.store, transaction.manager, (committed) => answers.push(committed));
+    await transaction.rollback();
+    expect(answers).toEqual([false]);
+  });
+
+  it('calls several callbacks in their order', async () => {
+    const calls: string[] = [];
+    await fixture.app.transaction(async (manager) => {
+      whenEnded(fixture.store, manager, () => calls.push('first'));
+      whenEnded(fixture.store, manager, () => calls.push('second'));
+    });
+    expect(calls).toEqual(['first', 'second']);
+  });
+
+  it('tells at once that the savepoint around the call was rolled back, and nothing of what came before it', async () => {
+    const calls: string[] = [];
+    await fixture.app.transaction(async (manager) => {
+      whenEnded(fixture.store, manager, (committed) => calls.push(`outside ${committed}`));
+      const savepoint = manager.transaction(async (inner) => {
+        whenEnded(fixture.store, inner, (committed) => calls.push(`inside ${committed}`));
+        throw new Error('inner');
+      });
+      await expect(savepoint).rejects.toThrow('inner');
+      expect(calls).toEqual(['inside false']);
+    });
+    expect(calls).toEqual(['inside false', 'outside true']);
+  });
+
+  it('waits for the outermost transaction when a savepoint is released', async () => {
+    const calls: string[] = [];
+    const whole = fixture.app.transaction(async (manager) => {
+      await manager.transaction(async (inner) => {
+        whenEnded(fixture.store, inner, (committed) => calls.push(`released ${committed}`));
+      });
+      expect(calls).toEqual([]);
+      // Rolling back a later savepoint of the same depth says nothing of the released one.
+      await expect(manager.transaction(() => Promise.reject(new Error('sibling')))).rejects.toThrow('sibling');
+      expect(calls).toEqual([]);
+      throw new Error('outer');
+    });
+    await expect(whole).rejects.toThrow('outer');
+    expect(calls).toEqual(['released false']);
+  });
+
+  it('tells that nothing was committed when the database refuses the commit', async () => {
+    await fixture.sql('CREATE TABLE parent (id integer PRIMARY KEY)');
+    await fixture.sql('CREATE TABLE child (parent_id integer REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)');
+    const answers: boolean[] = [];
+    const job = newJob();
+    const refused = fixture.app.transaction(async (manager) => {
+      await fixture.store.insert([job], manager);
+      whenEnded(fixture.store, manager, (committed) => answers.push(committed));
+      await manager.query('INSERT INTO child VALUES (1)');
+    });
+    await expect(refused).rejects.toThrow(/foreign key/i);
+    expect(answers).toEqual([false]);
+    expect(await fixture.store.find([job.id])).toEqual([]);
+  });
+
+  it('refuses a manager without an open transaction', () => {
+    const call = (): void => whenEnded(fixture.store, fixture.app.manager, () => undefined);
+    expect(call).toThrow(InvalidOptionsError);
+  });
+
+  it('keeps the next transaction of the same connection apart', async () => {
+    const answers: string[] = [];
+    const first = await fixture.begin();
+    whenEnded(fixture.store, first.manager, (committed) => answers.push(`first ${committed}`));
+    await first.rollback();
+    const second = await fixture.begin();
+    whenEnded(fixture.store, second.manager, (committed) => answers.push(`second ${committed}`));
+    await second.commit();
+    expect(answers).toEqual(['first false', 'second true']);
+  });
+
+  it('says nothing any more once the store is closed', async () => {
+    const answers: boolean[] = [];
+    const other = await fixture.kind.createDatabase();
+    const opened = await openStore(other);
+    const transaction = await fixture.begin(opened.app);
+    whenEnded(opened.store, transaction.manager, (committed) => answers.push(committed));
+    await opened.store.close();
+    await transaction.commit();
+    await opened.app.destroy();
+    await other.remove();
+    expect(answers).toEqual([]);
+  });
+});

@@ -1,0 +1,87 @@
+import { claim, insertOne, newJob, newJobs, outcomes, settlement } from '../../support/job-rows.js';
+import { storeKinds, useStore } from '../../support/stores.js';
+
+const HOUR = 3_600_000;
+const AT_ONCE = { completed: 0, cancelled: 0, failed: 0 };
+const PAGE = { after: null, rows: 100 };
+
+describe.each(storeKinds())('an insert with an idempotency key on $label', (kind) => {
+  const fixture = useStore(kind);
+  const once = (key: string, bodyHash = 'body'): { idempotency: { key: string; bodyHash: string } } => ({
+    idempotency: { key, bodyHash },
+  });
+
+  it('goes in when the key is new', async () => {
+    const job = newJob(once('a'));
+    expect(await fixture.store.insert([job])).toMatchObject([{ id: job.id, deduplicated: false, replayOf: null }]);
+  });
+
+  it('is answered by the first one, with the hash of that, whatever has become of it', async () => {
+    const first = await insertOne(fixture.store, once('a', 'first'));
+    expect(await fixture.store.insert([newJob(once('a', 'second'))])).toMatchObject([
+      { id: first, deduplicated: false, replayOf: 'first' },
+    ]);
+    const [token] = await claim(fixture.store);
+    await fixture.store.settle([settlement(token!, outcomes.completed())]);
+    expect(await fixture.store.insert([newJob(once('a', 'first'))])).toMatchObject([{ id: first, replayOf: 'first' }]);
+  });
+
+  it('is no repetition of itself when its first answer was lost', async () => {
+    const job = newJob(once('a'));
+    await fixture.store.insert([job]);
+    expect(await fixture.store.insert([job])).toMatchObject([{ id: job.id, deduplicated: false, replayOf: null }]);
+  });
+
+  it('stands beside its repetition in one set, and beside others', async () => {
+    const [first, other, again] = newJobs(3);
+    const answers = await fixture.store.insert([
+      { ...first!, ...once('a') },
+      other!,
+      { ...again!, ...once('a', 'other body') },
+    ]);
+    expect(answers).toMatchObject([
+      { id: first!.id, replayOf: null },
+      { id: other!.id, replayOf: null },
+      { id: first!.id, replayOf: 'body' },
+    ]);
+  });
+
+  it('asks for the idempotency key before the unique key', async () => {
+    const holder = await insertOne(fixture.store, { uniqueKey: 'u' });
+    const first = await insertOne(fixture.store, { topic: 'other', ...once('a') });
+    expect(await fixture.store.insert([newJob({ uniqueKey: 'u', ...once('a') })])).toMatchObject([
+      { id: first, deduplicated: false, replayOf: 'body' },
+    ]);
+    expect(await fixture.store.insert([newJob({ uniqueKey: 'u', ...once('b') })])).toMatchObject([
+      { id: holder, deduplicated: true, replayOf: null },
+    ]);
+  });
+
+  it('is new again when the first one is older than a day', async () => {
+    const first = await insertOne(fixture.store, once('a'));
+    await fixture.set(first, { created: { msFromNow: -24 * HOUR - 1_000 } });
+    const job = newJob(once('a'));
+    expect(await fixture.store.insert([job])).toMatchObject([{ id: job.id, replayOf: null }]);
+    expect(await fixture.store.insert([newJob(once('a'))])).toMatchObject([{ id: job.id, replayOf: 'body' }]);
+  });
+
+  it('is new again after a day in a set with other keys, too', async () => {
+    const first = await insertOne(fixture.store, once('a'));
+    await fixture.set(first, { created: { msFromNow: -24 * HOUR - 1_000 } });
+    const jobs = [newJob({ uniqueKey: 'u', ...once('a') }), newJob({ uniqueKey: 'v' })];
+    expect(await fixture.store.insert(jobs)).toMatchObject(
+      jobs.map(({ id }) => ({ id, deduplicated: false, replayOf: null })),
+    );
+  });
+
+  it('makes the job stay for a day, whatever the retention', async () => {
+    const id = await insertOne(fixture.store, once('a'));
+    const [token] = await claim(fixture.store);
+    await fixture.store.settle([settlement(token!, outcomes.completed())], ['completed']);
+    await fixture.store.prune(AT_ONCE, PAGE);
+    expect(await fixture.store.find([id])).toHaveLength(1);
+    await fixture.set(id, { created: { msFromNow: -24 * HOUR - 1_000 } });
+    await fixture.store.prune(AT_ONCE, PAGE);
+    expect(await fixture.store.find([id])).toEqual([]);
+  });
+});

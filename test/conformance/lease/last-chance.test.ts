@@ -1,0 +1,195 @@
+import type { JobEvent, JobsOptions } from 'nestjs-jobs';
+import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
+import type { Claim } from '../../../lib/core/job.js';
+import type { JobStore } from '../../../lib/store/job-store.js';
+import { altered } from '../../support/altered-store.js';
+import { insertMany, insertOne, TOPIC } from '../../support/job-rows.js';
+import { storeKinds, useStore } from '../../support/stores.js';
+import type { Signal } from '../../support/wait.js';
+import { signal, until } from '../../support/wait.js';
+
+const LEASE_MS = 1_000;
+const MANY = 40;
+
+describe.each(storeKinds())('a job at its last chance on $label', (kind) => {
+  const fixture = useStore(kind);
+  let engine: JobsEngine;
+  let events: JobEvent[];
+  /** Attempts whose handlers were called. */
+  let runs: number[];
+
+  async function start(
+    verbs: Partial<JobStore>,
+    options: JobsOptions = {},
+    work = (): void => undefined,
+  ): Promise<string> {
+    const id = await insertOne(fixture.store, { maxRetries: 0 });
+    const store = altered(fixture.store, verbs);
+    engine = new JobsEngine({ store, lease: LEASE_MS, pollInterval: 50, ...options });
+    events = [];
+    runs = [];
+    engine.events.subscribe((event) => events.push(event));
+    engine.register(TOPIC, ({ attempt }) => {
+      runs.push(attempt);
+      work();
+    });
+    await engine.start();
+    return id;
+  }
+
+  /** `begin`, held on its way to the database until the test lets it go. */
+  async function startHeld(): Promise<{ id: string; mayGo: Signal<void> }> {
+    const [isAsked, mayGo] = [signal(), signal()];
+    const begin: JobStore['begin'] = async (tokens) => {
+      isAsked.resolve();
+      await mayGo.promise;
+      return fixture.store.begin(tokens);
+    };
+    const id = await start({ begin });
+    await isAsked.promise;
+    return { id, mayGo };
+  }
+
+  const typesOf = (): string[] => events.map(({ type }) => type);
+
+  afterEach(() => engine.close());
+
+  it('is run when the table has taken note of that, and not before', async () => {
+    const { id, mayGo } = await startHeld();
+    expect(await fixture.job(id)).toMatchObject({ status: 'processing', attempt: 1 });
+    expect(runs).toEqual([]);
+    mayGo.resolve();
+    await until(() => typesOf().includes('completed'));
+    expect(runs).toEqual([1]);
+    expect(typesOf()).toEqual(['started', 'completed']);
+  });
+
+  it('is run later when the answer to its claim was lost', async () => {
+    let isLost = false;
+    const claim: JobStore['claim'] = async (request) => {
+      const claims: Claim[] = await fixture.store.claim(request);
+      if (claims.length > 0 && !isLost) {
+        isLost = true;
+        throw new QueueUnavailableError('the connection broke', { isUncertain: true });
+      }
+      return claims;
+    };
+    const id = await start({ claim });
+    await until(() => typesOf().includes('completed'));
+    expect(runs).toEqual([2]);
+    expect(await fixture.job(id)).toMatchObject({ status: 'completed', attempt: 2, retries: 0, errors: [] });
+    expect(typesOf()).toEqual(['rescued', 'started', 'completed']);
+  });
+
+  it('goes back to its place when the process ends before that', async () => {
+    const { id, mayGo } = await startHeld();
+    const { runAt } = await fixture.job(id);
+    const closing = engine.close();
+    mayGo.resolve();
+    await closing;
+    expect(runs).toEqual([]);
+    expect(await fixture.job(id)).toMatchObject({ status: 'pending', attempt: 1, retries: 0, runAt });
+  });
+
+  it('goes back when the process ends while somebody has its row locked, and nothing begins in its slot', async () => {
+    let isLocked = false;
+    const busy: JobStore['begin'] = async (tokens) => {
+      isLocked = true;
+      return tokens.map(() => ({ state: 'busy', cancelRequested: false }));
+    };
+    // Quick ones first, or nothing would be claimed ahead of the slot.
+    await insertMany(fixture.store, 150, { priority: -1 });
+    const id = await start({ begin: busy }, { concurrency: 1 });
+    await until(() => isLocked);
+    const ahead = await insertMany(fixture.store, 20, { priority: 1 });
+    const statusOf = async (): Promise<string[]> => (await fixture.store.find(ahead)).map(({ status }) => status);
+    await until(async () => (await statusOf()).includes('processing'));
+    await engine.close();
+    expect(runs).toHaveLength(150);
+    expect(await fixture.job(id)).toMatchObject({ status: 'pending', retries: 0 });
+    expect(new Set(await statusOf())).toEqual(new Set(['pending']));
+  });
+
+  it('is not run when it is cancelled before that', async () => {
+    const { id, mayGo } = await startHeld();
+    await fixture.store.cancel([id]);
+    mayGo.resolve();
+    await until(() => typesOf().includes('cancelled'));
+    expect(runs).toEqual([]);
+    expect(typesOf()).toEqual(['cancelled']);
+  });
+
+  it('is not run when the database refuses to take note, and not lost', async () => {
+    let refusals = 0;
+    const begin: JobStore['begin'] = async (tokens) => {
+      refusals += 1;
+      if (refusals === 1) throw new Error('a trigger says no');
+      return fixture.store.begin(tokens);
+    };
+    await start({ begin });
+    await until(() => typesOf().includes('completed'));
+    expect(runs).toEqual([2]);
+  });
+
+  it('is run later when the note of it came when the lease had ended, be it good again by then', async () => {
+    const [isAsked, mayRenew, mayBegin] = [signal(), signal(), signal()];
+    const leaseAge = async (of: string): Promise<number> =>
+      (await fixture.now()).getTime() - (await fixture.job(of)).lockedUntil!.getTime();
+    const id = await start({
+      begin: async (tokens) => {
+        isAsked.resolve();
+        await mayBegin.promise;
+        return fixture.store.begin(tokens);
+      },
+      renew: async (tokens, leaseMs) => {
+        // What is asked this late makes the lease good for long when it is answered.
+        if ((await leaseAge(tokens[0]!.id)) < -LEASE_MS / 4) throw new QueueUnavailableError('the database is away');
+        await mayRenew.promise;
+        return fixture.store.renew(tokens, leaseMs);
+      },
+      rescue: async (...args) => {
+        await mayBegin.promise;
+        return fixture.store.rescue(...args);
+      },
+    });
+    await isAsked.promise;
+    // By then the process has looked at its clock.
+    await until(async () => (await leaseAge(id)) > LEASE_MS / 2);
+    mayRenew.resolve();
+    await until(async () => (await leaseAge(id)) < 0);
+    mayBegin.resolve();
+    await until(() => typesOf().includes('completed'));
+    expect(runs).toEqual([2]);
+    expect(await fixture.job(id)).toMatchObject({ status: 'completed', attempt: 2, retries: 0, errors: [] });
+  });
+
+  it('leaves the event loop its turns, with all those that begin together', async () => {
+    let turn = 0;
+    let isOver = false;
+    const next = (): void => {
+      turn += 1;
+      if (!isOver) setImmediate(next);
+    };
+    setImmediate(next);
+    const turns = new Set<number>();
+    const work = (): void => {
+      const endMs = performance.now() + 10;
+      while (performance.now() < endMs);
+      turns.add(turn);
+    };
+    await insertMany(fixture.store, MANY, { maxRetries: 0 });
+    await start({}, { concurrency: MANY }, work);
+    await engine.whenIdle().finally(() => (isOver = true));
+    expect(runs).toHaveLength(MANY + 1);
+    expect(turns.size).toBeGreaterThan(MANY / 4);
+  });
+
+  it('keeps its lease while the table does not take note of it', async () => {
+    const { id, mayGo } = await startHeld();
+    const first = await fixture.job(id);
+    await until(async () => (await fixture.job(id)).lockedUntil! > first.lockedUntil!);
+    mayGo.resolve();
+    await until(() => typesOf().includes('completed'));
+    expect(runs).toEqual([1]);
+  });
+});

@@ -1,0 +1,118 @@
+import { v7 as uuidv7 } from 'uuid';
+import type { ClaimToken } from '../../../lib/core/job.js';
+import { claim, claimMany, claimOne, insertOne, outcomes, settlement } from '../../support/job-rows.js';
+import { storeKinds, useStore } from '../../support/stores.js';
+
+describe.each(storeKinds())('recordProgress on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  const record = async (token: ClaimToken, progress: string | null): Promise<boolean> =>
+    (await fixture.store.recordProgress([{ token, progress }]))[0]!;
+
+  it.each(['42', '"half"', '{"done":[1,2],"of":"日本"}', 'false', '0', '[]', '""'])(
+    'keeps the progress %s of a running job',
+    async (text) => {
+      const token = await claimOne(fixture.store);
+      const { lockedUntil } = await fixture.job(token.id);
+      expect(await record(token, text)).toBe(true);
+      const job = await fixture.job(token.id);
+      expect(job.progress).toEqual(JSON.parse(text));
+      expect(job).toMatchObject({ status: 'processing', attempt: 1, lockedUntil });
+    },
+  );
+
+  it('replaces what was recorded before, also by nothing', async () => {
+    const token = await claimOne(fixture.store);
+    await record(token, '1');
+    await record(token, '2');
+    expect((await fixture.job(token.id)).progress).toBe(2);
+    expect(await record(token, null)).toBe(true);
+    expect((await fixture.job(token.id)).progress).toBeNull();
+    await record(token, '3');
+    expect(await record(token, 'null')).toBe(true);
+    expect((await fixture.job(token.id)).progress).toBeNull();
+  });
+
+  it('records a thousand values in one call, and answers in their order where the lease was lost', async () => {
+    const claims = await claimMany(fixture.store, 1_000);
+    const lost = claims.filter((_, index) => index % 3 === 0);
+    await fixture.store.settle(lost.map((token) => settlement(token, outcomes.completed())));
+    const entries = claims.toReversed().map((token) => ({ token, progress: JSON.stringify(token.id) }));
+    expect(await fixture.store.recordProgress(entries)).toEqual(entries.map(({ token }) => !lost.includes(token)));
+    const jobs = await fixture.store.find(claims.map(({ id }) => id));
+    expect(jobs.filter(({ progress, id }) => progress === id)).toHaveLength(1_000 - lost.length);
+    expect(await fixture.store.recordProgress([])).toEqual([]);
+  });
+
+  it('keeps the last of several values that one set has for one job', async () => {
+    const [first, second] = await claimMany(fixture.store, 2);
+    const values = ['9', '1', '5', '3', '7'];
+    const entries = values.flatMap((progress) => [first!, second!].map((token) => ({ token, progress })));
+    expect(await fixture.store.recordProgress(entries)).toEqual(entries.map(() => true));
+    expect((await fixture.job(first!.id)).progress).toBe(7);
+    expect((await fixture.job(second!.id)).progress).toBe(7);
+  });
+
+  it('tells two attempts of one job apart in one set, whichever comes first', async () => {
+    const stale = await claimOne(fixture.store);
+    await fixture.store.settle([settlement(stale, outcomes.release())]);
+    const [current] = await claim(fixture.store);
+    const late = { token: stale, progress: '"stale"' };
+    const inTime = { token: current!, progress: '"current"' };
+    expect(await fixture.store.recordProgress([late, inTime])).toEqual([false, true]);
+    expect(await fixture.store.recordProgress([inTime, late])).toEqual([true, false]);
+    expect((await fixture.job(stale.id)).progress).toBe('current');
+  });
+
+  it.each([
+    ['completed', outcomes.completed()],
+    ['failed', outcomes.failed()],
+    ['cancelled', outcomes.cancelled()],
+    ['waiting again', outcomes.snooze()],
+  ])('refuses the progress of an attempt whose job is %s', async (_state, outcome) => {
+    const token = await claimOne(fixture.store);
+    await fixture.store.settle([settlement(token, outcome)]);
+    const before = await fixture.job(token.id);
+    expect(await record(token, '1')).toBe(false);
+    expect(await fixture.job(token.id)).toEqual(before);
+  });
+
+  it('refuses progress of a job that was never claimed, and of one that is not there', async () => {
+    const id = await insertOne(fixture.store);
+    expect(await record({ id, attempt: 0 }, '1')).toBe(false);
+    expect(await record({ id: uuidv7(), attempt: 1 }, '1')).toBe(false);
+    expect((await fixture.job(id)).progress).toBeNull();
+  });
+});
+
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
+  'progress of a row that is locked, on $label',
+  (kind) => {
+    const fixture = useStore(kind);
+    let token: ClaimToken;
+    let transaction: Awaited<ReturnType<typeof fixture.begin>>;
+
+    beforeEach(async () => {
+      token = await claimOne(fixture.store);
+      transaction = await fixture.begin();
+      await transaction.manager.query('SELECT id FROM _jobs WHERE id = $1 FOR UPDATE', [token.id]);
+    });
+
+    it('is kept when that was for a moment', async () => {
+      const recorded = fixture.store.recordProgress([{ token, progress: '100' }]);
+      await fixture.untilSomebodyWaits();
+      await transaction.rollback();
+      expect(await recorded).toEqual([true]);
+      expect((await fixture.job(token.id)).progress).toBe(100);
+    });
+
+    it('is left out when it was for longer, and does not keep others from theirs', async () => {
+      const other = await claimOne(fixture.store);
+      const entries = [token, other].map((each) => ({ token: each, progress: '100' }));
+      expect(await fixture.store.recordProgress(entries)).toEqual([true, true]);
+      expect((await fixture.job(other.id)).progress).toBe(100);
+      expect((await fixture.job(token.id)).progress).toBeNull();
+      await transaction.rollback();
+    });
+  },
+);

@@ -1,0 +1,207 @@
+import { v7 as uuidv7 } from 'uuid';
+import type { ClaimToken } from '../../../lib/core/job.js';
+import type { ClaimState } from '../../../lib/store/job-store.js';
+import {
+  HELD,
+  LOST,
+  claim,
+  claimMany,
+  claimOne,
+  insertOne,
+  outcomes,
+  rescue,
+  settlement,
+  withoutPlaces,
+} from '../../support/job-rows.js';
+import { storeKinds, useStore } from '../../support/stores.js';
+
+describe.each(storeKinds())('renew on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  const renew = async (tokens: readonly ClaimToken[], leaseMs = 30_000): Promise<ClaimState[]> =>
+    withoutPlaces(await fixture.store.renew(tokens, leaseMs));
+
+  it('lets the lease live on from now by the clock of the database, and changes nothing else', async () => {
+    const token = await claimOne(fixture.store);
+    const before = await fixture.job(token.id);
+    expect(await renew([token], 500_000)).toEqual([HELD]);
+    const now = await fixture.now();
+    const { lockedUntil, ...after } = await fixture.job(token.id);
+    expect(after).toEqual({ ...before, lockedUntil: undefined });
+    expect(Math.abs(lockedUntil!.getTime() - now.getTime() - 500_000)).toBeLessThan(5_000);
+  });
+
+  it('shortens a lease when a shorter one is asked for', async () => {
+    const token = await claimOne(fixture.store);
+    await renew([token], 1_000);
+    const { lockedUntil } = await fixture.job(token.id);
+    expect(lockedUntil!.getTime()).toBeLessThan((await fixture.now()).getTime() + 2_000);
+  });
+
+  it('renews a lease that has expired while nobody has rescued the job', async () => {
+    const token = await claimOne(fixture.store);
+    await fixture.expire(token.id);
+    expect(await renew([token])).toEqual([HELD]);
+    expect(await rescue(fixture.store, 10)).toEqual([]);
+  });
+
+  it('answers in the order of the tokens, whatever that is', async () => {
+    const claims = await claimMany(fixture.store, 6);
+    await fixture.store.settle([claims[1]!, claims[4]!].map((token) => settlement(token, outcomes.completed())));
+    const states = async (tokens: readonly ClaimToken[]): Promise<string[]> =>
+      (await renew(tokens)).map(({ state }) => state);
+    expect(await states(claims)).toEqual(['held', 'lost', 'held', 'held', 'lost', 'held']);
+    const shuffled = [4, 0, 5, 1, 3, 2].map((index) => claims[index]!);
+    expect(await states(shuffled)).toEqual(['lost', 'held', 'held', 'lost', 'held', 'held']);
+    expect(await states([])).toEqual([]);
+  });
+
+  it('tells two attempts of one job apart in one set, whichever comes first', async () => {
+    const stale = await claimOne(fixture.store);
+    await fixture.store.settle([settlement(stale, outcomes.release())]);
+    const [current] = await claim(fixture.store);
+    expect(await renew([stale, current!])).toEqual([LOST, HELD]);
+    expect(await renew([current!, stale])).toEqual([HELD, LOST]);
+  });
+
+  it('renews a thousand leases in one call', async () => {
+    const claims = await claimMany(fixture.store, 1_000);
+    const answers = await renew(claims.toReversed());
+    expect(answers).toHaveLength(1_000);
+    expect(answers.every(({ state }) => state === 'held')).toBe(true);
+  });
+
+  it.each([
+    ['completed', outcomes.completed()],
+    ['failed', outcomes.failed()],
+    ['cancelled', outcomes.cancelled()],
+    ['waiting again', outcomes.release()],
+  ])('says that the lease of a job is lost that is %s', async (_state, outcome) => {
+    const token = await claimOne(fixture.store);
+    await fixture.store.settle([settlement(token, outcome)]);
+    const before = await fixture.job(token.id);
+    expect(await renew([token])).toEqual([LOST]);
+    expect(await fixture.job(token.id)).toEqual(before);
+  });
+
+  it('says that the lease is lost to a later attempt, and leaves that one alone', async () => {
+    const stale = await claimOne(fixture.store);
+    await fixture.store.settle([settlement(stale, outcomes.release())]);
+    const [current] = await claim(fixture.store, { worker: 'another' });
+    const before = await fixture.job(stale.id);
+    expect(await renew([stale], 900_000)).toEqual([LOST]);
+    expect(await fixture.job(stale.id)).toEqual(before);
+    expect(await renew([current!])).toEqual([HELD]);
+  });
+
+  it('says that the lease is lost of a job that is gone, and of one that never was', async () => {
+    const token = await claimOne(fixture.store);
+    await fixture.store.settle([settlement(token, outcomes.completed())]);
+    await fixture.store.delete([token.id]);
+    expect(await renew([token, { id: uuidv7(), attempt: 1 }])).toEqual([LOST, LOST]);
+  });
+
+  it('says that no lease is held of a job that was never claimed', async () => {
+    const id = await insertOne(fixture.store);
+    expect(
+      await renew([
+        { id, attempt: 0 },
+        { id, attempt: 1 },
+      ]),
+    ).toEqual([LOST, LOST]);
+    expect(await fixture.job(id)).toMatchObject({ status: 'pending', lockedUntil: null });
+  });
+
+  it('brings back that somebody asked to cancel', async () => {
+    const [asked, left] = await claimMany(fixture.store, 2);
+    await fixture.store.cancel([asked!.id]);
+    expect(await renew([left!, asked!])).toEqual([HELD, { state: 'held', cancelRequested: true }]);
+  });
+
+  it('says nothing of a cancel to an attempt that has lost its lease', async () => {
+    const [ended, stale] = await claimMany(fixture.store, 2);
+    await fixture.store.settle([settlement(stale!, outcomes.release())]);
+    await claim(fixture.store);
+    await fixture.store.cancel([ended!.id, stale!.id]);
+    await fixture.store.settle([settlement(ended!, outcomes.completed())]);
+    expect(await renew([ended!, stale!])).toEqual([LOST, LOST]);
+  });
+
+  it('names the owned jobs that somebody asked to cancel, and no others', async () => {
+    const [asked, left, stale, ended] = await claimMany(fixture.store, 4);
+    await fixture.store.settle([settlement(stale!, outcomes.release())]);
+    await claim(fixture.store);
+    await fixture.store.cancel([asked!.id, stale!.id, ended!.id]);
+    await fixture.store.settle([settlement(ended!, outcomes.completed())]);
+    const tokens = [ended!, stale!, left!, asked!, { id: uuidv7(), attempt: 1 }];
+    expect(await fixture.store.cancelRequests(tokens)).toEqual([{ id: asked!.id, attempt: 1 }]);
+    expect(await fixture.store.cancelRequests([{ id: stale!.id, attempt: 2 }])).toEqual([
+      { id: stale!.id, attempt: 2 },
+    ]);
+    expect(await fixture.store.cancelRequests([])).toEqual([]);
+  });
+});
+
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
+  'renew beside an open completion on $label',
+  (kind) => {
+    const fixture = useStore(kind);
+
+    it('calls a job busy whose completion is under way, without waiting, and renews the others', async () => {
+      const [first, completing, last] = await claimMany(fixture.store, 3);
+      const transaction = await fixture.begin();
+      await fixture.store.completeTx(transaction.manager, completing!, null);
+      const renewals = withoutPlaces(await fixture.store.renew([first!, completing!, last!], 900_000));
+      expect(renewals).toEqual([HELD, { state: 'busy', cancelRequested: false }, HELD]);
+      await transaction.commit();
+      expect(await fixture.store.renew([completing!], 900_000)).toEqual([LOST]);
+      expect(await fixture.job(completing!.id)).toMatchObject({ status: 'completed', lockedUntil: null });
+    });
+
+    it('renews a job again whose completion was rolled back', async () => {
+      const token = await claimOne(fixture.store);
+      const transaction = await fixture.begin();
+      await fixture.store.completeTx(transaction.manager, token, null);
+      expect(await fixture.store.renew([token], 900_000)).toMatchObject([{ state: 'busy' }]);
+      await transaction.rollback();
+      expect(await fixture.store.renew([token], 900_000)).toMatchObject([HELD]);
+    });
+
+    it('says of a busy job that somebody asked to cancel it', async () => {
+      const token = await claimOne(fixture.store);
+      await fixture.store.cancel([token.id]);
+      const transaction = await fixture.begin();
+      await transaction.manager.query('SELECT id FROM _jobs WHERE id = $1 FOR UPDATE', [token.id]);
+      expect(await fixture.store.renew([token], 900_000)).toEqual([{ state: 'busy', cancelRequested: true }]);
+    });
+
+    it('calls a job of another attempt lost, not busy, while its row is locked', async () => {
+      const stale = await claimOne(fixture.store);
+      await fixture.store.settle([settlement(stale, outcomes.release())]);
+      const [current] = await claim(fixture.store);
+      const transaction = await fixture.begin();
+      await fixture.store.completeTx(transaction.manager, current!, null);
+      expect(await fixture.store.renew([stale], 900_000)).toEqual([LOST]);
+    });
+  },
+);
+
+describe.each(storeKinds().filter(({ locksRows }) => !locksRows))(
+  'renew beside an open completion on $label',
+  (kind) => {
+    const fixture = useStore(kind);
+
+    it.each([
+      ['commits', 'lost'],
+      ['is rolled back', 'held'],
+    ])('waits for the write lock, and sees how the completion %s', async (end, state) => {
+      const token = await claimOne(fixture.store);
+      const transaction = await fixture.begin();
+      await fixture.store.completeTx(transaction.manager, token, null);
+      const renewals = fixture.store.renew([token], 900_000);
+      await fixture.untilSomebodyWaits();
+      await (end === 'commits' ? transaction.commit() : transaction.rollback());
+      expect(await renewals).toMatchObject([{ state }]);
+    });
+  },
+);

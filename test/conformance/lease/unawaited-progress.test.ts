@@ -1,0 +1,105 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { JobsEngineOptions } from 'nestjs-jobs';
+import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
+import type { JobStore } from '../../../lib/store/job-store.js';
+import { altered } from '../../support/altered-store.js';
+import { TOPIC } from '../../support/job-rows.js';
+import { storeKinds, useStore } from '../../support/stores.js';
+import { signal } from '../../support/wait.js';
+import { RecordingLogger } from '../../support/unit/recording-logger.js';
+
+describe.each(storeKinds())('progress that no handler waits for, on $label', (kind) => {
+  const fixture = useStore(kind);
+  let engine: JobsEngine;
+
+  afterEach(() => engine.close());
+
+  const open = (store: JobStore, options: Omit<JobsEngineOptions, 'store'> = {}): void => {
+    engine = new JobsEngine({ ...options, store });
+  };
+
+  it.each([
+    { end: 'completed', fails: false },
+    { end: 'failed', fails: true },
+  ])('is there when the job has $end, to the last value', async ({ end, fails }) => {
+    const mayRecord = signal();
+    const hasReturned = signal();
+    const store = altered(fixture.store, {
+      recordProgress: async (entries) => {
+        await mayRecord.promise;
+        return fixture.store.recordProgress(entries);
+      },
+    });
+    open(store, { maxRetries: 0 });
+    engine.register(TOPIC, async (job) => {
+      void job.progress(10);
+      // In a batch of its own.
+      await nextTurn();
+      void job.progress(100);
+      hasReturned.resolve();
+      if (fails) throw new Error('for the test');
+    });
+    await engine.start();
+    const { id } = await engine.enqueue(TOPIC, null);
+    await hasReturned.promise;
+    mayRecord.resolve();
+    await engine.whenIdle();
+    expect(await fixture.job(id)).toMatchObject({ status: end, progress: 100 });
+  });
+
+  it('does not keep the process from its end, which says what is not recorded', async () => {
+    const isRecording = signal();
+    const mayRecord = signal();
+    const store = altered(fixture.store, {
+      recordProgress: async () => {
+        isRecording.resolve();
+        await mayRecord.promise;
+        throw new Error('for the test');
+      },
+      // As a database that does not answer.
+      settle: () => mayRecord.promise.then(() => Promise.reject(new QueueUnavailableError('for the test'))),
+    });
+    const logger = new RecordingLogger();
+    open(store, { logger, shutdownTimeout: 100 });
+    engine.register(TOPIC, (job) => void job.progress(10));
+    await engine.start();
+    await engine.enqueue(TOPIC, null);
+    await isRecording.promise;
+    await engine.close();
+    expect(logger.of('warn')).toContainEqual(expect.stringMatching(/^outcomes without an answer at the end: 1;/));
+    mayRecord.resolve();
+  });
+
+  it('keeps no job from ending when it cannot be recorded', async () => {
+    const store = altered(fixture.store, { recordProgress: () => Promise.reject(new Error('for the test')) });
+    open(store);
+    engine.register(TOPIC, (job) => void job.progress(10));
+    await engine.start();
+    const { id } = await engine.enqueue(TOPIC, null);
+    await engine.whenIdle();
+    expect(await fixture.job(id)).toMatchObject({ status: 'completed', progress: null });
+  });
+});
+
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
+  'progress that no transactional handler waits for, on $label',
+  (kind) => {
+    const fixture = useStore(kind);
+
+    it('is there when the job has completed', async () => {
+      const store = altered(fixture.store, {
+        recordProgress: async (entries) => {
+          await nextTurn();
+          return fixture.store.recordProgress(entries);
+        },
+      });
+      const engine = new JobsEngine({ store });
+      engine.register(TOPIC, (job) => void job.progress(10), { transactional: true });
+      await engine.start();
+      const { id } = await engine.enqueue(TOPIC, null);
+      await engine.whenIdle();
+      await engine.close();
+      expect(await fixture.job(id)).toMatchObject({ status: 'completed', progress: 10 });
+    });
+  },
+);

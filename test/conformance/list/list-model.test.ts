@@ -1,0 +1,74 @@
+import fc from 'fast-check';
+import type { ListFilter } from '../../../lib/core/list-filter.js';
+import { newJob } from '../../support/job-rows.js';
+import type { ListedJob } from '../../support/listed-jobs.js';
+import { anyJobs, anyQuery, DAY, expectedPage, idAt, insertListed } from '../../support/listed-jobs.js';
+import { storeKinds, useStore } from '../../support/stores.js';
+
+const TABLES = 6;
+const QUERIES_EACH = 30;
+/** Where a list with dates stops looking at all jobs. */
+const LARGE_ROWS = 20_001;
+
+describe.each(storeKinds())('any list on $label', (kind) => {
+  const fixture = useStore(kind);
+  const share = kind.isMain ? 1 : 1 / 3;
+
+  async function expectPage(jobs: readonly ListedJob[], query: ListFilter): Promise<void> {
+    const { ids, total } = expectedPage(jobs, query);
+    const listed = await fixture.store.reports.list(query);
+    const got = { ids: listed.items.map(({ id }) => id), total: listed.total, totalCapped: listed.totalCapped };
+    expect({ query, ...got }).toEqual({ query, ids, total: Math.min(total, 10_000), totalCapped: total > 10_000 });
+    expect(await fixture.store.reports.idsOf(query)).toEqual({ ids, isSearchCut: false });
+  }
+
+  /** Many questions to one table: it costs more to fill than to ask. */
+  async function expectPages(filling: readonly ListedJob[], jobs: readonly ListedJob[], seed: number): Promise<void> {
+    // Of a large table not all are searched by their time.
+    const queries = anyQuery(jobs).filter(({ due }) => filling.length === 0 || due === null);
+    for (const query of fc.sample(queries, { numRuns: QUERIES_EACH * share, seed })) {
+      await expectPage([...filling, ...jobs], query);
+    }
+  }
+
+  it('shows what a plain filter would', async () => {
+    await fc.assert(
+      fc.asyncProperty(anyJobs, fc.integer(), async (jobs, seed) => {
+        await fixture.sql('DELETE FROM _jobs');
+        await insertListed(fixture, jobs);
+        await expectPages([], jobs, seed);
+      }),
+      { numRuns: TABLES * share, endOnFailure: true },
+    );
+  }, 120_000);
+
+  it('shows the same when the table is so large that it finds dates by the time in the ids', async () => {
+    const filling = await fill();
+    const jobs = fc.sample(anyJobs, { numRuns: 50, seed: 7 }).find(({ length }) => length >= 30)!;
+    await insertListed(fixture, jobs);
+    await expectPages(filling, jobs, 7);
+  }, 120_000);
+
+  /** A large table: half of the jobs are older than those of a test, half are newer. */
+  async function fill(): Promise<ListedJob[]> {
+    const filling = Array.from({ length: LARGE_ROWS }, (_, index): ListedJob => {
+      const created = new Date(DAY.getTime() + (index % 2 === 0 ? -1 : 1) * 7 * 86_400_000);
+      const id = idAt(created, 1_000 + index);
+      return { id, topic: 'filling', status: 'pending', error: null, created, isDue: true };
+    });
+    const inserts = filling.map(({ id, topic }) => newJob({ id, topic }));
+    for (let from = 0; from < inserts.length; from += 5_000) {
+      await fixture.store.insert(inserts.slice(from, from + 5_000));
+    }
+    for (const created of new Set(filling.map((job) => job.created.getTime()))) {
+      const [prefix] = idAt(new Date(created), 0).split('-');
+      const text = kind.locksRows ? 'id::text' : 'id';
+      const time = new Date(created)
+        .toISOString()
+        .replace('T', ' ')
+        .replace('Z', kind.locksRows ? '+00' : '');
+      await fixture.sql(`UPDATE _jobs SET created = '${time}' WHERE ${text} LIKE '${prefix}-%'`);
+    }
+    return filling;
+  }
+});

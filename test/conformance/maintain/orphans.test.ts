@@ -1,0 +1,92 @@
+import { guardedLogger } from '../../../lib/core/logger.js';
+import { OrphanWatch } from '../../../lib/engine/maintain/unhandled-topics.js';
+import { Statistics } from '../../../lib/engine/maintain/metrics-recorder.js';
+import { insertOne } from '../../support/job-rows.js';
+import { storeKinds, useStore } from '../../support/stores.js';
+import { until } from '../../support/wait.js';
+import { RecordingLogger } from '../../support/unit/recording-logger.js';
+import { VirtualClock } from '../../support/unit/virtual-clock.js';
+
+describe.each(storeKinds())('jobs without a handler in any process on $label', (kind) => {
+  const fixture = useStore(kind);
+  let logger: RecordingLogger;
+  let watch: OrphanWatch;
+
+  beforeEach(async () => {
+    await fixture.sql('DELETE FROM _jobs');
+    await fixture.sql('DELETE FROM _jobs_workers');
+    logger = new RecordingLogger();
+    watch = new OrphanWatch({ store: fixture.store, logger: guardedLogger(logger) });
+  });
+
+  const looks = async (count: number): Promise<string[]> => {
+    for (let look = 1; look <= count; look += 1) await watch.look();
+    return logger.of('warn');
+  };
+
+  it('are named, once, when two looks in a row have found them', async () => {
+    await fixture.store.reports.noteWorker('a', ['mail']);
+    await insertOne(fixture.store, { topic: 'mial' });
+    expect(await looks(1)).toEqual([]);
+    expect(await looks(1)).toEqual([
+      `jobs of 'mial' are due, and no process that runs has a handler for them: they wait`,
+    ]);
+    expect(await looks(3)).toHaveLength(1);
+  });
+
+  it('are not named when a process with their handler comes in time, as in a deployment', async () => {
+    await insertOne(fixture.store, { topic: 'added' });
+    await watch.look();
+    await fixture.store.reports.noteWorker('new', ['added']);
+    expect(await looks(3)).toEqual([]);
+  });
+
+  it('are named again when they had a handler meanwhile', async () => {
+    await insertOne(fixture.store, { topic: 'mail' });
+    expect(await looks(2)).toHaveLength(1);
+    await fixture.store.reports.noteWorker('a', ['mail']);
+    await watch.look();
+    await fixture.store.reports.forgetWorker('a');
+    expect(await looks(2)).toHaveLength(2);
+  });
+
+  it('are not named while they are not due, nor when they have ended', async () => {
+    await insertOne(fixture.store, { topic: 'later', delayMs: 3_600_000 });
+    const cancelled = await insertOne(fixture.store, { topic: 'ended' });
+    await fixture.store.cancel([cancelled]);
+    expect(await looks(3)).toEqual([]);
+  });
+
+  it('are named in one line that cannot be forged, however many topics they have', async () => {
+    for (let topic = 10; topic < 22; topic += 1) await insertOne(fixture.store, { topic: `t${topic}\nerror` });
+    const [line, ...more] = await looks(2);
+    expect(line).toMatch(/^jobs of 't10 error', 't11 error', .*'t19 error' and 2 other topics are due/);
+    expect(line).not.toContain('\n');
+    expect(more).toEqual([]);
+  });
+
+  it('are looked for once a minute, with one statement while nothing waits', async () => {
+    const clock = new VirtualClock();
+    const { store } = fixture;
+    const looked = jest.spyOn(store.reports, 'waitingTopics');
+    const asked = jest.spyOn(store.reports, 'servedTopics');
+    const statistics = new Statistics({ store, clock, logger, random: () => 0, worker: 'a', topics: () => ['mail'] });
+    statistics.start();
+    const rounds = async (count: number): Promise<void> => {
+      for (let round = 1; round <= count; round += 1) {
+        await until(() => clock.waiting > 0);
+        await clock.advance(clock.nextWakeInMs);
+      }
+      await until(() => clock.waiting > 0);
+    };
+    // A round takes 0.9 s when `random` says 0.
+    await rounds(60);
+    expect(looked).toHaveBeenCalledTimes(0);
+    await rounds(10);
+    expect(looked).toHaveBeenCalledTimes(1);
+    await rounds(67);
+    expect(looked).toHaveBeenCalledTimes(2);
+    expect(asked).not.toHaveBeenCalled();
+    await statistics.stop();
+  });
+});

@@ -1,0 +1,247 @@
+import { InvalidOptionsError, jobsMigrations } from 'nestjs-jobs';
+import type { JobsOptions } from 'nestjs-jobs';
+import type { DataSource, QueryRunner } from 'typeorm';
+import { v7 as uuidv7 } from 'uuid';
+import { createJobStore } from '../../../lib/engine/jobs-engine.js';
+import type { JobStore } from '../../../lib/store/job-store.js';
+import { catalogOf } from '../../support/catalog.js';
+import { claim, insertOne, TOPIC } from '../../support/job-rows.js';
+import type { EmptyDatabase } from '../../support/stores.js';
+import { storeKinds } from '../../support/stores.js';
+import { until } from '../../support/wait.js';
+
+/** Those that the migrations make. */
+const TABLES = ['_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_paused'];
+
+describe.each(storeKinds())('migrations on $label', (kind) => {
+  let database: EmptyDatabase;
+  let closing: (() => Promise<void>)[];
+
+  beforeEach(async () => {
+    database = await kind.createDatabase();
+    closing = [];
+  });
+  afterEach(async () => {
+    for (const close of closing.reverse()) {
+      await close();
+    }
+    await database.remove();
+  });
+
+  async function openApp(options?: object): Promise<DataSource> {
+    const app = await database.app(options).initialize();
+    closing.push(() => app.destroy());
+    return app;
+  }
+
+  async function openStoreOf(app: DataSource, options: JobsOptions = {}): Promise<JobStore> {
+    const { store } = createJobStore(app, options);
+    closing.push(() => store.close());
+    await store.open();
+    return store;
+  }
+
+  const namesIn = async (app: DataSource, table: string): Promise<string[]> =>
+    (await app.query<{ name: string }[]>(`SELECT name FROM ${table} ORDER BY id`)).map(({ name }) => name);
+  const migrationNames = jobsMigrations.map((migration) => migration.name);
+
+  /** A store works when a job can be put in and taken out. */
+  async function expectToWork(store: JobStore): Promise<void> {
+    const id = await insertOne(store);
+    expect(await claim(store)).toMatchObject([{ id, attempt: 1 }]);
+  }
+
+  it('are run once on a fresh database, and recorded', async () => {
+    const app = await openApp();
+    await expectToWork(await openStoreOf(app));
+    expect(await namesIn(app, '_jobs_migrations')).toEqual(migrationNames);
+  });
+
+  it('change nothing when the tables are there already, and keep the jobs', async () => {
+    const app = await openApp();
+    const first = await openStoreOf(app);
+    const before = await catalogOf(app);
+    const id = await insertOne(first, { delayMs: 60_000 });
+    const second = await openStoreOf(app);
+    expect(await second.find([id])).toHaveLength(1);
+    expect(await catalogOf(app)).toEqual(before);
+    expect(await namesIn(app, '_jobs_migrations')).toEqual(migrationNames);
+  });
+
+  it('are run once when eight stores open a fresh database at the same time', async () => {
+    const shared = await openApp();
+    const apps = await Promise.all(
+      Array.from({ length: 8 }, () => (kind.canHaveTwoConnections ? openApp() : Promise.resolve(shared))),
+    );
+    const stores = await Promise.all(apps.map((app) => openStoreOf(app)));
+    expect(await namesIn(shared, '_jobs_migrations')).toEqual(migrationNames);
+    for (const store of stores) {
+      await expectToWork(store);
+    }
+  });
+
+  it('change nothing where somebody else has a table of that name, and say so', async () => {
+    const app = await openApp();
+    await app.query('CREATE TABLE _jobs (id integer)');
+    const before = await catalogOf(app);
+    await expect(openStoreOf(app)).rejects.toThrow(
+      /^migrate: .*nothing was changed; is there a table .* of somebody else/,
+    );
+    expect(await catalogOf(app)).toEqual(before);
+  });
+
+  describe('with migrate: false', () => {
+    it('are missed on an empty database by an error that names the option and what to run, and nothing is made', async () => {
+      const app = await openApp();
+      const refused = openStoreOf(app, { migrate: false });
+      await expect(refused).rejects.toMatchObject({
+        constructor: InvalidOptionsError,
+        option: 'migrate',
+        message: expect.stringContaining('jobsMigrations') as string,
+      });
+      expect(await catalogOf(app)).toEqual([]);
+    });
+
+    it('are missed when a column is missing', async () => {
+      const app = await openApp();
+      const store = await openStoreOf(app);
+      await store.close();
+      await app.query('ALTER TABLE _jobs RENAME COLUMN body_hash TO hash');
+      await expect(openStoreOf(app, { migrate: false })).rejects.toMatchObject({ option: 'migrate' });
+      await expect(openStoreOf(app, { migrate: true })).rejects.toMatchObject({ option: 'migrate' });
+    });
+
+    it('bring tables of the version before up to date, with the jobs in them, or are asked for', async () => {
+      const fresh = await openApp();
+      await openStoreOf(fresh);
+      const made = await catalogOf(fresh, TABLES);
+      const other = await kind.createDatabase();
+      closing.push(() => other.remove());
+      const app = await other.app({ migrations: jobsMigrations.slice(0, 1) }).initialize();
+      closing.push(() => app.destroy());
+      await app.runMigrations();
+      const id = uuidv7();
+      await app.query(`INSERT INTO _jobs (id, topic, payload) VALUES ('${id}', '${TOPIC}', '{}')`);
+      await expect(openStoreOf(app, { migrate: false })).rejects.toThrow(/^migrate: is false, and the table _jobs/);
+      const store = await openStoreOf(app);
+      expect(await catalogOf(app, TABLES)).toEqual(made);
+      expect(await claim(store)).toMatchObject([{ id, attempt: 1 }]);
+    });
+
+    it.each(jobsMigrations.slice(1).map((migration, index) => [migration.name, index + 1] as const))(
+      'are asked for, and run, when %s is the first that has not',
+      async (_name, count) => {
+        const app = await openApp({ migrations: jobsMigrations.slice(0, count) });
+        await app.runMigrations();
+        await expect(openStoreOf(app, { migrate: false })).rejects.toMatchObject({ option: 'migrate' });
+        await expectToWork(await openStoreOf(app));
+      },
+    );
+
+    it('make what is missing, and leave what is there, once nothing says that they have run', async () => {
+      const app = await openApp();
+      const store = await openStoreOf(app);
+      const id = await insertOne(store, { delayMs: 60_000 });
+      await store.close();
+      await app.query('DROP TABLE _jobs_paused');
+      await expect(openStoreOf(app)).rejects.toThrow(/^migrate: .*without _jobs_migrations.*_jobs_paused/);
+      await app.query('DROP TABLE _jobs_migrations');
+      const again = await openStoreOf(app);
+      expect(await again.find([id])).toHaveLength(1);
+      await expectToWork(again);
+    });
+
+    it('are not asked for when they have run before', async () => {
+      const app = await openApp();
+      const store = await openStoreOf(app);
+      await store.close();
+      await expectToWork(await openStoreOf(app, { migrate: false }));
+    });
+  });
+
+  describe('run by an application among its own', () => {
+    const options = { migrations: jobsMigrations, migrationsTableName: 'app_migrations' };
+
+    it('make the very tables that the module makes', async () => {
+      const theirs = await openApp(options);
+      await theirs.runMigrations();
+      const other = await kind.createDatabase();
+      const app = await other.app().initialize();
+      const { store } = createJobStore(app);
+      await store.open();
+      const ours = await catalogOf(app, TABLES);
+      await store.close();
+      await app.destroy();
+      await other.remove();
+      expect(ours.length).toBeGreaterThan(2);
+      expect(await catalogOf(theirs, TABLES)).toEqual(ours);
+      expect(await namesIn(theirs, 'app_migrations')).toEqual(migrationNames);
+    });
+
+    it.each([true, false])('serve the module with migrate: %p', async (migrate) => {
+      const app = await openApp(options);
+      await app.runMigrations();
+      const before = await catalogOf(app, TABLES);
+      await expectToWork(await openStoreOf(app, { migrate }));
+      expect(await catalogOf(app, TABLES)).toEqual(before);
+      expect((await catalogOf(app, ['_jobs_migrations'])).length > 0).toBe(migrate);
+    });
+
+    it('are not needed when the module has made the tables', async () => {
+      const app = await openApp(options);
+      const store = await openStoreOf(app);
+      const id = await insertOne(store, { delayMs: 60_000 });
+      expect((await app.runMigrations()).map(({ name }) => name)).toEqual(migrationNames);
+      expect(await store.find([id])).toHaveLength(1);
+    });
+
+    it('can be taken back', async () => {
+      const app = await openApp(options);
+      await app.runMigrations();
+      for (let left = jobsMigrations.length; left > 0; left -= 1) {
+        await app.undoLastMigration();
+      }
+      expect(await catalogOf(app)).toEqual([]);
+    });
+  });
+});
+
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))('migrations beside others on $label', (kind) => {
+  it('keep nobody from work while they wait for a transaction that has read the table', async () => {
+    const database = await kind.createDatabase();
+    const app = await database.app({ migrations: jobsMigrations.slice(0, 2) }).initialize();
+    await app.runMigrations();
+    const reader = app.createQueryRunner();
+    await reader.startTransaction();
+    await reader.query('SELECT count(*) FROM _jobs');
+    const { store } = createJobStore(app);
+    const opening = store.open();
+    const waits = `SELECT 1 FROM pg_stat_activity WHERE query LIKE '%ALTER TABLE _jobs%' AND wait_event_type = 'Lock'`;
+    await until(async () => (await app.query<unknown[]>(waits)).length > 0, { message: 'the migration to wait' });
+    // Each behind the change of the table, which gives way.
+    for (let job = 0; job < 3; job += 1) {
+      await app.query(`INSERT INTO _jobs (id, topic, payload) VALUES ('${uuidv7()}', '${TOPIC}', '{}')`);
+    }
+    await reader.commitTransaction();
+    await reader.release();
+    await opening;
+    expect(await claim(store)).toHaveLength(3);
+    await store.close();
+    await app.destroy();
+    await database.remove();
+  });
+});
+
+describe('migrations on SQLite', () => {
+  it('begin with a write, since a transaction that has only read cannot wait for the lock', async () => {
+    for (const migration of jobsMigrations) {
+      const statements: string[] = [];
+      const queryRunner = {
+        connection: { options: { type: 'better-sqlite3' } },
+        query: (statement: string) => Promise.resolve(statements.push(statement) ? [] : undefined),
+      };
+      await new migration().up(queryRunner as unknown as QueryRunner);
+      expect(statements[0]).not.toMatch(/^SELECT/);
+    }
+  });
+});

@@ -1,0 +1,179 @@
+import type { DataSource } from 'typeorm';
+import { DefaultNamingStrategy, EntitySchema } from 'typeorm';
+import { createJobStore } from '../../../lib/engine/jobs-engine.js';
+import { catalogOf } from '../../support/catalog.js';
+import { insertOne } from '../../support/job-rows.js';
+import type { EmptyDatabase } from '../../support/stores.js';
+import { storeKinds } from '../../support/stores.js';
+
+/** An application's own job: something that people apply for. */
+const Job = new EntitySchema({
+  name: 'Job',
+  columns: {
+    id: { type: 'integer', primary: true, generated: 'increment' },
+    title: { type: 'varchar', length: 80, default: 'clerk' },
+    status: { type: 'varchar', default: 'open' },
+  },
+  indices: [{ columns: ['status'] }],
+});
+
+const Applicant = new EntitySchema<{ id: number; firstName: string; job: object }>({
+  name: 'Applicant',
+  columns: { id: { type: 'integer', primary: true, generated: 'increment' }, firstName: { type: 'varchar' } },
+  relations: { job: { type: 'many-to-one', target: 'Job', nullable: false } },
+});
+
+/** Names everything in a way that nobody else does. */
+class ShoutingStrategy extends DefaultNamingStrategy {
+  override tableName(name: string, given: string | undefined): string {
+    return `_${(given ?? name).toUpperCase()}S`;
+  }
+
+  override columnName(name: string, given: string | undefined): string {
+    return `${given ?? name}_`.toUpperCase();
+  }
+}
+
+const appOptions = {
+  entities: [Job, Applicant],
+  namingStrategy: new ShoutingStrategy(),
+  entityPrefix: 'app_',
+  synchronize: true,
+  migrationsTableName: '_jobs_migrations_of_the_app',
+};
+
+const plainOptions = { entities: [Job, Applicant], synchronize: true };
+
+/** Changes that TypeORM's own comparison of schemas does not see. */
+const mutations: { name: string; postgres: string; sqlite: [string, string] }[] = [
+  {
+    name: 'a changed CHECK',
+    postgres: `ALTER TABLE _jobs DROP CONSTRAINT _jobs_limits_check,
+      ADD CONSTRAINT _jobs_limits_check CHECK (priority BETWEEN -1001 AND 1000)`,
+    sqlite: ['priority BETWEEN -1000', 'priority BETWEEN -1001'],
+  },
+  {
+    name: 'a dropped predicate of a partial index',
+    postgres: `DROP INDEX _jobs_pending; CREATE INDEX _jobs_pending ON _jobs (topic, priority, run_at)`,
+    sqlite: [`(topic, priority, run_at) WHERE status = 'pending'`, '(topic, priority, run_at)'],
+  },
+  {
+    name: 'a changed default',
+    postgres: 'ALTER TABLE _jobs ALTER COLUMN max_retries SET DEFAULT 4',
+    sqlite: ['max_retries integer NOT NULL DEFAULT 3', 'max_retries integer NOT NULL DEFAULT 4'],
+  },
+  {
+    name: 'a changed type',
+    postgres: 'ALTER TABLE _jobs ALTER COLUMN attempt TYPE bigint',
+    sqlite: ['attempt integer', 'attempt bigint'],
+  },
+  {
+    name: 'a column that may be null',
+    postgres: 'ALTER TABLE _jobs ALTER COLUMN retries DROP NOT NULL',
+    sqlite: ['retries integer NOT NULL', 'retries integer'],
+  },
+];
+
+async function mutate(app: DataSource, { postgres, sqlite: [from, to] }: (typeof mutations)[number]): Promise<void> {
+  if (app.options.type === 'postgres') {
+    await app.query(postgres);
+    return;
+  }
+  const statements = (await catalogOf(app, ['_jobs'])).sort((a, b) =>
+    a.includes('TABLE') ? -1 : b.includes('TABLE') ? 1 : 0,
+  );
+  await app.query('DROP TABLE _jobs');
+  for (const statement of statements) {
+    await app.query(statement.replace(from, to));
+  }
+}
+
+describe.each(storeKinds())('an application with synchronize: true on $label', (kind) => {
+  let database: EmptyDatabase;
+  /** What the tables look like when nobody but the queue has been at them. */
+  let fresh: string[];
+
+  beforeAll(async () => {
+    fresh = await onFresh(async (app) => {
+      await withStore(app);
+      return catalogOf(app);
+    });
+  });
+  beforeEach(async () => {
+    database = await kind.createDatabase();
+  });
+  afterEach(() => database.remove());
+
+  async function onFresh<T>(work: (app: DataSource) => Promise<T>): Promise<T> {
+    const other = await kind.createDatabase();
+    const app = await other.app().initialize();
+    try {
+      return await work(app);
+    } finally {
+      await app.destroy();
+      await other.remove();
+    }
+  }
+
+  /** Opens and closes a store, with one job in between. */
+  async function withStore(app: DataSource): Promise<string> {
+    const { store } = createJobStore(app);
+    await store.open();
+    const id = await insertOne(store);
+    await store.close();
+    return id;
+  }
+
+  const rows = (app: DataSource): Promise<object[]> => app.query('SELECT * FROM _jobs ORDER BY id');
+
+  describe.each([
+    ['names and a prefix of its own', appOptions],
+    ['plain names', plainOptions],
+  ])('and %s', (_names, options) => {
+    it('leaves the tables as they were, whether they are older than its own or younger', async () => {
+      const app = await database.app(options).initialize();
+      await withStore(app);
+      expect(await catalogOf(app)).toEqual(fresh);
+      const stored = await rows(app);
+
+      await app.synchronize();
+      expect(await catalogOf(app)).toEqual(fresh);
+      expect(await rows(app)).toEqual(stored);
+
+      await withStore(app);
+      expect(await catalogOf(app)).toEqual(fresh);
+      expect(await rows(app)).toHaveLength(2);
+      expect(app.getMetadata('Job').tableName).not.toBe('_jobs');
+      expect(await app.getRepository('Job').count()).toBe(0);
+      await app.destroy();
+    });
+
+    it('generates no migration for the tables of the queue', async () => {
+      const app = await database.app(options).initialize();
+      await withStore(app);
+      const { upQueries, downQueries } = await app.driver.createSchemaBuilder().log();
+      const statements = [...upQueries, ...downQueries].map(({ query }) => query);
+      expect(statements.filter((query) => /\b_jobs(_rollup|_migrations)?\b/.test(query))).toEqual([]);
+      await app.destroy();
+    });
+  });
+
+  it('loses no job to options of its own that would drop or change tables', async () => {
+    const dangerous = { ...plainOptions, dropSchema: true, migrationsRun: true };
+    const app = await database.app(dangerous).initialize();
+    const first = await withStore(app);
+    const second = await withStore(app);
+    expect(await rows(app)).toMatchObject([{ id: first }, { id: second }]);
+    expect(await catalogOf(app)).toEqual(fresh);
+    await app.destroy();
+  });
+
+  it.each(mutations)('would be caught at $name: the catalogs differ then', async (mutation) => {
+    const app = await database.app().initialize();
+    await withStore(app);
+    expect(await catalogOf(app)).toEqual(fresh);
+    await mutate(app, mutation);
+    expect(await catalogOf(app)).not.toEqual(fresh);
+    await app.destroy();
+  });
+});

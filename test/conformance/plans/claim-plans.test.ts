@@ -1,0 +1,144 @@
+import type { Client } from 'pg';
+import { CLAIM, SURVEY } from '../../../lib/store/postgres/sql/claim.js';
+import { RESCUE } from '../../../lib/store/postgres/sql/maintenance.js';
+import { WAITING_TOPICS } from '../../../lib/store/postgres/sql/stats.js';
+import { postgresVersions } from '../../support/databases.js';
+import type { Filling } from './fillings.js';
+import { CLAIM_LIMIT, fillings, gapsOf, laneJson, startJson } from './fillings.js';
+import type { Execution, PlanMode } from './plan.js';
+import { explain } from './plan.js';
+import { openPlanTable } from './plan-table.js';
+
+/**
+ * One table of a million rows holds all fillings together, to keep the time short. With JOBS_TEST_ROWS each filling gets
+ * a table of its own with that many rows: `JOBS_TEST_ROWS=1000000 npx jest test/conformance/claim-plans`.
+ */
+const ROWS_EACH = Number(process.env.JOBS_TEST_ROWS ?? 0);
+const ROWS_TOGETHER = 1_000_000;
+const FILL_TIMEOUT_MS = 300_000;
+
+const BUFFERS_PER_LANE = 5;
+const BUFFERS_PER_CLAIM = 25;
+/** Pages that a statement looks at once, whatever it is asked: the root of each index, the free space map. */
+const BUFFERS_ONCE = 25;
+
+const tables: { title: string; held: readonly Filling[]; rows: number }[] = ROWS_EACH
+  ? fillings.map((filling) => ({ title: `${ROWS_EACH} rows, ${filling.title}`, held: [filling], rows: ROWS_EACH }))
+  : [{ title: 'a million rows of all fillings', held: fillings, rows: ROWS_TOGETHER / fillings.length }];
+
+const modes: PlanMode[] = ['custom', 'generic'];
+
+describe.each(postgresVersions())('plans of PostgreSQL %s', (version) => {
+  describe.each(tables)('in $title', ({ held, rows }) => {
+    let drop: () => Promise<void>;
+    let client: Client;
+
+    beforeAll(async () => {
+      ({ client, drop } = await openPlanTable(version));
+      for (const [index, filling] of held.entries()) {
+        await client.query(filling.sql(rows, index * rows * 2));
+      }
+    }, FILL_TIMEOUT_MS);
+
+    afterAll(() => drop());
+
+    const cases = held.flatMap((filling) => modes.map((mode) => ({ ...filling, mode })));
+
+    const claim = (filling: Filling, mode: PlanMode): Promise<Execution> =>
+      explain(client, mode, {
+        sql: CLAIM,
+        types: 'jsonb, int, text, float8',
+        values: [laneJson(filling), CLAIM_LIMIT, 'worker', 30_000],
+      });
+
+    const survey = (filling: Filling, mode: PlanMode): Promise<Execution> =>
+      explain(client, mode, {
+        sql: SURVEY,
+        types: 'jsonb, jsonb',
+        values: [JSON.stringify(gapsOf(filling.lanes)), startJson(filling)],
+      });
+
+    /** The claim that comes to mind first. */
+    const CARELESS_CLAIM = `
+      UPDATE _jobs SET attempt = attempt + 1 WHERE id IN (
+        SELECT id FROM _jobs WHERE status = 'pending' AND run_at <= statement_timestamp()
+          AND topic IN (SELECT topic FROM jsonb_to_recordset($1::jsonb) AS l(topic text))
+        ORDER BY priority, run_at LIMIT ${CLAIM_LIMIT} FOR UPDATE SKIP LOCKED)`;
+
+    /** How often a plan reads the index of waiting jobs, and how often that of paused topics; nothing else. */
+    function expectIndexed({ nodes }: Execution, waiting: number, paused: number): void {
+      expect(nodes.filter((node) => /Seq Scan|Sort|Bitmap/.test(node))).toEqual([]);
+      const indexes = nodes.flatMap((node) => /^Index (?:Only )?Scan (\w+)$/.exec(node)?.[1] ?? []);
+      expect(indexes.sort()).toEqual([
+        ...Array.from({ length: paused }, () => '_jobs_paused_pkey'),
+        ...Array.from({ length: waiting }, () => '_jobs_pending'),
+      ]);
+    }
+
+    function define(): void {
+      it.each(cases)('a claim finds its jobs by the index alone: $title ($mode plan)', async ({ mode, ...filling }) => {
+        const { lanes, claimable } = filling;
+        const execution = await claim(filling, mode);
+        report(filling, `claim, ${mode}`, execution);
+        expectIndexed(execution, 1, 1);
+        expect(execution.rows).toBe(claimable);
+        expect(execution.buffers).toBeLessThanOrEqual(
+          BUFFERS_ONCE + BUFFERS_PER_LANE * lanes.length + BUFFERS_PER_CLAIM * claimable,
+        );
+      });
+
+      it.each(cases)('a survey looks at one row of each lane: $title ($mode plan)', async ({ mode, ...filling }) => {
+        const execution = await survey(filling, mode);
+        report(filling, `survey, ${mode}`, execution);
+        // One to the first priority of a gap, one from each priority to the next, one for each lane that is known.
+        expectIndexed(execution, 3, 2);
+        const looks = gapsOf(filling.lanes).length + 2 * filling.lanes.length;
+        expect(execution.buffers).toBeLessThanOrEqual(BUFFERS_ONCE + BUFFERS_PER_LANE * looks);
+      });
+    }
+
+    it.each(modes)('a rescue looks at expired leases alone (%s plan)', async (mode) => {
+      const execution = await explain(client, mode, {
+        sql: RESCUE,
+        types: 'int, timestamptz',
+        values: [500, '-infinity'],
+      });
+      expect(execution.nodes.filter((node) => /Seq Scan|Sort|Bitmap/.test(node))).toEqual([]);
+      expect(execution.nodes).toContainEqual('Index Scan _jobs_processing');
+      expect(execution.buffers).toBeLessThanOrEqual(BUFFERS_ONCE);
+    });
+
+    it('what waits, whoever has its handler, is found from topic to topic', async () => {
+      const execution = await explain(client, 'custom', { sql: WAITING_TOPICS, types: '', values: [] });
+      expectIndexed(execution, 2, 0);
+      expect(execution.rows).toBeGreaterThan(0);
+      expect(execution.buffers).toBeLessThanOrEqual(BUFFERS_ONCE + BUFFERS_PER_LANE * execution.rows);
+    });
+
+    describe('without statistics', () => {
+      define();
+    });
+
+    describe('with fresh statistics', () => {
+      beforeAll(() => client.query('ANALYZE _jobs'), FILL_TIMEOUT_MS);
+      define();
+
+      it.each(held)('a careless claim would be caught: $title', async (filling) => {
+        const execution = await explain(client, 'custom', {
+          sql: CARELESS_CLAIM,
+          types: 'jsonb',
+          values: [laneJson(filling)],
+        });
+        report(filling, 'careless claim', execution);
+        expect(() => expectIndexed(execution, 1, 0)).toThrow();
+      });
+    });
+  });
+});
+
+/** Figures are wanted only when the tables were asked for by hand. */
+function report(filling: Filling, what: string, { rows, buffers, ms, nodes }: Execution): void {
+  if (ROWS_EACH) {
+    console.log(`${filling.title}: ${what}: ${rows} rows, ${buffers} buffers, ${ms} ms, ${nodes.join(' > ')}`);
+  }
+}

@@ -1,0 +1,209 @@
+import { createHook } from 'node:async_hooks';
+import { filter, firstValueFrom } from 'rxjs';
+import type { DataSource } from 'typeorm';
+import type { JobsOptions, JobStore } from 'nestjs-jobs';
+import { createJobStore, JobsEngine } from '../../../lib/engine/jobs-engine.js';
+import { BetterSqliteRunner } from '../../../lib/store/sqlite/driver/better-sqlite-runner.js';
+import { COMPLETED_BRIEF, SETTLE } from '../../../lib/store/sqlite/sql/complete.js';
+import { Sqlite3Runner } from '../../../lib/store/sqlite/driver/sqlite3-runner.js';
+import type { EmptyDatabase, StoreKind } from '../../support/stores.js';
+import { storeKinds } from '../../support/stores.js';
+import { until } from '../../support/wait.js';
+
+/*
+ * What the hot path costs, in counts that are the same on every machine: statements sent, rows written, promises made. How
+ * many calls share a statement depends a little on who is quicker, Node or the database, so these bounds have room; a path
+ * that goes back to one statement for each job passes them by a factor of ten.
+ */
+
+const JOBS = 1_000;
+const ENQUEUE_AT_ONCE_MAX = 10;
+const ENQUEUE_OF_CALLERS_MAX = 100;
+const DRAIN_MAX = 150;
+const PROMISES_MAX = 4;
+/** Jobs that come one after another. */
+const FEW = 20;
+
+/** What `pg.Client` and the runners of SQLite have in common. */
+interface Sender {
+  query(...args: unknown[]): unknown;
+}
+
+/** An engine on a database of its own, and a count of what it sends there. */
+class CountedQueue {
+  private constructor(
+    readonly engine: JobsEngine,
+    private readonly app: DataSource,
+    private readonly own: DataSource,
+    private readonly store: JobStore,
+    private readonly database: EmptyDatabase,
+  ) {}
+
+  static async open(kind: StoreKind, options: JobsOptions): Promise<CountedQueue> {
+    const database = await kind.createDatabase();
+    const app = await database.app().initialize();
+    const { store, dataSource } = createJobStore(app, options);
+    await store.open();
+    return new CountedQueue(new JobsEngine({ store, ...options }), app, dataSource, store, database);
+  }
+
+  /** How many statements are sent while `work` is done, of all or of those with one of these in their text. */
+  async statementsOf(work: () => Promise<unknown>, ...parts: string[]): Promise<number> {
+    const sender = this.sender;
+    const spy = jest.spyOn(sender, 'query');
+    const textOf = ([first]: unknown[]): string =>
+      typeof first === 'string' ? first : (first as { text: string }).text;
+    try {
+      await work();
+      const texts = spy.mock.calls.map(textOf);
+      return texts.filter((text) => parts.length === 0 || parts.some((part) => text.includes(part))).length;
+    } finally {
+      spy.mockRestore();
+    }
+  }
+
+  async enqueueAll(): Promise<void> {
+    await this.engine.enqueueMany(Array.from({ length: JOBS }, (_, payload) => ({ topic: 'work', payload })));
+  }
+
+  /** Runs all jobs that are due. */
+  async drain(): Promise<void> {
+    this.engine.register('work', () => null);
+    await this.engine.start();
+    await this.engine.whenIdle();
+  }
+
+  /** Rows written to the queue's tables so far. The engine stops: some of its notes are written then. */
+  async rowsWritten(least: number): Promise<number> {
+    await this.engine.close();
+    if (this.app.options.type !== 'postgres') {
+      const [row] = await this.own.query<{ changes: number }[]>('SELECT total_changes() AS changes');
+      return row!.changes;
+    }
+    // A session tells of its rows when it ends.
+    await this.store.close();
+    let written = 0;
+    await until(
+      async () => {
+        const [row] = await this.app.query<{ written: number }[]>(
+          'SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::int AS written FROM pg_stat_user_tables',
+        );
+        return (written = row!.written) >= least;
+      },
+      { message: `${least} rows written` },
+    );
+    return written;
+  }
+
+  async close(): Promise<void> {
+    await this.engine.close();
+    await this.store.close();
+    await this.app.destroy();
+    await this.database.remove();
+  }
+
+  private get sender(): Sender {
+    const { postgres } = this.own.driver as unknown as { postgres?: { Client: { prototype: Sender } } };
+    const runner = this.own.options.type === 'better-sqlite3' ? BetterSqliteRunner : Sqlite3Runner;
+    return (postgres?.Client ?? runner).prototype;
+  }
+}
+
+describe.each(storeKinds())('the hot path on $label', (kind) => {
+  let queue: CountedQueue;
+
+  const open = async (options: JobsOptions = {}): Promise<CountedQueue> =>
+    (queue = await CountedQueue.open(kind, options));
+
+  afterEach(() => queue.close());
+
+  it('stores a thousand jobs that are enqueued at once with a few statements', async () => {
+    const { engine } = await open();
+    const all = Array.from({ length: JOBS }, (_, n) => n);
+    const sent = await queue.statementsOf(() => Promise.all(all.map((n) => engine.enqueue('work', n))));
+    expect(sent).toBeLessThanOrEqual(ENQUEUE_AT_ONCE_MAX);
+  });
+
+  it('stores the jobs of 64 callers together', async () => {
+    const { engine } = await open();
+    const call = async (): Promise<void> => {
+      for (let n = 0; n < JOBS / 64; n += 1) await engine.enqueue('work', n);
+    };
+    const sent = await queue.statementsOf(() => Promise.all(Array.from({ length: 64 }, call)));
+    expect(sent).toBeLessThanOrEqual(ENQUEUE_OF_CALLERS_MAX);
+  });
+
+  it.each([
+    { title: 'default options', options: {} },
+    { title: 'a hundred slots', options: { concurrency: 100 } },
+  ])('claims and settles a thousand jobs with a few statements, with $title', async ({ options }) => {
+    await open(options);
+    await queue.enqueueAll();
+    expect(await queue.statementsOf(() => queue.drain())).toBeLessThanOrEqual(DRAIN_MAX);
+  });
+
+  it('completes sets of them at the first go', async () => {
+    await open({ concurrency: 100 });
+    await queue.enqueueAll();
+    // On PostgreSQL one may give up its wait for a lock, on a machine that gives it no time.
+    const second = kind.locksRows ? 'ROLLBACK' : SETTLE;
+    expect(await queue.statementsOf(() => queue.drain(), second, COMPLETED_BRIEF)).toBe(0);
+  });
+
+  it('claims and settles them without a transaction around each statement', async () => {
+    await open({ concurrency: 100 });
+    await queue.enqueueAll();
+    // What is counted for statistics is a transaction, each second.
+    expect(await queue.statementsOf(() => queue.drain(), 'BEGIN IMMEDIATE')).toBeLessThan(JOBS / 100);
+  });
+
+  it('looks for more once for a job that comes alone, and not again when it ends', async () => {
+    const { engine } = await open({ pollInterval: '1m' });
+    engine.register('work', () => null);
+    await engine.start();
+    await engine.whenIdle();
+    const trickle = async (): Promise<void> => {
+      for (let n = 0; n < FEW; n += 1) {
+        const ended = firstValueFrom(engine.events.pipe(filter(({ type }) => type === 'completed')));
+        await engine.enqueue('work', n);
+        await ended;
+      }
+    };
+    const looks = await queue.statementsOf(trickle, 'WITH RECURSIVE');
+    expect(looks).toBeGreaterThan(FEW / 2);
+    expect(looks).toBeLessThanOrEqual(1.5 * FEW);
+  });
+
+  it.each([
+    { title: 'settled', options: {} },
+    { title: 'removed instead', options: { retention: 0 } },
+  ])('writes the row of a job when it is stored, claimed and $title, and not once more', async ({ options }) => {
+    const each = 3;
+    const run = async (): Promise<number> => {
+      await open(options);
+      await queue.enqueueAll();
+      await queue.drain();
+      return queue.rowsWritten(each * JOBS);
+    };
+    // Beside the jobs: migrations, minutes of the rollup, the topics of this process.
+    const most = each * JOBS + JOBS / 10;
+    let written = await run();
+    // A completion that gives up its wait for a lock has written in vain, as it may on a machine that gives it no time.
+    for (let again = 0; written >= most && again < 2; again += 1) {
+      await queue.close();
+      written = await run();
+    }
+    expect(written).toBeGreaterThanOrEqual(each * JOBS);
+    expect(written).toBeLessThan(most);
+  });
+
+  it(`makes at most ${PROMISES_MAX} promises for each job`, async () => {
+    await open({ concurrency: 100 });
+    await queue.enqueueAll();
+    let promises = 0;
+    const hook = createHook({ init: (_id, type) => (promises += type === 'PROMISE' ? 1 : 0) }).enable();
+    await queue.drain();
+    hook.disable();
+    expect(promises / JOBS).toBeLessThanOrEqual(PROMISES_MAX);
+  });
+});

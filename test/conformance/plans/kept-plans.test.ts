@@ -1,0 +1,86 @@
+import { randomUUID } from 'node:crypto';
+import type { Client } from 'pg';
+import { PREPARED_NAMES } from '../../../lib/store/postgres/driver/prepared-statements.js';
+import { TAKE_PLANNING } from '../../../lib/store/postgres/sql/session.js';
+import { postgresVersions } from '../../support/databases.js';
+import { openQueueTable } from './plan-table.js';
+
+/** So often PostgreSQL plans for the values it is given, before it may keep a plan for any. */
+const PLANS_BY_VALUE = 5;
+
+const ROWS = 5_000;
+
+const lanes = JSON.stringify([{ topic: 'work', priority: 0, lower_bound: '-infinity', lane_limit: 1 }]);
+const gaps = JSON.stringify([{ topic: 'work', after: -2_000, before: 2_000 }]);
+
+/** What the engine asks with, for a job of this id. */
+const usualParameters: Record<string, (id: string) => unknown[]> = {
+  insert_plain_job: (id) => [id, null, 'work', '1', null, 0, 3, 0, null, null, null],
+  insert_alike_jobs: (id) => [`{${id}}`, null, 'work', '[1]', null, 0, 3, 0, null, null, null],
+  insert_plain_jobs: (id) => [`{${id}}`, null, ['work'], '[1]', null, '{0}', '{3}', '{0}', null, null, null],
+  insert_jobs: (id) => [
+    JSON.stringify([{ ord: 0, id, topic: 'work', payload: 1, delay_ms: 0, max_retries: 3, priority: 0 }]),
+    null,
+  ],
+  claim: () => [lanes, 1, 'worker', 30_000],
+  claim_as_text: () => [lanes, 1, 'worker', 30_000],
+  survey: () => [gaps, lanes],
+  begin_in_place: (id) => [`{${id}}`, '{1}', '{"(0,1)"}'],
+  begin_attempts: (id) => [JSON.stringify([{ id, attempt: 1 }])],
+  renew: (id) => [JSON.stringify([{ id, attempt: 1 }]), 30_000],
+  complete: (id) => [`{${id}}`, '{1}', '{0.5}', null, '{"(0,1)"}'],
+  complete_one: (id) => [id, 1, 0.5, null, '(0,1)'],
+  complete_and_remove: (id) => [`{${id}}`, '{1}', '{0.5}', null, '{"(0,1)"}'],
+  complete_and_remove_one: (id) => [id, 1, 0.5, null, '(0,1)'],
+  settle: (id) => [JSON.stringify([{ id, attempt: 1, kind: 'retry', delay_ms: 100, message: 'failed' }])],
+  notify: () => ['work', ''],
+};
+
+/*
+ * A plan costs as much as a small statement itself.
+ */
+describe.each(postgresVersions())('statements that connections prepare, on PostgreSQL %s', (version) => {
+  let drop: () => Promise<void>;
+  let client: Client;
+
+  beforeAll(async () => {
+    ({ client, drop } = await openQueueTable(version));
+    await use();
+    await client.query(`
+      INSERT INTO _jobs (id, topic, payload)
+      SELECT gen_random_uuid(), 'work', '1' FROM generate_series(1, ${ROWS}); ANALYZE _jobs`);
+  });
+
+  afterAll(() => drop());
+
+  /** Uses each statement more often than PostgreSQL plans for values at least. */
+  async function use(): Promise<void> {
+    for (const [text, name] of PREPARED_NAMES) {
+      for (let round = 0; round <= PLANS_BY_VALUE; round += 1) {
+        await client.query({ name, text, values: usualParameters[name.replace('nestjs_jobs_', '')]!(randomUUID()) });
+      }
+    }
+  }
+
+  /** Names of those that were planned for values. */
+  async function planned(): Promise<string[]> {
+    const { rows } = await client.query<{ name: string; plans: string }>(
+      'SELECT name, custom_plans AS plans FROM pg_prepared_statements ORDER BY name',
+    );
+    expect(rows.map(({ name }) => name)).toEqual([...PREPARED_NAMES.values()].sort());
+    return rows.filter(({ plans }) => Number(plans) > 0).map(({ name }) => name);
+  }
+
+  it('are not planned for the values they are used with, when the table has grown either', async () => {
+    expect(await planned()).toEqual([]);
+    await use();
+    expect(await planned()).toEqual([]);
+  });
+
+  it('would be, were it left to the server', async () => {
+    await client.query('SET plan_cache_mode = auto');
+    await use();
+    expect(await planned()).toContain('nestjs_jobs_claim');
+    await client.query(TAKE_PLANNING);
+  });
+});

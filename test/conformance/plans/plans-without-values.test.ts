@@ -1,0 +1,83 @@
+import type { Client } from 'pg';
+import * as claims from '../../../lib/store/postgres/sql/claim.js';
+import * as inserts from '../../../lib/store/postgres/sql/insert.js';
+import * as leases from '../../../lib/store/postgres/sql/lease.js';
+import * as maintenance from '../../../lib/store/postgres/sql/maintenance.js';
+import * as moves from '../../../lib/store/postgres/sql/admin.js';
+import * as reports from '../../../lib/store/postgres/sql/stats.js';
+import * as settling from '../../../lib/store/postgres/sql/complete.js';
+import { postgresVersions } from '../../support/databases.js';
+import { openQueueTable } from './plan-table.js';
+import { scansOf } from './scans.js';
+
+const ROWS = 50_000;
+
+/** What may walk an index from its beginning, and which: to count all there is, over running jobs, or as far as a limit lets it. */
+const WALKS: Readonly<Record<string, readonly string[]>> = {
+  COUNTS: ['_jobs_listed', '_jobs_processing'],
+  COUNTS_OF_TOPICS: ['_jobs_processing'],
+  TOPICS: ['_jobs_listed', '_jobs_processing'],
+  WAITING_TOPICS: ['_jobs_pending'],
+  HAS_MORE_THAN: ['_jobs_pkey'],
+  'a list of lanes, ids': ['_jobs_processing'],
+  'a list of lanes, count': ['_jobs_processing'],
+  'a list of lanes with dates, ids': ['_jobs_processing'],
+  'a list of lanes with dates, count': ['_jobs_processing'],
+};
+
+const lists = {
+  'a list of lanes': reports.listOfLanes(false),
+  'a list of lanes with dates': reports.listOfLanes(true),
+};
+
+const written = { ...inserts, ...claims, ...leases, ...settling, ...moves, ...maintenance };
+
+/** Every statement that stands on jobs, with its name. */
+const texts: [string, string][] = Object.entries<unknown>({ ...written, ...reports, ...lists })
+  .flatMap(([name, value]): [string, unknown][] =>
+    typeof value === 'object' && value !== null
+      ? Object.entries(value).map(([form, text]): [string, unknown] => [`${name}, ${form}`, text])
+      : [[name, value]],
+  )
+  .filter((entry): entry is [string, string] => typeof entry[1] === 'string')
+  .filter(([, text]) => /^\s*(WITH|SELECT|INSERT|UPDATE|DELETE)\b[^]*\b_jobs\b/.test(text));
+
+describe.each(postgresVersions())('plans that know no values, on PostgreSQL %s', (version) => {
+  let drop: () => Promise<void>;
+  let client: Client;
+
+  beforeAll(async () => {
+    ({ client, drop } = await openQueueTable(version));
+    await client.query(`
+      INSERT INTO _jobs (id, topic, payload, unique_key, idempotency_key, status, finished)
+      SELECT gen_random_uuid(), 'topic ' || n % 50, '1', n::text, n::text, CASE WHEN n % 10 < 8 THEN 'completed' ELSE 'pending' END,
+        CASE WHEN n % 10 < 8 THEN statement_timestamp() END
+      FROM generate_series(1, ${ROWS}) n`);
+    await client.query('VACUUM (ANALYZE) _jobs');
+  });
+
+  afterAll(() => drop());
+
+  async function walksOf(text: string): Promise<string[]> {
+    await client.query(`PREPARE asked AS ${text}`);
+    const scans = await scansOf(client, 'asked', text);
+    await client.query('DEALLOCATE asked');
+    return [...new Set(scans.map(({ node, index }) => index ?? node))].sort();
+  }
+
+  it.each(texts)('lead %s to its rows', async (name, text) => {
+    expect(await walksOf(text)).toEqual(WALKS[name] ?? []);
+  });
+
+  it('would begin with the table, were a condition on what was given', async () => {
+    const careless = maintenance.PRUNE.replace(/id > coalesce\([^)]*\)/, '($1::uuid IS NULL OR id > $1::uuid)');
+    expect(careless).not.toBe(maintenance.PRUNE);
+    expect(await walksOf(careless)).toEqual(['_jobs_pkey']);
+  });
+
+  it('would collect all that a limit is for, if they could', async () => {
+    await client.query('SET enable_bitmapscan = on');
+    expect(await walksOf(lists['a list of lanes with dates'].ids)).toContain('Bitmap Heap Scan');
+    await client.query('RESET enable_bitmapscan');
+  });
+});

@@ -1,0 +1,46 @@
+import type { Client } from 'pg';
+import { PREPARED_NAMES } from '../../../lib/store/postgres/driver/prepared-statements.js';
+import { COMPLETE, SETTLE } from '../../../lib/store/postgres/sql/complete.js';
+import { postgresVersions } from '../../support/databases.js';
+import { openQueueTable } from './plan-table.js';
+import { scansOf } from './scans.js';
+
+const ROWS = 5_000;
+
+describe.each(postgresVersions())('plans that connections keep, on PostgreSQL %s', (version) => {
+  let drop: () => Promise<void>;
+  let client: Client;
+
+  beforeAll(async () => {
+    ({ client, drop } = await openQueueTable(version));
+  });
+
+  afterAll(() => drop());
+
+  /** The scans of a plan that was made while the table was empty, when it has filled up since. */
+  async function scansOfKept(name: string, text: string): Promise<string[]> {
+    await client.query('DELETE FROM _jobs');
+    await client.query('VACUUM (ANALYZE) _jobs');
+    await client.query(`PREPARE ${name} AS ${text}`);
+    await scansOf(client, name, text);
+    await client.query(`
+      INSERT INTO _jobs (id, topic, payload) SELECT gen_random_uuid(), 'work', '1' FROM generate_series(1, ${ROWS})`);
+    return (await scansOf(client, name, text)).map(({ node }) => node);
+  }
+
+  it.each([...PREPARED_NAMES].map(([text, name]) => ({ text, name })))(
+    'look rows up, however few there were: $name',
+    async ({ text, name }) => {
+      expect(await scansOfKept(name, text)).toEqual([]);
+    },
+  );
+
+  it.each([
+    ['looks for a plain id', SETTLE, SETTLE.replaceAll('j.id = ANY (ARRAY[o.id])', 'j.id = o.id')],
+    ['shows the ids', COMPLETE, COMPLETE.replace('coalesce(j.id = o.id AND', 'j.id = o.id AND coalesce(')],
+  ])('would show a statement that %s, and may begin with the table', async (_what, careful, careless) => {
+    expect(careless).not.toBe(careful);
+    expect(await scansOfKept('careless', careless)).toContain('Index Scan');
+    await client.query('DEALLOCATE careless');
+  });
+});

@@ -1,0 +1,79 @@
+import * as sql from '../../../lib/store/sqlite/sql/stats.js';
+import { storeKinds, useStore } from '../../support/stores.js';
+
+/** A loose scan: each step begins where the one before has ended. */
+const TOPIC_BY_TOPIC = [/COVERING INDEX _jobs_pending/, /COVERING INDEX _jobs_pending \(topic>\?\)/];
+const waiting = (lastStep: RegExp): readonly RegExp[] => [
+  /COVERING INDEX _jobs_pending \(topic=\?\)/,
+  /COVERING INDEX _jobs_pending \(topic=\? AND priority>\?\)/,
+  lastStep,
+];
+
+/** How each statement on `_jobs` may find its rows, step by step. The whole table in the order of its ids is read by lists of all. */
+const INDEXES: Readonly<Record<string, RegExp | readonly RegExp[]>> = {
+  FIND_JOBS: /sqlite_autoindex__jobs_1 \(id=\?\)/,
+  FIND_HOLDER: /INDEX _jobs_unique_key \(topic=\? AND unique_key=\?\)/,
+  NEXT_TOPIC: /COVERING INDEX _jobs_listed \(topic>\?\)/,
+  WAITING_TOPICS: TOPIC_BY_TOPIC,
+  DUE_IDS: waiting(/ USING INDEX _jobs_pending \(topic=\? AND priority=\? AND run_at<\?\)/),
+  DUE_UP_TO: waiting(/COVERING INDEX _jobs_pending \(topic=\? AND priority=\? AND run_at<\?\)/),
+  NOT_DUE_IDS: waiting(/ USING INDEX _jobs_pending \(topic=\? AND priority=\? AND run_at>\?\)/),
+  NOT_DUE_UP_TO: waiting(/COVERING INDEX _jobs_pending \(topic=\? AND priority=\? AND run_at>\?\)/),
+  RUNNING_TOPICS: /INDEX _jobs_processing/,
+  HAS_STATUS: /COVERING INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+  HAS_MORE_THAN: /COVERING INDEX/,
+  LANE_IDS: /COVERING INDEX _jobs_listed \(topic=\? AND status=\? AND id>\? AND id<\?\)/,
+  LANE_IDS_DATED: /INDEX _jobs_listed \(topic=\? AND status=\? AND id>\? AND id<\?\)/,
+  LANE_SIZE: /COVERING INDEX _jobs_listed \(topic=\? AND status=\? AND id>\? AND id<\?\)/,
+  LANE_SIZE_DATED: /INDEX _jobs_listed \(topic=\? AND status=\? AND id>\? AND id<\?\)/,
+  RUNNING_IDS: /INDEX _jobs_processing/,
+  SINGLE_IDS: /sqlite_autoindex__jobs_1 \(id=\?\)/,
+  ALL_IDS: /sqlite_autoindex__jobs_1 \(id>\? AND id<\?\)/,
+  COUNT_ALL: /sqlite_autoindex__jobs_1 \(id>\? AND id<\?\)/,
+  STANDING: /sqlite_autoindex__jobs_1 \(id=\?\)/,
+  FAILED_UP_TO: /COVERING INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+  FAILED_WITH: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+  FAILED_TEXTS: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+  FAILED_ALIKE: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+  COUNT_PIECE: /COVERING INDEX _jobs_listed \(topic=\? AND status=\? AND id>\?\)/,
+  // Only asked of a table that is known to be small.
+  COUNT_ALL_STATUSES: /SCAN _jobs/,
+  COUNT_RUNNING: /INDEX _jobs_processing/,
+  RUN_TIMES: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+  ERRORS: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+};
+
+describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('plans of reports on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  /** How it comes to rows of `_jobs`. */
+  const planOf = async (statement: string): Promise<string[]> => {
+    const values: unknown[] = [];
+    const text = statement.replace(/\?\d+/g, () => (values.push('[]'), '?'));
+    const rows = await fixture.app.query<{ detail: string }[]>(`EXPLAIN QUERY PLAN ${text}`, values);
+    return rows.map(({ detail }) => detail).filter((detail) => / _jobs( |$)/.test(detail));
+  };
+
+  it('are known of every statement that reads jobs', () => {
+    const statements = Object.entries<string>(sql).filter(([, text]) => /FROM _jobs\b(?!_)/.test(text));
+    expect(statements.map(([name]) => name).sort()).toEqual(Object.keys(INDEXES).sort());
+  });
+
+  it('lead to old statistics topic by topic, however few there were when the database was analyzed', async () => {
+    const plan = async (): Promise<string[]> => {
+      const rows = await fixture.app.query<{ detail: string }[]>(
+        `EXPLAIN QUERY PLAN ${sql.PRUNE_ROLLUP.replace('?1', '1')}`,
+      );
+      return rows.map(({ detail }) => detail).filter((detail) => /_jobs_rollup| r /.test(`${detail} `));
+    };
+    expect(await plan()).not.toContainEqual(expect.stringMatching(/^SCAN/));
+    await fixture.sql(`INSERT INTO _jobs_rollup (topic, minute, worker) VALUES ('', '2030-01-01 00:00:00.000', 'w')`);
+    await fixture.sql('ANALYZE');
+    expect(await plan()).not.toContainEqual(expect.stringMatching(/^SCAN/));
+  });
+
+  it.each(Object.entries(INDEXES))('lead %s to its rows', async (name, expected) => {
+    const steps = await planOf(sql[name as keyof typeof sql]);
+    expect(steps).toEqual([expected].flat().map((step) => expect.stringMatching(step) as string));
+  });
+});

@@ -1,0 +1,134 @@
+import type { Client } from 'pg';
+import {
+  BEGIN_ATTEMPTS,
+  BEGIN_IN_PLACE,
+  MAY_BEGIN,
+  RECORD_PROGRESS,
+  RENEW,
+} from '../../../lib/store/postgres/sql/lease.js';
+import { PRUNE } from '../../../lib/store/postgres/sql/maintenance.js';
+import { CANCEL, DELETE, PROMOTE, REQUEUE } from '../../../lib/store/postgres/sql/admin.js';
+import { COMPLETE, COMPLETE_AND_REMOVE, DISCARD, SETTLE } from '../../../lib/store/postgres/sql/complete.js';
+import { postgresVersions } from '../../support/databases.js';
+import type { PlanMode } from './plan.js';
+import { explain } from './plan.js';
+import { openQueueTable } from './plan-table.js';
+
+const ROWS = 5_000;
+/** As many as one batch holds at most. */
+const OWNED = 1_000;
+
+const idOf = (n: number): string => `01900000-0000-7000-8000-${String(n).padStart(12, '0')}`;
+const tokens = Array.from({ length: OWNED }, (_, n) => ({ id: idOf(n), attempt: 1 }));
+const outcomes = tokens.map((token) => ({ ...token, kind: 'completed', delay_ms: 0, ran_ms: 1, result: null }));
+const values = tokens.map((token) => ({ ...token, progress: 1 }));
+
+const ones = tokens.map(() => 1).join(',');
+const arrays = [`{${tokens.map(({ id }) => id).join(',')}}`, `{${ones}}`, `{${ones}}`, `[${ones}]`];
+const arrayTypes = 'uuid[], int[], float8[], jsonb, tid[]';
+
+/** Each writes what a worker owns, a whole batch at once. */
+const statements: { name: string; sql: string; types: string; values: (string | number)[]; isPlaced?: boolean }[] = [
+  { name: 'SETTLE', sql: SETTLE, types: 'jsonb', values: [JSON.stringify(outcomes)] },
+  { name: 'COMPLETE', sql: COMPLETE, types: arrayTypes, values: arrays, isPlaced: true },
+  { name: 'COMPLETE_AND_REMOVE', sql: COMPLETE_AND_REMOVE, types: arrayTypes, values: arrays, isPlaced: true },
+  {
+    name: 'BEGIN_IN_PLACE',
+    sql: BEGIN_IN_PLACE,
+    types: 'uuid[], int[], tid[]',
+    values: arrays.slice(0, 2),
+    isPlaced: true,
+  },
+  { name: 'BEGIN_ATTEMPTS', sql: BEGIN_ATTEMPTS, types: 'jsonb', values: [JSON.stringify(tokens)] },
+  { name: 'MAY_BEGIN', sql: MAY_BEGIN, types: 'jsonb', values: [JSON.stringify(tokens)] },
+  { name: 'RENEW', sql: RENEW, types: 'jsonb, float8', values: [JSON.stringify(tokens), 30_000] },
+  { name: 'RECORD_PROGRESS', sql: RECORD_PROGRESS, types: 'jsonb', values: [JSON.stringify(values)] },
+  { name: 'DISCARD', sql: DISCARD, types: 'jsonb, text[]', values: [JSON.stringify(tokens), '{processing}'] },
+];
+/** Each moves jobs that somebody asked for, a whole batch at once. */
+const meant = [arrays[0]!, '{pending,failed}'];
+const moves: { name: string; sql: string; types: string; values: (string | number)[] }[] = [
+  { name: 'PROMOTE', sql: PROMOTE.several, types: 'uuid[], text[]', values: meant },
+  { name: 'CANCEL', sql: CANCEL.several, types: 'uuid[], text[]', values: meant },
+  { name: 'DELETE', sql: DELETE.several, types: 'uuid[], text[]', values: meant },
+  {
+    name: 'REQUEUE',
+    sql: REQUEUE.several,
+    types: 'uuid[], text[], jsonb, timestamptz, int',
+    values: [...meant, '1', '2035-01-01', 3],
+  },
+];
+const modes: PlanMode[] = ['custom', 'generic'];
+const cases = statements.flatMap((statement) => modes.map((mode) => ({ ...statement, mode })));
+
+describe.each(postgresVersions())('plans for whole batches on PostgreSQL %s', (version) => {
+  let drop: () => Promise<void>;
+  let client: Client;
+  let places: string;
+
+  beforeAll(async () => {
+    ({ client, drop } = await openQueueTable(version));
+    await client.query(`
+      INSERT INTO _jobs (id, topic, payload)
+      SELECT ('01900000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'work', '1' FROM generate_series(0, ${ROWS - 1}) n`);
+    // Statistics of a moment at which nothing ran: then the planner believes that a running job is the rarest thing.
+    await client.query('ANALYZE _jobs');
+    await client.query(`
+      UPDATE _jobs SET status = 'processing', attempt = 1, locked_until = statement_timestamp() + interval '1 minute'
+      WHERE id < '${idOf(OWNED)}'`);
+    const { rows } = await client.query<{ places: string }>(
+      'SELECT array_agg(ctid ORDER BY id)::text AS places FROM _jobs WHERE attempt = 1',
+    );
+    ({ places } = rows[0]!);
+  });
+
+  afterAll(() => drop());
+
+  it.each(cases)('$name looks each row up, and at no other ($mode plan)', async ({ mode, isPlaced, ...statement }) => {
+    const values = isPlaced ? [...statement.values, places] : statement.values;
+    const { inVain, nodes } = await explain(client, mode, { ...statement, values });
+    const wanted = isPlaced ? 'Tid Scan _jobs' : 'Index Scan _jobs_pkey';
+    const looks = nodes.filter((node) => / _jobs/.test(node) && !node.startsWith('ModifyTable'));
+    expect(new Set(looks)).toEqual(new Set([wanted]));
+    expect(inVain).toBe(0);
+  });
+
+  describe('in a table that was vacuumed while it was empty', () => {
+    beforeAll(async () => {
+      // Then the planner believes that one row is there, however large the table is.
+      await client.query(`UPDATE pg_class SET reltuples = 0, relpages = 100 WHERE oid = '_jobs'::regclass`);
+    });
+
+    it.each(moves)('$name compares its members with one another at most, not with the table', async (move) => {
+      const { inVain, rows } = await explain(client, 'custom', move);
+      expect(rows).toBe(OWNED);
+      expect(inVain).toBeLessThanOrEqual(2 * OWNED * OWNED);
+    });
+
+    it('PRUNE compares what it deletes with itself at most', async () => {
+      await client.query(`
+        UPDATE _jobs SET status = 'completed', locked_until = NULL, finished = statement_timestamp()
+        WHERE id < '${idOf(OWNED)}'`);
+      const values = ['00000000-0000-0000-0000-000000000000', ROWS, '[{"status": "completed", "age_ms": 0}]', 0, '{}'];
+      const prune = { sql: PRUNE, types: 'uuid, int, jsonb, float8, uuid[]', values };
+      const { inVain, nodes } = await explain(client, 'custom', prune);
+      expect(nodes.join()).toContain('Index Scan _jobs_pkey');
+      expect(inVain).toBeLessThanOrEqual(OWNED * OWNED);
+    });
+  });
+
+  describe('in a table that has been drained since', () => {
+    beforeAll(async () => {
+      await client.query("UPDATE _jobs SET status = 'pending', locked_until = NULL, finished = NULL");
+      await client.query('ANALYZE _jobs');
+      await client.query("UPDATE _jobs SET status = 'completed', finished = statement_timestamp()");
+    });
+
+    it.each(modes)('PRUNE looks up what is over its age, and nothing else (%s plan)', async (mode) => {
+      const ages = '[{"status": "completed", "age_ms": 60000}]';
+      const values = ['00000000-0000-0000-0000-000000000000', OWNED, ages, 60_000, '{}'];
+      const { inVain } = await explain(client, mode, { sql: PRUNE, types: 'uuid, int, jsonb, float8, uuid[]', values });
+      expect(inVain).toBeLessThanOrEqual(2 * OWNED);
+    });
+  });
+});

@@ -1,0 +1,193 @@
+import type { Histogram } from '../../../lib/core/histogram.js';
+import type { TimeseriesPoint } from '../../../lib/core/job-reports.js';
+import { ReportDesk } from '../../../lib/engine/admin/queue-stats.js';
+import { systemClock } from '../../../lib/engine/system-clock.js';
+import type { RollupEntry, RollupRecord } from '../../../lib/store/report-store.js';
+import { ALL_TOPICS } from '../../../lib/store/report-store.js';
+import { WORKER } from '../../support/job-rows.js';
+import { storeKinds, untilMinuteIsYoung, useStore } from '../../support/stores.js';
+
+const MINUTE_MS = 60_000;
+
+describe.each(storeKinds())('the rollup on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  beforeEach(async () => {
+    await fixture.sql('DELETE FROM _jobs_rollup');
+    await untilMinuteIsYoung(fixture);
+  });
+
+  const entry = (topic: string, completed: number, histogram: Histogram = { 20: completed }): RollupEntry => ({
+    topic,
+    completed,
+    failed: 1,
+    started: completed + 1,
+    runMs: completed * 10,
+    waitMs: completed + 1,
+    histogram,
+  });
+
+  /** What a process with these entries, and no others, would record of a topic and of all. */
+  const record = (completed: number, members: Partial<RollupRecord> = {}): Promise<Date> => {
+    const entries = [entry('mail', completed), entry(ALL_TOPICS, completed)];
+    return fixture.store.reports.recordRollup({ worker: WORKER, minute: null, totals: [], since: entries, ...members });
+  };
+
+  const points = (minutes: number, topics: readonly string[] | null = null): Promise<TimeseriesPoint[]> =>
+    new ReportDesk({ store: fixture.store, clock: systemClock }).timeseries(minutes, topics);
+
+  const completed = async (minutes = 1, topics: readonly string[] | null = null): Promise<number[]> =>
+    (await points(minutes, topics)).map((point) => point.completed);
+
+  /** Puts what was recorded so far some minutes into the past. */
+  const age = async (minutes: number): Promise<void> => {
+    const past = kind.locksRows
+      ? `minute - interval '${minutes} minutes'`
+      : `strftime('%Y-%m-%d %H:%M:00.000', minute, '-${minutes} minutes')`;
+    await fixture.sql(`UPDATE _jobs_rollup SET minute = ${past}`);
+  };
+
+  it('begins a minute with what came since the last record, and says which minute it is', async () => {
+    const before = await fixture.now();
+    const minute = await record(3, { totals: [entry('mail', 100)] });
+    const after = await fixture.now();
+    expect(minute.getTime() % MINUTE_MS).toBe(0);
+    expect(minute.getTime()).toBeGreaterThan(before.getTime() - MINUTE_MS);
+    expect(minute.getTime()).toBeLessThanOrEqual(after.getTime());
+    expect(await completed()).toEqual([3]);
+  });
+
+  it('replaces the totals of a minute that still runs, however often it is told them', async () => {
+    let minute = await record(3);
+    for (const total of [5, 5, 8]) {
+      const since = [entry('mail', 3), entry(ALL_TOPICS, 3)];
+      minute = await record(0, { minute, totals: [entry('mail', total), entry(ALL_TOPICS, total)], since });
+    }
+    expect(await completed()).toEqual([8]);
+    expect(await completed(1, ['mail'])).toEqual([8]);
+  });
+
+  it('leaves a minute that is over as it is, and begins the next one', async () => {
+    const minute = await record(3);
+    await age(1);
+    const over = new Date(minute.getTime() - MINUTE_MS);
+    const next = await record(2, { minute: over, totals: [entry('mail', 5), entry(ALL_TOPICS, 5)] });
+    expect(next.getTime() - over.getTime()).toBeGreaterThanOrEqual(MINUTE_MS);
+    expect(await completed(2)).toEqual([3, 2]);
+  });
+
+  it('adds up what several processes did in the same minute', async () => {
+    await record(3);
+    await record(4, { worker: 'worker-2' });
+    await record(5, { worker: 'worker-3' });
+    expect(await completed()).toEqual([12]);
+    expect(await points(1)).toMatchObject([{ failed: 3, avgExecutionTime: 10, avgWaitTime: 1 }]);
+  });
+
+  it('tells topics apart, and joins those that are asked for', async () => {
+    const since = [entry('mail', 2), entry('sms', 3), entry('push', 4), entry(ALL_TOPICS, 9)];
+    await record(0, { since });
+    expect(await completed()).toEqual([9]);
+    expect(await completed(1, ['sms'])).toEqual([3]);
+    expect(await completed(1, ['sms', 'push', 'none'])).toEqual([7]);
+    expect(await completed(1, [])).toEqual([0]);
+  });
+
+  it('shows each of the last minutes, oldest first, those without anything as zeros', async () => {
+    const minute = await record(1);
+    await age(2);
+    await record(5);
+    await age(1);
+    await record(7);
+    const shown = await points(6);
+    expect(shown.map((point) => point.completed)).toEqual([0, 0, 1, 0, 5, 7]);
+    expect(shown.map((point) => point.minute.getTime() - minute.getTime())).toEqual(
+      [-5, -4, -3, -2, -1, 0].map((minutes) => minutes * MINUTE_MS),
+    );
+    expect(shown[1]).toMatchObject({ completed: 0, failed: 0, avgExecutionTime: 0, p95: 0, avgWaitTime: 0 });
+    expect(await completed(2)).toEqual([5, 7]);
+  });
+
+  it('gives mean and percentile of the times of all processes', async () => {
+    await record(0, { since: [{ ...entry(ALL_TOPICS, 98), runMs: 980, histogram: { 20: 98 } }] });
+    await record(0, { worker: 'worker-2', since: [{ ...entry(ALL_TOPICS, 2), runMs: 2_000, histogram: { 60: 2 } }] });
+    const [point] = await points(1);
+    expect(point).toMatchObject({ completed: 100, avgExecutionTime: 29.8 });
+    // Bucket 20 holds times around 10 ms, and 95 of a hundred are no longer than that.
+    expect(point!.p95).toBeGreaterThan(9);
+    expect(point!.p95).toBeLessThan(11);
+  });
+
+  it('forgets minutes that no report shows any more', async () => {
+    await record(1);
+    await age(26 * 60);
+    await record(2);
+    await age(24 * 60 - 1);
+    await fixture.store.reports.pruneReports();
+    expect(await fixture.sql('SELECT completed FROM _jobs_rollup')).toEqual([{ completed: 2 }, { completed: 2 }]);
+    expect((await completed(1_440))[0]).toBe(2);
+  });
+
+  it('takes topics and names of any characters', async () => {
+    const topic = `it's "odd" ü 😀 \\ %`;
+    await record(0, { worker: topic, since: [entry(topic, 6)] });
+    expect(await completed(1, [topic])).toEqual([6]);
+  });
+});
+
+describe.each(storeKinds())('handlers of all processes on $label', (kind) => {
+  const fixture = useStore(kind);
+  const served = async (): Promise<string[]> => (await fixture.store.reports.servedTopics()).sort();
+
+  beforeEach(() => fixture.sql('DELETE FROM _jobs_workers'));
+
+  /** Puts the last sign of life of a process into the past. */
+  const silence = async (worker: string, ms: number): Promise<void> => {
+    const past = kind.locksRows
+      ? `seen - interval '${ms} milliseconds'`
+      : `strftime('%Y-%m-%d %H:%M:%f', seen, '-${ms / 1_000} seconds')`;
+    await fixture.sql(`UPDATE _jobs_workers SET seen = ${past} WHERE worker = '${worker}'`);
+  };
+
+  it('are known by topic, each once', async () => {
+    expect(await served()).toEqual([]);
+    await fixture.store.reports.noteWorker('a', ['mail', 'sms']);
+    await fixture.store.reports.noteWorker('b', ['sms', `it's "odd" ü`]);
+    expect(await served()).toEqual([`it's "odd" ü`, 'mail', 'sms']);
+  });
+
+  it('are those that a process said last', async () => {
+    await fixture.store.reports.noteWorker('a', ['mail']);
+    await fixture.store.reports.noteWorker('a', ['sms']);
+    expect(await served()).toEqual(['sms']);
+    await fixture.store.reports.noteWorker('a', []);
+    expect(await served()).toEqual([]);
+  });
+
+  it('are gone with their process', async () => {
+    await fixture.store.reports.noteWorker('a', ['mail']);
+    await fixture.store.reports.noteWorker('b', ['sms']);
+    await fixture.store.reports.forgetWorker('a');
+    await fixture.store.reports.forgetWorker('nobody');
+    expect(await served()).toEqual(['sms']);
+  });
+
+  it('are gone when their process has been silent for a minute, until it speaks again', async () => {
+    await fixture.store.reports.noteWorker('a', ['mail']);
+    await silence('a', 50_000);
+    expect(await served()).toEqual(['mail']);
+    await silence('a', 11_000);
+    expect(await served()).toEqual([]);
+    await fixture.store.reports.noteWorker('a', ['mail']);
+    expect(await served()).toEqual(['mail']);
+  });
+
+  it('leave no rows behind for good', async () => {
+    await fixture.store.reports.noteWorker('a', ['mail']);
+    await fixture.store.reports.noteWorker('b', ['mail']);
+    await silence('a', 3_590_000);
+    await silence('b', 3_610_000);
+    await fixture.store.reports.pruneReports();
+    expect(await fixture.sql('SELECT worker FROM _jobs_workers')).toEqual([{ worker: 'a' }]);
+  });
+});

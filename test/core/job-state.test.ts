@@ -1,0 +1,91 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { JobState, TransitionVerb } from '../../lib/core/job-state.js';
+import { FINAL_STATUSES, isFinal, JOB_STATUSES, TRANSITIONS } from '../../lib/core/job-state.js';
+import { isLegalTransition } from '../support/legal-transition.js';
+import { markdownTable } from '../support/unit/markdown-table.js';
+
+const STATES: readonly JobState[] = ['none', ...JOB_STATUSES];
+const VERBS = [...new Set(TRANSITIONS.map(({ verb }) => verb))];
+const DOCUMENT = join(__dirname, '../../docs/state-machine.md');
+
+describe('the state machine', () => {
+  it('is written in docs/state-machine.md as it stands in the code, row by row', () => {
+    const rows = markdownTable(readFileSync(DOCUMENT, 'utf8'), ['verb', 'from', 'to', 'guard']);
+
+    expect(rows).toEqual(TRANSITIONS);
+  });
+
+  it('has the five statuses of the contract, three of them final', () => {
+    expect(JOB_STATUSES).toEqual(['pending', 'processing', 'completed', 'failed', 'cancelled']);
+    expect(FINAL_STATUSES).toEqual(['completed', 'failed', 'cancelled']);
+    expect(JOB_STATUSES.filter(isFinal)).toEqual(FINAL_STATUSES);
+  });
+
+  it('says each transition once', () => {
+    const words = TRANSITIONS.map(({ verb, from, to }) => `${verb}: ${from} → ${to}`);
+
+    expect(new Set(words).size).toBe(words.length);
+  });
+
+  it('allows exactly the moves of its table', () => {
+    const allowed = VERBS.flatMap((verb) =>
+      STATES.flatMap((from) => STATES.filter((to) => isLegalTransition(verb, from, to)).map((to) => [verb, from, to])),
+    );
+
+    expect(sorted(allowed)).toEqual(sorted(TRANSITIONS.map(({ verb, from, to }) => [verb, from, to])));
+  });
+
+  it.each<[TransitionVerb, readonly JobState[], readonly JobState[]]>([
+    ['insert', ['none'], ['pending']],
+    ['claim', ['pending'], ['processing']],
+    ['begin', ['processing'], ['processing']],
+    ['renew', ['processing'], ['processing']],
+    ['complete', ['processing'], ['completed']],
+    ['fail', ['processing'], ['failed']],
+    ['end cancelled', ['processing'], ['cancelled']],
+    ['retry', ['processing'], ['pending']],
+    ['snooze', ['processing'], ['pending']],
+    ['release', ['processing'], ['pending']],
+    ['rescue', ['processing'], ['pending', 'failed', 'cancelled']],
+    ['cancel', ['pending'], ['cancelled']],
+    ['requeue', ['failed', 'cancelled'], ['pending']],
+    ['promote', ['pending'], ['pending']],
+    ['delete', ['pending', 'completed', 'failed', 'cancelled'], ['none']],
+    ['prune', ['completed', 'failed', 'cancelled'], ['none']],
+  ])('lets %s move a job from %p to %p, and no other', (verb, from, to) => {
+    const rows = TRANSITIONS.filter((row) => row.verb === verb);
+
+    expect([...new Set(rows.map((row) => row.from))]).toEqual(from);
+    expect([...new Set(rows.map((row) => row.to))]).toEqual(to);
+  });
+
+  it('lets a worker write only to the attempt it owns', () => {
+    const ofWorkers: readonly TransitionVerb[] = [
+      'begin',
+      'renew',
+      'complete',
+      'fail',
+      'end cancelled',
+      'retry',
+      'snooze',
+      'release',
+    ];
+
+    for (const { verb, guard } of TRANSITIONS.filter((row) => ofWorkers.includes(row.verb))) {
+      expect(`${verb}: ${guard}`).toMatch(/: same id and attempt, still processing/);
+    }
+  });
+
+  it('never removes a job that is processing, and leaves no state without a way in and a way out', () => {
+    expect(TRANSITIONS.some(({ from, to }) => from === 'processing' && to === 'none')).toBe(false);
+    for (const state of STATES) {
+      expect(TRANSITIONS.some(({ from, to }) => to === state && from !== state)).toBe(true);
+      expect(TRANSITIONS.some(({ from, to }) => from === state && to !== state)).toBe(true);
+    }
+  });
+});
+
+function sorted(moves: readonly (readonly string[])[]): string[] {
+  return moves.map((move) => move.join(' ')).sort();
+}

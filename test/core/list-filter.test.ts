@@ -1,0 +1,205 @@
+import fc from 'fast-check';
+import { v7 as uuidv7 } from 'uuid';
+import { InvalidOptionsError } from '../../lib/core/errors.js';
+import type { JobFilter } from '../../lib/core/job.js';
+import { JOB_STATUSES } from '../../lib/core/job-state.js';
+import type { ListFilter } from '../../lib/core/list-filter.js';
+import { cursorAfter, readListFilter } from '../../lib/core/list-filter.js';
+import { thrownBy } from '../support/unit/thrown.js';
+
+const EVERYTHING: ListFilter = {
+  topics: null,
+  statuses: null,
+  due: null,
+  q: null,
+  errorKey: null,
+  createdFrom: null,
+  createdTo: null,
+  limit: 20,
+  offset: 0,
+  beforeId: null,
+};
+
+const KEY = '0123456789abcdef'.repeat(2);
+
+/** The years in which both databases write dates in one fixed width. */
+const FIRST = new Date('1970-01-01T00:00:00.000Z');
+const LAST = new Date('9999-12-31T23:59:59.999Z');
+
+/** A filter as JavaScript may give it: of any type, under any name. */
+function read(given: Record<string, unknown>): ListFilter {
+  return readListFilter(given);
+}
+
+function refusalOf(given: Record<string, unknown>): InvalidOptionsError {
+  const error = thrownBy(() => read(given));
+  expect(error).toBeInstanceOf(InvalidOptionsError);
+  return error as InvalidOptionsError;
+}
+
+describe('a filter of jobs', () => {
+  it('without conditions shows the first twenty of all', () => {
+    expect(readListFilter()).toEqual(EVERYTHING);
+    expect(readListFilter({})).toEqual(EVERYTHING);
+    expect(readListFilter({ topic: undefined, cursor: undefined })).toEqual(EVERYTHING);
+  });
+
+  it.each<[JobFilter, Partial<ListFilter>]>([
+    [{ topic: 'mail' }, { topics: ['mail'] }],
+    [{ topic: ['mail', 'ship', 'mail'] }, { topics: ['mail', 'ship'] }],
+    [{ status: 'failed' }, { statuses: ['failed'] }],
+    [{ status: [...JOB_STATUSES] }, { statuses: JOB_STATUSES }],
+    [{ due: true }, { due: true, statuses: ['pending'] }],
+    [
+      { due: false, status: 'pending' },
+      { due: false, statuses: ['pending'] },
+    ],
+    [{ q: 'refused' }, { q: 'refused' }],
+    [{ errorKey: KEY }, { errorKey: KEY }],
+    [
+      { createdFrom: FIRST, createdTo: LAST },
+      { createdFrom: FIRST, createdTo: LAST },
+    ],
+    [{ createdFrom: new Date(5) }, { createdFrom: new Date(5) }],
+    [{ createdTo: new Date(6) }, { createdTo: new Date(6) }],
+    [{ limit: 1 }, { limit: 1 }],
+    [{ limit: 200 }, { limit: 200 }],
+    [{ offset: 40 }, { offset: 40 }],
+  ])('reads %j', (given, conditions) => {
+    expect(readListFilter(given)).toEqual({ ...EVERYTHING, ...conditions });
+  });
+
+  it.each<[string, Record<string, unknown>, string]>([
+    ['topic', { topic: 7 }, 'topic'],
+    ['an empty topic', { topic: '' }, 'topic'],
+    ['no topics at all', { topic: [] }, 'topic'],
+    ['a member of topics', { topic: ['mail', null] }, 'topic[1]'],
+    ['status', { status: 'done' }, 'status'],
+    ['a member of statuses', { status: ['failed', 'Failed'] }, 'status[1]'],
+    ['due', { due: 'true' }, 'due'],
+    ['q', { q: '' }, 'q'],
+    ['a long q', { q: 'a'.repeat(1_001) }, 'q'],
+    ['an errorKey that is too short', { errorKey: KEY.slice(1) }, 'errorKey'],
+    ['an errorKey in capitals', { errorKey: 'A'.repeat(32) }, 'errorKey'],
+    ['createdFrom as text', { createdFrom: '2026-01-01' }, 'createdFrom'],
+    ['createdTo as an invalid date', { createdTo: new Date(NaN) }, 'createdTo'],
+    ['a createdFrom before 1970', { createdFrom: new Date(FIRST.getTime() - 1) }, 'createdFrom'],
+    ['a createdTo after 9999', { createdTo: new Date(LAST.getTime() + 1) }, 'createdTo'],
+    ['a limit of none', { limit: 0 }, 'limit'],
+    ['a limit over 200', { limit: 201 }, 'limit'],
+    ['a limit as text', { limit: '20' }, 'limit'],
+    ['half an offset', { offset: 0.5 }, 'offset'],
+    ['an offset below none', { offset: -1 }, 'offset'],
+    ['a cursor that is none', { cursor: 7 }, 'cursor'],
+    ['an empty cursor', { cursor: '' }, 'cursor'],
+  ])('refuses %s', (_name, given, option) => {
+    const { option: named, message } = refusalOf(given);
+
+    expect(named).toBe(option);
+    expect(message).toMatch(/expected .+, got .+/);
+  });
+
+  it('refuses a key of an error together with a search', () => {
+    expect(refusalOf({ q: 'a', errorKey: KEY }).message).toBe('errorKey: contradicts q; give one of the two');
+  });
+
+  it('refuses to ask of other jobs than pending ones whether they are due', () => {
+    const refusal = 'due: is about pending jobs only;';
+    expect(refusalOf({ due: true, status: ['pending', 'failed'] }).message).toBe(`${refusal} contradicts status`);
+    expect(refusalOf({ due: false, errorKey: KEY }).message).toBe(`${refusal} errors are of failed ones`);
+  });
+
+  it('refuses an unknown name with the nearest right one', () => {
+    expect(refusalOf({ state: 'failed' }).message).toContain("'status'");
+    expect(refusalOf({ topics: ['a'] }).message).toContain("'topic'");
+  });
+});
+
+describe('a cursor', () => {
+  const id = uuidv7();
+  const storableDates = fc.date({ min: FIRST, max: LAST, noInvalidDate: true });
+  const anyConditions = fc.record(
+    {
+      topic: fc.uniqueArray(fc.constantFrom('mail', 'ship', 'é'), { minLength: 1 }),
+      status: fc.uniqueArray(fc.constantFrom(...JOB_STATUSES), { minLength: 1 }),
+      due: fc.boolean(),
+      q: fc.string({ minLength: 1, maxLength: 20 }),
+      createdFrom: storableDates,
+      createdTo: storableDates,
+    },
+    { requiredKeys: [] },
+  );
+  const conditions = anyConditions.map(({ due, ...others }) =>
+    due === undefined ? others : { ...others, due, status: 'pending' as const },
+  );
+
+  it('goes on after the last job of its page', () => {
+    const cursor = cursorAfter(id, readListFilter({ topic: 'mail' }));
+
+    expect(readListFilter({ topic: 'mail', cursor })).toEqual({ ...EVERYTHING, topics: ['mail'], beforeId: id });
+  });
+
+  it('is read back under the filter it belongs to, whatever that is', () => {
+    fc.assert(
+      fc.property(conditions, fc.uuid(), (filter, lastId) => {
+        const cursor = cursorAfter(lastId, readListFilter(filter));
+
+        expect(readListFilter({ ...filter, cursor }).beforeId).toBe(lastId);
+      }),
+    );
+  });
+
+  it('fits into its own limit of length, and into a URL without escapes', () => {
+    fc.assert(
+      fc.property(conditions, (filter) => {
+        expect(cursorAfter(id, readListFilter(filter))).toMatch(/^[\w-]{1,200}$/);
+      }),
+    );
+  });
+
+  it('does not mind the order of topics and statuses, nor another size of page', () => {
+    const cursor = cursorAfter(id, readListFilter({ topic: ['a', 'b'], status: ['failed', 'pending'], limit: 5 }));
+
+    expect(readListFilter({ topic: ['b', 'a'], status: ['pending', 'failed'], limit: 50, cursor }).beforeId).toBe(id);
+  });
+
+  it('does not mind where its page began', () => {
+    expect(readListFilter({ cursor: cursorAfter(id, readListFilter({ offset: 40 })) }).beforeId).toBe(id);
+  });
+
+  it.each<[string, JobFilter]>([
+    ['topic', { topic: 'ship' }],
+    ['further topic', { topic: ['mail', 'ship'] }],
+    ['status', { topic: 'mail', status: 'failed' }],
+    ['time', { topic: 'mail', due: true }],
+    ['search', { topic: 'mail', q: 'mail' }],
+    ['error', { topic: 'mail', errorKey: KEY }],
+    ['beginning', { topic: 'mail', createdFrom: new Date(0) }],
+    ['end', { topic: 'mail', createdTo: new Date(0) }],
+    ['lack of conditions', {}],
+  ])('is refused under another %s', (_name, filter) => {
+    const cursor = cursorAfter(id, readListFilter({ topic: 'mail' }));
+
+    expect(refusalOf({ ...filter, cursor })).toMatchObject({
+      option: 'cursor',
+      message: 'cursor: belongs to another filter; ask for the first page again',
+    });
+  });
+
+  it('is refused together with an offset', () => {
+    const cursor = cursorAfter(id, readListFilter());
+
+    expect(refusalOf({ cursor, offset: 1 }).message).toBe('offset: contradicts cursor; give one of the two');
+    expect(() => readListFilter({ cursor, offset: 0 })).not.toThrow();
+  });
+
+  it.each([
+    ['an id', id],
+    ['the text of one without its filter', Buffer.from(id).toString('base64url')],
+    ['no base64', '!!!'],
+    ['an id that is none', Buffer.from('7 abc').toString('base64url')],
+    ['SQL', Buffer.from("' OR 1=1 --").toString('base64url')],
+  ])('is refused when it is made up: %s', (_name, cursor) => {
+    expect(refusalOf({ cursor }).option).toBe('cursor');
+  });
+});

@@ -1,0 +1,300 @@
+import { InvalidOptionsError } from '../../lib/core/errors.js';
+import type { JobsOptions, JobsSettings } from '../../lib/core/options.js';
+import { OPTIONS, readJobsOptions } from '../../lib/core/options.js';
+import { thrownBy } from '../support/unit/thrown.js';
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
+
+const HTTP = {
+  path: 'api/jobs',
+  adminToken: undefined,
+  guard: undefined,
+  authenticate: undefined,
+  enqueueRule: 'admin',
+  readRule: undefined,
+  manageRule: 'admin',
+  allowedTopics: undefined,
+  redact: undefined,
+};
+
+/** What the contract promises, in its order. */
+const NAMES = [
+  'dataSource',
+  'role',
+  'concurrency',
+  'topics',
+  'pollInterval',
+  'lease',
+  'timeout',
+  'maxRetries',
+  'backoff',
+  'payloadMaxBytes',
+  'retention',
+  'shutdownTimeout',
+  'globalEnhancers',
+  'migrate',
+  'connections',
+  'sqlite',
+  'http',
+  'ui',
+];
+
+interface OptionCase {
+  readonly option: keyof JobsOptions;
+  /** Its name among the settings. */
+  readonly setting: keyof JobsSettings;
+  readonly absent: unknown;
+  readonly taken: readonly (readonly [given: unknown, read: unknown])[];
+  readonly refused: readonly unknown[];
+  readonly expected: string;
+}
+
+const quadratic = { type: 'quadratic', delayMs: MINUTE_MS, maxDelayMs: DAY_MS, jitter: 0.1 };
+const notDurations = [-1, NaN, Infinity, '', 'soon', '5 minutes', true, null, {}, []];
+const notWholeNumbers = [1.5, NaN, Infinity, '3', true, null, {}, []];
+
+const CASES: readonly OptionCase[] = [
+  {
+    option: 'dataSource',
+    setting: 'dataSource',
+    absent: undefined,
+    taken: [['jobs', 'jobs']],
+    refused: ['', 7, null, {}, 'a\u0000', 'a'.repeat(256)],
+    expected: 'text of 1 to 255 characters without NUL or lone surrogates',
+  },
+  {
+    option: 'role',
+    setting: 'role',
+    absent: 'all',
+    taken: ['all', 'producer', 'worker'].map((role) => [role, role] as const),
+    refused: ['', 'All', 'consumer', null, 1],
+    expected: "'all' or 'producer' or 'worker'",
+  },
+  {
+    option: 'concurrency',
+    setting: 'concurrency',
+    absent: 10,
+    taken: [1, 10_000].map((count) => [count, count] as const),
+    refused: [0, -1, 10_001, ...notWholeNumbers],
+    expected: 'a whole number from 1 to 10000',
+  },
+  {
+    option: 'topics',
+    setting: 'topics',
+    absent: undefined,
+    taken: [
+      [['mail'], ['mail']],
+      [
+        ['mail', 'ship', 'mail'],
+        ['mail', 'ship'],
+      ],
+    ],
+    refused: [[], 'mail', null, {}],
+    expected: 'a non-empty list of text of 1 to 255 characters without NUL or lone surrogates',
+  },
+  {
+    option: 'pollInterval',
+    setting: 'pollIntervalMs',
+    absent: 1_000,
+    taken: [[10, 10], ['250ms', 250], ['1h', 60 * MINUTE_MS]], // prettier-ignore
+    refused: [9, 0, ...notDurations],
+    expected: "a duration of at least 10ms, in milliseconds or such as '30s' (ms, s, m, h, d; at most 36500d)",
+  },
+  {
+    option: 'lease',
+    setting: 'leaseMs',
+    absent: 30_000,
+    taken: [[300, 300], ['1m', MINUTE_MS]], // prettier-ignore
+    refused: [299, 0, ...notDurations],
+    expected: "a duration of at least 300ms, in milliseconds or such as '30s' (ms, s, m, h, d; at most 36500d)",
+  },
+  {
+    option: 'timeout',
+    setting: 'timeoutMs',
+    absent: 10 * MINUTE_MS,
+    taken: [[1, 1], ['1d', DAY_MS]], // prettier-ignore
+    refused: [0, 0.4, ...notDurations],
+    expected: "a duration of at least 1ms, in milliseconds or such as '30s' (ms, s, m, h, d; at most 36500d)",
+  },
+  {
+    option: 'maxRetries',
+    setting: 'maxRetries',
+    absent: 3,
+    taken: [0, 1_000].map((count) => [count, count] as const),
+    refused: [-1, 1_001, ...notWholeNumbers],
+    expected: 'a whole number from 0 to 1000',
+  },
+  {
+    option: 'backoff',
+    setting: 'backoff',
+    absent: quadratic,
+    taken: [
+      [
+        { type: 'fixed', delay: '5s' },
+        { ...quadratic, type: 'fixed', delayMs: 5_000 },
+      ],
+      [
+        { type: 'exponential', delay: 0, maxDelay: 0, jitter: 1 },
+        { type: 'exponential', delayMs: 0, maxDelayMs: 0, jitter: 1 },
+      ],
+      [
+        { type: 'fixed', delay: '2d' },
+        { ...quadratic, type: 'fixed', delayMs: 2 * DAY_MS, maxDelayMs: 2 * DAY_MS },
+      ],
+    ],
+    refused: ['fixed', 5, null, () => '1m', true],
+    expected: "an object such as { type: 'quadratic', delay: '1m' }",
+  },
+  {
+    option: 'payloadMaxBytes',
+    setting: 'payloadBytesMax',
+    absent: 1_048_576,
+    taken: [1, 64 * 1_048_576].map((bytes) => [bytes, bytes] as const),
+    refused: [0, -1, 64 * 1_048_576 + 1, '1MiB', ...notWholeNumbers],
+    expected: 'a whole number from 1 to 67108864',
+  },
+  {
+    option: 'retention',
+    setting: 'retention',
+    absent: { completed: 7 * DAY_MS, cancelled: 7 * DAY_MS, failed: 30 * DAY_MS },
+    taken: [
+      [false, { completed: false, cancelled: false, failed: false }],
+      [0, { completed: 0, cancelled: 0, failed: 0 }],
+      ['1d', { completed: DAY_MS, cancelled: DAY_MS, failed: DAY_MS }],
+      [{}, { completed: 7 * DAY_MS, cancelled: 7 * DAY_MS, failed: 30 * DAY_MS }],
+      [
+        { completed: 0, failed: false },
+        { completed: 0, cancelled: 7 * DAY_MS, failed: false },
+      ],
+    ],
+    refused: [true, 'for ever', -1, NaN, null, () => 0],
+    expected: "false, a duration, or an object such as { completed: '7d', failed: '30d' }",
+  },
+  {
+    option: 'shutdownTimeout',
+    setting: 'shutdownTimeoutMs',
+    absent: 30_000,
+    taken: [[0, 0], ['1m', MINUTE_MS]], // prettier-ignore
+    refused: notDurations,
+    expected: "a duration, in milliseconds or such as '30s' (ms, s, m, h, d; at most 36500d)",
+  },
+  {
+    option: 'globalEnhancers',
+    setting: 'globalEnhancers',
+    absent: false,
+    taken: [true, false].map((flag) => [flag, flag] as const),
+    refused: ['true', 1, 0, null, {}],
+    expected: 'true or false',
+  },
+  {
+    option: 'migrate',
+    setting: 'migrate',
+    absent: true,
+    taken: [true, false].map((flag) => [flag, flag] as const),
+    refused: ['false', 1, 0, null, {}],
+    expected: 'true or false',
+  },
+  {
+    option: 'connections',
+    setting: 'connections',
+    absent: 3,
+    taken: [1, 100].map((count) => [count, count] as const),
+    refused: [0, -1, 101, ...notWholeNumbers],
+    expected: 'a whole number from 1 to 100',
+  },
+  {
+    option: 'sqlite',
+    setting: 'sqlite',
+    absent: { synchronous: 'full', lockTimeoutMs: 5_000 },
+    taken: [
+      [{}, { synchronous: 'full', lockTimeoutMs: 5_000 }],
+      [{ synchronous: 'normal' }, { synchronous: 'normal', lockTimeoutMs: 5_000 }],
+      [{ lockTimeout: '30s' }, { synchronous: 'full', lockTimeoutMs: 30_000 }],
+    ],
+    refused: ['normal', 5, true, () => 1],
+    expected: 'an object with synchronous, lockTimeout',
+  },
+  {
+    option: 'http',
+    setting: 'http',
+    absent: HTTP,
+    taken: [[false, false], [{}, HTTP], [{ path: '/queue/', adminToken: 't' }, { ...HTTP, path: 'queue', adminToken: 't' }]], // prettier-ignore
+    refused: [true, null, 'api', 1],
+    expected: 'false or an object',
+  },
+  {
+    option: 'ui',
+    setting: 'ui',
+    absent: { path: 'admin/jobs' },
+    taken: [[false, false], [{}, { path: 'admin/jobs' }], [{ path: '/ui' }, { path: 'ui' }]], // prettier-ignore
+    refused: [true, null, 'admin', 1],
+    expected: 'false or an object',
+  },
+];
+
+/** Options as JavaScript may give them: of any type, under any name. */
+function read(given: Record<string, unknown>): JobsSettings {
+  return readJobsOptions(given);
+}
+
+function refusalOf(given: unknown): InvalidOptionsError {
+  const error = thrownBy(() => readJobsOptions(given as JobsOptions));
+  expect(error).toBeInstanceOf(InvalidOptionsError);
+  return error as InvalidOptionsError;
+}
+
+/** What else an option decides: nobody waits for the lock of SQLite longer than for a lease, unless told to. */
+const following = (option: string, value: unknown): object =>
+  option === 'lease' ? { sqlite: { synchronous: 'full', lockTimeoutMs: Math.min(5_000, value as number) } } : {};
+
+describe('the options of the module', () => {
+  it('are those of the contract, each described once', () => {
+    expect(Object.keys(OPTIONS)).toEqual(NAMES);
+    expect(CASES.map(({ option }) => option)).toEqual(NAMES);
+    expect(Object.values(OPTIONS).every(({ meaning }) => meaning.length > 5)).toBe(true);
+  });
+
+  it('are all settings, and nothing else is', () => {
+    expect(Object.keys(readJobsOptions()).sort()).toEqual(CASES.map(({ setting }) => setting).sort());
+  });
+
+  it.each(CASES)('have a default when $option is absent or undefined', ({ option, setting, absent }) => {
+    expect(readJobsOptions()[setting]).toEqual(absent);
+    expect(read({ [option]: undefined })[setting]).toEqual(absent);
+  });
+
+  it.each(CASES)('take each value of $option that is right, and change nothing else', ({ option, setting, taken }) => {
+    for (const [given, value] of taken) {
+      expect(read({ [option]: given })).toEqual({
+        ...readJobsOptions(),
+        ...following(option, value),
+        [setting]: value,
+      });
+    }
+  });
+
+  it.each(CASES)('name $option, what was expected and what came, when it is wrong', ({ option, refused, expected }) => {
+    for (const given of refused) {
+      const error = refusalOf({ [option]: given });
+
+      expect(error).toMatchObject({ code: 'INVALID_OPTIONS', option });
+      expect(error.message.startsWith(`${option}: expected ${expected}, got `)).toBe(true);
+      expect(error.message.length).toBeGreaterThan(`${option}: expected ${expected}, got `.length);
+    }
+  });
+
+  it('say what came in words, and show no more than its kind of an object', () => {
+    const came = [7.5, 'many', NaN, null, [1], { secret: 's3cret' }, () => 1].map((concurrency) => {
+      return refusalOf({ concurrency }).message.replace(/^.*, got /, '');
+    });
+
+    expect(came).toEqual(['7.5', "'many'", 'NaN', 'null', 'an array', 'an object', 'a function']);
+  });
+
+  it('are read from an object only', () => {
+    for (const given of [null, 7, 'all', [], true]) {
+      expect(refusalOf(given).message).toMatch(/^options: expected an object, got /);
+    }
+  });
+});

@@ -1,0 +1,218 @@
+import { InvalidPayloadError } from '../../lib/core/errors.js';
+import { encodePayload } from '../../lib/core/payload.js';
+import { revokedProxy } from '../support/unit/hostile-values.js';
+import { thrownBy } from '../support/unit/thrown.js';
+
+const MIB = 1_048_576;
+
+function refusalOf(payload: unknown, subject?: string): InvalidPayloadError {
+  const error = thrownBy(() => encodePayload(payload, MIB, subject));
+  expect(error).toBeInstanceOf(InvalidPayloadError);
+  return error as InvalidPayloadError;
+}
+
+function nested(levels: number): unknown {
+  return Array.from({ length: levels }).reduce<unknown>((inner) => ({ a: inner }), 'innermost');
+}
+
+describe('a value that no payload may hold', () => {
+  const sparse = [0];
+  sparse[2] = 2;
+
+  it.each<[string, unknown, string]>([
+    ['undefined', undefined, 'expected a JSON value, got undefined'],
+    ['NaN', NaN, 'expected a finite number, got NaN'],
+    ['Infinity', Infinity, 'expected a finite number, got Infinity'],
+    ['−Infinity', -Infinity, 'expected a finite number, got -Infinity'],
+    ['a BigInt', 1n, 'expected a JSON value, got bigint'],
+    ['a function', () => 1, 'expected a JSON value, got function'],
+    ['a class', class {}, 'expected a JSON value, got function'],
+    ['a symbol', Symbol('s'), 'expected a JSON value, got symbol'],
+    ['text with NUL', 'a\u0000', 'text holds a NUL character'],
+    ['text with a high surrogate alone', 'a\ud83d', 'text holds a lone surrogate'],
+    ['text with a low surrogate alone', '\ude00a', 'text holds a lone surrogate'],
+    ['an invalid date', new Date(NaN), 'expected a JSON value, got an invalid date'],
+    ['a Map', new Map([[1, 2]]), 'expected a JSON value, got a Map, which JSON would empty'],
+    ['a Set', new Set([1]), 'expected a JSON value, got a Set, which JSON would empty'],
+    ['a WeakMap', new WeakMap(), 'expected a JSON value, got a WeakMap, which JSON would empty'],
+    ['a promise', Promise.resolve(1), 'expected a JSON value, got a Promise, which JSON would empty'],
+    ['a regular expression', /a/, 'expected a JSON value, got a RegExp, which JSON would empty'],
+    ['an ArrayBuffer', new ArrayBuffer(1), 'expected a JSON value, got an ArrayBuffer, which JSON would empty'],
+    ['a typed array', new Uint8Array(1), 'expected a JSON value, got a Uint8Array, which JSON would empty'],
+  ])('is refused with its path: %s', (_name, value, reason) => {
+    for (const [payload, path] of [
+      [value, 'payload'],
+      [[0, value], 'payload[1]'],
+      [{ items: [{}, { prices: [value] }] }, 'payload.items[1].prices[0]'],
+    ] as const) {
+      expect(refusalOf(payload)).toMatchObject({
+        code: 'INVALID_PAYLOAD',
+        path,
+        reason,
+        message: `${path}: ${reason}`,
+      });
+    }
+  });
+
+  it('is refused as a hole of a sparse array, which JSON would fill with null', () => {
+    expect(refusalOf({ sparse }).message).toBe('payload.sparse[1]: expected a JSON value, got undefined');
+    expect(refusalOf(new Array(1e9)).path).toBe('payload[0]');
+  });
+
+  it.each<[string, unknown]>([
+    ['an error', new Error('lost')],
+    ['search parameters', new URLSearchParams('a=1')],
+    ['an iterator', [].values()],
+    ['a weak reference', new WeakRef({})],
+    ['shared memory', new SharedArrayBuffer(1)],
+    ['a boxed symbol', Object(Symbol('s'))],
+    ['a boxed NaN', Object(NaN)],
+    ['a boxed BigInt', Object(1n)],
+  ])('is refused where JSON would empty it: %s', (_name, value) => {
+    expect(refusalOf({ value }).path).toBe('payload.value');
+  });
+
+  it('is refused under the name of what holds it', () => {
+    expect(refusalOf({ by: NaN }, 'metadata').path).toBe('metadata.by');
+  });
+});
+
+describe('a key that no payload may hold', () => {
+  it.each([
+    ['NUL', 'a\u0000b', 'payload.row["a\\u0000b"]', 'text holds a NUL character'],
+    ['a lone surrogate', 'a\ud83d', 'payload.row["a\\ud83d"]', 'text holds a lone surrogate'],
+  ])('is refused for %s', (_name, key, path, reason) => {
+    expect(refusalOf({ row: { [key]: 1 } })).toMatchObject({ path, reason });
+  });
+
+  it('is refused inside what stands under __proto__', () => {
+    expect(refusalOf(JSON.parse('{"__proto__":{"\\u0000":1}}')).path).toBe('payload.__proto__["\\u0000"]');
+  });
+});
+
+describe('the path of a refused value', () => {
+  it.each([
+    ['plain', 'payload.plain'],
+    ['$with_1', 'payload.$with_1'],
+    ['1st', 'payload["1st"]'],
+    ['with space', 'payload["with space"]'],
+    ['dot.ted', 'payload["dot.ted"]'],
+    ['quo"ted', 'payload["quo\\"ted"]'],
+    ['é', 'payload["é"]'],
+    ['', 'payload[""]'],
+    ['__proto__', 'payload.__proto__'],
+  ])('names the key %p so that it can be read', (key, path) => {
+    expect(refusalOf(Object.fromEntries([[key, NaN]])).path).toBe(path);
+  });
+});
+
+describe('a payload that stands inside itself', () => {
+  it('is refused where the circle closes, in an object', () => {
+    const order: Record<string, unknown> = { lines: [] };
+    (order.lines as unknown[]).push({ order });
+
+    expect(refusalOf(order).message).toBe('payload.lines[0].order: stands inside itself (a cycle)');
+  });
+
+  it('is refused where the circle closes, in an array', () => {
+    const list: unknown[] = [1];
+    list.push(list);
+
+    expect(refusalOf({ list }).path).toBe('payload.list[1]');
+  });
+
+  it('is refused when a toJSON closes the circle', () => {
+    const parent: Record<string, unknown> = {};
+    parent.child = { toJSON: () => ({ parent }) };
+
+    expect(refusalOf(parent).path).toBe('payload.child.parent');
+  });
+});
+
+describe('a payload that is too deep', () => {
+  it('is refused at the 65th level', () => {
+    expect(() => encodePayload(nested(64), MIB)).not.toThrow();
+    expect(refusalOf(nested(65))).toMatchObject({
+      path: `payload${'.a'.repeat(64)}`,
+      reason: 'stands deeper than 64 levels',
+    });
+  });
+
+  it('is refused without a stack overflow, however deep it is', () => {
+    expect(refusalOf(nested(100_000)).reason).toBe('stands deeper than 64 levels');
+  });
+
+  it('is refused when each toJSON gives another level', () => {
+    class Endless {
+      toJSON(): unknown {
+        return { next: new Endless() };
+      }
+    }
+
+    expect(refusalOf(new Endless()).reason).toBe('stands deeper than 64 levels');
+  });
+});
+
+describe('a toJSON', () => {
+  it('that fails is named, and its error is the cause', () => {
+    const cause = new Error('not signed in');
+    const failing = {
+      toJSON: () => {
+        throw cause;
+      },
+    };
+    const error = refusalOf({ user: failing });
+
+    expect(error.message).toBe('payload.user: its toJSON failed');
+    expect(error.cause).toBe(cause);
+  });
+
+  it.each<[string, unknown, string]>([
+    ['NaN', NaN, 'expected a finite number, got NaN'],
+    ['a BigInt', 1n, 'expected a JSON value, got bigint'],
+    ['undefined', undefined, 'expected a JSON value, got undefined'],
+    ['NUL', '\u0000', 'text holds a NUL character'],
+    ['a Map', new Map(), 'expected a JSON value, got a Map, which JSON would empty'],
+  ])('that gives %s is refused for that', (_name, given, reason) => {
+    expect(refusalOf({ value: { toJSON: () => given } })).toMatchObject({ path: 'payload.value', reason });
+  });
+
+  it('that gives something with a toJSON of its own is refused, since JSON does not ask twice', () => {
+    expect(refusalOf([{ toJSON: () => new URL('http://a.example/') }])).toMatchObject({
+      path: 'payload[0]',
+      reason: 'its toJSON gave an object that has a toJSON itself',
+    });
+  });
+
+  it('that fails only the second time is refused all the same', () => {
+    let calls = 0;
+    const fickle = {
+      toJSON: () => {
+        calls += 1;
+        if (calls > 1) throw new Error('gone');
+        return 1;
+      },
+    };
+
+    expect(refusalOf({ fickle })).toMatchObject({ path: 'payload', reason: 'cannot be written as JSON' });
+  });
+});
+
+describe('a value that cannot be read', () => {
+  const cause = new Error('hostile');
+  const fails = (): never => {
+    throw cause;
+  };
+
+  it.each<[string, unknown]>([
+    ['for a getter', Object.defineProperty({}, 'a', { get: fails, enumerable: true })],
+    ['for the getter of its toJSON', Object.defineProperty({}, 'toJSON', { get: fails })],
+    ['for a proxy that refuses', new Proxy({}, { ownKeys: fails })],
+    ['for a proxy that was revoked', revokedProxy()],
+  ])('is refused with the path of what cannot be read, %s', (_name, value) => {
+    const error = refusalOf({ value: [value] });
+
+    expect(error.path).toMatch(/^payload\.value\[0\]/);
+    expect(error.cause).toBeDefined();
+  });
+});

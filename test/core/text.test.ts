@@ -1,0 +1,91 @@
+import fc from 'fast-check';
+import { byteLength, cutToBytes, digitsOfExponents, isStorableText, storableText } from '../../lib/core/text.js';
+import { anyText } from '../support/unit/any-text.js';
+
+describe('text', () => {
+  it.each([
+    ['', true],
+    ['plain, é, €, 😀', true],
+    ['\u0001\u001f\u007f\uffff', true],
+    ['a\u0000b', false],
+    ['\ud83d', false],
+    ['\ude00', false],
+    ['\ude00\ud83d', false],
+  ])('of %p can be stored as it is: %p', (text, isStorable) => {
+    expect(isStorableText(text)).toBe(isStorable);
+  });
+
+  it('has each NUL and each lone surrogate replaced, and nothing else', () => {
+    expect(storableText('a\u0000b\ud83dc\ude00d😀\u0001')).toBe('a\ufffdb\ufffdc\ufffdd😀\u0001');
+  });
+
+  it('made storable is storable, as long as it was, and stays as it is the second time', () => {
+    fc.assert(
+      fc.property(anyText, (text) => {
+        const storable = storableText(text);
+
+        expect(isStorableText(storable)).toBe(true);
+        expect(storable).toHaveLength(text.length);
+        expect(storableText(storable)).toBe(storable);
+      }),
+    );
+  });
+
+  it('that can be stored already is not changed', () => {
+    fc.assert(
+      fc.property(anyText, (text) => {
+        fc.pre(isStorableText(text));
+
+        expect(storableText(text)).toBe(text);
+      }),
+    );
+  });
+
+  it.each([
+    ['abc', 3, 'abc'],
+    ['abc', 2, 'ab'],
+    ['aé', 2, 'a'],
+    ['aé', 3, 'aé'],
+    ['a€', 3, 'a'],
+    ['a😀', 4, 'a'],
+    ['a😀', 5, 'a😀'],
+    ['😀', 0, ''],
+  ])('%p cut to %d bytes is %p', (text, bytesMax, cut) => {
+    expect(cutToBytes(text, bytesMax)).toBe(cut);
+  });
+
+  it('is cut between code points, as late as the bytes allow', () => {
+    fc.assert(
+      fc.property(anyText.map(storableText), fc.nat({ max: 60 }), (text, bytesMax) => {
+        const cut = cutToBytes(text, bytesMax);
+        const [next = ''] = text.slice(cut.length);
+
+        expect(text.startsWith(cut)).toBe(true);
+        expect(cut.isWellFormed()).toBe(true);
+        expect(Buffer.byteLength(cut)).toBeLessThanOrEqual(bytesMax);
+        expect(next === '' || Buffer.byteLength(cut + next) > bytesMax).toBe(true);
+      }),
+    );
+  });
+
+  it('is measured in bytes of UTF-8', () => {
+    expect(['', 'a', 'é', '€', '😀'].map(byteLength)).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  it.each([
+    ['""', 0],
+    ['[1.5,-2,0.001]', 0],
+    ['1e+308', 308],
+    ['[-1.5e-300,2]', 300],
+    ['{"a":1E5,"b":[2e7]}', 12],
+    ['{"1e9":"2e9","\\\\":"[3e9","\\":4e9":[5e9]}', 9],
+  ])('%s has at most %d digits more without exponents', (json, digits) => {
+    expect(digitsOfExponents(json)).toBe(digits);
+  });
+
+  it('of sixty megabytes in one string is searched for exponents, whatever its characters', () => {
+    for (const character of ['x', '\\', '"']) {
+      expect(digitsOfExponents(JSON.stringify([character.repeat(30_000_000), 1e300]))).toBe(300);
+    }
+  });
+});

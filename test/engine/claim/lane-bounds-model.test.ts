@@ -1,0 +1,90 @@
+import fc from 'fast-check';
+import type { Claim } from '../../../lib/core/job.js';
+import { LaneBook } from '../../../lib/engine/claim/lane-index.js';
+import { COMMIT_MARGIN_MS } from '../../../lib/engine/claim/scan-cost.js';
+import type { Lane, LaneSurvey } from '../../../lib/store/job-store.js';
+import { claimed, rooms, seen } from '../../support/unit/mail-lane.js';
+
+describe('bounded claims with looks below the bounds', () => {
+  interface Waiting {
+    readonly dueAtMs: number;
+    readonly commitsAtMs: number;
+    isLocked: boolean;
+  }
+
+  const jobs = fc.record({
+    dueAtMs: fc.nat({ max: 3_000 }),
+    openForMs: fc.oneof(fc.nat({ max: COMMIT_MARGIN_MS }), fc.nat({ max: 3_000 })),
+    isAnnounced: fc.boolean(),
+    isLocked: fc.boolean(),
+  });
+
+  /** How many claims are under way at once, and whether each finds its jobs when it is sent or just before it is answered. */
+  const pipelines = fc.record({ atOnce: fc.integer({ min: 1, max: 3 }), isQuick: fc.boolean() });
+
+  it('take every job, whenever it committed, whoever had it locked, and whether it was announced', () => {
+    fc.assert(
+      fc.property(fc.array(jobs, { maxLength: 30 }), fc.integer({ min: 1, max: 5 }), pipelines, (given, limit, way) => {
+        const book = new LaneBook();
+        let table: Waiting[] = [];
+        const visible = (nowMs: number): Waiting[] =>
+          table.filter((job) => job.commitsAtMs <= nowMs).sort((a, b) => a.dueAtMs - b.dueAtMs);
+        const survey = (nowMs: number, fromMs: number): LaneSurvey => {
+          const first = visible(nowMs).find((job) => job.dueAtMs >= fromMs);
+          return seen(first?.dueAtMs ?? null, nowMs);
+        };
+        const find = ({ lowerBound }: Lane, nowMs: number): Claim[] => {
+          const fromMs = lowerBound === null ? -Infinity : Date.parse(lowerBound);
+          const due = visible(nowMs).filter((job) => job.dueAtMs >= fromMs && job.dueAtMs <= nowMs && !job.isLocked);
+          const taken = due.slice(0, limit);
+          table = table.filter((job) => !taken.includes(job));
+          return taken.map(({ dueAtMs }) => claimed(dueAtMs, nowMs));
+        };
+        const underWay: ((nowMs: number) => void)[] = [];
+        const send = (sentMs: number): void => {
+          const plannedIn = book.ask();
+          const [lane] = book.plan([{ ...rooms[0]!, room: limit }], limit, sentMs, 'bounded');
+          if (!lane) return;
+          const found = way.isQuick ? find(lane, sentMs) : undefined;
+          underWay.push((nowMs) => {
+            const claims = found ?? find(lane, nowMs);
+            book.advance([lane], claims, plannedIn);
+            if (claims.length < limit) book.settle([lane], claims, plannedIn);
+          });
+        };
+        /** One is answered, unless more may be under way than there are. */
+        const claimOnce = (nowMs: number): void => {
+          send(nowMs);
+          if (underWay.length >= way.atOnce) underWay.shift()!(nowMs);
+        };
+        const look = (nowMs: number): void => {
+          const starts = book.starts(rooms, 'bounded');
+          claimOnce(nowMs);
+          book.lookedBelow(starts, survey(nowMs, -Infinity));
+          const from = book.starts(rooms, 'bounded')[0]!.lowerBound;
+          const fromMs = from === null ? -Infinity : Date.parse(from);
+          book.learn(rooms, survey(nowMs, fromMs), nowMs, { reach: 'bounded', askedIn: book.ask() });
+        };
+
+        for (let nowMs = 0; nowMs <= 7_000; nowMs += 50) {
+          for (const job of given.filter(({ dueAtMs }) => dueAtMs >= nowMs - 50 && dueAtMs < nowMs)) {
+            table.push({ ...job, commitsAtMs: job.dueAtMs + job.openForMs });
+          }
+          if (given.some((job) => job.isAnnounced && Math.abs(job.dueAtMs + job.openForMs - nowMs) < 50)) {
+            book.arm('mail', 0);
+          }
+          if (nowMs === 6_000) table.forEach((job) => (job.isLocked = false));
+          claimOnce(nowMs);
+          if (nowMs % 500 === 0) look(nowMs);
+        }
+        for (let round = 0; round < 40; round += 1) {
+          look(8_000 + round * 500);
+          claimOnce(8_000 + round * 500);
+        }
+        underWay.splice(0).forEach((answer) => answer(28_000));
+
+        expect(table).toEqual([]);
+      }),
+    );
+  });
+});

@@ -1,0 +1,230 @@
+import fc from 'fast-check';
+import type { TopicRoom } from '../../../lib/engine/claim/lane-index.js';
+import { LaneBook } from '../../../lib/engine/claim/lane-index.js';
+import type { LaneGap, LaneStart, WaitingLane } from '../../../lib/store/job-store.js';
+import { surveyOf, WaitingJobs } from '../../support/unit/waiting-jobs.js';
+
+const NOW_MS = 1_000;
+const PRIORITIES = Array.from({ length: 2_001 }, (_, index) => index - 1_000);
+
+const priorities = fc.oneof(
+  fc.integer({ min: -1_000, max: 1_000 }),
+  fc.constantFrom(-1_000, -999, -1, 0, 1, 999, 1_000),
+);
+
+function roomFor(topic: string, usualPriority = 0): TopicRoom {
+  return { topic, room: 10, usualPriority };
+}
+
+function waitingIn(topic: string, priority: number, dueInMs = 0): WaitingLane {
+  return { topic, priority, dueInMs, isPaused: false };
+}
+
+/** How often each priority of a topic is looked at. */
+function coverOf(gaps: readonly LaneGap[], lanes: readonly LaneStart[], topic: string): number[] {
+  const own = gaps.filter((gap) => gap.topic === topic);
+  const alone = lanes.filter((lane) => lane.topic === topic);
+  return PRIORITIES.map(
+    (priority) =>
+      own.filter(({ after, before }) => after < priority && priority < before).length +
+      alone.filter((lane) => lane.priority === priority).length,
+  );
+}
+
+/** The lanes a book knows of a topic. */
+function knownOf(book: LaneBook, topic: string, usualPriority = 0): number[] {
+  const lanes = book.starts([roomFor(topic, usualPriority)], 'full');
+  return lanes.map(({ priority }) => priority).sort((a, b) => a - b);
+}
+
+describe('the gaps of a survey', () => {
+  it('lie on both sides of the usual lane, when nothing else is known', () => {
+    const book = new LaneBook();
+
+    expect(book.gaps([roomFor('mail')])).toEqual([
+      { topic: 'mail', after: -1_001, before: 0 },
+      { topic: 'mail', after: 0, before: 1_001 },
+    ]);
+    expect(book.starts([roomFor('mail')], 'full')).toEqual([{ topic: 'mail', priority: 0, lowerBound: null }]);
+  });
+
+  it('leave no empty gap at the ends, nor between neighbours', () => {
+    const book = new LaneBook();
+    [-1_000, 0, 1, 1_000].forEach((priority) => book.arm('mail', priority));
+
+    expect(book.gaps([roomFor('mail')]).map(({ after, before }) => [after, before])).toEqual([
+      [-1_000, 0],
+      [1, 1_000],
+    ]);
+  });
+
+  it('cover, with the lanes, every priority of every topic exactly once, whatever lanes are known', () => {
+    const lanes = fc.array(fc.tuple(fc.constantFrom('mail', 'ship', 'other'), priorities), { maxLength: 12 });
+
+    fc.assert(
+      fc.property(lanes, priorities, (known, usualPriority) => {
+        const book = new LaneBook();
+        known.forEach(([topic, priority]) => book.arm(topic, priority));
+        const rooms = [roomFor('mail', usualPriority), roomFor('ship', usualPriority)];
+        const gaps = book.gaps(rooms);
+
+        for (const topic of ['mail', 'ship']) {
+          expect(new Set(coverOf(gaps, book.starts(rooms, 'full'), topic))).toEqual(new Set([1]));
+        }
+        expect(gaps.every(({ topic, after, before }) => topic !== 'other' && before - after > 1)).toBe(true);
+      }),
+    );
+  });
+
+  it('are cut by every known lane, so that none hides another', () => {
+    const book = new LaneBook();
+    [5, -3].forEach((priority) => book.arm('mail', priority));
+
+    expect(knownOf(book, 'mail')).toEqual([-3, 0, 5]);
+  });
+});
+
+describe('what a survey has seen', () => {
+  const topics = [roomFor('mail'), roomFor('ship')];
+
+  it('adds lanes that were not known, and says whether there were any', () => {
+    const book = new LaneBook();
+    book.gaps(topics);
+
+    expect(book.learn(topics, surveyOf(waitingIn('mail', 7)), NOW_MS)).toBe(true);
+    expect(book.learn(topics, surveyOf(waitingIn('mail', 7), waitingIn('mail', 0)), NOW_MS)).toBe(false);
+    expect(knownOf(book, 'mail')).toEqual([0, 7]);
+  });
+
+  it('forgets lanes in which nothing waits', () => {
+    const book = new LaneBook();
+    book.learn(topics, surveyOf(waitingIn('mail', 7), waitingIn('mail', 8), waitingIn('ship', 9)), NOW_MS);
+    book.learn(topics, surveyOf(waitingIn('mail', 8)), NOW_MS);
+
+    expect([knownOf(book, 'mail'), knownOf(book, 'ship')]).toEqual([[0, 8], [0]]);
+  });
+
+  it('never forgets the usual lane, nor one that was armed while the survey was under way', () => {
+    const book = new LaneBook();
+    const urgent = [roomFor('mail', -5)];
+    book.gaps(urgent);
+    book.arm('mail', 3);
+    book.learn(urgent, surveyOf(), NOW_MS);
+
+    expect(knownOf(book, 'mail', -5)).toEqual([-5, 3]);
+    expect(book.isAnyDue(urgent, NOW_MS)).toBe(true);
+  });
+
+  it('says nothing of topics that were not asked for', () => {
+    const book = new LaneBook();
+    book.learn(topics, surveyOf(waitingIn('ship', 9, 50)), NOW_MS);
+    book.learn([roomFor('mail')], surveyOf(), NOW_MS);
+
+    expect(knownOf(book, 'ship')).toEqual([0, 9]);
+    expect(book.nextDueAtMs(topics)).toBe(NOW_MS + 50);
+  });
+});
+
+describe('when the next job is due', () => {
+  const topics = [roomFor('mail'), roomFor('ship')];
+
+  it('is not known of an empty book', () => {
+    expect(new LaneBook().nextDueAtMs(topics)).toBe(Infinity);
+    expect(new LaneBook().nextDueAtMs([])).toBe(Infinity);
+  });
+
+  it('is the earliest of all lanes of the topics asked for', () => {
+    const book = new LaneBook();
+    book.learn(
+      topics,
+      surveyOf(waitingIn('mail', 7, 300), waitingIn('mail', 0, 500), waitingIn('ship', 0, 100)),
+      NOW_MS,
+    );
+
+    expect(book.nextDueAtMs(topics)).toBe(NOW_MS + 100);
+    expect(book.nextDueAtMs([roomFor('mail')])).toBe(NOW_MS + 300);
+  });
+
+  it('is corrected by the next survey, in both directions', () => {
+    const book = new LaneBook();
+    book.learn(topics, surveyOf(waitingIn('mail', 7, 300)), NOW_MS);
+    book.learn(topics, surveyOf(waitingIn('mail', 7, 900)), NOW_MS);
+    expect(book.nextDueAtMs(topics)).toBe(NOW_MS + 900);
+
+    book.learn(topics, surveyOf(), NOW_MS);
+    expect(book.nextDueAtMs(topics)).toBe(Infinity);
+  });
+
+  it('makes something due when it has come', () => {
+    const book = new LaneBook();
+    book.learn(topics, surveyOf(waitingIn('mail', 7, 300)), NOW_MS);
+
+    expect([299, 300].map((ms) => book.isAnyDue(topics, NOW_MS + ms))).toEqual([false, true]);
+    expect(book.isAnyDue([roomFor('ship')], NOW_MS + 300)).toBe(false);
+  });
+});
+
+describe('a survey of all lanes and gaps', () => {
+  const jobs = fc.record({
+    topic: fc.constantFrom('mail', 'ship'),
+    priority: priorities,
+    dueAtMs: fc.nat({ max: 50 }),
+  });
+
+  it('finds a due job behind delayed ones of more urgent lanes, however many they are', () => {
+    fc.assert(
+      fc.property(fc.array(jobs, { maxLength: 20 }), (waiting) => {
+        const rooms = [roomFor('mail'), roomFor('ship')];
+        const book = new LaneBook();
+        const table = new WaitingJobs(book);
+        waiting.forEach((job) => table.add(job, 'nothing'));
+        table.look(rooms);
+
+        expect(book.nextDueAtMs(rooms)).toBe(Math.min(Infinity, ...waiting.map(({ dueAtMs }) => dueAtMs)));
+        expect(book.isAnyDue(rooms, 0)).toBe(waiting.some(({ dueAtMs }) => dueAtMs === 0));
+      }),
+    );
+  });
+});
+
+describe('a book that is asked, told and surveyed by turns', () => {
+  const newJobs = fc.record({
+    topic: fc.constantFrom('mail', 'ship'),
+    priority: priorities,
+    dueAtMs: fc.nat({ max: 50 }),
+  });
+  /** Some jobs are announced by lane, some by topic, some not at all; some come while a claim is under way. */
+  const steps = fc.record({
+    jobs: fc.array(newJobs, { maxLength: 4 }),
+    announce: fc.constantFrom('lane', 'topic', 'anything', 'nothing'),
+    isDuringClaim: fc.boolean(),
+    limit: fc.integer({ min: 1, max: 4 }),
+    mailRoom: fc.integer({ min: 1, max: 4 }),
+  });
+
+  it('leads to every due job, whatever came when and whether it was announced', () => {
+    fc.assert(
+      fc.property(fc.array(steps, { maxLength: 15 }), (history) => {
+        const jobs = new WaitingJobs(new LaneBook());
+        history.forEach((step) => jobs.play(step));
+        const rounds = jobs.drain();
+
+        expect(jobs.count).toBe(0);
+        expect(rounds).toBeLessThan(200);
+      }),
+    );
+  });
+
+  it('leads to an announced job by the next claim, without a survey, even when it came during a claim', () => {
+    fc.assert(
+      fc.property(fc.array(steps, { maxLength: 5 }), newJobs, (history, job) => {
+        const jobs = new WaitingJobs(new LaneBook());
+        history.forEach((step) => jobs.play(step));
+        jobs.drain();
+        jobs.claim({ limit: 4, mailRoom: 4, during: () => jobs.add({ ...job, dueAtMs: 0 }, 'lane') });
+
+        expect(jobs.claim({ limit: 4, mailRoom: 4 })).toBe(1);
+      }),
+    );
+  });
+});

@@ -1,0 +1,59 @@
+import { QueueUnavailableError } from '../../../lib/core/errors.js';
+import type { Idempotency } from '../../../lib/core/job.js';
+import type { Retention } from '../../../lib/core/options.js';
+import { Enqueuer } from '../../../lib/engine/enqueue/enqueuer.js';
+import type { InsertedJob, JobInsert, JobStore } from '../../../lib/store/job-store.js';
+import { ALONE } from '../../../lib/store/job-store.js';
+
+const HOUR_MS = 3_600_000;
+const KEPT: Retention = { completed: HOUR_MS, cancelled: HOUR_MS, failed: false };
+
+const stored = ({ id }: JobInsert): InsertedJob => ({
+  ...{ id, deduplicated: false, replayOf: null },
+  ...{ runAt: new Date(), created: new Date() },
+});
+
+/** Enqueues a job through a database whose first answer is lost; answers how often it was sent until it was stored. */
+async function triesOf(
+  retention: Retention,
+  once?: Idempotency,
+  nextError?: QueueUnavailableError,
+): Promise<number | 'uncertain'> {
+  const insert = jest.fn((jobs: readonly JobInsert[]) => Promise.resolve(jobs.map(stored)));
+  insert.mockRejectedValueOnce(new QueueUnavailableError('the database does not answer', { isUncertain: true }));
+  if (nextError) insert.mockRejectedValueOnce(nextError);
+  const enqueuer = new Enqueuer({
+    ...{
+      store: { insert, capabilities: { inserts: ALONE } } as unknown as JobStore,
+      retention,
+      payloadBytesMax: 1_000,
+      maxRetries: 3,
+    },
+    ...{ settingsOf: () => undefined, schemaOf: () => undefined },
+    ...{ emit: () => undefined, onStored: () => undefined, onUncertain: () => undefined },
+  });
+  const end = await enqueuer.enqueue('mail', null, undefined, once).catch((error: QueueUnavailableError) => error);
+  return end instanceof QueueUnavailableError && end.isUncertain ? 'uncertain' : insert.mock.calls.length;
+}
+
+describe('an enqueue whose answer was lost', () => {
+  it('is sent again: the table knows the job by its id', async () => {
+    expect(await triesOf(KEPT)).toBe(2);
+  });
+
+  it.each(['completed', 'cancelled', 'failed'])(
+    'is uncertain when %s jobs are removed at once: it may have run and be gone, and would run twice',
+    async (status) => {
+      expect(await triesOf({ ...KEPT, [status]: 0 })).toBe('uncertain');
+      expect(await triesOf({ ...KEPT, [status]: 59_000 })).toBe('uncertain');
+    },
+  );
+
+  it('stays uncertain when the next try is known to have stored nothing', async () => {
+    expect(await triesOf(KEPT, undefined, new QueueUnavailableError('the queue is closed'))).toBe('uncertain');
+  });
+
+  it('is sent again with an idempotency key, for which the job is kept', async () => {
+    expect(await triesOf({ ...KEPT, completed: 0 }, { key: 'a', bodyHash: 'body' })).toBe(2);
+  });
+});

@@ -1,0 +1,41 @@
+import type { Clock } from '../../../lib/core/clock.js';
+import { silentLogger } from '../../../lib/core/logger.js';
+import { Pruner } from '../../../lib/engine/maintain/pruner.js';
+import type { JobStore, PrunePage } from '../../../lib/store/job-store.js';
+import { until } from '../../support/wait.js';
+
+const PAGES = 100;
+const LOOK_MS = 2;
+const DAY = 86_400_000;
+
+describe('a walk past rows that are kept', () => {
+  it('goes on after rests that make it a hundredth of the time, and then waits for the next interval', async () => {
+    let nowMs = 0;
+    let walks = 0;
+    const rests: number[] = [];
+    const clock: Clock = {
+      now: () => nowMs,
+      schedule: (ms, wake) => {
+        rests.push(ms);
+        nowMs += ms;
+        const timer = setImmediate(wake);
+        return { cancel: () => clearImmediate(timer) };
+      },
+    };
+    const prune = async (_: unknown, { after }: PrunePage): Promise<{ removed: number; next: string | null }> => {
+      nowMs += LOOK_MS;
+      const page = Number(after) + 1;
+      walks += Number(page === PAGES);
+      return { removed: 0, next: page === PAGES ? null : String(page) };
+    };
+    const store = { prune } as unknown as JobStore;
+    const retention = { completed: DAY, failed: false, cancelled: false } as const;
+    const pruner = new Pruner({ store, clock, logger: silentLogger, random: () => 0.5, retention });
+    pruner.start();
+    await until(() => walks >= 2);
+    await pruner.stop();
+    const slice = 20 * LOOK_MS * 100;
+    const walk = [slice, slice, slice, slice, 60_000];
+    expect(rests.slice(0, 9)).toEqual([...walk, slice, slice, slice, slice]);
+  });
+});

@@ -1,0 +1,92 @@
+import type { JobEvent } from '../../../lib/core/job-events.js';
+import { isTallied, TallyBook } from '../../../lib/engine/maintain/metrics-buffer.js';
+import { ALL_TOPICS } from '../../../lib/store/report-store.js';
+
+const started = (topic: string, waitedMs: number): JobEvent => ({
+  type: 'started',
+  id: 'a',
+  topic,
+  attempt: 1,
+  waitedMs,
+});
+const completed = (topic: string, durationMs: number | null): JobEvent => ({
+  type: 'completed',
+  id: 'a',
+  topic,
+  attempt: 1,
+  durationMs,
+});
+const failed = (topic: string): JobEvent => ({
+  type: 'failed',
+  id: 'a',
+  topic,
+  attempt: 1,
+  durationMs: 5,
+  error: { message: 'x', stack: null },
+});
+
+describe('a tally book', () => {
+  it('is empty until something is added', () => {
+    const book = new TallyBook();
+    expect(book.isEmpty).toBe(true);
+    expect(book.entries()).toEqual([]);
+    book.add(failed('mail'));
+    expect(book.isEmpty).toBe(false);
+  });
+
+  it('counts what began and ended, of each topic and of all', () => {
+    const book = new TallyBook();
+    [started('mail', 3), completed('mail', 1), started('sms', 4), failed('sms')].forEach((event) => book.add(event));
+    const of = (topic: string): object => book.entries().find((entry) => entry.topic === topic)!;
+    expect(book.entries()).toHaveLength(3);
+    expect(of('mail')).toMatchObject({ completed: 1, failed: 0, started: 1, runMs: 1, waitMs: 3, histogram: { 0: 1 } });
+    expect(of('sms')).toMatchObject({ completed: 0, failed: 1, started: 1, runMs: 0, waitMs: 4, histogram: {} });
+    expect(of(ALL_TOPICS)).toMatchObject({
+      completed: 1,
+      failed: 1,
+      started: 2,
+      runMs: 1,
+      waitMs: 7,
+      histogram: { 0: 1 },
+    });
+  });
+
+  it('takes a run that another process made for one of no length', () => {
+    const book = new TallyBook();
+    book.add(completed('mail', null));
+    expect(book.entries()[0]).toMatchObject({ completed: 1, runMs: 0, histogram: { 0: 1 } });
+  });
+
+  it('adds another one, which stays as it is', () => {
+    const [book, other] = [new TallyBook(), new TallyBook()];
+    book.add(completed('mail', 1));
+    other.add(completed('mail', 1));
+    other.add(started('sms', 9));
+    book.addAll(other);
+    expect(book.entries().find(({ topic }) => topic === 'mail')).toMatchObject({ completed: 2, histogram: { 0: 2 } });
+    expect(book.entries().find(({ topic }) => topic === 'sms')).toMatchObject({ started: 1, waitMs: 9 });
+    expect(other.entries().find(({ topic }) => topic === 'mail')).toMatchObject({ completed: 1, histogram: { 0: 1 } });
+  });
+
+  it('gives entries that do not change with it', () => {
+    const book = new TallyBook();
+    book.add(completed('mail', 1));
+    const entries = book.entries();
+    book.add(completed('mail', 1));
+    expect(entries[0]).toMatchObject({ completed: 1, histogram: { 0: 1 } });
+  });
+
+  it.each<[JobEvent['type'], boolean]>([
+    ['started', true],
+    ['completed', true],
+    ['failed', true],
+    ['enqueued', false],
+    ['retrying', false],
+    ['snoozed', false],
+    ['cancelled', false],
+    ['rescued', false],
+    ['lease_lost', false],
+  ])('is meant for events of type %s: %s', (type, expected) => {
+    expect(isTallied({ type } as JobEvent)).toBe(expected);
+  });
+});

@@ -1,0 +1,84 @@
+import type { Attempt } from '../../../lib/engine/run/attempt.js';
+import { ClaimBuffer } from '../../../lib/engine/run/claim-buffer.js';
+import { VirtualClock } from '../../support/unit/virtual-clock.js';
+
+describe('the buffer of claimed jobs', () => {
+  let clock: VirtualClock;
+  let buffer: ClaimBuffer;
+  let stale: string[][];
+  let areQuick: boolean;
+
+  beforeEach(() => {
+    clock = new VirtualClock();
+    stale = [];
+    areQuick = true;
+    buffer = new ClaimBuffer(
+      clock,
+      () => areQuick,
+      (attempts) => stale.push(attempts.map(({ id }) => id)),
+    );
+  });
+
+  const push = (...ids: string[]): void => {
+    ids.forEach((id) => buffer.push({ id, sinceMs: clock.now() } as Attempt));
+    buffer.watch();
+  };
+
+  it('gives back what has waited for half a second, the oldest first, and nothing that came later', async () => {
+    push('a', 'b');
+    await clock.advance(300);
+    push('c');
+    await clock.advance(299);
+    expect(stale).toEqual([]);
+    await clock.advance(1);
+    expect(stale).toEqual([['a', 'b']]);
+    expect(buffer.all.map(({ id }) => id)).toEqual(['c']);
+    await clock.advance(300);
+    expect(stale).toEqual([['a', 'b'], ['c']]);
+    expect(buffer.length).toBe(0);
+  });
+
+  it('keeps those whose turn has come meanwhile out of it', async () => {
+    push('a', 'b', 'c');
+    await clock.advance(450);
+    expect([buffer.shift()?.id, buffer.shift()?.id]).toEqual(['a', 'b']);
+    push('d');
+    await clock.advance(150);
+    expect(stale).toEqual([['c']]);
+    expect(buffer.shift()?.id).toBe('d');
+  });
+
+  it('does not count the time in which the process stood still', async () => {
+    push('a');
+    for (let stop = 0; stop < 3; stop += 1) await clock.standStill(10_000);
+    await clock.advance(299);
+    expect(stale).toEqual([]);
+    await clock.advance(1);
+    expect(stale).toEqual([['a']]);
+  });
+
+  it('does, when it was a slow handler that held the process', async () => {
+    push('a');
+    await clock.standStill(450);
+    areQuick = false;
+    push('b');
+    await clock.standStill(300);
+    expect(stale).toEqual([['a']]);
+    await clock.advance(200);
+    expect(stale).toEqual([['a'], ['b']]);
+  });
+
+  it('does not look while nothing waits', async () => {
+    push('a');
+    buffer.shift();
+    await clock.advance(100);
+    expect(clock.waiting).toBe(0);
+    push('b');
+    expect(clock.waiting).toBe(1);
+    expect(buffer.takeAll().map(({ id }) => id)).toEqual(['b']);
+    expect(clock.waiting).toBe(0);
+    push('c');
+    await clock.advance(600);
+    expect(stale).toEqual([['c']]);
+  });
+});

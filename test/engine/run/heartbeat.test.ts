@@ -1,0 +1,87 @@
+import type { Attempt } from '../../../lib/engine/run/attempt.js';
+import { Heartbeat } from '../../../lib/engine/run/heartbeat.js';
+import type { JobStore } from '../../../lib/store/job-store.js';
+import { StatementCancelledError } from '../../../lib/core/errors.js';
+import { HELD } from '../../support/job-rows.js';
+import { silentLogger } from '../../../lib/core/logger.js';
+import { VirtualClock } from '../../support/unit/virtual-clock.js';
+
+describe('the heartbeat', () => {
+  let heartbeat: Heartbeat;
+
+  beforeEach(() => {
+    const parts = { store: {} as JobStore, clock: new VirtualClock(), logger: silentLogger, random: Math.random };
+    heartbeat = new Heartbeat({ ...parts, leaseMs: 3_000 });
+  });
+
+  const hold = (id: string): Attempt => {
+    const attempt = { id } as Attempt;
+    heartbeat.hold(attempt);
+    return attempt;
+  };
+  const held = (): string[] => heartbeat.attempts.map(({ id }) => id).sort();
+
+  it('holds what it was given until that is let go, in whatever order', () => {
+    const [first, second, third, fourth] = ['a', 'b', 'c', 'd'].map(hold);
+    heartbeat.letGo(first!);
+    expect(held()).toEqual(['b', 'c', 'd']);
+    heartbeat.letGo(fourth!);
+    expect(held()).toEqual(['b', 'c']);
+    heartbeat.hold(first!);
+    heartbeat.letGo(second!);
+    expect(held()).toEqual(['a', 'c']);
+    [third!, first!].forEach((attempt) => heartbeat.letGo(attempt));
+    expect(held()).toEqual([]);
+  });
+
+  it('lets nobody else go with one that it does not hold any more', () => {
+    const [first, second] = ['a', 'b'].map(hold);
+    heartbeat.letGo(first!);
+    heartbeat.letGo(first!);
+    expect(held()).toEqual(['b']);
+    heartbeat.letGo(second!);
+    expect(held()).toEqual([]);
+  });
+
+  it('holds as many as there are, whatever comes and goes', () => {
+    const kept = new Set<Attempt>();
+    for (let turn = 0; turn < 1_000; turn += 1) {
+      if (turn % 3 === 2) {
+        const [leaving] = [...kept].slice((turn * 7) % kept.size);
+        kept.delete(leaving!);
+        heartbeat.letGo(leaving!);
+      } else {
+        kept.add(hold(`${turn}`));
+      }
+    }
+    expect(new Set(heartbeat.attempts)).toEqual(kept);
+    expect(heartbeat.attempts).toHaveLength(kept.size);
+  });
+
+  it('renews fewer leases at once where many take too long, and does not try that each time', async () => {
+    const clock = new VirtualClock();
+    const sizes: number[] = [];
+    const renewed: string[] = [];
+    const renew: JobStore['renew'] = async (tokens) => {
+      sizes.push(tokens.length);
+      if (tokens.length > 300) throw new StatementCancelledError('too long');
+      renewed.push(...tokens.map(({ id }) => id));
+      return tokens.map(() => HELD);
+    };
+    const store = { renew } as unknown as JobStore;
+    heartbeat = new Heartbeat({ store, clock, logger: silentLogger, random: () => 0, leaseMs: 3_000 });
+    const ids = Array.from({ length: 1_000 }, (_, index) => `${index}`);
+    ids.forEach((id) =>
+      heartbeat.hold({ id, claim: { id }, foundAt: () => undefined, loseEndedLease: () => undefined } as never),
+    );
+    heartbeat.start();
+    await clock.advance(500);
+    expect(sizes).toEqual([1_000, 500, 250, 250, 250, 250]);
+    expect(renewed.splice(0).sort()).toEqual(ids.toSorted());
+    sizes.length = 0;
+    await clock.advance(500);
+    expect(sizes).toEqual([250, 250, 250, 250]);
+    expect(renewed.sort()).toEqual(ids.toSorted());
+    await heartbeat.stop();
+  });
+});

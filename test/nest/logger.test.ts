@@ -1,0 +1,83 @@
+import { Logger } from '@nestjs/common';
+import { guardedLogger, silentLogger } from '../../lib/core/logger.js';
+import { moduleLogger } from '../../lib/nest/nest-logger.js';
+import { RecordingLogger } from '../support/unit/recording-logger.js';
+
+const fails = (): never => {
+  throw new Error('disk full');
+};
+
+describe('a guarded logger', () => {
+  it('hands every line on as it is', () => {
+    const inner = new RecordingLogger();
+    const logger = guardedLogger(inner);
+
+    logger.debug('one');
+    logger.log('two');
+    logger.warn('three');
+    logger.error('four', 'at five');
+
+    expect(inner.lines).toEqual([
+      { level: 'debug', message: 'one' },
+      { level: 'log', message: 'two' },
+      { level: 'warn', message: 'three' },
+      { level: 'error', message: 'four', stack: 'at five' },
+    ]);
+  });
+
+  it.each(['\n', '\r\n', '\n\n   at ', '\u2028', '\u2029', '\u0085', '\u001b[2K', '\u0000', '\t'])(
+    'keeps a message on one line that holds %j, and its stack as it is',
+    (breaking) => {
+      const inner = new RecordingLogger();
+      const logger = guardedLogger(inner);
+      const message = `failed ma${breaking}il: no${breaking}connection`;
+      logger.debug(message);
+      logger.log(message);
+      logger.warn(message);
+      logger.error(message, 'at five\nat six');
+
+      expect(inner.lines).toHaveLength(4);
+      // eslint-disable-next-line no-control-regex -- control characters are exactly what must not be there
+      expect(inner.lines.every(({ message: text }) => !/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(text))).toBe(
+        true,
+      );
+      expect(inner.lines[3]!.stack).toBe('at five\nat six');
+    },
+  );
+
+  it('never throws, even when the logger inside does', () => {
+    const logger = guardedLogger({ debug: fails, log: fails, warn: fails, error: fails, isDebugEnabled: fails });
+
+    expect(() => {
+      logger.debug('a');
+      logger.log('a');
+      logger.warn('a');
+      logger.error('a');
+    }).not.toThrow();
+    expect(logger.isDebugEnabled?.()).toBe(false);
+  });
+
+  it('asks whether debug lines are wanted each time, and takes silence for yes', () => {
+    let isWanted = true;
+    const asked = guardedLogger({ ...silentLogger, isDebugEnabled: () => isWanted });
+
+    expect(asked.isDebugEnabled?.()).toBe(true);
+    isWanted = false;
+    expect(asked.isDebugEnabled?.()).toBe(false);
+    expect(guardedLogger(new RecordingLogger()).isDebugEnabled?.()).toBe(true);
+  });
+});
+
+describe('the logger of the module', () => {
+  afterEach(() => void Logger.overrideLogger(['fatal']));
+
+  it("never throws, even when the application's own does: some lines are nobody's to catch", () => {
+    const own = { log: fails, warn: fails, error: fails };
+    Logger.overrideLogger(own);
+    expect(() => {
+      moduleLogger.log('cancelled job 1');
+      moduleLogger.warn('SIGTERM has no listener');
+      moduleLogger.error('GET / failed', 'at one');
+    }).not.toThrow();
+  });
+});

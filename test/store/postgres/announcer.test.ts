@@ -1,0 +1,129 @@
+import { Announcer } from '../../../lib/store/postgres/notifier.js';
+import { HintCodec } from '../../../lib/store/postgres/notification-payload.js';
+import { VirtualClock } from '../../support/unit/virtual-clock.js';
+
+describe('Announcer', () => {
+  const clock = new VirtualClock();
+  const topicsIn = (hint: string): unknown => new HintCodec().decode(hint);
+  /** The topics of each hint; `undefined` is any. */
+  let sent: unknown[];
+  let announcer: Announcer;
+
+  beforeEach(() => {
+    sent = [];
+    announcer = new Announcer(async (hint) => void sent.push(topicsIn(hint)), clock);
+  });
+
+  it('sends the first hint at once, and what comes within the window as one at its end', async () => {
+    ['a', 'b', 'b'].forEach((topic) => announcer.announce([topic]));
+    expect(sent).toEqual([['a']]);
+    await clock.advance(5);
+    expect(sent).toEqual([['a'], ['b']]);
+    ['c', 'd'].forEach((topic) => announcer.announce([topic]));
+    await clock.advance(5);
+    expect(sent).toEqual([['a'], ['b'], ['c', 'd']]);
+    await clock.advance(60_000);
+    expect(sent).toHaveLength(3);
+  });
+
+  it('gives a statement a hint to take along, and rests as if it had sent it', async () => {
+    expect(topicsIn(announcer.hintFor(['a'], false)!.hint)).toEqual(['a']);
+    expect(announcer.hintFor(['b'], false)).toBeUndefined();
+    await clock.advance(5);
+    // The statement of `b` was to announce it when it had stored it, and has not.
+    expect(sent).toEqual([]);
+    expect(topicsIn(announcer.hintFor(['a', 'b'], false)!.hint)).toEqual(['a', 'b']);
+    announcer.announce(['c']);
+    await clock.advance(5);
+    expect(sent).toEqual([['c']]);
+    expect(announcer.hintFor([], false)).toBeUndefined();
+  });
+
+  it('gives what has gathered to a statement that begins a little later, and sends nothing itself', async () => {
+    announcer.announce(['a']);
+    announcer.announce(['b']);
+    await clock.advance(2);
+    expect(announcer.hintFor(['b'], true)).toBeUndefined();
+    await clock.advance(1);
+    // It may store nothing, and would send nothing then.
+    expect(announcer.hintFor(['b'], false)).toBeUndefined();
+    const first = announcer.hintFor(['b'], true)!;
+    expect(topicsIn(first.hint)).toEqual(['b']);
+    announcer.announce(['c']);
+    await clock.advance(4);
+    const second = announcer.hintFor(['d'], true)!;
+    expect(topicsIn(second.hint)).toEqual(['c', 'd']);
+    [first, second].forEach((carried) => carried.wasSent());
+    await clock.advance(60_000);
+    expect(sent).toEqual([['a']]);
+  });
+
+  it('sends itself what a statement has taken along and has not sent soon, but nothing of its own jobs', async () => {
+    announcer.announce(['a']);
+    announcer.announce(['b']);
+    await clock.advance(4);
+    announcer.hintFor(['c'], true);
+    await clock.advance(19);
+    expect(sent).toEqual([['a']]);
+    await clock.advance(1);
+    expect(sent).toEqual([['a'], ['b']]);
+    announcer.hintFor(['c'], false);
+    await clock.advance(60_000);
+    expect(sent).toEqual([['a'], ['b']]);
+  });
+
+  it('has one under way at a time: the next speaks for all that have come meanwhile', async () => {
+    const ends: (() => void)[] = [];
+    const slow = new Announcer((hint) => {
+      sent.push(topicsIn(hint));
+      return new Promise((resolve) => ends.push(resolve));
+    }, clock);
+    slow.announce(['a']);
+    for (const topic of ['b', 'c', 'd']) {
+      slow.announce([topic]);
+      await clock.advance(1_000);
+    }
+    expect(sent).toEqual([['a']]);
+    ends[0]!();
+    await clock.advance(0);
+    expect(sent).toEqual([['a'], ['b', 'c', 'd']]);
+    ends[1]!();
+    await clock.advance(60_000);
+    expect(sent).toEqual([['a'], ['b', 'c', 'd']]);
+  });
+
+  it('sends what waits when it is to end, and nothing later', async () => {
+    announcer.announce(['a']);
+    announcer.announce(['b']);
+    await announcer.flush();
+    expect(sent).toEqual([['a'], ['b']]);
+    await announcer.flush();
+    await clock.advance(60_000);
+    expect(sent).toEqual([['a'], ['b']]);
+    expect(clock.waiting).toBe(0);
+  });
+
+  it('sends at the end what comes while it does', async () => {
+    const slow = new Announcer(async (hint) => {
+      sent.push(topicsIn(hint));
+      await Promise.resolve();
+      if (sent.length === 1) {
+        slow.announce(['b']);
+      }
+    }, clock);
+    slow.announce(['a']);
+    await slow.flush();
+    expect(sent).toEqual([['a'], ['b']]);
+    expect(clock.waiting).toBe(0);
+  });
+
+  it('needs no timer for a hint after which none waits', () => {
+    announcer.announce(['a']);
+    expect(clock.waiting).toBe(0);
+  });
+
+  it('says "any" when there are more topics than a notification carries', () => {
+    announcer.announce(Array.from({ length: 30 }, (_, index) => 'ß'.repeat(130) + index));
+    expect(sent).toEqual([undefined]);
+  });
+});

@@ -1,0 +1,38 @@
+import type { AddressInfo, Socket } from 'node:net';
+import { createServer } from 'node:net';
+import { DataSource } from 'typeorm';
+import { ownDataSource } from '../../../lib/store/own-data-source.js';
+import { PostgresSession } from '../../../lib/store/postgres/driver/session.js';
+
+const TIMEOUT_MS = 200;
+
+describe('a server that takes connections and says nothing', () => {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => sockets.add(socket));
+  let port: number;
+
+  beforeAll(async () => {
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    ({ port } = server.address() as AddressInfo);
+  });
+  afterAll(async () => {
+    sockets.forEach((socket) => socket.destroy());
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  it("is waited for as long as the driver's connectionTimeoutMillis says, where the application gives one", async () => {
+    const app = new DataSource({
+      type: 'postgres',
+      host: '127.0.0.1',
+      port,
+      username: 'nobody',
+      extra: { connectionTimeoutMillis: TIMEOUT_MS },
+    });
+    const session = new PostgresSession({ statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 });
+    const sinceMs = performance.now();
+    await expect(ownDataSource(app, { connections: 1, session }).initialize()).rejects.toThrow(/timeout/);
+    const tookMs = performance.now() - sinceMs;
+    expect(tookMs).toBeGreaterThanOrEqual(TIMEOUT_MS - 10);
+    expect(tookMs).toBeLessThan(5_000);
+  });
+});

@@ -1,0 +1,44 @@
+import { HintCodec } from '../../../lib/store/postgres/notification-payload.js';
+import type { PostgresClient } from '../../../lib/store/postgres/listener.js';
+import { PostgresListener } from '../../../lib/store/postgres/listener.js';
+import { RecordingLogger } from '../../support/unit/recording-logger.js';
+import { VirtualClock } from '../../support/unit/virtual-clock.js';
+
+const silent: PostgresClient = {
+  connect: () => Promise.resolve(),
+  query: () => Promise.resolve(),
+  end: () => Promise.resolve(),
+  on: () => undefined,
+};
+
+describe('a listener for which no client can be made', () => {
+  it('tries again, as when the file of a certificate was away for a moment', async () => {
+    const clock = new VirtualClock();
+    const logger = new RecordingLogger();
+    const jobs = jest.fn();
+    const makeClient = jest.fn(() => silent);
+    makeClient.mockImplementationOnce(() => {
+      throw new Error("ENOENT: no such file or directory, open '/etc/ca.pem'");
+    });
+    const hints = { jobs, cancel: () => undefined };
+    const listener = new PostgresListener({
+      makeClient,
+      sendEcho: () => Promise.resolve(),
+      hints,
+      codec: new HintCodec(),
+      clock,
+      logger,
+    });
+
+    await listener.start();
+    expect(jobs).not.toHaveBeenCalled();
+    await clock.advance(1_000);
+    expect(makeClient).toHaveBeenCalledTimes(2);
+    expect(jobs).toHaveBeenCalledTimes(1);
+    expect(logger.lines.map(({ level, message }) => `${level}: ${message}`)).toEqual([
+      expect.stringMatching(/^warn: notifications lost, .*ca\.pem/),
+      'log: notifications are back',
+    ]);
+    await listener.stop();
+  });
+});

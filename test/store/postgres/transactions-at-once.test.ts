@@ -1,0 +1,13 @@
+import { transactionsAtOnce } from '../../../lib/store/postgres/driver/application-pool.js';
+
+it.each([
+  [1, 1],
+  [2, 1],
+  [4, 3],
+  [5, 4],
+  [10, 8],
+  [20, 16],
+  [100, 80],
+])('of a pool of %d connections transactional handlers take %d', (size, most) => {
+  expect(transactionsAtOnce(size)).toBe(most);
+});

@@ -1,0 +1,29 @@
+import type { BatcherOptions } from '../../../lib/engine/batcher.js';
+import { Batcher } from '../../../lib/engine/batcher.js';
+import type { Signal } from '../wait.js';
+
+/** Doubles numbers, keeps the batches it was given, and waits for the test when told to. */
+export class Doubler {
+  readonly batches: number[][] = [];
+  readonly batcher: Batcher<number, number>;
+  /** While set, no batch ends before it does. */
+  gate: Signal<void> | undefined;
+  /** Throws to refuse a batch. */
+  judge: (items: readonly number[]) => void = () => undefined;
+
+  constructor(options: Omit<BatcherOptions<number, number>, 'run'> = {}) {
+    this.batcher = new Batcher<number, number>({
+      ...options,
+      run: async (items) => {
+        this.batches.push([...items]);
+        await this.gate?.promise;
+        this.judge(items);
+        return items.map((item) => 2 * item);
+      },
+    });
+  }
+
+  add(...items: number[]): Promise<PromiseSettledResult<number>[]> {
+    return Promise.allSettled(items.map((item) => this.batcher.add(item)));
+  }
+}

@@ -1,0 +1,24 @@
+import type { Claim } from '../../../lib/core/job.js';
+import type { TopicRoom } from '../../../lib/engine/claim/lane-index.js';
+import type { LaneSurvey } from '../../../lib/store/job-store.js';
+import { claimOf } from './waiting-jobs.js';
+
+/*
+ * One lane, of the topic `mail`, and what claims and surveys say of it.
+ */
+
+export const NOW_MS = 1_000_000;
+export const LIMIT = 10;
+export const rooms: readonly TopicRoom[] = [{ topic: 'mail', room: LIMIT, usualPriority: 0 }];
+
+/** A claimed job that was due then. */
+export function claimed(dueAtMs: number, claimedAtMs = NOW_MS): Claim {
+  const claim = claimOf({ topic: 'mail', priority: 0 });
+  return { ...claim, runAt: new Date(dueAtMs), waitedMs: claimedAtMs - dueAtMs };
+}
+
+/** What a survey saw at a moment of the database: first due then, or nothing at all. */
+export function seen(firstDueAtMs: number | null, atMs = NOW_MS, isPaused = false): LaneSurvey {
+  const waiting = firstDueAtMs === null ? [] : [{ topic: 'mail', priority: 0, dueInMs: firstDueAtMs - atMs, isPaused }];
+  return { waiting, at: new Date(atMs), tookMs: 64 };
+}

@@ -1,0 +1,141 @@
+import type { Claim } from '../../../lib/core/job.js';
+import type { LaneBook, TopicRoom } from '../../../lib/engine/claim/lane-index.js';
+import type { Lane, LaneGap, LaneStart, LaneSurvey, WaitingLane } from '../../../lib/store/job-store.js';
+import { earliestOfLanes } from '../../../lib/store/lanes.js';
+
+export interface WaitingJob {
+  readonly topic: string;
+  readonly priority: number;
+  readonly dueAtMs: number;
+}
+
+/** How much is said of a job that has come. */
+export type Announcement = 'lane' | 'topic' | 'anything' | 'nothing';
+
+export interface Step {
+  readonly jobs: readonly WaitingJob[];
+  readonly announce: Announcement;
+  readonly isDuringClaim: boolean;
+  readonly limit: number;
+  readonly mailRoom: number;
+}
+
+const STEP_MS = 5;
+/** After this all jobs are due. */
+const END_MS = 100;
+
+/** Jobs that wait, with a book of them: what is claimed is what the book asks for, in no more words than lanes and gaps. */
+export class WaitingJobs {
+  private jobs: WaitingJob[] = [];
+  private nowMs = 0;
+
+  constructor(private readonly book: LaneBook) {}
+
+  get count(): number {
+    return this.jobs.length;
+  }
+
+  /** Some jobs come, before a claim or while it is under way, and time goes on. */
+  play({ jobs, announce, isDuringClaim, limit, mailRoom }: Step): void {
+    const arrive = (): void => jobs.forEach((job) => this.add(job, announce));
+    if (!isDuringClaim) arrive();
+    this.claim({ limit, mailRoom, during: isDuringClaim ? arrive : undefined });
+    this.nowMs += STEP_MS;
+  }
+
+  add(job: WaitingJob, announce: Announcement): void {
+    this.jobs.push(job);
+    if (announce === 'lane') this.book.arm(job.topic, job.priority);
+    if (announce === 'topic') this.book.arm(job.topic);
+    if (announce === 'anything') this.book.arm();
+  }
+
+  /** One claim by the plan of the book; answers how many jobs it took. */
+  claim({ limit, mailRoom, during }: { limit: number; mailRoom: number; during?: () => void }): number {
+    const plannedIn = this.book.ask();
+    const lanes = this.book.plan(roomsOf(limit, mailRoom), limit, this.nowMs);
+    const claims = this.take(lanes, limit);
+    during?.();
+    if (claims.length < limit) this.book.settle(lanes, claims, plannedIn);
+    return claims.length;
+  }
+
+  /** Claims until the book sees nothing due, with a survey whenever it does not know of any; answers the rounds it took. */
+  drain(): number {
+    const rooms = roomsOf(4, 2);
+    this.nowMs = END_MS;
+    let rounds = 0;
+    let isSurveyed = false;
+    while (!isSurveyed || this.book.isAnyDue(rooms, this.nowMs)) {
+      rounds += 1;
+      isSurveyed = this.claim({ limit: 4, mailRoom: 2 }) === 0;
+      if (isSurveyed) this.look(rooms);
+      if (rounds > 1_000) break;
+    }
+    return rounds;
+  }
+
+  /** One survey. */
+  look(rooms: readonly TopicRoom[]): void {
+    this.book.learn(rooms, this.survey(this.book.gaps(rooms), this.book.starts(rooms, 'full')), this.nowMs);
+  }
+
+  /** Removes due jobs lane by lane. */
+  private take(lanes: readonly Lane[], limit: number): Claim[] {
+    const taken: WaitingJob[] = [];
+    for (const lane of lanes) {
+      const due = this.jobs.filter((job) => isIn(job, lane) && job.dueAtMs <= this.nowMs);
+      taken.push(...due.slice(0, Math.min(lane.limit, limit - taken.length)));
+    }
+    this.jobs = this.jobs.filter((job) => !taken.includes(job));
+    return taken.map(claimOf);
+  }
+
+  /** The first job of each priority in each gap, and of each lane. */
+  private survey(gaps: readonly LaneGap[], lanes: readonly LaneStart[]): LaneSurvey {
+    const alone = lanes.map(({ topic, priority }) => ({ topic, after: priority - 1, before: priority + 1 }));
+    const waiting = [...gaps, ...alone].flatMap(({ topic, after, before }) => {
+      const within = this.jobs.filter((job) => job.topic === topic && job.priority > after && job.priority < before);
+      return earliestOfLanes(within.map((job) => ({ ...job, runAt: new Date(job.dueAtMs) }))).map(
+        ({ priority, dueAtMs }) => ({ topic, priority, dueInMs: dueAtMs - this.nowMs, isPaused: false }),
+      );
+    });
+    return surveyOf(...waiting);
+  }
+}
+
+/** What a survey says that found these, at no cost. */
+export function surveyOf(...waiting: WaitingLane[]): LaneSurvey {
+  return { waiting, at: new Date(0), tookMs: 0 };
+}
+
+/** A claim of a job, with whatever a book does not look at left empty. */
+export function claimOf({ topic, priority }: Pick<WaitingJob, 'topic' | 'priority'>): Claim {
+  return {
+    id: 'id',
+    attempt: 1,
+    topic,
+    payload: null,
+    retries: 0,
+    maxRetries: 3,
+    priority,
+    timeoutMs: null,
+    backoff: null,
+    metadata: null,
+    runAt: new Date(0),
+    created: new Date(0),
+    payloadLength: 4,
+    waitedMs: 0,
+  };
+}
+
+function isIn(job: WaitingJob, lane: Lane): boolean {
+  return job.topic === lane.topic && job.priority === lane.priority;
+}
+
+function roomsOf(limit: number, mailRoom: number): TopicRoom[] {
+  return [
+    { topic: 'mail', room: Math.min(mailRoom, limit), usualPriority: 0 },
+    { topic: 'ship', room: limit, usualPriority: -7 },
+  ];
+}
