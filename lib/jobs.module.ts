@@ -20,7 +20,7 @@ import { LazyModules } from './nest/lazy-modules.js';
 import { JOBS_OPTIONS, JOBS_STORE } from './nest/jobs.tokens.js';
 import { queueLogger } from './nest/nest-logger.js';
 import { refuseNoDataSource } from './nest/missing-data-source.js';
-import { refuseNoQueue, refuseSecondQueue } from './nest/module-checks.js';
+import { assertConfigured, assertSingleModule } from './nest/module-checks.js';
 import type { CreatedStore } from './store/create-store.js';
 
 /** What `forRoot` takes. */
@@ -37,7 +37,7 @@ const CREATED_STORE = Symbol('nestjs-jobs:created-store');
 @Module({})
 export class JobsModule {
   constructor(@Inject(ModulesContainer) modules: ModulesContainer) {
-    refuseNoQueue(modules);
+    assertConfigured(modules);
   }
 
   /** @throws InvalidOptionsError for an unknown option, a refused value, or two that contradict each other. */
@@ -88,7 +88,7 @@ function moduleOf({ isGlobal, dataSource, http, ui, options, imports = [] }: Mod
           ModulesContainer,
         ],
         useFactory: async (app: DataSource | undefined, given: JobsOptions, modules: ModulesContainer) => {
-          refuseSecondQueue(modules);
+          assertSingleModule(modules);
           const created = createJobStore(app ?? (await refuseNoDataSource(modules, dataSource)), given, {
             logger: queueLogger,
           });

@@ -26,7 +26,7 @@ export const UNRECORDABLE_FAILURE: Failure = {
 };
 
 /** Describes whatever a handler threw. Never throws itself, however hostile the value. */
-export function failureOf(thrown: unknown): Failure {
+export function toFailure(thrown: unknown): Failure {
   try {
     const chain = chainOf(thrown);
     return {

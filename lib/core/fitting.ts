@@ -4,7 +4,7 @@ import { SET_LENGTH_MAX } from './limits.js';
  * How many of these, from `from` on, one statement carries: as many as `countMax` and its length allow, and one at least,
  * however long that is.
  */
-export function fittingCount<T>(
+export function prefixWithinBytes<T>(
   items: readonly T[],
   from: number,
   countMax: number,

@@ -1,5 +1,5 @@
 /** How long who has failed waits before another try. */
-export interface PauseBounds {
+export interface BackoffBounds {
   readonly minMs: number;
   readonly maxMs: number;
 }
@@ -11,6 +11,6 @@ export interface PauseBounds {
  * @param failures before this one.
  * @param random a number in [0, 1).
  */
-export function growingPauseMs(failures: number, { minMs, maxMs }: PauseBounds, random: number): number {
+export function growingBackoffMs(failures: number, { minMs, maxMs }: BackoffBounds, random: number): number {
   return Math.min(minMs * 2 ** failures, maxMs) * (0.5 + random / 2);
 }

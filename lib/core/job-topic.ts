@@ -84,7 +84,7 @@ export function typedTopic(topic: TopicLike): AnyTopic | undefined {
 }
 
 /** @throws InvalidOptionsError, naming `option`, for what is no topic. */
-export function topicNameOf(topic: TopicName, option = 'topic'): string {
+export function toTopicName(topic: TopicName, option = 'topic'): string {
   return checked(topicNameCheck, topic, option);
 }
 

@@ -113,7 +113,7 @@ export interface ClaimToken {
   readonly id: string;
   readonly attempt: number;
   /** Where the store left the row, for a look there before one by id. Proves nothing: another row may be there by now. */
-  readonly place?: string | undefined;
+  readonly rowRef?: string | undefined;
 }
 
 /** A job that this process has claimed and must run, give back, or lose. */

@@ -1,7 +1,7 @@
 import { SET_JOBS_MAX } from '../core/limits.js';
 
 /** How many members one statement may carry: half as many after one that took too long, and slowly more again. */
-export class SetSize {
+export class AdaptiveBatchSize {
   private current = SET_JOBS_MAX;
 
   get limit(): number {

@@ -1,9 +1,9 @@
 import { QueueUnavailableError, RowLockedError, StatementCancelledError } from '../core/errors.js';
-import { fittingCount } from '../core/fitting.js';
+import { prefixWithinBytes } from '../core/fitting.js';
 import type { StatementConcurrency } from '../store/job-store.js';
 import { ALONE } from '../store/job-store.js';
 import { setImmediate } from '../store/real-timers.js';
-import { SetSize } from './adaptive-batch-size.js';
+import { AdaptiveBatchSize } from './adaptive-batch-size.js';
 
 export interface BatcherOptions<Item, Answer> {
   /**
@@ -41,7 +41,7 @@ export interface BatchedCall<Item, Answer> {
  */
 export class Batcher<Item, Answer> {
   private waiting: BatchedCall<Item, Answer>[] = [];
-  private readonly size = new SetSize();
+  private readonly size = new AdaptiveBatchSize();
   private underWay = 0;
   private isSendingSoon = false;
   private whenIdle: (() => void)[] = [];
@@ -109,7 +109,7 @@ export class Batcher<Item, Answer> {
     const { atOnce, jobsMin } = this.concurrency();
     const parts = Math.max(1, Math.min(atOnce - this.underWay, Math.floor(this.waiting.length / jobsMin)));
     const share = Math.ceil(this.waiting.length / parts);
-    const count = fittingCount(this.waiting, 0, Math.min(share, this.size.limit), ({ item }) => lengthOf(item));
+    const count = prefixWithinBytes(this.waiting, 0, Math.min(share, this.size.limit), ({ item }) => lengthOf(item));
     return this.waiting.splice(0, count);
   }
 

@@ -8,6 +8,6 @@ scope.emitDestroy();
  * Runs what belongs to the queue, whoever happens to cause it: it does not find itself in the `AsyncLocalStorage` of a caller, and
  * so handlers not in the caller's transaction, where a package keeps it there.
  */
-export function inOwnScope<T>(work: () => T): T {
+export function runDetached<T>(work: () => T): T {
   return scope.runInAsyncScope(work);
 }

@@ -3,7 +3,7 @@ import type { JobHandlerFunction } from '../core/job-context.js';
 import type { HandlerSettings, JobHandlerOptions } from '../core/job-options.js';
 import { readHandlerOptions } from '../core/job-options.js';
 import type { AnySchema, TopicLike } from '../core/job-topic.js';
-import { topicNameOf, typedTopic } from '../core/job-topic.js';
+import { toTopicName, typedTopic } from '../core/job-topic.js';
 import type { JobsLogger } from '../core/logger.js';
 
 /** What this process does with the jobs of a topic. */
@@ -35,7 +35,7 @@ export class HandlerRegistry {
    */
   register(topicLike: TopicLike, run: JobHandlerFunction, options?: JobHandlerOptions, place?: string): void {
     const typed = typedTopic(topicLike);
-    const topic = topicNameOf(topicLike, place && `topic of ${place}`);
+    const topic = toTopicName(topicLike, place && `topic of ${place}`);
     const source = place ?? 'register()';
     if (typeof run !== 'function') {
       throw new InvalidOptionsError(`handler of '${topic}'`, 'expected a function');

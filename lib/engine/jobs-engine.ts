@@ -10,7 +10,7 @@ import type { EnqueueOptions, Idempotency, Job, JobFilter, JobPage, JobStats } f
 import type { JobHandlerFunction } from '../core/job-context.js';
 import type { JobHandlerOptions, RequeueOptions } from '../core/job-options.js';
 import type { AnyNewJob, AnySchema, TopicLike } from '../core/job-topic.js';
-import { topicNameOf } from '../core/job-topic.js';
+import { toTopicName } from '../core/job-topic.js';
 import type { TopicName } from '../core/topic.js';
 import type { JobsLogger } from '../core/logger.js';
 import { guardedLogger, silentLogger } from '../core/logger.js';
@@ -18,9 +18,9 @@ import type { JobsOptions, JobsSettings } from '../core/options.js';
 import { readJobsOptions } from '../core/options.js';
 import { Pruner } from './maintain/pruner.js';
 import { Rescuer } from './maintain/rescuer.js';
-import { Statistics } from './maintain/metrics-recorder.js';
-import { Attempts } from './run/job-runner.js';
-import { BulkDesk } from './admin/bulk-actions.js';
+import { MetricsRecorder } from './maintain/metrics-recorder.js';
+import { JobRunner } from './run/job-runner.js';
+import { BulkActions } from './admin/bulk-actions.js';
 import { Dispatcher } from './claim/dispatcher.js';
 import type { StoredJob } from './enqueue/enqueuer.js';
 import { Enqueuer } from './enqueue/enqueuer.js';
@@ -30,14 +30,14 @@ import { HandlerRegistry } from './handler-registry.js';
 import { Heartbeat } from './run/heartbeat.js';
 import type { WhenIdleOptions } from './admin/idle-watch.js';
 import { IdleWatch } from './admin/idle-watch.js';
-import { JobDesk } from './admin/job-admin.js';
-import { Moves } from './admin/job-actions.js';
+import { JobAdmin } from './admin/job-admin.js';
+import { JobActions } from './admin/job-actions.js';
 import { logOperation } from './operation-log.js';
-import { ReportDesk } from './admin/queue-stats.js';
-import { ReportWatch } from './admin/change-feed.js';
-import { Settler } from './run/completer.js';
+import { QueueStats } from './admin/queue-stats.js';
+import { ChangeFeed } from './admin/change-feed.js';
+import { Completer } from './run/completer.js';
 import { systemClock } from './system-clock.js';
-import { RELEASE_GRACE_MS, WorkerLifecycle } from './lifecycle.js';
+import { RELEASE_GRACE_MS, EngineLifecycle } from './lifecycle.js';
 import type { CreatedStore } from '../store/create-store.js';
 import { createStore } from '../store/create-store.js';
 import type { JobStore, StoreTransaction } from '../store/job-store.js';
@@ -85,11 +85,11 @@ export class JobsEngine {
   readonly worker = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
   readonly settings: JobsSettings;
   /** Where people move many jobs at once. */
-  readonly bulk: BulkDesk;
+  readonly bulk: BulkActions;
   /** Where people ask how the queue is doing. */
-  readonly reports: ReportDesk;
+  readonly reports: QueueStats;
   /** Tells those who watch what has changed. */
-  readonly changes: ReportWatch;
+  readonly changes: ChangeFeed;
 
   private readonly stream: EventStream;
   private readonly store: JobStore;
@@ -97,12 +97,12 @@ export class JobsEngine {
   private readonly logger: JobsLogger;
   private readonly registry: HandlerRegistry;
   private readonly enqueuer: Enqueuer;
-  private readonly desk: JobDesk;
-  private readonly attempts: Attempts;
+  private readonly desk: JobAdmin;
+  private readonly attempts: JobRunner;
   private readonly dispatcher: Dispatcher;
   private readonly idleWatch: IdleWatch;
-  private readonly statistics: Statistics;
-  private readonly lifecycle: WorkerLifecycle;
+  private readonly statistics: MetricsRecorder;
+  private readonly lifecycle: EngineLifecycle;
 
   /** @throws InvalidOptionsError when an option is refused. */
   constructor(options: JobsEngineOptions) {
@@ -134,19 +134,19 @@ export class JobsEngine {
       onStored: (jobs) => this.wakeFor(jobs),
       onUncertain: (jobs) => this.lookFor(jobs),
     });
-    this.reports = new ReportDesk(parts);
-    this.changes = new ReportWatch({ ...parts, reports: this.reports });
-    const moves = new Moves({
+    this.reports = new QueueStats(parts);
+    this.changes = new ChangeFeed({ ...parts, reports: this.reports });
+    const moves = new JobActions({
       ...parts,
       onWaiting: (topic) => this.announce([topic]),
       onCancelRequested: (token) => this.attempts.abortCancelled(token),
       onMoved: (topic) => this.changes.touch(topic),
     });
-    this.desk = new JobDesk({ ...parts, moves, schemaOf });
-    this.bulk = new BulkDesk({ reports: store.reports, moves });
-    const settler = new Settler(parts);
+    this.desk = new JobAdmin({ ...parts, moves, schemaOf });
+    this.bulk = new BulkActions({ reports: store.reports, moves });
+    const settler = new Completer(parts);
     const heartbeat = new Heartbeat(parts);
-    this.attempts = new Attempts({
+    this.attempts = new JobRunner({
       ...parts,
       executor: new Executor(parts),
       settler,
@@ -158,10 +158,13 @@ export class JobsEngine {
     this.dispatcher = new Dispatcher({ ...parts, attempts: this.attempts });
     const { enqueuer, dispatcher, attempts } = this;
     this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, attempts });
-    this.statistics = new Statistics({ ...parts, topics: () => this.registry.claimable().map(({ topic }) => topic) });
+    this.statistics = new MetricsRecorder({
+      ...parts,
+      topics: () => this.registry.claimable().map(({ topic }) => topic),
+    });
     const rescuer = new Rescuer({ ...parts, onRescued: (topics) => this.announce(topics) });
     const loops = { chores: [rescuer, new Pruner(parts)], records: [this.statistics] };
-    this.lifecycle = new WorkerLifecycle({ ...parts, settler, heartbeat, attempts, dispatcher, ...loops });
+    this.lifecycle = new EngineLifecycle({ ...parts, settler, heartbeat, attempts, dispatcher, ...loops });
   }
 
   /** What kind of database the jobs are in. */
@@ -216,7 +219,7 @@ export class JobsEngine {
 
   /** Counts and times, of one topic or of all. */
   async stats(topic?: TopicName): Promise<JobStats> {
-    return this.reports.stats(topic === undefined ? null : [topicNameOf(topic)]);
+    return this.reports.stats(topic === undefined ? null : [toTopicName(topic)]);
   }
 
   /** failed, cancelled → pending, with all retries again. @throws JobNotFoundError, JobStateError, and what `enqueue` throws. */
@@ -249,7 +252,7 @@ export class JobsEngine {
    * @throws InvalidOptionsError for a topic that is none.
    */
   async pause(topic: TopicName): Promise<void> {
-    const name = topicNameOf(topic);
+    const name = toTopicName(topic);
     await this.store.pauses.pause([name]);
     this.dispatcher.notePause(name, true);
     this.changes.touch(name);
@@ -257,7 +260,7 @@ export class JobsEngine {
 
   /** Jobs of the topic are claimed again. @throws InvalidOptionsError for a topic that is none. */
   async resume(topic: TopicName): Promise<void> {
-    const name = topicNameOf(topic);
+    const name = toTopicName(topic);
     await this.store.pauses.resume([name]);
     this.dispatcher.notePause(name, false);
     this.changes.touch(name);
@@ -273,7 +276,7 @@ export class JobsEngine {
   register(topic: TopicLike, run: JobHandlerFunction, options?: JobHandlerOptions, source?: string): void {
     this.registry.register(topic, run, options, source);
     this.statistics.noteTopics();
-    this.dispatcher.wake(topicNameOf(topic));
+    this.dispatcher.wake(toTopicName(topic));
   }
 
   /**

@@ -4,12 +4,12 @@ import { QueueUnavailableError } from '../core/errors.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobsSettings } from '../core/options.js';
 import type { JobStore } from '../store/job-store.js';
-import type { Attempts } from './run/job-runner.js';
+import type { JobRunner } from './run/job-runner.js';
 import type { Dispatcher } from './claim/dispatcher.js';
 import type { HandlerRegistry } from './handler-registry.js';
 import type { Heartbeat } from './run/heartbeat.js';
-import { inOwnScope } from './detached-context.js';
-import type { Settler } from './run/completer.js';
+import { runDetached } from './detached-context.js';
+import type { Completer } from './run/completer.js';
 
 /** Work in the background. */
 export interface Loop {
@@ -24,9 +24,9 @@ export interface WorkerLifecycleOptions {
   readonly role: JobsSettings['role'];
   readonly shutdownTimeoutMs: number;
   readonly registry: HandlerRegistry;
-  readonly settler: Settler;
+  readonly settler: Completer;
   readonly heartbeat: Heartbeat;
-  readonly attempts: Attempts;
+  readonly attempts: JobRunner;
   readonly dispatcher: Dispatcher;
   /** What looks after the table, and ends as soon as the process is to. */
   readonly chores: readonly Loop[];
@@ -41,7 +41,7 @@ export interface WorkerLifecycleOptions {
 export const RELEASE_GRACE_MS = 2_000;
 
 /** Starts and stops what claims and runs jobs in this process, one after another. */
-export class WorkerLifecycle {
+export class EngineLifecycle {
   private stopListening: (() => Promise<void>) | undefined;
   private isRunning = false;
   private isClosed = false;
@@ -139,7 +139,7 @@ export class WorkerLifecycle {
 
   /** What starts here goes on when the caller, and the transaction he may be in, are long gone. */
   private inTurn(work: () => Promise<void>): Promise<void> {
-    const result = inOwnScope(() => this.turn.then(work));
+    const result = runDetached(() => this.turn.then(work));
     this.turn = result.catch(() => undefined);
     return result;
   }

@@ -1,6 +1,6 @@
 import type { JobEvent } from '../core/job-events.js';
 import type { JobsLogger } from '../core/logger.js';
-import type { Moved } from '../store/job-store.js';
+import type { ActionResult } from '../store/job-store.js';
 
 /** The operation log: one debug line per transition, and a warning for each job that failed for good. No payloads. */
 export function logOperation(logger: JobsLogger, event: JobEvent): void {
@@ -12,7 +12,7 @@ export function logOperation(logger: JobsLogger, event: JobEvent): void {
 }
 
 /** The same for what somebody did to a job by hand, for which there is no event. */
-export function logMove(logger: JobsLogger, verb: string, { id, topic, attempt }: Moved): void {
+export function logMove(logger: JobsLogger, verb: string, { id, topic, attempt }: ActionResult): void {
   if (logger.isDebugEnabled?.() ?? true) {
     logger.debug(`${verb} ${topic} ${id} attempt ${attempt}`);
   }

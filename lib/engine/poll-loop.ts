@@ -1,6 +1,6 @@
 import type { Clock, ScheduledWake } from '../core/clock.js';
-import { failureOf } from '../core/failure.js';
-import { growingPauseMs } from '../core/growing-backoff.js';
+import { toFailure } from '../core/failure.js';
+import { growingBackoffMs } from '../core/growing-backoff.js';
 import type { JobsLogger } from '../core/logger.js';
 
 export interface PeriodicOptions {
@@ -23,7 +23,7 @@ const JITTER = 0.1;
  * A loop: a round of work, a sleep that can be cut short, and so on until it is stopped. A round that fails is logged
  * once; the loop goes on with growing pauses, and says when it is well again.
  */
-export class Periodic {
+export class PollLoop {
   private isStopped = true;
   private isWoken = false;
   private failures = 0;
@@ -61,7 +61,7 @@ export class Periodic {
   }
 
   /** Its work goes well, though the round has not ended: what has failed is over. */
-  noteWell(): void {
+  markHealthy(): void {
     if (this.failures > 0) {
       this.failures = 0;
       this.options.logger.log(`${this.options.name}: goes on`);
@@ -85,16 +85,16 @@ export class Periodic {
     const { name, work, logger, random, intervalMs } = this.options;
     try {
       const sleepMs = await work();
-      this.noteWell();
+      this.markHealthy();
       return sleepMs ?? intervalMs * (1 + JITTER * (2 * random() - 1));
     } catch (error) {
       if (this.failures === 0) {
-        const { message, stack } = failureOf(error);
+        const { message, stack } = toFailure(error);
         logger.error(`${name}: failed, trying again: ${message}`, stack ?? undefined);
       }
       // A loop that is meant to run often must not come too late when the database is back.
       const maxMs = Math.max(FAILURE_PAUSE_MIN_MS, Math.min(FAILURE_PAUSE_MAX_MS, intervalMs));
-      const pauseMs = growingPauseMs(this.failures, { minMs: FAILURE_PAUSE_MIN_MS, maxMs }, random());
+      const pauseMs = growingBackoffMs(this.failures, { minMs: FAILURE_PAUSE_MIN_MS, maxMs }, random());
       this.failures += 1;
       return pauseMs;
     }

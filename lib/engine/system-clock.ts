@@ -1,6 +1,6 @@
 import type { Clock, ScheduledWake } from '../core/clock.js';
 import { clearTimeout, idleMs, monotonicMs, setImmediate, setTimeout } from '../store/real-timers.js';
-import { inOwnScope } from './detached-context.js';
+import { runDetached } from './detached-context.js';
 
 /** Longer delays would overflow a timer, and fire at once. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
@@ -40,7 +40,7 @@ let fresh: Wake[] = [];
 function armFresh(): void {
   const wakes = fresh;
   fresh = [];
-  inOwnScope(() => wakes.forEach((wake) => wake.arm()));
+  runDetached(() => wakes.forEach((wake) => wake.arm()));
 }
 
 /** The process's monotonic time and its timers: Node's own, whatever a test puts in the place of the global ones. */

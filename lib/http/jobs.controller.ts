@@ -114,7 +114,7 @@ export class JobsController {
     const { action, ids, filter, dry_run: dryRun } = body;
     const request = withoutGaps({ action, ids, filter: filter && this.filterOf(filter), dryRun });
     const meant = ids ? { ids } : { filter };
-    const answer = await this.engine.bulk.move(request, this.access.topics).catch((error: unknown) => {
+    const answer = await this.engine.bulk.run(request, this.access.topics).catch((error: unknown) => {
       if (error instanceof QueueUnavailableError && !dryRun) {
         // Some may have been moved before.
         this.log.note(visit, `began to ${JOB_ACTIONS[action].verb} jobs`, meant);

@@ -8,7 +8,7 @@ import { JOBS_OPTIONS } from './jobs.tokens.js';
  *
  * @throws InvalidOptionsError when the module was made more than once for this application.
  */
-export function refuseSecondQueue(modules: ModulesContainer): void {
+export function assertSingleModule(modules: ModulesContainer): void {
   const queues = queuesOf(modules);
   if (queues.length > 1) {
     throw new InvalidOptionsError(
@@ -25,7 +25,7 @@ export function refuseSecondQueue(modules: ModulesContainer): void {
  *
  * @throws InvalidOptionsError when the application has imported the class, and made no queue.
  */
-export function refuseNoQueue(modules: ModulesContainer): void {
+export function assertConfigured(modules: ModulesContainer): void {
   if (queuesOf(modules).length === 0) {
     throw new InvalidOptionsError(
       'JobsModule',

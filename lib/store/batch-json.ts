@@ -1,4 +1,4 @@
-import { fittingCount } from '../core/fitting.js';
+import { prefixWithinBytes } from '../core/fitting.js';
 import type { ClaimToken } from '../core/job.js';
 import { SET_JOBS_MAX } from '../core/limits.js';
 import type { Completion } from './completion.js';
@@ -14,7 +14,7 @@ import type { RollupEntry } from './report-store.js';
 export function piecesOf(jobs: readonly JobInsert[]): JobInsert[][] {
   const pieces: JobInsert[][] = [];
   for (let from = 0; from < jobs.length; from += pieces.at(-1)!.length) {
-    pieces.push(jobs.slice(from, from + fittingCount(jobs, from, SET_JOBS_MAX, insertLength)));
+    pieces.push(jobs.slice(from, from + prefixWithinBytes(jobs, from, SET_JOBS_MAX, insertLength)));
   }
   return pieces;
 }
@@ -65,9 +65,9 @@ export function progressJson(entries: readonly ProgressEntry[]): string {
 
 /** As arrays of id, attempt, how long it ran and its result, which most have not. */
 export function completionJson(completions: readonly Completion[]): string {
-  const rows = completions.map(({ token: { id, attempt }, ranMs, outcome: { result } }) => {
+  const rows = completions.map(({ token: { id, attempt }, durationMs, outcome: { result } }) => {
     const more = result === null || result === 'null' ? '' : `,${result}`;
-    return `[${JSON.stringify(id)},${attempt},${ranMs}${more}]`;
+    return `[${JSON.stringify(id)},${attempt},${durationMs}${more}]`;
   });
   return `[${rows.join(',')}]`;
 }
@@ -78,13 +78,13 @@ export function settlementJson(settlements: readonly Settlement[]): string {
 }
 
 /** Written member by member: every job passes here, and most have nothing but their id, attempt and kind. */
-function settlementText({ token, outcome, ranMs }: Settlement): string {
+function settlementText({ token, outcome, durationMs }: Settlement): string {
   const { id, attempt } = token;
   const delayMs = 'delayMs' in outcome ? outcome.delayMs : 0;
   const failure = 'failure' in outcome ? `,${JSON.stringify(outcome.failure).slice(1, -1)}` : '';
   const result = outcome.kind === 'completed' && outcome.result !== null ? `,"result":${outcome.result}` : '';
   const head = `"id":${JSON.stringify(id)},"attempt":${attempt},"kind":"${outcome.kind}"`;
-  return `{${head},"delay_ms":${delayMs},"ran_ms":${ranMs}${failure}${result}}`;
+  return `{${head},"delay_ms":${delayMs},"ran_ms":${durationMs}${failure}${result}}`;
 }
 
 /** Every write of several rows touches them in the order of ids. */

@@ -1,7 +1,7 @@
 import { QueueUnavailableError } from '../core/errors.js';
 import type { ClaimToken } from '../core/job.js';
-import type { ClaimState, InsertedJob, JobInsert, Moved, Settled } from './job-store.js';
-import { insertedOf, movedOf, settledOf } from './row-mapper.js';
+import type { ClaimState, InsertedJob, JobInsert, ActionResult, Settled } from './job-store.js';
+import { insertedOf, toActionResult, settledOf } from './row-mapper.js';
 import { SqlError } from './sql-error.js';
 import type { SqlRow } from './sql-runner.js';
 
@@ -53,8 +53,8 @@ export function claimStatesInOrder(
   return tokens.map((token) => answers.get(keyOf(token)) ?? { state: 'lost', cancelRequested: false });
 }
 
-function placeOf({ place }: SqlRow): Pick<ClaimState, 'place'> {
-  return place === undefined ? {} : { place: place as string };
+function placeOf({ place }: SqlRow): Pick<ClaimState, 'rowRef'> {
+  return place === undefined ? {} : { rowRef: place as string };
 }
 
 /** Which of these jobs no row answers. */
@@ -64,12 +64,16 @@ export function unmovedOf(ids: readonly string[], rows: readonly SqlRow[]): stri
 }
 
 /** @param states the rows as they stand, for jobs that did not move. */
-export function movedInOrder(ids: readonly string[], moved: readonly SqlRow[], states: readonly SqlRow[]): Moved[] {
+export function movedInOrder(
+  ids: readonly string[],
+  moved: readonly SqlRow[],
+  states: readonly SqlRow[],
+): ActionResult[] {
   const answers = new Map([...states, ...moved].map((row) => [row.id, row]));
   const moves = new Set(moved);
   return ids.map((id) => {
     const row = answers.get(id) ?? { status: null, topic: null, attempt: 0 };
-    return movedOf({ ...row, id, moved: moves.has(row) });
+    return toActionResult({ ...row, id, moved: moves.has(row) });
   });
 }
 

@@ -2,7 +2,7 @@ import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import { DatabaseRefusedError, InvalidOptionsError, UnknownDataSourceError } from '../core/errors.js';
 import type { StoreTransaction, TransactionPart } from './job-store.js';
 import { type Done, OpenTransaction, Part } from './open-transaction.js';
-import { sqlErrorOf } from './sql-error.js';
+import { toSqlError } from './sql-error.js';
 
 /** The statements by which TypeORM ends a transaction, or gives up what stands since a savepoint. */
 const END = /^(COMMIT|ROLLBACK|ROLLBACK TO SAVEPOINT typeorm_\d+)$/;
@@ -298,7 +298,7 @@ function endsWithCommit({ connection }: QueryRunner): boolean {
 /** Whether it is what a server has answered to a COMMIT. Without an answer nobody knows whether that was done. */
 function isAnswer(error: unknown): boolean {
   const { severity } = (error ?? {}) as { severity?: unknown };
-  return typeof severity === 'string' && sqlErrorOf(error).kind !== 'unavailable';
+  return typeof severity === 'string' && toSqlError(error).kind !== 'unavailable';
 }
 
 function isOverIn({ isTransactionActive, connection }: QueryRunner): boolean {

@@ -5,7 +5,7 @@ import { setImmediate } from './real-timers.js';
  * How long the present turn of the event loop has been at work. What goes on for longer in one chain keeps timers, sockets
  * and the renewal of leases waiting: it asks here before each step, and goes on when it is called in the next turn.
  */
-export class Turn {
+export class EventLoopBudget {
   private sinceMs: number | undefined;
   private isRefused = false;
 

@@ -56,9 +56,9 @@ export interface JobStore {
   cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]>;
   /**
    * processing → whatever each outcome says, fenced by id and attempt. Answers in the order of `settlements`. Jobs that have
-   * ended in one of the `unkept` statuses are deleted, but those with an idempotency key: they are pruned later.
+   * ended in one of the `discardStatuses` statuses are deleted, but those with an idempotency key: they are pruned later.
    */
-  settle(settlements: readonly Settlement[], unkept?: readonly FinalStatus[]): Promise<Settled[]>;
+  settle(settlements: readonly Settlement[], discardStatuses?: readonly FinalStatus[]): Promise<Settled[]>;
   /**
    * Keeps what handlers say of their progress, fenced, unless a transaction holds the row for longer than a moment. `false` where
    * the lease was lost. Answers in their order.
@@ -90,13 +90,13 @@ export interface JobStore {
    *
    * @param from only jobs that stand in one of these statuses by now; `null`, the default, is all. So with each of these verbs.
    */
-  requeue(ids: readonly string[], changes?: RequeueChanges, from?: Statuses): Promise<Moved[]>;
+  requeue(ids: readonly string[], changes?: RequeueChanges, from?: Statuses): Promise<ActionResult[]>;
   /** pending → pending, due now, or when it was if that is earlier. Answers in the order of `ids`. */
-  promote(ids: readonly string[], from?: Statuses): Promise<Moved[]>;
+  promote(ids: readonly string[], from?: Statuses): Promise<ActionResult[]>;
   /** pending → cancelled; a processing job is marked, and its worker told. Answers in the order of `ids`. */
-  cancel(ids: readonly string[], from?: Statuses): Promise<Moved[]>;
+  cancel(ids: readonly string[], from?: Statuses): Promise<ActionResult[]>;
   /** Deletes jobs that are not processing. Answers in the order of `ids`. */
-  delete(ids: readonly string[], from?: Statuses): Promise<Moved[]>;
+  delete(ids: readonly string[], from?: Statuses): Promise<ActionResult[]>;
 
   /**
    * Deletes jobs that have ended in one of these statuses, as far as they still stand in it and in that attempt, but those with
@@ -254,14 +254,14 @@ export interface ClaimState {
   readonly state: 'held' | 'busy' | 'lost';
   readonly cancelRequested: boolean;
   /** Where the store has left the row, if it says so: for the token. */
-  readonly place?: string;
+  readonly rowRef?: string;
 }
 
 export interface Settlement {
   readonly token: ClaimToken;
   readonly outcome: Outcome;
   /** How long the handler ran; `null` when it did not, or when that is not known. */
-  readonly ranMs: number | null;
+  readonly durationMs: number | null;
   /** Somebody had its row locked, or changed it meanwhile, when it was asked for before: no statement is to wait for it. */
   readonly wasLocked?: boolean;
 }
@@ -287,7 +287,7 @@ export interface Settled {
    * Of a row that did not move: whether the rescue, and not this attempt, has recorded how the attempt ended. Of an attempt that
    * has never begun the rescue leaves nothing to tell by.
    */
-  readonly isTakenOver?: true;
+  readonly wasRescued?: true;
 }
 
 export interface Rescue extends Look {
@@ -329,7 +329,7 @@ export interface RequeueChanges {
 export type Statuses = readonly JobStatus[] | null;
 
 /** What became of one job that somebody asked to move. */
-export interface Moved {
+export interface ActionResult {
   readonly id: string;
   readonly moved: boolean;
   /** Its status now; `null`: there is no such job (any more). */

@@ -2,7 +2,7 @@ import type { Backoff } from '../core/backoff.js';
 import type { Claim, JobFailure } from '../core/job.js';
 import { Job } from '../core/job.js';
 import type { JobStatus } from '../core/job-state.js';
-import type { InsertedJob, JobInsert, LaneSurvey, Look, Moved, Rescue, Rescued, Settled } from './job-store.js';
+import type { InsertedJob, JobInsert, LaneSurvey, Look, ActionResult, Rescue, Rescued, Settled } from './job-store.js';
 import type { SqlRow } from './sql-runner.js';
 
 /*
@@ -11,7 +11,7 @@ import type { SqlRow } from './sql-runner.js';
  * transaction, where none are sent, ids come as text and flags as numbers.
  */
 
-export function jobOf(row: SqlRow): Job {
+export function toJob(row: SqlRow): Job {
   return Object.assign(new Job(), {
     id: row.id as string,
     topic: row.topic as string,
@@ -78,7 +78,7 @@ export const USUAL_CLAIM = { attempt: 1, retries: 0, max_retries: 3, priority: 0
 class ClaimedRow implements Claim {
   readonly id: string;
   readonly attempt: number;
-  readonly place: string;
+  readonly rowRef: string;
   readonly topic: string;
   readonly payload: unknown;
   readonly payloadLength: number;
@@ -95,7 +95,7 @@ class ClaimedRow implements Claim {
   constructor(row: SqlRow) {
     this.id = row.id as string;
     this.attempt = Number(row.attempt ?? USUAL_CLAIM.attempt);
-    this.place = row.place as string;
+    this.rowRef = row.place as string;
     this.topic = row.topic as string;
     this.payload = json(row.payload);
     this.payloadLength = (row.payload as string).length;
@@ -158,11 +158,11 @@ export function settledOf(row: SqlRow): Settled {
     attempt: Number(row.attempt),
     retries: isWaiting ? Number(row.retries) : null,
     runAt: isWaiting ? time(row.run_at) : null,
-    ...(row.is_taken_over ? { isTakenOver: true } : {}),
+    ...(row.is_taken_over ? { wasRescued: true } : {}),
   };
 }
 
-export function movedOf(row: SqlRow): Moved {
+export function toActionResult(row: SqlRow): ActionResult {
   return {
     id: row.id as string,
     moved: Boolean(row.moved),
@@ -171,7 +171,7 @@ export function movedOf(row: SqlRow): Moved {
     attempt: Number(row.attempt),
     holderId: (row.holder_id ?? null) as string | null,
     obstacle: (row.obstacle ?? null) as Error | null,
-    job: row.moved && row.payload !== undefined ? jobOf(row) : null,
+    job: row.moved && row.payload !== undefined ? toJob(row) : null,
   };
 }
 
@@ -181,7 +181,7 @@ function lookOf(rows: readonly SqlRow[]): Look {
   return { at: time(at), tookMs: Number(tookMs) };
 }
 
-export function surveyOf(rows: readonly SqlRow[]): LaneSurvey {
+export function toSurvey(rows: readonly SqlRow[]): LaneSurvey {
   const waiting = rows.slice(0, -1).map((row) => ({
     topic: row.topic as string,
     priority: Number(row.priority),
@@ -191,7 +191,7 @@ export function surveyOf(rows: readonly SqlRow[]): LaneSurvey {
   return { ...lookOf(rows), waiting };
 }
 
-export function rescueOf(rows: readonly SqlRow[]): Rescue {
+export function toRescue(rows: readonly SqlRow[]): Rescue {
   return { ...lookOf(rows), rescued: rows.slice(0, -1).map(rescuedOf) };
 }
 

@@ -41,7 +41,7 @@ export class SqlError extends DatabaseRefusedError {
 }
 
 /** Any driver's error, or TypeORM's wrapping of it, in the one shape. */
-export function sqlErrorOf(error: unknown): SqlError {
+export function toSqlError(error: unknown): SqlError {
   if (error instanceof SqlError) {
     return error;
   }

@@ -1,6 +1,6 @@
 import type { QueryRunner } from 'typeorm';
 import { withAnonymousParameters } from './numbered-parameters.js';
-import { sqlErrorOf } from './sql-error.js';
+import { toSqlError } from './sql-error.js';
 
 /** A row as the driver gives it: column names of the database, values of the driver. */
 export type SqlRow = Record<string, unknown>;
@@ -47,7 +47,7 @@ export function runnerOfQueryRunner(queryRunner: QueryRunner): SqlRunner {
         // `records` is left undefined for statements without rows, whatever the type says.
         return (records as SqlRow[] | undefined) ?? [];
       } catch (error) {
-        throw sqlErrorOf(error);
+        throw toSqlError(error);
       }
     },
   };

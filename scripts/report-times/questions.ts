@@ -1,8 +1,8 @@
 import type { JobFilter } from '../../lib/core/job.js';
 import { silentLogger } from '../../lib/core/logger.js';
-import { JobDesk } from '../../lib/engine/admin/job-admin.js';
-import { Moves } from '../../lib/engine/admin/job-actions.js';
-import { ReportDesk } from '../../lib/engine/admin/queue-stats.js';
+import { JobAdmin } from '../../lib/engine/admin/job-admin.js';
+import { JobActions } from '../../lib/engine/admin/job-actions.js';
+import { QueueStats } from '../../lib/engine/admin/queue-stats.js';
 import { systemClock } from '../../lib/engine/system-clock.js';
 import type { JobStore } from '../../lib/store/job-store.js';
 import { RARE_TOPIC } from './fill.js';
@@ -17,8 +17,8 @@ export async function questions(store: JobStore, endMs: number): Promise<Questio
   const nobody = (): void => undefined;
   const told = { emit: nobody, onWaiting: nobody, onCancelRequested: nobody, onMoved: nobody };
   const retention = { completed: false, failed: false, cancelled: false } as const;
-  const moves = new Moves({ store, retention, logger: silentLogger, ...told });
-  const desk = new JobDesk({ store, payloadBytesMax: 1, moves, schemaOf: () => undefined });
+  const moves = new JobActions({ store, retention, logger: silentLogger, ...told });
+  const desk = new JobAdmin({ store, payloadBytesMax: 1, moves, schemaOf: () => undefined });
   const at = (hours: number): Date => new Date(endMs + hours * HOUR_MS);
 
   const page = (title: string, filter: JobFilter): Question => ({
@@ -58,9 +58,9 @@ export async function questions(store: JobStore, endMs: number): Promise<Questio
 }
 
 function reports(store: JobStore): Question[] {
-  const shared = new ReportDesk({ store, clock: systemClock });
-  const anew = (): ReportDesk => new ReportDesk({ store, clock: systemClock });
-  const stats = async (desk: ReportDesk, topic?: string): Promise<string> =>
+  const shared = new QueueStats({ store, clock: systemClock });
+  const anew = (): QueueStats => new QueueStats({ store, clock: systemClock });
+  const stats = async (desk: QueueStats, topic?: string): Promise<string> =>
     `${(await desk.stats(topic === undefined ? null : [topic])).total} jobs`;
   return [
     { title: 'stats', ask: () => stats(shared) },

@@ -6,7 +6,7 @@ import type { Failure } from '../../lib/core/failure.js';
 import {
   ERROR_MESSAGE_BYTES_MAX,
   ERROR_STACK_BYTES_MAX,
-  failureOf,
+  toFailure,
   UNRECORDABLE_FAILURE,
 } from '../../lib/core/failure.js';
 import { isStorableText } from '../../lib/core/text.js';
@@ -27,7 +27,7 @@ describe('what a failed attempt leaves behind', () => {
   it('is the message and the stack of an error', () => {
     const error = new TypeError('no such address');
 
-    expect(failureOf(error)).toEqual({ message: 'no such address', stack: error.stack });
+    expect(toFailure(error)).toEqual({ message: 'no such address', stack: error.stack });
   });
 
   it('is the name of an error that has no message', () => {
@@ -35,12 +35,12 @@ describe('what a failed attempt leaves behind', () => {
       override readonly name = 'CardDeclinedError';
     }
 
-    expect(failureOf(new CardDeclinedError()).message).toBe('CardDeclinedError');
+    expect(toFailure(new CardDeclinedError()).message).toBe('CardDeclinedError');
   });
 
   it('is the message of the errors of this package, too', () => {
-    expect(failureOf(new SnoozeError('5m')).message).toBe('snoozed for 5m');
-    expect(failureOf(new LeaseLostError('7', 2)).message).toMatch(/^attempt 2 of job 7 has lost its lease/);
+    expect(toFailure(new SnoozeError('5m')).message).toBe('snoozed for 5m');
+    expect(toFailure(new LeaseLostError('7', 2)).message).toMatch(/^attempt 2 of job 7 has lost its lease/);
   });
 
   it.each<[unknown, string]>([
@@ -55,17 +55,17 @@ describe('what a failed attempt leaves behind', () => {
     [[1], 'thrown value: an array'],
     [{ code: 7 }, 'thrown value: an object'],
   ])('is a description of %p when that is thrown', (thrown, message) => {
-    expect(failureOf(thrown)).toEqual({ message, stack: null });
+    expect(toFailure(thrown)).toEqual({ message, stack: null });
   });
 
   it.each(HOSTILE_VALUES)('can be stored even when %s is thrown', (_name, thrown) => {
-    expectStorable(failureOf(thrown));
+    expectStorable(toFailure(thrown));
   });
 
   it('is the message of an error from another realm, such as those that Node throws under Jest', () => {
-    const ofNode = failureOf(thrownBy(() => readFileSync('/no/such/file')));
-    const ofContext = failureOf(runInNewContext('new RangeError("too far")'));
-    const ofPlatform = failureOf(new DOMException('was aborted', 'AbortError'));
+    const ofNode = toFailure(thrownBy(() => readFileSync('/no/such/file')));
+    const ofContext = toFailure(runInNewContext('new RangeError("too far")'));
+    const ofPlatform = toFailure(new DOMException('was aborted', 'AbortError'));
 
     expect(ofNode.message).toMatch(/^ENOENT: no such file/);
     expect(ofNode.stack).toContain('readFileSync');
@@ -74,23 +74,23 @@ describe('what a failed attempt leaves behind', () => {
   });
 
   it('is the message of whatever has one', () => {
-    expect(failureOf({ code: 7, message: 'card declined' }).message).toBe('card declined');
+    expect(toFailure({ code: 7, message: 'card declined' }).message).toBe('card declined');
   });
 
   it('has no stack when the error has none that is text', () => {
-    expect(failureOf(Object.assign(new Error('a'), { stack: undefined })).stack).toBeNull();
-    expect(failureOf(Object.assign(new Error('a'), { stack: 7 })).stack).toBeNull();
+    expect(toFailure(Object.assign(new Error('a'), { stack: undefined })).stack).toBeNull();
+    expect(toFailure(Object.assign(new Error('a'), { stack: 7 })).stack).toBeNull();
   });
 
   it('has NUL and lone surrogates replaced', () => {
     const error = Object.assign(new Error('a\u0000b\ud83d'), { stack: 'at \u0000' });
 
-    expect(failureOf(error)).toEqual({ message: 'a\ufffdb\ufffd', stack: 'at \ufffd' });
+    expect(toFailure(error)).toEqual({ message: 'a\ufffdb\ufffd', stack: 'at \ufffd' });
   });
 
   it('is text, whatever type the message of an error has', () => {
-    expect(failureOf(Object.assign(new Error(), { message: 404 })).message).toBe('404');
-    expectStorable(failureOf(Object.assign(new Error(), { message: { a: 1 } })));
+    expect(toFailure(Object.assign(new Error(), { message: 404 })).message).toBe('404');
+    expectStorable(toFailure(Object.assign(new Error(), { message: { a: 1 } })));
   });
 
   it('has what several errors say that are thrown as one', () => {
@@ -106,7 +106,7 @@ describe('what a failed attempt leaves behind', () => {
       new AggregateError(Array.from({ length: 50 }, (_, at) => new Error(`<${at}>`))),
       new AggregateError([]),
       Object.assign(new Error('refused'), { errors: [{ path: ['to'], message: 'required' }] }),
-    ].map((error) => failureOf(error).message);
+    ].map((error) => toFailure(error).message);
 
     expect(messages).toEqual([
       `AggregateError: ${both}`,
@@ -119,7 +119,7 @@ describe('what a failed attempt leaves behind', () => {
       'AggregateError',
       'refused',
     ]);
-    const { stack } = failureOf(new TypeError('fetch failed', { cause: new AggregateError(refused, '') }));
+    const { stack } = toFailure(new TypeError('fetch failed', { cause: new AggregateError(refused, '') }));
     expect(stack!.match(/^\[cause\]: .*/gm)).toEqual([
       '[cause]: AggregateError: ',
       ...refused.map(({ message }) => `[cause]: Error: ${message}`),
@@ -129,7 +129,7 @@ describe('what a failed attempt leaves behind', () => {
   it('has what the causes of an error add, and their stacks', () => {
     const refused = new Error('connect ECONNREFUSED 127.0.0.1:9');
     const failed = new TypeError('fetch failed', { cause: refused });
-    const { message, stack } = failureOf(new Error('the mail server is away', { cause: failed }));
+    const { message, stack } = toFailure(new Error('the mail server is away', { cause: failed }));
 
     expect(message).toBe('the mail server is away: fetch failed: connect ECONNREFUSED 127.0.0.1:9');
     expect(stack!.match(/^\[cause\]: .*/gm)).toEqual([
@@ -137,7 +137,7 @@ describe('what a failed attempt leaves behind', () => {
       '[cause]: Error: connect ECONNREFUSED 127.0.0.1:9',
     ]);
     for (const said of ['no: out of paper', 'out of paper: no', 'no: out of paper: at all']) {
-      expect(failureOf(new Error(said, { cause: 'out of paper' })).message).toBe(said);
+      expect(toFailure(new Error(said, { cause: 'out of paper' })).message).toBe(said);
     }
     const hostile = Object.defineProperty({}, 'message', {
       get: () => {
@@ -145,22 +145,22 @@ describe('what a failed attempt leaves behind', () => {
       },
     });
     for (const cause of [null, 7, { code: 7 }, { message: '' }, hostile]) {
-      expect(failureOf(new Error('no', { cause })).message).toBe('no');
+      expect(toFailure(new Error('no', { cause })).message).toBe('no');
     }
     const stackless = Object.defineProperty(new Error('why'), 'stack', {
       get: () => {
         throw new Error('trap');
       },
     });
-    expect(failureOf(new Error('no', { cause: stackless })).message).toBe('no: why');
-    expect(failureOf(stackless)).toEqual({ message: 'why', stack: null });
-    expect(failureOf(new Error('cannot connect', { cause: new Error('no') })).message).toBe('cannot connect: no');
+    expect(toFailure(new Error('no', { cause: stackless })).message).toBe('no: why');
+    expect(toFailure(stackless)).toEqual({ message: 'why', stack: null });
+    expect(toFailure(new Error('cannot connect', { cause: new Error('no') })).message).toBe('cannot connect: no');
   });
 
   it('ends where causes go round, or do not end', () => {
     const round = new Error('one');
     round.cause = new Error('two', { cause: round });
-    const { message, stack } = failureOf(round);
+    const { message, stack } = toFailure(round);
     expect(message).toBe('one: two');
     expect(stack!.match(/^\[cause\]: .*/gm)).toEqual(['[cause]: Error: two']);
 
@@ -168,8 +168,8 @@ describe('what a failed attempt leaves behind', () => {
       (cause, at) => new Error(`<${at}>`, { cause }),
       undefined,
     );
-    expect(failureOf(deep).message).toBe('<49>: <48>: <47>: <46>: <45>: <44>');
-    expectStorable(failureOf(new Error('a', { cause: new Error('ä'.repeat(1_000_000)) })));
+    expect(toFailure(deep).message).toBe('<49>: <48>: <47>: <46>: <45>: <44>');
+    expectStorable(toFailure(new Error('a', { cause: new Error('ä'.repeat(1_000_000)) })));
   });
 
   it('can be stored, whatever value is thrown', () => {
@@ -181,7 +181,7 @@ describe('what a failed attempt leaves behind', () => {
 
     fc.assert(
       fc.property(fc.oneof(values, errors), (thrown) => {
-        expectStorable(failureOf(thrown));
+        expectStorable(toFailure(thrown));
       }),
       { numRuns: 500 },
     );
@@ -197,23 +197,23 @@ describe('an error text that is long', () => {
     const message = 'é'.repeat(KIB_8 / 2);
 
     expect([ERROR_MESSAGE_BYTES_MAX, ERROR_STACK_BYTES_MAX]).toEqual([KIB_8, KIB_8]);
-    expect(failureOf(new Error(message)).message).toBe(message);
+    expect(toFailure(new Error(message)).message).toBe(message);
   });
 
   it('is cut to 8 KiB, message and stack alike', () => {
     const error = Object.assign(new Error('m'.repeat(100_000)), { stack: 's'.repeat(100_000) });
 
-    expect(failureOf(error)).toEqual({ message: 'm'.repeat(KIB_8), stack: 's'.repeat(KIB_8) });
+    expect(toFailure(error)).toEqual({ message: 'm'.repeat(KIB_8), stack: 's'.repeat(KIB_8) });
   });
 
   it.each([0, 1, 2, 3])('is cut on a code point, with %d bytes before those of four bytes each', (bytes) => {
     const before = 'a'.repeat(bytes);
     const fitting = Math.floor((KIB_8 - bytes) / 4);
 
-    expect(failureOf(before + '😀'.repeat(5_000)).message).toBe(before + '😀'.repeat(fitting));
+    expect(toFailure(before + '😀'.repeat(5_000)).message).toBe(before + '😀'.repeat(fitting));
   });
 
   it('does not grow over 8 KiB by what is replaced in it', () => {
-    expectStorable(failureOf(new Error('\u0000'.repeat(8_000))));
+    expectStorable(toFailure(new Error('\u0000'.repeat(8_000))));
   });
 });

@@ -29,7 +29,7 @@ describe.each(everyKind)('cancel on $label', (kind) => {
     const [first, ...others] = jobs.map(({ id }) => id);
     expect(await app.jobs.cancel(first!)).toMatchObject({ id: first, status: 'cancelled' });
     expect(await app.jobs.get(first!)).toBeNull();
-    expect(await app.module.get(JobsEngine).bulk.move({ action: 'cancel', ids: others })).toMatchObject({ changed: 2 });
+    expect(await app.module.get(JobsEngine).bulk.run({ action: 'cancel', ids: others })).toMatchObject({ changed: 2 });
     expect((await app.jobs.list()).items).toEqual([]);
   });
 

@@ -57,7 +57,7 @@ describe('a role that owns no table, on PostgreSQL', () => {
     expect(await jobs.stats()).toMatchObject({ completed: 2 });
     expect((await jobs.list({ topic: 'work' })).items).toHaveLength(3);
     const engine = app.module.get(JobsEngine, { strict: false });
-    expect(await engine.bulk.move({ action: 'delete', filter: { topic: 'work' } })).toMatchObject({ changed: 3 });
+    expect(await engine.bulk.run({ action: 'delete', filter: { topic: 'work' } })).toMatchObject({ changed: 3 });
     await app.close();
     expect(apps.log.of('error')).toEqual([]);
     expect(apps.log.of('warn')).not.toContainEqual(textWith('denied'));

@@ -1,16 +1,16 @@
 import type { Clock } from '../../lib/core/clock.js';
 import { Rescuer } from '../../lib/engine/maintain/rescuer.js';
 import { Attempt } from '../../lib/engine/run/attempt.js';
-import { Attempts } from '../../lib/engine/run/job-runner.js';
-import { Beginnings } from '../../lib/engine/run/start-marker.js';
+import { JobRunner } from '../../lib/engine/run/job-runner.js';
+import { StartMarker } from '../../lib/engine/run/start-marker.js';
 import type { ClaimBuffer } from '../../lib/engine/run/claim-buffer.js';
-import { ClaimRoom } from '../../lib/engine/claim/claim-capacity.js';
+import { ClaimCapacity } from '../../lib/engine/claim/claim-capacity.js';
 import { Enqueuer } from '../../lib/engine/enqueue/enqueuer.js';
 import { Heartbeat } from '../../lib/engine/run/heartbeat.js';
-import { Settler } from '../../lib/engine/run/completer.js';
-import { Surveyor } from '../../lib/engine/claim/lane-scanner.js';
+import { Completer } from '../../lib/engine/run/completer.js';
+import { LaneScanner } from '../../lib/engine/claim/lane-scanner.js';
 import type { SettleAnswer } from '../../lib/engine/run/verdict.js';
-import { WorkerLifecycle } from '../../lib/engine/lifecycle.js';
+import { EngineLifecycle } from '../../lib/engine/lifecycle.js';
 import type { JobInsert } from '../../lib/store/job-store.js';
 import type { Promised } from './world/judge.js';
 import { SimulatedTable } from './world/simulated-table.js';
@@ -50,7 +50,7 @@ interface Insides {
   start(attempt: Attempt, nowMs: number): void;
 }
 
-const heartbeatOf = (lifecycle: WorkerLifecycle): Heartbeat =>
+const heartbeatOf = (lifecycle: EngineLifecycle): Heartbeat =>
   (lifecycle as unknown as { options: { heartbeat: Heartbeat } }).options.heartbeat;
 
 export const mutants: readonly Mutant[] = [
@@ -58,7 +58,7 @@ export const mutants: readonly Mutant[] = [
     wrong: 'the settler drops an outcome after an error',
     breaks: ['outcome', 'lease'],
     break: () =>
-      replace(Settler.prototype, 'askLater', () => (_settler, { done }: { done: (answer: SettleAnswer) => void }) => {
+      replace(Completer.prototype, 'askLater', () => (_settler, { done }: { done: (answer: SettleAnswer) => void }) => {
         done('lease lost');
       }),
   },
@@ -76,7 +76,7 @@ export const mutants: readonly Mutant[] = [
     wrong: 'the heartbeat ends when the process is told to stop',
     breaks: ['lease'],
     break: () =>
-      replace(WorkerLifecycle.prototype, 'stopAll', (stopAll) => async (lifecycle) => {
+      replace(EngineLifecycle.prototype, 'stopAll', (stopAll) => async (lifecycle) => {
         void heartbeatOf(lifecycle).stop();
         await stopAll(lifecycle);
       }),
@@ -86,7 +86,7 @@ export const mutants: readonly Mutant[] = [
     breaks: ['slots'],
     break: () =>
       replace(
-        ClaimRoom.prototype,
+        ClaimCapacity.prototype,
         'topics',
         (topics) => (claimRoom, limit: number) =>
           (topics(claimRoom, limit) as { room: number }[]).map((each) => ({ ...each, room: each.room + 1 })),
@@ -96,13 +96,13 @@ export const mutants: readonly Mutant[] = [
     wrong: 'what a claim under way may bring is not counted by the next one',
     breaks: ['slots'],
     from: 1_101,
-    break: () => replace(ClaimRoom.prototype, 'reserved', () => () => 0),
+    break: () => replace(ClaimCapacity.prototype, 'reserved', () => () => 0),
   },
   {
     wrong: 'a handler begins whether a slot is free or not',
     breaks: ['slots'],
     break: () =>
-      replace(Attempts.prototype, 'startNext', () => (attempts) => {
+      replace(JobRunner.prototype, 'startNext', () => (attempts) => {
         const inner = attempts as unknown as Insides;
         inner.buffer.takeAll().forEach((attempt) => inner.start(attempt, inner.options.clock.now()));
       }),
@@ -112,7 +112,7 @@ export const mutants: readonly Mutant[] = [
     breaks: ['shutdown'],
     break: () =>
       replace(
-        Attempts.prototype,
+        JobRunner.prototype,
         'giveBack',
         () => (attempts, claim: never, claimedAtMs: never, leaseEndsMs: never) =>
           attempts.take(claim, claimedAtMs, leaseEndsMs),
@@ -123,7 +123,7 @@ export const mutants: readonly Mutant[] = [
     breaks: ['pickup', 'stuck'],
     break: () =>
       replace(
-        Surveyor.prototype,
+        LaneScanner.prototype,
         'knownForMs',
         (knownForMs) => (surveyor) => (Number(knownForMs(surveyor)) > 0 ? 600_000 : 0),
       ),
@@ -137,7 +137,7 @@ export const mutants: readonly Mutant[] = [
     wrong: 'a handler is called at its last chance before the table knows that it begins',
     breaks: ['unrun'],
     break: () =>
-      replace(Beginnings.prototype, 'note', () => (beginnings, attempt: Attempt) => {
+      replace(StartMarker.prototype, 'note', () => (beginnings, attempt: Attempt) => {
         (beginnings as unknown as { decide(attempt: Attempt): void }).decide(attempt);
       }),
   },
@@ -155,9 +155,9 @@ export const mutants: readonly Mutant[] = [
     wrong: 'an outcome is told before it is committed',
     breaks: ['event'],
     break: () =>
-      replace(Settler.prototype, 'settle', (settle) => (settler, ...args: Parameters<Settler['settle']>) => {
-        const [attempt, outcome, ranMs, done] = args;
-        settle(settler, attempt, outcome, ranMs, () => undefined);
+      replace(Completer.prototype, 'settle', (settle) => (settler, ...args: Parameters<Completer['settle']>) => {
+        const [attempt, outcome, durationMs, done] = args;
+        settle(settler, attempt, outcome, durationMs, () => undefined);
         const status = outcome.kind === 'completed' ? 'completed' : 'pending';
         done({ applied: true, status, attempt: attempt.claim.attempt, retries: 0, runAt: null });
       }),

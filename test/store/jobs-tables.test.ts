@@ -1,7 +1,7 @@
 import { QueueUnavailableError } from 'nestjs-jobs';
 import { JobsTables } from '../../lib/store/jobs-tables.js';
 import type { JobsTablesOptions } from '../../lib/store/jobs-tables.js';
-import { sqlErrorOf } from '../../lib/store/sql-error.js';
+import { toSqlError } from '../../lib/store/sql-error.js';
 import * as statements from '../../lib/store/sqlite/sql/schema.js';
 import { RecordingLogger } from '../support/unit/recording-logger.js';
 import { VirtualClock } from '../support/unit/virtual-clock.js';
@@ -43,7 +43,7 @@ describe("the queue's tables", () => {
 
   const gone = (message = 'no such table: _jobs'): QueueUnavailableError =>
     new QueueUnavailableError('away', {
-      cause: sqlErrorOf(Object.assign(new Error(message), { code: 'SQLITE_ERROR' })),
+      cause: toSqlError(Object.assign(new Error(message), { code: 'SQLITE_ERROR' })),
     });
 
   /** What fails for want of a table, and works once they are there. */

@@ -106,5 +106,5 @@ export const outcomes = {
 };
 
 export function settlement(token: ClaimToken, outcome: Outcome): Settlement {
-  return { token, outcome, ranMs: null };
+  return { token, outcome, durationMs: null };
 }

@@ -4,13 +4,13 @@ import { RowLockedError } from '../../core/errors.js';
 import { JOB_ACTIONS } from '../../core/job-action.js';
 import type { JobStatus } from '../../core/job-state.js';
 import type { ListFilter } from '../../core/list-filter.js';
-import type { Moved, Statuses } from '../../store/job-store.js';
+import type { ActionResult, Statuses } from '../../store/job-store.js';
 import type { JobReports, ListedIds, StandingJob } from '../../store/report-store.js';
-import type { Moves } from './job-actions.js';
+import type { JobActions } from './job-actions.js';
 
 export interface BulkDeskOptions {
   readonly reports: JobReports;
-  readonly moves: Moves;
+  readonly moves: JobActions;
 }
 
 /** So many jobs are locked at once. */
@@ -25,7 +25,7 @@ const FOREIGN = 'its topic is not allowed';
 const DUE = 'it is due already';
 
 /** Where people move many jobs at once: in batches, each of its own, so that a worker never waits for all of them. */
-export class BulkDesk {
+export class BulkActions {
   constructor(private readonly options: BulkDeskOptions) {}
 
   /**
@@ -35,7 +35,7 @@ export class BulkDesk {
    * @param topics the only topics that are moved; `null` is all.
    * @throws InvalidOptionsError for a request that is refused; nothing was moved then.
    */
-  async move(request: BulkRequest, topics: readonly string[] | null = null): Promise<BulkAnswer> {
+  async run(request: BulkRequest, topics: readonly string[] | null = null): Promise<BulkAnswer> {
     const order = readBulkRequest(request);
     const { ids, more } = await this.meant(order, topics);
     const statuses = order.filter && statusesOf(order.filter);
@@ -155,7 +155,7 @@ class Skipped {
   }
 }
 
-function reasonOf({ status, holderId, obstacle }: Moved): string {
+function reasonOf({ status, holderId, obstacle }: ActionResult): string {
   if (obstacle !== null) {
     return obstacle instanceof RowLockedError ? LOCKED : REFUSED;
   }

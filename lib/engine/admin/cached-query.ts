@@ -12,7 +12,7 @@ const RENEWED_AFTER_MS = 1_000;
  * begun after they asked; it is made once for all who wait at the same time. Time alone makes no answer dear: on a busy
  * machine a small one may be slow too, and is to be exact all the same.
  */
-export class SharedAnswer<T> {
+export class CachedQuery<T> {
   private latest: { readonly value: T; readonly begunAtMs: number; readonly isDear: boolean } | undefined;
   private running: Promise<T> | undefined;
   /** What those get who came while a cheap one was being made. */

@@ -3,18 +3,18 @@ import { messageOf } from '../../core/errors.js';
 import type { JobStats } from '../../core/job.js';
 import type { TopicStats } from '../../core/job-reports.js';
 import type { JobsLogger } from '../../core/logger.js';
-import { Periodic } from '../poll-loop.js';
-import type { ReportDesk } from './queue-stats.js';
+import { PollLoop } from '../poll-loop.js';
+import type { QueueStats } from './queue-stats.js';
 
 export interface ReportWatchOptions {
-  readonly reports: ReportDesk;
+  readonly reports: QueueStats;
   readonly clock: Clock;
   readonly logger: JobsLogger;
   readonly random: () => number;
 }
 
 /** What somebody who watches is told. */
-export interface ReportWatcher {
+export interface ChangeListener {
   /** Which topics may be seen; `null` is all of them. */
   readonly topics: readonly string[] | null;
   /** Jobs of these topics were added, moved or removed, by whatever process. */
@@ -28,17 +28,17 @@ const TOLD_AGAIN_MS = 1_000;
 const INTERVAL_MS = 1_120;
 
 /** Looks at the table once a second while anybody watches, however many do, and tells what has changed. */
-export class ReportWatch {
+export class ChangeFeed {
   /** With the time at which each was last told the statistics. */
-  private readonly watchers = new Map<ReportWatcher, number>();
-  private readonly loop: Periodic;
+  private readonly watchers = new Map<ChangeListener, number>();
+  private readonly loop: PollLoop;
   private readonly touched = new Set<string>();
   /** How each topic stood at the last look; `null` before the first one. */
   private seen: ReadonlyMap<string, string> | null = null;
   private isClosed = false;
 
   constructor(private readonly options: ReportWatchOptions) {
-    this.loop = new Periodic({
+    this.loop = new PollLoop({
       ...options,
       name: 'watching for changes',
       intervalMs: INTERVAL_MS,
@@ -51,7 +51,7 @@ export class ReportWatch {
    *
    * @returns what ends it; harmless when called twice.
    */
-  watch(watcher: ReportWatcher): () => void {
+  watch(watcher: ChangeListener): () => void {
     if (this.isClosed) {
       return () => undefined;
     }
@@ -105,10 +105,10 @@ export class ReportWatch {
   }
 
   /** Tells those whose turn it is; what several may see is asked for once. */
-  private async tell(watchers: readonly ReportWatcher[]): Promise<void> {
+  private async tell(watchers: readonly ChangeListener[]): Promise<void> {
     const { clock, reports } = this.options;
     const answers = new Map<string, Promise<JobStats>>();
-    const isDue = (watcher: ReportWatcher): boolean =>
+    const isDue = (watcher: ChangeListener): boolean =>
       clock.now() - (this.watchers.get(watcher) ?? Infinity) >= TOLD_AGAIN_MS;
     for (const watcher of watchers.filter(isDue)) {
       const key = JSON.stringify(watcher.topics);
@@ -123,7 +123,7 @@ export class ReportWatch {
   }
 
   /** One that fails keeps nothing from the others. */
-  private guarded(watcher: ReportWatcher, tell: () => void): void {
+  private guarded(watcher: ChangeListener, tell: () => void): void {
     if (this.watchers.has(watcher)) {
       try {
         tell();

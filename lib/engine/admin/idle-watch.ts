@@ -6,7 +6,7 @@ import type { UnfinishedTopic } from '../../core/errors.js';
 import { duration, readOptions } from '../../core/option-checks.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { JobsSettings } from '../../core/options.js';
-import type { Attempts } from '../run/job-runner.js';
+import type { JobRunner } from '../run/job-runner.js';
 import type { Dispatcher } from '../claim/dispatcher.js';
 import type { Enqueuer } from '../enqueue/enqueuer.js';
 
@@ -20,7 +20,7 @@ export interface IdleWatchOptions {
   readonly clock: Clock;
   readonly enqueuer: Enqueuer;
   readonly dispatcher: Dispatcher;
-  readonly attempts: Attempts;
+  readonly attempts: JobRunner;
   readonly role: JobsSettings['role'];
   readonly logger: JobsLogger;
 }

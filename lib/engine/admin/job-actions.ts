@@ -5,7 +5,7 @@ import type { JobAction } from '../../core/job-action.js';
 import { JOB_ACTIONS } from '../../core/job-action.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { Retention } from '../../core/options.js';
-import type { JobStore, Moved, RequeueChanges, Statuses } from '../../store/job-store.js';
+import type { JobStore, ActionResult, RequeueChanges, Statuses } from '../../store/job-store.js';
 import { logMove } from '../operation-log.js';
 
 export interface MovesOptions {
@@ -22,7 +22,7 @@ export interface MovesOptions {
 }
 
 /** Moves jobs by request, and lets everybody know who has to. */
-export class Moves {
+export class JobActions {
   constructor(private readonly options: MovesOptions) {}
 
   /** What became of each, in the order of `ids`. `changes` are for re-queued ones; those in other statuses than `from` stay. */
@@ -30,7 +30,7 @@ export class Moves {
     action: JobAction,
     ids: readonly string[],
     { changes, from = null }: { changes?: RequeueChanges | undefined; from?: Statuses } = {},
-  ): Promise<Moved[]> {
+  ): Promise<ActionResult[]> {
     const { store } = this.options;
     const answers = await (action === 'requeue' ? store.requeue(ids, changes, from) : store[action](ids, from));
     this.logRefusals(action, answers);
@@ -50,7 +50,7 @@ export class Moves {
   }
 
   /** Waiting jobs that were cancelled and are not to be kept; left to the pruner when that fails. */
-  private async discard(moved: readonly Moved[]): Promise<void> {
+  private async discard(moved: readonly ActionResult[]): Promise<void> {
     const ended = moved.filter(({ status }) => status === 'cancelled');
     if (ended.length > 0 && this.options.retention.cancelled === 0) {
       await this.options.store.discard(ended, ['cancelled']).catch(() => undefined);
@@ -58,7 +58,7 @@ export class Moves {
   }
 
   /** Callers from outside are not told what the database has against it: that may name tables and values. */
-  private logRefusals(action: JobAction, answers: readonly Moved[]): void {
+  private logRefusals(action: JobAction, answers: readonly ActionResult[]): void {
     const refused = answers.filter(({ obstacle }) => obstacle instanceof DatabaseRefusedError);
     const [first, ...others] = refused;
     if (first) {
@@ -69,7 +69,7 @@ export class Moves {
     }
   }
 
-  private told(action: JobAction, job: Moved): void {
+  private told(action: JobAction, job: ActionResult): void {
     const { logger, emit, onCancelRequested } = this.options;
     if (action !== 'cancel') {
       logMove(logger, JOB_ACTIONS[action].done, job);

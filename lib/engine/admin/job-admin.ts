@@ -6,25 +6,25 @@ import { normalJobId } from '../../core/job-id.js';
 import type { RequeueOptions } from '../../core/job-options.js';
 import { readRequeueOptions } from '../../core/job-options.js';
 import type { AnySchema } from '../../core/job-topic.js';
-import { topicNameOf, validPayload } from '../../core/job-topic.js';
+import { toTopicName, validPayload } from '../../core/job-topic.js';
 import { cursorAfter, readListFilter } from '../../core/list-filter.js';
 import { checked } from '../../core/option-checks.js';
 import { encodePayload } from '../../core/payload.js';
 import type { TopicName } from '../../core/topic.js';
 import { uniqueKeyCheck } from '../../core/unique-key.js';
-import type { JobStore, Moved, RequeueChanges } from '../../store/job-store.js';
-import type { Moves } from './job-actions.js';
+import type { JobStore, ActionResult, RequeueChanges } from '../../store/job-store.js';
+import type { JobActions } from './job-actions.js';
 
 export interface JobDeskOptions {
   readonly store: JobStore;
-  readonly moves: Moves;
+  readonly moves: JobActions;
   readonly payloadBytesMax: number;
   /** What judges the payloads of a topic, where that is known. */
   readonly schemaOf: (topic: string) => AnySchema | undefined;
 }
 
 /** Where people ask about jobs and move them by hand. */
-export class JobDesk {
+export class JobAdmin {
   constructor(private readonly options: JobDeskOptions) {}
 
   async get(id: string): Promise<Job | null> {
@@ -34,7 +34,7 @@ export class JobDesk {
 
   async getByKey(topic: TopicName, uniqueKey: string): Promise<Job | null> {
     const key = checked(uniqueKeyCheck, uniqueKey, 'uniqueKey');
-    return (await this.options.store.findHolder(topicNameOf(topic), key)) ?? null;
+    return (await this.options.store.findHolder(toTopicName(topic), key)) ?? null;
   }
 
   async list(filter?: JobFilter): Promise<JobPage> {
@@ -66,7 +66,7 @@ export class JobDesk {
     await this.moved('delete', id);
   }
 
-  private async moved(action: JobAction, id: string, changes?: RequeueChanges): Promise<Moved> {
+  private async moved(action: JobAction, id: string, changes?: RequeueChanges): Promise<ActionResult> {
     const normal = normalJobId(id);
     const answer = normal === undefined ? undefined : (await this.options.moves.move(action, [normal], { changes }))[0];
     if (answer?.moved) {
@@ -91,7 +91,7 @@ export class JobDesk {
   }
 }
 
-function refusalOf(action: JobAction, { id, status, holderId, obstacle }: Moved): Error {
+function refusalOf(action: JobAction, { id, status, holderId, obstacle }: ActionResult): Error {
   const { verb, from } = JOB_ACTIONS[action];
   if (obstacle instanceof RowLockedError) {
     return obstacle;

@@ -33,7 +33,7 @@ const FEW_FAILED_JOBS = 1_000;
 const ERROR_GROUPS_MAX = 100;
 
 /** Where people ask how the queue is doing. `topics` narrows an answer; `null` is all of them. */
-export class ReportDesk {
+export class QueueStats {
   private readonly censuses: SharedAnswers<Census>;
   private readonly errorGroups: SharedAnswers<ErrorGroups>;
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.js';
-import { SharedAnswer } from './cached-query.js';
+import { CachedQuery } from './cached-query.js';
 
 /** Which topics an answer is about; `null` is all of them. */
 export type Topics = readonly string[] | null;
@@ -10,10 +10,10 @@ const NARROWED_MAX = 100;
 /** Answers to one question that callers share, each about all topics or about some. */
 export class SharedAnswers<T> {
   /** About all topics. */
-  readonly whole: SharedAnswer<T>;
-  private readonly narrowed = new Map<string, SharedAnswer<T>>();
+  readonly whole: CachedQuery<T>;
+  private readonly narrowed = new Map<string, CachedQuery<T>>();
 
-  /** `isLarge`: worth sharing; see {@link SharedAnswer}. */
+  /** `isLarge`: worth sharing; see {@link CachedQuery}. */
   constructor(
     private readonly clock: Clock,
     private readonly make: (topics: Topics) => Promise<T>,
@@ -36,8 +36,8 @@ export class SharedAnswers<T> {
     return answer.get();
   }
 
-  private answer(topics: Topics): SharedAnswer<T> {
-    return new SharedAnswer(this.clock, () => this.make(topics), this.isLarge);
+  private answer(topics: Topics): CachedQuery<T> {
+    return new CachedQuery(this.clock, () => this.make(topics), this.isLarge);
   }
 
   private forget(): void {

@@ -1,14 +1,14 @@
 import { SET_LENGTH_MAX } from '../../core/limits.js';
 import type { ClaimRequest, JobStore } from '../../store/job-store.js';
-import type { Attempts } from '../run/job-runner.js';
+import type { JobRunner } from '../run/job-runner.js';
 import type { HandlerRegistry, RegisteredHandler } from '../handler-registry.js';
-import type { TopicRoom } from './lane-index.js';
-import { SetSize } from '../adaptive-batch-size.js';
+import type { TopicCapacity } from './lane-index.js';
+import { AdaptiveBatchSize } from '../adaptive-batch-size.js';
 
 export interface ClaimRoomOptions {
   readonly store: JobStore;
   readonly registry: HandlerRegistry;
-  readonly attempts: Attempts;
+  readonly attempts: JobRunner;
   readonly concurrency: number;
 }
 
@@ -16,10 +16,10 @@ export interface ClaimRoomOptions {
 const UNSETTLED_MAX = 2_000;
 
 /** How many more jobs this process may claim, and of which topics: what claims under way may bring is taken already. */
-export class ClaimRoom {
+export class ClaimCapacity {
   private readonly coming = new Set<ClaimRequest>();
   /** How many one claim may bring: fewer after one that took too long. */
-  private readonly size = new SetSize();
+  private readonly size = new AdaptiveBatchSize();
   /** Moving mean of the payloads' lengths; begins high, so that the first claim of large ones is no flood. */
   private payloadLength = 16 * 1_024;
   /**
@@ -75,7 +75,7 @@ export class ClaimRoom {
   }
 
   /** Topics that may be claimed now. */
-  rooms(limit = this.limit): TopicRoom[] {
+  rooms(limit = this.limit): TopicCapacity[] {
     const topics = this.topics(limit);
     const rooms = topics.filter(({ room }) => room > 0);
     this.wasShort = rooms.length < topics.length;
@@ -83,7 +83,7 @@ export class ClaimRoom {
   }
 
   /** All topics with a handler, and what room each has. */
-  topics(limit = this.limit): TopicRoom[] {
+  topics(limit = this.limit): TopicCapacity[] {
     const handlers = this.options.registry.claimable();
     const transactions = { room: this.transactionRoom(handlers) };
     return handlers.map(({ topic, settings: { concurrency, transactional, priority } }) => ({

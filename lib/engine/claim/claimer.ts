@@ -2,17 +2,17 @@ import type { Clock } from '../../core/clock.js';
 import { StatementCancelledError } from '../../core/errors.js';
 import type { Claim } from '../../core/job.js';
 import type { ClaimRequest, JobStore } from '../../store/job-store.js';
-import type { Attempts } from '../run/job-runner.js';
-import type { ClaimRoom } from './claim-capacity.js';
+import type { JobRunner } from '../run/job-runner.js';
+import type { ClaimCapacity } from './claim-capacity.js';
 import type { Reach } from './lane-state.js';
-import type { LaneBook, PlannedLane } from './lane-index.js';
+import type { LaneIndex, PlannedLane } from './lane-index.js';
 
 export interface ClaimerOptions {
   readonly store: JobStore;
   readonly clock: Clock;
-  readonly attempts: Attempts;
-  readonly book: LaneBook;
-  readonly room: ClaimRoom;
+  readonly attempts: JobRunner;
+  readonly book: LaneIndex;
+  readonly room: ClaimCapacity;
   readonly leaseMs: number;
   /** What claimed rows say in `locked_by`. */
   readonly worker: string;

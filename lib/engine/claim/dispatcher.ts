@@ -1,15 +1,15 @@
 import type { Clock } from '../../core/clock.js';
-import type { PauseBounds } from '../../core/growing-backoff.js';
-import { growingPauseMs } from '../../core/growing-backoff.js';
+import type { BackoffBounds } from '../../core/growing-backoff.js';
+import { growingBackoffMs } from '../../core/growing-backoff.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { JobStore } from '../../store/job-store.js';
-import type { Attempts } from '../run/job-runner.js';
-import { ClaimRoom } from './claim-capacity.js';
+import type { JobRunner } from '../run/job-runner.js';
+import { ClaimCapacity } from './claim-capacity.js';
 import { Claimer } from './claimer.js';
 import type { HandlerRegistry } from '../handler-registry.js';
-import { LaneBook } from './lane-index.js';
-import { Periodic } from '../poll-loop.js';
-import { Surveyor } from './lane-scanner.js';
+import { LaneIndex } from './lane-index.js';
+import { PollLoop } from '../poll-loop.js';
+import { LaneScanner } from './lane-scanner.js';
 
 export interface DispatcherOptions {
   readonly store: JobStore;
@@ -17,7 +17,7 @@ export interface DispatcherOptions {
   readonly logger: JobsLogger;
   readonly random: () => number;
   readonly registry: HandlerRegistry;
-  readonly attempts: Attempts;
+  readonly attempts: JobRunner;
   readonly concurrency: number;
   readonly pollIntervalMs: number;
   readonly leaseMs: number;
@@ -28,7 +28,7 @@ export interface DispatcherOptions {
 }
 
 /** Due jobs that a claim did not get, since somebody holds their rows locked, are asked for again, less and less often. */
-const LOCKED_PAUSES: PauseBounds = { minMs: 20, maxMs: 200 };
+const LOCKED_PAUSES: BackoffBounds = { minMs: 20, maxMs: 200 };
 
 /**
  * Has due jobs claimed while there are free slots, looks for what is not known, and sleeps until something is due, announced or
@@ -38,10 +38,10 @@ export class Dispatcher {
   /** Whether it has ever been started. */
   hasStarted = false;
 
-  private readonly book = new LaneBook();
-  private readonly loop: Periodic;
-  private readonly surveyor: Surveyor;
-  private readonly room: ClaimRoom;
+  private readonly book = new LaneIndex();
+  private readonly loop: PollLoop;
+  private readonly surveyor: LaneScanner;
+  private readonly room: ClaimCapacity;
   private readonly claimer: Claimer;
   private whenQuiet: (() => void)[] = [];
   /** Since the last claim was sent or waited for, something was announced, or there is room for more. */
@@ -52,15 +52,15 @@ export class Dispatcher {
   private endWait: () => void = () => undefined;
 
   constructor(private readonly options: DispatcherOptions) {
-    this.loop = new Periodic({
+    this.loop = new PollLoop({
       ...options,
       name: 'claiming of jobs',
       intervalMs: options.pollIntervalMs,
       work: () => this.round(),
     });
-    this.room = new ClaimRoom(options);
+    this.room = new ClaimCapacity(options);
     const { book, room } = this;
-    this.surveyor = new Surveyor({
+    this.surveyor = new LaneScanner({
       ...options,
       book,
       room,
@@ -166,7 +166,7 @@ export class Dispatcher {
       const claimed = await claimer.claim();
       if (surveyor.isWell) {
         // While there is always something new, the round does not end.
-        this.loop.noteWell();
+        this.loop.markHealthy();
       }
       if (claimed === 'no room') {
         return this.noteQuiet();
@@ -216,7 +216,7 @@ export class Dispatcher {
 
   private lockedPauseMs(): number {
     const { pollIntervalMs, random } = this.options;
-    const pauseMs = growingPauseMs(this.timesLocked, LOCKED_PAUSES, random());
+    const pauseMs = growingBackoffMs(this.timesLocked, LOCKED_PAUSES, random());
     this.timesLocked += 1;
     // What is due elsewhere in the meantime does not wait for it.
     return Math.min(pauseMs, pollIntervalMs, this.surveyor.nextDueInMs());

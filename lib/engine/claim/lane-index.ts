@@ -2,11 +2,11 @@ import type { Claim } from '../../core/job.js';
 import type { Lane, LaneGap, LaneStart, LaneSurvey } from '../../store/job-store.js';
 import { gapsBetween, laneKey } from '../../store/lanes.js';
 import type { Reach } from './lane-state.js';
-import { KnownLane } from './lane-state.js';
+import { LaneState } from './lane-state.js';
 import { COMMIT_MARGIN_MS } from './scan-cost.js';
 
 /** One topic that may be claimed now. */
-export interface TopicRoom {
+export interface TopicCapacity {
   readonly topic: string;
   /** How many more jobs of it may run here. */
   readonly room: number;
@@ -46,8 +46,8 @@ const LANES_MAX = 256;
  * What this process knows of waiting work: lanes of a topic and priority, and which of them may have due jobs. Claims
  * ask known lanes only; surveys find the others by looking between them.
  */
-export class LaneBook {
-  private readonly lanes = new Map<string, Map<number, KnownLane>>();
+export class LaneIndex {
+  private readonly lanes = new Map<string, Map<number, LaneState>>();
   private round = 1;
   private askedIn = 1;
   private turn = 0;
@@ -102,7 +102,7 @@ export class LaneBook {
    * The lanes to claim from, most urgent first, topics in turn within a priority. A topic with less room than `limit`
    * takes part with one lane, so that its own limit is exact.
    */
-  plan(topics: readonly TopicRoom[], limit: number, nowMs: number, reach: Reach = 'full'): PlannedLane[] {
+  plan(topics: readonly TopicCapacity[], limit: number, nowMs: number, reach: Reach = 'full'): PlannedLane[] {
     const lanes = this.inTurn(topics.filter(({ room }) => room > 0)).flatMap(
       ({ topic, room, usualPriority, shared }) => {
         this.lane(topic, usualPriority);
@@ -143,7 +143,7 @@ export class LaneBook {
   }
 
   /** The lanes that are known of these topics. With the gaps between them they cover every priority. */
-  starts(topics: readonly TopicRoom[], reach: Reach): LaneStart[] {
+  starts(topics: readonly TopicCapacity[], reach: Reach): LaneStart[] {
     return topics.flatMap(({ topic, usualPriority }) => {
       this.lane(topic, usualPriority);
       return this.known(topic).map((lane) => lane.startFor(reach));
@@ -151,7 +151,7 @@ export class LaneBook {
   }
 
   /** What lies between the known lanes of these topics. */
-  gaps(topics: readonly TopicRoom[]): LaneGap[] {
+  gaps(topics: readonly TopicCapacity[]): LaneGap[] {
     return topics.flatMap(({ topic, usualPriority }) => {
       this.lane(topic, usualPriority);
       return gapsBetween(
@@ -168,7 +168,7 @@ export class LaneBook {
    * @returns whether it found lanes that were not known.
    */
   learn(
-    topics: readonly TopicRoom[],
+    topics: readonly TopicCapacity[],
     { waiting, at }: LaneSurvey,
     nowMs: number,
     { reach, askedIn }: Asked = { reach: 'full', askedIn: this.round },
@@ -221,19 +221,19 @@ export class LaneBook {
   }
 
   /** Whether anything is known to be, or said to be, due in these topics. */
-  isAnyDue(topics: readonly TopicRoom[], nowMs: number): boolean {
+  isAnyDue(topics: readonly TopicCapacity[], nowMs: number): boolean {
     return topics.some(({ topic }) => this.claimable(topic).some((lane) => lane.isDue(nowMs)));
   }
 
   /** When the next job of these topics is due, of those that are due after a moment; Infinity when none is known. */
-  nextDueAtMs(topics: readonly TopicRoom[], afterMs = -Infinity): number {
+  nextDueAtMs(topics: readonly TopicCapacity[], afterMs = -Infinity): number {
     const dueAtMs = topics.flatMap(({ topic }) => this.claimable(topic).map((lane) => lane.dueAtMs));
     return Math.min(Infinity, ...dueAtMs.filter((atMs) => atMs > afterMs));
   }
 
   /** Those first that have waited for the longest time to be the first who are given jobs. */
-  private inTurn(topics: readonly TopicRoom[]): TopicRoom[] {
-    const turnOf = ({ topic }: TopicRoom): number => this.turns.get(topic) ?? 0;
+  private inTurn(topics: readonly TopicCapacity[]): TopicCapacity[] {
+    const turnOf = ({ topic }: TopicCapacity): number => this.turns.get(topic) ?? 0;
     return [...topics].sort((a, b) => turnOf(a) - turnOf(b));
   }
 
@@ -266,20 +266,20 @@ export class LaneBook {
     }
   }
 
-  private claimable(topic: string): KnownLane[] {
+  private claimable(topic: string): LaneState[] {
     return this.pauses.get(topic)?.isPaused ? [] : this.known(topic);
   }
 
-  private known(topic?: string): KnownLane[] {
+  private known(topic?: string): LaneState[] {
     const maps =
-      topic === undefined ? [...this.lanes.values()] : [this.lanes.get(topic) ?? new Map<number, KnownLane>()];
+      topic === undefined ? [...this.lanes.values()] : [this.lanes.get(topic) ?? new Map<number, LaneState>()];
     return maps.flatMap((lanes) => [...lanes.values()]);
   }
 
-  private lane(topic: string, priority: number): KnownLane {
-    const lanes = this.lanes.get(topic) ?? new Map<number, KnownLane>();
+  private lane(topic: string, priority: number): LaneState {
+    const lanes = this.lanes.get(topic) ?? new Map<number, LaneState>();
     this.lanes.set(topic, lanes);
-    const lane = lanes.get(priority) ?? new KnownLane(topic, priority);
+    const lane = lanes.get(priority) ?? new LaneState(topic, priority);
     lanes.set(priority, lane);
     return lane;
   }

@@ -2,9 +2,9 @@ import type { Clock } from '../../core/clock.js';
 import { messageOf } from '../../core/errors.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { JobStore } from '../../store/job-store.js';
-import type { ClaimRoom } from './claim-capacity.js';
+import type { ClaimCapacity } from './claim-capacity.js';
 import type { Reach } from './lane-state.js';
-import type { LaneBook, TopicRoom } from './lane-index.js';
+import type { LaneIndex, TopicCapacity } from './lane-index.js';
 import { ScanCost } from './scan-cost.js';
 
 export interface SurveyorOptions {
@@ -13,8 +13,8 @@ export interface SurveyorOptions {
   readonly logger: JobsLogger;
   readonly random: () => number;
   readonly pollIntervalMs: number;
-  readonly book: LaneBook;
-  readonly room: ClaimRoom;
+  readonly book: LaneIndex;
+  readonly room: ClaimCapacity;
   /** A survey is over. */
   readonly onAnswered: () => void;
   /** A job waits below the bounds of claims. */
@@ -37,7 +37,7 @@ const SURVEY_REST_MAX_MS = 1_000;
 /**
  * Looks for lanes that are not known and for what is due next. One survey is under way at a time; claims go on beside it.
  */
-export class Surveyor {
+export class LaneScanner {
   /** Whether the last survey has found lanes that were not known. */
   hasFoundLanes = false;
   /** Whether the last survey was not refused. */
@@ -174,13 +174,13 @@ export class Surveyor {
    * While claims are bounded: looks from the start of the index for what committed late below the bounds. Claims and surveys go on
    * meanwhile, since it may take long.
    */
-  private lookBelowWhenDue(topics: readonly TopicRoom[]): void {
+  private lookBelowWhenDue(topics: readonly TopicCapacity[]): void {
     if (!this.lookBelow && this.cost.restMs <= 0) {
       this.lookBelow = this.lookBelowBounds(topics).finally(() => (this.lookBelow = undefined));
     }
   }
 
-  private async lookBelowBounds(topics: readonly TopicRoom[]): Promise<void> {
+  private async lookBelowBounds(topics: readonly TopicCapacity[]): Promise<void> {
     const { store, logger, book, onLate } = this.options;
     const bounded = book.starts(topics, 'bounded');
     const askedIn = book.currentRound;

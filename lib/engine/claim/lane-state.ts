@@ -19,7 +19,7 @@ const NEWS_MAX = 8;
  * What this process knows of one lane. Looks and news are numbered by rounds: a look settles what was said up to the round in
  * which it was sent, and nothing later.
  */
-export class KnownLane {
+export class LaneState {
   /** When its first job is due, by the process's clock; Infinity when none is known. */
   dueAtMs = Infinity;
   /** The round in which somebody said that something may be due; 0 when nothing is known to be. */

@@ -10,7 +10,7 @@ import type { EnqueueOptions, Idempotency, Job } from '../../core/job.js';
 import type { EnqueueSettings, HandlerSettings } from '../../core/job-options.js';
 import { readEnqueueOptions, readTopicOptions, readNewJobOptions } from '../../core/job-options.js';
 import type { AnyNewJob, AnySchema, TopicLike } from '../../core/job-topic.js';
-import { topicNameOf, typedTopic } from '../../core/job-topic.js';
+import { toTopicName, typedTopic } from '../../core/job-topic.js';
 import type { Retention } from '../../core/options.js';
 import { encodePayload } from '../../core/payload.js';
 import type {
@@ -25,7 +25,7 @@ import { freshJob } from '../../store/row-mapper.js';
 import { insertLength } from '../../store/batch-json.js';
 import { Batcher } from '../batcher.js';
 import type { DraftedTopic } from './new-job-row.js';
-import { Draft, DraftedRow, judge, judgeAll, placedError } from './new-job-row.js';
+import { NewJobRow, DraftedRow, judge, judgeAll, placedError } from './new-job-row.js';
 
 export interface EnqueuerOptions {
   readonly store: JobStore;
@@ -147,7 +147,7 @@ export class Enqueuer {
     return work;
   }
 
-  private draftInList(job: AnyNewJob, index: number): Draft {
+  private draftInList(job: AnyNewJob, index: number): NewJobRow {
     const place = `jobs[${index}]`;
     if (typeof job !== 'object' || job === null || Array.isArray(job)) {
       throw new InvalidOptionsError(place, `expected an object, got ${describeValue(job)}`);
@@ -165,18 +165,18 @@ export class Enqueuer {
     given: EnqueueSettings,
     once?: Idempotency,
     place?: string,
-  ): Draft {
+  ): NewJobRow {
     const topic = this.topicOf(topicLike);
     const typed = typedTopic(topicLike);
     const { payloadBytesMax, maxRetries, schemaOf } = this.options;
     const row = new DraftedRow(topic, encodePayload(payload, payloadBytesMax), given, maxRetries, once ?? null);
-    return new Draft(row, typed ? typed.schema : schemaOf(topic.topic), place);
+    return new NewJobRow(row, typed ? typed.schema : schemaOf(topic.topic), place);
   }
 
   /** A topic's name, and what it says of its jobs itself, or else its handler, when that is here. */
   private topicOf(topicLike: TopicLike): DraftedTopic {
     const typed = typedTopic(topicLike);
-    const topic = topicNameOf(topicLike);
+    const topic = toTopicName(topicLike);
     const defaults = typed && readTopicOptions(topic, typed.options);
     const handler = this.options.settingsOf(topic);
     return {
@@ -222,7 +222,7 @@ export class Enqueuer {
     return this.jobsOf(rows, inserted);
   }
 
-  private async storeIn(tx: StoreTransaction, drafts: readonly Draft[]): Promise<Job[]> {
+  private async storeIn(tx: StoreTransaction, drafts: readonly NewJobRow[]): Promise<Job[]> {
     const rows = drafts.map(({ row }) => row);
     let inserted: readonly InsertedJob[] = [];
     // First, since a caller may not await this: the end of its transaction waits for what is under way.

@@ -11,7 +11,7 @@ import type { JobInsert } from '../../store/job-store.js';
  * A job to be, as it was when somebody asked for it: callers may use their objects for the next one meanwhile. A schema judges
  * what is stored, since that is what its handler will be given.
  */
-export class Draft {
+export class NewJobRow {
   /** @param place where it stands among others. */
   constructor(
     readonly row: JobInsert,
@@ -61,14 +61,14 @@ export class DraftedRow implements JobInsert {
  *
  * @throws what `judge` throws, of the first that is refused.
  */
-export async function judgeAll(drafts: readonly Draft[]): Promise<void> {
+export async function judgeAll(drafts: readonly NewJobRow[]): Promise<void> {
   for (const draft of drafts) {
     await judge(draft);
   }
 }
 
 /** @throws InvalidPayloadError when the topic has a schema that refuses the payload. */
-export async function judge({ row, schema, place }: Draft): Promise<void> {
+export async function judge({ row, schema, place }: NewJobRow): Promise<void> {
   try {
     if (schema) {
       await validPayload(schema, JSON.parse(row.payload), row.topic);

@@ -14,7 +14,7 @@ interface Tally {
 }
 
 /** What began and finished in a span of time, of each topic. */
-export class TallyBook {
+export class MetricsBuffer {
   private readonly tallies = new Map<string, Tally>();
 
   get isEmpty(): boolean {
@@ -25,7 +25,7 @@ export class TallyBook {
     addEvent(this.of(event.topic), event);
   }
 
-  addAll(other: TallyBook): void {
+  addAll(other: MetricsBuffer): void {
     other.tallies.forEach((theirs, topic) => addTally(this.of(topic), theirs));
   }
 

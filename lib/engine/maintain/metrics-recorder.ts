@@ -2,10 +2,10 @@ import type { Clock } from '../../core/clock.js';
 import { messageOf } from '../../core/errors.js';
 import type { JobEvent } from '../../core/job-events.js';
 import type { JobsLogger } from '../../core/logger.js';
-import { Periodic } from '../poll-loop.js';
+import { PollLoop } from '../poll-loop.js';
 import type { JobStore } from '../../store/job-store.js';
-import { OrphanWatch } from './unhandled-topics.js';
-import { isTallied, TallyBook } from './metrics-buffer.js';
+import { UnhandledTopicsCheck } from './unhandled-topics.js';
+import { isTallied, MetricsBuffer } from './metrics-buffer.js';
 
 export interface StatisticsOptions {
   readonly store: JobStore;
@@ -29,25 +29,25 @@ const PRUNE_INTERVAL_MS = 600_000;
  *
  * It also says which topics have a handler here, and looks once a minute for those that have one nowhere.
  */
-export class Statistics {
-  private readonly loop: Periodic;
+export class MetricsRecorder {
+  private readonly loop: PollLoop;
   /** What finished in the minute that was recorded last, and is recorded. */
-  private totals = new TallyBook();
+  private totals = new MetricsBuffer();
   /** What finished since the last record. */
-  private since = new TallyBook();
+  private since = new MetricsBuffer();
   private minute: Date | null = null;
   private notedAtMs = -Infinity;
   private lookedAtMs: number;
   private prunedAtMs: number;
-  private readonly orphans: OrphanWatch;
+  private readonly orphans: UnhandledTopicsCheck;
 
   constructor(private readonly options: StatisticsOptions) {
     // Many processes that start together neither look nor prune together.
     const share = options.random();
     this.lookedAtMs = options.clock.now() - LOOK_INTERVAL_MS * share;
     this.prunedAtMs = options.clock.now() - PRUNE_INTERVAL_MS * share;
-    this.orphans = new OrphanWatch(options);
-    this.loop = new Periodic({
+    this.orphans = new UnhandledTopicsCheck(options);
+    this.loop = new PollLoop({
       ...options,
       name: 'recording of statistics',
       intervalMs: RECORD_INTERVAL_MS,
@@ -118,7 +118,7 @@ export class Statistics {
     }
     const recorded = this.since;
     const totals = joined(this.totals, recorded);
-    this.since = new TallyBook();
+    this.since = new MetricsBuffer();
     try {
       const minute = await this.options.store.reports.recordRollup({
         worker: this.options.worker,
@@ -135,8 +135,8 @@ export class Statistics {
   }
 }
 
-function joined(first: TallyBook, second: TallyBook): TallyBook {
-  const book = new TallyBook();
+function joined(first: MetricsBuffer, second: MetricsBuffer): MetricsBuffer {
+  const book = new MetricsBuffer();
   book.addAll(first);
   book.addAll(second);
   return book;

@@ -2,7 +2,7 @@ import type { Clock } from '../../core/clock.js';
 import { DatabaseRefusedError } from '../../core/errors.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { Retention } from '../../core/options.js';
-import { Periodic } from '../poll-loop.js';
+import { PollLoop } from '../poll-loop.js';
 import type { JobStore, PrunedPage } from '../../store/job-store.js';
 
 export interface PrunerOptions {
@@ -37,7 +37,7 @@ const KEEP_ALL: Retention = { completed: false, failed: false, cancelled: false 
  * alone for an hour.
  */
 export class Pruner {
-  private readonly loop: Periodic;
+  private readonly loop: PollLoop;
   private readonly intervalMs: number;
   private after: string | null = null;
   /** How many rows the next page has: half as many when the database refused one. */
@@ -52,7 +52,7 @@ export class Pruner {
   constructor(private readonly options: PrunerOptions) {
     const ages = Object.values(options.retention).filter((age): age is number => age !== false);
     this.intervalMs = Math.min(Math.max(Math.min(...ages) / 4, INTERVAL_MIN_MS), INTERVAL_MAX_MS);
-    this.loop = new Periodic({
+    this.loop = new PollLoop({
       ...options,
       name: 'pruning of finished jobs',
       intervalMs: this.intervalMs,

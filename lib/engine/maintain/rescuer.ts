@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.js';
 import type { JobEvent } from '../../core/job-events.js';
 import type { JobsLogger } from '../../core/logger.js';
-import { Periodic } from '../poll-loop.js';
+import { PollLoop } from '../poll-loop.js';
 import { COMMIT_MARGIN_MS, ScanCost } from '../claim/scan-cost.js';
 import type { JobStore, Rescued } from '../../store/job-store.js';
 
@@ -25,14 +25,14 @@ const FULL_REST_MAX_MS = 10_000;
 
 /** Takes jobs away from workers that stopped renewing their leases: dead ones, stopped ones, ones without a network. */
 export class Rescuer {
-  private readonly loop: Periodic;
+  private readonly loop: PollLoop;
   private readonly cost: ScanCost;
   /** Leases that ended before this were looked at. */
   private lowerBound: string | null = null;
 
   constructor(private readonly options: RescuerOptions) {
     this.cost = new ScanCost(options.clock, FULL_REST_MAX_MS);
-    this.loop = new Periodic({
+    this.loop = new PollLoop({
       ...options,
       name: 'rescue of jobs with expired leases',
       intervalMs: INTERVAL_MS,

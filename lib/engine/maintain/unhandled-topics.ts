@@ -16,7 +16,7 @@ const NAMED_MAX = 10;
  * In one look they may be those of a deployment under way, so that only what two looks in a row have found is named, once
  * until it has a handler or is gone. An idle queue costs one statement a look.
  */
-export class OrphanWatch {
+export class UnhandledTopicsCheck {
   private found: ReadonlySet<string> = new Set();
   private named: ReadonlySet<string> = new Set();
 

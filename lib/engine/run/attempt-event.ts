@@ -1,12 +1,12 @@
 import type { JobEvent } from '../../core/job-events.js';
 import type { Failure } from '../../core/failure.js';
-import { failureOf } from '../../core/failure.js';
+import { toFailure } from '../../core/failure.js';
 import type { Outcome } from '../../core/job.js';
 import type { Attempt } from './attempt.js';
 import type { SettleAnswer } from './verdict.js';
 
 /** What listeners are told of the end of an attempt. */
-export function eventOf(
+export function toEvent(
   attempt: Attempt,
   outcome: Outcome | null,
   answer: SettleAnswer,
@@ -30,5 +30,5 @@ export function eventOf(
 }
 
 function errorOf(attempt: Attempt, outcome: Outcome): Failure {
-  return 'failure' in outcome ? outcome.failure : failureOf(attempt.reason);
+  return 'failure' in outcome ? outcome.failure : toFailure(attempt.reason);
 }

@@ -7,9 +7,9 @@ import type { JobsLogger } from '../../core/logger.js';
 import { recordedJson } from '../../core/recorded-json.js';
 import type { JobStore, ProgressEntry, StoreTransaction } from '../../store/job-store.js';
 import type { AttemptHandle } from './handler-context.js';
-import { AttemptContext } from './handler-context.js';
+import { HandlerContext } from './handler-context.js';
 import type { Batcher } from '../batcher.js';
-import { HandlerCompletion } from './transactional-completion.js';
+import { TransactionalCompletion } from './transactional-completion.js';
 
 /** Who waits for the end of an attempt. */
 export interface DismissObserver {
@@ -50,9 +50,9 @@ export class Attempt implements AttemptHandle {
   private isDismissed = false;
   private observer: DismissObserver | undefined;
   private tx: StoreTransaction | undefined;
-  private madeContext: AttemptContext | undefined;
+  private madeContext: HandlerContext | undefined;
   /** Made when a transaction of the handler's own is to complete the job, which few do. */
-  private madeCompletion: HandlerCompletion | undefined;
+  private madeCompletion: TransactionalCompletion | undefined;
 
   constructor(
     private given: Claim,
@@ -67,7 +67,7 @@ export class Attempt implements AttemptHandle {
 
   /** What handlers, guards and interceptors are given: data, and four things they may do. */
   get context(): JobContext {
-    return (this.madeContext ??= new AttemptContext(this.claim, this));
+    return (this.madeContext ??= new HandlerContext(this.claim, this));
   }
 
   /** What the database gave. */
@@ -76,8 +76,8 @@ export class Attempt implements AttemptHandle {
   }
 
   /** Where its row is now; `undefined`: that is not known. */
-  foundAt(place: string | undefined): void {
-    this.given = { ...this.given, place };
+  setRowRef(place: string | undefined): void {
+    this.given = { ...this.given, rowRef: place };
   }
 
   /** Its handler is called now. */
@@ -251,8 +251,8 @@ export class Attempt implements AttemptHandle {
     return this.madeCompletion?.isUpToTransaction ?? false;
   }
 
-  private get completion(): HandlerCompletion {
-    return (this.madeCompletion ??= new HandlerCompletion(this.parts.store, this.claim, () => this.loseLease()));
+  private get completion(): TransactionalCompletion {
+    return (this.madeCompletion ??= new TransactionalCompletion(this.parts.store, this.claim, () => this.loseLease()));
   }
 
   private async completeIn(manager: StoreTransaction, result: unknown): Promise<void> {

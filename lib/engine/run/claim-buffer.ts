@@ -1,6 +1,6 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
 import type { Attempt } from './attempt.js';
-import { Fifo } from './fifo.js';
+import { FifoQueue } from './fifo-queue.js';
 
 const LOOK_MS = 100;
 /**
@@ -12,7 +12,7 @@ const LOOKS_MAX = 5;
 
 /** Claimed jobs that wait for a slot, in the order in which they are to run. */
 export class ClaimBuffer {
-  private readonly waiting = new Fifo<Attempt>();
+  private readonly waiting = new FifoQueue<Attempt>();
   private pushed = 0;
   /** How many had been pushed at each of the last looks. */
   private looks: number[] = [];

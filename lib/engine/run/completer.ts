@@ -1,7 +1,7 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
 import { DatabaseRefusedError, messageOf, QueueUnavailableError } from '../../core/errors.js';
 import { UNRECORDABLE_FAILURE } from '../../core/failure.js';
-import { growingPauseMs } from '../../core/growing-backoff.js';
+import { growingBackoffMs } from '../../core/growing-backoff.js';
 import type { ClaimToken, Outcome } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
@@ -40,10 +40,10 @@ class Settling implements SentOutcome, Settlement, BatchedCall<Settling, Settled
   wasLocked = false;
 
   constructor(
-    private readonly settler: Settler,
+    private readonly settler: Completer,
     readonly attempt: SettledAttempt,
     public outcome: Outcome,
-    readonly ranMs: number | null,
+    readonly durationMs: number | null,
     readonly done: (answer: SettleAnswer) => void,
   ) {
     this.token = attempt.claim;
@@ -63,9 +63,9 @@ class Settling implements SentOutcome, Settlement, BatchedCall<Settling, Settled
 }
 
 /** Writes outcomes, many in one statement, until the database has given an answer. */
-export class Settler {
+export class Completer {
   private readonly batcher: Batcher<Settling, Settled>;
-  private readonly unkept: readonly FinalStatus[];
+  private readonly discardStatuses: readonly FinalStatus[];
   private readonly pausing = new Map<Settling, ScheduledWake>();
   private pauseMaxMs = PAUSE_MAX_MS;
   private hasGivenUp = false;
@@ -74,7 +74,7 @@ export class Settler {
 
   constructor(private readonly options: SettlerOptions) {
     const { retention } = options;
-    this.unkept = (Object.keys(retention) as FinalStatus[]).filter((status) => retention[status] === 0);
+    this.discardStatuses = (Object.keys(retention) as FinalStatus[]).filter((status) => retention[status] === 0);
     this.batcher = new Batcher({
       run: (settlings) => this.write(settlings),
       lengthOf: ({ outcome }) => lengthOf(outcome),
@@ -87,8 +87,13 @@ export class Settler {
    * database is away it is asked again and again, which is safe by the fence; what the database refuses to store gives way
    * to a fixed text.
    */
-  settle(attempt: SettledAttempt, outcome: Outcome, ranMs: number | null, done: (answer: SettleAnswer) => void): void {
-    this.ask(new Settling(this, attempt, outcome, ranMs, done));
+  settle(
+    attempt: SettledAttempt,
+    outcome: Outcome,
+    durationMs: number | null,
+    done: (answer: SettleAnswer) => void,
+  ): void {
+    this.ask(new Settling(this, attempt, outcome, durationMs, done));
   }
 
   /** Waits for a database that is away, from now on until `giveUp`. */
@@ -122,7 +127,7 @@ export class Settler {
     } else {
       // While the lease lives nobody else can have completed the job; after it another attempt may have.
       const isAlone = this.options.clock.now() < settling.attempt.leaseEndsMs;
-      settling.done(verdictOf(settling, settled, isAlone && this.unkept.includes('completed')));
+      settling.done(verdictOf(settling, settled, isAlone && this.discardStatuses.includes('completed')));
     }
   }
 
@@ -150,11 +155,11 @@ export class Settler {
   private async write(settlings: readonly Settling[]): Promise<Settled[]> {
     const { store } = this.options;
     try {
-      return await store.settle(settlings, this.unkept);
+      return await store.settle(settlings, this.discardStatuses);
     } catch (error) {
       // A store may have written a part of them by then.
       settlings.forEach((settling) => (settling.isUncertain = true));
-      if (!(error instanceof DatabaseRefusedError) || this.unkept.length === 0) {
+      if (!(error instanceof DatabaseRefusedError) || this.discardStatuses.length === 0) {
         throw error;
       }
       // Perhaps one must not be deleted, since a row of the application's refers to it. It has ended all the same; the pruner
@@ -189,7 +194,7 @@ export class Settler {
 
   private askLater(settling: Settling): void {
     const { clock, random } = this.options;
-    const ms = growingPauseMs(settling.failures, { minMs: PAUSE_MIN_MS, maxMs: this.pauseMaxMs }, random());
+    const ms = growingBackoffMs(settling.failures, { minMs: PAUSE_MIN_MS, maxMs: this.pauseMaxMs }, random());
     settling.failures += 1;
     const pause = clock.schedule(ms, () => this.ask(settling));
     this.pausing.set(settling, pause);

@@ -5,7 +5,7 @@ import { parseDuration } from '../../core/duration.js';
 import type { AbortReason } from '../../core/errors.js';
 import { describeValue, InvalidOptionsError, isUnrecoverable, SnoozeError } from '../../core/errors.js';
 import type { Failure } from '../../core/failure.js';
-import { failureOf } from '../../core/failure.js';
+import { toFailure } from '../../core/failure.js';
 import type { Outcome } from '../../core/job.js';
 import { isLastChance } from '../../core/job.js';
 import type { JobsLogger } from '../../core/logger.js';
@@ -63,7 +63,7 @@ export class Executor {
     } catch (error) {
       // The handler threw something that cannot even be looked at, such as a revoked proxy.
       const delayMs = backoffDelayMs(this.options.backoff, attempt.claim.retries + 1, this.options.random());
-      return { kind: 'retry', delayMs, failure: failureOf(error) };
+      return { kind: 'retry', delayMs, failure: toFailure(error) };
     }
   }
 
@@ -76,7 +76,7 @@ export class Executor {
     }
     const { error } = result;
     if (attempt.isCompleted && error !== attempt.reason) {
-      const { message } = failureOf(error);
+      const { message } = toFailure(error);
       this.options.logger.warn(
         `handler of '${attempt.topic}' failed after its completeTx had committed, job ${attempt.id} stays completed: ${message}`,
       );
@@ -118,7 +118,7 @@ export class Executor {
     // Most often the transaction of a `completeTx` committed, and nothing failed.
     const isAnyRetry = !attempt.isCompleted && !isLastChance(attempt.claim);
     const delayMs = isAnyRetry ? this.delayMs(attempt, handler, error) : this.unaskedDelayMs(attempt, handler);
-    return { kind: 'retry', delayMs, failure: failureOf(error) };
+    return { kind: 'retry', delayMs, failure: toFailure(error) };
   }
 
   /** Without a question to a backoff function, where no retry is to be expected. */
@@ -150,7 +150,7 @@ export class Executor {
       logger.warn(`backoff function of '${handler.topic}' gave no duration; the module's backoff is used`);
     } catch (thrown) {
       logger.warn(
-        `backoff function of '${handler.topic}' failed, the module's backoff is used: ${failureOf(thrown).message}`,
+        `backoff function of '${handler.topic}' failed, the module's backoff is used: ${toFailure(thrown).message}`,
       );
     }
     return backoffDelayMs(fallback, retry, random());
@@ -167,7 +167,7 @@ function toldOutcomeOf({ abortedFor, isCompleted }: Attempt): Outcome | null | u
 }
 
 function unrecoverable(error: unknown): Outcome {
-  return { kind: 'failed', failure: failureOf(error) };
+  return { kind: 'failed', failure: toFailure(error) };
 }
 
 /** What a value is that does its work only when somebody asks it to. */

@@ -19,24 +19,24 @@ const ATTEMPT = Symbol('attempt');
 
 /** Why the attempt behind a handler's job is to end, if it is; asked without making a signal. */
 export function endingOf(job: object): Error | undefined {
-  return (job as Partial<AttemptContext>)[ATTEMPT]?.endingNow();
+  return (job as Partial<HandlerContext>)[ATTEMPT]?.endingNow();
 }
 
 /** A job's handler is at work until this settles, also when an interceptor around it has stopped waiting. */
 export function worksUntil(job: object, end: Promise<unknown>): void {
-  (job as Partial<AttemptContext>)[ATTEMPT]?.worksUntil(end);
+  (job as Partial<HandlerContext>)[ATTEMPT]?.worksUntil(end);
 }
 
 /** One for all jobs: an accessor of each one's own took three times the memory of all the rest of it. */
 const signalOfAttempt = {
-  get(this: AttemptContext): AbortSignal {
+  get(this: HandlerContext): AbortSignal {
     return this[ATTEMPT].signal;
   },
   enumerable: true,
 };
 
 /** What a handler sees of its attempt. */
-export class AttemptContext implements JobContext {
+export class HandlerContext implements JobContext {
   readonly id: string;
   readonly topic: string;
   readonly payload: unknown;

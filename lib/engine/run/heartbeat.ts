@@ -3,8 +3,8 @@ import { DatabaseRefusedError, messageOf, StatementCancelledError } from '../../
 import type { JobsLogger } from '../../core/logger.js';
 import type { JobStore } from '../../store/job-store.js';
 import type { Attempt } from './attempt.js';
-import { Periodic } from '../poll-loop.js';
-import { SetSize } from '../adaptive-batch-size.js';
+import { PollLoop } from '../poll-loop.js';
+import { AdaptiveBatchSize } from '../adaptive-batch-size.js';
 
 export interface HeartbeatOptions {
   readonly store: JobStore;
@@ -21,19 +21,19 @@ export interface HeartbeatOptions {
 export class Heartbeat {
   /** In no order. A set would give each attempt a hash first: a twentieth of what Node spends on a job. */
   private readonly held: Attempt[] = [];
-  private readonly size = new SetSize();
-  private readonly renewals: Periodic;
-  private readonly watch: Periodic;
+  private readonly size = new AdaptiveBatchSize();
+  private readonly renewals: PollLoop;
+  private readonly watch: PollLoop;
 
   constructor(private readonly options: HeartbeatOptions) {
-    this.renewals = new Periodic({
+    this.renewals = new PollLoop({
       ...options,
       name: 'renewal of leases',
       intervalMs: options.leaseMs / 3,
       work: () => this.beat(),
     });
     // Apart from the renewals, since one that hangs is how leases get lost.
-    this.watch = new Periodic({
+    this.watch = new PollLoop({
       ...options,
       name: 'watch over leases',
       intervalMs: options.leaseMs / 6,
@@ -153,9 +153,9 @@ export class Heartbeat {
       );
     }
     attempts.forEach((attempt, index) => {
-      const { state, cancelRequested, place } = renewals[index]!;
+      const { state, cancelRequested, rowRef: place } = renewals[index]!;
       if (state === 'held') {
-        attempt.foundAt(place);
+        attempt.setRowRef(place);
         attempt.leaseEndsMs = askedMs + leaseMs;
       }
       if (state === 'lost' && attempt.mustBeProcessing) {

@@ -4,20 +4,20 @@ import type { Claim, ClaimToken, Outcome } from '../../core/job.js';
 import { isLastChance } from '../../core/job.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { JobStore, ProgressEntry } from '../../store/job-store.js';
-import { Turn } from '../../store/event-loop-budget.js';
+import { EventLoopBudget } from '../../store/event-loop-budget.js';
 import type { AttemptParts } from './attempt.js';
 import { Attempt } from './attempt.js';
-import { eventOf } from './attempt-event.js';
+import { toEvent } from './attempt-event.js';
 import { Batcher } from '../batcher.js';
-import { Beginnings } from './start-marker.js';
+import { StartMarker } from './start-marker.js';
 import { ClaimBuffer } from './claim-buffer.js';
 import type { Executor } from './executor.js';
 import type { HandlerRegistry } from '../handler-registry.js';
 import type { Heartbeat } from './heartbeat.js';
 import { Prefetch } from '../claim/prefetch.js';
 import type { Execution } from './run.js';
-import type { Settler } from './completer.js';
-import { Slots } from './slots.js';
+import type { Completer } from './completer.js';
+import { RunningSet } from './running-set.js';
 import type { SettleAnswer } from './verdict.js';
 
 export interface AttemptsOptions {
@@ -25,7 +25,7 @@ export interface AttemptsOptions {
   readonly clock: Clock;
   readonly registry: HandlerRegistry;
   readonly executor: Executor;
-  readonly settler: Settler;
+  readonly settler: Completer;
   readonly heartbeat: Heartbeat;
   readonly emit: (event: JobEvent) => void;
   readonly logger: JobsLogger;
@@ -53,17 +53,17 @@ export type TopicWork = Record<'running' | 'buffered' | 'unrecorded', number>;
  * The attempts of this process. Each goes from claim to table the same way: held by the heartbeat, buffered until a slot
  * is free, executed, settled, let go, and told to whoever listens.
  */
-export class Attempts {
+export class JobRunner {
   /** How many jobs are worth claiming ahead of free slots. */
   readonly prefetch: Prefetch;
   /** Claimed and held, but without a slot yet. */
   private readonly buffer: ClaimBuffer;
   /** Handlers that wait for nothing end in the turn in which they began, and their end begins the next one. */
-  private readonly turn: Turn;
+  private readonly turn: EventLoopBudget;
   /** What has a slot: for as long as the handler runs, settled or not, and from before it is called at a last chance. */
-  private readonly slots = new Slots();
+  private readonly slots = new RunningSet();
   private readonly parts: AttemptParts;
-  private readonly beginnings: Beginnings;
+  private readonly beginnings: StartMarker;
   private readonly countByTopic = new Map<string, number>();
   /** Outcomes that wait until what their handlers said before is in the table. */
   private readonly afterProgress = new Map<Attempt, Outcome>();
@@ -100,7 +100,7 @@ export class Attempts {
       lengthOf: ({ progress }) => progress?.length ?? 0,
     });
     this.parts = { store: options.store, clock: options.clock, logger: options.logger, progressBatcher };
-    this.beginnings = new Beginnings({
+    this.beginnings = new StartMarker({
       ...options,
       onDecided: () => this.startNext(),
       onRefused: (attempt) => {
@@ -108,7 +108,7 @@ export class Attempts {
         this.startNext();
       },
     });
-    this.turn = new Turn(options.clock, TURN_MAX_MS, () => this.startNext());
+    this.turn = new EventLoopBudget(options.clock, TURN_MAX_MS, () => this.startNext());
   }
 
   /** Slots that are taken. */
@@ -273,8 +273,8 @@ export class Attempts {
   /** How long a job waits that must not run here yet. The longer its older attempt has run, the longer that may still take. */
   private postponementFor(older: Attempt | undefined): number {
     const { clock, postponeMs } = this.options;
-    const ranMs = older ? clock.now() - older.slotSinceMs : 0;
-    return Math.max(postponeMs, Math.min(ranMs / 10, POSTPONE_MAX * postponeMs));
+    const durationMs = older ? clock.now() - older.slotSinceMs : 0;
+    return Math.max(postponeMs, Math.min(durationMs / 10, POSTPONE_MAX * postponeMs));
   }
 
   /** Gives back what has a slot and has not begun. */
@@ -333,7 +333,7 @@ export class Attempts {
 
   private letGo(attempt: Attempt, outcome: Outcome | null, answer: SettleAnswer, durationMs: number | null): void {
     this.options.heartbeat.letGo(attempt);
-    this.options.emit(eventOf(attempt, outcome, answer, durationMs));
+    this.options.emit(toEvent(attempt, outcome, answer, durationMs));
     if (answer !== 'lease lost' && answer.runAt) {
       this.options.onPostponed(attempt.topic, attempt.claim.priority, answer.runAt);
     }

@@ -1,7 +1,7 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
 import { messageOf, QueueUnavailableError } from '../../core/errors.js';
-import type { PauseBounds } from '../../core/growing-backoff.js';
-import { growingPauseMs } from '../../core/growing-backoff.js';
+import type { BackoffBounds } from '../../core/growing-backoff.js';
+import { growingBackoffMs } from '../../core/growing-backoff.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { ClaimState, JobStore } from '../../store/job-store.js';
 import type { Attempt } from './attempt.js';
@@ -19,7 +19,7 @@ export interface BeginningsOptions {
 }
 
 /** A row that somebody has locked is asked for again after the shortest, a database that is away after growing ones. */
-const PAUSES: PauseBounds = { minMs: 100, maxMs: 5_000 };
+const PAUSES: BackoffBounds = { minMs: 100, maxMs: 5_000 };
 /** A row that has been locked for so long is worth a line in the log. */
 const LONG_WAIT_MS = 10_000;
 
@@ -27,7 +27,7 @@ const LONG_WAIT_MS = 10_000;
  * The table takes note of attempts at their last chance, many in one statement, before their handlers are called. When this
  * process dies, what had not begun goes back to its turn; without a note it would fail, and would never have run.
  */
-export class Beginnings {
+export class StartMarker {
   private readonly batcher: Batcher<Attempt, ClaimState>;
   /** Of which it is not known yet, and what wakes those that pause. */
   private readonly waiting = new Map<Attempt, ScheduledWake | undefined>();
@@ -79,7 +79,7 @@ export class Beginnings {
     });
   }
 
-  private judge(attempt: Attempt, { state, cancelRequested, place }: ClaimState): void {
+  private judge(attempt: Attempt, { state, cancelRequested, rowRef: place }: ClaimState): void {
     if (cancelRequested) {
       attempt.cancel();
     }
@@ -87,7 +87,7 @@ export class Beginnings {
       attempt.loseLease();
     }
     // Whoever has the row locked is not to be waited for again: nobody looks in a place that is not known.
-    attempt.foundAt(place);
+    attempt.setRowRef(place);
     if (state === 'busy') {
       this.tellOfLongWait(attempt);
       this.pause(attempt, 0, PAUSES.minMs);
@@ -100,7 +100,7 @@ export class Beginnings {
   private mend(attempt: Attempt, error: unknown, tries: number): void {
     if (error instanceof QueueUnavailableError) {
       this.lockedSince.delete(attempt);
-      return this.pause(attempt, tries + 1, growingPauseMs(tries, PAUSES, this.options.random()));
+      return this.pause(attempt, tries + 1, growingBackoffMs(tries, PAUSES, this.options.random()));
     }
     if (!this.isRefusalTold) {
       this.isRefusalTold = true;

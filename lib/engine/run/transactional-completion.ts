@@ -4,7 +4,7 @@ import { recordedJson } from '../../core/recorded-json.js';
 import type { JobStore, StoreTransaction, TransactionPart } from '../../store/job-store.js';
 
 /** The completion of a job in a transaction of its handler's own. */
-export class HandlerCompletion {
+export class TransactionalCompletion {
   /** Calls that may have completed it: under way, or accepted by a transaction that is open. */
   private possible = 0;
   private hasCommitted = false;

@@ -54,7 +54,7 @@ function isRemovedByUs({ attempt, outcome, isUncertain }: SentOutcome, mayBeRemo
 
 /** Whether a job stands as this attempt has left it, by a first try or in a transaction of the handler's own. */
 function isRecordedByUs({ attempt, outcome, isUncertain }: SentOutcome, row: Settled): boolean {
-  const mayBeOurs = isUncertain && row.status !== null && !row.isTakenOver;
+  const mayBeOurs = isUncertain && row.status !== null && !row.wasRescued;
   const isExpected = mayBeOurs && statusesOf(outcome).includes(row.status);
   // Nobody but this attempt can have completed it.
   return row.attempt === attempt.claim.attempt && (isExpected || row.status === 'completed');

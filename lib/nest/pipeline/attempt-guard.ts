@@ -4,7 +4,7 @@ import { endingOf } from '../../engine/run/handler-context.js';
  * Where a handler is not called any more, since its attempt has ended while guards, interceptors, pipes or providers waited:
  * another attempt may own the job by then.
  */
-export class HandlerGate {
+export class AttemptGuard {
   private readonly refused = new WeakSet<object>();
 
   /** To be passed after each wait. @throws why the attempt has ended. */

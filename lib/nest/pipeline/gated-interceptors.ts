@@ -1,10 +1,10 @@
 import { InterceptorsConsumer } from '@nestjs/core/interceptors/index.js';
 import { worksUntil } from '../../engine/run/handler-context.js';
-import type { HandlerGate } from './attempt-guard.js';
+import type { AttemptGuard } from './attempt-guard.js';
 
 /** Interceptors that may wait before they ask for the handler, and may not wait until it has returned. */
 export class GatedInterceptors extends InterceptorsConsumer {
-  constructor(private readonly gate: HandlerGate) {
+  constructor(private readonly gate: AttemptGuard) {
     super();
   }
 

@@ -1,8 +1,8 @@
 import { ExternalContextCreator } from '@nestjs/core';
 import { lastValueOf } from '../last-value.js';
-import type { HandlerGate } from './attempt-guard.js';
+import type { AttemptGuard } from './attempt-guard.js';
 import { Rejection } from './marking-pipes.js';
-import type { Refusals } from './rejections.js';
+import type { Rejections } from './rejections.js';
 
 /**
  * Nest's creator, as handlers need it. Refusals of guards and pipes are noted; a handler whose attempt ended while they waited
@@ -10,8 +10,8 @@ import type { Refusals } from './rejections.js';
  */
 export class HandlerContextCreator extends ExternalContextCreator {
   constructor(
-    private readonly refusals: Refusals,
-    private readonly gate: HandlerGate,
+    private readonly refusals: Rejections,
+    private readonly gate: AttemptGuard,
     ...parts: ConstructorParameters<typeof ExternalContextCreator>
   ) {
     super(...parts);

@@ -19,10 +19,10 @@ import { BODY_PARAMETER, ROUTE_ARGUMENTS_METADATA } from '../decorators/payload.
 import { JOB_CONTEXT_TYPE } from '../job-context.js';
 import { GatedInterceptors } from './gated-interceptors.js';
 import { HandlerContextCreator } from './handler-context-creator.js';
-import { HandlerGate } from './attempt-guard.js';
+import { AttemptGuard } from './attempt-guard.js';
 import { MarkingPipes } from './marking-pipes.js';
 import { QuietFilters } from './quiet-filters.js';
-import { Refusals } from './rejections.js';
+import { Rejections } from './rejections.js';
 
 type Method = (...args: unknown[]) => unknown;
 
@@ -60,8 +60,8 @@ const paramsFactory = {
 export class HandlerPipeline {
   private readonly container: NestContainer;
   private readonly injector = new Injector();
-  private readonly refusals = new Refusals();
-  private readonly gate = new HandlerGate();
+  private readonly refusals = new Rejections();
+  private readonly gate = new AttemptGuard();
 
   constructor(@Inject(ExternalContextCreator) creator: ExternalContextCreator) {
     this.container = (creator as unknown as { container: NestContainer }).container;

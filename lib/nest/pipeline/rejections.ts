@@ -6,7 +6,7 @@ import { isOutage } from './transient-errors.js';
  * Remembers which attempts were refused, by a guard or a pipe: trying again would not change their mind, so the job fails
  * at once. Filters still see the error as it was thrown.
  */
-export class Refusals {
+export class Rejections {
   /** By the job of an attempt: what is thrown may be no object, or the same one each time. */
   private readonly refused = new WeakMap<object, { readonly error: unknown }>();
 

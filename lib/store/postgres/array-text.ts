@@ -10,6 +10,6 @@ export function claimArrays(tokens: readonly ClaimToken[]): [ids: string, attemp
   return [
     arrayText(tokens.map(({ id }) => id)),
     arrayText(tokens.map(({ attempt }) => attempt)),
-    arrayText(tokens.map(({ place }) => (place === undefined ? 'NULL' : `"${place}"`))),
+    arrayText(tokens.map(({ rowRef: place }) => (place === undefined ? 'NULL' : `"${place}"`))),
   ];
 }

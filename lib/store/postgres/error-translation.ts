@@ -5,7 +5,7 @@ import {
   RowLockedError,
   StatementCancelledError,
 } from '../../core/errors.js';
-import { deniedText, QUEUE_CLOSED, SqlError, sqlErrorOf } from '../sql-error.js';
+import { deniedText, QUEUE_CLOSED, SqlError, toSqlError } from '../sql-error.js';
 
 /** A deadlock or a serialization conflict has stored nothing: the statement, or the transaction, is simply sent again. */
 const BUSY_TRIES_MAX = 5;
@@ -17,7 +17,7 @@ export async function untilDone<T>(work: () => Promise<T>): Promise<T> {
       return await work();
     } catch (error) {
       // Inside a transaction of the queue's own it was translated already.
-      const failure = sqlErrorOf(error instanceof QueueUnavailableError ? (error.cause ?? error) : error);
+      const failure = toSqlError(error instanceof QueueUnavailableError ? (error.cause ?? error) : error);
       if (failure.kind !== 'busy' || tries === BUSY_TRIES_MAX) {
         throw translated(error);
       }
@@ -57,7 +57,7 @@ export function translated(error: unknown): unknown {
   if (error instanceof JobsError && !(error instanceof SqlError)) {
     return error;
   }
-  const failure = sqlErrorOf(error);
+  const failure = toSqlError(error);
   switch (failure.kind) {
     case 'unavailable':
       return new QueueUnavailableError(`the database does not answer: ${failure.message}`, {

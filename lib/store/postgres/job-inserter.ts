@@ -6,7 +6,7 @@ import { INSERT_ROUNDS_MAX, neverStored, noteInserted } from '../batch-results.j
 import { insertJson, piecesOf } from '../batch-json.js';
 import type { SqlRow } from '../sql-runner.js';
 import { SqlError } from '../sql-error.js';
-import type { Announcer } from './notifier.js';
+import type { Notifier } from './notifier.js';
 import { arrayText } from './array-text.js';
 import {
   FIND_HOLDERS,
@@ -23,10 +23,10 @@ import {
 type Query = (text: string, params: readonly unknown[], tx?: StoreTransaction) => Promise<readonly SqlRow[]>;
 
 /** Stores new jobs. Answers in their order. */
-export class Insertions {
+export class JobInserter {
   constructor(
     private readonly query: Query,
-    private readonly announcer: Announcer,
+    private readonly announcer: Notifier,
     private readonly transaction: <T>(work: (tx: StoreTransaction) => Promise<T>) => Promise<T>,
   ) {}
 

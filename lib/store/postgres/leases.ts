@@ -17,7 +17,7 @@ import {
 } from './sql/lease.js';
 
 /** What workers write and read of the jobs that they own. */
-export class Leases {
+export class LeaseWriter {
   constructor(private readonly query: SqlQuery) {}
 
   /** Answers in the order of `tokens`. */

@@ -1,10 +1,10 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
 import { within } from '../../core/clock.js';
-import type { PauseBounds } from '../../core/growing-backoff.js';
-import { growingPauseMs } from '../../core/growing-backoff.js';
+import type { BackoffBounds } from '../../core/growing-backoff.js';
+import { growingBackoffMs } from '../../core/growing-backoff.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { StoreHints } from '../job-store.js';
-import type { HintCodec } from './notification-payload.js';
+import type { NotificationPayload } from './notification-payload.js';
 import { CANCEL_CHANNEL, ECHO_CHANNEL, LISTEN, PING } from './sql/notification.js';
 
 /** The part of `pg.Client` that is used. */
@@ -23,7 +23,7 @@ export interface PostgresListenerOptions {
   /** Sends a notification to {@link ECHO_CHANNEL} on another connection; resolves when it is committed. */
   readonly sendEcho: () => Promise<unknown>;
   readonly hints: StoreHints;
-  readonly codec: HintCodec;
+  readonly codec: NotificationPayload;
   readonly clock: Clock;
   readonly logger: JobsLogger;
 }
@@ -32,7 +32,7 @@ export interface PostgresListenerOptions {
 const PING_INTERVAL_MS = 10_000;
 const PING_TIMEOUT_MS = 5_000;
 const GOODBYE_MAX_MS = 2_000;
-const RECONNECTS: PauseBounds = { minMs: 100, maxMs: 3_000 };
+const RECONNECTS: BackoffBounds = { minMs: 100, maxMs: 3_000 };
 /** A notification takes milliseconds; one that has not come by then does not come. */
 const ECHO_MAX_MS = 3_000;
 
@@ -157,7 +157,7 @@ export class PostgresListener {
         `notifications lost, polling until they are back: ${error?.message ?? 'the connection ended'}`,
       );
     }
-    const pauseMs = growingPauseMs(this.failures, RECONNECTS, Math.random());
+    const pauseMs = growingBackoffMs(this.failures, RECONNECTS, Math.random());
     this.failures += 1;
     this.timer = this.options.clock.schedule(pauseMs, () => void this.connect());
   }

@@ -8,7 +8,7 @@ const BYTES_MAX = 7_000;
  * says "any". The process that sends a hint hears of it, too, and does not heed it: it was told by the answer to the call that has
  * stored the job.
  */
-export class HintCodec {
+export class NotificationPayload {
   private origin = randomUUID();
 
   encode(topics: Iterable<string>): string {

@@ -1,5 +1,5 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
-import { HintCodec } from './notification-payload.js';
+import { NotificationPayload } from './notification-payload.js';
 
 /** Notifications are merged within this time: each takes a lock that all commits of the database share. */
 const WINDOW_MS = 5;
@@ -14,7 +14,7 @@ const CARRY_AFTER_MS = 3;
 const CARRY_MAX_MS = 20;
 
 /** A hint that a statement is to send with its commit. */
-export interface CarriedHint {
+export interface PiggybackNotification {
   readonly hint: string;
   /** To be called when it is. Unless that is soon, the hints of others in it are sent once more. */
   wasSent(): void;
@@ -24,9 +24,9 @@ export interface CarriedHint {
  * Hints to other processes: the first at once, those that come within a few milliseconds as one, with the next insert or at
  * the end of that time.
  */
-export class Announcer {
+export class Notifier {
   /** What writes its hints, and reads those of others. */
-  readonly codec = new HintCodec();
+  readonly codec = new NotificationPayload();
 
   private readonly waiting = new Set<string>();
   private sentAtMs = -Infinity;
@@ -71,7 +71,7 @@ export class Announcer {
    *
    * @param mayCarry whether the statement sends it whenever it succeeds: then it may speak of what others have stored, too.
    */
-  hintFor(topics: Iterable<string>, mayCarry: boolean): CarriedHint | undefined {
+  hintFor(topics: Iterable<string>, mayCarry: boolean): PiggybackNotification | undefined {
     if (this.sinceSentMs < (mayCarry ? CARRY_AFTER_MS : WINDOW_MS)) {
       return undefined;
     }

@@ -9,13 +9,13 @@ import { countsOf, errorGroupOf, laneSizeOf, rolledUpOf, standingOf } from '../r
 import type * as Seam from '../report-store.js';
 import type { JobReports, ReportRecords } from '../report-store.js';
 import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../report-store.js';
-import { jobOf } from '../row-mapper.js';
+import { toJob } from '../row-mapper.js';
 import { rollupJson } from '../batch-json.js';
 import type { SqlQuery } from '../sql-runner.js';
 import * as sql from './sql/stats.js';
 
 /** Reports on jobs in PostgreSQL. */
-export class PostgresReports implements JobReports, ReportRecords {
+export class PostgresStats implements JobReports, ReportRecords {
   private readonly source: ListSource = {
     topics: (status) => this.topics(status),
     failedUpTo: async (lanes) => (await this.query(sql.FAILED_UP_TO, [laneJson(lanes)])).map(laneSizeOf),
@@ -44,7 +44,7 @@ export class PostgresReports implements JobReports, ReportRecords {
       const [row] = await this.query(statementsFor(plan).count, [...paramsOf(plan), max]);
       return Number(row!.total);
     },
-    find: async (ids): Promise<Job[]> => (await this.query(sql.FIND_JOBS, [ids])).map(jobOf),
+    find: async (ids): Promise<Job[]> => (await this.query(sql.FIND_JOBS, [ids])).map(toJob),
   };
 
   constructor(private readonly query: SqlQuery) {}

@@ -13,18 +13,18 @@ import { JobsTables } from '../jobs-tables.js';
 import { PausedTopics } from '../paused-topics.js';
 import { refusedCompletion } from '../refused-completion.js';
 import { agesOf } from '../retention-ages.js';
-import { jobOf, rescueOf, surveyOf } from '../row-mapper.js';
+import { toJob, toRescue, toSurvey } from '../row-mapper.js';
 import { piecesOf } from '../batch-json.js';
 import type { SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
-import { Announcer } from './notifier.js';
+import { Notifier } from './notifier.js';
 import { hearErrors, hearErrorsOf, poolOf } from './driver/application-pool.js';
 import { capabilitiesOf } from './capabilities.js';
-import { claimOfRow } from './claim-row.js';
+import { toClaim } from './claim-row.js';
 import { CLAIM, CLAIM_AS_TEXT, SURVEY } from './sql/claim.js';
 import { translatedIn, untilDone } from './error-translation.js';
-import { Insertions, topicsOf } from './job-inserter.js';
-import { Leases } from './leases.js';
+import { JobInserter, topicsOf } from './job-inserter.js';
+import { LeaseWriter } from './leases.js';
 import type { PostgresClient } from './listener.js';
 import { PostgresListener } from './listener.js';
 import { PRUNE, RESCUE } from './sql/maintenance.js';
@@ -32,15 +32,15 @@ import { whenUnlocked } from './migration-lock.js';
 import { CANCEL, DELETE, PROMOTE } from './sql/admin.js';
 import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY } from './sql/notification.js';
 import * as pauseStatements from './sql/pause.js';
-import { PostgresReports } from './postgres-stats.js';
+import { PostgresStats } from './postgres-stats.js';
 import { FIND_HOLDER, FIND_JOBS } from './sql/stats.js';
-import { RequestedMoves } from './requested-moves.js';
+import { RequestedActions } from './requested-moves.js';
 import type { PostgresSession } from './driver/session.js';
 import type { SessionPool } from './driver/session-pool.js';
 import { COMPLETE_IN_TX, OWNED_STATE } from './sql/complete.js';
-import { Settlements } from './settlements.js';
+import { OutcomeWriter } from './settlements.js';
 import * as tableStatements from './sql/schema.js';
-import { Turnstile } from './driver/semaphore.js';
+import { Semaphore } from './driver/semaphore.js';
 
 export interface PostgresStoreOptions {
   /** The application's DataSource. */
@@ -66,26 +66,26 @@ type Pool = SessionPool & { readonly options: object };
 /** Jobs in PostgreSQL: each verb is one statement, or a few. */
 export class PostgresStore implements JobStore {
   readonly capabilities: Seam.StoreCapabilities;
-  readonly reports = new PostgresReports((text, params) => this.visit(text, params));
+  readonly reports = new PostgresStats((text, params) => this.visit(text, params));
   readonly pauses = new PausedTopics(pauseStatements, (text, params) => this.visit(text, params));
 
   private readonly transactions: CallerTransactions;
   private readonly tables: JobsTables;
-  private readonly announcer: Announcer;
-  private readonly insertions: Insertions;
+  private readonly announcer: Notifier;
+  private readonly insertions: JobInserter;
   /**
    * Requests of people and of the application, which may take long or wait for locks: with two connections or more, one is
    * left for claims, renewals and settlements, which share it with inserts that wait for nobody.
    */
-  private readonly visitors: Turnstile;
+  private readonly visitors: Semaphore;
   /** Those who may wait for an open transaction: one at a time, or they would use up the pool. */
-  private readonly waiters = new Turnstile(1);
+  private readonly waiters = new Semaphore(1);
   /** Other inserts wait for nobody, and are short. */
-  private readonly inserters: Turnstile;
-  private readonly handlers: Turnstile;
-  private readonly leases = new Leases((text, params) => this.query(text, params));
-  private readonly settlements = new Settlements((text, params) => this.query(text, params));
-  private readonly moves = new RequestedMoves((text, params) => this.waiters.pass(() => this.query(text, params)));
+  private readonly inserters: Semaphore;
+  private readonly handlers: Semaphore;
+  private readonly leases = new LeaseWriter((text, params) => this.query(text, params));
+  private readonly settlements = new OutcomeWriter((text, params) => this.query(text, params));
+  private readonly moves = new RequestedActions((text, params) => this.waiters.pass(() => this.query(text, params)));
   private runner!: SqlRunner;
   /** Where the tables are, as an identifier; known once they are there. */
   private schema: string | undefined;
@@ -93,8 +93,8 @@ export class PostgresStore implements JobStore {
 
   constructor(private readonly options: PostgresStoreOptions) {
     this.capabilities = capabilitiesOf(options.app, options.session);
-    this.inserters = new Turnstile(this.capabilities.inserts.atOnce);
-    this.handlers = new Turnstile(this.capabilities.transactionsAtOnce);
+    this.inserters = new Semaphore(this.capabilities.inserts.atOnce);
+    this.handlers = new Semaphore(this.capabilities.transactionsAtOnce);
     this.transactions = new CallerTransactions([options.app, options.own]);
     this.tables = new JobsTables({
       databaseType: 'postgres',
@@ -106,9 +106,9 @@ export class PostgresStore implements JobStore {
       clock: options.clock,
       logger: options.logger,
     });
-    this.announcer = new Announcer((hint) => this.notify(JOBS_CHANNEL, hint), options.clock);
-    this.visitors = options.connections > 2 ? new Turnstile(options.connections - 2) : this.waiters;
-    this.insertions = new Insertions(
+    this.announcer = new Notifier((hint) => this.notify(JOBS_CHANNEL, hint), options.clock);
+    this.visitors = options.connections > 2 ? new Semaphore(options.connections - 2) : this.waiters;
+    this.insertions = new JobInserter(
       (text, params, tx) => this.query(text, params, tx),
       this.announcer,
       (work) => this.ownTransaction(work),
@@ -158,11 +158,11 @@ export class PostgresStore implements JobStore {
   }
 
   async find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]> {
-    return (await this.visit(FIND_JOBS, [ids], tx)).map(jobOf);
+    return (await this.visit(FIND_JOBS, [ids], tx)).map(toJob);
   }
 
   async findHolder(topic: string, uniqueKey: string): Promise<Job | undefined> {
-    return (await this.visit(FIND_HOLDER, [topic, uniqueKey])).map(jobOf)[0];
+    return (await this.visit(FIND_HOLDER, [topic, uniqueKey])).map(toJob)[0];
   }
 
   joinTransaction(tx: StoreTransaction, done: (committed: boolean) => void): Seam.TransactionPart {
@@ -178,7 +178,7 @@ export class PostgresStore implements JobStore {
     }));
     const statement = this.options.session.isNative ? CLAIM_AS_TEXT : CLAIM;
     const rows = await this.query(statement, [JSON.stringify(input), limit, worker, leaseMs]);
-    return rows.map(claimOfRow);
+    return rows.map(toClaim);
   }
 
   async survey(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[] = []): Promise<Seam.LaneSurvey> {
@@ -187,7 +187,7 @@ export class PostgresStore implements JobStore {
       priority,
       lower_bound: lowerBound ?? '-infinity',
     }));
-    return surveyOf(await this.query(SURVEY, [JSON.stringify(gaps), JSON.stringify(starts)]));
+    return toSurvey(await this.query(SURVEY, [JSON.stringify(gaps), JSON.stringify(starts)]));
   }
 
   begin(tokens: readonly ClaimToken[]): Promise<Seam.ClaimState[]> {
@@ -202,8 +202,11 @@ export class PostgresStore implements JobStore {
     return this.leases.cancelRequests(tokens);
   }
 
-  settle(settlements: readonly Seam.Settlement[], unkept: readonly FinalStatus[] = []): Promise<Seam.Settled[]> {
-    return this.settlements.settle(settlements, unkept);
+  settle(
+    settlements: readonly Seam.Settlement[],
+    discardStatuses: readonly FinalStatus[] = [],
+  ): Promise<Seam.Settled[]> {
+    return this.settlements.settle(settlements, discardStatuses);
   }
 
   recordProgress(entries: readonly Seam.ProgressEntry[]): Promise<boolean[]> {
@@ -230,7 +233,7 @@ export class PostgresStore implements JobStore {
   }
 
   async rescue(limit: number, lowerBound: string | null = null): Promise<Seam.Rescue> {
-    return rescueOf(await this.query(RESCUE, [limit, lowerBound ?? '-infinity']));
+    return toRescue(await this.query(RESCUE, [limit, lowerBound ?? '-infinity']));
   }
 
   async prune(retention: Retention, { after, rows, except = [] }: Seam.PrunePage): Promise<Seam.PrunedPage> {
@@ -239,15 +242,15 @@ export class PostgresStore implements JobStore {
     return { removed: Number(page!.removed), next: page!.next as string | null };
   }
 
-  requeue(ids: readonly string[], changes?: Seam.RequeueChanges, from?: Seam.Statuses): Promise<Seam.Moved[]> {
+  requeue(ids: readonly string[], changes?: Seam.RequeueChanges, from?: Seam.Statuses): Promise<Seam.ActionResult[]> {
     return this.moves.requeue(ids, changes, from);
   }
 
-  promote(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.Moved[]> {
+  promote(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.ActionResult[]> {
     return this.moves.move(PROMOTE, ids, from);
   }
 
-  async cancel(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.Moved[]> {
+  async cancel(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.ActionResult[]> {
     const moved = await this.moves.move(CANCEL, ids, from);
     if (moved.some((job) => job.moved && job.status === 'processing')) {
       void this.notify(CANCEL_CHANNEL, '');
@@ -255,7 +258,7 @@ export class PostgresStore implements JobStore {
     return moved;
   }
 
-  delete(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.Moved[]> {
+  delete(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.ActionResult[]> {
     return this.moves.move(DELETE, ids, from);
   }
 

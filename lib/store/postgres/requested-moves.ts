@@ -1,6 +1,6 @@
 import { RowLockedError } from '../../core/errors.js';
-import type { Moved, RequeueChanges, Statuses } from '../job-store.js';
-import { movedOf } from '../row-mapper.js';
+import type { ActionResult, RequeueChanges, Statuses } from '../job-store.js';
+import { toActionResult } from '../row-mapper.js';
 import { leftAlone } from '../batch-results.js';
 import type { SqlQuery, SqlRow } from '../sql-runner.js';
 import { SqlError } from '../sql-error.js';
@@ -13,10 +13,10 @@ const VAIN_WAITS_MAX = 2;
 const HELD = 'an open transaction holds the row or its unique key';
 
 /** Re-queues, cancels and deletes by request, which must never wait for a worker's settlement while they hold locks. */
-export class RequestedMoves {
+export class RequestedActions {
   constructor(private readonly query: SqlQuery) {}
 
-  requeue(ids: readonly string[], changes: RequeueChanges = {}, from?: Statuses): Promise<Moved[]> {
+  requeue(ids: readonly string[], changes: RequeueChanges = {}, from?: Statuses): Promise<ActionResult[]> {
     const { payload = null, runAt, maxRetries = null } = changes;
     return this.move(REQUEUE, ids, from, [payload, runAt?.toISOString() ?? null, maxRetries]);
   }
@@ -33,10 +33,10 @@ export class RequestedMoves {
     ids: readonly string[],
     from: Statuses = null,
     others: readonly unknown[] = [],
-  ): Promise<Moved[]> {
+  ): Promise<ActionResult[]> {
     const params = [from, ...others];
     if (ids.length === 1) {
-      return [movedOf((await this.oneByOne(statement, ids, params)).get(ids[0]!)!)];
+      return [toActionResult((await this.oneByOne(statement, ids, params)).get(ids[0]!)!)];
     }
     const rows = await this.several(statement, ids, params);
     const late = await this.oneByOne(
@@ -45,7 +45,7 @@ export class RequestedMoves {
       params,
     );
     // Alone a job is answered whole; of several none is, whichever way they went.
-    return ids.map((id) => ({ ...movedOf((rows.get(id) ?? late.get(id))!), job: null }));
+    return ids.map((id) => ({ ...toActionResult((rows.get(id) ?? late.get(id))!), job: null }));
   }
 
   /** What became of those that nobody was in the way of. */

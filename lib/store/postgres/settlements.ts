@@ -12,12 +12,12 @@ import { arrayText, claimArrays } from './array-text.js';
 import * as settling from './sql/complete.js';
 
 /** Writes how attempts end: the completed ones the quick way, and all others, and whatever the quick way left, with care. */
-export class Settlements {
+export class OutcomeWriter {
   constructor(private readonly query: SqlQuery) {}
 
-  /** Answers in the order of `settlements`; jobs that end in one of the `unkept` statuses are deleted. */
-  async settle(settlements: readonly Settlement[], unkept: readonly FinalStatus[]): Promise<Settled[]> {
-    const isRemoving = unkept.includes('completed');
+  /** Answers in the order of `settlements`; jobs that end in one of the `discardStatuses` statuses are deleted. */
+  async settle(settlements: readonly Settlement[], discardStatuses: readonly FinalStatus[]): Promise<Settled[]> {
+    const isRemoving = discardStatuses.includes('completed');
     const completions = settlements.filter(isCompletion);
     const done = await this.complete(completions, isRemoving);
     if (done.length === settlements.length) {
@@ -30,7 +30,7 @@ export class Settlements {
       const settled = await this.settleWithCare(others);
       others.forEach((settlement, index) => answers.set(settlement, settled[index]!));
     }
-    await this.discardUnkept(isRemoving ? others : settlements, answers, unkept);
+    await this.discardUnkept(isRemoving ? others : settlements, answers, discardStatuses);
     return settlements.map((settlement) => answers.get(settlement)!);
   }
 
@@ -67,13 +67,15 @@ export class Settlements {
   private async discardUnkept(
     settlements: readonly Settlement[],
     answers: ReadonlyMap<Settlement, Settled>,
-    unkept: readonly FinalStatus[],
+    discardStatuses: readonly FinalStatus[],
   ): Promise<void> {
-    const isUnkept = ({ status }: Settled): boolean => status !== null && isFinal(status) && unkept.includes(status);
-    const ended = unkept.length === 0 ? [] : settlements.filter((settlement) => isUnkept(answers.get(settlement)!));
+    const isUnkept = ({ status }: Settled): boolean =>
+      status !== null && isFinal(status) && discardStatuses.includes(status);
+    const ended =
+      discardStatuses.length === 0 ? [] : settlements.filter((settlement) => isUnkept(answers.get(settlement)!));
     if (ended.length > 0) {
       const tokens = ended.map(({ token }) => token);
-      await this.discard(tokens, unkept).catch(() => undefined);
+      await this.discard(tokens, discardStatuses).catch(() => undefined);
     }
   }
 }
@@ -85,17 +87,17 @@ function completionQuery(completions: readonly Completion[], isRemoving: boolean
 }
 
 /** The parameters of the statements for one job. */
-function valuesOf({ token: { id, attempt, place }, ranMs, outcome }: Completion): unknown[] {
-  return [id, attempt, ranMs, outcome.result, place];
+function valuesOf({ token: { id, attempt, rowRef: place }, durationMs, outcome }: Completion): unknown[] {
+  return [id, attempt, durationMs, outcome.result, place];
 }
 
 /** The parameters of those for several. */
 function arraysOf(completions: readonly Completion[]): (string | null)[] {
   const hasResults = completions.some(({ outcome }) => outcome.result !== null);
   const [ids, attempts, places] = claimArrays(completions.map(({ token }) => token));
-  const ranMs = arrayText(completions.map((completion) => completion.ranMs ?? 'NULL'));
+  const durationMs = arrayText(completions.map((completion) => completion.durationMs ?? 'NULL'));
   const results = hasResults ? `[${completions.map(({ outcome }) => outcome.result ?? 'null').join(',')}]` : null;
-  return [ids, attempts, ranMs, results, places];
+  return [ids, attempts, durationMs, results, places];
 }
 
 /** Those that the statement moved; it says which only when it did not move all. */

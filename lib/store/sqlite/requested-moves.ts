@@ -1,5 +1,5 @@
-import type { Moved, RequeueChanges, Statuses } from '../job-store.js';
-import { movedOf } from '../row-mapper.js';
+import type { ActionResult, RequeueChanges, Statuses } from '../job-store.js';
+import { toActionResult } from '../row-mapper.js';
 import { leftAlone } from '../batch-results.js';
 import { SqlError } from '../sql-error.js';
 import type { SqlScript } from '../sql-runner.js';
@@ -8,10 +8,10 @@ import { REQUEUE } from './sql/admin.js';
 import { moveScript, sqliteTime } from './scripts.js';
 
 /** Moves jobs by request. */
-export class RequestedMoves {
+export class RequestedActions {
   constructor(private readonly write: <T>(script: () => SqlScript<T>) => Promise<T>) {}
 
-  requeue(ids: readonly string[], changes: RequeueChanges = {}, from?: Statuses): Promise<Moved[]> {
+  requeue(ids: readonly string[], changes: RequeueChanges = {}, from?: Statuses): Promise<ActionResult[]> {
     const { payload = null, runAt, maxRetries = null } = changes;
     return this.move(REQUEUE, ids, from, [payload, runAt ? sqliteTime(runAt) : null, maxRetries]);
   }
@@ -27,7 +27,7 @@ export class RequestedMoves {
     ids: readonly string[],
     from: Statuses = null,
     others: readonly unknown[] = [],
-  ): Promise<Moved[]> {
+  ): Promise<ActionResult[]> {
     return this.moveAll(statements, ids, [from && JSON.stringify(from), ...others]);
   }
 
@@ -35,14 +35,14 @@ export class RequestedMoves {
     statements: MoveStatements,
     ids: readonly string[],
     params: readonly unknown[],
-  ): Promise<Moved[]> {
+  ): Promise<ActionResult[]> {
     try {
       return await this.write(() => moveScript(statements, ids, params));
     } catch (error) {
       if (!(error instanceof SqlError)) {
         throw error;
       }
-      return ids.length === 1 ? [movedOf(leftAlone(ids[0]!, error))] : this.moveHalves(statements, ids, params);
+      return ids.length === 1 ? [toActionResult(leftAlone(ids[0]!, error))] : this.moveHalves(statements, ids, params);
     }
   }
 
@@ -50,7 +50,7 @@ export class RequestedMoves {
     statements: MoveStatements,
     ids: readonly string[],
     params: readonly unknown[],
-  ): Promise<Moved[]> {
+  ): Promise<ActionResult[]> {
     const middle = Math.ceil(ids.length / 2);
     const moved = [
       ...(await this.moveAll(statements, ids.slice(0, middle), params)),

@@ -52,7 +52,7 @@ export function* moveScript(
   statements: MoveStatements,
   ids: readonly string[],
   params: readonly unknown[],
-): SqlScript<Seam.Moved[]> {
+): SqlScript<Seam.ActionResult[]> {
   // Alone, a job is answered whole, as it stands now: it may be gone in a moment.
   const move = ids.length === 1 ? statements.one : statements.several;
   const rows = yield { sql: move, params: [JSON.stringify(ids), ...params] };

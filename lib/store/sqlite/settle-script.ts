@@ -18,10 +18,10 @@ const BRIEF_JOBS_MIN = 100;
  */
 export function* settleScript(
   settlements: readonly Settlement[],
-  unkept: readonly FinalStatus[],
+  discardStatuses: readonly FinalStatus[],
   mayCount: boolean,
 ): SqlScript<Settled[]> {
-  const done = yield* completeScript(settlements.filter(isCompletion), unkept, mayCount);
+  const done = yield* completeScript(settlements.filter(isCompletion), discardStatuses, mayCount);
   if (done.length === settlements.length) {
     return settlements.map(({ token }) => completed(token));
   }
@@ -29,8 +29,8 @@ export function* settleScript(
   const others = settlements.filter((settlement) => !answers.has(settlement));
   const settled = yield* settleWithCareScript(others);
   others.forEach((settlement, index) => answers.set(settlement, settled[index]!));
-  if (unkept.length > 0) {
-    yield { sql: sql.DISCARD, params: [tokenJson(tokensOf(others)), JSON.stringify(unkept)] };
+  if (discardStatuses.length > 0) {
+    yield { sql: sql.DISCARD, params: [tokenJson(tokensOf(others)), JSON.stringify(discardStatuses)] };
   }
   return settlements.map((settlement) => answers.get(settlement)!);
 }
@@ -38,10 +38,10 @@ export function* settleScript(
 /** Completes, and deletes what is not to be kept. Answers those of which it knows that. */
 function* completeScript(
   completions: readonly Completion[],
-  unkept: readonly FinalStatus[],
+  discardStatuses: readonly FinalStatus[],
   mayCount: boolean,
 ): SqlScript<readonly Completion[]> {
-  if (unkept.includes('completed')) {
+  if (discardStatuses.includes('completed')) {
     return yield* completeAnyScript(completions, sql.COMPLETE_AND_REMOVE, tokenJson(tokensOf(completions)));
   }
   const { brief, others } = splitBrief(completions);
@@ -93,8 +93,8 @@ function answered(completions: readonly Completion[], rows: readonly SqlRow[]): 
   return left.size === 0 ? completions : completions.filter(({ token }) => !left.has(token));
 }
 
-function isBrief({ token, ranMs, outcome }: Completion): boolean {
-  return token.attempt === 1 && ranMs !== null && ranMs < sql.BRIEF_MS && outcome.result === null;
+function isBrief({ token, durationMs, outcome }: Completion): boolean {
+  return token.attempt === 1 && durationMs !== null && durationMs < sql.BRIEF_MS && outcome.result === null;
 }
 
 /** Settles, and reads how the rows stand that did not move. */

@@ -12,7 +12,7 @@ import { countsOf, errorGroupOf, rolledUpOf, standingOf } from '../report-rows.j
 import type * as Seam from '../report-store.js';
 import type { JobReports, ReportRecords } from '../report-store.js';
 import { ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../report-store.js';
-import { jobOf } from '../row-mapper.js';
+import { toJob } from '../row-mapper.js';
 import { rollupJson } from '../batch-json.js';
 import type { SqlQuery, SqlRow, SqlScript, SqlStatement } from '../sql-runner.js';
 import * as sql from './sql/stats.js';
@@ -27,7 +27,7 @@ const COUNT_PIECE_ROWS = 40_000;
 const PASSED_PIECE_ROWS = 2_000;
 
 /** Reports on jobs in a SQLite file. */
-export class SqliteReports implements JobReports, ReportRecords {
+export class SqliteStats implements JobReports, ReportRecords {
   private readonly source: ListSource = {
     topics: (status) => this.read(() => topicsScript(status)),
     failedUpTo: (lanes) => this.read(() => sizesScript(lanes, sql.FAILED_UP_TO)),
@@ -38,7 +38,7 @@ export class SqliteReports implements JobReports, ReportRecords {
     isSmall: async (rowsMax) => (await this.read(() => one(sql.HAS_MORE_THAN, [rowsMax]))).length === 0,
     ids: (plan, limit, offset) => this.idsBehind(plan, limit, offset),
     count: (plan, max) => this.read(() => countScript(plan, max)),
-    find: async (ids) => (await this.read(() => one(sql.FIND_JOBS, [JSON.stringify(ids)]))).map(jobOf),
+    find: async (ids) => (await this.read(() => one(sql.FIND_JOBS, [JSON.stringify(ids)]))).map(toJob),
   };
 
   constructor(

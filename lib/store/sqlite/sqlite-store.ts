@@ -14,12 +14,12 @@ import { PausedTopics } from '../paused-topics.js';
 import { nextTurn } from '../real-timers.js';
 import { refusedCompletion } from '../refused-completion.js';
 import { agesOf } from '../retention-ages.js';
-import { jobOf, rescueOf, surveyOf } from '../row-mapper.js';
+import { toJob, toRescue, toSurvey } from '../row-mapper.js';
 import { answeredInOrder, claimStatesInOrder } from '../batch-results.js';
 import { progressJson, tokenJson } from '../batch-json.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
-import { claimOfRow } from './claim-row.js';
+import { toClaim } from './claim-row.js';
 import { CLAIM, DUE_LANES, SURVEY } from './sql/claim.js';
 import { watchCommits } from './driver/commit-watch.js';
 import { translated, translatedIn } from './error-translation.js';
@@ -29,14 +29,14 @@ import { LOOK_FOR_EXPIRED, PRUNE, PRUNE_PAGE, RESCUE } from './sql/maintenance.j
 import { CANCEL, DELETE, PROMOTE } from './sql/admin.js';
 import * as pauseStatements from './sql/pause.js';
 import { FIND_HOLDER, FIND_JOBS } from './sql/stats.js';
-import { RequestedMoves } from './requested-moves.js';
+import { RequestedActions } from './requested-moves.js';
 import { insertScript, one, sqliteTime, startOf } from './scripts.js';
 import * as sessionStatements from './sql/session.js';
 import { settleScript } from './settle-script.js';
 import { COMPLETE_IN_TX, DISCARD, OWNED_STATE } from './sql/complete.js';
 import type { SqliteConnection } from './driver/sqlite-connection.js';
 import { sqliteConnectionOf } from './driver/sqlite-connection.js';
-import { SqliteReports } from './sqlite-stats.js';
+import { SqliteStats } from './sqlite-stats.js';
 import * as tableStatements from './sql/schema.js';
 
 export interface SqliteStoreOptions {
@@ -58,7 +58,7 @@ export interface SqliteStoreOptions {
 /** Jobs in a SQLite file, on a connection of the queue's own: what writes goes through its write lane. */
 export class SqliteStore implements Seam.JobStore {
   readonly capabilities = { transactionsAtOnce: 0, inserts: ALONE, pipelined: ALONE, database: 'sqlite' } as const;
-  readonly reports = new SqliteReports(
+  readonly reports = new SqliteStats(
     (script) => this.look(script),
     (script) => this.run(script),
     (text, params) => this.write(text, params),
@@ -69,7 +69,7 @@ export class SqliteStore implements Seam.JobStore {
     (text, params) => this.write(text, params),
   );
 
-  private readonly moves = new RequestedMoves((script) => this.run(script));
+  private readonly moves = new RequestedActions((script) => this.run(script));
   private readonly transactions: CallerTransactions;
   private readonly tables: JobsTables;
   private connection!: SqliteConnection;
@@ -120,11 +120,11 @@ export class SqliteStore implements Seam.JobStore {
   async find(ids: readonly string[], tx?: Seam.StoreTransaction): Promise<Job[]> {
     const params = [JSON.stringify(ids)];
     const rows = await (tx ? this.inTransaction(tx, one(FIND_JOBS, params)) : this.read(FIND_JOBS, params));
-    return rows.map(jobOf);
+    return rows.map(toJob);
   }
 
   async findHolder(topic: string, uniqueKey: string): Promise<Job | undefined> {
-    return (await this.read(FIND_HOLDER, [topic, uniqueKey])).map(jobOf)[0];
+    return (await this.read(FIND_HOLDER, [topic, uniqueKey])).map(toJob)[0];
   }
 
   joinTransaction(tx: Seam.StoreTransaction, done: (committed: boolean) => void): Seam.TransactionPart {
@@ -141,11 +141,11 @@ export class SqliteStore implements Seam.JobStore {
     }
     const params = [JSON.stringify(due), limit, Math.max(...due.map((lane) => lane.limit)), worker, leaseMs];
     // Payloads are parsed when the lock is free again.
-    return (await this.write(CLAIM, params)).map(claimOfRow);
+    return (await this.write(CLAIM, params)).map(toClaim);
   }
 
   async survey(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[] = []): Promise<Seam.LaneSurvey> {
-    return surveyOf(await this.read(SURVEY, [JSON.stringify(gaps), JSON.stringify(lanes.map(startOf))]));
+    return toSurvey(await this.read(SURVEY, [JSON.stringify(gaps), JSON.stringify(lanes.map(startOf))]));
   }
 
   async begin(tokens: readonly ClaimToken[]): Promise<Seam.ClaimState[]> {
@@ -161,9 +161,12 @@ export class SqliteStore implements Seam.JobStore {
     return rows.map((row) => ({ id: row.id as string, attempt: Number(row.attempt) }));
   }
 
-  settle(settlements: readonly Seam.Settlement[], unkept: readonly FinalStatus[] = []): Promise<Seam.Settled[]> {
+  settle(
+    settlements: readonly Seam.Settlement[],
+    discardStatuses: readonly FinalStatus[] = [],
+  ): Promise<Seam.Settled[]> {
     const script = (): SqlScript<Seam.Settled[]> =>
-      settleScript(settlements, unkept, this.connection.answersWithinTick);
+      settleScript(settlements, discardStatuses, this.connection.answersWithinTick);
     // Completions alone are a statement or two, most often, which are quicker on their own. One turn in the lane for all: what
     // came of a job is told before a claim behind it begins the next attempt.
     return settlements.every(isCompletion) ? this.runEach(script) : this.run(script);
@@ -194,7 +197,7 @@ export class SqliteStore implements Seam.JobStore {
     const from = lowerBound === null ? '' : sqliteTime(lowerBound);
     const [look] = await this.read(LOOK_FOR_EXPIRED, [from]);
     const rescued = look!.is_any_expired ? await this.write(RESCUE, [limit, from]) : [];
-    return rescueOf([...rescued, look!]);
+    return toRescue([...rescued, look!]);
   }
 
   async prune(retention: Retention, { after, rows, except = [] }: Seam.PrunePage): Promise<Seam.PrunedPage> {
@@ -208,19 +211,19 @@ export class SqliteStore implements Seam.JobStore {
     return { removed: removed.length, next: page!.has_more ? (page!.last as string) : null };
   }
 
-  requeue(ids: readonly string[], changes?: Seam.RequeueChanges, from?: Seam.Statuses): Promise<Seam.Moved[]> {
+  requeue(ids: readonly string[], changes?: Seam.RequeueChanges, from?: Seam.Statuses): Promise<Seam.ActionResult[]> {
     return this.moves.requeue(ids, changes, from);
   }
 
-  promote(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.Moved[]> {
+  promote(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.ActionResult[]> {
     return this.moves.move(PROMOTE, ids, from);
   }
 
-  cancel(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.Moved[]> {
+  cancel(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.ActionResult[]> {
     return this.moves.move(CANCEL, ids, from);
   }
 
-  delete(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.Moved[]> {
+  delete(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.ActionResult[]> {
     return this.moves.move(DELETE, ids, from);
   }
 

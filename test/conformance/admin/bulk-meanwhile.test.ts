@@ -68,7 +68,7 @@ describe.each(storeKinds())('a bulk move by a filter on $label', (kind) => {
       engine = new JobsEngine({ store, role: 'producer' });
       const { items: errors } = await engine.reports.errors();
       const filter = { status: { status: was }, errorKey: { errorKey: errors[0]?.key }, due: { due: false } }[by];
-      expect(await engine.bulk.move({ action, filter })).toMatchObject({
+      expect(await engine.bulk.run({ action, filter })).toMatchObject({
         matched: 2,
         changed: 1,
         skippedReasons: [{ reason: `it is ${now}`, ids: [id] }],

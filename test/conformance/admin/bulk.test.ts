@@ -41,8 +41,8 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     return claims.map(({ id }) => id);
   };
 
-  const move = (request: BulkRequest, topics?: readonly string[]): ReturnType<JobsEngine['bulk']['move']> =>
-    open().bulk.move(request, topics);
+  const move = (request: BulkRequest, topics?: readonly string[]): ReturnType<JobsEngine['bulk']['run']> =>
+    open().bulk.run(request, topics);
   const statuses = async (ids: readonly string[]): Promise<JobStatus[]> =>
     Promise.all(ids.map(async (id) => (await fixture.job(id)).status));
 
@@ -263,7 +263,7 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     const ids = await insertMany(fixture.store, 3, { delayMs: 3_600_000 });
     const ran = new Set<string>();
     const worker = await start(async ({ id }) => void ran.add(id));
-    await worker.bulk.move({ action: 'promote', filter: { due: false } });
+    await worker.bulk.run({ action: 'promote', filter: { due: false } });
     await until(() => ids.every((id) => ran.has(id)));
     await worker.whenIdle();
   });
@@ -273,7 +273,7 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     const ran = new Set<string>();
     const worker = await start(async ({ id }) => void ran.add(id));
     await worker.whenIdle();
-    expect(await worker.bulk.move({ action: 'requeue', ids })).toMatchObject({ changed: 450 });
+    expect(await worker.bulk.run({ action: 'requeue', ids })).toMatchObject({ changed: 450 });
     await until(() => ran.size === 450);
     await worker.whenIdle();
     expect(await worker.stats()).toMatchObject({ completed: 450, failed: 0 });
@@ -284,7 +284,7 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     const engine = open();
     const events: JobEvent[] = [];
     engine.events.subscribe((event) => events.push(event));
-    await engine.bulk.move({ action: 'cancel', ids });
+    await engine.bulk.run({ action: 'cancel', ids });
     expect(events.map(({ type, id }) => [type, id])).toEqual(ids.map((id) => ['cancelled', id]));
   });
 
@@ -317,7 +317,7 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     });
     await worker.enqueue(TOPIC, null);
     const id = await running.promise;
-    expect(await worker.bulk.move({ action: 'cancel', filter: { status: 'processing' } })).toMatchObject({
+    expect(await worker.bulk.run({ action: 'cancel', filter: { status: 'processing' } })).toMatchObject({
       changed: 1,
     });
     await until(async () => (await fixture.job(id)).status === 'cancelled');
@@ -340,9 +340,9 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
       });
       const { id } = await worker.enqueue(TOPIC, 'stuck');
       await stuck.promise;
-      await elsewhere.bulk.move({ action: 'requeue', ids });
+      await elsewhere.bulk.run({ action: 'requeue', ids });
       await until(() => ids.every((each) => ran.has(each)));
-      expect(await elsewhere.bulk.move({ action: 'cancel', ids: [id] })).toMatchObject({ changed: 1 });
+      expect(await elsewhere.bulk.run({ action: 'cancel', ids: [id] })).toMatchObject({ changed: 1 });
       await aborted.promise;
       await until(async () => (await fixture.job(id)).status === 'cancelled');
     });

@@ -19,7 +19,7 @@ describe.each(storeKinds())('claim on $label', (kind) => {
       {
         id: job.id,
         attempt: 1,
-        place: claims[0]!.place,
+        place: claims[0]!.rowRef,
         topic: TOPIC,
         payload: { n: 1 },
         payloadLength: expect.any(Number) as number,
@@ -34,7 +34,7 @@ describe.each(storeKinds())('claim on $label', (kind) => {
         waitedMs: expect.any(Number) as number,
       },
     ]);
-    expect(typeof claims[0]!.place).toBe(kind.locksRows ? 'string' : 'undefined');
+    expect(typeof claims[0]!.rowRef).toBe(kind.locksRows ? 'string' : 'undefined');
     const row = await fixture.job(job.id);
     expect(row).toMatchObject({ status: 'processing', attempt: 1, retries: 0, lockedBy: 'somebody', finished: null });
     expect(row.lockedUntil!.getTime() - row.started!.getTime()).toBeCloseTo(12_345, -1);

@@ -93,7 +93,10 @@ describe.each(storeKinds())('on $label', (kind) => {
     it('are completed with what they gave, and when they began', async () => {
       const claims = await claimMany(fixture.store, count);
       const settled = await fixture.store.settle(
-        claims.map((token, index) => ({ ...settlement(token, outcomes.completed(results[index])), ranMs: RAN_MS })),
+        claims.map((token, index) => ({
+          ...settlement(token, outcomes.completed(results[index])),
+          durationMs: RAN_MS,
+        })),
       );
       expect(settled.map(({ applied }) => applied)).toEqual(claims.map(() => true));
       for (const [index, { id }] of claims.entries()) {

@@ -11,7 +11,7 @@ describe.each(storeKinds())('a large set of brief jobs on $label', (kind) => {
   const claimed = async (): Promise<Settlement[]> =>
     (await claimMany(fixture.store, JOBS)).map((token) => ({
       ...settlement(token, outcomes.completed(null)),
-      ranMs: 0.1,
+      durationMs: 0.1,
     }));
   const times = <T>(value: T): T[] => Array.from({ length: JOBS }, () => value);
   const statuses = async (set: readonly Settlement[]): Promise<Set<string>> =>
@@ -38,9 +38,9 @@ describe.each(storeKinds())('a large set of brief jobs on $label', (kind) => {
 
   it.each([[['completed']], [['completed', 'failed', 'cancelled']]] as const)(
     'is gone when %j are not kept',
-    async (unkept) => {
+    async (discardStatuses) => {
       const set = await claimed();
-      expect(await fixture.store.settle(set, unkept)).toEqual(times(applied));
+      expect(await fixture.store.settle(set, discardStatuses)).toEqual(times(applied));
       expect(await statuses(set)).toEqual(new Set());
     },
   );

@@ -11,8 +11,8 @@ describe.each(storeKinds())('what is not kept on $label', (kind) => {
   const settle = (
     token: ClaimToken,
     outcome: Outcome,
-    unkept: FinalStatus[],
-  ): ReturnType<typeof fixture.store.settle> => fixture.store.settle([settlement(token, outcome)], unkept);
+    discardStatuses: FinalStatus[],
+  ): ReturnType<typeof fixture.store.settle> => fixture.store.settle([settlement(token, outcome)], discardStatuses);
 
   const remaining = async (): Promise<string[]> =>
     (await fixture.sql<{ id: string }>('SELECT id FROM _jobs ORDER BY id')).map(({ id }) => id);
@@ -23,13 +23,13 @@ describe.each(storeKinds())('what is not kept on $label', (kind) => {
     [['cancelled'], ['completed', 'failed']],
     [ALL, []],
     [[], ['completed', 'failed', 'cancelled', 'cancelled']],
-  ])('deletes settled jobs that are %j and leaves those that are %j', async (unkept, left) => {
+  ])('deletes settled jobs that are %j and leaves those that are %j', async (discardStatuses, left) => {
     const claims = await claimMany(fixture.store, 4);
     const kinds = [outcomes.completed(), outcomes.failed(), outcomes.cancelled(), outcomes.completed()];
     await fixture.set(claims[3]!.id, { cancel_requested: true });
     const settled = await fixture.store.settle(
       claims.map((token, index) => settlement(token, kinds[index]!)),
-      unkept,
+      discardStatuses,
     );
     expect(settled.map(({ applied, status }) => (applied ? status : null))).toEqual([...ALL, 'cancelled']);
     const jobs = await fixture.store.find(claims.map(({ id }) => id));

@@ -52,7 +52,7 @@ describe.each(storeKinds())('the fence of settle on $label', (kind) => {
       const before = await fixture.job(token.id);
       expect(before).toMatchObject({ status, attempt: 1 });
       expect(await fixture.store.settle([settlement(token, outcome)])).toMatchObject([
-        { applied: false, status, attempt: 1, isTakenOver: true },
+        { applied: false, status, attempt: 1, wasRescued: true },
       ]);
       expect(await fixture.job(token.id)).toEqual(before);
     });

@@ -78,24 +78,24 @@ describe.each(storeKinds())('a row that was claimed and has moved on $label', (k
 
   describe.each([[[]], [['completed']]] as [FinalStatus[]][])(
     'whose place another row has, with %j not kept',
-    (unkept) => {
+    (discardStatuses) => {
       it('is completed, and that one is not', async () => {
         const [moved, other] = await claimMany(fixture.store, 2);
-        const misled = { ...moved!, place: other!.place! };
-        const settled = await fixture.store.settle([settlement(misled, outcomes.completed())], unkept);
+        const misled = { ...moved!, place: other!.rowRef! };
+        const settled = await fixture.store.settle([settlement(misled, outcomes.completed())], discardStatuses);
         expect(settled).toMatchObject([{ applied: true, status: 'completed' }]);
         const jobs = await fixture.store.find([moved!.id, other!.id]);
         const left = new Map(jobs.map(({ id, status }) => [id, status]));
         expect(left.get(other!.id)).toBe('processing');
-        expect(left.get(moved!.id)).toBe(unkept.length > 0 ? undefined : 'completed');
+        expect(left.get(moved!.id)).toBe(discardStatuses.length > 0 ? undefined : 'completed');
       });
 
       it('is completed beside that one', async () => {
         const [moved, other] = await claimMany(fixture.store, 2);
-        const misled = { ...moved!, place: other!.place! };
+        const misled = { ...moved!, place: other!.rowRef! };
         const settled = await fixture.store.settle(
           [misled, other!].map((token) => settlement(token, outcomes.completed())),
-          unkept,
+          discardStatuses,
         );
         expect(settled).toMatchObject([
           { applied: true, status: 'completed' },
@@ -103,7 +103,7 @@ describe.each(storeKinds())('a row that was claimed and has moved on $label', (k
         ]);
         const jobs = await fixture.store.find([moved!.id, other!.id]);
         expect(jobs.filter(({ status }) => status !== 'completed')).toEqual([]);
-        expect(jobs).toHaveLength(unkept.length > 0 ? 0 : 2);
+        expect(jobs).toHaveLength(discardStatuses.length > 0 ? 0 : 2);
       });
 
       it('is not completed by an earlier attempt, alone or beside the running one', async () => {
@@ -111,15 +111,15 @@ describe.each(storeKinds())('a row that was claimed and has moved on $label', (k
         await fixture.expire(stale.id);
         await fixture.store.rescue(10);
         const [running] = await claim(fixture.store, { worker: 'another' });
-        const misled = { ...stale, place: running!.place! };
+        const misled = { ...stale, place: running!.rowRef! };
         const before = await fixture.job(stale.id);
-        expect(await fixture.store.settle([settlement(misled, outcomes.completed())], unkept)).toMatchObject([
+        expect(await fixture.store.settle([settlement(misled, outcomes.completed())], discardStatuses)).toMatchObject([
           { applied: false, status: 'processing', attempt: 2 },
         ]);
         expect(await fixture.job(stale.id)).toEqual(before);
         const settled = await fixture.store.settle(
           [misled, running!].map((token) => settlement(token, outcomes.completed())),
-          unkept,
+          discardStatuses,
         );
         expect(settled.map(({ applied }) => applied)).toEqual([false, true]);
       });

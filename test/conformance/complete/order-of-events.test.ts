@@ -77,12 +77,12 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('what is told 
   );
 
   it.each([
-    { jobs: 10, ranMs: 5 },
-    { jobs: 150, ranMs: 0.1 },
-  ])('is that it was completed before, though its deletion waits behind that, of %j', async ({ jobs, ranMs }) => {
+    { jobs: 10, durationMs: 5 },
+    { jobs: 150, durationMs: 0.1 },
+  ])('is that it was completed before, though its deletion waits behind that, of %j', async ({ jobs, durationMs }) => {
     const set = (await claimMany(fixture.store, jobs)).map((token) => ({
       ...settlement(token, outcomes.completed(null)),
-      ranMs,
+      durationMs,
     }));
     const [early] = set;
     await fixture.store.settle([early!]);

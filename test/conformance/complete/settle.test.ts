@@ -209,7 +209,7 @@ describe.each(storeKinds())('settle on $label', (kind) => {
 
   it('keeps of a failure when its handler was called, not when the job was claimed', async () => {
     const token = await claimOne(fixture.store);
-    await fixture.store.settle([{ ...settlement(token, outcomes.retry()), ranMs: 60_000 }]);
+    await fixture.store.settle([{ ...settlement(token, outcomes.retry()), durationMs: 60_000 }]);
     const { started, errors } = await fixture.job(token.id);
     const [failed] = errors;
     expect(failed!.started).toBe(started!.toISOString());
@@ -223,8 +223,11 @@ describe.each(storeKinds())('settle on $label', (kind) => {
     await fixture.set(lost!.id, { attempt: 2 });
     await fixture.set(second!.id, { attempt: 2 });
     await fixture.sql(`DELETE FROM _jobs WHERE id = '${gone!.id}'`);
-    const all: Settlement[] = claims.map((token) => ({ ...settlement(token, outcomes.completed(null)), ranMs: 0.1 }));
-    all[3] = { ...all[3]!, ranMs: 60_000 };
+    const all: Settlement[] = claims.map((token) => ({
+      ...settlement(token, outcomes.completed(null)),
+      durationMs: 0.1,
+    }));
+    all[3] = { ...all[3]!, durationMs: 60_000 };
     all[4] = settlement(telling!, outcomes.completed('"sent"'));
     all[5] = { ...all[5]!, token: { id: second!.id, attempt: 2 } };
 

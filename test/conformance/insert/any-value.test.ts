@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { InvalidPayloadError, PayloadTooLargeError } from '../../../lib/core/errors.js';
-import { failureOf } from '../../../lib/core/failure.js';
+import { toFailure } from '../../../lib/core/failure.js';
 import { encodePayload } from '../../../lib/core/payload.js';
 import { recordedJson } from '../../../lib/core/recorded-json.js';
 import { storableText } from '../../../lib/core/text.js';
@@ -69,7 +69,7 @@ describe.each(storeKinds())('any value on $label', (kind) => {
           const outcome =
             index % 2 === 0
               ? { kind: 'completed' as const, result: recordedJson([text, { [text]: text }]) }
-              : { kind: 'failed' as const, failure: failureOf(text) };
+              : { kind: 'failed' as const, failure: toFailure(text) };
           return settlement(token, outcome);
         }),
       );

@@ -170,7 +170,7 @@ describe.each(storeKinds())('insert on $label', (kind) => {
       const job = newJob({ uniqueKey: 'order-1' });
       const { attempt } = (await fixture.store.insert([job]), await claim(fixture.store))[0]!;
       await fixture.store.settle([
-        { token: { id: job.id, attempt }, ranMs: null, outcome: { kind: 'completed', result: null } },
+        { token: { id: job.id, attempt }, durationMs: null, outcome: { kind: 'completed', result: null } },
       ]);
       expect(await fixture.store.insert([job])).toMatchObject([{ id: job.id, deduplicated: false }]);
       expect(await fixture.sql('SELECT id FROM _jobs')).toHaveLength(1);

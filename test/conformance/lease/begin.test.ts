@@ -97,7 +97,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('begin beside l
     const claims = await claimMany(fixture.store, 2, { maxRetries: 0 });
     const states = await fixture.store.begin(claims);
     const rows = await fixture.app.query<{ place: string }[]>('SELECT ctid AS place FROM _jobs ORDER BY id');
-    expect(states.map(({ place }) => place)).toEqual(rows.map(({ place }) => place));
+    expect(states.map(({ rowRef: place }) => place)).toEqual(rows.map(({ place }) => place));
     // A claim that has been renewed since is found by its id.
     await fixture.store.renew([claims[0]!], 900_000);
     expect(await begin(fixture.store, claims)).toEqual([HELD, HELD]);

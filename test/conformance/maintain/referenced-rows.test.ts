@@ -130,7 +130,7 @@ describe.each(storeKinds())('rows that a foreign key of the application holds, $
     expect(refused).toBeInstanceOf(JobStateError);
     expect(refused).toMatchObject({ id: held[0], message: `job ${held[0]}: cannot delete: the database refuses it` });
     expect((refused as Error).cause).toMatchObject({ message: expect.stringMatching(/foreign key/i) as string });
-    expect(await engine.bulk.move({ action: 'delete', ids })).toEqual({
+    expect(await engine.bulk.run({ action: 'delete', ids })).toEqual({
       matched: 5,
       changed: 3,
       skipped: 2,
@@ -138,7 +138,7 @@ describe.each(storeKinds())('rows that a foreign key of the application holds, $
       skippedReasons: [{ reason: 'the database refuses it', count: 2, ids: held }],
     });
     const alone = { matched: 1, changed: 0, skipped: 1, more: false };
-    expect(await engine.bulk.move({ action: 'delete', ids: held.slice(0, 1) })).toMatchObject(alone);
+    expect(await engine.bulk.run({ action: 'delete', ids: held.slice(0, 1) })).toMatchObject(alone);
     expect(await remaining()).toEqual(held);
     expect(logger.of('warn').slice(0, 2)).toEqual([
       expect.stringMatching(new RegExp(`^the database refuses to delete job ${held[0]}: .*foreign key`, 'i')),

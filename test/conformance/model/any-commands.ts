@@ -22,7 +22,7 @@ const outcome = fc.oneof(
   fc.constant(outcomes.cancelled()),
 );
 /** Often all are kept. */
-const unkept = fc.oneof(fc.constant([]), fc.subarray([...FINAL_STATUSES]));
+const discardStatuses = fc.oneof(fc.constant([]), fc.subarray([...FINAL_STATUSES]));
 const age = fc.constantFrom(0, HOUR_MS, false as const);
 const retention = fc.record({ completed: age, failed: age, cancelled: age });
 
@@ -31,9 +31,11 @@ const enqueue = fc
   .map(([count, key, maxRetries, chance]) => new Enqueue(count, key, maxRetries, chance > 0));
 const claim = fc.tuple(worker, fc.integer({ min: 1, max: 4 })).map(([who, limit]) => new Claim(who, limit));
 const settle = fc
-  .tuple(worker, pick, outcome, unkept)
+  .tuple(worker, pick, outcome, discardStatuses)
   .map(([who, which, end, gone]) => new Settle(who, which, end, gone));
-const settleAll = fc.tuple(worker, outcome, unkept).map(([who, end, gone]) => new Settle(who, 'all', end, gone));
+const settleAll = fc
+  .tuple(worker, outcome, discardStatuses)
+  .map(([who, end, gone]) => new Settle(who, 'all', end, gone));
 const completeInTransaction = fc
   .tuple(worker, pick, fc.boolean())
   .map(([who, which, commits]) => new CompleteInTransaction(who, which, commits));

@@ -2,7 +2,7 @@ import { strict as assert } from 'node:assert';
 import type { Job } from '../../../lib/core/job.js';
 import type { FinalStatus, TransitionVerb } from '../../../lib/core/job-state.js';
 import type { Retention } from '../../../lib/core/options.js';
-import type { Moved } from '../../../lib/store/job-store.js';
+import type { ActionResult } from '../../../lib/store/job-store.js';
 import { newJobs, rescue, TOPIC } from '../../support/job-rows.js';
 import type { RealQueue } from './queue-command.js';
 import { picked, QueueCommand } from './queue-command.js';
@@ -174,7 +174,7 @@ export class Move extends QueueCommand {
     return [...new Set(this.picks.flatMap((pick) => picked(all, pick) ?? []))];
   }
 
-  private move(model: QueueModel, id: string): Omit<Moved, 'job'> {
+  private move(model: QueueModel, id: string): Omit<ActionResult, 'job'> {
     const job = model.job(id);
     if (!job) {
       return { id, moved: false, status: null, topic: null, attempt: 0, holderId: null, obstacle: null };

@@ -85,10 +85,10 @@ export class QueueModel {
   }
 
   /** Removes jobs that these claims have ended and that are not kept. */
-  discard(tokens: readonly ClaimToken[], unkept: readonly FinalStatus[]): void {
+  discard(tokens: readonly ClaimToken[], discardStatuses: readonly FinalStatus[]): void {
     const isSettled = (job: ModelJob): boolean =>
       tokens.some(({ id, attempt }) => job.id === id && job.attempt === attempt);
-    this.remove((job) => isSettled(job) && (unkept as readonly JobStatus[]).includes(job.status));
+    this.remove((job) => isSettled(job) && (discardStatuses as readonly JobStatus[]).includes(job.status));
   }
 
   /** All jobs whose lease has expired; gives their ids. */

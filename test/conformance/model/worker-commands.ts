@@ -104,7 +104,7 @@ const verbsOf: Record<Outcome['kind'], readonly TransitionVerb[]> = {
   cancelled: ['end cancelled'],
 };
 
-/** Settles one of its claims, maybe a stale one, or all it ever got in one call; `unkept` jobs are deleted as they end. */
+/** Settles one of its claims, maybe a stale one, or all it ever got in one call; `discardStatuses` jobs are deleted as they end. */
 export class Settle extends QueueCommand {
   readonly verbs: readonly TransitionVerb[];
 
@@ -112,10 +112,10 @@ export class Settle extends QueueCommand {
     readonly worker: number,
     readonly pick: number | 'all',
     readonly outcome: Outcome,
-    readonly unkept: readonly FinalStatus[],
+    readonly discardStatuses: readonly FinalStatus[],
   ) {
     super();
-    this.verbs = unkept.length > 0 ? [...verbsOf[outcome.kind], 'prune'] : verbsOf[outcome.kind];
+    this.verbs = discardStatuses.length > 0 ? [...verbsOf[outcome.kind], 'prune'] : verbsOf[outcome.kind];
   }
 
   protected async act(model: QueueModel, real: RealQueue): Promise<void> {
@@ -123,7 +123,7 @@ export class Settle extends QueueCommand {
     const tokens = this.pick === 'all' ? real.claims[this.worker]! : one ? [one] : [];
     const owned = tokens.map((token) => model.owned(token));
     const settlements = tokens.map((token) => settlement(token, this.outcome));
-    const settled = await real.store.settle(settlements, this.unkept);
+    const settled = await real.store.settle(settlements, this.discardStatuses);
     owned.forEach((job) => job && model.settle(job, this.outcome));
     const applied = owned.map((job) => job !== undefined);
     assert.deepEqual(
@@ -131,7 +131,7 @@ export class Settle extends QueueCommand {
       applied,
     );
     const standing = tokens.map(({ id }) => answerOf(model.job(id)));
-    model.discard(tokens, this.unkept);
+    model.discard(tokens, this.discardStatuses);
     for (const [index, { status, attempt, retries }] of settled.entries()) {
       // Of a job that another member of the set has ended and removed, a stale one may hear how it ended, or that it is gone.
       const isGone = status === null && !applied[index] && !model.job(tokens[index]!.id);

@@ -1,6 +1,6 @@
 import type { ErrorGroups, TopicStats } from '../../../lib/core/job-reports.js';
 import { JOB_STATUSES } from '../../../lib/core/job-state.js';
-import { ReportDesk } from '../../../lib/engine/admin/queue-stats.js';
+import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
 import { errorKeyOf } from '../../../lib/store/error-key.js';
 import type { ReportLane } from '../../../lib/store/report-lanes.js';
@@ -21,7 +21,7 @@ describe.each(storeKinds())('reports on $label', (kind) => {
 
   beforeEach(() => fixture.sql('DELETE FROM _jobs_workers'));
 
-  const desk = (): ReportDesk => new ReportDesk({ store: fixture.store, clock: systemClock });
+  const desk = (): QueueStats => new QueueStats({ store: fixture.store, clock: systemClock });
 
   /** Jobs that failed with this message, oldest first. */
   const failed = async (message: string, count = 1, topic = TOPIC): Promise<string[]> => {

@@ -1,6 +1,6 @@
 import type { Histogram } from '../../../lib/core/histogram.js';
 import type { TimeseriesPoint } from '../../../lib/core/job-reports.js';
-import { ReportDesk } from '../../../lib/engine/admin/queue-stats.js';
+import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
 import type { RollupEntry, RollupRecord } from '../../../lib/store/report-store.js';
 import { ALL_TOPICS } from '../../../lib/store/report-store.js';
@@ -34,7 +34,7 @@ describe.each(storeKinds())('the rollup on $label', (kind) => {
   };
 
   const points = (minutes: number, topics: readonly string[] | null = null): Promise<TimeseriesPoint[]> =>
-    new ReportDesk({ store: fixture.store, clock: systemClock }).timeseries(minutes, topics);
+    new QueueStats({ store: fixture.store, clock: systemClock }).timeseries(minutes, topics);
 
   const completed = async (minutes = 1, topics: readonly string[] | null = null): Promise<number[]> =>
     (await points(minutes, topics)).map((point) => point.completed);

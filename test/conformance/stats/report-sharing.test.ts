@@ -1,4 +1,4 @@
-import { ReportDesk } from '../../../lib/engine/admin/queue-stats.js';
+import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
 import { claimMany, insertMany, insertOne, outcomes, settlement, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
@@ -26,7 +26,7 @@ describe.each(storeKinds())('reports that many ask for, on $label', (kind) => {
   }
 
   it('are counted anew for each of them in a small table, however long that takes', async () => {
-    const desk = new ReportDesk({ store: fixture.store, clock: new SlowClock(30) });
+    const desk = new QueueStats({ store: fixture.store, clock: new SlowClock(30) });
     for (let jobs = 1; jobs <= 3; jobs += 1) {
       await insertOne(fixture.store);
       expect(await desk.stats()).toMatchObject({ total: jobs });
@@ -41,7 +41,7 @@ describe.each(storeKinds())('reports that many ask for, on $label', (kind) => {
     }
     await insertOne(fixture.store);
     const clock = new SlowClock(30);
-    const desk = new ReportDesk({ store: fixture.store, clock });
+    const desk = new QueueStats({ store: fixture.store, clock });
     expect(await desk.stats(['sms', 'mail'])).toMatchObject({ total: 20_001 });
     expect(await desk.stats()).toMatchObject({ total: 20_001 });
     await insertMany(fixture.store, 5);
@@ -57,7 +57,7 @@ describe.each(storeKinds())('reports that many ask for, on $label', (kind) => {
     await failMany(1_000);
     await failMany(1);
     const clock = new SlowClock(30);
-    const desk = new ReportDesk({ store: fixture.store, clock });
+    const desk = new QueueStats({ store: fixture.store, clock });
     expect((await desk.errors()).window.jobs).toBe(1_001);
     await failMany(1);
     expect((await desk.errors()).window.jobs).toBe(1_001);
@@ -67,7 +67,7 @@ describe.each(storeKinds())('reports that many ask for, on $label', (kind) => {
   });
 
   it('group errors anew for each when they are few', async () => {
-    const desk = new ReportDesk({ store: fixture.store, clock: new SlowClock(30) });
+    const desk = new QueueStats({ store: fixture.store, clock: new SlowClock(30) });
     for (let jobs = 1; jobs <= 3; jobs += 1) {
       await failMany(1);
       expect((await desk.errors()).window.jobs).toBe(jobs);
@@ -78,7 +78,7 @@ describe.each(storeKinds())('reports that many ask for, on $label', (kind) => {
     for (let batch = 0; batch < 21; batch += 1) {
       await insertMany(fixture.store, 1_000);
     }
-    const desk = new ReportDesk({ store: fixture.store, clock: new VirtualClock() });
+    const desk = new QueueStats({ store: fixture.store, clock: new VirtualClock() });
     expect(await desk.stats()).toMatchObject({ total: 21_000 });
     await insertOne(fixture.store);
     expect(await desk.stats()).toMatchObject({ total: 21_001 });
@@ -86,7 +86,7 @@ describe.each(storeKinds())('reports that many ask for, on $label', (kind) => {
 
   it('are kept of no more questions than there is room for', async () => {
     await insertOne(fixture.store);
-    const desk = new ReportDesk({ store: fixture.store, clock: new VirtualClock() });
+    const desk = new QueueStats({ store: fixture.store, clock: new VirtualClock() });
     for (let n = 0; n < 250; n += 1) {
       expect(await desk.stats([`topic_${n}`])).toMatchObject({ total: 0 });
     }

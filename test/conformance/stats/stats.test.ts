@@ -1,6 +1,6 @@
 import type { JobStats } from '../../../lib/core/job.js';
 import { claimMany, claimOne, insertMany, insertOne, outcomes, settlement, TOPIC } from '../../support/job-rows.js';
-import { ReportDesk } from '../../../lib/engine/admin/queue-stats.js';
+import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
@@ -23,7 +23,7 @@ describe.each(storeKinds())('stats on $label', (kind) => {
   const fixture = useStore(kind);
   const started = new Date('2024-01-01T00:00:00.000Z');
   const stats = (topics: readonly string[] | null = null): Promise<JobStats> =>
-    new ReportDesk({ store: fixture.store, clock: systemClock }).stats(topics);
+    new QueueStats({ store: fixture.store, clock: systemClock }).stats(topics);
 
   /** Completed jobs that ran for so many milliseconds each. */
   const completed = async (runTimesMs: readonly number[], topic = TOPIC): Promise<void> => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { Claim } from '../../../lib/core/job.js';
-import { LaneBook } from '../../../lib/engine/claim/lane-index.js';
+import { LaneIndex } from '../../../lib/engine/claim/lane-index.js';
 import { COMMIT_MARGIN_MS } from '../../../lib/engine/claim/scan-cost.js';
 import type { Lane, LaneSurvey } from '../../../lib/store/job-store.js';
 import { claimed, rooms, seen } from '../../support/unit/mail-lane.js';
@@ -25,7 +25,7 @@ describe('bounded claims with looks below the bounds', () => {
   it('take every job, whenever it committed, whoever had it locked, and whether it was announced', () => {
     fc.assert(
       fc.property(fc.array(jobs, { maxLength: 30 }), fc.integer({ min: 1, max: 5 }), pipelines, (given, limit, way) => {
-        const book = new LaneBook();
+        const book = new LaneIndex();
         let table: Waiting[] = [];
         const visible = (nowMs: number): Waiting[] =>
           table.filter((job) => job.commitsAtMs <= nowMs).sort((a, b) => a.dueAtMs - b.dueAtMs);

@@ -1,17 +1,17 @@
 import type { Claim } from '../../../lib/core/job.js';
 import type { Reach } from '../../../lib/engine/claim/lane-state.js';
-import { LaneBook } from '../../../lib/engine/claim/lane-index.js';
+import { LaneIndex } from '../../../lib/engine/claim/lane-index.js';
 import { COMMIT_MARGIN_MS } from '../../../lib/engine/claim/scan-cost.js';
 import { claimed, LIMIT, NOW_MS, rooms, seen } from '../../support/unit/mail-lane.js';
 
 /** Where claims of the lane begin, before the margin is taken off; `null` at the start of the index. */
-function boundOf(book: LaneBook, reach: Reach = 'bounded'): number | null {
+function boundOf(book: LaneIndex, reach: Reach = 'bounded'): number | null {
   const [start] = book.starts(rooms, reach);
   return start!.lowerBound === null ? null : Date.parse(start!.lowerBound) + COMMIT_MARGIN_MS;
 }
 
 /** A claim by the book's plan that brought these; `during` happens while it is under way. */
-function claimWith(book: LaneBook, brought: readonly Claim[], during: () => void = () => undefined): void {
+function claimWith(book: LaneIndex, brought: readonly Claim[], during: () => void = () => undefined): void {
   const plannedIn = book.ask();
   const lanes = book.plan(rooms, LIMIT, 0, 'bounded');
   during();
@@ -22,8 +22,8 @@ function claimWith(book: LaneBook, brought: readonly Claim[], during: () => void
 const full = (...dueAtMs: number[]): Claim[] =>
   Array.from({ length: LIMIT }, (_, index) => claimed(dueAtMs[index] ?? dueAtMs.at(-1)!));
 
-function armedBook(): LaneBook {
-  const book = new LaneBook();
+function armedBook(): LaneIndex {
+  const book = new LaneIndex();
   book.arm('mail', 0);
   return book;
 }
@@ -63,7 +63,7 @@ describe('the lower bound of a lane', () => {
   });
 
   it('is where a full survey saw the first waiting job', () => {
-    const book = new LaneBook();
+    const book = new LaneIndex();
     book.learn(rooms, seen(NOW_MS - 4_000), 0);
     expect(boundOf(book)).toBe(NOW_MS - 4_000);
   });
@@ -72,14 +72,14 @@ describe('the lower bound of a lane', () => {
     ['nothing waits', null],
     ['the first job waits for tomorrow', NOW_MS + 86_400_000],
   ])('is the time of a full survey when %s, since a job to come may be due at once', (_name, first) => {
-    const book = new LaneBook();
+    const book = new LaneIndex();
     book.starts(rooms, 'full');
     book.learn(rooms, seen(first), 0);
     expect(boundOf(book)).toBe(NOW_MS);
   });
 
   it('stays where it is after a bounded survey, and its lane is not forgotten', () => {
-    const book = new LaneBook();
+    const book = new LaneIndex();
     book.arm('mail', 7);
     book.learn(rooms, { waiting: [], at: new Date(NOW_MS), tookMs: 64 }, 0);
     const before = book.starts(rooms, 'bounded');
@@ -94,7 +94,7 @@ describe('the lower bound of a lane', () => {
 
 describe('a job below the lower bound', () => {
   /** Everything up to now is claimed. */
-  function doneBook(): LaneBook {
+  function doneBook(): LaneIndex {
     const book = armedBook();
     claimWith(book, [claimed(NOW_MS - 10)]);
     return book;
@@ -141,7 +141,7 @@ describe('a job below the lower bound', () => {
   });
 
   it('gives the lane a bound that had none', () => {
-    const book = new LaneBook();
+    const book = new LaneIndex();
     const starts = book.starts(rooms, 'bounded');
     expect(book.lookedBelow(starts, seen(LATE_MS))).toBe(false);
     expect(boundOf(book)).toBe(LATE_MS);
@@ -165,7 +165,7 @@ describe('a job below the lower bound', () => {
     expect(boundOf(book)).toBe(NOW_MS);
   });
 
-  it.each<[string, (book: LaneBook, during: () => void) => void]>([
+  it.each<[string, (book: LaneIndex, during: () => void) => void]>([
     ['a claim of all that was due', (book, during) => claimWith(book, [claimed(NOW_MS - 5)], during)],
     ['a claim as large as can be', (book, during) => claimWith(book, full(NOW_MS - 1_000), during)],
     [
@@ -231,7 +231,7 @@ describe('a lane of a paused topic', () => {
   const FIRST_MS = NOW_MS - 5_000;
 
   it('has nothing due, whatever is announced in it, until a survey says that it may be claimed from', () => {
-    const book = new LaneBook();
+    const book = new LaneIndex();
     book.learn(rooms, seen(FIRST_MS, NOW_MS, true), 0);
     book.arm('mail');
     book.arm('mail', 0, new Date(NOW_MS));
@@ -244,7 +244,7 @@ describe('a lane of a paused topic', () => {
   });
 
   it('has a bound that passes no job that waits, as far as surveys and looks below it know', () => {
-    const surveyed = new LaneBook();
+    const surveyed = new LaneIndex();
     surveyed.learn(rooms, seen(FIRST_MS, NOW_MS, true), 0);
     expect(boundOf(surveyed)).toBe(FIRST_MS);
 

@@ -37,6 +37,6 @@ export function settledOf(moved: Row | null, standing: Row | undefined): Seam.Se
     attempt: row?.attempt ?? 0,
     retries: isWaiting ? row.retries : null,
     runAt: isWaiting ? row.runAt : null,
-    ...(!moved && row?.lastError === leaseLost(row?.attempt) ? { isTakenOver: true } : {}),
+    ...(!moved && row?.lastError === leaseLost(row?.attempt) ? { wasRescued: true } : {}),
   };
 }

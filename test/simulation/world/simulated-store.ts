@@ -98,8 +98,11 @@ export class SimulatedStore implements JobStore {
     return this.line.ask('cancelRequests', () => this.table.cancelRequests(tokens));
   }
 
-  settle(settlements: readonly Seam.Settlement[], unkept: readonly FinalStatus[] = []): Promise<Seam.Settled[]> {
-    return this.line.ask('settle', () => this.table.settle(settlements, unkept, () => !this.line.meetsLock()));
+  settle(
+    settlements: readonly Seam.Settlement[],
+    discardStatuses: readonly FinalStatus[] = [],
+  ): Promise<Seam.Settled[]> {
+    return this.line.ask('settle', () => this.table.settle(settlements, discardStatuses, () => !this.line.meetsLock()));
   }
 
   recordProgress(entries: readonly Seam.ProgressEntry[]): Promise<boolean[]> {
@@ -122,15 +125,15 @@ export class SimulatedStore implements JobStore {
     return this.line.ask('prune', () => this.table.prune(retention));
   }
 
-  requeue(ids: readonly string[], changes: Seam.RequeueChanges = {}): Promise<Seam.Moved[]> {
+  requeue(ids: readonly string[], changes: Seam.RequeueChanges = {}): Promise<Seam.ActionResult[]> {
     return this.line.ask('requeue', () => this.table.requeue(ids, changes));
   }
 
-  promote(ids: readonly string[]): Promise<Seam.Moved[]> {
+  promote(ids: readonly string[]): Promise<Seam.ActionResult[]> {
     return this.line.ask('promote', () => this.table.promote(ids));
   }
 
-  async cancel(ids: readonly string[]): Promise<Seam.Moved[]> {
+  async cancel(ids: readonly string[]): Promise<Seam.ActionResult[]> {
     return this.line.ask('cancel', () => {
       const moved = this.table.cancel(ids);
       if (moved.some(({ status }) => status === 'processing')) {
@@ -140,7 +143,7 @@ export class SimulatedStore implements JobStore {
     });
   }
 
-  delete(ids: readonly string[]): Promise<Seam.Moved[]> {
+  delete(ids: readonly string[]): Promise<Seam.ActionResult[]> {
     return this.line.ask('delete', () => this.table.delete(ids));
   }
 

@@ -101,14 +101,14 @@ export class SimulatedTable {
   /** @param isSeen whether the statement sees a row as it is now; one that somebody changes at this moment it does not. */
   settle(
     settlements: readonly Seam.Settlement[],
-    unkept: readonly FinalStatus[],
+    discardStatuses: readonly FinalStatus[],
     isSeen = (): boolean => true,
   ): Seam.Settled[] {
     const moved = settlements.map((settlement) => (isSeen() ? this.settleOne(settlement) : null));
     const answers = moved.map((row, index) => settledOf(row, this.rows.get(settlements[index]!.token.id)));
     this.discard(
       settlements.map(({ token }) => token),
-      unkept,
+      discardStatuses,
     );
     return answers;
   }
@@ -171,7 +171,7 @@ export class SimulatedTable {
     return { removed: over.length, next: null };
   }
 
-  requeue(ids: readonly string[], { payload, runAt, maxRetries }: Seam.RequeueChanges): Seam.Moved[] {
+  requeue(ids: readonly string[], { payload, runAt, maxRetries }: Seam.RequeueChanges): Seam.ActionResult[] {
     return this.moveEach(ids, (row) => {
       if (row.status !== 'failed' && row.status !== 'cancelled') {
         return false;
@@ -191,14 +191,14 @@ export class SimulatedTable {
     });
   }
 
-  promote(ids: readonly string[]): Seam.Moved[] {
+  promote(ids: readonly string[]): Seam.ActionResult[] {
     return this.moveEach(ids, (row) => {
       const runAt = new Date(Math.min(row.runAt.getTime(), this.options.now()));
       return row.status === 'pending' && this.change('promote', row, null, { runAt });
     });
   }
 
-  cancel(ids: readonly string[]): Seam.Moved[] {
+  cancel(ids: readonly string[]): Seam.ActionResult[] {
     return this.moveEach(ids, (row) => {
       if (row.status === 'pending') {
         return this.change('cancel', row, null, { status: 'cancelled', cancelRequested: true, ...this.ended });
@@ -208,7 +208,7 @@ export class SimulatedTable {
     });
   }
 
-  delete(ids: readonly string[]): Seam.Moved[] {
+  delete(ids: readonly string[]): Seam.ActionResult[] {
     return this.moveEach(ids, (row) => row.status !== 'processing' && this.remove('delete', row));
   }
 
@@ -307,7 +307,7 @@ export class SimulatedTable {
   }
 
   /** @param move whether it has moved the row, or who holds its key. */
-  private moveEach(ids: readonly string[], move: (row: Row) => boolean | string): Seam.Moved[] {
+  private moveEach(ids: readonly string[], move: (row: Row) => boolean | string): Seam.ActionResult[] {
     return ids.map((id) => {
       const row = this.rows.get(id);
       if (!row) {

@@ -1,4 +1,4 @@
-import { HintCodec } from '../../../lib/store/postgres/notification-payload.js';
+import { NotificationPayload } from '../../../lib/store/postgres/notification-payload.js';
 import type { PostgresClient } from '../../../lib/store/postgres/listener.js';
 import { PostgresListener } from '../../../lib/store/postgres/listener.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';
@@ -25,7 +25,7 @@ describe('a listener for which no client can be made', () => {
       makeClient,
       sendEcho: () => Promise.resolve(),
       hints,
-      codec: new HintCodec(),
+      codec: new NotificationPayload(),
       clock,
       logger,
     });

@@ -1,5 +1,5 @@
 import type { Claim } from '../../../lib/core/job.js';
-import type { LaneBook, TopicRoom } from '../../../lib/engine/claim/lane-index.js';
+import type { LaneIndex, TopicCapacity } from '../../../lib/engine/claim/lane-index.js';
 import type { Lane, LaneGap, LaneStart, LaneSurvey, WaitingLane } from '../../../lib/store/job-store.js';
 import { earliestOfLanes } from '../../../lib/store/lanes.js';
 
@@ -29,7 +29,7 @@ export class WaitingJobs {
   private jobs: WaitingJob[] = [];
   private nowMs = 0;
 
-  constructor(private readonly book: LaneBook) {}
+  constructor(private readonly book: LaneIndex) {}
 
   get count(): number {
     return this.jobs.length;
@@ -76,7 +76,7 @@ export class WaitingJobs {
   }
 
   /** One survey. */
-  look(rooms: readonly TopicRoom[]): void {
+  look(rooms: readonly TopicCapacity[]): void {
     this.book.learn(rooms, this.survey(this.book.gaps(rooms), this.book.starts(rooms, 'full')), this.nowMs);
   }
 
@@ -100,12 +100,12 @@ export class WaitingJobs {
         ({ priority, dueAtMs }) => ({ topic, priority, dueInMs: dueAtMs - this.nowMs, isPaused: false }),
       );
     });
-    return surveyOf(...waiting);
+    return toSurvey(...waiting);
   }
 }
 
 /** What a survey says that found these, at no cost. */
-export function surveyOf(...waiting: WaitingLane[]): LaneSurvey {
+export function toSurvey(...waiting: WaitingLane[]): LaneSurvey {
   return { waiting, at: new Date(0), tookMs: 0 };
 }
 
@@ -133,7 +133,7 @@ function isIn(job: WaitingJob, lane: Lane): boolean {
   return job.topic === lane.topic && job.priority === lane.priority;
 }
 
-function roomsOf(limit: number, mailRoom: number): TopicRoom[] {
+function roomsOf(limit: number, mailRoom: number): TopicCapacity[] {
   return [
     { topic: 'mail', room: Math.min(mailRoom, limit), usualPriority: 0 },
     { topic: 'ship', room: limit, usualPriority: -7 },

@@ -1,4 +1,4 @@
-import { sqlErrorOf } from '../../sql-error.js';
+import { toSqlError } from '../../sql-error.js';
 import type { SqlRow, SqlRunner } from '../../sql-runner.js';
 import type { AnswerLimit } from './answer-limit.js';
 import { PendingQuery } from './pending-query.js';
@@ -42,7 +42,7 @@ export class PipelinedRunner implements SqlRunner {
         this.goOn();
       });
     } catch (error) {
-      throw sqlErrorOf(error);
+      throw toSqlError(error);
     }
   }
 

@@ -1,4 +1,4 @@
-import { sqlErrorOf } from '../../sql-error.js';
+import { toSqlError } from '../../sql-error.js';
 import type { SqlRow, SqlRunner } from '../../sql-runner.js';
 import type { AnswerLimit } from './answer-limit.js';
 import { PendingQuery } from './pending-query.js';
@@ -19,7 +19,7 @@ export function runnerOfPool(
           new PendingQuery(queryOf(sql, params), { resolve, reject }, limit).send(client, done, 0);
         });
       } catch (error) {
-        throw sqlErrorOf(error);
+        throw toSqlError(error);
       }
     },
   };

@@ -1,5 +1,5 @@
 /** Lets at most so many pieces of work in at once; the others wait their turn: what takes connections leaves some to others. */
-export class Turnstile {
+export class Semaphore {
   private inside = 0;
   private readonly waiting: (() => void)[] = [];
 

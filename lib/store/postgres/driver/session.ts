@@ -1,5 +1,5 @@
 import type { SqlError } from '../../sql-error.js';
-import { sqlErrorOf } from '../../sql-error.js';
+import { toSqlError } from '../../sql-error.js';
 import type { SqlRow, SqlRunner } from '../../sql-runner.js';
 import { AnswerLimit } from './answer-limit.js';
 import { ConnectionValidator } from './connection-validator.js';
@@ -149,7 +149,7 @@ export class PostgresSession {
       client.release();
       return rows;
     } catch (error) {
-      const failure = sqlErrorOf(error);
+      const failure = toSqlError(error);
       if (client) {
         await giveBack(client, failure);
       }

@@ -2,9 +2,9 @@ import { SqlError } from '../../sql-error.js';
 import type { SqlRow, SqlRunner, SqlScript, SqlStatement } from '../../sql-runner.js';
 import { runScript } from '../../sql-runner.js';
 import { lockTimeout, PAUSE_MAX_MS, PAUSE_MIN_MS, untilFree } from './lock-wait.js';
-import { LoneSteps } from './statement-sequence.js';
+import { StatementSequence } from './statement-sequence.js';
 import { BEGIN, COMMIT, ROLLBACK } from '../sql/session.js';
-import type { WriteLane, WriteLaneOptions } from './write-queue.js';
+import type { WriteQueue, WriteLaneOptions } from './write-queue.js';
 
 export interface StepLaneOptions extends WriteLaneOptions {
   /** The queue's own connection. */
@@ -19,7 +19,7 @@ export interface StepLaneOptions extends WriteLaneOptions {
  * It waits for transactions of the application, also for those that have only read so far: a commit of ours would make
  * their first write fail (SQLITE_BUSY_SNAPSHOT). For the same reason they begin after `whenStill`.
  */
-export class StepLane implements WriteLane {
+export class AsyncWriteQueue implements WriteQueue {
   private last: Promise<unknown> = Promise.resolve();
   private underWay: Promise<void> | undefined;
   private wake: () => void = () => undefined;
@@ -33,7 +33,7 @@ export class StepLane implements WriteLane {
   }
 
   runEach<T>(script: () => SqlScript<T>): Promise<T> {
-    return this.add((sinceMs) => this.drive(new LoneSteps(script()), sinceMs));
+    return this.add((sinceMs) => this.drive(new StatementSequence(script()), sinceMs));
   }
 
   /** Used for the tables at the start only, since it holds the lock over several steps. */
@@ -67,7 +67,7 @@ export class StepLane implements WriteLane {
     return done;
   }
 
-  private async drive<T>(steps: LoneSteps<T>, sinceMs: number): Promise<T> {
+  private async drive<T>(steps: StatementSequence<T>, sinceMs: number): Promise<T> {
     try {
       for (let step = steps.next; step; step = steps.next) {
         steps.goOn(await (step.isRead ? this.look(step) : this.writeOf(step, sinceMs)));

@@ -1,5 +1,5 @@
 import { withAnonymousParameters } from '../../numbered-parameters.js';
-import { sqlErrorOf } from '../../sql-error.js';
+import { toSqlError } from '../../sql-error.js';
 import type { SqlRow, SqlScript } from '../../sql-runner.js';
 
 /** The part of `better-sqlite3`'s Database that is used. */
@@ -39,7 +39,7 @@ export class BetterSqliteRunner {
       statement.run(...values);
       return [];
     } catch (error) {
-      throw sqlErrorOf(error);
+      throw toSqlError(error);
     }
   }
 

@@ -1,6 +1,6 @@
 import type { Clock } from '../../../core/clock.js';
 import { QueueUnavailableError } from '../../../core/errors.js';
-import { sqlErrorOf } from '../../sql-error.js';
+import { toSqlError } from '../../sql-error.js';
 
 /** The first pause before a locked database is asked again, and the longest one. */
 export const PAUSE_MIN_MS = 1;
@@ -18,7 +18,7 @@ export async function untilFree<T>(work: () => T | Promise<T>, clock: Clock, tim
     try {
       return await work();
     } catch (error) {
-      if (sqlErrorOf(error).kind !== 'busy') {
+      if (toSqlError(error).kind !== 'busy') {
         throw error;
       }
       if (clock.now() - sinceMs >= timeoutMs) {

@@ -6,15 +6,15 @@ import { BetterSqliteRunner } from './better-sqlite-runner.js';
 import { SYNCHRONOUS, SYNCHRONOUS_LEVEL } from '../sql/session.js';
 import type { Sqlite3Database } from './sqlite3-runner.js';
 import { Sqlite3Runner } from './sqlite3-runner.js';
-import { StepLane } from './async-write-queue.js';
-import { TickLane } from './sync-write-queue.js';
-import type { WriteLane, WriteLaneOptions } from './write-queue.js';
+import { AsyncWriteQueue } from './async-write-queue.js';
+import { SyncWriteQueue } from './sync-write-queue.js';
+import type { WriteQueue, WriteLaneOptions } from './write-queue.js';
 
 /** The queue's own connection to a SQLite database, whichever driver it has. */
 export interface SqliteConnection {
   /** Runs a script that takes no write lock; all else goes through the lane. */
   read<T>(script: SqlScript<T>): T | Promise<T>;
-  readonly lane: WriteLane;
+  readonly lane: WriteQueue;
   /** Whether a look right after a write comes before anybody else can use the connection. */
   readonly answersWithinTick: boolean;
   /** Has commits of the application wait for the disk from now on, unless it has a transaction open; then there is no way. */
@@ -36,7 +36,7 @@ export function sqliteConnectionOf(
     const isAppInTransaction = (): boolean => databaseOf<BetterSqliteDatabase>(app)?.inTransaction ?? false;
     return {
       read: (script) => runner.run(script),
-      lane: new TickLane({ ...options, runner, isAppInTransaction }),
+      lane: new SyncWriteQueue({ ...options, runner, isAppInTransaction }),
       answersWithinTick: true,
       flushAppCommits: () => flushCommitsOf(databaseOf<BetterSqliteDatabase>(app)),
     };
@@ -46,7 +46,7 @@ export function sqliteConnectionOf(
   const isAppInTransaction = (): boolean => isInTransaction(app) || isInTransaction(own);
   return {
     read: (script) => runScript(runner, script),
-    lane: new StepLane({ ...options, runner, isAppInTransaction }),
+    lane: new AsyncWriteQueue({ ...options, runner, isAppInTransaction }),
     answersWithinTick: false,
     // They do by themselves, unless the application has told its connection otherwise.
     flushAppCommits: () => undefined,

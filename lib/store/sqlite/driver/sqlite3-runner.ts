@@ -1,4 +1,4 @@
-import { sqlErrorOf } from '../../sql-error.js';
+import { toSqlError } from '../../sql-error.js';
 import type { Deferred, SqlRow, SqlRunner } from '../../sql-runner.js';
 
 type Done = (error: Error | null, rows: SqlRow[]) => void;
@@ -44,7 +44,7 @@ function toldOnce(deferred: Deferred): Done {
     const told = waiting;
     waiting = undefined;
     if (error) {
-      told?.reject(sqlErrorOf(error));
+      told?.reject(toSqlError(error));
     } else {
       told?.resolve(rows);
     }

@@ -4,7 +4,7 @@ import type { SqlRow, SqlScript, SqlStatement } from '../../sql-runner.js';
 import { unavailability } from '../error-translation.js';
 
 /** A script whose statements stand alone, as far as it has come. */
-export class LoneSteps<T> {
+export class StatementSequence<T> {
   private step: IteratorResult<SqlStatement, T>;
   private hasWritten = false;
 

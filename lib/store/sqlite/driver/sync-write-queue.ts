@@ -1,12 +1,12 @@
 import type { ScheduledWake } from '../../../core/clock.js';
 import { SqlError } from '../../sql-error.js';
 import type { SqlScript } from '../../sql-runner.js';
-import { Turn } from '../../event-loop-budget.js';
+import { EventLoopBudget } from '../../event-loop-budget.js';
 import type { BetterSqliteRunner } from './better-sqlite-runner.js';
 import { lockTimeout } from './lock-wait.js';
-import { LoneSteps } from './statement-sequence.js';
+import { StatementSequence } from './statement-sequence.js';
 import { BEGIN, COMMIT, ROLLBACK } from '../sql/session.js';
-import type { WriteLane, WriteLaneOptions } from './write-queue.js';
+import type { WriteQueue, WriteLaneOptions } from './write-queue.js';
 
 export interface TickLaneOptions extends WriteLaneOptions {
   /** The queue's own connection. */
@@ -38,16 +38,16 @@ const TURN_MAX_MS = 5;
  * It also waits for transactions of the application that have only read so far: a commit of ours would make their first
  * write fail (SQLITE_BUSY_SNAPSHOT), which no application with one connection has ever seen.
  */
-export class TickLane implements WriteLane {
+export class SyncWriteQueue implements WriteQueue {
   private readonly waiting: Waiting[] = [];
   private retry: ScheduledWake | undefined;
   /** Since when somebody else has kept the head of the lane waiting. */
   private blockedSinceMs: number | undefined;
   /** The driver answers within the tick: a backlog would drain in one chain of microtasks. */
-  private readonly turn: Turn;
+  private readonly turn: EventLoopBudget;
 
   constructor(private readonly options: TickLaneOptions) {
-    this.turn = new Turn(options.clock, TURN_MAX_MS, () => this.poke());
+    this.turn = new EventLoopBudget(options.clock, TURN_MAX_MS, () => this.poke());
   }
 
   run<T>(script: () => SqlScript<T>): Promise<T> {
@@ -55,9 +55,9 @@ export class TickLane implements WriteLane {
   }
 
   runEach<T>(script: () => SqlScript<T>): Promise<T> {
-    let steps: LoneSteps<T> | undefined;
+    let steps: StatementSequence<T> | undefined;
     const goOn = (): T => {
-      steps ??= new LoneSteps(script());
+      steps ??= new StatementSequence(script());
       for (let step = steps.next; step; step = steps.next) {
         const rows = this.options.runner.query(step.sql, step.params);
         // Whoever takes the lock after this one has not kept the lane waiting before.

@@ -2,7 +2,7 @@ import type { Clock } from '../../../core/clock.js';
 import type { SqlScript } from '../../sql-runner.js';
 
 /** The queue's writes to a SQLite database, one after another: what a driver allows decides how. */
-export interface WriteLane {
+export interface WriteQueue {
   /**
    * Runs a script after those asked for before. Its statements may stand alone; where that costs little they stand together.
    *

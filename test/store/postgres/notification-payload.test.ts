@@ -1,8 +1,8 @@
 import fc from 'fast-check';
-import { HintCodec } from '../../../lib/store/postgres/notification-payload.js';
+import { NotificationPayload } from '../../../lib/store/postgres/notification-payload.js';
 
 describe('a hint', () => {
-  const [sender, other] = [new HintCodec(), new HintCodec()];
+  const [sender, other] = [new NotificationPayload(), new NotificationPayload()];
 
   it('tells others of its topics, whatever they are called, and nobody of what he has said himself', () => {
     fc.assert(
@@ -15,7 +15,7 @@ describe('a hint', () => {
   });
 
   it('tells its sender, too, of what was sent before he has lost an answer, and not of what comes after', () => {
-    const loser = new HintCodec();
+    const loser = new NotificationPayload();
     const before = loser.encode(['lost']);
     loser.heedSent();
     expect(loser.decode(before)).toEqual(['lost']);

@@ -1,7 +1,7 @@
 import { QueueUnavailableError, RowLockedError } from '../../../lib/core/errors.js';
 import type { Outcome } from '../../../lib/core/job.js';
 import type { Retention } from '../../../lib/core/options.js';
-import { Settler } from '../../../lib/engine/run/completer.js';
+import { Completer } from '../../../lib/engine/run/completer.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
 import type { SettleAnswer } from '../../../lib/engine/run/verdict.js';
 import type { JobStore, Settled, Settlement } from '../../../lib/store/job-store.js';
@@ -42,7 +42,7 @@ async function settle({ outcome, retention, isFirstAnswerLost, leaseMs, standing
     answers.mockRejectedValueOnce(new QueueUnavailableError('the database does not answer', { isUncertain: true }));
   }
   const store = storeWith(answers);
-  const settler = new Settler({ store, clock: systemClock, logger: quiet, random: () => 0, retention });
+  const settler = new Completer({ store, clock: systemClock, logger: quiet, random: () => 0, retention });
   const leaseEndsMs = systemClock.now() + leaseMs;
   const attempt = { ...plain, claim: { id: 'a', attempt: 1 }, leaseEndsMs, ...ended };
   return new Promise((resolve) => settler.settle(attempt, outcome, 1, resolve));
@@ -97,7 +97,7 @@ describe('an outcome whose answer was lost, of a job that has failed', () => {
   });
 
   it('is lost when the rescue has recorded how the attempt ended', async () => {
-    expect(await settle({ ...told, leaseMs: 0, standing: { ...standing, isTakenOver: true } })).toBe('lease lost');
+    expect(await settle({ ...told, leaseMs: 0, standing: { ...standing, wasRescued: true } })).toBe('lease lost');
   });
 });
 
@@ -123,7 +123,7 @@ describe('an outcome that the database does not answer', () => {
   const attempt = { ...plain, claim: { id: 'a', attempt: 1 }, leaseEndsMs: 60_000 };
   let clock: VirtualClock;
   let settle: jest.Mock<Promise<Settled[]>, []>;
-  let settler: Settler;
+  let settler: Completer;
   let answers: unknown[];
   let lines: string[];
 
@@ -135,7 +135,7 @@ describe('an outcome that the database does not answer', () => {
     lines = [];
     const say = (line: string): number => lines.push(line);
     const logger = { ...quiet, log: say, warn: say, error: say };
-    settler = new Settler({ store, clock, logger, random: () => 0.5, retention: KEPT });
+    settler = new Completer({ store, clock, logger, random: () => 0.5, retention: KEPT });
     answers = [];
     settler.settle(attempt, completed, 1, (answer) => answers.push(answer));
     await clock.advance(5_000);
@@ -205,7 +205,7 @@ describe('an outcome of a job whose row somebody has locked', () => {
       return Promise.resolve([locked]);
     };
     const store = storeWith(settle);
-    const settler = new Settler({ store, clock, logger: quiet, random: () => 0.5, retention: KEPT });
+    const settler = new Completer({ store, clock, logger: quiet, random: () => 0.5, retention: KEPT });
     const attempt = { ...plain, claim: { id: 'a', attempt: 1 }, leaseEndsMs: 60_000 };
     settler.settle(attempt, completed, 1, () => undefined);
     await clock.advance(1_000);
@@ -222,7 +222,7 @@ describe('outcomes with long errors', () => {
       return Promise.resolve(settlements.map(() => done));
     };
     const store = storeWith(answer);
-    const settler = new Settler({ store, clock: systemClock, logger: quiet, random: () => 0, retention: KEPT });
+    const settler = new Completer({ store, clock: systemClock, logger: quiet, random: () => 0, retention: KEPT });
     const long = 'x'.repeat(8_192);
     const outcome: Outcome = { kind: 'failed', failure: { message: long, stack: long } };
     const settled = Array.from({ length: 600 }, (_, index) => {
@@ -238,13 +238,16 @@ describe('outcomes of jobs that are not to be kept', () => {
   it('are stored without a deletion when the database refuses that', async () => {
     const asked: unknown[] = [];
     const done: Settled = { applied: true, status: 'completed', attempt: 1, retries: 0, runAt: null };
-    const answer = (settlements: readonly Settlement[], unkept: readonly string[] = []): Promise<Settled[]> => {
-      asked.push([settlements.length, unkept]);
+    const answer = (
+      settlements: readonly Settlement[],
+      discardStatuses: readonly string[] = [],
+    ): Promise<Settled[]> => {
+      asked.push([settlements.length, discardStatuses]);
       const refusal = new SqlError('refused', 'it is referred to', {});
-      return unkept.length > 0 ? Promise.reject(refusal) : Promise.resolve(settlements.map(() => done));
+      return discardStatuses.length > 0 ? Promise.reject(refusal) : Promise.resolve(settlements.map(() => done));
     };
     const store = storeWith(answer);
-    const settler = new Settler({ store, clock: systemClock, logger: quiet, random: () => 0, retention: UNKEPT });
+    const settler = new Completer({ store, clock: systemClock, logger: quiet, random: () => 0, retention: UNKEPT });
     const settled = (id: string): Promise<SettleAnswer> => {
       const attempt = { ...plain, claim: { id, attempt: 1 }, leaseEndsMs: systemClock.now() + 60_000 };
       return new Promise((resolve) => settler.settle(attempt, completed, 1, resolve));
@@ -268,7 +271,7 @@ describe('outcomes of which a store has written a part before it failed', () => 
     );
     answers.mockRejectedValueOnce(error);
     const store = storeWith(answers);
-    const settler = new Settler({ store, clock: systemClock, logger: quiet, random: () => 0, retention: UNKEPT });
+    const settler = new Completer({ store, clock: systemClock, logger: quiet, random: () => 0, retention: UNKEPT });
     const settled = (id: string, outcome: Outcome): Promise<SettleAnswer> => {
       const attempt = { ...plain, claim: { id, attempt: 1 }, leaseEndsMs: systemClock.now() + 60_000 };
       return new Promise((resolve) => settler.settle(attempt, outcome, 1, resolve));

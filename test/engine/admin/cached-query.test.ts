@@ -1,4 +1,4 @@
-import { SharedAnswer } from '../../../lib/engine/admin/cached-query.js';
+import { CachedQuery } from '../../../lib/engine/admin/cached-query.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 describe('a shared answer', () => {
@@ -8,10 +8,10 @@ describe('a shared answer', () => {
   function bench(
     costMs: number,
     isAnyLarge = isLarge,
-  ): { clock: VirtualClock; shared: SharedAnswer<number>; made: () => number } {
+  ): { clock: VirtualClock; shared: CachedQuery<number>; made: () => number } {
     const clock = new VirtualClock();
     let made = 0;
-    const shared = new SharedAnswer(
+    const shared = new CachedQuery(
       clock,
       async () => {
         made += 1;
@@ -107,7 +107,7 @@ describe('a shared answer', () => {
   it('rejects when it cannot be made, and is made anew for the next', async () => {
     const clock = new VirtualClock();
     const answers = [Promise.reject(new Error('away')), Promise.resolve(7)];
-    const shared = new SharedAnswer(clock, () => answers.shift()!, isLarge);
+    const shared = new CachedQuery(clock, () => answers.shift()!, isLarge);
     await expect(shared.get()).rejects.toThrow('away');
     expect(await shared.get()).toBe(7);
   });
@@ -115,7 +115,7 @@ describe('a shared answer', () => {
   it('is made for those who came meanwhile though the one before failed', async () => {
     const clock = new VirtualClock();
     const answers = [Promise.reject(new Error('away')), Promise.resolve(7)];
-    const shared = new SharedAnswer(clock, () => answers.shift()!, isLarge);
+    const shared = new CachedQuery(clock, () => answers.shift()!, isLarge);
     const [first, second] = [shared.get(), shared.get()];
     await expect(first).rejects.toThrow('away');
     expect(await second).toBe(7);
@@ -124,7 +124,7 @@ describe('a shared answer', () => {
   it('is shown on while it cannot be renewed, until it is too old', async () => {
     const clock = new VirtualClock();
     let isAway = false;
-    const shared = new SharedAnswer(
+    const shared = new CachedQuery(
       clock,
       async () => {
         await new Promise<void>((resolve) => clock.schedule(100, resolve));

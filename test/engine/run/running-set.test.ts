@@ -1,6 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { Attempt } from '../../../lib/engine/run/attempt.js';
-import { Slots } from '../../../lib/engine/run/slots.js';
+import { RunningSet } from '../../../lib/engine/run/running-set.js';
 
 function attemptOf(id: string = uuidv7()): Attempt {
   return { id, hasSlot: false } as Attempt;
@@ -8,7 +8,7 @@ function attemptOf(id: string = uuidv7()): Attempt {
 
 describe('slots', () => {
   it('are given, counted and taken back, many more than there are buckets', () => {
-    const slots = new Slots();
+    const slots = new RunningSet();
     const attempts = Array.from({ length: 5_000 }, () => attemptOf());
     attempts.forEach((attempt) => slots.give(attempt));
     expect(slots.count).toBe(5_000);
@@ -24,7 +24,7 @@ describe('slots', () => {
   });
 
   it('are taken back once', () => {
-    const slots = new Slots();
+    const slots = new RunningSet();
     const [a, b] = [attemptOf(), attemptOf()];
     slots.give(a);
     slots.takeBack(a);
@@ -34,7 +34,7 @@ describe('slots', () => {
   });
 
   it('tell attempts of one job apart', () => {
-    const slots = new Slots();
+    const slots = new RunningSet();
     const [older, newer] = [attemptOf('a'), attemptOf('a')];
     slots.give(older);
     slots.takeBack(newer);

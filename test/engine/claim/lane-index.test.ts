@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import type { Claim } from '../../../lib/core/job.js';
-import type { TopicRoom } from '../../../lib/engine/claim/lane-index.js';
-import { LaneBook } from '../../../lib/engine/claim/lane-index.js';
+import type { TopicCapacity } from '../../../lib/engine/claim/lane-index.js';
+import { LaneIndex } from '../../../lib/engine/claim/lane-index.js';
 import type { LaneSurvey } from '../../../lib/store/job-store.js';
-import { claimOf, surveyOf } from '../../support/unit/waiting-jobs.js';
+import { claimOf, toSurvey } from '../../support/unit/waiting-jobs.js';
 
 const NOW_MS = 1_000;
 
-function roomFor(topic: string, room = 10, usualPriority = 0): TopicRoom {
+function roomFor(topic: string, room = 10, usualPriority = 0): TopicCapacity {
   return { topic, room, usualPriority };
 }
 
@@ -21,14 +21,14 @@ function namesOf(lanes: readonly { topic: string; priority: number }[]): string[
 }
 
 /** A book that knows these lanes, with a due job in each. */
-function bookOf(...lanes: (readonly [topic: string, priority: number])[]): LaneBook {
-  const book = new LaneBook();
+function bookOf(...lanes: (readonly [topic: string, priority: number])[]): LaneIndex {
+  const book = new LaneIndex();
   lanes.forEach(([topic, priority]) => book.arm(topic, priority));
   return book;
 }
 
 /** Plans, and claims as many as each lane may give, until there are enough. */
-function take(book: LaneBook, topics: readonly TopicRoom[], count: number): string[] {
+function take(book: LaneIndex, topics: readonly TopicCapacity[], count: number): string[] {
   const plannedIn = book.ask();
   const lanes = book.plan(topics, count, NOW_MS);
   const all = lanes.flatMap(({ topic, priority, limit }) => claims(topic, priority, limit));
@@ -39,7 +39,7 @@ function take(book: LaneBook, topics: readonly TopicRoom[], count: number): stri
 
 describe('a plan', () => {
   it('asks nothing of a book in which nothing is known to be due', () => {
-    expect(new LaneBook().plan([roomFor('mail')], 10, NOW_MS)).toEqual([]);
+    expect(new LaneIndex().plan([roomFor('mail')], 10, NOW_MS)).toEqual([]);
   });
 
   it('asks for the most urgent lanes first, over all topics', () => {
@@ -141,9 +141,9 @@ describe('a plan', () => {
   });
 
   it('asks a lane when the job is due that a survey has seen there, and not before', () => {
-    const book = new LaneBook();
+    const book = new LaneIndex();
     const topics = [roomFor('mail')];
-    book.learn(topics, surveyOf({ topic: 'mail', priority: 3, dueInMs: 500, isPaused: false }), NOW_MS);
+    book.learn(topics, toSurvey({ topic: 'mail', priority: 3, dueInMs: 500, isPaused: false }), NOW_MS);
 
     expect(book.plan(topics, 10, NOW_MS + 499)).toEqual([]);
     expect(namesOf(book.plan(topics, 10, NOW_MS + 500))).toEqual(['mail 3']);
@@ -151,8 +151,8 @@ describe('a plan', () => {
 
   describe('of a paused topic', () => {
     const topics = [roomFor('mail')];
-    const waiting = (isPaused: boolean): LaneSurvey => surveyOf({ topic: 'mail', priority: 3, dueInMs: 0, isPaused });
-    let book: LaneBook;
+    const waiting = (isPaused: boolean): LaneSurvey => toSurvey({ topic: 'mail', priority: 3, dueInMs: 0, isPaused });
+    let book: LaneIndex;
     const asked = (): string[] => namesOf(book.plan(topics, 10, NOW_MS));
 
     beforeEach(() => {
@@ -193,10 +193,10 @@ describe('a plan', () => {
 
     it('asks them when nothing of it waits any more, unless it was paused here: then nothing has seen it resumed', () => {
       book.learn(topics, waiting(true), NOW_MS);
-      book.learn(topics, surveyOf(), NOW_MS);
+      book.learn(topics, toSurvey(), NOW_MS);
       expect(asked()).toEqual(['mail 0', 'mail 3']);
       book.notePause('mail', true);
-      book.learn(topics, surveyOf(), NOW_MS);
+      book.learn(topics, toSurvey(), NOW_MS);
       expect(asked()).toEqual([]);
     });
   });
@@ -233,15 +233,15 @@ describe('arming', () => {
   const topics = [roomFor('mail'), roomFor('ship')];
 
   it('of one lane is about that lane', () => {
-    const book = new LaneBook();
+    const book = new LaneIndex();
     book.arm('mail', 4);
 
     expect(namesOf(book.plan(topics, 10, NOW_MS))).toEqual(['mail 4']);
   });
 
   it('of a topic is about all its known lanes, the usual one among them', () => {
-    const book = new LaneBook();
-    book.learn(topics, surveyOf({ topic: 'mail', priority: 4, dueInMs: Infinity, isPaused: false }), NOW_MS);
+    const book = new LaneIndex();
+    book.learn(topics, toSurvey({ topic: 'mail', priority: 4, dueInMs: Infinity, isPaused: false }), NOW_MS);
     book.plan(topics, 10, NOW_MS);
     book.arm('mail');
 
@@ -249,7 +249,7 @@ describe('arming', () => {
   });
 
   it('of nothing in particular is about all known lanes', () => {
-    const book = new LaneBook();
+    const book = new LaneIndex();
     book.plan([roomFor('mail', 10, -7), roomFor('ship')], 10, NOW_MS);
     book.arm();
 
@@ -260,7 +260,7 @@ describe('arming', () => {
 describe('what a claim brought', () => {
   const topics = [roomFor('mail'), roomFor('ship')];
 
-  function settleWith(book: LaneBook, brought: readonly Claim[], during: () => void = () => undefined): void {
+  function settleWith(book: LaneIndex, brought: readonly Claim[], during: () => void = () => undefined): void {
     const plannedIn = book.ask();
     const lanes = book.plan(topics, 10, NOW_MS);
     during();
@@ -298,7 +298,7 @@ describe('what a claim brought', () => {
     expect(namesOf(book.plan(topics, 10, NOW_MS))).toEqual(['mail 1']);
   });
 
-  it.each<[string, (book: LaneBook) => void]>([
+  it.each<[string, (book: LaneIndex) => void]>([
     ['the lane', (book) => book.arm('mail', 0)],
     ['its topic', (book) => book.arm('mail')],
     ['anything', (book) => book.arm()],

@@ -3,7 +3,7 @@ import type { Claim } from '../../../lib/core/job.js';
 import { silentLogger } from '../../../lib/core/logger.js';
 import type { AttemptParts } from '../../../lib/engine/run/attempt.js';
 import { Attempt } from '../../../lib/engine/run/attempt.js';
-import { Beginnings } from '../../../lib/engine/run/start-marker.js';
+import { StartMarker } from '../../../lib/engine/run/start-marker.js';
 import type { ClaimState, JobStore } from '../../../lib/store/job-store.js';
 import { ALONE } from '../../../lib/store/job-store.js';
 import { SqlError } from '../../../lib/store/sql-error.js';
@@ -22,7 +22,7 @@ describe('the beginning of an attempt at its last chance', () => {
   let answers: Answer[];
   let asked: string[][];
   let told: string[];
-  let beginnings: Beginnings;
+  let beginnings: StartMarker;
 
   const begin = async (tokens: readonly { id: string }[]): Promise<ClaimState[]> => {
     asked.push(tokens.map(({ id }) => id));
@@ -49,7 +49,7 @@ describe('the beginning of an attempt at its last chance', () => {
     asked = [];
     told = [];
     answers = [held];
-    beginnings = new Beginnings({
+    beginnings = new StartMarker({
       store: { begin, capabilities: { pipelined: ALONE } } as unknown as JobStore,
       clock,
       logger,
@@ -70,17 +70,17 @@ describe('the beginning of an attempt at its last chance', () => {
 
   it('takes note of where the row is now', async () => {
     const attempt = attemptOf('a');
-    answers = [{ ...held, place: '(7,1)' }];
+    answers = [{ ...held, rowRef: '(7,1)' }];
     await note(attempt);
     expect(attempt.claim).toMatchObject({ id: 'a', attempt: 1, place: '(7,1)' });
   });
 
   it('waits no second time for whoever has its row locked', async () => {
     const attempt = attemptOf('a');
-    attempt.foundAt('(7,1)');
+    attempt.setRowRef('(7,1)');
     answers = [busy];
     await note(attempt);
-    expect(attempt.claim.place).toBeUndefined();
+    expect(attempt.claim.rowRef).toBeUndefined();
   });
 
   it('is told of when its row has been locked for long, once', async () => {

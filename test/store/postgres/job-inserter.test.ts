@@ -1,12 +1,12 @@
-import { Announcer } from '../../../lib/store/postgres/notifier.js';
-import { HintCodec } from '../../../lib/store/postgres/notification-payload.js';
-import { Insertions } from '../../../lib/store/postgres/job-inserter.js';
+import { Notifier } from '../../../lib/store/postgres/notifier.js';
+import { NotificationPayload } from '../../../lib/store/postgres/notification-payload.js';
+import { JobInserter } from '../../../lib/store/postgres/job-inserter.js';
 import { FIND_HOLDERS, INSERT_ALIKE_JOBS, INSERT_JOBS } from '../../../lib/store/postgres/sql/insert.js';
-import { sqlErrorOf } from '../../../lib/store/sql-error.js';
+import { toSqlError } from '../../../lib/store/sql-error.js';
 import { newJob } from '../../support/job-rows.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
-const topicsIn = (hint: string): unknown => new HintCodec().decode(hint);
+const topicsIn = (hint: string): unknown => new NotificationPayload().decode(hint);
 
 /** A server whose queue of notifications may be full: it refuses the commit of whoever has one. */
 class Server {
@@ -16,12 +16,12 @@ class Server {
   readonly clock = new VirtualClock();
   /** Those of hints that were sent for their own sake. */
   readonly sent: unknown[] = [];
-  readonly announcer = new Announcer(async (hint) => void this.sent.push(topicsIn(hint)), this.clock);
-  readonly insertions = new Insertions(
+  readonly announcer = new Notifier(async (hint) => void this.sent.push(topicsIn(hint)), this.clock);
+  readonly insertions = new JobInserter(
     (_text, [, hint]) => {
       this.hints.push(hint && topicsIn(hint as string));
       const isRefused = this.refusal !== undefined && hint !== null;
-      return isRefused ? Promise.reject(sqlErrorOf(this.refusal)) : Promise.resolve([{ created: 0, count: 1 }]);
+      return isRefused ? Promise.reject(toSqlError(this.refusal)) : Promise.resolve([{ created: 0, count: 1 }]);
     },
     this.announcer,
     (work) => work({}),
@@ -78,12 +78,12 @@ describe('the insertion of a job', () => {
     const [known, fresh] = [newJob(), newJob()];
     const statements: [text: string, inTransaction: boolean][] = [];
     const answers = [
-      () => Promise.reject(sqlErrorOf({ code: '23505', message: 'duplicate key value', severity: 'ERROR' })),
+      () => Promise.reject(toSqlError({ code: '23505', message: 'duplicate key value', severity: 'ERROR' })),
       () => Promise.resolve([{ created: 0, count: 1, ids: JSON.stringify([fresh.id]) }]),
       () => Promise.resolve([{ asked_id: known.id, id: known.id, run_at: 0, created: 0 }]),
     ];
     const { announcer, clock, sent } = new Server();
-    const insertions = new Insertions(
+    const insertions = new JobInserter(
       (text, _params, tx) => {
         statements.push([text, tx !== undefined]);
         return answers[statements.length - 1]!();

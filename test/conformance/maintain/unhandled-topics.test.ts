@@ -1,6 +1,6 @@
 import { guardedLogger } from '../../../lib/core/logger.js';
-import { OrphanWatch } from '../../../lib/engine/maintain/unhandled-topics.js';
-import { Statistics } from '../../../lib/engine/maintain/metrics-recorder.js';
+import { UnhandledTopicsCheck } from '../../../lib/engine/maintain/unhandled-topics.js';
+import { MetricsRecorder } from '../../../lib/engine/maintain/metrics-recorder.js';
 import { insertOne } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
@@ -10,13 +10,13 @@ import { VirtualClock } from '../../support/unit/virtual-clock.js';
 describe.each(storeKinds())('jobs without a handler in any process on $label', (kind) => {
   const fixture = useStore(kind);
   let logger: RecordingLogger;
-  let watch: OrphanWatch;
+  let watch: UnhandledTopicsCheck;
 
   beforeEach(async () => {
     await fixture.sql('DELETE FROM _jobs');
     await fixture.sql('DELETE FROM _jobs_workers');
     logger = new RecordingLogger();
-    watch = new OrphanWatch({ store: fixture.store, logger: guardedLogger(logger) });
+    watch = new UnhandledTopicsCheck({ store: fixture.store, logger: guardedLogger(logger) });
   });
 
   const looks = async (count: number): Promise<string[]> => {
@@ -70,7 +70,14 @@ describe.each(storeKinds())('jobs without a handler in any process on $label', (
     const { store } = fixture;
     const looked = jest.spyOn(store.reports, 'waitingTopics');
     const asked = jest.spyOn(store.reports, 'servedTopics');
-    const statistics = new Statistics({ store, clock, logger, random: () => 0, worker: 'a', topics: () => ['mail'] });
+    const statistics = new MetricsRecorder({
+      store,
+      clock,
+      logger,
+      random: () => 0,
+      worker: 'a',
+      topics: () => ['mail'],
+    });
     statistics.start();
     const rounds = async (count: number): Promise<void> => {
       for (let round = 1; round <= count; round += 1) {

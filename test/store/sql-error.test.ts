@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { QueryFailedError } from 'typeorm';
 import type { SqlErrorKind } from '../../lib/store/sql-error.js';
-import { sqlErrorOf } from '../../lib/store/sql-error.js';
+import { toSqlError } from '../../lib/store/sql-error.js';
 
 const cases: readonly (readonly [SqlErrorKind, string, string])[] = [
   ['unavailable', 'ECONNREFUSED', 'connect ECONNREFUSED'],
@@ -54,14 +54,14 @@ describe('what an error of a database means', () => {
   it.each(cases)('%s: %s, %s', (kind, code, message) => {
     // What comes from a server has a severity; a socket's error of five letters has none.
     const severity = /^[0-9A-Z]{5}$/.test(code) && code !== 'EPIPE' ? 'ERROR' : undefined;
-    expect(sqlErrorOf({ code, message, severity })).toMatchObject({ kind, message });
+    expect(toSqlError({ code, message, severity })).toMatchObject({ kind, message });
   });
 });
 
 describe("TypeORM's error", () => {
   it('is kept as it came, but not shown: it has the parameters of the statement', () => {
     const came = new QueryFailedError('INSERT', ['a payload'], Object.assign(new Error('no'), { code: '23514' }));
-    const error = sqlErrorOf(came);
+    const error = toSqlError(came);
     expect(error).toMatchObject({ driverCode: '23514', thrown: came });
     expect(inspect(error)).not.toContain('a payload');
   });

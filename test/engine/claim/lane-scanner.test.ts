@@ -1,8 +1,8 @@
 import fc from 'fast-check';
-import type { TopicRoom } from '../../../lib/engine/claim/lane-index.js';
-import { LaneBook } from '../../../lib/engine/claim/lane-index.js';
+import type { TopicCapacity } from '../../../lib/engine/claim/lane-index.js';
+import { LaneIndex } from '../../../lib/engine/claim/lane-index.js';
 import type { LaneGap, LaneStart, WaitingLane } from '../../../lib/store/job-store.js';
-import { surveyOf, WaitingJobs } from '../../support/unit/waiting-jobs.js';
+import { toSurvey, WaitingJobs } from '../../support/unit/waiting-jobs.js';
 
 const NOW_MS = 1_000;
 const PRIORITIES = Array.from({ length: 2_001 }, (_, index) => index - 1_000);
@@ -12,7 +12,7 @@ const priorities = fc.oneof(
   fc.constantFrom(-1_000, -999, -1, 0, 1, 999, 1_000),
 );
 
-function roomFor(topic: string, usualPriority = 0): TopicRoom {
+function roomFor(topic: string, usualPriority = 0): TopicCapacity {
   return { topic, room: 10, usualPriority };
 }
 
@@ -32,14 +32,14 @@ function coverOf(gaps: readonly LaneGap[], lanes: readonly LaneStart[], topic: s
 }
 
 /** The lanes a book knows of a topic. */
-function knownOf(book: LaneBook, topic: string, usualPriority = 0): number[] {
+function knownOf(book: LaneIndex, topic: string, usualPriority = 0): number[] {
   const lanes = book.starts([roomFor(topic, usualPriority)], 'full');
   return lanes.map(({ priority }) => priority).sort((a, b) => a - b);
 }
 
 describe('the gaps of a survey', () => {
   it('lie on both sides of the usual lane, when nothing else is known', () => {
-    const book = new LaneBook();
+    const book = new LaneIndex();
 
     expect(book.gaps([roomFor('mail')])).toEqual([
       { topic: 'mail', after: -1_001, before: 0 },
@@ -49,7 +49,7 @@ describe('the gaps of a survey', () => {
   });
 
   it('leave no empty gap at the ends, nor between neighbours', () => {
-    const book = new LaneBook();
+    const book = new LaneIndex();
     [-1_000, 0, 1, 1_000].forEach((priority) => book.arm('mail', priority));
 
     expect(book.gaps([roomFor('mail')]).map(({ after, before }) => [after, before])).toEqual([
@@ -63,7 +63,7 @@ describe('the gaps of a survey', () => {
 
     fc.assert(
       fc.property(lanes, priorities, (known, usualPriority) => {
-        const book = new LaneBook();
+        const book = new LaneIndex();
         known.forEach(([topic, priority]) => book.arm(topic, priority));
         const rooms = [roomFor('mail', usualPriority), roomFor('ship', usualPriority)];
         const gaps = book.gaps(rooms);
@@ -77,7 +77,7 @@ describe('the gaps of a survey', () => {
   });
 
   it('are cut by every known lane, so that none hides another', () => {
-    const book = new LaneBook();
+    const book = new LaneIndex();
     [5, -3].forEach((priority) => book.arm('mail', priority));
 
     expect(knownOf(book, 'mail')).toEqual([-3, 0, 5]);
@@ -88,37 +88,37 @@ describe('what a survey has seen', () => {
   const topics = [roomFor('mail'), roomFor('ship')];
 
   it('adds lanes that were not known, and says whether there were any', () => {
-    const book = new LaneBook();
+    const book = new LaneIndex();
     book.gaps(topics);
 
-    expect(book.learn(topics, surveyOf(waitingIn('mail', 7)), NOW_MS)).toBe(true);
-    expect(book.learn(topics, surveyOf(waitingIn('mail', 7), waitingIn('mail', 0)), NOW_MS)).toBe(false);
+    expect(book.learn(topics, toSurvey(waitingIn('mail', 7)), NOW_MS)).toBe(true);
+    expect(book.learn(topics, toSurvey(waitingIn('mail', 7), waitingIn('mail', 0)), NOW_MS)).toBe(false);
     expect(knownOf(book, 'mail')).toEqual([0, 7]);
   });
 
   it('forgets lanes in which nothing waits', () => {
-    const book = new LaneBook();
-    book.learn(topics, surveyOf(waitingIn('mail', 7), waitingIn('mail', 8), waitingIn('ship', 9)), NOW_MS);
-    book.learn(topics, surveyOf(waitingIn('mail', 8)), NOW_MS);
+    const book = new LaneIndex();
+    book.learn(topics, toSurvey(waitingIn('mail', 7), waitingIn('mail', 8), waitingIn('ship', 9)), NOW_MS);
+    book.learn(topics, toSurvey(waitingIn('mail', 8)), NOW_MS);
 
     expect([knownOf(book, 'mail'), knownOf(book, 'ship')]).toEqual([[0, 8], [0]]);
   });
 
   it('never forgets the usual lane, nor one that was armed while the survey was under way', () => {
-    const book = new LaneBook();
+    const book = new LaneIndex();
     const urgent = [roomFor('mail', -5)];
     book.gaps(urgent);
     book.arm('mail', 3);
-    book.learn(urgent, surveyOf(), NOW_MS);
+    book.learn(urgent, toSurvey(), NOW_MS);
 
     expect(knownOf(book, 'mail', -5)).toEqual([-5, 3]);
     expect(book.isAnyDue(urgent, NOW_MS)).toBe(true);
   });
 
   it('says nothing of topics that were not asked for', () => {
-    const book = new LaneBook();
-    book.learn(topics, surveyOf(waitingIn('ship', 9, 50)), NOW_MS);
-    book.learn([roomFor('mail')], surveyOf(), NOW_MS);
+    const book = new LaneIndex();
+    book.learn(topics, toSurvey(waitingIn('ship', 9, 50)), NOW_MS);
+    book.learn([roomFor('mail')], toSurvey(), NOW_MS);
 
     expect(knownOf(book, 'ship')).toEqual([0, 9]);
     expect(book.nextDueAtMs(topics)).toBe(NOW_MS + 50);
@@ -129,15 +129,15 @@ describe('when the next job is due', () => {
   const topics = [roomFor('mail'), roomFor('ship')];
 
   it('is not known of an empty book', () => {
-    expect(new LaneBook().nextDueAtMs(topics)).toBe(Infinity);
-    expect(new LaneBook().nextDueAtMs([])).toBe(Infinity);
+    expect(new LaneIndex().nextDueAtMs(topics)).toBe(Infinity);
+    expect(new LaneIndex().nextDueAtMs([])).toBe(Infinity);
   });
 
   it('is the earliest of all lanes of the topics asked for', () => {
-    const book = new LaneBook();
+    const book = new LaneIndex();
     book.learn(
       topics,
-      surveyOf(waitingIn('mail', 7, 300), waitingIn('mail', 0, 500), waitingIn('ship', 0, 100)),
+      toSurvey(waitingIn('mail', 7, 300), waitingIn('mail', 0, 500), waitingIn('ship', 0, 100)),
       NOW_MS,
     );
 
@@ -146,18 +146,18 @@ describe('when the next job is due', () => {
   });
 
   it('is corrected by the next survey, in both directions', () => {
-    const book = new LaneBook();
-    book.learn(topics, surveyOf(waitingIn('mail', 7, 300)), NOW_MS);
-    book.learn(topics, surveyOf(waitingIn('mail', 7, 900)), NOW_MS);
+    const book = new LaneIndex();
+    book.learn(topics, toSurvey(waitingIn('mail', 7, 300)), NOW_MS);
+    book.learn(topics, toSurvey(waitingIn('mail', 7, 900)), NOW_MS);
     expect(book.nextDueAtMs(topics)).toBe(NOW_MS + 900);
 
-    book.learn(topics, surveyOf(), NOW_MS);
+    book.learn(topics, toSurvey(), NOW_MS);
     expect(book.nextDueAtMs(topics)).toBe(Infinity);
   });
 
   it('makes something due when it has come', () => {
-    const book = new LaneBook();
-    book.learn(topics, surveyOf(waitingIn('mail', 7, 300)), NOW_MS);
+    const book = new LaneIndex();
+    book.learn(topics, toSurvey(waitingIn('mail', 7, 300)), NOW_MS);
 
     expect([299, 300].map((ms) => book.isAnyDue(topics, NOW_MS + ms))).toEqual([false, true]);
     expect(book.isAnyDue([roomFor('ship')], NOW_MS + 300)).toBe(false);
@@ -175,7 +175,7 @@ describe('a survey of all lanes and gaps', () => {
     fc.assert(
       fc.property(fc.array(jobs, { maxLength: 20 }), (waiting) => {
         const rooms = [roomFor('mail'), roomFor('ship')];
-        const book = new LaneBook();
+        const book = new LaneIndex();
         const table = new WaitingJobs(book);
         waiting.forEach((job) => table.add(job, 'nothing'));
         table.look(rooms);
@@ -205,7 +205,7 @@ describe('a book that is asked, told and surveyed by turns', () => {
   it('leads to every due job, whatever came when and whether it was announced', () => {
     fc.assert(
       fc.property(fc.array(steps, { maxLength: 15 }), (history) => {
-        const jobs = new WaitingJobs(new LaneBook());
+        const jobs = new WaitingJobs(new LaneIndex());
         history.forEach((step) => jobs.play(step));
         const rounds = jobs.drain();
 
@@ -218,7 +218,7 @@ describe('a book that is asked, told and surveyed by turns', () => {
   it('leads to an announced job by the next claim, without a survey, even when it came during a claim', () => {
     fc.assert(
       fc.property(fc.array(steps, { maxLength: 5 }), newJobs, (history, job) => {
-        const jobs = new WaitingJobs(new LaneBook());
+        const jobs = new WaitingJobs(new LaneIndex());
         history.forEach((step) => jobs.play(step));
         jobs.drain();
         jobs.claim({ limit: 4, mailRoom: 4, during: () => jobs.add({ ...job, dueAtMs: 0 }, 'lane') });

@@ -2,9 +2,9 @@ import type { SqlErrorKind } from '../../../lib/store/sql-error.js';
 import { SqlError } from '../../../lib/store/sql-error.js';
 import type { SqlRow, SqlScript } from '../../../lib/store/sql-runner.js';
 import type { BetterSqliteRunner } from '../../../lib/store/sqlite/driver/better-sqlite-runner.js';
-import { StepLane } from '../../../lib/store/sqlite/driver/async-write-queue.js';
-import { TickLane } from '../../../lib/store/sqlite/driver/sync-write-queue.js';
-import type { WriteLane } from '../../../lib/store/sqlite/driver/write-queue.js';
+import { AsyncWriteQueue } from '../../../lib/store/sqlite/driver/async-write-queue.js';
+import { SyncWriteQueue } from '../../../lib/store/sqlite/driver/sync-write-queue.js';
+import type { WriteQueue } from '../../../lib/store/sqlite/driver/write-queue.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 const clock = new VirtualClock();
@@ -12,11 +12,15 @@ const options = { clock, lockTimeoutMs: 1_000, isAppInTransaction: () => false }
 
 type Query = (sql: string) => readonly SqlRow[];
 
-const lanes: [string, (query: Query) => WriteLane][] = [
-  ['answers in a later tick', (query) => new StepLane({ ...options, runner: { query: async (sql) => query(sql) } })],
+const lanes: [string, (query: Query) => WriteQueue][] = [
+  [
+    'answers in a later tick',
+    (query) => new AsyncWriteQueue({ ...options, runner: { query: async (sql) => query(sql) } }),
+  ],
   [
     'answers within the tick',
-    (query) => new TickLane({ ...options, runner: { inTransaction: false, query } as unknown as BetterSqliteRunner }),
+    (query) =>
+      new SyncWriteQueue({ ...options, runner: { inTransaction: false, query } as unknown as BetterSqliteRunner }),
   ],
 ];
 

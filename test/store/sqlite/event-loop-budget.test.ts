@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../../../lib/core/clock.js';
 import type { BetterSqliteRunner } from '../../../lib/store/sqlite/driver/better-sqlite-runner.js';
-import { TickLane } from '../../../lib/store/sqlite/driver/sync-write-queue.js';
-import { Turn } from '../../../lib/store/event-loop-budget.js';
+import { SyncWriteQueue } from '../../../lib/store/sqlite/driver/sync-write-queue.js';
+import { EventLoopBudget } from '../../../lib/store/event-loop-budget.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 /** Long enough for whoever asks again in each turn to have asked often. */
@@ -16,7 +16,7 @@ describe('a turn of the event loop', () => {
   let called = 0;
   let nowMs = 0;
   const clock: Clock = { now: () => nowMs, schedule: () => ({ cancel: () => undefined }) };
-  const turn = new Turn(clock, 5, () => (called += 1));
+  const turn = new EventLoopBudget(clock, 5, () => (called += 1));
 
   beforeEach(async () => {
     await manyTurns();
@@ -51,7 +51,7 @@ describe('the lane of a synchronous driver', () => {
   it('waits for a transaction of the application, instead of asking in each turn whether it has ended', async () => {
     const clock = new VirtualClock();
     let asked = 0;
-    const lane = new TickLane({
+    const lane = new SyncWriteQueue({
       clock,
       runner: { inTransaction: false } as BetterSqliteRunner,
       isAppInTransaction: () => (asked += 1) > 0,

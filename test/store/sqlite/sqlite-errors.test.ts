@@ -1,4 +1,4 @@
-import { sqlErrorOf } from '../../../lib/store/sql-error.js';
+import { toSqlError } from '../../../lib/store/sql-error.js';
 import { translated } from '../../../lib/store/sqlite/error-translation.js';
 
 describe('a write to a SQLite file that has failed', () => {
@@ -9,7 +9,7 @@ describe('a write to a SQLite file that has failed', () => {
     { code: 'SQLITE_FULL', isUncertain: false },
     { code: 'SQLITE_BUSY', isUncertain: false },
   ])('with $code: whether it may be stored all the same is $isUncertain', async ({ code, isUncertain }) => {
-    const error = sqlErrorOf({ code, message: 'for the test' });
+    const error = toSqlError({ code, message: 'for the test' });
     await expect(translated(Promise.reject(error))).rejects.toMatchObject({ code: 'QUEUE_UNAVAILABLE', isUncertain });
   });
 });

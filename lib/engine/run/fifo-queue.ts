@@ -5,7 +5,7 @@ const GONE_MAX = 1_000;
  * First in, first out. `Array.shift` notes for the garbage collector where a long array begins now, each time: of a thousand
  * claimed jobs that took a fiftieth of what Node spends on a job.
  */
-export class Fifo<T> {
+export class FifoQueue<T> {
   private members: (T | undefined)[] = [];
   private head = 0;
 

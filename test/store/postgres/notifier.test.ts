@@ -1,17 +1,17 @@
-import { Announcer } from '../../../lib/store/postgres/notifier.js';
-import { HintCodec } from '../../../lib/store/postgres/notification-payload.js';
+import { Notifier } from '../../../lib/store/postgres/notifier.js';
+import { NotificationPayload } from '../../../lib/store/postgres/notification-payload.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 describe('Announcer', () => {
   const clock = new VirtualClock();
-  const topicsIn = (hint: string): unknown => new HintCodec().decode(hint);
+  const topicsIn = (hint: string): unknown => new NotificationPayload().decode(hint);
   /** The topics of each hint; `undefined` is any. */
   let sent: unknown[];
-  let announcer: Announcer;
+  let announcer: Notifier;
 
   beforeEach(() => {
     sent = [];
-    announcer = new Announcer(async (hint) => void sent.push(topicsIn(hint)), clock);
+    announcer = new Notifier(async (hint) => void sent.push(topicsIn(hint)), clock);
   });
 
   it('sends the first hint at once, and what comes within the window as one at its end', async () => {
@@ -74,7 +74,7 @@ describe('Announcer', () => {
 
   it('has one under way at a time: the next speaks for all that have come meanwhile', async () => {
     const ends: (() => void)[] = [];
-    const slow = new Announcer((hint) => {
+    const slow = new Notifier((hint) => {
       sent.push(topicsIn(hint));
       return new Promise((resolve) => ends.push(resolve));
     }, clock);
@@ -104,7 +104,7 @@ describe('Announcer', () => {
   });
 
   it('sends at the end what comes while it does', async () => {
-    const slow = new Announcer(async (hint) => {
+    const slow = new Notifier(async (hint) => {
       sent.push(topicsIn(hint));
       await Promise.resolve();
       if (sent.length === 1) {

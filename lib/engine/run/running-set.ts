@@ -8,7 +8,7 @@ const [THIRD_LAST, SECOND_LAST, LAST] = [33, 34, 35] as const;
  * Who has a slot, by job id. A hash table that is made once: a map that jobs pass through keeps all of them from the garbage
  * collector for long, see docs/adr/0020-short-lives.md.
  */
-export class Slots {
+export class RunningSet {
   private readonly buckets = Array.from({ length: BUCKETS }, (): Attempt[] => []);
   private taken = 0;
 

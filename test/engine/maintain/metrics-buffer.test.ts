@@ -1,5 +1,5 @@
 import type { JobEvent } from '../../../lib/core/job-events.js';
-import { isTallied, TallyBook } from '../../../lib/engine/maintain/metrics-buffer.js';
+import { isTallied, MetricsBuffer } from '../../../lib/engine/maintain/metrics-buffer.js';
 import { ALL_TOPICS } from '../../../lib/store/report-store.js';
 
 const started = (topic: string, waitedMs: number): JobEvent => ({
@@ -27,7 +27,7 @@ const failed = (topic: string): JobEvent => ({
 
 describe('a tally book', () => {
   it('is empty until something is added', () => {
-    const book = new TallyBook();
+    const book = new MetricsBuffer();
     expect(book.isEmpty).toBe(true);
     expect(book.entries()).toEqual([]);
     book.add(failed('mail'));
@@ -35,7 +35,7 @@ describe('a tally book', () => {
   });
 
   it('counts what began and ended, of each topic and of all', () => {
-    const book = new TallyBook();
+    const book = new MetricsBuffer();
     [started('mail', 3), completed('mail', 1), started('sms', 4), failed('sms')].forEach((event) => book.add(event));
     const of = (topic: string): object => book.entries().find((entry) => entry.topic === topic)!;
     expect(book.entries()).toHaveLength(3);
@@ -52,13 +52,13 @@ describe('a tally book', () => {
   });
 
   it('takes a run that another process made for one of no length', () => {
-    const book = new TallyBook();
+    const book = new MetricsBuffer();
     book.add(completed('mail', null));
     expect(book.entries()[0]).toMatchObject({ completed: 1, runMs: 0, histogram: { 0: 1 } });
   });
 
   it('adds another one, which stays as it is', () => {
-    const [book, other] = [new TallyBook(), new TallyBook()];
+    const [book, other] = [new MetricsBuffer(), new MetricsBuffer()];
     book.add(completed('mail', 1));
     other.add(completed('mail', 1));
     other.add(started('sms', 9));
@@ -69,7 +69,7 @@ describe('a tally book', () => {
   });
 
   it('gives entries that do not change with it', () => {
-    const book = new TallyBook();
+    const book = new MetricsBuffer();
     book.add(completed('mail', 1));
     const entries = book.entries();
     book.add(completed('mail', 1));

@@ -1,9 +1,9 @@
 import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import type { JobStats } from '../../../lib/core/job.js';
 import { silentLogger } from '../../../lib/core/logger.js';
-import { ReportDesk } from '../../../lib/engine/admin/queue-stats.js';
-import type { ReportWatcher } from '../../../lib/engine/admin/change-feed.js';
-import { ReportWatch } from '../../../lib/engine/admin/change-feed.js';
+import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
+import type { ChangeListener } from '../../../lib/engine/admin/change-feed.js';
+import { ChangeFeed } from '../../../lib/engine/admin/change-feed.js';
 import { claim, insertMany, insertOne, outcomes, settlement, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
@@ -13,7 +13,7 @@ import { VirtualClock } from '../../support/unit/virtual-clock.js';
 const LOOK_MS = 1_120;
 
 /** Somebody who writes down what he is told. */
-class Diary implements ReportWatcher {
+class Diary implements ChangeListener {
   readonly changes: (readonly string[])[] = [];
   readonly figures: JobStats[] = [];
 
@@ -30,7 +30,7 @@ class Diary implements ReportWatcher {
 
 describe.each(storeKinds())('watching on $label', (kind) => {
   const fixture = useStore(kind);
-  let watch: ReportWatch;
+  let watch: ChangeFeed;
   let clock: VirtualClock;
   let surveys = 0;
   let isAway = false;
@@ -38,7 +38,7 @@ describe.each(storeKinds())('watching on $label', (kind) => {
   beforeEach(async () => {
     await fixture.sql('DELETE FROM _jobs_workers');
     clock = new VirtualClock();
-    const reports = new ReportDesk({ store: fixture.store, clock });
+    const reports = new QueueStats({ store: fixture.store, clock });
     const topics = reports.topics.bind(reports);
     reports.topics = (asked) => {
       surveys += 1;
@@ -46,7 +46,7 @@ describe.each(storeKinds())('watching on $label', (kind) => {
     };
     surveys = 0;
     isAway = false;
-    watch = new ReportWatch({ reports, clock, logger: silentLogger, random: () => 0.5 });
+    watch = new ChangeFeed({ reports, clock, logger: silentLogger, random: () => 0.5 });
   });
 
   afterEach(() => watch.close());
@@ -224,8 +224,8 @@ describe.each(storeKinds())('watching on $label', (kind) => {
 
   it('goes on for the others when one of them fails', async () => {
     const logger = new RecordingLogger();
-    const reports = new ReportDesk({ store: fixture.store, clock });
-    watch = new ReportWatch({ reports, clock, logger, random: () => 0.5 });
+    const reports = new QueueStats({ store: fixture.store, clock });
+    watch = new ChangeFeed({ reports, clock, logger, random: () => 0.5 });
     const [broken, fine] = [new Diary(), new Diary()];
     broken.stats = broken.changed = () => {
       throw new Error('connection reset');

@@ -1,8 +1,8 @@
-import { Fifo } from '../../../lib/engine/run/fifo.js';
+import { FifoQueue } from '../../../lib/engine/run/fifo-queue.js';
 
 describe('a queue in an array', () => {
   it('gives its members back in the order in which they came', () => {
-    const queue = new Fifo<string>();
+    const queue = new FifoQueue<string>();
     ['a', 'b', 'c'].forEach((member) => queue.push(member));
     expect(queue.shift()).toBe('a');
     queue.push('d');
@@ -12,7 +12,7 @@ describe('a queue in an array', () => {
   });
 
   it('is of use again when it has been empty', () => {
-    const queue = new Fifo<number>();
+    const queue = new FifoQueue<number>();
     expect(queue.shift()).toBeUndefined();
     queue.push(1);
     expect([queue.shift(), queue.shift()]).toEqual([1, undefined]);
@@ -21,14 +21,14 @@ describe('a queue in an array', () => {
   });
 
   it('gives several of the first ones away', () => {
-    const queue = new Fifo<number>();
+    const queue = new FifoQueue<number>();
     [1, 2, 3, 4].forEach((member) => queue.push(member));
     queue.shift();
     expect([queue.take(2), queue.all, queue.take(0), queue.take(9), queue.take(1)]).toEqual([[2, 3], [4], [], [4], []]);
   });
 
   it.each([100, 5_000])('keeps the order with a backlog of %i, and forgets what has left it', (backlog) => {
-    const queue = new Fifo<number>();
+    const queue = new FifoQueue<number>();
     for (let member = 0; member < backlog; member += 1) queue.push(member);
     for (let turn = 0; turn < 20_000; turn += 1) {
       queue.push(backlog + turn);

@@ -1,4 +1,4 @@
-import { Periodic } from '../../lib/engine/poll-loop.js';
+import { PollLoop } from '../../lib/engine/poll-loop.js';
 import { signal } from '../support/wait.js';
 import { HOSTILE_VALUES } from '../support/unit/hostile-values.js';
 import { RecordingLogger } from '../support/unit/recording-logger.js';
@@ -20,13 +20,13 @@ type Work = (round: number) => Promise<number | void>;
 class Bench {
   readonly clock = new VirtualClock();
   readonly logger = new RecordingLogger();
-  readonly loop: Periodic;
+  readonly loop: PollLoop;
   /** When each round began. */
   readonly rounds: number[] = [];
   random = MIDDLE;
 
   constructor(work: Work = async () => undefined, intervalMs = INTERVAL_MS) {
-    this.loop = new Periodic({
+    this.loop = new PollLoop({
       name: 'pruning',
       intervalMs,
       clock: this.clock,

@@ -131,14 +131,14 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a bulk move on
     const held = [ids[1]!, ids[4]!];
     const transaction = await fixture.begin();
     await transaction.manager.query('SELECT 1 FROM _jobs WHERE id = ANY ($1::uuid[]) FOR UPDATE', [held]);
-    expect(await engine.bulk.move({ action: 'cancel', ids })).toEqual({
+    expect(await engine.bulk.run({ action: 'cancel', ids })).toEqual({
       matched: 6,
       changed: 4,
       skipped: 2,
       more: false,
       skippedReasons: [{ reason: 'an open transaction holds it', count: 2, ids: held }],
     });
-    expect(await engine.bulk.move({ action: 'cancel', ids: held.slice(0, 1) })).toMatchObject({
+    expect(await engine.bulk.run({ action: 'cancel', ids: held.slice(0, 1) })).toMatchObject({
       changed: 0,
       skippedReasons: [{ reason: 'an open transaction holds it', count: 1, ids: held.slice(0, 1) }],
     });
