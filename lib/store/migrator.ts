@@ -6,8 +6,6 @@ import type { SqlRow, SqlScript } from './sql-runner.js';
 
 /** How a dialect keeps account of migrations, in the form TypeORM itself uses. */
 export interface MigrationStatements {
-  /** Names of the queue's tables that are there. */
-  readonly LIST_TABLES: string;
   readonly CREATE_MIGRATIONS_TABLE: string;
   readonly LIST_MIGRATIONS: string;
   readonly RECORD_MIGRATION: string;

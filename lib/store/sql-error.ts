@@ -57,16 +57,17 @@ export function toSqlError(error: unknown): SqlError {
 /** What callers hear of `closed`. */
 export const QUEUE_CLOSED = 'the queue is closed: its application has ended, or is about to';
 
-/** What callers hear of `denied`. */
+/** The error text of `denied`. */
 export function deniedText(error: SqlError): string {
   const advice = lacksTable(error)
-    ? '; run the TypeORM migrations `jobsMigrations`, or, if tables were dropped, drop `_jobs_migrations` as well and start anew with `migrate: true`'
+    ? '; its tables are missing: run the TypeORM migrations `jobsMigrations`, or restart with `migrate: true`, which creates them' +
+      ' (drop `_jobs_migrations` first if it is still there)'
     : '';
-  return `the database does not serve the queue at present: ${error.message}${advice}`;
+  return `the database refuses the queue: ${error.message}${advice}`;
 }
 
-/** Whether a table of the queue's is not there. */
-export function lacksTable({ message, driverCode }: SqlError): boolean {
+/** Whether a table of the queue is missing. */
+function lacksTable({ message, driverCode }: SqlError): boolean {
   return (
     /\b_jobs(_rollup|_workers|_paused)?\b/.test(message) && (/no such table/.test(message) || driverCode === '42P01')
   );

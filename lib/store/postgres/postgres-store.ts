@@ -9,7 +9,7 @@ import type { Retention } from '../../core/options.js';
 import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
 import type { JobStore, StoreTransaction } from '../job-store.js';
-import { JobsTables } from '../jobs-tables.js';
+import { setUpTables } from '../migrator.js';
 import { PausedTopics } from '../paused-topics.js';
 import { refusedCompletion } from '../refused-completion.js';
 import { agesOf } from '../retention-ages.js';
@@ -70,7 +70,6 @@ export class PostgresStore implements JobStore {
   readonly pauses = new PausedTopics(pauseStatements, (text, params) => this.visit(text, params));
 
   private readonly transactions: CallerTransactions;
-  private readonly tables: JobsTables;
   private readonly announcer: Notifier;
   private readonly insertions: JobInserter;
   /**
@@ -96,16 +95,6 @@ export class PostgresStore implements JobStore {
     this.inserters = new Semaphore(this.capabilities.inserts.atOnce);
     this.handlers = new Semaphore(this.capabilities.transactionsAtOnce);
     this.transactions = new CallerTransactions([options.app, options.own]);
-    this.tables = new JobsTables({
-      databaseType: 'postgres',
-      statements: tableStatements,
-      migrate: options.migrate,
-      read: (statement) => this.send(statement, []),
-      run: (script) => this.runMigrations(script),
-      runBeside: (script) => this.runMigrations(script),
-      clock: options.clock,
-      logger: options.logger,
-    });
     this.announcer = new Notifier((hint) => this.notify(JOBS_CHANNEL, hint), options.clock);
     this.visitors = options.connections > 2 ? new Semaphore(options.connections - 2) : this.waiters;
     this.insertions = new JobInserter(
@@ -123,7 +112,13 @@ export class PostgresStore implements JobStore {
       this.transactions.startWatching();
       this.stopHearing = hearErrorsOf(poolOf(this.options.app));
       this.runner = this.options.session.runnerOf(this.pool);
-      await this.tables.setUp();
+      await setUpTables({
+        databaseType: 'postgres',
+        statements: tableStatements,
+        migrate: this.options.migrate,
+        read: (statement) => this.query(statement, []),
+        run: (script) => this.runMigrations(script),
+      });
       this.schema = String((await this.query(tableStatements.SCHEMA_OF_JOBS, []))[0]!.name);
     } catch (error) {
       await this.close();
@@ -152,7 +147,7 @@ export class PostgresStore implements JobStore {
       return (isKeyed ? this.waiters : this.inserters).pass(() => insertions.insert(jobs));
     }
     const insert = (): Promise<Seam.InsertedJob[]> => this.ownTransaction((own) => insertions.insertAlone(own, jobs));
-    const inserted = await this.waiters.pass(() => this.tables.usedBy(insert));
+    const inserted = await this.waiters.pass(insert);
     this.announcer.announce(topicsOf(jobs));
     return inserted;
   }
@@ -314,22 +309,15 @@ export class PostgresStore implements JobStore {
 
   private async query(text: string, params: readonly unknown[], tx?: StoreTransaction): Promise<readonly SqlRow[]> {
     if (!tx) {
-      return this.tables.usedBy(() => this.send(text, params));
+      return untilDone(() => this.runner.query(text, params));
     }
     try {
       const queryRunner = this.transactions.queryRunnerOf(tx);
       await hearErrors(queryRunner);
       return await runnerOfQueryRunner(queryRunner).query(this.qualified(text), params);
     } catch (error) {
-      const failure = translatedIn(error);
-      // Not for this transaction, which has failed.
-      void this.tables.madeAfter(failure);
-      throw failure;
+      throw translatedIn(error);
     }
-  }
-
-  private send(text: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
-    return untilDone(() => this.runner.query(text, params));
   }
 
   /** In a transaction of the caller's, `search_path` may lead to a table of the same name in another schema. */

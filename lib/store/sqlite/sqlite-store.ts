@@ -9,7 +9,7 @@ import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
 import { ALONE } from '../job-store.js';
 import { isCompletion } from '../completion.js';
-import { JobsTables } from '../jobs-tables.js';
+import { setUpTables } from '../migrator.js';
 import { PausedTopics } from '../paused-topics.js';
 import { nextTurn } from '../real-timers.js';
 import { refusedCompletion } from '../refused-completion.js';
@@ -71,7 +71,6 @@ export class SqliteStore implements Seam.JobStore {
 
   private readonly moves = new RequestedActions((script) => this.run(script));
   private readonly transactions: CallerTransactions;
-  private readonly tables: JobsTables;
   private connection!: SqliteConnection;
 
   constructor(private readonly options: SqliteStoreOptions) {
@@ -82,16 +81,6 @@ export class SqliteStore implements Seam.JobStore {
         this.connection.lane.poke();
       },
     });
-    this.tables = new JobsTables({
-      databaseType: options.own.options.type,
-      statements: tableStatements,
-      migrate: options.migrate,
-      read: (statement) => this.lookOnce(() => one(statement, [])),
-      run: (script) => translated(this.connection.lane.transact(script)),
-      runBeside: (script) => translated(this.connection.lane.run(script)),
-      clock: options.clock,
-      logger: options.logger,
-    });
   }
 
   async open(): Promise<void> {
@@ -99,7 +88,13 @@ export class SqliteStore implements Seam.JobStore {
     await this.whenFree(() => this.options.own.initialize());
     try {
       await this.prepareConnection();
-      await this.tables.setUp();
+      await setUpTables({
+        databaseType: this.options.own.options.type,
+        statements: tableStatements,
+        migrate: this.options.migrate,
+        read: (statement) => this.read(statement, []),
+        run: (script) => translated(this.connection.lane.transact(script)),
+      });
     } catch (error) {
       await this.close();
       throw error;
@@ -281,11 +276,11 @@ export class SqliteStore implements Seam.JobStore {
   }
 
   private run<T>(script: () => SqlScript<T>): Promise<T> {
-    return this.tables.usedBy(() => translated(this.connection.lane.run(script)));
+    return translated(this.connection.lane.run(script));
   }
 
   private runEach<T>(script: () => SqlScript<T>): Promise<T> {
-    return this.tables.usedBy(() => translated(this.connection.lane.runEach(script)));
+    return translated(this.connection.lane.runEach(script));
   }
 
   private write(text: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
@@ -298,10 +293,6 @@ export class SqliteStore implements Seam.JobStore {
 
   /** Runs a script that only reads. */
   private look<T>(script: () => SqlScript<T>): Promise<T> {
-    return this.tables.usedBy(() => this.lookOnce(script));
-  }
-
-  private lookOnce<T>(script: () => SqlScript<T>): Promise<T> {
     return this.whenFree(() => this.connection.read(script()));
   }
 
@@ -310,11 +301,6 @@ export class SqliteStore implements Seam.JobStore {
   }
 
   private async inTransaction<T>(tx: Seam.StoreTransaction, script: SqlScript<T>): Promise<T> {
-    try {
-      return await translatedIn(runScript(runnerOfQueryRunner(this.transactions.queryRunnerOf(tx)), script));
-    } catch (error) {
-      void this.tables.madeAfter(error);
-      throw error;
-    }
+    return translatedIn(runScript(runnerOfQueryRunner(this.transactions.queryRunnerOf(tx)), script));
   }
 }

@@ -6,11 +6,6 @@ import { columnsOf } from './statement-parts.js';
  */
 export const LOCK_MIGRATIONS = `SELECT set_config('lock_timeout', '500ms', true), pg_advisory_xact_lock(7305808102)`;
 
-/** Those of the queue's tables that are there, where its connections would find them. */
-export const LIST_TABLES = `
-SELECT name FROM unnest(ARRAY['_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_paused', '_jobs_migrations']) AS t(name)
-WHERE to_regclass(name) IS NOT NULL`;
-
 /** Which migrations have run, in the table TypeORM would make. */
 export const CREATE_MIGRATIONS_TABLE = `CREATE TABLE IF NOT EXISTS _jobs_migrations (
   id serial NOT NULL PRIMARY KEY, timestamp bigint NOT NULL, name character varying NOT NULL)`;

@@ -1,10 +1,5 @@
 import { byId, jobColumns } from './statement-parts.js';
 
-/** Those of the queue's tables that are there. */
-export const LIST_TABLES = `
-SELECT name FROM sqlite_master
-WHERE type = 'table' AND name IN ('_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_paused', '_jobs_migrations')`;
-
 /** Which migrations have run, in the table TypeORM would make. */
 export const CREATE_MIGRATIONS_TABLE = `CREATE TABLE IF NOT EXISTS _jobs_migrations (
   id integer PRIMARY KEY AUTOINCREMENT NOT NULL, timestamp bigint NOT NULL, name varchar NOT NULL)`;
