@@ -158,10 +158,8 @@ export class JobsEngine {
     this.dispatcher = new Dispatcher({ ...parts, attempts: this.attempts });
     const { enqueuer, dispatcher, attempts } = this;
     this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, attempts });
-    this.statistics = new MetricsRecorder({
-      ...parts,
-      topics: () => this.registry.claimable().map(({ topic }) => topic),
-    });
+    const topics = (): string[] => registry.claimable().map(({ topic }) => topic);
+    this.statistics = new MetricsRecorder({ ...parts, topics });
     const rescuer = new Rescuer({ ...parts, onRescued: (topics) => this.announce(topics) });
     const loops = { chores: [rescuer, new Pruner(parts)], records: [this.statistics] };
     this.lifecycle = new EngineLifecycle({ ...parts, settler, heartbeat, attempts, dispatcher, ...loops });
