@@ -325,7 +325,7 @@ export class JobsEngine {
     }
   }
 
-  /** A survey says whether there are such jobs. A claim would be refused, and complained of, where the database can only be read. */
+  /** A scan says whether there are such jobs. A claim would be refused, and complained of, where the database can only be read. */
   private lookFor(jobs: readonly LaneName[]): void {
     const runAt = new Date();
     for (const { topic, priority } of earliestOfLanes(

@@ -44,7 +44,7 @@ export interface JobStore {
   /** pending → processing, lane by lane, at most `limit` in all; nothing of topics that are paused. */
   claim(request: ClaimRequest): Promise<Claim[]>;
   /** The first waiting job, due or not, of each priority in each gap, and of each of the lanes from its lower bound on. */
-  survey(gaps: readonly LaneGap[], lanes?: readonly LaneStart[]): Promise<LaneSurvey>;
+  scan(gaps: readonly LaneGap[], lanes?: readonly LaneStart[]): Promise<LaneScan>;
   /**
    * processing → processing: their handlers are called next. Asked of jobs without a retry left: until then the end of the lease
    * puts such a job back, from then on it fails it; one that has ended counts as lost. Answers in the order of `tokens`.
@@ -235,7 +235,7 @@ export interface PausedTopic {
 }
 
 /** What a look into the database's indexes says of itself. */
-export interface Look {
+export interface ScanTiming {
   /** The database's time, at which it was asked. */
   readonly at: Date;
   /**
@@ -245,7 +245,7 @@ export interface Look {
   readonly tookMs: number;
 }
 
-export interface LaneSurvey extends Look {
+export interface LaneScan extends ScanTiming {
   readonly waiting: readonly WaitingLane[];
 }
 
@@ -290,7 +290,7 @@ export interface Settled {
   readonly wasRescued?: true;
 }
 
-export interface Rescue extends Look {
+export interface Rescue extends ScanTiming {
   readonly rescued: readonly Rescued[];
 }
 

@@ -26,7 +26,7 @@ export function earliestOfLanes<Waiting extends LaneName & { readonly runAt: Dat
   return [...earliest.values()];
 }
 
-/** The gaps that these priorities of a topic leave: a survey of one finds its first lane, and whether that is due. */
+/** The gaps that these priorities of a topic leave: a scan of one finds its first lane, and whether that is due. */
 export function gapsBetween(topic: string, priorities: readonly number[]): LaneGap[] {
   const bounds = [PRIORITY_MIN - 1, ...[...priorities].sort((a, b) => a - b), PRIORITY_MAX + 1];
   return bounds

@@ -2,7 +2,16 @@ import type { Backoff } from '../core/backoff.js';
 import type { Claim, JobFailure } from '../core/job.js';
 import { Job } from '../core/job.js';
 import type { JobStatus } from '../core/job-state.js';
-import type { InsertedJob, JobInsert, LaneSurvey, Look, ActionResult, Rescue, Rescued, Settled } from './job-store.js';
+import type {
+  InsertedJob,
+  JobInsert,
+  LaneScan,
+  ScanTiming,
+  ActionResult,
+  Rescue,
+  Rescued,
+  Settled,
+} from './job-store.js';
 import type { SqlRow } from './sql-runner.js';
 
 /*
@@ -176,23 +185,23 @@ export function toActionResult(row: SqlRow): ActionResult {
 }
 
 /** The last row of a look says when and how long; the others are what it found. */
-function lookOf(rows: readonly SqlRow[]): Look {
+function toScanTiming(rows: readonly SqlRow[]): ScanTiming {
   const { at, took_ms: tookMs } = rows.at(-1)!;
   return { at: time(at), tookMs: Number(tookMs) };
 }
 
-export function toSurvey(rows: readonly SqlRow[]): LaneSurvey {
+export function toLaneScan(rows: readonly SqlRow[]): LaneScan {
   const waiting = rows.slice(0, -1).map((row) => ({
     topic: row.topic as string,
     priority: Number(row.priority),
     dueInMs: Number(row.due_in_ms),
     isPaused: Boolean(row.is_paused),
   }));
-  return { ...lookOf(rows), waiting };
+  return { ...toScanTiming(rows), waiting };
 }
 
 export function toRescue(rows: readonly SqlRow[]): Rescue {
-  return { ...lookOf(rows), rescued: rows.slice(0, -1).map(rescuedOf) };
+  return { ...toScanTiming(rows), rescued: rows.slice(0, -1).map(rescuedOf) };
 }
 
 function rescuedOf(row: SqlRow): Rescued {

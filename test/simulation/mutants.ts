@@ -125,7 +125,7 @@ export const mutants: readonly Mutant[] = [
       replace(
         LaneScanner.prototype,
         'knownForMs',
-        (knownForMs) => (surveyor) => (Number(knownForMs(surveyor)) > 0 ? 600_000 : 0),
+        (knownForMs) => (scanner) => (Number(knownForMs(scanner)) > 0 ? 600_000 : 0),
       ),
   },
   {

@@ -1,4 +1,4 @@
-import type { JobStore, Look } from '../../lib/store/job-store.js';
+import type { JobStore, ScanTiming } from '../../lib/store/job-store.js';
 import { altered } from './altered-store.js';
 
 /** A store as an engine uses it, and what a test sees of that. */
@@ -15,13 +15,13 @@ export interface WatchedStore {
 
 /** Watches a store. Nothing is changed of what it does. */
 export function watch(store: JobStore, tookMs?: number): WatchedStore {
-  const said = <T extends Look>(look: T): T => ({ ...look, tookMs: watched.tookMs ?? look.tookMs });
+  const said = <T extends ScanTiming>(look: T): T => ({ ...look, tookMs: watched.tookMs ?? look.tookMs });
   const verbs: Partial<JobStore> = {
     claim: (request) => {
       watched.claimBounds.push(request.lanes.map(({ lowerBound }) => lowerBound));
       return store.claim(request);
     },
-    survey: async (gaps, lanes) => said(await store.survey(gaps, lanes)),
+    scan: async (gaps, lanes) => said(await store.scan(gaps, lanes)),
     rescue: async (limit, lowerBound = null) => {
       watched.rescueBounds.push(lowerBound);
       return said(await store.rescue(limit, lowerBound));

@@ -26,7 +26,7 @@ export interface IdleWatchOptions {
 }
 
 /** After the limit, how long the database may take to say which jobs are due. */
-const SURVEY_MS = 500;
+const SCAN_MS = 500;
 
 const whenIdleTable = { timeout: { default: 30_000, check: duration(1), meaning: 'limit of the wait' } };
 
@@ -68,11 +68,11 @@ export class IdleWatch {
   /** `undefined` when the database does not answer. */
   private async dueTopics(): Promise<string[] | undefined> {
     let due: string[] | undefined;
-    const survey = this.parts.dispatcher.dueTopics().then(
+    const scan = this.parts.dispatcher.dueTopics().then(
       (topics) => void (due = topics),
       () => undefined,
     );
-    await within(this.parts.clock, SURVEY_MS, survey);
+    await within(this.parts.clock, SCAN_MS, scan);
     return due;
   }
 

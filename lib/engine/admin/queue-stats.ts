@@ -127,7 +127,7 @@ export class QueueStats {
     const { store } = this.options;
     const counts = await store.reports.counts(topics);
     const waiting = counts.filter(({ pending }) => pending > 0).map(({ topic }) => topic);
-    const lanes = waiting.length === 0 ? [] : (await store.survey(waiting.map(everyPriority))).waiting;
+    const lanes = waiting.length === 0 ? [] : (await store.scan(waiting.map(everyPriority))).waiting;
     const oldestPendingMs = new Map<string, number>();
     for (const { topic, dueInMs } of lanes.filter((lane) => lane.dueInMs <= 0)) {
       oldestPendingMs.set(topic, Math.max(oldestPendingMs.get(topic) ?? 0, -dueInMs));

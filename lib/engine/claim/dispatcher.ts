@@ -40,7 +40,7 @@ export class Dispatcher {
 
   private readonly book = new LaneIndex();
   private readonly loop: PollLoop;
-  private readonly surveyor: LaneScanner;
+  private readonly scanner: LaneScanner;
   private readonly room: ClaimCapacity;
   private readonly claimer: Claimer;
   private whenQuiet: (() => void)[] = [];
@@ -48,7 +48,7 @@ export class Dispatcher {
   private isAnythingNew = false;
   /** How often in a row it has asked in vain for what somebody holds locked. */
   private timesLocked = 0;
-  /** Ends the loop's wait for news or the answer to a survey. */
+  /** Ends the loop's wait for news or the answer to a scan. */
   private endWait: () => void = () => undefined;
 
   constructor(private readonly options: DispatcherOptions) {
@@ -60,14 +60,14 @@ export class Dispatcher {
     });
     this.room = new ClaimCapacity(options);
     const { book, room } = this;
-    this.surveyor = new LaneScanner({
+    this.scanner = new LaneScanner({
       ...options,
       book,
       room,
       onAnswered: () => this.endWait(),
       onLate: () => this.goOn(),
     });
-    this.claimer = new Claimer({ ...options, book, room, reach: () => this.surveyor.reach });
+    this.claimer = new Claimer({ ...options, book, room, reach: () => this.scanner.reach });
     options.attempts.whenChanged(() => {
       this.claimer.sendAhead();
       if (this.room.wasShort || this.whenQuiet.length > 0) {
@@ -80,7 +80,7 @@ export class Dispatcher {
     this.hasStarted = true;
     if (!this.isClaiming) {
       this.claimer.start();
-      this.surveyor.start();
+      this.scanner.start();
       // Nothing was heard while it stood.
       this.wake();
     }
@@ -96,7 +96,7 @@ export class Dispatcher {
     this.options.attempts.windUp();
     await this.loop.stop();
     await this.claimer.answered();
-    await this.surveyor.answered();
+    await this.scanner.answered();
     // It may have been told to claim again meanwhile.
     if (!this.isClaiming) {
       // Nobody here looks for jobs any more: whoever waits for them to run out has waited long enough.
@@ -110,13 +110,13 @@ export class Dispatcher {
       return;
     }
     if (priority === undefined) {
-      this.surveyor.noteHint();
+      this.scanner.noteHint();
     }
     this.book.arm(topic, priority, dueAt);
     this.goOn();
   }
 
-  /** A job may wait, until then: a survey is to say so. */
+  /** A job may wait, until then: a scan is to say so. */
   expect(topic: string, priority: number, dueAt: Date): void {
     if (this.isOurs(topic)) {
       this.book.expect(topic, priority, dueAt);
@@ -136,7 +136,7 @@ export class Dispatcher {
     if (!this.isClaiming) {
       return Promise.resolve();
     }
-    this.surveyor.lookEverywhere();
+    this.scanner.lookEverywhere();
     this.wake();
     return new Promise((resolve) => this.whenQuiet.push(resolve));
   }
@@ -147,24 +147,24 @@ export class Dispatcher {
     if (topics.length === 0) {
       return [];
     }
-    const { waiting } = await this.options.store.survey(this.book.gaps(topics), this.book.starts(topics, 'full'));
+    const { waiting } = await this.options.store.scan(this.book.gaps(topics), this.book.starts(topics, 'full'));
     const due = waiting.filter(({ dueInMs, isPaused }) => dueInMs <= 0 && !isPaused);
     return [...new Set(due.map(({ topic }) => topic))];
   }
 
   /** One round; answers how long to sleep when nobody wakes it. */
   private async round(): Promise<number | void> {
-    const { claimer, surveyor } = this;
+    const { claimer, scanner } = this;
     while (this.isClaiming) {
-      if (surveyor.hasYetToLook) {
+      if (scanner.hasYetToLook) {
         // Before the first claim, which begins with the most urgent of the lanes that are known.
-        await surveyor.survey();
+        await scanner.scan();
         continue;
       }
-      surveyor.throwFailure();
+      scanner.throwFailure();
       this.isAnythingNew = false;
       const claimed = await claimer.claim();
-      if (surveyor.isWell) {
+      if (scanner.isWell) {
         // While there is always something new, the round does not end.
         this.loop.markHealthy();
       }
@@ -175,8 +175,8 @@ export class Dispatcher {
         this.timesLocked = 0;
       }
       if (claimed === 'go on' || claimer.isBusy) {
-        if (surveyor.isOverdue) {
-          void surveyor.survey();
+        if (scanner.isOverdue) {
+          void scanner.scan();
         }
         continue;
       }
@@ -188,26 +188,26 @@ export class Dispatcher {
   }
 
   /**
-   * Has a survey say what nobody here knows, unless the last one has, and tells whoever waits for quiet. Answers how long to sleep;
+   * Has a scan say what nobody here knows, unless the last one has, and tells whoever waits for quiet. Answers how long to sleep;
    * 0: there is something to claim by now, and its answer is not waited for.
    */
   private async lookAhead(isEmptyHanded: boolean): Promise<number> {
-    const { claimer, surveyor } = this;
-    if (this.whenQuiet.length > 0 || surveyor.knownForMs() === 0) {
+    const { claimer, scanner } = this;
+    if (this.whenQuiet.length > 0 || scanner.knownForMs() === 0) {
       // Before news is heeded: under a flood of hints there would never be one.
-      void surveyor.survey();
+      void scanner.scan();
       if (!this.isAnythingNew) {
         await new Promise<void>((resolve) => (this.endWait = resolve));
       }
-      if (surveyor.isBusy) {
+      if (scanner.isBusy) {
         return 0;
       }
-      if (isEmptyHanded && !surveyor.hasFoundLanes && claimer.isAnyDue()) {
+      if (isEmptyHanded && !scanner.hasFoundLanes && claimer.isAnyDue()) {
         return this.lockedPauseMs();
       }
     }
     this.timesLocked = 0;
-    const knownForMs = surveyor.knownForMs();
+    const knownForMs = scanner.knownForMs();
     if (knownForMs > 0) {
       this.noteQuiet();
     }
@@ -219,7 +219,7 @@ export class Dispatcher {
     const pauseMs = growingBackoffMs(this.timesLocked, LOCKED_PAUSES, random());
     this.timesLocked += 1;
     // What is due elsewhere in the meantime does not wait for it.
-    return Math.min(pauseMs, pollIntervalMs, this.surveyor.nextDueInMs());
+    return Math.min(pauseMs, pollIntervalMs, this.scanner.nextDueInMs());
   }
 
   /** There may be something to claim. */

@@ -1,5 +1,5 @@
 import type { Claim } from '../../core/job.js';
-import type { Lane, LaneGap, LaneStart, LaneSurvey } from '../../store/job-store.js';
+import type { Lane, LaneGap, LaneStart, LaneScan } from '../../store/job-store.js';
 import { gapsBetween, laneKey } from '../../store/lanes.js';
 import type { Reach } from './lane-state.js';
 import { LaneState } from './lane-state.js';
@@ -25,7 +25,7 @@ export interface PlannedLane extends Lane {
   readonly shared: SharedRoom | undefined;
 }
 
-/** How a survey was asked, and in which round. */
+/** How a scan was asked, and in which round. */
 interface Asked {
   readonly reach: Reach;
   readonly askedIn: number;
@@ -34,7 +34,7 @@ interface Asked {
 /** What was heard of a topic last: claims would get nothing while it is paused. */
 interface PauseNews {
   readonly isPaused: boolean;
-  /** The round in which that was said, here or in the answer to a survey. */
+  /** The round in which that was said, here or in the answer to a scan. */
   readonly saidIn: number;
   readonly isSaidHere: boolean;
 }
@@ -44,7 +44,7 @@ const LANES_MAX = 256;
 
 /**
  * What this process knows of waiting work: lanes of a topic and priority, and which of them may have due jobs. Claims
- * ask known lanes only; surveys find the others by looking between them.
+ * ask known lanes only; scans find the others by looking between them.
  */
 export class LaneIndex {
   private readonly lanes = new Map<string, Map<number, LaneState>>();
@@ -71,19 +71,19 @@ export class LaneIndex {
     }
   }
 
-  /** It was paused or resumed here. Nothing of a paused topic is claimed until a survey finds that others have resumed it. */
+  /** It was paused or resumed here. Nothing of a paused topic is claimed until a scan finds that others have resumed it. */
   notePause(topic: string, isPaused: boolean): void {
     this.round += 1;
     this.pauses.set(topic, { isPaused, saidIn: this.round, isSaidHere: true });
   }
 
-  /** A job will be due then: when the time comes a survey finds it, unless looks begin behind it already. */
+  /** A job will be due then: when the time comes a scan finds it, unless looks begin behind it already. */
   expect(topic: string, priority: number, dueAt: Date): void {
     this.round += 1;
     this.lane(topic, priority).announce(dueAt.getTime(), this.round, this.askedIn);
   }
 
-  /** A claim or a survey is sent now, one after another: what is announced later is not settled by it. Answers its round. */
+  /** A claim or a scan is sent now, one after another: what is announced later is not settled by it. Answers its round. */
   ask(): number {
     return (this.askedIn = this.round);
   }
@@ -93,7 +93,7 @@ export class LaneIndex {
     return this.round !== askedIn;
   }
 
-  /** The round of a look that is sent beside claims and surveys. */
+  /** The round of a look that is sent beside claims and scans. */
   get currentRound(): number {
     return this.round;
   }
@@ -162,14 +162,14 @@ export class LaneIndex {
   }
 
   /**
-   * Takes note of a survey of these topics. Lanes in which it found nothing are forgotten, but the usual ones; after a
-   * bounded survey none is, since their bounds keep later surveys from walking over what is dead in them.
+   * Takes note of a scan of these topics. Lanes in which it found nothing are forgotten, but the usual ones; after a
+   * bounded scan none is, since their bounds keep later scans from walking over what is dead in them.
    *
    * @returns whether it found lanes that were not known.
    */
   learn(
     topics: readonly TopicCapacity[],
-    { waiting, at }: LaneSurvey,
+    { waiting, at }: LaneScan,
     nowMs: number,
     { reach, askedIn }: Asked = { reach: 'full', askedIn: this.round },
   ): boolean {
@@ -202,7 +202,7 @@ export class LaneIndex {
    * @param starts where the lanes began when the look was asked for.
    * @returns whether there was any such job.
    */
-  lookedBelow(starts: readonly LaneStart[], { waiting, at }: LaneSurvey, askedIn = this.round): boolean {
+  lookedBelow(starts: readonly LaneStart[], { waiting, at }: LaneScan, askedIn = this.round): boolean {
     const firstOf = new Map(waiting.map((lane) => [laneKey(lane), lane]));
     let isAnyLate = false;
     for (const { topic, priority, lowerBound } of starts) {
@@ -254,7 +254,7 @@ export class LaneIndex {
     }
   }
 
-  /** @param isPaused what a survey has said; `undefined`: nothing of the topic waits, so it cannot know. */
+  /** @param isPaused what a scan has said; `undefined`: nothing of the topic waits, so it cannot know. */
   private learnPause(topic: string, isPaused: boolean | undefined, askedIn: number): void {
     const { saidIn = 0, isSaidHere = false } = this.pauses.get(topic) ?? {};
     if (saidIn <= askedIn && !(isSaidHere && isPaused === undefined)) {

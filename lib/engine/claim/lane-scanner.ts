@@ -7,7 +7,7 @@ import type { Reach } from './lane-state.js';
 import type { LaneIndex, TopicCapacity } from './lane-index.js';
 import { ScanCost } from './scan-cost.js';
 
-export interface SurveyorOptions {
+export interface ScannerOptions {
   readonly store: JobStore;
   readonly clock: Clock;
   readonly logger: JobsLogger;
@@ -15,71 +15,71 @@ export interface SurveyorOptions {
   readonly pollIntervalMs: number;
   readonly book: LaneIndex;
   readonly room: ClaimCapacity;
-  /** A survey is over. */
+  /** A scan is over. */
   readonly onAnswered: () => void;
   /** A job waits below the bounds of claims. */
   readonly onLate: () => void;
 }
 
-/** What a survey has said of the time to come: it holds until something is announced or claimed. */
+/** What a scan has said of the time to come: it holds until something is announced or claimed. */
 interface Outlook {
-  /** The round in which the survey was asked. */
+  /** The round in which the scan was asked. */
   readonly askedIn: number;
   /** Nothing need be looked for before. */
   readonly untilMs: number;
 }
 
 /** After a hint that names no lane, a busy process looks beside its backlog this soon. */
-const HINTED_SURVEY_MS = 50;
-/** Without one it does so this often at least: what a survey costs says whether claims need lower bounds. */
-const SURVEY_REST_MAX_MS = 1_000;
+const HINTED_SCAN_MS = 50;
+/** Without one it does so this often at least: what a scan costs says whether claims need lower bounds. */
+const SCAN_REST_MAX_MS = 1_000;
 
 /**
- * Looks for lanes that are not known and for what is due next. One survey is under way at a time; claims go on beside it.
+ * Looks for lanes that are not known and for what is due next. One scan is under way at a time; claims go on beside it.
  */
 export class LaneScanner {
-  /** Whether the last survey has found lanes that were not known. */
+  /** Whether the last scan has found lanes that were not known. */
   hasFoundLanes = false;
-  /** Whether the last survey was not refused. */
+  /** Whether the last scan was not refused. */
   isWell = true;
 
   private hasLooked = false;
-  private surveyedAtMs = -Infinity;
+  private scannedAtMs = -Infinity;
   private isHinted = false;
-  private surveying: Promise<void> | undefined;
-  /** Of a survey, not told yet. */
+  private scanning: Promise<void> | undefined;
+  /** Of a scan, not told yet. */
   private failure: { readonly error: unknown } | undefined;
   private outlook: Outlook | undefined;
   private lookBelow: Promise<void> | undefined;
   private readonly cost: ScanCost;
 
-  constructor(private readonly options: SurveyorOptions) {
+  constructor(private readonly options: ScannerOptions) {
     this.cost = new ScanCost(options.clock, options.pollIntervalMs);
   }
 
-  /** A clean index costs nothing to begin at its start; otherwise claims and surveys begin where the last ones ended. */
+  /** A clean index costs nothing to begin at its start; otherwise claims and scans begin where the last ones ended. */
   get reach(): Reach {
     return this.cost.isHigh ? 'bounded' : 'full';
   }
 
-  /** Whether no survey has been answered, or refused, since the start, though there is something to look for. */
+  /** Whether no scan has been answered, or refused, since the start, though there is something to look for. */
   get hasYetToLook(): boolean {
     return !this.hasLooked && this.options.room.topics().length > 0;
   }
 
-  /** Whether a survey is under way. */
+  /** Whether a scan is under way. */
   get isBusy(): boolean {
-    return this.surveying !== undefined;
+    return this.scanning !== undefined;
   }
 
   /** Whether it is time to look beside a backlog: what is more urgent than all of it may stand in a lane nobody here knows. */
   get isOverdue(): boolean {
     const { clock, pollIntervalMs } = this.options;
-    const restMs = Math.min(pollIntervalMs, this.isHinted ? HINTED_SURVEY_MS : SURVEY_REST_MAX_MS);
-    return clock.now() - this.surveyedAtMs >= restMs;
+    const restMs = Math.min(pollIntervalMs, this.isHinted ? HINTED_SCAN_MS : SCAN_REST_MAX_MS);
+    return clock.now() - this.scannedAtMs >= restMs;
   }
 
-  /** For how long nothing need be looked for, by what the last survey has said. 0: not any more. */
+  /** For how long nothing need be looked for, by what the last scan has said. 0: not any more. */
   knownForMs(): number {
     const { book, room, clock } = this.options;
     if (!this.outlook || book.hasNewsSince(this.outlook.askedIn)) {
@@ -105,26 +105,26 @@ export class LaneScanner {
     this.isHinted = true;
   }
 
-  /** The next surveys are to look from the start of the index. */
+  /** The next scans are to look from the start of the index. */
   lookEverywhere(): void {
     this.cost.forget();
   }
 
   /** Resolves when nothing is under way that is now, or that follows from it. */
   async answered(): Promise<void> {
-    await this.surveying;
+    await this.scanning;
     await this.lookBelow;
   }
 
-  /** Sends a survey, unless one is under way, and resolves when it is over. What it failed for is thrown by `throwFailure`. */
-  survey(): Promise<void> {
-    return (this.surveying ??= this.look().finally(() => {
-      this.surveying = undefined;
+  /** Sends a scan, unless one is under way, and resolves when it is over. What it failed for is thrown by `throwFailure`. */
+  scan(): Promise<void> {
+    return (this.scanning ??= this.look().finally(() => {
+      this.scanning = undefined;
       this.options.onAnswered();
     }));
   }
 
-  /** @throws what a survey failed for since the last call. */
+  /** @throws what a scan failed for since the last call. */
   throwFailure(): void {
     const { failure } = this;
     this.failure = undefined;
@@ -140,20 +140,20 @@ export class LaneScanner {
     const { reach } = this;
     this.outlook = undefined;
     this.isHinted = false;
-    this.surveyedAtMs = clock.now();
+    this.scannedAtMs = clock.now();
     if (reach === 'full') {
       this.cost.noteAsked();
     }
     const askedIn = book.ask();
     try {
-      const survey = await store.survey(book.gaps(topics), book.starts(topics, reach));
+      const scan = await store.scan(book.gaps(topics), book.starts(topics, reach));
       this.isWell = true;
       if (reach === 'full') {
-        this.cost.noteFull(survey.tookMs);
+        this.cost.noteFull(scan.tookMs);
       } else {
         this.lookBelowWhenDue(topics);
       }
-      this.hasFoundLanes = book.learn(topics, survey, clock.now(), { reach, askedIn });
+      this.hasFoundLanes = book.learn(topics, scan, clock.now(), { reach, askedIn });
       // What was announced meanwhile, a retry for example, it may not have seen: then it says nothing of the time to come.
       this.outlook = { askedIn, untilMs: clock.now() + this.pollInMs() };
     } catch (error) {
@@ -171,7 +171,7 @@ export class LaneScanner {
   }
 
   /**
-   * While claims are bounded: looks from the start of the index for what committed late below the bounds. Claims and surveys go on
+   * While claims are bounded: looks from the start of the index for what committed late below the bounds. Claims and scans go on
    * meanwhile, since it may take long.
    */
   private lookBelowWhenDue(topics: readonly TopicCapacity[]): void {
@@ -186,9 +186,9 @@ export class LaneScanner {
     const askedIn = book.currentRound;
     this.cost.noteAsked();
     try {
-      const survey = await store.survey([], book.starts(topics, 'full'));
-      this.cost.noteFull(survey.tookMs);
-      if (book.lookedBelow(bounded, survey, askedIn)) {
+      const scan = await store.scan([], book.starts(topics, 'full'));
+      this.cost.noteFull(scan.tookMs);
+      if (book.lookedBelow(bounded, scan, askedIn)) {
         onLate();
       }
     } catch (error) {

@@ -1,7 +1,7 @@
 import type { LaneStart, WaitingLane } from '../../store/job-store.js';
 import { COMMIT_MARGIN_MS } from './scan-cost.js';
 
-/** How the lanes of a survey or a claim begin: each at its lower bound, or at the start of the index. */
+/** How the lanes of a scan or a claim begin: each at its lower bound, or at the start of the index. */
 export type Reach = 'bounded' | 'full';
 
 /** Of the jobs that were announced between a look and the next one: when the first is due, and the round of the last. */
@@ -51,7 +51,7 @@ export class LaneState {
     this.armedIn = round;
   }
 
-  /** A survey has found its first job, or none. */
+  /** A scan has found its first job, or none. */
   expect(first: WaitingLane | undefined, nowMs: number): void {
     this.dueAtMs = first ? nowMs + first.dueInMs : Infinity;
   }

@@ -48,8 +48,8 @@ export class UnhandledTopicsCheck {
     if (orphans.length === 0) {
       return [];
     }
-    const survey = await store.survey(orphans.map(everyPriority));
-    const due = new Set(survey.waiting.filter(({ dueInMs }) => dueInMs <= 0).map(({ topic }) => topic));
+    const scan = await store.scan(orphans.map(everyPriority));
+    const due = new Set(scan.waiting.filter(({ dueInMs }) => dueInMs <= 0).map(({ topic }) => topic));
     return orphans.filter((topic) => due.has(topic));
   }
 }

@@ -13,7 +13,7 @@ import { setUpTables } from '../migrator.js';
 import { PausedTopics } from '../paused-topics.js';
 import { refusedCompletion } from '../refused-completion.js';
 import { agesOf } from '../retention-ages.js';
-import { toJob, toRescue, toSurvey } from '../row-mapper.js';
+import { toJob, toRescue, toLaneScan } from '../row-mapper.js';
 import { piecesOf } from '../batch-json.js';
 import type { SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
@@ -21,7 +21,7 @@ import { Notifier } from './notifier.js';
 import { hearErrors, hearErrorsOf, poolOf } from './driver/application-pool.js';
 import { capabilitiesOf } from './capabilities.js';
 import { toClaim } from './claim-row.js';
-import { CLAIM, CLAIM_AS_TEXT, SURVEY } from './sql/claim.js';
+import { CLAIM, CLAIM_AS_TEXT, SCAN } from './sql/claim.js';
 import { translatedIn, untilDone } from './error-translation.js';
 import { JobInserter, topicsOf } from './job-inserter.js';
 import { LeaseWriter } from './leases.js';
@@ -176,13 +176,13 @@ export class PostgresStore implements JobStore {
     return rows.map(toClaim);
   }
 
-  async survey(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[] = []): Promise<Seam.LaneSurvey> {
+  async scan(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[] = []): Promise<Seam.LaneScan> {
     const starts = lanes.map(({ topic, priority, lowerBound }) => ({
       topic,
       priority,
       lower_bound: lowerBound ?? '-infinity',
     }));
-    return toSurvey(await this.query(SURVEY, [JSON.stringify(gaps), JSON.stringify(starts)]));
+    return toLaneScan(await this.query(SCAN, [JSON.stringify(gaps), JSON.stringify(starts)]));
   }
 
   begin(tokens: readonly ClaimToken[]): Promise<Seam.ClaimState[]> {

@@ -14,13 +14,13 @@ import { PausedTopics } from '../paused-topics.js';
 import { nextTurn } from '../real-timers.js';
 import { refusedCompletion } from '../refused-completion.js';
 import { agesOf } from '../retention-ages.js';
-import { toJob, toRescue, toSurvey } from '../row-mapper.js';
+import { toJob, toRescue, toLaneScan } from '../row-mapper.js';
 import { answeredInOrder, claimStatesInOrder } from '../batch-results.js';
 import { progressJson, tokenJson } from '../batch-json.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { toClaim } from './claim-row.js';
-import { CLAIM, DUE_LANES, SURVEY } from './sql/claim.js';
+import { CLAIM, DUE_LANES, SCAN } from './sql/claim.js';
 import { watchCommits } from './driver/commit-watch.js';
 import { translated, translatedIn } from './error-translation.js';
 import { BEGIN_ATTEMPTS, CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './sql/lease.js';
@@ -139,8 +139,8 @@ export class SqliteStore implements Seam.JobStore {
     return (await this.write(CLAIM, params)).map(toClaim);
   }
 
-  async survey(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[] = []): Promise<Seam.LaneSurvey> {
-    return toSurvey(await this.read(SURVEY, [JSON.stringify(gaps), JSON.stringify(lanes.map(startOf))]));
+  async scan(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[] = []): Promise<Seam.LaneScan> {
+    return toLaneScan(await this.read(SCAN, [JSON.stringify(gaps), JSON.stringify(lanes.map(startOf))]));
   }
 
   async begin(tokens: readonly ClaimToken[]): Promise<Seam.ClaimState[]> {

@@ -11,26 +11,26 @@ describe.each(storeKinds())('whenIdle beside an attempt that fails, on $label', 
 
   afterEach(() => engine.close());
 
-  it('does not believe a survey that was asked before the retry was in the table', async () => {
+  it('does not believe a scan that was asked before the retry was in the table', async () => {
     const events: JobEvent[] = [];
     const hasTold = (type: JobEventType): boolean => events.some((event) => event.type === type);
-    const surveyed = signal();
+    const scanned = signal();
     let isAsked = false;
     const store = altered(fixture.store, {
-      survey: async (...asked) => {
+      scan: async (...asked) => {
         const isOfIdle = isAsked;
-        const survey = await fixture.store.survey(...asked);
+        const scan = await fixture.store.scan(...asked);
         if (isOfIdle) {
-          surveyed.resolve();
+          scanned.resolve();
           await until(() => hasTold('retrying'));
         }
-        return survey;
+        return scan;
       },
     });
     engine = new JobsEngine({ store, concurrency: 2, backoff: { type: 'fixed', delay: 0 } });
     engine.events.subscribe((event) => events.push(event));
     engine.register(TOPIC, async ({ attempt }) => {
-      await surveyed.promise;
+      await scanned.promise;
       if (attempt === 1) throw new Error('once more');
     });
     await engine.start();

@@ -10,9 +10,9 @@ describe.each(storeKinds())('a paused topic on $label', (kind) => {
 
   afterEach(() => fixture.sql('DELETE FROM _jobs_paused'));
 
-  const surveyed = async (): Promise<readonly WaitingLane[]> => {
+  const scanned = async (): Promise<readonly WaitingLane[]> => {
     const lane = { topic: TOPIC, priority: 0, lowerBound: null };
-    const { waiting } = await fixture.store.survey([TOPIC, 'sms'].map(everyPriority), [lane]);
+    const { waiting } = await fixture.store.scan([TOPIC, 'sms'].map(everyPriority), [lane]);
     return waiting;
   };
 
@@ -58,19 +58,19 @@ describe.each(storeKinds())('a paused topic on $label', (kind) => {
     });
   }
 
-  it('says in a survey that its lanes wait, and that they are paused', async () => {
+  it('says in a scan that its lanes wait, and that they are paused', async () => {
     await insertOne(fixture.store);
     await insertOne(fixture.store, { priority: 4 });
     await insertOne(fixture.store, { topic: 'sms' });
     await fixture.store.pauses.pause([TOPIC]);
-    const paused = (await surveyed()).filter(({ isPaused }) => isPaused);
+    const paused = (await scanned()).filter(({ isPaused }) => isPaused);
     expect(paused.map(({ topic, priority }) => `${topic} ${priority}`).sort()).toEqual([
       `${TOPIC} 0`,
       `${TOPIC} 0`,
       `${TOPIC} 4`,
     ]);
     expect(paused.every(({ dueInMs }) => dueInMs <= 0)).toBe(true);
-    expect((await surveyed()).filter(({ isPaused }) => !isPaused)).toMatchObject([{ topic: 'sms' }]);
+    expect((await scanned()).filter(({ isPaused }) => !isPaused)).toMatchObject([{ topic: 'sms' }]);
   });
 
   it('keeps the time at which it was paused first, by the clock of the database', async () => {

@@ -1,5 +1,5 @@
 import { JobsEngine } from 'nestjs-jobs';
-import type { Look } from '../../../lib/store/job-store.js';
+import type { ScanTiming } from '../../../lib/store/job-store.js';
 import { insertOne } from '../../support/job-rows.js';
 import type { StoreFixture } from '../../support/stores.js';
 import { storeKinds, useStore } from '../../support/stores.js';
@@ -20,7 +20,7 @@ function running(count: number): string {
 }
 
 /** The least that some looks took: what else the machine does is not of interest. */
-async function leastOf(look: () => Promise<Look>): Promise<number> {
+async function leastOf(look: () => Promise<ScanTiming>): Promise<number> {
   const took: number[] = [];
   for (let round = 0; round < 5; round += 1) {
     took.push((await look()).tookMs);
@@ -28,8 +28,8 @@ async function leastOf(look: () => Promise<Look>): Promise<number> {
   return Math.min(...took);
 }
 
-const survey = async (fixture: StoreFixture, lowerBound: string | null): Promise<number> =>
-  leastOf(() => fixture.store.survey([], [{ topic: TOPIC, priority: 0, lowerBound }]));
+const scan = async (fixture: StoreFixture, lowerBound: string | null): Promise<number> =>
+  leastOf(() => fixture.store.scan([], [{ topic: TOPIC, priority: 0, lowerBound }]));
 
 const rescue = (fixture: StoreFixture, lowerBound: string | null): Promise<number> =>
   leastOf(() => fixture.store.rescue(10, lowerBound));
@@ -54,13 +54,13 @@ describe.each(storeKinds().filter(({ keepsOldRows }) => keepsOldRows))(
 
     it('looks from the start of an index walk over what has ended, bounded ones do not, and all is well afterwards', async () => {
       const bound = new Date((await fixture.now()).getTime() - 30_000).toISOString();
-      const full = { survey: await survey(fixture, null), rescue: await rescue(fixture, null) };
-      expect(await survey(fixture, bound)).toBeLessThan(full.survey / 4);
+      const full = { scan: await scan(fixture, null), rescue: await rescue(fixture, null) };
+      expect(await scan(fixture, bound)).toBeLessThan(full.scan / 4);
       expect(await rescue(fixture, bound)).toBeLessThan(full.rescue / 4);
       await end();
       // PostgreSQL asks who holds snapshots when there are new transactions.
       await insertOne(fixture.store, { topic: 'other' });
-      await until(async () => (await survey(fixture, null)) < full.survey / 4);
+      await until(async () => (await scan(fixture, null)) < full.scan / 4);
       await until(async () => (await rescue(fixture, null)) < full.rescue / 4);
     });
 
@@ -91,7 +91,7 @@ describe.each(storeKinds().filter(({ keepsOldRows }) => !keepsOldRows))('looks o
   const fixture = useStore(kind);
 
   it('cost nothing that grows with what has ended', async () => {
-    expect(await survey(fixture, null)).toBe(0);
+    expect(await scan(fixture, null)).toBe(0);
     expect(await rescue(fixture, null)).toBe(0);
   });
 });

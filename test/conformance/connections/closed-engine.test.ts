@@ -4,7 +4,7 @@ import type { Clock } from '../../../lib/core/clock.js';
 import type { Claim } from '../../../lib/core/job.js';
 import { readListFilter } from '../../../lib/core/list-filter.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
-import type { ClaimRequest, JobStore, LaneSurvey } from '../../../lib/store/job-store.js';
+import type { ClaimRequest, JobStore, LaneScan } from '../../../lib/store/job-store.js';
 import { altered } from '../../support/altered-store.js';
 import { TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
@@ -80,10 +80,10 @@ describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
   });
 
   it('is not idle when it claims again before its last round has ended', async () => {
-    const [surveyed, claimed] = [signal(), signal()];
-    const survey = async (...asked: Parameters<JobStore['survey']>): Promise<LaneSurvey> => {
-      const seen = await fixture.store.survey(...asked);
-      await surveyed.promise;
+    const [scanned, claimed] = [signal(), signal()];
+    const scan = async (...asked: Parameters<JobStore['scan']>): Promise<LaneScan> => {
+      const seen = await fixture.store.scan(...asked);
+      await scanned.promise;
       return seen;
     };
     const claim = async (request: ClaimRequest): Promise<Claim[]> => {
@@ -91,7 +91,7 @@ describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
       if (claims.length > 0) await claimed.promise;
       return claims;
     };
-    engine = new JobsEngine({ store: altered(fixture.store, { survey, claim }) });
+    engine = new JobsEngine({ store: altered(fixture.store, { scan, claim }) });
     engine.register(TOPIC, () => 'done');
     await engine.start();
     // The last round has looked before there was a job.
@@ -101,7 +101,7 @@ describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
     await engine.start();
     let isIdle = false;
     const idle = engine.whenIdle().then(() => (isIdle = true));
-    surveyed.resolve();
+    scanned.resolve();
     await until(async () => (await engine.get(id))?.status === 'processing');
     expect(isIdle).toBe(false);
     claimed.resolve();

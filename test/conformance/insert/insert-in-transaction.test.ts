@@ -94,7 +94,7 @@ describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))(
       const transaction = await fixture.begin();
       await fixture.store.insert([job], transaction.manager);
       expect(await fixture.store.find([job.id])).toEqual([]);
-      expect(await fixture.store.survey([{ topic: job.topic, after: -1, before: 1 }])).toMatchObject({ waiting: [] });
+      expect(await fixture.store.scan([{ topic: job.topic, after: -1, before: 1 }])).toMatchObject({ waiting: [] });
       await transaction.commit();
       expect(await fixture.store.find([job.id])).toHaveLength(1);
     });

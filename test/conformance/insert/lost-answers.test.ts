@@ -59,11 +59,11 @@ describe.each(announcing)('a job that is stored after its caller has given up, o
     const { store } = createJobStore(app, options);
     close = () => store.close();
     await store.open();
-    let whenSurveyed: () => void = () => undefined;
+    let whenScanned: () => void = () => undefined;
     const told = altered(store, {
-      survey: async (...asked) => {
-        const answer = await store.survey(...asked);
-        whenSurveyed();
+      scan: async (...asked) => {
+        const answer = await store.scan(...asked);
+        whenScanned();
         return answer;
       },
     });
@@ -79,8 +79,8 @@ describe.each(announcing)('a job that is stored after its caller has given up, o
     const cut = proxy.cutNext('"given up"', 'sent');
     const enqueued = engine.enqueue(TOPIC, 'given up').catch((error: unknown) => error);
     await cut;
-    // The insert waits at the server, for a second at most; the survey finds nothing.
-    await new Promise<void>((resolve) => (whenSurveyed = resolve));
+    // The insert waits at the server, for a second at most; the scan finds nothing.
+    await new Promise<void>((resolve) => (whenScanned = resolve));
     await other.rollback();
     await until(() => runs.length > 0, { message: 'its handler' });
     expect(runs).toEqual(['given up']);

@@ -43,7 +43,7 @@ describe.each(storeKinds())('tables that are dropped while the queue runs, on $l
     ['many inserts', () => store.insert(Array.from({ length: 5_000 }, () => newJob()))],
     ['a list', () => engine.list({ topic: 'mail' })],
     ['statistics', () => engine.stats()],
-    ['a survey', () => store.survey([everyPriority('mail')])],
+    ['a scan', () => store.scan([everyPriority('mail')])],
     ['a rescue', () => store.rescue(10)],
   ])('make %s reject with an error that names the remedy', async (_, call) => {
     await expect(call()).rejects.toMatchObject({

@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { CLAIM, SURVEY } from '../../../lib/store/postgres/sql/claim.js';
+import { CLAIM, SCAN } from '../../../lib/store/postgres/sql/claim.js';
 import { RESCUE } from '../../../lib/store/postgres/sql/maintenance.js';
 import { WAITING_TOPICS } from '../../../lib/store/postgres/sql/stats.js';
 import { postgresVersions } from '../../support/databases.js';
@@ -51,9 +51,9 @@ describe.each(postgresVersions())('plans of PostgreSQL %s', (version) => {
         values: [laneJson(filling), CLAIM_LIMIT, 'worker', 30_000],
       });
 
-    const survey = (filling: Filling, mode: PlanMode): Promise<Execution> =>
+    const scan = (filling: Filling, mode: PlanMode): Promise<Execution> =>
       explain(client, mode, {
-        sql: SURVEY,
+        sql: SCAN,
         types: 'jsonb, jsonb',
         values: [JSON.stringify(gapsOf(filling.lanes)), startJson(filling)],
       });
@@ -87,9 +87,9 @@ describe.each(postgresVersions())('plans of PostgreSQL %s', (version) => {
         );
       });
 
-      it.each(cases)('a survey looks at one row of each lane: $title ($mode plan)', async ({ mode, ...filling }) => {
-        const execution = await survey(filling, mode);
-        report(filling, `survey, ${mode}`, execution);
+      it.each(cases)('a scan looks at one row of each lane: $title ($mode plan)', async ({ mode, ...filling }) => {
+        const execution = await scan(filling, mode);
+        report(filling, `scan, ${mode}`, execution);
         // One to the first priority of a gap, one from each priority to the next, one for each lane that is known.
         expectIndexed(execution, 3, 2);
         const looks = gapsOf(filling.lanes).length + 2 * filling.lanes.length;

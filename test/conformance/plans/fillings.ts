@@ -88,7 +88,7 @@ export function laneJson({ lanes, laneLimit }: Filling): string {
   return JSON.stringify(input);
 }
 
-/** What a survey of all lanes of a filling is asked with. */
+/** What a scan of all lanes of a filling is asked with. */
 export function startJson({ lanes }: Filling): string {
   return JSON.stringify(lanes.map((lane) => ({ ...lane, lower_bound: '-infinity' })));
 }

@@ -24,7 +24,7 @@ const usualParameters: Record<string, (id: string) => unknown[]> = {
   ],
   claim: () => [lanes, 1, 'worker', 30_000],
   claim_as_text: () => [lanes, 1, 'worker', 30_000],
-  survey: () => [gaps, lanes],
+  scan: () => [gaps, lanes],
   begin_in_place: (id) => [`{${id}}`, '{1}', '{"(0,1)"}'],
   begin_attempts: (id) => [JSON.stringify([{ id, attempt: 1 }])],
   renew: (id) => [JSON.stringify([{ id, attempt: 1 }]), 30_000],

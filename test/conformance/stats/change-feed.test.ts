@@ -32,7 +32,7 @@ describe.each(storeKinds())('watching on $label', (kind) => {
   const fixture = useStore(kind);
   let watch: ChangeFeed;
   let clock: VirtualClock;
-  let surveys = 0;
+  let scans = 0;
   let isAway = false;
 
   beforeEach(async () => {
@@ -41,10 +41,10 @@ describe.each(storeKinds())('watching on $label', (kind) => {
     const reports = new QueueStats({ store: fixture.store, clock });
     const topics = reports.topics.bind(reports);
     reports.topics = (asked) => {
-      surveys += 1;
+      scans += 1;
       return isAway ? Promise.reject(new QueueUnavailableError('the database does not answer')) : topics(asked);
     };
-    surveys = 0;
+    scans = 0;
     isAway = false;
     watch = new ChangeFeed({ reports, clock, logger: silentLogger, random: () => 0.5 });
   });
@@ -157,7 +157,7 @@ describe.each(storeKinds())('watching on $label', (kind) => {
     await until(() => diaries.every(({ figures }) => figures.length === 1));
     await nextLook();
     await nextLook();
-    expect(surveys).toBe(3);
+    expect(scans).toBe(3);
     expect(clock.waiting).toBe(1);
     expect(diaries.every(({ figures }) => figures.length === 3)).toBe(true);
   });

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type { Claim } from '../../../lib/core/job.js';
 import { LaneIndex } from '../../../lib/engine/claim/lane-index.js';
 import { COMMIT_MARGIN_MS } from '../../../lib/engine/claim/scan-cost.js';
-import type { Lane, LaneSurvey } from '../../../lib/store/job-store.js';
+import type { Lane, LaneScan } from '../../../lib/store/job-store.js';
 import { claimed, rooms, seen } from '../../support/unit/mail-lane.js';
 
 describe('bounded claims with looks below the bounds', () => {
@@ -29,7 +29,7 @@ describe('bounded claims with looks below the bounds', () => {
         let table: Waiting[] = [];
         const visible = (nowMs: number): Waiting[] =>
           table.filter((job) => job.commitsAtMs <= nowMs).sort((a, b) => a.dueAtMs - b.dueAtMs);
-        const survey = (nowMs: number, fromMs: number): LaneSurvey => {
+        const scan = (nowMs: number, fromMs: number): LaneScan => {
           const first = visible(nowMs).find((job) => job.dueAtMs >= fromMs);
           return seen(first?.dueAtMs ?? null, nowMs);
         };
@@ -60,10 +60,10 @@ describe('bounded claims with looks below the bounds', () => {
         const look = (nowMs: number): void => {
           const starts = book.starts(rooms, 'bounded');
           claimOnce(nowMs);
-          book.lookedBelow(starts, survey(nowMs, -Infinity));
+          book.lookedBelow(starts, scan(nowMs, -Infinity));
           const from = book.starts(rooms, 'bounded')[0]!.lowerBound;
           const fromMs = from === null ? -Infinity : Date.parse(from);
-          book.learn(rooms, survey(nowMs, fromMs), nowMs, { reach: 'bounded', askedIn: book.ask() });
+          book.learn(rooms, scan(nowMs, fromMs), nowMs, { reach: 'bounded', askedIn: book.ask() });
         };
 
         for (let nowMs = 0; nowMs <= 7_000; nowMs += 50) {

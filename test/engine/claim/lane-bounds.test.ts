@@ -62,7 +62,7 @@ describe('the lower bound of a lane', () => {
     expect(boundOf(book)).toBe(NOW_MS - 70_000);
   });
 
-  it('is where a full survey saw the first waiting job', () => {
+  it('is where a full scan saw the first waiting job', () => {
     const book = new LaneIndex();
     book.learn(rooms, seen(NOW_MS - 4_000), 0);
     expect(boundOf(book)).toBe(NOW_MS - 4_000);
@@ -71,14 +71,14 @@ describe('the lower bound of a lane', () => {
   it.each([
     ['nothing waits', null],
     ['the first job waits for tomorrow', NOW_MS + 86_400_000],
-  ])('is the time of a full survey when %s, since a job to come may be due at once', (_name, first) => {
+  ])('is the time of a full scan when %s, since a job to come may be due at once', (_name, first) => {
     const book = new LaneIndex();
     book.starts(rooms, 'full');
     book.learn(rooms, seen(first), 0);
     expect(boundOf(book)).toBe(NOW_MS);
   });
 
-  it('stays where it is after a bounded survey, and its lane is not forgotten', () => {
+  it('stays where it is after a bounded scan, and its lane is not forgotten', () => {
     const book = new LaneIndex();
     book.arm('mail', 7);
     book.learn(rooms, { waiting: [], at: new Date(NOW_MS), tookMs: 64 }, 0);
@@ -169,7 +169,7 @@ describe('a job below the lower bound', () => {
     ['a claim of all that was due', (book, during) => claimWith(book, [claimed(NOW_MS - 5)], during)],
     ['a claim as large as can be', (book, during) => claimWith(book, full(NOW_MS - 1_000), during)],
     [
-      'a survey',
+      'a scan',
       (book, during) => {
         const askedIn = book.ask();
         during();
@@ -230,7 +230,7 @@ describe('a job below the lower bound', () => {
 describe('a lane of a paused topic', () => {
   const FIRST_MS = NOW_MS - 5_000;
 
-  it('has nothing due, whatever is announced in it, until a survey says that it may be claimed from', () => {
+  it('has nothing due, whatever is announced in it, until a scan says that it may be claimed from', () => {
     const book = new LaneIndex();
     book.learn(rooms, seen(FIRST_MS, NOW_MS, true), 0);
     book.arm('mail');
@@ -243,12 +243,12 @@ describe('a lane of a paused topic', () => {
     expect(book.plan(rooms, LIMIT, 0)).toHaveLength(1);
   });
 
-  it('has a bound that passes no job that waits, as far as surveys and looks below it know', () => {
-    const surveyed = new LaneIndex();
-    surveyed.learn(rooms, seen(FIRST_MS, NOW_MS, true), 0);
-    expect(boundOf(surveyed)).toBe(FIRST_MS);
+  it('has a bound that passes no job that waits, as far as scans and looks below it know', () => {
+    const scanned = new LaneIndex();
+    scanned.learn(rooms, seen(FIRST_MS, NOW_MS, true), 0);
+    expect(boundOf(scanned)).toBe(FIRST_MS);
 
-    // Its topic was paused after the last survey: a claim got nothing from it, and took that for its end.
+    // Its topic was paused after the last scan: a claim got nothing from it, and took that for its end.
     const passed = armedBook();
     claimWith(passed, [claimed(NOW_MS - 10)]);
     expect(boundOf(passed)).toBe(NOW_MS);

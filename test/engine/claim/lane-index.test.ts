@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import type { Claim } from '../../../lib/core/job.js';
 import type { TopicCapacity } from '../../../lib/engine/claim/lane-index.js';
 import { LaneIndex } from '../../../lib/engine/claim/lane-index.js';
-import type { LaneSurvey } from '../../../lib/store/job-store.js';
-import { claimOf, toSurvey } from '../../support/unit/waiting-jobs.js';
+import type { LaneScan } from '../../../lib/store/job-store.js';
+import { claimOf, toLaneScan } from '../../support/unit/waiting-jobs.js';
 
 const NOW_MS = 1_000;
 
@@ -140,10 +140,10 @@ describe('a plan', () => {
     expect(asked).toEqual(Array.from({ length: 256 }, (_, index) => index - 149));
   });
 
-  it('asks a lane when the job is due that a survey has seen there, and not before', () => {
+  it('asks a lane when the job is due that a scan has seen there, and not before', () => {
     const book = new LaneIndex();
     const topics = [roomFor('mail')];
-    book.learn(topics, toSurvey({ topic: 'mail', priority: 3, dueInMs: 500, isPaused: false }), NOW_MS);
+    book.learn(topics, toLaneScan({ topic: 'mail', priority: 3, dueInMs: 500, isPaused: false }), NOW_MS);
 
     expect(book.plan(topics, 10, NOW_MS + 499)).toEqual([]);
     expect(namesOf(book.plan(topics, 10, NOW_MS + 500))).toEqual(['mail 3']);
@@ -151,7 +151,7 @@ describe('a plan', () => {
 
   describe('of a paused topic', () => {
     const topics = [roomFor('mail')];
-    const waiting = (isPaused: boolean): LaneSurvey => toSurvey({ topic: 'mail', priority: 3, dueInMs: 0, isPaused });
+    const waiting = (isPaused: boolean): LaneScan => toLaneScan({ topic: 'mail', priority: 3, dueInMs: 0, isPaused });
     let book: LaneIndex;
     const asked = (): string[] => namesOf(book.plan(topics, 10, NOW_MS));
 
@@ -161,8 +161,8 @@ describe('a plan', () => {
 
     it.each([
       ['here', () => book.notePause('mail', true)],
-      ['elsewhere, as a survey has seen', () => book.learn(topics, waiting(true), NOW_MS)],
-    ])('asks no lane, whatever is announced, until a survey sees that its jobs may be claimed: %s', (_, pause) => {
+      ['elsewhere, as a scan has seen', () => book.learn(topics, waiting(true), NOW_MS)],
+    ])('asks no lane, whatever is announced, until a scan sees that its jobs may be claimed: %s', (_, pause) => {
       pause();
       book.arm('mail', -5);
       expect(asked()).toEqual([]);
@@ -180,7 +180,7 @@ describe('a plan', () => {
       expect(asked()).toEqual(['mail 0', 'mail 3']);
     });
 
-    it('believes no survey that was asked before it was paused or resumed here', () => {
+    it('believes no scan that was asked before it was paused or resumed here', () => {
       const before = book.ask();
       book.notePause('mail', true);
       book.learn(topics, waiting(false), NOW_MS, { reach: 'full', askedIn: before });
@@ -193,10 +193,10 @@ describe('a plan', () => {
 
     it('asks them when nothing of it waits any more, unless it was paused here: then nothing has seen it resumed', () => {
       book.learn(topics, waiting(true), NOW_MS);
-      book.learn(topics, toSurvey(), NOW_MS);
+      book.learn(topics, toLaneScan(), NOW_MS);
       expect(asked()).toEqual(['mail 0', 'mail 3']);
       book.notePause('mail', true);
-      book.learn(topics, toSurvey(), NOW_MS);
+      book.learn(topics, toLaneScan(), NOW_MS);
       expect(asked()).toEqual([]);
     });
   });
@@ -241,7 +241,7 @@ describe('arming', () => {
 
   it('of a topic is about all its known lanes, the usual one among them', () => {
     const book = new LaneIndex();
-    book.learn(topics, toSurvey({ topic: 'mail', priority: 4, dueInMs: Infinity, isPaused: false }), NOW_MS);
+    book.learn(topics, toLaneScan({ topic: 'mail', priority: 4, dueInMs: Infinity, isPaused: false }), NOW_MS);
     book.plan(topics, 10, NOW_MS);
     book.arm('mail');
 

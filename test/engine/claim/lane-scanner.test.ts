@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type { TopicCapacity } from '../../../lib/engine/claim/lane-index.js';
 import { LaneIndex } from '../../../lib/engine/claim/lane-index.js';
 import type { LaneGap, LaneStart, WaitingLane } from '../../../lib/store/job-store.js';
-import { toSurvey, WaitingJobs } from '../../support/unit/waiting-jobs.js';
+import { toLaneScan, WaitingJobs } from '../../support/unit/waiting-jobs.js';
 
 const NOW_MS = 1_000;
 const PRIORITIES = Array.from({ length: 2_001 }, (_, index) => index - 1_000);
@@ -37,7 +37,7 @@ function knownOf(book: LaneIndex, topic: string, usualPriority = 0): number[] {
   return lanes.map(({ priority }) => priority).sort((a, b) => a - b);
 }
 
-describe('the gaps of a survey', () => {
+describe('the gaps of a scan', () => {
   it('lie on both sides of the usual lane, when nothing else is known', () => {
     const book = new LaneIndex();
 
@@ -84,32 +84,32 @@ describe('the gaps of a survey', () => {
   });
 });
 
-describe('what a survey has seen', () => {
+describe('what a scan has seen', () => {
   const topics = [roomFor('mail'), roomFor('ship')];
 
   it('adds lanes that were not known, and says whether there were any', () => {
     const book = new LaneIndex();
     book.gaps(topics);
 
-    expect(book.learn(topics, toSurvey(waitingIn('mail', 7)), NOW_MS)).toBe(true);
-    expect(book.learn(topics, toSurvey(waitingIn('mail', 7), waitingIn('mail', 0)), NOW_MS)).toBe(false);
+    expect(book.learn(topics, toLaneScan(waitingIn('mail', 7)), NOW_MS)).toBe(true);
+    expect(book.learn(topics, toLaneScan(waitingIn('mail', 7), waitingIn('mail', 0)), NOW_MS)).toBe(false);
     expect(knownOf(book, 'mail')).toEqual([0, 7]);
   });
 
   it('forgets lanes in which nothing waits', () => {
     const book = new LaneIndex();
-    book.learn(topics, toSurvey(waitingIn('mail', 7), waitingIn('mail', 8), waitingIn('ship', 9)), NOW_MS);
-    book.learn(topics, toSurvey(waitingIn('mail', 8)), NOW_MS);
+    book.learn(topics, toLaneScan(waitingIn('mail', 7), waitingIn('mail', 8), waitingIn('ship', 9)), NOW_MS);
+    book.learn(topics, toLaneScan(waitingIn('mail', 8)), NOW_MS);
 
     expect([knownOf(book, 'mail'), knownOf(book, 'ship')]).toEqual([[0, 8], [0]]);
   });
 
-  it('never forgets the usual lane, nor one that was armed while the survey was under way', () => {
+  it('never forgets the usual lane, nor one that was armed while the scan was under way', () => {
     const book = new LaneIndex();
     const urgent = [roomFor('mail', -5)];
     book.gaps(urgent);
     book.arm('mail', 3);
-    book.learn(urgent, toSurvey(), NOW_MS);
+    book.learn(urgent, toLaneScan(), NOW_MS);
 
     expect(knownOf(book, 'mail', -5)).toEqual([-5, 3]);
     expect(book.isAnyDue(urgent, NOW_MS)).toBe(true);
@@ -117,8 +117,8 @@ describe('what a survey has seen', () => {
 
   it('says nothing of topics that were not asked for', () => {
     const book = new LaneIndex();
-    book.learn(topics, toSurvey(waitingIn('ship', 9, 50)), NOW_MS);
-    book.learn([roomFor('mail')], toSurvey(), NOW_MS);
+    book.learn(topics, toLaneScan(waitingIn('ship', 9, 50)), NOW_MS);
+    book.learn([roomFor('mail')], toLaneScan(), NOW_MS);
 
     expect(knownOf(book, 'ship')).toEqual([0, 9]);
     expect(book.nextDueAtMs(topics)).toBe(NOW_MS + 50);
@@ -137,7 +137,7 @@ describe('when the next job is due', () => {
     const book = new LaneIndex();
     book.learn(
       topics,
-      toSurvey(waitingIn('mail', 7, 300), waitingIn('mail', 0, 500), waitingIn('ship', 0, 100)),
+      toLaneScan(waitingIn('mail', 7, 300), waitingIn('mail', 0, 500), waitingIn('ship', 0, 100)),
       NOW_MS,
     );
 
@@ -145,26 +145,26 @@ describe('when the next job is due', () => {
     expect(book.nextDueAtMs([roomFor('mail')])).toBe(NOW_MS + 300);
   });
 
-  it('is corrected by the next survey, in both directions', () => {
+  it('is corrected by the next scan, in both directions', () => {
     const book = new LaneIndex();
-    book.learn(topics, toSurvey(waitingIn('mail', 7, 300)), NOW_MS);
-    book.learn(topics, toSurvey(waitingIn('mail', 7, 900)), NOW_MS);
+    book.learn(topics, toLaneScan(waitingIn('mail', 7, 300)), NOW_MS);
+    book.learn(topics, toLaneScan(waitingIn('mail', 7, 900)), NOW_MS);
     expect(book.nextDueAtMs(topics)).toBe(NOW_MS + 900);
 
-    book.learn(topics, toSurvey(), NOW_MS);
+    book.learn(topics, toLaneScan(), NOW_MS);
     expect(book.nextDueAtMs(topics)).toBe(Infinity);
   });
 
   it('makes something due when it has come', () => {
     const book = new LaneIndex();
-    book.learn(topics, toSurvey(waitingIn('mail', 7, 300)), NOW_MS);
+    book.learn(topics, toLaneScan(waitingIn('mail', 7, 300)), NOW_MS);
 
     expect([299, 300].map((ms) => book.isAnyDue(topics, NOW_MS + ms))).toEqual([false, true]);
     expect(book.isAnyDue([roomFor('ship')], NOW_MS + 300)).toBe(false);
   });
 });
 
-describe('a survey of all lanes and gaps', () => {
+describe('a scan of all lanes and gaps', () => {
   const jobs = fc.record({
     topic: fc.constantFrom('mail', 'ship'),
     priority: priorities,
@@ -187,7 +187,7 @@ describe('a survey of all lanes and gaps', () => {
   });
 });
 
-describe('a book that is asked, told and surveyed by turns', () => {
+describe('a book that is asked, told and scanned by turns', () => {
   const newJobs = fc.record({
     topic: fc.constantFrom('mail', 'ship'),
     priority: priorities,
@@ -215,7 +215,7 @@ describe('a book that is asked, told and surveyed by turns', () => {
     );
   });
 
-  it('leads to an announced job by the next claim, without a survey, even when it came during a claim', () => {
+  it('leads to an announced job by the next claim, without a scan, even when it came during a claim', () => {
     fc.assert(
       fc.property(fc.array(steps, { maxLength: 5 }), newJobs, (history, job) => {
         const jobs = new WaitingJobs(new LaneIndex());

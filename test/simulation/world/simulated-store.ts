@@ -82,8 +82,8 @@ export class SimulatedStore implements JobStore {
     );
   }
 
-  survey(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[] = []): Promise<Seam.LaneSurvey> {
-    return this.line.ask('survey', () => ({ ...this.table.survey(gaps, lanes), tookMs: this.line.tookMs() }));
+  scan(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[] = []): Promise<Seam.LaneScan> {
+    return this.line.ask('scan', () => ({ ...this.table.scan(gaps, lanes), tookMs: this.line.tookMs() }));
   }
 
   begin(tokens: readonly ClaimToken[]): Promise<Seam.ClaimState[]> {

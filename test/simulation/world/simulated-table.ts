@@ -73,7 +73,7 @@ export class SimulatedTable {
     });
   }
 
-  survey(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[]): Seam.LaneSurvey {
+  scan(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[]): Seam.LaneScan {
     const now = this.options.now();
     const found = gaps.flatMap(({ topic, after, before }) => this.prioritiesBetween(topic, after, before));
     const all = [...found.map((lane) => ({ ...lane, lowerBound: null })), ...lanes];

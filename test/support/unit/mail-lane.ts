@@ -1,10 +1,10 @@
 import type { Claim } from '../../../lib/core/job.js';
 import type { TopicCapacity } from '../../../lib/engine/claim/lane-index.js';
-import type { LaneSurvey } from '../../../lib/store/job-store.js';
+import type { LaneScan } from '../../../lib/store/job-store.js';
 import { claimOf } from './waiting-jobs.js';
 
 /*
- * One lane, of the topic `mail`, and what claims and surveys say of it.
+ * One lane, of the topic `mail`, and what claims and scans say of it.
  */
 
 export const NOW_MS = 1_000_000;
@@ -17,8 +17,8 @@ export function claimed(dueAtMs: number, claimedAtMs = NOW_MS): Claim {
   return { ...claim, runAt: new Date(dueAtMs), waitedMs: claimedAtMs - dueAtMs };
 }
 
-/** What a survey saw at a moment of the database: first due then, or nothing at all. */
-export function seen(firstDueAtMs: number | null, atMs = NOW_MS, isPaused = false): LaneSurvey {
+/** What a scan saw at a moment of the database: first due then, or nothing at all. */
+export function seen(firstDueAtMs: number | null, atMs = NOW_MS, isPaused = false): LaneScan {
   const waiting = firstDueAtMs === null ? [] : [{ topic: 'mail', priority: 0, dueInMs: firstDueAtMs - atMs, isPaused }];
   return { waiting, at: new Date(atMs), tookMs: 64 };
 }

@@ -1,6 +1,6 @@
 import type { Claim } from '../../../lib/core/job.js';
 import type { LaneIndex, TopicCapacity } from '../../../lib/engine/claim/lane-index.js';
-import type { Lane, LaneGap, LaneStart, LaneSurvey, WaitingLane } from '../../../lib/store/job-store.js';
+import type { Lane, LaneGap, LaneStart, LaneScan, WaitingLane } from '../../../lib/store/job-store.js';
 import { earliestOfLanes } from '../../../lib/store/lanes.js';
 
 export interface WaitingJob {
@@ -60,24 +60,24 @@ export class WaitingJobs {
     return claims.length;
   }
 
-  /** Claims until the book sees nothing due, with a survey whenever it does not know of any; answers the rounds it took. */
+  /** Claims until the book sees nothing due, with a scan whenever it does not know of any; answers the rounds it took. */
   drain(): number {
     const rooms = roomsOf(4, 2);
     this.nowMs = END_MS;
     let rounds = 0;
-    let isSurveyed = false;
-    while (!isSurveyed || this.book.isAnyDue(rooms, this.nowMs)) {
+    let isScanned = false;
+    while (!isScanned || this.book.isAnyDue(rooms, this.nowMs)) {
       rounds += 1;
-      isSurveyed = this.claim({ limit: 4, mailRoom: 2 }) === 0;
-      if (isSurveyed) this.look(rooms);
+      isScanned = this.claim({ limit: 4, mailRoom: 2 }) === 0;
+      if (isScanned) this.look(rooms);
       if (rounds > 1_000) break;
     }
     return rounds;
   }
 
-  /** One survey. */
+  /** One scan. */
   look(rooms: readonly TopicCapacity[]): void {
-    this.book.learn(rooms, this.survey(this.book.gaps(rooms), this.book.starts(rooms, 'full')), this.nowMs);
+    this.book.learn(rooms, this.scan(this.book.gaps(rooms), this.book.starts(rooms, 'full')), this.nowMs);
   }
 
   /** Removes due jobs lane by lane. */
@@ -92,7 +92,7 @@ export class WaitingJobs {
   }
 
   /** The first job of each priority in each gap, and of each lane. */
-  private survey(gaps: readonly LaneGap[], lanes: readonly LaneStart[]): LaneSurvey {
+  private scan(gaps: readonly LaneGap[], lanes: readonly LaneStart[]): LaneScan {
     const alone = lanes.map(({ topic, priority }) => ({ topic, after: priority - 1, before: priority + 1 }));
     const waiting = [...gaps, ...alone].flatMap(({ topic, after, before }) => {
       const within = this.jobs.filter((job) => job.topic === topic && job.priority > after && job.priority < before);
@@ -100,12 +100,12 @@ export class WaitingJobs {
         ({ priority, dueAtMs }) => ({ topic, priority, dueInMs: dueAtMs - this.nowMs, isPaused: false }),
       );
     });
-    return toSurvey(...waiting);
+    return toLaneScan(...waiting);
   }
 }
 
-/** What a survey says that found these, at no cost. */
-export function toSurvey(...waiting: WaitingLane[]): LaneSurvey {
+/** What a scan says that found these, at no cost. */
+export function toLaneScan(...waiting: WaitingLane[]): LaneScan {
   return { waiting, at: new Date(0), tookMs: 0 };
 }
 

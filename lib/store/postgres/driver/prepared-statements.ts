@@ -1,4 +1,4 @@
-import { CLAIM, CLAIM_AS_TEXT, SURVEY } from '../sql/claim.js';
+import { CLAIM, CLAIM_AS_TEXT, SCAN } from '../sql/claim.js';
 import { INSERT_ALIKE_JOBS, INSERT_JOBS, INSERT_PLAIN_JOB, INSERT_PLAIN_JOBS } from '../sql/insert.js';
 import { BEGIN_ATTEMPTS, BEGIN_IN_PLACE, RENEW } from '../sql/lease.js';
 import { NOTIFY } from '../sql/notification.js';
@@ -19,7 +19,7 @@ const PREPARED = {
   INSERT_JOBS,
   CLAIM,
   CLAIM_AS_TEXT,
-  SURVEY,
+  SCAN,
   BEGIN_IN_PLACE,
   BEGIN_ATTEMPTS,
   RENEW,

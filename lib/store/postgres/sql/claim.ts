@@ -1,6 +1,6 @@
 import { USUAL_CLAIM as usual } from '../../row-mapper.js';
 import { isPaused } from './pause.js';
-import { look, ms, msOfMany, unlessLocked } from './statement-parts.js';
+import { scanTiming, ms, msOfMany, unlessLocked } from './statement-parts.js';
 
 /** What `numbers` are, in this order: NULL for most first attempts, since each column costs both sides. */
 export const NUMBERS = [...Object.keys(usual), 'timeout_ms'] as const;
@@ -48,7 +48,7 @@ const firstBetween = (topic: string, from: string, to: string): string => `
  * The first waiting job, due or not, of each priority in each gap, and of each lane from its lower bound on. A loose index
  * scan: from one priority to the next, so that the cost is that of the lanes, however many jobs wait in them.
  */
-export const SURVEY = `
+export const SCAN = `
 WITH RECURSIVE w AS (
   SELECT g.topic, g.before, f.priority, f.run_at
   FROM jsonb_to_recordset($1::jsonb) AS g(topic text, after int, before int)
@@ -66,4 +66,4 @@ CROSS JOIN LATERAL (
   WHERE status = 'pending' AND topic = l.topic AND priority = l.priority AND run_at >= l.lower_bound
   ORDER BY run_at LIMIT 1) f
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, ${look}`;
+SELECT NULL, NULL, NULL, NULL, ${scanTiming}`;

@@ -1,5 +1,5 @@
 import { LEASE_LOST } from '../../statement-parts.js';
-import { byIdOf, errorsWith, isKeyKept, look, unlessLocked } from './statement-parts.js';
+import { byIdOf, errorsWith, isKeyKept, scanTiming, unlessLocked } from './statement-parts.js';
 
 /** Claimed, but its handler was never called. */
 const isUnbegun = '(j.unbegun_attempt IS NOT DISTINCT FROM j.attempt)';
@@ -27,7 +27,7 @@ FROM expired WHERE ${byIdOf('expired')}
 RETURNING j.id, j.topic, j.attempt, j.status, j.retries, j.last_error AS message)
 SELECT *, NULL::float8 AS at, NULL::float8 AS took_ms FROM rescued
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, NULL, ${look}`;
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, ${scanTiming}`;
 
 /** The moment before which something may be over its age. */
 const youngest = 'statement_timestamp() - make_interval(secs => $4::float8 / 1000.0)';

@@ -36,8 +36,8 @@ export const errorsWith = (message: string, stack: string, started = 'j.started'
 /** Whether a repeated request is still known by its key. */
 export const isKeyKept = `(j.created > statement_timestamp() - make_interval(secs => ${IDEMPOTENCY_MS / 1_000}))`;
 
-/** The last row of a look: its time, and how long the database took. What stands before it in a UNION ALL is done by then. */
-export const look = `${ms('statement_timestamp()')} AS at, ${ms('(clock_timestamp() - statement_timestamp())')} AS took_ms`;
+/** The last row of a scan: its time and duration. PostgreSQL runs the earlier parts of the UNION ALL first. */
+export const scanTiming = `${ms('statement_timestamp()')} AS at, ${ms('(clock_timestamp() - statement_timestamp())')} AS took_ms`;
 
 /**
  * The row of a member of the set. Written like this it can only be looked up: with a plain `=` a plan that was made while the

@@ -1,6 +1,6 @@
 import { USUAL_CLAIM } from '../../row-mapper.js';
 import { isPaused } from './pause.js';
-import { byId, fromNow, look, ms, now } from './statement-parts.js';
+import { byId, fromNow, scanTiming, ms, now } from './statement-parts.js';
 
 /**
  * Which lanes have a due job, by their place in the list: asked before the write lock is taken for them. Those of paused topics
@@ -49,7 +49,7 @@ const nextPriority = (topic: string, after: string, before: string): string => `
  * The first waiting job, due or not, of each priority in each gap, and of each lane of ?2 from its lower bound on. It looks from one priority to the next, so that the
  * cost is that of the lanes, however many jobs wait in them.
  */
-export const SURVEY = `
+export const SCAN = `
 WITH RECURSIVE lane (topic, priority, before) AS (
   SELECT value ->> 'topic', ${nextPriority(`value ->> 'topic'`, `value ->> 'after'`, `value ->> 'before'`)},
     value ->> 'before' FROM json_each(?1)
@@ -69,4 +69,4 @@ SELECT topic, priority, ${ms('first')} - ${ms(now)}, ${isPaused('lane.topic')}, 
       AND j.run_at >= value ->> 'from') AS first
   FROM json_each(?2)) AS lane WHERE first IS NOT NULL
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, ${look}`;
+SELECT NULL, NULL, NULL, NULL, ${scanTiming}`;

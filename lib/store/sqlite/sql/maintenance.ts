@@ -1,11 +1,11 @@
 import { LEASE_LOST } from '../../statement-parts.js';
-import { byId, errorsWith, fromNow, keptSince, look, ms, now } from './statement-parts.js';
+import { byId, errorsWith, fromNow, keptSince, scanTiming, ms, now } from './statement-parts.js';
 
 const expiredFrom = (from: string): string =>
   `_jobs WHERE status = 'processing' AND locked_until >= ${from} AND locked_until < ${now}`;
 
 /** Whether any lease has expired: asked before the write lock is taken. */
-export const LOOK_FOR_EXPIRED = `SELECT EXISTS (SELECT 1 FROM ${expiredFrom('?1')}) AS is_any_expired, ${look}`;
+export const LOOK_FOR_EXPIRED = `SELECT EXISTS (SELECT 1 FROM ${expiredFrom('?1')}) AS is_any_expired, ${scanTiming}`;
 
 /** Claimed, but its handler was never called. */
 const isUnbegun = '(unbegun_attempt IS attempt)';

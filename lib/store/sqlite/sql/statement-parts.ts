@@ -37,8 +37,8 @@ export const errorsWith = (message: string, stack: string, started = 'j.started'
   '$[#]', json_object('attempt', j.attempt, 'started', ${iso(started)}, 'finished', ${iso(now)},
     'message', ${message}, 'stack', ${stack}, 'worker', j.locked_by))`;
 
-/** The last row of a look. What has changed is gone from SQLite's indexes at once: the cost of a look does not grow. */
-export const look = `${ms(now)} AS at, 0 AS took_ms`;
+/** The last row of a scan. SQLite removes changed entries from its indexes at once, so a scan does not slow down. */
+export const scanTiming = `${ms(now)} AS at, 0 AS took_ms`;
 
 /** What a worker claimed, as pairs of id and attempt. */
 export const tokens = `(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt FROM json_each(?1))`;

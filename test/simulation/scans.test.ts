@@ -1,10 +1,10 @@
-import { LAST, POLL_MS, REFUSED, SurveyQueue } from './survey-queue.js';
+import { LAST, POLL_MS, REFUSED, ScanQueue } from './scan-queue.js';
 
-describe('surveys', () => {
-  let queue: SurveyQueue;
+describe('scans', () => {
+  let queue: ScanQueue;
 
   beforeEach(async () => {
-    queue = await SurveyQueue.idle();
+    queue = await ScanQueue.idle();
   });
 
   afterEach(() => queue.close());
@@ -24,7 +24,7 @@ describe('surveys', () => {
     await queue.engine.stop();
     await queue.producer.enqueue('work', 1);
     queue.claims = 0;
-    const answer = queue.shut('survey');
+    const answer = queue.shut('scan');
     await queue.engine.start();
     await queue.settle();
     const stopped = queue.engine.stop();
@@ -34,7 +34,7 @@ describe('surveys', () => {
   });
 
   it('keep nobody waiting when it is told to start while it runs', async () => {
-    queue.shut('survey');
+    queue.shut('scan');
     await queue.engine.enqueue('work', 1);
     await queue.settle();
     await queue.engine.start();
@@ -48,7 +48,7 @@ describe('surveys', () => {
       await queue.advance(10_000);
       await queue.engine.enqueue('work', n);
       await queue.advance(10_000);
-      expect(queue).toMatchObject({ surveys: n, done: { length: n } });
+      expect(queue).toMatchObject({ scans: n, done: { length: n } });
     }
   });
 
@@ -93,8 +93,8 @@ describe('surveys', () => {
     queue.random = () => 0.999;
     // The first one was set before the test said how.
     for (let polls = 0; polls < 2; polls += 1) {
-      queue.surveys = 0;
-      while (queue.surveys === 0) await queue.advance(100);
+      queue.scans = 0;
+      while (queue.scans === 0) await queue.advance(100);
     }
     await queue.producer.enqueue('work', 1);
     await queue.advance(POLL_MS);
@@ -106,16 +106,16 @@ describe('surveys', () => {
     for (const [job, done] of [[1], [1, 2]].entries()) {
       await queue.engine.enqueue('work', job + 1);
       await queue.advance(100);
-      expect(queue.surveys).toBeGreaterThanOrEqual(3);
+      expect(queue.scans).toBeGreaterThanOrEqual(3);
       await queue.advance(2_000);
-      queue.surveys = 0;
+      queue.scans = 0;
       await queue.advance(10_000);
-      expect(queue.surveys).toBeGreaterThanOrEqual(50);
-      expect(queue.surveys).toBeLessThanOrEqual(101);
+      expect(queue.scans).toBeGreaterThanOrEqual(50);
+      expect(queue.scans).toBeLessThanOrEqual(101);
       queue.isLocked = false;
       await queue.advance(200);
       expect(queue.done).toEqual(done);
-      queue.surveys = 0;
+      queue.scans = 0;
       queue.isLocked = true;
     }
   });
@@ -137,18 +137,18 @@ describe('surveys', () => {
 
   describe('that are not answered yet', () => {
     it('keep nobody waiting who is announced meanwhile', async () => {
-      const answer = queue.shut('survey');
+      const answer = queue.shut('scan');
       await queue.engine.enqueue('chain', 1);
       await queue.settle();
-      expect(queue).toMatchObject({ surveys: 1, done: { length: LAST } });
+      expect(queue).toMatchObject({ scans: 1, done: { length: LAST } });
       answer();
       await queue.advance(10_000);
       // What the first one may not have seen.
-      expect(queue.surveys).toBe(2);
+      expect(queue.scans).toBe(2);
     });
 
     it('keep nobody waiting who is announced right after the answer of a claim', async () => {
-      queue.shut('survey');
+      queue.shut('scan');
       const wake = (): void => queue.engine['dispatcher'].wake('work', 0, new Date(0));
       for (let ticks = 0; ticks < 40; ticks += 1) {
         const { id } = await queue.producer.enqueue('work', ticks, { delay: 3_600_000 });
@@ -170,7 +170,7 @@ describe('surveys', () => {
         await queue.engine.enqueue('work', n);
         await queue.advance(5_000);
       }
-      const answerSurvey = queue.shut('survey');
+      const answerScan = queue.shut('scan');
       await queue.advance(POLL_MS);
       const answerClaim = queue.shut('claim');
       await queue.engine.enqueue('work', 6);
@@ -180,20 +180,20 @@ describe('surveys', () => {
       answerClaim();
       await queue.settle();
       expect(isStopped).toBe(false);
-      queue.surveys = 0;
-      const answerLook = queue.shut('survey');
-      answerSurvey();
+      queue.scans = 0;
+      const answerLook = queue.shut('scan');
+      answerScan();
       await queue.settle();
-      expect(queue.surveys).toBe(1);
+      expect(queue.scans).toBe(1);
       expect(isStopped).toBe(false);
       answerLook();
       await stopped;
-      expect(queue.surveys).toBe(1);
+      expect(queue.scans).toBe(1);
     });
 
     it('say nothing of what comes after a stop and before the next start', async () => {
       queue.isDeaf = true;
-      const answer = queue.shut('survey');
+      const answer = queue.shut('scan');
       await queue.engine.enqueue('work', 1);
       await queue.settle();
       queue.engine.stopClaiming();
@@ -219,17 +219,17 @@ describe('surveys', () => {
 
     it('are made no more often than every 50 ms, and once a second without hints', async () => {
       queue.isDeaf = true;
-      queue.surveys = 0;
+      queue.scans = 0;
       await queue.advance(2_000);
-      expect(queue.surveys).toBeLessThanOrEqual(2);
+      expect(queue.scans).toBeLessThanOrEqual(2);
       queue.isDeaf = false;
-      queue.surveys = 0;
+      queue.scans = 0;
       for (let n = 1; n <= 100; n += 1) {
         await queue.producer.enqueue('slow', n);
         await queue.advance(10);
       }
-      expect(queue.surveys).toBeGreaterThan(5);
-      expect(queue.surveys).toBeLessThanOrEqual(20);
+      expect(queue.scans).toBeGreaterThan(5);
+      expect(queue.scans).toBeLessThanOrEqual(20);
     });
 
     it('are made without any hint too', async () => {
@@ -250,7 +250,7 @@ describe('surveys', () => {
     };
 
     it('are answered first', async () => {
-      const answer = queue.shut('survey');
+      const answer = queue.shut('scan');
       await queue.engine.enqueue('chain', 1);
       waitForQuiet();
       await queue.settle();
@@ -299,7 +299,7 @@ describe('surveys', () => {
       queue.engine.register('flaky', work, { backoff: { type: 'fixed', delay: 0 } });
       await queue.engine.enqueue('flaky', 1);
       await queue.settle();
-      const answer = queue.shut('survey');
+      const answer = queue.shut('scan');
       waitForQuiet();
       await queue.settle();
       fail(new Error('for the test'));

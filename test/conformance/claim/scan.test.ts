@@ -2,11 +2,11 @@ import type { LaneGap, LaneStart, WaitingLane } from '../../../lib/store/job-sto
 import { claim, insertOne, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
-describe.each(storeKinds())('survey on $label', (kind) => {
+describe.each(storeKinds())('scan on $label', (kind) => {
   const fixture = useStore(kind);
 
   const waitingIn = async (gaps: readonly LaneGap[], lanes: readonly LaneStart[] = []): Promise<WaitingLane[]> => {
-    const { waiting } = await fixture.store.survey(gaps, lanes);
+    const { waiting } = await fixture.store.scan(gaps, lanes);
     return [...waiting].sort((a, b) => a.priority - b.priority);
   };
 

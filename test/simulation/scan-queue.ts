@@ -6,13 +6,13 @@ import { SimulatedTable } from './world/simulated-table.js';
 export const POLL_MS = 60_000;
 /** The last of a chain of jobs of which each enqueues the next. */
 export const LAST = 10;
-/** What the log says of a survey that the test refuses. */
+/** What the log says of a scan that the test refuses. */
 export const REFUSED = 'claiming of jobs: failed, trying again: refused by the test';
 /** The time of the queue moves on in steps of this. */
 const STEP_MS = 10;
 
 /** A process whose statements are answered when the test says so, and another one that only stores jobs. */
-export class SurveyQueue {
+export class ScanQueue {
   readonly clock = new VirtualClock();
   readonly table = new SimulatedTable(this.clock);
   readonly engine: JobsEngine;
@@ -20,13 +20,13 @@ export class SurveyQueue {
   readonly errors: string[] = [];
   /** Payloads in the order in which they were done. */
   readonly done: unknown[] = [];
-  surveys = 0;
+  scans = 0;
   claims = 0;
   /** How long a look into the indexes is said to have taken. */
   tookMs = 0;
   isRefusing = false;
-  /** How long a survey takes. */
-  surveyMs = 0;
+  /** How long a scan takes. */
+  scanMs = 0;
   /** Somebody else holds all rows, or those of a topic. */
   isLocked: boolean | string = false;
   /** What the other process stores is not heard of here. */
@@ -69,16 +69,16 @@ export class SurveyQueue {
   }
 
   /** One that has started, and in which nothing happens by itself before the next poll. */
-  static async idle(): Promise<SurveyQueue> {
-    const queue = new SurveyQueue();
+  static async idle(): Promise<ScanQueue> {
+    const queue = new ScanQueue();
     await queue.engine.start();
     await queue.advance(1_000);
-    queue.surveys = 0;
+    queue.scans = 0;
     return queue;
   }
 
   /** Statements of this kind that are sent from now on are not answered until what this returns is called. */
-  shut(verb: 'claim' | 'survey' | 'settle'): () => void {
+  shut(verb: 'claim' | 'scan' | 'settle'): () => void {
     let open!: () => void;
     const gate = new Promise<void>((resolve) => (open = resolve));
     this.gates.set(verb, gate);
@@ -117,16 +117,16 @@ export class SurveyQueue {
   }
 
   private async ask<T>(verb: string, work: () => T): Promise<T> {
-    if (verb === 'survey') this.surveys += 1;
+    if (verb === 'scan') this.scans += 1;
     if (verb === 'claim') this.claims += 1;
     const answer = work();
     await this.gates.get(verb);
-    if (verb === 'survey' && this.surveyMs > 0) await this.sleep(this.surveyMs);
+    if (verb === 'scan' && this.scanMs > 0) await this.sleep(this.scanMs);
     if (verb === 'claim') {
       this.onClaim();
       this.onClaim = () => undefined;
     }
-    if (verb === 'survey' && this.isRefusing) throw new Error('refused by the test');
+    if (verb === 'scan' && this.isRefusing) throw new Error('refused by the test');
     return answer;
   }
 }

@@ -1,10 +1,10 @@
-import { LAST, REFUSED, SurveyQueue } from './survey-queue.js';
+import { LAST, REFUSED, ScanQueue } from './scan-queue.js';
 
-describe('surveys that are refused', () => {
-  let queue: SurveyQueue;
+describe('scans that are refused', () => {
+  let queue: ScanQueue;
 
   beforeEach(async () => {
-    queue = await SurveyQueue.idle();
+    queue = await ScanQueue.idle();
   });
 
   afterEach(() => queue.close());
@@ -25,7 +25,7 @@ describe('surveys that are refused', () => {
       await queue.advance(1);
     }
     expect(queue.errors).toEqual([REFUSED]);
-    expect(queue.surveys).toBeLessThan(10);
+    expect(queue.scans).toBeLessThan(10);
     queue.isRefusing = false;
     await queue.advance(10_000);
     expect(queue.done).toHaveLength(1_000);
@@ -33,7 +33,7 @@ describe('surveys that are refused', () => {
   });
 
   it('are over with the next one that is answered, though jobs keep coming', async () => {
-    queue.surveyMs = 30;
+    queue.scanMs = 30;
     for (let n = 1; n < 300; n += 1) {
       if (n % 100 === 0) queue.isRefusing = true;
       void queue.engine.enqueue('work', n);
@@ -44,7 +44,7 @@ describe('surveys that are refused', () => {
   });
 
   it('beside claims are told of too', async () => {
-    const answer = queue.shut('survey');
+    const answer = queue.shut('scan');
     await queue.engine.enqueue('chain', 1);
     await queue.settle();
     expect(queue.done).toHaveLength(LAST);
@@ -53,13 +53,13 @@ describe('surveys that are refused', () => {
     await queue.settle();
     expect(queue.errors).toEqual([REFUSED]);
     queue.isRefusing = false;
-    queue.surveys = 0;
+    queue.scans = 0;
     await queue.advance(10_000);
-    expect(queue.surveys).toBe(1);
+    expect(queue.scans).toBe(1);
   });
 
   it('while it stops are not told of when it starts again', async () => {
-    const answerSurvey = queue.shut('survey');
+    const answerScan = queue.shut('scan');
     await queue.engine.enqueue('work', 1);
     await queue.settle();
     const answerClaim = queue.shut('claim');
@@ -68,7 +68,7 @@ describe('surveys that are refused', () => {
     const stopped = queue.engine.stop();
     answerClaim();
     queue.isRefusing = true;
-    answerSurvey();
+    answerScan();
     await stopped;
     queue.isRefusing = false;
     await queue.engine.start();
