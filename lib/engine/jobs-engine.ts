@@ -114,8 +114,7 @@ export class JobsEngine {
       );
     }
     const logger = guardedLogger(givenLogger);
-    const settings = readJobsOptions(given);
-    this.settings = settings;
+    const settings = (this.settings = readJobsOptions(given));
     this.stream = new EventStream(logger);
     this.store = store;
     this.clock = clock;
