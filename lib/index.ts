@@ -22,7 +22,7 @@ export {
 } from './core/errors.js';
 export type { AbortReason, JobsErrorCode, UnfinishedTopic } from './core/errors.js';
 export type { JobEvent, JobEventType } from './core/job-events.js';
-export type { Failure } from './core/failure.js';
+export type { Failure } from './core/error-text.js';
 export type {
   AccessFunction,
   AccessRule,

@@ -1,7 +1,8 @@
-import { describeValue, InvalidOptionsError } from './errors.js';
+import { describeValue } from './error-text.js';
+import { InvalidOptionsError } from './errors.js';
 import type { JobFilter } from './job.js';
-import { normalJobId } from './job-id.js';
-import type { JobAction } from './job-action.js';
+import { normalJobId } from './job-state.js';
+import type { JobAction } from './job-state.js';
 import type { ListFilter } from './list-filter.js';
 import { readListFilter } from './list-filter.js';
 import type { Check, Option } from './option-checks.js';

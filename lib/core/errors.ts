@@ -1,4 +1,4 @@
-import { isDate } from './dates.js';
+import { describeValue } from './error-text.js';
 
 /** The stable, machine-readable name of an error; messages may be reworded between releases, codes may not. */
 export type JobsErrorCode =
@@ -240,51 +240,4 @@ export class IdempotencyConflictError extends JobsError {
       `idempotency key '${key}' was used for another request in the last 24 hours; expected the same body, or a new key`,
     );
   }
-}
-
-/**
- * What a value of any type says about itself, for messages: handlers may throw strings, objects or nothing. Errors are
- * known by their shape, since those of another realm (all of Node's own, under Jest) are no `instanceof Error`.
- */
-export function messageOf(thrown: unknown): string {
-  if (typeof thrown === 'string') {
-    return thrown;
-  }
-  if (typeof thrown === 'object' && thrown !== null) {
-    const { message, name, errors } = thrown as { message?: unknown; name?: unknown; errors?: unknown };
-    if (message !== undefined && message !== '') {
-      return typeof message === 'string' ? message : describeValue(message);
-    }
-    if (typeof name === 'string' && name !== '') {
-      // An AggregateError says nothing itself; a refused connection to `localhost` is one.
-      return Array.isArray(errors) && errors.length > 0 ? `${name}: ${messageOf(errors[0])}` : name;
-    }
-  }
-  return `thrown value: ${describeValue(thrown)}`;
-}
-
-/** A short text of what came, for messages that say what was expected and what came. Never throws. */
-export function describeValue(value: unknown): string {
-  try {
-    return describe(value);
-  } catch {
-    // A revoked proxy, or a toString that throws.
-    return 'something that cannot be read';
-  }
-}
-
-function describe(value: unknown): string {
-  if (typeof value === 'string') {
-    return `'${value.length > 60 ? `${value.slice(0, 60)}…` : value}'`;
-  }
-  if (typeof value === 'function') {
-    return 'a function';
-  }
-  if (isDate(value)) {
-    return Number.isNaN(value.getTime()) ? 'an invalid date' : `the date ${value.toISOString()}`;
-  }
-  if (typeof value === 'object' && value !== null) {
-    return Array.isArray(value) ? 'an array' : 'an object';
-  }
-  return String(value);
 }

@@ -1,4 +1,4 @@
-import type { Failure } from './failure.js';
+import type { Failure } from './error-text.js';
 
 interface JobEventBase {
   readonly id: string;

@@ -78,3 +78,30 @@ export const TRANSITIONS: readonly Transition[] = [
 export function isFinal(status: JobStatus): status is FinalStatus {
   return (FINAL_STATUSES as readonly string[]).includes(status);
 }
+
+/** What people do to a job, in words, and in which statuses it can be done. */
+interface ActionFacts {
+  /** As in "cannot cancel". */
+  readonly verb: string;
+  /** What became of the job. */
+  readonly done: string;
+  readonly from: readonly JobStatus[];
+  /** Which of these it changes, by whether their time has come; `null` is all. */
+  readonly due: boolean | null;
+}
+
+export type JobAction = 'requeue' | 'promote' | 'cancel' | 'delete';
+
+export const JOB_ACTIONS: Readonly<Record<JobAction, ActionFacts>> = Object.freeze({
+  requeue: { verb: 're-queue', done: 're-queued', from: ['failed', 'cancelled'], due: null },
+  promote: { verb: 'promote', done: 'promoted', from: ['pending'], due: false },
+  cancel: { verb: 'cancel', done: 'cancelled', from: ['pending', 'processing'], due: null },
+  delete: { verb: 'delete', done: 'deleted', from: ['pending', 'completed', 'failed', 'cancelled'], due: null },
+});
+
+/** The id as the database writes it, or `undefined` when no job can have it. */
+export function normalJobId(id: unknown): string | undefined {
+  return typeof id === 'string' && /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)
+    ? id.toLowerCase()
+    : undefined;
+}

@@ -1,6 +1,6 @@
 import type { Backoff, BackoffOptions } from './backoff.js';
 import type { Duration } from './duration.js';
-import type { Failure } from './failure.js';
+import type { Failure } from './error-text.js';
 import type { JobStatus } from './job-state.js';
 import type { TopicName } from './topic.js';
 

@@ -1,9 +1,8 @@
 import { errorKeyCheck } from './error-key.js';
 import { InvalidOptionsError } from './errors.js';
 import type { JobFilter } from './job.js';
-import { normalJobId } from './job-id.js';
+import { JOB_STATUSES, normalJobId } from './job-state.js';
 import type { JobStatus } from './job-state.js';
-import { JOB_STATUSES } from './job-state.js';
 import type { Check, Option, OptionValues } from './option-checks.js';
 import { dateCheck, flag, integer, listOf, oneOf, readOptions, text } from './option-checks.js';
 import { topicNameCheck } from './topic.js';

@@ -1,8 +1,8 @@
-import { isDate } from './dates.js';
-import { describeValue, InvalidOptionsError } from './errors.js';
+import { isDate, isStorableText } from './text.js';
+import { describeValue } from './error-text.js';
+import { InvalidOptionsError } from './errors.js';
 import { DURATION_MAX_MS, formatDuration, parseDuration } from './duration.js';
 import { suggestion } from './suggestion.js';
-import { isStorableText } from './text.js';
 
 /** Judges one value of an option and gives it its final form. */
 export interface Check<T> {

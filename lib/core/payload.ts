@@ -1,6 +1,6 @@
-import { isDate } from './dates.js';
-import { describeValue, InvalidPayloadError, PayloadTooLargeError } from './errors.js';
-import { byteLength, digitsOfExponents, isStorableText } from './text.js';
+import { byteLength, digitsOfExponents, isDate, isStorableText } from './text.js';
+import { describeValue } from './error-text.js';
+import { InvalidPayloadError, PayloadTooLargeError } from './errors.js';
 
 /** Arrays and objects may stand this deep inside each other. */
 const PAYLOAD_DEPTH_MAX = 64;

@@ -1,5 +1,5 @@
 import { QueueUnavailableError, RowLockedError, StatementCancelledError } from '../core/errors.js';
-import { prefixWithinBytes } from '../core/fitting.js';
+import { prefixWithinBytes } from '../core/limits.js';
 import type { StatementConcurrency } from '../store/job-store.js';
 import { ALONE } from '../store/job-store.js';
 import { setImmediate } from '../store/real-timers.js';

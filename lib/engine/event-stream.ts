@@ -1,6 +1,6 @@
 import type { Observer } from 'rxjs';
 import { Observable, Subject, Subscriber } from 'rxjs';
-import { messageOf } from '../core/errors.js';
+import { messageOf } from '../core/error-text.js';
 import type { JobEvent } from '../core/job-events.js';
 import type { JobsLogger } from '../core/logger.js';
 

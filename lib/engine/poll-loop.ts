@@ -1,6 +1,6 @@
 import type { Clock, ScheduledWake } from '../core/clock.js';
-import { toFailure } from '../core/failure.js';
-import { growingBackoffMs } from '../core/growing-backoff.js';
+import { toFailure } from '../core/error-text.js';
+import { growingBackoffMs } from '../core/backoff.js';
 import type { JobsLogger } from '../core/logger.js';
 
 export interface PeriodicOptions {

@@ -3,7 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { OnModuleInit } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
-import { describeValue } from '../core/errors.js';
+import { describeValue } from '../core/error-text.js';
 import type { AuthenticateFunction, HttpSettings } from '../core/http-options.js';
 import { AdminToken } from './admin-token.js';
 import { forbidden, refusalOf } from './api-error.js';

@@ -1,7 +1,8 @@
 import type { Type } from '@nestjs/common';
 import { Inject, Injectable } from '@nestjs/common';
 import { MetadataScanner, ModuleRef } from '@nestjs/core';
-import { messageOf, QueueUnavailableError } from '../core/errors.js';
+import { messageOf } from '../core/error-text.js';
+import { QueueUnavailableError } from '../core/errors.js';
 import { MEBIBYTE } from '../core/limits.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import { moduleLogger } from '../nest/nest-logger.js';

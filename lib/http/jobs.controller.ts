@@ -1,7 +1,7 @@
 import { Inject } from '@nestjs/common';
 import { IdempotencyConflictError, JobNotFoundError, QueueUnavailableError } from '../core/errors.js';
 import type { EnqueueOptions, Idempotency, Job, JobFilter } from '../core/job.js';
-import { JOB_ACTIONS } from '../core/job-action.js';
+import { JOB_ACTIONS } from '../core/job-state.js';
 import { MEBIBYTE } from '../core/limits.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import type { Visit } from './access.js';

@@ -1,4 +1,5 @@
-import { describeValue, InvalidOptionsError } from '../core/errors.js';
+import { describeValue } from '../core/error-text.js';
+import { InvalidOptionsError } from '../core/errors.js';
 import type { Check } from '../core/option-checks.js';
 import { suggestion } from '../core/suggestion.js';
 import type { FieldComplaints } from './api-error.js';

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { BulkAnswer } from '../core/bulk.js';
-import { describeValue } from '../core/errors.js';
+import { describeValue } from '../core/error-text.js';
 import type { HttpSettings } from '../core/http-options.js';
 import { Job } from '../core/job.js';
 import type { JobFailure, JobPage } from '../core/job.js';

@@ -1,5 +1,6 @@
 import type { FactoryProvider, InjectionToken, ModuleMetadata, Provider, Type } from '@nestjs/common';
-import { describeValue, InvalidOptionsError } from '../core/errors.js';
+import { describeValue } from '../core/error-text.js';
+import { InvalidOptionsError } from '../core/errors.js';
 import type { Check, Option, OptionValues } from '../core/option-checks.js';
 import { flag, readOptions, recordCheck } from '../core/option-checks.js';
 import type { JobsOptions } from '../core/options.js';

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
-import { messageOf } from '../core/errors.js';
+import { messageOf } from '../core/error-text.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import { isBuilt, untilBuilt } from './built-provider.js';
 import type { JobHandlerMetadata } from './decorators/job-handler.decorator.js';

@@ -1,6 +1,5 @@
-import { prefixWithinBytes } from '../core/fitting.js';
+import { prefixWithinBytes, SET_JOBS_MAX } from '../core/limits.js';
 import type { ClaimToken } from '../core/job.js';
-import { SET_JOBS_MAX } from '../core/limits.js';
 import type { Completion } from './completion.js';
 import type { JobInsert, ProgressEntry, Settlement } from './job-store.js';
 import type { RollupEntry } from './report-store.js';

@@ -1,7 +1,6 @@
 import type { Job } from '../core/job.js';
-import { normalJobId } from '../core/job-id.js';
+import { JOB_STATUSES, normalJobId } from '../core/job-state.js';
 import type { JobStatus } from '../core/job-state.js';
-import { JOB_STATUSES } from '../core/job-state.js';
 import { SEARCHED_FAILURES_MAX, SMALL_TABLE_JOBS } from '../core/limits.js';
 import type { ListFilter } from '../core/list-filter.js';
 import type { LaneSize, ReportLane } from './report-lanes.js';

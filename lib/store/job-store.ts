@@ -1,5 +1,5 @@
 import type { Backoff } from '../core/backoff.js';
-import type { Failure } from '../core/failure.js';
+import type { Failure } from '../core/error-text.js';
 import type { Claim, ClaimToken, Idempotency, Job, Outcome } from '../core/job.js';
 import type { FinalStatus, JobStatus } from '../core/job-state.js';
 import type { Retention } from '../core/options.js';

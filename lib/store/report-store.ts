@@ -1,4 +1,4 @@
-import type { Histogram } from '../core/histogram.js';
+import type { Histogram } from '../core/run-times.js';
 import type { Job } from '../core/job.js';
 import type { ErrorGroup, StatusCounts } from '../core/job-reports.js';
 import type { JobStatus } from '../core/job-state.js';

@@ -1,8 +1,7 @@
 import { InvalidOptionsError } from 'nestjs-jobs';
 import { BULK_ACTIONS, BULK_JOBS_MAX, readBulkRequest } from '../../lib/core/bulk.js';
-import { JOB_ACTIONS } from '../../lib/core/job-action.js';
+import { JOB_ACTIONS, TRANSITIONS } from '../../lib/core/job-state.js';
 import type { BulkRequest } from '../../lib/core/bulk.js';
-import { TRANSITIONS } from '../../lib/core/job-state.js';
 
 const KEY = '0123456789abcdef'.repeat(2);
 const id = '01890000-0000-7000-8000-000000000001';

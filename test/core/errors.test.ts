@@ -1,5 +1,5 @@
 import type { JobsErrorCode } from '../../lib/core/errors.js';
-import { describeValue, messageOf } from '../../lib/core/errors.js';
+import { describeValue, messageOf } from '../../lib/core/error-text.js';
 import * as publicNames from '../../lib/index.js';
 import { HOSTILE_VALUES } from '../support/unit/hostile-values.js';
 

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JobState, TransitionVerb } from '../../lib/core/job-state.js';
-import { FINAL_STATUSES, isFinal, JOB_STATUSES, TRANSITIONS } from '../../lib/core/job-state.js';
+import { FINAL_STATUSES, isFinal, JOB_STATUSES, normalJobId, TRANSITIONS } from '../../lib/core/job-state.js';
 import { isLegalTransition } from '../support/legal-transition.js';
 import { markdownTable } from '../support/unit/markdown-table.js';
+import { v7 as uuidv7 } from 'uuid';
 
 const STATES: readonly JobState[] = ['none', ...JOB_STATUSES];
 const VERBS = [...new Set(TRANSITIONS.map(({ verb }) => verb))];
@@ -89,3 +90,38 @@ describe('the state machine', () => {
 function sorted(moves: readonly (readonly string[])[]): string[] {
   return moves.map((move) => move.join(' ')).sort();
 }
+
+const id = '01890a5d-ac96-774b-bcce-b302099a8057';
+
+describe('a job id', () => {
+  it('is taken as the database writes it', () => {
+    expect(normalJobId(id)).toBe(id);
+    expect(normalJobId(id.toUpperCase())).toBe(id);
+  });
+
+  it('may be any that the queue makes', () => {
+    const made = uuidv7();
+
+    expect(normalJobId(made)).toBe(made);
+  });
+
+  it.each([
+    '',
+    ` ${id}`,
+    `${id}\n`,
+    `{${id}}`,
+    `urn:uuid:${id}`,
+    id.replaceAll('-', ''),
+    id.slice(1),
+    `${id}0`,
+    id.replace('a', 'g'),
+    `${id}; DROP TABLE _jobs`,
+    7,
+    null,
+    undefined,
+    [id],
+    { toString: () => id },
+  ])('is never read from %p', (value) => {
+    expect(normalJobId(value)).toBeUndefined();
+  });
+});

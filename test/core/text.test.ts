@@ -1,6 +1,14 @@
 import fc from 'fast-check';
-import { byteLength, cutToBytes, digitsOfExponents, isStorableText, storableText } from '../../lib/core/text.js';
+import {
+  byteLength,
+  cutToBytes,
+  digitsOfExponents,
+  isDate,
+  isStorableText,
+  storableText,
+} from '../../lib/core/text.js';
 import { anyText } from '../support/unit/any-text.js';
+import { runInNewContext } from 'node:vm';
 
 describe('text', () => {
   it.each([
@@ -87,5 +95,21 @@ describe('text', () => {
     for (const character of ['x', '\\', '"']) {
       expect(digitsOfExponents(JSON.stringify([character.repeat(30_000_000), 1e300]))).toBe(300);
     }
+  });
+});
+
+describe('a Date', () => {
+  it.each([new Date(), new Date(NaN), runInNewContext('new Date()'), new (class extends Date {})()])(
+    'is %p',
+    (value) => {
+      expect(isDate(value)).toBe(true);
+    },
+  );
+
+  it('is nothing that only looks like one', () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    const others = [{ [Symbol.toStringTag]: 'Date' }, Object.create(Date.prototype), proxy, Date.now(), 'now', null];
+    expect(others.map(isDate)).toEqual(others.map(() => false));
   });
 });

@@ -1,7 +1,7 @@
 import type { BulkAction, BulkAnswer, BulkOrder, BulkRequest, SkippedJobs } from '../../core/bulk.js';
 import { BULK_JOBS_MAX, readBulkRequest } from '../../core/bulk.js';
 import { RowLockedError } from '../../core/errors.js';
-import { JOB_ACTIONS } from '../../core/job-action.js';
+import { JOB_ACTIONS } from '../../core/job-state.js';
 import type { JobStatus } from '../../core/job-state.js';
 import type { ListFilter } from '../../core/list-filter.js';
 import type { ActionResult, Statuses } from '../../store/job-store.js';

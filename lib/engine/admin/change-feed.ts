@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.js';
-import { messageOf } from '../../core/errors.js';
+import { messageOf } from '../../core/error-text.js';
 import type { JobStats } from '../../core/job.js';
 import type { TopicStats } from '../../core/job-reports.js';
 import type { JobsLogger } from '../../core/logger.js';

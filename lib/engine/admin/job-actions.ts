@@ -1,8 +1,8 @@
 import { DatabaseRefusedError } from '../../core/errors.js';
 import type { JobEvent } from '../../core/job-events.js';
 import type { ClaimToken } from '../../core/job.js';
-import type { JobAction } from '../../core/job-action.js';
-import { JOB_ACTIONS } from '../../core/job-action.js';
+import type { JobAction } from '../../core/job-state.js';
+import { JOB_ACTIONS } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { Retention } from '../../core/options.js';
 import type { JobStore, ActionResult, RequeueChanges, Statuses } from '../../store/job-store.js';

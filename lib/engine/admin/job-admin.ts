@@ -1,8 +1,7 @@
 import { JobNotFoundError, JobStateError, RowLockedError } from '../../core/errors.js';
 import type { Job, JobFilter, JobPage } from '../../core/job.js';
-import type { JobAction } from '../../core/job-action.js';
-import { JOB_ACTIONS } from '../../core/job-action.js';
-import { normalJobId } from '../../core/job-id.js';
+import type { JobAction } from '../../core/job-state.js';
+import { JOB_ACTIONS, normalJobId } from '../../core/job-state.js';
 import type { RequeueOptions } from '../../core/job-options.js';
 import { readRequeueOptions } from '../../core/job-options.js';
 import type { AnySchema } from '../../core/job-topic.js';

@@ -1,9 +1,8 @@
 import type { Clock } from '../../core/clock.js';
-import { addTo, percentileOf } from '../../core/histogram.js';
+import { addTo, percentileOf, runTimesOf } from '../../core/run-times.js';
 import type { JobStats } from '../../core/job.js';
 import type { ErrorGroups, StatusCounts, TimeseriesPoint, TopicStats } from '../../core/job-reports.js';
 import { SEARCHED_FAILURES_MAX, SMALL_TABLE_JOBS } from '../../core/limits.js';
-import { runTimesOf } from '../../core/run-times.js';
 import type { JobStore } from '../../store/job-store.js';
 import { everyPriority } from '../../store/lanes.js';
 import { lanesOf } from '../../store/report-lanes.js';

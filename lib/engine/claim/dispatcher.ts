@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.js';
-import type { BackoffBounds } from '../../core/growing-backoff.js';
-import { growingBackoffMs } from '../../core/growing-backoff.js';
+import type { BackoffBounds } from '../../core/backoff.js';
+import { growingBackoffMs } from '../../core/backoff.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { JobStore } from '../../store/job-store.js';
 import type { JobRunner } from '../run/job-runner.js';

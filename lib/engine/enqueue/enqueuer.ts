@@ -1,11 +1,6 @@
 import type { JobEvent } from '../../core/job-events.js';
-import {
-  describeValue,
-  IdempotencyConflictError,
-  InvalidOptionsError,
-  QueueUnavailableError,
-  uncertain,
-} from '../../core/errors.js';
+import { describeValue } from '../../core/error-text.js';
+import { IdempotencyConflictError, InvalidOptionsError, QueueUnavailableError, uncertain } from '../../core/errors.js';
 import type { EnqueueOptions, Idempotency, Job } from '../../core/job.js';
 import type { EnqueueSettings, HandlerSettings } from '../../core/job-options.js';
 import { readEnqueueOptions, readTopicOptions, readNewJobOptions } from '../../core/job-options.js';

@@ -1,6 +1,6 @@
 import type { JobEvent } from '../../core/job-events.js';
-import type { Histogram } from '../../core/histogram.js';
-import { addTo, note } from '../../core/histogram.js';
+import type { Histogram } from '../../core/run-times.js';
+import { addTo, note } from '../../core/run-times.js';
 import type { RollupEntry } from '../../store/report-store.js';
 import { ALL_TOPICS } from '../../store/report-store.js';
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.js';
-import { messageOf } from '../../core/errors.js';
+import { messageOf } from '../../core/error-text.js';
 import type { JobEvent } from '../../core/job-events.js';
 import type { JobsLogger } from '../../core/logger.js';
 import { PollLoop } from '../poll-loop.js';

@@ -1,6 +1,6 @@
 import type { JobEvent } from '../../core/job-events.js';
-import type { Failure } from '../../core/failure.js';
-import { toFailure } from '../../core/failure.js';
+import type { Failure } from '../../core/error-text.js';
+import { toFailure } from '../../core/error-text.js';
 import type { Outcome } from '../../core/job.js';
 import type { Attempt } from './attempt.js';
 import type { SettleAnswer } from './verdict.js';

@@ -1,6 +1,7 @@
 import type { Clock } from '../../core/clock.js';
 import type { AbortReason } from '../../core/errors.js';
-import { InvalidOptionsError, JobAbortedError, LeaseLostError, messageOf } from '../../core/errors.js';
+import { InvalidOptionsError, JobAbortedError, LeaseLostError } from '../../core/errors.js';
+import { messageOf } from '../../core/error-text.js';
 import type { Claim } from '../../core/job.js';
 import type { JobContext } from '../../core/job-context.js';
 import type { JobsLogger } from '../../core/logger.js';

@@ -1,7 +1,7 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
-import { DatabaseRefusedError, messageOf, QueueUnavailableError } from '../../core/errors.js';
-import { UNRECORDABLE_FAILURE } from '../../core/failure.js';
-import { growingBackoffMs } from '../../core/growing-backoff.js';
+import { DatabaseRefusedError, QueueUnavailableError } from '../../core/errors.js';
+import { messageOf, UNRECORDABLE_FAILURE } from '../../core/error-text.js';
+import { growingBackoffMs } from '../../core/backoff.js';
 import type { ClaimToken, Outcome } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';

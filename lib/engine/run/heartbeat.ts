@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/clock.js';
-import { DatabaseRefusedError, messageOf, StatementCancelledError } from '../../core/errors.js';
+import { DatabaseRefusedError, StatementCancelledError } from '../../core/errors.js';
+import { messageOf } from '../../core/error-text.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { JobStore } from '../../store/job-store.js';
 import type { Attempt } from './attempt.js';

@@ -1,7 +1,8 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
-import { messageOf, QueueUnavailableError } from '../../core/errors.js';
-import type { BackoffBounds } from '../../core/growing-backoff.js';
-import { growingBackoffMs } from '../../core/growing-backoff.js';
+import { messageOf } from '../../core/error-text.js';
+import { QueueUnavailableError } from '../../core/errors.js';
+import type { BackoffBounds } from '../../core/backoff.js';
+import { growingBackoffMs } from '../../core/backoff.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { ClaimState, JobStore } from '../../store/job-store.js';
 import type { Attempt } from './attempt.js';

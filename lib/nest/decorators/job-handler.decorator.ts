@@ -1,4 +1,5 @@
-import { describeValue, InvalidOptionsError } from '../../core/errors.js';
+import { describeValue } from '../../core/error-text.js';
+import { InvalidOptionsError } from '../../core/errors.js';
 import type { JobHandlerOptions } from '../../core/job-options.js';
 import type { TopicLike, JobTopic } from '../../core/job-topic.js';
 import type { JobContext } from '../job-context.js';

@@ -1,5 +1,6 @@
 import { HttpException } from '@nestjs/common';
-import { isUnrecoverable, messageOf, SnoozeError, UnrecoverableError } from '../../core/errors.js';
+import { isUnrecoverable, SnoozeError, UnrecoverableError } from '../../core/errors.js';
+import { messageOf } from '../../core/error-text.js';
 import { isOutage } from './transient-errors.js';
 
 /**

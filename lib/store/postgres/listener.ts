@@ -1,7 +1,7 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
 import { within } from '../../core/clock.js';
-import type { BackoffBounds } from '../../core/growing-backoff.js';
-import { growingBackoffMs } from '../../core/growing-backoff.js';
+import type { BackoffBounds } from '../../core/backoff.js';
+import { growingBackoffMs } from '../../core/backoff.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { StoreHints } from '../job-store.js';
 import type { NotificationPayload } from './notification-payload.js';

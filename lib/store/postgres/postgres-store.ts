@@ -1,7 +1,7 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Clock } from '../../core/clock.js';
 import { within } from '../../core/clock.js';
-import { messageOf } from '../../core/errors.js';
+import { messageOf } from '../../core/error-text.js';
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';

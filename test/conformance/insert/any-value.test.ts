@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { InvalidPayloadError, PayloadTooLargeError } from '../../../lib/core/errors.js';
-import { toFailure } from '../../../lib/core/failure.js';
+import { toFailure } from '../../../lib/core/error-text.js';
 import { encodePayload } from '../../../lib/core/payload.js';
 import { recordedJson } from '../../../lib/core/recorded-json.js';
 import { storableText } from '../../../lib/core/text.js';

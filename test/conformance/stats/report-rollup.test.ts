@@ -1,4 +1,4 @@
-import type { Histogram } from '../../../lib/core/histogram.js';
+import type { Histogram } from '../../../lib/core/run-times.js';
 import type { TimeseriesPoint } from '../../../lib/core/job-reports.js';
 import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';

@@ -1,5 +1,4 @@
-import { messageOf } from './errors.js';
-import { cutToBytes, storableText } from './text.js';
+import { cutToBytes, isDate, storableText } from './text.js';
 
 /** `lastError` and the message of an entry in `errors` are cut to this many bytes of UTF-8. */
 export const ERROR_MESSAGE_BYTES_MAX = 8 * 1024;
@@ -108,4 +107,51 @@ function memberOf(value: unknown, name: 'cause' | 'errors' | 'message' | 'stack'
 
 function bounded(text: string, bytesMax: number): string {
   return cutToBytes(storableText(text), bytesMax);
+}
+
+/**
+ * What a value of any type says about itself, for messages: handlers may throw strings, objects or nothing. Errors are
+ * known by their shape, since those of another realm (all of Node's own, under Jest) are no `instanceof Error`.
+ */
+export function messageOf(thrown: unknown): string {
+  if (typeof thrown === 'string') {
+    return thrown;
+  }
+  if (typeof thrown === 'object' && thrown !== null) {
+    const { message, name, errors } = thrown as { message?: unknown; name?: unknown; errors?: unknown };
+    if (message !== undefined && message !== '') {
+      return typeof message === 'string' ? message : describeValue(message);
+    }
+    if (typeof name === 'string' && name !== '') {
+      // An AggregateError says nothing itself; a refused connection to `localhost` is one.
+      return Array.isArray(errors) && errors.length > 0 ? `${name}: ${messageOf(errors[0])}` : name;
+    }
+  }
+  return `thrown value: ${describeValue(thrown)}`;
+}
+
+/** A short text of what came, for messages that say what was expected and what came. Never throws. */
+export function describeValue(value: unknown): string {
+  try {
+    return describe(value);
+  } catch {
+    // A revoked proxy, or a toString that throws.
+    return 'something that cannot be read';
+  }
+}
+
+function describe(value: unknown): string {
+  if (typeof value === 'string') {
+    return `'${value.length > 60 ? `${value.slice(0, 60)}…` : value}'`;
+  }
+  if (typeof value === 'function') {
+    return 'a function';
+  }
+  if (isDate(value)) {
+    return Number.isNaN(value.getTime()) ? 'an invalid date' : `the date ${value.toISOString()}`;
+  }
+  if (typeof value === 'object' && value !== null) {
+    return Array.isArray(value) ? 'an array' : 'an object';
+  }
+  return String(value);
 }

@@ -2,13 +2,13 @@ import { readFileSync } from 'node:fs';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { LeaseLostError, SnoozeError } from '../../lib/core/errors.js';
-import type { Failure } from '../../lib/core/failure.js';
+import type { Failure } from '../../lib/core/error-text.js';
 import {
   ERROR_MESSAGE_BYTES_MAX,
   ERROR_STACK_BYTES_MAX,
   toFailure,
   UNRECORDABLE_FAILURE,
-} from '../../lib/core/failure.js';
+} from '../../lib/core/error-text.js';
 import { isStorableText } from '../../lib/core/text.js';
 import { anyText } from '../support/unit/any-text.js';
 import { HOSTILE_VALUES } from '../support/unit/hostile-values.js';
