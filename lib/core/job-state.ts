@@ -15,7 +15,7 @@ export type JobState = JobStatus | 'none';
 export type TransitionVerb =
   | 'insert'
   | 'claim'
-  | 'begin'
+  | 'markStarted'
   | 'renew'
   | 'complete'
   | 'fail'
@@ -50,7 +50,7 @@ export const TRANSITIONS: readonly Transition[] = [
     to: 'processing',
     guard: 'due by the database clock, topic not paused, handler here, slot free',
   },
-  { verb: 'begin', from: 'processing', to: 'processing', guard: owned },
+  { verb: 'markStarted', from: 'processing', to: 'processing', guard: owned },
   { verb: 'renew', from: 'processing', to: 'processing', guard: owned },
   { verb: 'complete', from: 'processing', to: 'completed', guard: owned },
   { verb: 'fail', from: 'processing', to: 'failed', guard: `${owned}; no retries left, or unrecoverable` },

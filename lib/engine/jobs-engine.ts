@@ -99,7 +99,7 @@ export class JobsEngine {
   private readonly registry: HandlerRegistry;
   private readonly enqueuer: Enqueuer;
   private readonly desk: JobAdmin;
-  private readonly attempts: JobRunner;
+  private readonly runner: JobRunner;
   private readonly dispatcher: Dispatcher;
   private readonly idleWatch: IdleWatch;
   private readonly statistics: MetricsRecorder;
@@ -139,30 +139,30 @@ export class JobsEngine {
     const moves = new JobActions({
       ...parts,
       onWaiting: (topic) => this.announce([topic]),
-      onCancelRequested: (token) => this.attempts.abortCancelled(token),
+      onCancelRequested: (token) => this.runner.abortCancelled(token),
       onMoved: (topic) => this.changes.touch(topic),
     });
     this.desk = new JobAdmin({ ...parts, moves, schemaOf });
     this.bulk = new BulkActions({ reports: store.reports, moves });
-    const settler = new Completer(parts);
+    const completer = new Completer(parts);
     const heartbeat = new Heartbeat(parts);
-    this.attempts = new JobRunner({
+    this.runner = new JobRunner({
       ...parts,
       executor: new Executor(parts),
-      settler,
+      completer,
       heartbeat,
       postponeMs: Math.min(settings.pollIntervalMs, settings.leaseMs),
       onWaiting: (topic) => this.announce([topic]),
       onPostponed: (topic, priority, dueAt) => this.dispatcher.expect(topic, priority, dueAt),
     });
-    this.dispatcher = new Dispatcher({ ...parts, attempts: this.attempts });
-    const { enqueuer, dispatcher, attempts } = this;
-    this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, attempts });
+    this.dispatcher = new Dispatcher({ ...parts, runner: this.runner });
+    const { enqueuer, dispatcher, runner } = this;
+    this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, runner });
     const topics = (): string[] => registry.claimable().map(({ topic }) => topic);
     this.statistics = new MetricsRecorder({ ...parts, topics });
     const rescuer = new Rescuer({ ...parts, onRescued: (topics) => this.announce(topics) });
     const loops = { chores: [rescuer, new Pruner(parts)], records: [this.statistics] };
-    this.lifecycle = new EngineLifecycle({ ...parts, settler, heartbeat, attempts, dispatcher, ...loops });
+    this.lifecycle = new EngineLifecycle({ ...parts, completer, heartbeat, runner, dispatcher, ...loops });
   }
 
   /** What kind of database the jobs are in. */

@@ -24,9 +24,9 @@ export interface WorkerLifecycleOptions {
   readonly role: JobsSettings['role'];
   readonly shutdownTimeoutMs: number;
   readonly registry: HandlerRegistry;
-  readonly settler: Completer;
+  readonly completer: Completer;
   readonly heartbeat: Heartbeat;
-  readonly attempts: JobRunner;
+  readonly runner: JobRunner;
   readonly dispatcher: Dispatcher;
   /** What looks after the table, and ends as soon as the process is to. */
   readonly chores: readonly Loop[];
@@ -92,46 +92,46 @@ export class EngineLifecycle {
   }
 
   private async startAll(): Promise<void> {
-    const { role, registry, logger, settler, heartbeat, dispatcher, chores, records, store } = this.options;
+    const { role, registry, logger, completer, heartbeat, dispatcher, chores, records, store } = this.options;
     if (role === 'producer') {
       logger.log("role 'producer': runs no jobs");
       return;
     }
     registry.describe(logger);
-    settler.start();
+    completer.start();
     for (const loop of [heartbeat, dispatcher, ...chores, ...records]) {
       loop.start();
     }
     this.stopListening = await store.listen({
       jobs: (topic) => dispatcher.wake(topic),
-      cancel: () => void heartbeat.lookForCancels(),
+      cancel: () => void heartbeat.checkCancelRequests(),
     });
   }
 
   private claimAgain(): void {
-    const { role, settler, dispatcher } = this.options;
+    const { role, completer, dispatcher } = this.options;
     if (role !== 'producer') {
-      settler.start();
+      completer.start();
       dispatcher.start();
     }
   }
 
   /** Bounded as a whole: a loop that hangs in a silent network is left alone, and ends by itself. */
   private async stopAll(): Promise<void> {
-    const { clock, logger, shutdownTimeoutMs, heartbeat, attempts, dispatcher, chores, records } = this.options;
-    const drained = dispatcher.stop().then(() => attempts.allSettled());
+    const { clock, logger, shutdownTimeoutMs, heartbeat, runner, dispatcher, chores, records } = this.options;
+    const drained = dispatcher.stop().then(() => runner.allSettled());
     const others = Promise.all([this.stopListening?.(), ...chores.map((loop) => loop.stop())]);
     this.stopListening = undefined;
     if (await within(clock, shutdownTimeoutMs, drained)) {
       // Who lost a lease or took too long has been told to end, and may be about to: with the connections still open.
-      await within(clock, Math.min(RELEASE_GRACE_MS, shutdownTimeoutMs), attempts.allReturned());
+      await within(clock, Math.min(RELEASE_GRACE_MS, shutdownTimeoutMs), runner.allReturned());
     } else {
       logger.warn(
-        `shutdownTimeout (${shutdownTimeoutMs} ms) is over, handlers at work: ${attempts.count}; they are aborted and their jobs released`,
+        `shutdownTimeout (${shutdownTimeoutMs} ms) is over, handlers at work: ${runner.count}; they are aborted and their jobs released`,
       );
-      attempts.abortAll();
+      runner.abortAll();
       await within(clock, RELEASE_GRACE_MS, drained);
-      attempts.giveUp();
+      runner.abandon();
     }
     const ends = Promise.all([others, heartbeat.stop(), ...records.map((loop) => loop.stop())]);
     await within(clock, RELEASE_GRACE_MS, ends);

@@ -49,7 +49,7 @@ export interface JobStore {
    * processing → processing: their handlers are called next. Asked of jobs without a retry left: until then the end of the lease
    * puts such a job back, from then on it fails it; one that has ended counts as lost. Answers in the order of `tokens`.
    */
-  begin(tokens: readonly ClaimToken[]): Promise<ClaimState[]>;
+  markStarted(tokens: readonly ClaimToken[]): Promise<ClaimState[]>;
   /** processing → processing: the lease lives on for `leaseMs` from now. Answers in the order of `tokens`. */
   renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<ClaimState[]>;
   /** Those of the claimed jobs that somebody asked to cancel. */

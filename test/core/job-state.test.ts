@@ -40,7 +40,7 @@ describe('the state machine', () => {
   it.each<[TransitionVerb, readonly JobState[], readonly JobState[]]>([
     ['insert', ['none'], ['pending']],
     ['claim', ['pending'], ['processing']],
-    ['begin', ['processing'], ['processing']],
+    ['markStarted', ['processing'], ['processing']],
     ['renew', ['processing'], ['processing']],
     ['complete', ['processing'], ['completed']],
     ['fail', ['processing'], ['failed']],
@@ -63,7 +63,7 @@ describe('the state machine', () => {
 
   it('lets a worker write only to the attempt it owns', () => {
     const ofWorkers: readonly TransitionVerb[] = [
-      'begin',
+      'markStarted',
       'renew',
       'complete',
       'fail',

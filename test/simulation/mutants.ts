@@ -67,9 +67,9 @@ export const mutants: readonly Mutant[] = [
     breaks: ['lease'],
     from: 51,
     break: () =>
-      replace(Heartbeat.prototype, 'hold', (hold) => (heartbeat, attempt: Attempt) => {
-        hold(heartbeat, attempt);
-        queueMicrotask(() => attempt.hasBegun || heartbeat.letGo(attempt));
+      replace(Heartbeat.prototype, 'track', (track) => (heartbeat, attempt: Attempt) => {
+        track(heartbeat, attempt);
+        queueMicrotask(() => attempt.hasBegun || heartbeat.untrack(attempt));
       }),
   },
   {
@@ -113,9 +113,9 @@ export const mutants: readonly Mutant[] = [
     break: () =>
       replace(
         JobRunner.prototype,
-        'giveBack',
+        'release',
         () => (attempts, claim: never, claimedAtMs: never, leaseEndsMs: never) =>
-          attempts.take(claim, claimedAtMs, leaseEndsMs),
+          attempts.accept(claim, claimedAtMs, leaseEndsMs),
       ),
   },
   {

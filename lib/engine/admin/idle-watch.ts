@@ -20,7 +20,7 @@ export interface IdleWatchOptions {
   readonly clock: Clock;
   readonly enqueuer: Enqueuer;
   readonly dispatcher: Dispatcher;
-  readonly attempts: JobRunner;
+  readonly runner: JobRunner;
   readonly role: JobsSettings['role'];
   readonly logger: JobsLogger;
 }
@@ -57,12 +57,12 @@ export class IdleWatch {
   }
 
   private async untilIdle(): Promise<void> {
-    const { enqueuer, dispatcher, attempts } = this.parts;
+    const { enqueuer, dispatcher, runner } = this.parts;
     do {
       await enqueuer.idle();
       await dispatcher.quiet();
-      await attempts.allSettled();
-    } while (!enqueuer.isIdle || attempts.openCount > 0);
+      await runner.allSettled();
+    } while (!enqueuer.isIdle || runner.openCount > 0);
   }
 
   /** `undefined` when the database does not answer. */
@@ -77,7 +77,7 @@ export class IdleWatch {
   }
 
   private unfinishedTopics(due: readonly string[]): UnfinishedTopic[] {
-    const unfinished = this.parts.attempts.unfinished();
+    const unfinished = this.parts.runner.unfinished();
     return [...new Set([...unfinished.keys(), ...due])].sort().map((topic) => {
       const work = unfinished.get(topic) ?? { running: 0, buffered: 0, unrecorded: 0 };
       return { topic, ...work, isDue: due.includes(topic) };

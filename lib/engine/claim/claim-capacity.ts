@@ -8,7 +8,7 @@ import { AdaptiveBatchSize } from '../adaptive-batch-size.js';
 export interface ClaimRoomOptions {
   readonly store: JobStore;
   readonly registry: HandlerRegistry;
-  readonly attempts: JobRunner;
+  readonly runner: JobRunner;
   readonly concurrency: number;
 }
 
@@ -52,8 +52,8 @@ export class ClaimCapacity {
 
   /** How many jobs the next claim may bring. */
   get limit(): number {
-    const { attempts, concurrency, store } = this.options;
-    const { count, bufferedCount, openCount, prefetch } = attempts;
+    const { runner, concurrency, store } = this.options;
+    const { count, bufferedCount, openCount, prefetch } = runner;
     if (openCount - bufferedCount >= concurrency + UNSETTLED_MAX) {
       return 0;
     }
@@ -100,9 +100,9 @@ export class ClaimCapacity {
 
   /** Another process may have connections for them: only quick ones wait here for those of this one. */
   private transactionRoom(handlers: readonly RegisteredHandler[]): number {
-    const { attempts, store, concurrency } = this.options;
+    const { runner, store, concurrency } = this.options;
     const { transactionsAtOnce } = store.capabilities;
-    const ahead = Math.floor(attempts.prefetch.target * Math.min(1, transactionsAtOnce / concurrency));
+    const ahead = Math.floor(runner.prefetch.target * Math.min(1, transactionsAtOnce / concurrency));
     const transactional = handlers.filter(({ settings }) => settings.transactional);
     const taken = transactional.reduce((count, { topic }) => count + this.taken(topic), 0);
     return transactionsAtOnce + ahead - taken;
@@ -115,7 +115,7 @@ export class ClaimCapacity {
         limit,
         lanes.reduce((sum, lane) => sum + (lane.topic === topic ? lane.limit : 0), 0),
       );
-    return this.options.attempts.countOf(topic) + this.reserved(lanesOf);
+    return this.options.runner.countOf(topic) + this.reserved(lanesOf);
   }
 
   private reserved(countOf: (request: ClaimRequest) => number): number {

@@ -10,7 +10,7 @@ import type { LaneIndex, PlannedLane } from './lane-index.js';
 export interface ClaimerOptions {
   readonly store: JobStore;
   readonly clock: Clock;
-  readonly attempts: JobRunner;
+  readonly runner: JobRunner;
   readonly book: LaneIndex;
   readonly room: ClaimCapacity;
   readonly leaseMs: number;
@@ -105,7 +105,7 @@ export class Claimer {
 
   /** Never fails: nobody may be waiting. What it failed for is thrown by the next round. */
   private async bring(request: PlannedClaim, plannedIn: number): Promise<Claimed> {
-    const { store, clock, attempts, leaseMs, room } = this.options;
+    const { store, clock, runner, leaseMs, room } = this.options;
     const askedMs = clock.now();
     const idleBeforeMs = clock.idleMs?.() ?? askedMs;
     room.reserve(request);
@@ -113,7 +113,7 @@ export class Claimer {
       const claims = await store.claim(request);
       const nowMs = clock.now();
       room.noteAnswer(request, nowMs - askedMs > leaseMs / 3);
-      attempts.prefetch.noteClaimed((clock.idleMs?.() ?? nowMs) - idleBeforeMs);
+      runner.prefetch.noteClaimed((clock.idleMs?.() ?? nowMs) - idleBeforeMs);
       this.take(claims, nowMs, askedMs + leaseMs);
       return this.learnFrom(request, claims, plannedIn);
     } catch (error) {
@@ -125,14 +125,14 @@ export class Claimer {
   }
 
   private take(claims: Claim[], claimedAtMs: number, leaseEndsMs: number): void {
-    const { attempts, room } = this.options;
+    const { runner, room } = this.options;
     claims.sort((a, b) => a.priority - b.priority || a.runAt.getTime() - b.runAt.getTime() || (a.id < b.id ? -1 : 1));
     for (const claim of claims) {
       room.noteLength(claim.payloadLength);
       if (this.isOn) {
-        attempts.take(claim, claimedAtMs, leaseEndsMs);
+        runner.accept(claim, claimedAtMs, leaseEndsMs);
       } else {
-        attempts.giveBack(claim, claimedAtMs, leaseEndsMs);
+        runner.release(claim, claimedAtMs, leaseEndsMs);
       }
     }
   }

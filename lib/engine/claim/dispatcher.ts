@@ -17,7 +17,7 @@ export interface DispatcherOptions {
   readonly logger: JobsLogger;
   readonly random: () => number;
   readonly registry: HandlerRegistry;
-  readonly attempts: JobRunner;
+  readonly runner: JobRunner;
   readonly concurrency: number;
   readonly pollIntervalMs: number;
   readonly leaseMs: number;
@@ -68,7 +68,7 @@ export class Dispatcher {
       onLate: () => this.goOn(),
     });
     this.claimer = new Claimer({ ...options, book, room, reach: () => this.scanner.reach });
-    options.attempts.whenChanged(() => {
+    options.runner.whenChanged(() => {
       this.claimer.sendAhead();
       if (this.room.wasShort || this.whenQuiet.length > 0) {
         this.goOn();
@@ -93,7 +93,7 @@ export class Dispatcher {
       this.claimer.stop();
       this.sayWhatRuns();
     }
-    this.options.attempts.windUp();
+    this.options.runner.drain();
     await this.loop.stop();
     await this.claimer.answered();
     await this.scanner.answered();
@@ -239,17 +239,17 @@ export class Dispatcher {
   }
 
   private sayWhatRuns(): void {
-    const { attempts, logger, shutdownTimeoutMs } = this.options;
-    if (attempts.count > 0) {
-      const works = [...attempts.unfinished()].filter(([, { running }]) => running > 0);
+    const { runner, logger, shutdownTimeoutMs } = this.options;
+    if (runner.count > 0) {
+      const works = [...runner.unfinished()].filter(([, { running }]) => running > 0);
       const handlers = works.map(([topic, { running }]) => `'${topic}' (${running})`).join(', ');
       logger.log(`stops; waits up to ${shutdownTimeoutMs} ms for handlers: ${handlers}`);
     }
   }
 
   private noteQuiet(): void {
-    const { attempts } = this.options;
-    const isIdle = attempts.count === 0 && attempts.openCount === 0 && !this.claimer.isBusy;
+    const { runner } = this.options;
+    const isIdle = runner.count === 0 && runner.openCount === 0 && !this.claimer.isBusy;
     if (isIdle && !this.claimer.isAnyDue()) {
       this.whenQuiet.splice(0).forEach((resolve) => resolve());
     }

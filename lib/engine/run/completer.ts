@@ -54,11 +54,11 @@ class Settling implements SentOutcome, Settlement, BatchedCall<Settling, Settled
   }
 
   resolve(settled: Settled): void {
-    this.settler.judge(this, settled);
+    this.settler.onSettled(this, settled);
   }
 
   reject(error: unknown): void {
-    this.settler.mend(this, error);
+    this.settler.onError(this, error);
   }
 }
 
@@ -103,7 +103,7 @@ export class Completer {
   }
 
   /** The process ends: what pauses is tried at once, and pauses only briefly from now on. */
-  hurry(): void {
+  flush(): void {
     this.pauseMaxMs = LAST_PAUSE_MAX_MS;
     for (const [settling, pause] of [...this.pausing]) {
       pause.cancel();
@@ -112,12 +112,12 @@ export class Completer {
   }
 
   /** Ends the waiting for a database that is away; its jobs will be rescued by others. */
-  giveUp(): void {
+  abandon(): void {
     this.hasGivenUp = true;
   }
 
   /** The database has answered. */
-  judge(settling: Settling, settled: Settled): void {
+  onSettled(settling: Settling, settled: Settled): void {
     this.noteServed();
     if (settled.applied) {
       settling.done(settled);
@@ -132,7 +132,7 @@ export class Completer {
   }
 
   /** It has not, or has refused. */
-  mend(settling: Settling, error: unknown): void {
+  onError(settling: Settling, error: unknown): void {
     const { logger } = this.options;
     const { id } = settling.token;
     if (error instanceof QueueUnavailableError) {

@@ -57,12 +57,12 @@ export class Heartbeat {
   }
 
   /** Once for each attempt. */
-  hold(attempt: Attempt): void {
+  track(attempt: Attempt): void {
     attempt.heldAt = this.held.push(attempt) - 1;
   }
 
   /** Harmless for one that is not held. */
-  letGo(attempt: Attempt): void {
+  untrack(attempt: Attempt): void {
     const { heldAt } = attempt;
     if (heldAt === undefined) {
       return;
@@ -76,7 +76,7 @@ export class Heartbeat {
   }
 
   /** Asks at once whether any running job is to be cancelled; for hints of other processes. */
-  async lookForCancels(): Promise<void> {
+  async checkCancelRequests(): Promise<void> {
     const attempts = [...this.held];
     if (attempts.length === 0) {
       return;

@@ -25,7 +25,7 @@ export interface AttemptsOptions {
   readonly clock: Clock;
   readonly registry: HandlerRegistry;
   readonly executor: Executor;
-  readonly settler: Completer;
+  readonly completer: Completer;
   readonly heartbeat: Heartbeat;
   readonly emit: (event: JobEvent) => void;
   readonly logger: JobsLogger;
@@ -93,7 +93,7 @@ export class JobRunner {
     // The handlers before them are slower than they were.
     this.buffer = new ClaimBuffer(options.clock, areQuick, (stale) => {
       this.prefetch.noteStale();
-      stale.forEach((attempt) => this.release(attempt));
+      stale.forEach((attempt) => this.releaseAttempt(attempt));
     });
     const progressBatcher = new Batcher<ProgressEntry, boolean>({
       run: (entries) => options.store.recordProgress(entries),
@@ -164,11 +164,11 @@ export class JobRunner {
    * @param claimedAtMs when the claim was answered, by the process's clock.
    * @param leaseEndsMs when its lease ends at the latest, by the same clock: counted from before the claim was sent.
    */
-  take(claim: Claim, claimedAtMs: number, leaseEndsMs: number): void {
+  accept(claim: Claim, claimedAtMs: number, leaseEndsMs: number): void {
     const older = this.slots.holderOf(claim.id);
     if (!this.options.registry.get(claim.topic) || older) {
       // An older attempt, timed out or without its lease, still runs here: the job waits, or goes to another process.
-      return this.giveBack(claim, claimedAtMs, leaseEndsMs, this.postponementFor(older));
+      return this.release(claim, claimedAtMs, leaseEndsMs, this.postponementFor(older));
     }
     const attempt = this.hold(claim, claimedAtMs, leaseEndsMs);
     this.countIn(attempt.topic, +1);
@@ -178,16 +178,16 @@ export class JobRunner {
   }
 
   /** The process begins to end: what waits for a slot is given back, and no outcome waits long for the database any more. */
-  windUp(): void {
-    this.options.settler.hurry();
+  drain(): void {
+    this.options.completer.flush();
     // First, or they would begin in the slots of those that have not.
-    this.buffer.takeAll().forEach((attempt) => this.release(attempt));
+    this.buffer.takeAll().forEach((attempt) => this.releaseAttempt(attempt));
     this.beginnings.windUp();
   }
 
   /** The process ends, whether the database has answered or not. */
-  giveUp(): void {
-    const { heartbeat, settler, logger } = this.options;
+  abandon(): void {
+    const { heartbeat, completer, logger } = this.options;
     [...this.afterProgress.keys()].forEach((attempt) => this.settleAtLast(attempt));
     const open = heartbeat.attempts.filter(({ isSettling }) => isSettling).length;
     if (open > 0) {
@@ -195,11 +195,11 @@ export class JobRunner {
         `outcomes without an answer at the end: ${open}; jobs that still stand as processing are taken over when their leases end`,
       );
     }
-    settler.giveUp();
+    completer.abandon();
   }
 
   /** Back to pending without a retry charged; by default for jobs claimed while the process stops. */
-  giveBack(claim: Claim, claimedAtMs: number, leaseEndsMs: number, delayMs: number | null = null): void {
+  release(claim: Claim, claimedAtMs: number, leaseEndsMs: number, delayMs: number | null = null): void {
     this.settle(this.hold(claim, claimedAtMs, leaseEndsMs), { kind: 'release', delayMs });
   }
 
@@ -233,11 +233,11 @@ export class JobRunner {
     const { claim } = attempt;
     const older = this.slots.holderOf(claim.id);
     if (older) {
-      return this.release(attempt, this.postponementFor(older));
+      return this.releaseAttempt(attempt, this.postponementFor(older));
     }
     if (attempt.leaseEndsMs <= nowMs) {
       // This process stood still since it asked: another one may run the job by now.
-      return this.release(attempt);
+      return this.releaseAttempt(attempt);
     }
     attempt.slotSinceMs = nowMs;
     this.slots.give(attempt);
@@ -280,18 +280,18 @@ export class JobRunner {
   /** Gives back what has a slot and has not begun. */
   private leave(attempt: Attempt, delayMs: number | null = null): void {
     this.slots.takeBack(attempt);
-    this.release(attempt, delayMs);
+    this.releaseAttempt(attempt, delayMs);
   }
 
   /** Back to pending, of an attempt that has not begun. */
-  private release(attempt: Attempt, delayMs: number | null = null): void {
+  private releaseAttempt(attempt: Attempt, delayMs: number | null = null): void {
     this.countIn(attempt.topic, -1);
     this.settle(attempt, { kind: 'release', delayMs });
   }
 
   private hold(claim: Claim, claimedAtMs: number, leaseEndsMs: number): Attempt {
     const attempt = new Attempt(claim, this.parts, claimedAtMs, leaseEndsMs);
-    this.options.heartbeat.hold(attempt);
+    this.options.heartbeat.track(attempt);
     return attempt;
   }
 
@@ -317,7 +317,7 @@ export class JobRunner {
   }
 
   private settle(attempt: Attempt, outcome: Outcome | null): void {
-    const { settler, clock } = this.options;
+    const { completer, clock } = this.options;
     // Until it returned: the next one in its slot has begun since. To the microsecond: what a clock says beyond that is noise.
     const durationMs = attempt.hasBegun
       ? Math.round(((attempt.slotUntilMs ?? clock.now()) - attempt.sinceMs) * 1_000) / 1_000
@@ -325,14 +325,14 @@ export class JobRunner {
     attempt.settle();
     const end = (answer: SettleAnswer): void => this.letGo(attempt, outcome, answer, durationMs);
     if (outcome) {
-      settler.settle(attempt, outcome, durationMs, end);
+      completer.settle(attempt, outcome, durationMs, end);
     } else {
       end('lease lost');
     }
   }
 
   private letGo(attempt: Attempt, outcome: Outcome | null, answer: SettleAnswer, durationMs: number | null): void {
-    this.options.heartbeat.letGo(attempt);
+    this.options.heartbeat.untrack(attempt);
     this.options.emit(toEvent(attempt, outcome, answer, durationMs));
     if (answer !== 'lease lost' && answer.runAt) {
       this.options.onPostponed(attempt.topic, attempt.claim.priority, answer.runAt);

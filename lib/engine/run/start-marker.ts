@@ -39,7 +39,7 @@ export class StartMarker {
   private isRefusalTold = false;
 
   constructor(private readonly options: BeginningsOptions) {
-    this.batcher = new Batcher({ run: (attempts) => options.store.begin(attempts.map(({ claim }) => claim)) });
+    this.batcher = new Batcher({ run: (attempts) => options.store.markStarted(attempts.map(({ claim }) => claim)) });
   }
 
   /** Asks for a note, until the database has answered or the attempt is to end without having begun. */

@@ -185,7 +185,7 @@ export class PostgresStore implements JobStore {
     return toLaneScan(await this.query(SCAN, [JSON.stringify(gaps), JSON.stringify(starts)]));
   }
 
-  begin(tokens: readonly ClaimToken[]): Promise<Seam.ClaimState[]> {
+  markStarted(tokens: readonly ClaimToken[]): Promise<Seam.ClaimState[]> {
     return this.leases.begin(tokens);
   }
 

@@ -143,7 +143,7 @@ export class SqliteStore implements Seam.JobStore {
     return toLaneScan(await this.read(SCAN, [JSON.stringify(gaps), JSON.stringify(lanes.map(startOf))]));
   }
 
-  async begin(tokens: readonly ClaimToken[]): Promise<Seam.ClaimState[]> {
+  async markStarted(tokens: readonly ClaimToken[]): Promise<Seam.ClaimState[]> {
     return claimStatesInOrder(tokens, await this.write(BEGIN_ATTEMPTS, [tokenJson(tokens)]), []);
   }
 

@@ -12,7 +12,7 @@ import { storeKinds, useStore } from '../../support/stores.js';
 const writers: [string, (fixture: StoreFixture, claims: readonly Claim[]) => Promise<unknown>][] = [
   ['nobody', () => Promise.resolve()],
   ['a renewal', ({ store }, claims) => store.renew(claims, LEASE_MS)],
-  ['a beginning', ({ store }, claims) => store.begin(claims)],
+  ['a beginning', ({ store }, claims) => store.markStarted(claims)],
   ['progress', ({ store }, claims) => store.recordProgress(claims.map((token) => ({ token, progress: '1' })))],
   [
     'somebody',

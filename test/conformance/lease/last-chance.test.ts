@@ -37,15 +37,15 @@ describe.each(storeKinds())('a job at its last chance on $label', (kind) => {
     return id;
   }
 
-  /** `begin`, held on its way to the database until the test lets it go. */
+  /** `markStarted`, held on its way to the database until the test lets it go. */
   async function startHeld(): Promise<{ id: string; mayGo: Signal<void> }> {
     const [isAsked, mayGo] = [signal(), signal()];
-    const begin: JobStore['begin'] = async (tokens) => {
+    const begin: JobStore['markStarted'] = async (tokens) => {
       isAsked.resolve();
       await mayGo.promise;
-      return fixture.store.begin(tokens);
+      return fixture.store.markStarted(tokens);
     };
-    const id = await start({ begin });
+    const id = await start({ markStarted: begin });
     await isAsked.promise;
     return { id, mayGo };
   }
@@ -93,13 +93,13 @@ describe.each(storeKinds())('a job at its last chance on $label', (kind) => {
 
   it('goes back when the process ends while somebody has its row locked, and nothing begins in its slot', async () => {
     let isLocked = false;
-    const busy: JobStore['begin'] = async (tokens) => {
+    const busy: JobStore['markStarted'] = async (tokens) => {
       isLocked = true;
       return tokens.map(() => ({ state: 'busy', cancelRequested: false }));
     };
     // Quick ones first, or nothing would be claimed ahead of the slot.
     await insertMany(fixture.store, 150, { priority: -1 });
-    const id = await start({ begin: busy }, { concurrency: 1 });
+    const id = await start({ markStarted: busy }, { concurrency: 1 });
     await until(() => isLocked);
     const ahead = await insertMany(fixture.store, 20, { priority: 1 });
     const statusOf = async (): Promise<string[]> => (await fixture.store.find(ahead)).map(({ status }) => status);
@@ -121,12 +121,12 @@ describe.each(storeKinds())('a job at its last chance on $label', (kind) => {
 
   it('is not run when the database refuses to take note, and not lost', async () => {
     let refusals = 0;
-    const begin: JobStore['begin'] = async (tokens) => {
+    const begin: JobStore['markStarted'] = async (tokens) => {
       refusals += 1;
       if (refusals === 1) throw new Error('a trigger says no');
-      return fixture.store.begin(tokens);
+      return fixture.store.markStarted(tokens);
     };
-    await start({ begin });
+    await start({ markStarted: begin });
     await until(() => typesOf().includes('completed'));
     expect(runs).toEqual([2]);
   });
@@ -136,10 +136,10 @@ describe.each(storeKinds())('a job at its last chance on $label', (kind) => {
     const leaseAge = async (of: string): Promise<number> =>
       (await fixture.now()).getTime() - (await fixture.job(of)).lockedUntil!.getTime();
     const id = await start({
-      begin: async (tokens) => {
+      markStarted: async (tokens) => {
         isAsked.resolve();
         await mayBegin.promise;
-        return fixture.store.begin(tokens);
+        return fixture.store.markStarted(tokens);
       },
       renew: async (tokens, leaseMs) => {
         // What is asked this late makes the lease good for long when it is answered.

@@ -63,7 +63,7 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
 
     const [again] = await claim(fixture.store);
     expect(again).toMatchObject({ id, attempt: 2, retries });
-    expect(await fixture.store.begin([again!])).toMatchObject([{ state: 'held' }]);
+    expect(await fixture.store.markStarted([again!])).toMatchObject([{ state: 'held' }]);
     await fixture.expire(id);
     expect(await rescue(fixture.store, 10)).toMatchObject([{ id, status: 'failed', attempt: 2, retries }]);
   });
@@ -93,7 +93,7 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
     const id = await insertOne(fixture.store, { maxRetries: 3 });
     const statuses: string[] = [];
     for (let claims = await claim(fixture.store); claims.length > 0; claims = await claim(fixture.store)) {
-      await fixture.store.begin(claims);
+      await fixture.store.markStarted(claims);
       await fixture.expire(id);
       statuses.push(...(await rescue(fixture.store, 10)).map(({ status }) => status));
     }

@@ -53,11 +53,11 @@ abstract class OfOneClaim extends QueueCommand {
 
 /** It begins. */
 export class Begin extends OfOneClaim {
-  readonly verbs = ['begin'] as const;
+  readonly verbs = ['markStarted'] as const;
 
   protected async say(token: ClaimToken, owned: ModelJob | undefined, { store }: RealQueue): Promise<void> {
     const live = owned?.isExpired ? undefined : owned;
-    assert.deepEqual(withoutPlaces(await store.begin([token])), [stateOf(live)]);
+    assert.deepEqual(withoutPlaces(await store.markStarted([token])), [stateOf(live)]);
     Object.assign(live ?? {}, { isUnbegun: false });
   }
 }

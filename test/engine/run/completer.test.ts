@@ -144,7 +144,7 @@ describe('an outcome that the database does not answer', () => {
   it('is tried at once when the process begins to end', async () => {
     expect(clock.nextWakeInMs).toBeGreaterThan(3_000);
     settle.mockResolvedValue([done]);
-    settler.hurry();
+    settler.flush();
     await clock.settle();
     expect(answers).toEqual([done]);
     expect(clock.waiting).toBe(0);
@@ -152,7 +152,7 @@ describe('an outcome that the database does not answer', () => {
 
   it('is tried often from then on, since the grace is short', async () => {
     const tries = settle.mock.calls.length;
-    settler.hurry();
+    settler.flush();
     await clock.advance(2_000);
     expect(settle.mock.calls.length - tries).toBeGreaterThanOrEqual(8);
     settle.mockResolvedValue([done]);
@@ -161,16 +161,16 @@ describe('an outcome that the database does not answer', () => {
   });
 
   it('pauses as ever when the process has begun again', async () => {
-    settler.hurry();
+    settler.flush();
     settler.start();
     await clock.advance(1_000);
     expect(clock.nextWakeInMs).toBeGreaterThan(1_000);
   });
 
   it('is given up when its grace is over', async () => {
-    settler.hurry();
+    settler.flush();
     await clock.settle();
-    settler.giveUp();
+    settler.abandon();
     await clock.advance(250);
     expect(answers).toEqual(['lease lost']);
   });

@@ -16,30 +16,30 @@ describe('the heartbeat', () => {
 
   const hold = (id: string): Attempt => {
     const attempt = { id } as Attempt;
-    heartbeat.hold(attempt);
+    heartbeat.track(attempt);
     return attempt;
   };
   const held = (): string[] => heartbeat.attempts.map(({ id }) => id).sort();
 
   it('holds what it was given until that is let go, in whatever order', () => {
     const [first, second, third, fourth] = ['a', 'b', 'c', 'd'].map(hold);
-    heartbeat.letGo(first!);
+    heartbeat.untrack(first!);
     expect(held()).toEqual(['b', 'c', 'd']);
-    heartbeat.letGo(fourth!);
+    heartbeat.untrack(fourth!);
     expect(held()).toEqual(['b', 'c']);
-    heartbeat.hold(first!);
-    heartbeat.letGo(second!);
+    heartbeat.track(first!);
+    heartbeat.untrack(second!);
     expect(held()).toEqual(['a', 'c']);
-    [third!, first!].forEach((attempt) => heartbeat.letGo(attempt));
+    [third!, first!].forEach((attempt) => heartbeat.untrack(attempt));
     expect(held()).toEqual([]);
   });
 
   it('lets nobody else go with one that it does not hold any more', () => {
     const [first, second] = ['a', 'b'].map(hold);
-    heartbeat.letGo(first!);
-    heartbeat.letGo(first!);
+    heartbeat.untrack(first!);
+    heartbeat.untrack(first!);
     expect(held()).toEqual(['b']);
-    heartbeat.letGo(second!);
+    heartbeat.untrack(second!);
     expect(held()).toEqual([]);
   });
 
@@ -49,7 +49,7 @@ describe('the heartbeat', () => {
       if (turn % 3 === 2) {
         const [leaving] = [...kept].slice((turn * 7) % kept.size);
         kept.delete(leaving!);
-        heartbeat.letGo(leaving!);
+        heartbeat.untrack(leaving!);
       } else {
         kept.add(hold(`${turn}`));
       }
@@ -72,7 +72,7 @@ describe('the heartbeat', () => {
     heartbeat = new Heartbeat({ store, clock, logger: silentLogger, random: () => 0, leaseMs: 3_000 });
     const ids = Array.from({ length: 1_000 }, (_, index) => `${index}`);
     ids.forEach((id) =>
-      heartbeat.hold({ id, claim: { id }, foundAt: () => undefined, loseEndedLease: () => undefined } as never),
+      heartbeat.track({ id, claim: { id }, setRowRef: () => undefined, loseEndedLease: () => undefined } as never),
     );
     heartbeat.start();
     await clock.advance(500);

@@ -50,7 +50,7 @@ describe('the beginning of an attempt at its last chance', () => {
     told = [];
     answers = [held];
     beginnings = new StartMarker({
-      store: { begin, capabilities: { pipelined: ALONE } } as unknown as JobStore,
+      store: { markStarted: begin, capabilities: { pipelined: ALONE } } as unknown as JobStore,
       clock,
       logger,
       random: () => 1,
@@ -72,7 +72,7 @@ describe('the beginning of an attempt at its last chance', () => {
     const attempt = attemptOf('a');
     answers = [{ ...held, rowRef: '(7,1)' }];
     await note(attempt);
-    expect(attempt.claim).toMatchObject({ id: 'a', attempt: 1, place: '(7,1)' });
+    expect(attempt.claim).toMatchObject({ id: 'a', attempt: 1, rowRef: '(7,1)' });
   });
 
   it('waits no second time for whoever has its row locked', async () => {

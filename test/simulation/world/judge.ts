@@ -110,7 +110,7 @@ export class Judge {
     if (verb === 'rescue' && this.runs.some((run) => run.id === id && run.attempt === before!.attempt)) {
       this.takenOver.add(`${id} ${after!.attempt}`);
     }
-    if (verb === 'begin') {
+    if (verb === 'markStarted') {
       this.begun.add(`${id} ${token!.attempt}`);
     }
     if (token) {

@@ -86,8 +86,8 @@ export class SimulatedStore implements JobStore {
     return this.line.ask('scan', () => ({ ...this.table.scan(gaps, lanes), tookMs: this.line.tookMs() }));
   }
 
-  begin(tokens: readonly ClaimToken[]): Promise<Seam.ClaimState[]> {
-    return this.line.ask('begin', () => this.unlessLocked(tokens, (token) => this.table.begin([token])));
+  markStarted(tokens: readonly ClaimToken[]): Promise<Seam.ClaimState[]> {
+    return this.line.ask('markStarted', () => this.unlessLocked(tokens, (token) => this.table.markStarted([token])));
   }
 
   renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.ClaimState[]> {

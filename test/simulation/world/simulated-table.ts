@@ -85,9 +85,9 @@ export class SimulatedTable {
     return { waiting, at: new Date(now), tookMs: 0 };
   }
 
-  begin(tokens: readonly ClaimToken[]): Seam.ClaimState[] {
+  markStarted(tokens: readonly ClaimToken[]): Seam.ClaimState[] {
     const isLive = (row: Row): boolean => !this.isExpired(row, -Infinity);
-    return this.write('begin', tokens, () => ({ unbegunAttempt: null, started: this.fromNow(0) }), isLive);
+    return this.write('markStarted', tokens, () => ({ unbegunAttempt: null, started: this.fromNow(0) }), isLive);
   }
 
   renew(tokens: readonly ClaimToken[], leaseMs: number): Seam.ClaimState[] {
@@ -230,7 +230,7 @@ export class SimulatedTable {
   }
 
   private write(
-    verb: 'begin' | 'renew',
+    verb: 'markStarted' | 'renew',
     tokens: readonly ClaimToken[],
     changes: () => Partial<Row>,
     isMeant = (_row: Row): boolean => true,

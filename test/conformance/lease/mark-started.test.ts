@@ -16,18 +16,18 @@ import {
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
 
-async function begin(store: JobStore, tokens: readonly ClaimToken[]): Promise<ClaimState[]> {
-  return withoutPlaces(await store.begin(tokens));
+async function markStarted(store: JobStore, tokens: readonly ClaimToken[]): Promise<ClaimState[]> {
+  return withoutPlaces(await store.markStarted(tokens));
 }
 
-describe.each(storeKinds())('begin on $label', (kind) => {
+describe.each(storeKinds())('markStarted on $label', (kind) => {
   const fixture = useStore(kind);
 
   it('says when the attempt began, and changes nothing else that people see', async () => {
     const token = await claimOne(fixture.store, { maxRetries: 0 });
     await fixture.set(token.id, { started: { msFromNow: -60_000 } });
     const before = await fixture.job(token.id);
-    expect(await begin(fixture.store, [token])).toEqual([HELD]);
+    expect(await markStarted(fixture.store, [token])).toEqual([HELD]);
     const { started, updated, ...after } = await fixture.job(token.id);
     expect(after).toEqual({ ...before, started: undefined, updated: undefined });
     expect(updated).toEqual(started);
@@ -38,9 +38,9 @@ describe.each(storeKinds())('begin on $label', (kind) => {
     const claims = await claimMany(fixture.store, 4, { maxRetries: 0 });
     await fixture.store.settle([settlement(claims[1]!, outcomes.completed())]);
     const reversed = claims.toReversed();
-    expect(await begin(fixture.store, reversed)).toEqual([HELD, HELD, LOST, HELD]);
-    expect(await begin(fixture.store, reversed)).toEqual([HELD, HELD, LOST, HELD]);
-    expect(await begin(fixture.store, [])).toEqual([]);
+    expect(await markStarted(fixture.store, reversed)).toEqual([HELD, HELD, LOST, HELD]);
+    expect(await markStarted(fixture.store, reversed)).toEqual([HELD, HELD, LOST, HELD]);
+    expect(await markStarted(fixture.store, [])).toEqual([]);
   });
 
   it('is refused to an attempt that has lost its lease, and leaves the later one alone', async () => {
@@ -48,34 +48,34 @@ describe.each(storeKinds())('begin on $label', (kind) => {
     await fixture.store.settle([settlement(stale, outcomes.release())]);
     const [current] = await claim(fixture.store, { worker: 'another' });
     const before = await fixture.job(stale.id);
-    expect(await begin(fixture.store, [stale, { id: uuidv7(), attempt: 1 }])).toEqual([LOST, LOST]);
+    expect(await markStarted(fixture.store, [stale, { id: uuidv7(), attempt: 1 }])).toEqual([LOST, LOST]);
     expect(await fixture.job(stale.id)).toEqual(before);
-    expect(await begin(fixture.store, [current!])).toEqual([HELD]);
+    expect(await markStarted(fixture.store, [current!])).toEqual([HELD]);
   });
 
   it('is refused to an attempt whose lease has ended, though nobody has rescued the job', async () => {
     const [late, live] = await claimMany(fixture.store, 2, { maxRetries: 0 });
     await fixture.expire(late!.id);
     const before = await fixture.job(late!.id);
-    expect(await begin(fixture.store, [late!, live!])).toEqual([LOST, HELD]);
+    expect(await markStarted(fixture.store, [late!, live!])).toEqual([LOST, HELD]);
     expect(await fixture.job(late!.id)).toEqual(before);
     expect(await rescue(fixture.store, 10)).toMatchObject([{ id: late!.id, status: 'pending' }]);
   });
 
   it('is refused to a job that was never claimed', async () => {
     const id = await insertOne(fixture.store, { maxRetries: 0 });
-    expect(await begin(fixture.store, [{ id, attempt: 0 }])).toEqual([LOST]);
+    expect(await markStarted(fixture.store, [{ id, attempt: 0 }])).toEqual([LOST]);
     expect(await fixture.job(id)).toMatchObject({ status: 'pending', started: null });
   });
 
   it('brings back that somebody asked to cancel', async () => {
     const [asked, left] = await claimMany(fixture.store, 2, { maxRetries: 0 });
     await fixture.store.cancel([asked!.id]);
-    expect(await begin(fixture.store, [left!, asked!])).toEqual([HELD, { state: 'held', cancelRequested: true }]);
+    expect(await markStarted(fixture.store, [left!, asked!])).toEqual([HELD, { state: 'held', cancelRequested: true }]);
   });
 });
 
-describe.each(storeKinds().filter(({ locksRows }) => locksRows))('begin beside locked rows on $label', (kind) => {
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))('markStarted beside locked rows on $label', (kind) => {
   const fixture = useStore(kind);
 
   it('calls a job busy whose row somebody has locked, and takes note of the others', async () => {
@@ -85,21 +85,21 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('begin beside l
     const busy: ClaimState = { state: 'busy', cancelRequested: false };
     // Of the first statement, which waited in vain, locks may be there for a moment after its answer.
     const states = await until(async () => {
-      const answers = await begin(fixture.store, [first!, locked!, last!]);
+      const answers = await markStarted(fixture.store, [first!, locked!, last!]);
       return answers.filter(({ state }) => state === 'held').length === 2 && answers;
     });
     expect(states).toEqual([HELD, busy, HELD]);
     await transaction.rollback();
-    expect(await begin(fixture.store, [locked!])).toEqual([HELD]);
+    expect(await markStarted(fixture.store, [locked!])).toEqual([HELD]);
   });
 
   it('says where it has left each row, for whoever writes it next', async () => {
     const claims = await claimMany(fixture.store, 2, { maxRetries: 0 });
-    const states = await fixture.store.begin(claims);
+    const states = await fixture.store.markStarted(claims);
     const rows = await fixture.app.query<{ place: string }[]>('SELECT ctid AS place FROM _jobs ORDER BY id');
     expect(states.map(({ rowRef: place }) => place)).toEqual(rows.map(({ place }) => place));
     // A claim that has been renewed since is found by its id.
     await fixture.store.renew([claims[0]!], 900_000);
-    expect(await begin(fixture.store, claims)).toEqual([HELD, HELD]);
+    expect(await markStarted(fixture.store, claims)).toEqual([HELD, HELD]);
   });
 });
