@@ -1,6 +1,6 @@
 import { SET_JOBS_MAX } from '../core/limits.js';
 
-/** How many members one statement may carry: half as many after one that took too long, and slowly more again. */
+/** Limits how many items one statement carries: halved after a statement that took too long, one more after each other one. */
 export class AdaptiveBatchSize {
   private current = SET_JOBS_MAX;
 
@@ -8,12 +8,11 @@ export class AdaptiveBatchSize {
     return this.current;
   }
 
-  /** A statement for so many has taken too long. */
+  /** @param count items in the statement that took too long. */
   shrink(count: number): void {
     this.current = Math.max(1, Math.floor(count / 2));
   }
 
-  /** One has not. */
   grow(): void {
     this.current = Math.min(SET_JOBS_MAX, this.current + 1);
   }

@@ -1,12 +1,12 @@
 import { AsyncResource } from 'node:async_hooks';
 
 const scope = new AsyncResource('JobsQueue');
-// What looks for open handles, as Jest does for tests of an application, is not to find this one.
+// Otherwise Jest's --detectOpenHandles reports this resource in the tests of an application.
 scope.emitDestroy();
 
 /**
- * Runs what belongs to the queue, whoever happens to cause it: it does not find itself in the `AsyncLocalStorage` of a caller, and
- * so handlers not in the caller's transaction, where a package keeps it there.
+ * Runs `work` outside the `AsyncLocalStorage` of the caller. Otherwise a handler could run inside the caller's transaction
+ * when a package keeps that transaction in an `AsyncLocalStorage`.
  */
 export function runDetached<T>(work: () => T): T {
   return scope.runInAsyncScope(work);

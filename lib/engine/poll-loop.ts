@@ -3,15 +3,15 @@ import { toFailure } from '../core/error-text.js';
 import { growingBackoffMs } from '../core/backoff.js';
 import type { JobsLogger } from '../core/logger.js';
 
-export interface PeriodicOptions {
-  /** What the loop is called in the log. */
+export interface PollLoopOptions {
+  /** Names the loop in the log. */
   readonly name: string;
   readonly intervalMs: number;
-  /** One round. May return how long to sleep instead of the interval. */
+  /** One pass of the loop. May return the time to sleep in milliseconds; the default is the interval, with jitter. */
   readonly work: () => Promise<number | void>;
   readonly clock: Clock;
   readonly logger: JobsLogger;
-  /** A number in [0, 1); spreads the rounds of many processes over time. */
+  /** A number in [0, 1), for jitter. */
   readonly random: () => number;
 }
 
@@ -20,8 +20,8 @@ const FAILURE_PAUSE_MAX_MS = 5_000;
 const JITTER = 0.1;
 
 /**
- * A loop: a round of work, a sleep that can be cut short, and so on until it is stopped. A round that fails is logged
- * once; the loop goes on with growing pauses, and says when it is well again.
+ * A loop: work, an abortable sleep, work again, until it is stopped. The first failure is logged; the loop goes on with
+ * growing pauses and logs its recovery.
  */
 export class PollLoop {
   private isStopped = true;
@@ -32,27 +32,27 @@ export class PollLoop {
   private running: Promise<void> = Promise.resolve();
   private endSleep: (() => void) | undefined;
 
-  constructor(private readonly options: PeriodicOptions) {}
+  constructor(private readonly options: PollLoopOptions) {}
 
-  /** Begins with a round at once. Harmless when it runs already. */
+  /** Starts with a pass at once. Has no effect when the loop already runs. */
   start(): void {
     if (this.isStopped) {
       this.isStopped = false;
       this.generation += 1;
-      const mine = this.generation;
-      // After a stop that nobody awaited, the loop before this one ends first.
-      this.running = this.isLooping ? this.running.then(() => this.loop(mine)) : this.loop(mine);
+      const generation = this.generation;
+      // After a `stop` that was not awaited, the previous loop ends first.
+      this.running = this.isLooping ? this.running.then(() => this.loop(generation)) : this.loop(generation);
     }
   }
 
-  /** Resolves when the round under way has ended. Harmless when it is stopped already. */
+  /** Resolves when the current pass has ended. May be called more than once. */
   async stop(): Promise<void> {
     this.isStopped = true;
     this.endSleep?.();
     await this.running;
   }
 
-  /** Begins the next round now, or right after the one under way. A failing loop keeps its pause. */
+  /** Starts the next pass now, or right after the current one. A failing loop keeps its pause. */
   wake(): void {
     this.isWoken = true;
     if (this.failures === 0) {
@@ -60,11 +60,11 @@ export class PollLoop {
     }
   }
 
-  /** Its work goes well, though the round has not ended: what has failed is over. */
+  /** Ends the state of failure. A pass without an error does so itself; a long pass may call this earlier. */
   markHealthy(): void {
     if (this.failures > 0) {
       this.failures = 0;
-      this.options.logger.log(`${this.options.name}: goes on`);
+      this.options.logger.log(`${this.options.name}: recovered`);
     }
   }
 
@@ -73,7 +73,7 @@ export class PollLoop {
     const isCurrent = (): boolean => !this.isStopped && generation === this.generation;
     while (isCurrent()) {
       this.isWoken = false;
-      const sleepMs = await this.round();
+      const sleepMs = await this.runOnce();
       if (isCurrent() && !(this.isWoken && this.failures === 0)) {
         await this.sleep(sleepMs);
       }
@@ -81,7 +81,8 @@ export class PollLoop {
     this.isLooping = false;
   }
 
-  private async round(): Promise<number> {
+  /** @returns how long to sleep. */
+  private async runOnce(): Promise<number> {
     const { name, work, logger, random, intervalMs } = this.options;
     try {
       const sleepMs = await work();
@@ -90,9 +91,9 @@ export class PollLoop {
     } catch (error) {
       if (this.failures === 0) {
         const { message, stack } = toFailure(error);
-        logger.error(`${name}: failed, trying again: ${message}`, stack ?? undefined);
+        logger.error(`${name}: failed, retrying: ${message}`, stack ?? undefined);
       }
-      // A loop that is meant to run often must not come too late when the database is back.
+      // At most one interval: a frequent loop must resume soon after the database is back.
       const maxMs = Math.max(FAILURE_PAUSE_MIN_MS, Math.min(FAILURE_PAUSE_MAX_MS, intervalMs));
       const pauseMs = growingBackoffMs(this.failures, { minMs: FAILURE_PAUSE_MIN_MS, maxMs }, random());
       this.failures += 1;

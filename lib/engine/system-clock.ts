@@ -2,14 +2,27 @@ import type { Clock, ScheduledWake } from '../core/clock.js';
 import { clearTimeout, idleMs, monotonicMs, setImmediate, setTimeout } from '../store/real-timers.js';
 import { runDetached } from './detached-context.js';
 
-/** Longer delays would overflow a timer, and fire at once. */
+/** The process's monotonic time and Node's own timers, even when a test replaces the global ones. */
+export const systemClock: Clock = {
+  now: monotonicMs,
+  idleMs,
+  schedule(ms, wake) {
+    const timer = new LazyTimer(monotonicMs() + ms, wake);
+    if (unstarted.push(timer) === 1) {
+      setImmediate(startTimers);
+    }
+    return timer;
+  },
+};
+
+/** Node fires a timer with a longer delay at once. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /**
- * A wake-up of which Node hears when the turn of the event loop ends in which it was made: most time limits of handlers are
- * cancelled by then, and a timer is the largest of the things that a job leaves to the garbage collector.
+ * A timer that Node creates only at the end of this turn of the event loop. Most time limits of handlers are cancelled before
+ * that, and a Node timer is the largest object that a job leaves to the garbage collector.
  */
-class Wake implements ScheduledWake {
+class LazyTimer implements ScheduledWake {
   private timer: NodeJS.Timeout | undefined;
   private isCancelled = false;
 
@@ -18,14 +31,14 @@ class Wake implements ScheduledWake {
     private readonly wake: () => void,
   ) {}
 
-  arm(): void {
+  start(): void {
     if (this.isCancelled) {
       return;
     }
-    // What is overdue by now comes next. Node cuts off parts of milliseconds: nobody is to be woken too early.
+    // Node cuts off fractions of a millisecond: rounded up, so that no timer fires early.
     const leftMs = Math.max(1, Math.ceil(this.atMs - monotonicMs()));
     const isLong = leftMs > TIMER_MAX_MS;
-    this.timer = setTimeout(isLong ? () => this.arm() : this.wake, isLong ? TIMER_MAX_MS : leftMs);
+    this.timer = setTimeout(isLong ? () => this.start() : this.wake, isLong ? TIMER_MAX_MS : leftMs);
   }
 
   cancel(): void {
@@ -34,24 +47,11 @@ class Wake implements ScheduledWake {
   }
 }
 
-let fresh: Wake[] = [];
+let unstarted: LazyTimer[] = [];
 
-/** Called in the context of whoever was the first in that turn of the event loop, who has nothing to do with the others. */
-function armFresh(): void {
-  const wakes = fresh;
-  fresh = [];
-  runDetached(() => wakes.forEach((wake) => wake.arm()));
+/** Detached: Node would run all timers in the async context of the caller that scheduled the first one. */
+function startTimers(): void {
+  const timers = unstarted;
+  unstarted = [];
+  runDetached(() => timers.forEach((timer) => timer.start()));
 }
-
-/** The process's monotonic time and its timers: Node's own, whatever a test puts in the place of the global ones. */
-export const systemClock: Clock = {
-  now: monotonicMs,
-  idleMs,
-  schedule(ms, wake) {
-    const made = new Wake(monotonicMs() + ms, wake);
-    if (fresh.push(made) === 1) {
-      setImmediate(armFresh);
-    }
-    return made;
-  },
-};

@@ -4,14 +4,14 @@ import { signal } from '../support/wait.js';
 import { Doubler } from '../support/unit/doubler.js';
 import { VirtualClock } from '../support/unit/virtual-clock.js';
 
-/** Lets everything run that waits for no time. */
+/** Runs everything that does not wait for a timer. */
 const settle = (): Promise<void> => new VirtualClock().settle();
 
-describe('a batcher that may have two batches under way', () => {
+describe('a batcher with two batches in flight', () => {
   const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
   const sizes = ({ batches }: Doubler): number[] => batches.map(({ length }) => length);
 
-  it('sends halves at once, of calls enough for two', async () => {
+  it('splits the waiting calls into two batches when both are large enough', async () => {
     const doubler = new Doubler({ concurrency: () => ({ atOnce: 2, jobsMin: 16 }) });
     doubler.gate = signal();
     const answers = doubler.add(...numbers(65));
@@ -22,7 +22,7 @@ describe('a batcher that may have two batches under way', () => {
     expect(await answers).toEqual(numbers(65).map((item) => ({ status: 'fulfilled', value: 2 * item })));
   });
 
-  it('sends a second batch beside the first only when it is worth a commit of its own', async () => {
+  it('sends a second batch only when it reaches the minimum size', async () => {
     const doubler = new Doubler({ concurrency: () => ({ atOnce: 2, jobsMin: 16 }) });
     const gate = (doubler.gate = signal());
     const answers = [doubler.add(...numbers(16))];
@@ -41,7 +41,7 @@ describe('a batcher that may have two batches under way', () => {
     expect(sizes(doubler)).toEqual([16, 16, 20, 20]);
   });
 
-  it('is idle when neither is under way', async () => {
+  it('is idle when neither batch is in flight', async () => {
     const gates: Signal<void>[] = [];
     const batcher = new Batcher<number, number>({
       concurrency: () => ({ atOnce: 2, jobsMin: 16 }),

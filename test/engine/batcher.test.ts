@@ -7,8 +7,8 @@ import { VirtualClock } from '../support/unit/virtual-clock.js';
 
 const MIB = 1_048_576;
 
-/** What became of each call: its answer, or the message of its error. */
-function answersOf(results: readonly PromiseSettledResult<number>[]): unknown[] {
+/** Each call's answer, or the message of its error. */
+function toAnswers(results: readonly PromiseSettledResult<number>[]): unknown[] {
   return results.map((result) => (result.status === 'fulfilled' ? result.value : (result.reason as Error).message));
 }
 
@@ -18,11 +18,11 @@ const refusing =
     if (items.some(bad)) throw new Error(`refused: ${items.find(bad)}`);
   };
 
-/** Lets everything run that waits for no time. */
+/** Runs everything that does not wait for a timer. */
 const settle = (): Promise<void> => new VirtualClock().settle();
 
 describe('a batcher', () => {
-  it('sends a call that comes alone at once, without a timer', async () => {
+  it('sends a single call at once, without a timer', async () => {
     const doubler = new Doubler();
     const answer = doubler.batcher.add(1);
     await settle();
@@ -31,14 +31,14 @@ describe('a batcher', () => {
     await expect(answer).resolves.toBe(2);
   });
 
-  it('sends calls of one turn of the event loop together, and answers each with its own', async () => {
+  it('sends calls of one turn of the event loop together, and returns to each its own answer', async () => {
     const doubler = new Doubler();
 
-    expect(answersOf(await doubler.add(3, 1, 2))).toEqual([6, 2, 4]);
+    expect(toAnswers(await doubler.add(3, 1, 2))).toEqual([6, 2, 4]);
     expect(doubler.batches).toEqual([[3, 1, 2]]);
   });
 
-  it('keeps calls that come while a batch is under way, and sends them together after it', async () => {
+  it('keeps calls that arrive during a batch and sends them together after it', async () => {
     const doubler = new Doubler();
     doubler.gate = signal();
     const first = doubler.add(1);
@@ -50,18 +50,18 @@ describe('a batcher', () => {
     expect(doubler.batches).toEqual([[1]]);
 
     doubler.gate.resolve();
-    expect(answersOf((await Promise.all([first, ...meanwhile, last])).flat())).toEqual([2, 4, 6, 8]);
+    expect(toAnswers((await Promise.all([first, ...meanwhile, last])).flat())).toEqual([2, 4, 6, 8]);
     expect(doubler.batches).toEqual([[1], [2, 3, 4]]);
   });
 
-  it('never has two batches under way', async () => {
-    let underWay = 0;
+  it('has one batch in flight by default', async () => {
+    let inFlight = 0;
     let most = 0;
     const batcher = new Batcher<number, number>({
       run: async (items) => {
-        most = Math.max(most, (underWay += 1));
+        most = Math.max(most, (inFlight += 1));
         await settle();
-        underWay -= 1;
+        inFlight -= 1;
         return items;
       },
     });
@@ -75,7 +75,7 @@ describe('a batcher', () => {
     expect(most).toBe(1);
   });
 
-  it('takes at most 1,000 calls into a batch, in the order they came', async () => {
+  it('puts at most 1,000 calls into a batch, in order of arrival', async () => {
     const doubler = new Doubler();
     const items = Array.from({ length: 2_001 }, (_, index) => index);
     await doubler.add(...items);
@@ -91,34 +91,34 @@ describe('a batcher', () => {
     expect(doubler.batches).toEqual([[1, 1, 1, 1], [1, 3], [2], [5], [1]]);
   });
 
-  it('sends a call larger than any batch by itself', async () => {
+  it('sends a call larger than 4 MiB alone', async () => {
     const doubler = new Doubler({ lengthOf: (mib) => mib * MIB });
 
-    expect(answersOf(await doubler.add(9, 9))).toEqual([18, 18]);
+    expect(toAnswers(await doubler.add(9, 9))).toEqual([18, 18]);
     expect(doubler.batches).toEqual([[9], [9]]);
   });
 });
 
-describe('a batch that is refused', () => {
-  it('is tried one by one, so that the bad ones fail alone', async () => {
+describe('a batch that fails', () => {
+  it('is retried item by item, so that only bad items fail', async () => {
     const doubler = new Doubler();
-    doubler.judge = refusing((item) => item < 0);
+    doubler.onBatch = refusing((item) => item < 0);
 
-    expect(answersOf(await doubler.add(1, -2, 3, -4))).toEqual([2, 'refused: -2', 6, 'refused: -4']);
+    expect(toAnswers(await doubler.add(1, -2, 3, -4))).toEqual([2, 'refused: -2', 6, 'refused: -4']);
     expect(doubler.batches).toEqual([[1, -2, 3, -4], [1], [-2], [3], [-4]]);
   });
 
-  it('of one call has had its own try already', async () => {
+  it('is not retried when it has one item', async () => {
     const doubler = new Doubler();
-    doubler.judge = refusing(() => true);
+    doubler.onBatch = refusing(() => true);
 
-    expect(answersOf(await doubler.add(1))).toEqual(['refused: 1']);
+    expect(toAnswers(await doubler.add(1))).toEqual(['refused: 1']);
     expect(doubler.batches).toEqual([[1]]);
   });
 
-  it('keeps later calls waiting until all of it has been tried, in order', async () => {
+  it('delays later calls until each item has been tried, in order', async () => {
     const doubler = new Doubler();
-    doubler.judge = refusing((item) => item < 0);
+    doubler.onBatch = refusing((item) => item < 0);
     doubler.gate = signal();
     const refused = doubler.add(5, -1);
     await settle();
@@ -129,22 +129,22 @@ describe('a batch that is refused', () => {
     expect(doubler.batches).toEqual([[5, -1], [5], [-1], [4]]);
   });
 
-  it('does not harm those that come after it', async () => {
+  it('does not affect later calls', async () => {
     const doubler = new Doubler();
-    doubler.judge = refusing(() => true);
+    doubler.onBatch = refusing(() => true);
     await doubler.add(1, 2);
-    doubler.judge = () => undefined;
+    doubler.onBatch = () => undefined;
 
-    expect(answersOf(await doubler.add(3))).toEqual([6]);
+    expect(toAnswers(await doubler.add(3))).toEqual([6]);
   });
 
   it.each<[string, unknown]>([
-    ['without an error', undefined],
-    ['for null', null],
-    ['with text', 'no'],
-  ])('is refused %s, too', async (_name, reason) => {
+    ['undefined', undefined],
+    ['null', null],
+    ['a string', 'no'],
+  ])('rejects its calls when run rejects with %s', async (_name, reason) => {
     const doubler = new Doubler();
-    doubler.judge = () => {
+    doubler.onBatch = () => {
       throw reason;
     };
 
@@ -153,7 +153,7 @@ describe('a batch that is refused', () => {
     await doubler.batcher.idle();
   });
 
-  it('may be refused before a promise is given', async () => {
+  it('rejects its calls when run throws synchronously', async () => {
     const batcher = new Batcher<number, number>({
       run: () => {
         throw new Error('at once');
@@ -165,61 +165,61 @@ describe('a batch that is refused', () => {
   });
 });
 
-describe('a batch without an answer', () => {
+describe('a batch that finds the database unavailable', () => {
   const away = (): never => {
     throw new QueueUnavailableError('database away');
   };
 
-  it('is rejected as a whole, at once: there is nothing to tell apart', async () => {
+  it('rejects all calls without trying them one by one', async () => {
     const doubler = new Doubler();
-    doubler.judge = away;
+    doubler.onBatch = away;
 
-    expect(answersOf(await doubler.add(1, 2, 3))).toEqual(['database away', 'database away', 'database away']);
+    expect(toAnswers(await doubler.add(1, 2, 3))).toEqual(['database away', 'database away', 'database away']);
     expect(doubler.batches).toEqual([[1, 2, 3]]);
   });
 
   it.each([
-    { keyOf: undefined, batches: [[1, 2, 3]], title: 'as a whole: each of its members would wait for it again' },
+    { keyOf: undefined, batches: [[1, 2, 3]], title: 'the whole batch when there are no keys' },
     {
       keyOf: (item: number) => (item < 3 ? 'small' : 'large'),
       batches: [[1, 2, 3], [1], [3]],
-      title: 'key by key, where it may be the key of a member',
+      title: 'the items with the same key, and tries the others',
     },
-  ])('since a lock did not come in time is rejected $title', async ({ keyOf, batches }) => {
+  ])('after a lock timeout rejects $title', async ({ keyOf, batches }) => {
     const doubler = new Doubler(keyOf && { keyOf });
-    doubler.judge = () => {
+    doubler.onBatch = () => {
       throw new RowLockedError('locked');
     };
-    expect(answersOf(await doubler.add(1, 2, 3))).toEqual(['locked', 'locked', 'locked']);
+    expect(toAnswers(await doubler.add(1, 2, 3))).toEqual(['locked', 'locked', 'locked']);
     expect(doubler.batches).toEqual(batches);
   });
 
-  it('does not take those with it that came while it was under way', async () => {
+  it('does not reject calls that arrived during the batch', async () => {
     const doubler = new Doubler();
     doubler.gate = signal();
-    doubler.judge = (items) => items.includes(1) && away();
+    doubler.onBatch = (items) => items.includes(1) && away();
     const first = doubler.add(1);
     await settle();
     const later = doubler.add(2);
     doubler.gate.resolve();
 
-    expect(answersOf([...(await first), ...(await later)])).toEqual(['database away', 4]);
+    expect(toAnswers([...(await first), ...(await later)])).toEqual(['database away', 4]);
   });
 
-  it('takes the rest with it when the database goes away while its members are tried one by one', async () => {
+  it('rejects the rest when the database goes away during the one-by-one tries', async () => {
     const doubler = new Doubler();
-    doubler.judge = (items) => {
+    doubler.onBatch = (items) => {
       refusing((item) => item < 0)(items);
       if (items.includes(2)) away();
     };
 
-    expect(answersOf(await doubler.add(1, -1, 2, 3))).toEqual([2, 'refused: -1', 'database away', 'database away']);
+    expect(toAnswers(await doubler.add(1, -1, 2, 3))).toEqual([2, 'refused: -1', 'database away', 'database away']);
     expect(doubler.batches).toEqual([[1, -1, 2, 3], [1], [-1], [2]]);
   });
 });
 
-describe('a batcher that is idle', () => {
-  it('says so, before its first call and after its last', async () => {
+describe('idle', () => {
+  it('is true before the first call and after the last answer', async () => {
     const { batcher } = new Doubler();
     expect(batcher.isIdle).toBe(true);
     await batcher.idle();
@@ -231,9 +231,9 @@ describe('a batcher that is idle', () => {
     expect(batcher.isIdle).toBe(true);
   });
 
-  it('has sent all calls that waited, whoever asked and whatever became of them', async () => {
+  it('resolves after all waiting calls are resolved or rejected', async () => {
     const doubler = new Doubler();
-    doubler.judge = refusing((item) => item < 0);
+    doubler.onBatch = refusing((item) => item < 0);
     doubler.gate = signal();
     const all = [doubler.add(1)];
     await settle();
@@ -243,18 +243,18 @@ describe('a batcher that is idle', () => {
     await idle;
 
     expect(doubler.batches).toEqual([[1], [2, -3], [2], [-3]]);
-    expect(answersOf((await Promise.all(all)).flat())).toEqual([2, 4, 'refused: -3']);
+    expect(toAnswers((await Promise.all(all)).flat())).toEqual([2, 4, 'refused: -3']);
   });
 });
 
-describe('calls at any time', () => {
-  it('are each answered once with their own, refused ones alone, whatever comes when', async () => {
+describe('calls that arrive at random', () => {
+  it('each get their own answer once, and only bad ones are rejected', async () => {
     const ticks = fc.array(fc.array(fc.integer({ min: -3, max: 20 }), { maxLength: 6 }), { maxLength: 8 });
 
     await fc.assert(
       fc.asyncProperty(ticks, async (calls) => {
         const doubler = new Doubler();
-        doubler.judge = refusing((item) => item < 0);
+        doubler.onBatch = refusing((item) => item < 0);
         const results: Promise<PromiseSettledResult<number>[]>[] = [];
         for (const items of calls) {
           results.push(doubler.add(...items));
@@ -262,7 +262,7 @@ describe('calls at any time', () => {
         }
 
         const expected = calls.flat().map((item) => (item < 0 ? `refused: ${item}` : 2 * item));
-        expect(answersOf((await Promise.all(results)).flat())).toEqual(expected);
+        expect(toAnswers((await Promise.all(results)).flat())).toEqual(expected);
         await doubler.batcher.idle();
         expect(doubler.batcher.isIdle).toBe(true);
       }),

@@ -5,24 +5,24 @@ import { RecordingLogger } from '../support/unit/recording-logger.js';
 import { VirtualClock } from '../support/unit/virtual-clock.js';
 
 const INTERVAL_MS = 1_000;
-/** Of `[0, 1)` the value that leaves the interval as it is. */
+/** The random number with which jitter is zero. */
 const MIDDLE = 0.5;
 
 const THROWN: readonly (readonly [string, unknown])[] = [
   ['undefined', undefined],
   ['null', null],
-  ['text', 'gone'],
+  ['a string', 'gone'],
 ];
 
-type Work = (round: number) => Promise<number | void>;
+type Work = (pass: number) => Promise<number | void>;
 
-/** A loop that counts its rounds, on a clock that the test moves. */
+/** A loop that records its passes, on a virtual clock. */
 class Bench {
   readonly clock = new VirtualClock();
   readonly logger = new RecordingLogger();
   readonly loop: PollLoop;
-  /** When each round began. */
-  readonly rounds: number[] = [];
+  /** When each pass started. */
+  readonly passes: number[] = [];
   random = MIDDLE;
 
   constructor(work: Work = async () => undefined, intervalMs = INTERVAL_MS) {
@@ -32,7 +32,7 @@ class Bench {
       clock: this.clock,
       logger: this.logger,
       random: () => this.random,
-      work: () => work(this.rounds.push(this.clock.now())),
+      work: () => work(this.passes.push(this.clock.now())),
     });
   }
 }
@@ -43,35 +43,35 @@ const fails: Work = async () => {
 
 describe('a loop', () => {
   it('does nothing until it is started', async () => {
-    const { clock, loop, rounds } = new Bench();
+    const { clock, loop, passes } = new Bench();
     loop.wake();
     await clock.advance(5 * INTERVAL_MS);
 
-    expect(rounds).toEqual([]);
+    expect(passes).toEqual([]);
     expect(clock.waiting).toBe(0);
   });
 
-  it('begins with a round at once, and goes on by its interval', async () => {
-    const { clock, loop, rounds } = new Bench();
+  it('starts with a pass at once and repeats it after each interval', async () => {
+    const { clock, loop, passes } = new Bench();
     loop.start();
     await clock.advance(3 * INTERVAL_MS);
 
-    expect(rounds).toEqual([0, 1_000, 2_000, 3_000]);
+    expect(passes).toEqual([0, 1_000, 2_000, 3_000]);
   });
 
-  it('counts the interval from the end of a round, and never begins one beside another', async () => {
+  it('counts the interval from the end of a pass, and never runs two at once', async () => {
     const gate = signal();
-    const { clock, loop, rounds } = new Bench(() => gate.promise);
+    const { clock, loop, passes } = new Bench(() => gate.promise);
     loop.start();
     await clock.advance(5 * INTERVAL_MS);
-    expect(rounds).toEqual([0]);
+    expect(passes).toEqual([0]);
 
     gate.resolve();
     await clock.advance(INTERVAL_MS);
-    expect(rounds).toEqual([0, 6_000]);
+    expect(passes).toEqual([0, 6_000]);
   });
 
-  it('moves its interval by a tenth at most, up and down', async () => {
+  it('varies its interval by up to 10 %', async () => {
     const bench = new Bench();
     bench.random = 0;
     bench.loop.start();
@@ -80,48 +80,48 @@ describe('a loop', () => {
 
     bench.random = 1 - Number.EPSILON;
     await bench.clock.advance(900);
-    expect(bench.rounds).toHaveLength(2);
+    expect(bench.passes).toHaveLength(2);
     expect(bench.clock.nextWakeInMs).toBeCloseTo(1_100);
   });
 
-  it('sleeps as long as a round says, exactly', async () => {
+  it('sleeps exactly as long as a pass returns', async () => {
     const bench = new Bench(async () => 7);
     bench.random = 0;
     bench.loop.start();
     await bench.clock.advance(21);
 
-    expect(bench.rounds).toEqual([0, 7, 14, 21]);
+    expect(bench.passes).toEqual([0, 7, 14, 21]);
   });
 
-  it('started twice runs once', async () => {
-    const { clock, loop, rounds } = new Bench();
+  it('runs once when it is started twice', async () => {
+    const { clock, loop, passes } = new Bench();
     loop.start();
     loop.start();
     await clock.advance(INTERVAL_MS);
     loop.start();
     await clock.advance(INTERVAL_MS);
 
-    expect(rounds).toEqual([0, 1_000, 2_000]);
+    expect(passes).toEqual([0, 1_000, 2_000]);
     expect(clock.waiting).toBe(1);
   });
 });
 
 describe('a loop that is stopped', () => {
-  it('does not finish its sleep, and leaves no timer behind', async () => {
-    const { clock, loop, rounds } = new Bench();
+  it('ends its sleep and leaves no timer', async () => {
+    const { clock, loop, passes } = new Bench();
     loop.start();
     await clock.settle();
 
     await loop.stop();
     await clock.advance(5 * INTERVAL_MS);
 
-    expect(rounds).toEqual([0]);
+    expect(passes).toEqual([0]);
     expect(clock.waiting).toBe(0);
   });
 
-  it('finishes the round that is under way, and begins no other', async () => {
+  it('finishes the current pass and starts no other', async () => {
     const gate = signal();
-    const { clock, loop, rounds } = new Bench(() => gate.promise);
+    const { clock, loop, passes } = new Bench(() => gate.promise);
     let isStopped = false;
     loop.start();
     const stopping = loop.stop().then(() => (isStopped = true));
@@ -131,55 +131,55 @@ describe('a loop that is stopped', () => {
     gate.resolve();
     await stopping;
     await clock.advance(5 * INTERVAL_MS);
-    expect(rounds).toEqual([0]);
+    expect(passes).toEqual([0]);
     expect(clock.waiting).toBe(0);
   });
 
-  it('begins at once when it is started again during its last round', async () => {
+  it('runs at once when it is restarted during its last pass', async () => {
     const gate = signal();
-    const { clock, loop, rounds } = new Bench((round) => (round === 1 ? gate.promise : Promise.resolve()));
+    const { clock, loop, passes } = new Bench((pass) => (pass === 1 ? gate.promise : Promise.resolve()));
     loop.start();
     void loop.stop();
     loop.start();
     gate.resolve();
     await clock.advance(1);
     await clock.settle();
-    expect(rounds).toHaveLength(2);
+    expect(passes).toHaveLength(2);
   });
 
-  it('may be stopped again, at the same time, later, or before it ever ran', async () => {
-    const { clock, loop, rounds } = new Bench();
+  it('can be stopped again, concurrently, later, or before it ever ran', async () => {
+    const { clock, loop, passes } = new Bench();
     await loop.stop();
     loop.start();
     await Promise.all([loop.stop(), loop.stop()]);
     await loop.stop();
     await clock.advance(INTERVAL_MS);
 
-    expect(rounds).toEqual([0]);
+    expect(passes).toEqual([0]);
   });
 
-  it('may be started again', async () => {
-    const { clock, loop, rounds } = new Bench();
+  it('can be started again', async () => {
+    const { clock, loop, passes } = new Bench();
     loop.start();
     await loop.stop();
     await clock.advance(500);
     loop.start();
     await clock.advance(INTERVAL_MS);
 
-    expect(rounds).toEqual([0, 500, 1_500]);
+    expect(passes).toEqual([0, 500, 1_500]);
   });
 
-  it('stays stopped when it is woken', async () => {
-    const { clock, loop, rounds } = new Bench();
+  it('stays stopped after a wake', async () => {
+    const { clock, loop, passes } = new Bench();
     loop.start();
     await loop.stop();
     loop.wake();
     await clock.advance(5 * INTERVAL_MS);
 
-    expect(rounds).toEqual([0]);
+    expect(passes).toEqual([0]);
   });
 
-  it('ends the pause after a failure, too', async () => {
+  it('ends the pause after a failure', async () => {
     const { clock, loop } = new Bench(fails);
     loop.start();
     await clock.settle();
@@ -191,70 +191,70 @@ describe('a loop that is stopped', () => {
 
 describe('a loop that is woken', () => {
   it('ends its sleep at once', async () => {
-    const { clock, loop, rounds } = new Bench();
+    const { clock, loop, passes } = new Bench();
     loop.start();
     await clock.advance(300);
     loop.wake();
     await clock.advance(INTERVAL_MS);
 
-    expect(rounds).toEqual([0, 300, 1_300]);
+    expect(passes).toEqual([0, 300, 1_300]);
     expect(clock.waiting).toBe(1);
   });
 
-  it('during a round makes another right after it, and only one however often it was woken', async () => {
+  it('runs one more pass after the current one, however often it was woken', async () => {
     const gate = signal();
-    const { clock, loop, rounds } = new Bench((round) => (round === 1 ? gate.promise : Promise.resolve()));
+    const { clock, loop, passes } = new Bench((pass) => (pass === 1 ? gate.promise : Promise.resolve()));
     loop.start();
     loop.wake();
     loop.wake();
     await clock.advance(10);
-    expect(rounds).toEqual([0]);
+    expect(passes).toEqual([0]);
 
     gate.resolve();
     await clock.advance(10);
-    expect(rounds).toEqual([0, 10]);
+    expect(passes).toEqual([0, 10]);
   });
 
-  it('in the last moment of a round is not forgotten', async () => {
-    const bench: Bench = new Bench(async (round) => {
-      if (round === 1) bench.loop.wake();
+  it('runs again when it is woken at the end of a pass', async () => {
+    const bench: Bench = new Bench(async (pass) => {
+      if (pass === 1) bench.loop.wake();
     });
     bench.loop.start();
     await bench.clock.settle();
 
-    expect(bench.rounds).toEqual([0, 0]);
+    expect(bench.passes).toEqual([0, 0]);
   });
 
-  it('keeps its pause while it fails', async () => {
-    const { clock, loop, rounds } = new Bench(fails);
+  it('keeps its pause after a failure', async () => {
+    const { clock, loop, passes } = new Bench(fails);
     loop.start();
     await clock.settle();
     const pauseMs = clock.nextWakeInMs;
     for (let wakes = 0; wakes < 10; wakes += 1) loop.wake();
     await clock.advance(pauseMs - 1);
-    expect(rounds).toEqual([0]);
+    expect(passes).toEqual([0]);
 
     await clock.advance(1);
-    expect(rounds).toEqual([0, pauseMs]);
+    expect(passes).toEqual([0, pauseMs]);
   });
 });
 
 describe('a loop that fails', () => {
-  it('says so once, with the stack, goes on, and says when it is well again', async () => {
-    const { clock, loop, logger, rounds } = new Bench((round) => (round <= 4 ? fails(round) : Promise.resolve()));
+  it('logs the first failure with its stack, and the recovery', async () => {
+    const { clock, loop, logger, passes } = new Bench((pass) => (pass <= 4 ? fails(pass) : Promise.resolve()));
     loop.start();
     await clock.advance(60_000);
 
-    expect(rounds.length).toBeGreaterThan(10);
+    expect(passes.length).toBeGreaterThan(10);
     expect(logger.lines.map(({ level, message }) => [level, message])).toEqual([
-      ['error', 'pruning: failed, trying again: no connection'],
-      ['log', 'pruning: goes on'],
+      ['error', 'pruning: failed, retrying: no connection'],
+      ['log', 'pruning: recovered'],
     ]);
     expect(logger.lines[0]!.stack).toContain('Error: no connection');
   });
 
-  it('says so again when it fails another time after it was well', async () => {
-    const { clock, loop, logger } = new Bench((round) => (round % 2 === 1 ? fails(round) : Promise.resolve()));
+  it('logs a new failure after a recovery', async () => {
+    const { clock, loop, logger } = new Bench((pass) => (pass % 2 === 1 ? fails(pass) : Promise.resolve()));
     loop.start();
     await clock.advance(2.2 * INTERVAL_MS);
 
@@ -267,53 +267,53 @@ describe('a loop that fails', () => {
     [INTERVAL_MS, [100, 200, 400, 800, 1_000, 1_000, 1_000, 1_000]],
     [20, [100, 100, 100, 100, 100, 100, 100, 100]],
   ])(
-    'with an interval of %d ms pauses longer after each failure, but never over it or 5 s',
+    'with an interval of %d ms pauses longer after each failure, up to the interval or 5 s',
     async (intervalMs, pauses) => {
-      expect((await pausesOf(8, { random: 1 - Number.EPSILON, intervalMs })).map(Math.round)).toEqual(pauses);
+      expect((await measurePauses(8, { random: 1 - Number.EPSILON, intervalMs })).map(Math.round)).toEqual(pauses);
     },
   );
 
-  it('moves its pauses by up to a half, so that many processes do not come back at once', async () => {
-    const pauses = await pausesOf(8, { random: 0, intervalMs: 60_000 });
+  it('shortens its pauses by up to 50 % at random', async () => {
+    const pauses = await measurePauses(8, { random: 0, intervalMs: 60_000 });
 
     expect(pauses).toEqual([50, 100, 200, 400, 800, 1_600, 2_500, 2_500]);
   });
 
-  it('begins with the shortest pause again after a round that went well', async () => {
-    const { clock, loop, rounds } = new Bench((round) => (round === 4 ? Promise.resolve() : fails(round)));
+  it('starts with the shortest pause after a successful pass', async () => {
+    const { clock, loop, passes } = new Bench((pass) => (pass === 4 ? Promise.resolve() : fails(pass)));
     loop.start();
     await clock.advance(525 + INTERVAL_MS);
 
-    expect(rounds).toEqual([0, 75, 225, 525, 1_525]);
+    expect(passes).toEqual([0, 75, 225, 525, 1_525]);
     expect(clock.nextWakeInMs).toBe(75);
   });
 
-  it.each([...THROWN, ...HOSTILE_VALUES])('goes on when its work throws %s', async (_name, thrown) => {
-    const { clock, loop, logger, rounds } = new Bench(async (round) => {
-      if (round === 1) throw thrown;
+  it.each([...THROWN, ...HOSTILE_VALUES])('continues when its work throws %s', async (_name, thrown) => {
+    const { clock, loop, logger, passes } = new Bench(async (pass) => {
+      if (pass === 1) throw thrown;
     });
     loop.start();
     await clock.advance(INTERVAL_MS);
 
-    expect(rounds).toEqual([0, 75]);
+    expect(passes).toEqual([0, 75]);
     expect(logger.lines.map(({ level }) => level)).toEqual(['error', 'log']);
     await loop.stop();
   });
 
-  it('goes on when its work throws before it gives a promise', async () => {
-    const { clock, loop, rounds } = new Bench((round) => {
-      if (round === 1) throw new Error('at once');
+  it('continues when its work throws synchronously', async () => {
+    const { clock, loop, passes } = new Bench((pass) => {
+      if (pass === 1) throw new Error('at once');
       return Promise.resolve();
     });
     loop.start();
     await clock.advance(75);
 
-    expect(rounds).toEqual([0, 75]);
+    expect(passes).toEqual([0, 75]);
   });
 });
 
-/** The first pauses of a loop whose every round fails. */
-async function pausesOf(
+/** The first pauses of a loop that always fails. */
+async function measurePauses(
   count: number,
   { random, intervalMs }: { random: number; intervalMs: number },
 ): Promise<number[]> {
@@ -321,7 +321,7 @@ async function pausesOf(
   const pauses: number[] = [];
   bench.random = random;
   bench.loop.start();
-  for (let round = 0; round < count; round += 1) {
+  for (let pass = 0; pass < count; pass += 1) {
     await bench.clock.settle();
     pauses.push(bench.clock.nextWakeInMs);
     await bench.clock.advance(pauses.at(-1)!);

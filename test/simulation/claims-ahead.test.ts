@@ -120,7 +120,7 @@ describe('claims while more is due than one brings', () => {
     await queue.answer('refuse');
     await queue.answer();
     await until(() => queue.errors.length > 0, { message: 'a line in the log' });
-    expect(queue.errors).toEqual(['claiming of jobs: failed, trying again: refused by the test']);
+    expect(queue.errors).toEqual(['claiming jobs: failed, retrying: refused by the test']);
     queue.openAll();
     await queue.engine.whenIdle();
     expect(queue.states).toEqual(new Set(['completed']));

@@ -7,7 +7,7 @@ export const POLL_MS = 60_000;
 /** The last of a chain of jobs of which each enqueues the next. */
 export const LAST = 10;
 /** What the log says of a scan that the test refuses. */
-export const REFUSED = 'claiming of jobs: failed, trying again: refused by the test';
+export const REFUSED = 'claiming jobs: failed, retrying: refused by the test';
 /** The time of the queue moves on in steps of this. */
 const STEP_MS = 10;
 

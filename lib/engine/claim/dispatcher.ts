@@ -54,7 +54,7 @@ export class Dispatcher {
   constructor(private readonly options: DispatcherOptions) {
     this.loop = new PollLoop({
       ...options,
-      name: 'claiming of jobs',
+      name: 'claiming jobs',
       intervalMs: options.pollIntervalMs,
       work: () => this.round(),
     });

@@ -173,7 +173,7 @@ export class Completer {
     if (this.hasGivenUp) {
       settling.done('lease lost');
     } else {
-      this.batcher.enter(settling);
+      this.batcher.push(settling);
     }
   }
 

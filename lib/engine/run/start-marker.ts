@@ -73,7 +73,7 @@ export class StartMarker {
   /** @param tries how often the database was away. */
   private ask(attempt: Attempt, tries: number): void {
     this.waiting.set(attempt, undefined);
-    this.batcher.enter({
+    this.batcher.push({
       item: attempt,
       resolve: (state) => this.judge(attempt, state),
       reject: (error) => this.mend(attempt, error, tries),

@@ -9,7 +9,7 @@ export class Doubler {
   /** While set, no batch ends before it does. */
   gate: Signal<void> | undefined;
   /** Throws to refuse a batch. */
-  judge: (items: readonly number[]) => void = () => undefined;
+  onBatch: (items: readonly number[]) => void = () => undefined;
 
   constructor(options: Omit<BatcherOptions<number, number>, 'run'> = {}) {
     this.batcher = new Batcher<number, number>({
@@ -17,7 +17,7 @@ export class Doubler {
       run: async (items) => {
         this.batches.push([...items]);
         await this.gate?.promise;
-        this.judge(items);
+        this.onBatch(items);
         return items.map((item) => 2 * item);
       },
     });
