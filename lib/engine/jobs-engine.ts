@@ -10,7 +10,7 @@ import type { JobEvent } from '../core/job-events.js';
 import type { EnqueueOptions, Idempotency, Job, JobFilter, JobPage, JobStats } from '../core/job.js';
 import type { JobHandlerFunction } from '../core/job-context.js';
 import type { JobHandlerOptions, RequeueOptions } from '../core/job-options.js';
-import type { AnyNewJob, AnySchema, TopicLike } from '../core/job-topic.js';
+import type { AnyNewJob, TopicLike } from '../core/job-topic.js';
 import { toTopicName } from '../core/job-topic.js';
 import type { TopicName } from '../core/topic.js';
 import type { JobsLogger } from '../core/logger.js';
@@ -23,8 +23,8 @@ import { MetricsRecorder } from './maintain/metrics-recorder.js';
 import { JobRunner } from './run/job-runner.js';
 import { BulkActions } from './admin/bulk-actions.js';
 import { Dispatcher } from './claim/dispatcher.js';
-import type { StoredJob } from './enqueue/enqueuer.js';
 import { Enqueuer } from './enqueue/enqueuer.js';
+import type { EngineParts } from './engine-parts.js';
 import { EventStream } from './event-stream.js';
 import { Executor } from './run/executor.js';
 import { HandlerRegistry } from './handler-registry.js';
@@ -38,12 +38,11 @@ import { QueueStats } from './admin/queue-stats.js';
 import { ChangeFeed } from './admin/change-feed.js';
 import { Completer } from './run/completer.js';
 import { systemClock } from './system-clock.js';
+import { WakeSignal } from './wake-signal.js';
 import { RELEASE_GRACE_MS, EngineLifecycle } from './lifecycle.js';
 import type { CreatedStore } from '../store/create-store.js';
 import { createStore } from '../store/create-store.js';
 import type { JobStore, StoreTransaction } from '../store/job-store.js';
-import type { LaneName } from '../store/lanes.js';
-import { earliestOfLanes } from '../store/lanes.js';
 
 /** What an engine is made of: the module's options, and the parts a test may want to bring along. */
 export interface JobsEngineOptions extends JobsOptions {
@@ -97,9 +96,9 @@ export class JobsEngine {
   private readonly clock: Clock;
   private readonly logger: JobsLogger;
   private readonly registry: HandlerRegistry;
+  private readonly wakeSignal: WakeSignal;
   private readonly enqueuer: Enqueuer;
   private readonly desk: JobAdmin;
-  private readonly runner: JobRunner;
   private readonly dispatcher: Dispatcher;
   private readonly idleWatch: IdleWatch;
   private readonly statistics: MetricsRecorder;
@@ -120,47 +119,33 @@ export class JobsEngine {
     this.store = store;
     this.clock = clock;
     this.logger = logger;
+    this.wakeSignal = new WakeSignal(store);
     this.registry = new HandlerRegistry({
       topics: settings.topics,
       canRunTransactions: store.capabilities.transactionsAtOnce > 0,
     });
-    const { registry, worker } = this;
-    const schemaOf = (topic: string): AnySchema | undefined => registry.get(topic)?.schema;
-    const parts = { store, clock, logger, random, ...settings, registry, worker, emit: this.emit.bind(this) };
-    this.enqueuer = new Enqueuer({
-      ...parts,
-      settingsOf: (topic) => registry.get(topic)?.settings,
-      schemaOf,
-      onStored: (jobs) => this.wakeFor(jobs),
-      onUncertain: (jobs) => this.lookFor(jobs),
-    });
+    const parts: EngineParts = {
+      ...settings,
+      ...{ store, clock, logger, random },
+      worker: this.worker,
+      registry: this.registry,
+      wakeSignal: this.wakeSignal,
+      emit: (event) => this.emit(event),
+    };
     this.reports = new QueueStats(parts);
     this.changes = new ChangeFeed({ ...parts, reports: this.reports });
-    const moves = new JobActions({
-      ...parts,
-      onWaiting: (topic) => this.announce([topic]),
-      onCancelRequested: (token) => this.runner.abortCancelled(token),
-      onMoved: (topic) => this.changes.touch(topic),
-    });
-    this.desk = new JobAdmin({ ...parts, moves, schemaOf });
-    this.bulk = new BulkActions({ reports: store.reports, moves });
+    this.statistics = new MetricsRecorder(parts);
+    this.enqueuer = new Enqueuer(parts);
     const completer = new Completer(parts);
     const heartbeat = new Heartbeat(parts);
-    this.runner = new JobRunner({
-      ...parts,
-      executor: new Executor(parts),
-      completer,
-      heartbeat,
-      postponeMs: Math.min(settings.pollIntervalMs, settings.leaseMs),
-      onWaiting: (topic) => this.announce([topic]),
-      onPostponed: (topic, priority, dueAt) => this.dispatcher.expect(topic, priority, dueAt),
-    });
-    this.dispatcher = new Dispatcher({ ...parts, runner: this.runner });
-    const { enqueuer, dispatcher, runner } = this;
+    const runner = new JobRunner({ ...parts, executor: new Executor(parts), completer, heartbeat });
+    this.dispatcher = new Dispatcher({ ...parts, runner });
+    const actions = new JobActions({ ...parts, runner, changes: this.changes });
+    this.desk = new JobAdmin({ ...parts, actions });
+    this.bulk = new BulkActions({ reports: store.reports, moves: actions });
+    const { enqueuer, dispatcher } = this;
     this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, runner });
-    const topics = (): string[] => registry.claimable().map(({ topic }) => topic);
-    this.statistics = new MetricsRecorder({ ...parts, topics });
-    const rescuer = new Rescuer({ ...parts, onRescued: (topics) => this.announce(topics) });
+    const rescuer = new Rescuer(parts);
     const loops = { chores: [rescuer, new Pruner(parts)], records: [this.statistics] };
     this.lifecycle = new EngineLifecycle({ ...parts, completer, heartbeat, runner, dispatcher, ...loops });
   }
@@ -262,7 +247,7 @@ export class JobsEngine {
     await this.store.pauses.resume([name]);
     this.dispatcher.notePause(name, false);
     this.changes.touch(name);
-    this.announce([name]);
+    this.wakeSignal.announce([name]);
   }
 
   /**
@@ -317,27 +302,6 @@ export class JobsEngine {
    */
   async whenIdle(options?: WhenIdleOptions): Promise<void> {
     return this.idleWatch.whenIdle(options);
-  }
-
-  private wakeFor(jobs: readonly StoredJob[]): void {
-    for (const { topic, priority, runAt } of earliestOfLanes(jobs)) {
-      this.dispatcher.wake(topic, priority, runAt);
-    }
-  }
-
-  /** A scan says whether there are such jobs. A claim would be refused, and complained of, where the database can only be read. */
-  private lookFor(jobs: readonly LaneName[]): void {
-    const runAt = new Date();
-    for (const { topic, priority } of earliestOfLanes(
-      jobs.map(({ topic, priority }) => ({ topic, priority, runAt })),
-    )) {
-      this.dispatcher.expect(topic, priority, runAt);
-    }
-  }
-
-  private announce(topics: readonly string[]): void {
-    topics.forEach((topic) => this.dispatcher.wake(topic));
-    this.store.announce(topics);
   }
 
   private emit(event: JobEvent): void {

@@ -1,8 +1,6 @@
 import type { JobFilter } from '../../lib/core/job.js';
-import { silentLogger } from '../../lib/core/logger.js';
-import { JobAdmin } from '../../lib/engine/admin/job-admin.js';
-import { JobActions } from '../../lib/engine/admin/job-actions.js';
 import { QueueStats } from '../../lib/engine/admin/queue-stats.js';
+import { JobsEngine } from '../../lib/engine/jobs-engine.js';
 import { systemClock } from '../../lib/engine/system-clock.js';
 import type { JobStore } from '../../lib/store/job-store.js';
 import { RARE_TOPIC } from './fill.js';
@@ -14,11 +12,7 @@ const DEEP_PAGES = 200;
 
 /** What people ask of the queue, each as the admin UI and the HTTP API do. */
 export async function questions(store: JobStore, endMs: number): Promise<Question[]> {
-  const nobody = (): void => undefined;
-  const told = { emit: nobody, onWaiting: nobody, onCancelRequested: nobody, onMoved: nobody };
-  const retention = { completed: false, failed: false, cancelled: false } as const;
-  const moves = new JobActions({ store, retention, logger: silentLogger, ...told });
-  const desk = new JobAdmin({ store, payloadBytesMax: 1, moves, schemaOf: () => undefined });
+  const desk = new JobsEngine({ store });
   const at = (hours: number): Date => new Date(endMs + hours * HOUR_MS);
 
   const page = (title: string, filter: JobFilter): Question => ({

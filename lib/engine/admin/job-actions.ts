@@ -1,29 +1,20 @@
 import { DatabaseRefusedError } from '../../core/errors.js';
-import type { JobEvent } from '../../core/job-events.js';
-import type { ClaimToken } from '../../core/job.js';
 import type { JobAction } from '../../core/job-state.js';
 import { JOB_ACTIONS } from '../../core/job-state.js';
-import type { JobsLogger } from '../../core/logger.js';
-import type { Retention } from '../../core/options.js';
-import type { JobStore, ActionResult, RequeueChanges, Statuses } from '../../store/job-store.js';
+import type { ActionResult, RequeueChanges, Statuses } from '../../store/job-store.js';
+import type { EngineParts } from '../engine-parts.js';
 import { logMove } from '../operation-log.js';
+import type { JobRunner } from '../run/job-runner.js';
+import type { ChangeFeed } from './change-feed.js';
 
-export interface MovesOptions {
-  readonly store: JobStore;
-  readonly logger: JobsLogger;
-  readonly retention: Retention;
-  readonly emit: (event: JobEvent) => void;
-  /** Jobs of this topic wait, and may be due. */
-  readonly onWaiting: (topic: string) => void;
-  /** A cancel was requested for a job that runs, here or elsewhere. */
-  readonly onCancelRequested: (token: ClaimToken) => void;
-  /** Jobs of this topic were moved or removed by hand. */
-  readonly onMoved: (topic: string) => void;
-}
+type JobActionsParts = Pick<EngineParts, 'store' | 'logger' | 'retention' | 'wakeSignal' | 'emit'> & {
+  readonly runner: JobRunner;
+  readonly changes: ChangeFeed;
+};
 
 /** Moves jobs by request, and lets everybody know who has to. */
 export class JobActions {
-  constructor(private readonly options: MovesOptions) {}
+  constructor(private readonly options: JobActionsParts) {}
 
   /** What became of each, in the order of `ids`. `changes` are for re-queued ones; those in other statuses than `from` stay. */
   async move(
@@ -41,9 +32,9 @@ export class JobActions {
     }
     const topics = new Set(moved.map(({ topic }) => topic!));
     topics.forEach((topic) => {
-      this.options.onMoved(topic);
+      this.options.changes.touch(topic);
       if (action === 'requeue' || action === 'promote') {
-        this.options.onWaiting(topic);
+        this.options.wakeSignal.announce([topic]);
       }
     });
     return answers;
@@ -70,12 +61,12 @@ export class JobActions {
   }
 
   private told(action: JobAction, job: ActionResult): void {
-    const { logger, emit, onCancelRequested } = this.options;
+    const { logger, emit, runner } = this.options;
     if (action !== 'cancel') {
       logMove(logger, JOB_ACTIONS[action].done, job);
     } else if (job.status === 'processing') {
       logMove(logger, 'cancel requested', job);
-      onCancelRequested(job);
+      runner.abortCancelled(job);
     } else {
       emit({ type: 'cancelled', id: job.id, topic: job.topic!, attempt: job.attempt, durationMs: null });
     }

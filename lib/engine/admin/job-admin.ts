@@ -4,27 +4,21 @@ import type { JobAction } from '../../core/job-state.js';
 import { JOB_ACTIONS, normalJobId } from '../../core/job-state.js';
 import type { RequeueOptions } from '../../core/job-options.js';
 import { readRequeueOptions } from '../../core/job-options.js';
-import type { AnySchema } from '../../core/job-topic.js';
 import { toTopicName, validPayload } from '../../core/job-topic.js';
 import { cursorAfter, readListFilter } from '../../core/list-filter.js';
 import { checked } from '../../core/option-checks.js';
 import { encodePayload } from '../../core/payload.js';
 import type { TopicName } from '../../core/topic.js';
 import { uniqueKeyCheck } from '../../core/unique-key.js';
-import type { JobStore, ActionResult, RequeueChanges } from '../../store/job-store.js';
+import type { ActionResult, RequeueChanges } from '../../store/job-store.js';
+import type { EngineParts } from '../engine-parts.js';
 import type { JobActions } from './job-actions.js';
 
-export interface JobDeskOptions {
-  readonly store: JobStore;
-  readonly moves: JobActions;
-  readonly payloadBytesMax: number;
-  /** What judges the payloads of a topic, where that is known. */
-  readonly schemaOf: (topic: string) => AnySchema | undefined;
-}
+type JobAdminParts = Pick<EngineParts, 'store' | 'registry' | 'payloadBytesMax'> & { readonly actions: JobActions };
 
 /** Where people ask about jobs and move them by hand. */
 export class JobAdmin {
-  constructor(private readonly options: JobDeskOptions) {}
+  constructor(private readonly options: JobAdminParts) {}
 
   async get(id: string): Promise<Job | null> {
     const normal = normalJobId(id);
@@ -67,7 +61,8 @@ export class JobAdmin {
 
   private async moved(action: JobAction, id: string, changes?: RequeueChanges): Promise<ActionResult> {
     const normal = normalJobId(id);
-    const answer = normal === undefined ? undefined : (await this.options.moves.move(action, [normal], { changes }))[0];
+    const answer =
+      normal === undefined ? undefined : (await this.options.actions.move(action, [normal], { changes }))[0];
     if (answer?.moved) {
       return answer;
     }
@@ -76,7 +71,7 @@ export class JobAdmin {
 
   private async judge(id: string, payload: string): Promise<void> {
     const job = await this.get(id);
-    const schema = job && this.options.schemaOf(job.topic);
+    const schema = job && this.options.registry.get(job.topic)?.schema;
     if (schema) {
       await validPayload(schema, JSON.parse(payload), job.topic);
     }

@@ -1,31 +1,28 @@
-import type { Clock } from '../../core/clock.js';
 import type { BackoffBounds } from '../../core/backoff.js';
 import { growingBackoffMs } from '../../core/backoff.js';
-import type { JobsLogger } from '../../core/logger.js';
-import type { JobStore } from '../../store/job-store.js';
 import type { JobRunner } from '../run/job-runner.js';
 import { ClaimCapacity } from './claim-capacity.js';
 import { Claimer } from './claimer.js';
-import type { HandlerRegistry } from '../handler-registry.js';
+import type { EngineParts } from '../engine-parts.js';
 import { LaneIndex } from './lane-index.js';
 import { PollLoop } from '../poll-loop.js';
+import type { WakeListener } from '../wake-signal.js';
 import { LaneScanner } from './lane-scanner.js';
 
-export interface DispatcherOptions {
-  readonly store: JobStore;
-  readonly clock: Clock;
-  readonly logger: JobsLogger;
-  readonly random: () => number;
-  readonly registry: HandlerRegistry;
-  readonly runner: JobRunner;
-  readonly concurrency: number;
-  readonly pollIntervalMs: number;
-  readonly leaseMs: number;
-  /** For how long handlers are waited for at the end. */
-  readonly shutdownTimeoutMs: number;
-  /** What claimed rows say in `locked_by`. */
-  readonly worker: string;
-}
+type DispatcherParts = Pick<
+  EngineParts,
+  | 'store'
+  | 'clock'
+  | 'logger'
+  | 'random'
+  | 'worker'
+  | 'registry'
+  | 'wakeSignal'
+  | 'concurrency'
+  | 'pollIntervalMs'
+  | 'leaseMs'
+  | 'shutdownTimeoutMs'
+> & { readonly runner: JobRunner };
 
 /** Due jobs that a claim did not get, since somebody holds their rows locked, are asked for again, less and less often. */
 const LOCKED_PAUSES: BackoffBounds = { minMs: 20, maxMs: 200 };
@@ -34,7 +31,7 @@ const LOCKED_PAUSES: BackoffBounds = { minMs: 20, maxMs: 200 };
  * Has due jobs claimed while there are free slots, looks for what is not known, and sleeps until something is due, announced or
  * polled for. It runs no handler itself.
  */
-export class Dispatcher {
+export class Dispatcher implements WakeListener {
   /** Whether it has ever been started. */
   hasStarted = false;
 
@@ -51,7 +48,7 @@ export class Dispatcher {
   /** Ends the loop's wait for news or the answer to a scan. */
   private endWait: () => void = () => undefined;
 
-  constructor(private readonly options: DispatcherOptions) {
+  constructor(private readonly options: DispatcherParts) {
     this.loop = new PollLoop({
       ...options,
       name: 'claiming jobs',
@@ -68,6 +65,7 @@ export class Dispatcher {
       onLate: () => this.goOn(),
     });
     this.claimer = new Claimer({ ...options, book, room, reach: () => this.scanner.reach });
+    options.wakeSignal.listen(this);
     options.runner.whenChanged(() => {
       this.claimer.sendAhead();
       if (this.room.wasShort || this.whenQuiet.length > 0) {

@@ -1,49 +1,23 @@
-import type { JobEvent } from '../../core/job-events.js';
 import { describeValue } from '../../core/error-text.js';
 import { IdempotencyConflictError, InvalidOptionsError, QueueUnavailableError, uncertain } from '../../core/errors.js';
 import type { EnqueueOptions, Idempotency, Job } from '../../core/job.js';
-import type { EnqueueSettings, HandlerSettings } from '../../core/job-options.js';
+import type { EnqueueSettings } from '../../core/job-options.js';
 import { readEnqueueOptions, readTopicOptions, readNewJobOptions } from '../../core/job-options.js';
-import type { AnyNewJob, AnySchema, TopicLike } from '../../core/job-topic.js';
+import type { AnyNewJob, TopicLike } from '../../core/job-topic.js';
 import { toTopicName, typedTopic } from '../../core/job-topic.js';
-import type { Retention } from '../../core/options.js';
 import { encodePayload } from '../../core/payload.js';
-import type {
-  InsertedJob,
-  JobInsert,
-  JobStore,
-  StoreTransaction,
-  StatementConcurrency,
-} from '../../store/job-store.js';
-import type { LaneName } from '../../store/lanes.js';
+import type { InsertedJob, JobInsert, StoreTransaction, StatementConcurrency } from '../../store/job-store.js';
 import { freshJob } from '../../store/row-mapper.js';
 import { insertLength } from '../../store/batch-json.js';
 import { Batcher } from '../batcher.js';
+import type { EngineParts } from '../engine-parts.js';
 import type { DraftedTopic } from './new-job-row.js';
 import { NewJobRow, DraftedRow, judge, judgeAll, placedError } from './new-job-row.js';
 
-export interface EnqueuerOptions {
-  readonly store: JobStore;
-  readonly payloadBytesMax: number;
-  readonly maxRetries: number;
-  readonly retention: Retention;
-  /** What the topic itself says about its jobs, where that is known. */
-  readonly settingsOf: (topic: string) => HandlerSettings | undefined;
-  /** What judges the payloads of a topic, where that is known. */
-  readonly schemaOf: (topic: string) => AnySchema | undefined;
-  readonly emit: (event: JobEvent) => void;
-  /** Jobs have been committed. */
-  readonly onStored: (jobs: readonly StoredJob[]) => void;
-  /** Jobs may have been committed: nobody knows. */
-  readonly onUncertain: (jobs: readonly LaneName[]) => void;
-}
-
-/** Where a new job waits. */
-export interface StoredJob {
-  readonly topic: string;
-  readonly priority: number;
-  readonly runAt: Date;
-}
+type EnqueuerParts = Pick<
+  EngineParts,
+  'store' | 'registry' | 'wakeSignal' | 'emit' | 'payloadBytesMax' | 'maxRetries' | 'retention'
+>;
 
 /** An insert whose answer was lost is repeated this often; the ids make that safe. */
 const INSERT_TRIES_MAX = 2;
@@ -64,7 +38,7 @@ export class Enqueuer {
   private readonly batchers: readonly Batcher<JobInsert, InsertedJob>[];
   private readonly open = new Set<Promise<void>>();
 
-  constructor(private readonly options: EnqueuerOptions) {
+  constructor(private readonly options: EnqueuerParts) {
     const run = (rows: readonly JobInsert[]): Promise<InsertedJob[]> => this.insert(rows);
     const concurrency = (): StatementConcurrency => options.store.capabilities.inserts;
     this.plain = new Batcher({ run, lengthOf: insertLength, concurrency });
@@ -163,9 +137,9 @@ export class Enqueuer {
   ): NewJobRow {
     const topic = this.topicOf(topicLike);
     const typed = typedTopic(topicLike);
-    const { payloadBytesMax, maxRetries, schemaOf } = this.options;
+    const { payloadBytesMax, maxRetries, registry } = this.options;
     const row = new DraftedRow(topic, encodePayload(payload, payloadBytesMax), given, maxRetries, once ?? null);
-    return new NewJobRow(row, typed ? typed.schema : schemaOf(topic.topic), place);
+    return new NewJobRow(row, typed ? typed.schema : registry.get(topic.topic)?.schema, place);
   }
 
   /** A topic's name, and what it says of its jobs itself, or else its handler, when that is here. */
@@ -173,7 +147,7 @@ export class Enqueuer {
     const typed = typedTopic(topicLike);
     const topic = toTopicName(topicLike);
     const defaults = typed && readTopicOptions(topic, typed.options);
-    const handler = this.options.settingsOf(topic);
+    const handler = this.options.registry.get(topic)?.settings;
     return {
       topic,
       maxRetries: defaults?.maxRetries ?? handler?.maxRetries,
@@ -194,7 +168,7 @@ export class Enqueuer {
         // That the last try has stored nothing says nothing of the one before.
         const all = lost && !error.isUncertain ? uncertain(error) : error;
         if (all.isUncertain) {
-          this.options.onUncertain(rows);
+          this.options.wakeSignal.maybeStored(rows);
         }
         if (!error.isUncertain || tries === triesMax) {
           throw all;
@@ -251,7 +225,7 @@ export class Enqueuer {
       return isHeld(answer) ? [] : [{ topic, priority, runAt: answer.runAt }];
     });
     if (fresh.length > 0) {
-      this.options.onStored(fresh);
+      this.options.wakeSignal.stored(fresh);
     }
   }
 

@@ -1,21 +1,11 @@
-import type { Clock } from '../../core/clock.js';
 import { messageOf } from '../../core/error-text.js';
 import type { JobEvent } from '../../core/job-events.js';
-import type { JobsLogger } from '../../core/logger.js';
+import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
-import type { JobStore } from '../../store/job-store.js';
 import { UnhandledTopicsCheck } from './unhandled-topics.js';
 import { isTallied, MetricsBuffer } from './metrics-buffer.js';
 
-export interface StatisticsOptions {
-  readonly store: JobStore;
-  readonly clock: Clock;
-  readonly logger: JobsLogger;
-  readonly random: () => number;
-  readonly worker: string;
-  /** Topics with a handler here. */
-  readonly topics: () => readonly string[];
-}
+type MetricsRecorderParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'worker' | 'registry'>;
 
 const RECORD_INTERVAL_MS = 1_000;
 const NOTE_INTERVAL_MS = 20_000;
@@ -41,7 +31,7 @@ export class MetricsRecorder {
   private prunedAtMs: number;
   private readonly orphans: UnhandledTopicsCheck;
 
-  constructor(private readonly options: StatisticsOptions) {
+  constructor(private readonly options: MetricsRecorderParts) {
     // Many processes that start together neither look nor prune together.
     const share = options.random();
     this.lookedAtMs = options.clock.now() - LOOK_INTERVAL_MS * share;
@@ -101,11 +91,14 @@ export class MetricsRecorder {
   }
 
   private async note(): Promise<void> {
-    const { clock, store, worker, topics } = this.options;
+    const { clock, store, worker, registry } = this.options;
     // Before it is answered: topics may change meanwhile.
     this.notedAtMs = clock.now();
     try {
-      await store.reports.noteWorker(worker, topics());
+      await store.reports.noteWorker(
+        worker,
+        registry.claimable().map(({ topic }) => topic),
+      );
     } catch (error) {
       this.noteTopics();
       throw error;

@@ -1,19 +1,10 @@
-import type { Clock } from '../../core/clock.js';
 import type { JobEvent } from '../../core/job-events.js';
-import type { JobsLogger } from '../../core/logger.js';
+import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
 import { COMMIT_MARGIN_MS, ScanCost } from '../claim/scan-cost.js';
-import type { JobStore, Rescued } from '../../store/job-store.js';
+import type { Rescued } from '../../store/job-store.js';
 
-export interface RescuerOptions {
-  readonly store: JobStore;
-  readonly clock: Clock;
-  readonly logger: JobsLogger;
-  readonly random: () => number;
-  readonly emit: (event: JobEvent) => void;
-  /** Jobs of these topics are waiting again. */
-  readonly onRescued: (topics: readonly string[]) => void;
-}
+type RescuerParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'wakeSignal' | 'emit'>;
 
 /** With the looks for work, an idle process stays below two statements a second. */
 const INTERVAL_MS = 1_500;
@@ -30,7 +21,7 @@ export class Rescuer {
   /** Leases that ended before this were looked at. */
   private lowerBound: string | null = null;
 
-  constructor(private readonly options: RescuerOptions) {
+  constructor(private readonly options: RescuerParts) {
     this.cost = new ScanCost(options.clock, FULL_REST_MAX_MS);
     this.loop = new PollLoop({
       ...options,
@@ -54,7 +45,7 @@ export class Rescuer {
     rescued.forEach((job) => this.options.emit(eventOf(job)));
     const waiting = rescued.filter(({ status }) => status === 'pending').map(({ topic }) => topic);
     if (waiting.length > 0) {
-      this.options.onRescued([...new Set(waiting)]);
+      this.options.wakeSignal.announce([...new Set(waiting)]);
     }
     return rescued.length === BATCH_MAX ? 0 : undefined;
   }

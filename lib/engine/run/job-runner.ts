@@ -1,9 +1,6 @@
-import type { Clock } from '../../core/clock.js';
-import type { JobEvent } from '../../core/job-events.js';
 import type { Claim, ClaimToken, Outcome } from '../../core/job.js';
 import { isLastChance } from '../../core/job.js';
-import type { JobsLogger } from '../../core/logger.js';
-import type { JobStore, ProgressEntry } from '../../store/job-store.js';
+import type { ProgressEntry } from '../../store/job-store.js';
 import { EventLoopBudget } from '../../store/event-loop-budget.js';
 import type { AttemptParts } from './attempt.js';
 import { Attempt } from './attempt.js';
@@ -12,7 +9,7 @@ import { Batcher } from '../batcher.js';
 import { StartMarker } from './start-marker.js';
 import { ClaimBuffer } from './claim-buffer.js';
 import type { Executor } from './executor.js';
-import type { HandlerRegistry } from '../handler-registry.js';
+import type { EngineParts } from '../engine-parts.js';
 import type { Heartbeat } from './heartbeat.js';
 import { Prefetch } from '../claim/prefetch.js';
 import type { Execution } from './run.js';
@@ -20,25 +17,23 @@ import type { Completer } from './completer.js';
 import { RunningSet } from './running-set.js';
 import type { SettleAnswer } from './verdict.js';
 
-export interface AttemptsOptions {
-  readonly store: JobStore;
-  readonly clock: Clock;
-  readonly registry: HandlerRegistry;
+type JobRunnerParts = Pick<
+  EngineParts,
+  | 'store'
+  | 'clock'
+  | 'logger'
+  | 'random'
+  | 'registry'
+  | 'wakeSignal'
+  | 'emit'
+  | 'concurrency'
+  | 'pollIntervalMs'
+  | 'leaseMs'
+> & {
   readonly executor: Executor;
   readonly completer: Completer;
   readonly heartbeat: Heartbeat;
-  readonly emit: (event: JobEvent) => void;
-  readonly logger: JobsLogger;
-  readonly random: () => number;
-  /** Handlers that run at once. */
-  readonly concurrency: number;
-  /** How long a job waits at the least that this process must not run while an older attempt of it still does. */
-  readonly postponeMs: number;
-  /** A job of this topic was given back, and is due for whoever has a slot. */
-  readonly onWaiting: (topic: string) => void;
-  /** A job waits again, until then. */
-  readonly onPostponed: (topic: string, priority: number, dueAt: Date) => void;
-}
+};
 
 /** For so long handlers begin in one turn of the event loop. A thousand empty ones take less. */
 const TURN_MAX_MS = 20;
@@ -85,9 +80,12 @@ export class JobRunner {
     },
     ended: (attempt, outcome) => this.settleAfterProgress(attempt, outcome),
   };
+  /** How long a job waits at the least while an older attempt of it still runs here. */
+  private readonly postponeMs: number;
   private onChange: () => void = () => undefined;
 
-  constructor(private readonly options: AttemptsOptions) {
+  constructor(private readonly options: JobRunnerParts) {
+    this.postponeMs = Math.min(options.pollIntervalMs, options.leaseMs);
     this.prefetch = new Prefetch(options.concurrency);
     const areQuick = (): boolean => this.prefetch.target > 0;
     // The handlers before them are slower than they were.
@@ -104,7 +102,7 @@ export class JobRunner {
       ...options,
       onDecided: () => this.startNext(),
       onRefused: (attempt) => {
-        this.leave(attempt, options.postponeMs);
+        this.leave(attempt, this.postponeMs);
         this.startNext();
       },
     });
@@ -272,8 +270,8 @@ export class JobRunner {
 
   /** How long a job waits that must not run here yet. The longer its older attempt has run, the longer that may still take. */
   private postponementFor(older: Attempt | undefined): number {
-    const { clock, postponeMs } = this.options;
-    const durationMs = older ? clock.now() - older.slotSinceMs : 0;
+    const { postponeMs } = this;
+    const durationMs = older ? this.options.clock.now() - older.slotSinceMs : 0;
     return Math.max(postponeMs, Math.min(durationMs / 10, POSTPONE_MAX * postponeMs));
   }
 
@@ -335,10 +333,10 @@ export class JobRunner {
     this.options.heartbeat.untrack(attempt);
     this.options.emit(toEvent(attempt, outcome, answer, durationMs));
     if (answer !== 'lease lost' && answer.runAt) {
-      this.options.onPostponed(attempt.topic, attempt.claim.priority, answer.runAt);
+      this.options.wakeSignal.expect(attempt.topic, attempt.claim.priority, answer.runAt);
     }
     if (outcome?.kind === 'release' && !outcome.delayMs) {
-      this.options.onWaiting(attempt.topic);
+      this.options.wakeSignal.announce([attempt.topic]);
     }
     this.onChange();
     if (this.openCount === 0) {

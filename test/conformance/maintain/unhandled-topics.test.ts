@@ -1,4 +1,5 @@
 import { guardedLogger } from '../../../lib/core/logger.js';
+import { HandlerRegistry } from '../../../lib/engine/handler-registry.js';
 import { UnhandledTopicsCheck } from '../../../lib/engine/maintain/unhandled-topics.js';
 import { MetricsRecorder } from '../../../lib/engine/maintain/metrics-recorder.js';
 import { insertOne } from '../../support/job-rows.js';
@@ -70,13 +71,15 @@ describe.each(storeKinds())('jobs without a handler in any process on $label', (
     const { store } = fixture;
     const looked = jest.spyOn(store.reports, 'waitingTopics');
     const asked = jest.spyOn(store.reports, 'servedTopics');
+    const registry = new HandlerRegistry({ topics: undefined, canRunTransactions: false });
+    registry.register('mail', () => null);
     const statistics = new MetricsRecorder({
       store,
       clock,
       logger,
       random: () => 0,
       worker: 'a',
-      topics: () => ['mail'],
+      registry,
     });
     statistics.start();
     const rounds = async (count: number): Promise<void> => {

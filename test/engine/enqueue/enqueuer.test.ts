@@ -2,6 +2,8 @@ import { QueueUnavailableError } from '../../../lib/core/errors.js';
 import type { Idempotency } from '../../../lib/core/job.js';
 import type { Retention } from '../../../lib/core/options.js';
 import { Enqueuer } from '../../../lib/engine/enqueue/enqueuer.js';
+import { HandlerRegistry } from '../../../lib/engine/handler-registry.js';
+import { WakeSignal } from '../../../lib/engine/wake-signal.js';
 import type { InsertedJob, JobInsert, JobStore } from '../../../lib/store/job-store.js';
 import { ALONE } from '../../../lib/store/job-store.js';
 
@@ -29,8 +31,9 @@ async function triesOf(
       payloadBytesMax: 1_000,
       maxRetries: 3,
     },
-    ...{ settingsOf: () => undefined, schemaOf: () => undefined },
-    ...{ emit: () => undefined, onStored: () => undefined, onUncertain: () => undefined },
+    registry: new HandlerRegistry({ topics: undefined, canRunTransactions: true }),
+    wakeSignal: new WakeSignal({ announce: () => undefined }),
+    emit: () => undefined,
   });
   const end = await enqueuer.enqueue('mail', null, undefined, once).catch((error: QueueUnavailableError) => error);
   return end instanceof QueueUnavailableError && end.isUncertain ? 'uncertain' : insert.mock.calls.length;

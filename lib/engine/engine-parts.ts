@@ -1,0 +1,23 @@
+import type { Clock } from '../core/clock.js';
+import type { JobEvent } from '../core/job-events.js';
+import type { JobsLogger } from '../core/logger.js';
+import type { JobsSettings } from '../core/options.js';
+import type { JobStore } from '../store/job-store.js';
+import type { HandlerRegistry } from './handler-registry.js';
+import type { WakeSignal } from './wake-signal.js';
+
+/** What the parts of one engine share, besides its options. A part takes what it uses: `Pick<EngineParts, 'store' | 'clock'>`. */
+export interface EngineParts extends JobsSettings {
+  readonly store: JobStore;
+  readonly clock: Clock;
+  readonly logger: JobsLogger;
+  /** Returns a number in [0, 1), for jitter. */
+  readonly random: () => number;
+  /** Names this process in `locked_by`. */
+  readonly worker: string;
+  readonly registry: HandlerRegistry;
+  /** Wakes the dispatcher of this process, and the other processes. */
+  readonly wakeSignal: WakeSignal;
+  /** Logs, counts and publishes an event. Called after its write has committed. */
+  readonly emit: (event: JobEvent) => void;
+}
