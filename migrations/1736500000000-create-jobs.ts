@@ -1,8 +1,8 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
- * Creates `_jobs`, `_jobs_rollup` and `_jobs_workers`. Frozen: what it made stands in databases; later changes are later migrations.
- * Each step tolerates objects that exist, since an application may run it under its own migrations table.
+ * Creates the tables of the queue. Edited in place until the first release; later changes are migrations of their own.
+ * Each step skips objects that exist: the application and the queue may both run it, under different migrations tables.
  */
 export class CreateJobs1736500000000 implements MigrationInterface {
   readonly name = 'CreateJobs1736500000000';
@@ -14,9 +14,9 @@ export class CreateJobs1736500000000 implements MigrationInterface {
   }
 
   async down(queryRunner: QueryRunner): Promise<void> {
-    await queryRunner.query('DROP TABLE IF EXISTS _jobs_workers');
-    await queryRunner.query('DROP TABLE IF EXISTS _jobs_rollup');
-    await queryRunner.query('DROP TABLE IF EXISTS _jobs');
+    for (const table of ['_jobs_topics', '_jobs_workers', '_jobs_rollup', '_jobs']) {
+      await queryRunner.query(`DROP TABLE IF EXISTS ${table}`);
+    }
   }
 }
 
@@ -32,8 +32,8 @@ function stepsFor(queryRunner: QueryRunner): readonly string[] {
 }
 
 /**
- * Two for all there is to check: PostgreSQL parses the text of each anew for every statement that writes, and evaluates all
- * of them for every row. Six took a tenth of what it costs to store a job.
+ * Two constraints check everything: PostgreSQL parses the text of each one for every statement that writes, and evaluates all
+ * of them for every row. Six constraints cost 10 % of an insert.
  */
 const jobChecks = `CONSTRAINT _jobs_status_check CHECK (CASE
       WHEN status = 'pending' THEN locked_until IS NULL AND finished IS NULL
@@ -71,6 +71,7 @@ const postgresTables = [
     finished timestamptz,
     created timestamptz NOT NULL DEFAULT statement_timestamp(),
     updated timestamptz NOT NULL DEFAULT statement_timestamp(),
+    unbegun_attempt integer,
     ${jobChecks}
   )`,
   `CREATE TABLE IF NOT EXISTS _jobs_rollup (
@@ -90,9 +91,19 @@ const postgresTables = [
     topics jsonb NOT NULL,
     seen timestamptz NOT NULL
   )`,
+  `CREATE TABLE IF NOT EXISTS _jobs_topics (
+    topic text NOT NULL CONSTRAINT _jobs_topics_pkey PRIMARY KEY,
+    paused_since timestamptz,
+    limit_total integer,
+    limit_key integer,
+    rate_limit integer,
+    rate_ms bigint,
+    rate_by_key boolean NOT NULL DEFAULT false,
+    key_cursor text COLLATE "C" NOT NULL DEFAULT ''
+  ) WITH (fillfactor = 50)`,
 ];
 
-/** The one form of time in SQLite: fixed width, so that text order is time order. GLOB has no quantifiers. */
+/** Times in SQLite have one fixed width, so that text order is time order. GLOB has no quantifiers. */
 function timeCheck(column: string): string {
   const digits = (count: number): string => '[0-9]'.repeat(count);
   const form = `${digits(4)}-${digits(2)}-${digits(2)} ${digits(2)}:${digits(2)}:${digits(2)}.${digits(3)}`;
@@ -129,6 +140,7 @@ const sqliteTables = [
     finished datetime,
     created datetime NOT NULL DEFAULT ${sqliteNow},
     updated datetime NOT NULL DEFAULT ${sqliteNow},
+    unbegun_attempt integer,
     ${jobChecks},
     CONSTRAINT _jobs_json_check CHECK (json_valid(payload)
       AND ${['backoff', 'errors', 'result', 'progress', 'metadata'].map((column) => `json_valid(coalesce(${column}, 'null'))`).join(' AND ')}),
@@ -150,6 +162,16 @@ const sqliteTables = [
     worker text NOT NULL CONSTRAINT _jobs_workers_pkey PRIMARY KEY,
     topics text NOT NULL,
     seen datetime NOT NULL
+  ) WITHOUT ROWID`,
+  `CREATE TABLE IF NOT EXISTS _jobs_topics (
+    topic text NOT NULL CONSTRAINT _jobs_topics_pkey PRIMARY KEY,
+    paused_since datetime,
+    limit_total integer,
+    limit_key integer,
+    rate_limit integer,
+    rate_ms integer,
+    rate_by_key boolean NOT NULL DEFAULT 0,
+    key_cursor text NOT NULL DEFAULT ''
   ) WITHOUT ROWID`,
 ];
 

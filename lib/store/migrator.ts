@@ -41,7 +41,7 @@ export async function setUpTables({ databaseType, statements, migrate, read, run
       // The usual start finds them done: then it takes no lock, and a role that may not create anything can start.
       const done = await read(statements.LIST_MIGRATIONS).catch(noneUnlessDenied);
       if (missingIn(done, allMigrations()).length > 0) {
-        const recorded = await Promise.all(allMigrations().map((migration) => record(migration, databaseType, read)));
+        const recorded = await Promise.all(allMigrations().map((migration) => record(migration, databaseType)));
         await run(() => script(recorded, statements));
       }
     }
@@ -122,19 +122,14 @@ function isMissing(error: unknown): error is SqlError {
 }
 
 /**
- * Collects the statements of a migration, since on SQLite their transaction must not outlast a tick: the application may be
- * waiting for it in the same event loop. What it asks, in statements that begin with SELECT, is answered meanwhile.
+ * Collects the statements of a migration. On SQLite their transaction must end within one tick: the application may be waiting
+ * for it in the same event loop.
  */
-async function record(
-  migration: MigrationInterface,
-  databaseType: string,
-  read: TableSetup['read'],
-): Promise<RecordedMigration> {
+async function record(migration: MigrationInterface, databaseType: string): Promise<RecordedMigration> {
   const statements: string[] = [];
   const recorder = {
     connection: { options: { type: databaseType } },
-    query: (statement: string) =>
-      statement.startsWith('SELECT') ? read(statement) : Promise.resolve(statements.push(statement)),
+    query: (statement: string) => Promise.resolve(statements.push(statement)),
   };
   await migration.up(recorder as unknown as QueryRunner);
   return { name: migration.name!, timestamp: Number(/\d{13}$/.exec(migration.name!)![0]), statements };

@@ -69,7 +69,7 @@ export function deniedText(error: SqlError): string {
 /** Whether a table of the queue is missing. */
 function lacksTable({ message, driverCode }: SqlError): boolean {
   return (
-    /\b_jobs(_rollup|_workers|_paused)?\b/.test(message) && (/no such table/.test(message) || driverCode === '42P01')
+    /\b_jobs(_rollup|_workers|_topics)?\b/.test(message) && (/no such table/.test(message) || driverCode === '42P01')
   );
 }
 

@@ -3,7 +3,7 @@ import type { DataSource } from 'typeorm';
 /** What the database itself says of the queue's tables, one line each: columns, constraints and indexes. */
 export async function catalogOf(
   app: DataSource,
-  tables = ['_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_paused', '_jobs_migrations'],
+  tables = ['_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_topics', '_jobs_migrations'],
 ): Promise<string[]> {
   const list = tables.map((table) => `'${table}'`).join(', ');
   const sql = app.options.type === 'postgres' ? postgresCatalog(list) : sqliteCatalog(list);

@@ -8,7 +8,7 @@ import { until } from '../../support/wait.js';
 describe.each(storeKinds())('a paused topic on $label', (kind) => {
   const fixture = useStore(kind);
 
-  afterEach(() => fixture.sql('DELETE FROM _jobs_paused'));
+  afterEach(() => fixture.sql('DELETE FROM _jobs_topics'));
 
   const scanned = async (): Promise<readonly WaitingLane[]> => {
     const lane = { topic: TOPIC, priority: 0, lowerBound: null };
@@ -85,7 +85,7 @@ describe.each(storeKinds())('a paused topic on $label', (kind) => {
   });
 
   it('may have any name a topic may have, and be resumed though it was never paused', async () => {
-    const names = [`O'Brien; DROP TABLE _jobs_paused`, '𝕋 "quoted" \\', 'x'.repeat(255)];
+    const names = [`O'Brien; DROP TABLE _jobs_topics`, '𝕋 "quoted" \\', 'x'.repeat(255)];
     await fixture.store.pauses.pause(names);
     expect((await fixture.store.pauses.list()).map(({ topic }) => topic).sort()).toEqual([...names].sort());
     await fixture.store.pauses.resume([...names, 'never']);

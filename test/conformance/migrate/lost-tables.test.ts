@@ -8,7 +8,7 @@ import type { EmptyDatabase } from '../../support/stores.js';
 import { storeKinds } from '../../support/stores.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';
 
-const ALL = ['_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_paused', '_jobs_migrations'];
+const ALL = ['_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_topics', '_jobs_migrations'];
 
 describe.each(storeKinds())('tables that are dropped while the queue runs, on $label', (kind) => {
   let database: EmptyDatabase;

@@ -23,7 +23,7 @@ export function realStore(fixture: StoreFixture): StoreUnderTest {
     store: fixture.store,
     async empty() {
       await fixture.sql('DELETE FROM _jobs');
-      await fixture.sql('DELETE FROM _jobs_paused');
+      await fixture.sql('DELETE FROM _jobs_topics');
     },
     expire: (id) => fixture.expire(id),
     makeDue: (id) => fixture.set(id, { run_at: { msFromNow: -1 } }),

@@ -17,6 +17,6 @@ export const SCHEMA_OF_JOBS = `
 SELECT quote_ident(n.nspname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = '_jobs'::regclass`;
 
-/** Fails unless every column that this version needs is there, and the table of paused topics. */
+/** Fails unless all columns that this version needs exist, `_jobs_topics` included. */
 export const CHECK_TABLE = `
-SELECT ${columnsOf('_jobs')}, backoff, idempotency_key, body_hash, unbegun_attempt, (SELECT max(since) FROM _jobs_paused) FROM _jobs LIMIT 0`;
+SELECT ${columnsOf('_jobs')}, backoff, idempotency_key, body_hash, unbegun_attempt, (SELECT max(paused_since) FROM _jobs_topics) FROM _jobs LIMIT 0`;

@@ -1,9 +1,17 @@
-import { ms } from './statement-parts.js';
+import { ms, now } from './statement-parts.js';
 
-/** Topics in the JSON array ?1 are paused from now on; those that are already keep their time. */
-export const PAUSE = 'INSERT OR IGNORE INTO _jobs_paused (topic) SELECT value FROM json_each(?1)';
-export const RESUME = 'DELETE FROM _jobs_paused WHERE topic IN (SELECT value FROM json_each(?1))';
-export const PAUSED_TOPICS = `SELECT topic, ${ms('since')} AS since FROM _jobs_paused ORDER BY topic`;
+/** Pauses the topics of the JSON array ?1. A topic that is paused already keeps its time. `WHERE true` ends the SELECT. */
+export const PAUSE = `
+INSERT INTO _jobs_topics AS t (topic, paused_since) SELECT value, ${now} FROM json_each(?1) WHERE true
+ON CONFLICT (topic) DO UPDATE SET paused_since = excluded.paused_since WHERE t.paused_since IS NULL`;
 
-/** Whether no job of a topic is to be claimed. */
-export const isPaused = (topic: string): string => `EXISTS (SELECT 1 FROM _jobs_paused AS p WHERE p.topic = ${topic})`;
+/** Resumes the topics of the JSON array ?1. Their rows stay: they hold more than the pause. */
+export const RESUME = `
+UPDATE _jobs_topics SET paused_since = NULL WHERE topic IN (SELECT value FROM json_each(?1)) AND paused_since IS NOT NULL`;
+
+export const PAUSED_TOPICS = `
+SELECT topic, ${ms('paused_since')} AS since FROM _jobs_topics WHERE paused_since IS NOT NULL ORDER BY topic`;
+
+/** Whether a topic is paused. */
+export const isPaused = (topic: string): string =>
+  `((SELECT p.paused_since FROM _jobs_topics AS p WHERE p.topic = ${topic}) IS NOT NULL)`;

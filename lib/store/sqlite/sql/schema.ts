@@ -11,8 +11,8 @@ export const RECORD_MIGRATION = `
 INSERT INTO _jobs_migrations (timestamp, name)
 SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM _jobs_migrations WHERE name = ?2)`;
 
-/** Fails unless every column that this version needs is there, and the table of paused topics. */
+/** Fails unless all columns that this version needs exist, `_jobs_topics` included. */
 export const CHECK_TABLE = `
-SELECT ${jobColumns}, backoff, idempotency_key, body_hash, unbegun_attempt, (SELECT max(since) FROM _jobs_paused)
+SELECT ${jobColumns}, backoff, idempotency_key, body_hash, unbegun_attempt, (SELECT max(paused_since) FROM _jobs_topics)
 FROM _jobs ${byId}
 WHERE id = '' LIMIT 0`;

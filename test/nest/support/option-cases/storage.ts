@@ -83,8 +83,8 @@ async function expectNoTablesOfOurOwn(apps: Apps): Promise<void> {
   const made = await app.dataSource.query<{ name: string }[]>(tables[app.dataSource.options.type]!);
   expect(made.map(({ name }) => name)).toEqual([
     '_jobs',
-    '_jobs_paused',
     '_jobs_rollup',
+    '_jobs_topics',
     '_jobs_workers',
     'migrations',
   ]);
