@@ -26,7 +26,7 @@ export type { Sender, SendOptions } from './jobs-service.js';
 export type { EitherCase } from './snake-case.js';
 export type {
   ApiErrorBody,
-  BulkAnswer,
+  BulkResult,
   BulkFilter,
   BulkRequest,
   Capabilities,

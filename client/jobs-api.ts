@@ -10,7 +10,7 @@ import type {
 } from './call-options.js';
 import { snakeCased } from './snake-case.js';
 import type {
-  BulkAnswer,
+  BulkResult,
   Capabilities,
   EnqueuedJobs,
   ErrorGroups,
@@ -116,7 +116,7 @@ export abstract class JobsApi {
    * `changed` is not 0. A filter without a condition means all jobs; one with an `undefined` condition is a TypeError.
    * @example await jobs.bulk({ action: 'requeue', filter: { status: 'failed', topic: 'send_receipt' }, dryRun: true });
    */
-  async bulk(request: BulkOptions & CallOptions, options: CallOptions = request): Promise<BulkAnswer> {
+  async bulk(request: BulkOptions & CallOptions, options: CallOptions = request): Promise<BulkResult> {
     const { signal: _, filter, ...rest } = request;
     const missing = Object.entries(filter ?? {}).find(([, value]) => value === undefined);
     if (missing) {

@@ -1,6 +1,6 @@
 import type { ApiRequest } from './jobs-api.js';
 import { JobsApi } from './jobs-api.js';
-import { trimmedPath } from './request-url.js';
+import { trimSlashes } from './request-url.js';
 
 /** What a {@link Sender} is given beside the path. Members that have no value are left out. */
 export interface SendOptions {
@@ -35,7 +35,7 @@ export class JobsService extends JobsApi {
       throw new TypeError('JobsService: expected an object with a function send(path, options)');
     }
     this.#sender = sender;
-    this.#path = `/${trimmedPath(path)}`;
+    this.#path = `/${trimSlashes(path)}`;
   }
 
   protected async request<T>({ method, path, query, body, idempotencyKey, signal }: ApiRequest): Promise<T> {

@@ -1,11 +1,11 @@
 /** `path` without the slashes at its ends. */
-export function trimmedPath(path: string): string {
+export function trimSlashes(path: string): string {
   return path.replace(/^\/+|\/+$/g, '');
 }
 
 /** Where the API is: `baseUrl` may have a path of its own, and may be empty in a page of the same origin. */
 export function apiUrl(baseUrl: string, path: string): string {
-  return `${baseUrl.replace(/\/+$/, '')}/${trimmedPath(path)}`;
+  return `${baseUrl.replace(/\/+$/, '')}/${trimSlashes(path)}`;
 }
 
 /** `localhost:3000`: `fetch` would take `localhost` for a protocol, and tell of a network that does not answer. */

@@ -238,7 +238,7 @@ export interface SkippedReason {
 }
 
 /** What `POST /bulk` answers. Of a dry run `changed` is 0, and at most `matched - skipped` jobs would change. */
-export interface BulkAnswer {
+export interface BulkResult {
   matched: number;
   changed: number;
   skipped: number;

@@ -1,6 +1,6 @@
 export { jobsMigrations } from '../migrations/index.js';
 export type { BackoffFunction, BackoffOptions } from './core/backoff.js';
-export type { BulkAction, BulkAnswer, BulkRequest, SkippedJobs } from './core/bulk.js';
+export type { BulkAction, BulkResult, BulkRequest, SkippedJobs } from './core/bulk.js';
 export type { Clock, ScheduledWake } from './core/clock.js';
 export type { Duration } from './core/duration.js';
 export {
@@ -36,7 +36,7 @@ export type {
 } from './core/http-options.js';
 export { Job } from './core/job.js';
 export type { EnqueueOptions, Idempotency, JobFailure, JobFilter, JobPage, JobStats, NewJob } from './core/job.js';
-export type { JobHandlerFunction } from './core/job-context.js';
+export type { JobHandlerFunction } from './core/job-handler.js';
 export type { ErrorGroup, ErrorGroups, StatusCounts, TimeseriesPoint, TopicStats } from './core/job-reports.js';
 export type { JobHandlerOptions, RequeueOptions } from './core/job-options.js';
 export { defineJob } from './core/job-topic.js';

@@ -29,7 +29,7 @@ export interface Backoff {
  * @param retry 1 for the first retry.
  * @param random a number in [0, 1).
  */
-export function backoffDelayMs(backoff: Backoff, retry: number, random: number): number {
+export function retryDelayMs(backoff: Backoff, retry: number, random: number): number {
   const jittered = plainDelayMs(backoff, retry) * (1 + backoff.jitter * (2 * random - 1));
   return Math.round(Math.min(jittered, backoff.maxDelayMs));
 }
@@ -52,6 +52,6 @@ export interface BackoffBounds {
  * @param failures before this one.
  * @param random a number in [0, 1).
  */
-export function growingBackoffMs(failures: number, { minMs, maxMs }: BackoffBounds, random: number): number {
+export function backoffMs(failures: number, { minMs, maxMs }: BackoffBounds, random: number): number {
   return Math.min(minMs * 2 ** failures, maxMs) * (0.5 + random / 2);
 }

@@ -1,7 +1,7 @@
 import { describeValue } from './error-text.js';
 import { InvalidOptionsError } from './errors.js';
 import type { JobFilter } from './job.js';
-import { normalJobId } from './job-state.js';
+import { parseJobId } from './job-state.js';
 import type { JobAction } from './job-state.js';
 import type { ListFilter } from './list-filter.js';
 import { readListFilter } from './list-filter.js';
@@ -23,7 +23,7 @@ export interface BulkRequest {
 }
 
 /** What became of them. */
-export interface BulkAnswer {
+export interface BulkResult {
   /** How many jobs were meant. */
   readonly matched: number;
   /** How many of them were moved; 0 in a dry run, where `matched − skipped` would be, less those whose unique key is taken. */
@@ -73,7 +73,7 @@ export const idsCheck: Check<readonly string[]> = {
       return undefined;
     }
     const ids = Array.from(value, (id: unknown, index) => {
-      const normal = normalJobId(id);
+      const normal = parseJobId(id);
       if (normal === undefined) {
         throw new InvalidOptionsError(`${path}[${index}]`, `expected a job id, got ${describeValue(id)}`);
       }

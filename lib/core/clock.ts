@@ -18,7 +18,7 @@ export interface ScheduledWake {
 }
 
 /** Whether `work` ends within `ms` milliseconds. It goes on if it does not. */
-export async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<boolean> {
+export async function endsWithin(clock: Clock, ms: number, work: Promise<unknown>): Promise<boolean> {
   let timer: ScheduledWake | undefined;
   const timeout = new Promise<false>((resolve) => {
     timer = clock.schedule(ms, () => resolve(false));

@@ -1,4 +1,4 @@
-import { cutToBytes, isDate, storableText } from './text.js';
+import { cutToBytes, isDate, toStorableText } from './text.js';
 
 /** `lastError` and the message of an entry in `errors` are cut to this many bytes of UTF-8. */
 export const ERROR_MESSAGE_BYTES_MAX = 8 * 1024;
@@ -78,7 +78,7 @@ function saysSomething(cause: unknown): boolean {
 
 /** `fetch failed` says nothing, and its cause which server refused. Many errors repeat what their cause says. */
 function withLink(text: string, { value, joint }: Link): string {
-  const said = messageOf(value);
+  const said = toErrorMessage(value);
   const isSaid = text.length > ERROR_MESSAGE_BYTES_MAX || between(text).includes(between(said));
   return text === '' ? said : isSaid ? text : `${text}${joint}${said}`;
 }
@@ -106,14 +106,14 @@ function memberOf(value: unknown, name: 'cause' | 'errors' | 'message' | 'stack'
 }
 
 function bounded(text: string, bytesMax: number): string {
-  return cutToBytes(storableText(text), bytesMax);
+  return cutToBytes(toStorableText(text), bytesMax);
 }
 
 /**
  * What a value of any type says about itself, for messages: handlers may throw strings, objects or nothing. Errors are
  * known by their shape, since those of another realm (all of Node's own, under Jest) are no `instanceof Error`.
  */
-export function messageOf(thrown: unknown): string {
+export function toErrorMessage(thrown: unknown): string {
   if (typeof thrown === 'string') {
     return thrown;
   }
@@ -124,7 +124,7 @@ export function messageOf(thrown: unknown): string {
     }
     if (typeof name === 'string' && name !== '') {
       // An AggregateError says nothing itself; a refused connection to `localhost` is one.
-      return Array.isArray(errors) && errors.length > 0 ? `${name}: ${messageOf(errors[0])}` : name;
+      return Array.isArray(errors) && errors.length > 0 ? `${name}: ${toErrorMessage(errors[0])}` : name;
     }
   }
   return `thrown value: ${describeValue(thrown)}`;

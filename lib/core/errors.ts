@@ -154,7 +154,7 @@ export class QueueUnavailableError extends JobsError {
 }
 
 /** The same news, of a write of which a part, or a first try, may have been stored. */
-export function uncertain(cause: Error): QueueUnavailableError {
+export function toUncertain(cause: Error): QueueUnavailableError {
   return new QueueUnavailableError(cause.message, { cause, isUncertain: true });
 }
 

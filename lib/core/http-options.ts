@@ -90,7 +90,7 @@ export interface UiSettings {
 }
 
 /** Without the slashes at its ends. */
-export function trimmedPath(path: string): string {
+export function trimSlashes(path: string): string {
   return path.replace(/^\/|\/$/g, '');
 }
 
@@ -98,7 +98,7 @@ export function trimmedPath(path: string): string {
 const pathCheck: Check<string> = {
   expects: "a path such as 'api/jobs', of letters, digits and . _ ~ -",
   parse: (value) => {
-    const path = typeof value === 'string' ? trimmedPath(value) : '';
+    const path = typeof value === 'string' ? trimSlashes(value) : '';
     const isPath = path.split('/').every((part) => /^[\w.~-]+$/.test(part) && !/^\.{1,2}$/.test(part));
     return isPath ? path : undefined;
   },

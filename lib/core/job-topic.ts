@@ -5,7 +5,7 @@ import { readTopicOptions } from './job-options.js';
 import { checked } from './option-checks.js';
 import type { TopicName } from './topic.js';
 import { topicCheck, topicNameCheck } from './topic.js';
-import { pathOfKey } from './payload.js';
+import { toMemberPath } from './payload.js';
 
 /** The part of Standard Schema (version 1) that is used: Zod, Valibot, ArkType and others follow it. */
 export interface StandardSchema<Input = unknown, Output = Input> {
@@ -79,7 +79,7 @@ export type TopicLike = string | AnyTopic;
 export type AnyTopic = JobTopic<unknown, unknown>;
 
 /** The typed topic that was given; `undefined` for plain text. */
-export function typedTopic(topic: TopicLike): AnyTopic | undefined {
+export function toTypedTopic(topic: TopicLike): AnyTopic | undefined {
   return typeof topic === 'object' && topic !== null ? topic : undefined;
 }
 
@@ -106,7 +106,7 @@ export type AnySchema = StandardSchema<unknown, unknown>;
  * @param topic named in the error, where another job than the one at work may be meant.
  * @throws InvalidPayloadError naming the path of its first complaint.
  */
-export async function validPayload<Output>(
+export async function validatePayload<Output>(
   schema: StandardSchema<unknown, Output>,
   payload: unknown,
   topic?: string,
@@ -122,7 +122,7 @@ export async function validPayload<Output>(
 function pathOf(issue: SchemaIssue | undefined): string {
   const keys = (issue?.path ?? []).map((step) => (typeof step === 'object' ? step.key : step));
   return keys.reduce<string>(
-    (path, key) => (typeof key === 'number' ? `${path}[${key}]` : pathOfKey(path, String(key))),
+    (path, key) => (typeof key === 'number' ? `${path}[${key}]` : toMemberPath(path, String(key))),
     'payload',
   );
 }

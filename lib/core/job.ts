@@ -135,7 +135,7 @@ export interface Claim extends ClaimToken {
 }
 
 /** Whether a failure of this attempt, or the end of its lease, is final. */
-export function isLastChance({ retries, maxRetries }: Pick<Claim, 'retries' | 'maxRetries'>): boolean {
+export function isLastAttempt({ retries, maxRetries }: Pick<Claim, 'retries' | 'maxRetries'>): boolean {
   return retries >= maxRetries;
 }
 

@@ -1,7 +1,7 @@
 import { errorKeyCheck } from './error-key.js';
 import { InvalidOptionsError } from './errors.js';
 import type { JobFilter } from './job.js';
-import { JOB_STATUSES, normalJobId } from './job-state.js';
+import { JOB_STATUSES, parseJobId } from './job-state.js';
 import type { JobStatus } from './job-state.js';
 import type { Check, Option, OptionValues } from './option-checks.js';
 import { dateCheck, flag, integer, listOf, oneOf, readOptions, text } from './option-checks.js';
@@ -47,7 +47,7 @@ export function readListFilter(given: JobFilter = {}, path = ''): ListFilter {
 }
 
 /** The text that asks for what follows `lastId` under the same filter. */
-export function cursorAfter(lastId: string, filter: ListFilter): string {
+export function buildCursor(lastId: string, filter: ListFilter): string {
   return cursorOf(lastId, fingerprint(filter));
 }
 
@@ -57,7 +57,7 @@ function cursorOf(id: string, print: string): string {
 
 function readCursor(cursor: string, expected: string): string {
   const [id = '', print = ''] = Buffer.from(cursor, 'base64url').toString('utf8').split(' ');
-  const beforeId = normalJobId(id);
+  const beforeId = parseJobId(id);
   // The decoder passes over what is none of its letters.
   if (beforeId === undefined || cursor !== cursorOf(beforeId, print)) {
     throw new InvalidOptionsError('cursor', 'expected the one that came with a page, got something else');

@@ -1,4 +1,4 @@
-import { oneLine } from './text.js';
+import { toOneLine } from './text.js';
 
 /** Where the queue writes what it does. Nest's `Logger` fits. No payload ever reaches it. */
 export interface JobsLogger {
@@ -27,7 +27,7 @@ export const silentLogger: JobsLogger = {
  * The same logger, but one that throws, whoever wrote it, ends neither a loop nor the process; and each message is one line,
  * whatever topics and error texts, which come from outside, have in them.
  */
-export function guardedLogger(logger: JobsLogger): JobsLogger {
+export function guardLogger(logger: JobsLogger): JobsLogger {
   const quietly = <T>(write: () => T, fallback: T): T => {
     try {
       return write();
@@ -37,10 +37,10 @@ export function guardedLogger(logger: JobsLogger): JobsLogger {
     }
   };
   return {
-    debug: (message) => quietly(() => logger.debug(oneLine(message)), undefined),
-    log: (message) => quietly(() => logger.log(oneLine(message)), undefined),
-    warn: (message) => quietly(() => logger.warn(oneLine(message)), undefined),
-    error: (message, stack) => quietly(() => logger.error(oneLine(message), stack), undefined),
+    debug: (message) => quietly(() => logger.debug(toOneLine(message)), undefined),
+    log: (message) => quietly(() => logger.log(toOneLine(message)), undefined),
+    warn: (message) => quietly(() => logger.warn(toOneLine(message)), undefined),
+    error: (message, stack) => quietly(() => logger.error(toOneLine(message), stack), undefined),
     isDebugEnabled: () => quietly(() => logger.isDebugEnabled?.() ?? true, false),
   };
 }

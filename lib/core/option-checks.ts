@@ -2,7 +2,7 @@ import { isDate, isStorableText } from './text.js';
 import { describeValue } from './error-text.js';
 import { InvalidOptionsError } from './errors.js';
 import { DURATION_MAX_MS, formatDuration, parseDuration } from './duration.js';
-import { suggestion } from './suggestion.js';
+import { suggestName } from './suggestion.js';
 
 /** Judges one value of an option and gives it its final form. */
 export interface Check<T> {
@@ -45,7 +45,7 @@ export function readOptions<Table extends OptionTable>(
   }
   const stranger = Object.keys(given).find((name) => !Object.hasOwn(table, name) && !others.includes(name));
   if (stranger !== undefined) {
-    throw new InvalidOptionsError(join(path, stranger), `unknown option${suggestion(stranger, Object.keys(table))}`);
+    throw new InvalidOptionsError(join(path, stranger), `unknown option${suggestName(stranger, Object.keys(table))}`);
   }
   // Every `enqueue` passes here, and members that are added one by one take twice as long as a copy of all.
   const members = given as Record<string, unknown>;

@@ -2,7 +2,7 @@ import type { Backoff, BackoffOptions } from './backoff.js';
 import type { Duration } from './duration.js';
 import { InvalidOptionsError } from './errors.js';
 import type { HttpOptions, HttpSettings, UiOptions, UiSettings } from './http-options.js';
-import { HTTP_OPTIONS, httpCheck, readHttpOptions, trimmedPath, UI_OPTIONS, uiCheck } from './http-options.js';
+import { HTTP_OPTIONS, httpCheck, readHttpOptions, trimSlashes, UI_OPTIONS, uiCheck } from './http-options.js';
 import type { FinalStatus } from './job-state.js';
 import { MEBIBYTE, PRIORITY_MAX, PRIORITY_MIN, RETRIES_MAX } from './limits.js';
 import type { Check, Option, OptionValues } from './option-checks.js';
@@ -285,8 +285,8 @@ function refuseContradictingPaths({ http, ui }: JobsOptions): void {
     throw new InvalidOptionsError('ui', 'contradicts http: false; the admin UI shows what the HTTP API gives it');
   }
   if (http !== false && ui !== false) {
-    const apiPath = trimmedPath(http?.path ?? HTTP_OPTIONS.path.default);
-    const uiPath = trimmedPath(ui?.path ?? UI_OPTIONS.path.default);
+    const apiPath = trimSlashes(http?.path ?? HTTP_OPTIONS.path.default);
+    const uiPath = trimSlashes(ui?.path ?? UI_OPTIONS.path.default);
     // Express knows a path in either case.
     if (`${uiPath}/`.toLowerCase().startsWith(`${apiPath}/`.toLowerCase())) {
       throw new InvalidOptionsError('ui.path', `contradicts http.path: below '${apiPath}' the HTTP API answers`);

@@ -1,4 +1,4 @@
-import { byteLength, digitsOfExponents, isDate, isStorableText } from './text.js';
+import { byteLength, countExponentDigits, isDate, isStorableText } from './text.js';
 import { describeValue } from './error-text.js';
 import { InvalidPayloadError, PayloadTooLargeError } from './errors.js';
 
@@ -22,7 +22,7 @@ export function encodePayload(payload: unknown, bytesMax: number, subject = 'pay
   if (bytes > bytesMax) {
     throw new PayloadTooLargeError(subject, bytes, bytesMax);
   }
-  if (digitsOfExponents(text) > bytesMax) {
+  if (countExponentDigits(text) > bytesMax) {
     throw new InvalidPayloadError(subject, `its numbers have more than ${bytesMax} digits, written without exponents`);
   }
   return text;
@@ -48,7 +48,7 @@ function pathOf({ step, parent }: Place): string {
     return String(step);
   }
   const path = pathOf(parent.place);
-  return typeof step === 'number' ? `${path}[${step}]` : pathOfKey(path, step);
+  return typeof step === 'number' ? `${path}[${step}]` : toMemberPath(path, step);
 }
 
 function stringify(payload: unknown, subject: string): string {
@@ -162,7 +162,7 @@ function checkText(text: string, place: Place): void {
 }
 
 /** The path of a member, such as `payload.items`, or `payload["first name"]`. */
-export function pathOfKey(path: string, key: string): string {
+export function toMemberPath(path: string, key: string): string {
   return /^[A-Za-z_$][\w$]*$/.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`;
 }
 

@@ -1,4 +1,4 @@
-import { byteLength, digitsOfExponents } from './text.js';
+import { byteLength, countExponentDigits } from './text.js';
 
 /** Size limit of `result`, `progress` and `metadata`, in bytes of JSON text. */
 export const RECORDED_JSON_BYTES_MAX = 64 * 1024;
@@ -16,7 +16,7 @@ const unstorableLength = 6;
  * what JSON cannot carry at all is kept as `null`, characters that a `jsonb` column refuses are replaced by U+FFFD, and
  * a text over 64 KiB, with as many digits behind exponents, or with values deeper than 990 levels, gives way to a note of its size.
  */
-export function recordedJson(value: unknown): string | null {
+export function toRecordedJson(value: unknown): string | null {
   const text = stringifyOrNull(value);
   if (text === null) {
     return null;
@@ -24,7 +24,7 @@ export function recordedJson(value: unknown): string | null {
   const storable = text.replace(escapes, (escape) => (escape.length === unstorableLength ? '\uFFFD' : escape));
   const bytes = byteLength(storable);
   return bytes <= RECORDED_JSON_BYTES_MAX &&
-    digitsOfExponents(storable) <= RECORDED_JSON_BYTES_MAX &&
+    countExponentDigits(storable) <= RECORDED_JSON_BYTES_MAX &&
     !isTooDeep(storable)
     ? storable
     : JSON.stringify({ truncated: true, bytes });

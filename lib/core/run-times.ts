@@ -13,7 +13,7 @@ export interface RunTimes {
 }
 
 /** Joins samples: each time counts for as many jobs as it stands for. */
-export function runTimesOf(samples: readonly RunTimeSample[]): RunTimes {
+export function mergeRunTimes(samples: readonly RunTimeSample[]): RunTimes {
   const weighted = samples.flatMap(({ timesMs, completed }) =>
     timesMs.map((ms) => ({ ms, weight: Math.max(1, completed / timesMs.length) })),
   );
@@ -42,20 +42,20 @@ export type Histogram = Record<string, number>;
 const GROWTH = Math.log(1.125);
 
 /** Takes note of one time in milliseconds. */
-export function note(histogram: Histogram, timeMs: number): void {
+export function addTime(histogram: Histogram, timeMs: number): void {
   const bucket = Math.max(0, Math.ceil(Math.log(Math.max(timeMs, 1)) / GROWTH));
   histogram[bucket] = (histogram[bucket] ?? 0) + 1;
 }
 
 /** Adds the counts of `other`. */
-export function addTo(histogram: Histogram, other: Histogram): void {
+export function addHistogram(histogram: Histogram, other: Histogram): void {
   for (const [bucket, count] of Object.entries(other)) {
     histogram[bucket] = (histogram[bucket] ?? 0) + count;
   }
 }
 
 /** The time in milliseconds that `share` of the counted ones did not exceed; 0 of none. */
-export function percentileOf(histogram: Histogram, share: number): number {
+export function estimatePercentile(histogram: Histogram, share: number): number {
   const buckets = Object.entries(histogram).map(([bucket, count]) => [Number(bucket), count] as const);
   buckets.sort(([left], [right]) => left - right);
   const total = buckets.reduce((sum, [, count]) => sum + count, 0);

@@ -25,7 +25,7 @@ const ANSWERS: Readonly<Record<string, string>> = {
 };
 
 /** `; did you mean 'lease'?` when one of the names is near or means the same, otherwise what else there is to say. */
-export function suggestion(stranger: string, names: readonly string[]): string {
+export function suggestName(stranger: string, names: readonly string[]): string {
   const asked = withoutCase(stranger);
   const meant = own(NAMES_ELSEWHERE, asked);
   const same = names.find((name) => meant !== undefined && withoutCase(name) === withoutCase(meant));

@@ -1,5 +1,5 @@
 /** Text that a `jsonb` column can hold: NUL and lone surrogates replaced by U+FFFD. */
-export function storableText(text: string): string {
+export function toStorableText(text: string): string {
   // eslint-disable-next-line no-control-regex -- NUL is exactly what must go
   return text.toWellFormed().replace(/\u0000/g, '\uFFFD');
 }
@@ -21,7 +21,7 @@ export function cutToBytes(text: string, bytesMax: number): string {
 }
 
 /** Without line breaks and other controls: what looks like a line of a log is one. */
-export function oneLine(text: string): string {
+export function toOneLine(text: string): string {
   return text.replace(/[\p{Cc}\u2028\u2029]+\s*/gu, ' ');
 }
 
@@ -34,7 +34,7 @@ export function byteLength(text: string): number {
  * How many digits PostgreSQL adds to JSON at most: it gives numbers back without an exponent, `1e308` as 309 digits, so that a
  * megabyte may come back as forty.
  */
-export function digitsOfExponents(json: string): number {
+export function countExponentDigits(json: string): number {
   return exponents.test(json) ? sumOfExponents(json) : 0;
 }
 

@@ -7,7 +7,7 @@ export const uniqueKeyCheck = text(255);
  * Orders keyed jobs the same way in every process, and as the statements of PostgreSQL do, so that two batches never wait for each
  * other in a circle. Of those with the same key the first stays first.
  */
-export function byUniqueKey(a: KeyedJob, b: KeyedJob): number {
+export function compareUniqueKeys(a: KeyedJob, b: KeyedJob): number {
   return compare(a.topic, b.topic) || compare(a.uniqueKey ?? '', b.uniqueKey ?? '');
 }
 

@@ -1,6 +1,6 @@
 import type { Observer } from 'rxjs';
 import { Observable, Subject, Subscriber } from 'rxjs';
-import { messageOf } from '../core/error-text.js';
+import { toErrorMessage } from '../core/error-text.js';
 import type { JobEvent } from '../core/job-events.js';
 import type { JobsLogger } from '../core/logger.js';
 
@@ -70,6 +70,6 @@ export class EventStream {
   }
 
   private readonly failed = (error: unknown): void => {
-    this.logger.error(`a subscriber of events failed: ${messageOf(error)}`);
+    this.logger.error(`a subscriber of events failed: ${toErrorMessage(error)}`);
   };
 }

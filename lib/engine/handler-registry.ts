@@ -1,9 +1,9 @@
 import { InvalidOptionsError } from '../core/errors.js';
-import type { JobHandlerFunction } from '../core/job-context.js';
+import type { JobHandlerFunction } from '../core/job-handler.js';
 import type { HandlerSettings, JobHandlerOptions } from '../core/job-options.js';
 import { readHandlerOptions } from '../core/job-options.js';
 import type { AnySchema, TopicLike } from '../core/job-topic.js';
-import { toTopicName, typedTopic } from '../core/job-topic.js';
+import { toTopicName, toTypedTopic } from '../core/job-topic.js';
 import type { JobsLogger } from '../core/logger.js';
 
 /** What this process does with the jobs of a topic. */
@@ -34,7 +34,7 @@ export class HandlerRegistry {
    * @throws InvalidOptionsError when the topic is taken, or an option is refused.
    */
   register(topicLike: TopicLike, run: JobHandlerFunction, options?: JobHandlerOptions, place?: string): void {
-    const typed = typedTopic(topicLike);
+    const typed = toTypedTopic(topicLike);
     const topic = toTopicName(topicLike, place && `topic of ${place}`);
     const source = place ?? 'register()';
     if (typeof run !== 'function') {

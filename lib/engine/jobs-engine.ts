@@ -3,18 +3,18 @@ import { hostname } from 'node:os';
 import type { Observable } from 'rxjs';
 import type { DataSource } from 'typeorm';
 import type { Clock } from '../core/clock.js';
-import { within } from '../core/clock.js';
+import { endsWithin } from '../core/clock.js';
 import { describeValue } from '../core/error-text.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { JobEvent } from '../core/job-events.js';
 import type { EnqueueOptions, Idempotency, Job, JobFilter, JobPage, JobStats } from '../core/job.js';
-import type { JobHandlerFunction } from '../core/job-context.js';
+import type { JobHandlerFunction } from '../core/job-handler.js';
 import type { JobHandlerOptions, RequeueOptions } from '../core/job-options.js';
 import type { AnyNewJob, TopicLike } from '../core/job-topic.js';
 import { toTopicName } from '../core/job-topic.js';
 import type { TopicName } from '../core/topic.js';
 import type { JobsLogger } from '../core/logger.js';
-import { guardedLogger, silentLogger } from '../core/logger.js';
+import { guardLogger, silentLogger } from '../core/logger.js';
 import type { JobsOptions, JobsSettings } from '../core/options.js';
 import { readJobsOptions } from '../core/options.js';
 import { Pruner } from './maintain/pruner.js';
@@ -68,7 +68,7 @@ export function createJobStore(
   options: JobsOptions = {},
   { clock = systemClock, logger = silentLogger }: Pick<JobsEngineOptions, 'clock' | 'logger'> = {},
 ): CreatedStore {
-  return createStore(app, readJobsOptions(options), clock, guardedLogger(logger));
+  return createStore(app, readJobsOptions(options), clock, guardLogger(logger));
 }
 
 /**
@@ -113,7 +113,7 @@ export class JobsEngine {
         `expected the store that createJobStore has made, got ${describeValue(store)}`,
       );
     }
-    const logger = guardedLogger(givenLogger);
+    const logger = guardLogger(givenLogger);
     const settings = (this.settings = readJobsOptions(given));
     this.stream = new EventStream(logger);
     this.store = store;
@@ -286,7 +286,7 @@ export class JobsEngine {
    */
   async close(): Promise<void> {
     await this.lifecycle.close();
-    await within(this.clock, RELEASE_GRACE_MS, Promise.all([this.enqueuer.idle(), this.changes.close()]));
+    await endsWithin(this.clock, RELEASE_GRACE_MS, Promise.all([this.enqueuer.idle(), this.changes.close()]));
     this.stream.complete();
   }
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.js';
-import { within } from '../core/clock.js';
+import { endsWithin } from '../core/clock.js';
 import { QueueUnavailableError } from '../core/errors.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobsSettings } from '../core/options.js';
@@ -122,19 +122,19 @@ export class EngineLifecycle {
     const drained = dispatcher.stop().then(() => runner.allSettled());
     const others = Promise.all([this.stopListening?.(), ...chores.map((loop) => loop.stop())]);
     this.stopListening = undefined;
-    if (await within(clock, shutdownTimeoutMs, drained)) {
+    if (await endsWithin(clock, shutdownTimeoutMs, drained)) {
       // Who lost a lease or took too long has been told to end, and may be about to: with the connections still open.
-      await within(clock, Math.min(RELEASE_GRACE_MS, shutdownTimeoutMs), runner.allReturned());
+      await endsWithin(clock, Math.min(RELEASE_GRACE_MS, shutdownTimeoutMs), runner.allReturned());
     } else {
       logger.warn(
         `shutdownTimeout (${shutdownTimeoutMs} ms) is over, handlers at work: ${runner.count}; they are aborted and their jobs released`,
       );
       runner.abortAll();
-      await within(clock, RELEASE_GRACE_MS, drained);
+      await endsWithin(clock, RELEASE_GRACE_MS, drained);
       runner.abandon();
     }
     const ends = Promise.all([others, heartbeat.stop(), ...records.map((loop) => loop.stop())]);
-    await within(clock, RELEASE_GRACE_MS, ends);
+    await endsWithin(clock, RELEASE_GRACE_MS, ends);
   }
 
   /** What starts here goes on when the caller, and the transaction he may be in, are long gone. */

@@ -1,6 +1,6 @@
 import type { Clock, ScheduledWake } from '../core/clock.js';
 import { toFailure } from '../core/error-text.js';
-import { growingBackoffMs } from '../core/backoff.js';
+import { backoffMs } from '../core/backoff.js';
 import type { JobsLogger } from '../core/logger.js';
 
 export interface PollLoopOptions {
@@ -95,7 +95,7 @@ export class PollLoop {
       }
       // At most one interval: a frequent loop must resume soon after the database is back.
       const maxMs = Math.max(FAILURE_PAUSE_MIN_MS, Math.min(FAILURE_PAUSE_MAX_MS, intervalMs));
-      const pauseMs = growingBackoffMs(this.failures, { minMs: FAILURE_PAUSE_MIN_MS, maxMs }, random());
+      const pauseMs = backoffMs(this.failures, { minMs: FAILURE_PAUSE_MIN_MS, maxMs }, random());
       this.failures += 1;
       return pauseMs;
     }

@@ -1,7 +1,7 @@
 import type { Type } from '@nestjs/common';
 import { Inject, Injectable } from '@nestjs/common';
 import { MetadataScanner, ModuleRef } from '@nestjs/core';
-import { messageOf } from '../core/error-text.js';
+import { toErrorMessage } from '../core/error-text.js';
 import { QueueUnavailableError } from '../core/errors.js';
 import { MEBIBYTE } from '../core/limits.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
@@ -96,14 +96,14 @@ export class JobsApi implements HttpDoor {
       this.outages.warn(`${request} is answered 503: ${error.message}`);
     } else if (answer === error && answer.status >= 500) {
       // The application's own code could not judge the request.
-      this.outages.warn(`${request} is answered ${answer.status}: ${messageOf(answer.cause)}`);
+      this.outages.warn(`${request} is answered ${answer.status}: ${toErrorMessage(answer.cause)}`);
     }
     return answer;
   }
 
   private unexpected(error: unknown, request: string): ApiError {
     const stack = error instanceof Error ? error.stack : undefined;
-    moduleLogger.error(`${request} failed: ${messageOf(error)}`, stack);
+    moduleLogger.error(`${request} failed: ${toErrorMessage(error)}`, stack);
     return new ApiError(500, 'INTERNAL', 'something went wrong; the log of the application says what');
   }
 

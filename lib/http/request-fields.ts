@@ -1,7 +1,7 @@
 import { describeValue } from '../core/error-text.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { Check } from '../core/option-checks.js';
-import { suggestion } from '../core/suggestion.js';
+import { suggestName } from '../core/suggestion.js';
 import type { FieldComplaints } from './api-error.js';
 import { invalidRequest } from './api-error.js';
 import type { JsonSchema } from './json-schema.js';
@@ -195,7 +195,7 @@ function readMembers<Table extends FieldTable>(
     if (name === undefined) {
       complaints.add(
         place(path, shortened(spelling)),
-        `unknown field${suggestion(shortened(spelling), Object.keys(table))}`,
+        `unknown field${suggestName(shortened(spelling), Object.keys(table))}`,
       );
     } else if (found.has(name)) {
       complaints.add(place(path, name), `given twice, as ${name} and ${table[name]!.alias}`);

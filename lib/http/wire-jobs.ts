@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { BulkAnswer } from '../core/bulk.js';
+import type { BulkResult } from '../core/bulk.js';
 import { describeValue } from '../core/error-text.js';
 import type { HttpSettings } from '../core/http-options.js';
 import { Job } from '../core/job.js';
@@ -112,7 +112,7 @@ export function wirePage({ total, totalCapped, limit, offset, nextCursor }: JobP
 export type WireBulkAnswer = ReturnType<typeof wireBulk>;
 
 /** What became of many jobs. */
-export function wireBulk({ matched, changed, skipped, more, skippedReasons }: BulkAnswer) {
+export function wireBulk({ matched, changed, skipped, more, skippedReasons }: BulkResult) {
   return {
     matched,
     changed,

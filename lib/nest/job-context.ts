@@ -1,6 +1,6 @@
 import type { ArgumentsHost } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
-import type { JobContext as AnyJobContext } from '../core/job-context.js';
+import type { JobContext as AnyJobContext } from '../core/job-handler.js';
 
 /** What `ExecutionContext.getType()` says around a handler. */
 export const JOB_CONTEXT_TYPE = 'job';

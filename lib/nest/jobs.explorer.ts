@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
-import { messageOf } from '../core/error-text.js';
+import { toErrorMessage } from '../core/error-text.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import { isBuilt, untilBuilt } from './built-provider.js';
 import type { JobHandlerMetadata } from './decorators/job-handler.decorator.js';
@@ -60,7 +60,7 @@ export class JobsExplorer {
         this.exploreProvider(wrapper);
       }
     } catch (error) {
-      queueLogger.error(messageOf(error));
+      queueLogger.error(toErrorMessage(error));
     }
   }
 

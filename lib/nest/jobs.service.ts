@@ -3,7 +3,7 @@ import type { Observable } from 'rxjs';
 import type { EntityManager } from 'typeorm';
 import type { JobEvent } from '../core/job-events.js';
 import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats } from '../core/job.js';
-import type { JobHandlerFunction } from '../core/job-context.js';
+import type { JobHandlerFunction } from '../core/job-handler.js';
 import type { JobHandlerOptions, RequeueOptions } from '../core/job-options.js';
 import type { WhenIdleOptions } from '../engine/admin/idle-watch.js';
 import { JobsEngine } from '../engine/jobs-engine.js';

@@ -1,6 +1,6 @@
 import { Logger } from '@nestjs/common';
 import type { JobsLogger } from '../core/logger.js';
-import { guardedLogger } from '../core/logger.js';
+import { guardLogger } from '../core/logger.js';
 
 /** What the queue itself does. */
 export const queueLogger = nestLoggerOf('Jobs');
@@ -10,7 +10,7 @@ export const moduleLogger = nestLoggerOf('JobsModule');
 /** Nest's logger, which an application may replace at any time. */
 function nestLoggerOf(context: string): JobsLogger {
   const logger = new Logger(context);
-  return guardedLogger({
+  return guardLogger({
     debug: (message) => logger.debug(message),
     log: (message) => logger.log(message),
     warn: (message) => logger.warn(message),

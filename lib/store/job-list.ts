@@ -1,5 +1,5 @@
 import type { Job } from '../core/job.js';
-import { JOB_STATUSES, normalJobId } from '../core/job-state.js';
+import { JOB_STATUSES, parseJobId } from '../core/job-state.js';
 import type { JobStatus } from '../core/job-state.js';
 import { SEARCHED_FAILURES_MAX, SMALL_TABLE_JOBS } from '../core/limits.js';
 import type { ListFilter } from '../core/list-filter.js';
@@ -185,7 +185,7 @@ async function idsOf(
   statuses: readonly JobStatus[],
   source: ListSource,
 ): Promise<ListedIds> {
-  const id = normalJobId(q);
+  const id = parseJobId(q);
   const { ids, isSearchCut } = await amongFailed(topics, statuses, source, (lanes) => source.failedWith(q, lanes));
   return { ids: id === undefined ? ids : [...ids.filter((each) => each !== id), id], isSearchCut };
 }

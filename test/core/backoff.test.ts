@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { Backoff } from '../../lib/core/backoff.js';
-import { backoffDelayMs } from '../../lib/core/backoff.js';
+import { retryDelayMs } from '../../lib/core/backoff.js';
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
@@ -28,7 +28,7 @@ describe('backoff', () => {
     ['quadratic', [1, 4, 9, 16, 25]],
     ['exponential', [1, 2, 4, 8, 16]],
   ] as const)('of type %s waits so many minutes before its first retries', (type, minutes) => {
-    const waited = [1, 2, 3, 4, 5].map((retry) => backoffDelayMs(backoffOf(type), retry, MIDDLE) / MINUTE_MS);
+    const waited = [1, 2, 3, 4, 5].map((retry) => retryDelayMs(backoffOf(type), retry, MIDDLE) / MINUTE_MS);
 
     expect(waited).toEqual(minutes);
   });
@@ -40,15 +40,15 @@ describe('backoff', () => {
   ] as const)(
     'of type %s by minutes is below a day at retry %d, and at most a day at retry %d',
     (type, below, above) => {
-      expect(backoffDelayMs(backoffOf(type), below, MIDDLE)).toBeLessThan(DAY_MS);
-      expect(backoffDelayMs(backoffOf(type), above, MIDDLE)).toBe(type === 'fixed' ? MINUTE_MS : DAY_MS);
+      expect(retryDelayMs(backoffOf(type), below, MIDDLE)).toBeLessThan(DAY_MS);
+      expect(retryDelayMs(backoffOf(type), above, MIDDLE)).toBe(type === 'fixed' ? MINUTE_MS : DAY_MS);
     },
   );
 
   it('is a whole number of milliseconds from 0 to maxDelay, whatever the type, the retry and the chance', () => {
     fc.assert(
       fc.property(backoffs, retries, randoms, (backoff, retry, random) => {
-        const ms = backoffDelayMs(backoff, retry, random);
+        const ms = retryDelayMs(backoff, retry, random);
 
         expect(Number.isSafeInteger(ms)).toBe(true);
         expect(ms).toBeGreaterThanOrEqual(0);
@@ -62,7 +62,7 @@ describe('backoff', () => {
       fc.property(backoffs, retries, (backoff, retry) => {
         const still = { ...backoff, jitter: 0 };
 
-        expect(backoffDelayMs(still, retry + 1, MIDDLE)).toBeGreaterThanOrEqual(backoffDelayMs(still, retry, MIDDLE));
+        expect(retryDelayMs(still, retry + 1, MIDDLE)).toBeGreaterThanOrEqual(retryDelayMs(still, retry, MIDDLE));
       }),
     );
   });
@@ -70,8 +70,8 @@ describe('backoff', () => {
   it('is moved by jitter at most its share up or down, and never over maxDelay', () => {
     fc.assert(
       fc.property(backoffs, retries, randoms, (backoff, retry, random) => {
-        const plainMs = backoffDelayMs({ ...backoff, jitter: 0 }, retry, MIDDLE);
-        const jitteredMs = backoffDelayMs(backoff, retry, random);
+        const plainMs = retryDelayMs({ ...backoff, jitter: 0 }, retry, MIDDLE);
+        const jitteredMs = retryDelayMs(backoff, retry, random);
         // Rounding, and the last digits of a double.
         const toleranceMs = 1 + plainMs * 1e-9;
 
@@ -86,9 +86,9 @@ describe('backoff', () => {
   it('reaches both ends of its jitter', () => {
     const backoff = backoffOf('fixed', { jitter: 0.1 });
 
-    expect(backoffDelayMs(backoff, 1, 0)).toBe(54_000);
-    expect(backoffDelayMs(backoff, 1, MIDDLE)).toBe(60_000);
-    expect(backoffDelayMs(backoff, 1, 1 - Number.EPSILON)).toBe(66_000);
+    expect(retryDelayMs(backoff, 1, 0)).toBe(54_000);
+    expect(retryDelayMs(backoff, 1, MIDDLE)).toBe(60_000);
+    expect(retryDelayMs(backoff, 1, 1 - Number.EPSILON)).toBe(66_000);
   });
 
   it('without jitter does not depend on chance', () => {
@@ -96,12 +96,12 @@ describe('backoff', () => {
       fc.property(backoffs, retries, randoms, randoms, (backoff, retry, one, other) => {
         const still = { ...backoff, jitter: 0 };
 
-        expect(backoffDelayMs(still, retry, one)).toBe(backoffDelayMs(still, retry, other));
+        expect(retryDelayMs(still, retry, one)).toBe(retryDelayMs(still, retry, other));
       }),
     );
   });
 
   it.each(['fixed', 'quadratic', 'exponential'] as const)('of type %s with no delay never waits', (type) => {
-    expect(backoffDelayMs(backoffOf(type, { delayMs: 0, jitter: 1 }), 1_000, 0.9)).toBe(0);
+    expect(retryDelayMs(backoffOf(type, { delayMs: 0, jitter: 1 }), 1_000, 0.9)).toBe(0);
   });
 });

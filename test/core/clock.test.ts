@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Clock } from '../../lib/core/clock.js';
-import { within } from '../../lib/core/clock.js';
+import { endsWithin } from '../../lib/core/clock.js';
 import { systemClock } from '../../lib/engine/system-clock.js';
 import { signal } from '../support/wait.js';
 import { VirtualClock } from '../support/unit/virtual-clock.js';
@@ -53,7 +53,7 @@ describe('work within a time', () => {
   it('is true when the work ends first, and forgets its timer', async () => {
     const clock = new VirtualClock();
     const work = signal();
-    const answer = within(clock, 100, work.promise);
+    const answer = endsWithin(clock, 100, work.promise);
     await clock.advance(99);
     work.resolve();
 
@@ -63,7 +63,7 @@ describe('work within a time', () => {
 
   it('is false when the time ends first', async () => {
     const clock = new VirtualClock();
-    const answer = within(clock, 100, new Promise(() => undefined));
+    const answer = endsWithin(clock, 100, new Promise(() => undefined));
     await clock.advance(100);
 
     await expect(answer).resolves.toBe(false);
@@ -73,7 +73,7 @@ describe('work within a time', () => {
   it('fails as the work fails, and forgets its timer', async () => {
     const clock = new VirtualClock();
 
-    await expect(within(clock, 100, Promise.reject(new Error('broken')))).rejects.toThrow('broken');
+    await expect(endsWithin(clock, 100, Promise.reject(new Error('broken')))).rejects.toThrow('broken');
     expect(clock.waiting).toBe(0);
   });
 });

@@ -1,5 +1,5 @@
 import type { JobsErrorCode } from '../../lib/core/errors.js';
-import { describeValue, messageOf } from '../../lib/core/error-text.js';
+import { describeValue, toErrorMessage } from '../../lib/core/error-text.js';
 import * as publicNames from '../../lib/index.js';
 import { HOSTILE_VALUES } from '../support/unit/hostile-values.js';
 
@@ -141,7 +141,7 @@ describe('a message about a value', () => {
   });
 
   it('is what an error says, or what was thrown', () => {
-    expect([new Error('bad'), new RangeError(), 'text', 7, { a: 1 }].map(messageOf)).toEqual(
+    expect([new Error('bad'), new RangeError(), 'text', 7, { a: 1 }].map(toErrorMessage)).toEqual(
       ['bad', 'RangeError', 'text', 'thrown value: 7', 'thrown value: an object'], //
     );
   });

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JobState, TransitionVerb } from '../../lib/core/job-state.js';
-import { FINAL_STATUSES, isFinal, JOB_STATUSES, normalJobId, TRANSITIONS } from '../../lib/core/job-state.js';
+import { FINAL_STATUSES, isFinal, JOB_STATUSES, parseJobId, TRANSITIONS } from '../../lib/core/job-state.js';
 import { isLegalTransition } from '../support/legal-transition.js';
 import { markdownTable } from '../support/unit/markdown-table.js';
 import { v7 as uuidv7 } from 'uuid';
@@ -95,14 +95,14 @@ const id = '01890a5d-ac96-774b-bcce-b302099a8057';
 
 describe('a job id', () => {
   it('is taken as the database writes it', () => {
-    expect(normalJobId(id)).toBe(id);
-    expect(normalJobId(id.toUpperCase())).toBe(id);
+    expect(parseJobId(id)).toBe(id);
+    expect(parseJobId(id.toUpperCase())).toBe(id);
   });
 
   it('may be any that the queue makes', () => {
     const made = uuidv7();
 
-    expect(normalJobId(made)).toBe(made);
+    expect(parseJobId(made)).toBe(made);
   });
 
   it.each([
@@ -122,6 +122,6 @@ describe('a job id', () => {
     [id],
     { toString: () => id },
   ])('is never read from %p', (value) => {
-    expect(normalJobId(value)).toBeUndefined();
+    expect(parseJobId(value)).toBeUndefined();
   });
 });

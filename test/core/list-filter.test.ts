@@ -4,7 +4,7 @@ import { InvalidOptionsError } from '../../lib/core/errors.js';
 import type { JobFilter } from '../../lib/core/job.js';
 import { JOB_STATUSES } from '../../lib/core/job-state.js';
 import type { ListFilter } from '../../lib/core/list-filter.js';
-import { cursorAfter, readListFilter } from '../../lib/core/list-filter.js';
+import { buildCursor, readListFilter } from '../../lib/core/list-filter.js';
 import { thrownBy } from '../support/unit/thrown.js';
 
 const EVERYTHING: ListFilter = {
@@ -134,7 +134,7 @@ describe('a cursor', () => {
   );
 
   it('goes on after the last job of its page', () => {
-    const cursor = cursorAfter(id, readListFilter({ topic: 'mail' }));
+    const cursor = buildCursor(id, readListFilter({ topic: 'mail' }));
 
     expect(readListFilter({ topic: 'mail', cursor })).toEqual({ ...EVERYTHING, topics: ['mail'], beforeId: id });
   });
@@ -142,7 +142,7 @@ describe('a cursor', () => {
   it('is read back under the filter it belongs to, whatever that is', () => {
     fc.assert(
       fc.property(conditions, fc.uuid(), (filter, lastId) => {
-        const cursor = cursorAfter(lastId, readListFilter(filter));
+        const cursor = buildCursor(lastId, readListFilter(filter));
 
         expect(readListFilter({ ...filter, cursor }).beforeId).toBe(lastId);
       }),
@@ -152,19 +152,19 @@ describe('a cursor', () => {
   it('fits into its own limit of length, and into a URL without escapes', () => {
     fc.assert(
       fc.property(conditions, (filter) => {
-        expect(cursorAfter(id, readListFilter(filter))).toMatch(/^[\w-]{1,200}$/);
+        expect(buildCursor(id, readListFilter(filter))).toMatch(/^[\w-]{1,200}$/);
       }),
     );
   });
 
   it('does not mind the order of topics and statuses, nor another size of page', () => {
-    const cursor = cursorAfter(id, readListFilter({ topic: ['a', 'b'], status: ['failed', 'pending'], limit: 5 }));
+    const cursor = buildCursor(id, readListFilter({ topic: ['a', 'b'], status: ['failed', 'pending'], limit: 5 }));
 
     expect(readListFilter({ topic: ['b', 'a'], status: ['pending', 'failed'], limit: 50, cursor }).beforeId).toBe(id);
   });
 
   it('does not mind where its page began', () => {
-    expect(readListFilter({ cursor: cursorAfter(id, readListFilter({ offset: 40 })) }).beforeId).toBe(id);
+    expect(readListFilter({ cursor: buildCursor(id, readListFilter({ offset: 40 })) }).beforeId).toBe(id);
   });
 
   it.each<[string, JobFilter]>([
@@ -178,7 +178,7 @@ describe('a cursor', () => {
     ['end', { topic: 'mail', createdTo: new Date(0) }],
     ['lack of conditions', {}],
   ])('is refused under another %s', (_name, filter) => {
-    const cursor = cursorAfter(id, readListFilter({ topic: 'mail' }));
+    const cursor = buildCursor(id, readListFilter({ topic: 'mail' }));
 
     expect(refusalOf({ ...filter, cursor })).toMatchObject({
       option: 'cursor',
@@ -187,7 +187,7 @@ describe('a cursor', () => {
   });
 
   it('is refused together with an offset', () => {
-    const cursor = cursorAfter(id, readListFilter());
+    const cursor = buildCursor(id, readListFilter());
 
     expect(refusalOf({ cursor, offset: 1 }).message).toBe('offset: contradicts cursor; give one of the two');
     expect(() => readListFilter({ cursor, offset: 0 })).not.toThrow();

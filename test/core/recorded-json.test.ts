@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { RECORDED_JSON_BYTES_MAX, recordedJson } from '../../lib/core/recorded-json.js';
-import { isStorableText, storableText } from '../../lib/core/text.js';
+import { RECORDED_JSON_BYTES_MAX, toRecordedJson } from '../../lib/core/recorded-json.js';
+import { isStorableText, toStorableText } from '../../lib/core/text.js';
 import { HOSTILE_VALUES } from '../support/unit/hostile-values.js';
 
 const KIB_64 = 65_536;
@@ -24,7 +24,7 @@ describe('what is recorded of a result', () => {
     [NaN, 'null'],
     [new Date(0), '"1970-01-01T00:00:00.000Z"'],
   ])('of %p is the text %p', (value, text) => {
-    expect(recordedJson(value)).toBe(text);
+    expect(toRecordedJson(value)).toBe(text);
   });
 
   it.each<[string, unknown]>([
@@ -37,41 +37,41 @@ describe('what is recorded of a result', () => {
     ['a getter that fails', Object.defineProperty({}, 'a', { get: fail, enumerable: true })],
     ['a toJSON that gives nothing', { toJSON: () => undefined }],
   ])('is nothing when it cannot be JSON: %s', (_name, value) => {
-    expect(recordedJson(value)).toBeNull();
+    expect(toRecordedJson(value)).toBeNull();
   });
 
   it.each(HOSTILE_VALUES)('is text or nothing, never an exception, for %s', (_name, value) => {
-    expect(() => recordedJson(value)).not.toThrow();
+    expect(() => toRecordedJson(value)).not.toThrow();
   });
 
   it('has NUL and lone surrogates replaced, in texts and in keys', () => {
     const result = { 'a\u0000': ['\ud83d', 'x\u0000y', '\ude00'], fine: '😀 é \u0001' };
 
-    expect(JSON.parse(recordedJson(result)!)).toEqual({
+    expect(JSON.parse(toRecordedJson(result)!)).toEqual({
       'a\ufffd': ['\ufffd', 'x\ufffdy', '\ufffd'],
       fine: '😀 é \u0001',
     });
   });
 
   it('keeps a backslash before what only looks like an escape', () => {
-    expect(JSON.parse(recordedJson('C:\\u0000 \\\\ud83d')!)).toBe('C:\\u0000 \\\\ud83d');
+    expect(JSON.parse(toRecordedJson('C:\\u0000 \\\\ud83d')!)).toBe('C:\\u0000 \\\\ud83d');
   });
 
   it('is a note of its size when it stands deeper than SQLite takes it', () => {
     const nested = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
-    expect(recordedJson(JSON.parse(nested(990)))).toBe(nested(990));
-    expect(recordedJson(JSON.parse(nested(991)))).toBe('{"truncated":true,"bytes":1982}');
+    expect(toRecordedJson(JSON.parse(nested(990)))).toBe(nested(990));
+    expect(toRecordedJson(JSON.parse(nested(991)))).toBe('{"truncated":true,"bytes":1982}');
     const brackets = '['.repeat(3_000);
-    expect(recordedJson({ a: brackets, b: `\\"${brackets}` })).toBe(
+    expect(toRecordedJson({ a: brackets, b: `\\"${brackets}` })).toBe(
       JSON.stringify({ a: brackets, b: `\\"${brackets}` }),
     );
-    expect(recordedJson(Array.from({ length: 1_500 }, () => [[]]))).toHaveLength(7_501);
+    expect(toRecordedJson(Array.from({ length: 1_500 }, () => [[]]))).toHaveLength(7_501);
   });
 
   it('holds of any text exactly its storable form', () => {
     fc.assert(
       fc.property(trickyText, (text) => {
-        expect(JSON.parse(recordedJson(text)!)).toBe(storableText(text));
+        expect(JSON.parse(toRecordedJson(text)!)).toBe(toStorableText(text));
       }),
       { numRuns: 1_000 },
     );
@@ -82,7 +82,7 @@ describe('what is recorded of a result', () => {
 
     fc.assert(
       fc.property(fc.oneof(values, fc.dictionary(trickyText, trickyText)), (value) => {
-        const text = recordedJson(value) ?? 'null';
+        const text = toRecordedJson(value) ?? 'null';
 
         expect(Buffer.byteLength(text)).toBeLessThanOrEqual(KIB_64);
         expect(isStorable(JSON.parse(text))).toBe(true);
@@ -97,24 +97,27 @@ describe('a result that is large', () => {
     const result = 'é'.repeat(KIB_64 / 2 - 1);
 
     expect(RECORDED_JSON_BYTES_MAX).toBe(KIB_64);
-    expect(Buffer.byteLength(recordedJson(result)!)).toBe(KIB_64);
-    expect(JSON.parse(recordedJson(result)!)).toBe(result);
+    expect(Buffer.byteLength(toRecordedJson(result)!)).toBe(KIB_64);
+    expect(JSON.parse(toRecordedJson(result)!)).toBe(result);
   });
 
   it('gives way to a note of its size one byte later', () => {
-    expect(JSON.parse(recordedJson(`a${'é'.repeat(KIB_64 / 2 - 1)}`)!)).toEqual({ truncated: true, bytes: KIB_64 + 1 });
+    expect(JSON.parse(toRecordedJson(`a${'é'.repeat(KIB_64 / 2 - 1)}`)!)).toEqual({
+      truncated: true,
+      bytes: KIB_64 + 1,
+    });
   });
 
   it('is measured after its characters were replaced', () => {
     const result = '\u0000'.repeat(20_000);
 
-    expect(JSON.parse(recordedJson(result)!)).toBe('\ufffd'.repeat(20_000));
-    expect(JSON.parse(recordedJson(result.repeat(2))!)).toEqual({ truncated: true, bytes: 120_002 });
+    expect(JSON.parse(toRecordedJson(result)!)).toBe('\ufffd'.repeat(20_000));
+    expect(JSON.parse(toRecordedJson(result.repeat(2))!)).toEqual({ truncated: true, bytes: 120_002 });
   });
 
   it('takes no longer than its length allows, even as one run of backslashes', () => {
     const before = performance.now();
-    const text = recordedJson('\\'.repeat(200_000));
+    const text = toRecordedJson('\\'.repeat(200_000));
 
     expect(JSON.parse(text!)).toEqual({ truncated: true, bytes: 400_002 });
     // A linear pass takes about 20 ms; a search back from every backslash takes over 30,000.

@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import {
   byteLength,
   cutToBytes,
-  digitsOfExponents,
+  countExponentDigits,
   isDate,
   isStorableText,
-  storableText,
+  toStorableText,
 } from '../../lib/core/text.js';
 import { anyText } from '../support/unit/any-text.js';
 import { runInNewContext } from 'node:vm';
@@ -24,17 +24,17 @@ describe('text', () => {
   });
 
   it('has each NUL and each lone surrogate replaced, and nothing else', () => {
-    expect(storableText('a\u0000b\ud83dc\ude00d😀\u0001')).toBe('a\ufffdb\ufffdc\ufffdd😀\u0001');
+    expect(toStorableText('a\u0000b\ud83dc\ude00d😀\u0001')).toBe('a\ufffdb\ufffdc\ufffdd😀\u0001');
   });
 
   it('made storable is storable, as long as it was, and stays as it is the second time', () => {
     fc.assert(
       fc.property(anyText, (text) => {
-        const storable = storableText(text);
+        const storable = toStorableText(text);
 
         expect(isStorableText(storable)).toBe(true);
         expect(storable).toHaveLength(text.length);
-        expect(storableText(storable)).toBe(storable);
+        expect(toStorableText(storable)).toBe(storable);
       }),
     );
   });
@@ -44,7 +44,7 @@ describe('text', () => {
       fc.property(anyText, (text) => {
         fc.pre(isStorableText(text));
 
-        expect(storableText(text)).toBe(text);
+        expect(toStorableText(text)).toBe(text);
       }),
     );
   });
@@ -64,7 +64,7 @@ describe('text', () => {
 
   it('is cut between code points, as late as the bytes allow', () => {
     fc.assert(
-      fc.property(anyText.map(storableText), fc.nat({ max: 60 }), (text, bytesMax) => {
+      fc.property(anyText.map(toStorableText), fc.nat({ max: 60 }), (text, bytesMax) => {
         const cut = cutToBytes(text, bytesMax);
         const [next = ''] = text.slice(cut.length);
 
@@ -88,12 +88,12 @@ describe('text', () => {
     ['{"a":1E5,"b":[2e7]}', 12],
     ['{"1e9":"2e9","\\\\":"[3e9","\\":4e9":[5e9]}', 9],
   ])('%s has at most %d digits more without exponents', (json, digits) => {
-    expect(digitsOfExponents(json)).toBe(digits);
+    expect(countExponentDigits(json)).toBe(digits);
   });
 
   it('of sixty megabytes in one string is searched for exponents, whatever its characters', () => {
     for (const character of ['x', '\\', '"']) {
-      expect(digitsOfExponents(JSON.stringify([character.repeat(30_000_000), 1e300]))).toBe(300);
+      expect(countExponentDigits(JSON.stringify([character.repeat(30_000_000), 1e300]))).toBe(300);
     }
   });
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { checked } from '../../lib/core/option-checks.js';
-import { byUniqueKey, uniqueKeyCheck } from '../../lib/core/unique-key.js';
+import { compareUniqueKeys, uniqueKeyCheck } from '../../lib/core/unique-key.js';
 
 const keyedJobs = fc.record({
   topic: fc.constantFrom('mail', 'Mail', 'ship', 'é'),
@@ -17,13 +17,13 @@ describe('the order of keyed jobs', () => {
       { id: '5', topic: 'mail', uniqueKey: null },
     ];
 
-    expect(jobs.sort(byUniqueKey).map(({ id }) => id)).toEqual(['5', '4', '2', '1', '3']);
+    expect(jobs.sort(compareUniqueKeys).map(({ id }) => id)).toEqual(['5', '4', '2', '1', '3']);
   });
 
   it('is that of bytes, as in the database', () => {
     const keys = ['😀', '\uff01', 'é', 'z', ''].map((uniqueKey) => ({ topic: 'mail', uniqueKey }));
 
-    expect(keys.sort(byUniqueKey).map(({ uniqueKey }) => uniqueKey)).toEqual(['', 'z', 'é', '\uff01', '😀']);
+    expect(keys.sort(compareUniqueKeys).map(({ uniqueKey }) => uniqueKey)).toEqual(['', 'z', 'é', '\uff01', '😀']);
   });
 
   it('is the same whatever order the jobs came in', () => {
@@ -33,7 +33,7 @@ describe('the order of keyed jobs', () => {
           .array(keyedJobs)
           .chain((jobs) => fc.tuple(fc.constant(jobs), fc.shuffledSubarray(jobs, { minLength: jobs.length }))),
         ([jobs, shuffled]) => {
-          expect([...shuffled].sort(byUniqueKey)).toEqual([...jobs].sort(byUniqueKey));
+          expect([...shuffled].sort(compareUniqueKeys)).toEqual([...jobs].sort(compareUniqueKeys));
         },
       ),
     );
@@ -42,8 +42,8 @@ describe('the order of keyed jobs', () => {
   it('is the opposite seen from the other side, and goes on over a third', () => {
     fc.assert(
       fc.property(keyedJobs, keyedJobs, keyedJobs, (a, b, c) => {
-        expect(byUniqueKey(a, b) + byUniqueKey(b, a)).toBe(0);
-        expect(byUniqueKey(a, b) < 0 && byUniqueKey(b, c) < 0 && byUniqueKey(a, c) >= 0).toBe(false);
+        expect(compareUniqueKeys(a, b) + compareUniqueKeys(b, a)).toBe(0);
+        expect(compareUniqueKeys(a, b) < 0 && compareUniqueKeys(b, c) < 0 && compareUniqueKeys(a, c) >= 0).toBe(false);
       }),
     );
   });

@@ -1,5 +1,5 @@
 import { InvalidOptionsError } from '../../lib/core/errors.js';
-import type { JobHandlerFunction } from '../../lib/core/job-context.js';
+import type { JobHandlerFunction } from '../../lib/core/job-handler.js';
 import { defineJob } from '../../lib/core/job-topic.js';
 import { HandlerRegistry } from '../../lib/engine/handler-registry.js';
 import { thrownBy } from '../support/unit/thrown.js';

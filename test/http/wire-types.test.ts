@@ -34,7 +34,7 @@ describe('the client and the server', () => {
     holds<Same<Said<JobsController, 'cancel'>, Client.Job>>();
     holds<Same<Said<JobsController, 'enqueueMany'>, Client.EnqueuedJobs>>();
     holds<Same<Said<JobsController, 'list'>, Client.JobPage>>();
-    holds<Same<Said<JobsController, 'bulk'>, Client.BulkAnswer>>();
+    holds<Same<Said<JobsController, 'bulk'>, Client.BulkResult>>();
     holds<Same<Said<ReportsController, 'stats'>, Client.JobStats>>();
     holds<Same<Said<TopicsController, 'topics'>, Client.TopicList>>();
     holds<Same<Said<ReportsController, 'timeseries'>, Client.Timeseries>>();

@@ -1,5 +1,5 @@
 import { Logger } from '@nestjs/common';
-import { guardedLogger, silentLogger } from '../../lib/core/logger.js';
+import { guardLogger, silentLogger } from '../../lib/core/logger.js';
 import { moduleLogger } from '../../lib/nest/nest-logger.js';
 import { RecordingLogger } from '../support/unit/recording-logger.js';
 
@@ -10,7 +10,7 @@ const fails = (): never => {
 describe('a guarded logger', () => {
   it('hands every line on as it is', () => {
     const inner = new RecordingLogger();
-    const logger = guardedLogger(inner);
+    const logger = guardLogger(inner);
 
     logger.debug('one');
     logger.log('two');
@@ -29,7 +29,7 @@ describe('a guarded logger', () => {
     'keeps a message on one line that holds %j, and its stack as it is',
     (breaking) => {
       const inner = new RecordingLogger();
-      const logger = guardedLogger(inner);
+      const logger = guardLogger(inner);
       const message = `failed ma${breaking}il: no${breaking}connection`;
       logger.debug(message);
       logger.log(message);
@@ -46,7 +46,7 @@ describe('a guarded logger', () => {
   );
 
   it('never throws, even when the logger inside does', () => {
-    const logger = guardedLogger({ debug: fails, log: fails, warn: fails, error: fails, isDebugEnabled: fails });
+    const logger = guardLogger({ debug: fails, log: fails, warn: fails, error: fails, isDebugEnabled: fails });
 
     expect(() => {
       logger.debug('a');
@@ -59,12 +59,12 @@ describe('a guarded logger', () => {
 
   it('asks whether debug lines are wanted each time, and takes silence for yes', () => {
     let isWanted = true;
-    const asked = guardedLogger({ ...silentLogger, isDebugEnabled: () => isWanted });
+    const asked = guardLogger({ ...silentLogger, isDebugEnabled: () => isWanted });
 
     expect(asked.isDebugEnabled?.()).toBe(true);
     isWanted = false;
     expect(asked.isDebugEnabled?.()).toBe(false);
-    expect(guardedLogger(new RecordingLogger()).isDebugEnabled?.()).toBe(true);
+    expect(guardLogger(new RecordingLogger()).isDebugEnabled?.()).toBe(true);
   });
 });
 

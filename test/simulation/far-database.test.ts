@@ -1,4 +1,4 @@
-import type { JobContext } from '../../lib/core/job-context.js';
+import type { JobContext } from '../../lib/core/job-handler.js';
 import { JobsEngine } from '../../lib/engine/jobs-engine.js';
 import { altered } from '../support/altered-store.js';
 import { VirtualClock } from '../support/unit/virtual-clock.js';

@@ -1,4 +1,4 @@
-import type { BulkAction, BulkAnswer, BulkOrder, BulkRequest, SkippedJobs } from '../../core/bulk.js';
+import type { BulkAction, BulkResult, BulkOrder, BulkRequest, SkippedJobs } from '../../core/bulk.js';
 import { BULK_JOBS_MAX, readBulkRequest } from '../../core/bulk.js';
 import { RowLockedError } from '../../core/errors.js';
 import { JOB_ACTIONS } from '../../core/job-state.js';
@@ -35,7 +35,7 @@ export class BulkActions {
    * @param topics the only topics that are moved; `null` is all.
    * @throws InvalidOptionsError for a request that is refused; nothing was moved then.
    */
-  async run(request: BulkRequest, topics: readonly string[] | null = null): Promise<BulkAnswer> {
+  async run(request: BulkRequest, topics: readonly string[] | null = null): Promise<BulkResult> {
     const order = readBulkRequest(request);
     const { ids, more } = await this.meant(order, topics);
     const statuses = order.filter && statusesOf(order.filter);

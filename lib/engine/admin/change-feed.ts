@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.js';
-import { messageOf } from '../../core/error-text.js';
+import { toErrorMessage } from '../../core/error-text.js';
 import type { JobStats } from '../../core/job.js';
 import type { TopicStats } from '../../core/job-reports.js';
 import type { JobsLogger } from '../../core/logger.js';
@@ -128,7 +128,7 @@ export class ChangeFeed {
       try {
         tell();
       } catch (error) {
-        this.options.logger.error(`somebody who watches failed: ${messageOf(error)}`);
+        this.options.logger.error(`somebody who watches failed: ${toErrorMessage(error)}`);
       }
     }
   }

@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.js';
-import { within } from '../../core/clock.js';
+import { endsWithin } from '../../core/clock.js';
 import type { Duration } from '../../core/duration.js';
 import { IdleTimeoutError } from '../../core/errors.js';
 import type { UnfinishedTopic } from '../../core/errors.js';
@@ -44,7 +44,7 @@ export class IdleWatch {
         'whenIdle was asked before the queue has started: no job runs until start(), which a Nest application does in init() or listen()',
       );
     }
-    if (!(await within(this.parts.clock, timeoutMs, this.untilIdle()))) {
+    if (!(await endsWithin(this.parts.clock, timeoutMs, this.untilIdle()))) {
       const due = await this.dueTopics();
       const topics = this.unfinishedTopics(due ?? []);
       const reasons = [
@@ -72,7 +72,7 @@ export class IdleWatch {
       (topics) => void (due = topics),
       () => undefined,
     );
-    await within(this.parts.clock, SCAN_MS, scan);
+    await endsWithin(this.parts.clock, SCAN_MS, scan);
     return due;
   }
 

@@ -1,11 +1,11 @@
 import { JobNotFoundError, JobStateError, RowLockedError } from '../../core/errors.js';
 import type { Job, JobFilter, JobPage } from '../../core/job.js';
 import type { JobAction } from '../../core/job-state.js';
-import { JOB_ACTIONS, normalJobId } from '../../core/job-state.js';
+import { JOB_ACTIONS, parseJobId } from '../../core/job-state.js';
 import type { RequeueOptions } from '../../core/job-options.js';
 import { readRequeueOptions } from '../../core/job-options.js';
-import { toTopicName, validPayload } from '../../core/job-topic.js';
-import { cursorAfter, readListFilter } from '../../core/list-filter.js';
+import { toTopicName, validatePayload } from '../../core/job-topic.js';
+import { buildCursor, readListFilter } from '../../core/list-filter.js';
 import { checked } from '../../core/option-checks.js';
 import { encodePayload } from '../../core/payload.js';
 import type { TopicName } from '../../core/topic.js';
@@ -21,7 +21,7 @@ export class JobAdmin {
   constructor(private readonly options: JobAdminParts) {}
 
   async get(id: string): Promise<Job | null> {
-    const normal = normalJobId(id);
+    const normal = parseJobId(id);
     return normal === undefined ? null : ((await this.options.store.find([normal]))[0] ?? null);
   }
 
@@ -34,7 +34,7 @@ export class JobAdmin {
     const query = readListFilter(filter);
     const { limit, offset } = query;
     const { items, lastId, total, totalCapped } = await this.options.store.reports.list(query);
-    const nextCursor = lastId === null ? null : cursorAfter(lastId, query);
+    const nextCursor = lastId === null ? null : buildCursor(lastId, query);
     return { items, total, totalCapped, limit, offset, nextCursor };
   }
 
@@ -60,7 +60,7 @@ export class JobAdmin {
   }
 
   private async moved(action: JobAction, id: string, changes?: RequeueChanges): Promise<ActionResult> {
-    const normal = normalJobId(id);
+    const normal = parseJobId(id);
     const answer =
       normal === undefined ? undefined : (await this.options.actions.move(action, [normal], { changes }))[0];
     if (answer?.moved) {
@@ -73,7 +73,7 @@ export class JobAdmin {
     const job = await this.get(id);
     const schema = job && this.options.registry.get(job.topic)?.schema;
     if (schema) {
-      await validPayload(schema, JSON.parse(payload), job.topic);
+      await validatePayload(schema, JSON.parse(payload), job.topic);
     }
   }
 

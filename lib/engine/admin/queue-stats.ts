@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.js';
-import { addTo, percentileOf, runTimesOf } from '../../core/run-times.js';
+import { addHistogram, estimatePercentile, mergeRunTimes } from '../../core/run-times.js';
 import type { JobStats } from '../../core/job.js';
 import type { ErrorGroups, StatusCounts, TimeseriesPoint, TopicStats } from '../../core/job-reports.js';
 import { SEARCHED_FAILURES_MAX, SMALL_TABLE_JOBS } from '../../core/limits.js';
@@ -56,7 +56,7 @@ export class QueueStats {
       ...sum,
       total: totalOf(sum),
       successRate: successRateOf(sum),
-      ...runTimesOf(samples.map(({ topic, timesMs }) => ({ timesMs, completed: completedOf.get(topic) ?? 0 }))),
+      ...mergeRunTimes(samples.map(({ topic, timesMs }) => ({ timesMs, completed: completedOf.get(topic) ?? 0 }))),
       oldestPendingMs: ages.length === 0 ? null : Math.max(...ages),
     };
   }
@@ -143,7 +143,7 @@ export class QueueStats {
 
 function pointOf(minute: Date, entries: RolledUpMinutes['entries']): TimeseriesPoint {
   const histogram = {};
-  entries.forEach((entry) => addTo(histogram, entry.histogram));
+  entries.forEach((entry) => addHistogram(histogram, entry.histogram));
   const sum = (member: 'completed' | 'failed' | 'started' | 'runMs' | 'waitMs'): number =>
     entries.reduce((total, entry) => total + entry[member], 0);
   const [completed, started] = [sum('completed'), sum('started')];
@@ -152,7 +152,7 @@ function pointOf(minute: Date, entries: RolledUpMinutes['entries']): TimeseriesP
     completed,
     failed: sum('failed'),
     avgExecutionTime: completed === 0 ? 0 : sum('runMs') / completed,
-    p95: percentileOf(histogram, 0.95),
+    p95: estimatePercentile(histogram, 0.95),
     avgWaitTime: started === 0 ? 0 : sum('waitMs') / started,
   };
 }

@@ -1,5 +1,5 @@
 import type { BackoffBounds } from '../../core/backoff.js';
-import { growingBackoffMs } from '../../core/backoff.js';
+import { backoffMs } from '../../core/backoff.js';
 import type { JobRunner } from '../run/job-runner.js';
 import { ClaimCapacity } from './claim-capacity.js';
 import { Claimer } from './claimer.js';
@@ -214,7 +214,7 @@ export class Dispatcher implements WakeListener {
 
   private lockedPauseMs(): number {
     const { pollIntervalMs, random } = this.options;
-    const pauseMs = growingBackoffMs(this.timesLocked, LOCKED_PAUSES, random());
+    const pauseMs = backoffMs(this.timesLocked, LOCKED_PAUSES, random());
     this.timesLocked += 1;
     // What is due elsewhere in the meantime does not wait for it.
     return Math.min(pauseMs, pollIntervalMs, this.scanner.nextDueInMs());

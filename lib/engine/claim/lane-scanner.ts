@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.js';
-import { messageOf } from '../../core/error-text.js';
+import { toErrorMessage } from '../../core/error-text.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { JobStore } from '../../store/job-store.js';
 import type { ClaimCapacity } from './claim-capacity.js';
@@ -193,7 +193,7 @@ export class LaneScanner {
       }
     } catch (error) {
       // The claims themselves say that the database does not answer.
-      logger.debug(`no look below the bounds of claims: ${messageOf(error)}`);
+      logger.debug(`no look below the bounds of claims: ${toErrorMessage(error)}`);
     }
   }
 }

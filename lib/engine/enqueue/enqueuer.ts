@@ -1,10 +1,15 @@
 import { describeValue } from '../../core/error-text.js';
-import { IdempotencyConflictError, InvalidOptionsError, QueueUnavailableError, uncertain } from '../../core/errors.js';
+import {
+  IdempotencyConflictError,
+  InvalidOptionsError,
+  QueueUnavailableError,
+  toUncertain,
+} from '../../core/errors.js';
 import type { EnqueueOptions, Idempotency, Job } from '../../core/job.js';
 import type { EnqueueSettings } from '../../core/job-options.js';
 import { readEnqueueOptions, readTopicOptions, readNewJobOptions } from '../../core/job-options.js';
 import type { AnyNewJob, TopicLike } from '../../core/job-topic.js';
-import { toTopicName, typedTopic } from '../../core/job-topic.js';
+import { toTopicName, toTypedTopic } from '../../core/job-topic.js';
 import { encodePayload } from '../../core/payload.js';
 import type { InsertedJob, JobInsert, StoreTransaction, StatementConcurrency } from '../../store/job-store.js';
 import { freshJob } from '../../store/row-mapper.js';
@@ -136,7 +141,7 @@ export class Enqueuer {
     place?: string,
   ): NewJobRow {
     const topic = this.topicOf(topicLike);
-    const typed = typedTopic(topicLike);
+    const typed = toTypedTopic(topicLike);
     const { payloadBytesMax, maxRetries, registry } = this.options;
     const row = new DraftedRow(topic, encodePayload(payload, payloadBytesMax), given, maxRetries, once ?? null);
     return new NewJobRow(row, typed ? typed.schema : registry.get(topic.topic)?.schema, place);
@@ -144,7 +149,7 @@ export class Enqueuer {
 
   /** A topic's name, and what it says of its jobs itself, or else its handler, when that is here. */
   private topicOf(topicLike: TopicLike): DraftedTopic {
-    const typed = typedTopic(topicLike);
+    const typed = toTypedTopic(topicLike);
     const topic = toTopicName(topicLike);
     const defaults = typed && readTopicOptions(topic, typed.options);
     const handler = this.options.registry.get(topic)?.settings;
@@ -166,7 +171,7 @@ export class Enqueuer {
           throw error;
         }
         // That the last try has stored nothing says nothing of the one before.
-        const all = lost && !error.isUncertain ? uncertain(error) : error;
+        const all = lost && !error.isUncertain ? toUncertain(error) : error;
         if (all.isUncertain) {
           this.options.wakeSignal.maybeStored(rows);
         }

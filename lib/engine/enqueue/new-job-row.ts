@@ -4,7 +4,7 @@ import { InvalidOptionsError, InvalidPayloadError, PayloadTooLargeError } from '
 import type { Idempotency } from '../../core/job.js';
 import type { EnqueueSettings, HandlerSettings } from '../../core/job-options.js';
 import type { AnySchema } from '../../core/job-topic.js';
-import { validPayload } from '../../core/job-topic.js';
+import { validatePayload } from '../../core/job-topic.js';
 import type { JobInsert } from '../../store/job-store.js';
 
 /**
@@ -71,7 +71,7 @@ export async function judgeAll(drafts: readonly NewJobRow[]): Promise<void> {
 export async function judge({ row, schema, place }: NewJobRow): Promise<void> {
   try {
     if (schema) {
-      await validPayload(schema, JSON.parse(row.payload), row.topic);
+      await validatePayload(schema, JSON.parse(row.payload), row.topic);
     }
   } catch (error) {
     throw place === undefined ? error : placedError(place, error);

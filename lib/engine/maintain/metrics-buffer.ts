@@ -1,6 +1,6 @@
 import type { JobEvent } from '../../core/job-events.js';
 import type { Histogram } from '../../core/run-times.js';
-import { addTo, note } from '../../core/run-times.js';
+import { addHistogram, addTime } from '../../core/run-times.js';
 import type { RollupEntry } from '../../store/report-store.js';
 import { ALL_TOPICS } from '../../store/report-store.js';
 
@@ -69,7 +69,7 @@ function addTally(tally: Tally, other: Tally): void {
   tally.started += other.started;
   tally.runMs += other.runMs;
   tally.waitMs += other.waitMs;
-  addTo(tally.histogram, other.histogram);
+  addHistogram(tally.histogram, other.histogram);
 }
 
 function addEvent(tally: Tally, event: JobEvent): void {
@@ -81,6 +81,6 @@ function addEvent(tally: Tally, event: JobEvent): void {
   } else if (event.type === 'completed') {
     tally.completed += 1;
     tally.runMs += event.durationMs ?? 0;
-    note(tally.histogram, event.durationMs ?? 0);
+    addTime(tally.histogram, event.durationMs ?? 0);
   }
 }

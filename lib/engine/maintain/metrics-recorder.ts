@@ -1,4 +1,4 @@
-import { messageOf } from '../../core/error-text.js';
+import { toErrorMessage } from '../../core/error-text.js';
 import type { JobEvent } from '../../core/job-events.js';
 import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
@@ -58,7 +58,7 @@ export class MetricsRecorder {
       await this.record();
       await store.reports.forgetWorker(worker);
     } catch (error) {
-      logger.debug(`the last statistics were not recorded: ${messageOf(error)}`);
+      logger.debug(`the last statistics were not recorded: ${toErrorMessage(error)}`);
     }
   }
 

@@ -1,11 +1,11 @@
 import type { Clock } from '../../core/clock.js';
 import type { AbortReason } from '../../core/errors.js';
 import { InvalidOptionsError, JobAbortedError, LeaseLostError } from '../../core/errors.js';
-import { messageOf } from '../../core/error-text.js';
+import { toErrorMessage } from '../../core/error-text.js';
 import type { Claim } from '../../core/job.js';
-import type { JobContext } from '../../core/job-context.js';
+import type { JobContext } from '../../core/job-handler.js';
 import type { JobsLogger } from '../../core/logger.js';
-import { recordedJson } from '../../core/recorded-json.js';
+import { toRecordedJson } from '../../core/recorded-json.js';
 import type { JobStore, ProgressEntry, StoreTransaction } from '../../store/job-store.js';
 import type { AttemptHandle } from './handler-context.js';
 import { HandlerContext } from './handler-context.js';
@@ -264,7 +264,7 @@ export class Attempt implements AttemptHandle {
   }
 
   private async recordProgress(value: unknown): Promise<void> {
-    if (await this.parts.progressBatcher.add({ token: this.claim, progress: recordedJson(value) })) {
+    if (await this.parts.progressBatcher.add({ token: this.claim, progress: toRecordedJson(value) })) {
       return;
     }
     if (this.mustBeProcessing) {
@@ -276,7 +276,7 @@ export class Attempt implements AttemptHandle {
   /** A refusal of which nobody hears must not end the process. */
   private heard(call: string, answer: Promise<void>): Promise<void> {
     answer.catch((error: unknown) =>
-      this.parts.logger.debug(`${call} of job ${this.id} was refused: ${messageOf(error)}`),
+      this.parts.logger.debug(`${call} of job ${this.id} was refused: ${toErrorMessage(error)}`),
     );
     return answer;
   }

@@ -1,7 +1,7 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
 import { DatabaseRefusedError, QueueUnavailableError } from '../../core/errors.js';
-import { messageOf, UNRECORDABLE_FAILURE } from '../../core/error-text.js';
-import { growingBackoffMs } from '../../core/backoff.js';
+import { toErrorMessage, UNRECORDABLE_FAILURE } from '../../core/error-text.js';
+import { backoffMs } from '../../core/backoff.js';
 import type { ClaimToken, Outcome } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
@@ -139,7 +139,7 @@ export class Completer {
       this.noteOutage(error);
       this.askLater(settling);
     } else if (!settling.isPlain) {
-      logger.error(`outcome of job ${id} was refused, a fixed text is stored: ${messageOf(error)}`);
+      logger.error(`outcome of job ${id} was refused, a fixed text is stored: ${toErrorMessage(error)}`);
       settling.outcome = plainOutcome(settling.outcome);
       settling.isPlain = true;
       this.ask(settling);
@@ -147,7 +147,7 @@ export class Completer {
       settling.refusals += 1;
       this.askLater(settling);
     } else {
-      logger.error(`outcome of job ${id} was refused for good: ${messageOf(error)}`);
+      logger.error(`outcome of job ${id} was refused for good: ${toErrorMessage(error)}`);
       settling.done('lease lost');
     }
   }
@@ -194,7 +194,7 @@ export class Completer {
 
   private askLater(settling: Settling): void {
     const { clock, random } = this.options;
-    const ms = growingBackoffMs(settling.failures, { minMs: PAUSE_MIN_MS, maxMs: this.pauseMaxMs }, random());
+    const ms = backoffMs(settling.failures, { minMs: PAUSE_MIN_MS, maxMs: this.pauseMaxMs }, random());
     settling.failures += 1;
     const pause = clock.schedule(ms, () => this.ask(settling));
     this.pausing.set(settling, pause);

@@ -1,5 +1,5 @@
 import type { Backoff, BackoffFunction } from '../../core/backoff.js';
-import { backoffDelayMs } from '../../core/backoff.js';
+import { retryDelayMs } from '../../core/backoff.js';
 import type { Clock } from '../../core/clock.js';
 import { parseDuration } from '../../core/duration.js';
 import type { AbortReason } from '../../core/errors.js';
@@ -7,9 +7,9 @@ import { describeValue, toFailure } from '../../core/error-text.js';
 import { InvalidOptionsError, isUnrecoverable, SnoozeError } from '../../core/errors.js';
 import type { Failure } from '../../core/error-text.js';
 import type { Outcome } from '../../core/job.js';
-import { isLastChance } from '../../core/job.js';
+import { isLastAttempt } from '../../core/job.js';
 import type { JobsLogger } from '../../core/logger.js';
-import { recordedJson } from '../../core/recorded-json.js';
+import { toRecordedJson } from '../../core/recorded-json.js';
 import type { Attempt } from './attempt.js';
 import type { RegisteredHandler } from '../handler-registry.js';
 import type { Execution, Judgement, Result } from './run.js';
@@ -62,7 +62,7 @@ export class Executor {
       return this.judge(attempt, handler, result);
     } catch (error) {
       // The handler threw something that cannot even be looked at, such as a revoked proxy.
-      const delayMs = backoffDelayMs(this.options.backoff, attempt.claim.retries + 1, this.options.random());
+      const delayMs = retryDelayMs(this.options.backoff, attempt.claim.retries + 1, this.options.random());
       return { kind: 'retry', delayMs, failure: toFailure(error) };
     }
   }
@@ -110,13 +110,13 @@ export class Executor {
     }
     const unrun = unrunKindOf(value);
     return unrun === undefined
-      ? { kind: 'completed', result: recordedJson(value) }
+      ? { kind: 'completed', result: toRecordedJson(value) }
       : this.retry(attempt, handler, new TypeError(`the handler returned ${unrun}, which nobody runs`));
   }
 
   private retry(attempt: Attempt, handler: RegisteredHandler, error: unknown): Outcome {
     // Most often the transaction of a `completeTx` committed, and nothing failed.
-    const isAnyRetry = !attempt.isCompleted && !isLastChance(attempt.claim);
+    const isAnyRetry = !attempt.isCompleted && !isLastAttempt(attempt.claim);
     const delayMs = isAnyRetry ? this.delayMs(attempt, handler, error) : this.unaskedDelayMs(attempt, handler);
     return { kind: 'retry', delayMs, failure: toFailure(error) };
   }
@@ -125,7 +125,7 @@ export class Executor {
   private unaskedDelayMs(attempt: Attempt, handler: RegisteredHandler): number {
     const { backoff: fallback, random } = this.options;
     const own = this.backoffOf(attempt, handler);
-    return backoffDelayMs(typeof own === 'function' ? fallback : own, attempt.claim.retries + 1, random());
+    return retryDelayMs(typeof own === 'function' ? fallback : own, attempt.claim.retries + 1, random());
   }
 
   private backoffOf({ claim }: Attempt, { settings }: RegisteredHandler): Backoff | BackoffFunction {
@@ -137,7 +137,7 @@ export class Executor {
     const retry = attempt.claim.retries + 1;
     const backoff = this.backoffOf(attempt, handler);
     if (typeof backoff !== 'function') {
-      return backoffDelayMs(backoff, retry, random());
+      return retryDelayMs(backoff, retry, random());
     }
     try {
       const given: unknown = backoff(retry, error);
@@ -153,7 +153,7 @@ export class Executor {
         `backoff function of '${handler.topic}' failed, the module's backoff is used: ${toFailure(thrown).message}`,
       );
     }
-    return backoffDelayMs(fallback, retry, random());
+    return retryDelayMs(fallback, retry, random());
   }
 }
 

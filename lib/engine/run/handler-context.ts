@@ -1,5 +1,5 @@
 import type { Claim } from '../../core/job.js';
-import type { JobContext } from '../../core/job-context.js';
+import type { JobContext } from '../../core/job-handler.js';
 import type { StoreTransaction } from '../../store/job-store.js';
 
 /** What a handler may ask of its attempt, through its job. */

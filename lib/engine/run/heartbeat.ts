@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.js';
 import { DatabaseRefusedError, StatementCancelledError } from '../../core/errors.js';
-import { messageOf } from '../../core/error-text.js';
+import { toErrorMessage } from '../../core/error-text.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { JobStore } from '../../store/job-store.js';
 import type { Attempt } from './attempt.js';
@@ -87,7 +87,7 @@ export class Heartbeat {
       attempts.filter(({ id }) => ids.has(id)).forEach((attempt) => attempt.cancel());
     } catch (error) {
       // The next renewal brings them too.
-      this.options.logger.debug(`cancel requests were not read: ${messageOf(error)}`);
+      this.options.logger.debug(`cancel requests were not read: ${toErrorMessage(error)}`);
     }
   }
 

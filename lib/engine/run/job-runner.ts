@@ -1,5 +1,5 @@
 import type { Claim, ClaimToken, Outcome } from '../../core/job.js';
-import { isLastChance } from '../../core/job.js';
+import { isLastAttempt } from '../../core/job.js';
 import type { ProgressEntry } from '../../store/job-store.js';
 import { EventLoopBudget } from '../../store/event-loop-budget.js';
 import type { AttemptParts } from './attempt.js';
@@ -239,7 +239,7 @@ export class JobRunner {
     }
     attempt.slotSinceMs = nowMs;
     this.slots.give(attempt);
-    if (isLastChance(claim) && attempt.abortedFor === undefined) {
+    if (isLastAttempt(claim) && attempt.abortedFor === undefined) {
       this.beginnings.note(attempt);
     } else {
       this.begin(attempt, nowMs);

@@ -3,7 +3,7 @@ import type { Clock, ScheduledWake } from '../../core/clock.js';
 import { InvalidPayloadError, UnrecoverableError } from '../../core/errors.js';
 import type { Outcome } from '../../core/job.js';
 import type { AnySchema } from '../../core/job-topic.js';
-import { validPayload } from '../../core/job-topic.js';
+import { validatePayload } from '../../core/job-topic.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { Attempt } from './attempt.js';
 import type { RegisteredHandler } from '../handler-registry.js';
@@ -144,7 +144,7 @@ async function performWithCare(attempt: Attempt, handler: RegisteredHandler): Pr
 /** What the schema makes of the payload. A refusal is final: the payload will not change. */
 async function judged(schema: AnySchema, payload: unknown): Promise<unknown> {
   try {
-    return await validPayload(schema, payload);
+    return await validatePayload(schema, payload);
   } catch (error) {
     throw error instanceof InvalidPayloadError ? new UnrecoverableError(error.message, { cause: error }) : error;
   }

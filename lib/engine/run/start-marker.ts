@@ -1,8 +1,8 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
-import { messageOf } from '../../core/error-text.js';
+import { toErrorMessage } from '../../core/error-text.js';
 import { QueueUnavailableError } from '../../core/errors.js';
 import type { BackoffBounds } from '../../core/backoff.js';
-import { growingBackoffMs } from '../../core/backoff.js';
+import { backoffMs } from '../../core/backoff.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { ClaimState, JobStore } from '../../store/job-store.js';
 import type { Attempt } from './attempt.js';
@@ -101,12 +101,12 @@ export class StartMarker {
   private mend(attempt: Attempt, error: unknown, tries: number): void {
     if (error instanceof QueueUnavailableError) {
       this.lockedSince.delete(attempt);
-      return this.pause(attempt, tries + 1, growingBackoffMs(tries, PAUSES, this.options.random()));
+      return this.pause(attempt, tries + 1, backoffMs(tries, PAUSES, this.options.random()));
     }
     if (!this.isRefusalTold) {
       this.isRefusalTold = true;
       this.options.logger.error(
-        `the database refuses to note that jobs begin which have no retry left; they are given back: ${messageOf(error)}`,
+        `the database refuses to note that jobs begin which have no retry left; they are given back: ${toErrorMessage(error)}`,
       );
     }
     this.forget(attempt);

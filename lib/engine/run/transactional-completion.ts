@@ -1,6 +1,6 @@
 import { JobStateError, LeaseLostError } from '../../core/errors.js';
 import type { ClaimToken } from '../../core/job.js';
-import { recordedJson } from '../../core/recorded-json.js';
+import { toRecordedJson } from '../../core/recorded-json.js';
 import type { JobStore, StoreTransaction, TransactionPart } from '../../store/job-store.js';
 
 /** The completion of a job in a transaction of its handler's own. */
@@ -66,7 +66,7 @@ export class TransactionalCompletion {
     // Counted before the statement is sent: its transaction may commit before this process hears of it.
     this.possible += 1;
     try {
-      await this.store.completeTx(tx, this.token, recordedJson(result));
+      await this.store.completeTx(tx, this.token, toRecordedJson(result));
       isAccepted = true;
       this.acceptedBy = tx;
       this.refused.filter((other) => other.tx === tx).forEach((other) => other.part.pardon());

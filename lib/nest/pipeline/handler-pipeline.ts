@@ -15,7 +15,7 @@ import { PipesContextCreator } from '@nestjs/core/pipes/index.js';
 import { REQUEST_CONTEXT_ID } from '@nestjs/core/router/request/request-constants.js';
 import { describeValue } from '../../core/error-text.js';
 import { InvalidOptionsError } from '../../core/errors.js';
-import type { JobContext, JobHandlerFunction } from '../../core/job-context.js';
+import type { JobContext, JobHandlerFunction } from '../../core/job-handler.js';
 import { BODY_PARAMETER, ROUTE_ARGUMENTS_METADATA } from '../decorators/payload.decorator.js';
 import { JOB_CONTEXT_TYPE } from '../job-context.js';
 import { GatedInterceptors } from './gated-interceptors.js';

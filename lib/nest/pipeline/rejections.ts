@@ -1,6 +1,6 @@
 import { HttpException } from '@nestjs/common';
 import { isUnrecoverable, SnoozeError, UnrecoverableError } from '../../core/errors.js';
-import { messageOf } from '../../core/error-text.js';
+import { toErrorMessage } from '../../core/error-text.js';
 import { isOutage } from './transient-errors.js';
 
 /**
@@ -31,5 +31,5 @@ export class Rejections {
 function reasonOf(error: unknown): string {
   const response = error instanceof HttpException ? error.getResponse() : undefined;
   const details = typeof response === 'object' ? (response as { message?: unknown }).message : undefined;
-  return Array.isArray(details) ? `${messageOf(error)}: ${details.join('; ')}` : messageOf(error);
+  return Array.isArray(details) ? `${toErrorMessage(error)}: ${details.join('; ')}` : toErrorMessage(error);
 }

@@ -1,5 +1,5 @@
 import { QueueUnavailableError } from '../../core/errors.js';
-import { byUniqueKey } from '../../core/unique-key.js';
+import { compareUniqueKeys } from '../../core/unique-key.js';
 import type { InsertedJob, JobInsert, StoreTransaction } from '../job-store.js';
 import { insertionOf } from '../row-mapper.js';
 import { INSERT_ROUNDS_MAX, neverStored, noteInserted } from '../batch-results.js';
@@ -73,7 +73,7 @@ export class JobInserter {
     store: (piece: readonly JobInsert[]) => Promise<InsertedJob[]>,
   ): Promise<InsertedJob[]> {
     const inserted = new Map<JobInsert, InsertedJob>();
-    for (const piece of piecesOf([...jobs].sort(byUniqueKey))) {
+    for (const piece of piecesOf([...jobs].sort(compareUniqueKeys))) {
       const stored = await store(piece);
       piece.forEach((job, index) => inserted.set(job, stored[index]!));
     }

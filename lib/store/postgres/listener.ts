@@ -1,7 +1,7 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
-import { within } from '../../core/clock.js';
+import { endsWithin } from '../../core/clock.js';
 import type { BackoffBounds } from '../../core/backoff.js';
-import { growingBackoffMs } from '../../core/backoff.js';
+import { backoffMs } from '../../core/backoff.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { StoreHints } from '../job-store.js';
 import type { NotificationPayload } from './notification-payload.js';
@@ -157,7 +157,7 @@ export class PostgresListener {
         `notifications lost, polling until they are back: ${error?.message ?? 'the connection ended'}`,
       );
     }
-    const pauseMs = growingBackoffMs(this.failures, RECONNECTS, Math.random());
+    const pauseMs = backoffMs(this.failures, RECONNECTS, Math.random());
     this.failures += 1;
     this.timer = this.options.clock.schedule(pauseMs, () => void this.connect());
   }
@@ -201,7 +201,7 @@ export class PostgresListener {
 async function endClient(client: PostgresClient, clock: Clock): Promise<void> {
   try {
     if (
-      !(await within(
+      !(await endsWithin(
         clock,
         GOODBYE_MAX_MS,
         client.end().then(() => undefined),

@@ -1,7 +1,7 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Clock } from '../../core/clock.js';
-import { within } from '../../core/clock.js';
-import { messageOf } from '../../core/error-text.js';
+import { endsWithin } from '../../core/clock.js';
+import { toErrorMessage } from '../../core/error-text.js';
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
@@ -130,9 +130,9 @@ export class PostgresStore implements JobStore {
     this.transactions.close();
     this.stopHearing?.();
     if (this.options.own.isInitialized) {
-      await within(this.options.clock, LAST_HINT_MAX_MS, this.announcer.flush());
+      await endsWithin(this.options.clock, LAST_HINT_MAX_MS, this.announcer.flush());
       // A connection on which a query hangs would be waited for as long as the network keeps silent.
-      await within(this.options.clock, CLOSE_MAX_MS, this.options.own.destroy());
+      await endsWithin(this.options.clock, CLOSE_MAX_MS, this.options.own.destroy());
     }
   }
 
@@ -298,7 +298,7 @@ export class PostgresStore implements JobStore {
     try {
       await this.query(NOTIFY, [channel, hint]);
     } catch (error) {
-      this.options.logger.debug(`a notification was not sent, polling will find the job: ${messageOf(error)}`);
+      this.options.logger.debug(`a notification was not sent, polling will find the job: ${toErrorMessage(error)}`);
     }
   }
 

@@ -1,6 +1,6 @@
 import { InvalidOptionsError, JobsEngine } from 'nestjs-jobs';
 import type { JobEvent, JobHandlerFunction } from 'nestjs-jobs';
-import type { BulkAnswer, BulkRequest } from '../../../lib/core/bulk.js';
+import type { BulkResult, BulkRequest } from '../../../lib/core/bulk.js';
 import type { JobStatus } from '../../../lib/core/job-state.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import { claimMany, claimOne, insertMany, insertOne, outcomes, settlement, TOPIC } from '../../support/job-rows.js';
@@ -97,7 +97,7 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
       { reason: 'it is completed', ids: [done] },
       { reason: 'it is due already', ids: [due] },
     ];
-    const sorted = ({ skippedReasons: reasons, ...answer }: BulkAnswer): unknown => ({
+    const sorted = ({ skippedReasons: reasons, ...answer }: BulkResult): unknown => ({
       ...answer,
       skippedReasons: [...reasons].sort((a, b) => (a.reason < b.reason ? -1 : 1)),
     });

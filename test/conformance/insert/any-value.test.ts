@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { InvalidPayloadError, PayloadTooLargeError } from '../../../lib/core/errors.js';
 import { toFailure } from '../../../lib/core/error-text.js';
 import { encodePayload } from '../../../lib/core/payload.js';
-import { recordedJson } from '../../../lib/core/recorded-json.js';
-import { storableText } from '../../../lib/core/text.js';
+import { toRecordedJson } from '../../../lib/core/recorded-json.js';
+import { toStorableText } from '../../../lib/core/text.js';
 import { claimMany, newJob, settlement } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { anyText } from '../../support/unit/any-text.js';
@@ -68,7 +68,7 @@ describe.each(storeKinds())('any value on $label', (kind) => {
           const text = set[index]!;
           const outcome =
             index % 2 === 0
-              ? { kind: 'completed' as const, result: recordedJson([text, { [text]: text }]) }
+              ? { kind: 'completed' as const, result: toRecordedJson([text, { [text]: text }]) }
               : { kind: 'failed' as const, failure: toFailure(text) };
           return settlement(token, outcome);
         }),
@@ -77,7 +77,9 @@ describe.each(storeKinds())('any value on $label', (kind) => {
 
       const rows = new Map((await fixture.store.find(claims.map(({ id }) => id))).map((row) => [row.id, row]));
       const kept = claims.map(({ id }, index) => (index % 2 === 0 ? rows.get(id)!.result : rows.get(id)!.lastError));
-      const expected = set.map(storableText).map((text, index) => (index % 2 === 0 ? [text, { [text]: text }] : text));
+      const expected = set
+        .map(toStorableText)
+        .map((text, index) => (index % 2 === 0 ? [text, { [text]: text }] : text));
       expect(kept.map(canonical)).toEqual(expected.map(canonical));
     });
     await fc.assert(property, { numRuns: SETS, endOnFailure: true });

@@ -1,4 +1,4 @@
-import { guardedLogger } from '../../../lib/core/logger.js';
+import { guardLogger } from '../../../lib/core/logger.js';
 import { HandlerRegistry } from '../../../lib/engine/handler-registry.js';
 import { UnhandledTopicsCheck } from '../../../lib/engine/maintain/unhandled-topics.js';
 import { MetricsRecorder } from '../../../lib/engine/maintain/metrics-recorder.js';
@@ -17,7 +17,7 @@ describe.each(storeKinds())('jobs without a handler in any process on $label', (
     await fixture.sql('DELETE FROM _jobs');
     await fixture.sql('DELETE FROM _jobs_workers');
     logger = new RecordingLogger();
-    watch = new UnhandledTopicsCheck({ store: fixture.store, logger: guardedLogger(logger) });
+    watch = new UnhandledTopicsCheck({ store: fixture.store, logger: guardLogger(logger) });
   });
 
   const looks = async (count: number): Promise<string[]> => {

@@ -1,6 +1,6 @@
 import type { Subscription } from 'rxjs';
 import { JobsEngine, SnoozeError, UnrecoverableError } from 'nestjs-jobs';
-import type { JobContext } from '../../../lib/core/job-context.js';
+import type { JobContext } from '../../../lib/core/job-handler.js';
 import type { Dice } from '../../chaos/dice.js';
 import type { Machine } from './agenda.js';
 import type { Judge, Run } from './judge.js';

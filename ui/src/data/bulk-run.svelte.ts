@@ -1,4 +1,4 @@
-import type { BulkAnswer, BulkOptions, JobStatus, SkippedReason } from '../../../client/index.js';
+import type { BulkResult, BulkOptions, JobStatus, SkippedReason } from '../../../client/index.js';
 import type { Filters } from '../route/route.js';
 import type { ActionName } from './job-actions.js';
 import { statusesFor } from './job-actions.js';
@@ -11,7 +11,7 @@ export type Target = { ids: readonly string[] } | { filters: Filters };
 /** One action on many jobs: first counted, then done, in as many calls as it takes. */
 export class BulkRun {
   /** What a dry run said. */
-  plan: BulkAnswer | undefined = $state.raw();
+  plan: BulkResult | undefined = $state.raw();
   error: unknown = $state.raw();
   phase: 'counting' | 'asking' | 'running' | 'done' = $state('counting');
   changed = $state(0);
@@ -44,7 +44,7 @@ export class BulkRun {
     if (request === null) return;
     this.phase = 'running';
     try {
-      let answer: BulkAnswer;
+      let answer: BulkResult;
       do {
         answer = await api.bulk(request);
         this.changed += answer.changed;
@@ -80,4 +80,4 @@ function given<T extends object>(conditions: T): T {
   return Object.fromEntries(Object.entries(conditions).filter(([, value]) => value !== undefined)) as T;
 }
 
-const NOTHING: BulkAnswer = { matched: 0, changed: 0, skipped: 0, more: false, skipped_reasons: [] };
+const NOTHING: BulkResult = { matched: 0, changed: 0, skipped: 0, more: false, skipped_reasons: [] };

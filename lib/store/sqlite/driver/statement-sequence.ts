@@ -1,4 +1,4 @@
-import { QueueUnavailableError, uncertain } from '../../../core/errors.js';
+import { QueueUnavailableError, toUncertain } from '../../../core/errors.js';
 import { SqlError } from '../../sql-error.js';
 import type { SqlRow, SqlScript, SqlStatement } from '../../sql-runner.js';
 import { unavailability } from '../error-translation.js';
@@ -36,6 +36,6 @@ export class StatementSequence<T> {
     if (error instanceof SqlError) {
       return unavailability(error, true) ?? error;
     }
-    return error instanceof QueueUnavailableError ? uncertain(error) : error;
+    return error instanceof QueueUnavailableError ? toUncertain(error) : error;
   }
 }
