@@ -1,21 +1,17 @@
-import type { Observer } from 'rxjs';
+import type { Observer, Operator, Subscription } from 'rxjs';
 import { Observable, Subject, Subscriber } from 'rxjs';
 import { toErrorMessage } from '../core/error-text.js';
 import type { JobEvent } from '../core/job-events.js';
 import type { JobsLogger } from '../core/logger.js';
 
-/**
- * The events of a process. A subscriber that throws, or whose promise rejects, is logged: RxJS would report it as an uncaught
- * exception, and end the process with all its jobs. The same holds behind operators such as `filter` and `map`, but not behind
- * those that subscribe by themselves, such as `merge`.
- */
+/** The events of this process. A subscriber that throws, or whose promise rejects, is logged. */
 export class EventStream {
   private readonly subject = new Subject<JobEvent>();
 
   constructor(private readonly logger: JobsLogger) {}
 
   emit(event: JobEvent): void {
-    // Nobody listens in most processes, and the subject would copy that nobody for each event.
+    // Most processes have no subscriber, and the Subject copies its empty list for each event.
     if (this.subject.observed) {
       this.subject.next(event);
     }
@@ -26,50 +22,53 @@ export class EventStream {
   }
 
   observe(): Observable<JobEvent> {
-    return this.guard(new Observable<JobEvent>((subscriber) => this.subject.subscribe(subscriber)));
+    const onError = (error: unknown): void =>
+      this.logger.error(`a subscriber of jobs.events threw: ${toErrorMessage(error)}`);
+    return new GuardedObservable<JobEvent>(onError, (subscriber) => this.subject.subscribe(subscriber));
+  }
+}
+
+/**
+ * Catches what subscribers throw: RxJS rethrows it in a timer, which ends the process. Covers operators such as `filter` and
+ * `map` too, but not those that subscribe themselves, such as `merge`.
+ */
+class GuardedObservable<T> extends Observable<T> {
+  constructor(
+    private readonly onError: (error: unknown) => void,
+    start?: (subscriber: Subscriber<T>) => Subscription,
+  ) {
+    super(start);
   }
 
-  /** Guards who subscribes to a stream, and to whatever operators make of it. */
-  private guard<T>(stream: Observable<T>): Observable<T> {
-    const subscribe = stream.subscribe.bind(stream) as (observer: unknown) => ReturnType<typeof stream.subscribe>;
-    // Every operator of RxJS 7 makes its stream by this.
-    const lift = stream.lift.bind(stream);
-    return Object.assign(stream, {
-      subscribe: (observer?: unknown, error?: unknown, complete?: unknown) =>
-        subscribe(
-          this.guarded(typeof observer === 'object' && observer ? observer : { next: observer, error, complete }),
-        ),
-      lift: (operator: Parameters<typeof lift>[0]) => this.guard(lift(operator)),
+  override lift<R>(operator?: Operator<T, R>): Observable<R> {
+    return Object.assign(new GuardedObservable<R>(this.onError), { source: this, operator });
+  }
+
+  override subscribe(observer?: object | null, error?: unknown, complete?: unknown): Subscription {
+    // Operators and `firstValueFrom` subscribe with a Subscriber and handle its errors.
+    if (observer instanceof Subscriber) {
+      return super.subscribe(observer as Subscriber<T>);
+    }
+    const given = (
+      typeof observer === 'object' && observer ? observer : { next: observer, error, complete }
+    ) as Partial<Observer<T>>;
+    return super.subscribe({
+      next: this.guard(given, given.next),
+      error: given.error ? this.guard(given, given.error) : this.onError,
+      complete: this.guard(given, given.complete),
     });
   }
 
-  /** Operators subscribe with a Subscriber of their own, which is left as it is. */
-  private guarded(observer: object): object {
-    if (observer instanceof Subscriber) {
-      return observer;
-    }
-    const { next, error, complete } = observer as Partial<Observer<unknown>>;
-    return {
-      next: next && this.safely((value: unknown) => next.call(observer, value)),
-      error: error ? this.safely((reason: unknown) => error.call(observer, reason)) : this.failed,
-      complete: complete && this.safely(() => complete.call(observer)),
-    };
-  }
-
-  private safely<Args extends unknown[]>(callback: (...args: Args) => unknown): (...args: Args) => void {
-    return (...args) => {
+  private guard<Args extends unknown[]>(observer: object, callback?: ((...args: Args) => unknown) | null) {
+    return (...args: Args): void => {
       try {
-        const answer = callback(...args);
-        if (answer) {
-          Promise.resolve(answer).catch(this.failed);
+        const returned = callback?.call(observer, ...args);
+        if (returned) {
+          Promise.resolve(returned).catch(this.onError);
         }
       } catch (error) {
-        this.failed(error);
+        this.onError(error);
       }
     };
   }
-
-  private readonly failed = (error: unknown): void => {
-    this.logger.error(`a subscriber of events failed: ${toErrorMessage(error)}`);
-  };
 }

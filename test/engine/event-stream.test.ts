@@ -56,7 +56,7 @@ describe('the stream of events', () => {
     stream.emit(event);
     stream.complete();
     await until(() => log.of('error').length > 0);
-    expect(log.of('error')[0]).toBe('a subscriber of events failed: of the subscriber');
+    expect(log.of('error')[0]).toMatch(/subscriber.*of the subscriber/);
     expect(others).toEqual([event, event]);
     // RxJS reports what nobody catches by a timer without delay: one that is set now comes after it.
     await new Promise((resolve) => setTimeout(resolve, 0));
