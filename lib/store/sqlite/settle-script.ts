@@ -7,8 +7,8 @@ import { completionJson, settlementJson, tokenJson } from '../batch-json.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
 import * as sql from './sql/complete.js';
 
-/** So many brief jobs pay for a statement of their own, which may be one more commit. */
-const BRIEF_JOBS_MIN = 100;
+/** A cheaper statement for a part of the set pays from this many jobs on: it may be one more commit. */
+const OWN_STATEMENT_JOBS_MIN = 100;
 
 /**
  * Completes the quick way, settles what that left and all others, and deletes what is not to be kept.
@@ -21,7 +21,7 @@ export function* settleScript(
   discardStatuses: readonly FinalStatus[],
   mayCount: boolean,
 ): SqlScript<Settled[]> {
-  const done = yield* completeScript(settlements.filter(isCompletion), discardStatuses, mayCount);
+  const done = yield* completeScript(selectCompletions(settlements), discardStatuses, mayCount);
   if (done.length === settlements.length) {
     return settlements.map(({ token }) => completed(token));
   }
@@ -33,6 +33,12 @@ export function* settleScript(
     yield { sql: sql.DISCARD, params: [tokenJson(tokensOf(others)), JSON.stringify(discardStatuses)] };
   }
   return settlements.map((settlement) => answers.get(settlement)!);
+}
+
+function selectCompletions(settlements: readonly Settlement[]): readonly Completion[] {
+  const completions = settlements.filter(isCompletion);
+  const isAll = completions.length === settlements.length;
+  return isAll || completions.length >= OWN_STATEMENT_JOBS_MIN ? completions : [];
 }
 
 /** Completes, and deletes what is not to be kept. Answers those of which it knows that. */
@@ -78,7 +84,7 @@ function* completeCountedScript(brief: readonly Completion[]): SqlScript<readonl
 /** Those for `COMPLETE_BRIEF`, when they are enough, and the others. */
 function splitBrief(completions: readonly Completion[]): Record<'brief' | 'others', readonly Completion[]> {
   const brief = completions.filter(isBrief);
-  return brief.length < BRIEF_JOBS_MIN
+  return brief.length < OWN_STATEMENT_JOBS_MIN
     ? { brief: [], others: completions }
     : { brief, others: completions.filter((completion) => !isBrief(completion)) };
 }

@@ -8,7 +8,6 @@ import type { Retention } from '../../core/options.js';
 import { CallerTransactions } from '../caller-transactions.js';
 import type * as Seam from '../job-store.js';
 import { ALONE } from '../job-store.js';
-import { isCompletion } from '../completion.js';
 import { setUpTables } from '../migrator.js';
 import { PausedTopics } from '../paused-topics.js';
 import { nextTurn } from '../real-timers.js';
@@ -160,11 +159,8 @@ export class SqliteStore implements Seam.JobStore {
     settlements: readonly Seam.Settlement[],
     discardStatuses: readonly FinalStatus[] = [],
   ): Promise<Seam.Settled[]> {
-    const script = (): SqlScript<Seam.Settled[]> =>
-      settleScript(settlements, discardStatuses, this.connection.answersWithinTick);
-    // Completions alone are a statement or two, most often, which are quicker on their own. One turn in the lane for all: what
-    // came of a job is told before a claim behind it begins the next attempt.
-    return settlements.every(isCompletion) ? this.runEach(script) : this.run(script);
+    // One script for all: an attempt ends before a claim starts the next attempt of its job.
+    return this.run(() => settleScript(settlements, discardStatuses, this.connection.answersWithinTick));
   }
 
   async recordProgress(entries: readonly Seam.ProgressEntry[]): Promise<boolean[]> {
@@ -279,12 +275,8 @@ export class SqliteStore implements Seam.JobStore {
     return translated(this.connection.lane.run(script));
   }
 
-  private runEach<T>(script: () => SqlScript<T>): Promise<T> {
-    return translated(this.connection.lane.runEach(script));
-  }
-
   private write(text: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
-    return this.runEach(() => one(text, params));
+    return this.run(() => one(text, params));
   }
 
   private read(text: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {

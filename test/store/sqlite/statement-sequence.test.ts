@@ -40,7 +40,7 @@ describe.each(lanes)('a script of which each statement stands alone, where the d
       }
       return [];
     });
-    const answer = lane.runEach(script).catch((error: unknown) => error);
+    const answer = lane.run(script).catch((error: unknown) => error);
     await clock.advance(2_000);
     return answer;
   };
@@ -73,7 +73,7 @@ describe.each(lanes)('a script of which each statement stands alone, where the d
       ran.push(sql);
       return [];
     });
-    const answers = [lane.runEach(script), lane.runEach(script)];
+    const answers = [lane.run(script), lane.run(script)];
     await clock.advance(900);
     expect(ran).toEqual(['look']);
     locked = 'second';

@@ -29,10 +29,6 @@ export class AsyncWriteQueue implements WriteQueue {
   constructor(private readonly options: StepLaneOptions) {}
 
   run<T>(script: () => SqlScript<T>): Promise<T> {
-    return this.runEach(script);
-  }
-
-  runEach<T>(script: () => SqlScript<T>): Promise<T> {
     return this.add((sinceMs) => this.drive(new StatementSequence(script()), sinceMs));
   }
 

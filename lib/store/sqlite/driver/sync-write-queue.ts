@@ -51,10 +51,6 @@ export class SyncWriteQueue implements WriteQueue {
   }
 
   run<T>(script: () => SqlScript<T>): Promise<T> {
-    return this.add(() => this.together(script));
-  }
-
-  runEach<T>(script: () => SqlScript<T>): Promise<T> {
     let steps: StatementSequence<T> | undefined;
     const goOn = (): T => {
       steps ??= new StatementSequence(script());
@@ -70,7 +66,7 @@ export class SyncWriteQueue implements WriteQueue {
   }
 
   transact<T>(script: () => SqlScript<T>): Promise<T> {
-    return this.run(script);
+    return this.add(() => this.together(script));
   }
 
   poke(): void {

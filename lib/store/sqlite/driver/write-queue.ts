@@ -4,19 +4,13 @@ import type { SqlScript } from '../../sql-runner.js';
 /** The queue's writes to a SQLite database, one after another: what a driver allows decides how. */
 export interface WriteQueue {
   /**
-   * Runs a script after those asked for before. Its statements may stand alone; where that costs little they stand together.
+   * Runs a script after those asked for before. Each statement is a transaction of its own: inside an open transaction SQLite
+   * copies each page that a statement for many rows changes, a tenth of what such a statement costs. Others may write between
+   * two statements; while another connection has the lock then, the script keeps its place.
    *
-   * @throws QueueUnavailableError when the lock does not come within `lockTimeout`.
+   * @throws QueueUnavailableError when the lock does not come within `lockTimeout`; uncertain once a part is written.
    */
   run<T>(script: () => SqlScript<T>): Promise<T>;
-  /**
-   * The same, each statement a transaction of its own: within one that is open already SQLite copies each page that a statement
-   * for many rows changes, to undo it alone, a tenth of what such a statement costs. Others may write between two statements;
-   * while somebody else has the lock then, the script keeps its place.
-   *
-   * @throws QueueUnavailableError that is uncertain once a part is written.
-   */
-  runEach<T>(script: () => SqlScript<T>): Promise<T>;
   /** The same for a script whose statements stand together, all or nothing. */
   transact<T>(script: () => SqlScript<T>): Promise<T>;
   /** The lock may be free now: what waits is tried within this tick, before anybody else takes it again. */
