@@ -2,34 +2,34 @@ import type { Clock } from '../core/clock.js';
 import { setImmediate } from './real-timers.js';
 
 /**
- * How long the present turn of the event loop has been at work. What goes on for longer in one chain keeps timers, sockets
- * and the renewal of leases waiting: it asks here before each step, and goes on when it is called in the next turn.
+ * Limits how long one chain of work runs in an iteration of the event loop, so that timers, sockets and lease renewals are
+ * not delayed. The worker calls `hasTime` before each step, and stops when it returns `false`.
  */
 export class EventLoopBudget {
   private sinceMs: number | undefined;
-  private isRefused = false;
+  private isSpent = false;
 
-  /** @param next goes on with the work; called in the turn after each in which somebody was refused. */
+  /** @param resume continues the work; called in the next iteration after `hasTime` has returned `false`. */
   constructor(
     private readonly clock: Clock,
     private readonly maxMs: number,
-    private readonly next: () => void,
+    private readonly resume: () => void,
   ) {}
 
-  /** Whether there is time left in this turn. @param nowMs the time, for those who know it. */
+  /** Whether this iteration has time left. @param nowMs the current time, if the caller knows it. */
   hasTime(nowMs = this.clock.now()): boolean {
     if (this.sinceMs === undefined) {
       this.sinceMs = nowMs;
       setImmediate(() => {
         this.sinceMs = undefined;
-        if (this.isRefused) {
-          this.isRefused = false;
-          this.next();
+        if (this.isSpent) {
+          this.isSpent = false;
+          this.resume();
         }
       });
     }
     const hasTime = nowMs - this.sinceMs < this.maxMs;
-    this.isRefused ||= !hasTime;
+    this.isSpent ||= !hasTime;
     return hasTime;
   }
 }

@@ -53,6 +53,11 @@ export function runnerOfQueryRunner(queryRunner: QueryRunner): SqlRunner {
   };
 }
 
+/** A script of one statement. */
+export function* singleStatement(sql: string, params: readonly unknown[]): SqlScript<readonly SqlRow[]> {
+  return yield { sql, params };
+}
+
 /** Drives a script step by step. */
 export async function runScript<T>(runner: SqlRunner, script: SqlScript<T>): Promise<T> {
   let step = script.next();

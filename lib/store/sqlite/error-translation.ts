@@ -1,40 +1,46 @@
 import { QueueUnavailableError } from '../../core/errors.js';
 import { deniedText, QUEUE_CLOSED, SqlError } from '../sql-error.js';
 
-/** What callers of the queue are told where a statement has failed. */
-export async function translated<T>(answer: Promise<T>): Promise<T> {
+/** Converts errors of statements on the queue's own connection into the queue's public errors. */
+export async function translateErrors<T>(result: Promise<T>): Promise<T> {
   try {
-    return await answer;
+    return await result;
   } catch (error) {
-    throw told(error);
+    throw toPublicError(error);
   }
-}
-
-/** The same in a transaction of the caller's: what it has read may be out of date, and then no waiting for the lock helps. */
-export async function translatedIn<T>(answer: Promise<T>): Promise<T> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof SqlError && error.kind === 'busy') {
-      throw new QueueUnavailableError(
-        `another process writes, or has written since the transaction has read; roll back and begin anew, or write before reading: ${error.message}`,
-        { cause: error },
-      );
-    }
-    throw told(error);
-  }
-}
-
-function told(error: unknown): unknown {
-  return error instanceof SqlError ? (unavailability(error) ?? error) : error;
 }
 
 /**
- * What an error says where it is one of those that may pass; `undefined`: it is not.
- *
- * @param isUncertain whether a part of what was asked for is in the table by now.
+ * The same for statements in the caller's transaction. There a busy error can mean that the transaction has read outdated
+ * data. Waiting for the lock cannot help then: the caller must roll back.
  */
-export function unavailability(cause: SqlError, isUncertain = mayBeStored(cause)): QueueUnavailableError | undefined {
+export async function translateTransactionErrors<T>(result: Promise<T>): Promise<T> {
+  try {
+    return await result;
+  } catch (error) {
+    if (error instanceof SqlError && error.kind === 'busy') {
+      throw new QueueUnavailableError(
+        `another process is writing, or has written since this transaction first read; roll back and retry, or write before reading: ${error.message}`,
+        { cause: error },
+      );
+    }
+    throw toPublicError(error);
+  }
+}
+
+function toPublicError(error: unknown): unknown {
+  return error instanceof SqlError ? (toUnavailableError(error) ?? error) : error;
+}
+
+/**
+ * Converts an error that may pass by itself; `undefined` for other errors.
+ *
+ * @param isUncertain whether the database may have stored a part of the request.
+ */
+export function toUnavailableError(
+  cause: SqlError,
+  isUncertain = mayBeStored(cause),
+): QueueUnavailableError | undefined {
   switch (cause.kind) {
     case 'closed':
       return new QueueUnavailableError(QUEUE_CLOSED, { cause, isUncertain });
@@ -49,8 +55,8 @@ export function unavailability(cause: SqlError, isUncertain = mayBeStored(cause)
 }
 
 /**
- * Whether the disk did not confirm what had all been written to it: a commit that failed so may be there when the file is opened
- * anew. `sqlite3` does not say which of its errors it was.
+ * Whether the disk failed to confirm a commit that was fully written: the commit may be there when the file is opened again.
+ * `sqlite3` has one code for all disk errors, so each of them counts.
  */
 function mayBeStored({ driverCode }: SqlError): boolean {
   return /^SQLITE_IOERR(_FSYNC)?$/.test(String(driverCode));

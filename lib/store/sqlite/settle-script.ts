@@ -1,9 +1,10 @@
+import type { ClaimToken } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
+import { completionJson, settlementJson, tokenJson } from '../batch-json.js';
+import { settledInOrder, unanswered } from '../batch-results.js';
 import type { Completion } from '../completion.js';
 import { completed, isCompletion } from '../completion.js';
 import type { Settled, Settlement } from '../job-store.js';
-import { settledInOrder, unanswered } from '../batch-results.js';
-import { completionJson, settlementJson, tokenJson } from '../batch-json.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
 import * as sql from './sql/complete.js';
 
@@ -11,28 +12,28 @@ import * as sql from './sql/complete.js';
 const OWN_STATEMENT_JOBS_MIN = 100;
 
 /**
- * Completes the quick way, settles what that left and all others, and deletes what is not to be kept.
+ * Records the outcomes of attempts. Completions take a cheaper statement first; `SETTLE` records the rest. Then it deletes
+ * jobs that ended in one of `discardStatuses`.
  *
- * @param mayCount whether a look right after a write comes before anybody else can use the connection: then it may ask how many
- * rows were moved.
+ * @param canCountChanges whether `changes()` still belongs to the last statement: see `SqliteConnection.isSynchronous`.
  */
 export function* settleScript(
   settlements: readonly Settlement[],
   discardStatuses: readonly FinalStatus[],
-  mayCount: boolean,
+  canCountChanges: boolean,
 ): SqlScript<Settled[]> {
-  const done = yield* completeScript(selectCompletions(settlements), discardStatuses, mayCount);
+  const done = yield* completeScript(selectCompletions(settlements), discardStatuses, canCountChanges);
   if (done.length === settlements.length) {
     return settlements.map(({ token }) => completed(token));
   }
-  const answers = new Map<Settlement, Settled>(done.map((completion) => [completion, completed(completion.token)]));
-  const others = settlements.filter((settlement) => !answers.has(settlement));
-  const settled = yield* settleWithCareScript(others);
-  others.forEach((settlement, index) => answers.set(settlement, settled[index]!));
+  const results = new Map<Settlement, Settled>(done.map((completion) => [completion, completed(completion.token)]));
+  const others = settlements.filter((settlement) => !results.has(settlement));
+  const settled = yield* settleOthersScript(others);
+  others.forEach((settlement, index) => results.set(settlement, settled[index]!));
   if (discardStatuses.length > 0) {
-    yield { sql: sql.DISCARD, params: [tokenJson(tokensOf(others)), JSON.stringify(discardStatuses)] };
+    yield { sql: sql.DISCARD, params: [tokenJson(toTokens(others)), JSON.stringify(discardStatuses)] };
   }
-  return settlements.map((settlement) => answers.get(settlement)!);
+  return settlements.map((settlement) => results.get(settlement)!);
 }
 
 function selectCompletions(settlements: readonly Settlement[]): readonly Completion[] {
@@ -41,47 +42,47 @@ function selectCompletions(settlements: readonly Settlement[]): readonly Complet
   return isAll || completions.length >= OWN_STATEMENT_JOBS_MIN ? completions : [];
 }
 
-/** Completes, and deletes what is not to be kept. Answers those of which it knows that. */
+/** Completes jobs, or deletes them when completed jobs are discarded. Returns the completions that it has recorded. */
 function* completeScript(
   completions: readonly Completion[],
   discardStatuses: readonly FinalStatus[],
-  mayCount: boolean,
+  canCountChanges: boolean,
 ): SqlScript<readonly Completion[]> {
   if (discardStatuses.includes('completed')) {
-    return yield* completeAnyScript(completions, sql.COMPLETE_AND_REMOVE, tokenJson(tokensOf(completions)));
+    return yield* completeWithScript(sql.COMPLETE_AND_REMOVE, completions, tokenJson(toTokens(completions)));
   }
   const { brief, others } = splitBrief(completions);
-  const done = yield* mayCount
+  const done = yield* canCountChanges
     ? completeCountedScript(brief)
-    : completeAnyScript(brief, sql.COMPLETE_BRIEF, idJson(brief));
-  return [...done, ...(yield* completeAnyScript(others, sql.COMPLETE, completionJson(others)))];
+    : completeWithScript(sql.COMPLETE_BRIEF, brief, idJson(brief));
+  return [...done, ...(yield* completeWithScript(sql.COMPLETE, others, completionJson(others)))];
 }
 
-/** One statement for all of them, which answers those that it moves. */
-function* completeAnyScript(
-  completions: readonly Completion[],
+/** Runs one statement for all completions. It returns a row for each that it has recorded. */
+function* completeWithScript(
   statement: string,
+  completions: readonly Completion[],
   json: string,
 ): SqlScript<readonly Completion[]> {
-  return completions.length === 0 ? [] : answered(completions, yield { sql: statement, params: [json] });
+  return completions.length === 0 ? [] : selectRecorded(completions, yield { sql: statement, params: [json] });
 }
 
-/** Completes brief jobs. Most often it moves all, and their number is answer enough. */
+/** Completes brief jobs without a row for each. The number of changes tells whether it has recorded all of them. */
 function* completeCountedScript(brief: readonly Completion[]): SqlScript<readonly Completion[]> {
   if (brief.length === 0) {
     return [];
   }
   const params = [idJson(brief)];
   yield { sql: sql.COMPLETE_BRIEF_UNANSWERED, params };
-  const [moved] = yield { sql: sql.MOVED, params: [], isRead: true };
-  const count = Number(moved!.count);
+  const [changes] = yield { sql: sql.CHANGES, params: [], isRead: true };
+  const count = Number(changes!.count);
   if (count === brief.length) {
     return brief;
   }
-  return count === 0 ? [] : answered(brief, yield { sql: sql.COMPLETED_BRIEF, params, isRead: true });
+  return count === 0 ? [] : selectRecorded(brief, yield { sql: sql.COMPLETED_BRIEF, params, isRead: true });
 }
 
-/** Those for `COMPLETE_BRIEF`, when they are enough, and the others. */
+/** Separates the completions for `COMPLETE_BRIEF`, when there are enough of them. */
 function splitBrief(completions: readonly Completion[]): Record<'brief' | 'others', readonly Completion[]> {
   const brief = completions.filter(isBrief);
   return brief.length < OWN_STATEMENT_JOBS_MIN
@@ -89,29 +90,30 @@ function splitBrief(completions: readonly Completion[]): Record<'brief' | 'other
     : { brief, others: completions.filter((completion) => !isBrief(completion)) };
 }
 
-function idJson(completions: readonly Completion[]): string {
-  return JSON.stringify(completions.map(({ token }) => token.id));
-}
-
-/** Those that a row answers. */
-function answered(completions: readonly Completion[], rows: readonly SqlRow[]): readonly Completion[] {
-  const left = new Set(unanswered(tokensOf(completions), rows));
-  return left.size === 0 ? completions : completions.filter(({ token }) => !left.has(token));
-}
-
 function isBrief({ token, durationMs, outcome }: Completion): boolean {
   return token.attempt === 1 && durationMs !== null && durationMs < sql.BRIEF_MS && outcome.result === null;
 }
 
-/** Settles, and reads how the rows stand that did not move. */
-function* settleWithCareScript(settlements: readonly Settlement[]): SqlScript<Settled[]> {
-  const tokens = tokensOf(settlements);
+/** Records outcomes of all kinds, and reads the rows that `SETTLE` did not change. */
+function* settleOthersScript(settlements: readonly Settlement[]): SqlScript<Settled[]> {
+  const tokens = toTokens(settlements);
   const rows = yield { sql: sql.SETTLE, params: [settlementJson(settlements)] };
-  const others = unanswered(tokens, rows);
-  const states = others.length === 0 ? [] : yield { sql: sql.SETTLED_STATE, params: [tokenJson(others)], isRead: true };
+  const unchanged = unanswered(tokens, rows);
+  const states =
+    unchanged.length === 0 ? [] : yield { sql: sql.SETTLED_STATE, params: [tokenJson(unchanged)], isRead: true };
   return settledInOrder(tokens, rows, states);
 }
 
-function tokensOf(settlements: readonly Settlement[]): Settlement['token'][] {
+/** The completions that have a row. */
+function selectRecorded(completions: readonly Completion[], rows: readonly SqlRow[]): readonly Completion[] {
+  const left = new Set(unanswered(toTokens(completions), rows));
+  return left.size === 0 ? completions : completions.filter(({ token }) => !left.has(token));
+}
+
+function idJson(completions: readonly Completion[]): string {
+  return JSON.stringify(completions.map(({ token }) => token.id));
+}
+
+function toTokens(settlements: readonly Settlement[]): ClaimToken[] {
   return settlements.map(({ token }) => token);
 }

@@ -9,66 +9,77 @@ import { failingLanesOf, isDated, readList, readListIds } from '../job-list.js';
 import { nextTurn } from '../real-timers.js';
 import type { LaneSize, ReportLane } from '../report-lanes.js';
 import { countsOf, errorGroupOf, rolledUpOf, standingOf } from '../report-rows.js';
-import type * as Seam from '../report-store.js';
-import type { JobReports, ReportRecords } from '../report-store.js';
+import type {
+  JobReports,
+  ListedIds,
+  ListedJobs,
+  ReportRecords,
+  RolledUpMinutes,
+  RollupRecord,
+  StandingJob,
+  TopicCounts,
+  TopicRunTimes,
+} from '../report-store.js';
 import { ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../report-store.js';
 import { toJob } from '../row-mapper.js';
 import { rollupJson } from '../batch-json.js';
 import type { SqlQuery, SqlRow, SqlScript, SqlStatement } from '../sql-runner.js';
+import { toSqliteTime } from './sql/columns.js';
 import * as sql from './sql/stats.js';
-import { one, sqliteTime } from './scripts.js';
 
-/** Runs a script on the queue's connection, when it is free. */
-type Run = <T>(script: () => SqlScript<T>) => Promise<T>;
+/** Runs a script that only reads. */
+type ReadScript = <T>(script: () => SqlScript<T>) => Promise<T>;
 
-/** Rows that are counted, or passed over in the order of the table, in one tick: about 2 ms. */
+/** Rows that one statement counts, or skips in the order of the table: about 2 ms. */
 const COUNT_PIECE_ROWS = 40_000;
-/** Rows that are passed over in one tick on the way to a page, in each of its lanes. */
-const PASSED_PIECE_ROWS = 2_000;
+/** Rows that one statement skips before a page, in each of its lanes. */
+const SKIP_PIECE_ROWS = 2_000;
 
-/** Reports on jobs in a SQLite file. */
+/**
+ * Lists and statistics of jobs in a SQLite file. A statement blocks the event loop until it ends, so long reads are cut into
+ * pieces, with an iteration of the event loop between them.
+ */
 export class SqliteStats implements JobReports, ReportRecords {
   private readonly source: ListSource = {
-    topics: (status) => this.read(() => topicsScript(status)),
-    failedUpTo: (lanes) => this.read(() => sizesScript(lanes, sql.FAILED_UP_TO)),
+    topics: (status) => this.readScript(() => topicsScript(status)),
+    failedUpTo: (lanes) => this.readScript(() => sizesScript(lanes, sql.FAILED_UP_TO)),
     failedWith: (text, lanes) => this.idsOfLanes(lanes, sql.FAILED_WITH, text),
     failedAlike: (errorKey, lanes) => this.failedAlike(errorKey, lanes),
-    waitingUpTo: (due, lanes) => this.read(() => sizesScript(lanes, due ? sql.DUE_UP_TO : sql.NOT_DUE_UP_TO)),
+    waitingUpTo: (due, lanes) => this.readScript(() => sizesScript(lanes, due ? sql.DUE_UP_TO : sql.NOT_DUE_UP_TO)),
     waiting: (due, lanes) => this.idsOfLanes(lanes, due ? sql.DUE_IDS : sql.NOT_DUE_IDS),
-    isSmall: async (rowsMax) => (await this.read(() => one(sql.HAS_MORE_THAN, [rowsMax]))).length === 0,
-    ids: (plan, limit, offset) => this.idsBehind(plan, limit, offset),
-    count: (plan, max) => this.read(() => countScript(plan, max)),
-    find: async (ids) => (await this.read(() => one(sql.FIND_JOBS, [JSON.stringify(ids)]))).map(toJob),
+    isSmall: async (rowsMax) => (await this.read(sql.HAS_MORE_THAN, [rowsMax])).length === 0,
+    ids: (plan, limit, offset) => this.idsAfterOffset(plan, limit, offset),
+    count: (plan, max) => this.readScript(() => countScript(plan, max)),
+    find: async (ids) => (await this.read(sql.FIND_JOBS, [JSON.stringify(ids)])).map(toJob),
   };
 
   constructor(
-    private readonly read: Run,
-    private readonly run: Run,
+    private readonly readScript: ReadScript,
+    private readonly read: SqlQuery,
     private readonly write: SqlQuery,
   ) {}
 
-  list(query: ListFilter): Promise<Seam.ListedJobs> {
+  list(query: ListFilter): Promise<ListedJobs> {
     return readList(query, this.source);
   }
 
-  idsOf(query: ListFilter): Promise<Seam.ListedIds> {
+  idsOf(query: ListFilter): Promise<ListedIds> {
     return readListIds(query, this.source);
   }
 
-  async standing(ids: readonly string[]): Promise<Seam.StandingJob[]> {
-    return (await this.read(() => one(sql.STANDING, [JSON.stringify(ids)]))).map(standingOf);
+  async standing(ids: readonly string[]): Promise<StandingJob[]> {
+    return (await this.read(sql.STANDING, [JSON.stringify(ids)])).map(standingOf);
   }
 
-  async counts(asked: readonly string[] | null): Promise<Seam.TopicCounts[]> {
+  async counts(asked: readonly string[] | null): Promise<TopicCounts[]> {
     if (await this.source.isSmall(SMALL_TABLE_JOBS)) {
-      return countsOf(await this.read(() => one(sql.COUNT_ALL_STATUSES, [asked && JSON.stringify(asked)])));
+      return countsOf(await this.read(sql.COUNT_ALL_STATUSES, [asked && JSON.stringify(asked)]));
     }
     return this.countsInPieces(asked);
   }
 
-  /** With turns of the event loop between the pieces: a read ends within its tick. */
-  private async countsInPieces(asked: readonly string[] | null): Promise<Seam.TopicCounts[]> {
-    const running = await this.read(() => one(sql.COUNT_RUNNING, []));
+  private async countsInPieces(asked: readonly string[] | null): Promise<TopicCounts[]> {
+    const running = await this.read(sql.COUNT_RUNNING, []);
     const rows = [...running.filter(({ topic }) => asked === null || asked.includes(topic as string))];
     for (const topic of asked ?? (await this.source.topics())) {
       for (const status of JOB_STATUSES.filter((each) => each !== 'processing')) {
@@ -82,7 +93,7 @@ export class SqliteStats implements JobReports, ReportRecords {
   private async countOf(topic: string, status: JobStatus): Promise<number> {
     let jobs = 0;
     for (let last: unknown = ''; ;) {
-      const [piece] = await this.read(() => one(sql.COUNT_PIECE, [topic, status, last, COUNT_PIECE_ROWS]));
+      const [piece] = await this.read(sql.COUNT_PIECE, [topic, status, last, COUNT_PIECE_ROWS]);
       jobs += Number(piece!.jobs);
       if (Number(piece!.jobs) < COUNT_PIECE_ROWS) {
         return jobs;
@@ -92,9 +103,9 @@ export class SqliteStats implements JobReports, ReportRecords {
     }
   }
 
-  async runTimes(lanes: readonly ReportLane[]): Promise<Seam.TopicRunTimes[]> {
-    const samples = await inTurn(lanes, async ({ topic, limit }) => {
-      const rows = await this.read(() => one(sql.RUN_TIMES, [topic, limit]));
+  async runTimes(lanes: readonly ReportLane[]): Promise<TopicRunTimes[]> {
+    const samples = await readEachLane(lanes, async ({ topic, limit }) => {
+      const rows = await this.read(sql.RUN_TIMES, [topic, limit]);
       return { topic, timesMs: rows.map((row) => Number(row.time_ms)) };
     });
     return samples.filter(({ timesMs }) => timesMs.length > 0);
@@ -105,40 +116,40 @@ export class SqliteStats implements JobReports, ReportRecords {
   }
 
   async errors(lanes: readonly ReportLane[], groupsMax: number): Promise<ErrorGroup[]> {
-    const groups = await inTurn(lanes, async ({ topic, limit }) =>
-      (await this.read(() => one(sql.ERRORS, [topic, limit, groupsMax]))).map(errorGroupOf),
+    const groups = await readEachLane(lanes, async ({ topic, limit }) =>
+      (await this.read(sql.ERRORS, [topic, limit, groupsMax])).map(errorGroupOf),
     );
     const byCount = (left: ErrorGroup, right: ErrorGroup): number =>
       right.count - left.count || right.lastSeen.getTime() - left.lastSeen.getTime();
     return groups.flat().sort(byCount).slice(0, groupsMax);
   }
 
-  /** What lies before the page is passed over in pieces, with turns of the event loop between them. */
-  private async idsBehind(plan: ListPlan, limit: number, offset: number): Promise<string[]> {
-    const pieceRows = plan.lanes === null ? COUNT_PIECE_ROWS : PASSED_PIECE_ROWS;
+  /** Skips the rows before the page in pieces. */
+  private async idsAfterOffset(plan: ListPlan, limit: number, offset: number): Promise<string[]> {
+    const pieceRows = plan.lanes === null ? COUNT_PIECE_ROWS : SKIP_PIECE_ROWS;
     let { beforeId } = plan;
     let left = offset;
     for (; left > pieceRows; left -= pieceRows) {
-      const [last] = await this.read(() => idsScript({ ...plan, beforeId }, 1, pieceRows - 1));
+      const [last] = await this.readScript(() => idsScript({ ...plan, beforeId }, 1, pieceRows - 1));
       if (last === undefined) {
         return [];
       }
       beforeId = last;
       await nextTurn();
     }
-    return this.read(() => idsScript({ ...plan, beforeId }, limit, left));
+    return this.readScript(() => idsScript({ ...plan, beforeId }, limit, left));
   }
 
   private async idsOfLanes(lanes: readonly ReportLane[], ids: string, ...more: unknown[]): Promise<string[]> {
-    const found = await inTurn(lanes, ({ topic, limit }) => this.read(() => one(ids, [topic, limit, ...more])));
-    return idsIn(found.flat());
+    const found = await readEachLane(lanes, ({ topic, limit }) => this.read(ids, [topic, limit, ...more]));
+    return toIds(found.flat());
   }
 
-  /** SQLite has no hash: which text has the key is found out here. */
+  /** SQLite has no SHA-256, so this method finds the message that has the key. PostgreSQL compares in SQL. */
   private async failedAlike(errorKey: string, lanes: readonly ReportLane[]): Promise<string[]> {
-    const found = await inTurn(lanes, async (lane) => {
-      const texts = await this.read(() => one(sql.FAILED_TEXTS, [lane.topic, lane.limit]));
-      const text = texts
+    const found = await readEachLane(lanes, async (lane) => {
+      const messages = await this.read(sql.FAILED_TEXTS, [lane.topic, lane.limit]);
+      const text = messages
         .map(({ message }) => message as string)
         .find((each) => errorKeyOf(lane.topic, each) === errorKey);
       return text === undefined ? [] : this.idsOfLanes([lane], sql.FAILED_ALIKE, text);
@@ -146,23 +157,25 @@ export class SqliteStats implements JobReports, ReportRecords {
     return found.flat();
   }
 
-  async timeseries(topics: readonly string[], minutes: number): Promise<Seam.RolledUpMinutes> {
-    const rows = await this.read(() => one(sql.TIMESERIES, [JSON.stringify(topics), minutes]));
-    const [now] = await this.read(() => one(sql.THIS_MINUTE, []));
-    return { now: new Date(Number(now!.minute)), entries: rows.map(rolledUpOf) };
+  async timeseries(topics: readonly string[], minutes: number): Promise<RolledUpMinutes> {
+    const rows = await this.read(sql.TIMESERIES, [JSON.stringify(topics), minutes]);
+    return { now: await this.readMinute(), entries: rows.map(rolledUpOf) };
   }
 
   async servedTopics(): Promise<string[]> {
-    const rows = await this.read(() => one(sql.SERVED_TOPICS, [WORKER_SEEN_MS]));
+    const rows = await this.read(sql.SERVED_TOPICS, [WORKER_SEEN_MS]);
     return rows.map(({ topic }) => topic as string);
   }
 
   async waitingTopics(): Promise<string[]> {
-    return (await this.read(() => one(sql.WAITING_TOPICS, []))).map(({ topic }) => topic as string);
+    return (await this.read(sql.WAITING_TOPICS, [])).map(({ topic }) => topic as string);
   }
 
-  recordRollup(record: Seam.RollupRecord): Promise<Date> {
-    return this.run(() => recordScript(record));
+  async recordRollup({ worker, minute, totals, since }: RollupRecord): Promise<Date> {
+    const now = await this.readMinute();
+    const isSame = now.getTime() === minute?.getTime();
+    await this.write(sql.RECORD_ROLLUP, [rollupJson(totals, since), Number(isSame), worker, now.getTime()]);
+    return now;
   }
 
   async noteWorker(worker: string, topics: readonly string[]): Promise<void> {
@@ -177,19 +190,24 @@ export class SqliteStats implements JobReports, ReportRecords {
     await this.write(sql.PRUNE_ROLLUP, [ROLLUP_AGE_MS]);
     await this.write(sql.PRUNE_WORKERS, [WORKER_AGE_MS]);
   }
+
+  private async readMinute(): Promise<Date> {
+    const [row] = await this.read(sql.THIS_MINUTE, []);
+    return new Date(Number(row!.minute));
+  }
 }
 
-/** What is read of one lane after another, with a turn of the event loop behind each: a read ends within its tick. */
-async function inTurn<T>(lanes: readonly ReportLane[], read: (lane: ReportLane) => Promise<T>): Promise<T[]> {
-  const answers: T[] = [];
+/** Reads one lane after the other, with an iteration of the event loop after each. */
+async function readEachLane<T>(lanes: readonly ReportLane[], read: (lane: ReportLane) => Promise<T>): Promise<T[]> {
+  const results: T[] = [];
   for (const lane of lanes) {
-    answers.push(await read(lane));
+    results.push(await read(lane));
     await nextTurn();
   }
-  return answers;
+  return results;
 }
 
-/** From one topic to the next, however many jobs each has. */
+/** Lists topics. It skips from one topic to the next, so the cost does not depend on the number of jobs. */
 function* topicsScript(status?: JobStatus): SqlScript<string[]> {
   const topics = new Set<string>();
   for (let last = ''; ;) {
@@ -219,15 +237,15 @@ function* sizesScript(lanes: readonly ReportLane[], count: string): SqlScript<La
 
 function* idsScript(plan: ListPlan, limit: number, offset: number): SqlScript<string[]> {
   if (plan.lanes === null) {
-    const params = [plan.fromId, plan.beforeId, ...datesOf(plan), limit, offset];
-    return idsIn(yield { sql: sql.ALL_IDS, params });
+    const params = [plan.fromId, plan.beforeId, ...dateParams(plan), limit, offset];
+    return toIds(yield { sql: sql.ALL_IDS, params });
   }
   const wanted = limit + offset;
-  let ids = (yield* othersScript(plan)).sort(newestFirst);
+  let ids = (yield* otherIdsScript(plan)).sort(newestFirst);
   for (const lane of plan.lanes) {
-    // Of the lanes that follow only what is newer than the last one that would be shown is of use.
+    // The page needs only ids that are newer than its last one so far.
     const fromId = ids[wanted - 1] ?? plan.fromId;
-    const more = idsIn(yield laneStatement(LANE_IDS, { ...plan, fromId }, lane, wanted));
+    const more = toIds(yield laneStatement(LANE_IDS, { ...plan, fromId }, lane, wanted));
     ids = more.length === 0 ? ids : [...ids, ...more].sort(newestFirst).slice(0, wanted);
   }
   return ids.slice(offset, wanted);
@@ -235,10 +253,10 @@ function* idsScript(plan: ListPlan, limit: number, offset: number): SqlScript<st
 
 function* countScript(plan: ListPlan, max: number): SqlScript<number> {
   if (plan.lanes === null) {
-    const [row] = yield { sql: sql.COUNT_ALL, params: [plan.fromId, plan.beforeId, ...datesOf(plan), max] };
+    const [row] = yield { sql: sql.COUNT_ALL, params: [plan.fromId, plan.beforeId, ...dateParams(plan), max] };
     return Number(row!.total);
   }
-  let total = (yield* othersScript(plan)).length;
+  let total = (yield* otherIdsScript(plan)).length;
   for (const lane of plan.lanes) {
     if (total >= max) {
       return max;
@@ -249,20 +267,20 @@ function* countScript(plan: ListPlan, max: number): SqlScript<number> {
   return Math.min(total, max);
 }
 
-/** What stands in no lane. */
-function* othersScript(plan: ListPlan): SqlScript<string[]> {
+/** Lists the ids outside of lanes: processing jobs, and jobs that the filter names. */
+function* otherIdsScript(plan: ListPlan): SqlScript<string[]> {
   const { topics, statuses } = plan.idFilter;
   const single = [plan.ids, topics, statuses].map((each) => JSON.stringify(each));
-  const [range, dates] = [[plan.fromId, plan.beforeId], datesOf(plan)];
+  const [range, dates] = [[plan.fromId, plan.beforeId], dateParams(plan)];
   const running = yield { sql: sql.RUNNING_IDS, params: [...range, JSON.stringify(plan.runningTopics), ...dates] };
   const asked = yield {
     sql: sql.SINGLE_IDS,
-    params: [...range, ...single, ...dates, dueOf(plan)],
+    params: [...range, ...single, ...dates, dueParam(plan)],
   };
-  return [...idsIn(running), ...idsIn(asked)];
+  return [...toIds(running), ...toIds(asked)];
 }
 
-/** The same with dates, for which each row must be visited, and without. */
+/** A statement with a filter on dates, which reads rows, and without, which reads the index only. */
 interface LaneStatement {
   readonly dated: string;
   readonly undated: string;
@@ -277,32 +295,24 @@ function laneStatement(
   { topic, status }: ListLane,
   limit: number,
 ): SqlStatement {
-  const dates = datesOf(plan);
+  const dates = dateParams(plan);
   const params = [plan.fromId, plan.beforeId, topic, status, limit];
-  return isDated(plan) ? { sql: dated, params: [...params, ...dates, dueOf(plan)] } : { sql: undated, params };
+  return isDated(plan) ? { sql: dated, params: [...params, ...dates, dueParam(plan)] } : { sql: undated, params };
 }
 
-/** Ids are ASCII: their order here is that of the database. */
+/** Ids are ASCII, so JavaScript and SQLite order them alike. */
 function newestFirst(one: string, other: string): number {
   return one < other ? 1 : -1;
 }
 
-function* recordScript({ worker, minute, totals, since }: Seam.RollupRecord): SqlScript<Date> {
-  const [now] = yield { sql: sql.THIS_MINUTE, params: [], isRead: true };
-  const thisMinute = Number(now!.minute);
-  const isSame = thisMinute === minute?.getTime();
-  yield { sql: sql.RECORD_ROLLUP, params: [rollupJson(totals, since), Number(isSame), worker, thisMinute] };
-  return new Date(thisMinute);
+function dateParams({ createdFrom, createdTo }: ListPlan): (string | null)[] {
+  return [createdFrom, createdTo].map((date) => date && toSqliteTime(date));
 }
 
-function datesOf({ createdFrom, createdTo }: ListPlan): (string | null)[] {
-  return [createdFrom, createdTo].map((moment) => moment && sqliteTime(moment));
-}
-
-function dueOf({ idFilter: { due } }: ListPlan): number | null {
+function dueParam({ idFilter: { due } }: ListPlan): number | null {
   return due === null ? null : Number(due);
 }
 
-function idsIn(rows: readonly SqlRow[]): string[] {
+function toIds(rows: readonly SqlRow[]): string[] {
   return rows.map(({ id }) => id as string);
 }

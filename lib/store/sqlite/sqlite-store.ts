@@ -3,96 +3,120 @@ import type { Clock } from '../../core/clock.js';
 import { InvalidOptionsError } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
-import type { JobsLogger } from '../../core/logger.js';
 import type { Retention } from '../../core/options.js';
+import { progressJson, tokenJson } from '../batch-json.js';
+import { answeredInOrder, claimStatesInOrder } from '../batch-results.js';
 import { CallerTransactions } from '../caller-transactions.js';
-import type * as Seam from '../job-store.js';
+import type {
+  ActionResult,
+  ClaimRequest,
+  ClaimState,
+  InsertedJob,
+  JobInsert,
+  JobStore,
+  LaneGap,
+  LaneScan,
+  LaneStart,
+  ProgressEntry,
+  PrunedPage,
+  PrunePage,
+  RequeueChanges,
+  Rescue,
+  Settled,
+  Settlement,
+  Statuses,
+  StoreHints,
+  StoreTransaction,
+  TransactionPart,
+} from '../job-store.js';
 import { ALONE } from '../job-store.js';
 import { setUpTables } from '../migrator.js';
 import { PausedTopics } from '../paused-topics.js';
 import { nextTurn } from '../real-timers.js';
 import { refusedCompletion } from '../refused-completion.js';
 import { agesOf } from '../retention-ages.js';
-import { toJob, toRescue, toLaneScan } from '../row-mapper.js';
-import { answeredInOrder, claimStatesInOrder } from '../batch-results.js';
-import { progressJson, tokenJson } from '../batch-json.js';
+import { claimOf, toJob, toLaneScan, toRescue } from '../row-mapper.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
-import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
-import { toClaim } from './claim-row.js';
-import { CLAIM, DUE_LANES, SCAN } from './sql/claim.js';
-import { watchCommits } from './driver/commit-watch.js';
-import { translated, translatedIn } from './error-translation.js';
-import { BEGIN_ATTEMPTS, CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './sql/lease.js';
-import { untilFree } from './driver/lock-wait.js';
-import { LOOK_FOR_EXPIRED, PRUNE, PRUNE_PAGE, RESCUE } from './sql/maintenance.js';
-import { CANCEL, DELETE, PROMOTE } from './sql/admin.js';
-import * as pauseStatements from './sql/pause.js';
-import { FIND_HOLDER, FIND_JOBS } from './sql/stats.js';
-import { RequestedActions } from './requested-moves.js';
-import { insertScript, one, sqliteTime, startOf } from './scripts.js';
-import * as sessionStatements from './sql/session.js';
-import { settleScript } from './settle-script.js';
-import { COMPLETE_IN_TX, DISCARD, OWNED_STATE } from './sql/complete.js';
+import { runnerOfQueryRunner, runScript, singleStatement } from '../sql-runner.js';
+import { AdminWriter } from './admin-writer.js';
 import type { SqliteConnection } from './driver/sqlite-connection.js';
-import { sqliteConnectionOf } from './driver/sqlite-connection.js';
+import { createConnection, watchCommits } from './driver/sqlite-connection.js';
+import { retryWhileLocked } from './driver/write-queue.js';
+import { translateErrors, translateTransactionErrors } from './error-translation.js';
+import { insertScript } from './insert-script.js';
+import { settleScript } from './settle-script.js';
+import { PAUSE, PAUSED_TOPICS, RESUME } from './sql/admin.js';
+import { CLAIM, DUE_LANES, SCAN } from './sql/claim.js';
+import { toSqliteTime } from './sql/columns.js';
+import { COMPLETE_IN_TX, DISCARD, OWNED_STATE } from './sql/complete.js';
+import { BEGIN_ATTEMPTS, CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './sql/lease.js';
+import { HAS_EXPIRED, PRUNE, PRUNE_PAGE, RESCUE } from './sql/maintenance.js';
+import * as schema from './sql/schema.js';
+import { FIND_HOLDER, FIND_JOBS } from './sql/stats.js';
 import { SqliteStats } from './sqlite-stats.js';
-import * as tableStatements from './sql/schema.js';
+
+/*
+ * The store for SQLite. In: the verbs of `JobStore`, each with a set of jobs. Out: rows, mapped to the records of the seam.
+ *
+ * Read first this class, then `driver/write-queue.ts` (how writes wait for the lock without blocking the application), then
+ * `insert-script.ts`, `settle-script.ts` and `admin-writer.ts` (the verbs of several statements). `sql/` has the statements,
+ * `sqlite-stats.ts` lists and statistics.
+ */
 
 export interface SqliteStoreOptions {
   /** The application's DataSource. */
   readonly app: DataSource;
-  /** The queue's own, not initialized yet; opened and closed by the store. */
+  /** The queue's own DataSource, not initialized yet. The store opens and closes it. */
   readonly own: DataSource;
   readonly clock: Clock;
-  readonly logger: JobsLogger;
   /** Whether to create and upgrade the tables, or only to check them. */
   readonly migrate: boolean;
   readonly synchronous: 'full' | 'normal';
-  /** Bounds every wait for the write lock. */
+  /** Limits every wait for the lock of the file. */
   readonly lockTimeoutMs: number;
-  /** The database lives in the application's connection: there are no other processes, and no files. */
+  /** Whether the database lives in the application's connection. Then it has no file, and no other process sees it. */
   readonly isInMemory: boolean;
 }
 
-/** Jobs in a SQLite file, on a connection of the queue's own: what writes goes through its write lane. */
-export class SqliteStore implements Seam.JobStore {
+/** Stores jobs in a SQLite file, on the queue's own connection. All writes go through its write queue. */
+export class SqliteStore implements JobStore {
   readonly capabilities = { transactionsAtOnce: 0, inserts: ALONE, pipelined: ALONE, database: 'sqlite' } as const;
   readonly reports = new SqliteStats(
-    (script) => this.look(script),
-    (script) => this.run(script),
-    (text, params) => this.write(text, params),
+    (script) => this.readScript(script),
+    (sql, params) => this.read(sql, params),
+    (sql, params) => this.write(sql, params),
   );
   readonly pauses = new PausedTopics(
-    pauseStatements,
-    (text, params) => this.read(text, params),
-    (text, params) => this.write(text, params),
+    { PAUSE, RESUME, PAUSED_TOPICS },
+    (sql, params) => this.read(sql, params),
+    (sql, params) => this.write(sql, params),
   );
 
-  private readonly moves = new RequestedActions((script) => this.run(script));
+  private readonly admin = new AdminWriter((script) => this.writeScript(script));
   private readonly transactions: CallerTransactions;
   private connection!: SqliteConnection;
 
   constructor(private readonly options: SqliteStoreOptions) {
     this.transactions = new CallerTransactions([options.app, options.own], {
-      starting: () => this.connection.lane.whenStill(),
+      starting: () => this.connection.writes.idle(),
       ended: () => {
         this.flushAppCommits();
-        this.connection.lane.poke();
+        this.connection.writes.retryNow();
       },
     });
   }
 
   async open(): Promise<void> {
-    await this.ensureShared();
-    await this.whenFree(() => this.options.own.initialize());
+    await this.checkLockingMode();
+    await this.retryRead(() => this.options.own.initialize());
     try {
       await this.prepareConnection();
       await setUpTables({
         databaseType: this.options.own.options.type,
-        statements: tableStatements,
+        statements: schema,
         migrate: this.options.migrate,
-        read: (statement) => this.read(statement, []),
-        run: (script) => translated(this.connection.lane.transact(script)),
+        read: (sql) => this.read(sql, []),
+        run: (script) => translateErrors(this.connection.writes.transact(script)),
       });
     } catch (error) {
       await this.close();
@@ -107,13 +131,15 @@ export class SqliteStore implements Seam.JobStore {
     }
   }
 
-  async insert(jobs: readonly Seam.JobInsert[], tx?: Seam.StoreTransaction): Promise<Seam.InsertedJob[]> {
-    return tx ? this.inTransaction(tx, insertScript(jobs)) : this.run(() => insertScript(jobs));
+  async insert(jobs: readonly JobInsert[], tx?: StoreTransaction): Promise<InsertedJob[]> {
+    return tx ? this.runInTransaction(tx, insertScript(jobs)) : this.writeScript(() => insertScript(jobs));
   }
 
-  async find(ids: readonly string[], tx?: Seam.StoreTransaction): Promise<Job[]> {
+  async find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]> {
     const params = [JSON.stringify(ids)];
-    const rows = await (tx ? this.inTransaction(tx, one(FIND_JOBS, params)) : this.read(FIND_JOBS, params));
+    const rows = await (tx
+      ? this.runInTransaction(tx, singleStatement(FIND_JOBS, params))
+      : this.read(FIND_JOBS, params));
     return rows.map(toJob);
   }
 
@@ -121,32 +147,32 @@ export class SqliteStore implements Seam.JobStore {
     return (await this.read(FIND_HOLDER, [topic, uniqueKey])).map(toJob)[0];
   }
 
-  joinTransaction(tx: Seam.StoreTransaction, done: (committed: boolean) => void): Seam.TransactionPart {
+  joinTransaction(tx: StoreTransaction, done: (committed: boolean) => void): TransactionPart {
     return this.transactions.join(tx, done);
   }
 
-  async claim({ lanes, limit, worker, leaseMs }: Seam.ClaimRequest): Promise<Claim[]> {
-    const asked = lanes.map((lane) => ({ ...startOf(lane), limit: lane.limit }));
-    // Looking takes no lock: a poll that finds nothing does not get in the way of the application's writes.
-    const places = await this.read(DUE_LANES, [JSON.stringify(asked)]);
-    const due = places.map(({ place }) => asked[place as number]!);
+  async claim({ lanes, limit, worker, leaseMs }: ClaimRequest): Promise<Claim[]> {
+    const asked = lanes.map((lane) => ({ ...toLaneParam(lane), limit: lane.limit }));
+    // A read takes no lock, so a poll that finds nothing does not delay writes of the application.
+    const rows = await this.read(DUE_LANES, [JSON.stringify(asked)]);
+    const due = rows.map((row) => asked[row.lane_index as number]!);
     if (due.length === 0) {
       return [];
     }
     const params = [JSON.stringify(due), limit, Math.max(...due.map((lane) => lane.limit)), worker, leaseMs];
-    // Payloads are parsed when the lock is free again.
+    // `toClaim` parses payloads after the write has released the lock.
     return (await this.write(CLAIM, params)).map(toClaim);
   }
 
-  async scan(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[] = []): Promise<Seam.LaneScan> {
-    return toLaneScan(await this.read(SCAN, [JSON.stringify(gaps), JSON.stringify(lanes.map(startOf))]));
+  async scan(gaps: readonly LaneGap[], lanes: readonly LaneStart[] = []): Promise<LaneScan> {
+    return toLaneScan(await this.read(SCAN, [JSON.stringify(gaps), JSON.stringify(lanes.map(toLaneParam))]));
   }
 
-  async markStarted(tokens: readonly ClaimToken[]): Promise<Seam.ClaimState[]> {
+  async markStarted(tokens: readonly ClaimToken[]): Promise<ClaimState[]> {
     return claimStatesInOrder(tokens, await this.write(BEGIN_ATTEMPTS, [tokenJson(tokens)]), []);
   }
 
-  async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.ClaimState[]> {
+  async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<ClaimState[]> {
     return claimStatesInOrder(tokens, await this.write(RENEW, [tokenJson(tokens), leaseMs]), []);
   }
 
@@ -155,144 +181,143 @@ export class SqliteStore implements Seam.JobStore {
     return rows.map((row) => ({ id: row.id as string, attempt: Number(row.attempt) }));
   }
 
-  settle(
-    settlements: readonly Seam.Settlement[],
-    discardStatuses: readonly FinalStatus[] = [],
-  ): Promise<Seam.Settled[]> {
-    // One script for all: an attempt ends before a claim starts the next attempt of its job.
-    return this.run(() => settleScript(settlements, discardStatuses, this.connection.answersWithinTick));
+  /** One script for the set: no claim runs between its statements, so an attempt ends before the next one of its job starts. */
+  settle(settlements: readonly Settlement[], discardStatuses: readonly FinalStatus[] = []): Promise<Settled[]> {
+    return this.writeScript(() => settleScript(settlements, discardStatuses, this.connection.isSynchronous));
   }
 
-  async recordProgress(entries: readonly Seam.ProgressEntry[]): Promise<boolean[]> {
-    const recorded = await this.write(RECORD_PROGRESS, [progressJson(entries)]);
-    return answeredInOrder(entries, recorded);
+  async recordProgress(entries: readonly ProgressEntry[]): Promise<boolean[]> {
+    return answeredInOrder(entries, await this.write(RECORD_PROGRESS, [progressJson(entries)]));
   }
 
-  async completeTx(tx: Seam.StoreTransaction, { id, attempt }: ClaimToken, result: string | null): Promise<void> {
-    const completed = await this.inTransaction(tx, one(COMPLETE_IN_TX, [id, attempt, result]));
+  async completeTx(tx: StoreTransaction, { id, attempt }: ClaimToken, result: string | null): Promise<void> {
+    const completed = await this.runInTransaction(tx, singleStatement(COMPLETE_IN_TX, [id, attempt, result]));
     if (completed.length > 0) {
       return;
     }
-    const [owned] = await this.inTransaction(tx, one(OWNED_STATE, [id, attempt]));
+    const [owned] = await this.runInTransaction(tx, singleStatement(OWNED_STATE, [id, attempt]));
     throw refusedCompletion({ id, attempt }, owned);
   }
 
+  /** Always rejects: a write transaction for the length of a handler would block all other writers of the file. */
   transaction(): Promise<never> {
-    // A write transaction for the length of a handler would block every other writer of the file.
     return Promise.reject(
       new InvalidOptionsError('transactional', 'not on SQLite; call job.completeTx(manager) instead'),
     );
   }
 
-  async rescue(limit: number, lowerBound: string | null = null): Promise<Seam.Rescue> {
-    const from = lowerBound === null ? '' : sqliteTime(lowerBound);
-    const [look] = await this.read(LOOK_FOR_EXPIRED, [from]);
-    const rescued = look!.is_any_expired ? await this.write(RESCUE, [limit, from]) : [];
-    return toRescue([...rescued, look!]);
+  async rescue(limit: number, lowerBound: string | null = null): Promise<Rescue> {
+    const from = toLowerBound(lowerBound);
+    const [found] = await this.read(HAS_EXPIRED, [from]);
+    const rescued = found!.has_expired ? await this.write(RESCUE, [limit, from]) : [];
+    return toRescue([...rescued, found!]);
   }
 
-  async prune(retention: Retention, { after, rows, except = [] }: Seam.PrunePage): Promise<Seam.PrunedPage> {
+  async prune(retention: Retention, { after, rows, except = [] }: PrunePage): Promise<PrunedPage> {
     const { json, youngestMs } = agesOf(retention);
     const params = [after ?? '', rows, json, JSON.stringify(except)];
-    // Many pages are looked at one after the other, and a read ends within its tick.
+    // The pruner reads many pages in a row, and each read blocks the event loop.
     await nextTurn();
-    // Looking takes no lock.
     const [page] = await this.read(PRUNE_PAGE, [...params, youngestMs]);
-    const removed = page!.is_any_aged ? await this.write(PRUNE, params) : [];
+    const removed = page!.has_aged ? await this.write(PRUNE, params) : [];
     return { removed: removed.length, next: page!.has_more ? (page!.last as string) : null };
   }
 
-  requeue(ids: readonly string[], changes?: Seam.RequeueChanges, from?: Seam.Statuses): Promise<Seam.ActionResult[]> {
-    return this.moves.requeue(ids, changes, from);
+  requeue(ids: readonly string[], changes?: RequeueChanges, from?: Statuses): Promise<ActionResult[]> {
+    return this.admin.requeue(ids, changes, from);
   }
 
-  promote(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.ActionResult[]> {
-    return this.moves.move(PROMOTE, ids, from);
+  promote(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
+    return this.admin.promote(ids, from);
   }
 
-  cancel(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.ActionResult[]> {
-    return this.moves.move(CANCEL, ids, from);
+  cancel(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
+    return this.admin.cancel(ids, from);
   }
 
-  delete(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.ActionResult[]> {
-    return this.moves.move(DELETE, ids, from);
+  delete(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
+    return this.admin.delete(ids, from);
   }
 
   async discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
     await this.write(DISCARD, [tokenJson(tokens), JSON.stringify(statuses)]);
   }
 
-  announce(): void {
-    // Every process sees each commit of another by itself, in `listen`.
-  }
+  /** Does nothing: `listen` of each process sees the commits of all others. */
+  announce(): void {}
 
-  async listen(hints: Seam.StoreHints): Promise<() => Promise<void>> {
-    if (this.options.isInMemory) {
-      return () => Promise.resolve();
-    }
-    return watchCommits((lastKnown) => this.dataVersion(lastKnown), hints, this.options.clock);
-  }
-
-  private async dataVersion(lastKnown: unknown): Promise<unknown> {
-    try {
-      return (await this.connection.read(one(sessionStatements.DATA_VERSION, [])))[0]?.data_version;
-    } catch {
-      // Another process is recovering the log, or the disk failed: the next look, or a poll, will tell.
-      return lastKnown;
-    }
+  async listen(hints: StoreHints): Promise<() => Promise<void>> {
+    return this.options.isInMemory ? () => Promise.resolve() : watchCommits(this.connection, hints, this.options.clock);
   }
 
   private async prepareConnection(): Promise<void> {
     const { app, own, clock, lockTimeoutMs, synchronous, isInMemory } = this.options;
-    this.connection = sqliteConnectionOf(own, app, { clock, lockTimeoutMs });
+    this.connection = createConnection(own, app, { clock, lockTimeoutMs });
     this.transactions.startWatching();
     if (!isInMemory) {
-      for (const pragma of [...sessionStatements.CONNECTION_PRAGMAS, sessionStatements.WRITE_AHEAD_LOG]) {
+      for (const pragma of [...schema.CONNECTION_PRAGMAS, schema.WRITE_AHEAD_LOG, schema.SYNCHRONOUS[synchronous]]) {
         await this.read(pragma, []);
       }
-      await this.read(sessionStatements.SYNCHRONOUS[synchronous], []);
       this.flushAppCommits();
     }
   }
 
-  /** With `enqueueTx` and `completeTx` it is the application's connection that commits jobs. */
+  /** The application's connection commits the jobs of `enqueueTx` and `completeTx`, so it must flush them too. */
   private flushAppCommits(): void {
     if (this.options.synchronous === 'full' && !this.options.isInMemory) {
       this.connection.flushAppCommits();
     }
   }
 
-  /** @throws InvalidOptionsError where the application's own connection shuts out all others. */
-  private async ensureShared(): Promise<void> {
+  /** @throws InvalidOptionsError when the application's connection locks all others out. */
+  private async checkLockingMode(): Promise<void> {
     const { app, isInMemory } = this.options;
-    const [row] = isInMemory ? [] : await app.query<SqlRow[]>(sessionStatements.LOCKING_MODE);
+    const [row] = isInMemory ? [] : await app.query<SqlRow[]>(schema.LOCKING_MODE);
     if (row?.locking_mode === 'exclusive') {
-      throw new InvalidOptionsError('dataSource', 'expected a file that others may open, got locking_mode = EXCLUSIVE');
+      throw new InvalidOptionsError(
+        'dataSource',
+        'expected a file that other connections can open, got locking_mode = EXCLUSIVE; remove that pragma',
+      );
     }
   }
 
-  private run<T>(script: () => SqlScript<T>): Promise<T> {
-    return translated(this.connection.lane.run(script));
+  private write(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
+    return this.writeScript(() => singleStatement(sql, params));
   }
 
-  private write(text: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
-    return this.run(() => one(text, params));
+  private writeScript<T>(script: () => SqlScript<T>): Promise<T> {
+    return translateErrors(this.connection.writes.run(script));
   }
 
-  private read(text: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
-    return this.look(() => one(text, params));
+  private read(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
+    return this.readScript(() => singleStatement(sql, params));
   }
 
-  /** Runs a script that only reads. */
-  private look<T>(script: () => SqlScript<T>): Promise<T> {
-    return this.whenFree(() => this.connection.read(script()));
+  private readScript<T>(script: () => SqlScript<T>): Promise<T> {
+    return this.retryRead(() => this.connection.read(script()));
   }
 
-  private whenFree<T>(work: () => T | Promise<T>): Promise<T> {
-    return translated(untilFree(work, this.options.clock, this.options.lockTimeoutMs));
+  private retryRead<T>(work: () => T | Promise<T>): Promise<T> {
+    return translateErrors(retryWhileLocked(work, this.options.clock, this.options.lockTimeoutMs));
   }
 
-  private async inTransaction<T>(tx: Seam.StoreTransaction, script: SqlScript<T>): Promise<T> {
-    return translatedIn(runScript(runnerOfQueryRunner(this.transactions.queryRunnerOf(tx)), script));
+  private async runInTransaction<T>(tx: StoreTransaction, script: SqlScript<T>): Promise<T> {
+    const runner = runnerOfQueryRunner(this.transactions.queryRunnerOf(tx));
+    return translateTransactionErrors(runScript(runner, script));
   }
+}
+
+/** `CLAIM` returns unusual values as one JSON column. */
+function toClaim(row: SqlRow): Claim {
+  const { unusual } = row;
+  return claimOf(unusual === null ? row : { ...row, ...(JSON.parse(unusual as string) as SqlRow) });
+}
+
+function toLaneParam({ topic, priority, lowerBound }: LaneStart): { topic: string; priority: number; from: string } {
+  return { topic, priority, from: toLowerBound(lowerBound) };
+}
+
+/** The empty text comes before all times. */
+function toLowerBound(time: string | null): string {
+  return time === null ? '' : toSqliteTime(time);
 }

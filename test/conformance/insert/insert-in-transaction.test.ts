@@ -172,7 +172,7 @@ describe.each(inFiles)('a transaction that has read before another process wrote
     await another.store.insert([newJob()]);
     const refused = fixture.store.insert([newJob()], transaction.manager);
     await expect(refused).rejects.toMatchObject({ constructor: QueueUnavailableError, isUncertain: false });
-    await expect(refused).rejects.toThrow('roll back and begin anew, or write before reading');
+    await expect(refused).rejects.toThrow('roll back and retry');
     await transaction.rollback();
   });
 });

@@ -15,7 +15,7 @@ const reportsById = ['FIND_JOBS', 'SINGLE_IDS', 'STANDING'];
 
 /** Every statement there is, by its name. */
 const all = readdirSync(FOLDER)
-  .filter((file) => file !== 'statement-parts.ts')
+  .filter((file) => file !== 'columns.ts')
   .flatMap((file) => {
     // eslint-disable-next-line @typescript-eslint/no-require-imports -- whichever files there are
     const statements = require(join(FOLDER, file)) as Statements;

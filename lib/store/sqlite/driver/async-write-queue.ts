@@ -1,59 +1,61 @@
 import { SqlError } from '../../sql-error.js';
 import type { SqlRow, SqlRunner, SqlScript, SqlStatement } from '../../sql-runner.js';
 import { runScript } from '../../sql-runner.js';
-import { lockTimeout, PAUSE_MAX_MS, PAUSE_MIN_MS, untilFree } from './lock-wait.js';
-import { StatementSequence } from './statement-sequence.js';
-import { BEGIN, COMMIT, ROLLBACK } from '../sql/session.js';
-import type { WriteQueue, WriteLaneOptions } from './write-queue.js';
+import { BEGIN, COMMIT, ROLLBACK } from '../sql/schema.js';
+import { createLockTimeout, PAUSE_MAX_MS, PAUSE_MIN_MS, retryWhileLocked, StatementSequence } from './write-queue.js';
+import type { WriteQueue, WriteQueueOptions } from './write-queue.js';
 
-export interface StepLaneOptions extends WriteLaneOptions {
-  /** The queue's own connection. */
+export interface AsyncWriteQueueOptions extends WriteQueueOptions {
+  /** Runs statements on the queue's own connection. */
   readonly runner: SqlRunner;
 }
 
 /**
- * The write lane of an asynchronous driver: a script is driven step by step, and each statement is a transaction of its
- * own. The lock is thus held only while a thread works for the lane. Held from one step to the next, it would be a trap:
- * statements of the application that wait for it fill the thread pool, and the `COMMIT` that they wait for finds no thread.
+ * Writes with sqlite3, an asynchronous driver.
  *
- * It waits for transactions of the application, also for those that have only read so far: a commit of ours would make
- * their first write fail (SQLITE_BUSY_SNAPSHOT). For the same reason they begin after `whenStill`.
+ * Each statement is a transaction of its own, so the queue holds the lock only while one thread works for it. A lock held
+ * from one statement to the next can deadlock: statements of the application that wait for it fill the thread pool, and
+ * the queue's `COMMIT` finds no thread (docs/adr/0002-sqlite-write-queues.md).
+ *
+ * The queue waits for transactions of the application, and the application's next transaction begins after `idle()`. A
+ * commit of the queue would fail the first write of a read transaction with SQLITE_BUSY_SNAPSHOT.
  */
 export class AsyncWriteQueue implements WriteQueue {
   private last: Promise<unknown> = Promise.resolve();
-  private underWay: Promise<void> | undefined;
-  private wake: () => void = () => undefined;
-  /** Since when somebody else has kept the head of the lane waiting. */
+  private running: Promise<void> | undefined;
+  private endPause: () => void = () => undefined;
+  /** Since when another connection has blocked the first write. */
   private blockedSinceMs: number | undefined;
 
-  constructor(private readonly options: StepLaneOptions) {}
+  constructor(private readonly options: AsyncWriteQueueOptions) {}
 
   run<T>(script: () => SqlScript<T>): Promise<T> {
-    return this.add((sinceMs) => this.drive(new StatementSequence(script()), sinceMs));
+    return this.add((sinceMs) => this.runSequence(new StatementSequence(script()), sinceMs));
   }
 
-  /** Used for the tables at the start only, since it holds the lock over several steps. */
+  /** Only for the tables at the start, since it holds the lock over several statements. */
   transact<T>(script: () => SqlScript<T>): Promise<T> {
     return this.add(async (sinceMs) => {
       const { runner } = this.options;
-      await this.writeOf({ sql: BEGIN, params: [] }, sinceMs);
+      await this.write({ sql: BEGIN, params: [] }, sinceMs);
       try {
         const value = await runScript(runner, script());
         await runner.query(COMMIT, []);
         return value;
       } catch (error) {
+        // The first error is the cause; a failed ROLLBACK adds nothing.
         await runner.query(ROLLBACK, []).catch(() => undefined);
         throw error;
       }
     });
   }
 
-  poke(): void {
-    this.wake();
+  retryNow(): void {
+    this.endPause();
   }
 
-  whenStill(): Promise<void> | undefined {
-    return this.underWay;
+  idle(): Promise<void> | undefined {
+    return this.running;
   }
 
   private add<T>(work: (sinceMs: number) => Promise<T>): Promise<T> {
@@ -63,69 +65,69 @@ export class AsyncWriteQueue implements WriteQueue {
     return done;
   }
 
-  private async drive<T>(steps: StatementSequence<T>, sinceMs: number): Promise<T> {
+  private async runSequence<T>(sequence: StatementSequence<T>, sinceMs: number): Promise<T> {
     try {
-      for (let step = steps.next; step; step = steps.next) {
-        steps.goOn(await (step.isRead ? this.look(step) : this.writeOf(step, sinceMs)));
+      for (let step = sequence.next; step; step = sequence.next) {
+        sequence.advance(await (step.isRead ? this.read(step) : this.write(step, sinceMs)));
       }
-      return steps.value;
+      return sequence.value;
     } catch (error) {
-      throw steps.failure(error as Error);
+      throw sequence.toError(error as Error);
     }
   }
 
-  /** What only looks must not wait for a transaction that began after the write. */
-  private look({ sql, params }: SqlStatement): Promise<readonly SqlRow[]> {
+  /** A read does not wait for a transaction that began after the last write of its script. */
+  private read({ sql, params }: SqlStatement): Promise<readonly SqlRow[]> {
     const { runner, clock, lockTimeoutMs } = this.options;
-    return untilFree(() => runner.query(sql, params), clock, lockTimeoutMs);
+    return retryWhileLocked(() => runner.query(sql, params), clock, lockTimeoutMs);
   }
 
-  /** A statement that needs the lock, sent again with growing pauses while it is somebody else's. */
-  private async writeOf(statement: SqlStatement, sinceMs: number): Promise<readonly SqlRow[]> {
+  /** Runs a statement that needs the lock. Retries with growing pauses while another connection holds it. */
+  private async write(statement: SqlStatement, sinceMs: number): Promise<readonly SqlRow[]> {
     for (let pauseMs = PAUSE_MIN_MS; ; pauseMs = Math.min(pauseMs * 2, PAUSE_MAX_MS)) {
       const rows = this.options.isAppInTransaction() ? undefined : await this.attempt(statement);
       if (rows) {
         this.blockedSinceMs = undefined;
         return rows;
       }
-      this.giveUpLate(sinceMs);
+      this.checkLockTimeout(sinceMs);
       await this.pause(pauseMs);
     }
   }
 
-  /** `undefined`: the lock is somebody else's. */
+  /** Returns `undefined` when another connection holds the lock. */
   private async attempt({ sql, params }: SqlStatement): Promise<readonly SqlRow[] | undefined> {
-    const answer = this.options.runner.query(sql, params);
-    this.underWay = answer.then(
+    const result = this.options.runner.query(sql, params);
+    this.running = result.then(
       () => undefined,
       () => undefined,
     );
     try {
-      return await answer;
+      return await result;
     } catch (error) {
       if (error instanceof SqlError && error.kind === 'busy') {
         return undefined;
       }
       throw error;
     } finally {
-      this.underWay = undefined;
+      this.running = undefined;
     }
   }
 
-  /** Only the wait for others counts against `lockTimeout`, not the queue's own backlog. */
-  private giveUpLate(sinceMs: number): void {
+  /** Only the wait for other connections counts against `lockTimeout`, not the queue's own backlog. */
+  private checkLockTimeout(sinceMs: number): void {
     const { clock, lockTimeoutMs } = this.options;
     const nowMs = clock.now();
     this.blockedSinceMs ??= nowMs;
     if (nowMs - Math.max(sinceMs, this.blockedSinceMs) >= lockTimeoutMs) {
-      throw lockTimeout(lockTimeoutMs);
+      throw createLockTimeout(lockTimeoutMs);
     }
   }
 
   private pause(pauseMs: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = this.options.clock.schedule(pauseMs, resolve);
-      this.wake = () => {
+      this.endPause = () => {
         timer.cancel();
         resolve();
       };

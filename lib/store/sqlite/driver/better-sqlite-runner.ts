@@ -2,7 +2,7 @@ import { withAnonymousParameters } from '../../numbered-parameters.js';
 import { toSqlError } from '../../sql-error.js';
 import type { SqlRow, SqlScript } from '../../sql-runner.js';
 
-/** The part of `better-sqlite3`'s Database that is used. */
+/** The part of `better-sqlite3`'s Database that the queue uses. */
 export interface BetterSqliteDatabase {
   readonly open: boolean;
   readonly inTransaction: boolean;
@@ -17,13 +17,13 @@ interface BetterSqliteStatement {
   run(...params: unknown[]): unknown;
 }
 
-/** Runs statements on a `better-sqlite3` database, each within the tick in which it is asked. */
+/** Runs statements on a `better-sqlite3` database. Each returns within the tick. */
 export class BetterSqliteRunner {
-  private readonly prepared = new Map<string, Prepared>();
+  private readonly prepared = new Map<string, PreparedStatement>();
 
   constructor(private readonly database: BetterSqliteDatabase) {}
 
-  /** Whether somebody, on this very connection, has a transaction open: a statement now would join it. */
+  /** Whether a transaction is open on this connection. A statement would join it. */
   get inTransaction(): boolean {
     return this.database.inTransaction;
   }
@@ -34,7 +34,7 @@ export class BetterSqliteRunner {
       const { statement, order, columns } = this.prepare(sql);
       const values = order ? order.map((at) => params[at]) : params;
       if (columns) {
-        return (statement.all(...values) as unknown[][]).map((row) => rowOf(columns, row));
+        return (statement.all(...values) as unknown[][]).map((row) => toRow(columns, row));
       }
       statement.run(...values);
       return [];
@@ -43,7 +43,7 @@ export class BetterSqliteRunner {
     }
   }
 
-  /** Drives a script to its end within this tick. */
+  /** Runs a script to its end within this tick. */
   run<T>(script: SqlScript<T>): T {
     let step = script.next();
     while (!step.done) {
@@ -52,34 +52,34 @@ export class BetterSqliteRunner {
     return step.value;
   }
 
-  private prepare(sql: string): Prepared {
+  private prepare(sql: string): PreparedStatement {
     let prepared = this.prepared.get(sql);
     if (!prepared) {
       const { text, order } = withAnonymousParameters(sql);
       const statement = this.database.prepare(text);
-      prepared = { statement, order, columns: statement.reader ? columnsOf(statement) : null };
+      prepared = { statement, order, columns: statement.reader ? useArrayRows(statement) : null };
       this.prepared.set(sql, prepared);
     }
     return prepared;
   }
 }
 
-interface Prepared {
+interface PreparedStatement {
   readonly statement: BetterSqliteStatement;
   readonly order: readonly number[] | null;
-  /** Names of what it answers; `null`: it answers nothing. */
+  /** Column names of its rows; `null` when it returns none. */
   readonly columns: readonly string[] | null;
 }
 
-/** From now on the statement answers arrays: objects of thirteen members, made by the driver, take three times as long. */
-function columnsOf(statement: BetterSqliteStatement): string[] {
+/** Makes a statement return rows as arrays: row objects of 13 columns, made by the driver, take three times as long. */
+function useArrayRows(statement: BetterSqliteStatement): string[] {
   return statement
     .raw(true)
     .columns()
     .map(({ name }) => name);
 }
 
-function rowOf(columns: readonly string[], values: readonly unknown[]): SqlRow {
+function toRow(columns: readonly string[], values: readonly unknown[]): SqlRow {
   const row: SqlRow = {};
   for (let index = 0; index < columns.length; index += 1) {
     row[columns[index]!] = values[index];

@@ -1,68 +1,115 @@
 import type { DataSource } from 'typeorm';
+import type { Clock, ScheduledWake } from '../../../core/clock.js';
+import type { StoreHints } from '../../job-store.js';
 import type { SqlScript } from '../../sql-runner.js';
-import { runScript } from '../../sql-runner.js';
+import { runScript, singleStatement } from '../../sql-runner.js';
+import { DATA_VERSION, SYNCHRONOUS, SYNCHRONOUS_LEVEL } from '../sql/schema.js';
+import { AsyncWriteQueue } from './async-write-queue.js';
 import type { BetterSqliteDatabase } from './better-sqlite-runner.js';
 import { BetterSqliteRunner } from './better-sqlite-runner.js';
-import { SYNCHRONOUS, SYNCHRONOUS_LEVEL } from '../sql/session.js';
 import type { Sqlite3Database } from './sqlite3-runner.js';
 import { Sqlite3Runner } from './sqlite3-runner.js';
-import { AsyncWriteQueue } from './async-write-queue.js';
 import { SyncWriteQueue } from './sync-write-queue.js';
-import type { WriteQueue, WriteLaneOptions } from './write-queue.js';
+import type { WriteQueue, WriteQueueOptions } from './write-queue.js';
 
-/** The queue's own connection to a SQLite database, whichever driver it has. */
+/** The queue's own connection to a SQLite database, with either driver. */
 export interface SqliteConnection {
-  /** Runs a script that takes no write lock; all else goes through the lane. */
+  /** Runs a script that needs no write lock. */
   read<T>(script: SqlScript<T>): T | Promise<T>;
-  readonly lane: WriteQueue;
-  /** Whether a look right after a write comes before anybody else can use the connection. */
-  readonly answersWithinTick: boolean;
-  /** Has commits of the application wait for the disk from now on, unless it has a transaction open; then there is no way. */
+  readonly writes: WriteQueue;
+  /** Whether statements return within the tick: then no other statement can run between two of a script. */
+  readonly isSynchronous: boolean;
+  /** Makes commits of the application wait for the disk, unless it has a transaction open: SQLite refuses it then. */
   flushAppCommits(): void;
 }
 
 /**
- * The connection of `own`, which is initialized.
+ * Connects to the database through `own`, which must be initialized.
  *
- * @param app the application's DataSource; its transactions are waited for.
+ * @param app the application's DataSource. Writes wait for its transactions.
  */
-export function sqliteConnectionOf(
+export function createConnection(
   own: DataSource,
   app: DataSource,
-  options: Omit<WriteLaneOptions, 'isAppInTransaction'>,
+  options: Omit<WriteQueueOptions, 'isAppInTransaction'>,
 ): SqliteConnection {
   if (own.options.type === 'better-sqlite3') {
-    const runner = new BetterSqliteRunner(databaseOf<BetterSqliteDatabase>(own)!);
-    const isAppInTransaction = (): boolean => databaseOf<BetterSqliteDatabase>(app)?.inTransaction ?? false;
+    const runner = new BetterSqliteRunner(getDatabase<BetterSqliteDatabase>(own)!);
+    const isAppInTransaction = (): boolean => getDatabase<BetterSqliteDatabase>(app)?.inTransaction ?? false;
     return {
       read: (script) => runner.run(script),
-      lane: new SyncWriteQueue({ ...options, runner, isAppInTransaction }),
-      answersWithinTick: true,
-      flushAppCommits: () => flushCommitsOf(databaseOf<BetterSqliteDatabase>(app)),
+      writes: new SyncWriteQueue({ ...options, runner, isAppInTransaction }),
+      isSynchronous: true,
+      flushAppCommits: () => flushCommits(getDatabase<BetterSqliteDatabase>(app)),
     };
   }
-  const runner = new Sqlite3Runner(databaseOf<Sqlite3Database>(own)!);
-  // The driver does not tell. On the queue's own DataSource a repository may open a transaction, too.
+  const runner = new Sqlite3Runner(getDatabase<Sqlite3Database>(own)!);
+  // sqlite3 does not report its transactions, so TypeORM does. A repository may open one on the queue's DataSource too.
   const isAppInTransaction = (): boolean => isInTransaction(app) || isInTransaction(own);
   return {
     read: (script) => runScript(runner, script),
-    lane: new AsyncWriteQueue({ ...options, runner, isAppInTransaction }),
-    answersWithinTick: false,
-    // They do by themselves, unless the application has told its connection otherwise.
+    writes: new AsyncWriteQueue({ ...options, runner, isAppInTransaction }),
+    isSynchronous: false,
+    // sqlite3 flushes commits by default.
     flushAppCommits: () => undefined,
   };
 }
 
-/** The driver's own connection; an application may have closed its. */
-function databaseOf<T>({ driver }: DataSource): T | undefined {
+/** How often `watchCommits` reads the data version, which costs about a microsecond. */
+const WATCH_INTERVAL_MS = 20;
+
+/**
+ * Calls `hints` at the start and after each commit of another connection.
+ *
+ * @returns a function that stops the watch.
+ */
+export async function watchCommits(
+  connection: SqliteConnection,
+  hints: StoreHints,
+  clock: Clock,
+): Promise<() => Promise<void>> {
+  let lastVersion: unknown;
+  let timer: ScheduledWake | undefined;
+  let isWatching = true;
+  const check = async (): Promise<void> => {
+    const version = await readDataVersion(connection, lastVersion);
+    if (!isWatching) {
+      return;
+    }
+    if (version !== lastVersion) {
+      lastVersion = version;
+      hints.jobs();
+      hints.cancel();
+    }
+    timer = clock.schedule(WATCH_INTERVAL_MS, () => void check());
+  };
+  await check();
+  return () => {
+    isWatching = false;
+    timer?.cancel();
+    return Promise.resolve();
+  };
+}
+
+async function readDataVersion(connection: SqliteConnection, lastVersion: unknown): Promise<unknown> {
+  try {
+    return (await connection.read(singleStatement(DATA_VERSION, [])))[0]?.data_version;
+  } catch {
+    // Another process recovers the log, or the disk failed. The next check or a poll finds the commit.
+    return lastVersion;
+  }
+}
+
+/** The driver's own connection; `undefined` when the application has closed it. */
+function getDatabase<T>({ driver }: DataSource): T | undefined {
   return (driver as unknown as { databaseConnection?: T }).databaseConnection;
 }
 
 const LEVEL_FULL = 2;
 
-/** The driver is made so that they do not in WAL mode unless it is told; a new connection does not know that mode at first. */
-function flushCommitsOf(database: BetterSqliteDatabase | undefined): void {
-  if (!database?.open || database.inTransaction || toldToFlush.has(database)) {
+/** better-sqlite3 is compiled so that a connection in WAL mode does not flush its commits by default. */
+function flushCommits(database: BetterSqliteDatabase | undefined): void {
+  if (!database?.open || database.inTransaction || flushing.has(database)) {
     return;
   }
   try {
@@ -71,15 +118,16 @@ function flushCommitsOf(database: BetterSqliteDatabase | undefined): void {
     if (Number(row!.synchronous) <= LEVEL_FULL) {
       runner.query(SYNCHRONOUS.full, []);
     }
-    toldToFlush.add(database);
+    flushing.add(database);
   } catch {
-    // Another process has the file locked, to recover it for example. It is told at the end of the next transaction.
+    // Another process has locked the file, for example to recover it. The end of the next transaction retries.
   }
 }
 
-const toldToFlush = new WeakSet<BetterSqliteDatabase>();
+/** Connections of applications whose commits wait for the disk. */
+const flushing = new WeakSet<BetterSqliteDatabase>();
 
-/** A SQLite DataSource has one query runner, once anybody has asked for it. */
+/** A SQLite DataSource has one query runner, from the first transaction on. */
 function isInTransaction({ driver }: DataSource): boolean {
   return (
     (driver as unknown as { queryRunner?: { isTransactionActive: boolean } }).queryRunner?.isTransactionActive ?? false

@@ -1,17 +1,17 @@
 import { toSqlError } from '../../sql-error.js';
 import type { Deferred, SqlRow, SqlRunner } from '../../sql-runner.js';
 
-type Done = (error: Error | null, rows: SqlRow[]) => void;
+type Callback = (error: Error | null, rows: SqlRow[]) => void;
 
-/** The part of `sqlite3`'s Database that is used. */
+/** The part of `sqlite3`'s Database that the queue uses. */
 export interface Sqlite3Database {
   serialize(): void;
-  all(sql: string, params: readonly unknown[], done: Done): void;
+  all(sql: string, params: readonly unknown[], callback: Callback): void;
 }
 
 /**
- * Runs statements on a `sqlite3` database. Each runs, and would wait for a lock, in a thread of the pool that Node has for
- * files and names too, four of them by default: so one at a time, and on a connection without a busy timeout.
+ * Runs statements on a `sqlite3` database. Each statement runs in Node's thread pool, four threads by default, which also
+ * serves files and host names. So one statement runs at a time, on a connection without a busy timeout.
  */
 export class Sqlite3Runner implements SqlRunner {
   constructor(private readonly database: Sqlite3Database) {
@@ -19,34 +19,33 @@ export class Sqlite3Runner implements SqlRunner {
   }
 
   query(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
-    return new Promise((resolve, reject) => this.send(sql, params, toldOnce({ resolve, reject })));
+    return new Promise((resolve, reject) => this.send(sql, params, createCallback({ resolve, reject })));
   }
 
   /**
-   * TypeORM has the driver note where each call came from, in a function that V8 puts among what is old, with all that the
-   * callback and the stack can reach: see docs/adr/0020-short-lives.md. So the callback lets go of who waits, and there is no
-   * stack.
+   * TypeORM makes the driver record a stack for each call. V8 moves that function, and all that the callback and the stack
+   * reach, to the old generation (docs/adr/0020-short-lived-objects.md). So the stack is empty and the callback frees its promise.
    */
-  private send(sql: string, params: readonly unknown[], done: Done): void {
+  private send(sql: string, params: readonly unknown[], callback: Callback): void {
     const limit = Error.stackTraceLimit;
     Error.stackTraceLimit = 0;
     try {
-      this.database.all(sql, params, done);
+      this.database.all(sql, params, callback);
     } finally {
       Error.stackTraceLimit = limit;
     }
   }
 }
 
-function toldOnce(deferred: Deferred): Done {
-  let waiting: Deferred | undefined = deferred;
+function createCallback(deferred: Deferred): Callback {
+  let pending: Deferred | undefined = deferred;
   return (error, rows) => {
-    const told = waiting;
-    waiting = undefined;
+    const settled = pending;
+    pending = undefined;
     if (error) {
-      told?.reject(toSqlError(error));
+      settled?.reject(toSqlError(error));
     } else {
-      told?.resolve(rows);
+      settled?.resolve(rows);
     }
   };
 }

@@ -1,90 +1,85 @@
 import type { ScheduledWake } from '../../../core/clock.js';
+import { EventLoopBudget } from '../../event-loop-budget.js';
 import { SqlError } from '../../sql-error.js';
 import type { SqlScript } from '../../sql-runner.js';
-import { EventLoopBudget } from '../../event-loop-budget.js';
+import { BEGIN, COMMIT, ROLLBACK } from '../sql/schema.js';
 import type { BetterSqliteRunner } from './better-sqlite-runner.js';
-import { lockTimeout } from './lock-wait.js';
-import { StatementSequence } from './statement-sequence.js';
-import { BEGIN, COMMIT, ROLLBACK } from '../sql/session.js';
-import type { WriteQueue, WriteLaneOptions } from './write-queue.js';
+import { createLockTimeout, PAUSE_MIN_MS, StatementSequence } from './write-queue.js';
+import type { WriteQueue, WriteQueueOptions } from './write-queue.js';
 
-export interface TickLaneOptions extends WriteLaneOptions {
-  /** The queue's own connection. */
+export interface SyncWriteQueueOptions extends WriteQueueOptions {
+  /** Runs statements on the queue's own connection. */
   readonly runner: BetterSqliteRunner;
 }
 
-interface Waiting {
-  /** Does the work within this tick; answers `false` when the lock is somebody else's. */
+interface WaitingWrite {
+  /** Runs the write within this tick. Returns `false` when another connection holds the lock. */
   readonly attempt: () => boolean;
-  readonly giveUp: () => void;
+  /** Rejects the write: the lock was held for too long. */
+  readonly expire: () => void;
   readonly sinceMs: number;
 }
 
-/**
- * A lock that somebody else has is asked for this often: SQLite gives it to whoever comes first, and between two transactions of
- * a busy writer there is little time. Costs a few hundredths of a core while it lasts.
- */
-const PAUSE_MS = 1;
-/** After this much work, timers and sockets get their turn. */
-const TURN_MAX_MS = 5;
+/** The queue yields to timers and sockets after this much work. */
+const BUDGET_MS = 5;
 
 /**
- * The write lane of a synchronous driver.
+ * Writes with better-sqlite3, a synchronous driver.
  *
- * Each write is a statement that stands alone, or a `BEGIN IMMEDIATE … COMMIT`, within one tick: nothing of the application
- * runs while the lock is held here, so the application can never wait for it in the same event loop. When another process
- * holds the lock, or the application has a transaction open, the lane waits outside the database, and the event loop goes on.
+ * Each write is a single statement, or `BEGIN IMMEDIATE … COMMIT`, within one tick. No code of the application runs while
+ * the queue holds the lock, so the application never waits for the lock in this event loop. The queue waits outside the
+ * database while another process holds the lock or the application has a transaction open.
  *
- * It also waits for transactions of the application that have only read so far: a commit of ours would make their first
- * write fail (SQLITE_BUSY_SNAPSHOT), which no application with one connection has ever seen.
+ * It waits for read transactions of the application too: a commit of the queue would fail their first write with
+ * SQLITE_BUSY_SNAPSHOT.
  */
 export class SyncWriteQueue implements WriteQueue {
-  private readonly waiting: Waiting[] = [];
+  private readonly waiting: WaitingWrite[] = [];
   private retry: ScheduledWake | undefined;
-  /** Since when somebody else has kept the head of the lane waiting. */
+  /** Since when another connection has blocked the first write. */
   private blockedSinceMs: number | undefined;
-  /** The driver answers within the tick: a backlog would drain in one chain of microtasks. */
-  private readonly turn: EventLoopBudget;
+  /** The driver returns within the tick, so a backlog would drain in one chain of microtasks. */
+  private readonly budget: EventLoopBudget;
 
-  constructor(private readonly options: TickLaneOptions) {
-    this.turn = new EventLoopBudget(options.clock, TURN_MAX_MS, () => this.poke());
+  constructor(private readonly options: SyncWriteQueueOptions) {
+    this.budget = new EventLoopBudget(options.clock, BUDGET_MS, () => this.retryNow());
   }
 
   run<T>(script: () => SqlScript<T>): Promise<T> {
-    let steps: StatementSequence<T> | undefined;
-    const goOn = (): T => {
-      steps ??= new StatementSequence(script());
-      for (let step = steps.next; step; step = steps.next) {
+    let sequence: StatementSequence<T> | undefined;
+    const work = (): T => {
+      sequence ??= new StatementSequence(script());
+      for (let step = sequence.next; step; step = sequence.next) {
         const rows = this.options.runner.query(step.sql, step.params);
-        // Whoever takes the lock after this one has not kept the lane waiting before.
+        // A process that takes the lock after this statement starts a new wait.
         this.blockedSinceMs = undefined;
-        steps.goOn(rows);
+        sequence.advance(rows);
       }
-      return steps.value;
+      return sequence.value;
     };
-    return this.add(goOn, (error) => (steps ? steps.failure(error) : error));
+    return this.add(work, (error) => (sequence ? sequence.toError(error) : error));
   }
 
   transact<T>(script: () => SqlScript<T>): Promise<T> {
-    return this.add(() => this.together(script));
+    return this.add(() => this.runInTransaction(script));
   }
 
-  poke(): void {
+  retryNow(): void {
     if (this.waiting.length > 0) {
       this.flush();
     }
   }
 
-  /** Nobody can ask while a write is under way. */
-  whenStill(): undefined {
+  /** A write ends within its tick, so no caller can find one running. */
+  idle(): undefined {
     return undefined;
   }
 
   /**
-   * @param work is asked again when the lock is somebody else's.
-   * @param failure what is told of an error.
+   * @param work called again while another connection holds the lock.
+   * @param toError converts the error for the caller.
    */
-  private add<T>(work: () => T, failure: (error: Error) => Error = (error) => error): Promise<T> {
+  private add<T>(work: () => T, toError: (error: Error) => Error = (error) => error): Promise<T> {
     return new Promise((resolve, reject) => {
       const attempt = (): boolean => {
         try {
@@ -94,13 +89,13 @@ export class SyncWriteQueue implements WriteQueue {
           if (error instanceof SqlError && error.kind === 'busy') {
             return false;
           }
-          reject(failure(error instanceof Error ? error : new Error(String(error))));
+          reject(toError(error instanceof Error ? error : new Error(String(error))));
           return true;
         }
       };
       this.waiting.push({
         attempt,
-        giveUp: () => reject(failure(lockTimeout(this.options.lockTimeoutMs))),
+        expire: () => reject(toError(createLockTimeout(this.options.lockTimeoutMs))),
         sinceMs: this.options.clock.now(),
       });
       if (!this.retry) {
@@ -109,30 +104,35 @@ export class SyncWriteQueue implements WriteQueue {
     });
   }
 
-  /** Does all that waits, or what is possible, and comes back for the rest after a pause. */
+  /**
+   * Runs waiting writes until one is blocked or the budget is spent, and schedules the rest.
+   *
+   * The retry interval is the shortest one: SQLite has no queue for its lock, and a busy writer leaves little time between
+   * two transactions. It costs a few hundredths of a core while it lasts.
+   */
   private flush(): void {
     this.retry?.cancel();
     this.retry = undefined;
-    while (this.waiting.length > 0 && this.turn.hasTime()) {
+    while (this.waiting.length > 0 && this.budget.hasTime()) {
       if (this.isBlocked() || !this.waiting[0]!.attempt()) {
-        this.giveUpLate();
+        this.expireLate();
         break;
       }
       this.waiting.shift();
       this.blockedSinceMs = undefined;
     }
     if (this.waiting.length > 0) {
-      this.retry = this.options.clock.schedule(PAUSE_MS, () => this.flush());
+      this.retry = this.options.clock.schedule(PAUSE_MIN_MS, () => this.flush());
     }
   }
 
-  /** Only the wait for others counts against `lockTimeout`, not the queue's own backlog. */
-  private giveUpLate(): void {
+  /** Only the wait for other connections counts against `lockTimeout`, not the queue's own backlog. */
+  private expireLate(): void {
     const nowMs = this.options.clock.now();
     this.blockedSinceMs ??= nowMs;
     const deadlineMs = nowMs - this.options.lockTimeoutMs;
     while (this.waiting.length > 0 && Math.max(this.waiting[0]!.sinceMs, this.blockedSinceMs) <= deadlineMs) {
-      this.waiting.shift()!.giveUp();
+      this.waiting.shift()!.expire();
     }
   }
 
@@ -140,7 +140,7 @@ export class SyncWriteQueue implements WriteQueue {
     return this.options.runner.inTransaction || this.options.isAppInTransaction();
   }
 
-  private together<T>(script: () => SqlScript<T>): T {
+  private runInTransaction<T>(script: () => SqlScript<T>): T {
     const { runner } = this.options;
     runner.query(BEGIN, []);
     try {

@@ -1,27 +1,106 @@
 import type { Clock } from '../../../core/clock.js';
-import type { SqlScript } from '../../sql-runner.js';
+import { QueueUnavailableError, toUncertain } from '../../../core/errors.js';
+import { SqlError, toSqlError } from '../../sql-error.js';
+import type { SqlRow, SqlScript, SqlStatement } from '../../sql-runner.js';
+import { toUnavailableError } from '../error-translation.js';
 
-/** The queue's writes to a SQLite database, one after another: what a driver allows decides how. */
+/**
+ * Runs the writes of the queue one after another, without blocking the application's own writes.
+ * The driver decides how: see `SyncWriteQueue` for better-sqlite3 and `AsyncWriteQueue` for sqlite3.
+ */
 export interface WriteQueue {
   /**
-   * Runs a script after those asked for before. Each statement is a transaction of its own: inside an open transaction SQLite
-   * copies each page that a statement for many rows changes, a tenth of what such a statement costs. Others may write between
-   * two statements; while another connection has the lock then, the script keeps its place.
+   * Runs a script after all scripts that were added before it. Each statement is a transaction of its own.
    *
-   * @throws QueueUnavailableError when the lock does not come within `lockTimeout`; uncertain once a part is written.
+   * Inside an open transaction SQLite copies each page that a statement for many rows changes, so that it can undo that
+   * statement alone. The copies cost a tenth of such a statement. Other processes may write between two statements.
+   *
+   * @throws QueueUnavailableError when another connection holds the lock for longer than `lockTimeout`. The error is
+   *   uncertain when an earlier statement of the script has written.
    */
   run<T>(script: () => SqlScript<T>): Promise<T>;
-  /** The same for a script whose statements stand together, all or nothing. */
+  /** Runs a script in one transaction: all of its statements or none. */
   transact<T>(script: () => SqlScript<T>): Promise<T>;
-  /** The lock may be free now: what waits is tried within this tick, before anybody else takes it again. */
-  poke(): void;
-  /** Resolves when the write that is under way has ended; `undefined` when there is none. */
-  whenStill(): Promise<void> | undefined;
+  /** Retries a blocked write within this tick. Called when a transaction of the application has ended. */
+  retryNow(): void;
+  /** Resolves when the statement that is running has ended; `undefined` when none is running. */
+  idle(): Promise<void> | undefined;
 }
 
-export interface WriteLaneOptions {
-  /** Whether the application, in this process, has a transaction open. */
+export interface WriteQueueOptions {
+  /** Whether the application has a transaction open in this process. */
   readonly isAppInTransaction: () => boolean;
   readonly clock: Clock;
   readonly lockTimeoutMs: number;
+}
+
+/** Pauses between two attempts to get the lock. */
+export const PAUSE_MIN_MS = 1;
+export const PAUSE_MAX_MS = 25;
+
+/**
+ * Retries reads while the file is locked. WAL mode locks readers out only while another process changes the journal mode,
+ * recovers the log after a crash, or closes the file as the last one.
+ *
+ * @throws QueueUnavailableError after `timeoutMs`.
+ */
+export async function retryWhileLocked<T>(work: () => T | Promise<T>, clock: Clock, timeoutMs: number): Promise<T> {
+  const sinceMs = clock.now();
+  for (let pauseMs = PAUSE_MIN_MS; ; pauseMs = Math.min(pauseMs * 2, PAUSE_MAX_MS)) {
+    try {
+      return await work();
+    } catch (error) {
+      if (toSqlError(error).kind !== 'busy') {
+        throw error;
+      }
+      if (clock.now() - sinceMs >= timeoutMs) {
+        throw createLockTimeout(timeoutMs);
+      }
+    }
+    await new Promise<void>((resolve) => clock.schedule(pauseMs, resolve));
+  }
+}
+
+export function createLockTimeout(timeoutMs: number): QueueUnavailableError {
+  return new QueueUnavailableError(
+    `the database was locked for ${timeoutMs} ms by another process or by an open transaction of this process; ` +
+      'inside an open transaction call enqueueTx with its manager, or enqueue after it has ended',
+  );
+}
+
+/** A running script whose statements are transactions of their own. */
+export class StatementSequence<T> {
+  private step: IteratorResult<SqlStatement, T>;
+  private hasWritten = false;
+
+  constructor(private readonly script: SqlScript<T>) {
+    this.step = script.next();
+  }
+
+  /** The statement to run next; `undefined` at the end. */
+  get next(): SqlStatement | undefined {
+    return this.step.done ? undefined : this.step.value;
+  }
+
+  /** The script's result, once `next` is `undefined`. */
+  get value(): T {
+    return this.step.value as T;
+  }
+
+  /** Passes the rows of `next` to the script. */
+  advance(rows: readonly SqlRow[]): void {
+    this.hasWritten ||= !this.next?.isRead;
+    this.step = this.script.next(rows);
+  }
+
+  /** Converts an error of `next`. It is uncertain when an earlier statement has written. */
+  toError(error: Error): Error {
+    if (!this.hasWritten) {
+      return error;
+    }
+    if (error instanceof SqlError) {
+      return toUnavailableError(error, true) ?? error;
+    }
+    return error instanceof QueueUnavailableError ? toUncertain(error) : error;
+  }
 }

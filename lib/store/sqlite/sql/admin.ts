@@ -1,23 +1,23 @@
-import { byId, jobColumns, now } from './statement-parts.js';
+import { byId, jobColumns, ms, now } from './columns.js';
 
-/** A verb by request: each statement takes the ids as ?1, and the statuses in which it moves them, or NULL for all, as ?2. */
-export interface MoveStatements {
-  /** Answers the whole job. */
+/** The statements of one action. Each takes the ids as ?1 and the statuses that it may change as ?2; NULL means any. */
+export interface ActionStatements {
+  /** Changes a single job, and returns all of it. */
   readonly one: string;
-  /** Answers what there is to say of each of many. */
+  /** Changes several jobs, and returns what their results need. */
   readonly several: string;
-  /** How jobs stand that did not move. It takes the ids alone. */
-  readonly unmoved: string;
+  /** Reads the state of unchanged jobs. Takes the ids only. */
+  readonly unchanged: string;
 }
 
-const asked = '(SELECT value FROM json_each(?1))';
+const ids = '(SELECT value FROM json_each(?1))';
 
-/** Its status may have changed since somebody meant it for what it was. */
-const isMeant = (status: string): string => `(?2 IS NULL OR ${status} IN (SELECT value FROM json_each(?2)))`;
+/** Guards against a status that has changed since the user chose the job. */
+const isExpected = (status: string): string => `(?2 IS NULL OR ${status} IN (SELECT value FROM json_each(?2)))`;
 
-const briefly = 'id, status, topic, attempt';
+const resultColumns = 'id, status, topic, attempt';
 
-const requeue = (answer: string): string => `
+const requeue = (columns: string): string => `
 UPDATE _jobs ${byId} SET status = 'pending', retries = 0, cancel_requested = 0, finished = NULL, result = NULL, progress = NULL,
   payload = coalesce(?3, payload), run_at = coalesce(?4, ${now}), max_retries = coalesce(?5, max_retries), updated = ${now}
 WHERE id IN (
@@ -25,42 +25,55 @@ WHERE id IN (
     SELECT j.id, row_number() OVER (
       PARTITION BY j.topic, j.unique_key, iif(j.unique_key IS NULL, j.id, NULL) ORDER BY asked.key) AS place
     FROM json_each(?1) AS asked CROSS JOIN _jobs AS j ${byId} ON j.id = asked.value
-    WHERE j.status IN ('failed', 'cancelled') AND ${isMeant('j.status')} AND NOT EXISTS (
+    WHERE j.status IN ('failed', 'cancelled') AND ${isExpected('j.status')} AND NOT EXISTS (
       SELECT 1 FROM _jobs AS k
       WHERE k.topic = j.topic AND k.unique_key = j.unique_key AND k.status IN ('pending', 'processing')))
   WHERE place = 1)
-RETURNING ${answer}`;
+RETURNING ${columns}`;
 
-/** failed, cancelled → pending, when the key is free; of those that share one, the first in the list. */
-export const REQUEUE: MoveStatements = {
+/** failed, cancelled → pending, unless an unfinished job holds the unique key. Requeues the first of several jobs with one key. */
+export const REQUEUE: ActionStatements = {
   one: requeue(jobColumns),
-  several: requeue(briefly),
-  unmoved: `
+  several: requeue(resultColumns),
+  unchanged: `
 SELECT j.id, j.status, j.topic, j.attempt, (
   SELECT k.id FROM _jobs AS k WHERE k.topic = j.topic AND k.unique_key = j.unique_key AND j.status IN ('failed', 'cancelled')
     AND k.status IN ('pending', 'processing')) AS holder_id
-FROM _jobs AS j ${byId} WHERE j.id IN ${asked}`,
+FROM _jobs AS j ${byId} WHERE j.id IN ${ids}`,
 };
 
-const unmoved = `SELECT ${briefly} FROM _jobs ${byId} WHERE id IN ${asked}`;
+const unchanged = `SELECT ${resultColumns} FROM _jobs ${byId} WHERE id IN ${ids}`;
 
-const promote = (answer: string): string => `
+const promote = (columns: string): string => `
 UPDATE _jobs ${byId} SET run_at = min(run_at, ${now}), updated = ${now}
-WHERE id IN ${asked} AND status = 'pending' AND ${isMeant('status')} RETURNING ${answer}`;
+WHERE id IN ${ids} AND status = 'pending' AND ${isExpected('status')} RETURNING ${columns}`;
 
-/** pending → pending, due now; a job that is due keeps its place. */
-export const PROMOTE: MoveStatements = { one: promote(jobColumns), several: promote(briefly), unmoved };
+/** pending → pending, due now. A job that is due already keeps its place in the queue. */
+export const PROMOTE: ActionStatements = { one: promote(jobColumns), several: promote(resultColumns), unchanged };
 
-const cancel = (answer: string): string => `
+const cancel = (columns: string): string => `
 UPDATE _jobs ${byId} SET status = iif(status = 'pending', 'cancelled', status), finished = iif(status = 'pending', ${now}, NULL),
   cancel_requested = 1, updated = ${now}
-WHERE id IN ${asked} AND status IN ('pending', 'processing') AND ${isMeant('status')} RETURNING ${answer}`;
+WHERE id IN ${ids} AND status IN ('pending', 'processing') AND ${isExpected('status')} RETURNING ${columns}`;
 
-/** pending → cancelled; processing is marked. */
-export const CANCEL: MoveStatements = { one: cancel(jobColumns), several: cancel(briefly), unmoved };
+/** pending → cancelled. A processing job is marked; its worker cancels it. */
+export const CANCEL: ActionStatements = { one: cancel(jobColumns), several: cancel(resultColumns), unchanged };
 
 const remove = `
-DELETE FROM _jobs ${byId} WHERE id IN ${asked} AND status <> 'processing' AND ${isMeant('status')} RETURNING ${briefly}`;
+DELETE FROM _jobs ${byId} WHERE id IN ${ids} AND status <> 'processing' AND ${isExpected('status')} RETURNING ${resultColumns}`;
 
-/** any but processing → gone. */
-export const DELETE: MoveStatements = { one: remove, several: remove, unmoved };
+/** Deletes jobs in any status but processing. */
+export const DELETE: ActionStatements = { one: remove, several: remove, unchanged };
+
+/** Pauses the topics in ?1. A topic that is paused already keeps its time. `WHERE true` ends the SELECT for SQLite's parser. */
+export const PAUSE = `
+INSERT INTO _jobs_topics AS t (topic, paused_since) SELECT value, ${now} FROM json_each(?1) WHERE true
+ON CONFLICT (topic) DO UPDATE SET paused_since = excluded.paused_since WHERE t.paused_since IS NULL`;
+
+/** Resumes the topics in ?1. Their rows stay: they hold more than the pause. */
+export const RESUME = `
+UPDATE _jobs_topics SET paused_since = NULL WHERE topic IN (SELECT value FROM json_each(?1)) AND paused_since IS NOT NULL`;
+
+/** Lists the paused topics. */
+export const PAUSED_TOPICS = `
+SELECT topic, ${ms('paused_since')} AS since FROM _jobs_topics WHERE paused_since IS NOT NULL ORDER BY topic`;

@@ -1,16 +1,10 @@
 import { IS_TAKEN_OVER } from '../../statement-parts.js';
-import { byId, errorsWith, fromNow, ms, now, owned, ownedTokens, tokens } from './statement-parts.js';
+import { byId, errorsWith, fromNow, ms, now, owned, ownedTokens, tokens } from './columns.js';
 
-/*
- * How attempts end.
- */
-
-/** A handler that took less began when it ended, at the precision of the table. */
+/** A handler that ran for less started when it ended, at the precision of the table. */
 export const BRIEF_MS = 0.5;
 
-/**
- * processing → completed, fenced by attempt, for those of which that is the whole outcome; answers the rows it moved.
- */
+/** processing → completed, fenced by attempt, with results and run times. Returns the changed rows. */
 export const COMPLETE = `
 WITH o AS MATERIALIZED (
   SELECT value ->> 0 AS id, value ->> 1 AS attempt, value ->> 2 AS ran_ms, value -> 3 AS result FROM json_each(?1))
@@ -26,30 +20,27 @@ WHERE id IN (SELECT value FROM json_each(?1)) AND attempt = 1 AND +status = 'pro
   AND result IS NULL`;
 
 /**
- * The same where nothing differs from job to job but the id: first attempts of such brief handlers, without a result. In those
- * the table is what a drain waits for, and a set without a join costs it a third less.
+ * processing → completed, for first attempts of brief handlers without a result: the ids in ?1 say everything. Without the
+ * join a set costs a third less, and such drains are bound by the table.
  */
 export const COMPLETE_BRIEF = `${completeBrief} RETURNING id, attempt`;
 
-/** `COMPLETE_BRIEF` without an answer for each row, in four fifths of the time. `MOVED` is to be asked next. */
+/** `COMPLETE_BRIEF` without a row for each job, in four fifths of the time. `CHANGES` follows it. */
 export const COMPLETE_BRIEF_UNANSWERED = completeBrief;
 
-/** How many rows the last write on this connection has moved. */
-export const MOVED = 'SELECT changes() AS count';
+/** Counts the rows that the last write on this connection has changed. */
+export const CHANGES = 'SELECT changes() AS count';
 
-/** Which of those are completed. Nobody but their first attempts can have done it. */
+/** Finds which of the jobs in ?1 are completed. Only their first attempt can have completed them. */
 export const COMPLETED_BRIEF = `
 SELECT id, attempt FROM _jobs ${byId}
 WHERE id IN (SELECT value FROM json_each(?1)) AND attempt = 1 AND status = 'completed'`;
 
-/**
- * processing → completed → gone, in one step. Left to `SETTLE` are jobs to be cancelled, and those whose idempotency key is to
- * be kept.
- */
+/** processing → deleted, in one write. Leaves jobs with a cancel request or an idempotency key to `SETTLE`. */
 export const COMPLETE_AND_REMOVE = `
 DELETE FROM _jobs ${byId} WHERE ${ownedTokens} AND NOT cancel_requested AND idempotency_key IS NULL RETURNING id, attempt`;
 
-/** Materialized, or each member would be parsed once for every column that reads it. */
+/** MATERIALIZED: otherwise SQLite parses each member once for every column that reads it. */
 const outcomes = `o AS MATERIALIZED (
   SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt, value ->> 'kind' AS kind, value ->> 'delay_ms' AS delay_ms,
     value ->> 'message' AS message, value ->> 'stack' AS stack, value ->> 'ran_ms' AS ran_ms, nullif(value -> 'result', 'null') AS result
@@ -57,46 +48,46 @@ const outcomes = `o AS MATERIALIZED (
 
 const finalStatuses = `('completed', 'failed', 'cancelled')`;
 
-const isSpent = `j.retries >= j.max_retries`;
+const hasNoRetries = `j.retries >= j.max_retries`;
 
-/** The row has the time of the claim; what is kept is the time of this statement less what the handler took. */
+/** The claim wrote the time of the claim. The time of the handler's start is now less its run time. */
 const started = `iif(o.ran_ms IS NULL, j.started, ${fromNow('-o.ran_ms')})`;
 
-/** processing → as each outcome says, fenced by attempt. Answers the rows it moved. */
+/** processing → the status of each outcome, fenced by attempt. Returns the changed rows. */
 export const SETTLE = `
 WITH ${outcomes}
 UPDATE _jobs AS j SET
   status = CASE WHEN j.cancel_requested THEN 'cancelled'
-    WHEN o.kind = 'retry' THEN iif(${isSpent}, 'failed', 'pending')
+    WHEN o.kind = 'retry' THEN iif(${hasNoRetries}, 'failed', 'pending')
     WHEN o.kind IN ('snooze', 'release') THEN 'pending' ELSE o.kind END,
-  retries = j.retries + (o.kind = 'retry' AND NOT j.cancel_requested AND NOT ${isSpent}),
-  run_at = CASE WHEN NOT j.cancel_requested AND (o.kind IN ('snooze', 'release') OR (o.kind = 'retry' AND NOT ${isSpent}))
+  retries = j.retries + (o.kind = 'retry' AND NOT j.cancel_requested AND NOT ${hasNoRetries}),
+  run_at = CASE WHEN NOT j.cancel_requested AND (o.kind IN ('snooze', 'release') OR (o.kind = 'retry' AND NOT ${hasNoRetries}))
     THEN iif(o.delay_ms IS NULL, j.run_at, ${fromNow('o.delay_ms')}) ELSE j.run_at END,
   result = iif(o.kind = 'completed', o.result, j.result),
   last_error = coalesce(o.message, j.last_error),
   errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${errorsWith('o.message', 'o.stack', started)} END,
   started = ${started}, locked_until = NULL, locked_by = NULL,
-  finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${isSpent}) THEN ${now} END,
+  finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${hasNoRetries}) THEN ${now} END,
   updated = ${now}
 FROM o WHERE ${owned}
 RETURNING id, true AS applied, status, attempt, retries, ${ms('run_at')} AS run_at`;
 
-/** Jobs as they stand, for outcomes that moved nothing. */
+/** Reads the state of jobs that `SETTLE` did not change. */
 export const SETTLED_STATE = `
 SELECT id, false AS applied, status, attempt, retries, ${ms('run_at')} AS run_at, ${IS_TAKEN_OVER} AS is_taken_over
 FROM _jobs AS j ${byId}
 WHERE id IN (SELECT value ->> 'id' FROM json_each(?1))`;
 
-/** Settled jobs that are not to be kept. ?2 is a JSON array of statuses. One with an idempotency key is pruned later. */
+/** Deletes jobs in one of the statuses in ?2, unless they have an idempotency key: the pruner deletes those later. */
 export const DISCARD = `
 DELETE FROM _jobs ${byId} WHERE status IN (SELECT value FROM json_each(?2)) AND idempotency_key IS NULL
   AND (id, attempt) IN ${tokens}`;
 
-/** processing → completed, on a connection and in a transaction of the caller's. */
+/** processing → completed, in a transaction of the application. */
 export const COMPLETE_IN_TX = `
 UPDATE _jobs SET status = 'completed', result = ?3, locked_until = NULL, locked_by = NULL, finished = ${now}, updated = ${now}
 WHERE id = ?1 AND attempt = ?2 AND +status = 'processing' AND NOT cancel_requested RETURNING id`;
 
-/** Why a completion was refused. */
+/** Finds out why `COMPLETE_IN_TX` changed nothing: a cancel request, or another owner. */
 export const OWNED_STATE = `
 SELECT cancel_requested FROM _jobs WHERE id = ?1 AND attempt = ?2 AND +status = 'processing'`;

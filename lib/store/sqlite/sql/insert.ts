@@ -1,8 +1,8 @@
-import { fromNow, keptSince, ms } from './statement-parts.js';
+import { fromNow, keptSince, ms } from './columns.js';
 
 /**
- * Inserts jobs. A job that is there already, from a first try whose answer was lost, and one whose unique key is taken,
- * are left out; the answer has the others. WHERE true keeps the parser from reading ON as part of a join.
+ * Inserts jobs, and returns a row for each inserted one. It skips a job whose id or unique key is taken; a retry after a lost
+ * response finds its own id. `WHERE true` keeps SQLite's parser from reading ON as part of a join.
  */
 export const INSERT_JOBS = `
 INSERT INTO _jobs (id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
@@ -14,12 +14,15 @@ SELECT value ->> 'id', value ->> 'topic', value -> 'payload',
 FROM json_each(?1) WHERE true
 ON CONFLICT DO NOTHING RETURNING id, id AS asked_id, ${ms('run_at')} AS run_at, ${ms('created')} AS created, false AS deduplicated`;
 
-/** Frees idempotency keys whose job is older than such keys are kept. */
+/** Frees the idempotency keys in ?1 whose retention has ended. */
 export const RELEASE_KEYS = `
 UPDATE _jobs SET idempotency_key = NULL, body_hash = NULL
 WHERE idempotency_key IN (SELECT value FROM json_each(?1)) AND created <= ${keptSince}`;
 
-/** Who holds a key: the job itself when it is there already, that of a first request, or an unfinished one. */
+/**
+ * Finds the job that kept ?1 from being inserted: the job itself, the holder of its idempotency key ?4, or the unfinished
+ * holder of its unique key ?3 in topic ?2.
+ */
 export const FIND_HOLDER = `
 SELECT id, ?1 AS asked_id, ${ms('run_at')} AS run_at, ${ms('created')} AS created,
   id <> ?1 AND (?4 IS NULL OR idempotency_key IS NOT ?4) AS deduplicated, iif(id <> ?1 AND idempotency_key = ?4, body_hash, NULL) AS replay_of
