@@ -48,13 +48,13 @@ export function claimStatesInOrder(
   owned: readonly SqlRow[],
 ): ClaimState[] {
   const answer = (state: ClaimState['state'], rows: readonly SqlRow[]): [string, ClaimState][] =>
-    rows.map((row) => [keyOf(row), { state, cancelRequested: Boolean(row.cancel_requested), ...placeOf(row) }]);
+    rows.map((row) => [keyOf(row), { state, cancelRequested: Boolean(row.cancel_requested), ...toRowRef(row) }]);
   const answers = new Map([...answer('busy', owned), ...answer('held', written)]);
   return tokens.map((token) => answers.get(keyOf(token)) ?? { state: 'lost', cancelRequested: false });
 }
 
-function placeOf({ place }: SqlRow): Pick<ClaimState, 'rowRef'> {
-  return place === undefined ? {} : { rowRef: place as string };
+function toRowRef({ row_ref: rowRef }: SqlRow): Pick<ClaimState, 'rowRef'> {
+  return rowRef === undefined ? {} : { rowRef: rowRef as string };
 }
 
 /** Which of these jobs no row answers. */

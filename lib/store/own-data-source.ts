@@ -4,7 +4,7 @@ import { jobsMigrations } from '../../migrations/index.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { DatabaseKind } from './job-schema.js';
 import { jobSchema } from './job-schema.js';
-import { IDLE_MAX_MS } from './postgres/driver/idle-time.js';
+import { IDLE_MAX_MS } from './postgres/driver/pool.js';
 import type { PostgresSession } from './postgres/driver/session.js';
 import { clientTimeoutMs } from './postgres/sql/session.js';
 

@@ -104,7 +104,7 @@ class ClaimedRow implements Claim {
   constructor(row: SqlRow) {
     this.id = row.id as string;
     this.attempt = Number(row.attempt ?? USUAL_CLAIM.attempt);
-    this.rowRef = row.place as string;
+    this.rowRef = row.row_ref as string;
     this.topic = row.topic as string;
     this.payload = json(row.payload);
     this.payloadLength = (row.payload as string).length;

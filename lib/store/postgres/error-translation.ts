@@ -7,79 +7,83 @@ import {
 } from '../../core/errors.js';
 import { deniedText, QUEUE_CLOSED, SqlError, toSqlError } from '../sql-error.js';
 
-/** A deadlock or a serialization conflict has stored nothing: the statement, or the transaction, is simply sent again. */
+/** How often a statement or transaction is sent when PostgreSQL rolls it back to resolve a conflict. Nothing is stored by then. */
 const BUSY_TRIES_MAX = 5;
 
-/** Repeats what a deadlock or a serialization conflict undid. @throws what {@link translated} makes of other failures. */
-export async function untilDone<T>(work: () => Promise<T>): Promise<T> {
+/** Repeats work after a deadlock or a serialization conflict. @throws what {@link toJobsError} returns for other errors. */
+export async function retryUntilDone<T>(work: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {
       return await work();
     } catch (error) {
-      // Inside a transaction of the queue's own it was translated already.
+      // An error from inside a transaction of the queue is translated already.
       const failure = toSqlError(error instanceof QueueUnavailableError ? (error.cause ?? error) : error);
       if (failure.kind !== 'busy' || tries === BUSY_TRIES_MAX) {
-        throw translated(error);
+        throw toJobsError(error);
       }
     }
   }
 }
 
-/** What the server says to all that comes after an error in a transaction. */
+/** `in_failed_sql_transaction`: an earlier statement of the transaction has failed. */
 const TRANSACTION_HAS_FAILED = '25P02';
 
-/** A transaction that was begun so, or a server that takes no writes at present. */
+/** `read_only_sql_transaction`: the transaction or the server is read-only. */
 const IS_READ_ONLY = '25006';
 
-/** What callers of the store are to hear of an error in a transaction of theirs, which may be worth another try of all of it. */
-export function translatedIn(error: unknown): unknown {
+/** Converts an error in the caller's transaction. A conflict stays as the driver threw it, so that the caller can retry. */
+export function toTransactionError(error: unknown): unknown {
   if (error instanceof SqlError && error.kind === 'busy') {
     return error.thrown;
   }
   const code = error instanceof SqlError && error.driverCode;
   if (code === IS_READ_ONLY) {
-    return new QueueUnavailableError("the manager's transaction is read-only, as it was begun so or its server is", {
-      cause: error,
-    });
+    return new QueueUnavailableError(
+      "the manager's transaction is read-only: begin it READ WRITE, on the primary server",
+      {
+        cause: error,
+      },
+    );
   }
   if (code === TRANSACTION_HAS_FAILED) {
     return new InvalidOptionsError(
       'manager',
-      'a statement has failed before in its transaction, which can only be rolled back, as a whole or to a savepoint',
+      'an earlier statement of its transaction has failed; roll the transaction back, as a whole or to a savepoint',
       { cause: error },
     );
   }
-  return translated(error);
+  return toJobsError(error);
 }
 
-/** What callers of the store are to hear of an error. */
-export function translated(error: unknown): unknown {
+/** Converts any error to the one that the caller of the store receives. */
+export function toJobsError(error: unknown): unknown {
   if (error instanceof JobsError && !(error instanceof SqlError)) {
     return error;
   }
   const failure = toSqlError(error);
   switch (failure.kind) {
     case 'unavailable':
-      return new QueueUnavailableError(`the database does not answer: ${failure.message}`, {
+      return new QueueUnavailableError(`the database does not reply: ${failure.message}`, {
         cause: failure,
         isUncertain: true,
       });
     case 'cancelled':
       return new StatementCancelledError(
-        `a statement was cancelled; the table is locked, or something makes it slow, such as a trigger: ${failure.message}`,
-        // It has stored nothing, but one before it may have: of a set with keys there are several.
+        `PostgreSQL cancelled a statement; the table may be locked, or a trigger slow: ${failure.message}`,
+        // This statement stored nothing, but an earlier one of the same call may have.
         { cause: failure, isUncertain: true },
       );
     case 'closed':
       return new QueueUnavailableError(QUEUE_CLOSED, { cause: failure });
     case 'locked':
       return new RowLockedError(
-        `an open transaction holds what is needed here (is this awaited inside it? Then use enqueueTx, or call it when that has ended): ${failure.message}`,
+        'an open transaction holds a lock that this call needs; if that transaction awaits this call, use enqueueTx, or make the call ' +
+          `after it has ended: ${failure.message}`,
         { cause: failure },
       );
     case 'busy':
       return new QueueUnavailableError(
-        `another transaction was in the way (one that completes a job should be READ COMMITTED): ${failure.message}`,
+        `a conflict with another transaction; use READ COMMITTED for a transaction that completes a job: ${failure.message}`,
         { cause: failure },
       );
     case 'denied':

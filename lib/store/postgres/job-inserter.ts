@@ -1,94 +1,105 @@
 import { QueueUnavailableError } from '../../core/errors.js';
 import { compareUniqueKeys } from '../../core/unique-key.js';
+import { insertJson, piecesOf } from '../batch-json.js';
+import { INSERT_ROUNDS_MAX, neverStored, noteInserted } from '../batch-results.js';
 import type { InsertedJob, JobInsert, StoreTransaction } from '../job-store.js';
 import { insertionOf } from '../row-mapper.js';
-import { INSERT_ROUNDS_MAX, neverStored, noteInserted } from '../batch-results.js';
-import { insertJson, piecesOf } from '../batch-json.js';
-import type { SqlRow } from '../sql-runner.js';
 import { SqlError } from '../sql-error.js';
+import type { SqlRow } from '../sql-runner.js';
+import { toArrayText } from './array-parameters.js';
 import type { Notifier } from './notifier.js';
-import { arrayText } from './array-text.js';
 import {
   FIND_HOLDERS,
   INSERT_ALIKE_JOBS,
   INSERT_JOBS,
   INSERT_PLAIN_JOB,
   INSERT_PLAIN_JOBS,
-  KEEP_KEYS,
-  LET_KEYS_GO,
-  MARK_KEYS,
   RELEASE_KEYS,
 } from './sql/insert.js';
 
-type Query = (text: string, params: readonly unknown[], tx?: StoreTransaction) => Promise<readonly SqlRow[]>;
+export interface JobInserterParts {
+  readonly query: (text: string, params: readonly unknown[], tx?: StoreTransaction) => Promise<readonly SqlRow[]>;
+  /** Runs work in a transaction on the queue's own connections. */
+  readonly transaction: <T>(work: (tx: StoreTransaction) => Promise<T>) => Promise<T>;
+  readonly notifier: Notifier;
+}
 
-/** Stores new jobs. Answers in their order. */
+/**
+ * Inserts new jobs and notifies other processes. Returns the results in the order of the jobs.
+ *
+ * There are three ways. Plain jobs, without keys, take one fast statement that fails on any conflict. A job with a key, and plain
+ * jobs after a conflict, take a statement that leaves out jobs whose keys are taken, followed by a query for the holders. Several
+ * jobs that need more than one statement take a transaction, so that all are inserted or none.
+ */
 export class JobInserter {
-  constructor(
-    private readonly query: Query,
-    private readonly announcer: Notifier,
-    private readonly transaction: <T>(work: (tx: StoreTransaction) => Promise<T>) => Promise<T>,
-  ) {}
+  constructor(private readonly parts: JobInserterParts) {}
 
-  /**
-   * Stores and announces at most as many as one statement can carry: with one commit, unless something was announced a moment
-   * ago.
-   */
   async insert(jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
-    const arePlain = jobs.every(({ uniqueKey, idempotency }) => uniqueKey === null && idempotency === null);
-    const carried = this.announcer.hintFor(topicsOf(jobs), arePlain);
-    const hint = carried?.hint ?? null;
-    const plain = arePlain ? await this.storePlain(jobs, hint) : undefined;
-    if (plain) {
-      carried?.wasSent();
+    if (jobs.length === 0) {
+      return [];
     }
-    const isRare = !plain && arePlain && jobs.length > 1;
-    // Of a set that takes several statements all is stored, or nothing.
-    const withCare = (): Promise<InsertedJob[]> =>
-      isRare ? this.transaction((tx) => this.insertAlone(tx, jobs)) : this.storeWithCare(jobs, hint);
-    const inserted = plain ?? (await withCare());
-    if (!carried || isRare) {
-      this.announcer.announce(topicsOf(jobs.filter(({ id }, index) => inserted[index]!.id === id)));
+    if (needsTransaction(jobs)) {
+      return this.insertInOwnTransaction(jobs);
+    }
+    const arePlain = jobs.every(({ uniqueKey, idempotency }) => uniqueKey === null && idempotency === null);
+    const piggyback = this.parts.notifier.takePiggyback(topicsOf(jobs), arePlain);
+    const payload = piggyback?.payload ?? null;
+    let inserted = arePlain ? await this.insertPlain(jobs, payload) : undefined;
+    if (inserted) {
+      piggyback?.markSent();
+    } else if (arePlain && jobs.length > 1) {
+      return this.insertInOwnTransaction(jobs);
+    }
+    inserted ??= await this.insertWithConflicts(jobs, payload);
+    if (!piggyback) {
+      this.announce(jobs, inserted);
     }
     return inserted;
   }
 
-  /** Stores any number in a transaction: there is nothing to announce before its end. */
+  /** Inserts any number of jobs in the caller's transaction. The engine announces them after the commit. */
   insertIn(tx: StoreTransaction, jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
-    return this.storePieces(jobs, (piece) => this.storeWithCare(piece, null, tx));
-  }
-
-  /** The same in a transaction of the queue's own: in another there may be statements beside these, which must not be undone. */
-  insertAlone(tx: StoreTransaction, jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
-    return this.storePieces(jobs, (piece) =>
-      piece.some(({ uniqueKey }) => uniqueKey !== null)
-        ? this.storeKeys(tx, piece)
-        : this.storeWithCare(piece, null, tx),
-    );
-  }
-
-  /** In order over all statements, or two callers with the same keys would wait for each other in a circle. */
-  private async storePieces(
-    jobs: readonly JobInsert[],
-    store: (piece: readonly JobInsert[]) => Promise<InsertedJob[]>,
-  ): Promise<InsertedJob[]> {
-    const inserted = new Map<JobInsert, InsertedJob>();
-    for (const piece of piecesOf([...jobs].sort(compareUniqueKeys))) {
-      const stored = await store(piece);
-      piece.forEach((job, index) => inserted.set(job, stored[index]!));
-    }
-    return jobs.map((job) => inserted.get(job)!);
+    return insertPieces(jobs, (piece) => this.insertWithConflicts(piece, null, tx));
   }
 
   /**
-   * Jobs without keys, the quick way. Nothing when one of them is there already, from a try whose answer was lost, or was left
-   * out, by a trigger for example.
+   * Inserts any number of jobs, all or none. When a key has changed hands between the insert and the query for its holder, starts
+   * over in a new transaction: the rollback releases the keys that were taken, for which the new holder may wait. The caller's
+   * transaction cannot do this, since it may hold other statements.
    */
-  private async storePlain(jobs: readonly JobInsert[], hint: string | null): Promise<InsertedJob[] | undefined> {
+  private async insertInOwnTransaction(jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
+    for (let round = 1; ; round += 1) {
+      let hasConflict = false;
+      const insertPiece = async (tx: StoreTransaction, piece: readonly JobInsert[]): Promise<InsertedJob[]> => {
+        if (round > 1) {
+          await this.releaseExpiredKeys(piece, tx);
+        }
+        const inserted = new Map<string, InsertedJob>();
+        const [open] = await this.insertOnce(piece, inserted, null, tx);
+        hasConflict = open !== undefined;
+        if (open) {
+          throw neverStored(open);
+        }
+        return piece.map(({ id }) => inserted.get(id)!);
+      };
+      try {
+        const inserted = await this.parts.transaction((tx) => insertPieces(jobs, (piece) => insertPiece(tx, piece)));
+        this.announce(jobs, inserted);
+        return inserted;
+      } catch (error) {
+        if (!hasConflict || round === INSERT_ROUNDS_MAX) {
+          throw error;
+        }
+      }
+    }
+  }
+
+  /** Inserts jobs without keys. Returns `undefined` when one exists already, from a lost result, or a trigger left it out. */
+  private async insertPlain(jobs: readonly JobInsert[], payload: string | null): Promise<InsertedJob[] | undefined> {
     try {
-      const [text, [id, ...values]] = plainInsertOf(jobs);
-      const [answer] = await this.write(hint, (sent) => this.query(text, [id, sent, ...values]));
-      return Number(answer?.count) === jobs.length ? insertionOf(answer!, jobs) : undefined;
+      const { text, id, values } = toPlainInsert(jobs);
+      const [result] = await this.queryWithPayload(payload, (sent) => this.parts.query(text, [id, sent, ...values]));
+      return Number(result?.count) === jobs.length ? insertionOf(result!, jobs) : undefined;
     } catch (error) {
       if (error instanceof SqlError && (error.kind === 'unique' || isDivisionByZero(error))) {
         return undefined;
@@ -97,9 +108,9 @@ export class JobInserter {
     }
   }
 
-  private async storeWithCare(
+  private async insertWithConflicts(
     jobs: readonly JobInsert[],
-    hint: string | null,
+    payload: string | null,
     tx?: StoreTransaction,
   ): Promise<InsertedJob[]> {
     const inserted = new Map<string, InsertedJob>();
@@ -107,105 +118,114 @@ export class JobInserter {
       if (round > INSERT_ROUNDS_MAX) {
         throw neverStored(open[0]!);
       }
-      open = await this.storeOnce(open, inserted, hint, tx);
-      await this.releaseOld(open, tx);
+      if (round > 1) {
+        await this.releaseExpiredKeys(open, tx);
+      }
+      open = await this.insertOnce(open, inserted, payload, tx);
     }
     return jobs.map((job) => inserted.get(job.id)!);
   }
 
-  /**
-   * Several unique keys in one transaction, which are taken in one order. When one of them has changed hands and is to be asked
-   * for again, all are let go first: whoever has it now may wait for one of the others.
-   */
-  private async storeKeys(tx: StoreTransaction, jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
-    await this.query(MARK_KEYS, [], tx);
-    for (let round = 1; ; round += 1) {
-      const inserted = new Map<string, InsertedJob>();
-      const [open] = await this.storeOnce(jobs, inserted, null, tx);
-      if (open === undefined) {
-        await this.query(KEEP_KEYS, [], tx);
-        return jobs.map((job) => inserted.get(job.id)!);
-      }
-      await this.query(LET_KEYS_GO, [], tx);
-      if (round === INSERT_ROUNDS_MAX) {
-        throw neverStored(open);
-      }
-      await this.releaseOld(jobs, tx);
-    }
-  }
-
-  /** Idempotency keys that are no longer kept stand in the way, and for no job. */
-  private async releaseOld(jobs: readonly JobInsert[], tx?: StoreTransaction): Promise<void> {
-    if (jobs.some(({ idempotency }) => idempotency !== null)) {
-      await this.query(RELEASE_KEYS, [textOf(jobs)], tx);
-    }
-  }
-
-  /** Notes what is stored now, and whose keys others hold; answers those of which neither is known. */
-  private async storeOnce(
+  /** Records inserted jobs and the holders of taken keys in `inserted`. Returns the jobs that have neither. */
+  private async insertOnce(
     jobs: readonly JobInsert[],
     inserted: Map<string, InsertedJob>,
-    hint: string | null,
+    payload: string | null,
     tx?: StoreTransaction,
   ): Promise<readonly JobInsert[]> {
-    const text = textOf(jobs);
-    const [answer] = await this.write(hint, (sent) => this.query(INSERT_JOBS, [text, sent], tx));
-    insertionOf(answer!, jobs).forEach((job) => inserted.set(job.id, job));
+    const { query } = this.parts;
+    const text = toJson(jobs);
+    const [result] = await this.queryWithPayload(payload, (sent) => query(INSERT_JOBS, [text, sent], tx));
+    insertionOf(result!, jobs).forEach((job) => inserted.set(job.id, job));
     const open = jobs.filter(({ id }) => !inserted.has(id));
-    return open.length === 0 ? open : noteInserted(inserted, open, await this.query(FIND_HOLDERS, [textOf(open)], tx));
+    return open.length === 0 ? open : noteInserted(inserted, open, await query(FIND_HOLDERS, [toJson(open)], tx));
   }
 
-  /** Hints are not worth a job: when the server takes no more notifications, others find the jobs by looking. */
-  private async write(
-    hint: string | null,
-    send: (hint: string | null) => Promise<readonly SqlRow[]>,
+  private async releaseExpiredKeys(jobs: readonly JobInsert[], tx?: StoreTransaction): Promise<void> {
+    if (jobs.some(({ idempotency }) => idempotency !== null)) {
+      await this.parts.query(RELEASE_KEYS, [toJson(jobs)], tx);
+    }
+  }
+
+  /** Repeats the insert without a notification when the server's queue of notifications is full: polling finds the jobs. */
+  private async queryWithPayload(
+    payload: string | null,
+    query: (payload: string | null) => Promise<readonly SqlRow[]>,
   ): Promise<readonly SqlRow[]> {
     try {
-      return await send(hint);
+      return await query(payload);
     } catch (error) {
-      if (hint !== null && error instanceof QueueUnavailableError && error.isUncertain) {
-        this.announcer.codec.heedSent();
+      if (payload !== null && error instanceof QueueUnavailableError && error.isUncertain) {
+        this.parts.notifier.codec.resetOrigin();
       }
-      if (hint === null || !isLimitExceeded(error)) {
+      if (payload === null || !isLimitExceeded(error)) {
         throw error;
       }
-      return send(null);
+      return query(null);
     }
+  }
+
+  private announce(jobs: readonly JobInsert[], inserted: readonly InsertedJob[]): void {
+    this.parts.notifier.announce(topicsOf(jobs.filter(({ id }, index) => inserted[index]!.id === id)));
   }
 }
 
-/** What a set says of which a row was left out. */
+/** Whether jobs take several statements, or several unique keys: for those an insert may wait while it holds others. */
+export function needsTransaction(jobs: readonly JobInsert[]): boolean {
+  return (jobs.length > 1 && jobs.some(({ uniqueKey }) => uniqueKey !== null)) || piecesOf(jobs).length > 1;
+}
+
+/** Inserts piece by piece in the order of the keys, or two callers with the same keys would deadlock. */
+async function insertPieces(
+  jobs: readonly JobInsert[],
+  insert: (piece: readonly JobInsert[]) => Promise<InsertedJob[]>,
+): Promise<InsertedJob[]> {
+  const inserted = new Map<JobInsert, InsertedJob>();
+  for (const piece of piecesOf([...jobs].sort(compareUniqueKeys))) {
+    const results = await insert(piece);
+    piece.forEach((job, index) => inserted.set(job, results[index]!));
+  }
+  return jobs.map((job) => inserted.get(job)!);
+}
+
+/** `division_by_zero`: the statement found that a row was left out. */
 function isDivisionByZero({ driverCode }: SqlError): boolean {
   return driverCode === '22012';
 }
 
-/** `program_limit_exceeded`: of an insert most likely "too many notifications in the NOTIFY queue". Nothing was stored. */
+/** `program_limit_exceeded`: for an insert, most likely "too many notifications in the NOTIFY queue". Nothing was inserted. */
 function isLimitExceeded(error: unknown): boolean {
   return error instanceof SqlError && error.driverCode === '54000';
 }
 
-export function topicsOf(jobs: readonly JobInsert[]): Set<string> {
+function topicsOf(jobs: readonly JobInsert[]): Set<string> {
   return new Set(jobs.map(({ topic }) => topic));
 }
 
-function textOf(jobs: readonly JobInsert[]): string {
-  return insertJson(jobs, (moment) => moment.toISOString());
+function toJson(jobs: readonly JobInsert[]): string {
+  return insertJson(jobs, (time) => time.toISOString());
 }
 
-/** The quickest statement for these jobs, and its parameters but the hint, the id first. */
-function plainInsertOf(jobs: readonly JobInsert[]): [text: string, values: unknown[]] {
-  const [first] = jobs;
+/** A plain insert: its fastest statement, and the parameters before and after the payload of the notification. */
+interface PlainInsert {
+  readonly text: string;
+  readonly id: string;
+  readonly values: readonly unknown[];
+}
+
+function toPlainInsert(jobs: readonly JobInsert[]): PlainInsert {
+  const first = jobs[0]!;
   if (jobs.length === 1) {
-    return [INSERT_PLAIN_JOB, [first!.id, first!.topic, first!.payload, ...settingsOf(first!)]];
+    return { text: INSERT_PLAIN_JOB, id: first.id, values: [first.topic, first.payload, ...toSettings(first)] };
   }
-  const ids = arrayText(jobs.map(({ id }) => id));
+  const id = toArrayText(jobs.map((job) => job.id));
   const payloads = `[${jobs.map(({ payload }) => payload).join(',')}]`;
-  return jobs.every((job) => areAlike(job, first!))
-    ? [INSERT_ALIKE_JOBS, [ids, first!.topic, payloads, ...settingsOf(first!)]]
-    : [INSERT_PLAIN_JOBS, [ids, jobs.map(({ topic }) => topic), payloads, ...settingsOfMany(jobs)]];
+  return jobs.every((job) => areAlike(job, first))
+    ? { text: INSERT_ALIKE_JOBS, id, values: [first.topic, payloads, ...toSettings(first)] }
+    : { text: INSERT_PLAIN_JOBS, id, values: [jobs.map(({ topic }) => topic), payloads, ...toSettingColumns(jobs)] };
 }
 
-/** Whether these differ in nothing but what each job has of its own. */
+/** Whether two jobs differ in ids and payloads only. */
 function areAlike(one: JobInsert, other: JobInsert): boolean {
   return (
     one.topic === other.topic &&
@@ -214,27 +234,27 @@ function areAlike(one: JobInsert, other: JobInsert): boolean {
     one.maxRetries === other.maxRetries &&
     one.priority === other.priority &&
     one.timeoutMs === other.timeoutMs &&
-    // By identity: two that say the same are stored as well, a little later.
+    // By identity: equal values take the slower statement.
     one.backoff === other.backoff &&
     one.metadata === other.metadata
   );
 }
 
-function settingsOf({ runAt, delayMs, maxRetries, priority, timeoutMs, backoff, metadata }: JobInsert): unknown[] {
+function toSettings({ runAt, delayMs, maxRetries, priority, timeoutMs, backoff, metadata }: JobInsert): unknown[] {
   return [runAt?.toISOString(), delayMs, maxRetries, priority, timeoutMs, backoff && JSON.stringify(backoff), metadata];
 }
 
-/** A column each. One that no job has a value for is NULL. */
-function settingsOfMany(jobs: readonly JobInsert[]): unknown[] {
-  const columnOf = <T>(value: (job: JobInsert) => T | null): readonly (T | null)[] | null =>
+/** One array for each column; NULL for a column without values. */
+function toSettingColumns(jobs: readonly JobInsert[]): unknown[] {
+  const toColumn = <T>(value: (job: JobInsert) => T | null): readonly (T | null)[] | null =>
     jobs.some((job) => value(job) !== null) ? jobs.map(value) : null;
   return [
-    columnOf(({ runAt }) => runAt?.toISOString() ?? null),
-    arrayText(jobs.map(({ delayMs }) => delayMs)),
-    arrayText(jobs.map(({ maxRetries }) => maxRetries)),
-    arrayText(jobs.map(({ priority }) => priority)),
-    columnOf(({ timeoutMs }) => timeoutMs),
-    columnOf(({ backoff }) => backoff && JSON.stringify(backoff)),
-    columnOf(({ metadata }) => metadata),
+    toColumn(({ runAt }) => runAt?.toISOString() ?? null),
+    toArrayText(jobs.map(({ delayMs }) => delayMs)),
+    toArrayText(jobs.map(({ maxRetries }) => maxRetries)),
+    toArrayText(jobs.map(({ priority }) => priority)),
+    toColumn(({ timeoutMs }) => timeoutMs),
+    toColumn(({ backoff }) => backoff && JSON.stringify(backoff)),
+    toColumn(({ metadata }) => metadata),
   ];
 }

@@ -1,63 +1,59 @@
+import { randomUUID } from 'node:crypto';
 import type { Clock, ScheduledWake } from '../../core/clock.js';
-import { NotificationPayload } from './notification-payload.js';
 
-/** Notifications are merged within this time: each takes a lock that all commits of the database share. */
+/** Notifications within this time are merged: each takes a lock that all commits of the database share. */
 const WINDOW_MS = 5;
 
 /**
- * An insert that begins this long after the last hint takes along those that wait. Under a steady flow no hint needs a
- * statement of its own: with 64 callers those took a twelfth of what could be stored.
+ * An insert that starts this long after the last notification carries the waiting ones. Under a steady load no notification then
+ * needs a statement of its own: with 64 callers those statements took a twelfth of the throughput.
  */
 const CARRY_AFTER_MS = 3;
 
-/** Hints of others are left for so long to a statement that may not come back. */
+/** How long the notifications of others wait for the statement that carries them. */
 const CARRY_MAX_MS = 20;
 
-/** A hint that a statement is to send with its commit. */
+/** A notification that a statement sends with its commit. */
 export interface PiggybackNotification {
-  readonly hint: string;
-  /** To be called when it is. Unless that is soon, the hints of others in it are sent once more. */
-  wasSent(): void;
+  readonly payload: string;
+  /** The statement must call this when it has committed. Otherwise the topics of others are soon sent again. */
+  markSent(): void;
 }
 
 /**
- * Hints to other processes: the first at once, those that come within a few milliseconds as one, with the next insert or at
- * the end of that time.
+ * Notifies other processes of new jobs. The first notification is sent at once. Those of the next few milliseconds are merged and
+ * sent with the next insert, or at the end of that time.
  */
 export class Notifier {
-  /** What writes its hints, and reads those of others. */
+  /** Encodes notifications, and decodes those of other processes. */
   readonly codec = new NotificationPayload();
 
   private readonly waiting = new Set<string>();
   private sentAtMs = -Infinity;
   private sending: Promise<void> | undefined;
-  /** Sends what waits when the rest after the last hint is over. */
-  private afterRest: ScheduledWake | undefined;
+  private timer: ScheduledWake | undefined;
 
-  /**
-   * @param send never fails. One is under way at a time: where they take long, the next one speaks for all that have come
-   * meanwhile.
-   */
+  /** @param send never rejects. It runs once at a time; topics that arrive while it runs are merged into the next payload. */
   constructor(
-    private readonly send: (hint: string) => Promise<void>,
+    private readonly send: (payload: string) => Promise<void>,
     private readonly clock: Clock,
   ) {}
 
-  /** Jobs of these topics have been stored. */
+  /** Announces stored jobs of these topics. */
   announce(topics: Iterable<string>): void {
-    this.gather(topics);
+    this.add(topics);
     if (this.sending || this.waiting.size === 0) {
       return;
     }
-    const restMs = WINDOW_MS - this.sinceSentMs;
-    if (restMs > 0) {
-      this.afterRest ??= this.clock.schedule(restMs, () => this.sendWaiting());
+    const waitMs = WINDOW_MS - this.sinceSentMs;
+    if (waitMs > 0) {
+      this.timer ??= this.clock.schedule(waitMs, () => this.sendWaiting());
     } else {
       this.sendWaiting();
     }
   }
 
-  /** Sends what waits now, and what comes meanwhile: at the end. */
+  /** Sends all topics that wait, and those that arrive while it sends. */
   async flush(): Promise<void> {
     do {
       await this.sending;
@@ -66,36 +62,36 @@ export class Notifier {
   }
 
   /**
-   * The hint for a statement that is about to store jobs of these topics, which saves a round trip and a commit. `undefined`
-   * when it has to wait: then they are to be announced when they are stored.
+   * Returns a notification for a statement that is about to store jobs of these topics, which saves a round trip and a commit.
+   * Returns `undefined` within the window: the caller then announces the jobs when they are stored.
    *
-   * @param mayCarry whether the statement sends it whenever it succeeds: then it may speak of what others have stored, too.
+   * @param isUnconditional whether the statement always notifies when it succeeds: then it may carry the topics of others too.
    */
-  hintFor(topics: Iterable<string>, mayCarry: boolean): PiggybackNotification | undefined {
-    if (this.sinceSentMs < (mayCarry ? CARRY_AFTER_MS : WINDOW_MS)) {
+  takePiggyback(topics: Iterable<string>, isUnconditional: boolean): PiggybackNotification | undefined {
+    if (this.sinceSentMs < (isUnconditional ? CARRY_AFTER_MS : WINDOW_MS)) {
       return undefined;
     }
     const others = [...this.waiting];
-    this.gather(topics);
-    const hint = this.take();
-    const late = others.length > 0 ? this.clock.schedule(CARRY_MAX_MS, () => this.announce(others)) : undefined;
-    return { hint, wasSent: () => late?.cancel() };
+    this.add(topics);
+    const payload = this.take();
+    const resend = others.length > 0 ? this.clock.schedule(CARRY_MAX_MS, () => this.announce(others)) : undefined;
+    return { payload, markSent: () => resend?.cancel() };
   }
 
-  private gather(topics: Iterable<string>): void {
+  private add(topics: Iterable<string>): void {
     for (const topic of topics) {
       this.waiting.add(topic);
     }
   }
 
-  /** All that waits, as one. */
+  /** Encodes and clears the waiting topics. */
   private take(): string {
-    const hint = this.codec.encode(this.waiting);
+    const payload = this.codec.encode(this.waiting);
     this.waiting.clear();
     this.sentAtMs = this.clock.now();
-    this.afterRest?.cancel();
-    this.afterRest = undefined;
-    return hint;
+    this.timer?.cancel();
+    this.timer = undefined;
+    return payload;
   }
 
   private get sinceSentMs(): number {
@@ -111,4 +107,49 @@ export class Notifier {
       this.announce([]);
     });
   }
+}
+
+/** PostgreSQL limits a payload to 8,000 bytes. */
+const PAYLOAD_BYTES_MAX = 7_000;
+
+/**
+ * Encodes and decodes the payload of a notification: a JSON array of topics and a random id of the sender. The empty text stands for
+ * any topic; it is sent when there are too many. A process ignores its own notifications, since the insert has already returned.
+ */
+export class NotificationPayload {
+  private origin = randomUUID();
+
+  encode(topics: Iterable<string>): string {
+    const text = JSON.stringify([...topics, { from: this.origin }]);
+    return Buffer.byteLength(text) <= PAYLOAD_BYTES_MAX ? text : '';
+  }
+
+  /**
+   * Takes a new id, so that the notifications sent so far count as those of another process. Called when the result of an insert was
+   * lost: its notification then tells when the server has stored the job.
+   */
+  resetOrigin(): void {
+    this.origin = randomUUID();
+  }
+
+  /** Returns the topics of another process, none for the process's own payload, or `undefined` for any topic. */
+  decode(text: string | undefined): readonly string[] | undefined {
+    const parts = parseParts(text);
+    const isOwn = parts?.some((part) => isFrom(part, this.origin));
+    return isOwn ? [] : parts?.filter((part) => typeof part === 'string');
+  }
+}
+
+function parseParts(text: string | undefined): readonly unknown[] | undefined {
+  try {
+    const parts: unknown = JSON.parse(text ?? '');
+    return Array.isArray(parts) ? parts : undefined;
+  } catch {
+    // The payload is empty, or another program uses this channel.
+    return undefined;
+  }
+}
+
+function isFrom(part: unknown, origin: string): boolean {
+  return typeof part === 'object' && part !== null && 'from' in part && part.from === origin;
 }

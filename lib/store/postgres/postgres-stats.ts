@@ -12,39 +12,40 @@ import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../report-store.js
 import { toJob } from '../row-mapper.js';
 import { rollupJson } from '../batch-json.js';
 import type { SqlQuery } from '../sql-runner.js';
-import * as sql from './sql/stats.js';
+import * as list from './sql/list.js';
+import * as stats from './sql/stats.js';
 
-/** Reports on jobs in PostgreSQL. */
+/** Lists, counts and statistics of jobs in PostgreSQL. */
 export class PostgresStats implements JobReports, ReportRecords {
   private readonly source: ListSource = {
     topics: (status) => this.topics(status),
-    failedUpTo: async (lanes) => (await this.query(sql.FAILED_UP_TO, [laneJson(lanes)])).map(laneSizeOf),
+    failedUpTo: async (lanes) => (await this.query(list.FAILED_UP_TO, [toLaneJson(lanes)])).map(laneSizeOf),
     failedWith: async (text, lanes) => {
-      const rows = await this.query(sql.FAILED_WITH, [laneJson(lanes), text]);
+      const rows = await this.query(list.FAILED_WITH, [toLaneJson(lanes), text]);
       return rows.map(({ id }) => id as string);
     },
     failedAlike: async (errorKey, lanes) => {
-      const rows = await this.query(sql.FAILED_ALIKE, [laneJson(lanes), errorKey]);
+      const rows = await this.query(list.FAILED_ALIKE, [toLaneJson(lanes), errorKey]);
       return rows.map(({ id }) => id as string);
     },
     waitingUpTo: async (due, lanes) => {
-      const rows = await this.query(due ? sql.DUE_UP_TO : sql.NOT_DUE_UP_TO, [laneJson(lanes)]);
+      const rows = await this.query(due ? list.DUE_UP_TO : list.NOT_DUE_UP_TO, [toLaneJson(lanes)]);
       return rows.map(laneSizeOf);
     },
     waiting: async (due, lanes) => {
-      const rows = await this.query(due ? sql.DUE_IDS : sql.NOT_DUE_IDS, [laneJson(lanes)]);
+      const rows = await this.query(due ? list.DUE_IDS : list.NOT_DUE_IDS, [toLaneJson(lanes)]);
       return rows.map(({ id }) => id as string);
     },
-    isSmall: async (rowsMax) => (await this.query(sql.HAS_MORE_THAN, [rowsMax])).length === 0,
+    isSmall: async (rowsMax) => (await this.query(list.HAS_MORE_THAN, [rowsMax])).length === 0,
     ids: async (plan, limit, offset) => {
-      const rows = await this.query(statementsFor(plan).ids, [...paramsOf(plan), limit, offset]);
+      const rows = await this.query(selectStatements(plan).ids, [...toParams(plan), limit, offset]);
       return rows.map(({ id }) => id as string);
     },
     count: async (plan, max) => {
-      const [row] = await this.query(statementsFor(plan).count, [...paramsOf(plan), max]);
+      const [row] = await this.query(selectStatements(plan).count, [...toParams(plan), max]);
       return Number(row!.total);
     },
-    find: async (ids): Promise<Job[]> => (await this.query(sql.FIND_JOBS, [ids])).map(toJob),
+    find: async (ids): Promise<Job[]> => (await this.query(list.FIND_JOBS, [ids])).map(toJob),
   };
 
   constructor(private readonly query: SqlQuery) {}
@@ -58,15 +59,15 @@ export class PostgresStats implements JobReports, ReportRecords {
   }
 
   async standing(ids: readonly string[]): Promise<Seam.StandingJob[]> {
-    return (await this.query(sql.STANDING, [ids])).map(standingOf);
+    return (await this.query(list.STANDING, [ids])).map(standingOf);
   }
 
   async counts(topics: readonly string[] | null): Promise<Seam.TopicCounts[]> {
-    return countsOf(await (topics ? this.query(sql.COUNTS_OF_TOPICS, [topics]) : this.query(sql.COUNTS, [])));
+    return countsOf(await (topics ? this.query(stats.COUNTS_OF_TOPICS, [topics]) : this.query(stats.COUNTS, [])));
   }
 
   async runTimes(lanes: readonly ReportLane[]): Promise<Seam.TopicRunTimes[]> {
-    const rows = await this.query(sql.RUN_TIMES, [laneJson(lanes)]);
+    const rows = await this.query(stats.RUN_TIMES, [toLaneJson(lanes)]);
     return rows.map((row) => ({
       topic: row.topic as string,
       timesMs: JSON.parse(row.times_ms as string) as number[],
@@ -78,25 +79,25 @@ export class PostgresStats implements JobReports, ReportRecords {
   }
 
   async errors(lanes: readonly ReportLane[], groupsMax: number): Promise<ErrorGroup[]> {
-    return (await this.query(sql.ERRORS, [laneJson(lanes), groupsMax])).map(errorGroupOf);
+    return (await this.query(list.ERRORS, [toLaneJson(lanes), groupsMax])).map(errorGroupOf);
   }
 
   async timeseries(topics: readonly string[], minutes: number): Promise<Seam.RolledUpMinutes> {
-    const rows = await this.query(sql.TIMESERIES, [topics, minutes]);
-    const [now] = await this.query(sql.THIS_MINUTE, []);
+    const rows = await this.query(stats.TIMESERIES, [topics, minutes]);
+    const [now] = await this.query(stats.THIS_MINUTE, []);
     return { now: new Date(Number(now!.minute)), entries: rows.map(rolledUpOf) };
   }
 
   async servedTopics(): Promise<string[]> {
-    return (await this.query(sql.SERVED_TOPICS, [WORKER_SEEN_MS])).map(({ topic }) => topic as string);
+    return (await this.query(stats.SERVED_TOPICS, [WORKER_SEEN_MS])).map(({ topic }) => topic as string);
   }
 
   async waitingTopics(): Promise<string[]> {
-    return (await this.query(sql.WAITING_TOPICS, [])).map(({ topic }) => topic as string);
+    return (await this.query(stats.WAITING_TOPICS, [])).map(({ topic }) => topic as string);
   }
 
   async recordRollup({ worker, minute, totals, since }: Seam.RollupRecord): Promise<Date> {
-    const [row] = await this.query(sql.RECORD_ROLLUP, [
+    const [row] = await this.query(stats.RECORD_ROLLUP, [
       rollupJson(totals, since),
       minute?.toISOString() ?? null,
       worker,
@@ -105,32 +106,32 @@ export class PostgresStats implements JobReports, ReportRecords {
   }
 
   async noteWorker(worker: string, topics: readonly string[]): Promise<void> {
-    await this.query(sql.NOTE_WORKER, [worker, JSON.stringify(topics)]);
+    await this.query(stats.RECORD_WORKER, [worker, JSON.stringify(topics)]);
   }
 
   async forgetWorker(worker: string): Promise<void> {
-    await this.query(sql.FORGET_WORKER, [worker]);
+    await this.query(stats.FORGET_WORKER, [worker]);
   }
 
   async pruneReports(): Promise<void> {
-    await this.query(sql.PRUNE_ROLLUP, [ROLLUP_AGE_MS]);
-    await this.query(sql.PRUNE_WORKERS, [WORKER_AGE_MS]);
+    await this.query(stats.PRUNE_ROLLUP, [ROLLUP_AGE_MS]);
+    await this.query(stats.PRUNE_WORKERS, [WORKER_AGE_MS]);
   }
 
   private async topics(status?: JobStatus): Promise<string[]> {
-    const topics = (await this.query(sql.TOPICS, [])).map(({ topic }) => topic as string);
-    const rows = status ? await this.query(sql.TOPICS_IN_STATUS, [topics, status]) : [];
+    const topics = (await this.query(list.TOPICS, [])).map(({ topic }) => topic as string);
+    const rows = status ? await this.query(list.TOPICS_IN_STATUS, [topics, status]) : [];
     return status ? rows.map(({ topic }) => topic as string) : topics;
   }
 }
 
-const LIST_OF_LANES = { dated: sql.listOfLanes(true), undated: sql.listOfLanes(false) };
+const LIST_LANES = { dated: list.listLanes(true), undated: list.listLanes(false) };
 
-function statementsFor(plan: ListPlan): sql.ListStatements {
-  return plan.lanes === null ? sql.LIST_OF_ALL : LIST_OF_LANES[isDated(plan) ? 'dated' : 'undated'];
+function selectStatements(plan: ListPlan): list.ListStatements {
+  return plan.lanes === null ? list.LIST_ALL : LIST_LANES[isDated(plan) ? 'dated' : 'undated'];
 }
 
-function paramsOf(plan: ListPlan): unknown[] {
+function toParams(plan: ListPlan): unknown[] {
   const range = [plan.fromId, plan.beforeId];
   const dates = [plan.createdFrom, plan.createdTo].map((moment) => moment?.toISOString() ?? null);
   if (plan.lanes === null) {
@@ -141,6 +142,6 @@ function paramsOf(plan: ListPlan): unknown[] {
   return isDated(plan) ? [...lanes, ...dates] : lanes;
 }
 
-function laneJson(lanes: readonly ReportLane[]): string {
+function toLaneJson(lanes: readonly ReportLane[]): string {
   return JSON.stringify(lanes.map(({ topic, limit }) => ({ topic, lane_limit: limit })));
 }

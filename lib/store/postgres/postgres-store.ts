@@ -2,124 +2,178 @@ import type { DataSource, EntityManager } from 'typeorm';
 import type { Clock } from '../../core/clock.js';
 import { endsWithin } from '../../core/clock.js';
 import { toErrorMessage } from '../../core/error-text.js';
+import { RowLockedError } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { Retention } from '../../core/options.js';
 import { CallerTransactions } from '../caller-transactions.js';
-import type * as Seam from '../job-store.js';
-import type { JobStore, StoreTransaction } from '../job-store.js';
+import type {
+  ActionResult,
+  ClaimRequest,
+  ClaimState,
+  InsertedJob,
+  JobInsert,
+  JobStore,
+  LaneGap,
+  LaneScan,
+  LaneStart,
+  ProgressEntry,
+  PrunedPage,
+  PrunePage,
+  RequeueChanges,
+  Rescue,
+  Settled,
+  Settlement,
+  StatementConcurrency,
+  Statuses,
+  StoreCapabilities,
+  StoreHints,
+  StoreTransaction,
+  TransactionPart,
+} from '../job-store.js';
+import { ALONE } from '../job-store.js';
 import { setUpTables } from '../migrator.js';
 import { PausedTopics } from '../paused-topics.js';
 import { refusedCompletion } from '../refused-completion.js';
 import { agesOf } from '../retention-ages.js';
-import { toJob, toRescue, toLaneScan } from '../row-mapper.js';
-import { piecesOf } from '../batch-json.js';
+import { claimOf, toJob, toLaneScan, toRescue } from '../row-mapper.js';
 import type { SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
-import { Notifier } from './notifier.js';
-import { hearErrors, hearErrorsOf, poolOf } from './driver/application-pool.js';
-import { capabilitiesOf } from './capabilities.js';
-import { toClaim } from './claim-row.js';
-import { CLAIM, CLAIM_AS_TEXT, SCAN } from './sql/claim.js';
-import { translatedIn, untilDone } from './error-translation.js';
-import { JobInserter, topicsOf } from './job-inserter.js';
-import { LeaseWriter } from './leases.js';
-import type { PostgresClient } from './listener.js';
-import { PostgresListener } from './listener.js';
-import { PRUNE, RESCUE } from './sql/maintenance.js';
-import { whenUnlocked } from './migration-lock.js';
-import { CANCEL, DELETE, PROMOTE } from './sql/admin.js';
-import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY } from './sql/notification.js';
-import * as pauseStatements from './sql/pause.js';
-import { PostgresStats } from './postgres-stats.js';
-import { FIND_HOLDER, FIND_JOBS } from './sql/stats.js';
-import { RequestedActions } from './requested-moves.js';
-import type { PostgresSession } from './driver/session.js';
-import type { SessionPool } from './driver/session-pool.js';
-import { COMPLETE_IN_TX, OWNED_STATE } from './sql/complete.js';
-import { OutcomeWriter } from './settlements.js';
-import * as tableStatements from './sql/schema.js';
+import { AdminWriter } from './admin-writer.js';
+import {
+  applicationPool,
+  handleConnectionErrors,
+  handlePoolErrors,
+  transactionsAtOnce,
+} from './driver/application-pool.js';
+import { STATEMENTS_AT_ONCE } from './driver/pool-runners.js';
+import type { SessionPool } from './driver/pool.js';
 import { Semaphore } from './driver/semaphore.js';
+import type { PostgresSession } from './driver/session.js';
+import { retryUntilDone, toTransactionError } from './error-translation.js';
+import { JobInserter, needsTransaction } from './job-inserter.js';
+import { LeaseWriter } from './lease-writer.js';
+import { Notifier } from './notifier.js';
+import { OutcomeWriter } from './outcome-writer.js';
+import type { PostgresClient } from './postgres-listener.js';
+import { PostgresListener } from './postgres-listener.js';
+import { PostgresStats } from './postgres-stats.js';
+import * as admin from './sql/admin.js';
+import { CLAIM, CLAIM_AS_TEXT, NUMBERS, SCAN } from './sql/claim.js';
+import { COMPLETE_IN_TX, OWNED_STATE } from './sql/complete.js';
+import { FIND_HOLDER, FIND_JOBS } from './sql/list.js';
+import { PRUNE, RESCUE } from './sql/maintenance.js';
+import * as schema from './sql/schema.js';
+import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY } from './sql/session.js';
 
 export interface PostgresStoreOptions {
   /** The application's DataSource. */
   readonly app: DataSource;
-  /** The queue's own, not initialized yet; opened and closed by the store. */
+  /** The queue's own DataSource, not initialized yet; the store opens and closes it. */
   readonly own: DataSource;
   readonly clock: Clock;
   readonly logger: JobsLogger;
   /** Whether to create and upgrade the tables, or only to check them. */
   readonly migrate: boolean;
-  /** Size of the pool of `own`. */
+  /** The pool size of `own`. */
   readonly connections: number;
-  /** What the statements of `own` run under. */
+  /** The settings of `own`'s connections. */
   readonly session: PostgresSession;
 }
 
-/** Others find jobs without hints, too, only later. */
-const LAST_HINT_MAX_MS = 500;
+/** Parallel inserts, each on a connection. */
+const INSERTS: StatementConcurrency = { atOnce: 2, jobsMin: 16 };
+/** Pipelined statements, all on one connection. */
+const PIPELINED: StatementConcurrency = { atOnce: STATEMENTS_AT_ONCE, jobsMin: 250 };
+
+/** How long `close` waits for the last notification. Without it other processes find the jobs by polling. */
+const FLUSH_MAX_MS = 500;
+/** How long `close` waits for connections. On a silent network a running query would delay it indefinitely. */
 const CLOSE_MAX_MS = 5_000;
+
+const MIGRATION_TRIES_MAX = 300;
+/** Between two tries, other users of the table go on. */
+const MIGRATION_RETRY_MS = 1_500;
 
 type Pool = SessionPool & { readonly options: object };
 
-/** Jobs in PostgreSQL: each verb is one statement, or a few. */
+/**
+ * The job store for PostgreSQL.
+ *
+ * In: the verbs of `JobStore`, most of them for a set of jobs. Out: one statement or a few for each verb, and their rows as the
+ * store's records. Read this file first, then a writer for each group of verbs: `JobInserter`, `OutcomeWriter`, `LeaseWriter`,
+ * `AdminWriter`; then `PostgresStats`, `Notifier` and `PostgresListener`. All SQL is in `sql/`. The connections are in `driver/`,
+ * which starts at `session.ts`.
+ */
 export class PostgresStore implements JobStore {
-  readonly capabilities: Seam.StoreCapabilities;
-  readonly reports = new PostgresStats((text, params) => this.visit(text, params));
-  readonly pauses = new PausedTopics(pauseStatements, (text, params) => this.visit(text, params));
+  readonly capabilities: StoreCapabilities;
+  readonly reports = new PostgresStats((text, params) => this.limitedQuery(text, params));
+  readonly pauses = new PausedTopics(admin, (text, params) => this.limitedQuery(text, params));
 
   private readonly transactions: CallerTransactions;
-  private readonly announcer: Notifier;
-  private readonly insertions: JobInserter;
+  private readonly notifier: Notifier;
+  private readonly jobInserter: JobInserter;
+  private readonly leaseWriter = new LeaseWriter((text, params) => this.query(text, params));
+  private readonly outcomeWriter = new OutcomeWriter((text, params) => this.query(text, params));
+  private readonly adminWriter = new AdminWriter((text, params) => this.lockLimit.run(() => this.query(text, params)));
+
   /**
-   * Requests of people and of the application, which may take long or wait for locks: with two connections or more, one is
-   * left for claims, renewals and settlements, which share it with inserts that wait for nobody.
+   * Requests of users and of the application, which may be slow or wait for locks. With two connections or more, one stays free for
+   * claims, renewals, outcomes and plain inserts.
    */
-  private readonly visitors: Semaphore;
-  /** Those who may wait for an open transaction: one at a time, or they would use up the pool. */
-  private readonly waiters = new Semaphore(1);
-  /** Other inserts wait for nobody, and are short. */
-  private readonly inserters: Semaphore;
-  private readonly handlers: Semaphore;
-  private readonly leases = new LeaseWriter((text, params) => this.query(text, params));
-  private readonly settlements = new OutcomeWriter((text, params) => this.query(text, params));
-  private readonly moves = new RequestedActions((text, params) => this.waiters.pass(() => this.query(text, params)));
+  private readonly queryLimit: Semaphore;
+  /** Statements that may wait for an open transaction run one at a time, or they would occupy the whole pool. */
+  private readonly lockLimit = new Semaphore(1);
+  /** Plain inserts are short and wait for no lock. */
+  private readonly insertLimit: Semaphore;
+  /** Transactional handlers on the application's pool. */
+  private readonly handlerLimit: Semaphore;
+
   private runner!: SqlRunner;
-  /** Where the tables are, as an identifier; known once they are there. */
+  /** The schema of the tables as an SQL identifier; known after `open`. */
   private schema: string | undefined;
-  private stopHearing: (() => void) | undefined;
+  private stopHandlingErrors: (() => void) | undefined;
 
   constructor(private readonly options: PostgresStoreOptions) {
-    this.capabilities = capabilitiesOf(options.app, options.session);
-    this.inserters = new Semaphore(this.capabilities.inserts.atOnce);
-    this.handlers = new Semaphore(this.capabilities.transactionsAtOnce);
-    this.transactions = new CallerTransactions([options.app, options.own]);
-    this.announcer = new Notifier((hint) => this.notify(JOBS_CHANNEL, hint), options.clock);
-    this.visitors = options.connections > 2 ? new Semaphore(options.connections - 2) : this.waiters;
-    this.insertions = new JobInserter(
-      (text, params, tx) => this.query(text, params, tx),
-      this.announcer,
-      (work) => this.ownTransaction(work),
-    );
+    const { app, own, clock, connections, session } = options;
+    this.capabilities = {
+      transactionsAtOnce: transactionsAtOnce(applicationPool(app).options.max),
+      inserts: INSERTS,
+      database: 'postgres',
+      get pipelined() {
+        return session.isPipelining ? PIPELINED : ALONE;
+      },
+    };
+    this.queryLimit = connections > 2 ? new Semaphore(connections - 2) : this.lockLimit;
+    this.insertLimit = new Semaphore(INSERTS.atOnce);
+    this.handlerLimit = new Semaphore(this.capabilities.transactionsAtOnce);
+    this.transactions = new CallerTransactions([app, own]);
+    this.notifier = new Notifier((payload) => this.notify(JOBS_CHANNEL, payload), clock);
+    this.jobInserter = new JobInserter({
+      query: (text, params, tx) => this.query(text, params, tx),
+      transaction: (work) => this.ownTransaction(work),
+      notifier: this.notifier,
+    });
   }
 
   async open(): Promise<void> {
-    await this.options.own.initialize();
+    const { app, own, session, migrate } = this.options;
+    await own.initialize();
     try {
-      this.options.session.leavePlanningTo(this.options.own.driver);
-      this.options.session.boundIdleTime(this.pool);
+      session.resetPlannerSettings(own.driver);
+      session.boundIdleTime(this.pool);
       this.transactions.startWatching();
-      this.stopHearing = hearErrorsOf(poolOf(this.options.app));
-      this.runner = this.options.session.runnerOf(this.pool);
+      this.stopHandlingErrors = handlePoolErrors(applicationPool(app));
+      this.runner = session.createRunner(this.pool);
       await setUpTables({
         databaseType: 'postgres',
-        statements: tableStatements,
-        migrate: this.options.migrate,
+        statements: schema,
+        migrate,
         read: (statement) => this.query(statement, []),
         run: (script) => this.runMigrations(script),
       });
-      this.schema = String((await this.query(tableStatements.SCHEMA_OF_JOBS, []))[0]!.name);
+      this.schema = String((await this.query(schema.SCHEMA_OF_JOBS, []))[0]!.name);
     } catch (error) {
       await this.close();
       throw error;
@@ -127,85 +181,69 @@ export class PostgresStore implements JobStore {
   }
 
   async close(): Promise<void> {
+    const { own, clock } = this.options;
     this.transactions.close();
-    this.stopHearing?.();
-    if (this.options.own.isInitialized) {
-      await endsWithin(this.options.clock, LAST_HINT_MAX_MS, this.announcer.flush());
-      // A connection on which a query hangs would be waited for as long as the network keeps silent.
-      await endsWithin(this.options.clock, CLOSE_MAX_MS, this.options.own.destroy());
+    this.stopHandlingErrors?.();
+    if (own.isInitialized) {
+      await endsWithin(clock, FLUSH_MAX_MS, this.notifier.flush());
+      await endsWithin(clock, CLOSE_MAX_MS, own.destroy());
     }
   }
 
-  async insert(jobs: readonly Seam.JobInsert[], tx?: StoreTransaction): Promise<Seam.InsertedJob[]> {
-    const { insertions } = this;
+  async insert(jobs: readonly JobInsert[], tx?: StoreTransaction): Promise<InsertedJob[]> {
     if (tx) {
-      return insertions.insertIn(tx, jobs);
+      return this.jobInserter.insertIn(tx, jobs);
     }
-    const isKeyed = jobs.some((job) => job.uniqueKey !== null);
-    const mayTakeRounds = isKeyed && jobs.length > 1;
-    if (!mayTakeRounds && piecesOf(jobs).length === 1) {
-      return (isKeyed ? this.waiters : this.inserters).pass(() => insertions.insert(jobs));
-    }
-    const insert = (): Promise<Seam.InsertedJob[]> => this.ownTransaction((own) => insertions.insertAlone(own, jobs));
-    const inserted = await this.waiters.pass(insert);
-    this.announcer.announce(topicsOf(jobs));
-    return inserted;
+    const mayWait = needsTransaction(jobs) || jobs.some(({ uniqueKey }) => uniqueKey !== null);
+    return (mayWait ? this.lockLimit : this.insertLimit).run(() => this.jobInserter.insert(jobs));
   }
 
   async find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]> {
-    return (await this.visit(FIND_JOBS, [ids], tx)).map(toJob);
+    const rows = await (tx ? this.query(FIND_JOBS, [ids], tx) : this.limitedQuery(FIND_JOBS, [ids]));
+    return rows.map(toJob);
   }
 
   async findHolder(topic: string, uniqueKey: string): Promise<Job | undefined> {
-    return (await this.visit(FIND_HOLDER, [topic, uniqueKey])).map(toJob)[0];
+    return (await this.limitedQuery(FIND_HOLDER, [topic, uniqueKey])).map(toJob)[0];
   }
 
-  joinTransaction(tx: StoreTransaction, done: (committed: boolean) => void): Seam.TransactionPart {
+  joinTransaction(tx: StoreTransaction, done: (committed: boolean) => void): TransactionPart {
     return this.transactions.join(tx, done);
   }
 
-  async claim({ lanes, limit, worker, leaseMs }: Seam.ClaimRequest): Promise<Claim[]> {
-    const input = lanes.map((lane) => ({
-      topic: lane.topic,
-      priority: lane.priority,
-      lower_bound: lane.lowerBound ?? '-infinity',
-      lane_limit: lane.limit,
-    }));
+  async claim({ lanes, limit, worker, leaseMs }: ClaimRequest): Promise<Claim[]> {
+    const input = lanes.map((lane) => ({ ...toLaneInput(lane), lane_limit: lane.limit }));
     const statement = this.options.session.isNative ? CLAIM_AS_TEXT : CLAIM;
     const rows = await this.query(statement, [JSON.stringify(input), limit, worker, leaseMs]);
     return rows.map(toClaim);
   }
 
-  async scan(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[] = []): Promise<Seam.LaneScan> {
-    const starts = lanes.map(({ topic, priority, lowerBound }) => ({
-      topic,
-      priority,
-      lower_bound: lowerBound ?? '-infinity',
-    }));
-    return toLaneScan(await this.query(SCAN, [JSON.stringify(gaps), JSON.stringify(starts)]));
+  async scan(gaps: readonly LaneGap[], lanes: readonly LaneStart[] = []): Promise<LaneScan> {
+    return toLaneScan(await this.query(SCAN, [JSON.stringify(gaps), JSON.stringify(lanes.map(toLaneInput))]));
   }
 
-  markStarted(tokens: readonly ClaimToken[]): Promise<Seam.ClaimState[]> {
-    return this.leases.begin(tokens);
+  markStarted(tokens: readonly ClaimToken[]): Promise<ClaimState[]> {
+    return this.leaseWriter.markStarted(tokens);
   }
 
-  renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.ClaimState[]> {
-    return this.leases.renew(tokens, leaseMs);
+  renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<ClaimState[]> {
+    return this.leaseWriter.renew(tokens, leaseMs);
   }
 
   cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]> {
-    return this.leases.cancelRequests(tokens);
+    return this.leaseWriter.cancelRequests(tokens);
   }
 
-  settle(
-    settlements: readonly Seam.Settlement[],
-    discardStatuses: readonly FinalStatus[] = [],
-  ): Promise<Seam.Settled[]> {
-    return this.settlements.settle(settlements, discardStatuses);
+  recordProgress(entries: readonly ProgressEntry[]): Promise<boolean[]> {
+    return this.leaseWriter.recordProgress(entries);
   }
 
-  recordProgress(entries: readonly Seam.ProgressEntry[]): Promise<boolean[]> {
-    return this.leases.recordProgress(entries);
+  settle(settlements: readonly Settlement[], discardStatuses: readonly FinalStatus[] = []): Promise<Settled[]> {
+    return this.outcomeWriter.settle(settlements, discardStatuses);
+  }
+
+  discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
+    return this.outcomeWriter.discard(tokens, statuses);
   }
 
   async completeTx(tx: StoreTransaction, { id, attempt }: ClaimToken, result: string | null): Promise<void> {
@@ -218,122 +256,139 @@ export class PostgresStore implements JobStore {
   }
 
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
-    return this.handlers.pass(() =>
-      // Each renewal of the lease touches the row that the transaction completes: a snapshot of its own would refuse that.
+    return this.handlerLimit.run(() =>
+      // The transaction completes a row that renewals write meanwhile. REPEATABLE READ would fail with a serialization conflict.
       this.options.app.transaction('READ COMMITTED', async (manager: EntityManager) => {
-        await hearErrors(manager.queryRunner!);
+        await handleConnectionErrors(manager.queryRunner!);
         return work(manager);
       }),
     );
   }
 
-  async rescue(limit: number, lowerBound: string | null = null): Promise<Seam.Rescue> {
+  async rescue(limit: number, lowerBound: string | null = null): Promise<Rescue> {
     return toRescue(await this.query(RESCUE, [limit, lowerBound ?? '-infinity']));
   }
 
-  async prune(retention: Retention, { after, rows, except = [] }: Seam.PrunePage): Promise<Seam.PrunedPage> {
+  async prune(retention: Retention, { after, rows, except = [] }: PrunePage): Promise<PrunedPage> {
     const { json, youngestMs } = agesOf(retention);
     const [page] = await this.query(PRUNE, [after, rows, json, youngestMs, except]);
     return { removed: Number(page!.removed), next: page!.next as string | null };
   }
 
-  requeue(ids: readonly string[], changes?: Seam.RequeueChanges, from?: Seam.Statuses): Promise<Seam.ActionResult[]> {
-    return this.moves.requeue(ids, changes, from);
+  requeue(ids: readonly string[], changes?: RequeueChanges, from?: Statuses): Promise<ActionResult[]> {
+    return this.adminWriter.requeue(ids, changes, from);
   }
 
-  promote(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.ActionResult[]> {
-    return this.moves.move(PROMOTE, ids, from);
+  promote(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
+    return this.adminWriter.run(admin.PROMOTE, ids, from);
   }
 
-  async cancel(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.ActionResult[]> {
-    const moved = await this.moves.move(CANCEL, ids, from);
-    if (moved.some((job) => job.moved && job.status === 'processing')) {
+  async cancel(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
+    const results = await this.adminWriter.run(admin.CANCEL, ids, from);
+    if (results.some((job) => job.moved && job.status === 'processing')) {
       void this.notify(CANCEL_CHANNEL, '');
     }
-    return moved;
+    return results;
   }
 
-  delete(ids: readonly string[], from?: Seam.Statuses): Promise<Seam.ActionResult[]> {
-    return this.moves.move(DELETE, ids, from);
-  }
-
-  discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
-    return this.settlements.discard(tokens, statuses);
+  delete(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
+    return this.adminWriter.run(admin.DELETE, ids, from);
   }
 
   announce(topics: Iterable<string>): void {
-    this.announcer.announce(topics);
+    this.notifier.announce(topics);
   }
 
-  async listen(hints: Seam.StoreHints): Promise<() => Promise<void>> {
-    const { Client } = (
-      this.options.own.driver as unknown as { postgres: { Client: new (o: object) => PostgresClient } }
-    ).postgres;
-    // The options object itself: its password is not enumerable, a copy would lose it.
+  async listen(hints: StoreHints): Promise<() => Promise<void>> {
+    const { clock, logger, own } = this.options;
+    const { Client } = (own.driver as unknown as { postgres: { Client: new (o: object) => PostgresClient } }).postgres;
     const listener = new PostgresListener({
-      ...this.options,
+      clock,
+      logger,
+      // The options object itself: a copy would lose the password, which is not enumerable.
       makeClient: () => new Client(this.pool.options),
-      sendEcho: () => this.visit(NOTIFY, [ECHO_CHANNEL, '']),
+      sendEcho: () => this.limitedQuery(NOTIFY, [ECHO_CHANNEL, '']),
       hints,
-      codec: this.announcer.codec,
+      codec: this.notifier.codec,
     });
     await listener.start();
     return () => listener.stop();
-  }
-
-  private runMigrations(script: () => SqlScript<void>): Promise<void> {
-    const migrate = (): Promise<void> =>
-      this.ownTransaction(async (tx) => {
-        await this.query(tableStatements.LOCK_MIGRATIONS, [], tx);
-        await runScript({ query: (text, params) => this.query(text, params, tx) }, script());
-      });
-    return whenUnlocked(migrate, this.options.clock);
   }
 
   private get pool(): Pool {
     return (this.options.own.driver as unknown as { master: Pool }).master;
   }
 
-  private async notify(channel: string, hint: string): Promise<void> {
-    try {
-      await this.query(NOTIFY, [channel, hint]);
-    } catch (error) {
-      this.options.logger.debug(`a notification was not sent, polling will find the job: ${toErrorMessage(error)}`);
+  /** Retries while another process migrates, or an open transaction has read the table. @throws RowLockedError after minutes. */
+  private async runMigrations(script: () => SqlScript<void>): Promise<void> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.ownTransaction(async (tx) => {
+          await this.query(schema.LOCK_MIGRATIONS, [], tx);
+          await runScript({ query: (text, params) => this.query(text, params, tx) }, script());
+        });
+      } catch (error) {
+        if (!(error instanceof RowLockedError) || tries === MIGRATION_TRIES_MAX) {
+          throw error;
+        }
+      }
+      await new Promise<void>((resolve) => this.options.clock.schedule(MIGRATION_RETRY_MS, resolve));
     }
   }
 
-  /** A statement on request of somebody, which may have to wait. In the caller's transaction that is the caller's affair. */
-  private visit(text: string, params: readonly unknown[], tx?: StoreTransaction): Promise<readonly SqlRow[]> {
-    return tx ? this.query(text, params, tx) : this.visitors.pass(() => this.query(text, params));
+  private async notify(channel: string, payload: string): Promise<void> {
+    try {
+      await this.query(NOTIFY, [channel, payload]);
+    } catch (error) {
+      this.options.logger.debug(`a notification was not sent; polling finds the job: ${toErrorMessage(error)}`);
+    }
+  }
+
+  private limitedQuery(text: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
+    return this.queryLimit.run(() => this.query(text, params));
   }
 
   private async query(text: string, params: readonly unknown[], tx?: StoreTransaction): Promise<readonly SqlRow[]> {
     if (!tx) {
-      return untilDone(() => this.runner.query(text, params));
+      return retryUntilDone(() => this.runner.query(text, params));
     }
     try {
       const queryRunner = this.transactions.queryRunnerOf(tx);
-      await hearErrors(queryRunner);
-      return await runnerOfQueryRunner(queryRunner).query(this.qualified(text), params);
+      await handleConnectionErrors(queryRunner);
+      return await runnerOfQueryRunner(queryRunner).query(this.qualify(text), params);
     } catch (error) {
-      throw translatedIn(error);
+      throw toTransactionError(error);
     }
   }
 
-  /** In a transaction of the caller's, `search_path` may lead to a table of the same name in another schema. */
-  private qualified(text: string): string {
+  /** The `search_path` of the caller's transaction may lead to a `_jobs` in another schema. */
+  private qualify(text: string): string {
     return this.schema === undefined ? text : text.replace(/\b_jobs\b/g, () => `${this.schema}._jobs`);
   }
 
   private ownTransaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
     const { own, session } = this.options;
-    return untilDone(() =>
+    return retryUntilDone(() =>
       own.transaction(async (manager: EntityManager) => {
-        if (session.openingOfTransaction) {
-          await manager.query(session.openingOfTransaction);
+        if (session.transactionSettings) {
+          await manager.query(session.transactionSettings);
         }
         return work(manager);
       }),
     );
   }
+}
+
+function toLaneInput({ topic, priority, lowerBound }: LaneStart): object {
+  return { topic, priority, lower_bound: lowerBound ?? '-infinity' };
+}
+
+/** Reads a claimed row. `numbers` is an array as PostgreSQL writes it, `{2,1,3,0,NULL}`, or NULL for the usual values. */
+function toClaim(row: SqlRow): Claim {
+  const { numbers } = row;
+  if (numbers !== null) {
+    const values = (numbers as string).slice(1, -1).split(',');
+    NUMBERS.forEach((column, index) => (row[column] = values[index] === 'NULL' ? null : values[index]));
+  }
+  return claimOf(row);
 }

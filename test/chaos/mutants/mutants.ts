@@ -29,7 +29,7 @@ const outcomesOn = ({ database }: MemberSettings): readonly string[] => [
 
 /** The statements that take note of attempts at their last chance. */
 const beginningsOn = ({ database }: MemberSettings): readonly string[] =>
-  database.type === 'postgres' ? ['BEGIN_IN_PLACE', 'BEGIN_ATTEMPTS'] : ['BEGIN_ATTEMPTS'];
+  database.type === 'postgres' ? ['MARK_STARTED_BY_ROW_REF', 'MARK_STARTED'] : ['BEGIN_ATTEMPTS'];
 
 const clocks = /statement_timestamp\(\)|strftime\('%Y-%m-%d %H:%M:%f', 'now'/g;
 
@@ -85,8 +85,10 @@ export const mutants: readonly Mutant[] = [
     wrong: 'a listening connection that broke is not made anew',
     breaks: ['deaf'],
     break: () => {
-      const { PostgresListener } = built('postgres/listener.js') as { PostgresListener: { prototype: Exports } };
-      PostgresListener.prototype.lost = () => undefined;
+      const { PostgresListener } = built('postgres/postgres-listener.js') as {
+        PostgresListener: { prototype: Exports };
+      };
+      PostgresListener.prototype.onLost = () => undefined;
     },
   },
   {

@@ -5,8 +5,8 @@ import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/Postgres
 import { ownDataSource } from '../../../lib/store/own-data-source.js';
 import type { ConnectionSource } from '../../../lib/store/postgres/driver/session.js';
 import { PostgresSession } from '../../../lib/store/postgres/driver/session.js';
-import type { PooledClient } from '../../../lib/store/postgres/driver/session-pool.js';
-import { ConnectionValidator } from '../../../lib/store/postgres/driver/connection-validator.js';
+import type { PooledClient } from '../../../lib/store/postgres/driver/pool.js';
+import { ConnectionValidator } from '../../../lib/store/postgres/driver/pool.js';
 import { CLAIM } from '../../../lib/store/postgres/sql/claim.js';
 import { INSERT_JOBS } from '../../../lib/store/postgres/sql/insert.js';
 import { RENEW } from '../../../lib/store/postgres/sql/lease.js';
@@ -34,7 +34,7 @@ describe.each(kinds)('sessions on $label', (kind) => {
     session = new PostgresSession({ statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 });
     const { url } = fixture.app.options as { url: string };
     pool = new Pool({ connectionString: url, max: 1, verify: session.prepare });
-    runner = session.runnerOf(pool);
+    runner = session.createRunner(pool);
   });
   afterEach(() => pool.end());
 
@@ -49,7 +49,7 @@ describe.each(kinds)('sessions on $label', (kind) => {
         return [client, (error) => client.release(error)];
       },
     };
-    preparedBy.leavePlanningTo(source);
+    preparedBy.resetPlannerSettings(source);
     return source;
   }
 
@@ -125,7 +125,7 @@ describe.each(kinds)('sessions on $label', (kind) => {
     try {
       const clients: PooledClient[] = [];
       silent.on('connect', (client) => clients.push(client));
-      const { query } = hasty.runnerOf(silent);
+      const { query } = hasty.createRunner(silent);
       const ask = (): Promise<unknown> => query(CLAIM, ['[]', 1, 'w', 1_000]);
       // The first one finds out what the driver can do, and the second one prepares the statement for those sent ahead.
       await ask();
@@ -133,7 +133,7 @@ describe.each(kinds)('sessions on $label', (kind) => {
       proxy.stall();
       const answers = await Promise.allSettled([ask(), ask()]);
       expect(answers.map((answer) => (answer as PromiseRejectedResult).reason as unknown)).toEqual([
-        expect.objectContaining({ kind: 'unavailable', message: 'the answer did not come in time' }),
+        expect.objectContaining({ kind: 'unavailable', message: 'the database did not reply in time' }),
         expect.objectContaining({ kind: 'unavailable', message: 'Connection terminated unexpectedly' }),
       ]);
       expect(clients.map(({ connection }) => connection!.stream)).toMatchObject([{ destroyed: true }]);
@@ -167,7 +167,7 @@ describe.each(kinds)('sessions on $label', (kind) => {
     try {
       const clients: PooledClient[] = [];
       idle.on('connect', (client) => clients.push(client));
-      const proven = { runner: careful.runnerOf(idle), source: typeOrmSource(idle, careful) };
+      const proven = { runner: careful.createRunner(idle), source: typeOrmSource(idle, careful) };
       await Promise.all([ask(proven), ask(proven)]);
       await until(() => idle.idleCount === 2, { message: 'idle connections' });
       proxy.stall();
@@ -186,7 +186,7 @@ describe.each(kinds)('sessions on $label', (kind) => {
       true,
       new ConnectionValidator({ bypassMs: 0, timeoutMs: 1_000 }),
     );
-    const { query } = careful.runnerOf(pool);
+    const { query } = careful.createRunner(pool);
     pool.on('error', () => undefined);
     for (let times = 0; times < 10; times += 1) {
       const [row] = await query('SELECT pg_backend_pid() AS pid', []);

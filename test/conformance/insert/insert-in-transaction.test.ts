@@ -143,7 +143,7 @@ describe.each(storeKinds().filter((kind) => kind.locksRows))('a transaction that
     await expect(queryRunner!.query('SELECT 1 / 0')).rejects.toThrow('division by zero');
     const refused = fixture.store.insert([lost!], transaction.manager);
     await expect(refused).rejects.toMatchObject({ constructor: InvalidOptionsError, option: 'manager' });
-    await expect(refused).rejects.toThrow('a statement has failed before');
+    await expect(refused).rejects.toThrow('an earlier statement of its transaction has failed');
     await queryRunner!.rollbackTransaction();
     await fixture.store.insert([stored!], transaction.manager);
     await transaction.commit();

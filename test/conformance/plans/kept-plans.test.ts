@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from 'pg';
-import { PREPARED_NAMES } from '../../../lib/store/postgres/driver/prepared-statements.js';
-import { TAKE_PLANNING } from '../../../lib/store/postgres/sql/session.js';
+import { PREPARED_NAMES } from '../../../lib/store/postgres/driver/session-settings.js';
+import { SET_PLANNER } from '../../../lib/store/postgres/sql/session.js';
 import { postgresVersions } from '../../support/databases.js';
 import { openQueueTable } from './plan-table.js';
 
@@ -25,13 +25,13 @@ const usualParameters: Record<string, (id: string) => unknown[]> = {
   claim: () => [lanes, 1, 'worker', 30_000],
   claim_as_text: () => [lanes, 1, 'worker', 30_000],
   scan: () => [gaps, lanes],
-  begin_in_place: (id) => [`{${id}}`, '{1}', '{"(0,1)"}'],
-  begin_attempts: (id) => [JSON.stringify([{ id, attempt: 1 }])],
+  mark_started_by_row_ref: (id) => [`{${id}}`, '{1}', '{"(0,1)"}'],
+  mark_started: (id) => [JSON.stringify([{ id, attempt: 1 }])],
   renew: (id) => [JSON.stringify([{ id, attempt: 1 }]), 30_000],
   complete: (id) => [`{${id}}`, '{1}', '{0.5}', null, '{"(0,1)"}'],
   complete_one: (id) => [id, 1, 0.5, null, '(0,1)'],
-  complete_and_remove: (id) => [`{${id}}`, '{1}', '{0.5}', null, '{"(0,1)"}'],
-  complete_and_remove_one: (id) => [id, 1, 0.5, null, '(0,1)'],
+  complete_and_delete: (id) => [`{${id}}`, '{1}', '{0.5}', null, '{"(0,1)"}'],
+  complete_and_delete_one: (id) => [id, 1, 0.5, null, '(0,1)'],
   settle: (id) => [JSON.stringify([{ id, attempt: 1, kind: 'retry', delay_ms: 100, message: 'failed' }])],
   notify: () => ['work', ''],
 };
@@ -81,6 +81,6 @@ describe.each(postgresVersions())('statements that connections prepare, on Postg
     await client.query('SET plan_cache_mode = auto');
     await use();
     expect(await planned()).toContain('nestjs_jobs_claim');
-    await client.query(TAKE_PLANNING);
+    await client.query(SET_PLANNER);
   });
 });

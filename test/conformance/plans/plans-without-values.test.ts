@@ -4,6 +4,7 @@ import * as inserts from '../../../lib/store/postgres/sql/insert.js';
 import * as leases from '../../../lib/store/postgres/sql/lease.js';
 import * as maintenance from '../../../lib/store/postgres/sql/maintenance.js';
 import * as moves from '../../../lib/store/postgres/sql/admin.js';
+import * as lists from '../../../lib/store/postgres/sql/list.js';
 import * as reports from '../../../lib/store/postgres/sql/stats.js';
 import * as settling from '../../../lib/store/postgres/sql/complete.js';
 import { postgresVersions } from '../../support/databases.js';
@@ -25,15 +26,15 @@ const WALKS: Readonly<Record<string, readonly string[]>> = {
   'a list of lanes with dates, count': ['_jobs_processing'],
 };
 
-const lists = {
-  'a list of lanes': reports.listOfLanes(false),
-  'a list of lanes with dates': reports.listOfLanes(true),
+const laneLists = {
+  'a list of lanes': lists.listLanes(false),
+  'a list of lanes with dates': lists.listLanes(true),
 };
 
 const written = { ...inserts, ...claims, ...leases, ...settling, ...moves, ...maintenance };
 
 /** Every statement that stands on jobs, with its name. */
-const texts: [string, string][] = Object.entries<unknown>({ ...written, ...reports, ...lists })
+const texts: [string, string][] = Object.entries<unknown>({ ...written, ...lists, ...reports, ...laneLists })
   .flatMap(([name, value]): [string, unknown][] =>
     typeof value === 'object' && value !== null
       ? Object.entries(value).map(([form, text]): [string, unknown] => [`${name}, ${form}`, text])
@@ -77,7 +78,7 @@ describe.each(postgresVersions())('plans that know no values, on PostgreSQL %s',
 
   it('would collect all that a limit is for, if they could', async () => {
     await client.query('SET enable_bitmapscan = on');
-    expect(await walksOf(lists['a list of lanes with dates'].ids)).toContain('Bitmap Heap Scan');
+    expect(await walksOf(laneLists['a list of lanes with dates'].ids)).toContain('Bitmap Heap Scan');
     await client.query('RESET enable_bitmapscan');
   });
 });

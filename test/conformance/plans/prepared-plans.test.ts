@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { PREPARED_NAMES } from '../../../lib/store/postgres/driver/prepared-statements.js';
+import { PREPARED_NAMES } from '../../../lib/store/postgres/driver/session-settings.js';
 import { COMPLETE, SETTLE } from '../../../lib/store/postgres/sql/complete.js';
 import { postgresVersions } from '../../support/databases.js';
 import { openQueueTable } from './plan-table.js';

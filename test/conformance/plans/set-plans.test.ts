@@ -1,14 +1,14 @@
 import type { Client } from 'pg';
 import {
-  BEGIN_ATTEMPTS,
-  BEGIN_IN_PLACE,
-  MAY_BEGIN,
+  MARK_STARTED,
+  MARK_STARTED_BY_ROW_REF,
+  MAY_START,
   RECORD_PROGRESS,
   RENEW,
 } from '../../../lib/store/postgres/sql/lease.js';
 import { PRUNE } from '../../../lib/store/postgres/sql/maintenance.js';
 import { CANCEL, DELETE, PROMOTE, REQUEUE } from '../../../lib/store/postgres/sql/admin.js';
-import { COMPLETE, COMPLETE_AND_REMOVE, DISCARD, SETTLE } from '../../../lib/store/postgres/sql/complete.js';
+import { COMPLETE, COMPLETE_AND_DELETE, DISCARD, SETTLE } from '../../../lib/store/postgres/sql/complete.js';
 import { postgresVersions } from '../../support/databases.js';
 import type { PlanMode } from './plan.js';
 import { explain } from './plan.js';
@@ -31,16 +31,16 @@ const arrayTypes = 'uuid[], int[], float8[], jsonb, tid[]';
 const statements: { name: string; sql: string; types: string; values: (string | number)[]; isPlaced?: boolean }[] = [
   { name: 'SETTLE', sql: SETTLE, types: 'jsonb', values: [JSON.stringify(outcomes)] },
   { name: 'COMPLETE', sql: COMPLETE, types: arrayTypes, values: arrays, isPlaced: true },
-  { name: 'COMPLETE_AND_REMOVE', sql: COMPLETE_AND_REMOVE, types: arrayTypes, values: arrays, isPlaced: true },
+  { name: 'COMPLETE_AND_DELETE', sql: COMPLETE_AND_DELETE, types: arrayTypes, values: arrays, isPlaced: true },
   {
-    name: 'BEGIN_IN_PLACE',
-    sql: BEGIN_IN_PLACE,
+    name: 'MARK_STARTED_BY_ROW_REF',
+    sql: MARK_STARTED_BY_ROW_REF,
     types: 'uuid[], int[], tid[]',
     values: arrays.slice(0, 2),
     isPlaced: true,
   },
-  { name: 'BEGIN_ATTEMPTS', sql: BEGIN_ATTEMPTS, types: 'jsonb', values: [JSON.stringify(tokens)] },
-  { name: 'MAY_BEGIN', sql: MAY_BEGIN, types: 'jsonb', values: [JSON.stringify(tokens)] },
+  { name: 'MARK_STARTED', sql: MARK_STARTED, types: 'jsonb', values: [JSON.stringify(tokens)] },
+  { name: 'MAY_START', sql: MAY_START, types: 'jsonb', values: [JSON.stringify(tokens)] },
   { name: 'RENEW', sql: RENEW, types: 'jsonb, float8', values: [JSON.stringify(tokens), 30_000] },
   { name: 'RECORD_PROGRESS', sql: RECORD_PROGRESS, types: 'jsonb', values: [JSON.stringify(values)] },
   { name: 'DISCARD', sql: DISCARD, types: 'jsonb, text[]', values: [JSON.stringify(tokens), '{processing}'] },

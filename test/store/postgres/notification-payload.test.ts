@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { NotificationPayload } from '../../../lib/store/postgres/notification-payload.js';
+import { NotificationPayload } from '../../../lib/store/postgres/notifier.js';
 
 describe('a hint', () => {
   const [sender, other] = [new NotificationPayload(), new NotificationPayload()];
@@ -17,7 +17,7 @@ describe('a hint', () => {
   it('tells its sender, too, of what was sent before he has lost an answer, and not of what comes after', () => {
     const loser = new NotificationPayload();
     const before = loser.encode(['lost']);
-    loser.heedSent();
+    loser.resetOrigin();
     expect(loser.decode(before)).toEqual(['lost']);
     expect(loser.decode(loser.encode(['later']))).toEqual([]);
   });

@@ -1,25 +1,24 @@
-import { Notifier } from '../../../lib/store/postgres/notifier.js';
-import { NotificationPayload } from '../../../lib/store/postgres/notification-payload.js';
+import { NotificationPayload, Notifier } from '../../../lib/store/postgres/notifier.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
-describe('Announcer', () => {
+describe('Notifier', () => {
   const clock = new VirtualClock();
   const topicsIn = (hint: string): unknown => new NotificationPayload().decode(hint);
   /** The topics of each hint; `undefined` is any. */
   let sent: unknown[];
-  let announcer: Notifier;
+  let notifier: Notifier;
 
   beforeEach(() => {
     sent = [];
-    announcer = new Notifier(async (hint) => void sent.push(topicsIn(hint)), clock);
+    notifier = new Notifier(async (hint) => void sent.push(topicsIn(hint)), clock);
   });
 
   it('sends the first hint at once, and what comes within the window as one at its end', async () => {
-    ['a', 'b', 'b'].forEach((topic) => announcer.announce([topic]));
+    ['a', 'b', 'b'].forEach((topic) => notifier.announce([topic]));
     expect(sent).toEqual([['a']]);
     await clock.advance(5);
     expect(sent).toEqual([['a'], ['b']]);
-    ['c', 'd'].forEach((topic) => announcer.announce([topic]));
+    ['c', 'd'].forEach((topic) => notifier.announce([topic]));
     await clock.advance(5);
     expect(sent).toEqual([['a'], ['b'], ['c', 'd']]);
     await clock.advance(60_000);
@@ -27,47 +26,47 @@ describe('Announcer', () => {
   });
 
   it('gives a statement a hint to take along, and rests as if it had sent it', async () => {
-    expect(topicsIn(announcer.hintFor(['a'], false)!.hint)).toEqual(['a']);
-    expect(announcer.hintFor(['b'], false)).toBeUndefined();
+    expect(topicsIn(notifier.takePiggyback(['a'], false)!.payload)).toEqual(['a']);
+    expect(notifier.takePiggyback(['b'], false)).toBeUndefined();
     await clock.advance(5);
     // The statement of `b` was to announce it when it had stored it, and has not.
     expect(sent).toEqual([]);
-    expect(topicsIn(announcer.hintFor(['a', 'b'], false)!.hint)).toEqual(['a', 'b']);
-    announcer.announce(['c']);
+    expect(topicsIn(notifier.takePiggyback(['a', 'b'], false)!.payload)).toEqual(['a', 'b']);
+    notifier.announce(['c']);
     await clock.advance(5);
     expect(sent).toEqual([['c']]);
-    expect(announcer.hintFor([], false)).toBeUndefined();
+    expect(notifier.takePiggyback([], false)).toBeUndefined();
   });
 
   it('gives what has gathered to a statement that begins a little later, and sends nothing itself', async () => {
-    announcer.announce(['a']);
-    announcer.announce(['b']);
+    notifier.announce(['a']);
+    notifier.announce(['b']);
     await clock.advance(2);
-    expect(announcer.hintFor(['b'], true)).toBeUndefined();
+    expect(notifier.takePiggyback(['b'], true)).toBeUndefined();
     await clock.advance(1);
     // It may store nothing, and would send nothing then.
-    expect(announcer.hintFor(['b'], false)).toBeUndefined();
-    const first = announcer.hintFor(['b'], true)!;
-    expect(topicsIn(first.hint)).toEqual(['b']);
-    announcer.announce(['c']);
+    expect(notifier.takePiggyback(['b'], false)).toBeUndefined();
+    const first = notifier.takePiggyback(['b'], true)!;
+    expect(topicsIn(first.payload)).toEqual(['b']);
+    notifier.announce(['c']);
     await clock.advance(4);
-    const second = announcer.hintFor(['d'], true)!;
-    expect(topicsIn(second.hint)).toEqual(['c', 'd']);
-    [first, second].forEach((carried) => carried.wasSent());
+    const second = notifier.takePiggyback(['d'], true)!;
+    expect(topicsIn(second.payload)).toEqual(['c', 'd']);
+    [first, second].forEach((carried) => carried.markSent());
     await clock.advance(60_000);
     expect(sent).toEqual([['a']]);
   });
 
   it('sends itself what a statement has taken along and has not sent soon, but nothing of its own jobs', async () => {
-    announcer.announce(['a']);
-    announcer.announce(['b']);
+    notifier.announce(['a']);
+    notifier.announce(['b']);
     await clock.advance(4);
-    announcer.hintFor(['c'], true);
+    notifier.takePiggyback(['c'], true);
     await clock.advance(19);
     expect(sent).toEqual([['a']]);
     await clock.advance(1);
     expect(sent).toEqual([['a'], ['b']]);
-    announcer.hintFor(['c'], false);
+    notifier.takePiggyback(['c'], false);
     await clock.advance(60_000);
     expect(sent).toEqual([['a'], ['b']]);
   });
@@ -93,11 +92,11 @@ describe('Announcer', () => {
   });
 
   it('sends what waits when it is to end, and nothing later', async () => {
-    announcer.announce(['a']);
-    announcer.announce(['b']);
-    await announcer.flush();
+    notifier.announce(['a']);
+    notifier.announce(['b']);
+    await notifier.flush();
     expect(sent).toEqual([['a'], ['b']]);
-    await announcer.flush();
+    await notifier.flush();
     await clock.advance(60_000);
     expect(sent).toEqual([['a'], ['b']]);
     expect(clock.waiting).toBe(0);
@@ -118,12 +117,12 @@ describe('Announcer', () => {
   });
 
   it('needs no timer for a hint after which none waits', () => {
-    announcer.announce(['a']);
+    notifier.announce(['a']);
     expect(clock.waiting).toBe(0);
   });
 
   it('says "any" when there are more topics than a notification carries', () => {
-    announcer.announce(Array.from({ length: 30 }, (_, index) => 'ß'.repeat(130) + index));
+    notifier.announce(Array.from({ length: 30 }, (_, index) => 'ß'.repeat(130) + index));
     expect(sent).toEqual([undefined]);
   });
 });

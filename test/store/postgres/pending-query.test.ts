@@ -1,27 +1,24 @@
 import { stat } from 'node:fs';
-import { AnswerLimit } from '../../../lib/store/postgres/driver/answer-limit.js';
-import { PendingQuery } from '../../../lib/store/postgres/driver/pending-query.js';
-import { runnerOfPool } from '../../../lib/store/postgres/driver/pool-runner.js';
 import type {
   PooledClient,
-  PostgresAnswer,
+  PostgresResult,
   PostgresQuery,
   SessionPool,
-} from '../../../lib/store/postgres/driver/session-pool.js';
+} from '../../../lib/store/postgres/driver/pool.js';
+import { createPoolRunner, PendingQuery, QueryTimeout } from '../../../lib/store/postgres/driver/pool-runners.js';
 import { monotonicMs } from '../../../lib/store/real-timers.js';
 import { until } from '../../support/wait.js';
 
-type Done = (error: unknown, answer?: PostgresAnswer) => void;
+type Done = (error: unknown, answer?: PostgresResult) => void;
 
-/** A connection that does with a query what a test says. */
+/** A connection whose replies the test scripts. */
 class ScriptedClient {
   readonly connectionParameters = { query_timeout: 31_000 };
-  /** With what limit of the driver it was asked. */
+  /** The driver's time limit at each query. */
   readonly limits: number[] = [];
-  /** Whether its socket was destroyed. */
   isDestroyed = false;
   readonly connection = { stream: { destroy: (): void => void (this.isDestroyed = true) } };
-  /** Of each time it was given back, whether it was broken. */
+  /** For each release of the connection, whether it was broken. */
   readonly released: boolean[] = [];
 
   constructor(private readonly answer: (done: Done) => void) {}
@@ -55,10 +52,10 @@ function told(): { resolve: jest.Mock; reject: jest.Mock } {
   return { resolve: jest.fn(), reject: jest.fn() };
 }
 
-const limit = new AnswerLimit(60_000);
+const limit = new QueryTimeout(60_000);
 
-describe('a pending query', () => {
-  it('is told its rows in its own time, however soon the driver has them', async () => {
+describe('PendingQuery', () => {
+  it('resolves asynchronously even when the driver replies at once', async () => {
     const waiting = told();
     const done = jest.fn();
     const client = new ScriptedClient((tell) => tell(null, { rows: ROWS }));
@@ -69,7 +66,7 @@ describe('a pending query', () => {
     expect(done).toHaveBeenCalledWith(true);
   });
 
-  it('is told once, whatever the driver does', async () => {
+  it('settles once, whatever the driver does', async () => {
     const waiting = told();
     const done = jest.fn();
     const client = new ScriptedClient((tell) => {
@@ -86,7 +83,7 @@ describe('a pending query', () => {
   });
 
   it.each([['answers', (tell: Done) => tell(null, { rows: [] })], THROWS])(
-    'leaves the driver its own limit for what others send, when it %s',
+    'restores the time limit of the driver when the driver %s',
     (_, answer) => {
       const client = new ScriptedClient(answer);
       new PendingQuery({ text: 'SELECT 1', values: [] }, told(), limit).send(client.pooled, jest.fn(), 0);
@@ -95,18 +92,18 @@ describe('a pending query', () => {
     },
   );
 
-  it('that is dropped is told why', () => {
+  it('rejects with the given error when it was not sent', () => {
     const waiting = told();
     const error = new Error('no connection');
-    new PendingQuery({ text: 'SELECT 1', values: [] }, waiting, limit).drop(error);
+    new PendingQuery({ text: 'SELECT 1', values: [] }, waiting, limit).reject(error);
     expect(waiting.reject).toHaveBeenCalledWith(error);
   });
 });
 
-describe('a limit for answers', () => {
-  /** Sends a query that is never answered. */
+describe('QueryTimeout', () => {
+  /** Sends a query that waits for its reply. */
   function send(
-    within: AnswerLimit,
+    within: QueryTimeout,
     ahead = 0,
   ): { waiting: ReturnType<typeof told>; client: ScriptedClient; done: jest.Mock; answer: Done } {
     const waiting = told();
@@ -117,12 +114,12 @@ describe('a limit for answers', () => {
     return { waiting, client, done, answer };
   }
 
-  it('refuses what is late, destroys its connection, and hears no answer any more', async () => {
-    const short = new AnswerLimit(1);
+  it('rejects a late query, destroys its connection and ignores a later reply', async () => {
+    const short = new QueryTimeout(1);
     const [first, second] = [send(short), send(short)];
     second.answer(null, { rows: ROWS });
     await until(() => first.waiting.reject.mock.calls.length > 0);
-    expect(first.waiting.reject).toHaveBeenCalledWith(new Error('the answer did not come in time'));
+    expect(first.waiting.reject).toHaveBeenCalledWith(new Error('the database did not reply in time'));
     expect(first.done).toHaveBeenCalledWith(false);
     expect(first.client.isDestroyed).toBe(true);
     first.answer(null, { rows: ROWS });
@@ -132,8 +129,8 @@ describe('a limit for answers', () => {
     expect(second.client.isDestroyed).toBe(false);
   });
 
-  it('gives what stands behind others as much more time', async () => {
-    const short = new AnswerLimit(400);
+  it('allows a query behind others as much more time', async () => {
+    const short = new QueryTimeout(400);
     const behind = send(short, 4);
     const alone = send(short);
     await until(() => alone.waiting.reject.mock.calls.length > 0);
@@ -141,9 +138,9 @@ describe('a limit for answers', () => {
     await until(() => behind.waiting.reject.mock.calls.length > 0);
   });
 
-  it('reads first what lies there after the process has stood still', async () => {
-    const { waiting, answer } = send(new AnswerLimit(1));
-    // As an answer does, it comes when the event loop asks the system for news.
+  it('reads pending replies first after the process was suspended', async () => {
+    const { waiting, answer } = send(new QueryTimeout(1));
+    // Like a reply, it arrives in the poll phase of the event loop.
     stat('.', () => answer(null, { rows: ROWS }));
     const untilMs = monotonicMs() + 1_100;
     while (monotonicMs() < untilMs);
@@ -152,20 +149,20 @@ describe('a limit for answers', () => {
   });
 });
 
-describe('statements on any connection of a pool', () => {
-  const runnerOn = (client: ScriptedClient): ReturnType<typeof runnerOfPool> => {
+describe('createPoolRunner', () => {
+  const runnerOn = (client: ScriptedClient): ReturnType<typeof createPoolRunner> => {
     const pool: SessionPool = { waitingCount: 0, connect: () => Promise.resolve(client.pooled) };
-    return runnerOfPool(pool, (text, params) => ({ text, values: [...params] }), limit);
+    return createPoolRunner(pool, (text, params) => ({ text, values: [...params] }), limit);
   };
 
-  it('give it back', async () => {
+  it('releases the connection', async () => {
     const client = new ScriptedClient((tell) => tell(null, { rows: ROWS }));
     expect(await runnerOn(client).query('SELECT 1', [])).toEqual(ROWS);
     expect(client.released).toEqual([false]);
   });
 
-  it.each([['tells an error', (tell: Done) => tell(new Error('refused'))], THROWS])(
-    'give it back broken when the driver %s',
+  it.each([['reports an error', (tell: Done) => tell(new Error('refused'))], THROWS])(
+    'releases a broken connection when the driver %s',
     async (_, answer) => {
       const client = new ScriptedClient(answer);
       await expect(runnerOn(client).query('SELECT 1', [])).rejects.toThrow('refused');

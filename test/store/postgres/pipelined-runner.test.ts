@@ -1,41 +1,40 @@
-import type { Unanswered } from '../../../lib/store/postgres/driver/answer-limit.js';
-import { AnswerLimit } from '../../../lib/store/postgres/driver/answer-limit.js';
-import { PipelinedRunner } from '../../../lib/store/postgres/driver/pipelined-runner.js';
+import type { PendingQuery } from '../../../lib/store/postgres/driver/pool-runners.js';
+import { PipelinedRunner, QueryTimeout } from '../../../lib/store/postgres/driver/pool-runners.js';
 import type {
   PooledClient,
-  PostgresAnswer,
+  PostgresResult,
   PostgresQuery,
   SessionPool,
-} from '../../../lib/store/postgres/driver/session-pool.js';
+} from '../../../lib/store/postgres/driver/pool.js';
 import type { SqlRow } from '../../../lib/store/sql-runner.js';
 import type { Signal } from '../../support/wait.js';
 import { signal } from '../../support/wait.js';
 
-/** Notes how many statements each has been given time for beside itself. */
-class NotedLimit extends AnswerLimit {
+/** Records how many statements ran before each query. */
+class RecordingTimeout extends QueryTimeout {
   readonly ahead: number[] = [];
 
-  override watch(statement: Unanswered, ahead: number): void {
+  override add(query: PendingQuery, ahead: number): void {
     this.ahead.push(ahead);
-    super.watch(statement, ahead);
+    super.add(query, ahead);
   }
 }
 
-/** A statement that a connection was given, to be answered by the test. */
+/** A statement that was sent; the test supplies its result. */
 interface Sent {
   readonly connection: number;
-  readonly answer: Signal<PostgresAnswer>;
+  readonly answer: Signal<PostgresResult>;
 }
 
-/** A pool whose one connection is as new each time. */
+/** A pool of one connection. */
 class ScriptedPool implements SessionPool {
   waitingCount = 0;
   connections = 0;
   readonly sent: Sent[] = [];
-  /** Of each connection that was given back, whether it was broken. */
+  /** For each release of the connection, whether it was broken. */
   readonly released: boolean[] = [];
   refusal: Error | undefined;
-  /** What the driver does with the next query, in the place of sending it. */
+  /** What the driver does with the next query instead of sending it. */
   mishap: ((done: (error: unknown) => void) => void) | undefined;
   private isNew = true;
 
@@ -49,13 +48,13 @@ class ScriptedPool implements SessionPool {
   }
 
   private readonly client = {
-    query: (_query: PostgresQuery, done: (error: unknown, answer?: PostgresAnswer) => void) => {
+    query: (_query: PostgresQuery, done: (error: unknown, answer?: PostgresResult) => void) => {
       const { mishap } = this;
       this.mishap = undefined;
       if (mishap) {
         return mishap(done);
       }
-      const answer = signal<PostgresAnswer>();
+      const answer = signal<PostgresResult>();
       this.sent.push({ connection: this.connections, answer });
       answer.promise.then((answered) => done(undefined, answered), done);
     },
@@ -65,26 +64,26 @@ class ScriptedPool implements SessionPool {
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-describe('statements that are sent ahead', () => {
+describe('PipelinedRunner', () => {
   let pool: ScriptedPool;
-  let limit: NotedLimit;
+  let timeout: RecordingTimeout;
   let runner: PipelinedRunner;
 
   beforeEach(() => {
     pool = new ScriptedPool();
-    limit = new NotedLimit(60_000);
-    runner = new PipelinedRunner(pool, (text, params) => ({ text, values: [...params] }), limit);
+    timeout = new RecordingTimeout(60_000);
+    runner = new PipelinedRunner(pool, (text, params) => ({ text, values: [...params] }), timeout);
   });
 
   const ask = (): Promise<readonly SqlRow[]> => runner.query('SELECT 1', []);
 
-  /** Answers a statement, and lets everything happen that it sets off. */
+  /** Returns the result of a statement, and runs what follows from it. */
   async function answer(at: number): Promise<void> {
     pool.sent[at]!.answer.resolve({ rows: [] });
     await turn();
   }
 
-  /** A connection that knows the statement. */
+  /** Prepares the statement on the connection. */
   async function warmUp(): Promise<void> {
     const first = ask();
     await turn();
@@ -92,10 +91,10 @@ describe('statements that are sent ahead', () => {
     await first;
     pool.sent.length = 0;
     pool.released.length = 0;
-    limit.ahead.length = 0;
+    timeout.ahead.length = 0;
   }
 
-  it('wait for the first answer on a connection that is new to the statement', async () => {
+  it('waits for the first result on a connection that has not prepared the statement', async () => {
     const both = [ask(), ask()];
     await turn();
     expect(pool.sent).toHaveLength(1);
@@ -107,20 +106,20 @@ describe('statements that are sent ahead', () => {
     expect(pool.released).toEqual([false]);
   });
 
-  it('are two at most, and the second has twice the time', async () => {
+  it('sends two statements at most, and allows the second twice the time', async () => {
     await warmUp();
     const all = [ask(), ask(), ask()];
     await turn();
-    expect(limit.ahead).toEqual([0, 1]);
+    expect(timeout.ahead).toEqual([0, 1]);
     await answer(0);
-    expect(limit.ahead).toEqual([0, 1, 1]);
+    expect(timeout.ahead).toEqual([0, 1, 1]);
     await answer(1);
     await answer(2);
     await Promise.all(all);
     expect(pool.released).toEqual([false]);
   });
 
-  it('give the connection back, and ask for it again, when somebody else waits for one', async () => {
+  it('releases the connection between statements when another caller waits for one', async () => {
     await warmUp();
     pool.waitingCount = 1;
     const both = [ask(), ask()];
@@ -134,7 +133,7 @@ describe('statements that are sent ahead', () => {
     expect(pool.released).toEqual([false, false]);
   });
 
-  it('give it back broken after one that failed, when the other one has its answer', async () => {
+  it('releases a broken connection when the remaining statement has returned', async () => {
     await warmUp();
     const [first, second] = [ask(), ask()];
     await turn();
@@ -151,7 +150,7 @@ describe('statements that are sent ahead', () => {
     await third;
   });
 
-  it('give it back after a thousand', async () => {
+  it('releases the connection after a thousand statements', async () => {
     await warmUp();
     let next: Promise<unknown> = ask();
     await turn();
@@ -166,7 +165,7 @@ describe('statements that are sent ahead', () => {
     await next;
   });
 
-  it('are refused together when there is no connection, and may be asked again', async () => {
+  it('rejects all waiting statements when it cannot connect, and connects again for the next', async () => {
     pool.refusal = new Error('none left');
     expect(await Promise.allSettled([ask(), ask()])).toMatchObject([{ status: 'rejected' }, { status: 'rejected' }]);
     pool.refusal = undefined;
@@ -184,7 +183,7 @@ describe('statements that are sent ahead', () => {
       },
     ],
     ['fails at once', (done: (error: unknown) => void) => done(new Error('no memory'))],
-  ])('go on after one for which the driver %s', async (_, mishap) => {
+  ])('continues after the driver %s', async (_, mishap) => {
     pool.mishap = mishap;
     const [first, second] = [ask(), ask()];
     await expect(first).rejects.toThrow('no memory');

@@ -11,42 +11,41 @@ export interface ApplicationPool {
   removeListener(event: 'connect', handle: (client: Client) => void): void;
 }
 
-/** That of an initialized DataSource. */
-export function poolOf(app: DataSource): ApplicationPool {
+/** Returns the pool of an initialized DataSource. */
+export function applicationPool(app: DataSource): ApplicationPool {
   return (app.driver as unknown as { master: ApplicationPool }).master;
 }
 
 /**
- * How many connections transactional handlers may take of a pool: with all of them, a handler that asks for another one beside
- * its transaction would wait for ever, and so would the rest of the application. One in five, and one at least, is left.
+ * Returns how many connections of a pool transactional handlers may take. One in five, and at least one, is left: with all of them
+ * taken, a handler that asks for a second connection would wait forever.
  */
 export function transactionsAtOnce(poolSize: number): number {
   return Math.max(1, poolSize - Math.max(1, Math.floor(poolSize / 5)));
 }
 
-const heard = new WeakSet<Client>();
+const handled = new WeakSet<Client>();
 
 /**
- * Keeps a terminated connection of the application's from ending the process: the driver says `error` twice, and TypeORM
- * listens once. The statement under way fails all the same, and its caller hears of it.
+ * Keeps a terminated connection of the application from ending the process: the driver emits `error` twice, and TypeORM listens
+ * once. The running statement still rejects.
  */
-export async function hearErrors(queryRunner: QueryRunner): Promise<void> {
-  hear((await queryRunner.connect()) as Client);
+export async function handleConnectionErrors(queryRunner: QueryRunner): Promise<void> {
+  handleErrors((await queryRunner.connect()) as Client);
 }
 
 /**
- * The same for each connection that the application's pool makes from now on. Between the pool, which listens no more, and
- * TypeORM, which listens a moment later, nobody would: when the server ends a connection as soon as it is ready, both
- * arrive at once. Returns what ends this.
+ * Does the same for each new connection of the application's pool, and returns a function that stops this. The pool stops listening
+ * a moment before TypeORM starts; when the server closes a connection in that moment, the error would have no listener.
  */
-export function hearErrorsOf(pool: ApplicationPool): () => void {
-  pool.on('connect', hear);
-  return () => pool.removeListener('connect', hear);
+export function handlePoolErrors(pool: ApplicationPool): () => void {
+  pool.on('connect', handleErrors);
+  return () => pool.removeListener('connect', handleErrors);
 }
 
-function hear(client: Client): void {
-  if (!heard.has(client)) {
-    heard.add(client);
+function handleErrors(client: Client): void {
+  if (!handled.has(client)) {
+    handled.add(client);
     client.on('error', () => undefined);
   }
 }

@@ -1,16 +1,16 @@
-/** Lets at most so many pieces of work in at once; the others wait their turn: what takes connections leaves some to others. */
+/** Runs at most `max` pieces of work at once; the others wait in order. */
 export class Semaphore {
-  private inside = 0;
+  private running = 0;
   private readonly waiting: (() => void)[] = [];
 
   constructor(private readonly max: number) {}
 
-  async pass<T>(work: () => Promise<T>): Promise<T> {
-    if (this.inside >= this.max) {
-      // Whoever leaves hands over the place.
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.running >= this.max) {
+      // The work that ends passes its slot on.
       await new Promise<void>((resolve) => this.waiting.push(resolve));
     } else {
-      this.inside += 1;
+      this.running += 1;
     }
     try {
       return await work();
@@ -19,7 +19,7 @@ export class Semaphore {
       if (next) {
         next();
       } else {
-        this.inside -= 1;
+        this.running -= 1;
       }
     }
   }

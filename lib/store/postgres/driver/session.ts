@@ -1,145 +1,144 @@
 import type { SqlError } from '../../sql-error.js';
 import { toSqlError } from '../../sql-error.js';
 import type { SqlRow, SqlRunner } from '../../sql-runner.js';
-import { AnswerLimit } from './answer-limit.js';
-import { ConnectionValidator } from './connection-validator.js';
-import type { IdlingPool } from './idle-time.js';
-import { boundIdleTime } from './idle-time.js';
-import { PipelinedRunner } from './pipelined-runner.js';
-import { runnerOfPool } from './pool-runner.js';
-import { PIPELINED, PREPARED_NAMES } from './prepared-statements.js';
-import type { PooledClient, PostgresQuery, SessionPool } from './session-pool.js';
 import type { SessionLimits } from '../sql/session.js';
 import * as sql from '../sql/session.js';
-import { typeParsers } from './type-parsers.js';
+import { createPoolRunner, PipelinedRunner, QueryTimeout } from './pool-runners.js';
+import type { IdlingPool, PooledClient, SessionPool } from './pool.js';
+import { ConnectionValidator, shortenIdleTime } from './pool.js';
+import { PIPELINED, toQuery, typeParsers } from './session-settings.js';
 
-/** The part of `pg.Client` that a new connection is prepared with. */
+/** The part of `pg.Client` that prepares a new connection. */
 export interface NewClient {
-  /** What the server says its process is. The native driver does not tell. */
+  /** The server's process id. Absent with the native driver. */
   readonly processID?: number;
-  /** Whether it sends statements before those before them are answered; not there before version 8.23. */
+  /** Whether the client sends a statement before the last one returns; absent before `pg` 8.23. */
   pipeline?: boolean;
   on(event: 'error', handle: () => void): void;
   query(sql: string, done: (error?: Error, result?: { rows: unknown[] }) => void): void;
 }
 
-/** The part of TypeORM's driver by which its query runners come to their connections. */
+/** The part of TypeORM's driver that gives its query runners their connections. */
 export interface ConnectionSource {
   obtainMasterConnection(): Promise<[Pick<PooledClient, 'query' | 'connection'>, (error?: Error) => void]>;
 }
 
 /**
- * What the queue's statements run under, whatever the defaults of the server are. A connection is told once. Behind a
- * pooler that lends its connections from transaction to transaction, such settings would be lost on the queue and stay
- * with whoever gets the connection next: there each transaction is told, and nothing outlives it. A pooler that passes process
- * numbers on is found out only by a prepared statement that is not there; what was set until then has stayed with others.
+ * Sets up the queue's connections, so that its statements run under the same settings whatever the server's defaults are.
+ *
+ * A direct connection is set up once. Behind a pooler in transaction mode the settings would be lost for the queue and stay with
+ * the next client, so there each transaction sets its own. A pooler is found by its process ids, or, when it passes the server's
+ * ids through, by a prepared statement that is missing; until then its connections keep the queue's settings.
  */
 export class PostgresSession {
   /**
-   * Whether a pooler stands between. It hands out process numbers of its own, since it cannot know which of the server's
-   * its client will be given. In which mode it works cannot be told: in session mode this costs two round trips more.
+   * Whether a pooler stands between. A pooler reports process ids of its own, since it does not know which server process its
+   * client will get. Its mode is unknown: in session mode this costs two extra round trips.
    */
-  private isLent = false;
-  /** Whether the driver is the native one: it does not heed the parsers of a query, so JSON has to be asked for as text. */
+  private isBehindPooler = false;
+  /** Whether the driver is `pg-native`, which ignores the parsers of a query, so JSON must be cast to text. */
   isNative = false;
   private canPipeline = false;
 
-  /** @param mayPipeline whether a connection may be given a statement while the one before it is at work, if it can. */
+  /** @param mayPipeline whether a connection may get a statement before the last one returns. */
   constructor(
     readonly limits: SessionLimits,
     private readonly mayPipeline = true,
     private readonly validator = new ConnectionValidator(),
   ) {}
 
-  /** For the pool: tells a new connection, unless it is lent, before anybody gets it. */
+  /** The pool's `verify` hook: sets up a new connection before its first use. */
   readonly prepare = (client: NewClient, done: (error?: Error) => void): void => {
-    // The pool does not listen to a client that somebody has; whose statement is under way hears of the same error.
+    // The pool does not listen to a connection that is checked out. The running statement rejects with the same error.
     client.on('error', () => undefined);
     this.isNative = client.processID === undefined;
-    // The native driver has the member, too, and is another program.
+    // The native driver has the member, too, but does not pipeline.
     this.canPipeline = this.mayPipeline && !this.isNative && client.pipeline !== undefined;
     if (this.canPipeline) {
       client.pipeline = true;
     }
     client.query(sql.setForSession(this.limits, client.processID), (error, result) => {
-      this.isLent ||= result?.rows.length === 0;
-      this.validator.noteUse(client);
+      this.isBehindPooler ||= result?.rows.length === 0;
+      this.validator.markUsed(client);
       done(error);
     });
   };
 
-  /** The first statement of a transaction of the queue's own, if it needs one. */
-  get openingOfTransaction(): string | undefined {
-    return this.isLent ? sql.setForTransaction(this.limits) : undefined;
+  /** The first statement of the queue's own transactions, if they need one. */
+  get transactionSettings(): string | undefined {
+    return this.isBehindPooler ? sql.setForTransaction(this.limits) : undefined;
   }
 
-  /** Whether a connection may be given a statement while the one before it is at work. */
+  /** Whether a connection may get a statement before the last one returns. */
   get isPipelining(): boolean {
-    return this.canPipeline && !this.isLent;
+    return this.canPipeline && !this.isBehindPooler;
   }
 
-  /** Runs statements on any free connection of the queue's pool. */
-  runnerOf(unproven: SessionPool): SqlRunner {
-    const pool = this.validator.over(unproven);
-    const limit = new AnswerLimit(sql.clientTimeoutMs(this.limits));
-    const direct = runnerOfPool(pool, queryOf, limit);
-    const pipelined = new Map(PIPELINED.map((text) => [text, new PipelinedRunner(pool, queryOf, limit)]));
+  /** Returns a runner for statements on the queue's pool. */
+  createRunner(untested: SessionPool): SqlRunner {
+    const pool = this.validator.wrap(untested);
+    const timeout = new QueryTimeout(sql.clientTimeoutMs(this.limits));
+    const direct = createPoolRunner(pool, toQuery, timeout);
+    const pipelined = new Map(PIPELINED.map((text) => [text, new PipelinedRunner(pool, toQuery, timeout)]));
     return {
       query: async (text, params) => {
-        if (!this.isLent) {
+        if (!this.isBehindPooler) {
           try {
             const runner = this.canPipeline ? (pipelined.get(text) ?? direct) : direct;
             return await runner.query(text, params);
           } catch (error) {
-            if (!isOfStrangeSession(error)) {
+            if (!isForeignSession(error)) {
               throw error;
             }
-            // A pooler after all, one that passes the numbers of processes on. Nothing was done.
-            this.isLent = true;
+            // The statement was not executed, so it is safe to send it again.
+            this.isBehindPooler = true;
           }
         }
-        return this.inTransaction(pool, text, params);
+        return this.queryInTransaction(pool, text, params);
       },
     };
   }
 
-  /** Has the pool keep what is idle for a shorter time where a pooler stands between. */
+  /** Shortens the pool's idle time when a pooler stands between. */
   boundIdleTime(pool: IdlingPool): void {
-    if (this.isLent) {
-      boundIdleTime(pool);
+    if (this.isBehindPooler) {
+      shortenIdleTime(pool);
     }
   }
 
-  /** Leaves plans to the server while a query runner has a connection: it may ask anything, as the repository of jobs does. */
-  leavePlanningTo(source: ConnectionSource): void {
+  /**
+   * Resets the planner settings while a TypeORM query runner has a connection: the repository of `Job` may send statements that need
+   * other plans.
+   */
+  resetPlannerSettings(source: ConnectionSource): void {
     const obtain = source.obtainMasterConnection.bind(source);
     source.obtainMasterConnection = async () => {
-      const [client, release] = await this.validator.firstValid(
+      const [client, release] = await this.validator.takeValid(
         obtain,
         ([client]) => client,
-        ([, release]) => release(new Error('the connection does not answer')),
+        ([, release]) => release(new Error('the connection does not reply')),
       );
-      if (this.isLent) {
+      if (this.isBehindPooler) {
         return [client, release];
       }
-      await client.query(sql.LEAVE_PLANNING).catch((error: Error) => {
+      await client.query(sql.RESET_PLANNER).catch((error: Error) => {
         release(error);
         throw error;
       });
       return [
         client,
         (error) => {
-          if (error || this.isLent) {
+          if (error || this.isBehindPooler) {
             release(error);
           } else {
-            client.query(sql.TAKE_PLANNING).then(() => release(), release);
+            client.query(sql.SET_PLANNER).then(() => release(), release);
           }
         },
       ];
     };
   }
 
-  private async inTransaction(pool: SessionPool, text: string, params: readonly unknown[]): Promise<SqlRow[]> {
+  private async queryInTransaction(pool: SessionPool, text: string, params: readonly unknown[]): Promise<SqlRow[]> {
     let client: PooledClient | undefined;
     try {
       client = await pool.connect();
@@ -151,25 +150,21 @@ export class PostgresSession {
     } catch (error) {
       const failure = toSqlError(error);
       if (client) {
-        await giveBack(client, failure);
+        await rollBackAndRelease(client, failure);
       }
       throw failure;
     }
   }
 }
 
-function queryOf(text: string, params: readonly unknown[]): PostgresQuery {
-  return { name: PREPARED_NAMES.get(text), text, values: [...params], types: typeParsers };
-}
-
-/** Whether a prepared statement is not there, or another has its name: `invalid_sql_statement_name`, `duplicate_prepared_statement`. */
-function isOfStrangeSession(error: unknown): boolean {
+/** Whether the prepared statement is missing (`invalid_sql_statement_name`) or its name is taken (`duplicate_prepared_statement`). */
+function isForeignSession(error: unknown): boolean {
   const { driverCode } = error as SqlError;
   return driverCode === '26000' || driverCode === '42P05';
 }
 
-/** Ends the transaction that has failed; a connection that does not answer is closed. */
-async function giveBack(client: PooledClient, { kind }: SqlError): Promise<void> {
+/** A connection that does not reply is closed. */
+async function rollBackAndRelease(client: PooledClient, { kind }: SqlError): Promise<void> {
   const isBroken = kind === 'unavailable' || !(await client.query('ROLLBACK').catch(() => false));
   client.release(isBroken);
 }

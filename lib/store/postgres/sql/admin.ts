@@ -1,26 +1,26 @@
-import { byIdOf, columnsOf } from './statement-parts.js';
+import { hasIdOf, jobColumns, ms } from './job-row.js';
 
 /**
- * A verb by request, in two forms. For several jobs it skips rows that somebody has locked and answers them as `busy`:
- * it holds locks, so it must not wait for those of a settlement. For one job it waits.
+ * A requested action in two forms. For several jobs it skips locked rows and returns them as `busy`: it holds locks itself, so
+ * it must not wait for those of a worker. For one job it waits.
  */
-export interface MoveStatement {
+export interface ActionStatement {
   readonly several: string;
   readonly one: string;
 }
 
 /**
- * Of the jobs in $1 it moves those that stand in a status of $2, unless that is NULL. `l` is the row as locked, `j` as the
- * statement first saw it: whatever a CHECK reads is written from `l`, since PostgreSQL checks the row built from `j` before it
- * notices that somebody changed it meanwhile.
+ * Acts on the jobs in $1 whose status is in $2; NULL is any status. `l` is the locked row, `j` the row as the statement first read
+ * it. Columns that a CHECK reads are written from `l`: PostgreSQL checks the row that is built from `j` before it notices that
+ * another transaction has changed it.
  */
-function moveStatement(
-  moved: string,
-  { holder = 'NULL::uuid', row = columnsOf('j'), strength = 'NO KEY UPDATE' } = {},
-): MoveStatement {
+function actionStatement(
+  action: string,
+  { holder = 'NULL::uuid', row = jobColumns('j'), strength = 'NO KEY UPDATE' } = {},
+): ActionStatement {
   const statement = (wait: string, columns: string): string => `
 WITH l AS (SELECT * FROM _jobs WHERE id = ANY ($1::uuid[]) ORDER BY id FOR ${strength} ${wait}),
-m AS (${moved} RETURNING ${columns})
+m AS (${action} RETURNING ${columns})
 SELECT m.*, r.id, m.id IS NOT NULL AS moved, coalesce(m.status, l.status) AS status, l.topic, l.attempt,
   l.id IS NULL AND EXISTS (SELECT FROM _jobs j WHERE j.id = r.id) AS busy, ${holder} AS holder_id
 FROM unnest($1::uuid[]) WITH ORDINALITY AS r(id, ord)
@@ -29,40 +29,55 @@ ORDER BY r.ord`;
   return { several: statement('SKIP LOCKED', 'j.id, j.status'), one: statement('', row) };
 }
 
-const holderOfKey = `
+const keyHolder = `
   SELECT k.id FROM _jobs k
   WHERE k.topic = l.topic AND k.unique_key = l.unique_key AND k.status IN ('pending', 'processing')`;
 
-/** Its status may have changed since somebody meant it for what it was. */
-const isMeant = '($2::text[] IS NULL OR l.status = ANY ($2::text[]))';
+/** The status may have changed since the user selected the job. */
+const hasStatus = '($2::text[] IS NULL OR l.status = ANY ($2::text[]))';
 
-/** failed, cancelled → pending. A job whose key is taken stays; the answer names the holder. */
-export const REQUEUE = moveStatement(
+/** failed, cancelled → pending. A job whose unique key is taken stays; the result names the holder. */
+export const REQUEUE = actionStatement(
   `
   UPDATE _jobs j SET status = 'pending', retries = 0, cancel_requested = false, finished = NULL, result = NULL,
     progress = NULL, locked_until = NULL, locked_by = NULL, payload = coalesce($3::jsonb, l.payload),
     run_at = coalesce($4::timestamptz, statement_timestamp()), max_retries = coalesce($5::int, l.max_retries),
     updated = statement_timestamp()
-  FROM l WHERE ${byIdOf('l')} AND ${isMeant} AND l.status IN ('failed', 'cancelled') AND NOT EXISTS (${holderOfKey})`,
-  { holder: `CASE WHEN m.id IS NULL AND l.status IN ('failed', 'cancelled') THEN (${holderOfKey}) END` },
+  FROM l WHERE ${hasIdOf('l')} AND ${hasStatus} AND l.status IN ('failed', 'cancelled') AND NOT EXISTS (${keyHolder})`,
+  { holder: `CASE WHEN m.id IS NULL AND l.status IN ('failed', 'cancelled') THEN (${keyHolder}) END` },
 );
 
-/** pending → pending, due now; a job that is due keeps its place. */
-export const PROMOTE = moveStatement(`
+/** pending → pending, due now; a job that is due keeps its `run_at`. */
+export const PROMOTE = actionStatement(`
   UPDATE _jobs j SET run_at = least(l.run_at, statement_timestamp()), updated = statement_timestamp()
-  FROM l WHERE ${byIdOf('l')} AND ${isMeant} AND l.status = 'pending'`);
+  FROM l WHERE ${hasIdOf('l')} AND ${hasStatus} AND l.status = 'pending'`);
 
-/** pending → cancelled; processing is marked. */
-export const CANCEL = moveStatement(`
+/** pending → cancelled; a processing job is marked. */
+export const CANCEL = actionStatement(`
   UPDATE _jobs j SET cancel_requested = true, updated = statement_timestamp(),
     status = CASE WHEN l.status = 'pending' THEN 'cancelled' ELSE l.status END,
     finished = CASE WHEN l.status = 'pending' THEN statement_timestamp() END,
     locked_until = CASE WHEN l.status = 'processing' THEN l.locked_until END,
     locked_by = CASE WHEN l.status = 'processing' THEN l.locked_by END
-  FROM l WHERE ${byIdOf('l')} AND ${isMeant} AND l.status IN ('pending', 'processing')`);
+  FROM l WHERE ${hasIdOf('l')} AND ${hasStatus} AND l.status IN ('pending', 'processing')`);
 
-/** any but processing → gone. */
-export const DELETE = moveStatement(
-  `DELETE FROM _jobs j USING l WHERE ${byIdOf('l')} AND ${isMeant} AND l.status <> 'processing'`,
+/** Any status but processing → deleted. */
+export const DELETE = actionStatement(
+  `DELETE FROM _jobs j USING l WHERE ${hasIdOf('l')} AND ${hasStatus} AND l.status <> 'processing'`,
   { row: 'j.id, j.status', strength: 'UPDATE' },
 );
+
+/** Pauses the topics of the JSON array $1. A topic that is paused already keeps its time. */
+export const PAUSE = `
+INSERT INTO _jobs_topics AS t (topic, paused_since)
+SELECT a.topic, statement_timestamp() FROM jsonb_array_elements_text($1::jsonb) AS a(topic) ORDER BY a.topic
+ON CONFLICT (topic) DO UPDATE SET paused_since = excluded.paused_since WHERE t.paused_since IS NULL`;
+
+/** Resumes the topics of the JSON array $1. Their rows stay: they hold more than the pause. */
+export const RESUME = `
+UPDATE _jobs_topics SET paused_since = NULL
+WHERE topic = ANY (ARRAY(SELECT jsonb_array_elements_text($1::jsonb))) AND paused_since IS NOT NULL`;
+
+/** Lists the paused topics. */
+export const PAUSED_TOPICS = `
+SELECT topic, ${ms('paused_since')} AS since FROM _jobs_topics WHERE paused_since IS NOT NULL ORDER BY topic`;

@@ -1,18 +1,21 @@
 import { USUAL_CLAIM as usual } from '../../row-mapper.js';
-import { isPaused } from './pause.js';
-import { scanTiming, ms, msOfMany, unlessLocked } from './statement-parts.js';
+import { ms, msOfMany, scanTiming, skipLocked } from './job-row.js';
 
-/** What `numbers` are, in this order: NULL for most first attempts, since each column costs both sides. */
+/** The columns in `numbers`, in this order. `numbers` is NULL for most first attempts: each column costs both sides. */
 export const NUMBERS = [...Object.keys(usual), 'timeout_ms'] as const;
 
 const isUsual = `${Object.entries(usual)
   .map(([column, value]) => `j.${column} = ${value}`)
   .join(' AND ')} AND j.timeout_ms IS NULL`;
 
+/** Whether a topic is paused; a claim checks it once for each lane. With EXISTS the planner may read all topics first. */
+const isPaused = (topic: string): string =>
+  `((SELECT p.paused_since FROM _jobs_topics p WHERE p.topic = ${topic}) IS NOT NULL)`;
+
 /**
- * pending → processing, but nothing of a paused topic. One index range per lane, in the order of the lanes, so that the cost
- * does not depend on what else waits; by ctid, since a join on id would let the planner start from the wrong side. What is the
- * same for all rows is a subquery, which is asked once: reckoned for each row, the two took 3 % of a claim.
+ * pending → processing, except jobs of paused topics. Reads one index range for each lane, in the order of the lanes, so that the
+ * cost does not depend on what else waits. Writes by ctid: a join on id would let the planner start from the wrong side. Values that
+ * are the same for all rows are subqueries, which run once: computed for each row, two of them took 3 % of a claim.
  */
 const claimWith = (as: (value: string, name: string) => string): string => `
 UPDATE _jobs j SET status = 'processing', attempt = attempt + 1, locked_by = $3,
@@ -26,27 +29,28 @@ WHERE j.ctid = ANY (ARRAY(
     SELECT ctid AS tid FROM _jobs
     WHERE status = 'pending' AND topic = l.topic AND priority = l.priority
       AND run_at >= l.lower_bound AND run_at <= statement_timestamp() AND NOT ${isPaused('l.topic')}
-    ORDER BY run_at LIMIT l.lane_limit ${unlessLocked}) c
+    ORDER BY run_at LIMIT l.lane_limit ${skipLocked}) c
   LIMIT $2::int))
-RETURNING j.ctid AS place, j.id, j.topic, ${['payload', 'backoff', 'metadata'].map((column) => as(`j.${column}`, column)).join(', ')},
+RETURNING j.ctid AS row_ref, j.id, j.topic, ${['payload', 'backoff', 'metadata'].map((column) => as(`j.${column}`, column)).join(', ')},
   ${as(`CASE WHEN NOT (${isUsual}) THEN ARRAY[${NUMBERS.map((column) => `j.${column}`).join(', ')}] END`, 'numbers')},
   ${msOfMany('j.run_at')} AS run_at, CASE WHEN j.created <> j.run_at THEN ${msOfMany('j.created')} END AS created,
   (SELECT ${ms('statement_timestamp()')}) AS at`;
 
+/** Claims jobs: $1 lanes, $2 limit, $3 worker, $4 lease in milliseconds. */
 export const CLAIM = claimWith((value, name) => `${value} AS ${name}`);
 
-/** The same, for a driver that would read JSON and arrays itself. */
+/** The same for the native driver, which would parse JSON and arrays itself. */
 export const CLAIM_AS_TEXT = claimWith((value, name) => `(${value})::text AS ${name}`);
 
-/** The first waiting job between two priorities, `from` and `to` being SQL. */
+/** The first waiting job between two priorities; `from` and `to` are SQL. */
 const firstBetween = (topic: string, from: string, to: string): string => `
   SELECT priority, run_at FROM _jobs
   WHERE status = 'pending' AND topic = ${topic} AND priority > ${from} AND priority < ${to}
   ORDER BY priority, run_at LIMIT 1`;
 
 /**
- * The first waiting job, due or not, of each priority in each gap, and of each lane from its lower bound on. A loose index
- * scan: from one priority to the next, so that the cost is that of the lanes, however many jobs wait in them.
+ * Finds the first waiting job, due or not, of each priority in each gap ($1), and of each lane from its lower bound on ($2). A loose
+ * index scan: it jumps from one priority to the next, so the cost is that of the lanes, however many jobs wait in them.
  */
 export const SCAN = `
 WITH RECURSIVE w AS (

@@ -1,35 +1,30 @@
 import { IS_TAKEN_OVER } from '../../statement-parts.js';
 import {
-  byIdOf,
-  errorsWith,
+  hasIdOf,
+  appendError,
   finalStatuses,
   ms,
-  owned,
-  ownedInPlace,
+  isOwned,
+  isOwnedByRowRef,
   tokens,
-  unlessLocked,
-  waitsBriefly,
-} from './statement-parts.js';
-
-/*
- * How attempts end.
- */
+  skipLocked,
+  waitBriefly,
+} from './job-row.js';
 
 const isSpent = 'j.retries >= j.max_retries';
 
-/** The row has the time of the claim; what is kept is the time of this statement less what the handler took. */
+/** When the handler started: now minus how long it ran. The row holds the time of the claim. */
 const started = 'coalesce(statement_timestamp() - make_interval(secs => o.ran_ms / 1000.0), j.started)';
 
 /**
- * processing → as each outcome says, fenced by attempt; answers the rows it moved. A row that a transaction holds locked
- * is skipped, and asked for again: one that stays open must not keep all other outcomes waiting. Every choice reads `j`,
- * the one row that is fresh.
+ * processing → the status of each outcome, guarded by id and attempt. Returns the rows it wrote. It skips locked rows, which the
+ * worker sends again: an open transaction must not delay all other outcomes. Every decision reads `j`, the only current row.
  */
 export const SETTLE = `
 WITH o AS MATERIALIZED (
   SELECT * FROM jsonb_to_recordset($1::jsonb)
     AS s(id uuid, attempt int, kind text, delay_ms float8, message text, stack text, ran_ms float8, result jsonb)),
-free AS MATERIALIZED (SELECT o.* FROM o JOIN _jobs j ON ${owned} ORDER BY o.id ${unlessLocked})
+free AS MATERIALIZED (SELECT o.* FROM o JOIN _jobs j ON ${isOwned} ORDER BY o.id ${skipLocked})
 UPDATE _jobs j SET
   status = CASE WHEN j.cancel_requested THEN 'cancelled'
     WHEN o.kind = 'retry' THEN CASE WHEN ${isSpent} THEN 'failed' ELSE 'pending' END
@@ -40,85 +35,87 @@ UPDATE _jobs j SET
     THEN coalesce(statement_timestamp() + make_interval(secs => o.delay_ms / 1000.0), j.run_at) ELSE j.run_at END,
   result = CASE WHEN o.kind = 'completed' THEN o.result ELSE j.result END,
   last_error = coalesce(o.message, j.last_error),
-  errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${errorsWith('o.message', 'o.stack', started)} END,
+  errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${appendError('o.message', 'o.stack', started)} END,
   started = ${started},
   locked_until = NULL, locked_by = NULL,
   finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${isSpent})
     THEN statement_timestamp() END,
   updated = statement_timestamp()
-FROM free o WHERE ${owned}
+FROM free o WHERE ${isOwned}
 RETURNING j.id, true AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at`;
 
 /**
- * Completed jobs, the bulk of all outcomes, as arrays: $1 ids, $2 attempts, $3 how long each ran, $4 results, a JSON array or
- * NULL for none, $5 where the claim left each row. Rows that are owned no more are not matched, and neither are those that a
- * renewal or a progress value has moved since: `SETTLE` is asked for them. By subscripts: the rows of `unnest` are kept and read
- * again, a column of each array at a time, which took a twentieth of a completion.
+ * Completed jobs, most of all outcomes, as arrays: $1 ids, $2 attempts, $3 run times, $4 results, a JSON array or NULL for none, $5
+ * row references. Rows that are no longer owned do not match, nor do rows that a renewal or a progress value has rewritten:
+ * `SETTLE` handles them. Read by subscript: `unnest` stores its rows and reads them again, a twentieth of a completion.
  */
 const completions = `
   (SELECT ord, ($1::uuid[])[ord] AS id, ($2::int[])[ord] AS attempt, ($3::float8[])[ord] AS ran_ms,
-    ($4::jsonb) -> (ord - 1) AS result, ($5::tid[])[ord] AS place
+    ($4::jsonb) -> (ord - 1) AS result, ($5::tid[])[ord] AS row_ref
   FROM generate_series(1, cardinality($1::uuid[])) AS ord) AS o`;
 
-/** The same of one completed job, each a plain value. */
+/** One completed job, as plain values. */
 const completion = `
-  (SELECT $1::uuid AS id, $2::int AS attempt, $3::float8 AS ran_ms, $4::jsonb AS result, $5::tid AS place) AS o`;
+  (SELECT $1::uuid AS id, $2::int AS attempt, $3::float8 AS ran_ms, $4::jsonb AS result, $5::tid AS row_ref) AS o`;
 
-/** Left to `SETTLE` are jobs to be cancelled. */
-const completes = `${waitsBriefly} AND ${ownedInPlace} AND NOT j.cancel_requested`;
+/** `SETTLE` handles jobs with a cancel request. */
+const canComplete = `${waitBriefly} AND ${isOwnedByRowRef} AND NOT j.cancel_requested`;
 
-/** Left to `SETTLE` are also jobs whose idempotency key is to be kept. */
-const removes = `${completes} AND j.idempotency_key IS NULL`;
+/** `SETTLE` also handles jobs whose idempotency key must be kept. */
+const canDelete = `${canComplete} AND j.idempotency_key IS NULL`;
 
 const asCompleted = `status = 'completed', result = nullif(o.result, 'null'),
     started = ${started},
     locked_until = NULL, locked_by = NULL, finished = statement_timestamp(), updated = statement_timestamp()`;
 
-/** One row: how many were moved, and which of the arrays' members, as a JSON array: not even gathered when it is all of them. */
-const counted = (moved: string): string => `
+/** Returns one row: the count, and the positions in the arrays as a JSON array, unless all jobs matched. */
+const counted = (write: string): string => `
 WITH moved AS (
-  ${moved}
+  ${write}
   RETURNING o.ord)
 SELECT count(*), CASE WHEN count(*) < cardinality($1::uuid[])
   THEN (SELECT array_to_json(array_agg(ord))::text FROM moved) END AS members
 FROM moved`;
 
 /**
- * processing → completed, fenced by attempt, for those of which that is the whole outcome. Fails with a lock timeout when
- * somebody holds one of the rows: then `SETTLE` is the one to ask for all.
+ * processing → completed, guarded by id and attempt. Fails with a lock timeout when another transaction holds one of the rows;
+ * `SETTLE` then handles all of them.
  */
 export const COMPLETE = counted(`UPDATE _jobs j SET ${asCompleted}
-  FROM ${completions} WHERE ${completes}`);
+  FROM ${completions} WHERE ${canComplete}`);
 
-/** processing → completed → gone, in one step. */
-export const COMPLETE_AND_REMOVE = counted(`DELETE FROM _jobs j USING ${completions} WHERE ${removes}`);
+/** processing → deleted, for completed jobs that are not retained. */
+export const COMPLETE_AND_DELETE = counted(`DELETE FROM _jobs j USING ${completions} WHERE ${canDelete}`);
 
-/** `COMPLETE` for one job, in four fifths of the time. No row when it was not moved. */
+/** `COMPLETE` for one job, in four fifths of the time. Returns no row when the job did not match. */
 export const COMPLETE_ONE = `
-UPDATE _jobs j SET ${asCompleted} FROM ${completion} WHERE ${completes} RETURNING 1 AS count`;
+UPDATE _jobs j SET ${asCompleted} FROM ${completion} WHERE ${canComplete} RETURNING 1 AS count`;
 
-/** `COMPLETE_AND_REMOVE` for one job. No row when it was not moved. */
-export const COMPLETE_AND_REMOVE_ONE = `
-DELETE FROM _jobs j USING ${completion} WHERE ${removes} RETURNING 1 AS count`;
+/** `COMPLETE_AND_DELETE` for one job. Returns no row when the job did not match. */
+export const COMPLETE_AND_DELETE_ONE = `
+DELETE FROM _jobs j USING ${completion} WHERE ${canDelete} RETURNING 1 AS count`;
 
-/** Jobs as they stand, for outcomes that moved nothing. */
+/** Reads the current rows of jobs whose outcomes were not written. */
 export const SETTLED_STATE = `
 SELECT j.id, false AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at, ${IS_TAKEN_OVER} AS is_taken_over
 FROM ${tokens} JOIN _jobs j ON j.id = o.id`;
 
-/** Settled jobs that are not to be kept; for `coalesce` see `owned`. One with an idempotency key is pruned when its day is over. */
+/**
+ * Deletes finished jobs that are not retained, except those with an idempotency key: the pruner deletes them after a day. `isOwned`
+ * explains `coalesce`.
+ */
 export const DISCARD = `
 WITH free AS (
-  SELECT j.id FROM ${tokens} JOIN _jobs j ON ${byIdOf('o')} AND j.attempt = o.attempt
+  SELECT j.id FROM ${tokens} JOIN _jobs j ON ${hasIdOf('o')} AND j.attempt = o.attempt
   WHERE coalesce(j.status = ANY ($2::text[]), false) AND j.idempotency_key IS NULL FOR UPDATE OF j SKIP LOCKED)
-DELETE FROM _jobs j USING free WHERE ${byIdOf('free')}`;
+DELETE FROM _jobs j USING free WHERE ${hasIdOf('free')}`;
 
-/** processing → completed, on a connection and in a transaction of the caller's. */
+/** processing → completed, in the caller's transaction. */
 export const COMPLETE_IN_TX = `
 UPDATE _jobs SET status = 'completed', result = $3::jsonb, locked_until = NULL, locked_by = NULL,
   finished = statement_timestamp(), updated = statement_timestamp()
 WHERE id = $1 AND attempt = $2 AND status IS NOT DISTINCT FROM 'processing' AND NOT cancel_requested RETURNING id`;
 
-/** Why a completion was refused. */
+/** Finds out why a completion was rejected: the row if the attempt still owns it. */
 export const OWNED_STATE = `
 SELECT cancel_requested FROM _jobs WHERE id = $1 AND attempt = $2 AND status IS NOT DISTINCT FROM 'processing'`;

@@ -1,49 +1,49 @@
-import { byIdOf, owned, ownedInPlace, tokens, unlessLocked, waitsAtMost, waitsBriefly } from './statement-parts.js';
+import { hasIdOf, isOwned, isOwnedByRowRef, skipLocked, tokens, waitAtMost, waitBriefly } from './job-row.js';
 
-const write = (changes: string, guard = owned): string => `
-WITH free AS (SELECT j.id FROM ${tokens} JOIN _jobs j ON ${guard} ORDER BY o.id ${unlessLocked})
+const writeOwned = (changes: string, guard = isOwned): string => `
+WITH free AS (SELECT j.id FROM ${tokens} JOIN _jobs j ON ${guard} ORDER BY o.id ${skipLocked})
 UPDATE _jobs j SET ${changes}
-FROM free WHERE ${byIdOf('free')} RETURNING j.id, j.attempt, j.cancel_requested, j.ctid AS place`;
+FROM free WHERE ${hasIdOf('free')} RETURNING j.id, j.attempt, j.cancel_requested, j.ctid AS row_ref`;
 
-/** processing → processing. Answers the rows it renewed; those that a transaction holds locked are skipped. */
-export const RENEW = write(`locked_until = statement_timestamp() + make_interval(secs => $2::float8 / 1000.0)`);
+/** processing → processing: extends leases by $2 milliseconds. Returns the rows it wrote; skips locked ones. */
+export const RENEW = writeOwned(`locked_until = statement_timestamp() + make_interval(secs => $2::float8 / 1000.0)`);
 
-const asBegun = 'unbegun_attempt = NULL, started = statement_timestamp(), updated = statement_timestamp()';
-/** A rescue may be on its way to a job whose lease has ended, and would fail it if it had begun. */
+const asStarted = 'unbegun_attempt = NULL, started = statement_timestamp(), updated = statement_timestamp()';
+/** A rescue may be about to write a job whose lease has expired, and would fail it if it had started. */
 const isLive = 'j.locked_until > statement_timestamp()';
 
 /**
- * The same, of attempts that begin now and whose leases live, where the claim left their rows: $1 ids, $2 attempts, $3 places.
- * Fails with a lock timeout when somebody holds one of the rows.
+ * Marks attempts as started, by ctid: $1 ids, $2 attempts, $3 row references. Only jobs with a live lease. Fails with a lock
+ * timeout when another transaction holds one of the rows.
  */
-export const BEGIN_IN_PLACE = `
-UPDATE _jobs j SET ${asBegun}
-FROM ROWS FROM (unnest($1::uuid[]), unnest($2::int[]), unnest($3::tid[])) AS o(id, attempt, place)
-WHERE ${waitsBriefly} AND ${ownedInPlace} AND ${isLive} RETURNING j.id, j.attempt, j.cancel_requested, j.ctid AS place`;
+export const MARK_STARTED_BY_ROW_REF = `
+UPDATE _jobs j SET ${asStarted}
+FROM ROWS FROM (unnest($1::uuid[]), unnest($2::int[]), unnest($3::tid[])) AS o(id, attempt, row_ref)
+WHERE ${waitBriefly} AND ${isOwnedByRowRef} AND ${isLive} RETURNING j.id, j.attempt, j.cancel_requested, j.ctid AS row_ref`;
 
-/** The same, wherever their rows are by now; those that a transaction holds locked are skipped. */
-export const BEGIN_ATTEMPTS = write(asBegun, `${owned} AND ${isLive}`);
+/** Marks attempts as started, by id; skips locked rows. */
+export const MARK_STARTED = writeOwned(asStarted, `${isOwned} AND ${isLive}`);
 
-/** Those that have not begun, but could, since their leases live. */
-export const MAY_BEGIN = `SELECT j.id, j.attempt, j.cancel_requested FROM ${tokens} JOIN _jobs j ON ${owned} AND ${isLive}`;
+/** Finds attempts that were not marked but are still owned with a live lease. */
+export const MAY_START = `SELECT j.id, j.attempt, j.cancel_requested FROM ${tokens} JOIN _jobs j ON ${isOwned} AND ${isLive}`;
 
-/** Those claims that are still owned, though their rows were not written. */
-export const STILL_OWNED = `SELECT j.id, j.attempt, j.cancel_requested FROM ${tokens} JOIN _jobs j ON ${owned}`;
+/** Finds claims that are still owned though their rows were not written. */
+export const STILL_OWNED = `SELECT j.id, j.attempt, j.cancel_requested FROM ${tokens} JOIN _jobs j ON ${isOwned}`;
 
-/** Claimed jobs that somebody asked to cancel. */
+/** Finds owned jobs with a cancel request. */
 export const CANCEL_REQUESTS = `
-SELECT j.id, j.attempt FROM ${tokens} JOIN _jobs j ON ${owned} WHERE j.cancel_requested`;
+SELECT j.id, j.attempt FROM ${tokens} JOIN _jobs j ON ${isOwned} WHERE j.cancel_requested`;
 
 const recordProgress = (free: string): string => `
 WITH o AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::jsonb) AS s(id uuid, attempt int, progress jsonb)),
 free AS (SELECT o.* FROM o JOIN _jobs j ON ${free})
 UPDATE _jobs j SET progress = o.progress, updated = statement_timestamp()
-FROM free o WHERE ${owned} RETURNING j.id, j.attempt`;
+FROM free o WHERE ${isOwned} RETURNING j.id, j.attempt`;
 
-/** Keeps progress values, fenced; answers the rows it reached. Rows that somebody has locked are skipped. */
-export const RECORD_PROGRESS = recordProgress(`${owned} ORDER BY o.id ${unlessLocked}`);
+/** Writes progress values of owned jobs and returns the rows it wrote; skips locked rows. */
+export const RECORD_PROGRESS = recordProgress(`${isOwned} ORDER BY o.id ${skipLocked}`);
 
-/** The same, but it waits for those: for as long as a renewal takes on a busy machine, and then it fails with a lock timeout. */
-export const RECORD_HELD_PROGRESS = recordProgress(
-  `${owned} WHERE ${waitsAtMost(50)} ORDER BY o.id FOR NO KEY UPDATE OF j`,
+/** The same for locked rows: waits 50 ms, about a renewal on a busy machine, then fails with a lock timeout. */
+export const RECORD_LOCKED_PROGRESS = recordProgress(
+  `${isOwned} WHERE ${waitAtMost(50)} ORDER BY o.id FOR NO KEY UPDATE OF j`,
 );

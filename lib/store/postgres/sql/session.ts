@@ -1,35 +1,37 @@
 /*
- * What statements run under. Joins are nested loops from the input on: they touch rows in the order of the input, which is
- * that of the ids, so that two writers never wait in a circle; and neither stale statistics nor a plan that was made while
- * the table was empty can turn a set of ids into a scan of the table. What has no index to go by is scanned all the same,
- * but seems so dear to the planner that it would compile it: hence `jit`.
+ * Settings of connections, their ping, and notifications.
  *
- * A plan takes as long as a small statement. By itself the server keeps one only while a plan that knows the values is hardly
- * cheaper: not for a claim with its limit, nor for a while after it has noticed that the table has grown. No statement of the
- * queue has a better plan for some values than for others, so each is planned without them: hence `plan_cache_mode`. Nor does
- * the planner know then how few rows a limit lets through, and would collect all that there are first: hence `enable_bitmapscan`.
- * Neither holds for what others ask by the repository of jobs: a plan for any `status` can use no index of some of them.
+ * Joins are nested loops that start from the input. They visit rows in the order of the input, which is the order of ids, so two
+ * writers never wait for each other in a circle. Neither stale statistics nor a plan that was made while the table was empty can
+ * turn a set of ids into a scan of the table. A scan without an index still happens, but its estimated cost would trigger the
+ * compiler: hence `jit`.
  *
- * What they are answered is read by the driver, which knows times in one form only: hence `datestyle`.
+ * Planning takes as long as a small statement. By default the server keeps a plan only while a plan for the given values is hardly
+ * cheaper: not for a claim with its limit, nor for a while after the table has grown. No statement of the queue has a better plan
+ * for some values than for others, so each is planned without them: hence `plan_cache_mode`. The planner then does not know how few
+ * rows a limit lets through, and would collect all rows first: hence `enable_bitmapscan`. Neither setting suits the queries of
+ * `@InjectRepository(Job)`: a plan for any `status` cannot use the partial indexes.
  *
- * Of a process whose machine or network is gone the server hears nothing, for hours. What its transaction has locked must not
- * stay so for as long: hence `idle_in_transaction_session_timeout`, not shorter than a process waits for an answer.
+ * The driver parses times in one format only: hence `datestyle`.
+ *
+ * When the machine or the network of a process is gone, the server does not notice for hours. The locks of its transaction must not
+ * last as long: hence `idle_in_transaction_session_timeout`, not shorter than a process waits for a result.
  */
 
-/** Bounds of the queue's statements, in milliseconds. */
+/** Limits of the queue's statements, in milliseconds. */
 export interface SessionLimits {
-  /** No statement takes longer. */
+  /** How long a statement may run. */
   readonly statementTimeoutMs: number;
-  /** Nor does it wait longer for a lock; it is sent again then, behind what waits for a connection. */
+  /** How long it may wait for a lock. The queue then sends it again, behind the callers that wait for a connection. */
   readonly lockTimeoutMs: number;
 }
 
-/** The client's own limit for a statement, for a network that goes silent without a word. */
+/** Returns the client's own limit for a statement, for a network that drops packets silently. */
 export function clientTimeoutMs({ statementTimeoutMs }: SessionLimits): number {
   return statementTimeoutMs + 1_000;
 }
 
-const planning = [
+const planner = [
   ['enable_bitmapscan', 'off'],
   ['plan_cache_mode', 'force_generic_plan'],
 ] as const;
@@ -44,38 +46,54 @@ const settings = (limits: SessionLimits): readonly (readonly [string, string])[]
   ['enable_seqscan', 'off'],
   ['enable_tidscan', 'on'],
   ['jit', 'off'],
-  ...planning,
+  ...planner,
   ['extra_float_digits', '1'],
   ['datestyle', 'ISO'],
 ];
 
-const defaultsOfTransactions = [
+const transactionDefaults = [
   ['default_transaction_isolation', 'read committed'],
   ['default_transaction_read_only', 'off'],
 ] as const;
 
 /**
- * For a whole session, provided that the connection leads to the process that its greeting has named: one row for each
- * setting, none when it does not. Without a name it is taken for granted.
+ * Sets up a session and returns one row for each setting. Returns no row and sets nothing when the server process is not
+ * `processId`. Without a `processId` the check is left out.
  */
 export const setForSession = (limits: SessionLimits, processId?: number): string => {
-  const values = [...defaultsOfTransactions, ...settings(limits)].map(([name, value]) => `('${name}', '${value}')`);
+  const values = [...transactionDefaults, ...settings(limits)].map(([name, value]) => `('${name}', '${value}')`);
   const isDirect = processId === undefined ? 'true' : `pg_backend_pid() = ${Number(processId)}`;
   return `SELECT set_config(name, value, false) FROM (VALUES ${values.join(', ')}) s(name, value) WHERE ${isDirect}`;
 };
 
-/** For a session, while others ask by it: plans are left to the server. */
-export const LEAVE_PLANNING = planning.map(([name]) => `RESET ${name}`).join('; ');
+/** Resets the planner settings of a session. */
+export const RESET_PLANNER = planner.map(([name]) => `RESET ${name}`).join('; ');
 
-/** For a session, when the queue has it back. */
-export const TAKE_PLANNING = planning.map(([name, value]) => `SET ${name} = '${value}'`).join('; ');
+/** Sets them again. */
+export const SET_PLANNER = planner.map(([name, value]) => `SET ${name} = '${value}'`).join('; ');
 
 /**
- * The first statement of a transaction, for the rest of it. Whether it may write is left to the server: a standby would
- * refuse to be asked, in words that do not say that it is one.
+ * Sets up one transaction; it is its first statement. It does not set READ WRITE: a standby rejects that with an error that does
+ * not say that it is a standby.
  */
 export const setForTransaction = (limits: SessionLimits): string =>
   [
     'SET TRANSACTION ISOLATION LEVEL READ COMMITTED',
     ...settings(limits).map(([name, value]) => `SET LOCAL ${name} = '${value}'`),
   ].join('; ');
+
+/** Tests that a connection is alive. */
+export const PING = 'SELECT 1';
+
+/** Channel for new jobs: the payload names topics, or is empty for any topic. */
+export const JOBS_CHANNEL = 'nestjs_jobs';
+/** Channel for cancel requests. */
+export const CANCEL_CHANNEL = 'nestjs_jobs_cancel';
+/** Channel for the test message of a new listening connection. */
+export const ECHO_CHANNEL = 'nestjs_jobs_echo';
+
+/** Sends a notification: $1 channel, $2 payload. */
+export const NOTIFY = 'SELECT pg_notify($1, $2)';
+
+/** Subscribes a connection to all channels. */
+export const LISTEN = `LISTEN ${JOBS_CHANNEL}; LISTEN ${CANCEL_CHANNEL}; LISTEN ${ECHO_CHANNEL}`;

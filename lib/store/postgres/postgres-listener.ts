@@ -4,15 +4,15 @@ import type { BackoffBounds } from '../../core/backoff.js';
 import { backoffMs } from '../../core/backoff.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { StoreHints } from '../job-store.js';
-import type { NotificationPayload } from './notification-payload.js';
-import { CANCEL_CHANNEL, ECHO_CHANNEL, LISTEN, PING } from './sql/notification.js';
+import type { NotificationPayload } from './notifier.js';
+import { CANCEL_CHANNEL, ECHO_CHANNEL, LISTEN, PING } from './sql/session.js';
 
 /** The part of `pg.Client` that is used. */
 export interface PostgresClient {
   connect(): Promise<unknown>;
   query(sql: string): Promise<unknown>;
   end(): Promise<unknown>;
-  /** The driver's own: the socket. */
+  /** Internals of the driver: the socket. */
   readonly connection?: { readonly stream?: { destroy(): void } };
   on(event: 'notification', handle: (message: { channel: string; payload?: string }) => void): unknown;
   on(event: 'error' | 'end', handle: (error?: Error) => void): unknown;
@@ -20,7 +20,7 @@ export interface PostgresClient {
 
 export interface PostgresListenerOptions {
   readonly makeClient: () => PostgresClient;
-  /** Sends a notification to {@link ECHO_CHANNEL} on another connection; resolves when it is committed. */
+  /** Sends a notification to {@link ECHO_CHANNEL} on another connection; resolves when that has committed. */
   readonly sendEcho: () => Promise<unknown>;
   readonly hints: StoreHints;
   readonly codec: NotificationPayload;
@@ -28,31 +28,31 @@ export interface PostgresListenerOptions {
   readonly logger: JobsLogger;
 }
 
-/** A half-open socket says nothing by itself: it is asked this often. */
+/** A half-open socket emits no error, so the listener pings it. */
 const PING_INTERVAL_MS = 10_000;
 const PING_TIMEOUT_MS = 5_000;
-const GOODBYE_MAX_MS = 2_000;
-const RECONNECTS: BackoffBounds = { minMs: 100, maxMs: 3_000 };
-/** A notification takes milliseconds; one that has not come by then does not come. */
-const ECHO_MAX_MS = 3_000;
+const END_MAX_MS = 2_000;
+const RECONNECT_BACKOFF: BackoffBounds = { minMs: 100, maxMs: 3_000 };
+/** A notification takes milliseconds. After this time it counts as lost. */
+const ECHO_TIMEOUT_MS = 3_000;
 
 /**
- * One connection that listens. When it breaks, it is made anew, with growing pauses; since notifications may have been
- * missed meanwhile, every new connection begins with a hint that anything may be due.
+ * Receives notifications on one connection. When the connection breaks, the listener reconnects with a growing backoff. Each new
+ * connection starts with a hint for all topics, since notifications may have been lost.
  */
 export class PostgresListener {
   private client: PostgresClient | undefined;
   private timer: ScheduledWake | undefined;
   private failures = 0;
   private stopped = false;
-  /** Whether this connection has heard anything yet. */
-  private hasHeard = false;
+  /** Whether this connection has received a notification. */
+  private hasReceived = false;
   private isDeaf = false;
   private echoTimer: ScheduledWake | undefined;
 
   constructor(private readonly options: PostgresListenerOptions) {}
 
-  /** Resolves when the first try has ended, well or not; later tries go on in the background. */
+  /** Resolves after the first attempt to connect, even if that failed; later attempts run in the background. */
   async start(): Promise<void> {
     await this.connect();
   }
@@ -60,50 +60,50 @@ export class PostgresListener {
   async stop(): Promise<void> {
     this.stopped = true;
     this.cancelTimers();
-    await this.drop(this.client);
+    await this.end(this.client);
   }
 
   private async connect(): Promise<void> {
     let client: PostgresClient | undefined;
     try {
-      // It reads the certificates that the URL names, which may be away for a moment.
+      // This reads the certificates that the URL names, and throws when a file is missing.
       client = this.options.makeClient();
       this.client = client;
-      this.listenTo(client);
+      this.attach(client);
       await client.connect();
       await client.query(LISTEN);
     } catch (error) {
-      return this.lost(client, error as Error);
+      return this.onLost(client, error as Error);
     }
     if (this.client === client && !this.stopped) {
-      this.listens(client);
+      this.onListening(client);
     }
   }
 
-  private listenTo(client: PostgresClient): void {
-    // After pg_terminate_backend the client emits `error` twice, then `end`; whichever comes first counts.
-    client.on('error', (error) => this.lost(client, error));
-    client.on('end', () => this.lost(client));
-    client.on('notification', ({ channel, payload }) => this.heard(channel, payload));
+  private attach(client: PostgresClient): void {
+    // After pg_terminate_backend the client emits `error` twice, then `end`; the first event counts.
+    client.on('error', (error) => this.onLost(client, error));
+    client.on('end', () => this.onLost(client));
+    client.on('notification', ({ channel, payload }) => this.onNotification(channel, payload));
   }
 
-  private listens(client: PostgresClient): void {
+  private onListening(client: PostgresClient): void {
     if (this.failures > 0) {
       this.options.logger.log('notifications are back');
     }
     this.failures = 0;
     this.schedulePing(client);
-    void this.listenForEcho(client);
+    void this.testNotifications(client);
     this.options.hints.jobs();
     this.options.hints.cancel();
   }
 
-  private heard(channel: string, payload: string | undefined): void {
-    this.hasHeard = true;
-    // What a pooler lets through by chance, to whoever has the connection just then, is no news.
+  private onNotification(channel: string, payload: string | undefined): void {
+    this.hasReceived = true;
+    // Only the echo counts: a pooler passes a notification on by chance, to whichever client has the connection.
     if (this.isDeaf && channel === ECHO_CHANNEL) {
       this.isDeaf = false;
-      this.options.logger.log('notifications arrive now');
+      this.options.logger.log('notifications arrive again');
     }
     if (channel === CANCEL_CHANNEL) {
       this.options.hints.cancel();
@@ -118,54 +118,54 @@ export class PostgresListener {
   }
 
   /**
-   * A pooler in transaction mode, PgBouncer for one, takes a LISTEN without complaint and passes no notification on. So
-   * each new connection is tried with one, and what is wrong is said once.
+   * Sends a test notification for each new connection and logs one warning when none arrives. A pooler in transaction mode, such as
+   * PgBouncer, accepts LISTEN and passes no notification on.
    */
-  private async listenForEcho(client: PostgresClient): Promise<void> {
-    this.hasHeard = false;
+  private async testNotifications(client: PostgresClient): Promise<void> {
+    this.hasReceived = false;
     try {
       await this.options.sendEcho();
     } catch {
-      // The database went away meanwhile, or is read-only: that is no news of notifications.
+      // The database is unavailable or read-only, which says nothing about notifications.
       return;
     }
     if (this.client !== client || this.stopped) {
       return;
     }
-    this.echoTimer = this.options.clock.schedule(ECHO_MAX_MS, () => {
-      if (this.hasHeard || this.isDeaf) {
+    this.echoTimer = this.options.clock.schedule(ECHO_TIMEOUT_MS, () => {
+      if (this.hasReceived || this.isDeaf) {
         return;
       }
       this.isDeaf = true;
       this.options.logger.warn(
-        'notifications do not arrive, as behind a pooler in transaction mode: jobs of other processes are found by ' +
-          'polling only, within pollInterval. Connect the queue directly, or through a pool in session mode',
+        'notifications do not arrive; is there a pooler in transaction mode? Jobs of other processes start within pollInterval. ' +
+          'Connect the queue directly, or through a pooler in session mode',
       );
     });
   }
 
-  /** @param client the one that broke; `undefined` when none could be made. */
-  private lost(client: PostgresClient | undefined, error?: Error): void {
+  /** @param client the client that broke; `undefined` when it could not be created. */
+  private onLost(client: PostgresClient | undefined, error?: Error): void {
     if (this.client !== client || this.stopped) {
       return;
     }
     this.client = undefined;
     this.cancelTimers();
-    void this.drop(client);
+    void this.end(client);
     if (this.failures === 0) {
       this.options.logger.warn(
-        `notifications lost, polling until they are back: ${error?.message ?? 'the connection ended'}`,
+        `notifications lost, polling until the connection is back: ${error?.message ?? 'the connection ended'}`,
       );
     }
-    const pauseMs = backoffMs(this.failures, RECONNECTS, Math.random());
+    const waitMs = backoffMs(this.failures, RECONNECT_BACKOFF, Math.random());
     this.failures += 1;
-    this.timer = this.options.clock.schedule(pauseMs, () => void this.connect());
+    this.timer = this.options.clock.schedule(waitMs, () => void this.connect());
   }
 
   private schedulePing(client: PostgresClient): void {
     this.timer = this.options.clock.schedule(PING_INTERVAL_MS, () => {
       const deadline = this.options.clock.schedule(PING_TIMEOUT_MS, () =>
-        this.lost(client, new Error('no answer to a ping')),
+        this.onLost(client, new Error('no reply to a ping')),
       );
       client.query(PING).then(
         () => {
@@ -176,7 +176,7 @@ export class PostgresListener {
         },
         (error: Error) => {
           deadline.cancel();
-          this.lost(client, error);
+          this.onLost(client, error);
         },
       );
     });
@@ -187,29 +187,21 @@ export class PostgresListener {
     this.echoTimer?.cancel();
   }
 
-  private async drop(client: PostgresClient | undefined): Promise<void> {
+  private async end(client: PostgresClient | undefined): Promise<void> {
     if (client) {
       await endClient(client, this.options.clock);
     }
   }
 }
 
-/**
- * Says goodbye to the server, and waits no longer than a moment for its answer: on a network that has gone silent there
- * is none, and the open socket would keep the process alive.
- */
+/** Closes a connection. On a silent network the server does not reply, and the open socket would keep the process alive. */
 async function endClient(client: PostgresClient, clock: Clock): Promise<void> {
   try {
-    if (
-      !(await endsWithin(
-        clock,
-        GOODBYE_MAX_MS,
-        client.end().then(() => undefined),
-      ))
-    ) {
+    const ended = client.end().then(() => undefined);
+    if (!(await endsWithin(clock, END_MAX_MS, ended))) {
       client.connection?.stream?.destroy();
     }
   } catch {
-    // It is gone, which is what was asked for.
+    // The connection is closed already.
   }
 }

@@ -1,6 +1,6 @@
-import { NotificationPayload } from '../../../lib/store/postgres/notification-payload.js';
-import type { PostgresClient } from '../../../lib/store/postgres/listener.js';
-import { PostgresListener } from '../../../lib/store/postgres/listener.js';
+import { NotificationPayload } from '../../../lib/store/postgres/notifier.js';
+import type { PostgresClient } from '../../../lib/store/postgres/postgres-listener.js';
+import { PostgresListener } from '../../../lib/store/postgres/postgres-listener.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 

@@ -1,0 +1,126 @@
+import { RowLockedError } from '../../core/errors.js';
+import { leftAlone } from '../batch-results.js';
+import type { ActionResult, RequeueChanges, Statuses } from '../job-store.js';
+import { toActionResult } from '../row-mapper.js';
+import { SqlError } from '../sql-error.js';
+import type { SqlQuery, SqlRow } from '../sql-runner.js';
+import type { ActionStatement } from './sql/admin.js';
+import { REQUEUE } from './sql/admin.js';
+
+/** How many lock timeouts one call takes before it stops waiting for locked rows. */
+const LOCK_TIMEOUTS_MAX = 2;
+
+const LOCKED = 'an open transaction holds the row or its unique key';
+
+type Rows = Map<string, SqlRow>;
+
+/** Runs the actions that users request: requeue, promote, cancel, delete. It never waits for a worker while it holds locks. */
+export class AdminWriter {
+  constructor(private readonly query: SqlQuery) {}
+
+  requeue(ids: readonly string[], changes: RequeueChanges = {}, from?: Statuses): Promise<ActionResult[]> {
+    const { payload = null, runAt, maxRetries = null } = changes;
+    return this.run(REQUEUE, ids, from, [payload, runAt?.toISOString() ?? null, maxRetries]);
+  }
+
+  /**
+   * Runs an action in one statement, and again one by one for jobs that were locked or failed. Returns the results in the order of
+   * `ids`. Jobs that stay locked, or that the database rejects, are left unchanged.
+   *
+   * @param from see `JobStore`.
+   * @param values further parameters of the statement.
+   */
+  async run(
+    statement: ActionStatement,
+    ids: readonly string[],
+    from: Statuses = null,
+    values: readonly unknown[] = [],
+  ): Promise<ActionResult[]> {
+    const params = [from, ...values];
+    if (ids.length === 1) {
+      return [toActionResult((await this.runOneByOne(statement, ids, params)).get(ids[0]!)!)];
+    }
+    const rows = await this.runTogether(statement, ids, params);
+    const missing = ids.filter((id) => !rows.has(id));
+    const late = await this.runOneByOne(statement, missing, params);
+    // Only a call for one job returns the whole job.
+    return ids.map((id) => ({ ...toActionResult((rows.get(id) ?? late.get(id))!), job: null }));
+  }
+
+  /** Returns no row at all when one job fails, because of its unique key or a foreign key of the application. */
+  private async runTogether(
+    statement: ActionStatement,
+    ids: readonly string[],
+    params: readonly unknown[],
+  ): Promise<Rows> {
+    try {
+      return await this.runUnlocked(statement, ids, params);
+    } catch (error) {
+      if (error instanceof SqlError || error instanceof RowLockedError) {
+        return new Map();
+      }
+      throw error;
+    }
+  }
+
+  /** Waits for each locked row, but skips locked rows after {@link LOCK_TIMEOUTS_MAX}. */
+  private async runOneByOne(
+    statement: ActionStatement,
+    ids: readonly string[],
+    params: readonly unknown[],
+  ): Promise<Rows> {
+    const rows: Rows = new Map();
+    let timeouts = 0;
+    for (const id of ids) {
+      try {
+        const row =
+          timeouts < LOCK_TIMEOUTS_MAX
+            ? await this.runOne(statement, id, params)
+            : (await this.runUnlocked(statement, [id], params)).get(id);
+        rows.set(id, row ?? leftAlone(id, new RowLockedError(LOCKED)));
+      } catch (error) {
+        const obstacle = toObstacle(error);
+        rows.set(id, leftAlone(id, obstacle));
+        timeouts += obstacle instanceof RowLockedError ? 1 : 0;
+      }
+    }
+    return rows;
+  }
+
+  private async runUnlocked(
+    statement: ActionStatement,
+    ids: readonly string[],
+    params: readonly unknown[],
+  ): Promise<Rows> {
+    const rows = await this.query(statement.several, [ids, ...params]);
+    return new Map(rows.filter(({ busy }) => !busy).map((row) => [row.id as string, row]));
+  }
+
+  private async runOne(statement: ActionStatement, id: string, params: readonly unknown[]): Promise<SqlRow> {
+    const run = async (): Promise<SqlRow> => (await this.query(statement.one, [[id], ...params]))[0]!;
+    try {
+      return await run();
+    } catch (error) {
+      if (isKeyTaken(error)) {
+        // Another job took the key after this statement had read it. The second run finds the holder.
+        return run();
+      }
+      throw error;
+    }
+  }
+}
+
+/** @throws the error when it concerns more than one job. */
+function toObstacle(error: unknown): Error {
+  if (isKeyTaken(error)) {
+    return new RowLockedError(LOCKED, { cause: error });
+  }
+  if (error instanceof RowLockedError || error instanceof SqlError) {
+    return error;
+  }
+  throw error;
+}
+
+function isKeyTaken(error: unknown): boolean {
+  return error instanceof SqlError && error.kind === 'unique';
+}

@@ -1,0 +1,79 @@
+import { RowLockedError } from '../../core/errors.js';
+import type { ClaimToken } from '../../core/job.js';
+import { byId, progressJson, tokenJson } from '../batch-json.js';
+import { answeredInOrder, claimStatesInOrder, unanswered } from '../batch-results.js';
+import type { ClaimState, ProgressEntry } from '../job-store.js';
+import type { SqlQuery, SqlRow } from '../sql-runner.js';
+import { toClaimArrays } from './array-parameters.js';
+import {
+  MARK_STARTED,
+  MARK_STARTED_BY_ROW_REF,
+  CANCEL_REQUESTS,
+  MAY_START,
+  RECORD_LOCKED_PROGRESS,
+  RECORD_PROGRESS,
+  RENEW,
+  STILL_OWNED,
+} from './sql/lease.js';
+
+/** Writes and reads the jobs that a worker owns, while they run. */
+export class LeaseWriter {
+  constructor(private readonly query: SqlQuery) {}
+
+  /** Returns the states in the order of `tokens`. */
+  async markStarted(tokens: readonly ClaimToken[]): Promise<ClaimState[]> {
+    const marked = await this.markStartedByRowRef(tokens);
+    const others = unanswered(tokens, marked);
+    const found = await this.queryTokens(MARK_STARTED, others);
+    const mayStart = await this.queryTokens(MAY_START, unanswered(others, found));
+    return claimStatesInOrder(tokens, [...marked, ...found], mayStart);
+  }
+
+  /** Returns the states in the order of `tokens`. */
+  async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<ClaimState[]> {
+    const renewed = await this.query(RENEW, [tokenJson(tokens), leaseMs]);
+    return claimStatesInOrder(tokens, renewed, await this.queryTokens(STILL_OWNED, unanswered(tokens, renewed)));
+  }
+
+  async cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]> {
+    const rows = await this.query(CANCEL_REQUESTS, [tokenJson(tokens)]);
+    return rows.map((row) => ({ id: row.id as string, attempt: Number(row.attempt) }));
+  }
+
+  /** Returns for each entry, in their order, whether the attempt still owns the job. */
+  async recordProgress(entries: readonly ProgressEntry[]): Promise<boolean[]> {
+    const tokens = entries.map(({ token }) => token);
+    const recorded = await this.query(RECORD_PROGRESS, [progressJson(entries)]);
+    const owned = await this.queryTokens(STILL_OWNED, unanswered(tokens, recorded));
+    const isLocked = answeredInOrder(entries, owned);
+    await this.recordLocked(entries.filter((_, index) => isLocked[index]));
+    return answeredInOrder(entries, [...recorded, ...owned]);
+  }
+
+  /** Marks attempts whose rows are where the claim left them, none when one of the rows is locked. */
+  private async markStartedByRowRef(tokens: readonly ClaimToken[]): Promise<readonly SqlRow[]> {
+    try {
+      return await this.query(MARK_STARTED_BY_ROW_REF, toClaimArrays([...tokens].sort(byId)));
+    } catch (error) {
+      if (error instanceof RowLockedError) {
+        return [];
+      }
+      throw error;
+    }
+  }
+
+  /** Waits for a renewal, which locks a row for a moment, but not for a transaction of the handler. */
+  private async recordLocked(entries: readonly ProgressEntry[]): Promise<void> {
+    if (entries.length > 0) {
+      await this.query(RECORD_LOCKED_PROGRESS, [progressJson(entries)]).catch((error: unknown) => {
+        if (!(error instanceof RowLockedError)) {
+          throw error;
+        }
+      });
+    }
+  }
+
+  private async queryTokens(statement: string, tokens: readonly ClaimToken[]): Promise<readonly SqlRow[]> {
+    return tokens.length === 0 ? [] : this.query(statement, [tokenJson(tokens)]);
+  }
+}

@@ -1,0 +1,108 @@
+import { RowLockedError } from '../../core/errors.js';
+import type { ClaimToken } from '../../core/job.js';
+import type { FinalStatus } from '../../core/job-state.js';
+import { isFinal } from '../../core/job-state.js';
+import { byId, settlementJson, tokenJson } from '../batch-json.js';
+import { settledInOrder, unanswered } from '../batch-results.js';
+import type { Completion } from '../completion.js';
+import { completed, isCompletion } from '../completion.js';
+import type { Settled, Settlement } from '../job-store.js';
+import type { SqlQuery, SqlRow } from '../sql-runner.js';
+import { toArrayText, toClaimArrays } from './array-parameters.js';
+import * as sql from './sql/complete.js';
+
+/** Writes the outcomes of attempts: completed ones by a fast statement, and the others, and what it left out, by `SETTLE`. */
+export class OutcomeWriter {
+  constructor(private readonly query: SqlQuery) {}
+
+  /** Returns the results in the order of `settlements`. Deletes jobs that end in one of `discardStatuses`. */
+  async settle(settlements: readonly Settlement[], discardStatuses: readonly FinalStatus[]): Promise<Settled[]> {
+    const isDeleting = discardStatuses.includes('completed');
+    const done = await this.complete(settlements.filter(isCompletion), isDeleting);
+    if (done.length === settlements.length) {
+      // The common case: nothing to match, and jobs that are not retained are deleted already.
+      return settlements.map(({ token }) => completed(token));
+    }
+    const results = new Map<Settlement, Settled>(done.map((completion) => [completion, completed(completion.token)]));
+    const others = settlements.filter((settlement) => !results.has(settlement));
+    if (others.length > 0) {
+      const settled = await this.settleByKind(others);
+      others.forEach((settlement, index) => results.set(settlement, settled[index]!));
+    }
+    await this.discardEnded(isDeleting ? others : settlements, results, discardStatuses);
+    return settlements.map((settlement) => results.get(settlement)!);
+  }
+
+  /** Deletes jobs that have ended in one of the statuses. */
+  async discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
+    await this.query(sql.DISCARD, [tokenJson(tokens), statuses]);
+  }
+
+  /** Returns those that it could complete. */
+  private async complete(completions: Completion[], isDeleting: boolean): Promise<readonly Completion[]> {
+    if (completions.length === 0) {
+      return [];
+    }
+    completions.sort((a, b) => byId(a.token, b.token));
+    try {
+      const [result] = await this.query(...toCompletionQuery(completions, isDeleting));
+      return selectWritten(completions, result);
+    } catch (error) {
+      if (error instanceof RowLockedError) {
+        return [];
+      }
+      throw error;
+    }
+  }
+
+  private async settleByKind(settlements: readonly Settlement[]): Promise<Settled[]> {
+    const tokens = settlements.map(({ token }) => token);
+    const rows = await this.query(sql.SETTLE, [settlementJson(settlements)]);
+    const others = unanswered(tokens, rows);
+    const states = others.length === 0 ? [] : await this.query(sql.SETTLED_STATE, [tokenJson(others)]);
+    return settledInOrder(tokens, rows, states);
+  }
+
+  /** When this fails, the pruner deletes the jobs later. */
+  private async discardEnded(
+    settlements: readonly Settlement[],
+    results: ReadonlyMap<Settlement, Settled>,
+    discardStatuses: readonly FinalStatus[],
+  ): Promise<void> {
+    const isDiscarded = ({ status }: Settled): boolean =>
+      status !== null && isFinal(status) && discardStatuses.includes(status);
+    const ended =
+      discardStatuses.length === 0 ? [] : settlements.filter((settlement) => isDiscarded(results.get(settlement)!));
+    if (ended.length > 0) {
+      const tokens = ended.map(({ token }) => token);
+      await this.discard(tokens, discardStatuses).catch(() => undefined);
+    }
+  }
+}
+
+function toCompletionQuery(completions: readonly Completion[], isDeleting: boolean): Parameters<SqlQuery> {
+  return completions.length === 1
+    ? [isDeleting ? sql.COMPLETE_AND_DELETE_ONE : sql.COMPLETE_ONE, toValues(completions[0]!)]
+    : [isDeleting ? sql.COMPLETE_AND_DELETE : sql.COMPLETE, toArrays(completions)];
+}
+
+function toValues({ token: { id, attempt, rowRef }, durationMs, outcome }: Completion): unknown[] {
+  return [id, attempt, durationMs, outcome.result, rowRef];
+}
+
+function toArrays(completions: readonly Completion[]): (string | null)[] {
+  const hasResults = completions.some(({ outcome }) => outcome.result !== null);
+  const [ids, attempts, rowRefs] = toClaimArrays(completions.map(({ token }) => token));
+  const durations = toArrayText(completions.map(({ durationMs }) => durationMs ?? 'NULL'));
+  const results = hasResults ? `[${completions.map(({ outcome }) => outcome.result ?? 'null').join(',')}]` : null;
+  return [ids, attempts, durations, results, rowRefs];
+}
+
+/** The statement returns positions only when it did not write all rows. */
+function selectWritten(completions: readonly Completion[], result: SqlRow | undefined): readonly Completion[] {
+  if (Number(result?.count) === completions.length) {
+    return completions;
+  }
+  const positions = JSON.parse((result?.members as string | null | undefined) ?? '[]') as number[];
+  return positions.map((position) => completions[position - 1]!);
+}

@@ -1,0 +1,143 @@
+import { jobColumns, ms } from './job-row.js';
+
+/* Jobs by id, the list of jobs, and the lists behind its filters. */
+
+const wholeJobs = `
+SELECT ${jobColumns('_jobs', '_jobs.id::text AS id', '_jobs.cancel_requested::int AS cancel_requested')}
+FROM _jobs`;
+
+/** Reads whole jobs by id; also in the caller's transaction, where the application's parsers read the result. */
+export const FIND_JOBS = `${wholeJobs} WHERE id = ANY($1::uuid[])`;
+
+/** Reads the unfinished job with topic $1 and unique key $2. */
+export const FIND_HOLDER = `${wholeJobs} WHERE topic = $1 AND unique_key = $2 AND status IN ('pending', 'processing')`;
+
+/** Reads the current status of jobs. */
+export const STANDING = `
+SELECT id, topic, status, (run_at <= statement_timestamp())::int AS is_due FROM _jobs WHERE id = ANY ($1::uuid[])`;
+
+export const isListed = `status <> 'processing'`;
+
+/** Lists all topics, by a loose scan of `_jobs_listed`: it jumps from one topic to the next, however many jobs each has. */
+export const TOPICS = `
+WITH RECURSIVE t AS (
+  (SELECT topic FROM _jobs WHERE ${isListed} ORDER BY topic LIMIT 1)
+  UNION ALL
+  SELECT (SELECT topic FROM _jobs WHERE ${isListed} AND topic > t.topic ORDER BY topic LIMIT 1)
+  FROM t WHERE t.topic IS NOT NULL)
+SELECT topic FROM t WHERE topic IS NOT NULL UNION SELECT topic FROM _jobs WHERE status = 'processing'`;
+
+/** Selects those of the topics in $1 that have jobs with status $2. */
+export const TOPICS_IN_STATUS = `
+SELECT topic FROM unnest($1::text[]) AS t(topic) WHERE EXISTS (
+  SELECT FROM _jobs j WHERE j.status <> 'processing' AND j.topic = t.topic AND j.status = $2)`;
+
+/** Returns a row when the table holds more than $1 jobs. */
+export const HAS_MORE_THAN = `SELECT 1 FROM _jobs OFFSET $1::int LIMIT 1`;
+
+/**
+ * $1 first id, $2 id after the last, $3 lanes, $4 topics of running jobs, $5 single ids with $6 topics, $7 statuses, and $8 whether
+ * they are due.
+ */
+const isInRange = `id >= $1::uuid AND id < $2::uuid`;
+
+/** Subqueries are evaluated once, since the plan does not know the values. */
+const isBetween = (from: string, before: string): string =>
+  `created >= (SELECT coalesce(${from}::timestamptz, '-infinity')) AND created < (SELECT coalesce(${before}::timestamptz, 'infinity'))`;
+
+const isDated = isBetween('$9', '$10');
+
+const isDue = `coalesce((run_at <= statement_timestamp()) = $8::boolean, true)`;
+
+const matches = (condition: string, laneLimit: string): string => `
+  SELECT c.id FROM jsonb_to_recordset($3::jsonb) AS l(topic text, status text) CROSS JOIN LATERAL (
+    SELECT id FROM _jobs WHERE ${isListed} AND topic = l.topic AND status = l.status AND ${condition}
+    ORDER BY id DESC LIMIT ${laneLimit}) c
+  UNION ALL
+  SELECT id FROM _jobs WHERE status = 'processing' AND topic = ANY ($4::text[]) AND ${condition}
+  UNION ALL
+  SELECT id FROM _jobs WHERE id = ANY ($5::uuid[]) AND topic = ANY ($6::text[]) AND status = ANY ($7::text[])
+    AND ${isDue} AND ${condition}`;
+
+/** Reads the ids of a page, and counts up to a limit. */
+export interface ListStatements {
+  readonly ids: string;
+  readonly count: string;
+}
+
+/** Lists by lanes; with `isFiltered`, by dates too, which must read each row. The last parameters are limit and offset. */
+export const listLanes = (isFiltered: boolean): ListStatements => {
+  const condition = isFiltered ? `${isInRange} AND ${isDated} AND ${isDue}` : isInRange;
+  const [limit, offset] = isFiltered ? ['$11::int', '$12::int'] : ['$9::int', '$10::int'];
+  return {
+    ids: `SELECT id FROM (${matches(condition, `${limit} + ${offset}`)}) m ORDER BY id DESC LIMIT ${limit} OFFSET ${offset}`,
+    count: `SELECT count(*) AS total FROM (SELECT FROM (${matches(condition, limit)}) m LIMIT ${limit}) c`,
+  };
+};
+
+/** Lists the whole table, without lanes; $3 and $4 are the dates. */
+export const LIST_ALL: ListStatements = (() => {
+  const condition = `${isInRange} AND ${isBetween('$3', '$4')}`;
+  return {
+    ids: `SELECT id FROM _jobs WHERE ${condition} ORDER BY id DESC LIMIT $5::int OFFSET $6::int`,
+    count: `SELECT count(*) AS total FROM (SELECT FROM _jobs WHERE ${condition} LIMIT $5::int) c`,
+  };
+})();
+
+/**
+ * The first pending jobs of each lane that are due, or not due, by a loose scan of `_jobs_pending`: it jumps from one priority to the
+ * next, however many jobs of the other kind each has.
+ */
+const firstWaiting = (comparison: '<=' | '>', columns: string): string => {
+  const isWaiting = `status = 'pending' AND topic = l.topic`;
+  return `
+  jsonb_to_recordset($1::jsonb) AS l(topic text, lane_limit int) CROSS JOIN LATERAL (
+    WITH RECURSIVE p AS (
+      (SELECT priority FROM _jobs WHERE ${isWaiting} ORDER BY priority LIMIT 1)
+      UNION ALL
+      SELECT (SELECT priority FROM _jobs WHERE ${isWaiting} AND priority > p.priority ORDER BY priority LIMIT 1)
+      FROM p WHERE p.priority IS NOT NULL)
+    SELECT ${columns} FROM p CROSS JOIN LATERAL (
+      SELECT id FROM _jobs WHERE ${isWaiting} AND priority = p.priority AND run_at ${comparison} statement_timestamp()
+      ORDER BY run_at LIMIT l.lane_limit) w
+    LIMIT l.lane_limit) n`;
+};
+
+/** Lists pending jobs that are due. */
+export const DUE_IDS = `SELECT n.id FROM ${firstWaiting('<=', 'w.id')}`;
+
+/** Lists pending jobs that are not due. */
+export const NOT_DUE_IDS = `SELECT n.id FROM ${firstWaiting('>', 'w.id')}`;
+
+/** Counts pending jobs that are due, in each lane up to its limit. */
+export const DUE_UP_TO = `SELECT l.topic, count(*) AS jobs FROM ${firstWaiting('<=', '1')} GROUP BY l.topic`;
+
+/** Counts pending jobs that are not due, in each lane up to its limit. */
+export const NOT_DUE_UP_TO = `SELECT l.topic, count(*) AS jobs FROM ${firstWaiting('>', '1')} GROUP BY l.topic`;
+
+/** The newest jobs of a status in each lane, up to its limit. */
+export const newestOf = (status: string, columns: string): string => `
+  jsonb_to_recordset($1::jsonb) AS l(topic text, lane_limit int) CROSS JOIN LATERAL (
+    SELECT ${columns} FROM _jobs WHERE ${isListed} AND topic = l.topic AND status = '${status}'
+    ORDER BY id DESC LIMIT l.lane_limit) n`;
+
+/** Counts failed jobs, in each lane up to its limit. */
+export const FAILED_UP_TO = `
+SELECT l.topic, count(*) AS jobs FROM ${newestOf('failed', 'id')} GROUP BY l.topic`;
+
+/** Lists failed jobs whose error contains the text $2, among the newest of each lane. */
+export const FAILED_WITH = `
+SELECT n.id FROM ${newestOf('failed', 'id, last_error')} WHERE strpos(lower(n.last_error), (SELECT lower($2))) > 0`;
+
+/** Lists failed jobs whose error has the key $2, as `error-key.ts` computes it, among the newest of each lane. */
+export const FAILED_ALIKE = `
+SELECT n.id FROM ${newestOf('failed', 'id, last_error')}
+WHERE left(encode(sha256(convert_to(
+  octet_length(convert_to(l.topic, 'UTF8')) || ':' || l.topic || coalesce(n.last_error, ''), 'UTF8')), 'hex'), 32) = $2`;
+
+/** Reads the errors of the newest failed jobs of each lane, grouped by text, the most frequent first. */
+export const ERRORS = `
+SELECT l.topic, n.last_error AS message, count(*) AS jobs, ${ms('min(n.finished)')} AS first_seen,
+  ${ms('max(n.finished)')} AS last_seen, max(n.id::text) AS sample_id
+FROM ${newestOf('failed', 'id, last_error, finished')}
+GROUP BY l.topic, n.last_error ORDER BY jobs DESC, last_seen DESC LIMIT $2::int`;
