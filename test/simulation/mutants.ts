@@ -176,7 +176,7 @@ export const mutants: readonly Mutant[] = [
     wrong: 'an enqueue is repeated though its job may have run and be gone',
     breaks: ['double'],
     from: 701,
-    break: () => replace(Enqueuer.prototype, 'areKept', () => () => true),
+    break: () => replace(Enqueuer.prototype, 'isRepeatable', () => () => true),
   },
   {
     wrong: 'a rescue takes jobs whose lease has not ended',

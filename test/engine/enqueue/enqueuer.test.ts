@@ -15,10 +15,10 @@ const stored = ({ id }: JobInsert): InsertedJob => ({
   ...{ runAt: new Date(), created: new Date() },
 });
 
-/** Enqueues a job through a database whose first answer is lost; answers how often it was sent until it was stored. */
-async function triesOf(
+/** Enqueues a job through a database whose first answer is lost. Returns how often the insert was sent. */
+async function countInserts(
   retention: Retention,
-  once?: Idempotency,
+  idempotency?: Idempotency,
   nextError?: QueueUnavailableError,
 ): Promise<number | 'uncertain'> {
   const insert = jest.fn((jobs: readonly JobInsert[]) => Promise.resolve(jobs.map(stored)));
@@ -35,28 +35,30 @@ async function triesOf(
     wakeSignal: new WakeSignal({ announce: () => undefined }),
     emit: () => undefined,
   });
-  const end = await enqueuer.enqueue('mail', null, undefined, once).catch((error: QueueUnavailableError) => error);
+  const end = await enqueuer
+    .enqueue('mail', null, undefined, idempotency)
+    .catch((error: QueueUnavailableError) => error);
   return end instanceof QueueUnavailableError && end.isUncertain ? 'uncertain' : insert.mock.calls.length;
 }
 
 describe('an enqueue whose answer was lost', () => {
-  it('is sent again: the table knows the job by its id', async () => {
-    expect(await triesOf(KEPT)).toBe(2);
+  it('is sent again with the same id', async () => {
+    expect(await countInserts(KEPT)).toBe(2);
   });
 
   it.each(['completed', 'cancelled', 'failed'])(
-    'is uncertain when %s jobs are removed at once: it may have run and be gone, and would run twice',
+    'is uncertain when %s jobs are kept for less than a minute, since a second insert could run the job twice',
     async (status) => {
-      expect(await triesOf({ ...KEPT, [status]: 0 })).toBe('uncertain');
-      expect(await triesOf({ ...KEPT, [status]: 59_000 })).toBe('uncertain');
+      expect(await countInserts({ ...KEPT, [status]: 0 })).toBe('uncertain');
+      expect(await countInserts({ ...KEPT, [status]: 59_000 })).toBe('uncertain');
     },
   );
 
-  it('stays uncertain when the next try is known to have stored nothing', async () => {
-    expect(await triesOf(KEPT, undefined, new QueueUnavailableError('the queue is closed'))).toBe('uncertain');
+  it('stays uncertain when the second try surely stored nothing', async () => {
+    expect(await countInserts(KEPT, undefined, new QueueUnavailableError('the queue is closed'))).toBe('uncertain');
   });
 
-  it('is sent again with an idempotency key, for which the job is kept', async () => {
-    expect(await triesOf({ ...KEPT, completed: 0 }, { key: 'a', bodyHash: 'body' })).toBe(2);
+  it('is sent again when the job has an idempotency key, which keeps it for a day', async () => {
+    expect(await countInserts({ ...KEPT, completed: 0 }, { key: 'a', bodyHash: 'body' })).toBe(2);
   });
 });
