@@ -1,21 +1,21 @@
 import type { Duration } from './duration.js';
 
-/** How long the n-th retry waits. */
+/** How long the n-th retry of a job waits. */
 export interface BackoffOptions {
   /** `fixed`: delay; `quadratic`: n² × delay; `exponential`: delay × 2ⁿ⁻¹. Default `'quadratic'`. */
   type?: 'fixed' | 'quadratic' | 'exponential' | undefined;
-  /** The unit of waiting. Default one minute. */
+  /** Base delay. Default one minute. */
   delay?: Duration | undefined;
-  /** No retry waits longer. Default one day, or `delay` where that is longer. */
+  /** Upper bound of the delay. Default one day, or `delay` if that is longer. */
   maxDelay?: Duration | undefined;
-  /** Share of the delay by which it is moved at random, up or down, 0 to 1. Default 0.1. */
+  /** Share of the delay that is added or subtracted at random, 0 to 1. Default 0.1. */
   jitter?: number | undefined;
 }
 
-/** A handler's own rule: how long its n-th retry (1 first) waits after `error`. */
+/** Returns how long the n-th retry (1 first) of a handler waits after `error`. */
 export type BackoffFunction = (retry: number, error: unknown) => Duration;
 
-/** Backoff with every value checked and present, as it is kept in the row. */
+/** {@link BackoffOptions}, checked and complete. The job's row stores it in this form. */
 export interface Backoff {
   readonly type: NonNullable<BackoffOptions['type']>;
   readonly delayMs: number;
@@ -24,32 +24,29 @@ export interface Backoff {
 }
 
 /**
- * Milliseconds the n-th retry waits. Grows with n before jitter; never over `maxDelayMs`.
+ * Returns how many milliseconds the n-th retry of a job waits, never more than `maxDelayMs`.
  *
  * @param retry 1 for the first retry.
  * @param random a number in [0, 1).
  */
 export function retryDelayMs(backoff: Backoff, retry: number, random: number): number {
-  const jittered = plainDelayMs(backoff, retry) * (1 + backoff.jitter * (2 * random - 1));
-  return Math.round(Math.min(jittered, backoff.maxDelayMs));
-}
-
-function plainDelayMs({ type, delayMs, maxDelayMs }: Backoff, retry: number): number {
+  const { type, delayMs, maxDelayMs, jitter } = backoff;
   const factor = type === 'fixed' ? 1 : type === 'quadratic' ? retry ** 2 : 2 ** (retry - 1);
-  return Math.min(delayMs * factor, maxDelayMs);
+  const delay = Math.min(delayMs * factor, maxDelayMs);
+  return Math.round(Math.min(delay * (1 + jitter * (2 * random - 1)), maxDelayMs));
 }
 
-/** How long who has failed waits before another try. */
+/** Bounds of the delay between attempts of the queue's own loops and connections. */
 export interface BackoffBounds {
   readonly minMs: number;
   readonly maxMs: number;
 }
 
 /**
- * Twice as long after each failure, up to a bound, and then cut by chance to 50–100 %, so that many processes do not come
- * back at the same moment.
+ * Returns how many milliseconds to wait after a failure of the queue itself. The delay doubles with each failure up to
+ * `maxMs`. A random factor of 50–100 % keeps many processes from retrying at the same moment.
  *
- * @param failures before this one.
+ * @param failures number of failures before this one.
  * @param random a number in [0, 1).
  */
 export function backoffMs(failures: number, { minMs, maxMs }: BackoffBounds, random: number): number {

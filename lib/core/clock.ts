@@ -1,23 +1,23 @@
 /**
- * The only source of time inside the process. It measures durations and wakes sleepers; it never says what time of day
- * it is: due times and leases are compared by the database's clock alone.
+ * Measures durations and schedules wake-ups inside the process. It has no time of day: only the database's clock
+ * decides what is due and which lease has expired.
  */
 export interface Clock {
-  /** Milliseconds since some fixed moment; never goes back. */
+  /** Returns milliseconds since a fixed moment. Never goes back. */
   now(): number;
-  /** Calls `wake` once after `ms` milliseconds. A wake-up that is waited for keeps the process alive. */
+  /** Calls `wake` once after `ms` milliseconds. A scheduled wake-up keeps the process alive. */
   schedule(ms: number, wake: () => void): ScheduledWake;
-  /** In how many of the milliseconds that `now` counts the process has had nothing to do. Absent: in all of them. */
+  /** Returns how many of the milliseconds of `now` the process was idle. If absent, the process counts as always idle. */
   idleMs?(): number;
 }
 
-/** A wake-up that has not happened yet. */
+/** A wake-up that was scheduled. */
 export interface ScheduledWake {
-  /** Forgets it; harmless when it has happened already. */
+  /** Cancels the wake-up. Does nothing if it has happened already. */
   cancel(): void;
 }
 
-/** Whether `work` ends within `ms` milliseconds. It goes on if it does not. */
+/** Returns whether `work` ends within `ms` milliseconds. Work that takes longer continues. */
 export async function endsWithin(clock: Clock, ms: number, work: Promise<unknown>): Promise<boolean> {
   let timer: ScheduledWake | undefined;
   const timeout = new Promise<false>((resolve) => {

@@ -1,36 +1,36 @@
 import { cutToBytes, isDate, toStorableText } from './text.js';
 
-/** `lastError` and the message of an entry in `errors` are cut to this many bytes of UTF-8. */
+/** Upper bound of `lastError` and of a message in `errors`, in bytes of UTF-8. */
 export const ERROR_MESSAGE_BYTES_MAX = 8 * 1024;
-/** A stack is cut to this many bytes; twenty of them stand in one row. */
+/** Upper bound of a stack in `errors`, in bytes of UTF-8. One row holds up to twenty stacks. */
 export const ERROR_STACK_BYTES_MAX = 8 * 1024;
 
-/** So many causes of an error are told. */
+/** Upper bound of the causes that a message includes. */
 const CAUSES_MAX = 5;
-/** So many errors of an aggregate are looked at: most may be one and the same. */
+/** Upper bound of the errors of an AggregateError that are read: most can be the same. */
 const ERRORS_MAX = 100;
 
-/** What a failed attempt left behind, safe to store: bounded, and free of what a `jsonb` column refuses. */
+/** The error of a failed attempt, ready to store: bounded, and without characters that a `jsonb` column rejects. */
 export interface Failure {
-  /** What the error and its causes say. At most 8 KiB. */
+  /** Messages of the error and its causes. At most 8 KiB. */
   readonly message: string;
-  /** At most 8 KiB; `null` when what was thrown had none. */
+  /** At most 8 KiB; `null` if the thrown value has no stack. */
   readonly stack: string | null;
 }
 
-/** Written in place of an error that the database refused to take. */
+/** Replaces an error that the database rejected. */
 export const UNRECORDABLE_FAILURE: Failure = {
-  message: 'the attempt failed; the database refused the text of its error',
+  message: 'the attempt failed; the database rejected the text of its error',
   stack: null,
 };
 
-/** Describes whatever a handler threw. Never throws itself, however hostile the value. */
+/** Converts any value that a handler threw to a {@link Failure}. Never throws. */
 export function toFailure(thrown: unknown): Failure {
   try {
-    const chain = chainOf(thrown);
+    const chain = collectCauses(thrown);
     return {
-      message: bounded(chain.reduce(withLink, ''), ERROR_MESSAGE_BYTES_MAX),
-      stack: stackOf(chain),
+      message: bound(chain.reduce(appendMessage, ''), ERROR_MESSAGE_BYTES_MAX),
+      stack: joinStacks(chain),
     };
   } catch {
     // A getter or a toString that throws.
@@ -38,81 +38,7 @@ export function toFailure(thrown: unknown): Failure {
   }
 }
 
-/** One of what was thrown and what that stems from. */
-interface Link {
-  readonly value: unknown;
-  /** What stands before it: it caused the one before, or is another of several that caused one further up. */
-  readonly joint: ': ' | '; ';
-}
-
-/** What was thrown, and what caused that, as far as it can be read: each is followed by its own causes. */
-function chainOf(thrown: unknown): Link[] {
-  const chain: Link[] = [];
-  const add = (value: unknown, joint: Link['joint']): void => {
-    if (chain.length > CAUSES_MAX || chain.some((link) => link.value === value)) {
-      return;
-    }
-    const place = chain.push({ value, joint });
-    causesOf(value).forEach((cause) => add(cause, chain.length === place ? ': ' : '; '));
-  };
-  add(thrown, ': ');
-  return chain;
-}
-
-/** The cause of an error, and the errors of one that stands for several, when they say something. */
-function causesOf(value: unknown): unknown[] {
-  return [memberOf(value, 'cause'), ...errorsOf(value)].filter(saysSomething);
-}
-
-/** A server that refused at both of its addresses is an error without a message, made of two that have one. */
-function errorsOf(value: unknown): unknown[] {
-  const errors = memberOf(value, 'errors');
-  // Others keep complaints of a form there, which are no errors themselves and stand in the message.
-  return Array.isArray(errors) ? errors.slice(0, ERRORS_MAX).filter((each) => memberOf(each, 'stack')) : [];
-}
-
-function saysSomething(cause: unknown): boolean {
-  const message = typeof cause === 'string' ? cause : memberOf(cause, 'message');
-  return (typeof message === 'string' && message !== '') || errorsOf(cause).length > 0;
-}
-
-/** `fetch failed` says nothing, and its cause which server refused. Many errors repeat what their cause says. */
-function withLink(text: string, { value, joint }: Link): string {
-  const said = toErrorMessage(value);
-  const isSaid = text.length > ERROR_MESSAGE_BYTES_MAX || between(text).includes(between(said));
-  return text === '' ? said : isSaid ? text : `${text}${joint}${said}`;
-}
-
-function between(text: string): string {
-  return `: ${text}: `.replaceAll('; ', ': ');
-}
-
-function stackOf(chain: readonly Link[]): string | null {
-  const [own, ...causes] = chain.map(({ value }) => memberOf(value, 'stack'));
-  if (typeof own !== 'string') {
-    return null;
-  }
-  const texts = causes.filter((stack) => typeof stack === 'string').map((stack) => `\n[cause]: ${stack}`);
-  return bounded(own + texts.join(''), ERROR_STACK_BYTES_MAX);
-}
-
-/** A getter that throws takes nothing from the rest. */
-function memberOf(value: unknown, name: 'cause' | 'errors' | 'message' | 'stack'): unknown {
-  try {
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function bounded(text: string, bytesMax: number): string {
-  return cutToBytes(toStorableText(text), bytesMax);
-}
-
-/**
- * What a value of any type says about itself, for messages: handlers may throw strings, objects or nothing. Errors are
- * known by their shape, since those of another realm (all of Node's own, under Jest) are no `instanceof Error`.
- */
+/** Returns the message of a thrown value of any type. Errors are recognised by shape, because each realm has its own class. */
 export function toErrorMessage(thrown: unknown): string {
   if (typeof thrown === 'string') {
     return thrown;
@@ -123,14 +49,14 @@ export function toErrorMessage(thrown: unknown): string {
       return typeof message === 'string' ? message : describeValue(message);
     }
     if (typeof name === 'string' && name !== '') {
-      // An AggregateError says nothing itself; a refused connection to `localhost` is one.
+      // An AggregateError, such as a refused connection to `localhost`, has no message of its own.
       return Array.isArray(errors) && errors.length > 0 ? `${name}: ${toErrorMessage(errors[0])}` : name;
     }
   }
   return `thrown value: ${describeValue(thrown)}`;
 }
 
-/** A short text of what came, for messages that say what was expected and what came. Never throws. */
+/** Describes a received value briefly, for "expected …, got …". Never throws. */
 export function describeValue(value: unknown): string {
   try {
     return describe(value);
@@ -154,4 +80,75 @@ function describe(value: unknown): string {
     return Array.isArray(value) ? 'an array' : 'an object';
   }
   return String(value);
+}
+
+/** A thrown value, or one of its causes. */
+interface Link {
+  readonly value: unknown;
+  /** Separator before its message: `: ` for the cause of the previous link, `; ` for a further cause of an earlier one. */
+  readonly joint: ': ' | '; ';
+}
+
+/** Returns the thrown value and its causes, each followed by its own causes. */
+function collectCauses(thrown: unknown): Link[] {
+  const chain: Link[] = [];
+  const add = (value: unknown, joint: Link['joint']): void => {
+    if (chain.length > CAUSES_MAX || chain.some((link) => link.value === value)) {
+      return;
+    }
+    const length = chain.push({ value, joint });
+    readCauses(value).forEach((cause) => add(cause, chain.length === length ? ': ' : '; '));
+  };
+  add(thrown, ': ');
+  return chain;
+}
+
+/** Returns the cause of an error and the errors of an AggregateError, without those that have no message. */
+function readCauses(value: unknown): unknown[] {
+  return [readMember(value, 'cause'), ...readErrors(value)].filter(hasMessage);
+}
+
+/** Returns the errors of an AggregateError: a server that refuses on two addresses throws one without a message. */
+function readErrors(value: unknown): unknown[] {
+  const errors = readMember(value, 'errors');
+  // Validators put plain objects into `errors` and repeat them in their message.
+  return Array.isArray(errors) ? errors.slice(0, ERRORS_MAX).filter((each) => readMember(each, 'stack')) : [];
+}
+
+function hasMessage(cause: unknown): boolean {
+  const message = typeof cause === 'string' ? cause : readMember(cause, 'message');
+  return (typeof message === 'string' && message !== '') || readErrors(cause).length > 0;
+}
+
+/** Appends the message of a cause, unless the text contains it already: many errors repeat the message of their cause. */
+function appendMessage(text: string, { value, joint }: Link): string {
+  const message = toErrorMessage(value);
+  const isRepeated = text.length > ERROR_MESSAGE_BYTES_MAX || delimit(text).includes(delimit(message));
+  return text === '' ? message : isRepeated ? text : `${text}${joint}${message}`;
+}
+
+function delimit(text: string): string {
+  return `: ${text}: `.replaceAll('; ', ': ');
+}
+
+function joinStacks(chain: readonly Link[]): string | null {
+  const [own, ...causes] = chain.map(({ value }) => readMember(value, 'stack'));
+  if (typeof own !== 'string') {
+    return null;
+  }
+  const texts = causes.filter((stack) => typeof stack === 'string').map((stack) => `\n[cause]: ${stack}`);
+  return bound(own + texts.join(''), ERROR_STACK_BYTES_MAX);
+}
+
+/** Returns `undefined` for a getter that throws, so that the other members are still read. */
+function readMember(value: unknown, name: 'cause' | 'errors' | 'message' | 'stack'): unknown {
+  try {
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function bound(text: string, bytesMax: number): string {
+  return cutToBytes(toStorableText(text), bytesMax);
 }

@@ -1,6 +1,6 @@
 import { describeValue } from './error-text.js';
 
-/** The stable, machine-readable name of an error; messages may be reworded between releases, codes may not. */
+/** Stable, machine-readable name of an error. Messages may change between releases; codes may not. */
 export type JobsErrorCode =
   | 'PAYLOAD_TOO_LARGE'
   | 'INVALID_PAYLOAD'
@@ -17,7 +17,7 @@ export type JobsErrorCode =
   | 'IDEMPOTENCY_CONFLICT'
   | 'DATABASE_REFUSED';
 
-/** Base of every error this package throws on purpose. */
+/** Base of every error that this package throws on purpose. */
 export abstract class JobsError extends Error {
   abstract readonly code: JobsErrorCode;
 
@@ -27,12 +27,12 @@ export abstract class JobsError extends Error {
   }
 }
 
-/** The JSON text of a payload (or of `metadata`) is longer than allowed. Nothing was stored. */
+/** The JSON text of a payload, or of `metadata`, exceeds its limit. Nothing was stored. */
 export class PayloadTooLargeError extends JobsError {
   readonly code = 'PAYLOAD_TOO_LARGE';
 
   constructor(
-    /** What was too large: `payload` or `metadata`. */
+    /** What is too large: `payload` or `metadata`. */
     readonly subject: string,
     /** Size of the UTF-8 JSON text, in bytes. */
     readonly bytes: number,
@@ -47,16 +47,16 @@ interface InvalidPayloadDetails extends ErrorOptions {
   topic?: string | undefined;
 }
 
-/** A payload holds something that JSON, or a `jsonb` column, cannot carry. Nothing was stored. */
+/** A payload contains a value that JSON or a `jsonb` column cannot store, or its schema rejected it. Nothing was stored. */
 export class InvalidPayloadError extends JobsError {
   readonly code = 'INVALID_PAYLOAD';
-  /** Of the job that was to be, where the schema of its topic refused it: a handler that enqueues it has a payload of its own. */
+  /** Topic whose schema rejected the payload at enqueue; `undefined` for other causes. */
   readonly topic: string | undefined;
 
   constructor(
-    /** Where the refused value stands, such as `payload.items[3].price`. */
+    /** Path of the rejected value, such as `payload.items[3].price`. */
     readonly path: string,
-    /** Why it was refused. */
+    /** Why it was rejected. */
     readonly reason: string,
     options: InvalidPayloadDetails = {},
   ) {
@@ -73,7 +73,7 @@ export class InvalidOptionsError extends JobsError {
   constructor(
     /** Name of the option or argument, such as `sqlite.lockTimeout`. */
     readonly option: string,
-    /** What was expected, and what came. */
+    /** The expected and the received value. */
     readonly reason: string,
     options?: ErrorOptions,
   ) {
@@ -82,10 +82,9 @@ export class InvalidOptionsError extends JobsError {
 }
 
 /**
- * The database refuses what it was sent, and would refuse it again: a trigger or a constraint of the application's, for
- * example. What it refuses is not stored. `cause` is the driver's error. Without a `cause` it comes from the commit of a
- * transaction of the application's in which the queue took part, and which is rolled back since a statement in it had failed:
- * by PostgreSQL, or by the queue where TypeORM might commit it too early.
+ * The database rejected a statement and would reject it again, for example because of a trigger or a constraint of the
+ * application. Nothing was stored. `cause` is the driver's error. There is no `cause` when the commit of the application's
+ * transaction failed because an earlier statement in it had failed.
  */
 export class DatabaseRefusedError extends JobsError {
   readonly code = 'DATABASE_REFUSED';
@@ -101,8 +100,8 @@ export class JobNotFoundError extends JobsError {
 }
 
 /**
- * The job stands in a status that does not allow the request, or the database refuses it, for example since a row of the
- * application's refers to a job that is to be deleted: then `cause` says why. The job is as it was.
+ * The job's status does not allow the request, or the database rejected it: then `cause` is the driver's error, for
+ * example because a row of the application references a job to delete. The job is unchanged.
  */
 export class JobStateError extends JobsError {
   readonly code = 'JOB_STATE';
@@ -110,7 +109,7 @@ export class JobStateError extends JobsError {
   constructor(
     readonly id: string,
     message: string,
-    /** The unfinished job that holds the unique key, when that is what stands in the way. */
+    /** The unfinished job that holds the unique key, if that is the obstacle. */
     readonly holderId?: string,
     options?: ErrorOptions,
   ) {
@@ -118,7 +117,7 @@ export class JobStateError extends JobsError {
   }
 }
 
-/** This attempt does not own the job any more: another one does, or the job has ended. Roll back what it did. */
+/** This attempt no longer owns the job: another attempt does, or the job has ended. Roll back the attempt's work. */
 export class LeaseLostError extends JobsError {
   readonly code = 'LEASE_LOST';
 
@@ -131,53 +130,50 @@ export class LeaseLostError extends JobsError {
   }
 }
 
-/** The given `EntityManager` belongs to a DataSource other than the one the queue lives in. Nothing was stored. */
+/** The given `EntityManager` does not belong to the queue's DataSource. Nothing was stored. */
 export class UnknownDataSourceError extends JobsError {
   readonly code = 'UNKNOWN_DATA_SOURCE';
 }
 
 /**
- * The database did not answer, or does not serve the queue at present (a login, a privilege or the table is missing), or its lock
- * did not come in time. Repeating an `enqueue` with a `uniqueKey` is safe while the first job has not ended.
+ * The database did not respond, did not grant a lock in time, or cannot serve the queue (a login, a privilege or the
+ * table is missing). Retrying an `enqueue` that has a `uniqueKey` is safe until the first job ends.
  */
 export class QueueUnavailableError extends JobsError {
   readonly code = 'QUEUE_UNAVAILABLE';
-  /** Whether a write may have been stored all the same, or a part of it: its answer was lost. */
+  /** Whether all or part of a write may have been stored, because its response was lost. */
   readonly isUncertain: boolean;
 
   constructor(message: string, { isUncertain = false, ...options }: ErrorOptions & { isUncertain?: boolean } = {}) {
     super(message, options);
-    // Also of the kinds below, which applications cannot import.
+    // The subclasses are internal: applications see the public name.
     this.name = 'QueueUnavailableError';
     this.isUncertain = isUncertain;
   }
 }
 
-/** The same news, of a write of which a part, or a first try, may have been stored. */
+/** Converts an error of a write to one that says that a part of it, or an earlier try, may have been stored. */
 export function toUncertain(cause: Error): QueueUnavailableError {
   return new QueueUnavailableError(cause.message, { cause, isUncertain: true });
 }
 
-/** A row or a unique key that this set needs is held by an open transaction; other sets may go through. */
+/** An open transaction holds a row or a unique key of this batch. Other batches can succeed. */
 export class RowLockedError extends QueueUnavailableError {}
 
-/** A statement took longer than it may: a smaller set may go through. */
+/** A statement exceeded its time limit. A smaller batch can succeed. */
 export class StatementCancelledError extends QueueUnavailableError {}
 
-/**
- * Thrown by a handler to fail its job at once, whatever retries are left. An error of this name from elsewhere does the same: a
- * service that two queues call throws that of one of them.
- */
+/** Thrown by a handler to fail its job at once, even if retries are left. Any error with this `name` has the same effect. */
 export class UnrecoverableError extends JobsError {
   readonly code = 'UNRECOVERABLE';
 }
 
-/** Whether a handler says by this error that another try would be in vain. */
+/** Returns whether the error forbids a retry. Compares names, because shared code may throw the class of another queue. */
 export function isUnrecoverable(error: unknown): boolean {
   return error instanceof UnrecoverableError || (error instanceof Error && error.name === 'UnrecoverableError');
 }
 
-/** Thrown by a handler to put its job back for `delay` without using a retry. */
+/** Thrown by a handler to reschedule its job after `delay` without using a retry. */
 export class SnoozeError extends JobsError {
   readonly code = 'SNOOZE';
 
@@ -190,10 +186,10 @@ export class SnoozeError extends JobsError {
   }
 }
 
-/** Why the signal of a running attempt was aborted. */
+/** Why the queue aborted the signal of a running attempt. */
 export type AbortReason = 'timeout' | 'cancelled' | 'shutdown';
 
-/** What `job.signal.reason` is when an attempt is told to end; a lost lease gives a `LeaseLostError` instead. */
+/** The `reason` of an aborted `job.signal`, except for a lost lease: that is a `LeaseLostError`. */
 export class JobAbortedError extends JobsError {
   readonly code = 'JOB_ABORTED';
 
@@ -205,33 +201,33 @@ export class JobAbortedError extends JobsError {
   }
 }
 
-/** What keeps a process from being idle, of one topic. */
+/** The unfinished work of one topic in this process. */
 export interface UnfinishedTopic {
   readonly topic: string;
   /** Handlers that have not returned. */
   readonly running: number;
   /** Claimed jobs that wait for a slot. */
   readonly buffered: number;
-  /** Jobs whose handler has returned, and whose outcome is not in the table. */
+  /** Jobs whose handler has returned and whose outcome is not stored yet. */
   readonly unrecorded: number;
-  /** Whether jobs are due that nobody has claimed. */
+  /** Whether due jobs wait to be claimed. */
   readonly isDue: boolean;
 }
 
-/** `whenIdle` ran out of time; the message says what was still going on, topic by topic. */
+/** `whenIdle` reached its timeout. The message lists the unfinished work by topic. */
 export class IdleTimeoutError extends JobsError {
   readonly code = 'IDLE_TIMEOUT';
 
   constructor(
     message: string,
-    /** In the order of their names. */
+    /** Sorted by topic. */
     readonly topics: readonly UnfinishedTopic[] = [],
   ) {
     super(message);
   }
 }
 
-/** The idempotency key has come before, with another request. Nothing was stored. */
+/** The idempotency key belongs to another request. Nothing was stored. */
 export class IdempotencyConflictError extends JobsError {
   readonly code = 'IDEMPOTENCY_CONFLICT';
 

@@ -11,19 +11,19 @@ interface AttemptEventBase extends JobEventBase {
 }
 
 interface EndedAttemptBase extends AttemptEventBase {
-  /** Milliseconds the handler ran in this process; `null` when it did not: another process ran it, or it had not begun. */
+  /** Milliseconds that the handler ran in this process; `null` if it ran in another process or had not started. */
   readonly durationMs: number | null;
 }
 
 /**
- * What happened to a job, as this process saw it; emitted after the write has committed. `failed` is the hook for
- * "failed for good", lost leases included.
+ * A change of a job, made or observed by this process and emitted after the commit. `failed` means failed for good: no
+ * further attempt follows.
  */
 export type JobEvent =
   | (JobEventBase & { readonly type: 'enqueued'; readonly runAt: Date; readonly deduplicated: boolean })
   | (AttemptEventBase & {
       readonly type: 'started';
-      /** Milliseconds it was due before it started. */
+      /** Milliseconds that the job was due before it started. */
       readonly waitedMs: number;
     })
   | (EndedAttemptBase & { readonly type: 'completed' })
@@ -39,5 +39,5 @@ export type JobEvent =
   | (AttemptEventBase & { readonly type: 'rescued'; readonly retries: number })
   | (EndedAttemptBase & { readonly type: 'lease_lost' });
 
-/** Names of what happens to jobs, as `jobs.events` tells it. */
+/** The `type` of a {@link JobEvent}. */
 export type JobEventType = JobEvent['type'];

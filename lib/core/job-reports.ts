@@ -1,54 +1,56 @@
 import type { JobStatus } from './job-state.js';
 
-/** How many jobs of one topic stand in each status. */
+/** Number of jobs of one topic by status. */
 export type StatusCounts = Readonly<Record<JobStatus, number>>;
 
-/** The jobs of one topic at a glance. */
+/** Statistics of one topic. */
 export interface TopicStats extends StatusCounts {
   readonly topic: string;
   readonly total: number;
-  /** completed ÷ (completed + failed); 0 when nothing finished. */
+  /** completed ÷ (completed + failed); 0 if no job has finished. */
   readonly successRate: number;
-  /** How long its oldest due job has been waiting, in milliseconds; `null` when none is due. */
+  /** How long the oldest due job has been waiting, in milliseconds; `null` if no job is due. */
   readonly oldestPendingMs: number | null;
-  /** Whether a process that runs has a handler for it. */
+  /** Whether a live process has a handler for the topic. */
   readonly hasHandler: boolean;
-  /** Since when no job of it is claimed; `null` when it is not paused. */
+  /** When the topic was paused; `null` if it is not paused. */
   readonly pausedSince: Date | null;
 }
 
 /**
- * What finished within one minute. Times are means and percentiles of the last attempts of its jobs, in milliseconds; `p95` is
- * right to within 6 %, and about 1 where it is less.
+ * Jobs that finished within one minute. Times are those of each job's last attempt, in milliseconds. `p95` is accurate to
+ * 6 %; a value below 1 ms is reported as about 1.
  */
 export interface TimeseriesPoint {
-  /** When the minute began. */
+  /** Start of the minute. */
   readonly minute: Date;
   readonly completed: number;
   /** Failed for good. */
   readonly failed: number;
+  /** Mean execution time. */
   readonly avgExecutionTime: number;
+  /** 95th percentile of the execution time. */
   readonly p95: number;
   /** Mean time that jobs were due before they started. */
   readonly avgWaitTime: number;
 }
 
-/** Failed jobs that failed alike: the same topic and the same message. */
+/** Failed jobs of one topic with the same error message. */
 export interface ErrorGroup {
   readonly topic: string;
   readonly message: string;
-  /** Names the group: a list or a bulk request finds its jobs by it, as `errorKey`. */
+  /** Identifies the group: pass it as `errorKey` to a list or a bulk request. */
   readonly key: string;
   readonly count: number;
   readonly firstSeen: Date;
   readonly lastSeen: Date;
-  /** The newest of them. */
+  /** Id of the newest job of the group. */
   readonly sampleId: string;
 }
 
 /** The most frequent errors among the newest failed jobs. */
 export interface ErrorGroups {
   readonly items: readonly ErrorGroup[];
-  /** How many failed jobs were looked at, and how many would be at most. */
+  /** `jobs`: how many failed jobs were read; `jobsMax`: the upper bound. */
   readonly window: { readonly jobs: number; readonly jobsMax: number };
 }

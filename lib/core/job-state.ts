@@ -1,17 +1,17 @@
-/** Where a job stands. `completed`, `failed` and `cancelled` are final until somebody re-queues or deletes the job. */
+/** Status of a job. `completed`, `failed` and `cancelled` are final until a user requeues or deletes the job. */
 export const JOB_STATUSES = ['pending', 'processing', 'completed', 'failed', 'cancelled'] as const;
 
 export type JobStatus = (typeof JOB_STATUSES)[number];
 
-/** The statuses of a job that has ended; such rows are pruned by age. */
+/** Statuses of finished jobs. The queue prunes these rows by age. */
 export const FINAL_STATUSES = ['completed', 'failed', 'cancelled'] as const;
 
 export type FinalStatus = (typeof FINAL_STATUSES)[number];
 
-/** A state a job can be in, with `none` for the time before it is inserted and after it is deleted. */
+/** Status of a job, or `none` before it is inserted and after it is deleted. */
 export type JobState = JobStatus | 'none';
 
-/** The verbs that move a job. Each is one guarded statement in the store. */
+/** Names of the transitions. Each is one guarded statement in the store. */
 export type TransitionVerb =
   | 'insert'
   | 'claim'
@@ -34,14 +34,14 @@ export interface Transition {
   readonly verb: TransitionVerb;
   readonly from: JobState;
   readonly to: JobState;
-  /** What must hold in the row for the statement to touch it. */
+  /** Condition of the statement. It changes no row that does not match. */
   readonly guard: string;
 }
 
 const owned = 'same id and attempt, still processing';
 const leaseExpired = 'lease expired by the database clock';
 
-/** The one table of legal transitions. `docs/state-machine.md` repeats it for people; a test holds the two together. */
+/** All legal transitions. A test compares this table with `docs/state-machine.md`. */
 export const TRANSITIONS: readonly Transition[] = [
   { verb: 'insert', from: 'none', to: 'pending', guard: 'in the transaction of the caller when one is given' },
   {
@@ -74,22 +74,24 @@ export const TRANSITIONS: readonly Transition[] = [
   { verb: 'prune', from: 'cancelled', to: 'none', guard: 'finished longer ago than its retention' },
 ];
 
-/** Whether a job of this status has ended. */
+/** Returns whether a job of this status has finished. */
 export function isFinal(status: JobStatus): status is FinalStatus {
   return (FINAL_STATUSES as readonly string[]).includes(status);
 }
 
-/** What people do to a job, in words, and in which statuses it can be done. */
+/** Words and conditions of an action that users take on a job. */
 interface ActionFacts {
-  /** As in "cannot cancel". */
+  /** Infinitive, as in "cannot cancel". */
   readonly verb: string;
-  /** What became of the job. */
+  /** Participle, as in "was cancelled". */
   readonly done: string;
+  /** Statuses in which the action is allowed. */
   readonly from: readonly JobStatus[];
-  /** Which of these it changes, by whether their time has come; `null` is all. */
+  /** `true`: only due jobs; `false`: only jobs that are not due; `null`: all. */
   readonly due: boolean | null;
 }
 
+/** An action that users take on a job. */
 export type JobAction = 'requeue' | 'promote' | 'cancel' | 'delete';
 
 export const JOB_ACTIONS: Readonly<Record<JobAction, ActionFacts>> = Object.freeze({
@@ -99,7 +101,7 @@ export const JOB_ACTIONS: Readonly<Record<JobAction, ActionFacts>> = Object.free
   delete: { verb: 'delete', done: 'deleted', from: ['pending', 'completed', 'failed', 'cancelled'], due: null },
 });
 
-/** The id as the database writes it, or `undefined` when no job can have it. */
+/** Returns the id as the database writes it, or `undefined` if the text is not a UUID. */
 export function parseJobId(id: unknown): string | undefined {
   return typeof id === 'string' && /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)
     ? id.toLowerCase()

@@ -7,7 +7,7 @@ import type { TopicName } from './topic.js';
 import { topicCheck, topicNameCheck } from './topic.js';
 import { toMemberPath } from './payload.js';
 
-/** The part of Standard Schema (version 1) that is used: Zod, Valibot, ArkType and others follow it. */
+/** A Standard Schema (version 1) validator, such as those of Zod, Valibot and ArkType. */
 export interface StandardSchema<Input = unknown, Output = Input> {
   readonly '~standard': {
     readonly version: 1;
@@ -26,35 +26,35 @@ interface SchemaIssue {
 }
 
 /**
- * A topic with a type: what `enqueue` takes for it and what its handler is given.
+ * A typed topic: the type of the payload at enqueue and in the handler.
  *
- * `Input` and `Output` differ when a schema transforms: the input is what is stored, the output what the handler sees.
+ * `Input` and `Output` differ if the schema transforms: the queue stores the input, the handler receives the output.
  */
 export interface JobTopic<Input = unknown, Output = Input> {
   readonly name: string;
   readonly schema: StandardSchema<Input, Output> | undefined;
-  /** Hold wherever a job of this topic is enqueued or handled, unless that place says otherwise. */
+  /** Defaults for the topic's jobs. Options of the call or of the handler override them. */
   readonly options: JobHandlerOptions;
 }
 
 /**
- * What the handler of a typed topic is given as its payload.
+ * Payload type of the handler of a typed topic.
  *
  * @example
  * function subjectOf(job: JobContext<PayloadOf<typeof SendMail>>): string
  */
 export type PayloadOf<Topic extends JobTopic> = Topic extends JobTopic<unknown, infer Output> ? Output : never;
 
-/** What {@link defineJob} takes beside the topic. */
+/** Options of {@link defineJob}. */
 export interface JobTopicOptions<Input, Output = Input> extends JobHandlerOptions {
-  /** Any Standard Schema validator: run at enqueue, and again before the handler. */
+  /** Standard Schema validator. It checks the payload at enqueue and again before the handler. */
   schema?: StandardSchema<Input, Output> | undefined;
 }
 
 /**
- * Makes a typed topic, to be shared by those who enqueue and those who handle.
+ * Defines a typed topic for enqueuing code and handlers to share.
  *
- * @throws InvalidOptionsError when the topic, the schema or an option is refused.
+ * @throws InvalidOptionsError if the topic, the schema or an option is invalid.
  *
  * @example
  * export const SendMail = defineJob<{ to: string }>('send_mail', { maxRetries: 5 });
@@ -72,39 +72,39 @@ export function defineJob<Input, Output = Input>(
   return Object.freeze({ name, schema, options: Object.freeze(options) });
 }
 
-/** A topic as callers name it: by its text, or by what {@link defineJob} made of it. */
+/** A topic: its name, or the result of {@link defineJob}. */
 export type TopicLike = string | AnyTopic;
 
-/** A typed topic of whatever type. */
+/** A typed topic of any type. */
 export type AnyTopic = JobTopic<unknown, unknown>;
 
-/** The typed topic that was given; `undefined` for plain text. */
+/** Returns the typed topic; `undefined` for a plain name. */
 export function toTypedTopic(topic: TopicLike): AnyTopic | undefined {
   return typeof topic === 'object' && topic !== null ? topic : undefined;
 }
 
-/** @throws InvalidOptionsError, naming `option`, for what is no topic. */
+/** Returns the topic's name. @throws InvalidOptionsError with the name `option` if the value is not a topic. */
 export function toTopicName(topic: TopicName, option = 'topic'): string {
   return checked(topicNameCheck, topic, option);
 }
 
-/** A job of a typed topic, as `enqueueMany` takes it. */
+/** A job of a typed topic, for `enqueueMany`. */
 export interface NewTypedJob<Input> extends EnqueueOptions {
   topic: JobTopic<Input, unknown>;
   payload: Input;
 }
 
-/** A job to be, of a plain or a typed topic. */
+/** A job for `enqueueMany`, of a plain or a typed topic. */
 export type AnyNewJob = NewJob | (EnqueueOptions & { topic: TopicLike; payload: unknown });
 
-/** A schema of whatever type. */
+/** A schema of any type. */
 export type AnySchema = StandardSchema<unknown, unknown>;
 
 /**
- * What a schema makes of a payload.
+ * Validates a payload and returns the schema's output.
  *
- * @param topic named in the error, where another job than the one at work may be meant.
- * @throws InvalidPayloadError naming the path of its first complaint.
+ * @param topic topic of the job to enqueue, for the error: a handler can enqueue jobs of other topics.
+ * @throws InvalidPayloadError with the path of the first issue.
  */
 export async function validatePayload<Output>(
   schema: StandardSchema<unknown, Output>,
@@ -114,12 +114,12 @@ export async function validatePayload<Output>(
   const result = await schema['~standard'].validate(payload);
   if (result.issues) {
     const [issue] = result.issues;
-    throw new InvalidPayloadError(pathOf(issue), issue?.message ?? 'refused by its schema', { topic });
+    throw new InvalidPayloadError(toPath(issue), issue?.message ?? 'rejected by its schema', { topic });
   }
   return result.value;
 }
 
-function pathOf(issue: SchemaIssue | undefined): string {
+function toPath(issue: SchemaIssue | undefined): string {
   const keys = (issue?.path ?? []).map((step) => (typeof step === 'object' ? step.key : step));
   return keys.reduce<string>(
     (path, key) => (typeof key === 'number' ? `${path}[${key}]` : toMemberPath(path, String(key))),

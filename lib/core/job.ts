@@ -5,118 +5,118 @@ import type { JobStatus } from './job-state.js';
 import type { TopicName } from './topic.js';
 
 /**
- * A job as it stands in `_jobs`. Also the entity class: `@InjectRepository(Job)` gives its repository on the queue's
- * own DataSource. All times are the database's.
+ * A job, one row of `_jobs`. Also the entity class: `@InjectRepository(Job)` injects its repository on the queue's own
+ * DataSource. All times are the database's.
  */
 export class Job<T = unknown> {
-  /** UUID v7, made by the process that enqueued it: in the order of creation, as far as clocks of machines agree. */
+  /** UUID v7, created by the enqueuing process. Ids sort by creation time, as exactly as the machines' clocks agree. */
   id!: string;
-  /** What kind of work it is; a handler takes one topic. */
+  /** Kind of work. One handler serves one topic. */
   topic!: string;
-  /** What the handler is given. JSON. */
+  /** Input of the handler. JSON. */
   payload!: T;
-  /** Where it stands: `pending`, `processing`, `completed`, `failed` or `cancelled`. */
+  /** `pending`, `processing`, `completed`, `failed` or `cancelled`. */
   status!: JobStatus;
-  /** Not run before this moment. */
+  /** Earliest start. */
   runAt!: Date;
-  /** Until when the running attempt owns the job; `null` unless `processing`. */
+  /** When the lease of the running attempt expires; `null` unless `processing`. */
   lockedUntil!: Date | null;
-  /** The process that runs it; `null` unless `processing`. */
+  /** Process that runs the job; `null` unless `processing`. */
   lockedBy!: string | null;
-  /** How often it was claimed; rises with each claim and never falls. */
+  /** Number of claims so far. Never falls. */
   attempt!: number;
-  /** Failed attempts since it was enqueued or last re-queued, crashes included. */
+  /** Failed attempts since the job was enqueued or last requeued, crashes included. */
   retries!: number;
-  /** It is `failed` for good when an attempt fails while `retries` has reached this. */
+  /** The job fails for good if an attempt fails when `retries` has reached this number. */
   maxRetries!: number;
-  /** Lower runs first; −1000 to 1000. */
+  /** −1000 to 1000. Lower runs first. */
   priority!: number;
-  /** Limit of one attempt in milliseconds when it was set at enqueue; else the handler's own holds. */
+  /** Time limit of one attempt in milliseconds, if it was set at enqueue; otherwise the handler's limit applies. */
   timeoutMs!: number | null;
-  /** Message of the latest failure, at most 8 KiB. */
+  /** Message of the latest failure. At most 8 KiB. */
   lastError!: string | null;
   /** The last 20 failures, oldest first. */
   errors!: JobFailure[];
-  /** What the handler returned, at most 64 KiB of JSON. */
+  /** Return value of the handler. At most 64 KiB of JSON. */
   result!: unknown;
-  /** What the handler last gave to `job.progress`, at most 64 KiB of JSON. */
+  /** Last value that the handler passed to `job.progress`. At most 64 KiB of JSON. */
   progress!: unknown;
-  /** At most one unfinished job per topic and key. */
+  /** A topic has at most one unfinished job per key. */
   uniqueKey!: string | null;
-  /** The caller's own notes, at most 64 KiB of JSON. */
+  /** Data of the application about the job, set at enqueue. At most 64 KiB of JSON. */
   metadata!: Record<string, unknown> | null;
-  /** Somebody asked to cancel it, be it while it waited or while it ran. */
+  /** Whether a cancel was requested, while the job waited or while it ran. */
   cancelRequested!: boolean;
-  /** When the latest attempt began. */
+  /** When the latest attempt started. */
   started!: Date | null;
-  /** When it became completed, failed or cancelled. */
+  /** When the job became completed, failed or cancelled. */
   finished!: Date | null;
-  /** When it was enqueued. */
+  /** When the job was enqueued. */
   created!: Date;
-  /** When anything of it last changed, renewals of its lease aside. */
+  /** When the row last changed. Lease renewals do not count. */
   updated!: Date;
-  /** `true` on what `enqueue` returns when an unfinished job already held the unique key: this is that job. */
+  /** `true` if `enqueue` returned an existing unfinished job that holds the unique key. */
   declare deduplicated?: boolean;
-  /** `true` on what an enqueue with an idempotency key returns when that request had come before: this is its job. */
+  /** `true` if an enqueue with an idempotency key returned the job of an earlier, equal request. */
   declare replayed?: boolean;
 }
 
-/** A name for one request, by which a repetition of it is known for 24 hours. */
+/** Identifies one enqueue request for 24 hours, so that a repeated request creates no second job. */
 export interface Idempotency {
   readonly key: string;
-  /** Tells another request under the same key from a repetition. */
+  /** Hash of the request. The same key with another hash is rejected. */
   readonly bodyHash: string;
 }
 
 /** One failed attempt. Times are ISO 8601 text in UTC. */
 export interface JobFailure extends Failure {
-  /** Which attempt it was, 1 for the first. */
+  /** Number of the attempt, 1 for the first. */
   readonly attempt: number;
-  /** When that began. */
+  /** When the attempt started; `null` if unknown. */
   readonly started: string | null;
-  /** When it failed, or was found to have lost its lease. */
+  /** When the attempt failed, or when the queue found its lease expired. */
   readonly finished: string;
-  /** The process that ran it. */
+  /** Process that ran the attempt. */
   readonly worker: string | null;
 }
 
-/** What a caller may say about one job beside its topic and payload. */
+/** Options of `enqueue`. */
 export interface EnqueueOptions {
-  /** Not before this moment. Not together with `delay`. */
+  /** Earliest start. Default: now. Contradicts `delay`. */
   runAt?: Date | undefined;
-  /** Not before this long from now, by the database's clock. Not together with `runAt`. */
+  /** Time until the earliest start, measured by the database's clock. Default 0. Contradicts `runAt`. */
   delay?: Duration | undefined;
-  /** Retries after the first attempt, 0 to 1000. Default: the topic's, else the module's. */
+  /** Retries after the first attempt, 0 to 1000. Default: that of the topic, then of the module. */
   maxRetries?: number | undefined;
-  /** Lower runs first; −1000 to 1000. Default: the topic's, else 0. */
+  /** −1000 to 1000. Lower runs first. Default: that of the topic, then 0. */
   priority?: number | undefined;
-  /** Limit of one attempt. Default: the handler's, else the module's. */
+  /** Time limit of one attempt. Default: that of the handler, then of the module. */
   timeout?: Duration | undefined;
-  /** How long retries wait. Default: the handler's, else the module's. */
+  /** How long retries wait. Default: that of the handler, then of the module. */
   backoff?: BackoffOptions | undefined;
-  /** One unfinished job per topic and key; a second call returns the first's row. 1 to 255 characters. */
+  /** Allows one unfinished job per topic and key; a second call returns the first job. 1 to 255 characters. */
   uniqueKey?: string | undefined;
-  /** Notes of the caller's own, at most 64 KiB of JSON; handlers see them. */
+  /** Data of the application about the job, for handlers and listeners. At most 64 KiB of JSON. */
   metadata?: Record<string, unknown> | undefined;
 }
 
-/** A job to be, as `enqueueMany` takes it. */
+/** A job for `enqueueMany`. */
 export interface NewJob<T = unknown> extends EnqueueOptions {
-  /** What kind of work it is, 1 to 255 characters. */
+  /** Kind of work, 1 to 255 characters. */
   topic: string;
-  /** What the handler is given. JSON, at most `payloadMaxBytes` of it. */
+  /** Input of the handler. JSON of at most `payloadMaxBytes`. */
   payload: T;
 }
 
-/** The part of a claim by which a worker proves that it still owns the job. Opaque outside the store. */
+/** Identifies the attempt that owns a job. Every write by a worker matches it. */
 export interface ClaimToken {
   readonly id: string;
   readonly attempt: number;
-  /** Where the store left the row, for a look there before one by id. Proves nothing: another row may be there by now. */
+  /** Physical position of the row, to find it faster than by id. A hint only: another row can be there. */
   readonly rowRef?: string | undefined;
 }
 
-/** A job that this process has claimed and must run, give back, or lose. */
+/** A job that this process has claimed. */
 export interface Claim extends ClaimToken {
   readonly topic: string;
   readonly payload: unknown;
@@ -128,96 +128,96 @@ export interface Claim extends ClaimToken {
   readonly metadata: Record<string, unknown> | null;
   readonly runAt: Date;
   readonly created: Date;
-  /** Characters of the payload's text, for bounding batches. */
+  /** Length of the payload's text in characters, to bound batches. */
   readonly payloadLength: number;
-  /** How long it was due before it was claimed, by the database's clock. */
+  /** How long the job was due before it was claimed, by the database's clock. */
   readonly waitedMs: number;
 }
 
-/** Whether a failure of this attempt, or the end of its lease, is final. */
+/** Returns whether the job fails for good if this attempt fails. */
 export function isLastAttempt({ retries, maxRetries }: Pick<Claim, 'retries' | 'maxRetries'>): boolean {
   return retries >= maxRetries;
 }
 
-/** How an attempt ended. The store turns it into the next state of the row. */
+/** How an attempt ended. The store derives the row's next state from it. */
 export type Outcome =
   | { readonly kind: 'completed'; readonly result: string | null }
   | { readonly kind: 'retry'; readonly delayMs: number; readonly failure: Failure }
   | { readonly kind: 'failed'; readonly failure: Failure }
   | { readonly kind: 'snooze'; readonly delayMs: number }
-  /** With `null` it keeps its place in the lane. */
+  /** With `null` the job keeps its `runAt`. */
   | { readonly kind: 'release'; readonly delayMs: number | null }
   | { readonly kind: 'cancelled' };
 
-/** Which jobs a list shows. All conditions hold together. */
+/** Filter of a list. A job must match all conditions. */
 export interface JobFilter {
-  /** Of one of these topics. Default: all. */
+  /** One topic or several. Default: all. */
   topic?: TopicName | readonly TopicName[] | undefined;
-  /** In one of these statuses. Default: all. */
+  /** One status or several. Default: all. */
   status?: JobStatus | readonly JobStatus[] | undefined;
   /**
-   * Of the pending jobs only, those that are due, by the database's clock (`true`), or those that wait for their time or for
-   * that of a retry (`false`); of more than 10,000 those that would run first. `status` is left out then, or `'pending'`.
+   * Pending jobs that are due by the database's clock (`true`), or that wait for their time or a retry (`false`). Of more than
+   * 10,000 such jobs, those that run first. Contradicts every `status` but `'pending'`.
    */
   due?: boolean | undefined;
   /**
-   * An exact id, the beginning of a topic, or a part of an error: at most 10,000 failed jobs are searched for it, the newest of
-   * each topic.
+   * An exact id, a prefix of a topic, or a part of an error. The search for errors reads at most 10,000 failed jobs, the newest
+   * of each topic.
    */
   q?: string | undefined;
-  /** Only failed jobs with exactly this error, the `key` of an error group, among the same 10,000. Not together with `q`. */
+  /** Failed jobs with exactly this error: the `key` of an {@link ErrorGroup}. Searches the same 10,000. Contradicts `q`. */
   errorKey?: string | undefined;
   /** Created at this moment or later. */
   createdFrom?: Date | undefined;
   /** Created before this moment. */
   createdTo?: Date | undefined;
-  /** Jobs on a page, 1 to 200. Default 20. */
+  /** Page size, 1 to 200. Default 20. */
   limit?: number | undefined;
-  /** Jobs to skip, 0 to 10,000,000. Default 0. Not together with `cursor`. */
+  /** Number of jobs to skip, 0 to 10,000,000. Default 0. Contradicts `cursor`. */
   offset?: number | undefined;
-  /** `nextCursor` of the page before, of the same filter. */
+  /** The `nextCursor` of the previous page, with the same filter. */
   cursor?: string | undefined;
 }
 
 /** One page of a list, newest job first. */
 export interface JobPage {
-  /** Newest first; as many as `limit`, fewer on the last page. */
+  /** At most `limit` jobs, newest first. */
   items: Job[];
-  /** How many jobs the filter matches; a lower bound when `totalCapped`. */
+  /** Number of matching jobs; a lower bound if `totalCapped`. */
   total: number;
-  /** More than 10,000 jobs match, or there are jobs that were not searched, for their error or by their time. */
+  /** Whether more than 10,000 jobs match, or some jobs were not searched. */
   totalCapped: boolean;
-  /** Jobs on a page, as asked or 20. */
+  /** Page size. */
   limit: number;
-  /** Jobs that were skipped; 0 with a cursor. */
+  /** Number of skipped jobs; 0 with a cursor. */
   offset: number;
-  /** Asks for the next page; `null` on the last one. */
+  /** Pass it as `cursor` to get the next page; `null` on the last page. */
   nextCursor: string | null;
 }
 
-/** Counts and times of the jobs in the table. */
+/** Statistics of the jobs in the table. */
 export interface JobStats {
-  /** Jobs that wait, due or not. */
+  /** Waiting jobs, due or not. */
   pending: number;
-  /** Jobs that a process has claimed. */
+  /** Claimed jobs. */
   processing: number;
-  /** Finished jobs that are still kept, by how they ended. */
+  /** Completed jobs that are not pruned yet; `failed` and `cancelled` likewise. */
   completed: number;
   failed: number;
   cancelled: number;
-  /** All of these together. */
+  /** Sum of the five counts. */
   total: number;
-  /** completed ÷ (completed + failed); 0 when nothing finished. */
+  /** completed ÷ (completed + failed); 0 if no job has finished. */
   successRate: number;
   /**
-   * Mean time of the last attempt of completed jobs, in milliseconds: of the newest 10,000, shared among the topics and
-   * weighted by how many jobs each has completed.
+   * Mean time of the last attempt of completed jobs, in milliseconds. It covers the newest 10,000 jobs, divided among the
+   * topics and weighted by their completed jobs.
    */
   avgExecutionTime: number;
-  /** Percentiles of the same, in milliseconds. */
+  /** Percentiles of the same times, in milliseconds. */
   p50: number;
   p95: number;
   p99: number;
-  /** How long the oldest due job has been waiting, in milliseconds; `null` when none is due. */
+  /** How long the oldest due job has been waiting, in milliseconds; `null` if no job is due. */
   oldestPendingMs: number | null;
 }

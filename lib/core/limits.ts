@@ -1,26 +1,23 @@
 /** In bytes. */
 export const MEBIBYTE = 1_048_576;
 
-/** What priorities a job may have; lower runs first. */
+/** Bounds of a job's priority. Lower runs first. */
 export const PRIORITY_MIN = -1_000;
 export const PRIORITY_MAX = 1_000;
-/** Retries after the first attempt, at most. */
+/** Upper bound of `maxRetries`. */
 export const RETRIES_MAX = 1_000;
 
-/** So many failed jobs, the newest of each topic, are searched for their error and grouped by it. */
+/** How many failed jobs, the newest of each topic, a search by error or a grouping by error reads at most. */
 export const SEARCHED_FAILURES_MAX = 10_000;
-/** Up to so many jobs a table is small: what is asked of all of it costs little. */
+/** Tables of up to this many jobs are small: a query that reads all of them is cheap. */
 export const SMALL_TABLE_JOBS = 20_000;
 
-/** So many jobs one statement carries at most. */
+/** Upper bound of the jobs in one statement. */
 export const SET_JOBS_MAX = 1_000;
-/** And so much text, in characters, of what is in its set; one that is longer travels alone. */
+/** Upper bound of the text in one statement, in characters. A single longer item gets a statement of its own. */
 export const SET_LENGTH_MAX = 4 * MEBIBYTE;
 
-/**
- * How many of these, from `from` on, one statement carries: as many as `countMax` and its length allow, and one at least,
- * however long that is.
- */
+/** Returns how many items, from index `from` on, fit into one statement: at least one, however long it is. */
 export function prefixWithinBytes<T>(
   items: readonly T[],
   from: number,

@@ -1,20 +1,20 @@
 import { toOneLine } from './text.js';
 
-/** Where the queue writes what it does. Nest's `Logger` fits. No payload ever reaches it. */
+/** The queue's log. Nest's `Logger` fits. The queue never logs a payload. */
 export interface JobsLogger {
   /** One line per transition of a job: the operation log. */
   debug(message: string): void;
-  /** Rare facts about the queue itself, such as its start. */
+  /** Rare events of the queue itself, such as its start. */
   log(message: string): void;
-  /** What a person must act on. */
+  /** Problems that an operator must solve. */
   warn(message: string): void;
-  /** What went wrong and was survived. */
+  /** Errors that the queue survived. */
   error(message: string, stack?: string): void;
-  /** Whether debug lines are wanted; when absent they are. Asked before each line is put together. */
+  /** Returns whether debug lines are wanted. Called before each line is built. Default: they are. */
   isDebugEnabled?(): boolean;
 }
 
-/** Says nothing. */
+/** Logs nothing. */
 export const silentLogger: JobsLogger = {
   debug: () => undefined,
   log: () => undefined,
@@ -24,23 +24,23 @@ export const silentLogger: JobsLogger = {
 };
 
 /**
- * The same logger, but one that throws, whoever wrote it, ends neither a loop nor the process; and each message is one line,
- * whatever topics and error texts, which come from outside, have in them.
+ * Wraps the application's logger. An error that it throws ends neither a loop nor the process. Each message becomes one
+ * line, because topics and error texts come from outside and may contain line breaks.
  */
 export function guardLogger(logger: JobsLogger): JobsLogger {
-  const quietly = <T>(write: () => T, fallback: T): T => {
+  const guard = <T>(write: () => T, fallback: T): T => {
     try {
       return write();
     } catch {
-      // There is nowhere left to say it.
+      // There is no other place to report an error of the logger.
       return fallback;
     }
   };
   return {
-    debug: (message) => quietly(() => logger.debug(toOneLine(message)), undefined),
-    log: (message) => quietly(() => logger.log(toOneLine(message)), undefined),
-    warn: (message) => quietly(() => logger.warn(toOneLine(message)), undefined),
-    error: (message, stack) => quietly(() => logger.error(toOneLine(message), stack), undefined),
-    isDebugEnabled: () => quietly(() => logger.isDebugEnabled?.() ?? true, false),
+    debug: (message) => guard(() => logger.debug(toOneLine(message)), undefined),
+    log: (message) => guard(() => logger.log(toOneLine(message)), undefined),
+    warn: (message) => guard(() => logger.warn(toOneLine(message)), undefined),
+    error: (message, stack) => guard(() => logger.error(toOneLine(message), stack), undefined),
+    isDebugEnabled: () => guard(() => logger.isDebugEnabled?.() ?? true, false),
   };
 }

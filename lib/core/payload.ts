@@ -2,18 +2,18 @@ import { byteLength, countExponentDigits, isDate, isStorableText } from './text.
 import { describeValue } from './error-text.js';
 import { InvalidPayloadError, PayloadTooLargeError } from './errors.js';
 
-/** Arrays and objects may stand this deep inside each other. */
+/** Deepest accepted nesting of arrays and objects. */
 const PAYLOAD_DEPTH_MAX = 64;
 
 /**
- * The JSON text of a payload.
+ * Converts a payload to JSON text.
  *
- * Properties that are `undefined` are dropped, as JSON does; whatever else JSON or a `jsonb` column would lose, change
- * or refuse is an error that names its place.
+ * Drops properties that are `undefined`, as JSON does. Rejects every other value that JSON or a `jsonb` column would lose,
+ * change or reject.
  *
- * @param subject what the value is called in errors, such as `payload`.
- * @throws InvalidPayloadError naming the path of the refused value, or when its numbers have more digits than `bytesMax`.
- * @throws PayloadTooLargeError when the text takes more than `bytesMax` bytes of UTF-8.
+ * @param subject name of the value in errors, such as `payload`.
+ * @throws InvalidPayloadError with the path of the rejected value, or if its numbers have more than `bytesMax` digits.
+ * @throws PayloadTooLargeError if the text exceeds `bytesMax` bytes of UTF-8.
  */
 export function encodePayload(payload: unknown, bytesMax: number, subject = 'payload'): string {
   checkValue(payload, { step: subject });
@@ -23,14 +23,17 @@ export function encodePayload(payload: unknown, bytesMax: number, subject = 'pay
     throw new PayloadTooLargeError(subject, bytes, bytesMax);
   }
   if (countExponentDigits(text) > bytesMax) {
-    throw new InvalidPayloadError(subject, `its numbers have more than ${bytesMax} digits, written without exponents`);
+    throw new InvalidPayloadError(
+      subject,
+      `its numbers have more than ${bytesMax} digits when written without exponents`,
+    );
   }
   return text;
 }
 
-/** Where a value stands: a link to its parent. The text of a path is written only when something is refused. */
-interface Place {
-  /** The key or the index in the parent; of the whole value, what it is called. */
+/** Position of a value, as a link to its parent. The text of the path is built only for an error. */
+interface Position {
+  /** Key or index in the parent; for the whole value, its name. */
   readonly step: string | number;
   readonly parent?: Parent;
 }
@@ -38,134 +41,134 @@ interface Place {
 /** An array or an object around the value. */
 interface Parent {
   readonly value: object;
-  readonly place: Place;
-  /** How many are around it. */
+  readonly position: Position;
+  /** Number of arrays and objects around it. */
   readonly depth: number;
 }
 
-function pathOf({ step, parent }: Place): string {
+function toPath({ step, parent }: Position): string {
   if (!parent) {
     return String(step);
   }
-  const path = pathOf(parent.place);
+  const path = toPath(parent.position);
   return typeof step === 'number' ? `${path}[${step}]` : toMemberPath(path, step);
 }
 
 function stringify(payload: unknown, subject: string): string {
   try {
-    // A `toJSON` that answers nothing the second time.
-    return JSON.stringify(payload) ?? refuse({ step: subject }, 'cannot be written as JSON');
+    // A `toJSON` can return nothing at its second call.
+    return JSON.stringify(payload) ?? reject({ step: subject }, 'cannot be written as JSON');
   } catch (error) {
-    // Only code of the caller's own, a getter or a `toJSON` that throws the second time, can end here.
+    // Only a getter or a `toJSON` that throws at its second call gets here.
     throw new InvalidPayloadError(subject, 'cannot be written as JSON', { cause: error });
   }
 }
 
-function checkValue(value: unknown, place: Place): void {
+function checkValue(value: unknown, position: Position): void {
   switch (typeof value) {
     case 'string':
-      return checkText(value, place);
+      return checkText(value, position);
     case 'number':
-      return Number.isFinite(value) ? undefined : refuse(place, `expected a finite number, got ${value}`);
+      return Number.isFinite(value) ? undefined : reject(position, `expected a finite number, got ${value}`);
     case 'boolean':
       return;
     case 'object':
-      return value === null ? undefined : checkObject(value, place);
+      return value === null ? undefined : checkObject(value, position);
     default:
-      return refuse(place, `expected a JSON value, got ${typeof value}`);
+      return reject(position, `expected a JSON value, got ${typeof value}`);
   }
 }
 
-function checkObject(value: object, place: Place): void {
+function checkObject(value: object, position: Position): void {
   try {
-    readObject(value, place);
+    readObject(value, position);
   } catch (error) {
     // A getter that throws, or a revoked proxy.
     throw error instanceof InvalidPayloadError
       ? error
-      : new InvalidPayloadError(pathOf(place), 'cannot be read', { cause: error });
+      : new InvalidPayloadError(toPath(position), 'cannot be read', { cause: error });
   }
 }
 
-function readObject(value: object, place: Place): void {
+function readObject(value: object, position: Position): void {
   if (hasToJson(value)) {
-    return checkConverted(value, place);
+    return checkConverted(value, position);
   }
-  const depth = place.parent ? place.parent.depth + 1 : 0;
-  if (isInside(value, place)) {
-    return refuse(place, 'stands inside itself (a cycle)');
+  const depth = position.parent ? position.parent.depth + 1 : 0;
+  if (isInside(value, position)) {
+    return reject(position, 'contains itself (a cycle)');
   }
   if (depth >= PAYLOAD_DEPTH_MAX) {
-    return refuse(place, `stands deeper than ${PAYLOAD_DEPTH_MAX} levels`);
+    return reject(position, `is nested deeper than ${PAYLOAD_DEPTH_MAX} levels`);
   }
-  const parent = { value, place, depth };
+  const parent = { value, position, depth };
   return Array.isArray(value) ? checkArray(value, parent) : checkMembers(value, parent);
 }
 
-/** Whether a value is one of those around its place. */
-function isInside(value: object, { parent }: Place): boolean {
-  return parent !== undefined && (parent.value === value || isInside(value, parent.place));
+/** Returns whether the value is one of its own parents. */
+function isInside(value: object, { parent }: Position): boolean {
+  return parent !== undefined && (parent.value === value || isInside(value, parent.position));
 }
 
 function checkArray(value: readonly unknown[], parent: Parent): void {
-  // An index loop, since `forEach` skips the holes of sparse arrays, which JSON writes as null.
+  // An index loop: `forEach` skips the holes of sparse arrays, which JSON writes as null.
   for (let index = 0; index < value.length; index += 1) {
     checkValue(value[index], { step: index, parent });
   }
 }
 
 function checkMembers(value: object, parent: Parent): void {
-  // By tag and not by class: a Map of another realm, or any of the platform's own objects, would become `{}` in silence.
+  // Compares tags, not classes: JSON writes a Map of any realm, or a host object, as `{}`.
   const tag = Object.prototype.toString.call(value).slice('[object '.length, -1);
   if (tag === 'String' || tag === 'Number' || tag === 'Boolean') {
-    return checkValue(value.valueOf(), parent.place);
+    return checkValue(value.valueOf(), parent.position);
   }
   const hasOwnTag = tag !== 'Object' && tag !== 'Arguments';
   if (hasOwnTag && (Object.keys(value).length === 0 || tag === 'Error' || tag.endsWith('Array'))) {
     const article = /^[AEIO]/.test(tag) ? 'an' : 'a';
-    return refuse(parent.place, `expected a JSON value, got ${article} ${tag}, which JSON would empty`);
+    return reject(parent.position, `expected a JSON value, got ${article} ${tag}, which JSON writes as empty`);
   }
   for (const [key, member] of Object.entries(value)) {
     if (member !== undefined) {
-      const place = { step: key, parent };
-      checkText(key, place);
-      checkValue(member, place);
+      const position = { step: key, parent };
+      checkText(key, position);
+      checkValue(member, position);
     }
   }
 }
 
-function checkConverted(value: { toJSON(key: string): unknown }, place: Place): void {
+function checkConverted(value: { toJSON(key: string): unknown }, position: Position): void {
   if (isDate(value) && Number.isNaN(value.getTime())) {
-    return refuse(place, 'expected a JSON value, got an invalid date');
+    return reject(position, 'expected a JSON value, got an invalid date');
   }
   let converted: unknown;
   try {
-    // As JSON does, which calls the whole value the member of no name.
-    converted = value.toJSON(place.parent ? String(place.step) : '');
+    // JSON passes an empty key for the whole value.
+    converted = value.toJSON(position.parent ? String(position.step) : '');
   } catch (error) {
-    throw new InvalidPayloadError(pathOf(place), 'its toJSON failed', { cause: error });
+    throw new InvalidPayloadError(toPath(position), 'its toJSON failed', { cause: error });
   }
   if (typeof converted === 'object' && converted !== null && hasToJson(converted)) {
-    return refuse(place, `its toJSON gave ${describeValue(converted)} that has a toJSON itself`);
+    return reject(position, `its toJSON returned ${describeValue(converted)} that has a toJSON itself`);
   }
-  checkValue(converted, place);
+  checkValue(converted, position);
 }
 
 function hasToJson(value: object): value is { toJSON(key: string): unknown } {
   return typeof (value as { toJSON?: unknown }).toJSON === 'function';
 }
 
-function checkText(text: string, place: Place): void {
+function checkText(text: string, position: Position): void {
   if (!isStorableText(text)) {
-    refuse(place, text.isWellFormed() ? 'text holds a NUL character' : 'text holds a lone surrogate');
+    reject(position, text.isWellFormed() ? 'text holds a NUL character' : 'text holds a lone surrogate');
   }
 }
 
-/** The path of a member, such as `payload.items`, or `payload["first name"]`. */
+/** Returns the path of a member, such as `payload.items` or `payload["first name"]`. */
 export function toMemberPath(path: string, key: string): string {
   return /^[A-Za-z_$][\w$]*$/.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`;
 }
 
-function refuse(place: Place, reason: string): never {
-  throw new InvalidPayloadError(pathOf(place), reason);
+function reject(position: Position, reason: string): never {
+  throw new InvalidPayloadError(toPath(position), reason);
 }

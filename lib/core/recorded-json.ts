@@ -1,20 +1,21 @@
 import { byteLength, countExponentDigits } from './text.js';
 
-/** Size limit of `result`, `progress` and `metadata`, in bytes of JSON text. */
+/** Upper bound of `result`, `progress` and `metadata`, in bytes of JSON text. */
 export const RECORDED_JSON_BYTES_MAX = 64 * 1024;
 
-/** SQLite takes JSON of a thousand levels, and the value travels inside some of the queue's own. */
+/** SQLite accepts 1,000 levels of JSON. The value is sent nested in a few levels of the queue's own. */
 const RECORDED_JSON_DEPTH_MAX = 990;
 
-// JSON.stringify writes NUL and lone surrogates as escapes. Every escape is read from the left, so that the second half of
-// an escaped backslash is not taken for the beginning of another; looking back instead took quadratic time.
+// JSON.stringify writes NUL and lone surrogates as escapes. The expression consumes every escape from left to right, so an
+// escaped backslash never starts another one. A lookbehind instead took quadratic time.
 const escapes = /\\(?:u(?:0000|d[89a-f][0-9a-f]{2})|[^])/g;
 const unstorableLength = 6;
 
 /**
- * The JSON text under which a handler's result or progress is kept. Recording must not fail, so nothing is refused:
- * what JSON cannot carry at all is kept as `null`, characters that a `jsonb` column refuses are replaced by U+FFFD, and
- * a text over 64 KiB, with as many digits behind exponents, or with values deeper than 990 levels, gives way to a note of its size.
+ * Returns the JSON text that is stored for a handler's result or progress. Recording must not fail, so no value is rejected:
+ * - a value that is not JSON is stored as `null`;
+ * - U+FFFD replaces characters that a `jsonb` column rejects;
+ * - `{ truncated: true, bytes }` replaces a value over 64 KiB, deeper than 990 levels, or with as many exponent digits.
  */
 export function toRecordedJson(value: unknown): string | null {
   const text = stringifyOrNull(value);
@@ -48,7 +49,7 @@ function stringifyOrNull(value: unknown): string | null {
   try {
     return JSON.stringify(value) ?? null;
   } catch {
-    // A cycle, a BigInt or a failing toJSON: no JSON, so there is no result to keep. The job itself has succeeded.
+    // A cycle, a BigInt or a toJSON that throws: there is no result to store. The job itself has succeeded.
     return null;
   }
 }

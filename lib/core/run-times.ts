@@ -1,10 +1,10 @@
-/** Times of the newest completed jobs of one topic, and how many completed jobs stand for them. */
+/** Run times of the newest completed jobs of one topic, and the number of completed jobs that they represent. */
 export interface RunTimeSample {
   readonly timesMs: readonly number[];
   readonly completed: number;
 }
 
-/** Mean and percentiles in milliseconds; all 0 of no times. */
+/** Mean and percentiles in milliseconds; all 0 when there are no times. */
 export interface RunTimes {
   readonly avgExecutionTime: number;
   readonly p50: number;
@@ -12,7 +12,7 @@ export interface RunTimes {
   readonly p99: number;
 }
 
-/** Joins samples: each time counts for as many jobs as it stands for. */
+/** Merges the samples of several topics. Each time weighs as many jobs as it represents. */
 export function mergeRunTimes(samples: readonly RunTimeSample[]): RunTimes {
   const weighted = samples.flatMap(({ timesMs, completed }) =>
     timesMs.map((ms) => ({ ms, weight: Math.max(1, completed / timesMs.length) })),
@@ -22,7 +22,7 @@ export function mergeRunTimes(samples: readonly RunTimeSample[]): RunTimes {
   const sumMs = weighted.reduce((sum, each) => sum + each.ms * each.weight, 0);
   const percentile = (share: number): number => {
     let below = 0;
-    // The last one stands for itself when rounding leaves a remainder.
+    // Rounding can leave a remainder: the last time covers it.
     return weighted.find((each) => (below += each.weight) >= share * weight - 1e-9)?.ms ?? weighted.at(-1)?.ms ?? 0;
   };
   return {
@@ -34,27 +34,27 @@ export function mergeRunTimes(samples: readonly RunTimeSample[]): RunTimes {
 }
 
 /**
- * Counts of times in buckets that grow by an eighth: a percentile is off by 6 % at most, and histograms of many
- * processes and minutes add up. The keys are bucket numbers, the values counts; it travels as JSON.
+ * Counts run times in buckets, each an eighth wider than the one before: a percentile is off by at most 6 %. Histograms
+ * of several processes and minutes can be added. Keys are bucket numbers, values are counts; stored as JSON.
  */
 export type Histogram = Record<string, number>;
 
 const GROWTH = Math.log(1.125);
 
-/** Takes note of one time in milliseconds. */
+/** Adds one time in milliseconds. */
 export function addTime(histogram: Histogram, timeMs: number): void {
   const bucket = Math.max(0, Math.ceil(Math.log(Math.max(timeMs, 1)) / GROWTH));
   histogram[bucket] = (histogram[bucket] ?? 0) + 1;
 }
 
-/** Adds the counts of `other`. */
+/** Adds the counts of `other` to `histogram`. */
 export function addHistogram(histogram: Histogram, other: Histogram): void {
   for (const [bucket, count] of Object.entries(other)) {
     histogram[bucket] = (histogram[bucket] ?? 0) + count;
   }
 }
 
-/** The time in milliseconds that `share` of the counted ones did not exceed; 0 of none. */
+/** Returns the time in milliseconds that `share` of the counted times do not exceed; 0 for an empty histogram. */
 export function estimatePercentile(histogram: Histogram, share: number): number {
   const buckets = Object.entries(histogram).map(([bucket, count]) => [Number(bucket), count] as const);
   buckets.sort(([left], [right]) => left - right);

@@ -1,4 +1,4 @@
-/** What other queues call it, in small letters and without underscores. */
+/** Options of other queues, in lower case and without underscores, and the option that means the same here. */
 const NAMES_ELSEWHERE: Readonly<Record<string, string>> = {
   // `attempts: 5` is `maxRetries: 4`.
   attempts: 'maxRetries',
@@ -12,51 +12,51 @@ const NAMES_ELSEWHERE: Readonly<Record<string, string>> = {
   startafter: 'runAt',
 };
 
-const KEPT = "how long finished jobs are kept is an option of the module, 'retention'";
-const NOTHING_RECURS = 'nothing recurs by itself: a handler enqueues its next run';
+const KEPT = "the module option 'retention' sets how long finished jobs are kept";
+const NOTHING_RECURS = 'there are no recurring jobs; let the handler enqueue its next run';
 
-/** What to say of a name of theirs that stands for no option of this place. */
-const ANSWERS: Readonly<Record<string, string>> = {
+/** Hints for options of other queues that have no equivalent at this call. */
+const HINTS: Readonly<Record<string, string>> = {
   cron: NOTHING_RECURS,
-  defaultjoboptions: 'defaults for jobs, such as maxRetries and backoff, stand among the other options',
+  defaultjoboptions: 'set defaults for jobs, such as maxRetries and backoff, directly in the module options',
   removeoncomplete: KEPT,
   removeonfail: KEPT,
   repeat: NOTHING_RECURS,
 };
 
-/** `; did you mean 'lease'?` when one of the names is near or means the same, otherwise what else there is to say. */
-export function suggestName(stranger: string, names: readonly string[]): string {
-  const asked = withoutCase(stranger);
-  const meant = own(NAMES_ELSEWHERE, asked);
-  const same = names.find((name) => meant !== undefined && withoutCase(name) === withoutCase(meant));
+/** Returns the end of an error about an unknown name: `; did you mean 'lease'?`, a hint, or the list of known names. */
+export function suggestName(unknown: string, names: readonly string[]): string {
+  const given = normalize(unknown);
+  const equivalent = readOwn(NAMES_ELSEWHERE, given);
+  const same = names.find((name) => equivalent !== undefined && normalize(name) === normalize(equivalent));
   if (same !== undefined) {
-    return `; did you mean '${same}'${asked === 'attempts' ? ', which does not count the first one' : ''}?`;
+    return `; did you mean '${same}'${given === 'attempts' ? ', which does not count the first attempt' : ''}?`;
   }
-  const answer = own(ANSWERS, asked);
-  return answer === undefined ? nearest(stranger, names) : `; ${answer}`;
+  const hint = readOwn(HINTS, given);
+  return hint === undefined ? suggestNearest(unknown, names) : `; ${hint}`;
 }
 
-/** A request over HTTP has `max_retries`. */
-function withoutCase(name: string): string {
+/** Makes `maxRetries` and `max_retries`, the spelling of HTTP requests, equal. */
+function normalize(name: string): string {
   return name.toLowerCase().replaceAll('_', '');
 }
 
-function own(table: Readonly<Record<string, string>>, name: string): string | undefined {
+function readOwn(table: Readonly<Record<string, string>>, name: string): string | undefined {
   return Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
-function nearest(stranger: string, names: readonly string[]): string {
-  const asked = stranger.toLowerCase();
-  const ranked = names.map((name) => ({ name, distance: distanceOf(asked, name.toLowerCase()) }));
+function suggestNearest(unknown: string, names: readonly string[]): string {
+  const given = unknown.toLowerCase();
+  const ranked = names.map((name) => ({ name, distance: measureDistance(given, name.toLowerCase()) }));
   const first = ranked.sort((a, b) => a.distance - b.distance)[0];
-  return first && first.distance <= Math.max(2, Math.ceil(stranger.length * 0.4))
+  return first && first.distance <= Math.max(2, Math.ceil(unknown.length * 0.4))
     ? `; did you mean '${first.name}'?`
-    : `; ${names.length === 0 ? 'none is known' : `known are ${names.join(', ')}`}`;
+    : `; ${names.length === 0 ? 'there are none' : `known are ${names.join(', ')}`}`;
 }
 
-/** `auth` is the beginning of `authenticate`, however far that is. */
-function distanceOf(asked: string, name: string): number {
-  return asked.length > 1 && name.startsWith(asked) ? 0 : editDistance(asked, name);
+/** Returns 0 for a prefix, such as `auth` of `authenticate`; otherwise the edit distance. */
+function measureDistance(given: string, name: string): number {
+  return given.length > 1 && name.startsWith(given) ? 0 : editDistance(given, name);
 }
 
 /** Levenshtein distance, one row at a time. */

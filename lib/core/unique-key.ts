@@ -1,14 +1,14 @@
 import { text } from './option-checks.js';
 
-/** A unique key: 1 to 255 characters that the database can hold. */
+/** A unique key: 1 to 255 characters that the database can store. */
 export const uniqueKeyCheck = text(255);
 
 /**
- * Orders keyed jobs the same way in every process, and as the statements of PostgreSQL do, so that two batches never wait for each
- * other in a circle. Of those with the same key the first stays first.
+ * Compares jobs by topic and unique key. Every process and PostgreSQL's own statements use this order, so that two
+ * batches cannot deadlock. Jobs with equal keys keep their order.
  */
 export function compareUniqueKeys(a: KeyedJob, b: KeyedJob): number {
-  return compare(a.topic, b.topic) || compare(a.uniqueKey ?? '', b.uniqueKey ?? '');
+  return compareBytes(a.topic, b.topic) || compareBytes(a.uniqueKey ?? '', b.uniqueKey ?? '');
 }
 
 interface KeyedJob {
@@ -16,8 +16,8 @@ interface KeyedJob {
   readonly uniqueKey: string | null;
 }
 
-/** By the bytes of UTF-8. UTF-16 has what it writes as surrogates before the last characters that it does not. */
-function compare(a: string, b: string): number {
+/** Compares by UTF-8 bytes. UTF-16 sorts surrogate pairs before U+E000 to U+FFFF. */
+function compareBytes(a: string, b: string): number {
   if (/[\ud800-\udfff]/.test(a + b)) {
     return Buffer.compare(Buffer.from(a), Buffer.from(b));
   }

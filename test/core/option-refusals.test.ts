@@ -84,7 +84,7 @@ describe('an unknown option', () => {
 
   it.each([
     ['connection', "dataSource'"],
-    ['attempts', "maxRetries', which does not count the first one"],
+    ['attempts', "maxRetries', which does not count the first attempt"],
     ['removeOnFail', "retention'"],
   ])('%s is answered with what other queues mean by it: %s', (stranger, name) => {
     expect(refusalOf({ [stranger]: 1 }).message).toBe(`${stranger}: unknown option; did you mean '${name}?`);
@@ -92,7 +92,7 @@ describe('an unknown option', () => {
 
   it('defaultJobOptions is answered with where they are', () => {
     expect(refusalOf({ defaultJobOptions: { attempts: 3 } }).message).toBe(
-      'defaultJobOptions: unknown option; defaults for jobs, such as maxRetries and backoff, stand among the other options',
+      'defaultJobOptions: unknown option; set defaults for jobs, such as maxRetries and backoff, directly in the module options',
     );
   });
 

@@ -32,13 +32,13 @@ describe('a value that no payload may hold', () => {
     ['text with a high surrogate alone', 'a\ud83d', 'text holds a lone surrogate'],
     ['text with a low surrogate alone', '\ude00a', 'text holds a lone surrogate'],
     ['an invalid date', new Date(NaN), 'expected a JSON value, got an invalid date'],
-    ['a Map', new Map([[1, 2]]), 'expected a JSON value, got a Map, which JSON would empty'],
-    ['a Set', new Set([1]), 'expected a JSON value, got a Set, which JSON would empty'],
-    ['a WeakMap', new WeakMap(), 'expected a JSON value, got a WeakMap, which JSON would empty'],
-    ['a promise', Promise.resolve(1), 'expected a JSON value, got a Promise, which JSON would empty'],
-    ['a regular expression', /a/, 'expected a JSON value, got a RegExp, which JSON would empty'],
-    ['an ArrayBuffer', new ArrayBuffer(1), 'expected a JSON value, got an ArrayBuffer, which JSON would empty'],
-    ['a typed array', new Uint8Array(1), 'expected a JSON value, got a Uint8Array, which JSON would empty'],
+    ['a Map', new Map([[1, 2]]), 'expected a JSON value, got a Map, which JSON writes as empty'],
+    ['a Set', new Set([1]), 'expected a JSON value, got a Set, which JSON writes as empty'],
+    ['a WeakMap', new WeakMap(), 'expected a JSON value, got a WeakMap, which JSON writes as empty'],
+    ['a promise', Promise.resolve(1), 'expected a JSON value, got a Promise, which JSON writes as empty'],
+    ['a regular expression', /a/, 'expected a JSON value, got a RegExp, which JSON writes as empty'],
+    ['an ArrayBuffer', new ArrayBuffer(1), 'expected a JSON value, got an ArrayBuffer, which JSON writes as empty'],
+    ['a typed array', new Uint8Array(1), 'expected a JSON value, got a Uint8Array, which JSON writes as empty'],
   ])('is refused with its path: %s', (_name, value, reason) => {
     for (const [payload, path] of [
       [value, 'payload'],
@@ -106,12 +106,12 @@ describe('the path of a refused value', () => {
   });
 });
 
-describe('a payload that stands inside itself', () => {
+describe('a payload that contains itself', () => {
   it('is refused where the circle closes, in an object', () => {
     const order: Record<string, unknown> = { lines: [] };
     (order.lines as unknown[]).push({ order });
 
-    expect(refusalOf(order).message).toBe('payload.lines[0].order: stands inside itself (a cycle)');
+    expect(refusalOf(order).message).toBe('payload.lines[0].order: contains itself (a cycle)');
   });
 
   it('is refused where the circle closes, in an array', () => {
@@ -134,12 +134,12 @@ describe('a payload that is too deep', () => {
     expect(() => encodePayload(nested(64), MIB)).not.toThrow();
     expect(refusalOf(nested(65))).toMatchObject({
       path: `payload${'.a'.repeat(64)}`,
-      reason: 'stands deeper than 64 levels',
+      reason: 'is nested deeper than 64 levels',
     });
   });
 
   it('is refused without a stack overflow, however deep it is', () => {
-    expect(refusalOf(nested(100_000)).reason).toBe('stands deeper than 64 levels');
+    expect(refusalOf(nested(100_000)).reason).toBe('is nested deeper than 64 levels');
   });
 
   it('is refused when each toJSON gives another level', () => {
@@ -149,7 +149,7 @@ describe('a payload that is too deep', () => {
       }
     }
 
-    expect(refusalOf(new Endless()).reason).toBe('stands deeper than 64 levels');
+    expect(refusalOf(new Endless()).reason).toBe('is nested deeper than 64 levels');
   });
 });
 
@@ -172,7 +172,7 @@ describe('a toJSON', () => {
     ['a BigInt', 1n, 'expected a JSON value, got bigint'],
     ['undefined', undefined, 'expected a JSON value, got undefined'],
     ['NUL', '\u0000', 'text holds a NUL character'],
-    ['a Map', new Map(), 'expected a JSON value, got a Map, which JSON would empty'],
+    ['a Map', new Map(), 'expected a JSON value, got a Map, which JSON writes as empty'],
   ])('that gives %s is refused for that', (_name, given, reason) => {
     expect(refusalOf({ value: { toJSON: () => given } })).toMatchObject({ path: 'payload.value', reason });
   });
@@ -180,7 +180,7 @@ describe('a toJSON', () => {
   it('that gives something with a toJSON of its own is refused, since JSON does not ask twice', () => {
     expect(refusalOf([{ toJSON: () => new URL('http://a.example/') }])).toMatchObject({
       path: 'payload[0]',
-      reason: 'its toJSON gave an object that has a toJSON itself',
+      reason: 'its toJSON returned an object that has a toJSON itself',
     });
   });
 

@@ -36,9 +36,9 @@ describe('the fields of a request', () => {
 
   it('that other queues have name the one here', () => {
     expect(complaintsOf({ topic: 'a', payload: 1, attempts: 3, jobId: 'k', repeat: {} })).toMatchObject({
-      attempts: "unknown field; did you mean 'max_retries', which does not count the first one?",
+      attempts: "unknown field; did you mean 'max_retries', which does not count the first attempt?",
       jobId: "unknown field; did you mean 'unique_key'?",
-      repeat: 'unknown field; nothing recurs by itself: a handler enqueues its next run',
+      repeat: 'unknown field; there are no recurring jobs; let the handler enqueue its next run',
     });
   });
 });

@@ -56,7 +56,7 @@ const options: [string, object, string][] = [
   [
     'what is no option of a job here',
     { removeOnComplete: true },
-    "removeOnComplete: unknown option; how long finished jobs are kept is an option of the module, 'retention'",
+    "removeOnComplete: unknown option; the module option 'retention' sets how long finished jobs are kept",
   ],
   ['a name of another case', { maxretries: 1 }, "maxretries: unknown option; did you mean 'maxRetries'?"],
   ['runAt as text', { runAt: '2030-01-01' }, 'runAt: expected a Date between the years 1970 and 9999'],
