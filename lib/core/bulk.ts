@@ -55,9 +55,9 @@ export const BULK_JOBS_MAX = 10_000;
 
 /** @throws InvalidOptionsError naming the member that is refused. */
 export function readBulkRequest(given: BulkRequest): BulkOrder {
-  const { action, ids, filter, dryRun } = readOptions(bulkTable, given);
+  const { action, ids, filter, dryRun } = readOptions(BULK_OPTIONS, given);
   if (action === undefined) {
-    throw new InvalidOptionsError('action', `expected ${bulkTable.action.check.expects}, got nothing`);
+    throw new InvalidOptionsError('action', `expected ${BULK_OPTIONS.action.check.expects}, got nothing`);
   }
   if ((ids === null) === (filter === null)) {
     throw new InvalidOptionsError('ids', 'expected either ids or filter');
@@ -68,6 +68,7 @@ export function readBulkRequest(given: BulkRequest): BulkOrder {
 /** Ids as the database writes them, each once. */
 export const idsCheck: Check<readonly string[]> = {
   expects: `a list of 1 to ${BULK_JOBS_MAX} job ids`,
+  schema: { type: 'array', items: { type: 'string', format: 'uuid' }, minItems: 1, maxItems: BULK_JOBS_MAX },
   parse: (value, path) => {
     if (!Array.isArray(value) || value.length === 0 || value.length > BULK_JOBS_MAX) {
       return undefined;
@@ -97,15 +98,18 @@ const filterCheck: Check<ListFilter> = {
   },
 };
 
-const bulkTable = {
-  action: { default: undefined, check: oneOf(...BULK_ACTIONS), meaning: 'what is done' } as Option<
+/** Each member of a {@link BulkRequest}, once. */
+export const BULK_OPTIONS = {
+  action: { default: undefined, check: oneOf(...BULK_ACTIONS), meaning: 'what to do' } as Option<
     BulkAction | undefined
   >,
-  ids: { default: null, check: idsCheck, meaning: 'the jobs that are meant' } as Option<readonly string[] | null>,
+  ids: { default: null, check: idsCheck, meaning: 'which jobs; either these or a filter' } as Option<
+    readonly string[] | null
+  >,
   filter: {
     default: null,
     check: filterCheck,
-    meaning: 'what the jobs that are meant have',
+    meaning: 'which jobs: the first 10,000 that match',
   } as Option<ListFilter | null>,
-  dryRun: { default: false, check: flag, meaning: 'only say what would happen' },
+  dryRun: { default: false, check: flag, meaning: 'only count; change nothing' },
 };

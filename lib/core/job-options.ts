@@ -3,7 +3,7 @@ import type { Duration } from './duration.js';
 import { InvalidOptionsError } from './errors.js';
 import type { EnqueueOptions } from './job.js';
 import type { Check, Option } from './option-checks.js';
-import { dateCheck, duration, flag, readOptions, recordCheck } from './option-checks.js';
+import { dateCheck, duration, flag, jsonCheck, readOptions, recordCheck } from './option-checks.js';
 import { backoffCheck, concurrencyCheck, maxRetriesCheck, priorityCheck, timeoutCheck } from './options.js';
 import { encodePayload } from './payload.js';
 import { RECORDED_JSON_BYTES_MAX } from './recorded-json.js';
@@ -83,7 +83,7 @@ export function readNewJobOptions(job: EnqueueOptions): EnqueueSettings {
 
 /** Written member by member: every job passes here. */
 function enqueueSettings(given: EnqueueOptions, others?: readonly string[]): EnqueueSettings {
-  const options = readOptions(enqueueTable, given, '', others);
+  const options = readOptions(ENQUEUE_OPTIONS, given, '', others);
   if (given.runAt !== undefined && given.delay !== undefined) {
     throw new InvalidOptionsError('delay', 'contradicts runAt; give one of the two');
   }
@@ -121,7 +121,7 @@ export interface RequeueOptions {
 
 /** {@link RequeueOptions}, checked; `payload` not yet. `undefined` where the row stays as it is. */
 export function readRequeueOptions(given: RequeueOptions = {}): RequeueOptions {
-  return readOptions(requeueTable, given);
+  return readOptions(REQUEUE_OPTIONS, given);
 }
 
 const handlerBackoffCheck: Check<Backoff | BackoffFunction> = {
@@ -143,21 +143,23 @@ const handlerTable = {
   transactional: { default: false, check: flag, meaning: 'completion commits with the effects' } as Option<boolean>,
 };
 
-const enqueueTable = {
+/** Each option of an enqueue, once. */
+export const ENQUEUE_OPTIONS = {
   runAt: optional(dateCheck, 'not before this moment'),
-  delay: { default: 0, check: duration(0), meaning: 'not before this long from now' },
+  delay: { default: 0, check: duration(0), meaning: 'not before this long from now; not together with runAt' },
   maxRetries: optional(maxRetriesCheck, 'retries after the first attempt'),
-  priority: optional(priorityCheck, 'lower runs first'),
+  priority: optional(priorityCheck, 'lower runs first; default 0'),
   timeout: optional(timeoutCheck, 'limit of one attempt'),
   backoff: optional(backoffCheck, 'how long retries wait'),
   uniqueKey: optional(uniqueKeyCheck, 'one unfinished job per topic and key'),
-  metadata: optional(recordCheck, "the caller's notes"),
+  metadata: optional(recordCheck, "the caller's notes, at most 64 KiB"),
 };
 
-const requeueTable = {
-  payload: optional({ expects: 'a JSON value', parse: (value) => value }, 'a corrected payload'),
-  runAt: optional(dateCheck, 'not before this moment'),
-  maxRetries: optional(maxRetriesCheck, 'retries after the first attempt'),
+/** Each change that a requeue takes, once. */
+export const REQUEUE_OPTIONS = {
+  payload: optional(jsonCheck, 'a corrected payload; default: unchanged'),
+  runAt: optional(dateCheck, 'not before this moment; default: now'),
+  maxRetries: optional(maxRetriesCheck, 'retries after the first attempt; default: unchanged'),
 };
 
 /** Of a call without options, as most are: read once. */

@@ -3,8 +3,8 @@ import { InvalidOptionsError } from './errors.js';
 import type { JobFilter } from './job.js';
 import { JOB_STATUSES, parseJobId } from './job-state.js';
 import type { JobStatus } from './job-state.js';
-import type { Check, Option, OptionValues } from './option-checks.js';
-import { dateCheck, flag, integer, listOf, oneOf, readOptions, text } from './option-checks.js';
+import type { Option, OptionValues } from './option-checks.js';
+import { dateCheck, flag, integer, oneOf, oneOrMany, readOptions, text } from './option-checks.js';
 import { topicNameCheck } from './topic.js';
 
 /** So many jobs stand on a page, unless somebody asks for another number, and at most. */
@@ -37,7 +37,7 @@ export interface ListFilter {
  * @throws InvalidOptionsError naming the member that is refused, or a cursor of another filter.
  */
 export function readListFilter(given: JobFilter = {}, path = ''): ListFilter {
-  const read = readOptions(filterTable, given, path);
+  const read = readOptions(LIST_OPTIONS, given, path);
   ensureNoContradiction(read, path);
   const { topic, status, limit, offset, cursor, ...others } = read;
   const statuses: readonly JobStatus[] | null = others.due === null ? status : ['pending'];
@@ -89,7 +89,7 @@ function fingerprint(conditions: Conditions): string {
   return (hash >>> 0).toString(36);
 }
 
-function ensureNoContradiction(given: OptionValues<typeof filterTable>, path: string): void {
+function ensureNoContradiction(given: OptionValues<typeof LIST_OPTIONS>, path: string): void {
   const { status, due, q, errorKey, offset, cursor } = given;
   const at = (name: string): string => (path ? `${path}.${name}` : name);
   if (cursor !== null && offset > 0) {
@@ -104,38 +104,36 @@ function ensureNoContradiction(given: OptionValues<typeof filterTable>, path: st
   }
 }
 
-/** One or a list of them; read as a list. */
-function oneOrMany<T>(member: Check<T>): Check<readonly T[]> {
-  const many = listOf(member);
-  return {
-    expects: `${member.expects}, or a list of such`,
-    parse: (value, path) => {
-      if (Array.isArray(value)) {
-        return many.parse(value, path);
-      }
-      const one = member.parse(value, path);
-      return one === undefined ? undefined : Object.freeze([one]);
-    },
-  };
-}
-
-const filterTable = {
+/** Each member of a {@link JobFilter}, once. */
+export const LIST_OPTIONS = {
   topic: { default: null, check: oneOrMany(topicNameCheck), meaning: 'of one of these topics' } as Option<
     readonly string[] | null
   >,
   status: { default: null, check: oneOrMany(oneOf(...JOB_STATUSES)), meaning: 'in one of these statuses' } as Option<
     readonly JobStatus[] | null
   >,
-  due: { default: null, check: flag, meaning: 'pending, and whether their time has come' } as Option<boolean | null>,
-  q: { default: null, check: text(SEARCH_LENGTH_MAX), meaning: 'id, topic prefix or part of an error' } as Option<
-    string | null
-  >,
-  errorKey: { default: null, check: errorKeyCheck, meaning: 'exactly this error' } as Option<string | null>,
+  due: {
+    default: null,
+    check: flag,
+    meaning: 'pending jobs only: those that are due (true) or wait for their time (false); searches the first 10,000',
+  } as Option<boolean | null>,
+  q: {
+    default: null,
+    check: text(SEARCH_LENGTH_MAX),
+    meaning: 'an exact id, a topic prefix, or part of an error; searches the newest 10,000 failed jobs for errors',
+  } as Option<string | null>,
+  errorKey: {
+    default: null,
+    check: errorKeyCheck,
+    meaning: 'failed jobs with exactly this error; searches the same 10,000; not together with q',
+  } as Option<string | null>,
   createdFrom: { default: null, check: dateCheck, meaning: 'created at this moment or later' } as Option<Date | null>,
   createdTo: { default: null, check: dateCheck, meaning: 'created before this moment' } as Option<Date | null>,
   limit: { default: PAGE_JOBS, check: integer(1, PAGE_JOBS_MAX), meaning: 'jobs on a page' },
-  offset: { default: 0, check: integer(0, OFFSET_MAX), meaning: 'jobs to skip' },
-  cursor: { default: null, check: text(CURSOR_LENGTH_MAX), meaning: 'nextCursor of the page before' } as Option<
-    string | null
-  >,
+  offset: { default: 0, check: integer(0, OFFSET_MAX), meaning: 'jobs to skip; not together with cursor' },
+  cursor: {
+    default: null,
+    check: text(CURSOR_LENGTH_MAX),
+    meaning: 'the cursor that the previous page returned, with the same filter',
+  } as Option<string | null>,
 };

@@ -4,10 +4,17 @@ import { InvalidOptionsError } from './errors.js';
 import { DURATION_MAX_MS, formatDuration, parseDuration } from './duration.js';
 import { suggestName } from './suggestion.js';
 
-/** Judges one value of an option and gives it its final form. */
+/** JSON Schema, draft 2020-12, as OpenAPI 3.1 uses it. */
+export interface JsonSchema {
+  readonly [keyword: string]: unknown;
+}
+
+/** Checks one value of an option and converts it to its final form. */
 export interface Check<T> {
   /** Completes "expected …, got …". */
   readonly expects: string;
+  /** Describes the value in a request. Every check that a request uses has one. */
+  readonly schema?: JsonSchema;
   /** The value in its final form, or `undefined` when it is refused. `path` names the option in errors of parts. */
   parse(value: unknown, path: string): T | undefined;
 }
@@ -92,6 +99,7 @@ export function checked<T>(check: Check<T>, value: unknown, path: string): T {
 export function integer(min: number, max: number): Check<number> {
   return {
     expects: `a whole number from ${min} to ${max}`,
+    schema: { type: 'integer', minimum: min, maximum: max },
     parse: (value) =>
       typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max ? value + 0 : undefined,
   };
@@ -113,6 +121,10 @@ export function duration(minMs: number, maxMs = DURATION_MAX_MS): Check<number> 
   const most = hasMax ? '' : `; at most ${formatDuration(DURATION_MAX_MS)}`;
   return {
     expects: `a duration${bounds}, in milliseconds or such as '30s' (ms, s, m, h, d${most})`,
+    schema: {
+      description: "Milliseconds, or text such as '250ms', '30s', '10m', '1h', '7d'",
+      oneOf: [{ type: 'number', minimum: minMs }, { type: 'string' }],
+    },
     parse: (value) => {
       const ms = parseDuration(value);
       return ms !== undefined && ms >= minMs && ms <= maxMs ? ms : undefined;
@@ -124,13 +136,18 @@ export function duration(minMs: number, maxMs = DURATION_MAX_MS): Check<number> 
 export function oneOf<const T extends string>(...words: readonly T[]): Check<T> {
   return {
     expects: words.map((word) => `'${word}'`).join(' or '),
+    schema: { enum: words },
     parse: (value) => words.find((word) => word === value),
   };
 }
 
+/** Any value: the payload encoder checks what JSON cannot hold. */
+export const jsonCheck: Check<unknown> = { expects: 'a JSON value', schema: {}, parse: (value) => value };
+
 /** Any object but a list. */
 export const recordCheck: Check<Record<string, unknown>> = {
   expects: 'an object',
+  schema: { type: 'object' },
   parse: (value) =>
     typeof value === 'object' && value !== null && !Array.isArray(value)
       ? (value as Record<string, unknown>)
@@ -140,6 +157,7 @@ export const recordCheck: Check<Record<string, unknown>> = {
 /** `true` or `false`, and nothing that is like them. */
 export const flag: Check<boolean> = {
   expects: 'true or false',
+  schema: { type: 'boolean' },
   parse: (value) => (typeof value === 'boolean' ? value : undefined),
 };
 
@@ -147,6 +165,7 @@ export const flag: Check<boolean> = {
 export function text(lengthMax: number): Check<string> {
   return {
     expects: `text of 1 to ${lengthMax} characters without NUL or lone surrogates`,
+    schema: { type: 'string', minLength: 1, maxLength: lengthMax },
     parse: (value) =>
       typeof value === 'string' && value.length > 0 && value.length <= lengthMax && isStorableText(value)
         ? value
@@ -158,6 +177,7 @@ export function text(lengthMax: number): Check<string> {
 export function listOf<T>(member: Check<T>): Check<readonly T[]> {
   return {
     expects: `a non-empty list of ${member.expects}`,
+    schema: { type: 'array', items: member.schema ?? {}, minItems: 1 },
     parse: (value, path) => {
       if (!Array.isArray(value) || value.length === 0) {
         return undefined;
@@ -167,9 +187,29 @@ export function listOf<T>(member: Check<T>): Check<readonly T[]> {
   };
 }
 
+/** Largest list of {@link oneOrMany}. */
+const MANY_MAX = 1_000;
+
+/** One value, or a list of 1 to 1,000; always returns a list. */
+export function oneOrMany<T>(member: Check<T>): Check<readonly T[]> {
+  const many = listOf(member);
+  return {
+    expects: `${member.expects}, or a list of 1 to ${MANY_MAX} such`,
+    schema: { oneOf: [member.schema ?? {}, { ...many.schema, maxItems: MANY_MAX }] },
+    parse: (value, path) => {
+      if (Array.isArray(value)) {
+        return value.length <= MANY_MAX ? many.parse(value, path) : undefined;
+      }
+      const one = member.parse(value, path);
+      return one === undefined ? undefined : Object.freeze([one]);
+    },
+  };
+}
+
 /** A moment of a job: years 1970 to 9999, which both databases write in one fixed width. A copy: the caller may change his own. */
 export const dateCheck: Check<Date> = {
   expects: 'a Date between the years 1970 and 9999',
+  schema: { type: 'string', format: 'date-time' },
   parse: (value) => {
     const year = isDate(value) ? value.getUTCFullYear() : NaN;
     return year >= 1970 && year <= 9999 ? new Date(value as Date) : undefined;

@@ -10,6 +10,7 @@ export type TopicName = string | { readonly name: string };
 /** The text of a topic that is given in either way. */
 export const topicNameCheck: Check<string> = {
   expects: topicCheck.expects,
+  schema: topicCheck.schema!,
   parse: (value, path) => {
     const isTyped = typeof value === 'object' && value !== null && 'name' in value;
     return topicCheck.parse(isTyped ? value.name : value, path);
