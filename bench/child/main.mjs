@@ -39,7 +39,7 @@ const verbs = {
   tally: (topics) => queue.tally(topics),
   serve: (adminToken) => /** @type {Promise<string>} */ (queue.serve?.(adminToken)),
   http: askOverHttp,
-  service: (input) => askService(queue.service, input),
+  service: (input) => askService(queue.engine, input),
   statements: async () => statements.count(),
   usage: async () => process.cpuUsage(),
   close: () => queue.close(),

@@ -3,10 +3,10 @@ import { nowMs } from './clock.mjs';
 /**
  * Asks the queue what people ask it, and notes how long each call took.
  *
- * @param {any} service what `JobsService` and the engine have in common
+ * @param {any} engine
  * @param {{ calls: number }} input
  */
-export async function askService(service, { calls }) {
+export async function askService(engine, { calls }) {
   /** @type {Record<string, number[]>} */
   const timesMs = {};
   /** @param {string} name @param {(n: number) => Promise<unknown>} call */
@@ -21,14 +21,14 @@ export async function askService(service, { calls }) {
 
   /** @type {string[]} */
   const ids = [];
-  await service.enqueue('work', { n: 0 });
-  await measure('enqueue', async () => ids.push((await service.enqueue('work', { n: 0 })).id));
-  await measure('get', (n) => service.get(ids[n]));
-  await measure('list', () => service.list());
-  await measure('list by topic and status', () => service.list({ topic: 'work', status: 'pending' }));
-  await measure('stats', () => service.stats());
-  await measure('cancel', (n) => service.cancel(ids[n]));
-  await measure('requeue', (n) => service.requeue(ids[n]));
-  await measure('delete', (n) => service.delete(ids[n]));
+  await engine.enqueue('work', { n: 0 });
+  await measure('enqueue', async () => ids.push((await engine.enqueue('work', { n: 0 })).id));
+  await measure('get', (n) => engine.jobs.get(ids[n]));
+  await measure('list', () => engine.jobs.list());
+  await measure('list by topic and status', () => engine.jobs.list({ topic: 'work', status: 'pending' }));
+  await measure('stats', () => engine.stats.get());
+  await measure('cancel', (n) => engine.jobs.cancel(ids[n]));
+  await measure('requeue', (n) => engine.jobs.requeue(ids[n]));
+  await measure('delete', (n) => engine.jobs.delete(ids[n]));
   return timesMs;
 }

@@ -124,7 +124,7 @@ export function contenderNamed(name) {
  * @property {(topics: string[]) => Promise<Tally>} tally what the table says
  * @property {() => Promise<Record<string, unknown>>} facts settings as they hold, for assertions and for the record
  * @property {() => Promise<void>} close
- * @property {any} [service] what applications ask; ours only
+ * @property {any} [engine] what applications ask; ours only
  * @property {(adminToken: string) => Promise<string>} [serve] answers over HTTP, at this address; ours only
  *
  * @typedef {{ n: number, sentMs?: number, pad?: string }} Payload

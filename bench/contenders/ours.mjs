@@ -24,7 +24,7 @@ export async function open(address, { driver, ...options }) {
       await engine.start();
     },
     ...tableOf(app, dataSource, options.retention === 0),
-    service: engine,
+    engine,
     close: async () => {
       await engine.close();
       await store.close();

@@ -97,7 +97,7 @@ export class JobsController {
   })
   async list({ query }: Call<FieldTable, typeof LIST>): Promise<JsonAnswer<WireJobPage>> {
     const { limit, offset, cursor } = query;
-    const page = await this.engine.list(withoutGaps({ ...this.filterOf(query), limit, offset, cursor }));
+    const page = await this.engine.jobs.list(withoutGaps({ ...this.filterOf(query), limit, offset, cursor }));
     return jsonAnswer(200, wirePage(page, await this.wireJobs.allShown(page.items)));
   }
 
@@ -152,7 +152,7 @@ export class JobsController {
   async requeue({ id, visit, body }: Call<typeof REQUEUE>): Promise<JsonAnswer<WireJob>> {
     await this.ensureReached(id);
     const { payload, run_at: runAt, max_retries: maxRetries } = body;
-    const job = await this.engine.requeue(id, withoutGaps({ payload, runAt, maxRetries }));
+    const job = await this.engine.jobs.requeue(id, withoutGaps({ payload, runAt, maxRetries }));
     const change = payload === undefined ? '' : ' with another payload';
     this.log.note(visit, `${JOB_ACTIONS.requeue.done} ${nameOf(job)}${change}`);
     return jsonAnswer(200, await this.wireJobs.shown(job));
@@ -169,7 +169,7 @@ export class JobsController {
   })
   async promote({ id, visit }: Call): Promise<JsonAnswer<WireJob>> {
     await this.ensureReached(id);
-    const job = await this.engine.promote(id);
+    const job = await this.engine.jobs.promote(id);
     this.log.note(visit, `${JOB_ACTIONS.promote.done} ${nameOf(job)}`);
     return jsonAnswer(200, await this.wireJobs.shown(job));
   }
@@ -188,7 +188,7 @@ export class JobsController {
   })
   async cancel({ id, visit }: Call): Promise<JsonAnswer<WireJob>> {
     await this.ensureReached(id);
-    const job = await this.engine.cancel(id);
+    const job = await this.engine.jobs.cancel(id);
     const isAsked = job.status === 'processing';
     this.log.note(visit, isAsked ? `asked ${nameOf(job)} to end` : `${JOB_ACTIONS.cancel.done} ${nameOf(job)}`);
     return jsonAnswer(isAsked ? 202 : 200, await this.wireJobs.shown(job));
@@ -205,7 +205,7 @@ export class JobsController {
   })
   async delete({ id, visit }: Call): Promise<HttpAnswer> {
     await this.ensureReached(id);
-    await this.engine.delete(id);
+    await this.engine.jobs.delete(id);
     this.log.note(visit, `${JOB_ACTIONS.delete.done} job ${id}`);
     return emptyAnswer();
   }
@@ -219,7 +219,7 @@ export class JobsController {
 
   /** @throws JobNotFoundError; ApiError 403 for a job of a topic that callers do not reach. */
   private async reached(id: string): Promise<Job> {
-    const job = await this.engine.get(id);
+    const job = await this.engine.jobs.get(id);
     if (!job) {
       throw new JobNotFoundError(id);
     }

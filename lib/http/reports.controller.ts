@@ -33,7 +33,7 @@ export class ReportsController {
     answers: { 200: { meaning: 'Counts and times', schema: ref('JobStats') } },
   })
   async stats({ query: { topic } }: Query<typeof TOPICS>): Promise<JsonAnswer<WireStats>> {
-    return jsonAnswer(200, wireStats(await this.engine.reports.stats(this.access.narrowed(topic))));
+    return jsonAnswer(200, wireStats(await this.engine.stats.get(this.access.narrowed(topic))));
   }
 
   @ApiRoute({
@@ -45,7 +45,7 @@ export class ReportsController {
     answers: { 200: { meaning: 'Every minute of the window, oldest first', schema: ref('Timeseries') } },
   })
   async timeseries({ query: { topic, minutes = 60 } }: Query<typeof TIMESERIES>): Promise<JsonAnswer<WireTimeseries>> {
-    const points = await this.engine.reports.timeseries(minutes, this.access.narrowed(topic));
+    const points = await this.engine.stats.timeseries(minutes, this.access.narrowed(topic));
     return jsonAnswer(200, wireTimeseries(points));
   }
 
@@ -58,7 +58,7 @@ export class ReportsController {
     answers: { 200: { meaning: 'At most 100 groups, most frequent first', schema: ref('ErrorGroups') } },
   })
   async errors({ query: { topic } }: Query<typeof TOPICS>): Promise<JsonAnswer<WireErrors>> {
-    const { items, window } = await this.engine.reports.errors(this.access.narrowed(topic));
+    const { items, window } = await this.engine.errors.list(this.access.narrowed(topic));
     return jsonAnswer(200, wireErrors(await this.wireJobs.errorsShown(items), window));
   }
 

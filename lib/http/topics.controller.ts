@@ -29,7 +29,7 @@ export class TopicsController {
     },
   })
   async topics(): Promise<JsonAnswer<WireTopicList>> {
-    const topics = await this.engine.reports.topics(this.access.topics);
+    const topics = await this.engine.topics.list(this.access.topics);
     return jsonAnswer(200, wireTopics(topics));
   }
 
@@ -43,7 +43,7 @@ export class TopicsController {
   })
   async pause({ visit, body: { topic } }: ApiCall<typeof TOPIC>): Promise<HttpAnswer> {
     this.access.ensureTopics([topic]);
-    await this.engine.pause(topic);
+    await this.engine.topics.pause(topic);
     this.log.note(visit, `paused the topic '${topic}'`);
     return emptyAnswer();
   }
@@ -58,7 +58,7 @@ export class TopicsController {
   })
   async resume({ visit, body: { topic } }: ApiCall<typeof TOPIC>): Promise<HttpAnswer> {
     this.access.ensureTopics([topic]);
-    await this.engine.resume(topic);
+    await this.engine.topics.resume(topic);
     this.log.note(visit, `resumed the topic '${topic}'`);
     return emptyAnswer();
   }

@@ -35,7 +35,7 @@ export class WireJobs {
   }
 
   private async errorShown(group: ErrorGroup): Promise<ErrorGroup | undefined> {
-    const job = await this.engine.get(group.sampleId);
+    const job = await this.engine.jobs.get(group.sampleId);
     if (!job) {
       // Deleted in this moment: nobody can say what would be left of its message.
       return undefined;

@@ -5,9 +5,13 @@ import type { JobEvent } from '../core/job-events.js';
 import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats } from '../core/job.js';
 import type { JobHandlerFunction } from '../core/job-handler.js';
 import type { JobHandlerOptions, RequeueOptions } from '../core/job-options.js';
+import type { BulkActions } from '../engine/admin/bulk-actions.js';
+import type { ErrorStats } from '../engine/admin/error-stats.js';
 import type { WhenIdleOptions } from '../engine/admin/idle-watch.js';
+import type { TopicAdmin } from '../engine/admin/topic-admin.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import type { AnyNewJob, JobTopic, TopicLike } from '../core/job-topic.js';
+import { toTopicName } from '../core/job-topic.js';
 import type { TopicName } from '../core/topic.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { Option } from '../core/option-checks.js';
@@ -40,10 +44,21 @@ const enqueueManyTable = {
  */
 @Injectable()
 export class JobsService {
+  /** Re-queues, promotes, cancels and deletes many jobs at once. */
+  readonly bulk: BulkActions;
+  /** Lists topics with their counts. */
+  readonly topics: TopicAdmin;
+  /** Groups failed jobs by their error. */
+  readonly errors: ErrorStats;
+
   constructor(
     @Inject(JobsEngine) private readonly engine: JobsEngine,
     @Inject(HandlerPipeline) private readonly pipeline: HandlerPipeline,
-  ) {}
+  ) {
+    this.bulk = engine.bulk;
+    this.topics = engine.topics;
+    this.errors = engine.errors;
+  }
 
   /**
    * Stores a job. Resolves when it is committed: from then on it runs, whatever crashes.
@@ -111,7 +126,7 @@ export class JobsService {
 
   /** The job, or `null` when there is none with this id. What its payload is, `T`, only the caller can know. */
   get<T = unknown>(id: string): Promise<Job<T> | null> {
-    return this.engine.get(id) as Promise<Job<T> | null>;
+    return this.engine.jobs.get(id) as Promise<Job<T> | null>;
   }
 
   /**
@@ -123,12 +138,12 @@ export class JobsService {
   getByKey<T>(topic: JobTopic<T, unknown>, uniqueKey: string): Promise<Job<T> | null>;
   getByKey<T = unknown>(topic: string, uniqueKey: string): Promise<Job<T> | null>;
   getByKey(topic: TopicName, uniqueKey: string): Promise<Job | null> {
-    return this.engine.getByKey(topic, uniqueKey);
+    return this.engine.jobs.getByKey(topic, uniqueKey);
   }
 
   /** A page of jobs, newest first. @throws InvalidOptionsError for a filter that is refused. */
   list(filter?: JobFilter): Promise<JobPage> {
-    return this.engine.list(filter);
+    return this.engine.jobs.list(filter);
   }
 
   /**
@@ -138,7 +153,7 @@ export class JobsService {
    * InvalidPayloadError, PayloadTooLargeError and InvalidOptionsError for changes that are refused.
    */
   requeue(id: string, changes?: RequeueOptions): Promise<Job> {
-    return this.engine.requeue(id, changes);
+    return this.engine.jobs.requeue(id, changes);
   }
 
   /**
@@ -148,7 +163,7 @@ export class JobsService {
    * @throws JobNotFoundError; JobStateError when it is not pending.
    */
   promote(id: string): Promise<Job> {
-    return this.engine.promote(id);
+    return this.engine.jobs.promote(id);
   }
 
   /**
@@ -158,12 +173,12 @@ export class JobsService {
    * @throws JobNotFoundError; JobStateError when it has ended already.
    */
   cancel(id: string): Promise<Job> {
-    return this.engine.cancel(id);
+    return this.engine.jobs.cancel(id);
   }
 
   /** Removes a job. @throws JobNotFoundError; JobStateError while it is processing, or a foreign key holds it. */
   delete(id: string): Promise<void> {
-    return this.engine.delete(id);
+    return this.engine.jobs.delete(id);
   }
 
   /**
@@ -171,8 +186,8 @@ export class JobsService {
    *
    * @throws InvalidOptionsError for a topic that is none.
    */
-  stats(topic?: TopicName): Promise<JobStats> {
-    return this.engine.stats(topic);
+  async stats(topic?: TopicName): Promise<JobStats> {
+    return this.engine.stats.get(topic === undefined ? null : toTopicName(topic));
   }
 
   /**
@@ -183,12 +198,12 @@ export class JobsService {
    * @throws InvalidOptionsError for a topic that is none.
    */
   pause(topic: TopicName): Promise<void> {
-    return this.engine.pause(topic);
+    return this.engine.topics.pause(topic);
   }
 
   /** Jobs of the topic are started again, if it is paused. @throws InvalidOptionsError for a topic that is none. */
   resume(topic: TopicName): Promise<void> {
-    return this.engine.resume(topic);
+    return this.engine.topics.resume(topic);
   }
 
   /**

@@ -1,4 +1,5 @@
 import type { JobFilter } from '../../lib/core/job.js';
+import { ErrorStats } from '../../lib/engine/admin/error-stats.js';
 import { QueueStats } from '../../lib/engine/admin/queue-stats.js';
 import { JobsEngine } from '../../lib/engine/jobs-engine.js';
 import { systemClock } from '../../lib/engine/system-clock.js';
@@ -12,20 +13,20 @@ const DEEP_PAGES = 200;
 
 /** What people ask of the queue, each as the admin UI and the HTTP API do. */
 export async function questions(store: JobStore, endMs: number): Promise<Question[]> {
-  const desk = new JobsEngine({ store });
+  const { jobs } = new JobsEngine({ store });
   const at = (hours: number): Date => new Date(endMs + hours * HOUR_MS);
 
   const page = (title: string, filter: JobFilter): Question => ({
     title,
     ask: async () => {
-      const { items, total, totalCapped } = await desk.list(filter);
+      const { items, total, totalCapped } = await jobs.list(filter);
       return `${items.length} of ${total}${totalCapped ? '+' : ''}`;
     },
   });
 
   let cursor: string | null = null;
   for (let pages = 0; pages < DEEP_PAGES; pages += 1) {
-    ({ nextCursor: cursor } = await desk.list({ status: 'completed', limit: 200, cursor: cursor ?? undefined }));
+    ({ nextCursor: cursor } = await jobs.list({ status: 'completed', limit: 200, cursor: cursor ?? undefined }));
   }
 
   return [
@@ -55,14 +56,17 @@ function reports(store: JobStore): Question[] {
   const shared = new QueueStats({ store, clock: systemClock });
   const anew = (): QueueStats => new QueueStats({ store, clock: systemClock });
   const stats = async (desk: QueueStats, topic?: string): Promise<string> =>
-    `${(await desk.stats(topic === undefined ? null : [topic])).total} jobs`;
+    `${(await desk.get(topic === undefined ? null : [topic])).total} jobs`;
   return [
     { title: 'stats', ask: () => stats(shared) },
     { title: 'stats, counted anew', ask: () => stats(anew()) },
     { title: 'stats of a topic', ask: () => stats(shared, 'topic_7') },
     { title: 'stats of a topic, counted anew', ask: () => stats(anew(), 'topic_7') },
-    { title: 'topics', ask: async () => `${(await shared.topics()).length} topics` },
-    { title: 'errors', ask: async () => `${(await shared.errors()).items.length} groups` },
+    { title: 'topics', ask: async () => `${(await shared.byTopic()).length} topics` },
+    {
+      title: 'errors',
+      ask: async () => `${(await new ErrorStats({ store, clock: systemClock }).list()).items.length} groups`,
+    },
     { title: 'timeseries of a day', ask: async () => `${(await shared.timeseries(1_440)).length} minutes` },
     {
       title: 'timeseries of a topic',

@@ -89,7 +89,7 @@ describe('a group of errors', () => {
     async (lastError) => {
       const redact = (job: Job): Job => Object.assign(job, { lastError: job.lastError?.replace('abc123', '***') });
       const stands = Object.assign(new Job(), { id: 'a', lastError });
-      const engine = { get: () => Promise.resolve(stands) };
+      const engine = { jobs: { get: () => Promise.resolve(stands) } };
       const wire = new WireJobs({ redact } as Partial<HttpSettings> as HttpSettings, engine as unknown as JobsEngine);
       const group = { message: 'token abc123 was refused', sampleId: 'a' };
       expect(await wire.errorsShown([group] as never)).toMatchObject([{ message: 'token *** was refused' }]);

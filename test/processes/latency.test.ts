@@ -31,7 +31,7 @@ async function measure(engine: JobsEngine, began: Began, bare: BareRoundTrip): P
     const { id } = await engine.enqueue('plain', { reports: true });
     const start = (await until(() => began(id), { message: 'the start of a job' }))!;
     times.push(Number(start - since) / NANOSECONDS_PER_MS);
-    await until(async () => (await engine.get(id))?.status === 'completed', { message: 'an idle queue' });
+    await until(async () => (await engine.jobs.get(id))?.status === 'completed', { message: 'an idle queue' });
     // Not in step with any interval of the queue's own.
     await pause(Math.random() * 20);
     bareTimes.push(await bare.run());

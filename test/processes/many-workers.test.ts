@@ -36,7 +36,7 @@ describe.each(newestDatabases)('many workers on $name', ({ create }) => {
   }
 
   async function allCompleted(count: number): Promise<void> {
-    const isDone = async (): Promise<boolean> => (await database.engine.stats()).completed === count;
+    const isDone = async (): Promise<boolean> => (await database.engine.stats.get()).completed === count;
     await until(isDone, { timeoutMs: TIMEOUT_MS, message: `${count} completed jobs` });
   }
 
@@ -77,7 +77,7 @@ describe.each(newestDatabases)('many workers on $name', ({ create }) => {
       const ids = await enqueueMany(JOBS_OF_A_HUNDRED, { gated: 1 });
       const begun = (): number => workers.reduce((sum, worker) => sum + worker.all('began').length, 0);
       await until(() => begun() >= ENGINES * PROCESSES, { message: 'a job in the hands of each of 100 workers' });
-      expect(await database.engine.stats()).toMatchObject({ processing: 100, pending: 900 });
+      expect(await database.engine.stats.get()).toMatchObject({ processing: 100, pending: 900 });
 
       workers.forEach((worker) => worker.send('open'));
       await allCompleted(ids.size);

@@ -103,18 +103,18 @@ describe.each(postgresVersions())('the connections of a queue on PostgreSQL %s',
 
     const long = await engine.enqueue('long', {});
     await running.promise;
-    const leaseEnd = async (): Promise<number> => (await engine.get(long.id))?.lockedUntil?.getTime() ?? 0;
+    const leaseEnd = async (): Promise<number> => (await engine.jobs.get(long.id))?.lockedUntil?.getTime() ?? 0;
     const firstEnd = await leaseEnd();
     await until(async () => (await leaseEnd()) > firstEnd + 2 * LEASE_MS, { message: 'renewals over two leases' });
     const quick = await engine.enqueue('quick', {});
-    await until(async () => (await engine.get(quick.id))?.status === 'completed', { message: 'a quick job' });
+    await until(async () => (await engine.jobs.get(quick.id))?.status === 'completed', { message: 'a quick job' });
     release.resolve();
-    await until(async () => (await engine.get(long.id))?.status === 'completed', { message: 'the long job' });
+    await until(async () => (await engine.jobs.get(long.id))?.status === 'completed', { message: 'the long job' });
 
     expect(gotConnection).toBe(false);
     expect(await countSleepers()).toBe(POOL_SIZE);
     expect(lost).toEqual([]);
-    expect(await engine.get(long.id)).toMatchObject({ attempt: 1, retries: 0 });
+    expect(await engine.jobs.get(long.id)).toMatchObject({ attempt: 1, retries: 0 });
 
     await admin.query(
       `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`,

@@ -80,12 +80,12 @@ describe.each(files)('jobs on SQLite in $name', ({ type, create }) => {
       gates.get(gatedId)!.resolve();
       await pause(HOLD_MS);
       // The completion has been waiting for all this time.
-      expect((await engine.get(gatedId))?.status).toBe('processing');
+      expect((await engine.jobs.get(gatedId))?.status).toBe('processing');
       atEnd();
       throw new RolledBack();
     });
     await expect(held).rejects.toBeInstanceOf(RolledBack);
-    await until(async () => (await engine.get(gatedId))?.status === 'completed', { message: 'the completion' });
+    await until(async () => (await engine.jobs.get(gatedId))?.status === 'completed', { message: 'the completion' });
     loop.stop();
     return loop.longest;
   }
@@ -120,10 +120,10 @@ describe.each(files)('jobs on SQLite in $name', ({ type, create }) => {
     expect(waiting).toBeGreaterThan(ROUNDS);
     expect(percentilesOf(standstills).p50).toBeLessThan(STANDSTILL_MEDIAN_MAX_MS);
     expect(Math.max(...standstills)).toBeLessThan(STANDSTILL_MAX_MS);
-    expect(await engine.stats()).toMatchObject({ completed: jobs.length, total: jobs.length });
+    expect(await engine.stats.get()).toMatchObject({ completed: jobs.length, total: jobs.length });
     expect(runs).toEqual(new Map(jobs.map(({ id }) => [id, 1])));
     for (const { id } of jobs) {
-      expect(await engine.get(id)).toMatchObject({ status: 'completed', attempt: 1, retries: 0 });
+      expect(await engine.jobs.get(id)).toMatchObject({ status: 'completed', attempt: 1, retries: 0 });
     }
     expect(await app.query('SELECT * FROM effects')).toEqual([]);
   }
@@ -157,7 +157,7 @@ describe.each(files)('jobs on SQLite in $name', ({ type, create }) => {
 
     await engine.whenIdle();
     expect(runs).toEqual(new Map([[inside.id, 1]]));
-    expect((await engine.stats()).total).toBe(1);
+    expect((await engine.stats.get()).total).toBe(1);
     expect(await app.query('SELECT job_id FROM effects')).toEqual([{ job_id: 'none' }]);
   });
 
@@ -179,7 +179,7 @@ describe.each(files)('jobs on SQLite in $name', ({ type, create }) => {
       await Promise.all(feeders);
     }
     await engine.whenIdle();
-    const { completed, total } = await engine.stats();
+    const { completed, total } = await engine.stats.get();
     expect(completed).toBeGreaterThanOrEqual(FEEDERS);
     expect(completed).toBe(total);
   }

@@ -5,13 +5,11 @@ import { JOB_ACTIONS } from '../../core/job-state.js';
 import type { JobStatus } from '../../core/job-state.js';
 import type { ListFilter } from '../../core/list-filter.js';
 import type { ActionResult, Statuses } from '../../store/job-store.js';
-import type { JobReports, ListedIds, StandingJob } from '../../store/report-store.js';
-import type { JobActions } from './job-actions.js';
+import type { ListedIds, StandingJob } from '../../store/report-store.js';
+import type { EngineParts } from '../engine-parts.js';
+import type { JobActions } from './job-admin.js';
 
-export interface BulkDeskOptions {
-  readonly reports: JobReports;
-  readonly moves: JobActions;
-}
+type BulkActionsParts = Pick<EngineParts, 'store'> & { readonly actions: JobActions };
 
 /** So many jobs are locked at once. */
 const BATCH_JOBS = 200;
@@ -26,7 +24,7 @@ const DUE = 'it is due already';
 
 /** Where people move many jobs at once: in batches, each of its own, so that a worker never waits for all of them. */
 export class BulkActions {
-  constructor(private readonly options: BulkDeskOptions) {}
+  constructor(private readonly options: BulkActionsParts) {}
 
   /**
    * A job that cannot be moved so is left alone, and said why. When the database goes away half-way the call rejects;
@@ -45,7 +43,7 @@ export class BulkActions {
       const batch = ids.slice(from, from + BATCH_JOBS);
       const allowed = await this.allowed(batch, order, topics, skipped);
       const isAnyMoved = !order.dryRun && allowed.length > 0;
-      const answers = isAnyMoved ? await this.options.moves.move(order.action, allowed, { from: statuses }) : [];
+      const answers = isAnyMoved ? await this.options.actions.run(order.action, allowed, { from: statuses }) : [];
       answers.filter((answer) => !answer.moved).forEach((answer) => skipped.add(reasonOf(answer), answer.id));
       changed += answers.filter((answer) => answer.moved).length;
     }
@@ -61,7 +59,7 @@ export class BulkActions {
     }
     const asked = topics === null ? filter!.topics : topics.filter((topic) => filter!.topics?.includes(topic) ?? true);
     const query = { ...filter!, topics: asked, limit: BULK_JOBS_MAX + 1, offset: 0 };
-    const matched = await this.options.reports.idsOf(query);
+    const matched = await this.options.store.reports.idsOf(query);
     if (matched.ids.length <= BULK_JOBS_MAX && !matched.isSearchCut) {
       return { ids: matched.ids, more: false };
     }
@@ -78,7 +76,7 @@ export class BulkActions {
     const isNone = statuses.length === 0 || (due !== null && query.due === !due);
     return isNone
       ? { ids: [], isSearchCut: false }
-      : this.options.reports.idsOf({ ...query, statuses, due: due ?? query.due });
+      : this.options.store.reports.idsOf({ ...query, statuses, due: due ?? query.due });
   }
 
   /**
@@ -94,7 +92,7 @@ export class BulkActions {
     if (!dryRun && topics === null && JOB_ACTIONS[action].due === null) {
       return ids;
     }
-    const standing = new Map((await this.options.reports.standing(ids)).map((job) => [job.id, job]));
+    const standing = new Map((await this.options.store.reports.standing(ids)).map((job) => [job.id, job]));
     return ids.filter((id) => {
       const job = standing.get(id);
       const obstacle =

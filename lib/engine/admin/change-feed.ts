@@ -1,17 +1,11 @@
-import type { Clock } from '../../core/clock.js';
 import { toErrorMessage } from '../../core/error-text.js';
 import type { JobStats } from '../../core/job.js';
 import type { TopicStats } from '../../core/job-reports.js';
-import type { JobsLogger } from '../../core/logger.js';
+import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
 import type { QueueStats } from './queue-stats.js';
 
-export interface ReportWatchOptions {
-  readonly reports: QueueStats;
-  readonly clock: Clock;
-  readonly logger: JobsLogger;
-  readonly random: () => number;
-}
+type ChangeFeedParts = Pick<EngineParts, 'clock' | 'logger' | 'random'> & { readonly stats: QueueStats };
 
 /** What somebody who watches is told. */
 export interface ChangeListener {
@@ -37,7 +31,7 @@ export class ChangeFeed {
   private seen: ReadonlyMap<string, string> | null = null;
   private isClosed = false;
 
-  constructor(private readonly options: ReportWatchOptions) {
+  constructor(private readonly options: ChangeFeedParts) {
     this.loop = new PollLoop({
       ...options,
       name: 'watching for changes',
@@ -87,7 +81,7 @@ export class ChangeFeed {
   }
 
   private async look(): Promise<void> {
-    const now = new Map((await this.options.reports.topics()).map((each) => [each.topic, print(each)]));
+    const now = new Map((await this.options.stats.byTopic()).map((each) => [each.topic, print(each)]));
     // Not before that: a look that fails forgets nothing.
     const touched = [...this.touched];
     this.touched.clear();
@@ -106,13 +100,13 @@ export class ChangeFeed {
 
   /** Tells those whose turn it is; what several may see is asked for once. */
   private async tell(watchers: readonly ChangeListener[]): Promise<void> {
-    const { clock, reports } = this.options;
+    const { clock, stats: queueStats } = this.options;
     const answers = new Map<string, Promise<JobStats>>();
     const isDue = (watcher: ChangeListener): boolean =>
       clock.now() - (this.watchers.get(watcher) ?? Infinity) >= TOLD_AGAIN_MS;
     for (const watcher of watchers.filter(isDue)) {
       const key = JSON.stringify(watcher.topics);
-      const answer = answers.get(key) ?? reports.stats(watcher.topics);
+      const answer = answers.get(key) ?? queueStats.get(watcher.topics);
       answers.set(key, answer);
       const stats = await answer;
       if (isDue(watcher)) {

@@ -1,91 +1,192 @@
-import { JobNotFoundError, JobStateError, RowLockedError } from '../../core/errors.js';
+import { DatabaseRefusedError, JobNotFoundError, JobStateError, RowLockedError } from '../../core/errors.js';
 import type { Job, JobFilter, JobPage } from '../../core/job.js';
-import type { JobAction } from '../../core/job-state.js';
-import { JOB_ACTIONS, parseJobId } from '../../core/job-state.js';
 import type { RequeueOptions } from '../../core/job-options.js';
 import { readRequeueOptions } from '../../core/job-options.js';
+import type { JobAction } from '../../core/job-state.js';
+import { JOB_ACTIONS, parseJobId } from '../../core/job-state.js';
 import { toTopicName, validatePayload } from '../../core/job-topic.js';
 import { buildCursor, readListFilter } from '../../core/list-filter.js';
 import { checked } from '../../core/option-checks.js';
 import { encodePayload } from '../../core/payload.js';
 import type { TopicName } from '../../core/topic.js';
 import { uniqueKeyCheck } from '../../core/unique-key.js';
-import type { ActionResult, RequeueChanges } from '../../store/job-store.js';
+import type { ActionResult, RequeueChanges, Statuses } from '../../store/job-store.js';
 import type { EngineParts } from '../engine-parts.js';
-import type { JobActions } from './job-actions.js';
+import { logMove } from '../operation-log.js';
+import type { JobRunner } from '../run/job-runner.js';
+import type { ChangeFeed } from './change-feed.js';
 
 type JobAdminParts = Pick<EngineParts, 'store' | 'registry' | 'payloadBytesMax'> & { readonly actions: JobActions };
 
-/** Where people ask about jobs and move them by hand. */
+/** Reads single jobs and pages of jobs, and changes single jobs. See {@link BulkActions} for many. */
 export class JobAdmin {
-  constructor(private readonly options: JobAdminParts) {}
+  constructor(private readonly parts: JobAdminParts) {}
 
+  /** Returns the job, or `null` when there is none with this id. */
   async get(id: string): Promise<Job | null> {
     const normal = parseJobId(id);
-    return normal === undefined ? null : ((await this.options.store.find([normal]))[0] ?? null);
+    return normal === undefined ? null : ((await this.parts.store.find([normal]))[0] ?? null);
   }
 
+  /**
+   * Returns the unfinished job of this topic that holds a unique key, or `null`. The job may finish at any time, and
+   * another job may take the key.
+   *
+   * @throws InvalidOptionsError for an invalid topic name or key.
+   */
   async getByKey(topic: TopicName, uniqueKey: string): Promise<Job | null> {
     const key = checked(uniqueKeyCheck, uniqueKey, 'uniqueKey');
-    return (await this.options.store.findHolder(toTopicName(topic), key)) ?? null;
+    return (await this.parts.store.findHolder(toTopicName(topic), key)) ?? null;
   }
 
+  /**
+   * Returns a page of jobs, newest first. The page has 20 jobs, or `filter.limit` (1 to 200).
+   *
+   * @throws InvalidOptionsError for an invalid filter.
+   */
   async list(filter?: JobFilter): Promise<JobPage> {
     const query = readListFilter(filter);
     const { limit, offset } = query;
-    const { items, lastId, total, totalCapped } = await this.options.store.reports.list(query);
+    const { items, lastId, total, totalCapped } = await this.parts.store.reports.list(query);
     const nextCursor = lastId === null ? null : buildCursor(lastId, query);
     return { items, total, totalCapped, limit, offset, nextCursor };
   }
 
-  /** @throws InvalidPayloadError when the topic's schema refuses the new payload. The job is unchanged then. */
-  async requeue(id: string, options?: RequeueOptions): Promise<Job> {
-    const changes = this.readChanges(options);
-    if (changes.payload !== undefined) {
-      await this.judge(id, changes.payload);
+  /**
+   * Makes a failed or cancelled job pending again, with all its retries. It is due now, unless `changes.runAt` says
+   * otherwise. `changes` may also replace the payload and `maxRetries`.
+   *
+   * @throws JobNotFoundError; JobStateError for another status, or when another job holds its unique key;
+   * InvalidPayloadError, PayloadTooLargeError and InvalidOptionsError for invalid changes. The job is unchanged then.
+   */
+  async requeue(id: string, changes?: RequeueOptions): Promise<Job> {
+    const read = this.readChanges(changes);
+    if (read.payload !== undefined) {
+      await this.validate(id, read.payload);
     }
-    return (await this.moved('requeue', id, changes)).job!;
+    return (await this.run('requeue', id, read)).job!;
   }
 
+  /**
+   * Makes a pending job due now. Its retries stay as they are. A job that is due already keeps its position.
+   *
+   * @throws JobNotFoundError; JobStateError when it is not pending.
+   */
   async promote(id: string): Promise<Job> {
-    return (await this.moved('promote', id)).job!;
+    return (await this.run('promote', id)).job!;
   }
 
+  /**
+   * Cancels a pending job at once. Aborts the signal of a processing job, on whichever node it runs; the job is `cancelled`
+   * when its handler has ended.
+   *
+   * @throws JobNotFoundError; JobStateError when it has finished already.
+   */
   async cancel(id: string): Promise<Job> {
-    return (await this.moved('cancel', id)).job!;
+    return (await this.run('cancel', id)).job!;
   }
 
+  /**
+   * Deletes a job that is not processing.
+   *
+   * @throws JobNotFoundError; JobStateError while it is processing, or when a foreign key refers to it.
+   */
   async delete(id: string): Promise<void> {
-    await this.moved('delete', id);
+    await this.run('delete', id);
   }
 
-  private async moved(action: JobAction, id: string, changes?: RequeueChanges): Promise<ActionResult> {
+  private async run(action: JobAction, id: string, changes?: RequeueChanges): Promise<ActionResult> {
     const normal = parseJobId(id);
-    const answer =
-      normal === undefined ? undefined : (await this.options.actions.move(action, [normal], { changes }))[0];
-    if (answer?.moved) {
-      return answer;
+    const result = normal === undefined ? undefined : (await this.parts.actions.run(action, [normal], { changes }))[0];
+    if (result?.moved) {
+      return result;
     }
-    throw answer?.obstacle || answer?.status ? refusalOf(action, answer) : new JobNotFoundError(id);
+    throw result?.obstacle || result?.status ? toActionError(action, result) : new JobNotFoundError(id);
   }
 
-  private async judge(id: string, payload: string): Promise<void> {
+  private async validate(id: string, payload: string): Promise<void> {
     const job = await this.get(id);
-    const schema = job && this.options.registry.get(job.topic)?.schema;
+    const schema = job && this.parts.registry.get(job.topic)?.schema;
     if (schema) {
       await validatePayload(schema, JSON.parse(payload), job.topic);
     }
   }
 
-  private readChanges(options?: RequeueOptions): RequeueChanges {
-    const { payload, ...changes } = readRequeueOptions(options);
-    return payload === undefined
-      ? changes
-      : { ...changes, payload: encodePayload(payload, this.options.payloadBytesMax) };
+  private readChanges(changes?: RequeueOptions): RequeueChanges {
+    const { payload, ...others } = readRequeueOptions(changes);
+    return payload === undefined ? others : { ...others, payload: encodePayload(payload, this.parts.payloadBytesMax) };
   }
 }
 
-function refusalOf(action: JobAction, { id, status, holderId, obstacle }: ActionResult): Error {
+type JobActionsParts = Pick<EngineParts, 'store' | 'logger' | 'retention' | 'wakeSignal' | 'emit'> & {
+  readonly runner: JobRunner;
+  readonly changes: ChangeFeed;
+};
+
+/** Runs an action on a set of jobs, then informs the log, the events, the dispatchers and the change feed. */
+export class JobActions {
+  constructor(private readonly parts: JobActionsParts) {}
+
+  /**
+   * Returns one result for each id, in the same order.
+   *
+   * @param options.changes applied by `requeue`.
+   * @param options.from jobs in other statuses are left unchanged; `null`, the default, means all that the action allows.
+   */
+  async run(
+    action: JobAction,
+    ids: readonly string[],
+    { changes, from = null }: { changes?: RequeueChanges | undefined; from?: Statuses } = {},
+  ): Promise<ActionResult[]> {
+    const { store } = this.parts;
+    const results = await (action === 'requeue' ? store.requeue(ids, changes, from) : store[action](ids, from));
+    this.warnOfRefusals(action, results);
+    const changed = results.filter(({ moved }) => moved);
+    changed.forEach((job) => this.report(action, job));
+    if (action === 'cancel') {
+      await this.discard(changed);
+    }
+    const topics = new Set(changed.map(({ topic }) => topic!));
+    topics.forEach((topic) => {
+      this.parts.changes.touch(topic);
+      if (action === 'requeue' || action === 'promote') {
+        this.parts.wakeSignal.announce([topic]);
+      }
+    });
+    return results;
+  }
+
+  /** Deletes cancelled jobs when `retention.cancelled` is 0. The pruner deletes them when this fails. */
+  private async discard(changed: readonly ActionResult[]): Promise<void> {
+    const ended = changed.filter(({ status }) => status === 'cancelled');
+    if (ended.length > 0 && this.parts.retention.cancelled === 0) {
+      await this.parts.store.discard(ended, ['cancelled']).catch(() => undefined);
+    }
+  }
+
+  /** The database's message goes to the log only: it may name tables and values. */
+  private warnOfRefusals(action: JobAction, results: readonly ActionResult[]): void {
+    const [first, ...others] = results.filter(({ obstacle }) => obstacle instanceof DatabaseRefusedError);
+    if (first) {
+      const jobs = others.length === 0 ? `job ${first.id}` : `job ${first.id} and ${others.length} more`;
+      this.parts.logger.warn(`the database refuses to ${JOB_ACTIONS[action].verb} ${jobs}: ${first.obstacle!.message}`);
+    }
+  }
+
+  private report(action: JobAction, job: ActionResult): void {
+    const { logger, emit, runner } = this.parts;
+    if (action !== 'cancel') {
+      logMove(logger, JOB_ACTIONS[action].done, job);
+    } else if (job.status === 'processing') {
+      logMove(logger, 'cancel requested', job);
+      runner.abortCancelled(job);
+    } else {
+      emit({ type: 'cancelled', id: job.id, topic: job.topic!, attempt: job.attempt, durationMs: null });
+    }
+  }
+}
+
+function toActionError(action: JobAction, { id, status, holderId, obstacle }: ActionResult): Error {
   const { verb, from } = JOB_ACTIONS[action];
   if (obstacle instanceof RowLockedError) {
     return obstacle;

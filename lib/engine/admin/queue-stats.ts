@@ -1,98 +1,69 @@
-import type { Clock } from '../../core/clock.js';
-import { addHistogram, estimatePercentile, mergeRunTimes } from '../../core/run-times.js';
 import type { JobStats } from '../../core/job.js';
-import type { ErrorGroups, StatusCounts, TimeseriesPoint, TopicStats } from '../../core/job-reports.js';
-import { SEARCHED_FAILURES_MAX, SMALL_TABLE_JOBS } from '../../core/limits.js';
-import type { JobStore } from '../../store/job-store.js';
+import type { StatusCounts, TimeseriesPoint, TopicStats } from '../../core/job-reports.js';
+import { toTopicName } from '../../core/job-topic.js';
+import { SMALL_TABLE_JOBS } from '../../core/limits.js';
+import { addHistogram, estimatePercentile, mergeRunTimes } from '../../core/run-times.js';
+import type { TopicName } from '../../core/topic.js';
 import { everyPriority } from '../../store/lanes.js';
 import { lanesOf } from '../../store/report-lanes.js';
 import type { RolledUpMinutes, TopicCounts, TopicRunTimes } from '../../store/report-store.js';
 import { ALL_TOPICS } from '../../store/report-store.js';
-import type { Topics } from './shared-answers.js';
-import { SharedAnswers } from './shared-answers.js';
+import type { EngineParts } from '../engine-parts.js';
+import type { Topics } from './query-cache.js';
+import { QueryCache } from './query-cache.js';
 
-export interface ReportDeskOptions {
-  readonly store: JobStore;
-  readonly clock: Clock;
-}
-
-/** What is known of the table as a whole. */
-interface Census {
+/** What the statistics of any selection of topics are computed from. */
+interface QueueSnapshot {
   readonly counts: readonly TopicCounts[];
   /** How long the oldest due job of each topic has been waiting, in milliseconds. */
   readonly oldestPendingMs: ReadonlyMap<string, number>;
-  /** Of the newest completed jobs of each topic. */
+  /** Run times of the newest completed jobs of each topic. */
   readonly times: readonly TopicRunTimes[];
 }
 
-/** So many completed jobs, the newest, say how long jobs take. */
+/** Percentiles are computed from this many completed jobs, the newest. */
 const TIMED_JOBS_MAX = 10_000;
-/** Up to so many failed jobs are always looked at anew. */
-const FEW_FAILED_JOBS = 1_000;
-const ERROR_GROUPS_MAX = 100;
 
-/** Where people ask how the queue is doing. `topics` narrows an answer; `null` is all of them. */
+/** Counts jobs and measures times. Slow queries are cached for 2 s. */
 export class QueueStats {
-  private readonly censuses: SharedAnswers<Census>;
-  private readonly errorGroups: SharedAnswers<ErrorGroups>;
+  private readonly snapshots: QueryCache<QueueSnapshot>;
 
-  constructor(private readonly options: ReportDeskOptions) {
-    const { clock } = options;
-    const isLarge = ({ counts }: Census): boolean => totalOf(sumOf(counts)) > SMALL_TABLE_JOBS;
-    this.censuses = new SharedAnswers(clock, (topics) => this.census(topics), isLarge);
-    const isMany = ({ window }: ErrorGroups): boolean => window.jobs > FEW_FAILED_JOBS;
-    this.errorGroups = new SharedAnswers(clock, (topics) => this.groupErrors(topics), isMany);
+  constructor(private readonly parts: Pick<EngineParts, 'store' | 'clock'>) {
+    const isLarge = ({ counts }: QueueSnapshot): boolean => total(sumCounts(counts)) > SMALL_TABLE_JOBS;
+    this.snapshots = new QueryCache(parts.clock, (topics) => this.readSnapshot(topics), isLarge);
   }
 
-  /** Counts, and the times of the newest completed jobs. */
-  async stats(topics: Topics = null): Promise<JobStats> {
-    const { counts, oldestPendingMs, times } = await this.censusOf(topics);
-    const shown = counts.filter(({ topic }) => isAsked(topics, topic));
-    const samples = times.filter(({ topic }) => isAsked(topics, topic));
+  /**
+   * Returns counts and times, in milliseconds, of one topic, of several, or of all (`null`, the default). They may be 2 s
+   * old. Times cover the newest 10,000 completed jobs.
+   *
+   * @throws InvalidOptionsError for an invalid topic name.
+   */
+  async get(topics: TopicName | Topics = null): Promise<JobStats> {
+    const selected = readTopics(topics);
+    const { counts, oldestPendingMs, times } = await this.snapshot(selected);
+    const shown = counts.filter(({ topic }) => isSelected(selected, topic));
+    const samples = times.filter(({ topic }) => isSelected(selected, topic));
     const completedOf = new Map(shown.map(({ topic, completed }) => [topic, completed]));
     const ages = shown.flatMap(({ topic }) => oldestPendingMs.get(topic) ?? []);
-    const sum = sumOf(shown);
+    const sum = sumCounts(shown);
     return {
       ...sum,
-      total: totalOf(sum),
-      successRate: successRateOf(sum),
+      total: total(sum),
+      successRate: successRate(sum),
       ...mergeRunTimes(samples.map(({ topic, timesMs }) => ({ timesMs, completed: completedOf.get(topic) ?? 0 }))),
       oldestPendingMs: ages.length === 0 ? null : Math.max(...ages),
     };
   }
 
-  /** Each topic that has jobs, has a handler in some process or is paused, by name. */
-  async topics(topics: Topics = null): Promise<TopicStats[]> {
-    const { counts, oldestPendingMs } = await this.censusOf(topics);
-    const { reports, pauses } = this.options.store;
-    const served = new Set(await reports.servedTopics());
-    const paused = new Map((await pauses.list()).map(({ topic, since }) => [topic, since]));
-    const known = new Map(counts.map((each) => [each.topic, each]));
-    const names = [...new Set([...known.keys(), ...served, ...paused.keys()])].filter((topic) =>
-      isAsked(topics, topic),
-    );
-    return names.sort().map((topic) => {
-      const sum = sumOf(known.has(topic) ? [known.get(topic)!] : []);
-      return {
-        topic,
-        ...sum,
-        total: totalOf(sum),
-        successRate: successRateOf(sum),
-        oldestPendingMs: oldestPendingMs.get(topic) ?? null,
-        hasHandler: served.has(topic),
-        pausedSince: paused.get(topic) ?? null,
-      };
-    });
-  }
-
-  /** The most frequent errors among the newest failed jobs. */
-  errors(topics: Topics = null): Promise<ErrorGroups> {
-    return this.errorGroups.get(topics);
-  }
-
-  /** What finished in each of the last minutes, the running one last. */
-  async timeseries(minutes: number, topics: Topics = null): Promise<TimeseriesPoint[]> {
-    const { now, entries } = await this.options.store.reports.timeseries(topics ?? [ALL_TOPICS], minutes);
+  /**
+   * Returns what finished in each of the last `minutes` minutes, oldest first. The current minute is the last one.
+   *
+   * @throws InvalidOptionsError for an invalid topic name.
+   */
+  async timeseries(minutes: number, topics: TopicName | Topics = null): Promise<TimeseriesPoint[]> {
+    const selected = readTopics(topics) ?? [ALL_TOPICS];
+    const { now, entries } = await this.parts.store.reports.timeseries(selected, minutes);
     const byMinute = new Map<number, RolledUpMinutes['entries'][number][]>();
     for (const entry of entries) {
       const minute = byMinute.get(entry.minute.getTime());
@@ -104,26 +75,41 @@ export class QueueStats {
     }
     return Array.from({ length: minutes }, (_, index) => {
       const minute = now.getTime() - (minutes - 1 - index) * 60_000;
-      return pointOf(new Date(minute), byMinute.get(minute) ?? []);
+      return toPoint(new Date(minute), byMinute.get(minute) ?? []);
     });
   }
 
-  /** One that is shown again for all topics serves those who ask for some. */
-  private censusOf(topics: Topics): Promise<Census> {
-    return this.censuses.get(this.censuses.whole.isShown ? null : topics);
+  /** Returns the counts of each topic that has jobs, has a handler in a live process, or is paused; sorted by name. */
+  async byTopic(topics: Topics = null): Promise<TopicStats[]> {
+    const { counts, oldestPendingMs } = await this.snapshot(topics);
+    const { reports, pauses } = this.parts.store;
+    const handled = new Set(await reports.servedTopics());
+    const paused = new Map((await pauses.list()).map(({ topic, since }) => [topic, since]));
+    const known = new Map(counts.map((each) => [each.topic, each]));
+    const names = [...new Set([...known.keys(), ...handled, ...paused.keys()])].filter((topic) =>
+      isSelected(topics, topic),
+    );
+    return names.sort().map((topic) => {
+      const sum = sumCounts(known.has(topic) ? [known.get(topic)!] : []);
+      return {
+        topic,
+        ...sum,
+        total: total(sum),
+        successRate: successRate(sum),
+        oldestPendingMs: oldestPendingMs.get(topic) ?? null,
+        hasHandler: handled.has(topic),
+        pausedSince: paused.get(topic) ?? null,
+      };
+    });
   }
 
-  private async groupErrors(topics: Topics): Promise<ErrorGroups> {
-    const { reports } = this.options.store;
-    // Not by the counts of a census: in a large table they cost more than the errors themselves.
-    const lanes = await reports.failingLanes(topics, SEARCHED_FAILURES_MAX);
-    const items = lanes.length === 0 ? [] : await reports.errors(lanes, ERROR_GROUPS_MAX);
-    const jobs = lanes.reduce((sum, { limit }) => sum + limit, 0);
-    return { items, window: { jobs, jobsMax: SEARCHED_FAILURES_MAX } };
+  /** A cached snapshot of all topics serves every selection. */
+  private snapshot(topics: Topics): Promise<QueueSnapshot> {
+    return this.snapshots.get(this.snapshots.has(null) ? null : topics);
   }
 
-  private async census(topics: Topics): Promise<Census> {
-    const { store } = this.options;
+  private async readSnapshot(topics: Topics): Promise<QueueSnapshot> {
+    const { store } = this.parts;
     const counts = await store.reports.counts(topics);
     const waiting = counts.filter(({ pending }) => pending > 0).map(({ topic }) => topic);
     const lanes = waiting.length === 0 ? [] : (await store.scan(waiting.map(everyPriority))).waiting;
@@ -141,7 +127,23 @@ export class QueueStats {
   }
 }
 
-function pointOf(minute: Date, entries: RolledUpMinutes['entries']): TimeseriesPoint {
+/** @throws InvalidOptionsError for an invalid topic name. */
+export function readTopics(topics: TopicName | Topics): Topics {
+  if (topics === null) {
+    return null;
+  }
+  return isList(topics) ? topics.map((topic) => toTopicName(topic)) : [toTopicName(topics)];
+}
+
+function isList(value: unknown): value is readonly string[] {
+  return Array.isArray(value);
+}
+
+function isSelected(topics: Topics, topic: string): boolean {
+  return topics === null || topics.includes(topic);
+}
+
+function toPoint(minute: Date, entries: RolledUpMinutes['entries']): TimeseriesPoint {
   const histogram = {};
   entries.forEach((entry) => addHistogram(histogram, entry.histogram));
   const sum = (member: 'completed' | 'failed' | 'started' | 'runMs' | 'waitMs'): number =>
@@ -157,11 +159,7 @@ function pointOf(minute: Date, entries: RolledUpMinutes['entries']): TimeseriesP
   };
 }
 
-function isAsked(topics: Topics, topic: string): boolean {
-  return topics === null || topics.includes(topic);
-}
-
-function sumOf(counts: readonly TopicCounts[]): StatusCounts {
+function sumCounts(counts: readonly TopicCounts[]): StatusCounts {
   const sum = { pending: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
   for (const each of counts) {
     sum.pending += each.pending;
@@ -173,10 +171,10 @@ function sumOf(counts: readonly TopicCounts[]): StatusCounts {
   return sum;
 }
 
-function totalOf({ pending, processing, completed, failed, cancelled }: StatusCounts): number {
+function total({ pending, processing, completed, failed, cancelled }: StatusCounts): number {
   return pending + processing + completed + failed + cancelled;
 }
 
-function successRateOf({ completed, failed }: StatusCounts): number {
+function successRate({ completed, failed }: StatusCounts): number {
   return completed === 0 ? 0 : completed / (completed + failed);
 }

@@ -55,7 +55,7 @@ export class MetricsRecorder {
     const { store, worker, logger } = this.options;
     await this.loop.stop();
     try {
-      await this.record();
+      await this.write();
       await store.reports.forgetWorker(worker);
     } catch (error) {
       logger.debug(`the last statistics were not recorded: ${toErrorMessage(error)}`);
@@ -63,7 +63,7 @@ export class MetricsRecorder {
   }
 
   /** Takes note of an event of this process. */
-  take(event: JobEvent): void {
+  record(event: JobEvent): void {
     if (isTallied(event)) {
       this.since.add(event);
     }
@@ -76,7 +76,7 @@ export class MetricsRecorder {
 
   private async round(): Promise<void> {
     const { clock, store } = this.options;
-    await this.record();
+    await this.write();
     if (clock.now() - this.notedAtMs >= NOTE_INTERVAL_MS) {
       await this.note();
     }
@@ -105,7 +105,7 @@ export class MetricsRecorder {
     }
   }
 
-  private async record(): Promise<void> {
+  private async write(): Promise<void> {
     if (this.since.isEmpty) {
       return;
     }

@@ -25,10 +25,10 @@ async function main(): Promise<void> {
 }
 
 async function requeueFailed(engine: JobsEngine): Promise<void> {
-  const { items } = await engine.list({ topic: 'fragile', status: 'failed', limit: 50 });
+  const { items } = await engine.jobs.list({ topic: 'fragile', status: 'failed', limit: 50 });
   for (const { id } of items) {
     // Another worker may have been quicker.
-    await engine.requeue(id).catch(endUnlessOfQueue);
+    await engine.jobs.requeue(id).catch(endUnlessOfQueue);
   }
 }
 

@@ -142,7 +142,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a bulk move on
       changed: 0,
       skippedReasons: [{ reason: 'an open transaction holds it', count: 1, ids: held.slice(0, 1) }],
     });
-    await expect(engine.cancel(held[0]!)).rejects.toThrow(RowLockedError);
+    await expect(engine.jobs.cancel(held[0]!)).rejects.toThrow(RowLockedError);
     await transaction.rollback();
     expect(cancelled).toEqual(ids.filter((id) => !held.includes(id)));
     for (const id of ids) {

@@ -66,7 +66,7 @@ describe.each(storeKinds())('a bulk move by a filter on $label', (kind) => {
         },
       });
       engine = new JobsEngine({ store, role: 'producer' });
-      const { items: errors } = await engine.reports.errors();
+      const { items: errors } = await engine.errors.list();
       const filter = { status: { status: was }, errorKey: { errorKey: errors[0]?.key }, due: { due: false } }[by];
       expect(await engine.bulk.run({ action, filter })).toMatchObject({
         matched: 2,

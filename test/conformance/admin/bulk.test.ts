@@ -104,7 +104,7 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     expect(sorted(await move({ action: 'promote', ids, dryRun: true }))).toMatchObject({ skipped: 2, skippedReasons });
     expect(sorted(await move({ action: 'promote', ids }))).toMatchObject({ changed: 2, skippedReasons });
     expect(await move({ action: 'promote', filter: { topic: TOPIC } })).toMatchObject({ matched: 4, changed: 0 });
-    expect(await open().list({ due: false })).toMatchObject({ items: [{ id: other }], total: 1 });
+    expect(await open().jobs.list({ due: false })).toMatchObject({ items: [{ id: other }], total: 1 });
     expect(await fixture.job(retried.id)).toMatchObject({ status: 'pending', retries: 1 });
   });
 
@@ -212,19 +212,19 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     }
     const later = await insertOne(fixture.store, { topic: 'sms', delayMs: 3_600_000 });
     const filter = { topic: TOPIC };
-    expect(await open().list({ due: false, limit: 1 })).toMatchObject({ total: 10_000, totalCapped: true });
+    expect(await open().jobs.list({ due: false, limit: 1 })).toMatchObject({ total: 10_000, totalCapped: true });
     expect(await move({ action: 'promote', filter: { status: 'completed' } })).toMatchObject({
       matched: 0,
       more: false,
     });
     expect(await move({ action: 'promote', filter })).toMatchObject({ changed: 10_000, more: true });
-    expect(await open().list({ due: false })).toMatchObject({ total: 11, totalCapped: false });
+    expect(await open().jobs.list({ due: false })).toMatchObject({ total: 11, totalCapped: false });
     expect(await move({ action: 'promote', filter })).toMatchObject({ matched: 10_000, changed: 10, more: false });
-    expect(await open().list({ due: false })).toMatchObject({ items: [{ id: later }], total: 1 });
+    expect(await open().jobs.list({ due: false })).toMatchObject({ items: [{ id: later }], total: 1 });
     await fixture.sql(`UPDATE _jobs SET status = 'failed', finished = created WHERE topic = '${TOPIC}'`);
     // None of the failed jobs can be promoted, and of others nothing was said.
     expect(await move({ action: 'promote', filter: { status: 'failed' } })).toMatchObject({ changed: 0, more: false });
-    expect(await open().list({ due: false })).toMatchObject({ total: 1 });
+    expect(await open().jobs.list({ due: false })).toMatchObject({ total: 1 });
   }, 60_000);
 
   it('promote what dates mean, however many others wait, and come to an end where nothing can be moved', async () => {
@@ -234,7 +234,7 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     await fixture.set(await insertMany(fixture.store, 3, { delayMs: 7_200_000 }), { created: new Date('2035-01-01') });
     await insertMany(fixture.store, 3, { delayMs: 7_200_000, topic: 'sms' });
     const filter = { due: false, createdFrom: new Date('2034-01-01') };
-    expect(await open().list(filter)).toMatchObject({ total: 3, totalCapped: false });
+    expect(await open().jobs.list(filter)).toMatchObject({ total: 3, totalCapped: false });
     expect(await move({ action: 'promote', filter })).toMatchObject({ matched: 3, changed: 3, more: false });
     await fixture.sql(`UPDATE _jobs SET run_at = created WHERE topic = '${TOPIC}'`);
     for (const action of ['promote', 'requeue'] as const) {
@@ -249,14 +249,14 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
       await insertMany(fixture.store, Math.min(left, 1_000));
     }
     await fixture.sql(`UPDATE _jobs SET status = 'failed', last_error = 'no route', finished = created`);
-    const { items } = await open().reports.errors();
+    const { items } = await open().errors.list();
     const filter = { errorKey: items[0]!.key };
-    expect(await open().list({ ...filter, limit: 1 })).toMatchObject({ total: 10_000, totalCapped: true });
+    expect(await open().jobs.list({ ...filter, limit: 1 })).toMatchObject({ total: 10_000, totalCapped: true });
     expect(await move({ action: 'requeue', filter, dryRun: true })).toMatchObject({ matched: 10_000, more: true });
     expect(await move({ action: 'requeue', filter })).toMatchObject({ changed: 10_000, more: true });
     expect(await move({ action: 'requeue', filter })).toMatchObject({ changed: 30, more: false });
-    expect(await open().list({ status: 'pending', limit: 1 })).toMatchObject({ total: 10_000, totalCapped: true });
-    expect(await open().list({ q: 'no route' })).toMatchObject({ total: 0, totalCapped: false });
+    expect(await open().jobs.list({ status: 'pending', limit: 1 })).toMatchObject({ total: 10_000, totalCapped: true });
+    expect(await open().jobs.list({ q: 'no route' })).toMatchObject({ total: 0, totalCapped: false });
   }, 60_000);
 
   it('wake the worker that runs promoted jobs', async () => {
@@ -276,7 +276,7 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     expect(await worker.bulk.run({ action: 'requeue', ids })).toMatchObject({ changed: 450 });
     await until(() => ran.size === 450);
     await worker.whenIdle();
-    expect(await worker.stats()).toMatchObject({ completed: 450, failed: 0 });
+    expect(await worker.stats.get()).toMatchObject({ completed: 450, failed: 0 });
   });
 
   it('emit an event for each waiting job that was cancelled', async () => {

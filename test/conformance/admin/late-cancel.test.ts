@@ -27,20 +27,20 @@ describe.each(storeKinds())('a cancel that is answered late on $label', (kind) =
     const { id } = await engine.enqueue(TOPIC, null);
     await engine.start();
     await begun[0]!.promise;
-    const cancelled = engine.cancel(id);
+    const cancelled = engine.jobs.cancel(id);
     await asked.promise;
     ends[0]!.resolve();
     await engine.whenIdle();
-    expect(await engine.get(id)).toMatchObject({ status: 'cancelled', attempt: 1 });
+    expect(await engine.jobs.get(id)).toMatchObject({ status: 'cancelled', attempt: 1 });
 
-    await engine.requeue(id);
+    await engine.jobs.requeue(id);
     const second = await begun[1]!.promise;
     answered.resolve();
     await cancelled;
     expect(second.aborted).toBe(false);
     ends[1]!.resolve();
     await engine.whenIdle();
-    expect(await engine.get(id)).toMatchObject({ status: 'completed', attempt: 2 });
+    expect(await engine.jobs.get(id)).toMatchObject({ status: 'completed', attempt: 2 });
     await engine.close();
   });
 });

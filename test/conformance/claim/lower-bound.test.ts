@@ -76,7 +76,7 @@ describe.each(storeKinds())('the lower bound of claims on $label', (kind) => {
     const worker = await start(VERY_COSTLY_MS, { pollInterval: NEVER });
     worker.engine.register('other', () => null);
     await worker.untilBounded();
-    await worker.engine.pause(TOPIC);
+    await worker.engine.topics.pause(TOPIC);
     const waiting = [await worker.engine.enqueue(TOPIC, null)];
     const goneBy = (): number => performance.now() - sinceMs;
     const sinceMs = performance.now();
@@ -87,7 +87,7 @@ describe.each(storeKinds())('the lower bound of claims on $label', (kind) => {
       await worker.untilDone(other!.id);
     }
     expect(waiting.filter(({ id }) => worker.isDone(id))).toEqual([]);
-    await worker.engine.resume(TOPIC);
+    await worker.engine.topics.resume(TOPIC);
     await Promise.all(waiting.map(({ id }) => worker.untilDone(id)));
   });
 

@@ -41,10 +41,10 @@ describe.each(postgresKinds)('triggers of the application on $label', (kind) => 
     const topics = [TOPIC, REFUSED, TOPIC, TOPIC];
     await engine.enqueueMany(topics.map((topic) => ({ topic, payload: null })));
     await engine.start();
-    await until(async () => (await engine.stats(TOPIC)).completed === 3);
+    await until(async () => (await engine.stats.get(TOPIC)).completed === 3);
     // Asked some times, it is left to its lease.
     await engine.whenIdle();
-    expect(await engine.stats(REFUSED)).toMatchObject({ completed: 0, processing: 1 });
+    expect(await engine.stats.get(REFUSED)).toMatchObject({ completed: 0, processing: 1 });
   });
 
   it('that leave a row out are told from a job that is stored, alone and beside others', async () => {
@@ -88,8 +88,8 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('triggers of t
       ...topics.filter((topic) => topic === TOPIC).map(() => `completed ${TOPIC}`),
       ...topics.filter((topic) => topic === REFUSED).map(() => `lease_lost ${REFUSED}`),
     ]);
-    expect(await engine.stats(TOPIC)).toMatchObject({ completed: 245, processing: 0 });
-    expect(await engine.stats(REFUSED)).toMatchObject({ failed: 0, processing: 5 });
+    expect(await engine.stats.get(TOPIC)).toMatchObject({ completed: 245, processing: 0 });
+    expect(await engine.stats.get(REFUSED)).toMatchObject({ failed: 0, processing: 5 });
     await engine.close();
     await fixture.sql('DROP TRIGGER acting');
   });
@@ -138,7 +138,7 @@ describe.each(postgresKinds.slice(0, 1))('a slow trigger of the application on $
     engine.register(TOPIC, () => null);
     await engine.enqueueMany(Array.from({ length: 60 }, () => ({ topic: TOPIC, payload: null })));
     await engine.start();
-    await until(async () => (await engine.stats(TOPIC)).completed > 0, { timeoutMs: 40_000 });
+    await until(async () => (await engine.stats.get(TOPIC)).completed > 0, { timeoutMs: 40_000 });
     await engine.close();
   }, 60_000);
 });
@@ -173,7 +173,7 @@ describe.each(storeKinds())('completeTx on $label', (kind) => {
     const { id } = await engine.enqueue(TOPIC, null);
     await engine.start();
     await engine.whenIdle();
-    expect(await engine.get(id)).toMatchObject({ status: 'completed' });
+    expect(await engine.jobs.get(id)).toMatchObject({ status: 'completed' });
     expect(refusals).toEqual([expect.any(LeaseLostError)]);
     expect((refusals[0] as Error).message).toMatch(/completeTx has completed the job already, in this transaction/);
     await engine.close();

@@ -64,7 +64,7 @@ describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
     const { id } = await engine.enqueue(TOPIC, null);
     await engine.start();
     await engine.whenIdle();
-    expect(await engine.get(id)).toMatchObject({ status: 'completed' });
+    expect(await engine.jobs.get(id)).toMatchObject({ status: 'completed' });
   });
 
   it('waits only for a moment for a look of those who watch that has no answer', async () => {
@@ -102,11 +102,11 @@ describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
     let isIdle = false;
     const idle = engine.whenIdle().then(() => (isIdle = true));
     scanned.resolve();
-    await until(async () => (await engine.get(id))?.status === 'processing');
+    await until(async () => (await engine.jobs.get(id))?.status === 'processing');
     expect(isIdle).toBe(false);
     claimed.resolve();
     await idle;
-    expect(await engine.get(id)).toMatchObject({ status: 'completed' });
+    expect(await engine.jobs.get(id)).toMatchObject({ status: 'completed' });
   });
 
   if (kind.canHaveTwoConnections) {
@@ -118,10 +118,10 @@ describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
       const asked = await Promise.allSettled([
         engine.enqueue(TOPIC, null),
         engine.enqueueMany([{ topic: TOPIC, payload: null }]),
-        engine.get(randomUUID()),
-        engine.list(),
-        engine.stats(),
-        engine.cancel(randomUUID()),
+        engine.jobs.get(randomUUID()),
+        engine.jobs.list(),
+        engine.stats.get(),
+        engine.jobs.cancel(randomUUID()),
       ]);
       const message = 'the queue is closed: its application has ended, or is about to';
       for (const answer of asked) {

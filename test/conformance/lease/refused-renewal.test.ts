@@ -47,7 +47,7 @@ describe.each(storeKinds())('a lease that the database refuses to renew, $label'
     const lostBy = Date.now() + 2 * LEASE_MS;
     await until(() => Date.now() > lostBy);
     end.resolve();
-    await until(async () => (await engine.stats(TOPIC)).completed === 8);
+    await until(async () => (await engine.stats.get(TOPIC)).completed === 8);
     await engine.close();
     expect(aborted).toEqual(['stuck LeaseLostError']);
     expect(logger.of('error')).toContainEqual(expect.stringMatching(/^renewal of leases: failed, .*: .*not this one/));

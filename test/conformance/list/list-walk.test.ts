@@ -29,7 +29,7 @@ describe.each(storeKinds())('a walk through all pages on $label', (kind) => {
     const engine = new JobsEngine({ store: fixture.store });
     const ids: string[] = [];
     for (let cursor: string | null | undefined; cursor !== null;) {
-      const page = await engine.list({ ...filter, ...(cursor && { cursor }) });
+      const page = await engine.jobs.list({ ...filter, ...(cursor && { cursor }) });
       expect(page.items.length).toBeLessThanOrEqual(filter.limit!);
       ids.push(...page.items.map(({ id }) => id));
       cursor = page.nextCursor;

@@ -126,7 +126,7 @@ describe.each(storeKinds())('rows that a foreign key of the application holds, $
     await refer(held);
     const logger = new RecordingLogger();
     const engine = open({ logger });
-    const refused = await engine.delete(held[0]!).catch((error: unknown) => error);
+    const refused = await engine.jobs.delete(held[0]!).catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(JobStateError);
     expect(refused).toMatchObject({ id: held[0], message: `job ${held[0]}: cannot delete: the database refuses it` });
     expect((refused as Error).cause).toMatchObject({ message: expect.stringMatching(/foreign key/i) as string });

@@ -41,8 +41,8 @@ describe.each(storeKinds())('tables that are dropped while the queue runs, on $l
     ['an insert', () => engine.enqueue('mail', null)],
     ['an insert in a transaction', () => app.transaction((manager) => engine.enqueueTx(manager, 'mail', null))],
     ['many inserts', () => store.insert(Array.from({ length: 5_000 }, () => newJob()))],
-    ['a list', () => engine.list({ topic: 'mail' })],
-    ['statistics', () => engine.stats()],
+    ['a list', () => engine.jobs.list({ topic: 'mail' })],
+    ['statistics', () => engine.stats.get()],
     ['a scan', () => store.scan([everyPriority('mail')])],
     ['a rescue', () => store.rescue(10)],
   ])('make %s reject with an error that names the remedy', async (_, call) => {
@@ -57,6 +57,6 @@ describe.each(storeKinds())('tables that are dropped while the queue runs, on $l
     await store.close();
     await open();
     await engine.enqueue('mail', null);
-    expect(await engine.list()).toMatchObject({ total: 1 });
+    expect(await engine.jobs.list()).toMatchObject({ total: 1 });
   });
 });

@@ -38,15 +38,15 @@ describe.each(storeKinds())('watching on $label', (kind) => {
   beforeEach(async () => {
     await fixture.sql('DELETE FROM _jobs_workers');
     clock = new VirtualClock();
-    const reports = new QueueStats({ store: fixture.store, clock });
-    const topics = reports.topics.bind(reports);
-    reports.topics = (asked) => {
+    const stats = new QueueStats({ store: fixture.store, clock });
+    const topics = stats.byTopic.bind(stats);
+    stats.byTopic = (asked) => {
       scans += 1;
       return isAway ? Promise.reject(new QueueUnavailableError('the database does not answer')) : topics(asked);
     };
     scans = 0;
     isAway = false;
-    watch = new ChangeFeed({ reports, clock, logger: silentLogger, random: () => 0.5 });
+    watch = new ChangeFeed({ stats, clock, logger: silentLogger, random: () => 0.5 });
   });
 
   afterEach(() => watch.close());
@@ -224,8 +224,8 @@ describe.each(storeKinds())('watching on $label', (kind) => {
 
   it('goes on for the others when one of them fails', async () => {
     const logger = new RecordingLogger();
-    const reports = new QueueStats({ store: fixture.store, clock });
-    watch = new ChangeFeed({ reports, clock, logger, random: () => 0.5 });
+    const stats = new QueueStats({ store: fixture.store, clock });
+    watch = new ChangeFeed({ stats, clock, logger, random: () => 0.5 });
     const [broken, fine] = [new Diary(), new Diary()];
     broken.stats = broken.changed = () => {
       throw new Error('connection reset');

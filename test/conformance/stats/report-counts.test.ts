@@ -1,5 +1,6 @@
 import type { ErrorGroups, TopicStats } from '../../../lib/core/job-reports.js';
 import { JOB_STATUSES } from '../../../lib/core/job-state.js';
+import { ErrorStats } from '../../../lib/engine/admin/error-stats.js';
 import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
 import { errorKeyOf } from '../../../lib/store/error-key.js';
@@ -68,7 +69,7 @@ describe.each(storeKinds())('reports on $label', (kind) => {
   });
 
   describe('topics', () => {
-    const topics = (asked: readonly string[] | null = null): Promise<TopicStats[]> => desk().topics(asked);
+    const topics = (asked: readonly string[] | null = null): Promise<TopicStats[]> => desk().byTopic(asked);
 
     it('are those with jobs and those with a handler somewhere, by name', async () => {
       await fixture.store.reports.noteWorker('a', ['push', TOPIC]);
@@ -132,12 +133,13 @@ describe.each(storeKinds())('reports on $label', (kind) => {
       const [id] = await completed(1, TOPIC);
       await fixture.set(id!, { started: null });
       expect(await fixture.store.reports.runTimes([{ topic: TOPIC, limit: 5 }])).toEqual([]);
-      expect(await desk().stats()).toMatchObject({ completed: 1, avgExecutionTime: 0, p99: 0 });
+      expect(await desk().get()).toMatchObject({ completed: 1, avgExecutionTime: 0, p99: 0 });
     });
   });
 
   describe('errors', () => {
-    const errors = (topics: readonly string[] | null = null): Promise<ErrorGroups> => desk().errors(topics);
+    const errors = (topics: readonly string[] | null = null): Promise<ErrorGroups> =>
+      new ErrorStats({ store: fixture.store, clock: systemClock }).list(topics);
 
     it('are grouped by topic and message, the most frequent first', async () => {
       await failed('no route', 2);
@@ -229,6 +231,6 @@ describe.each(storeKinds())('reports on $label', (kind) => {
         finished: ['completed', 'failed', 'cancelled'].includes(status) ? { msFromNow: 0 } : null,
       });
     }
-    expect(await desk().stats()).toMatchObject({ pending: 1, processing: 1, completed: 1, failed: 1, cancelled: 1 });
+    expect(await desk().get()).toMatchObject({ pending: 1, processing: 1, completed: 1, failed: 1, cancelled: 1 });
   });
 });

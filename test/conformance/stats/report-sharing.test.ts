@@ -1,3 +1,4 @@
+import { ErrorStats } from '../../../lib/engine/admin/error-stats.js';
 import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
 import { claimMany, insertMany, insertOne, outcomes, settlement, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
@@ -29,9 +30,9 @@ describe.each(storeKinds())('reports that many ask for, on $label', (kind) => {
     const desk = new QueueStats({ store: fixture.store, clock: new SlowClock(30) });
     for (let jobs = 1; jobs <= 3; jobs += 1) {
       await insertOne(fixture.store);
-      expect(await desk.stats()).toMatchObject({ total: jobs });
-      expect(await desk.stats(['mail'])).toMatchObject({ total: jobs });
-      expect(await desk.topics()).toMatchObject([{ total: jobs }]);
+      expect(await desk.get()).toMatchObject({ total: jobs });
+      expect(await desk.get(['mail'])).toMatchObject({ total: jobs });
+      expect(await desk.byTopic()).toMatchObject([{ total: jobs }]);
     }
   });
 
@@ -42,35 +43,35 @@ describe.each(storeKinds())('reports that many ask for, on $label', (kind) => {
     await insertOne(fixture.store);
     const clock = new SlowClock(30);
     const desk = new QueueStats({ store: fixture.store, clock });
-    expect(await desk.stats(['sms', 'mail'])).toMatchObject({ total: 20_001 });
-    expect(await desk.stats()).toMatchObject({ total: 20_001 });
+    expect(await desk.get(['sms', 'mail'])).toMatchObject({ total: 20_001 });
+    expect(await desk.get()).toMatchObject({ total: 20_001 });
     await insertMany(fixture.store, 5);
-    expect(await desk.stats()).toMatchObject({ total: 20_001 });
-    expect(await desk.stats(['mail'])).toMatchObject({ total: 20_001 });
-    expect(await desk.stats(['mail', 'sms'])).toMatchObject({ total: 20_001 });
-    expect(await desk.stats(['none'])).toMatchObject({ total: 0 });
+    expect(await desk.get()).toMatchObject({ total: 20_001 });
+    expect(await desk.get(['mail'])).toMatchObject({ total: 20_001 });
+    expect(await desk.get(['mail', 'sms'])).toMatchObject({ total: 20_001 });
+    expect(await desk.get(['none'])).toMatchObject({ total: 0 });
     await clock.advance(2_000);
-    expect(await desk.stats()).toMatchObject({ total: 20_006 });
+    expect(await desk.get()).toMatchObject({ total: 20_006 });
   }, 60_000);
 
   it('group the same errors for all who ask within two seconds when they are many', async () => {
     await failMany(1_000);
     await failMany(1);
     const clock = new SlowClock(30);
-    const desk = new QueueStats({ store: fixture.store, clock });
-    expect((await desk.errors()).window.jobs).toBe(1_001);
+    const errors = new ErrorStats({ store: fixture.store, clock });
+    expect((await errors.list()).window.jobs).toBe(1_001);
     await failMany(1);
-    expect((await desk.errors()).window.jobs).toBe(1_001);
-    expect((await desk.errors([TOPIC])).items).toMatchObject([{ count: 1_002 }]);
+    expect((await errors.list()).window.jobs).toBe(1_001);
+    expect((await errors.list([TOPIC])).items).toMatchObject([{ count: 1_002 }]);
     await clock.advance(2_000);
-    expect((await desk.errors()).window.jobs).toBe(1_002);
+    expect((await errors.list()).window.jobs).toBe(1_002);
   });
 
   it('group errors anew for each when they are few', async () => {
-    const desk = new QueueStats({ store: fixture.store, clock: new SlowClock(30) });
+    const errors = new ErrorStats({ store: fixture.store, clock: new SlowClock(30) });
     for (let jobs = 1; jobs <= 3; jobs += 1) {
       await failMany(1);
-      expect((await desk.errors()).window.jobs).toBe(jobs);
+      expect((await errors.list()).window.jobs).toBe(jobs);
     }
   });
 
@@ -79,20 +80,20 @@ describe.each(storeKinds())('reports that many ask for, on $label', (kind) => {
       await insertMany(fixture.store, 1_000);
     }
     const desk = new QueueStats({ store: fixture.store, clock: new VirtualClock() });
-    expect(await desk.stats()).toMatchObject({ total: 21_000 });
+    expect(await desk.get()).toMatchObject({ total: 21_000 });
     await insertOne(fixture.store);
-    expect(await desk.stats()).toMatchObject({ total: 21_001 });
+    expect(await desk.get()).toMatchObject({ total: 21_001 });
   }, 60_000);
 
   it('are kept of no more questions than there is room for', async () => {
     await insertOne(fixture.store);
     const desk = new QueueStats({ store: fixture.store, clock: new VirtualClock() });
     for (let n = 0; n < 250; n += 1) {
-      expect(await desk.stats([`topic_${n}`])).toMatchObject({ total: 0 });
+      expect(await desk.get([`topic_${n}`])).toMatchObject({ total: 0 });
     }
     expect(
-      (desk as unknown as { censuses: { narrowed: Map<string, unknown> } }).censuses.narrowed.size,
+      (desk as unknown as { snapshots: { entries: Map<string, unknown> } }).snapshots.entries.size,
     ).toBeLessThanOrEqual(100);
-    expect(await desk.stats(['mail'])).toMatchObject({ total: 1 });
+    expect(await desk.get(['mail'])).toMatchObject({ total: 1 });
   });
 });

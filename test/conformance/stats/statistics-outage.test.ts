@@ -48,21 +48,21 @@ describe.each(postgresVersions())('statistics beside outages of PostgreSQL %s', 
       await until(() => engine.enqueue('mail', outage).catch(() => undefined));
       await until(() => completed > ranBefore);
       await proxy.close();
-      await expect(engine.stats()).rejects.toThrow(QueueUnavailableError);
+      await expect(engine.stats.get()).rejects.toThrow(QueueUnavailableError);
       await proxy.open();
     }
     await until(() => engine.enqueue('mail', 'last').catch(() => undefined));
     await until(async () => {
-      const stats = await engine.stats().catch(() => undefined);
+      const stats = await engine.stats.get().catch(() => undefined);
       return stats !== undefined && stats.completed > OUTAGES && stats.pending + stats.processing === 0;
     });
     await engine.stop();
 
-    const points = await engine.reports.timeseries(5);
+    const points = await engine.stats.timeseries(5);
     const recorded = points.reduce((sum, point) => sum + point.completed, 0);
     expect({ recorded, emitted: completed }).toEqual({
       recorded: completed,
-      emitted: (await engine.stats()).completed,
+      emitted: (await engine.stats.get()).completed,
     });
   }, 90_000);
 });

@@ -34,7 +34,7 @@ describe.each(storeKinds())('statistics of running processes on $label', (kind) 
 
   /** What all processes together have recorded in the last minutes. */
   const sum = async (engine: JobsEngine, topics?: string[]): Promise<Pick<TimeseriesPoint, 'completed' | 'failed'>> => {
-    const points = await engine.reports.timeseries(5, topics);
+    const points = await engine.stats.timeseries(5, topics);
     const of = (member: 'completed' | 'failed'): number => points.reduce((total, point) => total + point[member], 0);
     return { completed: of('completed'), failed: of('failed') };
   };
@@ -47,7 +47,7 @@ describe.each(storeKinds())('statistics of running processes on $label', (kind) 
     await until(async () => (await sum(engine)).failed === 10, { timeoutMs: 2_000, message: 'ten failed jobs' });
     expect(await sum(engine)).toEqual({ completed: 20, failed: 10 });
     expect(await sum(engine, ['sms'])).toEqual({ completed: 0, failed: 10 });
-    const points = await engine.reports.timeseries(5);
+    const points = await engine.stats.timeseries(5);
     expect(points.find(({ completed }) => completed > 0)).toMatchObject({ avgWaitTime: expect.any(Number) as number });
   });
 
@@ -80,7 +80,7 @@ describe.each(storeKinds())('statistics of running processes on $label', (kind) 
     const [one, other] = [await start(), await start(await another())];
     await one.enqueueMany(Array.from({ length: 200 }, (_, payload) => ({ topic: TOPIC, payload })));
     await Promise.all([one.whenIdle(), other.whenIdle()]);
-    await until(async () => (await one.stats()).completed === 200);
+    await until(async () => (await one.stats.get()).completed === 200);
     await Promise.all([one.stop(), other.stop()]);
     expect(await sum(one)).toEqual({ completed: 200, failed: 0 });
     expect(await sum(other)).toEqual({ completed: 200, failed: 0 });
@@ -92,7 +92,7 @@ describe.each(storeKinds())('statistics of running processes on $label', (kind) 
     await until(async () => (await sum(engine)).completed === 1);
     await fixture.sql('ALTER TABLE _jobs_rollup RENAME TO _jobs_rollup_away');
     await engine.enqueueMany([1, 2, 3].map((payload) => ({ topic: TOPIC, payload })));
-    await until(async () => (await engine.stats()).completed === 4);
+    await until(async () => (await engine.stats.get()).completed === 4);
     await expect(sum(engine)).rejects.toThrow(/_jobs_rollup/);
     await fixture.sql('ALTER TABLE _jobs_rollup_away RENAME TO _jobs_rollup');
     await until(async () => (await sum(engine)).completed === 4);
@@ -103,7 +103,7 @@ describe.each(storeKinds())('statistics of running processes on $label', (kind) 
   it('say which topics have a handler in a process that runs, those registered later included', async () => {
     const engine = await start();
     const served = async (): Promise<string[]> =>
-      (await engine.reports.topics()).filter(({ hasHandler }) => hasHandler).map(({ topic }) => topic);
+      (await engine.topics.list()).filter(({ hasHandler }) => hasHandler).map(({ topic }) => topic);
     await until(async () => (await served()).length === 2);
     engine.register('push', () => undefined);
     await until(async () => (await served()).includes('push'));
@@ -127,7 +127,7 @@ describe.each(storeKinds())('statistics of running processes on $label', (kind) 
     engine.register('late', () => undefined);
     gate.resolve();
     const hasHandler = async (): Promise<boolean> =>
-      (await engine.reports.topics()).some((topic) => topic.topic === 'late' && topic.hasHandler);
+      (await engine.topics.list()).some((topic) => topic.topic === 'late' && topic.hasHandler);
     await engine.enqueue('late', null, { delay: '1h' });
     await until(hasHandler, { timeoutMs: 5_000, message: 'the handler of the late topic' });
   });
@@ -137,11 +137,11 @@ describe.each(storeKinds())('statistics of running processes on $label', (kind) 
     for (let round = 1; round <= 20; round += 1) {
       await Promise.all([engine.enqueue(TOPIC, round), engine.enqueue('sms', round)]);
       await engine.whenIdle();
-      const others = [engine.stats(), engine.stats(TOPIC), engine.stats()];
-      expect(await engine.stats()).toMatchObject({ pending: 0, processing: 0, completed: round, failed: round });
+      const others = [engine.stats.get(), engine.stats.get(TOPIC), engine.stats.get()];
+      expect(await engine.stats.get()).toMatchObject({ pending: 0, processing: 0, completed: round, failed: round });
       await Promise.all(others);
-      expect(await engine.stats('sms')).toMatchObject({ failed: round, total: round });
-      expect((await engine.reports.errors()).items).toMatchObject([{ message: 'no route', count: round }]);
+      expect(await engine.stats.get('sms')).toMatchObject({ failed: round, total: round });
+      expect((await engine.errors.list()).items).toMatchObject([{ message: 'no route', count: round }]);
     }
   });
 

@@ -23,7 +23,7 @@ describe.each(storeKinds())('stats on $label', (kind) => {
   const fixture = useStore(kind);
   const started = new Date('2024-01-01T00:00:00.000Z');
   const stats = (topics: readonly string[] | null = null): Promise<JobStats> =>
-    new QueueStats({ store: fixture.store, clock: systemClock }).stats(topics);
+    new QueueStats({ store: fixture.store, clock: systemClock }).get(topics);
 
   /** Completed jobs that ran for so many milliseconds each. */
   const completed = async (runTimesMs: readonly number[], topic = TOPIC): Promise<void> => {

@@ -43,7 +43,7 @@ export class QueueDatabase {
 
   /** The job as it stands. */
   async job(id: string): Promise<Job> {
-    const job = await this.engine.get(id);
+    const job = await this.engine.jobs.get(id);
     if (!job) {
       throw new Error(`job ${id} is gone`);
     }

@@ -129,7 +129,7 @@ export class World {
       default: {
         const id = this.idOf.get(what.serial);
         const host = this.anyHost();
-        if (id && host) host.engine[what.kind](id).catch((error: unknown) => this.allow(error));
+        if (id && host) host.engine.jobs[what.kind](id).catch((error: unknown) => this.allow(error));
       }
     }
   }

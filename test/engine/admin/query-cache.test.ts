@@ -1,4 +1,4 @@
-import { CachedQuery } from '../../../lib/engine/admin/cached-query.js';
+import { QueryCache } from '../../../lib/engine/admin/query-cache.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 describe('a shared answer', () => {
@@ -8,10 +8,10 @@ describe('a shared answer', () => {
   function bench(
     costMs: number,
     isAnyLarge = isLarge,
-  ): { clock: VirtualClock; shared: CachedQuery<number>; made: () => number } {
+  ): { clock: VirtualClock; shared: QueryCache<number>; made: () => number } {
     const clock = new VirtualClock();
     let made = 0;
-    const shared = new CachedQuery(
+    const shared = new QueryCache(
       clock,
       async () => {
         made += 1;
@@ -25,7 +25,7 @@ describe('a shared answer', () => {
   }
 
   async function ask({ clock, shared }: ReturnType<typeof bench>, costMs: number): Promise<number> {
-    const answer = shared.get();
+    const answer = shared.get(null);
     await clock.advance(costMs);
     return answer;
   }
@@ -34,16 +34,16 @@ describe('a shared answer', () => {
     it('is made anew for each who asks', async () => {
       const it = bench(5);
       expect([await ask(it, 5), await ask(it, 5), await ask(it, 5)]).toEqual([1, 2, 3]);
-      expect(it.shared.isShown).toBe(false);
+      expect(it.shared.has(null)).toBe(false);
     });
 
     it('is never one that was begun before somebody asked, and one for all who wait', async () => {
       const { clock, shared, made } = bench(5);
-      const first = shared.get();
+      const first = shared.get(null);
       await clock.advance(2);
-      const others = [shared.get(), shared.get(), shared.get()];
+      const others = [shared.get(null), shared.get(null), shared.get(null)];
       await clock.advance(3);
-      const last = shared.get();
+      const last = shared.get(null);
       await clock.advance(20);
       expect(await first).toBe(1);
       expect(await Promise.all(others)).toEqual([2, 2, 2]);
@@ -62,8 +62,8 @@ describe('a shared answer', () => {
       const it = bench(100);
       expect(await ask(it, 100)).toBe(1);
       await it.clock.advance(899);
-      expect(await it.shared.get()).toBe(1);
-      expect(it.shared.isShown).toBe(true);
+      expect(await it.shared.get(null)).toBe(1);
+      expect(it.shared.has(null)).toBe(true);
       expect(it.made()).toBe(1);
     });
 
@@ -74,7 +74,7 @@ describe('a shared answer', () => {
       for (let ms = 0; ms < 10_000; ms += 250) {
         await it.clock.advance(250);
         // Answered without any time going by.
-        shown.push(await it.shared.get());
+        shown.push(await it.shared.get(null));
       }
       expect(shown).toEqual(shown.toSorted((a, b) => a - b));
       expect(it.made()).toBeGreaterThanOrEqual(8);
@@ -85,19 +85,17 @@ describe('a shared answer', () => {
       const it = bench(100);
       await ask(it, 100);
       await it.clock.advance(1_900);
-      expect(it.shared.isShown).toBe(false);
-      expect(it.shared.isForgettable).toBe(true);
+      expect(it.shared.has(null)).toBe(false);
       expect(await ask(it, 100)).toBe(2);
     });
 
     it('is made once for all who wait for it', async () => {
       const { clock, shared, made } = bench(100);
-      void shared.get();
+      void shared.get(null);
       await clock.advance(5_000);
-      const waiting = [shared.get()];
+      const waiting = [shared.get(null)];
       await clock.advance(50);
-      waiting.push(shared.get());
-      expect(shared.isForgettable).toBe(false);
+      waiting.push(shared.get(null));
       await clock.advance(50);
       expect(await Promise.all(waiting)).toEqual([2, 2]);
       expect(made()).toBe(2);
@@ -107,16 +105,16 @@ describe('a shared answer', () => {
   it('rejects when it cannot be made, and is made anew for the next', async () => {
     const clock = new VirtualClock();
     const answers = [Promise.reject(new Error('away')), Promise.resolve(7)];
-    const shared = new CachedQuery(clock, () => answers.shift()!, isLarge);
-    await expect(shared.get()).rejects.toThrow('away');
-    expect(await shared.get()).toBe(7);
+    const shared = new QueryCache(clock, () => answers.shift()!, isLarge);
+    await expect(shared.get(null)).rejects.toThrow('away');
+    expect(await shared.get(null)).toBe(7);
   });
 
   it('is made for those who came meanwhile though the one before failed', async () => {
     const clock = new VirtualClock();
     const answers = [Promise.reject(new Error('away')), Promise.resolve(7)];
-    const shared = new CachedQuery(clock, () => answers.shift()!, isLarge);
-    const [first, second] = [shared.get(), shared.get()];
+    const shared = new QueryCache(clock, () => answers.shift()!, isLarge);
+    const [first, second] = [shared.get(null), shared.get(null)];
     await expect(first).rejects.toThrow('away');
     expect(await second).toBe(7);
   });
@@ -124,7 +122,7 @@ describe('a shared answer', () => {
   it('is shown on while it cannot be renewed, until it is too old', async () => {
     const clock = new VirtualClock();
     let isAway = false;
-    const shared = new CachedQuery(
+    const shared = new QueryCache(
       clock,
       async () => {
         await new Promise<void>((resolve) => clock.schedule(100, resolve));
@@ -133,14 +131,14 @@ describe('a shared answer', () => {
       },
       isLarge,
     );
-    void shared.get();
+    void shared.get(null);
     await clock.advance(1_500);
     isAway = true;
-    expect(await shared.get()).toBe('here');
+    expect(await shared.get(null)).toBe('here');
     await clock.advance(400);
-    expect(await shared.get()).toBe('here');
+    expect(await shared.get(null)).toBe('here');
     await clock.advance(300);
-    const late = shared.get().catch((error: Error) => error.message);
+    const late = shared.get(null).catch((error: Error) => error.message);
     await clock.advance(100);
     expect(await late).toBe('away');
   });

@@ -1,0 +1,56 @@
+import type { TopicStats } from '../../core/job-reports.js';
+import { toTopicName } from '../../core/job-topic.js';
+import type { TopicName } from '../../core/topic.js';
+import type { Dispatcher } from '../claim/dispatcher.js';
+import type { EngineParts } from '../engine-parts.js';
+import type { ChangeFeed } from './change-feed.js';
+import type { Topics } from './query-cache.js';
+import type { QueueStats } from './queue-stats.js';
+import { readTopics } from './queue-stats.js';
+
+type TopicAdminParts = Pick<EngineParts, 'store' | 'wakeSignal'> & {
+  readonly stats: QueueStats;
+  readonly dispatcher: Dispatcher;
+  readonly changes: ChangeFeed;
+};
+
+/** Lists, pauses and resumes topics. */
+export class TopicAdmin {
+  constructor(private readonly parts: TopicAdminParts) {}
+
+  /**
+   * Returns each topic that has jobs, has a handler in a live process, or is paused; sorted by name. Counts may be 2 s old.
+   *
+   * @param topics limits the list to these; `null`, the default, lists all.
+   * @throws InvalidOptionsError for an invalid topic name.
+   */
+  async list(topics: TopicName | Topics = null): Promise<TopicStats[]> {
+    return this.parts.stats.byTopic(readTopics(topics));
+  }
+
+  /**
+   * Stops all processes from claiming jobs of the topic, until `resume`. The pause survives restarts. Jobs that a process has
+   * claimed already run to their end; a retry waits. New jobs are stored and wait. Pausing a paused topic changes nothing.
+   *
+   * @throws InvalidOptionsError for an invalid topic name.
+   */
+  async pause(topic: TopicName): Promise<void> {
+    const name = toTopicName(topic);
+    await this.parts.store.pauses.pause([name]);
+    this.parts.dispatcher.notePause(name, true);
+    this.parts.changes.touch(name);
+  }
+
+  /**
+   * Lets all processes claim jobs of the topic again. Does nothing when the topic is not paused.
+   *
+   * @throws InvalidOptionsError for an invalid topic name.
+   */
+  async resume(topic: TopicName): Promise<void> {
+    const name = toTopicName(topic);
+    await this.parts.store.pauses.resume([name]);
+    this.parts.dispatcher.notePause(name, false);
+    this.parts.changes.touch(name);
+    this.parts.wakeSignal.announce([name]);
+  }
+}
