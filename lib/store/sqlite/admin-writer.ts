@@ -5,7 +5,7 @@ import { SqlError } from '../sql-error.js';
 import type { SqlScript } from '../sql-runner.js';
 import type { ActionStatements } from './sql/admin.js';
 import { CANCEL, DELETE, PROMOTE, REQUEUE } from './sql/admin.js';
-import { toSqliteTime } from './sql/columns.js';
+import { toSqliteTime } from './sql/job-row.js';
 
 /** Requeues, promotes, cancels and deletes jobs on request of a user. Results are in the order of `ids`. */
 export class AdminWriter {

@@ -3,7 +3,7 @@ import { insertJson } from '../batch-json.js';
 import { INSERT_ROUNDS_MAX, neverStored, noteInserted } from '../batch-results.js';
 import type { InsertedJob, JobInsert } from '../job-store.js';
 import type { SqlScript } from '../sql-runner.js';
-import { toSqliteTime } from './sql/columns.js';
+import { toSqliteTime } from './sql/job-row.js';
 import { FIND_HOLDER, INSERT_JOBS, RELEASE_KEYS } from './sql/insert.js';
 
 /**

@@ -49,7 +49,7 @@ function* completeScript(
   canCountChanges: boolean,
 ): SqlScript<readonly Completion[]> {
   if (discardStatuses.includes('completed')) {
-    return yield* completeWithScript(sql.COMPLETE_AND_REMOVE, completions, tokenJson(toTokens(completions)));
+    return yield* completeWithScript(sql.COMPLETE_AND_DELETE, completions, tokenJson(toTokens(completions)));
   }
   const { brief, others } = splitBrief(completions);
   const done = yield* canCountChanges

@@ -7,8 +7,8 @@ import { errorKeyOf } from '../error-key.js';
 import type { ListLane, ListPlan, ListSource } from '../job-list.js';
 import { failingLanesOf, isDated, readList, readListIds } from '../job-list.js';
 import { nextTurn } from '../real-timers.js';
-import type { LaneSize, ReportLane } from '../report-lanes.js';
-import { countsOf, errorGroupOf, rolledUpOf, standingOf } from '../report-rows.js';
+import type { ReportLane } from '../report-lanes.js';
+import { countsOf, errorGroupOf, laneSizeOf, rolledUpOf, standingOf } from '../report-rows.js';
 import type {
   JobReports,
   ListedIds,
@@ -24,8 +24,9 @@ import { ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../report-store.js
 import { toJob } from '../row-mapper.js';
 import { rollupJson } from '../batch-json.js';
 import type { SqlQuery, SqlRow, SqlScript, SqlStatement } from '../sql-runner.js';
-import { toSqliteTime } from './sql/columns.js';
-import * as sql from './sql/stats.js';
+import { toSqliteTime } from './sql/job-row.js';
+import * as list from './sql/list.js';
+import * as stats from './sql/stats.js';
 
 /** Runs a script that only reads. */
 type ReadScript = <T>(script: () => SqlScript<T>) => Promise<T>;
@@ -42,15 +43,15 @@ const SKIP_PIECE_ROWS = 2_000;
 export class SqliteStats implements JobReports, ReportRecords {
   private readonly source: ListSource = {
     topics: (status) => this.readScript(() => topicsScript(status)),
-    failedUpTo: (lanes) => this.readScript(() => sizesScript(lanes, sql.FAILED_UP_TO)),
-    failedWith: (text, lanes) => this.idsOfLanes(lanes, sql.FAILED_WITH, text),
+    failedUpTo: (lanes) => this.readLanes(lanes, list.FAILED_UP_TO, laneSizeOf),
+    failedWith: (text, lanes) => this.readLanes(lanes, list.FAILED_WITH, toId, text),
     failedAlike: (errorKey, lanes) => this.failedAlike(errorKey, lanes),
-    waitingUpTo: (due, lanes) => this.readScript(() => sizesScript(lanes, due ? sql.DUE_UP_TO : sql.NOT_DUE_UP_TO)),
-    waiting: (due, lanes) => this.idsOfLanes(lanes, due ? sql.DUE_IDS : sql.NOT_DUE_IDS),
-    isSmall: async (rowsMax) => (await this.read(sql.HAS_MORE_THAN, [rowsMax])).length === 0,
+    waitingUpTo: (due, lanes) => this.readLanes(lanes, due ? list.DUE_UP_TO : list.NOT_DUE_UP_TO, laneSizeOf),
+    waiting: (due, lanes) => this.readLanes(lanes, due ? list.DUE_IDS : list.NOT_DUE_IDS, toId),
+    isSmall: async (rowsMax) => (await this.read(list.HAS_MORE_THAN, [rowsMax])).length === 0,
     ids: (plan, limit, offset) => this.idsAfterOffset(plan, limit, offset),
     count: (plan, max) => this.readScript(() => countScript(plan, max)),
-    find: async (ids) => (await this.read(sql.FIND_JOBS, [JSON.stringify(ids)])).map(toJob),
+    find: async (ids) => (await this.read(list.FIND_JOBS, [JSON.stringify(ids)])).map(toJob),
   };
 
   constructor(
@@ -68,18 +69,18 @@ export class SqliteStats implements JobReports, ReportRecords {
   }
 
   async standing(ids: readonly string[]): Promise<StandingJob[]> {
-    return (await this.read(sql.STANDING, [JSON.stringify(ids)])).map(standingOf);
+    return (await this.read(list.STANDING, [JSON.stringify(ids)])).map(standingOf);
   }
 
   async counts(asked: readonly string[] | null): Promise<TopicCounts[]> {
     if (await this.source.isSmall(SMALL_TABLE_JOBS)) {
-      return countsOf(await this.read(sql.COUNT_ALL_STATUSES, [asked && JSON.stringify(asked)]));
+      return countsOf(await this.read(stats.COUNT_ALL_STATUSES, [asked && JSON.stringify(asked)]));
     }
     return this.countsInPieces(asked);
   }
 
   private async countsInPieces(asked: readonly string[] | null): Promise<TopicCounts[]> {
-    const running = await this.read(sql.COUNT_RUNNING, []);
+    const running = await this.read(stats.COUNT_RUNNING, []);
     const rows = [...running.filter(({ topic }) => asked === null || asked.includes(topic as string))];
     for (const topic of asked ?? (await this.source.topics())) {
       for (const status of JOB_STATUSES.filter((each) => each !== 'processing')) {
@@ -93,7 +94,7 @@ export class SqliteStats implements JobReports, ReportRecords {
   private async countOf(topic: string, status: JobStatus): Promise<number> {
     let jobs = 0;
     for (let last: unknown = ''; ;) {
-      const [piece] = await this.read(sql.COUNT_PIECE, [topic, status, last, COUNT_PIECE_ROWS]);
+      const [piece] = await this.read(stats.COUNT_PIECE, [topic, status, last, COUNT_PIECE_ROWS]);
       jobs += Number(piece!.jobs);
       if (Number(piece!.jobs) < COUNT_PIECE_ROWS) {
         return jobs;
@@ -104,10 +105,10 @@ export class SqliteStats implements JobReports, ReportRecords {
   }
 
   async runTimes(lanes: readonly ReportLane[]): Promise<TopicRunTimes[]> {
-    const samples = await readEachLane(lanes, async ({ topic, limit }) => {
-      const rows = await this.read(sql.RUN_TIMES, [topic, limit]);
-      return { topic, timesMs: rows.map((row) => Number(row.time_ms)) };
-    });
+    const samples = await this.readLanes(lanes, stats.RUN_TIMES, ({ topic, times_ms: timesMs }) => ({
+      topic: topic as string,
+      timesMs: JSON.parse(timesMs as string) as number[],
+    }));
     return samples.filter(({ timesMs }) => timesMs.length > 0);
   }
 
@@ -116,12 +117,10 @@ export class SqliteStats implements JobReports, ReportRecords {
   }
 
   async errors(lanes: readonly ReportLane[], groupsMax: number): Promise<ErrorGroup[]> {
-    const groups = await readEachLane(lanes, async ({ topic, limit }) =>
-      (await this.read(sql.ERRORS, [topic, limit, groupsMax])).map(errorGroupOf),
-    );
+    const groups = await this.readLanes(lanes, list.ERRORS, errorGroupOf, groupsMax);
     const byCount = (left: ErrorGroup, right: ErrorGroup): number =>
       right.count - left.count || right.lastSeen.getTime() - left.lastSeen.getTime();
-    return groups.flat().sort(byCount).slice(0, groupsMax);
+    return groups.sort(byCount).slice(0, groupsMax);
   }
 
   /** Skips the rows before the page in pieces. */
@@ -140,105 +139,98 @@ export class SqliteStats implements JobReports, ReportRecords {
     return this.readScript(() => idsScript({ ...plan, beforeId }, limit, left));
   }
 
-  private async idsOfLanes(lanes: readonly ReportLane[], ids: string, ...more: unknown[]): Promise<string[]> {
-    const found = await readEachLane(lanes, ({ topic, limit }) => this.read(ids, [topic, limit, ...more]));
-    return toIds(found.flat());
-  }
-
   /** SQLite has no SHA-256, so this method finds the message that has the key. PostgreSQL compares in SQL. */
   private async failedAlike(errorKey: string, lanes: readonly ReportLane[]): Promise<string[]> {
-    const found = await readEachLane(lanes, async (lane) => {
-      const messages = await this.read(sql.FAILED_TEXTS, [lane.topic, lane.limit]);
-      const text = messages
-        .map(({ message }) => message as string)
-        .find((each) => errorKeyOf(lane.topic, each) === errorKey);
-      return text === undefined ? [] : this.idsOfLanes([lane], sql.FAILED_ALIKE, text);
-    });
-    return found.flat();
+    const ids: string[] = [];
+    for (const lane of lanes) {
+      const messages = await this.readLanes([lane], list.FAILED_TEXTS, ({ message }) => message as string);
+      const found = messages.find((message) => errorKeyOf(lane.topic, message) === errorKey);
+      if (found !== undefined) {
+        ids.push(...(await this.readLanes([lane], list.FAILED_ALIKE, toId, found)));
+      }
+    }
+    return ids;
   }
 
   async timeseries(topics: readonly string[], minutes: number): Promise<RolledUpMinutes> {
-    const rows = await this.read(sql.TIMESERIES, [JSON.stringify(topics), minutes]);
+    const rows = await this.read(stats.TIMESERIES, [JSON.stringify(topics), minutes]);
     return { now: await this.readMinute(), entries: rows.map(rolledUpOf) };
   }
 
   async servedTopics(): Promise<string[]> {
-    const rows = await this.read(sql.SERVED_TOPICS, [WORKER_SEEN_MS]);
+    const rows = await this.read(stats.SERVED_TOPICS, [WORKER_SEEN_MS]);
     return rows.map(({ topic }) => topic as string);
   }
 
   async waitingTopics(): Promise<string[]> {
-    return (await this.read(sql.WAITING_TOPICS, [])).map(({ topic }) => topic as string);
+    return (await this.read(stats.WAITING_TOPICS, [])).map(({ topic }) => topic as string);
   }
 
   async recordRollup({ worker, minute, totals, since }: RollupRecord): Promise<Date> {
     const now = await this.readMinute();
     const isSame = now.getTime() === minute?.getTime();
-    await this.write(sql.RECORD_ROLLUP, [rollupJson(totals, since), Number(isSame), worker, now.getTime()]);
+    await this.write(stats.RECORD_ROLLUP, [rollupJson(totals, since), Number(isSame), worker, now.getTime()]);
     return now;
   }
 
   async noteWorker(worker: string, topics: readonly string[]): Promise<void> {
-    await this.write(sql.NOTE_WORKER, [worker, JSON.stringify(topics)]);
+    await this.write(stats.RECORD_WORKER, [worker, JSON.stringify(topics)]);
   }
 
   async forgetWorker(worker: string): Promise<void> {
-    await this.write(sql.FORGET_WORKER, [worker]);
+    await this.write(stats.FORGET_WORKER, [worker]);
   }
 
   async pruneReports(): Promise<void> {
-    await this.write(sql.PRUNE_ROLLUP, [ROLLUP_AGE_MS]);
-    await this.write(sql.PRUNE_WORKERS, [WORKER_AGE_MS]);
+    await this.write(stats.PRUNE_ROLLUP, [ROLLUP_AGE_MS]);
+    await this.write(stats.PRUNE_WORKERS, [WORKER_AGE_MS]);
+  }
+
+  /** Runs a statement for each lane, with an iteration of the event loop after each. */
+  private async readLanes<T>(
+    lanes: readonly ReportLane[],
+    sql: string,
+    toResult: (row: SqlRow) => T,
+    ...params: unknown[]
+  ): Promise<T[]> {
+    const results: T[] = [];
+    for (const { topic, limit } of lanes) {
+      const rows = await this.read(sql, [topic, limit, ...params]);
+      rows.forEach((row) => results.push(toResult(row)));
+      await nextTurn();
+    }
+    return results;
   }
 
   private async readMinute(): Promise<Date> {
-    const [row] = await this.read(sql.THIS_MINUTE, []);
+    const [row] = await this.read(stats.THIS_MINUTE, []);
     return new Date(Number(row!.minute));
   }
-}
-
-/** Reads one lane after the other, with an iteration of the event loop after each. */
-async function readEachLane<T>(lanes: readonly ReportLane[], read: (lane: ReportLane) => Promise<T>): Promise<T[]> {
-  const results: T[] = [];
-  for (const lane of lanes) {
-    results.push(await read(lane));
-    await nextTurn();
-  }
-  return results;
 }
 
 /** Lists topics. It skips from one topic to the next, so the cost does not depend on the number of jobs. */
 function* topicsScript(status?: JobStatus): SqlScript<string[]> {
   const topics = new Set<string>();
   for (let last = ''; ;) {
-    const [next] = yield { sql: sql.NEXT_TOPIC, params: [last] };
+    const [next] = yield { sql: list.NEXT_TOPIC, params: [last] };
     if (!next) {
       break;
     }
     last = next.topic as string;
-    const has = status === undefined || (yield { sql: sql.HAS_STATUS, params: [last, status] }).length > 0;
+    const has = status === undefined || (yield { sql: list.HAS_STATUS, params: [last, status] }).length > 0;
     if (has) {
       topics.add(last);
     }
   }
-  const running = status === undefined ? yield { sql: sql.RUNNING_TOPICS, params: [] } : [];
+  const running = status === undefined ? yield { sql: list.RUNNING_TOPICS, params: [] } : [];
   running.forEach(({ topic }) => topics.add(topic as string));
   return [...topics];
-}
-
-function* sizesScript(lanes: readonly ReportLane[], count: string): SqlScript<LaneSize[]> {
-  const sizes: LaneSize[] = [];
-  for (const { topic, limit } of lanes) {
-    const [row] = yield { sql: count, params: [topic, limit] };
-    sizes.push({ topic, jobs: Number(row!.jobs) });
-  }
-  return sizes;
 }
 
 function* idsScript(plan: ListPlan, limit: number, offset: number): SqlScript<string[]> {
   if (plan.lanes === null) {
     const params = [plan.fromId, plan.beforeId, ...dateParams(plan), limit, offset];
-    return toIds(yield { sql: sql.ALL_IDS, params });
+    return toIds(yield { sql: list.ALL_IDS, params });
   }
   const wanted = limit + offset;
   let ids = (yield* otherIdsScript(plan)).sort(newestFirst);
@@ -253,7 +245,7 @@ function* idsScript(plan: ListPlan, limit: number, offset: number): SqlScript<st
 
 function* countScript(plan: ListPlan, max: number): SqlScript<number> {
   if (plan.lanes === null) {
-    const [row] = yield { sql: sql.COUNT_ALL, params: [plan.fromId, plan.beforeId, ...dateParams(plan), max] };
+    const [row] = yield { sql: list.COUNT_ALL, params: [plan.fromId, plan.beforeId, ...dateParams(plan), max] };
     return Number(row!.total);
   }
   let total = (yield* otherIdsScript(plan)).length;
@@ -271,12 +263,10 @@ function* countScript(plan: ListPlan, max: number): SqlScript<number> {
 function* otherIdsScript(plan: ListPlan): SqlScript<string[]> {
   const { topics, statuses } = plan.idFilter;
   const single = [plan.ids, topics, statuses].map((each) => JSON.stringify(each));
-  const [range, dates] = [[plan.fromId, plan.beforeId], dateParams(plan)];
-  const running = yield { sql: sql.RUNNING_IDS, params: [...range, JSON.stringify(plan.runningTopics), ...dates] };
-  const asked = yield {
-    sql: sql.SINGLE_IDS,
-    params: [...range, ...single, ...dates, dueParam(plan)],
-  };
+  const range = [plan.fromId, plan.beforeId];
+  const dates = dateParams(plan);
+  const running = yield { sql: list.RUNNING_IDS, params: [...range, JSON.stringify(plan.runningTopics), ...dates] };
+  const asked = yield { sql: list.SINGLE_IDS, params: [...range, ...single, ...dates, dueParam(plan)] };
   return [...toIds(running), ...toIds(asked)];
 }
 
@@ -286,8 +276,8 @@ interface LaneStatement {
   readonly undated: string;
 }
 
-const LANE_IDS: LaneStatement = { dated: sql.LANE_IDS_DATED, undated: sql.LANE_IDS };
-const LANE_SIZE: LaneStatement = { dated: sql.LANE_SIZE_DATED, undated: sql.LANE_SIZE };
+const LANE_IDS: LaneStatement = { dated: list.LANE_IDS_DATED, undated: list.LANE_IDS };
+const LANE_SIZE: LaneStatement = { dated: list.LANE_SIZE_DATED, undated: list.LANE_SIZE };
 
 function laneStatement(
   { dated, undated }: LaneStatement,
@@ -314,5 +304,9 @@ function dueParam({ idFilter: { due } }: ListPlan): number | null {
 }
 
 function toIds(rows: readonly SqlRow[]): string[] {
-  return rows.map(({ id }) => id as string);
+  return rows.map(toId);
+}
+
+function toId({ id }: SqlRow): string {
+  return id as string;
 }

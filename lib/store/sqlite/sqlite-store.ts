@@ -47,12 +47,12 @@ import { insertScript } from './insert-script.js';
 import { settleScript } from './settle-script.js';
 import { PAUSE, PAUSED_TOPICS, RESUME } from './sql/admin.js';
 import { CLAIM, DUE_LANES, SCAN } from './sql/claim.js';
-import { toSqliteTime } from './sql/columns.js';
+import { toSqliteTime } from './sql/job-row.js';
 import { COMPLETE_IN_TX, DISCARD, OWNED_STATE } from './sql/complete.js';
-import { BEGIN_ATTEMPTS, CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './sql/lease.js';
+import { MARK_STARTED, CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './sql/lease.js';
 import { HAS_EXPIRED, PRUNE, PRUNE_PAGE, RESCUE } from './sql/maintenance.js';
 import * as schema from './sql/schema.js';
-import { FIND_HOLDER, FIND_JOBS } from './sql/stats.js';
+import { FIND_HOLDER, FIND_JOBS } from './sql/list.js';
 import { SqliteStats } from './sqlite-stats.js';
 
 /*
@@ -169,7 +169,7 @@ export class SqliteStore implements JobStore {
   }
 
   async markStarted(tokens: readonly ClaimToken[]): Promise<ClaimState[]> {
-    return claimStatesInOrder(tokens, await this.write(BEGIN_ATTEMPTS, [tokenJson(tokens)]), []);
+    return claimStatesInOrder(tokens, await this.write(MARK_STARTED, [tokenJson(tokens)]), []);
   }
 
   async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<ClaimState[]> {

@@ -1,5 +1,8 @@
-import * as sql from '../../../lib/store/sqlite/sql/stats.js';
+import * as list from '../../../lib/store/sqlite/sql/list.js';
+import * as stats from '../../../lib/store/sqlite/sql/stats.js';
 import { storeKinds, useStore } from '../../support/stores.js';
+
+const sql = { ...list, ...stats };
 
 /** A loose scan: each step begins where the one before has ended. */
 const TOPIC_BY_TOPIC = [/COVERING INDEX _jobs_pending/, /COVERING INDEX _jobs_pending \(topic>\?\)/];

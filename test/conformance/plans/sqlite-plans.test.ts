@@ -15,11 +15,11 @@ const reportsById = ['FIND_JOBS', 'SINGLE_IDS', 'STANDING'];
 
 /** Every statement there is, by its name. */
 const all = readdirSync(FOLDER)
-  .filter((file) => file !== 'columns.ts')
+  .filter((file) => file !== 'job-row.ts')
   .flatMap((file) => {
     // eslint-disable-next-line @typescript-eslint/no-require-imports -- whichever files there are
     const statements = require(join(FOLDER, file)) as Statements;
-    const isMeant = (name: string): boolean => !file.startsWith('stats') || reportsById.includes(name);
+    const isMeant = (name: string): boolean => !/^(list|stats)\./.test(file) || reportsById.includes(name);
     return Object.entries(statements).filter(([name]) => isMeant(name));
   })
   .flatMap(textsOf);

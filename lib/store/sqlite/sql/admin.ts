@@ -1,4 +1,4 @@
-import { byId, jobColumns, ms, now } from './columns.js';
+import { byId, jobColumns, ms, now } from './job-row.js';
 
 /** The statements of one action. Each takes the ids as ?1 and the statuses that it may change as ?2; NULL means any. */
 export interface ActionStatements {
@@ -23,12 +23,12 @@ UPDATE _jobs ${byId} SET status = 'pending', retries = 0, cancel_requested = 0, 
 WHERE id IN (
   SELECT id FROM (
     SELECT j.id, row_number() OVER (
-      PARTITION BY j.topic, j.unique_key, iif(j.unique_key IS NULL, j.id, NULL) ORDER BY asked.key) AS place
+      PARTITION BY j.topic, j.unique_key, iif(j.unique_key IS NULL, j.id, NULL) ORDER BY asked.key) AS key_order
     FROM json_each(?1) AS asked CROSS JOIN _jobs AS j ${byId} ON j.id = asked.value
     WHERE j.status IN ('failed', 'cancelled') AND ${isExpected('j.status')} AND NOT EXISTS (
       SELECT 1 FROM _jobs AS k
       WHERE k.topic = j.topic AND k.unique_key = j.unique_key AND k.status IN ('pending', 'processing')))
-  WHERE place = 1)
+  WHERE key_order = 1)
 RETURNING ${columns}`;
 
 /** failed, cancelled → pending, unless an unfinished job holds the unique key. Requeues the first of several jobs with one key. */

@@ -1,5 +1,5 @@
 import { USUAL_CLAIM } from '../../row-mapper.js';
-import { byId, fromNow, ms, now, scanTiming } from './columns.js';
+import { byId, fromNow, ms, now, scanTiming } from './job-row.js';
 
 /** Whether a topic is paused. */
 const isPaused = (topic: string): string =>

@@ -1,5 +1,5 @@
 import { IS_TAKEN_OVER } from '../../statement-parts.js';
-import { byId, errorsWith, fromNow, ms, now, owned, ownedTokens, tokens } from './columns.js';
+import { byId, appendError, fromNow, ms, now, isOwned, isOwnedClaim, tokens } from './job-row.js';
 
 /** A handler that ran for less started when it ended, at the precision of the table. */
 export const BRIEF_MS = 0.5;
@@ -11,7 +11,7 @@ WITH o AS MATERIALIZED (
 UPDATE _jobs AS j SET status = 'completed', result = o.result,
   started = CASE WHEN o.ran_ms IS NULL THEN j.started WHEN o.ran_ms < ${BRIEF_MS} THEN ${now} ELSE ${fromNow('-o.ran_ms')} END,
   locked_until = NULL, locked_by = NULL, finished = ${now}, updated = ${now}
-FROM o WHERE ${owned} AND NOT j.cancel_requested
+FROM o WHERE ${isOwned} AND NOT j.cancel_requested
 RETURNING id, attempt`;
 
 const completeBrief = `
@@ -37,8 +37,8 @@ SELECT id, attempt FROM _jobs ${byId}
 WHERE id IN (SELECT value FROM json_each(?1)) AND attempt = 1 AND status = 'completed'`;
 
 /** processing → deleted, in one write. Leaves jobs with a cancel request or an idempotency key to `SETTLE`. */
-export const COMPLETE_AND_REMOVE = `
-DELETE FROM _jobs ${byId} WHERE ${ownedTokens} AND NOT cancel_requested AND idempotency_key IS NULL RETURNING id, attempt`;
+export const COMPLETE_AND_DELETE = `
+DELETE FROM _jobs ${byId} WHERE ${isOwnedClaim} AND NOT cancel_requested AND idempotency_key IS NULL RETURNING id, attempt`;
 
 /** MATERIALIZED: otherwise SQLite parses each member once for every column that reads it. */
 const outcomes = `o AS MATERIALIZED (
@@ -65,11 +65,11 @@ UPDATE _jobs AS j SET
     THEN iif(o.delay_ms IS NULL, j.run_at, ${fromNow('o.delay_ms')}) ELSE j.run_at END,
   result = iif(o.kind = 'completed', o.result, j.result),
   last_error = coalesce(o.message, j.last_error),
-  errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${errorsWith('o.message', 'o.stack', started)} END,
+  errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${appendError('o.message', 'o.stack', started)} END,
   started = ${started}, locked_until = NULL, locked_by = NULL,
   finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${hasNoRetries}) THEN ${now} END,
   updated = ${now}
-FROM o WHERE ${owned}
+FROM o WHERE ${isOwned}
 RETURNING id, true AS applied, status, attempt, retries, ${ms('run_at')} AS run_at`;
 
 /** Reads the state of jobs that `SETTLE` did not change. */

@@ -1,4 +1,4 @@
-import { fromNow, keptSince, ms } from './columns.js';
+import { fromNow, keptSince, ms } from './job-row.js';
 
 /**
  * Inserts jobs, and returns a row for each inserted one. It skips a job whose id or unique key is taken; a retry after a lost

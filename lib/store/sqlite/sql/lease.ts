@@ -1,6 +1,6 @@
-import { byId, fromNow, now, owned, ownedTokens } from './columns.js';
+import { byId, fromNow, now, isOwned, isOwnedClaim } from './job-row.js';
 
-const updateOwned = (changes: string, guard = ownedTokens): string => `
+const updateOwned = (changes: string, guard = isOwnedClaim): string => `
 UPDATE _jobs ${byId} SET ${changes} WHERE ${guard}
 RETURNING id, attempt, cancel_requested`;
 
@@ -8,18 +8,18 @@ RETURNING id, attempt, cancel_requested`;
 export const RENEW = updateOwned(`locked_until = ${fromNow('?2')}`);
 
 /** processing → processing: the handler starts. Skips expired leases: a rescue would fail a last attempt that has started. */
-export const BEGIN_ATTEMPTS = updateOwned(
+export const MARK_STARTED = updateOwned(
   `unbegun_attempt = NULL, started = ${now}, updated = ${now}`,
-  `${ownedTokens} AND locked_until > ${now}`,
+  `${isOwnedClaim} AND locked_until > ${now}`,
 );
 
 /** Finds claimed jobs that a user has asked to cancel. */
 export const CANCEL_REQUESTS = `
-SELECT id, attempt FROM _jobs ${byId} WHERE ${ownedTokens} AND cancel_requested`;
+SELECT id, attempt FROM _jobs ${byId} WHERE ${isOwnedClaim} AND cancel_requested`;
 
 /** Stores progress values, and returns the rows that the workers still own. */
 export const RECORD_PROGRESS = `
 WITH o AS MATERIALIZED (
   SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt, nullif(value -> 'progress', 'null') AS progress
   FROM json_each(?1))
-UPDATE _jobs AS j SET progress = o.progress, updated = ${now} FROM o WHERE ${owned} RETURNING id, attempt`;
+UPDATE _jobs AS j SET progress = o.progress, updated = ${now} FROM o WHERE ${isOwned} RETURNING id, attempt`;

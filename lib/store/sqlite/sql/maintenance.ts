@@ -1,5 +1,5 @@
 import { LEASE_LOST } from '../../statement-parts.js';
-import { byId, errorsWith, fromNow, keptSince, ms, now, scanTiming } from './columns.js';
+import { byId, appendError, fromNow, keptSince, ms, now, scanTiming } from './job-row.js';
 
 const expiredFrom = (from: string): string =>
   `_jobs WHERE status = 'processing' AND locked_until >= ${from} AND locked_until < ${now}`;
@@ -21,7 +21,7 @@ UPDATE _jobs AS j ${byId} SET
   retries = retries + (NOT cancel_requested AND retries < max_retries),
   run_at = CASE WHEN cancel_requested OR retries >= max_retries THEN run_at ELSE ${now} END,
   last_error = iif(${isUnbegun}, last_error, ${LEASE_LOST}),
-  errors = iif(${isUnbegun}, errors, ${errorsWith(LEASE_LOST, 'NULL')}), locked_until = NULL, locked_by = NULL,
+  errors = iif(${isUnbegun}, errors, ${appendError(LEASE_LOST, 'NULL')}), locked_until = NULL, locked_by = NULL,
   finished = CASE WHEN cancel_requested OR ${isLost} THEN ${now} END, updated = ${now}
 WHERE id IN (
   SELECT id FROM ${expiredFrom('?2')} ORDER BY locked_until LIMIT ?1)

@@ -1,4 +1,4 @@
-import { byId, jobColumns } from './columns.js';
+import { byId, jobColumns } from './job-row.js';
 
 /*
  * Connection settings, transactions and the tables.

@@ -1,27 +1,9 @@
-import { byId, fromNow, jobColumns, ms, now } from './columns.js';
+import { fromNow, ms, now } from './job-row.js';
+import { isListed } from './list.js';
 
 /*
- * Lists and statistics. A statement of better-sqlite3 blocks the event loop, so each statement reads one range of one index, and
- * a script goes from range to range. PostgreSQL reads all ranges in one statement.
+ * Counts, run times, metrics and workers.
  */
-
-/** Reads whole jobs by id. */
-export const FIND_JOBS = `SELECT ${jobColumns} FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?1))`;
-
-/** Finds the unfinished job of topic ?1 that holds unique key ?2. */
-export const FIND_HOLDER = `
-SELECT ${jobColumns} FROM _jobs INDEXED BY _jobs_unique_key
-WHERE topic = ?1 AND unique_key = ?2 AND status IN ('pending', 'processing')`;
-
-/** The condition of the partial index for lists. The planner uses that index only when the statement repeats it. */
-const isListed = `status <> 'processing'`;
-
-/** Finds the first topic after ?1. A script calls it for each topic. */
-export const NEXT_TOPIC = `
-SELECT topic FROM _jobs WHERE ${isListed} AND topic > ?1 ORDER BY topic LIMIT 1`;
-
-/** Lists the topics of processing jobs. */
-export const RUNNING_TOPICS = `SELECT DISTINCT topic FROM _jobs WHERE status = 'processing'`;
 
 /** Lists the topics with pending jobs. It skips from topic to topic in `_jobs_pending`. */
 export const WAITING_TOPICS = `
@@ -31,105 +13,6 @@ WITH RECURSIVE t(topic) AS (
   SELECT (SELECT topic FROM _jobs WHERE status = 'pending' AND topic > t.topic ORDER BY topic LIMIT 1)
   FROM t WHERE t.topic IS NOT NULL)
 SELECT topic FROM t WHERE topic IS NOT NULL`;
-
-/** Selects up to ?2 pending jobs of topic ?1 that are due, or not due. It skips from priority to priority. */
-const waiting = (comparison: '<=' | '>', columns: string): string => `
-WITH RECURSIVE p(priority) AS (
-  SELECT (SELECT priority FROM _jobs WHERE status = 'pending' AND topic = ?1 ORDER BY priority LIMIT 1)
-  UNION ALL
-  SELECT (SELECT priority FROM _jobs WHERE status = 'pending' AND topic = ?1 AND priority > p.priority
-    ORDER BY priority LIMIT 1)
-  FROM p WHERE p.priority IS NOT NULL)
-SELECT ${columns} FROM p CROSS JOIN _jobs
-WHERE _jobs.status = 'pending' AND _jobs.topic = ?1 AND _jobs.priority = p.priority AND run_at ${comparison} ${now} LIMIT ?2`;
-
-/** Finds pending jobs that are due. */
-export const DUE_IDS = waiting('<=', 'id');
-
-/** Finds pending jobs that are not due. */
-export const NOT_DUE_IDS = waiting('>', 'id');
-
-/** Counts the jobs of `DUE_IDS`. */
-export const DUE_UP_TO = `SELECT count(*) AS jobs FROM (${waiting('<=', '1')})`;
-
-/** Counts the jobs of `NOT_DUE_IDS`. */
-export const NOT_DUE_UP_TO = `SELECT count(*) AS jobs FROM (${waiting('>', '1')})`;
-
-/** Whether topic ?1 has a job in status ?2. */
-export const HAS_STATUS = `SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = ?2 LIMIT 1`;
-
-/** Whether there are more than ?1 jobs. */
-export const HAS_MORE_THAN = `SELECT 1 FROM _jobs LIMIT 1 OFFSET ?1`;
-
-const inRange = 'id >= ?1 AND id < ?2';
-const isDated = (from: string, to: string): string =>
-  `(${from} IS NULL OR created >= ${from}) AND (${to} IS NULL OR created < ${to})`;
-
-const isDue = `(?8 IS NULL OR (run_at <= ${now}) = ?8)`;
-
-/** Lists ids of a topic and a status, newest first: ?1 first id, ?2 id after the last, ?3 topic, ?4 status, ?5 limit. */
-export const LANE_IDS = `
-SELECT id FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} ORDER BY id DESC LIMIT ?5`;
-
-/** Counts the jobs of `LANE_IDS`, up to ?5. */
-export const LANE_SIZE = `
-SELECT count(*) AS jobs FROM (
-  SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} LIMIT ?5)`;
-
-/** `LANE_IDS` created between ?6 and ?7, and due or not as ?8 says. It reads rows; `LANE_IDS` reads the index only. */
-export const LANE_IDS_DATED = `
-SELECT id FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} AND ${isDated('?6', '?7')} AND ${isDue}
-ORDER BY id DESC LIMIT ?5`;
-
-/** Counts the jobs of `LANE_IDS_DATED`, up to ?5. */
-export const LANE_SIZE_DATED = `
-SELECT count(*) AS jobs FROM (
-  SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} AND ${isDated('?6', '?7')} AND ${isDue}
-  LIMIT ?5)`;
-
-/** Lists processing jobs of the topics in ?3. There are few: + keeps the planner from the range of ids, the whole table. */
-export const RUNNING_IDS = `
-SELECT id FROM _jobs WHERE status = 'processing' AND topic IN (SELECT value FROM json_each(?3))
-  AND +id >= ?1 AND +id < ?2 AND ${isDated('?4', '?5')}`;
-
-/** Filters the ids in ?3 by the topics in ?4, the statuses in ?5, the dates ?6 and ?7, and due or not as ?8 says. */
-export const SINGLE_IDS = `
-SELECT id FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?3)) AND topic IN (SELECT value FROM json_each(?4))
-  AND status IN (SELECT value FROM json_each(?5)) AND ${inRange} AND ${isDated('?6', '?7')}
-  AND ${isDue}`;
-
-/** Lists ids of the whole table, newest first. */
-export const ALL_IDS = `
-SELECT id FROM _jobs WHERE ${inRange} AND ${isDated('?3', '?4')} ORDER BY id DESC LIMIT ?5 OFFSET ?6`;
-
-/** Counts the jobs of `ALL_IDS`, up to ?5. */
-export const COUNT_ALL = `
-SELECT count(*) AS total FROM (SELECT 1 FROM _jobs WHERE ${inRange} AND ${isDated('?3', '?4')} LIMIT ?5)`;
-
-/** Reads the status of jobs. */
-export const STANDING = `
-SELECT id, topic, status, run_at <= ${now} AS is_due FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?1))`;
-
-/** Counts the failed jobs of topic ?1, up to ?2. */
-export const FAILED_UP_TO = `
-SELECT count(*) AS jobs FROM (SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = 'failed' LIMIT ?2)`;
-
-/** Finds jobs whose error contains ?3, among the ?2 newest failed ones of topic ?1. */
-export const FAILED_WITH = `
-SELECT id FROM (
-  SELECT id, last_error FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = 'failed' ORDER BY id DESC LIMIT ?2)
-WHERE instr(lower(last_error), lower(?3)) > 0`;
-
-/** Lists the error messages of the ?2 newest failed jobs of topic ?1. */
-export const FAILED_TEXTS = `
-SELECT DISTINCT coalesce(last_error, '') AS message FROM (
-  SELECT last_error FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = 'failed' ORDER BY id DESC LIMIT ?2)`;
-
-/** Finds jobs whose error equals ?3, among the ?2 newest failed ones of topic ?1. */
-export const FAILED_ALIKE = `
-SELECT id FROM (
-  SELECT id, last_error FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = 'failed' ORDER BY id DESC LIMIT ?2)
-WHERE coalesce(last_error, '') = ?3`;
 
 /** Counts up to ?4 jobs of topic ?1 and status ?2 after id ?3, and returns the last id. */
 export const COUNT_PIECE = `
@@ -147,17 +30,9 @@ SELECT topic, status, count(*) AS jobs FROM _jobs WHERE status = 'processing' GR
 
 /** Lists the run times of the ?2 newest completed jobs of topic ?1. */
 export const RUN_TIMES = `
-SELECT ${ms('finished')} - ${ms('started')} AS time_ms FROM _jobs
-WHERE ${isListed} AND topic = ?1 AND status = 'completed' AND started IS NOT NULL ORDER BY id DESC LIMIT ?2`;
-
-/** Groups the ?2 newest failed jobs of topic ?1 by error message, the most frequent first. */
-export const ERRORS = `
-SELECT ?1 AS topic, last_error AS message, count(*) AS jobs, ${ms('min(finished)')} AS first_seen,
-  ${ms('max(finished)')} AS last_seen, max(id) AS sample_id
-FROM (
-  SELECT id, last_error, finished FROM _jobs
-  WHERE ${isListed} AND topic = ?1 AND status = 'failed' ORDER BY id DESC LIMIT ?2)
-GROUP BY last_error ORDER BY jobs DESC, last_seen DESC LIMIT ?3`;
+SELECT ?1 AS topic, json_group_array(time_ms) AS times_ms FROM (
+  SELECT ${ms('finished')} - ${ms('started')} AS time_ms FROM _jobs
+  WHERE ${isListed} AND topic = ?1 AND status = 'completed' AND started IS NOT NULL ORDER BY id DESC LIMIT ?2)`;
 
 const thisMinute = `strftime('%Y-%m-%d %H:%M:00.000', 'now')`;
 
@@ -183,7 +58,7 @@ FROM _jobs_rollup WHERE topic IN (SELECT value FROM json_each(?1))
   AND minute > strftime('%Y-%m-%d %H:%M:00.000', 'now', '-' || ?2 || ' minutes') ORDER BY minute`;
 
 /** Records that worker ?1 is alive and has handlers for the topics in ?2. */
-export const NOTE_WORKER = `
+export const RECORD_WORKER = `
 INSERT INTO _jobs_workers (worker, topics, seen) VALUES (?1, ?2, ${now})
 ON CONFLICT (worker) DO UPDATE SET topics = excluded.topics, seen = excluded.seen`;
 

@@ -1,8 +1,8 @@
 import { IDEMPOTENCY_MS } from '../../job-store.js';
 
 /*
- * The columns of a job and the expressions that statements share. A set travels as one JSON array in ?1. SQLite has no type
- * for times: they are text of one fixed width in UTC, so that text order is time order. 'now' is constant within a statement.
+ * How statements read and match rows of `_jobs`. A set arrives as one JSON array in ?1. SQLite has no type for times: they are
+ * text of one fixed width in UTC, so that text order is time order. 'now' is constant within a statement.
  */
 
 const format = `'%Y-%m-%d %H:%M:%f'`;
@@ -44,16 +44,16 @@ export const tokens = `(SELECT value ->> 'id' AS id, value ->> 'attempt' AS atte
  * The guard of a worker's write: the jobs that it still owns. + hides the status from the planner, which would choose the
  * index of processing rows, and an update that changes the status would move its entries.
  */
-export const ownedTokens = `(id, attempt) IN ${tokens} AND +status = 'processing'`;
+export const isOwnedClaim = `(id, attempt) IN ${tokens} AND +status = 'processing'`;
 
 /** The same guard for a join of row `j` with entry `o`. */
-export const owned = `j.id = o.id AND j.attempt = o.attempt AND +j.status = 'processing'`;
+export const isOwned = `j.id = o.id AND j.attempt = o.attempt AND +j.status = 'processing'`;
 
 /** The oldest time of creation at which an idempotency key still counts. */
 export const keptSince = fromNow(`-${IDEMPOTENCY_MS}`);
 
 /** Appends a failure to the last 19 of row `j`. The arguments are SQL for the new entry's message, stack and start. */
-export const errorsWith = (message: string, stack: string, started = 'j.started'): string => `json_insert(
+export const appendError = (message: string, stack: string, started = 'j.started'): string => `json_insert(
   CASE WHEN json_array_length(coalesce(j.errors, '[]')) >= 20 THEN json_remove(j.errors, '$[0]') ELSE coalesce(j.errors, '[]') END,
   '$[#]', json_object('attempt', j.attempt, 'started', ${iso(started)}, 'finished', ${iso(now)},
     'message', ${message}, 'stack', ${stack}, 'worker', j.locked_by))`;

@@ -1,0 +1,116 @@
+import { byId, jobColumns, ms, now } from './job-row.js';
+
+/*
+ * Lists of jobs. A statement of better-sqlite3 blocks the event loop, so each reads one range of one index, and the store goes
+ * from range to range. PostgreSQL reads all ranges in one statement.
+ */
+
+/** Reads whole jobs by id. */
+export const FIND_JOBS = `SELECT ${jobColumns} FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?1))`;
+
+/** Finds the unfinished job of topic ?1 that holds unique key ?2. */
+export const FIND_HOLDER = `
+SELECT ${jobColumns} FROM _jobs INDEXED BY _jobs_unique_key
+WHERE topic = ?1 AND unique_key = ?2 AND status IN ('pending', 'processing')`;
+
+/** Reads the status of jobs. */
+export const STANDING = `
+SELECT id, topic, status, run_at <= ${now} AS is_due FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?1))`;
+
+/** The condition of the partial index for lists. The planner uses that index only when the statement repeats it. */
+export const isListed = `status <> 'processing'`;
+
+/** Finds the first topic after ?1. */
+export const NEXT_TOPIC = `
+SELECT topic FROM _jobs WHERE ${isListed} AND topic > ?1 ORDER BY topic LIMIT 1`;
+
+/** Lists the topics of processing jobs. */
+export const RUNNING_TOPICS = `SELECT DISTINCT topic FROM _jobs WHERE status = 'processing'`;
+
+/** Whether topic ?1 has a job in status ?2. */
+export const HAS_STATUS = `SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = ?2 LIMIT 1`;
+
+/** Whether there are more than ?1 jobs. */
+export const HAS_MORE_THAN = `SELECT 1 FROM _jobs LIMIT 1 OFFSET ?1`;
+
+const inRange = 'id >= ?1 AND id < ?2';
+
+const isDated = (from: string, to: string): string =>
+  `(${from} IS NULL OR created >= ${from}) AND (${to} IS NULL OR created < ${to})`;
+
+/** The filter on dates ?6 and ?7, and on due or not as ?8 says. It reads rows, not the index only. */
+const isSelected = `${isDated('?6', '?7')} AND (?8 IS NULL OR (run_at <= ${now}) = ?8)`;
+
+const lane = (columns: string, filter: string): string =>
+  `SELECT ${columns} FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} AND ${filter}`;
+
+/** Lists ids of topic ?3 and status ?4, newest first: from ?1 to before ?2, up to ?5. */
+export const LANE_IDS = `${lane('id', 'true')} ORDER BY id DESC LIMIT ?5`;
+export const LANE_IDS_DATED = `${lane('id', isSelected)} ORDER BY id DESC LIMIT ?5`;
+
+/** Counts the same jobs, up to ?5. */
+export const LANE_SIZE = `SELECT count(*) AS jobs FROM (${lane('1', 'true')} LIMIT ?5)`;
+export const LANE_SIZE_DATED = `SELECT count(*) AS jobs FROM (${lane('1', isSelected)} LIMIT ?5)`;
+
+/** Lists processing jobs of the topics in ?3. There are few: + keeps the planner from the range of ids, the whole table. */
+export const RUNNING_IDS = `
+SELECT id FROM _jobs WHERE status = 'processing' AND topic IN (SELECT value FROM json_each(?3))
+  AND +id >= ?1 AND +id < ?2 AND ${isDated('?4', '?5')}`;
+
+/** Filters the ids in ?3 by the topics in ?4, the statuses in ?5, the dates ?6 and ?7, and due or not as ?8 says. */
+export const SINGLE_IDS = `
+SELECT id FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?3)) AND topic IN (SELECT value FROM json_each(?4))
+  AND status IN (SELECT value FROM json_each(?5)) AND ${inRange} AND ${isSelected}`;
+
+/** Lists ids of the whole table, newest first. */
+export const ALL_IDS = `
+SELECT id FROM _jobs WHERE ${inRange} AND ${isDated('?3', '?4')} ORDER BY id DESC LIMIT ?5 OFFSET ?6`;
+
+/** Counts the jobs of `ALL_IDS`, up to ?5. */
+export const COUNT_ALL = `
+SELECT count(*) AS total FROM (SELECT 1 FROM _jobs WHERE ${inRange} AND ${isDated('?3', '?4')} LIMIT ?5)`;
+
+/** Selects up to ?2 pending jobs of topic ?1 that are due, or not due. It skips from priority to priority. */
+const waiting = (comparison: '<=' | '>', columns: string): string => `
+WITH RECURSIVE p(priority) AS (
+  SELECT (SELECT priority FROM _jobs WHERE status = 'pending' AND topic = ?1 ORDER BY priority LIMIT 1)
+  UNION ALL
+  SELECT (SELECT priority FROM _jobs WHERE status = 'pending' AND topic = ?1 AND priority > p.priority
+    ORDER BY priority LIMIT 1)
+  FROM p WHERE p.priority IS NOT NULL)
+SELECT ${columns} FROM p CROSS JOIN _jobs
+WHERE _jobs.status = 'pending' AND _jobs.topic = ?1 AND _jobs.priority = p.priority AND run_at ${comparison} ${now} LIMIT ?2`;
+
+/** Finds pending jobs that are due, and those that are not. */
+export const DUE_IDS = waiting('<=', 'id');
+export const NOT_DUE_IDS = waiting('>', 'id');
+
+/** Counts the same jobs. */
+export const DUE_UP_TO = `SELECT ?1 AS topic, count(*) AS jobs FROM (${waiting('<=', '1')})`;
+export const NOT_DUE_UP_TO = `SELECT ?1 AS topic, count(*) AS jobs FROM (${waiting('>', '1')})`;
+
+/** The ?2 newest failed jobs of topic ?1. */
+const newestFailed = (columns: string): string => `(
+  SELECT ${columns} FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = 'failed' ORDER BY id DESC LIMIT ?2)`;
+
+/** Counts the failed jobs of a topic, up to ?2. */
+export const FAILED_UP_TO = `SELECT ?1 AS topic, count(*) AS jobs FROM ${newestFailed('1')}`;
+
+/** Finds failed jobs whose error contains ?3. */
+export const FAILED_WITH = `
+SELECT id FROM ${newestFailed('id, last_error')} WHERE instr(lower(last_error), lower(?3)) > 0`;
+
+/** Lists the error messages of failed jobs. */
+export const FAILED_TEXTS = `
+SELECT DISTINCT coalesce(last_error, '') AS message FROM ${newestFailed('last_error')}`;
+
+/** Finds failed jobs whose error equals ?3. */
+export const FAILED_ALIKE = `
+SELECT id FROM ${newestFailed('id, last_error')} WHERE coalesce(last_error, '') = ?3`;
+
+/** Groups failed jobs by error message, the most frequent first. */
+export const ERRORS = `
+SELECT ?1 AS topic, last_error AS message, count(*) AS jobs, ${ms('min(finished)')} AS first_seen,
+  ${ms('max(finished)')} AS last_seen, max(id) AS sample_id
+FROM ${newestFailed('id, last_error, finished')}
+GROUP BY last_error ORDER BY jobs DESC, last_seen DESC LIMIT ?3`;
