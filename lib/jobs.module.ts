@@ -16,7 +16,6 @@ import { HandlerPipeline } from './nest/pipeline/handler-pipeline.js';
 import { JobsExplorer } from './nest/jobs.explorer.js';
 import { JobsLifecycle } from './nest/jobs.lifecycle.js';
 import { JobsService } from './nest/jobs.service.js';
-import { LazyModules } from './nest/lazy-modules.js';
 import { JOBS_OPTIONS, JOBS_STORE } from './nest/jobs.tokens.js';
 import { queueLogger } from './nest/nest-logger.js';
 import { refuseNoDataSource } from './nest/missing-data-source.js';
@@ -112,7 +111,6 @@ function moduleOf({ isGlobal, dataSource, http, ui, options, imports = [] }: Mod
       JobsExplorer,
       JobsLifecycle,
       JobsService,
-      LazyModules,
       ...overHttp.flatMap(({ providers }) => providers),
     ],
     exports: [JobsService, JobsEngine, getRepositoryToken(Job)],

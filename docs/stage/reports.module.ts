@@ -1,1 +1,5 @@
 export class ReportsModule {}
+
+export class ReportJobs {
+  declare render: (job: unknown) => Promise<void>;
+}

@@ -1,67 +1,34 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
-import { toErrorMessage } from '../core/error-text.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
-import { isBuilt, untilBuilt } from './built-provider.js';
 import type { JobHandlerMetadata } from './decorators/job-handler.decorator.js';
 import { jobHandlersOf } from './decorators/job-handler.decorator.js';
 import { HandlerPipeline } from './pipeline/handler-pipeline.js';
-import { LazyModules } from './lazy-modules.js';
-import { queueLogger } from './nest-logger.js';
 
 type Wrapper = InstanceWrapper<unknown>;
 
 /** Finds every `@JobHandler` of the application and registers it with the engine. */
 @Injectable()
 export class JobsExplorer {
-  /** What is registered already: by instance, since several may inherit one method. */
+  /** Registered handlers, by instance: several instances may inherit one method. */
   private readonly registered = new WeakMap<object, Set<JobHandlerMetadata>>();
-  private isStopped = false;
 
   constructor(
     @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
     @Inject(HandlerPipeline) private readonly pipeline: HandlerPipeline,
     @Inject(JobsEngine) private readonly engine: JobsEngine,
-    @Inject(LazyModules) private readonly lazyModules: LazyModules,
   ) {}
 
   /**
-   * Registers the handlers of the application, and from now on those of modules that are loaded lazily.
+   * Registers the handlers of all modules that exist now. Lazily loaded modules use `register()`.
    *
-   * @throws InvalidOptionsError naming class and method when a registration is wrong.
+   * @throws InvalidOptionsError that names class and method when a registration is wrong.
    */
-  async explore(): Promise<void> {
-    this.lazyModules.whenLoaded((modules) => this.exploreModules(modules));
-    await this.exploreModules();
-  }
-
-  /** Waits no more for what is still being built. */
-  stop(): void {
-    this.isStopped = true;
-  }
-
-  private async exploreModules(modules?: NonNullable<Wrapper['host']>[]): Promise<void> {
-    const { discovery } = this;
-    for (const wrapper of [...discovery.getProviders({}, modules), ...discovery.getControllers({}, modules)]) {
-      if (await isBuilt(wrapper)) {
-        this.exploreProvider(wrapper);
-      } else {
-        void this.exploreLater(wrapper);
-      }
-    }
-  }
-
-  /** Of a load that began before it could be heard of, or that another one does not wait for. */
-  private async exploreLater(wrapper: Wrapper): Promise<void> {
-    const isWanted = (): boolean => !this.isStopped && this.lazyModules.has(wrapper.host);
-    try {
-      if (await untilBuilt(wrapper, isWanted)) {
-        this.exploreProvider(wrapper);
-      }
-    } catch (error) {
-      queueLogger.error(toErrorMessage(error));
-    }
+  explore(): void {
+    [...this.discovery.getProviders(), ...this.discovery.getControllers()].forEach((wrapper) =>
+      this.exploreProvider(wrapper),
+    );
   }
 
   private exploreProvider(wrapper: Wrapper): void {

@@ -39,7 +39,7 @@ export class JobsLifecycle
 
   async onModuleInit(): Promise<void> {
     try {
-      await this.explorer.explore();
+      this.explorer.explore();
     } catch (error) {
       // Nest calls no shutdown hooks for an application that did not start: nothing of ours may keep it alive.
       await this.store.close();
@@ -57,7 +57,6 @@ export class JobsLifecycle
 
   onModuleDestroy(): void {
     clearTimeout(this.check);
-    this.explorer.stop();
     this.engine.stopClaiming();
   }
 
