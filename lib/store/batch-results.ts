@@ -96,8 +96,8 @@ export function neverStored({ topic, uniqueKey, idempotency }: JobInsert): Error
 }
 
 /** The row of a job that was not moved, and of which there is nothing else to say. */
-export function leftAlone(id: string, obstacle: Error): SqlRow {
-  return { id, moved: false, status: null, topic: null, attempt: 0, obstacle };
+export function leftAlone(id: string, reason: Error): SqlRow {
+  return { id, moved: false, status: null, topic: null, attempt: 0, reason };
 }
 
 /** Takes note of inserted rows and of holders; answers the jobs that neither stands for. */

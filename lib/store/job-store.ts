@@ -342,7 +342,7 @@ export interface ActionResult {
    * What kept it from being moved when there is nothing else to say of it: a `RowLockedError`, since an open transaction holds its
    * row or its key, or a `SqlError`, since the database refused what was asked.
    */
-  readonly obstacle: Error | null;
+  readonly reason: Error | null;
   /** The row as it was moved, when no other job was asked for and it was not deleted: it may be gone in a moment. */
   readonly job: Job | null;
 }

@@ -179,7 +179,7 @@ export function toActionResult(row: SqlRow): ActionResult {
     topic: row.topic as string | null,
     attempt: Number(row.attempt),
     holderId: (row.holder_id ?? null) as string | null,
-    obstacle: (row.obstacle ?? null) as Error | null,
+    reason: (row.reason ?? null) as Error | null,
     job: row.moved && row.payload !== undefined ? toJob(row) : null,
   };
 }

@@ -95,14 +95,14 @@ export class BulkActions {
     const standing = new Map((await this.options.store.reports.standing(ids)).map((job) => [job.id, job]));
     return ids.filter((id) => {
       const job = standing.get(id);
-      const obstacle =
+      const reason =
         job !== undefined && topics !== null && !topics.includes(job.topic)
           ? FOREIGN
           : (dueObstacle(action, job) ?? (dryRun ? statusObstacle(action, job) : undefined));
-      if (obstacle !== undefined) {
-        skipped.add(obstacle, id);
+      if (reason !== undefined) {
+        skipped.add(reason, id);
       }
-      return obstacle === undefined;
+      return reason === undefined;
     });
   }
 }
@@ -153,9 +153,9 @@ class Skipped {
   }
 }
 
-function reasonOf({ status, holderId, obstacle }: ActionResult): string {
-  if (obstacle !== null) {
-    return obstacle instanceof RowLockedError ? LOCKED : REFUSED;
+function reasonOf({ status, holderId, reason }: ActionResult): string {
+  if (reason !== null) {
+    return reason instanceof RowLockedError ? LOCKED : REFUSED;
   }
   return holderId !== null ? KEY_TAKEN : status === null ? GONE : statusReason(status);
 }

@@ -101,7 +101,7 @@ export class JobAdmin {
     if (result?.moved) {
       return result;
     }
-    throw result?.obstacle || result?.status ? toActionError(action, result) : new JobNotFoundError(id);
+    throw result?.reason || result?.status ? toActionError(action, result) : new JobNotFoundError(id);
   }
 
   private async validate(id: string, payload: string): Promise<void> {
@@ -166,10 +166,10 @@ export class JobActions {
 
   /** The database's message goes to the log only: it may name tables and values. */
   private warnOfRefusals(action: JobAction, results: readonly ActionResult[]): void {
-    const [first, ...others] = results.filter(({ obstacle }) => obstacle instanceof DatabaseRefusedError);
+    const [first, ...others] = results.filter(({ reason }) => reason instanceof DatabaseRefusedError);
     if (first) {
       const jobs = others.length === 0 ? `job ${first.id}` : `job ${first.id} and ${others.length} more`;
-      this.parts.logger.warn(`the database refuses to ${JOB_ACTIONS[action].verb} ${jobs}: ${first.obstacle!.message}`);
+      this.parts.logger.warn(`the database refuses to ${JOB_ACTIONS[action].verb} ${jobs}: ${first.reason!.message}`);
     }
   }
 
@@ -186,13 +186,13 @@ export class JobActions {
   }
 }
 
-function toActionError(action: JobAction, { id, status, holderId, obstacle }: ActionResult): Error {
+function toActionError(action: JobAction, { id, status, holderId, reason }: ActionResult): Error {
   const { verb, from } = JOB_ACTIONS[action];
-  if (obstacle instanceof RowLockedError) {
-    return obstacle;
+  if (reason instanceof RowLockedError) {
+    return reason;
   }
-  if (obstacle) {
-    return new JobStateError(id, `cannot ${verb}: the database refuses it`, undefined, { cause: obstacle });
+  if (reason) {
+    return new JobStateError(id, `cannot ${verb}: the database refuses it`, undefined, { cause: reason });
   }
   return holderId === null
     ? new JobStateError(id, `cannot ${verb}: expected it to be ${from.join(' or ')}, it is ${status}`)

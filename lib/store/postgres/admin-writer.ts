@@ -79,9 +79,9 @@ export class AdminWriter {
             : (await this.runUnlocked(statement, [id], params)).get(id);
         rows.set(id, row ?? leftAlone(id, new RowLockedError(LOCKED)));
       } catch (error) {
-        const obstacle = toObstacle(error);
-        rows.set(id, leftAlone(id, obstacle));
-        timeouts += obstacle instanceof RowLockedError ? 1 : 0;
+        const reason = toObstacle(error);
+        rows.set(id, leftAlone(id, reason));
+        timeouts += reason instanceof RowLockedError ? 1 : 0;
       }
     }
     return rows;

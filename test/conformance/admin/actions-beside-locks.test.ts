@@ -171,7 +171,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a bulk move on
     await fixture.store.insert([newJob({ topic: TOPIC, uniqueKey: 'held' })], transaction.manager);
     const moved = await fixture.store.requeue(ids);
     await transaction.rollback();
-    expect(moved.map(({ moved: isMoved, obstacle }) => [isMoved, obstacle?.constructor.name])).toEqual([
+    expect(moved.map(({ moved: isMoved, reason }) => [isMoved, reason?.constructor.name])).toEqual([
       [true, undefined],
       [false, 'RowLockedError'],
       [true, undefined],

@@ -12,7 +12,7 @@ describe.each(storeKinds())('promote on $label', (kind) => {
     const before = await fixture.job(id);
     const moved = await fixture.store.promote([id]);
     const job = await fixture.job(id);
-    const answer = { id, moved: true, status: 'pending', topic: TOPIC, attempt: 0, holderId: null, obstacle: null };
+    const answer = { id, moved: true, status: 'pending', topic: TOPIC, attempt: 0, holderId: null, reason: null };
     expect(moved).toEqual([{ ...answer, job }]);
     expect(job).toEqual({ ...before, runAt: job.updated, updated: job.updated });
     expect(before.runAt.getTime() - job.runAt.getTime()).toBeGreaterThan(HOUR_MS - 60_000);

@@ -32,7 +32,7 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
       topic: TOPIC,
       attempt: 1,
       holderId: null,
-      obstacle: null,
+      reason: null,
     };
     expect(moved).toEqual([{ ...answer, job }]);
     expect(job).toMatchObject({

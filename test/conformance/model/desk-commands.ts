@@ -177,13 +177,13 @@ export class Move extends QueueCommand {
   private move(model: QueueModel, id: string): Omit<ActionResult, 'job'> {
     const job = model.job(id);
     if (!job) {
-      return { id, moved: false, status: null, topic: null, attempt: 0, holderId: null, obstacle: null };
+      return { id, moved: false, status: null, topic: null, attempt: 0, holderId: null, reason: null };
     }
     const mayWait = job.status === 'failed' || job.status === 'cancelled';
     const holder = this.verb === 'requeue' && mayWait ? model.holderOf(job.key, id) : undefined;
     const { attempt } = job;
     const moved = this.moveOne(model, job);
-    return { id, moved, status: job.status, topic: TOPIC, attempt, holderId: holder?.id ?? null, obstacle: null };
+    return { id, moved, status: job.status, topic: TOPIC, attempt, holderId: holder?.id ?? null, reason: null };
   }
 
   private moveOne(model: QueueModel, job: ModelJob): boolean {

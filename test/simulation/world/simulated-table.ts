@@ -311,13 +311,13 @@ export class SimulatedTable {
     return ids.map((id) => {
       const row = this.rows.get(id);
       if (!row) {
-        return { id, moved: false, status: null, topic: null, attempt: 0, holderId: null, obstacle: null, job: null };
+        return { id, moved: false, status: null, topic: null, attempt: 0, holderId: null, reason: null, job: null };
       }
       const moved = move(row);
       const { status, topic, attempt } = row;
       const holderId = typeof moved === 'string' ? moved : null;
       const job = moved === true && ids.length === 1 ? (this.find([id])[0] ?? null) : null;
-      return { id, moved: moved === true, status, topic, attempt, holderId, obstacle: null, job };
+      return { id, moved: moved === true, status, topic, attempt, holderId, reason: null, job };
     });
   }
 
