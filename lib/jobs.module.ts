@@ -5,7 +5,7 @@ import { getDataSourceToken, getRepositoryToken } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import { Job } from './core/job.js';
 import type { JobsOptions, JobsSettings } from './core/options.js';
-import { checked, flag, recordCheck } from './core/option-checks.js';
+import { applyCheck, flag, recordCheck } from './core/option-checks.js';
 import { readJobsOptions } from './core/options.js';
 import { httpParts } from './http/http-parts.js';
 import { uiParts } from './http/ui-parts.js';
@@ -41,11 +41,11 @@ export class JobsModule {
 
   /** @throws InvalidOptionsError for an unknown option, a refused value, or two that contradict each other. */
   static forRoot(given: JobsModuleOptions = {}): DynamicModule {
-    const { isGlobal = true, ...options } = checked(recordCheck, given, 'options') as JobsModuleOptions;
+    const { isGlobal = true, ...options } = applyCheck(recordCheck, given, 'options') as JobsModuleOptions;
     const settings = readJobsOptions(options);
     return moduleOf({
       ...settings,
-      isGlobal: checked(flag, isGlobal, 'isGlobal'),
+      isGlobal: applyCheck(flag, isGlobal, 'isGlobal'),
       options: [{ provide: JOBS_OPTIONS, useValue: options }],
     });
   }

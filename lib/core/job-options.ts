@@ -2,30 +2,29 @@ import type { Backoff, BackoffFunction, BackoffOptions } from './backoff.js';
 import type { Duration } from './duration.js';
 import { InvalidOptionsError } from './errors.js';
 import type { EnqueueOptions } from './job.js';
-import type { Check, Option } from './option-checks.js';
-import { dateCheck, duration, flag, jsonCheck, readOptions, recordCheck } from './option-checks.js';
+import type { Check } from './option-checks.js';
+import { dateCheck, duration, flag, jsonCheck, option, optional, readOptions, recordCheck } from './option-checks.js';
 import { backoffCheck, concurrencyCheck, maxRetriesCheck, priorityCheck, timeoutCheck } from './options.js';
-import { encodePayload } from './payload.js';
-import { RECORDED_JSON_BYTES_MAX } from './recorded-json.js';
+import { encodePayload, RECORDED_JSON_BYTES_MAX } from './payload.js';
 import { uniqueKeyCheck } from './unique-key.js';
 
-/** What a handler says about the jobs of its topic. Absent values are the module's. */
+/** Options of a handler. Absent options have the module's defaults. */
 export interface JobHandlerOptions {
-  /** Jobs of this topic running at once in this process. Default: the module's `concurrency`. */
+  /** Jobs of this topic that run at once in this process, 1 to 10,000. Default: the module's `concurrency`. */
   concurrency?: number | undefined;
-  /** Limit of one attempt, at least 1 ms. Default: the module's. */
+  /** Time limit of one attempt, at least 1 ms. Default: that of the module. */
   timeout?: Duration | undefined;
-  /** Retries after the first attempt, 0 to 1000, for jobs enqueued where this handler is known. Default: the module's. */
+  /** Retries after the first attempt, 0 to 1000, of jobs that this process enqueues. Default: that of the module. */
   maxRetries?: number | undefined;
-  /** How long retries wait, or a function of the retry's number and the error. Default: the module's. */
+  /** How long retries wait, or a function of the retry's number and the error. Default: that of the module. */
   backoff?: BackoffOptions | BackoffFunction | undefined;
-  /** Priority of jobs enqueued where this handler is known, −1000 to 1000. Default 0. */
+  /** Priority of jobs that this process enqueues, −1000 to 1000. Lower runs first. Default 0. */
   priority?: number | undefined;
-  /** Run the handler inside a transaction that commits together with its completion. PostgreSQL only. Default `false`. */
+  /** Runs the handler in a transaction that commits together with its completion. PostgreSQL only. Default `false`. */
   transactional?: boolean | undefined;
 }
 
-/** {@link JobHandlerOptions}, checked. `undefined` where the module's default holds. */
+/** {@link JobHandlerOptions}, checked. `undefined` means the module's default. */
 export interface HandlerSettings {
   readonly concurrency: number | undefined;
   readonly timeoutMs: number | undefined;
@@ -36,26 +35,28 @@ export interface HandlerSettings {
 }
 
 /**
- * @param place class and method of the handler, where there are any.
- * @throws InvalidOptionsError naming the topic, the place and the option.
+ * Checks the options of a handler.
+ *
+ * @param method class and method of the handler, if it has any.
+ * @throws InvalidOptionsError with the topic, the method and the option.
  */
-export function readHandlerOptions(topic: string, given: JobHandlerOptions = {}, place?: string): HandlerSettings {
-  return handlerSettings(given, place ? `handler ${place} of '${topic}'` : `handler of '${topic}'`);
+export function readHandlerOptions(topic: string, given: JobHandlerOptions = {}, method?: string): HandlerSettings {
+  return toHandlerSettings(given, method ? `handler ${method} of '${topic}'` : `handler of '${topic}'`);
 }
 
-/** The same of a typed topic. @throws InvalidOptionsError naming the topic and the option. */
+/** Checks the options of a typed topic. @throws InvalidOptionsError with the topic and the option. */
 export function readTopicOptions(topic: string, given: JobHandlerOptions): HandlerSettings {
-  return handlerSettings(given, `topic '${topic}'`);
+  return toHandlerSettings(given, `topic '${topic}'`);
 }
 
-function handlerSettings(given: JobHandlerOptions, subject: string): HandlerSettings {
+function toHandlerSettings(given: JobHandlerOptions, subject: string): HandlerSettings {
   const { timeout, ...same } = readOptions(handlerTable, given, subject);
   return Object.freeze({ ...same, timeoutMs: timeout });
 }
 
-/** {@link EnqueueOptions}, checked. `undefined` where the topic's or the module's default holds. */
+/** {@link EnqueueOptions}, checked. `undefined` means the default of the topic or the module. */
 export interface EnqueueSettings {
-  /** Not before this moment; `undefined` counts from now. */
+  /** Earliest start; `undefined` means `delayMs` from now. */
   readonly runAt: Date | undefined;
   readonly delayMs: number;
   readonly maxRetries: number | undefined;
@@ -67,22 +68,22 @@ export interface EnqueueSettings {
   readonly metadata: string | undefined;
 }
 
-/** @throws InvalidOptionsError naming the option; InvalidPayloadError or PayloadTooLargeError for `metadata`. */
+/** Checks the options of `enqueue`. @throws InvalidOptionsError; InvalidPayloadError or PayloadTooLargeError for `metadata`. */
 export function readEnqueueOptions(given?: EnqueueOptions): EnqueueSettings {
-  return given === undefined ? noOptions : enqueueSettings(given);
+  return given === undefined ? noOptions : toEnqueueSettings(given);
 }
 
-/** What a job in a list has beside its options. */
-const BESIDE_OPTIONS = ['topic', 'payload'];
+/** Members of a `NewJob` that are not options. */
+const OTHER_MEMBERS = ['topic', 'payload'];
 
-/** The same of a job in a list, whose options are members of its own beside its topic and its payload. */
+/** Checks the options of a job for `enqueueMany`, which are members beside its topic and payload. */
 export function readNewJobOptions(job: EnqueueOptions): EnqueueSettings {
-  // Of a class, methods and accessors are no options.
-  return enqueueSettings(Object.getPrototypeOf(job) === Object.prototype ? job : { ...job }, BESIDE_OPTIONS);
+  // The copy drops the methods and accessors of a class.
+  return toEnqueueSettings(Object.getPrototypeOf(job) === Object.prototype ? job : { ...job }, OTHER_MEMBERS);
 }
 
-/** Written member by member: every job passes here. */
-function enqueueSettings(given: EnqueueOptions, others?: readonly string[]): EnqueueSettings {
+/** Lists the members one by one, because each enqueue runs this and a spread is slower. */
+function toEnqueueSettings(given: EnqueueOptions, others?: readonly string[]): EnqueueSettings {
   const options = readOptions(ENQUEUE_OPTIONS, given, '', others);
   if (given.runAt !== undefined && given.delay !== undefined) {
     throw new InvalidOptionsError('delay', 'contradicts runAt; give one of the two');
@@ -96,12 +97,12 @@ function enqueueSettings(given: EnqueueOptions, others?: readonly string[]): Enq
     timeoutMs: options.timeout,
     backoff: options.backoff,
     uniqueKey: options.uniqueKey,
-    metadata: metadata === undefined ? undefined : metadataText(metadata),
+    metadata: metadata === undefined ? undefined : encodeMetadata(metadata),
   };
 }
 
-/** @throws InvalidOptionsError for an object that is none as JSON, such as a `Date`. */
-function metadataText(metadata: Record<string, unknown>): string {
+/** @throws InvalidOptionsError for an object that JSON writes as another type, such as a `Date`. */
+function encodeMetadata(metadata: Record<string, unknown>): string {
   const text = encodePayload(metadata, RECORDED_JSON_BYTES_MAX, 'metadata');
   if (!text.startsWith('{')) {
     throw new InvalidOptionsError('metadata', `expected ${recordCheck.expects}, got ${text.slice(0, 60)}`);
@@ -109,17 +110,17 @@ function metadataText(metadata: Record<string, unknown>): string {
   return text;
 }
 
-/** What may be changed when a job is re-queued. */
+/** Changes to a job that `requeue` makes. */
 export interface RequeueOptions {
-  /** A corrected payload. Default: as it was. */
+  /** New payload. Default: unchanged. */
   payload?: unknown;
-  /** Not before this moment. Default: now. */
+  /** Earliest start. Default: now. */
   runAt?: Date | undefined;
-  /** Retries after the first attempt, 0 to 1000. Default: as it was. */
+  /** Retries after the first attempt, 0 to 1000. Default: unchanged. */
   maxRetries?: number | undefined;
 }
 
-/** {@link RequeueOptions}, checked; `payload` not yet. `undefined` where the row stays as it is. */
+/** Checks the changes of `requeue`, except the payload. `undefined` means unchanged. */
 export function readRequeueOptions(given: RequeueOptions = {}): RequeueOptions {
   return readOptions(REQUEUE_OPTIONS, given);
 }
@@ -129,38 +130,33 @@ const handlerBackoffCheck: Check<Backoff | BackoffFunction> = {
   parse: (value, path) => (typeof value === 'function' ? (value as BackoffFunction) : backoffCheck.parse(value, path)),
 };
 
-/** An option without a default of its own: absent means that somebody else's default holds. */
-function optional<T>(check: Check<T>, meaning: string): Option<T | undefined> {
-  return { default: undefined, check, meaning };
-}
-
 const handlerTable = {
-  concurrency: optional(concurrencyCheck, 'jobs of this topic running at once here'),
-  timeout: optional(timeoutCheck, 'limit of one attempt'),
-  maxRetries: optional(maxRetriesCheck, 'retries after the first attempt'),
-  backoff: optional(handlerBackoffCheck, 'how long retries wait'),
-  priority: optional(priorityCheck, 'priority of jobs enqueued here'),
-  transactional: { default: false, check: flag, meaning: 'completion commits with the effects' } as Option<boolean>,
+  concurrency: optional(concurrencyCheck),
+  timeout: optional(timeoutCheck),
+  maxRetries: optional(maxRetriesCheck),
+  backoff: optional(handlerBackoffCheck),
+  priority: optional(priorityCheck),
+  transactional: option(false, flag),
 };
 
-/** Each option of an enqueue, once. */
+/** Describes each option of `enqueue`. */
 export const ENQUEUE_OPTIONS = {
-  runAt: optional(dateCheck, 'not before this moment'),
-  delay: { default: 0, check: duration(0), meaning: 'not before this long from now; not together with runAt' },
+  runAt: optional(dateCheck, 'earliest start; not together with delay'),
+  delay: option(0, duration(0), 'time until the earliest start; not together with runAt'),
   maxRetries: optional(maxRetriesCheck, 'retries after the first attempt'),
   priority: optional(priorityCheck, 'lower runs first; default 0'),
-  timeout: optional(timeoutCheck, 'limit of one attempt'),
+  timeout: optional(timeoutCheck, 'time limit of one attempt'),
   backoff: optional(backoffCheck, 'how long retries wait'),
-  uniqueKey: optional(uniqueKeyCheck, 'one unfinished job per topic and key'),
-  metadata: optional(recordCheck, "the caller's notes, at most 64 KiB"),
+  uniqueKey: optional(uniqueKeyCheck, 'allows one unfinished job per topic and key'),
+  metadata: optional(recordCheck, 'data of the application about the job, at most 64 KiB'),
 };
 
-/** Each change that a requeue takes, once. */
+/** Describes each change that `requeue` makes. */
 export const REQUEUE_OPTIONS = {
-  payload: optional(jsonCheck, 'a corrected payload; default: unchanged'),
-  runAt: optional(dateCheck, 'not before this moment; default: now'),
+  payload: optional(jsonCheck, 'new payload; default: unchanged'),
+  runAt: optional(dateCheck, 'earliest start; default: now'),
   maxRetries: optional(maxRetriesCheck, 'retries after the first attempt; default: unchanged'),
 };
 
-/** Of a call without options, as most are: read once. */
-const noOptions = Object.freeze(enqueueSettings({}));
+/** Settings of a call without options, computed once. */
+const noOptions = Object.freeze(toEnqueueSettings({}));

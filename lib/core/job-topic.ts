@@ -2,7 +2,7 @@ import { InvalidOptionsError, InvalidPayloadError } from './errors.js';
 import type { EnqueueOptions, NewJob } from './job.js';
 import type { JobHandlerOptions } from './job-options.js';
 import { readTopicOptions } from './job-options.js';
-import { checked } from './option-checks.js';
+import { applyCheck } from './option-checks.js';
 import type { TopicName } from './topic.js';
 import { topicCheck, topicNameCheck } from './topic.js';
 import { toMemberPath } from './payload.js';
@@ -67,7 +67,7 @@ export function defineJob<Input, Output = Input>(
   if (schema !== undefined && typeof schema['~standard']?.validate !== 'function') {
     throw new InvalidOptionsError(`schema of '${topic}'`, 'expected a Standard Schema validator');
   }
-  const name = checked(topicCheck, topic, 'topic');
+  const name = applyCheck(topicCheck, topic, 'topic');
   readTopicOptions(name, options);
   return Object.freeze({ name, schema, options: Object.freeze(options) });
 }
@@ -85,7 +85,7 @@ export function toTypedTopic(topic: TopicLike): AnyTopic | undefined {
 
 /** Returns the topic's name. @throws InvalidOptionsError with the name `option` if the value is not a topic. */
 export function toTopicName(topic: TopicName, option = 'topic'): string {
-  return checked(topicNameCheck, topic, option);
+  return applyCheck(topicNameCheck, topic, option);
 }
 
 /** A job of a typed topic, for `enqueueMany`. */

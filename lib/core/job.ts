@@ -82,9 +82,9 @@ export interface JobFailure extends Failure {
 
 /** Options of `enqueue`. */
 export interface EnqueueOptions {
-  /** Earliest start. Default: now. Contradicts `delay`. */
+  /** Earliest start. Default: now. Cannot be combined with `delay`. */
   runAt?: Date | undefined;
-  /** Time until the earliest start, measured by the database's clock. Default 0. Contradicts `runAt`. */
+  /** Time until the earliest start, measured by the database's clock. Default 0. Cannot be combined with `runAt`. */
   delay?: Duration | undefined;
   /** Retries after the first attempt, 0 to 1000. Default: that of the topic, then of the module. */
   maxRetries?: number | undefined;
@@ -157,7 +157,7 @@ export interface JobFilter {
   status?: JobStatus | readonly JobStatus[] | undefined;
   /**
    * Pending jobs that are due by the database's clock (`true`), or that wait for their time or a retry (`false`). Of more than
-   * 10,000 such jobs, those that run first. Contradicts every `status` but `'pending'`.
+   * 10,000 such jobs, those that run first. Cannot be combined with a `status` other than `'pending'`.
    */
   due?: boolean | undefined;
   /**
@@ -165,7 +165,7 @@ export interface JobFilter {
    * of each topic.
    */
   q?: string | undefined;
-  /** Failed jobs with exactly this error: the `key` of an {@link ErrorGroup}. Searches the same 10,000. Contradicts `q`. */
+  /** Failed jobs with exactly this error: the `key` of an {@link ErrorGroup}. Searches the same 10,000. Cannot be combined with `q`. */
   errorKey?: string | undefined;
   /** Created at this moment or later. */
   createdFrom?: Date | undefined;
@@ -173,7 +173,7 @@ export interface JobFilter {
   createdTo?: Date | undefined;
   /** Page size, 1 to 200. Default 20. */
   limit?: number | undefined;
-  /** Number of jobs to skip, 0 to 10,000,000. Default 0. Contradicts `cursor`. */
+  /** Number of jobs to skip, 0 to 10,000,000. Default 0. Cannot be combined with `cursor`. */
   offset?: number | undefined;
   /** The `nextCursor` of the previous page, with the same filter. */
   cursor?: string | undefined;

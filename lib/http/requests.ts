@@ -1,10 +1,16 @@
 import { BULK_ACTIONS, BULK_JOBS_MAX, idsCheck } from '../core/bulk.js';
-import { errorKeyCheck } from '../core/error-key.js';
+import {
+  CURSOR_LENGTH_MAX,
+  errorKeyCheck,
+  OFFSET_MAX,
+  PAGE_JOBS,
+  PAGE_JOBS_MAX,
+  SEARCH_LENGTH_MAX,
+} from '../core/list-filter.js';
 import type { JobStatus } from '../core/job-state.js';
 import { JOB_STATUSES } from '../core/job-state.js';
 import type { Duration } from '../core/duration.js';
 import { PRIORITY_MAX, PRIORITY_MIN, RETRIES_MAX } from '../core/limits.js';
-import { CURSOR_LENGTH_MAX, OFFSET_MAX, PAGE_JOBS, PAGE_JOBS_MAX, SEARCH_LENGTH_MAX } from '../core/list-filter.js';
 import type { Check } from '../core/option-checks.js';
 import { duration, flag, integer, listOf, oneOf, recordCheck, text } from '../core/option-checks.js';
 import { maxRetriesCheck, priorityCheck, timeoutCheck } from '../core/options.js';

@@ -15,7 +15,7 @@ import { toTopicName } from '../core/job-topic.js';
 import type { TopicName } from '../core/topic.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { Option } from '../core/option-checks.js';
-import { checked, dateCheck, readOptions, recordCheck } from '../core/option-checks.js';
+import { applyCheck, dateCheck, readOptions, recordCheck } from '../core/option-checks.js';
 import type { JobContext } from './job-context.js';
 import { lastValueOf } from './last-value.js';
 import { HandlerPipeline } from './pipeline/handler-pipeline.js';
@@ -81,8 +81,8 @@ export class JobsService {
   ): Promise<Job<T>>;
   async enqueueAt(topic: TopicLike, payload: unknown, runAt: Date, options?: EnqueueOptions): Promise<Job> {
     // Checked by itself: an absent moment would mean "now", and mail a customer too early.
-    const moment = checked(dateCheck, runAt, 'runAt');
-    const other = options?.runAt === undefined ? moment : checked(dateCheck, options.runAt, 'options.runAt');
+    const moment = applyCheck(dateCheck, runAt, 'runAt');
+    const other = options?.runAt === undefined ? moment : applyCheck(dateCheck, options.runAt, 'options.runAt');
     if (Number(other) !== Number(moment)) {
       throw new InvalidOptionsError('options.runAt', 'contradicts the moment that was given to enqueueAt');
     }

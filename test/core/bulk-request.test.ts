@@ -60,9 +60,9 @@ describe('a bulk request', () => {
     [
       'a filter of due jobs that are failed',
       { action: 'promote', filter: { due: false, status: 'failed' } },
-      /^filter\.due: is about pending jobs only/,
+      /^filter\.due: selects pending jobs only/,
     ],
-    ['a filter with a limit', { action: 'delete', filter: { limit: 5 } }, /^filter\.limit: a filter of a bulk request/],
+    ['a filter with a limit', { action: 'delete', filter: { limit: 5 } }, /^filter\.limit: not allowed/],
     ['a filter with a cursor', { action: 'delete', filter: { cursor: 'a' } }, /^filter\.cursor: /],
     ['a dry run that is no flag', { action: 'delete', ids: [id], dryRun: 'yes' }, /^dryRun: expected/],
     ['an unknown member', { action: 'delete', ids: [id], force: true }, /^force: unknown option/],

@@ -2,7 +2,7 @@ import { runInNewContext } from 'node:vm';
 import { InvalidOptionsError, InvalidPayloadError, PayloadTooLargeError } from '../../lib/core/errors.js';
 import type { EnqueueOptions } from '../../lib/core/job.js';
 import { readEnqueueOptions, readHandlerOptions } from '../../lib/core/job-options.js';
-import { checked, dateCheck } from '../../lib/core/option-checks.js';
+import { applyCheck, dateCheck } from '../../lib/core/option-checks.js';
 import { topicCheck } from '../../lib/core/topic.js';
 import { thrownBy } from '../support/unit/thrown.js';
 
@@ -274,13 +274,13 @@ describe('the options of a handler', () => {
 
 describe('a topic', () => {
   it.each(['a', ' ', 'mail:7/é😀', 'a'.repeat(255)])('may be called %p', (topic) => {
-    expect(checked(topicCheck, topic, 'topic')).toBe(topic);
+    expect(applyCheck(topicCheck, topic, 'topic')).toBe(topic);
   });
 
   it.each(['', 'a'.repeat(256), 'a\u0000', '\ud83d', '\ude00', 7, null, undefined, ['a'], {}])(
     'may never be called %p',
     (topic) => {
-      expect(() => checked(topicCheck, topic, 'topic')).toThrow(
+      expect(() => applyCheck(topicCheck, topic, 'topic')).toThrow(
         /^topic: expected text of 1 to 255 characters .+, got /,
       );
     },
@@ -290,7 +290,7 @@ describe('a topic', () => {
 describe('the moment a job is due', () => {
   it('is the date as it was when it was given', () => {
     const given = new Date(0);
-    const runAt = checked(dateCheck, given, 'runAt');
+    const runAt = applyCheck(dateCheck, given, 'runAt');
     given.setUTCFullYear(2030);
 
     expect(runAt).toEqual(new Date(0));

@@ -104,9 +104,11 @@ describe('a filter of jobs', () => {
   });
 
   it('refuses to ask of other jobs than pending ones whether they are due', () => {
-    const refusal = 'due: is about pending jobs only;';
+    const refusal = 'due: selects pending jobs only;';
     expect(refusalOf({ due: true, status: ['pending', 'failed'] }).message).toBe(`${refusal} contradicts status`);
-    expect(refusalOf({ due: false, errorKey: KEY }).message).toBe(`${refusal} errors are of failed ones`);
+    expect(refusalOf({ due: false, errorKey: KEY }).message).toBe(
+      `${refusal} contradicts errorKey, which selects failed jobs`,
+    );
   });
 
   it('refuses an unknown name with the nearest right one', () => {
@@ -182,7 +184,7 @@ describe('a cursor', () => {
 
     expect(refusalOf({ ...filter, cursor })).toMatchObject({
       option: 'cursor',
-      message: 'cursor: belongs to another filter; ask for the first page again',
+      message: 'cursor: belongs to another filter; request the first page again',
     });
   });
 

@@ -122,7 +122,7 @@ describe('options that contradict each other', () => {
   it('are refused: a producer never claims, so it has no topics', () => {
     expect(refusalOf({ role: 'producer', topics: ['mail'] })).toMatchObject({
       option: 'topics',
-      message: "topics: contradicts role 'producer', which never claims; drop one of the two",
+      message: "topics: contradicts role 'producer', which never claims; remove one of the two",
     });
     expect(() => readJobsOptions({ role: 'worker', topics: ['mail'] })).not.toThrow();
   });

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { RECORDED_JSON_BYTES_MAX, toRecordedJson } from '../../lib/core/recorded-json.js';
+import { RECORDED_JSON_BYTES_MAX, toRecordedJson } from '../../lib/core/payload.js';
 import { isStorableText, toStorableText } from '../../lib/core/text.js';
 import { HOSTILE_VALUES } from '../support/unit/hostile-values.js';
 

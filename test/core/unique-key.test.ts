@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { checked } from '../../lib/core/option-checks.js';
+import { applyCheck } from '../../lib/core/option-checks.js';
 import { compareUniqueKeys, uniqueKeyCheck } from '../../lib/core/unique-key.js';
 
 const keyedJobs = fc.record({
@@ -51,10 +51,12 @@ describe('the order of keyed jobs', () => {
 
 describe('a unique key', () => {
   it.each(['a', ' ', 'é'.repeat(255), '😀'])('may be %p', (key) => {
-    expect(checked(uniqueKeyCheck, key, 'uniqueKey')).toBe(key);
+    expect(applyCheck(uniqueKeyCheck, key, 'uniqueKey')).toBe(key);
   });
 
   it.each(['', 'a'.repeat(256), 'a\u0000', '\ud83d', 7, null, {}])('may not be %p', (key) => {
-    expect(() => checked(uniqueKeyCheck, key, 'uniqueKey')).toThrow(/^uniqueKey: expected text of 1 to 255 characters/);
+    expect(() => applyCheck(uniqueKeyCheck, key, 'uniqueKey')).toThrow(
+      /^uniqueKey: expected text of 1 to 255 characters/,
+    );
   });
 });

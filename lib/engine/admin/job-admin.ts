@@ -6,7 +6,7 @@ import type { JobAction } from '../../core/job-state.js';
 import { JOB_ACTIONS, parseJobId } from '../../core/job-state.js';
 import { toTopicName, validatePayload } from '../../core/job-topic.js';
 import { buildCursor, readListFilter } from '../../core/list-filter.js';
-import { checked } from '../../core/option-checks.js';
+import { applyCheck } from '../../core/option-checks.js';
 import { encodePayload } from '../../core/payload.js';
 import type { TopicName } from '../../core/topic.js';
 import { uniqueKeyCheck } from '../../core/unique-key.js';
@@ -35,7 +35,7 @@ export class JobAdmin {
    * @throws InvalidOptionsError for an invalid topic name or key.
    */
   async getByKey(topic: TopicName, uniqueKey: string): Promise<Job | null> {
-    const key = checked(uniqueKeyCheck, uniqueKey, 'uniqueKey');
+    const key = applyCheck(uniqueKeyCheck, uniqueKey, 'uniqueKey');
     return (await this.parts.store.findHolder(toTopicName(topic), key)) ?? null;
   }
 

@@ -5,7 +5,7 @@ import { toErrorMessage } from '../../core/error-text.js';
 import type { Claim } from '../../core/job.js';
 import type { JobContext } from '../../core/job-handler.js';
 import type { JobsLogger } from '../../core/logger.js';
-import { toRecordedJson } from '../../core/recorded-json.js';
+import { toRecordedJson } from '../../core/payload.js';
 import type { JobStore, ProgressEntry, StoreTransaction } from '../../store/job-store.js';
 import type { AttemptHandle } from './handler-context.js';
 import { HandlerContext } from './handler-context.js';

@@ -9,7 +9,7 @@ import type { Failure } from '../../core/error-text.js';
 import type { Outcome } from '../../core/job.js';
 import { isLastAttempt } from '../../core/job.js';
 import type { JobsLogger } from '../../core/logger.js';
-import { toRecordedJson } from '../../core/recorded-json.js';
+import { toRecordedJson } from '../../core/payload.js';
 import type { Attempt } from './attempt.js';
 import type { RegisteredHandler } from '../handler-registry.js';
 import type { Execution, Judgement, Result } from './run.js';

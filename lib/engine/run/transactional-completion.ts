@@ -1,6 +1,6 @@
 import { JobStateError, LeaseLostError } from '../../core/errors.js';
 import type { ClaimToken } from '../../core/job.js';
-import { toRecordedJson } from '../../core/recorded-json.js';
+import { toRecordedJson } from '../../core/payload.js';
 import type { JobStore, StoreTransaction, TransactionPart } from '../../store/job-store.js';
 
 /** The completion of a job in a transaction of its handler's own. */

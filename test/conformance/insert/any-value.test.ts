@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { InvalidPayloadError, PayloadTooLargeError } from '../../../lib/core/errors.js';
 import { toFailure } from '../../../lib/core/error-text.js';
-import { encodePayload } from '../../../lib/core/payload.js';
-import { toRecordedJson } from '../../../lib/core/recorded-json.js';
+import { encodePayload, toRecordedJson } from '../../../lib/core/payload.js';
 import { toStorableText } from '../../../lib/core/text.js';
 import { claimMany, newJob, settlement } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
