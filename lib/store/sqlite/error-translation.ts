@@ -1,35 +1,23 @@
 import { QueueUnavailableError } from '../../core/errors.js';
 import { deniedText, QUEUE_CLOSED, SqlError } from '../sql-error.js';
 
-/** Converts errors of statements on the queue's own connection into the queue's public errors. */
-export async function translateErrors<T>(result: Promise<T>): Promise<T> {
-  try {
-    return await result;
-  } catch (error) {
-    throw toPublicError(error);
-  }
+/** Converts any error to the one that the caller of the store receives. */
+export function toJobsError(error: unknown): unknown {
+  return error instanceof SqlError ? (toUnavailableError(error) ?? error) : error;
 }
 
 /**
- * The same for statements in the caller's transaction. There a busy error can mean that the transaction has read outdated
- * data. Waiting for the lock cannot help then: the caller must roll back.
+ * Converts an error in the caller's transaction. There `busy` can mean that the transaction has read outdated data. Waiting
+ * for the lock cannot help then: the caller must roll back.
  */
-export async function translateTransactionErrors<T>(result: Promise<T>): Promise<T> {
-  try {
-    return await result;
-  } catch (error) {
-    if (error instanceof SqlError && error.kind === 'busy') {
-      throw new QueueUnavailableError(
-        `another process is writing, or has written since this transaction first read; roll back and retry, or write before reading: ${error.message}`,
-        { cause: error },
-      );
-    }
-    throw toPublicError(error);
+export function toTransactionError(error: unknown): unknown {
+  if (error instanceof SqlError && error.kind === 'busy') {
+    return new QueueUnavailableError(
+      `another process is writing, or has written since this transaction first read; roll back and retry, or write before reading: ${error.message}`,
+      { cause: error },
+    );
   }
-}
-
-function toPublicError(error: unknown): unknown {
-  return error instanceof SqlError ? (toUnavailableError(error) ?? error) : error;
+  return toJobsError(error);
 }
 
 /**

@@ -42,7 +42,7 @@ import { AdminWriter } from './admin-writer.js';
 import type { SqliteConnection } from './driver/sqlite-connection.js';
 import { createConnection, watchCommits } from './driver/sqlite-connection.js';
 import { retryWhileLocked } from './driver/write-queue.js';
-import { translateErrors, translateTransactionErrors } from './error-translation.js';
+import { toJobsError, toTransactionError } from './error-translation.js';
 import { insertScript } from './insert-script.js';
 import { settleScript } from './settle-script.js';
 import { PAUSE, PAUSED_TOPICS, RESUME } from './sql/admin.js';
@@ -116,7 +116,7 @@ export class SqliteStore implements JobStore {
         statements: schema,
         migrate: this.options.migrate,
         read: (sql) => this.read(sql, []),
-        run: (script) => translateErrors(this.connection.writes.transact(script)),
+        run: (script) => this.connection.writes.transact(script).catch(throwJobsError),
       });
     } catch (error) {
       await this.close();
@@ -286,7 +286,7 @@ export class SqliteStore implements JobStore {
   }
 
   private writeScript<T>(script: () => SqlScript<T>): Promise<T> {
-    return translateErrors(this.connection.writes.run(script));
+    return this.connection.writes.run(script).catch(throwJobsError);
   }
 
   private read(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
@@ -298,13 +298,19 @@ export class SqliteStore implements JobStore {
   }
 
   private retryRead<T>(work: () => T | Promise<T>): Promise<T> {
-    return translateErrors(retryWhileLocked(work, this.options.clock, this.options.lockTimeoutMs));
+    return retryWhileLocked(work, this.options.clock, this.options.lockTimeoutMs).catch(throwJobsError);
   }
 
   private async runInTransaction<T>(tx: StoreTransaction, script: SqlScript<T>): Promise<T> {
     const runner = runnerOfQueryRunner(this.transactions.queryRunnerOf(tx));
-    return translateTransactionErrors(runScript(runner, script));
+    return runScript(runner, script).catch((error: unknown) => {
+      throw toTransactionError(error);
+    });
   }
+}
+
+function throwJobsError(error: unknown): never {
+  throw toJobsError(error);
 }
 
 /** `CLAIM` returns unusual values as one JSON column. */

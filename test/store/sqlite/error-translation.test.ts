@@ -1,5 +1,5 @@
 import { toSqlError } from '../../../lib/store/sql-error.js';
-import { translateErrors } from '../../../lib/store/sqlite/error-translation.js';
+import { toJobsError } from '../../../lib/store/sqlite/error-translation.js';
 
 describe('a failed write to a SQLite file', () => {
   it.each([
@@ -8,11 +8,8 @@ describe('a failed write to a SQLite file', () => {
     { code: 'SQLITE_IOERR_WRITE', isUncertain: false },
     { code: 'SQLITE_FULL', isUncertain: false },
     { code: 'SQLITE_BUSY', isUncertain: false },
-  ])('is uncertain after $code: $isUncertain', async ({ code, isUncertain }) => {
-    const error = toSqlError({ code, message: 'for the test' });
-    await expect(translateErrors(Promise.reject(error))).rejects.toMatchObject({
-      code: 'QUEUE_UNAVAILABLE',
-      isUncertain,
-    });
+  ])('is uncertain after $code: $isUncertain', ({ code, isUncertain }) => {
+    const error = toJobsError(toSqlError({ code, message: 'for the test' }));
+    expect(error).toMatchObject({ code: 'QUEUE_UNAVAILABLE', isUncertain });
   });
 });
