@@ -73,7 +73,7 @@ function* completeCountedScript(brief: readonly Completion[]): SqlScript<readonl
     return [];
   }
   const params = [idJson(brief)];
-  yield { sql: sql.COMPLETE_BRIEF_UNANSWERED, params };
+  yield { sql: sql.COMPLETE_BRIEF_WITHOUT_ROWS, params };
   const [changes] = yield { sql: sql.CHANGES, params: [], isRead: true };
   const count = Number(changes!.count);
   if (count === brief.length) {

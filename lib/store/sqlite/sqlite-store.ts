@@ -45,7 +45,7 @@ import { retryWhileLocked } from './driver/write-queue.js';
 import { toJobsError, toTransactionError } from './error-translation.js';
 import { insertScript } from './insert-script.js';
 import { settleScript } from './settle-script.js';
-import { PAUSE, PAUSED_TOPICS, RESUME } from './sql/admin.js';
+import * as adminStatements from './sql/admin.js';
 import { CLAIM, DUE_LANES, SCAN } from './sql/claim.js';
 import { toSqliteTime } from './sql/job-row.js';
 import { COMPLETE_IN_TX, DISCARD, OWNED_STATE } from './sql/complete.js';
@@ -54,14 +54,6 @@ import { HAS_EXPIRED, PRUNE, PRUNE_PAGE, RESCUE } from './sql/maintenance.js';
 import * as schema from './sql/schema.js';
 import { FIND_HOLDER, FIND_JOBS } from './sql/list.js';
 import { SqliteStats } from './sqlite-stats.js';
-
-/*
- * The store for SQLite. In: the verbs of `JobStore`, each with a set of jobs. Out: rows, mapped to the records of the seam.
- *
- * Read first this class, then `driver/write-queue.ts` (how writes wait for the lock without blocking the application), then
- * `insert-script.ts`, `settle-script.ts` and `admin-writer.ts` (the verbs of several statements). `sql/` has the statements,
- * `sqlite-stats.ts` lists and statistics.
- */
 
 export interface SqliteStoreOptions {
   /** The application's DataSource. */
@@ -78,7 +70,14 @@ export interface SqliteStoreOptions {
   readonly isInMemory: boolean;
 }
 
-/** Stores jobs in a SQLite file, on the queue's own connection. All writes go through its write queue. */
+/**
+ * The job store for SQLite.
+ *
+ * In: the verbs of `JobStore`, most of them for a set of jobs. Out: one statement or a few for each verb, and their rows as the
+ * store's records. Read this file first, then `driver/write-queue.ts`: how writes wait for the lock of the file without
+ * blocking the application. Then the verbs of several statements: `insertScript`, `settleScript`, `AdminWriter`, and
+ * `SqliteStats`. All SQL is in `sql/`. The connection is in `driver/sqlite-connection.ts`.
+ */
 export class SqliteStore implements JobStore {
   readonly capabilities = { transactionsAtOnce: 0, inserts: ALONE, pipelined: ALONE, database: 'sqlite' } as const;
   readonly reports = new SqliteStats(
@@ -87,7 +86,7 @@ export class SqliteStore implements JobStore {
     (sql, params) => this.write(sql, params),
   );
   readonly pauses = new PausedTopics(
-    { PAUSE, RESUME, PAUSED_TOPICS },
+    adminStatements,
     (sql, params) => this.read(sql, params),
     (sql, params) => this.write(sql, params),
   );

@@ -26,7 +26,7 @@ WHERE id IN (SELECT value FROM json_each(?1)) AND attempt = 1 AND +status = 'pro
 export const COMPLETE_BRIEF = `${completeBrief} RETURNING id, attempt`;
 
 /** `COMPLETE_BRIEF` without a row for each job, in four fifths of the time. `CHANGES` follows it. */
-export const COMPLETE_BRIEF_UNANSWERED = completeBrief;
+export const COMPLETE_BRIEF_WITHOUT_ROWS = completeBrief;
 
 /** Counts the rows that the last write on this connection has changed. */
 export const CHANGES = 'SELECT changes() AS count';
