@@ -28,7 +28,7 @@ describe.each(everyKind)('the life of an application on $label', (kind) => {
     const job = await app.jobs.enqueue('work', null);
     await app.jobs.whenIdle();
     expect(await app.job(job.id)).toMatchObject({ status: 'pending', attempt: 0 });
-    expect(apps.log.of('error')).toEqual([textLike('whenIdle was asked before the queue has started')]);
+    expect(apps.log.of('error')).toEqual([textLike('whenIdle was called before the queue has started')]);
     await app.app.init();
     expect(await app.jobAfter('completed', job.id)).toMatchObject({ result: 'ran' });
   });

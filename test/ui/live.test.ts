@@ -208,7 +208,7 @@ describe.each(onePlace)('the live admin UI on $database and $adapter', ({ kind, 
     await ui.page.reload();
     await ui.button(/^Live/).waitFor();
     await app.dataSource.query('ALTER TABLE _jobs RENAME TO _jobs_away');
-    await until(() => apps.log.of('error', 'watching for changes: failed').length > 0);
+    await until(() => apps.log.of('error', 'change feed: ').length > 0);
     await ui.page.clock.runFor(8_000);
     await ui.button(/^Stale/).waitFor();
     expect(await ui.button(/^Stale/).getAttribute('title')).toContain('its database may be away');

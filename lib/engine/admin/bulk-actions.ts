@@ -8,97 +8,98 @@ import type { ActionResult, Statuses } from '../../store/job-store.js';
 import type { ListedIds, StandingJob } from '../../store/report-store.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { JobActions } from './job-admin.js';
+import type { Topics } from './query-cache.js';
 
-type BulkActionsParts = Pick<EngineParts, 'store'> & { readonly actions: JobActions };
-
-/** So many jobs are locked at once. */
+/** Jobs per statement. Batches are small, so that their locks do not hold up workers for long. */
 const BATCH_JOBS = 200;
 const SAMPLE_IDS_MAX = 10;
 
-const GONE = 'there is no such job';
+const NOT_FOUND = 'there is no such job';
 const KEY_TAKEN = 'its unique key is held by another job';
 const LOCKED = 'an open transaction holds it';
 const REFUSED = 'the database refuses it';
-const FOREIGN = 'its topic is not allowed';
+const TOPIC_NOT_ALLOWED = 'its topic is not allowed';
 const DUE = 'it is due already';
 
-/** Where people move many jobs at once: in batches, each of its own, so that a worker never waits for all of them. */
+type BulkActionsParts = Pick<EngineParts, 'store'> & { readonly actions: JobActions };
+
+/** Re-queues, promotes, cancels and deletes many jobs at once. */
 export class BulkActions {
-  constructor(private readonly options: BulkActionsParts) {}
+  constructor(private readonly parts: BulkActionsParts) {}
 
   /**
-   * A job that cannot be moved so is left alone, and said why. When the database goes away half-way the call rejects;
-   * it may be repeated.
+   * Runs an action on the jobs that `request` selects, at most 10,000, in transactions of 200 jobs. Jobs that the action
+   * cannot change are skipped and counted by reason. A call that rejects half-way may be repeated.
    *
-   * @param topics the only topics that are moved; `null` is all.
-   * @throws InvalidOptionsError for a request that is refused; nothing was moved then.
+   * @param topics skips jobs of other topics; `null`, the default, allows all.
+   * @throws InvalidOptionsError for an invalid request; no job was changed then. QueueUnavailableError.
    */
-  async run(request: BulkRequest, topics: readonly string[] | null = null): Promise<BulkResult> {
+  async run(request: BulkRequest, topics: Topics = null): Promise<BulkResult> {
     const order = readBulkRequest(request);
-    const { ids, more } = await this.meant(order, topics);
-    const statuses = order.filter && statusesOf(order.filter);
-    const skipped = new Skipped();
+    const { ids, more } = await this.select(order, topics);
+    const from = order.filter && selectedStatuses(order.filter);
+    const skipped = new SkippedCounter();
     let changed = 0;
-    for (let from = 0; from < ids.length; from += BATCH_JOBS) {
-      const batch = ids.slice(from, from + BATCH_JOBS);
-      const allowed = await this.allowed(batch, order, topics, skipped);
-      const isAnyMoved = !order.dryRun && allowed.length > 0;
-      const answers = isAnyMoved ? await this.options.actions.run(order.action, allowed, { from: statuses }) : [];
-      answers.filter((answer) => !answer.moved).forEach((answer) => skipped.add(reasonOf(answer), answer.id));
-      changed += answers.filter((answer) => answer.moved).length;
+    for (let start = 0; start < ids.length; start += BATCH_JOBS) {
+      const batch = ids.slice(start, start + BATCH_JOBS);
+      const allowed = await this.filterAllowed(batch, order, topics, skipped);
+      if (!order.dryRun && allowed.length > 0) {
+        const results = await this.parts.actions.run(order.action, allowed, { from });
+        results.filter(({ moved }) => !moved).forEach((result) => skipped.add(toReason(result), result.id));
+        changed += results.filter(({ moved }) => moved).length;
+      }
     }
     return { matched: ids.length, changed, skipped: skipped.count, more, skippedReasons: skipped.reasons() };
   }
 
-  private async meant(
+  private async select(
     { action, ids, filter }: BulkOrder,
-    topics: readonly string[] | null,
+    topics: Topics,
   ): Promise<{ ids: readonly string[]; more: boolean }> {
     if (ids !== null) {
       return { ids, more: false };
     }
     const asked = topics === null ? filter!.topics : topics.filter((topic) => filter!.topics?.includes(topic) ?? true);
     const query = { ...filter!, topics: asked, limit: BULK_JOBS_MAX + 1, offset: 0 };
-    const matched = await this.options.store.reports.idsOf(query);
+    const matched = await this.parts.store.reports.idsOf(query);
     if (matched.ids.length <= BULK_JOBS_MAX && !matched.isSearchCut) {
       return { ids: matched.ids, more: false };
     }
-    // Of too many, those that cannot be moved must not stand before those that can: a next call would meet them again.
-    const movable = await this.movable(action, query);
-    const movableFirst = [...new Set([...movable.ids, ...matched.ids])];
-    return { ids: movableFirst.slice(0, BULK_JOBS_MAX), more: areMore(movable) };
+    // The filter matches more than one call takes. Jobs that can change come first, or the next call would find the others again.
+    const changeable = await this.findChangeable(action, query);
+    const inOrder = [...new Set([...changeable.ids, ...matched.ids])];
+    return { ids: inOrder.slice(0, BULK_JOBS_MAX), more: mayHaveMore(changeable) };
   }
 
-  /** What an action changes of the jobs that a filter means. */
-  private async movable(action: BulkAction, query: ListFilter): Promise<ListedIds> {
+  private async findChangeable(action: BulkAction, query: ListFilter): Promise<ListedIds> {
     const { from, due } = JOB_ACTIONS[action];
     const statuses = from.filter((status) => query.statuses?.includes(status) ?? true);
-    const isNone = statuses.length === 0 || (due !== null && query.due === !due);
-    return isNone
+    const isImpossible = statuses.length === 0 || (due !== null && query.due === !due);
+    return isImpossible
       ? { ids: [], isSearchCut: false }
-      : this.options.store.reports.idsOf({ ...query, statuses, due: due ?? query.due });
+      : this.parts.store.reports.idsOf({ ...query, statuses, due: due ?? query.due });
   }
 
   /**
-   * Those that may be moved. A dry run judges by the status as well, which the move itself judges better. A move that changes
-   * only what is due, or is not, would pass over the others without a word.
+   * Returns the ids that the action may change and counts the others. A dry run checks the status here. Otherwise the statement
+   * checks it, except whether a job is due: the statement skips due jobs without a result.
    */
-  private async allowed(
+  private async filterAllowed(
     ids: readonly string[],
     { action, dryRun }: BulkOrder,
-    topics: readonly string[] | null,
-    skipped: Skipped,
+    topics: Topics,
+    skipped: SkippedCounter,
   ): Promise<readonly string[]> {
     if (!dryRun && topics === null && JOB_ACTIONS[action].due === null) {
       return ids;
     }
-    const standing = new Map((await this.options.store.reports.standing(ids)).map((job) => [job.id, job]));
+    const standing = new Map((await this.parts.store.reports.standing(ids)).map((job) => [job.id, job]));
     return ids.filter((id) => {
       const job = standing.get(id);
       const reason =
         job !== undefined && topics !== null && !topics.includes(job.topic)
-          ? FOREIGN
-          : (dueObstacle(action, job) ?? (dryRun ? statusObstacle(action, job) : undefined));
+          ? TOPIC_NOT_ALLOWED
+          : (checkDue(action, job) ?? (dryRun ? checkStatus(action, job) : undefined));
       if (reason !== undefined) {
         skipped.add(reason, id);
       }
@@ -107,34 +108,8 @@ export class BulkActions {
   }
 }
 
-/**
- * The statuses in which a filter means jobs; `null` is all, as of a text alone, which is looked for in topics and errors. Until
- * its turn comes a job may have left them, re-queued by somebody for example, and is then not what was meant.
- */
-function statusesOf({ statuses, errorKey }: ListFilter): Statuses {
-  return errorKey === null ? statuses : ['failed'];
-}
-
-/** Whether there are more than a call takes, or may be: when these are moved, others come within the reach of a search. */
-function areMore({ ids, isSearchCut }: ListedIds): boolean {
-  return ids.length > BULK_JOBS_MAX || (isSearchCut && ids.length > 0);
-}
-
-function dueObstacle(action: BulkAction, job: StandingJob | undefined): string | undefined {
-  const { due } = JOB_ACTIONS[action];
-  return due !== null && job?.status === 'pending' && job.isDue !== due ? DUE : undefined;
-}
-
-function statusObstacle(action: BulkAction, job: StandingJob | undefined): string | undefined {
-  return job === undefined
-    ? GONE
-    : JOB_ACTIONS[action].from.includes(job.status)
-      ? undefined
-      : statusReason(job.status);
-}
-
-/** What was left alone, by reason. */
-class Skipped {
+/** Counts skipped jobs by reason. */
+class SkippedCounter {
   count = 0;
   private readonly byReason = new Map<string, { count: number; ids: string[] }>();
 
@@ -153,11 +128,36 @@ class Skipped {
   }
 }
 
-function reasonOf({ status, holderId, reason }: ActionResult): string {
+/**
+ * The statuses that a filter selects; `null` means all. The statement checks them again: a job may have left them since the
+ * query. A filter by error selects failed jobs.
+ */
+function selectedStatuses({ statuses, errorKey }: ListFilter): Statuses {
+  return errorKey === null ? statuses : ['failed'];
+}
+
+/** A cut search may find further jobs once these have changed. */
+function mayHaveMore({ ids, isSearchCut }: ListedIds): boolean {
+  return ids.length > BULK_JOBS_MAX || (isSearchCut && ids.length > 0);
+}
+
+function checkDue(action: BulkAction, job: StandingJob | undefined): string | undefined {
+  const { due } = JOB_ACTIONS[action];
+  return due !== null && job?.status === 'pending' && job.isDue !== due ? DUE : undefined;
+}
+
+function checkStatus(action: BulkAction, job: StandingJob | undefined): string | undefined {
+  if (job === undefined) {
+    return NOT_FOUND;
+  }
+  return JOB_ACTIONS[action].from.includes(job.status) ? undefined : statusReason(job.status);
+}
+
+function toReason({ status, holderId, reason }: ActionResult): string {
   if (reason !== null) {
     return reason instanceof RowLockedError ? LOCKED : REFUSED;
   }
-  return holderId !== null ? KEY_TAKEN : status === null ? GONE : statusReason(status);
+  return holderId !== null ? KEY_TAKEN : status === null ? NOT_FOUND : statusReason(status);
 }
 
 function statusReason(status: JobStatus): string {

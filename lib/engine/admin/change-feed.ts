@@ -7,128 +7,135 @@ import type { QueueStats } from './queue-stats.js';
 
 type ChangeFeedParts = Pick<EngineParts, 'clock' | 'logger' | 'random'> & { readonly stats: QueueStats };
 
-/** What somebody who watches is told. */
+/** Receives changes of the queue. A listener that throws is logged. */
 export interface ChangeListener {
-  /** Which topics may be seen; `null` is all of them. */
+  /** The topics that it may see; `null` means all. */
   readonly topics: readonly string[] | null;
-  /** Jobs of these topics were added, moved or removed, by whatever process. */
+  /** Jobs of these topics were added, changed or removed, in any process. */
   changed(topics: readonly string[]): void;
-  /** Counts and times as they are now. */
+  /** Current counts and times. Called at most once a second. */
   stats(stats: JobStats): void;
 }
 
-/** Statistics are told at most that often; the jitter of the loop must not bring it below. */
-const TOLD_AGAIN_MS = 1_000;
+const STATS_INTERVAL_MS = 1_000;
+/** Longer by the loop's jitter of 10 %, so that each run of the loop finds the statistics due. */
 const INTERVAL_MS = 1_120;
 
-/** Looks at the table once a second while anybody watches, however many do, and tells what has changed. */
+/** Reads the counts once a second while there are listeners, and reports changes to them. Many listeners share one read. */
 export class ChangeFeed {
-  /** With the time at which each was last told the statistics. */
-  private readonly watchers = new Map<ChangeListener, number>();
+  /** Each with the time at which it last received statistics. */
+  private readonly listeners = new Map<ChangeListener, number>();
   private readonly loop: PollLoop;
   private readonly touched = new Set<string>();
-  /** How each topic stood at the last look; `null` before the first one. */
+  /** The fingerprint of each topic at the last read; `null` before the first one. */
   private seen: ReadonlyMap<string, string> | null = null;
   private isClosed = false;
 
-  constructor(private readonly options: ChangeFeedParts) {
+  constructor(private readonly parts: ChangeFeedParts) {
     this.loop = new PollLoop({
-      ...options,
-      name: 'watching for changes',
+      ...parts,
+      name: 'change feed',
       intervalMs: INTERVAL_MS,
-      work: () => this.look(),
+      work: () => this.read(),
     });
   }
 
   /**
-   * Begins to tell, with statistics at once; tells nothing after `close`.
+   * Adds a listener. It receives statistics at once, then changes and statistics until it is removed or the engine closes.
    *
-   * @returns what ends it; harmless when called twice.
+   * @returns a function that removes it, which may be called twice.
    */
-  watch(watcher: ChangeListener): () => void {
+  watch(listener: ChangeListener): () => void {
     if (this.isClosed) {
       return () => undefined;
     }
-    const isFirst = this.watchers.size === 0;
-    this.watchers.set(watcher, -Infinity);
+    const isFirst = this.listeners.size === 0;
+    this.listeners.set(listener, -Infinity);
     if (isFirst) {
       this.seen = null;
       this.touched.clear();
       this.loop.start();
     } else {
-      // When that fails, the next look says so.
-      this.tell([watcher]).catch(() => undefined);
+      // The loop logs the error when its next read fails too.
+      this.sendStats([listener]).catch(() => undefined);
     }
     return () => {
-      if (this.watchers.delete(watcher) && this.watchers.size === 0) {
+      if (this.listeners.delete(listener) && this.listeners.size === 0) {
         void this.loop.stop();
       }
     };
   }
 
-  /** Something happened to a job of this topic in this process: counts may not show it. */
+  /** Reports a topic as changed with the next read. Some changes do not show in the counts. */
   touch(topic: string): void {
-    if (this.watchers.size > 0) {
+    if (this.listeners.size > 0) {
       this.touched.add(topic);
     }
   }
 
-  /** Ends all watching for good. */
+  /** Removes all listeners, and adds none from now on. */
   async close(): Promise<void> {
     this.isClosed = true;
-    this.watchers.clear();
+    this.listeners.clear();
     await this.loop.stop();
   }
 
-  private async look(): Promise<void> {
-    const now = new Map((await this.options.stats.byTopic()).map((each) => [each.topic, print(each)]));
-    // Not before that: a look that fails forgets nothing.
+  private async read(): Promise<void> {
+    const now = new Map((await this.parts.stats.byTopic()).map((each) => [each.topic, fingerprint(each)]));
+    // After the read: one that fails loses no topic.
     const touched = [...this.touched];
     this.touched.clear();
     const before = this.seen ?? now;
     const moved = [...now.keys(), ...before.keys()].filter((topic) => now.get(topic) !== before.get(topic));
     this.seen = now;
     const changed = [...new Set([...touched, ...moved])];
-    for (const watcher of [...this.watchers.keys()]) {
-      const shown = changed.filter((topic) => watcher.topics?.includes(topic) ?? true);
-      if (shown.length > 0) {
-        this.guarded(watcher, () => watcher.changed(shown));
+    for (const listener of [...this.listeners.keys()]) {
+      const visible = changed.filter((topic) => listener.topics?.includes(topic) ?? true);
+      if (visible.length > 0) {
+        this.notify(listener, () => listener.changed(visible));
       }
     }
-    await this.tell([...this.watchers.keys()]);
+    await this.sendStats([...this.listeners.keys()]);
   }
 
-  /** Tells those whose turn it is; what several may see is asked for once. */
-  private async tell(watchers: readonly ChangeListener[]): Promise<void> {
-    const { clock, stats: queueStats } = this.options;
-    const answers = new Map<string, Promise<JobStats>>();
-    const isDue = (watcher: ChangeListener): boolean =>
-      clock.now() - (this.watchers.get(watcher) ?? Infinity) >= TOLD_AGAIN_MS;
-    for (const watcher of watchers.filter(isDue)) {
-      const key = JSON.stringify(watcher.topics);
-      const answer = answers.get(key) ?? queueStats.get(watcher.topics);
-      answers.set(key, answer);
-      const stats = await answer;
-      if (isDue(watcher)) {
-        this.watchers.set(watcher, clock.now());
-        this.guarded(watcher, () => watcher.stats(stats));
+  /** Sends statistics to listeners that are due. Listeners of the same topics share one query. */
+  private async sendStats(listeners: readonly ChangeListener[]): Promise<void> {
+    const { clock, stats: queueStats } = this.parts;
+    const queries = new Map<string, Promise<JobStats>>();
+    const isDue = (listener: ChangeListener): boolean =>
+      clock.now() - (this.listeners.get(listener) ?? Infinity) >= STATS_INTERVAL_MS;
+    for (const listener of listeners.filter(isDue)) {
+      const key = JSON.stringify(listener.topics);
+      const query = queries.get(key) ?? queueStats.get(listener.topics);
+      queries.set(key, query);
+      const stats = await query;
+      if (isDue(listener)) {
+        this.listeners.set(listener, clock.now());
+        this.notify(listener, () => listener.stats(stats));
       }
     }
   }
 
-  /** One that fails keeps nothing from the others. */
-  private guarded(watcher: ChangeListener, tell: () => void): void {
-    if (this.watchers.has(watcher)) {
+  private notify(listener: ChangeListener, call: () => void): void {
+    if (this.listeners.has(listener)) {
       try {
-        tell();
+        call();
       } catch (error) {
-        this.options.logger.error(`somebody who watches failed: ${toErrorMessage(error)}`);
+        this.parts.logger.error(`change listener threw: ${toErrorMessage(error)}`);
       }
     }
   }
 }
 
-/** Two of these differ when jobs came, moved or went, or are claimed no more. */
-function print({ pending, processing, completed, failed, cancelled, hasHandler, pausedSince }: TopicStats): string {
+/** Differs when jobs of the topic were added, changed or removed, or when its handlers or its pause changed. */
+function fingerprint({
+  pending,
+  processing,
+  completed,
+  failed,
+  cancelled,
+  hasHandler,
+  pausedSince,
+}: TopicStats): string {
   return [pending, processing, completed, failed, cancelled, hasHandler, pausedSince?.getTime()].join(' ');
 }

@@ -1,59 +1,58 @@
-import type { Clock } from '../../core/clock.js';
 import { endsWithin } from '../../core/clock.js';
 import type { Duration } from '../../core/duration.js';
 import { IdleTimeoutError } from '../../core/errors.js';
 import type { UnfinishedTopic } from '../../core/errors.js';
 import { duration, readOptions } from '../../core/option-checks.js';
-import type { JobsLogger } from '../../core/logger.js';
-import type { JobsSettings } from '../../core/options.js';
-import type { JobRunner } from '../run/job-runner.js';
 import type { Dispatcher } from '../claim/dispatcher.js';
+import type { EngineParts } from '../engine-parts.js';
 import type { Enqueuer } from '../enqueue/enqueuer.js';
+import type { JobRunner } from '../run/job-runner.js';
 
-/** What may be asked of `whenIdle`. */
+/** Options of `whenIdle`. */
 export interface WhenIdleOptions {
-  /** Default 30 seconds. */
+  /** How long to wait. Default `'30s'`. */
   timeout?: Duration | undefined;
 }
 
-export interface IdleWatchOptions {
-  readonly clock: Clock;
+type IdleWatchParts = Pick<EngineParts, 'clock' | 'logger' | 'role'> & {
   readonly enqueuer: Enqueuer;
   readonly dispatcher: Dispatcher;
   readonly runner: JobRunner;
-  readonly role: JobsSettings['role'];
-  readonly logger: JobsLogger;
-}
+};
 
-/** After the limit, how long the database may take to say which jobs are due. */
+/** After the timeout: how long the query for due jobs may take. */
 const SCAN_MS = 500;
 
 const whenIdleTable = { timeout: { default: 30_000, check: duration(1), meaning: 'limit of the wait' } };
 
-/** Waits until nothing is due for this process and nothing is at work in it. */
+/** Waits until no job is due for this process and none runs in it. */
 export class IdleWatch {
-  constructor(private readonly parts: IdleWatchOptions) {}
+  constructor(private readonly parts: IdleWatchParts) {}
 
-  /** @throws IdleTimeoutError naming the topics that are not finished. */
+  /** @throws IdleTimeoutError that names the topics with unfinished jobs. */
   async whenIdle(options: WhenIdleOptions = {}): Promise<void> {
-    const { role, dispatcher, logger } = this.parts;
+    const { role, dispatcher, logger, clock, enqueuer } = this.parts;
     const { timeout: timeoutMs } = readOptions(whenIdleTable, options);
     if (role !== 'producer' && !dispatcher.hasStarted) {
-      // As an error: Nest's logger for tests shows nothing less.
+      // An error, because Nest's logger for tests prints nothing less.
       logger.error(
-        'whenIdle was asked before the queue has started: no job runs until start(), which a Nest application does in init() or listen()',
+        'whenIdle was called before the queue has started, so no job runs; call start(), or init() or listen() of the Nest application',
       );
     }
-    if (!(await endsWithin(this.parts.clock, timeoutMs, this.untilIdle()))) {
-      const due = await this.dueTopics();
-      const topics = this.unfinishedTopics(due ?? []);
-      const reasons = [
-        ...topics.map(describe),
-        ...(this.parts.enqueuer.isIdle ? [] : ['an enqueue has no answer yet']),
-        ...(due ? [] : ['the database does not say whether jobs are due']),
-      ];
-      throw new IdleTimeoutError(`not idle within ${timeoutMs} ms: ${reasons.join('; ') || 'it is by now'}`, topics);
+    if (await endsWithin(clock, timeoutMs, this.untilIdle())) {
+      return;
     }
+    const due = await this.dueTopics();
+    const topics = this.unfinishedTopics(due ?? []);
+    const reasons = [
+      ...topics.map(describe),
+      ...(enqueuer.isIdle ? [] : ['an enqueue is not finished']),
+      ...(due ? [] : ['the database does not answer, so due jobs are unknown']),
+    ];
+    throw new IdleTimeoutError(
+      `not idle within ${timeoutMs} ms: ${reasons.join('; ') || 'it became idle after that'}`,
+      topics,
+    );
   }
 
   private async untilIdle(): Promise<void> {
@@ -65,7 +64,7 @@ export class IdleWatch {
     } while (!enqueuer.isIdle || runner.openCount > 0);
   }
 
-  /** `undefined` when the database does not answer. */
+  /** Returns `undefined` when the database does not answer. */
   private async dueTopics(): Promise<string[] | undefined> {
     let due: string[] | undefined;
     const scan = this.parts.dispatcher.dueTopics().then(

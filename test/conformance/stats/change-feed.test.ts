@@ -236,7 +236,7 @@ describe.each(storeKinds())('watching on $label', (kind) => {
     await insertOne(fixture.store);
     await nextLook();
     expect(fine.changes).toEqual([[TOPIC]]);
-    expect(logger.of('error')).toContain('somebody who watches failed: connection reset');
+    expect(logger.of('error')).toContain('change listener threw: connection reset');
   });
 
   if (kind.canHaveTwoConnections) {
