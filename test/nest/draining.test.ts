@@ -66,7 +66,7 @@ describe.each(sharedKinds)('an application that closes on $label', (kind) => {
     expect(reason).toBeInstanceOf(JobAbortedError);
     expect((reason as JobAbortedError).reason).toBe('shutdown');
     expect(app.eventsOf('snoozed', id)).toEqual([expect.objectContaining({ reason: 'release', attempt: 1 })]);
-    expect(apps.log.of('log', "stops; waits up to 50 ms for handlers: 'work' (1)")).toHaveLength(1);
+    expect(apps.log.of('log', "stopping; waiting up to 50 ms for running handlers: 'work' (1)")).toHaveLength(1);
     expect(apps.log.of('warn', 'shutdownTimeout (50 ms)')).toHaveLength(1);
 
     const other = await apps.start({ handlers: { work: () => 'finished elsewhere' } });

@@ -89,7 +89,10 @@ export const mutants: readonly Mutant[] = [
         ClaimCapacity.prototype,
         'topics',
         (topics) => (claimRoom, limit: number) =>
-          (topics(claimRoom, limit) as { room: number }[]).map((each) => ({ ...each, room: each.room + 1 })),
+          (topics(claimRoom, limit) as { available: number }[]).map((each) => ({
+            ...each,
+            available: each.available + 1,
+          })),
       ),
   },
   {

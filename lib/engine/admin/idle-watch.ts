@@ -59,7 +59,7 @@ export class IdleWatch {
     const { enqueuer, dispatcher, runner } = this.parts;
     do {
       await enqueuer.idle();
-      await dispatcher.quiet();
+      await dispatcher.idle();
       await runner.allSettled();
     } while (!enqueuer.isIdle || runner.openCount > 0);
   }

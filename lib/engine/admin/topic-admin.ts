@@ -37,7 +37,7 @@ export class TopicAdmin {
   async pause(topic: TopicName): Promise<void> {
     const name = toTopicName(topic);
     await this.parts.store.pauses.pause([name]);
-    this.parts.dispatcher.notePause(name, true);
+    this.parts.dispatcher.recordPause(name, true);
     this.parts.changes.touch(name);
   }
 
@@ -49,7 +49,7 @@ export class TopicAdmin {
   async resume(topic: TopicName): Promise<void> {
     const name = toTopicName(topic);
     await this.parts.store.pauses.resume([name]);
-    this.parts.dispatcher.notePause(name, false);
+    this.parts.dispatcher.recordPause(name, false);
     this.parts.changes.touch(name);
     this.parts.wakeSignal.announce([name]);
   }

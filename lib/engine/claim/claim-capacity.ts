@@ -1,60 +1,70 @@
 import { SET_LENGTH_MAX } from '../../core/limits.js';
-import type { ClaimRequest, JobStore } from '../../store/job-store.js';
-import type { JobRunner } from '../run/job-runner.js';
-import type { HandlerRegistry, RegisteredHandler } from '../handler-registry.js';
-import type { TopicCapacity } from './lane-index.js';
+import type { ClaimRequest } from '../../store/job-store.js';
 import { AdaptiveBatchSize } from '../adaptive-batch-size.js';
+import type { EngineParts } from '../engine-parts.js';
+import type { RegisteredHandler } from '../handler-registry.js';
+import type { JobRunner } from '../run/job-runner.js';
 
-export interface ClaimRoomOptions {
-  readonly store: JobStore;
-  readonly registry: HandlerRegistry;
-  readonly runner: JobRunner;
-  readonly concurrency: number;
+/** A topic of which this process may claim jobs, and how many. */
+export interface TopicCapacity {
+  readonly topic: string;
+  /** How many more jobs of the topic may run here. */
+  readonly available: number;
+  /** The lane of this priority is kept even when it is empty: new jobs are expected there. */
+  readonly defaultPriority: number;
+  /** The capacity that the topic shares with others. */
+  readonly shared?: SharedCapacity | undefined;
 }
 
-/** Outcomes that may wait for the database before no more jobs are claimed. */
-const UNSETTLED_MAX = 2_000;
+/** How many more jobs of several topics together may run here. */
+export interface SharedCapacity {
+  readonly available: number;
+}
 
-/** How many more jobs this process may claim, and of which topics: what claims under way may bring is taken already. */
+type ClaimCapacityParts = Pick<EngineParts, 'store' | 'registry' | 'concurrency'> & { readonly runner: JobRunner };
+
+/** No more jobs are claimed while this many outcomes wait for the database. */
+const UNRECORDED_MAX = 2_000;
+
+/** How many more jobs this process may claim, and of which topics. Jobs that claims in flight may return count as taken. */
 export class ClaimCapacity {
-  private readonly coming = new Set<ClaimRequest>();
-  /** How many one claim may bring: fewer after one that took too long. */
+  private readonly inFlight = new Set<ClaimRequest>();
+  /** Limits one claim: fewer jobs after a claim that took too long. */
   private readonly size = new AdaptiveBatchSize();
-  /** Moving mean of the payloads' lengths; begins high, so that the first claim of large ones is no flood. */
+  /** Moving mean of payload lengths. Starts high, so that the first claim cannot return a flood of large payloads. */
   private payloadLength = 16 * 1_024;
   /**
-   * Whether some topic was full when `rooms` was last asked. The dispatcher sleeps right after asking: only while this is true
-   * can the end of a job give it something new to claim, and only then is it woken by it.
+   * Whether some topic had no capacity when `availableTopics` was last called. The dispatcher sleeps right after that call: only
+   * then can the end of a job make new jobs claimable, and wakes the dispatcher.
    */
-  wasShort = false;
+  wasLimited = false;
 
-  constructor(private readonly options: ClaimRoomOptions) {}
+  constructor(private readonly options: ClaimCapacityParts) {}
 
-  /** Keeps what a claim may bring, until it is answered. */
+  /** Reserves what a claim may return, until `recordAnswer`. */
   reserve(request: ClaimRequest): void {
-    this.coming.add(request);
+    this.inFlight.add(request);
   }
 
-  /** @param hasTakenTooLong `undefined`: it has failed, whatever time it took. */
-  noteAnswer(request: ClaimRequest, hasTakenTooLong: boolean | undefined): void {
-    this.coming.delete(request);
-    if (hasTakenTooLong) {
+  /** @param tookTooLong `undefined` after an error that says nothing about the size of the claim. */
+  recordAnswer(request: ClaimRequest, tookTooLong: boolean | undefined): void {
+    this.inFlight.delete(request);
+    if (tookTooLong) {
       this.size.shrink(request.limit);
-    } else if (hasTakenTooLong === false) {
+    } else if (tookTooLong === false) {
       this.size.grow();
     }
   }
 
-  /** A claimed payload is as long as this. */
-  noteLength(length: number): void {
+  recordPayloadLength(length: number): void {
     this.payloadLength += (length - this.payloadLength) / 10;
   }
 
-  /** How many jobs the next claim may bring. */
+  /** How many jobs the next claim may return. */
   get limit(): number {
     const { runner, concurrency, store } = this.options;
     const { count, bufferedCount, openCount, prefetch } = runner;
-    if (openCount - bufferedCount >= concurrency + UNSETTLED_MAX) {
+    if (openCount - bufferedCount >= concurrency + UNRECORDED_MAX) {
       return 0;
     }
     const affordable = Math.max(1, Math.floor(SET_LENGTH_MAX / Math.max(1, this.payloadLength)));
@@ -63,43 +73,43 @@ export class ClaimCapacity {
     const waiting = Math.max(0, coming - (concurrency - count));
     const target = Math.min(prefetch.target, affordable);
     const share = Math.ceil(target / store.capabilities.pipelined.atOnce);
-    // The buffer is filled up when half of it is gone: many small claims would cost more than they bring.
+    // The buffer is refilled when half of it is used: many small claims cost more than they bring.
     const ahead = waiting <= target / 2 ? Math.min(share, target - waiting) : 0;
     return Math.min(slots + ahead, this.size.limit, affordable);
   }
 
-  /** Whether it is worth a claim behind the one that is under way. */
-  get isForAnother(): boolean {
+  /** Whether a claim beside the one in flight is large enough to be worth its commit. */
+  get canClaimAhead(): boolean {
     const { atOnce, jobsMin } = this.options.store.capabilities.pipelined;
-    return this.coming.size < atOnce && this.limit >= jobsMin;
+    return this.inFlight.size < atOnce && this.limit >= jobsMin;
   }
 
-  /** Topics that may be claimed now. */
-  rooms(limit = this.limit): TopicCapacity[] {
+  /** The topics that may be claimed now. */
+  availableTopics(limit = this.limit): TopicCapacity[] {
     const topics = this.topics(limit);
-    const rooms = topics.filter(({ room }) => room > 0);
-    this.wasShort = rooms.length < topics.length;
-    return rooms;
+    const available = topics.filter((topic) => topic.available > 0);
+    this.wasLimited = available.length < topics.length;
+    return available;
   }
 
-  /** All topics with a handler, and what room each has. */
+  /** All topics with a handler and their capacity, which may be 0. */
   topics(limit = this.limit): TopicCapacity[] {
     const handlers = this.options.registry.claimable();
-    const transactions = { room: this.transactionRoom(handlers) };
+    const transactions = { available: this.transactionCapacity(handlers) };
     return handlers.map(({ topic, settings: { concurrency, transactional, priority } }) => ({
       topic,
-      room: Math.min(
+      available: Math.min(
         limit,
         concurrency === undefined ? Infinity : concurrency - this.taken(topic),
-        transactional ? transactions.room : Infinity,
+        transactional ? transactions.available : Infinity,
       ),
-      usualPriority: priority ?? 0,
+      defaultPriority: priority ?? 0,
       shared: transactional ? transactions : undefined,
     }));
   }
 
-  /** Another process may have connections for them: only quick ones wait here for those of this one. */
-  private transactionRoom(handlers: readonly RegisteredHandler[]): number {
+  /** Transactional jobs are claimed ahead only while handlers are quick: another process may have free connections. */
+  private transactionCapacity(handlers: readonly RegisteredHandler[]): number {
     const { runner, store, concurrency } = this.options;
     const { transactionsAtOnce } = store.capabilities;
     const ahead = Math.floor(runner.prefetch.target * Math.min(1, transactionsAtOnce / concurrency));
@@ -108,19 +118,19 @@ export class ClaimCapacity {
     return transactionsAtOnce + ahead - taken;
   }
 
-  /** Jobs of a topic that run, wait for a slot, or may be on their way here. */
+  /** Jobs of a topic that run, wait for a slot, or may be returned by claims in flight. */
   private taken(topic: string): number {
-    const lanesOf = ({ lanes, limit }: ClaimRequest): number =>
+    const reservedBy = ({ lanes, limit }: ClaimRequest): number =>
       Math.min(
         limit,
         lanes.reduce((sum, lane) => sum + (lane.topic === topic ? lane.limit : 0), 0),
       );
-    return this.options.runner.countOf(topic) + this.reserved(lanesOf);
+    return this.options.runner.countOf(topic) + this.reserved(reservedBy);
   }
 
   private reserved(countOf: (request: ClaimRequest) => number): number {
     let sum = 0;
-    for (const request of this.coming) {
+    for (const request of this.inFlight) {
       sum += countOf(request);
     }
     return sum;

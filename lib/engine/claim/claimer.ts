@@ -1,42 +1,33 @@
-import type { Clock } from '../../core/clock.js';
 import { StatementCancelledError } from '../../core/errors.js';
 import type { Claim } from '../../core/job.js';
-import type { ClaimRequest, JobStore } from '../../store/job-store.js';
+import type { EngineParts } from '../engine-parts.js';
 import type { JobRunner } from '../run/job-runner.js';
 import type { ClaimCapacity } from './claim-capacity.js';
-import type { Reach } from './lane-state.js';
-import type { LaneIndex, PlannedLane } from './lane-index.js';
+import type { LaneIndex, PlannedClaim, ScanMode } from './lane-index.js';
 
-export interface ClaimerOptions {
-  readonly store: JobStore;
-  readonly clock: Clock;
+type ClaimerParts = Pick<EngineParts, 'store' | 'clock' | 'leaseMs' | 'worker'> & {
   readonly runner: JobRunner;
-  readonly book: LaneIndex;
-  readonly room: ClaimCapacity;
-  readonly leaseMs: number;
-  /** What claimed rows say in `locked_by`. */
-  readonly worker: string;
-  /** Where claims begin. */
-  readonly reach: () => Reach;
-}
+  readonly lanes: LaneIndex;
+  readonly capacity: ClaimCapacity;
+  /** Where claims start in their lanes. */
+  readonly mode: () => ScanMode;
+};
 
-type PlannedClaim = ClaimRequest & { readonly lanes: readonly PlannedLane[] };
+/** `continue`: the claim returned jobs, or more are known to be due. */
+export type ClaimResult = 'no capacity' | 'no due lanes' | 'no jobs' | 'continue';
 
-/** What came of one claim: there was no room for any, nothing is known to be due, it has got nothing, or it was worth it. */
-type Claimed = 'no room' | 'nothing known' | 'empty-handed' | 'go on';
-
-/** Claims what the book knows to be due, as much as there is room for, and gives it to the attempts. */
+/** Claims due jobs of known lanes, within the capacity, and passes them to the job runner. */
 export class Claimer {
-  /** Whether jobs that arrive are to run here; otherwise they are given back. */
+  /** Whether claimed jobs are to run here. Otherwise they are released. */
   isOn = false;
-  /** Claims that are not answered yet, in the order in which they were sent. */
-  private readonly underWay: Promise<Claimed>[] = [];
-  /** The last claim got all that it asked for: more is due. */
+  /** Claims without an answer, in the order in which they were sent. */
+  private readonly inFlight: Promise<ClaimResult>[] = [];
+  /** The last claim returned as many jobs as it asked for: more are due. */
   private isBacklogged = false;
-  /** Of a claim, not told yet. */
+  /** The error of a claim that `claim` has not thrown yet. */
   private failure: { readonly error: unknown } | undefined;
 
-  constructor(private readonly options: ClaimerOptions) {}
+  constructor(private readonly options: ClaimerParts) {}
 
   start(): void {
     this.isOn = true;
@@ -47,103 +38,96 @@ export class Claimer {
     this.isOn = false;
   }
 
-  /** Whether a claim is under way. */
+  /** Whether a claim is in flight. */
   get isBusy(): boolean {
-    return this.underWay.length > 0;
+    return this.inFlight.length > 0;
   }
 
-  /** Resolves when none is that is now. */
-  async answered(): Promise<void> {
-    await Promise.all(this.underWay);
+  /** Resolves when the claims that are in flight now have answers. */
+  async idle(): Promise<void> {
+    await Promise.all(this.inFlight);
   }
 
-  /** Whether anything that there is room for is known to be, or said to be, due. */
+  /** Whether a job is, or may be, due for which there is capacity. */
   isAnyDue(): boolean {
-    const { book, room, clock } = this.options;
-    return book.isAnyDue(room.rooms(), clock.now());
+    const { lanes, capacity, clock } = this.options;
+    return lanes.isAnyDue(capacity.availableTopics(), clock.now());
   }
 
-  /** Sends a claim, unless one is under way, and waits for the first that is. @throws what any of them failed for. */
-  async claim(): Promise<Claimed> {
-    const refusal = this.underWay.length === 0 && this.send();
+  /** Sends a claim unless one is in flight, and waits for the first one in flight. @throws the error of any claim. */
+  async claim(): Promise<ClaimResult> {
+    const refusal = this.inFlight.length === 0 && this.send();
     if (refusal) {
       return refusal;
     }
-    this.sendAhead();
-    const claimed = await this.underWay[0]!;
+    this.claimAhead();
+    const result = await this.inFlight[0]!;
     const { failure } = this;
     this.failure = undefined;
     if (failure) {
       throw failure.error;
     }
-    return claimed;
+    return result;
   }
 
-  /** While more is due than a claim brings, the next one is sent before the last one is answered. */
-  sendAhead(): void {
-    const mayBe = this.isBacklogged && this.isOn && !this.failure && this.underWay.length > 0;
-    while (mayBe && this.options.room.isForAnother && !this.send());
+  /** In a backlog, sends the next claim before the last one has its answer. */
+  claimAhead(): void {
+    const isBacklog = this.isBacklogged && this.isOn && !this.failure && this.inFlight.length > 0;
+    while (isBacklog && this.options.capacity.canClaimAhead && !this.send());
   }
 
-  /** Sends a claim, or says why not. */
-  private send(): 'no room' | 'nothing known' | undefined {
-    const { clock, leaseMs, worker, book, room, reach } = this.options;
-    const { limit } = room;
-    const rooms = room.rooms(limit);
-    if (rooms.length === 0) {
-      return 'no room';
+  /** @returns why no claim was sent. */
+  private send(): 'no capacity' | 'no due lanes' | undefined {
+    const { clock, leaseMs, worker, lanes: index, capacity, mode } = this.options;
+    const { limit } = capacity;
+    const topics = capacity.availableTopics(limit);
+    if (topics.length === 0) {
+      return 'no capacity';
     }
-    const lanes = book.plan(rooms, limit, clock.now(), reach());
+    const lanes = index.plan(topics, limit, clock.now(), mode());
     if (lanes.length === 0) {
-      return 'nothing known';
+      return 'no due lanes';
     }
-    const claiming = this.bring({ lanes, limit, leaseMs, worker }, book.ask());
-    this.underWay.push(claiming);
-    void claiming.then(() => this.underWay.splice(this.underWay.indexOf(claiming), 1));
+    const claiming = this.execute({ lanes, limit, leaseMs, worker }, index.startRequest());
+    this.inFlight.push(claiming);
+    void claiming.then(() => this.inFlight.splice(this.inFlight.indexOf(claiming), 1));
     return undefined;
   }
 
-  /** Never fails: nobody may be waiting. What it failed for is thrown by the next round. */
-  private async bring(request: PlannedClaim, plannedIn: number): Promise<Claimed> {
-    const { store, clock, runner, leaseMs, room } = this.options;
-    const askedMs = clock.now();
-    const idleBeforeMs = clock.idleMs?.() ?? askedMs;
-    room.reserve(request);
+  /** Never rejects, since the claim may not be awaited: the next `claim` throws the error. */
+  private async execute(request: PlannedClaim, version: number): Promise<ClaimResult> {
+    const { store, clock, runner, leaseMs, lanes, capacity } = this.options;
+    const sentMs = clock.now();
+    const idleBeforeMs = clock.idleMs?.() ?? sentMs;
+    capacity.reserve(request);
     try {
       const claims = await store.claim(request);
       const nowMs = clock.now();
-      room.noteAnswer(request, nowMs - askedMs > leaseMs / 3);
-      runner.prefetch.noteClaimed((clock.idleMs?.() ?? nowMs) - idleBeforeMs);
-      this.take(claims, nowMs, askedMs + leaseMs);
-      return this.learnFrom(request, claims, plannedIn);
+      capacity.recordAnswer(request, nowMs - sentMs > leaseMs / 3);
+      runner.prefetch.recordClaim((clock.idleMs?.() ?? nowMs) - idleBeforeMs);
+      this.deliver(claims, nowMs, sentMs + leaseMs);
+      this.isBacklogged = claims.length === request.limit;
+      lanes.recordClaim(request, claims, version);
+      return claims.length > 0 || this.isAnyDue() ? 'continue' : 'no jobs';
     } catch (error) {
-      room.noteAnswer(request, error instanceof StatementCancelledError || undefined);
+      capacity.recordAnswer(request, error instanceof StatementCancelledError || undefined);
       this.isBacklogged = false;
       this.failure ??= { error };
-      return 'empty-handed';
+      return 'no jobs';
     }
   }
 
-  private take(claims: Claim[], claimedAtMs: number, leaseEndsMs: number): void {
-    const { runner, room } = this.options;
+  /** Sorts the claims, most urgent first, and passes them to the runner. */
+  private deliver(claims: Claim[], claimedAtMs: number, leaseEndsMs: number): void {
+    const { runner, capacity } = this.options;
     claims.sort((a, b) => a.priority - b.priority || a.runAt.getTime() - b.runAt.getTime() || (a.id < b.id ? -1 : 1));
     for (const claim of claims) {
-      room.noteLength(claim.payloadLength);
+      capacity.recordPayloadLength(claim.payloadLength);
       if (this.isOn) {
         runner.accept(claim, claimedAtMs, leaseEndsMs);
       } else {
         runner.release(claim, claimedAtMs, leaseEndsMs);
       }
     }
-  }
-
-  private learnFrom({ lanes, limit }: PlannedClaim, claims: readonly Claim[], plannedIn: number): Claimed {
-    const { book } = this.options;
-    this.isBacklogged = claims.length === limit;
-    book.advance(lanes, claims, plannedIn);
-    if (claims.length < limit) {
-      book.settle(lanes, claims, plannedIn);
-    }
-    return claims.length > 0 || this.isAnyDue() ? 'go on' : 'empty-handed';
   }
 }

@@ -1,13 +1,19 @@
 import type { BackoffBounds } from '../../core/backoff.js';
 import { backoffMs } from '../../core/backoff.js';
+import type { EngineParts } from '../engine-parts.js';
+import { PollLoop } from '../poll-loop.js';
 import type { JobRunner } from '../run/job-runner.js';
+import type { WakeListener } from '../wake-signal.js';
 import { ClaimCapacity } from './claim-capacity.js';
 import { Claimer } from './claimer.js';
-import type { EngineParts } from '../engine-parts.js';
 import { LaneIndex } from './lane-index.js';
-import { PollLoop } from '../poll-loop.js';
-import type { WakeListener } from '../wake-signal.js';
 import { LaneScanner } from './lane-scanner.js';
+
+/*
+ * Claim. In: wake-ups, from notifications, local enqueues and polls. Out: claimed jobs, passed to the job runner.
+ * Read the dispatcher (the loop) first, then claimer (one claim), claim-capacity and prefetch (how many jobs), lane-index (which
+ * lanes may have due jobs), lane-scanner and scan-cost (finding unknown lanes and late jobs).
+ */
 
 type DispatcherParts = Pick<
   EngineParts,
@@ -24,28 +30,25 @@ type DispatcherParts = Pick<
   | 'shutdownTimeoutMs'
 > & { readonly runner: JobRunner };
 
-/** Due jobs that a claim did not get, since somebody holds their rows locked, are asked for again, less and less often. */
+/** Pauses between claims that return nothing because other transactions lock the due rows. */
 const LOCKED_PAUSES: BackoffBounds = { minMs: 20, maxMs: 200 };
 
-/**
- * Has due jobs claimed while there are free slots, looks for what is not known, and sleeps until something is due, announced or
- * polled for. It runs no handler itself.
- */
+/** Claims due jobs while there is capacity, scans for unknown lanes, and sleeps until the next job is due or announced. */
 export class Dispatcher implements WakeListener {
   /** Whether it has ever been started. */
   hasStarted = false;
 
-  private readonly book = new LaneIndex();
   private readonly loop: PollLoop;
+  private readonly lanes = new LaneIndex();
+  private readonly capacity: ClaimCapacity;
   private readonly scanner: LaneScanner;
-  private readonly room: ClaimCapacity;
   private readonly claimer: Claimer;
-  private whenQuiet: (() => void)[] = [];
-  /** Since the last claim was sent or waited for, something was announced, or there is room for more. */
-  private isAnythingNew = false;
-  /** How often in a row it has asked in vain for what somebody holds locked. */
-  private timesLocked = 0;
-  /** Ends the loop's wait for news or the answer to a scan. */
+  private whenIdle: (() => void)[] = [];
+  /** Whether something was announced, or capacity became free, since the last claim was sent. */
+  private hasNews = false;
+  /** How many claims in a row returned nothing although jobs are due. */
+  private lockedClaims = 0;
+  /** Ends the wait for news or for the end of a scan. */
   private endWait: () => void = () => undefined;
 
   constructor(private readonly options: DispatcherParts) {
@@ -53,23 +56,22 @@ export class Dispatcher implements WakeListener {
       ...options,
       name: 'claiming jobs',
       intervalMs: options.pollIntervalMs,
-      work: () => this.round(),
+      work: () => this.claimUntilIdle(),
     });
-    this.room = new ClaimCapacity(options);
-    const { book, room } = this;
+    this.capacity = new ClaimCapacity(options);
+    const { lanes, capacity } = this;
     this.scanner = new LaneScanner({
       ...options,
-      book,
-      room,
-      onAnswered: () => this.endWait(),
-      onLate: () => this.goOn(),
+      ...{ lanes, capacity },
+      onScanned: () => this.endWait(),
+      onLateJobs: () => this.continue(),
     });
-    this.claimer = new Claimer({ ...options, book, room, reach: () => this.scanner.reach });
+    this.claimer = new Claimer({ ...options, lanes, capacity, mode: () => this.scanner.mode });
     options.wakeSignal.listen(this);
     options.runner.whenChanged(() => {
-      this.claimer.sendAhead();
-      if (this.room.wasShort || this.whenQuiet.length > 0) {
-        this.goOn();
+      this.claimer.claimAhead();
+      if (this.capacity.wasLimited || this.whenIdle.length > 0) {
+        this.continue();
       }
     });
   }
@@ -79,156 +81,151 @@ export class Dispatcher implements WakeListener {
     if (!this.isClaiming) {
       this.claimer.start();
       this.scanner.start();
-      // Nothing was heard while it stood.
+      // Notifications from before the start were not received.
       this.wake();
     }
     this.loop.start();
   }
 
-  /** No claim is made from now on; resolves when one under way has been given back. */
+  /** Sends no more claims. Resolves when the claims in flight have answers; their jobs are released. */
   async stop(): Promise<void> {
     if (this.isClaiming) {
       this.claimer.stop();
-      this.sayWhatRuns();
+      this.logRunningHandlers();
     }
     this.options.runner.drain();
     await this.loop.stop();
-    await this.claimer.answered();
-    await this.scanner.answered();
-    // It may have been told to claim again meanwhile.
+    await this.claimer.idle();
+    await this.scanner.idle();
+    // `start` may have been called since.
     if (!this.isClaiming) {
-      // Nobody here looks for jobs any more: whoever waits for them to run out has waited long enough.
-      this.whenQuiet.splice(0).forEach((resolve) => resolve());
+      this.resolveIdle();
     }
   }
 
-  /** Something may be due: in one lane, since `dueAt` when that is known, in all lanes of a topic, or anywhere. */
+  /** Jobs may be due: in one lane, since `dueAt` if that is known, in all lanes of a topic, or in any lane. */
   wake(topic?: string, priority?: number, dueAt?: Date): void {
-    if (topic !== undefined && !this.isOurs(topic)) {
+    if (topic !== undefined && !this.hasHandler(topic)) {
       return;
     }
     if (priority === undefined) {
-      this.scanner.noteHint();
+      this.scanner.recordHint();
     }
-    this.book.arm(topic, priority, dueAt);
-    this.goOn();
+    this.lanes.markDue(topic, priority, dueAt);
+    this.continue();
   }
 
-  /** A job may wait, until then: a scan is to say so. */
+  /** A job may be due at `dueAt`: a scan finds out. */
   expect(topic: string, priority: number, dueAt: Date): void {
-    if (this.isOurs(topic)) {
-      this.book.expect(topic, priority, dueAt);
-      this.goOn();
+    if (this.hasHandler(topic)) {
+      this.lanes.expect(topic, priority, dueAt);
+      this.continue();
     }
   }
 
-  /** The topic was paused or resumed here. Claims that are known to be in vain would make its lanes seem empty. */
-  notePause(topic: string, isPaused: boolean): void {
-    if (this.isOurs(topic)) {
-      this.book.notePause(topic, isPaused);
+  /** This process paused or resumed the topic. A claim of a paused topic would make its lanes look empty. */
+  recordPause(topic: string, isPaused: boolean): void {
+    if (this.hasHandler(topic)) {
+      this.lanes.recordPause(topic, isPaused);
     }
   }
 
-  /** Resolves when nothing is due for this process and nothing runs in it. */
-  quiet(): Promise<void> {
+  /** Resolves when no job is due for this process and none runs in it. */
+  idle(): Promise<void> {
     if (!this.isClaiming) {
       return Promise.resolve();
     }
-    this.scanner.lookEverywhere();
+    this.scanner.forceFullScans();
     this.wake();
-    return new Promise((resolve) => this.whenQuiet.push(resolve));
+    return new Promise((resolve) => this.whenIdle.push(resolve));
   }
 
-  /** Topics of this process that have jobs due which nobody has claimed, though they may. */
+  /** The topics of this process with due jobs that it could claim. */
   async dueTopics(): Promise<string[]> {
-    const topics = this.isClaiming ? this.room.topics(this.options.concurrency) : [];
+    const topics = this.isClaiming ? this.capacity.topics(this.options.concurrency) : [];
     if (topics.length === 0) {
       return [];
     }
-    const { waiting } = await this.options.store.scan(this.book.gaps(topics), this.book.starts(topics, 'full'));
+    const { waiting } = await this.options.store.scan(this.lanes.gaps(topics), this.lanes.starts(topics, 'full'));
     const due = waiting.filter(({ dueInMs, isPaused }) => dueInMs <= 0 && !isPaused);
     return [...new Set(due.map(({ topic }) => topic))];
   }
 
-  /** One round; answers how long to sleep when nobody wakes it. */
-  private async round(): Promise<number | void> {
+  /** One pass of the loop. Returns how long to sleep; `undefined` for the poll interval. */
+  private async claimUntilIdle(): Promise<number | void> {
     const { claimer, scanner } = this;
     while (this.isClaiming) {
-      if (scanner.hasYetToLook) {
-        // Before the first claim, which begins with the most urgent of the lanes that are known.
+      if (scanner.mustScanFirst) {
         await scanner.scan();
         continue;
       }
       scanner.throwFailure();
-      this.isAnythingNew = false;
-      const claimed = await claimer.claim();
-      if (scanner.isWell) {
-        // While there is always something new, the round does not end.
+      this.hasNews = false;
+      const result = await claimer.claim();
+      if (scanner.isHealthy) {
+        // Under constant load the pass does not end, so its end cannot report the recovery.
         this.loop.markHealthy();
       }
-      if (claimed === 'no room') {
-        return this.noteQuiet();
+      if (result === 'no capacity') {
+        return this.checkIdle();
       }
-      if (claimed !== 'empty-handed') {
-        this.timesLocked = 0;
+      if (result !== 'no jobs') {
+        this.lockedClaims = 0;
       }
-      if (claimed === 'go on' || claimer.isBusy) {
+      if (result === 'continue' || claimer.isBusy) {
         if (scanner.isOverdue) {
           void scanner.scan();
         }
         continue;
       }
-      const pauseMs = await this.lookAhead(claimed === 'empty-handed');
-      if (pauseMs > 0) {
-        return pauseMs;
+      const sleepMs = await this.scanAhead(result === 'no jobs');
+      if (sleepMs > 0) {
+        return sleepMs;
       }
     }
   }
 
-  /**
-   * Has a scan say what nobody here knows, unless the last one has, and tells whoever waits for quiet. Answers how long to sleep;
-   * 0: there is something to claim by now, and its answer is not waited for.
-   */
-  private async lookAhead(isEmptyHanded: boolean): Promise<number> {
+  /** Scans unless the last scan still holds. Returns how long to sleep; 0 to claim again at once. */
+  private async scanAhead(gotNoJobs: boolean): Promise<number> {
     const { claimer, scanner } = this;
-    if (this.whenQuiet.length > 0 || scanner.knownForMs() === 0) {
-      // Before news is heeded: under a flood of hints there would never be one.
+    if (this.whenIdle.length > 0 || scanner.knownForMs() === 0) {
+      // Started even when there is news: otherwise a constant stream of notifications would prevent every scan.
       void scanner.scan();
-      if (!this.isAnythingNew) {
+      if (!this.hasNews) {
         await new Promise<void>((resolve) => (this.endWait = resolve));
       }
-      if (scanner.isBusy) {
+      if (scanner.isScanning) {
         return 0;
       }
-      if (isEmptyHanded && !scanner.hasFoundLanes && claimer.isAnyDue()) {
+      if (gotNoJobs && !scanner.hasFoundLanes && claimer.isAnyDue()) {
         return this.lockedPauseMs();
       }
     }
-    this.timesLocked = 0;
+    this.lockedClaims = 0;
     const knownForMs = scanner.knownForMs();
     if (knownForMs > 0) {
-      this.noteQuiet();
+      this.checkIdle();
     }
     return knownForMs;
   }
 
   private lockedPauseMs(): number {
     const { pollIntervalMs, random } = this.options;
-    const pauseMs = backoffMs(this.timesLocked, LOCKED_PAUSES, random());
-    this.timesLocked += 1;
-    // What is due elsewhere in the meantime does not wait for it.
+    const pauseMs = backoffMs(this.lockedClaims, LOCKED_PAUSES, random());
+    this.lockedClaims += 1;
+    // A job that becomes due in another lane does not wait for the end of the pause.
     return Math.min(pauseMs, pollIntervalMs, this.scanner.nextDueInMs());
   }
 
-  /** There may be something to claim. */
-  private goOn(): void {
-    this.isAnythingNew = true;
+  /** There may be jobs to claim: ends a wait or a sleep of the loop. */
+  private continue(): void {
+    this.hasNews = true;
     this.endWait();
     this.loop.wake();
   }
 
-  /** With somebody else's work, a book of every topic that was ever enqueued here would only grow. */
-  private isOurs(topic: string): boolean {
+  /** Lanes of topics without a handler here are not kept: the index would grow with every topic that is enqueued. */
+  private hasHandler(topic: string): boolean {
     return this.options.registry.get(topic) !== undefined;
   }
 
@@ -236,20 +233,24 @@ export class Dispatcher implements WakeListener {
     return this.claimer.isOn;
   }
 
-  private sayWhatRuns(): void {
+  private logRunningHandlers(): void {
     const { runner, logger, shutdownTimeoutMs } = this.options;
     if (runner.count > 0) {
-      const works = [...runner.unfinished()].filter(([, { running }]) => running > 0);
-      const handlers = works.map(([topic, { running }]) => `'${topic}' (${running})`).join(', ');
-      logger.log(`stops; waits up to ${shutdownTimeoutMs} ms for handlers: ${handlers}`);
+      const running = [...runner.unfinished()].filter(([, work]) => work.running > 0);
+      const topics = running.map(([topic, work]) => `'${topic}' (${work.running})`).join(', ');
+      logger.log(`stopping; waiting up to ${shutdownTimeoutMs} ms for running handlers: ${topics}`);
     }
   }
 
-  private noteQuiet(): void {
+  private checkIdle(): void {
     const { runner } = this.options;
-    const isIdle = runner.count === 0 && runner.openCount === 0 && !this.claimer.isBusy;
-    if (isIdle && !this.claimer.isAnyDue()) {
-      this.whenQuiet.splice(0).forEach((resolve) => resolve());
+    const isQuiet = runner.count === 0 && runner.openCount === 0 && !this.claimer.isBusy;
+    if (isQuiet && !this.claimer.isAnyDue()) {
+      this.resolveIdle();
     }
+  }
+
+  private resolveIdle(): void {
+    this.whenIdle.splice(0).forEach((resolve) => resolve());
   }
 }

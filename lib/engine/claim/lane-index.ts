@@ -1,193 +1,165 @@
 import type { Claim } from '../../core/job.js';
-import type { Lane, LaneGap, LaneStart, LaneScan } from '../../store/job-store.js';
+import type { ClaimRequest, Lane, LaneGap, LaneStart, LaneScan, WaitingLane } from '../../store/job-store.js';
 import { gapsBetween, laneKey } from '../../store/lanes.js';
-import type { Reach } from './lane-state.js';
-import { LaneState } from './lane-state.js';
+import type { SharedCapacity, TopicCapacity } from './claim-capacity.js';
 import { COMMIT_MARGIN_MS } from './scan-cost.js';
 
-/** One topic that may be claimed now. */
-export interface TopicCapacity {
-  readonly topic: string;
-  /** How many more jobs of it may run here. */
-  readonly room: number;
-  /** Kept in the book even when nothing waits in it: where new jobs are expected. */
-  readonly usualPriority: number;
-  /** Of what several topics have together; what one of them is given, the others have no more. */
-  readonly shared?: SharedRoom | undefined;
-}
-
-/** How many more jobs may run here of several topics together. */
-export interface SharedRoom {
-  readonly room: number;
-}
-
 export interface PlannedLane extends Lane {
-  readonly shared: SharedRoom | undefined;
+  readonly shared: SharedCapacity | undefined;
 }
 
-/** How a scan was asked, and in which round. */
-interface Asked {
-  readonly reach: Reach;
-  readonly askedIn: number;
-}
+export type PlannedClaim = ClaimRequest & { readonly lanes: readonly PlannedLane[] };
 
-/** What was heard of a topic last: claims would get nothing while it is paused. */
-interface PauseNews {
+/** Where scans and claims start in a lane: at its lower bound, or at the start of the index. */
+export type ScanMode = 'bounded' | 'full';
+
+/** What this process knows about the pause of a topic. */
+interface PauseState {
   readonly isPaused: boolean;
-  /** The round in which that was said, here or in the answer to a scan. */
-  readonly saidIn: number;
-  readonly isSaidHere: boolean;
+  /** The version in which this became known, here or by a scan. */
+  readonly version: number;
+  /** Whether this process paused or resumed the topic itself. */
+  readonly isOwn: boolean;
 }
 
-/** Lanes asked in one claim: each costs the database a look into the index. */
+/** Lanes in one claim. Each costs the database one index lookup. */
 const LANES_MAX = 256;
 
 /**
- * What this process knows of waiting work: lanes of a topic and priority, and which of them may have due jobs. Claims
- * ask known lanes only; scans find the others by looking between them.
+ * What this process knows of waiting jobs: which lanes exist, and which of them may have due jobs. A lane is one topic and one
+ * priority. Claims ask for known lanes only; scans find the others in the gaps between them.
+ *
+ * Each claim and each scan carries the version in which it was sent. Its result says nothing about later announcements.
  */
 export class LaneIndex {
+  /** Counts announcements, claims and pauses. */
+  version = 1;
   private readonly lanes = new Map<string, Map<number, LaneState>>();
-  private round = 1;
-  private askedIn = 1;
-  private turn = 0;
-  /** When each topic was last the first of its priority that was given jobs. */
-  private readonly turns = new Map<string, number>();
-  private readonly pauses = new Map<string, PauseNews>();
+  private readonly pauses = new Map<string, PauseState>();
+  /** The version in which the last claim or scan was sent. */
+  private sentVersion = 1;
+  /** For fairness: counts claims, and says when each topic was last the first of its priority to receive jobs. */
+  private servedCount = 0;
+  private readonly lastServed = new Map<string, number>();
 
-  /** Something may be due: in one lane, since `dueAt` when that is known, in all lanes of a topic, or anywhere. */
-  arm(topic?: string, priority?: number, dueAt?: Date): void {
-    this.round += 1;
+  /** Whether anything was announced or claimed since. */
+  hasChangedSince(version: number): boolean {
+    return this.version !== version;
+  }
+
+  /** Call right before a claim or scan is sent. Returns its version. */
+  startRequest(): number {
+    return (this.sentVersion = this.version);
+  }
+
+  /** Jobs may be due: in one lane, since `dueAt` if that is known, in all lanes of a topic, or in any lane. */
+  markDue(topic?: string, priority?: number, dueAt?: Date): void {
+    this.version += 1;
     if (topic !== undefined && priority !== undefined) {
       const lane = this.lane(topic, priority);
-      lane.arm(this.round);
+      lane.markDue(this.version);
       if (dueAt) {
-        lane.announce(dueAt.getTime(), this.round, this.askedIn);
+        lane.announce(dueAt.getTime(), this.version, this.sentVersion);
       }
-      return;
-    }
-    for (const lane of this.known(topic)) {
-      lane.arm(this.round);
+    } else {
+      this.knownLanes(topic).forEach((lane) => lane.markDue(this.version));
     }
   }
 
-  /** It was paused or resumed here. Nothing of a paused topic is claimed until a scan finds that others have resumed it. */
-  notePause(topic: string, isPaused: boolean): void {
-    this.round += 1;
-    this.pauses.set(topic, { isPaused, saidIn: this.round, isSaidHere: true });
-  }
-
-  /** A job will be due then: when the time comes a scan finds it, unless looks begin behind it already. */
+  /** A job is due at `dueAt`. A scan finds it then; a job below the lower bound of its lane is marked as due now. */
   expect(topic: string, priority: number, dueAt: Date): void {
-    this.round += 1;
-    this.lane(topic, priority).announce(dueAt.getTime(), this.round, this.askedIn);
+    this.version += 1;
+    this.lane(topic, priority).announce(dueAt.getTime(), this.version, this.sentVersion);
   }
 
-  /** A claim or a scan is sent now, one after another: what is announced later is not settled by it. Answers its round. */
-  ask(): number {
-    return (this.askedIn = this.round);
-  }
-
-  /** Whether anything was announced, or a claim was answered, since the round in which something was asked. */
-  hasNewsSince(askedIn: number): boolean {
-    return this.round !== askedIn;
-  }
-
-  /** The round of a look that is sent beside claims and scans. */
-  get currentRound(): number {
-    return this.round;
+  /** This process paused or resumed the topic. While it is paused no lane of it is claimed, until a scan sees it resumed. */
+  recordPause(topic: string, isPaused: boolean): void {
+    this.version += 1;
+    this.pauses.set(topic, { isPaused, version: this.version, isOwn: true });
   }
 
   /**
-   * The lanes to claim from, most urgent first, topics in turn within a priority. A topic with less room than `limit`
-   * takes part with one lane, so that its own limit is exact.
+   * The lanes to claim from, most urgent first; within a priority the topics take turns. A topic with less capacity than
+   * `limit` takes part with one lane, so that its own limit is exact.
    */
-  plan(topics: readonly TopicCapacity[], limit: number, nowMs: number, reach: Reach = 'full'): PlannedLane[] {
-    const lanes = this.inTurn(topics.filter(({ room }) => room > 0)).flatMap(
-      ({ topic, room, usualPriority, shared }) => {
-        this.lane(topic, usualPriority);
-        const armed = this.claimable(topic)
-          .filter((lane) => lane.isDue(nowMs))
-          .sort((a, b) => a.priority - b.priority);
-        const chosen = room < limit ? armed.slice(0, 1) : armed;
-        return chosen.map((lane) => ({ ...lane.startFor(reach), limit: Math.min(room, limit), shared }));
-      },
-    );
-    const urgentFirst = lanes.sort((a, b) => a.priority - b.priority).slice(0, LANES_MAX);
-    return withinShared(urgentFirst);
+  plan(topics: readonly TopicCapacity[], limit: number, nowMs: number, mode: ScanMode = 'full'): PlannedLane[] {
+    const servedOf = ({ topic }: TopicCapacity): number => this.lastServed.get(topic) ?? 0;
+    const longestWaitFirst = topics.filter(({ available }) => available > 0).sort((a, b) => servedOf(a) - servedOf(b));
+    const lanes = longestWaitFirst.flatMap(({ topic, available, defaultPriority, shared }) => {
+      this.lane(topic, defaultPriority);
+      const due = this.claimableLanes(topic)
+        .filter((lane) => lane.isDue(nowMs))
+        .sort((a, b) => a.priority - b.priority);
+      const chosen = available < limit ? due.slice(0, 1) : due;
+      return chosen.map((lane) => ({ ...lane.start(mode), limit: Math.min(available, limit), shared }));
+    });
+    const mostUrgent = lanes.sort((a, b) => a.priority - b.priority).slice(0, LANES_MAX);
+    return limitShared(mostUrgent);
   }
 
-  /** Takes note of whose turn it was, and of how far a claim has come in its lanes; `claims` in the order of `runAt`. */
-  advance(lanes: readonly PlannedLane[], claims: readonly Claim[], plannedIn: number): void {
-    this.round += 1;
-    this.noteTurns(lanes, claims);
+  /** @param claims in the order of `runAt`. */
+  recordClaim(
+    { lanes, limit }: Pick<PlannedClaim, 'lanes' | 'limit'>,
+    claims: readonly Claim[],
+    version: number,
+  ): void {
+    this.version += 1;
+    this.recordServed(lanes, claims);
     for (const { topic, priority, runAt } of claims) {
-      this.lane(topic, priority).advance(runAt.getTime(), plannedIn);
+      this.lane(topic, priority).advance(runAt.getTime(), version);
+    }
+    if (claims.length < limit) {
+      this.markEmptyLanes(lanes, claims, version);
     }
   }
 
-  /** Takes note of a claim that had room for more: lanes that gave less than asked have no due job left. */
-  settle(lanes: readonly Lane[], claims: readonly Claim[], plannedIn: number): void {
-    const taken = new Map<string, number>();
-    for (const claim of claims) {
-      taken.set(laneKey(claim), (taken.get(laneKey(claim)) ?? 0) + 1);
-    }
-    // When the claim was made, by the database's clock, which may have been set back.
-    const claimedAtMs = claims[0] && claims[0].runAt.getTime() + claims[0].waitedMs;
-    for (const { topic, priority, limit } of lanes) {
-      const lane = this.lane(topic, priority);
-      if ((taken.get(laneKey(lane)) ?? 0) < limit) {
-        lane.exhaust(claimedAtMs, plannedIn);
-      }
-    }
-  }
-
-  /** The lanes that are known of these topics. With the gaps between them they cover every priority. */
-  starts(topics: readonly TopicCapacity[], reach: Reach): LaneStart[] {
-    return topics.flatMap(({ topic, usualPriority }) => {
-      this.lane(topic, usualPriority);
-      return this.known(topic).map((lane) => lane.startFor(reach));
+  /** The known lanes of these topics. Together with the gaps between them they cover every priority. */
+  starts(topics: readonly TopicCapacity[], mode: ScanMode): LaneStart[] {
+    return topics.flatMap(({ topic, defaultPriority }) => {
+      this.lane(topic, defaultPriority);
+      return this.knownLanes(topic).map((lane) => lane.start(mode));
     });
   }
 
-  /** What lies between the known lanes of these topics. */
+  /** The priorities between the known lanes of these topics. */
   gaps(topics: readonly TopicCapacity[]): LaneGap[] {
-    return topics.flatMap(({ topic, usualPriority }) => {
-      this.lane(topic, usualPriority);
+    return topics.flatMap(({ topic, defaultPriority }) => {
+      this.lane(topic, defaultPriority);
       return gapsBetween(
         topic,
-        this.known(topic).map(({ priority }) => priority),
+        this.knownLanes(topic).map(({ priority }) => priority),
       );
     });
   }
 
   /**
-   * Takes note of a scan of these topics. Lanes in which it found nothing are forgotten, but the usual ones; after a
-   * bounded scan none is, since their bounds keep later scans from walking over what is dead in them.
+   * Records a scan of all lanes and gaps of these topics. A full scan forgets empty lanes, except the default ones. A bounded
+   * scan forgets none: without their bounds, later scans would walk over the dead entries of these lanes.
    *
-   * @returns whether it found lanes that were not known.
+   * @returns whether the scan found unknown lanes.
    */
-  learn(
+  recordScan(
     topics: readonly TopicCapacity[],
     { waiting, at }: LaneScan,
     nowMs: number,
-    { reach, askedIn }: Asked = { reach: 'full', askedIn: this.round },
+    mode: ScanMode = 'full',
+    version = this.version,
   ): boolean {
     const found = waiting.filter(({ topic, priority }) => !this.lanes.get(topic)?.has(priority));
     found.forEach(({ topic, priority }) => this.lane(topic, priority));
     const pauseOf = new Map(waiting.map(({ topic, isPaused }) => [topic, isPaused]));
     const firstOf = new Map(waiting.map((lane) => [laneKey(lane), lane]));
-    for (const { topic, usualPriority } of topics) {
-      this.learnPause(topic, pauseOf.get(topic), askedIn);
-      for (const lane of this.known(topic)) {
+    for (const { topic, defaultPriority } of topics) {
+      this.recordScannedPause(topic, pauseOf.get(topic), version);
+      for (const lane of this.knownLanes(topic)) {
         const first = firstOf.get(laneKey(lane));
-        lane.expect(first, nowMs);
-        if (reach === 'bounded') {
+        lane.setFirst(first, nowMs);
+        if (mode === 'bounded') {
           continue;
         }
-        // Jobs to come are due at this moment at the earliest, whatever waits for a later one.
-        lane.raise(at.getTime() + Math.min(0, first?.dueInMs ?? 0) - COMMIT_MARGIN_MS, askedIn);
-        if (!first && !lane.isArmed && lane.priority !== usualPriority) {
+        // A new job is due at the time of the scan at the earliest, even when the first known job is due later.
+        lane.raiseBound(at.getTime() + Math.min(0, first?.dueInMs ?? 0) - COMMIT_MARGIN_MS, version);
+        if (!first && !lane.isMarked && lane.priority !== defaultPriority) {
           this.lanes.get(topic)!.delete(lane.priority);
         }
       }
@@ -196,84 +168,87 @@ export class LaneIndex {
   }
 
   /**
-   * Takes note of a full look at lanes while bounded claims went on: what is due below the bound of its lane committed
-   * late, was locked, or is paused.
+   * Records a full scan that ran beside bounded claims. A job below the bound of its lane committed late, was locked, or belongs
+   * to a paused topic.
    *
-   * @param starts where the lanes began when the look was asked for.
-   * @returns whether there was any such job.
+   * @param starts the bounds of the lanes when the scan was sent.
+   * @returns whether there are jobs below the bounds that may be claimed.
    */
-  lookedBelow(starts: readonly LaneStart[], { waiting, at }: LaneScan, askedIn = this.round): boolean {
+  recordBackgroundScan(starts: readonly LaneStart[], { waiting, at }: LaneScan, version = this.version): boolean {
     const firstOf = new Map(waiting.map((lane) => [laneKey(lane), lane]));
     let isAnyLate = false;
     for (const { topic, priority, lowerBound } of starts) {
       const { dueInMs = Infinity, isPaused = false } = firstOf.get(laneKey({ topic, priority })) ?? {};
       const dueAtMs = at.getTime() + Math.floor(Math.min(0, dueInMs));
       if (lowerBound === null) {
-        this.lane(topic, priority).raiseBeside(dueAtMs, askedIn);
+        this.lane(topic, priority).setFirstBound(dueAtMs, version);
       } else if (isPaused) {
-        this.lane(topic, priority).lower(dueAtMs);
+        this.lane(topic, priority).lowerBoundTo(dueAtMs);
       } else if (dueInMs <= 0 && dueAtMs < Date.parse(lowerBound)) {
-        this.arm(topic, priority, new Date(dueAtMs));
+        this.markDue(topic, priority, new Date(dueAtMs));
         isAnyLate = true;
       }
     }
     return isAnyLate;
   }
 
-  /** Whether anything is known to be, or said to be, due in these topics. */
+  /** Whether a lane of these topics has, or may have, a due job. */
   isAnyDue(topics: readonly TopicCapacity[], nowMs: number): boolean {
-    return topics.some(({ topic }) => this.claimable(topic).some((lane) => lane.isDue(nowMs)));
+    return topics.some(({ topic }) => this.claimableLanes(topic).some((lane) => lane.isDue(nowMs)));
   }
 
-  /** When the next job of these topics is due, of those that are due after a moment; Infinity when none is known. */
+  /** When the first job of these topics is due that is due after `afterMs`. Infinity when none is known. */
   nextDueAtMs(topics: readonly TopicCapacity[], afterMs = -Infinity): number {
-    const dueAtMs = topics.flatMap(({ topic }) => this.claimable(topic).map((lane) => lane.dueAtMs));
+    const dueAtMs = topics.flatMap(({ topic }) => this.claimableLanes(topic).map((lane) => lane.dueAtMs));
     return Math.min(Infinity, ...dueAtMs.filter((atMs) => atMs > afterMs));
   }
 
-  /** Those first that have waited for the longest time to be the first who are given jobs. */
-  private inTurn(topics: readonly TopicCapacity[]): TopicCapacity[] {
-    const turnOf = ({ topic }: TopicCapacity): number => this.turns.get(topic) ?? 0;
-    return [...topics].sort((a, b) => turnOf(a) - turnOf(b));
-  }
-
-  /**
-   * Of each priority the first topic that was given jobs has had its turn, and the first of those that have room together.
-   * Who was only asked for jobs has not: those before it may have taken all slots.
-   */
-  private noteTurns(lanes: readonly PlannedLane[], claims: readonly Claim[]): void {
-    const given = new Set(claims.map(({ topic }) => topic));
-    const seen = new Set<number>();
-    for (const { topic, priority, shared } of lanes) {
-      const group = 2 * priority + (shared ? 1 : 0);
-      if (given.has(topic) && !seen.has(group)) {
-        seen.add(group);
-        this.turn += 1;
-        this.turns.set(topic, this.turn);
+  /** A lane that returned fewer jobs than it could has no due job left. */
+  private markEmptyLanes(lanes: readonly Lane[], claims: readonly Claim[], version: number): void {
+    const counts = new Map<string, number>();
+    for (const claim of claims) {
+      counts.set(laneKey(claim), (counts.get(laneKey(claim)) ?? 0) + 1);
+    }
+    // The time of the claim by the database's clock. That clock may have been set back.
+    const claimedAtMs = claims[0] && claims[0].runAt.getTime() + claims[0].waitedMs;
+    for (const { topic, priority, limit } of lanes) {
+      const lane = this.lane(topic, priority);
+      if ((counts.get(laneKey(lane)) ?? 0) < limit) {
+        lane.markEmpty(claimedAtMs, version);
       }
     }
   }
 
-  /** @param isPaused what a scan has said; `undefined`: nothing of the topic waits, so it cannot know. */
-  private learnPause(topic: string, isPaused: boolean | undefined, askedIn: number): void {
-    const { saidIn = 0, isSaidHere = false } = this.pauses.get(topic) ?? {};
-    if (saidIn <= askedIn && !(isSaidHere && isPaused === undefined)) {
-      this.pauses.set(topic, {
-        isPaused: isPaused ?? false,
-        saidIn: askedIn,
-        isSaidHere: isSaidHere && isPaused === true,
-      });
+  /** Of each priority the first topic that received jobs was served; topics that share capacity count apart. */
+  private recordServed(lanes: readonly PlannedLane[], claims: readonly Claim[]): void {
+    const topics = new Set(claims.map(({ topic }) => topic));
+    const groups = new Set<number>();
+    for (const { topic, priority, shared } of lanes) {
+      const group = 2 * priority + (shared ? 1 : 0);
+      // A topic without a job keeps its turn: the topics before it may have taken all slots.
+      if (topics.has(topic) && !groups.has(group)) {
+        groups.add(group);
+        this.servedCount += 1;
+        this.lastServed.set(topic, this.servedCount);
+      }
     }
   }
 
-  private claimable(topic: string): LaneState[] {
-    return this.pauses.get(topic)?.isPaused ? [] : this.known(topic);
+  /** @param isPaused by the scan; `undefined` when no job of the topic waits, so that the scan cannot know. */
+  private recordScannedPause(topic: string, isPaused: boolean | undefined, version: number): void {
+    const known = this.pauses.get(topic) ?? { isPaused: false, version: 0, isOwn: false };
+    if (known.version <= version && !(known.isOwn && isPaused === undefined)) {
+      this.pauses.set(topic, { isPaused: isPaused ?? false, version, isOwn: known.isOwn && isPaused === true });
+    }
   }
 
-  private known(topic?: string): LaneState[] {
-    const maps =
-      topic === undefined ? [...this.lanes.values()] : [this.lanes.get(topic) ?? new Map<number, LaneState>()];
-    return maps.flatMap((lanes) => [...lanes.values()]);
+  private claimableLanes(topic: string): LaneState[] {
+    return this.pauses.get(topic)?.isPaused ? [] : this.knownLanes(topic);
+  }
+
+  private knownLanes(topic?: string): LaneState[] {
+    const maps = topic === undefined ? [...this.lanes.values()] : [this.lanes.get(topic)];
+    return maps.flatMap((lanes) => [...(lanes?.values() ?? [])]);
   }
 
   private lane(topic: string, priority: number): LaneState {
@@ -285,16 +260,140 @@ export class LaneIndex {
   }
 }
 
-/** Gives what topics have together to the first of these lanes. */
-function withinShared(lanes: readonly PlannedLane[]): PlannedLane[] {
-  const left = new Map<SharedRoom, number>();
+/** Gives shared capacity to the first lanes that ask for it. */
+function limitShared(lanes: readonly PlannedLane[]): PlannedLane[] {
+  const left = new Map<SharedCapacity, number>();
   return lanes.flatMap((lane) => {
     const { shared } = lane;
     if (!shared) {
       return [lane];
     }
-    const limit = Math.min(lane.limit, left.get(shared) ?? shared.room);
-    left.set(shared, (left.get(shared) ?? shared.room) - limit);
+    const available = left.get(shared) ?? shared.available;
+    const limit = Math.min(lane.limit, available);
+    left.set(shared, available - limit);
     return limit > 0 ? [{ ...lane, limit }] : [];
   });
+}
+
+/** The jobs announced between two requests: when the first of them is due, and the version of the last. */
+interface Announcement {
+  /** Of the request before it. */
+  readonly sentVersion: number;
+  firstMs: number;
+  lastVersion: number;
+}
+
+/** Announcements between this many requests are kept apart. */
+const ANNOUNCEMENTS_MAX = 8;
+
+/** What this process knows of one lane. */
+class LaneState {
+  /** When its first job is due, by the process's clock. Infinity when none is known. */
+  dueAtMs = Infinity;
+  /** The version in which the lane was last marked as due; 0 when it is not. */
+  private markedVersion = 0;
+  /** The lower bound, by the database's clock: as far as this process knows, no job that was due before it waits. */
+  private boundMs = -Infinity;
+  /** When a job below the bound was due, and the version in which that became known. */
+  private lateMs = Infinity;
+  private lateVersion = 0;
+  private announcements: Announcement[] = [];
+
+  constructor(
+    readonly topic: string,
+    readonly priority: number,
+  ) {}
+
+  get isMarked(): boolean {
+    return this.markedVersion > 0;
+  }
+
+  isDue(nowMs: number): boolean {
+    return this.isMarked || this.dueAtMs <= nowMs;
+  }
+
+  markDue(version: number): void {
+    this.markedVersion = version;
+  }
+
+  /** A scan found this first job, or none. */
+  setFirst(first: WaitingLane | undefined, nowMs: number): void {
+    this.dueAtMs = first ? nowMs + first.dueInMs : Infinity;
+  }
+
+  /** A job is, or will be, due at `dueAtMs`. */
+  announce(dueAtMs: number, version: number, sentVersion: number): void {
+    const { announcements } = this;
+    const last = announcements.at(-1);
+    if (last?.sentVersion === sentVersion) {
+      last.firstMs = Math.min(last.firstMs, dueAtMs);
+      last.lastVersion = version;
+    } else if (announcements.push({ sentVersion, firstMs: dueAtMs, lastVersion: version }) > ANNOUNCEMENTS_MAX) {
+      // The oldest joins the next one: at worst one scan starts too early.
+      const { firstMs } = announcements.shift()!;
+      announcements[0]!.firstMs = Math.min(announcements[0]!.firstMs, firstMs);
+    }
+    if (dueAtMs < this.boundMs) {
+      this.recordLate(dueAtMs, version);
+    }
+  }
+
+  /** A claim took a job that was due at `dueAtMs`, and all before it. */
+  advance(dueAtMs: number, version: number): void {
+    if (this.lateVersion <= version) {
+      this.lateMs = Math.max(this.lateMs, dueAtMs);
+    }
+    this.raiseBound(Math.max(this.boundMs, dueAtMs - COMMIT_MARGIN_MS), version);
+  }
+
+  /** A claim left no due job. @param claimedAtMs `undefined` when the claim returned no job at all. */
+  markEmpty(claimedAtMs: number | undefined, version: number): void {
+    if (this.markedVersion <= version) {
+      this.markedVersion = 0;
+      this.dueAtMs = Infinity;
+    }
+    if (this.lateVersion <= version) {
+      this.lateMs = Infinity;
+    }
+    if (claimedAtMs !== undefined) {
+      this.raiseBound(claimedAtMs - COMMIT_MARGIN_MS, version);
+    }
+  }
+
+  /** Moves the bound by the result of a request. Jobs that were announced after it was sent may be due below the new bound. */
+  raiseBound(boundMs: number, version: number): void {
+    this.boundMs = boundMs;
+    for (const { sentVersion, firstMs, lastVersion } of this.announcements) {
+      if (sentVersion >= version && firstMs < boundMs) {
+        this.recordLate(firstMs, lastVersion);
+      }
+    }
+  }
+
+  /** A background scan found no job that was due before `dueAtMs`. */
+  setFirstBound(dueAtMs: number, version: number): void {
+    // A job announced since may be due before, and a claim sent since may have skipped it.
+    if ((this.announcements.at(-1)?.lastVersion ?? 0) <= version) {
+      this.boundMs = Math.max(this.boundMs, dueAtMs - COMMIT_MARGIN_MS);
+    }
+  }
+
+  /** A background scan found a job of a paused topic below the bound: bounded scans must see it. */
+  lowerBoundTo(dueAtMs: number): void {
+    this.boundMs = Math.min(this.boundMs, dueAtMs);
+  }
+
+  /** Where a claim or scan starts. */
+  start(mode: ScanMode): LaneStart {
+    const { topic, priority } = this;
+    const fromMs = mode === 'full' ? -Infinity : Math.min(this.boundMs, this.lateMs);
+    return { topic, priority, lowerBound: Number.isFinite(fromMs) ? new Date(Math.floor(fromMs)).toISOString() : null };
+  }
+
+  /** A job waits below the bound. */
+  private recordLate(dueAtMs: number, version: number): void {
+    this.lateMs = Math.min(this.lateMs, dueAtMs);
+    this.lateVersion = version;
+    this.markedVersion = Math.max(this.markedVersion, version);
+  }
 }

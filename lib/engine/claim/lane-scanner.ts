@@ -1,130 +1,118 @@
-import type { Clock } from '../../core/clock.js';
 import { toErrorMessage } from '../../core/error-text.js';
-import type { JobsLogger } from '../../core/logger.js';
-import type { JobStore } from '../../store/job-store.js';
-import type { ClaimCapacity } from './claim-capacity.js';
-import type { Reach } from './lane-state.js';
-import type { LaneIndex, TopicCapacity } from './lane-index.js';
+import type { EngineParts } from '../engine-parts.js';
+import type { ClaimCapacity, TopicCapacity } from './claim-capacity.js';
+import type { LaneIndex, ScanMode } from './lane-index.js';
 import { ScanCost } from './scan-cost.js';
 
-export interface ScannerOptions {
-  readonly store: JobStore;
-  readonly clock: Clock;
-  readonly logger: JobsLogger;
-  readonly random: () => number;
-  readonly pollIntervalMs: number;
-  readonly book: LaneIndex;
-  readonly room: ClaimCapacity;
-  /** A scan is over. */
-  readonly onAnswered: () => void;
-  /** A job waits below the bounds of claims. */
-  readonly onLate: () => void;
-}
+type LaneScannerParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'pollIntervalMs'> & {
+  readonly lanes: LaneIndex;
+  readonly capacity: ClaimCapacity;
+  /** A scan has ended. */
+  readonly onScanned: () => void;
+  /** A background scan found jobs below the lower bounds of claims. */
+  readonly onLateJobs: () => void;
+};
 
-/** What a scan has said of the time to come: it holds until something is announced or claimed. */
+/** The result of a scan holds until then, or until a job is announced or claimed. */
 interface Outlook {
-  /** The round in which the scan was asked. */
-  readonly askedIn: number;
-  /** Nothing need be looked for before. */
+  readonly version: number;
   readonly untilMs: number;
 }
 
-/** After a hint that names no lane, a busy process looks beside its backlog this soon. */
+/** How soon a busy process scans after a notification that names no lane. */
 const HINTED_SCAN_MS = 50;
-/** Without one it does so this often at least: what a scan costs says whether claims need lower bounds. */
-const SCAN_REST_MAX_MS = 1_000;
+/** How often a busy process scans without one: the cost of a scan decides whether claims need lower bounds. */
+const SCAN_INTERVAL_MAX_MS = 1_000;
 
-/**
- * Looks for lanes that are not known and for what is due next. One scan is under way at a time; claims go on beside it.
- */
+/** Finds unknown lanes and the next due time. One scan is in flight at a time; claims go on beside it. */
 export class LaneScanner {
-  /** Whether the last scan has found lanes that were not known. */
+  /** Whether the last scan found unknown lanes. */
   hasFoundLanes = false;
-  /** Whether the last scan was not refused. */
-  isWell = true;
+  /** Whether the last scan succeeded. */
+  isHealthy = true;
 
-  private hasLooked = false;
+  private hasScanned = false;
   private scannedAtMs = -Infinity;
   private isHinted = false;
   private scanning: Promise<void> | undefined;
-  /** Of a scan, not told yet. */
+  private backgroundScan: Promise<void> | undefined;
+  /** The error of a scan that `throwFailure` has not thrown yet. */
   private failure: { readonly error: unknown } | undefined;
   private outlook: Outlook | undefined;
-  private lookBelow: Promise<void> | undefined;
   private readonly cost: ScanCost;
 
-  constructor(private readonly options: ScannerOptions) {
+  constructor(private readonly options: LaneScannerParts) {
     this.cost = new ScanCost(options.clock, options.pollIntervalMs);
   }
 
-  /** A clean index costs nothing to begin at its start; otherwise claims and scans begin where the last ones ended. */
-  get reach(): Reach {
+  /** Where claims and scans start. The start of a clean index costs nothing. */
+  get mode(): ScanMode {
     return this.cost.isHigh ? 'bounded' : 'full';
   }
 
-  /** Whether no scan has been answered, or refused, since the start, though there is something to look for. */
-  get hasYetToLook(): boolean {
-    return !this.hasLooked && this.options.room.topics().length > 0;
+  /** Whether no scan has ended since the start. Without one, the first claim would not know the most urgent lanes. */
+  get mustScanFirst(): boolean {
+    return !this.hasScanned && this.options.capacity.topics().length > 0;
   }
 
-  /** Whether a scan is under way. */
-  get isBusy(): boolean {
+  get isScanning(): boolean {
     return this.scanning !== undefined;
   }
 
-  /** Whether it is time to look beside a backlog: what is more urgent than all of it may stand in a lane nobody here knows. */
+  /** Whether a busy process should scan: a lane it does not know may be more urgent than its backlog. */
   get isOverdue(): boolean {
     const { clock, pollIntervalMs } = this.options;
-    const restMs = Math.min(pollIntervalMs, this.isHinted ? HINTED_SCAN_MS : SCAN_REST_MAX_MS);
-    return clock.now() - this.scannedAtMs >= restMs;
+    const intervalMs = Math.min(pollIntervalMs, this.isHinted ? HINTED_SCAN_MS : SCAN_INTERVAL_MAX_MS);
+    return clock.now() - this.scannedAtMs >= intervalMs;
   }
 
-  /** For how long nothing need be looked for, by what the last scan has said. 0: not any more. */
+  /** For how long no scan is needed, by the result of the last one. */
   knownForMs(): number {
-    const { book, room, clock } = this.options;
-    if (!this.outlook || book.hasNewsSince(this.outlook.askedIn)) {
+    const { lanes, capacity, clock } = this.options;
+    if (!this.outlook || lanes.hasChangedSince(this.outlook.version)) {
       return 0;
     }
-    return Math.max(0, Math.min(this.outlook.untilMs, book.nextDueAtMs(room.rooms())) - clock.now());
+    const untilMs = Math.min(this.outlook.untilMs, lanes.nextDueAtMs(capacity.availableTopics()));
+    return Math.max(0, untilMs - clock.now());
   }
 
-  /** When the next job is due that is not yet; Infinity when none is known. */
+  /** Time until the next job that is not due yet. Infinity when none is known. */
   nextDueInMs(): number {
-    const { book, room, clock } = this.options;
-    return book.nextDueAtMs(room.rooms(), clock.now()) - clock.now();
+    const { lanes, capacity, clock } = this.options;
+    return lanes.nextDueAtMs(capacity.availableTopics(), clock.now()) - clock.now();
   }
 
-  /** Jobs are looked for again: what failed before is of no interest any more. */
+  /** Forgets the scans and errors from before the last stop. */
   start(): void {
-    this.hasLooked = false;
+    this.hasScanned = false;
     this.failure = undefined;
   }
 
-  /** Something may be due in a lane that nobody here knows. */
-  noteHint(): void {
+  /** A notification named no lane: jobs may be due in an unknown one. */
+  recordHint(): void {
     this.isHinted = true;
   }
 
-  /** The next scans are to look from the start of the index. */
-  lookEverywhere(): void {
-    this.cost.forget();
+  /** Makes the next scans full ones. */
+  forceFullScans(): void {
+    this.cost.reset();
   }
 
-  /** Resolves when nothing is under way that is now, or that follows from it. */
-  async answered(): Promise<void> {
+  /** Resolves when the scans that are in flight now have ended. */
+  async idle(): Promise<void> {
     await this.scanning;
-    await this.lookBelow;
+    await this.backgroundScan;
   }
 
-  /** Sends a scan, unless one is under way, and resolves when it is over. What it failed for is thrown by `throwFailure`. */
+  /** Scans unless a scan is in flight; resolves when it has ended. `throwFailure` throws its error. */
   scan(): Promise<void> {
-    return (this.scanning ??= this.look().finally(() => {
+    return (this.scanning ??= this.runScan().finally(() => {
       this.scanning = undefined;
-      this.options.onAnswered();
+      this.options.onScanned();
     }));
   }
 
-  /** @throws what a scan failed for since the last call. */
+  /** @throws the first error of the scans since the last call. */
   throwFailure(): void {
     const { failure } = this;
     this.failure = undefined;
@@ -133,67 +121,66 @@ export class LaneScanner {
     }
   }
 
-  /** Never fails: nobody may be waiting. */
-  private async look(): Promise<void> {
-    const { store, clock, book, room } = this.options;
-    const topics = room.topics();
-    const { reach } = this;
+  /** Never rejects, since the scan may not be awaited. */
+  private async runScan(): Promise<void> {
+    const { store, clock, lanes, capacity } = this.options;
+    const topics = capacity.topics();
+    const { mode } = this;
     this.outlook = undefined;
     this.isHinted = false;
     this.scannedAtMs = clock.now();
-    if (reach === 'full') {
-      this.cost.noteAsked();
+    if (mode === 'full') {
+      this.cost.recordStart();
     }
-    const askedIn = book.ask();
+    const version = lanes.startRequest();
     try {
-      const scan = await store.scan(book.gaps(topics), book.starts(topics, reach));
-      this.isWell = true;
-      if (reach === 'full') {
-        this.cost.noteFull(scan.tookMs);
+      const scan = await store.scan(lanes.gaps(topics), lanes.starts(topics, mode));
+      this.isHealthy = true;
+      if (mode === 'full') {
+        this.cost.recordDuration(scan.tookMs);
       } else {
-        this.lookBelowWhenDue(topics);
+        this.scanInBackground(topics);
       }
-      this.hasFoundLanes = book.learn(topics, scan, clock.now(), { reach, askedIn });
-      // What was announced meanwhile, a retry for example, it may not have seen: then it says nothing of the time to come.
-      this.outlook = { askedIn, untilMs: clock.now() + this.pollInMs() };
+      this.hasFoundLanes = lanes.recordScan(topics, scan, clock.now(), mode, version);
+      this.outlook = { version, untilMs: clock.now() + this.pollInMs() };
     } catch (error) {
-      this.isWell = false;
+      this.isHealthy = false;
       this.failure ??= { error };
     }
-    this.hasLooked = true;
+    this.hasScanned = true;
   }
 
+  /** Up to 10 % less than the poll interval, so that the processes do not poll all at once. */
   private pollInMs(): number {
     const { pollIntervalMs, random } = this.options;
-    // Not all processes at once, and none later than it says.
     const pollInMs = pollIntervalMs * (0.9 + random() / 10);
-    return this.reach === 'full' ? pollInMs : Math.min(pollInMs, Math.max(1, this.cost.restMs));
+    return this.mode === 'full' ? pollInMs : Math.min(pollInMs, Math.max(1, this.cost.fullScanInMs));
   }
 
   /**
-   * While claims are bounded: looks from the start of the index for what committed late below the bounds. Claims and scans go on
-   * meanwhile, since it may take long.
+   * While claims are bounded, a full scan now and then finds jobs that committed late, below the bounds. It may take long, so
+   * claims and bounded scans go on beside it.
    */
-  private lookBelowWhenDue(topics: readonly TopicCapacity[]): void {
-    if (!this.lookBelow && this.cost.restMs <= 0) {
-      this.lookBelow = this.lookBelowBounds(topics).finally(() => (this.lookBelow = undefined));
+  private scanInBackground(topics: readonly TopicCapacity[]): void {
+    if (!this.backgroundScan && this.cost.fullScanInMs <= 0) {
+      this.backgroundScan = this.runBackgroundScan(topics).finally(() => (this.backgroundScan = undefined));
     }
   }
 
-  private async lookBelowBounds(topics: readonly TopicCapacity[]): Promise<void> {
-    const { store, logger, book, onLate } = this.options;
-    const bounded = book.starts(topics, 'bounded');
-    const askedIn = book.currentRound;
-    this.cost.noteAsked();
+  private async runBackgroundScan(topics: readonly TopicCapacity[]): Promise<void> {
+    const { store, logger, lanes, onLateJobs } = this.options;
+    const bounds = lanes.starts(topics, 'bounded');
+    const { version } = lanes;
+    this.cost.recordStart();
     try {
-      const scan = await store.scan([], book.starts(topics, 'full'));
-      this.cost.noteFull(scan.tookMs);
-      if (book.lookedBelow(bounded, scan, askedIn)) {
-        onLate();
+      const scan = await store.scan([], lanes.starts(topics, 'full'));
+      this.cost.recordDuration(scan.tookMs);
+      if (lanes.recordBackgroundScan(bounds, scan, version)) {
+        onLateJobs();
       }
     } catch (error) {
-      // The claims themselves say that the database does not answer.
-      logger.debug(`no look below the bounds of claims: ${toErrorMessage(error)}`);
+      // Debug level: claims fail too while the database is away, and those errors are logged.
+      logger.debug(`background scan for late jobs failed: ${toErrorMessage(error)}`);
     }
   }
 }

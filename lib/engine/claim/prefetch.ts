@@ -1,22 +1,20 @@
-/** Handlers that take longer, or longer than so many claims, are never claimed for before a slot is free. */
+/** Jobs are claimed ahead only while handlers take less than this, or less than two claims take. */
 const QUICK_MIN_MS = 25;
 const QUICK_CLAIMS = 2;
-/** Claimed work may wait for a slot here for this long, by the mean time of handlers, or for so many claims if those take longer. */
+/** Claimed ahead: this much work by the mean duration of handlers, or the work of three claims if that is more. */
 const WORK_MIN_MS = 50;
 const WORK_CLAIMS = 3;
-/** Never longer: what has waited for half a second is given back. */
+/** And never more than this. A job that has waited for 500 ms is released. */
 const WORK_MAX_MS = 250;
-/** More are never claimed ahead. */
 const JOBS_MAX = 1_500;
-/** Each handler moves the mean by one twentieth of the way to its own time. */
+/** Each handler moves the mean by a twentieth, each claim by a tenth. */
 const HANDLER_MEMORY = 20;
-/** Each claim does by one tenth. */
 const CLAIM_MEMORY = 10;
 
 /**
- * How many jobs are claimed ahead of free slots: about 50 ms of work, and more where the database is far, while handlers are
- * quick. Then the next jobs are here when a slot becomes free, and a claim brings many at once; a slow job never waits here
- * while another process is idle.
+ * Decides how many jobs are claimed ahead of free slots: about 50 ms of work while handlers are quick, more where the database
+ * is far. The next jobs are then here when a slot becomes free, and one claim returns many. A slow job never waits here while
+ * another process is idle.
  */
 export class Prefetch {
   private handlerMs = Infinity;
@@ -24,20 +22,20 @@ export class Prefetch {
 
   constructor(private readonly concurrency: number) {}
 
-  /** A handler has returned that had its slot for so long. */
-  noteReturned(tookMs: number): void {
+  /** @param durationMs how long a handler had its slot. */
+  recordHandler(durationMs: number): void {
     this.handlerMs = Number.isFinite(this.handlerMs)
-      ? this.handlerMs + (tookMs - this.handlerMs) / HANDLER_MEMORY
-      : tookMs;
+      ? this.handlerMs + (durationMs - this.handlerMs) / HANDLER_MEMORY
+      : durationMs;
   }
 
-  /** A claim was answered, and for so long meanwhile the process has had nothing to do. */
-  noteClaimed(idleMs: number): void {
+  /** @param idleMs how long the process had nothing to do during a claim. */
+  recordClaim(idleMs: number): void {
     this.claimMs += (Math.min(idleMs, WORK_MAX_MS / WORK_CLAIMS) - this.claimMs) / CLAIM_MEMORY;
   }
 
-  /** Jobs had to be given back: nothing is claimed ahead until handlers have been quick for a while. */
-  noteStale(): void {
+  /** Jobs waited too long and were released: no job is claimed ahead until handlers have been quick for a while. */
+  recordStale(): void {
     this.handlerMs = Math.max(this.handlerMs, this.quickMs * HANDLER_MEMORY);
   }
 

@@ -1,56 +1,56 @@
 import type { Clock } from '../../core/clock.js';
 
-/** Full looks that cost more are made rarely, and bounded ones between them. A look at a clean index costs about 1 ms. */
+/** Full scans that take longer are made rarely, with bounded ones in between. A scan of a clean index takes about 1 ms. */
 const HIGH_MS = 5;
-/** Costly full looks take one part in so many of the time of a connection. */
+/** Slow full scans take at most this part of the time of a connection: one twentieth. */
 const REST_FACTOR = 20;
 
 /**
- * A row commits a moment after the time that stands in it. Bounds stay this far behind what was seen, so that only a
- * transaction that is open for longer brings rows below them. The dead entries of 100 ms cost well under 1 ms.
+ * A row commits a moment after the time in it. Lower bounds stay this far behind, so that only a transaction that is open for
+ * longer adds rows below them. The dead entries of 100 ms cost well under 1 ms.
  */
 export const COMMIT_MARGIN_MS = 100;
 
 /**
- * What a look from the start of an index costs. A transaction that stays open anywhere in a PostgreSQL server keeps the
- * entries of claimed and finished jobs in the indexes, and every look from the start walks over them: 64 ms for 550,000.
- * While that is so, looks begin at a lower bound, and a full one now and then finds what committed late below it.
+ * Decides whether scans start at the start of an index or at a lower bound. A transaction that stays open anywhere on a
+ * PostgreSQL server keeps the index entries of claimed and finished jobs, and a full scan walks over them: 64 ms for 550,000.
+ * While full scans are slow, most scans start at a bound; a full one now and then finds the rows that committed below it.
  */
 export class ScanCost {
   private lastMs = 0;
   private lastButOneMs = 0;
-  private askedAtMs = -Infinity;
+  private startedAtMs = -Infinity;
 
-  /** @param restMaxMs a full look is made at least this often. */
+  /** @param intervalMaxMs the longest time between two full scans. */
   constructor(
     private readonly clock: Clock,
-    private readonly restMaxMs: number,
+    private readonly intervalMaxMs: number,
   ) {}
 
-  /** A full look is under way. */
-  noteAsked(): void {
-    this.askedAtMs = this.clock.now();
+  /** A full scan starts. */
+  recordStart(): void {
+    this.startedAtMs = this.clock.now();
   }
 
-  /** It kept the database busy for so long. */
-  noteFull(tookMs: number): void {
+  /** @param durationMs how long the database worked on the full scan. */
+  recordDuration(durationMs: number): void {
     this.lastButOneMs = this.lastMs;
-    this.lastMs = tookMs;
+    this.lastMs = durationMs;
   }
 
-  /** The next looks are to be full ones. */
-  forget(): void {
+  /** Makes the next scans full ones. */
+  reset(): void {
     this.lastMs = 0;
   }
 
-  /** Whether looks should begin at a bound. One slow look says little: the server may have been busy with something else. */
+  /** Whether scans should start at a bound. One slow scan is no reason: the server may have been busy with other work. */
   get isHigh(): boolean {
     return this.costMs > HIGH_MS;
   }
 
-  /** How long until the next full look, while the cost is high. */
-  get restMs(): number {
-    return this.askedAtMs + Math.min(this.restMaxMs, this.costMs * REST_FACTOR) - this.clock.now();
+  /** Time until the next full scan, while the cost is high. */
+  get fullScanInMs(): number {
+    return this.startedAtMs + Math.min(this.intervalMaxMs, this.costMs * REST_FACTOR) - this.clock.now();
   }
 
   private get costMs(): number {

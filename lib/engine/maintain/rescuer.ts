@@ -64,13 +64,13 @@ export class Rescuer {
   }
 
   private async look(): Promise<readonly Rescued[]> {
-    const isFull = !this.cost.isHigh || this.cost.restMs <= 0;
+    const isFull = !this.cost.isHigh || this.cost.fullScanInMs <= 0;
     if (isFull) {
-      this.cost.noteAsked();
+      this.cost.recordStart();
     }
     const { rescued, at, tookMs } = await this.options.store.rescue(BATCH_MAX, isFull ? null : this.lowerBound);
     if (isFull) {
-      this.cost.noteFull(tookMs);
+      this.cost.recordDuration(tookMs);
     }
     if (rescued.length < BATCH_MAX) {
       this.lowerBound = new Date(at.getTime() - COMMIT_MARGIN_MS).toISOString();

@@ -71,7 +71,7 @@ export class JobRunner {
       this.countIn(attempt.topic, -1);
       const nowMs = this.options.clock.now();
       attempt.slotUntilMs = nowMs;
-      this.prefetch.noteReturned(nowMs - attempt.slotSinceMs);
+      this.prefetch.recordHandler(nowMs - attempt.slotSinceMs);
       this.startNext();
       this.onChange();
       if (this.count === 0) {
@@ -90,7 +90,7 @@ export class JobRunner {
     const areQuick = (): boolean => this.prefetch.target > 0;
     // The handlers before them are slower than they were.
     this.buffer = new ClaimBuffer(options.clock, areQuick, (stale) => {
-      this.prefetch.noteStale();
+      this.prefetch.recordStale();
       stale.forEach((attempt) => this.releaseAttempt(attempt));
     });
     const progressBatcher = new Batcher<ProgressEntry, boolean>({

@@ -25,7 +25,7 @@ describe('bounded claims with looks below the bounds', () => {
   it('take every job, whenever it committed, whoever had it locked, and whether it was announced', () => {
     fc.assert(
       fc.property(fc.array(jobs, { maxLength: 30 }), fc.integer({ min: 1, max: 5 }), pipelines, (given, limit, way) => {
-        const book = new LaneIndex();
+        const laneIndex = new LaneIndex();
         let table: Waiting[] = [];
         const visible = (nowMs: number): Waiting[] =>
           table.filter((job) => job.commitsAtMs <= nowMs).sort((a, b) => a.dueAtMs - b.dueAtMs);
@@ -42,14 +42,13 @@ describe('bounded claims with looks below the bounds', () => {
         };
         const underWay: ((nowMs: number) => void)[] = [];
         const send = (sentMs: number): void => {
-          const plannedIn = book.ask();
-          const [lane] = book.plan([{ ...rooms[0]!, room: limit }], limit, sentMs, 'bounded');
+          const version = laneIndex.startRequest();
+          const [lane] = laneIndex.plan([{ ...rooms[0]!, available: limit }], limit, sentMs, 'bounded');
           if (!lane) return;
           const found = way.isQuick ? find(lane, sentMs) : undefined;
           underWay.push((nowMs) => {
             const claims = found ?? find(lane, nowMs);
-            book.advance([lane], claims, plannedIn);
-            if (claims.length < limit) book.settle([lane], claims, plannedIn);
+            laneIndex.recordClaim({ lanes: [lane], limit }, claims, version);
           });
         };
         /** One is answered, unless more may be under way than there are. */
@@ -58,12 +57,12 @@ describe('bounded claims with looks below the bounds', () => {
           if (underWay.length >= way.atOnce) underWay.shift()!(nowMs);
         };
         const look = (nowMs: number): void => {
-          const starts = book.starts(rooms, 'bounded');
+          const starts = laneIndex.starts(rooms, 'bounded');
           claimOnce(nowMs);
-          book.lookedBelow(starts, scan(nowMs, -Infinity));
-          const from = book.starts(rooms, 'bounded')[0]!.lowerBound;
+          laneIndex.recordBackgroundScan(starts, scan(nowMs, -Infinity));
+          const from = laneIndex.starts(rooms, 'bounded')[0]!.lowerBound;
           const fromMs = from === null ? -Infinity : Date.parse(from);
-          book.learn(rooms, scan(nowMs, fromMs), nowMs, { reach: 'bounded', askedIn: book.ask() });
+          laneIndex.recordScan(rooms, scan(nowMs, fromMs), nowMs, 'bounded', laneIndex.startRequest());
         };
 
         for (let nowMs = 0; nowMs <= 7_000; nowMs += 50) {
@@ -71,7 +70,7 @@ describe('bounded claims with looks below the bounds', () => {
             table.push({ ...job, commitsAtMs: job.dueAtMs + job.openForMs });
           }
           if (given.some((job) => job.isAnnounced && Math.abs(job.dueAtMs + job.openForMs - nowMs) < 50)) {
-            book.arm('mail', 0);
+            laneIndex.markDue('mail', 0);
           }
           if (nowMs === 6_000) table.forEach((job) => (job.isLocked = false));
           claimOnce(nowMs);

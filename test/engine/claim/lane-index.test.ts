@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { Claim } from '../../../lib/core/job.js';
-import type { TopicCapacity } from '../../../lib/engine/claim/lane-index.js';
+import type { TopicCapacity } from '../../../lib/engine/claim/claim-capacity.js';
 import { LaneIndex } from '../../../lib/engine/claim/lane-index.js';
 import type { LaneScan } from '../../../lib/store/job-store.js';
 import { claimOf, toLaneScan } from '../../support/unit/waiting-jobs.js';
@@ -8,7 +8,7 @@ import { claimOf, toLaneScan } from '../../support/unit/waiting-jobs.js';
 const NOW_MS = 1_000;
 
 function roomFor(topic: string, room = 10, usualPriority = 0): TopicCapacity {
-  return { topic, room, usualPriority };
+  return { topic, available: room, defaultPriority: usualPriority };
 }
 
 function claims(topic: string, priority: number, count: number): Claim[] {
@@ -20,31 +20,31 @@ function namesOf(lanes: readonly { topic: string; priority: number }[]): string[
   return lanes.map(({ topic, priority }) => `${topic} ${priority}`);
 }
 
-/** A book that knows these lanes, with a due job in each. */
+/** A laneIndex that knows these lanes, with a due job in each. */
 function bookOf(...lanes: (readonly [topic: string, priority: number])[]): LaneIndex {
-  const book = new LaneIndex();
-  lanes.forEach(([topic, priority]) => book.arm(topic, priority));
-  return book;
+  const laneIndex = new LaneIndex();
+  lanes.forEach(([topic, priority]) => laneIndex.markDue(topic, priority));
+  return laneIndex;
 }
 
 /** Plans, and claims as many as each lane may give, until there are enough. */
-function take(book: LaneIndex, topics: readonly TopicCapacity[], count: number): string[] {
-  const plannedIn = book.ask();
-  const lanes = book.plan(topics, count, NOW_MS);
+function take(laneIndex: LaneIndex, topics: readonly TopicCapacity[], count: number): string[] {
+  const version = laneIndex.startRequest();
+  const lanes = laneIndex.plan(topics, count, NOW_MS);
   const all = lanes.flatMap(({ topic, priority, limit }) => claims(topic, priority, limit));
   const taken = all.slice(0, count);
-  book.advance(lanes, taken, plannedIn);
+  laneIndex.recordClaim({ lanes, limit: count }, taken, version);
   return taken.map(({ topic }) => topic);
 }
 
 describe('a plan', () => {
-  it('asks nothing of a book in which nothing is known to be due', () => {
+  it('asks nothing of a laneIndex in which nothing is known to be due', () => {
     expect(new LaneIndex().plan([roomFor('mail')], 10, NOW_MS)).toEqual([]);
   });
 
   it('asks for the most urgent lanes first, over all topics', () => {
-    const book = bookOf(['mail', 0], ['ship', -5], ['mail', -10], ['ship', 7], ['mail', 1_000]);
-    const lanes = book.plan([roomFor('mail'), roomFor('ship')], 10, NOW_MS);
+    const laneIndex = bookOf(['mail', 0], ['ship', -5], ['mail', -10], ['ship', 7], ['mail', 1_000]);
+    const lanes = laneIndex.plan([roomFor('mail'), roomFor('ship')], 10, NOW_MS);
 
     expect(namesOf(lanes)).toEqual(['mail -10', 'ship -5', 'mail 0', 'ship 7', 'mail 1000']);
     expect(lanes[0]).toEqual({ topic: 'mail', priority: -10, lowerBound: null, limit: 10 });
@@ -52,18 +52,18 @@ describe('a plan', () => {
 
   it('lets the topics take turns within a priority', () => {
     const topics = [roomFor('a'), roomFor('b'), roomFor('c')];
-    const book = bookOf(['a', 0], ['b', 0], ['c', 0]);
-    const taken = Array.from({ length: 6 }, () => take(book, topics, 2).join());
+    const laneIndex = bookOf(['a', 0], ['b', 0], ['c', 0]);
+    const taken = Array.from({ length: 6 }, () => take(laneIndex, topics, 2).join());
 
     expect(taken).toEqual(['a,a', 'b,b', 'c,c', 'a,a', 'b,b', 'c,c']);
   });
 
   it('gives each topic its turn, though others come and go between, or take all slots', () => {
-    const book = bookOf(['a', 0], ['b', 0], ['c', 0]);
-    const shared = { room: 1 };
+    const laneIndex = bookOf(['a', 0], ['b', 0], ['c', 0]);
+    const shared = { available: 1 };
     const [a, b, c] = [{ ...roomFor('a'), shared }, { ...roomFor('b'), shared }, roomFor('c', 1)];
     const taken = Array.from({ length: 40 }, (_, round) =>
-      take(book, round % 3 === 0 ? [c] : [a, b, c], 1 + (round % 2)),
+      take(laneIndex, round % 3 === 0 ? [c] : [a, b, c], 1 + (round % 2)),
     );
     const times = (topic: string): number => taken.flat().filter((each) => each === topic).length;
 
@@ -72,15 +72,15 @@ describe('a plan', () => {
   });
 
   it('never lets a turn stand above a priority', () => {
-    const book = bookOf(['a', 5], ['b', 0]);
-    const firsts = [1, 2, 3].map(() => book.plan([roomFor('a'), roomFor('b')], 10, NOW_MS)[0]!.topic);
+    const laneIndex = bookOf(['a', 5], ['b', 0]);
+    const firsts = [1, 2, 3].map(() => laneIndex.plan([roomFor('a'), roomFor('b')], 10, NOW_MS)[0]!.topic);
 
     expect(firsts).toEqual(['b', 'b', 'b']);
   });
 
   it('asks one lane, the most urgent, of a topic with less room than slots, so that its limit is exact', () => {
-    const book = bookOf(['mail', 5], ['mail', -5], ['mail', 0], ['ship', 1], ['ship', 2]);
-    const lanes = book.plan([roomFor('mail', 3), roomFor('ship', 10)], 10, NOW_MS);
+    const laneIndex = bookOf(['mail', 5], ['mail', -5], ['mail', 0], ['ship', 1], ['ship', 2]);
+    const lanes = laneIndex.plan([roomFor('mail', 3), roomFor('ship', 10)], 10, NOW_MS);
 
     expect(lanes.map(({ topic, priority, limit }) => [topic, priority, limit])).toEqual([
       ['mail', -5, 3],
@@ -90,15 +90,15 @@ describe('a plan', () => {
   });
 
   it('asks all lanes of a topic that has as much room as there are slots, or more', () => {
-    const book = bookOf(['mail', 5], ['mail', -5]);
+    const laneIndex = bookOf(['mail', 5], ['mail', -5]);
 
-    expect(book.plan([roomFor('mail', 4)], 4, NOW_MS).map(({ limit }) => limit)).toEqual([4, 4]);
-    expect(book.plan([roomFor('mail', 9)], 4, NOW_MS).map(({ limit }) => limit)).toEqual([4, 4]);
+    expect(laneIndex.plan([roomFor('mail', 4)], 4, NOW_MS).map(({ limit }) => limit)).toEqual([4, 4]);
+    expect(laneIndex.plan([roomFor('mail', 9)], 4, NOW_MS).map(({ limit }) => limit)).toEqual([4, 4]);
   });
 
   it('gives what topics have together to those with due jobs, in turn, and no more than it is', () => {
-    const book = bookOf(['a', 0], ['a', 3], ['b', 0], ['c', 0]);
-    const shared = { room: 4 };
+    const laneIndex = bookOf(['a', 0], ['a', 3], ['b', 0], ['c', 0]);
+    const shared = { available: 4 };
     const topics = [
       { ...roomFor('idle'), shared },
       { ...roomFor('a'), shared },
@@ -106,7 +106,7 @@ describe('a plan', () => {
       roomFor('c'),
     ];
     const taken = [1, 2, 3, 4].map(() =>
-      take(book, topics, 20)
+      take(laneIndex, topics, 20)
         .filter((topic) => topic !== 'c')
         .join(''),
     );
@@ -115,88 +115,88 @@ describe('a plan', () => {
   });
 
   it('gives what topics have together to what is urgent first, whoever has the turn', () => {
-    const book = bookOf(['lazy', 500], ['urgent', -500], ['urgent', 7]);
-    const shared = { room: 4 };
+    const laneIndex = bookOf(['lazy', 500], ['urgent', -500], ['urgent', 7]);
+    const shared = { available: 4 };
     const topics = [
       { ...roomFor('lazy'), shared },
       { ...roomFor('urgent'), shared },
     ];
-    const plans = topics.map(() => book.plan(topics, 10, NOW_MS));
+    const plans = topics.map(() => laneIndex.plan(topics, 10, NOW_MS));
     expect(plans).toMatchObject(topics.map(() => [{ topic: 'urgent', priority: -500, limit: 4 }]));
   });
 
   it('leaves topics out that have no room, or were not asked for', () => {
-    const book = bookOf(['full', 0], ['free', 0], ['foreign', 0]);
+    const laneIndex = bookOf(['full', 0], ['free', 0], ['foreign', 0]);
 
-    expect(namesOf(book.plan([roomFor('full', 0), roomFor('free')], 10, NOW_MS))).toEqual(['free 0']);
-    expect(book.plan([], 10, NOW_MS)).toEqual([]);
+    expect(namesOf(laneIndex.plan([roomFor('full', 0), roomFor('free')], 10, NOW_MS))).toEqual(['free 0']);
+    expect(laneIndex.plan([], 10, NOW_MS)).toEqual([]);
   });
 
   it('asks at most 256 lanes, the most urgent of all', () => {
     const priorities = Array.from({ length: 300 }, (_, index) => 150 - index);
-    const book = bookOf(...priorities.map((priority) => ['mail', priority] as const));
-    const asked = book.plan([roomFor('mail')], 10, NOW_MS).map(({ priority }) => priority);
+    const laneIndex = bookOf(...priorities.map((priority) => ['mail', priority] as const));
+    const asked = laneIndex.plan([roomFor('mail')], 10, NOW_MS).map(({ priority }) => priority);
 
     expect(asked).toEqual(Array.from({ length: 256 }, (_, index) => index - 149));
   });
 
   it('asks a lane when the job is due that a scan has seen there, and not before', () => {
-    const book = new LaneIndex();
+    const laneIndex = new LaneIndex();
     const topics = [roomFor('mail')];
-    book.learn(topics, toLaneScan({ topic: 'mail', priority: 3, dueInMs: 500, isPaused: false }), NOW_MS);
+    laneIndex.recordScan(topics, toLaneScan({ topic: 'mail', priority: 3, dueInMs: 500, isPaused: false }), NOW_MS);
 
-    expect(book.plan(topics, 10, NOW_MS + 499)).toEqual([]);
-    expect(namesOf(book.plan(topics, 10, NOW_MS + 500))).toEqual(['mail 3']);
+    expect(laneIndex.plan(topics, 10, NOW_MS + 499)).toEqual([]);
+    expect(namesOf(laneIndex.plan(topics, 10, NOW_MS + 500))).toEqual(['mail 3']);
   });
 
   describe('of a paused topic', () => {
     const topics = [roomFor('mail')];
     const waiting = (isPaused: boolean): LaneScan => toLaneScan({ topic: 'mail', priority: 3, dueInMs: 0, isPaused });
-    let book: LaneIndex;
-    const asked = (): string[] => namesOf(book.plan(topics, 10, NOW_MS));
+    let laneIndex: LaneIndex;
+    const asked = (): string[] => namesOf(laneIndex.plan(topics, 10, NOW_MS));
 
     beforeEach(() => {
-      book = bookOf(['mail', 3], ['mail', 0], ['ship', 0]);
+      laneIndex = bookOf(['mail', 3], ['mail', 0], ['ship', 0]);
     });
 
     it.each([
-      ['here', () => book.notePause('mail', true)],
-      ['elsewhere, as a scan has seen', () => book.learn(topics, waiting(true), NOW_MS)],
+      ['here', () => laneIndex.recordPause('mail', true)],
+      ['elsewhere, as a scan has seen', () => laneIndex.recordScan(topics, waiting(true), NOW_MS)],
     ])('asks no lane, whatever is announced, until a scan sees that its jobs may be claimed: %s', (_, pause) => {
       pause();
-      book.arm('mail', -5);
+      laneIndex.markDue('mail', -5);
       expect(asked()).toEqual([]);
-      expect(book.isAnyDue(topics, NOW_MS)).toBe(false);
-      expect(book.nextDueAtMs(topics)).toBe(Infinity);
-      expect(namesOf(book.plan([...topics, roomFor('ship')], 10, NOW_MS))).toEqual(['ship 0']);
+      expect(laneIndex.isAnyDue(topics, NOW_MS)).toBe(false);
+      expect(laneIndex.nextDueAtMs(topics)).toBe(Infinity);
+      expect(namesOf(laneIndex.plan([...topics, roomFor('ship')], 10, NOW_MS))).toEqual(['ship 0']);
 
-      book.learn(topics, waiting(false), NOW_MS);
+      laneIndex.recordScan(topics, waiting(false), NOW_MS);
       expect(asked()).toEqual(['mail -5', 'mail 0', 'mail 3']);
     });
 
     it('asks them at once when it is resumed here', () => {
-      book.notePause('mail', true);
-      book.notePause('mail', false);
+      laneIndex.recordPause('mail', true);
+      laneIndex.recordPause('mail', false);
       expect(asked()).toEqual(['mail 0', 'mail 3']);
     });
 
     it('believes no scan that was asked before it was paused or resumed here', () => {
-      const before = book.ask();
-      book.notePause('mail', true);
-      book.learn(topics, waiting(false), NOW_MS, { reach: 'full', askedIn: before });
+      const before = laneIndex.startRequest();
+      laneIndex.recordPause('mail', true);
+      laneIndex.recordScan(topics, waiting(false), NOW_MS, 'full', before);
       expect(asked()).toEqual([]);
-      const meanwhile = book.ask();
-      book.notePause('mail', false);
-      book.learn(topics, waiting(true), NOW_MS, { reach: 'full', askedIn: meanwhile });
+      const meanwhile = laneIndex.startRequest();
+      laneIndex.recordPause('mail', false);
+      laneIndex.recordScan(topics, waiting(true), NOW_MS, 'full', meanwhile);
       expect(asked()).toEqual(['mail 0', 'mail 3']);
     });
 
     it('asks them when nothing of it waits any more, unless it was paused here: then nothing has seen it resumed', () => {
-      book.learn(topics, waiting(true), NOW_MS);
-      book.learn(topics, toLaneScan(), NOW_MS);
+      laneIndex.recordScan(topics, waiting(true), NOW_MS);
+      laneIndex.recordScan(topics, toLaneScan(), NOW_MS);
       expect(asked()).toEqual(['mail 0', 'mail 3']);
-      book.notePause('mail', true);
-      book.learn(topics, toLaneScan(), NOW_MS);
+      laneIndex.recordPause('mail', true);
+      laneIndex.recordScan(topics, toLaneScan(), NOW_MS);
       expect(asked()).toEqual([]);
     });
   });
@@ -205,8 +205,8 @@ describe('a plan', () => {
     const rooms = fc.uniqueArray(
       fc.record({
         topic: fc.constantFrom('a', 'b', 'c', 'd'),
-        room: fc.nat({ max: 6 }),
-        usualPriority: fc.integer({ min: -3, max: 3 }),
+        available: fc.nat({ max: 6 }),
+        defaultPriority: fc.integer({ min: -3, max: 3 }),
       }),
       { selector: ({ topic }) => topic },
     );
@@ -217,12 +217,12 @@ describe('a plan', () => {
         const plan = bookOf(...armed).plan(topics, limit, NOW_MS);
 
         expect(plan).toEqual([...plan].sort((a, b) => a.priority - b.priority));
-        for (const { topic, room } of topics) {
+        for (const { topic, available } of topics) {
           const own = plan.filter((lane) => lane.topic === topic);
           const places = own.reduce((sum, lane) => sum + lane.limit, 0);
 
-          expect(room >= limit || places <= room).toBe(true);
-          expect(own.every((lane) => lane.limit >= 1 && lane.limit <= Math.min(room, limit))).toBe(true);
+          expect(available >= limit || places <= available).toBe(true);
+          expect(own.every((lane) => lane.limit >= 1 && lane.limit <= Math.min(available, limit))).toBe(true);
         }
       }),
     );
@@ -233,95 +233,99 @@ describe('arming', () => {
   const topics = [roomFor('mail'), roomFor('ship')];
 
   it('of one lane is about that lane', () => {
-    const book = new LaneIndex();
-    book.arm('mail', 4);
+    const laneIndex = new LaneIndex();
+    laneIndex.markDue('mail', 4);
 
-    expect(namesOf(book.plan(topics, 10, NOW_MS))).toEqual(['mail 4']);
+    expect(namesOf(laneIndex.plan(topics, 10, NOW_MS))).toEqual(['mail 4']);
   });
 
   it('of a topic is about all its known lanes, the usual one among them', () => {
-    const book = new LaneIndex();
-    book.learn(topics, toLaneScan({ topic: 'mail', priority: 4, dueInMs: Infinity, isPaused: false }), NOW_MS);
-    book.plan(topics, 10, NOW_MS);
-    book.arm('mail');
+    const laneIndex = new LaneIndex();
+    laneIndex.recordScan(
+      topics,
+      toLaneScan({ topic: 'mail', priority: 4, dueInMs: Infinity, isPaused: false }),
+      NOW_MS,
+    );
+    laneIndex.plan(topics, 10, NOW_MS);
+    laneIndex.markDue('mail');
 
-    expect(namesOf(book.plan(topics, 10, NOW_MS))).toEqual(['mail 0', 'mail 4']);
+    expect(namesOf(laneIndex.plan(topics, 10, NOW_MS))).toEqual(['mail 0', 'mail 4']);
   });
 
   it('of nothing in particular is about all known lanes', () => {
-    const book = new LaneIndex();
-    book.plan([roomFor('mail', 10, -7), roomFor('ship')], 10, NOW_MS);
-    book.arm();
+    const laneIndex = new LaneIndex();
+    laneIndex.plan([roomFor('mail', 10, -7), roomFor('ship')], 10, NOW_MS);
+    laneIndex.markDue();
 
-    expect(namesOf(book.plan(topics, 10, NOW_MS))).toEqual(['mail -7', 'ship 0']);
+    expect(namesOf(laneIndex.plan(topics, 10, NOW_MS))).toEqual(['mail -7', 'ship 0']);
   });
 });
 
 describe('what a claim brought', () => {
   const topics = [roomFor('mail'), roomFor('ship')];
 
-  function settleWith(book: LaneIndex, brought: readonly Claim[], during: () => void = () => undefined): void {
-    const plannedIn = book.ask();
-    const lanes = book.plan(topics, 10, NOW_MS);
+  function settleWith(laneIndex: LaneIndex, brought: readonly Claim[], during: () => void = () => undefined): void {
+    const version = laneIndex.startRequest();
+    const lanes = laneIndex.plan(topics, 10, NOW_MS);
     during();
-    book.settle(lanes, brought, plannedIn);
+    laneIndex.recordClaim({ lanes, limit: Infinity }, brought, version);
   }
 
   it('is news to whoever has looked before', () => {
-    const book = bookOf(['mail', 0]);
-    const lookedIn = book.ask();
-    expect(book.hasNewsSince(lookedIn)).toBe(false);
-    book.advance([], [], book.ask());
-    expect(book.hasNewsSince(lookedIn)).toBe(true);
+    const laneIndex = bookOf(['mail', 0]);
+    const lookedIn = laneIndex.startRequest();
+    expect(laneIndex.hasChangedSince(lookedIn)).toBe(false);
+    laneIndex.recordClaim({ lanes: [], limit: 0 }, [], laneIndex.startRequest());
+    expect(laneIndex.hasChangedSince(lookedIn)).toBe(true);
   });
 
   it('takes lanes out of the plan that gave less than was asked', () => {
-    const book = bookOf(['mail', 0], ['ship', 0]);
-    settleWith(book, claims('mail', 0, 1));
+    const laneIndex = bookOf(['mail', 0], ['ship', 0]);
+    settleWith(laneIndex, claims('mail', 0, 1));
 
-    expect(book.plan(topics, 10, NOW_MS)).toEqual([]);
-    expect(book.isAnyDue(topics, NOW_MS)).toBe(false);
-    expect(book.nextDueAtMs(topics)).toBe(Infinity);
+    expect(laneIndex.plan(topics, 10, NOW_MS)).toEqual([]);
+    expect(laneIndex.isAnyDue(topics, NOW_MS)).toBe(false);
+    expect(laneIndex.nextDueAtMs(topics)).toBe(Infinity);
   });
 
   it('keeps lanes in the plan that gave all that was asked', () => {
-    const book = bookOf(['mail', 0], ['ship', 0]);
-    settleWith(book, claims('mail', 0, 10));
+    const laneIndex = bookOf(['mail', 0], ['ship', 0]);
+    settleWith(laneIndex, claims('mail', 0, 10));
 
-    expect(namesOf(book.plan(topics, 10, NOW_MS))).toEqual(['mail 0']);
+    expect(namesOf(laneIndex.plan(topics, 10, NOW_MS))).toEqual(['mail 0']);
   });
 
   it('tells lanes of one topic apart by their priority', () => {
-    const book = bookOf(['mail', 0], ['mail', 1]);
-    settleWith(book, claims('mail', 1, 10));
+    const laneIndex = bookOf(['mail', 0], ['mail', 1]);
+    settleWith(laneIndex, claims('mail', 1, 10));
 
-    expect(namesOf(book.plan(topics, 10, NOW_MS))).toEqual(['mail 1']);
+    expect(namesOf(laneIndex.plan(topics, 10, NOW_MS))).toEqual(['mail 1']);
   });
 
-  it.each<[string, (book: LaneIndex) => void]>([
-    ['the lane', (book) => book.arm('mail', 0)],
-    ['its topic', (book) => book.arm('mail')],
-    ['anything', (book) => book.arm()],
+  it.each<[string, (laneIndex: LaneIndex) => void]>([
+    ['the lane', (laneIndex) => laneIndex.markDue('mail', 0)],
+    ['its topic', (laneIndex) => laneIndex.markDue('mail')],
+    ['anything', (laneIndex) => laneIndex.markDue()],
   ])('does not undo the arming of %s while the claim was under way', (_name, arm) => {
-    const book = bookOf(['mail', 0]);
-    settleWith(book, [], () => arm(book));
+    const laneIndex = bookOf(['mail', 0]);
+    settleWith(laneIndex, [], () => arm(laneIndex));
 
-    expect(namesOf(book.plan(topics, 10, NOW_MS))).toContain('mail 0');
+    expect(namesOf(laneIndex.plan(topics, 10, NOW_MS))).toContain('mail 0');
   });
 
   it('undoes the arming of before the claim, however often it was said', () => {
-    const book = bookOf(['mail', 0], ['mail', 0], ['mail', 0]);
-    settleWith(book, []);
+    const laneIndex = bookOf(['mail', 0], ['mail', 0], ['mail', 0]);
+    settleWith(laneIndex, []);
 
-    expect(book.isAnyDue(topics, NOW_MS)).toBe(false);
+    expect(laneIndex.isAnyDue(topics, NOW_MS)).toBe(false);
   });
 
   it('says nothing of lanes that were not asked', () => {
-    const book = bookOf(['mail', 0], ['mail', 1]);
+    const laneIndex = bookOf(['mail', 0], ['mail', 1]);
     const limited = [roomFor('mail', 1)];
-    const plannedIn = book.ask();
-    book.settle(book.plan(limited, 10, NOW_MS), [], plannedIn);
+    const version = laneIndex.startRequest();
+    laneIndex.recordClaim({ lanes: laneIndex.plan(limited, 10, NOW_MS), limit: 10 }, [], version);
 
-    expect(namesOf(book.plan(limited, 10, NOW_MS))).toEqual(['mail 1']);
+    expect(namesOf(laneIndex.plan(limited, 10, NOW_MS))).toEqual(['mail 1']);
   });
 });

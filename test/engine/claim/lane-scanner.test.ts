@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { TopicCapacity } from '../../../lib/engine/claim/lane-index.js';
+import type { TopicCapacity } from '../../../lib/engine/claim/claim-capacity.js';
 import { LaneIndex } from '../../../lib/engine/claim/lane-index.js';
 import type { LaneGap, LaneStart, WaitingLane } from '../../../lib/store/job-store.js';
 import { toLaneScan, WaitingJobs } from '../../support/unit/waiting-jobs.js';
@@ -13,7 +13,7 @@ const priorities = fc.oneof(
 );
 
 function roomFor(topic: string, usualPriority = 0): TopicCapacity {
-  return { topic, room: 10, usualPriority };
+  return { topic, available: 10, defaultPriority: usualPriority };
 }
 
 function waitingIn(topic: string, priority: number, dueInMs = 0): WaitingLane {
@@ -31,28 +31,28 @@ function coverOf(gaps: readonly LaneGap[], lanes: readonly LaneStart[], topic: s
   );
 }
 
-/** The lanes a book knows of a topic. */
-function knownOf(book: LaneIndex, topic: string, usualPriority = 0): number[] {
-  const lanes = book.starts([roomFor(topic, usualPriority)], 'full');
+/** The lanes a laneIndex knows of a topic. */
+function knownOf(laneIndex: LaneIndex, topic: string, usualPriority = 0): number[] {
+  const lanes = laneIndex.starts([roomFor(topic, usualPriority)], 'full');
   return lanes.map(({ priority }) => priority).sort((a, b) => a - b);
 }
 
 describe('the gaps of a scan', () => {
   it('lie on both sides of the usual lane, when nothing else is known', () => {
-    const book = new LaneIndex();
+    const laneIndex = new LaneIndex();
 
-    expect(book.gaps([roomFor('mail')])).toEqual([
+    expect(laneIndex.gaps([roomFor('mail')])).toEqual([
       { topic: 'mail', after: -1_001, before: 0 },
       { topic: 'mail', after: 0, before: 1_001 },
     ]);
-    expect(book.starts([roomFor('mail')], 'full')).toEqual([{ topic: 'mail', priority: 0, lowerBound: null }]);
+    expect(laneIndex.starts([roomFor('mail')], 'full')).toEqual([{ topic: 'mail', priority: 0, lowerBound: null }]);
   });
 
   it('leave no empty gap at the ends, nor between neighbours', () => {
-    const book = new LaneIndex();
-    [-1_000, 0, 1, 1_000].forEach((priority) => book.arm('mail', priority));
+    const laneIndex = new LaneIndex();
+    [-1_000, 0, 1, 1_000].forEach((priority) => laneIndex.markDue('mail', priority));
 
-    expect(book.gaps([roomFor('mail')]).map(({ after, before }) => [after, before])).toEqual([
+    expect(laneIndex.gaps([roomFor('mail')]).map(({ after, before }) => [after, before])).toEqual([
       [-1_000, 0],
       [1, 1_000],
     ]);
@@ -63,13 +63,13 @@ describe('the gaps of a scan', () => {
 
     fc.assert(
       fc.property(lanes, priorities, (known, usualPriority) => {
-        const book = new LaneIndex();
-        known.forEach(([topic, priority]) => book.arm(topic, priority));
+        const laneIndex = new LaneIndex();
+        known.forEach(([topic, priority]) => laneIndex.markDue(topic, priority));
         const rooms = [roomFor('mail', usualPriority), roomFor('ship', usualPriority)];
-        const gaps = book.gaps(rooms);
+        const gaps = laneIndex.gaps(rooms);
 
         for (const topic of ['mail', 'ship']) {
-          expect(new Set(coverOf(gaps, book.starts(rooms, 'full'), topic))).toEqual(new Set([1]));
+          expect(new Set(coverOf(gaps, laneIndex.starts(rooms, 'full'), topic))).toEqual(new Set([1]));
         }
         expect(gaps.every(({ topic, after, before }) => topic !== 'other' && before - after > 1)).toBe(true);
       }),
@@ -77,10 +77,10 @@ describe('the gaps of a scan', () => {
   });
 
   it('are cut by every known lane, so that none hides another', () => {
-    const book = new LaneIndex();
-    [5, -3].forEach((priority) => book.arm('mail', priority));
+    const laneIndex = new LaneIndex();
+    [5, -3].forEach((priority) => laneIndex.markDue('mail', priority));
 
-    expect(knownOf(book, 'mail')).toEqual([-3, 0, 5]);
+    expect(knownOf(laneIndex, 'mail')).toEqual([-3, 0, 5]);
   });
 });
 
@@ -88,79 +88,79 @@ describe('what a scan has seen', () => {
   const topics = [roomFor('mail'), roomFor('ship')];
 
   it('adds lanes that were not known, and says whether there were any', () => {
-    const book = new LaneIndex();
-    book.gaps(topics);
+    const laneIndex = new LaneIndex();
+    laneIndex.gaps(topics);
 
-    expect(book.learn(topics, toLaneScan(waitingIn('mail', 7)), NOW_MS)).toBe(true);
-    expect(book.learn(topics, toLaneScan(waitingIn('mail', 7), waitingIn('mail', 0)), NOW_MS)).toBe(false);
-    expect(knownOf(book, 'mail')).toEqual([0, 7]);
+    expect(laneIndex.recordScan(topics, toLaneScan(waitingIn('mail', 7)), NOW_MS)).toBe(true);
+    expect(laneIndex.recordScan(topics, toLaneScan(waitingIn('mail', 7), waitingIn('mail', 0)), NOW_MS)).toBe(false);
+    expect(knownOf(laneIndex, 'mail')).toEqual([0, 7]);
   });
 
   it('forgets lanes in which nothing waits', () => {
-    const book = new LaneIndex();
-    book.learn(topics, toLaneScan(waitingIn('mail', 7), waitingIn('mail', 8), waitingIn('ship', 9)), NOW_MS);
-    book.learn(topics, toLaneScan(waitingIn('mail', 8)), NOW_MS);
+    const laneIndex = new LaneIndex();
+    laneIndex.recordScan(topics, toLaneScan(waitingIn('mail', 7), waitingIn('mail', 8), waitingIn('ship', 9)), NOW_MS);
+    laneIndex.recordScan(topics, toLaneScan(waitingIn('mail', 8)), NOW_MS);
 
-    expect([knownOf(book, 'mail'), knownOf(book, 'ship')]).toEqual([[0, 8], [0]]);
+    expect([knownOf(laneIndex, 'mail'), knownOf(laneIndex, 'ship')]).toEqual([[0, 8], [0]]);
   });
 
   it('never forgets the usual lane, nor one that was armed while the scan was under way', () => {
-    const book = new LaneIndex();
+    const laneIndex = new LaneIndex();
     const urgent = [roomFor('mail', -5)];
-    book.gaps(urgent);
-    book.arm('mail', 3);
-    book.learn(urgent, toLaneScan(), NOW_MS);
+    laneIndex.gaps(urgent);
+    laneIndex.markDue('mail', 3);
+    laneIndex.recordScan(urgent, toLaneScan(), NOW_MS);
 
-    expect(knownOf(book, 'mail', -5)).toEqual([-5, 3]);
-    expect(book.isAnyDue(urgent, NOW_MS)).toBe(true);
+    expect(knownOf(laneIndex, 'mail', -5)).toEqual([-5, 3]);
+    expect(laneIndex.isAnyDue(urgent, NOW_MS)).toBe(true);
   });
 
   it('says nothing of topics that were not asked for', () => {
-    const book = new LaneIndex();
-    book.learn(topics, toLaneScan(waitingIn('ship', 9, 50)), NOW_MS);
-    book.learn([roomFor('mail')], toLaneScan(), NOW_MS);
+    const laneIndex = new LaneIndex();
+    laneIndex.recordScan(topics, toLaneScan(waitingIn('ship', 9, 50)), NOW_MS);
+    laneIndex.recordScan([roomFor('mail')], toLaneScan(), NOW_MS);
 
-    expect(knownOf(book, 'ship')).toEqual([0, 9]);
-    expect(book.nextDueAtMs(topics)).toBe(NOW_MS + 50);
+    expect(knownOf(laneIndex, 'ship')).toEqual([0, 9]);
+    expect(laneIndex.nextDueAtMs(topics)).toBe(NOW_MS + 50);
   });
 });
 
 describe('when the next job is due', () => {
   const topics = [roomFor('mail'), roomFor('ship')];
 
-  it('is not known of an empty book', () => {
+  it('is not known of an empty laneIndex', () => {
     expect(new LaneIndex().nextDueAtMs(topics)).toBe(Infinity);
     expect(new LaneIndex().nextDueAtMs([])).toBe(Infinity);
   });
 
   it('is the earliest of all lanes of the topics asked for', () => {
-    const book = new LaneIndex();
-    book.learn(
+    const laneIndex = new LaneIndex();
+    laneIndex.recordScan(
       topics,
       toLaneScan(waitingIn('mail', 7, 300), waitingIn('mail', 0, 500), waitingIn('ship', 0, 100)),
       NOW_MS,
     );
 
-    expect(book.nextDueAtMs(topics)).toBe(NOW_MS + 100);
-    expect(book.nextDueAtMs([roomFor('mail')])).toBe(NOW_MS + 300);
+    expect(laneIndex.nextDueAtMs(topics)).toBe(NOW_MS + 100);
+    expect(laneIndex.nextDueAtMs([roomFor('mail')])).toBe(NOW_MS + 300);
   });
 
   it('is corrected by the next scan, in both directions', () => {
-    const book = new LaneIndex();
-    book.learn(topics, toLaneScan(waitingIn('mail', 7, 300)), NOW_MS);
-    book.learn(topics, toLaneScan(waitingIn('mail', 7, 900)), NOW_MS);
-    expect(book.nextDueAtMs(topics)).toBe(NOW_MS + 900);
+    const laneIndex = new LaneIndex();
+    laneIndex.recordScan(topics, toLaneScan(waitingIn('mail', 7, 300)), NOW_MS);
+    laneIndex.recordScan(topics, toLaneScan(waitingIn('mail', 7, 900)), NOW_MS);
+    expect(laneIndex.nextDueAtMs(topics)).toBe(NOW_MS + 900);
 
-    book.learn(topics, toLaneScan(), NOW_MS);
-    expect(book.nextDueAtMs(topics)).toBe(Infinity);
+    laneIndex.recordScan(topics, toLaneScan(), NOW_MS);
+    expect(laneIndex.nextDueAtMs(topics)).toBe(Infinity);
   });
 
   it('makes something due when it has come', () => {
-    const book = new LaneIndex();
-    book.learn(topics, toLaneScan(waitingIn('mail', 7, 300)), NOW_MS);
+    const laneIndex = new LaneIndex();
+    laneIndex.recordScan(topics, toLaneScan(waitingIn('mail', 7, 300)), NOW_MS);
 
-    expect([299, 300].map((ms) => book.isAnyDue(topics, NOW_MS + ms))).toEqual([false, true]);
-    expect(book.isAnyDue([roomFor('ship')], NOW_MS + 300)).toBe(false);
+    expect([299, 300].map((ms) => laneIndex.isAnyDue(topics, NOW_MS + ms))).toEqual([false, true]);
+    expect(laneIndex.isAnyDue([roomFor('ship')], NOW_MS + 300)).toBe(false);
   });
 });
 
@@ -175,19 +175,19 @@ describe('a scan of all lanes and gaps', () => {
     fc.assert(
       fc.property(fc.array(jobs, { maxLength: 20 }), (waiting) => {
         const rooms = [roomFor('mail'), roomFor('ship')];
-        const book = new LaneIndex();
-        const table = new WaitingJobs(book);
+        const laneIndex = new LaneIndex();
+        const table = new WaitingJobs(laneIndex);
         waiting.forEach((job) => table.add(job, 'nothing'));
         table.look(rooms);
 
-        expect(book.nextDueAtMs(rooms)).toBe(Math.min(Infinity, ...waiting.map(({ dueAtMs }) => dueAtMs)));
-        expect(book.isAnyDue(rooms, 0)).toBe(waiting.some(({ dueAtMs }) => dueAtMs === 0));
+        expect(laneIndex.nextDueAtMs(rooms)).toBe(Math.min(Infinity, ...waiting.map(({ dueAtMs }) => dueAtMs)));
+        expect(laneIndex.isAnyDue(rooms, 0)).toBe(waiting.some(({ dueAtMs }) => dueAtMs === 0));
       }),
     );
   });
 });
 
-describe('a book that is asked, told and scanned by turns', () => {
+describe('a laneIndex that is asked, told and scanned by turns', () => {
   const newJobs = fc.record({
     topic: fc.constantFrom('mail', 'ship'),
     priority: priorities,

@@ -8,8 +8,8 @@ describe('what is claimed ahead', () => {
   });
 
   const learn = (handlerMs: number, ...claimsMs: number[]): void => {
-    for (let count = 0; count < 200; count += 1) prefetch.noteReturned(handlerMs);
-    claimsMs.forEach((ms) => prefetch.noteClaimed(ms));
+    for (let count = 0; count < 200; count += 1) prefetch.recordHandler(handlerMs);
+    claimsMs.forEach((ms) => prefetch.recordClaim(ms));
   };
   const always = (ms: number): number[] => Array.from({ length: 100 }, () => ms);
 
@@ -30,7 +30,7 @@ describe('what is claimed ahead', () => {
 
   it('is nothing for a while after jobs had to be given back', () => {
     learn(10, ...always(50));
-    prefetch.noteStale();
+    prefetch.recordStale();
     expect(prefetch.target).toBe(0);
     learn(10);
     expect(prefetch.target).toBeGreaterThan(100);

@@ -7,8 +7,8 @@ function costOf(...tookMs: number[]): { cost: ScanCost; clock: VirtualClock } {
   const clock = new VirtualClock();
   const cost = new ScanCost(clock, REST_MAX_MS);
   for (const ms of tookMs) {
-    cost.noteAsked();
-    cost.noteFull(ms);
+    cost.recordStart();
+    cost.recordDuration(ms);
   }
   return { cost, clock };
 }
@@ -29,27 +29,27 @@ describe('the cost of full looks', () => {
 
   it('takes a twentieth of the time at most', async () => {
     const { cost, clock } = costOf(10, 10);
-    expect(cost.restMs).toBe(200);
+    expect(cost.fullScanInMs).toBe(200);
     await clock.advance(150);
-    expect(cost.restMs).toBe(50);
+    expect(cost.fullScanInMs).toBe(50);
     await clock.advance(50);
-    expect(cost.restMs).toBe(0);
+    expect(cost.fullScanInMs).toBe(0);
   });
 
   it('is borne more often when the looks would be too rare otherwise', () => {
-    expect(costOf(640, 640).cost.restMs).toBe(REST_MAX_MS);
+    expect(costOf(640, 640).cost.fullScanInMs).toBe(REST_MAX_MS);
   });
 
   it('counts the rest from when a look was asked for, so that a look without an answer is not asked for at once again', async () => {
     const { cost, clock } = costOf(10, 10);
     await clock.advance(500);
-    cost.noteAsked();
-    expect(cost.restMs).toBe(200);
+    cost.recordStart();
+    expect(cost.fullScanInMs).toBe(200);
   });
 
   it('is forgotten when somebody wants to know for sure', () => {
     const { cost } = costOf(64, 64);
-    cost.forget();
+    cost.reset();
     expect(cost.isHigh).toBe(false);
   });
 });

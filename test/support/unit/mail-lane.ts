@@ -1,5 +1,5 @@
 import type { Claim } from '../../../lib/core/job.js';
-import type { TopicCapacity } from '../../../lib/engine/claim/lane-index.js';
+import type { TopicCapacity } from '../../../lib/engine/claim/claim-capacity.js';
 import type { LaneScan } from '../../../lib/store/job-store.js';
 import { claimOf } from './waiting-jobs.js';
 
@@ -9,7 +9,7 @@ import { claimOf } from './waiting-jobs.js';
 
 export const NOW_MS = 1_000_000;
 export const LIMIT = 10;
-export const rooms: readonly TopicCapacity[] = [{ topic: 'mail', room: LIMIT, usualPriority: 0 }];
+export const rooms: readonly TopicCapacity[] = [{ topic: 'mail', available: LIMIT, defaultPriority: 0 }];
 
 /** A claimed job that was due then. */
 export function claimed(dueAtMs: number, claimedAtMs = NOW_MS): Claim {

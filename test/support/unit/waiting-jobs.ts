@@ -1,5 +1,6 @@
 import type { Claim } from '../../../lib/core/job.js';
-import type { LaneIndex, TopicCapacity } from '../../../lib/engine/claim/lane-index.js';
+import type { TopicCapacity } from '../../../lib/engine/claim/claim-capacity.js';
+import type { LaneIndex } from '../../../lib/engine/claim/lane-index.js';
 import type { Lane, LaneGap, LaneStart, LaneScan, WaitingLane } from '../../../lib/store/job-store.js';
 import { earliestOfLanes } from '../../../lib/store/lanes.js';
 
@@ -24,12 +25,12 @@ const STEP_MS = 5;
 /** After this all jobs are due. */
 const END_MS = 100;
 
-/** Jobs that wait, with a book of them: what is claimed is what the book asks for, in no more words than lanes and gaps. */
+/** Jobs that wait, with a laneIndex of them: what is claimed is what the laneIndex asks for, in no more words than lanes and gaps. */
 export class WaitingJobs {
   private jobs: WaitingJob[] = [];
   private nowMs = 0;
 
-  constructor(private readonly book: LaneIndex) {}
+  constructor(private readonly laneIndex: LaneIndex) {}
 
   get count(): number {
     return this.jobs.length;
@@ -45,28 +46,28 @@ export class WaitingJobs {
 
   add(job: WaitingJob, announce: Announcement): void {
     this.jobs.push(job);
-    if (announce === 'lane') this.book.arm(job.topic, job.priority);
-    if (announce === 'topic') this.book.arm(job.topic);
-    if (announce === 'anything') this.book.arm();
+    if (announce === 'lane') this.laneIndex.markDue(job.topic, job.priority);
+    if (announce === 'topic') this.laneIndex.markDue(job.topic);
+    if (announce === 'anything') this.laneIndex.markDue();
   }
 
-  /** One claim by the plan of the book; answers how many jobs it took. */
+  /** One claim by the plan of the laneIndex; answers how many jobs it took. */
   claim({ limit, mailRoom, during }: { limit: number; mailRoom: number; during?: () => void }): number {
-    const plannedIn = this.book.ask();
-    const lanes = this.book.plan(roomsOf(limit, mailRoom), limit, this.nowMs);
+    const version = this.laneIndex.startRequest();
+    const lanes = this.laneIndex.plan(roomsOf(limit, mailRoom), limit, this.nowMs);
     const claims = this.take(lanes, limit);
     during?.();
-    if (claims.length < limit) this.book.settle(lanes, claims, plannedIn);
+    this.laneIndex.recordClaim({ lanes, limit }, claims, version);
     return claims.length;
   }
 
-  /** Claims until the book sees nothing due, with a scan whenever it does not know of any; answers the rounds it took. */
+  /** Claims until the laneIndex sees nothing due, with a scan whenever it does not know of any; answers the rounds it took. */
   drain(): number {
     const rooms = roomsOf(4, 2);
     this.nowMs = END_MS;
     let rounds = 0;
     let isScanned = false;
-    while (!isScanned || this.book.isAnyDue(rooms, this.nowMs)) {
+    while (!isScanned || this.laneIndex.isAnyDue(rooms, this.nowMs)) {
       rounds += 1;
       isScanned = this.claim({ limit: 4, mailRoom: 2 }) === 0;
       if (isScanned) this.look(rooms);
@@ -77,7 +78,11 @@ export class WaitingJobs {
 
   /** One scan. */
   look(rooms: readonly TopicCapacity[]): void {
-    this.book.learn(rooms, this.scan(this.book.gaps(rooms), this.book.starts(rooms, 'full')), this.nowMs);
+    this.laneIndex.recordScan(
+      rooms,
+      this.scan(this.laneIndex.gaps(rooms), this.laneIndex.starts(rooms, 'full')),
+      this.nowMs,
+    );
   }
 
   /** Removes due jobs lane by lane. */
@@ -109,7 +114,7 @@ export function toLaneScan(...waiting: WaitingLane[]): LaneScan {
   return { waiting, at: new Date(0), tookMs: 0 };
 }
 
-/** A claim of a job, with whatever a book does not look at left empty. */
+/** A claim of a job, with whatever a laneIndex does not look at left empty. */
 export function claimOf({ topic, priority }: Pick<WaitingJob, 'topic' | 'priority'>): Claim {
   return {
     id: 'id',
@@ -135,7 +140,7 @@ function isIn(job: WaitingJob, lane: Lane): boolean {
 
 function roomsOf(limit: number, mailRoom: number): TopicCapacity[] {
   return [
-    { topic: 'mail', room: Math.min(mailRoom, limit), usualPriority: 0 },
-    { topic: 'ship', room: limit, usualPriority: -7 },
+    { topic: 'mail', available: Math.min(mailRoom, limit), defaultPriority: 0 },
+    { topic: 'ship', available: limit, defaultPriority: -7 },
   ];
 }
