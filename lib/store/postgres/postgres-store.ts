@@ -7,7 +7,7 @@ import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { Retention } from '../../core/options.js';
-import { CallerTransactions } from '../caller-transactions.js';
+import { CallerTransactions } from '../caller-transaction.js';
 import type {
   ActionResult,
   ClaimRequest,

@@ -6,7 +6,7 @@ import type { FinalStatus } from '../../core/job-state.js';
 import type { Retention } from '../../core/options.js';
 import { progressJson, tokenJson } from '../batch-json.js';
 import { answeredInOrder, claimStatesInOrder } from '../batch-results.js';
-import { CallerTransactions } from '../caller-transactions.js';
+import { CallerTransactions } from '../caller-transaction.js';
 import type {
   ActionResult,
   ClaimRequest,

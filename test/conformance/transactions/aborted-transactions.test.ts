@@ -8,16 +8,6 @@ import { useToldEngine } from '../../support/told-engine.js';
 const failInVain = (on: EntityManager | QueryRunner): Promise<unknown> =>
   on.query('SELECT no_such_column FROM _jobs').catch(() => undefined);
 
-/** A savepoint in which no other one can begin, on PostgreSQL, and what is done there after that. */
-const miscounted =
-  (then: (inner: EntityManager) => Promise<unknown> = () => Promise.resolve()) =>
-  (manager: EntityManager): Promise<unknown> =>
-    manager.transaction(async (inner) => {
-      await failInVain(inner);
-      await inner.transaction(() => Promise.resolve()).catch(() => undefined);
-      await then(inner);
-    });
-
 describe.each(storeKinds())('a transaction in which the error of a statement was caught on $label', (kind) => {
   const fixture = useStore(kind);
   const queue = useToldEngine(fixture);
@@ -60,29 +50,6 @@ describe.each(storeKinds())('a transaction in which the error of a statement was
     const work = (manager: EntityManager): Promise<unknown> =>
       manager.transaction((inner) => inner.query('SELECT no_such_column FROM _jobs')).catch(() => undefined);
     expect(await outcomeOf(work)).toEqual(committed());
-  });
-
-  it('stores nothing of one that rejects, though a savepoint could not begin two levels down', async () => {
-    const [, stored, told] = await outcomeOf(async (manager) => {
-      await miscounted()(manager);
-      throw new Error('given up');
-    });
-    expect([stored, told]).toEqual([[], []]);
-  });
-
-  it('says what keeps it from committing when a savepoint could not begin two levels down', async () => {
-    expect(await outcomeOf(miscounted())).toEqual(mayBe());
-  });
-
-  it('says so for a job that is enqueued after that, too', async () => {
-    const commit = fixture.app.transaction(miscounted((inner) => queue.enqueueTx(inner)));
-    const isCommitted = await commit.then(
-      () => true,
-      () => false,
-    );
-    expect(isCommitted).toBe(!kind.locksRows);
-    const stored = await queue.stored();
-    expect([stored.length, queue.told]).toEqual([kind.locksRows ? 0 : 1, stored]);
   });
 
   it('is left alone where the queue has no part in it', async () => {

@@ -1,4 +1,3 @@
-import { setImmediate as nextLoop } from 'node:timers/promises';
 import { InvalidOptionsError } from 'nestjs-jobs';
 import type { QueryRunner } from 'typeorm';
 import { EntityManager } from 'typeorm';
@@ -7,7 +6,6 @@ import { storeKinds, useStore } from '../../support/stores.js';
 import { useToldEngine } from '../../support/told-engine.js';
 
 const kinds = storeKinds();
-const onPostgres = kinds.filter(({ locksRows }) => locksRows);
 const onSqlite = kinds.filter(({ locksRows }) => !locksRows);
 
 const refusedKey = expect.stringMatching(/foreign key/i) as string;
@@ -53,7 +51,7 @@ describe.each(kinds)('a COMMIT that fails on $label', (kind) => {
   });
 });
 
-describe.each(onPostgres)('a commit that the queue refuses on $label', (kind) => {
+describe.each(kinds)('a commit that the queue refuses on $label', (kind) => {
   const fixture = useStore(kind);
   const queue = useToldEngine(fixture);
   const refusal = { constructor: InvalidOptionsError, option: 'manager' };
@@ -61,15 +59,13 @@ describe.each(onPostgres)('a commit that the queue refuses on $label', (kind) =>
   beforeAll(() => fixture.sql('CREATE TABLE notes (note text)'));
   beforeEach(() => fixture.sql('DELETE FROM notes'));
 
-  /** A transaction with a row and a job, which may not be committed. */
+  /** A transaction with a row, a job and a call that was refused. */
   async function begun(): Promise<QueryRunner> {
     const { queryRunner } = (await fixture.begin()).manager;
     await queryRunner!.query("INSERT INTO notes VALUES ('beside it')");
-    const givenUp = async (): Promise<void> => {
-      await nextLoop();
-      throw new Error('given up');
-    };
-    await Promise.allSettled([queue.enqueueTx(queryRunner!.manager), queryRunner!.manager.transaction(givenUp)]);
+    await queue.enqueueTx(queryRunner!.manager);
+    const part = fixture.store.joinTransaction(queryRunner!.manager, () => undefined);
+    part.settled(new InvalidOptionsError('manager', 'refused'));
     return queryRunner!;
   }
 
@@ -80,80 +76,23 @@ describe.each(onPostgres)('a commit that the queue refuses on $label', (kind) =>
     queue.told,
   ];
 
-  it('leaves nothing to whoever has the connection next, though nobody rolls back', async () => {
+  it('is refused again by a second commit', async () => {
     const runner = await begun();
     await expect(runner.commitTransaction()).rejects.toMatchObject(refusal);
-    await runner.release();
-    await fixture.app.transaction((manager) => manager.query('SELECT 1'));
+    await expect(runner.commitTransaction()).rejects.toMatchObject(refusal);
+    await runner.rollbackTransaction();
     expect(await left()).toEqual([[], [], []]);
   });
 
-  it('takes no call that comes while it rolls back', async () => {
-    const runner = await begun();
-    let late: Promise<unknown> | undefined;
-    fixture.subscribe({
-      beforeQuery: ({ query }: { query: string }) => {
-        late ??= query === 'ROLLBACK' ? queue.enqueueTx(runner.manager).catch((error: Error) => error) : undefined;
-      },
-    });
-    await expect(runner.commitTransaction()).rejects.toMatchObject(refusal);
-    expect(await late).toMatchObject(refusal);
-    expect(await left()).toEqual([[], [], []]);
-  });
-
-  it('takes no call after that, by whichever manager', async () => {
+  it('takes no call while it rolls back, nor after that, by whichever manager', async () => {
     const runner = await begun();
     await expect(runner.commitTransaction()).rejects.toMatchObject(refusal);
+    const end = runner.rollbackTransaction();
+    await expect(queue.enqueueTx(runner.manager)).rejects.toMatchObject(refusal);
+    await end;
     await expect(queue.enqueueTx(new EntityManager(fixture.app, runner))).rejects.toMatchObject(refusal);
     expect(await left()).toEqual([[], [], []]);
   });
-
-  it('is refused again when it could not be rolled back', async () => {
-    const runner = await begun();
-    let isInTheWay = true;
-    fixture.subscribe({
-      beforeQuery: ({ query }: { query: string }) => {
-        if (query === 'ROLLBACK' && isInTheWay) {
-          isInTheWay = false;
-          throw new Error('in the way');
-        }
-      },
-    });
-    await expect(runner.commitTransaction()).rejects.toMatchObject(refusal);
-    await expect(runner.commitTransaction()).rejects.toMatchObject(refusal);
-    expect(await left()).toEqual([[], [], []]);
-  });
-
-  const atItsEnd: [string, (runner: QueryRunner) => Promise<unknown>][] = [
-    [
-      'writes',
-      async (runner) => {
-        await runner.query("INSERT INTO notes VALUES ('first')");
-        await nextLoop();
-        await runner.query("INSERT INTO notes VALUES ('second')");
-      },
-    ],
-    ['has a savepoint', (runner) => runner.manager.transaction((manager) => manager.query('SELECT 1'))],
-  ];
-
-  it.each(atItsEnd)(
-    'is refused when subscribers of the application have had their say, of which one %s',
-    async (_what, work) => {
-      const runner = await begun();
-      let isFirst = true;
-      fixture.subscribe({
-        beforeTransactionCommit: async () => {
-          if (isFirst) {
-            isFirst = false;
-            await work(runner);
-          }
-        },
-      });
-      await expect(runner.commitTransaction()).rejects.toMatchObject(refusal);
-      await runner.rollbackTransaction();
-      expect(await left()).toEqual([[], [], []]);
-    },
-  );
 });
 
 describe.each(onSqlite)('a transaction whose commit has failed on $label', (kind) => {
