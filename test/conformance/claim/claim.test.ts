@@ -19,7 +19,7 @@ describe.each(storeKinds())('claim on $label', (kind) => {
       {
         id: job.id,
         attempt: 1,
-        place: claims[0]!.rowRef,
+        rowRef: claims[0]!.rowRef,
         topic: TOPIC,
         payload: { n: 1 },
         payloadLength: expect.any(Number) as number,
