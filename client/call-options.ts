@@ -1,33 +1,32 @@
-import type { EitherCase } from './snake-case.js';
 import type { JobStatus } from './wire.js';
 
 /** Milliseconds, or text such as `'250ms'`, `'30s'`, `'10m'`, `'1h'`, `'7d'`. */
 export type Duration = number | string;
 
-/** A moment: a `Date`, or ISO 8601 text with a zone. */
+/** A point in time: a `Date`, or ISO 8601 text with a zone. */
 export type Moment = Date | string;
 
-/** What every call takes. */
+/** Options of every call. */
 export interface CallOptions {
-  /** Ends the call: it rejects with the signal's reason. What the server has begun by then may still happen. */
+  /** Aborts the call: it rejects with the signal's reason. The server may still complete the request. */
   signal?: AbortSignal | undefined;
 }
 
-/** What can be said about a new job beside its topic and payload. */
+/** Options of a new job. */
 export interface JobOptions {
-  /** Not before this moment. Not together with `delay`. */
+  /** Earliest start. Default: now. Cannot be combined with `delay`. */
   runAt?: Moment | undefined;
-  /** Not before this long from now, by the database's clock. Not together with `runAt`. */
+  /** Time until the earliest start, by the database's clock. Cannot be combined with `runAt`. */
   delay?: Duration | undefined;
-  /** Retries after the first attempt. Default: the topic's, else the queue's. */
+  /** Retries after the first attempt, 0 to 1000. Default: that of the topic, then of the queue. */
   maxRetries?: number | undefined;
-  /** Lower runs first; −1000 to 1000. Default 0. */
+  /** −1000 to 1000. Lower runs first. Default 0. */
   priority?: number | undefined;
-  /** Limit of one attempt. Default: the handler's, else the queue's. */
+  /** Time limit of one attempt. Default: that of the handler, then of the queue. */
   timeout?: Duration | undefined;
-  /** One unfinished job per topic and key; a second call gives the first's job, with `deduplicated: true`. */
+  /** Allows one unfinished job per topic and key; a second call returns the first job with `deduplicated: true`. */
   uniqueKey?: string | undefined;
-  /** Notes of the caller's own; handlers see them. */
+  /** Data of the application about the job, for its handler. At most 64 KiB of JSON. */
   metadata?: Record<string, unknown> | undefined;
 }
 
@@ -35,69 +34,112 @@ export interface JobOptions {
 export type EnqueueOptions = EitherCase<JobOptions> &
   CallOptions & {
     /**
-     * Calls with one key, topic, payload and options give one job, for 24 hours; with other ones the call is refused
-     * (422). Default of the {@link JobsClient}: a new one for each call, so that its own repetitions are safe.
+     * Calls with the same key and the same request create one job within 24 hours. The same key with another request is
+     * rejected (422). The {@link JobsClient} creates a key for each call, so that its own retries are safe.
      */
     idempotencyKey?: string | undefined;
   };
 
-/** A job to be, as `enqueueMany` takes it. */
+/** A job for `enqueueMany`. */
 export type NewJob<T = unknown> = EitherCase<JobOptions> & { topic: string; payload: T };
 
-/** Options of `requeue`: what is left out stays as it is, but the job is due at once. */
+/** Options of `requeue`. Absent ones stay unchanged, but the job is due at once. */
 export type RequeueOptions = EitherCase<{
   payload?: unknown;
-  /** Not before this moment. Default: now. */
+  /** Earliest start. Default: now. */
   runAt?: Moment | undefined;
   maxRetries?: number | undefined;
 }> &
   CallOptions;
 
-/** Which jobs. What is left out does not matter. */
+/** Conditions of a filter. A job must match all of them. */
 export interface JobConditions {
   topic?: string | readonly string[] | undefined;
   status?: JobStatus | readonly JobStatus[] | undefined;
   /**
-   * Of pending jobs only: those that are due (`true`), or those that wait for their time or a retry (`false`); of more than 10,000
-   * those that would run first. `status` is left out then, or `'pending'`.
+   * Pending jobs that are due (`true`), or that wait for their time or a retry (`false`). Of more than 10,000 such jobs, those
+   * that run first. Cannot be combined with a `status` other than `'pending'`.
    */
   due?: boolean | undefined;
-  /** An exact id, the beginning of a topic, or a part of the error of a failed job. */
+  /** An exact id, a prefix of a topic, or a part of the error of a failed job. */
   q?: string | undefined;
-  /** Failed jobs with exactly this error: the `key` of a group that `errors` gives. Not together with `q`. */
+  /** Failed jobs with exactly this error: the `key` of a group of `errors`. Cannot be combined with `q`. */
   errorKey?: string | undefined;
+  /** Created at this time or later. */
   createdFrom?: Moment | undefined;
+  /** Created before this time. */
   createdTo?: Moment | undefined;
 }
 
-/** What `list` takes: conditions, and which page. */
+/** Filter of `list`: conditions and a page. */
 export type JobFilter = EitherCase<
   JobConditions & {
-    /** Jobs on a page, 1 to 200. Default 20. */
+    /** Page size, 1 to 200. Default 20. */
     limit?: number | undefined;
-    /** Jobs to skip. Deep pages are quicker by `cursor`; not together with it. */
+    /** Number of jobs to skip. Cannot be combined with `cursor`, which reads deep pages faster. */
     offset?: number | undefined;
-    /** The `next_cursor` of the page before, with the same filter. */
+    /** The `next_cursor` of the previous page, with the same filter. */
     cursor?: string | undefined;
   }
 >;
 
-/** What `bulk` takes: jobs by id or by filter. */
+/** Request of `bulk`. Selects jobs by `ids` or by `filter`. */
 export type BulkOptions = EitherCase<{
   action: 'requeue' | 'promote' | 'cancel' | 'delete';
   ids?: readonly string[] | undefined;
   filter?: EitherCase<JobConditions> | undefined;
-  /** Only count: nothing is changed. */
+  /** Counts without changing any job. Default `false`. */
   dryRun?: boolean | undefined;
 }>;
 
-/** Whose numbers; all topics when left out. */
+/** Selects topics. Default: all. */
 export interface TopicOptions {
   topic?: string | readonly string[] | undefined;
 }
 
-/** What `timeseries` takes. */
+/** Options of `timeseries`. */
 export interface TimeseriesOptions extends TopicOptions {
-  /** Length of the window, 1 to 1,440. Default 60. */
+  /** Length of the window in minutes, 1 to 1,440. Default 60. */
   minutes?: number | undefined;
+}
+
+type SnakeCase<Name extends string> = Name extends `${infer First}${infer Rest}`
+  ? First extends Lowercase<First>
+    ? `${First}${SnakeCase<Rest>}`
+    : `_${Lowercase<First>}${SnakeCase<Rest>}`
+  : '';
+
+/** Accepts each member in both spellings: `runAt` or `run_at`. */
+export type EitherCase<T> = T & { [Name in keyof T as SnakeCase<Name & string>]?: T[Name] };
+
+/**
+ * Converts options to request fields: names to snake_case, dates to text. Keeps unknown names, because the server's error
+ * about them is better. Drops members that are `undefined`.
+ * @throws TypeError if a member is given in both spellings, or is an invalid date
+ */
+export function toFields(options: object): Record<string, unknown> {
+  const members: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined) {
+      continue;
+    }
+    const wireName = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    if (Object.hasOwn(members, wireName)) {
+      throw new TypeError(`${wireName}: given in both spellings; give one of them`);
+    }
+    members[wireName] = isDate(value) ? toTimeText(value, name) : value;
+  }
+  return members;
+}
+
+/** Compares the shape: a date of another frame or of a library is not an `instanceof Date`. */
+function isDate(value: unknown): value is Date {
+  return typeof (value as Date | null)?.toISOString === 'function';
+}
+
+function toTimeText(date: Date, name: string): string {
+  if (Number.isNaN(Number(date))) {
+    throw new TypeError(`${name}: expected a valid date, got an invalid one`);
+  }
+  return date.toISOString();
 }

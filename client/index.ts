@@ -1,11 +1,23 @@
-// The public names of `nestjs-jobs/client`, one by one.
-export type { Parse } from './answer.js';
-export { JobsApiError } from './api-error.js';
-export type { JobsApiErrorParts } from './api-error.js';
+// Public names of `nestjs-jobs/client`.
+
+// Clients
+export { JobsClient } from './jobs-client.js';
+export type { JobsClientOptions } from './jobs-client.js';
+export { PocketBaseJobs, PocketBaseJobs as JobsService } from './pocketbase-jobs.js';
+export type { Sender, SendOptions } from './pocketbase-jobs.js';
+export type { JobsApi } from './jobs-api.js';
+export type { Parse, Token } from './transport.js';
+
+// Errors
+export { JobsApiError } from './jobs-api-error.js';
+export type { JobsApiErrorParts } from './jobs-api-error.js';
+
+// Options of calls
 export type {
   BulkOptions,
   CallOptions,
   Duration,
+  EitherCase,
   EnqueueOptions,
   JobConditions,
   JobFilter,
@@ -16,19 +28,14 @@ export type {
   TimeseriesOptions,
   TopicOptions,
 } from './call-options.js';
-export type { StreamOptions } from './event-stream.js';
-export type { Token } from './http-exchange.js';
-export type { JobsApi } from './jobs-api.js';
-export { JobsClient } from './jobs-client.js';
-export type { JobsClientOptions } from './jobs-client.js';
-export { JobsService } from './jobs-service.js';
-export type { Sender, SendOptions } from './jobs-service.js';
-export type { EitherCase } from './snake-case.js';
+export type { StreamOptions } from './job-stream.js';
+
+// Requests and responses
 export type {
   ApiErrorBody,
-  BulkResult,
   BulkFilter,
   BulkRequest,
+  BulkResult,
   Capabilities,
   EnqueuedJobs,
   EnqueueManyRequest,

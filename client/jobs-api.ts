@@ -8,7 +8,7 @@ import type {
   TimeseriesOptions,
   TopicOptions,
 } from './call-options.js';
-import { snakeCased } from './snake-case.js';
+import { toFields } from './call-options.js';
 import type {
   BulkResult,
   Capabilities,
@@ -21,24 +21,24 @@ import type {
   TopicList,
 } from './wire.js';
 
-/** Jobs that `iterate` fetches at once: few enough that a page of large payloads stays in memory. */
+/** Page size of `iterate`: a page of large payloads must fit into memory. */
 const ITERATE_PAGE = 100;
 
-/** One request, in the words of the API. */
+/** One request to the API. */
 export interface ApiRequest extends CallOptions {
   method: 'GET' | 'POST' | 'DELETE';
-  /** What follows the base path: empty, or with a slash in front. */
+  /** Path after the base path: empty, or with a leading slash. */
   path: string;
-  /** Values as on the wire; a list stands for a repeated name. */
+  /** Values as the API expects them. An array becomes a repeated parameter. */
   query?: Record<string, unknown> | undefined;
-  /** An object as on the wire, not yet text. */
+  /** An object as the API expects it, not JSON text. */
   body?: Record<string, unknown> | undefined;
   idempotencyKey?: string | undefined;
 }
 
 /**
- * The calls of the API; how they travel is up to the class that extends this one. Answers come as they are on the wire.
- * Of a call with a filter or changes the signal may stand among these, or in an object of its own behind them.
+ * The calls of the API. Subclasses send the requests. Every call returns the response body unchanged. A call with a filter or
+ * changes accepts `signal` in that object, or in a separate object after it.
  */
 export abstract class JobsApi {
   protected abstract request<T>(request: ApiRequest): Promise<T>;
@@ -49,28 +49,28 @@ export abstract class JobsApi {
    */
   async enqueue<T>(topic: string, payload: T, options: EnqueueOptions = {}): Promise<Job<T>> {
     const { signal, idempotencyKey, ...jobOptions } = options;
-    const body = { topic, payload, ...snakeCased(jobOptions) };
+    const body = { topic, payload, ...toFields(jobOptions) };
     return this.request({ method: 'POST', path: '/enqueue', body, idempotencyKey, signal });
   }
 
   /** Stores up to 1,000 jobs, all or none. */
   async enqueueMany(jobs: readonly NewJob[], { signal }: CallOptions = {}): Promise<EnqueuedJobs> {
-    return this.request({ method: 'POST', path: '/enqueue-many', body: { jobs: jobs.map(snakeCased) }, signal });
+    return this.request({ method: 'POST', path: '/enqueue-many', body: { jobs: jobs.map(toFields) }, signal });
   }
 
-  /** One job. A `JobsApiError` of status 404 when there is none. */
+  /** Returns one job. @throws JobsApiError with status 404 if there is no such job */
   async get<T = unknown>(id: string, { signal }: CallOptions = {}): Promise<Job<T>> {
-    return this.request({ method: 'GET', path: pathOf(id), signal });
+    return this.request({ method: 'GET', path: toPath(id), signal });
   }
 
-  /** One page of jobs, newest first. */
+  /** Returns one page of jobs, newest first. */
   async list<T = unknown>(filter: JobFilter & CallOptions = {}, options: CallOptions = filter): Promise<JobPage<T>> {
     return this.#read('', filter, options);
   }
 
   /**
-   * All jobs that match, newest first, page after page. Each job that was there at the start comes exactly once, while
-   * others arrive. `limit` is the size of a page, 100 by default.
+   * Yields all matching jobs, newest first. Each job that existed at the start appears exactly once, even while new jobs
+   * arrive. `limit` is the page size, default 100.
    * @example for await (const job of jobs.iterate({ status: 'failed' })) console.log(job.last_error);
    */
   async *iterate<T = unknown>(
@@ -88,32 +88,33 @@ export abstract class JobsApi {
     }
   }
 
-  /** Puts a failed or cancelled job back, with all its retries. */
+  /** Makes a failed or cancelled job pending again, with all its retries. */
   async requeue<T = unknown>(id: string, given: RequeueOptions = {}, options: CallOptions = given): Promise<Job<T>> {
     const { signal: _, ...rest } = given;
-    const changes = snakeCased(rest);
+    const changes = toFields(rest);
     const body = Object.keys(changes).length > 0 ? changes : undefined;
-    return this.request({ method: 'POST', path: `${pathOf(id)}/requeue`, body, signal: options.signal });
+    return this.request({ method: 'POST', path: `${toPath(id)}/requeue`, body, signal: options.signal });
   }
 
-  /** Runs a waiting job now instead of at its time; its retries stay as they are. A job that is due already keeps its place. */
+  /** Makes a waiting job due now. Its retries stay unchanged. Does not change a job that is already due. */
   async promote<T = unknown>(id: string, { signal }: CallOptions = {}): Promise<Job<T>> {
-    return this.request({ method: 'POST', path: `${pathOf(id)}/promote`, signal });
+    return this.request({ method: 'POST', path: `${toPath(id)}/promote`, signal });
   }
 
-  /** Ends a waiting job at once; asks a running one to end, and answers before it has. */
+  /** Cancels a waiting job at once. Asks a running job to end, and returns before it has ended. */
   async cancel<T = unknown>(id: string, { signal }: CallOptions = {}): Promise<Job<T>> {
-    return this.request({ method: 'POST', path: `${pathOf(id)}/cancel`, signal });
+    return this.request({ method: 'POST', path: `${toPath(id)}/cancel`, signal });
   }
 
-  /** Removes a job that is not running. */
+  /** Deletes a job that is not running. */
   async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
-    await this.request({ method: 'DELETE', path: pathOf(id), signal });
+    await this.request({ method: 'DELETE', path: toPath(id), signal });
   }
 
   /**
-   * Re-queues, promotes, cancels or deletes up to 10,000 jobs. When the answer says `more`, others can be moved: call again, while
-   * `changed` is not 0. A filter without a condition means all jobs; one with an `undefined` condition is a TypeError.
+   * Requeues, promotes, cancels or deletes up to 10,000 jobs. If the result has `more`, call again until `changed` is 0. A
+   * filter without conditions selects all jobs.
+   * @throws TypeError if a condition of the filter is `undefined`
    * @example await jobs.bulk({ action: 'requeue', filter: { status: 'failed', topic: 'send_receipt' }, dryRun: true });
    */
   async bulk(request: BulkOptions & CallOptions, options: CallOptions = request): Promise<BulkResult> {
@@ -122,11 +123,11 @@ export abstract class JobsApi {
     if (missing) {
       throw new TypeError(`filter.${missing[0]}: expected a value; without it the filter would mean more jobs`);
     }
-    const body = snakeCased({ ...rest, filter: filter && snakeCased(filter) });
+    const body = toFields({ ...rest, filter: filter && toFields(filter) });
     return this.request({ method: 'POST', path: '/bulk', body, signal: options.signal });
   }
 
-  /** The queue in numbers, or one topic of it. */
+  /** Returns statistics of the queue, or of some topics. */
   async stats(
     topic: string | (TopicOptions & CallOptions) = {},
     options: CallOptions = typeof topic === 'string' ? {} : topic,
@@ -134,50 +135,55 @@ export abstract class JobsApi {
     return this.#read('/stats', typeof topic === 'string' ? { topic } : topic, options);
   }
 
-  /** Throughput and times per minute. */
+  /** Returns throughput and times per minute. */
   async timeseries(window: TimeseriesOptions & CallOptions = {}, options: CallOptions = window): Promise<Timeseries> {
     return this.#read('/timeseries', window, options);
   }
 
-  /** Each topic in numbers. */
+  /** Returns statistics of each topic. */
   async topics(options: CallOptions = {}): Promise<TopicList> {
     return this.#read('/topics', {}, options);
   }
 
-  /** Starts no more jobs of a topic, in any process, until it is resumed; what runs ends. Jobs are stored as before. */
+  /** Stops all processes from claiming jobs of a topic. Running jobs finish, and new jobs are stored. */
   async pause(topic: string, { signal }: CallOptions = {}): Promise<void> {
     await this.request({ method: 'POST', path: '/topics/pause', body: { topic }, signal });
   }
 
-  /** Starts jobs of a topic again. */
+  /** Ends the pause of a topic. */
   async resume(topic: string, { signal }: CallOptions = {}): Promise<void> {
     await this.request({ method: 'POST', path: '/topics/resume', body: { topic }, signal });
   }
 
-  /** Failed jobs, grouped by topic and message. */
+  /** Returns failed jobs, grouped by topic and message. */
   async errors(filter: TopicOptions & CallOptions = {}, options: CallOptions = filter): Promise<ErrorGroups> {
     return this.#read('/errors', filter, options);
   }
 
-  /** What this caller may do. */
+  /** Returns what this caller may do. */
   async capabilities(options: CallOptions = {}): Promise<Capabilities> {
     return this.#read('/capabilities', {}, options);
   }
 
   async #read<T>(path: string, { signal: _, ...given }: object & CallOptions, options: CallOptions): Promise<T> {
-    const query = snakeCased(given);
+    const query = toFields(given);
     for (const [name, value] of Object.entries(query)) {
-      // Nothing of it would stand in the query: jobs of none would become jobs of all.
+      // An empty array leaves no parameter: a filter for no topic would select all topics.
       if (Array.isArray(value) && value.length === 0) throw new TypeError(`${name}: expected at least one, got none`);
     }
     return this.request({ method: 'GET', path, query, signal: options.signal });
   }
 }
 
-/** The path of a job. An empty id would name the list, and dots the folder above. */
-function pathOf(id: string): string {
+/** Returns the path of a job. Rejects an empty id, which means the list, and dots, which mean the parent folder. */
+function toPath(id: string): string {
   if (typeof id !== 'string' || /^\.{0,2}$/.test(id)) {
     throw new TypeError(`id: expected the id of a job, got ${JSON.stringify(id)}`);
   }
   return `/${encodeURIComponent(id)}`;
+}
+
+/** Removes leading and trailing slashes. */
+export function trimSlashes(path: string): string {
+  return path.replace(/^\/+|\/+$/g, '');
 }

@@ -1,38 +1,36 @@
-import type { Parse } from './answer.js';
 import type { EnqueueOptions } from './call-options.js';
-import type { StreamOptions } from './event-stream.js';
-import { streamEvents } from './event-stream.js';
-import type { HttpRequest, Token } from './http-exchange.js';
-import { HttpExchange } from './http-exchange.js';
+import type { StreamOptions } from './job-stream.js';
+import { streamEvents } from './job-stream.js';
 import type { ApiRequest } from './jobs-api.js';
-import { JobsApi } from './jobs-api.js';
-import { apiUrl, lacksProtocol, queryText } from './request-url.js';
-import { repeated } from './retry.js';
+import { JobsApi, trimSlashes } from './jobs-api.js';
+import { withRetries } from './retry.js';
+import type { HttpRequest, Parse, Token } from './transport.js';
+import { HttpTransport } from './transport.js';
 import type { Job, StreamEvent } from './wire.js';
 
-/** What a {@link JobsClient} is made of. */
+/** Options of a {@link JobsClient}. */
 export interface JobsClientOptions {
-  /** Where the application is, such as `https://shop.example`; a global prefix belongs to it. Empty in its own pages. */
+  /** URL of the application with its global prefix, such as `https://shop.example`. Empty in a page of the same origin. */
   baseUrl: string;
   /** Base path of the API. Default `api/jobs`. */
   path?: string | undefined;
-  /** A bearer token, or a function that gives one and is asked before each request. */
+  /** Bearer token, or a function that returns one. The client calls it before each request. */
   token?: Token;
-  /** What sends the requests. Default: the global `fetch`. */
+  /** Sends the requests. Default: the global `fetch`. */
   fetch?: typeof fetch | undefined;
-  /** Limit of one try, in ms; 0 means none. Default 30,000. */
+  /** Time limit of one try, in ms; 0 means none. Default 30,000. */
   timeout?: number | undefined;
-  /** How often a call that may be repeated is sent again. Default 3. */
+  /** How often the client retries a call that is safe to repeat. Default 3. */
   retries?: number | undefined;
-  /** Reads the bodies of successes. Default: `JSON.parse`, which rounds large numbers. */
+  /** Parses the bodies of successes. Default: `JSON.parse`, which rounds large numbers. */
   parse?: Parse | undefined;
 }
 
 /**
- * The jobs of an application, over HTTP.
+ * Calls the jobs API of an application over HTTP.
  *
- * Reading, and `enqueue`, are repeated after network errors, time-outs, 429, 502, 503 and 504; nothing else is, since
- * nobody knows whether it has happened already. `enqueue` may be: its idempotency key makes one job of all tries.
+ * Retries reading calls and `enqueue` after network errors, time-outs, 429, 502, 503 and 504. An idempotency key makes one job
+ * of all tries of an `enqueue`. Never retries other calls, because the first try may have succeeded.
  * @example
  * const jobs = new JobsClient({ baseUrl: 'https://shop.example', token: () => session.token });
  * const job = await jobs.enqueue('send_receipt', { orderId: 7 }, { delay: '10m' });
@@ -40,7 +38,7 @@ export interface JobsClientOptions {
 export class JobsClient extends JobsApi {
   readonly #url: string;
   readonly #retries: number;
-  readonly #exchange: HttpExchange;
+  readonly #transport: HttpTransport;
 
   constructor(options: JobsClientOptions) {
     super();
@@ -52,11 +50,11 @@ export class JobsClient extends JobsApi {
     }
     checkNumber('timeout', timeout, 'milliseconds, 0 for no limit');
     checkNumber('retries', retries, 'a number from 0 on');
-    this.#url = apiUrl(baseUrl, path);
+    this.#url = `${baseUrl.replace(/\/+$/, '')}/${trimSlashes(path)}`;
     this.#retries = retries;
-    this.#exchange = new HttpExchange({
+    this.#transport = new HttpTransport({
       token,
-      // A browser's fetch must be called as a member of the window.
+      // Browsers require `fetch` to be called as a member of the window.
       fetch: fetch ?? ((input, init) => globalThis.fetch(input, init)),
       timeoutMs: timeout,
       parse,
@@ -64,64 +62,81 @@ export class JobsClient extends JobsApi {
   }
 
   override async enqueue<T>(topic: string, payload: T, options: EnqueueOptions = {}): Promise<Job<T>> {
-    const { idempotencyKey = newIdempotencyKey() } = options;
+    const { idempotencyKey = createIdempotencyKey() } = options;
     return super.enqueue(topic, payload, { ...options, idempotencyKey });
   }
 
   /**
-   * Live events: `stats`, at most one a second, and `changed`, with the topics of which jobs have changed. Connects again
-   * by itself; ends when the signal aborts, or when the loop is left.
-   * @throws JobsApiError when the server refuses: 401, 403, 404
+   * Yields live events: `stats`, at most one a second, and `changed`, with the topics of the changed jobs. Reconnects by itself.
+   * Ends when the signal aborts or the caller leaves the loop.
+   * @throws JobsApiError if the server refuses: 401, 403, 404
    * @example
    * for await (const event of jobs.stream({ signal })) {
    *   if (event.type === 'stats') show(event.data.pending);
    * }
    */
   stream(options: StreamOptions = {}): AsyncGenerator<StreamEvent, void, undefined> {
-    const request = this.#http({ method: 'GET', path: '/stream', signal: options.signal });
-    return streamEvents(this.#exchange, request, options);
+    const request = this.#toHttpRequest({ method: 'GET', path: '/stream', signal: options.signal });
+    return streamEvents(this.#transport, request, options);
   }
 
   protected async request<T>(request: ApiRequest): Promise<T> {
-    // Made once: a repetition must be the same request, whatever becomes of the caller's objects meanwhile.
-    const http = this.#http(request);
+    // Built once: all tries send the same request, even if the caller changes its objects.
+    const http = this.#toHttpRequest(request);
     const isRepeatable = request.method === 'GET' || request.idempotencyKey !== undefined;
-    const answer = await repeated(() => this.#exchange.json(http), isRepeatable ? this.#retries : 0, request.signal);
-    return answer as T;
+    const retries = isRepeatable ? this.#retries : 0;
+    return (await withRetries(() => this.#transport.json(http), retries, request.signal)) as T;
   }
 
-  #http({ method, path, query = {}, body, idempotencyKey, signal }: ApiRequest): HttpRequest {
+  #toHttpRequest({ method, path, query = {}, body, idempotencyKey, signal }: ApiRequest): HttpRequest {
     const headers: Record<string, string> = {};
-    // Fastify refuses the type of a body that is missing.
+    // Fastify rejects a content type without a body.
     if (body) headers['Content-Type'] = 'application/json';
     if (idempotencyKey !== undefined) headers['Idempotency-Key'] = idempotencyKey;
     return {
       method,
-      url: this.#url + path + queryText(query),
+      url: this.#url + path + toQueryText(query),
       headers,
-      body: body && JSON.stringify(body, written),
+      body: body && JSON.stringify(body, rejectNonFinite),
       signal,
     };
   }
 }
 
-/** A number for which JSON has no text would be sent as `null`, and stored. */
-function written(name: string, value: unknown): unknown {
+/** Replacer of `JSON.stringify`, which writes NaN and Infinity as `null`. */
+function rejectNonFinite(name: string, value: unknown): unknown {
   if (typeof value === 'number' && !Number.isFinite(value)) {
     throw new TypeError(`${name}: expected a JSON value, got ${value}`);
   }
   return value;
 }
 
-/** From a variable that is not set it would be `NaN`: without a limit, or tries without end. */
+/** Rejects the `NaN` of an unset variable: it would mean no time limit, or endless retries. */
 function checkNumber(name: string, value: unknown, what: string): void {
   if (typeof value !== 'number' || !(value >= 0)) {
     throw new TypeError(`${name}: expected ${what}, got ${String(value)}`);
   }
 }
 
-/** 128 random bits. `crypto.randomUUID` is missing in pages that came over plain HTTP. */
-function newIdempotencyKey(): string {
+/** Returns 128 random bits. Pages served over plain HTTP lack `crypto.randomUUID`. */
+function createIdempotencyKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** Returns whether `fetch` would read the host as a protocol, as in `localhost:3000`, and report a network error. */
+function lacksProtocol(baseUrl: string): boolean {
+  return /^[^/]+:(?!\/\/)/.test(baseUrl);
+}
+
+/** Returns `?` and the members of `query`, an array as a repeated name; an empty text without members. */
+function toQueryText(query: Record<string, unknown>): string {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    for (const member of Array.isArray(value) ? value : [value]) {
+      params.append(name, String(member));
+    }
+  }
+  const text = params.toString();
+  return text && `?${text}`;
 }

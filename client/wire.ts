@@ -1,15 +1,15 @@
 /**
- * What travels between the HTTP API and its callers: JSON objects with snake_case names, times as ISO 8601 text in UTC
- * with milliseconds, durations in milliseconds. The client hands them out as they came.
+ * Requests and responses of the HTTP API: JSON objects with snake_case names. Times are ISO 8601 text in UTC with
+ * milliseconds, durations are milliseconds. The client returns the responses unchanged.
  */
 
-/** Where a job stands; the last three are final. */
+/** Status of a job. The last three are final. */
 export type JobStatus = 'pending' | 'processing' | 'completed' | 'failed' | 'cancelled';
 
 /** One failed attempt of a job. */
 export interface JobFailure {
   attempt: number;
-  /** `null` when it is not known when the attempt began. */
+  /** When the attempt started; `null` if unknown. */
   started: string | null;
   finished: string;
   message: string;
@@ -18,83 +18,83 @@ export interface JobFailure {
   worker: string | null;
 }
 
-/** A job as it stands in the queue. `T` is the type of its payload, as the caller knows it; nothing checks it. */
+/** A job. `T` is the caller's type of its payload; the client does not check it. */
 export interface Job<T = unknown> {
-  /** UUID v7, made by the process that enqueued it: in the order of creation, as far as clocks of machines agree. */
+  /** UUID v7, created by the enqueuing process. Ids sort by creation time, as exactly as the machines' clocks agree. */
   id: string;
-  /** What kind of work it is. */
+  /** Kind of work. */
   topic: string;
-  /** What the handler is given. */
+  /** Input of the handler. */
   payload: T;
   status: JobStatus;
-  /** Not run before this moment. */
+  /** Earliest start. */
   run_at: string;
-  /** Until when the running attempt owns the job; `null` unless `processing`. */
+  /** When the lease of the running attempt expires; `null` unless `processing`. */
   locked_until: string | null;
-  /** The process that runs it; `null` unless `processing`. */
+  /** Process that runs the job; `null` unless `processing`. */
   locked_by: string | null;
-  /** How often it was claimed: 1 while it runs for the first time; never falls. */
+  /** Number of claims so far: 1 during the first run. Never falls. */
   attempt: number;
-  /** Failed attempts since it was enqueued or last re-queued. */
+  /** Failed attempts since the job was enqueued or last requeued. */
   retries: number;
-  /** It is `failed` for good when an attempt fails while `retries` has reached this. */
+  /** The job fails for good if an attempt fails when `retries` has reached this number. */
   max_retries: number;
-  /** Lower runs first; −1000 to 1000. */
+  /** −1000 to 1000. Lower runs first. */
   priority: number;
-  /** Limit of one attempt when it was set at enqueue; else the handler's own holds. */
+  /** Time limit of one attempt, if it was set at enqueue; otherwise the handler's limit applies. */
   timeout_ms: number | null;
   /** Message of the latest failure. */
   last_error: string | null;
   /** The last 20 failures, oldest first. */
   errors: JobFailure[];
-  /** What the handler returned. */
+  /** Return value of the handler. */
   result: unknown;
-  /** What the handler last said of its progress. */
+  /** Last value that the handler passed to `job.progress`. */
   progress: unknown;
-  /** At most one unfinished job per topic and key. */
+  /** A topic has at most one unfinished job per key. */
   unique_key: string | null;
-  /** Notes of whoever enqueued it. */
+  /** Data of the application about the job, set at enqueue. */
   metadata: Record<string, unknown> | null;
-  /** Somebody asked to cancel it, be it while it waited or while it ran. */
+  /** Whether a cancel was requested, while the job waited or while it ran. */
   cancel_requested: boolean;
-  /** When the latest attempt began. */
+  /** When the latest attempt started. */
   started: string | null;
-  /** When it became completed, failed or cancelled. */
+  /** When the job became completed, failed or cancelled. */
   finished: string | null;
   created: string;
   updated: string;
-  /** Only on the answer to an enqueue that found the unique key taken: this is the job that holds it. */
+  /** Present if an enqueue returned the existing job that holds the unique key. */
   deduplicated?: true;
 }
 
-/** What `POST /enqueue` takes. Durations are milliseconds, or text such as `'30s'`, `'10m'`, `'1d'`. */
+/** Body of `POST /enqueue`. Durations are milliseconds, or text such as `'30s'`, `'10m'`, `'1d'`. */
 export interface EnqueueRequest<T = unknown> {
   topic: string;
   payload: T;
-  /** Not before this moment. Not together with `delay`. */
+  /** Earliest start. Cannot be combined with `delay`. */
   run_at?: string;
-  /** Not before this long from now. Not together with `run_at`. */
+  /** Time until the earliest start. Cannot be combined with `run_at`. */
   delay?: number | string;
   /** Retries after the first attempt. */
   max_retries?: number;
   priority?: number;
-  /** Limit of one attempt. */
+  /** Time limit of one attempt. */
   timeout?: number | string;
   unique_key?: string;
   metadata?: Record<string, unknown>;
 }
 
-/** What `POST /enqueue-many` takes: at most 1,000 jobs, all stored or none. */
+/** Body of `POST /enqueue-many`: at most 1,000 jobs. All are stored, or none. */
 export interface EnqueueManyRequest {
   jobs: EnqueueRequest[];
 }
 
-/** What `POST /enqueue-many` answers: the jobs in the order of the request. */
+/** Response of `POST /enqueue-many`: the jobs in the order of the request. */
 export interface EnqueuedJobs {
   items: Job[];
 }
 
-/** What `POST /:id/requeue` takes; what is left out stays as it is, but the job is due at once. */
+/** Body of `POST /:id/requeue`. Absent members stay unchanged, but the job is due at once. */
 export interface RequeueRequest {
   payload?: unknown;
   run_at?: string;
@@ -104,17 +104,17 @@ export interface RequeueRequest {
 /** One page of a list, newest first. */
 export interface JobPage<T = unknown> {
   items: Job<T>[];
-  /** How many jobs match; a lower bound when `total_capped`. */
+  /** Number of matching jobs; a lower bound if `total_capped`. */
   total: number;
-  /** More jobs match than were counted, or may match, since not all were searched. */
+  /** Whether more jobs match, or may match, than were counted. */
   total_capped: boolean;
   limit: number;
   offset: number;
-  /** Asks for the next page, with the same filter; `null` on the last one. */
+  /** Pass it as `cursor`, with the same filter, to get the next page; `null` on the last page. */
   next_cursor: string | null;
 }
 
-/** The queue in numbers, at most 2 s old. */
+/** Statistics of the queue, at most 2 s old. */
 export interface JobStats {
   pending: number;
   processing: number;
@@ -122,7 +122,7 @@ export interface JobStats {
   failed: number;
   cancelled: number;
   total: number;
-  /** completed ÷ (completed + failed), 0 when nothing finished. */
+  /** completed ÷ (completed + failed); 0 if no job has finished. */
   success_rate: number;
   /** Mean execution time of completed jobs, in ms. */
   avg_execution_time: number;
@@ -130,27 +130,27 @@ export interface JobStats {
   p50: number;
   p95: number;
   p99: number;
-  /** How long the oldest due job has been waiting; `null` when none is. */
+  /** How long the oldest due job has been waiting; `null` if no job is due. */
   oldest_pending_ms: number | null;
 }
 
-/** One topic in numbers. */
+/** Statistics of one topic. */
 export interface TopicStats extends Omit<JobStats, 'p50' | 'p95' | 'p99' | 'avg_execution_time'> {
   topic: string;
-  /** Whether some process runs this topic. */
+  /** Whether a live process has a handler for the topic. */
   has_handler: boolean;
-  /** Since when no job of it is started; `null` when it is not paused. */
+  /** When the topic was paused; `null` if it is not paused. */
   paused_since: string | null;
 }
 
-/** What `GET /topics` answers: the topics by name. */
+/** Response of `GET /topics`, sorted by name. */
 export interface TopicList {
   items: TopicStats[];
 }
 
-/** One minute of work. Times in ms. */
+/** Jobs that finished within one minute. Times in ms. */
 export interface TimeseriesPoint {
-  /** When the minute began. */
+  /** Start of the minute. */
   minute: string;
   completed: number;
   failed: number;
@@ -162,57 +162,57 @@ export interface TimeseriesPoint {
   avg_wait_time: number;
 }
 
-/** What `GET /timeseries` answers: every minute of the window, oldest first, the running minute last. */
+/** Response of `GET /timeseries`: every minute of the window, oldest first, the current one last. */
 export interface Timeseries {
   /** Length of the window. */
   minutes: number;
   items: TimeseriesPoint[];
 }
 
-/** Failed jobs of one topic with one message. */
+/** Failed jobs of one topic with the same error message. */
 export interface ErrorGroup {
   topic: string;
   message: string;
-  /** Names the group: as `error_key` it finds its jobs. */
+  /** Identifies the group: pass it as `error_key` to a filter. */
   key: string;
   count: number;
   first_seen: string;
   last_seen: string;
-  /** One of these jobs. */
+  /** Id of one of these jobs. */
   sample_id: string;
 }
 
-/** What `GET /errors` answers: at most 100 groups, most frequent first. */
+/** Response of `GET /errors`: at most 100 groups, most frequent first. */
 export interface ErrorGroups {
   items: ErrorGroup[];
-  /** The newest `jobs` failed jobs were looked at, never more than `jobs_max`. */
+  /** `jobs`: how many of the newest failed jobs were read; `jobs_max`: the upper bound. */
   window: { jobs: number; jobs_max: number };
 }
 
-/** What `GET /capabilities` answers: what this caller may do. */
+/** Response of `GET /capabilities`: what this caller may do. */
 export interface Capabilities {
   admin: boolean;
   authenticated: boolean;
   /** May enqueue. */
   enqueue: boolean;
-  /** May read: jobs, numbers, errors and the stream. */
+  /** May read jobs, statistics, errors and the stream. */
   read: boolean;
-  /** May re-queue, promote, cancel and delete jobs; then `read` is true as well. */
+  /** May requeue, promote, cancel and delete jobs. Then `read` is true, too. */
   manage: boolean;
-  /** The topics that HTTP callers reach; `null` means all. */
+  /** The only topics that requests reach; `null` means all. */
   topics: string[] | null;
   database: 'postgres' | 'sqlite';
-  /** Version of the package that answers. */
+  /** Version of the server's package. */
   version: string;
-  /** Most jobs on a page, most jobs of a bulk request, most bytes of a payload's JSON text. */
+  /** Largest page, largest bulk request, and largest JSON text of a payload in bytes. */
   limits: { page: 200; bulk: 10000; payload_bytes: number };
 }
 
-/** Which jobs a bulk request means. */
+/** Filter of a bulk request. */
 export interface BulkFilter {
   topic?: string | string[];
   status?: JobStatus | JobStatus[];
-  /** Of pending jobs only: those that are due, or those that wait for their time. */
+  /** Pending jobs that are due (`true`), or that wait for their time or a retry (`false`). */
   due?: boolean;
   q?: string;
   error_key?: string;
@@ -220,45 +220,45 @@ export interface BulkFilter {
   created_to?: string;
 }
 
-/** What `POST /bulk` takes: jobs by id or by filter, at most 10,000 a call. */
+/** Body of `POST /bulk`. Selects at most 10,000 jobs by `ids` or by `filter`. */
 export interface BulkRequest {
   action: 'requeue' | 'promote' | 'cancel' | 'delete';
   ids?: string[];
   filter?: BulkFilter;
-  /** Only count: nothing is changed. */
+  /** Counts without changing any job. */
   dry_run?: boolean;
 }
 
-/** Why some jobs were skipped. */
+/** Jobs that were skipped for the same reason. */
 export interface SkippedReason {
   reason: string;
   count: number;
-  /** The first 10. */
+  /** The first 10 ids. */
   ids: string[];
 }
 
-/** What `POST /bulk` answers. Of a dry run `changed` is 0, and at most `matched - skipped` jobs would change. */
+/** Response of `POST /bulk`. In a dry run `changed` is 0; a real run changes at most `matched - skipped` jobs. */
 export interface BulkResult {
   matched: number;
   changed: number;
   skipped: number;
-  /** More jobs can be moved than one call takes, or may be: call again, while `changed` is not 0. */
+  /** Whether further jobs can, or may, be changed: call again until `changed` is 0. */
   more: boolean;
   skipped_reasons: SkippedReason[];
 }
 
-/** The body of every answer that is no success. */
+/** Body of every error response. */
 export interface ApiErrorBody {
   /** The HTTP status. */
   status: number;
-  /** Stable, for programs; messages may be reworded. */
+  /** Stable, machine-readable. Messages may change between releases. */
   code: string;
   message: string;
-  /** By the name of a field, what is wrong with it. */
+  /** What is wrong with each invalid field, by name. */
   data: Record<string, string>;
 }
 
-/** Data of the event `changed`: something happened to jobs of these topics. */
+/** Data of the event `changed`: the topics of the changed jobs. */
 export interface StreamChanged {
   topics: string[];
 }

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { transformSync } from '@swc/core';
 
-const BYTES_MAX = 5 * 1024;
+const BYTES_MAX = 8 * 1024;
 
 process.chdir(new URL('..', import.meta.url).pathname);
 const code = readdirSync('client')

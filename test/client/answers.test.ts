@@ -83,7 +83,7 @@ describe('an answer', () => {
 
   it.each([
     ['a page', html(200), /expected JSON, got text\/html '<html>/],
-    ['nothing', empty(200), /expected JSON, got an answer without a type ''/],
+    ['nothing', empty(200), /expected JSON, got a response without a type ''/],
     ['a bare word', json(200, 'ok'), /expected JSON, got application\/json; charset=utf-8 '"ok"'/],
   ])('of success with %s instead of an object is an error', async (_, answer, message) => {
     server.answers(answer);
@@ -101,7 +101,7 @@ describe('an answer', () => {
 
     const error = await failureOf(jobs.list());
     expect(error).toMatchObject({ status: 0, code: 'NETWORK', data: {} });
-    expect(error.message).toMatch(/^GET http:.*\/api\/jobs: no answer: /);
+    expect(error.message).toMatch(/^GET http:.*\/api\/jobs: no response: /);
     expect(error.cause).toBeDefined();
   });
 

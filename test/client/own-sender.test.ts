@@ -1,5 +1,5 @@
 import type { Sender } from 'nestjs-jobs/client';
-import { JobsService } from 'nestjs-jobs/client';
+import { PocketBaseJobs } from 'nestjs-jobs/client';
 import { GuideCode } from '../support/guide-code.js';
 import { empty, json, refusal, useScriptedServer } from './support/scripted-server.js';
 
@@ -7,7 +7,8 @@ const page = new GuideCode('client.md').exportOf<Sender>('page');
 
 describe('the sender of the guide', () => {
   const server = useScriptedServer();
-  const jobs = (): JobsService => new JobsService({ send: (path, options) => page.send(server.url + path, options) });
+  const jobs = (): PocketBaseJobs =>
+    new PocketBaseJobs({ send: (path, options) => page.send(server.url + path, options) });
 
   it('passes on what a call asks for', async () => {
     server.answers(json(200, { items: [], total: 0 }));

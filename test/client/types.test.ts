@@ -1,5 +1,5 @@
 import type { Capabilities, Job, JobPage, JobStats, Sender, StreamEvent } from 'nestjs-jobs/client';
-import { JobsClient, JobsService } from 'nestjs-jobs/client';
+import { JobsClient, PocketBaseJobs } from 'nestjs-jobs/client';
 
 /** `true` only for two types that are the same. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -30,7 +30,7 @@ describe('the compiler', () => {
       gives<Promise<Capabilities>>()(() => jobs.capabilities(), true),
       gives<AsyncGenerator<Job<Mail>, void, undefined>>()(() => jobs.iterate<Mail>(), true),
       gives<AsyncGenerator<StreamEvent, void, undefined>>()(() => jobs.stream(), true),
-      gives<Promise<Job>>()(() => new JobsService(sender).requeue('id'), true),
+      gives<Promise<Job>>()(() => new PocketBaseJobs(sender).requeue('id'), true),
     ];
 
     expect(calls.every(({ same }) => same)).toBe(true);
@@ -74,9 +74,9 @@ describe('the compiler', () => {
   });
 
   it('knows that a stream needs more than a function that sends', () => {
-    const isOffered: 'stream' extends keyof JobsService ? true : false = false;
+    const isOffered: 'stream' extends keyof PocketBaseJobs ? true : false = false;
 
-    expect(isOffered).toBe('stream' in JobsService.prototype);
+    expect(isOffered).toBe('stream' in PocketBaseJobs.prototype);
   });
 
   it('tells the events of a stream apart by their type', () => {

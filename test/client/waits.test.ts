@@ -24,7 +24,7 @@ describe('the time limit', () => {
       name: 'JobsApiError',
       status: 0,
       code: 'TIMEOUT',
-      message: `GET ${server.url}/api/jobs/stats: no answer within 50 ms`,
+      message: `GET ${server.url}/api/jobs/stats: no response within 50 ms`,
     });
   });
 

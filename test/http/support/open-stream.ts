@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:http';
-import { EventParser } from '../../../client/event-parser.js';
+import { EventParser } from '../../../client/job-stream.js';
 
 /** One event of a stream, with its data parsed. */
 export interface StreamedEvent {

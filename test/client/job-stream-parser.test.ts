@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import type { ServerEvent } from '../../client/event-parser.js';
-import { EventParser } from '../../client/event-parser.js';
+import type { ServerEvent } from '../../client/job-stream.js';
+import { EventParser } from '../../client/job-stream.js';
 
 const encoder = new TextEncoder();
 

@@ -1,16 +1,16 @@
-/** How the parts of a {@link JobsApiError} are given. */
+/** Constructor argument of a {@link JobsApiError}. */
 export interface JobsApiErrorParts {
   status: number;
   code: string;
   message: string;
   data?: Record<string, string>;
-  /** What the answer's `Retry-After` asks for, in ms. */
+  /** The response's `Retry-After`, in ms. */
   retryAfterMs?: number;
   cause?: unknown;
 }
 
 /**
- * A request that was refused, or that got no answer.
+ * The server refused a request, or did not respond.
  * @example
  * try {
  *   await jobs.enqueue('send_receipt', { orderId: 7 }, { priority: 5_000 });
@@ -19,17 +19,17 @@ export interface JobsApiErrorParts {
  * }
  */
 export class JobsApiError extends Error {
-  /** The HTTP status; 0 when no answer came. */
+  /** HTTP status; 0 without a response. */
   readonly status: number;
   /**
-   * Stable, for programs. The server's own (`INVALID_REQUEST`, `JOB_NOT_FOUND`, …), or one of the client's: `NETWORK`
-   * (no answer, or half of one), `TIMEOUT` (none in time), `INVALID_RESPONSE` (a success that is not JSON),
-   * `HTTP_<status>` (a refusal that does not come from this API, such as a proxy's).
+   * Stable, machine-readable name. Either the server's (`INVALID_REQUEST`, `JOB_NOT_FOUND`, …) or one of the client's:
+   * `NETWORK` (no response, or a part of one), `TIMEOUT`, `INVALID_RESPONSE` (a success that is not JSON), `HTTP_<status>`
+   * (an error that is not from this API, such as a proxy's).
    */
   readonly code: string;
-  /** By the name of a field, what is wrong with it; empty when it is not about fields. */
+  /** What is wrong with each invalid field, by name. Empty if the error is not about fields. */
   readonly data: Record<string, string>;
-  /** How long the server asked to wait before the next try, in ms. */
+  /** Delay before the next try, in ms, if the server sent one. */
   readonly retryAfterMs: number | undefined;
 
   constructor({ status, code, message, data = {}, retryAfterMs, cause }: JobsApiErrorParts) {

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { SendOptions } from 'nestjs-jobs/client';
-import { JobsService } from 'nestjs-jobs/client';
+import { JobsService, PocketBaseJobs } from 'nestjs-jobs/client';
 
 const ID = '0193e0c5-5d3c-7cc2-a5a4-3f1c2f2b9a10';
 
@@ -19,13 +19,13 @@ class PageClient {
 
 describe('the service on a client that the page has already', () => {
   let client: PageClient;
-  let jobs: JobsService;
+  let jobs: PocketBaseJobs;
   beforeEach(() => {
     client = new PageClient();
-    jobs = new JobsService(client);
+    jobs = new PocketBaseJobs(client);
   });
 
-  it.each<[name: string, call: (service: JobsService) => Promise<unknown>, path: string, options: SendOptions]>([
+  it.each<[name: string, call: (service: PocketBaseJobs) => Promise<unknown>, path: string, options: SendOptions]>([
     [
       'enqueue',
       (service) => service.enqueue('mail', { to: 'a' }, { runAt: new Date(0), maxRetries: 5 }),
@@ -63,7 +63,7 @@ describe('the service on a client that the page has already', () => {
       { items: [{ id: '1' }], next_cursor: null },
     ]);
     const ids: string[] = [];
-    for await (const { id } of new JobsService(client).iterate({ topic: 'a' })) ids.push(id);
+    for await (const { id } of new PocketBaseJobs(client).iterate({ topic: 'a' })) ids.push(id);
 
     expect(ids).toEqual(['2', '1']);
     expect(client.sent.map(([, { query }]) => query)).toEqual([
@@ -93,17 +93,21 @@ describe('the service on a client that the page has already', () => {
       throw error;
     });
 
-    await expect(new JobsService({ send }).stats()).rejects.toBe(error);
+    await expect(new PocketBaseJobs({ send }).stats()).rejects.toBe(error);
     expect(send).toHaveBeenCalledTimes(1);
   });
 
   it('finds the API at another path', async () => {
-    await new JobsService(client, { path: 'v1/queue/' }).stats();
+    await new PocketBaseJobs(client, { path: 'v1/queue/' }).stats();
 
     expect(client.sent).toMatchObject([['/v1/queue/stats', {}]]);
   });
 
   it('is not made without something that sends', () => {
-    expect(() => new JobsService({} as never)).toThrow('expected an object with a function send(path, options)');
+    expect(() => new PocketBaseJobs({} as never)).toThrow('expected an object with a function send(path, options)');
+  });
+
+  it('is exported as JobsService, too', () => {
+    expect(JobsService).toBe(PocketBaseJobs);
   });
 });

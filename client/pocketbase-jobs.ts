@@ -1,38 +1,37 @@
 import type { ApiRequest } from './jobs-api.js';
-import { JobsApi } from './jobs-api.js';
-import { trimSlashes } from './request-url.js';
+import { JobsApi, trimSlashes } from './jobs-api.js';
 
-/** What a {@link Sender} is given beside the path. Members that have no value are left out. */
+/** Options of `Sender.send`. Members without a value are absent. */
 export interface SendOptions {
   method: 'GET' | 'POST' | 'DELETE';
-  /** An object, not yet JSON text. */
+  /** An object, not JSON text. */
   body?: Record<string, unknown>;
-  /** A list stands for a repeated name. */
+  /** An array becomes a repeated parameter. */
   query?: Record<string, unknown>;
   headers?: Record<string, string>;
   signal?: AbortSignal;
 }
 
-/** A client that can send requests of its own, such as PocketBase's: it knows the server and the credentials. */
+/** A client that sends requests itself, such as PocketBase's. It knows the server and the credentials. */
 export interface Sender {
-  /** Resolves with the parsed body of a success; rejects, with what it likes, for all else. */
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a sender may know its options by a type of its own
+  /** Resolves with the parsed body of a success. Rejects otherwise, with any error. */
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a sender may declare a type of its own for its options
   send(path: string, options: any): Promise<unknown>;
 }
 
 /**
- * The same calls through a client that the page has already. Repeating, time-outs and errors are that client's.
- * @example const jobs = new JobsService({ send: (path, options) => pocketBase.send(path, options) });
+ * Sends the same calls through a PocketBase-like client. That client decides on retries, time limits and errors.
+ * @example const jobs = new PocketBaseJobs({ send: (path, options) => pocketBase.send(path, options) });
  */
-export class JobsService extends JobsApi {
+export class PocketBaseJobs extends JobsApi {
   readonly #sender: Sender;
   readonly #path: string;
 
-  /** `path` is the base path of the API. */
+  /** `path` is the base path of the API. Default `api/jobs`. */
   constructor(sender: Sender, { path = 'api/jobs' }: { path?: string } = {}) {
     super();
     if (typeof sender?.send !== 'function') {
-      throw new TypeError('JobsService: expected an object with a function send(path, options)');
+      throw new TypeError('PocketBaseJobs: expected an object with a function send(path, options)');
     }
     this.#sender = sender;
     this.#path = `/${trimSlashes(path)}`;
