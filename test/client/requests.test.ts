@@ -284,7 +284,9 @@ describe('the client', () => {
   );
 
   it('refuses an option that is given in both spellings, and an invalid date', async () => {
-    await expect(newClient().enqueue('a', 1, { runAt, run_at: runAt })).rejects.toThrow('run_at: given in both spellings');
+    await expect(newClient().enqueue('a', 1, { runAt, run_at: runAt })).rejects.toThrow(
+      'run_at: given in both spellings',
+    );
     await expect(newClient().enqueue('a', 1, { runAt: new Date(NaN) })).rejects.toThrow('runAt: expected a valid date');
     await expect(newClient().list({ createdFrom: new Date('x') })).rejects.toThrow(
       'createdFrom: expected a valid date',
