@@ -4,13 +4,13 @@ import { LaneIndex } from '../../../lib/engine/claim/lane-index.js';
 import { COMMIT_MARGIN_MS } from '../../../lib/engine/claim/scan-cost.js';
 import { claimed, LIMIT, NOW_MS, rooms, seen } from '../../support/unit/mail-lane.js';
 
-/** Where claims of the lane begin, before the margin is taken off; `null` at the start of the index. */
+/** Where claims of the lane start, plus the commit margin; `null` for the start of the index. */
 function boundOf(laneIndex: LaneIndex, reach: ScanMode = 'bounded'): number | null {
   const [start] = laneIndex.starts(rooms, reach);
   return start!.lowerBound === null ? null : Date.parse(start!.lowerBound) + COMMIT_MARGIN_MS;
 }
 
-/** A claim by the laneIndex's plan that brought these; `during` happens while it is under way. */
+/** A planned claim that returned these jobs; `during` runs while it is in flight. */
 function claimWith(laneIndex: LaneIndex, brought: readonly Claim[], during: () => void = () => undefined): void {
   const version = laneIndex.startRequest();
   const lanes = laneIndex.plan(rooms, LIMIT, 0, 'bounded');
@@ -21,15 +21,15 @@ function claimWith(laneIndex: LaneIndex, brought: readonly Claim[], during: () =
 const full = (...dueAtMs: number[]): Claim[] =>
   Array.from({ length: LIMIT }, (_, index) => claimed(dueAtMs[index] ?? dueAtMs.at(-1)!));
 
-function armedBook(): LaneIndex {
+function createIndex(): LaneIndex {
   const laneIndex = new LaneIndex();
   laneIndex.markDue('mail', 0);
   return laneIndex;
 }
 
 describe('the lower bound of a lane', () => {
-  it('is not there before anything is known, and never in a full plan', () => {
-    const laneIndex = armedBook();
+  it('does not exist before the first claim or scan, nor in a full plan', () => {
+    const laneIndex = createIndex();
     expect(boundOf(laneIndex)).toBeNull();
     claimWith(laneIndex, full(NOW_MS - 500));
     expect(boundOf(laneIndex, 'full')).toBeNull();
@@ -37,8 +37,8 @@ describe('the lower bound of a lane', () => {
     expect(laneIndex.plan(rooms, LIMIT, 0, 'bounded')).not.toMatchObject([{ lowerBound: null }]);
   });
 
-  it('follows the last job that a claim brought, a margin behind', () => {
-    const laneIndex = armedBook();
+  it('follows the last claimed job, a margin behind', () => {
+    const laneIndex = createIndex();
     claimWith(laneIndex, full(NOW_MS - 900, NOW_MS - 700));
     expect(boundOf(laneIndex)).toBe(NOW_MS - 700);
     claimWith(laneIndex, full(NOW_MS - 690, NOW_MS - 500));
@@ -47,37 +47,37 @@ describe('the lower bound of a lane', () => {
     expect(boundOf(laneIndex)).toBe(NOW_MS - 500);
   });
 
-  it('is the time of the claim when the lane gave less than was asked', () => {
-    const laneIndex = armedBook();
+  it('is the time of the claim when the lane returned less than its limit', () => {
+    const laneIndex = createIndex();
     claimWith(laneIndex, [claimed(NOW_MS - 900)]);
     expect(boundOf(laneIndex)).toBe(NOW_MS);
   });
 
-  it('follows a clock of the database that was set back', () => {
-    const laneIndex = armedBook();
+  it('follows a database clock that was set back', () => {
+    const laneIndex = createIndex();
     claimWith(laneIndex, [claimed(NOW_MS - 900)]);
     laneIndex.markDue('mail', 0);
     claimWith(laneIndex, [claimed(NOW_MS - 80_000, NOW_MS - 70_000)]);
     expect(boundOf(laneIndex)).toBe(NOW_MS - 70_000);
   });
 
-  it('is where a full scan saw the first waiting job', () => {
+  it('is the due time of the first job that a full scan found', () => {
     const laneIndex = new LaneIndex();
     laneIndex.recordScan(rooms, seen(NOW_MS - 4_000), 0);
     expect(boundOf(laneIndex)).toBe(NOW_MS - 4_000);
   });
 
   it.each([
-    ['nothing waits', null],
-    ['the first job waits for tomorrow', NOW_MS + 86_400_000],
-  ])('is the time of a full scan when %s, since a job to come may be due at once', (_name, first) => {
+    ['no job waits', null],
+    ['the first job is due tomorrow', NOW_MS + 86_400_000],
+  ])('is the time of a full scan when %s', (_name, first) => {
     const laneIndex = new LaneIndex();
     laneIndex.starts(rooms, 'full');
     laneIndex.recordScan(rooms, seen(first), 0);
     expect(boundOf(laneIndex)).toBe(NOW_MS);
   });
 
-  it('stays where it is after a bounded scan, and its lane is not forgotten', () => {
+  it('does not change by a bounded scan, which forgets no lane', () => {
     const laneIndex = new LaneIndex();
     laneIndex.markDue('mail', 7);
     laneIndex.recordScan(rooms, { waiting: [], at: new Date(NOW_MS), tookMs: 64 }, 0);
@@ -92,27 +92,27 @@ describe('the lower bound of a lane', () => {
 });
 
 describe('a job below the lower bound', () => {
-  /** Everything up to now is claimed. */
-  function doneBook(): LaneIndex {
-    const laneIndex = armedBook();
+  /** An index with a bound: all due jobs are claimed. */
+  function createBoundedIndex(): LaneIndex {
+    const laneIndex = createIndex();
     claimWith(laneIndex, [claimed(NOW_MS - 10)]);
     return laneIndex;
   }
 
   const LATE_MS = NOW_MS - 5_000;
-  /** No margin is taken off where a job is known to wait. */
+  /** The bound has no margin where a job is known to wait. */
   const lateBound = LATE_MS + COMMIT_MARGIN_MS;
 
-  it('is claimed when it was stored by this process, which knows when it was due', () => {
-    const laneIndex = doneBook();
+  it('is claimed when this process stored it', () => {
+    const laneIndex = createBoundedIndex();
     laneIndex.markDue('mail', 0, new Date(LATE_MS));
     expect(boundOf(laneIndex)).toBe(lateBound);
     claimWith(laneIndex, [claimed(LATE_MS)]);
     expect(boundOf(laneIndex)).toBe(NOW_MS);
   });
 
-  it('is claimed when a look below the bounds has seen it', () => {
-    const laneIndex = doneBook();
+  it('is claimed when a background scan found it', () => {
+    const laneIndex = createBoundedIndex();
     const starts = laneIndex.starts(rooms, 'bounded');
     expect(laneIndex.isAnyDue(rooms, 0)).toBe(false);
     expect(laneIndex.recordBackgroundScan(starts, seen(LATE_MS))).toBe(true);
@@ -120,8 +120,8 @@ describe('a job below the lower bound', () => {
     expect(boundOf(laneIndex)).toBe(lateBound);
   });
 
-  it('is not what a look sees that waits at the bound or behind it, or for later', () => {
-    const laneIndex = doneBook();
+  it('is not a job at or above the bound, nor one that is due later', () => {
+    const laneIndex = createBoundedIndex();
     const starts = laneIndex.starts(rooms, 'bounded');
     const bound = boundOf(laneIndex)!;
     for (const first of [bound - COMMIT_MARGIN_MS, bound, NOW_MS + 5_000, null]) {
@@ -130,8 +130,8 @@ describe('a job below the lower bound', () => {
     expect(boundOf(laneIndex)).toBe(bound);
   });
 
-  it('is judged by the bound of the moment in which the look began', () => {
-    const laneIndex = armedBook();
+  it('is compared with the bound at the start of the background scan', () => {
+    const laneIndex = createIndex();
     claimWith(laneIndex, full(NOW_MS - 9_000));
     const starts = laneIndex.starts(rooms, 'bounded');
     claimWith(laneIndex, full(NOW_MS - 1_000));
@@ -139,15 +139,15 @@ describe('a job below the lower bound', () => {
     expect(boundOf(laneIndex)).toBe(NOW_MS - 1_000);
   });
 
-  it('gives the lane a bound that had none', () => {
+  it('gives a bound to a lane that had none', () => {
     const laneIndex = new LaneIndex();
     const starts = laneIndex.starts(rooms, 'bounded');
     expect(laneIndex.recordBackgroundScan(starts, seen(LATE_MS))).toBe(false);
     expect(boundOf(laneIndex)).toBe(LATE_MS);
   });
 
-  it('moves the bound on as those before it are claimed, one full claim after another', () => {
-    const laneIndex = doneBook();
+  it('raises the bound as it and the jobs before it are claimed', () => {
+    const laneIndex = createBoundedIndex();
     laneIndex.markDue('mail', 0, new Date(LATE_MS));
     claimWith(laneIndex, full(LATE_MS, LATE_MS + 300));
     expect(boundOf(laneIndex)).toBe(lateBound + 300);
@@ -157,8 +157,8 @@ describe('a job below the lower bound', () => {
     expect(boundOf(laneIndex)).toBe(NOW_MS);
   });
 
-  it('is left to the next look when it is locked, so that claims do not walk to it again and again', () => {
-    const laneIndex = doneBook();
+  it('is left to the next background scan while it is locked', () => {
+    const laneIndex = createBoundedIndex();
     laneIndex.markDue('mail', 0, new Date(LATE_MS));
     claimWith(laneIndex, []);
     expect(boundOf(laneIndex)).toBe(NOW_MS);
@@ -166,7 +166,7 @@ describe('a job below the lower bound', () => {
 
   it.each<[string, (laneIndex: LaneIndex, during: () => void) => void]>([
     ['a claim of all that was due', (laneIndex, during) => claimWith(laneIndex, [claimed(NOW_MS - 5)], during)],
-    ['a claim as large as can be', (laneIndex, during) => claimWith(laneIndex, full(NOW_MS - 1_000), during)],
+    ['a full claim', (laneIndex, during) => claimWith(laneIndex, full(NOW_MS - 1_000), during)],
     [
       'a scan',
       (laneIndex, during) => {
@@ -175,18 +175,18 @@ describe('a job below the lower bound', () => {
         laneIndex.recordScan(rooms, seen(null), 0, 'full', version);
       },
     ],
-  ])('is claimed when it was stored while %s was under way that raised the bound', (_name, look) => {
-    const laneIndex = armedBook();
+  ])('is claimed when it was stored during %s that raised the bound', (_name, request) => {
+    const laneIndex = createIndex();
     claimWith(laneIndex, [claimed(NOW_MS - 9_000, NOW_MS - 8_000)]);
-    look(laneIndex, () => laneIndex.markDue('mail', 0, new Date(LATE_MS)));
+    request(laneIndex, () => laneIndex.markDue('mail', 0, new Date(LATE_MS)));
     expect(boundOf(laneIndex)).toBe(lateBound);
     expect(laneIndex.isAnyDue(rooms, 0)).toBe(true);
     claimWith(laneIndex, [claimed(LATE_MS)]);
     expect(boundOf(laneIndex)).toBe(NOW_MS);
   });
 
-  it('is claimed when it was stored between two claims that were under way at once', () => {
-    const laneIndex = armedBook();
+  it('is claimed when it was stored between two claims in flight', () => {
+    const laneIndex = createIndex();
     claimWith(laneIndex, [claimed(NOW_MS - 9_000, NOW_MS - 8_000)]);
     const first = laneIndex.startRequest();
     laneIndex.plan(rooms, LIMIT, 0, 'bounded');
@@ -201,23 +201,23 @@ describe('a job below the lower bound', () => {
     expect(boundOf(laneIndex)).not.toBe(lateBound);
   });
 
-  it('is claimed when it goes on waiting, and news of it came while the bound was raised', () => {
-    const laneIndex = armedBook();
+  it('is claimed when it returned to waiting during a claim that raised the bound', () => {
+    const laneIndex = createIndex();
     claimWith(laneIndex, [claimed(NOW_MS - 9_000, NOW_MS - 8_000)]);
     claimWith(laneIndex, [claimed(NOW_MS - 5)], () => laneIndex.expect('mail', 0, new Date(LATE_MS)));
     expect(laneIndex.isAnyDue(rooms, 0)).toBe(true);
     expect(boundOf(laneIndex)).toBe(lateBound);
   });
 
-  it('is no reason to claim at once when it goes on waiting above the bound', () => {
-    const laneIndex = doneBook();
+  it('causes no claim when it returned to waiting above the bound', () => {
+    const laneIndex = createBoundedIndex();
     laneIndex.expect('mail', 0, new Date(NOW_MS + 60_000));
     expect(laneIndex.isAnyDue(rooms, 0)).toBe(false);
     expect(boundOf(laneIndex)).toBe(NOW_MS);
   });
 
-  it('is not forgotten when it came while a claim was under way', () => {
-    const laneIndex = doneBook();
+  it('is not forgotten when it was stored during a claim', () => {
+    const laneIndex = createBoundedIndex();
     laneIndex.markDue('mail', 0);
     claimWith(laneIndex, [claimed(NOW_MS - 5)], () => laneIndex.markDue('mail', 0, new Date(LATE_MS)));
     expect(boundOf(laneIndex)).toBe(lateBound);
@@ -228,7 +228,7 @@ describe('a job below the lower bound', () => {
 describe('a lane of a paused topic', () => {
   const FIRST_MS = NOW_MS - 5_000;
 
-  it('has nothing due, whatever is announced in it, until a scan says that it may be claimed from', () => {
+  it('has no due job until a scan reports the topic as resumed', () => {
     const laneIndex = new LaneIndex();
     laneIndex.recordScan(rooms, seen(FIRST_MS, NOW_MS, true), 0);
     laneIndex.markDue('mail');
@@ -241,13 +241,13 @@ describe('a lane of a paused topic', () => {
     expect(laneIndex.plan(rooms, LIMIT, 0)).toHaveLength(1);
   });
 
-  it('has a bound that passes no job that waits, as far as scans and looks below it know', () => {
+  it('has a bound at or below the first waiting job that scans found', () => {
     const scanned = new LaneIndex();
     scanned.recordScan(rooms, seen(FIRST_MS, NOW_MS, true), 0);
     expect(boundOf(scanned)).toBe(FIRST_MS);
 
-    // Its topic was paused after the last scan: a claim got nothing from it, and took that for its end.
-    const passed = armedBook();
+    // The topic was paused after the last scan, so a claim returned nothing and raised the bound.
+    const passed = createIndex();
     claimWith(passed, [claimed(NOW_MS - 10)]);
     expect(boundOf(passed)).toBe(NOW_MS);
     expect(passed.recordBackgroundScan(passed.starts(rooms, 'bounded'), seen(FIRST_MS, NOW_MS, true))).toBe(false);

@@ -3,7 +3,7 @@ import type { Claim } from '../../../lib/core/job.js';
 import type { TopicCapacity } from '../../../lib/engine/claim/claim-capacity.js';
 import { LaneIndex } from '../../../lib/engine/claim/lane-index.js';
 import type { LaneScan } from '../../../lib/store/job-store.js';
-import { claimOf, toLaneScan } from '../../support/unit/waiting-jobs.js';
+import { toClaim, toLaneScan } from '../../support/unit/waiting-jobs.js';
 
 const NOW_MS = 1_000;
 
@@ -12,7 +12,7 @@ function roomFor(topic: string, room = 10, usualPriority = 0): TopicCapacity {
 }
 
 function claims(topic: string, priority: number, count: number): Claim[] {
-  return Array.from({ length: count }, () => claimOf({ topic, priority }));
+  return Array.from({ length: count }, () => toClaim({ topic, priority }));
 }
 
 /** The lanes of a plan, as `topic priority`. */
@@ -20,14 +20,14 @@ function namesOf(lanes: readonly { topic: string; priority: number }[]): string[
   return lanes.map(({ topic, priority }) => `${topic} ${priority}`);
 }
 
-/** A laneIndex that knows these lanes, with a due job in each. */
-function bookOf(...lanes: (readonly [topic: string, priority: number])[]): LaneIndex {
+/** An index with these lanes, each marked as due. */
+function createIndex(...lanes: (readonly [topic: string, priority: number])[]): LaneIndex {
   const laneIndex = new LaneIndex();
   lanes.forEach(([topic, priority]) => laneIndex.markDue(topic, priority));
   return laneIndex;
 }
 
-/** Plans, and claims as many as each lane may give, until there are enough. */
+/** Plans a claim and takes `count` jobs from its lanes. Returns their topics. */
 function take(laneIndex: LaneIndex, topics: readonly TopicCapacity[], count: number): string[] {
   const version = laneIndex.startRequest();
   const lanes = laneIndex.plan(topics, count, NOW_MS);
@@ -38,28 +38,28 @@ function take(laneIndex: LaneIndex, topics: readonly TopicCapacity[], count: num
 }
 
 describe('a plan', () => {
-  it('asks nothing of a laneIndex in which nothing is known to be due', () => {
+  it('is empty while no lane is known to be due', () => {
     expect(new LaneIndex().plan([roomFor('mail')], 10, NOW_MS)).toEqual([]);
   });
 
-  it('asks for the most urgent lanes first, over all topics', () => {
-    const laneIndex = bookOf(['mail', 0], ['ship', -5], ['mail', -10], ['ship', 7], ['mail', 1_000]);
+  it('starts with the most urgent lanes of all topics', () => {
+    const laneIndex = createIndex(['mail', 0], ['ship', -5], ['mail', -10], ['ship', 7], ['mail', 1_000]);
     const lanes = laneIndex.plan([roomFor('mail'), roomFor('ship')], 10, NOW_MS);
 
     expect(namesOf(lanes)).toEqual(['mail -10', 'ship -5', 'mail 0', 'ship 7', 'mail 1000']);
     expect(lanes[0]).toEqual({ topic: 'mail', priority: -10, lowerBound: null, limit: 10 });
   });
 
-  it('lets the topics take turns within a priority', () => {
+  it('rotates the topics within a priority', () => {
     const topics = [roomFor('a'), roomFor('b'), roomFor('c')];
-    const laneIndex = bookOf(['a', 0], ['b', 0], ['c', 0]);
+    const laneIndex = createIndex(['a', 0], ['b', 0], ['c', 0]);
     const taken = Array.from({ length: 6 }, () => take(laneIndex, topics, 2).join());
 
     expect(taken).toEqual(['a,a', 'b,b', 'c,c', 'a,a', 'b,b', 'c,c']);
   });
 
-  it('gives each topic its turn, though others come and go between, or take all slots', () => {
-    const laneIndex = bookOf(['a', 0], ['b', 0], ['c', 0]);
+  it('serves each topic equally, even when other topics take all slots in between', () => {
+    const laneIndex = createIndex(['a', 0], ['b', 0], ['c', 0]);
     const shared = { available: 1 };
     const [a, b, c] = [{ ...roomFor('a'), shared }, { ...roomFor('b'), shared }, roomFor('c', 1)];
     const taken = Array.from({ length: 40 }, (_, round) =>
@@ -71,15 +71,15 @@ describe('a plan', () => {
     expect(times('a')).toBeGreaterThan(5);
   });
 
-  it('never lets a turn stand above a priority', () => {
-    const laneIndex = bookOf(['a', 5], ['b', 0]);
+  it('puts priority before the turns of topics', () => {
+    const laneIndex = createIndex(['a', 5], ['b', 0]);
     const firsts = [1, 2, 3].map(() => laneIndex.plan([roomFor('a'), roomFor('b')], 10, NOW_MS)[0]!.topic);
 
     expect(firsts).toEqual(['b', 'b', 'b']);
   });
 
-  it('asks one lane, the most urgent, of a topic with less room than slots, so that its limit is exact', () => {
-    const laneIndex = bookOf(['mail', 5], ['mail', -5], ['mail', 0], ['ship', 1], ['ship', 2]);
+  it('takes only the most urgent lane of a topic with less capacity than the limit', () => {
+    const laneIndex = createIndex(['mail', 5], ['mail', -5], ['mail', 0], ['ship', 1], ['ship', 2]);
     const lanes = laneIndex.plan([roomFor('mail', 3), roomFor('ship', 10)], 10, NOW_MS);
 
     expect(lanes.map(({ topic, priority, limit }) => [topic, priority, limit])).toEqual([
@@ -89,15 +89,15 @@ describe('a plan', () => {
     ]);
   });
 
-  it('asks all lanes of a topic that has as much room as there are slots, or more', () => {
-    const laneIndex = bookOf(['mail', 5], ['mail', -5]);
+  it('takes all lanes of a topic with as much capacity as the limit', () => {
+    const laneIndex = createIndex(['mail', 5], ['mail', -5]);
 
     expect(laneIndex.plan([roomFor('mail', 4)], 4, NOW_MS).map(({ limit }) => limit)).toEqual([4, 4]);
     expect(laneIndex.plan([roomFor('mail', 9)], 4, NOW_MS).map(({ limit }) => limit)).toEqual([4, 4]);
   });
 
-  it('gives what topics have together to those with due jobs, in turn, and no more than it is', () => {
-    const laneIndex = bookOf(['a', 0], ['a', 3], ['b', 0], ['c', 0]);
+  it('divides shared capacity among topics with due jobs, in turn', () => {
+    const laneIndex = createIndex(['a', 0], ['a', 3], ['b', 0], ['c', 0]);
     const shared = { available: 4 };
     const topics = [
       { ...roomFor('idle'), shared },
@@ -114,8 +114,8 @@ describe('a plan', () => {
     expect(taken).toEqual(['aaaa', 'bbba', 'aaaa', 'bbba']);
   });
 
-  it('gives what topics have together to what is urgent first, whoever has the turn', () => {
-    const laneIndex = bookOf(['lazy', 500], ['urgent', -500], ['urgent', 7]);
+  it('gives shared capacity to the most urgent lane first', () => {
+    const laneIndex = createIndex(['lazy', 500], ['urgent', -500], ['urgent', 7]);
     const shared = { available: 4 };
     const topics = [
       { ...roomFor('lazy'), shared },
@@ -125,22 +125,22 @@ describe('a plan', () => {
     expect(plans).toMatchObject(topics.map(() => [{ topic: 'urgent', priority: -500, limit: 4 }]));
   });
 
-  it('leaves topics out that have no room, or were not asked for', () => {
-    const laneIndex = bookOf(['full', 0], ['free', 0], ['foreign', 0]);
+  it('leaves out topics without capacity and topics that were not asked for', () => {
+    const laneIndex = createIndex(['full', 0], ['free', 0], ['foreign', 0]);
 
     expect(namesOf(laneIndex.plan([roomFor('full', 0), roomFor('free')], 10, NOW_MS))).toEqual(['free 0']);
     expect(laneIndex.plan([], 10, NOW_MS)).toEqual([]);
   });
 
-  it('asks at most 256 lanes, the most urgent of all', () => {
+  it('takes at most the 256 most urgent lanes', () => {
     const priorities = Array.from({ length: 300 }, (_, index) => 150 - index);
-    const laneIndex = bookOf(...priorities.map((priority) => ['mail', priority] as const));
-    const asked = laneIndex.plan([roomFor('mail')], 10, NOW_MS).map(({ priority }) => priority);
+    const laneIndex = createIndex(...priorities.map((priority) => ['mail', priority] as const));
+    const planned = laneIndex.plan([roomFor('mail')], 10, NOW_MS).map(({ priority }) => priority);
 
-    expect(asked).toEqual(Array.from({ length: 256 }, (_, index) => index - 149));
+    expect(planned).toEqual(Array.from({ length: 256 }, (_, index) => index - 149));
   });
 
-  it('asks a lane when the job is due that a scan has seen there, and not before', () => {
+  it('takes a lane when the job is due that a scan found there, and not before', () => {
     const laneIndex = new LaneIndex();
     const topics = [roomFor('mail')];
     laneIndex.recordScan(topics, toLaneScan({ topic: 'mail', priority: 3, dueInMs: 500, isPaused: false }), NOW_MS);
@@ -153,55 +153,55 @@ describe('a plan', () => {
     const topics = [roomFor('mail')];
     const waiting = (isPaused: boolean): LaneScan => toLaneScan({ topic: 'mail', priority: 3, dueInMs: 0, isPaused });
     let laneIndex: LaneIndex;
-    const asked = (): string[] => namesOf(laneIndex.plan(topics, 10, NOW_MS));
+    const planned = (): string[] => namesOf(laneIndex.plan(topics, 10, NOW_MS));
 
     beforeEach(() => {
-      laneIndex = bookOf(['mail', 3], ['mail', 0], ['ship', 0]);
+      laneIndex = createIndex(['mail', 3], ['mail', 0], ['ship', 0]);
     });
 
     it.each([
-      ['here', () => laneIndex.recordPause('mail', true)],
-      ['elsewhere, as a scan has seen', () => laneIndex.recordScan(topics, waiting(true), NOW_MS)],
-    ])('asks no lane, whatever is announced, until a scan sees that its jobs may be claimed: %s', (_, pause) => {
+      ['by this process', () => laneIndex.recordPause('mail', true)],
+      ['by another process, as a scan reports', () => laneIndex.recordScan(topics, waiting(true), NOW_MS)],
+    ])('is empty after a pause %s, until a scan reports the topic as resumed', (_, pause) => {
       pause();
       laneIndex.markDue('mail', -5);
-      expect(asked()).toEqual([]);
+      expect(planned()).toEqual([]);
       expect(laneIndex.isAnyDue(topics, NOW_MS)).toBe(false);
       expect(laneIndex.nextDueAtMs(topics)).toBe(Infinity);
       expect(namesOf(laneIndex.plan([...topics, roomFor('ship')], 10, NOW_MS))).toEqual(['ship 0']);
 
       laneIndex.recordScan(topics, waiting(false), NOW_MS);
-      expect(asked()).toEqual(['mail -5', 'mail 0', 'mail 3']);
+      expect(planned()).toEqual(['mail -5', 'mail 0', 'mail 3']);
     });
 
-    it('asks them at once when it is resumed here', () => {
+    it('has its lanes at once when this process resumes the topic', () => {
       laneIndex.recordPause('mail', true);
       laneIndex.recordPause('mail', false);
-      expect(asked()).toEqual(['mail 0', 'mail 3']);
+      expect(planned()).toEqual(['mail 0', 'mail 3']);
     });
 
-    it('believes no scan that was asked before it was paused or resumed here', () => {
+    it('ignores scans that were sent before this process paused or resumed the topic', () => {
       const before = laneIndex.startRequest();
       laneIndex.recordPause('mail', true);
       laneIndex.recordScan(topics, waiting(false), NOW_MS, 'full', before);
-      expect(asked()).toEqual([]);
+      expect(planned()).toEqual([]);
       const meanwhile = laneIndex.startRequest();
       laneIndex.recordPause('mail', false);
       laneIndex.recordScan(topics, waiting(true), NOW_MS, 'full', meanwhile);
-      expect(asked()).toEqual(['mail 0', 'mail 3']);
+      expect(planned()).toEqual(['mail 0', 'mail 3']);
     });
 
-    it('asks them when nothing of it waits any more, unless it was paused here: then nothing has seen it resumed', () => {
+    it('has its lanes after a scan that finds no waiting job, unless this process paused the topic', () => {
       laneIndex.recordScan(topics, waiting(true), NOW_MS);
       laneIndex.recordScan(topics, toLaneScan(), NOW_MS);
-      expect(asked()).toEqual(['mail 0', 'mail 3']);
+      expect(planned()).toEqual(['mail 0', 'mail 3']);
       laneIndex.recordPause('mail', true);
       laneIndex.recordScan(topics, toLaneScan(), NOW_MS);
-      expect(asked()).toEqual([]);
+      expect(planned()).toEqual([]);
     });
   });
 
-  it('for any rooms stays within the limit of each topic with fewer places than slots, and is ordered', () => {
+  it('for any capacities is ordered and within the limit of each topic', () => {
     const rooms = fc.uniqueArray(
       fc.record({
         topic: fc.constantFrom('a', 'b', 'c', 'd'),
@@ -214,14 +214,14 @@ describe('a plan', () => {
 
     fc.assert(
       fc.property(rooms, lanes, fc.integer({ min: 1, max: 6 }), (topics, armed, limit) => {
-        const plan = bookOf(...armed).plan(topics, limit, NOW_MS);
+        const plan = createIndex(...armed).plan(topics, limit, NOW_MS);
 
         expect(plan).toEqual([...plan].sort((a, b) => a.priority - b.priority));
         for (const { topic, available } of topics) {
           const own = plan.filter((lane) => lane.topic === topic);
-          const places = own.reduce((sum, lane) => sum + lane.limit, 0);
+          const planned = own.reduce((sum, lane) => sum + lane.limit, 0);
 
-          expect(available >= limit || places <= available).toBe(true);
+          expect(available >= limit || planned <= available).toBe(true);
           expect(own.every((lane) => lane.limit >= 1 && lane.limit <= Math.min(available, limit))).toBe(true);
         }
       }),
@@ -229,17 +229,17 @@ describe('a plan', () => {
   });
 });
 
-describe('arming', () => {
+describe('markDue', () => {
   const topics = [roomFor('mail'), roomFor('ship')];
 
-  it('of one lane is about that lane', () => {
+  it('with a topic and a priority marks that lane', () => {
     const laneIndex = new LaneIndex();
     laneIndex.markDue('mail', 4);
 
     expect(namesOf(laneIndex.plan(topics, 10, NOW_MS))).toEqual(['mail 4']);
   });
 
-  it('of a topic is about all its known lanes, the usual one among them', () => {
+  it('with a topic marks all its known lanes, the default one included', () => {
     const laneIndex = new LaneIndex();
     laneIndex.recordScan(
       topics,
@@ -252,7 +252,7 @@ describe('arming', () => {
     expect(namesOf(laneIndex.plan(topics, 10, NOW_MS))).toEqual(['mail 0', 'mail 4']);
   });
 
-  it('of nothing in particular is about all known lanes', () => {
+  it('without arguments marks all known lanes', () => {
     const laneIndex = new LaneIndex();
     laneIndex.plan([roomFor('mail', 10, -7), roomFor('ship')], 10, NOW_MS);
     laneIndex.markDue();
@@ -261,43 +261,43 @@ describe('arming', () => {
   });
 });
 
-describe('what a claim brought', () => {
+describe('the result of a claim', () => {
   const topics = [roomFor('mail'), roomFor('ship')];
 
-  function settleWith(laneIndex: LaneIndex, brought: readonly Claim[], during: () => void = () => undefined): void {
+  function recordResult(laneIndex: LaneIndex, brought: readonly Claim[], during: () => void = () => undefined): void {
     const version = laneIndex.startRequest();
     const lanes = laneIndex.plan(topics, 10, NOW_MS);
     during();
     laneIndex.recordClaim({ lanes, limit: Infinity }, brought, version);
   }
 
-  it('is news to whoever has looked before', () => {
-    const laneIndex = bookOf(['mail', 0]);
-    const lookedIn = laneIndex.startRequest();
-    expect(laneIndex.hasChangedSince(lookedIn)).toBe(false);
+  it('is a change since any earlier version', () => {
+    const laneIndex = createIndex(['mail', 0]);
+    const before = laneIndex.startRequest();
+    expect(laneIndex.hasChangedSince(before)).toBe(false);
     laneIndex.recordClaim({ lanes: [], limit: 0 }, [], laneIndex.startRequest());
-    expect(laneIndex.hasChangedSince(lookedIn)).toBe(true);
+    expect(laneIndex.hasChangedSince(before)).toBe(true);
   });
 
-  it('takes lanes out of the plan that gave less than was asked', () => {
-    const laneIndex = bookOf(['mail', 0], ['ship', 0]);
-    settleWith(laneIndex, claims('mail', 0, 1));
+  it('removes lanes from the plan that returned less than their limit', () => {
+    const laneIndex = createIndex(['mail', 0], ['ship', 0]);
+    recordResult(laneIndex, claims('mail', 0, 1));
 
     expect(laneIndex.plan(topics, 10, NOW_MS)).toEqual([]);
     expect(laneIndex.isAnyDue(topics, NOW_MS)).toBe(false);
     expect(laneIndex.nextDueAtMs(topics)).toBe(Infinity);
   });
 
-  it('keeps lanes in the plan that gave all that was asked', () => {
-    const laneIndex = bookOf(['mail', 0], ['ship', 0]);
-    settleWith(laneIndex, claims('mail', 0, 10));
+  it('keeps lanes in the plan that returned as much as their limit', () => {
+    const laneIndex = createIndex(['mail', 0], ['ship', 0]);
+    recordResult(laneIndex, claims('mail', 0, 10));
 
     expect(namesOf(laneIndex.plan(topics, 10, NOW_MS))).toEqual(['mail 0']);
   });
 
-  it('tells lanes of one topic apart by their priority', () => {
-    const laneIndex = bookOf(['mail', 0], ['mail', 1]);
-    settleWith(laneIndex, claims('mail', 1, 10));
+  it('tells lanes of one topic apart', () => {
+    const laneIndex = createIndex(['mail', 0], ['mail', 1]);
+    recordResult(laneIndex, claims('mail', 1, 10));
 
     expect(namesOf(laneIndex.plan(topics, 10, NOW_MS))).toEqual(['mail 1']);
   });
@@ -305,23 +305,23 @@ describe('what a claim brought', () => {
   it.each<[string, (laneIndex: LaneIndex) => void]>([
     ['the lane', (laneIndex) => laneIndex.markDue('mail', 0)],
     ['its topic', (laneIndex) => laneIndex.markDue('mail')],
-    ['anything', (laneIndex) => laneIndex.markDue()],
-  ])('does not undo the arming of %s while the claim was under way', (_name, arm) => {
-    const laneIndex = bookOf(['mail', 0]);
-    settleWith(laneIndex, [], () => arm(laneIndex));
+    ['all lanes', (laneIndex) => laneIndex.markDue()],
+  ])('does not unmark lanes when %s was marked during the claim', (_name, arm) => {
+    const laneIndex = createIndex(['mail', 0]);
+    recordResult(laneIndex, [], () => arm(laneIndex));
 
     expect(namesOf(laneIndex.plan(topics, 10, NOW_MS))).toContain('mail 0');
   });
 
-  it('undoes the arming of before the claim, however often it was said', () => {
-    const laneIndex = bookOf(['mail', 0], ['mail', 0], ['mail', 0]);
-    settleWith(laneIndex, []);
+  it('unmarks lanes that were marked before the claim', () => {
+    const laneIndex = createIndex(['mail', 0], ['mail', 0], ['mail', 0]);
+    recordResult(laneIndex, []);
 
     expect(laneIndex.isAnyDue(topics, NOW_MS)).toBe(false);
   });
 
-  it('says nothing of lanes that were not asked', () => {
-    const laneIndex = bookOf(['mail', 0], ['mail', 1]);
+  it('changes no lane that was not in the plan', () => {
+    const laneIndex = createIndex(['mail', 0], ['mail', 1]);
     const limited = [roomFor('mail', 1)];
     const version = laneIndex.startRequest();
     laneIndex.recordClaim({ lanes: laneIndex.plan(limited, 10, NOW_MS), limit: 10 }, [], version);

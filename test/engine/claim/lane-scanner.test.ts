@@ -20,8 +20,8 @@ function waitingIn(topic: string, priority: number, dueInMs = 0): WaitingLane {
   return { topic, priority, dueInMs, isPaused: false };
 }
 
-/** How often each priority of a topic is looked at. */
-function coverOf(gaps: readonly LaneGap[], lanes: readonly LaneStart[], topic: string): number[] {
+/** How often a scan covers each priority of a topic. */
+function countCovers(gaps: readonly LaneGap[], lanes: readonly LaneStart[], topic: string): number[] {
   const own = gaps.filter((gap) => gap.topic === topic);
   const alone = lanes.filter((lane) => lane.topic === topic);
   return PRIORITIES.map(
@@ -31,14 +31,14 @@ function coverOf(gaps: readonly LaneGap[], lanes: readonly LaneStart[], topic: s
   );
 }
 
-/** The lanes a laneIndex knows of a topic. */
-function knownOf(laneIndex: LaneIndex, topic: string, usualPriority = 0): number[] {
+/** The priorities of a topic that the index knows. */
+function knownPriorities(laneIndex: LaneIndex, topic: string, usualPriority = 0): number[] {
   const lanes = laneIndex.starts([roomFor(topic, usualPriority)], 'full');
   return lanes.map(({ priority }) => priority).sort((a, b) => a - b);
 }
 
 describe('the gaps of a scan', () => {
-  it('lie on both sides of the usual lane, when nothing else is known', () => {
+  it('lie on both sides of the default lane when no other lane is known', () => {
     const laneIndex = new LaneIndex();
 
     expect(laneIndex.gaps([roomFor('mail')])).toEqual([
@@ -48,7 +48,7 @@ describe('the gaps of a scan', () => {
     expect(laneIndex.starts([roomFor('mail')], 'full')).toEqual([{ topic: 'mail', priority: 0, lowerBound: null }]);
   });
 
-  it('leave no empty gap at the ends, nor between neighbours', () => {
+  it('are never empty', () => {
     const laneIndex = new LaneIndex();
     [-1_000, 0, 1, 1_000].forEach((priority) => laneIndex.markDue('mail', priority));
 
@@ -58,7 +58,7 @@ describe('the gaps of a scan', () => {
     ]);
   });
 
-  it('cover, with the lanes, every priority of every topic exactly once, whatever lanes are known', () => {
+  it('cover, together with the known lanes, every priority exactly once', () => {
     const lanes = fc.array(fc.tuple(fc.constantFrom('mail', 'ship', 'other'), priorities), { maxLength: 12 });
 
     fc.assert(
@@ -69,71 +69,71 @@ describe('the gaps of a scan', () => {
         const gaps = laneIndex.gaps(rooms);
 
         for (const topic of ['mail', 'ship']) {
-          expect(new Set(coverOf(gaps, laneIndex.starts(rooms, 'full'), topic))).toEqual(new Set([1]));
+          expect(new Set(countCovers(gaps, laneIndex.starts(rooms, 'full'), topic))).toEqual(new Set([1]));
         }
         expect(gaps.every(({ topic, after, before }) => topic !== 'other' && before - after > 1)).toBe(true);
       }),
     );
   });
 
-  it('are cut by every known lane, so that none hides another', () => {
+  it('are split at every known lane', () => {
     const laneIndex = new LaneIndex();
     [5, -3].forEach((priority) => laneIndex.markDue('mail', priority));
 
-    expect(knownOf(laneIndex, 'mail')).toEqual([-3, 0, 5]);
+    expect(knownPriorities(laneIndex, 'mail')).toEqual([-3, 0, 5]);
   });
 });
 
-describe('what a scan has seen', () => {
+describe('the result of a scan', () => {
   const topics = [roomFor('mail'), roomFor('ship')];
 
-  it('adds lanes that were not known, and says whether there were any', () => {
+  it('adds unknown lanes and returns whether there were any', () => {
     const laneIndex = new LaneIndex();
     laneIndex.gaps(topics);
 
     expect(laneIndex.recordScan(topics, toLaneScan(waitingIn('mail', 7)), NOW_MS)).toBe(true);
     expect(laneIndex.recordScan(topics, toLaneScan(waitingIn('mail', 7), waitingIn('mail', 0)), NOW_MS)).toBe(false);
-    expect(knownOf(laneIndex, 'mail')).toEqual([0, 7]);
+    expect(knownPriorities(laneIndex, 'mail')).toEqual([0, 7]);
   });
 
-  it('forgets lanes in which nothing waits', () => {
+  it('removes empty lanes', () => {
     const laneIndex = new LaneIndex();
     laneIndex.recordScan(topics, toLaneScan(waitingIn('mail', 7), waitingIn('mail', 8), waitingIn('ship', 9)), NOW_MS);
     laneIndex.recordScan(topics, toLaneScan(waitingIn('mail', 8)), NOW_MS);
 
-    expect([knownOf(laneIndex, 'mail'), knownOf(laneIndex, 'ship')]).toEqual([[0, 8], [0]]);
+    expect([knownPriorities(laneIndex, 'mail'), knownPriorities(laneIndex, 'ship')]).toEqual([[0, 8], [0]]);
   });
 
-  it('never forgets the usual lane, nor one that was armed while the scan was under way', () => {
+  it('keeps the default lane, and lanes marked during the scan', () => {
     const laneIndex = new LaneIndex();
     const urgent = [roomFor('mail', -5)];
     laneIndex.gaps(urgent);
     laneIndex.markDue('mail', 3);
     laneIndex.recordScan(urgent, toLaneScan(), NOW_MS);
 
-    expect(knownOf(laneIndex, 'mail', -5)).toEqual([-5, 3]);
+    expect(knownPriorities(laneIndex, 'mail', -5)).toEqual([-5, 3]);
     expect(laneIndex.isAnyDue(urgent, NOW_MS)).toBe(true);
   });
 
-  it('says nothing of topics that were not asked for', () => {
+  it('changes no topic that was not scanned', () => {
     const laneIndex = new LaneIndex();
     laneIndex.recordScan(topics, toLaneScan(waitingIn('ship', 9, 50)), NOW_MS);
     laneIndex.recordScan([roomFor('mail')], toLaneScan(), NOW_MS);
 
-    expect(knownOf(laneIndex, 'ship')).toEqual([0, 9]);
+    expect(knownPriorities(laneIndex, 'ship')).toEqual([0, 9]);
     expect(laneIndex.nextDueAtMs(topics)).toBe(NOW_MS + 50);
   });
 });
 
-describe('when the next job is due', () => {
+describe('nextDueAtMs', () => {
   const topics = [roomFor('mail'), roomFor('ship')];
 
-  it('is not known of an empty laneIndex', () => {
+  it('is Infinity for an empty index', () => {
     expect(new LaneIndex().nextDueAtMs(topics)).toBe(Infinity);
     expect(new LaneIndex().nextDueAtMs([])).toBe(Infinity);
   });
 
-  it('is the earliest of all lanes of the topics asked for', () => {
+  it('is the earliest time of all lanes of the given topics', () => {
     const laneIndex = new LaneIndex();
     laneIndex.recordScan(
       topics,
@@ -145,7 +145,7 @@ describe('when the next job is due', () => {
     expect(laneIndex.nextDueAtMs([roomFor('mail')])).toBe(NOW_MS + 300);
   });
 
-  it('is corrected by the next scan, in both directions', () => {
+  it('follows the next scan in both directions', () => {
     const laneIndex = new LaneIndex();
     laneIndex.recordScan(topics, toLaneScan(waitingIn('mail', 7, 300)), NOW_MS);
     laneIndex.recordScan(topics, toLaneScan(waitingIn('mail', 7, 900)), NOW_MS);
@@ -155,7 +155,7 @@ describe('when the next job is due', () => {
     expect(laneIndex.nextDueAtMs(topics)).toBe(Infinity);
   });
 
-  it('makes something due when it has come', () => {
+  it('makes its lane due when the time comes', () => {
     const laneIndex = new LaneIndex();
     laneIndex.recordScan(topics, toLaneScan(waitingIn('mail', 7, 300)), NOW_MS);
 
@@ -171,14 +171,14 @@ describe('a scan of all lanes and gaps', () => {
     dueAtMs: fc.nat({ max: 50 }),
   });
 
-  it('finds a due job behind delayed ones of more urgent lanes, however many they are', () => {
+  it('finds a due job behind any number of delayed jobs in more urgent lanes', () => {
     fc.assert(
       fc.property(fc.array(jobs, { maxLength: 20 }), (waiting) => {
         const rooms = [roomFor('mail'), roomFor('ship')];
         const laneIndex = new LaneIndex();
         const table = new WaitingJobs(laneIndex);
         waiting.forEach((job) => table.add(job, 'nothing'));
-        table.look(rooms);
+        table.scanAll(rooms);
 
         expect(laneIndex.nextDueAtMs(rooms)).toBe(Math.min(Infinity, ...waiting.map(({ dueAtMs }) => dueAtMs)));
         expect(laneIndex.isAnyDue(rooms, 0)).toBe(waiting.some(({ dueAtMs }) => dueAtMs === 0));
@@ -187,13 +187,13 @@ describe('a scan of all lanes and gaps', () => {
   });
 });
 
-describe('a laneIndex that is asked, told and scanned by turns', () => {
+describe('a lane index with random claims, announcements and scans', () => {
   const newJobs = fc.record({
     topic: fc.constantFrom('mail', 'ship'),
     priority: priorities,
     dueAtMs: fc.nat({ max: 50 }),
   });
-  /** Some jobs are announced by lane, some by topic, some not at all; some come while a claim is under way. */
+  /** Jobs are announced by lane, by topic or not at all; some arrive during a claim. */
   const steps = fc.record({
     jobs: fc.array(newJobs, { maxLength: 4 }),
     announce: fc.constantFrom('lane', 'topic', 'anything', 'nothing'),
@@ -202,7 +202,7 @@ describe('a laneIndex that is asked, told and scanned by turns', () => {
     mailRoom: fc.integer({ min: 1, max: 4 }),
   });
 
-  it('leads to every due job, whatever came when and whether it was announced', () => {
+  it('finds every due job, announced or not', () => {
     fc.assert(
       fc.property(fc.array(steps, { maxLength: 15 }), (history) => {
         const jobs = new WaitingJobs(new LaneIndex());
@@ -215,7 +215,7 @@ describe('a laneIndex that is asked, told and scanned by turns', () => {
     );
   });
 
-  it('leads to an announced job by the next claim, without a scan, even when it came during a claim', () => {
+  it('claims an announced job with the next claim, without a scan, even when it came during a claim', () => {
     fc.assert(
       fc.property(fc.array(steps, { maxLength: 5 }), newJobs, (history, job) => {
         const jobs = new WaitingJobs(new LaneIndex());

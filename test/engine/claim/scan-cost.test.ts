@@ -3,7 +3,7 @@ import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 const REST_MAX_MS = 1_000;
 
-function costOf(...tookMs: number[]): { cost: ScanCost; clock: VirtualClock } {
+function createCost(...tookMs: number[]): { cost: ScanCost; clock: VirtualClock } {
   const clock = new VirtualClock();
   const cost = new ScanCost(clock, REST_MAX_MS);
   for (const ms of tookMs) {
@@ -13,7 +13,7 @@ function costOf(...tookMs: number[]): { cost: ScanCost; clock: VirtualClock } {
   return { cost, clock };
 }
 
-describe('the cost of full looks', () => {
+describe('the cost of full scans', () => {
   it.each<[tookMs: number[], isHigh: boolean]>([
     [[], false],
     [[64], false],
@@ -23,12 +23,12 @@ describe('the cost of full looks', () => {
     [[64, 64, 5], false],
     [[5, 64, 64], true],
     [[64, 5, 64], false],
-  ])('after looks of %j ms is high: %s', (tookMs, isHigh) => {
-    expect(costOf(...tookMs).cost.isHigh).toBe(isHigh);
+  ])('after scans of %j ms is high: %s', (tookMs, isHigh) => {
+    expect(createCost(...tookMs).cost.isHigh).toBe(isHigh);
   });
 
-  it('takes a twentieth of the time at most', async () => {
-    const { cost, clock } = costOf(10, 10);
+  it('allows full scans for at most a twentieth of the time', async () => {
+    const { cost, clock } = createCost(10, 10);
     expect(cost.fullScanInMs).toBe(200);
     await clock.advance(150);
     expect(cost.fullScanInMs).toBe(50);
@@ -36,19 +36,19 @@ describe('the cost of full looks', () => {
     expect(cost.fullScanInMs).toBe(0);
   });
 
-  it('is borne more often when the looks would be too rare otherwise', () => {
-    expect(costOf(640, 640).cost.fullScanInMs).toBe(REST_MAX_MS);
+  it('allows a full scan at least once per interval', () => {
+    expect(createCost(640, 640).cost.fullScanInMs).toBe(REST_MAX_MS);
   });
 
-  it('counts the rest from when a look was asked for, so that a look without an answer is not asked for at once again', async () => {
-    const { cost, clock } = costOf(10, 10);
+  it('counts the pause from the start of a scan, so that a failed scan is not repeated at once', async () => {
+    const { cost, clock } = createCost(10, 10);
     await clock.advance(500);
     cost.recordStart();
     expect(cost.fullScanInMs).toBe(200);
   });
 
-  it('is forgotten when somebody wants to know for sure', () => {
-    const { cost } = costOf(64, 64);
+  it('is low after a reset', () => {
+    const { cost } = createCost(64, 64);
     cost.reset();
     expect(cost.isHigh).toBe(false);
   });

@@ -1,7 +1,7 @@
 import type { Claim } from '../../../lib/core/job.js';
 import type { TopicCapacity } from '../../../lib/engine/claim/claim-capacity.js';
 import type { LaneScan } from '../../../lib/store/job-store.js';
-import { claimOf } from './waiting-jobs.js';
+import { toClaim } from './waiting-jobs.js';
 
 /*
  * One lane, of the topic `mail`, and what claims and scans say of it.
@@ -13,7 +13,7 @@ export const rooms: readonly TopicCapacity[] = [{ topic: 'mail', available: LIMI
 
 /** A claimed job that was due then. */
 export function claimed(dueAtMs: number, claimedAtMs = NOW_MS): Claim {
-  const claim = claimOf({ topic: 'mail', priority: 0 });
+  const claim = toClaim({ topic: 'mail', priority: 0 });
   return { ...claim, runAt: new Date(dueAtMs), waitedMs: claimedAtMs - dueAtMs };
 }
 

@@ -10,7 +10,7 @@ export interface WaitingJob {
   readonly dueAtMs: number;
 }
 
-/** How much is said of a job that has come. */
+/** How a new job is announced. */
 export type Announcement = 'lane' | 'topic' | 'anything' | 'nothing';
 
 export interface Step {
@@ -25,7 +25,7 @@ const STEP_MS = 5;
 /** After this all jobs are due. */
 const END_MS = 100;
 
-/** Jobs that wait, with a laneIndex of them: what is claimed is what the laneIndex asks for, in no more words than lanes and gaps. */
+/** A table of waiting jobs with a lane index: claims and scans use only the lanes and gaps of the index. */
 export class WaitingJobs {
   private jobs: WaitingJob[] = [];
   private nowMs = 0;
@@ -36,7 +36,7 @@ export class WaitingJobs {
     return this.jobs.length;
   }
 
-  /** Some jobs come, before a claim or while it is under way, and time goes on. */
+  /** Adds jobs before or during a claim, and moves the time. */
   play({ jobs, announce, isDuringClaim, limit, mailRoom }: Step): void {
     const arrive = (): void => jobs.forEach((job) => this.add(job, announce));
     if (!isDuringClaim) arrive();
@@ -51,41 +51,41 @@ export class WaitingJobs {
     if (announce === 'anything') this.laneIndex.markDue();
   }
 
-  /** One claim by the plan of the laneIndex; answers how many jobs it took. */
+  /** One planned claim. Returns how many jobs it took. */
   claim({ limit, mailRoom, during }: { limit: number; mailRoom: number; during?: () => void }): number {
     const version = this.laneIndex.startRequest();
-    const lanes = this.laneIndex.plan(roomsOf(limit, mailRoom), limit, this.nowMs);
+    const lanes = this.laneIndex.plan(capacities(limit, mailRoom), limit, this.nowMs);
     const claims = this.take(lanes, limit);
     during?.();
     this.laneIndex.recordClaim({ lanes, limit }, claims, version);
     return claims.length;
   }
 
-  /** Claims until the laneIndex sees nothing due, with a scan whenever it does not know of any; answers the rounds it took. */
+  /** Claims until no job is due, with a scan whenever a claim returned none. Returns the number of claims. */
   drain(): number {
-    const rooms = roomsOf(4, 2);
+    const topics = capacities(4, 2);
     this.nowMs = END_MS;
-    let rounds = 0;
+    let claims = 0;
     let isScanned = false;
-    while (!isScanned || this.laneIndex.isAnyDue(rooms, this.nowMs)) {
-      rounds += 1;
+    while (!isScanned || this.laneIndex.isAnyDue(topics, this.nowMs)) {
+      claims += 1;
       isScanned = this.claim({ limit: 4, mailRoom: 2 }) === 0;
-      if (isScanned) this.look(rooms);
-      if (rounds > 1_000) break;
+      if (isScanned) this.scanAll(topics);
+      if (claims > 1_000) break;
     }
-    return rounds;
+    return claims;
   }
 
-  /** One scan. */
-  look(rooms: readonly TopicCapacity[]): void {
+  /** One full scan. */
+  scanAll(topics: readonly TopicCapacity[]): void {
     this.laneIndex.recordScan(
-      rooms,
-      this.scan(this.laneIndex.gaps(rooms), this.laneIndex.starts(rooms, 'full')),
+      topics,
+      this.scan(this.laneIndex.gaps(topics), this.laneIndex.starts(topics, 'full')),
       this.nowMs,
     );
   }
 
-  /** Removes due jobs lane by lane. */
+  /** Removes due jobs, lane by lane. */
   private take(lanes: readonly Lane[], limit: number): Claim[] {
     const taken: WaitingJob[] = [];
     for (const lane of lanes) {
@@ -93,7 +93,7 @@ export class WaitingJobs {
       taken.push(...due.slice(0, Math.min(lane.limit, limit - taken.length)));
     }
     this.jobs = this.jobs.filter((job) => !taken.includes(job));
-    return taken.map(claimOf);
+    return taken.map(toClaim);
   }
 
   /** The first job of each priority in each gap, and of each lane. */
@@ -109,13 +109,13 @@ export class WaitingJobs {
   }
 }
 
-/** What a scan says that found these, at no cost. */
+/** The result of a scan that found these lanes. */
 export function toLaneScan(...waiting: WaitingLane[]): LaneScan {
   return { waiting, at: new Date(0), tookMs: 0 };
 }
 
-/** A claim of a job, with whatever a laneIndex does not look at left empty. */
-export function claimOf({ topic, priority }: Pick<WaitingJob, 'topic' | 'priority'>): Claim {
+/** A claimed job. The lane index uses only its topic and priority. */
+export function toClaim({ topic, priority }: Pick<WaitingJob, 'topic' | 'priority'>): Claim {
   return {
     id: 'id',
     attempt: 1,
@@ -138,7 +138,7 @@ function isIn(job: WaitingJob, lane: Lane): boolean {
   return job.topic === lane.topic && job.priority === lane.priority;
 }
 
-function roomsOf(limit: number, mailRoom: number): TopicCapacity[] {
+function capacities(limit: number, mailRoom: number): TopicCapacity[] {
   return [
     { topic: 'mail', available: Math.min(mailRoom, limit), defaultPriority: 0 },
     { topic: 'ship', available: limit, defaultPriority: -7 },
