@@ -16,9 +16,11 @@ import type { JobsLogger } from '../core/logger.js';
 import { guardLogger, silentLogger } from '../core/logger.js';
 import type { JobsOptions, JobsSettings } from '../core/options.js';
 import { readJobsOptions } from '../core/options.js';
-import { Pruner } from './maintain/pruner.js';
+import { MetricsPruner, Pruner } from './maintain/pruner.js';
 import { Rescuer } from './maintain/rescuer.js';
 import { MetricsRecorder } from './maintain/metrics-recorder.js';
+import { UnhandledTopicsCheck } from './maintain/unhandled-topics.js';
+import { WorkerPresence } from './maintain/worker-presence.js';
 import { JobRunner } from './run/job-runner.js';
 import { BulkActions } from './admin/bulk-actions.js';
 import { Dispatcher } from './claim/dispatcher.js';
@@ -104,7 +106,7 @@ export class JobsEngine {
   private readonly enqueuer: Enqueuer;
   private readonly dispatcher: Dispatcher;
   private readonly idleWatch: IdleWatch;
-  private readonly metrics: MetricsRecorder;
+  private readonly presence: WorkerPresence;
   private readonly lifecycle: EngineLifecycle;
 
   /** @throws InvalidOptionsError for an unknown option, a bad value, or two options that contradict each other. */
@@ -128,8 +130,8 @@ export class JobsEngine {
     this.stats = new QueueStats(quietParts);
     this.errors = new ErrorStats(quietParts);
     this.changes = new ChangeFeed({ ...quietParts, stats: this.stats });
-    this.metrics = new MetricsRecorder(quietParts);
-    const { stream, stats, changes, metrics } = this;
+    const metrics = new MetricsRecorder(quietParts);
+    const { stream, stats, changes } = this;
     const emit = (event: JobEvent): void => {
       logOperation(logger, event);
       metrics.record(event);
@@ -148,8 +150,18 @@ export class JobsEngine {
     this.bulk = new BulkActions({ ...parts, actions });
     this.topics = new TopicAdmin({ ...parts, stats, dispatcher, changes });
     this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, runner });
-    const loops = { chores: [new Rescuer(parts), new Pruner(parts)], records: [metrics] };
-    this.lifecycle = new EngineLifecycle({ ...parts, completer, heartbeat, runner, dispatcher, ...loops });
+    this.presence = new WorkerPresence(parts);
+    const maintenance = [
+      new Rescuer(parts),
+      new Pruner(parts),
+      new MetricsPruner(parts),
+      new UnhandledTopicsCheck(parts),
+    ];
+    const recorders = [metrics, this.presence];
+    this.lifecycle = new EngineLifecycle({
+      ...parts,
+      ...{ completer, heartbeat, runner, dispatcher, maintenance, recorders },
+    });
   }
 
   get database(): 'postgres' | 'sqlite' {
@@ -195,7 +207,7 @@ export class JobsEngine {
    */
   register(topic: TopicLike, run: JobHandlerFunction, options?: JobHandlerOptions, source?: string): void {
     this.registry.register(topic, run, options, source);
-    this.metrics.noteTopics();
+    this.presence.update();
     this.dispatcher.wake(toTopicName(topic));
   }
 

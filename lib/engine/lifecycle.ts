@@ -1,64 +1,49 @@
-import type { Clock } from '../core/clock.js';
 import { endsWithin } from '../core/clock.js';
 import { QueueUnavailableError } from '../core/errors.js';
-import type { JobsLogger } from '../core/logger.js';
-import type { JobsSettings } from '../core/options.js';
-import type { JobStore } from '../store/job-store.js';
-import type { JobRunner } from './run/job-runner.js';
 import type { Dispatcher } from './claim/dispatcher.js';
-import type { HandlerRegistry } from './handler-registry.js';
-import type { Heartbeat } from './run/heartbeat.js';
 import { runDetached } from './detached-context.js';
+import type { EngineParts } from './engine-parts.js';
 import type { Completer } from './run/completer.js';
+import type { Heartbeat } from './run/heartbeat.js';
+import type { JobRunner } from './run/job-runner.js';
 
-/** Work in the background. */
+/** Work in the background. `start` and `stop` may be called more than once. */
 export interface Loop {
   start(): void;
   stop(): Promise<void>;
 }
 
-export interface WorkerLifecycleOptions {
-  readonly clock: Clock;
-  readonly logger: JobsLogger;
-  readonly store: JobStore;
-  readonly role: JobsSettings['role'];
-  readonly shutdownTimeoutMs: number;
-  readonly registry: HandlerRegistry;
+type LifecycleParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'registry' | 'role' | 'shutdownTimeoutMs'> & {
   readonly completer: Completer;
   readonly heartbeat: Heartbeat;
   readonly runner: JobRunner;
   readonly dispatcher: Dispatcher;
-  /** What looks after the table, and ends as soon as the process is to. */
-  readonly chores: readonly Loop[];
-  /** What writes down what attempts came to, and ends after them. */
-  readonly records: readonly Loop[];
-}
+  /** Stop as soon as shutdown begins. */
+  readonly maintenance: readonly Loop[];
+  /** Write what attempts did. Stop after the last attempt. */
+  readonly recorders: readonly Loop[];
+};
 
-/**
- * How long a process that ends waits for handlers that were told to end, and for what is to reach the table: outcomes of aborted
- * attempts, then new jobs.
- */
+/** How long shutdown waits for aborted handlers to return, then for their outcomes, then for new jobs to be stored. */
 export const RELEASE_GRACE_MS = 2_000;
 
-/** Starts and stops what claims and runs jobs in this process, one after another. */
+/** Starts and stops the loops of this process. One call of `start` or `stop` runs at a time. */
 export class EngineLifecycle {
   private stopListening: (() => Promise<void>) | undefined;
   private isRunning = false;
   private isClosed = false;
-  private turn: Promise<void> = Promise.resolve();
+  private lastCall: Promise<void> = Promise.resolve();
 
-  constructor(private readonly options: WorkerLifecycleOptions) {}
+  constructor(private readonly parts: LifecycleParts) {}
 
-  /** Harmless when it runs already, and in a producer. @throws QueueUnavailableError after `close`. */
+  /** Does nothing when it runs already, or in a producer. @throws QueueUnavailableError after `close`. */
   start(): Promise<void> {
-    return this.inTurn(async () => {
+    return this.runExclusive(async () => {
       if (this.isClosed) {
-        throw new QueueUnavailableError(
-          'the queue has been closed together with its application, and cannot start again',
-        );
+        throw new QueueUnavailableError('the queue was closed with its application and cannot start again');
       }
       if (this.isRunning) {
-        this.claimAgain();
+        this.resumeClaiming();
       } else {
         this.isRunning = true;
         await this.startAll().catch(async (error: unknown) => {
@@ -70,14 +55,14 @@ export class EngineLifecycle {
     });
   }
 
-  /** At once; what runs goes on. Until `start`. */
+  /** Stops claiming at once, until `start`. Running handlers go on. */
   stopClaiming(): void {
-    void this.options.dispatcher.stop();
+    void this.parts.dispatcher.stop();
   }
 
-  /** Harmless when it is stopped already. */
+  /** Does nothing when it is stopped already. */
   stop(): Promise<void> {
-    return this.inTurn(async () => {
+    return this.runExclusive(async () => {
       if (this.isRunning) {
         await this.stopAll();
         this.isRunning = false;
@@ -92,14 +77,14 @@ export class EngineLifecycle {
   }
 
   private async startAll(): Promise<void> {
-    const { role, registry, logger, completer, heartbeat, dispatcher, chores, records, store } = this.options;
+    const { role, registry, logger, completer, heartbeat, dispatcher, maintenance, recorders, store } = this.parts;
     if (role === 'producer') {
       logger.log("role 'producer': runs no jobs");
       return;
     }
     registry.describe(logger);
     completer.start();
-    for (const loop of [heartbeat, dispatcher, ...chores, ...records]) {
+    for (const loop of [heartbeat, dispatcher, ...maintenance, ...recorders]) {
       loop.start();
     }
     this.stopListening = await store.listen({
@@ -108,39 +93,39 @@ export class EngineLifecycle {
     });
   }
 
-  private claimAgain(): void {
-    const { role, completer, dispatcher } = this.options;
+  private resumeClaiming(): void {
+    const { role, completer, dispatcher } = this.parts;
     if (role !== 'producer') {
       completer.start();
       dispatcher.start();
     }
   }
 
-  /** Bounded as a whole: a loop that hangs in a silent network is left alone, and ends by itself. */
+  /** Every wait is bounded: a loop that hangs on a dead connection ends by itself later. */
   private async stopAll(): Promise<void> {
-    const { clock, logger, shutdownTimeoutMs, heartbeat, runner, dispatcher, chores, records } = this.options;
+    const { clock, logger, shutdownTimeoutMs, heartbeat, runner, dispatcher, maintenance, recorders } = this.parts;
     const drained = dispatcher.stop().then(() => runner.allSettled());
-    const others = Promise.all([this.stopListening?.(), ...chores.map((loop) => loop.stop())]);
+    const others = Promise.all([this.stopListening?.(), ...maintenance.map((loop) => loop.stop())]);
     this.stopListening = undefined;
     if (await endsWithin(clock, shutdownTimeoutMs, drained)) {
-      // Who lost a lease or took too long has been told to end, and may be about to: with the connections still open.
+      // Handlers that timed out or lost their lease were aborted before. They may still use the connections.
       await endsWithin(clock, Math.min(RELEASE_GRACE_MS, shutdownTimeoutMs), runner.allReturned());
     } else {
       logger.warn(
-        `shutdownTimeout (${shutdownTimeoutMs} ms) is over, handlers at work: ${runner.count}; they are aborted and their jobs released`,
+        `shutdownTimeout (${shutdownTimeoutMs} ms) is over; aborting ${runner.count} running handlers and releasing their jobs`,
       );
       runner.abortAll();
       await endsWithin(clock, RELEASE_GRACE_MS, drained);
       runner.abandon();
     }
-    const ends = Promise.all([others, heartbeat.stop(), ...records.map((loop) => loop.stop())]);
+    const ends = Promise.all([others, heartbeat.stop(), ...recorders.map((loop) => loop.stop())]);
     await endsWithin(clock, RELEASE_GRACE_MS, ends);
   }
 
-  /** What starts here goes on when the caller, and the transaction he may be in, are long gone. */
-  private inTurn(work: () => Promise<void>): Promise<void> {
-    const result = runDetached(() => this.turn.then(work));
-    this.turn = result.catch(() => undefined);
+  /** Runs calls one after another, outside the caller's async context and its transaction. */
+  private runExclusive(work: () => Promise<void>): Promise<void> {
+    const result = runDetached(() => this.lastCall.then(work));
+    this.lastCall = result.catch(() => undefined);
     return result;
   }
 }

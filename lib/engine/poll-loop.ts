@@ -7,6 +7,8 @@ export interface PollLoopOptions {
   /** Names the loop in the log. */
   readonly name: string;
   readonly intervalMs: number;
+  /** How long to sleep before the first pass. Default 0. */
+  readonly initialDelayMs?: number;
   /** One pass of the loop. May return the time to sleep in milliseconds; the default is the interval, with jitter. */
   readonly work: () => Promise<number | void>;
   readonly clock: Clock;
@@ -71,6 +73,9 @@ export class PollLoop {
   private async loop(generation: number): Promise<void> {
     this.isLooping = true;
     const isCurrent = (): boolean => !this.isStopped && generation === this.generation;
+    if (this.options.initialDelayMs) {
+      await this.sleep(this.options.initialDelayMs);
+    }
     while (isCurrent()) {
       this.isWoken = false;
       const sleepMs = await this.runOnce();

@@ -189,7 +189,7 @@ describe.each(sharedKinds)('the operation log of a rescue on $label', (kind) => 
     await app.event('rescued', id);
     end.resolve();
     await app.event('lease_lost', id);
-    expect(apps.log.of('warn')).toContainEqual(textLike("^took over jobs whose leases ended: 'work' \\(1\\); "));
+    expect(apps.log.of('warn')).toContainEqual(textLike("^rescued jobs whose leases expired: 'work' \\(1\\); "));
     const lines = linesOf(apps.log.of('debug'), id);
     expect(lines).toContainEqual(textLike('^rescued work ID attempt 1 retries 1$'));
     expect(lines).toContainEqual(textLike(RegExp(`^lease_lost work ID attempt 1 in ${ms}$`)));

@@ -1,136 +1,166 @@
 import { toErrorMessage } from '../../core/error-text.js';
 import type { JobEvent } from '../../core/job-events.js';
+import type { Histogram } from '../../core/run-times.js';
+import { addHistogram, addTime } from '../../core/run-times.js';
+import type { RollupEntry } from '../../store/report-store.js';
+import { ALL_TOPICS } from '../../store/report-store.js';
 import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
-import { UnhandledTopicsCheck } from './unhandled-topics.js';
-import { isTallied, MetricsBuffer } from './metrics-buffer.js';
 
-type MetricsRecorderParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'worker' | 'registry'>;
+type MetricsRecorderParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'worker'>;
 
-const RECORD_INTERVAL_MS = 1_000;
-const NOTE_INTERVAL_MS = 20_000;
-const LOOK_INTERVAL_MS = 60_000;
-const PRUNE_INTERVAL_MS = 600_000;
+const INTERVAL_MS = 1_000;
 
 /**
- * Writes down what finished in this process, for the reports of all: once a second while anything does, one row for each
- * topic and minute. No two processes write the same row. A process that crashes takes its last second with it; a record
- * whose answer was lost as its minute ended may count twice.
+ * Writes the metrics of this process: what started and finished, one row for each topic and minute. It writes once a second,
+ * and nothing while no job runs. Each process writes its own rows.
  *
- * It also says which topics have a handler here, and looks once a minute for those that have one nowhere.
+ * A crash loses the last second. When an answer is lost at the end of a minute, that write may count twice.
  */
 export class MetricsRecorder {
   private readonly loop: PollLoop;
-  /** What finished in the minute that was recorded last, and is recorded. */
-  private totals = new MetricsBuffer();
-  /** What finished since the last record. */
-  private since = new MetricsBuffer();
+  /** The minute of the last write, and what was written for it. */
   private minute: Date | null = null;
-  private notedAtMs = -Infinity;
-  private lookedAtMs: number;
-  private prunedAtMs: number;
-  private readonly orphans: UnhandledTopicsCheck;
+  private totals = new MetricsBuffer();
+  /** Not written yet. */
+  private buffer = new MetricsBuffer();
 
-  constructor(private readonly options: MetricsRecorderParts) {
-    // Many processes that start together neither look nor prune together.
-    const share = options.random();
-    this.lookedAtMs = options.clock.now() - LOOK_INTERVAL_MS * share;
-    this.prunedAtMs = options.clock.now() - PRUNE_INTERVAL_MS * share;
-    this.orphans = new UnhandledTopicsCheck(options);
+  constructor(private readonly parts: MetricsRecorderParts) {
     this.loop = new PollLoop({
-      ...options,
-      name: 'recording of statistics',
-      intervalMs: RECORD_INTERVAL_MS,
-      work: () => this.round(),
+      ...parts,
+      name: 'recording of metrics',
+      intervalMs: INTERVAL_MS,
+      work: () => this.write(),
     });
   }
 
   start(): void {
-    this.notedAtMs = -Infinity;
     this.loop.start();
   }
 
-  /** Writes down what is left, and takes this process off the list. A failure costs a second of statistics. */
+  /** Writes what is left. A failure loses a second of metrics. */
   async stop(): Promise<void> {
-    const { store, worker, logger } = this.options;
     await this.loop.stop();
     try {
       await this.write();
-      await store.reports.forgetWorker(worker);
     } catch (error) {
-      logger.debug(`the last statistics were not recorded: ${toErrorMessage(error)}`);
+      this.parts.logger.debug(`could not record the last metrics: ${toErrorMessage(error)}`);
     }
   }
 
-  /** Takes note of an event of this process. */
   record(event: JobEvent): void {
-    if (isTallied(event)) {
-      this.since.add(event);
-    }
-  }
-
-  /** The topics have changed: others are told with the next round. */
-  noteTopics(): void {
-    this.notedAtMs = -Infinity;
-  }
-
-  private async round(): Promise<void> {
-    const { clock, store } = this.options;
-    await this.write();
-    if (clock.now() - this.notedAtMs >= NOTE_INTERVAL_MS) {
-      await this.note();
-    }
-    if (clock.now() - this.lookedAtMs >= LOOK_INTERVAL_MS) {
-      await this.orphans.look();
-      this.lookedAtMs = clock.now();
-    }
-    if (clock.now() - this.prunedAtMs >= PRUNE_INTERVAL_MS) {
-      await store.reports.pruneReports();
-      this.prunedAtMs = clock.now();
-    }
-  }
-
-  private async note(): Promise<void> {
-    const { clock, store, worker, registry } = this.options;
-    // Before it is answered: topics may change meanwhile.
-    this.notedAtMs = clock.now();
-    try {
-      await store.reports.noteWorker(
-        worker,
-        registry.claimable().map(({ topic }) => topic),
-      );
-    } catch (error) {
-      this.noteTopics();
-      throw error;
+    if (isMetric(event)) {
+      this.buffer.add(event);
     }
   }
 
   private async write(): Promise<void> {
-    if (this.since.isEmpty) {
+    if (this.buffer.isEmpty) {
       return;
     }
-    const recorded = this.since;
-    const totals = joined(this.totals, recorded);
-    this.since = new MetricsBuffer();
+    const since = this.buffer;
+    const totals = merge(this.totals, since);
+    this.buffer = new MetricsBuffer();
     try {
-      const minute = await this.options.store.reports.recordRollup({
-        worker: this.options.worker,
+      const minute = await this.parts.store.reports.recordRollup({
+        worker: this.parts.worker,
         minute: this.minute,
         totals: totals.entries(),
-        since: recorded.entries(),
+        since: since.entries(),
       });
-      this.totals = minute.getTime() === this.minute?.getTime() ? totals : recorded;
+      this.totals = minute.getTime() === this.minute?.getTime() ? totals : since;
       this.minute = minute;
     } catch (error) {
-      this.since = joined(recorded, this.since);
+      this.buffer = merge(since, this.buffer);
       throw error;
     }
   }
 }
 
-function joined(first: MetricsBuffer, second: MetricsBuffer): MetricsBuffer {
-  const book = new MetricsBuffer();
-  book.addAll(first);
-  book.addAll(second);
-  return book;
+interface TopicMetrics {
+  completed: number;
+  failed: number;
+  started: number;
+  runMs: number;
+  waitMs: number;
+  histogram: Histogram;
+}
+
+/** Counts what started and finished, by topic. */
+export class MetricsBuffer {
+  private readonly byTopic = new Map<string, TopicMetrics>();
+
+  get isEmpty(): boolean {
+    return this.byTopic.size === 0;
+  }
+
+  add(event: JobEvent): void {
+    addEvent(this.of(event.topic), event);
+  }
+
+  addAll(other: MetricsBuffer): void {
+    other.byTopic.forEach((metrics, topic) => addMetrics(this.of(topic), metrics));
+  }
+
+  /** Returns a copy: one entry for each topic, and one for all of them. */
+  entries(): RollupEntry[] {
+    if (this.isEmpty) {
+      return [];
+    }
+    const all = emptyMetrics();
+    this.byTopic.forEach((metrics) => addMetrics(all, metrics));
+    const each = [...this.byTopic].map(([topic, metrics]) => ({
+      topic,
+      ...metrics,
+      histogram: { ...metrics.histogram },
+    }));
+    return [...each, { topic: ALL_TOPICS, ...all }];
+  }
+
+  private of(topic: string): TopicMetrics {
+    let metrics = this.byTopic.get(topic);
+    if (!metrics) {
+      metrics = emptyMetrics();
+      this.byTopic.set(topic, metrics);
+    }
+    return metrics;
+  }
+}
+
+/** Whether metrics count such an event. */
+export function isMetric({ type }: JobEvent): boolean {
+  return type === 'started' || type === 'completed' || type === 'failed';
+}
+
+function merge(first: MetricsBuffer, second: MetricsBuffer): MetricsBuffer {
+  const both = new MetricsBuffer();
+  both.addAll(first);
+  both.addAll(second);
+  return both;
+}
+
+function emptyMetrics(): TopicMetrics {
+  return { completed: 0, failed: 0, started: 0, runMs: 0, waitMs: 0, histogram: {} };
+}
+
+function addMetrics(metrics: TopicMetrics, other: TopicMetrics): void {
+  metrics.completed += other.completed;
+  metrics.failed += other.failed;
+  metrics.started += other.started;
+  metrics.runMs += other.runMs;
+  metrics.waitMs += other.waitMs;
+  addHistogram(metrics.histogram, other.histogram);
+}
+
+function addEvent(metrics: TopicMetrics, event: JobEvent): void {
+  if (event.type === 'started') {
+    metrics.started += 1;
+    metrics.waitMs += event.waitedMs;
+  } else if (event.type === 'failed') {
+    metrics.failed += 1;
+  } else if (event.type === 'completed') {
+    metrics.completed += 1;
+    metrics.runMs += event.durationMs ?? 0;
+    addTime(metrics.histogram, event.durationMs ?? 0);
+  }
 }

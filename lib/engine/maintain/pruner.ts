@@ -1,59 +1,53 @@
-import type { Clock } from '../../core/clock.js';
 import { DatabaseRefusedError } from '../../core/errors.js';
-import type { JobsLogger } from '../../core/logger.js';
 import type { Retention } from '../../core/options.js';
+import type { PrunedPage } from '../../store/job-store.js';
+import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
-import type { JobStore, PrunedPage } from '../../store/job-store.js';
 
-export interface PrunerOptions {
-  readonly store: JobStore;
-  readonly clock: Clock;
-  readonly logger: JobsLogger;
-  readonly random: () => number;
-  readonly retention: Retention;
-}
+type PrunerParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'retention'>;
 
 const INTERVAL_MIN_MS = 1_000;
 const INTERVAL_MAX_MS = 60_000;
 const PAGE_ROWS = 1_000;
-/** Others want the disk and the lock too; and of a statement that was refused the locks may be there for a moment still. */
+/** Between pages: other statements need the disk and the lock too. */
 const PAUSE_MS = 50;
-/** Rows without anything to delete, before others have their turn. */
+/** Rests after this many rows without one to delete. */
 const IDLE_ROWS_MAX = 20 * PAGE_ROWS;
-/** So much longer than it took to look at those it rests: however many rows are kept, the looks of a worker cost a hundredth of a core. */
-const IDLE_REST_FACTOR = 100;
-/** However small it is, a page costs as much as so many rows. */
+/** Rests this many times as long as it read. Reading costs a worker 1 % of a core, however many rows are kept. */
+const REST_FACTOR = 100;
+/** The smallest page costs as much as this many rows. */
 const PAGE_COST_ROWS = 100;
 
-/** Rows that the database refused to delete are tried again after so long, and so are all beyond so many. */
-const HELD_MS = 3_600_000;
-const HELD_MAX = 1_000;
+/** Rows that the database refused to delete are tried again after this time. */
+const REFUSED_MS = 3_600_000;
+const REFUSED_MAX = 1_000;
 
 const KEEP_ALL: Retention = { completed: false, failed: false, cancelled: false };
 
 /**
- * Deletes finished jobs over their age, in small pages from the oldest on, so that no lock is held for long. A row that the
- * database refuses to delete, since one of the application's refers to it, is found by smaller and smaller pages, and left
- * alone for an hour.
+ * Deletes finished jobs over their age, oldest first, in small pages, so that no lock is held for long.
+ *
+ * When the database refuses a page, because a row of the application refers to a job, smaller pages find that job. It is
+ * skipped for an hour.
  */
 export class Pruner {
   private readonly loop: PollLoop;
   private readonly intervalMs: number;
   private after: string | null = null;
-  /** How many rows the next page has: half as many when the database refused one. */
+  /** Size of the next page: half of one that the database refused. */
   private rows = PAGE_ROWS;
-  /** Looked at since something was deleted, and how long that took. */
+  /** Read since the last deletion, and how long that took. */
   private idleRows = 0;
   private idleMs = 0;
-  /** Jobs that the database refused to delete, and since when those are kept out of its way. */
-  private readonly held = new Set<string>();
-  private heldSinceMs = -Infinity;
+  /** Ids of jobs that the database refused to delete. */
+  private readonly refused = new Set<string>();
+  private refusedSinceMs = -Infinity;
 
-  constructor(private readonly options: PrunerOptions) {
-    const ages = Object.values(options.retention).filter((age): age is number => age !== false);
+  constructor(private readonly parts: PrunerParts) {
+    const ages = Object.values(parts.retention).filter((age): age is number => age !== false);
     this.intervalMs = Math.min(Math.max(Math.min(...ages) / 4, INTERVAL_MIN_MS), INTERVAL_MAX_MS);
     this.loop = new PollLoop({
-      ...options,
+      ...parts,
       name: 'pruning of finished jobs',
       intervalMs: this.intervalMs,
       work: () => this.prune(),
@@ -61,7 +55,7 @@ export class Pruner {
   }
 
   start(): void {
-    if (Object.values(this.options.retention).some((age) => age !== false)) {
+    if (Object.values(this.parts.retention).some((age) => age !== false)) {
       this.loop.start();
     }
   }
@@ -71,15 +65,15 @@ export class Pruner {
   }
 
   private async prune(): Promise<number | void> {
-    const { clock, random } = this.options;
+    const { clock, random } = this.parts;
     let removed = 0;
-    if (this.isHoldOver) {
-      this.held.clear();
+    if (this.isRetryDue) {
+      this.refused.clear();
     }
     while (this.idleRows < IDLE_ROWS_MAX) {
       const { rows } = this;
       const sinceMs = clock.now();
-      const page = await this.page();
+      const page = await this.prunePage();
       this.idleMs += clock.now() - sinceMs;
       if (page === null) {
         return PAUSE_MS;
@@ -88,26 +82,26 @@ export class Pruner {
       this.idleRows += page.removed === 0 ? Math.max(rows, PAGE_COST_ROWS) : 0;
       this.after = page.next;
       if (page.next === null || removed >= PAGE_ROWS) {
-        this.forgetIdle();
+        this.resetIdle();
         return page.next === null ? undefined : PAUSE_MS;
       }
     }
-    const restMs = IDLE_REST_FACTOR * this.idleMs * (0.9 + random() / 5);
-    this.forgetIdle();
+    const restMs = REST_FACTOR * this.idleMs * (0.9 + random() / 5);
+    this.resetIdle();
     return Math.min(Math.max(restMs, INTERVAL_MIN_MS), this.intervalMs);
   }
 
-  private forgetIdle(): void {
+  private resetIdle(): void {
     this.idleRows = 0;
     this.idleMs = 0;
   }
 
-  /** The next page; `null`: it is to be a smaller one. */
-  private async page(): Promise<PrunedPage | null> {
-    const { store, retention } = this.options;
-    const { after, rows, held } = this;
+  /** Deletes the next page. Returns `null` when the database refused it and the next one is smaller. */
+  private async prunePage(): Promise<PrunedPage | null> {
+    const { store, retention } = this.parts;
+    const { after, rows, refused } = this;
     try {
-      const page = await store.prune(retention, { after, rows, except: [...held] });
+      const page = await store.prune(retention, { after, rows, except: [...refused] });
       this.rows = Math.min(rows * 2, PAGE_ROWS);
       return page;
     } catch (error) {
@@ -119,22 +113,50 @@ export class Pruner {
         return null;
       }
       const page = await store.prune(KEEP_ALL, { after, rows, except: [] });
-      this.hold(page.next, error);
+      this.skip(page.next, error);
       return page;
     }
   }
 
-  private hold(id: string | null, { message }: DatabaseRefusedError): void {
-    if (this.isHoldOver) {
-      this.heldSinceMs = this.options.clock.now();
-      this.options.logger.warn(`the database refuses to delete finished jobs, which stay: ${message}`);
+  private skip(id: string | null, { message }: DatabaseRefusedError): void {
+    if (this.isRetryDue) {
+      this.refusedSinceMs = this.parts.clock.now();
+      this.parts.logger.warn(
+        `the database refuses to delete finished jobs, which stay; remove the rows that refer to them: ${message}`,
+      );
     }
-    if (id !== null && this.held.size < HELD_MAX) {
-      this.held.add(id);
+    if (id !== null && this.refused.size < REFUSED_MAX) {
+      this.refused.add(id);
     }
   }
 
-  private get isHoldOver(): boolean {
-    return this.options.clock.now() - this.heldSinceMs >= HELD_MS;
+  private get isRetryDue(): boolean {
+    return this.parts.clock.now() - this.refusedSinceMs >= REFUSED_MS;
+  }
+}
+
+const METRICS_INTERVAL_MS = 600_000;
+
+/** Deletes old metrics and the rows of dead workers. */
+export class MetricsPruner {
+  private readonly loop: PollLoop;
+
+  constructor(parts: Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random'>) {
+    this.loop = new PollLoop({
+      ...parts,
+      name: 'pruning of metrics',
+      intervalMs: METRICS_INTERVAL_MS,
+      // Processes that start together do not prune together.
+      initialDelayMs: METRICS_INTERVAL_MS * (1 - parts.random()),
+      work: () => parts.store.reports.pruneReports(),
+    });
+  }
+
+  start(): void {
+    this.loop.start();
+  }
+
+  stop(): Promise<void> {
+    return this.loop.stop();
   }
 }

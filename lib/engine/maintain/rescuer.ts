@@ -1,33 +1,32 @@
 import type { JobEvent } from '../../core/job-events.js';
+import type { Rescued } from '../../store/job-store.js';
+import { COMMIT_MARGIN_MS, ScanCost } from '../claim/scan-cost.js';
 import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
-import { COMMIT_MARGIN_MS, ScanCost } from '../claim/scan-cost.js';
-import type { Rescued } from '../../store/job-store.js';
 
 type RescuerParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'wakeSignal' | 'emit'>;
 
-/** With the looks for work, an idle process stays below two statements a second. */
+/** Together with the scans, an idle process stays below two statements a second. */
 const INTERVAL_MS = 1_500;
-/** A line of the log names so many topics. */
 const TOPICS_NAMED_MAX = 10;
 const BATCH_MAX = 500;
-/** While rescues are bounded: what was locked when its lease had ended, and is free again, is found this soon. */
+/** While scans are bounded, a full one runs at least this often. It finds rows that were locked when their lease expired. */
 const FULL_REST_MAX_MS = 10_000;
 
-/** Takes jobs away from workers that stopped renewing their leases: dead ones, stopped ones, ones without a network. */
+/** Rescues jobs whose lease has expired: their worker crashed, hung or lost the database. */
 export class Rescuer {
   private readonly loop: PollLoop;
   private readonly cost: ScanCost;
-  /** Leases that ended before this were looked at. */
+  /** Leases that expired before this time were rescued already. */
   private lowerBound: string | null = null;
 
-  constructor(private readonly options: RescuerParts) {
-    this.cost = new ScanCost(options.clock, FULL_REST_MAX_MS);
+  constructor(private readonly parts: RescuerParts) {
+    this.cost = new ScanCost(parts.clock, FULL_REST_MAX_MS);
     this.loop = new PollLoop({
-      ...options,
+      ...parts,
       name: 'rescue of jobs with expired leases',
       intervalMs: INTERVAL_MS,
-      work: () => this.rescue(),
+      work: () => this.run(),
     });
   }
 
@@ -39,36 +38,23 @@ export class Rescuer {
     return this.loop.stop();
   }
 
-  private async rescue(): Promise<number | void> {
-    const rescued = await this.look();
-    this.tell(rescued);
-    rescued.forEach((job) => this.options.emit(eventOf(job)));
+  private async run(): Promise<number | void> {
+    const rescued = await this.rescue();
+    this.warn(rescued);
+    rescued.forEach((job) => this.parts.emit(toEvent(job)));
     const waiting = rescued.filter(({ status }) => status === 'pending').map(({ topic }) => topic);
     if (waiting.length > 0) {
-      this.options.wakeSignal.announce([...new Set(waiting)]);
+      this.parts.wakeSignal.announce([...new Set(waiting)]);
     }
     return rescued.length === BATCH_MAX ? 0 : undefined;
   }
 
-  /** Jobs go on by themselves; that a worker is gone is for a person to know. */
-  private tell(rescued: readonly Rescued[]): void {
-    const counts = new Map<string, number>();
-    rescued.forEach(({ topic }) => counts.set(topic, (counts.get(topic) ?? 0) + 1));
-    if (counts.size > 0) {
-      const named = [...counts].slice(0, TOPICS_NAMED_MAX).map(([topic, count]) => `'${topic}' (${count})`);
-      const jobs = [...named, ...(counts.size > TOPICS_NAMED_MAX ? ['others'] : [])].join(', ');
-      this.options.logger.warn(
-        `took over jobs whose leases ended: ${jobs}; a worker died, stood still or lost the database`,
-      );
-    }
-  }
-
-  private async look(): Promise<readonly Rescued[]> {
+  private async rescue(): Promise<readonly Rescued[]> {
     const isFull = !this.cost.isHigh || this.cost.fullScanInMs <= 0;
     if (isFull) {
       this.cost.recordStart();
     }
-    const { rescued, at, tookMs } = await this.options.store.rescue(BATCH_MAX, isFull ? null : this.lowerBound);
+    const { rescued, at, tookMs } = await this.parts.store.rescue(BATCH_MAX, isFull ? null : this.lowerBound);
     if (isFull) {
       this.cost.recordDuration(tookMs);
     }
@@ -77,9 +63,19 @@ export class Rescuer {
     }
     return rescued;
   }
+
+  private warn(rescued: readonly Rescued[]): void {
+    const counts = new Map<string, number>();
+    rescued.forEach(({ topic }) => counts.set(topic, (counts.get(topic) ?? 0) + 1));
+    if (counts.size > 0) {
+      const named = [...counts].slice(0, TOPICS_NAMED_MAX).map(([topic, count]) => `'${topic}' (${count})`);
+      const jobs = [...named, ...(counts.size > TOPICS_NAMED_MAX ? ['others'] : [])].join(', ');
+      this.parts.logger.warn(`rescued jobs whose leases expired: ${jobs}; a worker crashed, hung or lost the database`);
+    }
+  }
 }
 
-function eventOf({ id, topic, attempt, status, retries, failure }: Rescued): JobEvent {
+function toEvent({ id, topic, attempt, status, retries, failure }: Rescued): JobEvent {
   switch (status) {
     case 'pending':
       return { type: 'rescued', id, topic, attempt, retries };

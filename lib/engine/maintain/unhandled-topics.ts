@@ -1,61 +1,75 @@
-import type { JobsLogger } from '../../core/logger.js';
-import type { JobStore } from '../../store/job-store.js';
 import { everyPriority } from '../../store/lanes.js';
+import type { EngineParts } from '../engine-parts.js';
+import { PollLoop } from '../poll-loop.js';
 
-export interface OrphanWatchOptions {
-  readonly store: JobStore;
-  readonly logger: JobsLogger;
-}
+type UnhandledTopicsParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random'>;
 
+const INTERVAL_MS = 60_000;
 const NAMED_MAX = 10;
 
 /**
- * Says when jobs are due of which no process that runs has the handler: a mistyped topic, or a handler that was taken away
- * too soon. They are left alone, since a process that knows them may come.
+ * Warns when jobs are due that no live process has a handler for: a mistyped topic, or a handler that was removed too early.
+ * The jobs wait, because a process with a handler may come.
  *
- * In one look they may be those of a deployment under way, so that only what two looks in a row have found is named, once
- * until it has a handler or is gone. An idle queue costs one statement a look.
+ * It names a topic after two checks in a row, so that a deployment causes no warning, and only once until that changes. A check
+ * of an idle queue is one statement.
  */
 export class UnhandledTopicsCheck {
+  private readonly loop: PollLoop;
   private found: ReadonlySet<string> = new Set();
   private named: ReadonlySet<string> = new Set();
 
-  constructor(private readonly options: OrphanWatchOptions) {}
+  constructor(private readonly parts: UnhandledTopicsParts) {
+    this.loop = new PollLoop({
+      ...parts,
+      name: 'check for topics without a handler',
+      intervalMs: INTERVAL_MS,
+      // Processes that start together do not check together.
+      initialDelayMs: INTERVAL_MS * (1 - parts.random()),
+      work: () => this.check(),
+    });
+  }
 
-  /** Looks once, and warns of what is new. */
-  async look(): Promise<void> {
-    const orphans = await this.orphans();
-    const lasting = orphans.filter((topic) => this.found.has(topic));
-    const news = lasting.filter((topic) => !this.named.has(topic));
-    this.found = new Set(orphans);
+  start(): void {
+    this.loop.start();
+  }
+
+  stop(): Promise<void> {
+    return this.loop.stop();
+  }
+
+  async check(): Promise<void> {
+    const unhandled = await this.findUnhandled();
+    const lasting = unhandled.filter((topic) => this.found.has(topic));
+    const fresh = lasting.filter((topic) => !this.named.has(topic));
+    this.found = new Set(unhandled);
     this.named = new Set(lasting);
-    if (news.length > 0) {
-      this.options.logger.warn(
-        `jobs of ${listed(news)} are due, and no process that runs has a handler for them: they wait`,
+    if (fresh.length > 0) {
+      this.parts.logger.warn(
+        `jobs of ${list(fresh)} are due, and no live process has a handler for them; check the names of the topics, or start a worker with the handler`,
       );
     }
   }
 
-  /** Topics with due jobs and without a handler anywhere. */
-  private async orphans(): Promise<string[]> {
-    const { store } = this.options;
+  private async findUnhandled(): Promise<string[]> {
+    const { store } = this.parts;
     const waiting = await store.reports.waitingTopics();
     if (waiting.length === 0) {
       return [];
     }
-    const served = new Set(await store.reports.servedTopics());
-    const orphans = waiting.filter((topic) => !served.has(topic));
-    if (orphans.length === 0) {
+    const handled = new Set(await store.reports.servedTopics());
+    const unhandled = waiting.filter((topic) => !handled.has(topic));
+    if (unhandled.length === 0) {
       return [];
     }
-    const scan = await store.scan(orphans.map(everyPriority));
+    const scan = await store.scan(unhandled.map(everyPriority));
     const due = new Set(scan.waiting.filter(({ dueInMs }) => dueInMs <= 0).map(({ topic }) => topic));
-    return orphans.filter((topic) => due.has(topic));
+    return unhandled.filter((topic) => due.has(topic));
   }
 }
 
-function listed(topics: readonly string[]): string {
-  const shown = topics.slice(0, NAMED_MAX).map((topic) => `'${topic}'`);
-  const more = topics.length - shown.length;
-  return shown.join(', ') + (more > 0 ? ` and ${more} other topics` : '');
+function list(topics: readonly string[]): string {
+  const named = topics.slice(0, NAMED_MAX).map((topic) => `'${topic}'`);
+  const more = topics.length - named.length;
+  return named.join(', ') + (more > 0 ? ` and ${more} other topics` : '');
 }

@@ -1,5 +1,5 @@
 import type { JobEvent } from '../../../lib/core/job-events.js';
-import { isTallied, MetricsBuffer } from '../../../lib/engine/maintain/metrics-buffer.js';
+import { isMetric, MetricsBuffer } from '../../../lib/engine/maintain/metrics-recorder.js';
 import { ALL_TOPICS } from '../../../lib/store/report-store.js';
 
 const started = (topic: string, waitedMs: number): JobEvent => ({
@@ -25,20 +25,20 @@ const failed = (topic: string): JobEvent => ({
   error: { message: 'x', stack: null },
 });
 
-describe('a tally book', () => {
+describe('a tally buffer', () => {
   it('is empty until something is added', () => {
-    const book = new MetricsBuffer();
-    expect(book.isEmpty).toBe(true);
-    expect(book.entries()).toEqual([]);
-    book.add(failed('mail'));
-    expect(book.isEmpty).toBe(false);
+    const buffer = new MetricsBuffer();
+    expect(buffer.isEmpty).toBe(true);
+    expect(buffer.entries()).toEqual([]);
+    buffer.add(failed('mail'));
+    expect(buffer.isEmpty).toBe(false);
   });
 
   it('counts what began and ended, of each topic and of all', () => {
-    const book = new MetricsBuffer();
-    [started('mail', 3), completed('mail', 1), started('sms', 4), failed('sms')].forEach((event) => book.add(event));
-    const of = (topic: string): object => book.entries().find((entry) => entry.topic === topic)!;
-    expect(book.entries()).toHaveLength(3);
+    const buffer = new MetricsBuffer();
+    [started('mail', 3), completed('mail', 1), started('sms', 4), failed('sms')].forEach((event) => buffer.add(event));
+    const of = (topic: string): object => buffer.entries().find((entry) => entry.topic === topic)!;
+    expect(buffer.entries()).toHaveLength(3);
     expect(of('mail')).toMatchObject({ completed: 1, failed: 0, started: 1, runMs: 1, waitMs: 3, histogram: { 0: 1 } });
     expect(of('sms')).toMatchObject({ completed: 0, failed: 1, started: 1, runMs: 0, waitMs: 4, histogram: {} });
     expect(of(ALL_TOPICS)).toMatchObject({
@@ -52,27 +52,27 @@ describe('a tally book', () => {
   });
 
   it('takes a run that another process made for one of no length', () => {
-    const book = new MetricsBuffer();
-    book.add(completed('mail', null));
-    expect(book.entries()[0]).toMatchObject({ completed: 1, runMs: 0, histogram: { 0: 1 } });
+    const buffer = new MetricsBuffer();
+    buffer.add(completed('mail', null));
+    expect(buffer.entries()[0]).toMatchObject({ completed: 1, runMs: 0, histogram: { 0: 1 } });
   });
 
   it('adds another one, which stays as it is', () => {
-    const [book, other] = [new MetricsBuffer(), new MetricsBuffer()];
-    book.add(completed('mail', 1));
+    const [buffer, other] = [new MetricsBuffer(), new MetricsBuffer()];
+    buffer.add(completed('mail', 1));
     other.add(completed('mail', 1));
     other.add(started('sms', 9));
-    book.addAll(other);
-    expect(book.entries().find(({ topic }) => topic === 'mail')).toMatchObject({ completed: 2, histogram: { 0: 2 } });
-    expect(book.entries().find(({ topic }) => topic === 'sms')).toMatchObject({ started: 1, waitMs: 9 });
+    buffer.addAll(other);
+    expect(buffer.entries().find(({ topic }) => topic === 'mail')).toMatchObject({ completed: 2, histogram: { 0: 2 } });
+    expect(buffer.entries().find(({ topic }) => topic === 'sms')).toMatchObject({ started: 1, waitMs: 9 });
     expect(other.entries().find(({ topic }) => topic === 'mail')).toMatchObject({ completed: 1, histogram: { 0: 1 } });
   });
 
   it('gives entries that do not change with it', () => {
-    const book = new MetricsBuffer();
-    book.add(completed('mail', 1));
-    const entries = book.entries();
-    book.add(completed('mail', 1));
+    const buffer = new MetricsBuffer();
+    buffer.add(completed('mail', 1));
+    const entries = buffer.entries();
+    buffer.add(completed('mail', 1));
     expect(entries[0]).toMatchObject({ completed: 1, histogram: { 0: 1 } });
   });
 
@@ -87,6 +87,6 @@ describe('a tally book', () => {
     ['rescued', false],
     ['lease_lost', false],
   ])('is meant for events of type %s: %s', (type, expected) => {
-    expect(isTallied({ type } as JobEvent)).toBe(expected);
+    expect(isMetric({ type } as JobEvent)).toBe(expected);
   });
 });

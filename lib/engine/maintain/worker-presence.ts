@@ -1,0 +1,47 @@
+import { toErrorMessage } from '../../core/error-text.js';
+import type { EngineParts } from '../engine-parts.js';
+import { PollLoop } from '../poll-loop.js';
+
+type WorkerPresenceParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'worker' | 'registry'>;
+
+const INTERVAL_MS = 20_000;
+
+/** Writes every 20 s which topics this process handles, so that every process knows the topics without a live handler. */
+export class WorkerPresence {
+  private readonly loop: PollLoop;
+
+  constructor(private readonly parts: WorkerPresenceParts) {
+    this.loop = new PollLoop({
+      ...parts,
+      name: 'worker presence',
+      intervalMs: INTERVAL_MS,
+      work: () => this.write(),
+    });
+  }
+
+  start(): void {
+    this.loop.start();
+  }
+
+  /** Removes this process from the table. When that fails, its row expires. */
+  async stop(): Promise<void> {
+    const { store, worker, logger } = this.parts;
+    await this.loop.stop();
+    try {
+      await store.reports.forgetWorker(worker);
+    } catch (error) {
+      logger.debug(`could not remove this worker from the list of workers: ${toErrorMessage(error)}`);
+    }
+  }
+
+  /** The topics have changed. */
+  update(): void {
+    this.loop.wake();
+  }
+
+  private async write(): Promise<void> {
+    const { store, worker, registry } = this.parts;
+    const topics = registry.claimable().map(({ topic }) => topic);
+    await store.reports.noteWorker(worker, topics);
+  }
+}
