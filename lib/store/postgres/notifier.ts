@@ -113,7 +113,7 @@ export class Notifier {
 const PAYLOAD_BYTES_MAX = 7_000;
 
 /**
- * Encodes and decodes the payload of a notification: a JSON array of topics and a random id of the sender. The empty text stands for
+ * Encodes and decodes the payload of a notification: a JSON array of topics and a random id of the sender. The empty text means
  * any topic; it is sent when there are too many. A process ignores its own notifications, since the insert has already returned.
  */
 export class NotificationPayload {
@@ -126,7 +126,7 @@ export class NotificationPayload {
 
   /**
    * Takes a new id, so that the notifications sent so far count as those of another process. Called when the result of an insert was
-   * lost: its notification then tells when the server has stored the job.
+   * lost: its notification then shows when the server has stored the job.
    */
   resetOrigin(): void {
     this.origin = randomUUID();

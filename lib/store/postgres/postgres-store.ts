@@ -257,7 +257,7 @@ export class PostgresStore implements JobStore {
 
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
     return this.handlerLimit.run(() =>
-      // The transaction completes a row that renewals write meanwhile. REPEATABLE READ would fail with a serialization conflict.
+      // The transaction completes a row that renewals write while it runs. REPEATABLE READ would fail with a serialization conflict.
       this.options.app.transaction('READ COMMITTED', async (manager: EntityManager) => {
         await handleConnectionErrors(manager.queryRunner!);
         return work(manager);

@@ -13,12 +13,12 @@ import { signal, until } from '../../support/wait.js';
 /** Short ones, of which many are claimed ahead. */
 const JOBS = 300;
 
-describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
+describe.each(storeKinds())('an engine that was closed, on $label', (kind) => {
   const fixture = useStore(kind);
   let engine: JobsEngine;
   afterEach(() => engine.close());
 
-  it('leaves no timer behind, which would keep the process alive', async () => {
+  it('leaves no timer that keeps the process alive', async () => {
     const waiting = new Set<object>();
     const clock: Clock = {
       now: () => systemClock.now(),
@@ -47,7 +47,7 @@ describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
     expect(waiting.size).toBe(0);
   });
 
-  it('has stored what was being enqueued, one by one and as a list', async () => {
+  it('has stored the jobs that were being enqueued, one by one and as a list', async () => {
     engine = new JobsEngine({ store: fixture.store });
     const stored = [engine.enqueue(TOPIC, 1), engine.enqueueMany([1, 2].map((payload) => ({ topic: TOPIC, payload })))];
     await engine.close();
@@ -56,7 +56,7 @@ describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
     await Promise.all(stored);
   });
 
-  it('begins to claim again when it was only told to claim no more', async () => {
+  it('claims again after it was paused only', async () => {
     engine = new JobsEngine({ store: fixture.store });
     engine.register(TOPIC, () => 'done');
     await engine.start();
@@ -67,7 +67,7 @@ describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
     expect(await engine.jobs.get(id)).toMatchObject({ status: 'completed' });
   });
 
-  it('waits only for a moment for a look of those who watch that has no answer', async () => {
+  it('does not wait long for a change feed whose query does not return', async () => {
     const looks = jest.fn(() => new Promise<never>(() => undefined));
     const reports = new Proxy(fixture.store.reports, { get: () => looks });
     const clock: Clock = { ...systemClock, schedule: (ms, wake) => systemClock.schedule(ms / 20, wake) };
@@ -79,7 +79,7 @@ describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
     expect(performance.now() - sinceMs).toBeLessThan(5_000);
   });
 
-  it('is not idle when it claims again before its last round has ended', async () => {
+  it('is not idle when it claims again before the last scan has returned', async () => {
     const [scanned, claimed] = [signal(), signal()];
     const scan = async (...asked: Parameters<JobStore['scan']>): Promise<LaneScan> => {
       const seen = await fixture.store.scan(...asked);
@@ -110,7 +110,7 @@ describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
   });
 
   if (kind.canHaveTwoConnections) {
-    it('says so to whoever asks it for something', async () => {
+    it('rejects calls with an error that says so', async () => {
       engine = new JobsEngine({ store: fixture.store });
       await engine.enqueue(TOPIC, null);
       await engine.close();
@@ -131,10 +131,10 @@ describe.each(storeKinds())('an engine that has closed, $label', (kind) => {
   }
 });
 
-describe.each(storeKinds())('an engine that ends while the database is away, $label', (kind) => {
+describe.each(storeKinds())('an engine that closes while the database is down, on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('counts the outcomes that have no answer', async () => {
+  it('logs the number of outcomes that were not confirmed', async () => {
     const lines: string[] = [];
     const say = (line: string): void => void lines.push(line);
     const logger = { debug: () => undefined, log: say, warn: say, error: say };

@@ -35,14 +35,14 @@ const shared = storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConn
 describe.each(shared)('hints between processes on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('tell of a job that another process has stored', async () => {
+  it('arrive for a job that another process has enqueued', async () => {
     const heard = await Heard.on(fixture.store);
     const { store: other } = await fixture.openAnother();
     await expectToHear(heard, [TOPIC, 'any'], () => insertOne(other));
     await heard.stop();
   });
 
-  it("tell of a job that was committed in another process's own transaction", async () => {
+  it("arrive for a job that another process has committed in the application's transaction", async () => {
     const heard = await Heard.on(fixture.store);
     const { store: other, app } = await fixture.openAnother();
     const job = newJob();
@@ -54,7 +54,7 @@ describe.each(shared)('hints between processes on $label', (kind) => {
     await heard.stop();
   });
 
-  it('name what was stored in quick succession, each topic', async () => {
+  it('name each topic of jobs that were enqueued in quick succession', async () => {
     const heard = await Heard.on(fixture.store);
     const { store: other } = await fixture.openAnother();
     const topics = Array.from({ length: 20 }, (_, index) => `topic "${index}"`);
@@ -67,7 +67,7 @@ describe.each(shared)('hints between processes on $label', (kind) => {
     await heard.stop();
   });
 
-  it('are all given before a store is closed', async () => {
+  it('are all sent before the store closes', async () => {
     const heard = await Heard.on(fixture.store);
     const { store: other } = await fixture.openAnother();
     await expectToHear(heard, ['second', 'any'], async () => {
@@ -78,7 +78,7 @@ describe.each(shared)('hints between processes on $label', (kind) => {
     await heard.stop();
   });
 
-  it('tell of a request to cancel a running job', async () => {
+  it('arrive for a cancel request of a running job', async () => {
     const heard = await Heard.on(fixture.store);
     const { store: other } = await fixture.openAnother();
     const token = await claimOne(fixture.store);
@@ -87,7 +87,7 @@ describe.each(shared)('hints between processes on $label', (kind) => {
     await heard.stop();
   });
 
-  it('reach every listener, and none that has stopped', async () => {
+  it('reach every listener that has not stopped', async () => {
     const stopped = await Heard.on(fixture.store);
     const { store: second } = await fixture.openAnother();
     const { store: sender } = await fixture.openAnother();
@@ -106,7 +106,7 @@ describe.each(shared)('hints between processes on $label', (kind) => {
 describe.each(storeKinds().filter(({ hasNotifications }) => hasNotifications))('notifications on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('say nothing to the process that sends them', async () => {
+  it('are ignored by the process that sends them', async () => {
     const heard = await Heard.on(fixture.store);
     const { store: other } = await fixture.openAnother();
     const elsewhere = await Heard.on(other);
@@ -118,7 +118,7 @@ describe.each(storeKinds().filter(({ hasNotifications }) => hasNotifications))('
     await Promise.all([heard, elsewhere].map((listening) => listening.stop()));
   });
 
-  it('name their topics, and none when there are too many', async () => {
+  it('name their topics, or none when there are too many', async () => {
     const heard = await Heard.on(fixture.store);
     const { store: first } = await fixture.openAnother();
     const topics = ['sms', 'a "quoted" one', 'ß'.repeat(255)];
@@ -132,7 +132,7 @@ describe.each(storeKinds().filter(({ hasNotifications }) => hasNotifications))('
     await heard.stop();
   });
 
-  it('say nothing when there is nothing to announce, and nothing of a cancel that ended a waiting job', async () => {
+  it('are not sent without topics, nor for the cancel of a waiting job', async () => {
     const { store: other } = await fixture.openAnother();
     const waiting = await insertOne(other, { delayMs: 60_000 });
     const heard = await Heard.on(fixture.store);
@@ -144,7 +144,7 @@ describe.each(storeKinds().filter(({ hasNotifications }) => hasNotifications))('
     await heard.stop();
   });
 
-  it('come with what an insert has stored, and not with what it has not', async () => {
+  it('are sent by an insert that stored a job, and not by one that stored none', async () => {
     const heard = await Heard.on(fixture.store);
     const { store: other } = await fixture.openAnother();
     await expectToHear(heard, [TOPIC], () => insertOne(other, { uniqueKey: 'once' }));
@@ -155,7 +155,7 @@ describe.each(storeKinds().filter(({ hasNotifications }) => hasNotifications))('
     await heard.stop();
   });
 
-  it('are merged: a thousand announcements of one moment make at most two', async () => {
+  it('are merged: a thousand announcements at once send at most two', async () => {
     const heard = await Heard.on(fixture.store);
     const { store: other } = await fixture.openAnother();
     const before = heard.words.length;
@@ -172,7 +172,7 @@ describe.each(storeKinds().filter(({ hasNotifications }) => hasNotifications))('
     await heard.stop();
   });
 
-  it('are back within five seconds after an administrator has ended the connection', async () => {
+  it('arrive again within five seconds after an administrator has closed the connection', async () => {
     const heard = await Heard.on(fixture.store);
     const { store: other } = await fixture.openAnother();
     const since = performance.now();
@@ -193,7 +193,7 @@ describe.each(storeKinds().filter(({ hasNotifications }) => hasNotifications))('
     await heard.stop();
   });
 
-  it('do not keep a listener from stopping while its connection is away', async () => {
+  it('do not delay the stop of a listener that has lost its connection', async () => {
     const heard = await Heard.on(fixture.store);
     await fixture.sql(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -212,7 +212,7 @@ const alone = storeKinds().filter(({ canHaveTwoConnections }) => !canHaveTwoConn
 describe.each(alone)('hints on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('are never given, since there are no other processes', async () => {
+  it('are never sent, since there are no other processes', async () => {
     const heard = await Heard.on(fixture.store);
     await insertOne(fixture.store);
     fixture.store.announce([TOPIC]);
@@ -224,7 +224,7 @@ describe.each(alone)('hints on $label', (kind) => {
 describe.each(storeKinds().filter(({ locksRows }) => locksRows))('hints beside reports on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('do not wait for them', async () => {
+  it('do not wait for slow reports', async () => {
     const heard = await Heard.on(fixture.store);
     const { store: other } = await fixture.openAnother();
     const token = await claimOne(fixture.store);

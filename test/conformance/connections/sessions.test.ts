@@ -24,7 +24,7 @@ interface Proven {
 
 const kinds = storeKinds().filter(({ hasNotifications }) => hasNotifications);
 
-describe.each(kinds)('sessions on $label', (kind) => {
+describe.each(kinds)('PostgresSession on $label', (kind) => {
   const fixture = useStore(kind);
   let pool: Pool;
   let session: PostgresSession;
@@ -58,7 +58,7 @@ describe.each(kinds)('sessions on $label', (kind) => {
     return rows.map(({ name }) => name);
   }
 
-  it('keep the statements that jobs pass through, and no others', async () => {
+  it('prepares the frequent statements only', async () => {
     await insert();
     await insert();
     await runner.query('SELECT $1::int AS one', [1]);
@@ -66,9 +66,9 @@ describe.each(kinds)('sessions on $label', (kind) => {
   });
 
   it.each([
-    { title: 'lose what they keep', change: 'DEALLOCATE ALL' },
-    { title: 'keep what another has put there', change: 'PREPARE nestjs_jobs_renew AS SELECT 1' },
-  ])('may $title, as those that a pooler lends out', async ({ change }) => {
+    { title: 'loses its prepared statements', change: 'DEALLOCATE ALL' },
+    { title: 'holds a prepared statement of another client', change: 'PREPARE nestjs_jobs_renew AS SELECT 1' },
+  ])('works when the connection $title, as behind a pooler', async ({ change }) => {
     await insert();
     await pool.query(change);
     expect(await insert()).toHaveLength(1);
@@ -77,7 +77,7 @@ describe.each(kinds)('sessions on $label', (kind) => {
     expect(await fixture.sql('SELECT 1 FROM _jobs')).toHaveLength(3);
   });
 
-  it('take a statement before the one before is answered, until a pooler is found to lend them', async () => {
+  it('pipelines statements until it detects a pooler', async () => {
     expect(session.isPipelining).toBe(false);
     await runner.query(RENEW, ['[]', 1]);
     expect(session.isPipelining).toBe(true);
@@ -90,7 +90,7 @@ describe.each(kinds)('sessions on $label', (kind) => {
     { title: 'the application forbids it', mayPipeline: false, client: { processID: 1, pipeline: false } },
     { title: 'the driver is the native one', mayPipeline: true, client: { pipeline: false } },
     { title: 'the driver is an older one', mayPipeline: true, client: { processID: 1 } },
-  ])('do not where $title', ({ mayPipeline, client }) => {
+  ])('does not pipeline when $title', ({ mayPipeline, client }) => {
     const other = new PostgresSession(session.limits, mayPipeline);
     const made = { ...client, on: () => undefined, query: (_: string, done: () => void) => done() };
     other.prepare(made, () => undefined);
@@ -98,7 +98,7 @@ describe.each(kinds)('sessions on $label', (kind) => {
     expect(made).toMatchObject(client);
   });
 
-  it('leave plans to the server while a query runner of TypeORM has them, and no longer', async () => {
+  it('resets the planner settings while a TypeORM query runner has the connection', async () => {
     const source = typeOrmSource();
     const ask = 'SHOW plan_cache_mode';
     expect(await runner.query(ask, [])).toEqual([{ plan_cache_mode: 'force_generic_plan' }]);
@@ -108,7 +108,7 @@ describe.each(kinds)('sessions on $label', (kind) => {
     expect(await runner.query(ask, [])).toEqual([{ plan_cache_mode: 'force_generic_plan' }]);
   });
 
-  it('are closed when a query runner gives them back broken', async () => {
+  it('closes a connection that a query runner releases broken', async () => {
     const source = typeOrmSource();
     const [client, release] = await source.obtainMasterConnection();
     await client.query('SELECT pg_terminate_backend(pg_backend_pid())').catch(() => undefined);
@@ -117,7 +117,7 @@ describe.each(kinds)('sessions on $label', (kind) => {
     expect(await runner.query('SHOW plan_cache_mode', [])).toEqual([{ plan_cache_mode: 'force_generic_plan' }]);
   });
 
-  it('are given up with all that waits on them when an answer does not come in time', async () => {
+  it('closes a connection that does not reply in time, and rejects its other queries', async () => {
     const proxy = TcpProxy.before((fixture.app.options as { url: string }).url);
     await proxy.open();
     const hasty = new PostgresSession({ statementTimeoutMs: 200, lockTimeoutMs: 100 });
@@ -159,7 +159,7 @@ describe.each(kinds)('sessions on $label', (kind) => {
         return rows;
       },
     },
-  ])('are replaced for $title when they have died in silence while they were idle', async ({ ask }) => {
+  ])('replaces idle connections that were dropped silently, for $title', async ({ ask }) => {
     const proxy = TcpProxy.before((fixture.app.options as { url: string }).url);
     await proxy.open();
     const careful = new PostgresSession(session.limits, true, new ConnectionValidator({ bypassMs: 0, timeoutMs: 200 }));
@@ -180,7 +180,7 @@ describe.each(kinds)('sessions on $label', (kind) => {
     }
   });
 
-  it('do not let a statement meet the end that the server has just given them', async () => {
+  it('runs no statement on a connection that the server has just closed', async () => {
     const careful = new PostgresSession(
       session.limits,
       true,
@@ -195,7 +195,7 @@ describe.each(kinds)('sessions on $label', (kind) => {
     }
   });
 
-  it('are kept for a minute while they are idle, unless the application says otherwise, or a pooler stands between', () => {
+  it('keeps idle connections for a minute by default, and for 10 s behind a pooler', () => {
     const settings = { connections: 3, session };
     const poolOptions = (extra: object): object => {
       const app = new DataSource({ type: 'postgres', extra });
@@ -218,7 +218,7 @@ describe.each(kinds)('sessions on $label', (kind) => {
     expect(told([], 90_000)).toBe(90_000);
   });
 
-  it('prepare anew what answers a column whose type has changed', async () => {
+  it('prepares a statement again after the type of a column has changed', async () => {
     // More at once than there are connections, so that each of them keeps the statement.
     const claims = (): Promise<unknown> => Promise.all(Array.from({ length: 8 }, () => claim(fixture.store)));
     for (const type of ['varchar(255)', 'text']) {

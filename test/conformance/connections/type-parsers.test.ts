@@ -35,7 +35,7 @@ const nativeLike = {
   },
 };
 
-describe.each(kinds)('parsers that the application has set on its driver, on $label', (kind) => {
+describe.each(kinds)('type parsers that the application has set on pg, on $label', (kind) => {
   const fixture = useStore(kind);
   let before: Map<number, Parser>;
 
@@ -45,7 +45,7 @@ describe.each(kinds)('parsers that the application has set on its driver, on $la
   });
   afterEach(() => before.forEach((parser, type) => types.setTypeParser(type, parser)));
 
-  it("change nothing in a transaction of the caller's either, where none of the queue's are sent", async () => {
+  it("do not change results in the caller's transaction", async () => {
     const other = (text: string): unknown => ({ toString: () => text });
     const parsers: readonly [number, Parser][] = [
       [UUID, (text) => text.toUpperCase()],
@@ -75,7 +75,7 @@ describe.each(kinds)('parsers that the application has set on its driver, on $la
     ]);
   });
 
-  it('change nothing in what the queue reads on its own connections', async () => {
+  it('do not change results on the connections of the queue', async () => {
     const due = new Date(Date.now() - 60_000);
     const unusual = { priority: -7, maxRetries: 9, timeoutMs: 5_000 };
     const more = { ...unusual, runAt: due, payload: '{"n":[1,null]}', metadata: '{"by":"me"}' };
@@ -101,8 +101,8 @@ describe.each(kinds)('parsers that the application has set on its driver, on $la
   });
 });
 
-describe.each(kinds)('a driver that reads JSON its own way, on $label', (kind) => {
-  it('hands payloads on as they are', async () => {
+describe.each(kinds)('the native driver, which parses JSON itself, on $label', (kind) => {
+  it('returns payloads unchanged', async () => {
     const database = await kind.createDatabase();
     const open = await openStore({ ...database, app: (options) => database.app({ ...options, driver: nativeLike }) });
     try {

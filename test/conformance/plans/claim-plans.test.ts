@@ -76,7 +76,7 @@ describe.each(postgresVersions())('plans of PostgreSQL %s', (version) => {
     }
 
     function define(): void {
-      it.each(cases)('a claim finds its jobs by the index alone: $title ($mode plan)', async ({ mode, ...filling }) => {
+      it.each(cases)('a claim reads one index only: $title ($mode plan)', async ({ mode, ...filling }) => {
         const { lanes, claimable } = filling;
         const execution = await claim(filling, mode);
         report(filling, `claim, ${mode}`, execution);
@@ -87,7 +87,7 @@ describe.each(postgresVersions())('plans of PostgreSQL %s', (version) => {
         );
       });
 
-      it.each(cases)('a scan looks at one row of each lane: $title ($mode plan)', async ({ mode, ...filling }) => {
+      it.each(cases)('a scan reads one row of each lane: $title ($mode plan)', async ({ mode, ...filling }) => {
         const execution = await scan(filling, mode);
         report(filling, `scan, ${mode}`, execution);
         // One to the first priority of a gap, one from each priority to the next, one for each lane that is known.
@@ -97,7 +97,7 @@ describe.each(postgresVersions())('plans of PostgreSQL %s', (version) => {
       });
     }
 
-    it.each(modes)('a rescue looks at expired leases alone (%s plan)', async (mode) => {
+    it.each(modes)('a rescue reads expired leases only (%s plan)', async (mode) => {
       const execution = await explain(client, mode, {
         sql: RESCUE,
         types: 'int, timestamptz',
@@ -108,7 +108,7 @@ describe.each(postgresVersions())('plans of PostgreSQL %s', (version) => {
       expect(execution.buffers).toBeLessThanOrEqual(BUFFERS_ONCE);
     });
 
-    it('what waits, whoever has its handler, is found from topic to topic', async () => {
+    it('the waiting topics are found by a loose index scan', async () => {
       const execution = await explain(client, 'custom', { sql: WAITING_TOPICS, types: '', values: [] });
       expectIndexed(execution, 2, 0);
       expect(execution.rows).toBeGreaterThan(0);
@@ -123,7 +123,7 @@ describe.each(postgresVersions())('plans of PostgreSQL %s', (version) => {
       beforeAll(() => client.query('ANALYZE _jobs'), FILL_TIMEOUT_MS);
       define();
 
-      it.each(held)('a careless claim would be caught: $title', async (filling) => {
+      it.each(held)('this test fails for a naive claim: $title', async (filling) => {
         const execution = await explain(client, 'custom', {
           sql: CARELESS_CLAIM,
           types: 'jsonb',

@@ -117,14 +117,14 @@ describe.each(storeKinds())('the hot path on $label', (kind) => {
 
   afterEach(() => queue.close());
 
-  it('stores a thousand jobs that are enqueued at once with a few statements', async () => {
+  it('inserts a thousand jobs that are enqueued at once in a few statements', async () => {
     const { engine } = await open();
     const all = Array.from({ length: JOBS }, (_, n) => n);
     const sent = await queue.statementsOf(() => Promise.all(all.map((n) => engine.enqueue('work', n))));
     expect(sent).toBeLessThanOrEqual(ENQUEUE_AT_ONCE_MAX);
   });
 
-  it('stores the jobs of 64 callers together', async () => {
+  it('merges the inserts of 64 callers', async () => {
     const { engine } = await open();
     const call = async (): Promise<void> => {
       for (let n = 0; n < JOBS / 64; n += 1) await engine.enqueue('work', n);
@@ -136,13 +136,13 @@ describe.each(storeKinds())('the hot path on $label', (kind) => {
   it.each([
     { title: 'default options', options: {} },
     { title: 'a hundred slots', options: { concurrency: 100 } },
-  ])('claims and settles a thousand jobs with a few statements, with $title', async ({ options }) => {
+  ])('claims and completes a thousand jobs in a few statements, with $title', async ({ options }) => {
     await open(options);
     await queue.enqueueAll();
     expect(await queue.statementsOf(() => queue.drain())).toBeLessThanOrEqual(DRAIN_MAX);
   });
 
-  it('completes sets of them at the first go', async () => {
+  it('completes each batch in one statement', async () => {
     await open({ concurrency: 100 });
     await queue.enqueueAll();
     // On PostgreSQL one may give up its wait for a lock, on a machine that gives it no time.
@@ -150,14 +150,14 @@ describe.each(storeKinds())('the hot path on $label', (kind) => {
     expect(await queue.statementsOf(() => queue.drain(), second, COMPLETED_BRIEF)).toBe(0);
   });
 
-  it('claims and settles them without a transaction around each statement', async () => {
+  it('claims and completes jobs without a transaction around each statement', async () => {
     await open({ concurrency: 100 });
     await queue.enqueueAll();
     // What is counted for statistics is a transaction, each second.
     expect(await queue.statementsOf(() => queue.drain(), 'BEGIN IMMEDIATE')).toBeLessThan(JOBS / 100);
   });
 
-  it('looks for more once for a job that comes alone, and not again when it ends', async () => {
+  it('scans for lanes once for a single job, and not again when it ends', async () => {
     const { engine } = await open({ pollInterval: '1m' });
     engine.register('work', () => null);
     await engine.start();
@@ -175,9 +175,9 @@ describe.each(storeKinds())('the hot path on $label', (kind) => {
   });
 
   it.each([
-    { title: 'settled', options: {} },
-    { title: 'removed instead', options: { retention: 0 } },
-  ])('writes the row of a job when it is stored, claimed and $title, and not once more', async ({ options }) => {
+    { title: 'completed', options: {} },
+    { title: 'deleted', options: { retention: 0 } },
+  ])('writes the row of a job three times: when it is inserted, claimed and $title', async ({ options }) => {
     const each = 3;
     const run = async (): Promise<number> => {
       await open(options);
@@ -197,7 +197,7 @@ describe.each(storeKinds())('the hot path on $label', (kind) => {
     expect(written).toBeLessThan(most);
   });
 
-  it(`makes at most ${PROMISES_MAX} promises for each job`, async () => {
+  it(`creates at most ${PROMISES_MAX} promises for each job`, async () => {
     await open({ concurrency: 100 });
     await queue.enqueueAll();
     let promises = 0;

@@ -39,7 +39,7 @@ const usualParameters: Record<string, (id: string) => unknown[]> = {
 /*
  * A plan costs as much as a small statement itself.
  */
-describe.each(postgresVersions())('statements that connections prepare, on PostgreSQL %s', (version) => {
+describe.each(postgresVersions())('prepared statements on PostgreSQL %s', (version) => {
   let drop: () => Promise<void>;
   let client: Client;
 
@@ -71,13 +71,13 @@ describe.each(postgresVersions())('statements that connections prepare, on Postg
     return rows.filter(({ plans }) => Number(plans) > 0).map(({ name }) => name);
   }
 
-  it('are not planned for the values they are used with, when the table has grown either', async () => {
+  it('use a generic plan, also after the table has grown', async () => {
     expect(await planned()).toEqual([]);
     await use();
     expect(await planned()).toEqual([]);
   });
 
-  it('would be, were it left to the server', async () => {
+  it('would use custom plans with the default plan_cache_mode', async () => {
     await client.query('SET plan_cache_mode = auto');
     await use();
     expect(await planned()).toContain('nestjs_jobs_claim');

@@ -43,7 +43,7 @@ const texts: [string, string][] = Object.entries<unknown>({ ...written, ...lists
   .filter((entry): entry is [string, string] => typeof entry[1] === 'string')
   .filter(([, text]) => /^\s*(WITH|SELECT|INSERT|UPDATE|DELETE)\b[^]*\b_jobs\b/.test(text));
 
-describe.each(postgresVersions())('plans that know no values, on PostgreSQL %s', (version) => {
+describe.each(postgresVersions())('generic plans on PostgreSQL %s', (version) => {
   let drop: () => Promise<void>;
   let client: Client;
 
@@ -66,17 +66,17 @@ describe.each(postgresVersions())('plans that know no values, on PostgreSQL %s',
     return [...new Set(scans.map(({ node, index }) => index ?? node))].sort();
   }
 
-  it.each(texts)('lead %s to its rows', async (name, text) => {
+  it.each(texts)('find the rows of %s by an index', async (name, text) => {
     expect(await walksOf(text)).toEqual(WALKS[name] ?? []);
   });
 
-  it('would begin with the table, were a condition on what was given', async () => {
+  it('would read the table for a condition on a parameter', async () => {
     const careless = maintenance.PRUNE.replace(/id > coalesce\([^)]*\)/, '($1::uuid IS NULL OR id > $1::uuid)');
     expect(careless).not.toBe(maintenance.PRUNE);
     expect(await walksOf(careless)).toEqual(['_jobs_pkey']);
   });
 
-  it('would collect all that a limit is for, if they could', async () => {
+  it('would collect all rows before a limit with bitmap scans', async () => {
     await client.query('SET enable_bitmapscan = on');
     expect(await walksOf(laneLists['a list of lanes with dates'].ids)).toContain('Bitmap Heap Scan');
     await client.query('RESET enable_bitmapscan');

@@ -7,7 +7,7 @@ import { scansOf } from './scans.js';
 
 const ROWS = 5_000;
 
-describe.each(postgresVersions())('plans that connections keep, on PostgreSQL %s', (version) => {
+describe.each(postgresVersions())('plans that were made on an empty table, on PostgreSQL %s', (version) => {
   let drop: () => Promise<void>;
   let client: Client;
 
@@ -29,16 +29,20 @@ describe.each(postgresVersions())('plans that connections keep, on PostgreSQL %s
   }
 
   it.each([...PREPARED_NAMES].map(([text, name]) => ({ text, name })))(
-    'look rows up, however few there were: $name',
+    'look rows up after the table has grown: $name',
     async ({ text, name }) => {
       expect(await scansOfKept(name, text)).toEqual([]);
     },
   );
 
   it.each([
-    ['looks for a plain id', SETTLE, SETTLE.replaceAll('j.id = ANY (ARRAY[o.id])', 'j.id = o.id')],
-    ['shows the ids', COMPLETE, COMPLETE.replace('coalesce(j.id = o.id AND', 'j.id = o.id AND coalesce(')],
-  ])('would show a statement that %s, and may begin with the table', async (_what, careful, careless) => {
+    ['compares the id with a plain =', SETTLE, SETTLE.replaceAll('j.id = ANY (ARRAY[o.id])', 'j.id = o.id')],
+    [
+      'shows the ids to the planner',
+      COMPLETE,
+      COMPLETE.replace('coalesce(j.id = o.id AND', 'j.id = o.id AND coalesce('),
+    ],
+  ])('would read the table for a statement that %s', async (_what, careful, careless) => {
     expect(careless).not.toBe(careful);
     expect(await scansOfKept('careless', careless)).toContain('Index Scan');
     await client.query('DEALLOCATE careless');

@@ -57,12 +57,12 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('plans of repo
     return rows.map(({ detail }) => detail).filter((detail) => / _jobs( |$)/.test(detail));
   };
 
-  it('are known of every statement that reads jobs', () => {
+  it('cover every statement that reads jobs', () => {
     const statements = Object.entries<string>(sql).filter(([, text]) => /FROM _jobs\b(?!_)/.test(text));
     expect(statements.map(([name]) => name).sort()).toEqual(Object.keys(INDEXES).sort());
   });
 
-  it('lead to old statistics topic by topic, however few there were when the database was analyzed', async () => {
+  it('find old statistics topic by topic, however few there were at the last ANALYZE', async () => {
     const plan = async (): Promise<string[]> => {
       const rows = await fixture.app.query<{ detail: string }[]>(
         `EXPLAIN QUERY PLAN ${sql.PRUNE_ROLLUP.replace('?1', '1')}`,
@@ -75,7 +75,7 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('plans of repo
     expect(await plan()).not.toContainEqual(expect.stringMatching(/^SCAN/));
   });
 
-  it.each(Object.entries(INDEXES))('lead %s to its rows', async (name, expected) => {
+  it.each(Object.entries(INDEXES))('find the rows of %s by an index', async (name, expected) => {
     const steps = await planOf(sql[name as keyof typeof sql]);
     expect(steps).toEqual([expected].flat().map((step) => expect.stringMatching(step) as string));
   });

@@ -33,7 +33,7 @@ function textsOf([name, value]: [string, unknown]): [string, string][] {
 
 const files = storeKinds().filter(({ locksRows, canHaveTwoConnections }) => !locksRows && canHaveTwoConnections);
 
-describe.each(files)('a database that was analyzed while it had few jobs, on $label', (kind) => {
+describe.each(files)('a database that was analyzed while it held few jobs, on $label', (kind) => {
   const fixture = useStore(kind);
 
   /** What reads the whole table though it is asked for a few jobs. */
@@ -55,7 +55,7 @@ describe.each(files)('a database that was analyzed while it had few jobs, on $la
     }
   };
 
-  it.each([10, 100, 1_000])('looks jobs up by their id, as if it had many, after %i jobs', async (count) => {
+  it.each([10, 100, 1_000])('looks up jobs by id, with %i jobs at the last ANALYZE', async (count) => {
     await insertMany(fixture.store, count);
     await fixture.sql('ANALYZE');
     expect(await scansOf()).toEqual([]);

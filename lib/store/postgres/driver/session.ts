@@ -32,7 +32,7 @@ export interface ConnectionSource {
  */
 export class PostgresSession {
   /**
-   * Whether a pooler stands between. A pooler reports process ids of its own, since it does not know which server process its
+   * Whether the connections lead to a pooler. A pooler reports process ids of its own, since it does not know which server process its
    * client will get. Its mode is unknown: in session mode this costs two extra round trips.
    */
   private isBehindPooler = false;
@@ -99,7 +99,7 @@ export class PostgresSession {
     };
   }
 
-  /** Shortens the pool's idle time when a pooler stands between. */
+  /** Shortens the pool's idle time behind a pooler. */
   boundIdleTime(pool: IdlingPool): void {
     if (this.isBehindPooler) {
       shortenIdleTime(pool);

@@ -3,7 +3,7 @@ import { IDEMPOTENCY_MS } from '../../job-store.js';
 /*
  * How statements read, match and lock rows of `_jobs`; `j` is the row. Sets arrive as one jsonb array in $1, or as arrays.
  *
- * The clock is `statement_timestamp()`: `now()` stands still inside a transaction, and `clock_timestamp()` is volatile, so no index
+ * The clock is `statement_timestamp()`: `now()` is constant inside a transaction, and `clock_timestamp()` is volatile, so no index
  * can serve it.
  */
 
