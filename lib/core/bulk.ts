@@ -43,7 +43,7 @@ export interface SkippedJobs {
 }
 
 /** A {@link BulkRequest}, checked. Either `ids` or `filter` is set. */
-export interface BulkOrder {
+export interface BulkSettings {
   readonly action: BulkAction;
   readonly ids: readonly string[] | null;
   readonly filter: ListFilter | null;
@@ -54,7 +54,7 @@ export interface BulkOrder {
 export const BULK_JOBS_MAX = 10_000;
 
 /** Checks a bulk request. @throws InvalidOptionsError with the name of the invalid member. */
-export function readBulkRequest(given: BulkRequest): BulkOrder {
+export function readBulkRequest(given: BulkRequest): BulkSettings {
   const { action, ids, filter, dryRun } = readOptions(BULK_OPTIONS, given);
   if (action === undefined) {
     throw new InvalidOptionsError('action', `expected ${BULK_OPTIONS.action.check.expects}, got nothing`);

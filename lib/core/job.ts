@@ -1,3 +1,7 @@
+/*
+ * core/: the rules of the queue, without input or output. It imports no package and no Node module.
+ * Read job.ts (the data), job-state.ts (the transitions) and options.ts (the configuration) first.
+ */
 import type { Backoff, BackoffOptions } from './backoff.js';
 import type { Duration } from './duration.js';
 import type { Failure } from './error-text.js';

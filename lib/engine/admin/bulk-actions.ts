@@ -1,4 +1,4 @@
-import type { BulkAction, BulkResult, BulkOrder, BulkRequest, SkippedJobs } from '../../core/bulk.js';
+import type { BulkAction, BulkResult, BulkSettings, BulkRequest, SkippedJobs } from '../../core/bulk.js';
 import { BULK_JOBS_MAX, readBulkRequest } from '../../core/bulk.js';
 import { RowLockedError } from '../../core/errors.js';
 import { JOB_ACTIONS } from '../../core/job-state.js';
@@ -53,7 +53,7 @@ export class BulkActions {
   }
 
   private async select(
-    { action, ids, filter }: BulkOrder,
+    { action, ids, filter }: BulkSettings,
     topics: Topics,
   ): Promise<{ ids: readonly string[]; more: boolean }> {
     if (ids !== null) {
@@ -86,7 +86,7 @@ export class BulkActions {
    */
   private async filterAllowed(
     ids: readonly string[],
-    { action, dryRun }: BulkOrder,
+    { action, dryRun }: BulkSettings,
     topics: Topics,
     skipped: SkippedCounter,
   ): Promise<readonly string[]> {
