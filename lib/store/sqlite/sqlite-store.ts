@@ -131,7 +131,13 @@ export class SqliteStore implements JobStore {
   }
 
   async insert(jobs: readonly JobInsert[], tx?: StoreTransaction): Promise<InsertedJob[]> {
-    return tx ? this.runInTransaction(tx, insertScript(jobs)) : this.writeScript(() => insertScript(jobs));
+    if (tx) {
+      return this.runInTransaction(tx, insertScript(jobs));
+    }
+    const { writes, isSynchronous } = this.connection;
+    const script = (): SqlScript<InsertedJob[]> => insertScript(jobs);
+    // All jobs or none, except on sqlite3: see `AsyncWriteQueue`.
+    return (isSynchronous && jobs.length > 1 ? writes.transact(script) : writes.run(script)).catch(throwJobsError);
   }
 
   async find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]> {

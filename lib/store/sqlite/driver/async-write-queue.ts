@@ -33,7 +33,7 @@ export class AsyncWriteQueue implements WriteQueue {
     return this.add((sinceMs) => this.runSequence(new StatementSequence(script()), sinceMs));
   }
 
-  /** Only for the tables at the start, since it holds the lock over several statements. */
+  /** Only for the tables at the start: it holds the lock over several statements. */
   transact<T>(script: () => SqlScript<T>): Promise<T> {
     return this.add(async (sinceMs) => {
       const { runner } = this.options;

@@ -19,7 +19,7 @@ export interface WriteQueue {
    *   uncertain when an earlier statement of the script has written.
    */
   run<T>(script: () => SqlScript<T>): Promise<T>;
-  /** Runs a script in one transaction: all of its statements or none. */
+  /** Runs a script in one transaction: all of its statements or none. Slower than `run`. */
   transact<T>(script: () => SqlScript<T>): Promise<T>;
   /** Retries a blocked write within this tick. Called when a transaction of the application has ended. */
   retryNow(): void;
