@@ -1,14 +1,15 @@
-import type { DynamicModule, InjectionToken, ModuleMetadata, Provider } from '@nestjs/common';
-import { Inject, Module } from '@nestjs/common';
-import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
+import type { DynamicModule, HttpServer, InjectionToken, ModuleMetadata, NestModule, Provider } from '@nestjs/common';
+import { Inject, Module, Optional } from '@nestjs/common';
+import { DiscoveryModule, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { getDataSourceToken, getRepositoryToken } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import { Job } from './core/job.js';
 import type { JobsOptions, JobsSettings } from './core/options.js';
 import { applyCheck, flag, recordCheck } from './core/option-checks.js';
 import { readJobsOptions } from './core/options.js';
-import { httpParts } from './http/http-parts.js';
-import { uiParts } from './http/ui-parts.js';
+import { AdminUiController } from './http/admin-ui.controller.js';
+import { RegisteredRoutes } from './http/http-adapter.js';
+import { httpParts } from './http/http-providers.js';
 import { createJobStore, JobsEngine } from './engine/jobs-engine.js';
 import type { JobsModuleAsyncOptions, Visibility } from './nest/async-options.js';
 import { readAsyncOptions } from './nest/async-options.js';
@@ -34,9 +35,22 @@ const CREATED_STORE = Symbol('nestjs-jobs:created-store');
  * @publicApi
  */
 @Module({})
-export class JobsModule {
-  constructor(@Inject(ModulesContainer) modules: ModulesContainer) {
+export class JobsModule implements NestModule {
+  constructor(
+    @Inject(ModulesContainer) modules: ModulesContainer,
+    @Inject(HttpAdapterHost) private readonly host: HttpAdapterHost,
+    @Optional() @Inject(RegisteredRoutes) private readonly routes?: RegisteredRoutes,
+  ) {
     assertConfigured(modules);
+  }
+
+  /** Nest calls this after it has added the body parsers and before it registers the routes. */
+  configure(): void {
+    if (this.routes) {
+      const adapter = this.host.httpAdapter as unknown as HttpServer;
+      this.routes.prepare(adapter);
+      AdminUiController.useWildcardOf(adapter.getType());
+    }
   }
 
   /** @throws InvalidOptionsError for an unknown option, a refused value, or two that contradict each other. */
@@ -70,12 +84,12 @@ interface ModuleParts extends Pick<JobsSettings, 'dataSource' | 'http' | 'ui'> {
 }
 
 function moduleOf({ isGlobal, dataSource, http, ui, options, imports = [] }: ModuleParts): DynamicModule {
-  const overHttp = [httpParts(http), uiParts(http, ui)];
+  const overHttp = httpParts(http, ui);
   return {
     module: JobsModule,
     global: isGlobal,
     imports: [DiscoveryModule, ...imports],
-    controllers: overHttp.flatMap(({ controllers }) => controllers),
+    controllers: overHttp.controllers,
     providers: [
       ...options,
       {
@@ -111,7 +125,7 @@ function moduleOf({ isGlobal, dataSource, http, ui, options, imports = [] }: Mod
       JobsExplorer,
       JobsLifecycle,
       JobsService,
-      ...overHttp.flatMap(({ providers }) => providers),
+      ...overHttp.providers,
     ],
     exports: [JobsService, JobsEngine, getRepositoryToken(Job)],
   };

@@ -5,28 +5,28 @@ import { listOf, oneOf, readOptions } from './option-checks.js';
 import type { TopicName } from './topic.js';
 import { topicNameCheck } from './topic.js';
 
-/** Who is asking, as the application's own `authenticate` knows them. */
+/** A caller, as `http.authenticate` returns it. */
 export interface HttpUser {
-  /** Tells this user from others. Text; a number is taken, too. */
+  /** Unique for each user. A number is accepted, too. */
   id: string;
-  /** Whether everything is allowed. */
+  /** Whether the user is an administrator. */
   admin: boolean;
 }
 
-/* eslint-disable @typescript-eslint/no-explicit-any -- Express's request or Fastify's: the application knows which */
+/* eslint-disable @typescript-eslint/no-explicit-any -- an Express or Fastify request: the application knows which */
 
-/** Says who sends a request; `null` when nobody is known. */
+/** Identifies the caller of a request; `null` for an unknown caller. */
 export type AuthenticateFunction = (request: any) => HttpUser | null | Promise<HttpUser | null>;
 
-/** Judges a request. */
+/** Decides whether to admit a request. */
 export type AccessFunction = (request: any) => boolean | Promise<boolean>;
 
 /* eslint-enable @typescript-eslint/no-explicit-any */
 
-/** Whom a rule admits: administrators, whoever is known, everybody, or those whom a function admits. */
+/** Admits administrators, known callers, all callers, or the callers that a function admits. */
 export type AccessRule = 'admin' | 'authenticated' | 'public' | AccessFunction;
 
-/** A guard as Nest knows it, by its shape. */
+/** A Nest guard, by its shape. */
 export interface AdminGuard {
   canActivate(context: never): unknown;
 }
@@ -34,39 +34,45 @@ export interface AdminGuard {
 /** A guard, or its class. */
 export type AdminGuardLike = AdminGuard | (abstract new (...args: never[]) => AdminGuard);
 
-/** Edits a copy of a job before it leaves over HTTP, and returns what may leave. */
+/** Edits a copy of a job before the API sends it, and returns the job to send. */
 export type RedactFunction = (job: Job) => Job | Promise<Job>;
 
 /**
- * Where the HTTP API is and who may use it. With none of `adminToken`, `guard` and `authenticate` nobody is known: rules that
- * ask who it is admit nobody.
+ * The path of the HTTP API and who may use it. Set one of `adminToken`, `adminGuard` and `authenticate`. Without one, no caller
+ * is known, and only rules that are `'public'` or functions admit requests.
  */
 export interface HttpOptions {
   /** Base path. Default `'api/jobs'`. */
   path?: string | undefined;
-  /** Bearer token of administrators. Default: the environment's JOBS_ADMIN_TOKEN, unless `guard` or `authenticate` is given. */
+  /** Class decorators for the controllers of the API and of the admin UI, such as `Public()`. Default: none. */
+  decorators?: readonly ClassDecorator[] | undefined;
+  /** Bearer token of administrators. Default: the environment's JOBS_ADMIN_TOKEN, unless `adminGuard` or `authenticate` is set. */
   adminToken?: string | undefined;
-  /** The application's own guard, or its class: `true` means administrator. */
-  guard?: AdminGuardLike | undefined;
-  /** Says who sends a request. */
+  /**
+   * The application's own guard, or its class. `true` means administrator, so a guard that only authenticates, such as
+   * `AuthGuard('jwt')`, is not enough.
+   */
+  adminGuard?: AdminGuardLike | undefined;
+  /** Identifies the caller of a request. */
   authenticate?: AuthenticateFunction | undefined;
   /** Who may enqueue. Default `'admin'`. */
   enqueueRule?: AccessRule | undefined;
-  /** Who may read, beside those whom `manageRule` admits. Default: nobody else. */
+  /** Who may read, besides the callers that `manageRule` admits. Default: no other caller. */
   readRule?: AccessRule | undefined;
-  /** Who may manage: re-queue, promote, cancel and delete jobs, and read. Default `'admin'`. */
+  /** Who may requeue, promote, cancel and delete jobs, and read. Default `'admin'`. */
   manageRule?: AccessRule | undefined;
-  /** The only topics that callers over HTTP reach, administrators too. Default: all. */
+  /** The only topics that requests reach, those of administrators too. Default: all. */
   allowedTopics?: readonly TopicName[] | undefined;
-  /** Edits jobs before they leave. Default: they leave as they are. */
+  /** Edits jobs before the API sends them. Default: no change. */
   redact?: RedactFunction | undefined;
 }
 
 /** {@link HttpOptions}, checked. */
 export interface HttpSettings {
   readonly path: string;
+  readonly decorators: readonly ClassDecorator[];
   readonly adminToken: string | undefined;
-  readonly guard: AdminGuardLike | undefined;
+  readonly adminGuard: AdminGuardLike | undefined;
   readonly authenticate: AuthenticateFunction | undefined;
   readonly enqueueRule: AccessRule;
   readonly readRule: AccessRule | undefined;
@@ -75,11 +81,11 @@ export interface HttpSettings {
   readonly redact: RedactFunction | undefined;
 }
 
-/** Where the admin UI is. */
+/** The path and the files of the admin UI. */
 export interface UiOptions {
   /** Default `'admin/jobs'`. */
   path?: string | undefined;
-  /** The files it is made of: a copy of the package's `dist/ui`, for bundled applications. Default: the package's own. */
+  /** A copy of the package's `dist/ui`, for bundled applications. Default: the package's own files. */
   folder?: string | undefined;
 }
 
@@ -89,12 +95,12 @@ export interface UiSettings {
   readonly folder: string | undefined;
 }
 
-/** Without the slashes at its ends. */
+/** Removes a leading and a trailing slash. */
 export function trimSlashes(path: string): string {
   return path.replace(/^\/|\/$/g, '');
 }
 
-/** A path below the global prefix, without slashes at its ends. */
+/** A path below the global prefix, without a leading or trailing slash. */
 const pathCheck: Check<string> = {
   expects: "a path such as 'api/jobs', of letters, digits and . _ ~ -",
   parse: (value) => {
@@ -104,13 +110,21 @@ const pathCheck: Check<string> = {
   },
 };
 
-/** The empty token counts as none: a variable that is not set must not let anybody in. The error quotes no secret. */
+/** An empty token is no token: an unset variable must not admit callers. The error does not quote the value. */
 export function readAdminToken(value: unknown, path: string): string {
   if (typeof value !== 'string' || !/^[\x21-\x7e]{0,4096}$/.test(value)) {
     throw new InvalidOptionsError(path, 'expected printable ASCII without spaces, got something else');
   }
   return value;
 }
+
+const decoratorsCheck: Check<readonly ClassDecorator[]> = {
+  expects: 'a list of class decorators',
+  parse: (value) =>
+    Array.isArray(value) && value.every((each) => typeof each === 'function')
+      ? Object.freeze([...(value as ClassDecorator[])])
+      : undefined,
+};
 
 function instanceOfFunction<T>(expects: string): Check<T> {
   return { expects, parse: (value) => (typeof value === 'function' ? (value as T) : undefined) };
@@ -129,12 +143,12 @@ const guardCheck: Check<AdminGuardLike> = {
   },
 };
 
-/** Whether it can be asked. */
+/** Whether it has a `canActivate` method. */
 export function isGuard(value: unknown): value is AdminGuard {
   return typeof (value as AdminGuard | null | undefined)?.canActivate === 'function';
 }
 
-/** Of any class: `canActivate` may be a field, which only an instance has. */
+/** Accepts every class: `canActivate` may be a field of the instance. */
 function isGuardClass(value: unknown): boolean {
   return typeof value === 'function' && (isGuard(value.prototype) || /^class\b/.test(String(value)));
 }
@@ -148,31 +162,36 @@ const ruleCheck: Check<AccessRule> = {
 /** Each option of the HTTP API, once. */
 export const HTTP_OPTIONS = {
   path: { default: 'api/jobs', check: pathCheck, meaning: 'base path' },
+  decorators: { default: [], check: decoratorsCheck, meaning: 'class decorators of the controllers' } as Option<
+    readonly ClassDecorator[]
+  >,
   adminToken: {
     default: undefined,
     check: { expects: 'text', parse: readAdminToken },
     meaning: 'bearer token of administrators',
   } as Option<string | undefined>,
-  guard: { default: undefined, check: guardCheck, meaning: 'admits administrators' } as Option<
+  adminGuard: { default: undefined, check: guardCheck, meaning: 'admits administrators' } as Option<
     AdminGuardLike | undefined
   >,
   authenticate: {
     default: undefined,
     check: instanceOfFunction('a function of the request'),
-    meaning: 'says who sends a request',
+    meaning: 'identifies the caller',
   } as Option<AuthenticateFunction | undefined>,
   enqueueRule: { default: 'admin', check: ruleCheck, meaning: 'who may enqueue' } as Option<AccessRule>,
-  readRule: { default: undefined, check: ruleCheck, meaning: 'who may read, beside those who may manage' } as Option<
+  readRule: { default: undefined, check: ruleCheck, meaning: 'who may read, besides those who may manage' } as Option<
     AccessRule | undefined
   >,
   manageRule: { default: 'admin', check: ruleCheck, meaning: 'who may read and manage' } as Option<AccessRule>,
-  allowedTopics: { default: undefined, check: listOf(topicNameCheck), meaning: 'what HTTP callers reach' } as Option<
-    readonly string[] | undefined
-  >,
+  allowedTopics: {
+    default: undefined,
+    check: listOf(topicNameCheck),
+    meaning: 'the only topics that requests reach',
+  } as Option<readonly string[] | undefined>,
   redact: {
     default: undefined,
     check: instanceOfFunction('a function of the job'),
-    meaning: 'edits jobs before they leave',
+    meaning: 'edits jobs before the API sends them',
   } as Option<RedactFunction | undefined>,
 };
 
@@ -183,8 +202,8 @@ const folderCheck: Check<string> = {
 
 /** Each option of the admin UI, once. */
 export const UI_OPTIONS = {
-  path: { default: 'admin/jobs', check: pathCheck, meaning: 'where the admin UI is' },
-  folder: { default: undefined, check: folderCheck, meaning: 'the files it is made of' } as Option<string | undefined>,
+  path: { default: 'admin/jobs', check: pathCheck, meaning: 'path of the admin UI' },
+  folder: { default: undefined, check: folderCheck, meaning: 'folder with the files' } as Option<string | undefined>,
 };
 
 /** The option `http`, when it is not `false`. */
@@ -200,10 +219,10 @@ export const uiCheck: Check<UiSettings> = {
     typeof value === 'object' && value !== null ? Object.freeze(readOptions(UI_OPTIONS, value, path)) : undefined,
 };
 
-/** @throws InvalidOptionsError for an unknown name, a refused value, or two ways to know callers. */
+/** @throws InvalidOptionsError for an unknown name, a rejected value, or two ways to identify callers. */
 export function readHttpOptions(given: unknown = {}): HttpSettings {
   const settings = readOptions(HTTP_OPTIONS, given, 'http');
-  const ways = (['adminToken', 'guard', 'authenticate'] as const).filter((name) => settings[name]);
+  const ways = (['adminToken', 'adminGuard', 'authenticate'] as const).filter((name) => settings[name]);
   if (ways.length > 1) {
     throw new InvalidOptionsError(`http.${ways[1]!}`, `contradicts http.${ways[0]!}; give one of the two`);
   }

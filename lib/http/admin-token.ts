@@ -2,36 +2,36 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { readAdminToken } from '../core/http-options.js';
 import type { HttpSettings } from '../core/http-options.js';
 
-/** Name of the variable that holds the token when no option says who administrators are. */
+/** The environment variable with the admin token. */
 export const TOKEN_VARIABLE = 'JOBS_ADMIN_TOKEN';
 
-/** The bearer token of administrators, of which only a digest is kept. */
+/** The bearer token of administrators. Keeps only a digest of it. */
 export class AdminToken {
   private readonly digest: Buffer;
 
   private constructor(token: string) {
-    this.digest = digestOf(token);
+    this.digest = hash(token);
   }
 
   /**
-   * The token of the options, or of the environment when they name no other way to know administrators.
+   * The token of the options; that of the environment when they set no way to identify administrators.
    *
-   * @throws InvalidOptionsError when the environment's cannot be sent in a header.
+   * @throws InvalidOptionsError for an environment variable that no header can carry.
    */
   static from(settings: HttpSettings, environment: NodeJS.ProcessEnv = process.env): AdminToken | undefined {
-    const { adminToken, guard, authenticate } = settings;
-    const isOpen = !adminToken && !guard && !authenticate;
-    const token = isOpen ? readAdminToken(environment[TOKEN_VARIABLE] ?? '', TOKEN_VARIABLE) : adminToken;
+    const { adminToken, adminGuard, authenticate } = settings;
+    const isUnset = !adminToken && !adminGuard && !authenticate;
+    const token = isUnset ? readAdminToken(environment[TOKEN_VARIABLE] ?? '', TOKEN_VARIABLE) : adminToken;
     return token ? new AdminToken(token) : undefined;
   }
 
-  /** Whether a header `Authorization` carries it. Takes the same time wherever the two differ, and however long they are. */
+  /** Whether an `Authorization` header carries the token. Compares digests in constant time, for any length. */
   isIn(authorization: string | undefined): boolean {
     const token = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
-    return token !== undefined && timingSafeEqual(digestOf(token), this.digest);
+    return token !== undefined && timingSafeEqual(hash(token), this.digest);
   }
 }
 
-function digestOf(token: string): Buffer {
+function hash(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }

@@ -1,13 +1,168 @@
-import { Get, SetMetadata } from '@nestjs/common';
-import { AnsweredBy } from './door-mark.js';
-import { ADMIN_UI } from './http.tokens.js';
+import type { OnApplicationBootstrap } from '@nestjs/common';
+import { Controller, Get, Inject, Req, Res, SetMetadata } from '@nestjs/common';
+import { PATH_METADATA } from '@nestjs/common/constants.js';
+import { HttpAdapterHost } from '@nestjs/core';
+import type { UiSettings } from '../core/http-options.js';
+import { moduleLogger } from '../nest/nest-logger.js';
+import { CallerResolver } from './caller-resolver.js';
+import type { HttpAnswer, HttpRequest, HttpResponse } from './http-adapter.js';
+import { BelongsTo, pathnameOf, RegisteredRoutes, send } from './http-adapter.js';
+import * as messages from './http.messages.js';
+import { UI_SETTINGS } from './http.tokens.js';
+import { UI_FOLDER } from './ui-folder.cjs';
+import { readUiFiles, UiFile } from './ui-files.js';
 
-/** Where Nest plans the admin UI; everything below that path goes to its door. `@nestjs/swagger` is told to leave out what is a page. */
+/** Allows nothing inline and nothing from elsewhere. `data:` images are the icons of form controls. */
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "connect-src 'self'",
+  "img-src 'self' data:",
+  "font-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+const HEADERS: Readonly<Record<string, string>> = {
+  'Content-Security-Policy': POLICY,
+  'X-Content-Type-Options': 'nosniff',
+  'X-Frame-Options': 'DENY',
+  'Referrer-Policy': 'same-origin',
+};
+
+/** Slashes below the root of the UI. No page lies deeper. */
+const DEPTH_MAX = 3;
+
+/** A year. */
+const IMMUTABLE = 'public, max-age=31536000, immutable';
+
+/** The wildcard of each adapter: Fastify crashes at one with a name, Express at one without. */
+const WILDCARDS: Readonly<Record<string, string>> = { express: '{*path}', fastify: '*' };
+
+/**
+ * Serves the static files of the admin UI. They hold no data: scripts load it through the API, under its access rules. The
+ * page uses relative addresses only, so that it works behind a proxy that rewrites its path.
+ */
+@Controller()
+// Hides the page from @nestjs/swagger.
 @SetMetadata('swagger/apiExcludeController', [true])
-export class AdminUiController {
-  @Get()
-  @AnsweredBy(ADMIN_UI)
-  page(): void {
-    // The door answers.
+export class AdminUiController implements OnApplicationBootstrap {
+  private readonly folder: string | undefined;
+  private loaded: ReadonlyMap<string, UiFile> = new Map();
+  /** The page by its depth below the root: its relative addresses differ. */
+  private readonly shells = new Map<string, UiFile>();
+
+  constructor(
+    @Inject(RegisteredRoutes) private readonly routes: RegisteredRoutes,
+    @Inject(CallerResolver) private readonly callers: CallerResolver,
+    @Inject(HttpAdapterHost) private readonly host: HttpAdapterHost,
+    @Inject(UI_SETTINGS) private readonly settings: UiSettings,
+  ) {
+    this.folder = settings.folder ?? UI_FOLDER;
   }
+
+  /** Sets the wildcard for the application's adapter, before Nest registers the routes. */
+  static useWildcardOf(adapterType: string): void {
+    const { file } = AdminUiController.prototype as { readonly file: object };
+    Reflect.defineMetadata(PATH_METADATA, ['/', WILDCARDS[adapterType]], file);
+  }
+
+  onApplicationBootstrap(): void {
+    if (this.folder === undefined && this.routes.pathOf('ui') !== undefined) {
+      moduleLogger.warn(messages.UI_FILES_MISSING);
+    }
+  }
+
+  @Get()
+  @BelongsTo('ui')
+  async file(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    await send(response, this.toAnswer(request));
+  }
+
+  private toAnswer(request: HttpRequest): HttpAnswer {
+    if (this.files.size === 0) {
+      return toText(503, messages.UI_NOT_BUILT);
+    }
+    const rootLength = toSegments(this.routes.pathOf('ui') ?? this.settings.path).length;
+    const below = pathnameOf(request)
+      .split('/')
+      .slice(1 + rootLength);
+    const name = below.join('/').replace(/\/$/, '');
+    const file = this.files.get(name);
+    if (file && name !== 'index.html') {
+      return toFileAnswer(file, request, file.isImmutable ? IMMUTABLE : 'no-cache');
+    }
+    if (name.startsWith('assets/')) {
+      // A file of another version: a browser must not read the page as a script.
+      return toText(404, messages.UI_NO_FILE);
+    }
+    if (below.length > DEPTH_MAX + 1) {
+      return toText(404, messages.UI_NO_PAGE);
+    }
+    return toFileAnswer(this.shell(this.rootFrom(below.length)), request, 'no-cache');
+  }
+
+  private get files(): ReadonlyMap<string, UiFile> {
+    if (this.loaded.size === 0 && this.folder !== undefined) {
+      this.loaded = readUiFiles(this.folder);
+    }
+    return this.loaded;
+  }
+
+  /** The relative address of the UI's root, which ends with a slash, from a page with so many segments below it. */
+  private rootFrom(segments: number): string {
+    return segments === 0 ? `./${toSegments(this.settings.path).at(-1)!}/` : '../'.repeat(segments - 1) || './';
+  }
+
+  private shell(root: string): UiFile {
+    const made = this.shells.get(root);
+    if (made) {
+      return made;
+    }
+    const page = this.files
+      .get('index.html')!
+      .body.toString('utf8')
+      .replaceAll('"./', `"${root}`)
+      .replace('content="../../api/jobs"', `content="${root}${this.apiFromRoot()}"`)
+      .replace('name="jobs-way-in" content="token"', `name="jobs-way-in" content="${this.callers.authMode}"`);
+    const shell = new UiFile('index.html', Buffer.from(page, 'utf8'));
+    this.shells.set(root, shell);
+    return shell;
+  }
+
+  /** A global prefix may exclude one of the two. */
+  private apiFromRoot(): string {
+    const [ui, api] = [toSegments(this.routes.pathOf('ui')), toSegments(this.routes.pathOf('api'))];
+    const common = ui.findIndex((part, index) => part !== api[index]);
+    const shared = common < 0 ? ui.length : common;
+    return '../'.repeat(ui.length - shared) + api.slice(shared).join('/');
+  }
+}
+
+function toSegments(path = ''): string[] {
+  return path.split('/').filter(Boolean);
+}
+
+function toFileAnswer(file: UiFile, { headers: asked }: HttpRequest, caching: string): HttpAnswer {
+  const headers = {
+    ...HEADERS,
+    'Content-Type': file.type,
+    'Cache-Control': caching,
+    ETag: file.etag,
+    Vary: 'Accept-Encoding',
+  };
+  if (asked['if-none-match']?.includes(file.etag)) {
+    return { status: 304, headers, body: undefined };
+  }
+  const acceptsGzip = /\bgzip\b(?!\s*;\s*q=0(\.0*)?(\s|,|$))/.test(String(asked['accept-encoding'] ?? ''));
+  return acceptsGzip
+    ? { status: 200, headers: { ...headers, 'Content-Encoding': 'gzip' }, body: file.gzipped }
+    : { status: 200, headers, body: file.body };
+}
+
+function toText(status: number, text: string): HttpAnswer {
+  const type = { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' };
+  return { status, headers: { ...HEADERS, ...type }, body: Buffer.from(`${text}\n`, 'utf8') };
 }

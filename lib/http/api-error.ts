@@ -8,21 +8,19 @@ import {
   RowLockedError,
 } from '../core/errors.js';
 import type { JobsErrorCode } from '../core/errors.js';
-import type { JsonAnswer } from './http-exchange.js';
-import { jsonAnswer } from './http-exchange.js';
+import * as messages from './http.messages.js';
 
-/** What is wrong, by the name of a field as it stands on the wire. */
-export type FieldComplaints = Readonly<Record<string, string>>;
+/** What is wrong, by the name of a field in the request. */
+export type FieldErrors = Readonly<Record<string, string>>;
 
-/** What an {@link ApiError} may say beside status, code and message. */
 interface ApiErrorDetails extends ErrorOptions {
-  readonly data?: FieldComplaints;
+  readonly data?: FieldErrors;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** An answer that is no success, thrown from wherever it becomes clear. Its message is shown to the caller. */
+/** An unsuccessful response. Its message is shown to the caller. */
 export class ApiError extends Error {
-  readonly data: FieldComplaints;
+  readonly data: FieldErrors;
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(
@@ -35,33 +33,47 @@ export class ApiError extends Error {
     this.data = data;
     this.headers = headers;
   }
+
+  /** The body of the response. */
+  get body(): ApiErrorBody {
+    const { status, code, message, data } = this;
+    return { status, code, message, data };
+  }
 }
 
-/** 400: the request is not what the route takes; `data` says why, field by field. */
-export function invalidRequest(data: FieldComplaints): ApiError {
+/** The body of every unsuccessful response. */
+export interface ApiErrorBody {
+  readonly status: number;
+  readonly code: string;
+  readonly message: string;
+  readonly data: FieldErrors;
+}
+
+/** 400; `data` says what is wrong with each field. */
+export function invalidRequest(data: FieldErrors): ApiError {
   const [[name, reason] = ['request', 'invalid']] = Object.entries(data);
   return new ApiError(400, 'INVALID_REQUEST', `${name}: ${reason}`, { data });
 }
 
-/** 401: nobody is known to ask. */
-export function unauthorized(): ApiError {
-  const headers = { 'WWW-Authenticate': 'Bearer' };
-  return new ApiError(401, 'UNAUTHORIZED', 'credentials are missing or wrong', { headers });
+/** 401: the caller is unknown. */
+export function unauthorized(message = messages.UNAUTHORIZED, options: ErrorOptions = {}): ApiError {
+  return new ApiError(401, 'UNAUTHORIZED', message, { ...options, headers: { 'WWW-Authenticate': 'Bearer' } });
 }
 
-/** 403: whoever asks may not do that. */
-export function forbidden(message = 'you are not allowed to do that'): ApiError {
-  return new ApiError(403, 'FORBIDDEN', message);
+/** 403: a rule does not admit the caller. */
+export function forbidden(): ApiError {
+  return new ApiError(403, 'FORBIDDEN', messages.FORBIDDEN);
 }
 
-/** 403: callers over HTTP do not reach this topic. */
-export function topicNotAllowed(what: string): ApiError {
-  const message = `${what} is not among those that are allowed here`;
-  return new ApiError(403, 'TOPIC_NOT_ALLOWED', message, { data: { topic: 'not allowed here' } });
+/** 403: `http.allowedTopics` does not list the topic. */
+export function topicNotAllowed(topic?: string): ApiError {
+  return new ApiError(403, 'TOPIC_NOT_ALLOWED', messages.topicNotAllowed(topic), {
+    data: { topic: 'not allowed here' },
+  });
 }
 
-/** What the application's own code threw while it judged a caller. Only an `HttpException` that refuses is an answer. */
-export function refusalOf(error: unknown): unknown {
+/** Converts an `HttpException` with status 400 to 599; returns any other error as it is. */
+export function toRefusal(error: unknown): unknown {
   if (!isHttpException(error)) {
     return error;
   }
@@ -70,9 +82,9 @@ export function refusalOf(error: unknown): unknown {
     return error;
   }
   if (status === 401) {
-    return unauthorized();
+    return unauthorized(error.message, { cause: error });
   }
-  const message = status < 500 ? error.message : 'the request could not be judged';
+  const message = status < 500 ? error.message : messages.AUTHORIZATION_FAILED;
   return new ApiError(status, HttpStatus[status] ?? 'REFUSED', message, { cause: error });
 }
 
@@ -81,7 +93,7 @@ function isHttpException(error: unknown): error is HttpException {
   return error instanceof HttpException || typeof (error as HttpException | null)?.getStatus === 'function';
 }
 
-/** `null` where an error is nobody's business outside. */
+/** `null`: the caller gets 500 without details. */
 const STATUS_BY_CODE: Readonly<Record<JobsErrorCode, number | null>> = {
   PAYLOAD_TOO_LARGE: 413,
   INVALID_PAYLOAD: 400,
@@ -99,13 +111,14 @@ const STATUS_BY_CODE: Readonly<Record<JobsErrorCode, number | null>> = {
   DATABASE_REFUSED: null,
 };
 
-/** An error as this API answers it; `undefined` when it is nobody's business outside. */
-export function apiErrorOf(error: unknown): ApiError | undefined {
+/** Converts an error to its response; `undefined` for one that the caller must not see. */
+export function toApiError(thrown: unknown): ApiError | undefined {
+  const error = toRefusal(thrown);
   if (error instanceof ApiError) {
     return error;
   }
   if (error instanceof InvalidOptionsError) {
-    return invalidRequest({ [wireName(error.option)]: error.reason });
+    return invalidRequest({ [toWireName(error.option)]: error.reason });
   }
   const status = error instanceof JobsError ? STATUS_BY_CODE[error.code] : null;
   if (status === null) {
@@ -113,34 +126,26 @@ export function apiErrorOf(error: unknown): ApiError | undefined {
   }
   const { code, message } = error as JobsError;
   if (error instanceof QueueUnavailableError) {
-    // What the driver said stays in the log.
-    const reason =
-      error instanceof RowLockedError ? 'an open transaction holds what is needed here' : 'the queue is not available';
-    return new ApiError(status, code, `${reason}; try again`, { headers: { 'Retry-After': '1' } });
+    // The driver's own message stays in the log.
+    const shown = error instanceof RowLockedError ? messages.ROW_LOCKED : messages.UNAVAILABLE;
+    return new ApiError(status, code, shown, { headers: { 'Retry-After': '1' } });
   }
-  return new ApiError(status, code, message, { data: complaintsOf(error as JobsError) });
+  return new ApiError(status, code, message, { data: fieldErrors(error as JobsError) });
 }
 
-/** The body of every answer that is no success. */
-export type ApiErrorBody = Pick<ApiError, 'status' | 'code' | 'message' | 'data'>;
-
-/** The answer that tells an error. */
-export function errorAnswer({ status, code, message, data, headers }: ApiError): JsonAnswer<ApiErrorBody> {
-  return jsonAnswer(status, { status, code, message, data }, headers);
-}
-
-function complaintsOf(error: JobsError): FieldComplaints {
+function fieldErrors(error: JobsError): FieldErrors {
   if (error instanceof PayloadTooLargeError) {
     return { [error.subject]: `expected at most ${error.bytesMax} bytes of JSON text, got ${error.bytes}` };
   }
   if (error instanceof InvalidPayloadError) {
-    // The field alone; where in it stands in the message.
+    // The field only; the message names the path inside it.
     const [field = 'payload'] = /^(jobs\[\d+\]\.)?[^.[]+/.exec(error.path) ?? [];
     return { [field]: error.message };
   }
   return {};
 }
 
-function wireName(option: string): string {
+/** `maxRetries` becomes `max_retries`. */
+export function toWireName(option: string): string {
   return option.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

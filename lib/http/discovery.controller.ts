@@ -1,19 +1,23 @@
-import { Inject } from '@nestjs/common';
+import { Controller, Get, Inject, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
 import { BULK_JOBS_MAX } from '../core/bulk.js';
 import { PAGE_JOBS_MAX } from '../core/list-filter.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
-import { Access } from './access.js';
-import type { ApiCall } from './api-route.js';
-import { ApiRoute } from './api-route.js';
-import type { JsonAnswer } from './http-exchange.js';
-import { jsonAnswer } from './http-exchange.js';
-import { ref } from './json-schema.js';
-import type { OpenApiDocument } from './openapi.js';
-import { openApiDocument } from './openapi.js';
-import { VERSION } from './version.js';
+import { AccessPolicy } from './access-policy.js';
+import type { HttpRequest, HttpResponse } from './http-adapter.js';
+import { pathnameOf, sendJson } from './http-adapter.js';
+import { JobsAdminGuard } from './jobs-admin.guard.js';
+import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
+import { JobsController } from './jobs.controller.js';
+import { ref } from './schemas.js';
+import { toOpenApi, VERSION } from './openapi.js';
+import { ReportsController } from './reports.controller.js';
+import { RequestReader } from './request-reader.js';
+import { NOTHING } from './requests.js';
+import { Describe, describeRoutes } from './route-info.js';
+import { TopicsController } from './topics.controller.js';
 
-/** What a caller may do, and limits of the API. */
-export interface WireCapabilities {
+/** What a caller may do, and the limits of the API. */
+export interface CapabilitiesDto {
   admin: boolean;
   authenticated: boolean;
   enqueue: boolean;
@@ -25,24 +29,27 @@ export interface WireCapabilities {
   limits: { page: 200; bulk: 10_000; payload_bytes: number };
 }
 
-/** The routes by which a caller learns what there is, and what of it is open to that caller. */
+/** Routes that tell a caller what the API offers, and what of it the caller may use. */
+@Controller()
+@UseGuards(JobsAdminGuard)
+@UseFilters(JobsApiErrorFilter)
 export class DiscoveryController {
   constructor(
     @Inject(JobsEngine) private readonly engine: JobsEngine,
-    @Inject(Access) private readonly access: Access,
+    @Inject(AccessPolicy) private readonly access: AccessPolicy,
+    @Inject(RequestReader) private readonly read: RequestReader,
   ) {}
 
-  @ApiRoute({
-    method: 'GET',
-    path: '/capabilities',
+  @Get('capabilities')
+  @Describe({
     access: 'any',
     summary: 'What this caller may do',
-    answers: { 200: { meaning: 'What the caller may do, and limits of the API', schema: ref('Capabilities') } },
+    answers: { 200: { meaning: 'What the caller may do, and the limits of the API', schema: ref('Capabilities') } },
   })
-  async capabilities({ visit }: ApiCall): Promise<JsonAnswer<WireCapabilities>> {
-    const { caller, enqueue, read, manage } = await this.access.permissions(visit);
-    const { payloadBytesMax } = this.engine.settings;
-    return jsonAnswer(200, {
+  async capabilities(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    this.read.query(request, NOTHING);
+    const { caller, enqueue, read, manage } = await this.access.permissions(this.access.identityOf(request));
+    const capabilities: CapabilitiesDto = {
       admin: caller.kind === 'admin',
       authenticated: caller.kind !== 'anonymous',
       enqueue,
@@ -51,18 +58,23 @@ export class DiscoveryController {
       topics: this.access.topics,
       database: this.engine.database,
       version: VERSION,
-      limits: { page: PAGE_JOBS_MAX, bulk: BULK_JOBS_MAX, payload_bytes: payloadBytesMax },
-    });
+      limits: { page: PAGE_JOBS_MAX, bulk: BULK_JOBS_MAX, payload_bytes: this.engine.settings.payloadBytesMax },
+    };
+    await sendJson(response, 200, capabilities);
   }
 
-  @ApiRoute({
-    method: 'GET',
-    path: '/openapi.json',
+  @Get('openapi.json')
+  @Describe({
     access: 'any',
     summary: 'This description',
     answers: { 200: { meaning: 'OpenAPI 3.1', schema: { type: 'object' } } },
   })
-  async openapi({ exchange, routes }: ApiCall): Promise<JsonAnswer<OpenApiDocument>> {
-    return jsonAnswer(200, openApiDocument(routes, exchange.basePath));
+  async openapi(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    this.read.query(request, NOTHING);
+    const basePath = pathnameOf(request).replace(/\/[^/]+\/*$/, '');
+    await sendJson(response, 200, toOpenApi(describeRoutes(API_CONTROLLERS), basePath));
   }
 }
+
+/** In the order in which their routes are registered: static paths before `:id`. */
+export const API_CONTROLLERS = [ReportsController, TopicsController, DiscoveryController, JobsController];

@@ -2,16 +2,16 @@ import { createHash } from 'node:crypto';
 import type { Idempotency } from '../core/job.js';
 import { text } from '../core/option-checks.js';
 import { invalidRequest } from './api-error.js';
-import type { Caller } from './caller.js';
-import type { HttpExchange } from './http-exchange.js';
+import type { Caller } from './caller-resolver.js';
+import type { HttpRequest } from './http-adapter.js';
 
 const keyCheck = text(255);
 
-/** Deeper values are refused as payloads before anybody asks whether they came twice. */
+/** The queue rejects deeper payloads later. */
 const DEPTH_MAX = 100;
 
-/** The header `Idempotency-Key`. @throws ApiError 400 for one that is empty or too long. */
-export function idempotencyKeyOf({ headers }: HttpExchange): string | undefined {
+/** The header `Idempotency-Key`. @throws ApiError 400 when it is empty or too long. */
+export function readIdempotencyKey({ headers }: HttpRequest): string | undefined {
   const key = headers['idempotency-key'];
   if (key !== undefined && keyCheck.parse(key, '') === undefined) {
     throw invalidRequest({ idempotency_key: `expected ${keyCheck.expects}` });
@@ -20,22 +20,22 @@ export function idempotencyKeyOf({ headers }: HttpExchange): string | undefined 
 }
 
 /**
- * By which a repetition of a request is known. Each caller has keys of its own, so that nobody is given the job of
- * another; the order of a body's members does not matter.
+ * Identifies a repeated request. Each caller has separate keys, so that no caller gets another one's job. The order of a
+ * body's members does not matter.
  */
-export function idempotencyOf(key: string, caller: Caller, body: object): Idempotency {
+export function toIdempotency(key: string, caller: Caller, body: object): Idempotency {
   const { kind, id } = { id: '', ...caller };
-  return { key: digestOf([kind, id, key]), bodyHash: digestOf(body) };
+  return { key: hash([kind, id, key]), bodyHash: hash(body) };
 }
 
-function digestOf(value: unknown): string {
+function hash(value: unknown): string {
   return createHash('sha256')
-    .update(JSON.stringify(sorted(value, 0)) ?? '')
+    .update(JSON.stringify(sortMembers(value, 0)) ?? '')
     .digest('hex');
 }
 
-/** The same value with its members in one order; dates as they are on the wire. */
-function sorted(value: unknown, depth: number): unknown {
+/** The same value with sorted members. */
+function sortMembers(value: unknown, depth: number): unknown {
   if (typeof value !== 'object' || value === null || value instanceof Date) {
     return value;
   }
@@ -43,8 +43,8 @@ function sorted(value: unknown, depth: number): unknown {
     return null;
   }
   if (Array.isArray(value)) {
-    return value.map((member) => sorted(member, depth + 1));
+    return value.map((member) => sortMembers(member, depth + 1));
   }
   const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(members.map(([key, member]) => [key, sorted(member, depth + 1)]));
+  return Object.fromEntries(members.map(([key, member]) => [key, sortMembers(member, depth + 1)]));
 }

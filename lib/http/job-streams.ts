@@ -1,27 +1,30 @@
+import type { ServerResponse } from 'node:http';
 import type { OnModuleDestroy } from '@nestjs/common';
 import { Inject, Injectable } from '@nestjs/common';
 import { QueueUnavailableError } from '../core/errors.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
-import { Access } from './access.js';
-import { EventChannel } from './event-channel.js';
-import type { HttpExchange } from './http-exchange.js';
-import { API_HEADERS } from './http-exchange.js';
-import { wireStats } from './wire-reports.js';
+import { AccessPolicy } from './access-policy.js';
+import type { HttpRequest, HttpResponse } from './http-adapter.js';
+import { API_HEADERS, openResponse } from './http-adapter.js';
+import { toStatsDto } from './report-serializer.js';
 
 const STREAM_HEADERS = {
   ...API_HEADERS,
-  // Nobody on the way may change, hold back or compress what is to be seen at once.
+  // No proxy may buffer or compress the events.
   'Cache-Control': 'no-store, no-transform',
   'Content-Type': 'text/event-stream; charset=utf-8',
   'X-Accel-Buffering': 'no',
 };
 
-const RETURN_AFTER_MS = 2_000;
+/** When a client reconnects after it has lost a stream. */
+const RECONNECT_MS = 2_000;
+/** Ten minutes. Clients reconnect, so that the application's global guards run again. */
+const HEARTBEATS_MAX = 40;
 
-/** Everybody who watches over HTTP. The engine looks once for all of them. */
+/** The open streams of server-sent events. The engine reads its statistics once for all of them. */
 @Injectable()
 export class JobStreams implements OnModuleDestroy {
-  /** How often a stream shows that it is alive, and asks whether its reader still may. Clients give up after 45 s. */
+  /** How often a stream sends a comment and checks the access of its reader. Clients give up after 45 s. */
   heartbeatMs = 15_000;
 
   private readonly channels = new Set<EventChannel>();
@@ -29,51 +32,56 @@ export class JobStreams implements OnModuleDestroy {
 
   constructor(
     @Inject(JobsEngine) private readonly engine: JobsEngine,
-    @Inject(Access) private readonly access: Access,
+    @Inject(AccessPolicy) private readonly access: AccessPolicy,
   ) {}
 
-  /** How many are open. */
+  /** How many streams are open. */
   get size(): number {
     return this.channels.size;
   }
 
   /**
-   * Answers with a stream.
+   * Responds with a stream.
    *
-   * @param ensureAccess rejects when whoever reads may not do so any more; the stream ends then.
+   * @param ensureAccess rejects when the reader is no longer allowed to read; the stream ends then.
    */
-  open(exchange: HttpExchange, ensureAccess: () => Promise<void>): void {
+  open({ method }: HttpRequest, reply: HttpResponse, ensureAccess: () => Promise<void>): void {
     if (this.isClosed) {
       throw new QueueUnavailableError('the application is shutting down');
     }
-    const response = exchange.open(200, STREAM_HEADERS);
-    // Whoever left while being judged has closed it already, and would never be seen to leave.
-    if (exchange.method === 'HEAD' || response.closed) {
+    const response = openResponse(reply, 200, STREAM_HEADERS);
+    // A caller who has disconnected meanwhile emits no further event.
+    if (method === 'HEAD' || response.closed) {
       response.end();
       return;
     }
-    let isAsking = false;
-    const beat = async (): Promise<void> => {
-      channel.beat();
-      // A judgement that takes long is waited for; another one would not be quicker.
-      if (!isAsking) {
-        isAsking = true;
+    let isChecking = false;
+    let heartbeats = 0;
+    const heartbeat = async (): Promise<void> => {
+      heartbeats += 1;
+      if (heartbeats > HEARTBEATS_MAX) {
+        return channel.end();
+      }
+      channel.sendHeartbeat();
+      // A slow check continues; a second one would not be faster.
+      if (!isChecking) {
+        isChecking = true;
         await ensureAccess().catch(() => channel.end());
-        isAsking = false;
+        isChecking = false;
       }
     };
-    const beats = setInterval(() => void beat(), this.heartbeatMs);
+    const timer = setInterval(() => void heartbeat(), this.heartbeatMs);
     const channel = new EventChannel(response, () => {
-      clearInterval(beats);
-      leave();
+      clearInterval(timer);
+      stopWatching();
       this.channels.delete(channel);
     });
     this.channels.add(channel);
-    channel.askToReturnAfter(RETURN_AFTER_MS);
-    const leave = this.watch(channel);
+    channel.sendReconnectTime(RECONNECT_MS);
+    const stopWatching = this.watch(channel);
   }
 
-  /** The streams end first: the server waits for its connections. */
+  /** Ends the streams first, because the server waits for its connections. */
   onModuleDestroy(): void {
     this.isClosed = true;
     this.channels.forEach((channel) => channel.end());
@@ -82,11 +90,78 @@ export class JobStreams implements OnModuleDestroy {
   private watch(channel: EventChannel): () => void {
     return this.engine.changes.watch({
       topics: this.access.topics,
-      stats: (stats) => channel.send('stats', wireStats(stats)),
+      stats: (stats) => channel.send('stats', toStatsDto(stats)),
       changed: (topics) =>
         channel.send('changed', { topics: [...topics] }, (earlier, later) => ({
           topics: [...new Set([...earlier.topics, ...later.topics])],
         })),
     });
+  }
+}
+
+/** Time for a reader to take the rest. A reader that has stopped reading would keep the server from closing. */
+const ENDING_MS_MAX = 2_000;
+
+/** One connection with server-sent events. For a slow reader, only the latest event of each type waits. */
+export class EventChannel {
+  /** The latest event of each type that could not be written. */
+  private readonly waiting = new Map<string, unknown>();
+  private isClosed = false;
+  private ending: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly response: ServerResponse,
+    /** Called once, when the connection has closed. */
+    onClose: () => void,
+  ) {
+    response.once('close', () => {
+      this.isClosed = true;
+      clearTimeout(this.ending);
+      onClose();
+    });
+    response.on('drain', () => this.flush());
+    // A reset connection emits `close` as well.
+    response.on('error', () => undefined);
+  }
+
+  /** `merge` combines an event that still waits with this one. Default: this one replaces it. */
+  send<T>(type: string, data: T, merge: (earlier: T, later: T) => T = (_, later) => later): void {
+    const earlier = this.waiting.get(type) as T | undefined;
+    this.waiting.set(type, earlier === undefined ? data : merge(earlier, data));
+    this.flush();
+  }
+
+  /** How long a reader waits before it reconnects. */
+  sendReconnectTime(ms: number): void {
+    this.write(`retry: ${ms}\n\n`);
+  }
+
+  sendHeartbeat(): void {
+    if (!this.response.writableNeedDrain) {
+      this.write(': still here\n\n');
+    }
+  }
+
+  end(): void {
+    if (!this.isClosed) {
+      this.response.end();
+      this.ending ??= setTimeout(() => this.response.destroy(), ENDING_MS_MAX);
+    }
+  }
+
+  private flush(): void {
+    for (const [type, data] of this.waiting) {
+      if (this.response.writableNeedDrain) {
+        return;
+      }
+      this.waiting.delete(type);
+      this.write(`event: ${type}\ndata: ${JSON.stringify(data)}\n\n`);
+    }
+  }
+
+  private write(text: string): void {
+    if (!this.isClosed && !this.response.writableEnded) {
+      this.response.write(text);
+    }
   }
 }

@@ -1,184 +1,174 @@
-import { Inject } from '@nestjs/common';
+import { Controller, Delete, Get, Inject, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
 import { IdempotencyConflictError, JobNotFoundError, QueueUnavailableError } from '../core/errors.js';
-import type { EnqueueOptions, Idempotency, Job, JobFilter } from '../core/job.js';
+import type { Idempotency, Job } from '../core/job.js';
 import { JOB_ACTIONS } from '../core/job-state.js';
-import { MEBIBYTE } from '../core/limits.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
-import type { Visit } from './access.js';
-import { Access } from './access.js';
+import { AccessPolicy } from './access-policy.js';
 import { invalidRequest } from './api-error.js';
-import type { ApiCall } from './api-route.js';
-import { ApiRoute } from './api-route.js';
-import type { HttpAnswer, HttpExchange, JsonAnswer } from './http-exchange.js';
-import { emptyAnswer, jsonAnswer } from './http-exchange.js';
-import { idempotencyKeyOf, idempotencyOf } from './idempotency.js';
-import { listOfSchema, objectSchema, ref } from './json-schema.js';
-import { MoveLog } from './move-log.js';
-import type { FieldTable, FieldValues } from './request-fields.js';
-import { BULK, BULK_FILTER, ENQUEUE, ENQUEUE_MANY, LIST, NOTHING, REQUEUE } from './requests.js';
-import type { WireBulkAnswer, WireJob, WireJobList, WireJobPage } from './wire-jobs.js';
-import { wireBulk, WireJobs, wirePage } from './wire-jobs.js';
+import { AuditLog } from './audit-log.js';
+import type { HttpRequest, HttpResponse } from './http-adapter.js';
+import { pathnameOf, sendJson, sendNothing } from './http-adapter.js';
+import { NO_KEY_FOR_MANY } from './http.messages.js';
+import { readIdempotencyKey, toIdempotency } from './idempotency.js';
+import { JobSerializer, toBulkDto, toPageDto } from './job-serializer.js';
+import { JobsAdminGuard } from './jobs-admin.guard.js';
+import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
+import { listOfSchema, objectSchema, ref } from './schemas.js';
+import { MANY_BYTES_MAX, RequestReader } from './request-reader.js';
+import { BULK, ENQUEUE, ENQUEUE_MANY, LIST, NOTHING, REQUEUE } from './requests.js';
+import { Describe } from './route-info.js';
 
-type Call<Body extends FieldTable = FieldTable, Query extends FieldTable = FieldTable> = ApiCall<Body, Query>;
-
-const MANY_BYTES_MAX = 16 * MEBIBYTE;
 const JOB = ref('Job');
 
-/** The routes that add, show and move jobs. */
+/** Routes that enqueue, show and change jobs. */
+@Controller()
+@UseGuards(JobsAdminGuard)
+@UseFilters(JobsApiErrorFilter)
 export class JobsController {
   constructor(
     @Inject(JobsEngine) private readonly engine: JobsEngine,
-    @Inject(Access) private readonly access: Access,
-    @Inject(WireJobs) private readonly wireJobs: WireJobs,
-    @Inject(MoveLog) private readonly log: MoveLog,
+    @Inject(AccessPolicy) private readonly access: AccessPolicy,
+    @Inject(RequestReader) private readonly read: RequestReader,
+    @Inject(JobSerializer) private readonly serializer: JobSerializer,
+    @Inject(AuditLog) private readonly audit: AuditLog,
   ) {}
 
-  @ApiRoute({
-    method: 'POST',
-    path: '/enqueue',
+  @Post('enqueue')
+  @Describe({
     access: 'enqueue',
     summary: 'Stores a job',
     isIdempotent: true,
     body: { name: 'EnqueueRequest', fields: ENQUEUE },
     answers: {
       201: { meaning: 'The job', schema: JOB },
-      200: { meaning: 'The job that holds the unique key, or that this request has given before', schema: JOB },
+      200: { meaning: 'The job that holds the unique key, or that this request stored before', schema: JOB },
     },
     errors: [422],
   })
-  async enqueue({ exchange, visit, body }: Call<typeof ENQUEUE>): Promise<JsonAnswer<WireJob>> {
-    const { topic, payload } = body;
+  async enqueue(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    const body = await this.read.body(request, ENQUEUE);
+    const { topic, payload, ...options } = body;
     this.access.ensureTopics([topic]);
-    const options = enqueueOptionsOf(body);
-    const once = await this.idempotencyOf(exchange, visit, body);
+    const once = await this.readIdempotency(request, body);
     const job = await this.engine.enqueue(topic, payload, options, once).catch((error: unknown) => {
       throw error instanceof IdempotencyConflictError
-        ? new IdempotencyConflictError(idempotencyKeyOf(exchange)!)
+        ? new IdempotencyConflictError(readIdempotencyKey(request)!)
         : error;
     });
+    const basePath = pathnameOf(request).replace(/\/[^/]+\/*$/, '');
     const status = job.deduplicated || job.replayed ? 200 : 201;
-    return jsonAnswer(status, await this.wireJobs.shown(job), { Location: `${exchange.basePath}/${job.id}` });
+    await sendJson(response, status, await this.serializer.job(job), { Location: `${basePath}/${job.id}` });
   }
 
-  @ApiRoute({
-    method: 'POST',
-    path: '/enqueue-many',
+  @Post('enqueue-many')
+  @Describe({
     access: 'enqueue',
     summary: 'Stores jobs, all or none',
     body: { name: 'EnqueueManyRequest', fields: ENQUEUE_MANY },
-    bodyBytesMax: MANY_BYTES_MAX,
     answers: {
       201: { meaning: 'The jobs, in the order of the request', schema: objectSchema({ items: listOfSchema(JOB) }) },
     },
   })
-  async enqueueMany({ exchange, body: { jobs } }: Call<typeof ENQUEUE_MANY>): Promise<JsonAnswer<WireJobList>> {
-    if (idempotencyKeyOf(exchange) !== undefined) {
-      // Whoever sends one trusts that the request may be repeated: taken without it, all jobs would be there twice.
-      throw invalidRequest({ idempotency_key: 'not taken for many jobs; send those one by one that may be repeated' });
+  async enqueueMany(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    const { jobs } = await this.read.body(request, ENQUEUE_MANY, { bytesMax: MANY_BYTES_MAX });
+    if (readIdempotencyKey(request) !== undefined) {
+      // The caller expects to repeat the request safely; without the key, all jobs would be stored twice.
+      throw invalidRequest({ idempotency_key: NO_KEY_FOR_MANY });
     }
     this.access.ensureTopics(jobs.map(({ topic }) => topic));
-    const stored = await this.engine.enqueueMany(
-      jobs.map((job, index) => ({
-        topic: job.topic,
-        payload: job.payload,
-        ...enqueueOptionsOf(job, `jobs[${index}].`),
-      })),
-    );
-    return jsonAnswer(201, { items: await this.wireJobs.allShown(stored) });
+    const stored = await this.engine.enqueueMany([...jobs]);
+    await sendJson(response, 201, await this.serializer.list(stored));
   }
 
-  @ApiRoute({
-    method: 'GET',
-    path: '',
+  @Get()
+  @Describe({
     access: 'read',
     summary: 'One page of jobs, newest first',
     query: LIST,
     answers: { 200: { meaning: 'The page', schema: ref('JobPage') } },
   })
-  async list({ query }: Call<FieldTable, typeof LIST>): Promise<JsonAnswer<WireJobPage>> {
-    const { limit, offset, cursor } = query;
-    const page = await this.engine.jobs.list(withoutGaps({ ...this.filterOf(query), limit, offset, cursor }));
-    return jsonAnswer(200, wirePage(page, await this.wireJobs.allShown(page.items)));
+  async list(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    const filter = this.read.query(request, LIST);
+    const page = await this.engine.jobs.list(this.narrow(filter));
+    await sendJson(response, 200, toPageDto(page, await this.serializer.jobs(page.items)));
   }
 
-  @ApiRoute({
-    method: 'POST',
-    path: '/bulk',
+  @Post('bulk')
+  @Describe({
     access: 'manage',
-    summary: 'Re-queues, promotes, cancels or deletes many jobs',
+    summary: 'Requeues, promotes, cancels or deletes many jobs',
     body: { name: 'BulkRequest', fields: BULK },
-    bodyBytesMax: MANY_BYTES_MAX,
-    answers: { 200: { meaning: 'What became of them', schema: ref('BulkAnswer') } },
+    answers: { 200: { meaning: 'How many jobs changed', schema: ref('BulkAnswer') } },
   })
-  async bulk({ visit, body }: Call<typeof BULK>): Promise<JsonAnswer<WireBulkAnswer>> {
-    const { action, ids, filter, dry_run: dryRun } = body;
-    const request = withoutGaps({ action, ids, filter: filter && this.filterOf(filter), dryRun });
-    const meant = ids ? { ids } : { filter };
-    const answer = await this.engine.bulk.run(request, this.access.topics).catch((error: unknown) => {
-      if (error instanceof QueueUnavailableError && !dryRun) {
-        // Some may have been moved before.
-        this.log.note(visit, `began to ${JOB_ACTIONS[action].verb} jobs`, meant);
-      }
-      throw error;
-    });
-    if (answer.changed > 0) {
+  async bulk(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    const body = await this.read.body(request, BULK, { bytesMax: MANY_BYTES_MAX });
+    const { action, ids, dryRun } = body;
+    const filter = body.filter && this.narrow(body.filter);
+    const selection = ids ? { ids } : { filter };
+    const result = await this.engine.bulk
+      .run({ action, ids, filter, dryRun }, this.access.topics)
+      .catch((error: unknown) => {
+        if (error instanceof QueueUnavailableError && !dryRun) {
+          // Some jobs may have changed before.
+          this.audit.record(request, `began to ${JOB_ACTIONS[action].verb} jobs`, selection);
+        }
+        throw error;
+      });
+    if (result.changed > 0) {
       const words = action === 'cancel' ? 'cancelled, or asked to end,' : JOB_ACTIONS[action].done;
-      this.log.note(visit, `${words} ${answer.changed === 1 ? '1 job' : `${answer.changed} jobs`}`, meant);
+      this.audit.record(request, `${words} ${result.changed === 1 ? '1 job' : `${result.changed} jobs`}`, selection);
     }
-    return jsonAnswer(200, wireBulk(answer));
+    await sendJson(response, 200, toBulkDto(result));
   }
 
-  @ApiRoute({
-    method: 'GET',
-    path: '/:id',
+  @Get(':id')
+  @Describe({
     access: 'read',
     summary: 'One job',
     answers: { 200: { meaning: 'The job', schema: JOB } },
     errors: [404],
   })
-  async get({ id }: Call): Promise<JsonAnswer<WireJob>> {
-    return jsonAnswer(200, await this.wireJobs.shown(await this.reached(id)));
+  async get(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    this.read.query(request, NOTHING);
+    await sendJson(response, 200, await this.serializer.job(await this.find(request.params.id!)));
   }
 
-  @ApiRoute({
-    method: 'POST',
-    path: '/:id/requeue',
+  @Post(':id/requeue')
+  @Describe({
     access: 'manage',
-    summary: 'Puts a failed or cancelled job back, with all its retries',
+    summary: 'Returns a failed or cancelled job to the queue, with all its retries',
     body: { name: 'RequeueRequest', fields: REQUEUE, isOptional: true },
     answers: { 200: { meaning: 'The job', schema: JOB } },
     errors: [404, 409],
   })
-  async requeue({ id, visit, body }: Call<typeof REQUEUE>): Promise<JsonAnswer<WireJob>> {
-    await this.ensureReached(id);
-    const { payload, run_at: runAt, max_retries: maxRetries } = body;
-    const job = await this.engine.jobs.requeue(id, withoutGaps({ payload, runAt, maxRetries }));
-    const change = payload === undefined ? '' : ' with another payload';
-    this.log.note(visit, `${JOB_ACTIONS.requeue.done} ${nameOf(job)}${change}`);
-    return jsonAnswer(200, await this.wireJobs.shown(job));
+  async requeue(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    const changes = await this.read.body(request, REQUEUE, { isOptional: true });
+    const id = await this.allowedId(request);
+    const job = await this.engine.jobs.requeue(id, changes);
+    const change = changes.payload === undefined ? '' : ' with another payload';
+    this.audit.record(request, `${JOB_ACTIONS.requeue.done} ${nameOf(job)}${change}`);
+    await sendJson(response, 200, await this.serializer.job(job));
   }
 
-  @ApiRoute({
-    method: 'POST',
-    path: '/:id/promote',
+  @Post(':id/promote')
+  @Describe({
     access: 'manage',
-    summary: 'Runs a waiting job now instead of at its time',
+    summary: 'Makes a waiting job due now',
     body: { fields: NOTHING, isOptional: true },
     answers: { 200: { meaning: 'The job, which is due', schema: JOB } },
     errors: [404, 409],
   })
-  async promote({ id, visit }: Call): Promise<JsonAnswer<WireJob>> {
-    await this.ensureReached(id);
-    const job = await this.engine.jobs.promote(id);
-    this.log.note(visit, `${JOB_ACTIONS.promote.done} ${nameOf(job)}`);
-    return jsonAnswer(200, await this.wireJobs.shown(job));
+  async promote(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    await this.read.nothing(request);
+    const job = await this.engine.jobs.promote(await this.allowedId(request));
+    this.audit.record(request, `${JOB_ACTIONS.promote.done} ${nameOf(job)}`);
+    await sendJson(response, 200, await this.serializer.job(job));
   }
 
-  @ApiRoute({
-    method: 'POST',
-    path: '/:id/cancel',
+  @Post(':id/cancel')
+  @Describe({
     access: 'manage',
-    summary: 'Ends a waiting job at once; asks a running one to end',
+    summary: 'Cancels a waiting job at once; asks a running one to end',
     body: { fields: NOTHING, isOptional: true },
     answers: {
       200: { meaning: 'The job, which was waiting and is cancelled', schema: JOB },
@@ -186,39 +176,40 @@ export class JobsController {
     },
     errors: [404, 409],
   })
-  async cancel({ id, visit }: Call): Promise<JsonAnswer<WireJob>> {
-    await this.ensureReached(id);
-    const job = await this.engine.jobs.cancel(id);
-    const isAsked = job.status === 'processing';
-    this.log.note(visit, isAsked ? `asked ${nameOf(job)} to end` : `${JOB_ACTIONS.cancel.done} ${nameOf(job)}`);
-    return jsonAnswer(isAsked ? 202 : 200, await this.wireJobs.shown(job));
+  async cancel(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    await this.read.nothing(request);
+    const job = await this.engine.jobs.cancel(await this.allowedId(request));
+    const isRunning = job.status === 'processing';
+    this.audit.record(request, isRunning ? `asked ${nameOf(job)} to end` : `${JOB_ACTIONS.cancel.done} ${nameOf(job)}`);
+    await sendJson(response, isRunning ? 202 : 200, await this.serializer.job(job));
   }
 
-  @ApiRoute({
-    method: 'DELETE',
-    path: '/:id',
+  @Delete(':id')
+  @Describe({
     access: 'manage',
-    summary: 'Removes a job that is not running',
+    summary: 'Deletes a job that is not running',
     body: { fields: NOTHING, isOptional: true },
-    answers: { 204: { meaning: 'It is gone' } },
+    answers: { 204: { meaning: 'The job is deleted' } },
     errors: [404, 409],
   })
-  async delete({ id, visit }: Call): Promise<HttpAnswer> {
-    await this.ensureReached(id);
+  async delete(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    await this.read.nothing(request);
+    const id = await this.allowedId(request);
     await this.engine.jobs.delete(id);
-    this.log.note(visit, `${JOB_ACTIONS.delete.done} job ${id}`);
-    return emptyAnswer();
+    this.audit.record(request, `${JOB_ACTIONS.delete.done} job ${id}`);
+    await sendNothing(response);
   }
 
-  private async idempotencyOf(exchange: HttpExchange, visit: Visit, body: object): Promise<Idempotency | undefined> {
-    const key = idempotencyKeyOf(exchange);
-    // Where everybody may enqueue, one whom the guard refuses may, too. One of whom nobody can say who it is may not: taken
-    // for somebody else, a repetition would be a second job.
-    return key === undefined ? undefined : idempotencyOf(key, await this.access.known(visit), body);
+  private async readIdempotency(request: HttpRequest, body: object): Promise<Idempotency | undefined> {
+    const key = readIdempotencyKey(request);
+    // Rethrows when the application cannot identify the caller: under another name, a repetition would store a second job.
+    return key === undefined
+      ? undefined
+      : toIdempotency(key, await this.access.identityOf(request).callerOrAnonymous(), body);
   }
 
-  /** @throws JobNotFoundError; ApiError 403 for a job of a topic that callers do not reach. */
-  private async reached(id: string): Promise<Job> {
+  /** @throws JobNotFoundError; ApiError 403 for a job of a topic that is not allowed. */
+  private async find(id: string): Promise<Job> {
     const job = await this.engine.jobs.get(id);
     if (!job) {
       throw new JobNotFoundError(id);
@@ -227,34 +218,21 @@ export class JobsController {
     return job;
   }
 
-  /** Only where topics are narrowed is it worth a look. */
-  private async ensureReached(id: string): Promise<void> {
+  /** The id in the path. Reads the job only where a whitelist has to be checked. */
+  private async allowedId({ params }: HttpRequest): Promise<string> {
+    const id = params.id!;
     if (this.access.topics !== null) {
-      await this.reached(id);
+      await this.find(id);
     }
+    return id;
   }
 
-  private filterOf(given: FieldValues<typeof BULK_FILTER>): JobFilter {
-    const { status, due, q, error_key: errorKey, created_from: createdFrom, created_to: createdTo } = given;
-    const topic = this.access.narrowed(given.topic) ?? undefined;
-    return withoutGaps({ topic, status, due, q, errorKey, createdFrom, createdTo });
+  private narrow<Filter extends { readonly topic?: readonly string[] }>(filter: Filter): Filter {
+    const topic = this.access.narrow(filter.topic);
+    return topic ? { ...filter, topic } : filter;
   }
 }
 
 function nameOf({ id, topic }: Job): string {
   return `job ${id} of '${topic}'`;
-}
-
-/** @throws ApiError 400 when it is said twice when the job may run. */
-function enqueueOptionsOf(given: FieldValues<typeof ENQUEUE>, place = ''): EnqueueOptions {
-  const { run_at: runAt, delay, max_retries: maxRetries, priority, timeout, unique_key: uniqueKey, metadata } = given;
-  if (runAt !== undefined && delay !== undefined) {
-    throw invalidRequest({ [`${place}delay`]: 'contradicts run_at; give one of the two' });
-  }
-  return withoutGaps({ runAt, delay, maxRetries, priority, timeout, uniqueKey, metadata });
-}
-
-/** Members that are `undefined` are left out, so that defaults hold. */
-function withoutGaps<T extends object>(given: T): { [Name in keyof T]: Exclude<T[Name], undefined> } {
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as never;
 }

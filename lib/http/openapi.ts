@@ -1,10 +1,12 @@
-import type { ApiRouteDescription } from './api-route.js';
-import type { JsonSchema } from './json-schema.js';
-import { ref, UUID } from './json-schema.js';
-import type { FieldTable } from './request-fields.js';
+import type { JsonSchema } from '../core/option-checks.js';
+import { toWireName } from './api-error.js';
+import type { Field, FieldTable } from './request-fields.js';
 import { BULK_FILTER, ENQUEUE } from './requests.js';
-import { SCHEMAS } from './schemas.js';
-import { VERSION } from './version.js';
+import type { DescribedRoute } from './route-info.js';
+import { ref, SCHEMAS, UUID } from './schemas.js';
+
+/** Version of this package. No build can read package.json from here; a test compares the two. */
+export const VERSION = '0.1.0';
 
 /** A document of OpenAPI 3.1. */
 export interface OpenApiDocument {
@@ -14,39 +16,39 @@ export interface OpenApiDocument {
   readonly components: object;
 }
 
-/** Errors that any route may answer. */
+/** Errors of every route. */
 const COMMON_ERRORS = [400, 401, 403, 500, 503];
-/** And any that takes a body. */
+/** Further errors of every route with a body. */
 const BODY_ERRORS = [408, 413, 415];
 
 const ERROR_MEANINGS: Readonly<Record<number, string>> = {
-  400: 'The request is wrong; `data` says why, field by field',
+  400: 'The request is wrong; `data` says what is wrong with each field',
   401: 'Credentials are missing or wrong',
   403: 'Not allowed',
   404: 'There is no such job',
-  409: 'The job stands in a status that does not allow this, or the database refuses it',
-  408: 'The body did not come to an end in time',
+  409: 'The status of the job does not allow this, or the database rejects it',
+  408: 'The body was not complete in time',
   413: 'The payload, or the body as a whole, is too large',
-  415: 'The body is no JSON by its type',
-  422: 'The idempotency key was used for another request',
+  415: 'The type of the body is not JSON',
+  422: 'Another request has used the idempotency key',
   500: 'Something went wrong; the log of the application says what',
-  503: 'The database does not serve the queue at present, or an open transaction holds what is needed',
+  503: 'The database is not available, or an open transaction holds what the request needs',
 };
 
-/** Describes routes that stand at a base path. */
-export function openApiDocument(routes: readonly ApiRouteDescription[], basePath: string): OpenApiDocument {
+/** Describes routes below a base path. */
+export function toOpenApi(routes: readonly DescribedRoute[], basePath: string): OpenApiDocument {
   const paths: Record<string, Record<string, object>> = {};
   for (const route of routes) {
     const path = basePath + route.path.replace(':id', '{id}');
-    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operationOf(route) };
+    paths[path] = { ...paths[path], [route.method.toLowerCase()]: toOperation(route) };
   }
-  const bodies = routes.flatMap(({ body }) => (body?.name ? [[body.name, schemaOf(body.fields)] as const] : []));
+  const bodies = routes.flatMap(({ body }) => (body?.name ? [[body.name, toSchema(body.fields)] as const] : []));
   return {
     openapi: '3.1.0',
     info: {
       title: 'nestjs-jobs',
       version: VERSION,
-      description: 'A background job queue. Names are snake_case, times ISO 8601 in UTC with milliseconds.',
+      description: 'A background job queue. Names are snake_case; times are ISO 8601 in UTC with milliseconds.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
     paths,
@@ -54,55 +56,60 @@ export function openApiDocument(routes: readonly ApiRouteDescription[], basePath
       schemas: {
         ...SCHEMAS,
         ...Object.fromEntries(bodies),
-        EnqueueRequest: schemaOf(ENQUEUE),
-        BulkFilter: schemaOf(BULK_FILTER),
+        EnqueueRequest: toSchema(ENQUEUE),
+        BulkFilter: toSchema(BULK_FILTER),
       },
       securitySchemes: {
-        token: { type: 'http', scheme: 'bearer', description: 'The token, or whatever the application takes instead' },
+        token: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'The admin token, or the credentials that the application accepts',
+        },
       },
     },
   };
 }
 
-function operationOf(route: ApiRouteDescription): object {
+function toOperation(route: DescribedRoute): object {
   const { method, path, summary, body, access } = route;
   return {
-    operationId: operationIdOf(method, path),
+    operationId: toOperationId(method, path),
     summary,
     tags: ['jobs'],
     security: [{ token: [] }],
-    description: access === 'any' ? 'For whoever may do anything here' : `Needs the permission to ${access}`,
-    parameters: parametersOf(route),
+    description:
+      access === 'any' ? 'Requires any permission, or a known caller' : `Requires the permission to ${access}`,
+    parameters: toParameters(route),
     ...(body && {
       requestBody: {
         required: !body.isOptional,
-        content: { 'application/json': { schema: body.name ? ref(body.name) : schemaOf(body.fields) } },
+        content: { 'application/json': { schema: body.name ? ref(body.name) : toSchema(body.fields) } },
       },
     }),
-    responses: responsesOf(route),
+    responses: toResponses(route),
   };
 }
 
-function parametersOf({ path, query = {}, isIdempotent }: ApiRouteDescription): object[] {
+function toParameters({ path, query = {}, isIdempotent }: DescribedRoute): object[] {
   const inPath = path.includes(':id') ? [{ name: 'id', in: 'path', required: true, schema: UUID }] : [];
-  const inQuery = Object.entries(query).map(([name, { schema, meaning, isRepeatable }]) => ({
-    name,
+  const inQuery = Object.entries(query).map(([name, field]) => ({
+    name: toWireName(name),
     in: 'query',
-    description: meaning,
-    schema,
-    ...(isRepeatable && { style: 'form', explode: true }),
+    description: toDescription(field),
+    schema: field.schema,
+    ...(field.isRepeatable && { style: 'form', explode: true }),
   }));
   const header = {
     name: 'Idempotency-Key',
     in: 'header',
-    description: 'The same key and body give the same job for 24 hours',
+    description: 'The same key and body return the same job for 24 hours',
     schema: { type: 'string', minLength: 1, maxLength: 255 },
   };
   return [...inPath, ...inQuery, ...(isIdempotent ? [header] : [])];
 }
 
-function responsesOf({ answers, errors = [], body, isIdempotent }: ApiRouteDescription): object {
-  const good = Object.entries(answers).map(([status, { meaning, schema, type = 'application/json' }]) => [
+function toResponses({ answers, errors = [], body, isIdempotent }: DescribedRoute): object {
+  const successes = Object.entries(answers).map(([status, { meaning, schema, type = 'application/json' }]) => [
     status,
     {
       description: meaning,
@@ -110,7 +117,7 @@ function responsesOf({ answers, errors = [], body, isIdempotent }: ApiRouteDescr
       ...(schema && { content: { [type]: { schema } } }),
     },
   ]);
-  const bad = [...COMMON_ERRORS, ...(body ? BODY_ERRORS : []), ...errors].map((status) => [
+  const failures = [...COMMON_ERRORS, ...(body ? BODY_ERRORS : []), ...errors].map((status) => [
     String(status),
     {
       description: ERROR_MEANINGS[status],
@@ -118,34 +125,38 @@ function responsesOf({ answers, errors = [], body, isIdempotent }: ApiRouteDescr
       content: { 'application/json': { schema: ref('ApiError') } },
     },
   ]);
-  return Object.fromEntries([...good, ...bad]) as object;
+  return Object.fromEntries([...successes, ...failures]) as object;
 }
 
 const LOCATION = { Location: { description: 'Path of the job', schema: { type: 'string' } } };
 
 /** Such as `getStats`, `postEnqueueMany`, `deleteById`. */
-function operationIdOf(method: string, path: string): string {
+function toOperationId(method: string, path: string): string {
   const words = path.replace(':id', 'by-id').replace('.json', '').split(/[/-]/).filter(Boolean);
   const name = words.length > 0 ? words : ['list'];
   return method.toLowerCase() + name.map((word) => word[0]!.toUpperCase() + word.slice(1)).join('');
 }
 
-/** An object of these fields and no others. */
-function schemaOf(fields: FieldTable): JsonSchema {
-  const properties = Object.entries(fields).flatMap(([name, { schema, meaning, alias }]) => [
-    [name, described(schema, meaning)] as const,
-    ...(alias ? [[alias, described(schema, `Another spelling of ${name}`)] as const] : []),
-  ]);
+/** An object with these fields and no others. */
+function toSchema(fields: FieldTable): JsonSchema {
+  const properties = Object.entries(fields).flatMap(([name, field]) => {
+    const property = { ...field.schema, description: toDescription(field) };
+    const wireName = toWireName(name);
+    const alias = { ...field.schema, description: `Another spelling of ${wireName}` };
+    return [[wireName, property], ...(field.acceptsCamelCase ? [[name, alias]] : [])];
+  });
   const required = Object.keys(fields).filter((name) => fields[name]!.isRequired);
   return {
     type: 'object',
-    properties: Object.fromEntries(properties),
-    ...(required.length > 0 && { required }),
+    properties: Object.fromEntries(properties) as object,
+    ...(required.length > 0 && { required: required.map(toWireName) }),
     additionalProperties: false,
   };
 }
 
-function described(schema: JsonSchema, meaning: string): JsonSchema {
-  const { description } = schema;
-  return { ...schema, description: typeof description === 'string' ? `${meaning}. ${description}` : meaning };
+/** Core's meaning of the option, with the names that requests use. */
+function toDescription({ meaning, schema: { description } }: Field): string {
+  const text = meaning.replace(/\b[a-z]+(?:[A-Z][a-z]+)+\b/g, toWireName);
+  const sentence = text[0]!.toUpperCase() + text.slice(1);
+  return typeof description === 'string' ? `${sentence}. ${description}` : sentence;
 }

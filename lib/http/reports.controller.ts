@@ -1,75 +1,79 @@
-import { Inject } from '@nestjs/common';
+import { Controller, Get, Inject, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
 import { JobsEngine } from '../engine/jobs-engine.js';
-import { Access } from './access.js';
-import type { ApiCall } from './api-route.js';
-import { ApiRoute } from './api-route.js';
-import type { JsonAnswer } from './http-exchange.js';
-import { jsonAnswer } from './http-exchange.js';
+import { AccessPolicy } from './access-policy.js';
+import type { HttpRequest, HttpResponse } from './http-adapter.js';
+import { sendJson } from './http-adapter.js';
+import { JobSerializer } from './job-serializer.js';
 import { JobStreams } from './job-streams.js';
-import { ref } from './json-schema.js';
-import type { FieldTable } from './request-fields.js';
-import { TIMESERIES, TOPICS } from './requests.js';
-import { WireJobs } from './wire-jobs.js';
-import type { WireErrors, WireStats, WireTimeseries } from './wire-reports.js';
-import { wireErrors, wireStats, wireTimeseries } from './wire-reports.js';
+import { JobsAdminGuard } from './jobs-admin.guard.js';
+import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
+import { ref } from './schemas.js';
+import { toErrorGroupsDto, toStatsDto, toTimeseriesDto } from './report-serializer.js';
+import { RequestReader } from './request-reader.js';
+import { NOTHING, TIMESERIES, TOPICS } from './requests.js';
+import { Describe } from './route-info.js';
 
-type Query<Table extends FieldTable> = ApiCall<FieldTable, Table>;
-
-/** The routes that say how the queue is doing. */
+/** Routes with the numbers of the queue, and the stream of its changes. */
+@Controller()
+@UseGuards(JobsAdminGuard)
+@UseFilters(JobsApiErrorFilter)
 export class ReportsController {
   constructor(
     @Inject(JobsEngine) private readonly engine: JobsEngine,
-    @Inject(Access) private readonly access: Access,
-    @Inject(WireJobs) private readonly wireJobs: WireJobs,
+    @Inject(AccessPolicy) private readonly access: AccessPolicy,
+    @Inject(RequestReader) private readonly read: RequestReader,
+    @Inject(JobSerializer) private readonly serializer: JobSerializer,
     @Inject(JobStreams) private readonly streams: JobStreams,
   ) {}
 
-  @ApiRoute({
-    method: 'GET',
-    path: '/stats',
+  @Get('stats')
+  @Describe({
     access: 'read',
     summary: 'The queue in numbers, at most 2 s old',
     query: TOPICS,
     answers: { 200: { meaning: 'Counts and times', schema: ref('JobStats') } },
   })
-  async stats({ query: { topic } }: Query<typeof TOPICS>): Promise<JsonAnswer<WireStats>> {
-    return jsonAnswer(200, wireStats(await this.engine.stats.get(this.access.narrowed(topic))));
+  async stats(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    const { topic } = this.read.query(request, TOPICS);
+    const stats = await this.engine.stats.get(this.access.narrow(topic));
+    await sendJson(response, 200, toStatsDto(stats));
   }
 
-  @ApiRoute({
-    method: 'GET',
-    path: '/timeseries',
+  @Get('timeseries')
+  @Describe({
     access: 'read',
     summary: 'Throughput and times per minute',
     query: TIMESERIES,
     answers: { 200: { meaning: 'Every minute of the window, oldest first', schema: ref('Timeseries') } },
   })
-  async timeseries({ query: { topic, minutes = 60 } }: Query<typeof TIMESERIES>): Promise<JsonAnswer<WireTimeseries>> {
-    const points = await this.engine.stats.timeseries(minutes, this.access.narrowed(topic));
-    return jsonAnswer(200, wireTimeseries(points));
+  async timeseries(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    const { topic, minutes = 60 } = this.read.query(request, TIMESERIES);
+    const points = await this.engine.stats.timeseries(minutes, this.access.narrow(topic));
+    await sendJson(response, 200, toTimeseriesDto(points));
   }
 
-  @ApiRoute({
-    method: 'GET',
-    path: '/errors',
+  @Get('errors')
+  @Describe({
     access: 'read',
     summary: 'The newest failed jobs, grouped by topic and message',
     query: TOPICS,
     answers: { 200: { meaning: 'At most 100 groups, most frequent first', schema: ref('ErrorGroups') } },
   })
-  async errors({ query: { topic } }: Query<typeof TOPICS>): Promise<JsonAnswer<WireErrors>> {
-    const { items, window } = await this.engine.errors.list(this.access.narrowed(topic));
-    return jsonAnswer(200, wireErrors(await this.wireJobs.errorsShown(items), window));
+  async errors(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    const { topic } = this.read.query(request, TOPICS);
+    const { items, window } = await this.engine.errors.list(this.access.narrow(topic));
+    await sendJson(response, 200, toErrorGroupsDto(await this.serializer.errorGroups(items), window));
   }
 
-  @ApiRoute({
-    method: 'GET',
-    path: '/stream',
+  @Get('stream')
+  @Describe({
     access: 'read',
     summary: 'Live events: stats at most once a second, changed with the topics whose jobs have changed',
     answers: { 200: { meaning: 'Server-sent events', schema: ref('StreamText'), type: 'text/event-stream' } },
   })
-  async stream({ exchange, visit }: ApiCall): Promise<undefined> {
-    this.streams.open(exchange, () => this.access.ensureStill('read', visit));
+  async stream(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    this.read.query(request, NOTHING);
+    const identity = this.access.identityOf(request);
+    this.streams.open(request, response, () => this.access.ensure('read', identity.again()));
   }
 }

@@ -1,122 +1,174 @@
+/**
+ * Reads the fields of a request. A table lists them by the names of core's options; in the request they are snake_case.
+ * Each field's check and schema come from core, so that a field is described once.
+ */
 import { describeValue } from '../core/error-text.js';
 import { InvalidOptionsError } from '../core/errors.js';
-import type { Check } from '../core/option-checks.js';
+import type { Check, JsonSchema, Option } from '../core/option-checks.js';
+import { dateCheck } from '../core/option-checks.js';
 import { suggestName } from '../core/suggestion.js';
-import type { FieldComplaints } from './api-error.js';
-import { invalidRequest } from './api-error.js';
-import type { JsonSchema } from './json-schema.js';
+import type { FieldErrors } from './api-error.js';
+import { invalidRequest, toWireName } from './api-error.js';
 
-/** One member of a request: what it may be, said for the code and for `openapi.json`. */
-export interface Field<T> {
+/** One field of a request. */
+export interface Field<T = unknown> {
   readonly check: Check<T>;
   readonly schema: JsonSchema;
   readonly meaning: string;
   readonly isRequired?: boolean;
-  /** Another spelling that is taken, too. */
-  readonly alias?: string;
-  /** In a query: it may be repeated. */
+  /** The request may also use the option's own camelCase name. */
+  readonly acceptsCamelCase?: boolean;
+  /** A query may repeat it. */
   readonly isRepeatable?: boolean;
 }
 
-/** The members of a request by their names on the wire. */
-export type FieldTable = Readonly<Record<string, Field<unknown>>>;
+/** The fields of a request, by the names of their options. */
+export type FieldTable = Readonly<Record<string, Field>>;
 
-/** What a request held, checked; `undefined` where nothing was given. */
+/** The checked values of a table. */
 export type FieldValues<Table extends FieldTable> = {
-  readonly [Name in keyof Table]: Table[Name] extends Field<infer T>
-    ? Table[Name] extends { readonly isRequired: true }
-      ? T
-      : T | undefined
-    : never;
+  readonly [Name in keyof Table as Table[Name] extends { readonly isRequired: true } ? Name : never]: ValueOf<
+    Table[Name]
+  >;
+} & {
+  readonly [Name in keyof Table as Table[Name] extends { readonly isRequired: true } ? never : Name]?: ValueOf<
+    Table[Name]
+  >;
 };
 
-/** So many complaints are enough for a request of a thousand jobs. */
-const COMPLAINTS_MAX = 20;
+type ValueOf<F> = F extends Field<infer T> ? T : never;
 
-/** Names come from outside, and go back in the answer. */
-const NAME_LENGTH_MAX = 100;
-
-/** @throws ApiError 400 that names every field that is wrong. */
-export function readBody<Table extends FieldTable>(table: Table, body: unknown): FieldValues<Table> {
-  const complaints = new Complaints();
-  const values = readObject(table, body, '', complaints);
-  complaints.refuse();
-  return values;
+/** Fields with the checks, schemas and meanings of core's options. */
+export function fieldsOf<Table extends Readonly<Record<string, Option<unknown>>>, Name extends keyof Table & string>(
+  options: Table,
+  ...names: readonly Name[]
+): { readonly [Key in Name]: Field<OptionValue<Table[Key]>> } {
+  const fields = names.map((name) => {
+    const { check, default: value, meaning } = options[name]!;
+    const schema = { ...check.schema, ...(typeof value === 'number' && { default: value }) };
+    // JSON has no dates.
+    return [name, { check: check === dateCheck ? isoDateCheck : check, schema, meaning }];
+  });
+  return Object.fromEntries(fields) as { readonly [Key in Name]: Field<OptionValue<Table[Key]>> };
 }
 
-/** @throws ApiError 400 that names every parameter that is wrong. */
-export function readQuery<Table extends FieldTable>(table: Table, query: URLSearchParams): FieldValues<Table> {
-  const complaints = new Complaints();
-  const given = Object.create(null) as Record<string, unknown>;
-  for (const [name, values] of valuesByName(query)) {
-    const isMany = Object.hasOwn(table, name) && table[name]!.isRepeatable === true;
-    if (values.length > 1 && !isMany) {
-      complaints.add(shortened(name), 'given more than once');
-    }
-    given[name] = values.length > 1 && isMany ? values : values[0];
-  }
-  const values = readMembers(table, given, '', complaints);
-  complaints.refuse();
-  return values;
-}
-
-/** In one pass: `getAll` for each of the thousands of names that fit into a URL would look at all of them each time. */
-function valuesByName(query: URLSearchParams): Map<string, string[]> {
-  const values = new Map<string, string[]>();
-  for (const [name, value] of query) {
-    const earlier = values.get(name);
-    if (earlier) {
-      earlier.push(value);
-    } else {
-      values.set(name, [value]);
-    }
-  }
-  return values;
-}
+type OptionValue<O> = O extends Option<infer T> ? Exclude<T, null | undefined> : never;
 
 /** An object with fields of its own. */
-export function objectField<Table extends FieldTable>(table: Table): Check<FieldValues<Table>> {
+export function objectOf<Table extends FieldTable>(table: Table): Check<FieldValues<Table>> {
   return {
     expects: 'an object',
     parse: (value, path) => {
-      const complaints = new Complaints();
-      const values = readObject(table, value, path, complaints);
-      complaints.raise();
+      const errors = new ValidationErrors();
+      const values = readObject(table, value, path, errors);
+      errors.throwNested();
       return values;
     },
   };
 }
 
-/** Several at once, from a check of a part. */
-class FieldErrors extends Error {
-  constructor(readonly complaints: FieldComplaints) {
-    super('several fields are wrong');
-  }
-}
-
-/** A list of objects; each is checked by itself. */
-export function listField<T>(member: Check<T>, lengthMax: number): Check<readonly T[]> {
+/** A list of objects, each checked on its own. */
+export function listOfObjects<T>(member: Check<T>, lengthMax: number): Check<readonly T[]> {
   return {
     expects: `a list of at most ${lengthMax}`,
     parse: (value, path) => {
       if (!Array.isArray(value) || value.length > lengthMax) {
         return undefined;
       }
-      const complaints = new Complaints();
-      const members = value.map((each: unknown, index) => complaints.judge(member, each, `${path}[${index}]`) as T);
-      complaints.raise();
+      const errors = new ValidationErrors();
+      const members = value.map((each: unknown, index) => errors.check(member, each, `${path}[${index}]`) as T);
+      errors.throwNested();
       return members;
     },
   };
 }
 
-/** What is wrong with a request, so far. */
-class Complaints {
+/** @throws ApiError 400 that names every wrong field. */
+export function readBody<Table extends FieldTable>(table: Table, body: unknown): FieldValues<Table> {
+  const errors = new ValidationErrors();
+  const values = readObject(table, body, '', errors);
+  errors.throwIfAny();
+  return values;
+}
+
+/** @throws ApiError 400 that names every wrong parameter. */
+export function readQuery<Table extends FieldTable>(table: Table, query: URLSearchParams): FieldValues<Table> {
+  const errors = new ValidationErrors();
+  const fields = fieldsByWireName(table);
+  const given = new Map<string, unknown>();
+  for (const [name, texts] of groupByName(query)) {
+    const field = fields.get(name)?.field;
+    if (texts.length > 1 && !field?.isRepeatable) {
+      errors.add(shorten(name), 'given more than once');
+    }
+    const values = texts.map((text) => (field ? parseText(text, field.schema) : text));
+    given.set(name, values.length > 1 && field?.isRepeatable ? values : values[0]);
+  }
+  const values = readMembers(table, given, '', errors);
+  errors.throwIfAny();
+  return values;
+}
+
+/** In one pass: `getAll` for each of the thousands of names that fit into a URL takes quadratic time. */
+function groupByName(query: URLSearchParams): Map<string, string[]> {
+  const groups = new Map<string, string[]>();
+  for (const [name, value] of query) {
+    const group = groups.get(name);
+    if (group) {
+      group.push(value);
+    } else {
+      groups.set(name, [value]);
+    }
+  }
+  return groups;
+}
+
+/** Converts text of a query to the field's JSON type; leaves other text for the check to reject. */
+function parseText(text: string, { type }: JsonSchema): unknown {
+  if (type === 'integer' && /^-?\d{1,15}$/.test(text)) {
+    return Number(text);
+  }
+  return type === 'boolean' && (text === 'true' || text === 'false') ? text === 'true' : text;
+}
+
+/** A date, a time with optional seconds and fraction, and a zone. */
+const ISO_DATE = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(Z|[+-]\d{2}:\d{2})$/;
+
+/** A moment as ISO 8601 text. Without a zone, each machine would read another moment. */
+const isoDateCheck: Check<Date> = {
+  expects: "ISO 8601 text with a zone, such as '2030-01-31T09:00:00.000Z'",
+  parse: (value, path) => {
+    const [text, day, minute, second = '00', fraction = ''] =
+      ISO_DATE.exec(typeof value === 'string' ? value : '') ?? [];
+    if (text === undefined) {
+      return undefined;
+    }
+    // A date that does not exist comes back as another one.
+    const plain = `${day}T${minute}:${second}.${fraction.padEnd(3, '0').slice(0, 3)}Z`;
+    const local = new Date(plain);
+    const isReal = !Number.isNaN(local.getTime()) && local.toISOString() === plain;
+    return isReal ? dateCheck.parse(new Date(text), path) : undefined;
+  },
+};
+
+/** A request of 1,000 jobs could have thousands. */
+const ERRORS_MAX = 20;
+/** Callers choose the names of unknown fields, and the response repeats them. */
+const NAME_LENGTH_MAX = 100;
+
+/** Errors of the parts of a field. */
+class NestedErrors extends Error {
+  constructor(readonly byField: FieldErrors) {
+    super('several fields are wrong');
+  }
+}
+
+/** Collects what is wrong with a request. */
+class ValidationErrors {
   private readonly byField = new Map<string, string>();
 
-  /** Nothing more would be told. */
   get isFull(): boolean {
-    return this.byField.size >= COMPLAINTS_MAX;
+    return this.byField.size >= ERRORS_MAX;
   }
 
   add(field: string, reason: string): void {
@@ -125,19 +177,19 @@ class Complaints {
     }
   }
 
-  /** The value in its final form, or `undefined` with a complaint. */
-  judge<T>(check: Check<T>, value: unknown, path: string): T | undefined {
+  /** The value in its final form; `undefined` when the check rejects it. */
+  check<T>(check: Check<T>, value: unknown, path: string): T | undefined {
     try {
       const final = check.parse(value, path);
       if (final === undefined) {
-        this.add(path, `expected ${check.expects}, got ${given(value)}`);
+        this.add(path, `expected ${check.expects}, got ${describe(value)}`);
       }
       return final;
     } catch (error) {
-      if (error instanceof FieldErrors) {
-        Object.entries(error.complaints).forEach(([field, reason]) => this.add(field, reason));
+      if (error instanceof NestedErrors) {
+        Object.entries(error.byField).forEach(([field, reason]) => this.add(field, reason));
       } else if (error instanceof InvalidOptionsError) {
-        // Of a member of a list.
+        // Names a member of a list.
         this.add(path, error.reason);
       } else {
         throw error;
@@ -146,23 +198,16 @@ class Complaints {
     }
   }
 
-  /** Tells whoever reads the whole. */
-  raise(): void {
+  throwNested(): void {
     if (this.byField.size > 0) {
-      throw new FieldErrors(this.all());
+      throw new NestedErrors(Object.fromEntries(this.byField));
     }
   }
 
-  /** Tells the caller. */
-  refuse(): void {
+  throwIfAny(): void {
     if (this.byField.size > 0) {
-      throw invalidRequest(this.all());
+      throw invalidRequest(Object.fromEntries(this.byField));
     }
-  }
-
-  /** Without a prototype of consequence: names come from outside. */
-  private all(): FieldComplaints {
-    return Object.fromEntries(this.byField);
   }
 }
 
@@ -170,65 +215,66 @@ function readObject<Table extends FieldTable>(
   table: Table,
   value: unknown,
   path: string,
-  complaints: Complaints,
+  errors: ValidationErrors,
 ): FieldValues<Table> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    complaints.add(path || 'body', `expected an object, got ${given(value)}`);
+    errors.add(path || 'body', `expected an object, got ${describe(value)}`);
     return {} as FieldValues<Table>;
   }
-  return readMembers(table, value as Record<string, unknown>, path, complaints);
+  return readMembers(table, Object.entries(value), path, errors);
 }
 
 function readMembers<Table extends FieldTable>(
   table: Table,
-  members: Readonly<Record<string, unknown>>,
+  members: Iterable<readonly [string, unknown]>,
   path: string,
-  complaints: Complaints,
+  errors: ValidationErrors,
 ): FieldValues<Table> {
-  const names = wireNames(table);
+  const fields = fieldsByWireName(table);
   const found = new Map<string, unknown>();
-  for (const [spelling, value] of Object.entries(members)) {
-    if (complaints.isFull) {
+  for (const [spelling, value] of members) {
+    if (errors.isFull) {
       break;
     }
-    const name = names.get(spelling);
+    const name = fields.get(spelling)?.name;
     if (name === undefined) {
-      complaints.add(
-        place(path, shortened(spelling)),
-        `unknown field${suggestName(shortened(spelling), Object.keys(table))}`,
-      );
+      const known = Object.keys(table).map(toWireName);
+      errors.add(join(path, shorten(spelling)), `unknown field${suggestName(shorten(spelling), known)}`);
     } else if (found.has(name)) {
-      complaints.add(place(path, name), `given twice, as ${name} and ${table[name]!.alias}`);
+      errors.add(join(path, toWireName(name)), `given twice, as ${toWireName(name)} and ${name}`);
     } else {
       found.set(name, value);
     }
   }
-  const values = Object.entries(table).map(([name, field]) => {
+  const values: Record<string, unknown> = {};
+  for (const [name, field] of Object.entries(table)) {
+    const fieldPath = join(path, toWireName(name));
     if (found.has(name)) {
-      return [name, complaints.judge(field.check, found.get(name), place(path, name))] as const;
+      values[name] = errors.check(field.check, found.get(name), fieldPath);
+    } else if (field.isRequired) {
+      errors.add(fieldPath, `missing; expected ${field.check.expects}`);
     }
-    if (field.isRequired) {
-      complaints.add(place(path, name), `missing; expected ${field.check.expects}`);
-    }
-    return [name, undefined] as const;
+  }
+  return values as FieldValues<Table>;
+}
+
+/** Every accepted spelling, with its field. */
+function fieldsByWireName(table: FieldTable): ReadonlyMap<string, { readonly name: string; readonly field: Field }> {
+  const entries = Object.entries(table).flatMap(([name, field]) => {
+    const spellings = field.acceptsCamelCase ? [toWireName(name), name] : [toWireName(name)];
+    return spellings.map((spelling) => [spelling, { name, field }] as const);
   });
-  return Object.fromEntries(values) as FieldValues<Table>;
+  return new Map(entries);
 }
 
-/** Every spelling that is taken, and which field it means. */
-function wireNames(table: FieldTable): ReadonlyMap<string, string> {
-  const aliases = Object.entries(table).flatMap(([name, { alias }]) => (alias ? [[alias, name] as const] : []));
-  return new Map([...Object.keys(table).map((name) => [name, name] as const), ...aliases]);
-}
-
-function shortened(name: string): string {
+function shorten(name: string): string {
   return name.length > NAME_LENGTH_MAX ? `${name.slice(0, NAME_LENGTH_MAX)}…` : name;
 }
 
-function place(path: string, name: string): string {
+function join(path: string, name: string): string {
   return path ? `${path}.${name}` : name;
 }
 
-function given(value: unknown): string {
+function describe(value: unknown): string {
   return value === undefined ? 'nothing' : describeValue(value);
 }

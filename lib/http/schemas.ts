@@ -1,35 +1,29 @@
 import { JOB_STATUSES } from '../core/job-state.js';
 import { PRIORITY_MAX, PRIORITY_MIN } from '../core/limits.js';
-import type { JsonSchema } from './json-schema.js';
-import {
-  COUNT,
-  ERROR_KEY,
-  FLAG,
-  listOfSchema,
-  NUMBER,
-  objectSchema,
-  orNull,
-  ref,
-  TEXT,
-  TIME,
-  UUID,
-} from './json-schema.js';
+import type { JsonSchema } from '../core/option-checks.js';
 
 const ANY: JsonSchema = {};
+const TIME: JsonSchema = { type: 'string', format: 'date-time' };
+export const UUID: JsonSchema = { type: 'string', format: 'uuid' };
+const ERROR_KEY: JsonSchema = { type: 'string', pattern: '^[0-9a-f]{32}$' };
+const TEXT: JsonSchema = { type: 'string' };
+const COUNT: JsonSchema = { type: 'integer', minimum: 0 };
+const NUMBER: JsonSchema = { type: 'number', minimum: 0 };
+const FLAG: JsonSchema = { type: 'boolean' };
 const COUNTS = Object.fromEntries([...JOB_STATUSES, 'total'].map((name) => [name, COUNT]));
 const SUCCESS_RATE: JsonSchema = { type: 'number', minimum: 0, maximum: 1 };
 const WAITING_MS = orNull(NUMBER);
 
 const JOB: Readonly<Record<string, JsonSchema>> = {
-  id: { ...UUID, description: 'UUID v7: in the order of creation, as far as clocks of machines agree' },
+  id: { ...UUID, description: 'UUID v7: ordered by creation, as far as the clocks of machines agree' },
   topic: TEXT,
   payload: ANY,
   status: ref('JobStatus'),
-  run_at: { ...TIME, description: 'Not run before this moment' },
+  run_at: { ...TIME, description: 'No attempt starts before this moment' },
   locked_until: orNull(TIME),
   locked_by: orNull(TEXT),
-  attempt: { ...COUNT, description: 'How often it was claimed' },
-  retries: { ...COUNT, description: 'Failed attempts since it was enqueued or last re-queued' },
+  attempt: { ...COUNT, description: 'How often a worker claimed it' },
+  retries: { ...COUNT, description: 'Failed attempts since the job was enqueued or last requeued' },
   max_retries: COUNT,
   priority: { type: 'integer', minimum: PRIORITY_MIN, maximum: PRIORITY_MAX },
   timeout_ms: orNull(NUMBER),
@@ -44,10 +38,10 @@ const JOB: Readonly<Record<string, JsonSchema>> = {
   finished: orNull(TIME),
   created: TIME,
   updated: TIME,
-  deduplicated: { const: true, description: 'This job held the unique key of the one that was to be' },
+  deduplicated: { const: true, description: 'This job already held the unique key of the request' },
 };
 
-/** What the answers of the API are made of, by name. */
+/** The schemas of responses by name. A test compares them with real responses. */
 export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
   JobStatus: { enum: JOB_STATUSES },
   JobFailure: objectSchema({
@@ -81,8 +75,8 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     ...COUNTS,
     success_rate: SUCCESS_RATE,
     oldest_pending_ms: WAITING_MS,
-    has_handler: { ...FLAG, description: 'Whether some process runs this topic' },
-    paused_since: { ...orNull(TIME), description: 'Since when no job of it is started' },
+    has_handler: { ...FLAG, description: 'Whether any process has a handler for this topic' },
+    paused_since: { ...orNull(TIME), description: 'Since when the topic is paused' },
   }),
   Timeseries: objectSchema({
     minutes: COUNT,
@@ -102,7 +96,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
       objectSchema({
         topic: TEXT,
         message: TEXT,
-        key: { ...ERROR_KEY, description: 'Finds these jobs, as `error_key`' },
+        key: { ...ERROR_KEY, description: 'Finds these jobs as `error_key`' },
         count: COUNT,
         first_seen: TIME,
         last_seen: TIME,
@@ -118,7 +112,8 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     skipped: COUNT,
     more: {
       ...FLAG,
-      description: 'More jobs can be moved than one call takes, or may be: call again, while changed is not 0',
+      description:
+        'More matching jobs can change, or the search was not complete: repeat the call while changed is not 0',
     },
     skipped_reasons: listOfSchema(
       objectSchema({ reason: TEXT, count: COUNT, ids: listOfSchema(UUID, { maxItems: 10 }) }),
@@ -128,8 +123,8 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     admin: FLAG,
     authenticated: FLAG,
     enqueue: { ...FLAG, description: 'May enqueue' },
-    read: { ...FLAG, description: 'May read: jobs, numbers, errors and the stream' },
-    manage: { ...FLAG, description: 'May re-queue, promote, cancel and delete jobs, and pause topics; implies read' },
+    read: { ...FLAG, description: 'May read jobs, numbers, errors and the stream' },
+    manage: { ...FLAG, description: 'May requeue, promote, cancel and delete jobs, and pause topics; implies read' },
     topics: orNull(listOfSchema(TEXT)),
     database: { enum: ['postgres', 'sqlite'] },
     version: TEXT,
@@ -139,10 +134,36 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     status: { type: 'integer' },
     code: { ...TEXT, description: 'Stable, for programs' },
     message: TEXT,
-    data: { type: 'object', additionalProperties: TEXT, description: 'What is wrong, by the name of a field' },
+    data: { type: 'object', additionalProperties: TEXT, description: 'What is wrong with each field' },
   }),
   StreamText: {
     type: 'string',
-    description: 'Events `stats` with a JobStats and `changed` with { "topics": [...] } as their data',
+    description: 'Events `stats` with a JobStats, and `changed` with { "topics": [...] }',
   },
 };
+
+/** The same schema, or `null`. */
+function orNull(schema: JsonSchema): JsonSchema {
+  return typeof schema.type === 'string'
+    ? { ...schema, type: [schema.type, 'null'] }
+    : { anyOf: [schema, { type: 'null' }] };
+}
+
+/** A list of one kind of member. */
+export function listOfSchema(items: JsonSchema, more: JsonSchema = {}): JsonSchema {
+  return { type: 'array', items, ...more };
+}
+
+/** An object with exactly these members; those in `optional` may be absent. */
+export function objectSchema(
+  properties: Readonly<Record<string, JsonSchema>>,
+  optional: readonly string[] = [],
+): JsonSchema {
+  const required = Object.keys(properties).filter((name) => !optional.includes(name));
+  return { type: 'object', properties, required, additionalProperties: false };
+}
+
+/** Refers to a schema in the components of the document. */
+export function ref(name: string): JsonSchema {
+  return { $ref: `#/components/schemas/${name}` };
+}

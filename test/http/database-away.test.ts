@@ -51,7 +51,7 @@ describe.each(everyAdapter)('the API on $adapter while the database is away', (a
         expect(headers.get('Retry-After')).toBe('1');
         expect(text).not.toMatch(/127\.0\.0\.1|ECONN|at /);
       }
-      const told = apps.log.of('warn', 'is answered 503: ');
+      const told = apps.log.of('warn', 'responded with 503: ');
       expect(told.length).toBeGreaterThanOrEqual(1);
       expect(told[0]).toMatch(/^(GET|POST|DELETE) \/api\/jobs/);
       expect(told.length).toBeLessThan(answers.length);

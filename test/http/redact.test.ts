@@ -2,7 +2,7 @@ import type { JobsEngine } from 'nestjs-jobs';
 import { Job } from 'nestjs-jobs';
 import type { ErrorGroups, Job as WireJob, JobPage } from '../../client/wire.js';
 import type { HttpSettings } from '../../lib/core/http-options.js';
-import { WireJobs } from '../../lib/http/wire-jobs.js';
+import { JobSerializer } from '../../lib/http/job-serializer.js';
 import { ADMIN_TOKEN, everyPlace, useHttpApps } from './support/http-apps.js';
 
 const fails = (): never => {
@@ -90,9 +90,12 @@ describe('a group of errors', () => {
       const redact = (job: Job): Job => Object.assign(job, { lastError: job.lastError?.replace('abc123', '***') });
       const stands = Object.assign(new Job(), { id: 'a', lastError });
       const engine = { jobs: { get: () => Promise.resolve(stands) } };
-      const wire = new WireJobs({ redact } as Partial<HttpSettings> as HttpSettings, engine as unknown as JobsEngine);
+      const wire = new JobSerializer(
+        { redact } as Partial<HttpSettings> as HttpSettings,
+        engine as unknown as JobsEngine,
+      );
       const group = { message: 'token abc123 was refused', sampleId: 'a' };
-      expect(await wire.errorsShown([group] as never)).toMatchObject([{ message: 'token *** was refused' }]);
+      expect(await wire.errorGroups([group] as never)).toMatchObject([{ message: 'token *** was refused' }]);
     },
   );
 });

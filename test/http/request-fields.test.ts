@@ -1,3 +1,4 @@
+import { toWireName } from '../../lib/http/api-error.js';
 import { readBody, readQuery } from '../../lib/http/request-fields.js';
 import { ENQUEUE, LIST } from '../../lib/http/requests.js';
 
@@ -30,7 +31,7 @@ describe('the fields of a request', () => {
     expect(complaints).toMatchObject({
       uniqueKey: "unknown field; did you mean 'unique_key'?",
       prioritty: "unknown field; did you mean 'priority'?",
-      stranger_by_far: `unknown field; known are ${Object.keys(ENQUEUE).join(', ')}`,
+      stranger_by_far: `unknown field; known are ${Object.keys(ENQUEUE).map(toWireName).join(', ')}`,
     });
   });
 

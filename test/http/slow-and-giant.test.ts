@@ -1,6 +1,3 @@
-import { PassThrough } from 'node:stream';
-import type { HttpExchange } from '../../lib/http/http-exchange.js';
-import { readJsonBody } from '../../lib/http/json-body.js';
 import { postgres, sqliteMemory } from '../nest/support/database-kinds.js';
 import { until } from '../support/wait.js';
 import { everyAdapter } from './support/adapters.js';
@@ -10,35 +7,6 @@ const MEBIBYTE = 1024 * 1024;
 
 /** Far more than any of these takes, and far less than an expression that backtracks would. */
 const PROMPT_MS = 5_000;
-
-describe('a body that is sent slowly', () => {
-  afterEach(() => jest.useRealTimers());
-
-  it('is waited for a minute at most, however often a little of it comes', async () => {
-    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate'] });
-    const body = new PassThrough();
-    const headers = { 'content-type': 'application/json', 'transfer-encoding': 'chunked' };
-    const refusal = readJsonBody({ headers, body } as unknown as HttpExchange, MEBIBYTE).catch(
-      (error: unknown) => error,
-    );
-    for (let second = 0; second < 60; second += 1) {
-      body.write('[');
-      await jest.advanceTimersByTimeAsync(1_000);
-    }
-    expect(await refusal).toMatchObject({ status: 408, code: 'REQUEST_TIMEOUT', headers: { Connection: 'close' } });
-    // What still comes is not kept.
-    expect(body.listenerCount('data')).toBe(0);
-  });
-
-  it('leaves no timer behind when it ends in time', async () => {
-    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate'] });
-    const body = new PassThrough();
-    body.end('[1]');
-    const headers = { 'content-type': 'application/json' };
-    expect(await readJsonBody({ headers, body } as unknown as HttpExchange, MEBIBYTE)).toEqual([1]);
-    expect(jest.getTimerCount()).toBe(0);
-  });
-});
 
 describe.each(everyAdapter)('what is giant, on $adapter', (adapterKind) => {
   const app = useOneHttpApp(sqliteMemory, adapterKind, { options: { role: 'producer' } });

@@ -4,8 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { connect } from 'node:net';
 import { JobsEngine } from 'nestjs-jobs';
-import { EventChannel } from '../../lib/http/event-channel.js';
-import { JobStreams } from '../../lib/http/job-streams.js';
+import { EventChannel, JobStreams } from '../../lib/http/job-streams.js';
 import { sqliteFile } from '../nest/support/database-kinds.js';
 import type { Signal } from '../support/wait.js';
 import { signal, until } from '../support/wait.js';
@@ -159,7 +158,7 @@ describe('a reader of the stream who is slow', () => {
     await stream.ended();
     await ended.promise;
     channel.send('stats', {});
-    channel.beat();
+    channel.sendHeartbeat();
     channel.end();
     await new Promise((resolve) => server.close(resolve));
   });

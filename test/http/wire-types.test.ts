@@ -1,17 +1,15 @@
 import type * as Client from '../../client/wire.js';
-import type { BULK, BULK_FILTER, ENQUEUE, ENQUEUE_MANY, LIST, REQUEUE } from '../../lib/http/requests.js';
-import type { JobsController } from '../../lib/http/jobs.controller.js';
-import type { DiscoveryController } from '../../lib/http/discovery.controller.js';
-import type { ReportsController } from '../../lib/http/reports.controller.js';
-import type { TopicsController } from '../../lib/http/topics.controller.js';
 import type { ApiErrorBody } from '../../lib/http/api-error.js';
+import type { CapabilitiesDto } from '../../lib/http/discovery.controller.js';
+import type { BulkDto, JobDto, JobListDto, JobPageDto } from '../../lib/http/job-serializer.js';
+import type { ErrorGroupsDto, StatsDto, TimeseriesDto, TopicListDto } from '../../lib/http/report-serializer.js';
+import type { BULK, BULK_FILTER, ENQUEUE, ENQUEUE_MANY, LIST, REQUEUE } from '../../lib/http/requests.js';
 
-/** What a method of a controller answers. */
-type Said<Controller, Name extends keyof Controller> = Controller[Name] extends (
-  ...args: never[]
-) => Promise<{ value: infer Value }>
-  ? Value
-  : never;
+/** The names of a table's fields in a request. */
+type WireNames<Table> = SnakeCase<keyof Table & string>;
+type SnakeCase<Name extends string> = Name extends `${infer First}${infer Rest}`
+  ? `${First extends Lowercase<First> ? First : `_${Lowercase<First>}`}${SnakeCase<Rest>}`
+  : Name;
 
 /** Without what only one side says of itself: that a member is not to be written. */
 type Plain<T> = T extends readonly (infer Member)[]
@@ -27,36 +25,32 @@ function holds<Claim extends true>(..._claim: Claim[]): void {}
 
 describe('the client and the server', () => {
   it('mean the same answers', () => {
-    holds<Same<Said<JobsController, 'enqueue'>, Client.Job>>();
-    holds<Same<Said<JobsController, 'get'>, Client.Job>>();
-    holds<Same<Said<JobsController, 'requeue'>, Client.Job>>();
-    holds<Same<Said<JobsController, 'promote'>, Client.Job>>();
-    holds<Same<Said<JobsController, 'cancel'>, Client.Job>>();
-    holds<Same<Said<JobsController, 'enqueueMany'>, Client.EnqueuedJobs>>();
-    holds<Same<Said<JobsController, 'list'>, Client.JobPage>>();
-    holds<Same<Said<JobsController, 'bulk'>, Client.BulkResult>>();
-    holds<Same<Said<ReportsController, 'stats'>, Client.JobStats>>();
-    holds<Same<Said<TopicsController, 'topics'>, Client.TopicList>>();
-    holds<Same<Said<ReportsController, 'timeseries'>, Client.Timeseries>>();
-    holds<Same<Said<ReportsController, 'errors'>, Client.ErrorGroups>>();
-    holds<Same<Said<DiscoveryController, 'capabilities'>, Client.Capabilities>>();
+    holds<Same<JobDto, Client.Job>>();
+    holds<Same<JobListDto, Client.EnqueuedJobs>>();
+    holds<Same<JobPageDto, Client.JobPage>>();
+    holds<Same<BulkDto, Client.BulkResult>>();
+    holds<Same<StatsDto, Client.JobStats>>();
+    holds<Same<TopicListDto, Client.TopicList>>();
+    holds<Same<TimeseriesDto, Client.Timeseries>>();
+    holds<Same<ErrorGroupsDto, Client.ErrorGroups>>();
+    holds<Same<CapabilitiesDto, Client.Capabilities>>();
     holds<Same<ApiErrorBody, Client.ApiErrorBody>>();
     expect.assertions(0);
   });
 
   it('mean the same requests, by the names of their fields', () => {
-    holds<Same<keyof typeof ENQUEUE, keyof Client.EnqueueRequest>>();
-    holds<Same<keyof typeof ENQUEUE_MANY, keyof Client.EnqueueManyRequest>>();
-    holds<Same<keyof typeof REQUEUE, keyof Client.RequeueRequest>>();
-    holds<Same<keyof typeof BULK, keyof Client.BulkRequest>>();
-    holds<Same<keyof typeof BULK_FILTER, keyof Client.BulkFilter>>();
-    holds<Same<keyof typeof LIST, keyof Client.BulkFilter | 'limit' | 'offset' | 'cursor'>>();
+    holds<Same<WireNames<typeof ENQUEUE>, keyof Client.EnqueueRequest>>();
+    holds<Same<WireNames<typeof ENQUEUE_MANY>, keyof Client.EnqueueManyRequest>>();
+    holds<Same<WireNames<typeof REQUEUE>, keyof Client.RequeueRequest>>();
+    holds<Same<WireNames<typeof BULK>, keyof Client.BulkRequest>>();
+    holds<Same<WireNames<typeof BULK_FILTER>, keyof Client.BulkFilter>>();
+    holds<Same<WireNames<typeof LIST>, keyof Client.BulkFilter | 'limit' | 'offset' | 'cursor'>>();
     expect.assertions(0);
   });
 
   it('are held together by a comparison that sees a difference', () => {
     // @ts-expect-error -- a member more
-    holds<Same<Said<ReportsController, 'stats'> & { p100: number }, Client.JobStats>>();
+    holds<Same<StatsDto & { p100: number }, Client.JobStats>>();
     // @ts-expect-error -- another type
     holds<Same<Omit<Client.Job, 'attempt'> & { attempt: string }, Client.Job>>();
     expect.assertions(0);

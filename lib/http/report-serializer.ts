@@ -1,10 +1,10 @@
 import type { JobStats } from '../core/job.js';
 import type { ErrorGroup, ErrorGroups, TimeseriesPoint, TopicStats } from '../core/job-reports.js';
 
-/** The queue in numbers, as they leave. */
-export type WireStats = ReturnType<typeof wireStats>;
+/** The queue in numbers. */
+export type StatsDto = ReturnType<typeof toStatsDto>;
 
-export function wireStats(stats: JobStats) {
+export function toStatsDto(stats: JobStats) {
   const { pending, processing, completed, failed, cancelled, total, p50, p95, p99 } = stats;
   return {
     pending,
@@ -23,9 +23,9 @@ export function wireStats(stats: JobStats) {
 }
 
 /** Each topic in numbers. */
-export type WireTopicList = ReturnType<typeof wireTopics>;
+export type TopicListDto = ReturnType<typeof toTopicListDto>;
 
-export function wireTopics(topics: readonly TopicStats[]) {
+export function toTopicListDto(topics: readonly TopicStats[]) {
   const items = topics.map(({ successRate, oldestPendingMs, hasHandler, pausedSince, ...counts }) => ({
     ...counts,
     success_rate: successRate,
@@ -37,9 +37,9 @@ export function wireTopics(topics: readonly TopicStats[]) {
 }
 
 /** Every minute of a window. */
-export type WireTimeseries = ReturnType<typeof wireTimeseries>;
+export type TimeseriesDto = ReturnType<typeof toTimeseriesDto>;
 
-export function wireTimeseries(points: readonly TimeseriesPoint[]) {
+export function toTimeseriesDto(points: readonly TimeseriesPoint[]) {
   const items = points.map(({ minute, completed, failed, avgExecutionTime, p95, avgWaitTime }) => ({
     minute: minute.toISOString(),
     completed,
@@ -52,9 +52,9 @@ export function wireTimeseries(points: readonly TimeseriesPoint[]) {
 }
 
 /** Failed jobs, grouped. */
-export type WireErrors = ReturnType<typeof wireErrors>;
+export type ErrorGroupsDto = ReturnType<typeof toErrorGroupsDto>;
 
-export function wireErrors(groups: readonly ErrorGroup[], { jobs, jobsMax }: ErrorGroups['window']) {
+export function toErrorGroupsDto(groups: readonly ErrorGroup[], { jobs, jobsMax }: ErrorGroups['window']) {
   const items = groups.map(({ topic, message, key, count, firstSeen, lastSeen, sampleId }) => ({
     topic,
     message,

@@ -63,7 +63,7 @@ describe.each(everyAdapter)('the log of moves over HTTP on $adapter', (adapterKi
     expect(line!.length).toBeLessThan(500);
   });
 
-  it('names an administrator with a token, and somebody unknown where the rule is public', async () => {
+  it('names an administrator with a token, and an unknown caller where the rule is public', async () => {
     const byToken = await listen({ adminToken: ADMIN_TOKEN });
     const { id } = await byToken.jobs.enqueue('later', 1);
     await byToken.api.as(ADMIN_TOKEN).post(`/${id}/cancel`, {});
@@ -72,6 +72,6 @@ describe.each(everyAdapter)('the log of moves over HTTP on $adapter', (adapterKi
 
     const open = await listen({ manageRule: 'public' });
     await open.api.as().post(`/${id}/requeue`, {});
-    expect(apps.log.of('log', 're-queued job')).toEqual([textWith('somebody unknown re-queued job')]);
+    expect(apps.log.of('log', 're-queued job')).toEqual([textWith('an unknown caller re-queued job')]);
   });
 });

@@ -3,10 +3,10 @@ import { sqliteMemory } from '../nest/support/database-kinds.js';
 import { express } from './support/adapters.js';
 import { useHttpApps } from './support/http-apps.js';
 
-describe('an answer that cannot be written on Express', () => {
+describe('a response that cannot be written on Express', () => {
   const apps = useHttpApps(sqliteMemory, express);
 
-  it("is told by the application's own errors, and ends no process", async () => {
+  it('becomes a 500, and does not end the process', async () => {
     let isFirst = true;
     const app = await apps.listen({
       options: { role: 'producer' },
@@ -21,7 +21,7 @@ describe('an answer that cannot be written on Express', () => {
           next();
         }),
     });
-    expect(await app.api.get('/stats')).toMatchObject({ status: 500, body: { statusCode: 500 } });
+    expect(await app.api.get('/stats')).toMatchObject({ status: 500, body: { status: 500, code: 'INTERNAL' } });
     expect((await app.api.get('/stats')).status).toBe(200);
   });
 });

@@ -1,0 +1,184 @@
+import type { ExecutionContext } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import type { AccessRule, HttpSettings } from '../core/http-options.js';
+import { ApiError, forbidden, topicNotAllowed, toRefusal, unauthorized } from './api-error.js';
+import type { Caller } from './caller-resolver.js';
+import { ANONYMOUS, CallerResolver } from './caller-resolver.js';
+import { isCrossOrigin } from './cross-origin.js';
+import type { HttpRequest } from './http-adapter.js';
+import { CROSS_ORIGIN } from './http.messages.js';
+import { HTTP_SETTINGS } from './http.tokens.js';
+
+/** What a rule allows: to enqueue; to read; to requeue, promote, cancel and delete. */
+export type Right = 'enqueue' | 'read' | 'manage';
+
+/** What a route requires; `any`: any right, or a known caller. */
+export type AccessKind = Right | 'any';
+
+/** What a caller may do. */
+export interface Permissions {
+  readonly caller: Caller;
+  readonly enqueue: boolean;
+  readonly read: boolean;
+  readonly manage: boolean;
+}
+
+/** The sender of a request. Resolves the caller once, when a rule needs it. */
+export class RequestIdentity {
+  private resolved: Promise<Caller> | undefined;
+
+  constructor(
+    private readonly context: ExecutionContext,
+    private readonly resolver: CallerResolver,
+  ) {}
+
+  get request(): HttpRequest {
+    return this.context.switchToHttp().getRequest<HttpRequest>();
+  }
+
+  /** @throws ApiError when `http.adminGuard` or `http.authenticate` rejects. */
+  caller(): Promise<Caller> {
+    return (this.resolved ??= this.resolver.resolve(this.context));
+  }
+
+  /** The caller; anonymous when the application's guard rejects. @throws when the application cannot tell. */
+  callerOrAnonymous(): Promise<Caller> {
+    return unlessRefused(this.caller(), ANONYMOUS);
+  }
+
+  /** The same request, not resolved yet. */
+  again(): RequestIdentity {
+    return new RequestIdentity(this.context, this.resolver);
+  }
+}
+
+/** Applies the access rules and the topic whitelist of the options. */
+@Injectable()
+export class AccessPolicy {
+  /** The only topics that requests reach; `null`: all. */
+  readonly topics: readonly string[] | null;
+
+  private readonly identities = new WeakMap<HttpRequest, RequestIdentity>();
+
+  constructor(
+    @Inject(HTTP_SETTINGS) private readonly settings: HttpSettings,
+    @Inject(CallerResolver) private readonly resolver: CallerResolver,
+  ) {
+    this.topics = settings.allowedTopics ?? null;
+  }
+
+  /** Remembers who sends a request. */
+  identify(context: ExecutionContext): RequestIdentity {
+    const identity = new RequestIdentity(context, this.resolver);
+    this.identities.set(identity.request, identity);
+    return identity;
+  }
+
+  /** The identity of a request that the guard has admitted. */
+  identityOf(request: HttpRequest): RequestIdentity {
+    return this.identities.get(request)!;
+  }
+
+  /** @throws ApiError 401 for an unknown caller, 403 for one who is not allowed. */
+  async ensure(kind: AccessKind, identity: RequestIdentity): Promise<void> {
+    const isAdmitted = kind === 'any' ? await this.hasAnyRight(identity) : await this.hasRight(kind, identity);
+    if (!isAdmitted) {
+      throw (await identity.caller()).kind === 'anonymous' ? unauthorized() : forbidden();
+    }
+    if (isCrossOrigin(identity.request) && !this.resolver.hasToken(identity.request)) {
+      throw new ApiError(403, 'CROSS_ORIGIN', CROSS_ORIGIN);
+    }
+  }
+
+  /** What the caller may do. A caller whom the guard rejects has the rights of everybody. */
+  async permissions(identity: RequestIdentity): Promise<Permissions> {
+    const { enqueueRule, readRule, manageRule } = this.settings;
+    const enqueue = await this.admitsOrFalse(enqueueRule, identity);
+    const manage = await this.admitsOrFalse(manageRule, identity);
+    const read = manage || (readRule !== undefined && (await this.admitsOrFalse(readRule, identity)));
+    return { caller: await identity.callerOrAnonymous(), enqueue, read, manage };
+  }
+
+  /** @throws ApiError 403 when the whitelist lacks one of the topics. */
+  ensureTopics(topics: readonly string[]): void {
+    const other = topics.find((topic) => !this.reaches(topic));
+    if (other !== undefined) {
+      throw topicNotAllowed(other);
+    }
+  }
+
+  /** The same for a job that was requested by id. The error does not name the topic. */
+  ensureTopicOfJob(topic: string): void {
+    if (!this.reaches(topic)) {
+      throw topicNotAllowed();
+    }
+  }
+
+  /** The topics of a response: the requested ones if all are allowed, else the whitelist. */
+  narrow(requested: readonly string[] | undefined): readonly string[] | null {
+    this.ensureTopics(requested ?? []);
+    return requested ?? this.topics;
+  }
+
+  private reaches(topic: string): boolean {
+    return this.topics?.includes(topic) ?? true;
+  }
+
+  private async hasRight(right: Right, identity: RequestIdentity): Promise<boolean> {
+    const { enqueueRule, readRule, manageRule } = this.settings;
+    if (right === 'enqueue') {
+      return this.admits(enqueueRule, identity);
+    }
+    if (right === 'manage' || readRule === undefined) {
+      return this.admits(manageRule, identity);
+    }
+    // Managers may read. The rule that does not need the caller runs first: resolving the caller can fail.
+    const [first, second] = needsCaller(readRule) ? [manageRule, readRule] : [readRule, manageRule];
+    return (await this.admitsOrFalse(first, identity)) || this.admits(second, identity);
+  }
+
+  private async hasAnyRight(identity: RequestIdentity): Promise<boolean> {
+    const { caller, enqueue, read } = await this.permissions(identity);
+    return enqueue || read || caller.kind !== 'anonymous';
+  }
+
+  private async admitsOrFalse(rule: AccessRule, identity: RequestIdentity): Promise<boolean> {
+    return needsCaller(rule)
+      ? admitsCaller(rule, await identity.callerOrAnonymous())
+      : unlessRefused(this.admits(rule, identity), false);
+  }
+
+  private async admits(rule: AccessRule, identity: RequestIdentity): Promise<boolean> {
+    if (rule === 'public') {
+      return true;
+    }
+    if (typeof rule === 'function') {
+      try {
+        return (await rule(identity.request)) === true;
+      } catch (error) {
+        throw toRefusal(error);
+      }
+    }
+    return admitsCaller(rule, await identity.caller());
+  }
+}
+
+function needsCaller(rule: AccessRule): rule is 'admin' | 'authenticated' {
+  return rule === 'admin' || rule === 'authenticated';
+}
+
+function admitsCaller(rule: 'admin' | 'authenticated', { kind }: Caller): boolean {
+  return kind === 'admin' || (rule === 'authenticated' && kind === 'user');
+}
+
+/** The result, or `otherwise` when the application refuses. Rethrows other errors. */
+async function unlessRefused<T>(result: Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await result;
+  } catch (error) {
+    if (error instanceof ApiError && error.status < 500) {
+      return otherwise;
+    }
+    throw error;
+  }
+}

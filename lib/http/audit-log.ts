@@ -1,0 +1,40 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { moduleLogger } from '../nest/nest-logger.js';
+import { AccessPolicy } from './access-policy.js';
+import type { Caller } from './caller-resolver.js';
+import type { HttpRequest } from './http-adapter.js';
+
+const TEXT_LENGTH_MAX = 300;
+
+/** Logs who changed jobs over HTTP. The queue itself does not know the caller. */
+@Injectable()
+export class AuditLog {
+  constructor(@Inject(AccessPolicy) private readonly policy: AccessPolicy) {}
+
+  /**
+   * @param action a sentence without its subject, such as `cancelled job …`
+   * @param selection the ids or the filter of a bulk request
+   */
+  record(request: HttpRequest, action: string, selection?: object): void {
+    // The response does not wait for the name of the caller.
+    this.policy
+      .identityOf(request)
+      .callerOrAnonymous()
+      .then(
+        (caller) => this.write(caller, action, selection),
+        () => this.write(undefined, action, selection),
+      );
+  }
+
+  private write(caller: Caller | undefined, action: string, selection: object | undefined): void {
+    const details = selection ? `: ${JSON.stringify(selection).slice(0, TEXT_LENGTH_MAX)}` : '';
+    moduleLogger.log(`${nameOf(caller)} ${action}${details}`);
+  }
+}
+
+function nameOf(caller: Caller | undefined): string {
+  if (caller === undefined || caller.kind === 'anonymous') {
+    return 'an unknown caller';
+  }
+  return caller.id === '' ? 'an administrator' : `'${caller.id.slice(0, TEXT_LENGTH_MAX)}'`;
+}

@@ -1,0 +1,139 @@
+import type { CanActivate, ExecutionContext, OnModuleInit, Type } from '@nestjs/common';
+import { Inject, Injectable, Scope } from '@nestjs/common';
+import { ContextIdFactory, ModuleRef } from '@nestjs/core';
+import { isObservable, lastValueFrom } from 'rxjs';
+import { describeValue } from '../core/error-text.js';
+import { InvalidOptionsError } from '../core/errors.js';
+import type { AdminGuardLike, AuthenticateFunction, HttpSettings } from '../core/http-options.js';
+import { isGuard } from '../core/http-options.js';
+import { AdminToken } from './admin-token.js';
+import { forbidden, toRefusal } from './api-error.js';
+import type { HttpRequest } from './http-adapter.js';
+import { badUser, notAGuard } from './http.messages.js';
+import { HTTP_SETTINGS } from './http.tokens.js';
+
+/** Who sends a request. */
+export type Caller =
+  | { readonly kind: 'anonymous' }
+  | { readonly kind: 'user'; readonly id: string }
+  | { readonly kind: 'admin'; readonly id: string };
+
+export const ANONYMOUS: Caller = Object.freeze({ kind: 'anonymous' });
+
+/** An administrator without a name. */
+const ADMINISTRATOR: Caller = Object.freeze({ kind: 'admin', id: '' });
+
+/** How callers are identified: by the admin token, by the application, or not at all. */
+export type AuthMode = 'token' | 'application' | 'none';
+
+type Guard = (context: ExecutionContext) => Promise<CanActivate> | CanActivate;
+
+/** Identifies the caller of a request in the one way that the options set. */
+@Injectable()
+export class CallerResolver implements OnModuleInit {
+  private readonly token: AdminToken | undefined;
+  private guard: Guard | undefined;
+
+  constructor(
+    @Inject(HTTP_SETTINGS) private readonly settings: HttpSettings,
+    @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
+  ) {
+    this.token = AdminToken.from(settings);
+  }
+
+  /** Looks up the guard of the options once all providers exist. */
+  async onModuleInit(): Promise<void> {
+    const { adminGuard } = this.settings;
+    this.guard = adminGuard && (await findGuard(adminGuard, this.moduleRef));
+  }
+
+  get authMode(): AuthMode {
+    const isApplications = this.settings.adminGuard ?? this.settings.authenticate;
+    return isApplications ? 'application' : this.token ? 'token' : 'none';
+  }
+
+  /** Whether the request carries the admin token. Browsers never add it by themselves, as they do with cookies. */
+  hasToken({ headers }: HttpRequest): boolean {
+    return this.token?.isIn(headers.authorization) ?? false;
+  }
+
+  /** @throws ApiError when the guard rejects; any error that the application's code throws. */
+  async resolve(context: ExecutionContext): Promise<Caller> {
+    const request = context.switchToHttp().getRequest<HttpRequest>();
+    const { authenticate } = this.settings;
+    if (this.guard) {
+      return resolveByGuard(this.guard, context);
+    }
+    if (authenticate) {
+      return resolveByFunction(authenticate, request);
+    }
+    return this.hasToken(request) ? ADMINISTRATOR : ANONYMOUS;
+  }
+}
+
+/**
+ * The guard of the options. A class is resolved as the application's own provider, else created here.
+ *
+ * @throws InvalidOptionsError without `canActivate`; Nest's error when dependencies are missing.
+ */
+async function findGuard(given: AdminGuardLike, moduleRef: ModuleRef): Promise<Guard> {
+  if (typeof given !== 'function') {
+    return () => given as unknown as CanActivate;
+  }
+  const type = given as unknown as Type<CanActivate>;
+  const scope = scopeOf(moduleRef, type);
+  if (scope === undefined || scope === Scope.DEFAULT) {
+    const shared = scope === undefined ? await moduleRef.create(type) : moduleRef.get(type, { strict: false });
+    if (!isGuard(shared)) {
+      throw new InvalidOptionsError('http.adminGuard', notAGuard(type.name));
+    }
+    return () => shared;
+  }
+  return (context) => {
+    const request = context.switchToHttp().getRequest<object>();
+    const contextId = ContextIdFactory.getByRequest(request);
+    moduleRef.registerRequestByContextId(request, contextId);
+    return moduleRef.resolve(type, contextId, { strict: false });
+  };
+}
+
+/** `undefined` when no module provides the class. */
+function scopeOf(moduleRef: ModuleRef, type: Type): Scope | undefined {
+  try {
+    return moduleRef.introspect(type).scope;
+  } catch {
+    return undefined;
+  }
+}
+
+async function resolveByGuard(find: Guard, context: ExecutionContext): Promise<Caller> {
+  let isAdmitted: boolean;
+  try {
+    const guard = await find(context);
+    const result = await guard.canActivate(context);
+    isAdmitted = (isObservable(result) ? await lastValueFrom(result) : result) === true;
+  } catch (error) {
+    throw toRefusal(error);
+  }
+  if (!isAdmitted) {
+    throw forbidden();
+  }
+  return ADMINISTRATOR;
+}
+
+async function resolveByFunction(authenticate: AuthenticateFunction, request: HttpRequest): Promise<Caller> {
+  let user: unknown;
+  try {
+    user = await authenticate(request);
+  } catch (error) {
+    throw toRefusal(error);
+  }
+  if (user === null || user === undefined) {
+    return ANONYMOUS;
+  }
+  const { id, admin } = user as { id?: unknown; admin?: unknown };
+  if ((typeof id !== 'string' && typeof id !== 'number') || typeof admin !== 'boolean') {
+    throw new TypeError(badUser(describeValue(user)));
+  }
+  return { kind: admin ? 'admin' : 'user', id: String(id) };
+}

@@ -1,0 +1,251 @@
+/**
+ * What differs between Express and Fastify: requests, responses, body parsers and the paths of registered routes. The rest
+ * of this folder works on both.
+ */
+import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
+import type { HttpServer } from '@nestjs/common';
+import { Injectable, SetMetadata } from '@nestjs/common';
+import { InvalidOptionsError } from '../core/errors.js';
+import { BAD_ADAPTER } from './http.messages.js';
+import { discardUnreadBody } from './request-body.js';
+
+/** An Express or Fastify request. */
+export interface HttpRequest {
+  readonly method: string;
+  /** As the caller sent it, query included. */
+  readonly originalUrl: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly params: Readonly<Record<string, string>>;
+  /** Set by a platform that reads the body before the application does. */
+  readonly body?: unknown;
+  /** Fastify only. */
+  readonly raw?: IncomingMessage;
+}
+
+type ExpressResponse = ServerResponse & { readonly req: IncomingMessage & HttpRequest };
+
+interface FastifyReply {
+  readonly raw: ServerResponse;
+  readonly request: HttpRequest;
+  readonly sent: boolean;
+  code(status: number): FastifyReply;
+  headers(headers: object): FastifyReply;
+  getHeaders(): Record<string, number | string | string[] | undefined>;
+  send(body?: Buffer): FastifyReply;
+  hijack(): FastifyReply;
+}
+
+/** An Express response or a Fastify reply. */
+export type HttpResponse = ExpressResponse | FastifyReply;
+
+/** A complete response. */
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer | undefined;
+}
+
+/** On every response of the API: no cache stores it, and no browser guesses its type. */
+export const API_HEADERS: Readonly<Record<string, string>> = {
+  'Cache-Control': 'no-store',
+  'X-Content-Type-Options': 'nosniff',
+};
+
+/** Sends JSON. */
+export function sendJson(
+  response: HttpResponse,
+  status: number,
+  value: object,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const all = { ...API_HEADERS, 'Content-Type': 'application/json; charset=utf-8', ...headers };
+  return send(response, { status, headers: all, body: Buffer.from(JSON.stringify(value), 'utf8') });
+}
+
+/** Sends 204. */
+export function sendNothing(response: HttpResponse): Promise<void> {
+  return send(response, { status: 204, headers: API_HEADERS, body: undefined });
+}
+
+/** Sends a response, unless a middleware or hook has sent one. HEAD requests get no body. */
+export async function send(response: HttpResponse, { status, headers, body }: HttpAnswer): Promise<void> {
+  const request = 'raw' in response ? response.request : response.req;
+  await discardUnreadBody(request.headers, bodyOf(request));
+  if ('raw' in response) {
+    if (!response.sent) {
+      void response.code(status).headers(headers).send(body);
+    }
+  } else if (!response.headersSent) {
+    response.shouldKeepAlive &&= isListening(response.req);
+    const length: Record<string, string> = body ? { 'Content-Length': String(body.length) } : {};
+    response.writeHead(status, { ...headers, ...length }).end(body);
+  }
+}
+
+/**
+ * Starts a response that the caller writes in parts. Its connection is not kept alive: a client that aborts a `fetch` opens
+ * a new connection, and a server that closes would wait for the old one.
+ */
+export function openResponse(
+  response: HttpResponse,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+): ServerResponse {
+  if ('raw' in response) {
+    const given = response.getHeaders();
+    response.hijack();
+    response.raw.shouldKeepAlive = false;
+    return response.raw.writeHead(status, { ...given, ...headers });
+  }
+  response.shouldKeepAlive = false;
+  return response.writeHead(status, headers);
+}
+
+/** The path of a request, percent-encoded as it came. A proxy may send the whole URL. */
+export function pathnameOf({ originalUrl }: Pick<HttpRequest, 'originalUrl'>): string {
+  return /^(?:https?:\/\/[^/?#]*)?([^?#]*)/i.exec(originalUrl)![1]!;
+}
+
+/** Bodies that Fastify has not parsed, after the application's own preParsing hooks. */
+const unparsedBodies = new WeakMap<IncomingMessage, Readable>();
+
+/** The body of a request, which no parser has read. */
+export function bodyOf(request: HttpRequest): Readable {
+  const raw = request.raw ?? (request as unknown as IncomingMessage);
+  return unparsedBodies.get(raw) ?? raw;
+}
+
+/** A server that closes waits for its connections: an open admin UI would keep its own by a request every few seconds. */
+function isListening({ socket }: IncomingMessage): boolean {
+  return (socket as { server?: Server }).server?.listening !== false;
+}
+
+/** The part of the module that a route belongs to. */
+export type RouteGroup = 'api' | 'ui';
+
+/** What `@RouteConfig()` of @nestjs/platform-fastify sets. Nest copies it to the registered handler, on Express too. */
+const ROUTE_CONFIG = '__fastify_route_config__';
+
+/** Marks a controller's method as a route of this module. */
+export function BelongsTo(group: RouteGroup): MethodDecorator {
+  return SetMetadata(ROUTE_CONFIG, { nestjsJobs: group });
+}
+
+interface RouteConfig {
+  readonly nestjsJobs?: RouteGroup;
+}
+
+/**
+ * Where Nest has registered the routes, global prefix included. Also keeps the application's body parsers from the API:
+ * handlers read bodies after the guard, with limits of their own.
+ */
+@Injectable()
+export class RegisteredRoutes {
+  private findPaths: (group: RouteGroup) => readonly string[] = () => [];
+
+  /** Called after the body parsers and before the routes are registered. @throws InvalidOptionsError for another adapter. */
+  prepare(adapter: HttpServer): void {
+    switch (adapter.getType()) {
+      case 'express':
+        return this.prepareExpress((adapter as { getInstance(): ExpressInstance }).getInstance());
+      case 'fastify':
+        return this.prepareFastify((adapter as { getInstance(): FastifyInstance }).getInstance());
+      default:
+        throw new InvalidOptionsError('http', `${BAD_ADAPTER}; got ${adapter.getType()}`);
+    }
+  }
+
+  /** The path of a group, such as `/v1/api/jobs`; `undefined` before the application has started. */
+  pathOf(group: RouteGroup): string | undefined {
+    const shortestFirst = [...this.findPaths(group)].sort((a, b) => a.length - b.length);
+    return shortestFirst[0];
+  }
+
+  private prepareExpress({ router }: ExpressInstance): void {
+    this.findPaths = (group) =>
+      router.stack.flatMap(({ route }) => (route && groupOf(route) === group ? [route.path] : []));
+    let apiPath: RegExp | undefined;
+    const isApi = ({ originalUrl }: HttpRequest): boolean => {
+      apiPath ??= pathPattern(this.pathOf('api'));
+      return apiPath?.test(pathnameOf({ originalUrl })) ?? false;
+    };
+    for (const layer of router.stack.filter(({ name }) => BODY_PARSERS.includes(name))) {
+      const parse = layer.handle;
+      layer.handle = (request, response, next) => (isApi(request) ? next() : parse(request, response, next));
+    }
+  }
+
+  private prepareFastify(instance: FastifyInstance): void {
+    const paths: Record<RouteGroup, string[]> = { api: [], ui: [] };
+    this.findPaths = (group) => paths[group];
+    instance.addHook('onRoute', (route) => {
+      const group = route.config?.nestjsJobs;
+      if (group) {
+        paths[group].push(route.url);
+      }
+      if (group === 'api') {
+        route.preParsing = [route.preParsing ?? [], hideBody].flat();
+        route.preValidation = [showHeaders, route.preValidation ?? []].flat();
+      }
+    });
+  }
+}
+
+/** The names of Express's body parsers. Nest knows them by these names, too. */
+const BODY_PARSERS = ['jsonParser', 'urlencodedParser', 'textParser', 'rawParser'];
+
+type ExpressHandler = (request: HttpRequest, response: unknown, next: () => void) => void;
+
+interface ExpressRoute {
+  readonly path: string;
+  readonly stack: readonly { readonly handle: ExpressHandler }[];
+}
+
+interface ExpressInstance {
+  readonly router: {
+    readonly stack: { readonly name: string; readonly route?: ExpressRoute; handle: ExpressHandler }[];
+  };
+}
+
+function groupOf({ stack }: ExpressRoute): RouteGroup | undefined {
+  const configs = stack.map(({ handle }) => Reflect.getMetadata(ROUTE_CONFIG, handle) as RouteConfig | undefined);
+  return configs.find((config) => config?.nestjsJobs)?.nestjsJobs;
+}
+
+/** As Express matches it: in any case, and with parameters where a global prefix has some. */
+function pathPattern(path: string | undefined): RegExp | undefined {
+  const parts = path?.split('/').map((part) => (part.startsWith(':') ? '[^/]+' : part.replace(/[^\w~-]/g, '\\$&')));
+  return parts && new RegExp(`^${parts.join('/')}($|/)`, 'i');
+}
+
+type FastifyRequest = HttpRequest & { readonly raw: IncomingMessage; headers: IncomingHttpHeaders };
+type FastifyHook = (request: FastifyRequest, reply: unknown, ...rest: never[]) => void;
+
+interface FastifyRoute {
+  readonly url: string;
+  readonly config?: RouteConfig;
+  preParsing?: FastifyHook | FastifyHook[];
+  preValidation?: FastifyHook | FastifyHook[];
+}
+
+interface FastifyInstance {
+  addHook(name: 'onRoute', hook: (route: FastifyRoute) => void): void;
+}
+
+/** Fastify parses no body where these headers are absent. It has no parsers per route. */
+function hideBody(
+  request: FastifyRequest,
+  _reply: unknown,
+  body: Readable,
+  done: (error: null, body: Readable) => void,
+) {
+  unparsedBodies.set(request.raw, body);
+  request.headers = { 'content-type': undefined, 'content-length': undefined, 'transfer-encoding': undefined };
+  done(null, body);
+}
+
+function showHeaders(request: FastifyRequest, _reply: unknown, done: () => void): void {
+  request.headers = request.raw.headers;
+  done();
+}

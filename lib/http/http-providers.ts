@@ -1,0 +1,70 @@
+/**
+ * The HTTP API and the admin UI as ordinary Nest controllers. A request passes JobsAdminGuard (access-policy.ts), a
+ * controller, which reads it (request-reader.ts) and calls the engine, and a serializer. JobsApiErrorFilter responds to
+ * errors. Read jobs.controller.ts first; http-adapter.ts holds all that differs between Express and Fastify.
+ */
+import type { Provider, Type } from '@nestjs/common';
+import { Controller, VERSION_NEUTRAL } from '@nestjs/common';
+import { InvalidOptionsError } from '../core/errors.js';
+import type { HttpSettings, UiSettings } from '../core/http-options.js';
+import { AccessPolicy } from './access-policy.js';
+import { AdminUiController } from './admin-ui.controller.js';
+import { AuditLog } from './audit-log.js';
+import { CallerResolver } from './caller-resolver.js';
+import { API_CONTROLLERS } from './discovery.controller.js';
+import { RegisteredRoutes } from './http-adapter.js';
+import { BAD_UI_FOLDER } from './http.messages.js';
+import { HTTP_SETTINGS, UI_SETTINGS } from './http.tokens.js';
+import { JobSerializer } from './job-serializer.js';
+import { JobStreams } from './job-streams.js';
+import { RequestReader } from './request-reader.js';
+import { StartupWarnings } from './startup-warnings.js';
+import { readUiFiles } from './ui-files.js';
+
+/** What the module adds for HTTP. */
+export interface HttpParts {
+  readonly controllers: Type<object>[];
+  readonly providers: Provider[];
+}
+
+/**
+ * The API and the admin UI at the paths of their options; nothing with `http: false`.
+ *
+ * @throws InvalidOptionsError when `ui.folder` holds no admin UI.
+ */
+export function httpParts(http: HttpSettings | false, ui: UiSettings | false): HttpParts {
+  if (http === false) {
+    return { controllers: [], providers: [] };
+  }
+  const api = API_CONTROLLERS.map((controller) => mount(controller, http.path, http.decorators));
+  const pages = ui === false ? [] : [mount(AdminUiController, ui.path, http.decorators)];
+  return {
+    controllers: [...api, ...pages],
+    providers: [
+      { provide: HTTP_SETTINGS, useValue: http },
+      ...(ui === false ? [] : [{ provide: UI_SETTINGS, useValue: checkFolder(ui) }]),
+      AccessPolicy,
+      AuditLog,
+      CallerResolver,
+      JobSerializer,
+      JobStreams,
+      RegisteredRoutes,
+      RequestReader,
+      StartupWarnings,
+    ],
+  };
+}
+
+/** A subclass at a path of the options, with the application's own decorators. Works with any versioning, or none. */
+function mount(controller: Type<object>, path: string, decorators: readonly ClassDecorator[]): Type<object> {
+  const { [controller.name]: Mounted } = { [controller.name]: class extends controller {} };
+  [Controller({ path, version: VERSION_NEUTRAL }), ...decorators].forEach((decorate) => decorate(Mounted!));
+  return Mounted!;
+}
+
+function checkFolder(ui: UiSettings): UiSettings {
+  if (ui.folder !== undefined && readUiFiles(ui.folder).size === 0) {
+    throw new InvalidOptionsError('ui.folder', `${BAD_UI_FOLDER}, got '${ui.folder}'`);
+  }
+  return ui;
+}

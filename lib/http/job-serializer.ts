@@ -1,0 +1,139 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { BulkResult } from '../core/bulk.js';
+import { describeValue } from '../core/error-text.js';
+import type { HttpSettings } from '../core/http-options.js';
+import { Job } from '../core/job.js';
+import type { JobFailure, JobPage } from '../core/job.js';
+import type { ErrorGroup } from '../core/job-reports.js';
+import { JobsEngine } from '../engine/jobs-engine.js';
+import { badRedaction } from './http.messages.js';
+import { HTTP_SETTINGS } from './http.tokens.js';
+
+/** Converts jobs to the JSON of the API. `http.redact` edits them first. */
+@Injectable()
+export class JobSerializer {
+  constructor(
+    @Inject(HTTP_SETTINGS) private readonly settings: HttpSettings,
+    @Inject(JobsEngine) private readonly engine: JobsEngine,
+  ) {}
+
+  /** @throws any error of `redact`: the API sends no job that was not edited. */
+  async job(job: Job): Promise<JobDto> {
+    return toJobDto(await this.redact(job), job.deduplicated === true);
+  }
+
+  jobs(jobs: readonly Job[]): Promise<JobDto[]> {
+    return Promise.all(jobs.map((job) => this.job(job)));
+  }
+
+  /** Jobs that were stored together. */
+  async list(jobs: readonly Job[]): Promise<JobListDto> {
+    return { items: await this.jobs(jobs) };
+  }
+
+  /** Error groups. With `redact`, a group shows the message of its redacted sample job. */
+  async errorGroups(groups: readonly ErrorGroup[]): Promise<ErrorGroup[]> {
+    if (!this.settings.redact) {
+      return [...groups];
+    }
+    const redacted = await Promise.all(groups.map((group) => this.redactGroup(group)));
+    return redacted.filter((group) => group !== undefined);
+  }
+
+  /** `undefined` when the sample job has been deleted: its redacted message is unknown. */
+  private async redactGroup(group: ErrorGroup): Promise<ErrorGroup | undefined> {
+    const job = await this.engine.jobs.get(group.sampleId);
+    if (!job) {
+      return undefined;
+    }
+    // The job may have failed with another error since the group was read.
+    const { lastError } = await this.redact(Object.assign(job, { lastError: group.message }));
+    return { ...group, message: lastError ?? '' };
+  }
+
+  private async redact(job: Job): Promise<Job> {
+    const { redact } = this.settings;
+    if (!redact) {
+      return job;
+    }
+    // A copy, because `redact` may edit it in place.
+    const copy = Object.assign(new Job(), structuredClone({ ...job }));
+    const redacted: unknown = await redact(copy);
+    if (typeof redacted !== 'object' || redacted === null) {
+      throw new TypeError(badRedaction(describeValue(redacted)));
+    }
+    return redacted as Job;
+  }
+}
+
+/** A job in a response: the members of the entity in snake_case, times as text. */
+export type JobDto = ReturnType<typeof toJobDto>;
+
+function toJobDto(job: Job, isDeduplicated: boolean) {
+  return {
+    id: job.id,
+    topic: job.topic,
+    payload: (job.payload ?? null) as unknown,
+    status: job.status,
+    run_at: toText(job.runAt),
+    locked_until: toTextOrNull(job.lockedUntil),
+    locked_by: job.lockedBy ?? null,
+    attempt: job.attempt,
+    retries: job.retries,
+    max_retries: job.maxRetries,
+    priority: job.priority,
+    timeout_ms: job.timeoutMs ?? null,
+    last_error: job.lastError ?? null,
+    errors: (job.errors ?? []).map(toFailureDto),
+    result: (job.result ?? null) as unknown,
+    progress: (job.progress ?? null) as unknown,
+    unique_key: job.uniqueKey ?? null,
+    metadata: job.metadata ?? null,
+    cancel_requested: job.cancelRequested ?? false,
+    started: toTextOrNull(job.started),
+    finished: toTextOrNull(job.finished),
+    created: toText(job.created),
+    updated: toText(job.updated),
+    ...(isDeduplicated ? { deduplicated: true as const } : {}),
+  };
+}
+
+/** Omits members that a later release may add to the rows. */
+function toFailureDto({ attempt, started, finished, message, stack, worker }: JobFailure) {
+  return { attempt, started, finished, message, stack, worker };
+}
+
+/** Jobs that were stored together. */
+export interface JobListDto {
+  items: JobDto[];
+}
+
+export type JobPageDto = ReturnType<typeof toPageDto>;
+
+/** A page of jobs. */
+export function toPageDto({ total, totalCapped, limit, offset, nextCursor }: JobPage, items: JobDto[]) {
+  return { items, total, total_capped: totalCapped, limit, offset, next_cursor: nextCursor };
+}
+
+export type BulkDto = ReturnType<typeof toBulkDto>;
+
+/** The result of a bulk request. */
+export function toBulkDto({ matched, changed, skipped, more, skippedReasons }: BulkResult) {
+  return {
+    matched,
+    changed,
+    skipped,
+    more,
+    skipped_reasons: skippedReasons.map(({ reason, count, ids }) => ({ reason, count, ids: [...ids] })),
+  };
+}
+
+/** ISO 8601 in UTC with milliseconds. */
+function toTextOrNull(time: Date | null | undefined): string | null {
+  return time ? toText(time) : null;
+}
+
+/** 1970 where `redact` has removed a time that is never `null`. */
+function toText(time: Date | undefined): string {
+  return new Date(time ?? 0).toISOString();
+}

@@ -1,0 +1,132 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Readable } from 'node:stream';
+import { MEBIBYTE } from '../core/limits.js';
+import { ApiError } from './api-error.js';
+import { bodyTooLarge, bodyTooSlow, INCOMPLETE_BODY, INVALID_JSON, UNSUPPORTED_MEDIA_TYPE } from './http.messages.js';
+
+/** Node waits five minutes for a request, Fastify without limit, and memory holds what has arrived. */
+const READING_MS_MAX = 60_000;
+
+const DISCARDED_BYTES_MAX = 64 * MEBIBYTE;
+const DISCARDING_MS_MAX = 5_000;
+
+/** A body with what the request says of it. */
+export interface UnreadBody {
+  readonly headers: IncomingHttpHeaders;
+  readonly stream: Readable;
+  /** What a platform in front of the application has parsed. */
+  readonly parsed: unknown;
+}
+
+/**
+ * Reads the JSON value in a request's body; `undefined` when there is no body.
+ *
+ * @throws ApiError 415 for another type, 413 for a larger body, 408 for one that is incomplete after a minute, 400 for
+ * invalid JSON.
+ */
+export async function readJsonBody({ headers, stream, parsed }: UnreadBody, bytesMax: number): Promise<unknown> {
+  if (Number(headers['content-length'] ?? 0) > bytesMax) {
+    throw tooLarge(bytesMax);
+  }
+  const bytes = await readAll(stream, bytesMax);
+  if (bytes.length === 0) {
+    // Last, because body-parser 1 sets `{}` on requests that it has not read.
+    return parsed;
+  }
+  if (!isJson(headers['content-type']) || !isUncompressed(headers['content-encoding'])) {
+    throw new ApiError(415, 'UNSUPPORTED_MEDIA_TYPE', UNSUPPORTED_MEDIA_TYPE);
+  }
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new ApiError(400, 'INVALID_JSON', INVALID_JSON, { cause });
+  }
+}
+
+/**
+ * Reads and drops the rest of a body, within bounds. A proxy that reads only after it has written finds the connection
+ * reset when the server responds earlier and closes.
+ */
+export async function discardUnreadBody(headers: IncomingHttpHeaders, stream: Readable): Promise<void> {
+  const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+  if (!hasBody || stream.readableEnded || stream.destroyed) {
+    return;
+  }
+  await new Promise<void>((resolve) => {
+    let bytes = 0;
+    const end = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    const timer = setTimeout(end, DISCARDING_MS_MAX);
+    stream.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > DISCARDED_BYTES_MAX) {
+        end();
+      }
+    });
+    stream.once('end', end).once('close', end).once('error', end);
+  });
+}
+
+function readAll(stream: Readable, bytesMax: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    if (stream.readableEnded) {
+      return resolve(Buffer.alloc(0));
+    }
+    if (stream.destroyed) {
+      // The caller has disconnected: no event follows.
+      return reject(cutOff());
+    }
+    const fail = (error: ApiError): void => {
+      clearTimeout(timer);
+      stream.off('data', take);
+      // Drops what still arrives.
+      stream.resume();
+      reject(error);
+    };
+    const timer = setTimeout(() => fail(tooSlow()), READING_MS_MAX);
+    const take = (chunk: Buffer): void => {
+      length += chunk.length;
+      if (length <= bytesMax) {
+        chunks.push(chunk);
+      } else {
+        fail(tooLarge(bytesMax));
+      }
+    };
+    stream.on('data', take);
+    stream.once('end', () => {
+      clearTimeout(timer);
+      resolve(Buffer.concat(chunks));
+    });
+    stream.once('error', (cause) => fail(cutOff(cause)));
+    stream.once('close', () => fail(cutOff()));
+  });
+}
+
+function tooLarge(bytesMax: number): ApiError {
+  return new ApiError(413, 'BODY_TOO_LARGE', bodyTooLarge(bytesMax));
+}
+
+function tooSlow(): ApiError {
+  return new ApiError(408, 'REQUEST_TIMEOUT', bodyTooSlow(READING_MS_MAX / 1_000), {
+    // What the caller still sends would be read as the next request.
+    headers: { Connection: 'close' },
+  });
+}
+
+/** The caller has disconnected and does not see this. */
+function cutOff(cause?: unknown): ApiError {
+  return new ApiError(400, 'INCOMPLETE_BODY', INCOMPLETE_BODY, { cause });
+}
+
+function isJson(type: string | undefined): boolean {
+  const [, charset = 'utf-8'] = /;\s*charset="?([^\s;"]+)/i.exec(type ?? '') ?? [];
+  return /^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type ?? '') && /^(utf-?8|us-ascii)$/i.test(charset);
+}
+
+function isUncompressed(encoding: string | undefined): boolean {
+  return encoding === undefined || encoding.toLowerCase() === 'identity';
+}
