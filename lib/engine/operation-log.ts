@@ -1,6 +1,6 @@
 import type { JobEvent } from '../core/job-events.js';
 import type { JobsLogger } from '../core/logger.js';
-import type { ActionResult } from '../store/job-store.js';
+import type { ActionResult } from '../store/store-records.js';
 
 /** The operation log: one debug line per transition, and a warning for each job that failed for good. No payloads. */
 export function logOperation(logger: JobsLogger, event: JobEvent): void {

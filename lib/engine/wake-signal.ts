@@ -1,6 +1,6 @@
 import type { JobStore } from '../store/job-store.js';
-import type { LaneName } from '../store/lanes.js';
-import { earliestOfLanes } from '../store/lanes.js';
+import type { LaneName } from '../store/store-records.js';
+import { earliestOfLanes } from '../store/store-records.js';
 
 /** Where a new job waits, and until when. */
 export interface StoredJob extends LaneName {

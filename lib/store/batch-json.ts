@@ -1,8 +1,7 @@
+import type { Retention } from '../core/options.js';
 import { prefixWithinBytes, SET_JOBS_MAX } from '../core/limits.js';
 import type { ClaimToken } from '../core/job.js';
-import type { Completion } from './completion.js';
-import type { JobInsert, ProgressEntry, Settlement } from './job-store.js';
-import type { RollupEntry } from './report-store.js';
+import type { Completion, JobInsert, ProgressEntry, Settlement, RollupEntry } from './store-records.js';
 
 /*
  * Sets as they travel into statements: one JSON array. JSON that is text already goes in as it is, instead of being
@@ -10,7 +9,7 @@ import type { RollupEntry } from './report-store.js';
  */
 
 /** A set cut into pieces that a statement can carry: `jsonb` takes 256 MiB at most, and memory is not free. */
-export function piecesOf(jobs: readonly JobInsert[]): JobInsert[][] {
+export function splitIntoPieces(jobs: readonly JobInsert[]): JobInsert[][] {
   const pieces: JobInsert[][] = [];
   for (let from = 0; from < jobs.length; from += pieces.at(-1)!.length) {
     pieces.push(jobs.slice(from, from + prefixWithinBytes(jobs, from, SET_JOBS_MAX, insertLength)));
@@ -105,4 +104,20 @@ export function rollupJson(totals: readonly RollupEntry[], since: readonly Rollu
       histogram,
     }));
   return JSON.stringify([...members(totals, true), ...members(since, false)]);
+}
+
+/** Which finished jobs are old, as a pruning statement takes it. */
+export interface RetentionAges {
+  /** A JSON array of the statuses that are pruned, each with its age in milliseconds. */
+  readonly json: string;
+  /** Nothing younger is pruned, whatever its status; 0 where all is kept. */
+  readonly youngestMs: number;
+}
+
+export function toRetentionAges(retention: Retention): RetentionAges {
+  const ages = Object.entries(retention).filter((entry): entry is [string, number] => entry[1] !== false);
+  return {
+    json: JSON.stringify(ages.map(([status, age]) => ({ status, age_ms: age }))),
+    youngestMs: ages.length === 0 ? 0 : Math.min(...ages.map(([, age]) => age)),
+  };
 }

@@ -3,12 +3,10 @@ import { JOB_STATUSES, parseJobId } from '../core/job-state.js';
 import type { JobStatus } from '../core/job-state.js';
 import { SEARCHED_FAILURES_MAX, SMALL_TABLE_JOBS } from '../core/limits.js';
 import type { ListFilter } from '../core/list-filter.js';
-import type { LaneSize, ReportLane } from './report-lanes.js';
-import { measuredLanesOf } from './report-lanes.js';
-import type { ListedIds, ListedJobs } from './report-store.js';
+import type { TopicShare, ListedIds, ListedJobs } from './store-records.js';
 
 /** Jobs of one topic in one status, in the order of their ids: one range of the index `_jobs_listed`. */
-export interface ListLane {
+export interface ListRange {
   readonly topic: string;
   readonly status: JobStatus;
 }
@@ -16,7 +14,7 @@ export interface ListLane {
 /** Which ranges of which indexes hold what a list shows. No job stands in two of them. */
 export interface ListPlan {
   /** `null`: the whole table, in the order of its ids. */
-  readonly lanes: readonly ListLane[] | null;
+  readonly lanes: readonly ListRange[] | null;
   /** Topics of which the running jobs are shown. */
   readonly runningTopics: readonly string[];
   /** Single jobs, that are shown if they pass the filter and stand in no lane. */
@@ -50,15 +48,15 @@ export interface ListSource {
   /** All topics, or those with jobs in a status. */
   topics(status?: JobStatus): Promise<string[]>;
   /** How many failed jobs each lane has, counted up to its limit; lanes without any may be left out. */
-  failedUpTo(lanes: readonly ReportLane[]): Promise<LaneSize[]>;
+  failedUpTo(lanes: readonly TopicShare[]): Promise<TopicSize[]>;
   /** Failed jobs with a text in their error, among the newest of each lane. */
-  failedWith(text: string, lanes: readonly ReportLane[]): Promise<string[]>;
+  failedWith(text: string, lanes: readonly TopicShare[]): Promise<string[]>;
   /** Failed jobs whose error has this key, among the newest of each lane. */
-  failedAlike(errorKey: string, lanes: readonly ReportLane[]): Promise<string[]>;
+  failedAlike(errorKey: string, lanes: readonly TopicShare[]): Promise<string[]>;
   /** How many pending jobs of each lane have come to their time, or have not, counted up to its limit. */
-  waitingUpTo(due: boolean, lanes: readonly ReportLane[]): Promise<LaneSize[]>;
+  waitingUpTo(due: boolean, lanes: readonly TopicShare[]): Promise<TopicSize[]>;
   /** Those that would run first of each lane. */
-  waiting(due: boolean, lanes: readonly ReportLane[]): Promise<string[]>;
+  waiting(due: boolean, lanes: readonly TopicShare[]): Promise<string[]>;
   /** Whether there are no more jobs than this. */
   isSmall(rowsMax: number): Promise<boolean>;
   /** Ids, newest first. */
@@ -94,7 +92,7 @@ const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 /** One page of a list. */
 export async function readList(query: ListFilter, source: ListSource): Promise<ListedJobs> {
-  const plan = await listPlanOf(query, source);
+  const plan = await planList(query, source);
   // One more than asked tells whether there is a next page.
   const asked = await idsIn(plan, query.limit + 1, query.offset, source);
   const ids = asked.slice(0, query.limit);
@@ -111,7 +109,7 @@ export async function readList(query: ListFilter, source: ListSource): Promise<L
 
 /** The ids of a page. */
 export async function readListIds(query: ListFilter, source: ListSource): Promise<ListedIds> {
-  const plan = await listPlanOf(query, source);
+  const plan = await planList(query, source);
   return { ids: await idsIn(plan, query.limit, query.offset, source), isSearchCut: plan.isSearchCut };
 }
 
@@ -125,7 +123,7 @@ async function idsIn(plan: ListPlan, limit: number, offset: number, source: List
   return before.reverse().slice(offset, offset + limit);
 }
 
-async function listPlanOf(query: ListFilter, source: ListSource): Promise<ListPlan> {
+async function planList(query: ListFilter, source: ListSource): Promise<ListPlan> {
   const { q, due } = query;
   const bounds = await boundsOf(query, source);
   if (query.topics === null && query.statuses === null && q === null && query.errorKey === null) {
@@ -172,7 +170,7 @@ async function foundOf(
     return found;
   }
   const meant = statuses.includes('pending') ? topics.filter((topic) => topic.startsWith(q ?? '')) : [];
-  const lanes = await measuredLanesOf(meant, WAITING_MAX, (open) => source.waitingUpTo(due, open));
+  const lanes = await measureShares(meant, WAITING_MAX, (open) => source.waitingUpTo(due, open));
   const filled = lanes.filter(({ limit }) => limit > 0);
   const waiting = filled.length > 0 ? await source.waiting(due, filled) : [];
   return { ids: [...new Set([...waiting, ...found.ids])], isSearchCut: limitOf(lanes) >= WAITING_MAX };
@@ -194,29 +192,29 @@ async function amongFailed(
   topics: readonly string[],
   statuses: readonly JobStatus[],
   source: ListSource,
-  search: (lanes: readonly ReportLane[]) => Promise<string[]>,
+  search: (lanes: readonly TopicShare[]) => Promise<string[]>,
 ): Promise<ListedIds> {
-  const lanes = statuses.includes('failed') ? await failingLanesOf(topics, SEARCHED_FAILURES_MAX, source) : [];
+  const lanes = statuses.includes('failed') ? await measureFailingTopics(topics, SEARCHED_FAILURES_MAX, source) : [];
   if (lanes.length === 0) {
     return NOT_SEARCHED;
   }
   return { ids: await search(lanes), isSearchCut: limitOf(lanes) >= SEARCHED_FAILURES_MAX };
 }
 
-function limitOf(lanes: readonly ReportLane[]): number {
+function limitOf(lanes: readonly TopicShare[]): number {
   return lanes.reduce((sum, { limit }) => sum + limit, 0);
 }
 
 /** The failed jobs of which the errors are looked at; `null` is those of all topics. Costs what it counts. */
-export async function failingLanesOf(
+export async function measureFailingTopics(
   topics: readonly string[] | null,
   jobsMax: number,
   source: ListSource,
-): Promise<ReportLane[]> {
+): Promise<TopicShare[]> {
   const failing = await source.topics('failed');
   const asked = topics && new Set(topics);
   const searched = failing.filter((topic) => asked?.has(topic) ?? true);
-  return measuredLanesOf(searched, jobsMax, (open) => source.failedUpTo(open));
+  return measureShares(searched, jobsMax, (open) => source.failedUpTo(open));
 }
 
 type Bounds = Pick<ListPlan, 'fromId' | 'beforeId' | 'endId' | 'createdFrom' | 'createdTo'>;
@@ -240,4 +238,57 @@ function firstIdAt(timeMs: number): string {
     .toString(16)
     .padStart(12, '0');
   return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
+}
+
+/** How many jobs a lane has. */
+export interface TopicSize {
+  readonly topic: string;
+  /** `Infinity` when it is not known. */
+  readonly jobs: number;
+}
+
+/**
+ * Shares a number of jobs among lanes: no lane gets more than it has, and what small ones leave goes to the others. When
+ * all have at most `jobsMax` together, each gets what it has.
+ */
+export function shareJobs(sizes: readonly TopicSize[], jobsMax: number): TopicShare[] {
+  const limits = new Map<string, number>();
+  let left = jobsMax;
+  const smallestFirst = [...sizes].sort((one, other) => (one.jobs < other.jobs ? -1 : 1));
+  for (const [index, { topic, jobs }] of smallestFirst.entries()) {
+    const limit = Math.min(jobs, Math.ceil(left / (sizes.length - index)));
+    limits.set(topic, limit);
+    left -= limit;
+  }
+  return sizes.map(({ topic }) => ({ topic, limit: limits.get(topic)! }));
+}
+
+/**
+ * The same when it would cost much to know how large the lanes are: each round measures those that may be larger than
+ * their share, up to that share, until no lane leaves anything to the others.
+ *
+ * @param sizesUpTo how many jobs each lane has, counted up to its limit.
+ */
+export async function measureShares(
+  topics: readonly string[],
+  jobsMax: number,
+  sizesUpTo: (lanes: readonly TopicShare[]) => Promise<readonly TopicSize[]>,
+): Promise<TopicShare[]> {
+  const known = new Map(topics.map((topic) => [topic, Infinity]));
+  for (;;) {
+    const lanes = shareJobs(
+      topics.map((topic) => ({ topic, jobs: known.get(topic)! })),
+      jobsMax,
+    );
+    const open = lanes.filter(({ topic }) => known.get(topic) === Infinity);
+    if (open.length === 0) {
+      return lanes;
+    }
+    const sizes = new Map((await sizesUpTo(open)).map(({ topic, jobs }) => [topic, jobs]));
+    const small = open.filter(({ topic, limit }) => (sizes.get(topic) ?? 0) < limit);
+    if (small.length === 0) {
+      return lanes;
+    }
+    small.forEach(({ topic }) => known.set(topic, sizes.get(topic) ?? 0));
+  }
 }

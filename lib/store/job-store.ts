@@ -1,348 +1,250 @@
-import type { Backoff } from '../core/backoff.js';
-import type { Failure } from '../core/error-text.js';
-import type { Claim, ClaimToken, Idempotency, Job, Outcome } from '../core/job.js';
-import type { FinalStatus, JobStatus } from '../core/job-state.js';
+import type { ErrorGroup } from '../core/job-reports.js';
+import type { Claim, ClaimToken, Job } from '../core/job.js';
+import type { FinalStatus } from '../core/job-state.js';
+import type { ListFilter } from '../core/list-filter.js';
 import type { Retention } from '../core/options.js';
-import type { JobReports, ReportRecords } from './report-store.js';
+import type {
+  ActionResult,
+  ClaimRequest,
+  ClaimState,
+  InsertedJob,
+  JobInsert,
+  LaneGap,
+  LaneScan,
+  LaneStart,
+  ListedIds,
+  ListedJobs,
+  PausedTopic,
+  ProgressEntry,
+  PrunedPage,
+  PrunePage,
+  RequeueChanges,
+  Rescue,
+  RolledUpMinutes,
+  RollupRecord,
+  Settled,
+  Settlement,
+  StandingJob,
+  Statuses,
+  TopicCounts,
+  TopicRunTimes,
+  TopicShare,
+} from './store-records.js';
+
+/*
+ * lib/store is the seam between the engine and a database: verbs and records go in, rows come out.
+ * Read this file and store-records.ts first, then postgres/postgres-store.ts or sqlite/sqlite-store.ts. The other files serve
+ * both databases: caller-transaction.ts watches the application's transactions, batch-json.ts writes sets into statements,
+ * row-mapper.ts and batch-results.ts read the rows, sql-error.ts classifies errors, job-list.ts plans a page of a list,
+ * migrator.ts creates the tables, create-store.ts and own-data-source.ts open the queue's own connections.
+ */
 
 /**
- * The seam between the engine and a database. Every verb takes a set and is one statement, or a few; every comparison of
- * times is made by the database's clock.
+ * Stores jobs in a database. Every verb takes a set and runs one statement or a few. Only the database's clock compares times.
  *
- * All verbs reject with `QueueUnavailableError` when the database does not answer: whether a write was stored is then
- * unknown. Any other rejection means that the database refused a member of the set. A verb of several statements may have
- * stored a part by then; every write may be repeated.
+ * Every verb rejects with `QueueUnavailableError` when the database does not reply; it is then unknown whether a write was
+ * stored. Any other rejection means that the database has refused a member of the set. A verb of several statements may have
+ * stored a part by then. Every write may be repeated.
  */
-export interface JobStore {
+export interface JobStore
+  extends JobWriter, JobClaimer, AttemptWriter, JobMaintenance, JobActionWriter, JobNotifications {
   readonly capabilities: StoreCapabilities;
-  /** What people ask of the table, and what processes write down for that. */
   readonly reports: JobReports & ReportRecords;
   readonly pauses: TopicPauses;
 
-  /** Opens the queue's own connections and brings the tables up to date, or checks them. */
+  /** Opens the queue's own connections. Creates and upgrades the tables, or checks them. */
   open(): Promise<void>;
-  /** Closes the queue's own connections. The application's stay open. */
+  /** Closes the queue's own connections. Those of the application stay open. */
   close(): Promise<void>;
+}
 
+/** Used to enqueue. */
+export interface JobWriter {
   /**
-   * Stores jobs, all or none, and announces them. In a caller's transaction they are to be announced when it has committed.
-   * Answers in the order of `jobs`.
+   * Stores all jobs or none, and announces them. With `tx` the caller announces them after its commit. Returns the jobs in the
+   * order of `jobs`.
    */
   insert(jobs: readonly JobInsert[], tx?: StoreTransaction): Promise<InsertedJob[]>;
-  /** The jobs with these ids that exist, in any order; seen from inside the caller's transaction when one is given. */
+  /** Returns those of the jobs that exist, in any order. With `tx` it reads inside that transaction. */
   find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]>;
-  /** The unfinished job that holds a unique key of this topic. */
+  /** Returns the unfinished job that holds a unique key of the topic. */
   findHolder(topic: string, uniqueKey: string): Promise<Job | undefined>;
   /**
-   * A call begins in the caller's transaction, which does not end before the call is settled. Calls `done` with whether that
-   * committed, as soon as it has ended or the savepoint around the call was rolled back.
+   * Adds a call to a transaction of the application, which ends only after the call is settled. Calls `onEnd` with whether it
+   * has committed: when it has ended, or when the savepoint around the call was rolled back.
    *
-   * @throws InvalidOptionsError when its end has begun; `done` is called then, too.
+   * @throws InvalidOptionsError when the transaction is ending or has ended. After its end `onEnd` is called too.
    */
-  joinTransaction(tx: StoreTransaction, done: (committed: boolean) => void): TransactionPart;
+  joinTransaction(tx: StoreTransaction, onEnd: (committed: boolean) => void): TransactionPart;
+}
 
-  /** pending → processing, lane by lane, at most `limit` in all; nothing of topics that are paused. */
+/** Used by the dispatcher. */
+export interface JobClaimer {
+  /** pending → processing, lane by lane, `limit` jobs at most. Skips paused topics. */
   claim(request: ClaimRequest): Promise<Claim[]>;
-  /** The first waiting job, due or not, of each priority in each gap, and of each of the lanes from its lower bound on. */
+  /** Returns the first waiting job, due or not, of each priority in each gap, and of each lane from its lower bound on. */
   scan(gaps: readonly LaneGap[], lanes?: readonly LaneStart[]): Promise<LaneScan>;
+}
+
+/** Used while an attempt runs, and to record its outcome. Each write is fenced by id and attempt. */
+export interface AttemptWriter {
   /**
-   * processing → processing: their handlers are called next. Asked of jobs without a retry left: until then the end of the lease
-   * puts such a job back, from then on it fails it; one that has ended counts as lost. Answers in the order of `tokens`.
+   * processing → processing, before the handler of a job without a retry left is called. Until then the end of the lease puts
+   * the job back; afterwards it fails the job. A lease that has ended counts as lost. Returns the states in the order of `tokens`.
    */
   markStarted(tokens: readonly ClaimToken[]): Promise<ClaimState[]>;
-  /** processing → processing: the lease lives on for `leaseMs` from now. Answers in the order of `tokens`. */
+  /** processing → processing. The lease ends `leaseMs` from now. Returns the states in the order of `tokens`. */
   renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<ClaimState[]>;
-  /** Those of the claimed jobs that somebody asked to cancel. */
+  /** Returns those of the claimed jobs for which a cancel was requested. */
   cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]>;
   /**
-   * processing → whatever each outcome says, fenced by id and attempt. Answers in the order of `settlements`. Jobs that have
-   * ended in one of the `discardStatuses` statuses are deleted, but those with an idempotency key: they are pruned later.
+   * processing → the status of each outcome. Deletes jobs that end in one of `discardStatuses`, unless they have an idempotency
+   * key: those are pruned later. Returns the results in the order of `settlements`.
    */
   settle(settlements: readonly Settlement[], discardStatuses?: readonly FinalStatus[]): Promise<Settled[]>;
   /**
-   * Keeps what handlers say of their progress, fenced, unless a transaction holds the row for longer than a moment. `false` where
-   * the lease was lost. Answers in their order.
+   * Writes the progress of running jobs, unless a transaction holds the row for longer than a moment. Returns `false` for lost
+   * leases, in the order of `entries`.
    */
   recordProgress(entries: readonly ProgressEntry[]): Promise<boolean[]>;
   /**
-   * processing → completed inside the caller's transaction. `result` is JSON text.
+   * processing → completed, inside a transaction of the application. `result` is JSON text.
    *
    * @throws LeaseLostError when another attempt owns the job or it has ended.
    * @throws JobStateError when a cancel was requested.
    */
   completeTx(tx: StoreTransaction, token: ClaimToken, result: string | null): Promise<void>;
-  /** Runs `work` in a transaction of the application's DataSource. Only where `capabilities.transactionsAtOnce` allows it. */
+  /** Runs `work` in a transaction of the application's DataSource, if `capabilities.transactionsAtOnce` is above 0. */
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T>;
-
   /**
-   * Jobs whose lease has expired: a retry is charged, and they go back, fail for good, or end cancelled. What would fail and
-   * has never begun goes back, too. Leases that ended before `lowerBound`, ISO 8601, are not looked at.
-   */
-  rescue(limit: number, lowerBound?: string | null): Promise<Rescue>;
-  /**
-   * Deletes finished jobs over their age, one page of the table at a time, oldest first. Without an age it says what is next,
-   * and no more.
-   */
-  prune(retention: Retention, page: PrunePage): Promise<PrunedPage>;
-
-  /**
-   * failed, cancelled → pending. Jobs whose unique key is taken are left alone. Answers in the order of `ids`.
-   *
-   * @param from only jobs that stand in one of these statuses by now; `null`, the default, is all. So with each of these verbs.
-   */
-  requeue(ids: readonly string[], changes?: RequeueChanges, from?: Statuses): Promise<ActionResult[]>;
-  /** pending → pending, due now, or when it was if that is earlier. Answers in the order of `ids`. */
-  promote(ids: readonly string[], from?: Statuses): Promise<ActionResult[]>;
-  /** pending → cancelled; a processing job is marked, and its worker told. Answers in the order of `ids`. */
-  cancel(ids: readonly string[], from?: Statuses): Promise<ActionResult[]>;
-  /** Deletes jobs that are not processing. Answers in the order of `ids`. */
-  delete(ids: readonly string[], from?: Statuses): Promise<ActionResult[]>;
-
-  /**
-   * Deletes jobs that have ended in one of these statuses, as far as they still stand in it and in that attempt, but those with
-   * an idempotency key: they are pruned later.
+   * Deletes jobs that have ended in one of these statuses, in this attempt. Jobs with an idempotency key stay: they are pruned
+   * later.
    */
   discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void>;
+}
 
-  /** Tells other processes that jobs of these topics may be due. A hint: it may be dropped, or merged with others. */
+/** Used by the rescuer and the pruner. */
+export interface JobMaintenance {
+  /**
+   * Ends the attempts whose lease has expired: each costs a retry, and the job waits again, fails or ends cancelled. A last
+   * attempt that never started waits again instead of failing. Skips leases that ended before `lowerBound`, ISO 8601.
+   */
+  rescue(limit: number, lowerBound?: string | null): Promise<Rescue>;
+  /** Deletes finished jobs over their age, one page of the table at a time, oldest first. Without an age it only finds the next page. */
+  prune(retention: Retention, page: PrunePage): Promise<PrunedPage>;
+}
+
+/** Used for what people request. Each verb returns its results in the order of `ids`. @see Statuses for `from`. */
+export interface JobActionWriter {
+  /** failed, cancelled → pending. Skips jobs whose unique key is taken. */
+  requeue(ids: readonly string[], changes?: RequeueChanges, from?: Statuses): Promise<ActionResult[]>;
+  /** pending → pending, due now, or at its own time if that is earlier. */
+  promote(ids: readonly string[], from?: Statuses): Promise<ActionResult[]>;
+  /** pending → cancelled. Marks processing jobs and notifies their workers. */
+  cancel(ids: readonly string[], from?: Statuses): Promise<ActionResult[]>;
+  /** Deletes jobs that are not processing. */
+  delete(ids: readonly string[], from?: Statuses): Promise<ActionResult[]>;
+}
+
+/** Hints between processes. Any of them may be lost. */
+export interface JobNotifications {
+  /** Notifies other processes that jobs of these topics may be due. Hints may be merged. */
   announce(topics: Iterable<string>): void;
-  /** Calls back on hints of other processes until the returned function is called. */
+  /** Calls `hints` for notifications of other processes, until the returned function is called. */
   listen(hints: StoreHints): Promise<() => Promise<void>>;
 }
 
-/** A call in a transaction of the caller's. */
+/** Topics of which no process claims a job until they are resumed. */
+export interface TopicPauses {
+  list(): Promise<PausedTopic[]>;
+  /** A topic that is paused already keeps its time. */
+  pause(topics: readonly string[]): Promise<void>;
+  /** Ignores topics that are not paused. Sends no notification: see `announce`. */
+  resume(topics: readonly string[]): Promise<void>;
+}
+
+/**
+ * Lists, counts, errors and times. Reads only. Each statement reads index ranges, so that it costs what it shows and not what
+ * the table holds. Counts are the exception: they read one index from end to end.
+ */
+export interface JobReports {
+  /** Returns one page, newest first. */
+  list(query: ListFilter): Promise<ListedJobs>;
+  /** Returns the ids of one page. */
+  idsOf(query: ListFilter): Promise<ListedIds>;
+  /** Returns topic and status of those of the jobs that exist, in any order. */
+  standing(ids: readonly string[]): Promise<StandingJob[]>;
+  /** Counts the jobs by status. Leaves out topics without jobs. */
+  counts(topics: readonly string[] | null): Promise<TopicCounts[]>;
+  /** Returns the times of the newest completed jobs of each topic. */
+  runTimes(shares: readonly TopicShare[]): Promise<TopicRunTimes[]>;
+  /** Shares `jobsMax` among the topics by their failed jobs; `null` is all topics. */
+  failingTopics(topics: readonly string[] | null, jobsMax: number): Promise<TopicShare[]>;
+  /** Returns the most frequent errors of the newest failed jobs of each topic. */
+  errors(shares: readonly TopicShare[], groupsMax: number): Promise<ErrorGroup[]>;
+  /** Returns what finished in the last minutes, the current one included, oldest first. Takes topics, or `ALL_TOPICS`. */
+  timeseries(topics: readonly string[], minutes: number): Promise<RolledUpMinutes>;
+  /** Returns the topics for which a live process has a handler. */
+  servedTopics(): Promise<string[]>;
+  /** Returns the topics with pending jobs, due or not. Costs one index lookup a topic. */
+  waitingTopics(): Promise<string[]>;
+}
+
+/** What each process records for the reports of all. */
+export interface ReportRecords {
+  /**
+   * Stores what finished in this process. If `minute` is still the database's current one, `totals` replace its row. Otherwise
+   * `since`, what came after the last record, starts a new minute.
+   *
+   * @returns the minute of the row that was written.
+   */
+  recordRollup(record: RollupRecord): Promise<Date>;
+  /** Records that this process lives and has handlers for these topics. */
+  noteWorker(worker: string, topics: readonly string[]): Promise<void>;
+  /** Records that this process ends. */
+  forgetWorker(worker: string): Promise<void>;
+  /** Deletes what no report shows any more. */
+  pruneReports(): Promise<void>;
+}
+
+/** A call of the queue in a transaction of the application. */
 export interface TransactionPart {
-  /** The call has its answer. With a refusal the transaction cannot commit: its commit rejects with that. */
+  /** Ends the call. With a refusal the transaction cannot commit: its commit rejects with that error. */
   settled(refusal?: Error): void;
-  /** Its refusal counts no more. */
+  /** Withdraws the refusal. */
   pardon(): void;
 }
 
 export interface StoreCapabilities {
-  /** How many handlers may each run inside a transaction for their whole length; 0 where none may. */
+  /** How many handlers may run inside a transaction of the application at once; 0: none. */
   readonly transactionsAtOnce: number;
-  /** Inserts without a unique key; more would only wait for each other. */
+  /** Inserts without a unique key. More at once would only wait for each other. */
   readonly inserts: StatementConcurrency;
   /**
-   * How many claims, and how many settlements, may be under way on one connection: where it is more than one, the next is sent
-   * before the answer to the last is read. Known when the store is open.
+   * Claims, and settlements, on one connection. Above 1, the next is sent before the reply to the last is read. Known once the
+   * store is open.
    */
   readonly pipelined: StatementConcurrency;
-  /** For people to read; nothing is decided by it. */
+  /** For people to read. No code depends on it. */
   readonly database: 'postgres' | 'sqlite';
 }
 
-/** Of one kind of statement, how many gain from being under way at once. */
+/** How many statements of one kind gain from running at once. */
 export interface StatementConcurrency {
   readonly atOnce: number;
-  /** None goes out beside another for fewer jobs than this: it must be worth a commit of its own. */
+  /** A further statement is sent only for at least this many jobs: it must be worth its own commit. */
   readonly jobsMin: number;
 }
 
-/** Each waits for the answer to the one before it. */
+/** One statement at a time. */
 export const ALONE: StatementConcurrency = { atOnce: 1, jobsMin: 1 };
 
-/** A transaction of the caller's own. What it is, an `EntityManager`, only the store knows. */
+/** A transaction of the application. Only the store knows that it is an `EntityManager`. */
 export type StoreTransaction = object;
 
-/** What other processes say; `topic` is absent when any may be meant. */
+/** Receives notifications of other processes. */
 export interface StoreHints {
+  /** Without a topic, any topic may have jobs. */
   jobs(topic?: string): void;
   cancel(): void;
-}
-
-/** A row to be. JSON members are text already. */
-export interface JobInsert {
-  readonly id: string;
-  readonly topic: string;
-  readonly payload: string;
-  /** `null` counts from now. */
-  readonly runAt: Date | null;
-  readonly delayMs: number;
-  readonly maxRetries: number;
-  readonly priority: number;
-  readonly timeoutMs: number | null;
-  readonly backoff: Backoff | null;
-  readonly uniqueKey: string | null;
-  readonly metadata: string | null;
-  readonly idempotency: Idempotency | null;
-}
-
-/** For so long a repeated request is known by its idempotency key; its job is kept as long, whatever `retention` says. */
-export const IDEMPOTENCY_MS = 24 * 3_600_000;
-
-export interface InsertedJob {
-  /** The id of the job that stands in the table: the given one, or that of the holder of one of its keys. */
-  readonly id: string;
-  /** Another unfinished job holds the unique key. */
-  readonly deduplicated: boolean;
-  /** The hash under which another job holds the idempotency key; `null` when none does. */
-  readonly replayOf: string | null;
-  readonly runAt: Date;
-  readonly created: Date;
-}
-
-/** Jobs of one topic and priority, in the order of `run_at`, from some moment on. */
-export interface LaneStart {
-  readonly topic: string;
-  readonly priority: number;
-  /** Nothing due before this moment is looked at; ISO 8601, `null` looks at everything. */
-  readonly lowerBound: string | null;
-}
-
-/** A lane to claim from. */
-export interface Lane extends LaneStart {
-  readonly limit: number;
-}
-
-export interface ClaimRequest {
-  /** In the order in which they are to be served. */
-  readonly lanes: readonly Lane[];
-  readonly limit: number;
-  readonly leaseMs: number;
-  readonly worker: string;
-}
-
-/** Priorities of a topic strictly between two bounds. */
-export interface LaneGap {
-  readonly topic: string;
-  readonly after: number;
-  readonly before: number;
-}
-
-/** A lane that has a waiting job. */
-export interface WaitingLane {
-  readonly topic: string;
-  readonly priority: number;
-  /** Milliseconds until its first job is due; 0 or less when it is. */
-  readonly dueInMs: number;
-  /** Claims get nothing from it. */
-  readonly isPaused: boolean;
-}
-
-/** Topics of which no process claims a job, until they are resumed. */
-export interface TopicPauses {
-  list(): Promise<PausedTopic[]>;
-  /** One that is paused already keeps its time. */
-  pause(topics: readonly string[]): Promise<void>;
-  /** Harmless for one that is not paused. Processes that may claim again are not told: see `announce`. */
-  resume(topics: readonly string[]): Promise<void>;
-}
-
-export interface PausedTopic {
-  readonly topic: string;
-  readonly since: Date;
-}
-
-/** What a look into the database's indexes says of itself. */
-export interface ScanTiming {
-  /** The database's time, at which it was asked. */
-  readonly at: Date;
-  /**
-   * How long the database worked on it. On PostgreSQL that grows with the entries of claimed and finished jobs which a
-   * long transaction somewhere keeps in the index; SQLite has none, and says 0.
-   */
-  readonly tookMs: number;
-}
-
-export interface LaneScan extends ScanTiming {
-  readonly waiting: readonly WaitingLane[];
-}
-
-/** `held`: still owned, and written. `busy`: still owned, but the row is locked by a transaction; ask again. */
-export interface ClaimState {
-  readonly state: 'held' | 'busy' | 'lost';
-  readonly cancelRequested: boolean;
-  /** Where the store has left the row, if it says so: for the token. */
-  readonly rowRef?: string;
-}
-
-export interface Settlement {
-  readonly token: ClaimToken;
-  readonly outcome: Outcome;
-  /** How long the handler ran; `null` when it did not, or when that is not known. */
-  readonly durationMs: number | null;
-  /** Somebody had its row locked, or changed it meanwhile, when it was asked for before: no statement is to wait for it. */
-  readonly wasLocked?: boolean;
-}
-
-export interface ProgressEntry {
-  readonly token: ClaimToken;
-  /** JSON text. */
-  readonly progress: string | null;
-}
-
-/** What became of one outcome: the row as it stands now, or nothing when it is gone. */
-export interface Settled {
-  /** Whether this call moved the row. Of many completions, one may have been moved by an earlier call for the same attempt. */
-  readonly applied: boolean;
-  /** `null`: there is no such job any more. */
-  readonly status: JobStatus | null;
-  readonly attempt: number;
-  /** Of a job that waits again: how many retries it has had. */
-  readonly retries: number | null;
-  /** Of a job that waits again: when it is due. */
-  readonly runAt: Date | null;
-  /**
-   * Of a row that did not move: whether the rescue, and not this attempt, has recorded how the attempt ended. Of an attempt that
-   * has never begun the rescue leaves nothing to tell by.
-   */
-  readonly wasRescued?: true;
-}
-
-export interface Rescue extends ScanTiming {
-  readonly rescued: readonly Rescued[];
-}
-
-export interface Rescued {
-  readonly id: string;
-  readonly topic: string;
-  readonly attempt: number;
-  readonly status: 'pending' | 'failed' | 'cancelled';
-  readonly retries: number;
-  /** Of one that has failed. */
-  readonly failure: Failure | null;
-}
-
-export interface PrunePage {
-  /** Only jobs after this id are looked at; `null` begins with the oldest. */
-  readonly after: string | null;
-  readonly rows: number;
-  /** Jobs that are left alone. Default none. */
-  readonly except?: readonly string[];
-}
-
-export interface PrunedPage {
-  readonly removed: number;
-  /** Where to go on; `null` when no older job is left to look at. */
-  readonly next: string | null;
-}
-
-/** Absent members stay as they are; `runAt` absent means now. `payload` is JSON text. */
-export interface RequeueChanges {
-  readonly payload?: string;
-  readonly runAt?: Date;
-  readonly maxRetries?: number;
-}
-
-/** Some statuses, or all. */
-export type Statuses = readonly JobStatus[] | null;
-
-/** What became of one job that somebody asked to move. */
-export interface ActionResult {
-  readonly id: string;
-  readonly moved: boolean;
-  /** Its status now; `null`: there is no such job (any more). */
-  readonly status: JobStatus | null;
-  readonly topic: string | null;
-  readonly attempt: number;
-  /** The unfinished job that holds its unique key, when that stood in the way. */
-  readonly holderId: string | null;
-  /**
-   * What kept it from being moved when there is nothing else to say of it: a `RowLockedError`, since an open transaction holds its
-   * row or its key, or a `SqlError`, since the database refused what was asked.
-   */
-  readonly reason: Error | null;
-  /** The row as it was moved, when no other job was asked for and it was not deleted: it may be gone in a moment. */
-  readonly job: Job | null;
 }

@@ -1,4 +1,5 @@
-import type { PausedTopic, TopicPauses } from './job-store.js';
+import type { PausedTopic } from './store-records.js';
+import type { TopicPauses } from './job-store.js';
 import type { SqlQuery } from './sql-runner.js';
 
 /** What a database is asked; topics travel as a JSON array. */

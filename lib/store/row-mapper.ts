@@ -1,8 +1,11 @@
-import type { Backoff } from '../core/backoff.js';
-import type { Claim, JobFailure } from '../core/job.js';
-import { Job } from '../core/job.js';
-import type { JobStatus } from '../core/job-state.js';
+import type { Histogram } from '../core/run-times.js';
+import type { ErrorGroup } from '../core/job-reports.js';
+import { createHash } from 'node:crypto';
+import type { TopicSize } from './job-list.js';
 import type {
+  RolledUpMinutes,
+  StandingJob,
+  TopicCounts,
   InsertedJob,
   JobInsert,
   LaneScan,
@@ -11,7 +14,11 @@ import type {
   Rescue,
   Rescued,
   Settled,
-} from './job-store.js';
+} from './store-records.js';
+import type { Backoff } from '../core/backoff.js';
+import type { Claim, JobFailure } from '../core/job.js';
+import { Job } from '../core/job.js';
+import type { JobStatus } from '../core/job-state.js';
 import type { SqlRow } from './sql-runner.js';
 
 /*
@@ -120,7 +127,7 @@ class ClaimedRow implements Claim {
   }
 }
 
-export function claimOf(row: SqlRow): Claim {
+export function toClaimedJob(row: SqlRow): Claim {
   return new ClaimedRow(row);
 }
 
@@ -136,7 +143,7 @@ class InsertedRow implements InsertedJob {
 }
 
 /** What an insert that answers for its whole set says: when it was, and which jobs it has stored. */
-export function insertionOf(row: SqlRow, jobs: readonly JobInsert[]): InsertedJob[] {
+export function toInsertedJobs(row: SqlRow, jobs: readonly JobInsert[]): InsertedJob[] {
   const created = time(row.created);
   const isWhole = Number(row.count) === jobs.length;
   const ids = isWhole ? undefined : new Set((json(row.ids) ?? []) as string[]);
@@ -148,7 +155,7 @@ export function insertionOf(row: SqlRow, jobs: readonly JobInsert[]): InsertedJo
     });
 }
 
-export function insertedOf(row: SqlRow): InsertedJob {
+export function toInsertedJob(row: SqlRow): InsertedJob {
   const replayOf = (row.replay_of ?? null) as string | null;
   return new InsertedRow(
     row.id as string,
@@ -159,7 +166,7 @@ export function insertedOf(row: SqlRow): InsertedJob {
   );
 }
 
-export function settledOf(row: SqlRow): Settled {
+export function toSettled(row: SqlRow): Settled {
   const isWaiting = row.status === 'pending';
   return {
     applied: Boolean(row.applied),
@@ -201,10 +208,10 @@ export function toLaneScan(rows: readonly SqlRow[]): LaneScan {
 }
 
 export function toRescue(rows: readonly SqlRow[]): Rescue {
-  return { ...toScanTiming(rows), rescued: rows.slice(0, -1).map(rescuedOf) };
+  return { ...toScanTiming(rows), rescued: rows.slice(0, -1).map(toRescued) };
 }
 
-function rescuedOf(row: SqlRow): Rescued {
+function toRescued(row: SqlRow): Rescued {
   return {
     id: row.id as string,
     topic: row.topic as string,
@@ -235,4 +242,75 @@ function timeOrNull(value: unknown): Date | null {
 
 function numberOrNull(value: unknown): number | null {
   return value === null || value === undefined ? null : Number(value);
+}
+
+/*
+ * Parts of statements that are the same on both databases; `j` is the row.
+ */
+
+const leaseLost = `'lease of attempt ' || j.attempt || ' lost: worker '`;
+
+/** What the rescue writes of an attempt whose lease has ended, but had begun: as `last_error`, and in `errors`. */
+export const LEASE_LOST = `${leaseLost} || coalesce(j.locked_by, '?') || ' stopped renewing it; its handler may have run'`;
+
+/** Whether that stands there: the attempt itself has recorded nothing, then. */
+export const IS_TAKEN_OVER = `coalesce(j.last_error LIKE ${leaseLost} || '%', false)`;
+
+/* Rows of the report statements, which are the same in every dialect: times as milliseconds since 1970, JSON as text. */
+
+/** One row for each topic and status becomes one for each topic. */
+export function toTopicCounts(rows: readonly SqlRow[]): TopicCounts[] {
+  const topics = new Map<string, Record<JobStatus, number> & { topic: string }>();
+  for (const row of rows) {
+    const topic = row.topic as string;
+    const counts = topics.get(topic) ?? { topic, pending: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
+    counts[row.status as JobStatus] += Number(row.jobs);
+    topics.set(topic, counts);
+  }
+  return [...topics.values()];
+}
+
+export function toStandingJob(row: SqlRow): StandingJob {
+  const isDue = Number(row.is_due) === 1;
+  return { id: row.id as string, topic: row.topic as string, status: row.status as JobStatus, isDue };
+}
+
+export function toTopicSize(row: SqlRow): TopicSize {
+  return { topic: row.topic as string, jobs: Number(row.jobs) };
+}
+
+export function toErrorGroup(row: SqlRow): ErrorGroup {
+  const topic = row.topic as string;
+  const message = (row.message ?? '') as string;
+  return {
+    topic,
+    message,
+    key: toErrorKey(topic, message),
+    count: Number(row.jobs),
+    firstSeen: new Date(Number(row.first_seen)),
+    lastSeen: new Date(Number(row.last_seen)),
+    sampleId: row.sample_id as string,
+  };
+}
+
+export function toRolledUpEntry(row: SqlRow): RolledUpMinutes['entries'][number] {
+  return {
+    minute: new Date(Number(row.minute)),
+    completed: Number(row.completed),
+    failed: Number(row.failed),
+    started: Number(row.started),
+    runMs: Number(row.run_ms),
+    waitMs: Number(row.wait_ms),
+    histogram: JSON.parse(row.histogram as string) as Histogram,
+  };
+}
+
+/**
+ * Names an error of a topic by its whole text, the same on every database: 32 hexadecimal digits of a SHA-256. A text of up to
+ * 8 KiB would not fit into an address, and what `redact` makes of it finds nothing. Who re-queues the mails that had a `timeout`
+ * does not mean the payments that had one.
+ */
+export function toErrorKey(topic: string, message: string): string {
+  const text = `${Buffer.byteLength(topic)}:${topic}${message}`;
+  return createHash('sha256').update(text).digest('hex').slice(0, 32);
 }

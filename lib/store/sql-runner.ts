@@ -1,5 +1,4 @@
 import type { QueryRunner } from 'typeorm';
-import { withAnonymousParameters } from './numbered-parameters.js';
 import { toSqlError } from './sql-error.js';
 
 /** A row as the driver gives it: column names of the database, values of the driver. */
@@ -36,7 +35,7 @@ export interface SqlRunner {
 export function runnerOfQueryRunner(queryRunner: QueryRunner): SqlRunner {
   return {
     async query(sql, params) {
-      const { text, order } = withAnonymousParameters(sql);
+      const { text, order } = toAnonymousParameters(sql);
       try {
         // Of sqlite3 TypeORM gives no rows for a text that begins with INSERT, UPDATE or DELETE: the blank is for it.
         const { records } = await queryRunner.query(
@@ -65,4 +64,15 @@ export async function runScript<T>(runner: SqlRunner, script: SqlScript<T>): Pro
     step = script.next(await runner.query(step.value.sql, step.value.params));
   }
   return step.value;
+}
+
+const numbered = /\?(\d+)/g;
+
+/**
+ * SQLite's numbered parameters (`?1`) as anonymous ones: better-sqlite3 takes numbers for names and does not bind them
+ * by position. `order` says which parameter goes where; `null` when the statement has no numbers, as on PostgreSQL.
+ */
+export function toAnonymousParameters(sql: string): { text: string; order: readonly number[] | null } {
+  const order = [...sql.matchAll(numbered)].map((match) => Number(match[1]) - 1);
+  return order.length === 0 ? { text: sql, order: null } : { text: sql.replace(numbered, '?'), order };
 }

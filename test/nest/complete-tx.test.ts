@@ -126,7 +126,7 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     const job = await app.jobAfter('completed', id);
     const isPostgres = app.dataSource.options.type === 'postgres';
     const attempt = isPostgres ? 2 : 1;
-    const lastError = isPostgres ? textWith('PostgreSQL has rolled this transaction back') : null;
+    const lastError = isPostgres ? textWith('PostgreSQL has rolled back the transaction') : null;
     expect(job).toMatchObject({ status: 'completed', attempt, lastError });
     expect(await receipts()).toMatchObject([{ jobId: id, attempt }]);
   });

@@ -11,7 +11,7 @@ import { Completer } from '../../lib/engine/run/completer.js';
 import { LaneScanner } from '../../lib/engine/claim/lane-scanner.js';
 import type { SettleAnswer } from '../../lib/engine/run/verdict.js';
 import { EngineLifecycle } from '../../lib/engine/lifecycle.js';
-import type { JobInsert } from '../../lib/store/job-store.js';
+import type { JobInsert } from '../../lib/store/store-records.js';
 import type { Promised } from './world/judge.js';
 import { SimulatedTable } from './world/simulated-table.js';
 

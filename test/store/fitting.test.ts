@@ -1,9 +1,10 @@
-import { piecesOf } from '../../lib/store/batch-json.js';
+import { splitIntoPieces } from '../../lib/store/batch-json.js';
 import { newJobs } from '../support/job-rows.js';
 
 const MIB = 1_048_576;
 
-const sizesOf = (...jobs: Parameters<typeof piecesOf>): number[] => piecesOf(...jobs).map(({ length }) => length);
+const sizesOf = (...jobs: Parameters<typeof splitIntoPieces>): number[] =>
+  splitIntoPieces(...jobs).map(({ length }) => length);
 
 describe('new jobs in pieces that a statement carries', () => {
   it('are a thousand at most', () => {
@@ -19,6 +20,6 @@ describe('new jobs in pieces that a statement carries', () => {
   it('travel alone when one of them is longer', () => {
     const [small] = newJobs(1);
     const [giant] = newJobs(1, { payload: 'x'.repeat(5 * MIB) });
-    expect(piecesOf([small!, giant!, small!])).toEqual([[small], [giant], [small]]);
+    expect(splitIntoPieces([small!, giant!, small!])).toEqual([[small], [giant], [small]]);
   });
 });

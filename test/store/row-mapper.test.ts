@@ -1,9 +1,9 @@
-import { insertedOf } from '../../lib/store/row-mapper.js';
+import { toInsertedJob } from '../../lib/store/row-mapper.js';
 
 /** What a moment of so many microseconds since 1970 is read as, in milliseconds. */
 function read(microseconds: number): number {
   const moment = microseconds / 1_000;
-  return insertedOf({ id: 'a', run_at: moment, created: moment }).runAt.getTime();
+  return toInsertedJob({ id: 'a', run_at: moment, created: moment }).runAt.getTime();
 }
 
 describe('a time of a row', () => {
@@ -20,12 +20,14 @@ describe('a time of a row', () => {
   it.each(['1970-01-01T00:00:00.001Z', '2026-02-28T12:34:56.789Z', '9999-12-31T23:59:59.999Z'])(
     'of a whole millisecond stays what it is: %s',
     (text) => {
-      expect(insertedOf({ id: 'a', run_at: Date.parse(text), created: 0 }).runAt.toISOString()).toBe(text);
+      expect(toInsertedJob({ id: 'a', run_at: Date.parse(text), created: 0 }).runAt.toISOString()).toBe(text);
     },
   );
 
   it('that was multiplied and came out a hair less is not taken for the millisecond before', () => {
     const seconds = Date.parse('2026-02-28T12:34:56.789Z') / 1_000;
-    expect(insertedOf({ id: 'a', run_at: seconds * 1_000 - 0.000_25, created: 0 }).runAt.getTime() % 1_000).toBe(789);
+    expect(toInsertedJob({ id: 'a', run_at: seconds * 1_000 - 0.000_25, created: 0 }).runAt.getTime() % 1_000).toBe(
+      789,
+    );
   });
 });

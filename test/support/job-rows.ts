@@ -1,14 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { Claim, ClaimToken, Outcome } from '../../lib/core/job.js';
-import type {
-  ClaimRequest,
-  ClaimState,
-  JobInsert,
-  JobStore,
-  Lane,
-  Rescued,
-  Settlement,
-} from '../../lib/store/job-store.js';
+import type { ClaimRequest, ClaimState, JobInsert, Lane, Rescued, Settlement } from '../../lib/store/store-records.js';
+import type { JobStore } from '../../lib/store/job-store.js';
 
 export const TOPIC = 'mail';
 export const WORKER = 'worker-1';

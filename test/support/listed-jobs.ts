@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { JobStatus } from '../../lib/core/job-state.js';
 import { isFinal, JOB_STATUSES } from '../../lib/core/job-state.js';
-import { errorKeyOf } from '../../lib/store/error-key.js';
+import { toErrorKey } from '../../lib/store/row-mapper.js';
 import type { ListFilter } from '../../lib/core/list-filter.js';
 import { newJob } from './job-rows.js';
 import type { StoreFixture } from './stores.js';
@@ -64,7 +64,7 @@ export function anyQuery(jobs: readonly ListedJob[]): fc.Arbitrary<ListFilter> {
   const words = ['mail', 'Mail', 'sms', 'econn', 'BOX', '100%', '[', 'x'];
   const anyErrorKey = fc
     .tuple(fc.constantFrom(...TOPICS), fc.constantFrom(...ERRORS, 'x'))
-    .map(([topic, error]) => errorKeyOf(topic, error));
+    .map(([topic, error]) => toErrorKey(topic, error));
   // Either a search or a key.
   const anyText = fc.oneof(
     {
@@ -110,7 +110,7 @@ function matches(job: ListedJob, filter: ListFilter): boolean {
     (statuses === null || statuses.includes(job.status)) &&
     (due === null || job.isDue === due) &&
     (q === null || isFoundBy(job, q)) &&
-    (errorKey === null || (job.error !== null && errorKeyOf(job.topic, job.error) === errorKey)) &&
+    (errorKey === null || (job.error !== null && toErrorKey(job.topic, job.error) === errorKey)) &&
     (createdFrom === null || job.created >= createdFrom) &&
     (createdTo === null || job.created < createdTo)
   );

@@ -1,4 +1,5 @@
-import type { JobStore, ScanTiming } from '../../lib/store/job-store.js';
+import type { JobStore } from '../../lib/store/job-store.js';
+import type { ScanTiming } from '../../lib/store/store-records.js';
 import { altered } from './altered-store.js';
 
 /** A store as an engine uses it, and what a test sees of that. */

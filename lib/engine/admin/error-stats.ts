@@ -31,7 +31,7 @@ export class ErrorStats {
 
   private async read(topics: Topics): Promise<ErrorGroups> {
     const { reports } = this.parts.store;
-    const lanes = await reports.failingLanes(topics, SEARCHED_FAILURES_MAX);
+    const lanes = await reports.failingTopics(topics, SEARCHED_FAILURES_MAX);
     const items = lanes.length === 0 ? [] : await reports.errors(lanes, GROUPS_MAX);
     const jobs = lanes.reduce((sum, { limit }) => sum + limit, 0);
     return { items, window: { jobs, jobsMax: SEARCHED_FAILURES_MAX } };

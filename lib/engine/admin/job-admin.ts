@@ -10,7 +10,7 @@ import { applyCheck } from '../../core/option-checks.js';
 import { encodePayload } from '../../core/payload.js';
 import type { TopicName } from '../../core/topic.js';
 import { uniqueKeyCheck } from '../../core/unique-key.js';
-import type { ActionResult, RequeueChanges, Statuses } from '../../store/job-store.js';
+import type { ActionResult, RequeueChanges, Statuses } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import { logMove } from '../operation-log.js';
 import type { JobRunner } from '../run/job-runner.js';

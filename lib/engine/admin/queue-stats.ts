@@ -4,10 +4,9 @@ import { toTopicName } from '../../core/job-topic.js';
 import { SMALL_TABLE_JOBS } from '../../core/limits.js';
 import { addHistogram, estimatePercentile, mergeRunTimes } from '../../core/run-times.js';
 import type { TopicName } from '../../core/topic.js';
-import { everyPriority } from '../../store/lanes.js';
-import { lanesOf } from '../../store/report-lanes.js';
-import type { RolledUpMinutes, TopicCounts, TopicRunTimes } from '../../store/report-store.js';
-import { ALL_TOPICS } from '../../store/report-store.js';
+import { everyPriority, ALL_TOPICS } from '../../store/store-records.js';
+import { shareJobs } from '../../store/job-list.js';
+import type { RolledUpMinutes, TopicCounts, TopicRunTimes } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { Topics } from './query-cache.js';
 import { QueryCache } from './query-cache.js';
@@ -118,7 +117,7 @@ export class QueueStats {
       oldestPendingMs.set(topic, Math.max(oldestPendingMs.get(topic) ?? 0, -dueInMs));
     }
     const completed = counts.filter((each) => each.completed > 0);
-    const timed = lanesOf(
+    const timed = shareJobs(
       completed.map((each) => ({ topic: each.topic, jobs: each.completed })),
       TIMED_JOBS_MAX,
     );

@@ -1,5 +1,5 @@
 import { SET_LENGTH_MAX } from '../../core/limits.js';
-import type { ClaimRequest } from '../../store/job-store.js';
+import type { ClaimRequest } from '../../store/store-records.js';
 import { AdaptiveBatchSize } from '../adaptive-batch-size.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { RegisteredHandler } from '../handler-registry.js';

@@ -1,6 +1,6 @@
 import type { Claim } from '../../core/job.js';
-import type { ClaimRequest, Lane, LaneGap, LaneStart, LaneScan, WaitingLane } from '../../store/job-store.js';
-import { gapsBetween, laneKey } from '../../store/lanes.js';
+import type { ClaimRequest, Lane, LaneGap, LaneStart, LaneScan, WaitingLane } from '../../store/store-records.js';
+import { gapsBetween, laneKey } from '../../store/store-records.js';
 import type { SharedCapacity, TopicCapacity } from './claim-capacity.js';
 import { COMMIT_MARGIN_MS } from './scan-cost.js';
 

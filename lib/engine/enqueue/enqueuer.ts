@@ -11,7 +11,8 @@ import { readEnqueueOptions, readTopicOptions, readNewJobOptions } from '../../c
 import type { AnyNewJob, TopicLike } from '../../core/job-topic.js';
 import { toTopicName, toTypedTopic } from '../../core/job-topic.js';
 import { encodePayload } from '../../core/payload.js';
-import type { InsertedJob, JobInsert, StoreTransaction } from '../../store/job-store.js';
+import type { InsertedJob, JobInsert } from '../../store/store-records.js';
+import type { StoreTransaction } from '../../store/job-store.js';
 import { freshJob } from '../../store/row-mapper.js';
 import { insertLength } from '../../store/batch-json.js';
 import { Batcher } from '../batcher.js';

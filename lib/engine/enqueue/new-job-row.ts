@@ -5,7 +5,7 @@ import type { Idempotency } from '../../core/job.js';
 import type { EnqueueSettings } from '../../core/job-options.js';
 import type { AnySchema } from '../../core/job-topic.js';
 import { validatePayload } from '../../core/job-topic.js';
-import type { JobInsert } from '../../store/job-store.js';
+import type { JobInsert } from '../../store/store-records.js';
 
 /** A topic with the defaults for its jobs. */
 export interface ResolvedTopic {

@@ -1,6 +1,6 @@
 import { DatabaseRefusedError } from '../../core/errors.js';
 import type { Retention } from '../../core/options.js';
-import type { PrunedPage } from '../../store/job-store.js';
+import type { PrunedPage } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
 

@@ -1,5 +1,5 @@
 import type { JobEvent } from '../../core/job-events.js';
-import type { Rescued } from '../../store/job-store.js';
+import type { Rescued } from '../../store/store-records.js';
 import { COMMIT_MARGIN_MS, ScanCost } from '../claim/scan-cost.js';
 import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';

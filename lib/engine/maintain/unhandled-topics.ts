@@ -1,4 +1,4 @@
-import { everyPriority } from '../../store/lanes.js';
+import { everyPriority } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
 

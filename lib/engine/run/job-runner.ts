@@ -1,6 +1,6 @@
 import type { Claim, ClaimToken, Outcome } from '../../core/job.js';
 import { isLastAttempt } from '../../core/job.js';
-import type { ProgressEntry } from '../../store/job-store.js';
+import type { ProgressEntry } from '../../store/store-records.js';
 import { EventLoopBudget } from '../../store/event-loop-budget.js';
 import type { AttemptParts } from './attempt.js';
 import { Attempt } from './attempt.js';

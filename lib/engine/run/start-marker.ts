@@ -4,7 +4,8 @@ import { QueueUnavailableError } from '../../core/errors.js';
 import type { BackoffBounds } from '../../core/backoff.js';
 import { backoffMs } from '../../core/backoff.js';
 import type { JobsLogger } from '../../core/logger.js';
-import type { ClaimState, JobStore } from '../../store/job-store.js';
+import type { ClaimState } from '../../store/store-records.js';
+import type { JobStore } from '../../store/job-store.js';
 import type { Attempt } from './attempt.js';
 import { Batcher } from '../batcher.js';
 

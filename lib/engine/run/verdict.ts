@@ -1,6 +1,6 @@
 import type { ClaimToken, Outcome } from '../../core/job.js';
 import type { JobStatus } from '../../core/job-state.js';
-import type { Settled } from '../../store/job-store.js';
+import type { Settled } from '../../store/store-records.js';
 
 /** What the settler asks of an attempt. */
 export interface SettledAttempt {

@@ -1,6 +1,6 @@
 import { RowLockedError } from '../../core/errors.js';
-import { leftAlone } from '../batch-results.js';
-import type { ActionResult, RequeueChanges, Statuses } from '../job-store.js';
+import { toUnmovedRow } from '../batch-results.js';
+import type { ActionResult, RequeueChanges, Statuses } from '../store-records.js';
 import { toActionResult } from '../row-mapper.js';
 import { SqlError } from '../sql-error.js';
 import type { SqlQuery, SqlRow } from '../sql-runner.js';
@@ -77,10 +77,10 @@ export class AdminWriter {
           timeouts < LOCK_TIMEOUTS_MAX
             ? await this.runOne(statement, id, params)
             : (await this.runUnlocked(statement, [id], params)).get(id);
-        rows.set(id, row ?? leftAlone(id, new RowLockedError(LOCKED)));
+        rows.set(id, row ?? toUnmovedRow(id, new RowLockedError(LOCKED)));
       } catch (error) {
         const reason = toObstacle(error);
-        rows.set(id, leftAlone(id, reason));
+        rows.set(id, toUnmovedRow(id, reason));
         timeouts += reason instanceof RowLockedError ? 1 : 0;
       }
     }

@@ -1,9 +1,10 @@
 import { QueueUnavailableError } from '../../core/errors.js';
 import { compareUniqueKeys } from '../../core/unique-key.js';
-import { insertJson, piecesOf } from '../batch-json.js';
-import { INSERT_ROUNDS_MAX, neverStored, noteInserted } from '../batch-results.js';
-import type { InsertedJob, JobInsert, StoreTransaction } from '../job-store.js';
-import { insertionOf } from '../row-mapper.js';
+import { insertJson, splitIntoPieces } from '../batch-json.js';
+import { INSERT_ROUNDS_MAX, toNeverStoredError, recordInserted } from '../batch-results.js';
+import type { InsertedJob, JobInsert } from '../store-records.js';
+import type { StoreTransaction } from '../job-store.js';
+import { toInsertedJobs } from '../row-mapper.js';
 import { SqlError } from '../sql-error.js';
 import type { SqlRow } from '../sql-runner.js';
 import { toArrayText } from './array-parameters.js';
@@ -78,7 +79,7 @@ export class JobInserter {
         const [open] = await this.insertOnce(piece, inserted, null, tx);
         hasConflict = open !== undefined;
         if (open) {
-          throw neverStored(open);
+          throw toNeverStoredError(open);
         }
         return piece.map(({ id }) => inserted.get(id)!);
       };
@@ -99,7 +100,7 @@ export class JobInserter {
     try {
       const { text, id, values } = toPlainInsert(jobs);
       const [result] = await this.queryWithPayload(payload, (sent) => this.parts.query(text, [id, sent, ...values]));
-      return Number(result?.count) === jobs.length ? insertionOf(result!, jobs) : undefined;
+      return Number(result?.count) === jobs.length ? toInsertedJobs(result!, jobs) : undefined;
     } catch (error) {
       if (error instanceof SqlError && (error.kind === 'unique' || isDivisionByZero(error))) {
         return undefined;
@@ -116,7 +117,7 @@ export class JobInserter {
     const inserted = new Map<string, InsertedJob>();
     for (let round = 1, open = jobs; open.length > 0; round += 1) {
       if (round > INSERT_ROUNDS_MAX) {
-        throw neverStored(open[0]!);
+        throw toNeverStoredError(open[0]!);
       }
       if (round > 1) {
         await this.releaseExpiredKeys(open, tx);
@@ -136,9 +137,9 @@ export class JobInserter {
     const { query } = this.parts;
     const text = toJson(jobs);
     const [result] = await this.queryWithPayload(payload, (sent) => query(INSERT_JOBS, [text, sent], tx));
-    insertionOf(result!, jobs).forEach((job) => inserted.set(job.id, job));
+    toInsertedJobs(result!, jobs).forEach((job) => inserted.set(job.id, job));
     const open = jobs.filter(({ id }) => !inserted.has(id));
-    return open.length === 0 ? open : noteInserted(inserted, open, await query(FIND_HOLDERS, [toJson(open)], tx));
+    return open.length === 0 ? open : recordInserted(inserted, open, await query(FIND_HOLDERS, [toJson(open)], tx));
   }
 
   private async releaseExpiredKeys(jobs: readonly JobInsert[], tx?: StoreTransaction): Promise<void> {
@@ -172,7 +173,7 @@ export class JobInserter {
 
 /** Whether jobs take several statements, or several unique keys: for those an insert may wait while it holds others. */
 export function needsTransaction(jobs: readonly JobInsert[]): boolean {
-  return (jobs.length > 1 && jobs.some(({ uniqueKey }) => uniqueKey !== null)) || piecesOf(jobs).length > 1;
+  return (jobs.length > 1 && jobs.some(({ uniqueKey }) => uniqueKey !== null)) || splitIntoPieces(jobs).length > 1;
 }
 
 /** Inserts piece by piece in the order of the keys, or two callers with the same keys would deadlock. */
@@ -181,7 +182,7 @@ async function insertPieces(
   insert: (piece: readonly JobInsert[]) => Promise<InsertedJob[]>,
 ): Promise<InsertedJob[]> {
   const inserted = new Map<JobInsert, InsertedJob>();
-  for (const piece of piecesOf([...jobs].sort(compareUniqueKeys))) {
+  for (const piece of splitIntoPieces([...jobs].sort(compareUniqueKeys))) {
     const results = await insert(piece);
     piece.forEach((job, index) => inserted.set(job, results[index]!));
   }

@@ -2,7 +2,7 @@ import { RowLockedError } from '../../core/errors.js';
 import type { ClaimToken } from '../../core/job.js';
 import { byId, progressJson, tokenJson } from '../batch-json.js';
 import { answeredInOrder, claimStatesInOrder, unanswered } from '../batch-results.js';
-import type { ClaimState, ProgressEntry } from '../job-store.js';
+import type { ClaimState, ProgressEntry } from '../store-records.js';
 import type { SqlQuery, SqlRow } from '../sql-runner.js';
 import { toClaimArrays } from './array-parameters.js';
 import {

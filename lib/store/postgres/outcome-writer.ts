@@ -3,10 +3,9 @@ import type { ClaimToken } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import { isFinal } from '../../core/job-state.js';
 import { byId, settlementJson, tokenJson } from '../batch-json.js';
-import { settledInOrder, unanswered } from '../batch-results.js';
-import type { Completion } from '../completion.js';
-import { completed, isCompletion } from '../completion.js';
-import type { Settled, Settlement } from '../job-store.js';
+import { settledInOrder, toCompleted, unanswered } from '../batch-results.js';
+import type { Completion, Settled, Settlement } from '../store-records.js';
+import { isCompletion } from '../store-records.js';
 import type { SqlQuery, SqlRow } from '../sql-runner.js';
 import { toArrayText, toClaimArrays } from './array-parameters.js';
 import * as sql from './sql/complete.js';
@@ -21,9 +20,9 @@ export class OutcomeWriter {
     const done = await this.complete(settlements.filter(isCompletion), isDeleting);
     if (done.length === settlements.length) {
       // The common case: nothing to match, and jobs that are not retained are deleted already.
-      return settlements.map(({ token }) => completed(token));
+      return settlements.map(({ token }) => toCompleted(token));
     }
-    const results = new Map<Settlement, Settled>(done.map((completion) => [completion, completed(completion.token)]));
+    const results = new Map<Settlement, Settled>(done.map((completion) => [completion, toCompleted(completion.token)]));
     const others = settlements.filter((settlement) => !results.has(settlement));
     if (others.length > 0) {
       const settled = await this.settleByKind(others);

@@ -3,13 +3,20 @@ import type { ErrorGroup } from '../../core/job-reports.js';
 import type { JobStatus } from '../../core/job-state.js';
 import type { ListFilter } from '../../core/list-filter.js';
 import type { ListPlan, ListSource } from '../job-list.js';
-import { failingLanesOf, isDated, readList, readListIds } from '../job-list.js';
-import type { ReportLane } from '../report-lanes.js';
-import { countsOf, errorGroupOf, laneSizeOf, rolledUpOf, standingOf } from '../report-rows.js';
-import type * as Seam from '../report-store.js';
-import type { JobReports, ReportRecords } from '../report-store.js';
-import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../report-store.js';
-import { toJob } from '../row-mapper.js';
+import { measureFailingTopics, isDated, readList, readListIds } from '../job-list.js';
+import type {
+  ListedIds,
+  ListedJobs,
+  RolledUpMinutes,
+  RollupRecord,
+  StandingJob,
+  TopicCounts,
+  TopicRunTimes,
+  TopicShare,
+} from '../store-records.js';
+import { toTopicCounts, toErrorGroup, toTopicSize, toRolledUpEntry, toStandingJob, toJob } from '../row-mapper.js';
+import type { JobReports, ReportRecords } from '../job-store.js';
+import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../store-records.js';
 import { rollupJson } from '../batch-json.js';
 import type { SqlQuery } from '../sql-runner.js';
 import * as list from './sql/list.js';
@@ -19,7 +26,7 @@ import * as stats from './sql/stats.js';
 export class PostgresStats implements JobReports, ReportRecords {
   private readonly source: ListSource = {
     topics: (status) => this.topics(status),
-    failedUpTo: async (lanes) => (await this.query(list.FAILED_UP_TO, [toLaneJson(lanes)])).map(laneSizeOf),
+    failedUpTo: async (lanes) => (await this.query(list.FAILED_UP_TO, [toLaneJson(lanes)])).map(toTopicSize),
     failedWith: async (text, lanes) => {
       const rows = await this.query(list.FAILED_WITH, [toLaneJson(lanes), text]);
       return rows.map(({ id }) => id as string);
@@ -30,7 +37,7 @@ export class PostgresStats implements JobReports, ReportRecords {
     },
     waitingUpTo: async (due, lanes) => {
       const rows = await this.query(due ? list.DUE_UP_TO : list.NOT_DUE_UP_TO, [toLaneJson(lanes)]);
-      return rows.map(laneSizeOf);
+      return rows.map(toTopicSize);
     },
     waiting: async (due, lanes) => {
       const rows = await this.query(due ? list.DUE_IDS : list.NOT_DUE_IDS, [toLaneJson(lanes)]);
@@ -50,23 +57,23 @@ export class PostgresStats implements JobReports, ReportRecords {
 
   constructor(private readonly query: SqlQuery) {}
 
-  list(query: ListFilter): Promise<Seam.ListedJobs> {
+  list(query: ListFilter): Promise<ListedJobs> {
     return readList(query, this.source);
   }
 
-  idsOf(query: ListFilter): Promise<Seam.ListedIds> {
+  idsOf(query: ListFilter): Promise<ListedIds> {
     return readListIds(query, this.source);
   }
 
-  async standing(ids: readonly string[]): Promise<Seam.StandingJob[]> {
-    return (await this.query(list.STANDING, [ids])).map(standingOf);
+  async standing(ids: readonly string[]): Promise<StandingJob[]> {
+    return (await this.query(list.STANDING, [ids])).map(toStandingJob);
   }
 
-  async counts(topics: readonly string[] | null): Promise<Seam.TopicCounts[]> {
-    return countsOf(await (topics ? this.query(stats.COUNTS_OF_TOPICS, [topics]) : this.query(stats.COUNTS, [])));
+  async counts(topics: readonly string[] | null): Promise<TopicCounts[]> {
+    return toTopicCounts(await (topics ? this.query(stats.COUNTS_OF_TOPICS, [topics]) : this.query(stats.COUNTS, [])));
   }
 
-  async runTimes(lanes: readonly ReportLane[]): Promise<Seam.TopicRunTimes[]> {
+  async runTimes(lanes: readonly TopicShare[]): Promise<TopicRunTimes[]> {
     const rows = await this.query(stats.RUN_TIMES, [toLaneJson(lanes)]);
     return rows.map((row) => ({
       topic: row.topic as string,
@@ -74,18 +81,18 @@ export class PostgresStats implements JobReports, ReportRecords {
     }));
   }
 
-  failingLanes(topics: readonly string[] | null, jobsMax: number): Promise<ReportLane[]> {
-    return failingLanesOf(topics, jobsMax, this.source);
+  failingTopics(topics: readonly string[] | null, jobsMax: number): Promise<TopicShare[]> {
+    return measureFailingTopics(topics, jobsMax, this.source);
   }
 
-  async errors(lanes: readonly ReportLane[], groupsMax: number): Promise<ErrorGroup[]> {
-    return (await this.query(list.ERRORS, [toLaneJson(lanes), groupsMax])).map(errorGroupOf);
+  async errors(lanes: readonly TopicShare[], groupsMax: number): Promise<ErrorGroup[]> {
+    return (await this.query(list.ERRORS, [toLaneJson(lanes), groupsMax])).map(toErrorGroup);
   }
 
-  async timeseries(topics: readonly string[], minutes: number): Promise<Seam.RolledUpMinutes> {
+  async timeseries(topics: readonly string[], minutes: number): Promise<RolledUpMinutes> {
     const rows = await this.query(stats.TIMESERIES, [topics, minutes]);
     const [now] = await this.query(stats.THIS_MINUTE, []);
-    return { now: new Date(Number(now!.minute)), entries: rows.map(rolledUpOf) };
+    return { now: new Date(Number(now!.minute)), entries: rows.map(toRolledUpEntry) };
   }
 
   async servedTopics(): Promise<string[]> {
@@ -96,7 +103,7 @@ export class PostgresStats implements JobReports, ReportRecords {
     return (await this.query(stats.WAITING_TOPICS, [])).map(({ topic }) => topic as string);
   }
 
-  async recordRollup({ worker, minute, totals, since }: Seam.RollupRecord): Promise<Date> {
+  async recordRollup({ worker, minute, totals, since }: RollupRecord): Promise<Date> {
     const [row] = await this.query(stats.RECORD_ROLLUP, [
       rollupJson(totals, since),
       minute?.toISOString() ?? null,
@@ -142,6 +149,6 @@ function toParams(plan: ListPlan): unknown[] {
   return isDated(plan) ? [...lanes, ...dates] : lanes;
 }
 
-function toLaneJson(lanes: readonly ReportLane[]): string {
+function toLaneJson(lanes: readonly TopicShare[]): string {
   return JSON.stringify(lanes.map(({ topic, limit }) => ({ topic, lane_limit: limit })));
 }

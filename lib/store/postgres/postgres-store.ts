@@ -14,7 +14,6 @@ import type {
   ClaimState,
   InsertedJob,
   JobInsert,
-  JobStore,
   LaneGap,
   LaneScan,
   LaneStart,
@@ -25,8 +24,11 @@ import type {
   Rescue,
   Settled,
   Settlement,
-  StatementConcurrency,
   Statuses,
+} from '../store-records.js';
+import type {
+  JobStore,
+  StatementConcurrency,
   StoreCapabilities,
   StoreHints,
   StoreTransaction,
@@ -35,9 +37,9 @@ import type {
 import { ALONE } from '../job-store.js';
 import { setUpTables } from '../migrator.js';
 import { PausedTopics } from '../paused-topics.js';
-import { refusedCompletion } from '../refused-completion.js';
-import { agesOf } from '../retention-ages.js';
-import { claimOf, toJob, toLaneScan, toRescue } from '../row-mapper.js';
+import { toCompletionError } from '../batch-results.js';
+import { toRetentionAges } from '../batch-json.js';
+import { toClaimedJob, toJob, toLaneScan, toRescue } from '../row-mapper.js';
 import type { SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
 import { AdminWriter } from './admin-writer.js';
@@ -252,7 +254,7 @@ export class PostgresStore implements JobStore {
       return;
     }
     const [owned] = await this.query(OWNED_STATE, [id, attempt], tx);
-    throw refusedCompletion({ id, attempt }, owned);
+    throw toCompletionError({ id, attempt }, owned);
   }
 
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
@@ -270,7 +272,7 @@ export class PostgresStore implements JobStore {
   }
 
   async prune(retention: Retention, { after, rows, except = [] }: PrunePage): Promise<PrunedPage> {
-    const { json, youngestMs } = agesOf(retention);
+    const { json, youngestMs } = toRetentionAges(retention);
     const [page] = await this.query(PRUNE, [after, rows, json, youngestMs, except]);
     return { removed: Number(page!.removed), next: page!.next as string | null };
   }
@@ -390,5 +392,5 @@ function toClaim(row: SqlRow): Claim {
     const values = (numbers as string).slice(1, -1).split(',');
     NUMBERS.forEach((column, index) => (row[column] = values[index] === 'NULL' ? null : values[index]));
   }
-  return claimOf(row);
+  return toClaimedJob(row);
 }

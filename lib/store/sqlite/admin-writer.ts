@@ -1,5 +1,5 @@
-import { leftAlone, movedInOrder, unmovedOf } from '../batch-results.js';
-import type { ActionResult, RequeueChanges, Statuses } from '../job-store.js';
+import { toUnmovedRow, movedInOrder, findUnmoved } from '../batch-results.js';
+import type { ActionResult, RequeueChanges, Statuses } from '../store-records.js';
 import { toActionResult } from '../row-mapper.js';
 import { SqlError } from '../sql-error.js';
 import type { SqlScript } from '../sql-runner.js';
@@ -51,7 +51,7 @@ export class AdminWriter {
         throw error;
       }
       return ids.length === 1
-        ? [toActionResult(leftAlone(ids[0]!, error))]
+        ? [toActionResult(toUnmovedRow(ids[0]!, error))]
         : this.applyToHalves(statements, ids, params);
     }
   }
@@ -79,7 +79,7 @@ function* actionScript(
 ): SqlScript<ActionResult[]> {
   const statement = ids.length === 1 ? statements.one : statements.several;
   const rows = yield { sql: statement, params: [JSON.stringify(ids), ...params] };
-  const unchanged = unmovedOf(ids, rows);
+  const unchanged = findUnmoved(ids, rows);
   const states =
     unchanged.length === 0
       ? []

@@ -1,7 +1,7 @@
 import { InvalidOptionsError } from '../../core/errors.js';
 import { insertJson } from '../batch-json.js';
-import { INSERT_ROUNDS_MAX, neverStored, noteInserted } from '../batch-results.js';
-import type { InsertedJob, JobInsert } from '../job-store.js';
+import { INSERT_ROUNDS_MAX, toNeverStoredError, recordInserted } from '../batch-results.js';
+import type { InsertedJob, JobInsert } from '../store-records.js';
 import type { SqlScript } from '../sql-runner.js';
 import { toSqliteTime } from './sql/job-row.js';
 import { FIND_HOLDER, INSERT_JOBS, RELEASE_KEYS } from './sql/insert.js';
@@ -22,14 +22,14 @@ export function* insertScript(jobs: readonly JobInsert[]): SqlScript<InsertedJob
   // A holder can end between the insert and the search for it. Then the insert is repeated.
   for (let tries = 1; open.length > 0; tries += 1) {
     if (tries > INSERT_ROUNDS_MAX) {
-      throw neverStored(open[0]!);
+      throw toNeverStoredError(open[0]!);
     }
     const rows = yield { sql: INSERT_JOBS, params: [toJson(open)] };
-    for (const { id, topic, uniqueKey, idempotency } of noteInserted(inserted, open, rows)) {
+    for (const { id, topic, uniqueKey, idempotency } of recordInserted(inserted, open, rows)) {
       const params = [id, topic, uniqueKey, idempotency?.key ?? null];
-      noteInserted(inserted, [], yield { sql: FIND_HOLDER, params, isRead: true });
+      recordInserted(inserted, [], yield { sql: FIND_HOLDER, params, isRead: true });
     }
-    open = noteInserted(inserted, open, []);
+    open = recordInserted(inserted, open, []);
   }
   return jobs.map(({ id }) => inserted.get(id)!);
 }

@@ -1,10 +1,9 @@
 import type { ClaimToken } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import { completionJson, settlementJson, tokenJson } from '../batch-json.js';
-import { settledInOrder, unanswered } from '../batch-results.js';
-import type { Completion } from '../completion.js';
-import { completed, isCompletion } from '../completion.js';
-import type { Settled, Settlement } from '../job-store.js';
+import { settledInOrder, toCompleted, unanswered } from '../batch-results.js';
+import type { Completion, Settled, Settlement } from '../store-records.js';
+import { isCompletion } from '../store-records.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
 import * as sql from './sql/complete.js';
 
@@ -24,9 +23,9 @@ export function* settleScript(
 ): SqlScript<Settled[]> {
   const done = yield* completeScript(selectCompletions(settlements), discardStatuses, canCountChanges);
   if (done.length === settlements.length) {
-    return settlements.map(({ token }) => completed(token));
+    return settlements.map(({ token }) => toCompleted(token));
   }
-  const results = new Map<Settlement, Settled>(done.map((completion) => [completion, completed(completion.token)]));
+  const results = new Map<Settlement, Settled>(done.map((completion) => [completion, toCompleted(completion.token)]));
   const others = settlements.filter((settlement) => !results.has(settlement));
   const settled = yield* settleOthersScript(others);
   others.forEach((settlement, index) => results.set(settlement, settled[index]!));

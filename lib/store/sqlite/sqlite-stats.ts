@@ -3,25 +3,30 @@ import type { JobStatus } from '../../core/job-state.js';
 import { JOB_STATUSES } from '../../core/job-state.js';
 import { SMALL_TABLE_JOBS } from '../../core/limits.js';
 import type { ListFilter } from '../../core/list-filter.js';
-import { errorKeyOf } from '../error-key.js';
-import type { ListLane, ListPlan, ListSource } from '../job-list.js';
-import { failingLanesOf, isDated, readList, readListIds } from '../job-list.js';
+import {
+  toErrorKey,
+  toTopicCounts,
+  toErrorGroup,
+  toTopicSize,
+  toRolledUpEntry,
+  toStandingJob,
+  toJob,
+} from '../row-mapper.js';
+import type { ListRange, ListPlan, ListSource } from '../job-list.js';
+import { measureFailingTopics, isDated, readList, readListIds } from '../job-list.js';
 import { nextTurn } from '../real-timers.js';
-import type { ReportLane } from '../report-lanes.js';
-import { countsOf, errorGroupOf, laneSizeOf, rolledUpOf, standingOf } from '../report-rows.js';
 import type {
-  JobReports,
+  TopicShare,
   ListedIds,
   ListedJobs,
-  ReportRecords,
   RolledUpMinutes,
   RollupRecord,
   StandingJob,
   TopicCounts,
   TopicRunTimes,
-} from '../report-store.js';
-import { ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../report-store.js';
-import { toJob } from '../row-mapper.js';
+} from '../store-records.js';
+import type { JobReports, ReportRecords } from '../job-store.js';
+import { ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../store-records.js';
 import { rollupJson } from '../batch-json.js';
 import type { SqlQuery, SqlRow, SqlScript, SqlStatement } from '../sql-runner.js';
 import { toSqliteTime } from './sql/job-row.js';
@@ -43,10 +48,10 @@ const SKIP_PIECE_ROWS = 2_000;
 export class SqliteStats implements JobReports, ReportRecords {
   private readonly source: ListSource = {
     topics: (status) => this.readScript(() => topicsScript(status)),
-    failedUpTo: (lanes) => this.readLanes(lanes, list.FAILED_UP_TO, laneSizeOf),
+    failedUpTo: (lanes) => this.readLanes(lanes, list.FAILED_UP_TO, toTopicSize),
     failedWith: (text, lanes) => this.readLanes(lanes, list.FAILED_WITH, toId, text),
     failedAlike: (errorKey, lanes) => this.failedAlike(errorKey, lanes),
-    waitingUpTo: (due, lanes) => this.readLanes(lanes, due ? list.DUE_UP_TO : list.NOT_DUE_UP_TO, laneSizeOf),
+    waitingUpTo: (due, lanes) => this.readLanes(lanes, due ? list.DUE_UP_TO : list.NOT_DUE_UP_TO, toTopicSize),
     waiting: (due, lanes) => this.readLanes(lanes, due ? list.DUE_IDS : list.NOT_DUE_IDS, toId),
     isSmall: async (rowsMax) => (await this.read(list.HAS_MORE_THAN, [rowsMax])).length === 0,
     ids: (plan, limit, offset) => this.idsAfterOffset(plan, limit, offset),
@@ -69,12 +74,12 @@ export class SqliteStats implements JobReports, ReportRecords {
   }
 
   async standing(ids: readonly string[]): Promise<StandingJob[]> {
-    return (await this.read(list.STANDING, [JSON.stringify(ids)])).map(standingOf);
+    return (await this.read(list.STANDING, [JSON.stringify(ids)])).map(toStandingJob);
   }
 
   async counts(asked: readonly string[] | null): Promise<TopicCounts[]> {
     if (await this.source.isSmall(SMALL_TABLE_JOBS)) {
-      return countsOf(await this.read(stats.COUNT_ALL_STATUSES, [asked && JSON.stringify(asked)]));
+      return toTopicCounts(await this.read(stats.COUNT_ALL_STATUSES, [asked && JSON.stringify(asked)]));
     }
     return this.countsInPieces(asked);
   }
@@ -88,7 +93,7 @@ export class SqliteStats implements JobReports, ReportRecords {
       }
       await nextTurn();
     }
-    return countsOf(rows.filter(({ jobs }) => jobs !== 0));
+    return toTopicCounts(rows.filter(({ jobs }) => jobs !== 0));
   }
 
   private async countOf(topic: string, status: JobStatus): Promise<number> {
@@ -104,7 +109,7 @@ export class SqliteStats implements JobReports, ReportRecords {
     }
   }
 
-  async runTimes(lanes: readonly ReportLane[]): Promise<TopicRunTimes[]> {
+  async runTimes(lanes: readonly TopicShare[]): Promise<TopicRunTimes[]> {
     const samples = await this.readLanes(lanes, stats.RUN_TIMES, ({ topic, times_ms: timesMs }) => ({
       topic: topic as string,
       timesMs: JSON.parse(timesMs as string) as number[],
@@ -112,12 +117,12 @@ export class SqliteStats implements JobReports, ReportRecords {
     return samples.filter(({ timesMs }) => timesMs.length > 0);
   }
 
-  failingLanes(topics: readonly string[] | null, jobsMax: number): Promise<ReportLane[]> {
-    return failingLanesOf(topics, jobsMax, this.source);
+  failingTopics(topics: readonly string[] | null, jobsMax: number): Promise<TopicShare[]> {
+    return measureFailingTopics(topics, jobsMax, this.source);
   }
 
-  async errors(lanes: readonly ReportLane[], groupsMax: number): Promise<ErrorGroup[]> {
-    const groups = await this.readLanes(lanes, list.ERRORS, errorGroupOf, groupsMax);
+  async errors(lanes: readonly TopicShare[], groupsMax: number): Promise<ErrorGroup[]> {
+    const groups = await this.readLanes(lanes, list.ERRORS, toErrorGroup, groupsMax);
     const byCount = (left: ErrorGroup, right: ErrorGroup): number =>
       right.count - left.count || right.lastSeen.getTime() - left.lastSeen.getTime();
     return groups.sort(byCount).slice(0, groupsMax);
@@ -140,11 +145,11 @@ export class SqliteStats implements JobReports, ReportRecords {
   }
 
   /** SQLite has no SHA-256, so this method finds the message that has the key. PostgreSQL compares in SQL. */
-  private async failedAlike(errorKey: string, lanes: readonly ReportLane[]): Promise<string[]> {
+  private async failedAlike(errorKey: string, lanes: readonly TopicShare[]): Promise<string[]> {
     const ids: string[] = [];
     for (const lane of lanes) {
       const messages = await this.readLanes([lane], list.FAILED_TEXTS, ({ message }) => message as string);
-      const found = messages.find((message) => errorKeyOf(lane.topic, message) === errorKey);
+      const found = messages.find((message) => toErrorKey(lane.topic, message) === errorKey);
       if (found !== undefined) {
         ids.push(...(await this.readLanes([lane], list.FAILED_ALIKE, toId, found)));
       }
@@ -154,7 +159,7 @@ export class SqliteStats implements JobReports, ReportRecords {
 
   async timeseries(topics: readonly string[], minutes: number): Promise<RolledUpMinutes> {
     const rows = await this.read(stats.TIMESERIES, [JSON.stringify(topics), minutes]);
-    return { now: await this.readMinute(), entries: rows.map(rolledUpOf) };
+    return { now: await this.readMinute(), entries: rows.map(toRolledUpEntry) };
   }
 
   async servedTopics(): Promise<string[]> {
@@ -188,7 +193,7 @@ export class SqliteStats implements JobReports, ReportRecords {
 
   /** Runs a statement for each lane, with an iteration of the event loop after each. */
   private async readLanes<T>(
-    lanes: readonly ReportLane[],
+    lanes: readonly TopicShare[],
     sql: string,
     toResult: (row: SqlRow) => T,
     ...params: unknown[]
@@ -282,7 +287,7 @@ const LANE_SIZE: LaneStatement = { dated: list.LANE_SIZE_DATED, undated: list.LA
 function laneStatement(
   { dated, undated }: LaneStatement,
   plan: ListPlan,
-  { topic, status }: ListLane,
+  { topic, status }: ListRange,
   limit: number,
 ): SqlStatement {
   const dates = dateParams(plan);

@@ -4,8 +4,8 @@ import { InvalidOptionsError } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { Retention } from '../../core/options.js';
-import { progressJson, tokenJson } from '../batch-json.js';
-import { answeredInOrder, claimStatesInOrder } from '../batch-results.js';
+import { progressJson, tokenJson, toRetentionAges } from '../batch-json.js';
+import { answeredInOrder, claimStatesInOrder, toCompletionError } from '../batch-results.js';
 import { CallerTransactions } from '../caller-transaction.js';
 import type {
   ActionResult,
@@ -13,7 +13,6 @@ import type {
   ClaimState,
   InsertedJob,
   JobInsert,
-  JobStore,
   LaneGap,
   LaneScan,
   LaneStart,
@@ -25,17 +24,13 @@ import type {
   Settled,
   Settlement,
   Statuses,
-  StoreHints,
-  StoreTransaction,
-  TransactionPart,
-} from '../job-store.js';
+} from '../store-records.js';
+import type { JobStore, StoreHints, StoreTransaction, TransactionPart } from '../job-store.js';
 import { ALONE } from '../job-store.js';
 import { setUpTables } from '../migrator.js';
 import { PausedTopics } from '../paused-topics.js';
 import { nextTurn } from '../real-timers.js';
-import { refusedCompletion } from '../refused-completion.js';
-import { agesOf } from '../retention-ages.js';
-import { claimOf, toJob, toLaneScan, toRescue } from '../row-mapper.js';
+import { toClaimedJob, toJob, toLaneScan, toRescue } from '../row-mapper.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
 import { runnerOfQueryRunner, runScript, singleStatement } from '../sql-runner.js';
 import { AdminWriter } from './admin-writer.js';
@@ -201,7 +196,7 @@ export class SqliteStore implements JobStore {
       return;
     }
     const [owned] = await this.runInTransaction(tx, singleStatement(OWNED_STATE, [id, attempt]));
-    throw refusedCompletion({ id, attempt }, owned);
+    throw toCompletionError({ id, attempt }, owned);
   }
 
   /** Always rejects: a write transaction for the length of a handler would block all other writers of the file. */
@@ -219,7 +214,7 @@ export class SqliteStore implements JobStore {
   }
 
   async prune(retention: Retention, { after, rows, except = [] }: PrunePage): Promise<PrunedPage> {
-    const { json, youngestMs } = agesOf(retention);
+    const { json, youngestMs } = toRetentionAges(retention);
     const params = [after ?? '', rows, json, JSON.stringify(except)];
     // The pruner reads many pages in a row, and each read blocks the event loop.
     await nextTurn();
@@ -321,7 +316,7 @@ function throwJobsError(error: unknown): never {
 /** `CLAIM` returns unusual values as one JSON column. */
 function toClaim(row: SqlRow): Claim {
   const { unusual } = row;
-  return claimOf(unusual === null ? row : { ...row, ...(JSON.parse(unusual as string) as SqlRow) });
+  return toClaimedJob(unusual === null ? row : { ...row, ...(JSON.parse(unusual as string) as SqlRow) });
 }
 
 function toLaneParam({ topic, priority, lowerBound }: LaneStart): { topic: string; priority: number; from: string } {

@@ -1,5 +1,5 @@
-import type { WaitingLane } from '../../../lib/store/job-store.js';
-import { everyPriority } from '../../../lib/store/lanes.js';
+import type { WaitingLane } from '../../../lib/store/store-records.js';
+import { everyPriority } from '../../../lib/store/store-records.js';
 import { CLAIM } from '../../../lib/store/sqlite/sql/claim.js';
 import { claim, insertMany, insertOne, lane, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';

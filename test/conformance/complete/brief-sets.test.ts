@@ -1,4 +1,4 @@
-import type { Settlement } from '../../../lib/store/job-store.js';
+import type { Settlement } from '../../../lib/store/store-records.js';
 import { claimMany, outcomes, settlement } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 

@@ -1,5 +1,5 @@
 import { JobsEngine } from 'nestjs-jobs';
-import type { JobInsert } from '../../../lib/store/job-store.js';
+import type { JobInsert } from '../../../lib/store/store-records.js';
 import { RowLockedError } from '../../../lib/core/errors.js';
 import { altered } from '../../support/altered-store.js';
 import { newJob, TOPIC } from '../../support/job-rows.js';

@@ -1,5 +1,5 @@
 import { readListFilter } from '../../../lib/core/list-filter.js';
-import { errorKeyOf } from '../../../lib/store/error-key.js';
+import { toErrorKey } from '../../../lib/store/row-mapper.js';
 import type { ListFilter } from '../../../lib/core/list-filter.js';
 import {
   claimMany,
@@ -142,7 +142,7 @@ describe.each(storeKinds())('list on $label', (kind) => {
   });
 
   describe('an error key', () => {
-    const key = errorKeyOf(TOPIC, 'no route');
+    const key = toErrorKey(TOPIC, 'no route');
 
     it('finds failed jobs of a topic with exactly that error, not those that say more', async () => {
       const mail = await failed('no route');
@@ -150,9 +150,9 @@ describe.each(storeKinds())('list on $label', (kind) => {
       await failed('No Route');
       const sms = await failed('no route', 'sms');
       expect(await idsOf({ errorKey: key })).toEqual([mail]);
-      expect(await idsOf({ errorKey: errorKeyOf('sms', 'no route') })).toEqual([sms]);
+      expect(await idsOf({ errorKey: toErrorKey('sms', 'no route') })).toEqual([sms]);
       expect(await idsOf({ errorKey: key, topics: ['sms'] })).toEqual([]);
-      expect(await idsOf({ errorKey: errorKeyOf(TOPIC, 'no') })).toEqual([]);
+      expect(await idsOf({ errorKey: toErrorKey(TOPIC, 'no') })).toEqual([]);
       expect(await fixture.store.reports.list({ ...EVERYTHING, errorKey: key, limit: 1 })).toMatchObject({ total: 1 });
     });
 
@@ -161,9 +161,9 @@ describe.each(storeKinds())('list on $label', (kind) => {
       const long = await failed(odd);
       const [none, other] = [await failed('x'), await failed(`${odd} `)];
       await fixture.set(none, { last_error: null });
-      expect(await idsOf({ errorKey: errorKeyOf(TOPIC, odd) })).toEqual([long]);
-      expect(await idsOf({ errorKey: errorKeyOf(TOPIC, '') })).toEqual([none]);
-      expect(await idsOf({ errorKey: errorKeyOf(TOPIC, `${odd} `) })).toEqual([other]);
+      expect(await idsOf({ errorKey: toErrorKey(TOPIC, odd) })).toEqual([long]);
+      expect(await idsOf({ errorKey: toErrorKey(TOPIC, '') })).toEqual([none]);
+      expect(await idsOf({ errorKey: toErrorKey(TOPIC, `${odd} `) })).toEqual([other]);
     });
 
     it('is one more condition beside the others, and means failed jobs only', async () => {

@@ -2,7 +2,7 @@ import type { DataSource } from 'typeorm';
 import { QueueUnavailableError } from 'nestjs-jobs';
 import { createJobStore, JobsEngine } from '../../../lib/engine/jobs-engine.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import { everyPriority } from '../../../lib/store/lanes.js';
+import { everyPriority } from '../../../lib/store/store-records.js';
 import { newJob } from '../../support/job-rows.js';
 import type { EmptyDatabase } from '../../support/stores.js';
 import { storeKinds } from '../../support/stores.js';

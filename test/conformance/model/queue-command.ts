@@ -3,7 +3,8 @@ import type fc from 'fast-check';
 import type { ClaimToken, Job } from '../../../lib/core/job.js';
 import type { JobState, TransitionVerb } from '../../../lib/core/job-state.js';
 import { isFinal, JOB_STATUSES } from '../../../lib/core/job-state.js';
-import type { JobInsert, JobStore } from '../../../lib/store/job-store.js';
+import type { JobInsert } from '../../../lib/store/store-records.js';
+import type { JobStore } from '../../../lib/store/job-store.js';
 import { isLegalTransition } from '../../support/legal-transition.js';
 import type { ModelJob, QueueModel } from './queue-model.js';
 import type { StoreUnderTest } from './store-under-test.js';
@@ -37,8 +38,8 @@ export class RealQueue {
     // Spread, since arrays that the SQLite driver makes belong to another realm, which a strict comparison minds.
     const rows = [...(await this.store.find(ids))].sort((a, b) => (a.id < b.id ? -1 : 1));
     rows.forEach(expectWhole);
-    const table = rows.map(standingOf);
-    assert.deepEqual(table, model.jobs.map(standingOf));
+    const table = rows.map(toStandingJob);
+    assert.deepEqual(table, model.jobs.map(toStandingJob));
 
     const now = new Map(table.map((row) => [row.id, row]));
     for (const id of ids) {
@@ -57,7 +58,7 @@ export function picked<T>(list: readonly T[], pick: number): T | undefined {
   return list[pick % Math.max(list.length, 1)];
 }
 
-function standingOf({ id, status, attempt, retries, cancelRequested, lockedBy }: Standing): Standing {
+function toStandingJob({ id, status, attempt, retries, cancelRequested, lockedBy }: Standing): Standing {
   return { id, status, attempt, retries, cancelRequested, lockedBy };
 }
 

@@ -1,4 +1,4 @@
-import type { Lane, LaneGap } from '../../../lib/store/job-store.js';
+import type { Lane, LaneGap } from '../../../lib/store/store-records.js';
 
 /** A kind of table in which a careless claim becomes slow. */
 export interface Filling {

@@ -3,8 +3,8 @@ import { JOB_STATUSES } from '../../../lib/core/job-state.js';
 import { ErrorStats } from '../../../lib/engine/admin/error-stats.js';
 import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
-import { errorKeyOf } from '../../../lib/store/error-key.js';
-import type { ReportLane } from '../../../lib/store/report-lanes.js';
+import { toErrorKey } from '../../../lib/store/row-mapper.js';
+import type { TopicShare } from '../../../lib/store/store-records.js';
 import {
   claimMany,
   claimOne,
@@ -154,7 +154,7 @@ describe.each(storeKinds())('reports on $label', (kind) => {
       expect(items[0]!.sampleId).toBe(sms.at(-1));
       expect(items[2]!.sampleId).toBe(last[0]);
       expect(window).toEqual({ jobs: 6, jobsMax: 10_000 });
-      expect(items.map(({ key }) => key)).toEqual(items.map(({ topic, message }) => errorKeyOf(topic, message)));
+      expect(items.map(({ key }) => key)).toEqual(items.map(({ topic, message }) => toErrorKey(topic, message)));
     });
 
     it('say when they were first and last seen', async () => {
@@ -181,7 +181,7 @@ describe.each(storeKinds())('reports on $label', (kind) => {
       await failed('old', 3);
       await failed('new', 2);
       await failed('other', 1, 'sms');
-      const lanes: ReportLane[] = [
+      const lanes: TopicShare[] = [
         { topic: TOPIC, limit: 3 },
         { topic: 'sms', limit: 3 },
       ];

@@ -1,4 +1,4 @@
-import type { JobInsert } from '../../../lib/store/job-store.js';
+import type { JobInsert } from '../../../lib/store/store-records.js';
 import { newJob } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 

@@ -4,7 +4,8 @@ import type { Retention } from '../../../lib/core/options.js';
 import { Enqueuer } from '../../../lib/engine/enqueue/enqueuer.js';
 import { HandlerRegistry } from '../../../lib/engine/handler-registry.js';
 import { WakeSignal } from '../../../lib/engine/wake-signal.js';
-import type { InsertedJob, JobInsert, JobStore } from '../../../lib/store/job-store.js';
+import type { InsertedJob, JobInsert } from '../../../lib/store/store-records.js';
+import type { JobStore } from '../../../lib/store/job-store.js';
 import { ALONE } from '../../../lib/store/job-store.js';
 
 const HOUR_MS = 3_600_000;

@@ -1,7 +1,8 @@
 import type { Clock } from '../../../lib/core/clock.js';
 import { silentLogger } from '../../../lib/core/logger.js';
 import { Pruner } from '../../../lib/engine/maintain/pruner.js';
-import type { JobStore, PrunePage } from '../../../lib/store/job-store.js';
+import type { JobStore } from '../../../lib/store/job-store.js';
+import type { PrunePage } from '../../../lib/store/store-records.js';
 import { until } from '../../support/wait.js';
 
 const PAGES = 100;

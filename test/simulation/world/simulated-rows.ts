@@ -1,6 +1,6 @@
 import type { Backoff } from '../../../lib/core/backoff.js';
 import type { Claim, Job } from '../../../lib/core/job.js';
-import type * as Seam from '../../../lib/store/job-store.js';
+import type { Settled } from '../../../lib/store/store-records.js';
 
 /** A row of the table, with what only the store knows of it. */
 export type Row = Job & { backoff: Backoff | null; unbegunAttempt: number | null };
@@ -28,7 +28,7 @@ export function leaseLost(attempt: number | undefined): string {
 }
 
 /** @param moved the row, when the outcome has moved it. @param standing the row as it is now, if it is. */
-export function settledOf(moved: Row | null, standing: Row | undefined): Seam.Settled {
+export function toSettled(moved: Row | null, standing: Row | undefined): Settled {
   const row = moved ?? standing;
   const isWaiting = row?.status === 'pending';
   return {

@@ -1,9 +1,30 @@
 import type { Claim, ClaimToken, Job } from '../../../lib/core/job.js';
 import type { FinalStatus } from '../../../lib/core/job-state.js';
 import type { Retention } from '../../../lib/core/options.js';
-import type * as Seam from '../../../lib/store/job-store.js';
-import type { JobStore } from '../../../lib/store/job-store.js';
-import type { JobReports, ReportRecords } from '../../../lib/store/report-store.js';
+import type {
+  StoreHints,
+  StoreTransaction,
+  TopicPauses,
+  JobStore,
+  JobReports,
+  ReportRecords,
+} from '../../../lib/store/job-store.js';
+import type {
+  ActionResult,
+  ClaimRequest,
+  ClaimState,
+  InsertedJob,
+  JobInsert,
+  LaneGap,
+  LaneScan,
+  LaneStart,
+  ProgressEntry,
+  PrunedPage,
+  RequeueChanges,
+  Rescue,
+  Settled,
+  Settlement,
+} from '../../../lib/store/store-records.js';
 import type { SimulatedTable } from './simulated-table.js';
 
 /** The way from a process to the table and back. */
@@ -16,7 +37,7 @@ export interface Line {
   /** How long a look into the indexes is said to have taken. */
   tookMs(): number;
   announce(topics: readonly string[] | 'cancel'): void;
-  listen(hints: Seam.StoreHints): () => void;
+  listen(hints: StoreHints): () => void;
 }
 
 /** A line without any length, on which nothing happens. */
@@ -37,7 +58,7 @@ export class SimulatedStore implements JobStore {
     database: 'postgres',
   } as const;
   readonly reports: JobReports & ReportRecords;
-  readonly pauses: Seam.TopicPauses;
+  readonly pauses: TopicPauses;
 
   constructor(
     private readonly table: SimulatedTable,
@@ -55,7 +76,7 @@ export class SimulatedStore implements JobStore {
     return Promise.resolve();
   }
 
-  insert(jobs: readonly Seam.JobInsert[]): Promise<Seam.InsertedJob[]> {
+  insert(jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
     return this.line.ask('insert', () => {
       const inserted = this.table.insert(jobs);
       this.line.announce(jobs.map(({ topic }) => topic));
@@ -75,22 +96,22 @@ export class SimulatedStore implements JobStore {
     throw new Error('a simulated store has no transactions of callers');
   }
 
-  claim(request: Seam.ClaimRequest): Promise<Claim[]> {
+  claim(request: ClaimRequest): Promise<Claim[]> {
     const { worker = request.worker } = this.line;
     return this.line.ask('claim', () =>
       this.table.claim({ ...request, worker }, (topic) => !this.line.meetsLock(topic)),
     );
   }
 
-  scan(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[] = []): Promise<Seam.LaneScan> {
+  scan(gaps: readonly LaneGap[], lanes: readonly LaneStart[] = []): Promise<LaneScan> {
     return this.line.ask('scan', () => ({ ...this.table.scan(gaps, lanes), tookMs: this.line.tookMs() }));
   }
 
-  markStarted(tokens: readonly ClaimToken[]): Promise<Seam.ClaimState[]> {
+  markStarted(tokens: readonly ClaimToken[]): Promise<ClaimState[]> {
     return this.line.ask('markStarted', () => this.unlessLocked(tokens, (token) => this.table.markStarted([token])));
   }
 
-  renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<Seam.ClaimState[]> {
+  renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<ClaimState[]> {
     return this.line.ask('renew', () => this.unlessLocked(tokens, (token) => this.table.renew([token], leaseMs)));
   }
 
@@ -98,18 +119,15 @@ export class SimulatedStore implements JobStore {
     return this.line.ask('cancelRequests', () => this.table.cancelRequests(tokens));
   }
 
-  settle(
-    settlements: readonly Seam.Settlement[],
-    discardStatuses: readonly FinalStatus[] = [],
-  ): Promise<Seam.Settled[]> {
+  settle(settlements: readonly Settlement[], discardStatuses: readonly FinalStatus[] = []): Promise<Settled[]> {
     return this.line.ask('settle', () => this.table.settle(settlements, discardStatuses, () => !this.line.meetsLock()));
   }
 
-  recordProgress(entries: readonly Seam.ProgressEntry[]): Promise<boolean[]> {
+  recordProgress(entries: readonly ProgressEntry[]): Promise<boolean[]> {
     return this.line.ask('recordProgress', () => this.table.recordProgress(entries));
   }
 
-  completeTx(_tx: Seam.StoreTransaction, token: ClaimToken, result: string | null): Promise<void> {
+  completeTx(_tx: StoreTransaction, token: ClaimToken, result: string | null): Promise<void> {
     return this.line.ask('completeTx', () => this.table.complete(token, result));
   }
 
@@ -117,23 +135,23 @@ export class SimulatedStore implements JobStore {
     return Promise.reject(new Error('a simulated store has no transactions'));
   }
 
-  rescue(limit: number, lowerBound: string | null = null): Promise<Seam.Rescue> {
+  rescue(limit: number, lowerBound: string | null = null): Promise<Rescue> {
     return this.line.ask('rescue', () => ({ ...this.table.rescue(limit, lowerBound), tookMs: this.line.tookMs() }));
   }
 
-  prune(retention: Retention): Promise<Seam.PrunedPage> {
+  prune(retention: Retention): Promise<PrunedPage> {
     return this.line.ask('prune', () => this.table.prune(retention));
   }
 
-  requeue(ids: readonly string[], changes: Seam.RequeueChanges = {}): Promise<Seam.ActionResult[]> {
+  requeue(ids: readonly string[], changes: RequeueChanges = {}): Promise<ActionResult[]> {
     return this.line.ask('requeue', () => this.table.requeue(ids, changes));
   }
 
-  promote(ids: readonly string[]): Promise<Seam.ActionResult[]> {
+  promote(ids: readonly string[]): Promise<ActionResult[]> {
     return this.line.ask('promote', () => this.table.promote(ids));
   }
 
-  async cancel(ids: readonly string[]): Promise<Seam.ActionResult[]> {
+  async cancel(ids: readonly string[]): Promise<ActionResult[]> {
     return this.line.ask('cancel', () => {
       const moved = this.table.cancel(ids);
       if (moved.some(({ status }) => status === 'processing')) {
@@ -143,7 +161,7 @@ export class SimulatedStore implements JobStore {
     });
   }
 
-  delete(ids: readonly string[]): Promise<Seam.ActionResult[]> {
+  delete(ids: readonly string[]): Promise<ActionResult[]> {
     return this.line.ask('delete', () => this.table.delete(ids));
   }
 
@@ -155,10 +173,7 @@ export class SimulatedStore implements JobStore {
     this.line.announce([...topics]);
   }
 
-  private unlessLocked(
-    tokens: readonly ClaimToken[],
-    write: (token: ClaimToken) => Seam.ClaimState[],
-  ): Seam.ClaimState[] {
+  private unlessLocked(tokens: readonly ClaimToken[], write: (token: ClaimToken) => ClaimState[]): ClaimState[] {
     return tokens.flatMap((token) => {
       const owned = this.table.owned(token);
       const { cancelRequested = false } = owned ?? {};
@@ -166,13 +181,13 @@ export class SimulatedStore implements JobStore {
     });
   }
 
-  async listen(hints: Seam.StoreHints): Promise<() => Promise<void>> {
+  async listen(hints: StoreHints): Promise<() => Promise<void>> {
     const stop = this.line.listen(hints);
     return async () => stop();
   }
 }
 
-function pausesOver(line: Line, { paused }: SimulatedTable): Seam.TopicPauses {
+function pausesOver(line: Line, { paused }: SimulatedTable): TopicPauses {
   return {
     list: () => line.ask('pauses', () => [...paused].map(([topic, since]) => ({ topic, since }))),
     pause: (topics) =>

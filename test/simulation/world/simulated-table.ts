@@ -4,9 +4,25 @@ import { Job } from '../../../lib/core/job.js';
 import type { FinalStatus, JobStatus, TransitionVerb } from '../../../lib/core/job-state.js';
 import { isFinal } from '../../../lib/core/job-state.js';
 import type { Retention } from '../../../lib/core/options.js';
-import type * as Seam from '../../../lib/store/job-store.js';
+import type {
+  ActionResult,
+  ClaimRequest,
+  ClaimState,
+  InsertedJob,
+  JobInsert,
+  LaneGap,
+  LaneScan,
+  LaneStart,
+  ProgressEntry,
+  PrunedPage,
+  RequeueChanges,
+  Rescue,
+  Rescued,
+  Settled,
+  Settlement,
+} from '../../../lib/store/store-records.js';
 import type { Row, Standing } from './simulated-rows.js';
-import { claimOf, leaseLost, settledOf, standing } from './simulated-rows.js';
+import { claimOf, leaseLost, toSettled, standing } from './simulated-rows.js';
 
 /** One statement's effect on one job, as the table's ledger has it. */
 export interface Move {
@@ -35,7 +51,7 @@ export class SimulatedTable {
 
   constructor(private readonly options: TableOptions) {}
 
-  insert(jobs: readonly Seam.JobInsert[]): Seam.InsertedJob[] {
+  insert(jobs: readonly JobInsert[]): InsertedJob[] {
     return jobs.map((job) => {
       const holder = this.rows.get(job.id) ?? this.holderOf(job.topic, job.uniqueKey);
       const row = holder ?? this.create(job);
@@ -53,7 +69,7 @@ export class SimulatedTable {
   }
 
   /** @param isFree whether nobody holds a row locked. */
-  claim({ lanes, limit, worker, leaseMs }: Seam.ClaimRequest, isFree = (_topic: string): boolean => true): Claim[] {
+  claim({ lanes, limit, worker, leaseMs }: ClaimRequest, isFree = (_topic: string): boolean => true): Claim[] {
     const now = this.options.now();
     const due = lanes.flatMap((lane) =>
       this.waiting(lane)
@@ -73,7 +89,7 @@ export class SimulatedTable {
     });
   }
 
-  scan(gaps: readonly Seam.LaneGap[], lanes: readonly Seam.LaneStart[]): Seam.LaneScan {
+  scan(gaps: readonly LaneGap[], lanes: readonly LaneStart[]): LaneScan {
     const now = this.options.now();
     const found = gaps.flatMap(({ topic, after, before }) => this.prioritiesBetween(topic, after, before));
     const all = [...found.map((lane) => ({ ...lane, lowerBound: null })), ...lanes];
@@ -85,12 +101,12 @@ export class SimulatedTable {
     return { waiting, at: new Date(now), tookMs: 0 };
   }
 
-  markStarted(tokens: readonly ClaimToken[]): Seam.ClaimState[] {
+  markStarted(tokens: readonly ClaimToken[]): ClaimState[] {
     const isLive = (row: Row): boolean => !this.isExpired(row, -Infinity);
     return this.write('markStarted', tokens, () => ({ unbegunAttempt: null, started: this.fromNow(0) }), isLive);
   }
 
-  renew(tokens: readonly ClaimToken[], leaseMs: number): Seam.ClaimState[] {
+  renew(tokens: readonly ClaimToken[], leaseMs: number): ClaimState[] {
     return this.write('renew', tokens, () => ({ lockedUntil: this.fromNow(leaseMs) }));
   }
 
@@ -100,12 +116,12 @@ export class SimulatedTable {
 
   /** @param isSeen whether the statement sees a row as it is now; one that somebody changes at this moment it does not. */
   settle(
-    settlements: readonly Seam.Settlement[],
+    settlements: readonly Settlement[],
     discardStatuses: readonly FinalStatus[],
     isSeen = (): boolean => true,
-  ): Seam.Settled[] {
+  ): Settled[] {
     const moved = settlements.map((settlement) => (isSeen() ? this.settleOne(settlement) : null));
-    const answers = moved.map((row, index) => settledOf(row, this.rows.get(settlements[index]!.token.id)));
+    const answers = moved.map((row, index) => toSettled(row, this.rows.get(settlements[index]!.token.id)));
     this.discard(
       settlements.map(({ token }) => token),
       discardStatuses,
@@ -122,7 +138,7 @@ export class SimulatedTable {
     }
   }
 
-  recordProgress(entries: readonly Seam.ProgressEntry[]): boolean[] {
+  recordProgress(entries: readonly ProgressEntry[]): boolean[] {
     return entries.map(({ token, progress }) => {
       const row = this.owned(token);
       Object.assign(row ?? {}, { progress });
@@ -141,10 +157,10 @@ export class SimulatedTable {
     this.change('complete', row, token, { status: 'completed', result, ...this.ended });
   }
 
-  rescue(limit: number, lowerBound: string | null): Seam.Rescue {
+  rescue(limit: number, lowerBound: string | null): Rescue {
     const from = lowerBound === null ? -Infinity : Date.parse(lowerBound);
     const expired = [...this.rows.values()].filter((row) => row.status === 'processing' && this.isExpired(row, from));
-    const rescued = expired.slice(0, limit).map((row): Seam.Rescued => {
+    const rescued = expired.slice(0, limit).map((row): Rescued => {
       const message = leaseLost(row.attempt);
       const isUnbegun = this.isUnbegun(row);
       const isFailed = row.retries >= row.maxRetries && !isUnbegun;
@@ -161,7 +177,7 @@ export class SimulatedTable {
     return { rescued, at: new Date(this.options.now()), tookMs: 0 };
   }
 
-  prune(retention: Retention): Seam.PrunedPage {
+  prune(retention: Retention): PrunedPage {
     const isOver = ({ status, finished }: Row): boolean => {
       const age = isFinal(status) ? retention[status] : false;
       return age !== false && finished!.getTime() <= this.options.now() - age;
@@ -171,7 +187,7 @@ export class SimulatedTable {
     return { removed: over.length, next: null };
   }
 
-  requeue(ids: readonly string[], { payload, runAt, maxRetries }: Seam.RequeueChanges): Seam.ActionResult[] {
+  requeue(ids: readonly string[], { payload, runAt, maxRetries }: RequeueChanges): ActionResult[] {
     return this.moveEach(ids, (row) => {
       if (row.status !== 'failed' && row.status !== 'cancelled') {
         return false;
@@ -191,14 +207,14 @@ export class SimulatedTable {
     });
   }
 
-  promote(ids: readonly string[]): Seam.ActionResult[] {
+  promote(ids: readonly string[]): ActionResult[] {
     return this.moveEach(ids, (row) => {
       const runAt = new Date(Math.min(row.runAt.getTime(), this.options.now()));
       return row.status === 'pending' && this.change('promote', row, null, { runAt });
     });
   }
 
-  cancel(ids: readonly string[]): Seam.ActionResult[] {
+  cancel(ids: readonly string[]): ActionResult[] {
     return this.moveEach(ids, (row) => {
       if (row.status === 'pending') {
         return this.change('cancel', row, null, { status: 'cancelled', cancelRequested: true, ...this.ended });
@@ -208,7 +224,7 @@ export class SimulatedTable {
     });
   }
 
-  delete(ids: readonly string[]): Seam.ActionResult[] {
+  delete(ids: readonly string[]): ActionResult[] {
     return this.moveEach(ids, (row) => row.status !== 'processing' && this.remove('delete', row));
   }
 
@@ -234,7 +250,7 @@ export class SimulatedTable {
     tokens: readonly ClaimToken[],
     changes: () => Partial<Row>,
     isMeant = (_row: Row): boolean => true,
-  ): Seam.ClaimState[] {
+  ): ClaimState[] {
     return tokens.map((token) => {
       const owned = this.owned(token);
       const row = owned && isMeant(owned) ? owned : undefined;
@@ -245,7 +261,7 @@ export class SimulatedTable {
     });
   }
 
-  private create(job: Seam.JobInsert): Row {
+  private create(job: JobInsert): Row {
     const { id, topic, payload, maxRetries, priority, timeoutMs, backoff, uniqueKey } = job;
     const now = new Date(this.options.now());
     const row: Row = Object.assign(new Job(), {
@@ -262,7 +278,7 @@ export class SimulatedTable {
     return row;
   }
 
-  private settleOne({ token, outcome }: Seam.Settlement): Row | null {
+  private settleOne({ token, outcome }: Settlement): Row | null {
     const row = this.owned(token);
     if (!row) {
       return null;
@@ -287,7 +303,7 @@ export class SimulatedTable {
   }
 
   /** Pending jobs of a lane, those that are due first in front. */
-  private waiting({ topic, priority, lowerBound }: Seam.LaneStart): Row[] {
+  private waiting({ topic, priority, lowerBound }: LaneStart): Row[] {
     const from = lowerBound === null ? -Infinity : Date.parse(lowerBound);
     const rows = [...this.rows.values()].filter(
       (row) => row.status === 'pending' && row.topic === topic && row.priority === priority,
@@ -307,7 +323,7 @@ export class SimulatedTable {
   }
 
   /** @param move whether it has moved the row, or who holds its key. */
-  private moveEach(ids: readonly string[], move: (row: Row) => boolean | string): Seam.ActionResult[] {
+  private moveEach(ids: readonly string[], move: (row: Row) => boolean | string): ActionResult[] {
     return ids.map((id) => {
       const row = this.rows.get(id);
       if (!row) {

@@ -1,6 +1,6 @@
 import type { Claim } from '../../../lib/core/job.js';
 import type { TopicCapacity } from '../../../lib/engine/claim/claim-capacity.js';
-import type { LaneScan } from '../../../lib/store/job-store.js';
+import type { LaneScan } from '../../../lib/store/store-records.js';
 import { toClaim } from './waiting-jobs.js';
 
 /*

@@ -1,4 +1,4 @@
-import { IS_TAKEN_OVER } from '../../statement-parts.js';
+import { IS_TAKEN_OVER } from '../../row-mapper.js';
 import {
   hasIdOf,
   appendError,

@@ -1,4 +1,4 @@
-import { IDEMPOTENCY_MS } from '../../job-store.js';
+import { IDEMPOTENCY_MS } from '../../store-records.js';
 
 /*
  * How statements read, match and lock rows of `_jobs`; `j` is the row. Sets arrive as one jsonb array in $1, or as arrays.

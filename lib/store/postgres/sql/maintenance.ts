@@ -1,4 +1,4 @@
-import { LEASE_LOST } from '../../statement-parts.js';
+import { LEASE_LOST } from '../../row-mapper.js';
 import { hasIdOf, appendError, isKeyKept, scanTiming, skipLocked } from './job-row.js';
 
 /** Whether the job was claimed but its handler never called. */

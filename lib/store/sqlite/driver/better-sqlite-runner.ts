@@ -1,4 +1,4 @@
-import { withAnonymousParameters } from '../../numbered-parameters.js';
+import { toAnonymousParameters } from '../../sql-runner.js';
 import { toSqlError } from '../../sql-error.js';
 import type { SqlRow, SqlScript } from '../../sql-runner.js';
 
@@ -55,7 +55,7 @@ export class BetterSqliteRunner {
   private prepare(sql: string): PreparedStatement {
     let prepared = this.prepared.get(sql);
     if (!prepared) {
-      const { text, order } = withAnonymousParameters(sql);
+      const { text, order } = toAnonymousParameters(sql);
       const statement = this.database.prepare(text);
       prepared = { statement, order, columns: statement.reader ? useArrayRows(statement) : null };
       this.prepared.set(sql, prepared);

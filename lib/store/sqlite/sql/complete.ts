@@ -1,4 +1,4 @@
-import { IS_TAKEN_OVER } from '../../statement-parts.js';
+import { IS_TAKEN_OVER } from '../../row-mapper.js';
 import { byId, appendError, fromNow, ms, now, isOwned, isOwnedClaim, tokens } from './job-row.js';
 
 /** A handler that ran for less started when it ended, at the precision of the table. */

@@ -1,4 +1,4 @@
-import { IDEMPOTENCY_MS } from '../../job-store.js';
+import { IDEMPOTENCY_MS } from '../../store-records.js';
 
 /*
  * How statements read and match rows of `_jobs`. A set arrives as one JSON array in ?1. SQLite has no type for times: they are

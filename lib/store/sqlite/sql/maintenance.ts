@@ -1,4 +1,4 @@
-import { LEASE_LOST } from '../../statement-parts.js';
+import { LEASE_LOST } from '../../row-mapper.js';
 import { byId, appendError, fromNow, keptSince, ms, now, scanTiming } from './job-row.js';
 
 const expiredFrom = (from: string): string =>

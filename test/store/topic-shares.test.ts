@@ -1,10 +1,11 @@
 import fc from 'fast-check';
-import type { LaneSize, ReportLane } from '../../lib/store/report-lanes.js';
-import { lanesOf, measuredLanesOf } from '../../lib/store/report-lanes.js';
+import type { TopicSize } from '../../lib/store/job-list.js';
+import type { TopicShare } from '../../lib/store/store-records.js';
+import { shareJobs, measureShares } from '../../lib/store/job-list.js';
 
 describe('lanes of a report', () => {
-  const sizesOf = (...jobs: number[]): LaneSize[] => jobs.map((each, index) => ({ topic: `t${index}`, jobs: each }));
-  const limits = (lanes: readonly ReportLane[]): number[] => lanes.map(({ limit }) => limit);
+  const sizesOf = (...jobs: number[]): TopicSize[] => jobs.map((each, index) => ({ topic: `t${index}`, jobs: each }));
+  const limits = (lanes: readonly TopicShare[]): number[] => lanes.map(({ limit }) => limit);
   const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
   const anySizes = fc.array(fc.nat(200), { minLength: 1, maxLength: 12 });
 
@@ -16,13 +17,13 @@ describe('lanes of a report', () => {
     ['one more to some where it does not divide', [9, 9, 9], 10, [4, 3, 3]],
     ['equal parts when nothing is known', [Infinity, Infinity], 10, [5, 5]],
   ])('share %s', (_, jobs, max, expected) => {
-    expect(limits(lanesOf(sizesOf(...jobs), max))).toEqual(expected);
+    expect(limits(shareJobs(sizesOf(...jobs), max))).toEqual(expected);
   });
 
   it('give no lane more than it has, and as much in all as there is and may be', () => {
     fc.assert(
       fc.property(anySizes, fc.nat(500), (jobs, max) => {
-        const given = limits(lanesOf(sizesOf(...jobs), max));
+        const given = limits(shareJobs(sizesOf(...jobs), max));
         expect(sum(given)).toBe(Math.min(sum(jobs), max));
         given.forEach((limit, index) => expect(limit).toBeLessThanOrEqual(jobs[index]!));
       }),
@@ -33,7 +34,7 @@ describe('lanes of a report', () => {
     await fc.assert(
       fc.asyncProperty(anySizes, fc.integer({ min: 1, max: 500 }), async (jobs, max) => {
         const sizes = sizesOf(...jobs);
-        const lanes = await measuredLanesOf(
+        const lanes = await measureShares(
           sizes.map(({ topic }) => topic),
           max,
           async (asked) => {

@@ -1,0 +1,315 @@
+import type { Backoff } from '../core/backoff.js';
+import type { Failure } from '../core/error-text.js';
+import type { ClaimToken, Idempotency, Job, Outcome } from '../core/job.js';
+import type { StatusCounts } from '../core/job-reports.js';
+import type { JobStatus } from '../core/job-state.js';
+import { PRIORITY_MAX, PRIORITY_MIN } from '../core/limits.js';
+import type { Histogram } from '../core/run-times.js';
+
+/* The rows and results of the verbs in job-store.ts, in the order of its interfaces. */
+
+/** A row to insert. Its JSON members are text. */
+export interface JobInsert {
+  readonly id: string;
+  readonly topic: string;
+  readonly payload: string;
+  /** `null`: `delayMs` from now. */
+  readonly runAt: Date | null;
+  readonly delayMs: number;
+  readonly maxRetries: number;
+  readonly priority: number;
+  readonly timeoutMs: number | null;
+  readonly backoff: Backoff | null;
+  readonly uniqueKey: string | null;
+  readonly metadata: string | null;
+  readonly idempotency: Idempotency | null;
+}
+
+/** How long a repeated request is recognized by its idempotency key. Its job is kept as long, whatever `retention` says. */
+export const IDEMPOTENCY_MS = 24 * 3_600_000;
+
+export interface InsertedJob {
+  /** The id of the job in the table: the given one, or that of the job that holds one of its keys. */
+  readonly id: string;
+  /** Another unfinished job holds the unique key. */
+  readonly deduplicated: boolean;
+  /** The hash under which another job holds the idempotency key; `null`: none does. */
+  readonly replayOf: string | null;
+  readonly runAt: Date;
+  readonly created: Date;
+}
+
+/** Jobs of one topic and priority, in the order of `run_at`. */
+export interface LaneName {
+  readonly topic: string;
+  readonly priority: number;
+}
+
+/** A lane from some moment on. */
+export interface LaneStart extends LaneName {
+  /** Skips jobs that are due before this moment, ISO 8601; `null` skips none. */
+  readonly lowerBound: string | null;
+}
+
+/** A lane to claim from. */
+export interface Lane extends LaneStart {
+  readonly limit: number;
+}
+
+export interface ClaimRequest {
+  /** In the order in which they are served. */
+  readonly lanes: readonly Lane[];
+  readonly limit: number;
+  readonly leaseMs: number;
+  readonly worker: string;
+}
+
+/** The priorities of a topic strictly between two bounds. */
+export interface LaneGap {
+  readonly topic: string;
+  readonly after: number;
+  readonly before: number;
+}
+
+/** A lane that has a waiting job. */
+export interface WaitingLane extends LaneName {
+  /** Milliseconds until its first job is due; 0 or less: it is due. */
+  readonly dueInMs: number;
+  /** Its topic is paused: claims skip it. */
+  readonly isPaused: boolean;
+}
+
+export function laneKey({ topic, priority }: LaneName): string {
+  return `${priority} ${topic}`;
+}
+
+/** Returns the job of each lane that is due first. */
+export function earliestOfLanes<Waiting extends LaneName & { readonly runAt: Date }>(
+  jobs: readonly Waiting[],
+): Waiting[] {
+  const earliest = new Map<string, Waiting>();
+  for (const job of jobs) {
+    const known = earliest.get(laneKey(job));
+    if (!known || job.runAt < known.runAt) {
+      earliest.set(laneKey(job), job);
+    }
+  }
+  return [...earliest.values()];
+}
+
+/** Returns the gaps between these priorities of a topic. A scan of a gap finds its first lane and whether that is due. */
+export function gapsBetween(topic: string, priorities: readonly number[]): LaneGap[] {
+  const bounds = [PRIORITY_MIN - 1, ...[...priorities].sort((a, b) => a - b), PRIORITY_MAX + 1];
+  return bounds
+    .slice(1)
+    .map((before, index) => ({ topic, after: bounds[index]!, before }))
+    .filter(({ after, before }) => before - after > 1);
+}
+
+/** Returns the gap of all priorities of a topic. */
+export function everyPriority(topic: string): LaneGap {
+  return gapsBetween(topic, [])[0]!;
+}
+
+export interface ScanTiming {
+  /** The database's time at the start of the scan. */
+  readonly at: Date;
+  /**
+   * How long the database worked. On PostgreSQL this grows with the entries of claimed and finished jobs that a long
+   * transaction keeps in the index. SQLite has none and reports 0.
+   */
+  readonly tookMs: number;
+}
+
+export interface LaneScan extends ScanTiming {
+  readonly waiting: readonly WaitingLane[];
+}
+
+/** `held`: owned and written. `busy`: owned, but a transaction holds the row; try again. */
+export interface ClaimState {
+  readonly state: 'held' | 'busy' | 'lost';
+  readonly cancelRequested: boolean;
+  /** Where the row is now, if the store knows: for the token. */
+  readonly rowRef?: string;
+}
+
+/** An outcome to record. */
+export interface Settlement {
+  readonly token: ClaimToken;
+  readonly outcome: Outcome;
+  /** How long the handler ran; `null`: it did not run, or that is not known. */
+  readonly durationMs: number | null;
+  /** An earlier try found the row locked or changed: no statement should wait for it. */
+  readonly wasLocked?: boolean;
+}
+
+/** The most frequent outcome. Both databases have a cheaper statement for it. */
+export interface Completion extends Settlement {
+  readonly outcome: Extract<Outcome, { kind: 'completed' }>;
+}
+
+/** Whether the cheaper statement may record it. */
+export function isCompletion(settlement: Settlement): settlement is Completion {
+  return settlement.outcome.kind === 'completed' && !settlement.wasLocked;
+}
+
+export interface ProgressEntry {
+  readonly token: ClaimToken;
+  /** JSON text. */
+  readonly progress: string | null;
+}
+
+/** The result of one outcome: the row as it is now. */
+export interface Settled {
+  /** Whether this call has changed the row. An earlier call for the same attempt may have completed it. */
+  readonly applied: boolean;
+  /** `null`: the job does not exist any more. */
+  readonly status: JobStatus | null;
+  readonly attempt: number;
+  /** The used retries of a job that waits again. */
+  readonly retries: number | null;
+  /** When a job that waits again is due. */
+  readonly runAt: Date | null;
+  /**
+   * The rescue, and not this attempt, has recorded how the attempt ended. After the rescue of an attempt that never started
+   * this is not known.
+   */
+  readonly wasRescued?: true;
+}
+
+export interface Rescue extends ScanTiming {
+  readonly rescued: readonly Rescued[];
+}
+
+export interface Rescued {
+  readonly id: string;
+  readonly topic: string;
+  readonly attempt: number;
+  readonly status: 'pending' | 'failed' | 'cancelled';
+  readonly retries: number;
+  /** Of a job that has failed. */
+  readonly failure: Failure | null;
+}
+
+export interface PrunePage {
+  /** Reads jobs after this id; `null` starts with the oldest. */
+  readonly after: string | null;
+  readonly rows: number;
+  /** Jobs that stay. Default none. */
+  readonly except?: readonly string[];
+}
+
+export interface PrunedPage {
+  readonly removed: number;
+  /** Where the next page starts; `null`: no older job is left. */
+  readonly next: string | null;
+}
+
+/** Absent members keep their value; `runAt` absent means now. `payload` is JSON text. */
+export interface RequeueChanges {
+  readonly payload?: string;
+  readonly runAt?: Date;
+  readonly maxRetries?: number;
+}
+
+/** An action applies only to jobs that have one of these statuses when it runs; `null`, the default, is all. */
+export type Statuses = readonly JobStatus[] | null;
+
+/** The result of an action for one job. */
+export interface ActionResult {
+  readonly id: string;
+  readonly moved: boolean;
+  /** The status now; `null`: the job does not exist (any more). */
+  readonly status: JobStatus | null;
+  readonly topic: string | null;
+  readonly attempt: number;
+  /** The unfinished job that holds its unique key, if that prevented the action. */
+  readonly holderId: string | null;
+  /**
+   * What prevented the action otherwise: a `RowLockedError`, since an open transaction holds its row or its key, or a
+   * `SqlError`, since the database refused the statement.
+   */
+  readonly reason: Error | null;
+  /** The changed row, if the action was for one job and did not delete it. */
+  readonly job: Job | null;
+}
+
+export interface PausedTopic {
+  readonly topic: string;
+  readonly since: Date;
+}
+
+export interface ListedJobs {
+  readonly items: Job[];
+  /** The next page starts after this id; `null` on the last one. Its job may be deleted already. */
+  readonly lastId: string | null;
+  readonly total: number;
+  /** There may be more than `total`. */
+  readonly totalCapped: boolean;
+}
+
+export interface ListedIds {
+  readonly ids: readonly string[];
+  /** There are more jobs than were searched by error or by due time. */
+  readonly isSearchCut: boolean;
+}
+
+export interface StandingJob {
+  readonly id: string;
+  readonly topic: string;
+  readonly status: JobStatus;
+  readonly isDue: boolean;
+}
+
+export interface TopicCounts extends StatusCounts {
+  readonly topic: string;
+}
+
+/** How many jobs of a topic a report reads: the newest in a status, or those that would run first. */
+export interface TopicShare {
+  readonly topic: string;
+  readonly limit: number;
+}
+
+export interface TopicRunTimes {
+  readonly topic: string;
+  readonly timesMs: readonly number[];
+}
+
+/** A process that has not reported for this long counts as gone. */
+export const WORKER_SEEN_MS = 60_000;
+/** How long its report is kept. */
+export const WORKER_AGE_MS = 3_600_000;
+/** How long rolled-up minutes are kept. Reports reach back a day. */
+export const ROLLUP_AGE_MS = 25 * 3_600_000;
+
+/** The topic of an entry that counts all topics together. No job can have it. */
+export const ALL_TOPICS = '';
+
+/** What finished of one topic, or of all. */
+export interface RollupEntry {
+  readonly topic: string;
+  readonly completed: number;
+  readonly failed: number;
+  readonly started: number;
+  /** Sum of the run times of the completed jobs. */
+  readonly runMs: number;
+  /** Sum of the waiting times of the started jobs. */
+  readonly waitMs: number;
+  /** Of the run times. */
+  readonly histogram: Histogram;
+}
+
+export interface RollupRecord {
+  readonly worker: string;
+  readonly minute: Date | null;
+  readonly totals: readonly RollupEntry[];
+  readonly since: readonly RollupEntry[];
+}
+
+export interface RolledUpMinutes {
+  /** The current minute of the database's clock. */
+  readonly now: Date;
+  /** One for each minute, process and topic in which something happened. */
+  readonly entries: readonly (Omit<RollupEntry, 'topic'> & { readonly minute: Date })[];
+}
