@@ -35,23 +35,21 @@ export interface JobInserterParts {
 export class JobInserter {
   constructor(private readonly parts: JobInserterParts) {}
 
+  /** Inserts jobs that do not need a transaction, see {@link needsTransaction}. */
   async insert(jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
     if (jobs.length === 0) {
       return [];
     }
-    if (needsTransaction(jobs)) {
-      return this.insertInOwnTransaction(jobs);
-    }
     const arePlain = jobs.every(({ uniqueKey, idempotency }) => uniqueKey === null && idempotency === null);
     const piggyback = this.parts.notifier.takePiggyback(topicsOf(jobs), arePlain);
     const payload = piggyback?.payload ?? null;
-    let inserted = arePlain ? await this.insertPlain(jobs, payload) : undefined;
-    if (inserted) {
+    const plain = arePlain ? await this.insertPlain(jobs, payload) : undefined;
+    if (plain) {
       piggyback?.markSent();
     } else if (arePlain && jobs.length > 1) {
       return this.insertInOwnTransaction(jobs);
     }
-    inserted ??= await this.insertWithConflicts(jobs, payload);
+    const inserted = plain ?? (await this.insertWithConflicts(jobs, payload));
     if (!piggyback) {
       this.announce(jobs, inserted);
     }
@@ -68,7 +66,7 @@ export class JobInserter {
    * over in a new transaction: the rollback releases the keys that were taken, for which the new holder may wait. The caller's
    * transaction cannot do this, since it may hold other statements.
    */
-  private async insertInOwnTransaction(jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
+  async insertInOwnTransaction(jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
     for (let round = 1; ; round += 1) {
       let hasConflict = false;
       const insertPiece = async (tx: StoreTransaction, piece: readonly JobInsert[]): Promise<InsertedJob[]> => {

@@ -196,8 +196,11 @@ export class PostgresStore implements JobStore {
     if (tx) {
       return this.jobInserter.insertIn(tx, jobs);
     }
-    const mayWait = needsTransaction(jobs) || jobs.some(({ uniqueKey }) => uniqueKey !== null);
-    return (mayWait ? this.lockLimit : this.insertLimit).run(() => this.jobInserter.insert(jobs));
+    if (needsTransaction(jobs)) {
+      return this.lockLimit.run(() => this.jobInserter.insertInOwnTransaction(jobs));
+    }
+    const isKeyed = jobs.some(({ uniqueKey }) => uniqueKey !== null);
+    return (isKeyed ? this.lockLimit : this.insertLimit).run(() => this.jobInserter.insert(jobs));
   }
 
   async find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]> {

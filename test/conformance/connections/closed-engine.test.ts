@@ -57,7 +57,7 @@ describe.each(storeKinds())('an engine that was closed, on $label', (kind) => {
     await Promise.all(stored);
   });
 
-  it('claims again after it was paused only', async () => {
+  it('claims again when it starts after stopClaiming', async () => {
     engine = new JobsEngine({ store: fixture.store });
     engine.register(TOPIC, () => 'done');
     await engine.start();
