@@ -8,12 +8,12 @@ export interface Shipment {
 /** In cents. */
 const INSURED_MAX = 100_000;
 
-/** Stands for a service on the network that fails at times: here, when it is first asked for an order. */
+/** Simulates a remote service that sometimes fails: it refuses the first request for each order. */
 @Controller('carrier')
 export class CarrierController {
   private readonly asked = new Set<number>();
 
-  /** Asked twice for one order, it answers the same: a job may run more than once. */
+  /** Returns the same number for the same order, because a job can run more than once. */
   @Put('shipments/:orderId')
   ship(@Param('orderId', ParseIntPipe) orderId: number, @Body() { value }: { value: number }): Shipment {
     if (!this.asked.has(orderId)) {

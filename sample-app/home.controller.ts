@@ -1,6 +1,6 @@
 import { Controller, Get, Redirect } from '@nestjs/common';
 
-/** Whoever opens the app's address in a browser comes to see its jobs. */
+/** Redirects browsers from the app's root to its admin UI. */
 @Controller()
 export class HomeController {
   @Get()

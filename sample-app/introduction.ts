@@ -1,14 +1,14 @@
 import { DATA_FOLDER } from './settings.js';
 import type { Settings } from './settings.js';
 
-/** Says where things are and what to try. */
+/** Prints the app's URLs and some requests to try. */
 export function printIntroduction({ port, databaseUrl, adminToken, isTokenGiven }: Settings): void {
   const origin = `http://localhost:${port}`;
   const url = `${origin}/orders`;
   const token = isTokenGiven ? 'from JOBS_ADMIN_TOKEN' : `${adminToken} (made up for this run)`;
   const shownToken = isTokenGiven ? '$JOBS_ADMIN_TOKEN' : adminToken;
   console.log(`
-A shop with background jobs, on ${databaseUrl ? nameOf(databaseUrl) : `the SQLite file ${DATA_FOLDER}/shop.sqlite`}
+A shop with background jobs, on ${databaseUrl ? describeDatabase(databaseUrl) : `the SQLite file ${DATA_FOLDER}/shop.sqlite`}
 Orders:       ${url}
 Mails:        ${DATA_FOLDER}/outbox
 Admin UI:     ${origin}/admin/jobs
@@ -27,8 +27,8 @@ Stop with Ctrl-C.
 `);
 }
 
-/** Without the password. */
-function nameOf(databaseUrl: string): string {
+/** Names the database without its password. */
+function describeDatabase(databaseUrl: string): string {
   if (!databaseUrl.startsWith('postgres')) {
     return `the SQLite file ${databaseUrl}`;
   }

@@ -3,11 +3,11 @@ import type { OnModuleDestroy } from '@nestjs/common';
 import type { JobEvent } from 'nestjs-jobs';
 import { JobsService } from 'nestjs-jobs';
 
-/** Prints one line for each thing that happens to a job. */
+/** Prints one line for each event of a job. */
 @Injectable()
 export class JobLines implements OnModuleDestroy {
   constructor(jobs: JobsService) {
-    jobs.events.subscribe((event) => console.log(lineOf(event)));
+    jobs.events.subscribe((event) => console.log(toLine(event)));
   }
 
   onModuleDestroy(): void {
@@ -15,17 +15,17 @@ export class JobLines implements OnModuleDestroy {
   }
 }
 
-function lineOf(event: JobEvent): string {
-  const columns = [timeOf(new Date()), event.type.padEnd(10), event.topic.padEnd(14), event.id.slice(-6)];
-  return [...columns, detailOf(event)].join('  ').trimEnd();
+function toLine(event: JobEvent): string {
+  const columns = [formatTime(new Date()), event.type.padEnd(10), event.topic.padEnd(14), event.id.slice(-6)];
+  return [...columns, toDetail(event)].join('  ').trimEnd();
 }
 
-function detailOf(event: JobEvent): string {
+function toDetail(event: JobEvent): string {
   switch (event.type) {
     case 'enqueued':
-      return event.runAt.getTime() - Date.now() > 1_000 ? `not before ${timeOf(event.runAt)}` : '';
+      return event.runAt.getTime() - Date.now() > 1_000 ? `not before ${formatTime(event.runAt)}` : '';
     case 'retrying':
-      return `attempt ${event.attempt}: ${event.error.message}; again at ${timeOf(event.runAt)}`;
+      return `attempt ${event.attempt}: ${event.error.message}; again at ${formatTime(event.runAt)}`;
     case 'failed':
       return `attempt ${event.attempt}: ${event.error.message}; not tried again`;
     case 'completed':
@@ -35,6 +35,6 @@ function detailOf(event: JobEvent): string {
   }
 }
 
-function timeOf(moment: Date): string {
+function formatTime(moment: Date): string {
   return moment.toTimeString().slice(0, 8);
 }

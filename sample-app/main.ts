@@ -1,7 +1,7 @@
 /*
- * An order service, to be read in this order: orders.service.ts writes an order and its jobs in one transaction;
- * receipt.jobs.ts, shipping.jobs.ts and payment.jobs.ts run them; carrier.controller.ts is the service that fails at
- * times; job-lines.ts prints what happens.
+ * A shop. Read in this order: orders.service.ts writes an order and its jobs in one transaction; receipt.jobs.ts,
+ * shipping.jobs.ts and payment.jobs.ts handle the jobs; carrier.controller.ts simulates a service that sometimes fails;
+ * job-lines.ts prints the events.
  */
 import { NestFactory } from '@nestjs/core';
 import { AppModule } from './app.module.js';
@@ -15,10 +15,10 @@ async function main(): Promise<void> {
   const app = await NestFactory.create(AppModule, {
     logger: ['warn', 'error'],
     abortOnError: false,
-    // Browsers open connections ahead; the server would wait a minute for those on which nothing comes.
+    // Browsers open spare connections. Without this option the server waits a minute for them at shutdown.
     forceCloseConnections: true,
   });
-  // Without the hooks SIGTERM would cut running jobs off, and they would wait for their lease to expire.
+  // Without the hooks SIGTERM kills running jobs, and they wait until their leases expire.
   app.enableShutdownHooks([], { useProcessExit: true });
   await app.listen(settings.port);
   printIntroduction(settings);

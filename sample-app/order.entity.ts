@@ -31,7 +31,7 @@ export class Order {
   created!: Date;
 }
 
-/** What a job of an order carries. Handlers read the rest from the table: by then it may have changed. */
+/** Payload of the jobs of an order. Handlers read the order from the table, because it can change before they run. */
 export interface OrderReference {
   orderId: number;
 }

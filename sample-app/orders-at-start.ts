@@ -6,12 +6,12 @@ const FIRST_ORDERS: readonly NewOrder[] = [
   { email: 'first@example.org', item: 'green tea', amount: 450, express: false },
   { email: 'second@example.org', item: 'coffee beans', amount: 1290, express: true },
   { email: 'third@example.org', item: 'two cups', amount: 1800, express: false },
-  // No carrier takes it: its job fails for good.
+  // The carrier refuses it: its job fails for good.
   { email: 'fourth@example.org', item: 'a samovar of silver', amount: 240_000, express: false },
 ];
 const LATER_ORDER: NewOrder = { email: 'first@example.org', item: 'more green tea', amount: 450, express: false };
 
-/** Places some orders when there are none yet, else one, so that a newcomer sees something happen. */
+/** Places four orders at the first start and one at each later start, so that there are jobs to watch. */
 @Injectable()
 export class OrdersAtStart {
   constructor(private readonly orders: OrdersService) {}
@@ -21,7 +21,7 @@ export class OrdersAtStart {
     for (const newOrder of isFirstStart ? FIRST_ORDERS : [LATER_ORDER]) {
       const { id } = await this.orders.place(newOrder);
       if (newOrder === FIRST_ORDERS[0]) {
-        // The reminder of this one finds nothing to do.
+        // The reminder of this order finds nothing to do.
         await this.orders.pay(id);
       }
     }

@@ -7,7 +7,7 @@ import type { OrderReference } from './order.entity.js';
 import { Order } from './order.entity.js';
 import { Transactions } from './transactions.js';
 
-/** So short that it is seen in the terminal; a shop would wait for days. */
+/** Short enough to see the reminder in the terminal. A real shop would wait for days. */
 const REMINDER_DELAY = '20s';
 const EXPRESS_PRIORITY = -10;
 
@@ -19,7 +19,7 @@ export class OrdersService {
     private readonly jobs: JobsService,
   ) {}
 
-  /** The order and its jobs commit together: no order without a receipt, no receipt without an order. */
+  /** Commits the order and its jobs together: no order without a receipt, no receipt without an order. */
   place(newOrder: NewOrder): Promise<Order> {
     return this.transactions.run(async (manager) => {
       const order = await manager.save(Order, manager.create(Order, newOrder));

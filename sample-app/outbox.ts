@@ -5,20 +5,20 @@ import { createTransport } from 'nodemailer';
 import { DATA_FOLDER } from './settings.js';
 
 export interface Mail {
-  /** Names the file. The same name again replaces it, so a mail that is sent twice is there once. */
+  /** Name of the file. A mail that is sent twice replaces itself. */
   readonly name: string;
   readonly to: string;
   readonly subject: string;
   readonly text: string;
 }
 
-/** Renders real mails, and puts them into a folder instead of sending them. Any mail program opens them. */
+/** Writes mails to a folder instead of sending them. Any mail program opens them. */
 @Injectable()
 export class Outbox {
   private readonly folder = join(DATA_FOLDER, 'outbox');
   private readonly transport = createTransport({ streamTransport: true, buffer: true });
 
-  /** @returns where the mail is. */
+  /** Writes the mail and returns its path. */
   async put({ name, ...mail }: Mail): Promise<string> {
     const { message } = await this.transport.sendMail({ from: 'Sample Shop <shop@example.org>', ...mail });
     const path = join(this.folder, `${name}.eml`);

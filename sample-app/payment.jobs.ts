@@ -14,7 +14,7 @@ export class PaymentJobs {
     private readonly outbox: Outbox,
   ) {}
 
-  /** Runs some time after the order was placed, and looks whether there is still something to do. */
+  /** Runs some time after the order was placed. Sends nothing if the order is paid. */
   @JobHandler('remind_payment')
   async remind(job: JobContext<OrderReference>): Promise<{ mail: string | null }> {
     const order = await this.orders.findOneByOrFail({ id: job.payload.orderId });

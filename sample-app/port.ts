@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
-/** Asked before the app starts: it would run jobs before it noticed that it cannot listen. @throws Error */
+/** Checks the port before the app starts, because the app runs jobs before it listens. @throws Error if the port is taken */
 export async function ensureFreePort(port: number): Promise<void> {
   const probe = createServer().listen(port);
   try {

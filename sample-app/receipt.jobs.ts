@@ -14,7 +14,7 @@ export class ReceiptJobs {
     private readonly outbox: Outbox,
   ) {}
 
-  /** What it returns is kept in the job's row as its result. */
+  /** The queue stores the returned value as the job's result. */
   @JobHandler('send_receipt')
   async send(job: JobContext<OrderReference>): Promise<{ mail: string }> {
     const order = await this.orders.findOneByOrFail({ id: job.payload.orderId });

@@ -18,11 +18,11 @@ export class ShippingJobs {
     private readonly transactions: Transactions,
   ) {}
 
-  /** Throwing fails the attempt; it is tried again after about 2, 4, 8 … seconds. */
+  /** Throwing fails the attempt. The queue retries it after about 2, 4, 8 … seconds. */
   @JobHandler('ship_order', { timeout: '5s', maxRetries: 8, backoff: { type: 'exponential', delay: '2s' } })
   async ship(job: JobContext<OrderReference>): Promise<void> {
     const order = await this.orders.findOneByOrFail({ id: job.payload.orderId });
-    const { trackingNumber } = await this.hand(order, job.signal);
+    const { trackingNumber } = await this.requestShipment(order, job.signal);
     await this.transactions.run(async (manager) => {
       await manager.update(Order, { id: order.id }, { status: 'shipped', trackingNumber });
       // The order's status and the job's completion commit together, or not at all.
@@ -30,7 +30,7 @@ export class ShippingJobs {
     });
   }
 
-  private async hand({ id, amount }: Order, signal: AbortSignal): Promise<Shipment> {
+  private async requestShipment({ id, amount }: Order, signal: AbortSignal): Promise<Shipment> {
     const response = await fetch(`${this.carrier}/shipments/${id}`, {
       method: 'PUT',
       headers: { 'Content-Type': 'application/json' },
@@ -39,11 +39,11 @@ export class ShippingJobs {
     });
     const answer = (await response.json()) as Shipment & { message: string };
     if (response.status === 422) {
-      // Asking again would not help: the job fails at once, whatever retries it has left.
+      // A retry cannot help: the job fails at once, even if it has retries left.
       throw new UnrecoverableError(`the carrier refuses: ${answer.message}`);
     }
     if (!response.ok) {
-      throw new Error(`the carrier answered ${response.status}: ${answer.message}`);
+      throw new Error(`the carrier responded ${response.status}: ${answer.message}`);
     }
     return answer;
   }

@@ -3,8 +3,8 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, EntityManager } from 'typeorm';
 
 /**
- * The app's transactions. On PostgreSQL each has a connection of its own. On SQLite a TypeORM DataSource is one
- * connection, and two transactions at once would get into each other; so there they take turns.
+ * Runs the app's transactions. On PostgreSQL each has a connection of its own. On SQLite a TypeORM DataSource is one
+ * connection, which cannot hold two transactions, so they run one after another.
  */
 @Injectable()
 export class Transactions {
@@ -13,20 +13,20 @@ export class Transactions {
 
   constructor(private readonly dataSource: DataSource) {}
 
-  /** @throws Error inside another one, for which it would wait for ever: that one's manager is to be handed on. */
+  /** Runs `work` in a transaction. @throws Error inside another transaction, for which it would wait for ever */
   async run<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
     if (this.dataSource.options.type === 'postgres') {
       return this.dataSource.transaction(work);
     }
     if (this.open.getStore()?.isOpen) {
-      throw new Error('a transaction is open here already: hand its manager on');
+      throw new Error('a transaction is already open here; pass its manager on');
     }
-    const turn = this.last.then(() => this.inTurn(work));
-    this.last = turn.catch(() => undefined);
-    return turn;
+    const result = this.last.then(() => this.runAlone(work));
+    this.last = result.catch(() => undefined);
+    return result;
   }
 
-  private async inTurn<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
+  private async runAlone<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
     const own = { isOpen: true };
     try {
       return await this.open.run(own, () => this.dataSource.transaction(work));

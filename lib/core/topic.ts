@@ -1,13 +1,13 @@
 import type { Check } from './option-checks.js';
 import { text } from './option-checks.js';
 
-/** A topic, as it is named everywhere. */
+/** The name of a topic: 1 to 255 characters. */
 export const topicCheck = text(255);
 
-/** A topic by its text, or by what `defineJob` made of it. */
+/** A topic: its name, or the result of `defineJob`. */
 export type TopicName = string | { readonly name: string };
 
-/** The text of a topic that is given in either way. */
+/** A topic in either form. Converts it to its name. */
 export const topicNameCheck: Check<string> = {
   expects: topicCheck.expects,
   schema: topicCheck.schema!,

@@ -25,7 +25,7 @@ describe('the transactions of the sample app on SQLite', () => {
 
   it('refuse to wait for the one around them, and go on', async () => {
     const inner = transactions.run(() => transactions.run(() => Promise.resolve('never')));
-    await expect(inner).rejects.toThrow('a transaction is open here already');
+    await expect(inner).rejects.toThrow('a transaction is already open here');
     expect(await transactions.run(() => Promise.resolve('next'))).toBe('next');
   });
 });
