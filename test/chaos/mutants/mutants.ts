@@ -22,14 +22,14 @@ const SKEWS_MS = [-4_000, 0, 4_000];
 /** The statements that write how an attempt ended. */
 const outcomesOn = ({ database }: MemberSettings): readonly string[] => [
   'COMPLETE',
-  ...(database.type === 'postgres' ? ['COMPLETE_ONE'] : ['COMPLETE_BRIEF', 'COMPLETE_BRIEF_UNANSWERED']),
+  ...(database.type === 'postgres' ? ['COMPLETE_ONE'] : ['COMPLETE_BRIEF', 'COMPLETE_BRIEF_WITHOUT_ROWS']),
   'SETTLE',
   'COMPLETE_IN_TX',
 ];
 
 /** The statements that take note of attempts at their last chance. */
 const beginningsOn = ({ database }: MemberSettings): readonly string[] =>
-  database.type === 'postgres' ? ['MARK_STARTED_BY_ROW_REF', 'MARK_STARTED'] : ['BEGIN_ATTEMPTS'];
+  database.type === 'postgres' ? ['MARK_STARTED_BY_ROW_REF', 'MARK_STARTED'] : ['MARK_STARTED'];
 
 const clocks = /statement_timestamp\(\)|strftime\('%Y-%m-%d %H:%M:%f', 'now'/g;
 
