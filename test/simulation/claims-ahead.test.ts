@@ -1,27 +1,27 @@
 import { JobsEngine } from '../../lib/engine/jobs-engine.js';
 import { until } from '../support/wait.js';
-import { shortLine, SimulatedStore } from './world/simulated-store.js';
+import { instantConnection, SimulatedStore } from './world/simulated-store.js';
 import { SimulatedTable } from './world/simulated-table.js';
 
 const JOBS = 10_000;
 const SLOTS = 10;
 
-/** An engine whose claims are answered one by one, when the test says so. */
+/** An engine whose claims the test answers one by one. */
 class GatedQueue {
   readonly table = new SimulatedTable({ now: () => Date.now() });
   readonly engine: JobsEngine;
   readonly errors: string[] = [];
-  /** Claims that are not answered yet, the first one first. */
-  private readonly gates: Record<'open' | 'refuse', () => void>[] = [];
+  /** Claims in flight, oldest first. */
+  private readonly gates: Record<'open' | 'fail', () => void>[] = [];
   private isOpen = false;
 
   constructor() {
     const store = new SimulatedStore(this.table, {
-      ...shortLine,
+      ...instantConnection,
       ask: async (verb, work) => {
         if (verb === 'claim' && !this.isOpen) {
           await new Promise<void>((open, reject) =>
-            this.gates.push({ open, refuse: () => reject(new Error('refused by the test')) }),
+            this.gates.push({ open, fail: () => reject(new Error('rejected by the test')) }),
           );
         }
         return work();
@@ -32,7 +32,7 @@ class GatedQueue {
     this.engine = new JobsEngine({ store, concurrency: SLOTS, logger });
   }
 
-  get underWay(): number {
+  get inFlight(): number {
     return this.gates.length;
   }
 
@@ -44,20 +44,20 @@ class GatedQueue {
     await this.engine.enqueueMany(Array.from({ length: JOBS }, (_, payload) => ({ topic: 'work', payload })));
   }
 
-  /** Answers the first claim that is under way. */
-  async answer(how: 'open' | 'refuse' = 'open'): Promise<void> {
+  /** Answers the oldest claim in flight. */
+  async answer(how: 'open' | 'fail' = 'open'): Promise<void> {
     await until(() => this.gates.length > 0, { message: 'a claim' });
     this.gates.shift()![how]();
   }
 
-  /** Until two claims are under way: the first ones say how quick handlers are, which on a busy machine takes some. */
+  /** Waits for two claims in flight. The engine first learns from some claims how quick the handlers are. */
   async untilAhead(): Promise<void> {
     await this.answer();
     const isAhead = async (): Promise<boolean> => {
-      if (this.underWay === 1) {
+      if (this.inFlight === 1) {
         await this.answer();
       }
-      return this.underWay === 2;
+      return this.inFlight === 2;
     };
     await until(isAhead, { message: 'a claim that was sent ahead' });
   }
@@ -68,7 +68,7 @@ class GatedQueue {
   }
 }
 
-describe('claims while more is due than one brings', () => {
+describe('claims in a backlog', () => {
   let queue: GatedQueue;
 
   beforeEach(async () => {
@@ -83,44 +83,44 @@ describe('claims while more is due than one brings', () => {
     await queue.engine.close();
   });
 
-  it('are sent before the last one is answered, and never three at once', async () => {
+  it('are sent before the last one has its answer, but never three at once', async () => {
     await queue.untilAhead();
     await queue.answer();
-    await until(() => queue.underWay === 2, { message: 'the next claim' });
+    await until(() => queue.inFlight === 2, { message: 'the next claim' });
     queue.openAll();
     await queue.engine.whenIdle();
     expect(queue.states).toEqual(new Set(['completed']));
   });
 
-  it('are both given back when they are answered while the process stops', async () => {
+  it('are released when their answers arrive during a stop', async () => {
     await queue.untilAhead();
     const stopped = queue.engine.stop();
     await queue.answer();
     await queue.answer();
     await stopped;
-    expect(queue.underWay).toBe(0);
+    expect(queue.inFlight).toBe(0);
     expect(queue.states).toEqual(new Set(['completed', 'pending']));
   });
 
-  it('are both waited for by whoever waits for quiet', async () => {
+  it('delay whenIdle until both have answers', async () => {
     await queue.untilAhead();
-    let isQuiet = false;
-    const quiet = queue.engine.whenIdle().then(() => (isQuiet = true));
+    let isIdle = false;
+    const idle = queue.engine.whenIdle().then(() => (isIdle = true));
     for (const row of queue.table.rows.values()) {
       row.status = 'completed';
     }
     await queue.answer();
-    expect(isQuiet).toBe(false);
+    expect(isIdle).toBe(false);
     queue.openAll();
-    await quiet;
+    await idle;
   });
 
-  it('are told of in the log when the second one fails, and are sent again after a pause', async () => {
+  it('are logged when one fails, and sent again after a pause', async () => {
     await queue.untilAhead();
-    await queue.answer('refuse');
+    await queue.answer('fail');
     await queue.answer();
     await until(() => queue.errors.length > 0, { message: 'a line in the log' });
-    expect(queue.errors).toEqual(['claiming jobs: failed, retrying: refused by the test']);
+    expect(queue.errors).toEqual(['claiming jobs: failed, retrying: rejected by the test']);
     queue.openAll();
     await queue.engine.whenIdle();
     expect(queue.states).toEqual(new Set(['completed']));

@@ -2,22 +2,22 @@ import type { JobContext } from '../../lib/core/job-handler.js';
 import { JobsEngine } from '../../lib/engine/jobs-engine.js';
 import { altered } from '../support/altered-store.js';
 import { VirtualClock } from '../support/unit/virtual-clock.js';
-import { shortLine, SimulatedStore } from './world/simulated-store.js';
+import { instantConnection, SimulatedStore } from './world/simulated-store.js';
 import { SimulatedTable } from './world/simulated-table.js';
 
 const SLOTS = 10;
 const WARM_UP_MS = 3_000;
 
 interface Seen {
-  /** Of the time of all slots, what handlers had. */
+  /** The share of the time of all slots in which handlers ran. */
   readonly used: number;
-  /** How long a job that was claimed waited for a slot, at the most. */
+  /** The longest time between a claim and the start of a handler. */
   readonly waitedMs: number;
-  /** Jobs that were claimed and given back. */
-  readonly givenBack: number;
+  /** Jobs that were claimed and released. */
+  readonly released: number;
 }
 
-/** A process that has other things to do whenever it might wait. */
+/** The clock of a process that is never idle. */
 class BusyClock extends VirtualClock {
   idleMs(): number {
     return 0;
@@ -29,9 +29,9 @@ interface Circumstances {
   readonly measuredMs?: number;
 }
 
-/** A process with more work than it can do, and a database from which each answer takes so long. */
+/** Runs a worker with a backlog, on a database with a latency of `latencyMs`. */
 async function work(
-  wayMs: number,
+  latencyMs: number,
   handlerMs: number,
   { clock = new VirtualClock(), measuredMs = 3_000 }: Circumstances = {},
 ): Promise<Seen> {
@@ -39,21 +39,21 @@ async function work(
   const sleep = (ms: number): Promise<void> => new Promise((resolve) => clock.schedule(ms, resolve));
   const claimedAtMs = new Map<string, number>();
   const store = new SimulatedStore(table, {
-    ...shortLine,
+    ...instantConnection,
     ask: async (verb, ask) => {
-      await sleep(wayMs / 2);
+      await sleep(latencyMs / 2);
       const answer = ask();
-      await sleep(wayMs / 2);
+      await sleep(latencyMs / 2);
       if (verb === 'claim') (answer as { id: string }[]).forEach(({ id }) => claimedAtMs.set(id, clock.now()));
       return answer;
     },
   });
-  // As PostgreSQL has it: another claim is sent behind one that is under way when it may bring so many.
+  // Like PostgreSQL: a second claim is sent when it may return at least 250 jobs.
   const capabilities = { ...store.capabilities, pipelined: { atOnce: 2, jobsMin: 250 } };
   const engine = new JobsEngine({ store: altered(store, { capabilities }), clock, concurrency: SLOTS });
   const isMeasured = (): boolean => clock.now() >= WARM_UP_MS;
-  let [usedMs, waitedMs, givenBack] = [0, 0, 0];
-  engine.events.subscribe(({ type }) => (givenBack += Number(type === 'snoozed')));
+  let [usedMs, waitedMs, released] = [0, 0, 0];
+  engine.events.subscribe(({ type }) => (released += Number(type === 'snoozed')));
   engine.register('work', async ({ id }: JobContext) => {
     if (isMeasured()) {
       waitedMs = Math.max(waitedMs, clock.now() - claimedAtMs.get(id)!);
@@ -68,7 +68,7 @@ async function work(
   await clock.advance(WARM_UP_MS);
   await Promise.all([enqueued, started]);
   await clock.advance(measuredMs);
-  const seen = { used: usedMs / (SLOTS * measuredMs), waitedMs, givenBack };
+  const seen = { used: usedMs / (SLOTS * measuredMs), waitedMs, released };
   await clock.advanceUntil(engine.close());
   return seen;
 }
@@ -81,13 +81,16 @@ describe('a process far from its database', () => {
     [100, 50],
     [20, 39],
     [100, 120],
-  ])('%d ms: has quick jobs of %d ms here when a slot becomes free', async (wayMs, handlerMs) => {
-    const { used, waitedMs } = await work(wayMs, handlerMs);
-    expect(used).toBeGreaterThan(0.9);
-    expect(waitedMs).toBeLessThanOrEqual(Math.min(250, Math.max(50, 3 * wayMs)) + handlerMs);
-  });
+  ])(
+    'with a latency of %d ms has the next job of %d ms ready when a slot becomes free',
+    async (latencyMs, handlerMs) => {
+      const { used, waitedMs } = await work(latencyMs, handlerMs);
+      expect(used).toBeGreaterThan(0.9);
+      expect(waitedMs).toBeLessThanOrEqual(Math.min(250, Math.max(50, 3 * latencyMs)) + handlerMs);
+    },
+  );
 
-  it('takes no database for far that answers while it has other things to do', async () => {
+  it('does not treat the database as far while the process itself is busy', async () => {
     expect((await work(100, 60, { clock: new BusyClock() })).waitedMs).toBe(0);
   });
 
@@ -96,11 +99,11 @@ describe('a process far from its database', () => {
     [10, 60],
     [100, 180],
     [1_000, 300],
-  ])('%d ms: claims no slow ones of %d ms ahead of free slots', async (wayMs, handlerMs) => {
-    expect((await work(wayMs, handlerMs)).waitedMs).toBe(0);
+  ])('with a latency of %d ms claims no slow jobs of %d ms ahead of free slots', async (latencyMs, handlerMs) => {
+    expect((await work(latencyMs, handlerMs)).waitedMs).toBe(0);
   });
 
-  it('gives nothing back that it claimed ahead, however far the database is', async () => {
-    expect(await work(800, 10, { measuredMs: 10_000 })).toMatchObject({ givenBack: 0 });
+  it('releases no job that it claimed ahead from a very distant database', async () => {
+    expect(await work(800, 10, { measuredMs: 10_000 })).toMatchObject({ released: 0 });
   });
 });

@@ -1,15 +1,15 @@
-import { withoutStacks } from './without-stacks.js';
+import { disableStacks } from './disable-stacks.js';
 import type { Mutant } from './mutants.js';
 import { mutants } from './mutants.js';
 import { World } from './world/world.js';
 
 const WORLDS_MAX = 400;
-/** On a machine that is busy with other work. */
+/** On a busy machine. */
 const SEARCH_MAX_MS = 240_000;
 
-/** The first world in which a promise breaks that the mutant is meant to break; `undefined` when it gets away. */
-async function findOut({ breaks, from = 1, break: breakIt }: Mutant): Promise<number | undefined> {
-  const mend = breakIt();
+/** The seed of the first world that breaks a promise of the mutant; `undefined` when none does. */
+async function findBreakingSeed({ breaks, from = 1, break: breakIt }: Mutant): Promise<number | undefined> {
+  const restore = breakIt();
   try {
     for (let seed = from; seed < from + WORLDS_MAX; seed += 1) {
       const { violations } = await new World(seed).live();
@@ -19,17 +19,17 @@ async function findOut({ breaks, from = 1, break: breakIt }: Mutant): Promise<nu
     }
     return undefined;
   } finally {
-    mend();
+    restore();
   }
 }
 
-describe('a world finds out that', () => {
-  withoutStacks();
+describe('a world detects that', () => {
+  disableStacks();
 
-  it.each(mutants.map((mutant) => [mutant.wrong, mutant] as const))(
+  it.each(mutants.map((mutant) => [mutant.title, mutant] as const))(
     '%s',
     async (_wrong, mutant) => {
-      expect(await findOut(mutant)).toEqual(expect.any(Number));
+      expect(await findBreakingSeed(mutant)).toEqual(expect.any(Number));
     },
     SEARCH_MAX_MS,
   );

@@ -12,23 +12,23 @@ import { LaneScanner } from '../../lib/engine/claim/lane-scanner.js';
 import type { SettleAnswer } from '../../lib/engine/run/verdict.js';
 import { EngineLifecycle } from '../../lib/engine/lifecycle.js';
 import type { JobInsert } from '../../lib/store/store-records.js';
-import type { Promised } from './world/judge.js';
+import type { Promised } from './world/promise-checker.js';
 import { SimulatedTable } from './world/simulated-table.js';
 
-/** An engine, or a table, with one thing wrong in it. */
+/** An engine or a table with one defect. */
 export interface Mutant {
-  readonly wrong: string;
-  /** The promises it breaks; to break another is not to be found out. */
+  readonly title: string;
+  /** The promises that it breaks. Breaking only others does not count. */
   readonly breaks: readonly Promised[];
-  /** The world to begin with, for one that few worlds show. Default 1. */
+  /** The first seed, for a defect that few worlds show. Default 1. */
   readonly from?: number;
-  /** Breaks it; answers what mends it again. */
+  /** Adds the defect. Returns a function that removes it. */
   readonly break: () => () => void;
 }
 
 type Method = (...args: never[]) => unknown;
 
-/** Puts another method in the place of one, which may call it. */
+/** Replaces a method. The new one may call the original. */
 function replace<This extends object>(
   prototype: This,
   name: string,
@@ -43,7 +43,7 @@ function replace<This extends object>(
   return () => (methods[name] = original);
 }
 
-/** What of the attempts of a process is nobody else's. */
+/** Private members of the runner. */
 interface Insides {
   readonly buffer: ClaimBuffer;
   readonly options: { readonly clock: Clock };
@@ -55,7 +55,7 @@ const heartbeatOf = (lifecycle: EngineLifecycle): Heartbeat =>
 
 export const mutants: readonly Mutant[] = [
   {
-    wrong: 'the settler drops an outcome after an error',
+    title: 'the completer drops an outcome after an error',
     breaks: ['outcome', 'lease'],
     break: () =>
       replace(Completer.prototype, 'askLater', () => (_settler, { done }: { done: (answer: SettleAnswer) => void }) => {
@@ -63,7 +63,7 @@ export const mutants: readonly Mutant[] = [
       }),
   },
   {
-    wrong: 'the heartbeat forgets jobs that had to wait for a slot',
+    title: 'the heartbeat does not renew jobs that wait for a slot',
     breaks: ['lease'],
     from: 51,
     break: () =>
@@ -73,7 +73,7 @@ export const mutants: readonly Mutant[] = [
       }),
   },
   {
-    wrong: 'the heartbeat ends when the process is told to stop',
+    title: 'the heartbeat stops when the shutdown starts',
     breaks: ['lease'],
     break: () =>
       replace(EngineLifecycle.prototype, 'stopAll', (stopAll) => async (lifecycle) => {
@@ -82,7 +82,7 @@ export const mutants: readonly Mutant[] = [
       }),
   },
   {
-    wrong: 'the dispatcher claims one job of a topic too many',
+    title: 'the dispatcher claims one job too many of a topic',
     breaks: ['slots'],
     break: () =>
       replace(
@@ -96,13 +96,13 @@ export const mutants: readonly Mutant[] = [
       ),
   },
   {
-    wrong: 'what a claim under way may bring is not counted by the next one',
+    title: 'a claim does not count the jobs of claims in flight',
     breaks: ['slots'],
     from: 1_101,
     break: () => replace(ClaimCapacity.prototype, 'reserved', () => () => 0),
   },
   {
-    wrong: 'a handler begins whether a slot is free or not',
+    title: 'a handler starts without a free slot',
     breaks: ['slots'],
     break: () =>
       replace(JobRunner.prototype, 'startNext', () => (attempts) => {
@@ -111,7 +111,7 @@ export const mutants: readonly Mutant[] = [
       }),
   },
   {
-    wrong: 'the dispatcher goes on with a claim that is under way when it is told to stop',
+    title: 'the dispatcher runs the jobs of a claim that ends after the shutdown started',
     breaks: ['shutdown'],
     break: () =>
       replace(
@@ -122,7 +122,7 @@ export const mutants: readonly Mutant[] = [
       ),
   },
   {
-    wrong: 'the dispatcher trusts in hints and looks for nothing without',
+    title: 'the dispatcher scans only after notifications',
     breaks: ['pickup', 'stuck'],
     break: () =>
       replace(
@@ -132,12 +132,12 @@ export const mutants: readonly Mutant[] = [
       ),
   },
   {
-    wrong: 'nobody rescues',
+    title: 'no process rescues jobs',
     breaks: ['stuck'],
     break: () => replace(Rescuer.prototype, 'start', () => () => undefined),
   },
   {
-    wrong: 'a handler is called at its last chance before the table knows that it begins',
+    title: 'the handler of a last attempt starts before the attempt is marked as started',
     breaks: ['unrun'],
     break: () =>
       replace(StartMarker.prototype, 'note', () => (beginnings, attempt: Attempt) => {
@@ -145,17 +145,17 @@ export const mutants: readonly Mutant[] = [
       }),
   },
   {
-    wrong: 'a rescue takes what never began for failed',
+    title: 'a rescue fails attempts that never started',
     breaks: ['unrun'],
     break: () => replace(SimulatedTable.prototype, 'isUnbegun', () => () => false),
   },
   {
-    wrong: 'a handler is not told that its lease is lost',
-    breaks: ['told'],
+    title: 'a handler is not aborted when its lease is lost',
+    breaks: ['abort'],
     break: () => replace(Attempt.prototype, 'loseLease', () => () => undefined),
   },
   {
-    wrong: 'an outcome is told before it is committed',
+    title: 'an event is emitted before its outcome is committed',
     breaks: ['event'],
     break: () =>
       replace(Completer.prototype, 'settle', (settle) => (settler, ...args: Parameters<Completer['settle']>) => {
@@ -166,7 +166,7 @@ export const mutants: readonly Mutant[] = [
       }),
   },
   {
-    wrong: 'an enqueue is acknowledged before it is committed',
+    title: 'enqueue resolves before the job is committed',
     breaks: ['lost'],
     break: () =>
       replace(Enqueuer.prototype, 'insert', (insert) => (enqueuer, rows: readonly JobInsert[]) => {
@@ -176,18 +176,18 @@ export const mutants: readonly Mutant[] = [
       }),
   },
   {
-    wrong: 'an enqueue is repeated though its job may have run and be gone',
+    title: 'an insert is repeated although its job may have run and been deleted',
     breaks: ['double'],
     from: 701,
     break: () => replace(Enqueuer.prototype, 'isRepeatable', () => () => true),
   },
   {
-    wrong: 'a rescue takes jobs whose lease has not ended',
+    title: 'a rescue takes jobs whose lease has not expired',
     breaks: ['lease'],
     break: () => replace(SimulatedTable.prototype, 'isExpired', () => () => true),
   },
   {
-    wrong: 'the fence asks for the job and not for the attempt',
+    title: 'the fence checks the job but not the attempt',
     breaks: ['fence'],
     break: () =>
       replace(SimulatedTable.prototype, 'owned', () => (table, { id }: { id: string }) => {

@@ -1,6 +1,6 @@
 import { LAST, POLL_MS, REFUSED, ScanQueue } from './scan-queue.js';
 
-describe('scans', () => {
+describe('a scan', () => {
   let queue: ScanQueue;
 
   beforeEach(async () => {
@@ -9,7 +9,7 @@ describe('scans', () => {
 
   afterEach(() => queue.close());
 
-  it('are answered before the first claim, which begins with what is most urgent', async () => {
+  it('ends before the first claim, so that this serves the most urgent lane', async () => {
     await queue.engine.stop();
     for (const priority of [0, -5]) {
       for (let n = 0; n < 20; n += 1) await queue.producer.enqueue('slow', priority, { priority });
@@ -20,11 +20,11 @@ describe('scans', () => {
     expect(queue.done.slice(0, 20)).toEqual(Array.from({ length: 20 }, () => -5));
   });
 
-  it('say nothing at first of what may be claimed when it is told to stop before their answer', async () => {
+  it('causes no claim when the engine stops before its answer', async () => {
     await queue.engine.stop();
     await queue.producer.enqueue('work', 1);
     queue.claims = 0;
-    const answer = queue.shut('scan');
+    const answer = queue.hold('scan');
     await queue.engine.start();
     await queue.settle();
     const stopped = queue.engine.stop();
@@ -33,8 +33,8 @@ describe('scans', () => {
     expect(queue).toMatchObject({ claims: 0, done: [] });
   });
 
-  it('keep nobody waiting when it is told to start while it runs', async () => {
-    queue.shut('scan');
+  it('delays no job when start is called while the engine runs', async () => {
+    queue.hold('scan');
     await queue.engine.enqueue('work', 1);
     await queue.settle();
     await queue.engine.start();
@@ -43,7 +43,7 @@ describe('scans', () => {
     expect(queue.done).toEqual([1, 2]);
   });
 
-  it('are made once after a job that comes alone', async () => {
+  it('runs once after a single job', async () => {
     for (let n = 1; n <= 3; n += 1) {
       await queue.advance(10_000);
       await queue.engine.enqueue('work', n);
@@ -52,7 +52,7 @@ describe('scans', () => {
     }
   });
 
-  it('are made after each claim: they say when the next job is due', async () => {
+  it('runs after each claim and finds when the next job is due', async () => {
     await queue.engine.enqueue('work', 1, { delay: 1_000 });
     await queue.engine.enqueue('work', 2, { delay: 2_000 });
     await queue.advance(1_000);
@@ -61,7 +61,7 @@ describe('scans', () => {
     expect(queue.done).toEqual([1, 2]);
   });
 
-  it('are made again when a job goes on waiting', async () => {
+  it('runs again when a job returns to waiting', async () => {
     const starts: number[] = [];
     const fail = (): never => {
       starts.push(queue.clock.now());
@@ -73,14 +73,14 @@ describe('scans', () => {
     expect(starts).toHaveLength(2);
   });
 
-  it('find a lane that is not known, from which is claimed at once', async () => {
+  it('finds an unknown lane, which is claimed at once', async () => {
     await queue.producer.enqueue('work', 1, { priority: 7 });
     await queue.settle();
     expect(queue.done).toEqual([1]);
   });
 
-  it('find the lanes behind those that they find', async () => {
-    queue.isDeaf = true;
+  it('finds all unknown lanes of a topic', async () => {
+    queue.missesNotifications = true;
     await queue.producer.enqueue('work', 1, { priority: 5, delay: 3_600_000 });
     await queue.producer.enqueue('work', 2, { priority: 7 });
     // One poll comes in this time.
@@ -88,10 +88,10 @@ describe('scans', () => {
     expect(queue.done).toEqual([2]);
   });
 
-  it('find within the poll interval what nobody has told of, however the dice fall', async () => {
-    queue.isDeaf = true;
+  it('finds unannounced jobs within the poll interval, with any jitter', async () => {
+    queue.missesNotifications = true;
     queue.random = () => 0.999;
-    // The first one was set before the test said how.
+    // The first poll was scheduled before the test set the random number.
     for (let polls = 0; polls < 2; polls += 1) {
       queue.scans = 0;
       while (queue.scans === 0) await queue.advance(100);
@@ -101,7 +101,7 @@ describe('scans', () => {
     expect(queue.done).toEqual([1]);
   });
 
-  it('are made less and less often while somebody holds a due job locked', async () => {
+  it('is repeated less and less often while a due job is locked', async () => {
     queue.isLocked = true;
     for (const [job, done] of [[1], [1, 2]].entries()) {
       await queue.engine.enqueue('work', job + 1);
@@ -120,7 +120,7 @@ describe('scans', () => {
     }
   });
 
-  it('keep no job waiting that is due while somebody holds another locked', async () => {
+  it('delays no other job while one is locked', async () => {
     const starts: number[] = [];
     queue.engine.register('timed', () => void starts.push(queue.clock.now()));
     queue.isLocked = 'work';
@@ -135,20 +135,20 @@ describe('scans', () => {
     expect(starts.map((at, index) => at - dueAt[index]!)).toEqual([0, 0, 0, 0, 0]);
   });
 
-  describe('that are not answered yet', () => {
-    it('keep nobody waiting who is announced meanwhile', async () => {
-      const answer = queue.shut('scan');
+  describe('in flight', () => {
+    it('does not delay jobs that are announced meanwhile', async () => {
+      const answer = queue.hold('scan');
       await queue.engine.enqueue('chain', 1);
       await queue.settle();
       expect(queue).toMatchObject({ scans: 1, done: { length: LAST } });
       answer();
       await queue.advance(10_000);
-      // What the first one may not have seen.
+      // The second scan finds what the first one may have missed.
       expect(queue.scans).toBe(2);
     });
 
-    it('keep nobody waiting who is announced right after the answer of a claim', async () => {
-      queue.shut('scan');
+    it('does not delay jobs that are announced right after the answer of a claim', async () => {
+      queue.hold('scan');
       const wake = (): void => queue.engine['dispatcher'].wake('work', 0, new Date(0));
       for (let ticks = 0; ticks < 40; ticks += 1) {
         const { id } = await queue.producer.enqueue('work', ticks, { delay: 3_600_000 });
@@ -164,15 +164,15 @@ describe('scans', () => {
       }
     });
 
-    it('are waited for by a stop, and so are looks below the bounds of claims that follow from them', async () => {
+    it('delays stop, and so does a background scan that follows it', async () => {
       queue.tookMs = 100;
       for (let n = 1; n <= 5; n += 1) {
         await queue.engine.enqueue('work', n);
         await queue.advance(5_000);
       }
-      const answerScan = queue.shut('scan');
+      const answerScan = queue.hold('scan');
       await queue.advance(POLL_MS);
-      const answerClaim = queue.shut('claim');
+      const answerClaim = queue.hold('claim');
       await queue.engine.enqueue('work', 6);
       await queue.settle();
       let isStopped = false;
@@ -181,19 +181,19 @@ describe('scans', () => {
       await queue.settle();
       expect(isStopped).toBe(false);
       queue.scans = 0;
-      const answerLook = queue.shut('scan');
+      const answerBackgroundScan = queue.hold('scan');
       answerScan();
       await queue.settle();
       expect(queue.scans).toBe(1);
       expect(isStopped).toBe(false);
-      answerLook();
+      answerBackgroundScan();
       await stopped;
       expect(queue.scans).toBe(1);
     });
 
-    it('say nothing of what comes after a stop and before the next start', async () => {
-      queue.isDeaf = true;
-      const answer = queue.shut('scan');
+    it('does not hide jobs from between a stop and the next start', async () => {
+      queue.missesNotifications = true;
+      const answer = queue.hold('scan');
       await queue.engine.enqueue('work', 1);
       await queue.settle();
       queue.engine.stopClaiming();
@@ -211,18 +211,18 @@ describe('scans', () => {
       await queue.advance(1_000);
     });
 
-    it('find a more urgent lane that is not known, though there is no free slot', async () => {
+    it('finds a more urgent unknown lane although no slot is free', async () => {
       await queue.producer.enqueue('slow', 'urgent', { priority: -5 });
       await queue.advance(1_000);
       expect(queue.done).toContain('urgent');
     });
 
-    it('are made no more often than every 50 ms, and once a second without hints', async () => {
-      queue.isDeaf = true;
+    it('runs at most every 50 ms, and once a second without notifications', async () => {
+      queue.missesNotifications = true;
       queue.scans = 0;
       await queue.advance(2_000);
       expect(queue.scans).toBeLessThanOrEqual(2);
-      queue.isDeaf = false;
+      queue.missesNotifications = false;
       queue.scans = 0;
       for (let n = 1; n <= 100; n += 1) {
         await queue.producer.enqueue('slow', n);
@@ -232,64 +232,64 @@ describe('scans', () => {
       expect(queue.scans).toBeLessThanOrEqual(20);
     });
 
-    it('are made without any hint too', async () => {
-      queue.isDeaf = true;
+    it('runs without notifications too', async () => {
+      queue.missesNotifications = true;
       await queue.producer.enqueue('slow', 'urgent', { priority: -5 });
       await queue.advance(2_000);
       expect(queue.done).toContain('urgent');
     });
   });
 
-  describe('for whoever waits for quiet', () => {
-    let isQuiet: boolean;
-    let quiet: Promise<unknown>;
+  describe('for whenIdle', () => {
+    let isIdle: boolean;
+    let idle: Promise<unknown>;
 
-    const waitForQuiet = (): void => {
-      isQuiet = false;
-      quiet = queue.engine.whenIdle().then(() => (isQuiet = true));
+    const waitUntilIdle = (): void => {
+      isIdle = false;
+      idle = queue.engine.whenIdle().then(() => (isIdle = true));
     };
 
-    it('are answered first', async () => {
-      const answer = queue.shut('scan');
+    it('ends before whenIdle resolves', async () => {
+      const answer = queue.hold('scan');
       await queue.engine.enqueue('chain', 1);
-      waitForQuiet();
+      waitUntilIdle();
       await queue.settle();
       expect(queue.done).toHaveLength(LAST);
-      expect(isQuiet).toBe(false);
+      expect(isIdle).toBe(false);
       answer();
-      await quiet;
+      await idle;
     });
 
-    it('are made at once when the last job is done, and find what nobody announced', async () => {
-      queue.isDeaf = true;
+    it('runs at once after the last job and finds unannounced jobs', async () => {
+      queue.missesNotifications = true;
       await queue.engine.enqueue('slow', 1);
-      waitForQuiet();
+      waitUntilIdle();
       await queue.advance(50);
       await queue.producer.enqueue('work', 'later', { priority: 5, delay: 3_600_000 });
       await queue.producer.enqueue('work', 2, { priority: 7 });
       await queue.advance(49);
-      expect(isQuiet).toBe(false);
+      expect(isIdle).toBe(false);
       await queue.advance(1);
-      await quiet;
+      await idle;
       expect(queue.done).toEqual([1, 2]);
     });
 
-    it('are made again soon when one of them was refused', async () => {
+    it('is repeated soon after a failure', async () => {
       await queue.engine.enqueue('slow', 1);
-      waitForQuiet();
+      waitUntilIdle();
       await queue.advance(50);
-      const settle = queue.shut('settle');
+      const settle = queue.hold('settle');
       await queue.advance(60);
-      queue.isRefusing = true;
+      queue.rejectsScans = true;
       settle();
       await queue.settle();
       expect(queue.errors).toEqual([REFUSED]);
-      queue.isRefusing = false;
+      queue.rejectsScans = false;
       await queue.advance(1_000);
-      expect(isQuiet).toBe(true);
+      expect(isIdle).toBe(true);
     });
 
-    it('say nothing of a retry that came after they were sent', async () => {
+    it('does not hide a retry that was written after it was sent', async () => {
       let attempts = 0;
       let fail!: (error: Error) => void;
       const work = (): Promise<void> | void => {
@@ -299,13 +299,13 @@ describe('scans', () => {
       queue.engine.register('flaky', work, { backoff: { type: 'fixed', delay: 0 } });
       await queue.engine.enqueue('flaky', 1);
       await queue.settle();
-      const answer = queue.shut('scan');
-      waitForQuiet();
+      const answer = queue.hold('scan');
+      waitUntilIdle();
       await queue.settle();
       fail(new Error('for the test'));
       await queue.settle();
       answer();
-      await quiet;
+      await idle;
       expect(attempts).toBe(2);
     });
   });

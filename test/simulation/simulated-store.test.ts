@@ -5,14 +5,14 @@ import { RealQueue } from '../conformance/model/queue-command.js';
 import { QueueModel } from '../conformance/model/queue-model.js';
 import type { StoreUnderTest } from '../conformance/model/store-under-test.js';
 import { ROLLED_BACK } from '../conformance/model/store-under-test.js';
-import { shortLine, SimulatedStore } from './world/simulated-store.js';
+import { instantConnection, SimulatedStore } from './world/simulated-store.js';
 import { SimulatedTable } from './world/simulated-table.js';
 
 const SEQUENCES = 1_000;
 
 function simulatedStore(): StoreUnderTest {
   const table = new SimulatedTable({ now: () => Date.now() });
-  const store = new SimulatedStore(table, shortLine);
+  const store = new SimulatedStore(table, instantConnection);
   const row = (id: string): Job => table.rows.get(id)!;
   return {
     store,
@@ -33,8 +33,8 @@ function simulatedStore(): StoreUnderTest {
   };
 }
 
-describe('the store of the simulation', () => {
-  it('goes the way of the same model as the stores of real databases', async () => {
+describe('the simulated store', () => {
+  it('behaves like the model that the real stores are tested with', async () => {
     const sequence = fc.asyncProperty(anyCommands, (steps) =>
       fc.asyncModelRun(() => ({ model: new QueueModel(), real: new RealQueue(simulatedStore()) }), steps),
     );

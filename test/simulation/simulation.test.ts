@@ -1,15 +1,15 @@
-import { withoutStacks } from './without-stacks.js';
-import type { Verdict } from './world/world.js';
+import { disableStacks } from './disable-stacks.js';
+import type { WorldResult } from './world/world.js';
 import { World } from './world/world.js';
 
 const SEEDS = Number(process.env.JOBS_SIMULATION_SEEDS ?? 1_000);
-/** A world that broke a promise is seen again with its seed here, and 1 as the number of seeds. */
+/** To repeat one world, set its seed here and the number of seeds to 1. */
 const FIRST_SEED = Number(process.env.JOBS_SIMULATION_SEED ?? 1);
 const BATCH = 50;
-/** On a machine that is busy with other work. */
+/** On a busy machine. */
 const WORLD_MAX_MS = 2_000;
 
-/** First and last seeds. */
+/** The first and last seed of each batch. */
 function batches(): [number, number][] {
   const count = Math.ceil(SEEDS / BATCH);
   return Array.from({ length: count }, (_, index) => {
@@ -18,19 +18,19 @@ function batches(): [number, number][] {
   });
 }
 
-describe('engines in virtual time', () => {
-  /** In how many worlds something happened. */
+describe('the engines of a simulated world', () => {
+  /** The number of worlds with each statement or fault. */
   const worldsWith = new Map<string, number>();
 
-  withoutStacks();
+  disableStacks();
 
   it.each(batches())(
-    'keep every promise in the worlds of the seeds %i to %i',
+    'keep every promise with seeds %i to %i',
     async (first, last) => {
-      const broken: Pick<Verdict, 'seed' | 'violations'>[] = [];
+      const broken: Pick<WorldResult, 'seed' | 'violations'>[] = [];
       for (let seed = first; seed <= last; seed += 1) {
-        const { violations, deeds } = await new World(seed).live();
-        deeds.forEach((deed) => worldsWith.set(deed, (worldsWith.get(deed) ?? 0) + 1));
+        const { violations, actions } = await new World(seed).live();
+        actions.forEach((action) => worldsWith.set(action, (worldsWith.get(action) ?? 0) + 1));
         if (violations.length > 0) broken.push({ seed, violations });
       }
       expect(broken).toEqual([]);
@@ -38,19 +38,19 @@ describe('engines in virtual time', () => {
     BATCH * WORLD_MAX_MS,
   );
 
-  it('go the same way for the same seed, and another for another', async () => {
+  it('behave the same for the same seed, and differently for another', async () => {
     const [one, again, other] = [await new World(7).live(), await new World(7).live(), await new World(8).live()];
     expect(again.ledger).toEqual(one.ledger);
     expect(other.ledger).not.toEqual(one.ledger);
   });
 
-  it('were struck by what they are meant to survive, and did everything that jobs may do', () => {
+  it('met every fault, and executed every transition of a job', () => {
     const kinds = ['completed', 'retry', 'failed', 'snooze', 'release', 'cancelled'].map((kind) => `settle ${kind}`);
     const verbs = ['insert', 'claim', 'renew', 'rescue', 'requeue', 'promote', 'cancel', 'delete', 'discard'];
     const faults = ['pause', 'outage', 'crash', 'restart', 'clock', 'refused', 'answer lost', 'hint lost', 'aborted'];
-    // A few worlds prove nothing here.
+    // A few worlds cannot show everything.
     const worldsMin = SEEDS < 100 ? 0 : SEEDS * 0.03;
-    const rare = [...kinds, ...verbs, ...faults].filter((deed) => (worldsWith.get(deed) ?? 0) < worldsMin);
+    const rare = [...kinds, ...verbs, ...faults].filter((action) => (worldsWith.get(action) ?? 0) < worldsMin);
     expect(rare).toEqual([]);
   });
 });

@@ -1,10 +1,10 @@
 import { QueueUnavailableError } from '../../../lib/core/errors.js';
 import type { Dice } from '../../chaos/dice.js';
-import type { Agenda, Machine } from './agenda.js';
-import type { Climate } from './plan.js';
-import type { Line } from './simulated-store.js';
+import type { EventQueue, Machine } from './event-queue.js';
+import type { FaultRates } from './plan.js';
+import type { Connection } from './simulated-store.js';
 
-/** What becomes of one statement. */
+/** What happens to one statement. */
 interface Fate {
   readonly thereMs: number;
   readonly backMs: number;
@@ -17,35 +17,35 @@ const COSTLY_MS = [6, 40] as const;
 const STALL_MS = [100, 2_500] as const;
 const HINT_MS = [0, 20] as const;
 
-/** The lines of all processes to the table, and the hints between them. */
+/** The connections of all processes to the table, and the notifications between them. */
 export class Network {
-  /** From now on nothing bad happens on it, but that hints get lost. */
+  /** While true, the only faults are lost notifications. */
   isCalm = false;
-  /** Whose statement the table works on. */
+  /** The process whose statement the table executes. */
   actor: string | undefined;
   private readonly listeners = new Map<Machine, { jobs(topic?: string): void; cancel(): void }>();
   private readonly outageEndsMs = new Map<string, number>();
 
   constructor(
-    private readonly agenda: Agenda,
+    private readonly events: EventQueue,
     private readonly dice: Dice,
-    private readonly climate: Climate,
+    private readonly faultRates: FaultRates,
     private readonly isMild: boolean,
     private readonly onFault: (fault: 'refused' | 'answer lost' | 'hint lost') => void,
   ) {}
 
-  /** A process has no connection for so long. */
+  /** Cuts the connection of a process for `ms`. */
   cut(machine: Machine, ms: number): void {
-    this.outageEndsMs.set(machine.name, this.agenda.nowMs + ms);
+    this.outageEndsMs.set(machine.name, this.events.nowMs + ms);
   }
 
-  lineOf(machine: Machine): Line {
-    const { dice, climate } = this;
+  connectionOf(machine: Machine): Connection {
+    const { dice, faultRates } = this;
     return {
       worker: machine.name,
       ask: (verb, work) => this.send(machine, this.fateOf(machine, verb), work),
-      meetsLock: () => !this.isCalm && dice.chance(climate.locked),
-      tookMs: () => (dice.chance(climate.costly) ? dice.whole(...COSTLY_MS) : 0),
+      meetsLock: () => !this.isCalm && dice.chance(faultRates.locked),
+      tookMs: () => (dice.chance(faultRates.costly) ? dice.whole(...COSTLY_MS) : 0),
       announce: (topics) => this.announce(machine, topics),
       listen: (hints) => {
         this.listeners.set(machine, hints);
@@ -54,23 +54,23 @@ export class Network {
     };
   }
 
-  /** What was sent reaches the table, whatever becomes of its sender meanwhile. */
+  /** A sent statement reaches the table, even when its sender crashes. */
   private send<T>(machine: Machine, fate: Fate, work: () => T): Promise<T> {
     if (fate.isRefused || fate.isAnswerLost) {
       this.onFault(fate.isRefused ? 'refused' : 'answer lost');
     }
     return new Promise((resolve, reject) => {
-      this.agenda.after(fate.thereMs, () => {
-        const answer = fate.isRefused ? noAnswer(this.dice.chance(0.5)) : this.worked(machine, work);
+      this.events.after(fate.thereMs, () => {
+        const answer = fate.isRefused ? noAnswer(this.dice.chance(0.5)) : this.execute(machine, work);
         const isLost = fate.isAnswerLost || answer instanceof Error;
-        const heard = answer instanceof Error ? answer : noAnswer(true);
-        const arrive = isLost ? () => reject(heard) : () => resolve(answer);
-        this.agenda.after(fate.backMs, arrive, machine);
+        const received = answer instanceof Error ? answer : noAnswer(true);
+        const arrive = isLost ? () => reject(received) : () => resolve(answer);
+        this.events.after(fate.backMs, arrive, machine);
       });
     });
   }
 
-  private worked<T>(machine: Machine, work: () => T): T | Error {
+  private execute<T>(machine: Machine, work: () => T): T | Error {
     this.actor = machine.name;
     try {
       return work();
@@ -82,13 +82,13 @@ export class Network {
   }
 
   private fateOf(machine: Machine, verb: string): Fate {
-    const { dice, climate } = this;
+    const { dice, faultRates } = this;
     const thereMs = dice.next() * 3;
     const backMs = dice.next() * 3;
     if (this.isCalm) {
       return { thereMs, backMs, isRefused: false, isAnswerLost: false };
     }
-    if ((this.outageEndsMs.get(machine.name) ?? 0) > this.agenda.nowMs) {
+    if ((this.outageEndsMs.get(machine.name) ?? 0) > this.events.nowMs) {
       const stallMs = dice.chance(0.3) ? dice.whole(...STALL_MS) : 0;
       const isRefused = dice.chance(0.7);
       return {
@@ -98,14 +98,14 @@ export class Network {
         isAnswerLost: true,
       };
     }
-    // A claim whose answer is lost costs a lease.
+    // A claim with a lost answer costs a lease.
     const mayLose = !this.isMild || verb !== 'claim';
-    const isSlow = dice.chance(climate.slow);
+    const isSlow = dice.chance(faultRates.slow);
     return {
       thereMs: isSlow ? dice.whole(...SLOW_MS) : thereMs,
-      backMs: dice.chance(climate.slow) ? dice.whole(...SLOW_MS) : backMs,
-      isRefused: dice.chance(climate.refused),
-      isAnswerLost: mayLose && dice.chance(climate.answerLost),
+      backMs: dice.chance(faultRates.slow) ? dice.whole(...SLOW_MS) : backMs,
+      isRefused: dice.chance(faultRates.refused),
+      isAnswerLost: mayLose && dice.chance(faultRates.answerLost),
     };
   }
 
@@ -114,19 +114,19 @@ export class Network {
       if (machine === from) {
         continue;
       }
-      if (this.dice.chance(this.climate.hintLost)) {
+      if (this.dice.chance(this.faultRates.hintLost)) {
         this.onFault('hint lost');
         continue;
       }
-      const tell = (): void => {
+      const notify = (): void => {
         if (topics === 'cancel') hints.cancel();
         else hints.jobs(topics.length === 1 ? topics[0] : undefined);
       };
-      this.agenda.after(this.dice.whole(...HINT_MS), tell, machine);
+      this.events.after(this.dice.whole(...HINT_MS), notify, machine);
     }
   }
 }
 
 function noAnswer(isUncertain: boolean): QueueUnavailableError {
-  return new QueueUnavailableError('the line is cut', { isUncertain });
+  return new QueueUnavailableError('the connection is cut', { isUncertain });
 }

@@ -1,15 +1,14 @@
 import type { JobsOptions } from 'nestjs-jobs';
 import type { Dice } from '../../chaos/dice.js';
 
-/** How one run of a handler goes. */
-export interface Act {
+/** How one run of a handler behaves. */
+export interface HandlerBehaviour {
   readonly ms: number;
   readonly end: 'return' | 'throw' | 'unrecoverable' | 'snooze';
-  /** Whether it minds its signal. */
-  readonly isDeaf: boolean;
+  readonly ignoresSignal: boolean;
 }
 
-/** A job that somebody is going to enqueue. */
+/** A job to enqueue. */
 export interface PlannedJob {
   readonly serial: number;
   readonly topic: string;
@@ -18,11 +17,11 @@ export interface PlannedJob {
   readonly priority: number;
   readonly maxRetries: number;
   readonly uniqueKey: string | undefined;
-  /** One for each run; the last one for all that follow. */
-  readonly acts: readonly Act[];
+  /** One for each run; the last one also for all later runs. */
+  readonly behaviours: readonly HandlerBehaviour[];
 }
 
-/** Something that happens to the world at some moment. */
+/** A request of a user, or a fault. */
 export type Incident =
   | { readonly kind: 'cancel' | 'requeue' | 'promote' | 'delete'; readonly serial: number }
   | { readonly kind: 'pause'; readonly host: number; readonly ms: number }
@@ -30,20 +29,20 @@ export type Incident =
   | { readonly kind: 'crash' | 'restart'; readonly host: number; readonly backInMs: number }
   | { readonly kind: 'clock'; readonly ms: number };
 
-/** How often the line between processes and table misbehaves, as chances. */
-export interface Climate {
+/** The probabilities of faults between processes and the table. */
+export interface FaultRates {
   readonly refused: number;
   readonly answerLost: number;
   readonly slow: number;
   readonly hintLost: number;
   readonly locked: number;
-  /** Of looks into the indexes. */
+  /** Slow scans of the indexes. */
   readonly costly: number;
 }
 
-/** Everything about a world that is decided before it begins. */
+/** Everything about a world that is decided before it starts. */
 export interface Plan {
-  /** Nothing happens that may cost a lease: then none may be lost, and every outcome must arrive. */
+  /** No fault can cost a lease: so none may be lost, and every outcome must be recorded. */
   readonly isMild: boolean;
   readonly hosts: readonly JobsOptions[];
   /** How many jobs of a topic a process may run. */
@@ -52,19 +51,19 @@ export interface Plan {
   readonly pollMs: number;
   readonly shutdownMs: number;
   readonly isDiscarding: boolean;
-  readonly climate: Climate;
+  readonly faultRates: FaultRates;
   readonly jobs: readonly PlannedJob[];
   readonly incidents: readonly { readonly atMs: number; readonly what: Incident }[];
-  /** From then on nothing bad happens any more. */
+  /** No fault happens after this. */
   readonly calmAtMs: number;
 }
 
 const SPAN_MS = 6_000;
 export const TOPICS: readonly string[] = ['mail', 'sms', 'push'];
-const MILD: Climate = { refused: 0.02, answerLost: 0.02, slow: 0, hintLost: 0.3, locked: 0.02, costly: 0.3 };
-const ROUGH: Climate = { refused: 0.03, answerLost: 0.05, slow: 0.05, hintLost: 0.3, locked: 0.03, costly: 0.3 };
+const MILD: FaultRates = { refused: 0.02, answerLost: 0.02, slow: 0, hintLost: 0.3, locked: 0.02, costly: 0.3 };
+const ROUGH: FaultRates = { refused: 0.03, answerLost: 0.05, slow: 0.05, hintLost: 0.3, locked: 0.03, costly: 0.3 };
 
-export function planOf(dice: Dice): Plan {
+export function createPlan(dice: Dice): Plan {
   const isMild = dice.chance(0.35);
   const leaseMs = dice.pick([600, 1_000, 2_000]);
   const pollMs = dice.pick([50, 300, 1_000]);
@@ -83,7 +82,7 @@ export function planOf(dice: Dice): Plan {
   return {
     ...{ isMild, hosts, leaseMs, pollMs, shutdownMs, isDiscarding, jobs },
     topicLimits: { sms: dice.chance(0.5) ? dice.whole(1, 2) : undefined },
-    climate: isMild ? MILD : ROUGH,
+    faultRates: isMild ? MILD : ROUGH,
     incidents: [...requests(dice, jobs), ...(isMild ? restarts(dice, hosts) : faults(dice, hosts, leaseMs))],
     calmAtMs: SPAN_MS + 1,
   };
@@ -98,14 +97,14 @@ function plannedJobs(dice: Dice, leaseMs: number): PlannedJob[] {
     priority: dice.pick([0, 0, 0, -5, 7]),
     maxRetries: dice.whole(0, 3),
     uniqueKey: dice.chance(0.15) ? dice.pick(['a', 'b']) : undefined,
-    acts: [
-      ...Array.from({ length: dice.whole(0, 3) }, () => anyAct(dice, leaseMs)),
-      { ...anyAct(dice, leaseMs), end: dice.pick(['return', 'return', 'throw']) },
+    behaviours: [
+      ...Array.from({ length: dice.whole(0, 3) }, () => randomBehaviour(dice, leaseMs)),
+      { ...randomBehaviour(dice, leaseMs), end: dice.pick(['return', 'return', 'throw']) },
     ],
   }));
 }
 
-function anyAct(dice: Dice, leaseMs: number): Act {
+function randomBehaviour(dice: Dice, leaseMs: number): HandlerBehaviour {
   const ms = dice.pick([
     0,
     dice.whole(1, 20),
@@ -114,10 +113,10 @@ function anyAct(dice: Dice, leaseMs: number): Act {
     dice.whole(leaseMs, 4 * leaseMs),
   ]);
   const end = dice.pick(['return', 'return', 'return', 'throw', 'throw', 'unrecoverable', 'snooze'] as const);
-  return { ms, end, isDeaf: dice.chance(0.15) };
+  return { ms, end, ignoresSignal: dice.chance(0.15) };
 }
 
-/** What people ask for. */
+/** Requests of users. */
 function requests(dice: Dice, jobs: readonly PlannedJob[]): Plan['incidents'] {
   return Array.from({ length: dice.whole(0, 9) }, () => ({
     atMs: dice.whole(100, SPAN_MS),
@@ -128,7 +127,7 @@ function requests(dice: Dice, jobs: readonly PlannedJob[]): Plan['incidents'] {
   }));
 }
 
-/** Processes that are stopped as they should be, and started again. */
+/** Processes that shut down gracefully and start again. */
 function restarts(dice: Dice, hosts: readonly unknown[]): Plan['incidents'] {
   return Array.from({ length: dice.whole(0, 2) }, () => ({
     atMs: dice.whole(500, SPAN_MS),

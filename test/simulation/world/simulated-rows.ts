@@ -2,10 +2,10 @@ import type { Backoff } from '../../../lib/core/backoff.js';
 import type { Claim, Job } from '../../../lib/core/job.js';
 import type { Settled } from '../../../lib/store/store-records.js';
 
-/** A row of the table, with what only the store knows of it. */
+/** A row of the table, with the columns that a `Job` does not have. */
 export type Row = Job & { backoff: Backoff | null; unbegunAttempt: number | null };
 
-/** What of a row the table's ledger has. */
+/** The columns of a row that the ledger records. */
 export type Standing = Pick<Job, 'status' | 'attempt' | 'retries' | 'lockedBy' | 'lockedUntil'>;
 
 export function standing({ status, attempt, retries, lockedBy, lockedUntil }: Job): Standing {
@@ -22,12 +22,12 @@ export function claimOf(row: Row, nowMs: number): Claim {
   };
 }
 
-/** What the rescue leaves as the error of an attempt. */
+/** The error that a rescue records. */
 export function leaseLost(attempt: number | undefined): string {
   return `lease of attempt ${attempt} lost`;
 }
 
-/** @param moved the row, when the outcome has moved it. @param standing the row as it is now, if it is. */
+/** @param moved the row, when the outcome changed it. @param standing the current row, if it exists. */
 export function toSettled(moved: Row | null, standing: Row | undefined): Settled {
   const row = moved ?? standing;
   const isWaiting = row?.status === 'pending';

@@ -24,15 +24,15 @@ import type {
 import type { Row, Standing } from './simulated-rows.js';
 import { claimOf, leaseLost, toSettled, standing } from './simulated-rows.js';
 
-/** One statement's effect on one job, as the table's ledger has it. */
+/** The effect of one statement on one job. */
 export interface Move {
   readonly verb: TransitionVerb | 'settle' | 'discard';
   readonly id: string;
   /** Of the row before the move. */
   readonly before: Standing | null;
-  /** `null` when the row is gone. */
+  /** `null` after a deletion. */
   readonly after: Standing | null;
-  /** The attempt in whose name it was made, if any. */
+  /** The attempt that the statement names, if any. */
   readonly token: ClaimToken | null;
   readonly kind: string | null;
 }
@@ -43,10 +43,10 @@ export interface TableOptions {
   readonly onMove?: (move: Move) => void;
 }
 
-/** The table `_jobs` in plain code, with the verbs of a store. The model's commands hold it to the real ones. */
+/** The table `_jobs` in memory, with the verbs of a store. simulated-store.test.ts compares it with the model of the real stores. */
 export class SimulatedTable {
   readonly rows = new Map<string, Row>();
-  /** Since when each paused topic is. */
+  /** When each paused topic was paused. */
   readonly paused = new Map<string, Date>();
 
   constructor(private readonly options: TableOptions) {}
@@ -68,7 +68,7 @@ export class SimulatedTable {
     return row && Object.assign(new Job(), row);
   }
 
-  /** @param isFree whether nobody holds a row locked. */
+  /** @param isFree whether the rows of a topic are unlocked. */
   claim({ lanes, limit, worker, leaseMs }: ClaimRequest, isFree = (_topic: string): boolean => true): Claim[] {
     const now = this.options.now();
     const due = lanes.flatMap((lane) =>
@@ -114,7 +114,7 @@ export class SimulatedTable {
     return tokens.filter((token) => this.owned(token)?.cancelRequested).map(({ id, attempt }) => ({ id, attempt }));
   }
 
-  /** @param isSeen whether the statement sees a row as it is now; one that somebody changes at this moment it does not. */
+  /** @param isSeen whether the statement sees the row; it does not while another transaction changes it. */
   settle(
     settlements: readonly Settlement[],
     discardStatuses: readonly FinalStatus[],
@@ -228,7 +228,7 @@ export class SimulatedTable {
     return this.moveEach(ids, (row) => row.status !== 'processing' && this.remove('delete', row));
   }
 
-  /** The row, when this attempt owns it: the fence. */
+  /** The fence: the row, when this attempt owns it. */
   owned({ id, attempt }: ClaimToken): Row | undefined {
     const row = this.rows.get(id);
     return row?.attempt === attempt && row.status === 'processing' ? row : undefined;
@@ -240,7 +240,7 @@ export class SimulatedTable {
     return endMs >= fromMs && endMs < this.options.now();
   }
 
-  /** Whether it was claimed at its last chance, and is not known to have begun since. */
+  /** Whether a last attempt was claimed and is not marked as started. */
   isUnbegun({ attempt, unbegunAttempt }: Row): boolean {
     return unbegunAttempt === attempt;
   }
@@ -302,7 +302,7 @@ export class SimulatedTable {
     return row;
   }
 
-  /** Pending jobs of a lane, those that are due first in front. */
+  /** Pending jobs of a lane in the order of `runAt`. */
   private waiting({ topic, priority, lowerBound }: LaneStart): Row[] {
     const from = lowerBound === null ? -Infinity : Date.parse(lowerBound);
     const rows = [...this.rows.values()].filter(
@@ -322,7 +322,7 @@ export class SimulatedTable {
     return key === null ? undefined : [...this.rows.values()].find(holds);
   }
 
-  /** @param move whether it has moved the row, or who holds its key. */
+  /** @param move returns whether it changed the row, or the id of the job that holds its key. */
   private moveEach(ids: readonly string[], move: (row: Row) => boolean | string): ActionResult[] {
     return ids.map((id) => {
       const row = this.rows.get(id);

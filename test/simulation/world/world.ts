@@ -1,104 +1,104 @@
 import { JobNotFoundError, JobStateError, QueueUnavailableError } from 'nestjs-jobs';
 import { Dice } from '../../chaos/dice.js';
-import { Agenda, Machine } from './agenda.js';
+import { EventQueue, Machine } from './event-queue.js';
 import { Host } from './host.js';
-import type { Violation } from './judge.js';
-import { Judge } from './judge.js';
+import type { Violation } from './promise-checker.js';
+import { PromiseChecker } from './promise-checker.js';
 import { Network } from './network.js';
-import type { Act, Incident, Plan, PlannedJob } from './plan.js';
-import { planOf } from './plan.js';
+import type { HandlerBehaviour, Incident, Plan, PlannedJob } from './plan.js';
+import { createPlan } from './plan.js';
 import { SimulatedStore } from './simulated-store.js';
 import { SimulatedTable } from './simulated-table.js';
 
-/** What became of a world. */
-export interface Verdict {
+/** The result of a world. */
+export interface WorldResult {
   readonly seed: number;
   readonly violations: readonly Violation[];
   /** The same for the same seed. */
   readonly ledger: readonly string[];
-  /** Every kind of thing that was done, as often as it was: statements and faults. */
-  readonly deeds: readonly string[];
+  /** Every statement and every fault, by kind. */
+  readonly actions: readonly string[];
 }
 
 const EPOCH_MS = Date.UTC(2024, 0, 1);
-/** However unlucky the dice, everything has ended so long after the last fault. */
+/** Every job has ended this long after the last fault. */
 const END_MAX_MS = 240_000;
 const STOP_MAX_MS = 30_000;
-/** What a due job may wait beside the poll interval while a process has a slot for it. */
+/** How long a due job may wait, besides the poll interval, while a process has a free slot. */
 const PICKUP_MS = 1_400;
-const LOOK_EACH_MS = 200;
+const CHECK_EACH_MS = 200;
 
-/** Several engines on one table, in virtual time; everything that happens follows from a seed. */
+/** Several engines on one table, in virtual time. A seed decides everything that happens. */
 export class World {
   private readonly dice: Dice;
   private readonly plan: Plan;
-  private readonly agenda: Agenda;
+  private readonly events: EventQueue;
   private readonly network: Network;
   private readonly table: SimulatedTable;
-  private readonly judge: Judge;
+  private readonly checker: PromiseChecker;
   private readonly hosts: Host[] = [];
   private readonly machines: Machine[] = [];
   private readonly idOf = new Map<number, string>();
   private readonly runsOf = new Map<number, number>();
-  /** Processes that have stopped while the database answered. */
-  private readonly heard = new Set<string>();
+  /** Processes that stopped while the database was available. */
+  private readonly stoppedCleanly = new Set<string>();
   private clockOffMs = 0;
   private isFinal = false;
 
   constructor(private readonly seed: number) {
     this.dice = new Dice(seed);
-    this.plan = planOf(this.dice.of('plan'));
-    this.agenda = new Agenda(this.dice.of('agenda'));
-    const { climate, isMild } = this.plan;
-    this.network = new Network(this.agenda, this.dice.of('network'), climate, isMild, (fault) => {
-      this.judge.deeds.push(fault);
+    this.plan = createPlan(this.dice.of('plan'));
+    this.events = new EventQueue(this.dice.of('agenda'));
+    const { faultRates: faultRates, isMild } = this.plan;
+    this.network = new Network(this.events, this.dice.of('network'), faultRates, isMild, (fault) => {
+      this.checker.actions.push(fault);
     });
-    const databaseMs = (): number => Math.floor(EPOCH_MS + this.agenda.nowMs + this.clockOffMs);
+    const databaseMs = (): number => Math.floor(EPOCH_MS + this.events.nowMs + this.clockOffMs);
     this.table = new SimulatedTable({
       now: databaseMs,
       onMove: (move) => {
-        this.judge.noteMove(move);
-        if (move.verb === 'rescue') this.expectLoserToBeTold(move.id, move.before!.attempt);
+        this.checker.recordMove(move);
+        if (move.verb === 'rescue') this.expectAbort(move.id, move.before!.attempt);
       },
     });
-    this.judge = new Judge({
+    this.checker = new PromiseChecker({
       ...{ plan: this.plan, table: this.table, databaseMs },
-      nowMs: () => this.agenda.nowMs,
+      nowMs: () => this.events.nowMs,
       actor: () => this.network.actor,
     });
   }
 
-  /** Lets it run from the first job to the end of the last process. A rejection that nobody hears fails the test by itself. */
-  async live(): Promise<Verdict> {
-    const { judge, agenda, plan } = this;
+  /** Runs from the first job to the end of the last process. An unhandled rejection fails the test by itself. */
+  async live(): Promise<WorldResult> {
+    const { checker, events, plan } = this;
     this.prepare();
-    await agenda.run(() => false, plan.calmAtMs);
+    await events.run(() => false, plan.calmAtMs);
     this.calmDown();
-    if (!(await agenda.run(() => this.isOver, agenda.nowMs + END_MAX_MS))) {
-      judge.blame('stuck', this.unfinished);
+    if (!(await events.run(() => this.isOver, events.nowMs + END_MAX_MS))) {
+      checker.report('stuck', this.unfinished);
     }
     await this.stopAll();
-    judge.close(this.heard);
-    const { violations, ledger, deeds } = judge;
-    return { seed: this.seed, violations, ledger, deeds };
+    checker.checkEnd(this.stoppedCleanly);
+    const { violations, ledger, actions: actions } = checker;
+    return { seed: this.seed, violations, ledger, actions };
   }
 
   private prepare(): void {
-    const { plan, agenda } = this;
+    const { plan, events } = this;
     plan.hosts.forEach((_settings, index) => this.startHost(index));
-    plan.jobs.forEach((job) => agenda.after(job.atMs, () => this.enqueue(job)));
-    plan.incidents.forEach(({ atMs, what }) => agenda.after(atMs, () => this.strike(what)));
-    this.lookEachWhile();
+    plan.jobs.forEach((job) => events.after(job.atMs, () => this.enqueue(job)));
+    plan.incidents.forEach(({ atMs, what }) => events.after(atMs, () => this.strike(what)));
+    this.checkPickupRegularly();
   }
 
   private startHost(index: number): void {
-    const machine = new Machine(`${index}.${this.hosts.length}`, this.agenda);
+    const machine = new Machine(`${index}.${this.hosts.length}`, this.events);
     const dice = this.dice.of(machine.name);
     const host = new Host({
-      ...{ machine, dice, plan: this.plan, judge: this.judge },
+      ...{ machine, dice, plan: this.plan, checker: this.checker },
       settings: this.plan.hosts[index]!,
-      store: new SimulatedStore(this.table, this.network.lineOf(machine)),
-      nextAct: (serial) => this.nextAct(serial),
+      store: new SimulatedStore(this.table, this.network.connectionOf(machine)),
+      nextBehaviour: (serial) => this.nextBehaviour(serial),
     });
     this.machines.push(machine);
     this.hosts.push(host);
@@ -110,7 +110,7 @@ export class World {
     const options = { delay, priority, maxRetries, ...(uniqueKey && { uniqueKey }) };
     const answer = host?.engine.enqueue(topic, { serial }, options).then(({ id }) => {
       this.idOf.set(serial, id);
-      this.judge.noteAcknowledged(id);
+      this.checker.recordAcknowledged(id);
     });
     answer?.catch((error: unknown) => this.allow(error));
   }
@@ -118,7 +118,7 @@ export class World {
   private strike(what: Incident): void {
     switch (what.kind) {
       case 'clock':
-        this.judge.deeds.push(what.kind);
+        this.checker.actions.push(what.kind);
         this.clockOffMs += what.ms;
         return;
       case 'pause':
@@ -135,12 +135,12 @@ export class World {
   }
 
   private hit(what: Extract<Incident, { host: number }>): void {
-    const place = this.hosts.findLastIndex((host) => host.name.startsWith(`${what.host}.`));
-    const [host, machine] = [this.hosts[place]!, this.machines[place]!];
+    const index = this.hosts.findLastIndex((host) => host.name.startsWith(`${what.host}.`));
+    const [host, machine] = [this.hosts[index]!, this.machines[index]!];
     if (host.runsSinceMs === undefined) {
       return;
     }
-    this.judge.deeds.push(what.kind);
+    this.checker.actions.push(what.kind);
     switch (what.kind) {
       case 'pause':
         return machine.pause(what.ms);
@@ -148,17 +148,17 @@ export class World {
         return this.network.cut(machine, what.ms);
       case 'crash':
         host.crash();
-        this.agenda.after(what.backInMs, () => this.startHost(what.host));
+        this.events.after(what.backInMs, () => this.startHost(what.host));
         return;
       case 'restart':
         void host.stop().then(() => {
-          if (this.plan.isMild) this.heard.add(host.name);
-          this.agenda.after(what.backInMs, () => this.startHost(what.host));
+          if (this.plan.isMild) this.stoppedCleanly.add(host.name);
+          this.events.after(what.backInMs, () => this.startHost(what.host));
         });
     }
   }
 
-  /** No more faults; a process of each kind is there. */
+  /** Ends all faults and restarts the processes that crashed. */
   private calmDown(): void {
     this.network.isCalm = true;
     for (const index of this.plan.hosts.keys()) {
@@ -172,18 +172,18 @@ export class World {
     const running = this.hosts.filter(({ runsSinceMs }) => runsSinceMs !== undefined);
     let stopped = 0;
     for (const host of running) {
-      this.heard.add(host.name);
+      this.stoppedCleanly.add(host.name);
       void host.stop().then(() => (stopped += 1));
     }
-    if (!(await this.agenda.run(() => stopped === running.length, this.agenda.nowMs + STOP_MAX_MS))) {
-      this.judge.blame('shutdown', 'a process does not stop at all');
+    if (!(await this.events.run(() => stopped === running.length, this.events.nowMs + STOP_MAX_MS))) {
+      this.checker.report('shutdown', 'a process does not stop at all');
     }
-    // Whatever is still on its way arrives: deaf handlers, and statements of those that were stopped.
-    await this.agenda.run(() => false, this.agenda.nowMs + STOP_MAX_MS);
+    // Waits for handlers that ignore their signal and for statements in flight.
+    await this.events.run(() => false, this.events.nowMs + STOP_MAX_MS);
   }
 
   private get isOver(): boolean {
-    return this.unfinished === '' && this.judge.runs.every(({ end, host }) => end || this.isGone(host));
+    return this.unfinished === '' && this.checker.runs.every(({ end, host }) => end || this.isGone(host));
   }
 
   private get unfinished(): string {
@@ -200,34 +200,34 @@ export class World {
     return there.length > 0 ? this.dice.pick(there) : undefined;
   }
 
-  private nextAct(serial: number): Act {
-    const { acts } = this.plan.jobs[serial]!;
+  private nextBehaviour(serial: number): HandlerBehaviour {
+    const { behaviours } = this.plan.jobs[serial]!;
     const runs = this.runsOf.get(serial) ?? 0;
     this.runsOf.set(serial, runs + 1);
-    return acts[Math.min(runs, acts.length - 1)]!;
+    return behaviours[Math.min(runs, behaviours.length - 1)]!;
   }
 
-  private expectLoserToBeTold(id: string, attempt: number): void {
-    for (const run of this.judge.runs.filter((each) => each.id === id && each.attempt === attempt && !each.end)) {
-      this.hosts.find(({ name }) => name === run.host)!.expectToBeTold(run);
+  private expectAbort(id: string, attempt: number): void {
+    for (const run of this.checker.runs.filter((each) => each.id === id && each.attempt === attempt && !each.end)) {
+      this.hosts.find(({ name }) => name === run.host)!.expectAbort(run);
     }
   }
 
-  /** In a mild world every due job is picked up in time, hints or not. */
-  private lookEachWhile(): void {
+  /** In a mild world every due job is claimed in time, with or without notifications. */
+  private checkPickupRegularly(): void {
     if (this.plan.isMild && !this.isFinal) {
       const hosts = this.hosts.flatMap(({ name, runsSinceMs }) =>
-        runsSinceMs === undefined ? [] : [{ name, idleForMs: this.agenda.nowMs - runsSinceMs }],
+        runsSinceMs === undefined ? [] : [{ name, idleForMs: this.events.nowMs - runsSinceMs }],
       );
-      this.judge.lookForNeglected(hosts, this.plan.pollMs + PICKUP_MS);
-      this.agenda.after(LOOK_EACH_MS, () => this.lookEachWhile());
+      this.checker.checkPickup(hosts, this.plan.pollMs + PICKUP_MS);
+      this.events.after(CHECK_EACH_MS, () => this.checkPickupRegularly());
     }
   }
 
-  /** Requests may come too late, and the line may be cut; nothing else may be wrong with them. */
+  /** A request may come too late or find the connection cut. Any other error breaks a promise. */
   private allow(error: unknown): void {
     const isExpected =
       error instanceof QueueUnavailableError || error instanceof JobStateError || error instanceof JobNotFoundError;
-    if (!isExpected) this.judge.blame('refusal', String(error));
+    if (!isExpected) this.checker.report('refusal', String(error));
   }
 }

@@ -1,28 +1,28 @@
 import type { Clock, ScheduledWake } from '../../../lib/core/clock.js';
 import type { Dice } from '../../chaos/dice.js';
 
-/** Something that is going to happen. */
+/** A scheduled event. */
 interface Entry {
   atMs: number;
-  /** When it was meant to be; differs from `atMs` when its machine stood still then. */
+  /** When it was scheduled for; earlier than `atMs` when its machine was paused then. */
   readonly dueMs: number;
-  /** Which of two that are due at the same time comes first. */
+  /** Orders events of the same time. */
   readonly tie: number;
   readonly machine: Machine | undefined;
   happen: (() => void) | undefined;
 }
 
 /**
- * The only time of a simulated world: it goes on when nothing is left to do, straight to whatever comes next. What is due
- * at the same moment comes in an order that the dice decide.
+ * The time of a simulated world. It jumps to the next event when no promise is left to run. The dice order the events of
+ * the same moment.
  */
-export class Agenda {
+export class EventQueue {
   nowMs = 0;
   private readonly heap: Entry[] = [];
 
   constructor(private readonly dice: Dice) {}
 
-  /** Lets something happen in so many milliseconds; on a machine only while that runs. */
+  /** Schedules `happen` in `ms` milliseconds. An event of a machine happens only while the machine runs. */
   after(ms: number, happen: () => void, machine?: Machine): ScheduledWake {
     const atMs = this.nowMs + Math.max(0, ms);
     const entry: Entry = { atMs, dueMs: atMs, tie: this.dice.next(), machine, happen };
@@ -30,7 +30,7 @@ export class Agenda {
     return { cancel: () => (entry.happen = undefined) };
   }
 
-  /** Goes on until the world is done, or so much time has passed. Answers whether it is done. */
+  /** Runs events until `isDone` or `untilMs`. Returns whether it is done. */
   run(isDone: () => boolean, untilMs: number): Promise<boolean> {
     return new Promise((resolve, reject) => {
       const step = (): void => {
@@ -40,14 +40,14 @@ export class Agenda {
         } catch (error) {
           return reject(error instanceof Error ? error : new Error(String(error)));
         }
-        // Each turn of the event loop ends all promises that wait for no time.
+        // One turn of the event loop settles all promises that do not wait for time.
         setImmediate(step);
       };
       setImmediate(step);
     });
   }
 
-  /** Lets the next thing happen; `false` when there is none in time. */
+  /** Runs the next event; `false` when none is due until then. */
   private advance(untilMs: number): boolean {
     while (this.heap[0] && this.heap[0].atMs <= untilMs) {
       const entry = this.pop()!;
@@ -102,35 +102,35 @@ export class Agenda {
   }
 }
 
-/** After a pause, what was due comes in the order in which it was. */
+/** After a pause, events happen in the order in which they were due. */
 function comesBefore(a: Entry, b: Entry): boolean {
   return a.atMs !== b.atMs ? a.atMs < b.atMs : a.dueMs !== b.dueMs ? a.dueMs < b.dueMs : a.tie < b.tie;
 }
 
-/** What one process runs on: its clock goes on while it stands still, as that of a stopped process does. */
+/** The machine of one process. Its clock goes on during a pause, like that of a process stopped by SIGSTOP. */
 export class Machine implements Clock {
   isDead = false;
   resumesAtMs = 0;
 
   constructor(
     readonly name: string,
-    private readonly agenda: Agenda,
+    private readonly events: EventQueue,
   ) {}
 
   now(): number {
-    return this.agenda.nowMs;
+    return this.events.nowMs;
   }
 
   schedule(ms: number, wake: () => void): ScheduledWake {
-    return this.agenda.after(ms, wake, this);
+    return this.events.after(ms, wake, this);
   }
 
-  /** Nothing happens on it for so long; then all that was due does. */
+  /** Delays all events of the machine until the pause ends. */
   pause(ms: number): void {
-    this.resumesAtMs = Math.max(this.resumesAtMs, this.agenda.nowMs + ms);
+    this.resumesAtMs = Math.max(this.resumesAtMs, this.events.nowMs + ms);
   }
 
-  /** Nothing happens on it any more. What it has sent is on its way. */
+  /** Drops all events of the machine. Statements that it has sent still reach the table. */
   crash(): void {
     this.isDead = true;
   }
