@@ -170,7 +170,8 @@ describe.each(places)('the admin UI elsewhere, on $adapter', ({ kind, adapterKin
   });
 
   it('works when the prefix is not its own', async () => {
-    const app = await apps.listen({ before: (nest) => nest.setGlobalPrefix('v1', { exclude: ['admin/jobs'] }) });
+    const exclude = ['admin/jobs', 'admin/jobs/{*path}'];
+    const app = await apps.listen({ before: (nest) => nest.setGlobalPrefix('v1', { exclude }) });
     const ui = await pages.open(`${app.url}/admin/jobs/jobs`, { token: ADMIN_TOKEN });
     await ui.sees('No jobs yet');
   });
