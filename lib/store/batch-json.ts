@@ -4,11 +4,11 @@ import type { ClaimToken } from '../core/job.js';
 import type { Completion, JobInsert, ProgressEntry, Settlement, RollupEntry } from './store-records.js';
 
 /*
- * Sets as they travel into statements: one JSON array. JSON that is text already goes in as it is, instead of being
- * quoted here and parsed again there.
+ * Writes a set as the one JSON array that a statement takes. Members that are JSON text already are inserted as they are, which
+ * saves quoting and parsing them again.
  */
 
-/** A set cut into pieces that a statement can carry: `jsonb` takes 256 MiB at most, and memory is not free. */
+/** Cuts a set into pieces that fit into a statement: `jsonb` takes 256 MiB at most. */
 export function splitIntoPieces(jobs: readonly JobInsert[]): JobInsert[][] {
   const pieces: JobInsert[][] = [];
   for (let from = 0; from < jobs.length; from += pieces.at(-1)!.length) {
@@ -17,17 +17,17 @@ export function splitIntoPieces(jobs: readonly JobInsert[]): JobInsert[][] {
   return pieces;
 }
 
-/** How much text of the caller's a new job brings into a statement. */
+/** The length of a job's payload and metadata in a statement. */
 export function insertLength({ payload, metadata }: JobInsert): number {
   return payload.length + (metadata?.length ?? 0);
 }
 
-/** @param timeText writes a moment in the form of the database. */
+/** @param timeText writes a time in the format of the database. */
 export function insertJson(jobs: readonly JobInsert[], timeText: (moment: Date) => string): string {
   return `[${jobs.map((job, ord) => jobText(job, ord, timeText)).join(',')}]`;
 }
 
-/** Written member by member, without those that are absent: most are. */
+/** Leaves out absent members: most are absent. */
 function jobText(job: JobInsert, ord: number, timeText: (moment: Date) => string): string {
   const { id, topic, payload, runAt, delayMs, maxRetries, priority, metadata, idempotency } = job;
   const rest = [
@@ -50,7 +50,7 @@ export function tokenJson(tokens: readonly ClaimToken[]): string {
   return JSON.stringify([...tokens].sort(byId).map(({ id, attempt }) => ({ id, attempt })));
 }
 
-/** Of several values for one claim the last one counts. */
+/** Keeps the last value of each claim. */
 export function progressJson(entries: readonly ProgressEntry[]): string {
   const latest = [...new Map(entries.map((entry) => [`${entry.token.id} ${entry.token.attempt}`, entry])).values()];
   const sorted = latest.sort((a, b) => byId(a.token, b.token));
@@ -61,7 +61,7 @@ export function progressJson(entries: readonly ProgressEntry[]): string {
   return `[${rows.join(',')}]`;
 }
 
-/** As arrays of id, attempt, how long it ran and its result, which most have not. */
+/** Each completion is an array: id, attempt, duration and, if there is one, the result. */
 export function completionJson(completions: readonly Completion[]): string {
   const rows = completions.map(({ token: { id, attempt }, durationMs, outcome: { result } }) => {
     const more = result === null || result === 'null' ? '' : `,${result}`;
@@ -75,7 +75,7 @@ export function settlementJson(settlements: readonly Settlement[]): string {
   return `[${sorted.map(settlementText).join(',')}]`;
 }
 
-/** Written member by member: every job passes here, and most have nothing but their id, attempt and kind. */
+/** Leaves out absent members: most outcomes have only id, attempt and kind. */
 function settlementText({ token, outcome, durationMs }: Settlement): string {
   const { id, attempt } = token;
   const delayMs = 'delayMs' in outcome ? outcome.delayMs : 0;
@@ -85,12 +85,12 @@ function settlementText({ token, outcome, durationMs }: Settlement): string {
   return `{${head},"delay_ms":${delayMs},"ran_ms":${durationMs}${failure}${result}}`;
 }
 
-/** Every write of several rows touches them in the order of ids. */
+/** Every write of several rows locks them in the order of their ids, which prevents deadlocks. */
 export function byId(a: ClaimToken, b: ClaimToken): number {
   return a.id < b.id ? -1 : 1;
 }
 
-/** What finished in a process, in both forms: totals of the minute, and what came since the last record. */
+/** What finished in a process: the totals of the minute, and what came after the last record. */
 export function rollupJson(totals: readonly RollupEntry[], since: readonly RollupEntry[]): string {
   const members = (entries: readonly RollupEntry[], isTotal: boolean): object[] =>
     entries.map(({ topic, completed, failed, started, runMs, waitMs, histogram }) => ({
@@ -106,11 +106,11 @@ export function rollupJson(totals: readonly RollupEntry[], since: readonly Rollu
   return JSON.stringify([...members(totals, true), ...members(since, false)]);
 }
 
-/** Which finished jobs are old, as a pruning statement takes it. */
+/** The ages above which finished jobs are pruned. */
 export interface RetentionAges {
-  /** A JSON array of the statuses that are pruned, each with its age in milliseconds. */
+  /** A JSON array of statuses with their ages in milliseconds. */
   readonly json: string;
-  /** Nothing younger is pruned, whatever its status; 0 where all is kept. */
+  /** The lowest of the ages; 0: nothing is pruned. */
   readonly youngestMs: number;
 }
 

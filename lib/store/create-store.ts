@@ -12,7 +12,7 @@ import { SqliteStore } from './sqlite/sqlite-store.js';
 export interface CreatedStore {
   /** Not open yet. */
   readonly store: JobStore;
-  /** The queue's own DataSource; opened and closed by the store. */
+  /** The queue's own DataSource. The store opens and closes it. */
   readonly dataSource: DataSource;
 }
 
@@ -23,7 +23,7 @@ const STATEMENT_TIMEOUT_MAX_MS = 30_000;
 const LOCK_TIMEOUT_MS = 1_000;
 
 /**
- * The store for the database of an application's DataSource, which must be initialized.
+ * Creates the store for the database of an initialized DataSource of the application.
  *
  * @throws InvalidOptionsError when the queue cannot live there.
  */
@@ -32,11 +32,11 @@ export function createStore(app: DataSource, settings: StoreSettings, clock: Clo
     throw new InvalidOptionsError('dataSource', 'expected a DataSource that is initialized');
   }
   if (app.options.dropSchema) {
-    // TypeORM empties the whole database before anybody else comes to it, our tables and all jobs included.
+    // TypeORM empties the whole database while it initializes, including the queue's tables.
     logger.warn('the DataSource has dropSchema: true, so every start of the application deletes all jobs');
   }
   const { connections, migrate, leaseMs, sqlite } = settings;
-  // As long as the lease, after which it would come too late; but at least 5 s, since with a short lease, too, some take longer.
+  // After the end of the lease a statement is too late. At least 5 s, because some take longer than a short lease.
   const statementTimeoutMs = Math.min(Math.max(leaseMs, STATEMENT_TIMEOUT_MIN_MS), STATEMENT_TIMEOUT_MAX_MS);
   const session = new PostgresSession({ statementTimeoutMs, lockTimeoutMs: LOCK_TIMEOUT_MS }, mayPipeline(app));
   const dataSource = ownDataSource(app, { connections, session });

@@ -6,9 +6,9 @@ import { Job } from '../core/job.js';
 export type DatabaseKind = 'postgres' | 'sqlite';
 
 /**
- * The entity schema of `_jobs`, made once the database is known: `timestamptz` and `jsonb` exist on one kind only. It
- * serves `@InjectRepository(Job)`; the engine writes its own SQL. Table and column names are spelled out, so that no
- * naming strategy or prefix of the application changes them.
+ * Returns the entity schema of `_jobs` for a kind of database: only PostgreSQL has `timestamptz` and `jsonb`. It serves
+ * `@InjectRepository(Job)`; the engine writes its own SQL. Table and column names are explicit, so that no naming strategy or
+ * prefix of the application changes them.
  */
 export function jobSchema(kind: DatabaseKind): EntitySchema<Job> {
   const types = columnTypes[kind];

@@ -4,22 +4,21 @@ import { InvalidOptionsError, QueueUnavailableError } from '../core/errors.js';
 import { SqlError } from './sql-error.js';
 import type { SqlRow, SqlScript } from './sql-runner.js';
 
-/** How a dialect keeps account of migrations, in the form TypeORM itself uses. */
+/** The statements that record migrations, in the table that TypeORM would create. */
 export interface MigrationStatements {
   readonly CREATE_MIGRATIONS_TABLE: string;
   readonly LIST_MIGRATIONS: string;
   readonly RECORD_MIGRATION: string;
 }
 
-/** How a database sets up its tables. */
 export interface TableSetup {
-  /** Of its DataSource. */
+  /** The type of the DataSource. */
   readonly databaseType: string;
   readonly statements: MigrationStatements & { readonly CHECK_TABLE: string };
-  /** Whether to create and upgrade them, or only to check them. */
+  /** Whether to create and upgrade the tables, or only to check them. */
   readonly migrate: boolean;
   readonly read: (statement: string) => Promise<readonly SqlRow[]>;
-  /** Runs a script in one transaction, by one process at a time. */
+  /** Runs a script in one transaction, in one process at a time. */
   readonly run: (script: () => SqlScript<void>) => Promise<void>;
 }
 
@@ -30,64 +29,63 @@ interface RecordedMigration {
 }
 
 /**
- * Checks the tables, and creates or upgrades them before when it may.
+ * Creates or upgrades the tables if `migrate` is true, and checks them.
  *
- * @throws InvalidOptionsError naming `migrate` when they are not as this version needs them.
+ * @throws InvalidOptionsError for `migrate` when the tables are not as this version needs them.
  */
 export async function setUpTables({ databaseType, statements, migrate, read, run }: TableSetup): Promise<void> {
   let reason = REFUSED;
   try {
     if (migrate) {
-      // The usual start finds them done: then it takes no lock, and a role that may not create anything can start.
-      const done = await read(statements.LIST_MIGRATIONS).catch(noneUnlessDenied);
-      if (missingIn(done, allMigrations()).length > 0) {
-        const recorded = await Promise.all(allMigrations().map((migration) => record(migration, databaseType)));
-        await run(() => script(recorded, statements));
+      // Usually all have run: then the start takes no lock, and a role without the right to create tables can start.
+      const done = await read(statements.LIST_MIGRATIONS).catch(toNoRows);
+      if (findMissing(done, createMigrations()).length > 0) {
+        const recorded = await Promise.all(createMigrations().map((migration) => record(migration, databaseType)));
+        await run(() => migrationScript(recorded, statements));
       }
     }
     reason = migrate ? CHANGED : MISSING;
     await read(statements.CHECK_TABLE);
   } catch (error) {
-    throw tableErrorOf(error, reason);
+    throw toTableError(error, reason);
   }
 }
 
-/** Why the tables cannot be used. */
 const DENIED =
-  'the role may not create or read the tables; run the TypeORM migrations `jobsMigrations` as one that may, and grant this one ' +
-  'their use, with SELECT on _jobs_migrations unless `migrate` is false';
+  'the role may not create or read the tables; run the TypeORM migrations `jobsMigrations` as another role, and grant this one ' +
+  'access to the tables, with SELECT on _jobs_migrations unless `migrate` is false';
 const REFUSED =
-  'the database refuses to make or upgrade the tables, and nothing was changed; is there a table or a view _jobs, or one beside ' +
-  'it, of somebody else?';
+  'the database refused to create or upgrade the tables, and nothing was changed; does the application have a table or a view ' +
+  'named _jobs, _jobs_rollup, _jobs_workers or _jobs_topics?';
 const CHANGED =
-  'the table _jobs, or one beside it, is not as this version makes it, though _jobs_migrations says that it was made; ' +
-  'somebody changed or dropped it: without _jobs_migrations the next start makes what is missing, and leaves what is there';
+  'a table of the queue was changed or dropped, although _jobs_migrations records it; drop _jobs_migrations: ' +
+  'the next start creates missing tables and keeps the others';
 const MISSING =
-  'is false, and the table _jobs, or one beside it, is missing or old; run the TypeORM migrations `jobsMigrations` first, or ' +
-  'set it to true';
+  'is false, and the table _jobs or another table of the queue is missing or old; run the TypeORM migrations `jobsMigrations` ' +
+  'first, or set it to true';
 
-function allMigrations(): MigrationInterface[] {
+function createMigrations(): MigrationInterface[] {
   return jobsMigrations.map((migration) => new migration());
 }
 
-/** Before the first one there is no table to read; to make one that may not be read would be refused for another reason. */
-function noneUnlessDenied(error: unknown): readonly SqlRow[] {
-  if (isDenied(refusalIn(error))) {
+/** Before the first migration there is no table to read. A denied privilege is an error: creating would hide it. */
+function toNoRows(error: unknown): readonly SqlRow[] {
+  if (isDenied(toRefusal(error))) {
     throw error;
   }
   return [];
 }
 
-/** Which of them do not stand among the rows of LIST_MIGRATIONS. */
-function missingIn<M extends { readonly name?: string }>(rows: readonly SqlRow[], migrations: readonly M[]): M[] {
+/** Returns the migrations that have not run. */
+function findMissing<M extends { readonly name?: string }>(rows: readonly SqlRow[], migrations: readonly M[]): M[] {
   const done = new Set(rows.map((row) => row.name));
   return migrations.filter(({ name }) => !done.has(name));
 }
 
-function* script(recorded: readonly RecordedMigration[], sql: MigrationStatements): SqlScript<void> {
+function* migrationScript(recorded: readonly RecordedMigration[], sql: MigrationStatements): SqlScript<void> {
   yield { sql: sql.CREATE_MIGRATIONS_TABLE, params: [] };
   const rows = yield { sql: sql.LIST_MIGRATIONS, params: [] };
-  for (const { name, timestamp, statements } of missingIn(rows, recorded)) {
+  for (const { name, timestamp, statements } of findMissing(rows, recorded)) {
     for (const statement of statements) {
       yield { sql: statement, params: [] };
     }
@@ -95,9 +93,9 @@ function* script(recorded: readonly RecordedMigration[], sql: MigrationStatement
   }
 }
 
-/** What to say when the tables are not as this version needs them; a database that is away stays what it is. */
-function tableErrorOf(error: unknown, reason: string): unknown {
-  const failure = refusalIn(error);
+/** Explains why the tables cannot be used. Returns the error itself when the database is unavailable. */
+function toTableError(error: unknown, reason: string): unknown {
+  const failure = toRefusal(error);
   if (!(failure instanceof SqlError)) {
     return error;
   }
@@ -106,8 +104,8 @@ function tableErrorOf(error: unknown, reason: string): unknown {
   });
 }
 
-/** What the database has said, also where that is an outage to everybody else. */
-function refusalIn(error: unknown): unknown {
+/** Returns the database's own error if something is missing; elsewhere that counts as an outage. */
+function toRefusal(error: unknown): unknown {
   return error instanceof QueueUnavailableError && isMissing(error.cause) ? error.cause : error;
 }
 
@@ -116,7 +114,7 @@ function isDenied(failure: unknown): boolean {
   return failure instanceof SqlError && failure.driverCode === '42501';
 }
 
-/** Whether a schema, a table, a part of one, or a privilege is not there. */
+/** Whether a schema, a table, a column or a privilege is missing. */
 function isMissing(error: unknown): error is SqlError {
   return error instanceof SqlError && error.kind === 'denied' && /^(3F|42|SQLITE)/.test(String(error.driverCode));
 }

@@ -8,21 +8,20 @@ import { IDLE_MAX_MS } from './postgres/driver/pool.js';
 import type { PostgresSession } from './postgres/driver/session.js';
 import { clientTimeoutMs } from './postgres/sql/session.js';
 
-/** What the queue's DataSource takes from the settings. */
 export interface OwnDataSourceSettings {
   /** Size of the PostgreSQL pool. */
   readonly connections: number;
-  /** What its connections to PostgreSQL are prepared by. */
+  /** Prepares each new connection to PostgreSQL. */
   readonly session: PostgresSession;
 }
 
 /**
- * How long the pool waits for a connection, a new one or a free one. Not what the application's options say: its `connectTimeoutMS`
- * knows nothing of leases, which a renewal that waits for a minute would lose.
+ * How long the pool waits for a new or a free connection. The application's `connectTimeoutMS` does not count: a renewal that waits
+ * for a minute would lose its lease.
  */
 const CONNECTION_TIMEOUT_MS = 10_000;
 
-/** Which kind of database a DataSource speaks to. @throws InvalidOptionsError when the queue cannot live there. */
+/** Returns the kind of database of a DataSource. @throws InvalidOptionsError when the queue does not support it. */
 export function databaseKindOf(app: DataSource): DatabaseKind {
   // TypeORM 0.3 knows 'sqlite', the driver `sqlite3`; 1.x does not.
   switch (app.options.type as string) {
@@ -40,12 +39,11 @@ export function databaseKindOf(app: DataSource): DatabaseKind {
 }
 
 /**
- * The queue's own DataSource, beside the application's, to the same database. Not initialized yet.
+ * Creates the queue's own DataSource for the application's database, not initialized.
  *
- * Its own connections, since handlers that exhaust the application's pool must not starve the renewal of leases, and
- * since a SQLite DataSource is one shared connection, on which anybody's statement joins anybody's transaction. Of the
- * application's options only what leads to the database is taken; `synchronize`, `dropSchema`, `migrationsRun`,
- * subscribers and logging are each set here.
+ * The queue has its own connections for two reasons: handlers that use up the application's pool must not delay the renewal of
+ * leases, and a SQLite DataSource is one shared connection, on which every statement joins the open transaction. It takes only the
+ * options that lead to the database; `synchronize`, `dropSchema`, `migrationsRun`, subscribers and logging are set here.
  */
 export function ownDataSource(app: DataSource, settings: OwnDataSourceSettings): DataSource {
   const kind = databaseKindOf(app);
@@ -63,14 +61,14 @@ export function ownDataSource(app: DataSource, settings: OwnDataSourceSettings):
   } as unknown as DataSourceOptions);
 }
 
-/** Whether `extra.pipeline` leaves it to the queue to send statements ahead; `false` is for a proxy that does not bear it. */
+/** Whether the queue may send statements ahead. `extra.pipeline: false` turns it off for proxies that do not support it. */
 export function mayPipeline(app: DataSource): boolean {
   return (app.options.extra as Options | undefined)?.pipeline !== false;
 }
 
 /**
- * Whether the database lives in one connection's memory, so that the application's connection has to be shared. The connection
- * says so itself: the driver takes names with blanks around them, and databases that are given as bytes.
+ * Whether the database is in the memory of the application's connection, which the queue then has to share. Asks the connection:
+ * the driver also takes names with blanks around them and databases as bytes.
  */
 export function isInMemory(app: DataSource): boolean {
   return app.options.type === 'better-sqlite3' && connectionOf(app).memory;
@@ -98,17 +96,17 @@ function postgresOptions(options: DataSourceOptions, settings: OwnDataSourceSett
       connectionTimeoutMillis: CONNECTION_TIMEOUT_MS,
       idleTimeoutMillis: IDLE_MAX_MS,
       ...extra,
-      // Answers are read as text.
+      // The row mapper expects text.
       binary: false,
       // Switched on for each connection that can: see `PostgresSession`.
       pipeline: false,
       max: connections,
-      // What is idle is no reason for a process to go on.
+      // Idle connections do not keep the process alive.
       allowExitOnIdle: true,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
       query_timeout: clientTimeoutMs(session.limits),
-      // Asked once for each new connection, before anybody gets it.
+      // The pool calls it once for each new connection, before the first use.
       verify: session.prepare,
     },
   };
@@ -126,7 +124,7 @@ function betterSqliteOptions(app: DataSource, given: Options): Options {
   return {
     type: given.type,
     ...pick(given, ['database', 'nativeBinding', 'key', 'prepareDatabase', 'driver']),
-    // A busy wait would block the event loop in which the application wants to commit; the write lane waits instead.
+    // A busy wait would block the event loop in which the application commits; the write queue waits instead.
     timeout: 0,
     ...(isInMemory(app) ? { driver: facadeOf(app), prepareDatabase: undefined, key: undefined } : {}),
   };
@@ -140,7 +138,7 @@ function sqlite3Options(given: Options): Options {
   if (/^$|:memory:|[?&]mode=memory/.test(database)) {
     throw new InvalidOptionsError(
       'dataSource',
-      `expected a file, got database '${database}': with sqlite3 the queue cannot reach what is in memory; ` +
+      `expected a file, got database '${database}': with sqlite3 the queue cannot reach a database in memory; ` +
         "use a file, or type 'better-sqlite3'",
     );
   }
@@ -151,8 +149,8 @@ function sqlite3Options(given: Options): Options {
 }
 
 /**
- * A database in memory exists in the application's connection only. TypeORM asks `driver` for a constructor; this one
- * hands out that connection, without the right to close it.
+ * Returns a driver for a database in memory, which exists only in the application's connection: its constructor returns that
+ * connection, with a `close` that does nothing.
  */
 function facadeOf(app: DataSource): new () => object {
   const facade = new Proxy(connectionOf(app), {

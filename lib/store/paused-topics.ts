@@ -2,14 +2,14 @@ import type { PausedTopic } from './store-records.js';
 import type { TopicPauses } from './job-store.js';
 import type { SqlQuery } from './sql-runner.js';
 
-/** What a database is asked; topics travel as a JSON array. */
+/** The statements of a database. Topics are a JSON array. */
 export interface PauseStatements {
   readonly PAUSE: string;
   readonly RESUME: string;
   readonly PAUSED_TOPICS: string;
 }
 
-/** Paused topics, a row each: claims look there, so that all processes keep to it from the next claim on. */
+/** Pauses and resumes topics. Each claim reads `paused_since` of its topics, so a pause holds in all processes from the next claim on. */
 export class PausedTopics implements TopicPauses {
   constructor(
     private readonly statements: PauseStatements,

@@ -2,12 +2,12 @@ import { performance } from 'node:perf_hooks';
 import * as timers from 'node:timers';
 
 /*
- * Node's own timers and clock, as they were when this was loaded: a test puts others in the place of the global ones, and some
- * libraries for that put them into these modules as well. The queue works with a database, whose time is real.
+ * Node's timers and clock as they were when this module was loaded. Test libraries replace the global ones, and some replace those
+ * of the modules too. The queue works with a database, whose time is real.
  */
 export const { clearTimeout, setImmediate, setTimeout } = timers;
 
-/** Resolves when the event loop has come round once. */
+/** Resolves in the next iteration of the event loop. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
@@ -19,7 +19,7 @@ export const monotonicMs: () => number = performance.now.bind(performance);
 
 const utilization = performance.eventLoopUtilization.bind(performance);
 
-/** Milliseconds in which the event loop has waited for something to do. */
+/** Milliseconds for which the event loop has been idle. */
 export function idleMs(): number {
   return utilization().idle;
 }

@@ -22,9 +22,9 @@ import type { JobStatus } from '../core/job-state.js';
 import type { SqlRow } from './sql-runner.js';
 
 /*
- * Rows come with JSON as text and times as milliseconds since 1970, whatever the driver: the statements say so, or the
- * parsers that are sent with them. Those that an application set on `pg` for itself therefore change nothing here; in a
- * transaction, where none are sent, ids come as text and flags as numbers.
+ * Turns rows into jobs and results. JSON arrives as text and times as milliseconds since 1970, whatever the driver: the statements
+ * ask for it, or the type parsers of the queue's connections. In a transaction of the application, which has its own type parsers,
+ * ids arrive as text and flags as numbers.
  */
 
 export function toJob(row: SqlRow): Job {
@@ -55,7 +55,7 @@ export function toJob(row: SqlRow): Job {
   });
 }
 
-/** A new row, without asking the database for it. Written member by member: every job that is enqueued passes here. */
+/** Returns a new job without reading its row. Sets each member on its own: every enqueued job passes here. */
 export function freshJob(row: JobInsert, { runAt, created }: InsertedJob): Job {
   const job = new Job();
   job.id = row.id;
@@ -84,13 +84,10 @@ export function freshJob(row: JobInsert, { runAt, created }: InsertedJob): Job {
   return job;
 }
 
-/**
- * What most claims say: a first attempt, with the usual options. The databases send NULL for it, and for a time of creation at
- * which the job was due.
- */
+/** The values of most claims: a first attempt with the default options. The statements return NULL instead of them. */
 export const USUAL_CLAIM = { attempt: 1, retries: 0, max_retries: 3, priority: 0 } as const;
 
-/** A claimed job. A class, since thousands live for a while: see docs/adr/0020-short-lives.md. */
+/** A claimed job. A class, because thousands are in memory at once: see docs/adr/0020-short-lived-objects.md. */
 class ClaimedRow implements Claim {
   readonly id: string;
   readonly attempt: number;
@@ -131,7 +128,7 @@ export function toClaimedJob(row: SqlRow): Claim {
   return new ClaimedRow(row);
 }
 
-/** A job that an insert has stored, or found. A class, for the same reason. */
+/** A job that an insert has stored or found. A class for the same reason. */
 class InsertedRow implements InsertedJob {
   constructor(
     readonly id: string,
@@ -142,7 +139,7 @@ class InsertedRow implements InsertedJob {
   ) {}
 }
 
-/** What an insert that answers for its whole set says: when it was, and which jobs it has stored. */
+/** Reads the row of a plain insert: one row for the whole set, with the time and the ids it has stored. */
 export function toInsertedJobs(row: SqlRow, jobs: readonly JobInsert[]): InsertedJob[] {
   const created = time(row.created);
   const isWhole = Number(row.count) === jobs.length;
@@ -191,7 +188,7 @@ export function toActionResult(row: SqlRow): ActionResult {
   };
 }
 
-/** The last row of a look says when and how long; the others are what it found. */
+/** The last row of a scan holds its time and duration, the others what it found. */
 function toScanTiming(rows: readonly SqlRow[]): ScanTiming {
   const { at, took_ms: tookMs } = rows.at(-1)!;
   return { at: time(at), tookMs: Number(tookMs) };
@@ -227,8 +224,8 @@ function json(value: unknown): unknown {
 }
 
 /**
- * Microseconds are cut off. The database may have multiplied seconds: what is a millisecond there is a hair less here. They
- * are compared and not added up, since from the year 2109 on a sum is rounded to the next millisecond.
+ * Cuts off microseconds. PostgreSQL multiplies seconds as floating-point numbers, so that a whole millisecond may arrive slightly
+ * smaller. Comparing is exact; a sum would be rounded to the next millisecond from the year 2109 on.
  */
 function time(value: unknown): Date {
   const ms = Number(value);
@@ -244,21 +241,17 @@ function numberOrNull(value: unknown): number | null {
   return value === null || value === undefined ? null : Number(value);
 }
 
-/*
- * Parts of statements that are the same on both databases; `j` is the row.
- */
+/* SQL that both databases share; `j` is the row. */
 
 const leaseLost = `'lease of attempt ' || j.attempt || ' lost: worker '`;
 
-/** What the rescue writes of an attempt whose lease has ended, but had begun: as `last_error`, and in `errors`. */
+/** The error that the rescue records for an attempt that had started. */
 export const LEASE_LOST = `${leaseLost} || coalesce(j.locked_by, '?') || ' stopped renewing it; its handler may have run'`;
 
-/** Whether that stands there: the attempt itself has recorded nothing, then. */
+/** Whether the rescue, and not the attempt itself, has recorded the last error. */
 export const IS_TAKEN_OVER = `coalesce(j.last_error LIKE ${leaseLost} || '%', false)`;
 
-/* Rows of the report statements, which are the same in every dialect: times as milliseconds since 1970, JSON as text. */
-
-/** One row for each topic and status becomes one for each topic. */
+/** Groups rows of topic, status and count by topic. */
 export function toTopicCounts(rows: readonly SqlRow[]): TopicCounts[] {
   const topics = new Map<string, Record<JobStatus, number> & { topic: string }>();
   for (const row of rows) {
@@ -306,9 +299,9 @@ export function toRolledUpEntry(row: SqlRow): RolledUpMinutes['entries'][number]
 }
 
 /**
- * Names an error of a topic by its whole text, the same on every database: 32 hexadecimal digits of a SHA-256. A text of up to
- * 8 KiB would not fit into an address, and what `redact` makes of it finds nothing. Who re-queues the mails that had a `timeout`
- * does not mean the payments that had one.
+ * Returns the key of an error group: 32 hexadecimal digits of a SHA-256 over topic and message. A message of up to 8 KiB would not
+ * fit into a URL, and a redacted one would find nothing. The topic is part of it, so that re-queuing the mails that timed out
+ * leaves the payments alone.
  */
 export function toErrorKey(topic: string, message: string): string {
   const text = `${Buffer.byteLength(topic)}:${topic}${message}`;

@@ -1,49 +1,48 @@
 import type { QueryRunner } from 'typeorm';
 import { toSqlError } from './sql-error.js';
 
-/** A row as the driver gives it: column names of the database, values of the driver. */
+/** A row as the driver returns it, by column name. */
 export type SqlRow = Record<string, unknown>;
 
 export interface SqlStatement {
   readonly sql: string;
   readonly params: readonly unknown[];
-  /** Whether this step of a script that writes only looks, and so needs no lock. */
+  /** Whether this step of a writing script only reads, and needs no lock. */
   readonly isRead?: boolean;
 }
 
 /**
- * Several statements that are run together, as a generator: it yields a statement and is handed the rows. That leaves open
- * who drives it: a synchronous driver runs it to its end within one tick, an asynchronous one step by step.
+ * Statements that run together: a generator that yields statements and receives their rows. A synchronous driver runs it to its end
+ * within one tick, an asynchronous one step by step.
  */
 export type SqlScript<T> = Generator<SqlStatement, T, readonly SqlRow[]>;
 
-/** Runs one statement and gives its rows, those of RETURNING included. Rejects with {@link SqlError} only. */
+/** Runs one statement and returns its rows, those of RETURNING included. Rejects with {@link SqlError} only. */
 export type SqlQuery = (sql: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
 
-/** Who waits for the rows of a statement. */
+/** The promise of a statement's rows. */
 export interface Deferred {
   readonly resolve: (rows: SqlRow[]) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** Where statements run. */
 export interface SqlRunner {
   readonly query: SqlQuery;
 }
 
-/** Runs statements on the one connection of a TypeORM query runner, inside its transaction when it has one. */
+/** Runs statements on a TypeORM query runner, inside its transaction if it has one. */
 export function runnerOfQueryRunner(queryRunner: QueryRunner): SqlRunner {
   return {
     async query(sql, params) {
       const { text, order } = toAnonymousParameters(sql);
       try {
-        // Of sqlite3 TypeORM gives no rows for a text that begins with INSERT, UPDATE or DELETE: the blank is for it.
+        // With sqlite3, TypeORM returns no rows for a text that starts with INSERT, UPDATE or DELETE: hence the blank.
         const { records } = await queryRunner.query(
           ` ${text}`,
           order ? order.map((at) => params[at]) : [...params],
           true,
         );
-        // `records` is left undefined for statements without rows, whatever the type says.
+        // `records` is undefined for statements without rows, although its type does not allow it.
         return (records as SqlRow[] | undefined) ?? [];
       } catch (error) {
         throw toSqlError(error);
@@ -57,7 +56,7 @@ export function* singleStatement(sql: string, params: readonly unknown[]): SqlSc
   return yield { sql, params };
 }
 
-/** Drives a script step by step. */
+/** Runs a script step by step. */
 export async function runScript<T>(runner: SqlRunner, script: SqlScript<T>): Promise<T> {
   let step = script.next();
   while (!step.done) {
@@ -69,8 +68,8 @@ export async function runScript<T>(runner: SqlRunner, script: SqlScript<T>): Pro
 const numbered = /\?(\d+)/g;
 
 /**
- * SQLite's numbered parameters (`?1`) as anonymous ones: better-sqlite3 takes numbers for names and does not bind them
- * by position. `order` says which parameter goes where; `null` when the statement has no numbers, as on PostgreSQL.
+ * Replaces SQLite's numbered parameters (`?1`) by anonymous ones: better-sqlite3 treats numbers as names and does not bind them by
+ * position. `order` lists the parameters by position; `null`: the statement has no numbers, as on PostgreSQL.
  */
 export function toAnonymousParameters(sql: string): { text: string; order: readonly number[] | null } {
   const order = [...sql.matchAll(numbered)].map((match) => Number(match[1]) - 1);

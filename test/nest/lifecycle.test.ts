@@ -281,7 +281,7 @@ describe('connections', () => {
         timeoutMs: 5_000,
       });
       expect(error).toBeInstanceOf(InvalidOptionsError);
-      expect(error.message).toMatch(migrate ? /^migrate: .*of somebody else/ : /^migrate: is false/);
+      expect(error.message).toMatch(migrate ? /^migrate: .*nothing was changed/ : /^migrate: is false/);
     },
   );
 });

@@ -83,9 +83,7 @@ describe.each(storeKinds())('migrations on $label', (kind) => {
     const app = await openApp();
     await app.query('CREATE TABLE _jobs (id integer)');
     const before = await catalogOf(app);
-    await expect(openStoreOf(app)).rejects.toThrow(
-      /^migrate: .*nothing was changed; is there a table .* of somebody else/,
-    );
+    await expect(openStoreOf(app)).rejects.toThrow(/^migrate: .*nothing was changed/);
     expect(await catalogOf(app)).toEqual(before);
   });
 
@@ -116,7 +114,7 @@ describe.each(storeKinds())('migrations on $label', (kind) => {
       const id = await insertOne(store, { delayMs: 60_000 });
       await store.close();
       await app.query('DROP TABLE _jobs_topics');
-      await expect(openStoreOf(app)).rejects.toThrow(/^migrate: .*without _jobs_migrations.*_jobs_topics/);
+      await expect(openStoreOf(app)).rejects.toThrow(/^migrate: .*_jobs_migrations.*_jobs_topics/);
       await app.query('DROP TABLE _jobs_migrations');
       const again = await openStoreOf(app);
       expect(await again.find([id])).toHaveLength(1);
