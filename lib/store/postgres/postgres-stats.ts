@@ -27,27 +27,13 @@ export class PostgresStats implements JobReports, ReportRecords {
   private readonly source: ListSource = {
     topics: (status) => this.topics(status),
     failedUpTo: async (lanes) => (await this.query(list.FAILED_UP_TO, [toLaneJson(lanes)])).map(toTopicSize),
-    failedWith: async (text, lanes) => {
-      const rows = await this.query(list.FAILED_WITH, [toLaneJson(lanes), text]);
-      return rows.map(({ id }) => id as string);
-    },
-    failedAlike: async (errorKey, lanes) => {
-      const rows = await this.query(list.FAILED_ALIKE, [toLaneJson(lanes), errorKey]);
-      return rows.map(({ id }) => id as string);
-    },
-    waitingUpTo: async (due, lanes) => {
-      const rows = await this.query(due ? list.DUE_UP_TO : list.NOT_DUE_UP_TO, [toLaneJson(lanes)]);
-      return rows.map(toTopicSize);
-    },
-    waiting: async (due, lanes) => {
-      const rows = await this.query(due ? list.DUE_IDS : list.NOT_DUE_IDS, [toLaneJson(lanes)]);
-      return rows.map(({ id }) => id as string);
-    },
+    failedWith: (text, lanes) => this.texts('id', list.FAILED_WITH, [toLaneJson(lanes), text]),
+    failedAlike: (errorKey, lanes) => this.texts('id', list.FAILED_ALIKE, [toLaneJson(lanes), errorKey]),
+    waitingUpTo: async (due, lanes) =>
+      (await this.query(due ? list.DUE_UP_TO : list.NOT_DUE_UP_TO, [toLaneJson(lanes)])).map(toTopicSize),
+    waiting: (due, lanes) => this.texts('id', due ? list.DUE_IDS : list.NOT_DUE_IDS, [toLaneJson(lanes)]),
     isSmall: async (rowsMax) => (await this.query(list.HAS_MORE_THAN, [rowsMax])).length === 0,
-    ids: async (plan, limit, offset) => {
-      const rows = await this.query(selectStatements(plan).ids, [...toParams(plan), limit, offset]);
-      return rows.map(({ id }) => id as string);
-    },
+    ids: (plan, limit, offset) => this.texts('id', selectStatements(plan).ids, [...toParams(plan), limit, offset]),
     count: async (plan, max) => {
       const [row] = await this.query(selectStatements(plan).count, [...toParams(plan), max]);
       return Number(row!.total);
@@ -95,12 +81,12 @@ export class PostgresStats implements JobReports, ReportRecords {
     return { now: new Date(Number(now!.minute)), entries: rows.map(toRolledUpEntry) };
   }
 
-  async servedTopics(): Promise<string[]> {
-    return (await this.query(stats.SERVED_TOPICS, [WORKER_SEEN_MS])).map(({ topic }) => topic as string);
+  servedTopics(): Promise<string[]> {
+    return this.texts('topic', stats.SERVED_TOPICS, [WORKER_SEEN_MS]);
   }
 
-  async waitingTopics(): Promise<string[]> {
-    return (await this.query(stats.WAITING_TOPICS, [])).map(({ topic }) => topic as string);
+  waitingTopics(): Promise<string[]> {
+    return this.texts('topic', stats.WAITING_TOPICS, []);
   }
 
   async recordRollup({ worker, minute, totals, since }: RollupRecord): Promise<Date> {
@@ -126,9 +112,13 @@ export class PostgresStats implements JobReports, ReportRecords {
   }
 
   private async topics(status?: JobStatus): Promise<string[]> {
-    const topics = (await this.query(list.TOPICS, [])).map(({ topic }) => topic as string);
-    const rows = status ? await this.query(list.TOPICS_IN_STATUS, [topics, status]) : [];
-    return status ? rows.map(({ topic }) => topic as string) : topics;
+    const topics = await this.texts('topic', list.TOPICS, []);
+    return status ? this.texts('topic', list.TOPICS_IN_STATUS, [topics, status]) : topics;
+  }
+
+  /** Returns one column of text. */
+  private async texts(column: string, statement: string, params: readonly unknown[]): Promise<string[]> {
+    return (await this.query(statement, params)).map((row) => row[column] as string);
   }
 }
 
