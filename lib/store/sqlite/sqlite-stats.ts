@@ -89,14 +89,14 @@ export class SqliteStats implements JobReports, ReportRecords {
     const rows = [...running.filter(({ topic }) => asked === null || asked.includes(topic as string))];
     for (const topic of asked ?? (await this.source.topics())) {
       for (const status of JOB_STATUSES.filter((each) => each !== 'processing')) {
-        rows.push({ topic, status, jobs: await this.countOf(topic, status) });
+        rows.push({ topic, status, jobs: await this.countTopic(topic, status) });
       }
       await nextTurn();
     }
     return toTopicCounts(rows.filter(({ jobs }) => jobs !== 0));
   }
 
-  private async countOf(topic: string, status: JobStatus): Promise<number> {
+  private async countTopic(topic: string, status: JobStatus): Promise<number> {
     let jobs = 0;
     for (let last: unknown = ''; ;) {
       const [piece] = await this.read(stats.COUNT_PIECE, [topic, status, last, COUNT_PIECE_ROWS]);

@@ -10,7 +10,7 @@ const format = `'%Y-%m-%d %H:%M:%f'`;
 /** The database's time. */
 export const now = `strftime(${format}, 'now')`;
 
-/** The time so many milliseconds from now, negative in the past. @param sql an expression for the number. */
+/** Now plus a number of milliseconds, which may be negative. @param sql an expression for the number. */
 export const fromNow = (sql: string): string =>
   `strftime(${format}, 'now', printf('%+.3f seconds', (${sql}) / 1000.0))`;
 

@@ -35,7 +35,7 @@ const aged = `
   WHERE p.finished <= ${fromNow(`-(a.value ->> 'age_ms')`)}
     AND (p.idempotency_key IS NULL OR p.created <= ${keptSince}) AND p.id NOT IN (SELECT value FROM json_each(?4))`;
 
-/** The first UUID v7 of the time so many milliseconds ago; the first of all for a time before 1970. */
+/** The lowest UUID v7 of the time `ageMs` ago; a time before 1970 counts as 1970. */
 const idBefore = (ageMs: string): string => {
   const hex = `printf('%012x', max(0, ${ms(now)} - ${ageMs}))`;
   return `substr(${hex}, 1, 8) || '-' || substr(${hex}, 9)`;
