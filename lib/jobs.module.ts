@@ -12,15 +12,13 @@ import { RegisteredRoutes } from './http/http-adapter.js';
 import { httpParts } from './http/http-providers.js';
 import { createJobStore, JobsEngine } from './engine/jobs-engine.js';
 import type { JobsModuleAsyncOptions, Visibility } from './nest/async-options.js';
-import { readAsyncOptions } from './nest/async-options.js';
+import { JOBS_OPTIONS, readAsyncOptions } from './nest/async-options.js';
 import { HandlerPipeline } from './nest/pipeline/handler-pipeline.js';
 import { JobsExplorer } from './nest/jobs.explorer.js';
-import { JobsLifecycle } from './nest/jobs.lifecycle.js';
+import { JOBS_STORE, JobsLifecycle } from './nest/jobs.lifecycle.js';
 import { JobsService } from './nest/jobs.service.js';
-import { JOBS_OPTIONS, JOBS_STORE } from './nest/jobs.tokens.js';
 import { queueLogger } from './nest/nest-logger.js';
-import { refuseNoDataSource } from './nest/missing-data-source.js';
-import { assertConfigured, assertSingleModule } from './nest/module-checks.js';
+import { assertConfigured, assertSingleModule, throwMissingDataSource } from './nest/module-checks.js';
 import type { CreatedStore } from './store/create-store.js';
 
 /** What `forRoot` takes. */
@@ -102,7 +100,7 @@ function moduleOf({ isGlobal, dataSource, http, ui, options, imports = [] }: Mod
         ],
         useFactory: async (app: DataSource | undefined, given: JobsOptions, modules: ModulesContainer) => {
           assertSingleModule(modules);
-          const created = createJobStore(app ?? (await refuseNoDataSource(modules, dataSource)), given, {
+          const created = createJobStore(app ?? (await throwMissingDataSource(modules, dataSource)), given, {
             logger: queueLogger,
           });
           await created.store.open();

@@ -5,71 +5,77 @@ import type { Check, Option, OptionValues } from '../core/option-checks.js';
 import { flag, readOptions, recordCheck } from '../core/option-checks.js';
 import type { JobsOptions } from '../core/options.js';
 import { OPTIONS, readJobsOptions } from '../core/options.js';
-import { JOBS_OPTIONS } from './jobs.tokens.js';
+import {
+  injectWithout,
+  misplacedOption,
+  missingInject,
+  NO_CREATE_JOBS_OPTIONS,
+  NO_OPTIONS_SOURCE,
+  noOptionsObject,
+  twoOptionsSources,
+} from './jobs.messages.js';
 
-/** Whether the module is seen everywhere without being imported. Default `true`. */
+/** Token of the module's options, as the application wrote them. */
+export const JOBS_OPTIONS = Symbol('nestjs-jobs:options');
+
+/** Whether every module of the application can inject the queue without importing it. */
 export interface Visibility {
+  /** Default `true`. */
   isGlobal?: boolean | undefined;
 }
 
-/** What must be known when the module is built: it stands beside whatever gives the other options. */
-type BuildingOptions = Pick<JobsOptions, 'dataSource' | 'http' | 'ui'>;
-type LaterOptions = Omit<JobsOptions, 'http' | 'ui'>;
+/** Nest needs these when it builds the module, before a source returns the others. */
+type BuildOptions = Pick<JobsOptions, 'dataSource' | 'http' | 'ui'>;
+type SourceOptions = Omit<JobsOptions, 'http' | 'ui'>;
 
-/** What `useClass` and `useExisting` of `forRootAsync` want. */
+/** Implemented by the provider of `useClass` or `useExisting`. */
 export interface JobsOptionsFactory {
-  /** Called once, before the queue starts. */
-  createJobsOptions(): LaterOptions | Promise<LaterOptions>;
+  /** Returns the module's options. Called once, before the queue starts. */
+  createJobsOptions(): SourceOptions | Promise<SourceOptions>;
 }
 
 /**
- * What `forRootAsync` takes: one of `useFactory`, `useClass` and `useExisting`. What decides routes and wiring must be known
- * when the module is built, so it stands beside that one.
+ * Options of `forRootAsync`: one of `useFactory`, `useClass` and `useExisting`. The options `dataSource`, `http` and `ui` go
+ * next to it, because Nest needs them when it builds the module.
  */
-export interface JobsModuleAsyncOptions extends Visibility, BuildingOptions {
+export interface JobsModuleAsyncOptions extends Visibility, BuildOptions {
+  /** Modules that export the injected providers. */
   imports?: ModuleMetadata['imports'];
-  /** What `useFactory` is given. */
+  /** Tokens of the providers that are passed to `useFactory`. */
   inject?: FactoryProvider['inject'];
-  /** Gives the other options; what it needs stands in `inject`. */
-  useFactory?: FactoryProvider<LaterOptions>['useFactory'] | undefined;
-  /** A class of which the module makes an instance, which gives the other options. */
+  /** Returns the other options, or a promise of them. */
+  useFactory?: FactoryProvider<SourceOptions>['useFactory'] | undefined;
+  /** A class that the module instantiates. It returns the other options. */
   useClass?: Type<JobsOptionsFactory> | undefined;
-  /** The token of such an instance, which one of `imports` or a global module exports. */
+  /** Token of such an instance. One of `imports` or a global module exports it. */
   useExisting?: InjectionToken<JobsOptionsFactory> | undefined;
 }
 
+const anyCheck: Check<never> = { expects: 'anything', parse: (value) => value as never };
 const tokenCheck: Check<InjectionToken<JobsOptionsFactory>> = {
   expects: 'the token of a provider',
   parse: (value) =>
     ['string', 'symbol', 'function'].includes(typeof value) ? (value as InjectionToken<JobsOptionsFactory>) : undefined,
 };
-const anything: Check<never> = { expects: 'anything', parse: (value) => value as never };
 
 function functionCheck<T>(expects: string): Check<T> {
   return { expects, parse: (value) => (typeof value === 'function' ? (value as T) : undefined) };
 }
 
-const table = {
-  isGlobal: { default: true, check: flag, meaning: 'seen everywhere without being imported' },
-  imports: { default: undefined, check: anything, meaning: 'modules that export what is injected' } as Option<
-    JobsModuleAsyncOptions['imports']
-  >,
-  inject: { default: undefined, check: anything, meaning: 'what the factory is given' } as Option<
-    JobsModuleAsyncOptions['inject']
-  >,
-  useFactory: { default: undefined, check: functionCheck('a function'), meaning: 'gives the other options' } as Option<
-    JobsModuleAsyncOptions['useFactory']
-  >,
-  useClass: {
-    default: undefined,
-    check: functionCheck('a class'),
-    meaning: 'a class that gives the other options',
-  } as Option<JobsModuleAsyncOptions['useClass']>,
-  useExisting: {
-    default: undefined,
-    check: tokenCheck,
-    meaning: 'the token of a provider that gives the other options',
-  } as Option<JobsModuleAsyncOptions['useExisting']>,
+function optional<Name extends keyof JobsModuleAsyncOptions>(
+  check: Check<NonNullable<JobsModuleAsyncOptions[Name]>>,
+  meaning: string,
+): Option<JobsModuleAsyncOptions[Name]> {
+  return { default: undefined, check, meaning } as Option<JobsModuleAsyncOptions[Name]>;
+}
+
+const ASYNC_OPTIONS = {
+  isGlobal: { default: true, check: flag, meaning: 'injectable without an import' },
+  imports: optional<'imports'>(anyCheck, 'modules that export the injected providers'),
+  inject: optional<'inject'>(anyCheck, 'tokens of the providers that are passed to useFactory'),
+  useFactory: optional<'useFactory'>(functionCheck('a function'), 'returns the other options'),
+  useClass: optional<'useClass'>(functionCheck('a class'), 'a class that returns the other options'),
+  useExisting: optional<'useExisting'>(tokenCheck, 'token of a provider that returns the other options'),
   dataSource: OPTIONS.dataSource,
   http: OPTIONS.http,
   ui: OPTIONS.ui,
@@ -77,78 +83,71 @@ const table = {
 
 const SOURCES = ['useFactory', 'useClass', 'useExisting'] as const;
 type Source = (typeof SOURCES)[number];
-type Read = OptionValues<typeof table>;
+type Read = OptionValues<typeof ASYNC_OPTIONS>;
 
 /**
- * The options of `forRootAsync`, and the providers of {@link JOBS_OPTIONS}.
+ * Checks the options of `forRootAsync` and returns them with the providers of {@link JOBS_OPTIONS}.
  *
- * @throws InvalidOptionsError at once for what is known at once; the providers throw it for what is given at start.
+ * @throws InvalidOptionsError for these options. At start the providers throw it for the options that a source returns.
  */
 export function readAsyncOptions(given: JobsModuleAsyncOptions): Read & { readonly options: Provider[] } {
-  const read = readOptions(table, given);
-  return { ...read, options: providersOf(sourceOf(read), read, given) };
+  const read = readOptions(ASYNC_OPTIONS, given);
+  return { ...read, options: createProviders(readSource(read), read, given) };
 }
 
-/** Which of the sources gives the options. */
-function sourceOf(read: Read): Source {
+function readSource(read: Read): Source {
   const [source, other] = SOURCES.filter((name) => read[name] !== undefined);
   if (source === undefined) {
-    throw new InvalidOptionsError('useFactory', `expected it, useClass or useExisting, got none of them`);
+    throw new InvalidOptionsError('useFactory', NO_OPTIONS_SOURCE);
   }
   if (other !== undefined) {
-    throw new InvalidOptionsError(other, `expected one of ${SOURCES.join(', ')}, got ${source} beside it`);
+    throw new InvalidOptionsError(other, twoOptionsSources(source));
   }
   const { inject = [], useFactory } = read;
   if (!useFactory && inject.length > 0) {
-    throw new InvalidOptionsError('inject', `expected it beside useFactory, got ${source}`);
+    throw new InvalidOptionsError('inject', injectWithout(source));
   }
-  // A factory that forgot `inject` would be given `undefined`, and fail somewhere inside.
+  // Without `inject` the factory would get `undefined`, and fail with an error that does not say why.
   if (useFactory && inject.length === 0 && useFactory.length > 0) {
-    throw new InvalidOptionsError(
-      'inject',
-      `expected one provider for each parameter of useFactory (${useFactory.length}), got none`,
-    );
+    throw new InvalidOptionsError('inject', missingInject(useFactory.length));
   }
   return source;
 }
 
-function providersOf(
+function createProviders(
   source: Source,
   { useFactory, useClass, useExisting, inject }: Read,
-  beside: BuildingOptions,
+  buildOptions: BuildOptions,
 ): Provider[] {
-  const complete = (made: unknown): JobsOptions => completed(source, made, beside);
+  const merge = (returned: unknown): JobsOptions => mergeOptions(source, returned, buildOptions);
   if (useFactory) {
     return [
-      { provide: JOBS_OPTIONS, inject, useFactory: async (...args: unknown[]) => complete(await useFactory(...args)) },
+      { provide: JOBS_OPTIONS, inject, useFactory: async (...args: unknown[]) => merge(await useFactory(...args)) },
     ];
   }
   const token = useClass ?? useExisting!;
-  const ask = async (factory: JobsOptionsFactory): Promise<JobsOptions> => {
+  const create = async (factory: JobsOptionsFactory): Promise<JobsOptions> => {
     if (typeof factory?.createJobsOptions !== 'function') {
-      throw new InvalidOptionsError(source, 'expected a method createJobsOptions() in it, got none');
+      throw new InvalidOptionsError(source, NO_CREATE_JOBS_OPTIONS);
     }
-    return complete(await factory.createJobsOptions());
+    return merge(await factory.createJobsOptions());
   };
-  return [...(useClass ? [useClass] : []), { provide: JOBS_OPTIONS, inject: [token], useFactory: ask }];
+  return [...(useClass ? [useClass] : []), { provide: JOBS_OPTIONS, inject: [token], useFactory: create }];
 }
 
-/** What was made, checked, with what stands beside its source. */
-function completed(source: Source, made: unknown, { dataSource, http, ui }: BuildingOptions): JobsOptions {
-  const given = recordCheck.parse(made, source) as JobsOptions | undefined;
+/** Joins the options that the source returned with those next to it, and checks them. */
+function mergeOptions(source: Source, returned: unknown, { dataSource, http, ui }: BuildOptions): JobsOptions {
+  const given = recordCheck.parse(returned, source) as JobsOptions | undefined;
   if (!given) {
-    throw new InvalidOptionsError(source, `expected it to give an object of options, got ${describeValue(made)}`);
+    throw new InvalidOptionsError(source, noOptionsObject(describeValue(returned)));
   }
-  const beside = { dataSource, http, ui };
+  const buildOptions = { dataSource, http, ui };
   for (const name of ['dataSource', 'http', 'ui'] as const) {
-    if (given[name] !== undefined && given[name] !== beside[name]) {
-      throw new InvalidOptionsError(
-        name,
-        `decides how the module is built: expected it beside ${source}, got it from there`,
-      );
+    if (given[name] !== undefined && given[name] !== buildOptions[name]) {
+      throw new InvalidOptionsError(name, misplacedOption(source));
     }
   }
-  const options: JobsOptions = { ...given, ...beside };
+  const options: JobsOptions = { ...given, ...buildOptions };
   readJobsOptions(options);
   return options;
 }

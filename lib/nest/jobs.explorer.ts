@@ -3,7 +3,7 @@ import { DiscoveryService } from '@nestjs/core';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import type { JobHandlerMetadata } from './decorators/job-handler.decorator.js';
-import { jobHandlersOf } from './decorators/job-handler.decorator.js';
+import { findJobHandlers } from './decorators/job-handler.decorator.js';
 import { HandlerPipeline } from './pipeline/handler-pipeline.js';
 
 type Wrapper = InstanceWrapper<unknown>;
@@ -32,13 +32,13 @@ export class JobsExplorer {
   }
 
   private exploreProvider(wrapper: Wrapper): void {
-    for (const [name, handlers] of handlersOf(wrapper)) {
+    for (const [name, handlers] of readHandlers(wrapper)) {
       this.register(wrapper, wrapper.instance as object, name, handlers);
     }
   }
 
   private register(wrapper: Wrapper, instance: object, name: string, handlers: readonly JobHandlerMetadata[]): void {
-    // A factory may give the instance of another provider once more.
+    // A factory may return the instance of another provider.
     const registered = this.registered.get(instance) ?? new Set();
     this.registered.set(instance, registered);
     const missing = handlers.filter((handler) => !registered.has(handler));
@@ -58,8 +58,8 @@ export class JobsExplorer {
   }
 }
 
-function handlersOf({ instance, isAlias }: Wrapper): ReadonlyMap<string, readonly JobHandlerMetadata[]> {
-  return isObject(instance) && !isAlias ? jobHandlersOf(instance) : new Map();
+function readHandlers({ instance, isAlias }: Wrapper): ReadonlyMap<string, readonly JobHandlerMetadata[]> {
+  return isObject(instance) && !isAlias ? findJobHandlers(instance) : new Map();
 }
 
 function isObject(value: unknown): value is object {

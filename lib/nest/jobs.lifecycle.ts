@@ -11,18 +11,21 @@ import { JobsEngine } from '../engine/jobs-engine.js';
 import type { JobStore } from '../store/job-store.js';
 import { clearTimeout, setTimeout } from '../store/real-timers.js';
 import { JobsExplorer } from './jobs.explorer.js';
-import { JOBS_STORE } from './jobs.tokens.js';
+import { NO_SHUTDOWN_HOOKS } from './jobs.messages.js';
 import { moduleLogger } from './nest-logger.js';
 
-/**
- * How long after the start of the queue an application has its shutdown hooks, if it is to have any. Without HTTP it can enable
- * them only when all of its providers have started, some of which may wait for something.
- */
-const HOOKS_LATEST_MS = { withHttp: 0, withoutHttp: 250 } as const;
+/** Token of the open store. */
+export const JOBS_STORE = Symbol('nestjs-jobs:store');
 
 /**
- * Ties the engine to the application's life: handlers are found when all providers exist, claiming starts with the
- * application, stops first when it ends, and the connections close last.
+ * When to check for shutdown hooks, after the start of the queue. Without HTTP an application can enable them only after all of
+ * its providers have started.
+ */
+const HOOKS_CHECK_DELAY_MS = { withHttp: 0, withoutHttp: 250 } as const;
+
+/**
+ * Runs the engine with the application. It finds handlers when all providers exist, and claims from the application's bootstrap.
+ * At shutdown it stops claiming first, then drains, and closes its connections last.
  */
 @Injectable()
 export class JobsLifecycle
@@ -41,7 +44,7 @@ export class JobsLifecycle
     try {
       this.explorer.explore();
     } catch (error) {
-      // Nest calls no shutdown hooks for an application that did not start: nothing of ours may keep it alive.
+      // Nest calls no shutdown hooks for an application that did not start. An open connection would keep it alive.
       await this.store.close();
       throw error;
     }
@@ -50,8 +53,8 @@ export class JobsLifecycle
   async onApplicationBootstrap(): Promise<void> {
     await this.engine.start();
     if (this.engine.settings.role !== 'producer') {
-      const latestMs = this.host.httpAdapter ? HOOKS_LATEST_MS.withHttp : HOOKS_LATEST_MS.withoutHttp;
-      this.check = setTimeout(() => this.warnWithoutShutdownHooks(), latestMs).unref();
+      const delayMs = this.host.httpAdapter ? HOOKS_CHECK_DELAY_MS.withHttp : HOOKS_CHECK_DELAY_MS.withoutHttp;
+      this.check = setTimeout(() => this.warnWithoutShutdownHooks(), delayMs).unref();
     }
   }
 
@@ -70,9 +73,7 @@ export class JobsLifecycle
 
   private warnWithoutShutdownHooks(): void {
     if (process.listenerCount('SIGTERM') === 0) {
-      moduleLogger.warn(
-        'SIGTERM has no listener: call app.enableShutdownHooks(), or running jobs are cut off and wait for their lease to expire',
-      );
+      moduleLogger.warn(NO_SHUTDOWN_HOOKS);
     }
   }
 }

@@ -16,8 +16,8 @@ import type { TopicName } from '../core/topic.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { Option } from '../core/option-checks.js';
 import { applyCheck, dateCheck, readOptions, recordCheck } from '../core/option-checks.js';
-import type { JobContext } from './job-context.js';
-import { lastValueOf } from './last-value.js';
+import type { JobContext } from './decorators/current-job.decorator.js';
+import { toLastValue } from './pipeline/handler-context-creator.js';
 import { HandlerPipeline } from './pipeline/handler-pipeline.js';
 
 /** Each member of a typed topic has a payload of its type. */
@@ -223,7 +223,7 @@ export class JobsService {
   private runOf(handler: JobHandlerFunction): JobHandlerFunction {
     return this.engine.settings.globalEnhancers
       ? this.pipeline.aroundFunction(handler)
-      : async (job) => lastValueOf(handler(job));
+      : async (job) => toLastValue(handler(job));
   }
 
   /**

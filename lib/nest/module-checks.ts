@@ -1,51 +1,65 @@
+import type { InjectionToken } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
+import { getDataSourceToken } from '@nestjs/typeorm';
 import { InvalidOptionsError } from '../core/errors.js';
-import { JOBS_OPTIONS } from './jobs.tokens.js';
+import { nextTurn } from '../store/real-timers.js';
+import { JOBS_OPTIONS } from './async-options.js';
+import { hiddenDataSource, missingDataSource, NOT_CONFIGURED, secondModule } from './jobs.messages.js';
 
 /**
- * Two queues would claim the same rows with two sets of handlers and limits, and which `JobsService` is injected where
- * would depend on the order of imports.
+ * Two modules would claim the same rows with two sets of handlers, and the order of imports would decide which `JobsService`
+ * is injected.
  *
- * @throws InvalidOptionsError when the module was made more than once for this application.
+ * @throws InvalidOptionsError when the application imports the module more than once.
  */
 export function assertSingleModule(modules: ModulesContainer): void {
-  const queues = queuesOf(modules);
-  if (queues.length > 1) {
-    throw new InvalidOptionsError(
-      'JobsModule',
-      `made ${queues.length} times for one application${importersOf(queues[0]!.metatype, modules)}; expected one ` +
-        'forRoot() or forRootAsync(), in the root module. Other modules inject JobsService without importing it; with ' +
-        'isGlobal: false, import the module that exports it',
-    );
+  const configured = findConfigured(modules);
+  if (configured.length > 1) {
+    const importers = findImporters(configured[0]!.metatype, modules);
+    throw new InvalidOptionsError('JobsModule', secondModule(configured.length, importers));
   }
 }
 
 /**
- * `imports: [JobsModule]` alone is a module without providers: no handler would be found, and nobody would say so.
+ * `imports: [JobsModule]` has no providers, so no handler would be found.
  *
- * @throws InvalidOptionsError when the application has imported the class, and made no queue.
+ * @throws InvalidOptionsError when the application imports the class without `forRoot()`.
  */
 export function assertConfigured(modules: ModulesContainer): void {
-  if (queuesOf(modules).length === 0) {
-    throw new InvalidOptionsError(
-      'JobsModule',
-      'imported as it is; expected JobsModule.forRoot() or JobsModule.forRootAsync(), in the root module',
-    );
+  if (findConfigured(modules).length === 0) {
+    throw new InvalidOptionsError('JobsModule', NOT_CONFIGURED);
   }
 }
 
-function queuesOf(modules: ModulesContainer) {
+/**
+ * Explains why no DataSource was injected. Nest's own error would name internal symbols.
+ *
+ * @param name the name of the DataSource; `undefined` for the default one.
+ * @throws InvalidOptionsError always.
+ */
+export async function throwMissingDataSource(modules: ModulesContainer, name: string | undefined): Promise<never> {
+  const token = getDataSourceToken(name) as InjectionToken;
+  const provider = [...modules.values()].find(({ providers }) => providers.has(token));
+  if (provider) {
+    // Nest 11 injects nothing when the DataSource could not connect. The error of the connection comes first then.
+    await nextTurn();
+    throw new InvalidOptionsError('dataSource', hiddenDataSource(provider.name));
+  }
+  throw new InvalidOptionsError('dataSource', missingDataSource(name));
+}
+
+function findConfigured(modules: ModulesContainer) {
   return [...modules.values()].filter(({ providers }) => providers.has(JOBS_OPTIONS));
 }
 
-/** Modules that make a queue in their own `@Module({ imports })`. */
-function importersOf(queue: unknown, modules: ModulesContainer): string {
+/** Names of the modules that import `target` in their own `@Module({ imports })`. */
+function findImporters(target: unknown, modules: ModulesContainer): string[] {
   const names = [...modules.values()]
     .map(({ metatype }) => metatype)
     .filter((metatype) => {
       const imports = (Reflect.getMetadata('imports', metatype) as { module?: unknown }[] | undefined) ?? [];
-      return imports.some((imported) => imported?.module === queue);
+      return imports.some((imported) => imported?.module === target);
     })
     .map(({ name }) => name);
-  return names.length > 0 ? `, by ${[...new Set(names)].join(' and ')}` : '';
+  return [...new Set(names)];
 }

@@ -2,13 +2,13 @@ import { Logger } from '@nestjs/common';
 import type { JobsLogger } from '../core/logger.js';
 import { guardLogger } from '../core/logger.js';
 
-/** What the queue itself does. */
-export const queueLogger = nestLoggerOf('Jobs');
-/** How it is tied to the application, and what comes over HTTP. */
-export const moduleLogger = nestLoggerOf('JobsModule');
+/** For the engine. */
+export const queueLogger = createLogger('Jobs');
+/** For the module and the HTTP API. */
+export const moduleLogger = createLogger('JobsModule');
 
-/** Nest's logger, which an application may replace at any time. */
-function nestLoggerOf(context: string): JobsLogger {
+/** Nest's logger. The application may replace it at any time. */
+function createLogger(context: string): JobsLogger {
   const logger = new Logger(context);
   return guardLogger({
     debug: (message) => logger.debug(message),
@@ -19,17 +19,17 @@ function nestLoggerOf(context: string): JobsLogger {
   });
 }
 
-/** What Nest keeps of the application's choice, for the whole process. */
+/** Private statics of Nest's `Logger`. */
 interface LoggerChoice {
   /** `undefined` with `logger: false`. */
   readonly staticInstanceRef: { isLevelEnabled?(level: 'debug'): boolean } | undefined;
-  /** Given as a list; `undefined` for most. */
+  /** Set by applications that pass a list of levels. */
   readonly logLevels: readonly string[] | undefined;
 }
 
 /**
- * Whether anybody would see a debug line. Nest 12 tells by `Logger.isLevelEnabled`; that of Nest 11 says no to every level as
- * long as the application has not listed any, and its logger prints them all the same.
+ * Whether a debug line would be printed. In Nest 11 `Logger.isLevelEnabled` returns false for every level that the application
+ * has not listed, although its logger prints them.
  */
 function isDebugEnabled(): boolean {
   const { staticInstanceRef: chosen, logLevels } = Logger as unknown as LoggerChoice;

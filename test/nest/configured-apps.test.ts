@@ -68,7 +68,7 @@ describe.each(everyKind)('an application with two DataSources and a ConfigServic
 
   it('does not start when the named one is not there, and says which', async () => {
     const error = await apps.refusal({ jobsModule: JobsModule.forRoot({ dataSource: 'nowhere' }) });
-    expect(error.message).toMatch(/^dataSource: expected a DataSource named 'nowhere'/);
+    expect(error.message).toMatch(/^dataSource: no DataSource is named 'nowhere'/);
   });
 });
 
@@ -132,7 +132,7 @@ describe('a second queue in one application', () => {
     class FeatureModule {}
     const error = await apps.refusal({ imports: [FeatureModule] });
     expect(error).toBeInstanceOf(InvalidOptionsError);
-    expect(error.message).toMatch(/^JobsModule: made 2 times for one application, by .*FeatureModule; expected one/);
+    expect(error.message).toMatch(/^JobsModule: imported 2 times in one application, by .*FeatureModule; call/);
     expect(error.message).toContain('inject JobsService without importing it');
   });
 

@@ -45,7 +45,7 @@ describe('an application that lacks what the queue needs is told so', () => {
     const error = await refusal([shop, JobsModule.forRoot()]);
     expect(error).toBeInstanceOf(InvalidOptionsError);
     expect(error.message).toBe(
-      'dataSource: expected the one of ShopModule to be seen by JobsModule, got nothing: is that module global?',
+      'dataSource: JobsModule cannot see the DataSource of ShopModule; make ShopModule global',
     );
   });
 
@@ -61,7 +61,7 @@ describe('an application that lacks what the queue needs is told so', () => {
     const error = await refusal([typeOrm, JobsModule]);
     expect(error).toBeInstanceOf(InvalidOptionsError);
     expect(error.message).toBe(
-      'JobsModule: imported as it is; expected JobsModule.forRoot() or JobsModule.forRootAsync(), in the root module',
+      'JobsModule: imported as a class; import JobsModule.forRoot() or JobsModule.forRootAsync() in the root module',
     );
   });
 
@@ -77,15 +77,15 @@ describe('an application that lacks what the queue needs is told so', () => {
   });
 
   it.each([
-    [{}, 'useFactory: expected it, useClass or useExisting, got none of them'],
+    [{}, 'useFactory: expected useFactory, useClass or useExisting, got none of them'],
     [{ useFactory: 'options' }, "useFactory: expected a function, got 'options'"],
     [{ useClass: {} }, 'useClass: expected a class, got an object'],
     [{ useExisting: null }, 'useExisting: expected the token of a provider, got null'],
     [
       { useFactory: () => ({}), useExisting: 'OPTIONS' },
-      'useExisting: expected one of useFactory, useClass, useExisting, got useFactory beside it',
+      'useExisting: expected one of useFactory, useClass, useExisting, got useFactory too',
     ],
-    [{ useExisting: 'OPTIONS', inject: ['SETTINGS'] }, 'inject: expected it beside useFactory, got useExisting'],
+    [{ useExisting: 'OPTIONS', inject: ['SETTINGS'] }, 'inject: expected it with useFactory only, got useExisting'],
   ])('one source of options for forRootAsync: %p', (given, text) => {
     const build = (): unknown => JobsModule.forRootAsync(given as never);
     expect(build).toThrow(InvalidOptionsError);

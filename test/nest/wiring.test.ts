@@ -84,7 +84,7 @@ describe.each(everyKind)('the module on $label', (kind) => {
       jobsModule: JobsModule.forRootAsync({ useFactory: () => ({ dataSource: 'second' }) }),
     });
     expect(error).toBeInstanceOf(InvalidOptionsError);
-    expect(error.message).toMatch(/^dataSource: decides how the module is built: expected it beside useFactory/);
+    expect(error.message).toMatch(/^dataSource: decides how the module is built: pass it next to useFactory/);
   });
 
   it.each([
@@ -122,7 +122,7 @@ describe.each(everyKind)('the module on $label', (kind) => {
   ])('stops the application for a factory that gives %p', async (made, text) => {
     const error = await apps.refusal({ jobsModule: JobsModule.forRootAsync({ useFactory: () => made as never }) });
     expect(error).toBeInstanceOf(InvalidOptionsError);
-    expect(error.message).toBe(`useFactory: expected it to give an object of options, got ${text}`);
+    expect(error.message).toBe(`useFactory: expected it to return an object of options, got ${text}`);
   });
 
   it('stops the application for a class that gives no options, or one that is to stand beside it', async () => {
@@ -136,7 +136,7 @@ describe.each(everyKind)('the module on $label', (kind) => {
       (await apps.refusal({ jobsModule: JobsModule.forRootAsync({ useClass: useClass as never }) })).message;
     expect(await refusalOf(Nothing)).toBe('useClass: expected a method createJobsOptions() in it, got none');
     expect(await refusalOf(Misplaced)).toBe(
-      'http: decides how the module is built: expected it beside useClass, got it from there',
+      'http: decides how the module is built: pass it next to useClass, not in its result',
     );
   });
 

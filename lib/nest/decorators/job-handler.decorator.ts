@@ -2,24 +2,21 @@ import { describeValue } from '../../core/error-text.js';
 import { InvalidOptionsError } from '../../core/errors.js';
 import type { JobHandlerOptions } from '../../core/job-options.js';
 import type { TopicLike, JobTopic } from '../../core/job-topic.js';
-import type { JobContext } from '../job-context.js';
+import type { JobContext } from './current-job.decorator.js';
 
-/** Under this key a method keeps the topics it handles. Fixed text, so that two copies of the package understand it. */
+/** Metadata key of the topics that a method handles. A string, so that two copies of the package share it. */
 const JOB_HANDLER_METADATA = 'nestjs-jobs:handler';
 
 export interface JobHandlerMetadata {
   readonly topic: TopicLike;
   readonly options: JobHandlerOptions | undefined;
-  /** The method as it was decorated: what stands below the decorator is kept on it. */
+  /** The decorated method. Decorators below this one keep their metadata on it. */
   readonly method: object;
 }
 
 type Method = (...args: never[]) => unknown;
 
-/**
- * A method that takes the job takes one of its topic's type: of another, the compiler names the one that is expected.
- * Decorated parameters are the method's own affair.
- */
+/** Checks that a method which takes the job takes one of the topic's payload type. Decorated parameters are not checked. */
 type HandlerOf<Output, T> = T extends (job: JobContext<infer Taken>, ...rest: never[]) => unknown
   ? [Output] extends [Taken]
     ? T
@@ -27,11 +24,15 @@ type HandlerOf<Output, T> = T extends (job: JobContext<infer Taken>, ...rest: ne
   : T;
 
 /**
- * Makes a provider's method the handler of a topic in this process. Returning completes the job, throwing fails the
- * attempt.
+ * Makes a method of a provider or a controller the handler of a topic in this process. When the method returns, the job is
+ * completed and the returned JSON value is its result. When it throws, the attempt fails and is retried.
  *
- * @throws InvalidOptionsError at once where there is no method of an instance; when the application starts, if the topic
- * has another handler or an option is refused.
+ * Guards, interceptors, pipes and filters that are bound to the method or its class apply.
+ *
+ * @param topic a name of 1 to 255 characters, or a topic of `defineJob`.
+ * @param options override the module's `timeout`, `maxRetries`, `backoff` and others for this topic.
+ * @throws InvalidOptionsError at once when it decorates anything but a method of an instance; at start when the topic has
+ * another handler or an option is invalid.
  *
  * @example
  * @JobHandler('mail_digest', { concurrency: 5, timeout: '30s' })
@@ -49,45 +50,45 @@ export function JobHandler(
 ): <T extends Method>(target: object, name: string, descriptor: TypedPropertyDescriptor<T>) => void;
 export function JobHandler(topic: TopicLike, options?: JobHandlerOptions) {
   return (target: object, name: string | symbol, descriptor?: { value?: unknown }): void => {
-    refuseOtherThanMethods(target, name, descriptor?.value);
-    // Kept by class and name: a decorator above this one may put another function in the method's place.
-    const handlers = ownHandlers(target, name as string);
+    assertMethod(target, name, descriptor?.value);
+    // By class and name: a decorator above this one may replace the method.
+    const handlers = readHandlers(target, name as string);
     const handler = { topic, options, method: descriptor!.value };
     Reflect.defineMetadata(JOB_HANDLER_METADATA, [...handlers, handler], target, name);
   };
 }
 
 /**
- * The topics that the class of an instance handles, by the names of its methods; what the instance has in their place is what
- * runs. A method that overrides a handler is one only when it says so.
+ * Returns the handlers of an instance's class and its base classes, by method name. A method that overrides a handler is one
+ * only with a decorator of its own.
  */
-export function jobHandlersOf(instance: object): ReadonlyMap<string, readonly JobHandlerMetadata[]> {
+export function findJobHandlers(instance: object): ReadonlyMap<string, readonly JobHandlerMetadata[]> {
   const byName = new Map<string, readonly JobHandlerMetadata[]>();
   let owner = Object.getPrototypeOf(instance) as object | null;
   while (owner) {
     for (const name of Object.getOwnPropertyNames(owner)) {
-      byName.set(name, byName.get(name) ?? ownHandlers(owner, name));
+      byName.set(name, byName.get(name) ?? readHandlers(owner, name));
     }
     owner = Object.getPrototypeOf(owner) as object | null;
   }
   return new Map([...byName].filter(([, handlers]) => handlers.length > 0));
 }
 
-function ownHandlers(target: object, name: string): readonly JobHandlerMetadata[] {
+function readHandlers(target: object, name: string): readonly JobHandlerMetadata[] {
   return (Reflect.getOwnMetadata(JOB_HANDLER_METADATA, target, name) as JobHandlerMetadata[] | undefined) ?? [];
 }
 
-/** Whatever else it stood on would never be found, and its jobs would wait for ever without a word. */
-function refuseOtherThanMethods(target: object, name: string | symbol | undefined, value: unknown): void {
+/** The explorer finds methods only: the jobs of any other member would wait for ever. */
+function assertMethod(target: object, name: string | symbol | undefined, value: unknown): void {
   const owner = typeof target === 'function' ? target.name : target.constructor.name;
-  const place = name === undefined ? owner : `${owner}.${String(name)}`;
-  const found = otherThanMethod(target, name, value);
+  const location = name === undefined ? owner : `${owner}.${String(name)}`;
+  const found = describeNonMethod(target, name, value);
   if (found) {
-    throw new InvalidOptionsError('@JobHandler', `on ${place}: expected a method of the class, got ${found}`);
+    throw new InvalidOptionsError('@JobHandler', `on ${location}: expected a method of the class, got ${found}`);
   }
 }
 
-function otherThanMethod(target: object, name: string | symbol | undefined, value: unknown): string | undefined {
+function describeNonMethod(target: object, name: string | symbol | undefined, value: unknown): string | undefined {
   if (typeof target === 'function') {
     return name === undefined ? 'the class itself' : 'a static member';
   }

@@ -1,18 +1,19 @@
 import type { PipeTransform, Type } from '@nestjs/common';
 
-/** Where Nest keeps what is known of a method's parameters. */
+/** Nest's metadata key for the parameters of a method. */
 export const ROUTE_ARGUMENTS_METADATA = '__routeArguments__';
 
 /**
- * Nest's number for a request's body. A payload takes its place, so that pipes treat it as one: a plain `ValidationPipe`
- * skips the parameters of custom decorators.
+ * Nest's parameter type for a request's body. The payload uses it, because a plain `ValidationPipe` skips the parameters of
+ * custom decorators.
  */
 export const BODY_PARAMETER = 3;
 
 type Pipe = Type<PipeTransform> | PipeTransform;
 
 /**
- * The payload of the job, or one field of it, through pipes when any are given.
+ * Injects the job's payload, or one of its fields, into a parameter of a handler. Pipes transform and validate it; when a pipe
+ * throws, the job fails without a retry.
  *
  * @example
  * @JobHandler('send_mail')

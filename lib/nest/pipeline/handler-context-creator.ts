@@ -1,17 +1,22 @@
+import type { ArgumentsHost } from '@nestjs/common';
 import { ExternalContextCreator } from '@nestjs/core';
-import { lastValueOf } from '../last-value.js';
-import type { AttemptGuard } from './attempt-guard.js';
-import { Rejection } from './marking-pipes.js';
+import { ExternalExceptionFilterContext } from '@nestjs/core/exceptions/external-exception-filter-context.js';
+import type { ExternalExceptionsHandler } from '@nestjs/core/exceptions/external-exceptions-handler.js';
+import { InterceptorsConsumer } from '@nestjs/core/interceptors/index.js';
+import { PipesConsumer } from '@nestjs/core/pipes/index.js';
+import type { Observable } from 'rxjs';
+import { isObservable, lastValueFrom } from 'rxjs';
+import { endingOf, worksUntil } from '../../engine/run/handler-context.js';
 import type { Rejections } from './rejections.js';
 
 /**
- * Nest's creator, as handlers need it. Refusals of guards and pipes are noted; a handler whose attempt ended while they waited
- * is not called; an Observable may be empty.
+ * Nest's creator, adapted to handlers: it records rejections of guards and pipes, does not call a handler whose attempt has
+ * ended, and accepts an empty Observable as a result.
  */
 export class HandlerContextCreator extends ExternalContextCreator {
   constructor(
-    private readonly refusals: Rejections,
-    private readonly gate: AttemptGuard,
+    private readonly rejections: Rejections,
+    private readonly attemptGuard: AttemptGuard,
     ...parts: ConstructorParameters<typeof ExternalContextCreator>
   ) {
     super(...parts);
@@ -25,10 +30,10 @@ export class HandlerContextCreator extends ExternalContextCreator {
         try {
           await guards(params);
         } catch (error) {
-          this.refusals.note(params[0], error);
+          this.rejections.record(params[0], error);
           throw error;
         }
-        this.gate.enter(params[0]);
+        this.attemptGuard.assertRunning(params[0]);
       })
     );
   }
@@ -43,20 +48,124 @@ export class HandlerContextCreator extends ExternalContextCreator {
         try {
           await pipes(given, ...params);
         } catch (thrown) {
-          if (!(thrown instanceof Rejection)) {
+          if (!(thrown instanceof PipeError)) {
             throw thrown;
           }
-          this.refusals.note(params[0] as object, thrown.error);
+          this.rejections.record(params[0] as object, thrown.error);
           throw thrown.error;
         }
-        this.gate.enter(params[0] as object);
+        this.attemptGuard.assertRunning(params[0] as object);
       })
     );
   }
 
   override async transformToResult(result: unknown): Promise<unknown> {
-    return lastValueOf(result);
+    return toLastValue(result);
   }
 }
 
 type Guards = (params: [job: object]) => Promise<void>;
+
+/**
+ * Keeps a handler from being called when its attempt has ended while guards, interceptors, pipes or providers waited. Another
+ * attempt may own the job then.
+ */
+export class AttemptGuard {
+  private readonly stopped = new WeakSet<object>();
+
+  /** Called after each wait. @throws the reason why the attempt has ended. */
+  assertRunning(job: object): void {
+    const ending = endingOf(job);
+    if (ending) {
+      this.stopped.add(job);
+      throw ending;
+    }
+  }
+
+  /** @throws the reason again when it was thrown before, whatever interceptors and filters have returned since. */
+  assertNotStopped(job: object): void {
+    if (this.stopped.has(job)) {
+      throw endingOf(job)!;
+    }
+  }
+}
+
+/** Checks the attempt when an interceptor calls the handler, and lets the attempt wait for the handler's end. */
+export class HandlerInterceptors extends InterceptorsConsumer {
+  constructor(private readonly attemptGuard: AttemptGuard) {
+    super();
+  }
+
+  override intercept(...args: Parameters<InterceptorsConsumer['intercept']>): Promise<unknown> {
+    const [interceptors, params, instance, callback, next, type] = args;
+    const checked = async (): Promise<unknown> => {
+      const job = params[0] as object;
+      this.attemptGuard.assertRunning(job);
+      const work = next();
+      // An interceptor may return before the handler does.
+      worksUntil(job, work);
+      return work;
+    };
+    return super.intercept(interceptors, params, instance, callback, interceptors?.length > 0 ? checked : next, type);
+  }
+}
+
+/** An error that a pipe threw, as opposed to one of a parameter's decorator. */
+class PipeError extends Error {
+  constructor(readonly error: unknown) {
+    super('rejected by a pipe');
+  }
+}
+
+/** Marks the errors that pipes throw. */
+export class HandlerPipes extends PipesConsumer {
+  override async apply(...[value, metadata, pipes]: Parameters<PipesConsumer['apply']>): Promise<unknown> {
+    // Outside the try: an asynchronous decorator may reject here.
+    const given = await value;
+    try {
+      return await super.apply<unknown>(given, metadata, pipes);
+    } catch (error) {
+      throw new PipeError(error);
+    }
+  }
+}
+
+interface BoundFilter {
+  /** The classes that it catches; empty for all. */
+  readonly exceptionMetatypes: readonly (new (...args: never[]) => unknown)[];
+  func(exception: unknown, host: ArgumentsHost): unknown;
+}
+
+/** Runs filters without Nest's last one, which logs every error as ERROR: a failed attempt is an ordinary event. */
+export class HandlerFilters extends ExternalExceptionFilterContext {
+  override create(...args: Parameters<ExternalExceptionFilterContext['create']>): ExternalExceptionsHandler {
+    const handler = super.create(...args);
+    handler.next = async (exception, host) => {
+      // Selected here, because Nest 11 returns `null` for "no filter", and a filter may return `null`.
+      const filter = (handler as unknown as { filters: readonly BoundFilter[] }).filters.find(
+        ({ exceptionMetatypes: types }) => types.length === 0 || types.some((type) => exception instanceof type),
+      );
+      const result = await toLastValue(filter?.func(exception, host));
+      if (result === undefined) {
+        throw exception;
+      }
+      return result as never;
+    };
+    return handler;
+  }
+}
+
+/** Resolves promises, and Observables to their last value, or `undefined` when they are empty. */
+export async function toLastValue(result: unknown): Promise<unknown> {
+  const value = await result;
+  return isStream(value) ? lastValueFrom(value, { defaultValue: undefined }) : value;
+}
+
+/** An object whose properties throw, such as a revoked proxy, is no stream. */
+function isStream(value: unknown): value is Observable<unknown> {
+  try {
+    return isObservable(value);
+  } catch {
+    return false;
+  }
+}

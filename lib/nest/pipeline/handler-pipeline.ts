@@ -17,36 +17,39 @@ import { describeValue } from '../../core/error-text.js';
 import { InvalidOptionsError } from '../../core/errors.js';
 import type { JobContext, JobHandlerFunction } from '../../core/job-handler.js';
 import { BODY_PARAMETER, ROUTE_ARGUMENTS_METADATA } from '../decorators/payload.decorator.js';
-import { JOB_CONTEXT_TYPE } from '../job-context.js';
-import { GatedInterceptors } from './gated-interceptors.js';
-import { HandlerContextCreator } from './handler-context-creator.js';
-import { AttemptGuard } from './attempt-guard.js';
-import { MarkingPipes } from './marking-pipes.js';
-import { QuietFilters } from './quiet-filters.js';
+import { JOB_CONTEXT_TYPE } from '../decorators/current-job.decorator.js';
+import { notAMethod } from '../jobs.messages.js';
+import {
+  AttemptGuard,
+  HandlerContextCreator,
+  HandlerFilters,
+  HandlerInterceptors,
+  HandlerPipes,
+} from './handler-context-creator.js';
 import { Rejections } from './rejections.js';
 
 type Method = (...args: unknown[]) => unknown;
 
-/** A method of a provider's class that is a handler. */
+/** A handler method of a provider's class. */
 export interface DeclaredMethod {
   readonly name: string;
-  /** As it was decorated. */
+  /** The decorated function. */
   readonly declared: object;
 }
 
 interface HandledMethod extends DeclaredMethod {
-  /** Global enhancers that have an instance for each attempt. */
+  /** Request-scoped global enhancers: they have one instance for each attempt. */
   readonly scopedGlobals: readonly InstanceWrapper[];
 }
 
 type ModuleRef = NonNullable<InstanceWrapper['host']>;
 
-/** The class that enhancers see of a handler that was registered as a function. */
+/** `ExecutionContext.getClass()` of a handler that was registered as a function. */
 class RegisteredHandler {
   constructor(readonly handle: JobHandlerFunction) {}
 }
 
-/** Gives a decorated parameter its value: `@Payload()` is the only one that is not a custom decorator. */
+/** Returns the value of a parameter with `@Payload()`. Nest itself resolves custom decorators. */
 const paramsFactory = {
   exchangeKeyForValue(type: number, field: unknown, [job]: [JobContext]): unknown {
     if (type !== BODY_PARAMETER) {
@@ -56,46 +59,48 @@ const paramsFactory = {
   },
 };
 
-/** Wraps a provider's method in the parameters, guards, interceptors, pipes and filters that are bound to it. */
+/**
+ * Builds a handler function from a provider's method: with its parameters, guards, interceptors, pipes and filters, and with an
+ * instance for each attempt when the provider is request-scoped. Read next: handler-context-creator.ts, rejections.ts.
+ */
 @Injectable()
 export class HandlerPipeline {
   private readonly container: NestContainer;
   private readonly injector = new Injector();
-  private readonly refusals = new Rejections();
-  private readonly gate = new AttemptGuard();
+  private readonly rejections = new Rejections();
+  private readonly attemptGuard = new AttemptGuard();
 
   constructor(@Inject(ExternalContextCreator) creator: ExternalContextCreator) {
     this.container = (creator as unknown as { container: NestContainer }).container;
   }
 
   /**
-   * The handler for a method of a provider: of its one instance, or of a new one for each attempt when its scope asks
-   * for that.
+   * Returns the handler for a method of a provider.
    *
-   * @param globalEnhancers whether the application's global enhancers come around it too.
+   * @param globalEnhancers whether the application's global enhancers apply too.
    */
   around(provider: InstanceWrapper<object>, declared: DeclaredMethod, globalEnhancers: boolean): JobHandlerFunction {
-    const creator = this.creatorFor(provider.host!, globalEnhancers);
-    const scopedGlobals = globalEnhancers ? this.scopedGlobals() : [];
+    const creator = this.createCreator(provider.host!, globalEnhancers);
+    const scopedGlobals = globalEnhancers ? this.findScopedGlobals() : [];
     const isShared = provider.isDependencyTreeStatic() && !provider.isTransient && scopedGlobals.length === 0;
     const method: HandledMethod = { ...declared, scopedGlobals };
     const run = isShared ? this.wrap(creator, provider.instance, method) : undefined;
     return async (job) => {
       try {
         const result = await (run ? run(job) : this.runScoped(creator, provider, method, job));
-        this.gate.leave(job);
+        this.attemptGuard.assertNotStopped(job);
         return result;
       } catch (error) {
-        throw this.refusals.translated(job, error);
+        throw this.rejections.toUnrecoverable(job, error);
       }
     };
   }
 
-  /** The handler for a function: the application's global enhancers come around it, and nothing else. */
+  /** Returns the handler for a function, with the application's global enhancers and no others. */
   aroundFunction(given: JobHandlerFunction): JobHandlerFunction {
     const handle = withoutEnhancers(given);
     let run: JobHandlerFunction | undefined;
-    // Not before the first job: when it is registered, the application may not have all of them yet.
+    // Built at the first job: when the function is registered, some global enhancers may not exist yet.
     return (job) => (run ??= this.around(this.providerOf(handle), { name: 'handle', declared: handle }, true))(job);
   }
 
@@ -111,7 +116,7 @@ export class HandlerPipeline {
     });
   }
 
-  /** One instance for this attempt, or for its durable context; what is injected as `REQUEST` is the job. */
+  /** Runs the method of an instance made for this attempt, or for its durable context. `REQUEST` is the job. */
   private async runScoped(
     creator: ExternalContextCreator,
     provider: InstanceWrapper<object>,
@@ -119,32 +124,32 @@ export class HandlerPipeline {
     job: object,
   ): Promise<unknown> {
     const host = provider.host!;
-    const contextId = this.contextOf(job, provider.isDependencyTreeDurable());
-    // Nest looks for nothing but the provider itself there, which may be a controller, or none of the module's.
+    const contextId = this.createContext(job, provider.isDependencyTreeDurable());
+    // Nest looks up only the provider there. It may be a controller, or belong to no module.
     const collection = new Map([[provider.token, provider]]);
     const instance = await this.injector.loadPerContext(provider.instance, host, collection, contextId, provider);
     for (const enhancer of method.scopedGlobals) {
       await this.injector.loadInjectable(enhancer, enhancer.host!, contextId, provider);
     }
-    this.gate.enter(job);
+    this.attemptGuard.assertRunning(job);
     return this.wrap(creator, instance, method, { contextId, inquirerId: provider.id })(job);
   }
 
-  /** The context of the job: whoever asks `ContextIdFactory.getByRequest(job)` again is given the same. */
-  private contextOf(job: object, isDurable: boolean): ContextId {
+  /** Makes the job's context. `ContextIdFactory.getByRequest(job)` returns the same one from now on. */
+  private createContext(job: object, isDurable: boolean): ContextId {
     const contextId = ContextIdFactory.getByRequest(job);
     Object.defineProperty(job, REQUEST_CONTEXT_ID, { value: contextId });
-    // As Nest does it for a request: durable providers see what their strategy says, others see that on the job, too.
+    // As Nest does for requests: durable providers get the strategy's payload; others get the job with that payload's members.
     const payload = contextId.payload as object | undefined;
-    const news = Object.entries(payload ?? {}).filter(([key]) => !(key in job));
+    const missing = Object.entries(payload ?? {}).filter(([key]) => !(key in job));
     this.container.registerRequestProvider(
-      isDurable ? payload : Object.assign(job, Object.fromEntries(news)),
+      isDurable ? payload : Object.assign(job, Object.fromEntries(missing)),
       contextId,
     );
     return contextId;
   }
 
-  private scopedGlobals(): InstanceWrapper[] {
+  private findScopedGlobals(): InstanceWrapper[] {
     const config = this.container.applicationConfig!;
     return [
       ...config.getGlobalRequestGuards(),
@@ -160,7 +165,7 @@ export class HandlerPipeline {
     { name, declared }: HandledMethod,
     scope?: { readonly contextId: ContextId; readonly inquirerId: string },
   ): Method {
-    const method = withMetadataOf(declared, calledMethod(instance, name));
+    const method = withMetadataOf(declared, getMethod(instance, name));
     return creator.create(
       instance,
       method,
@@ -174,37 +179,37 @@ export class HandlerPipeline {
     );
   }
 
-  private creatorFor(host: ModuleRef, globalEnhancers: boolean): ExternalContextCreator {
-    // Without the application's configuration Nest knows of no global enhancers.
+  private createCreator(host: ModuleRef, globalEnhancers: boolean): ExternalContextCreator {
+    // Without this configuration Nest applies no global enhancers.
     const config = globalEnhancers ? this.container.applicationConfig : undefined;
     return new HandlerContextCreator(
-      this.refusals,
-      this.gate,
+      this.rejections,
+      this.attemptGuard,
       new GuardsContextCreator(this.container, config),
       new GuardsConsumer(),
       new InterceptorsContextCreator(this.container, config),
-      new GatedInterceptors(this.gate),
+      new HandlerInterceptors(this.attemptGuard),
       onlyModule(host),
       new PipesContextCreator(this.container, config),
-      new MarkingPipes(),
-      new QuietFilters(this.container, config),
+      new HandlerPipes(),
+      new HandlerFilters(this.container, config),
     );
   }
 }
 
-/** @throws InvalidOptionsError when something else stands in its place. */
-function calledMethod(instance: object, name: string): Method {
+/** @throws InvalidOptionsError when the member is not a function. */
+function getMethod(instance: object, name: string): Method {
   const method: unknown = (instance as Record<string, unknown>)[name];
   if (typeof method !== 'function') {
-    const place = `${instance.constructor.name}.${name}`;
-    throw new InvalidOptionsError('@JobHandler', `on ${place}: expected a method, got ${describeValue(method)}`);
+    const location = `${instance.constructor.name}.${name}`;
+    throw new InvalidOptionsError('@JobHandler', notAMethod(location, describeValue(method)));
   }
   return method as Method;
 }
 
 /**
- * What runs in place of a decorated method, bound or replaced, with the guards, interceptors, pipes and filters that were bound
- * to that one: they are kept on the function.
+ * The instance may have another function in place of the decorated method, such as a bound one. Nest keeps guards, interceptors,
+ * pipes and filters on the decorated function, so they are copied.
  */
 function withMetadataOf(declared: object, method: Method): Method {
   if (method === declared) {
@@ -216,7 +221,7 @@ function withMetadataOf(declared: object, method: Method): Method {
   const keys = [declared, method].flatMap((source) => Reflect.getMetadataKeys(source) as unknown[]);
   for (const key of keys) {
     const values: unknown[] = [Reflect.getMetadata(key, declared), Reflect.getMetadata(key, method)];
-    // Guards and the like are lists, of which a decorator may have copied one to the other.
+    // Enhancers are lists. A decorator may have copied them already, hence the Set.
     const joined = values.every(Array.isArray) ? [...new Set(values.flat())] : (values[1] ?? values[0]);
     Reflect.defineMetadata(key, joined, called);
   }
@@ -225,7 +230,7 @@ function withMetadataOf(declared: object, method: Method): Method {
 
 const ENHANCERS = [GUARDS_METADATA, INTERCEPTORS_METADATA, PIPES_METADATA, EXCEPTION_FILTERS_METADATA];
 
-/** A decorated method that is given as a function belongs to no provider: Nest would find some of what is bound to it, not all. */
+/** A decorated method that is registered as a function belongs to no provider. Nest would apply only some of its enhancers. */
 function withoutEnhancers(given: JobHandlerFunction): JobHandlerFunction {
   const handle: JobHandlerFunction = (job) => given(job);
   for (const key of Reflect.getMetadataKeys(given).filter((each: string) => !ENHANCERS.includes(each))) {
@@ -234,7 +239,7 @@ function withoutEnhancers(given: JobHandlerFunction): JobHandlerFunction {
   return handle;
 }
 
-/** Nest looks for the provider's module among providers only, and would leave out what is bound to a controller. */
+/** Nest looks for the module of the class among providers only, and would miss the enhancers of a controller. */
 function onlyModule(host: ModuleRef): ModulesContainer {
   const asked = Object.create(host, { hasProvider: { value: () => true } }) as ModuleRef;
   return new Map([[host.token, asked]]) as ModulesContainer;

@@ -1,34 +1,83 @@
+import { constants } from 'node:os';
 import { HttpException } from '@nestjs/common';
-import { isUnrecoverable, SnoozeError, UnrecoverableError } from '../../core/errors.js';
 import { toErrorMessage } from '../../core/error-text.js';
-import { isOutage } from './transient-errors.js';
+import { isUnrecoverable, QueueUnavailableError, SnoozeError, UnrecoverableError } from '../../core/errors.js';
+import { isDatabaseError } from '../../store/sql-error.js';
 
 /**
- * Remembers which attempts were refused, by a guard or a pipe: trying again would not change their mind, so the job fails
- * at once. Filters still see the error as it was thrown.
+ * Remembers the attempts that a guard or a pipe rejected. Such a job fails without a retry, because a retry would be rejected
+ * too. Filters see the original error.
  */
 export class Rejections {
-  /** By the job of an attempt: what is thrown may be no object, or the same one each time. */
-  private readonly refused = new WeakMap<object, { readonly error: unknown }>();
+  /** By the job of the attempt: the error may be a primitive, or the same object each time. */
+  private readonly rejected = new WeakMap<object, { readonly error: unknown }>();
 
-  note(job: object, error: unknown): void {
-    // Who snoozes a job has not judged it, nor has who could not ask.
-    if (!(error instanceof SnoozeError) && !isOutage(error)) {
-      this.refused.set(job, { error });
+  /** Ignores snoozes and transient errors: a later attempt may pass. */
+  record(job: object, error: unknown): void {
+    if (!(error instanceof SnoozeError) && !isTransientError(error)) {
+      this.rejected.set(job, { error });
     }
   }
 
-  /** What the engine is to hear of an error that came out of the pipeline. */
-  translated(job: object, error: unknown): unknown {
-    const refusal = this.refused.get(job);
-    return refusal && Object.is(refusal.error, error) && !isUnrecoverable(error)
-      ? new UnrecoverableError(reasonOf(error), { cause: error })
+  /** Returns an `UnrecoverableError` for a recorded rejection, any other error unchanged. */
+  toUnrecoverable(job: object, error: unknown): unknown {
+    const rejection = this.rejected.get(job);
+    return rejection && Object.is(rejection.error, error) && !isUnrecoverable(error)
+      ? new UnrecoverableError(toMessage(error), { cause: error })
       : error;
   }
 }
 
-/** A `ValidationPipe` keeps what it has to say in the response. */
-function reasonOf(error: unknown): string {
+/** Limits the search through `cause` and `errors`. */
+const CAUSES_MAX = 8;
+
+/**
+ * Whether a retry may succeed, because the error comes from a database, the network or the operating system, or is an
+ * `HttpException` of 500 or more.
+ */
+export function isTransientError(error: unknown, depth = 0): boolean {
+  if (typeof error !== 'object' || error === null || depth > CAUSES_MAX) {
+    return false;
+  }
+  if (error instanceof HttpException) {
+    // The status decides, whatever the cause was.
+    return error.getStatus() >= 500;
+  }
+  if (
+    error instanceof QueueUnavailableError ||
+    isDatabaseError(error) ||
+    isSystemError(error) ||
+    isFailedFetch(error)
+  ) {
+    return true;
+  }
+  const { errors, cause } = error as { errors?: unknown; cause?: unknown };
+  if (Array.isArray(errors) && errors.length > 0) {
+    return errors.every((inner) => isTransientError(inner, depth + 1));
+  }
+  return isTransientError(cause, depth + 1);
+}
+
+/** `fetch` and its body reject with these for a bad certificate, a broken response or a cut connection. */
+function isFailedFetch(error: object): boolean {
+  const { name, message } = error as Record<'name' | 'message', unknown>;
+  return name === 'TypeError' && (message === 'fetch failed' || message === 'terminated');
+}
+
+/** Errors of Node and its HTTP client, and the reason of a timed out signal. */
+function isSystemError(error: object): boolean {
+  const { errno, syscall, code, name } = error as Record<'errno' | 'syscall' | 'code' | 'name', unknown>;
+  return (
+    typeof errno === 'number' ||
+    typeof syscall === 'string' ||
+    // "socket hang up" has only a code.
+    (typeof code === 'string' && (Object.hasOwn(constants.errno, code) || code.startsWith('UND_ERR_'))) ||
+    name === 'TimeoutError'
+  );
+}
+
+/** A `ValidationPipe` puts its messages into the response. */
+function toMessage(error: unknown): string {
   const response = error instanceof HttpException ? error.getResponse() : undefined;
   const details = typeof response === 'object' ? (response as { message?: unknown }).message : undefined;
   return Array.isArray(details) ? `${toErrorMessage(error)}: ${details.join('; ')}` : toErrorMessage(error);
