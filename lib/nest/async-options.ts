@@ -66,7 +66,7 @@ function optional<Name extends keyof JobsModuleAsyncOptions>(
   check: Check<NonNullable<JobsModuleAsyncOptions[Name]>>,
   meaning: string,
 ): Option<JobsModuleAsyncOptions[Name]> {
-  return { default: undefined, check, meaning } as Option<JobsModuleAsyncOptions[Name]>;
+  return { default: undefined, check, meaning };
 }
 
 const ASYNC_OPTIONS = {

@@ -17,38 +17,39 @@ import { InvalidOptionsError } from '../core/errors.js';
 import type { Option } from '../core/option-checks.js';
 import { applyCheck, dateCheck, readOptions, recordCheck } from '../core/option-checks.js';
 import type { JobContext } from './decorators/current-job.decorator.js';
+import { NO_MANAGER, OTHER_RUN_AT } from './jobs.messages.js';
 import { toLastValue } from './pipeline/handler-context-creator.js';
 import { HandlerPipeline } from './pipeline/handler-pipeline.js';
 
-/** Each member of a typed topic has a payload of its type. */
+/** Checks each job of a typed topic against its payload type. */
 type CheckedJobs<Jobs extends readonly AnyNewJob[]> = {
-  readonly [Place in keyof Jobs]: Jobs[Place] extends { readonly topic: JobTopic<infer Input, unknown> }
+  readonly [Index in keyof Jobs]: Jobs[Index] extends { readonly topic: JobTopic<infer Input, unknown> }
     ? EnqueueOptions & { readonly topic: JobTopic<Input, unknown>; readonly payload: Input }
-    : Jobs[Place];
+    : Jobs[Index];
 };
 
-const enqueueManyTable = {
-  manager: { default: undefined, check: recordCheck, meaning: 'whose transaction the jobs are stored in' },
+const ENQUEUE_MANY_OPTIONS = {
+  manager: { default: undefined, check: recordCheck, meaning: 'the transaction that stores the jobs' },
 } satisfies Record<string, Option<object | undefined>>;
 
 /*
- * Of each method the signature for a typed topic is the last one: when none fits, some compilers tell of that one alone.
+ * The typed overload comes last: TypeScript reports only the last overload's error.
  */
 
 /**
- * The queue, as the application uses it.
+ * The queue, for the application's providers.
  *
- * Every method that asks the database rejects with `QueueUnavailableError` when the database does not answer.
+ * Every method that uses the database rejects with `QueueUnavailableError` when the database does not answer.
  *
  * @publicApi
  */
 @Injectable()
 export class JobsService {
-  /** Re-queues, promotes, cancels and deletes many jobs at once. */
+  /** Re-queues, promotes, cancels and deletes many jobs at once: `bulk.run({ action, filter })`. */
   readonly bulk: BulkActions;
-  /** Lists topics with their counts. */
+  /** Lists topics with their counts: `topics.list()`. */
   readonly topics: TopicAdmin;
-  /** Groups failed jobs by their error. */
+  /** Groups failed jobs by their error: `errors.list()`. */
   readonly errors: ErrorStats;
 
   constructor(
@@ -61,9 +62,11 @@ export class JobsService {
   }
 
   /**
-   * Stores a job. Resolves when it is committed: from then on it runs, whatever crashes.
+   * Stores a job and returns it. When the promise resolves, the job is committed and will run, even after a crash.
    *
-   * @throws InvalidPayloadError, PayloadTooLargeError, InvalidOptionsError, DatabaseRefusedError; nothing was stored then.
+   * @param payload any JSON value, at most `payloadMaxBytes` (1 MiB by default).
+   * @param options override the settings of the topic, its handler and the module.
+   * @throws InvalidPayloadError, PayloadTooLargeError, InvalidOptionsError, DatabaseRefusedError. No job was stored then.
    */
   enqueue<T>(topic: string, payload: T, options?: EnqueueOptions): Promise<Job<T>>;
   enqueue<T>(topic: JobTopic<T, unknown>, payload: NoInfer<T>, options?: EnqueueOptions): Promise<Job<T>>;
@@ -71,7 +74,11 @@ export class JobsService {
     return this.engine.enqueue(topic, payload, options);
   }
 
-  /** The same, not to run before `runAt`. */
+  /**
+   * Stores a job that does not start before `runAt`.
+   *
+   * @throws the errors of `enqueue`.
+   */
   enqueueAt<T>(topic: string, payload: T, runAt: Date, options?: EnqueueOptions): Promise<Job<T>>;
   enqueueAt<T>(
     topic: JobTopic<T, unknown>,
@@ -80,20 +87,20 @@ export class JobsService {
     options?: EnqueueOptions,
   ): Promise<Job<T>>;
   async enqueueAt(topic: TopicLike, payload: unknown, runAt: Date, options?: EnqueueOptions): Promise<Job> {
-    // Checked by itself: an absent moment would mean "now", and mail a customer too early.
-    const moment = applyCheck(dateCheck, runAt, 'runAt');
-    const other = options?.runAt === undefined ? moment : applyCheck(dateCheck, options.runAt, 'options.runAt');
-    if (Number(other) !== Number(moment)) {
-      throw new InvalidOptionsError('options.runAt', 'contradicts the moment that was given to enqueueAt');
+    // Checked here: `undefined` would mean "now".
+    const date = applyCheck(dateCheck, runAt, 'runAt');
+    const other = options?.runAt === undefined ? date : applyCheck(dateCheck, options.runAt, 'options.runAt');
+    if (Number(other) !== Number(date)) {
+      throw new InvalidOptionsError('options.runAt', OTHER_RUN_AT);
     }
-    return this.engine.enqueue(topic, payload, { ...options, runAt: moment });
+    return this.engine.enqueue(topic, payload, { ...options, runAt: date });
   }
 
   /**
-   * Stores a job in the caller's open transaction: the job exists if and only if that commits.
+   * Stores a job in the caller's open transaction. The job exists if and only if that transaction commits.
    *
-   * @throws UnknownDataSourceError for a manager of another DataSource; InvalidOptionsError for one without an open
-   * transaction; what `enqueue` throws.
+   * @throws UnknownDataSourceError for a manager of another DataSource; InvalidOptionsError for a manager without an open
+   * transaction; the errors of `enqueue`.
    */
   enqueueTx<T>(manager: EntityManager, topic: string, payload: T, options?: EnqueueOptions): Promise<Job<T>>;
   enqueueTx<T>(
@@ -107,33 +114,33 @@ export class JobsService {
   }
 
   /**
-   * Stores jobs, all or none; in the caller's transaction when its manager is given. Answers in their order; for a unique key
-   * that is taken, with the job that holds it.
+   * Stores all jobs or none, in the transaction of `options.manager` if it is given. Returns the jobs in the same order. For a
+   * unique key that is taken it returns the job that holds it.
    *
-   * @throws InvalidOptionsError, InvalidPayloadError or PayloadTooLargeError naming the job that is refused; UnknownDataSourceError
-   * for a manager of another DataSource; QueueUnavailableError when the database does not answer.
+   * @throws InvalidOptionsError, InvalidPayloadError or PayloadTooLargeError that names the invalid job;
+   * UnknownDataSourceError for a manager of another DataSource.
    */
   async enqueueMany<const Jobs extends readonly AnyNewJob[]>(
     jobs: Jobs & CheckedJobs<Jobs>,
     options: { manager?: EntityManager } = {},
   ): Promise<Job[]> {
-    const { manager } = readOptions(enqueueManyTable, options);
+    const { manager } = readOptions(ENQUEUE_MANY_OPTIONS, options);
     if (manager === undefined && 'manager' in options) {
-      throw new InvalidOptionsError('manager', 'expected the EntityManager of an open transaction, got none');
+      throw new InvalidOptionsError('manager', NO_MANAGER);
     }
     return this.engine.enqueueMany(jobs, manager);
   }
 
-  /** The job, or `null` when there is none with this id. What its payload is, `T`, only the caller can know. */
+  /** Returns the job, or `null` when there is none with this id. The caller declares the type `T` of its payload. */
   get<T = unknown>(id: string): Promise<Job<T> | null> {
     return this.engine.jobs.get(id) as Promise<Job<T> | null>;
   }
 
   /**
-   * The job of this topic that was enqueued with a `uniqueKey` and has not ended, or `null`. It may end, and another take the key,
-   * at any time.
+   * Returns the unfinished job of this topic that holds a unique key, or `null`. The job may finish at any time, and another
+   * job may take the key.
    *
-   * @throws InvalidOptionsError for a topic or a key that no job can have.
+   * @throws InvalidOptionsError for an invalid topic name or key.
    */
   getByKey<T>(topic: JobTopic<T, unknown>, uniqueKey: string): Promise<Job<T> | null>;
   getByKey<T = unknown>(topic: string, uniqueKey: string): Promise<Job<T> | null>;
@@ -141,24 +148,29 @@ export class JobsService {
     return this.engine.jobs.getByKey(topic, uniqueKey);
   }
 
-  /** A page of jobs, newest first. @throws InvalidOptionsError for a filter that is refused. */
+  /**
+   * Returns a page of jobs, newest first. The page has 20 jobs, or `filter.limit` (1 to 200).
+   *
+   * @throws InvalidOptionsError for an invalid filter.
+   */
   list(filter?: JobFilter): Promise<JobPage> {
     return this.engine.jobs.list(filter);
   }
 
   /**
-   * failed, cancelled → pending, with all its retries again, due now unless `changes` say otherwise.
+   * Makes a failed or cancelled job pending again, with all its retries. It is due now, unless `changes.runAt` says
+   * otherwise. `changes` may also replace the payload and `maxRetries`.
    *
-   * @throws JobNotFoundError; JobStateError for another status, or when its unique key is held by another job;
-   * InvalidPayloadError, PayloadTooLargeError and InvalidOptionsError for changes that are refused.
+   * @throws JobNotFoundError; JobStateError for another status, or when another job holds its unique key;
+   * InvalidPayloadError, PayloadTooLargeError and InvalidOptionsError for invalid changes. The job is unchanged then.
    */
   requeue(id: string, changes?: RequeueOptions): Promise<Job> {
     return this.engine.jobs.requeue(id, changes);
   }
 
   /**
-   * Runs a waiting job now instead of at its time, be it the one it was enqueued for or that of its next retry. Its retries
-   * stay as they are; a job that is due already keeps its place.
+   * Makes a pending job due now: one that waits for its time, or for its next retry. Its retries stay as they are. A job that
+   * is due already keeps its position.
    *
    * @throws JobNotFoundError; JobStateError when it is not pending.
    */
@@ -167,93 +179,98 @@ export class JobsService {
   }
 
   /**
-   * pending → cancelled at once. A running job is asked to end: its signal aborts, on whichever node it runs, and it is
-   * `cancelled` when its handler has ended.
+   * Cancels a pending job at once. Aborts the signal of a processing job, on whichever node it runs; the job is `cancelled`
+   * when its handler has ended.
    *
-   * @throws JobNotFoundError; JobStateError when it has ended already.
+   * @throws JobNotFoundError; JobStateError when it has finished already.
    */
   cancel(id: string): Promise<Job> {
     return this.engine.jobs.cancel(id);
   }
 
-  /** Removes a job. @throws JobNotFoundError; JobStateError while it is processing, or a foreign key holds it. */
+  /**
+   * Deletes a job that is not processing.
+   *
+   * @throws JobNotFoundError; JobStateError while it is processing, or when a foreign key refers to it.
+   */
   delete(id: string): Promise<void> {
     return this.engine.jobs.delete(id);
   }
 
   /**
-   * Counts and times in milliseconds, of one topic or of all; up to 2 s old.
+   * Returns counts, and times in milliseconds, of one topic or of all. They may be 2 s old. The query reads the whole table.
    *
-   * @throws InvalidOptionsError for a topic that is none.
+   * @throws InvalidOptionsError for an invalid topic name.
    */
   async stats(topic?: TopicName): Promise<JobStats> {
     return this.engine.stats.get(topic === undefined ? null : toTopicName(topic));
   }
 
   /**
-   * From now on no process starts a job of the topic, until `resume`; jobs are stored as before, and wait. What a process has
-   * claimed by then runs to its end, and waits when it is to be tried again. It stays so when processes end; a topic that is
-   * paused already keeps its time.
+   * Stops all processes from claiming jobs of the topic, until `resume`. The pause survives restarts. Jobs that a process has
+   * claimed already run to their end; a retry waits. New jobs are stored and wait. Pausing a paused topic changes nothing.
    *
-   * @throws InvalidOptionsError for a topic that is none.
+   * @throws InvalidOptionsError for an invalid topic name.
    */
   pause(topic: TopicName): Promise<void> {
     return this.engine.topics.pause(topic);
   }
 
-  /** Jobs of the topic are started again, if it is paused. @throws InvalidOptionsError for a topic that is none. */
+  /**
+   * Lets all processes claim jobs of the topic again. Does nothing when the topic is not paused.
+   *
+   * @throws InvalidOptionsError for an invalid topic name.
+   */
   resume(topic: TopicName): Promise<void> {
     return this.engine.topics.resume(topic);
   }
 
   /**
-   * Gives a topic its handler in this process, without a decorator; with `globalEnhancers`, these come around it too.
+   * Registers the handler of a topic in this process, without a decorator. With the option `globalEnhancers`, the
+   * application's global enhancers apply to it.
    *
-   * @throws InvalidOptionsError when it has one.
+   * @throws InvalidOptionsError when the topic has a handler already, or an option is invalid.
    */
   register<T = unknown>(topic: string, handler: (job: JobContext<T>) => unknown, options?: JobHandlerOptions): void;
   register<T>(topic: JobTopic<unknown, T>, handler: (job: JobContext<T>) => unknown, options?: JobHandlerOptions): void;
   register(topic: TopicLike, handler: (job: JobContext<never>) => unknown, options?: JobHandlerOptions): void {
-    // What is no function is the engine's to refuse.
-    const run = typeof handler === 'function' ? this.runOf(handler as JobHandlerFunction) : handler;
+    // The engine rejects a handler that is not a function.
+    const run = typeof handler === 'function' ? this.wrap(handler as JobHandlerFunction) : handler;
     this.engine.register(topic, run, options);
   }
 
-  /** Like a method's, an Observable that it returns is waited for. */
-  private runOf(handler: JobHandlerFunction): JobHandlerFunction {
-    return this.engine.settings.globalEnhancers
-      ? this.pipeline.aroundFunction(handler)
-      : async (job) => toLastValue(handler(job));
-  }
-
-  /**
-   * Begins to claim and run jobs; the application does it by itself when it starts.
-   *
-   * @throws QueueUnavailableError after its end.
-   */
+  /** Starts to claim and run jobs. The application does so when it starts. @throws QueueUnavailableError after its end. */
   start(): Promise<void> {
     return this.engine.start();
   }
 
   /**
-   * Stops claiming, until `start`, and waits for running handlers up to `shutdownTimeout`; then it aborts them and releases their
-   * jobs. The application does it by itself when it ends.
+   * Stops claiming until `start`, waits for running handlers up to `shutdownTimeout`, then aborts them and releases their jobs.
+   * The application does so when it ends.
    */
   stop(): Promise<void> {
     return this.engine.stop();
   }
 
   /**
-   * Resolves when nothing is due for this process and nothing runs in it: for tests.
+   * Resolves when no job is due for this process and none runs in it. For tests.
    *
-   * @throws IdleTimeoutError, after 30 s by default.
+   * @param options.timeout how long to wait; `'30s'` by default.
+   * @throws IdleTimeoutError that names the topics with unfinished jobs.
    */
   whenIdle(options?: WhenIdleOptions): Promise<void> {
     return this.engine.whenIdle(options);
   }
 
-  /** This process's events, each emitted after its write has committed. A subscriber that throws is logged. */
+  /** Events of this process. Each is emitted after its write has committed. A subscriber that throws is logged. */
   get events(): Observable<JobEvent> {
     return this.engine.events;
+  }
+
+  /** Waits for an Observable that the handler returns, as for one that a method returns. */
+  private wrap(handler: JobHandlerFunction): JobHandlerFunction {
+    return this.engine.settings.globalEnhancers
+      ? this.pipeline.aroundFunction(handler)
+      : async (job) => toLastValue(handler(job));
   }
 }
