@@ -1,7 +1,7 @@
 import { InvalidOptionsError } from './errors.js';
 import type { Job } from './job.js';
-import type { Check, Option } from './option-checks.js';
-import { listOf, oneOf, readOptions } from './option-checks.js';
+import type { Check } from './option-checks.js';
+import { listOf, oneOf, option, optional, readOptions } from './option-checks.js';
 import type { TopicName } from './topic.js';
 import { topicNameCheck } from './topic.js';
 
@@ -126,7 +126,7 @@ const decoratorsCheck: Check<readonly ClassDecorator[]> = {
       : undefined,
 };
 
-function instanceOfFunction<T>(expects: string): Check<T> {
+function functionCheck<T>(expects: string): Check<T> {
   return { expects, parse: (value) => (typeof value === 'function' ? (value as T) : undefined) };
 }
 
@@ -143,7 +143,7 @@ const guardCheck: Check<AdminGuardLike> = {
   },
 };
 
-/** Whether it has a `canActivate` method. */
+/** Returns whether the value has a `canActivate` method. */
 export function isGuard(value: unknown): value is AdminGuard {
   return typeof (value as AdminGuard | null | undefined)?.canActivate === 'function';
 }
@@ -159,40 +159,18 @@ const ruleCheck: Check<AccessRule> = {
   parse: (value, path) => (typeof value === 'function' ? (value as AccessFunction) : ruleWords.parse(value, path)),
 };
 
-/** Each option of the HTTP API, once. */
+/** Default and check of each option of the HTTP API. {@link HttpOptions} documents them. */
 export const HTTP_OPTIONS = {
-  path: { default: 'api/jobs', check: pathCheck, meaning: 'base path' },
-  decorators: { default: [], check: decoratorsCheck, meaning: 'class decorators of the controllers' } as Option<
-    readonly ClassDecorator[]
-  >,
-  adminToken: {
-    default: undefined,
-    check: { expects: 'text', parse: readAdminToken },
-    meaning: 'bearer token of administrators',
-  } as Option<string | undefined>,
-  adminGuard: { default: undefined, check: guardCheck, meaning: 'admits administrators' } as Option<
-    AdminGuardLike | undefined
-  >,
-  authenticate: {
-    default: undefined,
-    check: instanceOfFunction('a function of the request'),
-    meaning: 'identifies the caller',
-  } as Option<AuthenticateFunction | undefined>,
-  enqueueRule: { default: 'admin', check: ruleCheck, meaning: 'who may enqueue' } as Option<AccessRule>,
-  readRule: { default: undefined, check: ruleCheck, meaning: 'who may read, besides those who may manage' } as Option<
-    AccessRule | undefined
-  >,
-  manageRule: { default: 'admin', check: ruleCheck, meaning: 'who may read and manage' } as Option<AccessRule>,
-  allowedTopics: {
-    default: undefined,
-    check: listOf(topicNameCheck),
-    meaning: 'the only topics that requests reach',
-  } as Option<readonly string[] | undefined>,
-  redact: {
-    default: undefined,
-    check: instanceOfFunction('a function of the job'),
-    meaning: 'edits jobs before the API sends them',
-  } as Option<RedactFunction | undefined>,
+  path: option('api/jobs', pathCheck),
+  decorators: option([], decoratorsCheck),
+  adminToken: optional<string>({ expects: 'text', parse: readAdminToken }),
+  adminGuard: optional(guardCheck),
+  authenticate: optional(functionCheck<AuthenticateFunction>('a function of the request')),
+  enqueueRule: option('admin', ruleCheck),
+  readRule: optional(ruleCheck),
+  manageRule: option('admin', ruleCheck),
+  allowedTopics: optional(listOf(topicNameCheck)),
+  redact: optional(functionCheck<RedactFunction>('a function of the job')),
 };
 
 const folderCheck: Check<string> = {
@@ -200,26 +178,26 @@ const folderCheck: Check<string> = {
   parse: (value) => (typeof value === 'string' && value !== '' ? value : undefined),
 };
 
-/** Each option of the admin UI, once. */
+/** Default and check of each option of the admin UI. {@link UiOptions} documents them. */
 export const UI_OPTIONS = {
-  path: { default: 'admin/jobs', check: pathCheck, meaning: 'path of the admin UI' },
-  folder: { default: undefined, check: folderCheck, meaning: 'folder with the files' } as Option<string | undefined>,
+  path: option('admin/jobs', pathCheck),
+  folder: optional(folderCheck),
 };
 
-/** The option `http`, when it is not `false`. */
+/** The option `http`, unless it is `false`. */
 export const httpCheck: Check<HttpSettings> = {
   expects: 'an object',
   parse: (value) => (typeof value === 'object' && value !== null ? readHttpOptions(value) : undefined),
 };
 
-/** The option `ui`, when it is not `false`. */
+/** The option `ui`, unless it is `false`. */
 export const uiCheck: Check<UiSettings> = {
   expects: 'an object',
   parse: (value, path) =>
     typeof value === 'object' && value !== null ? Object.freeze(readOptions(UI_OPTIONS, value, path)) : undefined,
 };
 
-/** @throws InvalidOptionsError for an unknown name, a rejected value, or two ways to identify callers. */
+/** Checks the option `http`. @throws InvalidOptionsError for an unknown name, an invalid value, or two ways to identify callers. */
 export function readHttpOptions(given: unknown = {}): HttpSettings {
   const settings = readOptions(HTTP_OPTIONS, given, 'http');
   const ways = (['adminToken', 'adminGuard', 'authenticate'] as const).filter((name) => settings[name]);

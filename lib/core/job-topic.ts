@@ -41,7 +41,7 @@ export interface JobTopic<Input = unknown, Output = Input> {
  * Payload type of the handler of a typed topic.
  *
  * @example
- * function subjectOf(job: JobContext<PayloadOf<typeof SendMail>>): string
+ * function toSubject(job: JobContext<PayloadOf<typeof SendMail>>): string
  */
 export type PayloadOf<Topic extends JobTopic> = Topic extends JobTopic<unknown, infer Output> ? Output : never;
 

@@ -106,7 +106,7 @@ function rejectContradictions(given: OptionValues<typeof LIST_OPTIONS>, path: st
 }
 
 /** The key of an {@link ErrorGroup}. The store computes it from the topic and the whole message. */
-export const errorKeyCheck: Check<string> = {
+const errorKeyCheck: Check<string> = {
   expects: 'the key of a group of errors, 32 hexadecimal digits',
   schema: { type: 'string', pattern: '^[0-9a-f]{32}$' },
   parse: (value) => (typeof value === 'string' && /^[0-9a-f]{32}$/.test(value) ? value : undefined),

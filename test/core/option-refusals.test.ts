@@ -197,6 +197,6 @@ describe('an engine', () => {
   it('says what it needs when it is given no store', () => {
     const error = thrownBy(() => new JobsEngine({} as JobsEngineOptions));
     expect(error).toBeInstanceOf(InvalidOptionsError);
-    expect((error as Error).message).toBe('store: expected the store that createJobStore has made, got undefined');
+    expect((error as Error).message).toBe('store: expected a store from createJobStore(), got undefined');
   });
 });

@@ -8,8 +8,9 @@ const DAY_MS = 86_400_000;
 
 const HTTP = {
   path: 'api/jobs',
+  decorators: [],
   adminToken: undefined,
-  guard: undefined,
+  adminGuard: undefined,
   authenticate: undefined,
   enqueueRule: 'admin',
   readRule: undefined,
