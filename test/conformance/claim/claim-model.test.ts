@@ -19,7 +19,7 @@ const isIn = (lane: Lane, job: { topic: string; priority: number }): boolean =>
 describe.each(storeKinds())('any claim on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('brings what is due in the lanes that were asked, in their order, up to the limit of each and of all', async () => {
+  it('returns the due jobs of the given lanes in their order, up to the limit of each lane and of the claim', async () => {
     const property = fc.asyncProperty(jobs, lanes, fc.integer({ min: 1, max: 20 }), async (waiting, asked, limit) => {
       await fixture.sql('DELETE FROM _jobs');
       await fixture.store.insert(waiting.map((job) => newJob(job)));

@@ -9,7 +9,7 @@ describe.each(storeKinds())('claim on $label', (kind) => {
   const claimedIds = async (request: Partial<ClaimRequest> = {}): Promise<string[]> =>
     (await claim(fixture.store, request)).map(({ id }) => id).sort();
 
-  it('makes a due job processing under a lease, and hands it over', async () => {
+  it('sets a due job to processing under a lease and returns it', async () => {
     const backoff = { type: 'fixed', delayMs: 10, maxDelayMs: 10, jitter: 0 } as const;
     const job = newJob({ payload: '{"n":1}', maxRetries: 5, timeoutMs: 700, metadata: '{"m":2}', backoff });
     const [inserted] = await fixture.store.insert([job]);
@@ -42,14 +42,14 @@ describe.each(storeKinds())('claim on $label', (kind) => {
     expect(row.started!.getTime() - inserted!.created.getTime()).toBeLessThan(5_000);
   });
 
-  it('says how long the text of a payload is, give or take the spaces that the database writes', async () => {
+  it('returns the length of the payload text, except for spaces that the database adds', async () => {
     const payload = JSON.stringify({ text: 'ä'.repeat(10_000), list: [1, 2, 3] });
     await insertOne(fixture.store, { payload });
     const [claimed] = await claim(fixture.store);
     expect(Math.abs(claimed!.payloadLength - payload.length)).toBeLessThan(10);
   });
 
-  it('says how long a job was due, by the clock of the database', async () => {
+  it('returns how long the job was due, by the clock of the database', async () => {
     const id = await insertOne(fixture.store);
     await fixture.set(id, { run_at: { msFromNow: -90_000 } });
     const [claimed] = await claim(fixture.store);
@@ -57,7 +57,7 @@ describe.each(storeKinds())('claim on $label', (kind) => {
     expect(claimed!.waitedMs).toBeLessThan(95_000);
   });
 
-  it('leaves jobs that are not due yet, and takes them once they are', async () => {
+  it('takes jobs when they are due, and not before', async () => {
     const [due] = await insertMany(fixture.store, 1);
     const [later] = await insertMany(fixture.store, 1, { delayMs: 3_600_000 });
     expect(await claimedIds()).toEqual([due]);
@@ -66,7 +66,7 @@ describe.each(storeKinds())('claim on $label', (kind) => {
     expect(await claimedIds()).toEqual([later]);
   });
 
-  it.each(['processing', 'completed', 'failed', 'cancelled'])('leaves a due job that is %s', async (status) => {
+  it.each(['processing', 'completed', 'failed', 'cancelled'])('does not take a due job that is %s', async (status) => {
     const id = await insertOne(fixture.store);
     await fixture.set(id, {
       status,
@@ -76,7 +76,7 @@ describe.each(storeKinds())('claim on $label', (kind) => {
     expect(await claimedIds()).toEqual([]);
   });
 
-  it('takes jobs of the asked topics and priorities only', async () => {
+  it('takes jobs of the given lanes only', async () => {
     const wanted = await insertOne(fixture.store, { priority: 2 });
     await insertOne(fixture.store, { priority: 1 });
     await insertOne(fixture.store, { priority: 2, topic: `${TOPIC}s` });
@@ -101,7 +101,7 @@ describe.each(storeKinds())('claim on $label', (kind) => {
     expect(await claimedIds()).toEqual([ids[0]]);
   });
 
-  it('serves lanes in the order in which they are asked, until the total limit is reached', async () => {
+  it('serves lanes in the given order, up to the total limit', async () => {
     const urgent = await insertMany(fixture.store, 2, { priority: -10 });
     const usual = await insertMany(fixture.store, 2, { priority: 0 });
     const other = await insertMany(fixture.store, 2, { priority: 0, topic: 'sms' });
@@ -111,7 +111,7 @@ describe.each(storeKinds())('claim on $label', (kind) => {
     expect(await claimedIds({ lanes: [...lanes].reverse(), limit: 2 })).toEqual([usual[1]]);
   });
 
-  it('holds the limit of each lane and of the whole', async () => {
+  it('keeps the limit of each lane and the total limit', async () => {
     await insertMany(fixture.store, 5);
     await insertMany(fixture.store, 5, { topic: 'sms' });
     const lanes = [lane({ limit: 2 }), lane({ topic: 'sms', limit: 3 })];
@@ -122,7 +122,7 @@ describe.each(storeKinds())('claim on $label', (kind) => {
     expect(await topics(1)).toEqual([TOPIC]);
   });
 
-  it('looks at nothing that was due before the lower bound of a lane', async () => {
+  it('takes no job that was due before the lower bound of its lane', async () => {
     const ids = await insertMany(fixture.store, 3);
     const bound = new Date('2020-01-01T00:00:00.500Z');
     await fixture.set(ids[0]!, { run_at: new Date(bound.getTime() - 1) });
@@ -132,7 +132,7 @@ describe.each(storeKinds())('claim on $label', (kind) => {
     expect(await claimedIds()).toEqual([ids[0]]);
   });
 
-  it('raises attempt with each claim, whatever brought the job back', async () => {
+  it('raises attempt with each claim after any way back to pending', async () => {
     const id = await insertOne(fixture.store, { maxRetries: 10 });
     const attempts: number[] = [];
     const claimAgain = async (): Promise<void> => {
@@ -163,7 +163,7 @@ describe.each(storeKinds())('claim on $label', (kind) => {
     expect(await fixture.job(id)).toMatchObject({ attempt: 7, retries: 0 });
   });
 
-  it('clears nothing of what earlier attempts left behind', async () => {
+  it('keeps what earlier attempts recorded', async () => {
     const id = await insertOne(fixture.store);
     const [first] = await claim(fixture.store);
     await fixture.store.recordProgress([{ token: first!, progress: '50' }]);
@@ -177,7 +177,7 @@ describe.each(storeKinds())('claim on $label', (kind) => {
     expect(await claimedIds({ limit: 1_000 })).toEqual(ids);
   });
 
-  it('hands each of a thousand jobs to one of eight claimers that ask at the same time', async () => {
+  it('gives each of a thousand jobs to exactly one of eight concurrent claims', async () => {
     const ids = await insertMany(fixture.store, 1_000);
     const stores = [fixture.store];
     while (kind.canHaveTwoConnections && stores.length < 8) {
@@ -210,7 +210,7 @@ describe.each(storeKinds())('claim on $label', (kind) => {
 describe.each(storeKinds().filter(({ locksRows }) => locksRows))('claim beside locked rows on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('skips jobs that another transaction holds locked, without waiting for it', async () => {
+  it('skips jobs that another transaction locks, without waiting', async () => {
     const ids = await insertMany(fixture.store, 4);
     const transaction = await fixture.begin();
     await transaction.manager.query('SELECT id FROM _jobs WHERE id = ANY ($1) FOR UPDATE', [ids.slice(0, 2)]);
@@ -220,7 +220,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('claim beside l
     expect(await claim(fixture.store)).toHaveLength(2);
   });
 
-  it('does not take a job whose delete or cancel is under way', async () => {
+  it('does not take a job during its delete or cancel', async () => {
     const [cancelled, deleted] = await insertMany(fixture.store, 2);
     const transaction = await fixture.begin();
     await transaction.manager.query(`UPDATE _jobs SET status = 'cancelled', finished = now() WHERE id = $1`, [

@@ -36,7 +36,7 @@ async function expectDueOnly(fixture: StoreFixture, store: JobStore, offsetsMs: 
 describe.each(storeKinds())('a job on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('is due when its time has come by the clock of the database, to the millisecond', async () => {
+  it('is due at its time by the clock of the database, to the millisecond', async () => {
     const property = fc.asyncProperty(offsets, (some) => expectDueOnly(fixture, fixture.store, some));
     await fc.assert(property, { numRuns: 20, endOnFailure: true });
   });

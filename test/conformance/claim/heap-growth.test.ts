@@ -38,7 +38,7 @@ describe.each(storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConne
     });
     afterEach(() => database.remove());
 
-    it('hardly grows with the jobs that pass through', async () => {
+    it('does not grow with the number of jobs', async () => {
       const { type, ...where } = database.app().options as { type: string; url?: string; database?: string };
       const growth = await growthOn(JSON.stringify({ type, url: where.url, database: where.database }));
       expect(growth.fullCollections).toBe(0);

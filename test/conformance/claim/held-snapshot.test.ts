@@ -52,7 +52,7 @@ describe.each(storeKinds().filter(({ keepsOldRows }) => keepsOldRows))(
       await fixture.sql(`UPDATE _jobs SET status = 'completed', finished = statement_timestamp()`);
     }, FILL_TIMEOUT_MS);
 
-    it('looks from the start of an index walk over what has ended, bounded ones do not, and all is well afterwards', async () => {
+    it('full scans walk over dead entries, bounded scans do not, and full scans are fast again afterwards', async () => {
       const bound = new Date((await fixture.now()).getTime() - 30_000).toISOString();
       const full = { scan: await scan(fixture, null), rescue: await rescue(fixture, null) };
       expect(await scan(fixture, bound)).toBeLessThan(full.scan / 4);
@@ -64,7 +64,7 @@ describe.each(storeKinds().filter(({ keepsOldRows }) => keepsOldRows))(
       await until(async () => (await rescue(fixture, null)) < full.rescue / 4);
     });
 
-    it('a worker begins its claims at bounds, finds every job, and drops the bounds when the snapshot is gone', async () => {
+    it('a worker claims from bounds, finds every job, and stops to use bounds when the snapshot is gone', async () => {
       const watched = watch(fixture.store);
       const engine = new JobsEngine({ store: watched.store, pollInterval: 50 });
       const done = new Set<string>();
@@ -87,10 +87,10 @@ describe.each(storeKinds().filter(({ keepsOldRows }) => keepsOldRows))(
   },
 );
 
-describe.each(storeKinds().filter(({ keepsOldRows }) => !keepsOldRows))('looks on $label', (kind) => {
+describe.each(storeKinds().filter(({ keepsOldRows }) => !keepsOldRows))('scans on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('cost nothing that grows with what has ended', async () => {
+  it('cost the same with any number of finished jobs', async () => {
     expect(await scan(fixture, null)).toBe(0);
     expect(await rescue(fixture, null)).toBe(0);
   });

@@ -50,7 +50,7 @@ class PausedProcess implements Clock {
   }
 }
 
-describe.each(storeKinds())('a claim whose lease has ended before its handler could begin, on $label', (kind) => {
+describe.each(storeKinds())('a claim whose lease expired before its handler started, on $label', (kind) => {
   const fixture = useStore(kind);
   let paused: PausedProcess;
 
@@ -63,14 +63,14 @@ describe.each(storeKinds())('a claim whose lease has ended before its handler co
 
   afterEach(() => paused.engine.close());
 
-  it('is given back without a retry charged, and the job is claimed anew', async () => {
+  it('is released without a retry, and the job is claimed again', async () => {
     const id = await start(async () => undefined);
     await until(() => paused.hasTold('completed'));
     expect(paused.runs).toEqual([2]);
     expect((await fixture.store.find([id]))[0]).toMatchObject({ status: 'completed', attempt: 2, retries: 0 });
   });
 
-  it('is not run when another process has the job by then', async () => {
+  it('does not run when another process claimed the job', async () => {
     const id = await start(async ([claimed]) => {
       await fixture.expire(claimed!.id);
       await rescue(fixture.store, 1);

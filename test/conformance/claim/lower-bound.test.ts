@@ -72,7 +72,7 @@ describe.each(storeKinds())('the lower bound of claims on $label', (kind) => {
     workers = [];
   });
 
-  it('passes nothing that waits until its topic is resumed, however claims of other topics go on', async () => {
+  it('does not pass waiting jobs of a paused topic', async () => {
     const worker = await start(VERY_COSTLY_MS, { pollInterval: NEVER });
     worker.engine.register('other', () => null);
     await worker.untilBounded();
@@ -91,7 +91,7 @@ describe.each(storeKinds())('the lower bound of claims on $label', (kind) => {
     await Promise.all(waiting.map(({ id }) => worker.untilDone(id)));
   });
 
-  it('is not used while looks from the start are cheap', async () => {
+  it('is not used while full scans are fast', async () => {
     const worker = await start(CHEAP_MS);
     for (let count = 0; count < SOME; count += 1) {
       await worker.untilDone((await worker.engine.enqueue(TOPIC, null)).id);
@@ -99,7 +99,7 @@ describe.each(storeKinds())('the lower bound of claims on $label', (kind) => {
     expect(worker.watched.claimBounds.flat().filter((bound) => bound !== null)).toEqual([]);
   });
 
-  it('is used when looks from the start are costly, and not any more when they are cheap again', async () => {
+  it('is used while full scans are slow', async () => {
     const worker = await start(COSTLY_MS);
     const first = await worker.untilBounded();
     await worker.untilBehind(new Date(Date.parse(first) + 1));
@@ -110,7 +110,7 @@ describe.each(storeKinds())('the lower bound of claims on $label', (kind) => {
     });
   });
 
-  it('hides no due job for longer than the poll interval and a second, announced or not', async () => {
+  it('delays no due job for longer than the poll interval and a second, announced or not', async () => {
     const id = await insertOne(fixture.store, { topic: TOPIC, delayMs: 3_600_000 });
     const worker = await start(COSTLY_MS, { pollInterval: '1s' });
     await worker.untilBounded();
@@ -122,7 +122,7 @@ describe.each(storeKinds())('the lower bound of claims on $label', (kind) => {
     expect(worker.watched.claimBounds.at(-1)).not.toEqual([null]);
   });
 
-  it('does not hide a job that this process stored for an earlier time, whatever the poll interval is', async () => {
+  it('does not delay a job that this process stored with an earlier runAt', async () => {
     const worker = await start(VERY_COSTLY_MS, { pollInterval: NEVER });
     await worker.untilBounded();
     const runAt = new Date((await fixture.now()).getTime() - 60_000);
@@ -131,7 +131,7 @@ describe.each(storeKinds())('the lower bound of claims on $label', (kind) => {
     expect(await fixture.job(early!.id)).toMatchObject({ status: 'completed' });
   });
 
-  it('does not let whenIdle overlook a job', async () => {
+  it('does not hide a job from whenIdle', async () => {
     const id = await insertOne(fixture.store, { topic: TOPIC, delayMs: 3_600_000 });
     const worker = await start(VERY_COSTLY_MS, { pollInterval: NEVER });
     await worker.untilBounded();
@@ -140,7 +140,7 @@ describe.each(storeKinds())('the lower bound of claims on $label', (kind) => {
     expect(worker.isDone(id)).toBe(true);
   });
 
-  it('waits for delayed jobs as exactly as without', async () => {
+  it('does not delay jobs with a runAt', async () => {
     const worker = await start(COSTLY_MS, { pollInterval: '10s' });
     await worker.untilBounded();
     const { id } = await worker.engine.enqueue(TOPIC, null, { delay: 300 });
@@ -150,7 +150,7 @@ describe.each(storeKinds())('the lower bound of claims on $label', (kind) => {
     expect(started!.getTime() - runAt.getTime()).toBeLessThan(1_000);
   });
 
-  it('of rescues hides no lease that ends after it', async () => {
+  it('of rescues hides no lease that expires after it', async () => {
     const worker = await start(VERY_COSTLY_MS);
     await until(() => worker.watched.rescueBounds.at(-1) ?? null);
     const { id } = await claimOne(fixture.store, { topic: 'nobody' });
@@ -175,7 +175,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
 
     afterEach(() => worker.engine.close());
 
-    it('hides no job that commits late for longer than the poll interval and a second, without a hint', async () => {
+    it('delays no late commit for longer than the poll interval and a second, without notifications', async () => {
       await start(COSTLY_MS, { pollInterval: '1s' });
       await worker.untilBounded();
       const transaction = await fixture.begin();
@@ -187,7 +187,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       expect(performance.now() - sinceMs).toBeLessThan(2_000);
     });
 
-    it('does not hide a job of this process that commits late, whatever the poll interval is', async () => {
+    it('does not delay a late commit of this process', async () => {
       await start(VERY_COSTLY_MS, { pollInterval: NEVER });
       await worker.untilBounded();
       const transaction = await fixture.begin();
@@ -198,7 +198,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       expect(await fixture.job(late.id)).toMatchObject({ status: 'completed' });
     });
 
-    it('hides no job for long that was locked while claims went by', async () => {
+    it('does not delay for long a job that was locked during claims', async () => {
       await start(COSTLY_MS);
       await worker.untilBounded();
       const id = await insertOne(fixture.store, { topic: TOPIC, delayMs: 3_600_000 });
@@ -212,7 +212,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       expect(await fixture.job(id)).toMatchObject({ status: 'completed' });
     });
 
-    it('of rescues hides no job for long that was locked when its lease ended', async () => {
+    it('of rescues does not delay for long a job that was locked when its lease expired', async () => {
       await start(COSTLY_RESCUE_MS);
       const { id } = await claimOne(fixture.store, { topic: 'nobody' });
       await fixture.set(id, { locked_until: { msFromNow: 300 } });

@@ -26,10 +26,10 @@ const denials = [
   },
 ];
 
-describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a database that does not serve, $label', (kind) => {
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a rejecting database, $label', (kind) => {
   const fixture = useStore(kind);
 
-  it.each(denials)('loses no outcome and runs nothing twice: $title', async ({ deny, allow, complaint }) => {
+  it.each(denials)('loses no outcome and runs no job twice: $title', async ({ deny, allow, complaint }) => {
     const end = signal();
     const calls: string[] = [];
     const events: JobEvent[] = [];

@@ -9,7 +9,7 @@ import { until } from '../../support/wait.js';
 
 const SIZE = 5;
 
-describe.each(storeKinds().filter(({ locksRows }) => locksRows))('statements in a row on $label', (kind) => {
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))('pipelined statements on $label', (kind) => {
   const fixture = useStore(kind);
 
   const claimSome = (store: JobStore = fixture.store): Promise<Claim[]> => claim(store, { limit: SIZE });
@@ -43,7 +43,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('statements in 
     return () => transaction.rollback();
   }
 
-  it('are sent before the one before is answered, to the same connection', async () => {
+  it('are sent on one connection before the previous one has its answer', async () => {
     expect(fixture.store.capabilities.pipelined).toMatchObject({ atOnce: 2 });
     const ids = await insertMany(fixture.store, 3 * SIZE);
     await claimSome();
@@ -56,7 +56,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('statements in 
     expect((await Promise.all(both)).flatMap(idsOf)).toEqual(ids.slice(SIZE));
   });
 
-  it('wait for the answer while the connection does not know the statement: each would fail for what the other one broke', async () => {
+  it('wait for the answer until the connection has prepared the statement', async () => {
     const { store } = await fixture.openAnother();
     const ids = await insertMany(fixture.store, 3 * SIZE);
     const sent = spyOnClaims();
@@ -70,7 +70,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('statements in 
     expect(new Set(sent.clients()).size).toBe(1);
   });
 
-  it('are never more than two, and go on in their order', async () => {
+  it('are at most two, in order', async () => {
     const ids = await insertMany(fixture.store, 6 * SIZE);
     await claimSome();
     const sent = spyOnClaims();
@@ -84,7 +84,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('statements in 
     expect(new Set(sent.clients()).size).toBe(1);
   });
 
-  it('do their work when one before them is refused', async () => {
+  it('succeed when the previous one fails', async () => {
     const claims = await claimMany(fixture.store, 3 * SIZE);
     await complete(claims.slice(0, SIZE));
     const [held] = claims.slice(SIZE);
@@ -97,7 +97,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('statements in 
     expect(await complete([held!])).toMatchObject([{ applied: true }]);
   });
 
-  it('are all without an answer when their connection ends, and the next one has another', async () => {
+  it('all fail when their connection ends, and the next one gets another connection', async () => {
     await insertMany(fixture.store, 4 * SIZE);
     await claimSome();
     const letGo = await holdTable();
@@ -113,7 +113,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('statements in 
     expect(await claimSome()).toHaveLength(SIZE);
   });
 
-  it('leave a connection to others, also where there is but one', async () => {
+  it('leave a connection to other statements, even in a pool of one', async () => {
     const { store } = await fixture.openAnother({ connections: 1 });
     await insertMany(fixture.store, 200);
     const [owned] = await claimSome(store);
@@ -134,7 +134,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('statements in 
     await Promise.all(claiming);
   });
 
-  it('are refused together when there is no connection', async () => {
+  it('fail together when there is no connection', async () => {
     const other = await fixture.openAnother();
     await other.store.close();
     for (const result of await Promise.allSettled([claimSome(other.store), claimSome(other.store)])) {

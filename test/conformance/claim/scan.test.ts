@@ -21,7 +21,7 @@ describe.each(storeKinds())('scan on $label', (kind) => {
     ]);
   });
 
-  it('leaves both bounds of a gap out', async () => {
+  it('excludes both bounds of a gap', async () => {
     await insertOne(fixture.store, { priority: 1 });
     await insertOne(fixture.store, { priority: 2 });
     await insertOne(fixture.store, { priority: 3 });
@@ -33,14 +33,14 @@ describe.each(storeKinds())('scan on $label', (kind) => {
     expect(await find(2, 3)).toEqual([]);
   });
 
-  it('sees the first and the last priority there is', async () => {
+  it('finds the lowest and the highest priority', async () => {
     await insertOne(fixture.store, { priority: -1_000 });
     await insertOne(fixture.store, { priority: 1_000, topic: 'sms' });
     const gaps = [TOPIC, 'sms'].map((topic) => ({ topic, after: -1_001, before: 1_001 }));
     expect(await waitingIn(gaps)).toMatchObject([{ priority: -1_000 }, { priority: 1_000 }]);
   });
 
-  it('answers each priority once, however many jobs wait in it, and none for empty gaps', async () => {
+  it('returns each priority once, and nothing for empty gaps', async () => {
     for (const priority of [-5, -5, 0, 4, 9]) {
       await insertOne(fixture.store, { priority });
     }
@@ -55,7 +55,7 @@ describe.each(storeKinds())('scan on $label', (kind) => {
     expect(await waitingIn([])).toEqual([]);
   });
 
-  it('says how long it is until the first job of the lane is due', async () => {
+  it('returns the time until the first job of the lane is due', async () => {
     await insertOne(fixture.store, { delayMs: 60_000 });
     await insertOne(fixture.store, { delayMs: 30_000 });
     const [first] = await waitingIn([{ topic: TOPIC, after: -1, before: 1 }]);
@@ -63,7 +63,7 @@ describe.each(storeKinds())('scan on $label', (kind) => {
     expect(first!.dueInMs).toBeLessThanOrEqual(30_000);
   });
 
-  it('says zero or less when the first job of the lane is due', async () => {
+  it('returns zero or less when the first job of the lane is due', async () => {
     const id = await insertOne(fixture.store);
     const [due] = await waitingIn([{ topic: TOPIC, after: -1, before: 1 }]);
     expect(due!.dueInMs).toBeLessThanOrEqual(0);
@@ -79,7 +79,7 @@ describe.each(storeKinds())('scan on $label', (kind) => {
     expect(waiting).toMatchObject([{ priority: -5 }, { priority: 5 }]);
   });
 
-  it('looks at waiting jobs only', async () => {
+  it('finds waiting jobs only', async () => {
     await insertOne(fixture.store);
     await claim(fixture.store);
     expect(await waitingIn([{ topic: TOPIC, after: -1, before: 1 }])).toEqual([]);

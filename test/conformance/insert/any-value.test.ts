@@ -44,7 +44,7 @@ function canonical(value: unknown): string {
 describe.each(storeKinds())('any value on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('comes back from a payload as it was, or is refused with its path', async () => {
+  it('is returned unchanged from a payload, or rejected with its path', async () => {
     const property = fc.asyncProperty(values, async (set) => {
       const answers = set.map(encoded);
       const refused = answers.flatMap((answer) => ('path' in answer ? answer.path : []));
@@ -59,7 +59,7 @@ describe.each(storeKinds())('any value on $label', (kind) => {
     await fc.assert(property, { numRuns: SETS, endOnFailure: true });
   });
 
-  it('comes back from a result and from an error as far as text can be stored', async () => {
+  it('is returned from a result and from an error as far as text can be stored', async () => {
     const property = fc.asyncProperty(texts, async (set) => {
       const claims = await claimMany(fixture.store, set.length);
       const settled = await fixture.store.settle(

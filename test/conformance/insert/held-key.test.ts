@@ -5,66 +5,71 @@ import { altered } from '../../support/altered-store.js';
 import { newJob, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
-describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a unique key that is held on $label', (kind) => {
-  const fixture = useStore(kind);
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
+  'a unique key that an open transaction holds, on $label',
+  (kind) => {
+    const fixture = useStore(kind);
 
-  it('is waited for once by all who ask for it, and others go on', async () => {
-    let inserts = 0;
-    const store = altered(fixture.store, {
-      insert: (jobs) => {
-        inserts += 1;
-        return fixture.store.insert(jobs);
-      },
+    it('delays its own enqueues once, and no others', async () => {
+      let inserts = 0;
+      const store = altered(fixture.store, {
+        insert: (jobs) => {
+          inserts += 1;
+          return fixture.store.insert(jobs);
+        },
+      });
+      const engine = new JobsEngine({ store });
+      const transaction = await fixture.begin();
+      await fixture.store.insert([newJob({ topic: TOPIC, uniqueKey: 'held' })], transaction.manager);
+      const keys = [...Array.from({ length: 5 }, () => 'held'), 'free'];
+      const asked = await Promise.allSettled(keys.map((uniqueKey) => engine.enqueue(TOPIC, null, { uniqueKey })));
+      await transaction.rollback();
+      expect(asked.map(({ status }) => status)).toEqual([...keys.slice(1).map(() => 'rejected'), 'fulfilled']);
+      const { reason } = asked[4] as { reason: Error };
+      expect(reason).toBeInstanceOf(RowLockedError);
+      // The one that applications can import.
+      expect(reason).toMatchObject({ name: 'QueueUnavailableError', code: 'QUEUE_UNAVAILABLE' });
+      // All together, then one for each key.
+      expect(inserts).toBe(3);
+      await engine.close();
     });
-    const engine = new JobsEngine({ store });
-    const transaction = await fixture.begin();
-    await fixture.store.insert([newJob({ topic: TOPIC, uniqueKey: 'held' })], transaction.manager);
-    const keys = [...Array.from({ length: 5 }, () => 'held'), 'free'];
-    const asked = await Promise.allSettled(keys.map((uniqueKey) => engine.enqueue(TOPIC, null, { uniqueKey })));
-    await transaction.rollback();
-    expect(asked.map(({ status }) => status)).toEqual([...keys.slice(1).map(() => 'rejected'), 'fulfilled']);
-    const { reason } = asked[4] as { reason: Error };
-    expect(reason).toBeInstanceOf(RowLockedError);
-    // The one that applications can import.
-    expect(reason).toMatchObject({ name: 'QueueUnavailableError', code: 'QUEUE_UNAVAILABLE' });
-    // All together, then one for each key.
-    expect(inserts).toBe(3);
-    await engine.close();
-  });
 
-  it('lets all others go before it is asked for again, so that nobody waits in a circle', async () => {
-    const keys = (...names: string[]): JobInsert[] => names.map((uniqueKey) => newJob({ topic: TOPIC, uniqueKey }));
-    const [holder] = await fixture.store.insert(keys('a'));
-    // The first insert from now on stands still before it ends.
-    await fixture.sql('CREATE SEQUENCE inserts');
-    await fixture.sql(`
+    it('is tried again after all other jobs, so that no deadlock arises', async () => {
+      const keys = (...names: string[]): JobInsert[] => names.map((uniqueKey) => newJob({ topic: TOPIC, uniqueKey }));
+      const [holder] = await fixture.store.insert(keys('a'));
+      // The first insert from now on stands still before it ends.
+      await fixture.sql('CREATE SEQUENCE inserts');
+      await fixture.sql(`
       CREATE FUNCTION wait_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         IF nextval('inserts') = 1 THEN PERFORM pg_advisory_xact_lock(1); END IF;
         RETURN NULL;
       END $$`);
-    await fixture.sql('CREATE TRIGGER wait_once AFTER INSERT ON _jobs FOR EACH STATEMENT EXECUTE FUNCTION wait_once()');
-    try {
-      const gate = await fixture.begin((await fixture.openAnother()).app);
-      const { app, store } = await fixture.openAnother();
-      await gate.manager.query('SELECT pg_advisory_xact_lock(1)');
+      await fixture.sql(
+        'CREATE TRIGGER wait_once AFTER INSERT ON _jobs FOR EACH STATEMENT EXECUTE FUNCTION wait_once()',
+      );
+      try {
+        const gate = await fixture.begin((await fixture.openAnother()).app);
+        const { app, store } = await fixture.openAnother();
+        await gate.manager.query('SELECT pg_advisory_xact_lock(1)');
 
-      const storing = fixture.store.insert(keys('a', 'b', 'c'));
-      await fixture.untilSomebodyWaits();
-      // The key goes from one that has ended to one that is not committed, whose transaction wants another of them.
-      await store.cancel([holder!.id]);
-      const second = await fixture.begin(app);
-      const [a] = await store.insert(keys('a'), second.manager);
-      const [b] = await Promise.all([store.insert(keys('b'), second.manager), gate.commit()]);
-      await second.commit();
+        const storing = fixture.store.insert(keys('a', 'b', 'c'));
+        await fixture.untilSomebodyWaits();
+        // The key goes from one that has ended to one that is not committed, whose transaction wants another of them.
+        await store.cancel([holder!.id]);
+        const second = await fixture.begin(app);
+        const [a] = await store.insert(keys('a'), second.manager);
+        const [b] = await Promise.all([store.insert(keys('b'), second.manager), gate.commit()]);
+        await second.commit();
 
-      expect(await storing).toMatchObject([
-        { id: a!.id, deduplicated: true },
-        { id: b[0]!.id },
-        { deduplicated: false },
-      ]);
-    } finally {
-      await fixture.sql('DROP FUNCTION wait_once CASCADE');
-      await fixture.sql('DROP SEQUENCE inserts');
-    }
-  });
-});
+        expect(await storing).toMatchObject([
+          { id: a!.id, deduplicated: true },
+          { id: b[0]!.id },
+          { deduplicated: false },
+        ]);
+      } finally {
+        await fixture.sql('DROP FUNCTION wait_once CASCADE');
+        await fixture.sql('DROP SEQUENCE inserts');
+      }
+    });
+  },
+);

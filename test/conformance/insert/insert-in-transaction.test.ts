@@ -9,7 +9,7 @@ describe.each(storeKinds())("insert in a caller's transaction on $label", (kind)
 
   const isThere = async (id: string): Promise<boolean> => (await fixture.store.find([id])).length === 1;
 
-  it('makes jobs exist once the transaction commits', async () => {
+  it('stores jobs when the transaction commits', async () => {
     const jobs = newJobs(3);
     const transaction = await fixture.begin();
     const inserted = await fixture.store.insert(jobs, transaction.manager);
@@ -18,7 +18,7 @@ describe.each(storeKinds())("insert in a caller's transaction on $label", (kind)
     expect(await fixture.store.find(jobs.map(({ id }) => id))).toHaveLength(3);
   });
 
-  it('leaves nothing behind when the transaction is rolled back', async () => {
+  it('stores nothing when the transaction is rolled back', async () => {
     const job = newJob();
     const transaction = await fixture.begin();
     await fixture.store.insert([job], transaction.manager);
@@ -34,7 +34,7 @@ describe.each(storeKinds())("insert in a caller's transaction on $label", (kind)
     await transaction.rollback();
   });
 
-  it('takes back only what was inserted inside a savepoint that is rolled back', async () => {
+  it('removes only the jobs of a savepoint that is rolled back', async () => {
     const [outside, inside, after] = newJobs(3);
     await fixture.app.transaction(async (manager) => {
       await fixture.store.insert([outside!], manager);
@@ -50,7 +50,7 @@ describe.each(storeKinds())("insert in a caller's transaction on $label", (kind)
     expect(await isThere(after!.id)).toBe(true);
   });
 
-  it('leaves the transaction usable when a job is refused inside a savepoint', async () => {
+  it('leaves the transaction usable when a job is rejected inside a savepoint', async () => {
     const job = newJob();
     await fixture.app.transaction(async (manager) => {
       const savepoint = manager.transaction((inner) => fixture.store.insert([newJob({ priority: 5_000 })], inner));
@@ -60,7 +60,7 @@ describe.each(storeKinds())("insert in a caller's transaction on $label", (kind)
     expect(await isThere(job.id)).toBe(true);
   });
 
-  it('refuses a manager of another DataSource', async () => {
+  it('rejects a manager of another DataSource', async () => {
     const other = await fixture.kind.createDatabase();
     const app = await other.app().initialize();
     const transaction = await fixture.begin(app);
@@ -72,7 +72,7 @@ describe.each(storeKinds())("insert in a caller's transaction on $label", (kind)
     expect(await isThere(job.id)).toBe(false);
   });
 
-  it('refuses a manager without an open transaction, and one whose transaction has ended', async () => {
+  it('rejects a manager without an open transaction', async () => {
     const job = newJob();
     const transaction = await fixture.begin();
     await transaction.commit();
@@ -89,7 +89,7 @@ describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))(
   (kind) => {
     const fixture = useStore(kind);
 
-    it('hides jobs from everybody else until the transaction commits', async () => {
+    it('hides jobs from other connections until the transaction commits', async () => {
       const job = newJob();
       const transaction = await fixture.begin();
       await fixture.store.insert([job], transaction.manager);
@@ -104,7 +104,7 @@ describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))(
 describe.each(storeKinds().filter((kind) => kind.locksRows))('two open transactions on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('stand and fall each on its own, with a third insert beside them', async () => {
+  it('commit or roll back independently, beside a third insert', async () => {
     const [committed, rolledBack, beside] = newJobs(3);
     const first = await fixture.begin();
     const second = await fixture.begin();
@@ -121,7 +121,7 @@ describe.each(storeKinds().filter((kind) => kind.locksRows))('two open transacti
 describe.each(storeKinds().filter((kind) => kind.locksRows))('a transaction that has failed on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('is refused as one that nothing can be stored in, and not taken for an outage', async () => {
+  it('rejects an insert with its own error, not as an outage', async () => {
     const [lost, stored] = newJobs(2);
     const transaction = await fixture.begin();
     const { queryRunner } = transaction.manager;
@@ -136,7 +136,7 @@ describe.each(storeKinds().filter((kind) => kind.locksRows))('a transaction that
     expect((await fixture.store.find([lost!.id, stored!.id])).map(({ id }) => id)).toEqual([stored!.id]);
   });
 
-  it('is refused as read-only when it was begun so: nothing can have been stored', async () => {
+  it('rejects an insert as read-only when it started as read-only', async () => {
     const refused = fixture.app.transaction(async (manager) => {
       await manager.query('SET TRANSACTION READ ONLY');
       await fixture.store.insert([newJob()], manager);
@@ -151,7 +151,7 @@ const inFiles = storeKinds().filter((kind) => kind.canHaveTwoConnections && !kin
 describe.each(inFiles)('a transaction that has read before another process wrote on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('is refused with what to do, since no waiting for the lock helps', async () => {
+  it('rejects an insert with an error that names the remedy', async () => {
     const another = await fixture.openAnother();
     const transaction = await fixture.begin();
     await transaction.manager.query('SELECT count(*) FROM _jobs');
@@ -170,7 +170,7 @@ const whenEnded = (store: JobStore, tx: StoreTransaction, done: (committed: bool
 describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('keeps its end waiting, which lets no other call in', async () => {
+  it('delays the end of the transaction, which accepts no further call', async () => {
     const transaction = await fixture.begin();
     const part = fixture.store.joinTransaction(transaction.manager, () => undefined);
     const ended = jest.fn();
@@ -183,7 +183,7 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
     expect(ended).toHaveBeenCalledTimes(1);
   });
 
-  it('is refused to a subscriber of the application that is called before the commit', async () => {
+  it('is rejected in a TypeORM subscriber that runs before the commit', async () => {
     const refusals: unknown[] = [];
     const subscriber = {
       beforeTransactionCommit: ({ manager }: { manager: StoreTransaction }) => {
@@ -199,7 +199,7 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
     expect(refusals).toEqual([expect.any(InvalidOptionsError)]);
   });
 
-  it('is refused in a transaction that has ended, whichever has begun since', async () => {
+  it('is rejected in a transaction that has ended, even when another one has started since', async () => {
     const first = await fixture.begin();
     await first.rollback();
     const second = await fixture.begin();
@@ -207,7 +207,7 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
     await second.rollback();
   });
 
-  it('lets nothing commit when it was refused, unless that is pardoned', async () => {
+  it('prevents the commit when it was rejected, unless it is pardoned', async () => {
     const job = newJob();
     const refused = fixture.app.transaction(async (manager) => {
       await fixture.store.insert([job], manager);
@@ -224,7 +224,7 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
     expect(await fixture.store.find([job.id])).toHaveLength(1);
   });
 
-  it('tells of a commit, once, when others can see it', async () => {
+  it('reports a commit once, when other connections can see it', async () => {
     const answers: boolean[] = [];
     const transaction = await fixture.begin();
     whenEnded(fixture.store, transaction.manager, (committed) => answers.push(committed));
@@ -237,7 +237,7 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
     expect(answers).toEqual([true]);
   });
 
-  it('tells of a rollback, once', async () => {
+  it('reports a rollback once', async () => {
     const answers: boolean[] = [];
     const transaction = await fixture.begin();
     whenEnded(fixture.store, transaction.manager, (committed) => answers.push(committed));
@@ -254,7 +254,7 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
     expect(calls).toEqual(['first', 'second']);
   });
 
-  it('tells at once that the savepoint around the call was rolled back, and nothing of what came before it', async () => {
+  it('reports the rollback of the savepoint around the call at once', async () => {
     const calls: string[] = [];
     await fixture.app.transaction(async (manager) => {
       whenEnded(fixture.store, manager, (committed) => calls.push(`outside ${committed}`));
@@ -284,7 +284,7 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
     expect(calls).toEqual(['released false']);
   });
 
-  it('tells that nothing was committed when the database refuses the commit', async () => {
+  it('reports that nothing was committed when the commit fails', async () => {
     await fixture.sql('CREATE TABLE parent (id integer PRIMARY KEY)');
     await fixture.sql('CREATE TABLE child (parent_id integer REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)');
     const answers: boolean[] = [];
@@ -299,12 +299,12 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
     expect(await fixture.store.find([job.id])).toEqual([]);
   });
 
-  it('refuses a manager without an open transaction', () => {
+  it('rejects a manager without an open transaction', () => {
     const call = (): void => whenEnded(fixture.store, fixture.app.manager, () => undefined);
     expect(call).toThrow(InvalidOptionsError);
   });
 
-  it('keeps the next transaction of the same connection apart', async () => {
+  it('does not affect the next transaction of the same connection', async () => {
     const answers: string[] = [];
     const first = await fixture.begin();
     whenEnded(fixture.store, first.manager, (committed) => answers.push(`first ${committed}`));
@@ -315,7 +315,7 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
     expect(answers).toEqual(['first false', 'second true']);
   });
 
-  it('says nothing any more once the store is closed', async () => {
+  it('reports nothing after the store is closed', async () => {
     const answers: boolean[] = [];
     const other = await fixture.kind.createDatabase();
     const opened = await openStore(other);

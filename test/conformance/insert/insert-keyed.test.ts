@@ -11,7 +11,7 @@ describe.each(storeKinds())('insert with unique keys on $label', (kind) => {
     return rows.map(({ id }) => id);
   };
 
-  it('stores the first of two jobs of one set with the same key, and answers both with it', async () => {
+  it('stores the first of two jobs with the same key in one set, and returns it for both', async () => {
     const [older, newer] = newJobs(2, { uniqueKey: KEY });
     const inserted = await fixture.store.insert([newer!, older!]);
     expect(inserted).toMatchObject([
@@ -22,7 +22,7 @@ describe.each(storeKinds())('insert with unique keys on $label', (kind) => {
     expect(await stored()).toEqual([newer!.id]);
   });
 
-  it('answers a set in its order when the order of keys is another', async () => {
+  it('returns a set in its own order', async () => {
     const keys = ['d', 'b', 'a', 'b', 'c', 'a'];
     const jobs = keys.map((uniqueKey) => newJob({ uniqueKey }));
     const inserted = await fixture.store.insert(jobs);
@@ -30,7 +30,7 @@ describe.each(storeKinds())('insert with unique keys on $label', (kind) => {
     expect(inserted.map(({ deduplicated }) => deduplicated)).toEqual([false, false, false, true, false, true]);
   });
 
-  it('answers a later job with the holder of its key', async () => {
+  it('returns the existing job for a later job with its key', async () => {
     const holder = await insertOne(fixture.store, { uniqueKey: KEY, delayMs: 60_000 });
     const { runAt, created } = await fixture.job(holder);
     const again = await fixture.store.insert([newJob({ uniqueKey: KEY })]);
@@ -49,7 +49,7 @@ describe.each(storeKinds())('insert with unique keys on $label', (kind) => {
     expect(await stored()).toEqual(jobs.map(({ id }) => id));
   });
 
-  it('answers with a holder that is running', async () => {
+  it('returns an existing job that is running', async () => {
     const { id } = await claimOne(fixture.store, { uniqueKey: KEY });
     expect(await fixture.store.insert([newJob({ uniqueKey: KEY })])).toMatchObject([{ id, deduplicated: true }]);
   });
@@ -66,7 +66,7 @@ describe.each(storeKinds())('insert with unique keys on $label', (kind) => {
     expect(await stored()).toEqual([claim.id, job.id]);
   });
 
-  it('waits for a transaction of the application that has taken the key, and answers with its job', async () => {
+  it('waits for a transaction of the application that holds the key, and returns its job', async () => {
     const first = newJob({ uniqueKey: KEY });
     const transaction = await fixture.begin();
     await fixture.store.insert([first], transaction.manager);
@@ -77,7 +77,7 @@ describe.each(storeKinds())('insert with unique keys on $label', (kind) => {
     expect(await stored()).toEqual([first.id]);
   });
 
-  it('waits for a transaction of the application that has taken the key, and stores its own job when that is rolled back', async () => {
+  it('waits for a transaction of the application that holds the key, and stores its own job after a rollback', async () => {
     const transaction = await fixture.begin();
     await fixture.store.insert([newJob({ uniqueKey: KEY })], transaction.manager);
     const job = newJob({ uniqueKey: KEY });
@@ -108,7 +108,7 @@ describe.each(storeKinds())('insert with unique keys on $label', (kind) => {
     expect(await stored()).toEqual([holder, jobs[1]!.id, jobs[2]!.id]);
   });
 
-  it('stores one of thirty-two jobs that ask for the same key at the same time', async () => {
+  it('stores one of thirty-two concurrent jobs with the same key', async () => {
     const jobs = newJobs(32, { uniqueKey: KEY });
     const answers = (await Promise.all(jobs.map((job) => fixture.store.insert([job])))).flat();
     const [winner] = await stored();
@@ -117,7 +117,7 @@ describe.each(storeKinds())('insert with unique keys on $label', (kind) => {
     expect(answers.filter(({ deduplicated }) => !deduplicated)).toHaveLength(1);
   });
 
-  it('stores each key once when sets with the same keys in opposite orders meet', async () => {
+  it('stores each key once when two sets have the same keys in opposite orders', async () => {
     const keys = Array.from({ length: 100 }, (_, index) => `key-${index}`);
     const sets = Array.from({ length: 6 }, (_, index) => (index % 2 === 0 ? keys : keys.toReversed()));
     const answers = await Promise.all(

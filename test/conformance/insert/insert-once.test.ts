@@ -11,12 +11,12 @@ describe.each(storeKinds())('an insert with an idempotency key on $label', (kind
     idempotency: { key, bodyHash },
   });
 
-  it('goes in when the key is new', async () => {
+  it('stores a job with a new key', async () => {
     const job = newJob(once('a'));
     expect(await fixture.store.insert([job])).toMatchObject([{ id: job.id, deduplicated: false, replayOf: null }]);
   });
 
-  it('is answered by the first one, with the hash of that, whatever has become of it', async () => {
+  it('returns the first job and its hash in any state of that job', async () => {
     const first = await insertOne(fixture.store, once('a', 'first'));
     expect(await fixture.store.insert([newJob(once('a', 'second'))])).toMatchObject([
       { id: first, deduplicated: false, replayOf: 'first' },
@@ -26,13 +26,13 @@ describe.each(storeKinds())('an insert with an idempotency key on $label', (kind
     expect(await fixture.store.insert([newJob(once('a', 'first'))])).toMatchObject([{ id: first, replayOf: 'first' }]);
   });
 
-  it('is no repetition of itself when its first answer was lost', async () => {
+  it('is not a repetition of itself when its first answer was lost', async () => {
     const job = newJob(once('a'));
     await fixture.store.insert([job]);
     expect(await fixture.store.insert([job])).toMatchObject([{ id: job.id, deduplicated: false, replayOf: null }]);
   });
 
-  it('stands beside its repetition in one set, and beside others', async () => {
+  it('may share a set with its repetition and with other jobs', async () => {
     const [first, other, again] = newJobs(3);
     const answers = await fixture.store.insert([
       { ...first!, ...once('a') },
@@ -46,7 +46,7 @@ describe.each(storeKinds())('an insert with an idempotency key on $label', (kind
     ]);
   });
 
-  it('asks for the idempotency key before the unique key', async () => {
+  it('checks the idempotency key before the unique key', async () => {
     const holder = await insertOne(fixture.store, { uniqueKey: 'u' });
     const first = await insertOne(fixture.store, { topic: 'other', ...once('a') });
     expect(await fixture.store.insert([newJob({ uniqueKey: 'u', ...once('a') })])).toMatchObject([
@@ -57,7 +57,7 @@ describe.each(storeKinds())('an insert with an idempotency key on $label', (kind
     ]);
   });
 
-  it('is new again when the first one is older than a day', async () => {
+  it('stores a new job when the first one is older than a day', async () => {
     const first = await insertOne(fixture.store, once('a'));
     await fixture.set(first, { created: { msFromNow: -24 * HOUR - 1_000 } });
     const job = newJob(once('a'));
@@ -65,7 +65,7 @@ describe.each(storeKinds())('an insert with an idempotency key on $label', (kind
     expect(await fixture.store.insert([newJob(once('a'))])).toMatchObject([{ id: job.id, replayOf: 'body' }]);
   });
 
-  it('is new again after a day in a set with other keys, too', async () => {
+  it('stores a new job after a day in a set with other keys too', async () => {
     const first = await insertOne(fixture.store, once('a'));
     await fixture.set(first, { created: { msFromNow: -24 * HOUR - 1_000 } });
     const jobs = [newJob({ uniqueKey: 'u', ...once('a') }), newJob({ uniqueKey: 'v' })];
@@ -74,7 +74,7 @@ describe.each(storeKinds())('an insert with an idempotency key on $label', (kind
     );
   });
 
-  it('makes the job stay for a day, whatever the retention', async () => {
+  it('keeps the job for a day with any retention', async () => {
     const id = await insertOne(fixture.store, once('a'));
     const [token] = await claim(fixture.store);
     await fixture.store.settle([settlement(token!, outcomes.completed())], ['completed']);

@@ -6,7 +6,7 @@ import { storeKinds, useStore } from '../../support/stores.js';
 describe.each(storeKinds())('insert on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('stores a pending job with every member as it was given', async () => {
+  it('stores a pending job with all given fields', async () => {
     const job = newJob({
       payload: '{"to":"a@example.org"}',
       maxRetries: 7,
@@ -45,12 +45,12 @@ describe.each(storeKinds())('insert on $label', (kind) => {
     });
   });
 
-  it('leaves the members that may be absent empty', async () => {
+  it('leaves absent fields empty', async () => {
     const id = await insertOne(fixture.store);
     expect(await fixture.job(id)).toMatchObject({ timeoutMs: null, uniqueKey: null, metadata: null });
   });
 
-  it('hands the backoff of a job to whoever claims it', async () => {
+  it('returns the backoff of a job to its claim', async () => {
     const backoff = { type: 'exponential', delayMs: 250, maxDelayMs: 60_000, jitter: 0.25 } as const;
     expect(await claimOne(fixture.store, { backoff })).toMatchObject({ backoff });
     expect(await claimOne(fixture.store)).toMatchObject({ backoff: null });
@@ -82,43 +82,43 @@ describe.each(storeKinds())('insert on $label', (kind) => {
     expect((await fixture.job(id)).payload).toHaveLength(1_048_574);
   });
 
-  it('answers two thousand jobs in the order in which they were given, whatever the order of their ids', async () => {
+  it('returns two thousand jobs in the given order', async () => {
     const jobs = newJobs(2_000).sort((a, b) => (a.id.slice(-6) < b.id.slice(-6) ? -1 : 1));
     const inserted = await fixture.store.insert(jobs);
     expect(inserted.map(({ id }) => id)).toEqual(jobs.map(({ id }) => id));
     expect(await fixture.store.find(jobs.map(({ id }) => id))).toHaveLength(2_000);
   });
 
-  it('answers jobs with and without keys in the order in which they were given', async () => {
+  it('returns jobs with and without keys in the given order', async () => {
     const jobs = newJobs(20).map((job, index) => ({ ...job, uniqueKey: index % 3 === 0 ? `key-${20 - index}` : null }));
     const inserted = await fixture.store.insert(jobs);
     expect(inserted.map(({ id }) => id)).toEqual(jobs.map(({ id }) => id));
   });
 
-  it('takes an empty set', async () => {
+  it('accepts an empty set', async () => {
     expect(await fixture.store.insert([])).toEqual([]);
   });
 
-  it('stores none of a set when the database refuses one of them', async () => {
+  it('stores none of a set when the database rejects one of them', async () => {
     const jobs = [newJob(), newJob({ priority: 5_000 }), newJob()];
     await expect(fixture.store.insert(jobs)).rejects.toMatchObject({ constructor: SqlError, kind: 'refused' });
     expect(await fixture.store.find(jobs.map(({ id }) => id))).toEqual([]);
   });
 
-  it('stores none of a set with keys when the database refuses one without', async () => {
+  it('stores none of a set with keys when the database rejects a job without a key', async () => {
     const jobs = [newJob({ uniqueKey: 'a' }), newJob({ priority: 5_000 }), newJob({ uniqueKey: 'b' })];
     await expect(fixture.store.insert(jobs)).rejects.toThrow(SqlError);
     expect(await fixture.store.find(jobs.map(({ id }) => id))).toEqual([]);
   });
 
-  it('stores none of a set without keys when the database refuses one with', async () => {
+  it('stores none of a set without keys when the database rejects a job with a key', async () => {
     const jobs = [newJob(), newJob({ uniqueKey: 'a', priority: 5_000 }), newJob()];
     await expect(fixture.store.insert(jobs)).rejects.toThrow(SqlError);
     expect(await fixture.store.find(jobs.map(({ id }) => id))).toEqual([]);
   });
 
   describe('times', () => {
-    it('makes a job due at the moment of its creation, by the clock of the database', async () => {
+    it('makes a job due at its creation, by the clock of the database', async () => {
       const before = await fixture.now();
       const [inserted] = await fixture.store.insert([newJob()]);
       const after = await fixture.now();
@@ -149,15 +149,15 @@ describe.each(storeKinds())('insert on $label', (kind) => {
     });
   });
 
-  describe('repeated with the same ids, since the first answer was lost', () => {
-    it.each([null, 'order-1'])('stores a job with the key %p once and answers as the first time', async (uniqueKey) => {
+  describe('repeated with the same ids after a lost answer', () => {
+    it.each([null, 'order-1'])('stores a job with the key %p once and returns the same', async (uniqueKey) => {
       const jobs = [newJob({ uniqueKey, delayMs: 60_000 })];
       const first = await fixture.store.insert(jobs);
       expect(await fixture.store.insert(jobs)).toEqual(first);
       expect(await fixture.sql('SELECT id FROM _jobs')).toHaveLength(1);
     });
 
-    it.each([null, 'order-1'])('does not touch a job with the key %p that runs meanwhile', async (uniqueKey) => {
+    it.each([null, 'order-1'])('does not change a job with the key %p that runs', async (uniqueKey) => {
       const job = newJob({ uniqueKey });
       await fixture.store.insert([job]);
       await claim(fixture.store);
@@ -166,7 +166,7 @@ describe.each(storeKinds())('insert on $label', (kind) => {
       expect(await fixture.job(job.id)).toEqual(running);
     });
 
-    it('does not run a keyed job again that has ended meanwhile', async () => {
+    it('does not store a keyed job again that has ended', async () => {
       const job = newJob({ uniqueKey: 'order-1' });
       const { attempt } = (await fixture.store.insert([job]), await claim(fixture.store))[0]!;
       await fixture.store.settle([
@@ -176,7 +176,7 @@ describe.each(storeKinds())('insert on $label', (kind) => {
       expect(await fixture.sql('SELECT id FROM _jobs')).toHaveLength(1);
     });
 
-    it('stores what the first try did not', async () => {
+    it('stores the jobs that the first try did not store', async () => {
       const jobs = newJobs(4);
       const first = await fixture.store.insert(jobs.slice(1, 3));
       const second = await fixture.store.insert(jobs);
@@ -184,7 +184,7 @@ describe.each(storeKinds())('insert on $label', (kind) => {
       expect(second.slice(1, 3)).toEqual(first);
     });
 
-    it.each([null, 'order-1'])('waits for a first try with the key %p that is not committed yet', async (uniqueKey) => {
+    it.each([null, 'order-1'])('waits for an uncommitted first try with the key %p', async (uniqueKey) => {
       const job = newJob({ uniqueKey, delayMs: 60_000 });
       const transaction = await fixture.begin();
       const first = await fixture.store.insert([job], transaction.manager);
@@ -195,7 +195,7 @@ describe.each(storeKinds())('insert on $label', (kind) => {
     });
   });
 
-  it('finds no job by an id that is not there', async () => {
+  it('finds no job by an unknown id', async () => {
     const id = await insertOne(fixture.store);
     expect((await fixture.store.find([uuidv7(), id])).map((job) => job.id)).toEqual([id]);
   });

@@ -6,7 +6,7 @@ import { storeKinds, useStore } from '../../support/stores.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
 import { until } from '../../support/wait.js';
 
-describe.each(storeKinds())('a job of which nobody knows whether it is stored, on $label', (kind) => {
+describe.each(storeKinds())('a job that may be stored, on $label', (kind) => {
   const fixture = useStore(kind);
 
   it.each([
@@ -34,7 +34,7 @@ describe.each(storeKinds())('a job of which nobody knows whether it is stored, o
 });
 
 const announcing = storeKinds().filter(({ hasNotifications }) => hasNotifications);
-describe.each(announcing)('a job that is stored after its caller has given up, on $label', (kind) => {
+describe.each(announcing)('a job that is committed after its call was rejected, on $label', (kind) => {
   const fixture = useStore(kind);
 
   let proxy: TcpProxy;
@@ -53,7 +53,7 @@ describe.each(announcing)('a job that is stored after its caller has given up, o
     await proxy.close();
   });
 
-  it('begins when it is', async () => {
+  it('starts when it is committed', async () => {
     // What is not kept is not tried twice.
     const options = { pollInterval: '1m', retention: { completed: 0 } } as const;
     const { store } = createJobStore(app, options);
