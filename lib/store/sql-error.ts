@@ -1,20 +1,19 @@
 import { DatabaseRefusedError } from '../core/errors.js';
 
 /**
- * What a driver's error means for the caller.
- * - `unavailable`: no answer; whether a write was stored is unknown.
- * - `closed`: this process has ended the connection; nothing was sent.
- * - `cancelled`: it took longer than the statement timeout, or somebody cancelled it; nothing was stored.
- * - `busy`: a deadlock, a serialization conflict, an outdated plan or a locked file; nothing was stored, the same statement
- *   may succeed.
- * - `locked`: a row or a key was not set free in time; nothing was stored.
+ * The meaning of a driver's error. Only after `unavailable` a write may have been stored.
+ * - `unavailable`: no reply.
+ * - `closed`: this process has closed the connection; nothing was sent.
+ * - `cancelled`: the statement took longer than its timeout, or was cancelled by an operator.
+ * - `busy`: a deadlock, a serialization conflict, an outdated plan or a locked file; the same statement may succeed.
+ * - `locked`: a lock on a row or a key was not released in time.
  * - `unique`: a unique index refused a row.
- * - `refused`: the data, or the statement, is wrong and will be wrong again.
- * - `denied`: a login, a privilege, a table or a setting stands in the way, whatever the data; nothing was stored.
+ * - `refused`: the data or the statement is wrong; trying again does not help.
+ * - `denied`: a login, a privilege, a table or a setting is missing or wrong, whatever the data.
  */
 export type SqlErrorKind = 'unavailable' | 'closed' | 'cancelled' | 'busy' | 'locked' | 'unique' | 'refused' | 'denied';
 
-/** Every driver's error in one shape. Callers of the queue meet it as a `DatabaseRefusedError`, and others translated. */
+/** An error of any driver. Callers of the queue receive it as a `DatabaseRefusedError`, or translated. */
 export class SqlError extends DatabaseRefusedError {
   readonly #thrown: unknown;
 
@@ -29,18 +28,18 @@ export class SqlError extends DatabaseRefusedError {
     this.#thrown = thrown;
   }
 
-  /** What came: the cause, or TypeORM's wrapping of it. That has parameters, payloads for example, which no log is to show. */
+  /** The error as it was thrown: the cause, or TypeORM's wrapper. The wrapper holds parameters such as payloads: never log it. */
   get thrown(): unknown {
     return this.#thrown;
   }
 
-  /** What the driver calls it: an SQLSTATE, or the name of a result of SQLite's. */
+  /** The driver's code: an SQLSTATE, or the name of a SQLite result. */
   get driverCode(): unknown {
     return (this.cause as { code?: unknown } | undefined)?.code;
   }
 }
 
-/** Any driver's error, or TypeORM's wrapping of it, in the one shape. */
+/** Converts an error of a driver, or TypeORM's wrapper of one. */
 export function toSqlError(error: unknown): SqlError {
   if (error instanceof SqlError) {
     return error;
@@ -48,13 +47,15 @@ export function toSqlError(error: unknown): SqlError {
   const cause = (error as { driverError?: unknown }).driverError ?? error;
   const { code, message, severity } = cause as Record<'code' | 'message' | 'severity', unknown>;
   const text = typeof message === 'string' ? message : 'unknown error';
-  // The driver's complaints about its own arguments are slips of ours, not news of the connection.
-  const isSlip = !CLOSED.test(text) && (cause instanceof TypeError || cause instanceof RangeError);
-  const kind = isSlip ? 'refused' : kindOf(typeof code === 'string' ? code : '', text, typeof severity === 'string');
+  // A driver throws TypeError and RangeError for wrong arguments: our mistake, not an outage.
+  const isWrongArgument = !CLOSED.test(text) && (cause instanceof TypeError || cause instanceof RangeError);
+  const kind = isWrongArgument
+    ? 'refused'
+    : toKind(typeof code === 'string' ? code : '', text, typeof severity === 'string');
   return new SqlError(kind, text, { cause }, error);
 }
 
-/** What callers hear of `closed`. */
+/** The error text of `closed`. */
 export const QUEUE_CLOSED = 'the queue is closed: its application has ended, or is about to';
 
 /** The error text of `denied`. */
@@ -73,24 +74,24 @@ function lacksTable({ message, driverCode }: SqlError): boolean {
   );
 }
 
-/** What the pool of `pg`, `better-sqlite3` and `sqlite3` say, in this order. */
+/** The messages of the pool of `pg`, of `better-sqlite3` and of `sqlite3`. */
 const CLOSED =
   /^(Cannot use a pool after calling end|The database connection is not open|SQLITE_MISUSE: Database .*closed)/;
 
-/** @param isOfServer whether it has what errors of a PostgreSQL server have beside their code. */
-function kindOf(code: string, message: string, isOfServer: boolean): SqlErrorKind {
+/** @param isOfServer whether it has the fields of an error of a PostgreSQL server. */
+function toKind(code: string, message: string, isOfServer: boolean): SqlErrorKind {
   if (CLOSED.test(message)) {
     return 'closed';
   }
   if (code.startsWith('SQLITE_')) {
-    return sqliteKindOf(code, message);
+    return toSqliteKind(code, message);
   }
-  // Without a SQLSTATE the error is the socket's (EPIPE looks like one), or the driver's word for "no connection".
-  return isOfServer && /^[0-9A-Z]{5}$/.test(code) ? postgresKindOf(code) : 'unavailable';
+  // Without an SQLSTATE the error is one of the socket (EPIPE looks like an SQLSTATE), or the driver has no connection.
+  return isOfServer && /^[0-9A-Z]{5}$/.test(code) ? toPostgresKind(code) : 'unavailable';
 }
 
-/** better-sqlite3 gives extended codes. sqlite3 has the plain ones, and only SQLite's own words say which constraint it was. */
-function sqliteKindOf(code: string, message: string): SqlErrorKind {
+/** better-sqlite3 has extended codes. With sqlite3 only the message names the constraint. */
+function toSqliteKind(code: string, message: string): SqlErrorKind {
   if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) {
     return 'busy';
   }
@@ -105,25 +106,25 @@ function sqliteKindOf(code: string, message: string): SqlErrorKind {
 
 /**
  * Classes 08 connection, 53 resources, 57 operator intervention, 58 system, XX internal; 25006 is a read-only server, 25P03 and
- * 25P04 ended the session, and of 40003 nobody knows.
+ * 25P04 ended the session, and after 40003 the outcome is unknown.
  */
 const unavailable = /^(08|25006|25P0[34]|40|53|57|58|XX)/;
 
 /**
  * Classes 0L and 0P grants, 25 state of the transaction, 26 prepared statements, 28 login, 3D and 3F database and schema, 55 state
  * of an object, 72 snapshots, F0 the server's settings; and a privilege, a table, a column, a function or a type that is missing.
- * All others are the data's fault, those that triggers of the application make up among them.
+ * All others are caused by the data, including those that triggers of the application raise.
  */
 const denied = /^(0L|0P|25|26|28|3D|3F|42(501|P01|703|883|704)|55|72|F0)/;
 
-function postgresKindOf(code: string): SqlErrorKind {
+function toPostgresKind(code: string): SqlErrorKind {
   if (code === '23505') {
     return 'unique';
   }
   if (code === '55P03') {
     return 'locked';
   }
-  // 0A000: somebody has changed the type of a column that a prepared statement answers; that connection is given up.
+  // 0A000: the type of a column changed under a prepared statement; that connection is discarded.
   if (code === '40001' || code === '40P01' || code === '0A000') {
     return 'busy';
   }
@@ -133,13 +134,13 @@ function postgresKindOf(code: string): SqlErrorKind {
   return unavailable.test(code) ? 'unavailable' : denied.test(code) ? 'denied' : 'refused';
 }
 
-/** What `pg` and its pool say without a code when there is no connection or no answer; TypeORM hands it on as it came. */
+/** Messages of `pg` and its pool without a code: no connection or no reply. TypeORM passes them on unchanged. */
 const NO_CONNECTION = /^(timeout exceeded when trying to connect|Connection terminated|Query read timeout)/;
 
-/** What TypeORM says of a DataSource that is not connected, or not any more. */
+/** TypeORM's errors for a DataSource that is not connected. */
 const NOT_CONNECTED = /NotConnectedError$|^(ConnectionIsNotSetError|QueryRunnerAlreadyReleasedError)$/;
 
-/** Whether an error comes from a database, of the queue or of the application: by its shape, since there may be two TypeORMs. */
+/** Whether an error comes from a database, of the queue or of the application. Checks its shape: there may be two TypeORMs. */
 export function isDatabaseError(error: object): boolean {
   const { code, name, message, severity } = error as Record<'code' | 'name' | 'message' | 'severity', unknown>;
   return (
