@@ -125,17 +125,17 @@ export class PostgresStats implements JobReports, ReportRecords {
 const LIST_LANES = { dated: list.listLanes(true), undated: list.listLanes(false) };
 
 function selectStatements(plan: ListPlan): list.ListStatements {
-  return plan.lanes === null ? list.LIST_ALL : LIST_LANES[isDated(plan) ? 'dated' : 'undated'];
+  return plan.ranges === null ? list.LIST_ALL : LIST_LANES[isDated(plan) ? 'dated' : 'undated'];
 }
 
 function toParams(plan: ListPlan): unknown[] {
   const range = [plan.fromId, plan.beforeId];
   const dates = [plan.createdFrom, plan.createdTo].map((moment) => moment?.toISOString() ?? null);
-  if (plan.lanes === null) {
+  if (plan.ranges === null) {
     return [...range, ...dates];
   }
   const { topics, statuses, due } = plan.idFilter;
-  const lanes = [...range, JSON.stringify(plan.lanes), plan.runningTopics, plan.ids, topics, statuses, due];
+  const lanes = [...range, JSON.stringify(plan.ranges), plan.runningTopics, plan.ids, topics, statuses, due];
   return isDated(plan) ? [...lanes, ...dates] : lanes;
 }
 

@@ -130,7 +130,7 @@ export class SqliteStats implements JobReports, ReportRecords {
 
   /** Skips the rows before the page in pieces. */
   private async idsAfterOffset(plan: ListPlan, limit: number, offset: number): Promise<string[]> {
-    const pieceRows = plan.lanes === null ? COUNT_PIECE_ROWS : SKIP_PIECE_ROWS;
+    const pieceRows = plan.ranges === null ? COUNT_PIECE_ROWS : SKIP_PIECE_ROWS;
     let { beforeId } = plan;
     let left = offset;
     for (; left > pieceRows; left -= pieceRows) {
@@ -233,13 +233,13 @@ function* topicsScript(status?: JobStatus): SqlScript<string[]> {
 }
 
 function* idsScript(plan: ListPlan, limit: number, offset: number): SqlScript<string[]> {
-  if (plan.lanes === null) {
+  if (plan.ranges === null) {
     const params = [plan.fromId, plan.beforeId, ...dateParams(plan), limit, offset];
     return toIds(yield { sql: list.ALL_IDS, params });
   }
   const wanted = limit + offset;
   let ids = (yield* otherIdsScript(plan)).sort(newestFirst);
-  for (const lane of plan.lanes) {
+  for (const lane of plan.ranges) {
     // The page needs only ids that are newer than its last one so far.
     const fromId = ids[wanted - 1] ?? plan.fromId;
     const more = toIds(yield laneStatement(LANE_IDS, { ...plan, fromId }, lane, wanted));
@@ -249,12 +249,12 @@ function* idsScript(plan: ListPlan, limit: number, offset: number): SqlScript<st
 }
 
 function* countScript(plan: ListPlan, max: number): SqlScript<number> {
-  if (plan.lanes === null) {
+  if (plan.ranges === null) {
     const [row] = yield { sql: list.COUNT_ALL, params: [plan.fromId, plan.beforeId, ...dateParams(plan), max] };
     return Number(row!.total);
   }
   let total = (yield* otherIdsScript(plan)).length;
-  for (const lane of plan.lanes) {
+  for (const lane of plan.ranges) {
     if (total >= max) {
       return max;
     }
