@@ -3,8 +3,9 @@ import { JobsEngine } from 'nestjs-jobs';
 import { of } from 'rxjs';
 import { useApps } from './support/apps.js';
 import { sqliteMemory } from './support/database-kinds.js';
+import { textWith } from './support/matchers.js';
 
-describe('a handler whose value does its work only when somebody asks it to', () => {
+describe('a handler that returns a value which nothing consumes', () => {
   const apps = useApps(sqliteMemory);
 
   it.each([
@@ -12,14 +13,14 @@ describe('a handler whose value does its work only when somebody asks it to', ()
     ['a generator', async function* () {}],
     ['a stream', () => Readable.from(['a'])],
     ['an Observable', () => Promise.resolve(of(1))],
-  ])('has failed, and is told that it returned %s', async (what, run) => {
+  ])('fails with an error that names %s', async (what, run) => {
     const app = await apps.start();
     app.module.get(JobsEngine).register('work', run);
     const { id } = await app.jobs.enqueue('work', null, { maxRetries: 0 });
     await app.event('failed', id);
     expect(await app.job(id)).toMatchObject({
       status: 'failed',
-      lastError: `the handler returned ${what}, which nobody runs`,
+      lastError: textWith(`the handler returned ${what},`),
     });
   });
 });

@@ -7,9 +7,9 @@ import type { ClaimBuffer } from '../../lib/engine/run/claim-buffer.js';
 import { ClaimCapacity } from '../../lib/engine/claim/claim-capacity.js';
 import { Enqueuer } from '../../lib/engine/enqueue/enqueuer.js';
 import { Heartbeat } from '../../lib/engine/run/heartbeat.js';
+import type { CompletionResult } from '../../lib/engine/run/completer.js';
 import { Completer } from '../../lib/engine/run/completer.js';
 import { LaneScanner } from '../../lib/engine/claim/lane-scanner.js';
-import type { SettleAnswer } from '../../lib/engine/run/verdict.js';
 import { EngineLifecycle } from '../../lib/engine/lifecycle.js';
 import type { JobInsert } from '../../lib/store/store-records.js';
 import type { Promised } from './world/promise-checker.js';
@@ -46,8 +46,8 @@ function replace<This extends object>(
 /** Private members of the runner. */
 interface Insides {
   readonly buffer: ClaimBuffer;
-  readonly options: { readonly clock: Clock };
-  start(attempt: Attempt, nowMs: number): void;
+  readonly parts: { readonly clock: Clock };
+  takeSlot(attempt: Attempt, nowMs: number): void;
 }
 
 const heartbeatOf = (lifecycle: EngineLifecycle): Heartbeat =>
@@ -58,9 +58,13 @@ export const mutants: readonly Mutant[] = [
     title: 'the completer drops an outcome after an error',
     breaks: ['outcome', 'lease'],
     break: () =>
-      replace(Completer.prototype, 'askLater', () => (_settler, { done }: { done: (answer: SettleAnswer) => void }) => {
-        done('lease lost');
-      }),
+      replace(
+        Completer.prototype,
+        'sendLater',
+        () =>
+          (_completer, { onDone }: { onDone: (result: CompletionResult) => void }) =>
+            onDone('lease lost'),
+      ),
   },
   {
     title: 'the heartbeat does not renew jobs that wait for a slot',
@@ -69,7 +73,7 @@ export const mutants: readonly Mutant[] = [
     break: () =>
       replace(Heartbeat.prototype, 'track', (track) => (heartbeat, attempt: Attempt) => {
         track(heartbeat, attempt);
-        queueMicrotask(() => attempt.hasBegun || heartbeat.untrack(attempt));
+        queueMicrotask(() => attempt.hasStarted || heartbeat.untrack(attempt));
       }),
   },
   {
@@ -107,7 +111,7 @@ export const mutants: readonly Mutant[] = [
     break: () =>
       replace(JobRunner.prototype, 'startNext', () => (attempts) => {
         const inner = attempts as unknown as Insides;
-        inner.buffer.takeAll().forEach((attempt) => inner.start(attempt, inner.options.clock.now()));
+        inner.buffer.takeAll().forEach((attempt) => inner.takeSlot(attempt, inner.parts.clock.now()));
       }),
   },
   {
@@ -139,10 +143,7 @@ export const mutants: readonly Mutant[] = [
   {
     title: 'the handler of a last attempt starts before the attempt is marked as started',
     breaks: ['unrun'],
-    break: () =>
-      replace(StartMarker.prototype, 'note', () => (beginnings, attempt: Attempt) => {
-        (beginnings as unknown as { decide(attempt: Attempt): void }).decide(attempt);
-      }),
+    break: () => replace(StartMarker.prototype, 'mark', () => () => Promise.resolve(true)),
   },
   {
     title: 'a rescue fails attempts that never started',

@@ -68,7 +68,7 @@ export class Dispatcher implements WakeListener {
     });
     this.claimer = new Claimer({ ...options, lanes, capacity, mode: () => this.scanner.mode });
     options.wakeSignal.listen(this);
-    options.runner.whenChanged(() => {
+    options.runner.onChange(() => {
       this.claimer.claimAhead();
       if (this.capacity.wasLimited || this.whenIdle.length > 0) {
         this.continue();

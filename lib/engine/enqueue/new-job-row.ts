@@ -17,7 +17,7 @@ export interface ResolvedTopic {
 
 /**
  * A row to insert. It copies what the caller gave, so that the caller may change or reuse its objects.
- * A class and not a literal: that makes calls with a thousand jobs 8 % faster (docs/adr/0020-short-lives.md).
+ * A class and not a literal: that makes calls with a thousand jobs 8 % faster (docs/adr/0020-short-lived-objects.md).
  */
 export class NewJobRow implements JobInsert {
   readonly id = uuidv7();

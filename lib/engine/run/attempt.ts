@@ -1,270 +1,246 @@
 import type { Clock } from '../../core/clock.js';
+import { toErrorMessage, toFailure } from '../../core/error-text.js';
 import type { AbortReason } from '../../core/errors.js';
 import { InvalidOptionsError, JobAbortedError, LeaseLostError } from '../../core/errors.js';
-import { toErrorMessage } from '../../core/error-text.js';
-import type { Claim } from '../../core/job.js';
-import type { JobContext } from '../../core/job-handler.js';
+import type { JobEvent } from '../../core/job-events.js';
+import type { Claim, Outcome } from '../../core/job.js';
 import type { JobsLogger } from '../../core/logger.js';
 import { toRecordedJson } from '../../core/payload.js';
 import type { JobStore, StoreTransaction } from '../../store/job-store.js';
 import type { ProgressEntry } from '../../store/store-records.js';
-import type { AttemptHandle } from './handler-context.js';
-import { HandlerContext } from './handler-context.js';
 import type { Batcher } from '../batcher.js';
+import type { CompletionResult } from './completer.js';
 import { TransactionalCompletion } from './transactional-completion.js';
 
-/** Who waits for the end of an attempt. */
-export interface DismissObserver {
-  dismissed(): void;
-}
-
-/** What all attempts share. */
+/** What all attempts of a process share. */
 export interface AttemptParts {
   readonly store: JobStore;
   readonly clock: Clock;
-  readonly progressBatcher: Batcher<ProgressEntry, boolean>;
   readonly logger: JobsLogger;
+  readonly progressBatcher: Batcher<ProgressEntry, boolean>;
 }
 
-/**
- * One attempt of one job, running in this process: what the engine knows of it. The handler sees its {@link context}.
- */
-export class Attempt implements AttemptHandle {
-  /** When it began, by the process's clock; until then, when it was claimed. */
-  sinceMs: number;
-  hasBegun = false;
-  /** Its place among those whose leases are renewed; `undefined`: it is not there. */
-  heldAt: number | undefined;
+/** One attempt of a job in this process, from the claim until its outcome is in the row. All times are of the process's clock. */
+export class Attempt {
+  hasStarted = false;
+  /** When the handler was called. */
+  startedAtMs = NaN;
+  /** The last check of the buffer before this attempt was pushed. */
+  bufferedAtCheck = 0;
+  /** Index among the attempts that the heartbeat tracks; `undefined`: not tracked. */
+  trackedAt: number | undefined;
   hasSlot = false;
-  /** When it was given a slot, by the process's clock. */
   slotSinceMs = NaN;
-  /** When it gave its slot back, by the process's clock: its handler has returned, or is not called. `undefined` until then. */
+  /** When the slot became free; `undefined` before. */
   slotUntilMs: number | undefined;
-  /** The handler's own promise, where an interceptor may stop waiting for it; `undefined` once it has settled. */
-  work: Promise<unknown> | undefined;
-  /** The last progress that is on its way into the table; `undefined`: none is. Never rejects. */
-  recording: Promise<void> | undefined;
+  /** The handler's promise while an interceptor is around it; `undefined` once it has settled. */
+  handlerWork: Promise<unknown> | undefined;
+  /** The write of the last progress, while it is under way. Never rejects. */
+  pendingProgress: Promise<void> | undefined;
+  /** The outcome, while it waits for `pendingProgress`. */
+  heldOutcome: Outcome | undefined;
+  /** Whether the outcome is being written. */
+  isSettling = false;
 
-  private hasOutcome = false;
-  /** Made when somebody asks for the signal, which few handlers do: two for each job cost a fifth of the time of a drain. */
+  /** Created when the handler reads `signal`: two objects per job cost a fifth of a drain. */
   private controller: AbortController | undefined;
-  private abortReason: JobAbortedError | LeaseLostError | undefined;
-  private isDismissed = false;
-  private observer: DismissObserver | undefined;
+  private aborted: JobAbortedError | LeaseLostError | undefined;
+  private isTerminated = false;
+  private listener: { onTerminated(): void } | undefined;
   private tx: StoreTransaction | undefined;
-  private madeContext: HandlerContext | undefined;
-  /** Made when a transaction of the handler's own is to complete the job, which few do. */
-  private madeCompletion: TransactionalCompletion | undefined;
+  private completion: TransactionalCompletion | undefined;
 
   constructor(
-    private given: Claim,
+    private claimed: Claim,
     private readonly parts: AttemptParts,
-    /** When it was claimed, by the process's clock. */
-    claimedAtMs: number,
-    /** When its lease ends at the latest, by the process's clock: counted from before the database was asked. */
+    readonly claimedAtMs: number,
+    /** When the lease ends at the earliest: counted from before the claim or the renewal was sent. */
     public leaseEndsMs: number,
-  ) {
-    this.sinceMs = claimedAtMs;
-  }
+  ) {}
 
-  /** What handlers, guards and interceptors are given: data, and four things they may do. */
-  get context(): JobContext {
-    return (this.madeContext ??= new HandlerContext(this.claim, this));
-  }
-
-  /** What the database gave. */
   get claim(): Claim {
-    return this.given;
-  }
-
-  /** Where its row is now; `undefined`: that is not known. */
-  setRowRef(place: string | undefined): void {
-    this.given = { ...this.given, rowRef: place };
-  }
-
-  /** Its handler is called now. */
-  begin(nowMs: number): void {
-    this.sinceMs = nowMs;
-    this.hasBegun = true;
-  }
-
-  /** Its outcome is on its way. Thousands may be: what only its handler needed is let go. */
-  settle(): void {
-    this.hasOutcome = true;
-    this.observer = undefined;
-    this.madeContext = undefined;
-  }
-
-  /** Whether its outcome is being written. */
-  get isSettling(): boolean {
-    return this.hasOutcome;
-  }
-
-  /** Whether its row must be `processing`, unless the lease is lost: no hand of ours can have moved it. */
-  get mustBeProcessing(): boolean {
-    return !this.hasOutcome && !this.mayBeCompleted;
+    return this.claimed;
   }
 
   get id(): string {
-    return this.claim.id;
+    return this.claimed.id;
   }
 
   get topic(): string {
-    return this.claim.topic;
+    return this.claimed.topic;
   }
+
+  /** @param rowRef `undefined`: unknown. */
+  setRowRef(rowRef: string | undefined): void {
+    this.claimed = { ...this.claimed, rowRef };
+  }
+
+  /** The handler is called now. */
+  markStarted(nowMs: number): void {
+    this.startedAtMs = nowMs;
+    this.hasStarted = true;
+  }
+
+  /** The outcome is being written. Frees what only the handler needed: thousands of attempts may wait here. */
+  markSettling(): void {
+    this.isSettling = true;
+    this.listener = undefined;
+  }
+
+  // What handlers and interceptors use.
 
   get signal(): AbortSignal {
     if (!this.controller) {
       this.controller = new AbortController();
-      if (this.abortReason) {
-        this.controller.abort(this.abortReason);
+      if (this.aborted) {
+        this.controller.abort(this.aborted);
       }
     }
     return this.controller.signal;
-  }
-
-  /** Tells the observer when the attempt is to be settled, whether its handler returns or not. */
-  whenDismissed(observer: DismissObserver): void {
-    if (this.isDismissed) {
-      observer.dismissed();
-    } else {
-      this.observer = observer;
-    }
-  }
-
-  worksUntil(end: Promise<unknown>): void {
-    this.work = end;
-    const over = (): void => {
-      this.work = this.work === end ? undefined : this.work;
-    };
-    end.then(over, over);
-  }
-
-  /** Gives the handler what its topic's schema made of the payload. */
-  accept(payload: unknown): void {
-    Object.assign(this.context, { payload });
   }
 
   get manager(): StoreTransaction {
     if (!this.tx) {
       throw new InvalidOptionsError(
         'manager',
-        `the handler of '${this.topic}' has none; give it { transactional: true }`,
+        `only transactional handlers have one; give the handler of '${this.topic}' { transactional: true }`,
       );
     }
     return this.tx;
   }
 
-  /** For the handler, which may not await it, nor `completeTx`. */
   progress(value: unknown): Promise<void> {
-    const recorded = this.heard('progress', this.recordProgress(value));
-    const over = (): void => {
-      this.recording = this.recording === recording ? undefined : this.recording;
+    const written = this.logRejection('progress', this.writeProgress(value));
+    const onSettled = (): void => {
+      this.pendingProgress = this.pendingProgress === pending ? undefined : this.pendingProgress;
     };
-    const recording = recorded.then(over, over);
-    this.recording = recording;
-    return recorded;
+    const pending = written.then(onSettled, onSettled);
+    this.pendingProgress = pending;
+    return written;
   }
 
-  completeTx(manager: StoreTransaction, result?: unknown): Promise<void> {
-    return this.heard('completeTx', this.completeIn(manager, result));
+  completeTx(tx: StoreTransaction, result?: unknown): Promise<void> {
+    return this.logRejection('completeTx', this.completeIn(tx, result));
   }
 
-  /** Runs the handler's work inside a transaction whose last statement completes the job, unless the handler has done that. */
+  trackHandlerWork(work: Promise<unknown>): void {
+    this.handlerWork = work;
+    const onSettled = (): void => {
+      this.handlerWork = this.handlerWork === work ? undefined : this.handlerWork;
+    };
+    work.then(onSettled, onSettled);
+  }
+
+  /** Runs a transactional handler. The last statement completes the job, unless the handler has done so. */
   runInTransaction(work: () => Promise<unknown>): Promise<unknown> {
     return this.parts.store.transaction(async (tx) => {
-      this.throwIfEnding();
+      this.throwIfAborted();
       this.tx = tx;
       const value = await work();
       if (!this.mayBeCompleted) {
-        // Once it is, the row is locked until the commit.
-        await this.recording;
+        // The completion locks the row until the commit, and the progress would wait for it.
+        await this.pendingProgress;
       }
-      await this.completion.completeLast(tx, value);
+      await this.useCompletion().completeLast(tx, value);
       return value;
     });
   }
 
-  /** To be asked after a wait for a schema or a connection: by then another attempt may own the job. */
-  throwIfEnding(): void {
-    const ending = this.endingNow();
-    if (ending) {
-      throw ending;
-    }
-  }
+  // How an attempt is aborted.
 
-  /** Why its handler is not to be called any more, if it is not: where the event loop was held, nobody may have said so yet. */
-  endingNow(): Error | undefined {
-    this.loseEndedLease();
-    return this.abortReason;
-  }
-
-  /** Tells the handler to end. The first reason stays. */
+  /** Aborts the handler's signal. The first reason stays. */
   abort(reason: AbortReason, message: string): void {
     this.abortWith(new JobAbortedError(reason, message));
   }
 
-  /** Somebody asked to cancel the job. */
   cancel(): void {
-    this.abort('cancelled', 'somebody asked to cancel the job');
+    this.abort('cancelled', 'a cancel of the job was requested');
   }
 
-  /** Tells the handler to end, and waits for it no longer than a moment, whatever it was told before. */
-  dismiss(reason: AbortReason, message: string): void {
-    this.abort(reason, message);
-    this.isDismissed = true;
-    this.observer?.dismissed();
-  }
-
-  /** Tells the handler that another attempt may own the job by now. */
+  /** Another attempt may own the job. */
   loseLease(): void {
     this.abortWith(new LeaseLostError(this.id, this.claim.attempt));
   }
 
-  /** Loses the lease if it must have ended by now: the database has not answered for so long. */
-  loseEndedLease(): void {
+  /** Aborts the attempt when its lease has ended without a renewal. */
+  loseExpiredLease(): void {
     if (this.leaseEndsMs <= this.parts.clock.now() && this.mustBeProcessing) {
       this.loseLease();
     }
   }
 
-  /** Why it was told to end, if it was. */
-  get abortedFor(): AbortReason | 'lease_lost' | undefined {
-    return this.abortReason instanceof JobAbortedError ? this.abortReason.reason : this.abortReason && 'lease_lost';
+  /** Aborts the handler, and ends the attempt after a moment, whether the handler returns or not. */
+  terminate(reason: AbortReason, message: string): void {
+    this.abort(reason, message);
+    this.isTerminated = true;
+    this.listener?.onTerminated();
   }
 
-  /** What the handler was told as the reason. */
-  get reason(): JobAbortedError | LeaseLostError | undefined {
-    return this.abortReason;
-  }
-
-  /** Whether `completed` may stand in the table already, by a transaction of the handler's own. */
-  get mayBeCompleted(): boolean {
-    return this.madeCompletion?.isPossible ?? false;
-  }
-
-  /** Whether it does, as far as this process knows. */
-  get isCompleted(): boolean {
-    return this.madeCompletion?.isCommitted ?? false;
-  }
-
-  /** Whether its end is up to a transaction of the handler's own, whatever became of that. */
-  get isUpToTransaction(): boolean {
-    return this.madeCompletion?.isUpToTransaction ?? false;
-  }
-
-  private get completion(): TransactionalCompletion {
-    return (this.madeCompletion ??= new TransactionalCompletion(this.parts.store, this.claim, () => this.loseLease()));
-  }
-
-  private async completeIn(manager: StoreTransaction, result: unknown): Promise<void> {
-    if (this.tx && manager !== this.tx) {
-      throw new InvalidOptionsError('manager', 'expected job.manager, the transaction of this handler, got another');
+  /** Calls the listener when the attempt is terminated, or at once when it has been. */
+  listenTermination(listener: { onTerminated(): void }): void {
+    if (this.isTerminated) {
+      listener.onTerminated();
+    } else {
+      this.listener = listener;
     }
-    await this.completion.call(manager, result);
   }
 
-  private async recordProgress(value: unknown): Promise<void> {
+  /** Call this after each wait before the handler runs: another attempt may own the job. @throws the abort error. */
+  throwIfAborted(): void {
+    const error = this.checkAborted();
+    if (error) {
+      throw error;
+    }
+  }
+
+  /** Checks the lease too: no timer has run while the event loop was blocked. */
+  checkAborted(): Error | undefined {
+    this.loseExpiredLease();
+    return this.aborted;
+  }
+
+  get abortError(): JobAbortedError | LeaseLostError | undefined {
+    return this.aborted;
+  }
+
+  get abortedFor(): AbortReason | 'lease_lost' | undefined {
+    return this.aborted instanceof JobAbortedError ? this.aborted.reason : this.aborted && 'lease_lost';
+  }
+
+  // What is known of the row.
+
+  /** Whether the row is `processing` unless the lease is lost: this process has not tried to change it. */
+  get mustBeProcessing(): boolean {
+    return !this.isSettling && !this.mayBeCompleted;
+  }
+
+  /** Whether a transaction of the handler may have completed the row. */
+  get mayBeCompleted(): boolean {
+    return this.completion?.mayBeCommitted ?? false;
+  }
+
+  /** Whether a transaction of the handler has completed the row, as far as this process knows. */
+  get isCompleted(): boolean {
+    return this.completion?.isCommitted ?? false;
+  }
+
+  /** Whether the handler has tried to complete the job in a transaction: then a returned value does not complete it. */
+  get hasTriedCompleteTx(): boolean {
+    return this.completion?.decidesOutcome ?? false;
+  }
+
+  private useCompletion(): TransactionalCompletion {
+    return (this.completion ??= new TransactionalCompletion(this.parts.store, this.claim, () => this.loseLease()));
+  }
+
+  private async completeIn(tx: StoreTransaction, result: unknown): Promise<void> {
+    if (this.tx && tx !== this.tx) {
+      throw new InvalidOptionsError('manager', 'a transactional handler must pass job.manager, got another manager');
+    }
+    await this.useCompletion().call(tx, result);
+  }
+
+  private async writeProgress(value: unknown): Promise<void> {
     if (await this.parts.progressBatcher.add({ token: this.claim, progress: toRecordedJson(value) })) {
       return;
     }
@@ -274,16 +250,40 @@ export class Attempt implements AttemptHandle {
     throw new LeaseLostError(this.id, this.claim.attempt);
   }
 
-  /** A refusal of which nobody hears must not end the process. */
-  private heard(call: string, answer: Promise<void>): Promise<void> {
-    answer.catch((error: unknown) =>
-      this.parts.logger.debug(`${call} of job ${this.id} was refused: ${toErrorMessage(error)}`),
+  /** Handles the rejection, since a handler that does not await the call must not end the process. */
+  private logRejection(call: string, promise: Promise<void>): Promise<void> {
+    promise.catch((error: unknown) =>
+      this.parts.logger.debug(`${call} of job ${this.id} failed: ${toErrorMessage(error)}`),
     );
-    return answer;
+    return promise;
   }
 
-  private abortWith(reason: JobAbortedError | LeaseLostError): void {
-    this.abortReason ??= reason;
-    this.controller?.abort(this.abortReason);
+  private abortWith(error: JobAbortedError | LeaseLostError): void {
+    this.aborted ??= error;
+    this.controller?.abort(this.aborted);
   }
+}
+
+/** The event for the end of an attempt. @param outcome `null`: nothing was recorded. */
+export function toEndEvent(
+  attempt: Attempt,
+  outcome: Outcome | null,
+  result: CompletionResult,
+  durationMs: number | null,
+): JobEvent {
+  const { id, topic, claim } = attempt;
+  if (result === 'lease lost' || !outcome) {
+    return { type: 'lease_lost', id, topic, attempt: claim.attempt, durationMs };
+  }
+  if (result.status === 'completed' || result.status === 'cancelled') {
+    return { type: result.status, id, topic, attempt: claim.attempt, durationMs };
+  }
+  const base = { id, topic, attempt: claim.attempt, durationMs };
+  if (result.status === 'failed') {
+    return { type: 'failed', ...base, error: 'failure' in outcome ? outcome.failure : toFailure(attempt.abortError) };
+  }
+  const runAt = result.runAt ?? claim.runAt;
+  return outcome.kind === 'retry'
+    ? { type: 'retrying', ...base, error: outcome.failure, retries: result.retries ?? claim.retries, runAt }
+    : { type: 'snoozed', ...base, runAt, reason: outcome.kind === 'release' ? 'release' : 'snooze' };
 }

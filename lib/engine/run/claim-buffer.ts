@@ -1,90 +1,77 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
 import type { Attempt } from './attempt.js';
-import { FifoQueue } from './fifo-queue.js';
 
-const LOOK_MS = 100;
+const CHECK_MS = 100;
 /**
- * What still waits after so many looks, half a second, is given back: its turn has not come, and other processes may be idle.
- * While handlers are quick looks are counted, and not time: a process that stands still misses them, and nothing makes room
- * meanwhile.
+ * An attempt is stale after this many checks, half a second: other processes may be idle. While handlers are quick, checks count
+ * and time does not: a process that is suspended makes no checks.
  */
-const LOOKS_MAX = 5;
+const CHECKS_MAX = 5;
 
-/** Claimed jobs that wait for a slot, in the order in which they are to run. */
+/** Claimed jobs that wait for a slot, first in, first out. */
 export class ClaimBuffer {
-  private readonly waiting = new FifoQueue<Attempt>();
-  private pushed = 0;
-  /** How many had been pushed at each of the last looks. */
-  private looks: number[] = [];
-  private nextLook: ScheduledWake | undefined;
+  private waiting: Attempt[] = [];
+  private checks = 0;
+  private nextCheck: ScheduledWake | undefined;
 
   /**
-   * @param areQuick whether handlers are as quick as they were when jobs were claimed ahead.
-   * @param onStale gets those that have waited too long; they have left the buffer.
+   * @param areHandlersQuick whether handlers still are as quick as when the jobs were claimed ahead.
+   * @param onStale receives attempts that have waited too long. The buffer has removed them.
    */
   constructor(
     private readonly clock: Clock,
-    private readonly areQuick: () => boolean,
+    private readonly areHandlersQuick: () => boolean,
     private readonly onStale: (stale: readonly Attempt[]) => void,
   ) {}
 
-  /** How many wait. */
   get length(): number {
     return this.waiting.length;
   }
 
-  /** Those that wait, the next one first. */
+  /** The waiting attempts, the next one first. */
   get all(): readonly Attempt[] {
-    return this.waiting.all;
+    return this.waiting;
   }
 
-  /** Adds one at the end. `watch` is called when it has not begun at once. */
+  /** Call `watch` after the last push. */
   push(attempt: Attempt): void {
+    attempt.bufferedAtCheck = this.checks;
     this.waiting.push(attempt);
-    this.pushed += 1;
   }
 
-  /** The one whose turn it is. */
   shift(): Attempt | undefined {
     return this.waiting.shift();
   }
 
   /** Empties the buffer. */
   takeAll(): Attempt[] {
-    this.nextLook?.cancel();
-    this.nextLook = undefined;
-    return this.waiting.take(this.length);
+    this.nextCheck?.cancel();
+    this.nextCheck = undefined;
+    return this.waiting.splice(0);
   }
 
-  /** Called after jobs were pushed, and have not begun at once: most never wait. */
+  /** Schedules the next check if attempts wait. Apart from `push`, since most attempts never wait. */
   watch(): void {
-    if (this.waiting.length === 0 || this.nextLook) {
-      return;
+    if (this.waiting.length > 0) {
+      this.nextCheck ??= this.clock.schedule(CHECK_MS, () => this.check());
     }
-    this.nextLook = this.clock.schedule(LOOK_MS, () => {
-      this.nextLook = undefined;
-      this.releaseStale();
-      this.watch();
-    });
   }
 
-  private releaseStale(): void {
-    this.looks.push(this.pushed);
-    if (this.waiting.length === 0) {
-      this.looks = [];
-      return;
-    }
-    const missed = this.looks.length > LOOKS_MAX ? this.looks.shift()! - (this.pushed - this.waiting.length) : 0;
-    const count = this.areQuick() ? missed : Math.max(missed, this.olderThan(LOOKS_MAX * LOOK_MS));
-    const stale = this.waiting.take(Math.max(0, count));
+  private check(): void {
+    this.nextCheck = undefined;
+    this.checks += 1;
+    const stale = this.waiting.splice(0, this.countStale());
     if (stale.length > 0) {
       this.onStale(stale);
     }
+    this.watch();
   }
 
-  private olderThan(ageMs: number): number {
-    const bornBeforeMs = this.clock.now() - ageMs;
-    const youngAt = this.waiting.all.findIndex(({ sinceMs }) => sinceMs > bornBeforeMs);
-    return youngAt < 0 ? this.waiting.length : youngAt;
+  private countStale(): number {
+    const claimedBeforeMs = this.areHandlersQuick() ? -Infinity : this.clock.now() - CHECKS_MAX * CHECK_MS;
+    const isStale = ({ bufferedAtCheck, claimedAtMs }: Attempt): boolean =>
+      this.checks - bufferedAtCheck > CHECKS_MAX || claimedAtMs <= claimedBeforeMs;
+    const firstFresh = this.waiting.findIndex((attempt) => !isStale(attempt));
+    return firstFresh < 0 ? this.waiting.length : firstFresh;
   }
 }

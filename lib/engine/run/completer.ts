@@ -1,51 +1,192 @@
-import type { Clock, ScheduledWake } from '../../core/clock.js';
-import { DatabaseRefusedError, QueueUnavailableError } from '../../core/errors.js';
-import { toErrorMessage, UNRECORDABLE_FAILURE } from '../../core/error-text.js';
+import type { ScheduledWake } from '../../core/clock.js';
 import { backoffMs } from '../../core/backoff.js';
+import { toErrorMessage, UNRECORDABLE_FAILURE } from '../../core/error-text.js';
+import { DatabaseRefusedError, QueueUnavailableError } from '../../core/errors.js';
 import type { ClaimToken, Outcome } from '../../core/job.js';
-import type { FinalStatus } from '../../core/job-state.js';
-import type { JobsLogger } from '../../core/logger.js';
-import type { Retention } from '../../core/options.js';
-import type { JobStore } from '../../store/job-store.js';
+import type { FinalStatus, JobStatus } from '../../core/job-state.js';
 import type { Settled, Settlement } from '../../store/store-records.js';
 import type { BatchedCall } from '../batcher.js';
 import { Batcher } from '../batcher.js';
-import type { SentOutcome, SettleAnswer, SettledAttempt } from './verdict.js';
-import { isStillOurs, verdictOf } from './verdict.js';
+import type { EngineParts } from '../engine-parts.js';
+import type { Attempt } from './attempt.js';
 
-export interface SettlerOptions {
-  readonly store: JobStore;
-  readonly clock: Clock;
-  readonly logger: JobsLogger;
-  readonly random: () => number;
-  readonly retention: Retention;
-}
+/** The row after the outcome was written. `lease lost`: another attempt owns the job, or the job is gone. */
+export type CompletionResult = Settled | 'lease lost';
 
-/** A fixed text that is refused as well is not what is wrong: it is asked again this often, over some seconds. */
+/** How often a fixed text is tried after the database refused it. Takes some seconds. */
 const REFUSALS_MAX = 5;
 const PAUSE_MIN_MS = 100;
 const PAUSE_MAX_MS = 5_000;
-/** Of a process that ends, and has no time for a long one: its grace may be shorter than that. */
-const LAST_PAUSE_MAX_MS = 250;
+/** The longest pause during shutdown, whose grace may be shorter than `PAUSE_MAX_MS`. */
+const SHUTDOWN_PAUSE_MAX_MS = 250;
 
-/** One outcome on its way into the table. */
-class Settling implements SentOutcome, Settlement, BatchedCall<Settling, Settled> {
+/**
+ * Writes outcomes, many in one statement, until the database has confirmed them. Never fails: it retries while the database
+ * is unavailable, and writes a fixed text in place of an outcome that the database refuses. The fence makes retries safe.
+ */
+export class Completer {
+  private readonly batcher: Batcher<PendingOutcome, Settled>;
+  private readonly discardStatuses: readonly FinalStatus[];
+  private readonly pauses = new Map<PendingOutcome, ScheduledWake>();
+  private pauseMaxMs = PAUSE_MAX_MS;
+  private isAbandoned = false;
+  private hasLoggedOutage = false;
+
+  constructor(private readonly parts: Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'retention'>) {
+    const { retention, store } = parts;
+    this.discardStatuses = (Object.keys(retention) as FinalStatus[]).filter((status) => retention[status] === 0);
+    this.batcher = new Batcher({
+      run: (outcomes) => this.write(outcomes),
+      lengthOf: ({ outcome }) => textLength(outcome),
+      concurrency: () => store.capabilities.pipelined,
+    });
+  }
+
+  /** Writes the outcome of an attempt. A callback and no promise, since each job passes here. */
+  settle(
+    attempt: CompletedAttempt,
+    outcome: Outcome,
+    durationMs: number | null,
+    onDone: (result: CompletionResult) => void,
+  ): void {
+    this.send(new PendingOutcome(this, attempt, outcome, durationMs, onDone));
+  }
+
+  /** Retries without end again, after `flush` or `abandon`. */
+  start(): void {
+    this.isAbandoned = false;
+    this.pauseMaxMs = PAUSE_MAX_MS;
+  }
+
+  /** Shutdown: sends paused outcomes at once, and pauses only briefly from now on. */
+  flush(): void {
+    this.pauseMaxMs = SHUTDOWN_PAUSE_MAX_MS;
+    for (const [pending, pause] of [...this.pauses]) {
+      pause.cancel();
+      this.send(pending);
+    }
+  }
+
+  /** Stops retrying. Other processes rescue the jobs when their leases expire. */
+  abandon(): void {
+    this.isAbandoned = true;
+  }
+
+  /** The database has responded. */
+  onSettled(pending: PendingOutcome, row: Settled): void {
+    this.logRecovery();
+    if (row.applied) {
+      pending.onDone(row);
+    } else if (row.status === 'processing' && row.attempt === pending.token.attempt) {
+      // Still this attempt's row: a transaction has locked it, or changed it after the statement's snapshot.
+      pending.wasLocked = true;
+      this.sendLater(pending);
+    } else {
+      // While the lease lives only this attempt can have completed the job.
+      const isSoleOwner = this.parts.clock.now() < pending.attempt.leaseEndsMs;
+      const discardsCompleted = this.discardStatuses.includes('completed');
+      pending.onDone(reconcileOutcome(pending, row, isSoleOwner && discardsCompleted));
+    }
+  }
+
+  /** The database is unavailable, or has refused the outcome. */
+  onError(pending: PendingOutcome, error: unknown): void {
+    const { logger } = this.parts;
+    const { id } = pending.token;
+    if (error instanceof QueueUnavailableError) {
+      this.logOutage(error);
+      this.sendLater(pending);
+    } else if (!pending.isPlain) {
+      logger.error(
+        `the database refused the outcome of job ${id}; storing a fixed text instead: ${toErrorMessage(error)}`,
+      );
+      pending.outcome = toPlainOutcome(pending.outcome);
+      pending.isPlain = true;
+      this.send(pending);
+    } else if (pending.refusals < REFUSALS_MAX) {
+      pending.refusals += 1;
+      this.sendLater(pending);
+    } else {
+      logger.error(
+        `the outcome of job ${id} was not stored; the job is rescued when its lease expires: ${toErrorMessage(error)}`,
+      );
+      pending.onDone('lease lost');
+    }
+  }
+
+  private async write(outcomes: readonly PendingOutcome[]): Promise<Settled[]> {
+    const { store } = this.parts;
+    try {
+      return await store.settle(outcomes, this.discardStatuses);
+    } catch (error) {
+      // The store may have written a part of them.
+      outcomes.forEach((pending) => (pending.isUncertain = true));
+      if (!(error instanceof DatabaseRefusedError) || this.discardStatuses.length === 0) {
+        throw error;
+      }
+      // The application's rows may refer to one of the jobs, so that it cannot be deleted. The pruner tries again.
+      return store.settle(outcomes, []);
+    }
+  }
+
+  private send(pending: PendingOutcome): void {
+    this.pauses.delete(pending);
+    if (this.isAbandoned) {
+      pending.onDone('lease lost');
+    } else {
+      this.batcher.push(pending);
+    }
+  }
+
+  private sendLater(pending: PendingOutcome): void {
+    const { clock, random } = this.parts;
+    const ms = backoffMs(pending.failures, { minMs: PAUSE_MIN_MS, maxMs: this.pauseMaxMs }, random());
+    pending.failures += 1;
+    this.pauses.set(
+      pending,
+      clock.schedule(ms, () => this.send(pending)),
+    );
+  }
+
+  /** Logs once per outage. */
+  private logOutage({ message }: Error): void {
+    if (!this.hasLoggedOutage) {
+      this.hasLoggedOutage = true;
+      this.parts.logger.error(`storing outcomes: failed, retrying: ${message}`);
+    }
+  }
+
+  private logRecovery(): void {
+    if (this.hasLoggedOutage) {
+      this.hasLoggedOutage = false;
+      this.parts.logger.log('storing outcomes: recovered');
+    }
+  }
+}
+
+/** What the completer reads of an attempt. */
+type CompletedAttempt = Pick<Attempt, 'leaseEndsMs' | 'abortedFor' | 'mayBeCompleted' | 'isCompleted'> & {
+  readonly claim: ClaimToken;
+};
+
+/** An outcome that the database has not confirmed yet. */
+class PendingOutcome implements Settlement, BatchedCall<PendingOutcome, Settled> {
   readonly token: ClaimToken;
   failures = 0;
-  /** Of those, how often the database has refused the fixed text. */
+  /** How often the database has refused the fixed text. */
   refusals = 0;
-  /** The outcome has been refused, and is a fixed text now. */
+  /** The outcome was refused, and is a fixed text now. */
   isPlain = false;
-  /** One try has failed, or its answer was lost: it may have done its work. */
+  /** A write has failed, or its response was lost: it may have moved the row. */
   isUncertain = false;
   wasLocked = false;
 
   constructor(
-    private readonly settler: Completer,
-    readonly attempt: SettledAttempt,
+    private readonly completer: Completer,
+    readonly attempt: CompletedAttempt,
     public outcome: Outcome,
     readonly durationMs: number | null,
-    readonly done: (answer: SettleAnswer) => void,
+    readonly onDone: (result: CompletionResult) => void,
   ) {
     this.token = attempt.claim;
   }
@@ -54,163 +195,67 @@ class Settling implements SentOutcome, Settlement, BatchedCall<Settling, Settled
     return this;
   }
 
-  resolve(settled: Settled): void {
-    this.settler.onSettled(this, settled);
+  resolve(row: Settled): void {
+    this.completer.onSettled(this, row);
   }
 
   reject(error: unknown): void {
-    this.settler.onError(this, error);
+    this.completer.onError(this, error);
   }
 }
 
-/** Writes outcomes, many in one statement, until the database has given an answer. */
-export class Completer {
-  private readonly batcher: Batcher<Settling, Settled>;
-  private readonly discardStatuses: readonly FinalStatus[];
-  private readonly pausing = new Map<Settling, ScheduledWake>();
-  private pauseMaxMs = PAUSE_MAX_MS;
-  private hasGivenUp = false;
-  /** The log says that the database is away. */
-  private isOutageTold = false;
-
-  constructor(private readonly options: SettlerOptions) {
-    const { retention } = options;
-    this.discardStatuses = (Object.keys(retention) as FinalStatus[]).filter((status) => retention[status] === 0);
-    this.batcher = new Batcher({
-      run: (settlings) => this.write(settlings),
-      lengthOf: ({ outcome }) => lengthOf(outcome),
-      concurrency: () => options.store.capabilities.pipelined,
-    });
+/**
+ * Decides whether a row that did not move has the outcome already, by an earlier write or a transaction of the handler.
+ *
+ * @param mayBeDiscarded whether completed jobs are deleted at once, and only this attempt can have completed the job.
+ */
+function reconcileOutcome(pending: PendingOutcome, row: Settled, mayBeDiscarded: boolean): CompletionResult {
+  const { attempt, outcome, isUncertain } = pending;
+  if (row.status === null) {
+    return reconcileDeleted(pending, row, mayBeDiscarded);
   }
+  const isWritten = isUncertain && !row.wasRescued && possibleStatuses(outcome).includes(row.status);
+  // Only the attempt itself can have completed it.
+  return row.attempt === attempt.claim.attempt && (isWritten || row.status === 'completed') ? row : 'lease lost';
+}
 
-  /**
-   * Records how an attempt ended, and says what came of it; a callback, since every job passes here. Never fails: while the
-   * database is away it is asked again and again, which is safe by the fence; what the database refuses to store gives way
-   * to a fixed text.
-   */
-  settle(
-    attempt: SettledAttempt,
-    outcome: Outcome,
-    durationMs: number | null,
-    done: (answer: SettleAnswer) => void,
-  ): void {
-    this.ask(new Settling(this, attempt, outcome, durationMs, done));
+function reconcileDeleted(
+  { attempt, outcome, isUncertain }: PendingOutcome,
+  row: Settled,
+  mayBeDiscarded: boolean,
+): CompletionResult {
+  const mayHaveCompleted = attempt.mayBeCompleted || (isUncertain && outcome.kind === 'completed');
+  if (!attempt.isCompleted && !(mayHaveCompleted && mayBeDiscarded)) {
+    return 'lease lost';
   }
+  // A cancel request turns any outcome into `cancelled`, unless completeTx came first.
+  const isCancelled = attempt.abortedFor === 'cancelled' && !attempt.mayBeCompleted;
+  return { ...row, status: isCancelled ? 'cancelled' : 'completed' };
+}
 
-  /** Waits for a database that is away, from now on until `giveUp`. */
-  start(): void {
-    this.hasGivenUp = false;
-    this.pauseMaxMs = PAUSE_MAX_MS;
-  }
-
-  /** The process ends: what pauses is tried at once, and pauses only briefly from now on. */
-  flush(): void {
-    this.pauseMaxMs = LAST_PAUSE_MAX_MS;
-    for (const [settling, pause] of [...this.pausing]) {
-      pause.cancel();
-      this.ask(settling);
-    }
-  }
-
-  /** Ends the waiting for a database that is away; its jobs will be rescued by others. */
-  abandon(): void {
-    this.hasGivenUp = true;
-  }
-
-  /** The database has answered. */
-  onSettled(settling: Settling, settled: Settled): void {
-    this.noteServed();
-    if (settled.applied) {
-      settling.done(settled);
-    } else if (isStillOurs(settling, settled)) {
-      settling.wasLocked = true;
-      this.askLater(settling);
-    } else {
-      // While the lease lives nobody else can have completed the job; after it another attempt may have.
-      const isAlone = this.options.clock.now() < settling.attempt.leaseEndsMs;
-      settling.done(verdictOf(settling, settled, isAlone && this.discardStatuses.includes('completed')));
-    }
-  }
-
-  /** It has not, or has refused. */
-  onError(settling: Settling, error: unknown): void {
-    const { logger } = this.options;
-    const { id } = settling.token;
-    if (error instanceof QueueUnavailableError) {
-      this.noteOutage(error);
-      this.askLater(settling);
-    } else if (!settling.isPlain) {
-      logger.error(`outcome of job ${id} was refused, a fixed text is stored: ${toErrorMessage(error)}`);
-      settling.outcome = plainOutcome(settling.outcome);
-      settling.isPlain = true;
-      this.ask(settling);
-    } else if (settling.refusals < REFUSALS_MAX) {
-      settling.refusals += 1;
-      this.askLater(settling);
-    } else {
-      logger.error(`outcome of job ${id} was refused for good: ${toErrorMessage(error)}`);
-      settling.done('lease lost');
-    }
-  }
-
-  private async write(settlings: readonly Settling[]): Promise<Settled[]> {
-    const { store } = this.options;
-    try {
-      return await store.settle(settlings, this.discardStatuses);
-    } catch (error) {
-      // A store may have written a part of them by then.
-      settlings.forEach((settling) => (settling.isUncertain = true));
-      if (!(error instanceof DatabaseRefusedError) || this.discardStatuses.length === 0) {
-        throw error;
-      }
-      // Perhaps one must not be deleted, since a row of the application's refers to it. It has ended all the same; the pruner
-      // tries to delete it again.
-      return store.settle(settlings, []);
-    }
-  }
-
-  private ask(settling: Settling): void {
-    this.pausing.delete(settling);
-    if (this.hasGivenUp) {
-      settling.done('lease lost');
-    } else {
-      this.batcher.push(settling);
-    }
-  }
-
-  /** Once for all that wait, and until it is over. */
-  private noteOutage({ message }: Error): void {
-    if (!this.isOutageTold) {
-      this.isOutageTold = true;
-      this.options.logger.error(`storing of outcomes: failed, trying again: ${message}`);
-    }
-  }
-
-  private noteServed(): void {
-    if (this.isOutageTold) {
-      this.isOutageTold = false;
-      this.options.logger.log('storing of outcomes: goes on');
-    }
-  }
-
-  private askLater(settling: Settling): void {
-    const { clock, random } = this.options;
-    const ms = backoffMs(settling.failures, { minMs: PAUSE_MIN_MS, maxMs: this.pauseMaxMs }, random());
-    settling.failures += 1;
-    const pause = clock.schedule(ms, () => this.ask(settling));
-    this.pausing.set(settling, pause);
+/** The statuses to which an outcome may move the row. */
+function possibleStatuses(outcome: Outcome): readonly JobStatus[] {
+  switch (outcome.kind) {
+    case 'retry':
+      return ['pending', 'failed', 'cancelled'];
+    case 'snooze':
+    case 'release':
+      return ['pending', 'cancelled'];
+    default:
+      return [outcome.kind, 'cancelled'];
   }
 }
 
-/** Of what an outcome brings into the table, beside a few numbers. */
-function lengthOf(outcome: Outcome): number {
+/** Length of the texts in an outcome, for the bound of a batch. */
+function textLength(outcome: Outcome): number {
   if (outcome.kind === 'completed') {
     return outcome.result?.length ?? 0;
   }
   return 'failure' in outcome ? outcome.failure.message.length + (outcome.failure.stack?.length ?? 0) : 0;
 }
 
-function plainOutcome(outcome: Outcome): Outcome {
+/** The same outcome with a fixed text, which every database accepts. */
+function toPlainOutcome(outcome: Outcome): Outcome {
   if (outcome.kind === 'completed') {
     return { kind: 'completed', result: null };
   }

@@ -1,31 +1,37 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { Backoff, BackoffFunction } from '../../core/backoff.js';
 import { retryDelayMs } from '../../core/backoff.js';
-import type { Clock } from '../../core/clock.js';
+import type { ScheduledWake } from '../../core/clock.js';
 import { parseDuration } from '../../core/duration.js';
-import type { AbortReason } from '../../core/errors.js';
-import { describeValue, toFailure } from '../../core/error-text.js';
-import { InvalidOptionsError, isUnrecoverable, SnoozeError } from '../../core/errors.js';
 import type { Failure } from '../../core/error-text.js';
+import { describeValue, toFailure } from '../../core/error-text.js';
+import type { AbortReason } from '../../core/errors.js';
+import {
+  InvalidOptionsError,
+  InvalidPayloadError,
+  isUnrecoverable,
+  SnoozeError,
+  UnrecoverableError,
+} from '../../core/errors.js';
 import type { Outcome } from '../../core/job.js';
 import { isLastAttempt } from '../../core/job.js';
-import type { JobsLogger } from '../../core/logger.js';
+import type { AnySchema } from '../../core/job-topic.js';
+import { validatePayload } from '../../core/job-topic.js';
 import { toRecordedJson } from '../../core/payload.js';
-import type { Attempt } from './attempt.js';
+import type { EngineParts } from '../engine-parts.js';
 import type { RegisteredHandler } from '../handler-registry.js';
-import type { Execution, Judgement, Result } from './run.js';
-import { Run } from './run.js';
+import type { Attempt } from './attempt.js';
+import { HandlerContext } from './handler-context.js';
+import type { JobRunner } from './job-runner.js';
 
-export interface ExecutorOptions {
-  readonly clock: Clock;
-  readonly logger: JobsLogger;
-  readonly random: () => number;
-  /** Where neither the job nor its handler says otherwise. */
-  readonly timeoutMs: number;
-  readonly backoff: Backoff;
-}
+/** What a handler returned or threw. */
+type Result = { readonly value: unknown } | { readonly error: unknown };
 
-/** How an attempt ends that was told to, when its handler obeys and throws. */
-const endings: Record<Exclude<AbortReason, 'timeout'> | 'lease_lost', Outcome | null> = {
+/** How long an aborted handler may take to return before its attempt ends without it. */
+const ABORT_GRACE_MS = 100;
+
+/** The outcome of an aborted attempt whose handler throws. `null`: nothing is recorded. */
+const ABORTED_OUTCOMES: Record<Exclude<AbortReason, 'timeout'> | 'lease_lost', Outcome | null> = {
   lease_lost: null,
   cancelled: { kind: 'cancelled' },
   shutdown: { kind: 'release', delayMs: 0 },
@@ -33,145 +39,260 @@ const endings: Record<Exclude<AbortReason, 'timeout'> | 'lease_lost', Outcome | 
 
 const NOT_COMMITTED: Failure = { message: 'the transaction of completeTx did not commit', stack: null };
 
-/** Turns each attempt into one outcome. Never fails. */
+/** Calls handlers, and turns what they return or throw into an outcome. Never throws. */
 export class Executor {
-  private readonly judgement: Judgement;
+  constructor(readonly parts: Pick<EngineParts, 'clock' | 'logger' | 'random' | 'timeoutMs' | 'backoff'>) {}
 
-  constructor(private readonly options: ExecutorOptions) {
-    this.judgement = { ...options, outcomeOf: (attempt, handler, result) => this.outcomeOf(attempt, handler, result) };
-  }
-
-  /** Runs the handler within its time limit. */
-  execute(attempt: Attempt, handler: RegisteredHandler, execution: Execution): void {
-    const told = toldOutcomeOf(attempt);
-    if (told === undefined) {
-      const timeoutMs = attempt.claim.timeoutMs ?? handler.settings.timeoutMs ?? this.options.timeoutMs;
-      new Run(attempt, handler, execution, this.judgement).begin(timeoutMs);
+  /** Calls the handler within its time limit. Calls `onReturned` and `onEnded` of the runner once each. */
+  execute(attempt: Attempt, handler: RegisteredHandler, runner: JobRunner): void {
+    const outcome = toAbortedOutcome(attempt);
+    if (outcome === undefined) {
+      new HandlerCall(attempt, handler, runner, this).start();
       return;
     }
-    // Cancelled, or its lease lost, while it waited for a slot.
-    // By a promise: a test may have faked `queueMicrotask`.
+    // Cancelled, or its lease lost, while it waited for a slot. A promise, since tests may fake `queueMicrotask`.
     void Promise.resolve().then(() => {
-      execution.returned(attempt);
-      execution.ended(attempt, told);
+      runner.onReturned(attempt);
+      runner.onEnded(attempt, outcome);
     });
   }
 
-  private outcomeOf(attempt: Attempt, handler: RegisteredHandler, result: Result): Outcome | null {
+  /** Returns `null` when the lease is lost: then there is nothing to record. */
+  toOutcome(attempt: Attempt, handler: RegisteredHandler, result: Result): Outcome | null {
     try {
-      return this.judge(attempt, handler, result);
+      return this.decide(attempt, handler, result);
     } catch (error) {
-      // The handler threw something that cannot even be looked at, such as a revoked proxy.
-      const delayMs = retryDelayMs(this.options.backoff, attempt.claim.retries + 1, this.options.random());
+      // The handler threw a value that throws when it is read, such as a revoked proxy.
+      const delayMs = retryDelayMs(this.parts.backoff, attempt.claim.retries + 1, this.parts.random());
       return { kind: 'retry', delayMs, failure: toFailure(error) };
     }
   }
 
-  private judge(attempt: Attempt, handler: RegisteredHandler, result: Result): Outcome | null {
+  private decide(attempt: Attempt, handler: RegisteredHandler, result: Result): Outcome | null {
     if (attempt.abortedFor === 'timeout' && !attempt.mayBeCompleted) {
-      return this.outcomeOfTimeout(attempt, handler, result);
+      // The handler's own result does not count, except that an UnrecoverableError prevents a retry.
+      return 'error' in result && isUnrecoverable(result.error)
+        ? { kind: 'failed', failure: toFailure(result.error) }
+        : this.retry(attempt, handler, attempt.abortError);
     }
-    if ('value' in result) {
-      return this.outcomeOfValue(attempt, handler, result.value);
+    return 'value' in result
+      ? this.decideReturned(attempt, handler, result.value)
+      : this.decideThrown(attempt, handler, result.error);
+  }
+
+  private decideReturned(attempt: Attempt, handler: RegisteredHandler, value: unknown): Outcome {
+    if (attempt.hasTriedCompleteTx) {
+      // Only the row says whether that transaction committed: the response to its COMMIT may be lost. If it did, the fence
+      // ignores this retry.
+      return { kind: 'retry', delayMs: this.plainDelayMs(attempt, handler), failure: NOT_COMMITTED };
     }
-    const { error } = result;
-    if (attempt.isCompleted && error !== attempt.reason) {
-      const { message } = toFailure(error);
-      this.options.logger.warn(
-        `handler of '${attempt.topic}' failed after its completeTx had committed, job ${attempt.id} stays completed: ${message}`,
+    const lazy = describeLazyValue(value);
+    return lazy === undefined
+      ? { kind: 'completed', result: toRecordedJson(value) }
+      : this.retry(
+          attempt,
+          handler,
+          new TypeError(`the handler returned ${lazy}, which is never run; await its result`),
+        );
+  }
+
+  private decideThrown(attempt: Attempt, handler: RegisteredHandler, error: unknown): Outcome | null {
+    if (attempt.isCompleted && error !== attempt.abortError) {
+      this.parts.logger.warn(
+        `handler of '${attempt.topic}' threw after its completeTx had committed; job ${attempt.id} stays completed: ${toFailure(error).message}`,
       );
     }
-    const told = toldOutcomeOf(attempt);
-    if (told !== undefined) {
-      return told;
+    const aborted = toAbortedOutcome(attempt);
+    if (aborted !== undefined) {
+      return aborted;
     }
     if (error instanceof SnoozeError) {
       const delayMs = parseDuration(error.delay);
-      const refused = new InvalidOptionsError(
-        'delay',
-        `SnoozeError expected a duration such as '5m', got ${describeValue(error.delay)}`,
-      );
-      return delayMs === undefined ? this.retry(attempt, handler, refused) : { kind: 'snooze', delayMs };
+      return delayMs === undefined
+        ? this.retry(attempt, handler, invalidSnooze(error.delay))
+        : { kind: 'snooze', delayMs };
     }
-    return isUnrecoverable(error) ? unrecoverable(error) : this.retry(attempt, handler, error);
-  }
-
-  /** What a handler says when it was told to end counts for nothing, but that another try would be in vain. */
-  private outcomeOfTimeout(attempt: Attempt, handler: RegisteredHandler, result: Result): Outcome {
-    const isInVain = 'error' in result && isUnrecoverable(result.error);
-    return isInVain ? unrecoverable(result.error) : this.retry(attempt, handler, attempt.reason);
-  }
-
-  private outcomeOfValue(attempt: Attempt, handler: RegisteredHandler, value: unknown): Outcome {
-    if (attempt.isUpToTransaction) {
-      // The table knows whether that transaction committed, and nobody else: the answer to its COMMIT may be lost, or a
-      // ROLLBACK of the handler's own have come before. If it did, the fence keeps this from changing anything.
-      return { kind: 'retry', delayMs: this.unaskedDelayMs(attempt, handler), failure: NOT_COMMITTED };
-    }
-    const unrun = unrunKindOf(value);
-    return unrun === undefined
-      ? { kind: 'completed', result: toRecordedJson(value) }
-      : this.retry(attempt, handler, new TypeError(`the handler returned ${unrun}, which nobody runs`));
+    return isUnrecoverable(error) ? { kind: 'failed', failure: toFailure(error) } : this.retry(attempt, handler, error);
   }
 
   private retry(attempt: Attempt, handler: RegisteredHandler, error: unknown): Outcome {
-    // Most often the transaction of a `completeTx` committed, and nothing failed.
-    const isAnyRetry = !attempt.isCompleted && !isLastAttempt(attempt.claim);
-    const delayMs = isAnyRetry ? this.delayMs(attempt, handler, error) : this.unaskedDelayMs(attempt, handler);
+    const isRetryExpected = !attempt.isCompleted && !isLastAttempt(attempt.claim);
+    const delayMs = isRetryExpected ? this.delayMs(attempt, handler, error) : this.plainDelayMs(attempt, handler);
     return { kind: 'retry', delayMs, failure: toFailure(error) };
   }
 
-  /** Without a question to a backoff function, where no retry is to be expected. */
-  private unaskedDelayMs(attempt: Attempt, handler: RegisteredHandler): number {
-    const { backoff: fallback, random } = this.options;
-    const own = this.backoffOf(attempt, handler);
-    return retryDelayMs(typeof own === 'function' ? fallback : own, attempt.claim.retries + 1, random());
+  private delayMs(attempt: Attempt, handler: RegisteredHandler, error: unknown): number {
+    const backoff = this.backoffOf(attempt, handler);
+    return (
+      (typeof backoff === 'function' ? this.callBackoff(backoff, attempt, error) : undefined) ??
+      this.plainDelayMs(attempt, handler)
+    );
+  }
+
+  /** Returns `undefined` when the handler's own backoff function throws or returns no duration. */
+  private callBackoff(backoff: BackoffFunction, { claim, topic }: Attempt, error: unknown): number | undefined {
+    const { logger } = this.parts;
+    try {
+      const returned: unknown = backoff(claim.retries + 1, error);
+      const delayMs = parseDuration(returned);
+      if (delayMs === undefined) {
+        // An async function by mistake: its rejection must not end the process.
+        Promise.resolve(returned).catch(() => undefined);
+        logger.warn(
+          `backoff function of '${topic}' must return a duration, got ${describeValue(returned)}; used the module's backoff`,
+        );
+      }
+      return delayMs;
+    } catch (thrown) {
+      logger.warn(`backoff function of '${topic}' threw; used the module's backoff: ${toFailure(thrown).message}`);
+      return undefined;
+    }
+  }
+
+  /** Uses the module's backoff in place of a backoff function. */
+  private plainDelayMs(attempt: Attempt, handler: RegisteredHandler): number {
+    const backoff = this.backoffOf(attempt, handler);
+    const plain = typeof backoff === 'function' ? this.parts.backoff : backoff;
+    return retryDelayMs(plain, attempt.claim.retries + 1, this.parts.random());
   }
 
   private backoffOf({ claim }: Attempt, { settings }: RegisteredHandler): Backoff | BackoffFunction {
-    return claim.backoff ?? settings.backoff ?? this.options.backoff;
-  }
-
-  private delayMs(attempt: Attempt, handler: RegisteredHandler, error: unknown): number {
-    const { backoff: fallback, random, logger } = this.options;
-    const retry = attempt.claim.retries + 1;
-    const backoff = this.backoffOf(attempt, handler);
-    if (typeof backoff !== 'function') {
-      return retryDelayMs(backoff, retry, random());
-    }
-    try {
-      const given: unknown = backoff(retry, error);
-      const delayMs = parseDuration(given);
-      if (delayMs !== undefined) {
-        return delayMs;
-      }
-      // An async function by mistake: its failure must not end the process.
-      Promise.resolve(given).catch(() => undefined);
-      logger.warn(`backoff function of '${handler.topic}' gave no duration; the module's backoff is used`);
-    } catch (thrown) {
-      logger.warn(
-        `backoff function of '${handler.topic}' failed, the module's backoff is used: ${toFailure(thrown).message}`,
-      );
-    }
-    return retryDelayMs(fallback, retry, random());
+    return claim.backoff ?? settings.backoff ?? this.parts.backoff;
   }
 }
 
-/** How an attempt ends that was told to; `undefined`: as its handler says. */
-function toldOutcomeOf({ abortedFor, isCompleted }: Attempt): Outcome | null | undefined {
+/**
+ * One call of a handler. The attempt ends when the handler returns, a moment after it was terminated, or when an interceptor
+ * stops waiting for the handler.
+ */
+class HandlerCall {
+  private hasReturned = false;
+  private hasEnded = false;
+  private timeout: ScheduledWake | undefined;
+  private grace: ScheduledWake | undefined;
+
+  constructor(
+    private readonly attempt: Attempt,
+    private readonly handler: RegisteredHandler,
+    private readonly runner: JobRunner,
+    private readonly executor: Executor,
+  ) {}
+
+  start(): void {
+    const { attempt, handler } = this;
+    const { clock, timeoutMs: defaultMs } = this.executor.parts;
+    const timeoutMs = attempt.claim.timeoutMs ?? handler.settings.timeoutMs ?? defaultMs;
+    attempt.listenTermination(this);
+    this.timeout = clock.schedule(timeoutMs, () =>
+      attempt.terminate('timeout', `the attempt took longer than its timeout of ${timeoutMs} ms`),
+    );
+    try {
+      // A context of its own: what the handler enters in an `AsyncLocalStorage` must not reach the next handlers.
+      const scope = new AsyncResource('JobHandler');
+      scope.runInAsyncScope(callHandler, undefined, attempt, handler).then(
+        (value) => this.onReturn({ value }),
+        (error: unknown) => this.onReturn({ error }),
+      );
+    } catch (error) {
+      // A promise, since tests may fake `queueMicrotask`.
+      void Promise.resolve().then(() => this.onReturn({ error }));
+    }
+  }
+
+  onTerminated(): void {
+    if (!this.hasEnded) {
+      this.grace ??= this.executor.parts.clock.schedule(ABORT_GRACE_MS, () => {
+        this.warnIgnoredSignal();
+        this.end({ error: this.attempt.abortError });
+      });
+    }
+  }
+
+  private onReturn(result: Result): void {
+    if (this.hasReturned) {
+      // A promise with its own `then` may call back more than once.
+      return;
+    }
+    this.hasReturned = true;
+    const { attempt, runner, hasEnded } = this;
+    const { handlerWork } = attempt;
+    if (!handlerWork) {
+      runner.onReturned(attempt);
+    }
+    if (!hasEnded) {
+      this.end(result);
+    }
+    if (handlerWork) {
+      const warning = hasEnded ? undefined : this.abortOutlivingHandler();
+      const onSettled = (): void => {
+        warning?.cancel();
+        runner.onReturned(attempt);
+      };
+      handlerWork.then(onSettled, onSettled);
+    }
+  }
+
+  /** An interceptor did not wait for the handler, which still runs and keeps its slot. */
+  private abortOutlivingHandler(): ScheduledWake {
+    this.attempt.abort('timeout', 'the attempt has ended: an interceptor did not wait for the handler');
+    return this.executor.parts.clock.schedule(ABORT_GRACE_MS, () => this.warnIgnoredSignal());
+  }
+
+  private warnIgnoredSignal(): void {
+    const { topic, id, claim, abortedFor } = this.attempt;
+    const slot = abortedFor === 'shutdown' ? '' : '; its slot stays occupied until the handler returns';
+    this.executor.parts.logger.warn(
+      `handler of '${topic}' ignores its signal (${abortedFor}): job ${id} attempt ${claim.attempt} ended without it${slot}`,
+    );
+  }
+
+  private end(result: Result): void {
+    this.hasEnded = true;
+    this.timeout?.cancel();
+    this.grace?.cancel();
+    this.runner.onEnded(this.attempt, this.executor.toOutcome(this.attempt, this.handler, result));
+  }
+}
+
+/** Calls the handler, which may throw before it returns a promise. */
+function callHandler(attempt: Attempt, handler: RegisteredHandler): Promise<unknown> {
+  return handler.schema || handler.settings.transactional
+    ? callAfterWaiting(attempt, handler)
+    : Promise.resolve(handler.run(new HandlerContext(attempt, attempt.claim.payload)));
+}
+
+/** Validates the payload first, and opens the transaction of a transactional handler. */
+async function callAfterWaiting(attempt: Attempt, { schema, settings, run }: RegisteredHandler): Promise<unknown> {
+  const payload = schema ? await validate(schema, attempt.claim.payload) : attempt.claim.payload;
+  attempt.throwIfAborted();
+  const context = new HandlerContext(attempt, payload);
+  return settings.transactional ? attempt.runInTransaction(async () => run(context)) : run(context);
+}
+
+/** @throws UnrecoverableError for an invalid payload: a retry would have the same payload. */
+async function validate(schema: AnySchema, payload: unknown): Promise<unknown> {
+  try {
+    return await validatePayload(schema, payload);
+  } catch (error) {
+    throw error instanceof InvalidPayloadError ? new UnrecoverableError(error.message, { cause: error }) : error;
+  }
+}
+
+/** Returns `undefined` when the handler's own result decides. */
+function toAbortedOutcome({ abortedFor, isCompleted }: Attempt): Outcome | null | undefined {
   if (abortedFor === undefined || abortedFor === 'timeout') {
     return undefined;
   }
-  // What the handler's own transaction has completed is no longer to be lost: the table has the last word.
-  return abortedFor === 'lease_lost' && isCompleted ? undefined : endings[abortedFor];
+  // The handler's own transaction has completed the job: the row decides, not the lease.
+  return abortedFor === 'lease_lost' && isCompleted ? undefined : ABORTED_OUTCOMES[abortedFor];
 }
 
-function unrecoverable(error: unknown): Outcome {
-  return { kind: 'failed', failure: toFailure(error) };
+function invalidSnooze(delay: unknown): InvalidOptionsError {
+  return new InvalidOptionsError('delay', `SnoozeError expected a duration such as '5m', got ${describeValue(delay)}`);
 }
 
-/** What a value is that does its work only when somebody asks it to. */
-function unrunKindOf(value: unknown): string | undefined {
+/** Describes a value that does its work only when it is consumed; `undefined` for any other. */
+function describeLazyValue(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null) {
     return undefined;
   }

@@ -1,132 +1,122 @@
-import type { Clock } from '../../core/clock.js';
-import { DatabaseRefusedError, StatementCancelledError } from '../../core/errors.js';
 import { toErrorMessage } from '../../core/error-text.js';
-import type { JobsLogger } from '../../core/logger.js';
-import type { JobStore } from '../../store/job-store.js';
-import type { Attempt } from './attempt.js';
-import { PollLoop } from '../poll-loop.js';
+import { DatabaseRefusedError, StatementCancelledError } from '../../core/errors.js';
 import { AdaptiveBatchSize } from '../adaptive-batch-size.js';
-
-export interface HeartbeatOptions {
-  readonly store: JobStore;
-  readonly clock: Clock;
-  readonly logger: JobsLogger;
-  readonly random: () => number;
-  readonly leaseMs: number;
-}
+import type { EngineParts } from '../engine-parts.js';
+import { PollLoop } from '../poll-loop.js';
+import type { Attempt } from './attempt.js';
 
 /**
- * Renews the leases of all attempts of this process, every third of a lease, until each is settled; and brings back
- * what somebody else did to the jobs: cancel requests, and leases that were lost.
+ * Renews the leases of all attempts of this process, every third of a lease, until their outcomes are in the rows. The response
+ * reports cancel requests and lost leases.
  */
 export class Heartbeat {
-  /** In no order. A set would give each attempt a hash first: a twentieth of what Node spends on a job. */
-  private readonly held: Attempt[] = [];
+  /** In no order. A `Set` computes a hash for each attempt: a twentieth of what Node spends on a job. */
+  private readonly tracked: Attempt[] = [];
   private readonly size = new AdaptiveBatchSize();
-  private readonly renewals: PollLoop;
-  private readonly watch: PollLoop;
+  private readonly renewalLoop: PollLoop;
+  private readonly expiryLoop: PollLoop;
 
-  constructor(private readonly options: HeartbeatOptions) {
-    this.renewals = new PollLoop({
-      ...options,
-      name: 'renewal of leases',
-      intervalMs: options.leaseMs / 3,
-      work: () => this.beat(),
+  constructor(private readonly parts: Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'leaseMs'>) {
+    this.renewalLoop = new PollLoop({
+      ...parts,
+      name: 'renewing leases',
+      intervalMs: parts.leaseMs / 3,
+      work: () => this.renewTracked(),
     });
-    // Apart from the renewals, since one that hangs is how leases get lost.
-    this.watch = new PollLoop({
-      ...options,
-      name: 'watch over leases',
-      intervalMs: options.leaseMs / 6,
-      work: async () => this.dropExpired(),
+    // A loop of its own, since leases expire while a renewal hangs.
+    this.expiryLoop = new PollLoop({
+      ...parts,
+      name: 'checking leases',
+      intervalMs: parts.leaseMs / 6,
+      work: async () => [...this.tracked].forEach((attempt) => attempt.loseExpiredLease()),
     });
   }
 
   start(): void {
-    this.renewals.start();
-    this.watch.start();
+    this.renewalLoop.start();
+    this.expiryLoop.start();
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.renewals.stop(), this.watch.stop()]);
+    await Promise.all([this.renewalLoop.stop(), this.expiryLoop.stop()]);
   }
 
-  /** The attempts whose leases it renews: those whose outcome is not in the table yet. */
+  /** The attempts whose leases it renews. */
   get attempts(): readonly Attempt[] {
-    return this.held;
+    return this.tracked;
   }
 
-  /** Once for each attempt. */
+  /** Call this once for each attempt. */
   track(attempt: Attempt): void {
-    attempt.heldAt = this.held.push(attempt) - 1;
+    attempt.trackedAt = this.tracked.push(attempt) - 1;
   }
 
-  /** Harmless for one that is not held. */
+  /** Does nothing for an attempt that is not tracked. */
   untrack(attempt: Attempt): void {
-    const { heldAt } = attempt;
-    if (heldAt === undefined) {
+    const { trackedAt } = attempt;
+    if (trackedAt === undefined) {
       return;
     }
-    const last = this.held.pop()!;
+    const last = this.tracked.pop()!;
     if (last !== attempt) {
-      this.held[heldAt] = last;
-      last.heldAt = heldAt;
+      this.tracked[trackedAt] = last;
+      last.trackedAt = trackedAt;
     }
-    attempt.heldAt = undefined;
+    attempt.trackedAt = undefined;
   }
 
-  /** Asks at once whether any running job is to be cancelled; for hints of other processes. */
+  /** Reads the cancel requests of all attempts now: another process has sent a notification. */
   async checkCancelRequests(): Promise<void> {
-    const attempts = [...this.held];
+    const attempts = [...this.tracked];
     if (attempts.length === 0) {
       return;
     }
     try {
-      const tokens = await this.options.store.cancelRequests(attempts.map(({ claim }) => claim));
+      const tokens = await this.parts.store.cancelRequests(attempts.map(({ claim }) => claim));
       const ids = new Set(tokens.map(({ id }) => id));
       attempts.filter(({ id }) => ids.has(id)).forEach((attempt) => attempt.cancel());
     } catch (error) {
-      // The next renewal brings them too.
-      this.options.logger.debug(`cancel requests were not read: ${toErrorMessage(error)}`);
+      this.parts.logger.debug(`could not read cancel requests; the next renewal brings them: ${toErrorMessage(error)}`);
     }
   }
 
-  private async beat(): Promise<number | void> {
-    // What ends first comes first, where they take several statements.
-    const attempts = [...this.held].sort((one, other) => one.leaseEndsMs - other.leaseEndsMs);
-    const isAnyBusy = attempts.length > 0 && (await this.renewAll(attempts));
-    return isAnyBusy ? this.options.leaseMs / 10 : undefined;
+  /** Returns a shorter pause when rows were locked. */
+  private async renewTracked(): Promise<number | void> {
+    // Leases that expire first come first, in case several statements are needed.
+    const attempts = [...this.tracked].sort((a, b) => a.leaseEndsMs - b.leaseEndsMs);
+    const wasAnyBusy = attempts.length > 0 && (await this.renewAll(attempts));
+    return wasAnyBusy ? this.parts.leaseMs / 10 : undefined;
   }
 
-  /** In halves where there are too many, or the database refuses one of them: the others must not lose their leases. */
+  /** Returns whether a row was locked. Splits a set that is too large, or that the database refuses because of one row. */
   private async renewAll(attempts: readonly Attempt[]): Promise<boolean> {
     if (attempts.length > this.size.limit) {
       return this.renewHalves(attempts);
     }
     try {
-      const isAnyBusy = await this.renew(attempts);
+      const wasAnyBusy = await this.renew(attempts);
       this.size.grow();
-      return isAnyBusy;
+      return wasAnyBusy;
     } catch (error) {
-      const isTooLarge = error instanceof StatementCancelledError;
-      if (isTooLarge) {
+      const tookTooLong = error instanceof StatementCancelledError;
+      if (tookTooLong) {
         this.size.shrink(attempts.length);
       }
-      if ((isTooLarge || error instanceof DatabaseRefusedError) && attempts.length > 1) {
+      if ((tookTooLong || error instanceof DatabaseRefusedError) && attempts.length > 1) {
         return this.renewHalves(attempts);
       }
       throw error;
     }
   }
 
-  /** @throws what the last refused one was refused for, when all others are renewed. */
+  /** @throws the last refusal, after all other leases were renewed. */
   private async renewHalves(attempts: readonly Attempt[]): Promise<boolean> {
     const middle = Math.ceil(attempts.length / 2);
-    let isAnyBusy = false;
+    let wasAnyBusy = false;
     let refusal: DatabaseRefusedError | undefined;
     for (const half of [attempts.slice(0, middle), attempts.slice(middle)]) {
       try {
-        isAnyBusy = (await this.renewAll(half)) || isAnyBusy;
+        wasAnyBusy = (await this.renewAll(half)) || wasAnyBusy;
       } catch (error) {
         if (!(error instanceof DatabaseRefusedError)) {
           throw error;
@@ -137,27 +127,25 @@ export class Heartbeat {
     if (refusal) {
       throw refusal;
     }
-    return isAnyBusy;
+    return wasAnyBusy;
   }
 
   private async renew(attempts: readonly Attempt[]): Promise<boolean> {
-    const { store, clock, leaseMs, logger } = this.options;
-    const askedMs = clock.now();
-    const renewals = await store.renew(
+    const { store, clock, leaseMs, logger } = this.parts;
+    const sentMs = clock.now();
+    const states = await store.renew(
       attempts.map(({ claim }) => claim),
       leaseMs,
     );
-    const tookMs = clock.now() - askedMs;
+    const tookMs = clock.now() - sentMs;
     if (tookMs > leaseMs / 3) {
-      logger.warn(
-        `renewing leases took ${Math.round(tookMs)} ms of a lease of ${leaseMs} ms; a longer lease would be safer`,
-      );
+      logger.warn(`renewing leases took ${Math.round(tookMs)} ms of a lease of ${leaseMs} ms; raise the option lease`);
     }
     attempts.forEach((attempt, index) => {
-      const { state, cancelRequested, rowRef: place } = renewals[index]!;
+      const { state, cancelRequested, rowRef } = states[index]!;
       if (state === 'held') {
-        attempt.setRowRef(place);
-        attempt.leaseEndsMs = askedMs + leaseMs;
+        attempt.setRowRef(rowRef);
+        attempt.leaseEndsMs = sentMs + leaseMs;
       }
       if (state === 'lost' && attempt.mustBeProcessing) {
         attempt.loseLease();
@@ -166,10 +154,6 @@ export class Heartbeat {
         attempt.cancel();
       }
     });
-    return renewals.some(({ state }) => state === 'busy');
-  }
-
-  private dropExpired(): void {
-    [...this.held].forEach((attempt) => attempt.loseEndedLease());
+    return states.some(({ state }) => state === 'busy');
   }
 }

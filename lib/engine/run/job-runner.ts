@@ -2,116 +2,84 @@ import type { Claim, ClaimToken, Outcome } from '../../core/job.js';
 import { isLastAttempt } from '../../core/job.js';
 import type { ProgressEntry } from '../../store/store-records.js';
 import { EventLoopBudget } from '../../store/event-loop-budget.js';
-import type { AttemptParts } from './attempt.js';
-import { Attempt } from './attempt.js';
-import { toEvent } from './attempt-event.js';
 import { Batcher } from '../batcher.js';
-import { StartMarker } from './start-marker.js';
-import { ClaimBuffer } from './claim-buffer.js';
-import type { Executor } from './executor.js';
-import type { EngineParts } from '../engine-parts.js';
-import type { Heartbeat } from './heartbeat.js';
 import { Prefetch } from '../claim/prefetch.js';
-import type { Execution } from './run.js';
-import type { Completer } from './completer.js';
+import type { EngineParts } from '../engine-parts.js';
+import type { AttemptParts } from './attempt.js';
+import { Attempt, toEndEvent } from './attempt.js';
+import { ClaimBuffer } from './claim-buffer.js';
+import type { Completer, CompletionResult } from './completer.js';
+import type { Executor } from './executor.js';
+import type { Heartbeat } from './heartbeat.js';
 import { RunningSet } from './running-set.js';
-import type { SettleAnswer } from './verdict.js';
+import { StartMarker } from './start-marker.js';
+
+// Runs claimed jobs. In: claims, from claim/claimer.ts. Out: one outcome in the row of each claim, then one event.
+//
+//   claim → buffer → slot → handler → outcome → row → event
+//
+// Read in this order: job-runner.ts (the way of a claim), attempt.ts (what is known of it), executor.ts (handler to outcome),
+// completer.ts (outcome to row), heartbeat.ts (renews leases meanwhile), then start-marker.ts and transactional-completion.ts.
 
 type JobRunnerParts = Pick<
   EngineParts,
-  | 'store'
-  | 'clock'
-  | 'logger'
-  | 'random'
-  | 'registry'
-  | 'wakeSignal'
-  | 'emit'
-  | 'concurrency'
-  | 'pollIntervalMs'
-  | 'leaseMs'
+  'store' | 'clock' | 'logger' | 'registry' | 'wakeSignal' | 'emit' | 'concurrency' | 'pollIntervalMs' | 'leaseMs'
 > & {
   readonly executor: Executor;
   readonly completer: Completer;
   readonly heartbeat: Heartbeat;
 };
 
-/** For so long handlers begin in one turn of the event loop. A thousand empty ones take less. */
+/** How long handlers are started in one turn of the event loop. A thousand empty ones take less. */
 const TURN_MAX_MS = 20;
 
-/** So many times the shortest wait a job waits at the most that must not run here yet: other processes do not see it meanwhile. */
-const POSTPONE_MAX = 5;
+/** The longest postponement, as a multiple of the shortest: other processes do not see the job while it waits. */
+const POSTPONE_FACTOR_MAX = 5;
 
-/** How many jobs of a topic are where: with a slot, claimed without one, ended with an outcome that is not in the table. */
+const SHUTTING_DOWN = 'the application is shutting down';
+
+/** Jobs of a topic in this process: with a slot, claimed and waiting for one, ended without an outcome in the row. */
 export type TopicWork = Record<'running' | 'buffered' | 'unrecorded', number>;
 
-/**
- * The attempts of this process. Each goes from claim to table the same way: held by the heartbeat, buffered until a slot
- * is free, executed, settled, let go, and told to whoever listens.
- */
+/** Runs claimed jobs as slots become free, and writes their outcomes. */
 export class JobRunner {
   /** How many jobs are worth claiming ahead of free slots. */
   readonly prefetch: Prefetch;
-  /** Claimed and held, but without a slot yet. */
   private readonly buffer: ClaimBuffer;
-  /** Handlers that wait for nothing end in the turn in which they began, and their end begins the next one. */
-  private readonly turn: EventLoopBudget;
-  /** What has a slot: for as long as the handler runs, settled or not, and from before it is called at a last chance. */
+  /** A slot is taken until the handler returns, even when the attempt has ended before. */
   private readonly slots = new RunningSet();
-  private readonly parts: AttemptParts;
-  private readonly beginnings: StartMarker;
+  /** Last attempts that are marked as started and wait for a turn of the event loop. */
+  private readonly marked: Attempt[] = [];
+  /** Handlers that return at once end in the same turn and start the next ones. */
+  private readonly turn: EventLoopBudget;
+  private readonly startMarker: StartMarker;
+  private readonly attemptParts: AttemptParts;
   private readonly countByTopic = new Map<string, number>();
-  /** Outcomes that wait until what their handlers said before is in the table. */
-  private readonly afterProgress = new Map<Attempt, Outcome>();
-  private whenSettled: (() => void)[] = [];
-  private whenReturned: (() => void)[] = [];
-  /** What the executor says of an attempt. */
-  private readonly execution: Execution = {
-    returned: (attempt) => {
-      this.slots.takeBack(attempt);
-      this.countIn(attempt.topic, -1);
-      const nowMs = this.options.clock.now();
-      attempt.slotUntilMs = nowMs;
-      this.prefetch.recordHandler(nowMs - attempt.slotSinceMs);
-      this.startNext();
-      this.onChange();
-      if (this.count === 0) {
-        this.whenReturned.splice(0).forEach((resolve) => resolve());
-      }
-    },
-    ended: (attempt, outcome) => this.settleAfterProgress(attempt, outcome),
-  };
-  /** How long a job waits at the least while an older attempt of it still runs here. */
   private readonly postponeMs: number;
-  private onChange: () => void = () => undefined;
+  private waiters: { readonly isDone: () => boolean; readonly resolve: () => void }[] = [];
+  private listener: () => void = () => undefined;
 
-  constructor(private readonly options: JobRunnerParts) {
-    this.postponeMs = Math.min(options.pollIntervalMs, options.leaseMs);
-    this.prefetch = new Prefetch(options.concurrency);
-    const areQuick = (): boolean => this.prefetch.target > 0;
-    // The handlers before them are slower than they were.
-    this.buffer = new ClaimBuffer(options.clock, areQuick, (stale) => {
+  constructor(private readonly parts: JobRunnerParts) {
+    const { store, clock, logger, concurrency, pollIntervalMs, leaseMs } = parts;
+    this.postponeMs = Math.min(pollIntervalMs, leaseMs);
+    this.prefetch = new Prefetch(concurrency);
+    const areHandlersQuick = (): boolean => this.prefetch.target > 0;
+    this.buffer = new ClaimBuffer(clock, areHandlersQuick, (stale) => {
       this.prefetch.recordStale();
       stale.forEach((attempt) => this.releaseAttempt(attempt));
     });
     const progressBatcher = new Batcher<ProgressEntry, boolean>({
-      run: (entries) => options.store.recordProgress(entries),
+      run: (entries) => store.recordProgress(entries),
       lengthOf: ({ progress }) => progress?.length ?? 0,
     });
-    this.parts = { store: options.store, clock: options.clock, logger: options.logger, progressBatcher };
-    this.beginnings = new StartMarker({
-      ...options,
-      onDecided: () => this.startNext(),
-      onRefused: (attempt) => {
-        this.leave(attempt, this.postponeMs);
-        this.startNext();
-      },
-    });
-    this.turn = new EventLoopBudget(options.clock, TURN_MAX_MS, () => this.startNext());
+    this.attemptParts = { store, clock, logger, progressBatcher };
+    this.startMarker = new StartMarker(parts);
+    this.turn = new EventLoopBudget(clock, TURN_MAX_MS, () => this.startNext());
   }
 
   /** Slots that are taken. */
   get count(): number {
-    return this.slots.count;
+    return this.slots.size;
   }
 
   /** Claimed jobs that wait for a slot. */
@@ -119,31 +87,9 @@ export class JobRunner {
     return this.buffer.length;
   }
 
-  /** Claimed jobs whose outcome is not in the table yet. */
+  /** Claimed jobs whose outcome is not in the row yet. */
   get openCount(): number {
-    return this.options.heartbeat.attempts.length;
-  }
-
-  /** What is at work, by topic. */
-  unfinished(): Map<string, TopicWork> {
-    const works = new Map<string, TopicWork>();
-    const buffered = new Set(this.buffer.all);
-    for (const attempt of new Set([...this.slots.attempts, ...this.options.heartbeat.attempts])) {
-      const work = works.get(attempt.topic) ?? { running: 0, buffered: 0, unrecorded: 0 };
-      work[attempt.hasSlot ? 'running' : buffered.has(attempt) ? 'buffered' : 'unrecorded'] += 1;
-      works.set(attempt.topic, work);
-    }
-    return works;
-  }
-
-  /** Resolves when every claimed job has its outcome in the table. */
-  allSettled(): Promise<void> {
-    return this.openCount === 0 ? Promise.resolve() : new Promise((resolve) => this.whenSettled.push(resolve));
-  }
-
-  /** Resolves when no handler runs, those included whose attempts ended without them. To be asked when all are settled. */
-  allReturned(): Promise<void> {
-    return this.count === 0 ? Promise.resolve() : new Promise((resolve) => this.whenReturned.push(resolve));
+    return this.parts.heartbeat.attempts.length;
   }
 
   /** Jobs of a topic that run or wait for a slot. */
@@ -151,196 +97,248 @@ export class JobRunner {
     return this.countByTopic.get(topic) ?? 0;
   }
 
-  /** Calls back whenever a slot has become free or an outcome is in the table. */
-  whenChanged(callback: () => void): void {
-    this.onChange = callback;
+  /** Unfinished jobs, by topic. */
+  unfinished(): Map<string, TopicWork> {
+    const byTopic = new Map<string, TopicWork>();
+    for (const attempt of new Set([...this.slots.attempts, ...this.parts.heartbeat.attempts])) {
+      const work = byTopic.get(attempt.topic) ?? { running: 0, buffered: 0, unrecorded: 0 };
+      const hasEnded = attempt.isSettling || attempt.heldOutcome !== undefined;
+      work[attempt.hasSlot ? 'running' : hasEnded ? 'unrecorded' : 'buffered'] += 1;
+      byTopic.set(attempt.topic, work);
+    }
+    return byTopic;
+  }
+
+  /** Resolves when every claimed job has its outcome in the row. */
+  allSettled(): Promise<void> {
+    return this.waitUntil(() => this.openCount === 0);
+  }
+
+  /** Resolves when no handler runs, including those whose attempts ended without them. */
+  allReturned(): Promise<void> {
+    return this.waitUntil(() => this.count === 0);
+  }
+
+  /** Calls the listener whenever a slot has become free or an outcome is in the row. */
+  onChange(listener: () => void): void {
+    this.listener = listener;
   }
 
   /**
    * Runs a job as soon as a slot is free.
    *
-   * @param claimedAtMs when the claim was answered, by the process's clock.
-   * @param leaseEndsMs when its lease ends at the latest, by the same clock: counted from before the claim was sent.
+   * @param claimedAtMs when the response to the claim came, by the process's clock.
+   * @param leaseEndsMs when the lease ends at the earliest, by the same clock.
    */
   accept(claim: Claim, claimedAtMs: number, leaseEndsMs: number): void {
-    const older = this.slots.holderOf(claim.id);
-    if (!this.options.registry.get(claim.topic) || older) {
-      // An older attempt, timed out or without its lease, still runs here: the job waits, or goes to another process.
+    const older = this.slots.find(claim.id);
+    if (older || !this.parts.registry.get(claim.topic)) {
+      // An older attempt without a lease still runs here: the job waits, or another process runs it.
       return this.release(claim, claimedAtMs, leaseEndsMs, this.postponementFor(older));
     }
-    const attempt = this.hold(claim, claimedAtMs, leaseEndsMs);
-    this.countIn(attempt.topic, +1);
+    const attempt = this.track(claim, claimedAtMs, leaseEndsMs);
+    this.addToTopic(attempt.topic, +1);
     this.buffer.push(attempt);
     this.startNext();
     this.buffer.watch();
   }
 
-  /** The process begins to end: what waits for a slot is given back, and no outcome waits long for the database any more. */
-  drain(): void {
-    this.options.completer.flush();
-    // First, or they would begin in the slots of those that have not.
-    this.buffer.takeAll().forEach((attempt) => this.releaseAttempt(attempt));
-    this.beginnings.windUp();
+  /** Returns a claimed job to the queue without charging a retry. @param delayMs `null`: the job keeps its place in the lane. */
+  release(claim: Claim, claimedAtMs: number, leaseEndsMs: number, delayMs: number | null = null): void {
+    this.settle(this.track(claim, claimedAtMs, leaseEndsMs), { kind: 'release', delayMs });
   }
 
-  /** The process ends, whether the database has answered or not. */
+  /** Shutdown: releases jobs that have not started, and sends all outcomes that wait. */
+  drain(): void {
+    this.parts.completer.flush();
+    // The buffer first: a slot that becomes free must not start a buffered job.
+    this.buffer.takeAll().forEach((attempt) => this.releaseAttempt(attempt));
+    this.slots.attempts
+      .filter(({ hasStarted }) => !hasStarted)
+      .forEach((attempt) => attempt.abort('shutdown', SHUTTING_DOWN));
+  }
+
+  /** Shutdown: terminates all running attempts. */
+  abortAll(): void {
+    this.slots.attempts.forEach((attempt) => attempt.terminate('shutdown', SHUTTING_DOWN));
+  }
+
+  /** Shutdown: stops waiting for the database. */
   abandon(): void {
-    const { heartbeat, completer, logger } = this.options;
-    [...this.afterProgress.keys()].forEach((attempt) => this.settleAtLast(attempt));
-    const open = heartbeat.attempts.filter(({ isSettling }) => isSettling).length;
-    if (open > 0) {
+    const { heartbeat, completer, logger } = this.parts;
+    [...heartbeat.attempts].forEach((attempt) => this.settleHeld(attempt));
+    const unconfirmed = heartbeat.attempts.filter(({ isSettling }) => isSettling).length;
+    if (unconfirmed > 0) {
       logger.warn(
-        `outcomes without an answer at the end: ${open}; jobs that still stand as processing are taken over when their leases end`,
+        `${unconfirmed} outcomes were not confirmed before shutdown; those jobs are rescued when their leases expire`,
       );
     }
     completer.abandon();
   }
 
-  /** Back to pending without a retry charged; by default for jobs claimed while the process stops. */
-  release(claim: Claim, claimedAtMs: number, leaseEndsMs: number, delayMs: number | null = null): void {
-    this.settle(this.hold(claim, claimedAtMs, leaseEndsMs), { kind: 'release', delayMs });
+  /** Aborts the handler of this attempt if it is in this process. The next renewal reports the cancel only later. */
+  abortCancelled({ id, attempt: number }: ClaimToken): void {
+    [...this.slots.attempts, ...this.buffer.all]
+      .find(({ claim }) => claim.id === id && claim.attempt === number)
+      ?.cancel();
   }
 
-  /** Tells every handler to end because the process does. */
-  abortAll(): void {
-    for (const attempt of this.slots.attempts) {
-      attempt.dismiss('shutdown', 'the application is shutting down');
-    }
+  /** The handler has returned. Long after `onEnded` when it ignores its signal. */
+  onReturned(attempt: Attempt): void {
+    this.slots.remove(attempt);
+    this.addToTopic(attempt.topic, -1);
+    const nowMs = this.parts.clock.now();
+    attempt.slotUntilMs = nowMs;
+    this.prefetch.recordHandler(nowMs - attempt.slotSinceMs);
+    this.startNext();
+    this.notify();
   }
 
-  /** Tells the handler of one attempt to end, when it runs here: the answer to a request may come when the next one does. */
-  abortCancelled(token: ClaimToken): void {
-    const isMeant = ({ claim }: Attempt): boolean => claim.id === token.id && claim.attempt === token.attempt;
-    [...this.slots.attempts, ...this.buffer.all].find(isMeant)?.cancel();
-  }
-
-  private startNext(): void {
-    while (this.beginnings.length > 0 && this.turn.hasTime()) {
-      this.beginOrGiveBack(this.beginnings.shift()!);
-    }
-    while (this.buffer.length > 0 && this.slots.count < this.options.concurrency) {
-      const nowMs = this.options.clock.now();
-      if (!this.turn.hasTime(nowMs)) {
-        return;
-      }
-      this.start(this.buffer.shift()!, nowMs);
-    }
-  }
-
-  private start(attempt: Attempt, nowMs: number): void {
-    const { claim } = attempt;
-    const older = this.slots.holderOf(claim.id);
-    if (older) {
-      return this.releaseAttempt(attempt, this.postponementFor(older));
-    }
-    if (attempt.leaseEndsMs <= nowMs) {
-      // This process stood still since it asked: another one may run the job by now.
-      return this.releaseAttempt(attempt);
-    }
-    attempt.slotSinceMs = nowMs;
-    this.slots.give(attempt);
-    if (isLastAttempt(claim) && attempt.abortedFor === undefined) {
-      this.beginnings.note(attempt);
-    } else {
-      this.begin(attempt, nowMs);
-    }
-  }
-
-  /** The table has taken note that it begins, which took a while. Whoever lost the lease meanwhile may own the job still. */
-  private beginOrGiveBack(attempt: Attempt): void {
-    const nowMs = this.options.clock.now();
-    const isOver = attempt.abortedFor === 'shutdown' || attempt.abortedFor === 'lease_lost';
-    if (isOver || attempt.leaseEndsMs <= nowMs) {
-      this.leave(attempt);
-    } else {
-      this.begin(attempt, nowMs);
-    }
-  }
-
-  private begin(attempt: Attempt, nowMs: number): void {
-    const { registry, emit, executor } = this.options;
-    const { id, topic, claim } = attempt;
-    if (attempt.abortedFor === undefined) {
-      const waitedMs = claim.waitedMs + nowMs - attempt.sinceMs;
-      attempt.begin(nowMs);
-      emit({ type: 'started', id, topic, attempt: claim.attempt, waitedMs });
-    }
-    executor.execute(attempt, registry.get(topic)!, this.execution);
-  }
-
-  /** How long a job waits that must not run here yet. The longer its older attempt has run, the longer that may still take. */
-  private postponementFor(older: Attempt | undefined): number {
-    const { postponeMs } = this;
-    const durationMs = older ? this.options.clock.now() - older.slotSinceMs : 0;
-    return Math.max(postponeMs, Math.min(durationMs / 10, POSTPONE_MAX * postponeMs));
-  }
-
-  /** Gives back what has a slot and has not begun. */
-  private leave(attempt: Attempt, delayMs: number | null = null): void {
-    this.slots.takeBack(attempt);
-    this.releaseAttempt(attempt, delayMs);
-  }
-
-  /** Back to pending, of an attempt that has not begun. */
-  private releaseAttempt(attempt: Attempt, delayMs: number | null = null): void {
-    this.countIn(attempt.topic, -1);
-    this.settle(attempt, { kind: 'release', delayMs });
-  }
-
-  private hold(claim: Claim, claimedAtMs: number, leaseEndsMs: number): Attempt {
-    const attempt = new Attempt(claim, this.parts, claimedAtMs, leaseEndsMs);
-    this.options.heartbeat.track(attempt);
-    return attempt;
-  }
-
-  private countIn(topic: string, change: 1 | -1): void {
-    this.countByTopic.set(topic, this.countOf(topic) + change);
-  }
-
-  /** Its handler may not have waited for progress, which the table refuses once it has the outcome. */
-  private settleAfterProgress(attempt: Attempt, outcome: Outcome | null): void {
-    if (outcome && attempt.recording) {
-      this.afterProgress.set(attempt, outcome);
-      void attempt.recording.then(() => this.settleAtLast(attempt));
+  /** The attempt has ended. @param outcome `null`: the lease is lost, and nothing is recorded. */
+  onEnded(attempt: Attempt, outcome: Outcome | null): void {
+    if (outcome && attempt.pendingProgress) {
+      // The row rejects progress once it has the outcome. The handler may not have awaited its last progress.
+      attempt.heldOutcome = outcome;
+      void attempt.pendingProgress.then(() => this.settleHeld(attempt));
     } else {
       this.settle(attempt, outcome);
     }
   }
 
-  private settleAtLast(attempt: Attempt): void {
-    const outcome = this.afterProgress.get(attempt);
-    if (outcome && this.afterProgress.delete(attempt)) {
+  private startNext(): void {
+    while (this.marked.length > 0 && this.turn.hasTime()) {
+      this.startMarked(this.marked.shift()!);
+    }
+    while (this.buffer.length > 0 && this.slots.size < this.parts.concurrency) {
+      const nowMs = this.parts.clock.now();
+      if (!this.turn.hasTime(nowMs)) {
+        return;
+      }
+      this.takeSlot(this.buffer.shift()!, nowMs);
+    }
+  }
+
+  private takeSlot(attempt: Attempt, nowMs: number): void {
+    const older = this.slots.find(attempt.id);
+    if (older) {
+      return this.releaseAttempt(attempt, this.postponementFor(older));
+    }
+    if (attempt.leaseEndsMs <= nowMs) {
+      // The process was suspended after the claim, and another one may run the job.
+      return this.releaseAttempt(attempt);
+    }
+    attempt.slotSinceMs = nowMs;
+    this.slots.add(attempt);
+    if (isLastAttempt(attempt.claim) && attempt.abortedFor === undefined) {
+      void this.markThenStart(attempt);
+    } else {
+      this.start(attempt, nowMs);
+    }
+  }
+
+  private async markThenStart(attempt: Attempt): Promise<void> {
+    if (await this.startMarker.mark(attempt)) {
+      this.marked.push(attempt);
+    } else {
+      this.leaveSlot(attempt, attempt.abortedFor === 'shutdown' ? null : this.postponeMs);
+    }
+    this.startNext();
+  }
+
+  private startMarked(attempt: Attempt): void {
+    const nowMs = this.parts.clock.now();
+    const isOver = attempt.abortedFor === 'shutdown' || attempt.abortedFor === 'lease_lost';
+    if (isOver || attempt.leaseEndsMs <= nowMs) {
+      this.leaveSlot(attempt, null);
+    } else {
+      this.start(attempt, nowMs);
+    }
+  }
+
+  private start(attempt: Attempt, nowMs: number): void {
+    const { registry, emit, executor } = this.parts;
+    const { id, topic, claim } = attempt;
+    if (attempt.abortedFor === undefined) {
+      attempt.markStarted(nowMs);
+      const waitedMs = claim.waitedMs + nowMs - attempt.claimedAtMs;
+      emit({ type: 'started', id, topic, attempt: claim.attempt, waitedMs });
+    }
+    executor.execute(attempt, registry.get(topic)!, this);
+  }
+
+  /** The longer the older attempt has run, the longer it may take. */
+  private postponementFor(older: Attempt | undefined): number {
+    const durationMs = older ? this.parts.clock.now() - older.slotSinceMs : 0;
+    return Math.max(this.postponeMs, Math.min(durationMs / 10, POSTPONE_FACTOR_MAX * this.postponeMs));
+  }
+
+  private leaveSlot(attempt: Attempt, delayMs: number | null): void {
+    this.slots.remove(attempt);
+    this.releaseAttempt(attempt, delayMs);
+  }
+
+  /** Returns a job that has not started to the queue. */
+  private releaseAttempt(attempt: Attempt, delayMs: number | null = null): void {
+    this.addToTopic(attempt.topic, -1);
+    this.settle(attempt, { kind: 'release', delayMs });
+  }
+
+  private track(claim: Claim, claimedAtMs: number, leaseEndsMs: number): Attempt {
+    const attempt = new Attempt(claim, this.attemptParts, claimedAtMs, leaseEndsMs);
+    this.parts.heartbeat.track(attempt);
+    return attempt;
+  }
+
+  private addToTopic(topic: string, change: 1 | -1): void {
+    this.countByTopic.set(topic, this.countOf(topic) + change);
+  }
+
+  private settleHeld(attempt: Attempt): void {
+    const outcome = attempt.heldOutcome;
+    if (outcome) {
+      attempt.heldOutcome = undefined;
       this.settle(attempt, outcome);
     }
   }
 
   private settle(attempt: Attempt, outcome: Outcome | null): void {
-    const { completer, clock } = this.options;
-    // Until it returned: the next one in its slot has begun since. To the microsecond: what a clock says beyond that is noise.
-    const durationMs = attempt.hasBegun
-      ? Math.round(((attempt.slotUntilMs ?? clock.now()) - attempt.sinceMs) * 1_000) / 1_000
+    const { completer, clock } = this.parts;
+    // Ends with the slot, since the next handler has started there. Rounded to microseconds.
+    const durationMs = attempt.hasStarted
+      ? Math.round(((attempt.slotUntilMs ?? clock.now()) - attempt.startedAtMs) * 1_000) / 1_000
       : null;
-    attempt.settle();
-    const end = (answer: SettleAnswer): void => this.letGo(attempt, outcome, answer, durationMs);
+    attempt.markSettling();
+    const onDone = (result: CompletionResult): void => this.finish(attempt, outcome, result, durationMs);
     if (outcome) {
-      completer.settle(attempt, outcome, durationMs, end);
+      completer.settle(attempt, outcome, durationMs, onDone);
     } else {
-      end('lease lost');
+      onDone('lease lost');
     }
   }
 
-  private letGo(attempt: Attempt, outcome: Outcome | null, answer: SettleAnswer, durationMs: number | null): void {
-    this.options.heartbeat.untrack(attempt);
-    this.options.emit(toEvent(attempt, outcome, answer, durationMs));
-    if (answer !== 'lease lost' && answer.runAt) {
-      this.options.wakeSignal.expect(attempt.topic, attempt.claim.priority, answer.runAt);
+  private finish(attempt: Attempt, outcome: Outcome | null, result: CompletionResult, durationMs: number | null): void {
+    const { heartbeat, emit, wakeSignal } = this.parts;
+    heartbeat.untrack(attempt);
+    emit(toEndEvent(attempt, outcome, result, durationMs));
+    if (result !== 'lease lost' && result.runAt) {
+      wakeSignal.expect(attempt.topic, attempt.claim.priority, result.runAt);
     }
     if (outcome?.kind === 'release' && !outcome.delayMs) {
-      this.options.wakeSignal.announce([attempt.topic]);
+      wakeSignal.announce([attempt.topic]);
     }
-    this.onChange();
-    if (this.openCount === 0) {
-      this.whenSettled.splice(0).forEach((resolve) => resolve());
+    this.notify();
+  }
+
+  private waitUntil(isDone: () => boolean): Promise<void> {
+    return isDone() ? Promise.resolve() : new Promise((resolve) => this.waiters.push({ isDone, resolve }));
+  }
+
+  private notify(): void {
+    this.listener();
+    if (this.waiters.length > 0) {
+      const done = this.waiters.filter(({ isDone }) => isDone());
+      this.waiters = this.waiters.filter((waiter) => !done.includes(waiter));
+      done.forEach(({ resolve }) => resolve());
     }
   }
 }

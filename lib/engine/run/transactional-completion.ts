@@ -1,26 +1,36 @@
 import { JobStateError, LeaseLostError } from '../../core/errors.js';
 import type { ClaimToken } from '../../core/job.js';
 import { toRecordedJson } from '../../core/payload.js';
-import type { JobStore, StoreTransaction, TransactionPart } from '../../store/job-store.js';
+import type { JobStore, StoreTransaction } from '../../store/job-store.js';
 
-/** The completion of a job in a transaction of its handler's own. */
+/** Completes a job in a transaction of its handler, and follows what becomes of that transaction. */
 export class TransactionalCompletion {
-  /** Calls that may have completed it: under way, or accepted by a transaction that is open. */
+  /** Whether a transaction with a completion has committed. */
+  isCommitted = false;
+  /** Calls that are under way, or accepted by a transaction that is open. */
   private possible = 0;
-  private hasCommitted = false;
-  /** Whether a transaction was lost with which the handler meant to complete it. */
+  /** Whether a completion failed, came too late into a transaction that rolled back, or was rolled back with it. */
   private wasLost = false;
   private lastCall: Promise<void> | undefined;
-  /** Whose call was the last one to be accepted. */
+  /** The transaction of the last accepted call. */
   private acceptedBy: StoreTransaction | undefined;
-  private readonly refused: { readonly tx: StoreTransaction; readonly part: TransactionPart }[] = [];
 
   constructor(
     private readonly store: JobStore,
     private readonly token: ClaimToken,
-    /** Another attempt owns the job. */
-    private readonly onLost: () => void,
+    /** Called when another attempt owns the job. */
+    private readonly onLeaseLost: () => void,
   ) {}
+
+  /** Whether the row may be `completed`. */
+  get mayBeCommitted(): boolean {
+    return this.isCommitted || this.possible > 0;
+  }
+
+  /** Whether a transaction decides the outcome of the attempt, whether it commits or not. */
+  get decidesOutcome(): boolean {
+    return this.mayBeCommitted || this.wasLost;
+  }
 
   /** The handler's `completeTx`. */
   call(tx: StoreTransaction, result: unknown): Promise<void> {
@@ -28,82 +38,50 @@ export class TransactionalCompletion {
     return this.lastCall;
   }
 
-  /** Completes the job in this transaction, unless the handler has done so. */
+  /** Completes the job in this transaction, unless the handler has done so in it. */
   async completeLast(tx: StoreTransaction, result: unknown): Promise<void> {
-    // The handler may not have awaited it: what it is refused with must not come after the commit.
+    // The handler may not have awaited its call.
     await this.lastCall?.catch(() => undefined);
-    if (!this.isUpToTransaction || !(await this.standsIn(tx))) {
+    if (!this.isAcceptedBy(tx)) {
       await this.complete(tx, result);
     }
   }
 
-  /** Whether the end of the job is up to a transaction of the handler's, whatever became of that. */
-  get isUpToTransaction(): boolean {
-    return this.isPossible || this.wasLost;
-  }
-
-  /** Whether `completed` may stand in the table already. */
-  get isPossible(): boolean {
-    return this.hasCommitted || this.possible > 0;
-  }
-
-  /** Whether it does, as far as this process knows. */
-  get isCommitted(): boolean {
-    return this.hasCommitted;
-  }
-
   private async complete(tx: StoreTransaction, result: unknown): Promise<void> {
-    let isLate = true;
-    let isAccepted = false;
+    if (this.isAcceptedBy(tx)) {
+      const { id, attempt } = this.token;
+      throw new LeaseLostError(id, attempt, 'is over: completeTx has already completed the job in this transaction');
+    }
+    let state: 'too late' | 'sent' | 'accepted' = 'too late';
     const part = this.store.joinTransaction(tx, (committed) => {
-      if (isAccepted) {
+      this.wasLost ||= !committed && state !== 'sent';
+      if (state === 'accepted') {
         this.possible -= 1;
-        this.hasCommitted ||= committed;
+        this.isCommitted ||= committed;
       }
-      this.wasLost ||= !committed && (isAccepted || isLate);
     });
-    isLate = false;
-    // Counted before the statement is sent: its transaction may commit before this process hears of it.
+    state = 'sent';
+    // Counted before the statement is sent: its transaction may commit before this process reads the response.
     this.possible += 1;
     try {
       await this.store.completeTx(tx, this.token, toRecordedJson(result));
-      isAccepted = true;
+      state = 'accepted';
       this.acceptedBy = tx;
-      this.refused.filter((other) => other.tx === tx).forEach((other) => other.part.pardon());
       part.settled();
     } catch (error) {
       this.possible -= 1;
-      if (error instanceof LeaseLostError && (await this.isTwice(tx))) {
-        part.settled();
-        const { id, attempt } = this.token;
-        throw new LeaseLostError(id, attempt, 'is over: completeTx has completed the job already, in this transaction');
+      if (error instanceof LeaseLostError && !this.mayBeCommitted) {
+        this.onLeaseLost();
       }
-      this.refuse(tx, part, error as Error);
+      // After a cancel request the store cancels the job, whatever the outcome.
+      this.wasLost ||= !(error instanceof LeaseLostError || error instanceof JobStateError);
+      // The other writes of this transaction must not commit without the completion.
+      part.settled(error as Error);
       throw error;
     }
   }
 
-  /** What stands beside a completion that was refused must not commit. */
-  private refuse(tx: StoreTransaction, part: TransactionPart, refusal: Error): void {
-    if (!(refusal instanceof LeaseLostError)) {
-      // A cancel has the last word, whatever the handler returns. All else must not be taken for the end of the job.
-      this.wasLost ||= !(refusal instanceof JobStateError);
-    } else if (!this.isPossible) {
-      this.onLost();
-    }
-    this.refused.push({ tx, part });
-    part.settled(refusal);
-  }
-
-  /** Whether it is the handler itself that has completed the job, before in this transaction. */
-  private async isTwice(tx: StoreTransaction): Promise<boolean> {
-    return this.acceptedBy === tx && this.possible > 0 && (await this.standsIn(tx).catch(() => false));
-  }
-
-  /** Whether this attempt has completed the job, as the transaction sees it. */
-  private async standsIn(tx: StoreTransaction): Promise<boolean> {
-    const { id, attempt } = this.token;
-    const [job] = await this.store.find([id], tx);
-    return job?.status === 'completed' && job.attempt === attempt;
+  private isAcceptedBy(tx: StoreTransaction): boolean {
+    return this.acceptedBy === tx && this.possible > 0;
   }
 }

@@ -6,7 +6,7 @@ import { InterceptorsConsumer } from '@nestjs/core/interceptors/index.js';
 import { PipesConsumer } from '@nestjs/core/pipes/index.js';
 import type { Observable } from 'rxjs';
 import { isObservable, lastValueFrom } from 'rxjs';
-import { endingOf, worksUntil } from '../../engine/run/handler-context.js';
+import { abortErrorOf, trackHandlerWork } from '../../engine/run/handler-context.js';
 import type { Rejections } from './rejections.js';
 
 /**
@@ -75,7 +75,7 @@ export class AttemptGuard {
 
   /** Called after each wait. @throws the reason why the attempt has ended. */
   assertRunning(job: object): void {
-    const ending = endingOf(job);
+    const ending = abortErrorOf(job);
     if (ending) {
       this.stopped.add(job);
       throw ending;
@@ -85,7 +85,7 @@ export class AttemptGuard {
   /** @throws the reason again when it was thrown before, whatever interceptors and filters have returned since. */
   assertNotStopped(job: object): void {
     if (this.stopped.has(job)) {
-      throw endingOf(job)!;
+      throw abortErrorOf(job)!;
     }
   }
 }
@@ -103,7 +103,7 @@ export class HandlerInterceptors extends InterceptorsConsumer {
       this.attemptGuard.assertRunning(job);
       const work = next();
       // An interceptor may return before the handler does.
-      worksUntil(job, work);
+      trackHandlerWork(job, work);
       return work;
     };
     return super.intercept(interceptors, params, instance, callback, interceptors?.length > 0 ? checked : next, type);

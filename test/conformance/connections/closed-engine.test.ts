@@ -146,6 +146,6 @@ describe.each(storeKinds())('an engine that closes while the database is down, o
     await engine.start();
     await until(() => settle.mock.calls.length > 1);
     await engine.close();
-    expect(lines.filter((line) => line.startsWith('outcomes without an answer at the end: 2;'))).toHaveLength(1);
+    expect(lines.filter((line) => line.startsWith('2 outcomes were not confirmed'))).toHaveLength(1);
   });
 });

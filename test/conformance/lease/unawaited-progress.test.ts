@@ -66,7 +66,7 @@ describe.each(storeKinds())('progress that no handler waits for, on $label', (ki
     await engine.enqueue(TOPIC, null);
     await isRecording.promise;
     await engine.close();
-    expect(logger.of('warn')).toContainEqual(expect.stringMatching(/^outcomes without an answer at the end: 1;/));
+    expect(logger.of('warn')).toContainEqual(expect.stringMatching(/^1 outcomes were not confirmed/));
     mayRecord.resolve();
   });
 

@@ -5,22 +5,22 @@ import { Attempt } from '../../../lib/engine/run/attempt.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 describe('an attempt', () => {
-  it('does not let its handler begin once its lease is over, though nobody has said so yet', async () => {
+  it('refuses to start its handler once its lease has expired, before any timer has run', async () => {
     const clock = new VirtualClock();
     const attempt = new Attempt({ id: 'a', attempt: 1 } as Claim, { clock } as unknown as AttemptParts, 0, 100);
     await clock.advance(99);
-    expect(() => attempt.throwIfEnding()).not.toThrow();
+    expect(() => attempt.throwIfAborted()).not.toThrow();
     await clock.advance(1);
-    expect(() => attempt.throwIfEnding()).toThrow(LeaseLostError);
+    expect(() => attempt.throwIfAborted()).toThrow(LeaseLostError);
     expect(attempt.abortedFor).toBe('lease_lost');
   });
 
-  it('whose outcome is on its way is not lost: the table says what became of it', async () => {
+  it('does not lose its lease while its outcome is being written', async () => {
     const clock = new VirtualClock();
     const attempt = new Attempt({ id: 'a', attempt: 1 } as Claim, { clock } as unknown as AttemptParts, 0, 100);
-    attempt.settle();
+    attempt.markSettling();
     await clock.advance(100);
-    attempt.loseEndedLease();
+    attempt.loseExpiredLease();
     expect(attempt.abortedFor).toBeUndefined();
   });
 });

@@ -6,25 +6,25 @@ describe('the buffer of claimed jobs', () => {
   let clock: VirtualClock;
   let buffer: ClaimBuffer;
   let stale: string[][];
-  let areQuick: boolean;
+  let areHandlersQuick: boolean;
 
   beforeEach(() => {
     clock = new VirtualClock();
     stale = [];
-    areQuick = true;
+    areHandlersQuick = true;
     buffer = new ClaimBuffer(
       clock,
-      () => areQuick,
+      () => areHandlersQuick,
       (attempts) => stale.push(attempts.map(({ id }) => id)),
     );
   });
 
   const push = (...ids: string[]): void => {
-    ids.forEach((id) => buffer.push({ id, sinceMs: clock.now() } as Attempt));
+    ids.forEach((id) => buffer.push({ id, claimedAtMs: clock.now() } as Attempt));
     buffer.watch();
   };
 
-  it('gives back what has waited for half a second, the oldest first, and nothing that came later', async () => {
+  it('returns attempts that have waited for half a second, the oldest first, and no later ones', async () => {
     push('a', 'b');
     await clock.advance(300);
     push('c');
@@ -38,7 +38,7 @@ describe('the buffer of claimed jobs', () => {
     expect(buffer.length).toBe(0);
   });
 
-  it('keeps those whose turn has come meanwhile out of it', async () => {
+  it('does not return attempts that were shifted before', async () => {
     push('a', 'b', 'c');
     await clock.advance(450);
     expect([buffer.shift()?.id, buffer.shift()?.id]).toEqual(['a', 'b']);
@@ -48,7 +48,7 @@ describe('the buffer of claimed jobs', () => {
     expect(buffer.shift()?.id).toBe('d');
   });
 
-  it('does not count the time in which the process stood still', async () => {
+  it('does not count time in which the process was suspended', async () => {
     push('a');
     for (let stop = 0; stop < 3; stop += 1) await clock.standStill(10_000);
     await clock.advance(299);
@@ -57,10 +57,10 @@ describe('the buffer of claimed jobs', () => {
     expect(stale).toEqual([['a']]);
   });
 
-  it('does, when it was a slow handler that held the process', async () => {
+  it('counts time in which a slow handler blocked the process', async () => {
     push('a');
     await clock.standStill(450);
-    areQuick = false;
+    areHandlersQuick = false;
     push('b');
     await clock.standStill(300);
     expect(stale).toEqual([['a']]);
@@ -68,7 +68,7 @@ describe('the buffer of claimed jobs', () => {
     expect(stale).toEqual([['a'], ['b']]);
   });
 
-  it('does not look while nothing waits', async () => {
+  it('schedules no check while nothing waits', async () => {
     push('a');
     buffer.shift();
     await clock.advance(100);

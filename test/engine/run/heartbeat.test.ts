@@ -14,36 +14,36 @@ describe('the heartbeat', () => {
     heartbeat = new Heartbeat({ ...parts, leaseMs: 3_000 });
   });
 
-  const hold = (id: string): Attempt => {
+  const track = (id: string): Attempt => {
     const attempt = { id } as Attempt;
     heartbeat.track(attempt);
     return attempt;
   };
-  const held = (): string[] => heartbeat.attempts.map(({ id }) => id).sort();
+  const tracked = (): string[] => heartbeat.attempts.map(({ id }) => id).sort();
 
-  it('holds what it was given until that is let go, in whatever order', () => {
-    const [first, second, third, fourth] = ['a', 'b', 'c', 'd'].map(hold);
+  it('tracks attempts until they are untracked, in any order', () => {
+    const [first, second, third, fourth] = ['a', 'b', 'c', 'd'].map(track);
     heartbeat.untrack(first!);
-    expect(held()).toEqual(['b', 'c', 'd']);
+    expect(tracked()).toEqual(['b', 'c', 'd']);
     heartbeat.untrack(fourth!);
-    expect(held()).toEqual(['b', 'c']);
+    expect(tracked()).toEqual(['b', 'c']);
     heartbeat.track(first!);
     heartbeat.untrack(second!);
-    expect(held()).toEqual(['a', 'c']);
+    expect(tracked()).toEqual(['a', 'c']);
     [third!, first!].forEach((attempt) => heartbeat.untrack(attempt));
-    expect(held()).toEqual([]);
+    expect(tracked()).toEqual([]);
   });
 
-  it('lets nobody else go with one that it does not hold any more', () => {
-    const [first, second] = ['a', 'b'].map(hold);
+  it('keeps the others when an attempt is untracked twice', () => {
+    const [first, second] = ['a', 'b'].map(track);
     heartbeat.untrack(first!);
     heartbeat.untrack(first!);
-    expect(held()).toEqual(['b']);
+    expect(tracked()).toEqual(['b']);
     heartbeat.untrack(second!);
-    expect(held()).toEqual([]);
+    expect(tracked()).toEqual([]);
   });
 
-  it('holds as many as there are, whatever comes and goes', () => {
+  it('tracks the right attempts over 1,000 changes', () => {
     const kept = new Set<Attempt>();
     for (let turn = 0; turn < 1_000; turn += 1) {
       if (turn % 3 === 2) {
@@ -51,14 +51,14 @@ describe('the heartbeat', () => {
         kept.delete(leaving!);
         heartbeat.untrack(leaving!);
       } else {
-        kept.add(hold(`${turn}`));
+        kept.add(track(`${turn}`));
       }
     }
     expect(new Set(heartbeat.attempts)).toEqual(kept);
     expect(heartbeat.attempts).toHaveLength(kept.size);
   });
 
-  it('renews fewer leases at once where many take too long, and does not try that each time', async () => {
+  it('renews smaller sets after a statement that took too long, and keeps that size', async () => {
     const clock = new VirtualClock();
     const sizes: number[] = [];
     const renewed: string[] = [];
@@ -72,7 +72,7 @@ describe('the heartbeat', () => {
     heartbeat = new Heartbeat({ store, clock, logger: silentLogger, random: () => 0, leaseMs: 3_000 });
     const ids = Array.from({ length: 1_000 }, (_, index) => `${index}`);
     ids.forEach((id) =>
-      heartbeat.track({ id, claim: { id }, setRowRef: () => undefined, loseEndedLease: () => undefined } as never),
+      heartbeat.track({ id, claim: { id }, setRowRef: () => undefined, loseExpiredLease: () => undefined } as never),
     );
     heartbeat.start();
     await clock.advance(500);

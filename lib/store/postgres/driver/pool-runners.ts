@@ -182,7 +182,7 @@ export class PendingQuery {
     const isOk = result !== undefined && !error;
     if (isOk) {
       caller.resolve(result.rows);
-      // An old query object would keep the rows alive: see docs/adr/0020-short-lives.md.
+      // An old query object would keep the rows alive: see docs/adr/0020-short-lived-objects.md.
       result.rows = [];
     } else {
       caller.reject(error);
@@ -211,7 +211,7 @@ const TIMEOUT_CHECK_INTERVAL_MS = 1_000;
 
 /**
  * The time limit of queries, for a network that drops packets silently. All queries share one timer: the driver would create a
- * timer for each, with a closure that keeps the query from the garbage collector (docs/adr/0020-short-lives.md).
+ * timer for each, with a closure that keeps the query from the garbage collector (docs/adr/0020-short-lived-objects.md).
  */
 export class QueryTimeout {
   private readonly pending: PendingQuery[] = [];
