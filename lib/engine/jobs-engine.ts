@@ -27,7 +27,6 @@ import { Dispatcher } from './claim/dispatcher.js';
 import { Enqueuer } from './enqueue/enqueuer.js';
 import type { EngineParts } from './engine-parts.js';
 import { EventStream } from './event-stream.js';
-import { Executor } from './run/executor.js';
 import { HandlerRegistry } from './handler-registry.js';
 import { Heartbeat } from './run/heartbeat.js';
 import type { WhenIdleOptions } from './admin/idle-watch.js';
@@ -142,7 +141,7 @@ export class JobsEngine {
     this.enqueuer = new Enqueuer(parts);
     const completer = new Completer(parts);
     const heartbeat = new Heartbeat(parts);
-    const runner = new JobRunner({ ...parts, executor: new Executor(parts), completer, heartbeat });
+    const runner = new JobRunner({ ...parts, completer, heartbeat });
     this.dispatcher = new Dispatcher({ ...parts, runner });
     const { enqueuer, dispatcher } = this;
     const actions = new JobActions({ ...parts, runner, changes });

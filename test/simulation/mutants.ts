@@ -7,7 +7,7 @@ import type { ClaimBuffer } from '../../lib/engine/run/claim-buffer.js';
 import { ClaimCapacity } from '../../lib/engine/claim/claim-capacity.js';
 import { Enqueuer } from '../../lib/engine/enqueue/enqueuer.js';
 import { Heartbeat } from '../../lib/engine/run/heartbeat.js';
-import type { CompletionResult } from '../../lib/engine/run/completer.js';
+import type { CompletionResult } from '../../lib/engine/run/attempt.js';
 import { Completer } from '../../lib/engine/run/completer.js';
 import { LaneScanner } from '../../lib/engine/claim/lane-scanner.js';
 import { EngineLifecycle } from '../../lib/engine/lifecycle.js';

@@ -7,9 +7,8 @@ import type { Claim, Outcome } from '../../core/job.js';
 import type { JobsLogger } from '../../core/logger.js';
 import { toRecordedJson } from '../../core/payload.js';
 import type { JobStore, StoreTransaction } from '../../store/job-store.js';
-import type { ProgressEntry } from '../../store/store-records.js';
+import type { ProgressEntry, Settled } from '../../store/store-records.js';
 import type { Batcher } from '../batcher.js';
-import type { CompletionResult } from './completer.js';
 import { TransactionalCompletion } from './transactional-completion.js';
 
 /** What all attempts of a process share. */
@@ -263,6 +262,9 @@ export class Attempt {
     this.controller?.abort(this.aborted);
   }
 }
+
+/** The row after an outcome was written. `lease lost`: another attempt owns the job, or the job is gone. */
+export type CompletionResult = Settled | 'lease lost';
 
 /** The event for the end of an attempt. @param outcome `null`: nothing was recorded. */
 export function toEndEvent(

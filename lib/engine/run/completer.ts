@@ -8,10 +8,7 @@ import type { Settled, Settlement } from '../../store/store-records.js';
 import type { BatchedCall } from '../batcher.js';
 import { Batcher } from '../batcher.js';
 import type { EngineParts } from '../engine-parts.js';
-import type { Attempt } from './attempt.js';
-
-/** The row after the outcome was written. `lease lost`: another attempt owns the job, or the job is gone. */
-export type CompletionResult = Settled | 'lease lost';
+import type { Attempt, CompletionResult } from './attempt.js';
 
 /** How often a fixed text is tried after the database refused it. Takes some seconds. */
 const REFUSALS_MAX = 5;

@@ -22,7 +22,6 @@ import type { EngineParts } from '../engine-parts.js';
 import type { RegisteredHandler } from '../handler-registry.js';
 import type { Attempt } from './attempt.js';
 import { HandlerContext } from './handler-context.js';
-import type { JobRunner } from './job-runner.js';
 
 /** What a handler returned or threw. */
 type Result = { readonly value: unknown } | { readonly error: unknown };
@@ -39,21 +38,28 @@ const ABORTED_OUTCOMES: Record<Exclude<AbortReason, 'timeout'> | 'lease_lost', O
 
 const NOT_COMMITTED: Failure = { message: 'the transaction of completeTx did not commit', stack: null };
 
+export type ExecutorParts = Pick<EngineParts, 'clock' | 'logger' | 'random' | 'timeoutMs' | 'backoff'> & {
+  /** The handler has returned. Long after `onEnded` when it ignores its signal. */
+  readonly onReturned: (attempt: Attempt) => void;
+  /** The attempt has ended. `null`: the lease is lost, and nothing is recorded. */
+  readonly onEnded: (attempt: Attempt, outcome: Outcome | null) => void;
+};
+
 /** Calls handlers, and turns what they return or throw into an outcome. Never throws. */
 export class Executor {
-  constructor(readonly parts: Pick<EngineParts, 'clock' | 'logger' | 'random' | 'timeoutMs' | 'backoff'>) {}
+  constructor(readonly parts: ExecutorParts) {}
 
-  /** Calls the handler within its time limit. Calls `onReturned` and `onEnded` of the runner once each. */
-  execute(attempt: Attempt, handler: RegisteredHandler, runner: JobRunner): void {
+  /** Calls the handler within its time limit, then `onReturned` and `onEnded` once each. */
+  execute(attempt: Attempt, handler: RegisteredHandler): void {
     const outcome = toAbortedOutcome(attempt);
     if (outcome === undefined) {
-      new HandlerCall(attempt, handler, runner, this).start();
+      new HandlerCall(attempt, handler, this).start();
       return;
     }
     // Cancelled, or its lease lost, while it waited for a slot. A promise, since tests may fake `queueMicrotask`.
     void Promise.resolve().then(() => {
-      runner.onReturned(attempt);
-      runner.onEnded(attempt, outcome);
+      this.parts.onReturned(attempt);
+      this.parts.onEnded(attempt, outcome);
     });
   }
 
@@ -174,7 +180,6 @@ class HandlerCall {
   constructor(
     private readonly attempt: Attempt,
     private readonly handler: RegisteredHandler,
-    private readonly runner: JobRunner,
     private readonly executor: Executor,
   ) {}
 
@@ -214,10 +219,11 @@ class HandlerCall {
       return;
     }
     this.hasReturned = true;
-    const { attempt, runner, hasEnded } = this;
+    const { attempt, hasEnded } = this;
+    const { onReturned } = this.executor.parts;
     const { handlerWork } = attempt;
     if (!handlerWork) {
-      runner.onReturned(attempt);
+      onReturned(attempt);
     }
     if (!hasEnded) {
       this.end(result);
@@ -226,7 +232,7 @@ class HandlerCall {
       const warning = hasEnded ? undefined : this.abortOutlivingHandler();
       const onSettled = (): void => {
         warning?.cancel();
-        runner.onReturned(attempt);
+        onReturned(attempt);
       };
       handlerWork.then(onSettled, onSettled);
     }
@@ -250,7 +256,8 @@ class HandlerCall {
     this.hasEnded = true;
     this.timeout?.cancel();
     this.grace?.cancel();
-    this.runner.onEnded(this.attempt, this.executor.toOutcome(this.attempt, this.handler, result));
+    const { attempt, handler, executor } = this;
+    executor.parts.onEnded(attempt, executor.toOutcome(attempt, handler, result));
   }
 }
 

@@ -5,11 +5,12 @@ import { EventLoopBudget } from '../../store/event-loop-budget.js';
 import { Batcher } from '../batcher.js';
 import { Prefetch } from '../claim/prefetch.js';
 import type { EngineParts } from '../engine-parts.js';
-import type { AttemptParts } from './attempt.js';
+import type { AttemptParts, CompletionResult } from './attempt.js';
 import { Attempt, toEndEvent } from './attempt.js';
 import { ClaimBuffer } from './claim-buffer.js';
-import type { Completer, CompletionResult } from './completer.js';
-import type { Executor } from './executor.js';
+import type { Completer } from './completer.js';
+import type { ExecutorParts } from './executor.js';
+import { Executor } from './executor.js';
 import type { Heartbeat } from './heartbeat.js';
 import { RunningSet } from './running-set.js';
 import { StartMarker } from './start-marker.js';
@@ -24,11 +25,11 @@ import { StartMarker } from './start-marker.js';
 type JobRunnerParts = Pick<
   EngineParts,
   'store' | 'clock' | 'logger' | 'registry' | 'wakeSignal' | 'emit' | 'concurrency' | 'pollIntervalMs' | 'leaseMs'
-> & {
-  readonly executor: Executor;
-  readonly completer: Completer;
-  readonly heartbeat: Heartbeat;
-};
+> &
+  Omit<ExecutorParts, 'onReturned' | 'onEnded'> & {
+    readonly completer: Completer;
+    readonly heartbeat: Heartbeat;
+  };
 
 /** How long handlers are started in one turn of the event loop. A thousand empty ones take less. */
 const TURN_MAX_MS = 20;
@@ -53,6 +54,7 @@ export class JobRunner {
   /** Handlers that return at once end in the same turn and start the next ones. */
   private readonly turn: EventLoopBudget;
   private readonly startMarker: StartMarker;
+  private readonly executor: Executor;
   private readonly attemptParts: AttemptParts;
   private readonly countByTopic = new Map<string, number>();
   private readonly postponeMs: number;
@@ -74,6 +76,11 @@ export class JobRunner {
     });
     this.attemptParts = { store, clock, logger, progressBatcher };
     this.startMarker = new StartMarker(parts);
+    this.executor = new Executor({
+      ...parts,
+      onReturned: (attempt) => this.onReturned(attempt),
+      onEnded: (attempt, outcome) => this.onEnded(attempt, outcome),
+    });
     this.turn = new EventLoopBudget(clock, TURN_MAX_MS, () => this.startNext());
   }
 
@@ -183,8 +190,7 @@ export class JobRunner {
       ?.cancel();
   }
 
-  /** The handler has returned. Long after `onEnded` when it ignores its signal. */
-  onReturned(attempt: Attempt): void {
+  private onReturned(attempt: Attempt): void {
     this.slots.remove(attempt);
     this.addToTopic(attempt.topic, -1);
     const nowMs = this.parts.clock.now();
@@ -194,8 +200,7 @@ export class JobRunner {
     this.notify();
   }
 
-  /** The attempt has ended. @param outcome `null`: the lease is lost, and nothing is recorded. */
-  onEnded(attempt: Attempt, outcome: Outcome | null): void {
+  private onEnded(attempt: Attempt, outcome: Outcome | null): void {
     if (outcome && attempt.pendingProgress) {
       // The row rejects progress once it has the outcome. The handler may not have awaited its last progress.
       attempt.heldOutcome = outcome;
@@ -256,14 +261,14 @@ export class JobRunner {
   }
 
   private start(attempt: Attempt, nowMs: number): void {
-    const { registry, emit, executor } = this.parts;
+    const { registry, emit } = this.parts;
     const { id, topic, claim } = attempt;
     if (attempt.abortedFor === undefined) {
       attempt.markStarted(nowMs);
       const waitedMs = claim.waitedMs + nowMs - attempt.claimedAtMs;
       emit({ type: 'started', id, topic, attempt: claim.attempt, waitedMs });
     }
-    executor.execute(attempt, registry.get(topic)!, this);
+    this.executor.execute(attempt, registry.get(topic)!);
   }
 
   /** The longer the older attempt has run, the longer it may take. */

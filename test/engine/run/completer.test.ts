@@ -1,7 +1,7 @@
 import { QueueUnavailableError, RowLockedError } from '../../../lib/core/errors.js';
 import type { Outcome } from '../../../lib/core/job.js';
 import type { Retention } from '../../../lib/core/options.js';
-import type { CompletionResult } from '../../../lib/engine/run/completer.js';
+import type { CompletionResult } from '../../../lib/engine/run/attempt.js';
 import { Completer } from '../../../lib/engine/run/completer.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
 import type { JobStore } from '../../../lib/store/job-store.js';

@@ -4,7 +4,6 @@ import type { AttemptParts } from '../../../lib/engine/run/attempt.js';
 import { Attempt } from '../../../lib/engine/run/attempt.js';
 import { Executor } from '../../../lib/engine/run/executor.js';
 import type { RegisteredHandler } from '../../../lib/engine/handler-registry.js';
-import type { JobRunner } from '../../../lib/engine/run/job-runner.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 describe('the executor', () => {
@@ -18,10 +17,17 @@ describe('the executor', () => {
     const parts = { clock, logger: silentLogger } as unknown as AttemptParts;
     const attempt = new Attempt({ id: 'a', attempt: 1, topic: 'mail' } as Claim, parts, 0, 60_000);
     const handler = { run: () => hostile, settings: {} } as unknown as RegisteredHandler;
-    const runner = { onReturned: () => calls.push('returned'), onEnded: () => calls.push('ended') };
+    const callbacks = { onReturned: () => calls.push('returned'), onEnded: () => calls.push('ended') };
     const backoff = { type: 'fixed', delayMs: 1, maxDelayMs: 1, jitter: 0 } as const;
-    const executor = new Executor({ clock, logger: silentLogger, random: () => 0, timeoutMs: 1_000, backoff });
-    executor.execute(attempt, handler, runner as unknown as JobRunner);
+    const executor = new Executor({
+      clock,
+      logger: silentLogger,
+      random: () => 0,
+      timeoutMs: 1_000,
+      backoff,
+      ...callbacks,
+    });
+    executor.execute(attempt, handler);
     await clock.advance(60_000);
     expect(calls).toEqual(['returned', 'ended']);
   });
