@@ -51,7 +51,7 @@ interface Insides {
 }
 
 const heartbeatOf = (lifecycle: EngineLifecycle): Heartbeat =>
-  (lifecycle as unknown as { options: { heartbeat: Heartbeat } }).options.heartbeat;
+  (lifecycle as unknown as { parts: { heartbeat: Heartbeat } }).parts.heartbeat;
 
 export const mutants: readonly Mutant[] = [
   {
