@@ -6,14 +6,14 @@ import type { AnySchema, TopicLike } from '../core/job-topic.js';
 import { toTopicName, toTypedTopic } from '../core/job-topic.js';
 import type { JobsLogger } from '../core/logger.js';
 
-/** What this process does with the jobs of a topic. */
+/** The handler of a topic in this process. */
 export interface RegisteredHandler {
   readonly topic: string;
   readonly run: JobHandlerFunction;
   readonly settings: HandlerSettings;
-  /** Judges payloads before the handler sees them. */
+  /** Validates payloads before the handler is called. */
   readonly schema: AnySchema | undefined;
-  /** Where it was registered, for messages: a class and method, or `register()`. */
+  /** Where it was registered, for messages: class and method, or `register()`. */
   readonly source: string;
 }
 
@@ -23,15 +23,15 @@ export interface HandlerRegistryOptions {
   readonly canRunTransactions: boolean;
 }
 
-/** Which handler runs which topic in this process. */
+/** The handlers of this process, by topic. */
 export class HandlerRegistry {
   private readonly handlers = new Map<string, RegisteredHandler>();
 
   constructor(private readonly options: HandlerRegistryOptions) {}
 
   /**
-   * @param place class and method, where there are any.
-   * @throws InvalidOptionsError when the topic is taken, or an option is refused.
+   * @param place class and method, if the handler has them.
+   * @throws InvalidOptionsError when the topic has a handler, or an option is invalid.
    */
   register(topicLike: TopicLike, run: JobHandlerFunction, options?: JobHandlerOptions, place?: string): void {
     const typed = toTypedTopic(topicLike);
@@ -65,12 +65,12 @@ export class HandlerRegistry {
     return [...this.handlers.values()].filter(({ topic }) => topics === undefined || topics.includes(topic));
   }
 
-  /** Topics this process was told to claim though no handler for them is here. */
+  /** Topics that the option `topics` names and that have no handler in this process. */
   topicsWithoutHandler(): string[] {
     return (this.options.topics ?? []).filter((topic) => !this.handlers.has(topic));
   }
 
-  /** Says which jobs this process runs, and which it was told to run though no handler for them is here. */
+  /** Logs the topics that this process runs, and those of the option `topics` that have no handler. */
   describe(logger: JobsLogger): void {
     const orphans = this.topicsWithoutHandler();
     if (orphans.length > 0) {
@@ -87,7 +87,7 @@ function twice(first: string, second: string): string {
     : `${first} and ${second}; one is allowed`;
 }
 
-/** What a typed topic says, where its handler says nothing else; what is `undefined` says nothing. */
+/** The handler's options over those of its typed topic. `undefined` overrides nothing. */
 function joined(own: JobHandlerOptions, given: JobHandlerOptions | undefined): JobHandlerOptions {
   const unsaid = Object.entries(own).filter(([name]) => given?.[name as keyof JobHandlerOptions] === undefined);
   return { ...given, ...Object.fromEntries(unsaid) };

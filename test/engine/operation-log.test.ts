@@ -40,9 +40,9 @@ describe('the operation log', () => {
     expect(logged(event).lines).toEqual([{ level: type === 'failed' ? 'warn' : 'debug', message: line }]);
   });
 
-  it('says of a job that was enqueued twice that it was there already', () => {
+  it('says of a job that was enqueued twice that it was already enqueued', () => {
     expect(logged({ type: 'enqueued', ...job, runAt, deduplicated: true }).of('debug')).toEqual([
-      'enqueued mail 01890a5d (was there already) due 2026-03-01T10:00:00.000Z',
+      'enqueued mail 01890a5d (already enqueued) due 2026-03-01T10:00:00.000Z',
     ]);
   });
 
