@@ -133,7 +133,7 @@ describe('a second queue in one application', () => {
     const error = await apps.refusal({ imports: [FeatureModule] });
     expect(error).toBeInstanceOf(InvalidOptionsError);
     expect(error.message).toMatch(/^JobsModule: imported 2 times in one application, by .*FeatureModule; call/);
-    expect(error.message).toContain('inject JobsService without importing it');
+    expect(error.message).toContain('inject JobsService without an import');
   });
 
   it('is not what one module makes that two others import', async () => {

@@ -22,21 +22,22 @@ async function refusal(imports: NonNullable<ModuleMetadata['imports']>): Promise
 
 describe('an application that lacks what the queue needs is told so', () => {
   it.each([
-    ['no DataSource', [JobsModule.forRoot()], 'expected TypeOrmModule.forRoot() beside JobsModule, got no DataSource'],
+    ['no DataSource', [JobsModule.forRoot()], 'import TypeOrmModule.forRoot()'],
     [
       'no DataSource, with options from a factory',
       [JobsModule.forRootAsync({ useFactory: () => ({}) })],
-      'expected TypeOrmModule.forRoot() beside JobsModule, got no DataSource',
+      'import TypeOrmModule.forRoot()',
     ],
     [
       'no DataSource of this name',
       [typeOrm, JobsModule.forRoot({ dataSource: 'shop' })],
-      "expected a DataSource named 'shop', from TypeOrmModule.forRoot({ name: 'shop' }), got none",
+      "no DataSource is named 'shop'",
     ],
   ])('%s', async (_, imports, text) => {
     const error = await refusal(imports);
     expect(error).toBeInstanceOf(InvalidOptionsError);
-    expect(error.message).toBe(`dataSource: ${text}`);
+    expect(error.message).toMatch(/^dataSource: /);
+    expect(error.message).toContain(text);
   });
 
   it('a DataSource that the module sees', async () => {
