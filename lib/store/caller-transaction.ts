@@ -261,10 +261,6 @@ class Part implements TransactionPart {
     this.refusal = refusal;
     this.resolve();
   }
-
-  pardon(): void {
-    this.refusal = undefined;
-  }
 }
 
 /** The statements by which TypeORM ends a transaction or rolls back to a savepoint. */

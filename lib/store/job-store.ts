@@ -211,8 +211,6 @@ export interface ReportRecords {
 export interface TransactionPart {
   /** Ends the call. With a refusal the transaction cannot commit: its commit rejects with that error. */
   settled(refusal?: Error): void;
-  /** Withdraws the refusal. */
-  pardon(): void;
 }
 
 export interface StoreCapabilities {

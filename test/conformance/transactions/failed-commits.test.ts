@@ -109,17 +109,6 @@ describe.each(onSqlite)('a transaction whose commit has failed on $label', (kind
     await transaction.commit();
     expect([await queue.stored(), queue.told]).toEqual([[id], [id]]);
   });
-
-  it('can be committed when a refusal that kept it from that is pardoned', async () => {
-    const transaction = await fixture.begin();
-    const part = fixture.store.joinTransaction(transaction.manager, () => undefined);
-    part.settled(new Error('refused'));
-    await expect(transaction.commit()).rejects.toThrow('refused');
-    part.pardon();
-    const id = await queue.enqueueTx(transaction.manager);
-    await transaction.commit();
-    expect([await queue.stored(), queue.told]).toEqual([[id], [id]]);
-  });
 });
 
 describe.each(onSqlite)('a transaction that SQLite has rolled back by itself on $label', (kind) => {
