@@ -1,3 +1,5 @@
+// In: options, handlers, new jobs. Out: outcomes in the table, events. Read enqueue/, claim/, run/, then admin/ and maintain/.
+
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Observable } from 'rxjs';
@@ -45,24 +47,23 @@ import type { CreatedStore } from '../store/create-store.js';
 import { createStore } from '../store/create-store.js';
 import type { JobStore, StoreTransaction } from '../store/job-store.js';
 
-/** What an engine is made of: the module's options, and the parts a test may want to bring along. */
+/** The module's options, and parts that a test may replace. */
 export interface JobsEngineOptions extends JobsOptions {
-  /** Where the jobs are. Opened and closed by whoever made it. */
+  /** The store of the jobs. The caller opens and closes it. */
   store: JobStore;
   /** Default: the process's monotonic clock. */
   clock?: Clock;
-  /** Default: silence. */
+  /** Default: logs nothing. */
   logger?: JobsLogger;
   /** A number in [0, 1), for jitter. Default `Math.random`. */
   random?: () => number;
 }
 
 /**
- * The store for the database of an initialized DataSource, with the DataSource of its own that it lives on. Not open
- * yet: call `store.open()` before the engine starts, and `store.close()` after it has stopped. It serves one engine: another
- * one over the same store would find by polling only what the first one stores.
+ * Creates the store for the database of an initialized DataSource, on a DataSource of its own. Call `store.open()` before the
+ * engine starts and `store.close()` after it has stopped. Use one store for one engine.
  *
- * @throws InvalidOptionsError when an option is refused, or the queue cannot live in that database.
+ * @throws InvalidOptionsError for an invalid option, or a database that the queue does not support.
  */
 export function createJobStore(
   app: DataSource,

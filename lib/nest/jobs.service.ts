@@ -1,3 +1,5 @@
+// In: calls and handlers of the application. Out: calls of the engine. Read jobs.service, jobs.explorer, jobs.lifecycle, pipeline/.
+
 import { Inject, Injectable } from '@nestjs/common';
 import type { Observable } from 'rxjs';
 import type { EntityManager } from 'typeorm';

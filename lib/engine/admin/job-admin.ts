@@ -1,3 +1,5 @@
+// In: requests of people about jobs. Out: jobs, pages, results. Read job-admin, bulk-actions, topic-admin, queue-stats, change-feed.
+
 import { DatabaseRefusedError, JobNotFoundError, JobStateError, RowLockedError } from '../../core/errors.js';
 import type { Job, JobFilter, JobPage } from '../../core/job.js';
 import type { RequeueOptions } from '../../core/job-options.js';

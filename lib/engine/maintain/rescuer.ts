@@ -1,3 +1,5 @@
+// Loops that keep the table healthy: rescuer, pruner, metrics-recorder, worker-presence, unhandled-topics, in this order.
+
 import type { JobEvent } from '../../core/job-events.js';
 import type { Rescued } from '../../store/store-records.js';
 import { COMMIT_MARGIN_MS, ScanCost } from '../claim/scan-cost.js';
