@@ -51,7 +51,7 @@ export class JobsModule implements NestModule {
     }
   }
 
-  /** @throws InvalidOptionsError for an unknown option, a refused value, or two that contradict each other. */
+  /** @throws InvalidOptionsError for an unknown option, a wrong value, or two that contradict each other. */
   static forRoot(given: JobsModuleOptions = {}): DynamicModule {
     const { isGlobal = true, ...options } = applyCheck(recordCheck, given, 'options') as JobsModuleOptions;
     const settings = readJobsOptions(options);
@@ -63,20 +63,20 @@ export class JobsModule implements NestModule {
   }
 
   /**
-   * As `forRoot`, with options that a factory makes of what is injected, or that a provider gives. What decides routes, `http`
-   * and `ui`, stands beside that, as does `dataSource`: these must be known when the module is built.
+   * Like `forRoot`, with options from a factory or a provider. `http`, `ui` and `dataSource` go next to the factory, because Nest
+   * needs them when it builds the module.
    *
-   * @throws InvalidOptionsError at once for what stands in `options`, at start for what is given then.
+   * @throws InvalidOptionsError at once for a wrong member of `options`, at start for a wrong option of the factory.
    */
   static forRootAsync(options: JobsModuleAsyncOptions): DynamicModule {
     return moduleOf(readAsyncOptions(options));
   }
 }
 
-/** What must be known when the module is built. */
+/** What Nest needs when it builds the module. */
 interface ModuleParts extends Pick<JobsSettings, 'dataSource' | 'http' | 'ui'> {
   readonly isGlobal: boolean;
-  /** Gives all options. */
+  /** Provides all options. */
   readonly options: Provider[];
   readonly imports?: ModuleMetadata['imports'];
 }
@@ -92,7 +92,7 @@ function moduleOf({ isGlobal, dataSource, http, ui, options, imports = [] }: Mod
       ...options,
       {
         provide: CREATED_STORE,
-        // Optional, so that a missing one is told in words of ours.
+        // Optional, so that the error for a missing one can say what to do.
         inject: [
           { token: getDataSourceToken(dataSource) as InjectionToken, optional: true },
           JOBS_OPTIONS,

@@ -1,13 +1,12 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { ExecutionContext } from '@nestjs/common';
 import { Inject, Injectable } from '@nestjs/common';
 import type { AccessRule, HttpSettings } from '../core/http-options.js';
 import { ApiError, forbidden, topicNotAllowed, toRefusal, unauthorized } from './api-error.js';
 import type { Caller } from './caller-resolver.js';
-import { ANONYMOUS, CallerResolver } from './caller-resolver.js';
-import { isCrossOrigin } from './cross-origin.js';
+import { ANONYMOUS, CallerResolver, HTTP_SETTINGS } from './caller-resolver.js';
 import type { HttpRequest } from './http-adapter.js';
 import { CROSS_ORIGIN } from './http.messages.js';
-import { HTTP_SETTINGS } from './http.tokens.js';
 
 /** What a rule allows: to enqueue; to read; to requeue, promote, cancel and delete. */
 export type Right = 'enqueue' | 'read' | 'manage';
@@ -41,7 +40,7 @@ export class RequestIdentity {
     return (this.resolved ??= this.resolver.resolve(this.context));
   }
 
-  /** The caller; anonymous when the application's guard rejects. @throws when the application cannot tell. */
+  /** The caller; anonymous when the application's guard rejects. @throws any other error of the application. */
   callerOrAnonymous(): Promise<Caller> {
     return unlessRefused(this.caller(), ANONYMOUS);
   }
@@ -181,4 +180,38 @@ async function unlessRefused<T>(result: Promise<T>, otherwise: T): Promise<T> {
     }
     throw error;
   }
+}
+
+const SAFE_METHODS = ['GET', 'HEAD'];
+
+/** Credentials that a browser remembers and adds to requests of any page. */
+const ADDED_BY_BROWSERS = /^(basic|digest|negotiate|ntlm)\b/i;
+
+/**
+ * Whether a browser sends a change on behalf of a page of another origin, with the user's cookies or remembered sign-in.
+ * Ignores what proxies say of the host, because any client can send that.
+ */
+export function isCrossOrigin({ method, headers }: Pick<HttpRequest, 'method' | 'headers'>): boolean {
+  const isSignedIn = headers.cookie !== undefined || ADDED_BY_BROWSERS.test(headers.authorization ?? '');
+  if (SAFE_METHODS.includes(method) || !isSignedIn) {
+    return false;
+  }
+  const site = headers['sec-fetch-site'];
+  return site === 'cross-site' || site === 'same-site' || !isSameOrigin(headers.origin, hostOf(headers));
+}
+
+/** HTTP/2 has a pseudo-header instead of `host`. */
+function hostOf(headers: IncomingHttpHeaders): string | undefined {
+  return headers.host ?? (headers[':authority'] as string | undefined);
+}
+
+/** Without an origin, no page of another origin sent the request. */
+function isSameOrigin(origin: string | undefined, host: string | undefined): boolean {
+  return origin === undefined || (URL.canParse(origin) && new URL(origin).host === normalizeHost(origin, host));
+}
+
+/** Removes the default port of the origin's scheme. */
+function normalizeHost(origin: string, host: string | undefined): string | undefined {
+  const url = `${new URL(origin).protocol}//${host}`;
+  return host !== undefined && URL.canParse(url) ? new URL(url).host : undefined;
 }

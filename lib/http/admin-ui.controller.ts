@@ -6,11 +6,13 @@ import type { UiSettings } from '../core/http-options.js';
 import { moduleLogger } from '../nest/nest-logger.js';
 import { CallerResolver } from './caller-resolver.js';
 import type { HttpAnswer, HttpRequest, HttpResponse } from './http-adapter.js';
-import { BelongsTo, pathnameOf, RegisteredRoutes, send } from './http-adapter.js';
+import { BelongsTo, toPathname, RegisteredRoutes, send } from './http-adapter.js';
 import * as messages from './http.messages.js';
-import { UI_SETTINGS } from './http.tokens.js';
 import { UI_FOLDER } from './ui-folder.cjs';
 import { readUiFiles, UiFile } from './ui-files.js';
+
+/** The checked options of the admin UI. */
+export const UI_SETTINGS = Symbol('nestjs-jobs:ui-settings');
 
 /** Allows nothing inline and nothing from elsewhere. `data:` images are the icons of form controls. */
 const POLICY = [
@@ -86,7 +88,7 @@ export class AdminUiController implements OnApplicationBootstrap {
       return toText(503, messages.UI_NOT_BUILT);
     }
     const rootLength = toSegments(this.routes.pathOf('ui') ?? this.settings.path).length;
-    const below = pathnameOf(request)
+    const below = toPathname(request.url)
       .split('/')
       .slice(1 + rootLength);
     const name = below.join('/').replace(/\/$/, '');

@@ -1,3 +1,4 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
 import type { CanActivate, ExecutionContext, OnModuleInit, Type } from '@nestjs/common';
 import { Inject, Injectable, Scope } from '@nestjs/common';
 import { ContextIdFactory, ModuleRef } from '@nestjs/core';
@@ -5,12 +6,13 @@ import { isObservable, lastValueFrom } from 'rxjs';
 import { describeValue } from '../core/error-text.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { AdminGuardLike, AuthenticateFunction, HttpSettings } from '../core/http-options.js';
-import { isGuard } from '../core/http-options.js';
-import { AdminToken } from './admin-token.js';
+import { isGuard, readAdminToken } from '../core/http-options.js';
 import { forbidden, toRefusal } from './api-error.js';
 import type { HttpRequest } from './http-adapter.js';
 import { badUser, notAGuard } from './http.messages.js';
-import { HTTP_SETTINGS } from './http.tokens.js';
+
+/** The checked options of the HTTP API. */
+export const HTTP_SETTINGS = Symbol('nestjs-jobs:http-settings');
 
 /** Who sends a request. */
 export type Caller =
@@ -136,4 +138,38 @@ async function resolveByFunction(authenticate: AuthenticateFunction, request: Ht
     throw new TypeError(badUser(describeValue(user)));
   }
   return { kind: admin ? 'admin' : 'user', id: String(id) };
+}
+
+/** The environment variable with the admin token. */
+export const TOKEN_VARIABLE = 'JOBS_ADMIN_TOKEN';
+
+/** The bearer token of administrators. Keeps only a digest of it. */
+export class AdminToken {
+  private readonly digest: Buffer;
+
+  private constructor(token: string) {
+    this.digest = hash(token);
+  }
+
+  /**
+   * The token of the options; that of the environment when they set no way to identify administrators.
+   *
+   * @throws InvalidOptionsError for an environment variable that no header can carry.
+   */
+  static from(settings: HttpSettings, environment: NodeJS.ProcessEnv = process.env): AdminToken | undefined {
+    const { adminToken, adminGuard, authenticate } = settings;
+    const isUnset = !adminToken && !adminGuard && !authenticate;
+    const token = isUnset ? readAdminToken(environment[TOKEN_VARIABLE] ?? '', TOKEN_VARIABLE) : adminToken;
+    return token ? new AdminToken(token) : undefined;
+  }
+
+  /** Whether an `Authorization` header carries the token. Compares digests in constant time, for any length. */
+  isIn(authorization: string | undefined): boolean {
+    const token = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
+    return token !== undefined && timingSafeEqual(hash(token), this.digest);
+  }
+}
+
+function hash(token: string): Buffer {
+  return createHash('sha256').update(token).digest();
 }

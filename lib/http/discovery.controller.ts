@@ -4,7 +4,7 @@ import { PAGE_JOBS_MAX } from '../core/list-filter.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import { AccessPolicy } from './access-policy.js';
 import type { HttpRequest, HttpResponse } from './http-adapter.js';
-import { pathnameOf, sendJson } from './http-adapter.js';
+import { toPathname, sendJson } from './http-adapter.js';
 import { JobsAdminGuard } from './jobs-admin.guard.js';
 import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
 import { JobsController } from './jobs.controller.js';
@@ -29,7 +29,7 @@ export interface CapabilitiesDto {
   limits: { page: 200; bulk: 10_000; payload_bytes: number };
 }
 
-/** Routes that tell a caller what the API offers, and what of it the caller may use. */
+/** Routes that describe the API and what the caller may do. */
 @Controller()
 @UseGuards(JobsAdminGuard)
 @UseFilters(JobsApiErrorFilter)
@@ -71,7 +71,7 @@ export class DiscoveryController {
   })
   async openapi(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     this.read.query(request, NOTHING);
-    const basePath = pathnameOf(request).replace(/\/[^/]+\/*$/, '');
+    const basePath = toPathname(request.originalUrl).replace(/\/[^/]+\/*$/, '');
     await sendJson(response, 200, toOpenApi(describeRoutes(API_CONTROLLERS), basePath));
   }
 }

@@ -15,6 +15,8 @@ export interface HttpRequest {
   readonly method: string;
   /** As the caller sent it, query included. */
   readonly originalUrl: string;
+  /** The same, without the path where the application is mounted in another one. */
+  readonly url: string;
   readonly headers: IncomingHttpHeaders;
   readonly params: Readonly<Record<string, string>>;
   /** Set by a platform that reads the body before the application does. */
@@ -102,9 +104,9 @@ export function openResponse(
   return response.writeHead(status, headers);
 }
 
-/** The path of a request, percent-encoded as it came. A proxy may send the whole URL. */
-export function pathnameOf({ originalUrl }: Pick<HttpRequest, 'originalUrl'>): string {
-  return /^(?:https?:\/\/[^/?#]*)?([^?#]*)/i.exec(originalUrl)![1]!;
+/** The path in a URL, percent-encoded as it came. A proxy may send the whole URL. */
+export function toPathname(url: string): string {
+  return /^(?:https?:\/\/[^/?#]*)?([^?#]*)/i.exec(url)![1]!;
 }
 
 /** Bodies that Fastify has not parsed, after the application's own preParsing hooks. */
@@ -166,9 +168,9 @@ export class RegisteredRoutes {
     this.findPaths = (group) =>
       router.stack.flatMap(({ route }) => (route && groupOf(route) === group ? [route.path] : []));
     let apiPath: RegExp | undefined;
-    const isApi = ({ originalUrl }: HttpRequest): boolean => {
+    const isApi = ({ url }: HttpRequest): boolean => {
       apiPath ??= pathPattern(this.pathOf('api'));
-      return apiPath?.test(pathnameOf({ originalUrl })) ?? false;
+      return apiPath?.test(toPathname(url)) ?? false;
     };
     for (const layer of router.stack.filter(({ name }) => BODY_PARSERS.includes(name))) {
       const parse = layer.handle;

@@ -7,7 +7,7 @@ import type { JobFailure, JobPage } from '../core/job.js';
 import type { ErrorGroup } from '../core/job-reports.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import { badRedaction } from './http.messages.js';
-import { HTTP_SETTINGS } from './http.tokens.js';
+import { HTTP_SETTINGS } from './caller-resolver.js';
 
 /** Converts jobs to the JSON of the API. `http.redact` edits them first. */
 @Injectable()

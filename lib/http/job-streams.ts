@@ -50,7 +50,7 @@ export class JobStreams implements OnModuleDestroy {
       throw new QueueUnavailableError('the application is shutting down');
     }
     const response = openResponse(reply, 200, STREAM_HEADERS);
-    // A caller who has disconnected meanwhile emits no further event.
+    // A caller who has disconnected emits no further event.
     if (method === 'HEAD' || response.closed) {
       response.end();
       return;

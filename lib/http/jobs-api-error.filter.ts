@@ -6,7 +6,7 @@ import type { JobsLogger } from '../core/logger.js';
 import { moduleLogger } from '../nest/nest-logger.js';
 import { ApiError, toApiError } from './api-error.js';
 import type { HttpRequest, HttpResponse } from './http-adapter.js';
-import { pathnameOf, sendJson } from './http-adapter.js';
+import { toPathname, sendJson } from './http-adapter.js';
 import * as messages from './http.messages.js';
 
 /**
@@ -21,9 +21,9 @@ export class JobsApiErrorFilter implements ExceptionFilter {
   catch(error: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const request = http.getRequest<HttpRequest>();
-    const response = this.toResponse(error, `${request.method} ${pathnameOf(request)}`);
+    const response = this.toResponse(error, `${request.method} ${toPathname(request.originalUrl)}`);
     sendJson(http.getResponse<HttpResponse>(), response.status, response.body, response.headers).catch(
-      (reason: unknown) => moduleLogger.error(messages.failed(pathnameOf(request), toErrorMessage(reason))),
+      (reason: unknown) => moduleLogger.error(messages.failed(toPathname(request.originalUrl), toErrorMessage(reason))),
     );
   }
 

@@ -7,7 +7,7 @@ import { AccessPolicy } from './access-policy.js';
 import { invalidRequest } from './api-error.js';
 import { AuditLog } from './audit-log.js';
 import type { HttpRequest, HttpResponse } from './http-adapter.js';
-import { pathnameOf, sendJson, sendNothing } from './http-adapter.js';
+import { toPathname, sendJson, sendNothing } from './http-adapter.js';
 import { NO_KEY_FOR_MANY } from './http.messages.js';
 import { readIdempotencyKey, toIdempotency } from './idempotency.js';
 import { JobSerializer, toBulkDto, toPageDto } from './job-serializer.js';
@@ -55,7 +55,7 @@ export class JobsController {
         ? new IdempotencyConflictError(readIdempotencyKey(request)!)
         : error;
     });
-    const basePath = pathnameOf(request).replace(/\/[^/]+\/*$/, '');
+    const basePath = toPathname(request.originalUrl).replace(/\/[^/]+\/*$/, '');
     const status = job.deduplicated || job.replayed ? 200 : 201;
     await sendJson(response, status, await this.serializer.job(job), { Location: `${basePath}/${job.id}` });
   }

@@ -4,11 +4,9 @@ import type { NestContainer } from '@nestjs/core';
 import { ExternalContextCreator } from '@nestjs/core';
 import type { HttpSettings } from '../core/http-options.js';
 import { moduleLogger } from '../nest/nest-logger.js';
-import { TOKEN_VARIABLE } from './admin-token.js';
-import { CallerResolver } from './caller-resolver.js';
+import { CallerResolver, TOKEN_VARIABLE, HTTP_SETTINGS } from './caller-resolver.js';
 import { RegisteredRoutes } from './http-adapter.js';
 import * as messages from './http.messages.js';
-import { HTTP_SETTINGS } from './http.tokens.js';
 
 /** Logs at start what the options alone do not show: a closed API, an unused token, global guards before the access rules. */
 @Injectable()

@@ -1,7 +1,7 @@
-// The only file that knows where it lies: CommonJS, since what is compiled into both module systems can know it in neither.
+// CommonJS, because the other files are compiled to both module systems and cannot know their folder in either.
 const { join } = require('node:path');
 
-/** Of `dist/cjs/lib/http`, `dist/esm/lib/http` and, while the package is developed, `lib/http`. A bundle lies elsewhere. */
+/** `dist/cjs/lib/http`, `dist/esm/lib/http`, or `lib/http` in this repository. A bundle is elsewhere. */
 const here = typeof __dirname === 'string' ? __dirname : '';
 const [, root] = /^(.*?)(?:[\\/]dist[\\/](?:cjs|esm))?[\\/]lib[\\/]http$/.exec(here) ?? [];
 

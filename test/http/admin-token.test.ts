@@ -1,5 +1,5 @@
 import crypto from 'node:crypto';
-import { AdminToken } from '../../lib/http/admin-token.js';
+import { AdminToken } from '../../lib/http/caller-resolver.js';
 import { readJobsOptions } from '../../lib/core/options.js';
 import type { HttpSettings } from '../../lib/core/http-options.js';
 

@@ -75,6 +75,12 @@ describe.each(everyAdapter)('the API beside the application on $adapter', (adapt
     }
   });
 
+  it('starts without a warning', async () => {
+    const { app } = await apps.listen({ before: (nest) => nest.enableShutdownHooks() });
+    expect(app).toBeDefined();
+    expect(apps.log.of('warn')).toEqual([]);
+  });
+
   it('comes after its middleware, and gives its own request to authenticate', async () => {
     const seen: unknown[] = [];
     const authenticate = (request: { session?: string; raw?: { session?: string }; body?: unknown }) => {

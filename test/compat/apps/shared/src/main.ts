@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { Injectable, Module, SetMetadata, UseGuards } from '@nestjs/common';
-import type { CallHandler, CanActivate, ExecutionContext, INestApplication, LoggerService } from '@nestjs/common';
+import type { CanActivate, ExecutionContext, INestApplication, LoggerService } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { TypeOrmModule } from '@nestjs/typeorm';
@@ -8,7 +8,6 @@ import type { TypeOrmModuleOptions } from '@nestjs/typeorm';
 import { CurrentJob, defineJob, JobHandler, JobsModule, JobsService, Payload } from 'nestjs-jobs';
 import type { JobContext } from 'nestjs-jobs';
 import { JobsClient } from 'nestjs-jobs/client';
-import { map } from 'rxjs';
 import { Column, DataSource, Entity, PrimaryColumn } from 'typeorm';
 
 interface GreetingOrder {
@@ -82,11 +81,6 @@ const wall: CanActivate = {
   canActivate: (context: ExecutionContext) => Reflect.getMetadata('isPublic', context.getClass()) === true,
 };
 
-/** Wraps what handlers return. */
-const wrapper = {
-  intercept: (_context: ExecutionContext, next: CallHandler) => next.handle().pipe(map((data) => ({ data }))),
-};
-
 const debugLines: string[] = [];
 /** A logger of the application's own, which lists no levels. */
 const logger: LoggerService = {
@@ -105,7 +99,7 @@ function create(): Promise<INestApplication> {
 /** An application of a user: it enqueues a job in a transaction and two that fail, prints how they ended, and ends. */
 async function main(): Promise<void> {
   const app = await create();
-  app.setGlobalPrefix('shop').useGlobalGuards(wall).useGlobalInterceptors(wrapper).enableShutdownHooks();
+  app.setGlobalPrefix('shop').useGlobalGuards(wall).enableShutdownHooks();
   await app.listen(0, '127.0.0.1');
 
   const jobs = app.get(JobsService);
