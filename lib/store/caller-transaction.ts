@@ -128,7 +128,9 @@ export class CallerTransactions {
     beforeTransactionCommit: ({ queryRunner }: TransactionEvent) => {
       const transaction = this.transactionOf(queryRunner);
       // Releasing a savepoint decides nothing.
-      return transaction.isOutermost(depthOf(queryRunner)) ? handled(transaction.prepareCommit()) : undefined;
+      return transaction.isOutermost(depthOf(queryRunner))
+        ? handled(prepareCommit(transaction, queryRunner))
+        : undefined;
     },
     beforeTransactionRollback: ({ queryRunner }: TransactionEvent) => this.transactionOf(queryRunner).prepareEnd(),
     afterQuery: ({ query, queryRunner, rawResults, error }: QueryEvent) => {
@@ -175,6 +177,8 @@ class OpenTransaction {
   isStartingSavepoint = false;
   /** Set once it has ended. */
   hasCommitted: boolean | undefined;
+  /** Why it was rolled back instead of committed. */
+  refusal: Error | undefined;
   private parts: Part[] = [];
 
   /** @param base TypeORM's depth at the start: above 0 when SQLite has ended an earlier transaction by itself. */
@@ -205,7 +209,7 @@ class OpenTransaction {
   /** @throws the error of a call that was refused: what was written beside it must not be committed. */
   async prepareCommit(): Promise<void> {
     await this.prepareEnd();
-    const refusal = this.parts.find((part) => part.refusal)?.refusal;
+    const refusal = this.refusal ?? this.parts.find((part) => part.refusal)?.refusal;
     if (refusal) {
       this.resume();
       throw refusal;
@@ -260,6 +264,25 @@ class Part implements TransactionPart {
     this.isOpen = false;
     this.refusal = refusal;
     this.resolve();
+  }
+}
+
+/**
+ * Rolls back on PostgreSQL when the commit is refused: the caller may release the connection without a ROLLBACK, and the next
+ * COMMIT on it would store the jobs. On SQLite the caller may repair the transaction and commit again.
+ *
+ * @throws the error of a call that was refused.
+ */
+async function prepareCommit(transaction: OpenTransaction, queryRunner: QueryRunner): Promise<void> {
+  try {
+    await transaction.prepareCommit();
+  } catch (error) {
+    if (queryRunner.connection.options.type === 'postgres') {
+      transaction.refusal = error as Error;
+      await queryRunner.query('ROLLBACK').catch(() => undefined);
+      transaction.end(false);
+    }
+    throw error;
   }
 }
 

@@ -84,6 +84,18 @@ describe.each(kinds)('a commit that the queue refuses on $label', (kind) => {
     expect(await left()).toEqual([[], [], []]);
   });
 
+  it('leaves nothing to the next user of the connection, even when nobody rolls back', async () => {
+    const runner = await begun();
+    await expect(runner.commitTransaction()).rejects.toMatchObject(refusal);
+    if (!kind.locksRows) {
+      // SQLite has one connection: the transaction stays open until it is rolled back.
+      await runner.rollbackTransaction();
+    }
+    await runner.release();
+    await fixture.app.transaction((manager) => manager.query('SELECT 1'));
+    expect(await left()).toEqual([[], [], []]);
+  });
+
   it('takes no call while it rolls back, nor after that, by whichever manager', async () => {
     const runner = await begun();
     await expect(runner.commitTransaction()).rejects.toMatchObject(refusal);
