@@ -52,7 +52,7 @@ describe.each(postgresKinds)('triggers of the application on $label', (kind) => 
     engine = new JobsEngine({ store: fixture.store });
     const reason = {
       code: 'DATABASE_REFUSED',
-      message: expect.stringContaining(`no job of topic '${REFUSED}'`) as string,
+      message: expect.stringContaining(`'${REFUSED}'`) as string,
     };
     await expect(engine.enqueue(REFUSED, null)).rejects.toMatchObject(reason);
     const topics = [TOPIC, REFUSED, TOPIC];
@@ -175,7 +175,7 @@ describe.each(storeKinds())('completeTx on $label', (kind) => {
     await engine.whenIdle();
     expect(await engine.jobs.get(id)).toMatchObject({ status: 'completed' });
     expect(refusals).toEqual([expect.any(LeaseLostError)]);
-    expect((refusals[0] as Error).message).toMatch(/completeTx has completed the job already, in this transaction/);
+    expect((refusals[0] as Error).message).toMatch(/already completed/);
     await engine.close();
   });
 });
