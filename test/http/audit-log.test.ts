@@ -7,7 +7,7 @@ import { ADMIN_TOKEN, useHttpApps } from './support/http-apps.js';
 const authenticate = ({ headers }: { headers: Record<string, string | undefined> }) =>
   headers['x-user'] === undefined ? null : { id: headers['x-user'], admin: true };
 
-describe.each(everyAdapter)('the log of moves over HTTP on $adapter', (adapterKind) => {
+describe.each(everyAdapter)('the audit log on $adapter', (adapterKind) => {
   const apps = useHttpApps(sqliteFile, adapterKind);
   const lines = (): string[] =>
     apps.log.of('log').flatMap((line) => (line.endsWith(' JobsModule') ? [line.slice(0, -' JobsModule'.length)] : []));
@@ -16,7 +16,7 @@ describe.each(everyAdapter)('the log of moves over HTTP on $adapter', (adapterKi
     apps.listen({ options: { http } });
   const headers = { 'X-User': 'anna' };
 
-  it('says who has moved which job, and how', async () => {
+  it('names the caller, the job and the change', async () => {
     const { api, jobs } = await listen({ authenticate });
     const { id } = await jobs.enqueue('later', 1);
     const other = await jobs.enqueue('later', 2);
@@ -44,7 +44,7 @@ describe.each(everyAdapter)('the log of moves over HTTP on $adapter', (adapterKi
     expect(await jobs.get(other.id)).toMatchObject({ status: 'cancelled' });
   });
 
-  it('has nothing of what was refused, or only asked', async () => {
+  it('ignores rejected requests and dry runs', async () => {
     const { api, jobs } = await listen({ authenticate });
     const { id } = await jobs.enqueue('later', 1);
     apps.log.lines.splice(0);
@@ -54,7 +54,7 @@ describe.each(everyAdapter)('the log of moves over HTTP on $adapter', (adapterKi
     expect(lines()).toEqual([]);
   });
 
-  it('is one line, whatever somebody is called', async () => {
+  it('writes one line for any name of a caller', async () => {
     const { api, jobs } = await listen({ authenticate: () => ({ id: `x\nERROR ${'y'.repeat(10_000)}`, admin: true }) });
     const { id } = await jobs.enqueue('later', 1);
     await api.as().post(`/${id}/cancel`, {});
@@ -63,7 +63,7 @@ describe.each(everyAdapter)('the log of moves over HTTP on $adapter', (adapterKi
     expect(line!.length).toBeLessThan(500);
   });
 
-  it('names an administrator with a token, and an unknown caller where the rule is public', async () => {
+  it('says an administrator with the token, and an unknown caller with a public rule', async () => {
     const byToken = await listen({ adminToken: ADMIN_TOKEN });
     const { id } = await byToken.jobs.enqueue('later', 1);
     await byToken.api.as(ADMIN_TOKEN).post(`/${id}/cancel`, {});

@@ -109,13 +109,13 @@ describe.each(everyAdapter)("the application's own guard on $adapter", (adapterK
     ['a class that no module has', { adminGuard: LooseGuard }],
     ['a class whose canActivate is a field', { adminGuard: FieldGuard }],
     ['an instance', { adminGuard: new LooseGuard() }],
-  ])('may be %s, and is told by the session that middleware has read', async (_, { imports = [], adminGuard }) => {
+  ])('may be %s, and reads the session that middleware has set', async (_, { imports = [], adminGuard }) => {
     const { api } = await listen({ adminGuard }, { imports });
     const status = async (role?: string) => (await api.as().get('', { headers: as(role) })).status;
     expect([await status('operator'), await status('customer'), await status()]).toEqual([200, 403, 403]);
   });
 
-  it('stops the application when its dependencies are missing, by its name', async () => {
+  it('stops the application by its name when its dependencies are missing', async () => {
     await expect(listen({ adminGuard: OperatorGuard })).rejects.toThrow(/OperatorGuard/);
   });
 
@@ -124,7 +124,7 @@ describe.each(everyAdapter)("the application's own guard on $adapter", (adapterK
     ['a function', isOperator, "got the function 'isOperator'"],
     ['an object', {}, 'got an object'],
     ['text', 'admin', "got 'admin'"],
-  ])('is no %s, and the refusal says which one it was', async (_, guard, got) => {
+  ])('must not be %s; the error names it', async (_, guard, got) => {
     const options = { http: { adminGuard: guard as never } };
     const message = textWith(`http.adminGuard: expected a guard or its class, ${got}`);
     expect(await apps.refusal({ options })).toMatchObject({
@@ -134,7 +134,7 @@ describe.each(everyAdapter)("the application's own guard on $adapter", (adapterK
     });
   });
 
-  it('is given what Nest gives its guards', async () => {
+  it("receives Nest's own ExecutionContext", async () => {
     const { api, module } = await listen({ adminGuard: OperatorGuard }, { imports: [GuardModule] });
     await api.as().get('/stats', { headers: { 'X-Mine': 'yes' } });
     const context = module.get(OperatorGuard, { strict: false }).contexts[0]!;
@@ -148,7 +148,7 @@ describe.each(everyAdapter)("the application's own guard on $adapter", (adapterK
   });
 });
 
-describe.each(everyAdapter)('those who know callers on $adapter', (adapterKind) => {
+describe.each(everyAdapter)('identifying callers on $adapter', (adapterKind) => {
   const { apps, listen } = useWays(adapterKind);
 
   const authenticate = ({ session }: AnyRequest) =>
@@ -159,11 +159,11 @@ describe.each(everyAdapter)('those who know callers on $adapter', (adapterKind) 
     ['http.adminGuard', { adminToken: 'a', adminGuard: guard }],
     ['http.authenticate', { adminToken: 'a', authenticate }],
     ['http.authenticate', { adminGuard: guard, authenticate }],
-  ])('are one at most: %s is refused beside another', async (option, http) => {
+  ])('rejects %s beside another way', async (option, http) => {
     expect(await apps.refusal({ options: { http } })).toMatchObject({ code: 'INVALID_OPTIONS', option });
   });
 
-  it('are missed at start, in words that say what to do, and not when there is one', async () => {
+  it('logs a warning at start when no way is set, and none otherwise', async () => {
     await listen({});
     expect(apps.log.of('warn', 'JOBS_ADMIN_TOKEN')).toEqual([
       textWith('/api/jobs is closed: no administrator is configured'),
@@ -175,7 +175,7 @@ describe.each(everyAdapter)('those who know callers on $adapter', (adapterKind) 
     expect(apps.log.of('warn', 'JOBS_ADMIN_TOKEN')).toEqual([]);
   });
 
-  it('make the token of the environment useless, which is said', async () => {
+  it('logs that JOBS_ADMIN_TOKEN has no effect beside authenticate', async () => {
     process.env.JOBS_ADMIN_TOKEN = ADMIN_TOKEN;
     try {
       const { api } = await listen({ authenticate });
@@ -186,7 +186,7 @@ describe.each(everyAdapter)('those who know callers on $adapter', (adapterKind) 
     }
   });
 
-  it("may be a function that is given the adapter's request, and waits", async () => {
+  it("accepts an asynchronous function of the adapter's request", async () => {
     const { api } = await listen({ authenticate });
     const status = async (role?: string) => (await api.as().get('', { headers: as(role) })).status;
     expect([await status('operator'), await status('customer'), await status()]).toEqual([200, 403, 401]);
@@ -206,7 +206,7 @@ describe.each(everyAdapter)('those who know callers on $adapter', (adapterKind) 
   ];
 
   it.each(refusals)(
-    'answer as Nest does when they throw, or with 500 without details: %s',
+    'responds with the status of an HttpException, or with 500 without details: %s',
     async (_, error, status, code) => {
       const breaks = () => Promise.reject(error);
       for (const http of [
@@ -228,7 +228,7 @@ describe.each(everyAdapter)('those who know callers on $adapter', (adapterKind) 
     },
   );
 
-  it('answer 500 when they say what means nothing, and the log says why', async () => {
+  it('responds with 500 to an invalid result of authenticate, and logs why', async () => {
     const nonsense: unknown[] = [{ id: 'ada', admin: 'yes' }, { admin: true, name: 'ada' }, true];
     for (const user of nonsense) {
       const { api } = await listen({ authenticate: () => user as never });
@@ -277,14 +277,14 @@ describe.each(everyAdapter)('those who know callers on $adapter', (adapterKind) 
       'auditor',
       { admin: false, authenticated: false, enqueue: false, read: true, manage: false },
     ],
-  ])('decide what GET /capabilities says to %s', async (_, http, role, capabilities) => {
+  ])('decides what GET /capabilities returns to %s', async (_, http, role, capabilities) => {
     const { api } = await listen(http);
     const answer = await api.as().get('/capabilities', { headers: as(role) });
     expect(answer).toMatchObject({ status: 200, body: capabilities });
     expect((await api.as().get('/nothing/here', { headers: as(role) })).status).toBe(404);
   });
 
-  it('give each caller idempotency keys of his own', async () => {
+  it('gives each caller separate idempotency keys', async () => {
     const { api } = await listen({ authenticate, enqueueRule: 'authenticated' });
     const store = (role: string, payload: number) => {
       const headers = { ...as(role), 'Idempotency-Key': 'first' };
@@ -298,14 +298,14 @@ describe.each(everyAdapter)('those who know callers on $adapter', (adapterKind) 
     expect(other.text).toContain("'first'");
   });
 
-  it('do not matter where everybody may enqueue, with an idempotency key or without', async () => {
+  it('is not needed where every caller may enqueue, with an idempotency key or without', async () => {
     const { api } = await listen({ adminGuard: guard, enqueueRule: 'public' });
     for (const headers of [{}, { 'Idempotency-Key': 'k' }] as Record<string, string>[]) {
       expect((await api.as().post('/enqueue', { topic: 'a', payload: 1, delay: '1h' }, { headers })).status).toBe(201);
     }
   });
 
-  it('make no second job of a repetition while they cannot say whose it is', async () => {
+  it('stores no second job for a repetition while the guard fails', async () => {
     let isAway = false;
     const admin = { canActivate: () => (isAway ? Promise.reject(new Error('away')) : true) };
     const { api, jobs } = await listen({ adminGuard: admin, enqueueRule: 'public' });

@@ -15,7 +15,7 @@ import { OpenStream } from './support/open-stream.js';
 describe.each(everyAdapter)('the stream on $adapter', (adapter) => {
   const apps = useHttpApps(sqliteFile, adapter);
 
-  it('shows every now and then that somebody is there, and says when to come again', async () => {
+  it('sends heartbeats and a reconnect time', async () => {
     const app = await apps.listen();
     app.module.get(JobStreams).heartbeatMs = 20;
     const stream = await app.api.open('/stream');
@@ -28,7 +28,7 @@ describe.each(everyAdapter)('the stream on $adapter', (adapter) => {
     stream.close();
   });
 
-  it('ends when its reader may not read any more', async () => {
+  it('ends when its reader loses access', async () => {
     let isAdmin = true;
     const authenticate = () => ({ id: 'anna', admin: isAdmin });
     const app = await apps.listen({ options: { http: { authenticate } } });
@@ -41,7 +41,7 @@ describe.each(everyAdapter)('the stream on $adapter', (adapter) => {
     expect((await app.api.open('/stream')).status).toBe(403);
   });
 
-  it('leaves nothing behind when its readers go, however they go', async () => {
+  it('leaves nothing behind when readers disconnect or reset', async () => {
     const app = await apps.listen();
     const streams = app.module.get(JobStreams);
     const opened = await Promise.all(Array.from({ length: 20 }, () => app.api.open('/stream')));
@@ -54,7 +54,7 @@ describe.each(everyAdapter)('the stream on $adapter', (adapter) => {
     expect(app.app.getHttpServer()).toBeDefined();
   });
 
-  it('leaves nothing behind when its reader goes while he is judged', async () => {
+  it('leaves nothing behind when its reader disconnects during the access check', async () => {
     const isAsked = signal<Socket>();
     const authenticate = async (request: { socket: Socket }) => {
       isAsked.resolve(request.socket);
@@ -73,7 +73,7 @@ describe.each(everyAdapter)('the stream on $adapter', (adapter) => {
     expect(streams.size).toBe(0);
   });
 
-  it('is told by one look at the table, however many read', async () => {
+  it('reads the table once for all readers', async () => {
     const app = await apps.listen();
     const { stats } = app.module.get(JobsEngine);
     const looks = jest.spyOn(stats, 'byTopic');
@@ -86,7 +86,7 @@ describe.each(everyAdapter)('the stream on $adapter', (adapter) => {
     opened.forEach((stream) => stream.close());
   });
 
-  it('tells what other processes do as well', async () => {
+  it('sends changes by other processes', async () => {
     const [one, other] = [await apps.listen(), await apps.listen()];
     const stream = await one.api.open('/stream');
     await stream.event('stats');
@@ -96,7 +96,7 @@ describe.each(everyAdapter)('the stream on $adapter', (adapter) => {
     stream.close();
   });
 
-  it('ends when the application does, which waits for nobody', async () => {
+  it('ends when the application closes, which does not wait for readers', async () => {
     const app = await apps.listen();
     const stream = await app.api.open('/stream');
     await stream.event('stats');
@@ -107,7 +107,7 @@ describe.each(everyAdapter)('the stream on $adapter', (adapter) => {
   });
 });
 
-describe('a reader of the stream who is slow', () => {
+describe('a slow reader of the stream', () => {
   let server: Server;
   let port: number;
   let channelOpened: Signal<EventChannel>;
@@ -124,7 +124,7 @@ describe('a reader of the stream who is slow', () => {
     ({ port } = server.address() as AddressInfo);
   });
 
-  it('keeps no server from closing when he has stopped reading', async () => {
+  it('does not keep the server from closing', async () => {
     const reader = connect(port, '127.0.0.1')
       .on('error', () => undefined)
       .pause();
@@ -139,7 +139,7 @@ describe('a reader of the stream who is slow', () => {
     reader.destroy();
   });
 
-  it('is spared what is out of date, and told all that has changed', async () => {
+  it('gets the latest stats and every changed topic', async () => {
     const stream = await OpenStream.of(`http://127.0.0.1:${port}`, {});
     const channel = await channelOpened.promise;
     const waitingBytes = () => (channel as unknown as { response: { writableLength: number } }).response.writableLength;
