@@ -4,7 +4,7 @@ import { retryDelayMs } from '../../lib/core/backoff.js';
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
-/** Of `[0, 1)` the value that leaves a delay where it is. */
+/** The random value for which jitter does not change a delay. */
 const MIDDLE = 0.5;
 
 const backoffs: fc.Arbitrary<Backoff> = fc
@@ -18,7 +18,7 @@ const backoffs: fc.Arbitrary<Backoff> = fc
 const retries = fc.integer({ min: 1, max: 1_000 });
 const randoms = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
-function backoffOf(type: Backoff['type'], changes: Partial<Backoff> = {}): Backoff {
+function createBackoff(type: Backoff['type'], changes: Partial<Backoff> = {}): Backoff {
   return { type, delayMs: MINUTE_MS, maxDelayMs: DAY_MS, jitter: 0, ...changes };
 }
 
@@ -27,8 +27,8 @@ describe('backoff', () => {
     ['fixed', [1, 1, 1, 1, 1]],
     ['quadratic', [1, 4, 9, 16, 25]],
     ['exponential', [1, 2, 4, 8, 16]],
-  ] as const)('of type %s waits so many minutes before its first retries', (type, minutes) => {
-    const waited = [1, 2, 3, 4, 5].map((retry) => retryDelayMs(backoffOf(type), retry, MIDDLE) / MINUTE_MS);
+  ] as const)('of type %s waits %p minutes before its first retries', (type, minutes) => {
+    const waited = [1, 2, 3, 4, 5].map((retry) => retryDelayMs(createBackoff(type), retry, MIDDLE) / MINUTE_MS);
 
     expect(waited).toEqual(minutes);
   });
@@ -38,14 +38,14 @@ describe('backoff', () => {
     ['quadratic', 37, 38],
     ['exponential', 11, 12],
   ] as const)(
-    'of type %s by minutes is below a day at retry %d, and at most a day at retry %d',
+    'of type %s with a delay of a minute is below a day at retry %d and at most a day at retry %d',
     (type, below, above) => {
-      expect(retryDelayMs(backoffOf(type), below, MIDDLE)).toBeLessThan(DAY_MS);
-      expect(retryDelayMs(backoffOf(type), above, MIDDLE)).toBe(type === 'fixed' ? MINUTE_MS : DAY_MS);
+      expect(retryDelayMs(createBackoff(type), below, MIDDLE)).toBeLessThan(DAY_MS);
+      expect(retryDelayMs(createBackoff(type), above, MIDDLE)).toBe(type === 'fixed' ? MINUTE_MS : DAY_MS);
     },
   );
 
-  it('is a whole number of milliseconds from 0 to maxDelay, whatever the type, the retry and the chance', () => {
+  it('is always a whole number of milliseconds from 0 to maxDelay', () => {
     fc.assert(
       fc.property(backoffs, retries, randoms, (backoff, retry, random) => {
         const ms = retryDelayMs(backoff, retry, random);
@@ -57,7 +57,7 @@ describe('backoff', () => {
     );
   });
 
-  it('never shrinks from one retry to the next before jitter', () => {
+  it('never decreases from one retry to the next without jitter', () => {
     fc.assert(
       fc.property(backoffs, retries, (backoff, retry) => {
         const still = { ...backoff, jitter: 0 };
@@ -67,12 +67,12 @@ describe('backoff', () => {
     );
   });
 
-  it('is moved by jitter at most its share up or down, and never over maxDelay', () => {
+  it('changes by at most its jitter and never exceeds maxDelay', () => {
     fc.assert(
       fc.property(backoffs, retries, randoms, (backoff, retry, random) => {
         const plainMs = retryDelayMs({ ...backoff, jitter: 0 }, retry, MIDDLE);
         const jitteredMs = retryDelayMs(backoff, retry, random);
-        // Rounding, and the last digits of a double.
+        // Allows for rounding and the precision of a double.
         const toleranceMs = 1 + plainMs * 1e-9;
 
         expect(jitteredMs).toBeGreaterThanOrEqual(plainMs * (1 - backoff.jitter) - toleranceMs);
@@ -83,15 +83,15 @@ describe('backoff', () => {
     );
   });
 
-  it('reaches both ends of its jitter', () => {
-    const backoff = backoffOf('fixed', { jitter: 0.1 });
+  it('reaches both limits of its jitter', () => {
+    const backoff = createBackoff('fixed', { jitter: 0.1 });
 
     expect(retryDelayMs(backoff, 1, 0)).toBe(54_000);
     expect(retryDelayMs(backoff, 1, MIDDLE)).toBe(60_000);
     expect(retryDelayMs(backoff, 1, 1 - Number.EPSILON)).toBe(66_000);
   });
 
-  it('without jitter does not depend on chance', () => {
+  it('is not random without jitter', () => {
     fc.assert(
       fc.property(backoffs, retries, randoms, randoms, (backoff, retry, one, other) => {
         const still = { ...backoff, jitter: 0 };
@@ -102,6 +102,6 @@ describe('backoff', () => {
   });
 
   it.each(['fixed', 'quadratic', 'exponential'] as const)('of type %s with no delay never waits', (type) => {
-    expect(retryDelayMs(backoffOf(type, { delayMs: 0, jitter: 1 }), 1_000, 0.9)).toBe(0);
+    expect(retryDelayMs(createBackoff(type, { delayMs: 0, jitter: 1 }), 1_000, 0.9)).toBe(0);
   });
 });

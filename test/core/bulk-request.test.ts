@@ -6,15 +6,15 @@ import type { BulkRequest } from '../../lib/core/bulk.js';
 const KEY = '0123456789abcdef'.repeat(2);
 const id = '01890000-0000-7000-8000-000000000001';
 
-describe('a bulk request', () => {
+describe('readBulkRequest', () => {
   const read = (request: object): ReturnType<typeof readBulkRequest> => readBulkRequest(request as BulkRequest);
 
-  it('is read with its ids, each once and in lower case', () => {
+  it('reads ids in lower case without duplicates', () => {
     const order = read({ action: 'delete', ids: [id, id.toUpperCase(), id] });
     expect(order).toEqual({ action: 'delete', ids: [id], filter: null, dryRun: false });
   });
 
-  it('is read with its filter, as lists read theirs', () => {
+  it('reads its filter as a list does', () => {
     const createdFrom = new Date(0);
     const order = read({
       action: 'cancel',
@@ -31,7 +31,7 @@ describe('a bulk request', () => {
     });
   });
 
-  it('may mean all jobs, by an empty filter', () => {
+  it('selects all jobs with an empty filter', () => {
     expect(read({ action: 'requeue', filter: {} }).filter).toMatchObject({ topics: null, statuses: null });
   });
 
@@ -41,8 +41,8 @@ describe('a bulk request', () => {
     ['neither ids nor a filter', { action: 'delete' }, /^ids: expected either ids or filter/],
     ['both', { action: 'delete', ids: [id], filter: {} }, /^ids: expected either ids or filter/],
     ['no ids in the list', { action: 'delete', ids: [] }, /^ids: expected a list of 1 to 10000 job ids/],
-    ['an id that is none', { action: 'delete', ids: [id, 'x'] }, /^ids\[1\]: expected a job id, got 'x'/],
-    ['an id that is missing', { action: 'delete', ids: Array(2) }, /^ids\[0\]: expected a job id, got undefined/],
+    ['an invalid id', { action: 'delete', ids: [id, 'x'] }, /^ids\[1\]: expected a job id, got 'x'/],
+    ['a missing id', { action: 'delete', ids: Array(2) }, /^ids\[0\]: expected a job id, got undefined/],
     ['a single id', { action: 'delete', ids: id }, /^ids: expected/],
     ['too many ids', { action: 'delete', ids: Array(BULK_JOBS_MAX + 1).fill(id) }, /^ids: expected/],
     ['a filter that is a list', { action: 'delete', filter: [] }, /^filter: expected an object/],
@@ -64,16 +64,16 @@ describe('a bulk request', () => {
     ],
     ['a filter with a limit', { action: 'delete', filter: { limit: 5 } }, /^filter\.limit: not allowed/],
     ['a filter with a cursor', { action: 'delete', filter: { cursor: 'a' } }, /^filter\.cursor: /],
-    ['a dry run that is no flag', { action: 'delete', ids: [id], dryRun: 'yes' }, /^dryRun: expected/],
+    ['a dryRun that is not a boolean', { action: 'delete', ids: [id], dryRun: 'yes' }, /^dryRun: expected/],
     ['an unknown member', { action: 'delete', ids: [id], force: true }, /^force: unknown option/],
-  ])('is refused with %s', (_, request, text) => {
+  ])('rejects %s', (_, request, text) => {
     expect(() => read(request)).toThrow(InvalidOptionsError);
     expect(() => read(request)).toThrow(text);
   });
 
-  it.each(BULK_ACTIONS)('to %s knows the statuses that the state machine knows', (action) => {
+  it.each(BULK_ACTIONS)('to %s applies to the statuses of the state machine', (action) => {
     const from = TRANSITIONS.filter(({ verb }) => verb === action).map((transition) => transition.from);
-    // A cancel of a running job is a request, which moves nothing yet.
+    // Cancelling a running job only requests it; the status stays.
     const expected = action === 'cancel' ? [...from, 'processing'] : from;
     expect([...JOB_ACTIONS[action].from].sort()).toEqual([...new Set(expected)].sort());
   });

@@ -7,8 +7,8 @@ import { VirtualClock } from '../support/unit/virtual-clock.js';
 
 const sleep = (clock: Clock, ms: number): Promise<void> => new Promise((resolve) => clock.schedule(ms, resolve));
 
-describe('a sleep', () => {
-  it('ends when its time has come, and not before', async () => {
+describe('virtual clock: a sleep', () => {
+  it('ends exactly when its time is over', async () => {
     const clock = new VirtualClock();
     const ended: string[] = [];
     void sleep(clock, 20).then(() => ended.push('long'));
@@ -23,7 +23,7 @@ describe('a sleep', () => {
     expect(clock.now()).toBe(1_010);
   });
 
-  it('that begins when another ends counts from there', async () => {
+  it('that starts when another ends counts from that moment', async () => {
     const clock = new VirtualClock();
     const woken: number[] = [];
     void sleep(clock, 10)
@@ -37,8 +37,8 @@ describe('a sleep', () => {
   });
 });
 
-describe('the time in which there is nothing to do', () => {
-  it('is that of a sleep, and not that in which the event loop was held', async () => {
+describe('idle time', () => {
+  it('includes sleeps and excludes the time in which the event loop was blocked', async () => {
     const heldFromMs = systemClock.idleMs!();
     const untilMs = performance.now() + 50;
     while (performance.now() < untilMs);
@@ -49,8 +49,8 @@ describe('the time in which there is nothing to do', () => {
   });
 });
 
-describe('work within a time', () => {
-  it('is true when the work ends first, and forgets its timer', async () => {
+describe('work with a time limit', () => {
+  it('resolves to true and clears its timer when the work ends first', async () => {
     const clock = new VirtualClock();
     const work = signal();
     const answer = endsWithin(clock, 100, work.promise);
@@ -61,7 +61,7 @@ describe('work within a time', () => {
     expect(clock.waiting).toBe(0);
   });
 
-  it('is false when the time ends first', async () => {
+  it('resolves to false when the time ends first', async () => {
     const clock = new VirtualClock();
     const answer = endsWithin(clock, 100, new Promise(() => undefined));
     await clock.advance(100);
@@ -70,7 +70,7 @@ describe('work within a time', () => {
     expect(clock.waiting).toBe(0);
   });
 
-  it('fails as the work fails, and forgets its timer', async () => {
+  it('rejects with the error of the work and clears its timer', async () => {
     const clock = new VirtualClock();
 
     await expect(endsWithin(clock, 100, Promise.reject(new Error('broken')))).rejects.toThrow('broken');
@@ -78,16 +78,16 @@ describe('work within a time', () => {
   });
 });
 
-describe('the clock of the process', () => {
-  it('wakes after the time that was asked, and never goes back', async () => {
+describe('system clock', () => {
+  it('calls back after the given time and never goes back', async () => {
     const before = systemClock.now();
     await sleep(systemClock, 5);
 
-    // Timers count in whole milliseconds, the clock does not.
+    // Timers count whole milliseconds, the clock fractions.
     expect(systemClock.now() - before).toBeGreaterThan(4);
   });
 
-  it('counts from the call, however long the turn of the event loop goes on', async () => {
+  it('counts from the call, even if the event loop is blocked afterwards', async () => {
     const warn = jest.spyOn(process, 'emitWarning');
     const woken: string[] = [];
     systemClock.schedule(0, () => woken.push('at once'));
@@ -101,7 +101,7 @@ describe('the clock of the process', () => {
     warn.mockRestore();
   });
 
-  it('wakes in the context of nobody', async () => {
+  it('calls back outside the async context of its caller', async () => {
     const storage = new AsyncLocalStorage<string>();
     const seen = new Promise((resolve) => {
       storage.run('the first in this turn', () => systemClock.schedule(0, () => undefined));
@@ -111,7 +111,7 @@ describe('the clock of the process', () => {
     expect(await seen).toBeUndefined();
   });
 
-  it('forgets a wake-up that was cancelled, and does not take a very long one for none', async () => {
+  it('does not call back after a cancel, and accepts a very long delay', async () => {
     const woken: string[] = [];
     const cancelled = systemClock.schedule(0, () => woken.push('cancelled'));
     const long = systemClock.schedule(2 ** 40, () => woken.push('long'));

@@ -18,7 +18,7 @@ describe('a duration', () => {
     [' 30s ', 30_000],
     ['36500d', DURATION_MAX_MS],
     [DURATION_MAX_MS, DURATION_MAX_MS],
-  ])('of %p is %d milliseconds', (value, ms) => {
+  ])('%p is %d milliseconds', (value, ms) => {
     expect(parseDuration(value)).toBe(ms);
   });
 
@@ -55,11 +55,11 @@ describe('a duration', () => {
     {},
     new Date(0),
     { valueOf: () => 30 },
-  ])('is never read from %p', (value) => {
+  ])('is rejected: %p', (value) => {
     expect(parseDuration(value)).toBeUndefined();
   });
 
-  it('is written with the largest unit that leaves a whole number', () => {
+  it('is formatted in the largest unit that gives a whole number', () => {
     const written = [0, 1, 999, 1_000, 1_500, 59_000, 60_000, 90_000, 3_600_000, 86_400_000, 90_000_000].map(
       formatDuration,
     );
@@ -67,7 +67,7 @@ describe('a duration', () => {
     expect(written).toEqual(['0ms', '1ms', '999ms', '1s', '1500ms', '59s', '1m', '90s', '1h', '1d', '25h']);
   });
 
-  it('is read back as it was written, whatever its length', () => {
+  it('of any length can be formatted and parsed again', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: DURATION_MAX_MS }), (ms) => {
         expect(parseDuration(formatDuration(ms))).toBe(ms);
@@ -75,7 +75,7 @@ describe('a duration', () => {
     );
   });
 
-  it('read from text is a whole number of milliseconds within a hundred years, or nothing', () => {
+  it('parsed from any text is a whole number of milliseconds within a hundred years, or undefined', () => {
     const texts = fc.tuple(fc.double({ noNaN: true }), fc.constantFrom('ms', 's', 'm', 'h', 'd', '', 'x'));
 
     fc.assert(

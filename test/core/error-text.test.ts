@@ -23,14 +23,14 @@ function expectStorable({ message, stack }: Failure): void {
   expect(Buffer.byteLength(stack ?? '')).toBeLessThanOrEqual(KIB_8);
 }
 
-describe('what a failed attempt leaves behind', () => {
-  it('is the message and the stack of an error', () => {
+describe('the stored error of a failed attempt', () => {
+  it('has the message and the stack of the thrown error', () => {
     const error = new TypeError('no such address');
 
     expect(toFailure(error)).toEqual({ message: 'no such address', stack: error.stack });
   });
 
-  it('is the name of an error that has no message', () => {
+  it('has the name of an error without a message', () => {
     class CardDeclinedError extends Error {
       override readonly name = 'CardDeclinedError';
     }
@@ -38,7 +38,7 @@ describe('what a failed attempt leaves behind', () => {
     expect(toFailure(new CardDeclinedError()).message).toBe('CardDeclinedError');
   });
 
-  it('is the message of the errors of this package, too', () => {
+  it('has the message of an error of this package', () => {
     expect(toFailure(new SnoozeError('5m')).message).toBe('snoozed for 5m');
     expect(toFailure(new LeaseLostError('7', 2)).message).toMatch(/^attempt 2 of job 7 has lost its lease/);
   });
@@ -54,15 +54,15 @@ describe('what a failed attempt leaves behind', () => {
     [() => 1, 'thrown value: a function'],
     [[1], 'thrown value: an array'],
     [{ code: 7 }, 'thrown value: an object'],
-  ])('is a description of %p when that is thrown', (thrown, message) => {
+  ])('describes the thrown value %p', (thrown, message) => {
     expect(toFailure(thrown)).toEqual({ message, stack: null });
   });
 
-  it.each(HOSTILE_VALUES)('can be stored even when %s is thrown', (_name, thrown) => {
+  it.each(HOSTILE_VALUES)('can be stored when %s is thrown', (_name, thrown) => {
     expectStorable(toFailure(thrown));
   });
 
-  it('is the message of an error from another realm, such as those that Node throws under Jest', () => {
+  it('has the message of an error from another realm, such as those that Node throws under Jest', () => {
     const ofNode = toFailure(thrownBy(() => readFileSync('/no/such/file')));
     const ofContext = toFailure(runInNewContext('new RangeError("too far")'));
     const ofPlatform = toFailure(new DOMException('was aborted', 'AbortError'));
@@ -73,11 +73,11 @@ describe('what a failed attempt leaves behind', () => {
     expect(ofPlatform.message).toBe('was aborted');
   });
 
-  it('is the message of whatever has one', () => {
+  it('has the message of any object with a message', () => {
     expect(toFailure({ code: 7, message: 'card declined' }).message).toBe('card declined');
   });
 
-  it('has no stack when the error has none that is text', () => {
+  it('has no stack when the stack of the error is not a string', () => {
     expect(toFailure(Object.assign(new Error('a'), { stack: undefined })).stack).toBeNull();
     expect(toFailure(Object.assign(new Error('a'), { stack: 7 })).stack).toBeNull();
   });
@@ -88,12 +88,12 @@ describe('what a failed attempt leaves behind', () => {
     expect(toFailure(error)).toEqual({ message: 'a\ufffdb\ufffd', stack: 'at \ufffd' });
   });
 
-  it('is text, whatever type the message of an error has', () => {
+  it('is a string even if the message of the error is not', () => {
     expect(toFailure(Object.assign(new Error(), { message: 404 })).message).toBe('404');
     expectStorable(toFailure(Object.assign(new Error(), { message: { a: 1 } })));
   });
 
-  it('has what several errors say that are thrown as one', () => {
+  it('has the messages of all errors of an AggregateError', () => {
     const refused = [new Error('connect ECONNREFUSED ::1:25'), new Error('connect ECONNREFUSED 127.0.0.1:25')];
     const both = 'connect ECONNREFUSED ::1:25; connect ECONNREFUSED 127.0.0.1:25';
     const messages = [
@@ -126,7 +126,7 @@ describe('what a failed attempt leaves behind', () => {
     ]);
   });
 
-  it('has what the causes of an error add, and their stacks', () => {
+  it('has the messages and stacks of causes', () => {
     const refused = new Error('connect ECONNREFUSED 127.0.0.1:9');
     const failed = new TypeError('fetch failed', { cause: refused });
     const { message, stack } = toFailure(new Error('the mail server is away', { cause: failed }));
@@ -157,7 +157,7 @@ describe('what a failed attempt leaves behind', () => {
     expect(toFailure(new Error('cannot connect', { cause: new Error('no') })).message).toBe('cannot connect: no');
   });
 
-  it('ends where causes go round, or do not end', () => {
+  it('ends when causes are cyclic or endless', () => {
     const round = new Error('one');
     round.cause = new Error('two', { cause: round });
     const { message, stack } = toFailure(round);
@@ -172,9 +172,9 @@ describe('what a failed attempt leaves behind', () => {
     expectStorable(toFailure(new Error('a', { cause: new Error('ä'.repeat(1_000_000)) })));
   });
 
-  it('can be stored, whatever value is thrown', () => {
+  it('can be stored for any thrown value', () => {
     const values = fc.oneof(fc.anything({ withBigInt: true, withNullPrototype: true }), anyText);
-    // Without a stack of its own: making those is what would take the time.
+    // Has no stack, since creating stacks would dominate the time.
     const errors = fc
       .tuple(values, values)
       .map(([message, stack]) => Object.assign(Object.create(Error.prototype) as Error, { message, stack }));
@@ -187,12 +187,12 @@ describe('what a failed attempt leaves behind', () => {
     );
   });
 
-  it('has a stand-in for what the database refuses, which can be stored itself', () => {
+  it('has a replacement that can be stored when the database rejects the original', () => {
     expectStorable(UNRECORDABLE_FAILURE);
   });
 });
 
-describe('an error text that is long', () => {
+describe('a long error text', () => {
   it('is kept up to 8 KiB', () => {
     const message = 'é'.repeat(KIB_8 / 2);
 
@@ -200,20 +200,20 @@ describe('an error text that is long', () => {
     expect(toFailure(new Error(message)).message).toBe(message);
   });
 
-  it('is cut to 8 KiB, message and stack alike', () => {
+  it('is cut to 8 KiB, in message and stack', () => {
     const error = Object.assign(new Error('m'.repeat(100_000)), { stack: 's'.repeat(100_000) });
 
     expect(toFailure(error)).toEqual({ message: 'm'.repeat(KIB_8), stack: 's'.repeat(KIB_8) });
   });
 
-  it.each([0, 1, 2, 3])('is cut on a code point, with %d bytes before those of four bytes each', (bytes) => {
+  it.each([0, 1, 2, 3])('is cut at a code point, with %d bytes before characters of four bytes', (bytes) => {
     const before = 'a'.repeat(bytes);
     const fitting = Math.floor((KIB_8 - bytes) / 4);
 
     expect(toFailure(before + '😀'.repeat(5_000)).message).toBe(before + '😀'.repeat(fitting));
   });
 
-  it('does not grow over 8 KiB by what is replaced in it', () => {
+  it('does not exceed 8 KiB after replacements', () => {
     expectStorable(toFailure(new Error('\u0000'.repeat(8_000))));
   });
 });

@@ -41,8 +41,8 @@ const CODES: readonly (readonly [string, JobsErrorCode, InstanceType<typeof Jobs
   ['DatabaseRefusedError', 'DATABASE_REFUSED', new DatabaseRefusedError('no')],
 ];
 
-describe('an error of this package', () => {
-  it.each(CODES)('%s has the code %s, its own name, and the one base', (name, code, error) => {
+describe('an error class of this package', () => {
+  it.each(CODES)('%s has the code %s, its class name and the base class JobsError', (name, code, error) => {
     expect(error.code).toBe(code);
     expect(error.name).toBe(name);
     expect(error).toBeInstanceOf(JobsError);
@@ -50,7 +50,7 @@ describe('an error of this package', () => {
     expect(error.stack).toContain(name);
   });
 
-  it('stands in the table of codes when the package exports it', () => {
+  it('is listed in the table of codes if it is exported', () => {
     const exported = Object.entries(publicNames)
       .filter(([, value]) => typeof value === 'function' && value.prototype instanceof JobsError)
       .map(([name]) => name);
@@ -58,13 +58,13 @@ describe('an error of this package', () => {
     expect(exported.sort()).toEqual(CODES.map(([name]) => name).sort());
   });
 
-  it('has a code that no other has', () => {
+  it('has a unique code', () => {
     const codes = CODES.map(([, code]) => code);
 
     expect(new Set(codes).size).toBe(codes.length);
   });
 
-  it('keeps the name of a subclass that an application makes of it', () => {
+  it("keeps the name of an application's subclass", () => {
     class CardDeclinedError extends UnrecoverableError {}
 
     expect(new CardDeclinedError('declined')).toMatchObject({ name: 'CardDeclinedError', code: 'UNRECOVERABLE' });
@@ -80,7 +80,7 @@ describe('an error of this package', () => {
     expect(error.cause).toBe(cause);
   });
 
-  it('says in members what its message says in words', () => {
+  it('has the facts of its message as properties', () => {
     expect(new PayloadTooLargeError('metadata', 70_000, 65_536)).toMatchObject({
       subject: 'metadata',
       bytes: 70_000,
@@ -105,7 +105,7 @@ describe('an error of this package', () => {
     expect(new JobAbortedError('shutdown', 'bye')).toMatchObject({ reason: 'shutdown', message: 'bye' });
   });
 
-  it('says whether a write may have been stored, and that it was not unless told', () => {
+  it('has isUncertain false by default', () => {
     expect(new QueueUnavailableError('away').isUncertain).toBe(false);
     expect(new QueueUnavailableError('away', { isUncertain: true }).isUncertain).toBe(true);
   });
@@ -132,15 +132,15 @@ describe('a message about a value', () => {
     expect(describeValue(value)).toBe(description);
   });
 
-  it('names a valid date, and does not call it invalid', () => {
+  it('describes a valid date', () => {
     expect(describeValue(new Date(0))).toContain('1970-01-01T00:00:00.000Z');
   });
 
-  it.each(HOSTILE_VALUES)('is made of %s without an exception', (_name, value) => {
+  it.each(HOSTILE_VALUES)('never throws for %s', (_name, value) => {
     expect(typeof describeValue(value)).toBe('string');
   });
 
-  it('is what an error says, or what was thrown', () => {
+  it('is the message of an error or a description of a thrown value', () => {
     expect([new Error('bad'), new RangeError(), 'text', 7, { a: 1 }].map(toErrorMessage)).toEqual(
       ['bad', 'RangeError', 'text', 'thrown value: 7', 'thrown value: an object'], //
     );

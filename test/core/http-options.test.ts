@@ -11,11 +11,11 @@ class Guard {
 
 const authenticate = (): null => null;
 
-function refusalOf(http: object, ui?: object): InvalidOptionsError {
+function catchError(http: object, ui?: object): InvalidOptionsError {
   return thrownBy(() => readJobsOptions({ http, ui })) as InvalidOptionsError;
 }
 
-describe('the options of the HTTP API', () => {
+describe('HTTP options', () => {
   it.each<HttpOptions>([
     { path: 'v2/jobs-api' },
     { adminToken: 'printable-!~' },
@@ -27,7 +27,7 @@ describe('the options of the HTTP API', () => {
     { enqueueRule: 'public', readRule: 'public', manageRule: 'authenticated' },
     { enqueueRule: () => true, manageRule: () => Promise.resolve(false) },
     { allowedTopics: ['mail'], redact: (job) => ({ ...job, payload: null }) },
-  ])('take what is right: %j', (http) => {
+  ])('accept %j', (http) => {
     expect(readJobsOptions({ http }).http).toMatchObject(http);
   });
 
@@ -41,40 +41,40 @@ describe('the options of the HTTP API', () => {
     ['manageRule', ['Admin', 1, null]],
     ['allowedTopics', ['mail', [], ['']]],
     ['redact', [true, {}, null]],
-  ])('refuse what is wrong for %s, by its name', (name, values) => {
+  ])('reject a wrong %s by name', (name, values) => {
     for (const value of values) {
-      const error = refusalOf({ [name]: value });
+      const error = catchError({ [name]: value });
       expect(error).toBeInstanceOf(InvalidOptionsError);
       expect(error.message).toContain(`http.${name}`);
     }
   });
 
-  it('quote no token that is refused', () => {
-    const error = refusalOf({ adminToken: 'my secret' });
+  it('do not quote a rejected token', () => {
+    const error = catchError({ adminToken: 'my secret' });
     expect(error.message).toBe('http.adminToken: expected printable ASCII without spaces, got something else');
   });
 
-  it('refuse two ways to know callers', () => {
-    expect(refusalOf({ adminToken: 't', adminGuard: Guard }).message).toBe(
+  it('reject two kinds of authentication', () => {
+    expect(catchError({ adminToken: 't', adminGuard: Guard }).message).toBe(
       'http.adminGuard: contradicts http.adminToken; give one of the two',
     );
-    expect(refusalOf({ adminGuard: Guard, authenticate }).option).toBe('http.authenticate');
+    expect(catchError({ adminGuard: Guard, authenticate }).option).toBe('http.authenticate');
   });
 
-  it('refuse an unknown name', () => {
-    expect(refusalOf({ token: 't' }).message).toMatch(/^http\.token: unknown option/);
-    expect(refusalOf({}, { pth: 'a' }).message).toBe("ui.pth: unknown option; did you mean 'path'?");
-    expect(refusalOf({ auth: 'a' }).message).toBe("http.auth: unknown option; did you mean 'authenticate'?");
+  it('reject an unknown name', () => {
+    expect(catchError({ token: 't' }).message).toMatch(/^http\.token: unknown option/);
+    expect(catchError({}, { pth: 'a' }).message).toBe("ui.pth: unknown option; did you mean 'path'?");
+    expect(catchError({ auth: 'a' }).message).toBe("http.auth: unknown option; did you mean 'authenticate'?");
   });
 
-  it('refuse an admin UI where the API is', () => {
-    expect(refusalOf({ path: 'jobs' }, { path: 'jobs/ui' }).option).toBe('ui.path');
-    expect(refusalOf({ path: 'admin/jobs' }).option).toBe('ui.path');
-    expect(refusalOf({ path: 'jobs' }, { path: 'Jobs' }).option).toBe('ui.path');
+  it('reject the same path for the admin UI and the API', () => {
+    expect(catchError({ path: 'jobs' }, { path: 'jobs/ui' }).option).toBe('ui.path');
+    expect(catchError({ path: 'admin/jobs' }).option).toBe('ui.path');
+    expect(catchError({ path: 'jobs' }, { path: 'Jobs' }).option).toBe('ui.path');
     expect(() => readJobsOptions({ http: { path: 'jobs/api' }, ui: { path: 'jobs' } })).not.toThrow();
   });
 
-  it('are taken as they were checked before', () => {
+  it('are accepted again after they were checked', () => {
     const { http } = readJobsOptions({ http: { path: '/queue/', adminToken: 't' } });
     expect(readJobsOptions({ http: http as HttpOptions }).http).toEqual(http);
   });

@@ -69,7 +69,7 @@ const ENQUEUE_CASES: readonly RangeCase[] = [
       new Date('1970-01-01T00:00:00.000Z'),
       new Date('2026-02-28T12:00:00.000Z'),
       new Date('9999-12-31T23:59:59.999Z'),
-      // Of another realm.
+      // A date of another realm.
       runInNewContext('new Date(1e12)') as Date,
     ),
     refused: [
@@ -117,7 +117,7 @@ const HANDLER_CASES: readonly RangeCase[] = [
   { option: 'transactional', setting: 'transactional', taken: same(true, false), refused: ['true', 1, null, {}] },
 ];
 
-/** Options as JavaScript may give them: of any type, under any name. */
+/** Reads options as JavaScript may pass them: of any type, under any name. */
 function readEnqueue(given: Record<string, unknown>): ReturnType<typeof readEnqueueOptions> {
   return readEnqueueOptions(given);
 }
@@ -126,14 +126,14 @@ function readHandler(given: Record<string, unknown>): ReturnType<typeof readHand
   return readHandlerOptions('mail', given);
 }
 
-function refusalOf(act: () => unknown): InvalidOptionsError {
+function catchError(act: () => unknown): InvalidOptionsError {
   const error = thrownBy(act);
   expect(error).toBeInstanceOf(InvalidOptionsError);
   return error as InvalidOptionsError;
 }
 
-describe('the options of one job', () => {
-  it('are all absent by default, and the job is due at once', () => {
+describe('enqueue options', () => {
+  it('are all absent by default, so the job is due at once', () => {
     const nothing = {
       runAt: undefined,
       delayMs: 0,
@@ -150,24 +150,24 @@ describe('the options of one job', () => {
     expect(Object.keys(nothing).sort()).toEqual(ENQUEUE_CASES.map(({ setting }) => setting).sort());
   });
 
-  it.each(ENQUEUE_CASES)('take $option up to the edges of its range', ({ option, setting, taken }) => {
+  it.each(ENQUEUE_CASES)('accept $option up to the limits of its range', ({ option, setting, taken }) => {
     for (const [given, value] of taken) {
       expect(readEnqueue({ [option]: given })).toEqual({ ...readEnqueueOptions(), [setting]: value });
     }
   });
 
-  it.each(ENQUEUE_CASES)('are refused by name when $option is out of its range', ({ option, refused }) => {
+  it.each(ENQUEUE_CASES)('reject $option by name when it is out of range', ({ option, refused }) => {
     for (const given of refused) {
-      const error = refusalOf(() => readEnqueue({ [option]: given }));
+      const error = catchError(() => readEnqueue({ [option]: given }));
 
       expect(error.option.split('.')[0]).toBe(option);
       expect(error.message).toMatch(/expected .+, got .+|unknown option/);
     }
   });
 
-  it('may not say runAt and delay together, whatever they say', () => {
+  it('reject runAt together with delay', () => {
     for (const delay of [0, '5m']) {
-      expect(refusalOf(() => readEnqueueOptions({ runAt: new Date(), delay }))).toMatchObject({
+      expect(catchError(() => readEnqueueOptions({ runAt: new Date(), delay }))).toMatchObject({
         option: 'delay',
         message: 'delay: contradicts runAt; give one of the two',
       });
@@ -183,37 +183,37 @@ describe('the options of one job', () => {
     ['uniqueKeys', 'uniqueKey'],
     ['meta', 'metadata'],
     ['delays', 'delay'],
-  ])('are refused under the unknown name %s, and the answer names %s', (stranger, nearest) => {
-    expect(refusalOf(() => readEnqueue({ [stranger]: 1 })).message).toContain(nearest);
+  ])('reject the unknown name %s and suggest %s', (stranger, nearest) => {
+    expect(catchError(() => readEnqueue({ [stranger]: 1 })).message).toContain(nearest);
   });
 
-  it('says which date came when runAt is out of range', () => {
+  it('name the date when runAt is out of range', () => {
     const tooLate = new Date('+010000-01-01T00:00:00.000Z');
 
-    expect(refusalOf(() => readEnqueueOptions({ runAt: tooLate })).message).toContain('+010000-01-01T00:00:00.000Z');
-    expect(refusalOf(() => readEnqueueOptions({ runAt: new Date(NaN) })).message).toContain('an invalid date');
+    expect(catchError(() => readEnqueueOptions({ runAt: tooLate })).message).toContain('+010000-01-01T00:00:00.000Z');
+    expect(catchError(() => readEnqueueOptions({ runAt: new Date(NaN) })).message).toContain('an invalid date');
   });
 
-  it('of one job are read from an object only', () => {
+  it('must be an object', () => {
     for (const given of [null, 7, 'now', []]) {
       expect(() => readEnqueueOptions(given as EnqueueOptions)).toThrow(/^options: expected an object, got /);
     }
   });
 });
 
-describe('the metadata of a job', () => {
+describe('metadata', () => {
   it.each<[string, object, string]>([
     ['a date', new Date(0), 'expected an object, got "1970-01-01T00:00:00.000Z"'],
     ['an address', new URL('http://a.b/'), 'expected an object, got "http://a.b/"'],
-    ['what becomes a list', { toJSON: () => [1] }, 'expected an object, got [1]'],
-    ['what becomes nothing', { toJSON: () => null }, 'expected an object, got null'],
-  ])('is refused when it is %s', (_, metadata, text) => {
+    ['an object that serializes to a list', { toJSON: () => [1] }, 'expected an object, got [1]'],
+    ['an object that serializes to null', { toJSON: () => null }, 'expected an object, got null'],
+  ])('rejects %s', (_, metadata, text) => {
     const read = (): unknown => readEnqueueOptions({ metadata: metadata as Record<string, unknown> });
     expect(read).toThrow(InvalidOptionsError);
     expect(read).toThrow(text);
   });
 
-  it('may be 64 KiB of JSON, and not one byte more', () => {
+  it('may be 64 KiB of JSON and no byte more', () => {
     const frame = '{"a":""}'.length;
 
     expect(readEnqueueOptions({ metadata: { a: 'é'.repeat((65_536 - frame) / 2) } }).metadata).toHaveLength(32_772);
@@ -226,7 +226,7 @@ describe('the metadata of a job', () => {
     expect(() => readEnqueueOptions({ metadata: { a: 'a'.repeat(65_537) } })).toThrow(PayloadTooLargeError);
   });
 
-  it('is refused with the path of what JSON cannot carry', () => {
+  it('rejects a value that JSON cannot hold, with its path', () => {
     const error = thrownBy(() => readEnqueueOptions({ metadata: { by: { id: 1n } } }));
 
     expect(error).toBeInstanceOf(InvalidPayloadError);
@@ -234,8 +234,8 @@ describe('the metadata of a job', () => {
   });
 });
 
-describe('the options of a handler', () => {
-  it('are all absent by default, and it is not transactional', () => {
+describe('handler options', () => {
+  it('are all absent by default, and transactional is false', () => {
     const nothing = {
       concurrency: undefined,
       timeoutMs: undefined,
@@ -250,35 +250,35 @@ describe('the options of a handler', () => {
     expect(Object.isFrozen(readHandlerOptions('mail'))).toBe(true);
   });
 
-  it.each(HANDLER_CASES)('take $option of a handler up to the edges of its range', ({ option, setting, taken }) => {
+  it.each(HANDLER_CASES)('accept $option up to the limits of its range', ({ option, setting, taken }) => {
     for (const [given, value] of taken) {
       expect(readHandler({ [option]: given })).toEqual({ ...readHandlerOptions('mail'), [setting]: value });
     }
   });
 
-  it.each(HANDLER_CASES)('are refused under the topic when its $option is out of range', ({ option, refused }) => {
+  it.each(HANDLER_CASES)('reject $option out of range and name the topic', ({ option, refused }) => {
     for (const given of refused) {
-      const error = refusalOf(() => readHandler({ [option]: given }));
+      const error = catchError(() => readHandler({ [option]: given }));
 
       expect(error.option.startsWith(`handler of 'mail': ${option}`)).toBe(true);
       expect(error.message).toMatch(/expected .+, got .+|unknown option/);
     }
   });
 
-  it('are refused under an unknown name, and the answer names the nearest', () => {
-    expect(refusalOf(() => readHandler({ transactionnal: true })).message).toBe(
+  it('reject an unknown name and suggest the nearest', () => {
+    expect(catchError(() => readHandler({ transactionnal: true })).message).toBe(
       "handler of 'mail': transactionnal: unknown option; did you mean 'transactional'?",
     );
   });
 });
 
 describe('a topic', () => {
-  it.each(['a', ' ', 'mail:7/é😀', 'a'.repeat(255)])('may be called %p', (topic) => {
+  it.each(['a', ' ', 'mail:7/é😀', 'a'.repeat(255)])('may be %p', (topic) => {
     expect(applyCheck(topicCheck, topic, 'topic')).toBe(topic);
   });
 
   it.each(['', 'a'.repeat(256), 'a\u0000', '\ud83d', '\ude00', 7, null, undefined, ['a'], {}])(
-    'may never be called %p',
+    'must not be %p',
     (topic) => {
       expect(() => applyCheck(topicCheck, topic, 'topic')).toThrow(
         /^topic: expected text of 1 to 255 characters .+, got /,
@@ -287,8 +287,8 @@ describe('a topic', () => {
   );
 });
 
-describe('the moment a job is due', () => {
-  it('is the date as it was when it was given', () => {
+describe('runAt', () => {
+  it('is not affected by later changes of the Date', () => {
     const given = new Date(0);
     const runAt = applyCheck(dateCheck, given, 'runAt');
     given.setUTCFullYear(2030);

@@ -11,30 +11,30 @@ const VERBS = [...new Set(TRANSITIONS.map(({ verb }) => verb))];
 const DOCUMENT = join(__dirname, '../../docs/state-machine.md');
 
 describe('the state machine', () => {
-  it('is written in docs/state-machine.md as it stands in the code, row by row', () => {
+  it('matches the table of docs/state-machine.md', () => {
     const rows = markdownTable(readFileSync(DOCUMENT, 'utf8'), ['verb', 'from', 'to', 'guard']);
 
     expect(rows).toEqual(TRANSITIONS);
   });
 
-  it('has the five statuses of the contract, three of them final', () => {
+  it('has five statuses, three of them final', () => {
     expect(JOB_STATUSES).toEqual(['pending', 'processing', 'completed', 'failed', 'cancelled']);
     expect(FINAL_STATUSES).toEqual(['completed', 'failed', 'cancelled']);
     expect(JOB_STATUSES.filter(isFinal)).toEqual(FINAL_STATUSES);
   });
 
-  it('says each transition once', () => {
+  it('lists each transition once', () => {
     const words = TRANSITIONS.map(({ verb, from, to }) => `${verb}: ${from} → ${to}`);
 
     expect(new Set(words).size).toBe(words.length);
   });
 
-  it('allows exactly the moves of its table', () => {
+  it('allows exactly the transitions of its table', () => {
     const allowed = VERBS.flatMap((verb) =>
       STATES.flatMap((from) => STATES.filter((to) => isLegalTransition(verb, from, to)).map((to) => [verb, from, to])),
     );
 
-    expect(sorted(allowed)).toEqual(sorted(TRANSITIONS.map(({ verb, from, to }) => [verb, from, to])));
+    expect(sortMoves(allowed)).toEqual(sortMoves(TRANSITIONS.map(({ verb, from, to }) => [verb, from, to])));
   });
 
   it.each<[TransitionVerb, readonly JobState[], readonly JobState[]]>([
@@ -54,14 +54,14 @@ describe('the state machine', () => {
     ['promote', ['pending'], ['pending']],
     ['delete', ['pending', 'completed', 'failed', 'cancelled'], ['none']],
     ['prune', ['completed', 'failed', 'cancelled'], ['none']],
-  ])('lets %s move a job from %p to %p, and no other', (verb, from, to) => {
+  ])('lets %s move a job only from %p to %p', (verb, from, to) => {
     const rows = TRANSITIONS.filter((row) => row.verb === verb);
 
     expect([...new Set(rows.map((row) => row.from))]).toEqual(from);
     expect([...new Set(rows.map((row) => row.to))]).toEqual(to);
   });
 
-  it('lets a worker write only to the attempt it owns', () => {
+  it('lets a worker write only to an attempt that it owns', () => {
     const ofWorkers: readonly TransitionVerb[] = [
       'markStarted',
       'renew',
@@ -78,7 +78,7 @@ describe('the state machine', () => {
     }
   });
 
-  it('never removes a job that is processing, and leaves no state without a way in and a way out', () => {
+  it('never removes a processing job, and every state can be reached and left', () => {
     expect(TRANSITIONS.some(({ from, to }) => from === 'processing' && to === 'none')).toBe(false);
     for (const state of STATES) {
       expect(TRANSITIONS.some(({ from, to }) => to === state && from !== state)).toBe(true);
@@ -87,19 +87,19 @@ describe('the state machine', () => {
   });
 });
 
-function sorted(moves: readonly (readonly string[])[]): string[] {
+function sortMoves(moves: readonly (readonly string[])[]): string[] {
   return moves.map((move) => move.join(' ')).sort();
 }
 
 const id = '01890a5d-ac96-774b-bcce-b302099a8057';
 
 describe('a job id', () => {
-  it('is taken as the database writes it', () => {
+  it('is normalized to the form of the database', () => {
     expect(parseJobId(id)).toBe(id);
     expect(parseJobId(id.toUpperCase())).toBe(id);
   });
 
-  it('may be any that the queue makes', () => {
+  it('accepts every id that the queue creates', () => {
     const made = uuidv7();
 
     expect(parseJobId(made)).toBe(made);
@@ -121,7 +121,7 @@ describe('a job id', () => {
     undefined,
     [id],
     { toString: () => id },
-  ])('is never read from %p', (value) => {
+  ])('rejects %p', (value) => {
     expect(parseJobId(value)).toBeUndefined();
   });
 });

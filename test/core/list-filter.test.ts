@@ -22,23 +22,23 @@ const EVERYTHING: ListFilter = {
 
 const KEY = '0123456789abcdef'.repeat(2);
 
-/** The years in which both databases write dates in one fixed width. */
+/** In these years both databases write dates with a fixed width. */
 const FIRST = new Date('1970-01-01T00:00:00.000Z');
 const LAST = new Date('9999-12-31T23:59:59.999Z');
 
-/** A filter as JavaScript may give it: of any type, under any name. */
+/** Reads a filter as JavaScript may pass it: of any type, under any name. */
 function read(given: Record<string, unknown>): ListFilter {
   return readListFilter(given);
 }
 
-function refusalOf(given: Record<string, unknown>): InvalidOptionsError {
+function catchError(given: Record<string, unknown>): InvalidOptionsError {
   const error = thrownBy(() => read(given));
   expect(error).toBeInstanceOf(InvalidOptionsError);
   return error as InvalidOptionsError;
 }
 
 describe('a filter of jobs', () => {
-  it('without conditions shows the first twenty of all', () => {
+  it('without conditions selects the first twenty of all jobs', () => {
     expect(readListFilter()).toEqual(EVERYTHING);
     expect(readListFilter({})).toEqual(EVERYTHING);
     expect(readListFilter({ topic: undefined, cursor: undefined })).toEqual(EVERYTHING);
@@ -85,35 +85,35 @@ describe('a filter of jobs', () => {
     ['createdTo as an invalid date', { createdTo: new Date(NaN) }, 'createdTo'],
     ['a createdFrom before 1970', { createdFrom: new Date(FIRST.getTime() - 1) }, 'createdFrom'],
     ['a createdTo after 9999', { createdTo: new Date(LAST.getTime() + 1) }, 'createdTo'],
-    ['a limit of none', { limit: 0 }, 'limit'],
+    ['a limit of zero', { limit: 0 }, 'limit'],
     ['a limit over 200', { limit: 201 }, 'limit'],
     ['a limit as text', { limit: '20' }, 'limit'],
     ['half an offset', { offset: 0.5 }, 'offset'],
-    ['an offset below none', { offset: -1 }, 'offset'],
-    ['a cursor that is none', { cursor: 7 }, 'cursor'],
+    ['a negative offset', { offset: -1 }, 'offset'],
+    ['a cursor that is not a string', { cursor: 7 }, 'cursor'],
     ['an empty cursor', { cursor: '' }, 'cursor'],
-  ])('refuses %s', (_name, given, option) => {
-    const { option: named, message } = refusalOf(given);
+  ])('rejects %s', (_name, given, option) => {
+    const { option: named, message } = catchError(given);
 
     expect(named).toBe(option);
     expect(message).toMatch(/expected .+, got .+/);
   });
 
-  it('refuses a key of an error together with a search', () => {
-    expect(refusalOf({ q: 'a', errorKey: KEY }).message).toBe('errorKey: contradicts q; give one of the two');
+  it('rejects errorKey together with q', () => {
+    expect(catchError({ q: 'a', errorKey: KEY }).message).toBe('errorKey: contradicts q; give one of the two');
   });
 
-  it('refuses to ask of other jobs than pending ones whether they are due', () => {
+  it('rejects due for other statuses than pending', () => {
     const refusal = 'due: selects pending jobs only;';
-    expect(refusalOf({ due: true, status: ['pending', 'failed'] }).message).toBe(`${refusal} contradicts status`);
-    expect(refusalOf({ due: false, errorKey: KEY }).message).toBe(
+    expect(catchError({ due: true, status: ['pending', 'failed'] }).message).toBe(`${refusal} contradicts status`);
+    expect(catchError({ due: false, errorKey: KEY }).message).toBe(
       `${refusal} contradicts errorKey, which selects failed jobs`,
     );
   });
 
-  it('refuses an unknown name with the nearest right one', () => {
-    expect(refusalOf({ state: 'failed' }).message).toContain("'status'");
-    expect(refusalOf({ topics: ['a'] }).message).toContain("'topic'");
+  it('rejects an unknown name and suggests the nearest', () => {
+    expect(catchError({ state: 'failed' }).message).toContain("'status'");
+    expect(catchError({ topics: ['a'] }).message).toContain("'topic'");
   });
 });
 
@@ -135,13 +135,13 @@ describe('a cursor', () => {
     due === undefined ? others : { ...others, due, status: 'pending' as const },
   );
 
-  it('goes on after the last job of its page', () => {
+  it('continues after the last job of its page', () => {
     const cursor = buildCursor(id, readListFilter({ topic: 'mail' }));
 
     expect(readListFilter({ topic: 'mail', cursor })).toEqual({ ...EVERYTHING, topics: ['mail'], beforeId: id });
   });
 
-  it('is read back under the filter it belongs to, whatever that is', () => {
+  it('can be read with any filter that it was created for', () => {
     fc.assert(
       fc.property(conditions, fc.uuid(), (filter, lastId) => {
         const cursor = buildCursor(lastId, readListFilter(filter));
@@ -151,7 +151,7 @@ describe('a cursor', () => {
     );
   });
 
-  it('fits into its own limit of length, and into a URL without escapes', () => {
+  it('stays within its maximum length and needs no escapes in a URL', () => {
     fc.assert(
       fc.property(conditions, (filter) => {
         expect(buildCursor(id, readListFilter(filter))).toMatch(/^[\w-]{1,200}$/);
@@ -159,13 +159,13 @@ describe('a cursor', () => {
     );
   });
 
-  it('does not mind the order of topics and statuses, nor another size of page', () => {
+  it('accepts topics and statuses in another order and another page size', () => {
     const cursor = buildCursor(id, readListFilter({ topic: ['a', 'b'], status: ['failed', 'pending'], limit: 5 }));
 
     expect(readListFilter({ topic: ['b', 'a'], status: ['pending', 'failed'], limit: 50, cursor }).beforeId).toBe(id);
   });
 
-  it('does not mind where its page began', () => {
+  it('does not depend on the start of its page', () => {
     expect(readListFilter({ cursor: buildCursor(id, readListFilter({ offset: 40 })) }).beforeId).toBe(id);
   });
 
@@ -176,32 +176,32 @@ describe('a cursor', () => {
     ['time', { topic: 'mail', due: true }],
     ['search', { topic: 'mail', q: 'mail' }],
     ['error', { topic: 'mail', errorKey: KEY }],
-    ['beginning', { topic: 'mail', createdFrom: new Date(0) }],
+    ['start', { topic: 'mail', createdFrom: new Date(0) }],
     ['end', { topic: 'mail', createdTo: new Date(0) }],
     ['lack of conditions', {}],
-  ])('is refused under another %s', (_name, filter) => {
+  ])('is rejected with another %s', (_name, filter) => {
     const cursor = buildCursor(id, readListFilter({ topic: 'mail' }));
 
-    expect(refusalOf({ ...filter, cursor })).toMatchObject({
+    expect(catchError({ ...filter, cursor })).toMatchObject({
       option: 'cursor',
       message: 'cursor: belongs to another filter; request the first page again',
     });
   });
 
-  it('is refused together with an offset', () => {
+  it('is rejected together with an offset', () => {
     const cursor = buildCursor(id, readListFilter());
 
-    expect(refusalOf({ cursor, offset: 1 }).message).toBe('offset: contradicts cursor; give one of the two');
+    expect(catchError({ cursor, offset: 1 }).message).toBe('offset: contradicts cursor; give one of the two');
     expect(() => readListFilter({ cursor, offset: 0 })).not.toThrow();
   });
 
   it.each([
     ['an id', id],
-    ['the text of one without its filter', Buffer.from(id).toString('base64url')],
+    ['an encoded id without a filter', Buffer.from(id).toString('base64url')],
     ['no base64', '!!!'],
-    ['an id that is none', Buffer.from('7 abc').toString('base64url')],
+    ['an invalid id', Buffer.from('7 abc').toString('base64url')],
     ['SQL', Buffer.from("' OR 1=1 --").toString('base64url')],
-  ])('is refused when it is made up: %s', (_name, cursor) => {
-    expect(refusalOf({ cursor }).option).toBe('cursor');
+  ])('is rejected when it is forged: %s', (_name, cursor) => {
+    expect(catchError({ cursor }).option).toBe('cursor');
   });
 });

@@ -19,7 +19,7 @@ const HTTP = {
   redact: undefined,
 };
 
-/** What the contract promises, in its order. */
+/** All module options, in the order of the documentation. */
 const NAMES = [
   'dataSource',
   'role',
@@ -234,67 +234,70 @@ const CASES: readonly OptionCase[] = [
   },
 ];
 
-/** Options as JavaScript may give them: of any type, under any name. */
+/** Reads options as JavaScript may pass them: of any type, under any name. */
 function read(given: Record<string, unknown>): JobsSettings {
   return readJobsOptions(given);
 }
 
-function refusalOf(given: unknown): InvalidOptionsError {
+function catchError(given: unknown): InvalidOptionsError {
   const error = thrownBy(() => readJobsOptions(given as JobsOptions));
   expect(error).toBeInstanceOf(InvalidOptionsError);
   return error as InvalidOptionsError;
 }
 
-/** What else an option decides: nobody waits for the lock of SQLite longer than for a lease, unless told to. */
-const following = (option: string, value: unknown): object =>
+/** Other settings that an option changes: by default SQLite waits for a lock no longer than a lease. */
+const impliedSettings = (option: string, value: unknown): object =>
   option === 'lease' ? { sqlite: { synchronous: 'full', lockTimeoutMs: Math.min(5_000, value as number) } } : {};
 
-describe('the options of the module', () => {
-  it('are those of the contract, each described once', () => {
+describe('module options', () => {
+  it('are the documented ones, each defined once', () => {
     expect(Object.keys(OPTIONS)).toEqual(NAMES);
     expect(CASES.map(({ option }) => option)).toEqual(NAMES);
   });
 
-  it('are all settings, and nothing else is', () => {
+  it('map one to one to settings', () => {
     expect(Object.keys(readJobsOptions()).sort()).toEqual(CASES.map(({ setting }) => setting).sort());
   });
 
-  it.each(CASES)('have a default when $option is absent or undefined', ({ option, setting, absent }) => {
+  it.each(CASES)('have a default for $option when it is absent or undefined', ({ option, setting, absent }) => {
     expect(readJobsOptions()[setting]).toEqual(absent);
     expect(read({ [option]: undefined })[setting]).toEqual(absent);
   });
 
-  it.each(CASES)('take each value of $option that is right, and change nothing else', ({ option, setting, taken }) => {
+  it.each(CASES)('accept valid values of $option, which change no other setting', ({ option, setting, taken }) => {
     for (const [given, value] of taken) {
       expect(read({ [option]: given })).toEqual({
         ...readJobsOptions(),
-        ...following(option, value),
+        ...impliedSettings(option, value),
         [setting]: value,
       });
     }
   });
 
-  it.each(CASES)('name $option, what was expected and what came, when it is wrong', ({ option, refused, expected }) => {
-    for (const given of refused) {
-      const error = refusalOf({ [option]: given });
+  it.each(CASES)(
+    'reject a wrong $option with its name, the expected and the given value',
+    ({ option, refused, expected }) => {
+      for (const given of refused) {
+        const error = catchError({ [option]: given });
 
-      expect(error).toMatchObject({ code: 'INVALID_OPTIONS', option });
-      expect(error.message.startsWith(`${option}: expected ${expected}, got `)).toBe(true);
-      expect(error.message.length).toBeGreaterThan(`${option}: expected ${expected}, got `.length);
-    }
-  });
+        expect(error).toMatchObject({ code: 'INVALID_OPTIONS', option });
+        expect(error.message.startsWith(`${option}: expected ${expected}, got `)).toBe(true);
+        expect(error.message.length).toBeGreaterThan(`${option}: expected ${expected}, got `.length);
+      }
+    },
+  );
 
-  it('say what came in words, and show no more than its kind of an object', () => {
+  it('describe a wrong value, of an object only its kind', () => {
     const came = [7.5, 'many', NaN, null, [1], { secret: 's3cret' }, () => 1].map((concurrency) => {
-      return refusalOf({ concurrency }).message.replace(/^.*, got /, '');
+      return catchError({ concurrency }).message.replace(/^.*, got /, '');
     });
 
     expect(came).toEqual(['7.5', "'many'", 'NaN', 'null', 'an array', 'an object', 'a function']);
   });
 
-  it('are read from an object only', () => {
+  it('must be an object', () => {
     for (const given of [null, 7, 'all', [], true]) {
-      expect(refusalOf(given).message).toMatch(/^options: expected an object, got /);
+      expect(catchError(given).message).toMatch(/^options: expected an object, got /);
     }
   });
 });

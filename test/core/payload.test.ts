@@ -7,7 +7,7 @@ import { thrownBy } from '../support/unit/thrown.js';
 
 const MIB = 1_048_576;
 
-/** Characters of every width in UTF-8; NUL and halves of surrogate pairs left out. */
+/** Characters of every width in UTF-8, without NUL and lone surrogates. */
 const character = fc
   .oneof(fc.integer({ min: 1, max: 0x10ffff }), fc.constantFrom(0x22, 0x5c, 0x2028, 0xe9, 0x1f600))
   .filter((point) => point < 0xd800 || point > 0xdfff)
@@ -18,7 +18,7 @@ const textOfAllTexts = fc.oneof(
   fc.constantFrom('__proto__', 'constructor', 'toString', ''),
 );
 
-/** Every value that JSON text can stand for; text is written without −0. */
+/** Every JSON value; JSON text has no −0. */
 const jsonValues = fc.letrec<{ value: unknown }>((tie) => ({
   value: fc.oneof(
     { maxDepth: 6 },
@@ -31,29 +31,29 @@ const jsonValues = fc.letrec<{ value: unknown }>((tie) => ({
   ),
 })).value;
 
-function encoded(payload: unknown): unknown {
+function encode(payload: unknown): unknown {
   return JSON.parse(encodePayload(payload, MIB));
 }
 
-/** Whether all text in a JSON value can stand in a `jsonb` column. */
+/** Whether a `jsonb` column accepts all text of a JSON value. */
 function isStorable(value: unknown): boolean {
   if (typeof value === 'string') return isStorableText(value);
   if (typeof value !== 'object' || value === null) return true;
   return Object.entries(value).every(([key, member]) => isStorableText(key) && isStorable(member));
 }
 
-describe('a payload that is accepted', () => {
-  it('comes back as it was, whatever JSON value it is', () => {
+describe('an accepted payload', () => {
+  it('returns unchanged for every JSON value', () => {
     fc.assert(
       fc.property(jsonValues, (value) => {
-        expect(encoded(value)).toEqual(value);
+        expect(encode(value)).toEqual(value);
         expect(encodePayload(value, MIB)).toBe(JSON.stringify(value));
       }),
       { numRuns: 500 },
     );
   });
 
-  it('is JSON that a jsonb column takes, whatever value was tried; what is refused is refused with a path', () => {
+  it('is valid for a jsonb column; any other value is rejected with its path', () => {
     const values = fc.anything({
       withBigInt: true,
       withDate: true,
@@ -67,7 +67,7 @@ describe('a payload that is accepted', () => {
 
     fc.assert(
       fc.property(values, (value) => {
-        const outcome = attempt(value);
+        const outcome = tryEncode(value);
         const isStored = typeof outcome === 'string' && isStorable(JSON.parse(outcome));
         const isRefused = outcome instanceof InvalidPayloadError && outcome.path.startsWith('payload');
 
@@ -77,30 +77,30 @@ describe('a payload that is accepted', () => {
     );
   });
 
-  it('may be any value that JSON has, not only an object', () => {
+  it('may be any JSON value, not only an object', () => {
     expect([null, true, 0, '', [], {}].map((value) => encodePayload(value, MIB))).toEqual(
       ['null', 'true', '0', '""', '[]', '{}'], //
     );
   });
 
-  it('loses properties that are undefined, and only those', () => {
+  it('loses only properties that are undefined', () => {
     const payload = { kept: null, dropped: undefined, inner: { dropped: undefined, kept: 0 } };
 
-    expect(encoded(payload)).toEqual({ kept: null, inner: { kept: 0 } });
+    expect(encode(payload)).toEqual({ kept: null, inner: { kept: 0 } });
   });
 
-  it('may hold undefined under a key that could not be stored, since that is dropped', () => {
-    expect(encoded({ 'a\u0000': undefined })).toEqual({});
+  it('may hold undefined under an invalid key, since both are dropped', () => {
+    expect(encode({ 'a\u0000': undefined })).toEqual({});
   });
 
-  it('keeps keys that mean something to JavaScript', () => {
+  it('keeps keys with a special meaning in JavaScript', () => {
     const text = '{"__proto__":{"admin":true},"constructor":1,"toString":null,"hasOwnProperty":[]}';
 
     expect(encodePayload(JSON.parse(text), MIB)).toBe(text);
-    expect(Object.getPrototypeOf(encoded(JSON.parse(text)))).toBe(Object.prototype);
+    expect(Object.getPrototypeOf(encode(JSON.parse(text)))).toBe(Object.prototype);
   });
 
-  it('may hold what says itself how it is written: dates, URLs, buffers, objects of classes', () => {
+  it('may hold objects with a toJSON: dates, URLs, buffers, instances of classes', () => {
     class Money {
       constructor(readonly cents: number) {}
       toJSON(): string {
@@ -114,7 +114,7 @@ describe('a payload that is accepted', () => {
       price: new Money(5),
     };
 
-    expect(encoded(payload)).toEqual({
+    expect(encode(payload)).toEqual({
       at: '1970-01-01T00:00:00.000Z',
       url: 'http://a.example/',
       bytes: { type: 'Buffer', data: [1] },
@@ -122,17 +122,17 @@ describe('a payload that is accepted', () => {
     });
   });
 
-  it('tells a toJSON the key it stands under, as JSON does', () => {
+  it('passes the key to toJSON as JSON does', () => {
     const named = { toJSON: (key: string) => `under '${key}'` };
 
-    expect(encoded({ a: named, list: [named] })).toEqual({ a: "under 'a'", list: ["under '0'"] });
-    expect(encoded(named)).toBe("under ''");
+    expect(encode({ a: named, list: [named] })).toEqual({ a: "under 'a'", list: ["under '0'"] });
+    expect(encode(named)).toBe("under ''");
   });
 
-  it('may show the same object in two places, since that is no cycle', () => {
+  it('may contain the same object twice, since that is no cycle', () => {
     const shared = { a: 1 };
 
-    expect(encoded({ one: shared, other: [shared, shared] })).toEqual({ one: { a: 1 }, other: [{ a: 1 }, { a: 1 }] });
+    expect(encode({ one: shared, other: [shared, shared] })).toEqual({ one: { a: 1 }, other: [{ a: 1 }, { a: 1 }] });
   });
 
   it('may be an instance of a class, or an object without a prototype', () => {
@@ -150,22 +150,22 @@ describe('a payload that is accepted', () => {
     }
     const bare = Object.assign(Object.create(null) as object, { a: 1 });
 
-    expect(encoded([new Order(), new Tagged(), bare])).toEqual([{ id: 7, total: 3 }, { id: 7, total: 3 }, { a: 1 }]);
+    expect(encode([new Order(), new Tagged(), bare])).toEqual([{ id: 7, total: 3 }, { id: 7, total: 3 }, { a: 1 }]);
   });
 
-  it('may stand 64 levels deep', () => {
-    expect(encoded(nested(64))).toEqual(nested(64));
+  it('may be 64 levels deep', () => {
+    expect(encode(nested(64))).toEqual(nested(64));
   });
 });
 
 describe('the size of a payload', () => {
   const quoted = 2;
 
-  it('may be exactly 1,048,576 bytes', () => {
+  it('may be 1,048,576 bytes', () => {
     expect(encodePayload('a'.repeat(MIB - quoted), MIB)).toHaveLength(MIB);
   });
 
-  it('may not be one byte more', () => {
+  it('must not be one byte more', () => {
     const error = thrownBy(() => encodePayload('a'.repeat(MIB - quoted + 1), MIB));
 
     expect(error).toBeInstanceOf(PayloadTooLargeError);
@@ -193,7 +193,7 @@ describe('the size of a payload', () => {
     expect(thrownBy(() => encodePayload(character.repeat(count), size - 1))).toMatchObject({ bytes: size });
   });
 
-  it('is that of the text as it is stored: without dropped properties, with keys and punctuation', () => {
+  it('is the size of the stored text: with keys and punctuation, without dropped properties', () => {
     const payload = { a: [1, 2], dropped: undefined };
     const size = '{"a":[1,2]}'.length;
 
@@ -201,7 +201,7 @@ describe('the size of a payload', () => {
     expect(() => encodePayload(payload, size - 1)).toThrow(PayloadTooLargeError);
   });
 
-  it('may not be that of its digits either, once exponents are written out, as PostgreSQL does', () => {
+  it('includes the digits of exponents, which PostgreSQL writes out', () => {
     const payload = Array.from({ length: 10_000 }, () => 1e308);
 
     expect(encodePayload(payload, 308 * payload.length)).toHaveLength(70_001);
@@ -211,7 +211,7 @@ describe('the size of a payload', () => {
     });
   });
 
-  it('is refused under the name of what is too large', () => {
+  it('is rejected with the given name of the value', () => {
     expect(() => encodePayload('abc', 4, 'metadata')).toThrow('metadata must be at most 4 bytes of JSON text, got 5');
   });
 });
@@ -220,7 +220,7 @@ function nested(levels: number): unknown {
   return Array.from({ length: levels }).reduce<unknown>((inner) => [inner], 'innermost');
 }
 
-function attempt(payload: unknown): unknown {
+function tryEncode(payload: unknown): unknown {
   try {
     return encodePayload(payload, MIB);
   } catch (error) {

@@ -5,14 +5,14 @@ import { HOSTILE_VALUES } from '../support/unit/hostile-values.js';
 
 const KIB_64 = 65_536;
 
-/** Text made of what escaping may get wrong. */
+/** Text that is hard to escape. */
 const trickyText = fc
   .array(
     fc.constantFrom('\\', '\\\\', '\u0000', 'u0000', '\\u0000', 'ud83d', '\ud83d', '\ude00', '"', '\n', '\ufffd', 'é'),
   )
   .map((parts) => parts.join(''));
 
-describe('what is recorded of a result', () => {
+describe('a recorded result', () => {
   it.each<[unknown, string | null]>([
     [undefined, null],
     [null, 'null'],
@@ -23,7 +23,7 @@ describe('what is recorded of a result', () => {
     [[1, undefined], '[1,null]'],
     [NaN, 'null'],
     [new Date(0), '"1970-01-01T00:00:00.000Z"'],
-  ])('of %p is the text %p', (value, text) => {
+  ])('%p is stored as %p', (value, text) => {
     expect(toRecordedJson(value)).toBe(text);
   });
 
@@ -32,19 +32,19 @@ describe('what is recorded of a result', () => {
     ['a symbol', Symbol('s')],
     ['a BigInt', 1n],
     ['a cycle', Object.assign([], { 0: globalThis })],
-    ['something that nests without end', endless()],
-    ['a toJSON that fails', { toJSON: fail }],
-    ['a getter that fails', Object.defineProperty({}, 'a', { get: fail, enumerable: true })],
-    ['a toJSON that gives nothing', { toJSON: () => undefined }],
-  ])('is nothing when it cannot be JSON: %s', (_name, value) => {
+    ['endless nesting', endless()],
+    ['a toJSON that throws', { toJSON: fail }],
+    ['a getter that throws', Object.defineProperty({}, 'a', { get: fail, enumerable: true })],
+    ['a toJSON that returns undefined', { toJSON: () => undefined }],
+  ])('is null when it cannot be JSON: %s', (_name, value) => {
     expect(toRecordedJson(value)).toBeNull();
   });
 
-  it.each(HOSTILE_VALUES)('is text or nothing, never an exception, for %s', (_name, value) => {
+  it.each(HOSTILE_VALUES)('is text or null and never throws for %s', (_name, value) => {
     expect(() => toRecordedJson(value)).not.toThrow();
   });
 
-  it('has NUL and lone surrogates replaced, in texts and in keys', () => {
+  it('has NUL and lone surrogates replaced in text and keys', () => {
     const result = { 'a\u0000': ['\ud83d', 'x\u0000y', '\ude00'], fine: '😀 é \u0001' };
 
     expect(JSON.parse(toRecordedJson(result)!)).toEqual({
@@ -53,11 +53,11 @@ describe('what is recorded of a result', () => {
     });
   });
 
-  it('keeps a backslash before what only looks like an escape', () => {
+  it('keeps an escaped backslash before text that looks like an escape', () => {
     expect(JSON.parse(toRecordedJson('C:\\u0000 \\\\ud83d')!)).toBe('C:\\u0000 \\\\ud83d');
   });
 
-  it('is a note of its size when it stands deeper than SQLite takes it', () => {
+  it('is a note of its size when it is too deep for SQLite', () => {
     const nested = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
     expect(toRecordedJson(JSON.parse(nested(990)))).toBe(nested(990));
     expect(toRecordedJson(JSON.parse(nested(991)))).toBe('{"truncated":true,"bytes":1982}');
@@ -68,7 +68,7 @@ describe('what is recorded of a result', () => {
     expect(toRecordedJson(Array.from({ length: 1_500 }, () => [[]]))).toHaveLength(7_501);
   });
 
-  it('holds of any text exactly its storable form', () => {
+  it('contains exactly the storable form of any text', () => {
     fc.assert(
       fc.property(trickyText, (text) => {
         expect(JSON.parse(toRecordedJson(text)!)).toBe(toStorableText(text));
@@ -77,7 +77,7 @@ describe('what is recorded of a result', () => {
     );
   });
 
-  it('is bounded JSON that a jsonb column takes, or nothing, whatever the value is', () => {
+  it('is JSON of limited size that a jsonb column accepts, or null, for any value', () => {
     const values = fc.anything({ withBigInt: true, withDate: true, withMap: true, withSparseArray: true });
 
     fc.assert(
@@ -92,7 +92,7 @@ describe('what is recorded of a result', () => {
   });
 });
 
-describe('a result that is large', () => {
+describe('a large result', () => {
   it('is kept up to 64 KiB', () => {
     const result = 'é'.repeat(KIB_64 / 2 - 1);
 
@@ -101,21 +101,21 @@ describe('a result that is large', () => {
     expect(JSON.parse(toRecordedJson(result)!)).toBe(result);
   });
 
-  it('gives way to a note of its size one byte later', () => {
+  it('is replaced by a note of its size one byte above', () => {
     expect(JSON.parse(toRecordedJson(`a${'é'.repeat(KIB_64 / 2 - 1)}`)!)).toEqual({
       truncated: true,
       bytes: KIB_64 + 1,
     });
   });
 
-  it('is measured after its characters were replaced', () => {
+  it('is measured after characters were replaced', () => {
     const result = '\u0000'.repeat(20_000);
 
     expect(JSON.parse(toRecordedJson(result)!)).toBe('\ufffd'.repeat(20_000));
     expect(JSON.parse(toRecordedJson(result.repeat(2))!)).toEqual({ truncated: true, bytes: 120_002 });
   });
 
-  it('takes no longer than its length allows, even as one run of backslashes', () => {
+  it('takes linear time, even for a long run of backslashes', () => {
     const before = performance.now();
     const text = toRecordedJson('\\'.repeat(200_000));
 
@@ -129,7 +129,7 @@ function fail(): never {
   throw new Error('hostile');
 }
 
-/** Nests deeper than any stack is high. */
+/** Nests deeper than any call stack. */
 function endless(): unknown {
   return Array.from({ length: 200_000 }).reduce<unknown>((inner) => [inner], 0);
 }

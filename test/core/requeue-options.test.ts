@@ -3,33 +3,30 @@ import type { RequeueOptions } from '../../lib/core/job-options.js';
 import { readRequeueOptions } from '../../lib/core/job-options.js';
 import { thrownBy } from '../support/unit/thrown.js';
 
-function refusalOf(given: unknown): InvalidOptionsError {
+function catchError(given: unknown): InvalidOptionsError {
   const error = thrownBy(() => readRequeueOptions(given as RequeueOptions));
   expect(error).toBeInstanceOf(InvalidOptionsError);
   return error as InvalidOptionsError;
 }
 
-describe('what may be changed when a job is re-queued', () => {
+describe('requeue options', () => {
   const nothing = { payload: undefined, runAt: undefined, maxRetries: undefined };
 
-  it('is nothing by default', () => {
+  it('change nothing by default', () => {
     expect(readRequeueOptions()).toEqual(nothing);
     expect(readRequeueOptions({})).toEqual(nothing);
     expect(readRequeueOptions(nothing)).toEqual(nothing);
   });
 
-  it.each([null, 0, '', false, {}, [1]])('is its payload: %j', (payload) => {
+  it.each([null, 0, '', false, {}, [1]])('accept the payload %j', (payload) => {
     expect(readRequeueOptions({ payload })).toEqual({ ...nothing, payload });
   });
 
-  it.each([new Date('1970-01-01T00:00:00.000Z'), new Date('9999-12-31T23:59:59.999Z')])(
-    'is when it is due: %j',
-    (runAt) => {
-      expect(readRequeueOptions({ runAt })).toEqual({ ...nothing, runAt });
-    },
-  );
+  it.each([new Date('1970-01-01T00:00:00.000Z'), new Date('9999-12-31T23:59:59.999Z')])('accept runAt %j', (runAt) => {
+    expect(readRequeueOptions({ runAt })).toEqual({ ...nothing, runAt });
+  });
 
-  it.each([0, 1_000])('is how often it may be retried: %d', (maxRetries) => {
+  it.each([0, 1_000])('accept maxRetries %d', (maxRetries) => {
     expect(readRequeueOptions({ maxRetries })).toEqual({ ...nothing, maxRetries });
   });
 
@@ -43,13 +40,13 @@ describe('what may be changed when a job is re-queued', () => {
     ['maxRetries', 1_001],
     ['maxRetries', 1.5],
     ['maxRetries', null],
-  ])('is refused by name when it is wrong: %s %p', (option, value) => {
-    expect(refusalOf({ [option]: value })).toMatchObject({ option });
+  ])('reject a wrong option by name: %s %p', (option, value) => {
+    expect(catchError({ [option]: value })).toMatchObject({ option });
   });
 
-  it('is refused under an unknown name, and when it is no object', () => {
-    expect(refusalOf({ run_at: new Date() }).message).toBe("run_at: unknown option; did you mean 'runAt'?");
-    expect(refusalOf({ priority: 1 }).message).toContain('known are payload, runAt, maxRetries');
-    expect(refusalOf('now').message).toBe("options: expected an object, got 'now'");
+  it('reject an unknown name and a value that is not an object', () => {
+    expect(catchError({ run_at: new Date() }).message).toBe("run_at: unknown option; did you mean 'runAt'?");
+    expect(catchError({ priority: 1 }).message).toContain('known are payload, runAt, maxRetries');
+    expect(catchError('now').message).toBe("options: expected an object, got 'now'");
   });
 });

@@ -2,17 +2,17 @@ import fc from 'fast-check';
 import type { Histogram, RunTimeSample } from '../../lib/core/run-times.js';
 import { addHistogram, addTime, estimatePercentile, mergeRunTimes } from '../../lib/core/run-times.js';
 
-describe('run times of samples', () => {
+describe('mergeRunTimes', () => {
   const whole = (...timesMs: number[]): RunTimeSample => ({ timesMs, completed: timesMs.length });
 
   it.each<[string, RunTimeSample[]]>([
     ['no samples', []],
     ['empty samples', [whole(), { timesMs: [], completed: 7 }]],
-  ])('are 0 of %s', (_, samples) => {
+  ])('returns 0 for %s', (_, samples) => {
     expect(mergeRunTimes(samples)).toEqual({ avgExecutionTime: 0, p50: 0, p95: 0, p99: 0 });
   });
 
-  it('are exact when each job has its time', () => {
+  it('returns exact percentiles when every job has a time', () => {
     const samples = fc.array(fc.array(fc.integer({ min: 0, max: 1_000_000 }), { minLength: 1 }), { minLength: 1 });
     fc.assert(
       fc.property(samples, (times) => {
@@ -25,7 +25,7 @@ describe('run times of samples', () => {
     );
   });
 
-  it('weigh a topic by its completed jobs, however many of them were timed', () => {
+  it('weighs a topic by its completed jobs, not by its sampled times', () => {
     const samples = [
       { timesMs: [10, 10], completed: 98 },
       { timesMs: [1_000], completed: 2 },
@@ -33,7 +33,7 @@ describe('run times of samples', () => {
     expect(mergeRunTimes(samples)).toEqual({ avgExecutionTime: 29.8, p50: 10, p95: 10, p99: 1_000 });
   });
 
-  it('let no time count for less than one job when jobs are removed meanwhile', () => {
+  it('counts each time as at least one job when jobs were deleted', () => {
     expect(mergeRunTimes([{ timesMs: [10, 30], completed: 0 }])).toMatchObject({
       avgExecutionTime: 20,
       p50: 10,
@@ -49,20 +49,20 @@ describe('a histogram of times', () => {
     return histogram;
   };
 
-  it('has no percentiles when nothing was noted', () => {
+  it('has no percentiles when it is empty', () => {
     expect(estimatePercentile({}, 0.5)).toBe(0);
   });
 
-  it('counts times alike together', () => {
+  it('counts similar times together', () => {
     expect(Object.values(of(100, 101, 100))).toEqual([3]);
   });
 
-  it.each([[0], [-5], [0.3], [1]])('takes %p for a millisecond', (timeMs) => {
+  it.each([[0], [-5], [0.3], [1]])('records %p as 1 ms', (timeMs) => {
     expect(of(timeMs)).toEqual({ 0: 1 });
     expect(estimatePercentile(of(timeMs), 0.99)).toBeCloseTo(1, 0);
   });
 
-  it('gives a percentile that is off by six percent at most', () => {
+  it('returns a percentile with an error of at most six percent', () => {
     const times = fc.array(fc.integer({ min: 1, max: 86_400_000 }), { minLength: 1, maxLength: 200 });
     fc.assert(
       fc.property(times, fc.constantFrom(0.5, 0.95, 0.99, 1), (timesMs, share) => {
@@ -73,7 +73,7 @@ describe('a histogram of times', () => {
     );
   });
 
-  it('adds up: two of them together are that of all their times', () => {
+  it('merged with another equals the histogram of all times', () => {
     const times = fc.array(fc.integer({ min: 0, max: 1e9 }));
     fc.assert(
       fc.property(times, times, (some, others) => {
@@ -84,7 +84,7 @@ describe('a histogram of times', () => {
     );
   });
 
-  it('survives its travel as JSON', () => {
+  it('is the same after JSON', () => {
     const histogram = of(1, 20, 300, 4_000);
     expect(JSON.parse(JSON.stringify(histogram))).toEqual(histogram);
   });

@@ -19,15 +19,15 @@ describe('text', () => {
     ['\ud83d', false],
     ['\ude00', false],
     ['\ude00\ud83d', false],
-  ])('of %p can be stored as it is: %p', (text, isStorable) => {
+  ])('%p is storable: %p', (text, isStorable) => {
     expect(isStorableText(text)).toBe(isStorable);
   });
 
-  it('has each NUL and each lone surrogate replaced, and nothing else', () => {
+  it('has only NUL and lone surrogates replaced', () => {
     expect(toStorableText('a\u0000b\ud83dc\ude00d😀\u0001')).toBe('a\ufffdb\ufffdc\ufffdd😀\u0001');
   });
 
-  it('made storable is storable, as long as it was, and stays as it is the second time', () => {
+  it('made storable has the same length and does not change again', () => {
     fc.assert(
       fc.property(anyText, (text) => {
         const storable = toStorableText(text);
@@ -39,7 +39,7 @@ describe('text', () => {
     );
   });
 
-  it('that can be stored already is not changed', () => {
+  it('that is storable is not changed', () => {
     fc.assert(
       fc.property(anyText, (text) => {
         fc.pre(isStorableText(text));
@@ -62,7 +62,7 @@ describe('text', () => {
     expect(cutToBytes(text, bytesMax)).toBe(cut);
   });
 
-  it('is cut between code points, as late as the bytes allow', () => {
+  it('is cut between code points, as close to the limit as possible', () => {
     fc.assert(
       fc.property(anyText.map(toStorableText), fc.nat({ max: 60 }), (text, bytesMax) => {
         const cut = cutToBytes(text, bytesMax);
@@ -76,7 +76,7 @@ describe('text', () => {
     );
   });
 
-  it('is measured in bytes of UTF-8', () => {
+  it('is measured in UTF-8 bytes', () => {
     expect(['', 'a', 'é', '€', '😀'].map(byteLength)).toEqual([0, 1, 2, 3, 4]);
   });
 
@@ -87,11 +87,11 @@ describe('text', () => {
     ['[-1.5e-300,2]', 300],
     ['{"a":1E5,"b":[2e7]}', 12],
     ['{"1e9":"2e9","\\\\":"[3e9","\\":4e9":[5e9]}', 9],
-  ])('%s has at most %d digits more without exponents', (json, digits) => {
+  ])('%s has at most %d more digits without exponents', (json, digits) => {
     expect(countExponentDigits(json)).toBe(digits);
   });
 
-  it('of sixty megabytes in one string is searched for exponents, whatever its characters', () => {
+  it('of 60 MB is searched for exponents', () => {
     for (const character of ['x', '\\', '"']) {
       expect(countExponentDigits(JSON.stringify([character.repeat(30_000_000), 1e300]))).toBe(300);
     }
@@ -100,13 +100,13 @@ describe('text', () => {
 
 describe('a Date', () => {
   it.each([new Date(), new Date(NaN), runInNewContext('new Date()'), new (class extends Date {})()])(
-    'is %p',
+    'is recognized: %p',
     (value) => {
       expect(isDate(value)).toBe(true);
     },
   );
 
-  it('is nothing that only looks like one', () => {
+  it('is not an object that only looks like a Date', () => {
     const { proxy, revoke } = Proxy.revocable({}, {});
     revoke();
     const others = [{ [Symbol.toStringTag]: 'Date' }, Object.create(Date.prototype), proxy, Date.now(), 'now', null];

@@ -5,13 +5,13 @@ import type { JobsOptions } from '../../lib/core/options.js';
 import { OPTIONS, readJobsOptions } from '../../lib/core/options.js';
 import { thrownBy } from '../support/unit/thrown.js';
 
-function refusalOf(given: unknown): InvalidOptionsError {
+function catchError(given: unknown): InvalidOptionsError {
   const error = thrownBy(() => readJobsOptions(given as JobsOptions));
   expect(error).toBeInstanceOf(InvalidOptionsError);
   return error as InvalidOptionsError;
 }
 
-describe('a part of an option', () => {
+describe('a nested option', () => {
   it.each<[string, unknown, string]>([
     [
       'backoff.type',
@@ -50,8 +50,8 @@ describe('a part of an option', () => {
       "expected text of 1 to 255 characters without NUL or lone surrogates, got ''",
     ],
     ['topics[0]', { topics: [7] }, 'got 7'],
-  ])('is named with its path when it is wrong: %s', (option, given, message) => {
-    const error = refusalOf(given);
+  ])('is rejected with its path when it is wrong: %s', (option, given, message) => {
+    const error = catchError(given);
 
     expect(error.option).toBe(option);
     expect(error.message).toContain(message);
@@ -75,8 +75,8 @@ describe('an unknown option', () => {
     ['sqlight', 'sqlite'],
     ['topic', 'topics'],
     ['htpp', 'http'],
-  ])('%s is answered with the nearest right one, %s', (stranger, nearest) => {
-    expect(refusalOf({ [stranger]: 1 })).toMatchObject({
+  ])('%s is rejected with the suggestion %s', (stranger, nearest) => {
+    expect(catchError({ [stranger]: 1 })).toMatchObject({
       option: stranger,
       message: `${stranger}: unknown option; did you mean '${nearest}'?`,
     });
@@ -86,18 +86,18 @@ describe('an unknown option', () => {
     ['connection', "dataSource'"],
     ['attempts', "maxRetries', which does not count the first attempt"],
     ['removeOnFail', "retention'"],
-  ])('%s is answered with what other queues mean by it: %s', (stranger, name) => {
-    expect(refusalOf({ [stranger]: 1 }).message).toBe(`${stranger}: unknown option; did you mean '${name}?`);
+  ])('%s of another queue is rejected with its counterpart %s', (stranger, name) => {
+    expect(catchError({ [stranger]: 1 }).message).toBe(`${stranger}: unknown option; did you mean '${name}?`);
   });
 
-  it('defaultJobOptions is answered with where they are', () => {
-    expect(refusalOf({ defaultJobOptions: { attempts: 3 } }).message).toBe(
+  it('defaultJobOptions is rejected with a hint to set the options directly', () => {
+    expect(catchError({ defaultJobOptions: { attempts: 3 } }).message).toBe(
       'defaultJobOptions: unknown option; set defaults for jobs, such as maxRetries and backoff, directly in the module options',
     );
   });
 
-  it('like none of the right ones is answered with all of them', () => {
-    expect(refusalOf({ kubernetes: 1 }).message).toBe(
+  it('that resembles no option is rejected with a list of all options', () => {
+    expect(catchError({ kubernetes: 1 }).message).toBe(
       `kubernetes: unknown option; known are ${Object.keys(OPTIONS).join(', ')}`,
     );
   });
@@ -107,43 +107,43 @@ describe('an unknown option', () => {
     ['retention.complete', { retention: { complete: 1 } }, "did you mean 'completed'?"],
     ['sqlite.locktimeout', { sqlite: { locktimeout: 1 } }, "did you mean 'lockTimeout'?"],
     ['backoff.factor', { backoff: { factor: 1 } }, 'known are type, delay, maxDelay, jitter'],
-  ])('inside another is named with its path: %s', (option, given, answer) => {
-    expect(refusalOf(given).message).toBe(`${option}: unknown option; ${answer}`);
+  ])('inside another option is rejected with its path: %s', (option, given, answer) => {
+    expect(catchError(given).message).toBe(`${option}: unknown option; ${answer}`);
   });
 
-  it('is refused even when it is undefined, or called like a member of every object', () => {
-    expect(refusalOf({ leese: undefined }).option).toBe('leese');
-    expect(refusalOf({ constructor: 1 }).option).toBe('constructor');
-    expect(refusalOf(JSON.parse('{"__proto__":1}')).option).toBe('__proto__');
+  it('is rejected even if it is undefined or named like a member of Object.prototype', () => {
+    expect(catchError({ leese: undefined }).option).toBe('leese');
+    expect(catchError({ constructor: 1 }).option).toBe('constructor');
+    expect(catchError(JSON.parse('{"__proto__":1}')).option).toBe('__proto__');
   });
 });
 
-describe('options that contradict each other', () => {
-  it('are refused: a producer never claims, so it has no topics', () => {
-    expect(refusalOf({ role: 'producer', topics: ['mail'] })).toMatchObject({
+describe('contradicting options', () => {
+  it('are rejected: topics of a producer, which never claims', () => {
+    expect(catchError({ role: 'producer', topics: ['mail'] })).toMatchObject({
       option: 'topics',
       message: "topics: contradicts role 'producer', which never claims; remove one of the two",
     });
     expect(() => readJobsOptions({ role: 'worker', topics: ['mail'] })).not.toThrow();
   });
 
-  it('are refused: the admin UI lives on the HTTP API', () => {
-    expect(refusalOf({ http: false, ui: {} }).message).toMatch(/^ui: contradicts http: false/);
+  it('are rejected: an admin UI without the HTTP API', () => {
+    expect(catchError({ http: false, ui: {} }).message).toMatch(/^ui: contradicts http: false/);
     expect(() => readJobsOptions({ http: false, ui: false })).not.toThrow();
     expect(() => readJobsOptions({ http: false })).not.toThrow();
   });
 
-  it('are refused: a wait for the write lock that outlasts the lease it is to renew', () => {
-    expect(refusalOf({ lease: '10s', sqlite: { lockTimeout: '11s' } }).message).toMatch(
+  it('are rejected: a lockTimeout longer than the lease', () => {
+    expect(catchError({ lease: '10s', sqlite: { lockTimeout: '11s' } }).message).toMatch(
       /^sqlite\.lockTimeout: contradicts lease/,
     );
-    expect(refusalOf({ sqlite: { lockTimeout: 30_001 } }).option).toBe('sqlite.lockTimeout');
+    expect(catchError({ sqlite: { lockTimeout: 30_001 } }).option).toBe('sqlite.lockTimeout');
     expect(() => readJobsOptions({ lease: '10s', sqlite: { lockTimeout: '10s' } })).not.toThrow();
     expect(() => readJobsOptions({ lease: '1m', sqlite: { lockTimeout: '31s' } })).not.toThrow();
   });
 
-  it('are refused: a limit of waiting below its unit', () => {
-    expect(refusalOf({ backoff: { type: 'fixed', delay: '2m', maxDelay: '1m' } })).toMatchObject({
+  it('are rejected: a backoff.maxDelay below backoff.delay', () => {
+    expect(catchError({ backoff: { type: 'fixed', delay: '2m', maxDelay: '1m' } })).toMatchObject({
       option: 'backoff.maxDelay',
       message: 'backoff.maxDelay: expected at least backoff.delay (120000 ms), got 60000 ms',
     });
@@ -163,14 +163,14 @@ describe('the settings', () => {
   it.each<[string, JobsOptions]>([
     ['without options', {}],
     ['with options', GIVEN],
-  ])('are frozen all through, %s', (_name, given) => {
+  ])('are deeply frozen %s', (_name, given) => {
     const settings = readJobsOptions(given);
     const loose = Object.entries({ settings, ...settings }).filter(([, value]) => !Object.isFrozen(value));
 
     expect(loose.map(([name]) => name)).toEqual([]);
   });
 
-  it('are the same where somebody has given every object a member', () => {
+  it('ignore members added to Object.prototype', () => {
     const members = Object.prototype as { extend?: () => void };
     members.extend = () => undefined;
     try {
@@ -180,7 +180,7 @@ describe('the settings', () => {
     }
   });
 
-  it('are a copy: what the caller does to his options later changes nothing', () => {
+  it('are a copy that later changes of the options do not affect', () => {
     const topics = ['mail'];
     const backoff = { type: 'fixed' as const, delay: 1 };
     const given: JobsOptions = { ...GIVEN, topics, backoff };
@@ -194,7 +194,7 @@ describe('the settings', () => {
 });
 
 describe('an engine', () => {
-  it('says what it needs when it is given no store', () => {
+  it('rejects missing options with what it needs', () => {
     const error = thrownBy(() => new JobsEngine({} as JobsEngineOptions));
     expect(error).toBeInstanceOf(InvalidOptionsError);
     expect((error as Error).message).toBe('store: expected a store from createJobStore(), got undefined');

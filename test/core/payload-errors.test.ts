@@ -5,7 +5,7 @@ import { thrownBy } from '../support/unit/thrown.js';
 
 const MIB = 1_048_576;
 
-function refusalOf(payload: unknown, subject?: string): InvalidPayloadError {
+function catchError(payload: unknown, subject?: string): InvalidPayloadError {
   const error = thrownBy(() => encodePayload(payload, MIB, subject));
   expect(error).toBeInstanceOf(InvalidPayloadError);
   return error as InvalidPayloadError;
@@ -15,7 +15,7 @@ function nested(levels: number): unknown {
   return Array.from({ length: levels }).reduce<unknown>((inner) => ({ a: inner }), 'innermost');
 }
 
-describe('a value that no payload may hold', () => {
+describe('an invalid value in a payload', () => {
   const sparse = [0];
   sparse[2] = 2;
 
@@ -39,13 +39,13 @@ describe('a value that no payload may hold', () => {
     ['a regular expression', /a/, 'expected a JSON value, got a RegExp, which JSON writes as empty'],
     ['an ArrayBuffer', new ArrayBuffer(1), 'expected a JSON value, got an ArrayBuffer, which JSON writes as empty'],
     ['a typed array', new Uint8Array(1), 'expected a JSON value, got a Uint8Array, which JSON writes as empty'],
-  ])('is refused with its path: %s', (_name, value, reason) => {
+  ])('is rejected with its path: %s', (_name, value, reason) => {
     for (const [payload, path] of [
       [value, 'payload'],
       [[0, value], 'payload[1]'],
       [{ items: [{}, { prices: [value] }] }, 'payload.items[1].prices[0]'],
     ] as const) {
-      expect(refusalOf(payload)).toMatchObject({
+      expect(catchError(payload)).toMatchObject({
         code: 'INVALID_PAYLOAD',
         path,
         reason,
@@ -54,9 +54,9 @@ describe('a value that no payload may hold', () => {
     }
   });
 
-  it('is refused as a hole of a sparse array, which JSON would fill with null', () => {
-    expect(refusalOf({ sparse }).message).toBe('payload.sparse[1]: expected a JSON value, got undefined');
-    expect(refusalOf(new Array(1e9)).path).toBe('payload[0]');
+  it('is rejected when it is a hole of a sparse array, which JSON would write as null', () => {
+    expect(catchError({ sparse }).message).toBe('payload.sparse[1]: expected a JSON value, got undefined');
+    expect(catchError(new Array(1e9)).path).toBe('payload[0]');
   });
 
   it.each<[string, unknown]>([
@@ -68,29 +68,29 @@ describe('a value that no payload may hold', () => {
     ['a boxed symbol', Object(Symbol('s'))],
     ['a boxed NaN', Object(NaN)],
     ['a boxed BigInt', Object(1n)],
-  ])('is refused where JSON would empty it: %s', (_name, value) => {
-    expect(refusalOf({ value }).path).toBe('payload.value');
+  ])('is rejected when JSON would write it as empty: %s', (_name, value) => {
+    expect(catchError({ value }).path).toBe('payload.value');
   });
 
-  it('is refused under the name of what holds it', () => {
-    expect(refusalOf({ by: NaN }, 'metadata').path).toBe('metadata.by');
+  it('is rejected with the given name of the value', () => {
+    expect(catchError({ by: NaN }, 'metadata').path).toBe('metadata.by');
   });
 });
 
-describe('a key that no payload may hold', () => {
+describe('an invalid key in a payload', () => {
   it.each([
     ['NUL', 'a\u0000b', 'payload.row["a\\u0000b"]', 'text holds a NUL character'],
     ['a lone surrogate', 'a\ud83d', 'payload.row["a\\ud83d"]', 'text holds a lone surrogate'],
-  ])('is refused for %s', (_name, key, path, reason) => {
-    expect(refusalOf({ row: { [key]: 1 } })).toMatchObject({ path, reason });
+  ])('is rejected for %s', (_name, key, path, reason) => {
+    expect(catchError({ row: { [key]: 1 } })).toMatchObject({ path, reason });
   });
 
-  it('is refused inside what stands under __proto__', () => {
-    expect(refusalOf(JSON.parse('{"__proto__":{"\\u0000":1}}')).path).toBe('payload.__proto__["\\u0000"]');
+  it('is rejected inside __proto__', () => {
+    expect(catchError(JSON.parse('{"__proto__":{"\\u0000":1}}')).path).toBe('payload.__proto__["\\u0000"]');
   });
 });
 
-describe('the path of a refused value', () => {
+describe('the path of a rejected value', () => {
   it.each([
     ['plain', 'payload.plain'],
     ['$with_1', 'payload.$with_1'],
@@ -101,67 +101,67 @@ describe('the path of a refused value', () => {
     ['é', 'payload["é"]'],
     ['', 'payload[""]'],
     ['__proto__', 'payload.__proto__'],
-  ])('names the key %p so that it can be read', (key, path) => {
-    expect(refusalOf(Object.fromEntries([[key, NaN]])).path).toBe(path);
+  ])('shows the key %p readably', (key, path) => {
+    expect(catchError(Object.fromEntries([[key, NaN]])).path).toBe(path);
   });
 });
 
 describe('a payload that contains itself', () => {
-  it('is refused where the circle closes, in an object', () => {
+  it('is rejected at the cycle in an object', () => {
     const order: Record<string, unknown> = { lines: [] };
     (order.lines as unknown[]).push({ order });
 
-    expect(refusalOf(order).message).toBe('payload.lines[0].order: contains itself (a cycle)');
+    expect(catchError(order).message).toBe('payload.lines[0].order: contains itself (a cycle)');
   });
 
-  it('is refused where the circle closes, in an array', () => {
+  it('is rejected at the cycle in an array', () => {
     const list: unknown[] = [1];
     list.push(list);
 
-    expect(refusalOf({ list }).path).toBe('payload.list[1]');
+    expect(catchError({ list }).path).toBe('payload.list[1]');
   });
 
-  it('is refused when a toJSON closes the circle', () => {
+  it('is rejected when a toJSON returns its own parent', () => {
     const parent: Record<string, unknown> = {};
     parent.child = { toJSON: () => ({ parent }) };
 
-    expect(refusalOf(parent).path).toBe('payload.child.parent');
+    expect(catchError(parent).path).toBe('payload.child.parent');
   });
 });
 
 describe('a payload that is too deep', () => {
-  it('is refused at the 65th level', () => {
+  it('is rejected at the 65th level', () => {
     expect(() => encodePayload(nested(64), MIB)).not.toThrow();
-    expect(refusalOf(nested(65))).toMatchObject({
+    expect(catchError(nested(65))).toMatchObject({
       path: `payload${'.a'.repeat(64)}`,
       reason: 'is nested deeper than 64 levels',
     });
   });
 
-  it('is refused without a stack overflow, however deep it is', () => {
-    expect(refusalOf(nested(100_000)).reason).toBe('is nested deeper than 64 levels');
+  it('is rejected without a stack overflow at any depth', () => {
+    expect(catchError(nested(100_000)).reason).toBe('is nested deeper than 64 levels');
   });
 
-  it('is refused when each toJSON gives another level', () => {
+  it('is rejected when each toJSON adds a level', () => {
     class Endless {
       toJSON(): unknown {
         return { next: new Endless() };
       }
     }
 
-    expect(refusalOf(new Endless()).reason).toBe('is nested deeper than 64 levels');
+    expect(catchError(new Endless()).reason).toBe('is nested deeper than 64 levels');
   });
 });
 
-describe('a toJSON', () => {
-  it('that fails is named, and its error is the cause', () => {
+describe('a toJSON method', () => {
+  it('that throws is named in the error, whose cause is the thrown error', () => {
     const cause = new Error('not signed in');
     const failing = {
       toJSON: () => {
         throw cause;
       },
     };
-    const error = refusalOf({ user: failing });
+    const error = catchError({ user: failing });
 
     expect(error.message).toBe('payload.user: its toJSON failed');
     expect(error.cause).toBe(cause);
@@ -173,18 +173,18 @@ describe('a toJSON', () => {
     ['undefined', undefined, 'expected a JSON value, got undefined'],
     ['NUL', '\u0000', 'text holds a NUL character'],
     ['a Map', new Map(), 'expected a JSON value, got a Map, which JSON writes as empty'],
-  ])('that gives %s is refused for that', (_name, given, reason) => {
-    expect(refusalOf({ value: { toJSON: () => given } })).toMatchObject({ path: 'payload.value', reason });
+  ])('that returns %s is rejected', (_name, given, reason) => {
+    expect(catchError({ value: { toJSON: () => given } })).toMatchObject({ path: 'payload.value', reason });
   });
 
-  it('that gives something with a toJSON of its own is refused, since JSON does not ask twice', () => {
-    expect(refusalOf([{ toJSON: () => new URL('http://a.example/') }])).toMatchObject({
+  it('that returns an object with another toJSON is rejected, since JSON calls only the first', () => {
+    expect(catchError([{ toJSON: () => new URL('http://a.example/') }])).toMatchObject({
       path: 'payload[0]',
       reason: 'its toJSON returned an object that has a toJSON itself',
     });
   });
 
-  it('that fails only the second time is refused all the same', () => {
+  it('that throws only at its second call is rejected', () => {
     let calls = 0;
     const fickle = {
       toJSON: () => {
@@ -194,11 +194,11 @@ describe('a toJSON', () => {
       },
     };
 
-    expect(refusalOf({ fickle })).toMatchObject({ path: 'payload', reason: 'cannot be written as JSON' });
+    expect(catchError({ fickle })).toMatchObject({ path: 'payload', reason: 'cannot be written as JSON' });
   });
 });
 
-describe('a value that cannot be read', () => {
+describe('an unreadable value', () => {
   const cause = new Error('hostile');
   const fails = (): never => {
     throw cause;
@@ -207,10 +207,10 @@ describe('a value that cannot be read', () => {
   it.each<[string, unknown]>([
     ['for a getter', Object.defineProperty({}, 'a', { get: fails, enumerable: true })],
     ['for the getter of its toJSON', Object.defineProperty({}, 'toJSON', { get: fails })],
-    ['for a proxy that refuses', new Proxy({}, { ownKeys: fails })],
+    ['for a proxy that throws', new Proxy({}, { ownKeys: fails })],
     ['for a proxy that was revoked', revokedProxy()],
-  ])('is refused with the path of what cannot be read, %s', (_name, value) => {
-    const error = refusalOf({ value: [value] });
+  ])('is rejected with its path, %s', (_name, value) => {
+    const error = catchError({ value: [value] });
 
     expect(error.path).toMatch(/^payload\.value\[0\]/);
     expect(error.cause).toBeDefined();
