@@ -7,7 +7,7 @@ import { VirtualClock } from '../support/unit/virtual-clock.js';
 
 const MIB = 1_048_576;
 
-/** Each call's answer, or the message of its error. */
+/** The result of each call, or the message of its error. */
 function toAnswers(results: readonly PromiseSettledResult<number>[]): unknown[] {
   return results.map((result) => (result.status === 'fulfilled' ? result.value : (result.reason as Error).message));
 }
@@ -31,7 +31,7 @@ describe('a batcher', () => {
     await expect(answer).resolves.toBe(2);
   });
 
-  it('sends calls of one turn of the event loop together, and returns to each its own answer', async () => {
+  it('sends calls of one turn of the event loop together and returns its own result to each', async () => {
     const doubler = new Doubler();
 
     expect(toAnswers(await doubler.add(3, 1, 2))).toEqual([6, 2, 4]);
@@ -219,7 +219,7 @@ describe('a batch that finds the database unavailable', () => {
 });
 
 describe('idle', () => {
-  it('is true before the first call and after the last answer', async () => {
+  it('is true before the first call and after the last result', async () => {
     const { batcher } = new Doubler();
     expect(batcher.isIdle).toBe(true);
     await batcher.idle();
@@ -248,7 +248,7 @@ describe('idle', () => {
 });
 
 describe('calls that arrive at random', () => {
-  it('each get their own answer once, and only bad ones are rejected', async () => {
+  it('each get their own result once, and only bad ones are rejected', async () => {
     const ticks = fc.array(fc.array(fc.integer({ min: -3, max: 20 }), { maxLength: 6 }), { maxLength: 8 });
 
     await fc.assert(

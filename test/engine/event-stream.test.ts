@@ -11,7 +11,7 @@ function fail(): never {
   throw new Error('of the subscriber');
 }
 
-/** As `next` of people who write it as an async function. */
+/** A `next` that is an async function. */
 const fails = (async () => fail()) as () => void;
 
 describe('the stream of events', () => {
@@ -48,7 +48,7 @@ describe('the stream of events', () => {
     ],
     ['a handler of errors that throws', (events) => events.pipe(map(fail)).subscribe({ error: fail })],
     ['a subscriber that throws at the end', (events) => events.subscribe({ complete: fail })],
-  ])('logs %s, and ends neither the process nor the other subscribers', async (_what, subscribe) => {
+  ])('logs the error of %s, and continues for other subscribers', async (_what, subscribe) => {
     const others: JobEvent[] = [];
     subscribe(stream.observe());
     stream.observe().subscribe((each) => others.push(each));
@@ -58,12 +58,12 @@ describe('the stream of events', () => {
     await until(() => log.of('error').length > 0);
     expect(log.of('error')[0]).toMatch(/subscriber.*of the subscriber/);
     expect(others).toEqual([event, event]);
-    // RxJS reports what nobody catches by a timer without delay: one that is set now comes after it.
+    // RxJS reports uncaught errors with a timer of 0 ms; a timer that is set now fires after it.
     await new Promise((resolve) => setTimeout(resolve, 0));
     expect(uncaught).toEqual([]);
   });
 
-  it('tells its end to every form of subscriber, and keeps the methods of an observer its own', () => {
+  it('completes every form of subscriber, and calls methods on their observer', () => {
     const told: string[] = [];
     const observer = {
       name: 'observer',
@@ -72,13 +72,13 @@ describe('the stream of events', () => {
       },
     };
     stream.observe().subscribe(observer);
-    // A form that RxJS 7 still takes.
+    // RxJS 7 still accepts this form.
     stream.observe().subscribe(null, null, () => told.push('third argument'));
     stream.complete();
     expect(told).toEqual(['observer', 'third argument']);
   });
 
-  it('hands failures of an operator to whoever waits by a promise', async () => {
+  it('rejects a promise with the error of its operator', async () => {
     const waiting = firstValueFrom(stream.observe().pipe(map(fail)));
     stream.emit(event);
     await expect(waiting).rejects.toThrow('of the subscriber');

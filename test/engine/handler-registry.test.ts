@@ -6,19 +6,19 @@ import { thrownBy } from '../support/unit/thrown.js';
 
 const run: JobHandlerFunction = () => undefined;
 
-function registryOf(topics?: readonly string[], canRunTransactions = true): HandlerRegistry {
+function createRegistry(topics?: readonly string[], canRunTransactions = true): HandlerRegistry {
   return new HandlerRegistry({ topics, canRunTransactions });
 }
 
-function refusalOf(act: () => unknown): InvalidOptionsError {
+function catchError(act: () => unknown): InvalidOptionsError {
   const error = thrownBy(act);
   expect(error).toBeInstanceOf(InvalidOptionsError);
   return error as InvalidOptionsError;
 }
 
-describe('the registry of handlers', () => {
-  it('gives a topic its handler, with its options read and its source', () => {
-    const registry = registryOf();
+describe('HandlerRegistry', () => {
+  it('returns the handler of a topic with its parsed options and its source', () => {
+    const registry = createRegistry();
     registry.register('mail', run, { timeout: '30s', concurrency: 5 }, 'MailJobs.send');
 
     expect(registry.get('mail')).toEqual({
@@ -38,8 +38,8 @@ describe('the registry of handlers', () => {
     expect(Object.isFrozen(registry.get('mail')!.settings)).toBe(true);
   });
 
-  it('takes what a typed topic says for what its handler leaves open', () => {
-    const registry = registryOf();
+  it('uses the options of a typed topic as defaults of its handler', () => {
+    const registry = createRegistry();
     const Mail = defineJob('mail', { timeout: '5s', concurrency: 2, maxRetries: 7 });
     registry.register(Mail, run, { timeout: undefined, concurrency: undefined, maxRetries: 1 });
 
@@ -47,68 +47,68 @@ describe('the registry of handlers', () => {
   });
 
   it.each(['ship', 'Mail', 'mail ', '', 'constructor', '__proto__', 'toString'])(
-    'has none for the topic %j',
+    'has no handler for the topic %j',
     (topic) => {
-      const registry = registryOf();
+      const registry = createRegistry();
       registry.register('mail', run);
 
       expect(registry.get(topic)).toBeUndefined();
     },
   );
 
-  it('takes topics that are called like members of every object', () => {
-    const registry = registryOf();
+  it('accepts topics named like members of Object.prototype', () => {
+    const registry = createRegistry();
     ['constructor', '__proto__'].forEach((topic) => registry.register(topic, run));
 
     expect(registry.claimable().map(({ topic }) => topic)).toEqual(['constructor', '__proto__']);
   });
 
-  it('refuses a second handler for a topic, and names both', () => {
-    const registry = registryOf();
+  it('rejects a second handler for a topic and names both', () => {
+    const registry = createRegistry();
     registry.register('mail', run, undefined, 'MailJobs.send');
-    const error = refusalOf(() => registry.register('mail', run, undefined, 'OtherJobs.send'));
+    const error = catchError(() => registry.register('mail', run, undefined, 'OtherJobs.send'));
 
     expect(error.message).toBe("topic: 'mail' has two handlers, MailJobs.send and OtherJobs.send; one is allowed");
-    expect(refusalOf(() => registry.register('mail', () => 1)).message).toContain('MailJobs.send and register()');
+    expect(catchError(() => registry.register('mail', () => 1)).message).toContain('MailJobs.send and register()');
     expect(registry.get('mail')!.source).toBe('MailJobs.send');
   });
 
-  it('keeps nothing of a handler that it refused', () => {
-    const registry = registryOf();
-    refusalOf(() => registry.register('mail', run, { concurrency: 0 }));
+  it('does not keep a rejected handler', () => {
+    const registry = createRegistry();
+    catchError(() => registry.register('mail', run, { concurrency: 0 }));
     registry.register('mail', run);
 
     expect(registry.claimable()).toHaveLength(1);
   });
 
-  it.each(['', 'a'.repeat(256), 'a\u0000', 7, null, undefined])('refuses the topic %p', (topic) => {
-    expect(refusalOf(() => registryOf().register(topic as string, run)).option).toBe('topic');
+  it.each(['', 'a'.repeat(256), 'a\u0000', 7, null, undefined])('rejects the topic %p', (topic) => {
+    expect(catchError(() => createRegistry().register(topic as string, run)).option).toBe('topic');
   });
 
-  it.each([undefined, null, 'run', {}, Promise.resolve(run)])('refuses the handler %p', (handler) => {
-    const register = (): void => registryOf().register('mail', handler as JobHandlerFunction);
+  it.each([undefined, null, 'run', {}, Promise.resolve(run)])('rejects the handler %p', (handler) => {
+    const register = (): void => createRegistry().register('mail', handler as JobHandlerFunction);
 
-    expect(refusalOf(register).message).toBe("handler of 'mail': expected a function");
+    expect(catchError(register).message).toBe("handler of 'mail': expected a function");
   });
 
-  it('refuses options that are wrong under the name of the topic', () => {
-    expect(refusalOf(() => registryOf().register('mail', run, { timeout: 'soon' })).option).toBe(
+  it('rejects wrong options and names the topic', () => {
+    expect(catchError(() => createRegistry().register('mail', run, { timeout: 'soon' })).option).toBe(
       "handler of 'mail': timeout",
     );
   });
 });
 
 describe('a transactional handler', () => {
-  it('is taken where the database can run handlers in transactions', () => {
-    const registry = registryOf();
+  it('is accepted on a database that can run handlers in transactions', () => {
+    const registry = createRegistry();
     registry.register('mail', run, { transactional: true });
 
     expect(registry.get('mail')!.settings.transactional).toBe(true);
   });
 
-  it('is refused where it cannot, and the error names completeTx', () => {
-    const registry = registryOf(undefined, false);
-    const error = refusalOf(() => registry.register('mail', run, { transactional: true }, 'MailJobs.send'));
+  it('is rejected on a database that cannot, with an error that names completeTx', () => {
+    const registry = createRegistry(undefined, false);
+    const error = catchError(() => registry.register('mail', run, { transactional: true }, 'MailJobs.send'));
 
     expect(error.option).toBe('transactional');
     expect(error.message).toContain("of 'mail' (MailJobs.send) needs PostgreSQL");
@@ -116,14 +116,14 @@ describe('a transactional handler', () => {
     expect(registry.get('mail')).toBeUndefined();
   });
 
-  it('is refused nowhere when it only says that it is none', () => {
-    expect(() => registryOf(undefined, false).register('mail', run, { transactional: false })).not.toThrow();
+  it('is accepted on any database with transactional: false', () => {
+    expect(() => createRegistry(undefined, false).register('mail', run, { transactional: false })).not.toThrow();
   });
 });
 
 describe('the topics of a process', () => {
-  it('are those with a handler here, when it was told nothing else', () => {
-    const registry = registryOf();
+  it('are by default those with a handler', () => {
+    const registry = createRegistry();
     expect(registry.claimable()).toEqual([]);
 
     registry.register('mail', run);
@@ -132,8 +132,8 @@ describe('the topics of a process', () => {
     expect(registry.topicsWithoutHandler()).toEqual([]);
   });
 
-  it('are those it was told, as far as a handler is here', () => {
-    const registry = registryOf(['ship', 'bill']);
+  it('are the given ones that have a handler', () => {
+    const registry = createRegistry(['ship', 'bill']);
     registry.register('mail', run);
     registry.register('ship', run);
 
@@ -141,8 +141,8 @@ describe('the topics of a process', () => {
     expect(registry.topicsWithoutHandler()).toEqual(['bill']);
   });
 
-  it('do not keep it from knowing the handlers of others', () => {
-    const registry = registryOf(['ship']);
+  it('do not limit which handlers it returns', () => {
+    const registry = createRegistry(['ship']);
     registry.register('mail', run, { maxRetries: 7 });
 
     expect(registry.get('mail')!.settings.maxRetries).toBe(7);

@@ -8,7 +8,7 @@ const job = { id: '01890a5d', topic: 'mail' };
 const attempt = { ...job, attempt: 2 };
 const ended = { ...attempt, durationMs: 12.345 };
 
-/** One event of each type, with the line it makes. */
+/** One event of each type with its log line. */
 const LINES: { readonly [Type in JobEventType]: readonly [JobEvent & { type: Type }, string] } = {
   enqueued: [
     { type: 'enqueued', ...job, runAt, deduplicated: false },
@@ -30,56 +30,56 @@ const LINES: { readonly [Type in JobEventType]: readonly [JobEvent & { type: Typ
   lease_lost: [{ type: 'lease_lost', ...ended }, 'lease_lost mail 01890a5d attempt 2 in 12.3 ms'],
 };
 
-function logged(event: JobEvent, logger = new RecordingLogger()): RecordingLogger {
+function logEvent(event: JobEvent, logger = new RecordingLogger()): RecordingLogger {
   logOperation(logger, event);
   return logger;
 }
 
 describe('the operation log', () => {
-  it.each(Object.entries(LINES))('has one line for an event of type %s', (type, [event, line]) => {
-    expect(logged(event).lines).toEqual([{ level: type === 'failed' ? 'warn' : 'debug', message: line }]);
+  it.each(Object.entries(LINES))('writes one line for an event of type %s', (type, [event, line]) => {
+    expect(logEvent(event).lines).toEqual([{ level: type === 'failed' ? 'warn' : 'debug', message: line }]);
   });
 
-  it('says of a job that was enqueued twice that it was already enqueued', () => {
-    expect(logged({ type: 'enqueued', ...job, runAt, deduplicated: true }).of('debug')).toEqual([
+  it('writes "already enqueued" for a repeated enqueue', () => {
+    expect(logEvent({ type: 'enqueued', ...job, runAt, deduplicated: true }).of('debug')).toEqual([
       'enqueued mail 01890a5d (already enqueued) due 2026-03-01T10:00:00.000Z',
     ]);
   });
 
-  it('says of a job that was given back that it was released', () => {
+  it('writes "released" for a released job', () => {
     const released: JobEvent = { type: 'snoozed', ...ended, runAt, reason: 'release' };
-    expect(logged(released).of('debug')).toEqual([
+    expect(logEvent(released).of('debug')).toEqual([
       'released mail 01890a5d attempt 2 in 12.3 ms next 2026-03-01T10:00:00.000Z',
     ]);
   });
 
-  it('says no time of an attempt that ran in another process', () => {
-    expect(logged({ type: 'cancelled', ...attempt, durationMs: null }).of('debug')).toEqual([
+  it('writes no duration for an attempt of another process', () => {
+    expect(logEvent({ type: 'cancelled', ...attempt, durationMs: null }).of('debug')).toEqual([
       'cancelled mail 01890a5d attempt 2',
     ]);
   });
 
-  it('never shows what else an event may carry: payloads, results, stacks', () => {
+  it('never writes payloads, results or stacks', () => {
     for (const [event] of Object.values(LINES)) {
       const secrets = { payload: 's3cret', result: 's3cret', metadata: 's3cret', progress: 's3cret' };
       const laden: JobEvent = Object.assign({}, event, secrets);
-      const [line] = logged(laden).lines;
+      const [line] = logEvent(laden).lines;
 
       expect(line!.message).not.toMatch(/s3cret|secret place/);
       expect(line!.stack).toBeUndefined();
     }
   });
 
-  it('is silent about what went as it should when debug lines are not wanted, and still warns', () => {
+  it('writes only warnings when the debug level is off', () => {
     const quiet = Object.assign(new RecordingLogger(), { isDebugEnabled: () => false });
-    Object.values(LINES).forEach(([event]) => logged(event, quiet));
+    Object.values(LINES).forEach(([event]) => logEvent(event, quiet));
 
     expect(quiet.lines.map(({ level }) => level)).toEqual(['warn']);
   });
 
-  it('warns of jobs that failed for good, and of nothing else', () => {
+  it('warns only of jobs that failed permanently', () => {
     const logger = new RecordingLogger();
-    Object.values(LINES).forEach(([event]) => logged(event, logger));
+    Object.values(LINES).forEach(([event]) => logEvent(event, logger));
 
     expect(logger.of('warn')).toEqual([LINES.failed[1]]);
     expect(logger.of('debug')).toHaveLength(Object.keys(LINES).length - 1);

@@ -50,16 +50,16 @@ const cases: readonly (readonly [SqlErrorKind, string, string])[] = [
   ['denied', 'SQLITE_ERROR', 'no such index: sqlite_autoindex__jobs_1'],
 ];
 
-describe('what an error of a database means', () => {
+describe('the kind of a database error', () => {
   it.each(cases)('%s: %s, %s', (kind, code, message) => {
-    // What comes from a server has a severity; a socket's error of five letters has none.
+    // Errors of the server have a severity; socket errors have none.
     const severity = /^[0-9A-Z]{5}$/.test(code) && code !== 'EPIPE' ? 'ERROR' : undefined;
     expect(toSqlError({ code, message, severity })).toMatchObject({ kind, message });
   });
 });
 
-describe("TypeORM's error", () => {
-  it('is kept as it came, but not shown: it has the parameters of the statement', () => {
+describe('the cause of a SqlError', () => {
+  it("is TypeORM's error, hidden from logs because it has the parameters of the statement", () => {
     const came = new QueryFailedError('INSERT', ['a payload'], Object.assign(new Error('no'), { code: '23514' }));
     const error = toSqlError(came);
     expect(error).toMatchObject({ driverCode: '23514', thrown: came });

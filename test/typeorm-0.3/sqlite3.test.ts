@@ -15,7 +15,7 @@ const OPEN_READONLY = 1;
 const OPEN_URI = 0x40;
 const READWRITE_URI = 2 | 4 | OPEN_URI;
 
-describe('an application with sqlite3', () => {
+describe('sqlite3', () => {
   let file: SqliteFile;
   let dataSources: DataSource[];
 
@@ -24,19 +24,19 @@ describe('an application with sqlite3', () => {
     dataSources = [];
   });
   afterEach(async () => {
-    for (const dataSource of dataSources.filter(({ isInitialized }) => isInitialized)) {
-      await dataSource.destroy();
+    for (const createDataSource of dataSources.filter(({ isInitialized }) => isInitialized)) {
+      await createDataSource.destroy();
     }
     await file.remove();
   });
 
-  async function dataSource(options: { database?: string; flags?: number } = {}): Promise<DataSource> {
+  async function createDataSource(options: { database?: string; flags?: number } = {}): Promise<DataSource> {
     const made = new DataSource({ database: file.path, ...options, type: SQLITE3 });
     dataSources.push(made);
     return made.initialize();
   }
 
-  const databaseOf = ({ driver }: DataSource): Sqlite3Database =>
+  const getDatabase = ({ driver }: DataSource): Sqlite3Database =>
     (driver as unknown as { databaseConnection: Sqlite3Database }).databaseConnection;
 
   describe.each([
@@ -44,34 +44,34 @@ describe('an application with sqlite3', () => {
     ['', undefined],
     ['file::memory:?cache=shared', READWRITE_URI],
     ['file:jobs?mode=memory&cache=shared', READWRITE_URI],
-  ])('on %p, which nobody else can reach', (database, flags) => {
-    it('is refused by an error that says what to use', async () => {
-      const app = await dataSource({ database, flags });
+  ])('with %p, a database of one connection', (database, flags) => {
+    it('is rejected with an error that names alternatives', async () => {
+      const app = await createDataSource({ database, flags });
       expect(() => createJobStore(app)).toThrow(InvalidOptionsError);
       expect(() => createJobStore(app)).toThrow(/^dataSource: expected a file, got .* use a file, or .*better-sqlite3/);
     });
   });
 
-  it('does not start on :memory:', async () => {
+  it('with :memory: does not start the application', async () => {
     const module = Test.createTestingModule({
       imports: [TypeOrmModule.forRoot({ type: SQLITE3, database: ':memory:', retryAttempts: 0 }), JobsModule.forRoot()],
     }).setLogger(new LogRecorder());
     await expect(module.compile()).rejects.toThrow(/^dataSource: expected a file/);
   });
 
-  it('is refused when it cannot write', async () => {
-    await (await dataSource()).query('CREATE TABLE any_table (id integer)');
-    const reader = await dataSource({ flags: OPEN_READONLY });
+  it('is rejected when it is read-only', async () => {
+    await (await createDataSource()).query('CREATE TABLE any_table (id integer)');
+    const reader = await createDataSource({ flags: OPEN_READONLY });
     expect(() => createJobStore(reader)).toThrow(/^dataSource: expected a database that can be written to/);
   });
 
-  describe('is told in the one shape of errors', () => {
+  describe('errors', () => {
     let app: DataSource;
     let runner: Sqlite3Runner;
 
     beforeEach(async () => {
-      app = await dataSource();
-      runner = new Sqlite3Runner(databaseOf(app));
+      app = await createDataSource();
+      runner = new Sqlite3Runner(getDatabase(app));
       await runner.query(
         'CREATE TABLE things (id integer PRIMARY KEY, name text UNIQUE, size integer CHECK (size > 0))',
         [],
@@ -80,28 +80,28 @@ describe('an application with sqlite3', () => {
       await runner.query('PRAGMA busy_timeout = 0', []);
     });
 
-    async function kindOf(statement: string): Promise<SqlErrorKind | undefined> {
+    async function readErrorKind(statement: string): Promise<SqlErrorKind | undefined> {
       const error: unknown = await runner.query(statement, []).catch((reason: unknown) => reason);
       return error instanceof SqlError ? error.kind : undefined;
     }
 
     it.each([
-      ['unique', 'a key that is taken', `INSERT INTO things VALUES (1, 'two', 1)`],
-      ['unique', 'a name that is taken', `INSERT INTO things VALUES (2, 'one', 1)`],
-      ['refused', 'a value that is not allowed', `INSERT INTO things VALUES (2, 'two', 0)`],
-      ['refused', 'a text that is no SQL', 'INSERT things'],
-    ])('as %s: %s', async (kind, _what, statement) => {
-      expect(await kindOf(statement)).toBe(kind);
+      ['unique', 'an existing key', `INSERT INTO things VALUES (1, 'two', 1)`],
+      ['unique', 'an existing name', `INSERT INTO things VALUES (2, 'one', 1)`],
+      ['refused', 'a value that violates a CHECK', `INSERT INTO things VALUES (2, 'two', 0)`],
+      ['refused', 'a syntax error', 'INSERT things'],
+    ])('have the kind %s: %s', async (kind, _what, statement) => {
+      expect(await readErrorKind(statement)).toBe(kind);
     });
 
-    it('as busy: a lock that another connection holds', async () => {
-      await (await dataSource()).query('BEGIN IMMEDIATE');
-      expect(await kindOf(`INSERT INTO things VALUES (2, 'two', 1)`)).toBe('busy');
+    it('have the kind busy: a lock of another connection', async () => {
+      await (await createDataSource()).query('BEGIN IMMEDIATE');
+      expect(await readErrorKind(`INSERT INTO things VALUES (2, 'two', 1)`)).toBe('busy');
     });
 
-    it('as closed: a connection that is', async () => {
+    it('have the kind closed: a closed connection', async () => {
       await app.destroy();
-      expect(await kindOf('SELECT 1')).toBe('closed');
+      expect(await readErrorKind('SELECT 1')).toBe('closed');
     });
   });
 });

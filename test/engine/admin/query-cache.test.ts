@@ -1,11 +1,11 @@
 import { QueryCache } from '../../../lib/engine/admin/query-cache.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
-describe('a shared answer', () => {
+describe('QueryCache', () => {
   const isLarge = (): boolean => true;
 
-  /** One that takes so long to make, and counts how often it was made. */
-  function bench(
+  /** A cache of a query that takes `costMs`; `made()` counts its runs. */
+  function createCache(
     costMs: number,
     isAnyLarge = isLarge,
   ): { clock: VirtualClock; shared: QueryCache<number>; made: () => number } {
@@ -24,21 +24,21 @@ describe('a shared answer', () => {
     return { clock, shared, made: () => made };
   }
 
-  async function ask({ clock, shared }: ReturnType<typeof bench>, costMs: number): Promise<number> {
+  async function get({ clock, shared }: ReturnType<typeof createCache>, costMs: number): Promise<number> {
     const answer = shared.get(null);
     await clock.advance(costMs);
     return answer;
   }
 
-  describe('that is cheap', () => {
-    it('is made anew for each who asks', async () => {
-      const it = bench(5);
-      expect([await ask(it, 5), await ask(it, 5), await ask(it, 5)]).toEqual([1, 2, 3]);
+  describe('with a fast query', () => {
+    it('runs it for every caller', async () => {
+      const it = createCache(5);
+      expect([await get(it, 5), await get(it, 5), await get(it, 5)]).toEqual([1, 2, 3]);
       expect(it.shared.has(null)).toBe(false);
     });
 
-    it('is never one that was begun before somebody asked, and one for all who wait', async () => {
-      const { clock, shared, made } = bench(5);
+    it('returns no result that was started before the call, and one result to all waiting callers', async () => {
+      const { clock, shared, made } = createCache(5);
       const first = shared.get(null);
       await clock.advance(2);
       const others = [shared.get(null), shared.get(null), shared.get(null)];
@@ -52,28 +52,28 @@ describe('a shared answer', () => {
     });
   });
 
-  it('is made anew for each who asks when it is small, however long it takes', async () => {
-    const it = bench(100, () => false);
-    expect([await ask(it, 100), await ask(it, 100)]).toEqual([1, 2]);
+  it('runs a slow query with a small result for every caller', async () => {
+    const it = createCache(100, () => false);
+    expect([await get(it, 100), await get(it, 100)]).toEqual([1, 2]);
   });
 
-  describe('that is dear', () => {
-    it('is shown again for two seconds from when it was begun', async () => {
-      const it = bench(100);
-      expect(await ask(it, 100)).toBe(1);
+  describe('with a slow query', () => {
+    it('returns its result for two seconds from the start of the query', async () => {
+      const it = createCache(100);
+      expect(await get(it, 100)).toBe(1);
       await it.clock.advance(899);
       expect(await it.shared.get(null)).toBe(1);
       expect(it.shared.has(null)).toBe(true);
       expect(it.made()).toBe(1);
     });
 
-    it('is renewed beside those who ask again and again, so that nobody waits', async () => {
-      const it = bench(100);
-      await ask(it, 100);
+    it('refreshes the result in the background while callers keep asking, so that none of them waits', async () => {
+      const it = createCache(100);
+      await get(it, 100);
       const shown = [];
       for (let ms = 0; ms < 10_000; ms += 250) {
         await it.clock.advance(250);
-        // Answered without any time going by.
+        // Resolves without any time passing.
         shown.push(await it.shared.get(null));
       }
       expect(shown).toEqual(shown.toSorted((a, b) => a - b));
@@ -81,16 +81,16 @@ describe('a shared answer', () => {
       expect(it.made()).toBeLessThanOrEqual(11);
     });
 
-    it('is made anew for who comes later', async () => {
-      const it = bench(100);
-      await ask(it, 100);
+    it('runs it again for a later caller', async () => {
+      const it = createCache(100);
+      await get(it, 100);
       await it.clock.advance(1_900);
       expect(it.shared.has(null)).toBe(false);
-      expect(await ask(it, 100)).toBe(2);
+      expect(await get(it, 100)).toBe(2);
     });
 
-    it('is made once for all who wait for it', async () => {
-      const { clock, shared, made } = bench(100);
+    it('runs it once for all waiting callers', async () => {
+      const { clock, shared, made } = createCache(100);
       void shared.get(null);
       await clock.advance(5_000);
       const waiting = [shared.get(null)];
@@ -102,7 +102,7 @@ describe('a shared answer', () => {
     });
   });
 
-  it('rejects when it cannot be made, and is made anew for the next', async () => {
+  it('rejects when the query fails, and runs it again for the next caller', async () => {
     const clock = new VirtualClock();
     const answers = [Promise.reject(new Error('away')), Promise.resolve(7)];
     const shared = new QueryCache(clock, () => answers.shift()!, isLarge);
@@ -110,7 +110,7 @@ describe('a shared answer', () => {
     expect(await shared.get(null)).toBe(7);
   });
 
-  it('is made for those who came meanwhile though the one before failed', async () => {
+  it('runs the query for callers that arrived during a failed one', async () => {
     const clock = new VirtualClock();
     const answers = [Promise.reject(new Error('away')), Promise.resolve(7)];
     const shared = new QueryCache(clock, () => answers.shift()!, isLarge);
@@ -119,7 +119,7 @@ describe('a shared answer', () => {
     expect(await second).toBe(7);
   });
 
-  it('is shown on while it cannot be renewed, until it is too old', async () => {
+  it('returns the last result while refreshing fails, until it is too old', async () => {
     const clock = new VirtualClock();
     let isAway = false;
     const shared = new QueryCache(

@@ -19,10 +19,10 @@ describe('bounded claims with background scans', () => {
     isLocked: fc.boolean(),
   });
 
-  /** How many claims are in flight, and whether each finds its jobs when it is sent or when it is answered. */
+  /** How many claims are in flight, and whether each finds its jobs when it is sent or when it returns. */
   const pipelines = fc.record({ atOnce: fc.integer({ min: 1, max: 3 }), isQuick: fc.boolean() });
 
-  it('take every job, whenever it committed, locked or not, announced or not', () => {
+  it('claim every job, whenever it committed, locked or not, announced or not', () => {
     fc.assert(
       fc.property(
         fc.array(jobs, { maxLength: 30 }),
@@ -55,7 +55,7 @@ describe('bounded claims with background scans', () => {
               laneIndex.recordClaim({ lanes: [lane], limit }, claims, version);
             });
           };
-          /** Sends a claim, and answers the oldest one when enough are in flight. */
+          /** Sends a claim and returns the oldest one when enough are in flight. */
           const claimOnce = (nowMs: number): void => {
             send(nowMs);
             if (inFlight.length >= pipeline.atOnce) inFlight.shift()!(nowMs);

@@ -5,13 +5,13 @@ import { COMMIT_MARGIN_MS } from '../../../lib/engine/claim/scan-cost.js';
 import { claimed, LIMIT, NOW_MS, rooms, seen } from '../../support/unit/mail-lane.js';
 
 /** Where claims of the lane start, plus the commit margin; `null` for the start of the index. */
-function boundOf(laneIndex: LaneIndex, reach: ScanMode = 'bounded'): number | null {
+function getBound(laneIndex: LaneIndex, reach: ScanMode = 'bounded'): number | null {
   const [start] = laneIndex.starts(rooms, reach);
   return start!.lowerBound === null ? null : Date.parse(start!.lowerBound) + COMMIT_MARGIN_MS;
 }
 
 /** A planned claim that returned these jobs; `during` runs while it is in flight. */
-function claimWith(laneIndex: LaneIndex, brought: readonly Claim[], during: () => void = () => undefined): void {
+function simulateClaim(laneIndex: LaneIndex, brought: readonly Claim[], during: () => void = () => undefined): void {
   const version = laneIndex.startRequest();
   const lanes = laneIndex.plan(rooms, LIMIT, 0, 'bounded');
   during();
@@ -30,41 +30,41 @@ function createIndex(): LaneIndex {
 describe('the lower bound of a lane', () => {
   it('does not exist before the first claim or scan, nor in a full plan', () => {
     const laneIndex = createIndex();
-    expect(boundOf(laneIndex)).toBeNull();
-    claimWith(laneIndex, full(NOW_MS - 500));
-    expect(boundOf(laneIndex, 'full')).toBeNull();
+    expect(getBound(laneIndex)).toBeNull();
+    simulateClaim(laneIndex, full(NOW_MS - 500));
+    expect(getBound(laneIndex, 'full')).toBeNull();
     expect(laneIndex.plan(rooms, LIMIT, 0)).toMatchObject([{ lowerBound: null }]);
     expect(laneIndex.plan(rooms, LIMIT, 0, 'bounded')).not.toMatchObject([{ lowerBound: null }]);
   });
 
   it('follows the last claimed job, a margin behind', () => {
     const laneIndex = createIndex();
-    claimWith(laneIndex, full(NOW_MS - 900, NOW_MS - 700));
-    expect(boundOf(laneIndex)).toBe(NOW_MS - 700);
-    claimWith(laneIndex, full(NOW_MS - 690, NOW_MS - 500));
-    expect(boundOf(laneIndex)).toBe(NOW_MS - 500);
-    claimWith(laneIndex, full(NOW_MS - 560));
-    expect(boundOf(laneIndex)).toBe(NOW_MS - 500);
+    simulateClaim(laneIndex, full(NOW_MS - 900, NOW_MS - 700));
+    expect(getBound(laneIndex)).toBe(NOW_MS - 700);
+    simulateClaim(laneIndex, full(NOW_MS - 690, NOW_MS - 500));
+    expect(getBound(laneIndex)).toBe(NOW_MS - 500);
+    simulateClaim(laneIndex, full(NOW_MS - 560));
+    expect(getBound(laneIndex)).toBe(NOW_MS - 500);
   });
 
   it('is the time of the claim when the lane returned less than its limit', () => {
     const laneIndex = createIndex();
-    claimWith(laneIndex, [claimed(NOW_MS - 900)]);
-    expect(boundOf(laneIndex)).toBe(NOW_MS);
+    simulateClaim(laneIndex, [claimed(NOW_MS - 900)]);
+    expect(getBound(laneIndex)).toBe(NOW_MS);
   });
 
   it('follows a database clock that was set back', () => {
     const laneIndex = createIndex();
-    claimWith(laneIndex, [claimed(NOW_MS - 900)]);
+    simulateClaim(laneIndex, [claimed(NOW_MS - 900)]);
     laneIndex.markDue('mail', 0);
-    claimWith(laneIndex, [claimed(NOW_MS - 80_000, NOW_MS - 70_000)]);
-    expect(boundOf(laneIndex)).toBe(NOW_MS - 70_000);
+    simulateClaim(laneIndex, [claimed(NOW_MS - 80_000, NOW_MS - 70_000)]);
+    expect(getBound(laneIndex)).toBe(NOW_MS - 70_000);
   });
 
   it('is the due time of the first job that a full scan found', () => {
     const laneIndex = new LaneIndex();
     laneIndex.recordScan(rooms, seen(NOW_MS - 4_000), 0);
-    expect(boundOf(laneIndex)).toBe(NOW_MS - 4_000);
+    expect(getBound(laneIndex)).toBe(NOW_MS - 4_000);
   });
 
   it.each([
@@ -74,7 +74,7 @@ describe('the lower bound of a lane', () => {
     const laneIndex = new LaneIndex();
     laneIndex.starts(rooms, 'full');
     laneIndex.recordScan(rooms, seen(first), 0);
-    expect(boundOf(laneIndex)).toBe(NOW_MS);
+    expect(getBound(laneIndex)).toBe(NOW_MS);
   });
 
   it('does not change by a bounded scan, which forgets no lane', () => {
@@ -95,7 +95,7 @@ describe('a job below the lower bound', () => {
   /** An index with a bound: all due jobs are claimed. */
   function createBoundedIndex(): LaneIndex {
     const laneIndex = createIndex();
-    claimWith(laneIndex, [claimed(NOW_MS - 10)]);
+    simulateClaim(laneIndex, [claimed(NOW_MS - 10)]);
     return laneIndex;
   }
 
@@ -106,9 +106,9 @@ describe('a job below the lower bound', () => {
   it('is claimed when this process stored it', () => {
     const laneIndex = createBoundedIndex();
     laneIndex.markDue('mail', 0, new Date(LATE_MS));
-    expect(boundOf(laneIndex)).toBe(lateBound);
-    claimWith(laneIndex, [claimed(LATE_MS)]);
-    expect(boundOf(laneIndex)).toBe(NOW_MS);
+    expect(getBound(laneIndex)).toBe(lateBound);
+    simulateClaim(laneIndex, [claimed(LATE_MS)]);
+    expect(getBound(laneIndex)).toBe(NOW_MS);
   });
 
   it('is claimed when a background scan found it', () => {
@@ -117,56 +117,56 @@ describe('a job below the lower bound', () => {
     expect(laneIndex.isAnyDue(rooms, 0)).toBe(false);
     expect(laneIndex.recordBackgroundScan(starts, seen(LATE_MS))).toBe(true);
     expect(laneIndex.isAnyDue(rooms, 0)).toBe(true);
-    expect(boundOf(laneIndex)).toBe(lateBound);
+    expect(getBound(laneIndex)).toBe(lateBound);
   });
 
-  it('is not a job at or above the bound, nor one that is due later', () => {
+  it('does not include jobs at or above the bound or due later', () => {
     const laneIndex = createBoundedIndex();
     const starts = laneIndex.starts(rooms, 'bounded');
-    const bound = boundOf(laneIndex)!;
+    const bound = getBound(laneIndex)!;
     for (const first of [bound - COMMIT_MARGIN_MS, bound, NOW_MS + 5_000, null]) {
       expect(laneIndex.recordBackgroundScan(starts, seen(first))).toBe(false);
     }
-    expect(boundOf(laneIndex)).toBe(bound);
+    expect(getBound(laneIndex)).toBe(bound);
   });
 
   it('is compared with the bound at the start of the background scan', () => {
     const laneIndex = createIndex();
-    claimWith(laneIndex, full(NOW_MS - 9_000));
+    simulateClaim(laneIndex, full(NOW_MS - 9_000));
     const starts = laneIndex.starts(rooms, 'bounded');
-    claimWith(laneIndex, full(NOW_MS - 1_000));
+    simulateClaim(laneIndex, full(NOW_MS - 1_000));
     expect(laneIndex.recordBackgroundScan(starts, seen(NOW_MS - 8_000))).toBe(false);
-    expect(boundOf(laneIndex)).toBe(NOW_MS - 1_000);
+    expect(getBound(laneIndex)).toBe(NOW_MS - 1_000);
   });
 
   it('gives a bound to a lane that had none', () => {
     const laneIndex = new LaneIndex();
     const starts = laneIndex.starts(rooms, 'bounded');
     expect(laneIndex.recordBackgroundScan(starts, seen(LATE_MS))).toBe(false);
-    expect(boundOf(laneIndex)).toBe(LATE_MS);
+    expect(getBound(laneIndex)).toBe(LATE_MS);
   });
 
   it('raises the bound as it and the jobs before it are claimed', () => {
     const laneIndex = createBoundedIndex();
     laneIndex.markDue('mail', 0, new Date(LATE_MS));
-    claimWith(laneIndex, full(LATE_MS, LATE_MS + 300));
-    expect(boundOf(laneIndex)).toBe(lateBound + 300);
-    claimWith(laneIndex, full(LATE_MS + 900));
-    expect(boundOf(laneIndex)).toBe(lateBound + 900);
-    claimWith(laneIndex, [claimed(NOW_MS - 1)]);
-    expect(boundOf(laneIndex)).toBe(NOW_MS);
+    simulateClaim(laneIndex, full(LATE_MS, LATE_MS + 300));
+    expect(getBound(laneIndex)).toBe(lateBound + 300);
+    simulateClaim(laneIndex, full(LATE_MS + 900));
+    expect(getBound(laneIndex)).toBe(lateBound + 900);
+    simulateClaim(laneIndex, [claimed(NOW_MS - 1)]);
+    expect(getBound(laneIndex)).toBe(NOW_MS);
   });
 
   it('is left to the next background scan while it is locked', () => {
     const laneIndex = createBoundedIndex();
     laneIndex.markDue('mail', 0, new Date(LATE_MS));
-    claimWith(laneIndex, []);
-    expect(boundOf(laneIndex)).toBe(NOW_MS);
+    simulateClaim(laneIndex, []);
+    expect(getBound(laneIndex)).toBe(NOW_MS);
   });
 
   it.each<[string, (laneIndex: LaneIndex, during: () => void) => void]>([
-    ['a claim of all that was due', (laneIndex, during) => claimWith(laneIndex, [claimed(NOW_MS - 5)], during)],
-    ['a full claim', (laneIndex, during) => claimWith(laneIndex, full(NOW_MS - 1_000), during)],
+    ['a claim of all that was due', (laneIndex, during) => simulateClaim(laneIndex, [claimed(NOW_MS - 5)], during)],
+    ['a full claim', (laneIndex, during) => simulateClaim(laneIndex, full(NOW_MS - 1_000), during)],
     [
       'a scan',
       (laneIndex, during) => {
@@ -177,17 +177,17 @@ describe('a job below the lower bound', () => {
     ],
   ])('is claimed when it was stored during %s that raised the bound', (_name, request) => {
     const laneIndex = createIndex();
-    claimWith(laneIndex, [claimed(NOW_MS - 9_000, NOW_MS - 8_000)]);
+    simulateClaim(laneIndex, [claimed(NOW_MS - 9_000, NOW_MS - 8_000)]);
     request(laneIndex, () => laneIndex.markDue('mail', 0, new Date(LATE_MS)));
-    expect(boundOf(laneIndex)).toBe(lateBound);
+    expect(getBound(laneIndex)).toBe(lateBound);
     expect(laneIndex.isAnyDue(rooms, 0)).toBe(true);
-    claimWith(laneIndex, [claimed(LATE_MS)]);
-    expect(boundOf(laneIndex)).toBe(NOW_MS);
+    simulateClaim(laneIndex, [claimed(LATE_MS)]);
+    expect(getBound(laneIndex)).toBe(NOW_MS);
   });
 
   it('is claimed when it was stored between two claims in flight', () => {
     const laneIndex = createIndex();
-    claimWith(laneIndex, [claimed(NOW_MS - 9_000, NOW_MS - 8_000)]);
+    simulateClaim(laneIndex, [claimed(NOW_MS - 9_000, NOW_MS - 8_000)]);
     const first = laneIndex.startRequest();
     laneIndex.plan(rooms, LIMIT, 0, 'bounded');
     laneIndex.markDue('mail', 0, new Date(LATE_MS));
@@ -195,32 +195,32 @@ describe('a job below the lower bound', () => {
     const lanes = laneIndex.plan(rooms, LIMIT, 0, 'bounded');
     laneIndex.markDue('mail', 0, new Date(NOW_MS));
     laneIndex.recordClaim({ lanes, limit: LIMIT }, full(NOW_MS - 1_000), first);
-    expect(boundOf(laneIndex)).toBe(lateBound);
+    expect(getBound(laneIndex)).toBe(lateBound);
     expect(laneIndex.isAnyDue(rooms, 0)).toBe(true);
     laneIndex.recordClaim({ lanes, limit: LIMIT }, [claimed(LATE_MS)], second);
-    expect(boundOf(laneIndex)).not.toBe(lateBound);
+    expect(getBound(laneIndex)).not.toBe(lateBound);
   });
 
   it('is claimed when it returned to waiting during a claim that raised the bound', () => {
     const laneIndex = createIndex();
-    claimWith(laneIndex, [claimed(NOW_MS - 9_000, NOW_MS - 8_000)]);
-    claimWith(laneIndex, [claimed(NOW_MS - 5)], () => laneIndex.expect('mail', 0, new Date(LATE_MS)));
+    simulateClaim(laneIndex, [claimed(NOW_MS - 9_000, NOW_MS - 8_000)]);
+    simulateClaim(laneIndex, [claimed(NOW_MS - 5)], () => laneIndex.expect('mail', 0, new Date(LATE_MS)));
     expect(laneIndex.isAnyDue(rooms, 0)).toBe(true);
-    expect(boundOf(laneIndex)).toBe(lateBound);
+    expect(getBound(laneIndex)).toBe(lateBound);
   });
 
   it('causes no claim when it returned to waiting above the bound', () => {
     const laneIndex = createBoundedIndex();
     laneIndex.expect('mail', 0, new Date(NOW_MS + 60_000));
     expect(laneIndex.isAnyDue(rooms, 0)).toBe(false);
-    expect(boundOf(laneIndex)).toBe(NOW_MS);
+    expect(getBound(laneIndex)).toBe(NOW_MS);
   });
 
   it('is not forgotten when it was stored during a claim', () => {
     const laneIndex = createBoundedIndex();
     laneIndex.markDue('mail', 0);
-    claimWith(laneIndex, [claimed(NOW_MS - 5)], () => laneIndex.markDue('mail', 0, new Date(LATE_MS)));
-    expect(boundOf(laneIndex)).toBe(lateBound);
+    simulateClaim(laneIndex, [claimed(NOW_MS - 5)], () => laneIndex.markDue('mail', 0, new Date(LATE_MS)));
+    expect(getBound(laneIndex)).toBe(lateBound);
     expect(laneIndex.isAnyDue(rooms, 0)).toBe(true);
   });
 });
@@ -244,14 +244,14 @@ describe('a lane of a paused topic', () => {
   it('has a bound at or below the first waiting job that scans found', () => {
     const scanned = new LaneIndex();
     scanned.recordScan(rooms, seen(FIRST_MS, NOW_MS, true), 0);
-    expect(boundOf(scanned)).toBe(FIRST_MS);
+    expect(getBound(scanned)).toBe(FIRST_MS);
 
     // The topic was paused after the last scan, so a claim returned nothing and raised the bound.
     const passed = createIndex();
-    claimWith(passed, [claimed(NOW_MS - 10)]);
-    expect(boundOf(passed)).toBe(NOW_MS);
+    simulateClaim(passed, [claimed(NOW_MS - 10)]);
+    expect(getBound(passed)).toBe(NOW_MS);
     expect(passed.recordBackgroundScan(passed.starts(rooms, 'bounded'), seen(FIRST_MS, NOW_MS, true))).toBe(false);
-    expect(boundOf(passed)).toBe(FIRST_MS + COMMIT_MARGIN_MS);
+    expect(getBound(passed)).toBe(FIRST_MS + COMMIT_MARGIN_MS);
     expect(passed.isAnyDue(rooms, 0)).toBe(false);
   });
 });

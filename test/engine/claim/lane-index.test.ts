@@ -7,16 +7,16 @@ import { toClaim, toLaneScan } from '../../support/unit/waiting-jobs.js';
 
 const NOW_MS = 1_000;
 
-function roomFor(topic: string, room = 10, usualPriority = 0): TopicCapacity {
+function createCapacity(topic: string, room = 10, usualPriority = 0): TopicCapacity {
   return { topic, available: room, defaultPriority: usualPriority };
 }
 
-function claims(topic: string, priority: number, count: number): Claim[] {
+function createClaims(topic: string, priority: number, count: number): Claim[] {
   return Array.from({ length: count }, () => toClaim({ topic, priority }));
 }
 
 /** The lanes of a plan, as `topic priority`. */
-function namesOf(lanes: readonly { topic: string; priority: number }[]): string[] {
+function toNames(lanes: readonly { topic: string; priority: number }[]): string[] {
   return lanes.map(({ topic, priority }) => `${topic} ${priority}`);
 }
 
@@ -31,7 +31,7 @@ function createIndex(...lanes: (readonly [topic: string, priority: number])[]): 
 function take(laneIndex: LaneIndex, topics: readonly TopicCapacity[], count: number): string[] {
   const version = laneIndex.startRequest();
   const lanes = laneIndex.plan(topics, count, NOW_MS);
-  const all = lanes.flatMap(({ topic, priority, limit }) => claims(topic, priority, limit));
+  const all = lanes.flatMap(({ topic, priority, limit }) => createClaims(topic, priority, limit));
   const taken = all.slice(0, count);
   laneIndex.recordClaim({ lanes, limit: count }, taken, version);
   return taken.map(({ topic }) => topic);
@@ -39,19 +39,19 @@ function take(laneIndex: LaneIndex, topics: readonly TopicCapacity[], count: num
 
 describe('a plan', () => {
   it('is empty while no lane is known to be due', () => {
-    expect(new LaneIndex().plan([roomFor('mail')], 10, NOW_MS)).toEqual([]);
+    expect(new LaneIndex().plan([createCapacity('mail')], 10, NOW_MS)).toEqual([]);
   });
 
   it('starts with the most urgent lanes of all topics', () => {
     const laneIndex = createIndex(['mail', 0], ['ship', -5], ['mail', -10], ['ship', 7], ['mail', 1_000]);
-    const lanes = laneIndex.plan([roomFor('mail'), roomFor('ship')], 10, NOW_MS);
+    const lanes = laneIndex.plan([createCapacity('mail'), createCapacity('ship')], 10, NOW_MS);
 
-    expect(namesOf(lanes)).toEqual(['mail -10', 'ship -5', 'mail 0', 'ship 7', 'mail 1000']);
+    expect(toNames(lanes)).toEqual(['mail -10', 'ship -5', 'mail 0', 'ship 7', 'mail 1000']);
     expect(lanes[0]).toEqual({ topic: 'mail', priority: -10, lowerBound: null, limit: 10 });
   });
 
   it('rotates the topics within a priority', () => {
-    const topics = [roomFor('a'), roomFor('b'), roomFor('c')];
+    const topics = [createCapacity('a'), createCapacity('b'), createCapacity('c')];
     const laneIndex = createIndex(['a', 0], ['b', 0], ['c', 0]);
     const taken = Array.from({ length: 6 }, () => take(laneIndex, topics, 2).join());
 
@@ -61,7 +61,7 @@ describe('a plan', () => {
   it('serves each topic equally, even when other topics take all slots in between', () => {
     const laneIndex = createIndex(['a', 0], ['b', 0], ['c', 0]);
     const shared = { available: 1 };
-    const [a, b, c] = [{ ...roomFor('a'), shared }, { ...roomFor('b'), shared }, roomFor('c', 1)];
+    const [a, b, c] = [{ ...createCapacity('a'), shared }, { ...createCapacity('b'), shared }, createCapacity('c', 1)];
     const taken = Array.from({ length: 40 }, (_, round) =>
       take(laneIndex, round % 3 === 0 ? [c] : [a, b, c], 1 + (round % 2)),
     );
@@ -73,14 +73,16 @@ describe('a plan', () => {
 
   it('puts priority before the turns of topics', () => {
     const laneIndex = createIndex(['a', 5], ['b', 0]);
-    const firsts = [1, 2, 3].map(() => laneIndex.plan([roomFor('a'), roomFor('b')], 10, NOW_MS)[0]!.topic);
+    const firsts = [1, 2, 3].map(
+      () => laneIndex.plan([createCapacity('a'), createCapacity('b')], 10, NOW_MS)[0]!.topic,
+    );
 
     expect(firsts).toEqual(['b', 'b', 'b']);
   });
 
   it('takes only the most urgent lane of a topic with less capacity than the limit', () => {
     const laneIndex = createIndex(['mail', 5], ['mail', -5], ['mail', 0], ['ship', 1], ['ship', 2]);
-    const lanes = laneIndex.plan([roomFor('mail', 3), roomFor('ship', 10)], 10, NOW_MS);
+    const lanes = laneIndex.plan([createCapacity('mail', 3), createCapacity('ship', 10)], 10, NOW_MS);
 
     expect(lanes.map(({ topic, priority, limit }) => [topic, priority, limit])).toEqual([
       ['mail', -5, 3],
@@ -92,18 +94,18 @@ describe('a plan', () => {
   it('takes all lanes of a topic with as much capacity as the limit', () => {
     const laneIndex = createIndex(['mail', 5], ['mail', -5]);
 
-    expect(laneIndex.plan([roomFor('mail', 4)], 4, NOW_MS).map(({ limit }) => limit)).toEqual([4, 4]);
-    expect(laneIndex.plan([roomFor('mail', 9)], 4, NOW_MS).map(({ limit }) => limit)).toEqual([4, 4]);
+    expect(laneIndex.plan([createCapacity('mail', 4)], 4, NOW_MS).map(({ limit }) => limit)).toEqual([4, 4]);
+    expect(laneIndex.plan([createCapacity('mail', 9)], 4, NOW_MS).map(({ limit }) => limit)).toEqual([4, 4]);
   });
 
   it('divides shared capacity among topics with due jobs, in turn', () => {
     const laneIndex = createIndex(['a', 0], ['a', 3], ['b', 0], ['c', 0]);
     const shared = { available: 4 };
     const topics = [
-      { ...roomFor('idle'), shared },
-      { ...roomFor('a'), shared },
-      { ...roomFor('b', 3), shared },
-      roomFor('c'),
+      { ...createCapacity('idle'), shared },
+      { ...createCapacity('a'), shared },
+      { ...createCapacity('b', 3), shared },
+      createCapacity('c'),
     ];
     const taken = [1, 2, 3, 4].map(() =>
       take(laneIndex, topics, 20)
@@ -118,8 +120,8 @@ describe('a plan', () => {
     const laneIndex = createIndex(['lazy', 500], ['urgent', -500], ['urgent', 7]);
     const shared = { available: 4 };
     const topics = [
-      { ...roomFor('lazy'), shared },
-      { ...roomFor('urgent'), shared },
+      { ...createCapacity('lazy'), shared },
+      { ...createCapacity('urgent'), shared },
     ];
     const plans = topics.map(() => laneIndex.plan(topics, 10, NOW_MS));
     expect(plans).toMatchObject(topics.map(() => [{ topic: 'urgent', priority: -500, limit: 4 }]));
@@ -128,32 +130,34 @@ describe('a plan', () => {
   it('leaves out topics without capacity and topics that were not asked for', () => {
     const laneIndex = createIndex(['full', 0], ['free', 0], ['foreign', 0]);
 
-    expect(namesOf(laneIndex.plan([roomFor('full', 0), roomFor('free')], 10, NOW_MS))).toEqual(['free 0']);
+    expect(toNames(laneIndex.plan([createCapacity('full', 0), createCapacity('free')], 10, NOW_MS))).toEqual([
+      'free 0',
+    ]);
     expect(laneIndex.plan([], 10, NOW_MS)).toEqual([]);
   });
 
   it('takes at most the 256 most urgent lanes', () => {
     const priorities = Array.from({ length: 300 }, (_, index) => 150 - index);
     const laneIndex = createIndex(...priorities.map((priority) => ['mail', priority] as const));
-    const planned = laneIndex.plan([roomFor('mail')], 10, NOW_MS).map(({ priority }) => priority);
+    const planned = laneIndex.plan([createCapacity('mail')], 10, NOW_MS).map(({ priority }) => priority);
 
     expect(planned).toEqual(Array.from({ length: 256 }, (_, index) => index - 149));
   });
 
   it('takes a lane when the job is due that a scan found there, and not before', () => {
     const laneIndex = new LaneIndex();
-    const topics = [roomFor('mail')];
+    const topics = [createCapacity('mail')];
     laneIndex.recordScan(topics, toLaneScan({ topic: 'mail', priority: 3, dueInMs: 500, isPaused: false }), NOW_MS);
 
     expect(laneIndex.plan(topics, 10, NOW_MS + 499)).toEqual([]);
-    expect(namesOf(laneIndex.plan(topics, 10, NOW_MS + 500))).toEqual(['mail 3']);
+    expect(toNames(laneIndex.plan(topics, 10, NOW_MS + 500))).toEqual(['mail 3']);
   });
 
   describe('of a paused topic', () => {
-    const topics = [roomFor('mail')];
+    const topics = [createCapacity('mail')];
     const waiting = (isPaused: boolean): LaneScan => toLaneScan({ topic: 'mail', priority: 3, dueInMs: 0, isPaused });
     let laneIndex: LaneIndex;
-    const planned = (): string[] => namesOf(laneIndex.plan(topics, 10, NOW_MS));
+    const planned = (): string[] => toNames(laneIndex.plan(topics, 10, NOW_MS));
 
     beforeEach(() => {
       laneIndex = createIndex(['mail', 3], ['mail', 0], ['ship', 0]);
@@ -168,7 +172,7 @@ describe('a plan', () => {
       expect(planned()).toEqual([]);
       expect(laneIndex.isAnyDue(topics, NOW_MS)).toBe(false);
       expect(laneIndex.nextDueAtMs(topics)).toBe(Infinity);
-      expect(namesOf(laneIndex.plan([...topics, roomFor('ship')], 10, NOW_MS))).toEqual(['ship 0']);
+      expect(toNames(laneIndex.plan([...topics, createCapacity('ship')], 10, NOW_MS))).toEqual(['ship 0']);
 
       laneIndex.recordScan(topics, waiting(false), NOW_MS);
       expect(planned()).toEqual(['mail -5', 'mail 0', 'mail 3']);
@@ -230,13 +234,13 @@ describe('a plan', () => {
 });
 
 describe('markDue', () => {
-  const topics = [roomFor('mail'), roomFor('ship')];
+  const topics = [createCapacity('mail'), createCapacity('ship')];
 
   it('with a topic and a priority marks that lane', () => {
     const laneIndex = new LaneIndex();
     laneIndex.markDue('mail', 4);
 
-    expect(namesOf(laneIndex.plan(topics, 10, NOW_MS))).toEqual(['mail 4']);
+    expect(toNames(laneIndex.plan(topics, 10, NOW_MS))).toEqual(['mail 4']);
   });
 
   it('with a topic marks all its known lanes, the default one included', () => {
@@ -249,20 +253,20 @@ describe('markDue', () => {
     laneIndex.plan(topics, 10, NOW_MS);
     laneIndex.markDue('mail');
 
-    expect(namesOf(laneIndex.plan(topics, 10, NOW_MS))).toEqual(['mail 0', 'mail 4']);
+    expect(toNames(laneIndex.plan(topics, 10, NOW_MS))).toEqual(['mail 0', 'mail 4']);
   });
 
   it('without arguments marks all known lanes', () => {
     const laneIndex = new LaneIndex();
-    laneIndex.plan([roomFor('mail', 10, -7), roomFor('ship')], 10, NOW_MS);
+    laneIndex.plan([createCapacity('mail', 10, -7), createCapacity('ship')], 10, NOW_MS);
     laneIndex.markDue();
 
-    expect(namesOf(laneIndex.plan(topics, 10, NOW_MS))).toEqual(['mail -7', 'ship 0']);
+    expect(toNames(laneIndex.plan(topics, 10, NOW_MS))).toEqual(['mail -7', 'ship 0']);
   });
 });
 
 describe('the result of a claim', () => {
-  const topics = [roomFor('mail'), roomFor('ship')];
+  const topics = [createCapacity('mail'), createCapacity('ship')];
 
   function recordResult(laneIndex: LaneIndex, brought: readonly Claim[], during: () => void = () => undefined): void {
     const version = laneIndex.startRequest();
@@ -281,7 +285,7 @@ describe('the result of a claim', () => {
 
   it('removes lanes from the plan that returned less than their limit', () => {
     const laneIndex = createIndex(['mail', 0], ['ship', 0]);
-    recordResult(laneIndex, claims('mail', 0, 1));
+    recordResult(laneIndex, createClaims('mail', 0, 1));
 
     expect(laneIndex.plan(topics, 10, NOW_MS)).toEqual([]);
     expect(laneIndex.isAnyDue(topics, NOW_MS)).toBe(false);
@@ -290,16 +294,16 @@ describe('the result of a claim', () => {
 
   it('keeps lanes in the plan that returned as much as their limit', () => {
     const laneIndex = createIndex(['mail', 0], ['ship', 0]);
-    recordResult(laneIndex, claims('mail', 0, 10));
+    recordResult(laneIndex, createClaims('mail', 0, 10));
 
-    expect(namesOf(laneIndex.plan(topics, 10, NOW_MS))).toEqual(['mail 0']);
+    expect(toNames(laneIndex.plan(topics, 10, NOW_MS))).toEqual(['mail 0']);
   });
 
-  it('tells lanes of one topic apart', () => {
+  it('distinguishes lanes of one topic', () => {
     const laneIndex = createIndex(['mail', 0], ['mail', 1]);
-    recordResult(laneIndex, claims('mail', 1, 10));
+    recordResult(laneIndex, createClaims('mail', 1, 10));
 
-    expect(namesOf(laneIndex.plan(topics, 10, NOW_MS))).toEqual(['mail 1']);
+    expect(toNames(laneIndex.plan(topics, 10, NOW_MS))).toEqual(['mail 1']);
   });
 
   it.each<[string, (laneIndex: LaneIndex) => void]>([
@@ -310,7 +314,7 @@ describe('the result of a claim', () => {
     const laneIndex = createIndex(['mail', 0]);
     recordResult(laneIndex, [], () => arm(laneIndex));
 
-    expect(namesOf(laneIndex.plan(topics, 10, NOW_MS))).toContain('mail 0');
+    expect(toNames(laneIndex.plan(topics, 10, NOW_MS))).toContain('mail 0');
   });
 
   it('unmarks lanes that were marked before the claim', () => {
@@ -322,10 +326,10 @@ describe('the result of a claim', () => {
 
   it('changes no lane that was not in the plan', () => {
     const laneIndex = createIndex(['mail', 0], ['mail', 1]);
-    const limited = [roomFor('mail', 1)];
+    const limited = [createCapacity('mail', 1)];
     const version = laneIndex.startRequest();
     laneIndex.recordClaim({ lanes: laneIndex.plan(limited, 10, NOW_MS), limit: 10 }, [], version);
 
-    expect(namesOf(laneIndex.plan(limited, 10, NOW_MS))).toEqual(['mail 1']);
+    expect(toNames(laneIndex.plan(limited, 10, NOW_MS))).toEqual(['mail 1']);
   });
 });

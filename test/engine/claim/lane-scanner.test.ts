@@ -12,11 +12,11 @@ const priorities = fc.oneof(
   fc.constantFrom(-1_000, -999, -1, 0, 1, 999, 1_000),
 );
 
-function roomFor(topic: string, usualPriority = 0): TopicCapacity {
+function createCapacity(topic: string, usualPriority = 0): TopicCapacity {
   return { topic, available: 10, defaultPriority: usualPriority };
 }
 
-function waitingIn(topic: string, priority: number, dueInMs = 0): WaitingLane {
+function createWaitingLane(topic: string, priority: number, dueInMs = 0): WaitingLane {
   return { topic, priority, dueInMs, isPaused: false };
 }
 
@@ -33,7 +33,7 @@ function countCovers(gaps: readonly LaneGap[], lanes: readonly LaneStart[], topi
 
 /** The priorities of a topic that the index knows. */
 function knownPriorities(laneIndex: LaneIndex, topic: string, usualPriority = 0): number[] {
-  const lanes = laneIndex.starts([roomFor(topic, usualPriority)], 'full');
+  const lanes = laneIndex.starts([createCapacity(topic, usualPriority)], 'full');
   return lanes.map(({ priority }) => priority).sort((a, b) => a - b);
 }
 
@@ -41,18 +41,20 @@ describe('the gaps of a scan', () => {
   it('lie on both sides of the default lane when no other lane is known', () => {
     const laneIndex = new LaneIndex();
 
-    expect(laneIndex.gaps([roomFor('mail')])).toEqual([
+    expect(laneIndex.gaps([createCapacity('mail')])).toEqual([
       { topic: 'mail', after: -1_001, before: 0 },
       { topic: 'mail', after: 0, before: 1_001 },
     ]);
-    expect(laneIndex.starts([roomFor('mail')], 'full')).toEqual([{ topic: 'mail', priority: 0, lowerBound: null }]);
+    expect(laneIndex.starts([createCapacity('mail')], 'full')).toEqual([
+      { topic: 'mail', priority: 0, lowerBound: null },
+    ]);
   });
 
   it('are never empty', () => {
     const laneIndex = new LaneIndex();
     [-1_000, 0, 1, 1_000].forEach((priority) => laneIndex.markDue('mail', priority));
 
-    expect(laneIndex.gaps([roomFor('mail')]).map(({ after, before }) => [after, before])).toEqual([
+    expect(laneIndex.gaps([createCapacity('mail')]).map(({ after, before }) => [after, before])).toEqual([
       [-1_000, 0],
       [1, 1_000],
     ]);
@@ -65,7 +67,7 @@ describe('the gaps of a scan', () => {
       fc.property(lanes, priorities, (known, usualPriority) => {
         const laneIndex = new LaneIndex();
         known.forEach(([topic, priority]) => laneIndex.markDue(topic, priority));
-        const rooms = [roomFor('mail', usualPriority), roomFor('ship', usualPriority)];
+        const rooms = [createCapacity('mail', usualPriority), createCapacity('ship', usualPriority)];
         const gaps = laneIndex.gaps(rooms);
 
         for (const topic of ['mail', 'ship']) {
@@ -85,28 +87,34 @@ describe('the gaps of a scan', () => {
 });
 
 describe('the result of a scan', () => {
-  const topics = [roomFor('mail'), roomFor('ship')];
+  const topics = [createCapacity('mail'), createCapacity('ship')];
 
   it('adds unknown lanes and returns whether there were any', () => {
     const laneIndex = new LaneIndex();
     laneIndex.gaps(topics);
 
-    expect(laneIndex.recordScan(topics, toLaneScan(waitingIn('mail', 7)), NOW_MS)).toBe(true);
-    expect(laneIndex.recordScan(topics, toLaneScan(waitingIn('mail', 7), waitingIn('mail', 0)), NOW_MS)).toBe(false);
+    expect(laneIndex.recordScan(topics, toLaneScan(createWaitingLane('mail', 7)), NOW_MS)).toBe(true);
+    expect(
+      laneIndex.recordScan(topics, toLaneScan(createWaitingLane('mail', 7), createWaitingLane('mail', 0)), NOW_MS),
+    ).toBe(false);
     expect(knownPriorities(laneIndex, 'mail')).toEqual([0, 7]);
   });
 
   it('removes empty lanes', () => {
     const laneIndex = new LaneIndex();
-    laneIndex.recordScan(topics, toLaneScan(waitingIn('mail', 7), waitingIn('mail', 8), waitingIn('ship', 9)), NOW_MS);
-    laneIndex.recordScan(topics, toLaneScan(waitingIn('mail', 8)), NOW_MS);
+    laneIndex.recordScan(
+      topics,
+      toLaneScan(createWaitingLane('mail', 7), createWaitingLane('mail', 8), createWaitingLane('ship', 9)),
+      NOW_MS,
+    );
+    laneIndex.recordScan(topics, toLaneScan(createWaitingLane('mail', 8)), NOW_MS);
 
     expect([knownPriorities(laneIndex, 'mail'), knownPriorities(laneIndex, 'ship')]).toEqual([[0, 8], [0]]);
   });
 
   it('keeps the default lane, and lanes marked during the scan', () => {
     const laneIndex = new LaneIndex();
-    const urgent = [roomFor('mail', -5)];
+    const urgent = [createCapacity('mail', -5)];
     laneIndex.gaps(urgent);
     laneIndex.markDue('mail', 3);
     laneIndex.recordScan(urgent, toLaneScan(), NOW_MS);
@@ -117,8 +125,8 @@ describe('the result of a scan', () => {
 
   it('changes no topic that was not scanned', () => {
     const laneIndex = new LaneIndex();
-    laneIndex.recordScan(topics, toLaneScan(waitingIn('ship', 9, 50)), NOW_MS);
-    laneIndex.recordScan([roomFor('mail')], toLaneScan(), NOW_MS);
+    laneIndex.recordScan(topics, toLaneScan(createWaitingLane('ship', 9, 50)), NOW_MS);
+    laneIndex.recordScan([createCapacity('mail')], toLaneScan(), NOW_MS);
 
     expect(knownPriorities(laneIndex, 'ship')).toEqual([0, 9]);
     expect(laneIndex.nextDueAtMs(topics)).toBe(NOW_MS + 50);
@@ -126,7 +134,7 @@ describe('the result of a scan', () => {
 });
 
 describe('nextDueAtMs', () => {
-  const topics = [roomFor('mail'), roomFor('ship')];
+  const topics = [createCapacity('mail'), createCapacity('ship')];
 
   it('is Infinity for an empty index', () => {
     expect(new LaneIndex().nextDueAtMs(topics)).toBe(Infinity);
@@ -137,18 +145,22 @@ describe('nextDueAtMs', () => {
     const laneIndex = new LaneIndex();
     laneIndex.recordScan(
       topics,
-      toLaneScan(waitingIn('mail', 7, 300), waitingIn('mail', 0, 500), waitingIn('ship', 0, 100)),
+      toLaneScan(
+        createWaitingLane('mail', 7, 300),
+        createWaitingLane('mail', 0, 500),
+        createWaitingLane('ship', 0, 100),
+      ),
       NOW_MS,
     );
 
     expect(laneIndex.nextDueAtMs(topics)).toBe(NOW_MS + 100);
-    expect(laneIndex.nextDueAtMs([roomFor('mail')])).toBe(NOW_MS + 300);
+    expect(laneIndex.nextDueAtMs([createCapacity('mail')])).toBe(NOW_MS + 300);
   });
 
   it('follows the next scan in both directions', () => {
     const laneIndex = new LaneIndex();
-    laneIndex.recordScan(topics, toLaneScan(waitingIn('mail', 7, 300)), NOW_MS);
-    laneIndex.recordScan(topics, toLaneScan(waitingIn('mail', 7, 900)), NOW_MS);
+    laneIndex.recordScan(topics, toLaneScan(createWaitingLane('mail', 7, 300)), NOW_MS);
+    laneIndex.recordScan(topics, toLaneScan(createWaitingLane('mail', 7, 900)), NOW_MS);
     expect(laneIndex.nextDueAtMs(topics)).toBe(NOW_MS + 900);
 
     laneIndex.recordScan(topics, toLaneScan(), NOW_MS);
@@ -157,10 +169,10 @@ describe('nextDueAtMs', () => {
 
   it('makes its lane due when the time comes', () => {
     const laneIndex = new LaneIndex();
-    laneIndex.recordScan(topics, toLaneScan(waitingIn('mail', 7, 300)), NOW_MS);
+    laneIndex.recordScan(topics, toLaneScan(createWaitingLane('mail', 7, 300)), NOW_MS);
 
     expect([299, 300].map((ms) => laneIndex.isAnyDue(topics, NOW_MS + ms))).toEqual([false, true]);
-    expect(laneIndex.isAnyDue([roomFor('ship')], NOW_MS + 300)).toBe(false);
+    expect(laneIndex.isAnyDue([createCapacity('ship')], NOW_MS + 300)).toBe(false);
   });
 });
 
@@ -174,7 +186,7 @@ describe('a scan of all lanes and gaps', () => {
   it('finds a due job behind any number of delayed jobs in more urgent lanes', () => {
     fc.assert(
       fc.property(fc.array(jobs, { maxLength: 20 }), (waiting) => {
-        const rooms = [roomFor('mail'), roomFor('ship')];
+        const rooms = [createCapacity('mail'), createCapacity('ship')];
         const laneIndex = new LaneIndex();
         const table = new WaitingJobs(laneIndex);
         waiting.forEach((job) => table.add(job, 'nothing'));

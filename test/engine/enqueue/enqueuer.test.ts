@@ -16,7 +16,7 @@ const stored = ({ id }: JobInsert): InsertedJob => ({
   ...{ runAt: new Date(), created: new Date() },
 });
 
-/** Enqueues a job through a database whose first answer is lost. Returns how often the insert was sent. */
+/** Enqueues a job through a database whose first response is lost. Returns how often the insert was sent. */
 async function countInserts(
   retention: Retention,
   idempotency?: Idempotency,
@@ -42,7 +42,7 @@ async function countInserts(
   return end instanceof QueueUnavailableError && end.isUncertain ? 'uncertain' : insert.mock.calls.length;
 }
 
-describe('an enqueue whose answer was lost', () => {
+describe('an enqueue whose response was lost', () => {
   it('is sent again with the same id', async () => {
     expect(await countInserts(KEPT)).toBe(2);
   });
@@ -55,7 +55,7 @@ describe('an enqueue whose answer was lost', () => {
     },
   );
 
-  it('stays uncertain when the second try surely stored nothing', async () => {
+  it('stays uncertain when the second attempt certainly stored nothing', async () => {
     expect(await countInserts(KEPT, undefined, new QueueUnavailableError('the queue is closed'))).toBe('uncertain');
   });
 

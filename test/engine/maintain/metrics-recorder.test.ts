@@ -25,7 +25,7 @@ const failed = (topic: string): JobEvent => ({
   error: { message: 'x', stack: null },
 });
 
-describe('a tally buffer', () => {
+describe('the counter buffer of the metrics recorder', () => {
   it('is empty until something is added', () => {
     const buffer = new MetricsBuffer();
     expect(buffer.isEmpty).toBe(true);
@@ -34,7 +34,7 @@ describe('a tally buffer', () => {
     expect(buffer.isEmpty).toBe(false);
   });
 
-  it('counts what began and ended, of each topic and of all', () => {
+  it('counts started and ended attempts of each topic and in total', () => {
     const buffer = new MetricsBuffer();
     [started('mail', 3), completed('mail', 1), started('sms', 4), failed('sms')].forEach((event) => buffer.add(event));
     const of = (topic: string): object => buffer.entries().find((entry) => entry.topic === topic)!;
@@ -51,13 +51,13 @@ describe('a tally buffer', () => {
     });
   });
 
-  it('takes a run that another process made for one of no length', () => {
+  it('counts a run of another process with a duration of zero', () => {
     const buffer = new MetricsBuffer();
     buffer.add(completed('mail', null));
     expect(buffer.entries()[0]).toMatchObject({ completed: 1, runMs: 0, histogram: { 0: 1 } });
   });
 
-  it('adds another one, which stays as it is', () => {
+  it('adds another buffer without changing it', () => {
     const [buffer, other] = [new MetricsBuffer(), new MetricsBuffer()];
     buffer.add(completed('mail', 1));
     other.add(completed('mail', 1));
@@ -68,7 +68,7 @@ describe('a tally buffer', () => {
     expect(other.entries().find(({ topic }) => topic === 'mail')).toMatchObject({ completed: 1, histogram: { 0: 1 } });
   });
 
-  it('gives entries that do not change with it', () => {
+  it('returns entries that do not change later', () => {
     const buffer = new MetricsBuffer();
     buffer.add(completed('mail', 1));
     const entries = buffer.entries();
@@ -86,7 +86,7 @@ describe('a tally buffer', () => {
     ['cancelled', false],
     ['rescued', false],
     ['lease_lost', false],
-  ])('is meant for events of type %s: %s', (type, expected) => {
+  ])('counts events of type %s: %s', (type, expected) => {
     expect(isMetric({ type } as JobEvent)).toBe(expected);
   });
 });

@@ -9,8 +9,8 @@ const PAGES = 100;
 const LOOK_MS = 2;
 const DAY = 86_400_000;
 
-describe('a walk past rows that are kept', () => {
-  it('goes on after rests that make it a hundredth of the time, and then waits for the next interval', async () => {
+describe('pruner: a pass over rows that are kept', () => {
+  it('works a hundredth of the time, and then waits for the next interval', async () => {
     let nowMs = 0;
     let walks = 0;
     const rests: number[] = [];

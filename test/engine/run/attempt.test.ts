@@ -5,7 +5,7 @@ import { Attempt } from '../../../lib/engine/run/attempt.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 describe('an attempt', () => {
-  it('refuses to start its handler once its lease has expired, before any timer has run', async () => {
+  it('does not start its handler after its lease has expired, even before a timer has run', async () => {
     const clock = new VirtualClock();
     const attempt = new Attempt({ id: 'a', attempt: 1 } as Claim, { clock } as unknown as AttemptParts, 0, 100);
     await clock.advance(99);

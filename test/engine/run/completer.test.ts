@@ -15,110 +15,117 @@ const KEPT: Retention = { completed: false, failed: false, cancelled: false };
 const UNKEPT: Retention = { ...KEPT, completed: 0 };
 const completed: Outcome = { kind: 'completed', result: null };
 const failed: Outcome = { kind: 'failed', failure: { message: 'no luck', stack: null } };
-/** An attempt whose handler had no transaction, and was left alone. */
+/** An attempt without a transaction that was not aborted. */
 const plain = { abortedFor: undefined, mayBeCompleted: false, isCompleted: false };
 const quiet = { debug: () => undefined, log: () => undefined, warn: () => undefined, error: () => undefined };
 
-function storeWith(settle: JobStore['settle']): JobStore {
+function createStore(settle: JobStore['settle']): JobStore {
   return { settle, capabilities: { pipelined: ALONE } } as unknown as JobStore;
 }
 
-interface Try {
+interface Scenario {
   readonly outcome: Outcome;
   readonly retention: Retention;
-  readonly isFirstAnswerLost: boolean;
-  /** For how long the attempt owns its job. */
+  readonly isFirstResponseLost: boolean;
+  /** How long the attempt still owns its job. */
   readonly leaseMs: number;
-  /** What the database says of an outcome that has moved nothing. */
-  readonly standing: Settled;
+  /** What the database returns for an outcome that changed no row. */
+  readonly stored: Settled;
   readonly abortedFor?: 'cancelled' | 'timeout';
   readonly mayBeCompleted?: boolean;
   readonly isCompleted?: boolean;
 }
 
-/** Settles the first attempt of a job; before the database says how that stands it may not answer. */
-async function settle({ outcome, retention, isFirstAnswerLost, leaseMs, standing, ...ended }: Try): Promise<unknown> {
-  const answers = jest.fn<Promise<Settled[]>, []>().mockResolvedValue([standing]);
-  if (isFirstAnswerLost) {
+/** Settles the first attempt of a job; the first response of the database may be lost. */
+async function settle({
+  outcome,
+  retention,
+  isFirstResponseLost,
+  leaseMs,
+  stored,
+  ...ended
+}: Scenario): Promise<unknown> {
+  const answers = jest.fn<Promise<Settled[]>, []>().mockResolvedValue([stored]);
+  if (isFirstResponseLost) {
     answers.mockRejectedValueOnce(new QueueUnavailableError('the database does not answer', { isUncertain: true }));
   }
-  const store = storeWith(answers);
+  const store = createStore(answers);
   const completer = new Completer({ store, clock: systemClock, logger: quiet, random: () => 0, retention });
   const leaseEndsMs = systemClock.now() + leaseMs;
   const attempt = { ...plain, claim: { id: 'a', attempt: 1 }, leaseEndsMs, ...ended };
   return new Promise((resolve) => completer.settle(attempt, outcome, 1, resolve));
 }
 
-const recorded: Try = {
+const recorded: Scenario = {
   outcome: completed,
   retention: UNKEPT,
-  isFirstAnswerLost: true,
+  isFirstResponseLost: true,
   leaseMs: 60_000,
-  standing: GONE,
+  stored: GONE,
 };
 
-describe('an outcome of a job that is gone', () => {
-  it('was recorded by the first try, when its answer was lost and completed jobs are not kept', async () => {
+describe('an outcome of a deleted job', () => {
+  it('was recorded by the first try when its response was lost and completed jobs are not kept', async () => {
     expect(await settle(recorded)).toMatchObject({ status: 'completed' });
   });
 
-  it('was recorded as cancelled, when somebody had asked for that', async () => {
+  it('was recorded as cancelled when a cancel was requested', async () => {
     expect(await settle({ ...recorded, abortedFor: 'cancelled' })).toMatchObject({ status: 'cancelled' });
     expect(await settle({ ...recorded, abortedFor: 'timeout' })).toMatchObject({ status: 'completed' });
   });
 
-  it('was completed by a transaction of the handler, whatever became of its outcome', async () => {
-    const byHandler = { ...recorded, outcome: failed, isFirstAnswerLost: false, mayBeCompleted: true };
+  it('was completed by a transaction of the handler, even if its own statement failed', async () => {
+    const byHandler = { ...recorded, outcome: failed, isFirstResponseLost: false, mayBeCompleted: true };
     expect(await settle(byHandler)).toMatchObject({ status: 'completed' });
     expect(await settle({ ...byHandler, abortedFor: 'cancelled' })).toMatchObject({ status: 'completed' });
-    // Which has committed, as far as is known here: then neither the lease nor the retention has a say.
+    // Once the commit is known, neither the lease nor the retention matters.
     expect(await settle({ ...byHandler, retention: KEPT })).toBe('lease lost');
     expect(await settle({ ...byHandler, leaseMs: -1 })).toBe('lease lost');
     const known = { ...byHandler, isCompleted: true, retention: KEPT, leaseMs: -1 };
     expect(await settle(known)).toMatchObject({ status: 'completed' });
   });
 
-  it.each<[string, Partial<Try>]>([
-    ['no answer was lost', { isFirstAnswerLost: false }],
+  it.each<[string, Partial<Scenario>]>([
+    ['no response was lost', { isFirstResponseLost: false }],
     ['completed jobs are kept', { retention: KEPT }],
-    ['it is another outcome', { outcome: failed }],
+    ['the outcome is not completed', { outcome: failed }],
     ['the lease has ended: another attempt may have completed it', { leaseMs: 0 }],
   ])('is lost when %s', async (_title, changes) => {
     expect(await settle({ ...recorded, ...changes })).toBe('lease lost');
   });
 });
 
-describe('an outcome whose answer was lost, of a job that has failed', () => {
-  const standing: Settled = { ...GONE, status: 'failed', attempt: 1 };
-  const told: Try = { ...recorded, retention: KEPT, outcome: failed, standing };
+describe('an outcome of a failed job whose response was lost', () => {
+  const stored: Settled = { ...GONE, status: 'failed', attempt: 1 };
+  const scenario: Scenario = { ...recorded, retention: KEPT, outcome: failed, stored };
 
-  it('was recorded, also when the lease has ended meanwhile', async () => {
-    expect(await settle(told)).toMatchObject({ status: 'failed' });
-    expect(await settle({ ...told, leaseMs: 0 })).toMatchObject({ status: 'failed' });
+  it('was recorded, even if the lease has expired since', async () => {
+    expect(await settle(scenario)).toMatchObject({ status: 'failed' });
+    expect(await settle({ ...scenario, leaseMs: 0 })).toMatchObject({ status: 'failed' });
   });
 
-  it('is lost when the rescue has recorded how the attempt ended', async () => {
-    expect(await settle({ ...told, leaseMs: 0, standing: { ...standing, wasRescued: true } })).toBe('lease lost');
+  it('is lost when a rescue has recorded the end of the attempt', async () => {
+    expect(await settle({ ...scenario, leaseMs: 0, stored: { ...stored, wasRescued: true } })).toBe('lease lost');
   });
 });
 
-describe('an outcome of a job that is completed', () => {
-  const standing: Settled = { ...GONE, status: 'completed', attempt: 1 };
-  const told: Try = { ...recorded, retention: KEPT, isFirstAnswerLost: false, standing };
+describe('an outcome of a completed job', () => {
+  const stored: Settled = { ...GONE, status: 'completed', attempt: 1 };
+  const scenario: Scenario = { ...recorded, retention: KEPT, isFirstResponseLost: false, stored };
 
-  it.each<[string, Partial<Try>]>([
-    ['the set it was part of was recorded in part, and refused', {}],
-    ['the handler has completed it, in a transaction that seemed to fail', { outcome: failed }],
+  it.each<[string, Partial<Scenario>]>([
+    ['its batch was rejected after a part of it was recorded', {}],
+    ['the handler has completed the job in a transaction that seemed to fail', { outcome: failed }],
   ])('was recorded when %s', async (_title, changes) => {
-    expect(await settle({ ...told, ...changes })).toMatchObject({ status: 'completed' });
+    expect(await settle({ ...scenario, ...changes })).toMatchObject({ status: 'completed' });
   });
 
   it('is lost when another attempt has completed it', async () => {
-    expect(await settle({ ...told, standing: { ...standing, attempt: 2 } })).toBe('lease lost');
+    expect(await settle({ ...scenario, stored: { ...stored, attempt: 2 } })).toBe('lease lost');
   });
 });
 
-describe('an outcome that the database does not answer', () => {
+describe('an outcome during an outage of the database', () => {
   const away = new QueueUnavailableError('the database is away');
   const done: Settled = { applied: true, status: 'completed', attempt: 1, retries: 0, runAt: null };
   const attempt = { ...plain, claim: { id: 'a', attempt: 1 }, leaseEndsMs: 60_000 };
@@ -128,21 +135,21 @@ describe('an outcome that the database does not answer', () => {
   let answers: unknown[];
   let lines: string[];
 
-  /** It has been tried for so long that its pauses are as long as they get. */
+  /** The completer has retried until its pauses have reached their maximum. */
   beforeEach(async () => {
     clock = new VirtualClock();
     settle = jest.fn<Promise<Settled[]>, []>().mockRejectedValue(away);
-    const store = storeWith(settle);
+    const store = createStore(settle);
     lines = [];
-    const say = (line: string): number => lines.push(line);
-    const logger = { ...quiet, log: say, warn: say, error: say };
+    const write = (line: string): number => lines.push(line);
+    const logger = { ...quiet, log: write, warn: write, error: write };
     completer = new Completer({ store, clock, logger, random: () => 0.5, retention: KEPT });
     answers = [];
     completer.settle(attempt, completed, 1, (answer) => answers.push(answer));
     await clock.advance(5_000);
   });
 
-  it('is tried at once when the process begins to end', async () => {
+  it('is retried at once when shutdown starts', async () => {
     expect(clock.nextWakeInMs).toBeGreaterThan(3_000);
     settle.mockResolvedValue([done]);
     completer.flush();
@@ -151,7 +158,7 @@ describe('an outcome that the database does not answer', () => {
     expect(clock.waiting).toBe(0);
   });
 
-  it('is tried often from then on, since the grace is short', async () => {
+  it('is retried often during shutdown, since the time is short', async () => {
     const tries = settle.mock.calls.length;
     completer.flush();
     await clock.advance(2_000);
@@ -161,14 +168,14 @@ describe('an outcome that the database does not answer', () => {
     expect(answers).toEqual([done]);
   });
 
-  it('pauses as ever when the process has begun again', async () => {
+  it('is retried with the usual pauses after a restart', async () => {
     completer.flush();
     completer.start();
     await clock.advance(1_000);
     expect(clock.nextWakeInMs).toBeGreaterThan(1_000);
   });
 
-  it('is given up when its grace is over', async () => {
+  it('is abandoned at the end of the shutdown time', async () => {
     completer.flush();
     await clock.settle();
     completer.abandon();
@@ -176,7 +183,7 @@ describe('an outcome that the database does not answer', () => {
     expect(answers).toEqual(['lease lost']);
   });
 
-  it('is refused some times before it is given up, however long there was no answer', async () => {
+  it('is abandoned only after several rejections, even after a long outage', async () => {
     const refusal = new SqlError('refused', 'no', {});
     settle.mockRejectedValue(refusal);
     const tries = settle.mock.calls.length;
@@ -185,7 +192,7 @@ describe('an outcome that the database does not answer', () => {
     expect(settle.mock.calls.length - tries).toBe(7);
   });
 
-  it('is told of once, and when it is over', async () => {
+  it('is logged once, and again when the database is back', async () => {
     completer.settle(attempt, failed, 1, (answer) => answers.push(answer));
     await clock.advance(5_000);
     expect(lines).toEqual([expect.stringMatching(/^storing outcomes: failed/)]);
@@ -196,88 +203,88 @@ describe('an outcome that the database does not answer', () => {
   });
 });
 
-describe('an outcome of a job whose row somebody has locked', () => {
-  it('says so when it is asked again', async () => {
+describe('an outcome of a job whose row is locked', () => {
+  it('is marked as wasLocked when it is retried', async () => {
     const clock = new VirtualClock();
     const locked: Settled = { applied: false, status: 'processing', attempt: 1, retries: 0, runAt: null };
-    const asked: (boolean | undefined)[] = [];
+    const sent: (boolean | undefined)[] = [];
     const settle = (settlements: readonly Settlement[]): Promise<Settled[]> => {
-      asked.push(...settlements.map(({ wasLocked }) => wasLocked));
+      sent.push(...settlements.map(({ wasLocked }) => wasLocked));
       return Promise.resolve([locked]);
     };
-    const store = storeWith(settle);
+    const store = createStore(settle);
     const completer = new Completer({ store, clock, logger: quiet, random: () => 0.5, retention: KEPT });
     const attempt = { ...plain, claim: { id: 'a', attempt: 1 }, leaseEndsMs: 60_000 };
     completer.settle(attempt, completed, 1, () => undefined);
     await clock.advance(1_000);
-    expect(asked.slice(0, 2)).toEqual([false, true]);
+    expect(sent.slice(0, 2)).toEqual([false, true]);
   });
 });
 
 describe('outcomes with long errors', () => {
-  it('travel with so many others that a statement carries them', async () => {
+  it('are sent in batches that fit into a statement', async () => {
     const sizes: number[] = [];
     const done: Settled = { applied: true, status: 'failed', attempt: 1, retries: 0, runAt: null };
     const answer = (settlements: readonly Settlement[]): Promise<Settled[]> => {
       sizes.push(settlements.length);
       return Promise.resolve(settlements.map(() => done));
     };
-    const store = storeWith(answer);
+    const store = createStore(answer);
     const completer = new Completer({ store, clock: systemClock, logger: quiet, random: () => 0, retention: KEPT });
     const long = 'x'.repeat(8_192);
     const outcome: Outcome = { kind: 'failed', failure: { message: long, stack: long } };
-    const settled = Array.from({ length: 600 }, (_, index) => {
+    const settleJob = Array.from({ length: 600 }, (_, index) => {
       const attempt = { ...plain, claim: { id: String(index), attempt: 1 }, leaseEndsMs: systemClock.now() + 60_000 };
       return new Promise((resolve) => completer.settle(attempt, outcome, 1, resolve));
     });
-    await Promise.all(settled);
+    await Promise.all(settleJob);
     expect(sizes).toEqual([256, 256, 88]);
   });
 });
 
 describe('outcomes of jobs that are not to be kept', () => {
-  it('are stored without a deletion when the database refuses that', async () => {
-    const asked: unknown[] = [];
+  it('are stored without deleting the jobs when the database rejects the deletion', async () => {
+    const sent: unknown[] = [];
     const done: Settled = { applied: true, status: 'completed', attempt: 1, retries: 0, runAt: null };
     const answer = (
       settlements: readonly Settlement[],
       discardStatuses: readonly string[] = [],
     ): Promise<Settled[]> => {
-      asked.push([settlements.length, discardStatuses]);
+      sent.push([settlements.length, discardStatuses]);
       const refusal = new SqlError('refused', 'it is referred to', {});
       return discardStatuses.length > 0 ? Promise.reject(refusal) : Promise.resolve(settlements.map(() => done));
     };
-    const store = storeWith(answer);
+    const store = createStore(answer);
     const completer = new Completer({ store, clock: systemClock, logger: quiet, random: () => 0, retention: UNKEPT });
-    const settled = (id: string): Promise<CompletionResult> => {
+    const settleJob = (id: string): Promise<CompletionResult> => {
       const attempt = { ...plain, claim: { id, attempt: 1 }, leaseEndsMs: systemClock.now() + 60_000 };
       return new Promise((resolve) => completer.settle(attempt, completed, 1, resolve));
     };
-    expect(await Promise.all([settled('a'), settled('b')])).toEqual([done, done]);
-    expect(asked).toEqual([
+    expect(await Promise.all([settleJob('a'), settleJob('b')])).toEqual([done, done]);
+    expect(sent).toEqual([
       [2, ['completed']],
       [2, []],
     ]);
   });
 });
 
-describe('outcomes of which a store has written a part before it failed', () => {
+describe('outcomes of which the store wrote a part before it failed', () => {
   it.each([
-    ['one by one, when it refused them', new Error('no')],
-    ['together, when the table was locked', new RowLockedError('somebody makes an index')],
-  ])('are told as they were recorded when they are tried again: %s', async (_title, error) => {
+    ['one by one after the database rejected the batch', new Error('no')],
+    ['together after the table was locked', new RowLockedError('another session builds an index')],
+  ])('are reported as recorded when they are retried: %s', async (_title, error) => {
     const other: Settled = { applied: true, status: 'failed', attempt: 1, retries: 0, runAt: null };
     const answers = jest.fn<Promise<Settled[]>, [readonly Settlement[]]>(async (settlements) =>
       settlements.map(({ outcome }) => (outcome.kind === 'completed' ? GONE : other)),
     );
     answers.mockRejectedValueOnce(error);
-    const store = storeWith(answers);
+    const store = createStore(answers);
     const completer = new Completer({ store, clock: systemClock, logger: quiet, random: () => 0, retention: UNKEPT });
-    const settled = (id: string, outcome: Outcome): Promise<CompletionResult> => {
+    const settleJob = (id: string, outcome: Outcome): Promise<CompletionResult> => {
       const attempt = { ...plain, claim: { id, attempt: 1 }, leaseEndsMs: systemClock.now() + 60_000 };
       return new Promise((resolve) => completer.settle(attempt, outcome, 1, resolve));
     };
-    expect(await Promise.all([settled('a', completed), settled('b', failed)])).toMatchObject([
+    expect(await Promise.all([settleJob('a', completed), settleJob('b', failed)])).toMatchObject([
       { status: 'completed' },
       { status: 'failed' },
     ]);

@@ -7,7 +7,7 @@ import type { RegisteredHandler } from '../../../lib/engine/handler-registry.js'
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 describe('the executor', () => {
-  it('returns and ends once when the promise of a handler calls back twice', async () => {
+  it('ends once when the thenable of a handler calls back twice', async () => {
     const clock = new VirtualClock();
     const promise = Promise.resolve('done');
     const callBack = promise.then.bind(promise);

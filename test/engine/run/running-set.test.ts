@@ -2,14 +2,14 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Attempt } from '../../../lib/engine/run/attempt.js';
 import { RunningSet } from '../../../lib/engine/run/running-set.js';
 
-function attemptOf(id: string = uuidv7()): Attempt {
+function createAttempt(id: string = uuidv7()): Attempt {
   return { id, hasSlot: false } as Attempt;
 }
 
 describe('the running set', () => {
   it('holds more attempts than it has buckets', () => {
     const slots = new RunningSet();
-    const attempts = Array.from({ length: 5_000 }, () => attemptOf());
+    const attempts = Array.from({ length: 5_000 }, () => createAttempt());
     attempts.forEach((attempt) => slots.add(attempt));
     expect(slots.size).toBe(5_000);
     expect(new Set(slots.attempts)).toEqual(new Set(attempts));
@@ -25,7 +25,7 @@ describe('the running set', () => {
 
   it('removes an attempt only once', () => {
     const slots = new RunningSet();
-    const [a, b] = [attemptOf(), attemptOf()];
+    const [a, b] = [createAttempt(), createAttempt()];
     slots.add(a);
     slots.remove(a);
     slots.add(b);
@@ -33,9 +33,9 @@ describe('the running set', () => {
     expect([slots.size, slots.attempts]).toEqual([1, [b]]);
   });
 
-  it('tells two attempts of one job apart', () => {
+  it('distinguishes two attempts of one job', () => {
     const slots = new RunningSet();
-    const [older, newer] = [attemptOf('a'), attemptOf('a')];
+    const [older, newer] = [createAttempt('a'), createAttempt('a')];
     slots.add(older);
     slots.remove(newer);
     expect(slots.find('a')).toBe(older);

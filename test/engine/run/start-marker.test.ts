@@ -37,7 +37,7 @@ describe('the start marker', () => {
     expect(sets).toEqual([['a', 'b']]);
   });
 
-  it('takes the new row reference', async () => {
+  it('keeps the new row reference', async () => {
     const attempt = toAttempt('a');
     response = { ...held, rowRef: '(7,1)' };
     await marker.mark(attempt);

@@ -6,7 +6,7 @@ import { PostgresSession } from '../../../lib/store/postgres/driver/session.js';
 
 const TIMEOUT_MS = 200;
 
-describe('a server that takes connections and says nothing', () => {
+describe('a server that accepts connections and never responds', () => {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => sockets.add(socket));
   let port: number;
@@ -20,7 +20,7 @@ describe('a server that takes connections and says nothing', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
-  it("is waited for as long as the driver's connectionTimeoutMillis says, where the application gives one", async () => {
+  it('fails a connect after the connectionTimeoutMillis of the application', async () => {
     const app = new DataSource({
       type: 'postgres',
       host: '127.0.0.1',

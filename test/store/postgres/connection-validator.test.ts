@@ -12,7 +12,7 @@ function createPool(): { pool: SessionPool; queries: string[] } {
 }
 
 describe('ConnectionValidator', () => {
-  it('does not test a connection that was used lately', async () => {
+  it('does not test a recently used connection', async () => {
     const { pool, queries } = createPool();
     const validator = new ConnectionValidator();
     const valid = validator.wrap(pool);

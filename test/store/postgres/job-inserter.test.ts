@@ -5,7 +5,7 @@ import { toSqlError } from '../../../lib/store/sql-error.js';
 import { newJob } from '../../support/job-rows.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
-const topicsIn = (hint: string): unknown => new NotificationPayload().decode(hint);
+const readTopics = (hint: string): unknown => new NotificationPayload().decode(hint);
 
 /** A server whose queue of notifications may be full: it then rejects a commit with a notification. */
 class Server {
@@ -15,10 +15,10 @@ class Server {
   readonly clock = new VirtualClock();
   /** The topics of the notifications that were sent by themselves. */
   readonly sent: unknown[] = [];
-  readonly notifier = new Notifier(async (hint) => void this.sent.push(topicsIn(hint)), this.clock);
+  readonly notifier = new Notifier(async (hint) => void this.sent.push(readTopics(hint)), this.clock);
   readonly inserter = new JobInserter({
     query: (_text, [, hint]) => {
-      this.hints.push(hint && topicsIn(hint as string));
+      this.hints.push(hint && readTopics(hint as string));
       const isRefused = this.refusal !== undefined && hint !== null;
       return isRefused ? Promise.reject(toSqlError(this.refusal)) : Promise.resolve([{ created: 0, count: 1 }]);
     },
@@ -50,7 +50,7 @@ describe('JobInserter', () => {
     expect(server.hints).toHaveLength(1);
   });
 
-  it('sends the notifications of others later when its insert fails', async () => {
+  it('sends waiting notifications later when its insert fails', async () => {
     const server = new Server();
     server.notifier.announce(['first']);
     server.notifier.announce(['theirs']);
@@ -62,7 +62,7 @@ describe('JobInserter', () => {
     expect(server.sent).toEqual([['first'], ['theirs']]);
   });
 
-  it('does not carry the notifications of others with a keyed job, which may not be inserted', async () => {
+  it('sends no waiting notifications with a keyed job, which may not be inserted', async () => {
     const server = new Server();
     server.notifier.announce(['first']);
     server.notifier.announce(['theirs']);
@@ -73,7 +73,7 @@ describe('JobInserter', () => {
     expect(server.sent).toEqual([['first'], ['theirs', 'mine']]);
   });
 
-  it('finds existing jobs in a transaction after a conflict, and still sends the notifications of others', async () => {
+  it('finds existing jobs in a transaction after a conflict, and still sends waiting notifications', async () => {
     const [known, fresh] = [newJob(), newJob()];
     const statements: [text: string, inTransaction: boolean][] = [];
     const answers = [

@@ -3,17 +3,17 @@ import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 describe('Notifier', () => {
   const clock = new VirtualClock();
-  const topicsIn = (hint: string): unknown => new NotificationPayload().decode(hint);
-  /** The topics of each hint; `undefined` is any. */
+  const readTopics = (hint: string): unknown => new NotificationPayload().decode(hint);
+  /** The topics of each notification; `undefined` for any. */
   let sent: unknown[];
   let notifier: Notifier;
 
   beforeEach(() => {
     sent = [];
-    notifier = new Notifier(async (hint) => void sent.push(topicsIn(hint)), clock);
+    notifier = new Notifier(async (hint) => void sent.push(readTopics(hint)), clock);
   });
 
-  it('sends the first hint at once, and what comes within the window as one at its end', async () => {
+  it('sends the first notification at once, and later ones of the window together at its end', async () => {
     ['a', 'b', 'b'].forEach((topic) => notifier.announce([topic]));
     expect(sent).toEqual([['a']]);
     await clock.advance(5);
@@ -25,39 +25,39 @@ describe('Notifier', () => {
     expect(sent).toHaveLength(3);
   });
 
-  it('gives a statement a hint to take along, and rests as if it had sent it', async () => {
-    expect(topicsIn(notifier.takePiggyback(['a'], false)!.payload)).toEqual(['a']);
+  it('lets a statement carry the notification, and then waits as if it had sent it', async () => {
+    expect(readTopics(notifier.takePiggyback(['a'], false)!.payload)).toEqual(['a']);
     expect(notifier.takePiggyback(['b'], false)).toBeUndefined();
     await clock.advance(5);
-    // The statement of `b` was to announce it when it had stored it, and has not.
+    // The statement of `b` was to announce it after storing it, and did not.
     expect(sent).toEqual([]);
-    expect(topicsIn(notifier.takePiggyback(['a', 'b'], false)!.payload)).toEqual(['a', 'b']);
+    expect(readTopics(notifier.takePiggyback(['a', 'b'], false)!.payload)).toEqual(['a', 'b']);
     notifier.announce(['c']);
     await clock.advance(5);
     expect(sent).toEqual([['c']]);
     expect(notifier.takePiggyback([], false)).toBeUndefined();
   });
 
-  it('gives what has gathered to a statement that begins a little later, and sends nothing itself', async () => {
+  it('lets a later statement carry waiting notifications, and sends none itself', async () => {
     notifier.announce(['a']);
     notifier.announce(['b']);
     await clock.advance(2);
     expect(notifier.takePiggyback(['b'], true)).toBeUndefined();
     await clock.advance(1);
-    // It may store nothing, and would send nothing then.
+    // This statement may store nothing, and would then send nothing.
     expect(notifier.takePiggyback(['b'], false)).toBeUndefined();
     const first = notifier.takePiggyback(['b'], true)!;
-    expect(topicsIn(first.payload)).toEqual(['b']);
+    expect(readTopics(first.payload)).toEqual(['b']);
     notifier.announce(['c']);
     await clock.advance(4);
     const second = notifier.takePiggyback(['d'], true)!;
-    expect(topicsIn(second.payload)).toEqual(['c', 'd']);
+    expect(readTopics(second.payload)).toEqual(['c', 'd']);
     [first, second].forEach((carried) => carried.markSent());
     await clock.advance(60_000);
     expect(sent).toEqual([['a']]);
   });
 
-  it('sends itself what a statement has taken along and has not sent soon, but nothing of its own jobs', async () => {
+  it("sends carried notifications that a statement does not send in time, without the statement's own topics", async () => {
     notifier.announce(['a']);
     notifier.announce(['b']);
     await clock.advance(4);
@@ -71,10 +71,10 @@ describe('Notifier', () => {
     expect(sent).toEqual([['a'], ['b']]);
   });
 
-  it('has one under way at a time: the next speaks for all that have come meanwhile', async () => {
+  it('sends one notification at a time, and then one for all waiting topics', async () => {
     const ends: (() => void)[] = [];
     const slow = new Notifier((hint) => {
-      sent.push(topicsIn(hint));
+      sent.push(readTopics(hint));
       return new Promise((resolve) => ends.push(resolve));
     }, clock);
     slow.announce(['a']);
@@ -91,7 +91,7 @@ describe('Notifier', () => {
     expect(sent).toEqual([['a'], ['b', 'c', 'd']]);
   });
 
-  it('sends what waits when it is to end, and nothing later', async () => {
+  it('sends waiting notifications at close, and none later', async () => {
     notifier.announce(['a']);
     notifier.announce(['b']);
     await notifier.flush();
@@ -102,9 +102,9 @@ describe('Notifier', () => {
     expect(clock.waiting).toBe(0);
   });
 
-  it('sends at the end what comes while it does', async () => {
+  it('sends notifications that arrive during close', async () => {
     const slow = new Notifier(async (hint) => {
-      sent.push(topicsIn(hint));
+      sent.push(readTopics(hint));
       await Promise.resolve();
       if (sent.length === 1) {
         slow.announce(['b']);
@@ -116,12 +116,12 @@ describe('Notifier', () => {
     expect(clock.waiting).toBe(0);
   });
 
-  it('needs no timer for a hint after which none waits', () => {
+  it('needs no timer when no notification waits', () => {
     notifier.announce(['a']);
     expect(clock.waiting).toBe(0);
   });
 
-  it('says "any" when there are more topics than a notification carries', () => {
+  it('stands for any topic when there are too many for a notification', () => {
     notifier.announce(Array.from({ length: 30 }, (_, index) => 'ß'.repeat(130) + index));
     expect(sent).toEqual([undefined]);
   });

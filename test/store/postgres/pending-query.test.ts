@@ -48,7 +48,7 @@ const THROWS: [string, () => never] = [
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-function told(): { resolve: jest.Mock; reject: jest.Mock } {
+function createCallbacks(): { resolve: jest.Mock; reject: jest.Mock } {
   return { resolve: jest.fn(), reject: jest.fn() };
 }
 
@@ -56,9 +56,9 @@ const limit = new QueryTimeout(60_000);
 
 describe('PendingQuery', () => {
   it('resolves asynchronously even when the driver replies at once', async () => {
-    const waiting = told();
+    const waiting = createCallbacks();
     const done = jest.fn();
-    const client = new ScriptedClient((tell) => tell(null, { rows: ROWS }));
+    const client = new ScriptedClient((done) => done(null, { rows: ROWS }));
     new PendingQuery({ text: 'SELECT $1', values: ['a'] }, waiting, limit).send(client.pooled, done, 0);
     expect(done).not.toHaveBeenCalled();
     await turn();
@@ -67,11 +67,11 @@ describe('PendingQuery', () => {
   });
 
   it('settles once, whatever the driver does', async () => {
-    const waiting = told();
+    const waiting = createCallbacks();
     const done = jest.fn();
-    const client = new ScriptedClient((tell) => {
-      tell(new Error('broken'));
-      tell(null, { rows: ROWS });
+    const client = new ScriptedClient((done) => {
+      done(new Error('broken'));
+      done(null, { rows: ROWS });
       throw new Error('thrown');
     });
     new PendingQuery({ text: 'SELECT 1', values: [] }, waiting, limit).send(client.pooled, done, 0);
@@ -82,18 +82,18 @@ describe('PendingQuery', () => {
     expect(done).toHaveBeenCalledWith(false);
   });
 
-  it.each([['answers', (tell: Done) => tell(null, { rows: [] })], THROWS])(
+  it.each([['responds', (done: Done) => done(null, { rows: [] })], THROWS])(
     'restores the time limit of the driver when the driver %s',
     (_, answer) => {
       const client = new ScriptedClient(answer);
-      new PendingQuery({ text: 'SELECT 1', values: [] }, told(), limit).send(client.pooled, jest.fn(), 0);
+      new PendingQuery({ text: 'SELECT 1', values: [] }, createCallbacks(), limit).send(client.pooled, jest.fn(), 0);
       expect(client.limits).toEqual([0]);
       expect(client.connectionParameters).toEqual({ query_timeout: 31_000 });
     },
   );
 
   it('rejects with the given error when it was not sent', () => {
-    const waiting = told();
+    const waiting = createCallbacks();
     const error = new Error('no connection');
     new PendingQuery({ text: 'SELECT 1', values: [] }, waiting, limit).reject(error);
     expect(waiting.reject).toHaveBeenCalledWith(error);
@@ -105,11 +105,11 @@ describe('QueryTimeout', () => {
   function send(
     within: QueryTimeout,
     ahead = 0,
-  ): { waiting: ReturnType<typeof told>; client: ScriptedClient; done: jest.Mock; answer: Done } {
-    const waiting = told();
+  ): { waiting: ReturnType<typeof createCallbacks>; client: ScriptedClient; done: jest.Mock; answer: Done } {
+    const waiting = createCallbacks();
     const done = jest.fn();
     let answer: Done = () => undefined;
-    const client = new ScriptedClient((tell) => (answer = tell));
+    const client = new ScriptedClient((done) => (answer = done));
     new PendingQuery({ text: 'SELECT 1', values: [] }, waiting, within).send(client.pooled, done, ahead);
     return { waiting, client, done, answer };
   }
@@ -129,7 +129,7 @@ describe('QueryTimeout', () => {
     expect(second.client.isDestroyed).toBe(false);
   });
 
-  it('allows a query behind others as much more time', async () => {
+  it('allows a query more time for each query before it', async () => {
     const short = new QueryTimeout(400);
     const behind = send(short, 4);
     const alone = send(short);
@@ -156,12 +156,12 @@ describe('createPoolRunner', () => {
   };
 
   it('releases the connection', async () => {
-    const client = new ScriptedClient((tell) => tell(null, { rows: ROWS }));
+    const client = new ScriptedClient((done) => done(null, { rows: ROWS }));
     expect(await runnerOn(client).query('SELECT 1', [])).toEqual(ROWS);
     expect(client.released).toEqual([false]);
   });
 
-  it.each([['reports an error', (tell: Done) => tell(new Error('refused'))], THROWS])(
+  it.each([['reports an error', (done: Done) => done(new Error('refused'))], THROWS])(
     'releases a broken connection when the driver %s',
     async (_, answer) => {
       const client = new ScriptedClient(answer);

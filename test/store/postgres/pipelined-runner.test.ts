@@ -23,7 +23,7 @@ class RecordingTimeout extends QueryTimeout {
 /** A statement that was sent; the test supplies its result. */
 interface Sent {
   readonly connection: number;
-  readonly answer: Signal<PostgresResult>;
+  readonly result: Signal<PostgresResult>;
 }
 
 /** A pool of one connection. */
@@ -35,7 +35,7 @@ class ScriptedPool implements SessionPool {
   readonly released: boolean[] = [];
   refusal: Error | undefined;
   /** What the driver does with the next query instead of sending it. */
-  mishap: ((done: (error: unknown) => void) => void) | undefined;
+  failure: ((done: (error: unknown) => void) => void) | undefined;
   private isNew = true;
 
   connect(): ReturnType<SessionPool['connect']> {
@@ -48,15 +48,15 @@ class ScriptedPool implements SessionPool {
   }
 
   private readonly client = {
-    query: (_query: PostgresQuery, done: (error: unknown, answer?: PostgresResult) => void) => {
-      const { mishap } = this;
-      this.mishap = undefined;
-      if (mishap) {
-        return mishap(done);
+    query: (_query: PostgresQuery, done: (error: unknown, result?: PostgresResult) => void) => {
+      const { failure } = this;
+      this.failure = undefined;
+      if (failure) {
+        return failure(done);
       }
-      const answer = signal<PostgresResult>();
-      this.sent.push({ connection: this.connections, answer });
-      answer.promise.then((answered) => done(undefined, answered), done);
+      const result = signal<PostgresResult>();
+      this.sent.push({ connection: this.connections, result });
+      result.promise.then((returned) => done(undefined, returned), done);
     },
     release: (isBroken = false) => void this.released.push(isBroken),
   } as PooledClient;
@@ -75,19 +75,19 @@ describe('PipelinedRunner', () => {
     runner = new PipelinedRunner(pool, (text, params) => ({ text, values: [...params] }), timeout);
   });
 
-  const ask = (): Promise<readonly SqlRow[]> => runner.query('SELECT 1', []);
+  const runStatement = (): Promise<readonly SqlRow[]> => runner.query('SELECT 1', []);
 
   /** Returns the result of a statement, and runs what follows from it. */
-  async function answer(at: number): Promise<void> {
-    pool.sent[at]!.answer.resolve({ rows: [] });
+  async function returnResult(at: number): Promise<void> {
+    pool.sent[at]!.result.resolve({ rows: [] });
     await turn();
   }
 
   /** Prepares the statement on the connection. */
   async function warmUp(): Promise<void> {
-    const first = ask();
+    const first = runStatement();
     await turn();
-    await answer(0);
+    await returnResult(0);
     await first;
     pool.sent.length = 0;
     pool.released.length = 0;
@@ -95,26 +95,26 @@ describe('PipelinedRunner', () => {
   }
 
   it('waits for the first result on a connection that has not prepared the statement', async () => {
-    const both = [ask(), ask()];
+    const both = [runStatement(), runStatement()];
     await turn();
     expect(pool.sent).toHaveLength(1);
-    await answer(0);
+    await returnResult(0);
     expect(pool.sent).toHaveLength(2);
     expect(pool.released).toEqual([]);
-    await answer(1);
+    await returnResult(1);
     await Promise.all(both);
     expect(pool.released).toEqual([false]);
   });
 
   it('sends two statements at most, and allows the second twice the time', async () => {
     await warmUp();
-    const all = [ask(), ask(), ask()];
+    const all = [runStatement(), runStatement(), runStatement()];
     await turn();
     expect(timeout.ahead).toEqual([0, 1]);
-    await answer(0);
+    await returnResult(0);
     expect(timeout.ahead).toEqual([0, 1, 1]);
-    await answer(1);
-    await answer(2);
+    await returnResult(1);
+    await returnResult(2);
     await Promise.all(all);
     expect(pool.released).toEqual([false]);
   });
@@ -122,56 +122,59 @@ describe('PipelinedRunner', () => {
   it('releases the connection between statements when another caller waits for one', async () => {
     await warmUp();
     pool.waitingCount = 1;
-    const both = [ask(), ask()];
+    const both = [runStatement(), runStatement()];
     await turn();
     expect(pool.sent).toHaveLength(1);
-    await answer(0);
+    await returnResult(0);
     expect(pool.released).toEqual([false]);
     expect(pool.sent).toHaveLength(2);
-    await answer(1);
+    await returnResult(1);
     await Promise.all(both);
     expect(pool.released).toEqual([false, false]);
   });
 
   it('releases a broken connection when the remaining statement has returned', async () => {
     await warmUp();
-    const [first, second] = [ask(), ask()];
+    const [first, second] = [runStatement(), runStatement()];
     await turn();
-    pool.sent[0]!.answer.reject(new Error('no luck'));
+    pool.sent[0]!.result.reject(new Error('no luck'));
     await expect(first).rejects.toThrow('no luck');
-    const third = ask();
+    const third = runStatement();
     await turn();
     expect(pool.sent).toHaveLength(2);
     expect(pool.released).toEqual([]);
-    await answer(1);
+    await returnResult(1);
     await second;
     expect(pool.released).toEqual([true]);
-    await answer(2);
+    await returnResult(2);
     await third;
   });
 
   it('releases the connection after a thousand statements', async () => {
     await warmUp();
-    let next: Promise<unknown> = ask();
+    let next: Promise<unknown> = runStatement();
     await turn();
     for (let at = 0; at < 1_000; at += 1) {
-      const following = ask();
-      await answer(at);
+      const following = runStatement();
+      await returnResult(at);
       await next;
       next = following;
     }
     expect(pool.released).toEqual([false]);
-    await answer(1_000);
+    await returnResult(1_000);
     await next;
   });
 
   it('rejects all waiting statements when it cannot connect, and connects again for the next', async () => {
     pool.refusal = new Error('none left');
-    expect(await Promise.allSettled([ask(), ask()])).toMatchObject([{ status: 'rejected' }, { status: 'rejected' }]);
+    expect(await Promise.allSettled([runStatement(), runStatement()])).toMatchObject([
+      { status: 'rejected' },
+      { status: 'rejected' },
+    ]);
     pool.refusal = undefined;
-    const again = ask();
+    const again = runStatement();
     await turn();
-    await answer(0);
+    await returnResult(0);
     expect(await again).toEqual([]);
   });
 
@@ -183,13 +186,13 @@ describe('PipelinedRunner', () => {
       },
     ],
     ['fails at once', (done: (error: unknown) => void) => done(new Error('no memory'))],
-  ])('continues after the driver %s', async (_, mishap) => {
-    pool.mishap = mishap;
-    const [first, second] = [ask(), ask()];
+  ])('continues after the driver %s', async (_, failure) => {
+    pool.failure = failure;
+    const [first, second] = [runStatement(), runStatement()];
     await expect(first).rejects.toThrow('no memory');
     expect(pool.released).toEqual([true]);
     await turn();
-    await answer(0);
+    await returnResult(0);
     expect(await second).toEqual([]);
     expect(pool.released).toEqual([true, false]);
   });

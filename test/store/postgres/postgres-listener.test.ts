@@ -11,8 +11,8 @@ const silent: PostgresClient = {
   on: () => undefined,
 };
 
-describe('a listener for which no client can be made', () => {
-  it('tries again, as when the file of a certificate was away for a moment', async () => {
+describe('PostgresListener: a client that cannot be created', () => {
+  it('is retried, for example until the file of a certificate exists', async () => {
     const clock = new VirtualClock();
     const logger = new RecordingLogger();
     const jobs = jest.fn();

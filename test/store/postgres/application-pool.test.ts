@@ -8,6 +8,6 @@ it.each([
   [10, 8],
   [20, 16],
   [100, 80],
-])('of a pool of %d connections transactional handlers take %d', (size, most) => {
+])('transactionsAtOnce: of a pool of %d connections, transactional handlers use %d', (size, most) => {
   expect(transactionsAtOnce(size)).toBe(most);
 });
