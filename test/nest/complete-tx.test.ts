@@ -256,6 +256,36 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     expect(await receipts()).toMatchObject([{ jobId: id }]);
   });
 
+  it('completes the job again after the handler has undone it with a savepoint of its own', async () => {
+    await start((job) =>
+      app.dataSource.transaction(async (manager) => {
+        await manager.insert(Receipt, { jobId: job.id, attempt: job.attempt });
+        await manager.query('SAVEPOINT own');
+        await job.completeTx(manager, 'undone');
+        await manager.query('ROLLBACK TO SAVEPOINT own');
+        await job.completeTx(manager, 'kept');
+      }),
+    );
+    const { id } = await app.jobs.enqueue('work', null);
+    expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'kept', attempt: 1 });
+    expect(await receipts()).toMatchObject([{ jobId: id, attempt: 1 }]);
+  });
+
+  it('lets a transaction commit in which it has completed the job and is called again', async () => {
+    let error: unknown;
+    await start((job) =>
+      app.dataSource.transaction(async (manager) => {
+        await manager.insert(Receipt, { jobId: job.id, attempt: job.attempt });
+        await job.completeTx(manager, 'first');
+        await job.completeTx(manager, 'second').catch((thrown: unknown) => (error = thrown));
+      }),
+    );
+    const { id } = await app.jobs.enqueue('work', null);
+    expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'first', attempt: 1 });
+    expect(error).toBeInstanceOf(LeaseLostError);
+    expect(await receipts()).toMatchObject([{ jobId: id, attempt: 1 }]);
+  });
+
   it('is tried again when it came too late into a transaction that failed, whatever the handler returns', async () => {
     const errors: unknown[] = [];
     await start(async (job) => {

@@ -211,6 +211,19 @@ describe.each(withTransactions)('a transactional handler on $label', (kind) => {
     expect(await receipts()).toMatchObject([{ jobId: id }]);
   });
 
+  it('completes the job after it has undone its own completion with a savepoint', async () => {
+    await start(async (job) => {
+      await write(job);
+      await job.manager.query('SAVEPOINT own');
+      await job.completeTx(job.manager, 'undone');
+      await job.manager.query('ROLLBACK TO SAVEPOINT own');
+      return 'by the queue';
+    });
+    const { id } = await app.jobs.enqueue('work', null);
+    expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'by the queue', attempt: 1, retries: 0 });
+    expect(await receipts()).toMatchObject([{ jobId: id, attempt: 1 }]);
+  });
+
   it('rolls back when a completeTx that it does not await is refused', async () => {
     await start(async (job) => {
       await write(job);

@@ -42,16 +42,12 @@ export class TransactionalCompletion {
   async completeLast(tx: StoreTransaction, result: unknown): Promise<void> {
     // The handler may not have awaited its call.
     await this.lastCall?.catch(() => undefined);
-    if (!this.isAcceptedBy(tx)) {
+    if (!(await this.isCompletedIn(tx))) {
       await this.complete(tx, result);
     }
   }
 
   private async complete(tx: StoreTransaction, result: unknown): Promise<void> {
-    if (this.isAcceptedBy(tx)) {
-      const { id, attempt } = this.token;
-      throw new LeaseLostError(id, attempt, 'is over: completeTx has already completed the job in this transaction');
-    }
     let state: 'too late' | 'sent' | 'accepted' = 'too late';
     const part = this.store.joinTransaction(tx, (committed) => {
       this.wasLost ||= !committed && state !== 'sent';
@@ -70,6 +66,11 @@ export class TransactionalCompletion {
       part.settled();
     } catch (error) {
       this.possible -= 1;
+      if (error instanceof LeaseLostError && (await this.isCompletedIn(tx).catch(() => false))) {
+        part.settled();
+        const { id, attempt } = this.token;
+        throw new LeaseLostError(id, attempt, 'is over: completeTx has already completed the job in this transaction');
+      }
       if (error instanceof LeaseLostError && !this.mayBeCommitted) {
         this.onLeaseLost();
       }
@@ -81,7 +82,13 @@ export class TransactionalCompletion {
     }
   }
 
-  private isAcceptedBy(tx: StoreTransaction): boolean {
-    return this.acceptedBy === tx && this.possible > 0;
+  /** Reads the row: the handler may have undone an accepted completion with a `ROLLBACK TO SAVEPOINT` of its own. */
+  private async isCompletedIn(tx: StoreTransaction): Promise<boolean> {
+    if (this.acceptedBy !== tx || this.possible === 0) {
+      return false;
+    }
+    const { id, attempt } = this.token;
+    const [job] = await this.store.find([id], tx);
+    return job?.status === 'completed' && job.attempt === attempt;
   }
 }
