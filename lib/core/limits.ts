@@ -1,4 +1,4 @@
-/** In bytes. */
+/** Bytes, or characters, of one MiB. */
 export const MEBIBYTE = 1_048_576;
 
 /** Bounds of a job's priority. Lower runs first. */
@@ -18,16 +18,16 @@ export const SET_JOBS_MAX = 1_000;
 export const SET_LENGTH_MAX = 4 * MEBIBYTE;
 
 /** Returns how many items, from index `from` on, fit into one statement: at least one, however long it is. */
-export function prefixWithinBytes<T>(
+export function countFitting<T>(
   items: readonly T[],
   from: number,
   countMax: number,
-  lengthOf: (item: T) => number,
+  measure: (item: T) => number,
 ): number {
   const most = Math.min(items.length - from, countMax);
   let count = 0;
   for (let length = 0; count < most; count += 1) {
-    length += lengthOf(items[from + count]!);
+    length += measure(items[from + count]!);
     if (length > SET_LENGTH_MAX && count > 0) {
       return count;
     }

@@ -1,6 +1,6 @@
 import { SET_JOBS_MAX } from '../core/limits.js';
 
-/** Limits how many items one statement carries: halved after a statement that took too long, one more after each other one. */
+/** Limits the items of one statement. A statement that took too long halves the limit; any other raises it by one. */
 export class AdaptiveBatchSize {
   private current = SET_JOBS_MAX;
 

@@ -1,56 +1,56 @@
 import { QueueUnavailableError, RowLockedError, StatementCancelledError } from '../core/errors.js';
-import { prefixWithinBytes } from '../core/limits.js';
+import { countFitting } from '../core/limits.js';
 import type { StatementConcurrency } from '../store/job-store.js';
 import { ALONE } from '../store/job-store.js';
 import { setImmediate } from '../store/real-timers.js';
 import { AdaptiveBatchSize } from './adaptive-batch-size.js';
 
-export interface BatcherOptions<Item, Answer> {
-  /** Handles a batch and returns the answers in its order. After a failure it may be called again with items it has already handled. */
-  readonly run: (items: readonly Item[]) => Promise<readonly Answer[]>;
+export interface BatcherOptions<Item, Result> {
+  /** Handles a batch and returns the results in its order. After a failure it may be called again with the same items. */
+  readonly run: (items: readonly Item[]) => Promise<readonly Result[]>;
   /** Length of the text in one item, for the size limit of a batch. Default 0. */
-  readonly lengthOf?: (item: Item) => number;
+  readonly measureLength?: (item: Item) => number;
   /**
    * The key on which an item may be locked. After a `RowLockedError` items with other keys are still tried.
    * Default: none, and a lock rejects the whole batch.
    */
-  readonly keyOf?: (item: Item) => string;
+  readonly lockKey?: (item: Item) => string;
   /** How many batches may be in flight, and how large a second one must be. Default: one at a time. */
   readonly concurrency?: () => StatementConcurrency;
 }
 
-/** One item and the callbacks for its answer. The callbacks must not throw. */
-export interface BatchedCall<Item, Answer> {
+/** One item, and the callbacks for its result or its error. They must not throw. */
+export interface BatchedCall<Item, Result> {
   readonly item: Item;
-  resolve(answer: Answer): void;
+  resolve(result: Result): void;
   reject(error: unknown): void;
 }
 
 /**
- * Natural batching: calls of one turn of the event loop go out together. Calls that arrive while no more batches may be in
- * flight form the next one. There is no timer: an idle queue adds no delay, and under load the batches grow.
+ * Natural batching: calls of one turn of the event loop form a batch. While as many batches as allowed are in flight, new calls
+ * wait and form the next batch. There is no timer: an idle queue adds no delay, and under load the batches grow.
  *
  * When a batch fails, its items are tried one by one, so that a bad one fails alone.
  */
-export class Batcher<Item, Answer> {
-  private waiting: BatchedCall<Item, Answer>[] = [];
+export class Batcher<Item, Result> {
+  private waiting: BatchedCall<Item, Result>[] = [];
   private readonly size = new AdaptiveBatchSize();
   private inFlight = 0;
   private isScheduled = false;
   private whenIdle: (() => void)[] = [];
   private readonly concurrency: () => StatementConcurrency;
 
-  constructor(private readonly options: BatcherOptions<Item, Answer>) {
+  constructor(private readonly options: BatcherOptions<Item, Result>) {
     this.concurrency = options.concurrency ?? (() => ALONE);
   }
 
   /** Resolves when the batch with this item has been handled. */
-  add(item: Item): Promise<Answer> {
+  add(item: Item): Promise<Result> {
     return new Promise((resolve, reject) => this.push({ item, resolve, reject }));
   }
 
   /** Like `add`, with callbacks: a promise for each of a thousand jobs is a large part of their cost. */
-  push(call: BatchedCall<Item, Answer>): void {
+  push(call: BatchedCall<Item, Result>): void {
     this.waiting.push(call);
     this.schedule();
   }
@@ -84,16 +84,16 @@ export class Batcher<Item, Answer> {
   }
 
   /** The first waiting calls: an equal share for each batch that may go out now, within the size limits. */
-  private nextBatch(): BatchedCall<Item, Answer>[] {
-    const { lengthOf = () => 0 } = this.options;
+  private nextBatch(): BatchedCall<Item, Result>[] {
+    const { measureLength = () => 0 } = this.options;
     const { atOnce, jobsMin } = this.concurrency();
     const batches = Math.max(1, Math.min(atOnce - this.inFlight, Math.floor(this.waiting.length / jobsMin)));
     const share = Math.ceil(this.waiting.length / batches);
-    const count = prefixWithinBytes(this.waiting, 0, Math.min(share, this.size.limit), ({ item }) => lengthOf(item));
+    const count = countFitting(this.waiting, 0, Math.min(share, this.size.limit), ({ item }) => measureLength(item));
     return this.waiting.splice(0, count);
   }
 
-  private async send(batch: readonly BatchedCall<Item, Answer>[]): Promise<void> {
+  private async send(batch: readonly BatchedCall<Item, Result>[]): Promise<void> {
     this.inFlight += 1;
     const error = await this.run(batch);
     if (error === undefined) {
@@ -111,26 +111,26 @@ export class Batcher<Item, Answer> {
     }
   }
 
-  /** @returns the error; `undefined` when every call has its answer. */
-  private async run(batch: readonly BatchedCall<Item, Answer>[]): Promise<unknown> {
-    let answers: readonly Answer[];
+  /** Passes the results to the calls, or returns the error of the whole batch. */
+  private async run(batch: readonly BatchedCall<Item, Result>[]): Promise<unknown> {
+    let results: readonly Result[];
     try {
-      answers = await this.options.run(batch.map(({ item }) => item));
+      results = await this.options.run(batch.map(({ item }) => item));
     } catch (error) {
       return error ?? new Error('the batch failed without an error');
     }
-    batch.forEach((call, index) => call.resolve(answers[index]!));
+    batch.forEach((call, index) => call.resolve(results[index]!));
     return undefined;
   }
 
   /** Tries the items one by one, unless each of them would fail in the same way. */
-  private async onBatchError(batch: readonly BatchedCall<Item, Answer>[], batchError: unknown): Promise<void> {
+  private async onBatchError(batch: readonly BatchedCall<Item, Result>[], batchError: unknown): Promise<void> {
     if (batch.length === 1 || this.isForAll(batchError)) {
       return batch.forEach((call) => call.reject(batchError));
     }
     const lockedKeys = new Map<string | undefined, unknown>();
     for (const [index, call] of batch.entries()) {
-      const key = this.options.keyOf?.(call.item);
+      const key = this.options.lockKey?.(call.item);
       // An item with a locked key would wait for the full lock timeout again.
       const error = lockedKeys.get(key) ?? (await this.run([call]));
       if (this.isForAll(error)) {
@@ -145,8 +145,8 @@ export class Batcher<Item, Answer> {
     }
   }
 
-  /** Whether every other item would fail in the same way: the database is away, or a lock concerns the whole table. */
+  /** Whether every other item would fail in the same way: the database is unavailable, or a lock concerns the whole table. */
   private isForAll(error: unknown): boolean {
-    return error instanceof QueueUnavailableError && !(this.options.keyOf && error instanceof RowLockedError);
+    return error instanceof QueueUnavailableError && !(this.options.lockKey && error instanceof RowLockedError);
   }
 }

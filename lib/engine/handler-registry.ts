@@ -17,9 +17,10 @@ export interface RegisteredHandler {
   readonly source: string;
 }
 
-export interface HandlerRegistryOptions {
-  /** The only topics this process claims; `undefined`: all with a handler. */
+interface HandlerRegistryOptions {
+  /** The only topics that this process claims; `undefined` means all with a handler. */
   readonly topics: readonly string[] | undefined;
+  /** Whether handlers may be transactional. */
   readonly canRunTransactions: boolean;
 }
 
@@ -30,21 +31,21 @@ export class HandlerRegistry {
   constructor(private readonly options: HandlerRegistryOptions) {}
 
   /**
-   * @param place class and method, if the handler has them.
-   * @throws InvalidOptionsError when the topic has a handler, or an option is invalid.
+   * @param method class and method, if the handler has them.
+   * @throws InvalidOptionsError when the topic has a handler already, or an option is invalid.
    */
-  register(topicLike: TopicLike, run: JobHandlerFunction, options?: JobHandlerOptions, place?: string): void {
+  register(topicLike: TopicLike, run: JobHandlerFunction, options?: JobHandlerOptions, method?: string): void {
     const typed = toTypedTopic(topicLike);
-    const topic = toTopicName(topicLike, place && `topic of ${place}`);
-    const source = place ?? 'register()';
+    const topic = toTopicName(topicLike, method && `topic of ${method}`);
+    const source = method ?? 'register()';
     if (typeof run !== 'function') {
       throw new InvalidOptionsError(`handler of '${topic}'`, 'expected a function');
     }
     const other = this.handlers.get(topic);
     if (other) {
-      throw new InvalidOptionsError('topic', `'${topic}' has two handlers, ${twice(other.source, source)}`);
+      throw new InvalidOptionsError('topic', `'${topic}' has two handlers, ${describeBoth(other.source, source)}`);
     }
-    const settings = readHandlerOptions(topic, typed ? joined(typed.options, options) : options, place);
+    const settings = readHandlerOptions(topic, typed ? mergeOptions(typed.options, options) : options, method);
     if (settings.transactional && !this.options.canRunTransactions) {
       throw new InvalidOptionsError(
         'transactional',
@@ -65,30 +66,26 @@ export class HandlerRegistry {
     return [...this.handlers.values()].filter(({ topic }) => topics === undefined || topics.includes(topic));
   }
 
-  /** Topics that the option `topics` names and that have no handler in this process. */
-  topicsWithoutHandler(): string[] {
-    return (this.options.topics ?? []).filter((topic) => !this.handlers.has(topic));
-  }
-
   /** Logs the topics that this process runs, and those of the option `topics` that have no handler. */
   describe(logger: JobsLogger): void {
-    const orphans = this.topicsWithoutHandler();
+    const orphans = (this.options.topics ?? []).filter((topic) => !this.handlers.has(topic));
     if (orphans.length > 0) {
-      logger.warn(`topics names ${orphans.map((topic) => `'${topic}'`).join(', ')}, for which no handler is here`);
+      const names = orphans.map((topic) => `'${topic}'`).join(', ');
+      logger.warn(`the option topics names ${names}, for which this process has no handler`);
     }
     const topics = this.claimable().map(({ topic }) => topic);
     logger.log(topics.length > 0 ? `runs the jobs of ${topics.join(', ')}` : 'has no handlers yet, and runs no jobs');
   }
 }
 
-function twice(first: string, second: string): string {
+function describeBoth(first: string, second: string): string {
   return first === second && first !== 'register()'
     ? `both ${first}: its class is provided twice; provide it once and export it, or name it again with useExisting`
     : `${first} and ${second}; one is allowed`;
 }
 
-/** The handler's options over those of its typed topic. `undefined` overrides nothing. */
-function joined(own: JobHandlerOptions, given: JobHandlerOptions | undefined): JobHandlerOptions {
-  const unsaid = Object.entries(own).filter(([name]) => given?.[name as keyof JobHandlerOptions] === undefined);
-  return { ...given, ...Object.fromEntries(unsaid) };
+/** Adds the options of the typed topic that the handler leaves `undefined`. */
+function mergeOptions(topicOptions: JobHandlerOptions, given: JobHandlerOptions | undefined): JobHandlerOptions {
+  const isAbsent = ([name]: [string, unknown]): boolean => given?.[name as keyof JobHandlerOptions] === undefined;
+  return { ...given, ...Object.fromEntries(Object.entries(topicOptions).filter(isAbsent)) };
 }

@@ -1,5 +1,8 @@
-// In: options, handlers, new jobs. Out: outcomes in the table, events. Read enqueue/, claim/, run/, then admin/ and maintain/.
-
+/*
+ * engine/: the queue without Nest. In: options, handlers and new jobs. Out: outcomes in the table, and events.
+ * This file joins the parts. Read enqueue/, claim/ and run/ next, in the order of a job's life; then admin/ (requests of people)
+ * and maintain/ (rescue, pruning, metrics). lifecycle.ts starts and stops the loops.
+ */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Observable } from 'rxjs';
@@ -109,7 +112,7 @@ export class JobsEngine {
   private readonly presence: WorkerPresence;
   private readonly lifecycle: EngineLifecycle;
 
-  /** @throws InvalidOptionsError for an unknown option, a bad value, or two options that contradict each other. */
+  /** @throws InvalidOptionsError for an unknown option, an invalid value, or two options that contradict each other. */
   constructor(options: JobsEngineOptions) {
     const { store, clock = systemClock, logger: givenLogger = silentLogger, random = Math.random, ...given } = options;
     if (!store) {
@@ -124,13 +127,13 @@ export class JobsEngine {
       canRunTransactions: store.capabilities.transactionsAtOnce > 0,
     });
     const { worker, registry } = this;
-    const quietParts = { ...this.settings, store, clock, logger, random, worker, registry };
-    // Order: what receives events, then what emits them.
+    const silentParts = { ...this.settings, store, clock, logger, random, worker, registry };
+    // First the parts that receive events, then those that emit them.
     this.stream = new EventStream(logger);
-    this.stats = new QueueStats(quietParts);
-    this.errors = new ErrorStats(quietParts);
-    this.changes = new ChangeFeed({ ...quietParts, stats: this.stats });
-    const metrics = new MetricsRecorder(quietParts);
+    this.stats = new QueueStats(silentParts);
+    this.errors = new ErrorStats(silentParts);
+    this.changes = new ChangeFeed({ ...silentParts, stats: this.stats });
+    const metrics = new MetricsRecorder(silentParts);
     const { stream, stats, changes } = this;
     const emit = (event: JobEvent): void => {
       logOperation(logger, event);
@@ -138,7 +141,7 @@ export class JobsEngine {
       changes.touch(event.topic);
       stream.emit(event);
     };
-    const parts: EngineParts = { ...quietParts, emit, wakeSignal: new WakeSignal(store) };
+    const parts: EngineParts = { ...silentParts, emit, wakeSignal: new WakeSignal(store) };
     this.enqueuer = new Enqueuer(parts);
     const completer = new Completer(parts);
     const heartbeat = new Heartbeat(parts);
@@ -176,12 +179,12 @@ export class JobsEngine {
   /**
    * Stores a job. Resolves when it is committed.
    *
-   * @param once identifies the request: a repetition within 24 hours returns the job of the first one.
+   * @param idempotency identifies the request: a repetition within 24 hours returns the job of the first one.
    * @throws InvalidPayloadError, PayloadTooLargeError, InvalidOptionsError, QueueUnavailableError, DatabaseRefusedError;
    * IdempotencyConflictError when a request with the same key had another body.
    */
-  enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions, once?: Idempotency): Promise<Job> {
-    return this.enqueuer.enqueue(topic, payload, options, once);
+  enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions, idempotency?: Idempotency): Promise<Job> {
+    return this.enqueuer.enqueue(topic, payload, options, idempotency);
   }
 
   /**
@@ -233,7 +236,7 @@ export class JobsEngine {
     this.lifecycle.stopClaiming();
   }
 
-  /** Stops for good, and completes `events`. Stores jobs that are being enqueued first, unless the database is away. */
+  /** Stops for good, and completes `events`. Waits up to 2 s for jobs that are being enqueued. */
   async close(): Promise<void> {
     await this.lifecycle.close();
     await endsWithin(this.clock, RELEASE_GRACE_MS, Promise.all([this.enqueuer.idle(), this.changes.close()]));

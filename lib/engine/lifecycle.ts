@@ -88,8 +88,8 @@ export class EngineLifecycle {
       loop.start();
     }
     this.stopListening = await store.listen({
-      jobs: (topic) => dispatcher.wake(topic),
-      cancel: () => void heartbeat.checkCancelRequests(),
+      onJobs: (topic) => dispatcher.wake(topic),
+      onCancel: () => void heartbeat.checkCancelRequests(),
     });
   }
 

@@ -12,7 +12,7 @@ export function logOperation(logger: JobsLogger, event: JobEvent): void {
 }
 
 /** Logs an action of a user, which has no event. */
-export function logMove(logger: JobsLogger, verb: string, { id, topic, attempt }: ActionResult): void {
+export function logAction(logger: JobsLogger, verb: string, { id, topic, attempt }: ActionResult): void {
   if (logger.isDebugEnabled?.() ?? true) {
     logger.debug(`${verb} ${topic} ${id} attempt ${attempt}`);
   }
@@ -25,11 +25,11 @@ function describe(event: JobEvent): string {
     case 'enqueued':
       return `${job}${event.deduplicated ? ' (already enqueued)' : ''} due ${event.runAt.toISOString()}`;
     case 'started':
-      return `${job} attempt ${event.attempt} after ${round(event.waitedMs)} ms of waiting`;
+      return `${job} attempt ${event.attempt} after ${toTenths(event.waitedMs)} ms of waiting`;
     case 'rescued':
       return `${job} attempt ${event.attempt} retries ${event.retries}`;
     default: {
-      const time = event.durationMs === null ? '' : ` in ${round(event.durationMs)} ms`;
+      const time = event.durationMs === null ? '' : ` in ${toTenths(event.durationMs)} ms`;
       const next = event.type === 'retrying' || event.type === 'snoozed' ? ` next ${event.runAt.toISOString()}` : '';
       const error = event.type === 'retrying' ? ` (${event.error.message})` : '';
       return `${job} attempt ${event.attempt}${time}${next}${error}`;
@@ -37,6 +37,6 @@ function describe(event: JobEvent): string {
   }
 }
 
-function round(ms: number): number {
+function toTenths(ms: number): number {
   return Math.round(ms * 10) / 10;
 }

@@ -62,7 +62,7 @@ export class PollLoop {
     }
   }
 
-  /** Ends the state of failure. A pass without an error does so itself; a long pass may call this earlier. */
+  /** Logs the recovery after a failure. The loop does so after a pass without an error; a long pass may call this earlier. */
   markHealthy(): void {
     if (this.failures > 0) {
       this.failures = 0;

@@ -1,6 +1,6 @@
 import type { JobStore } from '../store/job-store.js';
 import type { LaneName } from '../store/store-records.js';
-import { earliestOfLanes } from '../store/store-records.js';
+import { selectEarliest } from '../store/store-records.js';
 
 /** Where a new job waits, and until when. */
 export interface StoredJob extends LaneName {
@@ -15,7 +15,7 @@ export interface WakeListener {
   expect(topic: string, priority: number, dueAt: Date): void;
 }
 
-/** Wakes the dispatcher when jobs become due. Any part may use it: the engine makes it before all others. */
+/** Wakes the dispatcher when jobs become due. The engine creates it first, so that every part can use it. */
 export class WakeSignal {
   private listener: WakeListener | undefined;
 
@@ -26,18 +26,19 @@ export class WakeSignal {
   }
 
   /** This process has committed jobs. */
-  stored(jobs: readonly StoredJob[]): void {
-    for (const { topic, priority, runAt } of earliestOfLanes(jobs)) {
+  onStored(jobs: readonly StoredJob[]): void {
+    for (const { topic, priority, runAt } of selectEarliest(jobs)) {
       this.listener?.wake(topic, priority, runAt);
     }
   }
 
-  /** An insert has no answer, so its jobs may be committed. A claim would fail where the database is read-only. */
-  maybeStored(jobs: readonly LaneName[]): void {
+  /**
+   * The response to an insert was lost, so its jobs may be committed. The dispatcher scans for them and does not claim: a claim
+   * fails when the database is read-only.
+   */
+  onMaybeStored(jobs: readonly LaneName[]): void {
     const runAt = new Date();
-    for (const { topic, priority } of earliestOfLanes(
-      jobs.map(({ topic, priority }) => ({ topic, priority, runAt })),
-    )) {
+    for (const { topic, priority } of selectEarliest(jobs.map(({ topic, priority }) => ({ topic, priority, runAt })))) {
       this.listener?.expect(topic, priority, runAt);
     }
   }

@@ -45,7 +45,7 @@ export class JobsExplorer {
     if (missing.length > 0) {
       const source = `${instance.constructor.name}.${name}`;
       const method = { name, declared: handlers[0]!.method };
-      const run = this.pipeline.around(
+      const run = this.pipeline.createHandler(
         wrapper as InstanceWrapper<object>,
         method,
         this.engine.settings.globalEnhancers,

@@ -272,7 +272,7 @@ export class JobsService {
   /** Waits for an Observable that the handler returns, as for one that a method returns. */
   private wrap(handler: JobHandlerFunction): JobHandlerFunction {
     return this.engine.settings.globalEnhancers
-      ? this.pipeline.aroundFunction(handler)
+      ? this.pipeline.createFunctionHandler(handler)
       : async (job) => toLastValue(handler(job));
   }
 }

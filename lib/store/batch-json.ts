@@ -1,10 +1,10 @@
 import type { Retention } from '../core/options.js';
-import { prefixWithinBytes, SET_JOBS_MAX } from '../core/limits.js';
+import { countFitting, SET_JOBS_MAX } from '../core/limits.js';
 import type { ClaimToken } from '../core/job.js';
 import type { Completion, JobInsert, ProgressEntry, Settlement, RollupEntry } from './store-records.js';
 
 /*
- * Writes a set as the one JSON array that a statement takes. Members that are JSON text already are inserted as they are, which
+ * Converts a set to the one JSON array that a statement takes. Members that are JSON text already are inserted as they are: that
  * saves quoting and parsing them again.
  */
 
@@ -12,23 +12,23 @@ import type { Completion, JobInsert, ProgressEntry, Settlement, RollupEntry } fr
 export function splitIntoPieces(jobs: readonly JobInsert[]): JobInsert[][] {
   const pieces: JobInsert[][] = [];
   for (let from = 0; from < jobs.length; from += pieces.at(-1)!.length) {
-    pieces.push(jobs.slice(from, from + prefixWithinBytes(jobs, from, SET_JOBS_MAX, insertLength)));
+    pieces.push(jobs.slice(from, from + countFitting(jobs, from, SET_JOBS_MAX, measureInsert)));
   }
   return pieces;
 }
 
-/** The length of a job's payload and metadata in a statement. */
-export function insertLength({ payload, metadata }: JobInsert): number {
+/** Returns the length of a job's payload and metadata in a statement. */
+export function measureInsert({ payload, metadata }: JobInsert): number {
   return payload.length + (metadata?.length ?? 0);
 }
 
 /** @param timeText writes a time in the format of the database. */
-export function insertJson(jobs: readonly JobInsert[], timeText: (moment: Date) => string): string {
-  return `[${jobs.map((job, ord) => jobText(job, ord, timeText)).join(',')}]`;
+export function toInsertJson(jobs: readonly JobInsert[], timeText: (moment: Date) => string): string {
+  return `[${jobs.map((job, ord) => toJobText(job, ord, timeText)).join(',')}]`;
 }
 
 /** Leaves out absent members: most are absent. */
-function jobText(job: JobInsert, ord: number, timeText: (moment: Date) => string): string {
+function toJobText(job: JobInsert, ord: number, timeText: (moment: Date) => string): string {
   const { id, topic, payload, runAt, delayMs, maxRetries, priority, metadata, idempotency } = job;
   const rest = [
     member('run_at', runAt && timeText(runAt)),
@@ -46,12 +46,12 @@ function member(name: string, value: unknown): string {
   return value === null ? '' : `,"${name}":${JSON.stringify(value)}`;
 }
 
-export function tokenJson(tokens: readonly ClaimToken[]): string {
+export function toTokenJson(tokens: readonly ClaimToken[]): string {
   return JSON.stringify([...tokens].sort(byId).map(({ id, attempt }) => ({ id, attempt })));
 }
 
 /** Keeps the last value of each claim. */
-export function progressJson(entries: readonly ProgressEntry[]): string {
+export function toProgressJson(entries: readonly ProgressEntry[]): string {
   const latest = [...new Map(entries.map((entry) => [`${entry.token.id} ${entry.token.attempt}`, entry])).values()];
   const sorted = latest.sort((a, b) => byId(a.token, b.token));
   const rows = sorted.map(
@@ -62,7 +62,7 @@ export function progressJson(entries: readonly ProgressEntry[]): string {
 }
 
 /** Each completion is an array: id, attempt, duration and, if there is one, the result. */
-export function completionJson(completions: readonly Completion[]): string {
+export function toCompletionJson(completions: readonly Completion[]): string {
   const rows = completions.map(({ token: { id, attempt }, durationMs, outcome: { result } }) => {
     const more = result === null || result === 'null' ? '' : `,${result}`;
     return `[${JSON.stringify(id)},${attempt},${durationMs}${more}]`;
@@ -70,13 +70,13 @@ export function completionJson(completions: readonly Completion[]): string {
   return `[${rows.join(',')}]`;
 }
 
-export function settlementJson(settlements: readonly Settlement[]): string {
+export function toSettlementJson(settlements: readonly Settlement[]): string {
   const sorted = [...settlements].sort((a, b) => byId(a.token, b.token));
-  return `[${sorted.map(settlementText).join(',')}]`;
+  return `[${sorted.map(toSettlementText).join(',')}]`;
 }
 
 /** Leaves out absent members: most outcomes have only id, attempt and kind. */
-function settlementText({ token, outcome, durationMs }: Settlement): string {
+function toSettlementText({ token, outcome, durationMs }: Settlement): string {
   const { id, attempt } = token;
   const delayMs = 'delayMs' in outcome ? outcome.delayMs : 0;
   const failure = 'failure' in outcome ? `,${JSON.stringify(outcome.failure).slice(1, -1)}` : '';
@@ -85,13 +85,13 @@ function settlementText({ token, outcome, durationMs }: Settlement): string {
   return `{${head},"delay_ms":${delayMs},"ran_ms":${durationMs}${failure}${result}}`;
 }
 
-/** Every write of several rows locks them in the order of their ids, which prevents deadlocks. */
+/** Compares by id. Every write of several rows locks them in this order, which prevents deadlocks. */
 export function byId(a: ClaimToken, b: ClaimToken): number {
   return a.id < b.id ? -1 : 1;
 }
 
-/** What finished in a process: the totals of the minute, and what came after the last record. */
-export function rollupJson(totals: readonly RollupEntry[], since: readonly RollupEntry[]): string {
+/** Takes the totals of the minute, and the jobs since the last record. */
+export function toRollupJson(totals: readonly RollupEntry[], since: readonly RollupEntry[]): string {
   const members = (entries: readonly RollupEntry[], isTotal: boolean): object[] =>
     entries.map(({ topic, completed, failed, started, runMs, waitMs, histogram }) => ({
       is_total: isTotal,
@@ -107,10 +107,10 @@ export function rollupJson(totals: readonly RollupEntry[], since: readonly Rollu
 }
 
 /** The ages above which finished jobs are pruned. */
-export interface RetentionAges {
+interface RetentionAges {
   /** A JSON array of statuses with their ages in milliseconds. */
   readonly json: string;
-  /** The lowest of the ages; 0: nothing is pruned. */
+  /** The lowest of the ages; 0 means that nothing is pruned. */
   readonly youngestMs: number;
 }
 

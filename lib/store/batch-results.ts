@@ -10,26 +10,27 @@ import type { ActionResult, ClaimState, InsertedJob, JobInsert, Settled } from '
  * A set may hold two attempts of one job, so a claim is identified by id and attempt.
  */
 
-/** Returns the members of the set for which there is no row. */
-export function unanswered<T extends ClaimToken>(tokens: readonly T[], rows: readonly SqlRow[]): T[] {
+/** Returns the claims without a row. */
+export function selectWithoutRow<T extends ClaimToken>(tokens: readonly T[], rows: readonly SqlRow[]): T[] {
   if (rows.length === tokens.length) {
     return [];
   }
-  const answered = new Set(rows.map(toKey));
-  return tokens.filter((token) => !answered.has(toKey(token)));
+  const found = new Set(rows.map(toKey));
+  return tokens.filter((token) => !found.has(toKey(token)));
 }
 
 /** Returns for each entry whether there is a row. */
-export function answeredInOrder(
-  entries: readonly { readonly token: ClaimToken }[],
-  rows: readonly SqlRow[],
-): boolean[] {
-  const answered = new Set(rows.map(toKey));
-  return entries.map(({ token }) => answered.has(toKey(token)));
+export function hasRowInOrder(entries: readonly { readonly token: ClaimToken }[], rows: readonly SqlRow[]): boolean[] {
+  const found = new Set(rows.map(toKey));
+  return entries.map(({ token }) => found.has(toKey(token)));
 }
 
-/** @param states the current rows of the jobs that were not changed. */
-export function settledInOrder(
+/**
+ * Returns one result for each claim, in their order.
+ *
+ * @param states the current rows of the jobs that were not changed.
+ */
+export function toSettledInOrder(
   tokens: readonly ClaimToken[],
   moved: readonly SqlRow[],
   states: readonly SqlRow[],
@@ -54,8 +55,12 @@ export function toCompletionError({ id, attempt }: ClaimToken, owned: SqlRow | u
   return owned ? new JobStateError(id, 'cannot be completed, a cancel was requested') : new LeaseLostError(id, attempt);
 }
 
-/** @param owned the claims that are still owned although their rows were not written. */
-export function claimStatesInOrder(
+/**
+ * Returns one state for each claim, in their order.
+ *
+ * @param owned the claims that are still owned although their rows were not written.
+ */
+export function toClaimStates(
   tokens: readonly ClaimToken[],
   written: readonly SqlRow[],
   owned: readonly SqlRow[],
@@ -70,23 +75,27 @@ function toRowRef({ row_ref: rowRef }: SqlRow): Pick<ClaimState, 'rowRef'> {
   return rowRef === undefined ? {} : { rowRef: rowRef as string };
 }
 
-/** Returns the jobs for which there is no row. */
-export function findUnmoved(ids: readonly string[], rows: readonly SqlRow[]): string[] {
+/** Returns the ids without a row. */
+export function selectUnmoved(ids: readonly string[], rows: readonly SqlRow[]): string[] {
   const moved = new Set(rows.map((row) => row.id));
   return ids.filter((id) => !moved.has(id));
 }
 
-/** @param states the current rows of the jobs that were not changed. */
-export function movedInOrder(
+/**
+ * Returns one result for each id, in their order.
+ *
+ * @param states the current rows of the jobs that were not changed.
+ */
+export function toActionResults(
   ids: readonly string[],
   moved: readonly SqlRow[],
   states: readonly SqlRow[],
 ): ActionResult[] {
   const rows = new Map([...states, ...moved].map((row) => [row.id, row]));
-  const moves = new Set(moved);
+  const movedRows = new Set(moved);
   return ids.map((id) => {
     const row = rows.get(id) ?? { status: null, topic: null, attempt: 0 };
-    return toActionResult({ ...row, id, moved: moves.has(row) });
+    return toActionResult({ ...row, id, moved: movedRows.has(row) });
   });
 }
 
@@ -96,10 +105,10 @@ export function toUnmovedRow(id: string, reason: Error): SqlRow {
 }
 
 /**
- * How often an insert is repeated when the holder of its key ends before it is read. With six callers and handlers of a
- * millisecond on the same three keys, one call in two thousand failed after three rounds.
+ * How often an insert is tried when the holder of its key ends before it is read. With six callers and handlers of a millisecond
+ * on the same three keys, one call in two thousand failed after three passes.
  */
-export const INSERT_ROUNDS_MAX = 6;
+export const INSERT_PASSES_MAX = 6;
 
 /** Records inserted rows and holders of keys. Returns the jobs that have neither. */
 export function recordInserted(
@@ -111,7 +120,7 @@ export function recordInserted(
   return jobs.filter(({ id }) => !inserted.has(id));
 }
 
-/** Returns why a job is not in the table after `INSERT_ROUNDS_MAX` rounds. */
+/** Returns why a job is not in the table after the last pass. */
 export function toNeverStoredError({ topic, uniqueKey, idempotency }: JobInsert): Error {
   const key = uniqueKey ?? idempotency?.key;
   return key === undefined
@@ -120,7 +129,7 @@ export function toNeverStoredError({ topic, uniqueKey, idempotency }: JobInsert)
         `the database did not store a job of topic '${topic}', and returned no error; is there a trigger or a rule on _jobs?`,
         {},
       )
-    : new QueueUnavailableError(`key '${key}' changed its holder ${INSERT_ROUNDS_MAX} times in a row; try again`);
+    : new QueueUnavailableError(`key '${key}' changed its holder ${INSERT_PASSES_MAX} times in a row; try again`);
 }
 
 function toKey({ id, attempt }: ClaimToken | SqlRow): string {

@@ -7,11 +7,11 @@ import { toSqlError } from './sql-error.js';
 type OnEnd = (committed: boolean) => void;
 
 /** Receives the start and the end of every transaction of the watched DataSources. */
-export interface TransactionWatcher {
+interface TransactionWatcher {
   /** A transaction is about to start and counts as open already. TypeORM starts it when the returned promise has resolved. */
-  starting?(): Promise<void> | undefined;
+  onStarting?(): Promise<void> | undefined;
   /** A transaction has ended, within this tick. */
-  ended?(): void;
+  onEnded?(): void;
 }
 
 /**
@@ -51,7 +51,7 @@ export class CallerTransactions {
    * @throws UnknownDataSourceError for a manager of another DataSource.
    * @throws InvalidOptionsError when no transaction is open.
    */
-  queryRunnerOf(tx: StoreTransaction): QueryRunner {
+  getQueryRunner(tx: StoreTransaction): QueryRunner {
     if (this.dataSources.includes(tx as DataSource)) {
       throw new InvalidOptionsError(
         'manager',
@@ -77,31 +77,31 @@ export class CallerTransactions {
    * Adds a call to a transaction, which ends only after the call is settled. `onEnd` is called once: when the outermost
    * transaction has ended, or when the savepoint around the call was rolled back.
    *
-   * @throws what `queryRunnerOf` throws; InvalidOptionsError when the transaction is ending or has ended.
+   * @throws the errors of `getQueryRunner`; InvalidOptionsError when the transaction is ending or has ended.
    */
   join(tx: StoreTransaction, onEnd: OnEnd): TransactionPart {
     const own = this.owners.get(tx);
-    const transaction = own?.hasCommitted === undefined ? this.transactionOf(this.queryRunnerOf(tx)) : own;
+    const transaction = own?.hasCommitted === undefined ? this.getTransaction(this.getQueryRunner(tx)) : own;
     if ((own && own !== transaction) || transaction.hasCommitted !== undefined) {
       onEnd((own ?? transaction).hasCommitted ?? false);
-      throw tooLate('has ended');
+      throw toTooLateError('has ended');
     }
     this.owners.set(tx, transaction);
     const { connection, queryRunner } = tx as EntityManager;
     // A DataSource that was closed and initialized again has new subscribers.
     this.subscribe(connection);
     if (transaction.isStartingSavepoint) {
-      throw tooLate('is starting a savepoint');
+      throw toTooLateError('is starting a savepoint');
     }
     const part = transaction.add(depthOf(queryRunner!), onEnd);
     if (transaction.isEnding) {
-      part.settled();
-      throw tooLate('is ending');
+      part.settle();
+      throw toTooLateError('is ending');
     }
     return part;
   }
 
-  /** In front of the application's subscribers: when one of these throws, TypeORM calls no other. */
+  /** Adds the subscriber before the application's own: when one of those throws, TypeORM calls no other. */
   private subscribe({ subscribers }: DataSource): void {
     if (this.isWatching && !subscribers.includes(this.subscriber)) {
       subscribers.unshift(this.subscriber);
@@ -116,23 +116,23 @@ export class CallerTransactions {
         const transaction = new OpenTransaction(depth);
         this.transactions.set(queryRunner, transaction);
         this.owners.set(queryRunner.manager, transaction);
-        return this.watcher.starting?.();
+        return this.watcher.onStarting?.();
       }
-      const transaction = this.transactionOf(queryRunner);
+      const transaction = this.getTransaction(queryRunner);
       transaction.isStartingSavepoint = true;
       return transaction.idle();
     },
     afterTransactionStart: ({ queryRunner }: TransactionEvent) => {
-      this.transactionOf(queryRunner).isStartingSavepoint = false;
+      this.getTransaction(queryRunner).isStartingSavepoint = false;
     },
     beforeTransactionCommit: ({ queryRunner }: TransactionEvent) => {
-      const transaction = this.transactionOf(queryRunner);
+      const transaction = this.getTransaction(queryRunner);
       // Releasing a savepoint decides nothing.
       return transaction.isOutermost(depthOf(queryRunner))
-        ? handled(prepareCommit(transaction, queryRunner))
+        ? handleRejection(prepareCommit(transaction, queryRunner))
         : undefined;
     },
-    beforeTransactionRollback: ({ queryRunner }: TransactionEvent) => this.transactionOf(queryRunner).prepareEnd(),
+    beforeTransactionRollback: ({ queryRunner }: TransactionEvent) => this.getTransaction(queryRunner).prepareEnd(),
     afterQuery: ({ query, queryRunner, rawResults, error }: QueryEvent) => {
       const transaction = this.transactions.get(queryRunner);
       if (error && END.test(query)) {
@@ -142,14 +142,14 @@ export class CallerTransactions {
         }
       }
       return transaction && query === 'COMMIT' && rawResults?.command === 'ROLLBACK'
-        ? handled(endRolledBack(transaction))
+        ? handleRejection(endRolledBack(transaction))
         : undefined;
     },
     afterTransactionCommit: ({ queryRunner }: TransactionEvent) => this.onEnd(queryRunner, true),
     afterTransactionRollback: ({ queryRunner }: TransactionEvent) => this.onEnd(queryRunner, false),
   };
 
-  private transactionOf(queryRunner: QueryRunner): OpenTransaction {
+  private getTransaction(queryRunner: QueryRunner): OpenTransaction {
     const known = this.transactions.get(queryRunner);
     const transaction = known ?? new OpenTransaction();
     if (!known) {
@@ -164,16 +164,16 @@ export class CallerTransactions {
       transaction?.endSavepoint(depthOf(queryRunner), committed);
     } else {
       transaction?.end(committed);
-      this.watcher.ended?.();
+      this.watcher.onEnded?.();
     }
   }
 }
 
 /** A transaction of the application, and the calls of the queue in it. */
 class OpenTransaction {
-  /** The end is on its way: a statement sent now would run after it. */
+  /** Whether the COMMIT or ROLLBACK is about to be sent: a statement sent now would run after it. */
   isEnding = false;
-  /** A savepoint is on its way: a statement sent now might run on either side of it. */
+  /** Whether a savepoint is about to be sent: a statement sent now might run before or after it. */
   isStartingSavepoint = false;
   /** Set once it has ended. */
   hasCommitted: boolean | undefined;
@@ -194,7 +194,7 @@ class OpenTransaction {
     return depth <= this.base + 1;
   }
 
-  /** Waits until no call is under way. */
+  /** Resolves when all calls in the transaction have ended. */
   async idle(): Promise<void> {
     while (this.parts.some(({ isOpen }) => isOpen)) {
       await Promise.all(this.parts.map(({ over }) => over));
@@ -206,7 +206,7 @@ class OpenTransaction {
     await this.idle();
   }
 
-  /** @throws the error of a call that was refused: what was written beside it must not be committed. */
+  /** @throws the error of a call that was refused: the other writes of the transaction must not be committed. */
   async prepareCommit(): Promise<void> {
     await this.prepareEnd();
     const refusal = this.refusal ?? this.parts.find((part) => part.refusal)?.refusal;
@@ -216,19 +216,19 @@ class OpenTransaction {
     }
   }
 
-  /** The end has failed, or a savepoint was meant: the transaction goes on. */
+  /** The transaction stays open: its end has failed, or only a savepoint has ended. */
   resume(): void {
     this.isEnding = this.isStartingSavepoint = false;
   }
 
-  /** Returns how many calls were in it. After the first end, TypeORM may report another one of nothing. */
+  /** Returns how many calls were in it. Does nothing for a second end, which TypeORM may report. */
   end(committed: boolean): number {
     this.resume();
     this.hasCommitted ??= committed;
     return callEnded(this.parts.splice(0), committed);
   }
 
-  /** @param depth of what is around the savepoint. A released one shares the fate of what is around it. */
+  /** @param depth the depth around the savepoint. After a release, its calls belong to that depth. */
   endSavepoint(depth: number, isReleased: boolean): void {
     this.resume();
     const gone = isReleased ? [] : this.parts.filter((part) => part.depth > depth);
@@ -260,7 +260,7 @@ class Part implements TransactionPart {
     this.over = new Promise((resolve) => (this.resolve = resolve));
   }
 
-  settled(refusal?: Error): void {
+  settle(refusal?: Error): void {
     this.isOpen = false;
     this.refusal = refusal;
     this.resolve();
@@ -292,15 +292,16 @@ const END = /^(COMMIT|ROLLBACK|ROLLBACK TO SAVEPOINT typeorm_\d+)$/;
 /** Transactions of a SQLite DataSource share one connection, so one can end another. */
 const HINT = ' (on SQLite another transaction may have ended it: run transactions there one after the other)';
 
-const tooLate = (how: string): InvalidOptionsError =>
-  new InvalidOptionsError(
+function toTooLateError(state: string): InvalidOptionsError {
+  return new InvalidOptionsError(
     'manager',
-    `expected the EntityManager of an open transaction, got one of a transaction that ${how}: await each call in its transaction${HINT}`,
+    `expected the EntityManager of an open transaction, got one of a transaction that ${state}: await each call in its transaction${HINT}`,
   );
+}
 
 /**
  * PostgreSQL replies to COMMIT with ROLLBACK, and without an error, once a statement of the transaction has failed. TypeORM
- * ignores that reply, so that the caller would never learn that the jobs are gone.
+ * ignores that reply: without this error the caller would not notice that the jobs are gone.
  *
  * @throws DatabaseRefusedError when calls of the queue were in the transaction.
  */
@@ -324,7 +325,7 @@ interface QueryEvent extends TransactionEvent {
 }
 
 /** Prevents an unhandled rejection: TypeORM drops the promise when a subscriber of the application throws. */
-function handled(end: Promise<unknown>): Promise<unknown> {
+function handleRejection(end: Promise<unknown>): Promise<unknown> {
   end.catch(() => undefined);
   return end;
 }

@@ -4,7 +4,7 @@ import { InvalidOptionsError } from '../core/errors.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobsSettings } from '../core/options.js';
 import type { JobStore } from './job-store.js';
-import { databaseKindOf, isInMemory, mayPipeline, ownDataSource } from './own-data-source.js';
+import { detectDatabaseKind, isInMemory, mayPipeline, createOwnDataSource } from './own-data-source.js';
 import { PostgresSession } from './postgres/driver/session.js';
 import { PostgresStore } from './postgres/postgres-store.js';
 import { SqliteStore } from './sqlite/sqlite-store.js';
@@ -16,7 +16,7 @@ export interface CreatedStore {
   readonly dataSource: DataSource;
 }
 
-export type StoreSettings = Pick<JobsSettings, 'connections' | 'migrate' | 'sqlite' | 'leaseMs'>;
+type StoreSettings = Pick<JobsSettings, 'connections' | 'migrate' | 'sqlite' | 'leaseMs'>;
 
 const STATEMENT_TIMEOUT_MIN_MS = 5_000;
 const STATEMENT_TIMEOUT_MAX_MS = 30_000;
@@ -25,7 +25,7 @@ const LOCK_TIMEOUT_MS = 1_000;
 /**
  * Creates the store for the database of an initialized DataSource of the application.
  *
- * @throws InvalidOptionsError when the queue cannot live there.
+ * @throws InvalidOptionsError when the queue does not support that database.
  */
 export function createStore(app: DataSource, settings: StoreSettings, clock: Clock, logger: JobsLogger): CreatedStore {
   if (!app.isInitialized) {
@@ -36,13 +36,13 @@ export function createStore(app: DataSource, settings: StoreSettings, clock: Clo
     logger.warn('the DataSource has dropSchema: true, so every start of the application deletes all jobs');
   }
   const { connections, migrate, leaseMs, sqlite } = settings;
-  // After the end of the lease a statement is too late. At least 5 s, because some take longer than a short lease.
+  // A statement that takes longer than the lease is useless. At least 5 s, because some take longer than a short lease.
   const statementTimeoutMs = Math.min(Math.max(leaseMs, STATEMENT_TIMEOUT_MIN_MS), STATEMENT_TIMEOUT_MAX_MS);
   const session = new PostgresSession({ statementTimeoutMs, lockTimeoutMs: LOCK_TIMEOUT_MS }, mayPipeline(app));
-  const dataSource = ownDataSource(app, { connections, session });
+  const dataSource = createOwnDataSource(app, { connections, session });
   const parts = { app, own: dataSource, clock, logger, migrate };
   const store =
-    databaseKindOf(app) === 'postgres'
+    detectDatabaseKind(app) === 'postgres'
       ? new PostgresStore({ ...parts, connections, session })
       : new SqliteStore({ ...parts, ...sqlite, isInMemory: isInMemory(app) });
   return { store, dataSource };

@@ -38,7 +38,7 @@ export interface ListPlan {
   readonly isFound: boolean;
 }
 
-/** Whether the filter has a range of dates. */
+/** Returns whether the filter has a range of dates. */
 export function isDated({ createdFrom, createdTo }: Pick<ListPlan, 'createdFrom' | 'createdTo'>): boolean {
   return createdFrom !== null || createdTo !== null;
 }
@@ -94,14 +94,14 @@ const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 export async function readList(query: ListFilter, source: ListSource): Promise<ListedJobs> {
   const plan = await planList(query, source);
   // One more than the page shows whether there is a next page.
-  const asked = await readIds(plan, query.limit + 1, query.offset, source);
-  const ids = asked.slice(0, query.limit);
+  const read = await readIds(plan, query.limit + 1, query.offset, source);
+  const ids = read.slice(0, query.limit);
   const found = new Map((await source.find(ids)).map((job) => [job.id, job]));
   const total = plan.isFound ? plan.ids.length : await source.count({ ...plan, beforeId: plan.endId }, COUNT_MAX + 1);
   return {
     // A job may have been deleted since its id was read.
     items: ids.flatMap((id) => found.get(id) ?? []),
-    lastId: asked.length > ids.length ? ids.at(-1)! : null,
+    lastId: read.length > ids.length ? ids.at(-1)! : null,
     total: Math.min(total, COUNT_MAX),
     totalCapped: total > COUNT_MAX || plan.isSearchCut,
   };
@@ -129,18 +129,18 @@ async function planList(query: ListFilter, source: ListSource): Promise<ListPlan
   if (query.topics === null && query.statuses === null && q === null && query.errorKey === null) {
     return { ...ALL, ...bounds };
   }
-  const asked = query.topics ?? (await source.topics());
+  const allTopics = query.topics ?? (await source.topics());
   const statuses = query.statuses ?? JOB_STATUSES;
-  const found = await searchJobs(query, asked, statuses, source);
+  const found = await searchJobs(query, allTopics, statuses, source);
   const isListed = (topic: string): boolean => !isFoundBySearch(query) && topic.startsWith(q ?? '');
-  const topics = asked.filter(isListed);
+  const topics = allTopics.filter(isListed);
   return {
     ranges: topics.flatMap((topic) =>
       statuses.filter((status) => status !== 'processing').map((status) => ({ topic, status })),
     ),
     runningTopics: statuses.includes('processing') ? topics : [],
     ...found,
-    idFilter: { topics: asked.filter((topic) => !isListed(topic)), statuses, due },
+    idFilter: { topics: allTopics.filter((topic) => !isListed(topic)), statuses, due },
     ...bounds,
     // A search by id may match any job, and the dates of the found jobs are not known.
     isFound: isFoundBySearch(query) && q === null && !isDated(bounds),
@@ -169,8 +169,8 @@ async function searchJobs(
   if (due === null || isDated(dates)) {
     return found;
   }
-  const meant = statuses.includes('pending') ? topics.filter((topic) => topic.startsWith(q ?? '')) : [];
-  const shares = await measureShares(meant, WAITING_MAX, (open) => source.waitingUpTo(due, open));
+  const searched = statuses.includes('pending') ? topics.filter((topic) => topic.startsWith(q ?? '')) : [];
+  const shares = await measureShares(searched, WAITING_MAX, (open) => source.waitingUpTo(due, open));
   const filled = shares.filter(({ limit }) => limit > 0);
   const waiting = filled.length > 0 ? await source.waiting(due, filled) : [];
   return { ids: [...new Set([...waiting, ...found.ids])], isSearchCut: sumLimits(shares) >= WAITING_MAX };
@@ -212,8 +212,8 @@ export async function measureFailingTopics(
   source: ListSource,
 ): Promise<TopicShare[]> {
   const failing = await source.topics('failed');
-  const asked = topics && new Set(topics);
-  const searched = failing.filter((topic) => asked?.has(topic) ?? true);
+  const selected = topics && new Set(topics);
+  const searched = failing.filter((topic) => selected?.has(topic) ?? true);
   return measureShares(searched, jobsMax, (open) => source.failedUpTo(open));
 }
 

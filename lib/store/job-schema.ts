@@ -10,7 +10,7 @@ export type DatabaseKind = 'postgres' | 'sqlite';
  * `@InjectRepository(Job)`; the engine writes its own SQL. Table and column names are explicit, so that no naming strategy or
  * prefix of the application changes them.
  */
-export function jobSchema(kind: DatabaseKind): EntitySchema<Job> {
+export function createJobSchema(kind: DatabaseKind): EntitySchema<Job> {
   const types = columnTypes[kind];
   const text = (name: string): EntitySchemaColumnOptions => ({ name, type: 'text' });
   const integer = (name: string): EntitySchemaColumnOptions => ({ name, type: 'integer', default: 0 });

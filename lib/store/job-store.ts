@@ -1,3 +1,10 @@
+/*
+ * store/: the seam between the engine and a database. In: verbs and records. Out: rows.
+ * Read this file and store-records.ts first, then postgres/postgres-store.ts or sqlite/sqlite-store.ts. The other files serve
+ * both databases: caller-transaction.ts watches the application's transactions, batch-json.ts writes sets into statements,
+ * row-mapper.ts and batch-results.ts read the rows, sql-error.ts classifies errors, job-list.ts plans a page of a list,
+ * migrator.ts creates the tables, create-store.ts and own-data-source.ts open the queue's own connections.
+ */
 import type { ErrorGroup } from '../core/job-reports.js';
 import type { Claim, ClaimToken, Job } from '../core/job.js';
 import type { FinalStatus } from '../core/job-state.js';
@@ -24,27 +31,19 @@ import type {
   RollupRecord,
   Settled,
   Settlement,
-  StandingJob,
+  JobSummary,
   Statuses,
   TopicCounts,
   TopicRunTimes,
   TopicShare,
 } from './store-records.js';
 
-/*
- * lib/store is the seam between the engine and a database: verbs and records go in, rows come out.
- * Read this file and store-records.ts first, then postgres/postgres-store.ts or sqlite/sqlite-store.ts. The other files serve
- * both databases: caller-transaction.ts watches the application's transactions, batch-json.ts writes sets into statements,
- * row-mapper.ts and batch-results.ts read the rows, sql-error.ts classifies errors, job-list.ts plans a page of a list,
- * migrator.ts creates the tables, create-store.ts and own-data-source.ts open the queue's own connections.
- */
-
 /**
  * Stores jobs in a database. Every verb takes a set and runs one statement or a few. Only the database's clock compares times.
  *
  * Every verb rejects with `QueueUnavailableError` when the database does not reply; it is then unknown whether a write was
- * stored. Any other rejection means that the database has refused a member of the set. A verb of several statements may have
- * stored a part by then. Every write may be repeated.
+ * stored. Any other rejection means that the database has refused a member of the set. A verb of several statements may then
+ * have stored a part. Every write may be repeated.
  */
 export interface JobStore
   extends JobWriter, JobClaimer, AttemptWriter, JobMaintenance, JobActionWriter, JobNotifications {
@@ -134,7 +133,7 @@ export interface JobMaintenance {
   prune(retention: Retention, page: PrunePage): Promise<PrunedPage>;
 }
 
-/** Used for what people request. Each verb returns its results in the order of `ids`. @see Statuses for `from`. */
+/** Used by the admin actions. Each verb returns its results in the order of `ids`. @see Statuses for `from`. */
 export interface JobActionWriter {
   /** failed, cancelled → pending. Skips jobs whose unique key is taken. */
   requeue(ids: readonly string[], changes?: RequeueChanges, from?: Statuses): Promise<ActionResult[]>;
@@ -171,9 +170,9 @@ export interface JobReports {
   /** Returns one page, newest first. */
   list(query: ListFilter): Promise<ListedJobs>;
   /** Returns the ids of one page. */
-  idsOf(query: ListFilter): Promise<ListedIds>;
-  /** Returns topic and status of those of the jobs that exist, in any order. */
-  standing(ids: readonly string[]): Promise<StandingJob[]>;
+  listIds(query: ListFilter): Promise<ListedIds>;
+  /** Returns a summary of each of the jobs that exist, in any order. */
+  summarize(ids: readonly string[]): Promise<JobSummary[]>;
   /** Counts the jobs by status. Leaves out topics without jobs. */
   counts(topics: readonly string[] | null): Promise<TopicCounts[]>;
   /** Returns the times of the newest completed jobs of each topic. */
@@ -190,7 +189,7 @@ export interface JobReports {
   waitingTopics(): Promise<string[]>;
 }
 
-/** What each process records for the reports of all. */
+/** Records that each process writes for the reports. */
 export interface ReportRecords {
   /**
    * Stores what finished in this process. If `minute` is still the database's current one, `totals` replace its row. Otherwise
@@ -200,7 +199,7 @@ export interface ReportRecords {
    */
   recordRollup(record: RollupRecord): Promise<Date>;
   /** Records that this process lives and has handlers for these topics. */
-  noteWorker(worker: string, topics: readonly string[]): Promise<void>;
+  recordWorker(worker: string, topics: readonly string[]): Promise<void>;
   /** Records that this process ends. */
   forgetWorker(worker: string): Promise<void>;
   /** Deletes what no report shows any more. */
@@ -210,7 +209,7 @@ export interface ReportRecords {
 /** A call of the queue in a transaction of the application. */
 export interface TransactionPart {
   /** Ends the call. With a refusal the transaction cannot commit: its commit rejects with that error. */
-  settled(refusal?: Error): void;
+  settle(refusal?: Error): void;
 }
 
 export interface StoreCapabilities {
@@ -223,7 +222,7 @@ export interface StoreCapabilities {
    * store is open.
    */
   readonly pipelined: StatementConcurrency;
-  /** For people to read. No code depends on it. */
+  /** For display. No code depends on it. */
   readonly database: 'postgres' | 'sqlite';
 }
 
@@ -243,6 +242,6 @@ export type StoreTransaction = object;
 /** Receives notifications of other processes. */
 export interface StoreHints {
   /** Without a topic, any topic may have jobs. */
-  jobs(topic?: string): void;
-  cancel(): void;
+  onJobs(topic?: string): void;
+  onCancel(): void;
 }

@@ -5,13 +5,13 @@ import { SqlError } from './sql-error.js';
 import type { SqlRow, SqlScript } from './sql-runner.js';
 
 /** The statements that record migrations, in the table that TypeORM would create. */
-export interface MigrationStatements {
+interface MigrationStatements {
   readonly CREATE_MIGRATIONS_TABLE: string;
   readonly LIST_MIGRATIONS: string;
   readonly RECORD_MIGRATION: string;
 }
 
-export interface TableSetup {
+interface TableSetup {
   /** The type of the DataSource. */
   readonly databaseType: string;
   readonly statements: MigrationStatements & { readonly CHECK_TABLE: string };

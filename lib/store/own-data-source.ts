@@ -3,12 +3,12 @@ import { DataSource } from 'typeorm';
 import { jobsMigrations } from '../../migrations/index.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { DatabaseKind } from './job-schema.js';
-import { jobSchema } from './job-schema.js';
+import { createJobSchema } from './job-schema.js';
 import { IDLE_MAX_MS } from './postgres/driver/pool.js';
 import type { PostgresSession } from './postgres/driver/session.js';
 import { clientTimeoutMs } from './postgres/sql/session.js';
 
-export interface OwnDataSourceSettings {
+interface OwnDataSourceSettings {
   /** Size of the PostgreSQL pool. */
   readonly connections: number;
   /** Prepares each new connection to PostgreSQL. */
@@ -22,7 +22,7 @@ export interface OwnDataSourceSettings {
 const CONNECTION_TIMEOUT_MS = 10_000;
 
 /** Returns the kind of database of a DataSource. @throws InvalidOptionsError when the queue does not support it. */
-export function databaseKindOf(app: DataSource): DatabaseKind {
+export function detectDatabaseKind(app: DataSource): DatabaseKind {
   // TypeORM 0.3 knows 'sqlite', the driver `sqlite3`; 1.x does not.
   switch (app.options.type as string) {
     case 'postgres':
@@ -45,11 +45,11 @@ export function databaseKindOf(app: DataSource): DatabaseKind {
  * leases, and a SQLite DataSource is one shared connection, on which every statement joins the open transaction. It takes only the
  * options that lead to the database; `synchronize`, `dropSchema`, `migrationsRun`, subscribers and logging are set here.
  */
-export function ownDataSource(app: DataSource, settings: OwnDataSourceSettings): DataSource {
-  const kind = databaseKindOf(app);
+export function createOwnDataSource(app: DataSource, settings: OwnDataSourceSettings): DataSource {
+  const kind = detectDatabaseKind(app);
   return new DataSource({
     ...(kind === 'postgres' ? postgresOptions(app.options, settings) : sqliteOptions(app)),
-    entities: [jobSchema(kind)],
+    entities: [createJobSchema(kind)],
     migrations: jobsMigrations,
     migrationsTableName: '_jobs_migrations',
     synchronize: false,
@@ -67,14 +67,14 @@ export function mayPipeline(app: DataSource): boolean {
 }
 
 /**
- * Whether the database is in the memory of the application's connection, which the queue then has to share. Asks the connection:
- * the driver also takes names with blanks around them and databases as bytes.
+ * Returns whether the database is in the memory of the application's connection, which the queue then has to share. Reads this
+ * from the connection: the driver also takes names with blanks around them and databases as bytes.
  */
 export function isInMemory(app: DataSource): boolean {
-  return app.options.type === 'better-sqlite3' && connectionOf(app).memory;
+  return app.options.type === 'better-sqlite3' && getConnection(app).memory;
 }
 
-function connectionOf(app: DataSource): { readonly memory: boolean } {
+function getConnection(app: DataSource): { readonly memory: boolean } {
   return (app.driver as unknown as { databaseConnection: { readonly memory: boolean } }).databaseConnection;
 }
 
@@ -126,7 +126,7 @@ function betterSqliteOptions(app: DataSource, given: Options): Options {
     ...pick(given, ['database', 'nativeBinding', 'key', 'prepareDatabase', 'driver']),
     // A busy wait would block the event loop in which the application commits; the write queue waits instead.
     timeout: 0,
-    ...(isInMemory(app) ? { driver: facadeOf(app), prepareDatabase: undefined, key: undefined } : {}),
+    ...(isInMemory(app) ? { driver: createSharedDriver(app), prepareDatabase: undefined, key: undefined } : {}),
   };
 }
 
@@ -152,8 +152,8 @@ function sqlite3Options(given: Options): Options {
  * Returns a driver for a database in memory, which exists only in the application's connection: its constructor returns that
  * connection, with a `close` that does nothing.
  */
-function facadeOf(app: DataSource): new () => object {
-  const facade = new Proxy(connectionOf(app), {
+function createSharedDriver(app: DataSource): new () => object {
+  const connection = new Proxy(getConnection(app), {
     get(target, name) {
       if (name === 'close') {
         return () => undefined;
@@ -164,7 +164,7 @@ function facadeOf(app: DataSource): new () => object {
   });
   return class {
     constructor() {
-      return facade;
+      return connection;
     }
   };
 }

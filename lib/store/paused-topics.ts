@@ -3,7 +3,7 @@ import type { TopicPauses } from './job-store.js';
 import type { SqlQuery } from './sql-runner.js';
 
 /** The statements of a database. Topics are a JSON array. */
-export interface PauseStatements {
+interface PauseStatements {
   readonly PAUSE: string;
   readonly RESUME: string;
   readonly PAUSED_TOPICS: string;

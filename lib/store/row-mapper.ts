@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import type { TopicSize } from './job-list.js';
 import type {
   RolledUpMinutes,
-  StandingJob,
+  JobSummary,
   TopicCounts,
   InsertedJob,
   JobInsert,
@@ -22,9 +22,9 @@ import type { JobStatus } from '../core/job-state.js';
 import type { SqlRow } from './sql-runner.js';
 
 /*
- * Turns rows into jobs and results. JSON arrives as text and times as milliseconds since 1970, whatever the driver: the statements
- * ask for it, or the type parsers of the queue's connections. In a transaction of the application, which has its own type parsers,
- * ids arrive as text and flags as numbers.
+ * Converts rows to jobs and results. JSON arrives as text and times as milliseconds since 1970 from both databases: the statements
+ * or the type parsers of the queue's connections convert them. In a transaction of the application, which has its own type
+ * parsers, ids arrive as text and flags as numbers.
  */
 
 export function toJob(row: SqlRow): Job {
@@ -56,7 +56,7 @@ export function toJob(row: SqlRow): Job {
 }
 
 /** Returns a new job without reading its row. Sets each member on its own: every enqueued job passes here. */
-export function freshJob(row: JobInsert, { runAt, created }: InsertedJob): Job {
+export function toFreshJob(row: JobInsert, { runAt, created }: InsertedJob): Job {
   const job = new Job();
   job.id = row.id;
   job.topic = row.topic;
@@ -171,7 +171,7 @@ export function toSettled(row: SqlRow): Settled {
     attempt: Number(row.attempt),
     retries: isWaiting ? Number(row.retries) : null,
     runAt: isWaiting ? time(row.run_at) : null,
-    ...(row.is_taken_over ? { wasRescued: true } : {}),
+    ...(row.was_rescued ? { wasRescued: true } : {}),
   };
 }
 
@@ -248,8 +248,8 @@ const leaseLost = `'lease of attempt ' || j.attempt || ' lost: worker '`;
 /** The error that the rescue records for an attempt that had started. */
 export const LEASE_LOST = `${leaseLost} || coalesce(j.locked_by, '?') || ' stopped renewing it; its handler may have run'`;
 
-/** Whether the rescue, and not the attempt itself, has recorded the last error. */
-export const IS_TAKEN_OVER = `coalesce(j.last_error LIKE ${leaseLost} || '%', false)`;
+/** Whether a rescue, and not the attempt itself, has recorded the last error. */
+export const WAS_RESCUED = `coalesce(j.last_error LIKE ${leaseLost} || '%', false)`;
 
 /** Groups rows of topic, status and count by topic. */
 export function toTopicCounts(rows: readonly SqlRow[]): TopicCounts[] {
@@ -263,7 +263,7 @@ export function toTopicCounts(rows: readonly SqlRow[]): TopicCounts[] {
   return [...topics.values()];
 }
 
-export function toStandingJob(row: SqlRow): StandingJob {
+export function toJobSummary(row: SqlRow): JobSummary {
   const isDue = Number(row.is_due) === 1;
   return { id: row.id as string, topic: row.topic as string, status: row.status as JobStatus, isDue };
 }

@@ -1,7 +1,7 @@
 import { DatabaseRefusedError } from '../core/errors.js';
 
 /**
- * The meaning of a driver's error. Only after `unavailable` a write may have been stored.
+ * The meaning of a driver's error. A write may have been stored only after `unavailable`.
  * - `unavailable`: no reply.
  * - `closed`: this process has closed the connection; nothing was sent.
  * - `cancelled`: the statement took longer than its timeout, or was cancelled by an operator.
@@ -59,7 +59,7 @@ export function toSqlError(error: unknown): SqlError {
 export const QUEUE_CLOSED = 'the queue is closed: its application has ended, or is about to';
 
 /** The error text of `denied`. */
-export function deniedText(error: SqlError): string {
+export function toDeniedText(error: SqlError): string {
   const advice = lacksTable(error)
     ? '; its tables are missing: run the TypeORM migrations `jobsMigrations`, or restart with `migrate: true`, which creates them' +
       ' (drop `_jobs_migrations` first if it is still there)'
@@ -86,7 +86,7 @@ function toKind(code: string, message: string, isOfServer: boolean): SqlErrorKin
   if (code.startsWith('SQLITE_')) {
     return toSqliteKind(code, message);
   }
-  // Without an SQLSTATE the error is one of the socket (EPIPE looks like an SQLSTATE), or the driver has no connection.
+  // Without an SQLSTATE the error comes from the socket (EPIPE only looks like an SQLSTATE), or the driver has no connection.
   return isOfServer && /^[0-9A-Z]{5}$/.test(code) ? toPostgresKind(code) : 'unavailable';
 }
 
@@ -140,7 +140,7 @@ const NO_CONNECTION = /^(timeout exceeded when trying to connect|Connection term
 /** TypeORM's errors for a DataSource that is not connected. */
 const NOT_CONNECTED = /NotConnectedError$|^(ConnectionIsNotSetError|QueryRunnerAlreadyReleasedError)$/;
 
-/** Whether an error comes from a database, of the queue or of the application. Checks its shape: there may be two TypeORMs. */
+/** Returns whether an error comes from a database, the queue's or the application's. Checks its shape: there may be two TypeORMs. */
 export function isDatabaseError(error: object): boolean {
   const { code, name, message, severity } = error as Record<'code' | 'name' | 'message' | 'severity', unknown>;
   return (

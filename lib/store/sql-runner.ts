@@ -20,7 +20,7 @@ export type SqlScript<T> = Generator<SqlStatement, T, readonly SqlRow[]>;
 /** Runs one statement and returns its rows, those of RETURNING included. Rejects with {@link SqlError} only. */
 export type SqlQuery = (sql: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
 
-/** The promise of a statement's rows. */
+/** Settles the promise of a statement's rows. */
 export interface Deferred {
   readonly resolve: (rows: SqlRow[]) => void;
   readonly reject: (error: unknown) => void;
@@ -31,7 +31,7 @@ export interface SqlRunner {
 }
 
 /** Runs statements on a TypeORM query runner, inside its transaction if it has one. */
-export function runnerOfQueryRunner(queryRunner: QueryRunner): SqlRunner {
+export function toSqlRunner(queryRunner: QueryRunner): SqlRunner {
   return {
     async query(sql, params) {
       const { text, order } = toAnonymousParameters(sql);

@@ -79,26 +79,26 @@ export interface WaitingLane extends LaneName {
   readonly isPaused: boolean;
 }
 
-export function laneKey({ topic, priority }: LaneName): string {
+export function toLaneKey({ topic, priority }: LaneName): string {
   return `${priority} ${topic}`;
 }
 
 /** Returns the job of each lane that is due first. */
-export function earliestOfLanes<Waiting extends LaneName & { readonly runAt: Date }>(
+export function selectEarliest<Waiting extends LaneName & { readonly runAt: Date }>(
   jobs: readonly Waiting[],
 ): Waiting[] {
   const earliest = new Map<string, Waiting>();
   for (const job of jobs) {
-    const known = earliest.get(laneKey(job));
+    const known = earliest.get(toLaneKey(job));
     if (!known || job.runAt < known.runAt) {
-      earliest.set(laneKey(job), job);
+      earliest.set(toLaneKey(job), job);
     }
   }
   return [...earliest.values()];
 }
 
 /** Returns the gaps between these priorities of a topic. A scan of a gap finds its first lane and whether that is due. */
-export function gapsBetween(topic: string, priorities: readonly number[]): LaneGap[] {
+export function findGaps(topic: string, priorities: readonly number[]): LaneGap[] {
   const bounds = [PRIORITY_MIN - 1, ...[...priorities].sort((a, b) => a - b), PRIORITY_MAX + 1];
   return bounds
     .slice(1)
@@ -107,8 +107,8 @@ export function gapsBetween(topic: string, priorities: readonly number[]): LaneG
 }
 
 /** Returns the gap of all priorities of a topic. */
-export function everyPriority(topic: string): LaneGap {
-  return gapsBetween(topic, [])[0]!;
+export function toFullGap(topic: string): LaneGap {
+  return findGaps(topic, [])[0]!;
 }
 
 export interface ScanTiming {
@@ -129,7 +129,7 @@ export interface LaneScan extends ScanTiming {
 export interface ClaimState {
   readonly state: 'held' | 'busy' | 'lost';
   readonly cancelRequested: boolean;
-  /** Where the row is now, if the store knows: for the token. */
+  /** The new row reference of the claim's token, if the store has one. */
   readonly rowRef?: string;
 }
 
@@ -187,7 +187,7 @@ export interface Rescued {
   readonly attempt: number;
   readonly status: 'pending' | 'failed' | 'cancelled';
   readonly retries: number;
-  /** Of a job that has failed. */
+  /** The recorded failure, if the job has failed. */
   readonly failure: Failure | null;
 }
 
@@ -254,7 +254,8 @@ export interface ListedIds {
   readonly isSearchCut: boolean;
 }
 
-export interface StandingJob {
+/** What an action checks before it runs. */
+export interface JobSummary {
   readonly id: string;
   readonly topic: string;
   readonly status: JobStatus;
@@ -286,7 +287,7 @@ export const ROLLUP_AGE_MS = 25 * 3_600_000;
 /** The topic of an entry that counts all topics together. No job can have it. */
 export const ALL_TOPICS = '';
 
-/** What finished of one topic, or of all. */
+/** Counts and times of the jobs of one topic, or of all. */
 export interface RollupEntry {
   readonly topic: string;
   readonly completed: number;
@@ -296,7 +297,7 @@ export interface RollupEntry {
   readonly runMs: number;
   /** Sum of the waiting times of the started jobs. */
   readonly waitMs: number;
-  /** Of the run times. */
+  /** Histogram of the run times. */
   readonly histogram: Histogram;
 }
 

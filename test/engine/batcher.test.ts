@@ -85,14 +85,14 @@ describe('a batcher', () => {
   });
 
   it('ends a batch before the call that would bring it over 4 MiB', async () => {
-    const doubler = new Doubler({ lengthOf: (mib) => mib * MIB });
+    const doubler = new Doubler({ measureLength: (mib) => mib * MIB });
     await doubler.add(1, 1, 1, 1, 1, 3, 2, 5, 1);
 
     expect(doubler.batches).toEqual([[1, 1, 1, 1], [1, 3], [2], [5], [1]]);
   });
 
   it('sends a call larger than 4 MiB alone', async () => {
-    const doubler = new Doubler({ lengthOf: (mib) => mib * MIB });
+    const doubler = new Doubler({ measureLength: (mib) => mib * MIB });
 
     expect(toAnswers(await doubler.add(9, 9))).toEqual([18, 18]);
     expect(doubler.batches).toEqual([[9], [9]]);
@@ -186,7 +186,7 @@ describe('a batch that finds the database unavailable', () => {
       title: 'the items with the same key, and tries the others',
     },
   ])('after a lock timeout rejects $title', async ({ keyOf, batches }) => {
-    const doubler = new Doubler(keyOf && { keyOf });
+    const doubler = new Doubler(keyOf && { lockKey: keyOf });
     doubler.onBatch = () => {
       throw new RowLockedError('locked');
     };

@@ -46,7 +46,7 @@ export class ScanQueue {
       meetsLock: (topic) => this.isLocked === true || (topic !== undefined && this.isLocked === topic),
       tookMs: () => this.tookMs,
       listen: (hints) => {
-        this.notify = (topic) => hints.jobs(topic);
+        this.notify = (topic) => hints.onJobs(topic);
         return () => undefined;
       },
     });

@@ -4,7 +4,7 @@ import { RowLockedError } from '../../core/errors.js';
 import { JOB_ACTIONS } from '../../core/job-state.js';
 import type { JobStatus } from '../../core/job-state.js';
 import type { ListFilter } from '../../core/list-filter.js';
-import type { ActionResult, Statuses, ListedIds, StandingJob } from '../../store/store-records.js';
+import type { ActionResult, Statuses, ListedIds, JobSummary } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { JobActions } from './job-admin.js';
 import type { Topics } from './query-cache.js';
@@ -34,16 +34,17 @@ export class BulkActions {
    * @throws InvalidOptionsError for an invalid request; no job was changed then. QueueUnavailableError.
    */
   async run(request: BulkRequest, topics: Topics = null): Promise<BulkResult> {
-    const order = readBulkRequest(request);
-    const { ids, more } = await this.select(order, topics);
-    const from = order.filter && selectedStatuses(order.filter);
+    const settings = readBulkRequest(request);
+    const { action, filter, dryRun } = settings;
+    const { ids, more } = await this.select(settings, topics);
+    const from = filter && toStatuses(filter);
     const skipped = new SkippedCounter();
     let changed = 0;
     for (let start = 0; start < ids.length; start += BATCH_JOBS) {
       const batch = ids.slice(start, start + BATCH_JOBS);
-      const allowed = await this.filterAllowed(batch, order, topics, skipped);
-      if (!order.dryRun && allowed.length > 0) {
-        const results = await this.parts.actions.run(order.action, allowed, { from });
+      const allowed = await this.filterAllowed(batch, settings, topics, skipped);
+      if (!dryRun && allowed.length > 0) {
+        const results = await this.parts.actions.run(action, allowed, { from });
         results.filter(({ moved }) => !moved).forEach((result) => skipped.add(toReason(result), result.id));
         changed += results.filter(({ moved }) => moved).length;
       }
@@ -58,9 +59,10 @@ export class BulkActions {
     if (ids !== null) {
       return { ids, more: false };
     }
-    const asked = topics === null ? filter!.topics : topics.filter((topic) => filter!.topics?.includes(topic) ?? true);
-    const query = { ...filter!, topics: asked, limit: BULK_JOBS_MAX + 1, offset: 0 };
-    const matched = await this.parts.store.reports.idsOf(query);
+    const allowed =
+      topics === null ? filter!.topics : topics.filter((topic) => filter!.topics?.includes(topic) ?? true);
+    const query = { ...filter!, topics: allowed, limit: BULK_JOBS_MAX + 1, offset: 0 };
+    const matched = await this.parts.store.reports.listIds(query);
     if (matched.ids.length <= BULK_JOBS_MAX && !matched.isSearchCut) {
       return { ids: matched.ids, more: false };
     }
@@ -76,7 +78,7 @@ export class BulkActions {
     const isImpossible = statuses.length === 0 || (due !== null && query.due === !due);
     return isImpossible
       ? { ids: [], isSearchCut: false }
-      : this.parts.store.reports.idsOf({ ...query, statuses, due: due ?? query.due });
+      : this.parts.store.reports.listIds({ ...query, statuses, due: due ?? query.due });
   }
 
   /**
@@ -92,9 +94,9 @@ export class BulkActions {
     if (!dryRun && topics === null && JOB_ACTIONS[action].due === null) {
       return ids;
     }
-    const standing = new Map((await this.parts.store.reports.standing(ids)).map((job) => [job.id, job]));
+    const current = new Map((await this.parts.store.reports.summarize(ids)).map((job) => [job.id, job]));
     return ids.filter((id) => {
-      const job = standing.get(id);
+      const job = current.get(id);
       const reason =
         job !== undefined && topics !== null && !topics.includes(job.topic)
           ? TOPIC_NOT_ALLOWED
@@ -128,10 +130,10 @@ class SkippedCounter {
 }
 
 /**
- * The statuses that a filter selects; `null` means all. The statement checks them again: a job may have left them since the
- * query. A filter by error selects failed jobs.
+ * Returns the statuses that a filter selects; `null` means all. The statement checks them again: a job may have left them since
+ * the query. A filter by error selects failed jobs.
  */
-function selectedStatuses({ statuses, errorKey }: ListFilter): Statuses {
+function toStatuses({ statuses, errorKey }: ListFilter): Statuses {
   return errorKey === null ? statuses : ['failed'];
 }
 
@@ -140,25 +142,25 @@ function mayHaveMore({ ids, isSearchCut }: ListedIds): boolean {
   return ids.length > BULK_JOBS_MAX || (isSearchCut && ids.length > 0);
 }
 
-function checkDue(action: BulkAction, job: StandingJob | undefined): string | undefined {
+function checkDue(action: BulkAction, job: JobSummary | undefined): string | undefined {
   const { due } = JOB_ACTIONS[action];
   return due !== null && job?.status === 'pending' && job.isDue !== due ? DUE : undefined;
 }
 
-function checkStatus(action: BulkAction, job: StandingJob | undefined): string | undefined {
+function checkStatus(action: BulkAction, job: JobSummary | undefined): string | undefined {
   if (job === undefined) {
     return NOT_FOUND;
   }
-  return JOB_ACTIONS[action].from.includes(job.status) ? undefined : statusReason(job.status);
+  return JOB_ACTIONS[action].from.includes(job.status) ? undefined : describeStatus(job.status);
 }
 
 function toReason({ status, holderId, reason }: ActionResult): string {
   if (reason !== null) {
     return reason instanceof RowLockedError ? LOCKED : REFUSED;
   }
-  return holderId !== null ? KEY_TAKEN : status === null ? NOT_FOUND : statusReason(status);
+  return holderId !== null ? KEY_TAKEN : status === null ? NOT_FOUND : describeStatus(status);
 }
 
-function statusReason(status: JobStatus): string {
+function describeStatus(status: JobStatus): string {
   return `it is ${status}`;
 }

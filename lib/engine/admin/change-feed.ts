@@ -81,14 +81,14 @@ export class ChangeFeed {
   }
 
   private async read(): Promise<void> {
-    const now = new Map((await this.parts.stats.byTopic()).map((each) => [each.topic, fingerprint(each)]));
-    // After the read: one that fails loses no topic.
+    const now = new Map((await this.parts.stats.byTopic()).map((each) => [each.topic, toFingerprint(each)]));
+    // Cleared after the read, so that a read that fails loses no topic.
     const touched = [...this.touched];
     this.touched.clear();
     const before = this.seen ?? now;
-    const moved = [...now.keys(), ...before.keys()].filter((topic) => now.get(topic) !== before.get(topic));
+    const differing = [...now.keys(), ...before.keys()].filter((topic) => now.get(topic) !== before.get(topic));
     this.seen = now;
-    const changed = [...new Set([...touched, ...moved])];
+    const changed = [...new Set([...touched, ...differing])];
     for (const listener of [...this.listeners.keys()]) {
       const visible = changed.filter((topic) => listener.topics?.includes(topic) ?? true);
       if (visible.length > 0) {
@@ -127,8 +127,8 @@ export class ChangeFeed {
   }
 }
 
-/** Differs when jobs of the topic were added, changed or removed, or when its handlers or its pause changed. */
-function fingerprint({
+/** Returns a text that differs when jobs of the topic were added, changed or removed, or its handlers or its pause changed. */
+function toFingerprint({
   pending,
   processing,
   completed,

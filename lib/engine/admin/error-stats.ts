@@ -6,7 +6,7 @@ import type { Topics } from './query-cache.js';
 import { QueryCache } from './query-cache.js';
 import { readTopics } from './queue-stats.js';
 
-/** Groups of at most this many failed jobs are always read anew. */
+/** Groups of at most this many failed jobs are never cached. */
 const FEW_FAILED_JOBS = 1_000;
 const GROUPS_MAX = 100;
 
@@ -31,9 +31,9 @@ export class ErrorStats {
 
   private async read(topics: Topics): Promise<ErrorGroups> {
     const { reports } = this.parts.store;
-    const lanes = await reports.failingTopics(topics, SEARCHED_FAILURES_MAX);
-    const items = lanes.length === 0 ? [] : await reports.errors(lanes, GROUPS_MAX);
-    const jobs = lanes.reduce((sum, { limit }) => sum + limit, 0);
+    const shares = await reports.failingTopics(topics, SEARCHED_FAILURES_MAX);
+    const items = shares.length === 0 ? [] : await reports.errors(shares, GROUPS_MAX);
+    const jobs = shares.reduce((sum, { limit }) => sum + limit, 0);
     return { items, window: { jobs, jobsMax: SEARCHED_FAILURES_MAX } };
   }
 }

@@ -20,8 +20,8 @@ type IdleWatchParts = Pick<EngineParts, 'clock' | 'logger' | 'role'> & {
   readonly runner: JobRunner;
 };
 
-/** After the timeout: how long the query for due jobs may take. */
-const SCAN_MS = 500;
+/** How long the query for due jobs may take after the timeout. */
+const DUE_QUERY_MAX_MS = 500;
 
 const whenIdleTable = { timeout: { default: 30_000, check: duration(1), meaning: 'limit of the wait' } };
 
@@ -39,7 +39,7 @@ export class IdleWatch {
         'whenIdle was called before the queue has started, so no job runs; call start(), or init() or listen() of the Nest application',
       );
     }
-    if (await endsWithin(clock, timeoutMs, this.untilIdle())) {
+    if (await endsWithin(clock, timeoutMs, this.waitUntilIdle())) {
       return;
     }
     const due = await this.dueTopics();
@@ -47,7 +47,7 @@ export class IdleWatch {
     const reasons = [
       ...topics.map(describe),
       ...(enqueuer.isIdle ? [] : ['an enqueue is not finished']),
-      ...(due ? [] : ['the database does not answer, so due jobs are unknown']),
+      ...(due ? [] : ['the database does not respond, so due jobs are unknown']),
     ];
     throw new IdleTimeoutError(
       `not idle within ${timeoutMs} ms: ${reasons.join('; ') || 'it became idle after that'}`,
@@ -55,7 +55,7 @@ export class IdleWatch {
     );
   }
 
-  private async untilIdle(): Promise<void> {
+  private async waitUntilIdle(): Promise<void> {
     const { enqueuer, dispatcher, runner } = this.parts;
     do {
       await enqueuer.idle();
@@ -64,14 +64,14 @@ export class IdleWatch {
     } while (!enqueuer.isIdle || runner.openCount > 0);
   }
 
-  /** Returns `undefined` when the database does not answer. */
+  /** Returns `undefined` when the database does not respond. */
   private async dueTopics(): Promise<string[] | undefined> {
     let due: string[] | undefined;
     const scan = this.parts.dispatcher.dueTopics().then(
       (topics) => void (due = topics),
       () => undefined,
     );
-    await endsWithin(this.parts.clock, SCAN_MS, scan);
+    await endsWithin(this.parts.clock, DUE_QUERY_MAX_MS, scan);
     return due;
   }
 

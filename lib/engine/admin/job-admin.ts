@@ -1,5 +1,8 @@
-// In: requests of people about jobs. Out: jobs, pages, results. Read job-admin, bulk-actions, topic-admin, queue-stats, change-feed.
-
+/*
+ * Admin. In: requests of people. Out: jobs, pages, counts and results of actions.
+ * Read job-admin.ts (one job) first, then bulk-actions.ts, topic-admin.ts, queue-stats.ts and error-stats.ts (with query-cache.ts),
+ * change-feed.ts (live changes) and idle-watch.ts (`whenIdle`).
+ */
 import { DatabaseRefusedError, JobNotFoundError, JobStateError, RowLockedError } from '../../core/errors.js';
 import type { Job, JobFilter, JobPage } from '../../core/job.js';
 import type { RequeueOptions } from '../../core/job-options.js';
@@ -14,7 +17,7 @@ import type { TopicName } from '../../core/topic.js';
 import { uniqueKeyCheck } from '../../core/unique-key.js';
 import type { ActionResult, RequeueChanges, Statuses } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
-import { logMove } from '../operation-log.js';
+import { logAction } from '../operation-log.js';
 import type { JobRunner } from '../run/job-runner.js';
 import type { ChangeFeed } from './change-feed.js';
 
@@ -125,7 +128,7 @@ type JobActionsParts = Pick<EngineParts, 'store' | 'logger' | 'retention' | 'wak
   readonly changes: ChangeFeed;
 };
 
-/** Runs an action on a set of jobs, then informs the log, the events, the dispatchers and the change feed. */
+/** Runs an action on a set of jobs, then logs it, emits events, wakes the dispatchers and updates the change feed. */
 export class JobActions {
   constructor(private readonly parts: JobActionsParts) {}
 
@@ -178,9 +181,9 @@ export class JobActions {
   private report(action: JobAction, job: ActionResult): void {
     const { logger, emit, runner } = this.parts;
     if (action !== 'cancel') {
-      logMove(logger, JOB_ACTIONS[action].done, job);
+      logAction(logger, JOB_ACTIONS[action].done, job);
     } else if (job.status === 'processing') {
-      logMove(logger, 'cancel requested', job);
+      logAction(logger, 'cancel requested', job);
       runner.abortCancelled(job);
     } else {
       emit({ type: 'cancelled', id: job.id, topic: job.topic!, attempt: job.attempt, durationMs: null });

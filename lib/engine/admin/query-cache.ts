@@ -48,7 +48,7 @@ export class QueryCache<T> {
 
   /** Whether `get` returns without a query. */
   has(topics: Topics): boolean {
-    return this.isFresh(this.entries.get(keyOf(topics)));
+    return this.isFresh(this.entries.get(toKey(topics)));
   }
 
   private isFresh(entry: Entry<T> | undefined): boolean {
@@ -88,7 +88,7 @@ export class QueryCache<T> {
   }
 
   private entry(topics: Topics): Entry<T> {
-    const key = keyOf(topics);
+    const key = toKey(topics);
     let entry = this.entries.get(key);
     if (!entry) {
       this.dropUnused();
@@ -109,6 +109,6 @@ export class QueryCache<T> {
   }
 }
 
-function keyOf(topics: Topics): string {
+function toKey(topics: Topics): string {
   return JSON.stringify(topics && [...topics].sort());
 }

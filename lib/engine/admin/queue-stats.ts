@@ -4,14 +4,14 @@ import { toTopicName } from '../../core/job-topic.js';
 import { SMALL_TABLE_JOBS } from '../../core/limits.js';
 import { addHistogram, estimatePercentile, mergeRunTimes } from '../../core/run-times.js';
 import type { TopicName } from '../../core/topic.js';
-import { everyPriority, ALL_TOPICS } from '../../store/store-records.js';
+import { toFullGap, ALL_TOPICS } from '../../store/store-records.js';
 import { shareJobs } from '../../store/job-list.js';
 import type { RolledUpMinutes, TopicCounts, TopicRunTimes } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { Topics } from './query-cache.js';
 import { QueryCache } from './query-cache.js';
 
-/** What the statistics of any selection of topics are computed from. */
+/** The data behind the statistics of any selection of topics. */
 interface QueueSnapshot {
   readonly counts: readonly TopicCounts[];
   /** How long the oldest due job of each topic has been waiting, in milliseconds. */
@@ -43,14 +43,14 @@ export class QueueStats {
     const { counts, oldestPendingMs, times } = await this.snapshot(selected);
     const shown = counts.filter(({ topic }) => isSelected(selected, topic));
     const samples = times.filter(({ topic }) => isSelected(selected, topic));
-    const completedOf = new Map(shown.map(({ topic, completed }) => [topic, completed]));
+    const completedByTopic = new Map(shown.map(({ topic, completed }) => [topic, completed]));
     const ages = shown.flatMap(({ topic }) => oldestPendingMs.get(topic) ?? []);
     const sum = sumCounts(shown);
     return {
       ...sum,
       total: total(sum),
       successRate: successRate(sum),
-      ...mergeRunTimes(samples.map(({ topic, timesMs }) => ({ timesMs, completed: completedOf.get(topic) ?? 0 }))),
+      ...mergeRunTimes(samples.map(({ topic, timesMs }) => ({ timesMs, completed: completedByTopic.get(topic) ?? 0 }))),
       oldestPendingMs: ages.length === 0 ? null : Math.max(...ages),
     };
   }
@@ -111,7 +111,7 @@ export class QueueStats {
     const { store } = this.parts;
     const counts = await store.reports.counts(topics);
     const waiting = counts.filter(({ pending }) => pending > 0).map(({ topic }) => topic);
-    const lanes = waiting.length === 0 ? [] : (await store.scan(waiting.map(everyPriority))).waiting;
+    const lanes = waiting.length === 0 ? [] : (await store.scan(waiting.map(toFullGap))).waiting;
     const oldestPendingMs = new Map<string, number>();
     for (const { topic, dueInMs } of lanes.filter((lane) => lane.dueInMs <= 0)) {
       oldestPendingMs.set(topic, Math.max(oldestPendingMs.get(topic) ?? 0, -dueInMs));

@@ -29,25 +29,25 @@ const UNRECORDED_MAX = 2_000;
 /** How many more jobs this process may claim, and of which topics. Jobs that claims in flight may return count as taken. */
 export class ClaimCapacity {
   private readonly inFlight = new Set<ClaimRequest>();
-  /** Limits one claim: fewer jobs after a claim that took too long. */
+  /** Limits one claim. A claim that took too long lowers it. */
   private readonly size = new AdaptiveBatchSize();
   /** Moving mean of payload lengths. Starts high, so that the first claim cannot return a flood of large payloads. */
   private payloadLength = 16 * 1_024;
   /**
-   * Whether some topic had no capacity when `availableTopics` was last called. The dispatcher sleeps right after that call: only
-   * then can the end of a job make new jobs claimable, and wakes the dispatcher.
+   * Whether some topic had no capacity when `availableTopics` was last called. The dispatcher sleeps right after that call; if
+   * this is set, the end of a job wakes it.
    */
   wasLimited = false;
 
   constructor(private readonly options: ClaimCapacityParts) {}
 
-  /** Reserves what a claim may return, until `recordAnswer`. */
+  /** Reserves what a claim may return, until `recordResult`. */
   reserve(request: ClaimRequest): void {
     this.inFlight.add(request);
   }
 
   /** @param tookTooLong `undefined` after an error that says nothing about the size of the claim. */
-  recordAnswer(request: ClaimRequest, tookTooLong: boolean | undefined): void {
+  recordResult(request: ClaimRequest, tookTooLong: boolean | undefined): void {
     this.inFlight.delete(request);
     if (tookTooLong) {
       this.size.shrink(request.limit);
@@ -73,7 +73,7 @@ export class ClaimCapacity {
     const waiting = Math.max(0, coming - (concurrency - count));
     const target = Math.min(prefetch.target, affordable);
     const share = Math.ceil(target / store.capabilities.pipelined.atOnce);
-    // The buffer is refilled when half of it is used: many small claims cost more than they bring.
+    // Refills the buffer when half of it is used: many small claims cost more than they gain.
     const ahead = waiting <= target / 2 ? Math.min(share, target - waiting) : 0;
     return Math.min(slots + ahead, this.size.limit, affordable);
   }
@@ -125,13 +125,13 @@ export class ClaimCapacity {
         limit,
         lanes.reduce((sum, lane) => sum + (lane.topic === topic ? lane.limit : 0), 0),
       );
-    return this.options.runner.countOf(topic) + this.reserved(reservedBy);
+    return this.options.runner.countJobs(topic) + this.reserved(reservedBy);
   }
 
-  private reserved(countOf: (request: ClaimRequest) => number): number {
+  private reserved(count: (request: ClaimRequest) => number): number {
     let sum = 0;
     for (const request of this.inFlight) {
-      sum += countOf(request);
+      sum += count(request);
     }
     return sum;
   }

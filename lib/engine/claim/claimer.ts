@@ -14,13 +14,13 @@ type ClaimerParts = Pick<EngineParts, 'store' | 'clock' | 'leaseMs' | 'worker'> 
 };
 
 /** `continue`: the claim returned jobs, or more are known to be due. */
-export type ClaimResult = 'no capacity' | 'no due lanes' | 'no jobs' | 'continue';
+type ClaimResult = 'no capacity' | 'no due lanes' | 'no jobs' | 'continue';
 
 /** Claims due jobs of known lanes, within the capacity, and passes them to the job runner. */
 export class Claimer {
   /** Whether claimed jobs are to run here. Otherwise they are released. */
   isOn = false;
-  /** Claims without an answer, in the order in which they were sent. */
+  /** In the order in which they were sent. */
   private readonly inFlight: Promise<ClaimResult>[] = [];
   /** The last claim returned as many jobs as it asked for: more are due. */
   private isBacklogged = false;
@@ -43,7 +43,7 @@ export class Claimer {
     return this.inFlight.length > 0;
   }
 
-  /** Resolves when the claims that are in flight now have answers. */
+  /** Resolves when the claims that are in flight now have ended. */
   async idle(): Promise<void> {
     await Promise.all(this.inFlight);
   }
@@ -70,7 +70,7 @@ export class Claimer {
     return result;
   }
 
-  /** In a backlog, sends the next claim before the last one has its answer. */
+  /** In a backlog, sends the next claim before the last one returns. */
   claimAhead(): void {
     const isBacklog = this.isBacklogged && this.isOn && !this.failure && this.inFlight.length > 0;
     while (isBacklog && this.options.capacity.canClaimAhead && !this.send());
@@ -103,14 +103,14 @@ export class Claimer {
     try {
       const claims = await store.claim(request);
       const nowMs = clock.now();
-      capacity.recordAnswer(request, nowMs - sentMs > leaseMs / 3);
+      capacity.recordResult(request, nowMs - sentMs > leaseMs / 3);
       runner.prefetch.recordClaim((clock.idleMs?.() ?? nowMs) - idleBeforeMs);
       this.deliver(claims, nowMs, sentMs + leaseMs);
       this.isBacklogged = claims.length === request.limit;
       lanes.recordClaim(request, claims, version);
       return claims.length > 0 || this.isAnyDue() ? 'continue' : 'no jobs';
     } catch (error) {
-      capacity.recordAnswer(request, error instanceof StatementCancelledError || undefined);
+      capacity.recordResult(request, error instanceof StatementCancelledError || undefined);
       this.isBacklogged = false;
       this.failure ??= { error };
       return 'no jobs';

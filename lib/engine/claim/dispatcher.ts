@@ -1,3 +1,8 @@
+/*
+ * Claim. In: wake-ups, from notifications, local enqueues and polls. Out: claimed jobs, passed to the job runner.
+ * Read the dispatcher (the loop) first, then claimer (one claim), claim-capacity and prefetch (how many jobs), lane-index (which
+ * lanes may have due jobs), lane-scanner and scan-cost (finding unknown lanes and late jobs).
+ */
 import type { BackoffBounds } from '../../core/backoff.js';
 import { backoffMs } from '../../core/backoff.js';
 import type { EngineParts } from '../engine-parts.js';
@@ -8,12 +13,6 @@ import { ClaimCapacity } from './claim-capacity.js';
 import { Claimer } from './claimer.js';
 import { LaneIndex } from './lane-index.js';
 import { LaneScanner } from './lane-scanner.js';
-
-/*
- * Claim. In: wake-ups, from notifications, local enqueues and polls. Out: claimed jobs, passed to the job runner.
- * Read the dispatcher (the loop) first, then claimer (one claim), claim-capacity and prefetch (how many jobs), lane-index (which
- * lanes may have due jobs), lane-scanner and scan-cost (finding unknown lanes and late jobs).
- */
 
 type DispatcherParts = Pick<
   EngineParts,
@@ -87,7 +86,7 @@ export class Dispatcher implements WakeListener {
     this.loop.start();
   }
 
-  /** Sends no more claims. Resolves when the claims in flight have answers; their jobs are released. */
+  /** Sends no more claims. Resolves when the claims in flight have ended; their jobs are released. */
   async stop(): Promise<void> {
     if (this.isClaiming) {
       this.claimer.stop();

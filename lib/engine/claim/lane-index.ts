@@ -1,10 +1,10 @@
 import type { Claim } from '../../core/job.js';
 import type { ClaimRequest, Lane, LaneGap, LaneStart, LaneScan, WaitingLane } from '../../store/store-records.js';
-import { gapsBetween, laneKey } from '../../store/store-records.js';
+import { findGaps, toLaneKey } from '../../store/store-records.js';
 import type { SharedCapacity, TopicCapacity } from './claim-capacity.js';
 import { COMMIT_MARGIN_MS } from './scan-cost.js';
 
-export interface PlannedLane extends Lane {
+interface PlannedLane extends Lane {
   readonly shared: SharedCapacity | undefined;
 }
 
@@ -42,7 +42,7 @@ export class LaneIndex {
   private servedCount = 0;
   private readonly lastServed = new Map<string, number>();
 
-  /** Whether anything was announced or claimed since. */
+  /** Whether a job was announced or claimed since this version. */
   hasChangedSince(version: number): boolean {
     return this.version !== version;
   }
@@ -79,12 +79,12 @@ export class LaneIndex {
   }
 
   /**
-   * The lanes to claim from, most urgent first; within a priority the topics take turns. A topic with less capacity than
-   * `limit` takes part with one lane, so that its own limit is exact.
+   * Returns the lanes to claim from, most urgent first. Within a priority, the topic that was served longest ago comes first. A
+   * topic with less capacity than `limit` takes part with one lane, so that its own limit is exact.
    */
   plan(topics: readonly TopicCapacity[], limit: number, nowMs: number, mode: ScanMode = 'full'): PlannedLane[] {
-    const servedOf = ({ topic }: TopicCapacity): number => this.lastServed.get(topic) ?? 0;
-    const longestWaitFirst = topics.filter(({ available }) => available > 0).sort((a, b) => servedOf(a) - servedOf(b));
+    const served = ({ topic }: TopicCapacity): number => this.lastServed.get(topic) ?? 0;
+    const longestWaitFirst = topics.filter(({ available }) => available > 0).sort((a, b) => served(a) - served(b));
     const lanes = longestWaitFirst.flatMap(({ topic, available, defaultPriority, shared }) => {
       this.lane(topic, defaultPriority);
       const due = this.claimableLanes(topic)
@@ -125,7 +125,7 @@ export class LaneIndex {
   gaps(topics: readonly TopicCapacity[]): LaneGap[] {
     return topics.flatMap(({ topic, defaultPriority }) => {
       this.lane(topic, defaultPriority);
-      return gapsBetween(
+      return findGaps(
         topic,
         this.knownLanes(topic).map(({ priority }) => priority),
       );
@@ -147,12 +147,12 @@ export class LaneIndex {
   ): boolean {
     const found = waiting.filter(({ topic, priority }) => !this.lanes.get(topic)?.has(priority));
     found.forEach(({ topic, priority }) => this.lane(topic, priority));
-    const pauseOf = new Map(waiting.map(({ topic, isPaused }) => [topic, isPaused]));
-    const firstOf = new Map(waiting.map((lane) => [laneKey(lane), lane]));
+    const pauseByTopic = new Map(waiting.map(({ topic, isPaused }) => [topic, isPaused]));
+    const firstByLane = new Map(waiting.map((lane) => [toLaneKey(lane), lane]));
     for (const { topic, defaultPriority } of topics) {
-      this.recordScannedPause(topic, pauseOf.get(topic), version);
+      this.recordScannedPause(topic, pauseByTopic.get(topic), version);
       for (const lane of this.knownLanes(topic)) {
-        const first = firstOf.get(laneKey(lane));
+        const first = firstByLane.get(toLaneKey(lane));
         lane.setFirst(first, nowMs);
         if (mode === 'bounded') {
           continue;
@@ -175,10 +175,10 @@ export class LaneIndex {
    * @returns whether there are jobs below the bounds that may be claimed.
    */
   recordBackgroundScan(starts: readonly LaneStart[], { waiting, at }: LaneScan, version = this.version): boolean {
-    const firstOf = new Map(waiting.map((lane) => [laneKey(lane), lane]));
+    const firstByLane = new Map(waiting.map((lane) => [toLaneKey(lane), lane]));
     let isAnyLate = false;
     for (const { topic, priority, lowerBound } of starts) {
-      const { dueInMs = Infinity, isPaused = false } = firstOf.get(laneKey({ topic, priority })) ?? {};
+      const { dueInMs = Infinity, isPaused = false } = firstByLane.get(toLaneKey({ topic, priority })) ?? {};
       const dueAtMs = at.getTime() + Math.floor(Math.min(0, dueInMs));
       if (lowerBound === null) {
         this.lane(topic, priority).setFirstBound(dueAtMs, version);
@@ -207,25 +207,25 @@ export class LaneIndex {
   private markEmptyLanes(lanes: readonly Lane[], claims: readonly Claim[], version: number): void {
     const counts = new Map<string, number>();
     for (const claim of claims) {
-      counts.set(laneKey(claim), (counts.get(laneKey(claim)) ?? 0) + 1);
+      counts.set(toLaneKey(claim), (counts.get(toLaneKey(claim)) ?? 0) + 1);
     }
     // The time of the claim by the database's clock. That clock may have been set back.
     const claimedAtMs = claims[0] && claims[0].runAt.getTime() + claims[0].waitedMs;
     for (const { topic, priority, limit } of lanes) {
       const lane = this.lane(topic, priority);
-      if ((counts.get(laneKey(lane)) ?? 0) < limit) {
+      if ((counts.get(toLaneKey(lane)) ?? 0) < limit) {
         lane.markEmpty(claimedAtMs, version);
       }
     }
   }
 
-  /** Of each priority the first topic that received jobs was served; topics that share capacity count apart. */
+  /** In each priority, the first topic that received jobs counts as served; topics that share capacity count apart. */
   private recordServed(lanes: readonly PlannedLane[], claims: readonly Claim[]): void {
     const topics = new Set(claims.map(({ topic }) => topic));
     const groups = new Set<number>();
     for (const { topic, priority, shared } of lanes) {
       const group = 2 * priority + (shared ? 1 : 0);
-      // A topic without a job keeps its turn: the topics before it may have taken all slots.
+      // A topic that received no job stays in front: the topics before it may have taken all slots.
       if (topics.has(topic) && !groups.has(group)) {
         groups.add(group);
         this.servedCount += 1;

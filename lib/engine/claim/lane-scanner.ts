@@ -13,8 +13,8 @@ type LaneScannerParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random
   readonly onLateJobs: () => void;
 };
 
-/** The result of a scan holds until then, or until a job is announced or claimed. */
-interface Outlook {
+/** How long the result of a scan holds: until this time, or until a job is announced or claimed. */
+interface ScanValidity {
   readonly version: number;
   readonly untilMs: number;
 }
@@ -38,7 +38,7 @@ export class LaneScanner {
   private backgroundScan: Promise<void> | undefined;
   /** The error of a scan that `throwFailure` has not thrown yet. */
   private failure: { readonly error: unknown } | undefined;
-  private outlook: Outlook | undefined;
+  private validity: ScanValidity | undefined;
   private readonly cost: ScanCost;
 
   constructor(private readonly options: LaneScannerParts) {
@@ -69,10 +69,10 @@ export class LaneScanner {
   /** For how long no scan is needed, by the result of the last one. */
   knownForMs(): number {
     const { lanes, capacity, clock } = this.options;
-    if (!this.outlook || lanes.hasChangedSince(this.outlook.version)) {
+    if (!this.validity || lanes.hasChangedSince(this.validity.version)) {
       return 0;
     }
-    const untilMs = Math.min(this.outlook.untilMs, lanes.nextDueAtMs(capacity.availableTopics()));
+    const untilMs = Math.min(this.validity.untilMs, lanes.nextDueAtMs(capacity.availableTopics()));
     return Math.max(0, untilMs - clock.now());
   }
 
@@ -126,7 +126,7 @@ export class LaneScanner {
     const { store, clock, lanes, capacity } = this.options;
     const topics = capacity.topics();
     const { mode } = this;
-    this.outlook = undefined;
+    this.validity = undefined;
     this.isHinted = false;
     this.scannedAtMs = clock.now();
     if (mode === 'full') {
@@ -142,7 +142,7 @@ export class LaneScanner {
         this.scanInBackground(topics);
       }
       this.hasFoundLanes = lanes.recordScan(topics, scan, clock.now(), mode, version);
-      this.outlook = { version, untilMs: clock.now() + this.pollInMs() };
+      this.validity = { version, untilMs: clock.now() + this.pollInMs() };
     } catch (error) {
       this.isHealthy = false;
       this.failure ??= { error };
@@ -179,7 +179,7 @@ export class LaneScanner {
         onLateJobs();
       }
     } catch (error) {
-      // Debug level: claims fail too while the database is away, and those errors are logged.
+      // Debug level: claims fail too while the database is unavailable, and the loop logs their errors.
       logger.debug(`background scan for late jobs failed: ${toErrorMessage(error)}`);
     }
   }

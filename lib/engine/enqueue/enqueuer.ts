@@ -1,3 +1,8 @@
+/*
+ * Enqueue. In: a topic, a payload and options. Out: a committed row, as a `Job`.
+ * Read `enqueue` first, then new-job-row.ts (options → row), then ../batcher.ts (calls that arrive together share a statement).
+ * `enqueueMany` and `enqueueTx` build the same rows and call `store.insert` without the batcher.
+ */
 import {
   IdempotencyConflictError,
   InvalidOptionsError,
@@ -13,39 +18,33 @@ import { toTopicName, toTypedTopic } from '../../core/job-topic.js';
 import { encodePayload } from '../../core/payload.js';
 import type { InsertedJob, JobInsert } from '../../store/store-records.js';
 import type { StoreTransaction } from '../../store/job-store.js';
-import { freshJob } from '../../store/row-mapper.js';
-import { insertLength } from '../../store/batch-json.js';
+import { toFreshJob } from '../../store/row-mapper.js';
+import { measureInsert } from '../../store/batch-json.js';
 import { Batcher } from '../batcher.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { StoredJob } from '../wake-signal.js';
 import type { ResolvedTopic } from './new-job-row.js';
 import { NewJobRow, validatePayloads, withPath } from './new-job-row.js';
 
-/*
- * Enqueue. In: a topic, a payload and options. Out: a committed row, as a `Job`.
- * Read `enqueue` first, then new-job-row.ts (options → row), then ../batcher.ts (calls that arrive together share a statement).
- * `enqueueMany` and `enqueueTx` build the same rows and call `store.insert` without the batcher.
- */
-
 type EnqueuerParts = Pick<
   EngineParts,
   'store' | 'registry' | 'wakeSignal' | 'emit' | 'payloadBytesMax' | 'maxRetries' | 'retention'
 >;
 
-/** An insert is sent again once when its answer is lost. The ids of the jobs make that safe. */
+/** An insert is sent once more when its response is lost. The ids of the jobs make that safe. */
 const INSERT_TRIES_MAX = 2;
 /**
- * Inserts are sent again only when finished jobs are kept for at least this long. A statement may take 30 s: meanwhile a job
- * with a shorter retention may have run and been deleted, and the second insert would run it twice.
+ * Inserts are sent again only when finished jobs are kept for at least this long. A statement may take 30 s. Within that time a
+ * job with a shorter retention may have run and been deleted, and the second insert would run it twice.
  */
 const REPEATABLE_AGE_MS = 60_000;
 
 /** Inserts new jobs: in a batch, as a list, or in the caller's transaction. */
 export class Enqueuer {
   private readonly plain: Batcher<JobInsert, InsertedJob>;
-  /** On their own: an open transaction that holds a unique key must not delay jobs without that key. */
+  /** Jobs with a unique key: an open transaction that holds the key must not delay jobs without it. */
   private readonly keyed: Batcher<JobInsert, InsertedJob>;
-  /** Jobs with only an idempotency key wait for repetitions of the same request, and for nothing else. */
+  /** Jobs with only an idempotency key: they wait only for a repetition of the same request. */
   private readonly idempotent: Batcher<JobInsert, InsertedJob>;
   private readonly batchers: readonly Batcher<JobInsert, InsertedJob>[];
   /** Enqueues that bypass the batchers, so that `idle()` waits for them too. */
@@ -53,10 +52,14 @@ export class Enqueuer {
 
   constructor(private readonly options: EnqueuerParts) {
     const run = (rows: readonly JobInsert[]): Promise<InsertedJob[]> => this.insert(rows);
-    const keyOf = ({ topic, uniqueKey }: JobInsert): string => JSON.stringify([topic, uniqueKey]);
-    this.plain = new Batcher({ run, lengthOf: insertLength, concurrency: () => options.store.capabilities.inserts });
-    this.keyed = new Batcher({ run, lengthOf: insertLength, keyOf });
-    this.idempotent = new Batcher({ run, lengthOf: insertLength, keyOf: (row) => row.idempotency!.key });
+    const uniqueLockKey = ({ topic, uniqueKey }: JobInsert): string => JSON.stringify([topic, uniqueKey]);
+    this.plain = new Batcher({
+      run,
+      measureLength: measureInsert,
+      concurrency: () => options.store.capabilities.inserts,
+    });
+    this.keyed = new Batcher({ run, measureLength: measureInsert, lockKey: uniqueLockKey });
+    this.idempotent = new Batcher({ run, measureLength: measureInsert, lockKey: (row) => row.idempotency!.key });
     this.batchers = [this.plain, this.keyed, this.idempotent];
   }
 
@@ -178,27 +181,27 @@ export class Enqueuer {
         }
         isUncertain ||= error.isUncertain;
         if (isUncertain) {
-          this.options.wakeSignal.maybeStored(rows);
+          this.options.wakeSignal.onMaybeStored(rows);
         }
         if (!error.isUncertain || tries === triesMax) {
-          // A last try that has surely stored nothing does not make an earlier one certain.
+          // The last try stored nothing, but an earlier one may have.
           throw isUncertain && !error.isUncertain ? toUncertain(error) : error;
         }
       }
     }
   }
 
-  /** Whether the rows stay in the table long enough for their ids to stop a repeated insert. */
+  /** Whether the rows stay in the table long enough for a second insert to find their ids. */
   private isRepeatable(rows: readonly JobInsert[]): boolean {
     const ages = Object.values(this.options.retention);
-    const areKept = ages.every((age) => age === false || age >= REPEATABLE_AGE_MS);
-    return areKept || rows.every(({ idempotency }) => idempotency !== null);
+    const isEachKept = ages.every((age) => age === false || age >= REPEATABLE_AGE_MS);
+    return isEachKept || rows.every(({ idempotency }) => idempotency !== null);
   }
 
   private async insertInTransaction(tx: StoreTransaction, rows: readonly NewJobRow[]): Promise<Job[]> {
     const { store } = this.options;
     let inserted: readonly InsertedJob[] = [];
-    // Before anything is awaited: the end of the transaction must wait even for a call that the caller does not await.
+    // Joins before the first `await`: the end of the transaction waits for this call even if the caller does not.
     const part = store.joinTransaction(tx, (committed) => {
       if (committed && inserted.length > 0) {
         this.onCommitted(rows, inserted);
@@ -212,7 +215,7 @@ export class Enqueuer {
       inserted = await store.insert(rows, tx);
       return await this.toJobs(rows, inserted, tx);
     } finally {
-      part.settled();
+      part.settle();
     }
   }
 
@@ -220,19 +223,19 @@ export class Enqueuer {
   private onCommitted(rows: readonly JobInsert[], inserted: readonly InsertedJob[]): void {
     const { emit, wakeSignal } = this.options;
     const waiting: StoredJob[] = [];
-    inserted.forEach((answer, index) => {
-      const { id, runAt, deduplicated, replayOf } = answer;
+    inserted.forEach((result, index) => {
+      const { id, runAt, deduplicated, replayOf } = result;
       const { topic, priority } = rows[index]!;
       // A repeated request stores no second job; its event was emitted for the first request.
       if (replayOf === null) {
         emit({ type: 'enqueued', id, topic, runAt, deduplicated });
       }
-      if (!isExisting(answer)) {
+      if (!isExisting(result)) {
         waiting.push({ topic, priority, runAt });
       }
     });
     if (waiting.length > 0) {
-      wakeSignal.stored(waiting);
+      wakeSignal.onStored(waiting);
     }
   }
 
@@ -243,16 +246,16 @@ export class Enqueuer {
     tx?: StoreTransaction,
   ): Promise<Job[]> {
     if (!inserted.some(isExisting)) {
-      return rows.map((row, index) => freshJob(row, inserted[index]!));
+      return rows.map((row, index) => toFreshJob(row, inserted[index]!));
     }
     const existingIds = [...new Set(inserted.filter(isExisting).map(({ id }) => id))];
     const existing = await this.options.store.find(existingIds, tx);
     return rows.map((row, index) => {
-      const answer = inserted[index]!;
-      const { id, deduplicated, replayOf } = answer;
-      const found = isExisting(answer) ? existing.find((job) => job.id === id) : undefined;
+      const result = inserted[index]!;
+      const { id, deduplicated, replayOf } = result;
+      const found = isExisting(result) ? existing.find((job) => job.id === id) : undefined;
       // When the existing job was deleted before it could be read, only its id is known.
-      const job = found ?? freshJob({ ...row, id }, answer);
+      const job = found ?? toFreshJob({ ...row, id }, result);
       return Object.assign(job, deduplicated && { deduplicated: true }, replayOf !== null && { replayed: true });
     });
   }

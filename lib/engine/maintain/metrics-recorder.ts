@@ -12,10 +12,10 @@ type MetricsRecorderParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'ra
 const INTERVAL_MS = 1_000;
 
 /**
- * Writes the metrics of this process: what started and finished, one row for each topic and minute. It writes once a second,
- * and nothing while no job runs. Each process writes its own rows.
+ * Writes the metrics of this process: the jobs that started and finished, one row for each topic and minute. It writes once a
+ * second, and nothing while no job runs. Each process writes its own rows.
  *
- * A crash loses the last second. When an answer is lost at the end of a minute, that write may count twice.
+ * A crash loses the last second. When the response to a write is lost at the end of a minute, its jobs may count twice.
  */
 export class MetricsRecorder {
   private readonly loop: PollLoop;
@@ -95,11 +95,11 @@ export class MetricsBuffer {
   }
 
   add(event: JobEvent): void {
-    addEvent(this.of(event.topic), event);
+    addEvent(this.forTopic(event.topic), event);
   }
 
   addAll(other: MetricsBuffer): void {
-    other.byTopic.forEach((metrics, topic) => addMetrics(this.of(topic), metrics));
+    other.byTopic.forEach((metrics, topic) => addMetrics(this.forTopic(topic), metrics));
   }
 
   /** Returns a copy: one entry for each topic, and one for all of them. */
@@ -117,7 +117,7 @@ export class MetricsBuffer {
     return [...each, { topic: ALL_TOPICS, ...all }];
   }
 
-  private of(topic: string): TopicMetrics {
+  private forTopic(topic: string): TopicMetrics {
     let metrics = this.byTopic.get(topic);
     if (!metrics) {
       metrics = emptyMetrics();

@@ -1,5 +1,7 @@
-// Loops that keep the table healthy: rescuer, pruner, metrics-recorder, worker-presence, unhandled-topics, in this order.
-
+/*
+ * Maintenance: loops that every worker runs. In: the clock and events. Out: rescued jobs, pruned rows, recorded metrics, warnings.
+ * Read rescuer.ts first, then pruner.ts, metrics-recorder.ts, worker-presence.ts and unhandled-topics.ts.
+ */
 import type { JobEvent } from '../../core/job-events.js';
 import type { Rescued } from '../../store/store-records.js';
 import { COMMIT_MARGIN_MS, ScanCost } from '../claim/scan-cost.js';

@@ -1,4 +1,4 @@
-import { everyPriority } from '../../store/store-records.js';
+import { toFullGap } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
 
@@ -62,7 +62,7 @@ export class UnhandledTopicsCheck {
     if (unhandled.length === 0) {
       return [];
     }
-    const scan = await store.scan(unhandled.map(everyPriority));
+    const scan = await store.scan(unhandled.map(toFullGap));
     const due = new Set(scan.waiting.filter(({ dueInMs }) => dueInMs <= 0).map(({ topic }) => topic));
     return unhandled.filter((topic) => due.has(topic));
   }

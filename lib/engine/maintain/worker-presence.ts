@@ -34,7 +34,7 @@ export class WorkerPresence {
     }
   }
 
-  /** The topics have changed. */
+  /** Writes soon, because the topics have changed. */
   update(): void {
     this.loop.wake();
   }
@@ -42,6 +42,6 @@ export class WorkerPresence {
   private async write(): Promise<void> {
     const { store, worker, registry } = this.parts;
     const topics = registry.claimable().map(({ topic }) => topic);
-    await store.reports.noteWorker(worker, topics);
+    await store.reports.recordWorker(worker, topics);
   }
 }

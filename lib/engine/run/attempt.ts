@@ -1,23 +1,20 @@
-import type { Clock } from '../../core/clock.js';
 import { toErrorMessage, toFailure } from '../../core/error-text.js';
 import type { AbortReason } from '../../core/errors.js';
 import { InvalidOptionsError, JobAbortedError, LeaseLostError } from '../../core/errors.js';
 import type { JobEvent } from '../../core/job-events.js';
 import type { Claim, Outcome } from '../../core/job.js';
-import type { JobsLogger } from '../../core/logger.js';
+
 import { toRecordedJson } from '../../core/payload.js';
-import type { JobStore, StoreTransaction } from '../../store/job-store.js';
+import type { StoreTransaction } from '../../store/job-store.js';
 import type { ProgressEntry, Settled } from '../../store/store-records.js';
 import type { Batcher } from '../batcher.js';
+import type { EngineParts } from '../engine-parts.js';
 import { TransactionalCompletion } from './transactional-completion.js';
 
 /** What all attempts of a process share. */
-export interface AttemptParts {
-  readonly store: JobStore;
-  readonly clock: Clock;
-  readonly logger: JobsLogger;
+export type AttemptParts = Pick<EngineParts, 'store' | 'clock' | 'logger'> & {
   readonly progressBatcher: Batcher<ProgressEntry, boolean>;
-}
+};
 
 /** One attempt of a job in this process, from the claim until its outcome is in the row. All times are of the process's clock. */
 export class Attempt {
@@ -74,13 +71,13 @@ export class Attempt {
     this.claimed = { ...this.claimed, rowRef };
   }
 
-  /** The handler is called now. */
+  /** Records that the handler is called now. */
   markStarted(nowMs: number): void {
     this.startedAtMs = nowMs;
     this.hasStarted = true;
   }
 
-  /** The outcome is being written. Frees what only the handler needed: thousands of attempts may wait here. */
+  /** Records that the outcome is being written. Frees what only the handler needed: thousands of attempts may wait here. */
   markSettling(): void {
     this.isSettling = true;
     this.listener = undefined;
@@ -145,7 +142,7 @@ export class Attempt {
     });
   }
 
-  // How an attempt is aborted.
+  // Aborting the attempt.
 
   /** Aborts the handler's signal. The first reason stays. */
   abort(reason: AbortReason, message: string): void {
@@ -206,9 +203,9 @@ export class Attempt {
     return this.aborted instanceof JobAbortedError ? this.aborted.reason : this.aborted && 'lease_lost';
   }
 
-  // What is known of the row.
+  // What this process knows of the row.
 
-  /** Whether the row is `processing` unless the lease is lost: this process has not tried to change it. */
+  /** Whether the row is `processing`, unless the lease is lost: this process has not tried to end the attempt. */
   get mustBeProcessing(): boolean {
     return !this.isSettling && !this.mayBeCompleted;
   }

@@ -34,12 +34,12 @@ export class Completer {
     this.discardStatuses = (Object.keys(retention) as FinalStatus[]).filter((status) => retention[status] === 0);
     this.batcher = new Batcher({
       run: (outcomes) => this.write(outcomes),
-      lengthOf: ({ outcome }) => textLength(outcome),
+      measureLength: ({ outcome }) => textLength(outcome),
       concurrency: () => store.capabilities.pipelined,
     });
   }
 
-  /** Writes the outcome of an attempt. A callback and no promise, since each job passes here. */
+  /** Writes the outcome of an attempt. Takes a callback: a promise for each job would cost more. */
   settle(
     attempt: CompletedAttempt,
     outcome: Outcome,
@@ -49,7 +49,7 @@ export class Completer {
     this.send(new PendingOutcome(this, attempt, outcome, durationMs, onDone));
   }
 
-  /** Retries without end again, after `flush` or `abandon`. */
+  /** Undoes `flush` and `abandon`: outcomes are retried without a limit again. */
   start(): void {
     this.isAbandoned = false;
     this.pauseMaxMs = PAUSE_MAX_MS;
@@ -202,7 +202,7 @@ class PendingOutcome implements Settlement, BatchedCall<PendingOutcome, Settled>
 }
 
 /**
- * Decides whether a row that did not move has the outcome already, by an earlier write or a transaction of the handler.
+ * Decides whether a row that was not changed has the outcome already, by an earlier write or a transaction of the handler.
  *
  * @param mayBeDiscarded whether completed jobs are deleted at once, and only this attempt can have completed the job.
  */
@@ -225,7 +225,7 @@ function reconcileDeleted(
   if (!attempt.isCompleted && !(mayHaveCompleted && mayBeDiscarded)) {
     return 'lease lost';
   }
-  // A cancel request turns any outcome into `cancelled`, unless completeTx came first.
+  // A cancel request changes any outcome to `cancelled`, unless completeTx came first.
   const isCancelled = attempt.abortedFor === 'cancelled' && !attempt.mayBeCompleted;
   return { ...row, status: isCancelled ? 'cancelled' : 'completed' };
 }

@@ -45,7 +45,7 @@ export type ExecutorParts = Pick<EngineParts, 'clock' | 'logger' | 'random' | 't
   readonly onEnded: (attempt: Attempt, outcome: Outcome | null) => void;
 };
 
-/** Calls handlers, and turns what they return or throw into an outcome. Never throws. */
+/** Calls handlers, and converts what they return or throw to an outcome. Never throws. */
 export class Executor {
   constructor(readonly parts: ExecutorParts) {}
 
@@ -128,7 +128,7 @@ export class Executor {
   }
 
   private delayMs(attempt: Attempt, handler: RegisteredHandler, error: unknown): number {
-    const backoff = this.backoffOf(attempt, handler);
+    const backoff = this.chooseBackoff(attempt, handler);
     return (
       (typeof backoff === 'function' ? this.callBackoff(backoff, attempt, error) : undefined) ??
       this.plainDelayMs(attempt, handler)
@@ -157,12 +157,12 @@ export class Executor {
 
   /** Uses the module's backoff in place of a backoff function. */
   private plainDelayMs(attempt: Attempt, handler: RegisteredHandler): number {
-    const backoff = this.backoffOf(attempt, handler);
+    const backoff = this.chooseBackoff(attempt, handler);
     const plain = typeof backoff === 'function' ? this.parts.backoff : backoff;
     return retryDelayMs(plain, attempt.claim.retries + 1, this.parts.random());
   }
 
-  private backoffOf({ claim }: Attempt, { settings }: RegisteredHandler): Backoff | BackoffFunction {
+  private chooseBackoff({ claim }: Attempt, { settings }: RegisteredHandler): Backoff | BackoffFunction {
     return claim.backoff ?? settings.backoff ?? this.parts.backoff;
   }
 }

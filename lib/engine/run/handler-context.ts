@@ -6,7 +6,7 @@ import type { Attempt } from './attempt.js';
 const ATTEMPT = Symbol('attempt');
 
 /** Returns the error with which the job's attempt was aborted. Does not create an AbortSignal. */
-export function abortErrorOf(job: object): Error | undefined {
+export function readAbortError(job: object): Error | undefined {
   return (job as Partial<HandlerContext>)[ATTEMPT]?.checkAborted();
 }
 
@@ -23,7 +23,7 @@ const signalProperty = {
   enumerable: true,
 };
 
-/** The argument of a handler: data of the job, and four things that the handler may do. */
+/** The argument of a handler: the data of the job, its signal and manager, `progress` and `completeTx`. */
 export class HandlerContext implements JobContext {
   readonly id: string;
   readonly topic: string;

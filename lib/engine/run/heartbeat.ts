@@ -65,7 +65,7 @@ export class Heartbeat {
     attempt.trackedAt = undefined;
   }
 
-  /** Reads the cancel requests of all attempts now: another process has sent a notification. */
+  /** Reads the cancel requests of all attempts now. Called for a notification of another process. */
   async checkCancelRequests(): Promise<void> {
     const attempts = [...this.tracked];
     if (attempts.length === 0) {
@@ -84,8 +84,8 @@ export class Heartbeat {
   private async renewTracked(): Promise<number | void> {
     // Leases that expire first come first, in case several statements are needed.
     const attempts = [...this.tracked].sort((a, b) => a.leaseEndsMs - b.leaseEndsMs);
-    const wasAnyBusy = attempts.length > 0 && (await this.renewAll(attempts));
-    return wasAnyBusy ? this.parts.leaseMs / 10 : undefined;
+    const hasLockedRow = attempts.length > 0 && (await this.renewAll(attempts));
+    return hasLockedRow ? this.parts.leaseMs / 10 : undefined;
   }
 
   /** Returns whether a row was locked. Splits a set that is too large, or that the database refuses because of one row. */
@@ -94,9 +94,9 @@ export class Heartbeat {
       return this.renewHalves(attempts);
     }
     try {
-      const wasAnyBusy = await this.renew(attempts);
+      const hasLockedRow = await this.renew(attempts);
       this.size.grow();
-      return wasAnyBusy;
+      return hasLockedRow;
     } catch (error) {
       const tookTooLong = error instanceof StatementCancelledError;
       if (tookTooLong) {
@@ -112,11 +112,11 @@ export class Heartbeat {
   /** @throws the last refusal, after all other leases were renewed. */
   private async renewHalves(attempts: readonly Attempt[]): Promise<boolean> {
     const middle = Math.ceil(attempts.length / 2);
-    let wasAnyBusy = false;
+    let hasLockedRow = false;
     let refusal: DatabaseRefusedError | undefined;
     for (const half of [attempts.slice(0, middle), attempts.slice(middle)]) {
       try {
-        wasAnyBusy = (await this.renewAll(half)) || wasAnyBusy;
+        hasLockedRow = (await this.renewAll(half)) || hasLockedRow;
       } catch (error) {
         if (!(error instanceof DatabaseRefusedError)) {
           throw error;
@@ -127,7 +127,7 @@ export class Heartbeat {
     if (refusal) {
       throw refusal;
     }
-    return wasAnyBusy;
+    return hasLockedRow;
   }
 
   private async renew(attempts: readonly Attempt[]): Promise<boolean> {

@@ -1,3 +1,11 @@
+/*
+ * Run. In: claims, from claim/claimer.ts. Out: one outcome in the row of each claim, then one event.
+ *
+ *   claim → buffer → slot → handler → outcome → row → event
+ *
+ * Read job-runner.ts first (the way of a claim), then attempt.ts (its state), executor.ts (handler → outcome), completer.ts
+ * (outcome → row) and heartbeat.ts (renews the leases). start-marker.ts and transactional-completion.ts come last.
+ */
 import type { Claim, ClaimToken, Outcome } from '../../core/job.js';
 import { isLastAttempt } from '../../core/job.js';
 import type { ProgressEntry } from '../../store/store-records.js';
@@ -15,13 +23,6 @@ import type { Heartbeat } from './heartbeat.js';
 import { RunningSet } from './running-set.js';
 import { StartMarker } from './start-marker.js';
 
-// Runs claimed jobs. In: claims, from claim/claimer.ts. Out: one outcome in the row of each claim, then one event.
-//
-//   claim → buffer → slot → handler → outcome → row → event
-//
-// Read in this order: job-runner.ts (the way of a claim), attempt.ts (what is known of it), executor.ts (handler to outcome),
-// completer.ts (outcome to row), heartbeat.ts (renews leases meanwhile), then start-marker.ts and transactional-completion.ts.
-
 type JobRunnerParts = Pick<
   EngineParts,
   'store' | 'clock' | 'logger' | 'registry' | 'wakeSignal' | 'emit' | 'concurrency' | 'pollIntervalMs' | 'leaseMs'
@@ -31,8 +32,8 @@ type JobRunnerParts = Pick<
     readonly heartbeat: Heartbeat;
   };
 
-/** How long handlers are started in one turn of the event loop. A thousand empty ones take less. */
-const TURN_MAX_MS = 20;
+/** How long handlers are started in one turn of the event loop. A thousand empty handlers take less. */
+const START_BUDGET_MS = 20;
 
 /** The longest postponement, as a multiple of the shortest: other processes do not see the job while it waits. */
 const POSTPONE_FACTOR_MAX = 5;
@@ -51,8 +52,8 @@ export class JobRunner {
   private readonly slots = new RunningSet();
   /** Last attempts that are marked as started and wait for a turn of the event loop. */
   private readonly marked: Attempt[] = [];
-  /** Handlers that return at once end in the same turn and start the next ones. */
-  private readonly turn: EventLoopBudget;
+  /** Without a limit, handlers that return at once would start the next ones in the same turn of the event loop for ever. */
+  private readonly startBudget: EventLoopBudget;
   private readonly startMarker: StartMarker;
   private readonly executor: Executor;
   private readonly attemptParts: AttemptParts;
@@ -72,7 +73,7 @@ export class JobRunner {
     });
     const progressBatcher = new Batcher<ProgressEntry, boolean>({
       run: (entries) => store.recordProgress(entries),
-      lengthOf: ({ progress }) => progress?.length ?? 0,
+      measureLength: ({ progress }) => progress?.length ?? 0,
     });
     this.attemptParts = { store, clock, logger, progressBatcher };
     this.startMarker = new StartMarker(parts);
@@ -81,7 +82,7 @@ export class JobRunner {
       onReturned: (attempt) => this.onReturned(attempt),
       onEnded: (attempt, outcome) => this.onEnded(attempt, outcome),
     });
-    this.turn = new EventLoopBudget(clock, TURN_MAX_MS, () => this.startNext());
+    this.startBudget = new EventLoopBudget(clock, START_BUDGET_MS, () => this.startNext());
   }
 
   /** Slots that are taken. */
@@ -100,7 +101,7 @@ export class JobRunner {
   }
 
   /** Jobs of a topic that run or wait for a slot. */
-  countOf(topic: string): number {
+  countJobs(topic: string): number {
     return this.countByTopic.get(topic) ?? 0;
   }
 
@@ -150,7 +151,7 @@ export class JobRunner {
     this.buffer.watch();
   }
 
-  /** Returns a claimed job to the queue without charging a retry. @param delayMs `null`: the job keeps its place in the lane. */
+  /** Returns a claimed job to the queue without charging a retry. @param delayMs `null`: the job keeps its position in the lane. */
   release(claim: Claim, claimedAtMs: number, leaseEndsMs: number, delayMs: number | null = null): void {
     this.settle(this.track(claim, claimedAtMs, leaseEndsMs), { kind: 'release', delayMs });
   }
@@ -211,12 +212,12 @@ export class JobRunner {
   }
 
   private startNext(): void {
-    while (this.marked.length > 0 && this.turn.hasTime()) {
+    while (this.marked.length > 0 && this.startBudget.hasTime()) {
       this.startMarked(this.marked.shift()!);
     }
     while (this.buffer.length > 0 && this.slots.size < this.parts.concurrency) {
       const nowMs = this.parts.clock.now();
-      if (!this.turn.hasTime(nowMs)) {
+      if (!this.startBudget.hasTime(nowMs)) {
         return;
       }
       this.takeSlot(this.buffer.shift()!, nowMs);
@@ -271,7 +272,7 @@ export class JobRunner {
     this.executor.execute(attempt, registry.get(topic)!);
   }
 
-  /** The longer the older attempt has run, the longer it may take. */
+  /** Returns a delay that grows with the run time of the older attempt: that may take as long again. */
   private postponementFor(older: Attempt | undefined): number {
     const durationMs = older ? this.parts.clock.now() - older.slotSinceMs : 0;
     return Math.max(this.postponeMs, Math.min(durationMs / 10, POSTPONE_FACTOR_MAX * this.postponeMs));
@@ -295,7 +296,7 @@ export class JobRunner {
   }
 
   private addToTopic(topic: string, change: 1 | -1): void {
-    this.countByTopic.set(topic, this.countOf(topic) + change);
+    this.countByTopic.set(topic, this.countJobs(topic) + change);
   }
 
   private settleHeld(attempt: Attempt): void {

@@ -5,8 +5,8 @@ const BUCKETS = 1_024;
 const [THIRD_LAST, SECOND_LAST, LAST] = [33, 34, 35] as const;
 
 /**
- * The attempts that have a slot, by job id. A hash table of a fixed size: V8 would keep every job that passes through a `Map` in
- * the old generation, see docs/adr/0020-short-lived-objects.md.
+ * The attempts that have a slot, by job id. A hash table of a fixed size: V8 would move every job that passes through a `Map` to
+ * the old generation (docs/adr/0020-short-lived-objects.md).
  */
 export class RunningSet {
   private readonly buckets = Array.from({ length: BUCKETS }, (): Attempt[] => []);
@@ -23,7 +23,7 @@ export class RunningSet {
 
   /** Call this once for each attempt. */
   add(attempt: Attempt): void {
-    this.bucketOf(attempt.id).push(attempt);
+    this.findBucket(attempt.id).push(attempt);
     this.count += 1;
     attempt.hasSlot = true;
   }
@@ -33,7 +33,7 @@ export class RunningSet {
     if (!attempt.hasSlot) {
       return;
     }
-    const bucket = this.bucketOf(attempt.id);
+    const bucket = this.findBucket(attempt.id);
     const last = bucket.pop()!;
     if (last !== attempt) {
       bucket[bucket.indexOf(attempt)] = last;
@@ -43,10 +43,10 @@ export class RunningSet {
   }
 
   find(id: string): Attempt | undefined {
-    return this.bucketOf(id).find((attempt) => attempt.id === id);
+    return this.findBucket(id).find((attempt) => attempt.id === id);
   }
 
-  private bucketOf(id: string): Attempt[] {
+  private findBucket(id: string): Attempt[] {
     const hash = (id.charCodeAt(THIRD_LAST) * 31 + id.charCodeAt(SECOND_LAST)) * 31 + id.charCodeAt(LAST);
     // `NaN` for an id that is too short, as in tests.
     return this.buckets[hash % BUCKETS || 0]!;

@@ -3,7 +3,7 @@ import type { ClaimToken } from '../../core/job.js';
 import { toRecordedJson } from '../../core/payload.js';
 import type { JobStore, StoreTransaction } from '../../store/job-store.js';
 
-/** Completes a job in a transaction of its handler, and follows what becomes of that transaction. */
+/** Completes a job in a transaction of its handler, and records whether that transaction commits. */
 export class TransactionalCompletion {
   /** Whether a transaction with a completion has committed. */
   isCommitted = false;
@@ -63,7 +63,7 @@ export class TransactionalCompletion {
       await this.store.completeTx(tx, this.token, toRecordedJson(result));
       state = 'accepted';
       this.acceptedBy = tx;
-      part.settled();
+      part.settle();
     } catch (error) {
       this.possible -= 1;
       if (error instanceof LeaseLostError && (await this.isCompletedIn(tx).catch(() => false))) {
@@ -77,7 +77,7 @@ export class TransactionalCompletion {
       // After a cancel request the store cancels the job, whatever the outcome.
       this.wasLost ||= !(error instanceof LeaseLostError || error instanceof JobStateError);
       // The other writes of this transaction must not commit without the completion.
-      part.settled(error as Error);
+      part.settle(error as Error);
       throw error;
     }
   }

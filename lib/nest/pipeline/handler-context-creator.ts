@@ -6,7 +6,7 @@ import { InterceptorsConsumer } from '@nestjs/core/interceptors/index.js';
 import { PipesConsumer } from '@nestjs/core/pipes/index.js';
 import type { Observable } from 'rxjs';
 import { isObservable, lastValueFrom } from 'rxjs';
-import { abortErrorOf, trackHandlerWork } from '../../engine/run/handler-context.js';
+import { readAbortError, trackHandlerWork } from '../../engine/run/handler-context.js';
 import type { Rejections } from './rejections.js';
 
 /**
@@ -75,7 +75,7 @@ export class AttemptGuard {
 
   /** Called after each wait. @throws the reason why the attempt has ended. */
   assertRunning(job: object): void {
-    const ending = abortErrorOf(job);
+    const ending = readAbortError(job);
     if (ending) {
       this.stopped.add(job);
       throw ending;
@@ -85,7 +85,7 @@ export class AttemptGuard {
   /** @throws the reason again when it was thrown before, whatever interceptors and filters have returned since. */
   assertNotStopped(job: object): void {
     if (this.stopped.has(job)) {
-      throw abortErrorOf(job)!;
+      throw readAbortError(job)!;
     }
   }
 }

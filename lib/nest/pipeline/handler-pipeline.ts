@@ -79,7 +79,11 @@ export class HandlerPipeline {
    *
    * @param globalEnhancers whether the application's global enhancers apply too.
    */
-  around(provider: InstanceWrapper<object>, declared: DeclaredMethod, globalEnhancers: boolean): JobHandlerFunction {
+  createHandler(
+    provider: InstanceWrapper<object>,
+    declared: DeclaredMethod,
+    globalEnhancers: boolean,
+  ): JobHandlerFunction {
     const creator = this.createCreator(provider.host!, globalEnhancers);
     const scopedGlobals = globalEnhancers ? this.findScopedGlobals() : [];
     const isShared = provider.isDependencyTreeStatic() && !provider.isTransient && scopedGlobals.length === 0;
@@ -97,11 +101,12 @@ export class HandlerPipeline {
   }
 
   /** Returns the handler for a function, with the application's global enhancers and no others. */
-  aroundFunction(given: JobHandlerFunction): JobHandlerFunction {
+  createFunctionHandler(given: JobHandlerFunction): JobHandlerFunction {
     const handle = withoutEnhancers(given);
     let run: JobHandlerFunction | undefined;
     // Built at the first job: when the function is registered, some global enhancers may not exist yet.
-    return (job) => (run ??= this.around(this.providerOf(handle), { name: 'handle', declared: handle }, true))(job);
+    return (job) =>
+      (run ??= this.createHandler(this.providerOf(handle), { name: 'handle', declared: handle }, true))(job);
   }
 
   private providerOf(handle: JobHandlerFunction): InstanceWrapper<object> {

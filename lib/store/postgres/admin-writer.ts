@@ -79,7 +79,7 @@ export class AdminWriter {
             : (await this.runUnlocked(statement, [id], params)).get(id);
         rows.set(id, row ?? toUnmovedRow(id, new RowLockedError(LOCKED)));
       } catch (error) {
-        const reason = toObstacle(error);
+        const reason = toReason(error);
         rows.set(id, toUnmovedRow(id, reason));
         timeouts += reason instanceof RowLockedError ? 1 : 0;
       }
@@ -110,8 +110,8 @@ export class AdminWriter {
   }
 }
 
-/** @throws the error when it concerns more than one job. */
-function toObstacle(error: unknown): Error {
+/** Returns why one job was not changed. @throws the error when it concerns other jobs too. */
+function toReason(error: unknown): Error {
   if (isKeyTaken(error)) {
     return new RowLockedError(LOCKED, { cause: error });
   }

@@ -5,9 +5,9 @@ import {
   RowLockedError,
   StatementCancelledError,
 } from '../../core/errors.js';
-import { deniedText, QUEUE_CLOSED, SqlError, toSqlError } from '../sql-error.js';
+import { toDeniedText, QUEUE_CLOSED, SqlError, toSqlError } from '../sql-error.js';
 
-/** How often a statement or transaction is sent when PostgreSQL rolls it back to resolve a conflict. Nothing is stored by then. */
+/** How often a statement or transaction is tried when PostgreSQL rolls it back to resolve a conflict. A failed try stores nothing. */
 const BUSY_TRIES_MAX = 5;
 
 /** Repeats work after a deadlock or a serialization conflict. @throws what {@link toJobsError} returns for other errors. */
@@ -87,7 +87,7 @@ export function toJobsError(error: unknown): unknown {
         { cause: failure },
       );
     case 'denied':
-      return new QueueUnavailableError(deniedText(failure), { cause: failure });
+      return new QueueUnavailableError(toDeniedText(failure), { cause: failure });
     default:
       return failure;
   }

@@ -1,7 +1,7 @@
 import { QueueUnavailableError } from '../../core/errors.js';
 import { compareUniqueKeys } from '../../core/unique-key.js';
-import { insertJson, splitIntoPieces } from '../batch-json.js';
-import { INSERT_ROUNDS_MAX, toNeverStoredError, recordInserted } from '../batch-results.js';
+import { toInsertJson, splitIntoPieces } from '../batch-json.js';
+import { INSERT_PASSES_MAX, toNeverStoredError, recordInserted } from '../batch-results.js';
 import type { InsertedJob, JobInsert } from '../store-records.js';
 import type { StoreTransaction } from '../job-store.js';
 import { toInsertedJobs } from '../row-mapper.js';
@@ -18,7 +18,7 @@ import {
   RELEASE_KEYS,
 } from './sql/insert.js';
 
-export interface JobInserterParts {
+interface JobInserterParts {
   readonly query: (text: string, params: readonly unknown[], tx?: StoreTransaction) => Promise<readonly SqlRow[]>;
   /** Runs work in a transaction on the queue's own connections. */
   readonly transaction: <T>(work: (tx: StoreTransaction) => Promise<T>) => Promise<T>;
@@ -41,7 +41,7 @@ export class JobInserter {
       return [];
     }
     const arePlain = jobs.every(({ uniqueKey, idempotency }) => uniqueKey === null && idempotency === null);
-    const piggyback = this.parts.notifier.takePiggyback(topicsOf(jobs), arePlain);
+    const piggyback = this.parts.notifier.takePiggyback(collectTopics(jobs), arePlain);
     const payload = piggyback?.payload ?? null;
     const plain = arePlain ? await this.insertPlain(jobs, payload) : undefined;
     if (plain) {
@@ -67,10 +67,10 @@ export class JobInserter {
    * transaction cannot do this, since it may hold other statements.
    */
   async insertInOwnTransaction(jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
-    for (let round = 1; ; round += 1) {
+    for (let pass = 1; ; pass += 1) {
       let hasConflict = false;
       const insertPiece = async (tx: StoreTransaction, piece: readonly JobInsert[]): Promise<InsertedJob[]> => {
-        if (round > 1) {
+        if (pass > 1) {
           await this.releaseExpiredKeys(piece, tx);
         }
         const inserted = new Map<string, InsertedJob>();
@@ -86,7 +86,7 @@ export class JobInserter {
         this.announce(jobs, inserted);
         return inserted;
       } catch (error) {
-        if (!hasConflict || round === INSERT_ROUNDS_MAX) {
+        if (!hasConflict || pass === INSERT_PASSES_MAX) {
           throw error;
         }
       }
@@ -113,11 +113,11 @@ export class JobInserter {
     tx?: StoreTransaction,
   ): Promise<InsertedJob[]> {
     const inserted = new Map<string, InsertedJob>();
-    for (let round = 1, open = jobs; open.length > 0; round += 1) {
-      if (round > INSERT_ROUNDS_MAX) {
+    for (let pass = 1, open = jobs; open.length > 0; pass += 1) {
+      if (pass > INSERT_PASSES_MAX) {
         throw toNeverStoredError(open[0]!);
       }
-      if (round > 1) {
+      if (pass > 1) {
         await this.releaseExpiredKeys(open, tx);
       }
       open = await this.insertOnce(open, inserted, payload, tx);
@@ -165,11 +165,11 @@ export class JobInserter {
   }
 
   private announce(jobs: readonly JobInsert[], inserted: readonly InsertedJob[]): void {
-    this.parts.notifier.announce(topicsOf(jobs.filter(({ id }, index) => inserted[index]!.id === id)));
+    this.parts.notifier.announce(collectTopics(jobs.filter(({ id }, index) => inserted[index]!.id === id)));
   }
 }
 
-/** Whether jobs take several statements, or several unique keys: for those an insert may wait while it holds others. */
+/** Returns whether jobs need several statements or several unique keys. An insert may wait for one key while it holds others. */
 export function needsTransaction(jobs: readonly JobInsert[]): boolean {
   return (jobs.length > 1 && jobs.some(({ uniqueKey }) => uniqueKey !== null)) || splitIntoPieces(jobs).length > 1;
 }
@@ -197,12 +197,12 @@ function isLimitExceeded(error: unknown): boolean {
   return error instanceof SqlError && error.driverCode === '54000';
 }
 
-function topicsOf(jobs: readonly JobInsert[]): Set<string> {
+function collectTopics(jobs: readonly JobInsert[]): Set<string> {
   return new Set(jobs.map(({ topic }) => topic));
 }
 
 function toJson(jobs: readonly JobInsert[]): string {
-  return insertJson(jobs, (time) => time.toISOString());
+  return toInsertJson(jobs, (time) => time.toISOString());
 }
 
 /** A plain insert: its fastest statement, and the parameters before and after the payload of the notification. */

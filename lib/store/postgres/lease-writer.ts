@@ -1,7 +1,7 @@
 import { RowLockedError } from '../../core/errors.js';
 import type { ClaimToken } from '../../core/job.js';
-import { byId, progressJson, tokenJson } from '../batch-json.js';
-import { answeredInOrder, claimStatesInOrder, unanswered } from '../batch-results.js';
+import { byId, toProgressJson, toTokenJson } from '../batch-json.js';
+import { hasRowInOrder, toClaimStates, selectWithoutRow } from '../batch-results.js';
 import type { ClaimState, ProgressEntry } from '../store-records.js';
 import type { SqlQuery, SqlRow } from '../sql-runner.js';
 import { toClaimArrays } from './array-parameters.js';
@@ -23,31 +23,31 @@ export class LeaseWriter {
   /** Returns the states in the order of `tokens`. */
   async markStarted(tokens: readonly ClaimToken[]): Promise<ClaimState[]> {
     const marked = await this.markStartedByRowRef(tokens);
-    const others = unanswered(tokens, marked);
+    const others = selectWithoutRow(tokens, marked);
     const found = await this.queryTokens(MARK_STARTED, others);
-    const mayStart = await this.queryTokens(MAY_START, unanswered(others, found));
-    return claimStatesInOrder(tokens, [...marked, ...found], mayStart);
+    const mayStart = await this.queryTokens(MAY_START, selectWithoutRow(others, found));
+    return toClaimStates(tokens, [...marked, ...found], mayStart);
   }
 
   /** Returns the states in the order of `tokens`. */
   async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<ClaimState[]> {
-    const renewed = await this.query(RENEW, [tokenJson(tokens), leaseMs]);
-    return claimStatesInOrder(tokens, renewed, await this.queryTokens(STILL_OWNED, unanswered(tokens, renewed)));
+    const renewed = await this.query(RENEW, [toTokenJson(tokens), leaseMs]);
+    return toClaimStates(tokens, renewed, await this.queryTokens(STILL_OWNED, selectWithoutRow(tokens, renewed)));
   }
 
   async cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]> {
-    const rows = await this.query(CANCEL_REQUESTS, [tokenJson(tokens)]);
+    const rows = await this.query(CANCEL_REQUESTS, [toTokenJson(tokens)]);
     return rows.map((row) => ({ id: row.id as string, attempt: Number(row.attempt) }));
   }
 
   /** Returns for each entry, in their order, whether the attempt still owns the job. */
   async recordProgress(entries: readonly ProgressEntry[]): Promise<boolean[]> {
     const tokens = entries.map(({ token }) => token);
-    const recorded = await this.query(RECORD_PROGRESS, [progressJson(entries)]);
-    const owned = await this.queryTokens(STILL_OWNED, unanswered(tokens, recorded));
-    const isLocked = answeredInOrder(entries, owned);
+    const recorded = await this.query(RECORD_PROGRESS, [toProgressJson(entries)]);
+    const owned = await this.queryTokens(STILL_OWNED, selectWithoutRow(tokens, recorded));
+    const isLocked = hasRowInOrder(entries, owned);
     await this.recordLocked(entries.filter((_, index) => isLocked[index]));
-    return answeredInOrder(entries, [...recorded, ...owned]);
+    return hasRowInOrder(entries, [...recorded, ...owned]);
   }
 
   /** Marks attempts whose rows are where the claim left them, none when one of the rows is locked. */
@@ -65,7 +65,7 @@ export class LeaseWriter {
   /** Waits for a renewal, which locks a row for a moment, but not for a transaction of the handler. */
   private async recordLocked(entries: readonly ProgressEntry[]): Promise<void> {
     if (entries.length > 0) {
-      await this.query(RECORD_LOCKED_PROGRESS, [progressJson(entries)]).catch((error: unknown) => {
+      await this.query(RECORD_LOCKED_PROGRESS, [toProgressJson(entries)]).catch((error: unknown) => {
         if (!(error instanceof RowLockedError)) {
           throw error;
         }
@@ -74,6 +74,6 @@ export class LeaseWriter {
   }
 
   private async queryTokens(statement: string, tokens: readonly ClaimToken[]): Promise<readonly SqlRow[]> {
-    return tokens.length === 0 ? [] : this.query(statement, [tokenJson(tokens)]);
+    return tokens.length === 0 ? [] : this.query(statement, [toTokenJson(tokens)]);
   }
 }

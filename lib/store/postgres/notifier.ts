@@ -5,18 +5,18 @@ import type { Clock, ScheduledWake } from '../../core/clock.js';
 const WINDOW_MS = 5;
 
 /**
- * An insert that starts this long after the last notification carries the waiting ones. Under a steady load no notification then
- * needs a statement of its own: with 64 callers those statements took a twelfth of the throughput.
+ * An insert that starts this long after the last notification carries the waiting ones. Under a steady load, no notification then
+ * needs its own statement: with 64 callers those statements took a twelfth of the throughput.
  */
 const CARRY_AFTER_MS = 3;
 
-/** How long the notifications of others wait for the statement that carries them. */
+/** How long waiting notifications wait for the statement that carries them. */
 const CARRY_MAX_MS = 20;
 
 /** A notification that a statement sends with its commit. */
-export interface PiggybackNotification {
+interface PiggybackNotification {
   readonly payload: string;
-  /** The statement must call this when it has committed. Otherwise the topics of others are soon sent again. */
+  /** Call this when the statement has committed. Otherwise the other waiting topics are sent again after 20 ms. */
   markSent(): void;
 }
 
@@ -65,7 +65,7 @@ export class Notifier {
    * Returns a notification for a statement that is about to store jobs of these topics, which saves a round trip and a commit.
    * Returns `undefined` within the window: the caller then announces the jobs when they are stored.
    *
-   * @param isUnconditional whether the statement always notifies when it succeeds: then it may carry the topics of others too.
+   * @param isUnconditional whether the statement always notifies when it succeeds: then it may carry the other waiting topics too.
    */
   takePiggyback(topics: Iterable<string>, isUnconditional: boolean): PiggybackNotification | undefined {
     if (this.sinceSentMs < (isUnconditional ? CARRY_AFTER_MS : WINDOW_MS)) {

@@ -2,15 +2,15 @@ import { RowLockedError } from '../../core/errors.js';
 import type { ClaimToken } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import { isFinal } from '../../core/job-state.js';
-import { byId, settlementJson, tokenJson } from '../batch-json.js';
-import { settledInOrder, toCompleted, unanswered } from '../batch-results.js';
+import { byId, toSettlementJson, toTokenJson } from '../batch-json.js';
+import { toSettledInOrder, toCompleted, selectWithoutRow } from '../batch-results.js';
 import type { Completion, Settled, Settlement } from '../store-records.js';
 import { isCompletion } from '../store-records.js';
 import type { SqlQuery, SqlRow } from '../sql-runner.js';
 import { toArrayText, toClaimArrays } from './array-parameters.js';
 import * as sql from './sql/complete.js';
 
-/** Writes the outcomes of attempts: completed ones by a fast statement, and the others, and what it left out, by `SETTLE`. */
+/** Writes the outcomes of attempts: completions by a fast statement; the others, and rows that it left out, by `SETTLE`. */
 export class OutcomeWriter {
   constructor(private readonly query: SqlQuery) {}
 
@@ -34,10 +34,10 @@ export class OutcomeWriter {
 
   /** Deletes jobs that have ended in one of the statuses. */
   async discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
-    await this.query(sql.DISCARD, [tokenJson(tokens), statuses]);
+    await this.query(sql.DISCARD, [toTokenJson(tokens), statuses]);
   }
 
-  /** Returns those that it could complete. */
+  /** Returns the completions that were written. */
   private async complete(completions: Completion[], isDeleting: boolean): Promise<readonly Completion[]> {
     if (completions.length === 0) {
       return [];
@@ -56,10 +56,10 @@ export class OutcomeWriter {
 
   private async settleByKind(settlements: readonly Settlement[]): Promise<Settled[]> {
     const tokens = settlements.map(({ token }) => token);
-    const rows = await this.query(sql.SETTLE, [settlementJson(settlements)]);
-    const others = unanswered(tokens, rows);
-    const states = others.length === 0 ? [] : await this.query(sql.SETTLED_STATE, [tokenJson(others)]);
-    return settledInOrder(tokens, rows, states);
+    const rows = await this.query(sql.SETTLE, [toSettlementJson(settlements)]);
+    const others = selectWithoutRow(tokens, rows);
+    const states = others.length === 0 ? [] : await this.query(sql.SETTLED_STATE, [toTokenJson(others)]);
+    return toSettledInOrder(tokens, rows, states);
   }
 
   /** When this fails, the pruner deletes the jobs later. */

@@ -18,7 +18,7 @@ export interface PostgresClient {
   on(event: 'error' | 'end', handle: (error?: Error) => void): unknown;
 }
 
-export interface PostgresListenerOptions {
+interface PostgresListenerOptions {
   readonly makeClient: () => PostgresClient;
   /** Sends a notification to {@link ECHO_CHANNEL} on another connection; resolves when that has committed. */
   readonly sendEcho: () => Promise<unknown>;
@@ -94,8 +94,8 @@ export class PostgresListener {
     this.failures = 0;
     this.schedulePing(client);
     void this.testNotifications(client);
-    this.options.hints.jobs();
-    this.options.hints.cancel();
+    this.options.hints.onJobs();
+    this.options.hints.onCancel();
   }
 
   private onNotification(channel: string, payload: string | undefined): void {
@@ -106,13 +106,13 @@ export class PostgresListener {
       this.options.logger.log('notifications arrive again');
     }
     if (channel === CANCEL_CHANNEL) {
-      this.options.hints.cancel();
+      this.options.hints.onCancel();
     } else if (channel !== ECHO_CHANNEL) {
       const topics = this.options.codec.decode(payload);
       if (topics) {
-        topics.forEach((topic) => this.options.hints.jobs(topic));
+        topics.forEach((topic) => this.options.hints.onJobs(topic));
       } else {
-        this.options.hints.jobs();
+        this.options.hints.onJobs();
       }
     }
   }

@@ -9,15 +9,15 @@ import type {
   ListedJobs,
   RolledUpMinutes,
   RollupRecord,
-  StandingJob,
+  JobSummary,
   TopicCounts,
   TopicRunTimes,
   TopicShare,
 } from '../store-records.js';
-import { toTopicCounts, toErrorGroup, toTopicSize, toRolledUpEntry, toStandingJob, toJob } from '../row-mapper.js';
+import { toTopicCounts, toErrorGroup, toTopicSize, toRolledUpEntry, toJobSummary, toJob } from '../row-mapper.js';
 import type { JobReports, ReportRecords } from '../job-store.js';
 import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../store-records.js';
-import { rollupJson } from '../batch-json.js';
+import { toRollupJson } from '../batch-json.js';
 import type { SqlQuery } from '../sql-runner.js';
 import * as list from './sql/list.js';
 import * as stats from './sql/stats.js';
@@ -26,12 +26,12 @@ import * as stats from './sql/stats.js';
 export class PostgresStats implements JobReports, ReportRecords {
   private readonly source: ListSource = {
     topics: (status) => this.topics(status),
-    failedUpTo: async (lanes) => (await this.query(list.FAILED_UP_TO, [toLaneJson(lanes)])).map(toTopicSize),
-    failedWith: (text, lanes) => this.texts('id', list.FAILED_WITH, [toLaneJson(lanes), text]),
-    failedAlike: (errorKey, lanes) => this.texts('id', list.FAILED_ALIKE, [toLaneJson(lanes), errorKey]),
-    waitingUpTo: async (due, lanes) =>
-      (await this.query(due ? list.DUE_UP_TO : list.NOT_DUE_UP_TO, [toLaneJson(lanes)])).map(toTopicSize),
-    waiting: (due, lanes) => this.texts('id', due ? list.DUE_IDS : list.NOT_DUE_IDS, [toLaneJson(lanes)]),
+    failedUpTo: async (shares) => (await this.query(list.FAILED_UP_TO, [toShareJson(shares)])).map(toTopicSize),
+    failedWith: (text, shares) => this.texts('id', list.FAILED_WITH, [toShareJson(shares), text]),
+    failedAlike: (errorKey, shares) => this.texts('id', list.FAILED_ALIKE, [toShareJson(shares), errorKey]),
+    waitingUpTo: async (due, shares) =>
+      (await this.query(due ? list.DUE_UP_TO : list.NOT_DUE_UP_TO, [toShareJson(shares)])).map(toTopicSize),
+    waiting: (due, shares) => this.texts('id', due ? list.DUE_IDS : list.NOT_DUE_IDS, [toShareJson(shares)]),
     isSmall: async (rowsMax) => (await this.query(list.HAS_MORE_THAN, [rowsMax])).length === 0,
     ids: (plan, limit, offset) => this.texts('id', selectStatements(plan).ids, [...toParams(plan), limit, offset]),
     count: async (plan, max) => {
@@ -47,20 +47,20 @@ export class PostgresStats implements JobReports, ReportRecords {
     return readList(query, this.source);
   }
 
-  idsOf(query: ListFilter): Promise<ListedIds> {
+  listIds(query: ListFilter): Promise<ListedIds> {
     return readListIds(query, this.source);
   }
 
-  async standing(ids: readonly string[]): Promise<StandingJob[]> {
-    return (await this.query(list.STANDING, [ids])).map(toStandingJob);
+  async summarize(ids: readonly string[]): Promise<JobSummary[]> {
+    return (await this.query(list.JOB_SUMMARIES, [ids])).map(toJobSummary);
   }
 
   async counts(topics: readonly string[] | null): Promise<TopicCounts[]> {
     return toTopicCounts(await (topics ? this.query(stats.COUNTS_OF_TOPICS, [topics]) : this.query(stats.COUNTS, [])));
   }
 
-  async runTimes(lanes: readonly TopicShare[]): Promise<TopicRunTimes[]> {
-    const rows = await this.query(stats.RUN_TIMES, [toLaneJson(lanes)]);
+  async runTimes(shares: readonly TopicShare[]): Promise<TopicRunTimes[]> {
+    const rows = await this.query(stats.RUN_TIMES, [toShareJson(shares)]);
     return rows.map((row) => ({
       topic: row.topic as string,
       timesMs: JSON.parse(row.times_ms as string) as number[],
@@ -71,8 +71,8 @@ export class PostgresStats implements JobReports, ReportRecords {
     return measureFailingTopics(topics, jobsMax, this.source);
   }
 
-  async errors(lanes: readonly TopicShare[], groupsMax: number): Promise<ErrorGroup[]> {
-    return (await this.query(list.ERRORS, [toLaneJson(lanes), groupsMax])).map(toErrorGroup);
+  async errors(shares: readonly TopicShare[], groupsMax: number): Promise<ErrorGroup[]> {
+    return (await this.query(list.ERRORS, [toShareJson(shares), groupsMax])).map(toErrorGroup);
   }
 
   async timeseries(topics: readonly string[], minutes: number): Promise<RolledUpMinutes> {
@@ -91,14 +91,14 @@ export class PostgresStats implements JobReports, ReportRecords {
 
   async recordRollup({ worker, minute, totals, since }: RollupRecord): Promise<Date> {
     const [row] = await this.query(stats.RECORD_ROLLUP, [
-      rollupJson(totals, since),
+      toRollupJson(totals, since),
       minute?.toISOString() ?? null,
       worker,
     ]);
     return new Date(Number(row!.minute));
   }
 
-  async noteWorker(worker: string, topics: readonly string[]): Promise<void> {
+  async recordWorker(worker: string, topics: readonly string[]): Promise<void> {
     await this.query(stats.RECORD_WORKER, [worker, JSON.stringify(topics)]);
   }
 
@@ -122,10 +122,10 @@ export class PostgresStats implements JobReports, ReportRecords {
   }
 }
 
-const LIST_LANES = { dated: list.listLanes(true), undated: list.listLanes(false) };
+const LIST_RANGES = { dated: list.listRanges(true), undated: list.listRanges(false) };
 
 function selectStatements(plan: ListPlan): list.ListStatements {
-  return plan.ranges === null ? list.LIST_ALL : LIST_LANES[isDated(plan) ? 'dated' : 'undated'];
+  return plan.ranges === null ? list.LIST_ALL : LIST_RANGES[isDated(plan) ? 'dated' : 'undated'];
 }
 
 function toParams(plan: ListPlan): unknown[] {
@@ -135,10 +135,10 @@ function toParams(plan: ListPlan): unknown[] {
     return [...range, ...dates];
   }
   const { topics, statuses, due } = plan.idFilter;
-  const lanes = [...range, JSON.stringify(plan.ranges), plan.runningTopics, plan.ids, topics, statuses, due];
-  return isDated(plan) ? [...lanes, ...dates] : lanes;
+  const params = [...range, JSON.stringify(plan.ranges), plan.runningTopics, plan.ids, topics, statuses, due];
+  return isDated(plan) ? [...params, ...dates] : params;
 }
 
-function toLaneJson(lanes: readonly TopicShare[]): string {
-  return JSON.stringify(lanes.map(({ topic, limit }) => ({ topic, lane_limit: limit })));
+function toShareJson(shares: readonly TopicShare[]): string {
+  return JSON.stringify(shares.map(({ topic, limit }) => ({ topic, job_limit: limit })));
 }

@@ -1,3 +1,10 @@
+/*
+ * store/postgres/. In: the verbs of `JobStore`, most of them for a set of jobs. Out: one statement or a few for each verb, and
+ * their rows as the store's records.
+ * Read this file first, then one writer for each group of verbs: job-inserter.ts, outcome-writer.ts, lease-writer.ts,
+ * admin-writer.ts; then postgres-stats.ts, notifier.ts and postgres-listener.ts. All SQL is in sql/. The connections are in
+ * driver/: start with session.ts.
+ */
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Clock } from '../../core/clock.js';
 import { endsWithin } from '../../core/clock.js';
@@ -41,10 +48,10 @@ import { toCompletionError } from '../batch-results.js';
 import { toRetentionAges } from '../batch-json.js';
 import { toClaimedJob, toJob, toLaneScan, toRescue } from '../row-mapper.js';
 import type { SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
-import { runnerOfQueryRunner, runScript } from '../sql-runner.js';
+import { toSqlRunner, runScript } from '../sql-runner.js';
 import { AdminWriter } from './admin-writer.js';
 import {
-  applicationPool,
+  getApplicationPool,
   handleConnectionErrors,
   handlePoolErrors,
   transactionsAtOnce,
@@ -69,7 +76,7 @@ import { PRUNE, RESCUE } from './sql/maintenance.js';
 import * as schema from './sql/schema.js';
 import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY } from './sql/session.js';
 
-export interface PostgresStoreOptions {
+interface PostgresStoreOptions {
   /** The application's DataSource. */
   readonly app: DataSource;
   /** The queue's own DataSource, not initialized yet; the store opens and closes it. */
@@ -100,14 +107,7 @@ const MIGRATION_RETRY_MS = 1_500;
 
 type Pool = SessionPool & { readonly options: object };
 
-/**
- * The job store for PostgreSQL.
- *
- * In: the verbs of `JobStore`, most of them for a set of jobs. Out: one statement or a few for each verb, and their rows as the
- * store's records. Read this file first, then a writer for each group of verbs: `JobInserter`, `OutcomeWriter`, `LeaseWriter`,
- * `AdminWriter`; then `PostgresStats`, `Notifier` and `PostgresListener`. All SQL is in `sql/`. The connections are in `driver/`,
- * which starts at `session.ts`.
- */
+/** The job store for PostgreSQL. */
 export class PostgresStore implements JobStore {
   readonly capabilities: StoreCapabilities;
   readonly reports = new PostgresStats((text, params) => this.limitedQuery(text, params));
@@ -140,7 +140,7 @@ export class PostgresStore implements JobStore {
   constructor(private readonly options: PostgresStoreOptions) {
     const { app, own, clock, connections, session } = options;
     this.capabilities = {
-      transactionsAtOnce: transactionsAtOnce(applicationPool(app).options.max),
+      transactionsAtOnce: transactionsAtOnce(getApplicationPool(app).options.max),
       inserts: INSERTS,
       database: 'postgres',
       get pipelined() {
@@ -166,7 +166,7 @@ export class PostgresStore implements JobStore {
       session.resetPlannerSettings(own.driver);
       session.boundIdleTime(this.pool);
       this.transactions.startWatching();
-      this.stopHandlingErrors = handlePoolErrors(applicationPool(app));
+      this.stopHandlingErrors = handlePoolErrors(getApplicationPool(app));
       this.runner = session.createRunner(this.pool);
       await setUpTables({
         databaseType: 'postgres',
@@ -212,8 +212,8 @@ export class PostgresStore implements JobStore {
     return (await this.limitedQuery(FIND_HOLDER, [topic, uniqueKey])).map(toJob)[0];
   }
 
-  joinTransaction(tx: StoreTransaction, done: (committed: boolean) => void): TransactionPart {
-    return this.transactions.join(tx, done);
+  joinTransaction(tx: StoreTransaction, onEnd: (committed: boolean) => void): TransactionPart {
+    return this.transactions.join(tx, onEnd);
   }
 
   async claim({ lanes, limit, worker, leaseMs }: ClaimRequest): Promise<Claim[]> {
@@ -358,9 +358,9 @@ export class PostgresStore implements JobStore {
       return retryUntilDone(() => this.runner.query(text, params));
     }
     try {
-      const queryRunner = this.transactions.queryRunnerOf(tx);
+      const queryRunner = this.transactions.getQueryRunner(tx);
       await handleConnectionErrors(queryRunner);
-      return await runnerOfQueryRunner(queryRunner).query(this.qualify(text), params);
+      return await toSqlRunner(queryRunner).query(this.qualify(text), params);
     } catch (error) {
       throw toTransactionError(error);
     }

@@ -1,4 +1,4 @@
-import { toUnmovedRow, movedInOrder, findUnmoved } from '../batch-results.js';
+import { toUnmovedRow, toActionResults, selectUnmoved } from '../batch-results.js';
 import type { ActionResult, RequeueChanges, Statuses } from '../store-records.js';
 import { toActionResult } from '../row-mapper.js';
 import { SqlError } from '../sql-error.js';
@@ -79,10 +79,10 @@ function* actionScript(
 ): SqlScript<ActionResult[]> {
   const statement = ids.length === 1 ? statements.one : statements.several;
   const rows = yield { sql: statement, params: [JSON.stringify(ids), ...params] };
-  const unchanged = findUnmoved(ids, rows);
+  const unchanged = selectUnmoved(ids, rows);
   const states =
     unchanged.length === 0
       ? []
       : yield { sql: statements.unchanged, params: [JSON.stringify(unchanged)], isRead: true };
-  return movedInOrder(ids, rows, states);
+  return toActionResults(ids, rows, states);
 }

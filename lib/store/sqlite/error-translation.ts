@@ -1,5 +1,5 @@
 import { QueueUnavailableError } from '../../core/errors.js';
-import { deniedText, QUEUE_CLOSED, SqlError } from '../sql-error.js';
+import { toDeniedText, QUEUE_CLOSED, SqlError } from '../sql-error.js';
 
 /** Converts any error to the one that the caller of the store receives. */
 export function toJobsError(error: unknown): unknown {
@@ -36,7 +36,7 @@ export function toUnavailableError(
     case 'busy':
       return new QueueUnavailableError(`the database cannot be used: ${cause.message}`, { cause, isUncertain });
     case 'denied':
-      return new QueueUnavailableError(deniedText(cause), { cause, isUncertain });
+      return new QueueUnavailableError(toDeniedText(cause), { cause, isUncertain });
     default:
       return undefined;
   }

@@ -1,6 +1,6 @@
 import { InvalidOptionsError } from '../../core/errors.js';
-import { insertJson } from '../batch-json.js';
-import { INSERT_ROUNDS_MAX, toNeverStoredError, recordInserted } from '../batch-results.js';
+import { toInsertJson } from '../batch-json.js';
+import { INSERT_PASSES_MAX, toNeverStoredError, recordInserted } from '../batch-results.js';
 import type { InsertedJob, JobInsert } from '../store-records.js';
 import type { SqlScript } from '../sql-runner.js';
 import { toSqliteTime } from './sql/job-row.js';
@@ -21,7 +21,7 @@ export function* insertScript(jobs: readonly JobInsert[]): SqlScript<InsertedJob
   let open = jobs;
   // A holder can end between the insert and the search for it. Then the insert is repeated.
   for (let tries = 1; open.length > 0; tries += 1) {
-    if (tries > INSERT_ROUNDS_MAX) {
+    if (tries > INSERT_PASSES_MAX) {
       throw toNeverStoredError(open[0]!);
     }
     const rows = yield { sql: INSERT_JOBS, params: [toJson(open)] };
@@ -36,7 +36,7 @@ export function* insertScript(jobs: readonly JobInsert[]): SqlScript<InsertedJob
 
 function toJson(jobs: readonly JobInsert[]): string {
   try {
-    return insertJson(jobs, toSqliteTime);
+    return toInsertJson(jobs, toSqliteTime);
   } catch (error) {
     const reason = `${jobs.length} jobs are more text than one statement can hold; enqueue them in smaller sets`;
     throw new InvalidOptionsError('jobs', reason, { cause: error });

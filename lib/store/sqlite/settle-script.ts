@@ -1,7 +1,7 @@
 import type { ClaimToken } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
-import { completionJson, settlementJson, tokenJson } from '../batch-json.js';
-import { settledInOrder, toCompleted, unanswered } from '../batch-results.js';
+import { toCompletionJson, toSettlementJson, toTokenJson } from '../batch-json.js';
+import { toSettledInOrder, toCompleted, selectWithoutRow } from '../batch-results.js';
 import type { Completion, Settled, Settlement } from '../store-records.js';
 import { isCompletion } from '../store-records.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
@@ -30,7 +30,7 @@ export function* settleScript(
   const settled = yield* settleOthersScript(others);
   others.forEach((settlement, index) => results.set(settlement, settled[index]!));
   if (discardStatuses.length > 0) {
-    yield { sql: sql.DISCARD, params: [tokenJson(toTokens(others)), JSON.stringify(discardStatuses)] };
+    yield { sql: sql.DISCARD, params: [toTokenJson(toTokens(others)), JSON.stringify(discardStatuses)] };
   }
   return settlements.map((settlement) => results.get(settlement)!);
 }
@@ -48,13 +48,13 @@ function* completeScript(
   canCountChanges: boolean,
 ): SqlScript<readonly Completion[]> {
   if (discardStatuses.includes('completed')) {
-    return yield* completeWithScript(sql.COMPLETE_AND_DELETE, completions, tokenJson(toTokens(completions)));
+    return yield* completeWithScript(sql.COMPLETE_AND_DELETE, completions, toTokenJson(toTokens(completions)));
   }
   const { brief, others } = splitBrief(completions);
   const done = yield* canCountChanges
     ? completeCountedScript(brief)
     : completeWithScript(sql.COMPLETE_BRIEF, brief, idJson(brief));
-  return [...done, ...(yield* completeWithScript(sql.COMPLETE, others, completionJson(others)))];
+  return [...done, ...(yield* completeWithScript(sql.COMPLETE, others, toCompletionJson(others)))];
 }
 
 /** Runs one statement for all completions. It returns a row for each that it has recorded. */
@@ -66,7 +66,7 @@ function* completeWithScript(
   return completions.length === 0 ? [] : selectRecorded(completions, yield { sql: statement, params: [json] });
 }
 
-/** Completes brief jobs without a row for each. The number of changes tells whether it has recorded all of them. */
+/** Completes brief jobs without a row for each. The number of changes shows whether all of them were recorded. */
 function* completeCountedScript(brief: readonly Completion[]): SqlScript<readonly Completion[]> {
   if (brief.length === 0) {
     return [];
@@ -96,16 +96,16 @@ function isBrief({ token, durationMs, outcome }: Completion): boolean {
 /** Records outcomes of all kinds, and reads the rows that `SETTLE` did not change. */
 function* settleOthersScript(settlements: readonly Settlement[]): SqlScript<Settled[]> {
   const tokens = toTokens(settlements);
-  const rows = yield { sql: sql.SETTLE, params: [settlementJson(settlements)] };
-  const unchanged = unanswered(tokens, rows);
+  const rows = yield { sql: sql.SETTLE, params: [toSettlementJson(settlements)] };
+  const unchanged = selectWithoutRow(tokens, rows);
   const states =
-    unchanged.length === 0 ? [] : yield { sql: sql.SETTLED_STATE, params: [tokenJson(unchanged)], isRead: true };
-  return settledInOrder(tokens, rows, states);
+    unchanged.length === 0 ? [] : yield { sql: sql.SETTLED_STATE, params: [toTokenJson(unchanged)], isRead: true };
+  return toSettledInOrder(tokens, rows, states);
 }
 
 /** The completions that have a row. */
 function selectRecorded(completions: readonly Completion[], rows: readonly SqlRow[]): readonly Completion[] {
-  const left = new Set(unanswered(toTokens(completions), rows));
+  const left = new Set(selectWithoutRow(toTokens(completions), rows));
   return left.size === 0 ? completions : completions.filter(({ token }) => !left.has(token));
 }
 

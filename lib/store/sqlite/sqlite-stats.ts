@@ -9,7 +9,7 @@ import {
   toErrorGroup,
   toTopicSize,
   toRolledUpEntry,
-  toStandingJob,
+  toJobSummary,
   toJob,
 } from '../row-mapper.js';
 import type { ListRange, ListPlan, ListSource } from '../job-list.js';
@@ -21,13 +21,13 @@ import type {
   ListedJobs,
   RolledUpMinutes,
   RollupRecord,
-  StandingJob,
+  JobSummary,
   TopicCounts,
   TopicRunTimes,
 } from '../store-records.js';
 import type { JobReports, ReportRecords } from '../job-store.js';
 import { ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../store-records.js';
-import { rollupJson } from '../batch-json.js';
+import { toRollupJson } from '../batch-json.js';
 import type { SqlQuery, SqlRow, SqlScript, SqlStatement } from '../sql-runner.js';
 import { toSqliteTime } from './sql/job-row.js';
 import * as list from './sql/list.js';
@@ -38,7 +38,7 @@ type ReadScript = <T>(script: () => SqlScript<T>) => Promise<T>;
 
 /** Rows that one statement counts, or skips in the order of the table: about 2 ms. */
 const COUNT_PIECE_ROWS = 40_000;
-/** Rows that one statement skips before a page, in each of its lanes. */
+/** Rows that one statement skips before a page, in each of its ranges. */
 const SKIP_PIECE_ROWS = 2_000;
 
 /**
@@ -48,11 +48,11 @@ const SKIP_PIECE_ROWS = 2_000;
 export class SqliteStats implements JobReports, ReportRecords {
   private readonly source: ListSource = {
     topics: (status) => this.readScript(() => topicsScript(status)),
-    failedUpTo: (lanes) => this.readLanes(lanes, list.FAILED_UP_TO, toTopicSize),
-    failedWith: (text, lanes) => this.readLanes(lanes, list.FAILED_WITH, toId, text),
-    failedAlike: (errorKey, lanes) => this.failedAlike(errorKey, lanes),
-    waitingUpTo: (due, lanes) => this.readLanes(lanes, due ? list.DUE_UP_TO : list.NOT_DUE_UP_TO, toTopicSize),
-    waiting: (due, lanes) => this.readLanes(lanes, due ? list.DUE_IDS : list.NOT_DUE_IDS, toId),
+    failedUpTo: (shares) => this.readShares(shares, list.FAILED_UP_TO, toTopicSize),
+    failedWith: (text, shares) => this.readShares(shares, list.FAILED_WITH, toId, text),
+    failedAlike: (errorKey, shares) => this.failedAlike(errorKey, shares),
+    waitingUpTo: (due, shares) => this.readShares(shares, due ? list.DUE_UP_TO : list.NOT_DUE_UP_TO, toTopicSize),
+    waiting: (due, shares) => this.readShares(shares, due ? list.DUE_IDS : list.NOT_DUE_IDS, toId),
     isSmall: async (rowsMax) => (await this.read(list.HAS_MORE_THAN, [rowsMax])).length === 0,
     ids: (plan, limit, offset) => this.idsAfterOffset(plan, limit, offset),
     count: (plan, max) => this.readScript(() => countScript(plan, max)),
@@ -69,25 +69,25 @@ export class SqliteStats implements JobReports, ReportRecords {
     return readList(query, this.source);
   }
 
-  idsOf(query: ListFilter): Promise<ListedIds> {
+  listIds(query: ListFilter): Promise<ListedIds> {
     return readListIds(query, this.source);
   }
 
-  async standing(ids: readonly string[]): Promise<StandingJob[]> {
-    return (await this.read(list.STANDING, [JSON.stringify(ids)])).map(toStandingJob);
+  async summarize(ids: readonly string[]): Promise<JobSummary[]> {
+    return (await this.read(list.JOB_SUMMARIES, [JSON.stringify(ids)])).map(toJobSummary);
   }
 
-  async counts(asked: readonly string[] | null): Promise<TopicCounts[]> {
+  async counts(topics: readonly string[] | null): Promise<TopicCounts[]> {
     if (await this.source.isSmall(SMALL_TABLE_JOBS)) {
-      return toTopicCounts(await this.read(stats.COUNT_ALL_STATUSES, [asked && JSON.stringify(asked)]));
+      return toTopicCounts(await this.read(stats.COUNT_ALL_STATUSES, [topics && JSON.stringify(topics)]));
     }
-    return this.countsInPieces(asked);
+    return this.countInPieces(topics);
   }
 
-  private async countsInPieces(asked: readonly string[] | null): Promise<TopicCounts[]> {
+  private async countInPieces(topics: readonly string[] | null): Promise<TopicCounts[]> {
     const running = await this.read(stats.COUNT_RUNNING, []);
-    const rows = [...running.filter(({ topic }) => asked === null || asked.includes(topic as string))];
-    for (const topic of asked ?? (await this.source.topics())) {
+    const rows = [...running.filter(({ topic }) => topics === null || topics.includes(topic as string))];
+    for (const topic of topics ?? (await this.source.topics())) {
       for (const status of JOB_STATUSES.filter((each) => each !== 'processing')) {
         rows.push({ topic, status, jobs: await this.countTopic(topic, status) });
       }
@@ -109,8 +109,8 @@ export class SqliteStats implements JobReports, ReportRecords {
     }
   }
 
-  async runTimes(lanes: readonly TopicShare[]): Promise<TopicRunTimes[]> {
-    const samples = await this.readLanes(lanes, stats.RUN_TIMES, ({ topic, times_ms: timesMs }) => ({
+  async runTimes(shares: readonly TopicShare[]): Promise<TopicRunTimes[]> {
+    const samples = await this.readShares(shares, stats.RUN_TIMES, ({ topic, times_ms: timesMs }) => ({
       topic: topic as string,
       timesMs: JSON.parse(timesMs as string) as number[],
     }));
@@ -121,8 +121,8 @@ export class SqliteStats implements JobReports, ReportRecords {
     return measureFailingTopics(topics, jobsMax, this.source);
   }
 
-  async errors(lanes: readonly TopicShare[], groupsMax: number): Promise<ErrorGroup[]> {
-    const groups = await this.readLanes(lanes, list.ERRORS, toErrorGroup, groupsMax);
+  async errors(shares: readonly TopicShare[], groupsMax: number): Promise<ErrorGroup[]> {
+    const groups = await this.readShares(shares, list.ERRORS, toErrorGroup, groupsMax);
     const byCount = (left: ErrorGroup, right: ErrorGroup): number =>
       right.count - left.count || right.lastSeen.getTime() - left.lastSeen.getTime();
     return groups.sort(byCount).slice(0, groupsMax);
@@ -145,13 +145,13 @@ export class SqliteStats implements JobReports, ReportRecords {
   }
 
   /** SQLite has no SHA-256, so this method finds the message that has the key. PostgreSQL compares in SQL. */
-  private async failedAlike(errorKey: string, lanes: readonly TopicShare[]): Promise<string[]> {
+  private async failedAlike(errorKey: string, shares: readonly TopicShare[]): Promise<string[]> {
     const ids: string[] = [];
-    for (const lane of lanes) {
-      const messages = await this.readLanes([lane], list.FAILED_TEXTS, ({ message }) => message as string);
-      const found = messages.find((message) => toErrorKey(lane.topic, message) === errorKey);
+    for (const share of shares) {
+      const messages = await this.readShares([share], list.FAILED_TEXTS, ({ message }) => message as string);
+      const found = messages.find((message) => toErrorKey(share.topic, message) === errorKey);
       if (found !== undefined) {
-        ids.push(...(await this.readLanes([lane], list.FAILED_ALIKE, toId, found)));
+        ids.push(...(await this.readShares([share], list.FAILED_ALIKE, toId, found)));
       }
     }
     return ids;
@@ -174,11 +174,11 @@ export class SqliteStats implements JobReports, ReportRecords {
   async recordRollup({ worker, minute, totals, since }: RollupRecord): Promise<Date> {
     const now = await this.readMinute();
     const isSame = now.getTime() === minute?.getTime();
-    await this.write(stats.RECORD_ROLLUP, [rollupJson(totals, since), Number(isSame), worker, now.getTime()]);
+    await this.write(stats.RECORD_ROLLUP, [toRollupJson(totals, since), Number(isSame), worker, now.getTime()]);
     return now;
   }
 
-  async noteWorker(worker: string, topics: readonly string[]): Promise<void> {
+  async recordWorker(worker: string, topics: readonly string[]): Promise<void> {
     await this.write(stats.RECORD_WORKER, [worker, JSON.stringify(topics)]);
   }
 
@@ -191,15 +191,15 @@ export class SqliteStats implements JobReports, ReportRecords {
     await this.write(stats.PRUNE_WORKERS, [WORKER_AGE_MS]);
   }
 
-  /** Runs a statement for each lane, with an iteration of the event loop after each. */
-  private async readLanes<T>(
-    lanes: readonly TopicShare[],
+  /** Runs a statement for each topic, with an iteration of the event loop after each. */
+  private async readShares<T>(
+    shares: readonly TopicShare[],
     sql: string,
     toResult: (row: SqlRow) => T,
     ...params: unknown[]
   ): Promise<T[]> {
     const results: T[] = [];
-    for (const { topic, limit } of lanes) {
+    for (const { topic, limit } of shares) {
       const rows = await this.read(sql, [topic, limit, ...params]);
       rows.forEach((row) => results.push(toResult(row)));
       await nextTurn();
@@ -239,10 +239,10 @@ function* idsScript(plan: ListPlan, limit: number, offset: number): SqlScript<st
   }
   const wanted = limit + offset;
   let ids = (yield* otherIdsScript(plan)).sort(newestFirst);
-  for (const lane of plan.ranges) {
+  for (const range of plan.ranges) {
     // The page needs only ids that are newer than its last one so far.
     const fromId = ids[wanted - 1] ?? plan.fromId;
-    const more = toIds(yield laneStatement(LANE_IDS, { ...plan, fromId }, lane, wanted));
+    const more = toIds(yield toRangeStatement(RANGE_IDS, { ...plan, fromId }, range, wanted));
     ids = more.length === 0 ? ids : [...ids, ...more].sort(newestFirst).slice(0, wanted);
   }
   return ids.slice(offset, wanted);
@@ -254,38 +254,38 @@ function* countScript(plan: ListPlan, max: number): SqlScript<number> {
     return Number(row!.total);
   }
   let total = (yield* otherIdsScript(plan)).length;
-  for (const lane of plan.ranges) {
+  for (const range of plan.ranges) {
     if (total >= max) {
       return max;
     }
-    const [size] = yield laneStatement(LANE_SIZE, plan, lane, max - total);
+    const [size] = yield toRangeStatement(RANGE_SIZE, plan, range, max - total);
     total += Number(size!.jobs);
   }
   return Math.min(total, max);
 }
 
-/** Lists the ids outside of lanes: processing jobs, and jobs that the filter names. */
+/** Lists the ids outside of the ranges: processing jobs, and jobs that the filter names. */
 function* otherIdsScript(plan: ListPlan): SqlScript<string[]> {
   const { topics, statuses } = plan.idFilter;
-  const single = [plan.ids, topics, statuses].map((each) => JSON.stringify(each));
-  const range = [plan.fromId, plan.beforeId];
+  const filter = [plan.ids, topics, statuses].map((each) => JSON.stringify(each));
+  const bounds = [plan.fromId, plan.beforeId];
   const dates = dateParams(plan);
-  const running = yield { sql: list.RUNNING_IDS, params: [...range, JSON.stringify(plan.runningTopics), ...dates] };
-  const asked = yield { sql: list.SINGLE_IDS, params: [...range, ...single, ...dates, dueParam(plan)] };
-  return [...toIds(running), ...toIds(asked)];
+  const running = yield { sql: list.RUNNING_IDS, params: [...bounds, JSON.stringify(plan.runningTopics), ...dates] };
+  const single = yield { sql: list.SINGLE_IDS, params: [...bounds, ...filter, ...dates, dueParam(plan)] };
+  return [...toIds(running), ...toIds(single)];
 }
 
 /** A statement with a filter on dates, which reads rows, and without, which reads the index only. */
-interface LaneStatement {
+interface RangeStatement {
   readonly dated: string;
   readonly undated: string;
 }
 
-const LANE_IDS: LaneStatement = { dated: list.LANE_IDS_DATED, undated: list.LANE_IDS };
-const LANE_SIZE: LaneStatement = { dated: list.LANE_SIZE_DATED, undated: list.LANE_SIZE };
+const RANGE_IDS: RangeStatement = { dated: list.RANGE_IDS_DATED, undated: list.RANGE_IDS };
+const RANGE_SIZE: RangeStatement = { dated: list.RANGE_SIZE_DATED, undated: list.RANGE_SIZE };
 
-function laneStatement(
-  { dated, undated }: LaneStatement,
+function toRangeStatement(
+  { dated, undated }: RangeStatement,
   plan: ListPlan,
   { topic, status }: ListRange,
   limit: number,

@@ -1,11 +1,18 @@
+/*
+ * store/sqlite/. In: the verbs of `JobStore`, most of them for a set of jobs. Out: one statement or a few for each verb, and
+ * their rows as the store's records.
+ * Read this file first, then driver/write-queue.ts: how writes wait for the lock of the file without blocking the application.
+ * Then the verbs of several statements: insert-script.ts, settle-script.ts, admin-writer.ts and sqlite-stats.ts. All SQL is in
+ * sql/. The connection is in driver/sqlite-connection.ts.
+ */
 import type { DataSource } from 'typeorm';
 import type { Clock } from '../../core/clock.js';
 import { InvalidOptionsError } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { Retention } from '../../core/options.js';
-import { progressJson, tokenJson, toRetentionAges } from '../batch-json.js';
-import { answeredInOrder, claimStatesInOrder, toCompletionError } from '../batch-results.js';
+import { toProgressJson, toTokenJson, toRetentionAges } from '../batch-json.js';
+import { hasRowInOrder, toClaimStates, toCompletionError } from '../batch-results.js';
 import { CallerTransactions } from '../caller-transaction.js';
 import type {
   ActionResult,
@@ -32,7 +39,7 @@ import { PausedTopics } from '../paused-topics.js';
 import { nextTurn } from '../real-timers.js';
 import { toClaimedJob, toJob, toLaneScan, toRescue } from '../row-mapper.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
-import { runnerOfQueryRunner, runScript, singleStatement } from '../sql-runner.js';
+import { toSqlRunner, runScript, singleStatement } from '../sql-runner.js';
 import { AdminWriter } from './admin-writer.js';
 import type { SqliteConnection } from './driver/sqlite-connection.js';
 import { createConnection, watchCommits } from './driver/sqlite-connection.js';
@@ -50,7 +57,7 @@ import * as schema from './sql/schema.js';
 import { FIND_HOLDER, FIND_JOBS } from './sql/list.js';
 import { SqliteStats } from './sqlite-stats.js';
 
-export interface SqliteStoreOptions {
+interface SqliteStoreOptions {
   /** The application's DataSource. */
   readonly app: DataSource;
   /** The queue's own DataSource, not initialized yet. The store opens and closes it. */
@@ -65,14 +72,7 @@ export interface SqliteStoreOptions {
   readonly isInMemory: boolean;
 }
 
-/**
- * The job store for SQLite.
- *
- * In: the verbs of `JobStore`, most of them for a set of jobs. Out: one statement or a few for each verb, and their rows as the
- * store's records. Read this file first, then `driver/write-queue.ts`: how writes wait for the lock of the file without
- * blocking the application. Then the verbs of several statements: `insertScript`, `settleScript`, `AdminWriter`, and
- * `SqliteStats`. All SQL is in `sql/`. The connection is in `driver/sqlite-connection.ts`.
- */
+/** The job store for SQLite. */
 export class SqliteStore implements JobStore {
   readonly capabilities = { transactionsAtOnce: 0, inserts: ALONE, pipelined: ALONE, database: 'sqlite' } as const;
   readonly reports = new SqliteStats(
@@ -92,8 +92,8 @@ export class SqliteStore implements JobStore {
 
   constructor(private readonly options: SqliteStoreOptions) {
     this.transactions = new CallerTransactions([options.app, options.own], {
-      starting: () => this.connection.writes.idle(),
-      ended: () => {
+      onStarting: () => this.connection.writes.idle(),
+      onEnded: () => {
         this.flushAppCommits();
         this.connection.writes.retryNow();
       },
@@ -147,8 +147,8 @@ export class SqliteStore implements JobStore {
     return (await this.read(FIND_HOLDER, [topic, uniqueKey])).map(toJob)[0];
   }
 
-  joinTransaction(tx: StoreTransaction, done: (committed: boolean) => void): TransactionPart {
-    return this.transactions.join(tx, done);
+  joinTransaction(tx: StoreTransaction, onEnd: (committed: boolean) => void): TransactionPart {
+    return this.transactions.join(tx, onEnd);
   }
 
   async claim({ lanes, limit, worker, leaseMs }: ClaimRequest): Promise<Claim[]> {
@@ -169,15 +169,15 @@ export class SqliteStore implements JobStore {
   }
 
   async markStarted(tokens: readonly ClaimToken[]): Promise<ClaimState[]> {
-    return claimStatesInOrder(tokens, await this.write(MARK_STARTED, [tokenJson(tokens)]), []);
+    return toClaimStates(tokens, await this.write(MARK_STARTED, [toTokenJson(tokens)]), []);
   }
 
   async renew(tokens: readonly ClaimToken[], leaseMs: number): Promise<ClaimState[]> {
-    return claimStatesInOrder(tokens, await this.write(RENEW, [tokenJson(tokens), leaseMs]), []);
+    return toClaimStates(tokens, await this.write(RENEW, [toTokenJson(tokens), leaseMs]), []);
   }
 
   async cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]> {
-    const rows = await this.read(CANCEL_REQUESTS, [tokenJson(tokens)]);
+    const rows = await this.read(CANCEL_REQUESTS, [toTokenJson(tokens)]);
     return rows.map((row) => ({ id: row.id as string, attempt: Number(row.attempt) }));
   }
 
@@ -187,7 +187,7 @@ export class SqliteStore implements JobStore {
   }
 
   async recordProgress(entries: readonly ProgressEntry[]): Promise<boolean[]> {
-    return answeredInOrder(entries, await this.write(RECORD_PROGRESS, [progressJson(entries)]));
+    return hasRowInOrder(entries, await this.write(RECORD_PROGRESS, [toProgressJson(entries)]));
   }
 
   async completeTx(tx: StoreTransaction, { id, attempt }: ClaimToken, result: string | null): Promise<void> {
@@ -240,7 +240,7 @@ export class SqliteStore implements JobStore {
   }
 
   async discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
-    await this.write(DISCARD, [tokenJson(tokens), JSON.stringify(statuses)]);
+    await this.write(DISCARD, [toTokenJson(tokens), JSON.stringify(statuses)]);
   }
 
   /** Does nothing: `listen` of each process sees the commits of all others. */
@@ -302,7 +302,7 @@ export class SqliteStore implements JobStore {
   }
 
   private async runInTransaction<T>(tx: StoreTransaction, script: SqlScript<T>): Promise<T> {
-    const runner = runnerOfQueryRunner(this.transactions.queryRunnerOf(tx));
+    const runner = toSqlRunner(this.transactions.getQueryRunner(tx));
     return runScript(runner, script).catch((error: unknown) => {
       throw toTransactionError(error);
     });

@@ -1,5 +1,5 @@
 import type { WaitingLane } from '../../../lib/store/store-records.js';
-import { everyPriority } from '../../../lib/store/store-records.js';
+import { toFullGap } from '../../../lib/store/store-records.js';
 import { CLAIM } from '../../../lib/store/sqlite/sql/claim.js';
 import { claim, insertMany, insertOne, lane, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
@@ -12,7 +12,7 @@ describe.each(storeKinds())('a paused topic on $label', (kind) => {
 
   const scanned = async (): Promise<readonly WaitingLane[]> => {
     const lane = { topic: TOPIC, priority: 0, lowerBound: null };
-    const { waiting } = await fixture.store.scan([TOPIC, 'sms'].map(everyPriority), [lane]);
+    const { waiting } = await fixture.store.scan([TOPIC, 'sms'].map(toFullGap), [lane]);
     return waiting;
   };
 

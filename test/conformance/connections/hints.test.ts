@@ -14,11 +14,11 @@ class Heard implements StoreHints {
     return heard;
   }
 
-  jobs(topic = 'any'): void {
+  onJobs(topic = 'any'): void {
     this.words.push(topic);
   }
 
-  cancel(): void {
+  onCancel(): void {
     this.words.push('cancel');
   }
 }

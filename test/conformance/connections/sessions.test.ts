@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { Pool } from 'pg';
 import { DataSource } from 'typeorm';
 import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/PostgresDataSourceOptions.js';
-import { ownDataSource } from '../../../lib/store/own-data-source.js';
+import { createOwnDataSource } from '../../../lib/store/own-data-source.js';
 import type { ConnectionSource } from '../../../lib/store/postgres/driver/session.js';
 import { PostgresSession } from '../../../lib/store/postgres/driver/session.js';
 import type { PooledClient } from '../../../lib/store/postgres/driver/pool.js';
@@ -10,7 +10,7 @@ import { ConnectionValidator } from '../../../lib/store/postgres/driver/pool.js'
 import { CLAIM } from '../../../lib/store/postgres/sql/claim.js';
 import { INSERT_JOBS } from '../../../lib/store/postgres/sql/insert.js';
 import { RENEW } from '../../../lib/store/postgres/sql/lease.js';
-import { insertJson } from '../../../lib/store/batch-json.js';
+import { toInsertJson } from '../../../lib/store/batch-json.js';
 import type { SqlRunner } from '../../../lib/store/sql-runner.js';
 import { claim, insertOne, newJob } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
@@ -39,7 +39,7 @@ describe.each(kinds)('PostgresSession on $label', (kind) => {
   afterEach(() => pool.end());
 
   const insert = (): Promise<readonly object[]> =>
-    runner.query(INSERT_JOBS, [insertJson([newJob()], (moment) => moment.toISOString()), null]);
+    runner.query(INSERT_JOBS, [toInsertJson([newJob()], (moment) => moment.toISOString()), null]);
 
   /** As a driver of TypeORM lends connections of the pool to query runners. */
   function typeOrmSource(lender = pool, preparedBy = session): ConnectionSource {
@@ -199,7 +199,7 @@ describe.each(kinds)('PostgresSession on $label', (kind) => {
     const settings = { connections: 3, session };
     const poolOptions = (extra: object): object => {
       const app = new DataSource({ type: 'postgres', extra });
-      return (ownDataSource(app, settings).options as PostgresDataSourceOptions).extra as object;
+      return (createOwnDataSource(app, settings).options as PostgresDataSourceOptions).extra as object;
     };
     expect(poolOptions({})).toMatchObject({ idleTimeoutMillis: 60_000, allowExitOnIdle: true });
     expect(poolOptions({ idleTimeoutMillis: 5 })).toMatchObject({ idleTimeoutMillis: 5, allowExitOnIdle: true });

@@ -19,7 +19,7 @@ describe.each(storeKinds())('any list on $label', (kind) => {
     const listed = await fixture.store.reports.list(query);
     const got = { ids: listed.items.map(({ id }) => id), total: listed.total, totalCapped: listed.totalCapped };
     expect({ query, ...got }).toEqual({ query, ids, total: Math.min(total, 10_000), totalCapped: total > 10_000 });
-    expect(await fixture.store.reports.idsOf(query)).toEqual({ ids, isSearchCut: false });
+    expect(await fixture.store.reports.listIds(query)).toEqual({ ids, isSearchCut: false });
   }
 
   /** Many questions to one table: it costs more to fill than to ask. */

@@ -175,7 +175,7 @@ describe.each(storeKinds())('list on $label', (kind) => {
       expect(await idsOf({ errorKey: key, topics: [TOPIC], statuses: ['pending'] })).toEqual([]);
       expect(await idsOf({ errorKey: key, topics: ['none'] })).toEqual([]);
       const query = { ...EVERYTHING, errorKey: key, topics: [TOPIC] };
-      expect(await fixture.store.reports.idsOf(query)).toMatchObject({ ids: [mail] });
+      expect(await fixture.store.reports.listIds(query)).toMatchObject({ ids: [mail] });
     });
   });
 

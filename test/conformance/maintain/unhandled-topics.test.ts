@@ -27,7 +27,7 @@ describe.each(storeKinds())('jobs without a handler in any process on $label', (
   };
 
   it('are named, once, when two looks in a row have found them', async () => {
-    await fixture.store.reports.noteWorker('a', ['mail']);
+    await fixture.store.reports.recordWorker('a', ['mail']);
     await insertOne(fixture.store, { topic: 'mial' });
     expect(await looks(1)).toEqual([]);
     expect(await looks(1)).toEqual([expect.stringContaining(`jobs of 'mial' are due`)]);
@@ -37,14 +37,14 @@ describe.each(storeKinds())('jobs without a handler in any process on $label', (
   it('are not named when a process with their handler comes in time, as in a deployment', async () => {
     await insertOne(fixture.store, { topic: 'added' });
     await watch.check();
-    await fixture.store.reports.noteWorker('new', ['added']);
+    await fixture.store.reports.recordWorker('new', ['added']);
     expect(await looks(3)).toEqual([]);
   });
 
   it('are named again when they had a handler meanwhile', async () => {
     await insertOne(fixture.store, { topic: 'mail' });
     expect(await looks(2)).toHaveLength(1);
-    await fixture.store.reports.noteWorker('a', ['mail']);
+    await fixture.store.reports.recordWorker('a', ['mail']);
     await watch.check();
     await fixture.store.reports.forgetWorker('a');
     expect(await looks(2)).toHaveLength(2);

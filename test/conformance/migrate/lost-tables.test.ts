@@ -2,7 +2,7 @@ import type { DataSource } from 'typeorm';
 import { QueueUnavailableError } from 'nestjs-jobs';
 import { createJobStore, JobsEngine } from '../../../lib/engine/jobs-engine.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import { everyPriority } from '../../../lib/store/store-records.js';
+import { toFullGap } from '../../../lib/store/store-records.js';
 import { newJob } from '../../support/job-rows.js';
 import type { EmptyDatabase } from '../../support/stores.js';
 import { storeKinds } from '../../support/stores.js';
@@ -43,7 +43,7 @@ describe.each(storeKinds())('tables that are dropped while the queue runs, on $l
     ['many inserts', () => store.insert(Array.from({ length: 5_000 }, () => newJob()))],
     ['a list', () => engine.jobs.list({ topic: 'mail' })],
     ['statistics', () => engine.stats.get()],
-    ['a scan', () => store.scan([everyPriority('mail')])],
+    ['a scan', () => store.scan([toFullGap('mail')])],
     ['a rescue', () => store.rescue(10)],
   ])('make %s reject with an error that names the remedy', async (_, call) => {
     await expect(call()).rejects.toMatchObject({

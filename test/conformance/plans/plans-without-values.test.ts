@@ -20,15 +20,15 @@ const WALKS: Readonly<Record<string, readonly string[]>> = {
   TOPICS: ['_jobs_listed', '_jobs_processing'],
   WAITING_TOPICS: ['_jobs_pending'],
   HAS_MORE_THAN: ['_jobs_pkey'],
-  'a list of lanes, ids': ['_jobs_processing'],
-  'a list of lanes, count': ['_jobs_processing'],
-  'a list of lanes with dates, ids': ['_jobs_processing'],
-  'a list of lanes with dates, count': ['_jobs_processing'],
+  'a list of ranges, ids': ['_jobs_processing'],
+  'a list of ranges, count': ['_jobs_processing'],
+  'a list of ranges with dates, ids': ['_jobs_processing'],
+  'a list of ranges with dates, count': ['_jobs_processing'],
 };
 
 const laneLists = {
-  'a list of lanes': lists.listLanes(false),
-  'a list of lanes with dates': lists.listLanes(true),
+  'a list of ranges': lists.listRanges(false),
+  'a list of ranges with dates': lists.listRanges(true),
 };
 
 const written = { ...inserts, ...claims, ...leases, ...settling, ...moves, ...maintenance };
@@ -78,7 +78,7 @@ describe.each(postgresVersions())('generic plans on PostgreSQL %s', (version) =>
 
   it('would collect all rows before a limit with bitmap scans', async () => {
     await client.query('SET enable_bitmapscan = on');
-    expect(await walksOf(laneLists['a list of lanes with dates'].ids)).toContain('Bitmap Heap Scan');
+    expect(await walksOf(laneLists['a list of ranges with dates'].ids)).toContain('Bitmap Heap Scan');
     await client.query('RESET enable_bitmapscan');
   });
 });

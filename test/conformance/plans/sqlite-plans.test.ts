@@ -11,7 +11,7 @@ const parameter = /\?\d+/g;
 const FOLDER = join(__dirname, '../../../lib/store/sqlite/sql');
 
 /** Reports look at ranges (report-plans.test.ts), but for these. */
-const reportsById = ['FIND_JOBS', 'SINGLE_IDS', 'STANDING'];
+const reportsById = ['FIND_JOBS', 'SINGLE_IDS', 'JOB_SUMMARIES'];
 
 /** Every statement there is, by its name. */
 const all = readdirSync(FOLDER)

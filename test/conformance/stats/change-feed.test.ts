@@ -96,7 +96,7 @@ describe.each(storeKinds())('watching on $label', (kind) => {
     await nextLook();
     await nextLook();
     await fixture.store.delete([id]);
-    await fixture.store.reports.noteWorker('a', ['sms']);
+    await fixture.store.reports.recordWorker('a', ['sms']);
     await nextLook();
     expect(diary.changes.map((topics) => topics.toSorted())).toEqual([[TOPIC], [TOPIC], [TOPIC], [TOPIC, 'sms']]);
     expect(diary.figures.map(({ total }) => total)).toEqual([1, 2, 2, 2, 2, 1]);

@@ -72,7 +72,7 @@ describe.each(storeKinds())('reports on $label', (kind) => {
     const topics = (asked: readonly string[] | null = null): Promise<TopicStats[]> => desk().byTopic(asked);
 
     it('are those with jobs and those with a handler somewhere, by name', async () => {
-      await fixture.store.reports.noteWorker('a', ['push', TOPIC]);
+      await fixture.store.reports.recordWorker('a', ['push', TOPIC]);
       await completed(3, 'sms');
       await failed('x', 1, 'sms');
       const id = await insertOne(fixture.store);
@@ -92,7 +92,7 @@ describe.each(storeKinds())('reports on $label', (kind) => {
     });
 
     it('keep to those that somebody may see', async () => {
-      await fixture.store.reports.noteWorker('a', ['push', TOPIC]);
+      await fixture.store.reports.recordWorker('a', ['push', TOPIC]);
       await insertOne(fixture.store, { topic: 'sms' });
       expect(await topics(['sms', 'push'])).toMatchObject([{ topic: 'push' }, { topic: 'sms' }]);
       expect(await topics([])).toEqual([]);
@@ -214,11 +214,11 @@ describe.each(storeKinds())('reports on $label', (kind) => {
     it('is told of those that there are', async () => {
       const token = await claimOne(fixture.store);
       const [done] = await completed(1, 'sms');
-      const standing = await fixture.store.reports.standing([token.id, done!, '01890000-0000-7000-8000-000000000000']);
+      const standing = await fixture.store.reports.summarize([token.id, done!, '01890000-0000-7000-8000-000000000000']);
       expect(standing).toHaveLength(2);
       expect(standing).toContainEqual({ id: token.id, topic: TOPIC, status: 'processing', isDue: true });
       expect(standing).toContainEqual({ id: done, topic: 'sms', status: 'completed', isDue: true });
-      expect(await fixture.store.reports.standing([])).toEqual([]);
+      expect(await fixture.store.reports.summarize([])).toEqual([]);
     });
   });
 

@@ -151,40 +151,40 @@ describe.each(storeKinds())('handlers of all processes on $label', (kind) => {
 
   it('are known by topic, each once', async () => {
     expect(await served()).toEqual([]);
-    await fixture.store.reports.noteWorker('a', ['mail', 'sms']);
-    await fixture.store.reports.noteWorker('b', ['sms', `it's "odd" ü`]);
+    await fixture.store.reports.recordWorker('a', ['mail', 'sms']);
+    await fixture.store.reports.recordWorker('b', ['sms', `it's "odd" ü`]);
     expect(await served()).toEqual([`it's "odd" ü`, 'mail', 'sms']);
   });
 
   it('are those that a process said last', async () => {
-    await fixture.store.reports.noteWorker('a', ['mail']);
-    await fixture.store.reports.noteWorker('a', ['sms']);
+    await fixture.store.reports.recordWorker('a', ['mail']);
+    await fixture.store.reports.recordWorker('a', ['sms']);
     expect(await served()).toEqual(['sms']);
-    await fixture.store.reports.noteWorker('a', []);
+    await fixture.store.reports.recordWorker('a', []);
     expect(await served()).toEqual([]);
   });
 
   it('are gone with their process', async () => {
-    await fixture.store.reports.noteWorker('a', ['mail']);
-    await fixture.store.reports.noteWorker('b', ['sms']);
+    await fixture.store.reports.recordWorker('a', ['mail']);
+    await fixture.store.reports.recordWorker('b', ['sms']);
     await fixture.store.reports.forgetWorker('a');
     await fixture.store.reports.forgetWorker('nobody');
     expect(await served()).toEqual(['sms']);
   });
 
   it('are gone when their process has been silent for a minute, until it speaks again', async () => {
-    await fixture.store.reports.noteWorker('a', ['mail']);
+    await fixture.store.reports.recordWorker('a', ['mail']);
     await silence('a', 50_000);
     expect(await served()).toEqual(['mail']);
     await silence('a', 11_000);
     expect(await served()).toEqual([]);
-    await fixture.store.reports.noteWorker('a', ['mail']);
+    await fixture.store.reports.recordWorker('a', ['mail']);
     expect(await served()).toEqual(['mail']);
   });
 
   it('leave no rows behind for good', async () => {
-    await fixture.store.reports.noteWorker('a', ['mail']);
-    await fixture.store.reports.noteWorker('b', ['mail']);
+    await fixture.store.reports.recordWorker('a', ['mail']);
+    await fixture.store.reports.recordWorker('b', ['mail']);
     await silence('a', 3_590_000);
     await silence('b', 3_610_000);
     await fixture.store.reports.pruneReports();

@@ -116,12 +116,12 @@ describe.each(storeKinds())('statistics of running processes on $label', (kind) 
     const { store } = fixture;
     const begun = signal();
     const gate = signal();
-    const noteWorker: typeof store.reports.noteWorker = async (...note) => {
+    const recordWorker: typeof store.reports.recordWorker = async (...note) => {
       begun.resolve();
       await gate.promise;
-      return store.reports.noteWorker(...note);
+      return store.reports.recordWorker(...note);
     };
-    const reports = Object.create(store.reports, { noteWorker: { value: noteWorker } }) as typeof store.reports;
+    const reports = Object.create(store.reports, { recordWorker: { value: recordWorker } }) as typeof store.reports;
     const engine = await start({ store: altered(store, { reports }) });
     await begun.promise;
     engine.register('late', () => undefined);

@@ -65,7 +65,7 @@ describe.each(kinds)('a commit that the queue refuses on $label', (kind) => {
     await queryRunner!.query("INSERT INTO notes VALUES ('beside it')");
     await queue.enqueueTx(queryRunner!.manager);
     const part = fixture.store.joinTransaction(queryRunner!.manager, () => undefined);
-    part.settled(new InvalidOptionsError('manager', 'refused'));
+    part.settle(new InvalidOptionsError('manager', 'refused'));
     return queryRunner!;
   }
 

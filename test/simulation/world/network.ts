@@ -1,4 +1,5 @@
 import { QueueUnavailableError } from '../../../lib/core/errors.js';
+import type { StoreHints } from '../../../lib/store/job-store.js';
 import type { Dice } from '../../chaos/dice.js';
 import type { EventQueue, Machine } from './event-queue.js';
 import type { FaultRates } from './plan.js';
@@ -23,7 +24,7 @@ export class Network {
   isCalm = false;
   /** The process whose statement the table executes. */
   actor: string | undefined;
-  private readonly listeners = new Map<Machine, { jobs(topic?: string): void; cancel(): void }>();
+  private readonly listeners = new Map<Machine, StoreHints>();
   private readonly outageEndsMs = new Map<string, number>();
 
   constructor(
@@ -119,8 +120,8 @@ export class Network {
         continue;
       }
       const notify = (): void => {
-        if (topics === 'cancel') hints.cancel();
-        else hints.jobs(topics.length === 1 ? topics[0] : undefined);
+        if (topics === 'cancel') hints.onCancel();
+        else hints.onJobs(topics.length === 1 ? topics[0] : undefined);
       };
       this.events.after(this.dice.whole(...HINT_MS), notify, machine);
     }

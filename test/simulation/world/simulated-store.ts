@@ -209,7 +209,7 @@ function createReports(connection: Connection): JobReports & ReportRecords {
   const records: ReportRecords & Pick<JobReports, 'waitingTopics'> = {
     waitingTopics: () => connection.ask('report', () => []),
     recordRollup: () => connection.ask('report', () => minute),
-    noteWorker: () => connection.ask('report', () => undefined),
+    recordWorker: () => connection.ask('report', () => undefined),
     forgetWorker: () => connection.ask('report', () => undefined),
     pruneReports: () => connection.ask('report', () => undefined),
   };

@@ -1,7 +1,7 @@
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer } from 'node:net';
 import { DataSource } from 'typeorm';
-import { ownDataSource } from '../../../lib/store/own-data-source.js';
+import { createOwnDataSource } from '../../../lib/store/own-data-source.js';
 import { PostgresSession } from '../../../lib/store/postgres/driver/session.js';
 
 const TIMEOUT_MS = 200;
@@ -30,7 +30,7 @@ describe('a server that accepts connections and never responds', () => {
     });
     const session = new PostgresSession({ statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 });
     const sinceMs = performance.now();
-    await expect(ownDataSource(app, { connections: 1, session }).initialize()).rejects.toThrow(/timeout/);
+    await expect(createOwnDataSource(app, { connections: 1, session }).initialize()).rejects.toThrow(/timeout/);
     const tookMs = performance.now() - sinceMs;
     expect(tookMs).toBeGreaterThanOrEqual(TIMEOUT_MS - 10);
     expect(tookMs).toBeLessThan(5_000);

@@ -2,7 +2,7 @@ import type { Claim } from '../../../lib/core/job.js';
 import type { TopicCapacity } from '../../../lib/engine/claim/claim-capacity.js';
 import type { LaneIndex } from '../../../lib/engine/claim/lane-index.js';
 import type { Lane, LaneGap, LaneStart, LaneScan, WaitingLane } from '../../../lib/store/store-records.js';
-import { earliestOfLanes } from '../../../lib/store/store-records.js';
+import { selectEarliest } from '../../../lib/store/store-records.js';
 
 export interface WaitingJob {
   readonly topic: string;
@@ -101,7 +101,7 @@ export class WaitingJobs {
     const alone = lanes.map(({ topic, priority }) => ({ topic, after: priority - 1, before: priority + 1 }));
     const waiting = [...gaps, ...alone].flatMap(({ topic, after, before }) => {
       const within = this.jobs.filter((job) => job.topic === topic && job.priority > after && job.priority < before);
-      return earliestOfLanes(within.map((job) => ({ ...job, runAt: new Date(job.dueAtMs) }))).map(
+      return selectEarliest(within.map((job) => ({ ...job, runAt: new Date(job.dueAtMs) }))).map(
         ({ priority, dueAtMs }) => ({ topic, priority, dueInMs: dueAtMs - this.nowMs, isPaused: false }),
       );
     });

@@ -5,14 +5,14 @@ interface Client {
 }
 
 /** The part of the application's `pg.Pool` that is used. */
-export interface ApplicationPool {
+interface ApplicationPool {
   readonly options: { readonly max: number };
   on(event: 'connect', handle: (client: Client) => void): void;
   removeListener(event: 'connect', handle: (client: Client) => void): void;
 }
 
 /** Returns the pool of an initialized DataSource. */
-export function applicationPool(app: DataSource): ApplicationPool {
+export function getApplicationPool(app: DataSource): ApplicationPool {
   return (app.driver as unknown as { master: ApplicationPool }).master;
 }
 
@@ -35,8 +35,8 @@ export async function handleConnectionErrors(queryRunner: QueryRunner): Promise<
 }
 
 /**
- * Does the same for each new connection of the application's pool, and returns a function that stops this. The pool stops listening
- * a moment before TypeORM starts; when the server closes a connection in that moment, the error would have no listener.
+ * Does the same for each new connection of the application's pool, and returns a function that stops this. The pool removes its
+ * listener a moment before TypeORM adds its own: an error in that moment would end the process.
  */
 export function handlePoolErrors(pool: ApplicationPool): () => void {
   pool.on('connect', handleErrors);

@@ -45,7 +45,7 @@ export interface SessionPool {
  * and a new connection takes longer than it takes to store and run a job.
  */
 export const IDLE_MAX_MS = 60_000;
-/** The same behind a pooler: in session mode each connection occupies one of the server's. */
+/** The same behind a pooler: in session mode each connection occupies a connection of the server. */
 const IDLE_BEHIND_POOLER_MAX_MS = 10_000;
 
 /** The part of `pg.Pool` that holds the idle time. */
@@ -60,7 +60,7 @@ export function shortenIdleTime({ options }: IdlingPool): void {
   }
 }
 
-export interface ValidationTimes {
+interface ValidationTimes {
   /** A connection that was used within this time is not tested. */
   readonly bypassMs: number;
   /** How long a test waits for the reply. A new connection takes less. */
@@ -95,12 +95,12 @@ export class ConnectionValidator {
    */
   async takeValid<T>(
     take: () => Promise<T>,
-    clientOf: (taken: T) => ValidatedClient,
+    getClient: (taken: T) => ValidatedClient,
     drop: (taken: T) => void,
   ): Promise<T> {
     for (;;) {
       const taken = await take();
-      const client = clientOf(taken);
+      const client = getClient(taken);
       const usedAtMs = this.usedAtMs.get(client) ?? -Infinity;
       this.markUsed(client);
       const isFresh = monotonicMs() - usedAtMs < this.times.bypassMs;

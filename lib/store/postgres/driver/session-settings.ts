@@ -9,8 +9,8 @@ import type { PostgresQuery, PostgresTypes } from './pool.js';
  * Parsing and planning is most of what a small statement costs the server. So the frequent statements have names
  * (`pg_prepared_statements` shows them), and each connection parses them once and keeps their plans.
  *
- * A plan that was made while the table was empty is kept when the table holds a million rows a minute later. So a statement may
- * be here only when it has one plan for every size of the table: test/conformance/plans/prepared-plans.test.ts proves it.
+ * A plan that was made while the table was empty stays in use when the table holds a million rows a minute later. So a statement
+ * may be in this list only if it has one plan for every size of the table: test/conformance/plans/prepared-plans.test.ts proves it.
  */
 const PREPARED = {
   INSERT_PLAIN_JOB,

@@ -9,7 +9,7 @@ import { ConnectionValidator, shortenIdleTime } from './pool.js';
 import { PIPELINED, toQuery, typeParsers } from './session-settings.js';
 
 /** The part of `pg.Client` that prepares a new connection. */
-export interface NewClient {
+interface NewClient {
   /** The server's process id. Absent with the native driver. */
   readonly processID?: number;
   /** Whether the client sends a statement before the last one returns; absent before `pg` 8.23. */
@@ -26,14 +26,14 @@ export interface ConnectionSource {
 /**
  * Sets up the queue's connections, so that its statements run under the same settings whatever the server's defaults are.
  *
- * A direct connection is set up once. Behind a pooler in transaction mode the settings would be lost for the queue and stay with
- * the next client, so there each transaction sets its own. A pooler is found by its process ids, or, when it passes the server's
- * ids through, by a prepared statement that is missing; until then its connections keep the queue's settings.
+ * A direct connection is set up once. Behind a pooler in transaction mode the settings would apply to the next client instead, so
+ * there each transaction sets its own. A pooler is detected by its process ids, or, when it passes the server's ids through, by a
+ * prepared statement that is missing; until then its connections keep the queue's settings.
  */
 export class PostgresSession {
   /**
-   * Whether the connections lead to a pooler. A pooler reports process ids of its own, since it does not know which server process its
-   * client will get. Its mode is unknown: in session mode this costs two extra round trips.
+   * Whether the connections lead to a pooler. A pooler reports its own process ids, because it does not know which server process
+   * its client will get. Its mode is unknown: in session mode this costs two extra round trips.
    */
   private isBehindPooler = false;
   /** Whether the driver is `pg-native`, which ignores the parsers of a query, so JSON must be cast to text. */

@@ -1,4 +1,4 @@
-import { hasIdOf, jobColumns, ms } from './job-row.js';
+import { matchesId, jobColumns, ms } from './job-row.js';
 
 /**
  * A requested action in two forms. For several jobs it skips locked rows and returns them as `busy`: it holds locks itself, so
@@ -43,14 +43,14 @@ export const REQUEUE = actionStatement(
     progress = NULL, locked_until = NULL, locked_by = NULL, payload = coalesce($3::jsonb, l.payload),
     run_at = coalesce($4::timestamptz, statement_timestamp()), max_retries = coalesce($5::int, l.max_retries),
     updated = statement_timestamp()
-  FROM l WHERE ${hasIdOf('l')} AND ${hasStatus} AND l.status IN ('failed', 'cancelled') AND NOT EXISTS (${keyHolder})`,
+  FROM l WHERE ${matchesId('l')} AND ${hasStatus} AND l.status IN ('failed', 'cancelled') AND NOT EXISTS (${keyHolder})`,
   { holder: `CASE WHEN m.id IS NULL AND l.status IN ('failed', 'cancelled') THEN (${keyHolder}) END` },
 );
 
 /** pending → pending, due now; a job that is due keeps its `run_at`. */
 export const PROMOTE = actionStatement(`
   UPDATE _jobs j SET run_at = least(l.run_at, statement_timestamp()), updated = statement_timestamp()
-  FROM l WHERE ${hasIdOf('l')} AND ${hasStatus} AND l.status = 'pending'`);
+  FROM l WHERE ${matchesId('l')} AND ${hasStatus} AND l.status = 'pending'`);
 
 /** pending → cancelled; a processing job is marked. */
 export const CANCEL = actionStatement(`
@@ -59,11 +59,11 @@ export const CANCEL = actionStatement(`
     finished = CASE WHEN l.status = 'pending' THEN statement_timestamp() END,
     locked_until = CASE WHEN l.status = 'processing' THEN l.locked_until END,
     locked_by = CASE WHEN l.status = 'processing' THEN l.locked_by END
-  FROM l WHERE ${hasIdOf('l')} AND ${hasStatus} AND l.status IN ('pending', 'processing')`);
+  FROM l WHERE ${matchesId('l')} AND ${hasStatus} AND l.status IN ('pending', 'processing')`);
 
 /** Any status but processing → deleted. */
 export const DELETE = actionStatement(
-  `DELETE FROM _jobs j USING l WHERE ${hasIdOf('l')} AND ${hasStatus} AND l.status <> 'processing'`,
+  `DELETE FROM _jobs j USING l WHERE ${matchesId('l')} AND ${hasStatus} AND l.status <> 'processing'`,
   { row: 'j.id, j.status', strength: 'UPDATE' },
 );
 

@@ -1,6 +1,6 @@
-import { IS_TAKEN_OVER } from '../../row-mapper.js';
+import { WAS_RESCUED } from '../../row-mapper.js';
 import {
-  hasIdOf,
+  matchesId,
   appendError,
   finalStatuses,
   ms,
@@ -97,7 +97,7 @@ DELETE FROM _jobs j USING ${completion} WHERE ${canDelete} RETURNING 1 AS count`
 
 /** Reads the current rows of jobs whose outcomes were not written. */
 export const SETTLED_STATE = `
-SELECT j.id, false AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at, ${IS_TAKEN_OVER} AS is_taken_over
+SELECT j.id, false AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at, ${WAS_RESCUED} AS was_rescued
 FROM ${tokens} JOIN _jobs j ON j.id = o.id`;
 
 /**
@@ -106,9 +106,9 @@ FROM ${tokens} JOIN _jobs j ON j.id = o.id`;
  */
 export const DISCARD = `
 WITH free AS (
-  SELECT j.id FROM ${tokens} JOIN _jobs j ON ${hasIdOf('o')} AND j.attempt = o.attempt
+  SELECT j.id FROM ${tokens} JOIN _jobs j ON ${matchesId('o')} AND j.attempt = o.attempt
   WHERE coalesce(j.status = ANY ($2::text[]), false) AND j.idempotency_key IS NULL FOR UPDATE OF j SKIP LOCKED)
-DELETE FROM _jobs j USING free WHERE ${hasIdOf('free')}`;
+DELETE FROM _jobs j USING free WHERE ${matchesId('free')}`;
 
 /** processing → completed, in the caller's transaction. */
 export const COMPLETE_IN_TX = `

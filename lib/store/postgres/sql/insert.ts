@@ -1,4 +1,4 @@
-import { hasIdOf, isKeyKept, ms } from './job-row.js';
+import { matchesId, isKeyKept, ms } from './job-row.js';
 import { JOBS_CHANNEL } from './session.js';
 
 /** The time at which a job without `runAt` is due; `delayMs` is SQL. */
@@ -57,7 +57,7 @@ const insertInput = `jsonb_to_recordset($1::jsonb) AS n(ord int, id uuid, topic 
 const insertColumns = `id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
   idempotency_key, body_hash`;
 
-/** `jsonb_to_recordset` turns a JSON null into an SQL NULL, in jsonb columns too. */
+/** `jsonb_to_recordset` converts a JSON null to an SQL NULL, in jsonb columns too. */
 const insertValues = `id, topic, coalesce(payload, 'null'),
   coalesce(run_at, ${fromNow('delay_ms')}),
   max_retries, priority, timeout_ms, backoff, unique_key, metadata, idempotency_key, body_hash`;
@@ -78,7 +78,7 @@ SELECT ${ms('statement_timestamp()')} AS created, count(*),
   CASE WHEN count(*) > 0 THEN ${notify} END AS notified
 FROM stored`;
 
-/** Finds the rows in the way of jobs that were not inserted: the job itself, the holder of its idempotency key or of its unique key. */
+/** Finds the rows that conflict with jobs: the job itself, the holder of its idempotency key, or of its unique key. */
 export const FIND_HOLDERS = `
 SELECT n.id::text AS asked_id, x.id::text, x.deduplicated::int, x.replay_of, ${ms('x.run_at')} AS run_at, ${ms('x.created')} AS created
 FROM jsonb_to_recordset($1::jsonb) AS n(id uuid, topic text, unique_key text, idempotency_key text)
@@ -98,4 +98,4 @@ WITH old AS (
   SELECT j.id FROM jsonb_to_recordset($1::jsonb) AS n(idempotency_key text)
   JOIN _jobs j ON j.idempotency_key = n.idempotency_key AND NOT ${isKeyKept}
   ORDER BY j.id FOR NO KEY UPDATE OF j)
-UPDATE _jobs j SET idempotency_key = NULL, body_hash = NULL FROM old WHERE ${hasIdOf('old')}`;
+UPDATE _jobs j SET idempotency_key = NULL, body_hash = NULL FROM old WHERE ${matchesId('old')}`;

@@ -38,14 +38,14 @@ export const appendError = (message: string, stack: string, started = 'j.started
 /** Whether the idempotency key of the row is still valid. */
 export const isKeyKept = `(j.created > statement_timestamp() - make_interval(secs => ${IDEMPOTENCY_MS / 1_000}))`;
 
-/** The last row of a scan: its time, and how long the database took. The rows above it in the UNION ALL are read by then. */
+/** The last row of a scan: its time, and how long the database took. PostgreSQL reads the rows above it in the UNION ALL first. */
 export const scanTiming = `${ms('statement_timestamp()')} AS at, ${ms('(clock_timestamp() - statement_timestamp())')} AS took_ms`;
 
 /**
  * Matches the row of a member of the set. In this form the planner can only use the primary key. With a plain `=`, a plan that was
  * made while the table was empty may read the whole table later.
  */
-export const hasIdOf = (member: string): string => `j.id = ANY (ARRAY[${member}.id])`;
+export const matchesId = (member: string): string => `j.id = ANY (ARRAY[${member}.id])`;
 
 /** Locks rows for a write and skips locked ones. Foreign keys that refer to the rows do not conflict with it. */
 export const skipLocked = 'FOR NO KEY UPDATE SKIP LOCKED';
@@ -58,7 +58,7 @@ export const tokens = `jsonb_to_recordset($1::jsonb) AS o(id uuid, attempt int)`
  * condition that it can estimate, statistics of a moment at which nothing ran make it expect one running row: in a table of 5,000
  * rows it then compares each row of the table with each of the input (180 ms; test/conformance/plans/set-plans.test.ts).
  */
-export const isOwned = `${hasIdOf('o')} AND j.attempt = o.attempt AND coalesce(j.status = 'processing', false)`;
+export const isOwned = `${matchesId('o')} AND j.attempt = o.attempt AND coalesce(j.status = 'processing', false)`;
 
 /**
  * The same by the row's ctid, as the claim returned it: 3 µs faster than by id. The comparison of ids is hidden as well, or the

@@ -1,9 +1,9 @@
-import { hasIdOf, isOwned, isOwnedByRowRef, skipLocked, tokens, waitAtMost, waitBriefly } from './job-row.js';
+import { matchesId, isOwned, isOwnedByRowRef, skipLocked, tokens, waitAtMost, waitBriefly } from './job-row.js';
 
 const writeOwned = (changes: string, guard = isOwned): string => `
 WITH free AS (SELECT j.id FROM ${tokens} JOIN _jobs j ON ${guard} ORDER BY o.id ${skipLocked})
 UPDATE _jobs j SET ${changes}
-FROM free WHERE ${hasIdOf('free')} RETURNING j.id, j.attempt, j.cancel_requested, j.ctid AS row_ref`;
+FROM free WHERE ${matchesId('free')} RETURNING j.id, j.attempt, j.cancel_requested, j.ctid AS row_ref`;
 
 /** processing → processing: extends leases by $2 milliseconds. Returns the rows it wrote; skips locked ones. */
 export const RENEW = writeOwned(`locked_until = statement_timestamp() + make_interval(secs => $2::float8 / 1000.0)`);

@@ -13,7 +13,7 @@ export const FIND_JOBS = `${wholeJobs} WHERE id = ANY($1::uuid[])`;
 export const FIND_HOLDER = `${wholeJobs} WHERE topic = $1 AND unique_key = $2 AND status IN ('pending', 'processing')`;
 
 /** Reads the current status of jobs. */
-export const STANDING = `
+export const JOB_SUMMARIES = `
 SELECT id, topic, status, (run_at <= statement_timestamp())::int AS is_due FROM _jobs WHERE id = ANY ($1::uuid[])`;
 
 export const isListed = `status <> 'processing'`;
@@ -36,8 +36,8 @@ SELECT topic FROM unnest($1::text[]) AS t(topic) WHERE EXISTS (
 export const HAS_MORE_THAN = `SELECT 1 FROM _jobs OFFSET $1::int LIMIT 1`;
 
 /**
- * $1 first id, $2 id after the last, $3 lanes, $4 topics of running jobs, $5 single ids with $6 topics, $7 statuses, and $8 whether
- * they are due.
+ * $1 first id, $2 id after the last, $3 ranges of topic and status, $4 topics of running jobs, $5 single ids with $6 topics, $7
+ * statuses, and $8 whether they are due.
  */
 const isInRange = `id >= $1::uuid AND id < $2::uuid`;
 
@@ -49,10 +49,10 @@ const isDated = isBetween('$9', '$10');
 
 const isDue = `coalesce((run_at <= statement_timestamp()) = $8::boolean, true)`;
 
-const matches = (condition: string, laneLimit: string): string => `
+const matches = (condition: string, rangeLimit: string): string => `
   SELECT c.id FROM jsonb_to_recordset($3::jsonb) AS l(topic text, status text) CROSS JOIN LATERAL (
     SELECT id FROM _jobs WHERE ${isListed} AND topic = l.topic AND status = l.status AND ${condition}
-    ORDER BY id DESC LIMIT ${laneLimit}) c
+    ORDER BY id DESC LIMIT ${rangeLimit}) c
   UNION ALL
   SELECT id FROM _jobs WHERE status = 'processing' AND topic = ANY ($4::text[]) AND ${condition}
   UNION ALL
@@ -65,8 +65,8 @@ export interface ListStatements {
   readonly count: string;
 }
 
-/** Lists by lanes; with `isFiltered`, by dates too, which must read each row. The last parameters are limit and offset. */
-export const listLanes = (isFiltered: boolean): ListStatements => {
+/** Lists by ranges; with `isFiltered`, by dates too, which must read each row. The last parameters are limit and offset. */
+export const listRanges = (isFiltered: boolean): ListStatements => {
   const condition = isFiltered ? `${isInRange} AND ${isDated} AND ${isDue}` : isInRange;
   const [limit, offset] = isFiltered ? ['$11::int', '$12::int'] : ['$9::int', '$10::int'];
   return {
@@ -75,7 +75,7 @@ export const listLanes = (isFiltered: boolean): ListStatements => {
   };
 };
 
-/** Lists the whole table, without lanes; $3 and $4 are the dates. */
+/** Lists the whole table, without ranges; $3 and $4 are the dates. */
 export const LIST_ALL: ListStatements = (() => {
   const condition = `${isInRange} AND ${isBetween('$3', '$4')}`;
   return {
@@ -85,13 +85,13 @@ export const LIST_ALL: ListStatements = (() => {
 })();
 
 /**
- * The first pending jobs of each lane that are due, or not due, by a loose scan of `_jobs_pending`: it jumps from one priority to the
- * next, however many jobs of the other kind each has.
+ * The first pending jobs of each topic that are due, or not due, by a loose scan of `_jobs_pending`: it jumps from one priority to
+ * the next, however many jobs of the other kind each has.
  */
 const firstWaiting = (comparison: '<=' | '>', columns: string): string => {
   const isWaiting = `status = 'pending' AND topic = l.topic`;
   return `
-  jsonb_to_recordset($1::jsonb) AS l(topic text, lane_limit int) CROSS JOIN LATERAL (
+  jsonb_to_recordset($1::jsonb) AS l(topic text, job_limit int) CROSS JOIN LATERAL (
     WITH RECURSIVE p AS (
       (SELECT priority FROM _jobs WHERE ${isWaiting} ORDER BY priority LIMIT 1)
       UNION ALL
@@ -99,8 +99,8 @@ const firstWaiting = (comparison: '<=' | '>', columns: string): string => {
       FROM p WHERE p.priority IS NOT NULL)
     SELECT ${columns} FROM p CROSS JOIN LATERAL (
       SELECT id FROM _jobs WHERE ${isWaiting} AND priority = p.priority AND run_at ${comparison} statement_timestamp()
-      ORDER BY run_at LIMIT l.lane_limit) w
-    LIMIT l.lane_limit) n`;
+      ORDER BY run_at LIMIT l.job_limit) w
+    LIMIT l.job_limit) n`;
 };
 
 /** Lists pending jobs that are due. */
@@ -109,35 +109,35 @@ export const DUE_IDS = `SELECT n.id FROM ${firstWaiting('<=', 'w.id')}`;
 /** Lists pending jobs that are not due. */
 export const NOT_DUE_IDS = `SELECT n.id FROM ${firstWaiting('>', 'w.id')}`;
 
-/** Counts pending jobs that are due, in each lane up to its limit. */
+/** Counts pending jobs that are due, in each topic up to its limit. */
 export const DUE_UP_TO = `SELECT l.topic, count(*) AS jobs FROM ${firstWaiting('<=', '1')} GROUP BY l.topic`;
 
-/** Counts pending jobs that are not due, in each lane up to its limit. */
+/** Counts pending jobs that are not due, in each topic up to its limit. */
 export const NOT_DUE_UP_TO = `SELECT l.topic, count(*) AS jobs FROM ${firstWaiting('>', '1')} GROUP BY l.topic`;
 
-/** The newest jobs of a status in each lane, up to its limit. */
-export const newestOf = (status: string, columns: string): string => `
-  jsonb_to_recordset($1::jsonb) AS l(topic text, lane_limit int) CROSS JOIN LATERAL (
+/** The newest jobs of a status in each topic, up to its limit. */
+export const newestJobs = (status: string, columns: string): string => `
+  jsonb_to_recordset($1::jsonb) AS l(topic text, job_limit int) CROSS JOIN LATERAL (
     SELECT ${columns} FROM _jobs WHERE ${isListed} AND topic = l.topic AND status = '${status}'
-    ORDER BY id DESC LIMIT l.lane_limit) n`;
+    ORDER BY id DESC LIMIT l.job_limit) n`;
 
-/** Counts failed jobs, in each lane up to its limit. */
+/** Counts failed jobs, in each topic up to its limit. */
 export const FAILED_UP_TO = `
-SELECT l.topic, count(*) AS jobs FROM ${newestOf('failed', 'id')} GROUP BY l.topic`;
+SELECT l.topic, count(*) AS jobs FROM ${newestJobs('failed', 'id')} GROUP BY l.topic`;
 
-/** Lists failed jobs whose error contains the text $2, among the newest of each lane. */
+/** Lists failed jobs whose error contains the text $2, among the newest of each topic. */
 export const FAILED_WITH = `
-SELECT n.id FROM ${newestOf('failed', 'id, last_error')} WHERE strpos(lower(n.last_error), (SELECT lower($2))) > 0`;
+SELECT n.id FROM ${newestJobs('failed', 'id, last_error')} WHERE strpos(lower(n.last_error), (SELECT lower($2))) > 0`;
 
-/** Lists failed jobs whose error has the key $2, as `error-key.ts` computes it, among the newest of each lane. */
+/** Lists failed jobs whose error has the key $2, as `toErrorKey` computes it, among the newest of each topic. */
 export const FAILED_ALIKE = `
-SELECT n.id FROM ${newestOf('failed', 'id, last_error')}
+SELECT n.id FROM ${newestJobs('failed', 'id, last_error')}
 WHERE left(encode(sha256(convert_to(
   octet_length(convert_to(l.topic, 'UTF8')) || ':' || l.topic || coalesce(n.last_error, ''), 'UTF8')), 'hex'), 32) = $2`;
 
-/** Reads the errors of the newest failed jobs of each lane, grouped by text, the most frequent first. */
+/** Reads the errors of the newest failed jobs of each topic, grouped by text, the most frequent first. */
 export const ERRORS = `
 SELECT l.topic, n.last_error AS message, count(*) AS jobs, ${ms('min(n.finished)')} AS first_seen,
   ${ms('max(n.finished)')} AS last_seen, max(n.id::text) AS sample_id
-FROM ${newestOf('failed', 'id, last_error, finished')}
+FROM ${newestJobs('failed', 'id, last_error, finished')}
 GROUP BY l.topic, n.last_error ORDER BY jobs DESC, last_seen DESC LIMIT $2::int`;

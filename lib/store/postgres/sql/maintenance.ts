@@ -1,13 +1,13 @@
 import { LEASE_LOST } from '../../row-mapper.js';
-import { hasIdOf, appendError, isKeyKept, scanTiming, skipLocked } from './job-row.js';
+import { matchesId, appendError, isKeyKept, scanTiming, skipLocked } from './job-row.js';
 
-/** Whether the job was claimed but its handler never called. */
+/** Whether the job was claimed but its handler was never called. */
 const isUnbegun = '(j.unbegun_attempt IS NOT DISTINCT FROM j.attempt)';
 const isLost = `(j.retries >= j.max_retries AND NOT ${isUnbegun})`;
 
 /**
  * processing with an expired lease → pending, failed or cancelled: $1 limit, $2 lower bound of the lease. Skips rows that a completion
- * has locked. An attempt that never began keeps its `run_at`, and no error is recorded.
+ * has locked. An attempt that never started keeps its `run_at`, and no error is recorded.
  */
 export const RESCUE = `
 WITH expired AS (
@@ -23,7 +23,7 @@ rescued AS (UPDATE _jobs j SET
   locked_until = NULL, locked_by = NULL,
   finished = CASE WHEN j.cancel_requested OR ${isLost} THEN statement_timestamp() END,
   updated = statement_timestamp()
-FROM expired WHERE ${hasIdOf('expired')}
+FROM expired WHERE ${matchesId('expired')}
 RETURNING j.id, j.topic, j.attempt, j.status, j.retries, j.last_error AS message)
 SELECT *, NULL::float8 AS at, NULL::float8 AS took_ms FROM rescued
 UNION ALL
@@ -33,7 +33,7 @@ SELECT NULL, NULL, NULL, NULL, NULL, NULL, ${scanTiming}`;
 const youngest = 'statement_timestamp() - make_interval(secs => $4::float8 / 1000.0)';
 
 /** The first UUID v7 of a time, as text; the lowest of all for a time before 1970. */
-const firstIdOf = (moment: string): string =>
+const firstId = (moment: string): string =>
   `overlay(lpad(to_hex(greatest(0, extract(epoch FROM ${moment}) * 1000)::bigint), 12, '0') placing '-' from 9 for 0)`;
 
 /**
@@ -53,11 +53,11 @@ aged AS (
   SELECT p.id, a.status, a.latest FROM page p JOIN ages a ON a.status = p.status
   WHERE p.finished <= a.latest AND p.id <> ALL ($5::uuid[])),
 free AS (
-  SELECT j.id FROM aged JOIN _jobs j ON ${hasIdOf('aged')}
+  SELECT j.id FROM aged JOIN _jobs j ON ${matchesId('aged')}
   WHERE coalesce(
     j.status = aged.status AND j.finished <= aged.latest AND (j.idempotency_key IS NULL OR NOT ${isKeyKept}), false)
   FOR UPDATE OF j SKIP LOCKED),
-gone AS (DELETE FROM _jobs j USING free WHERE ${hasIdOf('free')} RETURNING 1)
+gone AS (DELETE FROM _jobs j USING free WHERE ${matchesId('free')} RETURNING 1)
 SELECT (SELECT count(*) FROM gone) AS removed,
   (SELECT max(id::text) FROM page
-   HAVING count(*) = $2::int AND (min(created) <= ${youngest} OR max(id::text) COLLATE "C" < ${firstIdOf(youngest)})) AS next`;
+   HAVING count(*) = $2::int AND (min(created) <= ${youngest} OR max(id::text) COLLATE "C" < ${firstId(youngest)})) AS next`;

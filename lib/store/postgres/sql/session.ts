@@ -3,8 +3,8 @@
  *
  * Joins are nested loops that start from the input. They visit rows in the order of the input, which is the order of ids, so two
  * writers never wait for each other in a circle. Neither stale statistics nor a plan that was made while the table was empty can
- * turn a set of ids into a scan of the table. A scan without an index still happens, but its estimated cost would trigger the
- * compiler: hence `jit`.
+ * make a statement for a set of ids scan the whole table. A scan without an index still happens in other statements, but its
+ * estimated cost would trigger the compiler: hence `jit`.
  *
  * Planning takes as long as a small statement. By default the server keeps a plan only while a plan for the given values is hardly
  * cheaper: not for a claim with its limit, nor for a while after the table has grown. No statement of the queue has a better plan

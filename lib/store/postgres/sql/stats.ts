@@ -1,5 +1,5 @@
 import { ms } from './job-row.js';
-import { isListed, newestOf } from './list.js';
+import { isListed, newestJobs } from './list.js';
 
 /* Counts, run times, the rollup of finished jobs and the workers that are alive. */
 
@@ -23,10 +23,10 @@ WITH RECURSIVE t AS (
   FROM t WHERE t.topic IS NOT NULL)
 SELECT topic FROM t WHERE topic IS NOT NULL`;
 
-/** Reads the run times of the newest completed jobs of each lane. */
+/** Reads the run times of the newest completed jobs of each topic. */
 export const RUN_TIMES = `
 SELECT l.topic, json_agg(${ms('(n.finished - n.started)')})::text AS times_ms
-FROM ${newestOf('completed', 'finished, started')} WHERE n.started IS NOT NULL GROUP BY l.topic`;
+FROM ${newestJobs('completed', 'finished, started')} WHERE n.started IS NOT NULL GROUP BY l.topic`;
 
 const thisMinute = `date_trunc('minute', statement_timestamp())`;
 

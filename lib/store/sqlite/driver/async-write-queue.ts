@@ -5,7 +5,7 @@ import { BEGIN, COMMIT, ROLLBACK } from '../sql/schema.js';
 import { createLockTimeout, PAUSE_MAX_MS, PAUSE_MIN_MS, retryWhileLocked, StatementSequence } from './write-queue.js';
 import type { WriteQueue, WriteQueueOptions } from './write-queue.js';
 
-export interface AsyncWriteQueueOptions extends WriteQueueOptions {
+interface AsyncWriteQueueOptions extends WriteQueueOptions {
   /** Runs statements on the queue's own connection. */
   readonly runner: SqlRunner;
 }

@@ -78,8 +78,8 @@ export async function watchCommits(
     }
     if (version !== lastVersion) {
       lastVersion = version;
-      hints.jobs();
-      hints.cancel();
+      hints.onJobs();
+      hints.onCancel();
     }
     timer = clock.schedule(WATCH_INTERVAL_MS, () => void check());
   };

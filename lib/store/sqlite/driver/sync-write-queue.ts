@@ -7,7 +7,7 @@ import type { BetterSqliteRunner } from './better-sqlite-runner.js';
 import { createLockTimeout, PAUSE_MIN_MS, StatementSequence } from './write-queue.js';
 import type { WriteQueue, WriteQueueOptions } from './write-queue.js';
 
-export interface SyncWriteQueueOptions extends WriteQueueOptions {
+interface SyncWriteQueueOptions extends WriteQueueOptions {
   /** Runs statements on the queue's own connection. */
   readonly runner: BetterSqliteRunner;
 }

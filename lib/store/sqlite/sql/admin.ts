@@ -48,7 +48,7 @@ const promote = (columns: string): string => `
 UPDATE _jobs ${byId} SET run_at = min(run_at, ${now}), updated = ${now}
 WHERE id IN ${ids} AND status = 'pending' AND ${isExpected('status')} RETURNING ${columns}`;
 
-/** pending → pending, due now. A job that is due already keeps its place in the queue. */
+/** pending → pending, due now. A job that is due already keeps its position in the queue. */
 export const PROMOTE: ActionStatements = { one: promote(jobColumns), several: promote(resultColumns), unchanged };
 
 const cancel = (columns: string): string => `

@@ -1,4 +1,4 @@
-import { IS_TAKEN_OVER } from '../../row-mapper.js';
+import { WAS_RESCUED } from '../../row-mapper.js';
 import { byId, appendError, fromNow, ms, now, isOwned, isOwnedClaim, tokens } from './job-row.js';
 
 /** A handler that ran for less started when it ended, at the precision of the table. */
@@ -20,8 +20,8 @@ WHERE id IN (SELECT value FROM json_each(?1)) AND attempt = 1 AND +status = 'pro
   AND result IS NULL`;
 
 /**
- * processing → completed, for first attempts of brief handlers without a result: the ids in ?1 say everything. Without the
- * join a set costs a third less, and such drains are bound by the table.
+ * processing → completed, for first attempts of brief handlers without a result: the ids in ?1 are enough. Without the join a set
+ * costs a third less, and drains of such jobs are limited by the table.
  */
 export const COMPLETE_BRIEF = `${completeBrief} RETURNING id, attempt`;
 
@@ -50,7 +50,7 @@ const finalStatuses = `('completed', 'failed', 'cancelled')`;
 
 const hasNoRetries = `j.retries >= j.max_retries`;
 
-/** The claim wrote the time of the claim. The time of the handler's start is now less its run time. */
+/** When the handler started: now minus how long it ran. The row holds the time of the claim. */
 const started = `iif(o.ran_ms IS NULL, j.started, ${fromNow('-o.ran_ms')})`;
 
 /** processing → the status of each outcome, fenced by attempt. Returns the changed rows. */
@@ -74,7 +74,7 @@ RETURNING id, true AS applied, status, attempt, retries, ${ms('run_at')} AS run_
 
 /** Reads the state of jobs that `SETTLE` did not change. */
 export const SETTLED_STATE = `
-SELECT id, false AS applied, status, attempt, retries, ${ms('run_at')} AS run_at, ${IS_TAKEN_OVER} AS is_taken_over
+SELECT id, false AS applied, status, attempt, retries, ${ms('run_at')} AS run_at, ${WAS_RESCUED} AS was_rescued
 FROM _jobs AS j ${byId}
 WHERE id IN (SELECT value ->> 'id' FROM json_each(?1))`;
 

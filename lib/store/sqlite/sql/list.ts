@@ -14,7 +14,7 @@ SELECT ${jobColumns} FROM _jobs INDEXED BY _jobs_unique_key
 WHERE topic = ?1 AND unique_key = ?2 AND status IN ('pending', 'processing')`;
 
 /** Reads the status of jobs. */
-export const STANDING = `
+export const JOB_SUMMARIES = `
 SELECT id, topic, status, run_at <= ${now} AS is_due FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?1))`;
 
 /** The condition of the partial index for lists. The planner uses that index only when the statement repeats it. */
@@ -41,16 +41,16 @@ const isDated = (from: string, to: string): string =>
 /** The filter on dates ?6 and ?7, and on due or not as ?8 says. It reads rows, not the index only. */
 const isSelected = `${isDated('?6', '?7')} AND (?8 IS NULL OR (run_at <= ${now}) = ?8)`;
 
-const lane = (columns: string, filter: string): string =>
+const range = (columns: string, filter: string): string =>
   `SELECT ${columns} FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} AND ${filter}`;
 
 /** Lists ids of topic ?3 and status ?4, newest first: from ?1 to before ?2, up to ?5. */
-export const LANE_IDS = `${lane('id', 'true')} ORDER BY id DESC LIMIT ?5`;
-export const LANE_IDS_DATED = `${lane('id', isSelected)} ORDER BY id DESC LIMIT ?5`;
+export const RANGE_IDS = `${range('id', 'true')} ORDER BY id DESC LIMIT ?5`;
+export const RANGE_IDS_DATED = `${range('id', isSelected)} ORDER BY id DESC LIMIT ?5`;
 
 /** Counts the same jobs, up to ?5. */
-export const LANE_SIZE = `SELECT count(*) AS jobs FROM (${lane('1', 'true')} LIMIT ?5)`;
-export const LANE_SIZE_DATED = `SELECT count(*) AS jobs FROM (${lane('1', isSelected)} LIMIT ?5)`;
+export const RANGE_SIZE = `SELECT count(*) AS jobs FROM (${range('1', 'true')} LIMIT ?5)`;
+export const RANGE_SIZE_DATED = `SELECT count(*) AS jobs FROM (${range('1', isSelected)} LIMIT ?5)`;
 
 /** Lists processing jobs of the topics in ?3. There are few: + keeps the planner from the range of ids, the whole table. */
 export const RUNNING_IDS = `

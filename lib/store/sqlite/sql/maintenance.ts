@@ -7,13 +7,13 @@ const expiredFrom = (from: string): string =>
 /** Whether any lease from ?1 on has expired. Takes no lock. */
 export const HAS_EXPIRED = `SELECT EXISTS (SELECT 1 FROM ${expiredFrom('?1')}) AS has_expired, ${scanTiming}`;
 
-/** Claimed, but the handler has not started. */
+/** Whether the job was claimed but its handler was never called. */
 const isUnbegun = '(unbegun_attempt IS attempt)';
 const isLost = `(retries >= max_retries AND NOT ${isUnbegun})`;
 
 /**
  * processing with an expired lease → pending, failed or cancelled. Handles leases that ended at ?2 or later. An attempt that
- * never started goes back to its place in the queue, without an error.
+ * never started goes back to its position in the queue, without an error.
  */
 export const RESCUE = `
 UPDATE _jobs AS j ${byId} SET
