@@ -67,7 +67,7 @@ export class TransactionalCompletion {
     } catch (error) {
       this.possible -= 1;
       if (error instanceof LeaseLostError && (await this.isCompletedIn(tx).catch(() => false))) {
-        part.settled();
+        part.settle();
         const { id, attempt } = this.token;
         throw new LeaseLostError(id, attempt, 'is over: completeTx has already completed the job in this transaction');
       }
