@@ -49,8 +49,8 @@ export default {
       // is not, nor what processes record by the minute, nor which jobs a filter shows.
       testMatch: [
         '<rootDir>/test/conformance/**/*.test.ts',
-        '<rootDir>/test/nest/{complete-tx,durable-commits,events-after-commit,jobs-service,lifecycle,list-and-stats}.test.ts',
-        '<rootDir>/test/nest/{options,transactional,wiring}.test.ts',
+        '<rootDir>/test/nest/{app-lifecycle,complete-tx,events-after-commit,jobs-service,list-and-stats,module-options}.test.ts',
+        '<rootDir>/test/nest/{module-setup,sqlite-synchronous,transactional-handlers}.test.ts',
         '<rootDir>/test/processes/{killed-worker,shutdown,sqlite-app-transactions}.test.ts',
         '<rootDir>/test/sample-app/{sample-app,transactions}.test.ts',
         '<rootDir>/test/typeorm-0.3/**/*.test.ts',

@@ -1,7 +1,7 @@
 import type { Job, JobStats } from 'nestjs-jobs/client';
 import { JobsApiError, JobsClient, JobsService } from 'nestjs-jobs/client';
 import { some, textWith } from '../nest/support/matchers.js';
-import { obey } from '../nest/support/obedient-handler.js';
+import { waitForAbort } from '../nest/support/wait-for-abort.js';
 import type { JobsApi } from '../../client/jobs-api.js';
 import { ADMIN_TOKEN, everyPlace, useOneHttpApp } from './support/http-apps.js';
 
@@ -40,7 +40,7 @@ class PageClient {
 describe.each(everyPlace)('clients of the API on $adapter with $database', ({ kind, adapterKind }) => {
   const app = useOneHttpApp(kind, adapterKind, {
     options: { maxRetries: 0, http: { adminToken: ADMIN_TOKEN } },
-    handlers: { work: () => 'done', fail: () => Promise.reject(new Error('broken pipe')), hold: obey },
+    handlers: { work: () => 'done', fail: () => Promise.reject(new Error('broken pipe')), hold: waitForAbort },
     before: (nest) => nest.setGlobalPrefix('shop'),
   });
 

@@ -1,5 +1,5 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
-import { obey } from '../nest/support/obedient-handler.js';
+import { waitForAbort } from '../nest/support/wait-for-abort.js';
 import { postgres, sqliteFile } from '../nest/support/database-kinds.js';
 import { express, fastify } from './support/adapters.js';
 import type { OpenApi } from './support/documented-answers.js';
@@ -17,7 +17,7 @@ describe.each([
     handlers: {
       work: () => 'done',
       fail: () => Promise.reject(new Error('broken pipe')),
-      hold: obey,
+      hold: waitForAbort,
     },
     before: (nest) => nest.setGlobalPrefix('shop'),
   });

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { some, textLike, textWith } from '../nest/support/matchers.js';
-import { obey } from '../nest/support/obedient-handler.js';
+import { waitForAbort } from '../nest/support/wait-for-abort.js';
 import type { ApiErrorBody, Job, JobPage } from '../../client/wire.js';
 import { everyPlace, useOneHttpApp } from './support/http-apps.js';
 
@@ -15,7 +15,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
       fail: () => {
         throw new Error('broken pipe');
       },
-      hold: obey,
+      hold: waitForAbort,
     },
   });
   const api = () => app().api;

@@ -63,7 +63,7 @@ describe.each(places)('what is secret in a job, on $database', ({ kind, adapterK
     const declined = await api.post<WireJob>('/enqueue', requestOf('decline'));
     answers.push(charged.text, declined.text);
     await Promise.all([app.event('completed', charged.body.id), app.event('failed', declined.body.id)]);
-    const waiting = { ...requestOf('nobodys'), delay: '1h' };
+    const waiting = { ...requestOf('unhandled'), delay: '1h' };
     await noted(api.post('/enqueue-many', { jobs: [waiting] }));
     const held = await api.post<WireJob>('/enqueue', { ...waiting, unique_key: `${SECRET}2` });
     await api.post(`/${held.body.id}/cancel`);
@@ -102,7 +102,7 @@ describe.each(places)('what is secret in a job, on $database', ({ kind, adapterK
       headers: { 'Idempotency-Key': SECRET },
     });
     await app.event('completed', body.id);
-    const waiting = await api.post<WireJob>('/enqueue', { ...requestOf('nobodys'), delay: '1h' });
+    const waiting = await api.post<WireJob>('/enqueue', { ...requestOf('unhandled'), delay: '1h' });
     await api.post(`/${waiting.body.id}/cancel`);
     await api.post(`/${waiting.body.id}/requeue`, { payload: SECRET });
     await api.post('/bulk', { action: 'delete', filter: { q: SECRET } });

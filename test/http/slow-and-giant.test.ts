@@ -83,7 +83,7 @@ describe.each(everyAdapter)('a request on $adapter whose statement takes for eve
 
   it('leaves connections to the jobs, however many of its kind there are', async () => {
     const app = await apps.listen({ handlers: { work: () => 'done' } });
-    const rows = Array.from({ length: 8 }, () => ({ topic: 'nobodys', payload: null }));
+    const rows = Array.from({ length: 8 }, () => ({ topic: 'unhandled', payload: null }));
     const held = await app.jobs.enqueueMany(rows);
     const transaction = app.dataSource.createQueryRunner();
     await transaction.startTransaction();

@@ -27,7 +27,7 @@ const note =
 const guard: CanActivate = { canActivate: () => note('guard')(true) };
 const pipe: PipeTransform = { transform: note('pipe') };
 
-/** Notes the beginning and the end of what it wraps. */
+/** Records the start and the end of each attempt. */
 const around: NestInterceptor = {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const { attempt } = context.getArgByIndex<JobContext>(0);
@@ -43,20 +43,20 @@ class NotingFilter implements ExceptionFilter {
   }
 }
 
-/** A filter that gives what it is told to. */
-const giving = (answer: (error: unknown) => unknown): ExceptionFilter => {
+/** Returns a filter that returns the result of `answer`. */
+const returning = (toValue: (error: unknown) => unknown): ExceptionFilter => {
   @Catch()
-  class GivingFilter implements ExceptionFilter {
+  class ReturningFilter implements ExceptionFilter {
     catch(error: unknown): unknown {
-      return answer(error);
+      return toValue(error);
     }
   }
-  return new GivingFilter();
+  return new ReturningFilter();
 };
 
-/** An interceptor that answers an error in its own way. */
-const answering = (answer: (error: unknown) => Observable<unknown>): NestInterceptor => ({
-  intercept: (_context, next) => next.handle().pipe(catchError(answer)),
+/** Returns an interceptor that replaces an error with the Observable of `replace`. */
+const replacingError = (replace: (error: unknown) => Observable<unknown>): NestInterceptor => ({
+  intercept: (_context, next) => next.handle().pipe(catchError(replace)),
 });
 
 @Injectable()
@@ -72,19 +72,19 @@ class PipelineJobs {
     return String(payload.failures);
   }
 
-  @UseInterceptors(answering(() => of('excused')))
+  @UseInterceptors(replacingError(() => of('excused')))
   @JobHandler('excused')
   excused(): never {
     throw new Error('late');
   }
 
-  @UseInterceptors(answering(() => throwError(() => new UnrecoverableError('hopeless'))))
+  @UseInterceptors(replacingError(() => throwError(() => new UnrecoverableError('hopeless'))))
   @JobHandler('hopeless')
   hopeless(): never {
     throw new Error('late');
   }
 
-  @UseInterceptors(answering(() => throwError(() => new SnoozeError('1h'))))
+  @UseInterceptors(replacingError(() => throwError(() => new SnoozeError('1h'))))
   @JobHandler('snoozed')
   snoozed(): never {
     throw new Error('closed');
@@ -108,26 +108,26 @@ class PipelineJobs {
     );
   }
 
-  @UseFilters(giving(async () => steps.push('reported') && undefined))
-  @JobHandler('filter that has reported it', { maxRetries: 0 })
+  @UseFilters(returning(async () => steps.push('reported') && undefined))
+  @JobHandler('filter that returns nothing', { maxRetries: 0 })
   reported(): never {
     throw new Error('as it was');
   }
 
-  @UseFilters(giving((error) => throwError(() => error)))
-  @JobHandler('filter that throws it on', { maxRetries: 0 })
+  @UseFilters(returning((error) => throwError(() => error)))
+  @JobHandler('filter that throws the error again', { maxRetries: 0 })
   thrownOn(): never {
     throw new Error('as it was');
   }
 
-  @UseFilters(giving(() => EMPTY))
-  @JobHandler('filter that gives no value', { maxRetries: 0 })
+  @UseFilters(returning(() => EMPTY))
+  @JobHandler('filter with an empty Observable', { maxRetries: 0 })
   unanswered(): never {
     throw new Error('as it was');
   }
 
-  @UseFilters(giving(async () => of('first', 'last')))
-  @JobHandler('filter that gives values')
+  @UseFilters(returning(async () => of('first', 'last')))
+  @JobHandler('filter with an Observable of values')
   answered(): never {
     throw new Error('as it was');
   }
@@ -141,14 +141,14 @@ class PipelineJobs {
   }
 }
 
-describe('around each attempt of a handler', () => {
+describe('enhancers of a handler', () => {
   const apps = useApps(sqliteMemory);
 
   beforeEach(() => {
     steps = [];
   });
 
-  it('guards come first, then interceptors, pipes, the handler, and filters after all of them', async () => {
+  it('run per attempt in the order guard, interceptor, pipe, handler, filter', async () => {
     const app = await apps.start({ providers: [PipelineJobs] });
     const { id } = await app.jobs.enqueue('ordered', { failures: 1 });
     expect(await app.jobAfter('completed', id)).toMatchObject({ attempt: 2, retries: 1, result: '1' });
@@ -164,36 +164,39 @@ describe('around each attempt of a handler', () => {
   });
 
   it.each([
-    ['excuses an error by a value', 'excused', 'completed', { result: 'excused', lastError: null }],
-    ['ends the job for good', 'hopeless', 'failed', { attempt: 1, lastError: 'hopeless' }],
-    ['puts the job back', 'snoozed', 'snoozed', { status: 'pending', retries: 0 }],
-    ['answers instead of the handler', 'cached', 'completed', { result: 'from the cache' }],
-  ] as const)('an interceptor %s', async (_, topic, event, expected) => {
+    ['replace an error with a value', 'excused', 'completed', { result: 'excused', lastError: null }],
+    ['fail the job with an UnrecoverableError', 'hopeless', 'failed', { attempt: 1, lastError: 'hopeless' }],
+    ['snooze the job with a SnoozeError', 'snoozed', 'snoozed', { status: 'pending', retries: 0 }],
+    ['return a value without calling the handler', 'cached', 'completed', { result: 'from the cache' }],
+  ] as const)('interceptors can %s', async (_, topic, event, expected) => {
     const app = await apps.start({ providers: [PipelineJobs] });
     const { id } = await app.jobs.enqueue(topic, null);
     expect(await app.jobAfter(event, id)).toMatchObject(expected);
   });
 
-  it.each(['empty', 'ended'])('an Observable without a value completes the attempt: %s', async (topic) => {
-    const app = await apps.start({ providers: [PipelineJobs] });
-    const { id } = await app.jobs.enqueue(topic, null);
-    await app.jobs.whenIdle();
-    expect(await app.job(id)).toMatchObject({ status: 'completed', attempt: 1, result: null });
-  });
+  it.each(['empty', 'ended'])(
+    'an Observable that emits no value completes the attempt with the result null: %s',
+    async (topic) => {
+      const app = await apps.start({ providers: [PipelineJobs] });
+      const { id } = await app.jobs.enqueue(topic, null);
+      await app.jobs.whenIdle();
+      expect(await app.job(id)).toMatchObject({ status: 'completed', attempt: 1, result: null });
+    },
+  );
 
   it.each([
-    ['filter that has reported it', { status: 'failed', lastError: 'as it was' }],
-    ['filter that throws it on', { status: 'failed', lastError: 'as it was' }],
-    ['filter that gives no value', { status: 'failed', lastError: 'as it was' }],
-    ['filter that gives values', { status: 'completed', result: 'last' }],
-  ])('an error stands as long as no value comes: of an asynchronous %s', async (topic, expected) => {
+    ['filter that returns nothing', { status: 'failed', lastError: 'as it was' }],
+    ['filter that throws the error again', { status: 'failed', lastError: 'as it was' }],
+    ['filter with an empty Observable', { status: 'failed', lastError: 'as it was' }],
+    ['filter with an Observable of values', { status: 'completed', result: 'last' }],
+  ])('an asynchronous filter completes the attempt only if it returns a value: %s', async (topic, expected) => {
     const app = await apps.start({ providers: [PipelineJobs] });
     const { id } = await app.jobs.enqueue(topic, null);
     await app.jobs.whenIdle();
     expect(await app.job(id)).toMatchObject({ attempt: 1, ...expected });
   });
 
-  it('an Observable of a registered function counts like that of a method', async () => {
+  it('a registered function may return an Observable; its last value is the result', async () => {
     const app = await apps.start({
       handlers: { registered: () => of(1, 2).pipe(tap((value) => steps.push(`${value}`))) },
     });
@@ -202,7 +205,7 @@ describe('around each attempt of a handler', () => {
     expect(steps).toEqual(['1', '2']);
   });
 
-  it('an Observable counts when it has completed, by its last value', async () => {
+  it('the last value of an Observable is the result', async () => {
     const app = await apps.start({ providers: [PipelineJobs] });
     const { id } = await app.jobs.enqueue('streamed', null);
     expect(await app.jobAfter('completed', id)).toMatchObject({ result: 30 });

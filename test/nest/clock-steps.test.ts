@@ -5,13 +5,13 @@ import type { TestApp } from './support/test-app.js';
 
 const HOUR_MS = 3_600_000;
 
-/** Everything of Node that is not the time of day. */
+/** Everything that Jest can fake, except the time of day. */
 const NOT_THE_CLOCK = [
   ...(['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'setImmediate', 'clearImmediate'] as const),
   ...(['nextTick', 'queueMicrotask', 'performance', 'hrtime'] as const),
 ];
 
-/** What a database sees whose clock has stepped by so much: all times that it knows lie further away. */
+/** Simulates a step of the database clock: moves all stored times by the same amount in the other direction. */
 async function stepDatabaseClock({ rows }: TestApp, byMs: number): Promise<void> {
   const moved = (time: Date | null): Date | null => time && new Date(time.getTime() - byMs);
   for (const { id, runAt, lockedUntil } of await rows.find()) {
@@ -19,12 +19,12 @@ async function stepDatabaseClock({ rows }: TestApp, byMs: number): Promise<void>
   }
 }
 
-describe.each(sharedKinds)('a clock that steps, with a queue on $label', (kind) => {
+describe.each(sharedKinds)('a step of the clock, with a queue on $label:', (kind) => {
   const apps = useApps(kind);
 
   afterEach(() => jest.useRealTimers());
 
-  it('of the application: nothing is due sooner or later for it, and leases are as long as ever', async () => {
+  it('the clock of the application has no effect on due times and leases', async () => {
     const done = signal();
     const app = await apps.start({
       options: { lease: '3s' },
@@ -38,7 +38,7 @@ describe.each(sharedKinds)('a clock that steps, with a queue on $label', (kind) 
       jest.useFakeTimers({ now: Date.now() + byMs, doNotFake: [...NOT_THE_CLOCK] });
       const { id } = await app.jobs.enqueue('work', null);
       await app.event('completed', id);
-      // Renewed, by the clock of the database.
+      // The lease is renewed by the clock of the database.
       const leaseEnd = async (): Promise<number> => (await app.job(long.id)).lockedUntil!.getTime();
       const before = await leaseEnd();
       await until(async () => (await leaseEnd()) > before);
@@ -49,10 +49,10 @@ describe.each(sharedKinds)('a clock that steps, with a queue on $label', (kind) 
     expect(apps.log.of('warn')).toEqual([]);
   });
 
-  it('of the database, forward: delayed jobs start, leases end, and the fence refuses the older attempt', async () => {
+  it('the clock of the database steps forward: delayed jobs start, leases expire, and the older attempt cannot complete', async () => {
     const done = signal<string>();
     const options = { lease: '30m' };
-    // One slot, which stays taken: this process cannot claim the job a second time.
+    // The only slot stays occupied, so this process cannot claim the job a second time.
     const app = await apps.start({
       options,
       handlers: { work: () => 'done', long: [() => done.promise, { concurrency: 1 }] },
@@ -70,7 +70,7 @@ describe.each(sharedKinds)('a clock that steps, with a queue on $label', (kind) 
     expect(app.eventsOf('completed', long.id)).toEqual([]);
   });
 
-  it('of the database, backward: what was delayed waits longer by as much, new jobs run, and a running one ends', async () => {
+  it('the clock of the database steps back: delayed jobs wait longer, new jobs run, and running jobs complete', async () => {
     const done = signal<string>();
     const app = await apps.start({ handlers: { work: () => 'done', long: () => done.promise } });
     const delayed = await app.jobs.enqueue('work', null, { delay: '30m' });

@@ -11,8 +11,8 @@ import { some, textLike, textWith } from './support/matchers.js';
 
 const atOnce = { type: 'fixed', delay: 0 } as const;
 
-/** Triggers of the application's that refuse the completion of a first attempt in its transaction, and no other outcome. */
-function refusing(isPostgres: boolean): string[] {
+/** Triggers that reject the completion of a first attempt in its transaction, and no other outcome. */
+function createRefusingTriggers(isPostgres: boolean): string[] {
   const isRefused = `NEW.attempt = 1 AND NEW.result = '"refused"'`;
   return isPostgres
     ? [
@@ -44,7 +44,7 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
 
   const receipts = (): Promise<Receipt[]> => app.dataSource.getRepository(Receipt).find();
 
-  it('commits the job together with what the handler wrote, and keeps the given result', async () => {
+  it('commits the job together with the writes of the handler and stores the given result', async () => {
     await start(async (job) => {
       await writeAndComplete(job, { sent: true });
       return 'not this';
@@ -65,7 +65,7 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
         throw new Error('too late to fail');
       },
     ],
-  ])('asks no backoff function for the delay of a failure that there was not, %s', async (_when, end) => {
+  ])('calls no backoff function %s', async (_when, end) => {
     const asked: unknown[] = [];
     const backoff = (retry: number, error: unknown): number => asked.push([retry, error]);
     app = await apps.start({
@@ -77,7 +77,7 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     expect(asked).toEqual([]);
   });
 
-  it('rolls both back when the transaction fails after it, and the job is tried again', async () => {
+  it('rolls back with its transaction, and the job is retried', async () => {
     await start((job) =>
       app.dataSource.transaction(async (manager) => {
         await manager.insert(Receipt, { jobId: job.id, attempt: job.attempt });
@@ -97,7 +97,7 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     expect(await receipts()).toMatchObject([{ jobId: id, attempt: 2 }]);
   });
 
-  it('does not complete a job whose rollback the handler swallowed', async () => {
+  it('does not complete the job if the handler catches the rollback', async () => {
     await start(async (job) => {
       if (job.attempt > 1) return writeAndComplete(job);
       return app.dataSource
@@ -106,7 +106,7 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
           await job.completeTx(manager);
           throw new Error('swallowed');
         })
-        .catch(() => 'as if nothing had happened');
+        .catch(() => 'returned');
     });
     const { id } = await app.jobs.enqueue('work', null);
     const job = await app.jobAfter('completed', id);
@@ -114,7 +114,7 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     expect(job).toMatchObject({ status: 'completed', attempt: 2, retries: 1 });
   });
 
-  it('is believed where the error of a statement was caught only if the database commits all the same', async () => {
+  it('completes the job after a caught SQL error only if the database commits', async () => {
     await start((job) =>
       app.dataSource.transaction(async (manager) => {
         await manager.insert(Receipt, { jobId: job.id, attempt: job.attempt });
@@ -126,37 +126,34 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     const job = await app.jobAfter('completed', id);
     const isPostgres = app.dataSource.options.type === 'postgres';
     const attempt = isPostgres ? 2 : 1;
-    const lastError = isPostgres ? textWith('PostgreSQL has rolled back the transaction') : null;
+    const lastError = isPostgres ? textWith('rolled back') : null;
     expect(job).toMatchObject({ status: 'completed', attempt, lastError });
     expect(await receipts()).toMatchObject([{ jobId: id, attempt }]);
   });
 
-  describe('when the database refuses the completion, and the handler returns all the same', () => {
+  describe('if the database rejects the completion and the handler returns', () => {
     it.each([
-      [
-        'around the transaction',
-        (job: JobContext) => writeAndComplete(job, 'refused').catch(() => 'as if nothing had happened'),
-      ],
+      ['around the transaction', (job: JobContext) => writeAndComplete(job, 'refused').catch(() => 'returned')],
       [
         'inside the transaction',
         (job: JobContext) =>
           app.dataSource.transaction(async (manager) => {
             await manager.insert(Receipt, { jobId: job.id, attempt: job.attempt });
             await job.completeTx(manager, 'refused').catch(() => undefined);
-            return 'as if nothing had happened';
+            return 'returned';
           }),
       ],
       [
-        'by nobody who awaits it',
+        'without await',
         (job: JobContext) =>
           app.dataSource.transaction(async (manager) => {
             await manager.insert(Receipt, { jobId: job.id, attempt: job.attempt });
             void job.completeTx(manager, 'refused');
           }),
       ],
-    ])('is never completed without what the transaction wrote, swallowed %s', async (_where, work) => {
+    ])('never completes the job without the writes of the transaction, error caught %s', async (_where, work) => {
       await start(work);
-      for (const statement of refusing(app.dataSource.options.type === 'postgres')) {
+      for (const statement of createRefusingTriggers(app.dataSource.options.type === 'postgres')) {
         await app.dataSource.query(statement);
       }
       const { id } = await app.jobs.enqueue('work', null);
@@ -165,7 +162,7 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     });
   });
 
-  it('lets the transaction stand when the handler fails after it', async () => {
+  it('keeps the committed transaction if the handler throws afterwards', async () => {
     await start(async (job) => {
       await writeAndComplete(job, 'kept');
       throw new Error('too late to fail');
@@ -175,24 +172,24 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     expect(job).toMatchObject({ status: 'completed', result: 'kept', attempt: 1, lastError: null });
     expect(await receipts()).toHaveLength(1);
     expect(app.eventsOf('retrying', id)).toEqual([]);
-    expect(apps.log.of('warn')).toEqual([textLike(`job ${id} stays completed: too late to fail`)]);
+    expect(apps.log.of('warn')).toEqual([textLike(`job ${id} stays completed`)]);
   });
 
-  it('lets the transaction stand when the handler tells of its progress after it, which is refused', async () => {
-    const told = signal<unknown>();
+  it('keeps the committed transaction if the handler calls progress afterwards, which rejects', async () => {
+    const results = signal<unknown>();
     await start(async (job) => {
       await writeAndComplete(job, 'kept');
-      told.resolve([await job.progress(100).catch((error: unknown) => error), job.signal.aborted]);
+      results.resolve([await job.progress(100).catch((error: unknown) => error), job.signal.aborted]);
       await job.progress(100);
     });
     const { id } = await app.jobs.enqueue('work', null);
     const job = await app.jobAfter('completed', id);
     expect(job).toMatchObject({ status: 'completed', result: 'kept', attempt: 1, lastError: null });
-    expect(await told.promise).toEqual([expect.any(LeaseLostError), false]);
+    expect(await results.promise).toEqual([expect.any(LeaseLostError), false]);
     expect(app.eventsOf('lease_lost', id)).toEqual([]);
   });
 
-  it('lets the transaction stand when the handler runs into its time limit after it', async () => {
+  it('keeps the committed transaction if the handler exceeds its timeout afterwards', async () => {
     const end = signal();
     await start(
       async (job) => {
@@ -209,10 +206,10 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     expect(await receipts()).toHaveLength(1);
   });
 
-  it('refuses a job that another attempt owns, and the transaction rolls back', async () => {
+  it('rejects for a job that another attempt owns, and the transaction rolls back', async () => {
     let error: unknown;
     await start(async (job) => {
-      // As a rescue and a claim by another worker would leave it.
+      // The state after a rescue and a claim by another worker.
       await app.rows.increment({ id: job.id }, 'attempt', 1);
       await writeAndComplete(job).catch((thrown: unknown) => (error = thrown));
     });
@@ -225,7 +222,7 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     await app.rows.delete({ id });
   });
 
-  it('lets nothing commit beside a completion that was refused, also when the handler catches that', async () => {
+  it('rolls back the whole transaction after a rejection, even if the handler catches it', async () => {
     let error: unknown;
     await start(async (job) => {
       await app.rows.increment({ id: job.id }, 'attempt', 1);
@@ -243,7 +240,7 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     await app.rows.delete({ id });
   });
 
-  it('lets a transaction commit whose savepoint the handler gave up with the completion', async () => {
+  it('allows the outer transaction to commit if its savepoint was rolled back', async () => {
     await start(async (job) => {
       await app.jobs.cancel(job.id);
       await app.dataSource.transaction(async (manager) => {
@@ -256,7 +253,7 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     expect(await receipts()).toMatchObject([{ jobId: id }]);
   });
 
-  it('completes the job again after the handler has undone it with a savepoint of its own', async () => {
+  it('completes the job again after a rollback to a savepoint of the handler', async () => {
     await start((job) =>
       app.dataSource.transaction(async (manager) => {
         await manager.insert(Receipt, { jobId: job.id, attempt: job.attempt });
@@ -271,7 +268,7 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     expect(await receipts()).toMatchObject([{ jobId: id, attempt: 1 }]);
   });
 
-  it('lets a transaction commit in which it has completed the job and is called again', async () => {
+  it('allows the transaction to commit after a second call, which rejects', async () => {
     let error: unknown;
     await start((job) =>
       app.dataSource.transaction(async (manager) => {
@@ -286,7 +283,7 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     expect(await receipts()).toMatchObject([{ jobId: id, attempt: 1 }]);
   });
 
-  it('is tried again when it came too late into a transaction that failed, whatever the handler returns', async () => {
+  it('is retried if it was called after its transaction had failed', async () => {
     const errors: unknown[] = [];
     await start(async (job) => {
       if (job.attempt > 1) return writeAndComplete(job);
@@ -298,14 +295,14 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
         })
         .catch(() => late)
         .catch((error: unknown) => errors.push(error));
-      return 'as if nothing had happened';
+      return 'returned';
     });
     const { id } = await app.jobs.enqueue('work', null);
     expect(await app.jobAfter('completed', id)).toMatchObject({ attempt: 2, retries: 1 });
     expect(errors).toEqual([some(InvalidOptionsError)]);
   });
 
-  it('is neither late nor half done when the transaction fails meanwhile', async () => {
+  it('is retried if the transaction fails at the same time', async () => {
     const ends: unknown[] = [];
     await start(async (job) => {
       if (job.attempt > 1) return writeAndComplete(job);
@@ -331,7 +328,7 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     expect(await app.jobs.list({ topic: 'other' })).toMatchObject({ total: 0 });
   });
 
-  it('refuses a job that somebody asked to cancel', async () => {
+  it('rejects for a job with a requested cancel', async () => {
     let error: unknown;
     await start(async (job) => {
       await app.jobs.cancel(job.id);
@@ -344,7 +341,7 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     expect(await receipts()).toEqual([]);
   });
 
-  it('refuses to be called twice', async () => {
+  it('rejects a second call', async () => {
     let error: unknown;
     await start(async (job) => {
       await writeAndComplete(job, 'first');
@@ -356,17 +353,19 @@ describe.each(everyKind)('completeTx on $label', (kind) => {
     expect(await receipts()).toHaveLength(1);
   });
 
-  it('refuses a manager without an open transaction, and one of another DataSource', async () => {
-    const stranger = await new DataSource({ type: 'better-sqlite3', database: ':memory:' }).initialize();
-    apps.afterwards(() => stranger.destroy());
+  it('rejects a manager without an open transaction and a manager of another DataSource', async () => {
+    const otherDataSource = await new DataSource({ type: 'better-sqlite3', database: ':memory:' }).initialize();
+    apps.afterwards(() => otherDataSource.destroy());
     const errors: unknown[] = [];
     await start(async (job) => {
       errors.push(await job.completeTx(app.dataSource.manager).catch((error: unknown) => error));
-      errors.push(await stranger.transaction((manager) => job.completeTx(manager)).catch((error: unknown) => error));
-      return 'completed all the same';
+      errors.push(
+        await otherDataSource.transaction((manager) => job.completeTx(manager)).catch((error: unknown) => error),
+      );
+      return 'completed';
     });
     const { id } = await app.jobs.enqueue('work', null);
-    expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'completed all the same' });
+    expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'completed' });
     expect(errors).toEqual([some(InvalidOptionsError), some(UnknownDataSourceError)]);
   });
 });

@@ -9,7 +9,7 @@ import { useApps } from './support/apps.js';
 import { everyKind, sqliteFile, sqliteMemory } from './support/database-kinds.js';
 import { Receipt } from './support/receipt.js';
 
-/** Writes where the queue is, in the transaction that completes the job. */
+/** Writes a receipt to the database of the queue, in the transaction that completes the job. */
 @Injectable()
 class ReceiptJobs {
   constructor(
@@ -26,7 +26,7 @@ class ReceiptJobs {
   }
 }
 
-describe.each(everyKind)('an application with two DataSources and a ConfigService on $label', (kind) => {
+describe.each(everyKind)('an app with two DataSources and a ConfigService on $label', (kind) => {
   const apps = useApps(kind);
 
   async function start() {
@@ -47,7 +47,7 @@ describe.each(everyKind)('an application with two DataSources and a ConfigServic
     });
   }
 
-  it('has its queue in the second one, by name, with the options of its configuration', async () => {
+  it('runs the queue in the named DataSource with the options of the ConfigService', async () => {
     const app = await start();
     const ledger = apps.dataSource('ledger');
     const job = await ledger.transaction((manager) => app.jobs.enqueueTx(manager, 'receipt', null));
@@ -58,7 +58,7 @@ describe.each(everyKind)('an application with two DataSources and a ConfigServic
     expect(await app.dataSource.createQueryRunner().hasTable('_jobs')).toBe(false);
   });
 
-  it('has no transaction of the first one taken for one of the queue', async () => {
+  it('rejects enqueueTx with a manager of the other DataSource', async () => {
     const app = await start();
     await app.dataSource.transaction(async (manager) => {
       await expect(app.jobs.enqueueTx(manager, 'receipt', null)).rejects.toThrow(UnknownDataSourceError);
@@ -66,14 +66,14 @@ describe.each(everyKind)('an application with two DataSources and a ConfigServic
     expect(await app.jobs.stats()).toMatchObject({ total: 0 });
   });
 
-  it('does not start when the named one is not there, and says which', async () => {
+  it('does not start if the named DataSource does not exist', async () => {
     const error = await apps.refusal({ jobsModule: JobsModule.forRoot({ dataSource: 'nowhere' }) });
     expect(error.message).toMatch(/^dataSource: no DataSource is named 'nowhere'/);
   });
 });
 
 @Injectable()
-class Desk {
+class JobsClient {
   constructor(readonly jobs: JobsService) {}
 }
 
@@ -85,17 +85,17 @@ class WorkJobs {
   }
 }
 
-describe('the module with isGlobal: false', () => {
+describe('JobsModule with isGlobal: false', () => {
   const apps = useApps(sqliteMemory);
 
-  it('is shared through a module that exports it, and finds the handlers of all modules', async () => {
+  it('is shared through a module that exports it and finds the handlers of all modules', async () => {
     @Module({ imports: [JobsModule.forRoot({ isGlobal: false })], exports: [JobsModule] })
     class QueueModule {}
-    @Module({ imports: [QueueModule], providers: [Desk] })
+    @Module({ imports: [QueueModule], providers: [JobsClient] })
     class OrdersModule {}
-    @Module({ imports: [QueueModule], providers: [Desk] })
+    @Module({ imports: [QueueModule], providers: [JobsClient] })
     class MailModule {}
-    /** Neither enqueues nor imports anything of the queue. */
+    /** Uses the queue without importing it. */
     @Module({ providers: [WorkJobs] })
     class WorkModule {}
 
@@ -103,32 +103,32 @@ describe('the module with isGlobal: false', () => {
       jobsModule: { module: QueueModule },
       imports: [OrdersModule, MailModule, WorkModule],
     });
-    const desks = [OrdersModule, MailModule].map((module) => app.module.select(module).get(Desk));
-    expect(desks.map(({ jobs }) => jobs === app.jobs)).toEqual([true, true]);
-    const { id } = await desks[0]!.jobs.enqueue('work', null);
+    const clients = [OrdersModule, MailModule].map((module) => app.module.select(module).get(JobsClient));
+    expect(clients.map(({ jobs }) => jobs === app.jobs)).toEqual([true, true]);
+    const { id } = await clients[0]!.jobs.enqueue('work', null);
     expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'done' });
   });
 
-  it('gives no JobsService to a module that does not import it', async () => {
-    @Module({ providers: [Desk] })
-    class StrangerModule {}
+  it('provides no JobsService to a module that does not import it', async () => {
+    @Module({ providers: [JobsClient] })
+    class OtherModule {}
     const error = await apps.refusal({
       jobsModule: JobsModule.forRoot({ isGlobal: false }),
-      imports: [StrangerModule],
+      imports: [OtherModule],
     });
-    expect(error.message).toMatch(/JobsService.*StrangerModule/s);
+    expect(error.message).toMatch(/JobsService.*OtherModule/s);
   });
 });
 
-describe('a second queue in one application', () => {
+describe('a second JobsModule in one application', () => {
   const apps = useApps(sqliteMemory);
 
   it.each([
     ['forRoot', () => JobsModule.forRoot()],
     ['forRoot with isGlobal: false', () => JobsModule.forRoot({ isGlobal: false, concurrency: 5 })],
     ['forRootAsync', () => JobsModule.forRootAsync({ useFactory: () => ({}) })],
-  ])('by %s stops it, and the error says where and what to do', async (_, second) => {
-    @Module({ imports: [second()], providers: [Desk] })
+  ])('made by %s stops the start with an error that names both importers', async (_, second) => {
+    @Module({ imports: [second()], providers: [JobsClient] })
     class FeatureModule {}
     const error = await apps.refusal({ imports: [FeatureModule] });
     expect(error).toBeInstanceOf(InvalidOptionsError);
@@ -136,16 +136,16 @@ describe('a second queue in one application', () => {
     expect(error.message).toContain('inject JobsService without an import');
   });
 
-  it('is not what one module makes that two others import', async () => {
+  it('is not created if two modules import the same dynamic module', async () => {
     const shared = JobsModule.forRoot();
-    @Module({ imports: [shared], providers: [Desk] })
+    @Module({ imports: [shared], providers: [JobsClient] })
     class FeatureModule {}
     const app = await apps.start({ jobsModule: shared, imports: [FeatureModule], providers: [WorkJobs] });
-    const { id } = await app.module.get(Desk, { strict: false }).jobs.enqueue('work', null);
+    const { id } = await app.module.get(JobsClient, { strict: false }).jobs.enqueue('work', null);
     expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'done' });
   });
 
-  it('is not the queue of another application in the same process', async () => {
+  it('is allowed in another application of the same process', async () => {
     const [first, second] = [await apps.start({ providers: [WorkJobs] }), await apps.start({ providers: [WorkJobs] })];
     for (const app of [first, second]) {
       const { id } = await app.jobs.enqueue('work', null);
@@ -154,10 +154,10 @@ describe('a second queue in one application', () => {
   });
 });
 
-describe('a SQLite file', () => {
+describe('an application with a SQLite file in EXCLUSIVE locking mode', () => {
   const apps = useApps(sqliteFile);
 
-  it('that the application keeps to itself stops it', async () => {
+  it('does not start', async () => {
     const typeOrm = { prepareDatabase: (database: Database) => void database.pragma('locking_mode = EXCLUSIVE') };
     const error = await apps.refusal({ typeOrm });
     expect(error).toBeInstanceOf(InvalidOptionsError);
@@ -165,14 +165,17 @@ describe('a SQLite file', () => {
   });
 });
 
-describe('a database in memory', () => {
+describe('an in-memory database', () => {
   const apps = useApps(sqliteMemory);
 
-  // The driver takes the blanks away.
-  it.each([':memory:', ' :memory: ', '', ' '])('is the one of the application by the name %j', async (database) => {
-    const app = await apps.start({ typeOrm: { database } as object, handlers: { work: () => 'done' } });
-    const { id } = await app.dataSource.transaction((manager) => app.jobs.enqueueTx(manager, 'work', null));
-    expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'done' });
-    expect(await app.dataSource.query('SELECT id FROM _jobs')).toEqual([{ id }]);
-  });
+  // The driver trims the name.
+  it.each([':memory:', ' :memory: ', '', ' '])(
+    'is shared by the application and the queue for the name %j',
+    async (database) => {
+      const app = await apps.start({ typeOrm: { database } as object, handlers: { work: () => 'done' } });
+      const { id } = await app.dataSource.transaction((manager) => app.jobs.enqueueTx(manager, 'work', null));
+      expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'done' });
+      expect(await app.dataSource.query('SELECT id FROM _jobs')).toEqual([{ id }]);
+    },
+  );
 });

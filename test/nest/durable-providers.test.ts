@@ -12,7 +12,7 @@ interface Tenant {
   tenant: string;
 }
 
-/** One context for each tenant, as an application with several would have it. */
+/** Uses one context per tenant, as multi-tenant applications do. */
 class TenantStrategy implements ContextIdStrategy<JobContext<Tenant>> {
   private readonly contexts = new Map<string, ContextId>();
 
@@ -21,7 +21,7 @@ class TenantStrategy implements ContextIdStrategy<JobContext<Tenant>> {
     this.contexts.set(tenant, shared);
     return {
       resolve: (info: HostComponentInfo) => (info.isTreeDurable ? shared : contextId),
-      payload: { tenant, topic: 'never seen: the job has its own' },
+      payload: { tenant, topic: 'overridden by the job' },
     };
   }
 }
@@ -38,7 +38,7 @@ class TenantConnection {
   }
 }
 
-/** Durable as a whole: one instance for each tenant. */
+/** Durable: one instance per tenant. */
 @Injectable()
 class TenantJobs {
   constructor(private readonly connection: TenantConnection) {}
@@ -49,7 +49,7 @@ class TenantJobs {
   }
 }
 
-/** One instance for each attempt, with a durable provider in it. */
+/** One instance per attempt, with a durable dependency. */
 @Injectable({ scope: Scope.REQUEST })
 class MixedJobs {
   constructor(
@@ -64,10 +64,10 @@ class MixedJobs {
   }
 }
 
-describe('a job as the request of scoped providers', () => {
+describe('the job as REQUEST of scoped providers', () => {
   const apps = useApps(sqliteMemory);
 
-  it('is what they are given as REQUEST, in each attempt anew', async () => {
+  it('is injected in each attempt, which has its own instance', async () => {
     @Injectable({ scope: Scope.REQUEST })
     class Trace {
       constructor(@Inject(REQUEST) readonly job: JobContext) {}
@@ -80,7 +80,7 @@ describe('a job as the request of scoped providers', () => {
       @JobHandler('traced', { backoff: atOnce })
       traced(job: JobContext): boolean {
         traces.push(this.trace);
-        if (job.attempt === 1) throw new Error('once more');
+        if (job.attempt === 1) throw new Error('first attempt');
         return this.trace.job === job;
       }
     }
@@ -91,7 +91,7 @@ describe('a job as the request of scoped providers', () => {
     expect(new Set(traces).size).toBe(2);
   });
 
-  it('leads to the same instances when a handler resolves providers by it', async () => {
+  it('resolves the same instances by ModuleRef', async () => {
     @Injectable({ scope: Scope.REQUEST })
     class Basket {}
     @Injectable()
@@ -121,10 +121,10 @@ describe('durable providers of handlers', () => {
     connections = 0;
     ContextIdFactory.apply(new TenantStrategy());
   });
-  // What it says in the type is the only way to set it; nothing unsets it.
+  // ContextIdFactory has no method that removes a strategy.
   afterEach(() => ContextIdFactory.apply(undefined as never));
 
-  it('are shared by the jobs of one context, and get what the strategy says as REQUEST', async () => {
+  it('are shared by the jobs of one context and receive the payload of the strategy as REQUEST', async () => {
     const app = await apps.start({ providers: [TenantConnection, TenantJobs] });
     const results: unknown[] = [];
     for (const payload of [blue, red, blue]) {
@@ -138,7 +138,7 @@ describe('durable providers of handlers', () => {
     ]);
   });
 
-  it('serve request-scoped handlers, which have the job as REQUEST with what the strategy adds', async () => {
+  it('are injected into request-scoped handlers, whose REQUEST is the job with the payload of the strategy', async () => {
     const app = await apps.start({ providers: [TenantConnection, MixedJobs] });
     for (const round of [1, 2]) {
       const { id } = await app.jobs.enqueue('mixed', { ...blue, round });

@@ -25,7 +25,7 @@ import { map } from 'rxjs';
 import { useApps } from './support/apps.js';
 import { everyKind } from './support/database-kinds.js';
 
-/** Lets jobs of one tenant through; the tenant stands in the metadata of the method. */
+/** Allows jobs of the tenant in the method's metadata. */
 @Injectable()
 class TenantGuard implements CanActivate {
   constructor(private readonly reflector: Reflector) {}
@@ -36,8 +36,8 @@ class TenantGuard implements CanActivate {
   }
 }
 
-/** Puts a mark around what the handler gives. */
-function marking(mark: string): new () => NestInterceptor {
+/** Returns an interceptor that wraps the result in a mark. */
+function createMarkInterceptor(mark: string): new () => NestInterceptor {
   @Injectable()
   class MarkInterceptor implements NestInterceptor {
     intercept(_context: ExecutionContext, next: CallHandler): Observable<unknown> {
@@ -64,7 +64,7 @@ class LateFilter implements ExceptionFilter {
   }
 }
 
-/** Sees everything, answers nothing. */
+/** Records each error and returns nothing. */
 @Catch()
 class WatchingFilter implements ExceptionFilter {
   static readonly seen: unknown[] = [];
@@ -74,10 +74,10 @@ class WatchingFilter implements ExceptionFilter {
   }
 }
 
-describe.each(everyKind)('guards, interceptors and filters around handlers on $label', (kind) => {
+describe.each(everyKind)('guards, interceptors and filters of handlers on $label', (kind) => {
   const apps = useApps(kind);
 
-  it('fails the attempt that a guard of the method refuses', async () => {
+  it('a guard of the method fails the attempt', async () => {
     @Injectable()
     class TenantJobs {
       @SetMetadata('tenant', 'blue')
@@ -97,7 +97,7 @@ describe.each(everyKind)('guards, interceptors and filters around handlers on $l
     });
   });
 
-  it('gives a guard of the class a context of type job, with class, method and job', async () => {
+  it('a guard of the class receives a context of type job with class, method and job', async () => {
     const seen: ExecutionContext[] = [];
     @Injectable()
     class WatchingGuard implements CanActivate {
@@ -128,11 +128,11 @@ describe.each(everyKind)('guards, interceptors and filters around handlers on $l
     });
   });
 
-  it('runs interceptors of the class around those of the method, and keeps what they make of the result', async () => {
-    @UseInterceptors(marking('class'))
+  it('interceptors of the class wrap those of the method and change the result', async () => {
+    @UseInterceptors(createMarkInterceptor('class'))
     @Injectable()
     class MarkedJobs {
-      @UseInterceptors(marking('method'))
+      @UseInterceptors(createMarkInterceptor('method'))
       @JobHandler('marked')
       marked(): string {
         return 'result';
@@ -143,7 +143,7 @@ describe.each(everyKind)('guards, interceptors and filters around handlers on $l
     expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'class(method(result))' });
   });
 
-  it('lets filters of method and class decide about an error: replaced, excused, or left as it is', async () => {
+  it('filters of method and class replace an error, return a result or leave the error unchanged', async () => {
     @UseFilters(LateFilter)
     @Injectable()
     class TroubledJobs {
@@ -174,7 +174,7 @@ describe.each(everyKind)('guards, interceptors and filters around handlers on $l
     expect(WatchingFilter.seen).toContainEqual(new Error('seen by the filter'));
   });
 
-  it('writes no error of its own into the log for a filter that leaves the error as it is', async () => {
+  it('a filter that leaves the error unchanged adds no error line to the log', async () => {
     @UseFilters(LateFilter)
     @Injectable()
     class FilteredJobs {
@@ -190,7 +190,7 @@ describe.each(everyKind)('guards, interceptors and filters around handlers on $l
     expect(apps.log.of('warn')).toHaveLength(1);
   });
 
-  it('asks the guard of a controller, and that of a class provided under a token of its own', async () => {
+  it('guards run for controllers and for classes under a custom token', async () => {
     @Injectable()
     class ClosedGuard implements CanActivate {
       canActivate(): boolean {
@@ -220,7 +220,7 @@ describe.each(everyKind)('guards, interceptors and filters around handlers on $l
     expect(await app.job(controller.id)).toMatchObject({ status: 'failed', lastError: 'Forbidden resource' });
   });
 
-  it('says no to isJobContext for a request', async () => {
+  it('isJobContext returns false for a request', async () => {
     const types: [string, boolean][] = [];
     @Injectable()
     class TypeGuard implements CanActivate {

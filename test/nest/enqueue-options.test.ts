@@ -1,10 +1,10 @@
 import { useApps } from './support/apps.js';
 import { everyKind } from './support/database-kinds.js';
 import { enqueueCases } from './support/option-cases/enqueue.js';
-import { namesKnownBy, optionsOf } from './support/option-cases/option-case.js';
+import { readKnownNames, listOptions } from './support/option-cases/option-case.js';
 import { readEnqueueOptions } from '../../lib/core/job-options.js';
 
-describe.each(everyKind)('the enqueue option on $label', (kind) => {
+describe.each(everyKind)('the enqueue option on $label:', (kind) => {
   const apps = useApps(kind);
 
   it.each(enqueueCases)('$option: $effect', async ({ expectEffect }) => {
@@ -12,8 +12,8 @@ describe.each(everyKind)('the enqueue option on $label', (kind) => {
   });
 });
 
-describe('the table of enqueue options', () => {
-  it('has a case for each option of enqueue', () => {
-    expect(optionsOf(enqueueCases)).toEqual(namesKnownBy((options) => readEnqueueOptions(options)));
+describe('the test cases of enqueue options', () => {
+  it('cover every option', () => {
+    expect(listOptions(enqueueCases)).toEqual(readKnownNames((options) => readEnqueueOptions(options)));
   });
 });

@@ -4,24 +4,24 @@ import Database from 'better-sqlite3';
 import type { EntityManager } from 'typeorm';
 import { DataSource } from 'typeorm';
 import { signal, until } from '../support/wait.js';
-import { obey } from './support/obedient-handler.js';
+import { waitForAbort } from './support/wait-for-abort.js';
 import type { Handler } from './support/apps.js';
 import { useApps } from './support/apps.js';
 import { postgres, sqliteFile } from './support/database-kinds.js';
 import type { TestApp } from './support/test-app.js';
 
-/** One transition: how it is made, and how the row stands when its event says that it has been made. */
+/** A transition: how to cause it, and the row that is visible when its event is emitted. */
 interface Transition {
   readonly type: JobEventType;
   readonly status: string;
   readonly attempt: number;
-  /** Brings the job as far as just before the transition, and gives what makes it; by SQL on this manager, if at all. */
+  /** Creates the job and returns a function that causes the transition, by SQL on this manager if needed. */
   readonly prepare: (app: TestApp) => Promise<(on: EntityManager) => unknown>;
 }
 
 const inADay = { type: 'fixed', delay: '1d', jitter: 0 } as const;
 
-/** Handlers that wait at their gate, and then end in the way of their topic. */
+/** Handlers that wait for the gate and then end according to their topic. */
 class GatedHandlers {
   readonly gate = signal();
   readonly handlers: Record<string, Handler>;
@@ -38,12 +38,12 @@ class GatedHandlers {
       retrying: thenThrow(new Error('later')),
       failed: thenThrow(new UnrecoverableError('never')),
       snoozed: thenThrow(new SnoozeError('1d')),
-      cancelled: obey,
+      cancelled: waitForAbort,
     };
   }
 
-  /** A transition by which a running attempt ends. */
-  ending(type: 'completed' | 'retrying' | 'failed' | 'snoozed', status: string): Transition {
+  /** Returns the transition of a running attempt that ends. */
+  createEndTransition(type: 'completed' | 'retrying' | 'failed' | 'snoozed', status: string): Transition {
     const prepare: Transition['prepare'] = async (app) => {
       const { id } = await app.jobs.enqueue(type, null);
       await app.event('started', id);
@@ -54,17 +54,17 @@ class GatedHandlers {
 }
 
 const transitions: [JobEventType, (gated: GatedHandlers) => Transition][] = [
-  ['completed', (gated) => gated.ending('completed', 'completed')],
-  ['retrying', (gated) => gated.ending('retrying', 'pending')],
-  ['failed', (gated) => gated.ending('failed', 'failed')],
-  ['snoozed', (gated) => gated.ending('snoozed', 'pending')],
+  ['completed', (gated) => gated.createEndTransition('completed', 'completed')],
+  ['retrying', (gated) => gated.createEndTransition('retrying', 'pending')],
+  ['failed', (gated) => gated.createEndTransition('failed', 'failed')],
+  ['snoozed', (gated) => gated.createEndTransition('snoozed', 'pending')],
   [
     'enqueued',
     () => ({
       type: 'enqueued',
       status: 'pending',
       attempt: 0,
-      prepare: async (app) => () => app.jobs.enqueue('nobodys', null),
+      prepare: async (app) => () => app.jobs.enqueue('unhandled', null),
     }),
   ],
   [
@@ -76,7 +76,7 @@ const transitions: [JobEventType, (gated: GatedHandlers) => Transition][] = [
       prepare: async (app) => {
         const { id } = await app.jobs.enqueue('late', null);
         await app.event('enqueued', id);
-        return () => app.jobs.register('late', obey);
+        return () => app.jobs.register('late', waitForAbort);
       },
     }),
   ],
@@ -87,7 +87,7 @@ const transitions: [JobEventType, (gated: GatedHandlers) => Transition][] = [
       status: 'cancelled',
       attempt: 0,
       prepare: async (app) => {
-        const { id } = await app.jobs.enqueue('nobodys', null);
+        const { id } = await app.jobs.enqueue('unhandled', null);
         return () => app.jobs.cancel(id);
       },
     }),
@@ -99,7 +99,7 @@ const transitions: [JobEventType, (gated: GatedHandlers) => Transition][] = [
       status: 'pending',
       attempt: 1,
       prepare: async (app) => {
-        const { id } = await app.jobs.enqueue('nobodys', null);
+        const { id } = await app.jobs.enqueue('unhandled', null);
         const past = `'2000-01-01 00:00:00.000'`;
         return (on) =>
           on.query(
@@ -110,20 +110,20 @@ const transitions: [JobEventType, (gated: GatedHandlers) => Transition][] = [
   ],
 ];
 
-describe.each(transitions)('the event %s', (_, of) => {
+describe.each(transitions)('the event %s', (_, createTransition) => {
   describe('on a SQLite file', () => {
     const apps = useApps(sqliteFile);
 
-    it('finds its transition in the database at the very moment it is emitted', async () => {
+    it('is emitted after its transition is visible in the database', async () => {
       const gated = new GatedHandlers();
-      const { type, status, attempt, prepare } = of(gated);
+      const { type, status, attempt, prepare } = createTransition(gated);
       const app = await apps.start({ options: { backoff: inADay, shutdownTimeout: 0 }, handlers: gated.handlers });
       const reader = new Database(app.dataSource.options.database as string, { readonly: true });
       apps.afterwards(async () => reader.close());
-      const question = reader.prepare('SELECT status, attempt FROM _jobs WHERE id = ?');
+      const query = reader.prepare('SELECT status, attempt FROM _jobs WHERE id = ?');
       const go = await prepare(app);
       const seen: unknown[] = [];
-      app.jobs.events.subscribe((event) => event.type === type && seen.push(question.get(event.id)));
+      app.jobs.events.subscribe((event) => event.type === type && seen.push(query.get(event.id)));
       await go(app.dataSource.manager);
       await until(() => seen.length > 0);
       expect(seen).toEqual([{ status, attempt }]);
@@ -133,16 +133,16 @@ describe.each(transitions)('the event %s', (_, of) => {
   describe('on PostgreSQL', () => {
     const apps = useApps(postgres);
 
-    it('waits for the commit of its transition', async () => {
+    it('is emitted after the commit of its transition', async () => {
       const gated = new GatedHandlers();
-      const { type, status, attempt, prepare } = of(gated);
+      const { type, status, attempt, prepare } = createTransition(gated);
       const app = await apps.start({ options: { backoff: inADay, shutdownTimeout: 0 }, handlers: gated.handlers });
       const outside = await new DataSource(apps.address).initialize();
       apps.afterwards(() => outside.destroy());
       const go = await prepare(app);
       const before = app.eventsOf(type).length;
 
-      // Nobody writes while this transaction lives; everybody may read.
+      // Blocks writers and allows readers until the transaction ends.
       const blocker = outside.createQueryRunner();
       await blocker.startTransaction();
       await blocker.query('LOCK TABLE _jobs IN EXCLUSIVE MODE');

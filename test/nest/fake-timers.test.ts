@@ -2,11 +2,11 @@ import timers from 'node:timers';
 import { sqliteFile } from './support/database-kinds.js';
 import { useApps } from './support/apps.js';
 
-describe('a queue in a test with fake timers', () => {
+describe('a queue under Jest fake timers', () => {
   const apps = useApps(sqliteFile);
   afterEach(() => jest.useRealTimers());
 
-  it('goes on in real time, and so it does after them', async () => {
+  it('runs in real time, during and after the fake timers', async () => {
     const app = await apps.start({ handlers: { work: () => 'done' } });
     jest.useFakeTimers();
     const unawaited = app.jobs.enqueue('work', 1);
@@ -21,7 +21,7 @@ describe('a queue in a test with fake timers', () => {
     expect(await app.jobs.stats()).toMatchObject({ completed: 3 });
   });
 
-  it('goes on when a library has put its own timers into the module as well', async () => {
+  it('runs while another library replaces the functions of the timers module', async () => {
     const app = await apps.start({ handlers: { work: () => 'done' } });
     for (const name of ['setImmediate', 'setTimeout'] as const) {
       jest.spyOn(timers, name).mockReturnValue(undefined as never);
@@ -32,7 +32,7 @@ describe('a queue in a test with fake timers', () => {
     expect(await app.jobs.get(id)).toMatchObject({ status: 'completed' });
   });
 
-  it('may be left with a job that nobody has waited for', async () => {
+  it('continues after a job that was enqueued under fake timers and not awaited', async () => {
     const app = await apps.start({ handlers: { work: () => 'done' } });
     jest.useFakeTimers();
     void app.jobs.enqueue('work', 1);

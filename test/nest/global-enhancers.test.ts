@@ -9,7 +9,7 @@ import type { AppParts } from './support/apps.js';
 import { useApps } from './support/apps.js';
 import { sqliteMemory } from './support/database-kinds.js';
 
-/** What the application's global enhancers have seen, as kind and context type. */
+/** Calls of the global enhancers, as kind and context type. */
 let seen: string[] = [];
 
 @Injectable()
@@ -37,7 +37,7 @@ class GlobalFilter implements ExceptionFilter {
 }
 
 @Injectable()
-class Never implements CanActivate {
+class RefusingGuard implements CanActivate {
   canActivate(): boolean {
     return false;
   }
@@ -73,7 +73,7 @@ describe('global enhancers', () => {
     seen = [];
   });
 
-  it('stay out of handlers by default, and keep their requests', async () => {
+  it('skip handlers by default and run for requests', async () => {
     const app = await apps.start(byProviders);
     await app.app.listen(0, '127.0.0.1');
     const response = await fetch(`${await app.app.getUrl()}/shop`);
@@ -87,7 +87,7 @@ describe('global enhancers', () => {
     expect(seen).toEqual([]);
   });
 
-  it('stay out by default when they were set on the application object', async () => {
+  it('skip handlers by default when set on the application object', async () => {
     const app = await apps.create({ controllers: [ShopController] });
     app.app.useGlobalGuards(new GlobalGuard());
     app.app.useGlobalInterceptors(new GlobalInterceptor());
@@ -100,7 +100,7 @@ describe('global enhancers', () => {
     expect(seen).toEqual([]);
   });
 
-  it('come around handlers with globalEnhancers: true', async () => {
+  it('run for handlers with globalEnhancers: true', async () => {
     const app = await apps.start({ ...byProviders, options: { globalEnhancers: true } });
     const open = await app.jobs.enqueue('open', null);
     expect(await app.jobAfter('completed', open.id)).toMatchObject({ result: { data: 'open' } });
@@ -110,15 +110,15 @@ describe('global enhancers', () => {
     expect(seen).toContain('filter');
   });
 
-  it('come around functions that were registered, in a constructor too, and see what was said of them', async () => {
-    const open = (): Observable<string> => of('shut', 'open');
+  it('run for registered functions and see their metadata', async () => {
+    const open = (): Observable<string> => of('closed', 'open');
     @Injectable()
     class EarlyJobs {
       constructor(jobs: JobsService) {
         jobs.register('open', open);
       }
     }
-    Reflect.decorate([UseGuards(Never), SetMetadata('roles', ['porter'])], open);
+    Reflect.decorate([UseGuards(RefusingGuard), SetMetadata('roles', ['porter'])], open);
     const roles: unknown[] = [];
     const app = await apps.create({
       providers: [EarlyJobs, ...byProviders.providers!],
@@ -142,7 +142,7 @@ describe('global enhancers', () => {
   it.each([
     ['request-scoped', Scope.REQUEST],
     ['transient', Scope.TRANSIENT],
-  ])('that are %s come around the handlers of shared providers, too', async (_, scope) => {
+  ])('that are %s run for handlers of singleton providers', async (_, scope) => {
     let guards = 0;
     @Injectable({ scope })
     class ScopedGuard implements CanActivate {

@@ -2,9 +2,9 @@ import { readHandlerOptions } from '../../lib/core/job-options.js';
 import { useApps } from './support/apps.js';
 import { everyKind } from './support/database-kinds.js';
 import { handlerCases } from './support/option-cases/handler.js';
-import { namesKnownBy, optionsOf } from './support/option-cases/option-case.js';
+import { readKnownNames, listOptions } from './support/option-cases/option-case.js';
 
-describe.each(everyKind)('the handler option on $label', (kind) => {
+describe.each(everyKind)('the handler option on $label:', (kind) => {
   const apps = useApps(kind);
   const casesHere = handlerCases.filter(({ kinds }) => kinds.includes(kind));
 
@@ -13,8 +13,8 @@ describe.each(everyKind)('the handler option on $label', (kind) => {
   });
 });
 
-describe('the table of handler options', () => {
-  it('has a case for each option of a handler', () => {
-    expect(optionsOf(handlerCases)).toEqual(namesKnownBy((options) => readHandlerOptions('work', options)));
+describe('the test cases of handler options', () => {
+  it('cover every option', () => {
+    expect(listOptions(handlerCases)).toEqual(readKnownNames((options) => readHandlerOptions('work', options)));
   });
 });

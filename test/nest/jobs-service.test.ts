@@ -26,10 +26,10 @@ const everyOption: EnqueueOptions = {
 };
 const everyOptionInTheRow = { maxRetries: 9, priority: -7, timeoutMs: 120_000, uniqueKey: 'key', metadata: { a: 1 } };
 
-describe.each(everyKind)('the jobs service on $label', (kind) => {
+describe.each(everyKind)('JobsService on $label', (kind) => {
   const apps = useApps(kind);
 
-  it('gives the whole job back from enqueue, as it stands in the table', async () => {
+  it('enqueue returns the whole job as stored', async () => {
     const { jobs } = await apps.start();
     const job = await jobs.enqueue('work', { to: 'anna' });
     expect(job).toBeInstanceOf(Job);
@@ -60,7 +60,7 @@ describe.each(everyKind)('the jobs service on $label', (kind) => {
     expect(job.deduplicated).toBeUndefined();
   });
 
-  it('stores the same by enqueue, enqueueAt, enqueueTx and enqueueMany', async () => {
+  it('enqueue, enqueueAt, enqueueTx and enqueueMany store the same row', async () => {
     const app = await apps.start();
     const { jobs, dataSource } = app;
     const runAt = new Date(Date.now() + 3_600_000);
@@ -78,7 +78,7 @@ describe.each(everyKind)('the jobs service on $label', (kind) => {
     }
   });
 
-  it('finds the unfinished job of a topic and a key', async () => {
+  it('getByKey returns the unfinished job of a topic and a key', async () => {
     const { jobs } = await apps.start();
     const [one, other] = await jobs.enqueueMany([
       { topic: 'a', payload: 1, uniqueKey: 'key', delay: '1h' },
@@ -98,16 +98,16 @@ describe.each(everyKind)('the jobs service on $label', (kind) => {
 
   it.each([
     ['a topic', '', 'key', /^topic: expected/],
-    ['a key', 'a', '', /^uniqueKey: expected text of 1 to 255 characters/],
+    ['a key', 'a', '', /^uniqueKey: expected/],
     ['a key', 'a', undefined as unknown as string, /^uniqueKey: expected .* got undefined/],
-  ])('refuses %s that no job can have, %j %j', async (_, topic, key, message) => {
+  ])('getByKey rejects %s that is invalid: %j %j', async (_, topic, key, message) => {
     const { jobs } = await apps.start();
     const error = await jobs.getByKey(topic, key).catch((refusal: unknown) => refusal);
     expect(error).toBeInstanceOf(InvalidOptionsError);
     expect((error as Error).message).toMatch(message);
   });
 
-  it('stores all of enqueueMany, in its order, and answers in its order', async () => {
+  it('enqueueMany stores and returns all jobs in the given order', async () => {
     const { jobs } = await apps.start();
     expect(await jobs.enqueueMany([])).toEqual([]);
     const rows: NewJob<number>[] = Array.from({ length: 2_500 }, (_, n) => ({ topic: `t${n % 3}`, payload: n }));
@@ -123,7 +123,7 @@ describe.each(everyKind)('the jobs service on $label', (kind) => {
     ['size', { payload: 'x'.repeat(1_048_577) }, PayloadTooLargeError],
     ['topic', { topic: '' }, InvalidOptionsError],
     ['option', { priority: 1_001 }, InvalidOptionsError],
-  ])('stores none of enqueueMany when the %s of one is refused', async (_, wrong, type) => {
+  ])('enqueueMany stores no job if the %s of one is invalid', async (_, wrong, type) => {
     const app = await apps.start({ handlers: { work: () => null } });
     const rows: NewJob[] = [1, 2, 3].map((payload) => ({ topic: 'work', payload }));
     rows[1] = { ...rows[1]!, ...wrong };
@@ -132,7 +132,7 @@ describe.each(everyKind)('the jobs service on $label', (kind) => {
     expect(app.events).toEqual([]);
   });
 
-  it('answers the holder for each taken key of enqueueMany', async () => {
+  it('enqueueMany returns the existing job for each taken unique key', async () => {
     const { jobs } = await apps.start();
     const holder = await jobs.enqueue('work', 'holder', { uniqueKey: 'a' });
     const stored = await jobs.enqueueMany([
@@ -147,14 +147,14 @@ describe.each(everyKind)('the jobs service on $label', (kind) => {
     expect(stored.map(({ payload }) => payload)).toEqual(['holder', 2, 2, 4]);
   });
 
-  it('refuses enqueueTx and enqueueMany without an open transaction of its own DataSource', async () => {
+  it('enqueueTx and enqueueMany reject a manager without an open transaction and one of another DataSource', async () => {
     const { jobs, dataSource } = await apps.start();
-    const stranger = await new DataSource({ type: 'better-sqlite3', database: ':memory:' }).initialize();
-    apps.afterwards(() => stranger.destroy());
+    const otherDataSource = await new DataSource({ type: 'better-sqlite3', database: ':memory:' }).initialize();
+    apps.afterwards(() => otherDataSource.destroy());
     const { manager } = dataSource;
     await expect(jobs.enqueueTx(manager, 'work', null)).rejects.toThrow(InvalidOptionsError);
     await expect(jobs.enqueueMany([{ topic: 'work', payload: 1 }], { manager })).rejects.toThrow(InvalidOptionsError);
-    await expect(stranger.transaction((other) => jobs.enqueueTx(other, 'work', null))).rejects.toThrow(
+    await expect(otherDataSource.transaction((other) => jobs.enqueueTx(other, 'work', null))).rejects.toThrow(
       UnknownDataSourceError,
     );
     expect(await jobs.stats()).toMatchObject({ total: 0 });
@@ -163,18 +163,18 @@ describe.each(everyKind)('the jobs service on $label', (kind) => {
   it.each([
     ['manager, misspelt', { manger: {} }, 'manger'],
     ['an option of a job', { priority: 5 }, 'priority'],
-    ['no object', 5, 'options'],
+    ['a number', 5, 'options'],
     ['null', null, 'options'],
     ['null as the manager', { manager: null }, 'manager'],
     ['undefined as the manager', { manager: undefined }, 'manager'],
-  ])('refuses what is no option of enqueueMany, and stores nothing: %s', async (_, options, option) => {
+  ])('enqueueMany rejects an invalid options argument and stores nothing: %s', async (_, options, option) => {
     const { jobs } = await apps.start();
     const refused = jobs.enqueueMany([{ topic: 'work', payload: 1 }], options as never);
     await expect(refused).rejects.toMatchObject({ constructor: InvalidOptionsError, option });
     expect(await jobs.stats()).toMatchObject({ total: 0 });
   });
 
-  it('refuses two moments in enqueueAt that are not the same', async () => {
+  it('enqueueAt rejects a different runAt in its options', async () => {
     const { jobs } = await apps.start();
     const [moment, other] = ['2030-01-01', '2031-01-01'].map((text) => new Date(text)) as [Date, Date];
     const refused = jobs.enqueueAt('work', null, moment, { runAt: other });
@@ -183,7 +183,7 @@ describe.each(everyKind)('the jobs service on $label', (kind) => {
     expect(stored.runAt).toEqual(moment);
   });
 
-  it('knows no job of a strange id, whatever it looks like', async () => {
+  it('get returns null and actions throw JobNotFoundError for an unknown id', async () => {
     const { jobs } = await apps.start();
     for (const id of [uuidv7(), 'nothing', '', "' OR 1=1 --", undefined as never]) {
       expect(await jobs.get(id)).toBeNull();
@@ -194,13 +194,13 @@ describe.each(everyKind)('the jobs service on $label', (kind) => {
     }
   });
 
-  it('finds a job by its id in capitals', async () => {
+  it('get accepts an id in capitals', async () => {
     const { jobs } = await apps.start();
     const { id } = await jobs.enqueue('work', null);
     expect(await jobs.get(id.toUpperCase())).toMatchObject({ id });
   });
 
-  it('re-queues a failed and a cancelled job with all its retries, and may change it on the way', async () => {
+  it('requeue resets the retries of a failed or cancelled job and can change the job', async () => {
     const app = await apps.start({
       options: { maxRetries: 1, backoff: { type: 'fixed', delay: 0 } },
       handlers: {
@@ -231,13 +231,13 @@ describe.each(everyKind)('the jobs service on $label', (kind) => {
     expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'done', attempt: 3, retries: 0 });
   });
 
-  it('refuses to re-queue what waits, runs or is completed, and refuses wrong changes', async () => {
+  it('requeue rejects pending, processing and completed jobs, and invalid changes', async () => {
     const end = signal();
     const app = await apps.start({ handlers: { work: () => end.promise } });
-    const waiting = await app.jobs.enqueue('nobodys', null);
+    const waiting = await app.jobs.enqueue('unhandled', null);
     const running = await app.jobs.enqueue('work', null);
     await app.event('started', running.id);
-    await expect(app.jobs.requeue(waiting.id)).rejects.toThrow(/expected it to be failed or cancelled, it is pending/);
+    await expect(app.jobs.requeue(waiting.id)).rejects.toThrow(/it is pending/);
     await expect(app.jobs.requeue(running.id)).rejects.toThrow(/it is processing/);
     end.resolve();
     await app.event('completed', running.id);
@@ -250,7 +250,7 @@ describe.each(everyKind)('the jobs service on $label', (kind) => {
     expect(await app.job(waiting.id)).toMatchObject({ status: 'cancelled' });
   });
 
-  it('refuses to re-queue into a taken key, and names the holder', async () => {
+  it('requeue rejects a taken unique key and returns the id of its holder', async () => {
     const { jobs } = await apps.start();
     const first = await jobs.enqueue('work', 1, { uniqueKey: 'a' });
     await jobs.cancel(first.id);
@@ -263,7 +263,7 @@ describe.each(everyKind)('the jobs service on $label', (kind) => {
     expect(await jobs.requeue(first.id)).toMatchObject({ status: 'pending', uniqueKey: 'a' });
   });
 
-  it('deletes any job but one that runs', async () => {
+  it('delete removes every job except a running one', async () => {
     const end = signal();
     const app = await apps.start({
       handlers: {
@@ -274,12 +274,10 @@ describe.each(everyKind)('the jobs service on $label', (kind) => {
       },
     });
     const [waiting, running, failed] = await app.jobs.enqueueMany(
-      ['nobodys', 'work', 'fail'].map((topic) => ({ topic, payload: null })),
+      ['unhandled', 'work', 'fail'].map((topic) => ({ topic, payload: null })),
     );
     await Promise.all([app.event('started', running!.id), app.event('failed', failed!.id)]);
-    await expect(app.jobs.delete(running!.id)).rejects.toThrow(
-      /expected it to be pending or completed or failed or cancelled, it is processing/,
-    );
+    await expect(app.jobs.delete(running!.id)).rejects.toThrow(/it is processing/);
     await app.jobs.delete(waiting!.id);
     await app.jobs.delete(failed!.id);
     await expect(app.jobs.delete(failed!.id)).rejects.toThrow(JobNotFoundError);

@@ -8,7 +8,7 @@ import { some } from './support/matchers.js';
 describe.each(everyKind)('list and stats on $label', (kind) => {
   const apps = useApps(kind);
 
-  /** One completed, one failed, one cancelled and two waiting jobs. */
+  /** Starts an app with one completed, one failed, one cancelled and two pending jobs. */
   async function start(): Promise<TestApp> {
     const app = await apps.start({
       handlers: {
@@ -26,7 +26,7 @@ describe.each(everyKind)('list and stats on $label', (kind) => {
     return app;
   }
 
-  it('list newest first, by topic, status, search and time of creation', async () => {
+  it('list returns the newest first and filters by topic, status, search text and creation time', async () => {
     const { jobs } = await start();
     const topics = async (filter?: JobFilter): Promise<string[]> =>
       (await jobs.list(filter)).items.map(({ topic }) => topic);
@@ -47,7 +47,7 @@ describe.each(everyKind)('list and stats on $label', (kind) => {
     expect(await topics({ createdFrom: created, createdTo: new Date(created.getTime() + 60_000) })).toHaveLength(5);
   });
 
-  it('walk pages by offset and by cursor, each job once, while jobs arrive', async () => {
+  it('list returns each job once over offset and cursor pages while new jobs are enqueued', async () => {
     const { jobs } = await apps.start();
     await jobs.enqueueMany(Array.from({ length: 7 }, (_, n) => ({ topic: 'work', payload: n })));
     expect(await jobs.list({ limit: 2, offset: 3 })).toMatchObject({
@@ -68,7 +68,7 @@ describe.each(everyKind)('list and stats on $label', (kind) => {
     expect(seen).toEqual([6, 5, 4, 3, 2, 1, 0]);
   });
 
-  it('refuse a cursor of another filter, and a wrong topic of stats', async () => {
+  it('list rejects a cursor of another filter, and stats rejects an invalid topic', async () => {
     const { jobs } = await apps.start();
     await jobs.enqueueMany([1, 2, 3].map((payload) => ({ topic: 'work', payload })));
     const { nextCursor } = await jobs.list({ limit: 1, topic: 'work' });
@@ -78,7 +78,7 @@ describe.each(everyKind)('list and stats on $label', (kind) => {
     await expect(jobs.stats('x'.repeat(256))).rejects.toThrow(InvalidOptionsError);
   });
 
-  it('count what is there, of all topics and of one', async () => {
+  it('stats counts the jobs of all topics and of one topic', async () => {
     const { jobs } = await start();
     const stats = await jobs.stats();
     expect(stats).toEqual({
@@ -102,11 +102,11 @@ describe.each(everyKind)('list and stats on $label', (kind) => {
   });
 });
 
-describe.each(everyKind)('a list filter on $label', (kind) => {
+describe.each(everyKind)('list on $label', (kind) => {
   const app = useOneApp(kind);
 
   it.each<[string, object, RegExp]>([
-    ['an unknown member', { topics: 'a' }, /^topics: unknown option; did you mean 'topic'/],
+    ['an unknown field', { topics: 'a' }, /^topics: unknown option; did you mean 'topic'/],
     ['an empty topic', { topic: '' }, /^topic: expected/],
     ['no topics', { topic: [] }, /^topic: expected/],
     ['a wrong status', { status: 'done' }, /^status: expected .*'completed'.*, got 'done'/],
@@ -114,15 +114,15 @@ describe.each(everyKind)('a list filter on $label', (kind) => {
     ['a limit of 201', { limit: 201 }, /^limit: expected/],
     ['a negative offset', { offset: -1 }, /^offset: expected/],
     [
-      'a time that is none',
+      'an invalid date',
       { createdFrom: new Date(NaN) },
       /^createdFrom: expected a Date between the years 1970 and 9999/,
     ],
     ['a time as text', { createdTo: '2020-01-01' }, /^createdTo: expected a Date between the years 1970 and 9999/],
-    ['a made-up cursor', { cursor: 'abc' }, /^cursor: invalid/],
-    ['an offset beside a cursor', { cursor: 'abc', offset: 1 }, /^offset: contradicts cursor/],
+    ['an invalid cursor', { cursor: 'abc' }, /^cursor: invalid/],
+    ['an offset with a cursor', { cursor: 'abc', offset: 1 }, /^offset: contradicts cursor/],
     ['a search with NUL', { q: 'a\u0000' }, /^q: expected/],
-  ])('is refused with %s', async (_, filter, text) => {
+  ])('rejects %s', async (_, filter, text) => {
     const error: unknown = await app()
       .jobs.list(filter)
       .catch((thrown: unknown) => thrown);

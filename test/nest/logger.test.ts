@@ -8,7 +8,7 @@ const fails = (): never => {
 };
 
 describe('a guarded logger', () => {
-  it('hands every line on as it is', () => {
+  it('passes every line on unchanged', () => {
     const inner = new RecordingLogger();
     const logger = guardLogger(inner);
 
@@ -26,7 +26,7 @@ describe('a guarded logger', () => {
   });
 
   it.each(['\n', '\r\n', '\n\n   at ', '\u2028', '\u2029', '\u0085', '\u001b[2K', '\u0000', '\t'])(
-    'keeps a message on one line that holds %j, and its stack as it is',
+    'writes a message with %j on one line and leaves its stack unchanged',
     (breaking) => {
       const inner = new RecordingLogger();
       const logger = guardLogger(inner);
@@ -37,7 +37,7 @@ describe('a guarded logger', () => {
       logger.error(message, 'at five\nat six');
 
       expect(inner.lines).toHaveLength(4);
-      // eslint-disable-next-line no-control-regex -- control characters are exactly what must not be there
+      // eslint-disable-next-line no-control-regex -- the test searches for control characters
       expect(inner.lines.every(({ message: text }) => !/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(text))).toBe(
         true,
       );
@@ -45,7 +45,7 @@ describe('a guarded logger', () => {
     },
   );
 
-  it('never throws, even when the logger inside does', () => {
+  it('never throws, even if the inner logger throws', () => {
     const logger = guardLogger({ debug: fails, log: fails, warn: fails, error: fails, isDebugEnabled: fails });
 
     expect(() => {
@@ -57,7 +57,7 @@ describe('a guarded logger', () => {
     expect(logger.isDebugEnabled?.()).toBe(false);
   });
 
-  it('asks whether debug lines are wanted each time, and takes silence for yes', () => {
+  it('reads isDebugEnabled at each call; the default is true', () => {
     let isWanted = true;
     const asked = guardLogger({ ...silentLogger, isDebugEnabled: () => isWanted });
 
@@ -71,7 +71,7 @@ describe('a guarded logger', () => {
 describe('the logger of the module', () => {
   afterEach(() => void Logger.overrideLogger(['fatal']));
 
-  it("never throws, even when the application's own does: some lines are nobody's to catch", () => {
+  it('never throws, even if the logger of the application throws', () => {
     const own = { log: fails, warn: fails, error: fails };
     Logger.overrideLogger(own);
     expect(() => {

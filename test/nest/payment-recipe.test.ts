@@ -28,7 +28,7 @@ const PaymentsService = guide.exportOf<Type<PaymentsService>>('PaymentsService')
 const PaymentWatch = guide.exportOf<Type<PaymentWatch>>('PaymentWatch');
 const Text = guide.exportOf<Type<{ id: string }>>('Text');
 
-describe.each([postgres, sqliteFile])('the page on payments and mail, on $label,', (kind) => {
+describe.each([postgres, sqliteFile])('the guide on payments and mail, on $label:', (kind) => {
   const apps = useApps(kind);
 
   function start(...providers: Provider[]): Promise<TestApp> {
@@ -48,7 +48,7 @@ describe.each([postgres, sqliteFile])('the page on payments and mail, on $label,
   const statuses = async (dataSource: DataSource): Promise<string[]> =>
     (await dataSource.getRepository(Payment).find()).map(({ status }) => status);
 
-  it('has a handler that charges once, with one key, though the first answer got lost', async () => {
+  it('the handler charges once with one key, although the first response was lost', async () => {
     const charges: { amount: number; key: string }[] = [];
     const { module, dataSource, jobs } = await startBank((amount, { key }) => {
       charges.push({ amount, key });
@@ -60,7 +60,7 @@ describe.each([postgres, sqliteFile])('the page on payments and mail, on $label,
     expect(await statuses(dataSource)).toEqual(['paid']);
   });
 
-  it('asks the bank for nothing when the payment is settled already', async () => {
+  it('the handler does not call the bank for a payment that is already paid', async () => {
     const charge = jest.fn<Promise<string>, []>();
     const { dataSource, jobs } = await startBank(charge);
     await dataSource.getRepository(Payment).insert({ id: 'by hand', amount: 1, status: 'paid' });
@@ -70,7 +70,7 @@ describe.each([postgres, sqliteFile])('the page on payments and mail, on $label,
     expect(await jobs.get(id)).toMatchObject({ status: 'completed', attempt: 1 });
   });
 
-  it('finds the payments whose job has failed for good or was cancelled, and leaves all others', async () => {
+  it('the watch marks payments whose job failed or was cancelled, and no others', async () => {
     const app = await startBank(async (amount, { signal }) => {
       if (amount === 1) throw new Error('the bank is closed');
       if (amount === 2 && !signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve));
@@ -89,7 +89,7 @@ describe.each([postgres, sqliteFile])('the page on payments and mail, on $label,
     expect((await statuses(app.dataSource)).sort()).toEqual(['paid', 'unclear', 'unclear']);
   });
 
-  it('does not charge again when the bank has forgotten the key', async () => {
+  it('the handler does not charge again after the bank has dropped the key', async () => {
     const charge = jest.fn<Promise<string>, []>().mockRejectedValue(new Error('no answer'));
     const { module, dataSource, jobs } = await startBank(charge);
     const now = Date.now();
@@ -105,7 +105,7 @@ describe.each([postgres, sqliteFile])('the page on payments and mail, on $label,
     expect(await statuses(dataSource)).toEqual(['unclear']);
   });
 
-  it('has a handler that sends at most once, however often it begins', async () => {
+  it('the SMS handler sends at most once over all attempts', async () => {
     const send = jest.fn<Promise<void>, [string]>().mockRejectedValue(new Error('no answer'));
     const { jobs } = await start(guide.exportOf<Type<object>>('SmsJobs'), {
       provide: guide.exportOf<Type<object>>('Phone'),

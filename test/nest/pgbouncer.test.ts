@@ -7,15 +7,15 @@ import { until } from '../support/wait.js';
 import type { AppParts } from './support/apps.js';
 import { useApps } from './support/apps.js';
 import { postgres } from './support/database-kinds.js';
-import { obey } from './support/obedient-handler.js';
+import { waitForAbort } from './support/wait-for-abort.js';
 import type { TestApp } from './support/test-app.js';
 
 const POLL_MS = 300;
 const LOCK_TIMEOUT_OF_DATABASE_MS = 7_000;
 const atOnce = { type: 'fixed', delay: 0 } as const;
 
-/** What a trigger sees of the settings under which `_jobs` is written. */
-const SPY = `
+/** A trigger that records the settings of each statement that writes `_jobs`. */
+const RECORD_SETTINGS = `
 CREATE TABLE seen (isolation text, read_only text, statement_timeout text, lock_timeout text, hashjoin text,
   commit text);
 CREATE FUNCTION spy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -41,10 +41,10 @@ const HANDLERS = {
     return attempt;
   },
   transactional: [async ({ manager }: JobContext) => void (await manager.query('SELECT 1')), { transactional: true }],
-  long: obey,
+  long: waitForAbort,
 } as const satisfies AppParts['handlers'];
 
-describe.each<PoolMode>(['transaction', 'session'])('behind PgBouncer in %s mode', (poolMode) => {
+describe.each<PoolMode>(['transaction', 'session'])('the queue behind PgBouncer in %s mode', (poolMode) => {
   const apps = useApps(postgres);
   let pooler: PgBouncer;
   let direct: Client;
@@ -55,7 +55,7 @@ describe.each<PoolMode>(['transaction', 'session'])('behind PgBouncer in %s mode
     await direct.connect();
     apps.afterEverything(() => direct.end());
     const name = new URL(url).pathname.slice(1);
-    // None of these is what the queue needs, and all of them are the defaults of somebody's database.
+    // Defaults of this database that the queue has to override.
     for (const setting of [
       `default_transaction_isolation = 'repeatable read'`,
       'statement_timeout = 17000',
@@ -73,12 +73,12 @@ describe.each<PoolMode>(['transaction', 'session'])('behind PgBouncer in %s mode
     return apps.start({ typeOrm: { url: pooler.url }, options: settings, handlers });
   }
 
-  it('jobs run, in every way that there is to run and to end', async () => {
+  it('runs jobs with every kind of handler and outcome', async () => {
     const app: TestApp = await start(
       {},
       {
         ...HANDLERS,
-        complete_tx: (job) => app.dataSource.transaction((manager) => job.completeTx(manager, 'with the caller')),
+        complete_tx: (job) => app.dataSource.transaction((manager) => job.completeTx(manager, 'in completeTx')),
       },
     );
     const { jobs } = app;
@@ -94,7 +94,7 @@ describe.each<PoolMode>(['transaction', 'session'])('behind PgBouncer in %s mode
     const ids = [...jobsInTx, ...many].map(({ id }) => id);
     await Promise.all(ids.map((id) => app.event('completed', id)));
     expect(await app.job(many[0]!.id)).toMatchObject({ attempt: 2, result: 2, retries: 1 });
-    expect(await app.job(many[1]!.id)).toMatchObject({ attempt: 1, result: 'with the caller' });
+    expect(await app.job(many[1]!.id)).toMatchObject({ attempt: 1, result: 'in completeTx' });
 
     const long = await jobs.enqueue('long', null);
     await app.event('started', long.id);
@@ -109,12 +109,12 @@ describe.each<PoolMode>(['transaction', 'session'])('behind PgBouncer in %s mode
     expect(await jobs.stats()).toMatchObject({ completed: ids.length, failed: 0, total: ids.length });
   });
 
-  it('statements of the queue run under its own settings, those of others under theirs', async () => {
+  it('runs its statements under its own settings and leaves those of other clients unchanged', async () => {
     const app = await start({}, HANDLERS);
-    await direct.query(SPY);
+    await direct.query(RECORD_SETTINGS);
     const other = new Client({ connectionString: pooler.url });
     await other.connect();
-    const asked = async (): Promise<unknown> => {
+    const readSettings = async (): Promise<unknown> => {
       const { rows } = await other.query<object>(
         `SELECT current_setting('default_transaction_isolation') AS isolation, current_setting('lock_timeout') AS lock,
            current_setting('statement_timeout') AS statement, current_setting('enable_hashjoin') AS hashjoin`,
@@ -130,17 +130,17 @@ describe.each<PoolMode>(['transaction', 'session'])('behind PgBouncer in %s mode
       ]);
       const jobs = [alone, ...together];
       await Promise.all(jobs.map(({ id }) => app.event('completed', id)));
-      expect(await asked()).toEqual(theirs);
+      expect(await readSettings()).toEqual(theirs);
     }
     await other.end();
     const { rows } = await direct.query('SELECT DISTINCT * FROM seen ORDER BY lock_timeout DESC');
-    // Completions wait for a shorter time.
+    // Completions wait for a lock for a shorter time.
     expect(rows).toEqual(['1s', '150ms'].map((lock) => ({ ...OWN_SETTINGS, lock_timeout: lock })));
   });
 
-  it('a row that somebody holds is waited for as long as the queue says, and everything goes on', async () => {
+  it('stops to wait for a locked row after its own lock timeout and continues', async () => {
     const app = await start({}, HANDLERS);
-    const { id } = await app.jobs.enqueue('nobodys', null);
+    const { id } = await app.jobs.enqueue('unhandled', null);
     await direct.query('BEGIN');
     await direct.query('UPDATE _jobs SET updated = updated');
     const sinceMs = performance.now();
@@ -153,7 +153,7 @@ describe.each<PoolMode>(['transaction', 'session'])('behind PgBouncer in %s mode
     expect(await app.job(id)).toMatchObject({ status: 'cancelled' });
   });
 
-  it('two applications work on one queue, and claim no job twice', async () => {
+  it('lets two applications work on one queue without claiming a job twice', async () => {
     const both = [await start({}, HANDLERS), await start({}, HANDLERS)];
     const jobs = await both[0]!.jobs.enqueueMany(
       Array.from({ length: 500 }, () => ({ topic: 'plain', payload: null })),
@@ -168,7 +168,7 @@ describe.each<PoolMode>(['transaction', 'session'])('behind PgBouncer in %s mode
   });
 });
 
-describe('behind PgBouncer', () => {
+describe('the queue behind PgBouncer', () => {
   const apps = useApps(postgres);
 
   async function throughPooler(
@@ -182,19 +182,19 @@ describe('behind PgBouncer', () => {
     return [worker, await apps.start({ typeOrm, options: { role: 'producer' } })];
   }
 
-  it('in transaction mode it is said once that notifications do not arrive, and polling finds jobs', async () => {
+  it('warns once in transaction mode that notifications do not arrive, and finds jobs by polling', async () => {
     const [worker, producer] = await throughPooler('transaction', POLL_MS);
     await until(() => apps.log.of('warn', 'notifications do not arrive').length > 0);
     for (let round = 1; round <= 3; round += 1) {
       const { id } = await producer.jobs.enqueue('plain', null);
       await worker.event('completed', id);
     }
-    const said = apps.log.lines.filter(({ text }) => text.startsWith('notifications'));
-    expect(said).toEqual([{ level: 'warn', text: expect.stringContaining('a pooler in transaction mode') as string }]);
+    const lines = apps.log.lines.filter(({ text }) => text.startsWith('notifications'));
+    expect(lines).toEqual([{ level: 'warn', text: expect.stringContaining('a pooler in transaction mode') as string }]);
     expect(apps.log.of('error')).toEqual([]);
   });
 
-  it('in session mode notifications arrive, and nothing is said', async () => {
+  it('receives notifications in session mode and logs nothing', async () => {
     const [worker, producer] = await throughPooler('session', '10m');
     const { id } = await producer.jobs.enqueue('plain', null);
     await worker.event('completed', id);

@@ -7,8 +7,8 @@ import { DataSource } from 'typeorm';
 
 const typeOrm = TypeOrmModule.forRoot({ type: 'better-sqlite3', database: ':memory:' });
 
-/** What stops an application of these modules, as `NestFactory` tells it. */
-async function refusal(imports: NonNullable<ModuleMetadata['imports']>): Promise<Error> {
+/** Returns the error that stops an application with these modules. */
+async function readStartError(imports: NonNullable<ModuleMetadata['imports']>): Promise<Error> {
   class AppModule {}
   const root = { module: AppModule, imports };
   return NestFactory.createApplicationContext(root, { logger: false, abortOnError: false }).then(
@@ -20,74 +20,65 @@ async function refusal(imports: NonNullable<ModuleMetadata['imports']>): Promise
   );
 }
 
-describe('an application that lacks what the queue needs is told so', () => {
+describe('JobsModule stops the start without', () => {
   it.each([
-    ['no DataSource', [JobsModule.forRoot()], 'import TypeOrmModule.forRoot()'],
+    ['a DataSource', [JobsModule.forRoot()], 'import TypeOrmModule.forRoot()'],
     [
-      'no DataSource, with options from a factory',
+      'a DataSource, with options from a factory',
       [JobsModule.forRootAsync({ useFactory: () => ({}) })],
       'import TypeOrmModule.forRoot()',
     ],
     [
-      'no DataSource of this name',
+      'a DataSource of this name',
       [typeOrm, JobsModule.forRoot({ dataSource: 'shop' })],
       "no DataSource is named 'shop'",
     ],
   ])('%s', async (_, imports, text) => {
-    const error = await refusal(imports);
+    const error = await readStartError(imports);
     expect(error).toBeInstanceOf(InvalidOptionsError);
     expect(error.message).toMatch(/^dataSource: /);
     expect(error.message).toContain(text);
   });
 
-  it('a DataSource that the module sees', async () => {
+  it('a DataSource that it can see', async () => {
     class ShopModule {}
     const shop = { module: ShopModule, providers: [{ provide: DataSource, useValue: {} }] };
-    const error = await refusal([shop, JobsModule.forRoot()]);
+    const error = await readStartError([shop, JobsModule.forRoot()]);
     expect(error).toBeInstanceOf(InvalidOptionsError);
-    expect(error.message).toBe(
-      'dataSource: JobsModule cannot see the DataSource of ShopModule; make ShopModule global',
-    );
+    expect(error.message).toMatch(/^dataSource: .*ShopModule/);
   });
 
-  it('a database that answers: its own error is told', async () => {
+  it('a reachable database, with the error of the database', async () => {
     const away = TypeOrmModule.forRootAsync({
       useFactory: () => ({ type: 'better-sqlite3', database: ':memory:', retryAttempts: 0 }) as const,
       dataSourceFactory: () => Promise.reject(new Error('the database is away')),
     });
-    expect((await refusal([away, JobsModule.forRoot()])).message).toBe('the database is away');
+    expect((await readStartError([away, JobsModule.forRoot()])).message).toBe('the database is away');
   });
 
-  it('no forRoot()', async () => {
-    const error = await refusal([typeOrm, JobsModule]);
+  it('forRoot()', async () => {
+    const error = await readStartError([typeOrm, JobsModule]);
     expect(error).toBeInstanceOf(InvalidOptionsError);
-    expect(error.message).toBe(
-      'JobsModule: imported as a class; import JobsModule.forRoot() or JobsModule.forRootAsync() in the root module',
-    );
+    expect(error.message).toMatch(/^JobsModule: .*JobsModule\.forRoot\(\)/);
   });
 
-  it('no inject for what its factory takes', () => {
+  it('an inject list for a factory with parameters', () => {
     const useFactory = (settings: Settings) => ({ maxRetries: settings.retries });
     for (const inject of [undefined, []]) {
       expect(() => JobsModule.forRootAsync({ inject, useFactory })).toThrow(InvalidOptionsError);
-      expect(() => JobsModule.forRootAsync({ inject, useFactory })).toThrow(
-        'inject: expected one provider for each parameter of useFactory (1), got none',
-      );
+      expect(() => JobsModule.forRootAsync({ inject, useFactory })).toThrow(/^inject: /);
     }
     expect(() => JobsModule.forRootAsync({ inject: [Settings], useFactory })).not.toThrow();
   });
 
   it.each([
-    [{}, 'useFactory: expected useFactory, useClass or useExisting, got none of them'],
-    [{ useFactory: 'options' }, "useFactory: expected a function, got 'options'"],
-    [{ useClass: {} }, 'useClass: expected a class, got an object'],
-    [{ useExisting: null }, 'useExisting: expected the token of a provider, got null'],
-    [
-      { useFactory: () => ({}), useExisting: 'OPTIONS' },
-      'useExisting: expected one of useFactory, useClass, useExisting, got useFactory too',
-    ],
-    [{ useExisting: 'OPTIONS', inject: ['SETTINGS'] }, 'inject: expected it with useFactory only, got useExisting'],
-  ])('one source of options for forRootAsync: %p', (given, text) => {
+    [{}, 'useFactory: '],
+    [{ useFactory: 'options' }, 'useFactory: '],
+    [{ useClass: {} }, 'useClass: '],
+    [{ useExisting: null }, 'useExisting: '],
+    [{ useFactory: () => ({}), useExisting: 'OPTIONS' }, 'useExisting: '],
+    [{ useExisting: 'OPTIONS', inject: ['SETTINGS'] }, 'inject: '],
+  ])('exactly one valid source of options in forRootAsync: %p', (given, text) => {
     const build = (): unknown => JobsModule.forRootAsync(given as never);
     expect(build).toThrow(InvalidOptionsError);
     expect(build).toThrow(text);

@@ -7,13 +7,13 @@ import { everyKind } from './support/database-kinds.js';
 
 const atOnce = { type: 'fixed', delay: 0 } as const;
 
-describe.each(everyKind)('handlers of another scope on $label', (kind) => {
+describe.each(everyKind)('handlers with a non-singleton scope on $label', (kind) => {
   const apps = useApps(kind);
 
   it.each([
     ['request-scoped', Scope.REQUEST],
     ['transient', Scope.TRANSIENT],
-  ])('of a %s provider get an instance of their own for each attempt', async (_, scope) => {
+  ])('of a %s provider run on a new instance in each attempt', async (_, scope) => {
     let instances = 0;
     @Injectable({ scope })
     class ScopedJobs {
@@ -21,7 +21,7 @@ describe.each(everyKind)('handlers of another scope on $label', (kind) => {
 
       @JobHandler('scoped', { backoff: atOnce })
       scoped(job: JobContext): number {
-        if (job.attempt === 1) throw new Error('once more');
+        if (job.attempt === 1) throw new Error('first attempt');
         return this.number;
       }
     }
@@ -32,7 +32,7 @@ describe.each(everyKind)('handlers of another scope on $label', (kind) => {
     expect(instances).toBe(before + 2);
   });
 
-  it('share a request-scoped provider within one attempt, and not with another', async () => {
+  it('share a request-scoped provider within one attempt only', async () => {
     @Injectable({ scope: Scope.REQUEST })
     class Basket {
       readonly items: string[] = [];
@@ -60,7 +60,7 @@ describe.each(everyKind)('handlers of another scope on $label', (kind) => {
     expect(await app.jobAfter('completed', jobs[1]!.id)).toMatchObject({ result: ['sofa'] });
   });
 
-  it('are guarded by a request-scoped guard, too', async () => {
+  it('can have a request-scoped guard', async () => {
     @Injectable({ scope: Scope.REQUEST })
     class EvenGuard implements CanActivate {
       canActivate(context: ExecutionContext): boolean {
@@ -72,12 +72,12 @@ describe.each(everyKind)('handlers of another scope on $label', (kind) => {
       @UseGuards(EvenGuard)
       @JobHandler('guarded', { maxRetries: 0 })
       run(): string {
-        return 'let in';
+        return 'allowed';
       }
     }
     const app = await apps.start({ providers: [GuardedJobs] });
     const [even, odd] = await app.jobs.enqueueMany([2, 3].map((payload) => ({ topic: 'guarded', payload })));
-    expect(await app.jobAfter('completed', even!.id)).toMatchObject({ result: 'let in' });
+    expect(await app.jobAfter('completed', even!.id)).toMatchObject({ result: 'allowed' });
     expect(await app.jobAfter('failed', odd!.id)).toMatchObject({ lastError: 'Forbidden resource' });
   });
 });

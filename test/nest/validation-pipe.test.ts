@@ -25,7 +25,7 @@ class Order {
   lines!: Line[];
 }
 
-/** A member of the job, as an application's own decorator would give it. */
+/** A member of the job, as a custom decorator of an application. */
 const JobMember = createParamDecorator((name: 'topic' | 'attempt', context) =>
   String(context.getArgByIndex<JobContext>(0)[name]),
 );
@@ -72,18 +72,18 @@ class OrderJobs {
   }
 }
 
-describe.each(everyKind)('a plain ValidationPipe on $label', (kind) => {
+describe.each(everyKind)('ValidationPipe on $label', (kind) => {
   const apps = useApps(kind);
   const order = { to: 'a@example.org', at: '2030-01-01T00:00:00.000Z', lines: [{ amount: 2 }] };
 
-  it('lets a payload through that its class describes', async () => {
+  it('accepts a valid payload', async () => {
     const app = await apps.start({ providers: [OrderJobs] });
     const { id } = await app.jobs.enqueue('plain', { ...order, at: new Date() });
-    // Without `transform` a pipe judges, and gives what came.
+    // Without `transform` the pipe validates and returns its input.
     expect(await app.jobAfter('completed', id)).toMatchObject({ result: { isOrder: false, to: 'a@example.org' } });
   });
 
-  it('makes instances of the class with transform, and drops what the class does not know with whitelist', async () => {
+  it('creates instances of the class with transform and removes unknown members with whitelist', async () => {
     const app = await apps.start({ providers: [OrderJobs] });
     const { id } = await app.jobs.enqueue('transformed', { ...order, extra: true });
     expect(await app.jobAfter('completed', id)).toMatchObject({
@@ -92,7 +92,7 @@ describe.each(everyKind)('a plain ValidationPipe on $label', (kind) => {
     });
   });
 
-  it('fails a job at once whose payload it rejects, with every complaint in the message', async () => {
+  it('fails the job without a retry and lists every violation in the message', async () => {
     const app = await apps.start({ providers: [OrderJobs] });
     const { id } = await app.jobs.enqueue('watched', { ...order, to: 'nobody', lines: [{ amount: 0 }] });
     const job = await app.jobAfter('failed', id);
@@ -102,7 +102,7 @@ describe.each(everyKind)('a plain ValidationPipe on $label', (kind) => {
     expect(seen).toEqual([]);
   });
 
-  it('judges one field through a pipe of its own', async () => {
+  it('validates a single field', async () => {
     const app = await apps.start({ providers: [OrderJobs] });
     const good = await app.jobs.enqueue('parsed', { amount: '7' });
     const bad = await app.jobs.enqueue('parsed', { amount: 'many' });
@@ -113,7 +113,7 @@ describe.each(everyKind)('a plain ValidationPipe on $label', (kind) => {
     });
   });
 
-  it('leaves parameters of custom decorators alone, which have their own data and pipes', async () => {
+  it('skips parameters of custom decorators, which have their own data and pipes', async () => {
     const app = await apps.start({ providers: [OrderJobs] });
     const { id } = await app.jobs.enqueue('custom', null);
     expect(await app.jobAfter('completed', id)).toMatchObject({

@@ -10,16 +10,16 @@ import { TcpProxy } from '../support/tcp-proxy.js';
 describe.each(everyKind)('whenIdle on $label', (kind) => {
   const apps = useApps(kind);
 
-  it('resolves at once when there is nothing to do', async () => {
+  it('resolves at once without due jobs', async () => {
     const app = await apps.start({ handlers: { work: () => null } });
     await app.jobs.whenIdle();
     await app.jobs.enqueue('work', null, { delay: '1h' });
-    await app.jobs.enqueue('nobodys', null);
+    await app.jobs.enqueue('unhandled', null);
     await app.jobs.whenIdle();
     expect(await app.jobs.stats()).toMatchObject({ pending: 2, total: 2 });
   });
 
-  it('resolves when every job that is due has ended, those that it led to included', async () => {
+  it('resolves when every due job has ended, including the jobs they enqueued', async () => {
     const app = await apps.start({
       options: { concurrency: 2, backoff: { type: 'fixed', delay: 0 } },
       handlers: {
@@ -30,7 +30,7 @@ describe.each(everyKind)('whenIdle on $label', (kind) => {
         },
       },
     });
-    // Not awaited: what is on its way counts as well.
+    // Not awaited: whenIdle waits for pending enqueue calls too.
     const enqueued = app.jobs.enqueue('tree', 3);
     await app.jobs.whenIdle();
     await enqueued;
@@ -38,7 +38,7 @@ describe.each(everyKind)('whenIdle on $label', (kind) => {
     expect(app.eventsOf('completed')).toHaveLength(15);
   });
 
-  it('waits for what is under way when it is asked', async () => {
+  it('waits for pending calls', async () => {
     const end = signal();
     const app = await apps.start({ handlers: { work: () => end.promise } });
     const { id } = await app.jobs.enqueue('work', null);
@@ -52,7 +52,7 @@ describe.each(everyKind)('whenIdle on $label', (kind) => {
     expect(await app.job(id)).toMatchObject({ status: 'completed' });
   });
 
-  it('rejects with an IdleTimeoutError that names the topics that are not finished', async () => {
+  it('rejects with an IdleTimeoutError that names the unfinished topics', async () => {
     const end = signal();
     const app = await apps.start({ options: { concurrency: 1 }, handlers: { work: () => end.promise } });
     const [first] = await app.jobs.enqueueMany([1, 2].map((payload) => ({ topic: 'work', payload })));
@@ -69,7 +69,7 @@ describe.each(everyKind)('whenIdle on $label', (kind) => {
     expect(await app.jobs.stats()).toMatchObject({ completed: 2 });
   });
 
-  it('names the topics in the order of their names, each with what is known of it', async () => {
+  it('lists the topics in alphabetical order with the state of each', async () => {
     const end = signal();
     const app = await apps.start({
       options: { concurrency: 3 },
@@ -85,11 +85,11 @@ describe.each(everyKind)('whenIdle on $label', (kind) => {
     await app.jobs.whenIdle();
   });
 
-  it('names jobs that were claimed ahead of a free slot', async () => {
+  it('lists jobs that were claimed ahead of a free slot', async () => {
     const [begun, end] = [signal(), signal()];
     const app = await apps.start({
       options: { concurrency: 1 },
-      // Quick ones first: only then are others claimed ahead.
+      // Only after quick handlers are jobs claimed ahead.
       handlers: { work: (job) => (job.payload === 'slow' ? (begun.resolve(), end.promise) : null) },
     });
     await app.jobs.enqueueMany(Array.from({ length: 50 }, () => ({ topic: 'work', payload: 'quick' })));
@@ -102,7 +102,7 @@ describe.each(everyKind)('whenIdle on $label', (kind) => {
     await app.jobs.whenIdle();
   });
 
-  it('resolves when the queue stops, for which nothing is due any more', async () => {
+  it('resolves when the queue stops', async () => {
     const [begun, end] = [signal(), signal()];
     const app = await apps.start({ handlers: { work: () => (begun.resolve(), end.promise) } });
     const { id } = await app.jobs.enqueue('work', null);
@@ -114,16 +114,16 @@ describe.each(everyKind)('whenIdle on $label', (kind) => {
     expect(await app.job(id)).toMatchObject({ status: 'completed' });
   });
 
-  it.each([0, -1, 'soon', null])('refuses the timeout %p', async (timeout) => {
+  it.each([0, -1, 'soon', null])('rejects the timeout %p', async (timeout) => {
     const app = await apps.start();
     await expect(app.jobs.whenIdle({ timeout: timeout as never })).rejects.toThrow(InvalidOptionsError);
   });
 });
 
-describe.each(sharedKinds)('whenIdle while a transaction of the application is open on $label', (kind) => {
+describe.each(sharedKinds)('whenIdle during an open transaction of the application on $label', (kind) => {
   const apps = useApps(kind);
 
-  it('names the topic of an outcome that waits for it', async () => {
+  it('names the topic of an outcome that waits for the transaction', async () => {
     const [begun, end] = [signal(), signal()];
     const app = await apps.start({
       typeOrm: { entities: [Receipt] },
@@ -147,10 +147,10 @@ describe.each(sharedKinds)('whenIdle while a transaction of the application is o
   });
 });
 
-describe('whenIdle while a PostgreSQL server is away', () => {
+describe('whenIdle during a PostgreSQL outage', () => {
   const apps = useApps(postgres);
 
-  it('says that the database does not answer', async () => {
+  it('rejects and says that the database does not answer', async () => {
     const proxy = TcpProxy.before((apps.address as { url: string }).url);
     await proxy.open();
     apps.afterEverything(() => proxy.close());
@@ -165,7 +165,7 @@ describe('whenIdle while a PostgreSQL server is away', () => {
 describe('whenIdle while the lock of a SQLite file is taken', () => {
   const apps = useApps(sqliteFile);
 
-  it('says that an enqueue is not finished', async () => {
+  it('rejects and says that an enqueue is not finished', async () => {
     const app = await apps.start({ typeOrm: { entities: [Receipt] } });
     let enqueued: Promise<Job> | undefined;
     await app.dataSource.transaction(async (manager) => {
@@ -181,7 +181,7 @@ describe('whenIdle while the lock of a SQLite file is taken', () => {
 describe.each(sharedKinds)('whenIdle with another application on $label', (kind) => {
   const apps = useApps(kind);
 
-  it('does not wait for what runs elsewhere', async () => {
+  it('does not wait for jobs that run there', async () => {
     const end = signal();
     const worker = await apps.start({ handlers: { work: () => end.promise } });
     const other = await apps.start({ handlers: { other: () => null } });

@@ -1,7 +1,14 @@
 const { default: Sequencer } = require('@jest/test-sequencer');
 
 /** What takes minutes, so that no worker begins it when the other one has nothing left to do. */
-const LONGEST = ['compat/installed', 'simulation/', 'chaos/', 'conformance/model', 'ui/accessibility', 'nest/options'];
+const LONGEST = [
+  'compat/installed',
+  'simulation/',
+  'chaos/',
+  'conformance/model',
+  'ui/accessibility',
+  'nest/module-options',
+];
 
 /** On a machine that has not run the tests before Jest knows no more than how large they are. */
 module.exports = class LongestFirst extends Sequencer {

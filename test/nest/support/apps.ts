@@ -15,26 +15,26 @@ import { TestApp } from './test-app.js';
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each handler knows the payload of its own topic
 export type Handler = (job: JobContext<any>) => unknown;
 
-/** What an application of a test is made of, beside its database. */
+/** The parts of a test application, without its database. */
 export interface AppParts extends Pick<ModuleMetadata, 'providers' | 'controllers'> {
-  /** For `JobsModule.forRoot`. */
+  /** Passed to `JobsModule.forRoot`. */
   options?: JobsModuleOptions;
-  /** Instead of `JobsModule.forRoot(options)`. */
+  /** Replaces `JobsModule.forRoot(options)`. */
   jobsModule?: DynamicModule;
-  /** Modules beside TypeORM's and the queue's. */
+  /** Modules besides those of TypeORM and the queue. */
   imports?: NonNullable<ModuleMetadata['imports']>;
   /** Registered with `jobs.register` before the application starts. */
   handlers?: Readonly<Record<string, Handler | readonly [Handler, JobHandlerOptions]>>;
-  /** Of the application's DataSource. */
+  /** Options of the application's DataSource. */
   typeOrm?: AppTypeOrmOptions;
-  /** What is below Nest. Default: Express. */
+  /** The HTTP adapter. Default: Express. */
   adapter?: AbstractHttpAdapter;
 }
 
 type AppTypeOrmOptions = Partial<DataSourceOptions> &
   Pick<TypeOrmModuleOptions, 'retryAttempts' | 'retryDelay'> & { name?: string };
 
-/** A fresh database for each test of the surrounding `describe`, and applications on it that are closed after the test. */
+/** Creates a fresh database for each test of the `describe`, and closes its applications after each test. */
 export function useApps(kind: DatabaseKind): Apps {
   const apps = new Apps(kind);
   beforeEach(() => apps.open());
@@ -42,7 +42,7 @@ export function useApps(kind: DatabaseKind): Apps {
   return apps;
 }
 
-/** The same for tests that leave nothing behind: one database, and one application, for all of them. */
+/** Creates one database and one application for all tests of the `describe`, which must not leave changes behind. */
 export function useOneApp(kind: DatabaseKind, parts: AppParts = {}): () => TestApp {
   const apps = new Apps(kind);
   let app: TestApp;
@@ -55,7 +55,7 @@ export function useOneApp(kind: DatabaseKind, parts: AppParts = {}): () => TestA
 }
 
 export class Apps {
-  /** Every line that the applications of this test have logged. */
+  /** All log lines of the applications of this test. */
   log = new LogRecorder();
   private database!: TestDatabase;
   private dataSources: DataSource[] = [];
@@ -82,27 +82,27 @@ export class Apps {
     }
   }
 
-  /** What leads to this test's database. */
+  /** The connection options of this test's database. */
   get address(): DataSourceOptions {
     return this.database.options;
   }
 
-  /** Runs after the test, before what was there earlier is closed. */
+  /** Runs after the test, before earlier callbacks and before the applications created earlier close. */
   afterwards(close: () => Promise<unknown>): void {
     this.leftOvers.push(close);
   }
 
-  /** Runs when everything of this test has been closed, before its databases are removed. */
+  /** Runs after everything else of this test has closed, before its databases are removed. */
   afterEverything(close: () => Promise<void>): void {
     this.removals.unshift(close);
   }
 
-  /** TypeORM's module for this test's database, or for another one. */
+  /** Creates the module of TypeORM for this test's database, or for another one. */
   typeOrm(options: AppTypeOrmOptions = {}, address = this.address): DynamicModule {
     return TypeOrmModule.forRootAsync({
       name: options.name,
       useFactory: () => ({ ...address, synchronize: true, retryAttempts: 0, ...options }) as object,
-      // Known here as well, since Nest closes nothing of an application that did not start.
+      // Kept here too: Nest closes nothing of an application that did not start.
       dataSourceFactory: async (given) => {
         const dataSource = new DataSource(given!);
         this.dataSources.push(dataSource);
@@ -111,22 +111,22 @@ export class Apps {
     });
   }
 
-  /** What leads to another fresh database of the same kind. */
+  /** Creates another database of the same kind and returns its connection options. */
   async anotherDatabase(): Promise<DataSourceOptions> {
     const another = await this.kind.create();
     this.removals.push(() => another.remove());
     return another.options;
   }
 
-  /** The DataSource that the applications of this test know by a name. */
+  /** Returns the latest DataSource with this name. */
   dataSource(name: string): DataSource {
     return this.dataSources.findLast(({ options }) => (options as { name?: string }).name === name)!;
   }
 
-  /** An application that has not started: `init` and `listen` are the test's. */
+  /** Creates an application without starting it: the test calls `init` or `listen`. */
   async create(parts: AppParts = {}): Promise<TestApp> {
     const { handlers = {}, typeOrm } = parts;
-    // Without an administrator the API is closed, and a warning says so, in the log that tests look at.
+    // Without an admin token the API is closed and logs a warning, which tests would find in the log.
     const options = { http: { adminToken: 'of-these-tests' }, ...parts.options };
     const { jobsModule = JobsModule.forRoot(options) } = parts;
     const module = await Test.createTestingModule({
@@ -149,14 +149,14 @@ export class Apps {
     return test;
   }
 
-  /** A running application. */
+  /** Creates and starts an application. */
   async start(parts: AppParts = {}): Promise<TestApp> {
     const test = await this.create(parts);
     await test.app.init();
     return test;
   }
 
-  /** What stops an application with these parts from starting. */
+  /** Returns the error that stops an application with these parts. */
   async refusal(parts: AppParts): Promise<Error> {
     try {
       await this.start(parts);

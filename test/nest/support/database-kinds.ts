@@ -3,24 +3,24 @@ import { createSqliteFile, postgresVersions } from '../../support/databases.js';
 import { SpareDatabases } from '../../support/spare-databases.js';
 import { hasSqlite3, SQLITE3 } from '../../support/typeorm.js';
 
-/** A database of its own for one test, without tables. */
+/** A fresh database for one test, without tables. */
 export interface TestDatabase {
-  /** What leads an application to it. */
+  /** Connection options for an application. */
   readonly options: DataSourceOptions;
   remove(): Promise<void>;
 }
 
-/** A kind of database with what a test may ask of it. Tests choose by these, never by the label. */
+/** A kind of database and its capabilities. Tests select by capability, not by label. */
 export interface DatabaseKind {
   readonly label: string;
-  /** Handlers may run inside a transaction. */
+  /** Supports transactional handlers. */
   readonly canRunTransactionalHandlers: boolean;
-  /** Several applications, or several connections, can reach the same database. */
+  /** Supports several applications, or several connections, on one database. */
   readonly isShared: boolean;
   create(): Promise<TestDatabase>;
 }
 
-/** Those of a test file. */
+/** The spare databases of this test file. */
 const spareDatabases = new SpareDatabases();
 afterAll(() => spareDatabases.dropAll());
 
@@ -51,7 +51,7 @@ export const sqliteMemory: DatabaseKind = {
   create: () => Promise.resolve({ options: { type: 'better-sqlite3', database: ':memory:' }, remove: async () => {} }),
 };
 
-/** A file with the driver `sqlite3`, which TypeORM 1.x does not know. */
+/** A file with the driver `sqlite3`, which TypeORM 1.x does not support. */
 export const sqlite3File: DatabaseKind = {
   ...sqliteFile,
   label: 'a SQLite file with sqlite3',
@@ -61,7 +61,7 @@ export const sqlite3File: DatabaseKind = {
   },
 };
 
-/** Those that several applications can work on. */
+/** Kinds that several applications can share. */
 export const sharedKinds: readonly DatabaseKind[] = [postgres, hasSqlite3 ? sqlite3File : sqliteFile];
-/** All. */
+/** All kinds. */
 export const everyKind: readonly DatabaseKind[] = [...sharedKinds, sqliteMemory];

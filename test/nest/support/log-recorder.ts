@@ -5,7 +5,7 @@ export interface LogLine {
   readonly text: string;
 }
 
-/** A logger for Nest that keeps every line, of all contexts and levels. */
+/** A logger for Nest that keeps every line of every context and level. */
 export class LogRecorder implements LoggerService {
   readonly lines: LogLine[] = [];
 
@@ -16,7 +16,7 @@ export class LogRecorder implements LoggerService {
   verbose = (...words: unknown[]): void => this.record('verbose', words);
   fatal = (...words: unknown[]): void => this.record('fatal', words);
 
-  /** The lines of a level, or those that hold a text. */
+  /** Returns the lines of a level that contain `part`. */
   of(level: LogLevel, part = ''): string[] {
     return this.lines.filter((line) => line.level === level && line.text.includes(part)).map(({ text }) => text);
   }

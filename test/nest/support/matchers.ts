@@ -1,10 +1,10 @@
-/** Jest's own, without the type `any` that would silence the compiler around them. */
+/** Matchers of Jest without the type `any`, which would disable type checks around them. */
 
-/** Anything of a class, or of a primitive type by its wrapper: `some(Number)`. */
+/** Matches any instance of a class, or any primitive of a wrapper type: `some(Number)`. */
 export const some = (type: unknown): unknown => expect.any(type);
 
-/** Text with this part in it. */
+/** Matches text that contains this part. */
 export const textWith = (part: string): unknown => expect.stringContaining(part);
 
-/** Text of this form. */
+/** Matches text of this form. */
 export const textLike = (form: string | RegExp): unknown => expect.stringMatching(form);

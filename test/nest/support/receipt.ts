@@ -1,6 +1,6 @@
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
 
-/** Something of the application's own that a handler writes; the number of rows tells how often. */
+/** A row that a handler writes. The number of rows is the number of writes. */
 @Entity('receipts')
 export class Receipt {
   @PrimaryGeneratedColumn()

@@ -8,10 +8,10 @@ import { until } from '../../support/wait.js';
 
 export type EventOf<T extends JobEventType> = Extract<JobEvent, { type: T }>;
 
-/** An application with the module in it, and what a test asks of it. */
+/** A started application with helpers for tests. */
 export class TestApp {
   readonly jobs: JobsService;
-  /** Rows of `_jobs`, on the queue's own DataSource. */
+  /** The repository of `_jobs`, on the queue's own DataSource. */
   readonly rows: Repository<Job>;
   /** All events of this application so far. */
   readonly events: JobEvent[] = [];
@@ -20,7 +20,7 @@ export class TestApp {
   constructor(
     readonly module: TestingModule,
     readonly app: INestApplication,
-    /** The application's own, the first one when it has several. */
+    /** The application's DataSource, the first one if it has several. */
     readonly dataSource: DataSource,
   ) {
     this.jobs = module.get(JobsService, { strict: false });
@@ -28,32 +28,30 @@ export class TestApp {
     this.jobs.events.subscribe((event) => this.events.push(event));
   }
 
-  /** Closes it once, however often it is asked. */
+  /** Closes the application. Later calls do nothing. */
   close(): Promise<void> {
     this.closing ??= this.app.close();
     return this.closing;
   }
 
-  /** The events of a type so far, of one job or of all. */
+  /** Returns the events of a type so far, of one job or of all jobs. */
   eventsOf<T extends JobEventType>(type: T, id?: string): EventOf<T>[] {
     return this.events.filter(
       (event): event is EventOf<T> => event.type === type && (id === undefined || event.id === id),
     );
   }
 
-  /** The `count`-th event of a type, when it comes. */
+  /** Waits for the `count`-th event of a type. */
   async event<T extends JobEventType>(type: T, id?: string, count = 1): Promise<EventOf<T>> {
     try {
       return (await until(() => this.eventsOf(type, id)[count - 1])) as EventOf<T>;
     } catch {
       const seen = this.events.map((event) => `${event.type} ${event.id}`).join(', ');
-      throw new Error(
-        `waited in vain for event '${type}' number ${count} of job ${id ?? '(any)'}; there were: ${seen}`,
-      );
+      throw new Error(`no event '${type}' number ${count} of job ${id ?? '(any)'}; received: ${seen}`);
     }
   }
 
-  /** The job as it stands; fails when there is none. */
+  /** Returns the stored job. Throws if it does not exist. */
   async job(id: string): Promise<Job> {
     const job = await this.jobs.get(id);
     if (!job) {
@@ -62,7 +60,7 @@ export class TestApp {
     return job;
   }
 
-  /** The job when its latest attempt has ended with this event. */
+  /** Waits for an event of the job and returns the stored job. */
   async jobAfter(type: JobEventType, id: string, count = 1): Promise<Job> {
     await this.event(type, id, count);
     return this.job(id);

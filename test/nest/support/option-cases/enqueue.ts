@@ -2,7 +2,7 @@ import type { JobContext } from 'nestjs-jobs';
 import { signal } from '../../../support/wait.js';
 import type { Apps, Handler } from '../apps.js';
 import { everyKind } from '../database-kinds.js';
-import { obey } from '../obedient-handler.js';
+import { waitForAbort } from '../wait-for-abort.js';
 import type { OptionCase } from './option-case.js';
 
 const HOUR = 3_600_000;
@@ -12,53 +12,53 @@ const fail: Handler = () => {
   throw new Error('always');
 };
 
-/** What may be said at enqueue; each wins over the handler, and that over the module. */
+/** The options of enqueue. Each overrides the handler, which overrides the module. */
 export const enqueueCases: readonly OptionCase[] = [
   {
     option: 'runAt',
-    effect: 'is when the job may run, not before and promptly after',
+    effect: 'is the earliest start of the job',
     kinds: everyKind,
     expectEffect: expectRunAt,
   },
   {
     option: 'delay',
-    effect: 'counts from now, by the clock of the database',
+    effect: 'delays the job, by the clock of the database',
     kinds: everyKind,
     expectEffect: expectDelay,
   },
   {
     option: 'maxRetries',
-    effect: 'wins over the handler and the module',
+    effect: 'overrides the handler and the module',
     kinds: everyKind,
     expectEffect: expectMaxRetries,
   },
   {
     option: 'priority',
-    effect: 'lower runs first, and wins over the handler',
+    effect: 'runs lower values first and overrides the handler',
     kinds: everyKind,
     expectEffect: expectPriority,
   },
   {
     option: 'timeout',
-    effect: 'wins over the handler and the module',
+    effect: 'overrides the handler and the module',
     kinds: everyKind,
     expectEffect: expectTimeout,
   },
   {
     option: 'backoff',
-    effect: 'wins over the handler and the module',
+    effect: 'overrides the handler and the module',
     kinds: everyKind,
     expectEffect: expectBackoff,
   },
   {
     option: 'uniqueKey',
-    effect: 'lets one unfinished job exist per topic and key',
+    effect: 'allows one unfinished job per topic and key',
     kinds: everyKind,
     expectEffect: expectUniqueKey,
   },
   {
     option: 'metadata',
-    effect: 'stands in the row, and the handler sees it',
+    effect: 'is stored and passed to the handler',
     kinds: everyKind,
     expectEffect: expectMetadata,
   },
@@ -125,12 +125,12 @@ async function expectPriority(apps: Apps): Promise<void> {
 async function expectTimeout(apps: Apps): Promise<void> {
   const app = await apps.start({
     options: { timeout: '1h', maxRetries: 0 },
-    handlers: { work: [obey, { timeout: '2h' }] },
+    handlers: { work: [waitForAbort, { timeout: '2h' }] },
   });
   const job = await app.jobs.enqueue('work', null, { timeout: '60ms' });
   expect(job.timeoutMs).toBe(60);
   const { lastError, timeoutMs } = await app.jobAfter('failed', job.id);
-  expect(lastError).toContain('timeout of 60 ms');
+  expect(lastError).toContain('60 ms');
   expect(timeoutMs).toBe(60);
 }
 

@@ -1,8 +1,8 @@
 import { until } from '../../../support/wait.js';
 import type { Apps, Handler } from '../apps.js';
-import { Crowd } from '../crowd.js';
+import { HandlerGate } from '../handler-gate.js';
 import { everyKind, postgres, sharedKinds } from '../database-kinds.js';
-import { obey } from '../obedient-handler.js';
+import { waitForAbort } from '../wait-for-abort.js';
 import { Receipt } from '../receipt.js';
 import type { OptionCase } from './option-case.js';
 import { textWith } from '../matchers.js';
@@ -14,102 +14,102 @@ const fail: Handler = () => {
   throw new Error('always');
 };
 
-/** What a handler says of its topic; each wins over the module. */
+/** The options of a handler. Each overrides the module. */
 export const handlerCases: readonly OptionCase[] = [
   {
     option: 'concurrency',
-    effect: 'is the most jobs of the topic at once, while other topics use the slots that are left',
+    effect: 'limits the concurrent jobs of the topic and leaves the other slots to other topics',
     kinds: everyKind,
     expectEffect: expectConcurrency,
   },
   {
     option: 'concurrency',
-    effect: 'does not lift the limit of the module',
+    effect: 'does not raise the limit of the module',
     kinds: everyKind,
-    expectEffect: expectConcurrencyWithinTheModules,
+    expectEffect: expectModuleConcurrency,
   },
   {
     option: 'timeout',
-    effect: 'wins over the module',
+    effect: 'overrides the module',
     kinds: everyKind,
     expectEffect: expectTimeout,
   },
   {
     option: 'maxRetries',
-    effect: 'wins over the module, for jobs enqueued where the handler is known',
+    effect: 'overrides the module for jobs enqueued in a process with the handler',
     kinds: everyKind,
     expectEffect: expectMaxRetries,
   },
   {
     option: 'maxRetries',
-    effect: 'is unknown where the handler is not: the default of the module that enqueues is fixed in the row',
+    effect: 'does not apply to jobs enqueued in a process without the handler',
     kinds: sharedKinds,
-    expectEffect: expectMaxRetriesOfTheProducer,
+    expectEffect: expectMaxRetriesOfProducer,
   },
   {
     option: 'backoff',
-    effect: 'wins over the module, as an object and as a function, wherever the job was enqueued',
+    effect: 'overrides the module, as an object and as a function, wherever the job was enqueued',
     kinds: sharedKinds,
     expectEffect: expectBackoff,
   },
   {
     option: 'priority',
-    effect: 'is that of the jobs of the topic, enqueued where the handler is known',
+    effect: 'applies to jobs enqueued in a process with the handler',
     kinds: everyKind,
     expectEffect: expectPriority,
   },
   {
     option: 'transactional',
-    effect: 'rolls back what a failing handler wrote through job.manager',
+    effect: 'rolls back the writes of a failed handler through job.manager',
     kinds: [postgres],
     expectEffect: expectTransaction,
   },
 ];
 
 async function expectConcurrency(apps: Apps): Promise<void> {
-  const [few, many] = [new Crowd(), new Crowd()];
+  const [few, many] = [new HandlerGate(), new HandlerGate()];
   const app = await apps.start({
     options: { concurrency: 6 },
     handlers: { few: [few.handler, { concurrency: 2 }], many: many.handler },
   });
   await app.jobs.enqueueMany(Array.from({ length: 5 }, () => ({ topic: 'few', payload: null, priority: -5 })));
-  await few.grows(2);
+  await few.waitFor(2);
   await app.jobs.enqueueMany(Array.from({ length: 4 }, () => ({ topic: 'many', payload: null })));
-  await many.grows(4);
+  await many.waitFor(4);
   for (let completed = 1; completed <= 5; completed += 1) {
-    await few.grows(Math.min(2, 6 - completed));
-    few.letOneGo();
+    await few.waitFor(Math.min(2, 6 - completed));
+    few.release();
     await until(() => app.eventsOf('completed').length === completed);
   }
   expect(few.most).toBe(2);
   expect(many.most).toBe(4);
-  while (many.size > 0) many.letOneGo();
+  while (many.size > 0) many.release();
 }
 
-async function expectConcurrencyWithinTheModules(apps: Apps): Promise<void> {
-  const crowd = new Crowd();
+async function expectModuleConcurrency(apps: Apps): Promise<void> {
+  const gate = new HandlerGate();
   const app = await apps.start({
     options: { concurrency: 2 },
-    handlers: { work: [crowd.handler, { concurrency: 50 }] },
+    handlers: { work: [gate.handler, { concurrency: 50 }] },
   });
   await app.jobs.enqueueMany(Array.from({ length: 4 }, () => ({ topic: 'work', payload: null })));
   for (let completed = 1; completed <= 4; completed += 1) {
-    await crowd.grows(Math.min(2, 5 - completed));
-    crowd.letOneGo();
+    await gate.waitFor(Math.min(2, 5 - completed));
+    gate.release();
     await until(() => app.eventsOf('completed').length === completed);
   }
-  expect(crowd.most).toBe(2);
+  expect(gate.most).toBe(2);
 }
 
 async function expectTimeout(apps: Apps): Promise<void> {
   const app = await apps.start({
     options: { timeout: '1h', maxRetries: 0 },
-    handlers: { work: [obey, { timeout: '70ms' }] },
+    handlers: { work: [waitForAbort, { timeout: '70ms' }] },
   });
   const job = await app.jobs.enqueue('work', null);
   expect(job.timeoutMs).toBeNull();
   expect(await app.jobAfter('failed', job.id)).toMatchObject({
-    lastError: textWith('timeout of 70 ms'),
+    lastError: textWith('70 ms'),
     timeoutMs: null,
   });
 }
@@ -126,9 +126,9 @@ async function expectMaxRetries(apps: Apps): Promise<void> {
   expect(await app.jobAfter('failed', never.id)).toMatchObject({ attempt: 1, maxRetries: 0 });
 }
 
-async function expectMaxRetriesOfTheProducer(apps: Apps): Promise<void> {
-  const desk = await apps.start({ options: { role: 'producer', maxRetries: 1 } });
-  const job = await desk.jobs.enqueue('work', null);
+async function expectMaxRetriesOfProducer(apps: Apps): Promise<void> {
+  const producer = await apps.start({ options: { role: 'producer', maxRetries: 1 } });
+  const job = await producer.jobs.enqueue('work', null);
   const worker = await apps.start({
     options: { backoff: { type: 'fixed', delay: 0 } },
     handlers: { work: [fail, { maxRetries: 4 }] },
@@ -137,13 +137,13 @@ async function expectMaxRetriesOfTheProducer(apps: Apps): Promise<void> {
 }
 
 async function expectBackoff(apps: Apps): Promise<void> {
-  const desk = await apps.start({ options: { role: 'producer', backoff: inHours(1) } });
+  const producer = await apps.start({ options: { role: 'producer', backoff: inHours(1) } });
   const worker = await apps.start({
     options: { backoff: inHours(2) },
     handlers: { work: [fail, { backoff: inHours(3) }], computed: [fail, { backoff: () => '3h' }] },
   });
   for (const topic of ['work', 'computed']) {
-    const { id } = await desk.jobs.enqueue(topic, null);
+    const { id } = await producer.jobs.enqueue(topic, null);
     const { runAt, updated } = await worker.jobAfter('retrying', id);
     expect(Math.abs(runAt.getTime() - updated.getTime() - 3 * HOUR)).toBeLessThanOrEqual(1);
   }
@@ -159,7 +159,7 @@ async function expectPriority(apps: Apps): Promise<void> {
       high: [() => void order.push('high'), { priority: -7 }],
     },
   });
-  // Before the application starts, so that nothing runs until all are there.
+  // Enqueues before the application starts, so that nothing runs until all jobs exist.
   const jobs = await app.jobs.enqueueMany(['low', 'normal', 'high'].map((topic) => ({ topic, payload: null })));
   expect(jobs.map(({ priority }) => priority)).toEqual([7, 0, -7]);
   await app.app.init();

@@ -1,26 +1,26 @@
 import type { Apps } from '../apps.js';
 import type { DatabaseKind } from '../database-kinds.js';
 
-/** One option, and what would not happen if its value were ignored. */
+/** One option and a check that fails if its value is ignored. */
 export interface OptionCase {
-  /** Its name, or that of a part of it such as `sqlite.synchronous`. */
+  /** Its name, or the path of a nested option such as `sqlite.synchronous`. */
   readonly option: string;
-  /** Completes a sentence that begins with the name. */
+  /** Completes a sentence that begins with the option. */
   readonly effect: string;
-  /** Where the option has a meaning. */
+  /** The databases that support the option. */
   readonly kinds: readonly DatabaseKind[];
   readonly expectEffect: (apps: Apps) => Promise<void>;
 }
 
-/** The names without their parts, each once, in order. */
-export function optionsOf(cases: readonly OptionCase[]): string[] {
+/** Returns the sorted names of the top-level options, without duplicates. */
+export function listOptions(cases: readonly OptionCase[]): string[] {
   return [...new Set(cases.map(({ option }) => option.split('.')[0]!))].sort();
 }
 
-/** The names that a refusal of an unknown option lists. */
-export function namesKnownBy(give: (options: object) => unknown): string[] {
+/** Returns the option names that the error for an unknown option lists. */
+export function readKnownNames(parse: (options: object) => unknown): string[] {
   try {
-    give({ somethingElseEntirely: 1 });
+    parse({ somethingElseEntirely: 1 });
   } catch (error) {
     const list = /known are (.*)$/.exec((error as Error).message)?.[1];
     if (list) {

@@ -11,18 +11,18 @@ const DAY = 24 * 60 * MINUTE;
 const finalStatuses = ['completed', 'cancelled', 'failed'] as const;
 type FinalStatus = (typeof finalStatuses)[number];
 
-/** How long finished jobs stay. */
+/** How long finished jobs are kept. */
 export const retentionCases: readonly OptionCase[] = [
   ...finalStatuses.flatMap(casesOf),
   {
     option: 'retention',
-    effect: 'is 7 days for completed and cancelled jobs and 30 days for failed ones, when nothing is said',
+    effect: 'defaults to 7 days for completed and cancelled jobs and 30 days for failed jobs',
     kinds: sharedKinds,
     expectEffect: expectDefaultAges,
   },
   {
     option: 'retention',
-    effect: 'given as one duration counts for all, and given as false keeps all',
+    effect: 'as one duration applies to every status, and as false keeps all jobs',
     kinds: sharedKinds,
     expectEffect: expectOneAgeForAll,
   },
@@ -33,19 +33,19 @@ function casesOf(status: FinalStatus): OptionCase[] {
   return [
     {
       option,
-      effect: `0 removes ${status} jobs as they end, and no others`,
+      effect: `0 deletes ${status} jobs as they end, and no others`,
       kinds: everyKind,
       expectEffect: (apps) => expectRemovalAtOnce(apps, status),
     },
     {
       option,
-      effect: `removes ${status} jobs that ended longer ago, and keeps the younger ones`,
+      effect: `deletes ${status} jobs of a higher age and keeps younger ones`,
       kinds: sharedKinds,
       expectEffect: (apps) => expectRemovalByAge(apps, status),
     },
     {
       option,
-      effect: `false keeps ${status} jobs for ever`,
+      effect: `false keeps ${status} jobs forever`,
       kinds: sharedKinds,
       expectEffect: (apps) => expectNoRemoval(apps, status),
     },
@@ -78,7 +78,7 @@ async function expectRemovalByAge(apps: Apps, status: FinalStatus): Promise<void
   await expectLeft(apps, { [status]: '1h' }, expected);
 }
 
-/** What is older than the defaults is removed, but in this status. */
+/** Expects that jobs older than the defaults are deleted, except in this status. */
 async function expectNoRemoval(apps: Apps, status: FinalStatus): Promise<void> {
   await leaveBehind(apps, [1_000 * DAY]);
   await expectLeft(apps, { [status]: false }, [[status, 1_000 * DAY]]);
@@ -106,7 +106,7 @@ async function expectOneAgeForAll(apps: Apps): Promise<void> {
   expect((await left(app)).filter(([, age]) => age === 1_000 * DAY)).toHaveLength(3);
 }
 
-/** Finished jobs of each status that ended so long ago, as an application left them that has gone. */
+/** Stores finished jobs of each status and age, as a stopped application would leave them. */
 async function leaveBehind(apps: Apps, agesMs: readonly number[]): Promise<void> {
   const app = await apps.start({ options: { role: 'producer' } });
   const rows = finalStatuses.flatMap((status) => agesMs.map((age) => ({ status, age })));
@@ -118,20 +118,20 @@ async function leaveBehind(apps: Apps, agesMs: readonly number[]): Promise<void>
   await app.close();
 }
 
-/** What is there, as status and age. */
+/** Returns the status and age of each job. */
 async function left(app: TestApp): Promise<[string, unknown][]> {
   const jobs = await app.rows.find({ order: { id: 'ASC' } });
   return jobs.map(({ status, metadata }) => [status, metadata?.age]);
 }
 
-/** Expects that a running application leaves exactly these. */
+/** Expects that a running application keeps exactly these jobs. */
 async function expectLeft(apps: Apps, retention: JobsModuleOptions['retention'], expected: [string, number][]) {
   const app = await apps.start({ options: { retention } });
   await until(async () => (await left(app)).length <= expected.length, { message: 'old jobs to be removed' });
   expect(await left(app)).toEqual(expected);
 }
 
-/** One job that ended in each status. */
+/** Returns one finished job of each status. */
 async function endOneOfEach(app: TestApp): Promise<Record<FinalStatus, Job>> {
   const [completed, cancelled, failed] = await app.jobs.enqueueMany(
     ['complete', 'wait', 'fail'].map((topic) => ({ topic, payload: null, delay: 1 })),

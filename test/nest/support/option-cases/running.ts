@@ -4,9 +4,9 @@ import { APP_GUARD } from '@nestjs/core';
 import { JobHandler, PayloadTooLargeError } from 'nestjs-jobs';
 import { signal, until } from '../../../support/wait.js';
 import type { Apps } from '../apps.js';
-import { Crowd } from '../crowd.js';
+import { HandlerGate } from '../handler-gate.js';
 import { everyKind, postgres, sharedKinds, sqliteFile, sqliteMemory } from '../database-kinds.js';
-import { obey } from '../obedient-handler.js';
+import { waitForAbort } from '../wait-for-abort.js';
 import type { OptionCase } from './option-case.js';
 import { textWith } from '../matchers.js';
 
@@ -17,71 +17,71 @@ function fail(): never {
   throw new Error('always');
 }
 
-/** The options that say which jobs run, how many, and for how long. */
+/** The options that decide which jobs run, how many, and for how long. */
 export const runningCases: readonly OptionCase[] = [
   {
     option: 'role',
-    effect: "'producer' never claims, and 'worker' does",
+    effect: "'producer' never claims, and 'worker' claims",
     kinds: sharedKinds,
     expectEffect: expectOnlyWorkersToClaim,
   },
   {
     option: 'concurrency',
-    effect: 'runs so many jobs at once, and no more',
+    effect: 'limits the concurrent jobs',
     kinds: everyKind,
-    expectEffect: expectSoManyAtOnce,
+    expectEffect: expectConcurrency,
   },
   {
     option: 'topics',
-    effect: 'restricts what is claimed, and warns of a topic without a handler',
+    effect: 'restricts the claimed topics and warns about a topic without a handler',
     kinds: everyKind,
-    expectEffect: expectOnlyTheseTopics,
+    expectEffect: expectOnlyNamedTopics,
   },
   {
     option: 'pollInterval',
-    effect: 'finds jobs of which no notification came',
+    effect: 'finds jobs without a notification',
     kinds: everyKind,
-    expectEffect: expectJobsToBeFoundByPolling,
+    expectEffect: expectPolling,
   },
   {
     option: 'lease',
-    effect: 'is how long a claim holds',
+    effect: 'is the duration of a claim',
     kinds: everyKind,
-    expectEffect: expectLeaseOf,
+    expectEffect: expectLease,
   },
   {
     option: 'timeout',
-    effect: 'limits an attempt',
+    effect: 'limits the duration of an attempt',
     kinds: everyKind,
     expectEffect: expectTimeout,
   },
   {
     option: 'maxRetries',
-    effect: 'is how often a failing job is tried again',
+    effect: 'limits the retries of a job',
     kinds: everyKind,
-    expectEffect: expectSoManyRetries,
+    expectEffect: expectMaxRetries,
   },
   {
     option: 'backoff',
-    effect: 'is how long a retry waits',
+    effect: 'is the delay before a retry',
     kinds: everyKind,
     expectEffect: expectBackoff,
   },
   {
     option: 'payloadMaxBytes',
-    effect: 'lowers the limit of a payload, at enqueue and at requeue, and raises it',
+    effect: 'lowers or raises the limit of a payload at enqueue and requeue',
     kinds: everyKind,
     expectEffect: expectPayloadLimit,
   },
   {
     option: 'shutdownTimeout',
-    effect: 'is how long a closing application waits for its handlers',
+    effect: 'is the wait for running handlers at close',
     kinds: everyKind,
-    expectEffect: expectGraceAtShutdown,
+    expectEffect: expectShutdownTimeout,
   },
   {
     option: 'globalEnhancers',
-    effect: 'asks the global guards of the application',
+    effect: 'runs the global guards of the application',
     kinds: [postgres, sqliteFile, sqliteMemory],
     expectEffect: expectGlobalGuards,
   },
@@ -92,7 +92,7 @@ async function expectOnlyWorkersToClaim(apps: Apps): Promise<void> {
     options: { role: 'producer', pollInterval: 10 },
     handlers: { work: () => 'p' },
   });
-  expect(apps.log.of('log', 'runs no jobs')).toEqual([textWith("role 'producer': runs no jobs")]);
+  expect(apps.log.of('log', 'runs no jobs')).toEqual([textWith("role 'producer'")]);
   const jobs = await producer.jobs.enqueueMany(manyJobs(20));
   await producer.jobs.whenIdle();
   expect(await producer.jobs.stats()).toMatchObject({ pending: 20, total: 20 });
@@ -103,24 +103,24 @@ async function expectOnlyWorkersToClaim(apps: Apps): Promise<void> {
   expect(producer.eventsOf('started')).toEqual([]);
 }
 
-async function expectSoManyAtOnce(apps: Apps): Promise<void> {
-  const crowd = new Crowd();
+async function expectConcurrency(apps: Apps): Promise<void> {
+  const gate = new HandlerGate();
   const app = await apps.start({
     options: { concurrency: 2 },
-    handlers: { work: crowd.handler, other: crowd.handler },
+    handlers: { work: gate.handler, other: gate.handler },
   });
   await app.jobs.enqueueMany([...manyJobs(4), ...manyJobs(3, 'other')]);
   for (let completed = 1; completed <= 7; completed += 1) {
-    await crowd.grows(Math.min(2, 8 - completed));
-    crowd.letOneGo();
+    await gate.waitFor(Math.min(2, 8 - completed));
+    gate.release();
     await until(() => app.eventsOf('completed').length === completed);
   }
-  expect(crowd.most).toBe(2);
+  expect(gate.most).toBe(2);
 }
 
-async function expectOnlyTheseTopics(apps: Apps): Promise<void> {
+async function expectOnlyNamedTopics(apps: Apps): Promise<void> {
   const app = await apps.start({
-    options: { topics: ['mine', 'nobodys'] },
+    options: { topics: ['mine', 'unhandled'] },
     handlers: { mine: () => 1, other: () => 2 },
   });
   const other = await app.jobs.enqueue('other', null, { priority: -100 });
@@ -128,26 +128,26 @@ async function expectOnlyTheseTopics(apps: Apps): Promise<void> {
   await app.event('completed', mine.id);
   await app.jobs.whenIdle();
   expect(await app.job(other.id)).toMatchObject({ status: 'pending', attempt: 0 });
-  expect(apps.log.of('warn', "topics names 'nobodys'")).toHaveLength(1);
+  expect(apps.log.of('warn', "topics names 'unhandled'")).toHaveLength(1);
 }
 
-async function expectJobsToBeFoundByPolling(apps: Apps): Promise<void> {
+async function expectPolling(apps: Apps): Promise<void> {
   const app = await apps.start({ options: { pollInterval: 20 }, handlers: { work: () => null } });
   const template = await app.jobs.enqueue('work', null);
   const since = performance.now();
   for (let round = 1; round <= 10; round += 1) {
     await until(() => app.eventsOf('completed').length === round);
-    // On the queue's own connection and past its code, so nobody hears of it.
+    // Written directly to the database, so no notification is sent.
     const id = template.id.replace(/.{4}$/, `f${String(round).padStart(3, '0')}`);
     const { created } = template;
     await app.rows.insert({ id, topic: 'work', payload: round, runAt: created, created, updated: created });
   }
   await until(() => app.eventsOf('completed').length === 11);
-  // Ten times the default of a second would take ten seconds.
+  // Polling at the default interval of 1 s would take 10 s.
   expect(performance.now() - since).toBeLessThan(6_000);
 }
 
-async function expectLeaseOf(apps: Apps): Promise<void> {
+async function expectLease(apps: Apps): Promise<void> {
   const end = signal();
   const app = await apps.start({ options: { lease: '17s' }, handlers: { work: () => end.promise } });
   const { id } = await app.jobs.enqueue('work', null);
@@ -158,14 +158,14 @@ async function expectLeaseOf(apps: Apps): Promise<void> {
 }
 
 async function expectTimeout(apps: Apps): Promise<void> {
-  const app = await apps.start({ options: { timeout: '40ms', maxRetries: 0 }, handlers: { work: obey } });
+  const app = await apps.start({ options: { timeout: '40ms', maxRetries: 0 }, handlers: { work: waitForAbort } });
   const { id } = await app.jobs.enqueue('work', null);
   expect(await app.jobAfter('failed', id)).toMatchObject({
-    lastError: textWith('timeout of 40 ms'),
+    lastError: textWith('40 ms'),
   });
 }
 
-async function expectSoManyRetries(apps: Apps): Promise<void> {
+async function expectMaxRetries(apps: Apps): Promise<void> {
   const backoff = { type: 'fixed', delay: 0 } as const;
   const app = await apps.start({ options: { maxRetries: 5, backoff }, handlers: { work: fail } });
   const job = await app.jobs.enqueue('work', null);
@@ -196,8 +196,8 @@ async function expectPayloadLimit(apps: Apps): Promise<void> {
   expect((await large.job(job.id)).payload).toBe(payload);
 }
 
-async function expectGraceAtShutdown(apps: Apps): Promise<void> {
-  const app = await apps.start({ options: { shutdownTimeout: 30 }, handlers: { work: obey } });
+async function expectShutdownTimeout(apps: Apps): Promise<void> {
+  const app = await apps.start({ options: { shutdownTimeout: 30 }, handlers: { work: waitForAbort } });
   const { id } = await app.jobs.enqueue('work', null);
   await app.event('started', id);
   const since = performance.now();

@@ -12,53 +12,53 @@ const tables = {
   sqlite: sqliteTables,
 } as Record<string, string>;
 
-/** The options that say where the jobs stand, and how the database is used. */
+/** The options that set where jobs are stored and how the database is used. */
 export const storageCases: readonly OptionCase[] = [
   {
     option: 'dataSource',
-    effect: 'names the DataSource in whose database the jobs stand',
+    effect: 'names the DataSource of the queue',
     kinds: everyKind,
-    expectEffect: expectJobsInTheNamedDatabase,
+    expectEffect: expectNamedDataSource,
   },
   {
     option: 'migrate',
-    effect: 'false makes no tables: it stops the application without them, and works with those of jobsMigrations',
+    effect: 'false creates no tables: the start fails without them and succeeds with jobsMigrations',
     kinds: everyKind,
-    expectEffect: expectNoTablesOfOurOwn,
+    expectEffect: expectNoCreatedTables,
   },
   {
     option: 'connections',
-    effect: 'is the size of the pool, beside one connection that listens',
+    effect: 'is the size of the pool, without the connection that listens',
     kinds: [postgres],
-    expectEffect: expectSoManyConnections,
+    expectEffect: expectPoolSize,
   },
   {
     option: 'sqlite.synchronous',
-    effect: "'normal' and 'full' are what the queue's own connection says",
+    effect: "sets `synchronous` of the queue's own connection",
     kinds: [sqliteFile],
     expectEffect: expectSynchronous,
   },
   {
     option: 'sqlite.lockTimeout',
-    effect: 'bounds the wait for the write lock',
+    effect: 'limits the wait for the write lock',
     kinds: [sqliteFile, sqliteMemory],
     expectEffect: expectLockTimeout,
   },
   {
     option: 'http',
-    effect: 'is taken as false or as an object, and refused as anything else',
+    effect: 'accepts false or an object',
     kinds: [sqliteMemory],
-    expectEffect: expectHttpToBeTaken,
+    expectEffect: expectHttpValues,
   },
   {
     option: 'ui',
-    effect: 'is taken as false or as an object, and refused as anything else, and beside http: false',
+    effect: 'accepts false or an object, and contradicts http: false',
     kinds: [sqliteMemory],
-    expectEffect: expectUiToBeTaken,
+    expectEffect: expectUiValues,
   },
 ];
 
-async function expectJobsInTheNamedDatabase(apps: Apps): Promise<void> {
+async function expectNamedDataSource(apps: Apps): Promise<void> {
   const app = await apps.start({
     imports: [apps.typeOrm({ name: 'second' }, await apps.anotherDatabase())],
     options: { dataSource: 'second' },
@@ -70,7 +70,7 @@ async function expectJobsInTheNamedDatabase(apps: Apps): Promise<void> {
   expect(await app.dataSource.createQueryRunner().hasTable('_jobs')).toBe(false);
 }
 
-async function expectNoTablesOfOurOwn(apps: Apps): Promise<void> {
+async function expectNoCreatedTables(apps: Apps): Promise<void> {
   const options = { migrate: false };
   const error = await apps.refusal({ options });
   expect(error).toBeInstanceOf(InvalidOptionsError);
@@ -90,7 +90,7 @@ async function expectNoTablesOfOurOwn(apps: Apps): Promise<void> {
   ]);
 }
 
-async function expectSoManyConnections(apps: Apps): Promise<void> {
+async function expectPoolSize(apps: Apps): Promise<void> {
   const count = async (dataSource: DataSource, condition: string): Promise<number> => {
     const rows = await dataSource.query<unknown[]>(
       `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'nestjs-jobs' AND ${condition}`,
@@ -102,13 +102,13 @@ async function expectSoManyConnections(apps: Apps): Promise<void> {
     const blocker = app.dataSource.createQueryRunner();
     await blocker.startTransaction();
     await blocker.query('LOCK TABLE _jobs IN ACCESS EXCLUSIVE MODE');
-    // More questions than connections, and no answer: each connection that may exist waits for the lock.
-    const questions = Array.from({ length: 50 }, () => app.rows.count());
+    // More queries than connections: each connection of the pool waits for the lock.
+    const queries = Array.from({ length: 50 }, () => app.rows.count());
     await until(async () => (await count(app.dataSource, `wait_event_type = 'Lock'`)) === connections);
     expect(await count(app.dataSource, 'true')).toBe(connections + 1);
     await blocker.commitTransaction();
     await blocker.release();
-    await Promise.all(questions);
+    await Promise.all(queries);
     expect(await count(app.dataSource, 'true')).toBe(connections + 1);
     await app.close();
   }
@@ -144,19 +144,19 @@ async function expectLockTimeout(apps: Apps): Promise<void> {
   expect(await app.jobs.stats()).toMatchObject({ total: 0 });
 }
 
-async function expectHttpToBeTaken(apps: Apps): Promise<void> {
+async function expectHttpValues(apps: Apps): Promise<void> {
   await (await apps.start({ options: { http: { path: 'queue' } } })).close();
   const app = await apps.start({ options: { http: false } });
   await app.app.listen(0, '127.0.0.1');
   expect((await fetch(`${await app.app.getUrl()}/api/jobs/stats`)).status).toBe(404);
-  expect(() => JobsModule.forRoot({ http: true as never })).toThrow(/^http: expected false or an object, got true/);
+  expect(() => JobsModule.forRoot({ http: true as never })).toThrow(/^http: /);
 }
 
-async function expectUiToBeTaken(apps: Apps): Promise<void> {
+async function expectUiValues(apps: Apps): Promise<void> {
   await (await apps.start({ options: { ui: { path: 'queue' } } })).close();
   const app = await apps.start({ options: { ui: false, http: false } });
   await app.app.listen(0, '127.0.0.1');
   expect((await fetch(`${await app.app.getUrl()}/admin/jobs`)).status).toBe(404);
-  expect(() => JobsModule.forRoot({ ui: 'yes' as never })).toThrow(/^ui: expected false or an object, got 'yes'/);
+  expect(() => JobsModule.forRoot({ ui: 'yes' as never })).toThrow(/^ui: /);
   expect(() => JobsModule.forRoot({ http: false, ui: {} })).toThrow(/^ui: contradicts http: false/);
 }
