@@ -9,7 +9,7 @@ import { applyCheck, flag, recordCheck } from './core/option-checks.js';
 import { readJobsOptions } from './core/options.js';
 import { AdminUiController } from './http/admin-ui.controller.js';
 import { RegisteredRoutes } from './http/http-adapter.js';
-import { httpParts } from './http/http-providers.js';
+import { createHttpParts } from './http/http-providers.js';
 import { createJobStore, JobsEngine } from './engine/jobs-engine.js';
 import type { JobsModuleAsyncOptions, Visibility } from './nest/async-options.js';
 import { JOBS_OPTIONS, readAsyncOptions } from './nest/async-options.js';
@@ -21,10 +21,10 @@ import { queueLogger } from './nest/nest-logger.js';
 import { assertConfigured, assertSingleModule, throwMissingDataSource } from './nest/module-checks.js';
 import type { CreatedStore } from './store/create-store.js';
 
-/** What `forRoot` takes. */
+/** Options of `forRoot`. */
 export type JobsModuleOptions = JobsOptions & Visibility;
 
-/** The store together with the DataSource it lives on. */
+/** The store and its DataSource. */
 const CREATED_STORE = Symbol('nestjs-jobs:created-store');
 
 /**
@@ -47,15 +47,15 @@ export class JobsModule implements NestModule {
     if (this.routes) {
       const adapter = this.host.httpAdapter as unknown as HttpServer;
       this.routes.prepare(adapter);
-      AdminUiController.useWildcardOf(adapter.getType());
+      AdminUiController.setWildcard(adapter.getType());
     }
   }
 
-  /** @throws InvalidOptionsError for an unknown option, a wrong value, or two that contradict each other. */
+  /** @throws InvalidOptionsError for an unknown option, an invalid value, or two options that contradict each other. */
   static forRoot(given: JobsModuleOptions = {}): DynamicModule {
     const { isGlobal = true, ...options } = applyCheck(recordCheck, given, 'options') as JobsModuleOptions;
     const settings = readJobsOptions(options);
-    return moduleOf({
+    return createModule({
       ...settings,
       isGlobal: applyCheck(flag, isGlobal, 'isGlobal'),
       options: [{ provide: JOBS_OPTIONS, useValue: options }],
@@ -66,10 +66,10 @@ export class JobsModule implements NestModule {
    * Like `forRoot`, with options from a factory or a provider. `http`, `ui` and `dataSource` go next to the factory, because Nest
    * needs them when it builds the module.
    *
-   * @throws InvalidOptionsError at once for a wrong member of `options`, at start for a wrong option of the factory.
+   * @throws InvalidOptionsError at once for an invalid member of `options`, at start for an invalid option of the factory.
    */
   static forRootAsync(options: JobsModuleAsyncOptions): DynamicModule {
-    return moduleOf(readAsyncOptions(options));
+    return createModule(readAsyncOptions(options));
   }
 }
 
@@ -81,18 +81,18 @@ interface ModuleParts extends Pick<JobsSettings, 'dataSource' | 'http' | 'ui'> {
   readonly imports?: ModuleMetadata['imports'];
 }
 
-function moduleOf({ isGlobal, dataSource, http, ui, options, imports = [] }: ModuleParts): DynamicModule {
-  const overHttp = httpParts(http, ui);
+function createModule({ isGlobal, dataSource, http, ui, options, imports = [] }: ModuleParts): DynamicModule {
+  const httpParts = createHttpParts(http, ui);
   return {
     module: JobsModule,
     global: isGlobal,
     imports: [DiscoveryModule, ...imports],
-    controllers: overHttp.controllers,
+    controllers: httpParts.controllers,
     providers: [
       ...options,
       {
         provide: CREATED_STORE,
-        // Optional, so that the error for a missing one can say what to do.
+        // Optional, so that the module can throw an error that says what to do.
         inject: [
           { token: getDataSourceToken(dataSource) as InjectionToken, optional: true },
           JOBS_OPTIONS,
@@ -123,7 +123,7 @@ function moduleOf({ isGlobal, dataSource, http, ui, options, imports = [] }: Mod
       JobsExplorer,
       JobsLifecycle,
       JobsService,
-      ...overHttp.providers,
+      ...httpParts.providers,
     ],
     exports: [JobsService, JobsEngine, getRepositoryToken(Job)],
   };

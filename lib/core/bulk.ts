@@ -66,7 +66,7 @@ export function readBulkRequest(given: BulkRequest): BulkSettings {
 }
 
 /** Converts ids to the form in the database, without repeated ones. */
-export const idsCheck: Check<readonly string[]> = {
+const idsCheck: Check<readonly string[]> = {
   expects: `a list of 1 to ${BULK_JOBS_MAX} job ids`,
   schema: { type: 'array', items: { type: 'string', format: 'uuid' }, minItems: 1, maxItems: BULK_JOBS_MAX },
   parse: (value, path) => {

@@ -1,7 +1,7 @@
 import { InvalidOptionsError } from './errors.js';
 import type { Job } from './job.js';
 import type { Check } from './option-checks.js';
-import { listOf, oneOf, option, optional, readOptions } from './option-checks.js';
+import { functionCheck, listOf, oneOf, option, optional, readOptions } from './option-checks.js';
 import type { TopicName } from './topic.js';
 import { topicNameCheck } from './topic.js';
 
@@ -125,10 +125,6 @@ const decoratorsCheck: Check<readonly ClassDecorator[]> = {
       ? Object.freeze([...(value as ClassDecorator[])])
       : undefined,
 };
-
-function functionCheck<T>(expects: string): Check<T> {
-  return { expects, parse: (value) => (typeof value === 'function' ? (value as T) : undefined) };
-}
 
 const guardCheck: Check<AdminGuardLike> = {
   expects: 'a guard or its class',

@@ -76,7 +76,7 @@ export function defineJob<Input, Output = Input>(
 export type TopicLike = string | AnyTopic;
 
 /** A typed topic of any type. */
-export type AnyTopic = JobTopic<unknown, unknown>;
+type AnyTopic = JobTopic<unknown, unknown>;
 
 /** Returns the typed topic; `undefined` for a plain name. */
 export function toTypedTopic(topic: TopicLike): AnyTopic | undefined {

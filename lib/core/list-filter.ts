@@ -7,13 +7,13 @@ import { condition, dateCheck, flag, integer, oneOf, oneOrMany, option, readOpti
 import { topicNameCheck } from './topic.js';
 
 /** Default and maximum page size. */
-export const PAGE_JOBS = 20;
+const PAGE_JOBS = 20;
 export const PAGE_JOBS_MAX = 200;
 /** Largest offset. A cursor reaches further. */
-export const OFFSET_MAX = 10_000_000;
+const OFFSET_MAX = 10_000_000;
 /** In characters. */
-export const SEARCH_LENGTH_MAX = 1_000;
-export const CURSOR_LENGTH_MAX = 200;
+const SEARCH_LENGTH_MAX = 1_000;
+const CURSOR_LENGTH_MAX = 200;
 
 /** A {@link JobFilter}, checked and complete. `null` means no condition. */
 export interface ListFilter {

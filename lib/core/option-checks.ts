@@ -168,6 +168,11 @@ export const recordCheck: Check<Record<string, unknown>> = {
       : undefined,
 };
 
+/** A function. `expects` completes "expected …". */
+export function functionCheck<T>(expects: string): Check<T> {
+  return { expects, parse: (value) => (typeof value === 'function' ? (value as T) : undefined) };
+}
+
 /** `true` or `false`; no value that merely converts to one. */
 export const flag: Check<boolean> = {
   expects: 'true or false',

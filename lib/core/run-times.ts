@@ -5,7 +5,7 @@ export interface RunTimeSample {
 }
 
 /** Mean and percentiles in milliseconds; all 0 when there are no times. */
-export interface RunTimes {
+interface RunTimes {
   readonly avgExecutionTime: number;
   readonly p50: number;
   readonly p95: number;

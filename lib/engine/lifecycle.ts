@@ -8,7 +8,7 @@ import type { Heartbeat } from './run/heartbeat.js';
 import type { JobRunner } from './run/job-runner.js';
 
 /** Work in the background. `start` and `stop` may be called more than once. */
-export interface Loop {
+interface Loop {
   start(): void;
   stop(): Promise<void>;
 }

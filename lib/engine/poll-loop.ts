@@ -3,7 +3,7 @@ import { toFailure } from '../core/error-text.js';
 import { backoffMs } from '../core/backoff.js';
 import type { JobsLogger } from '../core/logger.js';
 
-export interface PollLoopOptions {
+interface PollLoopOptions {
   /** Names the loop in the log. */
   readonly name: string;
   readonly intervalMs: number;

@@ -9,13 +9,13 @@ import type { HttpRequest } from './http-adapter.js';
 import { CROSS_ORIGIN } from './http.messages.js';
 
 /** What a rule allows: to enqueue; to read; to requeue, promote, cancel and delete. */
-export type Right = 'enqueue' | 'read' | 'manage';
+type Right = 'enqueue' | 'read' | 'manage';
 
-/** What a route requires; `any`: any right, or a known caller. */
+/** What a route requires. `any` means any right, or a known caller. */
 export type AccessKind = Right | 'any';
 
 /** What a caller may do. */
-export interface Permissions {
+interface Permissions {
   readonly caller: Caller;
   readonly enqueue: boolean;
   readonly read: boolean;
@@ -45,8 +45,8 @@ export class RequestIdentity {
     return unlessRefused(this.caller(), ANONYMOUS);
   }
 
-  /** The same request, not resolved yet. */
-  again(): RequestIdentity {
+  /** Returns an identity of the same request that is not resolved yet. */
+  createUnresolved(): RequestIdentity {
     return new RequestIdentity(this.context, this.resolver);
   }
 }
@@ -74,7 +74,7 @@ export class AccessPolicy {
   }
 
   /** The identity of a request that the guard has admitted. */
-  identityOf(request: HttpRequest): RequestIdentity {
+  getIdentity(request: HttpRequest): RequestIdentity {
     return this.identities.get(request)!;
   }
 
@@ -89,7 +89,7 @@ export class AccessPolicy {
     }
   }
 
-  /** What the caller may do. A caller whom the guard rejects has the rights of everybody. */
+  /** What the caller may do. A caller whom the guard rejects has the rights of an anonymous caller. */
   async permissions(identity: RequestIdentity): Promise<Permissions> {
     const { enqueueRule, readRule, manageRule } = this.settings;
     const enqueue = await this.admitsOrFalse(enqueueRule, identity);
@@ -113,7 +113,7 @@ export class AccessPolicy {
     }
   }
 
-  /** The topics of a response: the requested ones if all are allowed, else the whitelist. */
+  /** Returns the requested topics, or the whitelist if none is requested. @throws ApiError 403 for a topic that is not allowed. */
   narrow(requested: readonly string[] | undefined): readonly string[] | null {
     this.ensureTopics(requested ?? []);
     return requested ?? this.topics;
@@ -170,7 +170,7 @@ function admitsCaller(rule: 'admin' | 'authenticated', { kind }: Caller): boolea
   return kind === 'admin' || (rule === 'authenticated' && kind === 'user');
 }
 
-/** The result, or `otherwise` when the application refuses. Rethrows other errors. */
+/** Returns the result, or `otherwise` when the application refuses the request. @throws other errors. */
 async function unlessRefused<T>(result: Promise<T>, otherwise: T): Promise<T> {
   try {
     return await result;
@@ -188,8 +188,8 @@ const SAFE_METHODS = ['GET', 'HEAD'];
 const ADDED_BY_BROWSERS = /^(basic|digest|negotiate|ntlm)\b/i;
 
 /**
- * Whether a browser sends a change on behalf of a page of another origin, with the user's cookies or remembered sign-in.
- * Ignores what proxies say of the host, because any client can send that.
+ * Returns whether a browser sends a change for a page of another origin, with the user's cookies or remembered sign-in. Ignores the
+ * host in forwarding headers, because any client can send them.
  */
 export function isCrossOrigin({ method, headers }: Pick<HttpRequest, 'method' | 'headers'>): boolean {
   const isSignedIn = headers.cookie !== undefined || ADDED_BY_BROWSERS.test(headers.authorization ?? '');
@@ -197,11 +197,11 @@ export function isCrossOrigin({ method, headers }: Pick<HttpRequest, 'method' | 
     return false;
   }
   const site = headers['sec-fetch-site'];
-  return site === 'cross-site' || site === 'same-site' || !isSameOrigin(headers.origin, hostOf(headers));
+  return site === 'cross-site' || site === 'same-site' || !isSameOrigin(headers.origin, readHost(headers));
 }
 
 /** HTTP/2 has a pseudo-header instead of `host`. */
-function hostOf(headers: IncomingHttpHeaders): string | undefined {
+function readHost(headers: IncomingHttpHeaders): string | undefined {
   return headers.host ?? (headers[':authority'] as string | undefined);
 }
 

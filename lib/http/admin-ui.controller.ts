@@ -5,7 +5,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import type { UiSettings } from '../core/http-options.js';
 import { moduleLogger } from '../nest/nest-logger.js';
 import { CallerResolver } from './caller-resolver.js';
-import type { HttpAnswer, HttpRequest, HttpResponse } from './http-adapter.js';
+import type { CompleteResponse, HttpRequest, HttpResponse } from './http-adapter.js';
 import { BelongsTo, toPathname, RegisteredRoutes, send } from './http-adapter.js';
 import * as messages from './http.messages.js';
 import { UI_FOLDER } from './ui-folder.cjs';
@@ -14,7 +14,7 @@ import { readUiFiles, UiFile } from './ui-files.js';
 /** The checked options of the admin UI. */
 export const UI_SETTINGS = Symbol('nestjs-jobs:ui-settings');
 
-/** Allows nothing inline and nothing from elsewhere. `data:` images are the icons of form controls. */
+/** Allows no inline code and nothing from other origins. `data:` images are the icons of form controls. */
 const POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -40,7 +40,7 @@ const DEPTH_MAX = 3;
 /** A year. */
 const IMMUTABLE = 'public, max-age=31536000, immutable';
 
-/** The wildcard of each adapter: Fastify crashes at one with a name, Express at one without. */
+/** The wildcard of each adapter: Fastify crashes at a named one, Express at an unnamed one. */
 const WILDCARDS: Readonly<Record<string, string>> = { express: '{*path}', fastify: '*' };
 
 /**
@@ -66,13 +66,13 @@ export class AdminUiController implements OnApplicationBootstrap {
   }
 
   /** Sets the wildcard for the application's adapter, before Nest registers the routes. */
-  static useWildcardOf(adapterType: string): void {
+  static setWildcard(adapterType: string): void {
     const { file } = AdminUiController.prototype as { readonly file: object };
     Reflect.defineMetadata(PATH_METADATA, ['/', WILDCARDS[adapterType]], file);
   }
 
   onApplicationBootstrap(): void {
-    if (this.folder === undefined && this.routes.pathOf('ui') !== undefined) {
+    if (this.folder === undefined && this.routes.findPath('ui') !== undefined) {
       moduleLogger.warn(messages.UI_FILES_MISSING);
     }
   }
@@ -80,30 +80,30 @@ export class AdminUiController implements OnApplicationBootstrap {
   @Get()
   @BelongsTo('ui')
   async file(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
-    await send(response, this.toAnswer(request));
+    await send(response, this.toResponse(request));
   }
 
-  private toAnswer(request: HttpRequest): HttpAnswer {
+  private toResponse(request: HttpRequest): CompleteResponse {
     if (this.files.size === 0) {
-      return toText(503, messages.UI_NOT_BUILT);
+      return toTextResponse(503, messages.UI_NOT_BUILT);
     }
-    const rootLength = toSegments(this.routes.pathOf('ui') ?? this.settings.path).length;
+    const rootLength = toSegments(this.routes.findPath('ui') ?? this.settings.path).length;
     const below = toPathname(request.url)
       .split('/')
       .slice(1 + rootLength);
     const name = below.join('/').replace(/\/$/, '');
     const file = this.files.get(name);
     if (file && name !== 'index.html') {
-      return toFileAnswer(file, request, file.isImmutable ? IMMUTABLE : 'no-cache');
+      return toFileResponse(file, request, file.isImmutable ? IMMUTABLE : 'no-cache');
     }
     if (name.startsWith('assets/')) {
       // A file of another version: a browser must not read the page as a script.
-      return toText(404, messages.UI_NO_FILE);
+      return toTextResponse(404, messages.UI_NO_FILE);
     }
     if (below.length > DEPTH_MAX + 1) {
-      return toText(404, messages.UI_NO_PAGE);
+      return toTextResponse(404, messages.UI_NO_PAGE);
     }
-    return toFileAnswer(this.shell(this.rootFrom(below.length)), request, 'no-cache');
+    return toFileResponse(this.shell(this.rootFrom(below.length)), request, 'no-cache');
   }
 
   private get files(): ReadonlyMap<string, UiFile> {
@@ -113,15 +113,15 @@ export class AdminUiController implements OnApplicationBootstrap {
     return this.loaded;
   }
 
-  /** The relative address of the UI's root, which ends with a slash, from a page with so many segments below it. */
+  /** Returns the relative address of the UI's root, with a slash at its end, from a page at this depth below it. */
   private rootFrom(segments: number): string {
     return segments === 0 ? `./${toSegments(this.settings.path).at(-1)!}/` : '../'.repeat(segments - 1) || './';
   }
 
   private shell(root: string): UiFile {
-    const made = this.shells.get(root);
-    if (made) {
-      return made;
+    const cached = this.shells.get(root);
+    if (cached) {
+      return cached;
     }
     const page = this.files
       .get('index.html')!
@@ -134,9 +134,9 @@ export class AdminUiController implements OnApplicationBootstrap {
     return shell;
   }
 
-  /** A global prefix may exclude one of the two. */
+  /** Returns the relative address of the API from the UI's root. A global prefix may exclude one of the two. */
   private apiFromRoot(): string {
-    const [ui, api] = [toSegments(this.routes.pathOf('ui')), toSegments(this.routes.pathOf('api'))];
+    const [ui, api] = [toSegments(this.routes.findPath('ui')), toSegments(this.routes.findPath('api'))];
     const common = ui.findIndex((part, index) => part !== api[index]);
     const shared = common < 0 ? ui.length : common;
     return '../'.repeat(ui.length - shared) + api.slice(shared).join('/');
@@ -147,7 +147,7 @@ function toSegments(path = ''): string[] {
   return path.split('/').filter(Boolean);
 }
 
-function toFileAnswer(file: UiFile, { headers: asked }: HttpRequest, caching: string): HttpAnswer {
+function toFileResponse(file: UiFile, { headers: requested }: HttpRequest, caching: string): CompleteResponse {
   const headers = {
     ...HEADERS,
     'Content-Type': file.type,
@@ -155,16 +155,16 @@ function toFileAnswer(file: UiFile, { headers: asked }: HttpRequest, caching: st
     ETag: file.etag,
     Vary: 'Accept-Encoding',
   };
-  if (asked['if-none-match']?.includes(file.etag)) {
+  if (requested['if-none-match']?.includes(file.etag)) {
     return { status: 304, headers, body: undefined };
   }
-  const acceptsGzip = /\bgzip\b(?!\s*;\s*q=0(\.0*)?(\s|,|$))/.test(String(asked['accept-encoding'] ?? ''));
+  const acceptsGzip = /\bgzip\b(?!\s*;\s*q=0(\.0*)?(\s|,|$))/.test(String(requested['accept-encoding'] ?? ''));
   return acceptsGzip
     ? { status: 200, headers: { ...headers, 'Content-Encoding': 'gzip' }, body: file.gzipped }
     : { status: 200, headers, body: file.body };
 }
 
-function toText(status: number, text: string): HttpAnswer {
+function toTextResponse(status: number, text: string): CompleteResponse {
   const type = { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' };
   return { status, headers: { ...HEADERS, ...type }, body: Buffer.from(`${text}\n`, 'utf8') };
 }

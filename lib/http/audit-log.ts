@@ -18,7 +18,7 @@ export class AuditLog {
   record(request: HttpRequest, action: string, selection?: object): void {
     // The response does not wait for the name of the caller.
     this.policy
-      .identityOf(request)
+      .getIdentity(request)
       .callerOrAnonymous()
       .then(
         (caller) => this.write(caller, action, selection),
@@ -28,11 +28,11 @@ export class AuditLog {
 
   private write(caller: Caller | undefined, action: string, selection: object | undefined): void {
     const details = selection ? `: ${JSON.stringify(selection).slice(0, TEXT_LENGTH_MAX)}` : '';
-    moduleLogger.log(`${nameOf(caller)} ${action}${details}`);
+    moduleLogger.log(`${describeCaller(caller)} ${action}${details}`);
   }
 }
 
-function nameOf(caller: Caller | undefined): string {
+function describeCaller(caller: Caller | undefined): string {
   if (caller === undefined || caller.kind === 'anonymous') {
     return 'an unknown caller';
   }

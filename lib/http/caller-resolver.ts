@@ -26,7 +26,7 @@ export const ANONYMOUS: Caller = Object.freeze({ kind: 'anonymous' });
 const ADMINISTRATOR: Caller = Object.freeze({ kind: 'admin', id: '' });
 
 /** How callers are identified: by the admin token, by the application, or not at all. */
-export type AuthMode = 'token' | 'application' | 'none';
+type AuthMode = 'token' | 'application' | 'none';
 
 type Guard = (context: ExecutionContext) => Promise<CanActivate> | CanActivate;
 
@@ -43,7 +43,7 @@ export class CallerResolver implements OnModuleInit {
     this.token = AdminToken.from(settings);
   }
 
-  /** Looks up the guard of the options once all providers exist. */
+  /** Finds the guard of the options once all providers exist. */
   async onModuleInit(): Promise<void> {
     const { adminGuard } = this.settings;
     this.guard = adminGuard && (await findGuard(adminGuard, this.moduleRef));
@@ -74,7 +74,7 @@ export class CallerResolver implements OnModuleInit {
 }
 
 /**
- * The guard of the options. A class is resolved as the application's own provider, else created here.
+ * Returns the guard of the options. A class is resolved as the application's own provider, or created here if there is none.
  *
  * @throws InvalidOptionsError without `canActivate`; Nest's error when dependencies are missing.
  */
@@ -83,7 +83,7 @@ async function findGuard(given: AdminGuardLike, moduleRef: ModuleRef): Promise<G
     return () => given as unknown as CanActivate;
   }
   const type = given as unknown as Type<CanActivate>;
-  const scope = scopeOf(moduleRef, type);
+  const scope = findScope(moduleRef, type);
   if (scope === undefined || scope === Scope.DEFAULT) {
     const shared = scope === undefined ? await moduleRef.create(type) : moduleRef.get(type, { strict: false });
     if (!isGuard(shared)) {
@@ -99,8 +99,8 @@ async function findGuard(given: AdminGuardLike, moduleRef: ModuleRef): Promise<G
   };
 }
 
-/** `undefined` when no module provides the class. */
-function scopeOf(moduleRef: ModuleRef, type: Type): Scope | undefined {
+/** Returns `undefined` when no module provides the class. */
+function findScope(moduleRef: ModuleRef, type: Type): Scope | undefined {
   try {
     return moduleRef.introspect(type).scope;
   } catch {
@@ -152,7 +152,7 @@ export class AdminToken {
   }
 
   /**
-   * The token of the options; that of the environment when they set no way to identify administrators.
+   * Returns the token of the options, or of the environment when the options do not identify administrators.
    *
    * @throws InvalidOptionsError for an environment variable that no header can carry.
    */

@@ -44,11 +44,11 @@ export class DiscoveryController {
   @Describe({
     access: 'any',
     summary: 'What this caller may do',
-    answers: { 200: { meaning: 'What the caller may do, and the limits of the API', schema: ref('Capabilities') } },
+    responses: { 200: { meaning: 'What the caller may do, and the limits of the API', schema: ref('Capabilities') } },
   })
   async capabilities(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     this.read.query(request, NOTHING);
-    const { caller, enqueue, read, manage } = await this.access.permissions(this.access.identityOf(request));
+    const { caller, enqueue, read, manage } = await this.access.permissions(this.access.getIdentity(request));
     const capabilities: CapabilitiesDto = {
       admin: caller.kind === 'admin',
       authenticated: caller.kind !== 'anonymous',
@@ -67,7 +67,7 @@ export class DiscoveryController {
   @Describe({
     access: 'any',
     summary: 'This description',
-    answers: { 200: { meaning: 'OpenAPI 3.1', schema: { type: 'object' } } },
+    responses: { 200: { meaning: 'OpenAPI 3.1', schema: { type: 'object' } } },
   })
   async openapi(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     this.read.query(request, NOTHING);

@@ -42,7 +42,7 @@ interface FastifyReply {
 export type HttpResponse = ExpressResponse | FastifyReply;
 
 /** A complete response. */
-export interface HttpAnswer {
+export interface CompleteResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer | undefined;
@@ -71,9 +71,9 @@ export function sendNothing(response: HttpResponse): Promise<void> {
 }
 
 /** Sends a response, unless a middleware or hook has sent one. HEAD requests get no body. */
-export async function send(response: HttpResponse, { status, headers, body }: HttpAnswer): Promise<void> {
+export async function send(response: HttpResponse, { status, headers, body }: CompleteResponse): Promise<void> {
   const request = 'raw' in response ? response.request : response.req;
-  await discardUnreadBody(request.headers, bodyOf(request));
+  await discardUnreadBody(request.headers, getBody(request));
   if ('raw' in response) {
     if (!response.sent) {
       void response.code(status).headers(headers).send(body);
@@ -104,7 +104,7 @@ export function openResponse(
   return response.writeHead(status, headers);
 }
 
-/** The path in a URL, percent-encoded as it came. A proxy may send the whole URL. */
+/** Returns the path in a URL, still percent-encoded. A proxy may send the whole URL. */
 export function toPathname(url: string): string {
   return /^(?:https?:\/\/[^/?#]*)?([^?#]*)/i.exec(url)![1]!;
 }
@@ -112,21 +112,21 @@ export function toPathname(url: string): string {
 /** Bodies that Fastify has not parsed, after the application's own preParsing hooks. */
 const unparsedBodies = new WeakMap<IncomingMessage, Readable>();
 
-/** The body of a request, which no parser has read. */
-export function bodyOf(request: HttpRequest): Readable {
+/** Returns the body of a request, which no parser has read. */
+export function getBody(request: HttpRequest): Readable {
   const raw = request.raw ?? (request as unknown as IncomingMessage);
   return unparsedBodies.get(raw) ?? raw;
 }
 
-/** A server that closes waits for its connections: an open admin UI would keep its own by a request every few seconds. */
+/** A server that closes waits for its connections, and an open admin UI keeps its connection busy with requests. */
 function isListening({ socket }: IncomingMessage): boolean {
   return (socket as { server?: Server }).server?.listening !== false;
 }
 
 /** The part of the module that a route belongs to. */
-export type RouteGroup = 'api' | 'ui';
+type RouteGroup = 'api' | 'ui';
 
-/** What `@RouteConfig()` of @nestjs/platform-fastify sets. Nest copies it to the registered handler, on Express too. */
+/** The key of `@RouteConfig()` of @nestjs/platform-fastify. Nest copies it to the registered handler, on Express too. */
 const ROUTE_CONFIG = '__fastify_route_config__';
 
 /** Marks a controller's method as a route of this module. */
@@ -139,8 +139,8 @@ interface RouteConfig {
 }
 
 /**
- * Where Nest has registered the routes, global prefix included. Also keeps the application's body parsers from the API:
- * handlers read bodies after the guard, with limits of their own.
+ * The paths at which Nest has registered the routes, global prefix included. Also keeps the application's body parsers away from
+ * the API: its controllers read bodies after the guard, with their own limits.
  */
 @Injectable()
 export class RegisteredRoutes {
@@ -159,17 +159,17 @@ export class RegisteredRoutes {
   }
 
   /** The path of a group, such as `/v1/api/jobs`; `undefined` before the application has started. */
-  pathOf(group: RouteGroup): string | undefined {
+  findPath(group: RouteGroup): string | undefined {
     const shortestFirst = [...this.findPaths(group)].sort((a, b) => a.length - b.length);
     return shortestFirst[0];
   }
 
   private prepareExpress({ router }: ExpressInstance): void {
     this.findPaths = (group) =>
-      router.stack.flatMap(({ route }) => (route && groupOf(route) === group ? [route.path] : []));
+      router.stack.flatMap(({ route }) => (route && findGroup(route) === group ? [route.path] : []));
     let apiPath: RegExp | undefined;
     const isApi = ({ url }: HttpRequest): boolean => {
-      apiPath ??= pathPattern(this.pathOf('api'));
+      apiPath ??= pathPattern(this.findPath('api'));
       return apiPath?.test(toPathname(url)) ?? false;
     };
     for (const layer of router.stack.filter(({ name }) => BODY_PARSERS.includes(name))) {
@@ -210,12 +210,12 @@ interface ExpressInstance {
   };
 }
 
-function groupOf({ stack }: ExpressRoute): RouteGroup | undefined {
+function findGroup({ stack }: ExpressRoute): RouteGroup | undefined {
   const configs = stack.map(({ handle }) => Reflect.getMetadata(ROUTE_CONFIG, handle) as RouteConfig | undefined);
   return configs.find((config) => config?.nestjsJobs)?.nestjsJobs;
 }
 
-/** As Express matches it: in any case, and with parameters where a global prefix has some. */
+/** Matches a path as Express does: in any case, and with the parameters of a global prefix. */
 function pathPattern(path: string | undefined): RegExp | undefined {
   const parts = path?.split('/').map((part) => (part.startsWith(':') ? '[^/]+' : part.replace(/[^\w~-]/g, '\\$&')));
   return parts && new RegExp(`^${parts.join('/')}($|/)`, 'i');
@@ -235,7 +235,7 @@ interface FastifyInstance {
   addHook(name: 'onRoute', hook: (route: FastifyRoute) => void): void;
 }
 
-/** Fastify parses no body where these headers are absent. It has no parsers per route. */
+/** Without these headers Fastify parses no body. It has no parsers per route. */
 function hideBody(
   request: FastifyRequest,
   _reply: unknown,

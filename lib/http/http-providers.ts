@@ -1,8 +1,3 @@
-/**
- * The HTTP API and the admin UI as ordinary Nest controllers. A request passes JobsAdminGuard (access-policy.ts), a
- * controller, which reads it (request-reader.ts) and calls the engine, and a serializer. JobsApiErrorFilter responds to
- * errors. Read jobs.controller.ts first; http-adapter.ts holds all that differs between Express and Fastify.
- */
 import type { Provider, Type } from '@nestjs/common';
 import { Controller, VERSION_NEUTRAL } from '@nestjs/common';
 import { InvalidOptionsError } from '../core/errors.js';
@@ -21,17 +16,18 @@ import { StartupWarnings } from './startup-warnings.js';
 import { readUiFiles } from './ui-files.js';
 
 /** What the module adds for HTTP. */
-export interface HttpParts {
+interface HttpParts {
   readonly controllers: Type<object>[];
   readonly providers: Provider[];
 }
 
 /**
- * The API and the admin UI at the paths of their options; nothing with `http: false`.
+ * Returns the controllers of the API and the admin UI at the paths of their options, and their providers. With `http: false` it
+ * returns none.
  *
  * @throws InvalidOptionsError when `ui.folder` holds no admin UI.
  */
-export function httpParts(http: HttpSettings | false, ui: UiSettings | false): HttpParts {
+export function createHttpParts(http: HttpSettings | false, ui: UiSettings | false): HttpParts {
   if (http === false) {
     return { controllers: [], providers: [] };
   }
@@ -54,7 +50,7 @@ export function httpParts(http: HttpSettings | false, ui: UiSettings | false): H
   };
 }
 
-/** A subclass at a path of the options, with the application's own decorators. Works with any versioning, or none. */
+/** Returns a subclass at a path of the options, with the application's own decorators. It ignores versioning. */
 function mount(controller: Type<object>, path: string, decorators: readonly ClassDecorator[]): Type<object> {
   const { [controller.name]: Mounted } = { [controller.name]: class extends controller {} };
   [Controller({ path, version: VERSION_NEUTRAL }), ...decorators].forEach((decorate) => decorate(Mounted!));

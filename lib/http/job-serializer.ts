@@ -40,7 +40,7 @@ export class JobSerializer {
     return redacted.filter((group) => group !== undefined);
   }
 
-  /** `undefined` when the sample job has been deleted: its redacted message is unknown. */
+  /** Returns `undefined` when the sample job has been deleted, because its redacted message is unknown. */
   private async redactGroup(group: ErrorGroup): Promise<ErrorGroup | undefined> {
     const job = await this.engine.jobs.get(group.sampleId);
     if (!job) {
@@ -56,7 +56,7 @@ export class JobSerializer {
     if (!redact) {
       return job;
     }
-    // A copy, because `redact` may edit it in place.
+    // A copy, because `redact` may change it.
     const copy = Object.assign(new Job(), structuredClone({ ...job }));
     const redacted: unknown = await redact(copy);
     if (typeof redacted !== 'object' || redacted === null) {
@@ -128,12 +128,12 @@ export function toBulkDto({ matched, changed, skipped, more, skippedReasons }: B
   };
 }
 
-/** ISO 8601 in UTC with milliseconds. */
+/** Returns ISO 8601 text in UTC with milliseconds. */
 function toTextOrNull(time: Date | null | undefined): string | null {
   return time ? toText(time) : null;
 }
 
-/** 1970 where `redact` has removed a time that is never `null`. */
+/** Returns 1970 if `redact` has removed a time that is never `null`. */
 function toText(time: Date | undefined): string {
   return new Date(time ?? 0).toISOString();
 }

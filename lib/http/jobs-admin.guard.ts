@@ -1,16 +1,16 @@
 import type { CanActivate, ExecutionContext } from '@nestjs/common';
 import { Inject, Injectable } from '@nestjs/common';
 import { AccessPolicy } from './access-policy.js';
-import { routeInfoOf } from './route-info.js';
+import { readRouteInfo } from './route-info.js';
 
-/** Admits callers to the routes of the API, by the rule that decides about the route. Global guards run before it. */
+/** Admits callers to the routes of the API by the access rule of each route. Global guards run before it. */
 @Injectable()
 export class JobsAdminGuard implements CanActivate {
   constructor(@Inject(AccessPolicy) private readonly policy: AccessPolicy) {}
 
   /** @throws ApiError 401 or 403. */
   async canActivate(context: ExecutionContext): Promise<boolean> {
-    const { access } = routeInfoOf(context.getHandler());
+    const { access } = readRouteInfo(context.getHandler());
     await this.policy.ensure(access, this.policy.identify(context));
     return true;
   }

@@ -27,7 +27,7 @@ export class JobsApiErrorFilter implements ExceptionFilter {
     );
   }
 
-  /** What the caller sees of an error; the log gets the rest. */
+  /** Converts an error to the response, and logs the details that the caller must not see. */
   private toResponse(error: unknown, request: string): ApiError {
     const response = toApiError(error);
     if (!response) {

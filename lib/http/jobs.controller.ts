@@ -1,3 +1,10 @@
+/*
+ * http/: the HTTP API and the admin UI, as ordinary Nest controllers. In: requests. Out: responses.
+ * A request passes jobs-admin.guard.ts (rules in access-policy.ts, callers in caller-resolver.ts). The controller reads it with
+ * request-reader.ts, calls the engine and converts the result with a serializer. jobs-api-error.filter.ts responds to errors.
+ * Read this file first, then requests.ts (the fields) and access-policy.ts. http-adapter.ts holds all that differs between Express
+ * and Fastify; http-providers.ts mounts the controllers.
+ */
 import { Controller, Delete, Get, Inject, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
 import { IdempotencyConflictError, JobNotFoundError, QueueUnavailableError } from '../core/errors.js';
 import type { Idempotency, Job } from '../core/job.js';
@@ -39,7 +46,7 @@ export class JobsController {
     summary: 'Stores a job',
     isIdempotent: true,
     body: { name: 'EnqueueRequest', fields: ENQUEUE },
-    answers: {
+    responses: {
       201: { meaning: 'The job', schema: JOB },
       200: { meaning: 'The job that holds the unique key, or that this request stored before', schema: JOB },
     },
@@ -49,8 +56,8 @@ export class JobsController {
     const body = await this.read.body(request, ENQUEUE);
     const { topic, payload, ...options } = body;
     this.access.ensureTopics([topic]);
-    const once = await this.readIdempotency(request, body);
-    const job = await this.engine.enqueue(topic, payload, options, once).catch((error: unknown) => {
+    const idempotency = await this.readIdempotency(request, body);
+    const job = await this.engine.enqueue(topic, payload, options, idempotency).catch((error: unknown) => {
       throw error instanceof IdempotencyConflictError
         ? new IdempotencyConflictError(readIdempotencyKey(request)!)
         : error;
@@ -65,7 +72,7 @@ export class JobsController {
     access: 'enqueue',
     summary: 'Stores jobs, all or none',
     body: { name: 'EnqueueManyRequest', fields: ENQUEUE_MANY },
-    answers: {
+    responses: {
       201: { meaning: 'The jobs, in the order of the request', schema: objectSchema({ items: listOfSchema(JOB) }) },
     },
   })
@@ -85,7 +92,7 @@ export class JobsController {
     access: 'read',
     summary: 'One page of jobs, newest first',
     query: LIST,
-    answers: { 200: { meaning: 'The page', schema: ref('JobPage') } },
+    responses: { 200: { meaning: 'The page', schema: ref('JobPage') } },
   })
   async list(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const filter = this.read.query(request, LIST);
@@ -98,7 +105,7 @@ export class JobsController {
     access: 'manage',
     summary: 'Requeues, promotes, cancels or deletes many jobs',
     body: { name: 'BulkRequest', fields: BULK },
-    answers: { 200: { meaning: 'How many jobs changed', schema: ref('BulkAnswer') } },
+    responses: { 200: { meaning: 'How many jobs changed', schema: ref('BulkResult') } },
   })
   async bulk(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const body = await this.read.body(request, BULK, { bytesMax: MANY_BYTES_MAX });
@@ -125,7 +132,7 @@ export class JobsController {
   @Describe({
     access: 'read',
     summary: 'One job',
-    answers: { 200: { meaning: 'The job', schema: JOB } },
+    responses: { 200: { meaning: 'The job', schema: JOB } },
     errors: [404],
   })
   async get(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
@@ -138,7 +145,7 @@ export class JobsController {
     access: 'manage',
     summary: 'Returns a failed or cancelled job to the queue, with all its retries',
     body: { name: 'RequeueRequest', fields: REQUEUE, isOptional: true },
-    answers: { 200: { meaning: 'The job', schema: JOB } },
+    responses: { 200: { meaning: 'The job', schema: JOB } },
     errors: [404, 409],
   })
   async requeue(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
@@ -146,7 +153,7 @@ export class JobsController {
     const id = await this.allowedId(request);
     const job = await this.engine.jobs.requeue(id, changes);
     const change = changes.payload === undefined ? '' : ' with another payload';
-    this.audit.record(request, `${JOB_ACTIONS.requeue.done} ${nameOf(job)}${change}`);
+    this.audit.record(request, `${JOB_ACTIONS.requeue.done} ${describeJob(job)}${change}`);
     await sendJson(response, 200, await this.serializer.job(job));
   }
 
@@ -155,13 +162,13 @@ export class JobsController {
     access: 'manage',
     summary: 'Makes a waiting job due now',
     body: { fields: NOTHING, isOptional: true },
-    answers: { 200: { meaning: 'The job, which is due', schema: JOB } },
+    responses: { 200: { meaning: 'The job, which is due', schema: JOB } },
     errors: [404, 409],
   })
   async promote(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     await this.read.nothing(request);
     const job = await this.engine.jobs.promote(await this.allowedId(request));
-    this.audit.record(request, `${JOB_ACTIONS.promote.done} ${nameOf(job)}`);
+    this.audit.record(request, `${JOB_ACTIONS.promote.done} ${describeJob(job)}`);
     await sendJson(response, 200, await this.serializer.job(job));
   }
 
@@ -170,7 +177,7 @@ export class JobsController {
     access: 'manage',
     summary: 'Cancels a waiting job at once; asks a running one to end',
     body: { fields: NOTHING, isOptional: true },
-    answers: {
+    responses: {
       200: { meaning: 'The job, which was waiting and is cancelled', schema: JOB },
       202: { meaning: 'The job, which is running and was asked to end', schema: JOB },
     },
@@ -180,7 +187,10 @@ export class JobsController {
     await this.read.nothing(request);
     const job = await this.engine.jobs.cancel(await this.allowedId(request));
     const isRunning = job.status === 'processing';
-    this.audit.record(request, isRunning ? `asked ${nameOf(job)} to end` : `${JOB_ACTIONS.cancel.done} ${nameOf(job)}`);
+    this.audit.record(
+      request,
+      isRunning ? `asked ${describeJob(job)} to end` : `${JOB_ACTIONS.cancel.done} ${describeJob(job)}`,
+    );
     await sendJson(response, isRunning ? 202 : 200, await this.serializer.job(job));
   }
 
@@ -189,7 +199,7 @@ export class JobsController {
     access: 'manage',
     summary: 'Deletes a job that is not running',
     body: { fields: NOTHING, isOptional: true },
-    answers: { 204: { meaning: 'The job is deleted' } },
+    responses: { 204: { meaning: 'The job is deleted' } },
     errors: [404, 409],
   })
   async delete(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
@@ -205,7 +215,7 @@ export class JobsController {
     // Rethrows when the application cannot identify the caller: under another name, a repetition would store a second job.
     return key === undefined
       ? undefined
-      : toIdempotency(key, await this.access.identityOf(request).callerOrAnonymous(), body);
+      : toIdempotency(key, await this.access.getIdentity(request).callerOrAnonymous(), body);
   }
 
   /** @throws JobNotFoundError; ApiError 403 for a job of a topic that is not allowed. */
@@ -218,7 +228,7 @@ export class JobsController {
     return job;
   }
 
-  /** The id in the path. Reads the job only where a whitelist has to be checked. */
+  /** Returns the id in the path. Reads the job only if a whitelist of topics is set. @throws ApiError 403 for its topic. */
   private async allowedId({ params }: HttpRequest): Promise<string> {
     const id = params.id!;
     if (this.access.topics !== null) {
@@ -233,6 +243,6 @@ export class JobsController {
   }
 }
 
-function nameOf({ id, topic }: Job): string {
+function describeJob({ id, topic }: Job): string {
   return `job ${id} of '${topic}'`;
 }

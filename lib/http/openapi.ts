@@ -9,7 +9,7 @@ import { ref, SCHEMAS, UUID } from './schemas.js';
 export const VERSION = '0.1.0';
 
 /** A document of OpenAPI 3.1. */
-export interface OpenApiDocument {
+interface OpenApiDocument {
   readonly openapi: string;
   readonly info: object;
   readonly paths: Readonly<Record<string, object>>;
@@ -108,7 +108,7 @@ function toParameters({ path, query = {}, isIdempotent }: DescribedRoute): objec
   return [...inPath, ...inQuery, ...(isIdempotent ? [header] : [])];
 }
 
-function toResponses({ answers, errors = [], body, isIdempotent }: DescribedRoute): object {
+function toResponses({ responses: answers, errors = [], body, isIdempotent }: DescribedRoute): object {
   const successes = Object.entries(answers).map(([status, { meaning, schema, type = 'application/json' }]) => [
     status,
     {

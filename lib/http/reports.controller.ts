@@ -31,7 +31,7 @@ export class ReportsController {
     access: 'read',
     summary: 'The queue in numbers, at most 2 s old',
     query: TOPICS,
-    answers: { 200: { meaning: 'Counts and times', schema: ref('JobStats') } },
+    responses: { 200: { meaning: 'Counts and times', schema: ref('JobStats') } },
   })
   async stats(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const { topic } = this.read.query(request, TOPICS);
@@ -44,7 +44,7 @@ export class ReportsController {
     access: 'read',
     summary: 'Throughput and times per minute',
     query: TIMESERIES,
-    answers: { 200: { meaning: 'Every minute of the window, oldest first', schema: ref('Timeseries') } },
+    responses: { 200: { meaning: 'Every minute of the window, oldest first', schema: ref('Timeseries') } },
   })
   async timeseries(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const { topic, minutes = 60 } = this.read.query(request, TIMESERIES);
@@ -57,7 +57,7 @@ export class ReportsController {
     access: 'read',
     summary: 'The newest failed jobs, grouped by topic and message',
     query: TOPICS,
-    answers: { 200: { meaning: 'At most 100 groups, most frequent first', schema: ref('ErrorGroups') } },
+    responses: { 200: { meaning: 'At most 100 groups, most frequent first', schema: ref('ErrorGroups') } },
   })
   async errors(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const { topic } = this.read.query(request, TOPICS);
@@ -69,11 +69,11 @@ export class ReportsController {
   @Describe({
     access: 'read',
     summary: 'Live events: stats at most once a second, changed with the topics whose jobs have changed',
-    answers: { 200: { meaning: 'Server-sent events', schema: ref('StreamText'), type: 'text/event-stream' } },
+    responses: { 200: { meaning: 'Server-sent events', schema: ref('StreamText'), type: 'text/event-stream' } },
   })
   async stream(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     this.read.query(request, NOTHING);
-    const identity = this.access.identityOf(request);
-    this.streams.open(request, response, () => this.access.ensure('read', identity.again()));
+    const identity = this.access.getIdentity(request);
+    this.streams.open(request, response, () => this.access.ensure('read', identity.createUnresolved()));
   }
 }

@@ -4,17 +4,17 @@ import { MEBIBYTE } from '../core/limits.js';
 import { ApiError } from './api-error.js';
 import { bodyTooLarge, bodyTooSlow, INCOMPLETE_BODY, INVALID_JSON, UNSUPPORTED_MEDIA_TYPE } from './http.messages.js';
 
-/** Node waits five minutes for a request, Fastify without limit, and memory holds what has arrived. */
+/** Node waits five minutes for a body, and Fastify has no limit; the received part stays in memory. */
 const READING_MS_MAX = 60_000;
 
 const DISCARDED_BYTES_MAX = 64 * MEBIBYTE;
 const DISCARDING_MS_MAX = 5_000;
 
-/** A body with what the request says of it. */
-export interface UnreadBody {
+/** A body that was not read yet, with its headers. */
+interface UnreadBody {
   readonly headers: IncomingHttpHeaders;
   readonly stream: Readable;
-  /** What a platform in front of the application has parsed. */
+  /** The value that a platform in front of the application has parsed. */
   readonly parsed: unknown;
 }
 
@@ -78,7 +78,7 @@ function readAll(stream: Readable, bytesMax: number): Promise<Buffer> {
     }
     if (stream.destroyed) {
       // The caller has disconnected: no event follows.
-      return reject(cutOff());
+      return reject(incomplete());
     }
     const fail = (error: ApiError): void => {
       clearTimeout(timer);
@@ -101,8 +101,8 @@ function readAll(stream: Readable, bytesMax: number): Promise<Buffer> {
       clearTimeout(timer);
       resolve(Buffer.concat(chunks));
     });
-    stream.once('error', (cause) => fail(cutOff(cause)));
-    stream.once('close', () => fail(cutOff()));
+    stream.once('error', (cause) => fail(incomplete(cause)));
+    stream.once('close', () => fail(incomplete()));
   });
 }
 
@@ -118,7 +118,7 @@ function tooSlow(): ApiError {
 }
 
 /** The caller has disconnected and does not see this. */
-function cutOff(cause?: unknown): ApiError {
+function incomplete(cause?: unknown): ApiError {
   return new ApiError(400, 'INCOMPLETE_BODY', INCOMPLETE_BODY, { cause });
 }
 

@@ -39,7 +39,7 @@ export type FieldValues<Table extends FieldTable> = {
 type ValueOf<F> = F extends Field<infer T> ? T : never;
 
 /** Fields with the checks, schemas and meanings of core's options. */
-export function fieldsOf<Table extends Readonly<Record<string, Option<unknown>>>, Name extends keyof Table & string>(
+export function pickFields<Table extends Readonly<Record<string, Option<unknown>>>, Name extends keyof Table & string>(
   options: Table,
   ...names: readonly Name[]
 ): { readonly [Key in Name]: Field<OptionValue<Table[Key]>> } {

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { MEBIBYTE } from '../core/limits.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import type { HttpRequest } from './http-adapter.js';
-import { bodyOf } from './http-adapter.js';
+import { getBody } from './http-adapter.js';
 import { readJsonBody } from './request-body.js';
 import type { FieldTable, FieldValues } from './request-fields.js';
 import { readBody, readQuery } from './request-fields.js';
@@ -40,7 +40,7 @@ export class RequestReader {
     { bytesMax = BODY_BYTES_MAX, isOptional = false }: BodyRules = {},
   ): Promise<FieldValues<Table>> {
     this.query(request, NOTHING);
-    const unread = { headers: request.headers, stream: bodyOf(request), parsed: request.body ?? undefined };
+    const unread = { headers: request.headers, stream: getBody(request), parsed: request.body ?? undefined };
     const value = await readJsonBody(unread, Math.max(bytesMax, this.engine.settings.payloadBytesMax + MEBIBYTE));
     return readBody(table, value === undefined && isOptional ? {} : value);
   }

@@ -6,9 +6,9 @@ import { integer, jsonCheck, oneOrMany } from '../core/option-checks.js';
 import { topicCheck } from '../core/topic.js';
 import { listOfSchema, ref } from './schemas.js';
 import type { Field } from './request-fields.js';
-import { fieldsOf, listOfObjects, objectOf } from './request-fields.js';
+import { pickFields, listOfObjects, objectOf } from './request-fields.js';
 
-/** Most jobs in one `POST /enqueue-many`. */
+/** Upper bound of the jobs in one `POST /enqueue-many`. */
 const ENQUEUE_MANY_MAX = 1_000;
 /** A day. */
 const TIMESERIES_MINUTES_MAX = 1_440;
@@ -16,10 +16,10 @@ const TIMESERIES_MINUTES_MAX = 1_440;
 const required = { isRequired: true } as const;
 const camelCase = { acceptsCamelCase: true } as const;
 
-const topic = { ...fieldOf(topicCheck, 'the kind of work'), ...required };
-const topics = { ...fieldOf(oneOrMany(topicCheck), 'of one of these topics'), isRepeatable: true };
+const topic = { ...toField(topicCheck, 'the kind of work'), ...required };
+const topics = { ...toField(oneOrMany(topicCheck), 'of one of these topics'), isRepeatable: true };
 
-const enqueueOptions = fieldsOf(
+const enqueueOptions = pickFields(
   ENQUEUE_OPTIONS,
   'runAt',
   'delay',
@@ -29,14 +29,14 @@ const enqueueOptions = fieldsOf(
   'uniqueKey',
   'metadata',
 );
-const requeueOptions = fieldsOf(REQUEUE_OPTIONS, 'payload', 'runAt', 'maxRetries');
-const conditions = fieldsOf(LIST_OPTIONS, 'topic', 'status', 'due', 'q', 'errorKey', 'createdFrom', 'createdTo');
-const bulkOptions = fieldsOf(BULK_OPTIONS, 'action', 'ids', 'dryRun');
+const requeueOptions = pickFields(REQUEUE_OPTIONS, 'payload', 'runAt', 'maxRetries');
+const conditions = pickFields(LIST_OPTIONS, 'topic', 'status', 'due', 'q', 'errorKey', 'createdFrom', 'createdTo');
+const bulkOptions = pickFields(BULK_OPTIONS, 'action', 'ids', 'dryRun');
 
 /** `POST /enqueue`, and each job of `POST /enqueue-many`. */
 export const ENQUEUE = {
   topic,
-  payload: { ...fieldOf(jsonCheck, 'what the handler receives'), ...required },
+  payload: { ...toField(jsonCheck, 'what the handler receives'), ...required },
   ...enqueueOptions,
   runAt: { ...enqueueOptions.runAt, ...camelCase },
   maxRetries: { ...enqueueOptions.maxRetries, ...camelCase },
@@ -66,7 +66,7 @@ export const NOTHING = {};
 export const BULK_FILTER = { ...conditions, topic: topics, status: { ...conditions.status, isRepeatable: true } };
 
 /** `GET /` of the list. */
-export const LIST = { ...BULK_FILTER, ...fieldsOf(LIST_OPTIONS, 'limit', 'offset', 'cursor') };
+export const LIST = { ...BULK_FILTER, ...pickFields(LIST_OPTIONS, 'limit', 'offset', 'cursor') };
 
 /** `POST /bulk`. */
 export const BULK = {
@@ -84,9 +84,9 @@ export const TOPICS = { topic: topics };
 /** `GET /timeseries`. */
 export const TIMESERIES = {
   topic: topics,
-  minutes: fieldOf(integer(1, TIMESERIES_MINUTES_MAX), 'length of the window; default 60'),
+  minutes: toField(integer(1, TIMESERIES_MINUTES_MAX), 'length of the window; default 60'),
 };
 
-function fieldOf<T>(check: Check<T>, meaning: string): Field<T> {
+function toField<T>(check: Check<T>, meaning: string): Field<T> {
   return { check, schema: check.schema ?? {}, meaning };
 }

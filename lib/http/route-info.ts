@@ -9,8 +9,8 @@ import type { FieldTable } from './request-fields.js';
 
 const ROUTE_INFO = 'nestjs-jobs:route-info';
 
-/** What the guard and `openapi.json` know of a route. */
-export interface RouteInfo {
+/** Describes a route for the guard and for `openapi.json`. */
+interface RouteInfo {
   /** What the caller must be allowed to do. */
   readonly access: AccessKind;
   readonly summary: string;
@@ -21,7 +21,7 @@ export interface RouteInfo {
   /** Accepts a header `Idempotency-Key` and responds with `Location`. */
   readonly isIdempotent?: boolean;
   /** Successful responses by status. */
-  readonly answers: Readonly<
+  readonly responses: Readonly<
     Record<number, { readonly meaning: string; readonly schema?: JsonSchema; readonly type?: string }>
   >;
   /** Further statuses of errors, besides those of every route. */
@@ -38,24 +38,24 @@ export interface DescribedRoute extends RouteInfo {
 /** Describes a route of the API: access, fields and responses. */
 export function Describe(info: RouteInfo): MethodDecorator {
   return applyDecorators(
-    HttpCode(Number(Object.keys(info.answers)[0])),
+    HttpCode(Number(Object.keys(info.responses)[0])),
     SetMetadata(ROUTE_INFO, info),
     BelongsTo('api'),
   );
 }
 
-/** The description of a controller's method. */
-export function routeInfoOf(method: object): RouteInfo {
+/** Returns the description of a controller's method. */
+export function readRouteInfo(method: object): RouteInfo {
   return Reflect.getMetadata(ROUTE_INFO, method) as RouteInfo;
 }
 
-/** The routes of controllers, in the order of their methods. */
+/** Returns the routes of controllers, in the order of their methods. */
 export function describeRoutes(controllers: readonly Type<object>[]): DescribedRoute[] {
   const scanner = new MetadataScanner();
   return controllers.flatMap(({ prototype }) =>
     scanner.getAllMethodNames(prototype as object).flatMap((name) => {
       const method = (prototype as Record<string, object>)[name]!;
-      const info = routeInfoOf(method) as RouteInfo | undefined;
+      const info = readRouteInfo(method) as RouteInfo | undefined;
       const path = Reflect.getMetadata(PATH_METADATA, method) as string;
       const verb = RequestMethod[Reflect.getMetadata(METHOD_METADATA, method) as RequestMethod];
       return info ? [{ ...info, method: verb, path: path === '/' ? '' : `/${path}` }] : [];

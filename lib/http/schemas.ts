@@ -106,7 +106,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     ),
     window: objectSchema({ jobs: COUNT, jobs_max: COUNT }),
   }),
-  BulkAnswer: objectSchema({
+  BulkResult: objectSchema({
     matched: COUNT,
     changed: COUNT,
     skipped: COUNT,

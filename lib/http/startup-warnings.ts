@@ -8,7 +8,7 @@ import { CallerResolver, TOKEN_VARIABLE, HTTP_SETTINGS } from './caller-resolver
 import { RegisteredRoutes } from './http-adapter.js';
 import * as messages from './http.messages.js';
 
-/** Logs at start what the options alone do not show: a closed API, an unused token, global guards before the access rules. */
+/** Warns at start of a closed API, an unused token, and global guards that run before the access rules. */
 @Injectable()
 export class StartupWarnings implements OnApplicationBootstrap {
   private readonly container: NestContainer;
@@ -23,7 +23,7 @@ export class StartupWarnings implements OnApplicationBootstrap {
   }
 
   onApplicationBootstrap(): void {
-    const path = this.routes.pathOf('api');
+    const path = this.routes.findPath('api');
     if (path === undefined) {
       return;
     }
@@ -35,12 +35,12 @@ export class StartupWarnings implements OnApplicationBootstrap {
     }
     const guards = this.globalGuards();
     if (guards.length > 0 && this.settings.decorators.length === 0) {
-      const paths = [path, this.routes.pathOf('ui')].filter((each) => each !== undefined);
+      const paths = [path, this.routes.findPath('ui')].filter((each) => each !== undefined);
       moduleLogger.log(messages.globalGuards(paths.join(' and '), guards));
     }
   }
 
-  /** Those of `useGlobalGuards()` and of `APP_GUARD`, by class name. */
+  /** Returns the class names of the guards of `useGlobalGuards()` and `APP_GUARD`. */
   private globalGuards(): string[] {
     const config = this.container.applicationConfig!;
     const shared = config.getGlobalGuards().map((guard) => (guard as object).constructor.name);

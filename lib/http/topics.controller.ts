@@ -28,7 +28,7 @@ export class TopicsController {
   @Describe({
     access: 'read',
     summary: 'Each topic in numbers',
-    answers: {
+    responses: {
       200: { meaning: 'The topics by name', schema: objectSchema({ items: listOfSchema(ref('TopicStats')) }) },
     },
   })
@@ -42,7 +42,7 @@ export class TopicsController {
     access: 'manage',
     summary: 'Stops starting jobs of a topic, in every process, until it is resumed',
     body: { name: 'TopicRequest', fields: TOPIC },
-    answers: { 204: { meaning: 'The topic is paused' } },
+    responses: { 204: { meaning: 'The topic is paused' } },
   })
   async pause(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const { topic } = await this.read.body(request, TOPIC);
@@ -57,7 +57,7 @@ export class TopicsController {
     access: 'manage',
     summary: 'Starts jobs of a topic again',
     body: { name: 'TopicRequest', fields: TOPIC },
-    answers: { 204: { meaning: 'The topic is not paused' } },
+    responses: { 204: { meaning: 'The topic is not paused' } },
   })
   async resume(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const { topic } = await this.read.body(request, TOPIC);

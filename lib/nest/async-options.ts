@@ -2,7 +2,7 @@ import type { FactoryProvider, InjectionToken, ModuleMetadata, Provider, Type } 
 import { describeValue } from '../core/error-text.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { Check, Option, OptionValues } from '../core/option-checks.js';
-import { flag, readOptions, recordCheck } from '../core/option-checks.js';
+import { flag, functionCheck, readOptions, recordCheck } from '../core/option-checks.js';
 import type { JobsOptions } from '../core/options.js';
 import { OPTIONS, readJobsOptions } from '../core/options.js';
 import {
@@ -57,10 +57,6 @@ const tokenCheck: Check<InjectionToken<JobsOptionsFactory>> = {
   parse: (value) =>
     ['string', 'symbol', 'function'].includes(typeof value) ? (value as InjectionToken<JobsOptionsFactory>) : undefined,
 };
-
-function functionCheck<T>(expects: string): Check<T> {
-  return { expects, parse: (value) => (typeof value === 'function' ? (value as T) : undefined) };
-}
 
 function optional<Name extends keyof JobsModuleAsyncOptions>(
   check: Check<NonNullable<JobsModuleAsyncOptions[Name]>>,

@@ -18,8 +18,8 @@ import { moduleLogger } from './nest-logger.js';
 export const JOBS_STORE = Symbol('nestjs-jobs:store');
 
 /**
- * When to check for shutdown hooks, after the start of the queue. Without HTTP an application can enable them only after all of
- * its providers have started.
+ * How long after its start the queue checks for shutdown hooks. Without HTTP an application can enable them only after all of its
+ * providers have started.
  */
 const HOOKS_CHECK_DELAY_MS = { withHttp: 0, withoutHttp: 250 } as const;
 

@@ -1,5 +1,8 @@
-// In: calls and handlers of the application. Out: calls of the engine. Read jobs.service, jobs.explorer, jobs.lifecycle, pipeline/.
-
+/*
+ * nest/: the engine in a Nest application. In: calls and handlers of the application. Out: calls of the engine.
+ * Read jobs.service.ts (the public API) first, then jobs.explorer.ts (finds handlers), jobs.lifecycle.ts (start and shutdown) and
+ * pipeline/handler-pipeline.ts (guards, pipes, interceptors and filters around handlers). ../jobs.module.ts joins them.
+ */
 import { Inject, Injectable } from '@nestjs/common';
 import type { Observable } from 'rxjs';
 import type { EntityManager } from 'typeorm';
@@ -41,7 +44,7 @@ const ENQUEUE_MANY_OPTIONS = {
 /**
  * The queue, for the application's providers.
  *
- * Every method that uses the database rejects with `QueueUnavailableError` when the database does not answer.
+ * Every method that uses the database rejects with `QueueUnavailableError` when the database does not respond.
  *
  * @publicApi
  */

@@ -7,8 +7,8 @@ import { JOBS_OPTIONS } from './async-options.js';
 import { hiddenDataSource, missingDataSource, NOT_CONFIGURED, secondModule } from './jobs.messages.js';
 
 /**
- * Two modules would claim the same rows with two sets of handlers, and the order of imports would decide which `JobsService`
- * is injected.
+ * Rejects a second module: both would claim the same rows with two sets of handlers, and the order of imports would decide which
+ * `JobsService` is injected.
  *
  * @throws InvalidOptionsError when the application imports the module more than once.
  */
@@ -21,7 +21,7 @@ export function assertSingleModule(modules: ModulesContainer): void {
 }
 
 /**
- * `imports: [JobsModule]` has no providers, so no handler would be found.
+ * Rejects `imports: [JobsModule]`, which has no providers: no handler would be found.
  *
  * @throws InvalidOptionsError when the application imports the class without `forRoot()`.
  */

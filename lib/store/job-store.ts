@@ -58,7 +58,7 @@ export interface JobStore
 }
 
 /** Used to enqueue. */
-export interface JobWriter {
+interface JobWriter {
   /**
    * Stores all jobs or none, and announces them. With `tx` the caller announces them after its commit. Returns the jobs in the
    * order of `jobs`.
@@ -78,7 +78,7 @@ export interface JobWriter {
 }
 
 /** Used by the dispatcher. */
-export interface JobClaimer {
+interface JobClaimer {
   /** pending → processing, lane by lane, `limit` jobs at most. Skips paused topics. */
   claim(request: ClaimRequest): Promise<Claim[]>;
   /** Returns the first waiting job, due or not, of each priority in each gap, and of each lane from its lower bound on. */
@@ -86,7 +86,7 @@ export interface JobClaimer {
 }
 
 /** Used while an attempt runs, and to record its outcome. Each write is fenced by id and attempt. */
-export interface AttemptWriter {
+interface AttemptWriter {
   /**
    * processing → processing, before the handler of a job without a retry left is called. Until then the end of the lease puts
    * the job back; afterwards it fails the job. A lease that has ended counts as lost. Returns the states in the order of `tokens`.
@@ -123,7 +123,7 @@ export interface AttemptWriter {
 }
 
 /** Used by the rescuer and the pruner. */
-export interface JobMaintenance {
+interface JobMaintenance {
   /**
    * Ends the attempts whose lease has expired: each costs a retry, and the job waits again, fails or ends cancelled. A last
    * attempt that never started waits again instead of failing. Skips leases that ended before `lowerBound`, ISO 8601.
@@ -134,7 +134,7 @@ export interface JobMaintenance {
 }
 
 /** Used by the admin actions. Each verb returns its results in the order of `ids`. @see Statuses for `from`. */
-export interface JobActionWriter {
+interface JobActionWriter {
   /** failed, cancelled → pending. Skips jobs whose unique key is taken. */
   requeue(ids: readonly string[], changes?: RequeueChanges, from?: Statuses): Promise<ActionResult[]>;
   /** pending → pending, due now, or at its own time if that is earlier. */
@@ -146,7 +146,7 @@ export interface JobActionWriter {
 }
 
 /** Hints between processes. Any of them may be lost. */
-export interface JobNotifications {
+interface JobNotifications {
   /** Notifies other processes that jobs of these topics may be due. Hints may be merged. */
   announce(topics: Iterable<string>): void;
   /** Calls `hints` for notifications of other processes, until the returned function is called. */

@@ -41,7 +41,7 @@ const POSTPONE_FACTOR_MAX = 5;
 const SHUTTING_DOWN = 'the application is shutting down';
 
 /** Jobs of a topic in this process: with a slot, claimed and waiting for one, ended without an outcome in the row. */
-export type TopicWork = Record<'running' | 'buffered' | 'unrecorded', number>;
+type TopicWork = Record<'running' | 'buffered' | 'unrecorded', number>;
 
 /** Runs claimed jobs as slots become free, and writes their outcomes. */
 export class JobRunner {

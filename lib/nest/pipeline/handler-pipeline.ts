@@ -31,7 +31,7 @@ import { Rejections } from './rejections.js';
 type Method = (...args: unknown[]) => unknown;
 
 /** A handler method of a provider's class. */
-export interface DeclaredMethod {
+interface DeclaredMethod {
   readonly name: string;
   /** The decorated function. */
   readonly declared: object;
@@ -106,10 +106,10 @@ export class HandlerPipeline {
     let run: JobHandlerFunction | undefined;
     // Built at the first job: when the function is registered, some global enhancers may not exist yet.
     return (job) =>
-      (run ??= this.createHandler(this.providerOf(handle), { name: 'handle', declared: handle }, true))(job);
+      (run ??= this.createHandler(this.createProvider(handle), { name: 'handle', declared: handle }, true))(job);
   }
 
-  private providerOf(handle: JobHandlerFunction): InstanceWrapper<object> {
+  private createProvider(handle: JobHandlerFunction): InstanceWrapper<object> {
     const modules = [...this.container.getModules().values()];
     return new InstanceWrapper<object>({
       token: RegisteredHandler,
@@ -130,7 +130,7 @@ export class HandlerPipeline {
   ): Promise<unknown> {
     const host = provider.host!;
     const contextId = this.createContext(job, provider.isDependencyTreeDurable());
-    // Nest looks up only the provider there. It may be a controller, or belong to no module.
+    // Nest finds only the provider in this map. It may be a controller, or belong to no module.
     const collection = new Map([[provider.token, provider]]);
     const instance = await this.injector.loadPerContext(provider.instance, host, collection, contextId, provider);
     for (const enhancer of method.scopedGlobals) {
@@ -170,7 +170,7 @@ export class HandlerPipeline {
     { name, declared }: HandledMethod,
     scope?: { readonly contextId: ContextId; readonly inquirerId: string },
   ): Method {
-    const method = withMetadataOf(declared, getMethod(instance, name));
+    const method = withCopiedMetadata(declared, getMethod(instance, name));
     return creator.create(
       instance,
       method,
@@ -213,10 +213,10 @@ function getMethod(instance: object, name: string): Method {
 }
 
 /**
- * The instance may have another function in place of the decorated method, such as a bound one. Nest keeps guards, interceptors,
- * pipes and filters on the decorated function, so they are copied.
+ * Returns the method with the metadata of the decorated function. The instance may have another function instead of that one, such
+ * as a bound one, but Nest reads guards, interceptors, pipes and filters from the function that is called.
  */
-function withMetadataOf(declared: object, method: Method): Method {
+function withCopiedMetadata(declared: object, method: Method): Method {
   if (method === declared) {
     return method;
   }
@@ -244,8 +244,8 @@ function withoutEnhancers(given: JobHandlerFunction): JobHandlerFunction {
   return handle;
 }
 
-/** Nest looks for the module of the class among providers only, and would miss the enhancers of a controller. */
+/** Nest searches providers only for the module of the class, and would miss the enhancers of a controller. */
 function onlyModule(host: ModuleRef): ModulesContainer {
-  const asked = Object.create(host, { hasProvider: { value: () => true } }) as ModuleRef;
-  return new Map([[host.token, asked]]) as ModulesContainer;
+  const module = Object.create(host, { hasProvider: { value: () => true } }) as ModuleRef;
+  return new Map([[host.token, module]]) as ModulesContainer;
 }

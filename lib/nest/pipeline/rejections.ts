@@ -35,7 +35,7 @@ const CAUSES_MAX = 8;
  * Whether a retry may succeed, because the error comes from a database, the network or the operating system, or is an
  * `HttpException` of 500 or more.
  */
-export function isTransientError(error: unknown, depth = 0): boolean {
+function isTransientError(error: unknown, depth = 0): boolean {
   if (typeof error !== 'object' || error === null || depth > CAUSES_MAX) {
     return false;
   }
