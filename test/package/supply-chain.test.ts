@@ -19,11 +19,11 @@ function read<T>(name: string): T {
   return JSON.parse(readFileSync(join(ROOT, name), 'utf8')) as T;
 }
 
-describe('what an installation of this package brings along', () => {
+describe('an installation of this package', () => {
   const manifest = read<Manifest>('package.json');
   const locked = Object.entries(read<{ packages: Record<string, LockedPackage> }>('package-lock.json').packages);
 
-  it('is one package without dependencies and without an install script', () => {
+  it('adds one dependency, which has no dependencies and no install script', () => {
     expect(Object.keys(manifest.dependencies)).toEqual(['uuid']);
     const uuid = locked
       .filter(([path]) => path === 'node_modules/uuid')
@@ -32,12 +32,12 @@ describe('what an installation of this package brings along', () => {
     expect(locked.filter(([path]) => path.startsWith('node_modules/uuid/'))).toEqual([]);
   });
 
-  it('runs nothing when it is installed', () => {
+  it('runs no script', () => {
     const atInstall = ['preinstall', 'install', 'postinstall', 'prepare', 'preprepare', 'postprepare'];
     expect(Object.keys(manifest.scripts).filter((name) => atInstall.includes(name))).toEqual([]);
   });
 
-  it('is developed with packages whose content is known by a checksum', () => {
+  it('is built from packages with checksums in the lock file', () => {
     const unknown = locked.filter(([path, { integrity }]) => path !== '' && !integrity?.startsWith('sha512-'));
     expect(unknown.map(([path]) => path)).toEqual([]);
   });

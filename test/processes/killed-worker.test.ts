@@ -11,7 +11,7 @@ const options = { lease: LEASE_MS, pollInterval: '200ms', concurrency: JOBS };
 
 useBuiltPackage();
 
-describe.each(newestDatabases)('a worker on $name that is killed', ({ create }) => {
+describe.each(newestDatabases)('a killed worker on $name', ({ create }) => {
   let database: QueueDatabase;
 
   beforeEach(async () => {
@@ -23,54 +23,54 @@ describe.each(newestDatabases)('a worker on $name that is killed', ({ create }) 
     await database.close();
   });
 
-  it('leaves its running jobs to another, which finishes them within the lease and two seconds', async () => {
+  it('leaves its running jobs to another worker, which completes them within the lease and two seconds', async () => {
     const settings = { database: database.address, options };
-    const doomed = await Program.start('worker', settings);
+    const killed = await Program.start('worker', settings);
     const jobs = await Promise.all(Array.from({ length: JOBS }, () => database.enqueue('plain', { gated: 1 })));
-    await Promise.all(jobs.map(({ id }) => doomed.report('began', (report) => report.id === id)));
-    const heir = await Program.start('worker', settings);
+    await Promise.all(jobs.map(({ id }) => killed.report('began', (report) => report.id === id)));
+    const successor = await Program.start('worker', settings);
 
-    const returned = new Set(doomed.all('returned').map(({ id }) => id));
-    const hits = doomed.all('began').filter(({ id }) => !returned.has(id)).length;
+    const returned = new Set(killed.all('returned').map(({ id }) => id));
+    const interrupted = killed.all('began').filter(({ id }) => !returned.has(id)).length;
     const killedMs = performance.now();
-    await doomed.kill();
+    await killed.kill();
     const finished = await Promise.all(jobs.map(({ id }) => database.completed(id)));
     const tookMs = performance.now() - killedMs;
 
-    expect(hits).toBe(JOBS);
+    expect(interrupted).toBe(JOBS);
     expect(tookMs).toBeLessThan(LEASE_MS + 2_000);
     for (const job of finished) {
-      expect(job).toMatchObject({ retries: 1, attempt: 2, result: { worker: `${heir.pid}/1` } });
+      expect(job).toMatchObject({ retries: 1, attempt: 2, result: { worker: `${successor.pid}/1` } });
       expect(job.lastError).toMatch(/^lease of attempt 1 lost/);
       expect(job.errors).toHaveLength(1);
-      expect(await database.effects(job.id)).toMatchObject([{ attempt: 2, worker: `${heir.pid}/1` }]);
+      expect(await database.effects(job.id)).toMatchObject([{ attempt: 2, worker: `${successor.pid}/1` }]);
     }
   });
 
-  it('leaves what it had claimed ahead of its slots, too: each is charged a retry and run once', async () => {
+  it('leaves the jobs it had claimed ahead: each is charged a retry and runs once', async () => {
     const settings = { database: database.address, options: { ...options, concurrency: 1 } };
-    const doomed = await Program.start('worker', settings);
+    const killed = await Program.start('worker', settings);
     const quick = Array.from({ length: QUICK_JOBS }, () => ({ topic: 'plain', payload: {}, priority: 1 }));
     for (const { id } of await database.engine.enqueueMany(quick)) {
       await database.completed(id);
     }
     const jobs = await database.engine.enqueueMany([{ topic: 'plain', payload: { gated: 1 }, priority: 0 }, ...quick]);
-    await until(async () => (await database.idsOf('processing')).length > 1, { message: 'jobs claimed ahead' });
-    await doomed.kill();
-    const held = await database.idsOf('processing');
-    const heir = await Program.start('worker', settings);
+    await until(async () => (await database.findIds('processing')).length > 1, { message: 'jobs claimed ahead' });
+    await killed.kill();
+    const held = await database.findIds('processing');
+    const successor = await Program.start('worker', settings);
 
     expect(held.length).toBeGreaterThan(1);
     for (const { id } of jobs) {
       const isHeld = held.includes(id);
       expect(await database.completed(id)).toMatchObject({ retries: isHeld ? 1 : 0, attempt: isHeld ? 2 : 1 });
-      expect(await database.effects(id)).toMatchObject([{ worker: `${heir.pid}/1` }]);
+      expect(await database.effects(id)).toMatchObject([{ worker: `${successor.pid}/1` }]);
     }
   });
 
-  it('leaves jobs at their last chance that waited for a slot to another, uncharged, and fails the one that ran', async () => {
+  it('fails its running job without retries left; the waiting ones run elsewhere without a charged retry', async () => {
     const settings = { database: database.address, options: { ...options, concurrency: 1 } };
-    const doomed = await Program.start('worker', settings);
+    const killed = await Program.start('worker', settings);
     const quick = Array.from({ length: QUICK_JOBS }, () => ({
       topic: 'plain',
       payload: {},
@@ -82,10 +82,10 @@ describe.each(newestDatabases)('a worker on $name that is killed', ({ create }) 
     }
     const gated = { topic: 'plain', payload: { gated: 1 }, maxRetries: 0, priority: 0 };
     const [running, ...others] = await database.engine.enqueueMany([gated, ...quick]);
-    await doomed.report('began', ({ id }) => id === running!.id);
-    await until(async () => (await database.idsOf('processing')).length > 1, { message: 'jobs claimed ahead' });
-    await doomed.kill();
-    const held = await database.idsOf('processing');
+    await killed.report('began', ({ id }) => id === running!.id);
+    await until(async () => (await database.findIds('processing')).length > 1, { message: 'jobs claimed ahead' });
+    await killed.kill();
+    const held = await database.findIds('processing');
     await Program.start('worker', settings);
 
     expect(held.length).toBeGreaterThan(1);
@@ -96,7 +96,7 @@ describe.each(newestDatabases)('a worker on $name that is killed', ({ create }) 
         errors: [],
       });
     }
-    await until(async () => (await database.idsOf('failed')).length > 0, { message: 'the job that ran' });
-    expect(await database.idsOf('failed')).toEqual([running!.id]);
+    await until(async () => (await database.findIds('failed')).length > 0, { message: 'the job that ran' });
+    expect(await database.findIds('failed')).toEqual([running!.id]);
   });
 });

@@ -8,21 +8,21 @@ import { openAppQueue } from './support/app-queue.js';
 import type { BareRoundTrip } from './support/bare-round-trip.js';
 import { barePostgres, bareSqlite } from './support/bare-round-trip.js';
 import { useBuiltPackage } from './support/built-package.js';
-import { percentilesOf } from './support/percentiles.js';
+import { computePercentiles } from './support/percentiles.js';
 import { killPrograms, Program } from './support/program.js';
 
 const P50_MAX_MS = 5;
-/** Where the machine itself is too slow for that at this moment: how often a bare round trip may fit in. */
+/** On a slow machine the limit is a multiple of the bare round trip. */
 const BARE_FACTOR = 5;
 const SAMPLES = 50;
-/** At most: other work on the machine can spoil a round, but makes none faster than the queue is. */
+/** The maximum number of rounds: other load can slow a round down but never speed it up. */
 const ROUNDS = 6;
 const NANOSECONDS_PER_MS = 1e6;
 
-/** When a job's handler began, by the system's monotonic clock. */
+/** Returns the start of a job's handler, by the system's monotonic clock. */
 type Began = (id: string) => bigint | undefined;
 
-/** From the call of `enqueue` to the first line of the handler, one job after another, beside bare round trips. */
+/** Measures the time from the call of `enqueue` to the handler, one job after another, and bare round trips in between. */
 async function measure(engine: JobsEngine, began: Began, bare: BareRoundTrip): Promise<{ p50: number; limit: number }> {
   const times: number[] = [];
   const bareTimes: number[] = [];
@@ -32,12 +32,12 @@ async function measure(engine: JobsEngine, began: Began, bare: BareRoundTrip): P
     const start = (await until(() => began(id), { message: 'the start of a job' }))!;
     times.push(Number(start - since) / NANOSECONDS_PER_MS);
     await until(async () => (await engine.jobs.get(id))?.status === 'completed', { message: 'an idle queue' });
-    // Not in step with any interval of the queue's own.
+    // A random pause, so that samples do not align with the intervals of the queue.
     await pause(Math.random() * 20);
     bareTimes.push(await bare.run());
   }
-  const limit = Math.max(P50_MAX_MS, BARE_FACTOR * percentilesOf(bareTimes).p50);
-  return { p50: percentilesOf(times).p50, limit };
+  const limit = Math.max(P50_MAX_MS, BARE_FACTOR * computePercentiles(bareTimes).p50);
+  return { p50: computePercentiles(times).p50, limit };
 }
 
 async function expectQuick(engine: JobsEngine, began: Began, bare: BareRoundTrip): Promise<void> {
@@ -51,7 +51,7 @@ async function expectQuick(engine: JobsEngine, began: Began, bare: BareRoundTrip
 
 useBuiltPackage();
 
-describe('a job on an idle queue starts less than 5 ms after the call of enqueue, by the median,', () => {
+describe('the median time from enqueue to the handler on an idle queue is below 5 ms', () => {
   let database: PostgresDatabase | SqliteFile;
   let bare: BareRoundTrip;
   let queue: AppQueue;
@@ -70,7 +70,7 @@ describe('a job on an idle queue starts less than 5 ms after the call of enqueue
     return (id) => starts.get(id);
   }
 
-  it('on PostgreSQL, by notification, from one process to another', async () => {
+  it('on PostgreSQL, between two processes', async () => {
     const { url } = (database = await createPostgresDatabase(postgresVersions()[0]!));
     bare = await barePostgres(url);
     queue = await openAppQueue({ type: 'postgres', url }, { role: 'producer' });

@@ -40,14 +40,14 @@ describe.each(newestDatabases)('many workers on $name', ({ create }) => {
     await until(isDone, { timeoutMs: TIMEOUT_MS, message: `${count} completed jobs` });
   }
 
-  /** Each job of `ids` has exactly one effect. One that was given back unbegun has it in a later attempt than the first. */
+  /** Expects one effect per job of `ids`. A released job may have it in a later attempt. */
   function expectEachOnce(effects: readonly Effect[], ids: ReadonlySet<string>): void {
     expect(effects).toHaveLength(ids.size);
     expect(new Set(effects.map(({ jobId }) => jobId))).toEqual(ids);
   }
 
   it(
-    'in two processes run each of 10,000 jobs once and complete all',
+    'in two processes run each of 10,000 jobs once',
     async () => {
       const workers = await Promise.all(
         [1, 2].map(() => Program.start('worker', { database: database.address, options: { concurrency: 10 } })),
@@ -65,7 +65,7 @@ describe.each(newestDatabases)('many workers on $name', ({ create }) => {
   );
 
   it(
-    'a hundred at the same time, run each of 1,000 jobs once',
+    '(100 at once) run each of 1,000 jobs once',
     async () => {
       const settings = {
         database: database.address,
@@ -75,8 +75,8 @@ describe.each(newestDatabases)('many workers on $name', ({ create }) => {
       };
       const workers = await Promise.all(Array.from({ length: PROCESSES }, () => Program.start('worker', settings)));
       const ids = await enqueueMany(JOBS_OF_A_HUNDRED, { gated: 1 });
-      const begun = (): number => workers.reduce((sum, worker) => sum + worker.all('began').length, 0);
-      await until(() => begun() >= ENGINES * PROCESSES, { message: 'a job in the hands of each of 100 workers' });
+      const countStarted = (): number => workers.reduce((sum, worker) => sum + worker.all('began').length, 0);
+      await until(() => countStarted() >= ENGINES * PROCESSES, { message: 'a running job in each of 100 workers' });
       expect(await database.engine.stats.get()).toMatchObject({ processing: 100, pending: 900 });
 
       workers.forEach((worker) => worker.send('open'));

@@ -59,7 +59,7 @@ describe.each(postgresVersions())('the connections of a queue on PostgreSQL %s',
     await admin.query('SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid', [pids]);
   }
 
-  /** A worker that says when its jobs start, and an idle queue. */
+  /** Starts a worker that records the start times of its jobs, on an idle queue. */
   async function startWorker(pollInterval: Duration): Promise<Started> {
     const worker = await open({ pollInterval });
     const started = new Map<string, number>();
@@ -69,8 +69,8 @@ describe.each(postgresVersions())('the connections of a queue on PostgreSQL %s',
     return { worker, started };
   }
 
-  /** How long a job of another DataSource waits until its handler starts, in milliseconds. Leaves an idle queue. */
-  async function startTime({ engine }: AppQueue, { worker, started }: Started): Promise<number> {
+  /** Measures how long a job of another DataSource waits for its handler, in milliseconds. Leaves an idle queue. */
+  async function measureStart({ engine }: AppQueue, { worker, started }: Started): Promise<number> {
     const sinceMs = performance.now();
     const { id } = await engine.enqueue('quick', {});
     const startMs = await until(() => started.get(id), { message: 'the start of a job' });
@@ -99,7 +99,7 @@ describe.each(postgresVersions())('the connections of a queue on PostgreSQL %s',
         .rowCount ?? 0;
     await until(async () => (await countSleepers()) === POOL_SIZE, { message: 'sleeping transactions' });
     let gotConnection = false;
-    const thirst = app.query('SELECT 1').then(() => (gotConnection = true));
+    const blockedQuery = app.query('SELECT 1').then(() => (gotConnection = true));
 
     const long = await engine.enqueue('long', {});
     await running.promise;
@@ -119,10 +119,10 @@ describe.each(postgresVersions())('the connections of a queue on PostgreSQL %s',
     await admin.query(
       `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`,
     );
-    await Promise.all([...sleepers, thirst]);
+    await Promise.all([...sleepers, blockedQuery]);
   });
 
-  it('listen again within five seconds after an administrator terminated the listening one', async () => {
+  it('listen again within five seconds after an administrator terminated the listening connection', async () => {
     // Without notifications a job would wait for a minute.
     const worker = await startWorker('1m');
     const producer = await open({ role: 'producer' });
@@ -133,21 +133,21 @@ describe.each(postgresVersions())('the connections of a queue on PostgreSQL %s',
     const back = await until(async () => (await listeners()).find((pid) => pid !== terminated), {
       message: 'a new listening connection',
     });
-    // The first may be served by the look that every new connection begins with, the second is announced.
-    const waitedMs = [await startTime(producer, worker), await startTime(producer, worker)];
+    // The scan after the reconnect may find the first job. The second one needs a notification.
+    const waitedMs = [await measureStart(producer, worker), await measureStart(producer, worker)];
 
     expect(back).toBeGreaterThan(0);
     expect(performance.now() - terminatedMs).toBeLessThan(BACK_WITHIN_MS);
     expect(Math.max(...waitedMs)).toBeLessThan(1_000);
   });
 
-  it('are polled while nothing listens: a job starts within the poll interval and a second', async () => {
+  it('poll while no connection listens: a job starts within pollInterval plus 1 s', async () => {
     const worker = await startWorker(POLL_MS);
     const producer = await open({ role: 'producer' });
-    // A connection for each is open from now on.
-    await startTime(producer, worker);
+    // Opens a connection for each before new ones are refused.
+    await measureStart(producer, worker);
 
-    // Connections that are open serve on; a new one, such as the listener wants, is refused.
+    // Open connections keep working. New ones, such as the listener's, are refused.
     const name = new URL(database.url).pathname.slice(1);
     const other = new Client({ connectionString: database.url.replace(`/${name}`, '/postgres') });
     await other.connect();
@@ -155,7 +155,7 @@ describe.each(postgresVersions())('the connections of a queue on PostgreSQL %s',
       await other.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
       await terminate(await listeners());
       for (let round = 0; round < 3; round += 1) {
-        const waitedMs = await startTime(producer, worker);
+        const waitedMs = await measureStart(producer, worker);
         expect(waitedMs).toBeLessThan(POLL_MS + 1_000);
         expect(await listeners()).toEqual([]);
       }
@@ -168,15 +168,15 @@ describe.each(postgresVersions())('the connections of a queue on PostgreSQL %s',
     }
   });
 
-  it('close when they were idle for as long as the application says', async () => {
+  it('close after the idle timeout of the application', async () => {
     const { engine } = await open({ role: 'producer' }, { idleTimeoutMillis: 100 });
     await engine.enqueue('quick', {});
     expect(await connections()).not.toEqual([]);
-    await until(async () => (await connections()).length === 0, { message: 'the end of what is idle' });
+    await until(async () => (await connections()).length === 0, { message: 'no idle connection' });
     await engine.enqueue('quick', {});
   });
 
-  it('do not keep a process that is done from ending', async () => {
+  it('do not keep an otherwise finished process alive', async () => {
     const program = await Program.start('enqueue-only', { database: { type: 'postgres', url: database.url } });
     const readyMs = performance.now();
     expect(await program.exited).toEqual({ code: 0, signal: null });

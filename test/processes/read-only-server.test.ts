@@ -6,7 +6,7 @@ import { until } from '../support/wait.js';
 import type { RestartablePostgres } from './support/restartable-postgres.js';
 import { startRestartablePostgres } from './support/restartable-postgres.js';
 
-describe('a server of PostgreSQL that comes back as a standby', () => {
+describe('a PostgreSQL server that restarts as a standby', () => {
   let server: RestartablePostgres;
 
   beforeEach(async () => {
@@ -15,7 +15,7 @@ describe('a server of PostgreSQL that comes back as a standby', () => {
 
   afterEach(() => server.stop());
 
-  it('refuses jobs as one that is away does, is complained of once, and serves when it is promoted', async () => {
+  it('makes enqueue reject, logs one error per loop, and works again after its promotion', async () => {
     const log = new LogRecorder();
     const module = await Test.createTestingModule({
       imports: [
@@ -33,7 +33,7 @@ describe('a server of PostgreSQL that comes back as a standby', () => {
     await app.init();
     try {
       const early = await jobs.enqueue('work', null);
-      // Not only run: a crash before that is in the table would have it run again.
+      // Waits for the completion: after a crash before its commit the job would run again.
       await until(async () => (await jobs.get(early.id))?.status === 'completed');
 
       await server.crash();
@@ -45,17 +45,17 @@ describe('a server of PostgreSQL that comes back as a standby', () => {
         ),
       );
       expect(refused).toBeInstanceOf(QueueUnavailableError);
-      // It can be read: what is there is shown.
+      // Reads work on a standby.
       expect(await jobs.get(early.id)).toMatchObject({ status: 'completed' });
       expect(ran).toEqual([early.id]);
-      // An idle claim only reads, which a standby allows; the look for expired leases writes.
+      // An idle claim only reads, which a standby allows. The rescue of expired leases writes.
       await until(() => log.of('error').length > 0);
 
       await server.promote();
       const late = await until(() => jobs.enqueue('work', null).catch(() => undefined));
       await until(() => ran.includes(late!.id));
       const errors = log.of('error');
-      // Each loop has said it once, for the crash and the standby together.
+      // Each loop logs one error for the crash and the standby together.
       expect(new Set(errors.map((text) => text.split(':')[0])).size).toBe(errors.length);
     } finally {
       await app.close();

@@ -6,7 +6,7 @@ import { newestDatabases } from './support/queue-database.js';
 const options = { lease: '5s', pollInterval: '100ms', concurrency: 5 };
 const JOBS_OF_EACH = 30;
 
-/** The new version has a handler that the old one lacks, and lacks one that it has. */
+/** The new version adds one handler and drops another. */
 const VERSIONS = {
   old: ['kept', 'dropped'],
   new: ['kept', 'added'],
@@ -41,52 +41,52 @@ describe.each(newestDatabases)('a rolling deploy on $name', ({ create }) => {
     return (await database.engine.enqueueMany(jobs)).map(({ id }) => id);
   }
 
-  /** The versions that have done these jobs, once each is done. */
-  async function doersOf(ids: readonly string[]): Promise<string[]> {
+  /** Waits for these jobs and returns the versions that ran them. */
+  async function findVersions(ids: readonly string[]): Promise<string[]> {
     await Promise.all(ids.map((id) => database.completed(id)));
     const effects = (await database.effects()).filter(({ jobId }) => ids.includes(jobId));
-    // Each was done once, at the first attempt: nobody took it who could not run it.
+    // Each job ran once, in its first attempt: no version claimed a job without a handler for it.
     expect(effects.map(({ jobId, attempt }) => [jobId, attempt]).sort()).toEqual(ids.map((id) => [id, 1]).sort());
     return [...new Set(effects.map(({ worker }) => worker))].sort();
   }
 
-  async function expectUntouched(ids: readonly string[]): Promise<void> {
+  async function expectUnclaimed(ids: readonly string[]): Promise<void> {
     const jobs = await Promise.all(ids.map((id) => database.job(id)));
     expect(new Set(jobs.map(({ status, attempt, lastError }) => `${status} ${attempt} ${lastError}`))).toEqual(
       new Set(['pending 0 null']),
     );
   }
 
-  it('runs every job once, in a version that knows it, and leaves alone what no version knows', async () => {
+  it('runs every job once, in a version with a handler for it, and leaves all others pending', async () => {
     const old = await start('old');
     const early = await enqueueMany('added');
-    expect(await doersOf(await enqueueMany('dropped'))).toEqual(['old']);
-    // The old version has looked at the queue often enough to have taken what it cannot run.
-    await expectUntouched(early);
+    expect(await findVersions(await enqueueMany('dropped'))).toEqual(['old']);
+    // By now the old version has polled often enough to claim these jobs, if it would.
+    await expectUnclaimed(early);
 
     const fresh = await start('new');
-    expect(await doersOf(early)).toEqual(['new']);
-    expect(await doersOf(await enqueueMany('dropped'))).toEqual(['old']);
-    expect(['old', 'new']).toEqual(expect.arrayContaining(await doersOf(await enqueueMany('kept'))));
+    expect(await findVersions(early)).toEqual(['new']);
+    expect(await findVersions(await enqueueMany('dropped'))).toEqual(['old']);
+    expect(['old', 'new']).toEqual(expect.arrayContaining(await findVersions(await enqueueMany('kept'))));
 
-    // The old one ends in the middle of a job, which it may finish.
+    // The old version stops during a job, which it may finish.
     const last = await database.engine.enqueue('dropped', { gated: 1 });
     await old.report('began', ({ id }) => id === last.id);
     old.signal('SIGTERM');
     await old.report('draining');
     const late = await enqueueMany('dropped');
-    expect(await doersOf(await enqueueMany('kept'))).toEqual(['new']);
+    expect(await findVersions(await enqueueMany('kept'))).toEqual(['new']);
     old.send('open');
     expect(await old.exited).toEqual({ code: 0, signal: null });
-    expect(await doersOf([last.id])).toEqual(['old']);
-    expect(await doersOf(await enqueueMany('added'))).toEqual(['new']);
-    await expectUntouched(late);
+    expect(await findVersions([last.id])).toEqual(['old']);
+    expect(await findVersions(await enqueueMany('added'))).toEqual(['new']);
+    await expectUnclaimed(late);
 
-    // The deploy is rolled back.
+    // Rolls the deploy back.
     const again = await start('old');
-    expect(await doersOf(late)).toEqual(['old']);
+    expect(await findVersions(late)).toEqual(['old']);
     const ends = ['failed', 'retrying', 'rescued', 'lease_lost', 'cancelled'];
     expect([old, fresh, again].flatMap((program) => ends.flatMap((type) => program.events(type)))).toEqual([]);
-    expect(await database.idsOf('failed')).toEqual([]);
+    expect(await database.findIds('failed')).toEqual([]);
   });
 });

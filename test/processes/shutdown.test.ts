@@ -6,17 +6,17 @@ import type { QueueDatabase } from './support/queue-database.js';
 import { everyDatabase, newestDatabases } from './support/queue-database.js';
 
 const LATER_JOBS = 20;
-/** A lease that a busy machine renews in time: a worker that comes near its end says so. */
+/** A lease that a busy machine can renew in time. */
 const options = { lease: '3s', pollInterval: '100ms', concurrency: 5 };
 
-/** By itself: through its last line, or by the signal that Nest sends on when everything is closed. */
-function endedByItself({ code, signal }: Exit): boolean {
+/** Exits after its last line, or by the signal that Nest sends again after closing. */
+function endedRegularly({ code, signal }: Exit): boolean {
   return code === 0 || signal === 'SIGTERM';
 }
 
 useBuiltPackage();
 
-describe.each(newestDatabases)('a Nest worker on $name that gets SIGTERM', ({ create }) => {
+describe.each(newestDatabases)('a Nest worker on $name that receives SIGTERM', ({ create }) => {
   let database: QueueDatabase;
   let worker: Program;
   let other: Program;
@@ -31,20 +31,20 @@ describe.each(newestDatabases)('a Nest worker on $name that gets SIGTERM', ({ cr
     await database.close();
   });
 
-  /** The worker holds a job, another one waits for work, and the worker is told to end. */
-  async function terminate(shutdownTimeout: string, obeys: boolean): Promise<void> {
+  /** Starts a worker with a running job and a second worker, and sends SIGTERM to the first. */
+  async function terminate(shutdownTimeout: string, endsOnAbort: boolean): Promise<void> {
     worker = await Program.start('nest-worker', {
       database: database.address,
       options: { ...options, shutdownTimeout },
     });
-    gatedId = (await database.enqueue('plain', { gated: 1, obeys })).id;
+    gatedId = (await database.enqueue('plain', { gated: 1, endsOnAbort })).id;
     await worker.report('began');
     other = await Program.start('worker', { database: database.address, options });
     worker.signal('SIGTERM');
     await worker.report('draining');
   }
 
-  it('claims no more, renews and finishes what runs, and ends', async () => {
+  it('claims no more jobs, renews the leases of running ones, completes them and exits', async () => {
     await terminate('20s', false);
     const leaseEnd = async (): Promise<number> => (await database.job(gatedId)).lockedUntil?.getTime() ?? 0;
     const firstEnd = await leaseEnd();
@@ -53,11 +53,11 @@ describe.each(newestDatabases)('a Nest worker on $name that gets SIGTERM', ({ cr
     await Promise.all(later.map(({ id }) => database.completed(id)));
     const effects = await database.effects();
     expect(effects).toHaveLength(LATER_JOBS);
-    expect(new Set(effects.map(({ worker: who }) => who))).toEqual(new Set([`${other.pid}/1`]));
+    expect(new Set(effects.map(({ worker: name }) => name))).toEqual(new Set([`${other.pid}/1`]));
 
     await until(async () => (await leaseEnd()) > firstEnd, { message: 'a renewal while it drains' });
     worker.send('open');
-    expect(endedByItself(await worker.exited)).toBe(true);
+    expect(endedRegularly(await worker.exited)).toBe(true);
     expect(await database.job(gatedId)).toMatchObject({
       status: 'completed',
       attempt: 1,
@@ -68,12 +68,12 @@ describe.each(newestDatabases)('a Nest worker on $name that gets SIGTERM', ({ cr
   });
 
   it.each([
-    { obeys: true, what: 'obeys its signal' },
-    { obeys: false, what: 'ignores its signal' },
-  ])('aborts and releases, after shutdownTimeout, a handler that $what', async ({ obeys }) => {
-    await terminate('300ms', obeys);
+    { endsOnAbort: true, what: 'ends on abort' },
+    { endsOnAbort: false, what: 'ignores its signal' },
+  ])('aborts and releases a handler that $what after shutdownTimeout', async ({ endsOnAbort }) => {
+    await terminate('300ms', endsOnAbort);
     const drainingMs = performance.now();
-    expect(endedByItself(await worker.exited)).toBe(true);
+    expect(endedRegularly(await worker.exited)).toBe(true);
     expect(performance.now() - drainingMs).toBeLessThan(3_000);
     expect(worker.all('aborted')).toMatchObject([{ id: gatedId, reason: 'shutdown' }]);
     expect(worker.events('snoozed')).toMatchObject([{ id: gatedId, attempt: 1, reason: 'release' }]);
@@ -103,7 +103,7 @@ describe.each(everyDatabase)('a program on $name that closes its application', (
   it.each([
     { http: true, made: 'create' },
     { http: false, made: 'createApplicationContext' },
-  ])('made with $made, has no open handle and ends by itself', async ({ http }) => {
+  ])('created by $made, has no open handle and exits', async ({ http }) => {
     const program = await Program.start('open-and-close', { database: database.address, http });
     await program.report('closed');
     const closedMs = performance.now();

@@ -10,20 +10,20 @@ import type { AppQueue } from './support/app-queue.js';
 import { openAppQueue } from './support/app-queue.js';
 import { EffectSchema, recordEffect } from './support/effect.js';
 import { LoopWatch } from './support/loop-watch.js';
-import { percentilesOf } from './support/percentiles.js';
+import { computePercentiles } from './support/percentiles.js';
 
 const ROUNDS = 8;
 const HOLD_MS = 300;
 /**
- * An event loop that waited for the lock would stand still in every round, for the whole hold or longer: the application
- * could not even roll back. A busy machine stops it now and then, but not in most rounds, and not for so long.
+ * An event loop that waits for the lock would be blocked in every round, for the whole transaction or longer: the
+ * application could not even roll back. A busy machine blocks it sometimes, but not in most rounds, and not for as long.
  */
-const STANDSTILL_MEDIAN_MAX_MS = 100;
-const STANDSTILL_MAX_MS = 1_000;
+const BLOCKED_MEDIAN_MAX_MS = 100;
+const BLOCKED_MAX_MS = 1_000;
 const LOCK_TIMEOUT_MS = 1_000;
 const FEEDERS = 4;
-/** More than there are threads in Node's pool, in which sqlite3 waits. */
-const CROWD = 20;
+/** More than Node's thread pool, in which sqlite3 waits. */
+const CONCURRENT_CALLS = 20;
 
 const inFile = { name: 'a file', type: 'better-sqlite3' as const, create: createSqliteFile };
 const inMemory = {
@@ -35,7 +35,7 @@ const files = hasSqlite3 ? [{ ...inFile, name: 'a file with sqlite3', type: SQLI
 
 class RolledBack extends Error {}
 
-describe.each(files)('jobs on SQLite in $name', ({ type, create }) => {
+describe.each(files)('SQLite jobs in $name', ({ type, create }) => {
   let queue: AppQueue;
   let removeFile: () => Promise<void>;
   let runs: Map<string, number>;
@@ -49,7 +49,7 @@ describe.each(files)('jobs on SQLite in $name', ({ type, create }) => {
     gates = new Map();
     const count = (id: string): unknown => runs.set(id, (runs.get(id) ?? 0) + 1);
     queue.engine.register('quick', ({ id }) => void count(id));
-    queue.engine.register('ghost', ({ id }) => void count(id));
+    queue.engine.register('rolled_back', ({ id }) => void count(id));
     queue.engine.register('gated', async ({ id }) => {
       count(id);
       const gate = signal();
@@ -64,9 +64,9 @@ describe.each(files)('jobs on SQLite in $name', ({ type, create }) => {
   });
 
   /**
-   * One write transaction, held open and rolled back; a running handler ends in the middle of it.
+   * Holds one write transaction open and rolls it back. A running handler ends during it.
    *
-   * @returns how long the event loop stood still, at most.
+   * @returns the longest time that the event loop was blocked, in milliseconds.
    */
   async function holdAndRollBack(gatedId: string, holder: DataSource, atEnd: () => unknown): Promise<number> {
     const { app, engine } = queue;
@@ -75,11 +75,11 @@ describe.each(files)('jobs on SQLite in $name', ({ type, create }) => {
     const held = holder.transaction(async (manager) => {
       await recordEffect(manager, { jobId: gatedId, attempt: 0, worker: 'the application' });
       if (holder === app) {
-        await engine.enqueueTx(manager, 'ghost', {});
+        await engine.enqueueTx(manager, 'rolled_back', {});
       }
       gates.get(gatedId)!.resolve();
       await pause(HOLD_MS);
-      // The completion has been waiting for all this time.
+      // The completion has waited during the whole transaction.
       expect((await engine.jobs.get(gatedId))?.status).toBe('processing');
       atEnd();
       throw new RolledBack();
@@ -90,26 +90,26 @@ describe.each(files)('jobs on SQLite in $name', ({ type, create }) => {
     return loop.longest;
   }
 
-  /** Again and again such transactions, while jobs are enqueued and run. */
-  async function expectPatience(holder: DataSource): Promise<void> {
+  /** Repeats such transactions while jobs are enqueued and run. */
+  async function expectWaiting(holder: DataSource): Promise<void> {
     const { app, engine } = queue;
     await engine.start();
     const enqueued: Promise<Job>[] = [];
-    let answered = 0;
+    let stored = 0;
     const feeder = setInterval(() => {
-      const stored = engine.enqueue('quick', { n: enqueued.length });
-      enqueued.push(stored);
-      void stored.then(() => (answered += 1));
+      const storing = engine.enqueue('quick', { n: enqueued.length });
+      enqueued.push(storing);
+      void storing.then(() => (stored += 1));
     }, 10);
     let waiting = 0;
-    const countWaiting = (): unknown => (waiting += enqueued.length - answered);
+    const countWaiting = (): unknown => (waiting += enqueued.length - stored);
     const gated: Job[] = [];
-    const standstills: number[] = [];
+    const blockedMs: number[] = [];
     try {
       for (let round = 0; round < ROUNDS; round += 1) {
         const job = await engine.enqueue('gated', {});
         gated.push(job);
-        standstills.push(await holdAndRollBack(job.id, holder, countWaiting));
+        blockedMs.push(await holdAndRollBack(job.id, holder, countWaiting));
       }
     } finally {
       clearInterval(feeder);
@@ -118,8 +118,8 @@ describe.each(files)('jobs on SQLite in $name', ({ type, create }) => {
     await engine.whenIdle();
 
     expect(waiting).toBeGreaterThan(ROUNDS);
-    expect(percentilesOf(standstills).p50).toBeLessThan(STANDSTILL_MEDIAN_MAX_MS);
-    expect(Math.max(...standstills)).toBeLessThan(STANDSTILL_MAX_MS);
+    expect(computePercentiles(blockedMs).p50).toBeLessThan(BLOCKED_MEDIAN_MAX_MS);
+    expect(Math.max(...blockedMs)).toBeLessThan(BLOCKED_MAX_MS);
     expect(await engine.stats.get()).toMatchObject({ completed: jobs.length, total: jobs.length });
     expect(runs).toEqual(new Map(jobs.map(({ id }) => [id, 1])));
     for (const { id } of jobs) {
@@ -128,12 +128,12 @@ describe.each(files)('jobs on SQLite in $name', ({ type, create }) => {
     expect(await app.query('SELECT * FROM effects')).toEqual([]);
   }
 
-  it('wait for write transactions of the application: none runs twice, none is undone, no enqueue is lost', async () => {
+  it('wait for write transactions of the application: none runs twice, no outcome rolls back, no enqueue is lost', async () => {
     await open();
-    await expectPatience(queue.app);
+    await expectWaiting(queue.app);
   });
 
-  it('are not waited for without end: an enqueue awaited inside a transaction ends and names enqueueTx', async () => {
+  it('enqueue inside a transaction of the application rejects after lockTimeout and names enqueueTx', async () => {
     await open(LOCK_TIMEOUT_MS);
     const { app, engine } = queue;
     await engine.start();
@@ -161,7 +161,7 @@ describe.each(files)('jobs on SQLite in $name', ({ type, create }) => {
     expect(await app.query('SELECT job_id FROM effects')).toEqual([{ job_id: 'none' }]);
   });
 
-  /** Jobs are enqueued and run without a pause while `work` is done. */
+  /** Enqueues and runs jobs without a pause during `work`. */
   async function whileJobsFlow(work: () => Promise<void>): Promise<void> {
     const { engine } = queue;
     await engine.start();
@@ -184,23 +184,23 @@ describe.each(files)('jobs on SQLite in $name', ({ type, create }) => {
     expect(completed).toBe(total);
   }
 
-  it('leave the lock to statements of the application, however many want it at once', async () => {
+  it('do not starve concurrent statements of the application', async () => {
     await open();
     const { app } = queue;
     const record = (): Promise<void> =>
       recordEffect(app.manager, { jobId: 'none', attempt: 0, worker: 'the application' });
     await whileJobsFlow(async () => {
       for (let round = 0; round < ROUNDS; round += 1) {
-        await Promise.all(Array.from({ length: CROWD }, record));
+        await Promise.all(Array.from({ length: CONCURRENT_CALLS }, record));
       }
     });
-    expect(await app.getRepository(EffectSchema).count()).toBe(ROUNDS * CROWD);
+    expect(await app.getRepository(EffectSchema).count()).toBe(ROUNDS * CONCURRENT_CALLS);
   });
 
-  it('do not come between the reads and the writes of a transaction of the application', async () => {
+  it('do not write between the reads and the writes of a transaction of the application', async () => {
     await open();
     const { app } = queue;
-    const transactions = ROUNDS * CROWD;
+    const transactions = ROUNDS * CONCURRENT_CALLS;
     await whileJobsFlow(async () => {
       for (let nth = 0; nth < transactions; nth += 1) {
         await app.transaction(async (manager) => {
@@ -214,7 +214,7 @@ describe.each(files)('jobs on SQLite in $name', ({ type, create }) => {
     expect(effects).toHaveLength(transactions);
   });
 
-  it('leave the event loop its turns while a backlog drains', async () => {
+  it('let the event loop run while a backlog drains', async () => {
     await open();
     const { engine } = queue;
     const backlog = 5_000;
@@ -226,23 +226,23 @@ describe.each(files)('jobs on SQLite in $name', ({ type, create }) => {
     await engine.whenIdle();
     loop.stop();
     const tookMs = performance.now() - sinceMs;
-    // A machine that is busy with other things gives fewer turns, and less of this.
+    // A busy machine gives this process less CPU time and fewer passes of the event loop.
     const { user, system } = process.cpuUsage(before);
     const workedMs = (user + system) / 1_000;
 
     expect(runs.size).toBe(backlog);
-    // In one chain of microtasks there would be none, however long it takes.
-    expect(loop.turns).toBeGreaterThan(workedMs / STANDSTILL_MEDIAN_MAX_MS);
+    // One chain of microtasks would leave no pass at all.
+    expect(loop.passes).toBeGreaterThan(workedMs / BLOCKED_MEDIAN_MAX_MS);
     expect(loop.longest).toBeLessThan(tookMs / 2);
   });
 
   if (create === createSqliteFile) {
-    it('wait for write transactions of another connection to the file, too', async () => {
+    it('wait for write transactions of another connection to the file', async () => {
       await open();
-      const stranger = new DataSource({ ...queue.app.options, synchronize: false });
-      await stranger.initialize();
-      await expectPatience(stranger);
-      await stranger.destroy();
+      const otherDataSource = new DataSource({ ...queue.app.options, synchronize: false });
+      await otherDataSource.initialize();
+      await expectWaiting(otherDataSource);
+      await otherDataSource.destroy();
     });
   }
 });

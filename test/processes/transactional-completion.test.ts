@@ -6,7 +6,7 @@ import { newestPostgres, sqlite } from './support/queue-database.js';
 
 const options = { lease: '500ms', pollInterval: '100ms', concurrency: 1 };
 
-const ways = [
+const cases = [
   { ...newestPostgres, topic: 'complete_tx' as const },
   { ...newestPostgres, topic: 'transactional' as const },
   { ...sqlite, topic: 'complete_tx' as const },
@@ -14,7 +14,7 @@ const ways = [
 
 useBuiltPackage();
 
-describe.each(ways)('a process on $name that is killed while $topic completes a job', ({ create, topic }) => {
+describe.each(cases)('a process on $name that is killed while $topic completes a job', ({ create, topic }) => {
   let database: QueueDatabase;
 
   beforeEach(async () => {
@@ -28,20 +28,20 @@ describe.each(ways)('a process on $name that is killed while $topic completes a 
 
   async function killAt(dies: Task['dies']): Promise<string> {
     const settings = { database: database.address, options };
-    const doomed = await Program.start('worker', settings);
+    const killed = await Program.start('worker', settings);
     const { id } = await database.enqueue(topic, { dies });
-    expect(await doomed.exited).toEqual({ code: null, signal: 'SIGKILL' });
+    expect(await killed.exited).toEqual({ code: null, signal: 'SIGKILL' });
     return id;
   }
 
-  /** Another worker takes over, and has come to the end of all there is to do. */
+  /** Starts another worker and waits until it has run all jobs. */
   async function recover(): Promise<void> {
     await Program.start('worker', { database: database.address, options });
     const { id } = await database.enqueue(topic);
     await database.completed(id);
   }
 
-  it('between the completion and COMMIT has done neither, and the next attempt does both once', async () => {
+  it('before COMMIT: neither is stored, and the next attempt stores both once', async () => {
     const id = await killAt('before commit');
     expect(await database.statusAndEffects(id)).toEqual({ status: 'processing', effects: 0 });
 
@@ -50,7 +50,7 @@ describe.each(ways)('a process on $name that is killed while $topic completes a 
     expect(await database.effects(id)).toMatchObject([{ attempt: 2 }]);
   });
 
-  it('just after COMMIT has done both, and nobody does it again', async () => {
+  it('after COMMIT: both are stored, and no other attempt runs', async () => {
     const id = await killAt('after commit');
     expect(await database.statusAndEffects(id)).toEqual({ status: 'completed', effects: 1 });
 

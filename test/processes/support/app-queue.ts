@@ -4,7 +4,7 @@ import type { DataSourceOptions } from 'typeorm';
 import { DataSource } from 'typeorm';
 import { EffectSchema } from './effect.js';
 
-/** An application of this very process: its DataSource, with the table `effects`, and an engine that has not started. */
+/** A DataSource of this process with the table `effects`, and an engine that has not started. */
 export interface AppQueue {
   readonly app: DataSource;
   readonly engine: JobsEngine;

@@ -1,14 +1,14 @@
 import Database from 'better-sqlite3';
 import { Client } from 'pg';
 
-/** What a queue cannot do without, with nothing around it: how fast this machine is at this moment. */
+/** The unavoidable work of a queue without a queue: measures the speed of this machine. */
 export interface BareRoundTrip {
-  /** Milliseconds of one. */
+  /** Runs one and returns its duration in milliseconds. */
   run(): Promise<number>;
   close(): Promise<void>;
 }
 
-/** A committed insert, a notification to another connection, and a committed update there. */
+/** Runs a committed insert, a notification to another connection, and a committed update there. */
 export async function barePostgres(url: string): Promise<BareRoundTrip> {
   const sender = new Client({ connectionString: url });
   const listener = new Client({ connectionString: url });
@@ -18,10 +18,10 @@ export async function barePostgres(url: string): Promise<BareRoundTrip> {
   return {
     async run() {
       const sinceMs = performance.now();
-      const heard = new Promise((resolve) => listener.once('notification', resolve));
+      const notified = new Promise((resolve) => listener.once('notification', resolve));
       await sender.query('INSERT INTO bare (done) VALUES (false)');
       await sender.query('NOTIFY bare');
-      await heard;
+      await notified;
       await listener.query('UPDATE bare SET done = true WHERE id = (SELECT max(id) FROM bare)');
       return performance.now() - sinceMs;
     },
@@ -31,7 +31,7 @@ export async function barePostgres(url: string): Promise<BareRoundTrip> {
   };
 }
 
-/** Two commits that are on the disk, as an enqueue and a claim are. */
+/** Runs two commits that reach the disk, like an enqueue and a claim. */
 export function bareSqlite(path: string): BareRoundTrip {
   const database = new Database(path);
   database.pragma('journal_mode = WAL');

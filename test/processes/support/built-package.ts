@@ -7,19 +7,19 @@ import { until } from '../../support/wait.js';
 
 export const ROOT = join(__dirname, '../../..');
 const BUILD_TIMEOUT_MS = 120_000;
-/** Each program starts a Node of its own and loads TypeORM, or all of Nest: seconds, when the machine is busy. */
+/** Each program starts its own Node and loads TypeORM or Nest, which takes seconds on a busy machine. */
 const TEST_TIMEOUT_MS = 60_000;
 
 /**
- * For test files that start programs: these run on the package as it is published, so `dist/` is brought up to date
- * before the first test, once in a test run.
+ * For test files that start programs. These run on the published form of the package, so `dist/` is built once per test
+ * run, before the first test.
  */
 export function useBuiltPackage(): void {
   jest.setTimeout(TEST_TIMEOUT_MS);
   beforeAll(buildOnce, BUILD_TIMEOUT_MS);
 }
 
-/** The temporary folder is the test run's own; whichever test file makes the folder in it first, builds. */
+/** The temporary folder belongs to the test run. The first test file that creates this folder builds. */
 async function buildOnce(): Promise<void> {
   const folder = join(tmpdir(), 'nestjs-jobs-build');
   const done = join(folder, 'done');

@@ -1,12 +1,12 @@
 import type { EntityManager } from 'typeorm';
 import { EntitySchema } from 'typeorm';
 
-/** One line for each time a handler did its work, in a table of the application: a job that ran twice shows twice. */
+/** One row for each run of a handler, in a table of the application: a job that ran twice has two. */
 export interface Effect {
   id: number;
   jobId: string;
   attempt: number;
-  /** Which process, or which engine of it, did it. */
+  /** The process, or the engine in it. */
   worker: string;
 }
 
@@ -21,7 +21,7 @@ export const EffectSchema = new EntitySchema<Effect>({
   },
 });
 
-/** Does a job's work: one more line. */
+/** Does the work of a job: inserts one row. */
 export async function recordEffect(manager: EntityManager, effect: Omit<Effect, 'id'>): Promise<void> {
   await manager.insert(EffectSchema, effect);
 }

@@ -1,23 +1,23 @@
 import { parentProcess } from './parent-process.js';
 
-/** Where handlers wait until the test lets them go. */
+/** A gate that handlers wait at until the test opens it. */
 export class Gate {
-  private letGo!: () => void;
-  private readonly opened = new Promise<void>((resolve) => (this.letGo = resolve));
+  private resolve!: () => void;
+  private readonly opened = new Promise<void>((resolve) => (this.resolve = resolve));
 
-  /** Opens when the test says so; obeys its command to pause, too. */
+  /** Opens at the command `open`. Also handles the command `pause`. */
   constructor() {
     parentProcess.onCommand((command) => {
       if (command === 'open') {
-        this.letGo();
+        this.resolve();
       } else if (command === 'pause') {
-        // Between two ticks: better-sqlite3 is synchronous, so no lock of the file is held now.
+        // In its own task: better-sqlite3 is synchronous, so this process holds no lock of the file now.
         process.kill(process.pid, 'SIGSTOP');
       }
     });
   }
 
-  /** @throws the signal's reason, when one is given and it aborts. */
+  /** @throws the reason of the signal when it aborts. */
   async pass(signal?: AbortSignal): Promise<void> {
     if (!signal) {
       return this.opened;

@@ -8,17 +8,17 @@ import type { Task } from './protocol.js';
 
 type TaskContext = JobContext<Task>;
 
-/** The three ways to complete a job, each with one effect in the application's own table. */
+/** The three ways to complete a job. Each has one effect in the application's own table. */
 export class TaskHandlers {
-  private readonly death: Death;
+  private readonly killer: ProcessKiller;
 
   constructor(
     private readonly app: DataSource,
     private readonly gate: Gate,
-    /** Written with each effect. */
+    /** Stored with each effect. */
     private readonly worker: string,
   ) {
-    this.death = new Death(app);
+    this.killer = new ProcessKiller(app);
   }
 
   register(engine: JobsEngine): void {
@@ -37,7 +37,7 @@ export class TaskHandlers {
 
   async completeTx(job: TaskContext): Promise<unknown> {
     await this.begin(job);
-    this.death.prepare(job);
+    this.killer.prepare(job);
     await this.app.transaction(async (manager) => {
       await this.effect(job, manager);
       await job.completeTx(manager, { worker: this.worker }).catch((error: unknown) => {
@@ -51,7 +51,7 @@ export class TaskHandlers {
 
   async transactional(job: TaskContext): Promise<unknown> {
     await this.begin(job);
-    this.death.prepare(job);
+    this.killer.prepare(job);
     await this.effect(job, job.manager);
     return this.end(job);
   }
@@ -67,7 +67,7 @@ export class TaskHandlers {
         parentProcess.report({ kind: 'aborted', id, attempt, reason: reason ?? code });
       };
       signal.addEventListener('abort', onAbort, { once: true });
-      await this.gate.pass(payload.obeys ? signal : undefined);
+      await this.gate.pass(payload.endsOnAbort ? signal : undefined);
     }
   }
 
@@ -83,23 +83,23 @@ export class TaskHandlers {
   }
 }
 
-/** Kills the process around the COMMIT of a transaction, by TypeORM's own events. */
-class Death {
+/** Kills the process before or after the COMMIT of a transaction, by events of TypeORM. */
+class ProcessKiller {
   private moment: Task['dies'];
 
   constructor(app: DataSource) {
     app.subscribers.push({
-      beforeTransactionCommit: () => this.comeIf('before commit'),
-      afterTransactionCommit: () => this.comeIf('after commit'),
+      beforeTransactionCommit: () => this.killIf('before commit'),
+      afterTransactionCommit: () => this.killIf('after commit'),
     });
   }
 
-  /** The first attempt of a job dies as the job says. */
+  /** Kills the process in the first attempt of the job, at the moment that the job names. */
   prepare({ attempt, payload }: TaskContext): void {
     this.moment = attempt === 1 ? payload.dies : undefined;
   }
 
-  private comeIf(moment: Task['dies']): void {
+  private killIf(moment: Task['dies']): void {
     if (moment === this.moment) {
       process.kill(process.pid, 'SIGKILL');
     }

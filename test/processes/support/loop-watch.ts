@@ -1,17 +1,17 @@
 const TICK_MS = 5;
 
 /**
- * Watches how often the event loop gets a turn, and how long it stands still. A histogram of Node's own would show
- * nothing while there is no turn at all, so the time since the last turn counts too.
+ * Counts the passes of the event loop and measures how long it is blocked. The histogram of Node records nothing while
+ * the loop is blocked, so the time since the last pass counts too.
  */
 export class LoopWatch {
-  /** How many turns it has had. */
-  turns = 0;
+  /** The number of passes. */
+  passes = 0;
   private lastMs = performance.now();
   private longestMs = 0;
-  private readonly timer = setInterval(() => this.turn(), TICK_MS).unref();
+  private readonly timer = setInterval(() => this.countPass(), TICK_MS).unref();
 
-  /** The longest time between two turns, in milliseconds. */
+  /** The longest time between two passes, in milliseconds. */
   get longest(): number {
     return Math.max(this.longestMs, performance.now() - this.lastMs);
   }
@@ -20,8 +20,8 @@ export class LoopWatch {
     clearInterval(this.timer);
   }
 
-  private turn(): void {
-    this.turns += 1;
+  private countPass(): void {
+    this.passes += 1;
     this.longestMs = this.longest;
     this.lastMs = performance.now();
   }

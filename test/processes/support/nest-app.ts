@@ -36,14 +36,14 @@ class Tasks {
 @Module({
   imports: [
     TypeOrmModule.forRoot({ ...database, entities: [EffectSchema] }),
-    // With an administrator, so that there is nothing to warn of.
+    // Without an admin token the module would log a warning.
     JobsModule.forRoot({ http: { adminToken: 'secret' }, ...options }),
   ],
   providers: [Tasks],
 })
 class AppModule {}
 
-/** A Nest application with the handlers of these tests, started and claiming: with an HTTP server, or without. */
+/** Creates and starts a Nest application with the handlers of these tests, with an HTTP server or without. */
 export async function startNestApp(): Promise<INestApplicationContext> {
   const logger: ['warn', 'error'] = ['warn', 'error'];
   if (!http) {

@@ -1,6 +1,6 @@
 import type { Command, ProgramSettings, Report } from './protocol.js';
 
-/** The test that started this process, as a program sees it. */
+/** The test that started this process. */
 export const parentProcess = {
   settings: JSON.parse(process.argv[2] ?? '{}') as ProgramSettings,
 
@@ -8,7 +8,7 @@ export const parentProcess = {
     process.send?.(report);
   },
 
-  /** Takes commands. That does not keep the process alive; the end of the test run ends it. */
+  /** Handles commands. The listener does not keep the process alive, and the process exits with the test run. */
   onCommand(handle: (command: Command) => void): void {
     process.on('message', handle);
     process.on('disconnect', () => process.exit(1));

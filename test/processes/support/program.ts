@@ -5,7 +5,7 @@ import { until } from '../../support/wait.js';
 import { workingTree } from '../../support/working-tree.js';
 import type { Command, ProgramSettings, Report } from './protocol.js';
 
-/** How a process ended: its exit code, or the signal that ended it. */
+/** The end of a process: its exit code, or the signal that ended it. */
 export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -16,14 +16,14 @@ type ReportOf<K extends Kind> = Extract<Report, { kind: K }>;
 
 const running = new Set<Program>();
 
-/** A program of `programs/` in a process of its own, and what it has reported so far. */
+/** A program of `programs/` in its own process, with its reports so far. */
 export class Program {
   readonly exited: Promise<Exit>;
   private readonly reports: Report[] = [];
   private exit: Exit | undefined;
   private output = '';
 
-  /** Starts it, on `dist/` as it stands; resolves when it says that it is ready. */
+  /** Starts the program on the current `dist/` and waits for its report `ready`. */
   static async start(name: string, settings: ProgramSettings): Promise<Program> {
     const program = new Program(name, settings);
     await program.report('ready');
@@ -61,7 +61,7 @@ export class Program {
     return this.child.pid!;
   }
 
-  /** What it has printed. */
+  /** The output so far. */
   get printed(): string {
     return this.output;
   }
@@ -70,17 +70,17 @@ export class Program {
     this.child.send(command);
   }
 
-  /** Sends a signal; SIGKILL and SIGTERM are waited for with `exited`. */
+  /** Sends a signal. After SIGKILL or SIGTERM, wait for `exited`. */
   signal(signal: NodeJS.Signals): void {
     this.child.kill(signal);
   }
 
-  /** All reports of a kind so far. */
+  /** Returns all reports of a kind so far. */
   all<K extends Kind>(kind: K): ReportOf<K>[] {
     return this.reports.filter((report): report is ReportOf<K> => report.kind === kind);
   }
 
-  /** The first report of a kind that fits, when it comes. */
+  /** Waits for the first matching report of a kind. */
   report<K extends Kind>(
     kind: K,
     fits: (report: ReportOf<K>) => boolean = () => true,
@@ -96,14 +96,14 @@ export class Program {
     return until(find, { timeoutMs, message: `'${kind}' of ${this.name}` }) as Promise<ReportOf<K>>;
   }
 
-  /** Events of a type so far. */
+  /** Returns the events of a type so far. */
   events(type: string): { id: string; attempt?: number }[] {
     return this.all('event')
       .map(({ event }) => event)
       .filter((event) => event.type === type);
   }
 
-  /** Ends it at once, if it has not ended. */
+  /** Kills the program if it still runs. */
   async kill(): Promise<void> {
     if (!this.exit) {
       this.child.kill('SIGKILL');
@@ -112,7 +112,7 @@ export class Program {
   }
 }
 
-/** Ends the programs that a test has left: for `afterEach`. */
+/** Kills the remaining programs of a test, for `afterEach`. */
 export async function killPrograms(): Promise<void> {
   await Promise.all([...running].map((program) => program.kill()));
 }

@@ -1,52 +1,52 @@
 import type { JobEvent, JobsOptions } from 'nestjs-jobs';
 
-/** Where a database is. */
+/** The address of a database. */
 export type DatabaseAddress =
   { readonly type: 'postgres'; readonly url: string } | { readonly type: 'better-sqlite3'; readonly database: string };
 
-/** What a program is started with. */
+/** The settings of a program. */
 export interface ProgramSettings {
   readonly database: DatabaseAddress;
   readonly options?: JobsOptions;
-  /** How many engines run in this process, on one store. Default 1. */
+  /** The number of engines in this process, on one store. Default 1. */
   readonly engines?: number;
   /** Size of the application's own PostgreSQL pool. Default 10. */
   readonly poolSize?: number;
-  /** Whether the Nest application has an HTTP server. */
+  /** Starts an HTTP server. */
   readonly http?: boolean;
-  /** Which version of the application it is, and for which topics that one has handlers. */
+  /** The version of the application and the topics it has handlers for. */
   readonly version?: { readonly name: string; readonly topics: readonly string[] };
 }
 
-/** What a job asks of its handler. */
+/** Instructions for the handler of a job. */
 export interface Task {
-  /** As many attempts, from the first on, wait until the test opens the gate of their process. */
+  /** The number of attempts, from the first on, that wait until the test opens the gate. */
   readonly gated?: number;
-  /** Whether a handler that waits at the gate ends when it is told to. */
-  readonly obeys?: boolean;
-  /** Where the first attempt kills its own process. */
+  /** A handler that waits at the gate ends when its signal aborts. */
+  readonly endsOnAbort?: boolean;
+  /** The moment at which the first attempt kills its process. */
   readonly dies?: 'before commit' | 'after commit';
-  /** Whether to report the beginning, whatever else it asks. */
+  /** Reports the start of every attempt. */
   readonly reports?: boolean;
 }
 
-/** What a test says to a program. */
+/** Commands of a test to a program. */
 export type Command =
-  /** Lets go the handlers at the gate, and all that come later. */
+  /** Opens the gate for all handlers. */
   | 'open'
-  /** The process stops itself with SIGSTOP, at a moment when it holds no lock of a SQLite file. */
+  /** Stops the process by SIGSTOP while it holds no lock of a SQLite file. */
   | 'pause'
   /** Migrates a database. */
   | { readonly migrate: DatabaseAddress };
 
-/** What a program says to its test. */
+/** Reports of a program to its test. */
 export type Report =
   | { readonly kind: 'ready' }
-  /** `atNs`: the system's monotonic clock, the same in all processes of a machine. */
+  /** `atNs`: the monotonic clock of the system, shared by all processes. */
   | { readonly kind: 'began'; readonly id: string; readonly attempt: number; readonly atNs: string }
   | { readonly kind: 'aborted'; readonly id: string; readonly attempt: number; readonly reason: string }
   | { readonly kind: 'returned'; readonly id: string; readonly attempt: number }
-  /** `completeTx` refused, with the code of its error. */
+  /** `completeTx` rejected with this error code. */
   | { readonly kind: 'refused'; readonly id: string; readonly attempt: number; readonly code: string }
   | { readonly kind: 'event'; readonly event: JobEvent }
   | { readonly kind: 'draining' }

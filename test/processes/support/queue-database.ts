@@ -10,13 +10,13 @@ import type { Effect } from './effect.js';
 import { EffectSchema } from './effect.js';
 import type { DatabaseAddress, Task } from './protocol.js';
 
-/** A fresh database with the queue's tables and the application's `effects`, and this process as a producer on it. */
+/** A new database with the tables of the queue and `effects`, and a producer in this process. */
 export class QueueDatabase {
   private constructor(
     readonly address: DatabaseAddress,
     /** The application's DataSource in this process. */
     readonly app: DataSource,
-    /** A producer: enqueues and asks, never claims. */
+    /** A producer: it never claims. */
     readonly engine: JobsEngine,
     private readonly store: JobStore,
     private readonly remove: () => Promise<void>,
@@ -36,12 +36,12 @@ export class QueueDatabase {
     await this.remove();
   }
 
-  /** Stores a job of the workers' topics. */
+  /** Stores a job for the workers. */
   enqueue(topic: 'plain' | 'complete_tx' | 'transactional', task: Task = {}): Promise<Job> {
     return this.engine.enqueue(topic, task);
   }
 
-  /** The job as it stands. */
+  /** Returns the stored job. */
   async job(id: string): Promise<Job> {
     const job = await this.engine.jobs.get(id);
     if (!job) {
@@ -50,7 +50,7 @@ export class QueueDatabase {
     return job;
   }
 
-  /** The job, once it is completed. */
+  /** Waits until the job is completed and returns it. */
   completed(id: string, timeoutMs = 20_000): Promise<Job> {
     const find = async (): Promise<Job | undefined> => {
       const job = await this.job(id);
@@ -59,18 +59,18 @@ export class QueueDatabase {
     return until(find, { timeoutMs, message: `job ${id} to be completed` }) as Promise<Job>;
   }
 
-  /** The jobs that stand in a status now. */
-  async idsOf(status: JobStatus): Promise<string[]> {
+  /** Returns the ids of the jobs with this status. */
+  async findIds(status: JobStatus): Promise<string[]> {
     const rows = await this.app.query<{ id: string }[]>(`SELECT id FROM _jobs WHERE status = '${status}'`);
     return rows.map(({ id }) => id);
   }
 
-  /** What handlers have done, of one job or of all. */
+  /** Returns the effects of one job or of all jobs. */
   effects(jobId?: string): Promise<Effect[]> {
     return this.app.getRepository(EffectSchema).find({ where: jobId === undefined ? {} : { jobId } });
   }
 
-  /** A job's status and the number of its effects, as one statement sees them. */
+  /** Reads the status of a job and the number of its effects in one statement. */
   async statusAndEffects(id: string): Promise<{ status: string; effects: number }> {
     const [row] = await this.app.query<{ status: string; effects: string | number }[]>(
       `SELECT status, (SELECT count(*) FROM effects WHERE job_id = '${id}') AS effects FROM _jobs WHERE id = '${id}'`,
@@ -104,6 +104,6 @@ export const everyPostgres: readonly DatabaseKind[] = postgresVersions().map((ve
 export const newestPostgres: DatabaseKind = everyPostgres[0]!;
 export const sqlite: DatabaseKind = { name: hasSqlite3 ? 'SQLite with sqlite3' : 'SQLite', create: createSqlite };
 
-/** One of each kind, for what would take long on every version. With TypeORM 0.3 only its own driver is of interest. */
+/** One of each kind, for slow tests. With TypeORM 0.3 only the driver sqlite3 matters. */
 export const newestDatabases: readonly DatabaseKind[] = hasSqlite3 ? [sqlite] : [newestPostgres, sqlite];
 export const everyDatabase: readonly DatabaseKind[] = hasSqlite3 ? [sqlite] : [...everyPostgres, sqlite];

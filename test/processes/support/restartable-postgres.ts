@@ -7,13 +7,13 @@ import { Client } from 'pg';
 import type { PostgresServer } from '../../support/postgres-server.js';
 import { startPostgresServer } from '../../support/postgres-server.js';
 
-/** A PostgreSQL server of one test, which may fall and rise again with the same data. */
+/** A PostgreSQL server of one test that can crash and restart with the same data. */
 export interface RestartablePostgres extends PostgresServer {
-  /** Ends it as a crash would: connections are cut, nothing is written down any more. */
+  /** Stops the server as a crash would: it cuts connections and writes nothing. */
   crash(): Promise<void>;
-  /** Starts it again, with what it was started with. */
+  /** Starts the server again with the same arguments. */
   start(): Promise<void>;
-  /** Starts it again as a standby, which takes no write until it is promoted. */
+  /** Starts the server as a standby, which rejects writes until `promote`. */
   startReadOnly(): Promise<void>;
   promote(): Promise<void>;
 }
@@ -21,12 +21,12 @@ export interface RestartablePostgres extends PostgresServer {
 export async function startRestartablePostgres(packageName: string): Promise<RestartablePostgres> {
   const isRoot = process.getuid?.() === 0;
   if (isRoot) {
-    // The server runs as another user then, who must get through to its folder in the test run's own.
+    // The server runs as another user, who needs access to its folder.
     chmodSync(tmpdir(), 0o711);
   }
   const server = await startPostgresServer(packageName);
-  const data = await dataFolderOf(server.url);
-  // The command line it was started with: its path and each argument in quotes.
+  const data = await readDataFolder(server.url);
+  // The original command line: its path and each argument in quotes.
   const [postgres, ...args] = readFileSync(join(data, 'postmaster.opts'), 'utf8')
     .trim()
     .split(/ (?=")/);
@@ -54,7 +54,7 @@ export async function startRestartablePostgres(packageName: string): Promise<Res
   };
 }
 
-async function dataFolderOf(url: string): Promise<string> {
+async function readDataFolder(url: string): Promise<string> {
   const client = new Client({ connectionString: url });
   await client.connect();
   try {

@@ -8,19 +8,19 @@ import { freePort } from '../../support/free-port.js';
 import { until } from '../../support/wait.js';
 import { ROOT } from './built-package.js';
 
-/** Compiling the sample app and starting it: seconds, when the machine is busy. */
+/** Compiles and starts the sample app, which takes seconds on a busy machine. */
 const START_TIMEOUT_MS = 60_000;
 
 const COPIED = ['sample-app', 'package.json', 'nest-cli.json', 'tsconfig.json', 'tsconfig.sample.json'];
 const LINKED = ['node_modules', 'dist'];
 
 /**
- * Starts the command in the background and ends its process group, the application too, when the test run lets go of the
- * pipe: however it ends.
+ * Starts the command in the background and kills its process group, including the application, when the test run closes
+ * the pipe.
  */
-const LIFE = '"$@" </dev/null & cat >/dev/null; kill -KILL 0';
+const RUN_UNTIL_PIPE_CLOSES = '"$@" </dev/null & cat >/dev/null; kill -KILL 0';
 
-/** A job that says when it begins and waits until the file `go` is there. */
+/** A job that logs its start and waits for the file `go`. */
 const PARCEL_JOBS = `
 import { Injectable } from '@nestjs/common';
 import type { JobContext } from 'nestjs-jobs';
@@ -41,7 +41,7 @@ export class ParcelJobs {
 }
 `;
 
-/** The sample app, with one more handler, in a folder of its own under \`nest start --watch\`. */
+/** The sample app with one more handler, in its own folder, under `nest start --watch`. */
 export class WatchedSample {
   private output = '';
 
@@ -54,7 +54,7 @@ export class WatchedSample {
     life.stderr!.on('data', collect);
   }
 
-  /** Starts it with a grace for running jobs; resolves when the app listens. */
+  /** Starts the app with this shutdownTimeout and waits until it listens. */
   static async start(shutdownTimeout: string): Promise<WatchedSample> {
     const folder = await mkdtemp(join(tmpdir(), 'watched-'));
     await Promise.all([
@@ -71,7 +71,7 @@ export class WatchedSample {
       '--no-shell',
       '--preserveWatchOutput',
     ];
-    const life = spawn('/bin/sh', ['-c', LIFE, 'sh', ...command], {
+    const life = spawn('/bin/sh', ['-c', RUN_UNTIL_PIPE_CLOSES, 'sh', ...command], {
       cwd: folder,
       detached: true,
       env: { ...process.env, PORT: String(await freePort()) },
@@ -86,33 +86,33 @@ export class WatchedSample {
     return join(this.folder, 'data/shop.sqlite');
   }
 
-  /** Waits until the app has started as many times. */
+  /** Waits until the app has started this many times. */
   async started(times: number): Promise<void> {
     await this.printed('Stop with Ctrl-C.', times);
   }
 
-  /** Waits until the app has been told to end as many times. */
+  /** Waits until the app has received this many stop signals. */
   async stopping(times: number): Promise<void> {
     await this.printed('Stopping:', times);
   }
 
-  /** Waits until the job has begun as many times, and gives the process of each. */
+  /** Waits until the job has started this many times and returns the process of each start. */
   async weighing(times: number): Promise<number[]> {
     await this.printed('weighing in', times);
     return Array.from(this.output.matchAll(/weighing in (\d+)/g), ([, pid]) => Number(pid));
   }
 
-  /** Saves a source file, as an editor does. */
+  /** Saves a source file. */
   async touch(): Promise<void> {
     await appendFile(join(this.folder, 'sample-app/outbox.ts'), '// saved\n');
   }
 
-  /** Lets the job go on. */
-  async go(): Promise<void> {
+  /** Lets the job continue. */
+  async continueJob(): Promise<void> {
     await writeFile(join(this.folder, 'go'), '');
   }
 
-  /** Ends it with all its processes. */
+  /** Ends the app with all its processes. */
   async end(): Promise<void> {
     const closed = once(this.life, 'close');
     this.life.stdin!.end();
@@ -129,7 +129,7 @@ export class WatchedSample {
   }
 }
 
-/** Puts the handler into the sample app's copy, and the grace into its module. */
+/** Adds the handler and the shutdownTimeout to the copy of the sample app. */
 async function addHandler(folder: string, shutdownTimeout: string): Promise<void> {
   const path = join(folder, 'app.module.ts');
   const source = await readFile(path, 'utf8');

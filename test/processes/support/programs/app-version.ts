@@ -7,7 +7,7 @@ import { TaskHandlers } from '../handlers.js';
 import { parentProcess } from '../parent-process.js';
 import type { Task } from '../protocol.js';
 
-/** One version of an application, with the handlers that it has, until SIGTERM. */
+/** Runs one version of an application with its handlers, until SIGTERM. */
 async function main(): Promise<void> {
   const { database, options = {}, version } = parentProcess.settings;
   const app = await new DataSource({ ...database, entities: [EffectSchema] }).initialize();

@@ -3,7 +3,7 @@ import { DataSource } from 'typeorm';
 import { parentProcess } from '../parent-process.js';
 import type { DatabaseAddress } from '../protocol.js';
 
-/** Opens the queue on each database it is told, as an application that starts does, and enqueues nothing. */
+/** Opens the queue on a database, as an application does at its start. */
 async function open(database: DatabaseAddress): Promise<void> {
   const app = await new DataSource(database).initialize();
   const { store } = createJobStore(app);

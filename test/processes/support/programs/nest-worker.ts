@@ -2,7 +2,7 @@ import { JobsService } from 'nestjs-jobs';
 import { startNestApp } from '../nest-app.js';
 import { parentProcess } from '../parent-process.js';
 
-/** A worker as people run it: until SIGTERM. */
+/** Runs a Nest worker until SIGTERM. */
 async function main(): Promise<void> {
   const app = await startNestApp();
   app.get(JobsService).events.subscribe((event) => parentProcess.report({ kind: 'event', event }));

@@ -3,7 +3,7 @@ import { filter, firstValueFrom } from 'rxjs';
 import { startNestApp } from '../nest-app.js';
 import { parentProcess } from '../parent-process.js';
 
-/** Opens the application, runs a job, closes it, and has nothing left to do. */
+/** Opens the application, runs a job and closes it. */
 async function main(): Promise<void> {
   const app = await startNestApp();
   const jobs = app.get(JobsService);

@@ -5,7 +5,7 @@ import { Gate } from '../gate.js';
 import { TaskHandlers } from '../handlers.js';
 import { parentProcess } from '../parent-process.js';
 
-/** A worker without Nest: one or more engines on one store, with the handlers of these tests. */
+/** Runs one or more engines on one store, without Nest, with the handlers of these tests. */
 async function main(): Promise<void> {
   const { database, options = {}, engines = 1, poolSize } = parentProcess.settings;
   const pool = database.type === 'postgres' ? { ...database, poolSize } : database;

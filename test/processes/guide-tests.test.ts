@@ -10,11 +10,11 @@ import { ROOT, useBuiltPackage } from './support/built-package.js';
 const page = join(ROOT, 'docs/guide/testing-your-app.md');
 const modules = join(ROOT, 'node_modules');
 
-/** Without a cache, and on a machine that is busy with other work. */
+/** Without a cache, on a busy machine. */
 const RUN_MAX_MS = 170_000;
 
-/** A user's folder: the files of the page with these names, the packages, and this one as it is published. */
-function projectOf(folder: string, names: readonly string[]): void {
+/** Creates a user's project: these files of the page, the packages, and this package as published. */
+function createProject(folder: string, names: readonly string[]): void {
   const blocks = codeBlocksOf(page);
   for (const name of names) {
     writeFileSync(join(folder, name), blocks.find(({ file }) => file === name)!.code);
@@ -29,7 +29,7 @@ function projectOf(folder: string, names: readonly string[]): void {
   symlinkSync(ROOT, join(folder, 'node_modules', 'nestjs-jobs'));
 }
 
-/** Its exit code, when it ends by itself, and what it has printed. */
+/** Returns the exit code and the output. */
 function run(folder: string, args: readonly string[]): Promise<{ code: number | null; printed: string }> {
   const { NODE_ENV: _, JEST_WORKER_ID: __, ...env } = process.env;
   const child = spawn(process.execPath, args, { cwd: folder, env: { ...env, CI: 'true' }, timeout: RUN_MAX_MS });
@@ -39,7 +39,7 @@ function run(folder: string, args: readonly string[]): Promise<{ code: number | 
   return new Promise((done) => child.once('close', (code) => done({ code, printed })));
 }
 
-describe('the recipe for tests of an application', () => {
+describe('the guide on tests of an application', () => {
   useBuiltPackage();
   let folder: TemporaryFolder;
   beforeEach(() => {
@@ -51,9 +51,9 @@ describe('the recipe for tests of an application', () => {
     ['Jest', 'jest.config.mjs', ['jest/bin/jest.js', '--detectOpenHandles'], /Tests: +1 passed, 1 total/],
     ['Vitest', 'vitest.config.ts', ['vitest/vitest.mjs', 'run'], /Tests +1 passed \(1\)/],
   ])(
-    'works with %s as it stands in the guide, and the process ends by itself',
+    'works with %s as written, and the process ends',
     async (_, config, args, passed) => {
-      projectOf(folder.path, ['mail.jobs.ts', 'mail.jobs.test.ts', config]);
+      createProject(folder.path, ['mail.jobs.ts', 'mail.jobs.test.ts', config]);
       const [program, ...rest] = args as [string, ...string[]];
       const { code, printed } = await run(folder.path, [join(modules, program), ...rest]);
       expect(stripVTControlCharacters(printed)).toMatch(passed);

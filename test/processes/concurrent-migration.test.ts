@@ -6,7 +6,7 @@ import { useBuiltPackage } from './support/built-package.js';
 import { killPrograms, Program } from './support/program.js';
 import type { DatabaseAddress } from './support/protocol.js';
 
-/** A race is not lost every time. */
+/** Repeats the test, because a race does not fail every time. */
 const ROUNDS = 10;
 
 interface FreshDatabase {
@@ -33,7 +33,7 @@ const kinds: { name: string; create: () => Promise<FreshDatabase> }[] = [
 
 useBuiltPackage();
 
-describe.each(kinds)('two processes that start together on a fresh database of $name', ({ create }) => {
+describe.each(kinds)('two processes that start at the same time on a new $name database', ({ create }) => {
   afterEach(killPrograms);
 
   async function migrations(address: DatabaseAddress): Promise<unknown[]> {
@@ -45,7 +45,7 @@ describe.each(kinds)('two processes that start together on a fresh database of $
     }
   }
 
-  it('migrate it once, and both can use it', async () => {
+  it('migrate it once and can both use it', async () => {
     const first = await create();
     const settings = { database: first.address };
     const programs = await Promise.all([1, 2].map(() => Program.start('migrator', settings)));

@@ -8,7 +8,7 @@ const ABORTED_WITHIN_MS = 1_000;
 
 useBuiltPackage();
 
-describe.each(everyDatabase)('a job on $name that is cancelled from another process', ({ create }) => {
+describe.each(everyDatabase)('a job on $name that is cancelled by another process', ({ create }) => {
   let database: QueueDatabase;
 
   beforeEach(async () => {
@@ -20,13 +20,13 @@ describe.each(everyDatabase)('a job on $name that is cancelled from another proc
     await database.close();
   });
 
-  it('is told by its signal within a second, and ends cancelled', async () => {
-    // Renewals, which bring cancel requests too, are ten seconds apart.
+  it('receives the abort within a second and ends cancelled', async () => {
+    // Renewals also deliver cancels, but they are ten seconds apart.
     const worker = await Program.start('worker', {
       database: database.address,
       options: { lease: '30s', pollInterval: '30s' },
     });
-    const { id } = await database.enqueue('plain', { gated: 1, obeys: true });
+    const { id } = await database.enqueue('plain', { gated: 1, endsOnAbort: true });
     await worker.report('began');
 
     const cancelledMs = performance.now();
@@ -40,7 +40,7 @@ describe.each(everyDatabase)('a job on $name that is cancelled from another proc
     expect(await database.effects(id)).toEqual([]);
   });
 
-  it('ends cancelled also when its handler went on to its end', async () => {
+  it('ends cancelled even if its handler returns', async () => {
     const worker = await Program.start('worker', { database: database.address, options: { lease: '30s' } });
     const { id } = await database.enqueue('plain', { gated: 1 });
     await worker.report('began');
@@ -51,7 +51,7 @@ describe.each(everyDatabase)('a job on $name that is cancelled from another proc
     expect(worker.all('returned')).toMatchObject([{ id, attempt: 1 }]);
   });
 
-  it('that waits, is never run', async () => {
+  it('never runs if it was pending', async () => {
     const { id } = await database.enqueue('plain', { gated: 1 });
     expect(await database.engine.jobs.cancel(id)).toMatchObject({ status: 'cancelled', attempt: 0 });
     await Program.start('worker', { database: database.address });
