@@ -57,7 +57,7 @@ export default {
       ],
       testPathIgnorePatterns: [
         '<rootDir>/test/conformance/.*/(claim-plans|set-plans|kept-plans|prepared-plans|plans-without-values|held-snapshot|lower-bound).test.ts',
-        '<rootDir>/test/conformance/.*/(app-triggers|settle-beside-locks|actions-beside-locks|orphaned-transactions).test.ts',
+        '<rootDir>/test/conformance/.*/(app-triggers|settle-locks|concurrent-actions|orphaned-transactions).test.ts',
         '<rootDir>/test/conformance/.*/(statistics|list-model).test.ts',
       ],
       setupFiles: ['<rootDir>/test/support/typeorm-0.3.ts'],

@@ -9,7 +9,7 @@ import { signal, until } from '../../support/wait.js';
 
 const NO_JOB = '01890000-0000-7000-8000-000000000000';
 
-describe.each(storeKinds())('bulk moves on $label', (kind) => {
+describe.each(storeKinds())('bulk actions on $label', (kind) => {
   const fixture = useStore(kind);
   let engines: JobsEngine[] = [];
 
@@ -46,7 +46,7 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
   const statuses = async (ids: readonly string[]): Promise<JobStatus[]> =>
     Promise.all(ids.map(async (id) => (await fixture.job(id)).status));
 
-  it('re-queue failed and cancelled jobs by their ids', async () => {
+  it('requeue failed and cancelled jobs by id', async () => {
     const ids = [...(await settled('failed', 2)), ...(await settled('cancelled', 1))];
     const other = await settled('failed', 1);
     expect(await move({ action: 'requeue', ids })).toEqual({
@@ -60,7 +60,7 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     expect((await fixture.job(ids[0]!)).retries).toBe(0);
   });
 
-  it('cancel and delete what a filter matches, and nothing else', async () => {
+  it('cancel and delete only jobs that match a filter', async () => {
     const [mail, sms] = [await insertMany(fixture.store, 3), await insertMany(fixture.store, 2, { topic: 'sms' })];
     expect(await move({ action: 'cancel', filter: { topic: 'sms', status: 'pending' } })).toMatchObject({ changed: 2 });
     expect(await statuses([...mail, ...sms])).toEqual([...Array<string>(3).fill('pending'), 'cancelled', 'cancelled']);
@@ -69,7 +69,7 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     expect(await fixture.store.find(mail)).toHaveLength(3);
   });
 
-  it('match what a list with the same filter shows: by search and by date', async () => {
+  it('match the same jobs as a list with that filter: by search and by date', async () => {
     const [old, young] = await insertMany(fixture.store, 2, { topic: 'mail.digest' });
     await insertOne(fixture.store, { topic: 'sms' });
     await fixture.set(old!, { created: new Date('2024-01-01T00:00:00.000Z') });
@@ -81,7 +81,7 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     expect(await fixture.store.find([old!, young!])).toMatchObject([{ id: young }]);
   });
 
-  it('promote jobs that wait for their time or for a retry, and leave them the retries they have', async () => {
+  it('promote delayed jobs and retries without changing their retry count', async () => {
     const tomorrow = await insertOne(fixture.store, { delayMs: 86_400_000 });
     const retried = await claimOne(fixture.store);
     await fixture.store.settle([settlement(retried, outcomes.retry(60_000))]);
@@ -97,18 +97,21 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
       { reason: 'it is completed', ids: [done] },
       { reason: 'it is due already', ids: [due] },
     ];
-    const sorted = ({ skippedReasons: reasons, ...answer }: BulkResult): unknown => ({
+    const sortReasons = ({ skippedReasons: reasons, ...answer }: BulkResult): unknown => ({
       ...answer,
       skippedReasons: [...reasons].sort((a, b) => (a.reason < b.reason ? -1 : 1)),
     });
-    expect(sorted(await move({ action: 'promote', ids, dryRun: true }))).toMatchObject({ skipped: 2, skippedReasons });
-    expect(sorted(await move({ action: 'promote', ids }))).toMatchObject({ changed: 2, skippedReasons });
+    expect(sortReasons(await move({ action: 'promote', ids, dryRun: true }))).toMatchObject({
+      skipped: 2,
+      skippedReasons,
+    });
+    expect(sortReasons(await move({ action: 'promote', ids }))).toMatchObject({ changed: 2, skippedReasons });
     expect(await move({ action: 'promote', filter: { topic: TOPIC } })).toMatchObject({ matched: 4, changed: 0 });
     expect(await open().jobs.list({ due: false })).toMatchObject({ items: [{ id: other }], total: 1 });
     expect(await fixture.job(retried.id)).toMatchObject({ status: 'pending', retries: 1 });
   });
 
-  it('say what they left alone, and why', async () => {
+  it('return skipped jobs with a reason', async () => {
     const [done] = await settled('completed', 1);
     const running = await claimOne(fixture.store);
     const [held, fine] = await settled('failed', 2);
@@ -126,7 +129,7 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     expect(await statuses([holder, held!, fine!])).toEqual(['pending', 'failed', 'pending']);
   });
 
-  it('let the first of several jobs with the same unique key have it', async () => {
+  it('requeue the first of several jobs with the same unique key', async () => {
     const ids = await settled('failed', 3);
     await fixture.set(ids, { unique_key: 'k' });
     expect(await move({ action: 'requeue', ids })).toMatchObject({
@@ -136,13 +139,13 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     expect((await statuses(ids)).filter((status) => status === 'pending')).toHaveLength(1);
   });
 
-  it('name no more than ten jobs for each reason', async () => {
+  it('return at most ten ids for each reason', async () => {
     const ids = await settled('completed', 25);
     const { skippedReasons } = await move({ action: 'cancel', ids });
     expect(skippedReasons).toEqual([{ reason: 'it is completed', count: 25, ids: ids.slice(0, 10) }]);
   });
 
-  it('only say what would happen when that is asked', async () => {
+  it('change nothing in a dry run', async () => {
     const [failed, done] = [await settled('failed', 2), await settled('completed', 1)];
     const ids = [...failed, ...done, NO_JOB];
     expect(await move({ action: 'requeue', ids, dryRun: true })).toMatchObject({
@@ -159,7 +162,7 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     expect(await statuses([...failed, ...done])).toEqual(['failed', 'failed', 'completed']);
   });
 
-  it('leave jobs of other topics alone when only some are allowed', async () => {
+  it('change only jobs of allowed topics', async () => {
     const [mail, sms] = [await insertMany(fixture.store, 2), await insertMany(fixture.store, 2, { topic: 'sms' })];
     expect(await move({ action: 'cancel', ids: [...mail, ...sms, NO_JOB] }, ['sms'])).toMatchObject({
       matched: 5,
@@ -178,14 +181,14 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     expect(await statuses(mail)).toEqual(['pending', 'pending']);
   });
 
-  it('are refused as a whole when the request is wrong', async () => {
+  it('reject an invalid request', async () => {
     const id = await insertOne(fixture.store);
     await expect(move({ action: 'delete', ids: [id, 'nonsense'] })).rejects.toThrow(InvalidOptionsError);
     await expect(move({ action: 'delete' })).rejects.toThrow(InvalidOptionsError);
     expect(await statuses([id])).toEqual(['pending']);
   });
 
-  it('take ten thousand jobs in a call, the newest, and say that there are more', async () => {
+  it('change the newest ten thousand jobs in a call and report that there are more', async () => {
     const ids: string[] = [];
     for (let batch = 0; batch < 10; batch += 1) {
       ids.push(...(await insertMany(fixture.store, 1_001)));
@@ -196,7 +199,7 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
       more: true,
     });
     expect(await statuses(ids.slice(9, 11))).toEqual(['pending', 'cancelled']);
-    // The newest cannot be cancelled any more, and hide nothing.
+    // The newest jobs have ended; a cancel skips them and reaches older ones.
     expect(await move({ action: 'cancel', filter: {} })).toMatchObject({
       matched: 10_000,
       changed: 10,
@@ -206,7 +209,7 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     expect(await statuses(ids.slice(0, 10))).toEqual(Array(10).fill('cancelled'));
   }, 60_000);
 
-  it('promote what waits for its time, and come to the end of more than one call takes', async () => {
+  it('promote all delayed jobs in several calls', async () => {
     for (let batch = 0; batch < 10; batch += 1) {
       await insertMany(fixture.store, 1_001, { delayMs: 3_600_000 });
     }
@@ -222,12 +225,12 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     expect(await move({ action: 'promote', filter })).toMatchObject({ matched: 10_000, changed: 10, more: false });
     expect(await open().jobs.list({ due: false })).toMatchObject({ items: [{ id: later }], total: 1 });
     await fixture.sql(`UPDATE _jobs SET status = 'failed', finished = created WHERE topic = '${TOPIC}'`);
-    // None of the failed jobs can be promoted, and of others nothing was said.
+    // The filter selects failed jobs, of which none can be promoted.
     expect(await move({ action: 'promote', filter: { status: 'failed' } })).toMatchObject({ changed: 0, more: false });
     expect(await open().jobs.list({ due: false })).toMatchObject({ total: 1 });
   }, 60_000);
 
-  it('promote what dates mean, however many others wait, and come to an end where nothing can be moved', async () => {
+  it('promote only jobs of the given dates, and end when none can be changed', async () => {
     for (let batch = 0; batch < 10; batch += 1) {
       await insertMany(fixture.store, 1_001, { delayMs: 3_600_000 });
     }
@@ -243,7 +246,7 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     }
   }, 60_000);
 
-  it('come to the end of an error that more failed jobs have than are searched', async () => {
+  it('change all jobs with an error in several calls, beyond the search limit', async () => {
     const count = 10_030;
     for (let left = count; left > 0; left -= 1_000) {
       await insertMany(fixture.store, Math.min(left, 1_000));
@@ -268,7 +271,7 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     await worker.whenIdle();
   });
 
-  it('wake the worker that runs re-queued jobs', async () => {
+  it('wake the worker that runs requeued jobs', async () => {
     const ids = await settled('failed', 450);
     const ran = new Set<string>();
     const worker = await start(async ({ id }) => void ran.add(id));
@@ -288,7 +291,7 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
     expect(events.map(({ type, id }) => [type, id])).toEqual(ids.map((id) => ['cancelled', id]));
   });
 
-  it('let a worker settle between their batches', async () => {
+  it('let a worker settle jobs between their batches', async () => {
     const token = await claimOne(fixture.store);
     const ids = await insertMany(fixture.store, 1_000);
     const order: string[] = [];
@@ -325,7 +328,7 @@ describe.each(storeKinds())('bulk moves on $label', (kind) => {
   });
 
   if (kind.canHaveTwoConnections) {
-    it('reach workers of other processes: jobs re-queued there run, jobs cancelled there are aborted', async () => {
+    it('reach workers of other processes: requeued jobs run, cancelled jobs are aborted', async () => {
       const elsewhere = open((await fixture.openAnother()).store);
       const ids = await settled('failed', 3);
       const ran = new Set<string>();

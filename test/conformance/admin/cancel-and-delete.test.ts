@@ -16,7 +16,7 @@ import { storeKinds, useStore } from '../../support/stores.js';
 
 const endings = { completed: outcomes.completed(), failed: outcomes.failed(), cancelled: outcomes.cancelled() };
 
-async function jobIn(fixture: StoreFixture, status: JobStatus): Promise<string> {
+async function createJob(fixture: StoreFixture, status: JobStatus): Promise<string> {
   if (status === 'pending') {
     return insertOne(fixture.store);
   }
@@ -30,7 +30,7 @@ async function jobIn(fixture: StoreFixture, status: JobStatus): Promise<string> 
 describe.each(storeKinds())('cancel on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('ends a waiting job at once', async () => {
+  it('ends a pending job at once', async () => {
     const id = await insertOne(fixture.store, { delayMs: 60_000 });
     const { runAt } = await fixture.job(id);
     expect(await fixture.store.cancel([id])).toMatchObject([
@@ -43,7 +43,7 @@ describe.each(storeKinds())('cancel on $label', (kind) => {
     expect(await claim(fixture.store)).toEqual([]);
   });
 
-  it('marks a running job, which goes on under its lease', async () => {
+  it('requests the cancel of a running job, which keeps its lease', async () => {
     const { id } = await claimOne(fixture.store);
     const before = await fixture.job(id);
     expect(await fixture.store.cancel([id])).toMatchObject([
@@ -54,8 +54,8 @@ describe.each(storeKinds())('cancel on $label', (kind) => {
     expect(await fixture.store.cancel([id])).toMatchObject([{ moved: true, status: 'processing' }]);
   });
 
-  it.each(['completed', 'failed', 'cancelled'] as const)('leaves a job that is %s already', async (status) => {
-    const id = await jobIn(fixture, status);
+  it.each(['completed', 'failed', 'cancelled'] as const)('does not change a %s job', async (status) => {
+    const id = await createJob(fixture, status);
     const before = await fixture.job(id);
     expect(await fixture.store.cancel([id])).toMatchObject([
       { id, moved: false, status, topic: TOPIC, attempt: 1, holderId: null },
@@ -63,7 +63,7 @@ describe.each(storeKinds())('cancel on $label', (kind) => {
     expect(await fixture.job(id)).toEqual(before);
   });
 
-  it('frees the unique key of a waiting job, and keeps that of a running one', async () => {
+  it('frees the unique key of a pending job, and keeps that of a running one', async () => {
     const waiting = await insertOne(fixture.store, { uniqueKey: 'a', delayMs: 60_000 });
     const { id: running } = await claimOne(fixture.store, { uniqueKey: 'b' });
     await fixture.store.cancel([waiting, running]);
@@ -73,10 +73,10 @@ describe.each(storeKinds())('cancel on $label', (kind) => {
     expect(again.map(({ deduplicated }) => deduplicated)).toEqual([false, true]);
   });
 
-  it('answers many jobs in the order given', async () => {
-    const running = await jobIn(fixture, 'processing');
-    const failed = await jobIn(fixture, 'failed');
-    const waiting = await jobIn(fixture, 'pending');
+  it('returns results in the given order', async () => {
+    const running = await createJob(fixture, 'processing');
+    const failed = await createJob(fixture, 'failed');
+    const waiting = await createJob(fixture, 'pending');
     const moved = await fixture.store.cancel([waiting, uuidv7(), running, failed]);
     expect(moved.map((answer) => [answer.moved, answer.status, answer.holderId])).toEqual([
       [true, 'cancelled', null],
@@ -97,8 +97,8 @@ describe.each(storeKinds())('cancel on $label', (kind) => {
 describe.each(storeKinds())('delete on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it.each(['pending', 'completed', 'failed', 'cancelled'] as const)('removes a job that is %s', async (status) => {
-    const id = await jobIn(fixture, status);
+  it.each(['pending', 'completed', 'failed', 'cancelled'] as const)('removes a %s job', async (status) => {
+    const id = await createJob(fixture, status);
     const { attempt } = await fixture.job(id);
     expect(await fixture.store.delete([id])).toMatchObject([
       { id, moved: true, status, topic: TOPIC, attempt, holderId: null },
@@ -109,8 +109,8 @@ describe.each(storeKinds())('delete on $label', (kind) => {
     ]);
   });
 
-  it('leaves a running job', async () => {
-    const id = await jobIn(fixture, 'processing');
+  it('does not remove a running job', async () => {
+    const id = await createJob(fixture, 'processing');
     const before = await fixture.job(id);
     expect(await fixture.store.delete([id])).toMatchObject([
       { id, moved: false, status: 'processing', topic: TOPIC, attempt: 1, holderId: null },
@@ -124,14 +124,14 @@ describe.each(storeKinds())('delete on $label', (kind) => {
     expect(await fixture.store.insert([newJob({ uniqueKey: 'a' })])).toMatchObject([{ deduplicated: false }]);
   });
 
-  it('names no holder of a key when it removes an ended job beside the running one', async () => {
+  it('returns no holderId when it removes an ended job whose key a running job holds', async () => {
     const ended = await claimOne(fixture.store, { uniqueKey: 'a' });
     await fixture.store.settle([settlement(ended, outcomes.failed())]);
     await insertOne(fixture.store, { uniqueKey: 'a' });
     expect(await fixture.store.delete([ended.id])).toMatchObject([{ moved: true, status: 'failed', holderId: null }]);
   });
 
-  it('answers many jobs in the order given', async () => {
+  it('returns results in the given order', async () => {
     const claims = await claimMany(fixture.store, 2);
     const waiting = await insertOne(fixture.store);
     const missing = uuidv7();

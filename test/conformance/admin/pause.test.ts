@@ -10,13 +10,13 @@ describe.each(storeKinds())('a paused topic on $label', (kind) => {
 
   afterEach(() => fixture.sql('DELETE FROM _jobs_topics'));
 
-  const scanned = async (): Promise<readonly WaitingLane[]> => {
+  const scan = async (): Promise<readonly WaitingLane[]> => {
     const lane = { topic: TOPIC, priority: 0, lowerBound: null };
     const { waiting } = await fixture.store.scan([TOPIC, 'sms'].map(toFullGap), [lane]);
     return waiting;
   };
 
-  it('gives no job to a claim, and those of other topics go on', async () => {
+  it('is not claimed, and other topics are', async () => {
     await insertMany(fixture.store, 3);
     const other = await insertOne(fixture.store, { topic: 'sms' });
     await fixture.store.pauses.pause([TOPIC]);
@@ -26,7 +26,7 @@ describe.each(storeKinds())('a paused topic on $label', (kind) => {
     ]);
   });
 
-  it('gives its jobs again once it is resumed', async () => {
+  it('is claimed again after it is resumed', async () => {
     const ids = await insertMany(fixture.store, 3);
     await fixture.store.pauses.pause([TOPIC, 'sms']);
     await fixture.store.pauses.resume([TOPIC]);
@@ -35,7 +35,7 @@ describe.each(storeKinds())('a paused topic on $label', (kind) => {
   });
 
   if (!kind.locksRows && kind.canHaveTwoConnections) {
-    it('is not asked for under the lock of the file', async () => {
+    it('is not read under the write lock', async () => {
       await insertMany(fixture.store, 3);
       await fixture.store.pauses.pause([TOPIC]);
       const holder = fixture.app.createQueryRunner();
@@ -44,7 +44,7 @@ describe.each(storeKinds())('a paused topic on $label', (kind) => {
       expect(claims).toEqual([]);
     });
 
-    it('gives nothing to a claim that had looked before it was paused', async () => {
+    it('is not claimed by a claim that started before the pause', async () => {
       const waiting = await insertMany(fixture.store, 3);
       const other = await insertOne(fixture.store, { topic: 'sms' });
       await fixture.store.pauses.pause([TOPIC]);
@@ -58,22 +58,22 @@ describe.each(storeKinds())('a paused topic on $label', (kind) => {
     });
   }
 
-  it('says in a scan that its lanes wait, and that they are paused', async () => {
+  it('is returned by a scan as waiting and paused', async () => {
     await insertOne(fixture.store);
     await insertOne(fixture.store, { priority: 4 });
     await insertOne(fixture.store, { topic: 'sms' });
     await fixture.store.pauses.pause([TOPIC]);
-    const paused = (await scanned()).filter(({ isPaused }) => isPaused);
+    const paused = (await scan()).filter(({ isPaused }) => isPaused);
     expect(paused.map(({ topic, priority }) => `${topic} ${priority}`).sort()).toEqual([
       `${TOPIC} 0`,
       `${TOPIC} 0`,
       `${TOPIC} 4`,
     ]);
     expect(paused.every(({ dueInMs }) => dueInMs <= 0)).toBe(true);
-    expect((await scanned()).filter(({ isPaused }) => !isPaused)).toMatchObject([{ topic: 'sms' }]);
+    expect((await scan()).filter(({ isPaused }) => !isPaused)).toMatchObject([{ topic: 'sms' }]);
   });
 
-  it('keeps the time at which it was paused first, by the clock of the database', async () => {
+  it('keeps the time of the first pause, by the clock of the database', async () => {
     await fixture.store.pauses.pause([TOPIC]);
     const [first] = await fixture.store.pauses.list();
     expect(Math.abs(first!.since.getTime() - Date.now())).toBeLessThan(60_000);
@@ -84,7 +84,7 @@ describe.each(storeKinds())('a paused topic on $label', (kind) => {
     expect(second).toMatchObject({ topic: 'sms' });
   });
 
-  it('may have any name a topic may have, and be resumed though it was never paused', async () => {
+  it('may have any topic name, and can be resumed without a pause', async () => {
     const names = [`O'Brien; DROP TABLE _jobs_topics`, '𝕋 "quoted" \\', 'x'.repeat(255)];
     await fixture.store.pauses.pause(names);
     expect((await fixture.store.pauses.list()).map(({ topic }) => topic).sort()).toEqual([...names].sort());

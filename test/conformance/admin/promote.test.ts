@@ -7,7 +7,7 @@ const HOUR_MS = 3_600_000;
 describe.each(storeKinds())('promote on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('makes a job due that waits for its time, and changes nothing else of it', async () => {
+  it('makes a delayed job due and changes nothing else', async () => {
     const id = await insertOne(fixture.store, { delayMs: HOUR_MS, priority: 3, uniqueKey: 'key' });
     const before = await fixture.job(id);
     const moved = await fixture.store.promote([id]);
@@ -18,7 +18,7 @@ describe.each(storeKinds())('promote on $label', (kind) => {
     expect(before.runAt.getTime() - job.runAt.getTime()).toBeGreaterThan(HOUR_MS - 60_000);
   });
 
-  it('makes a job due that waits for its next retry, and keeps count of those', async () => {
+  it('makes a retrying job due and keeps its retries', async () => {
     const token = await claimOne(fixture.store);
     await fixture.store.settle([settlement(token, outcomes.retry(HOUR_MS))]);
     expect(await claim(fixture.store)).toEqual([]);
@@ -26,7 +26,7 @@ describe.each(storeKinds())('promote on $label', (kind) => {
     expect(await claim(fixture.store)).toMatchObject([{ id: token.id, attempt: 2, retries: 1 }]);
   });
 
-  it('leaves a job that is due its place before those that became due later', async () => {
+  it('keeps the position of a job that is due', async () => {
     const [first, second] = await insertMany(fixture.store, 2);
     await fixture.set(first!, { run_at: { msFromNow: -2_000 } });
     await fixture.set(second!, { run_at: { msFromNow: -1_000 } });
@@ -40,7 +40,7 @@ describe.each(storeKinds())('promote on $label', (kind) => {
     ['completed', outcomes.completed()],
     ['failed', outcomes.failed()],
     ['cancelled', outcomes.cancelled()],
-  ])('leaves a job that is %s, and says how it stands', async (status, outcome) => {
+  ])('does not change a %s job and returns its status', async (status, outcome) => {
     const token = await claimOne(fixture.store);
     if (outcome) {
       await fixture.store.settle([settlement(token, outcome)]);
@@ -50,7 +50,7 @@ describe.each(storeKinds())('promote on $label', (kind) => {
     expect(await fixture.job(token.id)).toEqual(before);
   });
 
-  it('answers many jobs in the order given, and says of one that is not there that it is not there', async () => {
+  it('returns results in the given order, with the status null for a missing job', async () => {
     const [first, second] = await insertMany(fixture.store, 2, { delayMs: HOUR_MS });
     const running = await claimOne(fixture.store);
     const absent = uuidv7();

@@ -16,7 +16,7 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
   it.each([
     ['failed', outcomes.failed()],
     ['cancelled', outcomes.cancelled()],
-  ])('makes a %s job pending with all its retries, and keeps its attempt and its errors', async (_status, outcome) => {
+  ])('makes a %s job pending, resets its retries, and keeps its attempt and errors', async (_status, outcome) => {
     const token = await claimOne(fixture.store, { maxRetries: 3 });
     await fixture.store.recordProgress([{ token, progress: '50' }]);
     await fixture.set(token.id, { retries: 3, cancel_requested: outcome.kind === 'cancelled' });
@@ -55,14 +55,14 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
     expect(await claim(fixture.store)).toMatchObject([{ id: token.id, attempt: 2, retries: 0 }]);
   });
 
-  it('makes a job due at once that was cancelled long before it was due', async () => {
+  it('makes a cancelled delayed job due at once', async () => {
     const id = await insertOne(fixture.store, { delayMs: 3_600_000 });
     await fixture.store.cancel([id]);
     await fixture.store.requeue([id]);
     expect(await claim(fixture.store)).toMatchObject([{ id, attempt: 1 }]);
   });
 
-  it.each(['pending', 'processing', 'completed'])('leaves a job that is %s, and says how it stands', async (status) => {
+  it.each(['pending', 'processing', 'completed'])('does not change a %s job and returns its status', async (status) => {
     const id = status === 'pending' ? await insertOne(fixture.store) : (await claimOne(fixture.store)).id;
     if (status === 'completed') {
       await fixture.store.settle([settlement({ id, attempt: 1 }, outcomes.completed())]);
@@ -74,7 +74,7 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
     expect(await fixture.job(id)).toEqual(before);
   });
 
-  it('says of a job that is not there that it is not there', async () => {
+  it('returns the status null for a missing job', async () => {
     const id = uuidv7();
     expect(await fixture.store.requeue([id])).toMatchObject([
       { id, moved: false, status: null, topic: null, attempt: 0, holderId: null },
@@ -82,7 +82,7 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
     expect(await fixture.store.requeue([])).toEqual([]);
   });
 
-  it('changes payload, due time and retries when asked', async () => {
+  it('changes payload, runAt and maxRetries when they are given', async () => {
     const id = await endOne();
     const runAt = new Date('2100-01-02T03:04:05.678Z');
     await fixture.store.requeue([id], { payload: '{"to":["b"]}', runAt, maxRetries: 9 });
@@ -90,20 +90,20 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
     expect(await claim(fixture.store)).toEqual([]);
   });
 
-  it('takes zero retries, and a payload of null, for what they are', async () => {
+  it('accepts maxRetries 0 and the payload null', async () => {
     const id = await endOne();
     await fixture.store.requeue([id], { payload: 'null', maxRetries: 0 });
     expect(await fixture.job(id)).toMatchObject({ payload: null, maxRetries: 0 });
   });
 
-  it('changes nothing of a job that it does not move', async () => {
+  it('changes nothing of a job that it skips', async () => {
     const id = await insertOne(fixture.store);
     const before = await fixture.job(id);
     await fixture.store.requeue([id], { payload: '1', runAt: new Date(0), maxRetries: 9 });
     expect(await fixture.job(id)).toEqual(before);
   });
 
-  it('answers many jobs in the order given, moving those it may', async () => {
+  it('requeues the jobs it can and returns results in the given order', async () => {
     const claims = await claimMany(fixture.store, 5);
     const kinds = [outcomes.failed(), outcomes.completed(), outcomes.cancelled(), outcomes.failed()];
     await fixture.store.settle(kinds.map((outcome, index) => settlement(claims[index]!, outcome)));
@@ -122,7 +122,7 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
 
   describe('with a unique key', () => {
     it.each(['pending', 'processing'])(
-      'leaves a job whose key is held by a %s one, and names the holder',
+      'skips a job whose key a %s job holds, and returns the holder',
       async (status) => {
         const id = await endOne(outcomes.failed(), KEY);
         const holder = await insertOne(fixture.store, { uniqueKey: KEY });
@@ -137,14 +137,14 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
       },
     );
 
-    it('moves a job whose key is free again', async () => {
+    it('requeues a job whose key is free again', async () => {
       const id = await endOne(outcomes.failed(), KEY);
       await endOne(outcomes.completed(), KEY);
       await insertOne(fixture.store, { uniqueKey: KEY, topic: 'sms' });
       expect(await fixture.store.requeue([id])).toMatchObject([{ moved: true, holderId: null }]);
     });
 
-    it('moves one of two jobs of one call that share a key, and names it to the other', async () => {
+    it('requeues one of two jobs with the same key in a call, and returns it as holder of the other', async () => {
       const first = await endOne(outcomes.failed(), KEY);
       const second = await endOne(outcomes.cancelled(), KEY);
       const third = await endOne(outcomes.failed(), 'order-2');
@@ -157,7 +157,7 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
       expect(await fixture.job(first)).toMatchObject({ status: 'failed' });
     });
 
-    it('moves the others of a call when one of them may not', async () => {
+    it('requeues the other jobs of a call when one is skipped', async () => {
       const taken = await endOne(outcomes.failed(), KEY);
       const free = await endOne(outcomes.failed());
       const holder = await insertOne(fixture.store, { uniqueKey: KEY });
@@ -167,7 +167,7 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
       ]);
     });
 
-    it('says of a completed job that it is completed, whoever holds its key now', async () => {
+    it('returns completed for a completed job, even if another job holds its key', async () => {
       const id = await endOne(outcomes.completed(), KEY);
       await insertOne(fixture.store, { uniqueKey: KEY });
       expect(await fixture.store.requeue([id])).toMatchObject([
@@ -175,7 +175,7 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
       ]);
     });
 
-    it('waits for a transaction that has taken the key, and names its job', async () => {
+    it('waits for a transaction that holds the key, and returns its job as holder', async () => {
       const id = await endOne(outcomes.failed(), KEY);
       const transaction = await fixture.begin();
       const [holder] = await fixture.store.insert([newJob({ uniqueKey: KEY })], transaction.manager);

@@ -16,7 +16,7 @@ const lanes = fc.uniqueArray(
 const isIn = (lane: Lane, job: { topic: string; priority: number }): boolean =>
   job.topic === lane.topic && job.priority === lane.priority;
 
-describe.each(storeKinds())('any claim on $label', (kind) => {
+describe.each(storeKinds())('a claim of arbitrary lanes on $label', (kind) => {
   const fixture = useStore(kind);
 
   it('returns the due jobs of the given lanes in their order, up to the limit of each lane and of the claim', async () => {

@@ -6,7 +6,7 @@ import { storeKinds, useStore } from '../../support/stores.js';
 describe.each(storeKinds())('claim on $label', (kind) => {
   const fixture = useStore(kind);
 
-  const claimedIds = async (request: Partial<ClaimRequest> = {}): Promise<string[]> =>
+  const claimIds = async (request: Partial<ClaimRequest> = {}): Promise<string[]> =>
     (await claim(fixture.store, request)).map(({ id }) => id).sort();
 
   it('sets a due job to processing under a lease and returns it', async () => {
@@ -57,58 +57,61 @@ describe.each(storeKinds())('claim on $label', (kind) => {
     expect(claimed!.waitedMs).toBeLessThan(95_000);
   });
 
-  it('takes jobs when they are due, and not before', async () => {
+  it('returns jobs only when they are due', async () => {
     const [due] = await insertMany(fixture.store, 1);
     const [later] = await insertMany(fixture.store, 1, { delayMs: 3_600_000 });
-    expect(await claimedIds()).toEqual([due]);
-    expect(await claimedIds()).toEqual([]);
+    expect(await claimIds()).toEqual([due]);
+    expect(await claimIds()).toEqual([]);
     await fixture.set(later!, { run_at: { msFromNow: -1 } });
-    expect(await claimedIds()).toEqual([later]);
+    expect(await claimIds()).toEqual([later]);
   });
 
-  it.each(['processing', 'completed', 'failed', 'cancelled'])('does not take a due job that is %s', async (status) => {
-    const id = await insertOne(fixture.store);
-    await fixture.set(id, {
-      status,
-      locked_until: status === 'processing' ? { msFromNow: 1_000 } : null,
-      finished: status === 'processing' ? null : { msFromNow: 0 },
-    });
-    expect(await claimedIds()).toEqual([]);
-  });
+  it.each(['processing', 'completed', 'failed', 'cancelled'])(
+    'does not return a due job that is %s',
+    async (status) => {
+      const id = await insertOne(fixture.store);
+      await fixture.set(id, {
+        status,
+        locked_until: status === 'processing' ? { msFromNow: 1_000 } : null,
+        finished: status === 'processing' ? null : { msFromNow: 0 },
+      });
+      expect(await claimIds()).toEqual([]);
+    },
+  );
 
-  it('takes jobs of the given lanes only', async () => {
+  it('returns only jobs of the given lanes', async () => {
     const wanted = await insertOne(fixture.store, { priority: 2 });
     await insertOne(fixture.store, { priority: 1 });
     await insertOne(fixture.store, { priority: 2, topic: `${TOPIC}s` });
     await insertOne(fixture.store, { priority: 2, topic: TOPIC.toUpperCase() });
-    expect(await claimedIds({ lanes: [lane({ priority: 2 })] })).toEqual([wanted]);
+    expect(await claimIds({ lanes: [lane({ priority: 2 })] })).toEqual([wanted]);
   });
 
-  it('takes nothing without lanes, and nothing from lanes that are empty', async () => {
+  it('returns nothing without lanes or for empty lanes', async () => {
     await insertOne(fixture.store);
-    expect(await claimedIds({ lanes: [] })).toEqual([]);
-    expect(await claimedIds({ lanes: [lane({ topic: 'none' }), lane({ priority: 9 })] })).toEqual([]);
+    expect(await claimIds({ lanes: [] })).toEqual([]);
+    expect(await claimIds({ lanes: [lane({ topic: 'none' }), lane({ priority: 9 })] })).toEqual([]);
   });
 
-  it('takes the jobs of a lane that have been due longest', async () => {
+  it('returns the jobs of a lane that have been due longest', async () => {
     const ids = await insertMany(fixture.store, 4);
     await fixture.set(ids[0]!, { run_at: { msFromNow: -1_000 } });
     await fixture.set(ids[1]!, { run_at: { msFromNow: -4_000 } });
     await fixture.set(ids[2]!, { run_at: { msFromNow: -3_000 } });
     await fixture.set(ids[3]!, { run_at: { msFromNow: -2_000 } });
-    expect(await claimedIds({ lanes: [lane({ limit: 2 })] })).toEqual([ids[1], ids[2]]);
-    expect(await claimedIds({ limit: 1 })).toEqual([ids[3]]);
-    expect(await claimedIds()).toEqual([ids[0]]);
+    expect(await claimIds({ lanes: [lane({ limit: 2 })] })).toEqual([ids[1], ids[2]]);
+    expect(await claimIds({ limit: 1 })).toEqual([ids[3]]);
+    expect(await claimIds()).toEqual([ids[0]]);
   });
 
-  it('serves lanes in the given order, up to the total limit', async () => {
+  it('claims lanes in the given order, up to the total limit', async () => {
     const urgent = await insertMany(fixture.store, 2, { priority: -10 });
     const usual = await insertMany(fixture.store, 2, { priority: 0 });
     const other = await insertMany(fixture.store, 2, { priority: 0, topic: 'sms' });
     const lanes = [lane({ priority: -10 }), lane({ topic: 'sms' }), lane({ priority: 0 })];
-    expect(await claimedIds({ lanes, limit: 3 })).toEqual([...urgent, other[0]].sort());
-    expect(await claimedIds({ lanes, limit: 2 })).toEqual([other[1], usual[0]].sort());
-    expect(await claimedIds({ lanes: [...lanes].reverse(), limit: 2 })).toEqual([usual[1]]);
+    expect(await claimIds({ lanes, limit: 3 })).toEqual([...urgent, other[0]].sort());
+    expect(await claimIds({ lanes, limit: 2 })).toEqual([other[1], usual[0]].sort());
+    expect(await claimIds({ lanes: [...lanes].reverse(), limit: 2 })).toEqual([usual[1]]);
   });
 
   it('keeps the limit of each lane and the total limit', async () => {
@@ -122,17 +125,17 @@ describe.each(storeKinds())('claim on $label', (kind) => {
     expect(await topics(1)).toEqual([TOPIC]);
   });
 
-  it('takes no job that was due before the lower bound of its lane', async () => {
+  it('returns no job that was due before the lower bound of its lane', async () => {
     const ids = await insertMany(fixture.store, 3);
     const bound = new Date('2020-01-01T00:00:00.500Z');
     await fixture.set(ids[0]!, { run_at: new Date(bound.getTime() - 1) });
     await fixture.set(ids[1]!, { run_at: bound });
     await fixture.set(ids[2]!, { run_at: new Date(bound.getTime() + 1) });
-    expect(await claimedIds({ lanes: [lane({ lowerBound: bound.toISOString() })] })).toEqual(ids.slice(1));
-    expect(await claimedIds()).toEqual([ids[0]]);
+    expect(await claimIds({ lanes: [lane({ lowerBound: bound.toISOString() })] })).toEqual(ids.slice(1));
+    expect(await claimIds()).toEqual([ids[0]]);
   });
 
-  it('raises attempt with each claim after any way back to pending', async () => {
+  it('increments attempt with each claim after every transition to pending', async () => {
     const id = await insertOne(fixture.store, { maxRetries: 10 });
     const attempts: number[] = [];
     const claimAgain = async (): Promise<void> => {
@@ -163,7 +166,7 @@ describe.each(storeKinds())('claim on $label', (kind) => {
     expect(await fixture.job(id)).toMatchObject({ attempt: 7, retries: 0 });
   });
 
-  it('keeps what earlier attempts recorded', async () => {
+  it('keeps errors and progress of earlier attempts', async () => {
     const id = await insertOne(fixture.store);
     const [first] = await claim(fixture.store);
     await fixture.store.recordProgress([{ token: first!, progress: '50' }]);
@@ -174,7 +177,7 @@ describe.each(storeKinds())('claim on $label', (kind) => {
 
   it('claims a thousand jobs in one call', async () => {
     const ids = await insertMany(fixture.store, 1_000);
-    expect(await claimedIds({ limit: 1_000 })).toEqual(ids);
+    expect(await claimIds({ limit: 1_000 })).toEqual(ids);
   });
 
   it('gives each of a thousand jobs to exactly one of eight concurrent claims', async () => {
@@ -220,7 +223,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('claim beside l
     expect(await claim(fixture.store)).toHaveLength(2);
   });
 
-  it('does not take a job during its delete or cancel', async () => {
+  it('does not return a job during its delete or cancel', async () => {
     const [cancelled, deleted] = await insertMany(fixture.store, 2);
     const transaction = await fixture.begin();
     await transaction.manager.query(`UPDATE _jobs SET status = 'cancelled', finished = now() WHERE id = $1`, [

@@ -5,11 +5,11 @@ import type { StoreFixture } from '../../support/stores.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
 const HOUR_MS = 3_600_000;
-/** West of Greenwich, east of it by a part of an hour, and where clocks are put forward and back. */
+/** West of Greenwich, east of it by a fraction of an hour, and with daylight saving time. */
 const ZONES = ['America/Los_Angeles', 'Asia/Kathmandu', 'Europe/Berlin', 'Pacific/Kiritimati'];
 const JOBS_MAX = 60;
 
-/** Milliseconds around now, and whole zones away from it. */
+/** Milliseconds around now, and offsets of time zones. */
 const offsets = fc.array(
   fc.oneof(
     fc.integer({ min: -15, max: 15 }),
@@ -18,7 +18,7 @@ const offsets = fc.array(
   { maxLength: JOBS_MAX, size: 'max' },
 );
 
-/** Claims all that is due; every job must have been judged by a moment between before and after. */
+/** Claims all due jobs; each comparison must have used a time between the start and the end of the claim. */
 async function expectDueOnly(fixture: StoreFixture, store: JobStore, offsetsMs: readonly number[]): Promise<void> {
   await fixture.sql('DELETE FROM _jobs');
   const nowMs = (await fixture.now()).getTime();
@@ -33,10 +33,10 @@ async function expectDueOnly(fixture: StoreFixture, store: JobStore, offsetsMs: 
   expect({ early, left }).toEqual({ early: [], left: [] });
 }
 
-describe.each(storeKinds())('a job on $label', (kind) => {
+describe.each(storeKinds())('a delayed job on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('is due at its time by the clock of the database, to the millisecond', async () => {
+  it('is due at its runAt by the clock of the database, to the millisecond', async () => {
     const property = fc.asyncProperty(offsets, (some) => expectDueOnly(fixture, fixture.store, some));
     await fc.assert(property, { numRuns: 20, endOnFailure: true });
   });

@@ -7,16 +7,16 @@ import { workingTree } from '../../support/working-tree.js';
 import type { HeapGrowth } from '../programs/heap-growth.js';
 
 /*
- * What outlives a job: see docs/adr/0020-short-lives.md. Each job takes some kilobytes for a moment. A mistake of that kind
- * makes a good part of them stay until the next full collection; without one it is a few bytes.
+ * See docs/adr/0020-short-lived-objects.md. Each job allocates some kilobytes. When objects survive by mistake,
+ * a large part of them stays until the next full collection; otherwise it is a few bytes.
  */
 
 const BYTES_MAX = 130;
 
-/** Few collections of what is young, always after as much; and none of what is old, which would hide how it has grown. */
+/** Few collections of the young generation, of a fixed size, and none of the old one, which would hide its growth. */
 const FLAGS = ['--min-semi-space-size=16', '--max-semi-space-size=16', '--initial-old-space-size=2000'];
 
-async function growthOn(options: string): Promise<HeapGrowth> {
+async function measureGrowth(options: string): Promise<HeapGrowth> {
   const tests = join(workingTree('sources'), 'test');
   const child = fork(join(tests, 'conformance/programs/heap-growth.ts'), [options], {
     execArgv: [...FLAGS, '-r', join(tests, 'processes/support/register-typescript.cjs')],
@@ -29,7 +29,7 @@ async function growthOn(options: string): Promise<HeapGrowth> {
 }
 
 describe.each(storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConnections))(
-  'the old generation on $label',
+  'the old generation of the heap on $label',
   (kind) => {
     let database: EmptyDatabase;
 
@@ -40,7 +40,7 @@ describe.each(storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConne
 
     it('does not grow with the number of jobs', async () => {
       const { type, ...where } = database.app().options as { type: string; url?: string; database?: string };
-      const growth = await growthOn(JSON.stringify({ type, url: where.url, database: where.database }));
+      const growth = await measureGrowth(JSON.stringify({ type, url: where.url, database: where.database }));
       expect(growth.fullCollections).toBe(0);
       expect(growth.run).toBeLessThan(BYTES_MAX);
       expect(growth.enqueued).toBeLessThan(BYTES_MAX);

@@ -10,8 +10,8 @@ const TOPIC = 'mail';
 const DEAD = 150_000;
 const FILL_TIMEOUT_MS = 60_000;
 
-/** Jobs that were due, one each tenth of a millisecond, until a minute ago, as running ones whose leases have ended then. */
-function running(count: number): string {
+/** SQL that inserts running jobs with due times 0.1 ms apart until a minute ago, when their leases expired. */
+function insertRunning(count: number): string {
   const moment = `statement_timestamp() - interval '1 minute' - ${count} * interval '100 microseconds' + n * interval '100 microseconds'`;
   return `
     INSERT INTO _jobs (id, topic, payload, status, run_at, locked_until)
@@ -19,20 +19,20 @@ function running(count: number): string {
     FROM generate_series(1, ${count}) AS n`;
 }
 
-/** The least that some looks took: what else the machine does is not of interest. */
-async function leastOf(look: () => Promise<ScanTiming>): Promise<number> {
+/** The shortest time of several scans, which excludes other load of the machine. */
+async function measureShortest(scanOnce: () => Promise<ScanTiming>): Promise<number> {
   const took: number[] = [];
   for (let round = 0; round < 5; round += 1) {
-    took.push((await look()).tookMs);
+    took.push((await scanOnce()).tookMs);
   }
   return Math.min(...took);
 }
 
 const scan = async (fixture: StoreFixture, lowerBound: string | null): Promise<number> =>
-  leastOf(() => fixture.store.scan([], [{ topic: TOPIC, priority: 0, lowerBound }]));
+  measureShortest(() => fixture.store.scan([], [{ topic: TOPIC, priority: 0, lowerBound }]));
 
 const rescue = (fixture: StoreFixture, lowerBound: string | null): Promise<number> =>
-  leastOf(() => fixture.store.rescue(10, lowerBound));
+  measureShortest(() => fixture.store.rescue(10, lowerBound));
 
 describe.each(storeKinds().filter(({ keepsOldRows }) => keepsOldRows))(
   'while another session holds a snapshot on $label',
@@ -40,31 +40,31 @@ describe.each(storeKinds().filter(({ keepsOldRows }) => keepsOldRows))(
     const fixture = useStore(kind);
     let end: () => Promise<void>;
 
-    /** Every job has gone through `processing` and `pending` and has ended; the entries of both are still there. */
+    /** Every job was pending, processing and has ended; the index entries of both states are still there. */
     beforeEach(async () => {
       await fixture.sql('ALTER TABLE _jobs SET (autovacuum_enabled = false)');
       const transaction = await fixture.begin((await fixture.openAnother()).app);
       await transaction.manager.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
       await transaction.manager.query('SELECT 1 FROM _jobs LIMIT 1');
       end = () => transaction.rollback();
-      await fixture.sql(running(DEAD));
+      await fixture.sql(insertRunning(DEAD));
       await fixture.sql(`UPDATE _jobs SET status = 'pending', locked_until = NULL`);
       await fixture.sql(`UPDATE _jobs SET status = 'completed', finished = statement_timestamp()`);
     }, FILL_TIMEOUT_MS);
 
-    it('full scans walk over dead entries, bounded scans do not, and full scans are fast again afterwards', async () => {
+    it('full scans read dead entries, bounded scans do not, and full scans are fast again afterwards', async () => {
       const bound = new Date((await fixture.now()).getTime() - 30_000).toISOString();
       const full = { scan: await scan(fixture, null), rescue: await rescue(fixture, null) };
       expect(await scan(fixture, bound)).toBeLessThan(full.scan / 4);
       expect(await rescue(fixture, bound)).toBeLessThan(full.rescue / 4);
       await end();
-      // PostgreSQL asks who holds snapshots when there are new transactions.
+      // PostgreSQL checks for held snapshots when new transactions start.
       await insertOne(fixture.store, { topic: 'other' });
       await until(async () => (await scan(fixture, null)) < full.scan / 4);
       await until(async () => (await rescue(fixture, null)) < full.rescue / 4);
     });
 
-    it('a worker claims from bounds, finds every job, and stops to use bounds when the snapshot is gone', async () => {
+    it('a worker claims from bounds, finds every job, and stops using bounds when the snapshot is released', async () => {
       const watched = watch(fixture.store);
       const engine = new JobsEngine({ store: watched.store, pollInterval: 50 });
       const done = new Set<string>();

@@ -8,19 +8,19 @@ import type { WatchedStore } from '../../support/watched-store.js';
 import { watch } from '../../support/watched-store.js';
 
 const TOPIC = 'mail';
-/** What a look takes over a few dead entries more, and a few less, than are put up with. */
+/** Scan times just above and below the limit of a fast scan. */
 const COSTLY_MS = 6;
 const CHEAP_MS = 4;
-/** A rescue looks once a second: the budget of full looks pays for cheaper ones each time. */
+/** A rescue runs once a second; the time budget allows full scans below this cost every time. */
 const COSTLY_RESCUE_MS = 150;
-/** After looks that took so long the next full one comes when it has to: after the poll interval, or ten seconds. */
+/** After scans of this cost the next full scan runs as late as allowed: after the poll interval or 10 s. */
 const VERY_COSTLY_MS = 1e9;
-/** Never in a test. */
+/** Longer than any test. */
 const NEVER = '1h';
-/** Jobs that are stored one after another, at the same time as they are claimed. */
+/** Jobs that are enqueued one by one while others are claimed. */
 const SOME = 20;
 
-/** An engine on the store of a test, with a handler for one topic, and what has become of jobs so far. */
+/** An engine on the store of a test with a handler for one topic. Records its events. */
 class Worker {
   readonly engine: JobsEngine;
   readonly events: JobEvent[] = [];
@@ -42,7 +42,7 @@ class Worker {
     await until(() => this.isDone(id), { message: `job ${id} to be completed` });
   }
 
-  /** Runs jobs until claims are bounded; answers the bound of the last one. */
+  /** Runs jobs until claims are bounded. Returns the bound of the last claim. */
   async untilBounded(): Promise<string> {
     return until(async () => {
       await this.untilDone((await this.engine.enqueue(TOPIC, null)).id);
@@ -50,7 +50,7 @@ class Worker {
     }) as Promise<string>;
   }
 
-  /** Runs jobs until claims begin behind this moment. */
+  /** Runs jobs until the bound of claims is after this time. */
   async untilBehind(moment: Date): Promise<void> {
     await until(async () => Date.parse(await this.untilBounded()) > moment.getTime());
   }
@@ -78,9 +78,9 @@ describe.each(storeKinds())('the lower bound of claims on $label', (kind) => {
     await worker.untilBounded();
     await worker.engine.topics.pause(TOPIC);
     const waiting = [await worker.engine.enqueue(TOPIC, null)];
-    const goneBy = (): number => performance.now() - sinceMs;
+    const elapsedMs = (): number => performance.now() - sinceMs;
     const sinceMs = performance.now();
-    while (goneBy() < 3 * COMMIT_MARGIN_MS) {
+    while (elapsedMs() < 3 * COMMIT_MARGIN_MS) {
       const jobs = [TOPIC, 'other'].map((topic) => ({ topic, payload: null }));
       const [paused, other] = await worker.engine.enqueueMany(jobs);
       waiting.push(paused!);
@@ -114,7 +114,7 @@ describe.each(storeKinds())('the lower bound of claims on $label', (kind) => {
     const id = await insertOne(fixture.store, { topic: TOPIC, delayMs: 3_600_000 });
     const worker = await start(COSTLY_MS, { pollInterval: '1s' });
     await worker.untilBounded();
-    // A minute before anything that a bounded claim looks at.
+    // A minute before the bound of claims.
     await fixture.set(id, { run_at: { msFromNow: -60_000 } });
     const sinceMs = performance.now();
     await worker.untilDone(id);
@@ -153,7 +153,7 @@ describe.each(storeKinds())('the lower bound of claims on $label', (kind) => {
   it('of rescues hides no lease that expires after it', async () => {
     const worker = await start(VERY_COSTLY_MS);
     await until(() => worker.watched.rescueBounds.at(-1) ?? null);
-    const { id } = await claimOne(fixture.store, { topic: 'nobody' });
+    const { id } = await claimOne(fixture.store, { topic: 'unhandled' });
     await fixture.set(id, { locked_until: { msFromNow: 50 } });
     const seen = worker.watched.rescueBounds.length;
     await until(async () => (await fixture.job(id)).status === 'pending');
@@ -214,7 +214,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
 
     it('of rescues does not delay for long a job that was locked when its lease expired', async () => {
       await start(COSTLY_RESCUE_MS);
-      const { id } = await claimOne(fixture.store, { topic: 'nobody' });
+      const { id } = await claimOne(fixture.store, { topic: 'unhandled' });
       await fixture.set(id, { locked_until: { msFromNow: 300 } });
       const transaction = await fixture.begin();
       await transaction.manager.query('SELECT 1 FROM _jobs WHERE id = $1 FOR UPDATE', [id]);

@@ -15,16 +15,16 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('pipelined stat
   const claimSome = (store: JobStore = fixture.store): Promise<Claim[]> => claim(store, { limit: SIZE });
   const complete = (claims: readonly Claim[], store = fixture.store): ReturnType<JobStore['settle']> =>
     store.settle(claims.map((each) => settlement(each, outcomes.completed())));
-  const idsOf = (claims: readonly Claim[]): string[] => claims.map(({ id }) => id);
+  const toIds = (claims: readonly Claim[]): string[] => claims.map(({ id }) => id);
 
-  /** Sessions of the queue in which a claim waits for a lock. */
-  const waitingClaims = (): Promise<{ pid: number }[]> =>
+  /** Finds sessions of the queue in which a claim waits for a lock. */
+  const findWaitingClaims = (): Promise<{ pid: number }[]> =>
     fixture.sql(
       `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'nestjs-jobs'
        AND wait_event_type = 'Lock' AND query LIKE '%attempt = attempt + 1%'`,
     );
 
-  /** The connections to which claims are sent from now on, one for each. */
+  /** Records the connection of each claim from now on. */
   function spyOnClaims(): { clients(): unknown[] } {
     const spy = jest.spyOn(Client.prototype, 'query');
     const isClaim = ([query]: readonly unknown[]): boolean => (query as { text?: string }).text === CLAIM;
@@ -36,14 +36,14 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('pipelined stat
 
   afterEach(() => jest.restoreAllMocks());
 
-  /** Lets no claim end until it is called off. */
+  /** Locks the table so that no claim returns. Resolves to a function that releases it. */
   async function holdTable(): Promise<() => Promise<void>> {
     const transaction = await fixture.begin();
     await transaction.manager.query('LOCK TABLE _jobs');
     return () => transaction.rollback();
   }
 
-  it('are sent on one connection before the previous one has its answer', async () => {
+  it('are sent on one connection before the previous one has returned', async () => {
     expect(fixture.store.capabilities.pipelined).toMatchObject({ atOnce: 2 });
     const ids = await insertMany(fixture.store, 3 * SIZE);
     await claimSome();
@@ -53,10 +53,10 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('pipelined stat
     await until(() => sent.clients().length === 2, { message: 'two claims that are sent' });
     expect(new Set(sent.clients()).size).toBe(1);
     await letGo();
-    expect((await Promise.all(both)).flatMap(idsOf)).toEqual(ids.slice(SIZE));
+    expect((await Promise.all(both)).flatMap(toIds)).toEqual(ids.slice(SIZE));
   });
 
-  it('wait for the answer until the connection has prepared the statement', async () => {
+  it('wait for the previous result until the connection has prepared the statement', async () => {
     const { store } = await fixture.openAnother();
     const ids = await insertMany(fixture.store, 3 * SIZE);
     const sent = spyOnClaims();
@@ -66,11 +66,11 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('pipelined stat
     await fixture.untilSomebodyWaits();
     expect(sent.clients()).toHaveLength(1);
     await letGo();
-    expect((await Promise.all(both)).flatMap(idsOf)).toEqual(ids.slice(0, 2 * SIZE));
+    expect((await Promise.all(both)).flatMap(toIds)).toEqual(ids.slice(0, 2 * SIZE));
     expect(new Set(sent.clients()).size).toBe(1);
   });
 
-  it('are at most two, in order', async () => {
+  it('are at most two and stay in order', async () => {
     const ids = await insertMany(fixture.store, 6 * SIZE);
     await claimSome();
     const sent = spyOnClaims();
@@ -80,7 +80,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('pipelined stat
     await fixture.untilSomebodyWaits();
     expect(sent.clients()).toHaveLength(2);
     await letGo();
-    expect((await Promise.all(claims)).flatMap(idsOf)).toEqual(ids.slice(SIZE));
+    expect((await Promise.all(claims)).flatMap(toIds)).toEqual(ids.slice(SIZE));
     expect(new Set(sent.clients()).size).toBe(1);
   });
 
@@ -103,7 +103,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('pipelined stat
     const letGo = await holdTable();
     const both = Promise.allSettled([claimSome(), claimSome()]);
     await fixture.untilSomebodyWaits();
-    const [session] = await waitingClaims();
+    const [session] = await findWaitingClaims();
     await fixture.sql(`SELECT pg_terminate_backend(${session!.pid})`);
     for (const result of await both) {
       expect(result).toMatchObject({ status: 'rejected', reason: expect.any(QueueUnavailableError) as unknown });

@@ -5,7 +5,7 @@ import { storeKinds, useStore } from '../../support/stores.js';
 describe.each(storeKinds())('scan on $label', (kind) => {
   const fixture = useStore(kind);
 
-  const waitingIn = async (gaps: readonly LaneGap[], lanes: readonly LaneStart[] = []): Promise<WaitingLane[]> => {
+  const scan = async (gaps: readonly LaneGap[], lanes: readonly LaneStart[] = []): Promise<WaitingLane[]> => {
     const { waiting } = await fixture.store.scan(gaps, lanes);
     return [...waiting].sort((a, b) => a.priority - b.priority);
   };
@@ -14,7 +14,7 @@ describe.each(storeKinds())('scan on $label', (kind) => {
     await insertOne(fixture.store, { priority: 7 });
     await insertOne(fixture.store, { priority: -3 });
     await insertOne(fixture.store, { priority: 5, topic: 'sms' });
-    const waiting = await waitingIn([{ topic: TOPIC, after: -1_001, before: 1_001 }]);
+    const waiting = await scan([{ topic: TOPIC, after: -1_001, before: 1_001 }]);
     expect(waiting).toMatchObject([
       { topic: TOPIC, priority: -3 },
       { topic: TOPIC, priority: 7 },
@@ -26,7 +26,7 @@ describe.each(storeKinds())('scan on $label', (kind) => {
     await insertOne(fixture.store, { priority: 2 });
     await insertOne(fixture.store, { priority: 3 });
     const find = async (after: number, before: number): Promise<number[]> =>
-      (await waitingIn([{ topic: TOPIC, after, before }])).map(({ priority }) => priority);
+      (await scan([{ topic: TOPIC, after, before }])).map(({ priority }) => priority);
     expect(await find(1, 3)).toEqual([2]);
     expect(await find(3, 1_001)).toEqual([]);
     expect(await find(-1_001, 1)).toEqual([]);
@@ -37,7 +37,7 @@ describe.each(storeKinds())('scan on $label', (kind) => {
     await insertOne(fixture.store, { priority: -1_000 });
     await insertOne(fixture.store, { priority: 1_000, topic: 'sms' });
     const gaps = [TOPIC, 'sms'].map((topic) => ({ topic, after: -1_001, before: 1_001 }));
-    expect(await waitingIn(gaps)).toMatchObject([{ priority: -1_000 }, { priority: 1_000 }]);
+    expect(await scan(gaps)).toMatchObject([{ priority: -1_000 }, { priority: 1_000 }]);
   });
 
   it('returns each priority once, and nothing for empty gaps', async () => {
@@ -50,38 +50,38 @@ describe.each(storeKinds())('scan on $label', (kind) => {
       { topic: TOPIC, after: 3, before: 1_001 },
       { topic: 'sms', after: -1_001, before: 1_001 },
     ];
-    const waiting = await waitingIn(gaps);
+    const waiting = await scan(gaps);
     expect(waiting.map(({ priority }) => priority)).toEqual([-5, 4, 9]);
-    expect(await waitingIn([])).toEqual([]);
+    expect(await scan([])).toEqual([]);
   });
 
   it('returns the time until the first job of the lane is due', async () => {
     await insertOne(fixture.store, { delayMs: 60_000 });
     await insertOne(fixture.store, { delayMs: 30_000 });
-    const [first] = await waitingIn([{ topic: TOPIC, after: -1, before: 1 }]);
+    const [first] = await scan([{ topic: TOPIC, after: -1, before: 1 }]);
     expect(first!.dueInMs).toBeGreaterThan(25_000);
     expect(first!.dueInMs).toBeLessThanOrEqual(30_000);
   });
 
   it('returns zero or less when the first job of the lane is due', async () => {
     const id = await insertOne(fixture.store);
-    const [due] = await waitingIn([{ topic: TOPIC, after: -1, before: 1 }]);
+    const [due] = await scan([{ topic: TOPIC, after: -1, before: 1 }]);
     expect(due!.dueInMs).toBeLessThanOrEqual(0);
     await fixture.set(id, { run_at: { msFromNow: -7_000 } });
-    const [overdue] = await waitingIn([{ topic: TOPIC, after: -1, before: 1 }]);
+    const [overdue] = await scan([{ topic: TOPIC, after: -1, before: 1 }]);
     expect(overdue!.dueInMs).toBeLessThanOrEqual(-7_000);
   });
 
-  it('finds a lane that is not due yet beside one that is', async () => {
+  it('finds lanes that are due and lanes that are not', async () => {
     await insertOne(fixture.store, { priority: 5 });
     await insertOne(fixture.store, { priority: -5, delayMs: 60_000 });
-    const waiting = await waitingIn([{ topic: TOPIC, after: -1_001, before: 1_001 }]);
+    const waiting = await scan([{ topic: TOPIC, after: -1_001, before: 1_001 }]);
     expect(waiting).toMatchObject([{ priority: -5 }, { priority: 5 }]);
   });
 
-  it('finds waiting jobs only', async () => {
+  it('finds only pending jobs', async () => {
     await insertOne(fixture.store);
     await claim(fixture.store);
-    expect(await waitingIn([{ topic: TOPIC, after: -1, before: 1 }])).toEqual([]);
+    expect(await scan([{ topic: TOPIC, after: -1, before: 1 }])).toEqual([]);
   });
 });

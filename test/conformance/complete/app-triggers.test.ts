@@ -20,7 +20,7 @@ describe.each(postgresKinds)('triggers of the application on $label', (kind) => 
     await fixture.sql('DROP TRIGGER acting ON _jobs');
   });
 
-  it.each(['45000', 'AB123', '2F005', '20000'])('that raise %s refuse their own job, and no other', async (code) => {
+  it.each(['45000', 'AB123', '2F005', '20000'])('that raise %s reject only their own job', async (code) => {
     await trigger(
       'AFTER INSERT',
       `IF NEW.topic = '${REFUSED}' THEN RAISE 'no' USING ERRCODE = '${code}'; END IF; RETURN NULL;`,
@@ -32,7 +32,7 @@ describe.each(postgresKinds)('triggers of the application on $label', (kind) => 
     expect(stored[2]).toMatchObject({ reason: { code: 'DATABASE_REFUSED', message: 'no' } });
   });
 
-  it('that refuse an outcome with a code of their own do not hold up the others', async () => {
+  it('that reject an outcome with a code of their own do not delay other outcomes', async () => {
     const body = `IF NEW.topic = '${REFUSED}' AND NEW.status = 'completed' THEN RAISE 'no' USING ERRCODE = '45000'; END IF; RETURN NULL;`;
     await trigger('AFTER UPDATE', body);
     engine = new JobsEngine({ store: fixture.store });
@@ -42,12 +42,12 @@ describe.each(postgresKinds)('triggers of the application on $label', (kind) => 
     await engine.enqueueMany(topics.map((topic) => ({ topic, payload: null })));
     await engine.start();
     await until(async () => (await engine.stats.get(TOPIC)).completed === 3);
-    // Asked some times, it is left to its lease.
+    // After several retries the queue leaves the job to its lease.
     await engine.whenIdle();
     expect(await engine.stats.get(REFUSED)).toMatchObject({ completed: 0, processing: 1 });
   });
 
-  it('that leave a row out are told from a job that is stored, alone and beside others', async () => {
+  it('that drop a row are detected for a single job and in a batch', async () => {
     await trigger('BEFORE INSERT', `RETURN CASE WHEN NEW.topic = '${REFUSED}' THEN NULL ELSE NEW END;`);
     engine = new JobsEngine({ store: fixture.store });
     const reason = {
@@ -68,7 +68,7 @@ describe.each(postgresKinds)('triggers of the application on $label', (kind) => 
 describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('triggers of the application on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('that refuse the end of one job do not hold up, or undo, those beside it', async () => {
+  it('that reject the outcome of one job neither delay nor undo other outcomes', async () => {
     await fixture.sql(
       `CREATE TRIGGER acting BEFORE UPDATE ON _jobs WHEN NEW.status = 'failed' BEGIN SELECT RAISE(ABORT, 'no'); END`,
     );
@@ -82,7 +82,7 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('triggers of t
     const topics = Array.from({ length: 250 }, (_, n) => (n % 50 === 7 ? REFUSED : TOPIC));
     await engine.enqueueMany(topics.map((topic) => ({ topic, payload: null })));
     await engine.start();
-    // Asked some times, the others are left to their leases.
+    // After several retries the queue leaves the other jobs to their leases.
     await engine.whenIdle();
     expect(ends.sort()).toEqual([
       ...topics.filter((topic) => topic === TOPIC).map(() => `completed ${TOPIC}`),
@@ -95,7 +95,7 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('triggers of t
   });
 });
 
-describe.each(postgresKinds)('a trigger that leaves out one of a list, on $label', (kind) => {
+describe.each(postgresKinds)('a trigger that drops one job of a batch on $label', (kind) => {
   const fixture = useStore(kind);
 
   beforeEach(async () => {
@@ -106,17 +106,17 @@ describe.each(postgresKinds)('a trigger that leaves out one of a list, on $label
   afterEach(() => fixture.sql('DROP FUNCTION leave_out CASCADE'));
 
   it.each([
-    ['alike', () => ({})],
-    ['of many kinds', (n: number) => ({ priority: n % 3 })],
-  ])('leaves out all of them, when they are %s', async (_how, membersOf) => {
-    const jobs = Array.from({ length: 20 }, (_, n) => newJob({ payload: String(n), ...membersOf(n) }));
+    ['equal', () => ({})],
+    ['different', (n: number) => ({ priority: n % 3 })],
+  ])('rejects the whole batch of %s jobs', async (_how, createMembers) => {
+    const jobs = Array.from({ length: 20 }, (_, n) => newJob({ payload: String(n), ...createMembers(n) }));
     await expect(fixture.store.insert(jobs)).rejects.toMatchObject({ code: 'DATABASE_REFUSED' });
     expect(await fixture.store.find(jobs.map(({ id }) => id))).toEqual([]);
     const others = jobs.filter(({ payload }) => payload !== '7');
     expect(await fixture.store.insert(others)).toHaveLength(19);
   });
 
-  it('keeps no other caller from its job', async () => {
+  it('does not affect the jobs of other callers', async () => {
     const engine = new JobsEngine({ store: fixture.store });
     const stored = await Promise.allSettled(Array.from({ length: 20 }, (_, n) => engine.enqueue(TOPIC, n)));
     expect(stored.filter(({ status }) => status === 'fulfilled')).toHaveLength(19);
@@ -126,10 +126,10 @@ describe.each(postgresKinds)('a trigger that leaves out one of a list, on $label
 });
 
 describe.each(postgresKinds.slice(0, 1))('a slow trigger of the application on $label', (kind) => {
-  // A statement may take as long as a lease; one for all of these jobs takes 6 s.
+  // A statement may take as long as a lease; one statement for all of these jobs would take 6 s.
   const fixture = useStore(kind, { lease: '5s' });
 
-  it('makes claims and outcomes smaller, until they go through', async () => {
+  it('reduces batches of claims and outcomes until they succeed', async () => {
     await fixture.sql(
       `CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END $$`,
     );
@@ -143,10 +143,10 @@ describe.each(postgresKinds.slice(0, 1))('a slow trigger of the application on $
   }, 60_000);
 });
 
-describe.each(postgresKinds)('a conflict inside a transaction of the caller on $label', (kind) => {
+describe.each(postgresKinds)('a conflict in a transaction of the caller on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('comes as TypeORM says it, for whoever repeats transactions', async () => {
+  it("rejects with TypeORM's error, so that callers can repeat the transaction", async () => {
     const engine = new JobsEngine({ store: fixture.store });
     const conflict = fixture.app.transaction('REPEATABLE READ', async (manager) => {
       await manager.query('SELECT count(*) FROM _jobs');
@@ -161,7 +161,7 @@ describe.each(postgresKinds)('a conflict inside a transaction of the caller on $
 describe.each(storeKinds())('completeTx on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('says so when it is called twice in one transaction', async () => {
+  it('rejects a second call in one transaction', async () => {
     const engine = new JobsEngine({ store: fixture.store, maxRetries: 0 });
     const refusals: unknown[] = [];
     engine.register(TOPIC, (job) =>

@@ -9,10 +9,10 @@ describe.each(storeKinds())('completeTx on $label', (kind) => {
   beforeAll(() => fixture.sql('CREATE TABLE effect (job_id varchar(36) NOT NULL)'));
   beforeEach(() => fixture.sql('DELETE FROM effect'));
 
-  const effects = async (): Promise<string[]> =>
+  const readEffects = async (): Promise<string[]> =>
     (await fixture.sql<{ job_id: string }>('SELECT job_id FROM effect')).map((row) => row.job_id);
 
-  it('commits the completion together with what the transaction wrote', async () => {
+  it('commits the completion together with the writes of the transaction', async () => {
     const token = await claimOne(fixture.store);
     await fixture.app.transaction(async (manager) => {
       await manager.query(`INSERT INTO effect VALUES ('${token.id}')`);
@@ -29,10 +29,10 @@ describe.each(storeKinds())('completeTx on $label', (kind) => {
       finished: job.updated,
       lastError: null,
     });
-    expect(await effects()).toEqual([token.id]);
+    expect(await readEffects()).toEqual([token.id]);
   });
 
-  it('takes the completion back together with what the transaction wrote', async () => {
+  it('rolls the completion back together with the writes of the transaction', async () => {
     const token = await claimOne(fixture.store);
     const before = await fixture.job(token.id);
     const transaction = await fixture.begin();
@@ -40,11 +40,11 @@ describe.each(storeKinds())('completeTx on $label', (kind) => {
     await fixture.store.completeTx(transaction.manager, token, '1');
     await transaction.rollback();
     expect(await fixture.job(token.id)).toEqual(before);
-    expect(await effects()).toEqual([]);
+    expect(await readEffects()).toEqual([]);
     expect(await fixture.store.settle([settlement(token, outcomes.failed())])).toMatchObject([{ applied: true }]);
   });
 
-  it('takes the completion back with the savepoint it was made in', async () => {
+  it('rolls the completion back with its savepoint', async () => {
     const token = await claimOne(fixture.store);
     await fixture.app.transaction(async (manager) => {
       const savepoint = manager.transaction(async (inner) => {
@@ -56,7 +56,7 @@ describe.each(storeKinds())('completeTx on $label', (kind) => {
     expect(await fixture.job(token.id)).toMatchObject({ status: 'processing', result: null });
   });
 
-  it.each([null, 'null', '0', '"text"', '[1,{"a":null}]'])('keeps the result %p', async (result) => {
+  it.each([null, 'null', '0', '"text"', '[1,{"a":null}]'])('stores the result %p', async (result) => {
     const token = await claimOne(fixture.store);
     await fixture.app.transaction((manager) => fixture.store.completeTx(manager, token, result));
     expect((await fixture.job(token.id)).result).toEqual(result === null ? null : JSON.parse(result));
@@ -77,7 +77,7 @@ describe.each(storeKinds())('completeTx on $label', (kind) => {
     ['failed', outcomes.failed()],
     ['cancelled', outcomes.cancelled()],
     ['waiting again', outcomes.release(60_000)],
-  ])('refuses a job that is %s as a lost lease, and changes nothing', async (_state, outcome) => {
+  ])('rejects a job that is %s as a lost lease and changes nothing', async (_state, outcome) => {
     const token = await claimOne(fixture.store);
     await fixture.store.settle([settlement(token, outcome)]);
     const before = await fixture.job(token.id);
@@ -87,10 +87,10 @@ describe.each(storeKinds())('completeTx on $label', (kind) => {
     });
     await expect(refused).rejects.toMatchObject({ constructor: LeaseLostError, id: token.id, attempt: 1 });
     expect(await fixture.job(token.id)).toEqual(before);
-    expect(await effects()).toEqual([]);
+    expect(await readEffects()).toEqual([]);
   });
 
-  it('refuses an earlier attempt while a later one runs, and lets that one complete', async () => {
+  it('rejects an earlier attempt while a later one runs, which can complete', async () => {
     const stale = await claimOne(fixture.store);
     await fixture.expire(stale.id);
     await fixture.store.rescue(10);
@@ -102,7 +102,7 @@ describe.each(storeKinds())('completeTx on $label', (kind) => {
     expect(await fixture.job(stale.id)).toMatchObject({ status: 'completed', result: 'attempt 2' });
   });
 
-  it('refuses a second completion in the same transaction', async () => {
+  it('rejects a second completion in the same transaction', async () => {
     const token = await claimOne(fixture.store);
     await fixture.app.transaction(async (manager) => {
       await fixture.store.completeTx(manager, token, '"first"');
@@ -111,7 +111,7 @@ describe.each(storeKinds())('completeTx on $label', (kind) => {
     expect(await fixture.job(token.id)).toMatchObject({ status: 'completed', result: 'first' });
   });
 
-  it('refuses jobs that were never claimed, and jobs that are not there', async () => {
+  it('rejects jobs that were never claimed and missing jobs', async () => {
     const id = await insertOne(fixture.store);
     await fixture.app.transaction(async (manager) => {
       for (const token of [
@@ -124,7 +124,7 @@ describe.each(storeKinds())('completeTx on $label', (kind) => {
     expect(await fixture.job(id)).toMatchObject({ status: 'pending', attempt: 0 });
   });
 
-  it('refuses a job that somebody asked to cancel, which goes on under its lease', async () => {
+  it('rejects a job with a cancel request, which keeps its lease', async () => {
     const token = await claimOne(fixture.store);
     await fixture.store.cancel([token.id]);
     const before = await fixture.job(token.id);
@@ -136,14 +136,14 @@ describe.each(storeKinds())('completeTx on $label', (kind) => {
     ]);
   });
 
-  it('lets an attempt complete whose lease has expired, while nobody has taken the job over', async () => {
+  it('completes an attempt with an expired lease that was not rescued', async () => {
     const token = await claimOne(fixture.store);
     await fixture.expire(token.id);
     await fixture.app.transaction((manager) => fixture.store.completeTx(manager, token, null));
     expect(await fixture.job(token.id)).toMatchObject({ status: 'completed' });
   });
 
-  it('refuses managers of other DataSources and managers without a transaction', async () => {
+  it('rejects managers of other DataSources and managers without a transaction', async () => {
     const token = await claimOne(fixture.store);
     const other = await fixture.kind.createDatabase();
     const app = await other.app().initialize();
@@ -163,7 +163,7 @@ const transactional = storeKinds().filter(({ locksRows }) => locksRows);
 describe.each(transactional)('two completions of one job on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('let one of them win: the other waits for its commit and is refused', async () => {
+  it('succeed once: the second waits for the commit and is rejected', async () => {
     const token = await claimOne(fixture.store);
     const first = await fixture.begin();
     const second = await fixture.begin();
@@ -181,15 +181,15 @@ describe.each(transactional)('two completions of one job on $label', (kind) => {
 describe.each(storeKinds())('transaction on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('is offered exactly where a long transaction does not keep everybody else from writing', () => {
+  it('is available only where a long transaction does not block other writers', () => {
     expect(fixture.store.capabilities.transactionsAtOnce > 0).toBe(kind.locksRows);
   });
 });
 
-describe.each(transactional)('transaction, offered on $label,', (kind) => {
+describe.each(transactional)('transaction on $label, where it is available,', (kind) => {
   const fixture = useStore(kind);
 
-  it('commits what is done in it, and gives back what the work returned', async () => {
+  it('commits its writes and returns the value of the work', async () => {
     const token = await claimOne(fixture.store);
     const answer = await fixture.store.transaction(async (tx) => {
       await fixture.store.completeTx(tx, token, '1');
@@ -199,7 +199,7 @@ describe.each(transactional)('transaction, offered on $label,', (kind) => {
     expect(await fixture.job(token.id)).toMatchObject({ status: 'completed' });
   });
 
-  it('rolls back when the work throws, and rejects with what it threw', async () => {
+  it('rolls back when the work throws, and rejects with that error', async () => {
     const token = await claimOne(fixture.store);
     const work = fixture.store.transaction(async (tx) => {
       await fixture.store.completeTx(tx, token, '1');
@@ -210,10 +210,13 @@ describe.each(transactional)('transaction, offered on $label,', (kind) => {
   });
 });
 
-describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('transaction, not offered on $label,', (kind) => {
-  const fixture = useStore(kind);
+describe.each(storeKinds().filter(({ locksRows }) => !locksRows))(
+  'transaction on $label, where it is not available,',
+  (kind) => {
+    const fixture = useStore(kind);
 
-  it('is refused with the name of what to use instead', async () => {
-    await expect(fixture.store.transaction(() => Promise.resolve())).rejects.toThrow(/transactional.*completeTx/s);
-  });
-});
+    it('is rejected with an error that names the alternative', async () => {
+      await expect(fixture.store.transaction(() => Promise.resolve())).rejects.toThrow(/transactional.*completeTx/s);
+    });
+  },
+);

@@ -5,7 +5,7 @@ import { storeKinds, useStore } from '../../support/stores.js';
 
 const ALL: FinalStatus[] = ['completed', 'failed', 'cancelled'];
 
-describe.each(storeKinds())('what is not kept on $label', (kind) => {
+describe.each(storeKinds())('a retention of zero on $label', (kind) => {
   const fixture = useStore(kind);
 
   const settle = (
@@ -23,7 +23,7 @@ describe.each(storeKinds())('what is not kept on $label', (kind) => {
     [['cancelled'], ['completed', 'failed']],
     [ALL, []],
     [[], ['completed', 'failed', 'cancelled', 'cancelled']],
-  ])('deletes settled jobs that are %j and leaves those that are %j', async (discardStatuses, left) => {
+  ])('deletes settled jobs that are %j and keeps those that are %j', async (discardStatuses, left) => {
     const claims = await claimMany(fixture.store, 4);
     const kinds = [outcomes.completed(), outcomes.failed(), outcomes.cancelled(), outcomes.completed()];
     await fixture.set(claims[3]!.id, { cancel_requested: true });
@@ -36,7 +36,7 @@ describe.each(storeKinds())('what is not kept on $label', (kind) => {
     expect(jobs.map(({ status }) => status).sort()).toEqual([...left].sort());
   });
 
-  it('is also what has been cancelled by hand, but what is known by an idempotency key', async () => {
+  it('deletes jobs with a cancel request, except those with an idempotency key', async () => {
     const [plain, other] = await insertMany(fixture.store, 2, { delayMs: 60_000 });
     const known = await insertOne(fixture.store, { delayMs: 60_000, idempotency: { key: 'key', bodyHash: 'body' } });
     await fixture.store.cancel([plain!, known]);
@@ -45,7 +45,7 @@ describe.each(storeKinds())('what is not kept on $label', (kind) => {
     expect(await remaining()).toEqual([other, known].sort());
   });
 
-  it('leaves jobs that wait again', async () => {
+  it('keeps jobs that return to waiting', async () => {
     const claims = await claimMany(fixture.store, 3);
     const kinds = [outcomes.retry(), outcomes.snooze(1_000), outcomes.release()];
     await fixture.store.settle(
@@ -55,7 +55,7 @@ describe.each(storeKinds())('what is not kept on $label', (kind) => {
     expect(await remaining()).toEqual(claims.map(({ id }) => id).sort());
   });
 
-  it('leaves a job that another attempt runs, and one that it has ended', async () => {
+  it('keeps a job that another attempt runs or has ended', async () => {
     const stale = await claimOne(fixture.store);
     await settle(stale, outcomes.release(), ALL);
     const [current] = await claim(fixture.store);
@@ -65,7 +65,7 @@ describe.each(storeKinds())('what is not kept on $label', (kind) => {
     expect(await remaining()).toEqual([stale.id]);
   });
 
-  it('leaves a job that was re-queued since', async () => {
+  it('keeps a job that was requeued since', async () => {
     const requeued = await claimOne(fixture.store);
     await settle(requeued, outcomes.failed(), []);
     await fixture.store.requeue([requeued.id]);
@@ -73,7 +73,7 @@ describe.each(storeKinds())('what is not kept on $label', (kind) => {
     expect(await remaining()).toEqual([requeued.id]);
   });
 
-  it('deletes what a first try has settled whose answer was lost', async () => {
+  it('deletes jobs that a first try settled whose response was lost', async () => {
     const token = await claimOne(fixture.store);
     await settle(token, outcomes.failed(), []);
     expect(await settle(token, outcomes.failed(), ALL)).toMatchObject([{ applied: false, status: 'failed' }]);

@@ -14,8 +14,8 @@ const everyOutcome = Object.entries({
 describe.each(storeKinds())('the fence of settle on $label', (kind) => {
   const fixture = useStore(kind);
 
-  describe.each(everyOutcome)('keeps an outcome %s', (_kind, outcome) => {
-    it('of an earlier attempt from the running one', async () => {
+  describe.each(everyOutcome)('rejects the outcome %s', (_kind, outcome) => {
+    it('of an earlier attempt while a later one runs', async () => {
       const stale = await claimOne(fixture.store);
       await fixture.expire(stale.id);
       await fixture.store.rescue(10);
@@ -31,7 +31,7 @@ describe.each(storeKinds())('the fence of settle on $label', (kind) => {
       ['failed', outcomes.failed()],
       ['cancelled', outcomes.cancelled()],
       ['pending', outcomes.snooze(60_000)],
-    ])('of the same attempt from a job that is %s already', async (status, first) => {
+    ])('of the same attempt when the job is already %s', async (status, first) => {
       const token = await claimOne(fixture.store);
       await fixture.store.settle([settlement(token, first)]);
       const before = await fixture.job(token.id);
@@ -45,7 +45,7 @@ describe.each(storeKinds())('the fence of settle on $label', (kind) => {
       ['pending', {}],
       ['failed', { max_retries: 0 }],
       ['cancelled', { cancel_requested: true }],
-    ])('of an attempt that was taken over, and says so of a job that is %s', async (status, changes) => {
+    ])('of an attempt that was rescued, and returns wasRescued for a job that is %s', async (status, changes) => {
       const token = await claimOne(fixture.store);
       await fixture.set(token.id, { ...changes, locked_until: { msFromNow: -1_000 } });
       await fixture.store.rescue(10);
@@ -57,7 +57,7 @@ describe.each(storeKinds())('the fence of settle on $label', (kind) => {
       expect(await fixture.job(token.id)).toEqual(before);
     });
 
-    it('from a job that was re-queued since', async () => {
+    it('of a job that was requeued since', async () => {
       const token = await claimOne(fixture.store);
       await fixture.store.settle([settlement(token, outcomes.failed())]);
       await fixture.store.requeue([token.id]);
@@ -68,7 +68,7 @@ describe.each(storeKinds())('the fence of settle on $label', (kind) => {
       expect(await fixture.job(token.id)).toEqual(before);
     });
 
-    it('from a job that is gone, and says so', async () => {
+    it('of a deleted job, with the status null', async () => {
       const token = await claimOne(fixture.store);
       await fixture.store.settle([settlement(token, outcomes.completed())]);
       await fixture.store.delete([token.id]);
@@ -78,7 +78,7 @@ describe.each(storeKinds())('the fence of settle on $label', (kind) => {
       expect(await fixture.store.find([token.id])).toEqual([]);
     });
 
-    it('from a job that was never claimed', async () => {
+    it('of a job that was never claimed', async () => {
       const id = await insertOne(fixture.store);
       const before = await fixture.job(id);
       for (const attempt of [0, 1]) {
@@ -89,7 +89,7 @@ describe.each(storeKinds())('the fence of settle on $label', (kind) => {
       expect(await fixture.job(id)).toEqual(before);
     });
 
-    it('of an attempt that has not been yet from the running one', async () => {
+    it('of a future attempt while another one runs', async () => {
       const { id } = await claimOne(fixture.store);
       const before = await fixture.job(id);
       const settled = await fixture.store.settle([settlement({ id, attempt: 2 }, outcome)]);
@@ -98,7 +98,7 @@ describe.each(storeKinds())('the fence of settle on $label', (kind) => {
     });
   });
 
-  it('lets an attempt settle whose lease has expired, while nobody has taken the job over', async () => {
+  it('accepts the outcome of an attempt with an expired lease that was not rescued', async () => {
     const token = await claimOne(fixture.store);
     await fixture.expire(token.id);
     expect(await fixture.store.settle([settlement(token, outcomes.completed())])).toMatchObject([
@@ -106,14 +106,14 @@ describe.each(storeKinds())('the fence of settle on $label', (kind) => {
     ]);
   });
 
-  it('tells two attempts of one job apart in one set, whichever comes first', async () => {
-    for (const place of [0, 1]) {
+  it('distinguishes two attempts of one job in one batch, in any order', async () => {
+    for (const position of [0, 1]) {
       const stale = await claimOne(fixture.store);
       await fixture.store.settle([settlement(stale, outcomes.release())]);
       const [current] = await claim(fixture.store);
       const late = settlement(stale, outcomes.completed('"late"'));
       const set = [settlement(current!, outcomes.completed('"in time"'))];
-      set.splice(place, 0, late);
+      set.splice(position, 0, late);
       const settled = await fixture.store.settle(set);
       expect(settled.map(({ applied }) => applied)).toEqual(set.map((member) => member !== late));
       expect(settled.map(({ status, attempt }) => [status, attempt])).toEqual([
@@ -124,7 +124,7 @@ describe.each(storeKinds())('the fence of settle on $label', (kind) => {
     }
   });
 
-  it('stops the stale outcomes of a set and no others, and answers each in its place', async () => {
+  it('rejects only the stale outcomes of a batch and returns results in order', async () => {
     const claims = await claimMany(fixture.store, 6);
     const [ours, completed, gone, released, taken, alsoOurs] = claims;
     await fixture.store.settle([

@@ -14,7 +14,7 @@ import { storeKinds, useStore } from '../../support/stores.js';
 
 const DELAY_MS = 90_000;
 
-/** Each kind of outcome, with the status it leads to: usually, without retries left, and when a cancel was requested. */
+/** Each kind of outcome with its status: usually, without retries left, and after a cancel request. */
 const matrix: [Outcome, { usual: string; spent: string; charged: boolean; fails: boolean }][] = [
   [outcomes.completed('{"ok":1}'), { usual: 'completed', spent: 'completed', charged: false, fails: false }],
   [outcomes.retry(DELAY_MS), { usual: 'pending', spent: 'failed', charged: true, fails: true }],
@@ -37,7 +37,7 @@ describe.each(storeKinds())('settle on $label', (kind) => {
   const fixture = useStore(kind);
 
   it.each(cases)(
-    'takes a job to $status by $kind, with retries left: $hasRetriesLeft, cancel requested: $cancelRequested',
+    'sets a job to $status by $kind, with retries left: $hasRetriesLeft, cancel requested: $cancelRequested',
     async ({ outcome, hasRetriesLeft, cancelRequested, status, charged, fails }) => {
       const token = await claimOne(fixture.store, { maxRetries: 3 });
       await fixture.set(token.id, { retries: hasRetriesLeft ? 2 : 3, cancel_requested: cancelRequested });
@@ -57,16 +57,16 @@ describe.each(storeKinds())('settle on $label', (kind) => {
       expect(job.cancelRequested).toBe(cancelRequested);
       if (status === 'pending') {
         const waits = job.runAt.getTime() - job.updated.getTime();
-        // eslint-disable-next-line jest/no-conditional-expect -- the table says when
+        // eslint-disable-next-line jest/no-conditional-expect -- the cases define when
         expect(Math.abs(waits - DELAY_MS)).toBeLessThanOrEqual(1);
       } else {
-        // eslint-disable-next-line jest/no-conditional-expect -- the table says when
+        // eslint-disable-next-line jest/no-conditional-expect -- the cases define when
         expect(job.runAt).toEqual(before.runAt);
       }
     },
   );
 
-  it('lets a job that is released without a delay keep its place in the lane', async () => {
+  it('keeps the position of a job that is released without a delay', async () => {
     const [kept, postponed] = await claimMany(fixture.store, 2);
     await fixture.set(kept!.id, { run_at: '2030-01-01 00:00:00.123' });
     const before = await fixture.job(kept!.id);
@@ -79,13 +79,13 @@ describe.each(storeKinds())('settle on $label', (kind) => {
     expect(runAt).toEqual(updated);
   });
 
-  it('takes a job with no retries at all to failed by its first failure', async () => {
+  it('fails a job with maxRetries 0 at its first failure', async () => {
     const token = await claimOne(fixture.store, { maxRetries: 0 });
     expect(await fixture.store.settle([settlement(token, outcomes.retry())])).toMatchObject([{ status: 'failed' }]);
     expect(await fixture.job(token.id)).toMatchObject({ status: 'failed', retries: 0 });
   });
 
-  it('lets a job with three retries run four times', async () => {
+  it('runs a job with three retries four times', async () => {
     const id = await insertOne(fixture.store, { maxRetries: 3 });
     let runs = 0;
     for (let claims = await claim(fixture.store); claims.length > 0; claims = await claim(fixture.store)) {
@@ -113,7 +113,7 @@ describe.each(storeKinds())('settle on $label', (kind) => {
   });
 
   describe('errors', () => {
-    it('say of a failure which attempt it was, when it ran, what was thrown and where', async () => {
+    it('contain the attempt, the time, the message and the stack of a failure', async () => {
       const token = await claimOne(fixture.store);
       const outcome: Outcome = {
         kind: 'retry',
@@ -135,7 +135,7 @@ describe.each(storeKinds())('settle on $label', (kind) => {
       ]);
     });
 
-    it('have no stack when there was none', async () => {
+    it('have no stack when the error had none', async () => {
       const token = await claimOne(fixture.store);
       await fixture.store.settle([settlement(token, outcomes.failed())]);
       expect((await fixture.job(token.id)).errors).toMatchObject([{ message: 'no luck', stack: null }]);
@@ -156,7 +156,7 @@ describe.each(storeKinds())('settle on $label', (kind) => {
     });
   });
 
-  describe('odd text', () => {
+  describe('unusual text', () => {
     const texts: [string, string][] = [
       ['empty', ''],
       ['of quotes and backslashes', '\\"\' \\\\ \\u0000 \\n'],
@@ -169,13 +169,13 @@ describe.each(storeKinds())('settle on $label', (kind) => {
       ['of eight kibibytes', 'x'.repeat(8_192)],
     ];
 
-    it.each(texts)('%s is kept in a result', async (_what, text) => {
+    it.each(texts)('%s is stored in a result', async (_what, text) => {
       const token = await claimOne(fixture.store);
       await fixture.store.settle([settlement(token, outcomes.completed(JSON.stringify({ [text]: [text] })))]);
       expect((await fixture.job(token.id)).result).toEqual({ [text]: [text] });
     });
 
-    it.each(texts)('%s is kept in an error', async (_what, text) => {
+    it.each(texts)('%s is stored in an error', async (_what, text) => {
       const token = await claimOne(fixture.store);
       await fixture.store.settle([settlement(token, { kind: 'failed', failure: failure(text, text) })]);
       const { lastError, errors } = await fixture.job(token.id);
@@ -184,7 +184,7 @@ describe.each(storeKinds())('settle on $label', (kind) => {
     });
 
     it.each(['null', '0', 'false', '""', '[]', '1e-7', '12345678901234567890'])(
-      'the result %s is kept',
+      'the result %s is stored',
       async (result) => {
         const token = await claimOne(fixture.store);
         await fixture.store.settle([settlement(token, outcomes.completed(result))]);
@@ -193,7 +193,7 @@ describe.each(storeKinds())('settle on $label', (kind) => {
     );
   });
 
-  it('settles a thousand jobs of all kinds of outcomes in one call, and answers in the order given', async () => {
+  it('settles a thousand jobs with all kinds of outcomes in one call and returns results in order', async () => {
     const claims = await claimMany(fixture.store, 1_000);
     const mixed = claims.toReversed().map((token, index) => settlement(token, matrix[index % matrix.length]![0]));
     const settled = await fixture.store.settle(mixed);
@@ -203,11 +203,11 @@ describe.each(storeKinds())('settle on $label', (kind) => {
     );
     const jobs = new Map((await fixture.store.find(claims.map(({ id }) => id))).map((job) => [job.id, job]));
     expect(mixed.map(({ token }) => jobs.get(token.id)!.status)).toEqual(settled.map(({ status }) => status));
-    const retriesOf = ({ status, retries }: Job): number | null => (status === 'pending' ? retries : null);
-    expect(mixed.map(({ token }) => retriesOf(jobs.get(token.id)!))).toEqual(settled.map(({ retries }) => retries));
+    const readRetries = ({ status, retries }: Job): number | null => (status === 'pending' ? retries : null);
+    expect(mixed.map(({ token }) => readRetries(jobs.get(token.id)!))).toEqual(settled.map(({ retries }) => retries));
   });
 
-  it('keeps of a failure when its handler was called, not when the job was claimed', async () => {
+  it('records when the handler of a failure started, not when the job was claimed', async () => {
     const token = await claimOne(fixture.store);
     await fixture.store.settle([{ ...settlement(token, outcomes.retry()), durationMs: 60_000 }]);
     const { started, errors } = await fixture.job(token.id);
@@ -216,7 +216,7 @@ describe.each(storeKinds())('settle on $label', (kind) => {
     expect(Math.abs(Date.parse(failed!.finished) - Date.parse(failed!.started!) - 60_000)).toBeLessThanOrEqual(1);
   });
 
-  it('tells the few of many brief jobs apart that differ from the rest', async () => {
+  it('distinguishes the few jobs of a large batch that differ from the rest', async () => {
     const claims = await claimMany(fixture.store, 150);
     const [unwanted, lost, gone, slow, telling, second] = claims;
     await fixture.set(unwanted!.id, { cancel_requested: true });
@@ -249,7 +249,7 @@ describe.each(storeKinds())('settle on $label', (kind) => {
     expect(await fixture.job(lost!.id)).toMatchObject({ status: 'processing', attempt: 2, lockedBy: WORKER });
   });
 
-  it('takes an empty set', async () => {
+  it('accepts an empty batch', async () => {
     expect(await fixture.store.settle([])).toEqual([]);
   });
 });

@@ -11,10 +11,10 @@ import { TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { signal, until } from '../../support/wait.js';
 
-/** Short ones, of which many are claimed ahead. */
+/** Short jobs, of which many are claimed ahead. */
 const JOBS = 300;
 
-describe.each(storeKinds())('an engine that was closed, on $label', (kind) => {
+describe.each(storeKinds())('a closed engine on $label', (kind) => {
   const fixture = useStore(kind);
   let engine: JobsEngine;
   afterEach(() => engine.close());
@@ -48,7 +48,7 @@ describe.each(storeKinds())('an engine that was closed, on $label', (kind) => {
     expect(waiting.size).toBe(0);
   });
 
-  it('has stored the jobs that were being enqueued, one by one and as a list', async () => {
+  it('has stored all jobs of pending enqueue and enqueueMany calls', async () => {
     engine = new JobsEngine({ store: fixture.store });
     const stored = [engine.enqueue(TOPIC, 1), engine.enqueueMany([1, 2].map((payload) => ({ topic: TOPIC, payload })))];
     await engine.close();
@@ -68,7 +68,7 @@ describe.each(storeKinds())('an engine that was closed, on $label', (kind) => {
     expect(await engine.jobs.get(id)).toMatchObject({ status: 'completed' });
   });
 
-  it('does not wait long for a change feed whose query does not return', async () => {
+  it('does not wait long for a change feed whose query hangs', async () => {
     const looks = jest.fn(() => new Promise<never>(() => undefined));
     const reports = new Proxy(fixture.store.reports, { get: () => looks });
     const clock: Clock = { ...systemClock, schedule: (ms, wake) => systemClock.schedule(ms / 20, wake) };
@@ -82,8 +82,8 @@ describe.each(storeKinds())('an engine that was closed, on $label', (kind) => {
 
   it('is not idle when it claims again before the last scan has returned', async () => {
     const [scanned, claimed] = [signal(), signal()];
-    const scan = async (...asked: Parameters<JobStore['scan']>): Promise<LaneScan> => {
-      const seen = await fixture.store.scan(...asked);
+    const scan = async (...given: Parameters<JobStore['scan']>): Promise<LaneScan> => {
+      const seen = await fixture.store.scan(...given);
       await scanned.promise;
       return seen;
     };
@@ -95,7 +95,7 @@ describe.each(storeKinds())('an engine that was closed, on $label', (kind) => {
     engine = new JobsEngine({ store: altered(fixture.store, { scan, claim }) });
     engine.register(TOPIC, () => 'done');
     await engine.start();
-    // The last round has looked before there was a job.
+    // The last scan ran before there was a job.
     await new Promise((resolve) => setImmediate(resolve));
     engine.stopClaiming();
     const { id } = await engine.enqueue(TOPIC, null);
@@ -111,12 +111,12 @@ describe.each(storeKinds())('an engine that was closed, on $label', (kind) => {
   });
 
   if (kind.canHaveTwoConnections) {
-    it('rejects calls with an error that says so', async () => {
+    it('rejects calls with an error that names the close', async () => {
       engine = new JobsEngine({ store: fixture.store });
       await engine.enqueue(TOPIC, null);
       await engine.close();
       await fixture.store.close();
-      const asked = await Promise.allSettled([
+      const given = await Promise.allSettled([
         engine.enqueue(TOPIC, null),
         engine.enqueueMany([{ topic: TOPIC, payload: null }]),
         engine.jobs.get(randomUUID()),
@@ -125,20 +125,20 @@ describe.each(storeKinds())('an engine that was closed, on $label', (kind) => {
         engine.jobs.cancel(randomUUID()),
       ]);
       const message = 'the queue is closed: its application has ended, or is about to';
-      for (const answer of asked) {
+      for (const answer of given) {
         expect(answer).toMatchObject({ reason: { code: 'QUEUE_UNAVAILABLE', isUncertain: false, message } });
       }
     });
   }
 });
 
-describe.each(storeKinds())('an engine that closes while the database is down, on $label', (kind) => {
+describe.each(storeKinds())('an engine that closes during an outage of the database on $label', (kind) => {
   const fixture = useStore(kind);
 
   it('logs the number of outcomes that were not confirmed', async () => {
     const lines: string[] = [];
-    const say = (line: string): void => void lines.push(line);
-    const logger = { debug: () => undefined, log: say, warn: say, error: say };
+    const write = (line: string): void => void lines.push(line);
+    const logger = { debug: () => undefined, log: write, warn: write, error: write };
     const settle = jest.fn(() => Promise.reject(new QueueUnavailableError('away')));
     const engine = new JobsEngine({ store: altered(fixture.store, { settle }), logger, shutdownTimeout: 1 });
     engine.register(TOPIC, () => undefined);

@@ -41,7 +41,7 @@ describe.each(kinds)('PostgresSession on $label', (kind) => {
   const insert = (): Promise<readonly object[]> =>
     runner.query(INSERT_JOBS, [toInsertJson([newJob()], (moment) => moment.toISOString()), null]);
 
-  /** As a driver of TypeORM lends connections of the pool to query runners. */
+  /** Provides pool connections to query runners, as a driver of TypeORM does. */
   function typeOrmSource(lender = pool, preparedBy = session): ConnectionSource {
     const source: ConnectionSource = {
       obtainMasterConnection: async () => {
@@ -53,7 +53,7 @@ describe.each(kinds)('PostgresSession on $label', (kind) => {
     return source;
   }
 
-  async function prepared(): Promise<string[]> {
+  async function listPrepared(): Promise<string[]> {
     const { rows } = await pool.query<{ name: string }>('SELECT name FROM pg_prepared_statements ORDER BY name');
     return rows.map(({ name }) => name);
   }
@@ -62,7 +62,7 @@ describe.each(kinds)('PostgresSession on $label', (kind) => {
     await insert();
     await insert();
     await runner.query('SELECT $1::int AS one', [1]);
-    expect(await prepared()).toEqual(['nestjs_jobs_insert_jobs']);
+    expect(await listPrepared()).toEqual(['nestjs_jobs_insert_jobs']);
   });
 
   it.each([
@@ -127,7 +127,7 @@ describe.each(kinds)('PostgresSession on $label', (kind) => {
       silent.on('connect', (client) => clients.push(client));
       const { query } = hasty.createRunner(silent);
       const ask = (): Promise<unknown> => query(CLAIM, ['[]', 1, 'w', 1_000]);
-      // The first one finds out what the driver can do, and the second one prepares the statement for those sent ahead.
+      // The first call detects the driver's features, the second one prepares the statement for pipelined ones.
       await ask();
       await ask();
       proxy.stall();
@@ -204,7 +204,7 @@ describe.each(kinds)('PostgresSession on $label', (kind) => {
     expect(poolOptions({})).toMatchObject({ idleTimeoutMillis: 60_000, allowExitOnIdle: true });
     expect(poolOptions({ idleTimeoutMillis: 5 })).toMatchObject({ idleTimeoutMillis: 5, allowExitOnIdle: true });
 
-    const told = (rows: unknown[], idleTimeoutMillis: number): number => {
+    const readIdleTimeout = (rows: unknown[], idleTimeoutMillis: number): number => {
       const other = new PostgresSession(session.limits);
       const query = (_: string, done: (error: undefined, result: { rows: unknown[] }) => void): void =>
         done(undefined, { rows });
@@ -213,13 +213,13 @@ describe.each(kinds)('PostgresSession on $label', (kind) => {
       other.boundIdleTime({ options });
       return options.idleTimeoutMillis;
     };
-    expect(told([{}], 60_000)).toBe(60_000);
-    expect(told([], 60_000)).toBe(10_000);
-    expect(told([], 90_000)).toBe(90_000);
+    expect(readIdleTimeout([{}], 60_000)).toBe(60_000);
+    expect(readIdleTimeout([], 60_000)).toBe(10_000);
+    expect(readIdleTimeout([], 90_000)).toBe(90_000);
   });
 
   it('prepares a statement again after the type of a column has changed', async () => {
-    // More at once than there are connections, so that each of them keeps the statement.
+    // More statements than connections, so that each connection prepares the statement.
     const claims = (): Promise<unknown> => Promise.all(Array.from({ length: 8 }, () => claim(fixture.store)));
     for (const type of ['varchar(255)', 'text']) {
       await claims();

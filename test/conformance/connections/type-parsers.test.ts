@@ -9,13 +9,13 @@ type Parser = (text: string) => unknown;
 
 const kinds = storeKinds().filter(({ hasNotifications }) => hasNotifications);
 
-/** As the native driver, which may stand where the other one is expected: without the number of a process, with parsers of its own. */
+/** A client like the native driver: without processID and with its own type parsers. */
 class NativeLikeClient extends pg.Client {
   get processID(): undefined {
     return undefined;
   }
   set processID(_number: unknown) {
-    // Not to be known.
+    // The native driver has no processID.
   }
 
   override query(this: pg.Client, ...query: unknown[]): never {
@@ -35,7 +35,7 @@ const nativeLike = {
   },
 };
 
-describe.each(kinds)('type parsers that the application has set on pg, on $label', (kind) => {
+describe.each(kinds)('type parsers that the application sets on pg, on $label', (kind) => {
   const fixture = useStore(kind);
   let before: Map<number, Parser>;
 
@@ -67,7 +67,7 @@ describe.each(kinds)('type parsers that the application has set on pg, on $label
       expect(job).toMatchObject({ id: first!.id, payload: {}, ...standing });
       expect(job!.created).toEqual(again[0]!.created);
     });
-    // Several with keys are a transaction of the queue's own.
+    // Several keyed jobs are inserted in a transaction of the queue.
     const many = await fixture.store.insert(newJobs(2, { uniqueKey: 'k' }));
     expect(many).toMatchObject([
       { ...holder, deduplicated: true },

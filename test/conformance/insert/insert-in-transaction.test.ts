@@ -85,7 +85,7 @@ describe.each(storeKinds())("insert in a caller's transaction on $label", (kind)
 });
 
 describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))(
-  "insert in a caller's transaction, seen from outside, on $label",
+  "insert in a caller's transaction, read by other connections, on $label",
   (kind) => {
     const fixture = useStore(kind);
 
@@ -118,7 +118,7 @@ describe.each(storeKinds().filter((kind) => kind.locksRows))('two open transacti
   });
 });
 
-describe.each(storeKinds().filter((kind) => kind.locksRows))('a transaction that has failed on $label', (kind) => {
+describe.each(storeKinds().filter((kind) => kind.locksRows))('a failed transaction on $label', (kind) => {
   const fixture = useStore(kind);
 
   it('rejects an insert with its own error, not as an outage', async () => {
@@ -148,7 +148,7 @@ describe.each(storeKinds().filter((kind) => kind.locksRows))('a transaction that
 
 const inFiles = storeKinds().filter((kind) => kind.canHaveTwoConnections && !kind.locksRows);
 
-describe.each(inFiles)('a transaction that has read before another process wrote on $label', (kind) => {
+describe.each(inFiles)('a transaction that read before another process wrote, on $label', (kind) => {
   const fixture = useStore(kind);
 
   it('rejects an insert with an error that names the remedy', async () => {
@@ -163,8 +163,8 @@ describe.each(inFiles)('a transaction that has read before another process wrote
   });
 });
 
-/** A call in a transaction that has its answer at once. */
-const whenEnded = (store: JobStore, tx: StoreTransaction, done: (committed: boolean) => void): void =>
+/** Joins the transaction with a call that ends at once. */
+const joinTransaction = (store: JobStore, tx: StoreTransaction, done: (committed: boolean) => void): void =>
   store.joinTransaction(tx, done).settle();
 
 describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
@@ -220,7 +220,7 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
   it('reports a commit once, when other connections can see it', async () => {
     const answers: boolean[] = [];
     const transaction = await fixture.begin();
-    whenEnded(fixture.store, transaction.manager, (committed) => answers.push(committed));
+    joinTransaction(fixture.store, transaction.manager, (committed) => answers.push(committed));
     const job = newJob();
     await fixture.store.insert([job], transaction.manager);
     expect(answers).toEqual([]);
@@ -233,7 +233,7 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
   it('reports a rollback once', async () => {
     const answers: boolean[] = [];
     const transaction = await fixture.begin();
-    whenEnded(fixture.store, transaction.manager, (committed) => answers.push(committed));
+    joinTransaction(fixture.store, transaction.manager, (committed) => answers.push(committed));
     await transaction.rollback();
     expect(answers).toEqual([false]);
   });
@@ -241,8 +241,8 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
   it('calls several callbacks in their order', async () => {
     const calls: string[] = [];
     await fixture.app.transaction(async (manager) => {
-      whenEnded(fixture.store, manager, () => calls.push('first'));
-      whenEnded(fixture.store, manager, () => calls.push('second'));
+      joinTransaction(fixture.store, manager, () => calls.push('first'));
+      joinTransaction(fixture.store, manager, () => calls.push('second'));
     });
     expect(calls).toEqual(['first', 'second']);
   });
@@ -250,9 +250,9 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
   it('reports the rollback of the savepoint around the call at once', async () => {
     const calls: string[] = [];
     await fixture.app.transaction(async (manager) => {
-      whenEnded(fixture.store, manager, (committed) => calls.push(`outside ${committed}`));
+      joinTransaction(fixture.store, manager, (committed) => calls.push(`outside ${committed}`));
       const savepoint = manager.transaction(async (inner) => {
-        whenEnded(fixture.store, inner, (committed) => calls.push(`inside ${committed}`));
+        joinTransaction(fixture.store, inner, (committed) => calls.push(`inside ${committed}`));
         throw new Error('inner');
       });
       await expect(savepoint).rejects.toThrow('inner');
@@ -265,10 +265,10 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
     const calls: string[] = [];
     const whole = fixture.app.transaction(async (manager) => {
       await manager.transaction(async (inner) => {
-        whenEnded(fixture.store, inner, (committed) => calls.push(`released ${committed}`));
+        joinTransaction(fixture.store, inner, (committed) => calls.push(`released ${committed}`));
       });
       expect(calls).toEqual([]);
-      // Rolling back a later savepoint of the same depth says nothing of the released one.
+      // The rollback of a later savepoint of the same depth does not affect the released one.
       await expect(manager.transaction(() => Promise.reject(new Error('sibling')))).rejects.toThrow('sibling');
       expect(calls).toEqual([]);
       throw new Error('outer');
@@ -284,7 +284,7 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
     const job = newJob();
     const refused = fixture.app.transaction(async (manager) => {
       await fixture.store.insert([job], manager);
-      whenEnded(fixture.store, manager, (committed) => answers.push(committed));
+      joinTransaction(fixture.store, manager, (committed) => answers.push(committed));
       await manager.query('INSERT INTO child VALUES (1)');
     });
     await expect(refused).rejects.toThrow(/foreign key/i);
@@ -293,17 +293,17 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
   });
 
   it('rejects a manager without an open transaction', () => {
-    const call = (): void => whenEnded(fixture.store, fixture.app.manager, () => undefined);
+    const call = (): void => joinTransaction(fixture.store, fixture.app.manager, () => undefined);
     expect(call).toThrow(InvalidOptionsError);
   });
 
   it('does not affect the next transaction of the same connection', async () => {
     const answers: string[] = [];
     const first = await fixture.begin();
-    whenEnded(fixture.store, first.manager, (committed) => answers.push(`first ${committed}`));
+    joinTransaction(fixture.store, first.manager, (committed) => answers.push(`first ${committed}`));
     await first.rollback();
     const second = await fixture.begin();
-    whenEnded(fixture.store, second.manager, (committed) => answers.push(`second ${committed}`));
+    joinTransaction(fixture.store, second.manager, (committed) => answers.push(`second ${committed}`));
     await second.commit();
     expect(answers).toEqual(['first false', 'second true']);
   });
@@ -313,7 +313,7 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
     const other = await fixture.kind.createDatabase();
     const opened = await openStore(other);
     const transaction = await fixture.begin(opened.app);
-    whenEnded(opened.store, transaction.manager, (committed) => answers.push(committed));
+    joinTransaction(opened.store, transaction.manager, (committed) => answers.push(committed));
     await opened.store.close();
     await transaction.commit();
     await opened.app.destroy();

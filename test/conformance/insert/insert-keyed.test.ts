@@ -6,7 +6,7 @@ const KEY = 'order-1';
 describe.each(storeKinds())('insert with unique keys on $label', (kind) => {
   const fixture = useStore(kind);
 
-  const stored = async (): Promise<string[]> => {
+  const readIds = async (): Promise<string[]> => {
     const rows = await fixture.sql<{ id: string }>('SELECT id FROM _jobs ORDER BY id');
     return rows.map(({ id }) => id);
   };
@@ -19,7 +19,7 @@ describe.each(storeKinds())('insert with unique keys on $label', (kind) => {
       { id: newer!.id, deduplicated: true },
     ]);
     expect(inserted[1]!.runAt).toEqual(inserted[0]!.runAt);
-    expect(await stored()).toEqual([newer!.id]);
+    expect(await readIds()).toEqual([newer!.id]);
   });
 
   it('returns a set in its own order', async () => {
@@ -35,7 +35,7 @@ describe.each(storeKinds())('insert with unique keys on $label', (kind) => {
     const { runAt, created } = await fixture.job(holder);
     const again = await fixture.store.insert([newJob({ uniqueKey: KEY })]);
     expect(again).toEqual([{ id: holder, deduplicated: true, replayOf: null, runAt, created }]);
-    expect(await stored()).toEqual([holder]);
+    expect(await readIds()).toEqual([holder]);
   });
 
   it('keeps keys of different topics apart, and keys that differ in case or space', async () => {
@@ -46,7 +46,7 @@ describe.each(storeKinds())('insert with unique keys on $label', (kind) => {
       newJob({ uniqueKey: `${KEY} ` }),
     ];
     await fixture.store.insert(jobs);
-    expect(await stored()).toEqual(jobs.map(({ id }) => id));
+    expect(await readIds()).toEqual(jobs.map(({ id }) => id));
   });
 
   it('returns an existing job that is running', async () => {
@@ -63,7 +63,7 @@ describe.each(storeKinds())('insert with unique keys on $label', (kind) => {
     await fixture.store.settle([settlement(claim, outcome)]);
     const job = newJob({ uniqueKey: KEY });
     expect(await fixture.store.insert([job])).toMatchObject([{ id: job.id, deduplicated: false }]);
-    expect(await stored()).toEqual([claim.id, job.id]);
+    expect(await readIds()).toEqual([claim.id, job.id]);
   });
 
   it('waits for a transaction of the application that holds the key, and returns its job', async () => {
@@ -74,7 +74,7 @@ describe.each(storeKinds())('insert with unique keys on $label', (kind) => {
     await fixture.untilSomebodyWaits();
     await transaction.commit();
     expect(await second).toMatchObject([{ id: first.id, deduplicated: true }]);
-    expect(await stored()).toEqual([first.id]);
+    expect(await readIds()).toEqual([first.id]);
   });
 
   it('waits for a transaction of the application that holds the key, and stores its own job after a rollback', async () => {
@@ -85,49 +85,49 @@ describe.each(storeKinds())('insert with unique keys on $label', (kind) => {
     await fixture.untilSomebodyWaits();
     await transaction.rollback();
     expect(await second).toMatchObject([{ id: job.id, deduplicated: false }]);
-    expect(await stored()).toEqual([job.id]);
+    expect(await readIds()).toEqual([job.id]);
   });
 
-  it('sees the key that the same transaction took before', async () => {
+  it('finds the key of a job that the same transaction stored', async () => {
     const first = newJob({ uniqueKey: KEY });
     const transaction = await fixture.begin();
     await fixture.store.insert([first], transaction.manager);
     const again = await fixture.store.insert([newJob({ uniqueKey: KEY })], transaction.manager);
     expect(again).toMatchObject([{ id: first.id, deduplicated: true }]);
     await transaction.commit();
-    expect(await stored()).toEqual([first.id]);
+    expect(await readIds()).toEqual([first.id]);
   });
 
-  it('takes a free key in a transaction where another key is held', async () => {
+  it('stores a job with a free key in a transaction while another key is locked', async () => {
     const holder = await insertOne(fixture.store, { uniqueKey: KEY });
     const jobs = [newJob({ uniqueKey: KEY }), newJob({ uniqueKey: 'order-2' }), newJob()];
     const transaction = await fixture.begin();
     const inserted = await fixture.store.insert(jobs, transaction.manager);
     await transaction.commit();
     expect(inserted.map(({ id }) => id)).toEqual([holder, jobs[1]!.id, jobs[2]!.id]);
-    expect(await stored()).toEqual([holder, jobs[1]!.id, jobs[2]!.id]);
+    expect(await readIds()).toEqual([holder, jobs[1]!.id, jobs[2]!.id]);
   });
 
   it('stores one of thirty-two concurrent jobs with the same key', async () => {
     const jobs = newJobs(32, { uniqueKey: KEY });
-    const answers = (await Promise.all(jobs.map((job) => fixture.store.insert([job])))).flat();
-    const [winner] = await stored();
-    expect(await stored()).toHaveLength(1);
-    expect(new Set(answers.map(({ id }) => id))).toEqual(new Set([winner]));
-    expect(answers.filter(({ deduplicated }) => !deduplicated)).toHaveLength(1);
+    const results = (await Promise.all(jobs.map((job) => fixture.store.insert([job])))).flat();
+    const [winner] = await readIds();
+    expect(await readIds()).toHaveLength(1);
+    expect(new Set(results.map(({ id }) => id))).toEqual(new Set([winner]));
+    expect(results.filter(({ deduplicated }) => !deduplicated)).toHaveLength(1);
   });
 
-  it('stores each key once when two sets have the same keys in opposite orders', async () => {
+  it('stores each key once when two batches have the same keys in opposite orders', async () => {
     const keys = Array.from({ length: 100 }, (_, index) => `key-${index}`);
     const sets = Array.from({ length: 6 }, (_, index) => (index % 2 === 0 ? keys : keys.toReversed()));
-    const answers = await Promise.all(
+    const results = await Promise.all(
       sets.map((set) => fixture.store.insert(set.map((uniqueKey) => newJob({ uniqueKey })))),
     );
-    expect(await stored()).toHaveLength(100);
-    expect(answers.flat().filter(({ deduplicated }) => !deduplicated)).toHaveLength(100);
-    const holderOf = (answer: (typeof answers)[number], place: number): string => answer[place]!.id;
-    for (const [place] of keys.entries()) {
-      expect(holderOf(answers[1]!, 99 - place)).toBe(holderOf(answers[0]!, place));
+    expect(await readIds()).toHaveLength(100);
+    expect(results.flat().filter(({ deduplicated }) => !deduplicated)).toHaveLength(100);
+    const getHolder = (result: (typeof results)[number], position: number): string => result[position]!.id;
+    for (const [position] of keys.entries()) {
+      expect(getHolder(results[1]!, 99 - position)).toBe(getHolder(results[0]!, position));
     }
   });
 });

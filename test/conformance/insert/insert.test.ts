@@ -68,8 +68,8 @@ describe.each(storeKinds())('insert on $label', (kind) => {
     ['the largest and the smallest number', '[1.7976931348623157e+308,5e-324,-9007199254740991]'],
     ['false', 'false'],
     ['an empty list', '[]'],
-    ['nested members with odd names', '{"":{"a b":[{"__proto__":1},[null]]},"$[0]":true}'],
-  ])('gives back a payload that is %s', async (_what, payload) => {
+    ['nested members with unusual names', '{"":{"a b":[{"__proto__":1},[null]]},"$[0]":true}'],
+  ])('returns a payload that is %s', async (_what, payload) => {
     const id = await insertOne(fixture.store, { payload });
     const job = await fixture.job(id);
     expect(job.payload).toEqual(JSON.parse(payload));
@@ -99,19 +99,19 @@ describe.each(storeKinds())('insert on $label', (kind) => {
     expect(await fixture.store.insert([])).toEqual([]);
   });
 
-  it('stores none of a set when the database rejects one of them', async () => {
+  it('stores no job of a batch when the database rejects one', async () => {
     const jobs = [newJob(), newJob({ priority: 5_000 }), newJob()];
     await expect(fixture.store.insert(jobs)).rejects.toMatchObject({ constructor: SqlError, kind: 'refused' });
     expect(await fixture.store.find(jobs.map(({ id }) => id))).toEqual([]);
   });
 
-  it('stores none of a set with keys when the database rejects a job without a key', async () => {
+  it('stores no keyed job of a batch when the database rejects a job without a key', async () => {
     const jobs = [newJob({ uniqueKey: 'a' }), newJob({ priority: 5_000 }), newJob({ uniqueKey: 'b' })];
     await expect(fixture.store.insert(jobs)).rejects.toThrow(SqlError);
     expect(await fixture.store.find(jobs.map(({ id }) => id))).toEqual([]);
   });
 
-  it('stores none of a set without keys when the database rejects a job with a key', async () => {
+  it('stores no job without a key of a batch when the database rejects a keyed one', async () => {
     const jobs = [newJob(), newJob({ uniqueKey: 'a', priority: 5_000 }), newJob()];
     await expect(fixture.store.insert(jobs)).rejects.toThrow(SqlError);
     expect(await fixture.store.find(jobs.map(({ id }) => id))).toEqual([]);
@@ -149,7 +149,7 @@ describe.each(storeKinds())('insert on $label', (kind) => {
     });
   });
 
-  describe('repeated with the same ids after a lost answer', () => {
+  describe('repeated with the same ids after a lost response', () => {
     it.each([null, 'order-1'])('stores a job with the key %p once and returns the same', async (uniqueKey) => {
       const jobs = [newJob({ uniqueKey, delayMs: 60_000 })];
       const first = await fixture.store.insert(jobs);
@@ -157,7 +157,7 @@ describe.each(storeKinds())('insert on $label', (kind) => {
       expect(await fixture.sql('SELECT id FROM _jobs')).toHaveLength(1);
     });
 
-    it.each([null, 'order-1'])('does not change a job with the key %p that runs', async (uniqueKey) => {
+    it.each([null, 'order-1'])('does not change a running job with the key %p', async (uniqueKey) => {
       const job = newJob({ uniqueKey });
       await fixture.store.insert([job]);
       await claim(fixture.store);
@@ -166,7 +166,7 @@ describe.each(storeKinds())('insert on $label', (kind) => {
       expect(await fixture.job(job.id)).toEqual(running);
     });
 
-    it('does not store a keyed job again that has ended', async () => {
+    it('does not store an ended keyed job again', async () => {
       const job = newJob({ uniqueKey: 'order-1' });
       const { attempt } = (await fixture.store.insert([job]), await claim(fixture.store))[0]!;
       await fixture.store.settle([

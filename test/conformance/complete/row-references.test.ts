@@ -4,18 +4,16 @@ import { claim, claimMany, claimOne, LEASE_MS, outcomes, settlement } from '../.
 import type { StoreFixture } from '../../support/stores.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
-/*
- * A claim says where its row is. The row may be written, and be elsewhere, before the job is completed.
- */
+/* A claim returns a reference to its row. A write may move the row before the job is completed. */
 
-/** What writes a claimed row, and leaves the attempt its owner. */
+/** Writes to a claimed row after which the attempt still owns the job. */
 const writers: [string, (fixture: StoreFixture, claims: readonly Claim[]) => Promise<unknown>][] = [
-  ['nobody', () => Promise.resolve()],
+  ['no write', () => Promise.resolve()],
   ['a renewal', ({ store }, claims) => store.renew(claims, LEASE_MS)],
-  ['a beginning', ({ store }, claims) => store.markStarted(claims)],
+  ['markStarted', ({ store }, claims) => store.markStarted(claims)],
   ['progress', ({ store }, claims) => store.recordProgress(claims.map((token) => ({ token, progress: '1' })))],
   [
-    'somebody',
+    'an application',
     (fixture, claims) =>
       fixture.set(
         claims.map(({ id }) => id),
@@ -24,10 +22,10 @@ const writers: [string, (fixture: StoreFixture, claims: readonly Claim[]) => Pro
   ],
 ];
 
-describe.each(storeKinds())('a row that was claimed and has moved on $label', (kind) => {
+describe.each(storeKinds())('a claimed row that may have moved on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it.each(writers)('is completed when %s wrote it', async (_who, write) => {
+  it.each(writers)('is completed after %s', async (_who, write) => {
     const claims = await claimMany(fixture.store, 10);
     await write(
       fixture,
@@ -45,7 +43,7 @@ describe.each(storeKinds())('a row that was claimed and has moved on $label', (k
     );
   });
 
-  it.each(writers)('is completed and removed when %s wrote it', async (_who, write) => {
+  it.each(writers)('is completed and deleted after %s', async (_who, write) => {
     const claims = await claimMany(fixture.store, 4);
     await write(fixture, claims.slice(2));
     const settled = await fixture.store.settle(
@@ -58,14 +56,14 @@ describe.each(storeKinds())('a row that was claimed and has moved on $label', (k
     expect(await fixture.store.find(claims.map(({ id }) => id))).toEqual([]);
   });
 
-  it('is cancelled when that was asked for meanwhile', async () => {
+  it('is cancelled after a cancel request', async () => {
     const claims = await claimMany(fixture.store, 3);
     await fixture.store.cancel([claims[1]!.id]);
     const settled = await fixture.store.settle(claims.map((token) => settlement(token, outcomes.completed())));
     expect(settled.map(({ status }) => status)).toEqual(['completed', 'cancelled', 'completed']);
   });
 
-  it('is found when the table was packed', async () => {
+  it('is found after a VACUUM', async () => {
     const [removed, ...claims] = await claimMany(fixture.store, 6);
     await fixture.store.settle([settlement(removed!, outcomes.completed())], ['completed']);
     await fixture.sql(fixture.app.options.type === 'postgres' ? 'VACUUM FULL _jobs' : 'VACUUM');
@@ -77,11 +75,11 @@ describe.each(storeKinds())('a row that was claimed and has moved on $label', (k
   });
 
   describe.each([[[]], [['completed']]] as [FinalStatus[]][])(
-    'whose place another row has, with %j not kept',
+    'whose reference leads to another row, with %j not kept,',
     (discardStatuses) => {
-      it('is completed, and that one is not', async () => {
+      it('is completed, and the other row is not', async () => {
         const [moved, other] = await claimMany(fixture.store, 2);
-        const misled = { ...moved!, place: other!.rowRef! };
+        const misled = { ...moved!, rowRef: other!.rowRef! };
         const settled = await fixture.store.settle([settlement(misled, outcomes.completed())], discardStatuses);
         expect(settled).toMatchObject([{ applied: true, status: 'completed' }]);
         const jobs = await fixture.store.find([moved!.id, other!.id]);
@@ -90,9 +88,9 @@ describe.each(storeKinds())('a row that was claimed and has moved on $label', (k
         expect(left.get(moved!.id)).toBe(discardStatuses.length > 0 ? undefined : 'completed');
       });
 
-      it('is completed beside that one', async () => {
+      it('is completed together with the other row', async () => {
         const [moved, other] = await claimMany(fixture.store, 2);
-        const misled = { ...moved!, place: other!.rowRef! };
+        const misled = { ...moved!, rowRef: other!.rowRef! };
         const settled = await fixture.store.settle(
           [misled, other!].map((token) => settlement(token, outcomes.completed())),
           discardStatuses,
@@ -106,12 +104,12 @@ describe.each(storeKinds())('a row that was claimed and has moved on $label', (k
         expect(jobs).toHaveLength(discardStatuses.length > 0 ? 0 : 2);
       });
 
-      it('is not completed by an earlier attempt, alone or beside the running one', async () => {
+      it('is not completed by an earlier attempt, alone or in a batch with the running one', async () => {
         const stale = await claimOne(fixture.store);
         await fixture.expire(stale.id);
         await fixture.store.rescue(10);
         const [running] = await claim(fixture.store, { worker: 'another' });
-        const misled = { ...stale, place: running!.rowRef! };
+        const misled = { ...stale, rowRef: running!.rowRef! };
         const before = await fixture.job(stale.id);
         expect(await fixture.store.settle([settlement(misled, outcomes.completed())], discardStatuses)).toMatchObject([
           { applied: false, status: 'processing', attempt: 2 },

@@ -7,15 +7,15 @@ import { signal, until } from '../../support/wait.js';
 
 const JOBS = 5;
 
-const denials = [
+const rejections = [
   {
-    title: 'the table is away for a moment',
+    title: 'the table is missing for a moment',
     deny: ['ALTER TABLE _jobs RENAME TO _jobs_elsewhere'],
     allow: 'ALTER TABLE _jobs_elsewhere RENAME TO _jobs',
     complaint: /"_jobs" does not exist/,
   },
   {
-    title: 'nobody may log in',
+    title: 'logins are not allowed',
     deny: [
       'UPDATE pg_database SET datallowconn = false WHERE datname = current_database()',
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -26,19 +26,19 @@ const denials = [
   },
 ];
 
-describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a rejecting database, $label', (kind) => {
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a rejecting database on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it.each(denials)('loses no outcome and runs no job twice: $title', async ({ deny, allow, complaint }) => {
+  it.each(rejections)('loses no outcome and runs no job twice while $title', async ({ deny, allow, complaint }) => {
     const end = signal();
     const calls: string[] = [];
     const events: JobEvent[] = [];
     const completed = (): JobEvent[] => events.filter(({ type }) => type === 'completed');
-    let refusals = 0;
+    let rejectionCount = 0;
     const store = altered(fixture.store, {
-      settle: (...asked) =>
-        fixture.store.settle(...asked).catch((error: Error) => {
-          refusals += Number(complaint.test(error.message));
+      settle: (...given) =>
+        fixture.store.settle(...given).catch((error: Error) => {
+          rejectionCount += Number(complaint.test(error.message));
           throw error;
         }),
     });
@@ -55,14 +55,14 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a rejecting da
       const jobs = await engine.enqueueMany(Array.from({ length: JOBS }, () => ({ topic: TOPIC, payload: null })));
       await until(() => calls.length === JOBS);
       for (const sql of deny) await outside.query(sql);
-      const refusal = (): Promise<Error | undefined> =>
+      const enqueueError = (): Promise<Error | undefined> =>
         engine.enqueue(TOPIC, null).then(
           () => undefined,
           (error: Error) => (complaint.test(error.message) ? error : undefined),
         );
-      expect(await until(refusal)).toBeInstanceOf(QueueUnavailableError);
+      expect(await until(enqueueError)).toBeInstanceOf(QueueUnavailableError);
       end.resolve();
-      await until(() => refusals > 0);
+      await until(() => rejectionCount > 0);
       expect(completed()).toEqual([]);
       await outside.query(allow);
       await until(() => completed().length === JOBS);

@@ -2,10 +2,10 @@ import { newJob } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { SQLITE3 } from '../../support/typeorm.js';
 
-describe.each(storeKinds())('a set of jobs of which the database silently drops one, on $label', (kind) => {
+describe.each(storeKinds())('a batch of which the database silently drops one job, on $label', (kind) => {
   const fixture = useStore(kind);
 
-  const dropJobsOf = async (topic: string): Promise<void> => {
+  const dropJobs = async (topic: string): Promise<void> => {
     if (kind.locksRows) {
       await fixture.sql(`CREATE FUNCTION drop_job() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$`);
       await fixture.sql(
@@ -22,8 +22,8 @@ describe.each(storeKinds())('a set of jobs of which the database silently drops 
     await fixture.sql(kind.locksRows ? 'DROP FUNCTION IF EXISTS drop_job CASCADE' : 'DROP TRIGGER IF EXISTS drop_job');
   });
 
-  it('is rejected, and stores none of them', async () => {
-    await dropJobsOf('dropped');
+  it('is rejected and stores no job', async () => {
+    await dropJobs('dropped');
     const kept = newJob();
     await expect(fixture.store.insert([kept, newJob({ topic: 'dropped' })])).rejects.toMatchObject({ kind: 'refused' });
     // sqlite3 cannot hold a transaction over several statements (docs/adr/0002-sqlite-write-queues.md).

@@ -5,24 +5,24 @@ import { TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { signal, until } from '../../support/wait.js';
 
-describe.each(storeKinds())('whenIdle beside an attempt that fails, on $label', (kind) => {
+describe.each(storeKinds())('whenIdle during a failing attempt on $label', (kind) => {
   const fixture = useStore(kind);
   let engine: JobsEngine;
 
   afterEach(() => engine.close());
 
-  it('does not believe a scan that was asked before the retry was in the table', async () => {
+  it('ignores a scan that was sent before the retry was stored', async () => {
     const events: JobEvent[] = [];
-    const hasTold = (type: JobEventType): boolean => events.some((event) => event.type === type);
+    const hasEvent = (type: JobEventType): boolean => events.some((event) => event.type === type);
     const scanned = signal();
-    let isAsked = false;
+    let isIdleRequested = false;
     const store = altered(fixture.store, {
-      scan: async (...asked) => {
-        const isOfIdle = isAsked;
-        const scan = await fixture.store.scan(...asked);
+      scan: async (...given) => {
+        const isOfIdle = isIdleRequested;
+        const scan = await fixture.store.scan(...given);
         if (isOfIdle) {
           scanned.resolve();
-          await until(() => hasTold('retrying'));
+          await until(() => hasEvent('retrying'));
         }
         return scan;
       },
@@ -35,11 +35,11 @@ describe.each(storeKinds())('whenIdle beside an attempt that fails, on $label', 
     });
     await engine.start();
     const { id } = await engine.enqueue(TOPIC, null);
-    await until(() => hasTold('started'));
+    await until(() => hasEvent('started'));
     const idle = engine.whenIdle();
-    isAsked = true;
+    isIdleRequested = true;
     await idle;
-    expect(hasTold('completed')).toBe(true);
+    expect(hasEvent('completed')).toBe(true);
     expect(await fixture.job(id)).toMatchObject({ status: 'completed', attempt: 2 });
   });
 });

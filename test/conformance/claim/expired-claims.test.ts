@@ -11,7 +11,7 @@ import { until } from '../../support/wait.js';
 
 const LEASE_MS = 5_000;
 
-/** A process that stands still for longer than the lease, once, when its first claim is on its way back. */
+/** Suspends the process once for longer than the lease, while the response to its first claim is on its way. */
 class PausedProcess implements Clock {
   readonly runs: number[] = [];
   readonly events: JobEvent[] = [];
@@ -21,7 +21,7 @@ class PausedProcess implements Clock {
 
   constructor(
     private readonly store: JobStore,
-    private readonly meanwhile: (claims: readonly Claim[]) => Promise<unknown>,
+    private readonly duringSuspension: (claims: readonly Claim[]) => Promise<unknown>,
   ) {
     const pausing = altered(store, { claim: (request) => this.claim(request) });
     this.engine = new JobsEngine({ store: pausing, clock: this, lease: LEASE_MS, pollInterval: 50 });
@@ -35,7 +35,7 @@ class PausedProcess implements Clock {
 
   schedule: Clock['schedule'] = (ms, wake) => systemClock.schedule(ms, wake);
 
-  hasTold(type: JobEvent['type']): boolean {
+  hasEvent(type: JobEvent['type']): boolean {
     return this.events.some((event) => event.type === type);
   }
 
@@ -43,7 +43,7 @@ class PausedProcess implements Clock {
     const claims = await this.store.claim(request);
     if (claims.length > 0 && !this.isPaused) {
       this.isPaused = true;
-      await this.meanwhile(claims);
+      await this.duringSuspension(claims);
       this.lostMs = LEASE_MS;
     }
     return claims;
@@ -54,9 +54,9 @@ describe.each(storeKinds())('a claim whose lease expired before its handler star
   const fixture = useStore(kind);
   let paused: PausedProcess;
 
-  async function start(meanwhile: (claims: readonly Claim[]) => Promise<unknown>): Promise<string> {
+  async function start(duringSuspension: (claims: readonly Claim[]) => Promise<unknown>): Promise<string> {
     const id = await insertOne(fixture.store);
-    paused = new PausedProcess(fixture.store, meanwhile);
+    paused = new PausedProcess(fixture.store, duringSuspension);
     await paused.engine.start();
     return id;
   }
@@ -65,7 +65,7 @@ describe.each(storeKinds())('a claim whose lease expired before its handler star
 
   it('is released without a retry, and the job is claimed again', async () => {
     const id = await start(async () => undefined);
-    await until(() => paused.hasTold('completed'));
+    await until(() => paused.hasEvent('completed'));
     expect(paused.runs).toEqual([2]);
     expect((await fixture.store.find([id]))[0]).toMatchObject({ status: 'completed', attempt: 2, retries: 0 });
   });
@@ -76,7 +76,7 @@ describe.each(storeKinds())('a claim whose lease expired before its handler star
       await rescue(fixture.store, 1);
       await claim(fixture.store, { worker: 'another' });
     });
-    await until(() => paused.hasTold('lease_lost'));
+    await until(() => paused.hasEvent('lease_lost'));
     expect(paused.runs).toEqual([]);
     expect((await fixture.store.find([id]))[0]).toMatchObject({
       status: 'processing',

@@ -6,19 +6,19 @@ import { storeKinds, useStore } from '../../support/stores.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
 import { until } from '../../support/wait.js';
 
-describe.each(storeKinds())('a job that may be stored, on $label', (kind) => {
+describe.each(storeKinds())('a job whose insert is uncertain on $label', (kind) => {
   const fixture = useStore(kind);
 
   it.each([
-    { title: 'after two tries', retention: {}, tries: 2 },
-    { title: 'that may not be tried twice', retention: { completed: 0 }, tries: 1 },
-  ])('is looked for at once, $title', async ({ retention, tries }) => {
+    { title: 'after two inserts', retention: {}, tries: 2 },
+    { title: 'after one insert when it must not be repeated', retention: { completed: 0 }, tries: 1 },
+  ])('is claimed at once $title', async ({ retention, tries }) => {
     let inserts = 0;
     const store = altered(fixture.store, {
       insert: async (jobs) => {
         await fixture.store.insert(jobs);
         inserts += 1;
-        throw new QueueUnavailableError('the answer was lost', { isUncertain: true });
+        throw new QueueUnavailableError('the response was lost', { isUncertain: true });
       },
     });
     const engine = new JobsEngine({ store, pollInterval: '1m', retention });
@@ -34,7 +34,7 @@ describe.each(storeKinds())('a job that may be stored, on $label', (kind) => {
 });
 
 const announcing = storeKinds().filter(({ hasNotifications }) => hasNotifications);
-describe.each(announcing)('a job that is committed after its call was rejected, on $label', (kind) => {
+describe.each(announcing)('a job that is committed after its enqueue was rejected, on $label', (kind) => {
   const fixture = useStore(kind);
 
   let proxy: TcpProxy;
@@ -54,20 +54,20 @@ describe.each(announcing)('a job that is committed after its call was rejected, 
   });
 
   it('starts when it is committed', async () => {
-    // What is not kept is not tried twice.
+    // Jobs that are not kept are inserted only once.
     const options = { pollInterval: '1m', retention: { completed: 0 } } as const;
     const { store } = createJobStore(app, options);
     close = () => store.close();
     await store.open();
     let whenScanned: () => void = () => undefined;
-    const told = altered(store, {
-      scan: async (...asked) => {
-        const answer = await store.scan(...asked);
+    const observed = altered(store, {
+      scan: async (...given) => {
+        const lanes = await store.scan(...given);
         whenScanned();
-        return answer;
+        return lanes;
       },
     });
-    const engine = new JobsEngine({ store: told, ...options });
+    const engine = new JobsEngine({ store: observed, ...options });
     close = () => engine.close().then(() => store.close());
     const runs: unknown[] = [];
     engine.register(TOPIC, ({ payload }) => void runs.push(payload));
@@ -79,7 +79,7 @@ describe.each(announcing)('a job that is committed after its call was rejected, 
     const cut = proxy.cutNext('"given up"', 'sent');
     const enqueued = engine.enqueue(TOPIC, 'given up').catch((error: unknown) => error);
     await cut;
-    // The insert waits at the server, for a second at most; the scan finds nothing.
+    // The insert waits at the server for at most a second; the scan finds nothing.
     await new Promise<void>((resolve) => (whenScanned = resolve));
     await other.rollback();
     await until(() => runs.length > 0, { message: 'its handler' });

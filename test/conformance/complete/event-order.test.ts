@@ -5,10 +5,10 @@ import { claimMany, outcomes, settlement, TOPIC } from '../../support/job-rows.j
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
 
-/** Long enough for a transaction to begin before. */
+/** Long enough for a transaction to start first. */
 const DUE_MS = 250;
 
-describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('what is told of a job on $label', (kind) => {
+describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('events of a job on $label', (kind) => {
   const fixture = useStore(kind);
   let engine: JobsEngine | undefined;
 
@@ -18,7 +18,7 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('what is told 
   });
 
   it.each([{ retention: 0 }, {}] as const)(
-    'is the end of an attempt before the beginning of the next, which was claimed right behind it, with %j',
+    'report the end of an attempt before the start of the next, which was claimed at once, with %j',
     async (options) => {
       let isSettling = false;
       let isClaiming = false;
@@ -27,12 +27,12 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('what is told 
           isSettling = true;
           return fixture.store.settle(...given);
         },
-        // Nothing is put between its answer and the queue.
+        // Returns the original promise, so that its timing does not change.
         claim: (request) => {
           isClaiming = true;
           const claims = fixture.store.claim(request);
-          const hear = (): boolean => (isClaiming = false);
-          claims.then(hear, hear);
+          const markReturned = (): boolean => (isClaiming = false);
+          claims.then(markReturned, markReturned);
           return claims;
         },
       });
@@ -43,9 +43,9 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('what is told 
         maxRetries: 2,
         ...options,
       });
-      const told: string[] = [];
+      const lines: string[] = [];
       engine.events.subscribe(
-        (event) => 'attempt' in event && told.push(`${event.topic} ${event.attempt} ${event.type}`),
+        (event) => 'attempt' in event && lines.push(`${event.topic} ${event.attempt} ${event.type}`),
       );
       let end = (): void => undefined;
       const mayEnd = new Promise<void>((resolve) => (end = resolve));
@@ -59,8 +59,8 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('what is told 
       });
       await engine.enqueueMany([TOPIC, 'gone'].map((topic) => ({ topic, payload: 'twice' })));
       await engine.start();
-      await until(() => told.filter((each) => each.endsWith('started')).length === 2);
-      // Due in a moment, it makes the queue claim of this topic while the outcomes wait for the transaction.
+      await until(() => lines.filter((each) => each.endsWith('started')).length === 2);
+      // This delayed job makes the queue claim the topic while the outcomes wait for the transaction.
       await engine.enqueue(TOPIC, 'once', { delay: DUE_MS });
       const dueMs = Date.now() + DUE_MS;
       await fixture.app.transaction(async (manager) => {
@@ -70,16 +70,16 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('what is told 
         for (let turn = 0; turn < 3; turn += 1) await nextTurn();
       });
       await engine.whenIdle();
-      const first = told.indexOf(`${TOPIC} 1 retrying`);
+      const first = lines.indexOf(`${TOPIC} 1 retrying`);
       expect(first).toBeGreaterThan(0);
-      expect(told.indexOf(`${TOPIC} 2 started`)).toBeGreaterThan(first);
+      expect(lines.indexOf(`${TOPIC} 2 started`)).toBeGreaterThan(first);
     },
   );
 
   it.each([
     { jobs: 10, durationMs: 5 },
     { jobs: 150, durationMs: 0.1 },
-  ])('is that it was completed before, though its deletion waits behind that, of %j', async ({ jobs, durationMs }) => {
+  ])('report the completion of a job whose delete waits behind it, with %j', async ({ jobs, durationMs }) => {
     const set = (await claimMany(fixture.store, jobs)).map((token) => ({
       ...settlement(token, outcomes.completed(null)),
       durationMs,

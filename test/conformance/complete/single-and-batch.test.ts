@@ -3,13 +3,11 @@ import type { JobInsert, Lane } from '../../../lib/store/store-records.js';
 import { claim, claimMany, lane, newJob, outcomes, settlement } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
-/*
- * One job goes other ways than several, and those with all that a job can have are the rarest.
- */
+/* One job and several use different statements. Jobs with all fields are the rarest case. */
 
 const PAST = new Date('2020-02-03T04:05:06.789Z');
 
-/** Each with other members than the one before it. */
+/** Jobs that differ in every field. */
 const jobs: Partial<JobInsert>[] = [
   {
     payload: '{"text":"a \\"quoted\\" {word}, ü"}',
@@ -26,11 +24,11 @@ const jobs: Partial<JobInsert>[] = [
 
 const payloads = jobs.map(({ payload }) => payload!);
 
-/** Of two jobs that are alike in all else. */
+/** The only difference of two jobs. */
 const differences: { what: string; members: Partial<JobInsert> }[] = [
   { what: 'their topics', members: { topic: 'other' } },
-  { what: 'their times', members: { runAt: new Date(PAST.getTime() + 1) } },
-  { what: 'that one of them has no time of its own', members: { runAt: null } },
+  { what: 'their runAt', members: { runAt: new Date(PAST.getTime() + 1) } },
+  { what: 'that only one of them has a runAt', members: { runAt: null } },
   { what: 'their retries', members: { maxRetries: 8 } },
   { what: 'their priorities', members: { priority: 1 } },
   { what: 'their time limits', members: { timeoutMs: null } },
@@ -42,18 +40,18 @@ const results = ['{"a":[1,null]}', null, 'null', '"text"'];
 
 const RAN_MS = 2_500;
 
-function lanesOf(given: readonly JobInsert[]): Lane[] {
+function toLanes(given: readonly JobInsert[]): Lane[] {
   const lanes = given.map(({ topic, priority }) => lane({ topic, priority }));
   return lanes.filter((one, index) => lanes.findIndex((other) => isDeepStrictEqual(one, other)) === index);
 }
 
-describe.each(storeKinds())('on $label', (kind) => {
+describe.each(storeKinds())('single jobs and batches on $label', (kind) => {
   const fixture = useStore(kind);
 
-  /** Stores the jobs, and claims them with all that was given. */
+  /** Inserts the jobs and expects a claim to return all their fields. */
   async function expectStored(given: readonly JobInsert[]): Promise<void> {
     const inserted = await fixture.store.insert(given);
-    const claims = await claim(fixture.store, { lanes: lanesOf(given) });
+    const claims = await claim(fixture.store, { lanes: toLanes(given) });
     for (const [index, { id, payload, metadata, runAt, ...job }] of given.entries()) {
       const claimed = claims.find((one) => one.id === id)!;
       const { timeoutMs, backoff, maxRetries, priority } = job;
@@ -71,16 +69,16 @@ describe.each(storeKinds())('on $label', (kind) => {
     }
   }
 
-  describe.each([1, 2, 4])('%d at once', (count) => {
-    it('are stored with all that they have', async () => {
+  describe.each([1, 2, 4])('of %d', (count) => {
+    it('are stored with all fields', async () => {
       await expectStored(jobs.slice(0, count).map((members) => newJob(members)));
     });
 
-    it('are stored with all that they have in common', async () => {
+    it('are stored with equal fields and different payloads', async () => {
       await expectStored(payloads.slice(0, count).map((payload) => newJob({ ...jobs[0], payload })));
     });
 
-    it('wait as long as they are to', async () => {
+    it('are due after their delays', async () => {
       const given = jobs.slice(0, count).map((_, index) => newJob({ delayMs: 60_000.5 * (index + 1) }));
       await fixture.store.insert(given);
       for (const [index, { id }] of given.entries()) {
@@ -90,7 +88,7 @@ describe.each(storeKinds())('on $label', (kind) => {
       }
     });
 
-    it('are completed with what they gave, and when they began', async () => {
+    it('are completed with their results and start times', async () => {
       const claims = await claimMany(fixture.store, count);
       const settled = await fixture.store.settle(
         claims.map((token, index) => ({
@@ -109,7 +107,7 @@ describe.each(storeKinds())('on $label', (kind) => {
       }
     });
 
-    it('are not removed but cancelled when that was asked, and kept with their idempotency keys', async () => {
+    it('are cancelled instead of deleted after a cancel request, and kept while they have an idempotency key', async () => {
       const claims = await claimMany(fixture.store, count);
       const [asked, keyed] = [claims[0]!, claims[1]];
       await fixture.store.cancel([asked.id]);
@@ -132,17 +130,17 @@ describe.each(storeKinds())('on $label', (kind) => {
     });
   });
 
-  it.each(differences)('two are stored with all that they have when they differ in $what', async ({ members }) => {
+  it.each(differences)('two jobs that differ only in $what are stored with all fields', async ({ members }) => {
     await expectStored([newJob(jobs[0]), newJob({ ...jobs[0], ...members })]);
   });
 
-  it('two wait as long as each is to when they differ in that', async () => {
+  it('two jobs with different delays are due after their own delay', async () => {
     const given = [newJob({ delayMs: 60_000 }), newJob({ delayMs: 0 })];
     const [late, early] = await fixture.store.insert(given);
     expect(late!.runAt.getTime() - early!.runAt.getTime()).toBe(60_000);
   });
 
-  it('one is kept with its idempotency key', async () => {
+  it('one completed job is kept while it has an idempotency key', async () => {
     const [token] = await claimMany(fixture.store, 1, { idempotency: { key: 'key', bodyHash: 'body' } });
     await fixture.store.settle([settlement(token!, outcomes.completed())], ['completed']);
     expect(await fixture.job(token!.id)).toMatchObject({ status: 'completed' });

@@ -8,8 +8,8 @@ import { storeKinds, useStore } from '../../support/stores.js';
 const ROUNDS = 12;
 const JOBS = 200;
 
-/** Deadlocks of this database so far. A backend tells its own when it ends: every other store must be closed. */
-async function deadlocks(fixture: StoreFixture, backends: readonly number[]): Promise<number> {
+/** Counts the deadlocks of this database. A backend reports its own when it ends, so every other store must be closed. */
+async function countDeadlocks(fixture: StoreFixture, backends: readonly number[]): Promise<number> {
   const left = `SELECT pid FROM pg_stat_activity WHERE pid IN (${[0, ...backends].join(', ')})`;
   await until(async () => (await fixture.sql(left)).length === 0, { message: 'the end of the backends' });
   const [row] = await fixture.sql<{ deadlocks: string }>(
@@ -18,28 +18,28 @@ async function deadlocks(fixture: StoreFixture, backends: readonly number[]): Pr
   return Number(row!.deadlocks);
 }
 
-async function backendsOf(fixture: StoreFixture): Promise<number[]> {
+async function listBackends(fixture: StoreFixture): Promise<number[]> {
   const rows = await fixture.sql<{ pid: number }>(
     'SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
   );
   return rows.map(({ pid }) => pid);
 }
 
-function shuffled<T>(items: readonly T[]): T[] {
+function shuffle<T>(items: readonly T[]): T[] {
   return items
-    .map((item) => ({ item, place: Math.random() }))
-    .sort((a, b) => a.place - b.place)
+    .map((item) => ({ item, position: Math.random() }))
+    .sort((a, b) => a.position - b.position)
     .map(({ item }) => item);
 }
 
 describe.each(storeKinds().filter(({ locksRows }) => locksRows))('settle beside other writers on $label', (kind) => {
   const fixture = useStore(kind);
 
-  /** Lets two stores work on the same jobs at the same time, again and again; gives the number of deadlocks. */
+  /** Lets two stores write to the same jobs at the same time, repeatedly. Returns the number of deadlocks. */
   async function compete(
     round: (stores: [JobStore, JobStore], tokens: ClaimToken[]) => Promise<unknown>[],
   ): Promise<number> {
-    const before = await backendsOf(fixture);
+    const before = await listBackends(fixture);
     const first = await fixture.openAnother();
     const second = await fixture.openAnother();
     for (let count = 0; count < ROUNDS; count += 1) {
@@ -47,36 +47,36 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('settle beside 
       await Promise.all(round([first.store, second.store], tokens));
       await fixture.sql('DELETE FROM _jobs');
     }
-    const backends = (await backendsOf(fixture)).filter((pid) => !before.includes(pid));
+    const backends = (await listBackends(fixture)).filter((pid) => !before.includes(pid));
     await fixture.closeLeftOvers();
-    return deadlocks(fixture, backends);
+    return countDeadlocks(fixture, backends);
   }
 
   it('never deadlocks with renewals of the same jobs', async () => {
     const count = await compete(([a, b], tokens) => [
-      a.settle(shuffled(tokens).map((token) => settlement(token, outcomes.completed()))),
-      b.renew(shuffled(tokens), 30_000),
-      a.renew(shuffled(tokens), 30_000),
+      a.settle(shuffle(tokens).map((token) => settlement(token, outcomes.completed()))),
+      b.renew(shuffle(tokens), 30_000),
+      a.renew(shuffle(tokens), 30_000),
     ]);
     expect(count).toBe(0);
   });
 
   it('never deadlocks with cancels of the same jobs', async () => {
     const count = await compete(([a, b], tokens) => [
-      a.settle(shuffled(tokens).map((token) => settlement(token, outcomes.retry()))),
-      b.cancel(shuffled(tokens).map(({ id }) => id)),
-      b.cancel(shuffled(tokens).map(({ id }) => id)),
+      a.settle(shuffle(tokens).map((token) => settlement(token, outcomes.retry()))),
+      b.cancel(shuffle(tokens).map(({ id }) => id)),
+      b.cancel(shuffle(tokens).map(({ id }) => id)),
     ]);
     expect(count).toBe(0);
   });
 
   it('never deadlocks with requeues, deletes and other settlements of the same jobs', async () => {
     const count = await compete(([a, b], tokens) => [
-      a.settle(shuffled(tokens).map((token) => settlement(token, outcomes.failed()))),
-      b.settle(shuffled(tokens).map((token) => settlement(token, outcomes.failed()))),
-      b.requeue(shuffled(tokens).map(({ id }) => id)),
-      a.requeue(shuffled(tokens).map(({ id }) => id)),
-      b.delete(shuffled(tokens).map(({ id }) => id)),
+      a.settle(shuffle(tokens).map((token) => settlement(token, outcomes.failed()))),
+      b.settle(shuffle(tokens).map((token) => settlement(token, outcomes.failed()))),
+      b.requeue(shuffle(tokens).map(({ id }) => id)),
+      a.requeue(shuffle(tokens).map(({ id }) => id)),
+      b.delete(shuffle(tokens).map(({ id }) => id)),
     ]);
     expect(count).toBe(0);
   });
@@ -85,26 +85,26 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('settle beside 
     const prune = { completed: 0, failed: 0, cancelled: 0 };
     const count = await compete(([a, b], tokens) => [
       a.settle(
-        shuffled(tokens).map((token) => settlement(token, outcomes.failed())),
+        shuffle(tokens).map((token) => settlement(token, outcomes.failed())),
         ['failed'],
       ),
       b.settle(
-        shuffled(tokens).map((token) => settlement(token, outcomes.completed())),
+        shuffle(tokens).map((token) => settlement(token, outcomes.completed())),
         ['completed'],
       ),
       b.rescue(JOBS),
       b.prune(prune, { after: null, rows: JOBS }),
-      b.delete(shuffled(tokens).map(({ id }) => id)),
+      b.delete(shuffle(tokens).map(({ id }) => id)),
       a.prune(prune, { after: null, rows: JOBS }),
     ]);
     expect(count).toBe(0);
   });
 
-  it('would be seen to deadlock: the count that these tests read rises when two transactions do', async () => {
+  it('deadlocks are detected: the count rises when two transactions deadlock', async () => {
     const [one, two] = await insertMany(fixture.store, 2);
-    const before = await backendsOf(fixture);
+    const before = await listBackends(fixture);
     const others = [await fixture.openAnother(), await fixture.openAnother()];
-    const start = await deadlocks(fixture, []);
+    const start = await countDeadlocks(fixture, []);
     const [first, second] = await Promise.all(others.map(({ app }) => fixture.begin(app)));
     const touch = `UPDATE _jobs SET priority = 1 WHERE id = $1`;
     for (const { manager } of [first!, second!]) {
@@ -113,13 +113,13 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('settle beside 
     await first!.manager.query(touch, [one]);
     await second!.manager.query(touch, [two]);
     const circle = await Promise.allSettled([first!.manager.query(touch, [two]), second!.manager.query(touch, [one])]);
-    const backends = (await backendsOf(fixture)).filter((pid) => !before.includes(pid));
+    const backends = (await listBackends(fixture)).filter((pid) => !before.includes(pid));
     await fixture.closeLeftOvers();
     expect(circle.filter(({ status }) => status === 'rejected')).toHaveLength(1);
-    expect(await deadlocks(fixture, backends)).toBe(start + 1);
+    expect(await countDeadlocks(fixture, backends)).toBe(start + 1);
   });
 
-  it('skips a row that a cancel holds, and obeys the cancel when asked again, without charging a retry', async () => {
+  it('skips a row that a cancel locks, and cancels the job at the next try without using a retry', async () => {
     const token = await claimOne(fixture.store);
     const { runAt } = await fixture.job(token.id);
     const transaction = await fixture.begin();
@@ -133,7 +133,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('settle beside 
     expect(job.finished).not.toBeNull();
   });
 
-  it('skips a row that somebody changes, and keeps every failure when asked again', async () => {
+  it('skips a row that another session changes, and keeps all errors at the next try', async () => {
     const token = await claimOne(fixture.store);
     const transaction = await fixture.begin();
     await transaction.manager.query(
@@ -148,7 +148,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('settle beside 
     expect((await fixture.job(token.id)).errors.map(({ message }) => message)).toEqual(['earlier', 'later']);
   });
 
-  it('skips a row that another attempt takes, and is stopped by the fence when asked again', async () => {
+  it('skips a row that another attempt claims, and is rejected by the fence at the next try', async () => {
     const token = await claimOne(fixture.store);
     const transaction = await fixture.begin();
     await transaction.manager.query(`UPDATE _jobs SET attempt = 2, locked_by = 'another' WHERE id = $1`, [token.id]);
@@ -157,19 +157,19 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('settle beside 
     await transaction.commit();
     expect(await settle()).toMatchObject([{ applied: false }]);
     expect(await fixture.job(token.id)).toMatchObject({ status: 'processing', attempt: 2, result: null });
-    // The first answer may be of the row as it was; asked again, it says how the row stands now.
+    // The first result may be of the old row; the next try returns the current one.
     expect(await fixture.store.settle([settlement(token, outcomes.completed('"late"'))])).toMatchObject([
       { applied: false, status: 'processing', attempt: 2 },
     ]);
   });
 
-  it('completes all others while somebody holds one of the rows', async () => {
+  it('completes all other jobs while one of the rows is locked', async () => {
     const claims = await claimMany(fixture.store, 3);
     const held = claims[1]!;
     const transaction = await fixture.begin();
     await transaction.manager.query('SELECT 1 FROM _jobs WHERE id = $1 FOR UPDATE', [held.id]);
     const completions = claims.map((token) => settlement(token, outcomes.completed()));
-    // A statement that has given up says so a moment before its locks are free: as the settler, this asks again then.
+    // A cancelled statement returns just before its locks are free, so this retries as the completer does.
     await until(async () => {
       const [first, second, third] = await fixture.store.settle(completions);
       expect(second).toMatchObject({ applied: false, status: 'processing' });
@@ -198,13 +198,13 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('settle beside 
       expect(await done).toMatchObject([{ applied: false, status: 'processing' }]);
       return hasWaited;
     };
-    // A wait is over after 150 ms: on a busy machine it may pass between two looks.
+    // A wait ends after 150 ms; on a busy machine the test may miss it between two queries.
     await until(() => settle(false), { message: 'a wait for the row' });
     expect(await settle(true)).toBe(false);
     await transaction.rollback();
   });
 
-  it('skips an open completion of the same attempt, and takes effect only when that is rolled back', async () => {
+  it('skips an open completion of the same attempt, and applies only after its rollback', async () => {
     const [committed, rolledBack] = await claimMany(fixture.store, 2);
     for (const [token, end] of [
       [committed!, 'commit'],

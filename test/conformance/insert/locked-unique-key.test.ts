@@ -6,11 +6,11 @@ import { newJob, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
 describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
-  'a unique key that an open transaction holds, on $label',
+  'a unique key that an open transaction locks, on $label',
   (kind) => {
     const fixture = useStore(kind);
 
-    it('delays its own enqueues once, and no others', async () => {
+    it('delays only enqueues with that key, and only once', async () => {
       let inserts = 0;
       const store = altered(fixture.store, {
         insert: (jobs) => {
@@ -22,22 +22,22 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       const transaction = await fixture.begin();
       await fixture.store.insert([newJob({ topic: TOPIC, uniqueKey: 'held' })], transaction.manager);
       const keys = [...Array.from({ length: 5 }, () => 'held'), 'free'];
-      const asked = await Promise.allSettled(keys.map((uniqueKey) => engine.enqueue(TOPIC, null, { uniqueKey })));
+      const results = await Promise.allSettled(keys.map((uniqueKey) => engine.enqueue(TOPIC, null, { uniqueKey })));
       await transaction.rollback();
-      expect(asked.map(({ status }) => status)).toEqual([...keys.slice(1).map(() => 'rejected'), 'fulfilled']);
-      const { reason } = asked[4] as { reason: Error };
+      expect(results.map(({ status }) => status)).toEqual([...keys.slice(1).map(() => 'rejected'), 'fulfilled']);
+      const { reason } = results[4] as { reason: Error };
       expect(reason).toBeInstanceOf(RowLockedError);
-      // The one that applications can import.
+      // Applications see the exported class.
       expect(reason).toMatchObject({ name: 'QueueUnavailableError', code: 'QUEUE_UNAVAILABLE' });
-      // All together, then one for each key.
+      // One batch, then one insert for each key.
       expect(inserts).toBe(3);
       await engine.close();
     });
 
-    it('is tried again after all other jobs, so that no deadlock arises', async () => {
+    it('is retried after all other jobs, so that no deadlock occurs', async () => {
       const keys = (...names: string[]): JobInsert[] => names.map((uniqueKey) => newJob({ topic: TOPIC, uniqueKey }));
       const [holder] = await fixture.store.insert(keys('a'));
-      // The first insert from now on stands still before it ends.
+      // The next insert waits before it ends.
       await fixture.sql('CREATE SEQUENCE inserts');
       await fixture.sql(`
       CREATE FUNCTION wait_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -54,7 +54,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
 
         const storing = fixture.store.insert(keys('a', 'b', 'c'));
         await fixture.untilSomebodyWaits();
-        // The key goes from one that has ended to one that is not committed, whose transaction wants another of them.
+        // The key moves from an ended job to an uncommitted one, whose transaction then needs another key of the batch.
         await store.cancel([holder!.id]);
         const second = await fixture.begin(app);
         const [a] = await store.insert(keys('a'), second.manager);

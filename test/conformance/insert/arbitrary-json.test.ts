@@ -7,7 +7,7 @@ import { claimMany, newJob, settlement } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { anyText } from '../../support/unit/any-text.js';
 
-/** Many values in one set: asking the database is what takes the time. */
+/** Values per batch; the round trip takes most of the time. */
 const VALUES = 200;
 const SETS = 3;
 const MIB = 1_048_576;
@@ -22,8 +22,8 @@ const anyValue = fc.oneof(
 const values = fc.array(anyValue, { minLength: VALUES, maxLength: VALUES });
 const texts = fc.array(anyText, { minLength: VALUES, maxLength: VALUES });
 
-/** The text of a value, or the path at which it was refused. */
-function encoded(value: unknown): { readonly text: string } | { readonly path: string } {
+/** Encodes a value. Returns its text, or the path at which it was rejected. */
+function encode(value: unknown): { readonly text: string } | { readonly path: string } {
   try {
     return { text: encodePayload(value, MIB) };
   } catch (error) {
@@ -33,33 +33,33 @@ function encoded(value: unknown): { readonly text: string } | { readonly path: s
   }
 }
 
-/** The same text for values that JSON takes for the same, in whatever order their members stand. */
-function canonical(value: unknown): string {
+/** Returns the same text for values that are equal as JSON, in any order of their members. */
+function toCanonical(value: unknown): string {
   return JSON.stringify(value, (_key, member: unknown) => {
     const isPlain = typeof member === 'object' && member !== null && !Array.isArray(member);
     return isPlain ? Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)) : member;
   });
 }
 
-describe.each(storeKinds())('any value on $label', (kind) => {
+describe.each(storeKinds())('arbitrary JSON on $label', (kind) => {
   const fixture = useStore(kind);
 
   it('is returned unchanged from a payload, or rejected with its path', async () => {
     const property = fc.asyncProperty(values, async (set) => {
-      const answers = set.map(encoded);
+      const answers = set.map(encode);
       const refused = answers.flatMap((answer) => ('path' in answer ? answer.path : []));
       expect(refused.filter((path) => !path.startsWith('payload'))).toEqual([]);
 
       const jobs = answers.flatMap((answer) => ('text' in answer ? newJob({ payload: answer.text }) : []));
       const inserted = await fixture.store.insert(jobs);
       const rows = new Map((await fixture.store.find(inserted.map(({ id }) => id))).map((row) => [row.id, row]));
-      const kept = jobs.map(({ id }) => canonical(rows.get(id)!.payload));
-      expect(kept).toEqual(jobs.map(({ payload }) => canonical(JSON.parse(payload))));
+      const kept = jobs.map(({ id }) => toCanonical(rows.get(id)!.payload));
+      expect(kept).toEqual(jobs.map(({ payload }) => toCanonical(JSON.parse(payload))));
     });
     await fc.assert(property, { numRuns: SETS, endOnFailure: true });
   });
 
-  it('is returned from a result and from an error as far as text can be stored', async () => {
+  it('is returned from a result and an error as far as its text can be stored', async () => {
     const property = fc.asyncProperty(texts, async (set) => {
       const claims = await claimMany(fixture.store, set.length);
       const settled = await fixture.store.settle(
@@ -79,7 +79,7 @@ describe.each(storeKinds())('any value on $label', (kind) => {
       const expected = set
         .map(toStorableText)
         .map((text, index) => (index % 2 === 0 ? [text, { [text]: text }] : text));
-      expect(kept.map(canonical)).toEqual(expected.map(canonical));
+      expect(kept.map(toCanonical)).toEqual(expected.map(toCanonical));
     });
     await fc.assert(property, { numRuns: SETS, endOnFailure: true });
   });

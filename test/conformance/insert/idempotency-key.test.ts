@@ -7,37 +7,39 @@ const PAGE = { after: null, rows: 100 };
 
 describe.each(storeKinds())('an insert with an idempotency key on $label', (kind) => {
   const fixture = useStore(kind);
-  const once = (key: string, bodyHash = 'body'): { idempotency: { key: string; bodyHash: string } } => ({
+  const createIdempotency = (key: string, bodyHash = 'body'): { idempotency: { key: string; bodyHash: string } } => ({
     idempotency: { key, bodyHash },
   });
 
   it('stores a job with a new key', async () => {
-    const job = newJob(once('a'));
+    const job = newJob(createIdempotency('a'));
     expect(await fixture.store.insert([job])).toMatchObject([{ id: job.id, deduplicated: false, replayOf: null }]);
   });
 
   it('returns the first job and its hash in any state of that job', async () => {
-    const first = await insertOne(fixture.store, once('a', 'first'));
-    expect(await fixture.store.insert([newJob(once('a', 'second'))])).toMatchObject([
+    const first = await insertOne(fixture.store, createIdempotency('a', 'first'));
+    expect(await fixture.store.insert([newJob(createIdempotency('a', 'second'))])).toMatchObject([
       { id: first, deduplicated: false, replayOf: 'first' },
     ]);
     const [token] = await claim(fixture.store);
     await fixture.store.settle([settlement(token!, outcomes.completed())]);
-    expect(await fixture.store.insert([newJob(once('a', 'first'))])).toMatchObject([{ id: first, replayOf: 'first' }]);
+    expect(await fixture.store.insert([newJob(createIdempotency('a', 'first'))])).toMatchObject([
+      { id: first, replayOf: 'first' },
+    ]);
   });
 
-  it('is not a repetition of itself when its first answer was lost', async () => {
-    const job = newJob(once('a'));
+  it('is not reported as a repetition when it is sent again after a lost response', async () => {
+    const job = newJob(createIdempotency('a'));
     await fixture.store.insert([job]);
     expect(await fixture.store.insert([job])).toMatchObject([{ id: job.id, deduplicated: false, replayOf: null }]);
   });
 
-  it('may share a set with its repetition and with other jobs', async () => {
+  it('may share a batch with its repetition and with other jobs', async () => {
     const [first, other, again] = newJobs(3);
     const answers = await fixture.store.insert([
-      { ...first!, ...once('a') },
+      { ...first!, ...createIdempotency('a') },
       other!,
-      { ...again!, ...once('a', 'other body') },
+      { ...again!, ...createIdempotency('a', 'other body') },
     ]);
     expect(answers).toMatchObject([
       { id: first!.id, replayOf: null },
@@ -48,34 +50,36 @@ describe.each(storeKinds())('an insert with an idempotency key on $label', (kind
 
   it('checks the idempotency key before the unique key', async () => {
     const holder = await insertOne(fixture.store, { uniqueKey: 'u' });
-    const first = await insertOne(fixture.store, { topic: 'other', ...once('a') });
-    expect(await fixture.store.insert([newJob({ uniqueKey: 'u', ...once('a') })])).toMatchObject([
+    const first = await insertOne(fixture.store, { topic: 'other', ...createIdempotency('a') });
+    expect(await fixture.store.insert([newJob({ uniqueKey: 'u', ...createIdempotency('a') })])).toMatchObject([
       { id: first, deduplicated: false, replayOf: 'body' },
     ]);
-    expect(await fixture.store.insert([newJob({ uniqueKey: 'u', ...once('b') })])).toMatchObject([
+    expect(await fixture.store.insert([newJob({ uniqueKey: 'u', ...createIdempotency('b') })])).toMatchObject([
       { id: holder, deduplicated: true, replayOf: null },
     ]);
   });
 
   it('stores a new job when the first one is older than a day', async () => {
-    const first = await insertOne(fixture.store, once('a'));
+    const first = await insertOne(fixture.store, createIdempotency('a'));
     await fixture.set(first, { created: { msFromNow: -24 * HOUR - 1_000 } });
-    const job = newJob(once('a'));
+    const job = newJob(createIdempotency('a'));
     expect(await fixture.store.insert([job])).toMatchObject([{ id: job.id, replayOf: null }]);
-    expect(await fixture.store.insert([newJob(once('a'))])).toMatchObject([{ id: job.id, replayOf: 'body' }]);
+    expect(await fixture.store.insert([newJob(createIdempotency('a'))])).toMatchObject([
+      { id: job.id, replayOf: 'body' },
+    ]);
   });
 
   it('stores a new job after a day in a set with other keys too', async () => {
-    const first = await insertOne(fixture.store, once('a'));
+    const first = await insertOne(fixture.store, createIdempotency('a'));
     await fixture.set(first, { created: { msFromNow: -24 * HOUR - 1_000 } });
-    const jobs = [newJob({ uniqueKey: 'u', ...once('a') }), newJob({ uniqueKey: 'v' })];
+    const jobs = [newJob({ uniqueKey: 'u', ...createIdempotency('a') }), newJob({ uniqueKey: 'v' })];
     expect(await fixture.store.insert(jobs)).toMatchObject(
       jobs.map(({ id }) => ({ id, deduplicated: false, replayOf: null })),
     );
   });
 
   it('keeps the job for a day with any retention', async () => {
-    const id = await insertOne(fixture.store, once('a'));
+    const id = await insertOne(fixture.store, createIdempotency('a'));
     const [token] = await claim(fixture.store);
     await fixture.store.settle([settlement(token!, outcomes.completed())], ['completed']);
     await fixture.store.prune(AT_ONCE, PAGE);

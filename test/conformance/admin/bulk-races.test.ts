@@ -3,14 +3,14 @@ import { altered } from '../../support/altered-store.js';
 import { claim, claimOne, insertOne, outcomes, settlement } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
-describe.each(storeKinds())('a bulk move by a filter on $label', (kind) => {
+describe.each(storeKinds())('a bulk action with a filter on $label', (kind) => {
   const fixture = useStore(kind);
   let engine: JobsEngine;
 
   afterEach(() => engine.close());
 
-  /** A job that failed, or one that waits for its time. */
-  const made = async (status: 'failed' | 'pending'): Promise<string> => {
+  /** Creates a failed job, or a pending one with a later runAt. */
+  const createJob = async (status: 'failed' | 'pending'): Promise<string> => {
     if (status === 'pending') {
       const id = await insertOne(fixture.store);
       await fixture.set(id, { run_at: { msFromNow: 60_000 } });
@@ -21,7 +21,7 @@ describe.each(storeKinds())('a bulk move by a filter on $label', (kind) => {
     return token.id;
   };
 
-  const ways = {
+  const changes = {
     requeued: (id: string) => fixture.store.requeue([id]),
     'requeued and cancelled': async (id: string) => {
       await fixture.store.requeue([id]);
@@ -34,13 +34,13 @@ describe.each(storeKinds())('a bulk move by a filter on $label', (kind) => {
   };
 
   it.each([
-    { action: 'delete', by: 'status', was: 'failed', meanwhile: 'requeued', now: 'pending', left: [] },
-    { action: 'delete', by: 'errorKey', was: 'failed', meanwhile: 'requeued', now: 'pending', left: [] },
+    { action: 'delete', by: 'status', was: 'failed', change: 'requeued', now: 'pending', left: [] },
+    { action: 'delete', by: 'errorKey', was: 'failed', change: 'requeued', now: 'pending', left: [] },
     {
       action: 'requeue',
       by: 'errorKey',
       was: 'failed',
-      meanwhile: 'requeued and cancelled',
+      change: 'requeued and cancelled',
       now: 'cancelled',
       left: ['pending'],
     },
@@ -48,20 +48,20 @@ describe.each(storeKinds())('a bulk move by a filter on $label', (kind) => {
       action: 'requeue',
       by: 'status',
       was: 'failed',
-      meanwhile: 'requeued and cancelled',
+      change: 'requeued and cancelled',
       now: 'cancelled',
       left: ['pending'],
     },
-    { action: 'cancel', by: 'status', was: 'pending', meanwhile: 'claimed', now: 'processing', left: ['cancelled'] },
-    { action: 'promote', by: 'due', was: 'pending', meanwhile: 'claimed', now: 'processing', left: ['pending'] },
+    { action: 'cancel', by: 'status', was: 'pending', change: 'claimed', now: 'processing', left: ['cancelled'] },
+    { action: 'promote', by: 'due', was: 'pending', change: 'claimed', now: 'processing', left: ['pending'] },
   ] as const)(
-    'leaves alone what was $was when it was asked to $action by $by, and has been $meanwhile since',
-    async ({ action, by, was, meanwhile, now, left }) => {
-      // A second one, which stays as it was meant: several are moved by another statement than one.
-      const [id, other] = [await made(was), await made(was)];
+    'skips a $was job that was $change during a $action by $by',
+    async ({ action, by, was, change, now, left }) => {
+      // The second job does not change. One job and several use different statements.
+      const [id, other] = [await createJob(was), await createJob(was)];
       const store = altered(fixture.store, {
         [action]: async (ids: string[], ...more: never[]) => {
-          await ways[meanwhile](id);
+          await changes[change](id);
           return fixture.store[action](ids, ...more);
         },
       });
