@@ -56,9 +56,9 @@ export default {
         '<rootDir>/test/typeorm-0.3/**/*.test.ts',
       ],
       testPathIgnorePatterns: [
-        '<rootDir>/test/conformance/.*/(claim-plans|set-plans|kept-plans|prepared-plans|plans-without-values|held-snapshot|lower-bound).test.ts',
+        '<rootDir>/test/conformance/.*/(claim-plans|batch-plans|prepared-statements|stale-plans|generic-plans|held-snapshot|lower-bound).test.ts',
         '<rootDir>/test/conformance/.*/(app-triggers|settle-locks|concurrent-actions|orphaned-transactions).test.ts',
-        '<rootDir>/test/conformance/.*/(statistics|list-model).test.ts',
+        '<rootDir>/test/conformance/.*/(process-statistics|list-model).test.ts',
       ],
       setupFiles: ['<rootDir>/test/support/typeorm-0.3.ts'],
       // Whoever asks for TypeORM, @nestjs/typeorm too, is given this one.

@@ -6,18 +6,18 @@ import { QueueModel } from './model/queue-model.js';
 import { realStore } from './model/store-under-test.js';
 
 const SEQUENCES = Number(process.env.JOBS_MODEL_SEQUENCES ?? 300);
-/** One for all databases: they walk through the same sequences, and must give the answers of the same model. */
+/** The same seed for all databases: they run the same sequences and must match the same model. */
 const SEED = Number(process.env.JOBS_MODEL_SEED ?? Math.floor(Math.random() * 2 ** 31));
-/** On a machine that is busy with other work. */
+/** For a busy machine. */
 const SEQUENCE_MAX_MS = 2_000;
 
 describe.each(storeKinds())('the state machine on $label', (kind) => {
   const fixture = useStore(kind);
-  /** With other versions and drivers a few are enough to find another answer. */
+  /** Other versions and drivers need only a few sequences. */
   const numRuns = kind.isMain ? SEQUENCES : Math.ceil(SEQUENCES / 5);
 
   it(
-    `goes the way of the model through ${numRuns} sequences of three workers with stale claims, from seed ${SEED}`,
+    `matches the model in ${numRuns} sequences of commands by three workers with stale claims, seed ${SEED}`,
     async () => {
       const sequence = fc.asyncProperty(anyCommands, async (steps) => {
         const behind = realStore(fixture);

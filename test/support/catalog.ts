@@ -1,7 +1,7 @@
 import type { DataSource } from 'typeorm';
 
 /** What the database itself says of the queue's tables, one line each: columns, constraints and indexes. */
-export async function catalogOf(
+export async function readCatalog(
   app: DataSource,
   tables = ['_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_topics', '_jobs_migrations'],
 ): Promise<string[]> {

@@ -1,16 +1,9 @@
 const { default: Sequencer } = require('@jest/test-sequencer');
 
-/** What takes minutes, so that no worker begins it when the other one has nothing left to do. */
-const LONGEST = [
-  'compat/installed',
-  'simulation/',
-  'chaos/',
-  'conformance/model',
-  'ui/accessibility',
-  'nest/module-options',
-];
+/** Tests that take minutes. They start first, so that none is left for one worker at the end. */
+const LONGEST = ['compat/installed', 'simulation/', 'chaos/', 'conformance/model', 'ui/accessibility', 'nest/module-options'];
 
-/** On a machine that has not run the tests before Jest knows no more than how large they are. */
+/** Sorts the longest tests first. Without earlier timings Jest knows only the sizes of the files. */
 module.exports = class LongestFirst extends Sequencer {
   /**
    * @override

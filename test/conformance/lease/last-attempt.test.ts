@@ -37,7 +37,7 @@ describe.each(storeKinds())('the last attempt of a job on $label', (kind) => {
     return id;
   }
 
-  /** `markStarted`, held on its way to the database until the test releases it. */
+  /** Starts an attempt whose `markStarted` waits until the test releases it. */
   async function startHeld(): Promise<{ id: string; mayGo: Signal<void> }> {
     const [isAsked, mayGo] = [signal(), signal()];
     const begin: JobStore['markStarted'] = async (tokens) => {
@@ -50,7 +50,7 @@ describe.each(storeKinds())('the last attempt of a job on $label', (kind) => {
     return { id, mayGo };
   }
 
-  const typesOf = (): string[] => events.map(({ type }) => type);
+  const listTypes = (): string[] => events.map(({ type }) => type);
 
   afterEach(() => engine.close());
 
@@ -59,9 +59,9 @@ describe.each(storeKinds())('the last attempt of a job on $label', (kind) => {
     expect(await fixture.job(id)).toMatchObject({ status: 'processing', attempt: 1 });
     expect(runs).toEqual([]);
     mayGo.resolve();
-    await until(() => typesOf().includes('completed'));
+    await until(() => listTypes().includes('completed'));
     expect(runs).toEqual([1]);
-    expect(typesOf()).toEqual(['started', 'completed']);
+    expect(listTypes()).toEqual(['started', 'completed']);
   });
 
   it('runs later when the response to its claim was lost', async () => {
@@ -75,13 +75,13 @@ describe.each(storeKinds())('the last attempt of a job on $label', (kind) => {
       return claims;
     };
     const id = await start({ claim });
-    await until(() => typesOf().includes('completed'));
+    await until(() => listTypes().includes('completed'));
     expect(runs).toEqual([2]);
     expect(await fixture.job(id)).toMatchObject({ status: 'completed', attempt: 2, retries: 0, errors: [] });
-    expect(typesOf()).toEqual(['rescued', 'started', 'completed']);
+    expect(listTypes()).toEqual(['rescued', 'started', 'completed']);
   });
 
-  it('returns to its place in the lane when the process stops before the row is marked', async () => {
+  it('returns to its position in the lane when the process stops before the row is marked', async () => {
     const { id, mayGo } = await startHeld();
     const { runAt } = await fixture.job(id);
     const closing = engine.close();
@@ -95,9 +95,9 @@ describe.each(storeKinds())('the last attempt of a job on $label', (kind) => {
     const busy: JobStore['markStarted'] = async (tokens) =>
       tokens.map(() => ({ state: 'busy', cancelRequested: false }));
     const id = await start({ markStarted: busy }, { concurrency: 1 });
-    await until(() => typesOf().includes('snoozed'));
+    await until(() => listTypes().includes('snoozed'));
     await insertOne(fixture.store);
-    await until(() => typesOf().includes('completed'));
+    await until(() => listTypes().includes('completed'));
     await engine.close();
     expect(runs).toEqual([1]);
     expect(await fixture.job(id)).toMatchObject({ status: 'pending', retries: 0, errors: [] });
@@ -107,12 +107,12 @@ describe.each(storeKinds())('the last attempt of a job on $label', (kind) => {
     const { id, mayGo } = await startHeld();
     await fixture.store.cancel([id]);
     mayGo.resolve();
-    await until(() => typesOf().includes('cancelled'));
+    await until(() => listTypes().includes('cancelled'));
     expect(runs).toEqual([]);
-    expect(typesOf()).toEqual(['cancelled']);
+    expect(listTypes()).toEqual(['cancelled']);
   });
 
-  it('returns to the queue when the database refuses the mark, and runs later', async () => {
+  it('returns to the queue when the database rejects the mark, and runs later', async () => {
     let refusals = 0;
     const begin: JobStore['markStarted'] = async (tokens) => {
       refusals += 1;
@@ -120,13 +120,13 @@ describe.each(storeKinds())('the last attempt of a job on $label', (kind) => {
       return fixture.store.markStarted(tokens);
     };
     await start({ markStarted: begin });
-    await until(() => typesOf().includes('completed'));
+    await until(() => listTypes().includes('completed'));
     expect(runs).toEqual([2]);
   });
 
   it('runs later when the mark came after the lease had expired', async () => {
     const [isAsked, mayRenew, mayBegin] = [signal(), signal(), signal()];
-    const leaseAge = async (of: string): Promise<number> =>
+    const readLeaseAge = async (of: string): Promise<number> =>
       (await fixture.now()).getTime() - (await fixture.job(of)).lockedUntil!.getTime();
     const id = await start({
       markStarted: async (tokens) => {
@@ -135,8 +135,9 @@ describe.each(storeKinds())('the last attempt of a job on $label', (kind) => {
         return fixture.store.markStarted(tokens);
       },
       renew: async (tokens, leaseMs) => {
-        // What is asked this late makes the lease good for long when it is answered.
-        if ((await leaseAge(tokens[0]!.id)) < -LEASE_MS / 4) throw new QueueUnavailableError('the database is away');
+        // A renewal that is sent this late extends the lease when it returns.
+        if ((await readLeaseAge(tokens[0]!.id)) < -LEASE_MS / 4)
+          throw new QueueUnavailableError('the database is away');
         await mayRenew.promise;
         return fixture.store.renew(tokens, leaseMs);
       },
@@ -146,17 +147,17 @@ describe.each(storeKinds())('the last attempt of a job on $label', (kind) => {
       },
     });
     await isAsked.promise;
-    // By then the process has looked at its clock.
-    await until(async () => (await leaseAge(id)) > LEASE_MS / 2);
+    // The process has checked its clock before that.
+    await until(async () => (await readLeaseAge(id)) > LEASE_MS / 2);
     mayRenew.resolve();
-    await until(async () => (await leaseAge(id)) < 0);
+    await until(async () => (await readLeaseAge(id)) < 0);
     mayBegin.resolve();
-    await until(() => typesOf().includes('completed'));
+    await until(() => listTypes().includes('completed'));
     expect(runs).toEqual([2]);
     expect(await fixture.job(id)).toMatchObject({ status: 'completed', attempt: 2, retries: 0, errors: [] });
   });
 
-  it('leaves turns to the event loop when many attempts start together', async () => {
+  it('does not block the event loop when many attempts start together', async () => {
     let turn = 0;
     let isOver = false;
     const next = (): void => {
@@ -182,7 +183,7 @@ describe.each(storeKinds())('the last attempt of a job on $label', (kind) => {
     const first = await fixture.job(id);
     await until(async () => (await fixture.job(id)).lockedUntil! > first.lockedUntil!);
     mayGo.resolve();
-    await until(() => typesOf().includes('completed'));
+    await until(() => listTypes().includes('completed'));
     expect(runs).toEqual([1]);
   });
 });

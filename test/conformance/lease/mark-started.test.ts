@@ -24,7 +24,7 @@ async function markStarted(store: JobStore, tokens: readonly ClaimToken[]): Prom
 describe.each(storeKinds())('markStarted on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('says when the attempt began, and changes nothing else that people see', async () => {
+  it('sets started and changes no other visible field', async () => {
     const token = await claimOne(fixture.store, { maxRetries: 0 });
     await fixture.set(token.id, { started: { msFromNow: -60_000 } });
     const before = await fixture.job(token.id);
@@ -35,7 +35,7 @@ describe.each(storeKinds())('markStarted on $label', (kind) => {
     expect(Math.abs((await fixture.now()).getTime() - started!.getTime())).toBeLessThan(5_000);
   });
 
-  it('answers in the order of the tokens, and may be repeated', async () => {
+  it('returns states in the order of the tokens, and may be repeated', async () => {
     const claims = await claimMany(fixture.store, 4, { maxRetries: 0 });
     await fixture.store.settle([settlement(claims[1]!, outcomes.completed())]);
     const reversed = claims.toReversed();
@@ -44,7 +44,7 @@ describe.each(storeKinds())('markStarted on $label', (kind) => {
     expect(await markStarted(fixture.store, [])).toEqual([]);
   });
 
-  it('is refused to an attempt that has lost its lease, and leaves the later one alone', async () => {
+  it('returns lost for an attempt that lost its lease, and does not change the later one', async () => {
     const stale = await claimOne(fixture.store, { maxRetries: 0 });
     await fixture.store.settle([settlement(stale, outcomes.release())]);
     const [current] = await claim(fixture.store, { worker: 'another' });
@@ -54,7 +54,7 @@ describe.each(storeKinds())('markStarted on $label', (kind) => {
     expect(await markStarted(fixture.store, [current!])).toEqual([HELD]);
   });
 
-  it('is refused to an attempt whose lease has ended, though nobody has rescued the job', async () => {
+  it('returns lost for an attempt with an expired lease, even before a rescue', async () => {
     const [late, live] = await claimMany(fixture.store, 2, { maxRetries: 0 });
     await fixture.expire(late!.id);
     const before = await fixture.job(late!.id);
@@ -63,13 +63,13 @@ describe.each(storeKinds())('markStarted on $label', (kind) => {
     expect(await rescue(fixture.store, 10)).toMatchObject([{ id: late!.id, status: 'pending' }]);
   });
 
-  it('is refused to a job that was never claimed', async () => {
+  it('returns lost for a job that was never claimed', async () => {
     const id = await insertOne(fixture.store, { maxRetries: 0 });
     expect(await markStarted(fixture.store, [{ id, attempt: 0 }])).toEqual([LOST]);
     expect(await fixture.job(id)).toMatchObject({ status: 'pending', started: null });
   });
 
-  it('brings back that somebody asked to cancel', async () => {
+  it('returns a cancel request', async () => {
     const [asked, left] = await claimMany(fixture.store, 2, { maxRetries: 0 });
     await fixture.store.cancel([asked!.id]);
     expect(await markStarted(fixture.store, [left!, asked!])).toEqual([HELD, { state: 'held', cancelRequested: true }]);
@@ -79,12 +79,12 @@ describe.each(storeKinds())('markStarted on $label', (kind) => {
 describe.each(storeKinds().filter(({ locksRows }) => locksRows))('markStarted beside locked rows on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('calls a job busy whose row somebody has locked, and takes note of the others', async () => {
+  it('returns busy for a locked row and marks the other jobs', async () => {
     const [first, locked, last] = await claimMany(fixture.store, 3, { maxRetries: 0 });
     const transaction = await fixture.begin();
     await transaction.manager.query('SELECT id FROM _jobs WHERE id = $1 FOR UPDATE', [locked!.id]);
     const busy: ClaimState = { state: 'busy', cancelRequested: false };
-    // Of the first statement, which waited in vain, locks may be there for a moment after its answer.
+    // The first statement, which waited, may keep its locks for a moment after it has returned.
     const states = await until(async () => {
       const answers = await markStarted(fixture.store, [first!, locked!, last!]);
       return answers.filter(({ state }) => state === 'held').length === 2 && answers;
@@ -94,12 +94,12 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('markStarted be
     expect(await markStarted(fixture.store, [locked!])).toEqual([HELD]);
   });
 
-  it('says where it has left each row, for whoever writes it next', async () => {
+  it('returns the new reference of each row', async () => {
     const claims = await claimMany(fixture.store, 2, { maxRetries: 0 });
     const states = await fixture.store.markStarted(claims);
     const rows = await fixture.app.query<{ place: string }[]>('SELECT ctid AS place FROM _jobs ORDER BY id');
     expect(states.map(({ rowRef: place }) => place)).toEqual(rows.map(({ place }) => place));
-    // A claim that has been renewed since is found by its id.
+    // A row that was renewed since is found by its id.
     await fixture.store.renew([claims[0]!], 900_000);
     expect(await markStarted(fixture.store, claims)).toEqual([HELD, HELD]);
   });

@@ -10,7 +10,7 @@ describe.each(storeKinds())('recordProgress on $label', (kind) => {
     (await fixture.store.recordProgress([{ token, progress }]))[0]!;
 
   it.each(['42', '"half"', '{"done":[1,2],"of":"日本"}', 'false', '0', '[]', '""'])(
-    'keeps the progress %s of a running job',
+    'stores the progress %s of a running job',
     async (text) => {
       const token = await claimOne(fixture.store);
       const { lockedUntil } = await fixture.job(token.id);
@@ -21,7 +21,7 @@ describe.each(storeKinds())('recordProgress on $label', (kind) => {
     },
   );
 
-  it('replaces what was recorded before, also by nothing', async () => {
+  it('replaces earlier progress, also by null', async () => {
     const token = await claimOne(fixture.store);
     await record(token, '1');
     await record(token, '2');
@@ -33,7 +33,7 @@ describe.each(storeKinds())('recordProgress on $label', (kind) => {
     expect((await fixture.job(token.id)).progress).toBeNull();
   });
 
-  it('records a thousand values in one call, and answers in their order where the lease was lost', async () => {
+  it('stores a thousand values in one call and returns in order which leases were lost', async () => {
     const claims = await claimMany(fixture.store, 1_000);
     const lost = claims.filter((_, index) => index % 3 === 0);
     await fixture.store.settle(lost.map((token) => settlement(token, outcomes.completed())));
@@ -44,7 +44,7 @@ describe.each(storeKinds())('recordProgress on $label', (kind) => {
     expect(await fixture.store.recordProgress([])).toEqual([]);
   });
 
-  it('keeps the last of several values that one set has for one job', async () => {
+  it('stores the last of several values of one job in a batch', async () => {
     const [first, second] = await claimMany(fixture.store, 2);
     const values = ['9', '1', '5', '3', '7'];
     const entries = values.flatMap((progress) => [first!, second!].map((token) => ({ token, progress })));
@@ -53,7 +53,7 @@ describe.each(storeKinds())('recordProgress on $label', (kind) => {
     expect((await fixture.job(second!.id)).progress).toBe(7);
   });
 
-  it('tells two attempts of one job apart in one set, whichever comes first', async () => {
+  it('distinguishes two attempts of one job in one batch, in any order', async () => {
     const stale = await claimOne(fixture.store);
     await fixture.store.settle([settlement(stale, outcomes.release())]);
     const [current] = await claim(fixture.store);
@@ -69,7 +69,7 @@ describe.each(storeKinds())('recordProgress on $label', (kind) => {
     ['failed', outcomes.failed()],
     ['cancelled', outcomes.cancelled()],
     ['waiting again', outcomes.snooze()],
-  ])('refuses the progress of an attempt whose job is %s', async (_state, outcome) => {
+  ])('rejects the progress of an attempt whose job is %s', async (_state, outcome) => {
     const token = await claimOne(fixture.store);
     await fixture.store.settle([settlement(token, outcome)]);
     const before = await fixture.job(token.id);
@@ -77,7 +77,7 @@ describe.each(storeKinds())('recordProgress on $label', (kind) => {
     expect(await fixture.job(token.id)).toEqual(before);
   });
 
-  it('refuses progress of a job that was never claimed, and of one that is not there', async () => {
+  it('rejects the progress of a job that was never claimed and of a missing job', async () => {
     const id = await insertOne(fixture.store);
     expect(await record({ id, attempt: 0 }, '1')).toBe(false);
     expect(await record({ id: uuidv7(), attempt: 1 }, '1')).toBe(false);
@@ -85,34 +85,31 @@ describe.each(storeKinds())('recordProgress on $label', (kind) => {
   });
 });
 
-describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
-  'progress of a row that is locked, on $label',
-  (kind) => {
-    const fixture = useStore(kind);
-    let token: ClaimToken;
-    let transaction: Awaited<ReturnType<typeof fixture.begin>>;
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))('progress of a locked row on $label', (kind) => {
+  const fixture = useStore(kind);
+  let token: ClaimToken;
+  let transaction: Awaited<ReturnType<typeof fixture.begin>>;
 
-    beforeEach(async () => {
-      token = await claimOne(fixture.store);
-      transaction = await fixture.begin();
-      await transaction.manager.query('SELECT id FROM _jobs WHERE id = $1 FOR UPDATE', [token.id]);
-    });
+  beforeEach(async () => {
+    token = await claimOne(fixture.store);
+    transaction = await fixture.begin();
+    await transaction.manager.query('SELECT id FROM _jobs WHERE id = $1 FOR UPDATE', [token.id]);
+  });
 
-    it('is kept when that was for a moment', async () => {
-      const recorded = fixture.store.recordProgress([{ token, progress: '100' }]);
-      await fixture.untilSomebodyWaits();
-      await transaction.rollback();
-      expect(await recorded).toEqual([true]);
-      expect((await fixture.job(token.id)).progress).toBe(100);
-    });
+  it('is stored when the lock is released soon', async () => {
+    const recorded = fixture.store.recordProgress([{ token, progress: '100' }]);
+    await fixture.untilSomebodyWaits();
+    await transaction.rollback();
+    expect(await recorded).toEqual([true]);
+    expect((await fixture.job(token.id)).progress).toBe(100);
+  });
 
-    it('is left out when it was for longer, and does not keep others from theirs', async () => {
-      const other = await claimOne(fixture.store);
-      const entries = [token, other].map((each) => ({ token: each, progress: '100' }));
-      expect(await fixture.store.recordProgress(entries)).toEqual([true, true]);
-      expect((await fixture.job(other.id)).progress).toBe(100);
-      expect((await fixture.job(token.id)).progress).toBeNull();
-      await transaction.rollback();
-    });
-  },
-);
+  it('is skipped when the lock is held for long, and other progress is stored', async () => {
+    const other = await claimOne(fixture.store);
+    const entries = [token, other].map((each) => ({ token: each, progress: '100' }));
+    expect(await fixture.store.recordProgress(entries)).toEqual([true, true]);
+    expect((await fixture.job(other.id)).progress).toBe(100);
+    expect((await fixture.job(token.id)).progress).toBeNull();
+    await transaction.rollback();
+  });
+});

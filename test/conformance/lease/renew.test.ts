@@ -21,7 +21,7 @@ describe.each(storeKinds())('renew on $label', (kind) => {
   const renew = async (tokens: readonly ClaimToken[], leaseMs = 30_000): Promise<ClaimState[]> =>
     withoutPlaces(await fixture.store.renew(tokens, leaseMs));
 
-  it('lets the lease live on from now by the clock of the database, and changes nothing else', async () => {
+  it('extends the lease from now by the clock of the database, and changes nothing else', async () => {
     const token = await claimOne(fixture.store);
     const before = await fixture.job(token.id);
     expect(await renew([token], 500_000)).toEqual([HELD]);
@@ -31,32 +31,32 @@ describe.each(storeKinds())('renew on $label', (kind) => {
     expect(Math.abs(lockedUntil!.getTime() - now.getTime() - 500_000)).toBeLessThan(5_000);
   });
 
-  it('shortens a lease when a shorter one is asked for', async () => {
+  it('shortens a lease when a shorter one is given', async () => {
     const token = await claimOne(fixture.store);
     await renew([token], 1_000);
     const { lockedUntil } = await fixture.job(token.id);
     expect(lockedUntil!.getTime()).toBeLessThan((await fixture.now()).getTime() + 2_000);
   });
 
-  it('renews a lease that has expired while nobody has rescued the job', async () => {
+  it('renews an expired lease before a rescue', async () => {
     const token = await claimOne(fixture.store);
     await fixture.expire(token.id);
     expect(await renew([token])).toEqual([HELD]);
     expect(await rescue(fixture.store, 10)).toEqual([]);
   });
 
-  it('answers in the order of the tokens, whatever that is', async () => {
+  it('returns states in the order of the tokens', async () => {
     const claims = await claimMany(fixture.store, 6);
     await fixture.store.settle([claims[1]!, claims[4]!].map((token) => settlement(token, outcomes.completed())));
-    const states = async (tokens: readonly ClaimToken[]): Promise<string[]> =>
+    const readStates = async (tokens: readonly ClaimToken[]): Promise<string[]> =>
       (await renew(tokens)).map(({ state }) => state);
-    expect(await states(claims)).toEqual(['held', 'lost', 'held', 'held', 'lost', 'held']);
+    expect(await readStates(claims)).toEqual(['held', 'lost', 'held', 'held', 'lost', 'held']);
     const shuffled = [4, 0, 5, 1, 3, 2].map((index) => claims[index]!);
-    expect(await states(shuffled)).toEqual(['lost', 'held', 'held', 'lost', 'held', 'held']);
-    expect(await states([])).toEqual([]);
+    expect(await readStates(shuffled)).toEqual(['lost', 'held', 'held', 'lost', 'held', 'held']);
+    expect(await readStates([])).toEqual([]);
   });
 
-  it('tells two attempts of one job apart in one set, whichever comes first', async () => {
+  it('distinguishes two attempts of one job in one batch, in any order', async () => {
     const stale = await claimOne(fixture.store);
     await fixture.store.settle([settlement(stale, outcomes.release())]);
     const [current] = await claim(fixture.store);
@@ -76,7 +76,7 @@ describe.each(storeKinds())('renew on $label', (kind) => {
     ['failed', outcomes.failed()],
     ['cancelled', outcomes.cancelled()],
     ['waiting again', outcomes.release()],
-  ])('says that the lease of a job is lost that is %s', async (_state, outcome) => {
+  ])('returns lost for a job that is %s', async (_state, outcome) => {
     const token = await claimOne(fixture.store);
     await fixture.store.settle([settlement(token, outcome)]);
     const before = await fixture.job(token.id);
@@ -84,7 +84,7 @@ describe.each(storeKinds())('renew on $label', (kind) => {
     expect(await fixture.job(token.id)).toEqual(before);
   });
 
-  it('says that the lease is lost to a later attempt, and leaves that one alone', async () => {
+  it('returns lost for an earlier attempt, and does not change the later one', async () => {
     const stale = await claimOne(fixture.store);
     await fixture.store.settle([settlement(stale, outcomes.release())]);
     const [current] = await claim(fixture.store, { worker: 'another' });
@@ -94,14 +94,14 @@ describe.each(storeKinds())('renew on $label', (kind) => {
     expect(await renew([current!])).toEqual([HELD]);
   });
 
-  it('says that the lease is lost of a job that is gone, and of one that never was', async () => {
+  it('returns lost for a deleted job and an unknown job', async () => {
     const token = await claimOne(fixture.store);
     await fixture.store.settle([settlement(token, outcomes.completed())]);
     await fixture.store.delete([token.id]);
     expect(await renew([token, { id: uuidv7(), attempt: 1 }])).toEqual([LOST, LOST]);
   });
 
-  it('says that no lease is held of a job that was never claimed', async () => {
+  it('returns lost for a job that was never claimed', async () => {
     const id = await insertOne(fixture.store);
     expect(
       await renew([
@@ -112,13 +112,13 @@ describe.each(storeKinds())('renew on $label', (kind) => {
     expect(await fixture.job(id)).toMatchObject({ status: 'pending', lockedUntil: null });
   });
 
-  it('brings back that somebody asked to cancel', async () => {
+  it('returns a cancel request', async () => {
     const [asked, left] = await claimMany(fixture.store, 2);
     await fixture.store.cancel([asked!.id]);
     expect(await renew([left!, asked!])).toEqual([HELD, { state: 'held', cancelRequested: true }]);
   });
 
-  it('says nothing of a cancel to an attempt that has lost its lease', async () => {
+  it('returns no cancel request for an attempt that lost its lease', async () => {
     const [ended, stale] = await claimMany(fixture.store, 2);
     await fixture.store.settle([settlement(stale!, outcomes.release())]);
     await claim(fixture.store);
@@ -127,7 +127,7 @@ describe.each(storeKinds())('renew on $label', (kind) => {
     expect(await renew([ended!, stale!])).toEqual([LOST, LOST]);
   });
 
-  it('names the owned jobs that somebody asked to cancel, and no others', async () => {
+  it('cancelRequests returns only owned jobs with a cancel request', async () => {
     const [asked, left, stale, ended] = await claimMany(fixture.store, 4);
     await fixture.store.settle([settlement(stale!, outcomes.release())]);
     await claim(fixture.store);
@@ -147,7 +147,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
   (kind) => {
     const fixture = useStore(kind);
 
-    it('calls a job busy whose completion is under way, without waiting, and renews the others', async () => {
+    it('returns busy without waiting for a job in an open completion, and renews the others', async () => {
       const [first, completing, last] = await claimMany(fixture.store, 3);
       const transaction = await fixture.begin();
       await fixture.store.completeTx(transaction.manager, completing!, null);
@@ -158,7 +158,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       expect(await fixture.job(completing!.id)).toMatchObject({ status: 'completed', lockedUntil: null });
     });
 
-    it('renews a job again whose completion was rolled back', async () => {
+    it('renews a job after its completion was rolled back', async () => {
       const token = await claimOne(fixture.store);
       const transaction = await fixture.begin();
       await fixture.store.completeTx(transaction.manager, token, null);
@@ -167,7 +167,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       expect(await fixture.store.renew([token], 900_000)).toMatchObject([HELD]);
     });
 
-    it('says of a busy job that somebody asked to cancel it', async () => {
+    it('returns the cancel request of a busy job', async () => {
       const token = await claimOne(fixture.store);
       await fixture.store.cancel([token.id]);
       const transaction = await fixture.begin();
@@ -175,7 +175,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       expect(await fixture.store.renew([token], 900_000)).toEqual([{ state: 'busy', cancelRequested: true }]);
     });
 
-    it('calls a job of another attempt lost, not busy, while its row is locked', async () => {
+    it('returns lost, not busy, for a locked job of another attempt', async () => {
       const stale = await claimOne(fixture.store);
       await fixture.store.settle([settlement(stale, outcomes.release())]);
       const [current] = await claim(fixture.store);
@@ -194,7 +194,7 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))(
     it.each([
       ['commits', 'lost'],
       ['is rolled back', 'held'],
-    ])('waits for the write lock, and sees how the completion %s', async (end, state) => {
+    ])('waits for the write lock until the completion %s', async (end, state) => {
       const token = await claimOne(fixture.store);
       const transaction = await fixture.begin();
       await fixture.store.completeTx(transaction.manager, token, null);

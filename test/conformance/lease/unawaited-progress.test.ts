@@ -8,7 +8,7 @@ import { storeKinds, useStore } from '../../support/stores.js';
 import { signal } from '../../support/wait.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';
 
-describe.each(storeKinds())('progress that no handler waits for, on $label', (kind) => {
+describe.each(storeKinds())('progress that the handler does not await, on $label', (kind) => {
   const fixture = useStore(kind);
   let engine: JobsEngine;
 
@@ -21,7 +21,7 @@ describe.each(storeKinds())('progress that no handler waits for, on $label', (ki
   it.each([
     { end: 'completed', fails: false },
     { end: 'failed', fails: true },
-  ])('is there when the job has $end, to the last value', async ({ end, fails }) => {
+  ])('is stored to the last value when the job has $end', async ({ end, fails }) => {
     const mayRecord = signal();
     const hasReturned = signal();
     const store = altered(fixture.store, {
@@ -33,7 +33,7 @@ describe.each(storeKinds())('progress that no handler waits for, on $label', (ki
     open(store, { maxRetries: 0 });
     engine.register(TOPIC, async (job) => {
       void job.progress(10);
-      // In a batch of its own.
+      // The second call goes into another batch.
       await nextTurn();
       void job.progress(100);
       hasReturned.resolve();
@@ -47,7 +47,7 @@ describe.each(storeKinds())('progress that no handler waits for, on $label', (ki
     expect(await fixture.job(id)).toMatchObject({ status: end, progress: 100 });
   });
 
-  it('does not keep the process from its end, which says what is not recorded', async () => {
+  it('does not delay a close, which logs unconfirmed outcomes', async () => {
     const isRecording = signal();
     const mayRecord = signal();
     const store = altered(fixture.store, {
@@ -56,7 +56,7 @@ describe.each(storeKinds())('progress that no handler waits for, on $label', (ki
         await mayRecord.promise;
         throw new Error('for the test');
       },
-      // As a database that does not answer.
+      // Acts like a database that does not respond.
       settle: () => mayRecord.promise.then(() => Promise.reject(new QueueUnavailableError('for the test'))),
     });
     const logger = new RecordingLogger();
@@ -70,7 +70,7 @@ describe.each(storeKinds())('progress that no handler waits for, on $label', (ki
     mayRecord.resolve();
   });
 
-  it('keeps no job from ending when it cannot be recorded', async () => {
+  it('does not prevent the completion of a job when it cannot be stored', async () => {
     const store = altered(fixture.store, { recordProgress: () => Promise.reject(new Error('for the test')) });
     open(store);
     engine.register(TOPIC, (job) => void job.progress(10));
@@ -82,11 +82,11 @@ describe.each(storeKinds())('progress that no handler waits for, on $label', (ki
 });
 
 describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
-  'progress that no transactional handler waits for, on $label',
+  'progress that a transactional handler does not await, on $label',
   (kind) => {
     const fixture = useStore(kind);
 
-    it('is there when the job has completed', async () => {
+    it('is stored when the job is completed', async () => {
       const store = altered(fixture.store, {
         recordProgress: async (entries) => {
           await nextTurn();

@@ -7,10 +7,10 @@ import { storeKinds, useStore } from '../../support/stores.js';
 
 const TABLES = 6;
 const QUERIES_EACH = 30;
-/** Where a list with dates stops looking at all jobs. */
+/** Above this many jobs a list finds dates by the ids. */
 const LARGE_ROWS = 20_001;
 
-describe.each(storeKinds())('any list on $label', (kind) => {
+describe.each(storeKinds())('a list with an arbitrary filter on $label', (kind) => {
   const fixture = useStore(kind);
   const share = kind.isMain ? 1 : 1 / 3;
 
@@ -22,16 +22,16 @@ describe.each(storeKinds())('any list on $label', (kind) => {
     expect(await fixture.store.reports.listIds(query)).toEqual({ ids, isSearchCut: false });
   }
 
-  /** Many questions to one table: it costs more to fill than to ask. */
+  /** Compares many queries on one table, since filling it takes most of the time. */
   async function expectPages(filling: readonly ListedJob[], jobs: readonly ListedJob[], seed: number): Promise<void> {
-    // Of a large table not all are searched by their time.
+    // In a large table dates are found by the ids.
     const queries = anyQuery(jobs).filter(({ due }) => filling.length === 0 || due === null);
     for (const query of fc.sample(queries, { numRuns: QUERIES_EACH * share, seed })) {
       await expectPage([...filling, ...jobs], query);
     }
   }
 
-  it('shows what a plain filter would', async () => {
+  it('returns the jobs of a plain filter function', async () => {
     await fc.assert(
       fc.asyncProperty(anyJobs, fc.integer(), async (jobs, seed) => {
         await fixture.sql('DELETE FROM _jobs');
@@ -42,14 +42,14 @@ describe.each(storeKinds())('any list on $label', (kind) => {
     );
   }, 120_000);
 
-  it('shows the same when the table is so large that it finds dates by the time in the ids', async () => {
+  it('returns the same jobs in a large table, where it finds dates by the time in the ids', async () => {
     const filling = await fill();
     const jobs = fc.sample(anyJobs, { numRuns: 50, seed: 7 }).find(({ length }) => length >= 30)!;
     await insertListed(fixture, jobs);
     await expectPages(filling, jobs, 7);
   }, 120_000);
 
-  /** A large table: half of the jobs are older than those of a test, half are newer. */
+  /** Fills a large table; half of its jobs are older than those of a test, half are newer. */
   async function fill(): Promise<ListedJob[]> {
     const filling = Array.from({ length: LARGE_ROWS }, (_, index): ListedJob => {
       const created = new Date(DAY.getTime() + (index % 2 === 0 ? -1 : 1) * 7 * 86_400_000);

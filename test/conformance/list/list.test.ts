@@ -18,7 +18,7 @@ const EVERYTHING: ListFilter = { ...readListFilter(), limit: 1_000 };
 describe.each(storeKinds())('list on $label', (kind) => {
   const fixture = useStore(kind);
 
-  const idsOf = async (query: Partial<ListFilter> = {}): Promise<string[]> =>
+  const listIds = async (query: Partial<ListFilter> = {}): Promise<string[]> =>
     (await fixture.store.reports.list({ ...EVERYTHING, ...query })).items.map(({ id }) => id);
   const newestFirst = (...ids: string[]): string[] => ids.toSorted().toReversed();
 
@@ -28,7 +28,7 @@ describe.each(storeKinds())('list on $label', (kind) => {
     return token.id;
   };
 
-  it('shows whole jobs, newest first, with how many there are', async () => {
+  it('returns complete jobs, newest first, with their total', async () => {
     const ids = await insertMany(fixture.store, 3, { payload: '{"a":1}', metadata: '{"b":2}' });
     const { items, total, totalCapped } = await fixture.store.reports.list(EVERYTHING);
     expect(items.map(({ id }) => id)).toEqual(newestFirst(...ids));
@@ -36,7 +36,7 @@ describe.each(storeKinds())('list on $label', (kind) => {
     expect({ total, totalCapped }).toEqual({ total: 3, totalCapped: false });
   });
 
-  it('shows nothing of an empty table', async () => {
+  it('returns nothing for an empty table', async () => {
     expect(await fixture.store.reports.list(EVERYTHING)).toEqual({
       items: [],
       lastId: null,
@@ -49,10 +49,10 @@ describe.each(storeKinds())('list on $label', (kind) => {
     const mail = await insertOne(fixture.store);
     const sms = await insertOne(fixture.store, { topic: 'sms' });
     await insertOne(fixture.store, { topic: 'push' });
-    expect(await idsOf({ topics: ['sms'] })).toEqual([sms]);
-    expect(await idsOf({ topics: [TOPIC, 'sms'] })).toEqual([sms, mail]);
-    expect(await idsOf({ topics: ['none'] })).toEqual([]);
-    expect(await idsOf({ topics: ['s%', 'SMS'] })).toEqual([]);
+    expect(await listIds({ topics: ['sms'] })).toEqual([sms]);
+    expect(await listIds({ topics: [TOPIC, 'sms'] })).toEqual([sms, mail]);
+    expect(await listIds({ topics: ['none'] })).toEqual([]);
+    expect(await listIds({ topics: ['s%', 'SMS'] })).toEqual([]);
   });
 
   it('filters by statuses', async () => {
@@ -60,12 +60,12 @@ describe.each(storeKinds())('list on $label', (kind) => {
     await fixture.store.settle([settlement(completed!, outcomes.completed()), settlement(gone!, outcomes.cancelled())]);
     const waiting = await insertOne(fixture.store);
     const broken = await failed('x', 'sms');
-    expect(await idsOf({ statuses: ['completed'] })).toEqual([completed!.id]);
-    expect(await idsOf({ statuses: ['processing', 'pending'] })).toEqual(newestFirst(running!.id, waiting));
-    expect(await idsOf({ statuses: ['failed', 'cancelled'] })).toEqual(newestFirst(gone!.id, broken));
+    expect(await listIds({ statuses: ['completed'] })).toEqual([completed!.id]);
+    expect(await listIds({ statuses: ['processing', 'pending'] })).toEqual(newestFirst(running!.id, waiting));
+    expect(await listIds({ statuses: ['failed', 'cancelled'] })).toEqual(newestFirst(gone!.id, broken));
   });
 
-  it('filters pending jobs by whether their time has come, though others may wait for nothing', async () => {
+  it('filters pending jobs by due, and ignores the runAt of other jobs', async () => {
     const running = await claimOne(fixture.store);
     const [due, other] = await insertMany(fixture.store, 2);
     const tomorrow = await insertOne(fixture.store, { delayMs: 86_400_000 });
@@ -73,118 +73,118 @@ describe.each(storeKinds())('list on $label', (kind) => {
     await fixture.store.settle([settlement(retried, outcomes.retry(60_000))]);
     await fixture.set(running.id, { run_at: { msFromNow: 60_000 } });
     const waiting = { statuses: ['pending'] } as const;
-    expect(await idsOf({ ...waiting, due: true })).toEqual([other, due]);
-    expect(await idsOf({ ...waiting, due: false })).toEqual([retried.id, tomorrow]);
-    expect(await idsOf({ ...waiting, due: false, topics: ['sms'] })).toEqual([retried.id]);
-    expect(await idsOf({ ...waiting, due: false, q: tomorrow })).toEqual([tomorrow]);
-    expect(await idsOf({ ...waiting, due: true, q: tomorrow })).toEqual([]);
+    expect(await listIds({ ...waiting, due: true })).toEqual([other, due]);
+    expect(await listIds({ ...waiting, due: false })).toEqual([retried.id, tomorrow]);
+    expect(await listIds({ ...waiting, due: false, topics: ['sms'] })).toEqual([retried.id]);
+    expect(await listIds({ ...waiting, due: false, q: tomorrow })).toEqual([tomorrow]);
+    expect(await listIds({ ...waiting, due: true, q: tomorrow })).toEqual([]);
     expect((await fixture.store.reports.list({ ...EVERYTHING, ...waiting, due: false })).total).toBe(2);
   });
 
-  it('filters by the time of creation, the first moment included and the last one not', async () => {
+  it('filters by creation time, from inclusive, to exclusive', async () => {
     const ids = await insertMany(fixture.store, 3);
     const moment = new Date('2024-05-06T07:08:09.123Z');
     const at = (ms: number): Date => new Date(moment.getTime() + ms);
     for (const [index, ms] of [-1, 0, 1].entries()) {
       await fixture.set(ids[index]!, { created: at(ms) });
     }
-    expect(await idsOf({ createdFrom: moment })).toEqual([ids[2], ids[1]]);
-    expect(await idsOf({ createdTo: moment })).toEqual([ids[0]]);
-    expect(await idsOf({ createdFrom: at(-1), createdTo: at(1) })).toEqual([ids[1], ids[0]]);
-    expect(await idsOf({ createdFrom: at(2) })).toEqual([]);
+    expect(await listIds({ createdFrom: moment })).toEqual([ids[2], ids[1]]);
+    expect(await listIds({ createdTo: moment })).toEqual([ids[0]]);
+    expect(await listIds({ createdFrom: at(-1), createdTo: at(1) })).toEqual([ids[1], ids[0]]);
+    expect(await listIds({ createdFrom: at(2) })).toEqual([]);
   });
 
   describe('a search', () => {
     it('finds a job by its exact id, in any case', async () => {
       const [id] = await insertMany(fixture.store, 3);
-      expect(await idsOf({ q: id! })).toEqual([id]);
-      expect(await idsOf({ q: id!.toUpperCase() })).toEqual([id]);
-      expect(await idsOf({ q: id!.slice(0, -1) })).toEqual([]);
+      expect(await listIds({ q: id! })).toEqual([id]);
+      expect(await listIds({ q: id!.toUpperCase() })).toEqual([id]);
+      expect(await listIds({ q: id!.slice(0, -1) })).toEqual([]);
     });
 
-    it('finds jobs by the beginning of their topic, letter by letter', async () => {
+    it('finds jobs by a prefix of their topic, case-sensitive', async () => {
       const digest = await insertOne(fixture.store, { topic: 'mail_digest' });
       const mail = await insertOne(fixture.store, { topic: 'mail' });
       await insertOne(fixture.store, { topic: 'email' });
       const odd = await insertOne(fixture.store, { topic: 'ma%l' });
-      expect(await idsOf({ q: 'mail' })).toEqual([mail, digest]);
-      expect(await idsOf({ q: 'mail_' })).toEqual([digest]);
-      expect(await idsOf({ q: 'ma%' })).toEqual([odd]);
-      expect(await idsOf({ q: 'ma?l' })).toEqual([]);
-      expect(await idsOf({ q: '_' })).toEqual([]);
+      expect(await listIds({ q: 'mail' })).toEqual([mail, digest]);
+      expect(await listIds({ q: 'mail_' })).toEqual([digest]);
+      expect(await listIds({ q: 'ma%' })).toEqual([odd]);
+      expect(await listIds({ q: 'ma?l' })).toEqual([]);
+      expect(await listIds({ q: '_' })).toEqual([]);
     });
 
     it('finds failed jobs by a part of their error, in any case of ASCII letters', async () => {
       const refused = await failed('connect ECONNREFUSED 10.0.0.1:25');
       const odd = await failed("100% of 'them' \\ [x] _y_ größer");
-      expect(await idsOf({ q: 'econnrefused' })).toEqual([refused]);
-      expect(await idsOf({ q: 'CONNECT' })).toEqual([refused]);
+      expect(await listIds({ q: 'econnrefused' })).toEqual([refused]);
+      expect(await listIds({ q: 'CONNECT' })).toEqual([refused]);
       for (const part of ['100%', "'them'", '\\', '[x]', '_y_', 'größer']) {
-        expect(await idsOf({ q: part })).toEqual([odd]);
+        expect(await listIds({ q: part })).toEqual([odd]);
       }
-      expect(await idsOf({ q: 'x]x' })).toEqual([]);
-      expect(await idsOf({ q: '%' })).toEqual([odd]);
+      expect(await listIds({ q: 'x]x' })).toEqual([]);
+      expect(await listIds({ q: '%' })).toEqual([odd]);
     });
 
-    it('looks at the errors of failed jobs only', async () => {
+    it('searches only errors of failed jobs', async () => {
       const token = await claimOne(fixture.store);
       await fixture.store.settle([settlement(token, { kind: 'retry', delayMs: 0, failure: failure('no route') })]);
-      expect(await idsOf({ q: 'no route' })).toEqual([]);
+      expect(await listIds({ q: 'no route' })).toEqual([]);
     });
 
-    it('is one more condition beside the others', async () => {
+    it('can be combined with other conditions', async () => {
       const mail = await failed('no route');
       const sms = await failed('no route', 'sms');
-      expect(await idsOf({ q: 'route' })).toEqual([sms, mail]);
-      expect(await idsOf({ q: 'route', topics: ['sms'] })).toEqual([sms]);
-      expect(await idsOf({ q: 'route', topics: ['sms'], statuses: ['completed'] })).toEqual([]);
+      expect(await listIds({ q: 'route' })).toEqual([sms, mail]);
+      expect(await listIds({ q: 'route', topics: ['sms'] })).toEqual([sms]);
+      expect(await listIds({ q: 'route', topics: ['sms'], statuses: ['completed'] })).toEqual([]);
     });
   });
 
   describe('an error key', () => {
     const key = toErrorKey(TOPIC, 'no route');
 
-    it('finds failed jobs of a topic with exactly that error, not those that say more', async () => {
+    it('finds failed jobs of a topic with exactly that error', async () => {
       const mail = await failed('no route');
       await failed('no route to host');
       await failed('No Route');
       const sms = await failed('no route', 'sms');
-      expect(await idsOf({ errorKey: key })).toEqual([mail]);
-      expect(await idsOf({ errorKey: toErrorKey('sms', 'no route') })).toEqual([sms]);
-      expect(await idsOf({ errorKey: key, topics: ['sms'] })).toEqual([]);
-      expect(await idsOf({ errorKey: toErrorKey(TOPIC, 'no') })).toEqual([]);
+      expect(await listIds({ errorKey: key })).toEqual([mail]);
+      expect(await listIds({ errorKey: toErrorKey('sms', 'no route') })).toEqual([sms]);
+      expect(await listIds({ errorKey: key, topics: ['sms'] })).toEqual([]);
+      expect(await listIds({ errorKey: toErrorKey(TOPIC, 'no') })).toEqual([]);
       expect(await fixture.store.reports.list({ ...EVERYTHING, errorKey: key, limit: 1 })).toMatchObject({ total: 1 });
     });
 
-    it('names long, odd and missing texts, too', async () => {
+    it('supports long, unusual and missing messages', async () => {
       const odd = `größer\n"'%_\\ ${'😀'.repeat(1_000)}`;
       const long = await failed(odd);
       const [none, other] = [await failed('x'), await failed(`${odd} `)];
       await fixture.set(none, { last_error: null });
-      expect(await idsOf({ errorKey: toErrorKey(TOPIC, odd) })).toEqual([long]);
-      expect(await idsOf({ errorKey: toErrorKey(TOPIC, '') })).toEqual([none]);
-      expect(await idsOf({ errorKey: toErrorKey(TOPIC, `${odd} `) })).toEqual([other]);
+      expect(await listIds({ errorKey: toErrorKey(TOPIC, odd) })).toEqual([long]);
+      expect(await listIds({ errorKey: toErrorKey(TOPIC, '') })).toEqual([none]);
+      expect(await listIds({ errorKey: toErrorKey(TOPIC, `${odd} `) })).toEqual([other]);
     });
 
-    it('is one more condition beside the others, and means failed jobs only', async () => {
+    it('can be combined with other conditions and selects only failed jobs', async () => {
       const mail = await failed('no route');
       await failed('no route', 'sms');
       const token = await claimOne(fixture.store);
       await fixture.store.settle([settlement(token, { kind: 'retry', delayMs: 0, failure: failure('no route') })]);
-      expect(await idsOf({ errorKey: key, topics: [TOPIC] })).toEqual([mail]);
-      expect(await idsOf({ errorKey: key, topics: [TOPIC], statuses: ['pending'] })).toEqual([]);
-      expect(await idsOf({ errorKey: key, topics: ['none'] })).toEqual([]);
+      expect(await listIds({ errorKey: key, topics: [TOPIC] })).toEqual([mail]);
+      expect(await listIds({ errorKey: key, topics: [TOPIC], statuses: ['pending'] })).toEqual([]);
+      expect(await listIds({ errorKey: key, topics: ['none'] })).toEqual([]);
       const query = { ...EVERYTHING, errorKey: key, topics: [TOPIC] };
       expect(await fixture.store.reports.listIds(query)).toMatchObject({ ids: [mail] });
     });
   });
 
   describe('pages', () => {
-    it('show each job that was there at the start once, while jobs arrive and go', async () => {
+    it('contain each job of the start once while jobs are added and deleted', async () => {
       const ids = await insertMany(fixture.store, 53);
       const seen: string[] = [];
       for (let beforeId: string | null = null; ;) {
-        const page = await idsOf({ limit: 10, beforeId });
+        const page = await listIds({ limit: 10, beforeId });
         seen.push(...page);
         await insertMany(fixture.store, 3);
         await fixture.store.delete([page.at(-1) ?? '00000000-0000-7000-8000-000000000000']);
@@ -196,21 +196,21 @@ describe.each(storeKinds())('list on $label', (kind) => {
       expect(seen).toEqual(newestFirst(...ids));
     });
 
-    it('keep to the filter', async () => {
+    it('match the filter', async () => {
       const ids = await insertMany(fixture.store, 5, { topic: 'sms' });
       await insertMany(fixture.store, 5);
       const more = await insertMany(fixture.store, 5, { topic: 'sms' });
-      expect(await idsOf({ topics: ['sms'], limit: 3, beforeId: more[1]! })).toEqual([more[0], ids[4], ids[3]]);
+      expect(await listIds({ topics: ['sms'], limit: 3, beforeId: more[1]! })).toEqual([more[0], ids[4], ids[3]]);
     });
 
-    it('can be asked for by the number of jobs to skip', async () => {
+    it('can be selected by an offset', async () => {
       const ids = newestFirst(...(await insertMany(fixture.store, 7)));
-      expect(await idsOf({ limit: 3, offset: 2 })).toEqual(ids.slice(2, 5));
-      expect(await idsOf({ limit: 3, offset: 6 })).toEqual(ids.slice(6));
-      expect(await idsOf({ limit: 3, offset: 7 })).toEqual([]);
+      expect(await listIds({ limit: 3, offset: 2 })).toEqual(ids.slice(2, 5));
+      expect(await listIds({ limit: 3, offset: 6 })).toEqual(ids.slice(6));
+      expect(await listIds({ limit: 3, offset: 7 })).toEqual([]);
     });
 
-    it('are found behind thousands of jobs', async () => {
+    it('can be read after thousands of jobs', async () => {
       const ids: string[] = [];
       for (let batch = 0; batch < 5; batch += 1) {
         ids.push(...(await insertMany(fixture.store, 900)));
@@ -219,14 +219,14 @@ describe.each(storeKinds())('list on $label', (kind) => {
       await insertMany(fixture.store, 1, { topic: 'other' });
       ids.sort().reverse();
       for (const offset of [1_999, 2_000, 2_001, 4_990]) {
-        expect(await idsOf({ topics: [TOPIC, 'sms'], limit: 10, offset })).toEqual(ids.slice(offset, offset + 10));
-        expect(await idsOf({ limit: 10, offset: offset + 1 })).toEqual(ids.slice(offset, offset + 10));
+        expect(await listIds({ topics: [TOPIC, 'sms'], limit: 10, offset })).toEqual(ids.slice(offset, offset + 10));
+        expect(await listIds({ limit: 10, offset: offset + 1 })).toEqual(ids.slice(offset, offset + 10));
       }
-      expect(await idsOf({ topics: [TOPIC, 'sms'], limit: 10, offset: 5_000 })).toEqual([]);
-      expect(await idsOf({ limit: 10, offset: 9_000 })).toEqual([]);
+      expect(await listIds({ topics: [TOPIC, 'sms'], limit: 10, offset: 5_000 })).toEqual([]);
+      expect(await listIds({ limit: 10, offset: 9_000 })).toEqual([]);
     });
 
-    it('say how many jobs the filter matches, wherever the page lies', async () => {
+    it('have the total of matching jobs on every page', async () => {
       const ids = await insertMany(fixture.store, 7);
       await insertMany(fixture.store, 2, { topic: 'sms' });
       const query = { ...EVERYTHING, topics: [TOPIC], limit: 2 };
@@ -234,7 +234,7 @@ describe.each(storeKinds())('list on $label', (kind) => {
       expect(await fixture.store.reports.list({ ...query, beforeId: ids[0]! })).toMatchObject({ items: [], total: 7 });
     });
 
-    it('stop counting at ten thousand, and say so', async () => {
+    it('have an approximate total above ten thousand', async () => {
       for (let batch = 0; batch < 5; batch += 1) {
         await insertMany(fixture.store, 2_000);
       }

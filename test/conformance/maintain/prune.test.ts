@@ -15,7 +15,7 @@ const files = storeKinds().filter(({ locksRows, canHaveTwoConnections }) => !loc
 describe.each(files)('prune beside a transaction of the application, on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('takes no lock where no job is old enough', async () => {
+  it('takes no lock when no job is old enough', async () => {
     await claimMany(fixture.store, 3).then((claims) =>
       fixture.store.settle(claims.map((token) => settlement(token, outcomes.completed()))),
     );
@@ -32,8 +32,11 @@ describe.each(storeKinds())('prune on $label', (kind) => {
   const remaining = async (): Promise<string[]> =>
     (await fixture.sql<{ id: string }>('SELECT id FROM _jobs ORDER BY id')).map(({ id }) => id);
 
-  /** Jobs that ended so long ago, each half a minute after it was created. */
-  const ended = async (status: 'completed' | 'failed' | 'cancelled', agesMs: readonly number[]): Promise<string[]> => {
+  /** Creates jobs that ended at these ages, each half a minute after its creation. */
+  const createEnded = async (
+    status: 'completed' | 'failed' | 'cancelled',
+    agesMs: readonly number[],
+  ): Promise<string[]> => {
     const claims = await claimMany(fixture.store, agesMs.length);
     const outcome = { completed: outcomes.completed(), failed: outcomes.failed(), cancelled: outcomes.cancelled() };
     await fixture.store.settle(claims.map((token) => settlement(token, outcome[status])));
@@ -47,9 +50,9 @@ describe.each(storeKinds())('prune on $label', (kind) => {
   };
 
   it.each(['completed', 'failed', 'cancelled'] as const)(
-    'deletes %s jobs over their age, and no younger ones',
+    'deletes only %s jobs beyond their retention',
     async (status) => {
-      const [old, , young] = await ended(status, [61 * MINUTE, 60 * MINUTE + 500, 59 * MINUTE, 0]);
+      const [old, , young] = await createEnded(status, [61 * MINUTE, 60 * MINUTE + 500, 59 * MINUTE, 0]);
       expect(await fixture.store.prune(retention({ [status]: 60 * MINUTE }), ALL)).toEqual({ removed: 2, next: null });
       const left = await remaining();
       expect(left).toHaveLength(2);
@@ -58,35 +61,35 @@ describe.each(storeKinds())('prune on $label', (kind) => {
     },
   );
 
-  it('judges each status by its own age', async () => {
-    const [, completed] = await ended('completed', [11 * MINUTE, 9 * MINUTE]);
-    const [, failed] = await ended('failed', [31 * MINUTE, 29 * MINUTE]);
-    const [, cancelled] = await ended('cancelled', [21 * MINUTE, 19 * MINUTE]);
+  it('applies the retention of each status', async () => {
+    const [, completed] = await createEnded('completed', [11 * MINUTE, 9 * MINUTE]);
+    const [, failed] = await createEnded('failed', [31 * MINUTE, 29 * MINUTE]);
+    const [, cancelled] = await createEnded('cancelled', [21 * MINUTE, 19 * MINUTE]);
     const ages = retention({ completed: 10 * MINUTE, failed: 30 * MINUTE, cancelled: 20 * MINUTE });
     expect(await fixture.store.prune(ages, ALL)).toMatchObject({ removed: 3 });
     expect(await remaining()).toEqual([completed, failed, cancelled]);
   });
 
-  it('keeps for ever what it is told to keep', async () => {
-    const kept = await ended('failed', [365 * 24 * 60 * MINUTE]);
-    await ended('completed', [365 * 24 * 60 * MINUTE]);
+  it('keeps jobs with a retention of false', async () => {
+    const kept = await createEnded('failed', [365 * 24 * 60 * MINUTE]);
+    await createEnded('completed', [365 * 24 * 60 * MINUTE]);
     expect(await fixture.store.prune(retention(), ALL)).toEqual({ removed: 0, next: null });
     expect(await fixture.store.prune(retention({ completed: 0 }), ALL)).toMatchObject({ removed: 1 });
     expect(await remaining()).toEqual(kept);
   });
 
-  it('deletes jobs as soon as they have ended when their age is zero', async () => {
-    await ended('completed', [0, 0]);
+  it('deletes ended jobs at once with a retention of zero', async () => {
+    await createEnded('completed', [0, 0]);
     expect(await fixture.store.prune(retention({ completed: 0 }), ALL)).toMatchObject({ removed: 2 });
   });
 
-  it('takes ages of a hundred years', async () => {
-    const kept = await ended('completed', [365 * 24 * 60 * MINUTE]);
+  it('accepts a retention of a hundred years', async () => {
+    const kept = await createEnded('completed', [365 * 24 * 60 * MINUTE]);
     await fixture.store.prune(retention({ completed: 100 * 365 * 24 * 60 * MINUTE }), ALL);
     expect(await remaining()).toEqual(kept);
   });
 
-  it('leaves waiting and running jobs, however old', async () => {
+  it('keeps pending and running jobs of any age', async () => {
     const waiting = await insertMany(fixture.store, 1, { delayMs: MINUTE });
     const [running] = await claimMany(fixture.store, 1);
     await fixture.set([...waiting, running!.id], { created: new Date(0), updated: new Date(0), started: new Date(0) });
@@ -95,8 +98,8 @@ describe.each(storeKinds())('prune on $label', (kind) => {
     expect(await remaining()).toEqual([...waiting, running!.id]);
   });
 
-  it('looks at one page after the other, and says where the next one begins', async () => {
-    const ids = await ended(
+  it('prunes page by page and returns the start of the next page', async () => {
+    const ids = await createEnded(
       'completed',
       Array.from({ length: 7 }, () => 60 * MINUTE),
     );
@@ -110,8 +113,8 @@ describe.each(storeKinds())('prune on $label', (kind) => {
     expect(await remaining()).toEqual([]);
   });
 
-  it('walks on without deleting anything when it is told to keep all', async () => {
-    const ids = await ended('failed', [60 * MINUTE, 60 * MINUTE, 0]);
+  it('deletes nothing when all statuses are kept', async () => {
+    const ids = await createEnded('failed', [60 * MINUTE, 60 * MINUTE, 0]);
     const first = await fixture.store.prune(retention(), { after: null, rows: 1 });
     expect(first).toEqual({ removed: 0, next: ids[0] });
     const second = await fixture.store.prune(retention(), { after: first.next, rows: 2 });
@@ -120,12 +123,12 @@ describe.each(storeKinds())('prune on $label', (kind) => {
     expect(await remaining()).toEqual(ids);
   });
 
-  it('goes past pages on which there is nothing to delete', async () => {
-    const kept = await ended(
+  it('continues after pages with nothing to delete', async () => {
+    const kept = await createEnded(
       'failed',
       Array.from({ length: 4 }, () => 60 * MINUTE),
     );
-    const [old] = await ended('completed', [60 * MINUTE]);
+    const [old] = await createEnded('completed', [60 * MINUTE]);
     const ages = retention({ completed: 10 * MINUTE });
     const first = await fixture.store.prune(ages, { after: null, rows: 2 });
     expect(first).toEqual({ removed: 0, next: kept[1] });
@@ -135,9 +138,9 @@ describe.each(storeKinds())('prune on $label', (kind) => {
     expect(await remaining()).not.toContain(old);
   });
 
-  it('stops at the first page on which all is too young', async () => {
-    await ended('completed', [60 * MINUTE]);
-    const young = await ended('completed', [0, 0, 0, 0]);
+  it('stops at the first page whose jobs are all too young', async () => {
+    await createEnded('completed', [60 * MINUTE]);
+    const young = await createEnded('completed', [0, 0, 0, 0]);
     const ages = retention({ completed: 10 * MINUTE });
     const first = await fixture.store.prune(ages, { after: null, rows: 2 });
     expect(first).toEqual({ removed: 1, next: young[0] });
@@ -145,8 +148,8 @@ describe.each(storeKinds())('prune on $label', (kind) => {
     expect(await remaining()).toEqual(young);
   });
 
-  it('goes past young jobs that a late clock has put among old ones', async () => {
-    const [, stray] = await ended('completed', [60 * MINUTE, 0, 60 * MINUTE, 60 * MINUTE]);
+  it('continues after young jobs that a slow clock sorted among old ones', async () => {
+    const [, stray] = await createEnded('completed', [60 * MINUTE, 0, 60 * MINUTE, 60 * MINUTE]);
     const ages = retention({ completed: 10 * MINUTE });
     const first = await fixture.store.prune(ages, { after: null, rows: 2 });
     expect(first).toEqual({ removed: 1, next: stray });
@@ -154,12 +157,12 @@ describe.each(storeKinds())('prune on $label', (kind) => {
     expect(await remaining()).toEqual([stray]);
   });
 
-  it('goes past whole pages of young jobs whose ids are old, as a late clock makes them', async () => {
+  it('continues after pages of young jobs with old ids of a slow clock', async () => {
     const late = [24, 23, 22, 21].map((age) =>
       newJob({ id: uuidv7({ msecs: Date.now() - age * MINUTE }), delayMs: MINUTE }),
     );
     await fixture.store.insert(late);
-    const [old] = await ended('completed', [60 * MINUTE]);
+    const [old] = await createEnded('completed', [60 * MINUTE]);
     const ages = retention({ completed: 10 * MINUTE });
     const first = await fixture.store.prune(ages, { after: null, rows: 2 });
     expect(first).toEqual({ removed: 0, next: late[1]!.id });
@@ -169,14 +172,14 @@ describe.each(storeKinds())('prune on $label', (kind) => {
     expect(await remaining()).not.toContain(old);
   });
 
-  it('ends at a page of young jobs whose ids are young', async () => {
+  it('stops at a page of young jobs with young ids', async () => {
     const young = await insertMany(fixture.store, 4);
     const first = await fixture.store.prune(retention({ completed: MINUTE }), { after: null, rows: 2 });
     expect(first).toEqual({ removed: 0, next: null });
     expect(await remaining()).toEqual(young);
   });
 
-  it('lets others have their turn at each page', async () => {
+  it('does not block the event loop between pages', async () => {
     let turns = 0;
     const count = (): void => {
       turns += 1;
@@ -192,15 +195,15 @@ describe.each(storeKinds())('prune on $label', (kind) => {
     expect(seen.filter((count, page) => count <= page)).toEqual([]);
   });
 
-  it('finds nothing in an empty table', async () => {
+  it('deletes nothing in an empty table', async () => {
     expect(await fixture.store.prune(retention({ completed: 0 }), ALL)).toEqual({ removed: 0, next: null });
   });
 });
 
-describe.each(storeKinds().filter(({ locksRows }) => locksRows))('prune beside a re-queue on $label', (kind) => {
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))('prune during a requeue on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('does not delete a job that is being re-queued', async () => {
+  it('does not delete a job during its requeue', async () => {
     const [token] = await claimMany(fixture.store, 1);
     await fixture.store.settle([settlement(token!, outcomes.failed())]);
     await fixture.set(token!.id, { finished: { msFromNow: -MINUTE } });
@@ -208,19 +211,19 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('prune beside a
     await transaction.manager.query(`UPDATE _jobs SET status = 'pending', finished = NULL WHERE id = $1`, [token!.id]);
     const pruned = fixture.store.prune(retention({ failed: 0 }), ALL);
     const isOver = pruned.then(() => true);
-    // Whether it waits for the row or skips it is its own affair.
+    // It may wait for the row or skip it.
     await Promise.race([isOver, fixture.untilSomebodyWaits()]);
     await transaction.commit();
     expect(await pruned).toMatchObject({ removed: 0 });
     expect(await fixture.job(token!.id)).toMatchObject({ status: 'pending' });
   });
 
-  it('does not delete a job that has run anew and ended while it is at others', async () => {
+  it('does not delete a job that was requeued and ended again during the prune', async () => {
     const tokens = await claimMany(fixture.store, 2);
     await fixture.store.settle(tokens.map((token) => settlement(token, outcomes.failed())));
     const [first, last] = tokens.map(({ id }) => id).sort();
     await fixture.set([first!, last!], { finished: { msFromNow: -MINUTE } });
-    // An application that keeps what is deleted, and is slow to do so.
+    // A slow trigger of the application copies deleted rows.
     await fixture.sql(`
       CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN OLD; END $$;

@@ -21,7 +21,7 @@ import { VirtualClock } from '../../support/unit/virtual-clock.js';
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
-describe.each(storeKinds())('rows that a foreign key of the application holds, $label', (kind) => {
+describe.each(storeKinds())('rows that a foreign key of the application references, on $label', (kind) => {
   const fixture = useStore(kind);
   let opened: JobsEngine | undefined;
   const open = (options: Omit<JobsEngineOptions, 'store'> = {}): JobsEngine => {
@@ -49,7 +49,7 @@ describe.each(storeKinds())('rows that a foreign key of the application holds, $
   const remaining = async (): Promise<string[]> =>
     (await fixture.sql<{ id: string }>('SELECT id FROM _jobs ORDER BY id')).map(({ id }) => id);
 
-  /** Completed jobs, old enough for whoever prunes. */
+  /** Creates completed jobs beyond their retention. */
   const old = async (count: number): Promise<string[]> => {
     const claims = await claimMany(fixture.store, count);
     await fixture.store.settle(claims.map((token) => settlement(token, outcomes.completed())));
@@ -58,7 +58,7 @@ describe.each(storeKinds())('rows that a foreign key of the application holds, $
     return ids;
   };
 
-  it('stay when their jobs end and are not to be kept; no job runs twice', async () => {
+  it('are kept when their jobs end with a retention of zero, and no job runs twice', async () => {
     const ids = await insertMany(fixture.store, 20);
     const held = [ids[3]!, ids[11]!];
     await refer(held);
@@ -77,7 +77,7 @@ describe.each(storeKinds())('rows that a foreign key of the application holds, $
     expect(logger.of('error')).toEqual([]);
   });
 
-  it('are passed over by the pruning of those beside them, which says so, and tries again after an hour', async () => {
+  it('are skipped by a prune, which logs a warning and tries again after an hour', async () => {
     const ids = await old(40);
     const held = [ids[0]!, ids[17]!, ids[18]!, ids[39]!];
     await refer(held.slice(0, 2));
@@ -104,7 +104,7 @@ describe.each(storeKinds())('rows that a foreign key of the application holds, $
     pruner.start();
     await untilAfter(5_000, async () => (await remaining()).length === held.length);
     expect(await remaining()).toEqual(held);
-    // The last one may be found after that; then nothing is tried any more, however often it walks.
+    // The last row may be found after that; then further passes try no deletion.
     let known: number;
     do {
       known = refusals;
@@ -120,7 +120,7 @@ describe.each(storeKinds())('rows that a foreign key of the application holds, $
     await pruner.stop();
   });
 
-  it('stay when somebody deletes them, who hears why', async () => {
+  it('are kept by a delete, which rejects with the reason', async () => {
     const ids = await old(5);
     const held = [ids[1]!, ids[4]!];
     await refer(held);
@@ -150,7 +150,7 @@ describe.each(storeKinds())('rows that a foreign key of the application holds, $
 });
 
 describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
-  'jobs that an open transaction refers to, $label',
+  'jobs that an open transaction references, on $label',
   (kind) => {
     const fixture = useStore(kind);
 
@@ -158,13 +158,13 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       fixture.sql('CREATE TABLE receipts (job_id uuid NOT NULL REFERENCES _jobs (id) ON DELETE CASCADE)'),
     );
 
-    /** From then on until its end the transaction holds the row's key. */
+    /** Inserts a reference; the transaction locks the row's key until it ends. */
     const refer = async (id: string): Promise<void> => {
       const { manager } = await fixture.begin();
       await manager.query('INSERT INTO receipts VALUES ($1)', [id]);
     };
 
-    it('are claimed, renewed, taken over, told of their progress, and end', async () => {
+    it('can be claimed, renewed, rescued, updated with progress and ended', async () => {
       const { store } = fixture;
       const id = await insertOne(store);
       await refer(id);
@@ -184,7 +184,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       expect(await store.settle([settlement(third!, outcomes.completed())])).toMatchObject([{ status: 'cancelled' }]);
     });
 
-    it('complete, alone and together, and inside a transaction', async () => {
+    it('can be completed singly, in a batch and in a transaction', async () => {
       const claims = await claimMany(fixture.store, 4);
       for (const { id } of claims) {
         await refer(id);
@@ -197,7 +197,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       expect((await fixture.job(claims[3]!.id)).status).toBe('completed');
     });
 
-    it('do not keep outcomes of others waiting when they are not to be kept', async () => {
+    it('do not delay outcomes of other jobs when they are to be deleted', async () => {
       const claims = await claimMany(fixture.store, 3);
       await refer(claims[1]!.id);
       const settled = fixture.store.settle(

@@ -4,14 +4,14 @@ import { storeKinds, useStore } from '../../support/stores.js';
 describe.each(storeKinds())('rescue on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('leaves jobs whose lease lives', async () => {
+  it('does not change jobs with a valid lease', async () => {
     const claims = await claimMany(fixture.store, 3);
     expect(await rescue(fixture.store, 10)).toEqual([]);
     const jobs = await fixture.store.find(claims.map(({ id }) => id));
     expect(jobs.every(({ status, retries }) => status === 'processing' && retries === 0)).toBe(true);
   });
 
-  it('takes a job with an expired lease back at once, charges a retry, and names the lost lease', async () => {
+  it('returns a job with an expired lease to waiting, counts a retry and records the lost lease', async () => {
     const { id, topic } = await claimOne(fixture.store, { maxRetries: 2 });
     await fixture.expire(id);
     const { started } = await fixture.job(id);
@@ -36,7 +36,7 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
     expect(await claim(fixture.store)).toMatchObject([{ id, attempt: 2, retries: 1 }]);
   });
 
-  it('fails a job for good when no retry is left', async () => {
+  it('fails a job when no retry is left', async () => {
     const { id } = await claimOne(fixture.store, { maxRetries: 2 });
     await fixture.set(id, { retries: 2 });
     await fixture.expire(id);
@@ -49,7 +49,7 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
     expect(job.errors).toHaveLength(1);
   });
 
-  it.each([0, 2])('puts a job back that never began, and has no retry left after %d', async (retries) => {
+  it.each([0, 2])('returns a job that never started to waiting, with no retry left after %d', async (retries) => {
     const id = await insertOne(fixture.store, { maxRetries: retries, delayMs: -60_000 });
     await fixture.set(id, { retries });
     const waiting = await fixture.job(id);
@@ -68,14 +68,14 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
     expect(await rescue(fixture.store, 10)).toMatchObject([{ id, status: 'failed', attempt: 2, retries }]);
   });
 
-  it('takes no notice of a mark from an attempt before, as a claim by an older version leaves it', async () => {
+  it('ignores a start mark of an earlier attempt, as a claim by an older version leaves it', async () => {
     const { id } = await claimOne(fixture.store, { maxRetries: 0 });
     await fixture.set(id, { attempt: 2 });
     await fixture.expire(id);
     expect(await rescue(fixture.store, 10)).toMatchObject([{ id, status: 'failed', attempt: 2 }]);
   });
 
-  it('ends a job that never began as cancelled when somebody asked for it', async () => {
+  it('cancels a job that never started after a cancel request', async () => {
     const { id } = await claimOne(fixture.store, { maxRetries: 0 });
     await fixture.store.cancel([id]);
     await fixture.expire(id);
@@ -83,13 +83,13 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
     expect(await fixture.job(id)).toMatchObject({ status: 'cancelled', lastError: null, errors: [], lockedBy: null });
   });
 
-  it('charges a retry for a job that has one left, whether it began or not', async () => {
+  it('counts a retry for a job that has one left, whether it started or not', async () => {
     const { id } = await claimOne(fixture.store, { maxRetries: 1 });
     await fixture.expire(id);
     expect(await rescue(fixture.store, 10)).toMatchObject([{ id, status: 'pending', retries: 1 }]);
   });
 
-  it('counts every crash: a job with three retries is taken over three times', async () => {
+  it('counts every crash: a job with three retries is rescued three times', async () => {
     const id = await insertOne(fixture.store, { maxRetries: 3 });
     const statuses: string[] = [];
     for (let claims = await claim(fixture.store); claims.length > 0; claims = await claim(fixture.store)) {
@@ -101,7 +101,7 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
     expect((await fixture.job(id)).errors.map(({ attempt }) => attempt)).toEqual([1, 2, 3, 4]);
   });
 
-  it('keeps the last twenty errors, those of lost leases included', async () => {
+  it('keeps the last twenty errors, including lost leases', async () => {
     const id = await insertOne(fixture.store, { maxRetries: 1_000 });
     for (let attempt = 1; attempt <= 21; attempt += 1) {
       const [token] = await claim(fixture.store);
@@ -120,22 +120,19 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
     expect(retries).toBe(21);
   });
 
-  it.each([0, 3])(
-    'ends a job that somebody asked to cancel as cancelled, after %d retries of three',
-    async (retries) => {
-      const { id } = await claimOne(fixture.store, { maxRetries: 3 });
-      await fixture.set(id, { retries });
-      await fixture.store.cancel([id]);
-      await fixture.expire(id);
-      expect(await rescue(fixture.store, 10)).toMatchObject([{ id, status: 'cancelled', retries }]);
-      const job = await fixture.job(id);
-      expect(job).toMatchObject({ status: 'cancelled', retries, lockedUntil: null, lockedBy: null });
-      expect(job.finished).toEqual(job.updated);
-      expect(job.lastError).toMatch(/lease of attempt 1 lost/);
-    },
-  );
+  it.each([0, 3])('cancels a job with a cancel request after %d of three retries', async (retries) => {
+    const { id } = await claimOne(fixture.store, { maxRetries: 3 });
+    await fixture.set(id, { retries });
+    await fixture.store.cancel([id]);
+    await fixture.expire(id);
+    expect(await rescue(fixture.store, 10)).toMatchObject([{ id, status: 'cancelled', retries }]);
+    const job = await fixture.job(id);
+    expect(job).toMatchObject({ status: 'cancelled', retries, lockedUntil: null, lockedBy: null });
+    expect(job.finished).toEqual(job.updated);
+    expect(job.lastError).toMatch(/lease of attempt 1 lost/);
+  });
 
-  it.each(['pending', 'completed', 'failed', 'cancelled'])('never touches a job that is %s', async (status) => {
+  it.each(['pending', 'completed', 'failed', 'cancelled'])('does not change a job that is %s', async (status) => {
     const id = await insertOne(fixture.store);
     await fixture.set(id, { status, finished: status === 'pending' ? null : { msFromNow: -60_000 }, attempt: 1 });
     const before = await fixture.job(id);
@@ -143,7 +140,7 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
     expect(await fixture.job(id)).toEqual(before);
   });
 
-  it('takes the leases that expired first, as many as asked', async () => {
+  it('rescues the leases that expired first, up to the limit', async () => {
     const claims = await claimMany(fixture.store, 4);
     for (const [index, age] of [2_000, 4_000, 1_000, 3_000].entries()) {
       await fixture.set(claims[index]!.id, { locked_until: { msFromNow: -age } });
@@ -154,7 +151,7 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
     expect(await rescuedIds()).toEqual([]);
   });
 
-  it('rescues each job once when several ask at the same time', async () => {
+  it('rescues each job once in concurrent calls', async () => {
     const claims = await claimMany(fixture.store, 100);
     await fixture.expire(claims.map(({ id }) => id));
     const stores = [fixture.store];
@@ -169,7 +166,7 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
     expect(jobs.every(({ retries, errors }) => retries === 1 && errors.length === 1)).toBe(true);
   });
 
-  it('leaves a job alone whose lease was renewed after it had expired', async () => {
+  it('does not change a job whose lease was renewed after it expired', async () => {
     const token = await claimOne(fixture.store);
     await fixture.expire(token.id);
     await fixture.store.renew([token], 30_000);
@@ -182,7 +179,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
   (kind) => {
     const fixture = useStore(kind);
 
-    it('skips a job whose completion is under way, without waiting, and takes the others', async () => {
+    it('skips a job in an open completion without waiting, and rescues the others', async () => {
       const [completing, dead] = await claimMany(fixture.store, 2);
       await fixture.expire([completing!.id, dead!.id]);
       const transaction = await fixture.begin();
@@ -193,7 +190,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       expect(await fixture.job(completing!.id)).toMatchObject({ status: 'completed', retries: 0, result: 'in time' });
     });
 
-    it('takes a job whose completion was rolled back', async () => {
+    it('rescues a job whose completion was rolled back', async () => {
       const token = await claimOne(fixture.store);
       await fixture.expire(token.id);
       const transaction = await fixture.begin();
@@ -209,7 +206,7 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))(
   (kind) => {
     const fixture = useStore(kind);
 
-    it('waits for the write lock, and leaves a job that was completed meanwhile', async () => {
+    it('waits for the write lock and does not change a job that was completed during the wait', async () => {
       const token = await claimOne(fixture.store);
       await fixture.expire(token.id);
       const transaction = await fixture.begin();

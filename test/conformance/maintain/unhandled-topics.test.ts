@@ -15,62 +15,62 @@ describe.each(storeKinds())('jobs without a handler in any process on $label', (
     await fixture.sql('DELETE FROM _jobs');
     await fixture.sql('DELETE FROM _jobs_workers');
     logger = new RecordingLogger();
-    watch = newCheck(new VirtualClock());
+    watch = createCheck(new VirtualClock());
   });
 
-  const newCheck = (clock: VirtualClock): UnhandledTopicsCheck =>
+  const createCheck = (clock: VirtualClock): UnhandledTopicsCheck =>
     new UnhandledTopicsCheck({ store: fixture.store, clock, logger: guardLogger(logger), random: () => 0 });
 
-  const looks = async (count: number): Promise<string[]> => {
+  const runChecks = async (count: number): Promise<string[]> => {
     for (let look = 1; look <= count; look += 1) await watch.check();
     return logger.of('warn');
   };
 
-  it('are named, once, when two looks in a row have found them', async () => {
+  it('are logged once after two checks have found them', async () => {
     await fixture.store.reports.recordWorker('a', ['mail']);
     await insertOne(fixture.store, { topic: 'mial' });
-    expect(await looks(1)).toEqual([]);
-    expect(await looks(1)).toEqual([expect.stringContaining(`jobs of 'mial' are due`)]);
-    expect(await looks(3)).toHaveLength(1);
+    expect(await runChecks(1)).toEqual([]);
+    expect(await runChecks(1)).toEqual([expect.stringContaining(`jobs of 'mial' are due`)]);
+    expect(await runChecks(3)).toHaveLength(1);
   });
 
-  it('are not named when a process with their handler comes in time, as in a deployment', async () => {
+  it('are not logged when a process with their handler starts in time, as in a deployment', async () => {
     await insertOne(fixture.store, { topic: 'added' });
     await watch.check();
     await fixture.store.reports.recordWorker('new', ['added']);
-    expect(await looks(3)).toEqual([]);
+    expect(await runChecks(3)).toEqual([]);
   });
 
-  it('are named again when they had a handler meanwhile', async () => {
+  it('are logged again after they had a handler', async () => {
     await insertOne(fixture.store, { topic: 'mail' });
-    expect(await looks(2)).toHaveLength(1);
+    expect(await runChecks(2)).toHaveLength(1);
     await fixture.store.reports.recordWorker('a', ['mail']);
     await watch.check();
     await fixture.store.reports.forgetWorker('a');
-    expect(await looks(2)).toHaveLength(2);
+    expect(await runChecks(2)).toHaveLength(2);
   });
 
-  it('are not named while they are not due, nor when they have ended', async () => {
+  it('are not logged before they are due or after they have ended', async () => {
     await insertOne(fixture.store, { topic: 'later', delayMs: 3_600_000 });
     const cancelled = await insertOne(fixture.store, { topic: 'ended' });
     await fixture.store.cancel([cancelled]);
-    expect(await looks(3)).toEqual([]);
+    expect(await runChecks(3)).toEqual([]);
   });
 
-  it('are named in one line that cannot be forged, however many topics they have', async () => {
+  it('are logged in one escaped line for any number of topics', async () => {
     for (let topic = 10; topic < 22; topic += 1) await insertOne(fixture.store, { topic: `t${topic}\nerror` });
-    const [line, ...more] = await looks(2);
+    const [line, ...more] = await runChecks(2);
     expect(line).toMatch(/^jobs of 't10 error', 't11 error', .*'t19 error' and 2 other topics are due/);
     expect(line).not.toContain('\n');
     expect(more).toEqual([]);
   });
 
-  it('are looked for once a minute, with one statement while nothing waits', async () => {
+  it('are checked once a minute, with one statement while nothing waits', async () => {
     const clock = new VirtualClock();
     const { store } = fixture;
     const looked = jest.spyOn(store.reports, 'waitingTopics');
     const asked = jest.spyOn(store.reports, 'servedTopics');
-    watch = newCheck(clock);
+    watch = createCheck(clock);
     watch.start();
     const rounds = async (count: number): Promise<void> => {
       for (let round = 1; round <= count; round += 1) {

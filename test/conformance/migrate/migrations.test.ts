@@ -3,13 +3,13 @@ import type { JobsOptions } from 'nestjs-jobs';
 import type { DataSource } from 'typeorm';
 import { createJobStore } from '../../../lib/engine/jobs-engine.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import { catalogOf } from '../../support/catalog.js';
+import { readCatalog } from '../../support/catalog.js';
 import { claim, insertOne, TOPIC } from '../../support/job-rows.js';
 import type { EmptyDatabase } from '../../support/stores.js';
 import { storeKinds } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
 
-/** Those that the migrations make. */
+/** The tables that the migrations create. */
 const TABLES = ['_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_topics'];
 
 describe.each(storeKinds())('migrations on $label', (kind) => {
@@ -33,172 +33,175 @@ describe.each(storeKinds())('migrations on $label', (kind) => {
     return app;
   }
 
-  async function openStoreOf(app: DataSource, options: JobsOptions = {}): Promise<JobStore> {
+  async function openStoreOn(app: DataSource, options: JobsOptions = {}): Promise<JobStore> {
     const { store } = createJobStore(app, options);
     closing.push(() => store.close());
     await store.open();
     return store;
   }
 
-  const namesIn = async (app: DataSource, table: string): Promise<string[]> =>
+  const listNames = async (app: DataSource, table: string): Promise<string[]> =>
     (await app.query<{ name: string }[]>(`SELECT name FROM ${table} ORDER BY id`)).map(({ name }) => name);
   const migrationNames = jobsMigrations.map((migration) => migration.name);
 
-  /** A store works when a job can be put in and taken out. */
+  /** Expects that the store can insert and claim a job. */
   async function expectToWork(store: JobStore): Promise<void> {
     const id = await insertOne(store);
     expect(await claim(store)).toMatchObject([{ id, attempt: 1 }]);
   }
 
-  it('are run once on a fresh database, and recorded', async () => {
+  it('run once on a fresh database and are recorded', async () => {
     const app = await openApp();
-    await expectToWork(await openStoreOf(app));
-    expect(await namesIn(app, '_jobs_migrations')).toEqual(migrationNames);
+    await expectToWork(await openStoreOn(app));
+    expect(await listNames(app, '_jobs_migrations')).toEqual(migrationNames);
   });
 
-  it('change nothing when the tables are there already, and keep the jobs', async () => {
+  it('change nothing when the tables exist, and keep the jobs', async () => {
     const app = await openApp();
-    const first = await openStoreOf(app);
-    const before = await catalogOf(app);
+    const first = await openStoreOn(app);
+    const before = await readCatalog(app);
     const id = await insertOne(first, { delayMs: 60_000 });
-    const second = await openStoreOf(app);
+    const second = await openStoreOn(app);
     expect(await second.find([id])).toHaveLength(1);
-    expect(await catalogOf(app)).toEqual(before);
-    expect(await namesIn(app, '_jobs_migrations')).toEqual(migrationNames);
+    expect(await readCatalog(app)).toEqual(before);
+    expect(await listNames(app, '_jobs_migrations')).toEqual(migrationNames);
   });
 
-  it('are run once when eight stores open a fresh database at the same time', async () => {
+  it('run once when eight stores open a fresh database at the same time', async () => {
     const shared = await openApp();
     const apps = await Promise.all(
       Array.from({ length: 8 }, () => (kind.canHaveTwoConnections ? openApp() : Promise.resolve(shared))),
     );
-    const stores = await Promise.all(apps.map((app) => openStoreOf(app)));
-    expect(await namesIn(shared, '_jobs_migrations')).toEqual(migrationNames);
+    const stores = await Promise.all(apps.map((app) => openStoreOn(app)));
+    expect(await listNames(shared, '_jobs_migrations')).toEqual(migrationNames);
     for (const store of stores) {
       await expectToWork(store);
     }
   });
 
-  it('change nothing where somebody else has a table of that name, and say so', async () => {
+  it("reject a table of that name that is not the queue's, and do not change it", async () => {
     const app = await openApp();
     await app.query('CREATE TABLE _jobs (id integer)');
-    const before = await catalogOf(app);
-    await expect(openStoreOf(app)).rejects.toThrow(/^migrate: .*nothing was changed/);
-    expect(await catalogOf(app)).toEqual(before);
+    const before = await readCatalog(app);
+    await expect(openStoreOn(app)).rejects.toThrow(/^migrate: .*nothing was changed/);
+    expect(await readCatalog(app)).toEqual(before);
   });
 
   describe('with migrate: false', () => {
-    it('are missed on an empty database by an error that names the option and what to run, and nothing is made', async () => {
+    it('reject an empty database with an error that names the option, and create nothing', async () => {
       const app = await openApp();
-      const refused = openStoreOf(app, { migrate: false });
+      const refused = openStoreOn(app, { migrate: false });
       await expect(refused).rejects.toMatchObject({
         constructor: InvalidOptionsError,
         option: 'migrate',
         message: expect.stringContaining('jobsMigrations') as string,
       });
-      expect(await catalogOf(app)).toEqual([]);
+      expect(await readCatalog(app)).toEqual([]);
     });
 
-    it('are missed when a column is missing', async () => {
+    it('reject a table with a missing column', async () => {
       const app = await openApp();
-      const store = await openStoreOf(app);
+      const store = await openStoreOn(app);
       await store.close();
       await app.query('ALTER TABLE _jobs RENAME COLUMN body_hash TO hash');
-      await expect(openStoreOf(app, { migrate: false })).rejects.toMatchObject({ option: 'migrate' });
-      await expect(openStoreOf(app, { migrate: true })).rejects.toMatchObject({ option: 'migrate' });
+      await expect(openStoreOn(app, { migrate: false })).rejects.toMatchObject({ option: 'migrate' });
+      await expect(openStoreOn(app, { migrate: true })).rejects.toMatchObject({ option: 'migrate' });
     });
 
-    it('make what is missing, and leave what is there, once nothing says that they have run', async () => {
+    it('create missing tables and keep existing ones when no migration is recorded', async () => {
       const app = await openApp();
-      const store = await openStoreOf(app);
+      const store = await openStoreOn(app);
       const id = await insertOne(store, { delayMs: 60_000 });
       await store.close();
       await app.query('DROP TABLE _jobs_topics');
-      await expect(openStoreOf(app)).rejects.toThrow(/^migrate: .*_jobs_migrations.*_jobs_topics/);
+      await expect(openStoreOn(app)).rejects.toThrow(/^migrate: .*_jobs_migrations.*_jobs_topics/);
       await app.query('DROP TABLE _jobs_migrations');
-      const again = await openStoreOf(app);
+      const again = await openStoreOn(app);
       expect(await again.find([id])).toHaveLength(1);
       await expectToWork(again);
     });
 
-    it('are not asked for when they have run before', async () => {
+    it('are not run again when they are recorded', async () => {
       const app = await openApp();
-      const store = await openStoreOf(app);
+      const store = await openStoreOn(app);
       await store.close();
-      await expectToWork(await openStoreOf(app, { migrate: false }));
+      await expectToWork(await openStoreOn(app, { migrate: false }));
     });
   });
 
-  describe('run by an application among its own', () => {
+  describe('run by the application', () => {
     const options = { migrations: jobsMigrations, migrationsTableName: 'app_migrations' };
 
-    it('make the very tables that the module makes', async () => {
+    it('create the same tables as the module', async () => {
       const theirs = await openApp(options);
       await theirs.runMigrations();
       const other = await kind.createDatabase();
       const app = await other.app().initialize();
       const { store } = createJobStore(app);
       await store.open();
-      const ours = await catalogOf(app, TABLES);
+      const ours = await readCatalog(app, TABLES);
       await store.close();
       await app.destroy();
       await other.remove();
       expect(ours.length).toBeGreaterThan(2);
-      expect(await catalogOf(theirs, TABLES)).toEqual(ours);
-      expect(await namesIn(theirs, 'app_migrations')).toEqual(migrationNames);
+      expect(await readCatalog(theirs, TABLES)).toEqual(ours);
+      expect(await listNames(theirs, 'app_migrations')).toEqual(migrationNames);
     });
 
-    it.each([true, false])('serve the module with migrate: %p', async (migrate) => {
+    it.each([true, false])('work for the module with migrate: %p', async (migrate) => {
       const app = await openApp(options);
       await app.runMigrations();
-      const before = await catalogOf(app, TABLES);
-      await expectToWork(await openStoreOf(app, { migrate }));
-      expect(await catalogOf(app, TABLES)).toEqual(before);
-      expect((await catalogOf(app, ['_jobs_migrations'])).length > 0).toBe(migrate);
+      const before = await readCatalog(app, TABLES);
+      await expectToWork(await openStoreOn(app, { migrate }));
+      expect(await readCatalog(app, TABLES)).toEqual(before);
+      expect((await readCatalog(app, ['_jobs_migrations'])).length > 0).toBe(migrate);
     });
 
-    it('are not needed when the module has made the tables', async () => {
+    it('are not needed after the module has created the tables', async () => {
       const app = await openApp(options);
-      const store = await openStoreOf(app);
+      const store = await openStoreOn(app);
       const id = await insertOne(store, { delayMs: 60_000 });
       expect((await app.runMigrations()).map(({ name }) => name)).toEqual(migrationNames);
       expect(await store.find([id])).toHaveLength(1);
     });
 
-    it('can be taken back', async () => {
+    it('can be reverted', async () => {
       const app = await openApp(options);
       await app.runMigrations();
       for (let left = jobsMigrations.length; left > 0; left -= 1) {
         await app.undoLastMigration();
       }
-      expect(await catalogOf(app)).toEqual([]);
+      expect(await readCatalog(app)).toEqual([]);
     });
   });
 });
 
-describe.each(storeKinds().filter(({ locksRows }) => locksRows))('migrations beside others on $label', (kind) => {
-  it('keep nobody from work while they wait for a transaction that has written to the table', async () => {
-    const database = await kind.createDatabase();
-    const app = await database.app({ migrations: jobsMigrations }).initialize();
-    await app.runMigrations();
-    const insert = `INSERT INTO _jobs (id, topic, payload) VALUES (gen_random_uuid(), '${TOPIC}', '{}')`;
-    const writer = app.createQueryRunner();
-    await writer.startTransaction();
-    await writer.query(insert);
-    const { store } = createJobStore(app);
-    const opening = store.open();
-    const waits = `SELECT 1 FROM pg_stat_activity WHERE query LIKE '%CREATE INDEX%' AND wait_event_type = 'Lock'`;
-    await until(async () => (await app.query<unknown[]>(waits)).length > 0, { message: 'the migration to wait' });
-    // Each waits behind the migration, which releases its place after 500 ms.
-    for (let job = 0; job < 3; job += 1) {
-      await app.query(insert);
-    }
-    await writer.commitTransaction();
-    await writer.release();
-    await opening;
-    expect(await claim(store)).toHaveLength(4);
-    await store.close();
-    await app.destroy();
-    await database.remove();
-  });
-});
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
+  'migrations beside open transactions on $label',
+  (kind) => {
+    it('do not block other statements while they wait for a transaction that has written to the table', async () => {
+      const database = await kind.createDatabase();
+      const app = await database.app({ migrations: jobsMigrations }).initialize();
+      await app.runMigrations();
+      const insert = `INSERT INTO _jobs (id, topic, payload) VALUES (gen_random_uuid(), '${TOPIC}', '{}')`;
+      const writer = app.createQueryRunner();
+      await writer.startTransaction();
+      await writer.query(insert);
+      const { store } = createJobStore(app);
+      const opening = store.open();
+      const waits = `SELECT 1 FROM pg_stat_activity WHERE query LIKE '%CREATE INDEX%' AND wait_event_type = 'Lock'`;
+      await until(async () => (await app.query<unknown[]>(waits)).length > 0, { message: 'the migration to wait' });
+      // Each statement waits behind the migration, which releases its lock request after 500 ms.
+      for (let job = 0; job < 3; job += 1) {
+        await app.query(insert);
+      }
+      await writer.commitTransaction();
+      await writer.release();
+      await opening;
+      expect(await claim(store)).toHaveLength(4);
+      await store.close();
+      await app.destroy();
+      await database.remove();
+    });
+  },
+);

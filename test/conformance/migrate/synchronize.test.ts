@@ -1,12 +1,12 @@
 import type { DataSource } from 'typeorm';
 import { DefaultNamingStrategy, EntitySchema } from 'typeorm';
 import { createJobStore } from '../../../lib/engine/jobs-engine.js';
-import { catalogOf } from '../../support/catalog.js';
+import { readCatalog } from '../../support/catalog.js';
 import { insertOne } from '../../support/job-rows.js';
 import type { EmptyDatabase } from '../../support/stores.js';
 import { storeKinds } from '../../support/stores.js';
 
-/** An application's own job: something that people apply for. */
+/** A job entity of the application. */
 const Job = new EntitySchema({
   name: 'Job',
   columns: {
@@ -23,7 +23,7 @@ const Applicant = new EntitySchema<{ id: number; firstName: string; job: object 
   relations: { job: { type: 'many-to-one', target: 'Job', nullable: false } },
 });
 
-/** Names everything in a way that nobody else does. */
+/** A naming strategy with unusual names. */
 class ShoutingStrategy extends DefaultNamingStrategy {
   override tableName(name: string, given: string | undefined): string {
     return `_${(given ?? name).toUpperCase()}S`;
@@ -44,7 +44,7 @@ const appOptions = {
 
 const plainOptions = { entities: [Job, Applicant], synchronize: true };
 
-/** Changes that TypeORM's own comparison of schemas does not see. */
+/** Changes that TypeORM's schema comparison does not detect. */
 const mutations: { name: string; postgres: string; sqlite: [string, string] }[] = [
   {
     name: 'a changed CHECK',
@@ -79,7 +79,7 @@ async function mutate(app: DataSource, { postgres, sqlite: [from, to] }: (typeof
     await app.query(postgres);
     return;
   }
-  const statements = (await catalogOf(app, ['_jobs'])).sort((a, b) =>
+  const statements = (await readCatalog(app, ['_jobs'])).sort((a, b) =>
     a.includes('TABLE') ? -1 : b.includes('TABLE') ? 1 : 0,
   );
   await app.query('DROP TABLE _jobs');
@@ -90,13 +90,13 @@ async function mutate(app: DataSource, { postgres, sqlite: [from, to] }: (typeof
 
 describe.each(storeKinds())('an application with synchronize: true on $label', (kind) => {
   let database: EmptyDatabase;
-  /** What the tables look like when nobody but the queue has been at them. */
+  /** Runs the work on a database that only the queue has changed. */
   let fresh: string[];
 
   beforeAll(async () => {
-    fresh = await onFresh(async (app) => {
+    fresh = await runOnFreshDatabase(async (app) => {
       await withStore(app);
-      return catalogOf(app);
+      return readCatalog(app);
     });
   });
   beforeEach(async () => {
@@ -104,7 +104,7 @@ describe.each(storeKinds())('an application with synchronize: true on $label', (
   });
   afterEach(() => database.remove());
 
-  async function onFresh<T>(work: (app: DataSource) => Promise<T>): Promise<T> {
+  async function runOnFreshDatabase<T>(work: (app: DataSource) => Promise<T>): Promise<T> {
     const other = await kind.createDatabase();
     const app = await other.app().initialize();
     try {
@@ -115,7 +115,7 @@ describe.each(storeKinds())('an application with synchronize: true on $label', (
     }
   }
 
-  /** Opens and closes a store, with one job in between. */
+  /** Opens a store, inserts a job and closes the store. */
   async function withStore(app: DataSource): Promise<string> {
     const { store } = createJobStore(app);
     await store.open();
@@ -127,21 +127,21 @@ describe.each(storeKinds())('an application with synchronize: true on $label', (
   const rows = (app: DataSource): Promise<object[]> => app.query('SELECT * FROM _jobs ORDER BY id');
 
   describe.each([
-    ['names and a prefix of its own', appOptions],
+    ['its own naming strategy and prefix', appOptions],
     ['plain names', plainOptions],
   ])('and %s', (_names, options) => {
-    it('leaves the tables as they were, whether they are older than its own or younger', async () => {
+    it('does not change the tables of the queue, whether they are created before or after its own', async () => {
       const app = await database.app(options).initialize();
       await withStore(app);
-      expect(await catalogOf(app)).toEqual(fresh);
+      expect(await readCatalog(app)).toEqual(fresh);
       const stored = await rows(app);
 
       await app.synchronize();
-      expect(await catalogOf(app)).toEqual(fresh);
+      expect(await readCatalog(app)).toEqual(fresh);
       expect(await rows(app)).toEqual(stored);
 
       await withStore(app);
-      expect(await catalogOf(app)).toEqual(fresh);
+      expect(await readCatalog(app)).toEqual(fresh);
       expect(await rows(app)).toHaveLength(2);
       expect(app.getMetadata('Job').tableName).not.toBe('_jobs');
       expect(await app.getRepository('Job').count()).toBe(0);
@@ -158,22 +158,22 @@ describe.each(storeKinds())('an application with synchronize: true on $label', (
     });
   });
 
-  it('loses no job to options of its own that would drop or change tables', async () => {
+  it('loses no job to its options that would drop or change tables', async () => {
     const dangerous = { ...plainOptions, dropSchema: true, migrationsRun: true };
     const app = await database.app(dangerous).initialize();
     const first = await withStore(app);
     const second = await withStore(app);
     expect(await rows(app)).toMatchObject([{ id: first }, { id: second }]);
-    expect(await catalogOf(app)).toEqual(fresh);
+    expect(await readCatalog(app)).toEqual(fresh);
     await app.destroy();
   });
 
-  it.each(mutations)('would be caught at $name: the catalogs differ then', async (mutation) => {
+  it.each(mutations)('is detected when it changes $name', async (mutation) => {
     const app = await database.app().initialize();
     await withStore(app);
-    expect(await catalogOf(app)).toEqual(fresh);
+    expect(await readCatalog(app)).toEqual(fresh);
     await mutate(app, mutation);
-    expect(await catalogOf(app)).not.toEqual(fresh);
+    expect(await readCatalog(app)).not.toEqual(fresh);
     await app.destroy();
   });
 });

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { FINAL_STATUSES } from '../../../lib/core/job-state.js';
 import { outcomes } from '../../support/job-rows.js';
-import { BecomeDue, Enqueue, EnqueueAgain, Expire, Move, Pause, Prune, Rescue } from './desk-commands.js';
+import { BecomeDue, Enqueue, EnqueueAgain, Expire, Move, Pause, Prune, Rescue } from './admin-commands.js';
 import type { RealQueue } from './queue-command.js';
 import { WORKERS } from './queue-command.js';
 import type { QueueModel } from './queue-model.js';
-import { Begin, Claim, CompleteInTransaction, Renew, Report, Settle } from './worker-commands.js';
+import { MarkStarted, Claim, CompleteInTransaction, Renew, Report, Settle } from './worker-commands.js';
 
 const COMMANDS_MAX = 80;
 const HOUR_MS = 3_600_000;
@@ -21,7 +21,7 @@ const outcome = fc.oneof(
   fc.option(delayMs).map(outcomes.release),
   fc.constant(outcomes.cancelled()),
 );
-/** Often all are kept. */
+/** Keeps all jobs most of the time. */
 const discardStatuses = fc.oneof(fc.constant([]), fc.subarray([...FINAL_STATUSES]));
 const age = fc.constantFrom(0, HOUR_MS, false as const);
 const retention = fc.record({ completed: age, failed: age, cancelled: age });
@@ -45,7 +45,7 @@ const picks = fc.oneof(
 );
 const verb = fc.constantFrom('requeue' as const, 'promote' as const, 'cancel' as const, 'delete' as const);
 
-/** Sequences of what three workers and people do. Commands that keep jobs coming and moving stand here more than once. */
+/** Sequences of commands of three workers and administrators. Frequent commands are listed more than once. */
 export const anyCommands: fc.Arbitrary<Iterable<fc.AsyncCommand<QueueModel, RealQueue>>> = fc.commands(
   [
     enqueue,
@@ -55,8 +55,8 @@ export const anyCommands: fc.Arbitrary<Iterable<fc.AsyncCommand<QueueModel, Real
     claim,
     claim,
     claim,
-    fc.tuple(worker, pick).map(([who, which]) => new Begin(who, which)),
-    fc.tuple(worker, pick).map(([who, which]) => new Begin(who, which)),
+    fc.tuple(worker, pick).map(([who, which]) => new MarkStarted(who, which)),
+    fc.tuple(worker, pick).map(([who, which]) => new MarkStarted(who, which)),
     fc.tuple(worker, pick).map(([who, which]) => new Renew(who, which)),
     worker.map((who) => new Report(who)),
     settle,

@@ -11,15 +11,15 @@ import type { StoreUnderTest } from './store-under-test.js';
 
 export const WORKERS = 3;
 
-/** What is compared of a job after each command. */
-type Standing = Omit<ModelJob, 'key' | 'maxRetries' | 'isUnbegun' | 'isDue' | 'isExpired'>;
+/** The fields of a job that are compared after each command. */
+type ComparedJob = Omit<ModelJob, 'key' | 'maxRetries' | 'isUnbegun' | 'isDue' | 'isExpired'>;
 
-/** The queue under test, and what its users remember: the claims that each worker ever got, however stale. */
+/** The queue under test with all claims that each worker ever got, including stale ones. */
 export class RealQueue {
   readonly claims: ClaimToken[][] = Array.from({ length: WORKERS }, () => []);
-  /** Every job that was ever stored, also those that are gone. */
+  /** Every job that was ever stored, including deleted ones. */
   readonly inserts: JobInsert[] = [];
-  private seen = new Map<string, Standing>();
+  private seen = new Map<string, ComparedJob>();
 
   constructor(readonly behind: StoreUnderTest) {}
 
@@ -27,19 +27,19 @@ export class RealQueue {
     return this.behind.store;
   }
 
-  /** One of the claims of a worker; `undefined` when it never got any. */
-  claimOf(worker: number, pick: number): ClaimToken | undefined {
-    return picked(this.claims[worker]!, pick);
+  /** Returns one of the claims of a worker; `undefined` when it has none. */
+  pickClaim(worker: number, pick: number): ClaimToken | undefined {
+    return pickFrom(this.claims[worker]!, pick);
   }
 
-  /** Compares the table with the model, and what has changed in it with the one table of legal transitions. */
+  /** Compares the table with the model, and its changes with the table of legal transitions. */
   async compare(model: QueueModel, verbs: readonly TransitionVerb[]): Promise<void> {
     const ids = [...new Set([...this.seen.keys(), ...model.jobs.map(({ id }) => id)])];
-    // Spread, since arrays that the SQLite driver makes belong to another realm, which a strict comparison minds.
+    // Copies the array: those of the SQLite driver belong to another realm and fail a strict comparison.
     const rows = [...(await this.store.find(ids))].sort((a, b) => (a.id < b.id ? -1 : 1));
-    rows.forEach(expectWhole);
-    const table = rows.map(toStandingJob);
-    assert.deepEqual(table, model.jobs.map(toStandingJob));
+    rows.forEach(expectConsistent);
+    const table = rows.map(toComparedJob);
+    assert.deepEqual(table, model.jobs.map(toComparedJob));
 
     const now = new Map(table.map((row) => [row.id, row]));
     for (const id of ids) {
@@ -53,30 +53,30 @@ export class RealQueue {
   }
 }
 
-/** One of a list, whatever its length; `undefined` when it is empty. */
-export function picked<T>(list: readonly T[], pick: number): T | undefined {
+/** Returns one item of a list; `undefined` when it is empty. */
+export function pickFrom<T>(list: readonly T[], pick: number): T | undefined {
   return list[pick % Math.max(list.length, 1)];
 }
 
-function toStandingJob({ id, status, attempt, retries, cancelRequested, lockedBy }: Standing): Standing {
+function toComparedJob({ id, status, attempt, retries, cancelRequested, lockedBy }: ComparedJob): ComparedJob {
   return { id, status, attempt, retries, cancelRequested, lockedBy };
 }
 
-/** Whether the times of a row agree with its status. */
-function expectWhole({ id, status, lockedUntil, finished }: Job): void {
+/** Expects the times of a row to match its status. */
+function expectConsistent({ id, status, lockedUntil, finished }: Job): void {
   assert.equal(lockedUntil !== null, status === 'processing', `lease of job ${id}, which is ${status}`);
   assert.equal(finished !== null, isFinal(status), `end of job ${id}, which is ${status}`);
 }
 
-/** A command that settles and discards makes two moves. */
+/** A command that settles and discards makes two transitions. */
 function isLegal(verbs: readonly TransitionVerb[], from: JobState, to: JobState): boolean {
   const isMove = (start: JobState, end: JobState): boolean => verbs.some((verb) => isLegalTransition(verb, start, end));
   return from === to || isMove(from, to) || JOB_STATUSES.some((status) => isMove(from, status) && isMove(status, to));
 }
 
-/** One step of one worker, or of somebody at the desk. */
+/** One step of a worker or an administrator. */
 export abstract class QueueCommand implements fc.AsyncCommand<QueueModel, RealQueue> {
-  /** What the command may do to a job. */
+  /** The transitions that the command may cause. */
   abstract readonly verbs: readonly TransitionVerb[];
 
   check(): boolean {

@@ -1,7 +1,7 @@
 import type { ClaimToken, Outcome } from '../../../lib/core/job.js';
 import type { FinalStatus, JobStatus } from '../../../lib/core/job-state.js';
 
-/** What the model knows of one job. Times are reduced to what decides: due or later, lease alive or expired. */
+/** A job of the model. Times are reduced to flags: due or later, lease valid or expired. */
 export interface ModelJob {
   readonly id: string;
   readonly key: string | null;
@@ -10,26 +10,26 @@ export interface ModelJob {
   attempt: number;
   retries: number;
   cancelRequested: boolean;
-  /** The worker that has claimed it last, while it is processing. */
+  /** The worker that owns the job while it is processing. */
   lockedBy: string | null;
-  /** Claimed with no retry left, and not noted to have begun since. */
+  /** The job was claimed with no retry left and is not marked as started. */
   isUnbegun: boolean;
   isDue: boolean;
   isExpired: boolean;
 }
 
-/** The queue in a few lines of plain code, to compare every database with. */
+/** The queue as simple code. Every database is compared with it. */
 export class QueueModel {
   readonly jobs: ModelJob[] = [];
-  /** The topic of them all. */
+  /** Whether the topic of all jobs is paused. */
   isPaused = false;
 
   job(id: string): ModelJob | undefined {
     return this.jobs.find((job) => job.id === id);
   }
 
-  /** The unfinished job that holds a key, other than the given one. */
-  holderOf(key: string | null, exceptId?: string): ModelJob | undefined {
+  /** Returns the unfinished job with a key, except the given one. */
+  findHolder(key: string | null, exceptId?: string): ModelJob | undefined {
     const holds = (job: ModelJob): boolean => job.status === 'pending' || job.status === 'processing';
     return key === null ? undefined : this.jobs.find((job) => job.key === key && job.id !== exceptId && holds(job));
   }
@@ -62,7 +62,7 @@ export class QueueModel {
     });
   }
 
-  /** The job, when this attempt still owns it. */
+  /** Returns the job if this attempt owns it. */
   owned({ id, attempt }: ClaimToken): ModelJob | undefined {
     return this.jobs.find((job) => job.id === id && job.attempt === attempt && job.status === 'processing');
   }
@@ -79,7 +79,7 @@ export class QueueModel {
     } else {
       job.status = 'pending';
       job.retries += kind === 'retry' ? 1 : 0;
-      // A job that keeps its place was due when it was claimed.
+      // A job that keeps its position was due when it was claimed.
       job.isDue = 'delayMs' in outcome && !outcome.delayMs;
     }
   }
@@ -91,7 +91,7 @@ export class QueueModel {
     this.remove((job) => isSettled(job) && (discardStatuses as readonly JobStatus[]).includes(job.status));
   }
 
-  /** All jobs whose lease has expired; gives their ids. */
+  /** Rescues all jobs with an expired lease. Returns their ids. */
   rescue(): string[] {
     const expired = this.jobs.filter((job) => job.status === 'processing' && job.isExpired);
     for (const job of expired) {
@@ -99,7 +99,7 @@ export class QueueModel {
       if (job.cancelRequested) {
         job.status = 'cancelled';
       } else if (job.isUnbegun) {
-        // It was due when it was claimed, and keeps its place.
+        // The job was due when it was claimed and keeps its position.
         Object.assign(job, { status: 'pending', isDue: true });
       } else if (job.retries >= job.maxRetries) {
         job.status = 'failed';
@@ -110,7 +110,7 @@ export class QueueModel {
     return expired.map(({ id }) => id);
   }
 
-  /** Whether it may be re-queued, and was. */
+  /** Makes a pending job due. Returns whether it was pending. */
   promote(job: ModelJob): boolean {
     const mayMove = job.status === 'pending';
     if (mayMove) {
@@ -120,7 +120,7 @@ export class QueueModel {
   }
 
   requeue(job: ModelJob): boolean {
-    const mayMove = ['failed', 'cancelled'].includes(job.status) && !this.holderOf(job.key, job.id);
+    const mayMove = ['failed', 'cancelled'].includes(job.status) && !this.findHolder(job.key, job.id);
     if (mayMove) {
       Object.assign(job, { status: 'pending', retries: 0, cancelRequested: false, isDue: true });
     }
@@ -136,7 +136,7 @@ export class QueueModel {
     return mayMove;
   }
 
-  /** Removes the jobs for which `isGone` holds; gives how many. */
+  /** Removes the jobs for which `isGone` is true. Returns their number. */
   remove(isGone: (job: ModelJob) => boolean): number {
     const kept = this.jobs.filter((job) => !isGone(job));
     return this.jobs.splice(0, this.jobs.length, ...kept).length - kept.length;

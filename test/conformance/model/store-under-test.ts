@@ -2,22 +2,22 @@ import type { ClaimToken } from '../../../lib/core/job.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import type { StoreFixture } from '../../support/stores.js';
 
-/** A store, and what the commands do behind its back. */
+/** A store with the operations that commands perform directly on its database. */
 export interface StoreUnderTest {
   readonly store: JobStore;
   empty(): Promise<unknown>;
-  /** The lease of a running job ends, as if its worker had died. */
+  /** Expires the lease of a running job, as if its worker had died. */
   expire(id: string): Promise<unknown>;
-  /** The time has come at which a waiting job is due. */
+  /** Makes a waiting job due. */
   makeDue(id: string): Promise<unknown>;
-  /** Completes a job in a transaction of the application, which then commits or not. Rejects as the transaction does. */
+  /** Completes a job in a transaction of the application that commits or rolls back. Rejects as the transaction does. */
   completeInTransaction(token: ClaimToken, commits: boolean): Promise<void>;
 }
 
-/** What a transaction that was meant to fail rejects with. */
+/** The error of a transaction that rolls back on purpose. */
 export const ROLLED_BACK = new Error('rolled back');
 
-/** The store of a real database. */
+/** Wraps the store of a real database. */
 export function realStore(fixture: StoreFixture): StoreUnderTest {
   return {
     store: fixture.store,

@@ -32,8 +32,8 @@ export class Claim extends QueueCommand {
   }
 }
 
-/** What a worker says of one of its claims, maybe a stale one. */
-abstract class OfOneClaim extends QueueCommand {
+/** A command with one claim of a worker, which may be stale. */
+abstract class ClaimCommand extends QueueCommand {
   constructor(
     readonly worker: number,
     readonly pick: number,
@@ -42,37 +42,37 @@ abstract class OfOneClaim extends QueueCommand {
   }
 
   protected async act(model: QueueModel, real: RealQueue): Promise<void> {
-    const token = real.claimOf(this.worker, this.pick);
+    const token = real.pickClaim(this.worker, this.pick);
     if (token) {
-      await this.say(token, model.owned(token), real);
+      await this.apply(token, model.owned(token), real);
     }
   }
 
-  protected abstract say(token: ClaimToken, owned: ModelJob | undefined, real: RealQueue): Promise<void>;
+  protected abstract apply(token: ClaimToken, owned: ModelJob | undefined, real: RealQueue): Promise<void>;
 }
 
-/** It begins. */
-export class Begin extends OfOneClaim {
+/** Marks the attempt as started. */
+export class MarkStarted extends ClaimCommand {
   readonly verbs = ['markStarted'] as const;
 
-  protected async say(token: ClaimToken, owned: ModelJob | undefined, { store }: RealQueue): Promise<void> {
+  protected async apply(token: ClaimToken, owned: ModelJob | undefined, { store }: RealQueue): Promise<void> {
     const live = owned?.isExpired ? undefined : owned;
-    assert.deepEqual(withoutPlaces(await store.markStarted([token])), [stateOf(live)]);
+    assert.deepEqual(withoutPlaces(await store.markStarted([token])), [toState(live)]);
     Object.assign(live ?? {}, { isUnbegun: false });
   }
 }
 
-/** It lives on. */
-export class Renew extends OfOneClaim {
+/** Renews the lease. */
+export class Renew extends ClaimCommand {
   readonly verbs = ['renew'] as const;
 
-  protected async say(token: ClaimToken, owned: ModelJob | undefined, { store }: RealQueue): Promise<void> {
-    assert.deepEqual(withoutPlaces(await store.renew([token], 60_000)), [stateOf(owned)]);
+  protected async apply(token: ClaimToken, owned: ModelJob | undefined, { store }: RealQueue): Promise<void> {
+    assert.deepEqual(withoutPlaces(await store.renew([token], 60_000)), [toState(owned)]);
     Object.assign(owned ?? {}, { isExpired: false });
   }
 }
 
-/** Asks whether any of its claims is to be cancelled, and says how far they are; with all it ever got. */
+/** Reads cancel requests and records progress, with all claims of the worker. */
 export class Report extends QueueCommand {
   readonly verbs = [];
 
@@ -104,7 +104,7 @@ const verbsOf: Record<Outcome['kind'], readonly TransitionVerb[]> = {
   cancelled: ['end cancelled'],
 };
 
-/** Settles one of its claims, maybe a stale one, or all it ever got in one call; `discardStatuses` jobs are deleted as they end. */
+/** Settles one claim of the worker, which may be stale, or all in one call; jobs of `discardStatuses` are deleted. */
 export class Settle extends QueueCommand {
   readonly verbs: readonly TransitionVerb[];
 
@@ -119,7 +119,7 @@ export class Settle extends QueueCommand {
   }
 
   protected async act(model: QueueModel, real: RealQueue): Promise<void> {
-    const one = this.pick === 'all' ? undefined : real.claimOf(this.worker, this.pick);
+    const one = this.pick === 'all' ? undefined : real.pickClaim(this.worker, this.pick);
     const tokens = this.pick === 'all' ? real.claims[this.worker]! : one ? [one] : [];
     const owned = tokens.map((token) => model.owned(token));
     const settlements = tokens.map((token) => settlement(token, this.outcome));
@@ -127,31 +127,31 @@ export class Settle extends QueueCommand {
     owned.forEach((job) => job && model.settle(job, this.outcome));
     const applied = owned.map((job) => job !== undefined);
     assert.deepEqual(
-      settled.map((answer) => answer.applied),
+      settled.map((result) => result.applied),
       applied,
     );
-    const standing = tokens.map(({ id }) => answerOf(model.job(id)));
+    const expected = tokens.map(({ id }) => toResult(model.job(id)));
     model.discard(tokens, this.discardStatuses);
     for (const [index, { status, attempt, retries }] of settled.entries()) {
-      // Of a job that another member of the set has ended and removed, a stale one may hear how it ended, or that it is gone.
+      // When another member of the batch has ended and deleted a job, a stale one may return its status or null.
       const isGone = status === null && !applied[index] && !model.job(tokens[index]!.id);
-      assert.deepEqual({ status, attempt, retries }, isGone ? answerOf(undefined) : standing[index]);
+      assert.deepEqual({ status, attempt, retries }, isGone ? toResult(undefined) : expected[index]);
     }
   }
 }
 
-/** What is said to the worker of a claim. */
-function stateOf(owned: ModelJob | undefined): ClaimState {
+/** The expected state of a claim. */
+function toState(owned: ModelJob | undefined): ClaimState {
   return { state: owned ? 'held' : 'lost', cancelRequested: owned?.cancelRequested ?? false };
 }
 
-/** What is said of a job as it stands. */
-function answerOf(job: ModelJob | undefined): Pick<Settled, 'status' | 'attempt' | 'retries'> {
+/** The expected result for a job in its current state. */
+function toResult(job: ModelJob | undefined): Pick<Settled, 'status' | 'attempt' | 'retries'> {
   const { status = null, attempt = 0 } = job ?? {};
   return { status, attempt, retries: job?.status === 'pending' ? job.retries : null };
 }
 
-/** Completes one of its claims in a transaction of its own, and commits it or not. */
+/** Completes one claim in a transaction of the application that commits or rolls back. */
 export class CompleteInTransaction extends QueueCommand {
   readonly verbs = ['complete'] as const;
 
@@ -164,7 +164,7 @@ export class CompleteInTransaction extends QueueCommand {
   }
 
   protected async act(model: QueueModel, real: RealQueue): Promise<void> {
-    const token = real.claimOf(this.worker, this.pick);
+    const token = real.pickClaim(this.worker, this.pick);
     if (!token) {
       return;
     }

@@ -10,8 +10,8 @@ import { explain } from './plan.js';
 import { openPlanTable } from './plan-table.js';
 
 /**
- * One table of a million rows holds all fillings together, to keep the time short. With JOBS_TEST_ROWS each filling gets
- * a table of its own with that many rows: `JOBS_TEST_ROWS=1000000 npx jest test/conformance/claim-plans`.
+ * One table of a million rows holds all fillings, which keeps the test short. With JOBS_TEST_ROWS each filling gets
+ * its own table with that many rows: `JOBS_TEST_ROWS=1000000 npx jest test/conformance/plans/claim-plans`.
  */
 const ROWS_EACH = Number(process.env.JOBS_TEST_ROWS ?? 0);
 const ROWS_TOGETHER = 1_000_000;
@@ -19,7 +19,7 @@ const FILL_TIMEOUT_MS = 300_000;
 
 const BUFFERS_PER_LANE = 5;
 const BUFFERS_PER_CLAIM = 25;
-/** Pages that a statement looks at once, whatever it is asked: the root of each index, the free space map. */
+/** Pages that every statement reads once: the root of each index, the free space map. */
 const BUFFERS_ONCE = 25;
 
 const tables: { title: string; held: readonly Filling[]; rows: number }[] = ROWS_EACH
@@ -58,14 +58,14 @@ describe.each(postgresVersions())('plans of PostgreSQL %s', (version) => {
         values: [JSON.stringify(gapsOf(filling.lanes)), startJson(filling)],
       });
 
-    /** The claim that comes to mind first. */
+    /** A naive claim. */
     const CARELESS_CLAIM = `
       UPDATE _jobs SET attempt = attempt + 1 WHERE id IN (
         SELECT id FROM _jobs WHERE status = 'pending' AND run_at <= statement_timestamp()
           AND topic IN (SELECT topic FROM jsonb_to_recordset($1::jsonb) AS l(topic text))
         ORDER BY priority, run_at LIMIT ${CLAIM_LIMIT} FOR UPDATE SKIP LOCKED)`;
 
-    /** How often a plan reads the index of waiting jobs, and how often that of paused topics; nothing else. */
+    /** Expects the plan to read only the index of waiting jobs and the one of paused topics, this often. */
     function expectIndexed({ nodes }: Execution, waiting: number, paused: number): void {
       expect(nodes.filter((node) => /Seq Scan|Sort|Bitmap/.test(node))).toEqual([]);
       const indexes = nodes.flatMap((node) => /^Index (?:Only )?Scan (\w+)$/.exec(node)?.[1] ?? []);
@@ -90,7 +90,7 @@ describe.each(postgresVersions())('plans of PostgreSQL %s', (version) => {
       it.each(cases)('a scan reads one row of each lane: $title ($mode plan)', async ({ mode, ...filling }) => {
         const execution = await scan(filling, mode);
         report(filling, `scan, ${mode}`, execution);
-        // One to the first priority of a gap, one from each priority to the next, one for each lane that is known.
+        // One scan to the first priority of a gap, one from each priority to the next, one for each known lane.
         expectIndexed(execution, 3, 2);
         const looks = gapsOf(filling.lanes).length + 2 * filling.lanes.length;
         expect(execution.buffers).toBeLessThanOrEqual(BUFFERS_ONCE + BUFFERS_PER_LANE * looks);
@@ -136,7 +136,7 @@ describe.each(postgresVersions())('plans of PostgreSQL %s', (version) => {
   });
 });
 
-/** Figures are wanted only when the tables were asked for by hand. */
+/** Prints measurements when JOBS_TEST_ROWS is set. */
 function report(filling: Filling, what: string, { rows, buffers, ms, nodes }: Execution): void {
   if (ROWS_EACH) {
     console.log(`${filling.title}: ${what}: ${rows} rows, ${buffers} buffers, ${ms} ms, ${nodes.join(' > ')}`);

@@ -1,20 +1,20 @@
 import type { Lane, LaneGap } from '../../../lib/store/store-records.js';
 
-/** A kind of table in which a careless claim becomes slow. */
+/** A kind of table content that makes a naive claim slow. */
 export interface Filling {
   readonly title: string;
-  /** Its rows as SQL: `rows` of them that stand in the way, or are the work, with the ids from `firstId` on. */
+  /** SQL that inserts `rows` rows with ids from `firstId` on. */
   sql(rows: number, firstId: number): string;
   readonly lanes: readonly Pick<Lane, 'topic' | 'priority'>[];
-  /** How many jobs are asked of each lane. */
+  /** The limit of each lane. */
   readonly laneLimit: number;
-  /** How many jobs there are to claim, with room for 100. */
+  /** How many jobs a claim of 100 returns. */
   readonly claimable: number;
 }
 
 export const CLAIM_LIMIT = 100;
 const TOPICS = 100;
-/** Due jobs of our own beside the rows that stand in the way. */
+/** Lanes with due jobs beside the other rows. */
 const OURS = 1_000;
 
 const hundred = (prefix: string): Filling['lanes'] =>
@@ -46,7 +46,7 @@ export const fillings: readonly Filling[] = [
     title: 'a hundred topics full of due jobs',
     sql: (rows, firstId) => rowsOf(rows, firstId, `'many_' || n % ${TOPICS}, 'pending', 0, ${due}`),
     lanes: hundred('many'),
-    // One of each, or the first lane alone would serve the claim.
+    // One job of each lane, since the first lane alone would fill the claim.
     laneLimit: CLAIM_LIMIT / TOPICS,
     claimable: CLAIM_LIMIT,
   },
@@ -82,18 +82,18 @@ export const fillings: readonly Filling[] = [
   },
 ];
 
-/** What a claim of all lanes of a filling is asked with. */
+/** The parameter of a claim of all lanes. */
 export function laneJson({ lanes, laneLimit }: Filling): string {
   const input = lanes.map((lane) => ({ ...lane, lower_bound: '-infinity', lane_limit: laneLimit }));
   return JSON.stringify(input);
 }
 
-/** What a scan of all lanes of a filling is asked with. */
+/** The parameter of a scan of all lanes. */
 export function startJson({ lanes }: Filling): string {
   return JSON.stringify(lanes.map((lane) => ({ ...lane, lower_bound: '-infinity' })));
 }
 
-/** What is asked for what lies in the lanes of a filling and around them. */
+/** The gaps around the lanes of a filling. */
 export function gapsOf(lanes: Filling['lanes']): LaneGap[] {
   return lanes.flatMap(({ topic, priority }) => [
     { topic, after: -1_001, before: priority },

@@ -11,9 +11,9 @@ import { storeKinds } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
 
 /*
- * What the hot path costs, in counts that are the same on every machine: statements sent, rows written, promises made. How
- * many calls share a statement depends a little on who is quicker, Node or the database, so these bounds have room; a path
- * that goes back to one statement for each job passes them by a factor of ten.
+ * The cost of the hot path in counts that are the same on every machine: statements, written rows, promises. How
+ * many calls share a statement depends on the speed of Node and the database, so the limits are generous. A path
+ * with one statement for each job exceeds them by a factor of ten.
  */
 
 const JOBS = 1_000;
@@ -21,15 +21,15 @@ const ENQUEUE_AT_ONCE_MAX = 10;
 const ENQUEUE_OF_CALLERS_MAX = 100;
 const DRAIN_MAX = 150;
 const PROMISES_MAX = 4;
-/** Jobs that come one after another. */
+/** Jobs that are enqueued one by one. */
 const FEW = 20;
 
-/** What `pg.Client` and the runners of SQLite have in common. */
+/** The common method of `pg.Client` and the runners of SQLite. */
 interface Sender {
   query(...args: unknown[]): unknown;
 }
 
-/** An engine on a database of its own, and a count of what it sends there. */
+/** An engine on its own database that counts statements. */
 class CountedQueue {
   private constructor(
     readonly engine: JobsEngine,
@@ -47,15 +47,15 @@ class CountedQueue {
     return new CountedQueue(new JobsEngine({ store, ...options }), app, dataSource, store, database);
   }
 
-  /** How many statements are sent while `work` is done, of all or of those with one of these in their text. */
+  /** Counts the statements that `work` sends, or only those that contain one of these texts. */
   async statementsOf(work: () => Promise<unknown>, ...parts: string[]): Promise<number> {
     const sender = this.sender;
     const spy = jest.spyOn(sender, 'query');
-    const textOf = ([first]: unknown[]): string =>
+    const readText = ([first]: unknown[]): string =>
       typeof first === 'string' ? first : (first as { text: string }).text;
     try {
       await work();
-      const texts = spy.mock.calls.map(textOf);
+      const texts = spy.mock.calls.map(readText);
       return texts.filter((text) => parts.length === 0 || parts.some((part) => text.includes(part))).length;
     } finally {
       spy.mockRestore();
@@ -66,21 +66,21 @@ class CountedQueue {
     await this.engine.enqueueMany(Array.from({ length: JOBS }, (_, payload) => ({ topic: 'work', payload })));
   }
 
-  /** Runs all jobs that are due. */
+  /** Runs all due jobs. */
   async drain(): Promise<void> {
     this.engine.register('work', () => null);
     await this.engine.start();
     await this.engine.whenIdle();
   }
 
-  /** Rows written to the queue's tables so far. The engine stops: some of its notes are written then. */
+  /** Stops the engine, which writes its last records, and returns the number of written rows. */
   async rowsWritten(least: number): Promise<number> {
     await this.engine.close();
     if (this.app.options.type !== 'postgres') {
       const [row] = await this.own.query<{ changes: number }[]>('SELECT total_changes() AS changes');
       return row!.changes;
     }
-    // A session tells of its rows when it ends.
+    // A session reports its written rows when it ends.
     await this.store.close();
     let written = 0;
     await until(
@@ -145,7 +145,7 @@ describe.each(storeKinds())('the hot path on $label', (kind) => {
   it('completes each batch in one statement', async () => {
     await open({ concurrency: 100 });
     await queue.enqueueAll();
-    // On PostgreSQL one may give up its wait for a lock, on a machine that gives it no time.
+    // On a busy machine a statement may reach its lock timeout.
     const second = kind.locksRows ? 'ROLLBACK' : SETTLE;
     expect(await queue.statementsOf(() => queue.drain(), second, COMPLETED_BRIEF)).toBe(0);
   });
@@ -153,7 +153,7 @@ describe.each(storeKinds())('the hot path on $label', (kind) => {
   it('claims and completes jobs without a transaction around each statement', async () => {
     await open({ concurrency: 100 });
     await queue.enqueueAll();
-    // What is counted for statistics is a transaction, each second.
+    // Recording statistics is one transaction a second.
     expect(await queue.statementsOf(() => queue.drain(), 'BEGIN IMMEDIATE')).toBeLessThan(JOBS / 100);
   });
 
@@ -185,10 +185,10 @@ describe.each(storeKinds())('the hot path on $label', (kind) => {
       await queue.drain();
       return queue.rowsWritten(each * JOBS);
     };
-    // Beside the jobs: migrations, minutes of the rollup, the topics of this process.
+    // Other rows: migrations, minutes of the rollup, the topics of this process.
     const most = each * JOBS + JOBS / 10;
     let written = await run();
-    // A completion that gives up its wait for a lock has written in vain, as it may on a machine that gives it no time.
+    // On a busy machine a completion may reach its lock timeout after it has written rows.
     for (let again = 0; written >= most && again < 2; again += 1) {
       await queue.close();
       written = await run();

@@ -5,13 +5,13 @@ import { setForSession } from '../../../lib/store/postgres/sql/session.js';
 import type { PostgresVersion } from '../../support/databases.js';
 import { createPostgresDatabase } from '../../support/databases.js';
 
-/** A database with the queue's tables, of which only the test gathers statistics, and a connection to it. */
+/** A database with the queue's tables and a connection to it. Autovacuum is off, so only the test runs ANALYZE. */
 export interface PlanTable {
   readonly client: Client;
   readonly drop: () => Promise<void>;
 }
 
-/** The connection runs under the defaults of the server. */
+/** Opens a connection with the defaults of the server. */
 export async function openPlanTable(version: PostgresVersion): Promise<PlanTable> {
   const database = await createPostgresDatabase(version);
   const app = await new DataSource({ type: 'postgres', url: database.url }).initialize();
@@ -29,7 +29,7 @@ export async function openPlanTable(version: PostgresVersion): Promise<PlanTable
   return { client, drop };
 }
 
-/** The connection runs under the settings of the queue's own. */
+/** Opens a connection with the settings of the queue. */
 export async function openQueueTable(version: PostgresVersion): Promise<PlanTable> {
   const table = await openPlanTable(version);
   await table.client.query(setForSession({ statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 }));

@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 
-/** One node of what EXPLAIN tells, as far as it is used here. */
+/** The used fields of a node of EXPLAIN. */
 interface PlanNode {
   readonly 'Node Type': string;
   readonly 'Relation Name'?: string;
@@ -14,23 +14,23 @@ interface PlanNode {
   readonly Plans?: readonly PlanNode[];
 }
 
-/** How a statement was run. */
+/** The execution of a statement. */
 export interface Execution {
   readonly rows: number;
-  /** Pages touched, each as often as it was. */
+  /** Page accesses. */
   readonly buffers: number;
-  /** Rows, or pairs of rows, that were looked at in vain. */
+  /** Rows, or pairs of rows, that were read and filtered out. */
   readonly inVain: number;
   readonly ms: number;
-  /** What it did with each relation, such as `Index Scan _jobs_pending`, and its other nodes. */
+  /** The nodes of the plan, such as `Index Scan _jobs_pending`. */
   readonly nodes: readonly string[];
 }
 
 export type PlanMode = 'custom' | 'generic';
 
 /**
- * Runs a statement as a prepared one under EXPLAIN ANALYZE, with a plan for these values or the generic one, and takes
- * its effects back.
+ * Runs a prepared statement under EXPLAIN ANALYZE with a custom or the generic plan, and rolls
+ * it back.
  */
 export async function explain(
   client: Client,
@@ -47,24 +47,24 @@ export async function explain(
     );
     const [{ Plan: top, 'Execution Time': ms }] = rows[0]!['QUERY PLAN'];
     const buffers = top['Shared Hit Blocks'] + top['Shared Read Blocks'];
-    return { rows: top['Actual Rows'], buffers, inVain: inVainOf(top), ms, nodes: nodesOf(top) };
+    return { rows: top['Actual Rows'], buffers, inVain: countFiltered(top), ms, nodes: listNodes(top) };
   } finally {
     await client.query('ROLLBACK');
     await client.query('DEALLOCATE ALL');
   }
 }
 
-/** A statement without parameters has no list of them. */
+/** A statement without parameters has no parameter list. */
 function inParentheses(list: string): string {
   return list === '' ? '' : `(${list})`;
 }
 
-function nodesOf(node: PlanNode): string[] {
+function listNodes(node: PlanNode): string[] {
   const name = [node['Node Type'], node['Index Name'] ?? node['Relation Name']].filter(Boolean).join(' ');
-  return [name, ...(node.Plans ?? []).flatMap(nodesOf)];
+  return [name, ...(node.Plans ?? []).flatMap(listNodes)];
 }
 
-function inVainOf(node: PlanNode): number {
+function countFiltered(node: PlanNode): number {
   const removed = (node['Rows Removed by Filter'] ?? 0) + (node['Rows Removed by Join Filter'] ?? 0);
-  return (node.Plans ?? []).reduce((sum, child) => sum + inVainOf(child), removed * node['Actual Loops']);
+  return (node.Plans ?? []).reduce((sum, child) => sum + countFiltered(child), removed * node['Actual Loops']);
 }

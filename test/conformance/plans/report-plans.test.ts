@@ -4,7 +4,7 @@ import { storeKinds, useStore } from '../../support/stores.js';
 
 const sql = { ...list, ...stats };
 
-/** A loose scan: each step begins where the one before has ended. */
+/** A loose scan: each step starts at the end of the previous one. */
 const TOPIC_BY_TOPIC = [/COVERING INDEX _jobs_pending/, /COVERING INDEX _jobs_pending \(topic>\?\)/];
 const waiting = (lastStep: RegExp): readonly RegExp[] => [
   /COVERING INDEX _jobs_pending \(topic=\?\)/,
@@ -12,7 +12,7 @@ const waiting = (lastStep: RegExp): readonly RegExp[] => [
   lastStep,
 ];
 
-/** How each statement on `_jobs` may find its rows, step by step. The whole table in the order of its ids is read by lists of all. */
+/** How each statement on `_jobs` may find its rows, step by step. Lists of all jobs read the table in id order. */
 const INDEXES: Readonly<Record<string, RegExp | readonly RegExp[]>> = {
   FIND_JOBS: /sqlite_autoindex__jobs_1 \(id=\?\)/,
   FIND_HOLDER: /INDEX _jobs_unique_key \(topic=\? AND unique_key=\?\)/,
@@ -39,7 +39,7 @@ const INDEXES: Readonly<Record<string, RegExp | readonly RegExp[]>> = {
   FAILED_TEXTS: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
   FAILED_ALIKE: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
   COUNT_PIECE: /COVERING INDEX _jobs_listed \(topic=\? AND status=\? AND id>\?\)/,
-  // Only asked of a table that is known to be small.
+  // Runs only on a small table.
   COUNT_ALL_STATUSES: /SCAN _jobs/,
   COUNT_RUNNING: /INDEX _jobs_processing/,
   RUN_TIMES: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
@@ -49,8 +49,8 @@ const INDEXES: Readonly<Record<string, RegExp | readonly RegExp[]>> = {
 describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('plans of reports on $label', (kind) => {
   const fixture = useStore(kind);
 
-  /** How it comes to rows of `_jobs`. */
-  const planOf = async (statement: string): Promise<string[]> => {
+  /** Returns how the statement reads `_jobs`. */
+  const readPlan = async (statement: string): Promise<string[]> => {
     const values: unknown[] = [];
     const text = statement.replace(/\?\d+/g, () => (values.push('[]'), '?'));
     const rows = await fixture.app.query<{ detail: string }[]>(`EXPLAIN QUERY PLAN ${text}`, values);
@@ -62,7 +62,7 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('plans of repo
     expect(statements.map(([name]) => name).sort()).toEqual(Object.keys(INDEXES).sort());
   });
 
-  it('find old statistics topic by topic, however few there were at the last ANALYZE', async () => {
+  it('find old statistics topic by topic after an ANALYZE of a small table', async () => {
     const plan = async (): Promise<string[]> => {
       const rows = await fixture.app.query<{ detail: string }[]>(
         `EXPLAIN QUERY PLAN ${sql.PRUNE_ROLLUP.replace('?1', '1')}`,
@@ -76,7 +76,7 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('plans of repo
   });
 
   it.each(Object.entries(INDEXES))('find the rows of %s by an index', async (name, expected) => {
-    const steps = await planOf(sql[name as keyof typeof sql]);
+    const steps = await readPlan(sql[name as keyof typeof sql]);
     expect(steps).toEqual([expected].flat().map((step) => expect.stringMatching(step) as string));
   });
 });

@@ -9,7 +9,7 @@ interface PlanNode {
   readonly Plans?: readonly PlanNode[];
 }
 
-/** The first column of each index: without a condition on it the whole index is walked. */
+/** The first column of each index. Without a condition on it the whole index is read. */
 const LEADING: Readonly<Record<string, string>> = {
   _jobs_pkey: 'id',
   _jobs_pending: 'topic',
@@ -19,26 +19,26 @@ const LEADING: Readonly<Record<string, string>> = {
   _jobs_idempotency_key: 'idempotency_key',
 };
 
-/** A part of a plan that reads jobs without knowing where to look. */
+/** A node of a plan that reads a whole table or index. */
 export interface Scan {
   readonly node: string;
   readonly index: string | undefined;
 }
 
-/** Those of a statement that is prepared under this name. */
-export async function scansOf(client: Client, name: string, text: string): Promise<Scan[]> {
+/** Returns the scans of a statement that is prepared under this name. */
+export async function listScans(client: Client, name: string, text: string): Promise<Scan[]> {
   const count = Math.max(0, ...[...text.matchAll(/\$(\d+)/g)].map((match) => Number(match[1])));
   const nulls = Array.from({ length: count }, () => 'NULL').join(', ');
   const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
     `EXPLAIN (FORMAT JSON) EXECUTE ${name} ${count > 0 ? `(${nulls})` : ''}`,
   );
-  return scansIn(rows[0]!['QUERY PLAN'][0].Plan);
+  return collectScans(rows[0]!['QUERY PLAN'][0].Plan);
 }
 
-function scansIn(node: PlanNode): Scan[] {
+function collectScans(node: PlanNode): Scan[] {
   const isScan = node['Relation Name'] === '_jobs' && node['Node Type'] !== 'ModifyTable';
   const leading = new RegExp(`\\b${LEADING[node['Index Name'] ?? '']}\\b`);
   const knowsWhere = leading.test(node['Index Cond'] ?? '') || node['TID Cond'] !== undefined;
   const scans = isScan && !knowsWhere ? [{ node: node['Node Type'], index: node['Index Name'] }] : [];
-  return [...scans, ...(node.Plans ?? []).flatMap(scansIn)];
+  return [...scans, ...(node.Plans ?? []).flatMap(collectScans)];
 }

@@ -10,34 +10,34 @@ const parameter = /\?\d+/g;
 
 const FOLDER = join(__dirname, '../../../lib/store/sqlite/sql');
 
-/** Reports look at ranges (report-plans.test.ts), but for these. */
+/** Reports that look up ids; the others read ranges (report-plans.test.ts). */
 const reportsById = ['FIND_JOBS', 'SINGLE_IDS', 'JOB_SUMMARIES'];
 
-/** Every statement there is, by its name. */
+/** Every statement with its name. */
 const all = readdirSync(FOLDER)
   .filter((file) => file !== 'job-row.ts')
   .flatMap((file) => {
-    // eslint-disable-next-line @typescript-eslint/no-require-imports -- whichever files there are
+    // eslint-disable-next-line @typescript-eslint/no-require-imports -- loads every file of the folder
     const statements = require(join(FOLDER, file)) as Statements;
-    const isMeant = (name: string): boolean => !/^(list|stats)\./.test(file) || reportsById.includes(name);
-    return Object.entries(statements).filter(([name]) => isMeant(name));
+    const isSelected = (name: string): boolean => !/^(list|stats)\./.test(file) || reportsById.includes(name);
+    return Object.entries(statements).filter(([name]) => isSelected(name));
   })
-  .flatMap(textsOf);
+  .flatMap(listTexts);
 
-function textsOf([name, value]: [string, unknown]): [string, string][] {
+function listTexts([name, value]: [string, unknown]): [string, string][] {
   if (typeof value === 'string') {
     return [[name, value]];
   }
-  return typeof value === 'object' && value ? Object.entries(value as Statements).flatMap(textsOf) : [];
+  return typeof value === 'object' && value ? Object.entries(value as Statements).flatMap(listTexts) : [];
 }
 
 const files = storeKinds().filter(({ locksRows, canHaveTwoConnections }) => !locksRows && canHaveTwoConnections);
 
-describe.each(files)('a database that was analyzed while it held few jobs, on $label', (kind) => {
+describe.each(files)('a database that was analyzed with few jobs, on $label', (kind) => {
   const fixture = useStore(kind);
 
-  /** What reads the whole table though it is asked for a few jobs. */
-  const scansOf = async (): Promise<string[]> => {
+  /** Lists statements that read the whole table for a few jobs. */
+  const listTableScans = async (): Promise<string[]> => {
     const [file] = await fixture.sql<{ file: string }>("SELECT file FROM pragma_database_list WHERE name = 'main'");
     const database = new Database(file!.file, { readonly: true });
     try {
@@ -58,6 +58,6 @@ describe.each(files)('a database that was analyzed while it held few jobs, on $l
   it.each([10, 100, 1_000])('looks up jobs by id, with %i jobs at the last ANALYZE', async (count) => {
     await insertMany(fixture.store, count);
     await fixture.sql('ANALYZE');
-    expect(await scansOf()).toEqual([]);
+    expect(await listTableScans()).toEqual([]);
   });
 });

@@ -5,20 +5,20 @@ import { DataSource } from 'typeorm';
 import { createJobStore, JobsEngine } from '../../../lib/engine/jobs-engine.js';
 import { until } from '../../support/wait.js';
 
-/** So many take the engine through the compilers of V8, which put code and what they have learnt among what is old as well. */
+/** Jobs before the measurement: the compilers of V8 also allocate code and feedback in the old generation. */
 const WARM_UP_JOBS = 20_000;
 const JOBS = 40_000;
 const AT_ONCE = 1_000;
 
-/** Bytes that what is old has grown by for each job: while it was enqueued, and while it was run. */
+/** Bytes for each job by which the old generation grew: during enqueueing and during execution. */
 export interface HeapGrowth {
   readonly enqueued: number;
   readonly run: number;
-  /** Collections of what is old, after which there is nothing to be seen. */
+  /** Full collections, which hide the growth. */
   readonly fullCollections: number;
 }
 
-/** Drains jobs on the database of the first argument, and reports by how much that makes the old generation grow. */
+/** Drains jobs on the database of the first argument and reports the growth of the old generation. */
 async function main(): Promise<void> {
   const app = await new DataSource(JSON.parse(process.argv[2]!) as DataSourceOptions).initialize();
   const { store } = createJobStore(app, { sqlite: { synchronous: 'normal' } });
@@ -48,11 +48,11 @@ async function main(): Promise<void> {
   };
   const observer = new PerformanceObserver((list) => count(list.getEntries()));
   observer.observe({ type: 'gc' });
-  const before = oldBytes();
+  const before = readOldGenerationBytes();
   await enqueue(JOBS);
-  const between = oldBytes();
+  const between = readOldGenerationBytes();
   await drain(JOBS);
-  const after = oldBytes();
+  const after = readOldGenerationBytes();
   count(observer.takeRecords());
   const growth: HeapGrowth = { enqueued: (between - before) / JOBS, run: (after - between) / JOBS, fullCollections };
   process.send!(growth);
@@ -67,7 +67,7 @@ function isFullCollection(entry: object): boolean {
   return (entry as { detail: { kind: number } }).detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR;
 }
 
-function oldBytes(): number {
+function readOldGenerationBytes(): number {
   return getHeapSpaceStatistics().find(({ space_name }) => space_name === 'old_space')!.space_used_size;
 }
 

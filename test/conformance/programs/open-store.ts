@@ -3,7 +3,7 @@ import type { DataSourceOptions } from 'typeorm';
 import { DataSource } from 'typeorm';
 import { createJobStore } from '../../../lib/engine/jobs-engine.js';
 
-/** Opens a store on the database of the first argument once it is told to, as an application does at its start. */
+/** Opens a store on the database of the first argument when a line arrives on stdin, as an application does at its start. */
 async function main(): Promise<void> {
   const app = await new DataSource(JSON.parse(process.argv[2]!) as DataSourceOptions).initialize();
   const { store } = createJobStore(app);

@@ -10,12 +10,12 @@ import { until } from '../../support/wait.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
-const LOOK_MS = 1_120;
+const INTERVAL_MS = 1_120;
 
-/** Somebody who writes down what he is told. */
-class Diary implements ChangeListener {
+/** A listener that records its calls. */
+class RecordingListener implements ChangeListener {
   readonly changes: (readonly string[])[] = [];
-  readonly figures: JobStats[] = [];
+  readonly received: JobStats[] = [];
 
   constructor(readonly topics: readonly string[] | null = null) {}
 
@@ -24,13 +24,13 @@ class Diary implements ChangeListener {
   }
 
   stats(stats: JobStats): void {
-    this.figures.push(stats);
+    this.received.push(stats);
   }
 }
 
-describe.each(storeKinds())('watching on $label', (kind) => {
+describe.each(storeKinds())('ChangeFeed on $label', (kind) => {
   const fixture = useStore(kind);
-  let watch: ChangeFeed;
+  let feed: ChangeFeed;
   let clock: VirtualClock;
   let scans = 0;
   let isAway = false;
@@ -46,213 +46,217 @@ describe.each(storeKinds())('watching on $label', (kind) => {
     };
     scans = 0;
     isAway = false;
-    watch = new ChangeFeed({ stats, clock, logger: silentLogger, random: () => 0.5 });
+    feed = new ChangeFeed({ stats, clock, logger: silentLogger, random: () => 0.5 });
   });
 
-  afterEach(() => watch.close());
+  afterEach(() => feed.close());
 
-  /** Resolves when the look under way has ended: the loop sleeps. */
-  const looked = (): Promise<unknown> => until(() => clock.waiting === 1, { message: 'the end of a look' });
+  /** Resolves when the current read has ended and the loop sleeps. */
+  const untilRead = (): Promise<unknown> => until(() => clock.waiting === 1, { message: 'the end of a read' });
 
-  const nextLook = async (): Promise<void> => {
-    await looked();
-    await clock.advance(LOOK_MS);
-    await looked();
+  const readAgain = async (): Promise<void> => {
+    await untilRead();
+    await clock.advance(INTERVAL_MS);
+    await untilRead();
   };
 
-  it('tells how things stand at once, and that nothing has changed', async () => {
+  it('sends statistics at once, without changes', async () => {
     await insertMany(fixture.store, 2);
-    const diary = new Diary();
-    watch.watch(diary);
-    await looked();
-    expect(diary.figures).toMatchObject([{ pending: 2, total: 2 }]);
-    expect(diary.changes).toEqual([]);
+    const listener = new RecordingListener();
+    feed.watch(listener);
+    await untilRead();
+    expect(listener.received).toMatchObject([{ pending: 2, total: 2 }]);
+    expect(listener.changes).toEqual([]);
   });
 
-  it('tells of topics that another process has paused or resumed', async () => {
+  it('reports topics that another process paused or resumed', async () => {
     await insertOne(fixture.store, { topic: 'sms' });
     await insertOne(fixture.store);
-    const diary = new Diary();
-    watch.watch(diary);
-    await looked();
+    const listener = new RecordingListener();
+    feed.watch(listener);
+    await untilRead();
     await fixture.store.pauses.pause(['sms']);
-    await nextLook();
-    await nextLook();
+    await readAgain();
+    await readAgain();
     await fixture.store.pauses.resume(['sms']);
-    await nextLook();
-    expect(diary.changes).toEqual([['sms'], ['sms']]);
+    await readAgain();
+    expect(listener.changes).toEqual([['sms'], ['sms']]);
   });
 
-  it('tells which topics have changed, however that came about', async () => {
+  it('reports changed topics after any kind of change', async () => {
     await insertOne(fixture.store, { topic: 'sms' });
-    const diary = new Diary();
-    watch.watch(diary);
-    await looked();
+    const listener = new RecordingListener();
+    feed.watch(listener);
+    await untilRead();
     const id = await insertOne(fixture.store);
-    await nextLook();
+    await readAgain();
     const [token] = await claim(fixture.store);
-    await nextLook();
+    await readAgain();
     await fixture.store.settle([settlement(token!, outcomes.completed())]);
-    await nextLook();
-    await nextLook();
+    await readAgain();
+    await readAgain();
     await fixture.store.delete([id]);
     await fixture.store.reports.recordWorker('a', ['sms']);
-    await nextLook();
-    expect(diary.changes.map((topics) => topics.toSorted())).toEqual([[TOPIC], [TOPIC], [TOPIC], [TOPIC, 'sms']]);
-    expect(diary.figures.map(({ total }) => total)).toEqual([1, 2, 2, 2, 2, 1]);
+    await readAgain();
+    expect(listener.changes.map((topics) => topics.toSorted())).toEqual([[TOPIC], [TOPIC], [TOPIC], [TOPIC, 'sms']]);
+    expect(listener.received.map(({ total }) => total)).toEqual([1, 2, 2, 2, 2, 1]);
   });
 
-  it('tells of the first job of a table that was empty', async () => {
-    const diary = new Diary();
-    watch.watch(diary);
-    await looked();
+  it('reports the first job of an empty table', async () => {
+    const listener = new RecordingListener();
+    feed.watch(listener);
+    await untilRead();
     await insertOne(fixture.store);
-    await nextLook();
-    expect(diary.changes).toEqual([[TOPIC]]);
+    await readAgain();
+    expect(listener.changes).toEqual([[TOPIC]]);
   });
 
-  it('tells of what this process did though the counts are the same', async () => {
+  it('reports changes of this process even if the counts are the same', async () => {
     await insertOne(fixture.store);
-    const diary = new Diary();
-    watch.watch(diary);
-    await looked();
-    watch.touch(TOPIC);
-    watch.touch(TOPIC);
-    await nextLook();
-    await nextLook();
-    expect(diary.changes).toEqual([[TOPIC]]);
+    const listener = new RecordingListener();
+    feed.watch(listener);
+    await untilRead();
+    feed.touch(TOPIC);
+    feed.touch(TOPIC);
+    await readAgain();
+    await readAgain();
+    expect(listener.changes).toEqual([[TOPIC]]);
   });
 
-  it('tells after an outage what this process did before it', async () => {
+  it('reports changes of this process after an outage', async () => {
     await insertOne(fixture.store);
-    const diary = new Diary();
-    watch.watch(diary);
-    await looked();
-    watch.touch(TOPIC);
+    const listener = new RecordingListener();
+    feed.watch(listener);
+    await untilRead();
+    feed.touch(TOPIC);
     isAway = true;
-    await nextLook();
-    expect(diary.changes).toEqual([]);
+    await readAgain();
+    expect(listener.changes).toEqual([]);
     isAway = false;
-    await nextLook();
-    expect(diary.changes).toEqual([[TOPIC]]);
+    await readAgain();
+    expect(listener.changes).toEqual([[TOPIC]]);
   });
 
-  it('tells nobody of topics that he may not see', async () => {
-    const [mail, sms, none] = [new Diary([TOPIC]), new Diary(['sms']), new Diary([])];
-    [mail, sms, none].forEach((diary) => watch.watch(diary));
-    await looked();
-    await until(() => [mail, sms, none].every((diary) => diary.figures.length === 1));
+  it('reports to each listener only its topics', async () => {
+    const [mail, sms, none] = [
+      new RecordingListener([TOPIC]),
+      new RecordingListener(['sms']),
+      new RecordingListener([]),
+    ];
+    [mail, sms, none].forEach((listener) => feed.watch(listener));
+    await untilRead();
+    await until(() => [mail, sms, none].every((listener) => listener.received.length === 1));
     await insertMany(fixture.store, 2);
-    watch.touch('sms');
-    await nextLook();
+    feed.touch('sms');
+    await readAgain();
     expect([mail.changes, sms.changes, none.changes]).toEqual([[[TOPIC]], [['sms']], []]);
-    expect(mail.figures.at(-1)).toMatchObject({ total: 2 });
-    expect(sms.figures.at(-1)).toMatchObject({ total: 0 });
-    expect(none.figures.at(-1)).toMatchObject({ total: 0 });
+    expect(mail.received.at(-1)).toMatchObject({ total: 2 });
+    expect(sms.received.at(-1)).toMatchObject({ total: 0 });
+    expect(none.received.at(-1)).toMatchObject({ total: 0 });
   });
 
-  it('looks once for all who watch', async () => {
-    const diaries = Array.from({ length: 50 }, () => new Diary());
-    diaries.forEach((diary) => watch.watch(diary));
-    await until(() => diaries.every(({ figures }) => figures.length === 1));
-    await nextLook();
-    await nextLook();
+  it('reads once for all listeners', async () => {
+    const listeners = Array.from({ length: 50 }, () => new RecordingListener());
+    listeners.forEach((listener) => feed.watch(listener));
+    await until(() => listeners.every(({ received }) => received.length === 1));
+    await readAgain();
+    await readAgain();
     expect(scans).toBe(3);
     expect(clock.waiting).toBe(1);
-    expect(diaries.every(({ figures }) => figures.length === 3)).toBe(true);
+    expect(listeners.every(({ received }) => received.length === 3)).toBe(true);
   });
 
-  it('tells nobody more than once a second, whenever he came', async () => {
-    watch.watch(new Diary());
-    await looked();
-    await clock.advance(LOOK_MS - 200);
-    const late = new Diary();
-    const toldAtMs: number[] = [];
-    late.stats = () => void toldAtMs.push(clock.now());
-    watch.watch(late);
-    await until(() => toldAtMs.length === 1);
-    for (let look = 0; look < 5; look += 1) {
+  it('reports to each listener at most once a second', async () => {
+    feed.watch(new RecordingListener());
+    await untilRead();
+    await clock.advance(INTERVAL_MS - 200);
+    const late = new RecordingListener();
+    const reportedAtMs: number[] = [];
+    late.stats = () => void reportedAtMs.push(clock.now());
+    feed.watch(late);
+    await until(() => reportedAtMs.length === 1);
+    for (let read = 0; read < 5; read += 1) {
       await clock.advance(200);
-      await looked();
-      await clock.advance(LOOK_MS - 200);
-      await looked();
+      await untilRead();
+      await clock.advance(INTERVAL_MS - 200);
+      await untilRead();
     }
-    const gaps = toldAtMs.slice(1).map((ms, index) => ms - toldAtMs[index]!);
+    const gaps = reportedAtMs.slice(1).map((ms, index) => ms - reportedAtMs[index]!);
     expect(gaps.length).toBeGreaterThanOrEqual(3);
     expect(Math.min(...gaps)).toBeGreaterThanOrEqual(1_000);
   });
 
-  it('ends when the last one has gone, and begins again with the next', async () => {
-    const [one, other] = [new Diary(), new Diary()];
-    const [leaveOne, leaveOther] = [watch.watch(one), watch.watch(other)];
-    await looked();
+  it('stops with the last listener and starts again with the next', async () => {
+    const [one, other] = [new RecordingListener(), new RecordingListener()];
+    const [leaveOne, leaveOther] = [feed.watch(one), feed.watch(other)];
+    await untilRead();
     leaveOne();
     leaveOne();
-    await nextLook();
+    await readAgain();
     leaveOther();
     await until(() => clock.waiting === 0);
-    const told = [one.figures.length, other.figures.length];
-    await clock.advance(10 * LOOK_MS);
-    expect([one.figures.length, other.figures.length]).toEqual(told);
-    watch.touch(TOPIC);
+    const counts = [one.received.length, other.received.length];
+    await clock.advance(10 * INTERVAL_MS);
+    expect([one.received.length, other.received.length]).toEqual(counts);
+    feed.touch(TOPIC);
 
-    const next = new Diary();
-    watch.watch(next);
-    await looked();
-    expect(next.figures).toHaveLength(1);
+    const next = new RecordingListener();
+    feed.watch(next);
+    await untilRead();
+    expect(next.received).toHaveLength(1);
     expect(next.changes).toEqual([]);
-    expect([one.figures.length, other.figures.length]).toEqual(told);
+    expect([one.received.length, other.received.length]).toEqual(counts);
   });
 
-  it('begins no more when it is closed', async () => {
-    await watch.close();
-    const diary = new Diary();
-    watch.watch(diary)();
+  it('does not start after it is closed', async () => {
+    await feed.close();
+    const listener = new RecordingListener();
+    feed.watch(listener)();
     await clock.settle();
     expect(clock.waiting).toBe(0);
-    expect(diary.figures).toEqual([]);
+    expect(listener.received).toEqual([]);
   });
 
-  it('ends for all when it is closed', async () => {
-    const diary = new Diary();
-    watch.watch(diary);
-    await looked();
-    await watch.close();
+  it('stops for all listeners when it is closed', async () => {
+    const listener = new RecordingListener();
+    feed.watch(listener);
+    await untilRead();
+    await feed.close();
     expect(clock.waiting).toBe(0);
-    expect(diary.figures).toHaveLength(1);
+    expect(listener.received).toHaveLength(1);
   });
 
-  it('goes on for the others when one of them fails', async () => {
+  it('continues for other listeners when one throws', async () => {
     const logger = new RecordingLogger();
     const stats = new QueueStats({ store: fixture.store, clock });
-    watch = new ChangeFeed({ stats, clock, logger, random: () => 0.5 });
-    const [broken, fine] = [new Diary(), new Diary()];
+    feed = new ChangeFeed({ stats, clock, logger, random: () => 0.5 });
+    const [broken, fine] = [new RecordingListener(), new RecordingListener()];
     broken.stats = broken.changed = () => {
       throw new Error('connection reset');
     };
-    watch.watch(broken);
-    watch.watch(fine);
-    await looked();
+    feed.watch(broken);
+    feed.watch(fine);
+    await untilRead();
     await insertOne(fixture.store);
-    await nextLook();
+    await readAgain();
     expect(fine.changes).toEqual([[TOPIC]]);
     expect(logger.of('error')).toContain('change listener threw: connection reset');
   });
 
   if (kind.canHaveTwoConnections) {
-    it('tells of what an engine of another process does', async () => {
+    it('reports changes of an engine in another process', async () => {
       const { store } = await fixture.openAnother();
       const elsewhere = new JobsEngine({ store });
       elsewhere.register(TOPIC, () => 'done');
-      const diary = new Diary();
-      watch.watch(diary);
-      await looked();
+      const listener = new RecordingListener();
+      feed.watch(listener);
+      await untilRead();
       await elsewhere.start();
       await elsewhere.enqueue(TOPIC, null);
       await elsewhere.whenIdle();
-      await nextLook();
-      expect(diary.changes).toEqual([[TOPIC]]);
-      expect(diary.figures.at(-1)).toMatchObject({ completed: 1 });
+      await readAgain();
+      expect(listener.changes).toEqual([[TOPIC]]);
+      expect(listener.received.at(-1)).toMatchObject({ completed: 1 });
       await elsewhere.close();
     });
   }

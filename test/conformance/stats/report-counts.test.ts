@@ -22,43 +22,43 @@ describe.each(storeKinds())('reports on $label', (kind) => {
 
   beforeEach(() => fixture.sql('DELETE FROM _jobs_workers'));
 
-  const desk = (): QueueStats => new QueueStats({ store: fixture.store, clock: systemClock });
+  const createStats = (): QueueStats => new QueueStats({ store: fixture.store, clock: systemClock });
 
-  /** Jobs that failed with this message, oldest first. */
-  const failed = async (message: string, count = 1, topic = TOPIC): Promise<string[]> => {
+  /** Creates jobs that failed with this message. Returns their ids, oldest first. */
+  const createFailed = async (message: string, count = 1, topic = TOPIC): Promise<string[]> => {
     const claims = await claimMany(fixture.store, count, { topic });
     await fixture.store.settle(claims.map((token) => settlement(token, { kind: 'failed', failure: failure(message) })));
     return claims.map(({ id }) => id);
   };
 
-  const completed = async (count: number, topic: string): Promise<string[]> => {
+  const createCompleted = async (count: number, topic: string): Promise<string[]> => {
     const claims = await claimMany(fixture.store, count, { topic });
     await fixture.store.settle(claims.map((token) => settlement(token, outcomes.completed())));
     return claims.map(({ id }) => id);
   };
 
   describe('counts', () => {
-    it('are those of each topic and status, running jobs included', async () => {
-      await completed(2, 'sms');
-      await failed('x', 3, 'sms');
+    it('are by topic and status and include running jobs', async () => {
+      await createCompleted(2, 'sms');
+      await createFailed('x', 3, 'sms');
       await claimOne(fixture.store, { topic: 'push' });
       await insertMany(fixture.store, 4);
       const counts = await fixture.store.reports.counts(null);
       expect(counts.toSorted((a, b) => (a.topic < b.topic ? -1 : 1))).toEqual([
-        { topic: 'mail', pending: 4, processing: 0, completed: 0, failed: 0, cancelled: 0 },
-        { topic: 'push', pending: 0, processing: 1, completed: 0, failed: 0, cancelled: 0 },
-        { topic: 'sms', pending: 0, processing: 0, completed: 2, failed: 3, cancelled: 0 },
+        { topic: 'mail', pending: 4, processing: 0, createCompleted: 0, createFailed: 0, cancelled: 0 },
+        { topic: 'push', pending: 0, processing: 1, createCompleted: 0, createFailed: 0, cancelled: 0 },
+        { topic: 'sms', pending: 0, processing: 0, createCompleted: 2, createFailed: 3, cancelled: 0 },
       ]);
     });
 
-    it('keep to the topics that are asked for, and leave out those without jobs', async () => {
+    it('contain only requested topics that have jobs', async () => {
       await insertOne(fixture.store);
       await claimOne(fixture.store, { topic: 'sms' });
       expect(await fixture.store.reports.counts(['sms', 'none'])).toMatchObject([{ topic: 'sms', processing: 1 }]);
       expect(await fixture.store.reports.counts([])).toEqual([]);
     });
 
-    it('are exact where one piece of an index ends and the next begins', async () => {
+    it('are exact at the boundaries of index ranges', async () => {
       for (let batch = 0; batch < 40; batch += 1) {
         await insertMany(fixture.store, 1_000);
       }
@@ -69,15 +69,15 @@ describe.each(storeKinds())('reports on $label', (kind) => {
   });
 
   describe('topics', () => {
-    const topics = (asked: readonly string[] | null = null): Promise<TopicStats[]> => desk().byTopic(asked);
+    const readTopics = (asked: readonly string[] | null = null): Promise<TopicStats[]> => createStats().byTopic(asked);
 
-    it('are those with jobs and those with a handler somewhere, by name', async () => {
+    it('are those with jobs or a handler in any process, sorted by name', async () => {
       await fixture.store.reports.recordWorker('a', ['push', TOPIC]);
-      await completed(3, 'sms');
-      await failed('x', 1, 'sms');
+      await createCompleted(3, 'sms');
+      await createFailed('x', 1, 'sms');
       const id = await insertOne(fixture.store);
       await fixture.set(id, { run_at: { msFromNow: -60_000 } });
-      const [mail, push, sms, ...others] = await topics();
+      const [mail, push, sms, ...others] = await readTopics();
       expect(others).toEqual([]);
       expect(mail).toMatchObject({ topic: TOPIC, pending: 1, total: 1, successRate: 0, hasHandler: true });
       expect(mail!.oldestPendingMs).toBeGreaterThanOrEqual(60_000);
@@ -91,36 +91,36 @@ describe.each(storeKinds())('reports on $label', (kind) => {
       });
     });
 
-    it('keep to those that somebody may see', async () => {
+    it('contain only requested topics', async () => {
       await fixture.store.reports.recordWorker('a', ['push', TOPIC]);
       await insertOne(fixture.store, { topic: 'sms' });
-      expect(await topics(['sms', 'push'])).toMatchObject([{ topic: 'push' }, { topic: 'sms' }]);
-      expect(await topics([])).toEqual([]);
+      expect(await readTopics(['sms', 'push'])).toMatchObject([{ topic: 'push' }, { topic: 'sms' }]);
+      expect(await readTopics([])).toEqual([]);
     });
 
-    it('know the longest wait among all priorities of a topic', async () => {
+    it('have the longest wait of all priorities of a topic', async () => {
       const [low, high] = [
         await insertOne(fixture.store, { priority: 1_000 }),
         await insertOne(fixture.store, { priority: -1_000 }),
       ];
       await fixture.set(low, { run_at: { msFromNow: -90_000 } });
       await fixture.set(high, { run_at: { msFromNow: -30_000 } });
-      expect((await topics())[0]!.oldestPendingMs).toBeGreaterThanOrEqual(90_000);
+      expect((await readTopics())[0]!.oldestPendingMs).toBeGreaterThanOrEqual(90_000);
     });
   });
 
   describe('run times', () => {
     const timed = async (timesMs: readonly number[], topic: string): Promise<void> => {
       const started = new Date('2024-01-01T00:00:00.000Z');
-      for (const [index, id] of (await completed(timesMs.length, topic)).entries()) {
+      for (const [index, id] of (await createCompleted(timesMs.length, topic)).entries()) {
         await fixture.set(id, { started, finished: new Date(started.getTime() + timesMs[index]!) });
       }
     };
 
-    it('are those of the newest completed jobs of each lane', async () => {
+    it('are those of the newest completed jobs of each topic', async () => {
       await timed([1, 2, 3, 4], TOPIC);
       await timed([50], 'sms');
-      await failed('x');
+      await createFailed('x');
       const lanes = [TOPIC, 'sms', 'none'].map((topic) => ({ topic, limit: 2 }));
       const times = await fixture.store.reports.runTimes(lanes);
       const of = (topic: string): readonly number[] | undefined => times.find((each) => each.topic === topic)?.timesMs;
@@ -129,23 +129,23 @@ describe.each(storeKinds())('reports on $label', (kind) => {
       expect(of('none')).toBeUndefined();
     });
 
-    it('of a job that never started are none', async () => {
-      const [id] = await completed(1, TOPIC);
+    it('do not include a job that never started', async () => {
+      const [id] = await createCompleted(1, TOPIC);
       await fixture.set(id!, { started: null });
       expect(await fixture.store.reports.runTimes([{ topic: TOPIC, limit: 5 }])).toEqual([]);
-      expect(await desk().get()).toMatchObject({ completed: 1, avgExecutionTime: 0, p99: 0 });
+      expect(await createStats().get()).toMatchObject({ createCompleted: 1, avgExecutionTime: 0, p99: 0 });
     });
   });
 
   describe('errors', () => {
-    const errors = (topics: readonly string[] | null = null): Promise<ErrorGroups> =>
-      new ErrorStats({ store: fixture.store, clock: systemClock }).list(topics);
+    const readErrors = (readTopics: readonly string[] | null = null): Promise<ErrorGroups> =>
+      new ErrorStats({ store: fixture.store, clock: systemClock }).list(readTopics);
 
     it('are grouped by topic and message, the most frequent first', async () => {
-      await failed('no route', 2);
-      const sms = await failed('no route', 3, 'sms');
-      const last = await failed('mail box full');
-      const { items, window } = await errors();
+      await createFailed('no route', 2);
+      const sms = await createFailed('no route', 3, 'sms');
+      const last = await createFailed('mail box full');
+      const { items, window } = await readErrors();
       expect(items.map(({ topic, message, count }) => [topic, message, count])).toEqual([
         ['sms', 'no route', 3],
         [TOPIC, 'no route', 2],
@@ -157,30 +157,30 @@ describe.each(storeKinds())('reports on $label', (kind) => {
       expect(items.map(({ key }) => key)).toEqual(items.map(({ topic, message }) => toErrorKey(topic, message)));
     });
 
-    it('say when they were first and last seen', async () => {
-      const [first, second] = await failed('no route', 2);
+    it('have the times of their first and last occurrence', async () => {
+      const [first, second] = await createFailed('no route', 2);
       const at = (text: string): Date => new Date(`2024-01-01T${text}.000Z`);
       await fixture.set(first!, { finished: at('10:00:00') });
       await fixture.set(second!, { finished: at('09:00:00') });
-      expect((await errors()).items).toMatchObject([
+      expect((await readErrors()).items).toMatchObject([
         { firstSeen: at('09:00:00'), lastSeen: at('10:00:00'), sampleId: second },
       ]);
     });
 
-    it('keep to failed jobs, and to the topics that are asked for', async () => {
-      expect(await errors()).toEqual({ items: [], window: { jobs: 0, jobsMax: 10_000 } });
-      await failed('no route');
-      await failed('no route', 1, 'sms');
+    it('contain only failed jobs of requested topics', async () => {
+      expect(await readErrors()).toEqual({ items: [], window: { jobs: 0, jobsMax: 10_000 } });
+      await createFailed('no route');
+      await createFailed('no route', 1, 'sms');
       const token = await claimOne(fixture.store);
       await fixture.store.settle([settlement(token, outcomes.retry(60_000))]);
-      expect((await errors(['sms', 'none'])).items).toMatchObject([{ topic: 'sms', count: 1 }]);
-      expect((await errors([])).items).toEqual([]);
+      expect((await readErrors(['sms', 'none'])).items).toMatchObject([{ topic: 'sms', count: 1 }]);
+      expect((await readErrors([])).items).toEqual([]);
     });
 
-    it('look at the newest jobs of each lane only', async () => {
-      await failed('old', 3);
-      await failed('new', 2);
-      await failed('other', 1, 'sms');
+    it('contain only the newest jobs of each topic', async () => {
+      await createFailed('old', 3);
+      await createFailed('new', 2);
+      await createFailed('other', 1, 'sms');
       const lanes: TopicShare[] = [
         { topic: TOPIC, limit: 3 },
         { topic: 'sms', limit: 3 },
@@ -194,26 +194,26 @@ describe.each(storeKinds())('reports on $label', (kind) => {
       expect(await fixture.store.reports.errors(lanes, 1)).toMatchObject([{ message: 'new', count: 2 }]);
     });
 
-    it('are looked at, all of them, however unevenly they fall on topics', async () => {
-      await failed('rare', 1, 'sms');
-      await failed('frequent', 40);
-      expect(await errors()).toMatchObject({
+    it('are all read, even if they are unevenly distributed over topics', async () => {
+      await createFailed('rare', 1, 'sms');
+      await createFailed('frequent', 40);
+      expect(await readErrors()).toMatchObject({
         items: [{ message: 'frequent', count: 40 }, { message: 'rare' }],
         window: { jobs: 41 },
       });
     });
 
-    it('without a text are a group of their own', async () => {
-      const [id] = await failed('x');
+    it('without a message are a separate group', async () => {
+      const [id] = await createFailed('x');
       await fixture.set(id!, { last_error: null });
-      expect((await errors()).items).toMatchObject([{ message: '', count: 1 }]);
+      expect((await readErrors()).items).toMatchObject([{ message: '', count: 1 }]);
     });
   });
 
-  describe('how jobs stand', () => {
-    it('is told of those that there are', async () => {
+  describe('counts by status', () => {
+    it('exist for the given jobs', async () => {
       const token = await claimOne(fixture.store);
-      const [done] = await completed(1, 'sms');
+      const [done] = await createCompleted(1, 'sms');
       const standing = await fixture.store.reports.summarize([token.id, done!, '01890000-0000-7000-8000-000000000000']);
       expect(standing).toHaveLength(2);
       expect(standing).toContainEqual({ id: token.id, topic: TOPIC, status: 'processing', isDue: true });
@@ -222,7 +222,7 @@ describe.each(storeKinds())('reports on $label', (kind) => {
     });
   });
 
-  it('see each status that there is', async () => {
+  it('include each status', async () => {
     const ids = await insertMany(fixture.store, JOB_STATUSES.length);
     for (const [index, status] of JOB_STATUSES.entries()) {
       await fixture.set(ids[index]!, {
@@ -231,6 +231,12 @@ describe.each(storeKinds())('reports on $label', (kind) => {
         finished: ['completed', 'failed', 'cancelled'].includes(status) ? { msFromNow: 0 } : null,
       });
     }
-    expect(await desk().get()).toMatchObject({ pending: 1, processing: 1, completed: 1, failed: 1, cancelled: 1 });
+    expect(await createStats().get()).toMatchObject({
+      pending: 1,
+      processing: 1,
+      createCompleted: 1,
+      createFailed: 1,
+      cancelled: 1,
+    });
   });
 });

@@ -27,7 +27,7 @@ describe.each(storeKinds())('the rollup on $label', (kind) => {
     histogram,
   });
 
-  /** What a process with these entries, and no others, would record of a topic and of all. */
+  /** Records the entries of a process for a topic and in total. */
   const record = (completed: number, members: Partial<RollupRecord> = {}): Promise<Date> => {
     const entries = [entry('mail', completed), entry(ALL_TOPICS, completed)];
     return fixture.store.reports.recordRollup({ worker: WORKER, minute: null, totals: [], since: entries, ...members });
@@ -39,7 +39,7 @@ describe.each(storeKinds())('the rollup on $label', (kind) => {
   const completed = async (minutes = 1, topics: readonly string[] | null = null): Promise<number[]> =>
     (await points(minutes, topics)).map((point) => point.completed);
 
-  /** Puts what was recorded so far some minutes into the past. */
+  /** Moves all records some minutes into the past. */
   const age = async (minutes: number): Promise<void> => {
     const past = kind.locksRows
       ? `minute - interval '${minutes} minutes'`
@@ -47,7 +47,7 @@ describe.each(storeKinds())('the rollup on $label', (kind) => {
     await fixture.sql(`UPDATE _jobs_rollup SET minute = ${past}`);
   };
 
-  it('begins a minute with what came since the last record, and says which minute it is', async () => {
+  it('starts a minute with the entries since the last record, and returns the minute', async () => {
     const before = await fixture.now();
     const minute = await record(3, { totals: [entry('mail', 100)] });
     const after = await fixture.now();
@@ -57,7 +57,7 @@ describe.each(storeKinds())('the rollup on $label', (kind) => {
     expect(await completed()).toEqual([3]);
   });
 
-  it('replaces the totals of a minute that still runs, however often it is told them', async () => {
+  it('replaces the totals of the current minute with each record', async () => {
     let minute = await record(3);
     for (const total of [5, 5, 8]) {
       const since = [entry('mail', 3), entry(ALL_TOPICS, 3)];
@@ -67,7 +67,7 @@ describe.each(storeKinds())('the rollup on $label', (kind) => {
     expect(await completed(1, ['mail'])).toEqual([8]);
   });
 
-  it('leaves a minute that is over as it is, and begins the next one', async () => {
+  it('does not change a past minute and starts the next one', async () => {
     const minute = await record(3);
     await age(1);
     const over = new Date(minute.getTime() - MINUTE_MS);
@@ -76,7 +76,7 @@ describe.each(storeKinds())('the rollup on $label', (kind) => {
     expect(await completed(2)).toEqual([3, 2]);
   });
 
-  it('adds up what several processes did in the same minute', async () => {
+  it('adds the totals of several processes in the same minute', async () => {
     await record(3);
     await record(4, { worker: 'worker-2' });
     await record(5, { worker: 'worker-3' });
@@ -84,7 +84,7 @@ describe.each(storeKinds())('the rollup on $label', (kind) => {
     expect(await points(1)).toMatchObject([{ failed: 3, avgExecutionTime: 10, avgWaitTime: 1 }]);
   });
 
-  it('tells topics apart, and joins those that are asked for', async () => {
+  it('separates topics and merges the requested ones', async () => {
     const since = [entry('mail', 2), entry('sms', 3), entry('push', 4), entry(ALL_TOPICS, 9)];
     await record(0, { since });
     expect(await completed()).toEqual([9]);
@@ -93,7 +93,7 @@ describe.each(storeKinds())('the rollup on $label', (kind) => {
     expect(await completed(1, [])).toEqual([0]);
   });
 
-  it('shows each of the last minutes, oldest first, those without anything as zeros', async () => {
+  it('returns each of the last minutes, oldest first, with zeros for empty ones', async () => {
     const minute = await record(1);
     await age(2);
     await record(5);
@@ -108,17 +108,17 @@ describe.each(storeKinds())('the rollup on $label', (kind) => {
     expect(await completed(2)).toEqual([5, 7]);
   });
 
-  it('gives mean and percentile of the times of all processes', async () => {
+  it('returns mean and percentile of the times of all processes', async () => {
     await record(0, { since: [{ ...entry(ALL_TOPICS, 98), runMs: 980, histogram: { 20: 98 } }] });
     await record(0, { worker: 'worker-2', since: [{ ...entry(ALL_TOPICS, 2), runMs: 2_000, histogram: { 60: 2 } }] });
     const [point] = await points(1);
     expect(point).toMatchObject({ completed: 100, avgExecutionTime: 29.8 });
-    // Bucket 20 holds times around 10 ms, and 95 of a hundred are no longer than that.
+    // Bucket 20 holds times around 10 ms; 95 of 100 times are not longer.
     expect(point!.p95).toBeGreaterThan(9);
     expect(point!.p95).toBeLessThan(11);
   });
 
-  it('forgets minutes that no report shows any more', async () => {
+  it('deletes minutes that no report returns', async () => {
     await record(1);
     await age(26 * 60);
     await record(2);
@@ -128,7 +128,7 @@ describe.each(storeKinds())('the rollup on $label', (kind) => {
     expect((await completed(1_440))[0]).toBe(2);
   });
 
-  it('takes topics and names of any characters', async () => {
+  it('accepts topics and names with any characters', async () => {
     const topic = `it's "odd" ü 😀 \\ %`;
     await record(0, { worker: topic, since: [entry(topic, 6)] });
     expect(await completed(1, [topic])).toEqual([6]);
@@ -137,56 +137,56 @@ describe.each(storeKinds())('the rollup on $label', (kind) => {
 
 describe.each(storeKinds())('handlers of all processes on $label', (kind) => {
   const fixture = useStore(kind);
-  const served = async (): Promise<string[]> => (await fixture.store.reports.servedTopics()).sort();
+  const readServed = async (): Promise<string[]> => (await fixture.store.reports.servedTopics()).sort();
 
   beforeEach(() => fixture.sql('DELETE FROM _jobs_workers'));
 
-  /** Puts the last sign of life of a process into the past. */
-  const silence = async (worker: string, ms: number): Promise<void> => {
+  /** Moves the last heartbeat of a process into the past. */
+  const ageHeartbeat = async (worker: string, ms: number): Promise<void> => {
     const past = kind.locksRows
       ? `seen - interval '${ms} milliseconds'`
       : `strftime('%Y-%m-%d %H:%M:%f', seen, '-${ms / 1_000} seconds')`;
     await fixture.sql(`UPDATE _jobs_workers SET seen = ${past} WHERE worker = '${worker}'`);
   };
 
-  it('are known by topic, each once', async () => {
-    expect(await served()).toEqual([]);
+  it('are listed by topic, each once', async () => {
+    expect(await readServed()).toEqual([]);
     await fixture.store.reports.recordWorker('a', ['mail', 'sms']);
     await fixture.store.reports.recordWorker('b', ['sms', `it's "odd" ü`]);
-    expect(await served()).toEqual([`it's "odd" ü`, 'mail', 'sms']);
+    expect(await readServed()).toEqual([`it's "odd" ü`, 'mail', 'sms']);
   });
 
-  it('are those that a process said last', async () => {
+  it('are those of the last record of a process', async () => {
     await fixture.store.reports.recordWorker('a', ['mail']);
     await fixture.store.reports.recordWorker('a', ['sms']);
-    expect(await served()).toEqual(['sms']);
+    expect(await readServed()).toEqual(['sms']);
     await fixture.store.reports.recordWorker('a', []);
-    expect(await served()).toEqual([]);
+    expect(await readServed()).toEqual([]);
   });
 
-  it('are gone with their process', async () => {
+  it('are removed with their process', async () => {
     await fixture.store.reports.recordWorker('a', ['mail']);
     await fixture.store.reports.recordWorker('b', ['sms']);
     await fixture.store.reports.forgetWorker('a');
     await fixture.store.reports.forgetWorker('nobody');
-    expect(await served()).toEqual(['sms']);
+    expect(await readServed()).toEqual(['sms']);
   });
 
-  it('are gone when their process has been silent for a minute, until it speaks again', async () => {
+  it('are not listed after a minute without a heartbeat, until the next one', async () => {
     await fixture.store.reports.recordWorker('a', ['mail']);
-    await silence('a', 50_000);
-    expect(await served()).toEqual(['mail']);
-    await silence('a', 11_000);
-    expect(await served()).toEqual([]);
+    await ageHeartbeat('a', 50_000);
+    expect(await readServed()).toEqual(['mail']);
+    await ageHeartbeat('a', 11_000);
+    expect(await readServed()).toEqual([]);
     await fixture.store.reports.recordWorker('a', ['mail']);
-    expect(await served()).toEqual(['mail']);
+    expect(await readServed()).toEqual(['mail']);
   });
 
-  it('leave no rows behind for good', async () => {
+  it('leave no rows permanently', async () => {
     await fixture.store.reports.recordWorker('a', ['mail']);
     await fixture.store.reports.recordWorker('b', ['mail']);
-    await silence('a', 3_590_000);
-    await silence('b', 3_610_000);
+    await ageHeartbeat('a', 3_590_000);
+    await ageHeartbeat('b', 3_610_000);
     await fixture.store.reports.pruneReports();
     expect(await fixture.sql('SELECT worker FROM _jobs_workers')).toEqual([{ worker: 'a' }]);
   });

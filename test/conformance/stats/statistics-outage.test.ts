@@ -6,10 +6,10 @@ import { createPostgresDatabase, postgresVersions } from '../../support/database
 import { until } from '../../support/wait.js';
 
 const OUTAGES = 4;
-/** So much of the minute must be left: a record that is repeated in the next one may count twice. */
+/** The time that must be left in the minute: a record that is repeated in the next minute may count twice. */
 const TEST_MS = 10_000;
 
-describe.each(postgresVersions())('statistics beside outages of PostgreSQL %s', (version) => {
+describe.each(postgresVersions())('statistics during outages of PostgreSQL %s', (version) => {
   let database: PostgresDatabase;
   let proxy: TcpProxy;
   let closings: (() => Promise<unknown>)[] = [];
@@ -29,7 +29,7 @@ describe.each(postgresVersions())('statistics beside outages of PostgreSQL %s', 
     await database.drop();
   });
 
-  it('count each job once, whatever answers were lost', async () => {
+  it('count each job once, even after lost responses', async () => {
     await until(() => Date.now() % 60_000 < 60_000 - TEST_MS, { timeoutMs: TEST_MS, message: 'the next minute' });
     const app = await new DataSource({ type: 'postgres', url: proxy.url }).initialize();
     closings.push(() => app.destroy());

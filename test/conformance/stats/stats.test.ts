@@ -25,7 +25,7 @@ describe.each(storeKinds())('stats on $label', (kind) => {
   const stats = (topics: readonly string[] | null = null): Promise<JobStats> =>
     new QueueStats({ store: fixture.store, clock: systemClock }).get(topics);
 
-  /** Completed jobs that ran for so many milliseconds each. */
+  /** Creates completed jobs with these run times. */
   const completed = async (runTimesMs: readonly number[], topic = TOPIC): Promise<void> => {
     const claims = await claimMany(fixture.store, runTimesMs.length, { topic });
     await fixture.store.settle(claims.map((token) => settlement(token, outcomes.completed())));
@@ -34,7 +34,7 @@ describe.each(storeKinds())('stats on $label', (kind) => {
     }
   };
 
-  it('are numbers, all of them, of an empty table', async () => {
+  it('are all numbers for an empty table', async () => {
     expect(await stats()).toEqual(NOTHING);
     expect(await stats(['mail'])).toEqual(NOTHING);
   });
@@ -55,7 +55,7 @@ describe.each(storeKinds())('stats on $label', (kind) => {
     });
   });
 
-  it('give the share of completed among completed and failed jobs', async () => {
+  it('have the share of completed jobs among completed and failed ones', async () => {
     const claims = await claimMany(fixture.store, 3);
     const settle = (index: number, name: 'completed' | 'failed' | 'cancelled'): Promise<unknown> =>
       fixture.store.settle([settlement(claims[index]!, outcomes[name]())]);
@@ -86,14 +86,14 @@ describe.each(storeKinds())('stats on $label', (kind) => {
       [0, 0, 86_400_000],
       { avgExecutionTime: 28_800_000, p50: 0, p95: 86_400_000, p99: 86_400_000 },
     ],
-  ])('give mean and percentiles of run times that are %s', async (_what, runTimesMs, times) => {
+  ])('have mean and percentiles of run times: %s', async (_what, runTimesMs, times) => {
     await completed(runTimesMs);
     const { avgExecutionTime, ...others } = await stats();
     expect(avgExecutionTime).toBeCloseTo(times.avgExecutionTime, 6);
     expect(others).toMatchObject({ p50: times.p50, p95: times.p95, p99: times.p99 });
   });
 
-  it('measure completed jobs only', async () => {
+  it('measure only completed jobs', async () => {
     await completed([10, 20]);
     const [broken, gone] = await claimMany(fixture.store, 2);
     await fixture.store.settle([settlement(broken!, outcomes.failed()), settlement(gone!, outcomes.cancelled())]);
@@ -116,7 +116,7 @@ describe.each(storeKinds())('stats on $label', (kind) => {
     expect((await stats()).avgExecutionTime).toBeLessThan(60_000);
   });
 
-  it('keep to one topic when one is asked for', async () => {
+  it('can be limited to a topic', async () => {
     await completed([10], 'sms');
     await completed([50, 70], 'push');
     await insertOne(fixture.store, { topic: 'push' });
@@ -126,7 +126,7 @@ describe.each(storeKinds())('stats on $label', (kind) => {
     expect(await stats()).toMatchObject({ completed: 3, total: 4 });
   });
 
-  it('say how long the oldest due job has been waiting, by the clock of the database', async () => {
+  it('have the wait of the oldest due job, by the clock of the database', async () => {
     const ids = await insertMany(fixture.store, 3);
     await fixture.set(ids[0]!, { run_at: { msFromNow: 60_000 } });
     await fixture.set(ids[1]!, { run_at: { msFromNow: -90_000 } });
@@ -136,7 +136,7 @@ describe.each(storeKinds())('stats on $label', (kind) => {
     expect(oldestPendingMs).toBeLessThan(95_000);
   });
 
-  it('know of no waiting job when all of them are due later, or run', async () => {
+  it('have no wait when all jobs are delayed or running', async () => {
     await claimOne(fixture.store);
     await insertOne(fixture.store, { delayMs: 60_000 });
     expect((await stats()).oldestPendingMs).toBeNull();

@@ -4,16 +4,16 @@ import { newJob } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { useToldEngine } from '../../support/told-engine.js';
 
-/** A statement of the application's that fails, and whose error it catches. */
-const failInVain = (on: EntityManager | QueryRunner): Promise<unknown> =>
+/** Runs a failing statement of the application and ignores its error. */
+const failSilently = (on: EntityManager | QueryRunner): Promise<unknown> =>
   on.query('SELECT no_such_column FROM _jobs').catch(() => undefined);
 
-describe.each(storeKinds())('a transaction in which the error of a statement was caught on $label', (kind) => {
+describe.each(storeKinds())('a transaction that ignored the error of a statement on $label', (kind) => {
   const fixture = useStore(kind);
   const queue = useToldEngine(fixture);
 
-  /** What a transaction with a job comes to: what it rejects with, if it does, the jobs that are stored and the events. */
-  async function outcomeOf(work: (manager: EntityManager) => Promise<unknown>): Promise<unknown[]> {
+  /** Runs a transaction with a job. Returns its result or error class, the stored jobs and the events. */
+  async function runTransaction(work: (manager: EntityManager) => Promise<unknown>): Promise<unknown[]> {
     const transaction = fixture.app.transaction(async (manager) => {
       const id = await queue.enqueueTx(manager);
       await work(manager);
@@ -23,63 +23,63 @@ describe.each(storeKinds())('a transaction in which the error of a statement was
     return [outcome, await queue.stored(), queue.told];
   }
 
-  const refused = [DatabaseRefusedError, [], []];
+  const rejected = [DatabaseRefusedError, [], []];
   const committed = (): unknown[] => {
     const id = expect.stringMatching(/^[0-9a-f-]{36}$/) as string;
     return [id, [id], [id]];
   };
-  const mayBe = (): unknown[] => (kind.locksRows ? refused : committed());
+  const createExpected = (): unknown[] => (kind.locksRows ? rejected : committed());
 
-  it('stores the job, or says that it does not', async () => {
-    expect(await outcomeOf(failInVain)).toEqual(mayBe());
+  it('stores the job or rejects', async () => {
+    expect(await runTransaction(failSilently)).toEqual(createExpected());
   });
 
-  it('stores the job, or says that it does not, when nobody awaits the statement', async () => {
-    expect(await outcomeOf(async (manager) => void failInVain(manager))).toEqual(mayBe());
+  it('stores the job or rejects when the statement was not awaited', async () => {
+    expect(await runTransaction(async (manager) => void failSilently(manager))).toEqual(createExpected());
   });
 
-  it('stores the job, or says that it does not, when a subscriber of the application has sent the statement', async () => {
+  it('stores the job or rejects when a subscriber of the application sent the statement', async () => {
     const subscriber = {
-      beforeTransactionCommit: ({ queryRunner }: { queryRunner: QueryRunner }) => failInVain(queryRunner),
+      beforeTransactionCommit: ({ queryRunner }: { queryRunner: QueryRunner }) => failSilently(queryRunner),
     };
     fixture.subscribe(subscriber);
-    expect(await outcomeOf(() => Promise.resolve())).toEqual(mayBe());
+    expect(await runTransaction(() => Promise.resolve())).toEqual(createExpected());
   });
 
-  it('stores the job where the statement had a savepoint of its own', async () => {
+  it('stores the job when the statement had its own savepoint', async () => {
     const work = (manager: EntityManager): Promise<unknown> =>
       manager.transaction((inner) => inner.query('SELECT no_such_column FROM _jobs')).catch(() => undefined);
-    expect(await outcomeOf(work)).toEqual(committed());
+    expect(await runTransaction(work)).toEqual(committed());
   });
 
-  it('is left alone where the queue has no part in it', async () => {
+  it('is not affected when it has no job', async () => {
     await fixture.app.transaction(async (manager) => {
       await fixture.store.insert([newJob()], manager);
-      await failInVain(manager);
+      await failSilently(manager);
     });
     expect(await queue.stored()).toHaveLength(kind.locksRows ? 0 : 1);
   });
 
-  it('leaves its connection to others as it should be, though nobody rolls back', async () => {
+  it('leaves a usable connection without a rollback', async () => {
     const runner = fixture.app.createQueryRunner();
     await runner.startTransaction();
     await queue.enqueueTx(runner.manager);
-    await failInVain(runner);
-    const isRefused = await runner.commitTransaction().then(
+    await failSilently(runner);
+    const isRejected = await runner.commitTransaction().then(
       () => false,
       () => true,
     );
-    expect(isRefused).toBe(kind.locksRows);
+    expect(isRejected).toBe(kind.locksRows);
     expect(await runner.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
     await runner.rollbackTransaction().catch(() => undefined);
     await runner.release();
   });
 
-  it('is not told as committed by a second commit', async () => {
+  it('emits no event after a second commit', async () => {
     const runner = fixture.app.createQueryRunner();
     await runner.startTransaction();
     const id = await queue.enqueueTx(runner.manager);
-    await failInVain(runner);
+    await failSilently(runner);
     await runner.commitTransaction().catch(() => runner.commitTransaction());
     await runner.release();
     expect([await queue.stored(), queue.told]).toEqual(kind.locksRows ? [[], []] : [[id], [id]]);

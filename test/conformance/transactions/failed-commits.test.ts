@@ -8,9 +8,9 @@ import { useToldEngine } from '../../support/told-engine.js';
 const kinds = storeKinds();
 const onSqlite = kinds.filter(({ locksRows }) => !locksRows);
 
-const refusedKey = expect.stringMatching(/foreign key/i) as string;
+const foreignKeyMessage = expect.stringMatching(/foreign key/i) as string;
 
-/** A COMMIT fails that leaves a child without its parent. */
+/** Creates tables on which a COMMIT fails for a child without a parent. */
 async function createFamily(fixture: StoreFixture): Promise<void> {
   await fixture.sql('CREATE TABLE parents (id int PRIMARY KEY)');
   await fixture.sql('CREATE TABLE children (parent int REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED)');
@@ -22,25 +22,25 @@ describe.each(kinds)('a COMMIT that fails on $label', (kind) => {
 
   beforeAll(() => createFamily(fixture));
 
-  /** A transaction with a job, and with a row that its COMMIT refuses. */
-  async function begun(): Promise<QueryRunner> {
+  /** Begins a transaction with a job and a row that makes its COMMIT fail. */
+  async function beginTransaction(): Promise<QueryRunner> {
     const { queryRunner } = (await fixture.begin()).manager;
     await queue.enqueueTx(queryRunner!.manager);
     await queryRunner!.query('INSERT INTO children VALUES (12)');
     return queryRunner!;
   }
 
-  it('stores nothing, and tells of nothing', async () => {
-    const runner = await begun();
-    await expect(runner.commitTransaction()).rejects.toMatchObject({ message: refusedKey });
+  it('stores nothing and emits no event', async () => {
+    const runner = await beginTransaction();
+    await expect(runner.commitTransaction()).rejects.toMatchObject({ message: foreignKeyMessage });
     await runner.rollbackTransaction();
     expect([await queue.stored(), queue.told]).toEqual([[], []]);
   });
 
-  it('tells of nothing when a second one does not fail', async () => {
-    const runner = await begun();
+  it('emits no event when a second COMMIT succeeds', async () => {
+    const runner = await beginTransaction();
     await runner.commitTransaction().catch(() => undefined);
-    // PostgreSQL has ended it: the next COMMIT is one of nothing.
+    // PostgreSQL has ended the transaction: the next COMMIT has nothing to commit.
     const isCommitted = await runner.commitTransaction().then(
       () => true,
       () => false,
@@ -51,16 +51,16 @@ describe.each(kinds)('a COMMIT that fails on $label', (kind) => {
   });
 });
 
-describe.each(kinds)('a commit that the queue refuses on $label', (kind) => {
+describe.each(kinds)('a commit that the queue rejects on $label', (kind) => {
   const fixture = useStore(kind);
   const queue = useToldEngine(fixture);
-  const refusal = { constructor: InvalidOptionsError, option: 'manager' };
+  const rejection = { constructor: InvalidOptionsError, option: 'manager' };
 
   beforeAll(() => fixture.sql('CREATE TABLE notes (note text)'));
   beforeEach(() => fixture.sql('DELETE FROM notes'));
 
-  /** A transaction with a row, a job and a call that was refused. */
-  async function begun(): Promise<QueryRunner> {
+  /** Begins a transaction with a row, a job and a rejected call. */
+  async function beginTransaction(): Promise<QueryRunner> {
     const { queryRunner } = (await fixture.begin()).manager;
     await queryRunner!.query("INSERT INTO notes VALUES ('beside it')");
     await queue.enqueueTx(queryRunner!.manager);
@@ -69,41 +69,41 @@ describe.each(kinds)('a commit that the queue refuses on $label', (kind) => {
     return queryRunner!;
   }
 
-  /** The rows and the jobs that stand, and what was told. */
-  const left = async (): Promise<unknown[]> => [
+  /** Returns the stored rows, the stored jobs and the events. */
+  const readState = async (): Promise<unknown[]> => [
     await fixture.sql('SELECT note FROM notes'),
     await queue.stored(),
     queue.told,
   ];
 
-  it('is refused again by a second commit', async () => {
-    const runner = await begun();
-    await expect(runner.commitTransaction()).rejects.toMatchObject(refusal);
-    await expect(runner.commitTransaction()).rejects.toMatchObject(refusal);
+  it('is rejected again by a second commit', async () => {
+    const runner = await beginTransaction();
+    await expect(runner.commitTransaction()).rejects.toMatchObject(rejection);
+    await expect(runner.commitTransaction()).rejects.toMatchObject(rejection);
     await runner.rollbackTransaction();
-    expect(await left()).toEqual([[], [], []]);
+    expect(await readState()).toEqual([[], [], []]);
   });
 
-  it('leaves nothing to the next user of the connection, even when nobody rolls back', async () => {
-    const runner = await begun();
-    await expect(runner.commitTransaction()).rejects.toMatchObject(refusal);
+  it('does not affect the next user of the connection, even without a rollback', async () => {
+    const runner = await beginTransaction();
+    await expect(runner.commitTransaction()).rejects.toMatchObject(rejection);
     if (!kind.locksRows) {
       // SQLite has one connection: the transaction stays open until it is rolled back.
       await runner.rollbackTransaction();
     }
     await runner.release();
     await fixture.app.transaction((manager) => manager.query('SELECT 1'));
-    expect(await left()).toEqual([[], [], []]);
+    expect(await readState()).toEqual([[], [], []]);
   });
 
-  it('takes no call while it rolls back, nor after that, by whichever manager', async () => {
-    const runner = await begun();
-    await expect(runner.commitTransaction()).rejects.toMatchObject(refusal);
+  it('accepts no call during and after its rollback, with any manager', async () => {
+    const runner = await beginTransaction();
+    await expect(runner.commitTransaction()).rejects.toMatchObject(rejection);
     const end = runner.rollbackTransaction();
-    await expect(queue.enqueueTx(runner.manager)).rejects.toMatchObject(refusal);
+    await expect(queue.enqueueTx(runner.manager)).rejects.toMatchObject(rejection);
     await end;
-    await expect(queue.enqueueTx(new EntityManager(fixture.app, runner))).rejects.toMatchObject(refusal);
-    expect(await left()).toEqual([[], [], []]);
+    await expect(queue.enqueueTx(new EntityManager(fixture.app, runner))).rejects.toMatchObject(rejection);
+    expect(await readState()).toEqual([[], [], []]);
   });
 });
 
@@ -111,23 +111,23 @@ describe.each(onSqlite)('a transaction whose commit has failed on $label', (kind
   const fixture = useStore(kind);
   const queue = useToldEngine(fixture);
 
-  it('can be mended, and committed', async () => {
+  it('can be corrected and committed', async () => {
     await createFamily(fixture);
     const transaction = await fixture.begin();
     const id = await queue.enqueueTx(transaction.manager);
     await transaction.manager.query('INSERT INTO children VALUES (12)');
-    await expect(transaction.commit()).rejects.toMatchObject({ message: refusedKey });
+    await expect(transaction.commit()).rejects.toMatchObject({ message: foreignKeyMessage });
     await transaction.manager.query('INSERT INTO parents VALUES (12)');
     await transaction.commit();
     expect([await queue.stored(), queue.told]).toEqual([[id], [id]]);
   });
 });
 
-describe.each(onSqlite)('a transaction that SQLite has rolled back by itself on $label', (kind) => {
+describe.each(onSqlite)('a transaction that SQLite rolled back itself on $label', (kind) => {
   const fixture = useStore(kind);
   const queue = useToldEngine(fixture);
 
-  it('keeps later ones from nothing', async () => {
+  it('does not affect later transactions', async () => {
     await fixture.sql('CREATE TABLE once (id int PRIMARY KEY)');
     await fixture.sql('INSERT INTO once VALUES (1)');
     const lost = fixture.app.transaction(async (manager) => {
@@ -140,7 +140,7 @@ describe.each(onSqlite)('a transaction that SQLite has rolled back by itself on 
     }
     const stored = await queue.stored();
     expect(stored).toHaveLength(3);
-    // Without the driver's word TypeORM takes later ones for parts of the lost one, whose end it waits for.
+    // TypeORM does not know of the rollback and treats later transactions as savepoints of the lost one.
     expect(stored).toEqual(expect.arrayContaining(queue.told));
   });
 });

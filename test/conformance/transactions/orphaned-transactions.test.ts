@@ -6,14 +6,14 @@ import { TcpProxy } from '../../support/tcp-proxy.js';
 import { until } from '../../support/wait.js';
 
 describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
-  'what a process has locked whose machine is gone, on $label',
+  'locks of a process whose machine is gone, on $label',
   (kind) => {
     const fixture = useStore(kind);
     let close: () => Promise<void>;
 
     afterEach(() => close());
 
-    it('is free again soon', async () => {
+    it('are released soon', async () => {
       const proxy = TcpProxy.before((fixture.app.options as { url: string }).url);
       await proxy.open();
       const app = await new DataSource({ type: 'postgres', url: proxy.url }).initialize();

@@ -10,7 +10,7 @@ import type { PostgresQuery, PostgresTypes } from './pool.js';
  * (`pg_prepared_statements` shows them), and each connection parses them once and keeps their plans.
  *
  * A plan that was made while the table was empty stays in use when the table holds a million rows a minute later. So a statement
- * may be in this list only if it has one plan for every size of the table: test/conformance/plans/prepared-plans.test.ts proves it.
+ * may be in this list only if it has one plan for every size of the table: test/conformance/plans/stale-plans.test.ts proves it.
  */
 const PREPARED = {
   INSERT_PLAIN_JOB,

@@ -56,7 +56,7 @@ export const tokens = `jsonb_to_recordset($1::jsonb) AS o(id uuid, attempt int)`
  * The guard of a worker's write: id, attempt and status. `coalesce` hides the status from the planner, which can neither estimate
  * nor index it. With a plain `=` the planner takes the partial index of running rows (183 ms against 15 ms for 1,000 rows). With any
  * condition that it can estimate, statistics of a moment at which nothing ran make it expect one running row: in a table of 5,000
- * rows it then compares each row of the table with each of the input (180 ms; test/conformance/plans/set-plans.test.ts).
+ * rows it then compares each row of the table with each of the input (180 ms; test/conformance/plans/batch-plans.test.ts).
  */
 export const isOwned = `${matchesId('o')} AND j.attempt = o.attempt AND coalesce(j.status = 'processing', false)`;
 

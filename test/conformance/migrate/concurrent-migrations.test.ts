@@ -8,15 +8,15 @@ import { workingTree } from '../../support/working-tree.js';
 
 const PROCESSES = 3;
 
-/** An application that waits at its start for the others. */
+/** A process that opens a store when the others are ready. */
 interface Starter {
   readonly ready: Promise<unknown>;
-  /** How it ended, and what it had to complain about. */
+  /** Resolves to its exit code and its stderr. */
   readonly end: Promise<string>;
   readonly go: () => void;
 }
 
-function starter(options: string): Starter {
+function startProcess(options: string): Starter {
   const tests = join(workingTree('sources'), 'test');
   const execArgv = ['-r', join(tests, 'processes/support/register-typescript.cjs')];
   const child = fork(join(tests, 'conformance/programs/open-store.ts'), [options], {
@@ -43,11 +43,11 @@ describe.each(storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConne
     });
     afterEach(() => database.remove());
 
-    it('migrate a fresh database once, and each finds its tables', async () => {
+    it('migrate a fresh database once, and all find its tables', async () => {
       const app = database.app();
       const { type, ...where } = app.options as { type: string; url?: string; database?: string };
       const options = JSON.stringify({ type, url: where.url, database: where.database });
-      const processes = Array.from({ length: PROCESSES }, () => starter(options));
+      const processes = Array.from({ length: PROCESSES }, () => startProcess(options));
       await Promise.all(processes.map(({ ready }) => ready));
       processes.forEach(({ go }) => go());
       expect(await Promise.all(processes.map(({ end }) => end))).toEqual(processes.map(() => 'exit 0: '));

@@ -2,22 +2,22 @@ import type { JobInsert } from '../../../lib/store/store-records.js';
 import { newJob } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
-/** More than one statement carries. */
+/** More jobs than fit into one statement. */
 const MANY = 2_500;
-const ROUNDS = 3;
+const REPETITIONS = 3;
 
-const keyed = (): JobInsert[] =>
+const createKeyedJobs = (): JobInsert[] =>
   Array.from({ length: MANY }, (_, index) => newJob({ topic: `topic ${index % 3}`, uniqueKey: `key ${index}` }));
 
 describe.each(storeKinds().filter(({ locksRows }) => locksRows))('transactions of the queue on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('that store the same keys in opposite orders never wait in a circle', async () => {
+  it('that store the same keys in opposite orders never deadlock', async () => {
     const { store: other } = await fixture.openAnother();
-    for (let round = 0; round < ROUNDS; round += 1) {
-      const [mine, theirs] = [keyed(), keyed().reverse()];
+    for (let repetition = 0; repetition < REPETITIONS; repetition += 1) {
+      const [mine, theirs] = [createKeyedJobs(), createKeyedJobs().reverse()];
       const [here, there] = await Promise.all([fixture.store.insert(mine), other.insert(theirs)]);
-      // Each in the order of the caller: the first to come stands for both.
+      // Both return ids in the order of the caller; the first insert stores the job for both.
       const holders = new Map(mine.map(({ uniqueKey }, index) => [uniqueKey, here[index]!.id]));
       expect(there.map(({ id }) => id)).toEqual(theirs.map(({ uniqueKey }) => holders.get(uniqueKey)));
       expect([...here, ...there].filter(({ deduplicated }) => deduplicated)).toHaveLength(MANY);
@@ -25,7 +25,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('transactions o
     }
   });
 
-  it('begin anew when a deadlock has undone them', async () => {
+  it('are retried after a deadlock', async () => {
     await fixture.sql('CREATE SEQUENCE tries');
     await fixture.sql(`
       CREATE FUNCTION fail_twice() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -35,7 +35,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('transactions o
     await fixture.sql(
       'CREATE TRIGGER fail_twice AFTER INSERT ON _jobs FOR EACH STATEMENT EXECUTE FUNCTION fail_twice()',
     );
-    const jobs = keyed();
+    const jobs = createKeyedJobs();
     const inserted = await fixture.store.insert(jobs);
     expect(inserted.map(({ id }) => id)).toEqual(jobs.map(({ id }) => id));
     expect(await fixture.sql('SELECT count(*)::int AS count FROM _jobs')).toEqual([{ count: MANY }]);

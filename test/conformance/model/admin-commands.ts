@@ -5,7 +5,7 @@ import type { Retention } from '../../../lib/core/options.js';
 import type { ActionResult } from '../../../lib/store/store-records.js';
 import { newJobs, rescue, TOPIC } from '../../support/job-rows.js';
 import type { RealQueue } from './queue-command.js';
-import { picked, QueueCommand } from './queue-command.js';
+import { pickFrom, QueueCommand } from './queue-command.js';
 import type { ModelJob, QueueModel } from './queue-model.js';
 
 const HOUR_MS = 3_600_000;
@@ -27,7 +27,7 @@ export class Enqueue extends QueueCommand {
     const jobs = newJobs(this.count, { uniqueKey: key, maxRetries, delayMs: isDue ? 0 : HOUR_MS });
     const inserted = await real.store.insert(jobs);
     for (const [index, job] of jobs.entries()) {
-      const holder = model.holderOf(key);
+      const holder = model.findHolder(key);
       const { id, deduplicated } = inserted[index]!;
       assert.deepEqual({ id, deduplicated }, { id: holder?.id ?? job.id, deduplicated: holder !== undefined });
       if (!holder) {
@@ -38,7 +38,7 @@ export class Enqueue extends QueueCommand {
   }
 }
 
-/** The answer to an insert was lost, and it is sent again. */
+/** Sends an insert again after a lost response. */
 export class EnqueueAgain extends QueueCommand {
   readonly verbs = [];
 
@@ -48,7 +48,7 @@ export class EnqueueAgain extends QueueCommand {
 
   protected async act(model: QueueModel, real: RealQueue): Promise<void> {
     const there = real.inserts.filter(({ id }) => model.job(id));
-    const job = picked(there, this.pick);
+    const job = pickFrom(there, this.pick);
     if (job) {
       const [inserted] = await real.store.insert([job]);
       assert.deepEqual([inserted!.id, inserted!.deduplicated], [job.id, false]);
@@ -56,7 +56,7 @@ export class EnqueueAgain extends QueueCommand {
   }
 }
 
-/** The lease of a running job ends, as if its worker had died. */
+/** Expires the lease of a running job, as if its worker had died. */
 export class Expire extends QueueCommand {
   readonly verbs = [];
 
@@ -66,7 +66,7 @@ export class Expire extends QueueCommand {
 
   protected async act(model: QueueModel, real: RealQueue): Promise<void> {
     const running = model.jobs.filter(({ status }) => status === 'processing');
-    const job = picked(running, this.pick);
+    const job = pickFrom(running, this.pick);
     if (job) {
       job.isExpired = true;
       await real.behind.expire(job.id);
@@ -74,7 +74,7 @@ export class Expire extends QueueCommand {
   }
 }
 
-/** Time goes on until a delayed job is due. */
+/** Makes a delayed job due. */
 export class BecomeDue extends QueueCommand {
   readonly verbs = [];
 
@@ -84,7 +84,7 @@ export class BecomeDue extends QueueCommand {
 
   protected async act(model: QueueModel, real: RealQueue): Promise<void> {
     const delayed = model.jobs.filter(({ status, isDue }) => status === 'pending' && !isDue);
-    const job = picked(delayed, this.pick);
+    const job = pickFrom(delayed, this.pick);
     if (job) {
       job.isDue = true;
       await real.behind.makeDue(job.id);
@@ -92,7 +92,7 @@ export class BecomeDue extends QueueCommand {
   }
 }
 
-/** The topic is paused, or resumed, whether or not it is already. */
+/** Pauses or resumes the topic, in any state. */
 export class Pause extends QueueCommand {
   readonly verbs = [];
 
@@ -123,7 +123,7 @@ export class Rescue extends QueueCommand {
   }
 }
 
-/** Deletes finished jobs, whatever their age, of those statuses that are not kept for an hour or for ever. */
+/** Deletes finished jobs of statuses with a retention of zero. */
 export class Prune extends QueueCommand {
   readonly verbs = ['prune'] as const;
 
@@ -140,7 +140,7 @@ export class Prune extends QueueCommand {
   }
 }
 
-/** Somebody moves jobs by hand: some or all that ever were, also those that are gone. */
+/** Runs an action on some or all jobs, including deleted ones. */
 export class Move extends QueueCommand {
   readonly verbs: readonly TransitionVerb[];
 
@@ -158,7 +158,7 @@ export class Move extends QueueCommand {
       const expected = ids.map((id) => this.move(model, id));
       const answers = await real.store[this.verb](ids);
       const hasRow = ids.length === 1 && expected[0]!.moved && this.verb !== 'delete';
-      const job = hasRow ? await rowOf(real, ids[0]!) : null;
+      const job = hasRow ? await readRow(real, ids[0]!) : null;
       assert.deepEqual(
         [...answers],
         expected.map((answer) => ({ ...answer, job })),
@@ -171,7 +171,7 @@ export class Move extends QueueCommand {
     if (typeof this.picks === 'string') {
       return this.picks === 'oldest first' ? all : all.reverse();
     }
-    return [...new Set(this.picks.flatMap((pick) => picked(all, pick) ?? []))];
+    return [...new Set(this.picks.flatMap((pick) => pickFrom(all, pick) ?? []))];
   }
 
   private move(model: QueueModel, id: string): Omit<ActionResult, 'job'> {
@@ -180,7 +180,7 @@ export class Move extends QueueCommand {
       return { id, moved: false, status: null, topic: null, attempt: 0, holderId: null, reason: null };
     }
     const mayWait = job.status === 'failed' || job.status === 'cancelled';
-    const holder = this.verb === 'requeue' && mayWait ? model.holderOf(job.key, id) : undefined;
+    const holder = this.verb === 'requeue' && mayWait ? model.findHolder(job.key, id) : undefined;
     const { attempt } = job;
     const moved = this.moveOne(model, job);
     return { id, moved, status: job.status, topic: TOPIC, attempt, holderId: holder?.id ?? null, reason: null };
@@ -200,6 +200,6 @@ export class Move extends QueueCommand {
   }
 }
 
-async function rowOf(real: RealQueue, id: string): Promise<Job> {
+async function readRow(real: RealQueue, id: string): Promise<Job> {
   return (await real.store.find([id]))[0]!;
 }

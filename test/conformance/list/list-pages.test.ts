@@ -8,8 +8,8 @@ import { storeKinds, useStore } from '../../support/stores.js';
 const TABLES = 3;
 const WALKS_EACH = 10;
 
-/** The filter of a query, as a caller writes it: what does not matter is left out. */
-function filterOf({ topics, statuses, due, q, errorKey, createdFrom, createdTo, limit }: ListFilter): JobFilter {
+/** Converts a query to the filter of a caller, without empty conditions. */
+function toFilter({ topics, statuses, due, q, errorKey, createdFrom, createdTo, limit }: ListFilter): JobFilter {
   return {
     ...(topics?.length && { topic: topics }),
     ...(statuses && { status: statuses }),
@@ -22,7 +22,7 @@ function filterOf({ topics, statuses, due, q, errorKey, createdFrom, createdTo, 
   };
 }
 
-describe.each(storeKinds())('a walk through all pages on $label', (kind) => {
+describe.each(storeKinds())('all pages of a list on $label', (kind) => {
   const fixture = useStore(kind);
 
   async function walk(filter: JobFilter): Promise<string[]> {
@@ -37,14 +37,14 @@ describe.each(storeKinds())('a walk through all pages on $label', (kind) => {
     return ids;
   }
 
-  it('shows each job that the filter matches once, newest first, whatever the filter and the size of a page', async () => {
+  it('contain each matching job once, newest first, for any filter and page size', async () => {
     const property = fc.asyncProperty(anyJobs, fc.integer(), async (jobs, seed) => {
       await fixture.sql('DELETE FROM _jobs');
       await insertListed(fixture, jobs);
       for (const query of fc.sample(anyQuery(jobs), { numRuns: WALKS_EACH, seed })) {
         const topics = query.topics?.length ? query.topics : null;
         const all = { ...query, topics, beforeId: null, offset: 0, limit: jobs.length + 1 };
-        expect(await walk(filterOf(query))).toEqual(expectedPage(jobs, all).ids);
+        expect(await walk(toFilter(query))).toEqual(expectedPage(jobs, all).ids);
       }
     });
     await fc.assert(property, { numRuns: TABLES, endOnFailure: true });

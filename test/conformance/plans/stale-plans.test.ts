@@ -3,11 +3,11 @@ import { PREPARED_NAMES } from '../../../lib/store/postgres/driver/session-setti
 import { COMPLETE, SETTLE } from '../../../lib/store/postgres/sql/complete.js';
 import { postgresVersions } from '../../support/databases.js';
 import { openQueueTable } from './plan-table.js';
-import { scansOf } from './scans.js';
+import { listScans } from './scans.js';
 
 const ROWS = 5_000;
 
-describe.each(postgresVersions())('plans that were made on an empty table, on PostgreSQL %s', (version) => {
+describe.each(postgresVersions())('plans that were created on an empty table, on PostgreSQL %s', (version) => {
   let drop: () => Promise<void>;
   let client: Client;
 
@@ -17,34 +17,34 @@ describe.each(postgresVersions())('plans that were made on an empty table, on Po
 
   afterAll(() => drop());
 
-  /** The scans of a plan that was made while the table was empty, when it has filled up since. */
-  async function scansOfKept(name: string, text: string): Promise<string[]> {
+  /** Returns the scans of a plan that was created on an empty table, after the table has grown. */
+  async function listScansOfOldPlan(name: string, text: string): Promise<string[]> {
     await client.query('DELETE FROM _jobs');
     await client.query('VACUUM (ANALYZE) _jobs');
     await client.query(`PREPARE ${name} AS ${text}`);
-    await scansOf(client, name, text);
+    await listScans(client, name, text);
     await client.query(`
       INSERT INTO _jobs (id, topic, payload) SELECT gen_random_uuid(), 'work', '1' FROM generate_series(1, ${ROWS})`);
-    return (await scansOf(client, name, text)).map(({ node }) => node);
+    return (await listScans(client, name, text)).map(({ node }) => node);
   }
 
   it.each([...PREPARED_NAMES].map(([text, name]) => ({ text, name })))(
-    'look rows up after the table has grown: $name',
+    'look up rows after the table has grown: $name',
     async ({ text, name }) => {
-      expect(await scansOfKept(name, text)).toEqual([]);
+      expect(await listScansOfOldPlan(name, text)).toEqual([]);
     },
   );
 
   it.each([
     ['compares the id with a plain =', SETTLE, SETTLE.replaceAll('j.id = ANY (ARRAY[o.id])', 'j.id = o.id')],
     [
-      'shows the ids to the planner',
+      'exposes the ids to the planner',
       COMPLETE,
       COMPLETE.replace('coalesce(j.id = o.id AND', 'j.id = o.id AND coalesce('),
     ],
-  ])('would read the table for a statement that %s', async (_what, careful, careless) => {
-    expect(careless).not.toBe(careful);
-    expect(await scansOfKept('careless', careless)).toContain('Index Scan');
+  ])('would read the table for a statement that %s', async (_what, current, naive) => {
+    expect(naive).not.toBe(current);
+    expect(await listScansOfOldPlan('careless', naive)).toContain('Index Scan');
     await client.query('DEALLOCATE careless');
   });
 });

@@ -9,11 +9,11 @@ import * as reports from '../../../lib/store/postgres/sql/stats.js';
 import * as settling from '../../../lib/store/postgres/sql/complete.js';
 import { postgresVersions } from '../../support/databases.js';
 import { openQueueTable } from './plan-table.js';
-import { scansOf } from './scans.js';
+import { listScans } from './scans.js';
 
 const ROWS = 50_000;
 
-/** What may walk an index from its beginning, and which: to count all there is, over running jobs, or as far as a limit lets it. */
+/** Statements that may scan an index from its start: to count all rows, over running jobs, or up to a limit. */
 const WALKS: Readonly<Record<string, readonly string[]>> = {
   COUNTS: ['_jobs_listed', '_jobs_processing'],
   COUNTS_OF_TOPICS: ['_jobs_processing'],
@@ -33,7 +33,7 @@ const laneLists = {
 
 const written = { ...inserts, ...claims, ...leases, ...settling, ...moves, ...maintenance };
 
-/** Every statement that stands on jobs, with its name. */
+/** Every statement on `_jobs` with its name. */
 const texts: [string, string][] = Object.entries<unknown>({ ...written, ...lists, ...reports, ...laneLists })
   .flatMap(([name, value]): [string, unknown][] =>
     typeof value === 'object' && value !== null
@@ -59,26 +59,26 @@ describe.each(postgresVersions())('generic plans on PostgreSQL %s', (version) =>
 
   afterAll(() => drop());
 
-  async function walksOf(text: string): Promise<string[]> {
+  async function listIndexScans(text: string): Promise<string[]> {
     await client.query(`PREPARE asked AS ${text}`);
-    const scans = await scansOf(client, 'asked', text);
+    const scans = await listScans(client, 'asked', text);
     await client.query('DEALLOCATE asked');
     return [...new Set(scans.map(({ node, index }) => index ?? node))].sort();
   }
 
   it.each(texts)('find the rows of %s by an index', async (name, text) => {
-    expect(await walksOf(text)).toEqual(WALKS[name] ?? []);
+    expect(await listIndexScans(text)).toEqual(WALKS[name] ?? []);
   });
 
   it('would read the table for a condition on a parameter', async () => {
-    const careless = maintenance.PRUNE.replace(/id > coalesce\([^)]*\)/, '($1::uuid IS NULL OR id > $1::uuid)');
-    expect(careless).not.toBe(maintenance.PRUNE);
-    expect(await walksOf(careless)).toEqual(['_jobs_pkey']);
+    const naive = maintenance.PRUNE.replace(/id > coalesce\([^)]*\)/, '($1::uuid IS NULL OR id > $1::uuid)');
+    expect(naive).not.toBe(maintenance.PRUNE);
+    expect(await listIndexScans(naive)).toEqual(['_jobs_pkey']);
   });
 
   it('would collect all rows before a limit with bitmap scans', async () => {
     await client.query('SET enable_bitmapscan = on');
-    expect(await walksOf(laneLists['a list of ranges with dates'].ids)).toContain('Bitmap Heap Scan');
+    expect(await listIndexScans(laneLists['a list of ranges with dates'].ids)).toContain('Bitmap Heap Scan');
     await client.query('RESET enable_bitmapscan');
   });
 });

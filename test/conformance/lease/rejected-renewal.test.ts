@@ -6,7 +6,7 @@ import { RecordingLogger } from '../../support/unit/recording-logger.js';
 
 const LEASE_MS = 600;
 
-/** Triggers of the application that refuse to let a lease of one topic be renewed. */
+/** Triggers of the application that reject renewals of one topic. */
 const TRIGGERS = {
   postgres: [
     `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not this one'; END $$`,
@@ -20,10 +20,10 @@ const TRIGGERS = {
   ],
 };
 
-describe.each(storeKinds())('a lease that the database refuses to renew, $label', (kind) => {
+describe.each(storeKinds())('a lease that the database rejects to renew, on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('is lost alone: the others live on', async () => {
+  it('is lost, and other leases are renewed', async () => {
     for (const statement of TRIGGERS[fixture.store.capabilities.database]) {
       await fixture.sql(statement);
     }
@@ -32,18 +32,18 @@ describe.each(storeKinds())('a lease that the database refuses to renew, $label'
     const aborted: string[] = [];
     const end = signal();
     const stuckEnds = signal();
-    const watched = (job: { topic: string; signal: AbortSignal }): void =>
+    const recordAbort = (job: { topic: string; signal: AbortSignal }): void =>
       job.signal.addEventListener('abort', () => {
         aborted.push(`${job.topic} ${(job.signal.reason as Error).name}`);
         stuckEnds.resolve();
       });
-    engine.register(TOPIC, (job) => (watched(job), end.promise));
-    engine.register('stuck', (job) => (watched(job), stuckEnds.promise));
+    engine.register(TOPIC, (job) => (recordAbort(job), end.promise));
+    engine.register('stuck', (job) => (recordAbort(job), stuckEnds.promise));
     const topics = [TOPIC, TOPIC, TOPIC, TOPIC, 'stuck', TOPIC, TOPIC, TOPIC, TOPIC];
     await engine.enqueueMany(topics.map((topic) => ({ topic, payload: null })));
     await engine.start();
     await stuckEnds.promise;
-    // By then those that were not renewed with it would have lost theirs, too.
+    // Without renewal the other leases would be lost by then.
     const lostBy = Date.now() + 2 * LEASE_MS;
     await until(() => Date.now() > lostBy);
     end.resolve();

@@ -4,36 +4,36 @@ import type { EntityManager } from 'typeorm';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { useToldEngine } from '../../support/told-engine.js';
 
-const failing = (manager: EntityManager): Promise<unknown> =>
+const rollBack = (manager: EntityManager): Promise<unknown> =>
   manager.transaction(async () => {
     await nextLoop();
     throw new Error('given up');
   });
-/** One that is released inside one that is rolled back. */
-const failingAround = (manager: EntityManager): Promise<unknown> =>
+/** A released savepoint inside one that is rolled back. */
+const rollBackAround = (manager: EntityManager): Promise<unknown> =>
   manager.transaction(async (outer) => {
-    await standing(outer);
+    await release(outer);
     throw new Error('given up');
   });
-const standing = (manager: EntityManager): Promise<unknown> => manager.transaction(() => nextLoop());
+const release = (manager: EntityManager): Promise<unknown> => manager.transaction(() => nextLoop());
 
-describe.each(storeKinds())('a job that is enqueued beside a savepoint on $label', (kind) => {
+describe.each(storeKinds())('a job that is enqueued concurrently with a savepoint on $label', (kind) => {
   const fixture = useStore(kind);
   const queue = useToldEngine(fixture);
 
   const savepoints = [
-    { what: 'stands', savepoint: standing },
-    { what: 'is rolled back', savepoint: failing },
-    { what: 'stands in one that is rolled back', savepoint: failingAround },
+    { what: 'is released', savepoint: release },
+    { what: 'is rolled back', savepoint: rollBack },
+    { what: 'is released inside one that is rolled back', savepoint: rollBackAround },
   ];
 
-  it.each(savepoints)('is stored when it is called before a savepoint that $what', async ({ savepoint }) => {
+  it.each(savepoints)('is stored when it is enqueued before a savepoint that $what', async ({ savepoint }) => {
     await fixture.app.transaction((manager) => Promise.allSettled([queue.enqueueTx(manager), savepoint(manager)]));
     expect(await queue.stored()).toHaveLength(1);
     expect(queue.told).toHaveLength(1);
   });
 
-  it.each(savepoints)('is refused while a savepoint starts that $what', async ({ savepoint }) => {
+  it.each(savepoints)('is rejected at the start of a savepoint that $what', async ({ savepoint }) => {
     const [, call] = await fixture.app.transaction((manager) =>
       Promise.allSettled([savepoint(manager), queue.enqueueTx(manager)]),
     );

@@ -15,11 +15,11 @@ import { explain } from './plan.js';
 import { openQueueTable } from './plan-table.js';
 
 const ROWS = 5_000;
-/** As many as one batch holds at most. */
+/** The maximum size of a batch. */
 const OWNED = 1_000;
 
-const idOf = (n: number): string => `01900000-0000-7000-8000-${String(n).padStart(12, '0')}`;
-const tokens = Array.from({ length: OWNED }, (_, n) => ({ id: idOf(n), attempt: 1 }));
+const toId = (n: number): string => `01900000-0000-7000-8000-${String(n).padStart(12, '0')}`;
+const tokens = Array.from({ length: OWNED }, (_, n) => ({ id: toId(n), attempt: 1 }));
 const outcomes = tokens.map((token) => ({ ...token, kind: 'completed', delay_ms: 0, ran_ms: 1, result: null }));
 const values = tokens.map((token) => ({ ...token, progress: 1 }));
 
@@ -27,7 +27,7 @@ const ones = tokens.map(() => 1).join(',');
 const arrays = [`{${tokens.map(({ id }) => id).join(',')}}`, `{${ones}}`, `{${ones}}`, `[${ones}]`];
 const arrayTypes = 'uuid[], int[], float8[], jsonb, tid[]';
 
-/** Each writes what a worker owns, a whole batch at once. */
+/** Statements that write jobs of a worker, a full batch at once. */
 const statements: { name: string; sql: string; types: string; values: (string | number)[]; isPlaced?: boolean }[] = [
   { name: 'SETTLE', sql: SETTLE, types: 'jsonb', values: [JSON.stringify(outcomes)] },
   { name: 'COMPLETE', sql: COMPLETE, types: arrayTypes, values: arrays, isPlaced: true },
@@ -45,7 +45,7 @@ const statements: { name: string; sql: string; types: string; values: (string | 
   { name: 'RECORD_PROGRESS', sql: RECORD_PROGRESS, types: 'jsonb', values: [JSON.stringify(values)] },
   { name: 'DISCARD', sql: DISCARD, types: 'jsonb, text[]', values: [JSON.stringify(tokens), '{processing}'] },
 ];
-/** Each moves jobs that somebody asked for, a whole batch at once. */
+/** Statements of admin actions, a full batch at once. */
 const meant = [arrays[0]!, '{pending,failed}'];
 const moves: { name: string; sql: string; types: string; values: (string | number)[] }[] = [
   { name: 'PROMOTE', sql: PROMOTE.several, types: 'uuid[], text[]', values: meant },
@@ -71,11 +71,11 @@ describe.each(postgresVersions())('plans for batches on PostgreSQL %s', (version
     await client.query(`
       INSERT INTO _jobs (id, topic, payload)
       SELECT ('01900000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'work', '1' FROM generate_series(0, ${ROWS - 1}) n`);
-    // Statistics of a moment at which nothing ran: then the planner believes that a running job is the rarest thing.
+    // Statistics from a time without running jobs: the planner expects very few of them.
     await client.query('ANALYZE _jobs');
     await client.query(`
       UPDATE _jobs SET status = 'processing', attempt = 1, locked_until = statement_timestamp() + interval '1 minute'
-      WHERE id < '${idOf(OWNED)}'`);
+      WHERE id < '${toId(OWNED)}'`);
     const { rows } = await client.query<{ places: string }>(
       'SELECT array_agg(ctid ORDER BY id)::text AS places FROM _jobs WHERE attempt = 1',
     );
@@ -98,7 +98,7 @@ describe.each(postgresVersions())('plans for batches on PostgreSQL %s', (version
 
   describe('in a table that was vacuumed while it was empty', () => {
     beforeAll(async () => {
-      // Then the planner believes that one row is there, however large the table is.
+      // The planner then expects one row in a table of any size.
       await client.query(`UPDATE pg_class SET reltuples = 0, relpages = 100 WHERE oid = '_jobs'::regclass`);
     });
 
@@ -111,7 +111,7 @@ describe.each(postgresVersions())('plans for batches on PostgreSQL %s', (version
     it('PRUNE does not compare what it deletes with the table', async () => {
       await client.query(`
         UPDATE _jobs SET status = 'completed', locked_until = NULL, finished = statement_timestamp()
-        WHERE id < '${idOf(OWNED)}'`);
+        WHERE id < '${toId(OWNED)}'`);
       const values = ['00000000-0000-0000-0000-000000000000', ROWS, '[{"status": "completed", "age_ms": 0}]', 0, '{}'];
       const prune = { sql: PRUNE, types: 'uuid, int, jsonb, float8, uuid[]', values };
       const { inVain, nodes } = await explain(client, 'custom', prune);

@@ -5,7 +5,7 @@ import { SET_PLANNER } from '../../../lib/store/postgres/sql/session.js';
 import { postgresVersions } from '../../support/databases.js';
 import { openQueueTable } from './plan-table.js';
 
-/** So often PostgreSQL plans for the values it is given, before it may keep a plan for any. */
+/** PostgreSQL makes this many custom plans before it may use a generic one. */
 const PLANS_BY_VALUE = 5;
 
 const ROWS = 5_000;
@@ -13,7 +13,7 @@ const ROWS = 5_000;
 const lanes = JSON.stringify([{ topic: 'work', priority: 0, lower_bound: '-infinity', lane_limit: 1 }]);
 const gaps = JSON.stringify([{ topic: 'work', after: -2_000, before: 2_000 }]);
 
-/** What the engine asks with, for a job of this id. */
+/** Parameters of each statement for a job with this id. */
 const usualParameters: Record<string, (id: string) => unknown[]> = {
   insert_plain_job: (id) => [id, null, 'work', '1', null, 0, 3, 0, null, null, null],
   insert_alike_jobs: (id) => [`{${id}}`, null, 'work', '[1]', null, 0, 3, 0, null, null, null],
@@ -37,7 +37,7 @@ const usualParameters: Record<string, (id: string) => unknown[]> = {
 };
 
 /*
- * A plan costs as much as a small statement itself.
+ * Planning costs as much as a small statement.
  */
 describe.each(postgresVersions())('prepared statements on PostgreSQL %s', (version) => {
   let drop: () => Promise<void>;
@@ -53,7 +53,7 @@ describe.each(postgresVersions())('prepared statements on PostgreSQL %s', (versi
 
   afterAll(() => drop());
 
-  /** Uses each statement more often than PostgreSQL plans for values at least. */
+  /** Runs each statement more often than PostgreSQL makes custom plans at least. */
   async function use(): Promise<void> {
     for (const [text, name] of PREPARED_NAMES) {
       for (let round = 0; round <= PLANS_BY_VALUE; round += 1) {
@@ -62,8 +62,8 @@ describe.each(postgresVersions())('prepared statements on PostgreSQL %s', (versi
     }
   }
 
-  /** Names of those that were planned for values. */
-  async function planned(): Promise<string[]> {
+  /** Names of the statements with custom plans. */
+  async function listCustomPlans(): Promise<string[]> {
     const { rows } = await client.query<{ name: string; plans: string }>(
       'SELECT name, custom_plans AS plans FROM pg_prepared_statements ORDER BY name',
     );
@@ -72,15 +72,15 @@ describe.each(postgresVersions())('prepared statements on PostgreSQL %s', (versi
   }
 
   it('use a generic plan, also after the table has grown', async () => {
-    expect(await planned()).toEqual([]);
+    expect(await listCustomPlans()).toEqual([]);
     await use();
-    expect(await planned()).toEqual([]);
+    expect(await listCustomPlans()).toEqual([]);
   });
 
   it('would use custom plans with the default plan_cache_mode', async () => {
     await client.query('SET plan_cache_mode = auto');
     await use();
-    expect(await planned()).toContain('nestjs_jobs_claim');
+    expect(await listCustomPlans()).toContain('nestjs_jobs_claim');
     await client.query(SET_PLANNER);
   });
 });

@@ -32,14 +32,14 @@ describe.each(storeKinds())('statistics of running processes on $label', (kind) 
     return engine;
   };
 
-  /** What all processes together have recorded in the last minutes. */
+  /** Sums the records of all processes in the last minutes. */
   const sum = async (engine: JobsEngine, topics?: string[]): Promise<Pick<TimeseriesPoint, 'completed' | 'failed'>> => {
     const points = await engine.stats.timeseries(5, topics);
     const of = (member: 'completed' | 'failed'): number => points.reduce((total, point) => total + point[member], 0);
     return { completed: of('completed'), failed: of('failed') };
   };
 
-  it('show what finished within two seconds', async () => {
+  it('include finished jobs within two seconds', async () => {
     const engine = await start();
     const jobs = Array.from({ length: 30 }, (_, n) => ({ topic: n < 20 ? TOPIC : 'sms', payload: n }));
     await engine.enqueueMany(jobs);
@@ -51,7 +51,7 @@ describe.each(storeKinds())('statistics of running processes on $label', (kind) 
     expect(points.find(({ completed }) => completed > 0)).toMatchObject({ avgWaitTime: expect.any(Number) as number });
   });
 
-  it('add up over the rounds of a process, and are complete when it has stopped', async () => {
+  it('add up over the records of a process and are complete when it has stopped', async () => {
     const engine = await start();
     for (let round = 1; round <= 3; round += 1) {
       await engine.enqueue(TOPIC, round);
@@ -64,7 +64,7 @@ describe.each(storeKinds())('statistics of running processes on $label', (kind) 
     expect(await sum(engine)).toEqual({ completed: 3, failed: 1 });
   });
 
-  it('go on where they were when a process that stopped starts again', async () => {
+  it('continue when a stopped process starts again', async () => {
     const engine = await start();
     await engine.enqueue(TOPIC, null);
     await engine.whenIdle();
@@ -76,8 +76,8 @@ describe.each(storeKinds())('statistics of running processes on $label', (kind) 
     expect(await sum(engine)).toEqual({ completed: 2, failed: 0 });
   });
 
-  it('are those of all processes together', async () => {
-    const [one, other] = [await start(), await start(await another())];
+  it('include all processes', async () => {
+    const [one, other] = [await start(), await start(await openAnotherStore())];
     await one.enqueueMany(Array.from({ length: 200 }, (_, payload) => ({ topic: TOPIC, payload })));
     await Promise.all([one.whenIdle(), other.whenIdle()]);
     await until(async () => (await one.stats.get()).completed === 200);
@@ -86,7 +86,7 @@ describe.each(storeKinds())('statistics of running processes on $label', (kind) 
     expect(await sum(other)).toEqual({ completed: 200, failed: 0 });
   });
 
-  it('lose nothing and double nothing when the rollup cannot be written for a while', async () => {
+  it('neither lose nor double counts when the rollup cannot be written for a while', async () => {
     const engine = await start();
     await engine.enqueue(TOPIC, null);
     await until(async () => (await sum(engine)).completed === 1);
@@ -100,7 +100,7 @@ describe.each(storeKinds())('statistics of running processes on $label', (kind) 
     expect(await sum(engine)).toEqual({ completed: 4, failed: 0 });
   });
 
-  it('say which topics have a handler in a process that runs, those registered later included', async () => {
+  it('list topics with a handler in a running process, including later ones', async () => {
     const engine = await start();
     const served = async (): Promise<string[]> =>
       (await engine.topics.list()).filter(({ hasHandler }) => hasHandler).map(({ topic }) => topic);
@@ -112,7 +112,7 @@ describe.each(storeKinds())('statistics of running processes on $label', (kind) 
     expect(await served()).toEqual([]);
   });
 
-  it('say so of a topic that is registered while the others are being noted', async () => {
+  it('list a topic that is registered during the record of others', async () => {
     const { store } = fixture;
     const begun = signal();
     const gate = signal();
@@ -145,7 +145,7 @@ describe.each(storeKinds())('statistics of running processes on $label', (kind) 
     }
   });
 
-  async function another(): Promise<Partial<JobsEngineOptions>> {
+  async function openAnotherStore(): Promise<Partial<JobsEngineOptions>> {
     return kind.canHaveTwoConnections ? { store: (await fixture.openAnother()).store } : {};
   }
 });

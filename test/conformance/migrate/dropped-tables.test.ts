@@ -10,7 +10,7 @@ import { RecordingLogger } from '../../support/unit/recording-logger.js';
 
 const ALL = ['_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_topics', '_jobs_migrations'];
 
-describe.each(storeKinds())('tables that are dropped while the queue runs, on $label', (kind) => {
+describe.each(storeKinds())('dropped tables of a running queue on $label', (kind) => {
   let database: EmptyDatabase;
   let app: DataSource;
   let store: JobStore;
@@ -52,7 +52,7 @@ describe.each(storeKinds())('tables that are dropped while the queue runs, on $l
     });
   });
 
-  it('are created by a restart', async () => {
+  it('are created again by a restart', async () => {
     await engine.close();
     await store.close();
     await open();
