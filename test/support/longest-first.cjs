@@ -1,7 +1,14 @@
 const { default: Sequencer } = require('@jest/test-sequencer');
 
 /** Tests that take minutes. They start first, so that none is left for one worker at the end. */
-const LONGEST = ['compat/installed', 'simulation/', 'chaos/', 'conformance/model', 'ui/accessibility', 'nest/module-options'];
+const LONGEST = [
+  'compat/installed',
+  'simulation/',
+  'chaos/',
+  'conformance/model',
+  'ui/accessibility',
+  'nest/module-options',
+];
 
 /** Sorts the longest tests first. Without earlier timings Jest knows only the sizes of the files. */
 module.exports = class LongestFirst extends Sequencer {
