@@ -46,7 +46,7 @@ export class JobsModule implements NestModule {
   configure(): void {
     if (this.routes) {
       const adapter = this.host.httpAdapter as unknown as HttpServer;
-      this.routes.prepare(adapter);
+      this.routes.bypassBodyParsers(adapter);
       AdminUiController.setWildcard(adapter.getType());
     }
   }

@@ -11,7 +11,7 @@ import { CROSS_ORIGIN } from './http.messages.js';
 /** What a rule allows: to enqueue; to read; to requeue, promote, cancel and delete. */
 type Right = 'enqueue' | 'read' | 'manage';
 
-/** What a route requires. `any` means any right, or a known caller. */
+/** What a route requires. `any`: the caller has some right, or has signed in. */
 export type AccessKind = Right | 'any';
 
 /** What a caller may do. */
@@ -22,7 +22,7 @@ interface Permissions {
   readonly manage: boolean;
 }
 
-/** The sender of a request. Resolves the caller once, when a rule needs it. */
+/** The caller of one request, resolved at most once: when a rule first needs it. */
 export class RequestIdentity {
   private resolved: Promise<Caller> | undefined;
 
@@ -40,12 +40,12 @@ export class RequestIdentity {
     return (this.resolved ??= this.resolver.resolve(this.context));
   }
 
-  /** The caller; anonymous when the application's guard rejects. @throws any other error of the application. */
+  /** The caller; anonymous when the application refuses the request. @throws any other error of the application. */
   callerOrAnonymous(): Promise<Caller> {
     return unlessRefused(this.caller(), ANONYMOUS);
   }
 
-  /** Returns an identity of the same request that is not resolved yet. */
+  /** A copy that identifies the caller again, for streams that check the caller again later. */
   createUnresolved(): RequestIdentity {
     return new RequestIdentity(this.context, this.resolver);
   }
@@ -54,7 +54,7 @@ export class RequestIdentity {
 /** Applies the access rules and the topic whitelist of the options. */
 @Injectable()
 export class AccessPolicy {
-  /** The only topics that requests reach; `null`: all. */
+  /** The topics of `http.allowedTopics`; `null`: there is no whitelist. */
   readonly topics: readonly string[] | null;
 
   private readonly identities = new WeakMap<HttpRequest, RequestIdentity>();
@@ -66,7 +66,7 @@ export class AccessPolicy {
     this.topics = settings.allowedTopics ?? null;
   }
 
-  /** Remembers who sends a request. */
+  /** Creates the identity of a request, for `getIdentity`. */
   identify(context: ExecutionContext): RequestIdentity {
     const identity = new RequestIdentity(context, this.resolver);
     this.identities.set(identity.request, identity);
@@ -78,8 +78,11 @@ export class AccessPolicy {
     return this.identities.get(request)!;
   }
 
-  /** @throws ApiError 401 for an unknown caller, 403 for one who is not allowed. */
-  async ensure(kind: AccessKind, identity: RequestIdentity): Promise<void> {
+  /**
+   * @throws ApiError 401 for an anonymous caller without the right, 403 for any other; 403 `CROSS_ORIGIN` for a change that a
+   * page of another origin sends.
+   */
+  async ensureAllowed(kind: AccessKind, identity: RequestIdentity): Promise<void> {
     const isAdmitted = kind === 'any' ? await this.hasAnyRight(identity) : await this.hasRight(kind, identity);
     if (!isAdmitted) {
       throw (await identity.caller()).kind === 'anonymous' ? unauthorized() : forbidden();
@@ -89,7 +92,7 @@ export class AccessPolicy {
     }
   }
 
-  /** What the caller may do. A caller whom the guard rejects has the rights of an anonymous caller. */
+  /** Returns what the caller may do. A caller whom the application refuses has the rights of an anonymous caller. */
   async permissions(identity: RequestIdentity): Promise<Permissions> {
     const { enqueueRule, readRule, manageRule } = this.settings;
     const enqueue = await this.admitsOrFalse(enqueueRule, identity);
@@ -100,26 +103,26 @@ export class AccessPolicy {
 
   /** @throws ApiError 403 when the whitelist lacks one of the topics. */
   ensureTopics(topics: readonly string[]): void {
-    const other = topics.find((topic) => !this.reaches(topic));
+    const other = topics.find((topic) => !this.isTopicAllowed(topic));
     if (other !== undefined) {
       throw topicNotAllowed(other);
     }
   }
 
-  /** The same for a job that was requested by id. The error does not name the topic. */
+  /** @throws ApiError 403 when the topic of a job that was requested by id is not in the whitelist. Does not reveal the topic. */
   ensureTopicOfJob(topic: string): void {
-    if (!this.reaches(topic)) {
+    if (!this.isTopicAllowed(topic)) {
       throw topicNotAllowed();
     }
   }
 
-  /** Returns the requested topics, or the whitelist if none is requested. @throws ApiError 403 for a topic that is not allowed. */
-  narrow(requested: readonly string[] | undefined): readonly string[] | null {
+  /** Returns `requested`, or the whitelist if no topic was requested. @throws ApiError 403 for a topic that is not allowed. */
+  limitTopics(requested: readonly string[] | undefined): readonly string[] | null {
     this.ensureTopics(requested ?? []);
     return requested ?? this.topics;
   }
 
-  private reaches(topic: string): boolean {
+  private isTopicAllowed(topic: string): boolean {
     return this.topics?.includes(topic) ?? true;
   }
 
@@ -131,7 +134,7 @@ export class AccessPolicy {
     if (right === 'manage' || readRule === undefined) {
       return this.admits(manageRule, identity);
     }
-    // Managers may read. The rule that does not need the caller runs first: resolving the caller can fail.
+    // Managers may read. Try first the rule that needs no sign-in, because resolving the caller may throw.
     const [first, second] = needsCaller(readRule) ? [manageRule, readRule] : [readRule, manageRule];
     return (await this.admitsOrFalse(first, identity)) || this.admits(second, identity);
   }
@@ -188,8 +191,8 @@ const SAFE_METHODS = ['GET', 'HEAD'];
 const ADDED_BY_BROWSERS = /^(basic|digest|negotiate|ntlm)\b/i;
 
 /**
- * Returns whether a browser sends a change for a page of another origin, with the user's cookies or remembered sign-in. Ignores the
- * host in forwarding headers, because any client can send them.
+ * Whether a browser sends a change for a page of another origin, with the user's cookies or remembered sign-in. Ignores
+ * `X-Forwarded-Host`, because any client can send it.
  */
 export function isCrossOrigin({ method, headers }: Pick<HttpRequest, 'method' | 'headers'>): boolean {
   const isSignedIn = headers.cookie !== undefined || ADDED_BY_BROWSERS.test(headers.authorization ?? '');
@@ -205,7 +208,7 @@ function readHost(headers: IncomingHttpHeaders): string | undefined {
   return headers.host ?? (headers[':authority'] as string | undefined);
 }
 
-/** Without an origin, no page of another origin sent the request. */
+/** Browsers send `Origin` with every change of another origin. A request without it comes from the same origin, or from no browser. */
 function isSameOrigin(origin: string | undefined, host: string | undefined): boolean {
   return origin === undefined || (URL.canParse(origin) && new URL(origin).host === normalizeHost(origin, host));
 }

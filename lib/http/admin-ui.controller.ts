@@ -6,7 +6,7 @@ import type { UiSettings } from '../core/http-options.js';
 import { moduleLogger } from '../nest/nest-logger.js';
 import { CallerResolver } from './caller-resolver.js';
 import type { CompleteResponse, HttpRequest, HttpResponse } from './http-adapter.js';
-import { BelongsTo, toPathname, RegisteredRoutes, send } from './http-adapter.js';
+import { RouteOf, toPathname, RegisteredRoutes, send } from './http-adapter.js';
 import * as messages from './http.messages.js';
 import { UI_FOLDER } from './ui-folder.cjs';
 import { readUiFiles, UiFile } from './ui-files.js';
@@ -78,7 +78,7 @@ export class AdminUiController implements OnApplicationBootstrap {
   }
 
   @Get()
-  @BelongsTo('ui')
+  @RouteOf('ui')
   async file(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     await send(response, this.toResponse(request));
   }

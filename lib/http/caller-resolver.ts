@@ -22,19 +22,20 @@ export type Caller =
 
 export const ANONYMOUS: Caller = Object.freeze({ kind: 'anonymous' });
 
-/** An administrator without a name. */
+/** The admin token and `http.adminGuard` identify no person, so `id` is empty. */
 const ADMINISTRATOR: Caller = Object.freeze({ kind: 'admin', id: '' });
 
 /** How callers are identified: by the admin token, by the application, or not at all. */
 type AuthMode = 'token' | 'application' | 'none';
 
-type Guard = (context: ExecutionContext) => Promise<CanActivate> | CanActivate;
+/** Returns the guard for a request: a request-scoped guard has an instance for each. */
+type GuardFinder = (context: ExecutionContext) => Promise<CanActivate> | CanActivate;
 
 /** Identifies the caller of a request in the one way that the options set. */
 @Injectable()
 export class CallerResolver implements OnModuleInit {
   private readonly token: AdminToken | undefined;
-  private guard: Guard | undefined;
+  private findGuard: GuardFinder | undefined;
 
   constructor(
     @Inject(HTTP_SETTINGS) private readonly settings: HttpSettings,
@@ -46,12 +47,12 @@ export class CallerResolver implements OnModuleInit {
   /** Finds the guard of the options once all providers exist. */
   async onModuleInit(): Promise<void> {
     const { adminGuard } = this.settings;
-    this.guard = adminGuard && (await findGuard(adminGuard, this.moduleRef));
+    this.findGuard = adminGuard && (await createGuardFinder(adminGuard, this.moduleRef));
   }
 
   get authMode(): AuthMode {
-    const isApplications = this.settings.adminGuard ?? this.settings.authenticate;
-    return isApplications ? 'application' : this.token ? 'token' : 'none';
+    const identifiesByApplication = this.settings.adminGuard ?? this.settings.authenticate;
+    return identifiesByApplication ? 'application' : this.token ? 'token' : 'none';
   }
 
   /** Whether the request carries the admin token. Browsers never add it by themselves, as they do with cookies. */
@@ -59,12 +60,15 @@ export class CallerResolver implements OnModuleInit {
     return this.token?.isIn(headers.authorization) ?? false;
   }
 
-  /** @throws ApiError when the guard rejects; any error that the application's code throws. */
+  /**
+   * @throws ApiError when the application refuses the request; any other error of its guard or function, unchanged, which the
+   * API returns as 500.
+   */
   async resolve(context: ExecutionContext): Promise<Caller> {
     const request = context.switchToHttp().getRequest<HttpRequest>();
     const { authenticate } = this.settings;
-    if (this.guard) {
-      return resolveByGuard(this.guard, context);
+    if (this.findGuard) {
+      return resolveByGuard(this.findGuard, context);
     }
     if (authenticate) {
       return resolveByFunction(authenticate, request);
@@ -74,11 +78,12 @@ export class CallerResolver implements OnModuleInit {
 }
 
 /**
- * Returns the guard of the options. A class is resolved as the application's own provider, or created here if there is none.
+ * Returns how to find the guard of the options. A class is looked up among the application's providers. Without such a provider it
+ * is instantiated here, with its dependencies injected.
  *
  * @throws InvalidOptionsError without `canActivate`; Nest's error when dependencies are missing.
  */
-async function findGuard(given: AdminGuardLike, moduleRef: ModuleRef): Promise<Guard> {
+async function createGuardFinder(given: AdminGuardLike, moduleRef: ModuleRef): Promise<GuardFinder> {
   if (typeof given !== 'function') {
     return () => given as unknown as CanActivate;
   }
@@ -108,7 +113,7 @@ function findScope(moduleRef: ModuleRef, type: Type): Scope | undefined {
   }
 }
 
-async function resolveByGuard(find: Guard, context: ExecutionContext): Promise<Caller> {
+async function resolveByGuard(find: GuardFinder, context: ExecutionContext): Promise<Caller> {
   let isAdmitted: boolean;
   try {
     const guard = await find(context);
@@ -152,7 +157,7 @@ export class AdminToken {
   }
 
   /**
-   * Returns the token of the options, or of the environment when the options do not identify administrators.
+   * Returns `http.adminToken`. Reads `JOBS_ADMIN_TOKEN` only if none of `adminToken`, `adminGuard` and `authenticate` is set.
    *
    * @throws InvalidOptionsError for an environment variable that no header can carry.
    */

@@ -12,8 +12,8 @@ import { ref } from './schemas.js';
 import { toOpenApi, VERSION } from './openapi.js';
 import { ReportsController } from './reports.controller.js';
 import { RequestReader } from './request-reader.js';
-import { NOTHING } from './requests.js';
-import { Describe, describeRoutes } from './route-info.js';
+import { NO_FIELDS } from './requests.js';
+import { DescribeRoute, describeRoutes } from './route-info.js';
 import { TopicsController } from './topics.controller.js';
 
 /** What a caller may do, and the limits of the API. */
@@ -41,13 +41,13 @@ export class DiscoveryController {
   ) {}
 
   @Get('capabilities')
-  @Describe({
+  @DescribeRoute({
     access: 'any',
     summary: 'What this caller may do',
     responses: { 200: { meaning: 'What the caller may do, and the limits of the API', schema: ref('Capabilities') } },
   })
   async capabilities(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
-    this.read.query(request, NOTHING);
+    this.read.query(request, NO_FIELDS);
     const { caller, enqueue, read, manage } = await this.access.permissions(this.access.getIdentity(request));
     const capabilities: CapabilitiesDto = {
       admin: caller.kind === 'admin',
@@ -64,13 +64,13 @@ export class DiscoveryController {
   }
 
   @Get('openapi.json')
-  @Describe({
+  @DescribeRoute({
     access: 'any',
     summary: 'This description',
     responses: { 200: { meaning: 'OpenAPI 3.1', schema: { type: 'object' } } },
   })
   async openapi(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
-    this.read.query(request, NOTHING);
+    this.read.query(request, NO_FIELDS);
     const basePath = toPathname(request.originalUrl).replace(/\/[^/]+\/*$/, '');
     await sendJson(response, 200, toOpenApi(describeRoutes(API_CONTROLLERS), basePath));
   }

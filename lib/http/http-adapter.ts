@@ -13,9 +13,9 @@ import { discardUnreadBody } from './request-body.js';
 /** An Express or Fastify request. */
 export interface HttpRequest {
   readonly method: string;
-  /** As the caller sent it, query included. */
+  /** The path and query that the caller sent. */
   readonly originalUrl: string;
-  /** The same, without the path where the application is mounted in another one. */
+  /** `originalUrl` without the path under which another application mounts this one. */
   readonly url: string;
   readonly headers: IncomingHttpHeaders;
   readonly params: Readonly<Record<string, string>>;
@@ -70,7 +70,7 @@ export function sendNothing(response: HttpResponse): Promise<void> {
   return send(response, { status: 204, headers: API_HEADERS, body: undefined });
 }
 
-/** Sends a response, unless a middleware or hook has sent one. HEAD requests get no body. */
+/** Sends a response, unless a response was already sent. Node sends no body to HEAD requests. */
 export async function send(response: HttpResponse, { status, headers, body }: CompleteResponse): Promise<void> {
   const request = 'raw' in response ? response.request : response.req;
   await discardUnreadBody(request.headers, getBody(request));
@@ -80,14 +80,14 @@ export async function send(response: HttpResponse, { status, headers, body }: Co
     }
   } else if (!response.headersSent) {
     response.shouldKeepAlive &&= isListening(response.req);
-    const length: Record<string, string> = body ? { 'Content-Length': String(body.length) } : {};
-    response.writeHead(status, { ...headers, ...length }).end(body);
+    const contentLength: Record<string, string> = body ? { 'Content-Length': String(body.length) } : {};
+    response.writeHead(status, { ...headers, ...contentLength }).end(body);
   }
 }
 
 /**
- * Starts a response that the caller writes in parts. Its connection is not kept alive: a client that aborts a `fetch` opens
- * a new connection, and a server that closes would wait for the old one.
+ * Starts a response that is written in parts, such as an event stream. Its connection is not kept alive: reuse saves nothing, as a
+ * client that aborts a `fetch` opens a new connection, and a server that closes would wait for the old one.
  */
 export function openResponse(
   response: HttpResponse,
@@ -104,21 +104,21 @@ export function openResponse(
   return response.writeHead(status, headers);
 }
 
-/** Returns the path in a URL, still percent-encoded. A proxy may send the whole URL. */
+/** Returns the path in a URL, still percent-encoded. A proxy may send a URL with scheme and host. */
 export function toPathname(url: string): string {
   return /^(?:https?:\/\/[^/?#]*)?([^?#]*)/i.exec(url)![1]!;
 }
 
-/** Bodies that Fastify has not parsed, after the application's own preParsing hooks. */
+/** The bodies of Fastify requests, as the application's preParsing hooks return them: a hook may decompress a body. */
 const unparsedBodies = new WeakMap<IncomingMessage, Readable>();
 
-/** Returns the body of a request, which no parser has read. */
+/** Returns the body of a request. No parser has read it. */
 export function getBody(request: HttpRequest): Readable {
   const raw = request.raw ?? (request as unknown as IncomingMessage);
   return unparsedBodies.get(raw) ?? raw;
 }
 
-/** A server that closes waits for its connections, and an open admin UI keeps its connection busy with requests. */
+/** During shutdown `send` ends keep-alive: the admin UI's polling would hold its connection open, and the server waits for it. */
 function isListening({ socket }: IncomingMessage): boolean {
   return (socket as { server?: Server }).server?.listening !== false;
 }
@@ -130,7 +130,7 @@ type RouteGroup = 'api' | 'ui';
 const ROUTE_CONFIG = '__fastify_route_config__';
 
 /** Marks a controller's method as a route of this module. */
-export function BelongsTo(group: RouteGroup): MethodDecorator {
+export function RouteOf(group: RouteGroup): MethodDecorator {
   return SetMetadata(ROUTE_CONFIG, { nestjsJobs: group });
 }
 
@@ -147,12 +147,12 @@ export class RegisteredRoutes {
   private findPaths: (group: RouteGroup) => readonly string[] = () => [];
 
   /** Called after the body parsers and before the routes are registered. @throws InvalidOptionsError for another adapter. */
-  prepare(adapter: HttpServer): void {
+  bypassBodyParsers(adapter: HttpServer): void {
     switch (adapter.getType()) {
       case 'express':
-        return this.prepareExpress((adapter as { getInstance(): ExpressInstance }).getInstance());
+        return this.bypassOnExpress((adapter as { getInstance(): ExpressInstance }).getInstance());
       case 'fastify':
-        return this.prepareFastify((adapter as { getInstance(): FastifyInstance }).getInstance());
+        return this.bypassOnFastify((adapter as { getInstance(): FastifyInstance }).getInstance());
       default:
         throw new InvalidOptionsError('http', `${BAD_ADAPTER}; got ${adapter.getType()}`);
     }
@@ -164,7 +164,7 @@ export class RegisteredRoutes {
     return shortestFirst[0];
   }
 
-  private prepareExpress({ router }: ExpressInstance): void {
+  private bypassOnExpress({ router }: ExpressInstance): void {
     this.findPaths = (group) =>
       router.stack.flatMap(({ route }) => (route && findGroup(route) === group ? [route.path] : []));
     let apiPath: RegExp | undefined;
@@ -178,7 +178,7 @@ export class RegisteredRoutes {
     }
   }
 
-  private prepareFastify(instance: FastifyInstance): void {
+  private bypassOnFastify(instance: FastifyInstance): void {
     const paths: Record<RouteGroup, string[]> = { api: [], ui: [] };
     this.findPaths = (group) => paths[group];
     instance.addHook('onRoute', (route) => {
@@ -187,14 +187,14 @@ export class RegisteredRoutes {
         paths[group].push(route.url);
       }
       if (group === 'api') {
-        route.preParsing = [route.preParsing ?? [], hideBody].flat();
-        route.preValidation = [showHeaders, route.preValidation ?? []].flat();
+        route.preParsing = [route.preParsing ?? [], hideBodyHeaders].flat();
+        route.preValidation = [restoreHeaders, route.preValidation ?? []].flat();
       }
     });
   }
 }
 
-/** The names of Express's body parsers. Nest knows them by these names, too. */
+/** The function names of Express's body parsers. Nest finds the parsers by these names, too. */
 const BODY_PARSERS = ['jsonParser', 'urlencodedParser', 'textParser', 'rawParser'];
 
 type ExpressHandler = (request: HttpRequest, response: unknown, next: () => void) => void;
@@ -215,7 +215,10 @@ function findGroup({ stack }: ExpressRoute): RouteGroup | undefined {
   return configs.find((config) => config?.nestjsJobs)?.nestjsJobs;
 }
 
-/** Matches a path as Express does: in any case, and with the parameters of a global prefix. */
+/**
+ * Returns a pattern for a path and all paths below it. It ignores case and accepts any segment for a parameter such as `:tenant`
+ * in the global prefix, as Express does.
+ */
 function pathPattern(path: string | undefined): RegExp | undefined {
   const parts = path?.split('/').map((part) => (part.startsWith(':') ? '[^/]+' : part.replace(/[^\w~-]/g, '\\$&')));
   return parts && new RegExp(`^${parts.join('/')}($|/)`, 'i');
@@ -235,8 +238,8 @@ interface FastifyInstance {
   addHook(name: 'onRoute', hook: (route: FastifyRoute) => void): void;
 }
 
-/** Without these headers Fastify parses no body. It has no parsers per route. */
-function hideBody(
+/** Hides the headers by which Fastify decides whether to parse a body: it has no parsers per route. */
+function hideBodyHeaders(
   request: FastifyRequest,
   _reply: unknown,
   body: Readable,
@@ -247,7 +250,7 @@ function hideBody(
   done(null, body);
 }
 
-function showHeaders(request: FastifyRequest, _reply: unknown, done: () => void): void {
+function restoreHeaders(request: FastifyRequest, _reply: unknown, done: () => void): void {
   request.headers = request.raw.headers;
   done();
 }

@@ -11,7 +11,7 @@ export class JobsAdminGuard implements CanActivate {
   /** @throws ApiError 401 or 403. */
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const { access } = readRouteInfo(context.getHandler());
-    await this.policy.ensure(access, this.policy.identify(context));
+    await this.policy.ensureAllowed(access, this.policy.identify(context));
     return true;
   }
 }

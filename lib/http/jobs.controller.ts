@@ -22,8 +22,8 @@ import { JobsAdminGuard } from './jobs-admin.guard.js';
 import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
 import { listOfSchema, objectSchema, ref } from './schemas.js';
 import { MANY_BYTES_MAX, RequestReader } from './request-reader.js';
-import { BULK, ENQUEUE, ENQUEUE_MANY, LIST, NOTHING, REQUEUE } from './requests.js';
-import { Describe } from './route-info.js';
+import { BULK, ENQUEUE, ENQUEUE_MANY, LIST, NO_FIELDS, REQUEUE } from './requests.js';
+import { DescribeRoute } from './route-info.js';
 
 const JOB = ref('Job');
 
@@ -41,7 +41,7 @@ export class JobsController {
   ) {}
 
   @Post('enqueue')
-  @Describe({
+  @DescribeRoute({
     access: 'enqueue',
     summary: 'Stores a job',
     isIdempotent: true,
@@ -68,7 +68,7 @@ export class JobsController {
   }
 
   @Post('enqueue-many')
-  @Describe({
+  @DescribeRoute({
     access: 'enqueue',
     summary: 'Stores jobs, all or none',
     body: { name: 'EnqueueManyRequest', fields: ENQUEUE_MANY },
@@ -79,7 +79,7 @@ export class JobsController {
   async enqueueMany(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const { jobs } = await this.read.body(request, ENQUEUE_MANY, { bytesMax: MANY_BYTES_MAX });
     if (readIdempotencyKey(request) !== undefined) {
-      // The caller expects to repeat the request safely; without the key, all jobs would be stored twice.
+      // Ignoring the key would store all jobs twice when the caller repeats the request.
       throw invalidRequest({ idempotency_key: NO_KEY_FOR_MANY });
     }
     this.access.ensureTopics(jobs.map(({ topic }) => topic));
@@ -88,7 +88,7 @@ export class JobsController {
   }
 
   @Get()
-  @Describe({
+  @DescribeRoute({
     access: 'read',
     summary: 'One page of jobs, newest first',
     query: LIST,
@@ -96,12 +96,12 @@ export class JobsController {
   })
   async list(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const filter = this.read.query(request, LIST);
-    const page = await this.engine.jobs.list(this.narrow(filter));
+    const page = await this.engine.jobs.list(this.limitToAllowedTopics(filter));
     await sendJson(response, 200, toPageDto(page, await this.serializer.jobs(page.items)));
   }
 
   @Post('bulk')
-  @Describe({
+  @DescribeRoute({
     access: 'manage',
     summary: 'Requeues, promotes, cancels or deletes many jobs',
     body: { name: 'BulkRequest', fields: BULK },
@@ -110,13 +110,13 @@ export class JobsController {
   async bulk(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const body = await this.read.body(request, BULK, { bytesMax: MANY_BYTES_MAX });
     const { action, ids, dryRun } = body;
-    const filter = body.filter && this.narrow(body.filter);
+    const filter = body.filter && this.limitToAllowedTopics(body.filter);
     const selection = ids ? { ids } : { filter };
     const result = await this.engine.bulk
       .run({ action, ids, filter, dryRun }, this.access.topics)
       .catch((error: unknown) => {
         if (error instanceof QueueUnavailableError && !dryRun) {
-          // Some jobs may have changed before.
+          // Some jobs may have changed before the outage, so the action is audited.
           this.audit.record(request, `began to ${JOB_ACTIONS[action].verb} jobs`, selection);
         }
         throw error;
@@ -129,19 +129,19 @@ export class JobsController {
   }
 
   @Get(':id')
-  @Describe({
+  @DescribeRoute({
     access: 'read',
     summary: 'One job',
     responses: { 200: { meaning: 'The job', schema: JOB } },
     errors: [404],
   })
   async get(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
-    this.read.query(request, NOTHING);
+    this.read.query(request, NO_FIELDS);
     await sendJson(response, 200, await this.serializer.job(await this.find(request.params.id!)));
   }
 
   @Post(':id/requeue')
-  @Describe({
+  @DescribeRoute({
     access: 'manage',
     summary: 'Returns a failed or cancelled job to the queue, with all its retries',
     body: { name: 'RequeueRequest', fields: REQUEUE, isOptional: true },
@@ -158,10 +158,10 @@ export class JobsController {
   }
 
   @Post(':id/promote')
-  @Describe({
+  @DescribeRoute({
     access: 'manage',
     summary: 'Makes a waiting job due now',
-    body: { fields: NOTHING, isOptional: true },
+    body: { fields: NO_FIELDS, isOptional: true },
     responses: { 200: { meaning: 'The job, which is due', schema: JOB } },
     errors: [404, 409],
   })
@@ -173,10 +173,10 @@ export class JobsController {
   }
 
   @Post(':id/cancel')
-  @Describe({
+  @DescribeRoute({
     access: 'manage',
     summary: 'Cancels a waiting job at once; asks a running one to end',
-    body: { fields: NOTHING, isOptional: true },
+    body: { fields: NO_FIELDS, isOptional: true },
     responses: {
       200: { meaning: 'The job, which was waiting and is cancelled', schema: JOB },
       202: { meaning: 'The job, which is running and was asked to end', schema: JOB },
@@ -195,10 +195,10 @@ export class JobsController {
   }
 
   @Delete(':id')
-  @Describe({
+  @DescribeRoute({
     access: 'manage',
     summary: 'Deletes a job that is not running',
-    body: { fields: NOTHING, isOptional: true },
+    body: { fields: NO_FIELDS, isOptional: true },
     responses: { 204: { meaning: 'The job is deleted' } },
     errors: [404, 409],
   })
@@ -212,7 +212,8 @@ export class JobsController {
 
   private async readIdempotency(request: HttpRequest, body: object): Promise<Idempotency | undefined> {
     const key = readIdempotencyKey(request);
-    // Rethrows when the application cannot identify the caller: under another name, a repetition would store a second job.
+    // A key belongs to a caller. If the application cannot identify the caller this throws: as another caller's key, the same key
+    // would store a duplicate when the request is repeated.
     return key === undefined
       ? undefined
       : toIdempotency(key, await this.access.getIdentity(request).callerOrAnonymous(), body);
@@ -237,8 +238,8 @@ export class JobsController {
     return id;
   }
 
-  private narrow<Filter extends { readonly topic?: readonly string[] }>(filter: Filter): Filter {
-    const topic = this.access.narrow(filter.topic);
+  private limitToAllowedTopics<Filter extends { readonly topic?: readonly string[] }>(filter: Filter): Filter {
+    const topic = this.access.limitTopics(filter.topic);
     return topic ? { ...filter, topic } : filter;
   }
 }

@@ -10,8 +10,8 @@ import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
 import { ref } from './schemas.js';
 import { toErrorGroupsDto, toStatsDto, toTimeseriesDto } from './report-serializer.js';
 import { RequestReader } from './request-reader.js';
-import { NOTHING, TIMESERIES, TOPICS } from './requests.js';
-import { Describe } from './route-info.js';
+import { NO_FIELDS, TIMESERIES, TOPICS } from './requests.js';
+import { DescribeRoute } from './route-info.js';
 
 /** Routes with the numbers of the queue, and the stream of its changes. */
 @Controller()
@@ -27,7 +27,7 @@ export class ReportsController {
   ) {}
 
   @Get('stats')
-  @Describe({
+  @DescribeRoute({
     access: 'read',
     summary: 'The queue in numbers, at most 2 s old',
     query: TOPICS,
@@ -35,12 +35,12 @@ export class ReportsController {
   })
   async stats(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const { topic } = this.read.query(request, TOPICS);
-    const stats = await this.engine.stats.get(this.access.narrow(topic));
+    const stats = await this.engine.stats.get(this.access.limitTopics(topic));
     await sendJson(response, 200, toStatsDto(stats));
   }
 
   @Get('timeseries')
-  @Describe({
+  @DescribeRoute({
     access: 'read',
     summary: 'Throughput and times per minute',
     query: TIMESERIES,
@@ -48,12 +48,12 @@ export class ReportsController {
   })
   async timeseries(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const { topic, minutes = 60 } = this.read.query(request, TIMESERIES);
-    const points = await this.engine.stats.timeseries(minutes, this.access.narrow(topic));
+    const points = await this.engine.stats.timeseries(minutes, this.access.limitTopics(topic));
     await sendJson(response, 200, toTimeseriesDto(points));
   }
 
   @Get('errors')
-  @Describe({
+  @DescribeRoute({
     access: 'read',
     summary: 'The newest failed jobs, grouped by topic and message',
     query: TOPICS,
@@ -61,19 +61,19 @@ export class ReportsController {
   })
   async errors(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const { topic } = this.read.query(request, TOPICS);
-    const { items, window } = await this.engine.errors.list(this.access.narrow(topic));
+    const { items, window } = await this.engine.errors.list(this.access.limitTopics(topic));
     await sendJson(response, 200, toErrorGroupsDto(await this.serializer.errorGroups(items), window));
   }
 
   @Get('stream')
-  @Describe({
+  @DescribeRoute({
     access: 'read',
     summary: 'Live events: stats at most once a second, changed with the topics whose jobs have changed',
     responses: { 200: { meaning: 'Server-sent events', schema: ref('StreamText'), type: 'text/event-stream' } },
   })
   async stream(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
-    this.read.query(request, NOTHING);
+    this.read.query(request, NO_FIELDS);
     const identity = this.access.getIdentity(request);
-    this.streams.open(request, response, () => this.access.ensure('read', identity.createUnresolved()));
+    this.streams.open(request, response, () => this.access.ensureAllowed('read', identity.createUnresolved()));
   }
 }

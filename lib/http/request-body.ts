@@ -4,13 +4,15 @@ import { MEBIBYTE } from '../core/limits.js';
 import { ApiError } from './api-error.js';
 import { bodyTooLarge, bodyTooSlow, INCOMPLETE_BODY, INVALID_JSON, UNSUPPORTED_MEDIA_TYPE } from './http.messages.js';
 
-/** Node waits five minutes for a body, and Fastify has no limit; the received part stays in memory. */
+/** How long to wait for a body. Node waits five minutes, and Fastify has no limit; the received part stays in memory. */
 const READING_MS_MAX = 60_000;
 
+/** How much of an unread body is read and dropped before the response is sent. */
 const DISCARDED_BYTES_MAX = 64 * MEBIBYTE;
+/** How long an unread body is read and dropped before the response is sent. */
 const DISCARDING_MS_MAX = 5_000;
 
-/** A body that was not read yet, with its headers. */
+/** A body, and the headers that describe it. */
 interface UnreadBody {
   readonly headers: IncomingHttpHeaders;
   readonly stream: Readable;
@@ -30,7 +32,7 @@ export async function readJsonBody({ headers, stream, parsed }: UnreadBody, byte
   }
   const bytes = await readAll(stream, bytesMax);
   if (bytes.length === 0) {
-    // Last, because body-parser 1 sets `{}` on requests that it has not read.
+    // Only if no bytes came: body-parser 1 sets `{}` even on requests whose body it skips.
     return parsed;
   }
   if (!isJson(headers['content-type']) || !isUncompressed(headers['content-encoding'])) {
@@ -44,8 +46,8 @@ export async function readJsonBody({ headers, stream, parsed }: UnreadBody, byte
 }
 
 /**
- * Reads and drops the rest of a body, within bounds. A proxy that reads only after it has written finds the connection
- * reset when the server responds earlier and closes.
+ * Reads and drops the rest of a body, up to a size and a time. Some proxies send the whole body before they read the response. If
+ * the server responds earlier and closes, such a proxy finds the connection reset and loses the response.
  */
 export async function discardUnreadBody(headers: IncomingHttpHeaders, stream: Readable): Promise<void> {
   const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
@@ -54,18 +56,18 @@ export async function discardUnreadBody(headers: IncomingHttpHeaders, stream: Re
   }
   await new Promise<void>((resolve) => {
     let bytes = 0;
-    const end = (): void => {
+    const stop = (): void => {
       clearTimeout(timer);
       resolve();
     };
-    const timer = setTimeout(end, DISCARDING_MS_MAX);
+    const timer = setTimeout(stop, DISCARDING_MS_MAX);
     stream.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes > DISCARDED_BYTES_MAX) {
-        end();
+        stop();
       }
     });
-    stream.once('end', end).once('close', end).once('error', end);
+    stream.once('end', stop).once('close', stop).once('error', stop);
   });
 }
 
@@ -78,17 +80,17 @@ function readAll(stream: Readable, bytesMax: number): Promise<Buffer> {
     }
     if (stream.destroyed) {
       // The caller has disconnected: no event follows.
-      return reject(incomplete());
+      return reject(incompleteBody());
     }
     const fail = (error: ApiError): void => {
       clearTimeout(timer);
-      stream.off('data', take);
-      // Drops what still arrives.
+      stream.off('data', onChunk);
+      // Drops the chunks that still arrive.
       stream.resume();
       reject(error);
     };
     const timer = setTimeout(() => fail(tooSlow()), READING_MS_MAX);
-    const take = (chunk: Buffer): void => {
+    const onChunk = (chunk: Buffer): void => {
       length += chunk.length;
       if (length <= bytesMax) {
         chunks.push(chunk);
@@ -96,13 +98,13 @@ function readAll(stream: Readable, bytesMax: number): Promise<Buffer> {
         fail(tooLarge(bytesMax));
       }
     };
-    stream.on('data', take);
+    stream.on('data', onChunk);
     stream.once('end', () => {
       clearTimeout(timer);
       resolve(Buffer.concat(chunks));
     });
-    stream.once('error', (cause) => fail(incomplete(cause)));
-    stream.once('close', () => fail(incomplete()));
+    stream.once('error', (cause) => fail(incompleteBody(cause)));
+    stream.once('close', () => fail(incompleteBody()));
   });
 }
 
@@ -112,13 +114,13 @@ function tooLarge(bytesMax: number): ApiError {
 
 function tooSlow(): ApiError {
   return new ApiError(408, 'REQUEST_TIMEOUT', bodyTooSlow(READING_MS_MAX / 1_000), {
-    // What the caller still sends would be read as the next request.
+    // Close the connection: the rest of this body must not be parsed as a new request.
     headers: { Connection: 'close' },
   });
 }
 
 /** The caller has disconnected and does not see this. */
-function incomplete(cause?: unknown): ApiError {
+function incompleteBody(cause?: unknown): ApiError {
   return new ApiError(400, 'INCOMPLETE_BODY', INCOMPLETE_BODY, { cause });
 }
 

@@ -6,7 +6,7 @@ import { getBody } from './http-adapter.js';
 import { readJsonBody } from './request-body.js';
 import type { FieldTable, FieldValues } from './request-fields.js';
 import { readBody, readQuery } from './request-fields.js';
-import { NOTHING } from './requests.js';
+import { NO_FIELDS } from './requests.js';
 
 const BODY_BYTES_MAX = 8 * MEBIBYTE;
 /** For requests with many jobs or many ids. */
@@ -39,7 +39,7 @@ export class RequestReader {
     table: Table,
     { bytesMax = BODY_BYTES_MAX, isOptional = false }: BodyRules = {},
   ): Promise<FieldValues<Table>> {
-    this.query(request, NOTHING);
+    this.query(request, NO_FIELDS);
     const unread = { headers: request.headers, stream: getBody(request), parsed: request.body ?? undefined };
     const value = await readJsonBody(unread, Math.max(bytesMax, this.engine.settings.payloadBytesMax + MEBIBYTE));
     return readBody(table, value === undefined && isOptional ? {} : value);
@@ -47,6 +47,6 @@ export class RequestReader {
 
   /** Rejects a query and fields in a body. */
   async nothing(request: HttpRequest): Promise<void> {
-    await this.body(request, NOTHING, { isOptional: true });
+    await this.body(request, NO_FIELDS, { isOptional: true });
   }
 }

@@ -60,7 +60,7 @@ export const REQUEUE = {
 };
 
 /** Routes without fields. */
-export const NOTHING = {};
+export const NO_FIELDS = {};
 
 /** The filter of `POST /bulk`. Over HTTP a topic is text: `defineJob` values have no JSON. */
 export const BULK_FILTER = { ...conditions, topic: topics, status: { ...conditions.status, isRepeatable: true } };

@@ -4,7 +4,7 @@ import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
 import { MetadataScanner } from '@nestjs/core';
 import type { JsonSchema } from '../core/option-checks.js';
 import type { AccessKind } from './access-policy.js';
-import { BelongsTo } from './http-adapter.js';
+import { RouteOf } from './http-adapter.js';
 import type { FieldTable } from './request-fields.js';
 
 const ROUTE_INFO = 'nestjs-jobs:route-info';
@@ -36,11 +36,11 @@ export interface DescribedRoute extends RouteInfo {
 }
 
 /** Describes a route of the API: access, fields and responses. */
-export function Describe(info: RouteInfo): MethodDecorator {
+export function DescribeRoute(info: RouteInfo): MethodDecorator {
   return applyDecorators(
     HttpCode(Number(Object.keys(info.responses)[0])),
     SetMetadata(ROUTE_INFO, info),
-    BelongsTo('api'),
+    RouteOf('api'),
   );
 }
 

@@ -9,8 +9,8 @@ import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
 import { listOfSchema, objectSchema, ref } from './schemas.js';
 import { toTopicListDto } from './report-serializer.js';
 import { RequestReader } from './request-reader.js';
-import { NOTHING, TOPIC } from './requests.js';
-import { Describe } from './route-info.js';
+import { NO_FIELDS, TOPIC } from './requests.js';
+import { DescribeRoute } from './route-info.js';
 
 /** Routes that show, pause and resume topics. */
 @Controller()
@@ -25,7 +25,7 @@ export class TopicsController {
   ) {}
 
   @Get('topics')
-  @Describe({
+  @DescribeRoute({
     access: 'read',
     summary: 'Each topic in numbers',
     responses: {
@@ -33,12 +33,12 @@ export class TopicsController {
     },
   })
   async topics(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
-    this.read.query(request, NOTHING);
+    this.read.query(request, NO_FIELDS);
     await sendJson(response, 200, toTopicListDto(await this.engine.topics.list(this.access.topics)));
   }
 
   @Post('topics/pause')
-  @Describe({
+  @DescribeRoute({
     access: 'manage',
     summary: 'Stops starting jobs of a topic, in every process, until it is resumed',
     body: { name: 'TopicRequest', fields: TOPIC },
@@ -53,7 +53,7 @@ export class TopicsController {
   }
 
   @Post('topics/resume')
-  @Describe({
+  @DescribeRoute({
     access: 'manage',
     summary: 'Starts jobs of a topic again',
     body: { name: 'TopicRequest', fields: TOPIC },
