@@ -3,13 +3,13 @@ import type { AxeResults, RunOptions } from 'axe-core';
 import { UnrecoverableError } from 'nestjs-jobs';
 import { useOneHttpApp } from '../http/support/http-apps.js';
 import { usePages } from './support/browser.js';
-import { ADMIN_TOKEN, otherPlace } from './support/ui-apps.js';
+import { ADMIN_TOKEN, onlyFastify } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
 
 const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
-const { kind, adapterKind } = otherPlace[0]!;
+const { kind, adapterKind } = onlyFastify[0]!;
 
-/** As long as a topic may be, without a place to break it. */
+/** The maximum length of a topic, without a break opportunity. */
 const LONG_TOPIC = 'w'.repeat(255);
 
 const pages = usePages();
@@ -17,12 +17,12 @@ const pages = usePages();
 const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 
 describe.each([{ width: 1280 }, { width: 390 }, { width: 320 }])(
-  'to axe the admin UI, $width pixels wide,',
+  'axe finds no violation in the admin UI, $width pixels wide,',
   ({ width }) => {
     const app = useOneHttpApp(kind, adapterKind, {
       handlers: {
         broken: () => {
-          throw new UnrecoverableError('the printer is on fire');
+          throw new UnrecoverableError('printer on fire');
         },
         [LONG_TOPIC]: () => {
           throw new UnrecoverableError('e'.repeat(1_000));
@@ -56,105 +56,105 @@ describe.each([{ width: 1280 }, { width: 390 }, { width: 320 }])(
       return pages.open(`${app().url}/admin/jobs/${path}`, { token, viewport: { width, height: 844 } });
     }
 
-    /** In the light; in the dark nothing but the colours is another. */
-    async function violations(ui: UiPage): Promise<string[]> {
+    /** Runs all rules in the light theme. The dark theme differs only in its colours. */
+    async function findViolations(ui: UiPage): Promise<string[]> {
       await ui.page.evaluate(AXE);
       await ui.page.emulateMedia({ colorScheme: 'light' });
-      const inTheLight = await faults(ui, { runOnly: TAGS });
+      const inLightTheme = await runAxe(ui, { runOnly: TAGS });
       await ui.page.emulateMedia({ colorScheme: 'dark' });
-      const inTheDark = await faults(ui, { runOnly: { type: 'rule', values: ['color-contrast'] } });
+      const inDarkTheme = await runAxe(ui, { runOnly: { type: 'rule', values: ['color-contrast'] } });
       const isCutOff = await ui.page.evaluate<boolean>(
         'document.documentElement.scrollWidth > document.documentElement.clientWidth',
       );
       return [
-        ...inTheLight,
-        ...inTheDark.map((fault) => `in the dark ${fault}`),
+        ...inLightTheme,
+        ...inDarkTheme.map((violation) => `dark theme: ${violation}`),
         ...(isCutOff ? ['the page is wider than the window'] : []),
       ];
     }
 
-    async function faults(ui: UiPage, options: RunOptions): Promise<string[]> {
+    async function runAxe(ui: UiPage, options: RunOptions): Promise<string[]> {
       const results: AxeResults = await ui.page.evaluate(`axe.run(document, ${JSON.stringify(options)})`);
       return results.violations.map(
         ({ id, nodes }) => `${id}: ${nodes.map(({ html, any }) => `${html} ${any[0]?.message ?? ''}`).join('\n')}`,
       );
     }
 
-    it('has no fault where one signs in', async () => {
+    it('on the sign-in page', async () => {
       const ui = await open('', null);
       await ui.heading('Sign in').waitFor();
-      expect(await violations(ui)).toEqual([]);
+      expect(await findViolations(ui)).toEqual([]);
     });
 
-    it('has no fault on the overview, with charts and with their tables', async () => {
+    it('on the overview, with charts and with tables', async () => {
       const ui = await open('');
       await ui.page.locator('canvas').nth(2).waitFor();
       await ui.button('Resume paused').waitFor();
-      expect(await violations(ui)).toEqual([]);
+      expect(await findViolations(ui)).toEqual([]);
       const table = ui.page.getByRole('button', { name: 'Table' }).first();
       while (await table.isVisible()) await table.click();
-      expect(await violations(ui)).toEqual([]);
+      expect(await findViolations(ui)).toEqual([]);
     });
 
-    it('has no fault on the list, with a selection and its dialogs', async () => {
+    it('on the list, with a selection and its dialogs', async () => {
       const ui = await open('jobs?status=failed&status=pending');
       await ui.row(ids.broken!).getByRole('checkbox').check();
-      expect(await violations(ui)).toEqual([]);
+      expect(await findViolations(ui)).toEqual([]);
       await ui.button('Delete …').click();
       await ui.dialog.getByLabel(/^Type/).waitFor();
-      expect(await violations(ui)).toEqual([]);
+      expect(await findViolations(ui)).toEqual([]);
     });
 
-    it('has no fault where nothing is found', async () => {
+    it('on an empty search result', async () => {
       const ui = await open('jobs?q=nothing');
       await ui.sees('No job matches');
-      expect(await violations(ui)).toEqual([]);
+      expect(await findViolations(ui)).toEqual([]);
     });
 
     it.each([
-      ['broken', 'broken'],
+      ['failed', 'broken'],
       ['running', 'running'],
-      ['fine', 'fine'],
-      ['waiting', 'waiting'],
-      ['named at length', LONG_TOPIC],
-    ])('has no fault on a job that is %s', async (_, topic) => {
+      ['completed', 'fine'],
+      ['pending', 'waiting'],
+      ['failed with a long topic', LONG_TOPIC],
+    ])('on the page of a job that is %s', async (_, topic) => {
       const ui = await open(`jobs/${ids[topic]}`);
       await ui.heading(topic).waitFor();
       await ui.page.locator('.timeline').waitFor();
-      expect(await violations(ui)).toEqual([]);
+      expect(await findViolations(ui)).toEqual([]);
     });
 
-    it('has no fault on a job whose topic is paused', async () => {
+    it('on the page of a job with a paused topic', async () => {
       const ui = await open(`jobs/${ids.paused}`);
       await ui.button('Resume topic').waitFor();
-      expect(await violations(ui)).toEqual([]);
+      expect(await findViolations(ui)).toEqual([]);
     });
 
-    it('has no fault on the errors', async () => {
+    it('on the errors', async () => {
       const ui = await open('errors');
-      await ui.sees('the printer is on fire');
-      expect(await violations(ui)).toEqual([]);
+      await ui.sees('printer on fire');
+      expect(await findViolations(ui)).toEqual([]);
     });
 
-    it('has no fault in the forms, the list of keys, menus and messages', async () => {
+    it('in forms, in the list of keys, in menus and in messages', async () => {
       const ui = await open(`jobs/${ids.broken}`);
       await ui.button('Edit …').click();
       await ui.dialog.getByLabel('Payload').fill('{');
-      expect(await violations(ui)).toEqual([]);
+      expect(await findViolations(ui)).toEqual([]);
       await ui.page.keyboard.press('Escape');
       await ui.heading('Discard what is written?').waitFor();
-      expect(await violations(ui)).toEqual([]);
+      expect(await findViolations(ui)).toEqual([]);
       await ui.button('Discard').click();
       await ui.button('Enqueue a job').click();
       await ui.dialog.getByLabel('Topic').waitFor();
-      expect(await violations(ui)).toEqual([]);
+      expect(await findViolations(ui)).toEqual([]);
       await ui.page.keyboard.press('Escape');
       await ui.page.keyboard.press('?');
       await ui.heading('Keys').waitFor();
-      expect(await violations(ui)).toEqual([]);
+      expect(await findViolations(ui)).toEqual([]);
       await ui.page.keyboard.press('Escape');
       await ui.button('Copy').click();
-      expect(await violations(ui)).toEqual([]);
+      expect(await findViolations(ui)).toEqual([]);
     });
   },
 );

@@ -3,12 +3,12 @@ import { until } from '../support/wait.js';
 import type { HttpApp } from '../http/support/http-apps.js';
 import { useHttpApps } from '../http/support/http-apps.js';
 import { usePages } from './support/browser.js';
-import { ADMIN_TOKEN, otherPlace } from './support/ui-apps.js';
+import { ADMIN_TOKEN, onlyFastify } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
 
 const pages = usePages();
 
-describe.each(otherPlace)('the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
+describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
   const apps = useHttpApps(kind, adapterKind);
   let app: HttpApp;
   let fails = true;
@@ -16,7 +16,7 @@ describe.each(otherPlace)('the admin UI on $database and $adapter', ({ kind, ada
 
   beforeEach(async () => {
     fails = true;
-    message = 'the printer is on fire';
+    message = 'printer on fire';
     app = await apps.listen({
       handlers: {
         broken: () => {
@@ -30,14 +30,14 @@ describe.each(otherPlace)('the admin UI on $database and $adapter', ({ kind, ada
 
   const open = (path: string): Promise<UiPage> => pages.open(`${app.url}/admin/jobs/${path}`, { token: ADMIN_TOKEN });
 
-  async function failed(payload: unknown = { orderId: 7 }): Promise<string> {
+  async function enqueueFailed(payload: unknown = { orderId: 7 }): Promise<string> {
     const { id } = await app.jobs.enqueue('broken', payload);
     await app.event('failed', id);
     return id;
   }
 
   it('re-queues a failed job from its row', async () => {
-    const id = await failed();
+    const id = await enqueueFailed();
     fails = false;
     const ui = await open('jobs?status=failed');
     await ui.action(id, 'Re-queue').click();
@@ -46,7 +46,7 @@ describe.each(otherPlace)('the admin UI on $database and $adapter', ({ kind, ada
     await ui.sees('Re-queued broken');
   });
 
-  it('runs a waiting job before its time, from its row and from its page', async () => {
+  it('runs a delayed job now, from its row and from its page', async () => {
     fails = false;
     const ui = await open('jobs');
     const fromRow = await app.jobs.enqueue('broken', {}, { delay: '1h' });
@@ -61,7 +61,7 @@ describe.each(otherPlace)('the admin UI on $database and $adapter', ({ kind, ada
     await page.button('Re-queue').waitFor();
   });
 
-  it('cancels a waiting job from its row, and takes it back', async () => {
+  it('cancels a pending job from its row and undoes it', async () => {
     const { id, runAt } = await app.jobs.enqueue('later', {}, { delay: '1h' });
     const ui = await open('jobs');
     await ui.action(id, 'Cancel').click();
@@ -71,7 +71,7 @@ describe.each(otherPlace)('the admin UI on $database and $adapter', ({ kind, ada
     expect((await app.job(id)).runAt).toEqual(runAt);
   });
 
-  it('asks before it stops a running job', async () => {
+  it('asks for confirmation before it stops a running job', async () => {
     const { id } = await app.jobs.enqueue('endless', {});
     await app.event('started', id);
     const ui = await open(`jobs/${id}`);
@@ -82,7 +82,7 @@ describe.each(otherPlace)('the admin UI on $database and $adapter', ({ kind, ada
     await ui.page.locator('h1 + .badge', { hasText: 'cancelled' }).waitFor();
   });
 
-  it('says of a job that does not go on why', async () => {
+  it('explains why a job does not continue', async () => {
     const { id } = await app.jobs.enqueue('unhandled', 1);
     const ui = await open(`jobs/${id}`);
     await ui.sees('no process has a handler of its topic');
@@ -92,7 +92,7 @@ describe.each(otherPlace)('the admin UI on $database and $adapter', ({ kind, ada
     await ui.goto(`${app.url}/admin/jobs/jobs/${running.id}`);
     await ui.sees('Attempt 1 runs');
     expect(await ui.page.getByRole('status').getByText('has not renewed').count()).toBe(0);
-    const [answer] = await Promise.all([
+    const [response] = await Promise.all([
       ui.page.waitForResponse(`**/api/jobs/${running.id}`),
       ui.page.route(`**/api/jobs/${running.id}`, async (route) => {
         const response = await route.fetch();
@@ -101,15 +101,15 @@ describe.each(otherPlace)('the admin UI on $database and $adapter', ({ kind, ada
       }),
       ui.page.reload(),
     ]);
-    expect(answer.status()).toBe(200);
+    expect(response.status()).toBe(200);
     await ui.sees('has not renewed the lease');
 
-    // Or the application would wait for it before it closes.
+    // Otherwise the application would wait for the job at its close.
     await app.jobs.cancel(running.id);
     await app.event('cancelled', running.id);
   });
 
-  it('deletes a job after a while in which that can be taken back', async () => {
+  it('deletes a job after the time to undo it', async () => {
     const [kept, gone] = [await app.jobs.enqueue('later', 1), await app.jobs.enqueue('later', 2)];
     const ui = await open('jobs');
     await ui.action(kept.id, 'Delete').click();
@@ -120,7 +120,7 @@ describe.each(otherPlace)('the admin UI on $database and $adapter', ({ kind, ada
     expect(await app.jobs.get(kept.id)).not.toBeNull();
   });
 
-  it('deletes at once when the page is left meanwhile', async () => {
+  it('deletes at once when the user leaves the page', async () => {
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await open('jobs');
     await ui.action(id, 'Delete').click();
@@ -130,7 +130,7 @@ describe.each(otherPlace)('the admin UI on $database and $adapter', ({ kind, ada
     await until(async () => (await app.jobs.get(id)) === null, { timeoutMs: 3_000, message: 'the deletion' });
   });
 
-  it('deletes at once when the reader signs out meanwhile', async () => {
+  it('deletes at once when the user signs out', async () => {
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await open('jobs');
     await ui.action(id, 'Delete').click();
@@ -141,8 +141,8 @@ describe.each(otherPlace)('the admin UI on $database and $adapter', ({ kind, ada
     await until(async () => (await app.jobs.get(id)) === null, { timeoutMs: 3_000, message: 'the deletion' });
   });
 
-  it('re-queues with an edited payload', async () => {
-    const id = await failed({ orderId: 7, note: 'old' });
+  it('re-queues a job with an edited payload', async () => {
+    const id = await enqueueFailed({ orderId: 7, note: 'old' });
     fails = false;
     const ui = await open(`jobs/${id}`);
     await ui.button('Edit …').click();
@@ -158,24 +158,24 @@ describe.each(otherPlace)('the admin UI on $database and $adapter', ({ kind, ada
     expect(await app.jobAfter('completed', id)).toMatchObject({ payload: { orderId: 8 } });
   });
 
-  it('copies a job as JSON, and as what enqueues it again, without the token', async () => {
+  it('copies a job as JSON, curl command and client call without the token', async () => {
     const { id } = await app.jobs.enqueue('later', { orderId: 7 }, { delay: '1h' });
     const ui = await open(`jobs/${id}`);
     await ui.page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
-    const copied = async (what: string): Promise<string> => {
+    const readCopy = async (what: string): Promise<string> => {
       await ui.button('Copy').click();
       await ui.button(`Copy as ${what}`).click();
       await ui.sees(`Copied as ${what}`);
       return ui.page.evaluate('navigator.clipboard.readText()');
     };
-    expect(JSON.parse(await copied('JSON'))).toMatchObject({ id, payload: { orderId: 7 } });
-    const curl = await copied('curl');
+    expect(JSON.parse(await readCopy('JSON'))).toMatchObject({ id, payload: { orderId: 7 } });
+    const curl = await readCopy('curl');
     expect(curl).toMatch(/^curl -X POST 'http:.*\/api\/jobs\/enqueue'/);
     expect(curl).not.toContain(ADMIN_TOKEN);
-    expect(await copied('client call')).toMatch(/^await jobs\.enqueue\("later", /);
+    expect(await readCopy('client call')).toMatch(/^await jobs\.enqueue\("later", /);
   });
 
-  it('enqueues from a form that says what is wrong', async () => {
+  it('enqueues a job from a form that shows invalid input', async () => {
     const ui = await open('');
     await ui.button('Enqueue a job').or(ui.button('Enqueue')).click();
     await ui.dialog.getByLabel('Topic').fill('later');
@@ -183,11 +183,11 @@ describe.each(otherPlace)('the admin UI on $database and $adapter', ({ kind, ada
     await ui.dialog.getByLabel('Payload').fill('{ "orderId": 7 }');
     await ui.dialog.getByLabel('Delay').fill('soon');
     await ui.dialog.getByRole('button', { name: 'Enqueue' }).click();
-    const complaint = ui.dialog.locator('.complaint', { hasText: 'expected' });
-    await complaint.waitFor();
-    expect(await complaint.count()).toBe(1);
+    const invalidInput = ui.dialog.locator('.complaint', { hasText: 'expected' });
+    await invalidInput.waitFor();
+    expect(await invalidInput.count()).toBe(1);
     await ui.dialog.getByLabel('Delay').fill('2h');
-    await complaint.waitFor({ state: 'detached' });
+    await invalidInput.waitFor({ state: 'detached' });
     await ui.dialog.getByRole('button', { name: 'Enqueue' }).click();
     await ui.sees('Enqueued later');
 
@@ -196,19 +196,19 @@ describe.each(otherPlace)('the admin UI on $database and $adapter', ({ kind, ada
     expect(job!.runAt.getTime() - job!.created.getTime()).toBeGreaterThan(7_000_000);
   });
 
-  it('says why a button does nothing', async () => {
+  it('explains why a button is disabled', async () => {
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await open('jobs');
     const button = ui.row(id).getByRole('button', { name: 'Run now: it is due already' });
     expect(await button.getAttribute('aria-disabled')).toBe('true');
-    // A button that is off for the eye is still pressed: it says why.
+    // A disabled button still reacts to a click and explains why.
     await button.click({ force: true });
     await ui.sees('Run now: it is due already');
     expect(await app.job(id)).toMatchObject({ status: 'pending' });
   });
 
-  it('re-queues a selection', async () => {
-    const ids = [await failed(1), await failed(2), await failed(3)];
+  it('re-queues selected jobs', async () => {
+    const ids = [await enqueueFailed(1), await enqueueFailed(2), await enqueueFailed(3)];
     const ui = await open('jobs?status=failed');
     await ui.row(ids[0]!).getByRole('checkbox').check();
     await ui.row(ids[2]!).getByRole('checkbox').check();
@@ -222,7 +222,7 @@ describe.each(otherPlace)('the admin UI on $database and $adapter', ({ kind, ada
     expect(await app.job(ids[1]!)).toMatchObject({ status: 'failed' });
   });
 
-  it('runs all now that wait for their time', async () => {
+  it('runs all delayed jobs now', async () => {
     const { id: due } = await app.jobs.enqueue('later', 0);
     const jobs = [1, 2, 3].map((payload) => ({ topic: 'later', payload, delay: '1d' }) as const);
     await app.jobs.enqueueMany(jobs);
@@ -240,7 +240,7 @@ describe.each(otherPlace)('the admin UI on $database and $adapter', ({ kind, ada
     await ui.dialog.getByText('1 job skipped: it is due already').waitFor();
   });
 
-  it('deletes all that match after the word is typed, and says what it leaves alone', async () => {
+  it('deletes all matching jobs after a typed confirmation', async () => {
     await app.jobs.enqueueMany(Array.from({ length: 60 }, (_, index) => ({ topic: 'later', payload: index })));
     const { id: other } = await app.jobs.enqueue('other', 1);
     const ui = await open('jobs?topic=later');
@@ -257,9 +257,9 @@ describe.each(otherPlace)('the admin UI on $database and $adapter', ({ kind, ada
     expect(await app.job(other)).toMatchObject({ status: 'pending' });
   });
 
-  it('cancels in bulk, and tells what was skipped', async () => {
+  it('cancels jobs in bulk and shows the number of skipped ones', async () => {
     const waiting = await app.jobs.enqueue('later', 1);
-    const done = await failed();
+    const done = await enqueueFailed();
     const ui = await open('jobs');
     await ui.page.getByLabel('Select all jobs of this page').check();
     await ui.button('Cancel …').click();
@@ -271,10 +271,10 @@ describe.each(otherPlace)('the admin UI on $database and $adapter', ({ kind, ada
     expect(await app.job(done)).toMatchObject({ status: 'failed' });
   });
 
-  it('leads from a group of errors to its jobs, and on to all that failed', async () => {
-    const first = await failed(1);
-    message = 'the printer is on fire, and so is the fax';
-    const second = await failed(2);
+  it('links an error group to its jobs, and these to all failed jobs', async () => {
+    const first = await enqueueFailed(1);
+    message = 'printer on fire, and so is the fax';
+    const second = await enqueueFailed(2);
     const ui = await open('errors');
     await ui.page.getByRole('link', { name: /on fire(?!,)/ }).click();
     await ui.shows([first]);
@@ -285,10 +285,10 @@ describe.each(otherPlace)('the admin UI on $database and $adapter', ({ kind, ada
     expect(ui.address).toBe('/admin/jobs/jobs?status=failed&topic=broken');
   });
 
-  it('re-queues a group of errors, and leaves one alone whose words hold the same', async () => {
-    const ids = [await failed(1), await failed(2)];
-    message = 'the printer is on fire, and so is the fax';
-    const other = await failed(3);
+  it('re-queues the jobs of an error group but not those of a similar message', async () => {
+    const ids = [await enqueueFailed(1), await enqueueFailed(2)];
+    message = 'printer on fire, and so is the fax';
+    const other = await enqueueFailed(3);
     fails = false;
     const ui = await open('errors');
     const group = ui.page.getByRole('listitem').filter({ hasText: /on fire(?!,)/ });

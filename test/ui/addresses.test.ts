@@ -1,12 +1,12 @@
 import { until } from '../support/wait.js';
 import { useHttpApps, useOneHttpApp } from '../http/support/http-apps.js';
 import { usePages } from './support/browser.js';
-import { ADMIN_TOKEN, onePlace, places } from './support/ui-apps.js';
+import { ADMIN_TOKEN, onlyExpress, everySetup } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
 
 const pages = usePages();
 
-describe.each(onePlace)('addresses of the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
+describe.each(onlyExpress)('addresses of the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
   const app = useOneHttpApp(kind, adapterKind);
   /** Newest first. */
   const ids: Record<'red' | 'blue', string[]> = { red: [], blue: [] };
@@ -23,7 +23,7 @@ describe.each(onePlace)('addresses of the admin UI on $database and $adapter', (
     await app().jobs.cancel(ids.blue[0]!);
   });
 
-  it('keep the filters, and give them back on reload', async () => {
+  it('contain the filters and restore them on reload', async () => {
     const ui = await open('jobs');
     await ui.page.getByLabel('Topic', { exact: true }).selectOption('blue');
     await ui.shows(ids.blue);
@@ -35,7 +35,7 @@ describe.each(onePlace)('addresses of the admin UI on $database and $adapter', (
     await ui.shows(ids.blue.slice(1));
   });
 
-  it('hold whether jobs are due', async () => {
+  it('contain the due filter', async () => {
     const { id } = await app().jobs.enqueue('blue', { index: 3 }, { delay: '1d' });
     const ui = await open('jobs?topic=blue');
     await ui.shows([id, ...ids.blue]);
@@ -52,7 +52,7 @@ describe.each(onePlace)('addresses of the admin UI on $database and $adapter', (
     await app().jobs.delete(id);
   });
 
-  it('follow what is searched for', async () => {
+  it('contain the search text', async () => {
     const ui = await open('jobs');
     await ui.page.getByRole('searchbox').fill(ids.red[100]!);
     await ui.shows([ids.red[100]!]);
@@ -63,7 +63,7 @@ describe.each(onePlace)('addresses of the admin UI on $database and $adapter', (
     await until(async () => (await ui.ids()).length === 50);
   });
 
-  it('hold what is typed when another filter is chosen at once', async () => {
+  it('contain unsent search text when another filter changes', async () => {
     const ui = await open('jobs');
     await until(async () => (await ui.ids()).length === 50);
     await ui.page.evaluate(`
@@ -79,7 +79,7 @@ describe.each(onePlace)('addresses of the admin UI on $database and $adapter', (
     expect(await ui.page.getByRole('searchbox').inputValue()).toBe('');
   });
 
-  it('hold the span of time', async () => {
+  it('contain the time range', async () => {
     const ui = await open('jobs');
     await ui.page.getByLabel('Created from').fill('2001-01-01T10:00');
     await ui.page.getByLabel('Created before').fill('2002-01-01T10:00');
@@ -89,7 +89,7 @@ describe.each(onePlace)('addresses of the admin UI on $database and $adapter', (
     await until(async () => (await ui.ids()).length === 50);
   });
 
-  it('are left and found again with the browser’s own buttons', async () => {
+  it('work with the back and forward buttons of the browser', async () => {
     const ui = await open('jobs?topic=blue');
     await ui.row(ids.blue[1]!).getByRole('link').click();
     await ui.heading('blue').waitFor();
@@ -100,7 +100,7 @@ describe.each(onePlace)('addresses of the admin UI on $database and $adapter', (
     await ui.heading('blue').waitFor();
   });
 
-  it('lead from page to page and back', async () => {
+  it('contain the page of the list', async () => {
     const ui = await open('jobs?topic=red');
     await ui.shows(ids.red.slice(0, 50));
     await ui.sees('1–50 of 230');
@@ -117,7 +117,7 @@ describe.each(onePlace)('addresses of the admin UI on $database and $adapter', (
     await ui.shows(ids.red.slice(0, 50));
   });
 
-  it('take 200 rows', async () => {
+  it('contain a page size of 200', async () => {
     const ui = await open('jobs?topic=red');
     await ui.page.getByLabel('Rows').selectOption('200');
     await ui.shows(ids.red.slice(0, 200));
@@ -126,7 +126,7 @@ describe.each(onePlace)('addresses of the admin UI on $database and $adapter', (
     await ui.shows(ids.red.slice(200));
   });
 
-  it('lead from each count to the jobs behind it', async () => {
+  it('of counts lead to the counted jobs', async () => {
     const ui = await open('');
     await ui.page.getByRole('list', { name: 'Jobs by status' }).getByRole('link', { name: 'cancelled' }).click();
     await ui.shows([ids.blue[0]!]);
@@ -135,14 +135,14 @@ describe.each(onePlace)('addresses of the admin UI on $database and $adapter', (
     await ui.shows(ids.blue);
   });
 
-  it('of what is not there say so', async () => {
+  it('that do not exist show a message', async () => {
     const ui = await open('jobs/00000000-0000-7000-8000-000000000000');
     await ui.heading('There is no such job').waitFor();
     await ui.goto(`${app().url}/admin/jobs/nowhere/at/all`);
     await ui.heading('There is no such page').waitFor();
   });
 
-  it('may lack the last slash', async () => {
+  it('work without the trailing slash', async () => {
     const ui = await pages.open(`${app().url}/admin/jobs`, { token: ADMIN_TOKEN });
     await ui.heading('Overview').waitFor();
     await ui.page.getByRole('link', { name: 'Jobs', exact: true }).click();
@@ -151,10 +151,10 @@ describe.each(onePlace)('addresses of the admin UI on $database and $adapter', (
   });
 });
 
-describe.each(places)('the admin UI elsewhere, on $adapter', ({ kind, adapterKind }) => {
+describe.each(everySetup)('the admin UI at another path, on $adapter', ({ kind, adapterKind }) => {
   const apps = useHttpApps(kind, adapterKind);
 
-  it.each(['', '/', '/jobs', '/errors'])('works at /ops/queue behind the prefix /v1, from %s', async (path) => {
+  it.each(['', '/', '/jobs', '/errors'])('works at /ops/queue below the prefix /v1, from %s', async (path) => {
     const app = await apps.listen({
       options: { ui: { path: 'ops/queue' }, http: { adminToken: ADMIN_TOKEN, path: 'queue/api' } },
       before: (nest) => nest.setGlobalPrefix('v1'),
@@ -169,7 +169,7 @@ describe.each(places)('the admin UI elsewhere, on $adapter', ({ kind, adapterKin
     await ui.heading('later').waitFor();
   });
 
-  it('works when the prefix is not its own', async () => {
+  it('works without the prefix if it is excluded', async () => {
     const exclude = ['admin/jobs', 'admin/jobs/{*path}'];
     const app = await apps.listen({ before: (nest) => nest.setGlobalPrefix('v1', { exclude }) });
     const ui = await pages.open(`${app.url}/admin/jobs/jobs`, { token: ADMIN_TOKEN });

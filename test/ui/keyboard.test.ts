@@ -2,17 +2,17 @@ import { UnrecoverableError } from 'nestjs-jobs';
 import { useOneHttpApp } from '../http/support/http-apps.js';
 import { until } from '../support/wait.js';
 import { usePages } from './support/browser.js';
-import { ADMIN_TOKEN, otherPlace } from './support/ui-apps.js';
+import { ADMIN_TOKEN, onlyFastify } from './support/ui-apps.js';
 
-const { kind, adapterKind } = otherPlace[0]!;
+const { kind, adapterKind } = onlyFastify[0]!;
 
 const pages = usePages();
 
-describe('the keys of the admin UI', () => {
+describe('keys of the admin UI', () => {
   const app = useOneHttpApp(kind, adapterKind, {
     handlers: {
       broken: () => {
-        throw new UnrecoverableError('the printer is on fire');
+        throw new UnrecoverableError('printer on fire');
       },
     },
     options: { topics: ['broken'] },
@@ -48,7 +48,7 @@ describe('the keys of the admin UI', () => {
     await until(() => ui.address === '/admin/jobs/jobs?q=fire');
   });
 
-  it('are listed, and can be switched off', async () => {
+  it('are listed and can be disabled', async () => {
     const ui = await pages.open(`${app().url}/admin/jobs/`, { token: ADMIN_TOKEN });
     await ui.heading('Overview').waitFor();
     await ui.page.keyboard.press('?');
@@ -61,7 +61,7 @@ describe('the keys of the admin UI', () => {
     expect(ui.address).toBe('/admin/jobs/');
   });
 
-  it('are no keys while one types', async () => {
+  it('are ignored during text input', async () => {
     const ui = await pages.open(`${app().url}/admin/jobs/jobs`, { token: ADMIN_TOKEN });
     await ui.shows(ids);
     await ui.page.keyboard.press('/');
@@ -70,7 +70,7 @@ describe('the keys of the admin UI', () => {
     expect(await ui.dialog.count()).toBe(0);
   });
 
-  it('leave a form by Escape, which asks first where something is written', async () => {
+  it('close a form by Escape, after a confirmation if it has input', async () => {
     const ui = await pages.open(`${app().url}/admin/jobs/`, { token: ADMIN_TOKEN });
     const form = ui.page.getByRole('dialog', { name: 'Enqueue a job' });
     const question = ui.page.getByRole('dialog', { name: 'Discard what is written?' });
@@ -82,7 +82,7 @@ describe('the keys of the admin UI', () => {
 
     await open();
     await form.getByLabel('Delay').fill('2h');
-    // Pressed again, it leaves the question, and never the form.
+    // A second Escape closes the confirmation, never the form.
     for (let times = 0; times < 3; times += 1) {
       await ui.page.keyboard.press('Escape');
       await question.waitFor();

@@ -1,28 +1,29 @@
 import { until } from '../support/wait.js';
 import { useHttpApps } from '../http/support/http-apps.js';
 import { usePages } from './support/browser.js';
-import { ADMIN_TOKEN, onePlace } from './support/ui-apps.js';
+import { ADMIN_TOKEN, onlyExpress } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
 
 const pages = usePages();
 
-const kept = (ui: UiPage): Promise<string | null> => ui.page.evaluate("sessionStorage.getItem('nestjs-jobs:token')");
+const readStoredToken = (ui: UiPage): Promise<string | null> =>
+  ui.page.evaluate("sessionStorage.getItem('nestjs-jobs:token')");
 
 async function signIn(ui: UiPage, token: string, label = 'Admin token'): Promise<void> {
   await ui.page.getByLabel(label).fill(token);
   await ui.button('Sign in').click();
 }
 
-/** With a token that the application knows by itself, as with one of a user. */
+/** Signs in with a bearer token of the application, for example one of a user. */
 async function signInToApplication(ui: UiPage, token: string): Promise<void> {
   await ui.page.getByText('It takes a bearer token').click();
   await signIn(ui, token, 'Bearer token');
 }
 
-describe.each(onePlace)('the session of the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
+describe.each(onlyExpress)('the session of the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
   const apps = useHttpApps(kind, adapterKind);
 
-  /** An application where everybody has a session until it ends, and the token `another` from then on. */
+  /** Starts an application where everybody is signed in until `endSession`, and only `another` is valid afterwards. */
   async function listenWithSession() {
     let isOpen = true;
     const authenticate = ({ headers }: { headers: Record<string, string> }) =>
@@ -31,7 +32,7 @@ describe.each(onePlace)('the session of the admin UI on $database and $adapter',
     return { app, endSession: () => (isOpen = false) };
   }
 
-  it('begins with the admin token, which is kept nowhere unless that is asked for', async () => {
+  it('starts with the admin token, which is not stored by default', async () => {
     const app = await apps.listen();
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await pages.open(`${app.url}/admin/jobs/jobs`);
@@ -41,7 +42,7 @@ describe.each(onePlace)('the session of the admin UI on $database and $adapter',
 
     await signIn(ui, ADMIN_TOKEN);
     await ui.shows([id]);
-    expect(await kept(ui)).toBeNull();
+    expect(await readStoredToken(ui)).toBeNull();
     expect(await ui.page.evaluate('JSON.stringify(localStorage) + document.cookie + location.href')).not.toContain(
       ADMIN_TOKEN,
     );
@@ -49,7 +50,7 @@ describe.each(onePlace)('the session of the admin UI on $database and $adapter',
     await ui.heading('Sign in').waitFor();
   });
 
-  it('lasts as long as the tab when that is asked for, and ends with it', async () => {
+  it('lasts until the tab closes or the user signs out, if the user keeps the token', async () => {
     const app = await apps.listen();
     const ui = await pages.open(`${app.url}/admin/jobs/`);
     await ui.page.getByLabel('Keep it until this tab is closed').check();
@@ -60,10 +61,10 @@ describe.each(onePlace)('the session of the admin UI on $database and $adapter',
 
     await ui.button('Sign out').click();
     await ui.heading('Sign in').waitFor();
-    expect(await kept(ui)).toBeNull();
+    expect(await readStoredToken(ui)).toBeNull();
   });
 
-  it('that ends midway is taken up where it was', async () => {
+  it('that expires continues where it was after a new sign-in', async () => {
     const { app, endSession } = await listenWithSession();
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await pages.open(`${app.url}/admin/jobs/jobs?topic=later`);
@@ -84,7 +85,7 @@ describe.each(onePlace)('the session of the admin UI on $database and $adapter',
     await until(async () => (await app.job(id)).status === 'cancelled');
   });
 
-  it('that ends on the page of a job leaves the page as it was', async () => {
+  it('that expires on the page of a job leaves the page unchanged', async () => {
     const { app, endSession } = await listenWithSession();
     const { id } = await app.jobs.enqueue('later', 1, { delay: '1h' });
     const ui = await pages.open(`${app.url}/admin/jobs/jobs/${id}`);
@@ -98,7 +99,7 @@ describe.each(onePlace)('the session of the admin UI on $database and $adapter',
     expect(await ui.page.locator('[data-seen=before]').count()).toBe(1);
   });
 
-  it('is the application’s own where it has one', async () => {
+  it('is the one of the application if it has authenticate', async () => {
     const app = await apps.listen({
       options: {
         http: {
@@ -118,14 +119,14 @@ describe.each(onePlace)('the session of the admin UI on $database and $adapter',
     await ui.heading('Overview').waitFor();
   });
 
-  it('asks for nothing where the options know nobody', async () => {
+  it('cannot start if the options configure no access', async () => {
     const app = await apps.listen({ options: { http: { adminToken: '' } } });
     const ui = await pages.open(`${app.url}/admin/jobs/`);
     await ui.sees('It knows nobody yet');
     expect(await ui.page.locator('main input, main button').count()).toBe(0);
   });
 
-  it('shows no more than the caller may do', async () => {
+  it('shows only what the caller may do', async () => {
     const app = await apps.listen({
       options: { http: { authenticate: () => ({ id: 'ben', admin: false }), enqueueRule: 'authenticated' } },
     });
@@ -139,33 +140,33 @@ describe.each(onePlace)('the session of the admin UI on $database and $adapter',
     await until(async () => (await app.jobs.list({ topic: 'later' })).total === 1);
   });
 
-  it('lets one who may only look do so, and offers him nothing that would be refused', async () => {
+  it('of a user with read access shows jobs and no actions', async () => {
     const app = await apps.listen({
       options: {
         http: { authenticate: () => ({ id: 'ben', admin: false }), readRule: 'authenticated' },
         maxRetries: 0,
       },
-      handlers: { work: () => Promise.reject(new Error('no luck')) },
+      handlers: { work: () => Promise.reject(new Error('failed here')) },
     });
     const { id } = await app.jobs.enqueue('work', { seen: true });
     await app.jobAfter('failed', id);
     const ui = await pages.open(`${app.url}/admin/jobs/jobs`);
     await ui.shows([id]);
-    const steering = ui.page.getByRole('button', { name: /Enqueue|Re-queue|Run now|Cancel|Delete|Edit/ });
-    expect([await steering.count(), await ui.row(id).getByRole('checkbox').count()]).toEqual([0, 0]);
+    const actionButtons = ui.page.getByRole('button', { name: /Enqueue|Re-queue|Run now|Cancel|Delete|Edit/ });
+    expect([await actionButtons.count(), await ui.row(id).getByRole('checkbox').count()]).toEqual([0, 0]);
     await ui.page.keyboard.press('?');
     await ui.dialog.getByText('open the job').waitFor();
     expect(await ui.dialog.getByText(/re-queue|select/).count()).toBe(0);
     await ui.page.keyboard.press('Escape');
 
     await ui.row(id).getByRole('link').click();
-    await ui.sees('no luck');
+    await ui.sees('failed here');
     await ui.button('Copy').click();
     expect(await ui.page.getByRole('button', { name: /^Copy as/ }).allTextContents()).toEqual(['Copy as JSON']);
-    expect(await steering.count()).toBe(0);
+    expect(await actionButtons.count()).toBe(0);
     await ui.page.getByRole('link', { name: 'Errors' }).click();
-    await ui.page.getByRole('link', { name: 'no luck' }).waitFor();
-    expect(await steering.count()).toBe(0);
+    await ui.page.getByRole('link', { name: 'failed here' }).waitFor();
+    expect(await actionButtons.count()).toBe(0);
 
     await ui.page.getByRole('link', { name: 'Jobs', exact: true }).click();
     await ui.shows([id]);
@@ -173,7 +174,7 @@ describe.each(onePlace)('the session of the admin UI on $database and $adapter',
     await ui.button('1 new').waitFor();
   });
 
-  it('that gets no answer says what to do, and tries again', async () => {
+  it('without a response shows what to do and can retry', async () => {
     const app = await apps.listen();
     const ui = await pages.open('about:blank', { token: ADMIN_TOKEN });
     await ui.page.route('**/api/jobs/**', (route) => route.abort());

@@ -1,9 +1,9 @@
 import { useOneHttpApp } from '../http/support/http-apps.js';
 import { usePages } from './support/browser.js';
-import { ADMIN_TOKEN, otherPlace } from './support/ui-apps.js';
+import { ADMIN_TOKEN, onlyFastify } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
 
-const { kind, adapterKind } = otherPlace[0]!;
+const { kind, adapterKind } = onlyFastify[0]!;
 
 const pages = usePages();
 
@@ -21,7 +21,7 @@ describe('the theme of the admin UI', () => {
     await ui.button(name).click();
   }
 
-  it('is that of the system until another one is chosen, which lasts', async () => {
+  it('follows the system until the user chooses another, which is kept', async () => {
     const ui = await pages.open(`${app().url}/admin/jobs/`, { token: ADMIN_TOKEN, colorScheme: 'light' });
     await ui.heading('Overview').waitFor();
     expect(await background(ui)).toBe(LIGHT);

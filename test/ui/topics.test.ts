@@ -1,10 +1,10 @@
 import { UnrecoverableError } from 'nestjs-jobs';
 import { useOneHttpApp } from '../http/support/http-apps.js';
 import { usePages } from './support/browser.js';
-import { ADMIN_TOKEN, otherPlace } from './support/ui-apps.js';
+import { ADMIN_TOKEN, onlyFastify } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
 
-const { kind, adapterKind } = otherPlace[0]!;
+const { kind, adapterKind } = onlyFastify[0]!;
 
 const pages = usePages();
 
@@ -36,7 +36,7 @@ describe('the table of topics', () => {
   const names = async (ui: UiPage): Promise<string[]> =>
     (await texts(ui, 'rowheader')).map((text) => text.split('\n')[0]!.trim());
 
-  it('is in the order of their names, until there are too many to show: then what has failed comes first', async () => {
+  it('is sorted by name; if not all topics fit, failed ones come first', async () => {
     expect(await names(await open())).toEqual(['z_fails']);
     await app().jobs.enqueueMany(OTHERS.map((topic) => ({ topic, payload: 1 })));
     const ui = await open();
@@ -47,7 +47,7 @@ describe('the table of topics', () => {
     expect(await names(ui)).toEqual([...OTHERS, 'z_fails']);
   });
 
-  it('has on a phone what failed, and what waits, beside the name', async () => {
+  it('shows failed and pending counts next to the name on a phone', async () => {
     const inOrder = async (width: number): Promise<string[]> =>
       (await texts(await open(width), 'columnheader')).slice(0, 6).map((text) => text.replace(/\W/g, ''));
     expect(await inOrder(390)).toEqual(['Topic', 'Failed', 'Pending', 'Processing', 'Completed', 'Cancelled']);

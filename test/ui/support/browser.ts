@@ -6,21 +6,21 @@ import { UiPage } from './ui-page.js';
 
 const ARGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'];
 
-/** How a page is looked at. */
-export interface Look extends BrowserContextOptions {
-  /** Kept by the tab, as if the reader had signed in before; `null`: nobody has. */
+/** Options of a browser window. */
+export interface PageOptions extends BrowserContextOptions {
+  /** Stored in the tab, as after an earlier sign-in. `null`: not signed in. */
   token?: string | null;
 }
 
-/** Opens pages. */
+/** Opens windows. */
 export interface Pages {
-  /** A new window without memories, at that address. */
-  open(url: string, look?: Look): Promise<UiPage>;
+  /** Opens an address in a new window without stored data. */
+  open(url: string, options?: PageOptions): Promise<UiPage>;
 }
 
 /**
- * A real browser for the tests of a file, with the admin UI as it is built. After each test its pages are closed, and whatever
- * they complained about fails the test: errors of scripts, and violations of the page's policy.
+ * A browser for the tests of a file, with the built admin UI. After each test it closes the windows and fails the test for
+ * errors of scripts and violations of the content security policy.
  */
 export function usePages(): Pages {
   useBuiltPackage();
@@ -33,7 +33,7 @@ export function usePages(): Pages {
     const pages = opened;
     opened = [];
     await Promise.all(pages.map((page) => page.close()));
-    expect(pages.flatMap(({ complaints }) => complaints)).toEqual([]);
+    expect(pages.flatMap(({ problems }) => problems)).toEqual([]);
   });
   afterAll(() => browser?.close());
 

@@ -7,10 +7,10 @@ const onPostgres = { database: postgres.label, kind: postgres, ...express, adapt
 const onSqlite = { database: sqliteFile.label, kind: sqliteFile, ...fastify, adapterKind: fastify };
 
 /** Each database and each adapter, once. */
-export const places = [onPostgres, onSqlite];
+export const everySetup = [onPostgres, onSqlite];
 
-/** For what is the browser's alone: the routes behind it are tested on each adapter. */
-export const onePlace = [onPostgres];
+/** For tests of the browser side: the routes are tested on each adapter. */
+export const onlyExpress = [onPostgres];
 
-/** The same, where the other one has its turn: Fastify refuses more of what a page may send. */
-export const otherPlace = [onSqlite];
+/** The same on Fastify, which accepts less from a page. */
+export const onlyFastify = [onSqlite];

@@ -1,13 +1,13 @@
 import type { BrowserContext, Locator, Page } from 'playwright-core';
 import { until } from '../../support/wait.js';
 
-/** Something must be seen within this time. */
-const SEEN_MS = 20_000;
+/** The timeout of locators. */
+const TIMEOUT_MS = 20_000;
 
-/** A window on the admin UI, and what a reader does in it. */
+/** A window of the admin UI with the actions of a user. */
 export class UiPage {
-  /** Errors of scripts, violations of the policy, and dialogs that a foreign script has opened. */
-  readonly complaints: string[] = [];
+  /** Errors of scripts, policy violations, and dialogs opened by scripts. */
+  readonly problems: string[] = [];
 
   private constructor(
     private readonly context: BrowserContext,
@@ -17,13 +17,13 @@ export class UiPage {
   static async create(context: BrowserContext, token: string | null): Promise<UiPage> {
     const page = await context.newPage();
     const ui = new UiPage(context, page);
-    page.setDefaultTimeout(SEEN_MS);
-    page.on('pageerror', (error) => ui.complaints.push(String(error)));
+    page.setDefaultTimeout(TIMEOUT_MS);
+    page.on('pageerror', (error) => ui.problems.push(String(error)));
     page.on('console', (message) => {
-      if (/Content Security Policy|Refused to/.test(message.text())) ui.complaints.push(message.text());
+      if (/Content Security Policy|Refused to/.test(message.text())) ui.problems.push(message.text());
     });
     page.on('dialog', (dialog) => {
-      ui.complaints.push(`a dialog: ${dialog.message()}`);
+      ui.problems.push(`a dialog: ${dialog.message()}`);
       void dialog.dismiss();
     });
     if (token !== null) {
@@ -42,7 +42,7 @@ export class UiPage {
     await this.context.close();
   }
 
-  /** Path and query of the address. */
+  /** The path and query of the current address. */
   get address(): string {
     const { pathname, search } = new URL(this.page.url());
     return pathname + search;
@@ -56,38 +56,38 @@ export class UiPage {
     return this.page.getByRole('button', { name });
   }
 
-  /** The row of a job in the list. */
+  /** Returns the row of a job in the list. */
   row(id: string): Locator {
     return this.page.locator(`tr[data-id="${id}"]`);
   }
 
-  /** A button in the row of a job. */
+  /** Returns a button in the row of a job. */
   action(id: string, name: string): Locator {
     return this.row(id).getByRole('button', { name, exact: true });
   }
 
-  /** Ids of the rows, from top to bottom. */
+  /** Returns the ids of the rows from top to bottom. */
   async ids(): Promise<string[]> {
     return this.page.evaluate("[...document.querySelectorAll('tr[data-id]')].map((row) => row.dataset.id)");
   }
 
-  /** Waits until the list shows these jobs, in this order. */
+  /** Waits until the list shows exactly these jobs in this order. */
   async shows(ids: readonly string[]): Promise<void> {
     const wanted = JSON.stringify(ids);
     await until(async () => JSON.stringify(await this.ids()) === wanted, { message: `rows ${wanted}` });
   }
 
-  /** Waits until that text is seen. */
+  /** Waits until this text is visible. */
   async sees(text: string | RegExp): Promise<void> {
     await this.page.getByText(text).first().waitFor();
   }
 
-  /** The dialog that is open. */
+  /** The open dialog. */
   get dialog(): Locator {
     return this.page.locator('dialog:modal');
   }
 
-  /** What is asked of the API from now on, as method and path. */
+  /** Records the requests from now on, as method and path. */
   requests(): string[] {
     const seen: string[] = [];
     this.page.on('request', (request) => seen.push(`${request.method()} ${new URL(request.url()).pathname}`));

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { ExactNumber, parseExact, printJson } from '../../../ui/src/json/exact-json.js';
 import { jsonSnippet } from '../../../ui/src/json/json-snippet.js';
 
-describe('JSON whose numbers stay exact', () => {
+describe('JSON with exact numbers', () => {
   it.each([
     '12345678901234567890',
     '-0.10000000000000000001',
@@ -10,19 +10,19 @@ describe('JSON whose numbers stay exact', () => {
     '9007199254740993',
     '123456789.1234567891',
     '[1,{"a":18446744073709551615}]',
-  ])('keeps %s', (text) => {
+  ])('keeps %s unchanged', (text) => {
     expect(printJson(parseExact(text)).replace(/\s/g, '')).toBe(text);
     expect(parseExact(text)).not.toEqual(JSON.parse(text));
   });
 
   it.each(['1.50', '1e3', '0.10', '-0', '12345678901234567000', '"12345678901234567890"', '"\\"1e400"'])(
-    'takes %s as JavaScript does, which rounds nothing of it',
+    'parses %s like JSON.parse',
     (text) => {
       expect(parseExact(text)).toEqual(JSON.parse(text));
     },
   );
 
-  it('reads whatever JSON.stringify writes', () => {
+  it('reads everything that JSON.stringify writes', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
         const text = JSON.stringify(value);
@@ -32,7 +32,7 @@ describe('JSON whose numbers stay exact', () => {
     );
   });
 
-  it('takes no text of a payload for a number, not even one that looks like the mark of an earlier call', () => {
+  it('never parses text of a payload as a number, even if it looks like an internal mark', () => {
     const marks: string[] = [];
     const spy = { toJSON: () => (marks.push(String(new ExactNumber('1e400').toJSON())), null) };
     printJson(spy);
@@ -44,13 +44,13 @@ describe('JSON whose numbers stay exact', () => {
     }
   });
 
-  it('is not sent where it would be rounded', () => {
+  it('throws instead of rounding in JSON.stringify', () => {
     expect(() => JSON.stringify(parseExact('{"id":12345678901234567890}'))).toThrow(
-      '12345678901234567890 would be rounded; write it as text',
+      '12345678901234567890 would be rounded',
     );
   });
 
-  it('shows the beginning on one line, and looks no further', () => {
+  it('shows the start of a value on one line without reading all of it', () => {
     expect(jsonSnippet({ orderId: 7, 'a b': [true, null], none: {}, big: new ExactNumber('1e400') })).toBe(
       '{ orderId: 7, "a b": [true, null], none: {}, big: 1e400 }',
     );

@@ -41,13 +41,13 @@ const failure = (attempt: number, second: number) => ({
 });
 const titles = (job: Job): string[] => timelineOf(job).map((entry) => ('note' in entry ? entry.note : entry.title));
 
-describe('the life of a job', () => {
-  it('begins with its creation, and tells when it is due', () => {
+describe('the timeline of a job', () => {
+  it('starts with its creation and shows its due time', () => {
     expect(titles(JOB)).toEqual(['Created']);
     expect(titles({ ...JOB, run_at: at(60) })).toEqual(['Created', 'Due']);
   });
 
-  it('has every attempt with its time, and the pauses between them', () => {
+  it('lists every attempt with its duration and the waits between attempts', () => {
     const job: Job = {
       ...JOB,
       status: 'failed',
@@ -65,7 +65,7 @@ describe('the life of a job', () => {
     expect(titles({ ...job, status: 'pending', finished: null, run_at: at(90) }).at(-1)).toBe('Next attempt due');
   });
 
-  it('ends with what ended it', () => {
+  it('ends with the final status', () => {
     expect(titles({ ...JOB, status: 'completed', attempt: 1, started: at(1), finished: at(3) })).toEqual([
       'Created',
       'Attempt 1',
@@ -76,7 +76,7 @@ describe('the life of a job', () => {
     expect(titles({ ...JOB, status: 'cancelled', finished: at(1) }).at(-1)).toBe('Cancelled');
   });
 
-  it('says which errors are not kept', () => {
+  it('shows which errors are not stored', () => {
     const errors = Array.from({ length: 20 }, (_, index) => failure(6 + index, index));
     const job: Job = { ...JOB, status: 'failed', attempt: 25, retries: 24, max_retries: 24, errors, finished: at(30) };
     expect(titles(job).slice(0, 3)).toEqual([
@@ -90,26 +90,26 @@ describe('the life of a job', () => {
     );
   });
 
-  it('says which attempts ended without an error', () => {
-    const unseen = (attempts: string) => `${attempts} ended without an error: given back, snoozed or cancelled`;
+  it('shows which attempts ended without an error', () => {
+    const endedQuietly = (attempts: string) => `${attempts} ended without an error: given back, snoozed or cancelled`;
     const job: Job = { ...JOB, attempt: 5, retries: 1, errors: [failure(2, 5)] };
     expect(titles({ ...job, status: 'completed', started: at(9), finished: at(10) })).toEqual([
       'Created',
-      unseen('Attempt 1'),
+      endedQuietly('Attempt 1'),
       'Attempt 2 failed',
-      unseen('Attempts 3 to 4'),
+      endedQuietly('Attempts 3 to 4'),
       'Attempt 5',
       'Completed',
     ]);
-    expect(titles({ ...job, run_at: at(20) }).slice(3)).toEqual([unseen('Attempts 3 to 5'), 'Next attempt due']);
+    expect(titles({ ...job, run_at: at(20) }).slice(3)).toEqual([endedQuietly('Attempts 3 to 5'), 'Next attempt due']);
     expect(titles({ ...JOB, status: 'cancelled', attempt: 1, finished: at(1) })).toEqual([
       'Created',
-      unseen('Attempt 1'),
+      endedQuietly('Attempt 1'),
       'Cancelled',
     ]);
   });
 
-  it('says after which failures it was re-queued', () => {
+  it('shows the failures before a requeue', () => {
     const requeued = 'Re-queued, with all its retries';
     const errors = [failure(1, 5), failure(2, 10)];
     const job: Job = { ...JOB, attempt: 2, errors };
@@ -142,30 +142,30 @@ describe('the life of a job', () => {
     expect(titles({ ...job, retries: 1, status: 'cancelled', finished: at(12) })).not.toContain(requeued);
   });
 
-  it('allows what its status allows', () => {
-    const allowed = (status: Job['status']): (string | null)[] =>
+  it('offers the actions that its status allows', () => {
+    const listAllowed = (status: Job['status']): (string | null)[] =>
       (['requeue', 'promote', 'cancel', 'delete'] as const).map((action) =>
         refusalOf(action, { ...JOB, status }, Date.parse(at(-1))) === null ? action : null,
       );
-    expect(allowed('pending')).toEqual([null, 'promote', 'cancel', 'delete']);
-    expect(allowed('processing')).toEqual([null, null, 'cancel', null]);
-    expect(allowed('failed')).toEqual(['requeue', null, null, 'delete']);
-    expect(allowed('cancelled')).toEqual(['requeue', null, null, 'delete']);
-    expect(allowed('completed')).toEqual([null, null, null, 'delete']);
+    expect(listAllowed('pending')).toEqual([null, 'promote', 'cancel', 'delete']);
+    expect(listAllowed('processing')).toEqual([null, null, 'cancel', null]);
+    expect(listAllowed('failed')).toEqual(['requeue', null, null, 'delete']);
+    expect(listAllowed('cancelled')).toEqual(['requeue', null, null, 'delete']);
+    expect(listAllowed('completed')).toEqual([null, null, null, 'delete']);
   });
 
-  it('is not stopped twice, nor run before its time when that has come', () => {
+  it('disables a second cancel, and "run now" for a due job', () => {
     const ending: Job = { ...JOB, status: 'processing', cancel_requested: true };
     expect(refusalOf('cancel', ending, 0)).toBe('cancelling was asked for already');
     expect(refusalOf('promote', JOB, Date.parse(at(0)))).toBe('it is due already');
   });
 
-  it('has buttons for one way to run', () => {
+  it('shows one button to run the job', () => {
     expect(actionsFor({ status: 'pending' })).toEqual(['promote', 'cancel', 'delete']);
     expect(actionsFor({ status: 'failed' })).toEqual(['requeue', 'cancel', 'delete']);
   });
 
-  it('is written as a command and as a call that enqueue the same, without the token', () => {
+  it('is copied as equivalent curl command and client call without the token', () => {
     const job = { ...JOB, max_retries: 0, priority: -10, unique_key: "o'7" };
     expect(curlOf(job, 'https://shop.example/api/jobs', true)).toBe(
       [
@@ -181,7 +181,7 @@ describe('the life of a job', () => {
   });
 });
 
-describe('the buckets of a chart', () => {
+describe('chart buckets', () => {
   const point = (minute: number, completed: number): TimeseriesPoint => ({
     minute: at(minute * 60),
     completed,
@@ -191,11 +191,11 @@ describe('the buckets of a chart', () => {
     avg_wait_time: 4,
   });
 
-  it('are never too many', () => {
+  it('are limited in number', () => {
     expect([60, 180, 360, 1440].map(bucketMinutes)).toEqual([1, 2, 3, 10]);
   });
 
-  it('sum counts, weigh means, and keep the slowest p95; the newest is whole', () => {
+  it('sum counts, weight averages and keep the highest p95; the newest bucket is complete', () => {
     expect(bucketsOf([point(0, 9), point(1, 1), point(2, 3)], 2)).toEqual([
       { ...point(0, 9) },
       { minute: at(60), completed: 4, failed: 2, avg_execution_time: 25, p95: 3, avg_wait_time: 4 },
@@ -203,7 +203,7 @@ describe('the buckets of a chart', () => {
     expect(bucketsOf([point(0, 0)], 1)[0]).toMatchObject({ avg_execution_time: 0 });
   });
 
-  it('draw no time where no job took any, and that which jobs have waited', () => {
+  it('have no time without jobs', () => {
     const buckets = bucketsOf([{ ...point(0, 0), avg_wait_time: 0 }, point(1, 0), point(2, 3)], 1);
     expect(timesOf(buckets, (bucket) => bucket.avg_execution_time)).toEqual([null, null, 30]);
     expect(timesOf(buckets, (bucket) => bucket.avg_wait_time)).toEqual([null, 4, 4]);

@@ -1,7 +1,7 @@
 import { checkJson } from '../../../ui/src/json/json-check.js';
 
-describe('a text that is meant to be JSON', () => {
-  it('is read, and measured', () => {
+describe('checkJson', () => {
+  it('returns the value and its size in bytes', () => {
     expect(checkJson('{ "a": "ä" }')).toEqual({ ok: true, value: { a: 'ä' }, bytes: 13 });
   });
 
@@ -11,13 +11,13 @@ describe('a text that is meant to be JSON', () => {
     ['[1,\n2', 2],
     ['{\n  "a": 1,\n  "b": yes,\n  "c": 2\n}', 3],
     ['', 1],
-  ])('of %j says that it ends in line %d, or near it', (text, line) => {
+  ])('returns the line of the error in %j: about %d', (text, line) => {
     const check = checkJson(text);
     expect(check).toMatchObject({ ok: false });
     expect(Math.abs((check as { line: number }).line - line)).toBeLessThan(2);
   });
 
-  it('quotes the word that is none', () => {
+  it('quotes the invalid word', () => {
     expect(checkJson('{\n  "a": tru\n}')).toEqual({ ok: false, message: '“tru” is no JSON', line: 2 });
   });
 });

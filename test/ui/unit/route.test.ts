@@ -22,15 +22,15 @@ describe('an address of the admin UI', () => {
     { screen: 'job', id: '0192-x/y' },
     { screen: 'errors', topic: '' },
     { screen: 'errors', topic: 'mail' },
-  ])('gives back %j', (route) => {
+  ])('round-trips %j', (route) => {
     expect(reread(route)).toEqual(route);
   });
 
-  it.each(['nowhere', 'jobs/a/b', 'errors/x', 'errors/x/y'])('is unknown as %s', (path) => {
+  it.each(['nowhere', 'jobs/a/b', 'errors/x', 'errors/x/y'])('is unknown for %s', (path) => {
     expect(readRoute(path, '')).toEqual({ screen: 'unknown' });
   });
 
-  it('leaves out what is not understood', () => {
+  it('ignores unknown parts', () => {
     expect(readRoute('jobs', 'status=odd&status=failed&size=7&from=soon&x=1')).toEqual(
       jobsRoute({ statuses: ['failed'] }),
     );

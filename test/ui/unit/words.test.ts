@@ -5,7 +5,7 @@ import { progressOf } from '../../../ui/src/text/progress.js';
 import { readStacks } from '../../../ui/src/text/stack.js';
 import { shortened, visible } from '../../../ui/src/text/visible-text.js';
 
-describe('the words of the admin UI', () => {
+describe('texts of the admin UI', () => {
   it.each([
     [0, '0 ms'],
     [0.2, '< 1 ms'],
@@ -17,11 +17,11 @@ describe('the words of the admin UI', () => {
     [125_000, '2 min 5 s'],
     [7_200_000, '2 h'],
     [273_600_000, '3 d 4 h'],
-  ])('say how long %d ms are', (ms, text) => {
+  ])('show the duration %d ms', (ms, text) => {
     expect(durationText(ms)).toBe(text);
   });
 
-  it('say roughly when something is', () => {
+  it('show a relative time', () => {
     const now = Date.parse('2030-01-01T00:00:00Z');
     expect(relativeText('2030-01-01T00:00:00.400Z', now)).toBe('now');
     expect(relativeText('2029-12-31T23:59:48Z', now)).toBe('12 s ago');
@@ -29,7 +29,7 @@ describe('the words of the admin UI', () => {
     expect(roughDuration(3_599_000)).toBe('59 min');
   });
 
-  it('say how many', () => {
+  it('show counts, rates and sizes', () => {
     expect([jobsText(1), jobsText(12_340), shortCount(99_999), shortCount(1_234_567)]).toEqual([
       '1 job',
       '12,340 jobs',
@@ -62,11 +62,11 @@ describe('the words of the admin UI', () => {
     ['half', null],
     [250, null],
     [null, null],
-  ])('say how far %j is', (value, progress) => {
+  ])('show the progress %j', (value, progress) => {
     expect(progressOf(value)).toEqual(progress);
   });
 
-  it('put the application’s own frames of a stack first', () => {
+  it('list the application frames of a stack first', () => {
     const stack = [
       'Error: no',
       '    at Carrier.put (/srv/shop/dist/carrier.js:17:22)',
@@ -83,7 +83,7 @@ describe('the words of the admin UI', () => {
     expect(others).toEqual([]);
   });
 
-  it('keep the frames of causes apart from those of the error', () => {
+  it('separate the frames of causes from those of the error', () => {
     const stack = 'Error: no\n    at a (/srv/a.js:1:1)\n[cause]: TypeError: why\n    at b (/srv/b.js:1:1)';
     expect(readStacks(stack)).toEqual([
       { cause: undefined, own: ['at a (/srv/a.js:1:1)'], foreign: [] },
@@ -91,7 +91,7 @@ describe('the words of the admin UI', () => {
     ]);
   });
 
-  it('hide nothing', () => {
+  it('escape invisible characters and shorten text', () => {
     expect(visible('a\u202eb\u0000c\u200bd\n\te\u2066')).toBe('a\\u202eb\\u0000c\\u200bd\n\te\\u2066');
     expect(visible('مرحبا 👍')).toBe('مرحبا 👍');
     expect(shortened('abcdef', 4)).toBe('abc…');

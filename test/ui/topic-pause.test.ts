@@ -2,25 +2,25 @@ import type { Locator } from 'playwright-core';
 import type { TopicList } from '../../client/index.js';
 import type { HttpApp } from '../http/support/http-apps.js';
 import { useHttpApps } from '../http/support/http-apps.js';
-import type { Look } from './support/browser.js';
+import type { PageOptions } from './support/browser.js';
 import { usePages } from './support/browser.js';
-import { shiftsOn, WATCH_SHIFTS } from './support/layout-shifts.js';
-import { ADMIN_TOKEN, onePlace } from './support/ui-apps.js';
+import { readShifts, WATCH_SHIFTS } from './support/layout-shifts.js';
+import { ADMIN_TOKEN, onlyExpress } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
 
 const pages = usePages();
 
-/** Longer than its column is wide. */
+/** Wider than its column. */
 const LONG_TOPIC = 'resize_images_of_products_that_are_sold_in_many_sizes_and_colours';
 
-/** Everybody may look, and nobody may do anything. */
+/** Every user may read, and none may act. */
 const FOR_READERS = { http: { authenticate: () => ({ id: 'ben', admin: false }), readRule: 'authenticated' as const } };
 
-/** The row of a topic on the overview. */
+/** Returns the row of a topic on the overview. */
 const topicRow = (ui: UiPage, topic: string): Locator =>
   ui.page.getByRole('row').filter({ has: ui.page.getByRole('rowheader', { name: new RegExp(`^${topic}( |$)`) }) });
 
-describe.each(onePlace)('the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
+describe.each(onlyExpress)('pausing topics in the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
   const apps = useHttpApps(kind, adapterKind);
   let app: HttpApp;
 
@@ -28,24 +28,24 @@ describe.each(onePlace)('the admin UI on $database and $adapter', ({ kind, adapt
     app = await apps.listen({ handlers: { work: () => 'done', other: () => 'done' } });
   });
 
-  async function open(path: string, look: Look = {}): Promise<UiPage> {
-    const ui = await pages.open(`${app.url}/admin/jobs/${path}`, { token: ADMIN_TOKEN, ...look });
+  async function open(path: string, options: PageOptions = {}): Promise<UiPage> {
+    const ui = await pages.open(`${app.url}/admin/jobs/${path}`, { token: ADMIN_TOKEN, ...options });
     await ui.button(/^Live/).waitFor();
     return ui;
   }
 
-  async function pausedSince(topic: string): Promise<string | null | undefined> {
+  async function readPausedSince(topic: string): Promise<string | null | undefined> {
     const { body } = await app.api.get<TopicList>('/topics');
     return body.items.find((each) => each.topic === topic)?.paused_since;
   }
 
-  /** A job of another topic has come later and is done: nobody looks for jobs in vain. */
-  async function othersRun(): Promise<void> {
+  /** Waits for a later job of another topic, so that a claim of the paused topic would have happened by now. */
+  async function waitForOtherTopic(): Promise<void> {
     const { id } = await app.jobs.enqueue('other', 1);
     await app.jobAfter('completed', id);
   }
 
-  it('pauses a topic and resumes it, by keys alone; a job that comes meanwhile waits', async () => {
+  it('works by keyboard; a new job waits until resume', async () => {
     const ui = await open('');
     await topicRow(ui, 'work').getByRole('button', { name: 'Pause work' }).focus();
     await ui.page.keyboard.press('Enter');
@@ -55,7 +55,7 @@ describe.each(onePlace)('the admin UI on $database and $adapter', ({ kind, adapt
       .waitFor();
     await topicRow(ui, 'work').getByRole('button', { name: 'Resume work' }).waitFor();
     const { id } = await app.jobs.enqueue('work', 1);
-    await othersRun();
+    await waitForOtherTopic();
     expect(await app.job(id)).toMatchObject({ status: 'pending', attempt: 0 });
 
     expect(await ui.page.evaluate('document.activeElement.ariaLabel')).toBe('Resume work');
@@ -66,16 +66,16 @@ describe.each(onePlace)('the admin UI on $database and $adapter', ({ kind, adapt
     expect(await topicRow(ui, 'work').getByText('paused').count()).toBe(0);
   });
 
-  it('takes a pause back', async () => {
+  it('can be undone', async () => {
     const ui = await open('');
     await topicRow(ui, 'work').getByRole('button').click();
     await ui.button('Undo').click();
     await ui.sees('Resumed work');
     await topicRow(ui, 'work').getByRole('button', { name: 'Pause work' }).waitFor();
-    expect([await pausedSince('work'), await ui.button('Undo').count()]).toEqual([null, 0]);
+    expect([await readPausedSince('work'), await ui.button('Undo').count()]).toEqual([null, 0]);
   });
 
-  it('says that a topic could not be paused, and leaves it as it is', async () => {
+  it('shows an error if it fails and leaves the topic unchanged', async () => {
     const ui = await open('');
     await ui.page.route('**/api/jobs/topics/pause', (route) =>
       route.fulfill({
@@ -91,7 +91,7 @@ describe.each(onePlace)('the admin UI on $database and $adapter', ({ kind, adapt
     await topicRow(ui, 'work').getByRole('button', { name: 'Resume work' }).waitFor();
   });
 
-  it('shows what the reader does to a topic while the page is held still', async () => {
+  it('is visible while the page is held', async () => {
     const ui = await open('');
     await topicRow(ui, 'work').waitFor();
     await ui.button(/^Live/).click();
@@ -102,7 +102,7 @@ describe.each(onePlace)('the admin UI on $database and $adapter', ({ kind, adapt
   });
 
   it.each([{ width: 1280 }, { width: 390 }])(
-    'shows by itself which topics were paused elsewhere, and nothing moves, $width pixels wide',
+    'elsewhere is visible without moving anything, $width pixels wide',
     async ({ width }) => {
       await app.jobs.enqueue(LONG_TOPIC, 1);
       const ui = await open('', { viewport: { width, height: 860 } });
@@ -119,23 +119,23 @@ describe.each(onePlace)('the admin UI on $database and $adapter', ({ kind, adapt
       await app.jobs.resume(LONG_TOPIC);
       await topicRow(ui, 'work').getByText('paused').waitFor({ state: 'detached' });
       await topicRow(ui, LONG_TOPIC).getByText('no handler').waitFor();
-      expect(await shiftsOn(ui)).toEqual([]);
+      expect(await readShifts(ui)).toEqual([]);
     },
   );
 
-  it('keeps the row of a topic that has nothing left once it is resumed', async () => {
+  it('keeps the row of a resumed topic without jobs', async () => {
     await app.jobs.pause('announced');
     const ui = await open('');
     await topicRow(ui, 'announced').getByRole('button', { name: 'Resume announced' }).click();
     await topicRow(ui, 'announced').getByRole('button', { name: 'Pause announced' }).waitFor();
     expect(await topicRow(ui, 'announced').getByText('no handler').count()).toBe(0);
-    expect(await pausedSince('announced')).toBeUndefined();
+    expect(await readPausedSince('announced')).toBeUndefined();
     await topicRow(ui, 'announced').getByRole('button', { name: 'Pause announced' }).click();
     await topicRow(ui, 'announced').getByText('paused').waitFor();
   });
 
-  it('keeps the table, and the focus in it, when its only topic has nothing left', async () => {
-    // With it go the handlers.
+  it('keeps the table and its focus if the only topic has no jobs', async () => {
+    // The new application has no handlers.
     await app.app.close();
     const idle = await apps.listen();
     await idle.jobs.pause('announced');
@@ -148,7 +148,7 @@ describe.each(onePlace)('the admin UI on $database and $adapter', ({ kind, adapt
     expect(await ui.page.evaluate('document.activeElement.ariaLabel')).toBe('Pause announced');
   });
 
-  it('says of a job that waits that its topic is paused, and resumes that from there', async () => {
+  it('is shown on the page of a pending job, which can resume the topic', async () => {
     const ui = await open('');
     const { id } = await app.jobs.enqueue('unhandled', 1);
     await ui.goto(`${app.url}/admin/jobs/jobs/${id}`);
@@ -172,7 +172,7 @@ describe.each(onePlace)('the admin UI on $database and $adapter', ({ kind, adapt
     expect(await app.job(waiting.id)).toMatchObject({ attempt: 1 });
   });
 
-  it('does not blame a pause for a job that is not due', async () => {
+  it('is not shown for a delayed job', async () => {
     await app.jobs.pause('work');
     const { id } = await app.jobs.enqueue('work', 1, { delay: '1h' });
     const ui = await open(`jobs/${id}`);
@@ -180,23 +180,23 @@ describe.each(onePlace)('the admin UI on $database and $adapter', ({ kind, adapt
     expect(await ui.button('Resume topic').count()).toBe(0);
     await ui.button('Run now').click();
     await ui.sees('its topic has been paused since');
-    await othersRun();
+    await waitForOtherTopic();
     expect(await app.job(id)).toMatchObject({ status: 'pending' });
   });
 
-  it('shows a pause to one who may only look, and offers him no end of it', async () => {
+  it('is visible to a user with read access, without buttons', async () => {
     const readers = await apps.listen({ options: FOR_READERS });
     await readers.jobs.pause('work');
     const { id } = await readers.jobs.enqueue('work', 1);
     const ui = await pages.open(`${readers.url}/admin/jobs/`);
-    const steering = ui.page.getByRole('button', { name: /^(Pause|Resume) / });
+    const actionButtons = ui.page.getByRole('button', { name: /^(Pause|Resume) / });
     await topicRow(ui, 'work').getByText('paused').waitFor();
-    expect([await steering.count(), await ui.page.getByRole('columnheader', { name: 'Actions' }).count()]).toEqual([
-      0, 0,
-    ]);
+    expect([await actionButtons.count(), await ui.page.getByRole('columnheader', { name: 'Actions' }).count()]).toEqual(
+      [0, 0],
+    );
 
     await ui.goto(`${readers.url}/admin/jobs/jobs/${id}`);
     await ui.sees('its topic has been paused since');
-    expect(await steering.count()).toBe(0);
+    expect(await actionButtons.count()).toBe(0);
   });
 });

@@ -6,13 +6,13 @@ import { TcpProxy } from '../support/tcp-proxy.js';
 import { signal } from '../support/wait.js';
 import type { Signal } from '../support/wait.js';
 import { usePages } from './support/browser.js';
-import { shiftsOn, WATCH_SHIFTS } from './support/layout-shifts.js';
-import { ADMIN_TOKEN, onePlace } from './support/ui-apps.js';
+import { readShifts, WATCH_SHIFTS } from './support/layout-shifts.js';
+import { ADMIN_TOKEN, onlyExpress } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
 
 const pages = usePages();
 
-describe.each(onePlace)('the live admin UI on $database and $adapter', ({ kind, adapterKind }) => {
+describe.each(onlyExpress)('live updates of the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
   const apps = useHttpApps(kind, adapterKind);
   let app: HttpApp;
   let end: Signal<void>;
@@ -36,7 +36,7 @@ describe.each(onePlace)('the live admin UI on $database and $adapter', ({ kind, 
     return ui;
   }
 
-  it('counts new jobs instead of moving rows, and shows them when asked', async () => {
+  it('count new jobs without moving rows and show them on a click', async () => {
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await open('jobs');
     await ui.shows([id]);
@@ -46,13 +46,13 @@ describe.each(onePlace)('the live admin UI on $database and $adapter', ({ kind, 
     newer.push(...(await app.jobs.enqueueMany(Array.from({ length: 9 }, () => ({ topic: 'later', payload: 1 })))));
     await ui.button('12 new').waitFor();
     expect(await ui.ids()).toEqual([id]);
-    expect(await shiftsOn(ui)).toEqual([]);
+    expect(await readShifts(ui)).toEqual([]);
 
     await ui.button('12 new').click();
     await ui.shows([...newer.map((job) => job.id).reverse(), id]);
   });
 
-  it('brings rows up to date where they stand', async () => {
+  it('change rows in place', async () => {
     const { id } = await app.jobs.enqueue('work', 1);
     await app.event('started', id);
     const ui = await open('jobs');
@@ -60,10 +60,10 @@ describe.each(onePlace)('the live admin UI on $database and $adapter', ({ kind, 
     await ui.page.evaluate(WATCH_SHIFTS);
     end.resolve();
     await ui.row(id).getByText('completed').waitFor();
-    expect(await shiftsOn(ui)).toEqual([]);
+    expect(await readShifts(ui)).toEqual([]);
   });
 
-  it('leaves a row in its place that does not match any more', async () => {
+  it('keep a row that no longer matches in its place', async () => {
     const jobs = await app.jobs.enqueueMany([1, 2, 3].map((payload) => ({ topic: 'later', payload })));
     const ids = jobs.map((job) => job.id).reverse();
     const ui = await open('jobs?status=pending');
@@ -73,7 +73,7 @@ describe.each(onePlace)('the live admin UI on $database and $adapter', ({ kind, 
     expect(await ui.ids()).toEqual(ids);
   });
 
-  it('counts along on the overview, and nothing moves', async () => {
+  it('change the counts of the overview without moving anything', async () => {
     await app.jobs.enqueueMany(Array.from({ length: 9 }, () => ({ topic: 'later', payload: 1 })));
     const ui = await open('');
     const pending = ui.page.getByRole('list', { name: 'Jobs by status' }).getByRole('link', { name: /pending/ });
@@ -86,31 +86,31 @@ describe.each(onePlace)('the live admin UI on $database and $adapter', ({ kind, 
       .getByRole('row', { name: /^later/ })
       .getByRole('link', { name: '10' })
       .waitFor();
-    expect(await shiftsOn(ui)).toEqual([]);
+    expect(await readShifts(ui)).toEqual([]);
   });
 
-  it('draws the overview in its place, however late each answer comes', async () => {
+  it('draw the overview without shifts, in whatever order the responses arrive', async () => {
     await app.jobs.enqueue('later', 1);
     const ui = await pages.open('about:blank', { token: ADMIN_TOKEN });
-    const answers = new Map(['topics', 'stats', 'timeseries'].map((path) => [path, signal<void>()]));
+    const responses = new Map(['topics', 'stats', 'timeseries'].map((path) => [path, signal<void>()]));
     await ui.page.route(/\/api\/jobs\/(topics|stats|timeseries)/, async (route) => {
-      await answers.get(new URL(route.request().url()).pathname.split('/').pop()!)!.promise;
+      await responses.get(new URL(route.request().url()).pathname.split('/').pop()!)!.promise;
       await route.continue();
     });
     await ui.goto(`${app.url}/admin/jobs/`);
     await ui.page.locator('canvas').nth(2).waitFor();
-    // Whose word is a longer one until the stream is open.
+    // The label of this button is longer until the stream is open.
     await ui.button(/^Live/).waitFor();
     await ui.page.evaluate(WATCH_SHIFTS);
-    answers.get('topics')!.resolve();
+    responses.get('topics')!.resolve();
     await ui.page.getByRole('row', { name: /^later/ }).waitFor();
-    answers.get('timeseries')!.resolve();
-    answers.get('stats')!.resolve();
+    responses.get('timeseries')!.resolve();
+    responses.get('stats')!.resolve();
     await ui.page.getByRole('list', { name: 'Jobs by status' }).getByText('1', { exact: true }).waitFor();
-    expect(await shiftsOn(ui)).toEqual([]);
+    expect(await readShifts(ui)).toEqual([]);
   });
 
-  it('shows the numbers of its charts as tables when what draws them cannot be loaded', async () => {
+  it('show tables if the chart library cannot be loaded', async () => {
     const ui = await pages.open('about:blank', { token: ADMIN_TOKEN });
     await ui.page.route('**/assets/plot-*.js', (route) => route.abort());
     await ui.goto(`${app.url}/admin/jobs/`);
@@ -118,7 +118,7 @@ describe.each(onePlace)('the live admin UI on $database and $adapter', ({ kind, 
     expect(await ui.button('Chart').count()).toBe(3);
   });
 
-  it('adds new topics to the overview, and nothing moves', async () => {
+  it('append new topics to the overview without moving anything', async () => {
     await app.jobs.enqueue('later', 1);
     const ui = await open('');
     const topics = (): Promise<string[]> =>
@@ -130,10 +130,10 @@ describe.each(onePlace)('the live admin UI on $database and $adapter', ({ kind, 
     await until(async () => (await topics()).join() === 'broken,later,work,newer');
     await app.jobs.enqueue('another', 1);
     await until(async () => (await topics()).join() === 'broken,later,work,newer,another');
-    expect(await shiftsOn(ui)).toEqual([]);
+    expect(await readShifts(ui)).toEqual([]);
   });
 
-  it('leaves groups of errors where they stand', async () => {
+  it('keep error groups in their everySetup', async () => {
     const fail = async (message: string): Promise<string> => {
       const { id } = await app.jobs.enqueue('broken', message);
       await app.event('failed', id);
@@ -153,31 +153,31 @@ describe.each(onePlace)('the live admin UI on $database and $adapter', ({ kind, 
     for (const { id } of (await app.jobs.list({ topic: 'broken', q: 'first' })).items) await app.jobs.delete(id);
     await ui.sees('no longer here');
     expect(await rows()).toEqual(['0 first', '10 second', '1 third']);
-    expect(await shiftsOn(ui)).toEqual([]);
+    expect(await readShifts(ui)).toEqual([]);
     expect(await app.jobs.get(first)).toBeNull();
 
     await ui.page.reload();
     await until(async () => (await rows()).join() === '10 second,1 third');
   });
 
-  it('waits for an answer that is on its way, instead of asking again', async () => {
-    const answered = signal<void>();
+  it('wait for a pending response instead of a second request', async () => {
+    const release = signal<void>();
     const ui = await pages.open('about:blank', { token: ADMIN_TOKEN });
     await ui.page.route('**/api/jobs/topics', async (route) => {
-      await answered.promise;
+      await release.promise;
       await route.continue();
     });
     const requests = ui.requests();
-    const asked = (path: string): number => requests.filter((each) => each === `GET /api/jobs/${path}`).length;
+    const countRequests = (path: string): number => requests.filter((each) => each === `GET /api/jobs/${path}`).length;
     await ui.goto(`${app.url}/admin/jobs/`);
     await app.jobs.enqueue('later', 1);
-    await until(() => asked('stats') > 1, { message: 'numbers that are asked for again' });
-    expect(asked('topics')).toBe(1);
-    answered.resolve();
+    await until(() => countRequests('stats') > 1, { message: 'a second request of the stats' });
+    expect(countRequests('topics')).toBe(1);
+    release.resolve();
     await ui.page.getByRole('row', { name: /^later/ }).waitFor();
   });
 
-  it('follows a job to its end', async () => {
+  it('follow a job to its end', async () => {
     const { id } = await app.jobs.enqueue('work', 1);
     const ui = await open(`jobs/${id}`);
     await ui.sees('Attempt 1 runs');
@@ -185,7 +185,7 @@ describe.each(onePlace)('the live admin UI on $database and $adapter', ({ kind, 
     await ui.page.locator('.timeline').getByText('Completed').waitFor();
   });
 
-  it('says when the connection is gone, and catches up when it is back', async () => {
+  it('show a lost connection and continue when it is back', async () => {
     const { id } = await app.jobs.enqueue('later', 1);
     const network = TcpProxy.before(app.url);
     await network.open();
@@ -201,7 +201,7 @@ describe.each(onePlace)('the live admin UI on $database and $adapter', ({ kind, 
     await network.close();
   });
 
-  it('says when the connection is there and the database is not, and catches up when it is back', async () => {
+  it('show a lost database and continue when it is back', async () => {
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await open('');
     await ui.page.clock.install();
@@ -220,7 +220,7 @@ describe.each(onePlace)('the live admin UI on $database and $adapter', ({ kind, 
     await cancelled.getByText('1', { exact: true }).waitFor();
   });
 
-  it('asks again by itself for what the database could not answer', async () => {
+  it('repeat a request that the database could not serve', async () => {
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await open('errors');
     await app.dataSource.query('ALTER TABLE _jobs RENAME TO _jobs_away');
@@ -230,7 +230,7 @@ describe.each(onePlace)('the live admin UI on $database and $adapter', ({ kind, 
     await ui.shows([id]);
   });
 
-  it('seeks a stream again that was refused', async () => {
+  it('reconnect to a rejected stream', async () => {
     const ui = await open('jobs');
     await ui.page.route('**/api/jobs/stream', (route) => route.fulfill({ status: 404, body: 'being replaced' }));
     await ui.button(/^Live/).click();
@@ -240,7 +240,7 @@ describe.each(onePlace)('the live admin UI on $database and $adapter', ({ kind, 
     await ui.button(/^Live/).waitFor();
   });
 
-  it('stands still when the reader wants it to', async () => {
+  it('stop when the user holds the page', async () => {
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await open('jobs');
     const { clock } = ui.page;
@@ -250,7 +250,7 @@ describe.each(onePlace)('the live admin UI on $database and $adapter', ({ kind, 
     await clock.pauseAt(Date.now() + 5_000);
     await ui.button(/^Live/).click();
     await ui.button(/^Held/).click();
-    // It has just connected, and would ask for everything in a moment.
+    // The page has just connected and would reload everything soon.
     await ui.button(/^Live/).click();
     await ui.button(/^Held/).waitFor();
     const requests = ui.requests();
@@ -263,7 +263,7 @@ describe.each(onePlace)('the live admin UI on $database and $adapter', ({ kind, 
     expect(requests[0]).toBe('GET /api/jobs/stream');
   });
 
-  it('asks for nothing while nobody looks at it', async () => {
+  it('send no request while the page is hidden', async () => {
     const ui = await open('jobs');
     const hide = (isHidden: boolean): Promise<unknown> =>
       ui.page.evaluate(`
