@@ -1,7 +1,7 @@
 /*
  * engine/: the queue without Nest. In: options, handlers and new jobs. Out: outcomes in the table, and events.
- * This file joins the parts. Read enqueue/, claim/ and run/ next, in the order of a job's life; then admin/ (requests of people)
- * and maintain/ (rescue, pruning, metrics). lifecycle.ts starts and stops the loops.
+ * This file joins the parts. Read enqueue/, claim/ and run/ next, in the order of a job's life; then admin/ (what people
+ * read and change) and maintain/ (rescue, pruning, metrics). lifecycle.ts starts and stops the loops.
  */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
@@ -50,7 +50,7 @@ import type { CreatedStore } from '../store/create-store.js';
 import { createStore } from '../store/create-store.js';
 import type { JobStore, StoreTransaction } from '../store/job-store.js';
 
-/** The module's options, and parts that a test may replace. */
+/** The module's options, the store, and parts that a test may replace. */
 export interface JobsEngineOptions extends JobsOptions {
   /** The store of the jobs. The caller opens and closes it. */
   store: JobStore;
@@ -63,8 +63,8 @@ export interface JobsEngineOptions extends JobsOptions {
 }
 
 /**
- * Creates the store for the database of an initialized DataSource, on a DataSource of its own. Call `store.open()` before the
- * engine starts and `store.close()` after it has stopped. Use one store for one engine.
+ * Creates the store for the database of an initialized DataSource. The store opens a second DataSource. Call `store.open()` before
+ * the engine starts and `store.close()` after it has stopped. Use one store for one engine.
  *
  * @throws InvalidOptionsError for an invalid option, or a database that the queue does not support.
  */
@@ -99,7 +99,7 @@ export class JobsEngine {
   readonly stats: QueueStats;
   /** Groups failed jobs by their error. */
   readonly errors: ErrorStats;
-  /** Reports changes of the table to listeners, once a second. */
+  /** Reports to listeners which topics have changed, at most once a second. */
   readonly changes: ChangeFeed;
 
   private readonly stream: EventStream;
@@ -163,7 +163,12 @@ export class JobsEngine {
     const recorders = [metrics, this.presence];
     this.lifecycle = new EngineLifecycle({
       ...parts,
-      ...{ completer, heartbeat, runner, dispatcher, maintenance, recorders },
+      completer,
+      heartbeat,
+      runner,
+      dispatcher,
+      maintenance,
+      recorders,
     });
   }
 
@@ -188,7 +193,7 @@ export class JobsEngine {
   }
 
   /**
-   * Stores a job in the caller's open transaction: the job exists if and only if that commits.
+   * Stores a job in the caller's open transaction: the job exists if and only if the transaction commits.
    *
    * @throws UnknownDataSourceError for a manager of another DataSource; InvalidOptionsError for a manager without an open
    * transaction; the errors of `enqueue`.
@@ -215,7 +220,8 @@ export class JobsEngine {
   }
 
   /**
-   * Starts to claim and run jobs, unless the role is `'producer'`. May be called again, and after `stop`.
+   * Starts to claim and run jobs, unless the role is `'producer'`. A second call only undoes `stopClaiming`. After `stop` it starts
+   * again.
    *
    * @throws QueueUnavailableError after `close`.
    */
@@ -225,7 +231,8 @@ export class JobsEngine {
 
   /**
    * Stops claiming at once, waits for running handlers up to `shutdownTimeout`, then aborts them and releases their jobs.
-   * Handlers whose attempt has ended already, by a timeout or a lost lease, have 2 s to return. May be called again.
+   * Handlers whose attempt has ended already, by a timeout or a lost lease, have up to 2 s, at most `shutdownTimeout`, to return.
+   * A second call does nothing.
    */
   stop(): Promise<void> {
     return this.lifecycle.stop();

@@ -71,7 +71,8 @@ export class JobsService {
    *
    * @param payload any JSON value, at most `payloadMaxBytes` (1 MiB by default).
    * @param options override the settings of the topic, its handler and the module.
-   * @throws InvalidPayloadError, PayloadTooLargeError, InvalidOptionsError, DatabaseRefusedError. No job was stored then.
+   * @throws InvalidPayloadError, PayloadTooLargeError, InvalidOptionsError, DatabaseRefusedError. With these
+   * errors no job was stored. After a `QueueUnavailableError` it may have been.
    */
   enqueue<T>(topic: string, payload: T, options?: EnqueueOptions): Promise<Job<T>>;
   enqueue<T>(topic: JobTopic<T, unknown>, payload: NoInfer<T>, options?: EnqueueOptions): Promise<Job<T>>;
@@ -184,7 +185,7 @@ export class JobsService {
   }
 
   /**
-   * Cancels a pending job at once. Aborts the signal of a processing job, on whichever node it runs; the job is `cancelled`
+   * Cancels a pending job at once. Aborts the signal of a processing job, in whichever process it runs; the job is `cancelled`
    * when its handler has ended.
    *
    * @throws JobNotFoundError; JobStateError when it has finished already.
@@ -272,7 +273,7 @@ export class JobsService {
     return this.engine.events;
   }
 
-  /** Waits for an Observable that the handler returns, as for one that a method returns. */
+  /** Waits for an Observable's last value, as for `@JobHandler` methods. */
   private wrap(handler: JobHandlerFunction): JobHandlerFunction {
     return this.engine.settings.globalEnhancers
       ? this.pipeline.createFunctionHandler(handler)

@@ -12,7 +12,7 @@ export interface TopicCapacity {
   readonly available: number;
   /** The lane of this priority is kept even when it is empty: new jobs are expected there. */
   readonly defaultPriority: number;
-  /** The capacity that the topic shares with others. */
+  /** Set for transactional topics, which share connections. */
   readonly shared?: SharedCapacity | undefined;
 }
 
@@ -73,12 +73,12 @@ export class ClaimCapacity {
     const waiting = Math.max(0, coming - (concurrency - count));
     const target = Math.min(prefetch.target, affordable);
     const share = Math.ceil(target / store.capabilities.pipelined.atOnce);
-    // Refills the buffer when half of it is used: many small claims cost more than they gain.
+    // Refills the buffer only when half or less is left: many small claims cost more than they gain.
     const ahead = waiting <= target / 2 ? Math.min(share, target - waiting) : 0;
     return Math.min(slots + ahead, this.size.limit, affordable);
   }
 
-  /** Whether a claim beside the one in flight is large enough to be worth its commit. */
+  /** Whether one more claim may be sent now, and is large enough for its own commit. */
   get canClaimAhead(): boolean {
     const { atOnce, jobsMin } = this.options.store.capabilities.pipelined;
     return this.inFlight.size < atOnce && this.limit >= jobsMin;
@@ -92,7 +92,7 @@ export class ClaimCapacity {
     return available;
   }
 
-  /** All topics with a handler and their capacity, which may be 0. */
+  /** All topics with a handler and their capacity, which may be 0 or less. */
   topics(limit = this.limit): TopicCapacity[] {
     const handlers = this.options.registry.claimable();
     const transactions = { available: this.transactionCapacity(handlers) };
@@ -108,7 +108,10 @@ export class ClaimCapacity {
     }));
   }
 
-  /** Transactional jobs are claimed ahead only while handlers are quick: another process may have free connections. */
+  /**
+   * Returns the capacity that transactional topics share: each job needs a connection. While handlers are slow no such job waits
+   * here, because another process may have a free connection.
+   */
   private transactionCapacity(handlers: readonly RegisteredHandler[]): number {
     const { runner, store, concurrency } = this.options;
     const { transactionsAtOnce } = store.capabilities;

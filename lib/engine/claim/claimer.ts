@@ -9,11 +9,16 @@ type ClaimerParts = Pick<EngineParts, 'store' | 'clock' | 'leaseMs' | 'worker'> 
   readonly runner: JobRunner;
   readonly lanes: LaneIndex;
   readonly capacity: ClaimCapacity;
-  /** Where claims start in their lanes. */
+  /** Whether claims start at the lanes' first rows or at their lower bounds. */
   readonly mode: () => ScanMode;
 };
 
-/** `continue`: the claim returned jobs, or more are known to be due. */
+/**
+ * - `no capacity`: no claim was sent, because no topic has capacity.
+ * - `no due lanes`: no claim was sent, because no lane with capacity has a due job, as far as this process knows.
+ * - `no jobs`: the claim returned none, and none is known to be due; or it failed.
+ * - `continue`: the claim returned jobs, or more are known to be due.
+ */
 type ClaimResult = 'no capacity' | 'no due lanes' | 'no jobs' | 'continue';
 
 /** Claims due jobs of known lanes, within the capacity, and passes them to the job runner. */
@@ -24,7 +29,7 @@ export class Claimer {
   private readonly inFlight: Promise<ClaimResult>[] = [];
   /** The last claim returned as many jobs as it asked for: more are due. */
   private isBacklogged = false;
-  /** The error of a claim that `claim` has not thrown yet. */
+  /** The first error of a claim; the next call of `claim()` throws it. */
   private failure: { readonly error: unknown } | undefined;
 
   constructor(private readonly options: ClaimerParts) {}
@@ -48,13 +53,13 @@ export class Claimer {
     await Promise.all(this.inFlight);
   }
 
-  /** Whether a job is, or may be, due for which there is capacity. */
+  /** Whether a lane with capacity has, or may have, a due job. */
   isAnyDue(): boolean {
     const { lanes, capacity, clock } = this.options;
     return lanes.isAnyDue(capacity.availableTopics(), clock.now());
   }
 
-  /** Sends a claim unless one is in flight, and waits for the first one in flight. @throws the error of any claim. */
+  /** Sends a claim unless one is in flight, and waits for the oldest. @throws the first error since the last call. */
   async claim(): Promise<ClaimResult> {
     const refusal = this.inFlight.length === 0 && this.send();
     if (refusal) {
@@ -73,7 +78,11 @@ export class Claimer {
   /** In a backlog, sends the next claim before the last one returns. */
   claimAhead(): void {
     const isBacklog = this.isBacklogged && this.isOn && !this.failure && this.inFlight.length > 0;
-    while (isBacklog && this.options.capacity.canClaimAhead && !this.send());
+    while (isBacklog && this.options.capacity.canClaimAhead) {
+      if (this.send()) {
+        return;
+      }
+    }
   }
 
   /** @returns why no claim was sent. */
@@ -110,7 +119,8 @@ export class Claimer {
       lanes.recordClaim(request, claims, version);
       return claims.length > 0 || this.isAnyDue() ? 'continue' : 'no jobs';
     } catch (error) {
-      capacity.recordResult(request, error instanceof StatementCancelledError || undefined);
+      const isTimeout = error instanceof StatementCancelledError;
+      capacity.recordResult(request, isTimeout ? true : undefined);
       this.isBacklogged = false;
       this.failure ??= { error };
       return 'no jobs';

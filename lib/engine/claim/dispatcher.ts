@@ -45,9 +45,9 @@ export class Dispatcher implements WakeListener {
   private whenIdle: (() => void)[] = [];
   /** Whether something was announced, or capacity became free, since the last claim was sent. */
   private hasNews = false;
-  /** How many claims in a row returned nothing although jobs are due. */
+  /** How many claims in a row returned nothing although jobs are due: other transactions lock them. */
   private lockedClaims = 0;
-  /** Ends the wait for news or for the end of a scan. */
+  /** Resolves the promise on which `scanAhead` waits. */
   private endWait: () => void = () => undefined;
 
   constructor(private readonly options: DispatcherParts) {
@@ -61,7 +61,8 @@ export class Dispatcher implements WakeListener {
     const { lanes, capacity } = this;
     this.scanner = new LaneScanner({
       ...options,
-      ...{ lanes, capacity },
+      lanes,
+      capacity,
       onScanned: () => this.endWait(),
       onLateJobs: () => this.continue(),
     });
@@ -86,7 +87,7 @@ export class Dispatcher implements WakeListener {
     this.loop.start();
   }
 
-  /** Sends no more claims. Resolves when the claims in flight have ended; their jobs are released. */
+  /** Sends no more claims, and releases buffered jobs. Resolves when the claims in flight have ended; their jobs are released. */
   async stop(): Promise<void> {
     if (this.isClaiming) {
       this.claimer.stop();
@@ -102,7 +103,10 @@ export class Dispatcher implements WakeListener {
     }
   }
 
-  /** Jobs may be due: in one lane, since `dueAt` if that is known, in all lanes of a topic, or in any lane. */
+  /**
+   * Jobs may be due. With topic and priority: in that lane, and `dueAt` is the time of the first, if known. With a topic: in all
+   * its lanes. Without: anywhere.
+   */
   wake(topic?: string, priority?: number, dueAt?: Date): void {
     if (topic !== undefined && !this.hasHandler(topic)) {
       return;
@@ -184,7 +188,7 @@ export class Dispatcher implements WakeListener {
     }
   }
 
-  /** Scans unless the last scan still holds. Returns how long to sleep; 0 to claim again at once. */
+  /** Scans unless the last scan is still valid. Returns how long to sleep; 0 to claim again at once. */
   private async scanAhead(gotNoJobs: boolean): Promise<number> {
     const { claimer, scanner } = this;
     if (this.whenIdle.length > 0 || scanner.knownForMs() === 0) {
@@ -194,9 +198,11 @@ export class Dispatcher implements WakeListener {
         await new Promise<void>((resolve) => (this.endWait = resolve));
       }
       if (scanner.isScanning) {
+        // News ended the wait.
         return 0;
       }
       if (gotNoJobs && !scanner.hasFoundLanes && claimer.isAnyDue()) {
+        // Jobs are due but locked.
         return this.lockedPauseMs();
       }
     }

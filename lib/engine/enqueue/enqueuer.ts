@@ -1,5 +1,6 @@
 /*
- * Enqueue. In: a topic, a payload and options. Out: a committed row, as a `Job`.
+ * Enqueue. In: a topic, a payload and options. Out: a stored row, as a `Job`; committed, except in the caller's
+ * transaction.
  * Read `enqueue` first, then new-job-row.ts (options → row), then ../batcher.ts (calls that arrive together share a statement).
  * `enqueueMany` and `enqueueTx` build the same rows and call `store.insert` without the batcher.
  */
@@ -34,20 +35,20 @@ type EnqueuerParts = Pick<
 /** An insert is sent once more when its response is lost. The ids of the jobs make that safe. */
 const INSERT_TRIES_MAX = 2;
 /**
- * Inserts are sent again only when finished jobs are kept for at least this long. A statement may take 30 s. Within that time a
- * job with a shorter retention may have run and been deleted, and the second insert would run it twice.
+ * An insert whose response is lost is sent again only if finished jobs are kept at least this long. Otherwise a job could run and
+ * be deleted before the statement times out (30 s), and the second insert would run it again.
  */
 const REPEATABLE_AGE_MS = 60_000;
 
 /** Inserts new jobs: in a batch, as a list, or in the caller's transaction. */
 export class Enqueuer {
   private readonly plain: Batcher<JobInsert, InsertedJob>;
-  /** Jobs with a unique key: an open transaction that holds the key must not delay jobs without it. */
+  /** Jobs with a unique key: an open transaction that holds the key must not delay jobs without a key. */
   private readonly keyed: Batcher<JobInsert, InsertedJob>;
-  /** Jobs with only an idempotency key: they wait only for a repetition of the same request. */
+  /** Jobs with an idempotency key and no unique key. An insert waits only for another with the same key. */
   private readonly idempotent: Batcher<JobInsert, InsertedJob>;
   private readonly batchers: readonly Batcher<JobInsert, InsertedJob>[];
-  /** Enqueues that bypass the batchers, so that `idle()` waits for them too. */
+  /** List inserts and payload checks, which no batcher counts: `idle()` waits for them too. */
   private readonly unbatched = new Set<Promise<void>>();
 
   constructor(private readonly options: EnqueuerParts) {
@@ -138,7 +139,10 @@ export class Enqueuer {
     }
   }
 
-  /** Defaults come from the typed topic, then from its handler in this process, then from the module. */
+  /**
+   * Defaults come from the typed topic, then from its handler in this process, then from the module. `priority` has no module
+   * default and is 0.
+   */
   private resolveTopic(topic: TopicLike): ResolvedTopic {
     const typed = toTypedTopic(topic);
     const name = toTopicName(topic);
@@ -191,7 +195,10 @@ export class Enqueuer {
     }
   }
 
-  /** Whether the rows stay in the table long enough for a second insert to find their ids. */
+  /**
+   * Whether a second insert would find the ids of the rows: they stay in the table long enough, or carry an idempotency key, which
+   * keeps the row for a day.
+   */
   private isRepeatable(rows: readonly JobInsert[]): boolean {
     const ages = Object.values(this.options.retention);
     const isEachKept = ages.every((age) => age === false || age >= REPEATABLE_AGE_MS);
@@ -219,7 +226,7 @@ export class Enqueuer {
     }
   }
 
-  /** Emits the events and wakes the workers. Called before existing jobs are read, since that may fail. */
+  /** Emits the events and wakes the workers. Called before `toJobs`, whose query may fail. */
   private onCommitted(rows: readonly JobInsert[], inserted: readonly InsertedJob[]): void {
     const { emit, wakeSignal } = this.options;
     const waiting: StoredJob[] = [];

@@ -34,7 +34,7 @@ export class NewJobRow implements JobInsert {
 
   /**
    * @param payload JSON text.
-   * @param path of the job in a list of jobs, for errors.
+   * @param path `jobs[3]` for a job of a list; names it in errors.
    */
   constructor(
     topic: ResolvedTopic,
@@ -74,7 +74,7 @@ export async function validatePayloads(rows: readonly NewJobRow[]): Promise<void
   }
 }
 
-/** Returns the same error with the path of the job before its own path. */
+/** Returns a copy whose path is prefixed (`jobs[3].payload`); other errors unchanged. */
 export function withPath(path: string, error: unknown): unknown {
   if (error instanceof InvalidPayloadError) {
     return new InvalidPayloadError(`${path}.${error.path}`, error.reason, {

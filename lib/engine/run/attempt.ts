@@ -38,7 +38,7 @@ export class Attempt {
   /** Whether the outcome is being written. */
   isSettling = false;
 
-  /** Created when the handler reads `signal`: two objects per job cost a fifth of a drain. */
+  /** Created when the handler reads `signal`: two objects per job cost a fifth of the time of a backlog. */
   private controller: AbortController | undefined;
   private aborted: JobAbortedError | LeaseLostError | undefined;
   private isTerminated = false;
@@ -260,7 +260,10 @@ export class Attempt {
   }
 }
 
-/** The row after an outcome was written. `lease lost`: another attempt owns the job, or the job is gone. */
+/**
+ * The row after an outcome was written. `lease lost`: another attempt owns the job, the job is gone, or its outcome could not be
+ * stored or was abandoned.
+ */
 export type CompletionResult = Settled | 'lease lost';
 
 /** The event for the end of an attempt. @param outcome `null`: nothing was recorded. */

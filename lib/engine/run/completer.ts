@@ -10,16 +10,16 @@ import { Batcher } from '../batcher.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { Attempt, CompletionResult } from './attempt.js';
 
-/** How often a fixed text is tried after the database refused it. Takes some seconds. */
+/** How often a refused fixed text is sent again, over some seconds. */
 const REFUSALS_MAX = 5;
 const PAUSE_MIN_MS = 100;
 const PAUSE_MAX_MS = 5_000;
-/** The longest pause during shutdown, whose grace may be shorter than `PAUSE_MAX_MS`. */
+/** The longest pause during shutdown, which may wait less than `PAUSE_MAX_MS`. */
 const SHUTDOWN_PAUSE_MAX_MS = 250;
 
 /**
  * Writes outcomes, many in one statement, until the database has confirmed them. Never fails: it retries while the database
- * is unavailable, and writes a fixed text in place of an outcome that the database refuses. The fence makes retries safe.
+ * is unavailable, and replaces a refused result or error text with a fixed one. The fence makes retries safe.
  */
 export class Completer {
   private readonly batcher: Batcher<PendingOutcome, Settled>;
@@ -69,7 +69,7 @@ export class Completer {
     this.isAbandoned = true;
   }
 
-  /** The database has responded. */
+  /** Receives the row that was written, or the row as it is. */
   onSettled(pending: PendingOutcome, row: Settled): void {
     this.logRecovery();
     if (row.applied) {
@@ -95,7 +95,7 @@ export class Completer {
       this.sendLater(pending);
     } else if (!pending.isPlain) {
       logger.error(
-        `the database refused the outcome of job ${id}; storing a fixed text instead: ${toErrorMessage(error)}`,
+        `the database refused the outcome of job ${id}; storing a fixed text instead (${toErrorMessage(error)})`,
       );
       pending.outcome = toPlainOutcome(pending.outcome);
       pending.isPlain = true;
@@ -121,7 +121,7 @@ export class Completer {
       if (!(error instanceof DatabaseRefusedError) || this.discardStatuses.length === 0) {
         throw error;
       }
-      // The application's rows may refer to one of the jobs, so that it cannot be deleted. The pruner tries again.
+      // A foreign key may refer to one of the jobs: store without deleting. The pruner tries again.
       return store.settle(outcomes, []);
     }
   }
@@ -172,9 +172,9 @@ class PendingOutcome implements Settlement, BatchedCall<PendingOutcome, Settled>
   failures = 0;
   /** How often the database has refused the fixed text. */
   refusals = 0;
-  /** The outcome was refused, and is a fixed text now. */
+  /** Its text was refused and replaced by a fixed one. */
   isPlain = false;
-  /** A write has failed, or its response was lost: it may have moved the row. */
+  /** A write has failed, or its response was lost: it may have changed the row. */
   isUncertain = false;
   wasLocked = false;
 
@@ -202,7 +202,7 @@ class PendingOutcome implements Settlement, BatchedCall<PendingOutcome, Settled>
 }
 
 /**
- * Decides whether a row that was not changed has the outcome already, by an earlier write or a transaction of the handler.
+ * The write changed nothing. Decides whether the row has the outcome from an earlier try or `completeTx`, or the lease is lost.
  *
  * @param mayBeDiscarded whether completed jobs are deleted at once, and only this attempt can have completed the job.
  */

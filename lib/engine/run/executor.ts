@@ -29,7 +29,7 @@ type Result = { readonly value: unknown } | { readonly error: unknown };
 /** How long an aborted handler may take to return before its attempt ends without it. */
 const ABORT_GRACE_MS = 100;
 
-/** The outcome of an aborted attempt whose handler throws. `null`: nothing is recorded. */
+/** The outcome of an aborted attempt whose handler throws or was not called. `null`: nothing is recorded. */
 const ABORTED_OUTCOMES: Record<Exclude<AbortReason, 'timeout'> | 'lease_lost', Outcome | null> = {
   lease_lost: null,
   cancelled: { kind: 'cancelled' },
@@ -39,7 +39,7 @@ const ABORTED_OUTCOMES: Record<Exclude<AbortReason, 'timeout'> | 'lease_lost', O
 const NOT_COMMITTED: Failure = { message: 'the transaction of completeTx did not commit', stack: null };
 
 export type ExecutorParts = Pick<EngineParts, 'clock' | 'logger' | 'random' | 'timeoutMs' | 'backoff'> & {
-  /** The handler has returned. Long after `onEnded` when it ignores its signal. */
+  /** Called when the handler returns: possibly long after `onEnded`. */
   readonly onReturned: (attempt: Attempt) => void;
   /** The attempt has ended. `null`: the lease is lost, and nothing is recorded. */
   readonly onEnded: (attempt: Attempt, outcome: Outcome | null) => void;
@@ -49,14 +49,14 @@ export type ExecutorParts = Pick<EngineParts, 'clock' | 'logger' | 'random' | 't
 export class Executor {
   constructor(readonly parts: ExecutorParts) {}
 
-  /** Calls the handler within its time limit, then `onReturned` and `onEnded` once each. */
+  /** Calls the handler within its time limit, then `onReturned` and `onEnded` once each, in either order. */
   execute(attempt: Attempt, handler: RegisteredHandler): void {
     const outcome = toAbortedOutcome(attempt);
     if (outcome === undefined) {
       new HandlerCall(attempt, handler, this).start();
       return;
     }
-    // Cancelled, or its lease lost, while it waited for a slot. A promise, since tests may fake `queueMicrotask`.
+    // Aborted while it waited for a slot. Deferred by a promise: tests may replace `queueMicrotask`.
     void Promise.resolve().then(() => {
       this.parts.onReturned(attempt);
       this.parts.onEnded(attempt, outcome);
@@ -88,8 +88,7 @@ export class Executor {
 
   private decideReturned(attempt: Attempt, handler: RegisteredHandler, value: unknown): Outcome {
     if (attempt.hasTriedCompleteTx) {
-      // Only the row says whether that transaction committed: the response to its COMMIT may be lost. If it did, the fence
-      // ignores this retry.
+      // Whether that transaction committed is known only from the row. If so, the fence drops this retry.
       return { kind: 'retry', delayMs: this.plainDelayMs(attempt, handler), failure: NOT_COMMITTED };
     }
     const lazy = describeLazyValue(value);
@@ -98,7 +97,9 @@ export class Executor {
       : this.retry(
           attempt,
           handler,
-          new TypeError(`the handler returned ${lazy}, which is never run; await its result`),
+          new TypeError(
+            `the handler returned ${lazy}, which is never run; consume it in the handler and return the result`,
+          ),
         );
   }
 
@@ -142,15 +143,15 @@ export class Executor {
       const returned: unknown = backoff(claim.retries + 1, error);
       const delayMs = parseDuration(returned);
       if (delayMs === undefined) {
-        // An async function by mistake: its rejection must not end the process.
+        // The function may be async by mistake; its rejection must not end the process.
         Promise.resolve(returned).catch(() => undefined);
         logger.warn(
-          `backoff function of '${topic}' must return a duration, got ${describeValue(returned)}; used the module's backoff`,
+          `backoff function of '${topic}' must return a duration, got ${describeValue(returned)}; using the module's backoff`,
         );
       }
       return delayMs;
     } catch (thrown) {
-      logger.warn(`backoff function of '${topic}' threw; used the module's backoff: ${toFailure(thrown).message}`);
+      logger.warn(`backoff function of '${topic}' threw; using the module's backoff: ${toFailure(thrown).message}`);
       return undefined;
     }
   }
@@ -192,14 +193,14 @@ class HandlerCall {
       attempt.terminate('timeout', `the attempt took longer than its timeout of ${timeoutMs} ms`),
     );
     try {
-      // A context of its own: what the handler enters in an `AsyncLocalStorage` must not reach the next handlers.
+      // Runs in its own async context, so that `AsyncLocalStorage.enterWith` does not leak to the next handler.
       const scope = new AsyncResource('JobHandler');
       scope.runInAsyncScope(callHandler, undefined, attempt, handler).then(
         (value) => this.onReturn({ value }),
         (error: unknown) => this.onReturn({ error }),
       );
     } catch (error) {
-      // A promise, since tests may fake `queueMicrotask`.
+      // Deferred by a promise: tests may replace `queueMicrotask`.
       void Promise.resolve().then(() => this.onReturn({ error }));
     }
   }
@@ -222,6 +223,7 @@ class HandlerCall {
     const { attempt, hasEnded } = this;
     const { onReturned } = this.executor.parts;
     const { handlerWork } = attempt;
+    // While an interceptor runs ahead of the handler, the attempt ends first and the slot later.
     if (!handlerWork) {
       onReturned(attempt);
     }
@@ -238,7 +240,7 @@ class HandlerCall {
     }
   }
 
-  /** An interceptor did not wait for the handler, which still runs and keeps its slot. */
+  /** Aborts a handler for which an interceptor did not wait. It keeps its slot until it returns. */
   private abortOutlivingHandler(): ScheduledWake {
     this.attempt.abort('timeout', 'the attempt has ended: an interceptor did not wait for the handler');
     return this.executor.parts.clock.schedule(ABORT_GRACE_MS, () => this.warnIgnoredSignal());

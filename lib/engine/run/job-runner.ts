@@ -35,13 +35,20 @@ type JobRunnerParts = Pick<
 /** How long handlers are started in one turn of the event loop. A thousand empty handlers take less. */
 const START_BUDGET_MS = 20;
 
-/** The longest postponement, as a multiple of the shortest: other processes do not see the job while it waits. */
+/** The longest postponement, as a multiple of the shortest. No process can run a postponed job. */
 const POSTPONE_FACTOR_MAX = 5;
 
 const SHUTTING_DOWN = 'the application is shutting down';
 
-/** Jobs of a topic in this process: with a slot, claimed and waiting for one, ended without an outcome in the row. */
-type TopicWork = Record<'running' | 'buffered' | 'unrecorded', number>;
+/** How many jobs of a topic this process has. */
+interface TopicWork {
+  /** With a slot. */
+  running: number;
+  /** Claimed, waiting for a slot. */
+  buffered: number;
+  /** Ended, without an outcome in the row yet. */
+  unrecorded: number;
+}
 
 /** Runs claimed jobs as slots become free, and writes their outcomes. */
 export class JobRunner {
@@ -122,7 +129,7 @@ export class JobRunner {
     return this.waitUntil(() => this.openCount === 0);
   }
 
-  /** Resolves when no handler runs, including those whose attempts ended without them. */
+  /** Resolves when no handler runs. Waits also for handlers that still run although their attempt has ended. */
   allReturned(): Promise<void> {
     return this.waitUntil(() => this.count === 0);
   }
@@ -141,7 +148,7 @@ export class JobRunner {
   accept(claim: Claim, claimedAtMs: number, leaseEndsMs: number): void {
     const older = this.slots.find(claim.id);
     if (older || !this.parts.registry.get(claim.topic)) {
-      // An older attempt without a lease still runs here: the job waits, or another process runs it.
+      // No handler here, or an older attempt of this job still runs: postpone it, so that another process can take it.
       return this.release(claim, claimedAtMs, leaseEndsMs, this.postponementFor(older));
     }
     const attempt = this.track(claim, claimedAtMs, leaseEndsMs);
@@ -184,7 +191,7 @@ export class JobRunner {
     completer.abandon();
   }
 
-  /** Aborts the handler of this attempt if it is in this process. The next renewal reports the cancel only later. */
+  /** Aborts the handler of this attempt now if it runs here, without waiting for the next renewal. */
   abortCancelled({ id, attempt: number }: ClaimToken): void {
     [...this.slots.attempts, ...this.buffer.all]
       .find(({ claim }) => claim.id === id && claim.attempt === number)
@@ -203,7 +210,7 @@ export class JobRunner {
 
   private onEnded(attempt: Attempt, outcome: Outcome | null): void {
     if (outcome && attempt.pendingProgress) {
-      // The row rejects progress once it has the outcome. The handler may not have awaited its last progress.
+      // A row with an outcome rejects progress, so a progress write that the handler did not await goes first.
       attempt.heldOutcome = outcome;
       void attempt.pendingProgress.then(() => this.settleHeld(attempt));
     } else {
@@ -246,6 +253,7 @@ export class JobRunner {
     if (await this.startMarker.mark(attempt)) {
       this.marked.push(attempt);
     } else {
+      // At shutdown the job keeps its position.
       this.leaveSlot(attempt, attempt.abortedFor === 'shutdown' ? null : this.postponeMs);
     }
     this.startNext();
@@ -269,10 +277,11 @@ export class JobRunner {
       const waitedMs = claim.waitedMs + nowMs - attempt.claimedAtMs;
       emit({ type: 'started', id, topic, attempt: claim.attempt, waitedMs });
     }
+    // Reports an aborted attempt without calling the handler.
     this.executor.execute(attempt, registry.get(topic)!);
   }
 
-  /** Returns a delay that grows with the run time of the older attempt: that may take as long again. */
+  /** Returns a tenth of how long the older attempt has run, within bounds. */
   private postponementFor(older: Attempt | undefined): number {
     const durationMs = older ? this.parts.clock.now() - older.slotSinceMs : 0;
     return Math.max(this.postponeMs, Math.min(durationMs / 10, POSTPONE_FACTOR_MAX * this.postponeMs));
@@ -309,7 +318,7 @@ export class JobRunner {
 
   private settle(attempt: Attempt, outcome: Outcome | null): void {
     const { completer, clock } = this.parts;
-    // Ends with the slot, since the next handler has started there. Rounded to microseconds.
+    // Counts until the slot became free, not until the outcome is written. Rounded to microseconds.
     const durationMs = attempt.hasStarted
       ? Math.round(((attempt.slotUntilMs ?? clock.now()) - attempt.startedAtMs) * 1_000) / 1_000
       : null;
@@ -329,6 +338,7 @@ export class JobRunner {
     if (result !== 'lease lost' && result.runAt) {
       wakeSignal.expect(attempt.topic, attempt.claim.priority, result.runAt);
     }
+    // With `null` or 0 the job is due now, and another process may run it.
     if (outcome?.kind === 'release' && !outcome.delayMs) {
       wakeSignal.announce([attempt.topic]);
     }
