@@ -37,14 +37,14 @@ export class ShippingJobs {
       body: JSON.stringify({ value: amount }),
       signal,
     });
-    const answer = (await response.json()) as Shipment & { message: string };
+    const body = (await response.json()) as Shipment & { message: string };
     if (response.status === 422) {
       // A retry cannot help: the job fails at once, even if it has retries left.
-      throw new UnrecoverableError(`the carrier refuses: ${answer.message}`);
+      throw new UnrecoverableError(`the carrier refuses: ${body.message}`);
     }
     if (!response.ok) {
-      throw new Error(`the carrier responded ${response.status}: ${answer.message}`);
+      throw new Error(`the carrier responded ${response.status}: ${body.message}`);
     }
-    return answer;
+    return body;
   }
 }

@@ -7,7 +7,7 @@ export const ERROR_STACK_BYTES_MAX = 8 * 1024;
 
 /** Upper bound of the causes that a message includes. */
 const CAUSES_MAX = 5;
-/** Upper bound of the errors of an AggregateError that are read: most can be the same. */
+/** Upper bound of the errors of an AggregateError that are read. Many of them can be the same. */
 const ERRORS_MAX = 100;
 
 /** The error of a failed attempt, ready to store: bounded, and without characters that a `jsonb` column rejects. */

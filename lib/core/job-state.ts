@@ -79,7 +79,7 @@ export function isFinal(status: JobStatus): status is FinalStatus {
   return (FINAL_STATUSES as readonly string[]).includes(status);
 }
 
-/** Words and conditions of an action that users take on a job. */
+/** Words and conditions of an action of users on a job. */
 interface ActionFacts {
   /** Infinitive, as in "cannot cancel". */
   readonly verb: string;
@@ -91,7 +91,7 @@ interface ActionFacts {
   readonly due: boolean | null;
 }
 
-/** An action that users take on a job. */
+/** An action of users on a job. */
 export type JobAction = 'requeue' | 'promote' | 'cancel' | 'delete';
 
 export const JOB_ACTIONS: Readonly<Record<JobAction, ActionFacts>> = Object.freeze({

@@ -1,5 +1,6 @@
 /*
- * core/: the rules of the queue, without input or output. It imports no package and no Node module.
+ * core/: the rules of the queue. In: values of the application. Out: checked values, or errors. It does no input or output, and
+ * imports no package and no Node module.
  * Read job.ts (the data), job-state.ts (the transitions) and options.ts (the configuration) first.
  */
 import type { Backoff, BackoffOptions } from './backoff.js';

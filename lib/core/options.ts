@@ -35,7 +35,7 @@ export interface JobsOptions {
   /** The only topics that this process claims. Default: all topics with a handler in this process. */
   topics?: readonly TopicName[] | undefined;
   /**
-   * How often the process looks for due jobs of which no notification arrived. A due job starts within this time and a
+   * How often the process polls for due jobs, in case a notification is lost. A due job starts within this time and a
    * second. At least 10 ms. Default `'1s'`.
    */
   pollInterval?: Duration | undefined;

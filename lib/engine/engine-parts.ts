@@ -6,7 +6,7 @@ import type { JobStore } from '../store/job-store.js';
 import type { HandlerRegistry } from './handler-registry.js';
 import type { WakeSignal } from './wake-signal.js';
 
-/** What the parts of one engine share, besides its options. A part takes what it uses: `Pick<EngineParts, 'store' | 'clock'>`. */
+/** The options and objects that the parts of one engine share. A part takes what it uses: `Pick<EngineParts, 'store' | 'clock'>`. */
 export interface EngineParts extends JobsSettings {
   readonly store: JobStore;
   readonly clock: Clock;

@@ -13,7 +13,7 @@ export interface RegisteredHandler {
   readonly settings: HandlerSettings;
   /** Validates payloads before the handler is called. */
   readonly schema: AnySchema | undefined;
-  /** Where it was registered, for messages: class and method, or `register()`. */
+  /** Class and method, or `register()`; for messages. */
   readonly source: string;
 }
 

@@ -108,8 +108,8 @@ function toParameters({ path, query = {}, isIdempotent }: DescribedRoute): objec
   return [...inPath, ...inQuery, ...(isIdempotent ? [header] : [])];
 }
 
-function toResponses({ responses: answers, errors = [], body, isIdempotent }: DescribedRoute): object {
-  const successes = Object.entries(answers).map(([status, { meaning, schema, type = 'application/json' }]) => [
+function toResponses({ responses, errors = [], body, isIdempotent }: DescribedRoute): object {
+  const successes = Object.entries(responses).map(([status, { meaning, schema, type = 'application/json' }]) => [
     status,
     {
       description: meaning,

@@ -64,7 +64,7 @@ export class CallerTransactions {
         "expected an EntityManager of the queue's DataSource, got one of another: the job could not commit together with it",
       );
     }
-    if (!queryRunner?.isTransactionActive || depthOf(queryRunner) === 0 || hasEndedByItself(connection)) {
+    if (!queryRunner?.isTransactionActive || readDepth(queryRunner) === 0 || hasEndedByItself(connection)) {
       throw new InvalidOptionsError(
         'manager',
         `expected the EntityManager of an open transaction, got one without${HINT}`,
@@ -93,7 +93,7 @@ export class CallerTransactions {
     if (transaction.isStartingSavepoint) {
       throw toTooLateError('is starting a savepoint');
     }
-    const part = transaction.add(depthOf(queryRunner!), onEnd);
+    const part = transaction.add(readDepth(queryRunner!), onEnd);
     if (transaction.isEnding) {
       part.settle();
       throw toTooLateError('is ending');
@@ -110,7 +110,7 @@ export class CallerTransactions {
 
   private readonly subscriber = {
     beforeTransactionStart: ({ queryRunner }: TransactionEvent) => {
-      const depth = depthOf(queryRunner);
+      const depth = readDepth(queryRunner);
       const isNew = depth === 0 || hasEndedByItself(queryRunner.connection);
       if (isNew) {
         const transaction = new OpenTransaction(depth);
@@ -128,7 +128,7 @@ export class CallerTransactions {
     beforeTransactionCommit: ({ queryRunner }: TransactionEvent) => {
       const transaction = this.getTransaction(queryRunner);
       // Releasing a savepoint decides nothing.
-      return transaction.isOutermost(depthOf(queryRunner))
+      return transaction.isOutermost(readDepth(queryRunner))
         ? handleRejection(prepareCommit(transaction, queryRunner))
         : undefined;
     },
@@ -161,7 +161,7 @@ export class CallerTransactions {
   private onEnd(queryRunner: QueryRunner, committed: boolean): void {
     const transaction = this.transactions.get(queryRunner);
     if (queryRunner.isTransactionActive && !hasEndedByItself(queryRunner.connection)) {
-      transaction?.endSavepoint(depthOf(queryRunner), committed);
+      transaction?.endSavepoint(readDepth(queryRunner), committed);
     } else {
       transaction?.end(committed);
       this.watcher.onEnded?.();
@@ -253,7 +253,7 @@ class Part implements TransactionPart {
   private resolve!: () => void;
 
   constructor(
-    /** How deep in savepoints the call was made. Rolling back to a lower depth undoes it. */
+    /** The depth of savepoints at the call. Rolling back to a lower depth undoes the call. */
     public depth: number,
     readonly onEnd: OnEnd,
   ) {
@@ -346,6 +346,6 @@ function hasEndedByItself({ driver }: DataSource): boolean {
   return databaseConnection?.inTransaction === false;
 }
 
-function depthOf(queryRunner: QueryRunner): number {
+function readDepth(queryRunner: QueryRunner): number {
   return (queryRunner as unknown as { transactionDepth: number }).transactionDepth;
 }

@@ -9,7 +9,7 @@ interface PauseStatements {
   readonly PAUSED_TOPICS: string;
 }
 
-/** Pauses and resumes topics. Each claim reads `paused_since` of its topics, so a pause holds in all processes from the next claim on. */
+/** Pauses and resumes topics. Each claim reads `paused_since` of its topics, so a pause applies from the next claim of any process. */
 export class PausedTopics implements TopicPauses {
   constructor(
     private readonly statements: PauseStatements,

@@ -2,8 +2,8 @@ import { performance } from 'node:perf_hooks';
 import * as timers from 'node:timers';
 
 /*
- * Node's timers and clock as they were when this module was loaded. Test libraries replace the global ones, and some replace those
- * of the modules too. The queue works with a database, whose time is real.
+ * Node's timers and clock as they were when this module was loaded. Test libraries replace the global ones, and some also replace
+ * those of the modules. The queue needs real time, because its database uses real time.
  */
 export const { clearTimeout, setImmediate, setTimeout } = timers;
 

@@ -80,7 +80,7 @@ describe.each(everyKind)('a typed topic on $label', (kind) => {
       status: 'failed',
       attempt: 1,
       retries: 0,
-      lastError: 'payload.to: is no address',
+      lastError: 'payload.to: not an address',
     });
   });
 

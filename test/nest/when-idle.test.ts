@@ -150,13 +150,13 @@ describe.each(sharedKinds)('whenIdle during an open transaction of the applicati
 describe('whenIdle during a PostgreSQL outage', () => {
   const apps = useApps(postgres);
 
-  it('rejects and says that the database does not answer', async () => {
+  it('rejects and says that the database does not respond', async () => {
     const proxy = TcpProxy.before((apps.address as { url: string }).url);
     await proxy.open();
     apps.afterEverything(() => proxy.close());
     const app = await apps.start({ typeOrm: { url: proxy.url }, handlers: { work: () => null } });
     await proxy.close();
-    await expect(app.jobs.whenIdle({ timeout: '50ms' })).rejects.toThrow(/the database does not answer/);
+    await expect(app.jobs.whenIdle({ timeout: '50ms' })).rejects.toThrow(/the database does not respond/);
     await proxy.open();
     await app.jobs.whenIdle();
   });

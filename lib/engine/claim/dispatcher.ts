@@ -126,7 +126,7 @@ export class Dispatcher implements WakeListener {
     }
   }
 
-  /** This process paused or resumed the topic. A claim of a paused topic would make its lanes look empty. */
+  /** Records that this process paused or resumed the topic. A claim from a paused topic would mark its lanes as empty. */
   recordPause(topic: string, isPaused: boolean): void {
     if (this.hasHandler(topic)) {
       this.lanes.recordPause(topic, isPaused);

@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.js';
 
-/** Full scans that take longer are made rarely, with bounded ones in between. A scan of a clean index takes about 1 ms. */
+/** Full scans that take longer run rarely, with bounded ones in between. A scan of a clean index takes about 1 ms. */
 const HIGH_MS = 5;
 /** Slow full scans take at most this part of the time of a connection: one twentieth. */
 const REST_FACTOR = 20;

@@ -40,7 +40,7 @@ export class HandlerContext implements JobContext {
   declare readonly signal: AbortSignal;
   declare readonly [ATTEMPT]: Attempt;
 
-  /** @param payload the claim's, or what the topic's schema made of it. */
+  /** @param payload the payload of the claim, or the output of the topic's schema. */
   constructor(attempt: Attempt, payload: unknown) {
     const { claim } = attempt;
     this.id = claim.id;
