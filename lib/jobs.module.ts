@@ -11,7 +11,7 @@ import { AdminUiController } from './http/admin-ui.controller.js';
 import { RegisteredRoutes } from './http/http-adapter.js';
 import { createHttpParts } from './http/http-providers.js';
 import { createJobStore, JobsEngine } from './engine/jobs-engine.js';
-import type { JobsModuleAsyncOptions, Visibility } from './nest/async-options.js';
+import type { JobsModuleAsyncOptions, VisibilityOptions } from './nest/async-options.js';
 import { JOBS_OPTIONS, readAsyncOptions } from './nest/async-options.js';
 import { HandlerPipeline } from './nest/pipeline/handler-pipeline.js';
 import { JobsExplorer } from './nest/jobs.explorer.js';
@@ -22,7 +22,7 @@ import { assertConfigured, assertSingleModule, throwMissingDataSource } from './
 import type { CreatedStore } from './store/create-store.js';
 
 /** Options of `forRoot`. */
-export type JobsModuleOptions = JobsOptions & Visibility;
+export type JobsModuleOptions = JobsOptions & VisibilityOptions;
 
 /** The store and its DataSource. */
 const CREATED_STORE = Symbol('nestjs-jobs:created-store');
@@ -63,10 +63,11 @@ export class JobsModule implements NestModule {
   }
 
   /**
-   * Like `forRoot`, with options from a factory or a provider. `http`, `ui` and `dataSource` go next to the factory, because Nest
-   * needs them when it builds the module.
+   * Like `forRoot`, with options from a factory or a provider. Pass `http`, `ui` and `dataSource` beside `useFactory`, not in its
+   * result: controllers are registered before it runs.
    *
-   * @throws InvalidOptionsError at once for an invalid member of `options`, at start for an invalid option of the factory.
+   * @throws InvalidOptionsError for an invalid member of `options`. For an invalid option that `useFactory` returns, the start of the
+   * application rejects with it.
    */
   static forRootAsync(options: JobsModuleAsyncOptions): DynamicModule {
     return createModule(readAsyncOptions(options));
@@ -92,7 +93,7 @@ function createModule({ isGlobal, dataSource, http, ui, options, imports = [] }:
       ...options,
       {
         provide: CREATED_STORE,
-        // Optional, so that the module can throw an error that says what to do.
+        // Optional: a missing DataSource is then reported by `throwMissingDataSource`, not by Nest.
         inject: [
           { token: getDataSourceToken(dataSource) as InjectionToken, optional: true },
           JOBS_OPTIONS,

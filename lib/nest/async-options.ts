@@ -19,32 +19,33 @@ import {
 export const JOBS_OPTIONS = Symbol('nestjs-jobs:options');
 
 /** Whether every module of the application can inject the queue without importing it. */
-export interface Visibility {
+export interface VisibilityOptions {
   /** Default `true`. */
   isGlobal?: boolean | undefined;
 }
 
-/** Nest needs these when it builds the module, before a source returns the others. */
+/** Given beside `useFactory`, because Nest needs them to build the module, before `useFactory` runs. */
 type BuildOptions = Pick<JobsOptions, 'dataSource' | 'http' | 'ui'>;
-type SourceOptions = Omit<JobsOptions, 'http' | 'ui'>;
+/** The options that `useFactory`, or a provider, returns. */
+type FactoryOptions = Omit<JobsOptions, 'http' | 'ui'>;
 
 /** Implemented by the provider of `useClass` or `useExisting`. */
 export interface JobsOptionsFactory {
   /** Returns the module's options. Called once, before the queue starts. */
-  createJobsOptions(): SourceOptions | Promise<SourceOptions>;
+  createJobsOptions(): FactoryOptions | Promise<FactoryOptions>;
 }
 
 /**
- * Options of `forRootAsync`: one of `useFactory`, `useClass` and `useExisting`. The options `dataSource`, `http` and `ui` go
- * next to it, because Nest needs them when it builds the module.
+ * Options of `forRootAsync`: one of `useFactory`, `useClass` and `useExisting`. Pass `http`, `ui` and `dataSource` beside it, not in
+ * its result: Nest needs them before it runs.
  */
-export interface JobsModuleAsyncOptions extends Visibility, BuildOptions {
+export interface JobsModuleAsyncOptions extends VisibilityOptions, BuildOptions {
   /** Modules that export the injected providers. */
   imports?: ModuleMetadata['imports'];
   /** Tokens of the providers that are passed to `useFactory`. */
   inject?: FactoryProvider['inject'];
   /** Returns the other options, or a promise of them. */
-  useFactory?: FactoryProvider<SourceOptions>['useFactory'] | undefined;
+  useFactory?: FactoryProvider<FactoryOptions>['useFactory'] | undefined;
   /** A class that the module instantiates. It returns the other options. */
   useClass?: Type<JobsOptionsFactory> | undefined;
   /** Token of such an instance. One of `imports` or a global module exports it. */
@@ -78,32 +79,34 @@ const ASYNC_OPTIONS = {
 };
 
 const SOURCES = ['useFactory', 'useClass', 'useExisting'] as const;
-type Source = (typeof SOURCES)[number];
-type Read = OptionValues<typeof ASYNC_OPTIONS>;
+type OptionsSource = (typeof SOURCES)[number];
+type CheckedAsyncOptions = OptionValues<typeof ASYNC_OPTIONS>;
 
 /**
  * Checks the options of `forRootAsync` and returns them with the providers of {@link JOBS_OPTIONS}.
  *
- * @throws InvalidOptionsError for these options. At start the providers throw it for the options that a source returns.
+ * @throws InvalidOptionsError for these options. The options that `useFactory` returns are checked at start, by the providers.
  */
-export function readAsyncOptions(given: JobsModuleAsyncOptions): Read & { readonly options: Provider[] } {
-  const read = readOptions(ASYNC_OPTIONS, given);
-  return { ...read, options: createProviders(readSource(read), read, given) };
+export function readAsyncOptions(
+  given: JobsModuleAsyncOptions,
+): CheckedAsyncOptions & { readonly options: Provider[] } {
+  const checked = readOptions(ASYNC_OPTIONS, given);
+  return { ...checked, options: createProviders(readSource(checked), checked, given) };
 }
 
-function readSource(read: Read): Source {
-  const [source, other] = SOURCES.filter((name) => read[name] !== undefined);
+function readSource(checked: CheckedAsyncOptions): OptionsSource {
+  const [source, other] = SOURCES.filter((name) => checked[name] !== undefined);
   if (source === undefined) {
     throw new InvalidOptionsError('useFactory', NO_OPTIONS_SOURCE);
   }
   if (other !== undefined) {
     throw new InvalidOptionsError(other, twoOptionsSources(source));
   }
-  const { inject = [], useFactory } = read;
+  const { inject = [], useFactory } = checked;
   if (!useFactory && inject.length > 0) {
     throw new InvalidOptionsError('inject', injectWithout(source));
   }
-  // Without `inject` the factory would get `undefined`, and fail with an error that does not say why.
+  // Without `inject` Nest would pass `undefined`, and the factory would fail with an error that does not say why.
   if (useFactory && inject.length === 0 && useFactory.length > 0) {
     throw new InvalidOptionsError('inject', missingInject(useFactory.length));
   }
@@ -111,8 +114,8 @@ function readSource(read: Read): Source {
 }
 
 function createProviders(
-  source: Source,
-  { useFactory, useClass, useExisting, inject }: Read,
+  source: OptionsSource,
+  { useFactory, useClass, useExisting, inject }: CheckedAsyncOptions,
   buildOptions: BuildOptions,
 ): Provider[] {
   const merge = (returned: unknown): JobsOptions => mergeOptions(source, returned, buildOptions);
@@ -131,8 +134,8 @@ function createProviders(
   return [...(useClass ? [useClass] : []), { provide: JOBS_OPTIONS, inject: [token], useFactory: create }];
 }
 
-/** Joins the options that the source returned with those next to it, and checks them. */
-function mergeOptions(source: Source, returned: unknown, { dataSource, http, ui }: BuildOptions): JobsOptions {
+/** Joins the returned options with those beside `source`, and checks them. */
+function mergeOptions(source: OptionsSource, returned: unknown, { dataSource, http, ui }: BuildOptions): JobsOptions {
   const given = recordCheck.parse(returned, source) as JobsOptions | undefined;
   if (!given) {
     throw new InvalidOptionsError(source, noOptionsObject(describeValue(returned)));

@@ -11,7 +11,7 @@ type Wrapper = InstanceWrapper<unknown>;
 /** Finds every `@JobHandler` of the application and registers it with the engine. */
 @Injectable()
 export class JobsExplorer {
-  /** Registered handlers, by instance: several instances may inherit one method. */
+  /** Registered handlers, by instance and not by method: two subclasses may inherit the same decorated method. */
   private readonly registered = new WeakMap<object, Set<JobHandlerMetadata>>();
 
   constructor(
@@ -21,7 +21,7 @@ export class JobsExplorer {
   ) {}
 
   /**
-   * Registers the handlers of all modules that exist now. Lazily loaded modules use `register()`.
+   * Registers the handlers of all modules that exist now. A lazily loaded module calls `JobsService.register()` itself.
    *
    * @throws InvalidOptionsError that names class and method when a registration is wrong.
    */
@@ -33,18 +33,23 @@ export class JobsExplorer {
 
   private exploreProvider(wrapper: Wrapper): void {
     for (const [name, handlers] of readHandlers(wrapper)) {
-      this.register(wrapper, wrapper.instance as object, name, handlers);
+      this.registerMethod(wrapper, wrapper.instance as object, name, handlers);
     }
   }
 
-  private register(wrapper: Wrapper, instance: object, name: string, handlers: readonly JobHandlerMetadata[]): void {
+  private registerMethod(
+    wrapper: Wrapper,
+    instance: object,
+    name: string,
+    handlers: readonly JobHandlerMetadata[],
+  ): void {
     // A factory may return the instance of another provider.
     const registered = this.registered.get(instance) ?? new Set();
     this.registered.set(instance, registered);
     const missing = handlers.filter((handler) => !registered.has(handler));
     if (missing.length > 0) {
       const source = `${instance.constructor.name}.${name}`;
-      const method = { name, declared: handlers[0]!.method };
+      const method = { name, decoratedFunction: handlers[0]!.method };
       const run = this.pipeline.createHandler(
         wrapper as InstanceWrapper<object>,
         method,

@@ -18,14 +18,14 @@ import { moduleLogger } from './nest-logger.js';
 export const JOBS_STORE = Symbol('nestjs-jobs:store');
 
 /**
- * How long after its start the queue checks for shutdown hooks. Without HTTP an application can enable them only after all of its
- * providers have started.
+ * Delay of the check for shutdown hooks, from the start of the queue. An application context without HTTP calls
+ * `enableShutdownHooks()` only after bootstrap.
  */
 const HOOKS_CHECK_DELAY_MS = { withHttp: 0, withoutHttp: 250 } as const;
 
 /**
- * Runs the engine with the application. It finds handlers when all providers exist, and claims from the application's bootstrap.
- * At shutdown it stops claiming first, then drains, and closes its connections last.
+ * Runs the engine with the application. `onModuleInit` finds the handlers, and `onApplicationBootstrap` starts claiming. At
+ * shutdown the queue stops claiming first, then waits for running handlers, and closes its connections last.
  */
 @Injectable()
 export class JobsLifecycle

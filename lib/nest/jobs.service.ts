@@ -1,7 +1,11 @@
 /*
  * nest/: the engine in a Nest application. In: calls and handlers of the application. Out: calls of the engine.
- * Read jobs.service.ts (the public API) first, then jobs.explorer.ts (finds handlers), jobs.lifecycle.ts (start and shutdown) and
- * pipeline/handler-pipeline.ts (guards, pipes, interceptors and filters around handlers). ../jobs.module.ts joins them.
+ * Read in this order:
+ * jobs.service.ts               the public API
+ * jobs.explorer.ts              finds handlers
+ * jobs.lifecycle.ts             start and shutdown
+ * pipeline/handler-pipeline.ts  guards, pipes, interceptors and filters around handlers
+ * ../jobs.module.ts             joins them
  */
 import { Inject, Injectable } from '@nestjs/common';
 import type { Observable } from 'rxjs';
@@ -23,7 +27,7 @@ import type { Option } from '../core/option-checks.js';
 import { applyCheck, dateCheck, readOptions, recordCheck } from '../core/option-checks.js';
 import type { JobContext } from './decorators/current-job.decorator.js';
 import { NO_MANAGER, OTHER_RUN_AT } from './jobs.messages.js';
-import { toLastValue } from './pipeline/handler-context-creator.js';
+import { toLastValue } from './pipeline/handler-call-creator.js';
 import { HandlerPipeline } from './pipeline/handler-pipeline.js';
 
 /** Checks each job of a typed topic against its payload type. */
@@ -36,10 +40,6 @@ type CheckedJobs<Jobs extends readonly AnyNewJob[]> = {
 const ENQUEUE_MANY_OPTIONS = {
   manager: { default: undefined, check: recordCheck, meaning: 'the transaction that stores the jobs' },
 } satisfies Record<string, Option<object | undefined>>;
-
-/*
- * The typed overload comes last: TypeScript reports only the last overload's error.
- */
 
 /**
  * The queue, for the application's providers.
@@ -74,6 +74,7 @@ export class JobsService {
    * @throws InvalidPayloadError, PayloadTooLargeError, InvalidOptionsError, DatabaseRefusedError. With these
    * errors no job was stored. After a `QueueUnavailableError` it may have been.
    */
+  // In all methods the overload of a typed topic comes last: TypeScript reports only the last overload's error.
   enqueue<T>(topic: string, payload: T, options?: EnqueueOptions): Promise<Job<T>>;
   enqueue<T>(topic: JobTopic<T, unknown>, payload: NoInfer<T>, options?: EnqueueOptions): Promise<Job<T>>;
   async enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
@@ -164,8 +165,8 @@ export class JobsService {
   }
 
   /**
-   * Makes a failed or cancelled job pending again, with all its retries. It is due now, unless `changes.runAt` says
-   * otherwise. `changes` may also replace the payload and `maxRetries`.
+   * Makes a failed or cancelled job pending again, with its retry count reset. It is due now, or at `changes.runAt`. `changes`
+   * may also replace the payload and `maxRetries`.
    *
    * @throws JobNotFoundError; JobStateError for another status, or when another job holds its unique key;
    * InvalidPayloadError, PayloadTooLargeError and InvalidOptionsError for invalid changes. The job is unchanged then.
@@ -204,7 +205,8 @@ export class JobsService {
   }
 
   /**
-   * Returns counts, and times in milliseconds, of one topic or of all. They may be 2 s old. The query reads the whole table.
+   * Returns counts, and times in milliseconds, of one topic or of all. They may be 2 s old. Counting reads an index from end to
+   * end, so its cost grows with the table.
    *
    * @throws InvalidOptionsError for an invalid topic name.
    */
@@ -213,8 +215,8 @@ export class JobsService {
   }
 
   /**
-   * Stops all processes from claiming jobs of the topic, until `resume`. The pause survives restarts. Jobs that a process has
-   * claimed already run to their end; a retry waits. New jobs are stored and wait. Pausing a paused topic changes nothing.
+   * Stops all processes from claiming jobs of the topic, until `resume`. The pause survives restarts. Claimed jobs still run; if
+   * one fails, its retry waits for `resume`. New jobs are stored and wait. Pausing a paused topic changes nothing.
    *
    * @throws InvalidOptionsError for an invalid topic name.
    */
@@ -245,14 +247,18 @@ export class JobsService {
     this.engine.register(topic, run, options);
   }
 
-  /** Starts to claim and run jobs. The application does so when it starts. @throws QueueUnavailableError after its end. */
+  /**
+   * Starts to claim and run jobs. The module calls it when the application starts.
+   *
+   * @throws QueueUnavailableError after the application has shut down.
+   */
   start(): Promise<void> {
     return this.engine.start();
   }
 
   /**
    * Stops claiming until `start`, waits for running handlers up to `shutdownTimeout`, then aborts them and releases their jobs.
-   * The application does so when it ends.
+   * The module does the same when the application shuts down.
    */
   stop(): Promise<void> {
     return this.engine.stop();

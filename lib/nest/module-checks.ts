@@ -7,10 +7,10 @@ import { JOBS_OPTIONS } from './async-options.js';
 import { hiddenDataSource, missingDataSource, NOT_CONFIGURED, secondModule } from './jobs.messages.js';
 
 /**
- * Rejects a second module: both would claim the same rows with two sets of handlers, and the order of imports would decide which
- * `JobsService` is injected.
+ * Checks that the application imports the module only once. Two modules would claim the same rows with two sets of handlers, and
+ * the order of imports would decide which `JobsService` is injected.
  *
- * @throws InvalidOptionsError when the application imports the module more than once.
+ * @throws InvalidOptionsError for a second import.
  */
 export function assertSingleModule(modules: ModulesContainer): void {
   const configured = findConfigured(modules);
@@ -21,9 +21,10 @@ export function assertSingleModule(modules: ModulesContainer): void {
 }
 
 /**
- * Rejects `imports: [JobsModule]`, which has no providers: no handler would be found.
+ * Checks that the application calls `forRoot()` or `forRootAsync()`. The class alone, `imports: [JobsModule]`, has no providers, and
+ * no handler would be found.
  *
- * @throws InvalidOptionsError when the application imports the class without `forRoot()`.
+ * @throws InvalidOptionsError when the application imports only the class.
  */
 export function assertConfigured(modules: ModulesContainer): void {
   if (findConfigured(modules).length === 0) {
@@ -41,7 +42,7 @@ export async function throwMissingDataSource(modules: ModulesContainer, name: st
   const token = getDataSourceToken(name) as InjectionToken;
   const provider = [...modules.values()].find(({ providers }) => providers.has(token));
   if (provider) {
-    // Nest 11 injects nothing when the DataSource could not connect. The error of the connection comes first then.
+    // In Nest 11 a failed connection also looks like this. Wait one turn of the event loop, so that its own error is reported first.
     await nextTurn();
     throw new InvalidOptionsError('dataSource', hiddenDataSource(provider.name));
   }

@@ -20,7 +20,7 @@ function createLogger(context: string): JobsLogger {
 }
 
 /** Private statics of Nest's `Logger`. */
-interface LoggerChoice {
+interface LoggerStatics {
   /** `undefined` with `logger: false`. */
   readonly staticInstanceRef: { isLevelEnabled?(level: 'debug'): boolean } | undefined;
   /** Set by applications that pass a list of levels. */
@@ -28,13 +28,13 @@ interface LoggerChoice {
 }
 
 /**
- * Whether a debug line would be printed. In Nest 11 `Logger.isLevelEnabled` returns false for every level that the application
- * has not listed, although its logger prints them.
+ * Whether a debug line would be printed. Asks a custom logger first, because in Nest 11 `Logger.isLevelEnabled` knows only the
+ * levels that the application has listed with `logger: [...]`.
  */
 function isDebugEnabled(): boolean {
-  const { staticInstanceRef: chosen, logLevels } = Logger as unknown as LoggerChoice;
-  if (!chosen) {
+  const { staticInstanceRef: logger, logLevels } = Logger as unknown as LoggerStatics;
+  if (!logger) {
     return false;
   }
-  return chosen.isLevelEnabled ? chosen.isLevelEnabled('debug') : !logLevels || Logger.isLevelEnabled('debug');
+  return logger.isLevelEnabled ? logger.isLevelEnabled('debug') : !logLevels || Logger.isLevelEnabled('debug');
 }

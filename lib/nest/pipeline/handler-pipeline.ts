@@ -20,12 +20,12 @@ import { BODY_PARAMETER, ROUTE_ARGUMENTS_METADATA } from '../decorators/payload.
 import { JOB_CONTEXT_TYPE } from '../decorators/current-job.decorator.js';
 import { notAMethod } from '../jobs.messages.js';
 import {
-  AttemptGuard,
-  HandlerContextCreator,
+  EndedAttemptCheck,
+  HandlerCallCreator,
   HandlerFilters,
   HandlerInterceptors,
   HandlerPipes,
-} from './handler-context-creator.js';
+} from './handler-call-creator.js';
 import { Rejections } from './rejections.js';
 
 type Method = (...args: unknown[]) => unknown;
@@ -33,8 +33,8 @@ type Method = (...args: unknown[]) => unknown;
 /** A handler method of a provider's class. */
 interface DeclaredMethod {
   readonly name: string;
-  /** The decorated function. */
-  readonly declared: object;
+  /** The function that `@JobHandler` decorated. The instance may have another one under this name, such as a bound one. */
+  readonly decoratedFunction: object;
 }
 
 interface HandledMethod extends DeclaredMethod {
@@ -44,12 +44,12 @@ interface HandledMethod extends DeclaredMethod {
 
 type ModuleRef = NonNullable<InstanceWrapper['host']>;
 
-/** `ExecutionContext.getClass()` of a handler that was registered as a function. */
+/** The class of a handler that was registered as a function. Guards get it from `ExecutionContext.getClass()`. */
 class RegisteredHandler {
   constructor(readonly handle: JobHandlerFunction) {}
 }
 
-/** Returns the value of a parameter with `@Payload()`. Nest itself resolves custom decorators. */
+/** Returns the value of a parameter with `@Payload()`. Nest itself resolves parameters with custom decorators. */
 const paramsFactory = {
   exchangeKeyForValue(type: number, field: unknown, [job]: [JobContext]): unknown {
     if (type !== BODY_PARAMETER) {
@@ -61,14 +61,14 @@ const paramsFactory = {
 
 /**
  * Builds a handler function from a provider's method: with its parameters, guards, interceptors, pipes and filters, and with an
- * instance for each attempt when the provider is request-scoped. Read next: handler-context-creator.ts, rejections.ts.
+ * instance for each attempt when the provider is request-scoped. Read next: handler-call-creator.ts, rejections.ts.
  */
 @Injectable()
 export class HandlerPipeline {
   private readonly container: NestContainer;
   private readonly injector = new Injector();
   private readonly rejections = new Rejections();
-  private readonly attemptGuard = new AttemptGuard();
+  private readonly endedAttemptCheck = new EndedAttemptCheck();
 
   constructor(@Inject(ExternalContextCreator) creator: ExternalContextCreator) {
     this.container = (creator as unknown as { container: NestContainer }).container;
@@ -81,18 +81,18 @@ export class HandlerPipeline {
    */
   createHandler(
     provider: InstanceWrapper<object>,
-    declared: DeclaredMethod,
+    declaredMethod: DeclaredMethod,
     globalEnhancers: boolean,
   ): JobHandlerFunction {
-    const creator = this.createCreator(provider.host!, globalEnhancers);
+    const callCreator = this.createCallCreator(provider.host!, globalEnhancers);
     const scopedGlobals = globalEnhancers ? this.findScopedGlobals() : [];
     const isShared = provider.isDependencyTreeStatic() && !provider.isTransient && scopedGlobals.length === 0;
-    const method: HandledMethod = { ...declared, scopedGlobals };
-    const run = isShared ? this.wrap(creator, provider.instance, method) : undefined;
+    const method: HandledMethod = { ...declaredMethod, scopedGlobals };
+    const run = isShared ? this.wrap(callCreator, provider.instance, method) : undefined;
     return async (job) => {
       try {
-        const result = await (run ? run(job) : this.runScoped(creator, provider, method, job));
-        this.attemptGuard.assertNotStopped(job);
+        const result = await (run ? run(job) : this.runScoped(callCreator, provider, method, job));
+        this.endedAttemptCheck.assertNotStopped(job);
         return result;
       } catch (error) {
         throw this.rejections.toUnrecoverable(job, error);
@@ -106,7 +106,9 @@ export class HandlerPipeline {
     let run: JobHandlerFunction | undefined;
     // Built at the first job: when the function is registered, some global enhancers may not exist yet.
     return (job) =>
-      (run ??= this.createHandler(this.createProvider(handle), { name: 'handle', declared: handle }, true))(job);
+      (run ??= this.createHandler(this.createProvider(handle), { name: 'handle', decoratedFunction: handle }, true))(
+        job,
+      );
   }
 
   private createProvider(handle: JobHandlerFunction): InstanceWrapper<object> {
@@ -121,30 +123,34 @@ export class HandlerPipeline {
     });
   }
 
-  /** Runs the method of an instance made for this attempt, or for its durable context. `REQUEST` is the job. */
+  /**
+   * Runs a method of a request-scoped provider. Nest creates the instance for this attempt, or takes that of its durable context. Such
+   * providers get the job when they inject `REQUEST`.
+   */
   private async runScoped(
-    creator: ExternalContextCreator,
+    callCreator: ExternalContextCreator,
     provider: InstanceWrapper<object>,
     method: HandledMethod,
     job: object,
   ): Promise<unknown> {
     const host = provider.host!;
     const contextId = this.createContext(job, provider.isDependencyTreeDurable());
-    // Nest finds only the provider in this map. It may be a controller, or belong to no module.
+    // The injector reads the provider from this map. The map of the module would lack a controller or a registered function.
     const collection = new Map([[provider.token, provider]]);
     const instance = await this.injector.loadPerContext(provider.instance, host, collection, contextId, provider);
     for (const enhancer of method.scopedGlobals) {
       await this.injector.loadInjectable(enhancer, enhancer.host!, contextId, provider);
     }
-    this.attemptGuard.assertRunning(job);
-    return this.wrap(creator, instance, method, { contextId, inquirerId: provider.id })(job);
+    this.endedAttemptCheck.assertRunning(job);
+    return this.wrap(callCreator, instance, method, { contextId, inquirerId: provider.id })(job);
   }
 
-  /** Makes the job's context. `ContextIdFactory.getByRequest(job)` returns the same one from now on. */
+  /** Creates the job's context and stores it in the job, so that `ContextIdFactory.getByRequest(job)` returns the same one. */
   private createContext(job: object, isDurable: boolean): ContextId {
     const contextId = ContextIdFactory.getByRequest(job);
     Object.defineProperty(job, REQUEST_CONTEXT_ID, { value: contextId });
-    // As Nest does for requests: durable providers get the strategy's payload; others get the job with that payload's members.
+    // As for HTTP requests: with a context id strategy, `REQUEST` is the strategy's payload for durable providers. For others it is
+    // the job, with the members of that payload.
     const payload = contextId.payload as object | undefined;
     const missing = Object.entries(payload ?? {}).filter(([key]) => !(key in job));
     this.container.registerRequestProvider(
@@ -165,13 +171,13 @@ export class HandlerPipeline {
   }
 
   private wrap(
-    creator: ExternalContextCreator,
+    callCreator: ExternalContextCreator,
     instance: object,
-    { name, declared }: HandledMethod,
+    { name, decoratedFunction }: HandledMethod,
     scope?: { readonly contextId: ContextId; readonly inquirerId: string },
   ): Method {
-    const method = withCopiedMetadata(declared, getMethod(instance, name));
-    return creator.create(
+    const method = withCopiedMetadata(decoratedFunction, getMethod(instance, name));
+    return callCreator.create(
       instance,
       method,
       name,
@@ -184,17 +190,17 @@ export class HandlerPipeline {
     );
   }
 
-  private createCreator(host: ModuleRef, globalEnhancers: boolean): ExternalContextCreator {
-    // Without this configuration Nest applies no global enhancers.
+  private createCallCreator(host: ModuleRef, globalEnhancers: boolean): ExternalContextCreator {
+    // Nest reads the global enhancers from this configuration. Without it, it applies none.
     const config = globalEnhancers ? this.container.applicationConfig : undefined;
-    return new HandlerContextCreator(
+    return new HandlerCallCreator(
       this.rejections,
-      this.attemptGuard,
+      this.endedAttemptCheck,
       new GuardsContextCreator(this.container, config),
       new GuardsConsumer(),
       new InterceptorsContextCreator(this.container, config),
-      new HandlerInterceptors(this.attemptGuard),
-      onlyModule(host),
+      new HandlerInterceptors(this.endedAttemptCheck),
+      createModules(host),
       new PipesContextCreator(this.container, config),
       new HandlerPipes(),
       new HandlerFilters(this.container, config),
@@ -213,20 +219,20 @@ function getMethod(instance: object, name: string): Method {
 }
 
 /**
- * Returns the method with the metadata of the decorated function. The instance may have another function instead of that one, such
- * as a bound one, but Nest reads guards, interceptors, pipes and filters from the function that is called.
+ * Returns the method with the metadata of the decorated function. Nest reads guards, interceptors, pipes and filters from the
+ * function that is called. That may be another function than the decorated one, for example a bound one.
  */
-function withCopiedMetadata(declared: object, method: Method): Method {
-  if (method === declared) {
+function withCopiedMetadata(decoratedFunction: object, method: Method): Method {
+  if (method === decoratedFunction) {
     return method;
   }
   const called = function (this: unknown, ...args: unknown[]): unknown {
     return Reflect.apply(method, this, args);
   };
-  const keys = [declared, method].flatMap((source) => Reflect.getMetadataKeys(source) as unknown[]);
+  const keys = [decoratedFunction, method].flatMap((source) => Reflect.getMetadataKeys(source) as unknown[]);
   for (const key of keys) {
-    const values: unknown[] = [Reflect.getMetadata(key, declared), Reflect.getMetadata(key, method)];
-    // Enhancers are lists. A decorator may have copied them already, hence the Set.
+    const values: unknown[] = [Reflect.getMetadata(key, decoratedFunction), Reflect.getMetadata(key, method)];
+    // Enhancers are lists. The Set removes duplicates: another decorator may have copied the lists already.
     const joined = values.every(Array.isArray) ? [...new Set(values.flat())] : (values[1] ?? values[0]);
     Reflect.defineMetadata(key, joined, called);
   }
@@ -235,7 +241,10 @@ function withCopiedMetadata(declared: object, method: Method): Method {
 
 const ENHANCERS = [GUARDS_METADATA, INTERCEPTORS_METADATA, PIPES_METADATA, EXCEPTION_FILTERS_METADATA];
 
-/** A decorated method that is registered as a function belongs to no provider. Nest would apply only some of its enhancers. */
+/**
+ * Returns the function without its own enhancers. A method with `@UseGuards`, for example, may be registered as a function. It belongs
+ * to no provider then, and Nest would apply only some of its enhancers.
+ */
 function withoutEnhancers(given: JobHandlerFunction): JobHandlerFunction {
   const handle: JobHandlerFunction = (job) => given(job);
   for (const key of Reflect.getMetadataKeys(given).filter((each: string) => !ENHANCERS.includes(each))) {
@@ -244,8 +253,11 @@ function withoutEnhancers(given: JobHandlerFunction): JobHandlerFunction {
   return handle;
 }
 
-/** Nest searches providers only for the module of the class, and would miss the enhancers of a controller. */
-function onlyModule(host: ModuleRef): ModulesContainer {
+/**
+ * Returns a map of modules with `host` alone. Nest searches it for the module that provides the handler's class, whose enhancers it
+ * applies. It looks only at providers and would not find a controller, so this `host` claims to provide every class.
+ */
+function createModules(host: ModuleRef): ModulesContainer {
   const module = Object.create(host, { hasProvider: { value: () => true } }) as ModuleRef;
   return new Map([[host.token, module]]) as ModulesContainer;
 }

@@ -9,7 +9,7 @@ import { isDatabaseError } from '../../store/sql-error.js';
  * too. Filters see the original error.
  */
 export class Rejections {
-  /** By the job of the attempt: the error may be a primitive, or the same object each time. */
+  /** Keyed by job, because an error cannot be a key: it may be a string, or one object thrown for many jobs. */
   private readonly rejected = new WeakMap<object, { readonly error: unknown }>();
 
   /** Ignores snoozes and transient errors: a later attempt may pass. */
@@ -58,13 +58,13 @@ function isTransientError(error: unknown, depth = 0): boolean {
   return isTransientError(cause, depth + 1);
 }
 
-/** `fetch` and its body reject with these for a bad certificate, a broken response or a cut connection. */
+/** Whether `fetch`, or reading its body, rejected: for a bad certificate, a broken response or a lost connection. */
 function isFailedFetch(error: object): boolean {
   const { name, message } = error as Record<'name' | 'message', unknown>;
   return name === 'TypeError' && (message === 'fetch failed' || message === 'terminated');
 }
 
-/** Errors of Node and its HTTP client, and the reason of a timed out signal. */
+/** Whether it is an error of Node or of its HTTP client, or the reason of `AbortSignal.timeout()`. */
 function isSystemError(error: object): boolean {
   const { errno, syscall, code, name } = error as Record<'errno' | 'syscall' | 'code' | 'name', unknown>;
   return (

@@ -10,13 +10,14 @@ import { readAbortError, trackHandlerWork } from '../../engine/run/handler-conte
 import type { Rejections } from './rejections.js';
 
 /**
- * Nest's creator, adapted to handlers: it records rejections of guards and pipes, does not call a handler whose attempt has
- * ended, and accepts an empty Observable as a result.
+ * Builds the call of a handler. Nest's `ExternalContextCreator` builds a function that runs guards, interceptors, pipes, the method
+ * and filters, for calls from outside HTTP. This subclass also records rejections of guards and pipes, does not call a handler whose
+ * attempt has ended, and accepts an empty Observable as a result.
  */
-export class HandlerContextCreator extends ExternalContextCreator {
+export class HandlerCallCreator extends ExternalContextCreator {
   constructor(
     private readonly rejections: Rejections,
-    private readonly attemptGuard: AttemptGuard,
+    private readonly endedAttemptCheck: EndedAttemptCheck,
     ...parts: ConstructorParameters<typeof ExternalContextCreator>
   ) {
     super(...parts);
@@ -33,7 +34,7 @@ export class HandlerContextCreator extends ExternalContextCreator {
           this.rejections.record(params[0], error);
           throw error;
         }
-        this.attemptGuard.assertRunning(params[0]);
+        this.endedAttemptCheck.assertRunning(params[0]);
       })
     );
   }
@@ -54,7 +55,7 @@ export class HandlerContextCreator extends ExternalContextCreator {
           this.rejections.record(params[0] as object, thrown.error);
           throw thrown.error;
         }
-        this.attemptGuard.assertRunning(params[0] as object);
+        this.endedAttemptCheck.assertRunning(params[0] as object);
       })
     );
   }
@@ -67,10 +68,10 @@ export class HandlerContextCreator extends ExternalContextCreator {
 type Guards = (params: [job: object]) => Promise<void>;
 
 /**
- * Keeps a handler from being called when its attempt has ended while guards, interceptors, pipes or providers waited. Another
- * attempt may own the job then.
+ * Prevents the call of a handler whose attempt ended while guards, interceptors, pipes or providers waited. Another attempt may own
+ * the job then.
  */
-export class AttemptGuard {
+export class EndedAttemptCheck {
   private readonly stopped = new WeakSet<object>();
 
   /** Called after each wait. @throws the reason why the attempt has ended. */
@@ -82,7 +83,7 @@ export class AttemptGuard {
     }
   }
 
-  /** @throws the reason again when it was thrown before, whatever interceptors and filters have returned since. */
+  /** Called with a result. @throws the reason again if `assertRunning` threw it: an interceptor or filter may have replaced it. */
   assertNotStopped(job: object): void {
     if (this.stopped.has(job)) {
       throw readAbortError(job)!;
@@ -90,9 +91,12 @@ export class AttemptGuard {
   }
 }
 
-/** Checks the attempt when an interceptor calls the handler, and lets the attempt wait for the handler's end. */
+/**
+ * Runs interceptors. When the last one calls the handler, checks that the attempt is running, and registers the handler's promise,
+ * so that the attempt keeps its slot until the handler returns.
+ */
 export class HandlerInterceptors extends InterceptorsConsumer {
-  constructor(private readonly attemptGuard: AttemptGuard) {
+  constructor(private readonly endedAttemptCheck: EndedAttemptCheck) {
     super();
   }
 
@@ -100,7 +104,7 @@ export class HandlerInterceptors extends InterceptorsConsumer {
     const [interceptors, params, instance, callback, next, type] = args;
     const checked = async (): Promise<unknown> => {
       const job = params[0] as object;
-      this.attemptGuard.assertRunning(job);
+      this.endedAttemptCheck.assertRunning(job);
       const work = next();
       // An interceptor may return before the handler does.
       trackHandlerWork(job, work);
@@ -117,10 +121,10 @@ class PipeError extends Error {
   }
 }
 
-/** Marks the errors that pipes throw. */
+/** Runs pipes, and wraps the errors that they throw. Only those are rejections; an error of a parameter's decorator is not. */
 export class HandlerPipes extends PipesConsumer {
   override async apply(...[value, metadata, pipes]: Parameters<PipesConsumer['apply']>): Promise<unknown> {
-    // Outside the try: an asynchronous decorator may reject here.
+    // Outside the try, because this may be the rejection of an asynchronous decorator.
     const given = await value;
     try {
       return await super.apply<unknown>(given, metadata, pipes);
@@ -136,12 +140,15 @@ interface BoundFilter {
   func(exception: unknown, host: ArgumentsHost): unknown;
 }
 
-/** Runs filters without Nest's last one, which logs every error as ERROR: a failed attempt is an ordinary event. */
+/**
+ * Runs the matching filter, without Nest's fallback filter for errors that no filter catches. That one logs them at level ERROR, and a
+ * failed attempt is an ordinary event.
+ */
 export class HandlerFilters extends ExternalExceptionFilterContext {
   override create(...args: Parameters<ExternalExceptionFilterContext['create']>): ExternalExceptionsHandler {
     const handler = super.create(...args);
     handler.next = async (exception, host) => {
-      // Selected here, because Nest 11 returns `null` for "no filter", and a filter may return `null`.
+      // Nest 11 returns `null` when no filter matches. A filter may return `null` too, so the filter is selected here.
       const filter = (handler as unknown as { filters: readonly BoundFilter[] }).filters.find(
         ({ exceptionMetatypes: types }) => types.length === 0 || types.some((type) => exception instanceof type),
       );
