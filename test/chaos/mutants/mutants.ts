@@ -36,7 +36,7 @@ const clocks = /statement_timestamp\(\)|strftime\('%Y-%m-%d %H:%M:%f', 'now'/g;
 export const mutants: readonly Mutant[] = [
   {
     name: 'no rescue',
-    wrong: 'jobs of a dead worker are never taken over',
+    wrong: 'jobs of a dead worker are never rescued',
     breaks: ['stuck'],
     break: (settings) =>
       edit(settings, ['RESCUE'], (sql) =>
@@ -45,25 +45,25 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'completion by id',
-    wrong: 'an outcome is written whoever owns the job',
+    wrong: 'an outcome is written by any worker',
     breaks: ['double', 'overlap', 'move', 'half done'],
     break: (settings) => edit(settings, outcomesOn(settings), (sql) => withoutStatus(withoutAttempt(sql))),
   },
   {
     name: 'completion by id and status',
-    wrong: 'an outcome is written while anybody runs the job',
+    wrong: 'an outcome is written while any worker runs the job',
     breaks: ['double', 'overlap', 'half done'],
     break: (settings) => edit(settings, outcomesOn(settings), withoutAttempt),
   },
   {
     name: 'attempt reset on requeue',
-    wrong: 'the fence begins anew when a failed job is put back',
+    wrong: 'the fence starts again when a failed job is re-queued',
     breaks: ['move'],
     break: (settings) => edit(settings, ['REQUEUE'], (sql) => sql.replace('retries = 0,', 'retries = 0, attempt = 0,')),
   },
   {
-    name: 'no beginnings',
-    wrong: 'a job whose handler was called at its last chance is taken for one that never began',
+    name: 'no start marks',
+    wrong: 'a started last attempt is treated as one that never started',
     breaks: ['overrun'],
     break: (settings) => edit(settings, beginningsOn(settings), (sql) => sql.replace('unbegun_attempt = NULL, ', '')),
   },
@@ -82,7 +82,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'no re-LISTEN',
-    wrong: 'a listening connection that broke is not made anew',
+    wrong: 'a broken listening connection is not replaced',
     breaks: ['deaf'],
     break: () => {
       const { PostgresListener } = built('postgres/postgres-listener.js') as {
@@ -93,7 +93,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'effect outside the transaction',
-    wrong: 'the handler writes its effect on another connection than it completes the job',
+    wrong: 'the handler writes its effect on another connection than the completion',
     breaks: ['double'],
     // What is wrong here is the handler: see `tasks.ts`.
     break: () => undefined,
