@@ -14,13 +14,13 @@ async function failureOf(call: Promise<unknown>): Promise<JobsApiError> {
   return error as JobsApiError;
 }
 
-describe('an answer', () => {
+describe('a response', () => {
   let jobs: JobsClient;
   beforeEach(() => {
     jobs = new JobsClient({ baseUrl: server.url, retries: 0 });
   });
 
-  it('that refuses becomes an error with status, code, message and fields', async () => {
+  it('with an error becomes an ApiError with status, code, message and fields', async () => {
     server.answers(refusal(400, 'INVALID_REQUEST', { data: { priority: 'expected −1000 to 1000, got 5000' } }));
 
     const error = await failureOf(jobs.enqueue('a', 1, { priority: 5000 }));
@@ -34,27 +34,24 @@ describe('an answer', () => {
     expect(error).toBeInstanceOf(Error);
   });
 
-  it.each([401, 403, 404, 409, 413, 422, 500])(
-    'of status %d has an empty `data` when it names no field',
-    async (status) => {
-      server.answers(json(status, { status, code: 'SOME_CODE', message: 'no' }));
+  it.each([401, 403, 404, 409, 413, 422, 500])('with status %d and no named field has empty `data`', async (status) => {
+    server.answers(json(status, { status, code: 'SOME_CODE', message: 'no' }));
 
-      expect(await failureOf(jobs.get('x'))).toMatchObject({ status, code: 'SOME_CODE', data: {} });
-    },
-  );
+    expect(await failureOf(jobs.get('x'))).toMatchObject({ status, code: 'SOME_CODE', data: {} });
+  });
 
   it.each([
     [500, '7', 7_000],
     [503, '0', 0],
     [503, 'soon', undefined],
     [503, 'Wed, 21 Oct 2015 07:28:00 GMT', 0],
-  ])('of status %d says after how long to come back (%s)', async (status, header, ms) => {
+  ])('with status %d and Retry-After has retryAfterMs (%s)', async (status, header, ms) => {
     server.answers(refusal(status, 'SOME_CODE', { headers: { 'Retry-After': header } }));
 
     expect(await failureOf(jobs.delete('x'))).toMatchObject({ retryAfterMs: ms });
   });
 
-  it("that is a proxy's page becomes an error that names the request and quotes the page", async () => {
+  it('from a proxy becomes an error that names the request and quotes the page', async () => {
     server.answers(html(502));
 
     expect(await failureOf(jobs.list({ q: 'private words' }))).toMatchObject({
@@ -65,7 +62,7 @@ describe('an answer', () => {
     });
   });
 
-  it('that quotes a page quotes its beginning only', async () => {
+  it('with a long page is quoted in part', async () => {
     server.answers(html(500, 'x'.repeat(100_000)));
 
     const { message } = await failureOf(jobs.stats());
@@ -73,7 +70,7 @@ describe('an answer', () => {
     expect(message).toMatch(/x…'$/);
   });
 
-  it('that is JSON of somebody else becomes an error that quotes it', async () => {
+  it('with foreign JSON becomes an error that quotes it', async () => {
     server.answers(json(404, { statusCode: 404, message: 'Cannot GET /api/jobs/stats', error: 'Not Found' }));
 
     const error = await failureOf(jobs.stats());
@@ -85,7 +82,7 @@ describe('an answer', () => {
     ['a page', html(200), /expected JSON, got text\/html '<html>/],
     ['nothing', empty(200), /expected JSON, got a response without a type ''/],
     ['a bare word', json(200, 'ok'), /expected JSON, got application\/json; charset=utf-8 '"ok"'/],
-  ])('of success with %s instead of an object is an error', async (_, answer, message) => {
+  ])('with status 200 and %s instead of an object is an error', async (_, answer, message) => {
     server.answers(answer);
 
     const error = await failureOf(jobs.stats());
@@ -94,9 +91,9 @@ describe('an answer', () => {
   });
 
   it.each([
-    ['instead of an answer', cut],
-    ['in the middle of an answer', cutInTheMiddle],
-  ])('whose connection is cut %s is a network error, with its cause', async (_, answer) => {
+    ['before the response', cut],
+    ['during the response', cutInTheMiddle],
+  ])('with a connection that is cut %s is a network error with its cause', async (_, answer) => {
     server.answers(answer);
 
     const error = await failureOf(jobs.list());
@@ -105,7 +102,7 @@ describe('an answer', () => {
     expect(error.cause).toBeDefined();
   });
 
-  it('that nobody is there to give is a network error which says why', async () => {
+  it('from no server is a network error with the reason', async () => {
     const closed = createServer();
     await new Promise<void>((resolve) => closed.listen(0, '127.0.0.1', resolve));
     const { port } = closed.address() as AddressInfo;
@@ -116,7 +113,7 @@ describe('an answer', () => {
     expect(error.message).toContain('ECONNREFUSED');
   });
 
-  it('is read by the given function, whose failure is that of the answer', async () => {
+  it('is parsed by the given function, whose error is the result', async () => {
     server.answers(json(200, { total: 7 }));
     const withParse = (parse: (text: string) => unknown) => new JobsClient({ baseUrl: server.url, retries: 0, parse });
 

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { ROOT, useBuiltPackage } from '../processes/support/built-package.js';
 import { json, refusal, useScriptedServer } from './support/scripted-server.js';
 
-/** What a user's program does with the package, by its public name. */
+/** A user's program that imports the package by its public name. */
 const PROGRAM = `async ({ JobsClient, JobsApiError, JobsService }) => {
   const jobs = new JobsClient({ baseUrl: process.argv[1], token: 'secret' });
   const job = await jobs.enqueue('mail', { to: 'a' }, { maxRetries: 1 });
@@ -26,10 +26,10 @@ const server = useScriptedServer();
 useBuiltPackage();
 
 describe('the built client', () => {
-  it.each(programs)('works in a program of Node that takes it by %s', async (_, args) => {
+  it.each(programs)('works in a Node program that loads it by %s', async (_, args) => {
     server.answers(json(201, { id: 'new' }), refusal(404, 'JOB_NOT_FOUND'));
 
-    // The package finds itself by its own name, through its exports.
+    // The package resolves its own name through its exports.
     const { stdout } = await promisify(execFile)(process.execPath, [...args, server.url], { cwd: ROOT });
     expect(JSON.parse(stdout)).toEqual(['new', true, 'JOB_NOT_FOUND', 'function']);
     expect(server.requests).toMatchObject([
@@ -41,7 +41,7 @@ describe('the built client', () => {
   it.each([
     ['ES modules', 'dist/esm/client', /\bfrom '(.*)'/g],
     ['CommonJS', 'dist/cjs/client', /\brequire\("(.*)"\)/g],
-  ])('of %s takes nothing but its own files', (_, folder, imports) => {
+  ])('in %s imports only its own files', (_, folder, imports) => {
     const files = readdirSync(join(ROOT, folder)).filter((file) => file.endsWith('.js'));
     const taken = files.flatMap((file) =>
       Array.from(readFileSync(join(ROOT, folder, file), 'utf8').matchAll(imports), (match) => match[1]!),

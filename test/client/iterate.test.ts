@@ -22,7 +22,7 @@ describe('iterate', () => {
 
   const urls = () => server.requests.map(({ url }) => url);
 
-  it('gives the jobs of all pages, by cursor and under the same filter', async () => {
+  it('yields the jobs of all pages by cursor and with the same filter', async () => {
     server.answers(page(['4', '3'], 'c1'), page([], 'c2'), page(['1'], null));
 
     expect(await idsOf(jobs.iterate({ status: 'failed', topic: ['a', 'b'] }))).toEqual(['4', '3', '1']);
@@ -31,18 +31,18 @@ describe('iterate', () => {
   });
 
   it.each<[string, JobFilter, string[]]>([
-    ['pages of a hundred when no size is given', { limit: undefined }, ['limit=100', 'limit=100&cursor=c1']],
-    ['pages of the given size', { limit: 2 }, ['limit=2', 'limit=2&cursor=c1']],
+    ['in pages of 100 by default', { limit: undefined }, ['limit=100', 'limit=100&cursor=c1']],
+    ['in pages of the given size', { limit: 2 }, ['limit=2', 'limit=2&cursor=c1']],
     ['from an offset', { offset: 7 }, ['limit=100&offset=7', 'limit=100&cursor=c1']],
     ['from a cursor', { cursor: 'c0' }, ['limit=100&cursor=c0', 'limit=100&cursor=c1']],
-  ])('walks %s', async (_, filter, queries) => {
+  ])('reads %s', async (_, filter, queries) => {
     server.answers(page(['2'], 'c1'), page(['1'], null));
 
     expect(await idsOf(jobs.iterate(filter))).toEqual(['2', '1']);
     expect(urls()).toEqual(queries.map((query) => `/api/jobs?${query}`));
   });
 
-  it('asks for a page only when its first job is wanted', async () => {
+  it('requests a page only when its first job is needed', async () => {
     server.answers(page(['2', '1'], 'c1'), page(['0'], null));
 
     for await (const { id } of jobs.iterate()) {
@@ -51,19 +51,19 @@ describe('iterate', () => {
     expect(urls()).toHaveLength(1);
   });
 
-  it('goes on after a page that came at the second try', async () => {
+  it('continues after a page that succeeded at the second attempt', async () => {
     server.answers(page(['2'], 'c1'), refusal(503, 'QUEUE_UNAVAILABLE'), page(['1'], null));
 
     expect(await idsOf(jobs.iterate())).toEqual(['2', '1']);
   });
 
-  it('ends with the error of a page', async () => {
+  it('throws the error of a page', async () => {
     server.answers(page(['2'], 'c1'), refusal(401, 'UNAUTHORIZED'));
 
     await expect(idsOf(jobs.iterate())).rejects.toMatchObject({ status: 401 });
   });
 
-  it('ends with the reason of the signal between two pages', async () => {
+  it('throws the reason of the signal between two pages', async () => {
     server.answers(page(['2'], 'c1'), page(['1'], null));
     const controller = new AbortController();
     const reason = new Error('enough');

@@ -9,7 +9,7 @@ function parse(...chunks: (string | Uint8Array)[]): ServerEvent[] {
   return chunks.flatMap((chunk) => [...parser.push(typeof chunk === 'string' ? encoder.encode(chunk) : chunk)]);
 }
 
-/** Every byte a chunk of its own. */
+/** Each byte is its own chunk. */
 function parseBytes(text: string): ServerEvent[] {
   return parse(...Array.from(encoder.encode(text), (byte) => Uint8Array.of(byte)));
 }
@@ -33,16 +33,16 @@ describe('the parser of server-sent events', () => {
       ['a', 'b', 'c', 'd', 'e\nf'].map((data) => ({ type: 'message', data })),
     ],
     ['characters beyond ASCII', 'event: changed\r\ndata: "é😀"\r\n\r\n', [{ type: 'changed', data: '"é😀"' }]],
-  ])('reads %s, whole and byte by byte', (_, text, events) => {
+  ])('parses %s, whole and byte by byte', (_, text, events) => {
     expect(parse(text)).toEqual(events);
     expect(parseBytes(text)).toEqual(events);
   });
 
-  it('gives an event with its last byte, and does not wait for what may follow a CR', () => {
+  it('yields an event with its last byte without waiting for the byte after a CR', () => {
     expect(parse('data: a\r', '\r')).toEqual([{ type: 'message', data: 'a' }]);
   });
 
-  it('reads the same wherever the stream is cut', () => {
+  it('yields the same events however the bytes are split', () => {
     const line = fc.constantFrom(
       'data: a',
       'data: é😀',
@@ -68,7 +68,7 @@ describe('the parser of server-sent events', () => {
     );
   });
 
-  it('keeps what the server asks to wait before the next connection', () => {
+  it('stores the reconnect time of the server', () => {
     const parser = new EventParser();
     expect(parser.retryMs).toBeUndefined();
     expect([...parser.push(encoder.encode('retry: 2000\nretry: soon\nretry:\nretry: -1\n\n'))]).toEqual([]);

@@ -5,18 +5,18 @@ import { empty, json, refusal, useScriptedServer } from './support/scripted-serv
 
 const page = new GuideCode('client.md').exportOf<Sender>('page');
 
-describe('the sender of the guide', () => {
+describe('the send function of the guide', () => {
   const server = useScriptedServer();
   const jobs = (): PocketBaseJobs =>
     new PocketBaseJobs({ send: (path, options) => page.send(server.url + path, options) });
 
-  it('passes on what a call asks for', async () => {
+  it('passes the options of a call on', async () => {
     server.answers(json(200, { items: [], total: 0 }));
     await jobs().list({ status: ['failed', 'cancelled'], limit: 5 });
     expect(server.requests).toMatchObject([{ method: 'GET', url: '/api/jobs?status=failed&status=cancelled&limit=5' }]);
   });
 
-  it('sends a body, and the key by which a repetition is known', async () => {
+  it('sends the body and the idempotency key', async () => {
     server.answers(json(201, { id: 'a' }));
     expect(await jobs().enqueue('mail', { to: 'b' }, { idempotencyKey: 'order-7' })).toEqual({ id: 'a' });
     const [{ headers, body } = { headers: {}, body: '' }] = server.requests;
@@ -24,7 +24,7 @@ describe('the sender of the guide', () => {
     expect(JSON.parse(body)).toMatchObject({ topic: 'mail', payload: { to: 'b' } });
   });
 
-  it('takes an answer without a body, and no refusal for an answer', async () => {
+  it('accepts a response without a body and throws for an error response', async () => {
     server.answers(empty(204), refusal(404, 'JOB_NOT_FOUND'));
     expect(await jobs().delete('a')).toBeUndefined();
     await expect(jobs().get('a')).rejects.toThrow('404');

@@ -17,7 +17,7 @@ class PageClient {
   }
 }
 
-describe('the service on a client that the page has already', () => {
+describe('PocketBaseJobs', () => {
   let client: PageClient;
   let jobs: PocketBaseJobs;
   beforeEach(() => {
@@ -47,17 +47,17 @@ describe('the service on a client that the page has already', () => {
     ['promote', (service) => service.promote(ID), `/api/jobs/${ID}/promote`, { method: 'POST' }],
     ['cancel', (service) => service.cancel(ID), `/api/jobs/${ID}/cancel`, { method: 'POST' }],
     ['stats', (service) => service.stats(), '/api/jobs/stats', { method: 'GET' }],
-  ])('sends %s, and gives the answer as it came', async (_, call, path, options) => {
+  ])('sends %s and returns the response unchanged', async (_, call, path, options) => {
     expect(await call(jobs)).toEqual({ id: ID });
     expect(client.sent).toStrictEqual([[path, options]]);
   });
 
-  it('sends delete, and gives nothing, whatever the client makes of an empty answer', async () => {
+  it('sends delete and returns nothing, whatever the client returns', async () => {
     expect(await jobs.delete(ID)).toBeUndefined();
     expect(client.sent).toStrictEqual([[`/api/jobs/${ID}`, { method: 'DELETE' }]]);
   });
 
-  it('walks all pages', async () => {
+  it('reads all pages', async () => {
     client = new PageClient([
       { items: [{ id: '2' }], next_cursor: 'c1' },
       { items: [{ id: '1' }], next_cursor: null },
@@ -72,7 +72,7 @@ describe('the service on a client that the page has already', () => {
     ]);
   });
 
-  it('hands a given idempotency key and signal to the client', async () => {
+  it('passes the idempotency key and the signal to the client', async () => {
     const { signal } = new AbortController();
     await jobs.enqueue('a', 1, { idempotencyKey: 'order-7', signal });
 
@@ -80,14 +80,14 @@ describe('the service on a client that the page has already', () => {
     expect(client.sent[0]![1].signal).toBe(signal);
   });
 
-  it('sends nothing for a signal that has aborted', async () => {
+  it('sends nothing if the signal has aborted', async () => {
     const reason = new Error('left the page');
 
     await expect(jobs.stats({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
     expect(client.sent).toEqual([]);
   });
 
-  it("lets the client's errors through as they are, and tries once", async () => {
+  it('passes errors of the client on unchanged and sends once', async () => {
     const error = new Error('of the client');
     const send = jest.fn(async () => {
       throw error;
@@ -97,17 +97,17 @@ describe('the service on a client that the page has already', () => {
     expect(send).toHaveBeenCalledTimes(1);
   });
 
-  it('finds the API at another path', async () => {
+  it('uses another base path', async () => {
     await new PocketBaseJobs(client, { path: 'v1/queue/' }).stats();
 
     expect(client.sent).toMatchObject([['/v1/queue/stats', {}]]);
   });
 
-  it('is not made without something that sends', () => {
-    expect(() => new PocketBaseJobs({} as never)).toThrow('expected an object with a function send(path, options)');
+  it('throws without an object that can send', () => {
+    expect(() => new PocketBaseJobs({} as never)).toThrow('send(path, options)');
   });
 
-  it('is exported as JobsService, too', () => {
+  it('is also exported as JobsService', () => {
     expect(JobsService).toBe(PocketBaseJobs);
   });
 });

@@ -9,37 +9,37 @@ const ID = '0193e0c5-5d3c-7cc2-a5a4-3f1c2f2b9a10';
 const server = useScriptedServer();
 
 const transient: [name: string, answer: Answer][] = [
-  ['a connection that is cut', cut],
-  ['an answer that is cut', cutInTheMiddle],
-  ['no answer in time', silence],
-  ['a proxy that reaches nobody (502)', html(502)],
-  ['a proxy that waits in vain (504)', html(504)],
-  ['a database that is away (503)', refusal(503, 'QUEUE_UNAVAILABLE')],
-  ['too many requests (429)', refusal(429, 'HTTP_429')],
+  ['a cut connection', cut],
+  ['a cut response', cutInTheMiddle],
+  ['a timeout', silence],
+  ['status 502 of a proxy', html(502)],
+  ['status 504 of a proxy', html(504)],
+  ['status 503', refusal(503, 'QUEUE_UNAVAILABLE')],
+  ['status 429', refusal(429, 'HTTP_429')],
 ];
 
 function newClient(options: Partial<JobsClientOptions> = {}): JobsClient {
   return new JobsClient({ baseUrl: server.url, ...options });
 }
 
-/** Long enough for any request to arrive, and for any answer that comes at all; where none does, a test waits for it. */
+/** Long enough for every request and response to arrive. A test without a response waits this long. */
 function timeoutFor(answer: Answer): number {
   return answer === silence ? 1_500 : 30_000;
 }
 
-describe('a call that may be repeated', () => {
-  it.each(transient)('is sent again after %s', async (_, answer) => {
+describe('a repeatable call', () => {
+  it.each(transient)('is retried after %s', async (_, answer) => {
     server.answers(answer, json(200, { total: 1 }));
 
     expect(await newClient({ timeout: timeoutFor(answer) }).stats()).toEqual({ total: 1 });
     expect(server.requests).toHaveLength(2);
   });
 
-  it.each(transient)('is the same enqueue, under the same key, after %s', async (_, answer) => {
+  it.each(transient)('repeats the same enqueue with the same key after %s', async (_, answer) => {
     server.answers(answer, answer, json(201, { id: ID }));
     const payload = { count: 1 };
     const call = newClient({ timeout: timeoutFor(answer) }).enqueue('mail', payload, { uniqueKey: 'k' });
-    // The caller's objects are the caller's: what it does to them meanwhile does not change what is sent.
+    // A later change of the caller's object must not change the retry.
     payload.count = 2;
 
     expect(await call).toEqual({ id: ID });
@@ -53,21 +53,21 @@ describe('a call that may be repeated', () => {
     expect(JSON.parse(first!.body)).toMatchObject({ payload: { count: 1 } });
   });
 
-  it.each([400, 401, 403, 404, 409, 413, 422, 500, 501])('is not sent again after %d', async (status) => {
+  it.each([400, 401, 403, 404, 409, 413, 422, 500, 501])('is not retried after status %d', async (status) => {
     server.answers(refusal(status, 'SOME_CODE'));
 
     await expect(newClient().stats()).rejects.toMatchObject({ status });
     expect(server.requests).toHaveLength(1);
   });
 
-  it('is sent again as often as `retries` says, and then fails with the last error', async () => {
+  it('is retried `retries` times and then rejects with the last error', async () => {
     server.answers(html(502), html(504), refusal(503, 'QUEUE_UNAVAILABLE'));
 
     await expect(newClient({ retries: 2 }).get(ID)).rejects.toMatchObject({ code: 'QUEUE_UNAVAILABLE' });
     expect(server.requests).toHaveLength(3);
   });
 
-  it('waits longer each time', async () => {
+  it('waits longer before each retry', async () => {
     const times: number[] = [];
     server.answers((response, request) => {
       times.push(performance.now());
@@ -77,15 +77,15 @@ describe('a call that may be repeated', () => {
     await expect(newClient().stats()).rejects.toMatchObject({ status: 503 });
     const waits = times.slice(1).map((time, index) => time - times[index]!);
     expect(waits).toHaveLength(3);
-    // 200, 400 and 800 ms, of which chance takes up to a half.
+    // 200, 400 and 800 ms, minus up to a half at random.
     [100, 200, 400].forEach((least, index) => expect(waits[index]).toBeGreaterThanOrEqual(least - 2));
   });
 
   it.each([
     ['seconds', () => '1'],
-    // Dates have no fractions of a second: two more bring at least one.
+    // HTTP dates have whole seconds: two seconds ahead is at least one.
     ['a date', () => new Date(Date.now() + 2_000).toUTCString()],
-  ])('waits at least as long as Retry-After asks for, in %s', async (_, header) => {
+  ])('waits at least as long as Retry-After, in %s', async (_, header) => {
     server.answers(refusal(429, 'HTTP_429', { headers: { 'Retry-After': header() } }), json(200, {}));
     const before = performance.now();
 
@@ -94,14 +94,14 @@ describe('a call that may be repeated', () => {
     expect(server.requests).toHaveLength(2);
   });
 
-  it('fails at once when the server asks for more than a minute', async () => {
+  it('rejects at once if Retry-After exceeds a minute', async () => {
     server.answers(refusal(503, 'QUEUE_UNAVAILABLE', { headers: { 'Retry-After': '61' } }));
 
     await expect(newClient().stats()).rejects.toMatchObject({ status: 503, retryAfterMs: 61_000 });
     expect(server.requests).toHaveLength(1);
   });
 
-  it('does not wait for its turn any longer when it is aborted', async () => {
+  it('stops waiting when the signal aborts', async () => {
     const answered = signal();
     server.answers((response, request) => {
       response.on('close', answered.resolve);
@@ -116,15 +116,15 @@ describe('a call that may be repeated', () => {
   });
 });
 
-describe('the pause of a stream', () => {
-  it.each([59_000, 61_000, Date.UTC(2999, 0)])('is %d ms long when the server asks for that, up to a minute', (ms) => {
+describe('the wait before a stream reconnects', () => {
+  it.each([59_000, 61_000, Date.UTC(2999, 0)])('is limited to a minute: retry %d ms', (ms) => {
     const pauseMs = backoffMs(0, 2_000, 30_000, ms);
     expect(pauseMs).toBeGreaterThanOrEqual(Math.min(ms, 60_000) + 1_000);
     expect(pauseMs).toBeLessThanOrEqual(62_000);
   });
 });
 
-describe('a call that may not be repeated', () => {
+describe('a call that is not repeatable', () => {
   const calls: [name: string, call: (jobs: JobsClient) => Promise<unknown>][] = [
     ['delete', (jobs) => jobs.delete(ID)],
     ['requeue', (jobs) => jobs.requeue(ID)],
@@ -134,7 +134,7 @@ describe('a call that may not be repeated', () => {
     ['enqueueMany', (jobs) => jobs.enqueueMany([{ topic: 'a', payload: 1 }])],
   ];
 
-  it.each(calls)('is %s: it is sent once, whatever happens', async (_, call) => {
+  it.each(calls)('%s is sent once, whatever happens', async (_, call) => {
     for (const [, answer] of transient) {
       server.answers(answer);
       server.requests = [];
@@ -147,7 +147,7 @@ describe('a call that may not be repeated', () => {
 });
 
 describe('an idempotency key', () => {
-  it('is a new one for each call', async () => {
+  it('is new for each call', async () => {
     server.answers(json(201, { id: ID }));
     const jobs = newClient();
 
@@ -155,7 +155,7 @@ describe('an idempotency key', () => {
     expect(new Set(server.requests.map(({ headers }) => headers['idempotency-key'])).size).toBe(20);
   });
 
-  it("may be the caller's own, and then stays out of the body", async () => {
+  it('may be given by the caller and is not part of the body', async () => {
     server.answers(json(201, { id: ID }));
 
     await newClient().enqueue('a', 1, { idempotencyKey: 'order-7' });

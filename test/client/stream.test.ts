@@ -8,12 +8,12 @@ import { cut, html, json, refusal, useScriptedServer } from './support/scripted-
 const server = useScriptedServer();
 
 const STATS = { pending: 1, total: 1 };
-/** The next connection follows at once. */
+/** Reconnects at once. */
 const HASTE = 'retry: 1\n\n';
 const stats = (pending: number) => `event: stats\ndata: {"pending":${pending}}\n\n`;
 const changed = (...topics: string[]) => `event: changed\ndata: ${JSON.stringify({ topics })}\n\n`;
 
-/** Begins a stream, sends the text, and leaves it open. */
+/** Starts a stream, sends the text and keeps it open. */
 function streaming(text: string, opened?: (response: ServerResponse) => void): Answer {
   return (response) => {
     response.writeHead(200, { 'Content-Type': 'text/event-stream; charset=utf-8', 'Cache-Control': 'no-store' });
@@ -25,7 +25,7 @@ function streaming(text: string, opened?: (response: ServerResponse) => void): A
 const end = (response: ServerResponse) => void response.end();
 const destroy = (response: ServerResponse) => void response.socket?.destroy();
 
-describe('stream', () => {
+describe('JobsClient.stream', () => {
   let leave: AbortController;
   beforeEach(() => {
     leave = new AbortController();
@@ -49,7 +49,7 @@ describe('stream', () => {
     return taken;
   }
 
-  it('gives typed events, and sends the token in a header alone', async () => {
+  it('yields typed events and sends the token only in a header', async () => {
     server.answers(
       streaming(`: hello\n\n${HASTE}event: stats\ndata: ${JSON.stringify(STATS)}\n\n${changed('a', 'b')}`),
     );
@@ -67,7 +67,7 @@ describe('stream', () => {
     ]);
   });
 
-  it('gives an event as soon as it is complete, wherever its bytes are cut', async () => {
+  it('yields an event once it is complete, however its bytes are split', async () => {
     let response!: ServerResponse;
     server.answers(streaming('', (opened) => (response = opened)));
     const events = open();
@@ -79,7 +79,7 @@ describe('stream', () => {
     expect(await first).toEqual({ done: false, value: { type: 'changed', data: { topics: ['é😀'] } } });
   });
 
-  it('leaves out topics that are not asked for, and events of unknown types', async () => {
+  it('skips other topics and unknown event types', async () => {
     const text = `${changed('b')}event: later\ndata: x\n\ndata: x\n\n${changed('b', 'a', 'c')}${changed()}${stats(1)}`;
     server.answers(streaming(text));
 
@@ -92,7 +92,7 @@ describe('stream', () => {
   it.each([
     ['the server ends it', end, undefined],
     ['it is cut', destroy, 'NETWORK'],
-  ])('connects again when %s, and says so', async (_, leaveOpen, code) => {
+  ])('reconnects when %s and yields an event', async (_, leaveOpen, code) => {
     const said: unknown[] = [];
     server.answers(
       streaming(HASTE + stats(1), (response) => setImmediate(leaveOpen, response)),
@@ -104,7 +104,7 @@ describe('stream', () => {
     expect(said).toEqual(['open', code, 'open']);
   });
 
-  it('connects again, with a new token, after failures to connect', async () => {
+  it('reconnects with a new token after failures', async () => {
     const tokens = ['a', 'b', 'c', 'd', 'e'];
     server.answers(
       streaming(HASTE, end),
@@ -120,7 +120,7 @@ describe('stream', () => {
     );
   });
 
-  it('waits before it connects again, when the server does not say how long', async () => {
+  it('waits before it reconnects if the server sets no time', async () => {
     const times: number[] = [];
     server.answers(
       (response) => {
@@ -131,20 +131,20 @@ describe('stream', () => {
     );
 
     await take(open(), 1);
-    // 2 s, of which chance takes up to a half.
+    // 2 s, minus up to a half at random.
     expect(times[1]! - times[0]!).toBeGreaterThanOrEqual(990);
   });
 
-  it('connects again as soon after the twelfth end as after the first', async () => {
+  it('reconnects as quickly after the twelfth end as after the first', async () => {
     server.answers(streaming(`retry: 20\n\n${stats(1)}`, end));
     const before = performance.now();
 
     await take(open(), 12);
-    // 20 ms each time; it would be 20 s if the pauses grew.
+    // 20 ms each time. Growing waits would reach 20 s.
     expect(performance.now() - before).toBeLessThan(10_000);
   });
 
-  it('gives up a connection on which nothing comes, not even a heart-beat', async () => {
+  it('drops a connection without data or heartbeats', async () => {
     const lost: unknown[] = [];
     let isClosed = false;
     server.answers(
@@ -158,7 +158,7 @@ describe('stream', () => {
     await until(() => isClosed, { message: 'the end of the silent connection' });
   });
 
-  it('takes a comment for a heart-beat', async () => {
+  it('accepts a comment as a heartbeat', async () => {
     let beats = 0;
     server.answers(
       streaming('', (response) => {
@@ -171,7 +171,7 @@ describe('stream', () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  it.each([401, 403, 404])('ends with an error when the server refuses with %d', async (status) => {
+  it.each([401, 403, 404])('throws if the server responds with %d', async (status) => {
     server.answers(streaming(HASTE + stats(1), end), refusal(status, 'REFUSED'));
     const events = open();
     await events.next();
@@ -181,10 +181,14 @@ describe('stream', () => {
   });
 
   it.each([
-    ['a page', html(200), /expected a stream of events, got text\/html/],
+    ['HTML', html(200), /expected a stream of events, got text\/html/],
     ['JSON', json(200, {}), /expected a stream of events, got application\/json/],
-    ['an event that is no JSON', streaming('event: stats\ndata: {oops\n\n'), /expected events with JSON, got '\{oops'/],
-  ])('ends with an error when it is given %s', async (_, answer, message) => {
+    [
+      'an event without valid JSON',
+      streaming('event: stats\ndata: {oops\n\n'),
+      /expected events with JSON, got '\{oops'/,
+    ],
+  ])('throws if it receives %s', async (_, answer, message) => {
     server.answers(answer);
 
     const error = await open()
@@ -195,21 +199,21 @@ describe('stream', () => {
     expect(String(error)).toMatch(message);
   });
 
-  it('tries again when the server does not begin to answer in time', async () => {
+  it('retries if the server does not respond in time', async () => {
     server.answers(streaming(HASTE, end), () => undefined, streaming(stats(1)));
 
     expect(await take(open({}, { timeout: 1_000 }), 1)).toMatchObject([{ type: 'stats' }]);
     expect(server.requests).toHaveLength(3);
   });
 
-  it('may stay open for longer than the time limit of calls', async () => {
+  it('may stay open for longer than the timeout of calls', async () => {
     server.answers(streaming('', (response) => void setTimeout(() => response.write(stats(1)), 600)));
 
     expect(await take(open({}, { timeout: 500 }), 1)).toMatchObject([{ type: 'stats' }]);
     expect(server.requests).toHaveLength(1);
   });
 
-  describe('ends without an error, and closes its connection,', () => {
+  describe('ends without an error and closes its connection', () => {
     const closes = () => {
       let isClosed = false;
       server.answers(streaming(stats(1), (response) => response.on('close', () => (isClosed = true))));
@@ -242,7 +246,7 @@ describe('stream', () => {
     });
   });
 
-  it('ends when the signal aborts while it waits for its next try', async () => {
+  it('ends if the signal aborts during the wait for a reconnect', async () => {
     server.answers(cut);
     const ended = open({ onLost: () => queueMicrotask(() => leave.abort()) }).next();
 
@@ -250,7 +254,7 @@ describe('stream', () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  it('does not begin when the signal has aborted', async () => {
+  it('does not start if the signal has aborted', async () => {
     leave.abort();
 
     expect(await open().next()).toEqual({ done: true, value: undefined });

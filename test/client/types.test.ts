@@ -1,10 +1,10 @@
 import type { Capabilities, Job, JobPage, JobStats, Sender, StreamEvent } from 'nestjs-jobs/client';
 import { JobsClient, PocketBaseJobs } from 'nestjs-jobs/client';
 
-/** `true` only for two types that are the same. */
+/** `true` only for identical types. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 
-/** Compiles when what the call gives has exactly this type; nothing is called. */
+/** Compiles if the result of the call has exactly this type. Nothing is called. */
 function gives<Expected>() {
   return <Actual>(call: () => Actual, same: Same<Actual, Expected>) => ({ call, same });
 }
@@ -18,7 +18,7 @@ const jobs = new JobsClient({ baseUrl: 'http://localhost' });
 const sender: Sender = { send: async () => ({}) };
 
 describe('the compiler', () => {
-  it('knows what each call gives', () => {
+  it('infers the result of each call', () => {
     const calls = [
       gives<Promise<Job<Mail>>>()(() => jobs.enqueue('mail', mail), true),
       gives<Promise<Job>>()(() => jobs.get('id'), true),
@@ -36,7 +36,7 @@ describe('the compiler', () => {
     expect(calls.every(({ same }) => same)).toBe(true);
   });
 
-  it('takes options as TypeScript spells them and as the wire does', () => {
+  it('accepts options in camelCase and in snake_case', () => {
     const runAt = new Date();
     const calls = [
       () => jobs.enqueue('a', 1, { runAt, maxRetries: 1, uniqueKey: 'k', timeout: '30s', delay: 5 }),
@@ -54,7 +54,7 @@ describe('the compiler', () => {
     expect(calls).toHaveLength(6);
   });
 
-  it('refuses what the API would refuse', () => {
+  it('rejects what the API rejects', () => {
     const calls = [
       // @ts-expect-error -- no such option
       () => jobs.enqueue('a', 1, { maxRetrys: 1 }),
@@ -73,13 +73,13 @@ describe('the compiler', () => {
     expect(calls).toHaveLength(6);
   });
 
-  it('knows that a stream needs more than a function that sends', () => {
+  it('requires more than a send function for a stream', () => {
     const isOffered: 'stream' extends keyof PocketBaseJobs ? true : false = false;
 
     expect(isOffered).toBe('stream' in PocketBaseJobs.prototype);
   });
 
-  it('tells the events of a stream apart by their type', () => {
+  it('narrows the events of a stream by their type', () => {
     const count = (event: StreamEvent) => (event.type === 'stats' ? event.data.pending : event.data.topics.length);
 
     expect(count({ type: 'changed', data: { topics: ['a'] } })).toBe(1);

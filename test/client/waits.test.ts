@@ -9,15 +9,15 @@ function newClient(options: Partial<JobsClientOptions> = {}): JobsClient {
   return new JobsClient({ baseUrl: server.url, retries: 0, ...options });
 }
 
-/** A fetch that neither answers nor listens to its signal. */
+/** A fetch that neither responds nor reads its signal. */
 const deaf = () => new Promise<never>(() => undefined);
 
-describe('the time limit', () => {
+describe('the timeout of a call', () => {
   it.each([
-    ['the server says nothing', {}],
-    ['the given fetch does not listen', { fetch: deaf }],
-    ['the token does not come', { token: deaf }],
-  ])('ends a call when %s', async (_, options) => {
+    ['the server does not respond', {}],
+    ['the given fetch ignores its signal', { fetch: deaf }],
+    ['the token function does not return', { token: deaf }],
+  ])('rejects if %s', async (_, options) => {
     server.answers(silence);
 
     await expect(newClient({ timeout: 50, ...options }).stats()).rejects.toMatchObject({
@@ -28,7 +28,7 @@ describe('the time limit', () => {
     });
   });
 
-  it('holds for the whole answer, not for its beginning', async () => {
+  it('covers the whole response', async () => {
     server.answers((response) => {
       response.writeHead(200, { 'Content-Type': 'application/json' });
       response.write('{');
@@ -41,12 +41,12 @@ describe('the time limit', () => {
     let isClosed = false;
     server.answers((response) => void response.on('close', () => (isClosed = true)));
 
-    // The request must have arrived before its time is up.
+    // The request must arrive before the timeout.
     await expect(newClient({ timeout: 2_000 }).stats()).rejects.toThrow(JobsApiError);
     await until(() => isClosed, { message: 'the closed connection' });
   });
 
-  it.each([0, Infinity, 2 ** 31])('of %d ms lets an answer take its time', async (timeout) => {
+  it.each([0, Infinity, 2 ** 31])('does not apply with %d ms', async (timeout) => {
     server.answers((response, request) => {
       setTimeout(() => void json(200, { total: 1 })(response, request), 30);
     });
@@ -79,7 +79,7 @@ describe('an aborted signal', () => {
     ['capabilities', (jobs, signal) => jobs.capabilities({ signal })],
   ];
 
-  it.each(calls)('ends %s with its reason, while it waits', async (_, call) => {
+  it.each(calls)('ends a running %s with its reason', async (_, call) => {
     server.answers(silence);
     const controller = new AbortController();
     const reason = new Error('left the page');
@@ -92,12 +92,12 @@ describe('an aborted signal', () => {
     await expect(result).rejects.toBe(reason);
   });
 
-  it.each(calls)('keeps %s from being sent', async (_, call) => {
+  it.each(calls)('prevents %s', async (_, call) => {
     await expect(call(newClient(), AbortSignal.abort())).rejects.toMatchObject({ name: 'AbortError' });
     expect(server.requests).toEqual([]);
   });
 
-  it('is not held by calls that have ended', async () => {
+  it('is released by finished calls', async () => {
     server.answers(json(200, {}));
     const controller = new AbortController();
     const { signal } = controller;

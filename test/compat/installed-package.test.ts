@@ -18,13 +18,13 @@ const DONE = {
   isLogged: true,
 };
 
-/** How a compiler may look for a package, with the module format that goes with it. */
+/** Module resolutions of TypeScript with a matching module format. */
 const RESOLUTIONS = [
   { resolution: 'node16', module: 'node16' },
   { resolution: 'nodenext', module: 'nodenext' },
   { resolution: 'bundler', module: 'esnext' },
 ];
-/** As compilers looked before packages had `exports`; for Nest 12, which has nothing else, they are too old. */
+/** Resolutions from before `exports`. Nest 12 has only `exports` and does not support them. */
 const OLD_RESOLUTION = { resolution: 'node10', module: 'commonjs' };
 
 type NodeName = (typeof everyNode)[number];
@@ -32,7 +32,7 @@ type NodeName = (typeof everyNode)[number];
 interface Application {
   readonly name: AppName;
   readonly title: string;
-  /** The application that has the other major version of TypeORM. */
+  /** The application with the other major version of TypeORM. */
   readonly other: AppName;
   readonly resolutions: readonly (typeof OLD_RESOLUTION)[];
 }
@@ -52,7 +52,7 @@ const applications: Application[] = [
   },
 ];
 
-/** Of the oldest versions that the package accepts, as far as npm installs them beside one another. */
+/** The oldest versions that the package accepts, as far as npm can install them together. */
 const oldest: { name: AppName; title: string }[] = [
   { name: 'nest-11-oldest', title: 'Nest 11.0.1 and TypeORM 0.3.26' },
   { name: 'nest-12-oldest', title: 'Nest 12.0.1 and TypeORM 1.0.0' },
@@ -67,7 +67,7 @@ beforeAll(async () => {
   [packed, pathOf] = await Promise.all([packPackage(), installNodes()]);
 }, INSTALL_TIMEOUT_MS);
 
-describe.each(applications)('in $title', ({ name, other, resolutions }) => {
+describe.each(applications)('in $title,', ({ name, other, resolutions }) => {
   let app: InstalledApp;
 
   beforeAll(async () => {
@@ -78,45 +78,42 @@ describe.each(applications)('in $title', ({ name, other, resolutions }) => {
     await app.build();
   }, INSTALL_TIMEOUT_MS);
 
-  it.each(resolutions)('its types are found with the resolution $resolution', async ({ resolution, module }) => {
+  it.each(resolutions)('types resolve with the resolution $resolution', async ({ resolution, module }) => {
     const looking = ['--module', module, '--moduleResolution', resolution, '--ignoreDeprecations', '6.0'];
     expect(await app.complaints('--noEmit', ...looking)).toEqual([]);
   });
 
-  it('its types have no error when the compiler checks libraries, too', async () => {
+  it('types have no error with skipLibCheck: false', async () => {
     const complaints = await app.complaints('--noEmit', '--skipLibCheck', 'false', '--skipDefaultLibCheck');
     expect(complaints.filter((line) => !isOfOthers(line))).toEqual([]);
   });
 
-  it('the types of an entry beside the root are found in a browser, without those of Node', async () => {
+  it('types of the client entry resolve in a browser, without the types of Node', async () => {
     expect(await app.complaints('--project', 'tsconfig.browser.json')).toEqual([]);
   });
 
-  it('a job runs to its end on a SQLite file, on this Node', async () => {
+  it('a job completes on a SQLite file with this Node', async () => {
     expect(await runProgram('this Node')).toEqual(DONE);
   });
 
-  it('the HTTP API answers on Fastify, too', async () => {
+  it('the HTTP API responds on Fastify', async () => {
     expect(await runProgram('this Node', { ADAPTER: 'fastify' })).toEqual(DONE);
   });
 
-  it.each(newerNodes)(
-    'a job runs to its end on PostgreSQL, on %s, for which no addon of SQLite is compiled here',
-    async (node) => {
-      const database = await createPostgresDatabase(postgresVersions()[0]!);
-      expect(await runProgram(node, { DATABASE_URL: database.url })).toEqual(DONE);
-      await database.drop();
-    },
-  );
+  it.each(newerNodes)('a job completes on PostgreSQL with %s, for which no SQLite addon is compiled', async (node) => {
+    const database = await createPostgresDatabase(postgresVersions()[0]!);
+    expect(await runProgram(node, { DATABASE_URL: database.url })).toEqual(DONE);
+    await database.drop();
+  });
 
-  it.each(everyNode)('every name is one and the same, required and imported, on %s', async (node) => {
+  it.each(everyNode)('every export is the same object by require and by import with %s', async (node) => {
     for (const entry of entriesOf(packed.manifest)) {
       const printed = await app.run(pathOf(node), ['--eval', comparisonOf(entry)]);
       expect(JSON.parse(printed)).toEqual({ some: true, different: [] });
     }
   });
 
-  it('a job runs to its end with the other major version of TypeORM, too', async () => {
+  it('a job completes with the other major version of TypeORM', async () => {
     await app.add(`typeorm@${lockedVersion(other, 'typeorm')}`);
     await app.build();
     expect(await runProgram('this Node')).toEqual(DONE);
@@ -125,7 +122,7 @@ describe.each(applications)('in $title', ({ name, other, resolutions }) => {
   const runProgram = (node: NodeName, env?: NodeJS.ProcessEnv): Promise<unknown> => saidBy(app, node, env);
 });
 
-describe.each(oldest)('in an application of $title', ({ name }) => {
+describe.each(oldest)('in an application with $title,', ({ name }) => {
   let app: InstalledApp;
 
   beforeAll(async () => {
@@ -133,12 +130,12 @@ describe.each(oldest)('in an application of $title', ({ name }) => {
     await app.build();
   }, INSTALL_TIMEOUT_MS);
 
-  it.each(['express', 'fastify'])('a job runs to its end, and the HTTP API answers on %s', async (adapter) => {
+  it.each(['express', 'fastify'])('a job completes and the HTTP API responds on %s', async (adapter) => {
     expect(await saidBy(app, 'this Node', { ADAPTER: adapter })).toEqual(DONE);
   });
 });
 
-describe('in an application of Nest 12, TypeORM 1 and better-sqlite3 13', () => {
+describe('in an application with Nest 12, TypeORM 1 and better-sqlite3 13,', () => {
   let app: InstalledApp;
 
   beforeAll(async () => {
@@ -146,34 +143,34 @@ describe('in an application of Nest 12, TypeORM 1 and better-sqlite3 13', () => 
     await app.build();
   }, INSTALL_TIMEOUT_MS);
 
-  it('TypeORM has that driver, not one of its own', () => {
+  it('TypeORM uses that driver', () => {
     expect(app.version('better-sqlite3')).toMatch(/^13\./);
     expect(app.has('node_modules/typeorm/node_modules/better-sqlite3')).toBe(false);
   });
 
-  it.each(newerNodes)('a job runs to its end on a SQLite file, on %s', async (node) => {
+  it.each(newerNodes)('a job completes on a SQLite file with %s', async (node) => {
     expect(await saidBy(app, node)).toEqual(DONE);
   });
 });
 
-/** The last line that the application prints. */
+/** Returns the last line of the output. */
 async function saidBy(app: InstalledApp, node: NodeName, env: NodeJS.ProcessEnv = {}): Promise<unknown> {
   const printed = await app.run(pathOf(node), PROGRAM, env);
   return JSON.parse(printed.trim().split('\n').at(-1)!) as unknown;
 }
 
-/** A module that knows all that the entries export. */
+/** Creates a module with all exports of the entries. */
 function reExportOf(entries: string[]): string {
   const lines = entries.map((entry, index) => `export * as entry${index} from '${entry}';`);
   return ['export {};', ...lines, ''].join('\n');
 }
 
-/** Whether the compiler complains of a library that is not this one. Indented lines go on with the one before. */
+/** Returns whether the compiler reports an error in another library. Indented lines belong to the line before. */
 function isOfOthers(line: string): boolean {
   return line.startsWith(' ') || (line.startsWith('node_modules/') && !line.startsWith('node_modules/nestjs-jobs/'));
 }
 
-/** A program that loads an entry both ways and prints the names that are not the same. */
+/** A program that loads an entry both ways and prints the names that differ. */
 function comparisonOf(entry: string): string {
   return `
     const required = require('${entry}');

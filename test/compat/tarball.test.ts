@@ -7,14 +7,14 @@ import { entriesOf, filesOf, packPackage } from './support/packed-package.js';
 
 const MB = 1_000_000;
 
-/** What a user needs of the repository: code, types and source maps of both builds, the admin UI, and what one reads. */
+/** The files a user needs: code, types and source maps of both builds, the admin UI, and the documentation. */
 const EXPECTED = [
   /^dist\/(cjs|esm)\/.+\.(js|js\.map|d\.ts)$/,
-  // Where the admin UI lies, said by a file that both module systems can load.
+  // Locates the admin UI; both module systems can load this file.
   /^dist\/(cjs|esm)\/lib\/http\/ui-folder\.cjs$/,
   /^dist\/esm\/package\.json$/,
   /^dist\/ui\//,
-  // The pages that README.md leads to, and the sample application.
+  // The pages that README.md links to, and the sample application.
   /^docs\/.+\.md$/,
   /^sample-app\/.+\.(ts|md)$/,
   /^((CHANGELOG|CONTRIBUTING|README|SECURITY)\.md|LICENSE|package\.json)$/,
@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 
 describe('the tarball', () => {
-  it('holds what is needed to use the package, and nothing else', () => {
+  it('contains the files needed to use the package and no others', () => {
     const files = filesIn(packed.folder);
     expect(files.filter((file) => !EXPECTED.some((pattern) => pattern.test(file)))).toEqual([]);
     expect(files).toEqual(
@@ -37,7 +37,7 @@ describe('the tarball', () => {
     );
   });
 
-  it('holds whatever its pages link to, but pictures and tests', () => {
+  it('contains all link targets of its pages except pictures and tests', () => {
     const files = filesIn(packed.folder);
     const links = files.filter((file) => file.endsWith('.md')).flatMap((page) => linkedFrom(page));
     expect(links.length).toBeGreaterThan(0);
@@ -46,27 +46,27 @@ describe('the tarball', () => {
     );
   });
 
-  it('imports only what is installed with it or beside it', () => {
+  it('imports only its dependencies and peers', () => {
     const { manifest, folder } = packed;
     const imported = importedBy(...filesIn(folder).filter((file) => /^dist\/(cjs|esm)\/.*\.(js|d\.ts)$/.test(file)));
     expect(imported.size).toBeGreaterThan(0);
     expect([...imported].filter((name) => !declaredBy(manifest).includes(name))).toEqual([]);
   });
 
-  it('declares nothing that it does not import, but for drivers and the metadata of decorators', () => {
+  it('declares only packages it imports, drivers and reflect-metadata', () => {
     const { manifest } = packed;
     const imported = importedBy(...entriesOf(manifest).flatMap((entry) => filesOf(manifest, entry)));
     const others = declaredBy(manifest).filter((name) => !imported.has(name));
     expect(others.sort()).toEqual([...Object.keys(manifest.peerDependenciesMeta), 'reflect-metadata'].sort());
   });
 
-  it('needs no other package for an entry beside the root', () => {
+  it('needs no other package for the client entry', () => {
     const { manifest } = packed;
     const subpaths = entriesOf(manifest).filter((entry) => entry !== manifest.name);
     expect([...importedBy(...subpaths.flatMap((entry) => filesOf(manifest, entry)))]).toEqual([]);
   });
 
-  it('is not larger than the readme says, nor much smaller', () => {
+  it('is about as large as the readme says', () => {
     const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
     const [, packedMb, installedMb] = /\| Size \| under ([\d.]+) MB to download, under ([\d.]+) MB installed/.exec(
       readme,
@@ -78,14 +78,14 @@ describe('the tarball', () => {
   });
 });
 
-/** The files that a page of the package links to. */
+/** Returns the link targets of a page. */
 function linkedFrom(page: string): string[] {
   const text = readFileSync(join(packed.folder, page), 'utf8');
   const links = [...text.matchAll(/\]\(([^()\s#]+)(?:#[^()\s]*)?\)/g)].map(([, link]) => link!);
   return links.filter((link) => !/^[a-z]+:/.test(link)).map((link) => normalize(join(dirname(page), link)));
 }
 
-/** The packages that files of the package lead to. */
+/** Returns the packages that the files import. */
 function importedBy(...files: string[]): Set<string> {
   return packagesBehind(packed.folder, files);
 }

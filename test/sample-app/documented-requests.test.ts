@@ -12,12 +12,12 @@ import { until } from '../support/wait.js';
 import { workingTree } from '../support/working-tree.js';
 
 const STARTS_IN_MS = 30_000;
-/** Says in the documentation that a command is meant to fail. */
+/** Marks a command in the documentation that is expected to fail. */
 const REFUSED = /# refused with (\d{3})$/;
 
 useBuiltPackage();
 
-describe('the commands of the documentation', () => {
+describe('commands of the documentation', () => {
   let app: ChildProcess;
   let folder: string;
   let port: number;
@@ -56,7 +56,7 @@ describe('the commands of the documentation', () => {
     await remove();
   });
 
-  it.each(['docs/http-api.md', 'docs/access-control.md', 'README.md'])('of %s do what they say', async (page) => {
+  it.each(['docs/http-api.md', 'docs/access-control.md', 'README.md'])('in %s succeed as described', async (page) => {
     const blocks = codeBlocksOf(join(ROOT, page)).filter(
       ({ language, code }) => language === 'sh' && /\bcurl /.test(code),
     );
@@ -87,8 +87,8 @@ describe('the commands of the documentation', () => {
 });
 
 /**
- * A command `curl` that sends what its arguments say, prints the answer, and tells its status on stderr. Not every machine
- * that runs these tests has the real one. An option that it does not know ends it with an error.
+ * A replacement of `curl` for machines without it: it sends the request, prints the response and writes the status to
+ * stderr. An unknown option makes it fail.
  */
 function installCurl(bin: string): void {
   mkdirSync(bin);

@@ -12,7 +12,7 @@ import { workingTree } from '../support/working-tree.js';
 
 interface Place {
   readonly url: string;
-  /** Of the files that the app writes. */
+  /** The folder of the files that the app writes. */
   readonly folder: string;
   readonly remove: () => Promise<void>;
 }
@@ -41,7 +41,7 @@ useBuiltPackage();
 describe.each(places)('the sample app on $database', ({ create }) => {
   let place: Place;
   let app: ChildProcess;
-  /** Since its last start. */
+  /** The output since the last start. */
   let printed: string;
 
   beforeEach(async () => {
@@ -55,7 +55,7 @@ describe.each(places)('the sample app on $database', ({ create }) => {
     await place.remove();
   });
 
-  it('runs the jobs of its first orders, one of which fails, and stops when it is told to', async () => {
+  it('runs the jobs of its first orders, one of which fails, and stops on SIGTERM', async () => {
     const port = await freePort();
     await start(port);
     await until(() => times('completed', 'send_receipt') === 4 && times('completed', 'ship_order') === 3, {
@@ -73,7 +73,7 @@ describe.each(places)('the sample app on $database', ({ create }) => {
     await stop();
   });
 
-  it('places one more order when it is started again', async () => {
+  it('places another order after a restart', async () => {
     await start(await freePort());
     await until(() => times('completed', 'send_receipt') === 4, { timeoutMs: STARTS_IN_MS, message: 'four receipts' });
     await stop();
@@ -106,7 +106,7 @@ describe.each(places)('the sample app on $database', ({ create }) => {
     return true;
   }
 
-  /** In how many of its lines that has happened to a job of the topic. */
+  /** Counts the lines of the output with this event of the topic. */
   function times(event: string, topic: string): number {
     isRunning();
     return printed.match(new RegExp(`^\\S+ +${event} +${topic}`, 'gm'))?.length ?? 0;

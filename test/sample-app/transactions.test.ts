@@ -1,7 +1,7 @@
 import { DataSource } from 'typeorm';
 import { Transactions } from '../../sample-app/transactions.js';
 
-describe('the transactions of the sample app on SQLite', () => {
+describe('transactions of the sample app on SQLite', () => {
   let dataSource: DataSource;
   let transactions: Transactions;
 
@@ -11,7 +11,7 @@ describe('the transactions of the sample app on SQLite', () => {
   });
   afterEach(() => dataSource.destroy());
 
-  it('take turns', async () => {
+  it('run one at a time', async () => {
     const steps: string[] = [];
     const step = (name: string): Promise<void> =>
       transactions.run(async () => {
@@ -23,7 +23,7 @@ describe('the transactions of the sample app on SQLite', () => {
     expect(steps).toEqual(['first begins', 'first ends', 'second begins', 'second ends']);
   });
 
-  it('refuse to wait for the one around them, and go on', async () => {
+  it('reject a nested transaction and continue', async () => {
     const inner = transactions.run(() => transactions.run(() => Promise.resolve('never')));
     await expect(inner).rejects.toThrow('a transaction is already open here');
     expect(await transactions.run(() => Promise.resolve('next'))).toBe('next');

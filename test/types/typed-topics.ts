@@ -4,7 +4,7 @@ import type { EntityManager } from 'typeorm';
 import * as v from 'valibot';
 import { z } from 'zod';
 
-// Read by the compiler alone, in `npm run check:types`: an expected error that does not come is an error itself.
+// Checked only by the compiler, in `npm run check:types`: an expected error that does not occur is an error.
 
 const Plain = defineJob<{ to: string }>('plain');
 const SendMail = defineJob('send_mail', {
@@ -81,7 +81,7 @@ export class Handlers {
   without(): void {}
 }
 
-/** Each of the two types is the other. */
+/** Matches if each of the two types extends the other. */
 type Same<A, B> = [A, B] extends [B, A] ? true : false;
 
 export const payloads: [

@@ -4,26 +4,26 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { until } from '../../support/wait.js';
 
-/** A request as it came over the socket. */
+/** A request as received by the server. */
 export interface ReceivedRequest {
   method: string;
-  /** Path and query. */
+  /** The path and query. */
   url: string;
   headers: IncomingHttpHeaders;
   body: string;
 }
 
-/** Answers one request. What it throws fails the test that waits for the answer. */
+/** Responds to one request. An error fails the test that waits for the response. */
 export type Answer = (response: ServerResponse, request: ReceivedRequest) => void | Promise<void>;
 
-/** A real server that answers as a test says: with its answers in turn, the last one again and again. */
+/** A real server that sends the responses of a test in turn and repeats the last one. */
 export interface ScriptedServer {
   url: string;
   requests: ReceivedRequest[];
   answers(...answers: Answer[]): void;
 }
 
-/** A fresh server for each test of the file. */
+/** Starts a server for each test of the file. */
 export function useScriptedServer(): ScriptedServer {
   const script: Answer[] = [];
   const scripted: ScriptedServer = {
@@ -46,11 +46,11 @@ export function useScriptedServer(): ScriptedServer {
     scripted.requests = [];
     script.length = 0;
   });
-  // No call leaves its connection open, however it ends.
+  // Every call must close its connection.
   afterEach(() => until(() => open.size === 0, { message: 'the end of all connections' }));
   afterAll(async () => {
     const closed = new Promise((resolve) => server.close(resolve));
-    // Node's fetch connects again after an aborted request, for the next one.
+    // After an aborted request, Node's fetch connects again for the next one.
     server.closeAllConnections();
     await closed;
   });
@@ -81,7 +81,7 @@ export function json(status: number, body: unknown, headers: Record<string, stri
   };
 }
 
-/** A refusal in the shape of this API. */
+/** Returns an error response of this API. */
 export function refusal(
   status: number,
   code: string,
@@ -104,14 +104,14 @@ export function empty(status: number): Answer {
   };
 }
 
-/** Cuts the connection without a word. */
+/** Cuts the connection without a response. */
 export const cut: Answer = (response) => void response.socket?.destroy();
 
-/** Begins an answer and cuts the connection in the middle of it. */
+/** Starts a response and cuts the connection during it. */
 export const cutInTheMiddle: Answer = (response) => {
   response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': '1000' });
   response.write('{"items":[', () => response.socket?.destroy());
 };
 
-/** Never answers. */
+/** Never responds. */
 export const silence: Answer = () => undefined;

@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path';
 import { preProcessFile } from 'typescript';
 
 /**
- * The packages that files of a folder need, code or types: by `import`, `import()` or `require`, their own or one of the
- * files that they lead to. Modules of Node are no packages. @throws when a file is imported that is not there.
+ * Returns the packages that the code or types of a folder need by `import`, `import()` or `require`, directly or through the
+ * files they import. Modules of Node do not count. @throws if an imported file does not exist.
  */
 export function packagesBehind(folder: string, files: readonly string[]): Set<string> {
   const packages = new Set<string>();
@@ -31,7 +31,7 @@ function specifiersIn(path: string): string[] {
   return [...importedFiles, ...typeReferenceDirectives].map(({ fileName }) => fileName);
 }
 
-/** Types say `./job.js` and mean `./job.d.ts`. */
+/** Types import `./job.js`, which means `./job.d.ts`. */
 function fileBehind(folder: string, path: string, isType: boolean): string {
   const file = isType ? path.replace(/\.js$/, '.d.ts') : path;
   if (!existsSync(join(folder, file))) {

@@ -14,7 +14,7 @@ const SQLITE_ADDON = dirname(fromHere.resolve('better-sqlite3/package.json'));
 
 export type AppName = 'nest-11' | 'nest-12' | 'nest-11-oldest' | 'nest-12-oldest' | 'nest-12-sqlite-13';
 
-/** The version of a package that an application's lock file names. */
+/** Returns the version of a package in an application's lock file. */
 export function lockedVersion(app: AppName, packageName: string): string {
   const lock = JSON.parse(readFileSync(join(APPS, app, 'package-lock.json'), 'utf8')) as LockFile;
   return lock.packages[`node_modules/${packageName}`]!.version;
@@ -24,11 +24,11 @@ interface LockFile {
   readonly packages: Readonly<Record<string, { readonly version: string }>>;
 }
 
-/** An application of a user, in a folder far from this repository: npm has installed what its manifest names, and the package. */
+/** A user's application in a folder outside this repository, with the packages of its manifest and this package installed. */
 export class InstalledApp {
   private constructor(private readonly folder: string) {}
 
-  /** Installs the application, then the package's tarball into it: npm refuses when a peer does not fit. */
+  /** Installs the application and then the package's tarball. npm fails if a peer does not match. */
   static async install(name: AppName, tarball: string): Promise<InstalledApp> {
     const folder = await mkdtemp(join(tmpdir(), `${name}-`));
     const app = new InstalledApp(folder);
@@ -40,11 +40,10 @@ export class InstalledApp {
     return app;
   }
 
-  /** Installs one more package, or another version of one. */
+  /** Installs another package, or another version of one. */
   async add(specification: string): Promise<void> {
     await npm(this.folder, 'install', specification);
-    // Up to 12 the addon needs a compiler. It was compiled when the repository was installed; that takes a minute, and once is
-    // enough.
+    // The addon up to version 12 needs a compiler and a minute. The repository's installation has already compiled it.
     const addon = join(this.folder, 'node_modules/better-sqlite3');
     if (existsSync(join(addon, 'prebuilds'))) return;
     await rm(addon, { recursive: true });
@@ -66,7 +65,7 @@ export class InstalledApp {
     return existsSync(join(this.folder, path));
   }
 
-  /** Compiles it to `out/`. @throws when the compiler complains. */
+  /** Compiles the application to `out/`. @throws on compiler errors. */
   async build(): Promise<void> {
     const complaints = await this.complaints();
     if (complaints.length > 0) {
@@ -74,7 +73,7 @@ export class InstalledApp {
     }
   }
 
-  /** Compiles it with other options than its own, and gives what the compiler says, a line each. */
+  /** Compiles the application with other options and returns the compiler output by line. */
   async complaints(...options: string[]): Promise<string[]> {
     try {
       await promisify(execFile)(process.execPath, [TSC, '--pretty', 'false', ...options], { cwd: this.folder });
@@ -86,7 +85,7 @@ export class InstalledApp {
     }
   }
 
-  /** Runs a program with that Node to its end, and gives what it prints. @throws when it fails. */
+  /** Runs a program with this Node and returns its output. @throws if it fails. */
   async run(node: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
     const { stdout } = await promisify(execFile)(node, args, { cwd: this.folder, env: { ...process.env, ...env } });
     return stdout;

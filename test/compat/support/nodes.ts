@@ -9,15 +9,15 @@ export type NewerNode = 'Node 22' | 'Node 24' | 'Node 26';
 
 export const newerNodes: readonly NewerNode[] = ['Node 22', 'Node 24', 'Node 26'];
 
-/** What runs the programs of these tests. */
+/** The Node versions that run these tests. */
 export const everyNode: readonly (NewerNode | 'this Node')[] = ['this Node', ...newerNodes];
 
-/** Gives the path of each Node's binary. */
+/** Returns the path of each Node's binary. */
 export type PathOfNode = (node: (typeof everyNode)[number]) => string;
 
 /**
- * Installs the newer ones, in a folder of the test run: as dependencies of this repository they would put themselves in
- * front of every npm script as its `node`.
+ * Installs the newer versions in a folder of the test run: as dependencies of this repository they would replace the `node`
+ * of every npm script.
  */
 export async function installNodes(): Promise<PathOfNode> {
   const folder = await mkdtemp(join(tmpdir(), 'newer-node-'));

@@ -8,7 +8,7 @@ import { ROOT } from '../../processes/support/built-package.js';
 
 const run = promisify(execFile);
 
-/** What of package.json tells a user's machine how to install and load the package. */
+/** The fields of package.json that decide how the package is installed and loaded. */
 export interface Manifest {
   readonly name: string;
   readonly dependencies: Readonly<Record<string, string>>;
@@ -17,18 +17,18 @@ export interface Manifest {
   readonly exports: Readonly<Record<string, Target>>;
 }
 
-/** A file, or one for each condition. */
+/** A file, or a file per condition. */
 type Target = string | { readonly [condition: string]: Target };
 
 /** The package as it would be published, in a folder of the test run. */
 export interface PackedPackage {
   readonly tarball: string;
-  /** Where the tarball is unpacked. */
+  /** The folder of the unpacked tarball. */
   readonly folder: string;
   readonly manifest: Manifest;
 }
 
-/** Packs `dist/` as it stands: see `useBuiltPackage`. */
+/** Packs the current `dist/`: see `useBuiltPackage`. */
 export async function packPackage(): Promise<PackedPackage> {
   const destination = await mkdtemp(join(tmpdir(), 'pack-'));
   const pack = ['pack', '--ignore-scripts', '--silent', '--pack-destination', destination];
@@ -41,14 +41,14 @@ export async function packPackage(): Promise<PackedPackage> {
   return { tarball, folder, manifest };
 }
 
-/** What a user may write after `import … from`, but for the manifest itself. */
+/** Returns the import specifiers of a user, without the manifest. */
 export function entriesOf({ name, exports }: Manifest): string[] {
   return Object.keys(exports)
     .filter((subpath) => subpath !== './package.json')
     .map((subpath) => subpath.replace('.', name));
 }
 
-/** The files that an entry leads to, whatever the condition. */
+/** Returns the files of an entry for all conditions. */
 export function filesOf({ name, exports }: Manifest, entry: string): string[] {
   const files = (target: Target): string[] =>
     typeof target === 'string' ? [target] : Object.values(target).flatMap(files);

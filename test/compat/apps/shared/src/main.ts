@@ -59,7 +59,7 @@ function database(): TypeOrmModuleOptions {
   };
 }
 
-/** What a variable that is not set gives may be handed on. */
+/** An unset variable may be passed on. */
 const unset = process.env.NOT_SET;
 const token = 'a-token';
 
@@ -76,13 +76,13 @@ const token = 'a-token';
 })
 class AppModule {}
 
-/** Admits requests to public controllers only. */
+/** Allows requests to public controllers only. */
 const wall: CanActivate = {
   canActivate: (context: ExecutionContext) => Reflect.getMetadata('isPublic', context.getClass()) === true,
 };
 
 const debugLines: string[] = [];
-/** A logger of the application's own, which lists no levels. */
+/** A custom logger without log levels. */
 const logger: LoggerService = {
   log: () => undefined,
   warn: (...words) => console.error(...words),
@@ -96,7 +96,7 @@ function create(): Promise<INestApplication> {
     : NestFactory.create(AppModule, { logger });
 }
 
-/** An application of a user: it enqueues a job in a transaction and two that fail, prints how they ended, and ends. */
+/** A user's application: it enqueues a job in a transaction and two failing jobs, prints their outcomes, and exits. */
 async function main(): Promise<void> {
   const app = await create();
   app.setGlobalPrefix('shop').useGlobalGuards(wall).enableShutdownHooks();
