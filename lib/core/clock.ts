@@ -8,7 +8,7 @@ export interface Clock {
   /** Calls `wake` once after `ms` milliseconds. A scheduled wake-up keeps the process alive. */
   schedule(ms: number, wake: () => void): ScheduledWake;
   /** Returns how many of the milliseconds of `now` the process was idle. If absent, the process counts as always idle. */
-  idleMs?(): number;
+  eventLoopIdleMs?(): number;
 }
 
 /** A wake-up that was scheduled. */

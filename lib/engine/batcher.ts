@@ -37,7 +37,7 @@ export class Batcher<Item, Result> {
   private readonly size = new AdaptiveBatchSize();
   private inFlight = 0;
   private isScheduled = false;
-  private whenIdle: (() => void)[] = [];
+  private idleWaiters: (() => void)[] = [];
   private readonly concurrency: () => StatementConcurrency;
 
   constructor(private readonly options: BatcherOptions<Item, Result>) {
@@ -61,7 +61,7 @@ export class Batcher<Item, Result> {
   }
 
   idle(): Promise<void> {
-    return this.isIdle ? Promise.resolve() : new Promise((resolve) => this.whenIdle.push(resolve));
+    return this.isIdle ? Promise.resolve() : new Promise((resolve) => this.idleWaiters.push(resolve));
   }
 
   /** Sends batches at the end of this turn of the event loop. */
@@ -107,7 +107,7 @@ export class Batcher<Item, Result> {
     this.inFlight -= 1;
     this.schedule();
     if (this.isIdle) {
-      this.whenIdle.splice(0).forEach((resolve) => resolve());
+      this.idleWaiters.splice(0).forEach((resolve) => resolve());
     }
   }
 

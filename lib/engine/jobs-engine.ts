@@ -127,21 +127,21 @@ export class JobsEngine {
       canRunTransactions: store.capabilities.transactionsAtOnce > 0,
     });
     const { worker, registry } = this;
-    const silentParts = { ...this.settings, store, clock, logger, random, worker, registry };
+    const partsWithoutEvents = { ...this.settings, store, clock, logger, random, worker, registry };
     // First the parts that receive events, then those that emit them.
     this.stream = new EventStream(logger);
-    this.stats = new QueueStats(silentParts);
-    this.errors = new ErrorStats(silentParts);
-    this.changes = new ChangeFeed({ ...silentParts, stats: this.stats });
-    const metrics = new MetricsRecorder(silentParts);
+    this.stats = new QueueStats(partsWithoutEvents);
+    this.errors = new ErrorStats(partsWithoutEvents);
+    this.changes = new ChangeFeed({ ...partsWithoutEvents, stats: this.stats });
+    const metrics = new MetricsRecorder(partsWithoutEvents);
     const { stream, stats, changes } = this;
     const emit = (event: JobEvent): void => {
       logOperation(logger, event);
       metrics.record(event);
-      changes.touch(event.topic);
+      changes.markChanged(event.topic);
       stream.emit(event);
     };
-    const parts: EngineParts = { ...silentParts, emit, wakeSignal: new WakeSignal(store) };
+    const parts: EngineParts = { ...partsWithoutEvents, emit, wakeSignal: new WakeSignal(store) };
     this.enqueuer = new Enqueuer(parts);
     const completer = new Completer(parts);
     const heartbeat = new Heartbeat(parts);

@@ -112,9 +112,9 @@ export class EngineLifecycle {
       await endsWithin(clock, Math.min(RELEASE_GRACE_MS, shutdownTimeoutMs), runner.allReturned());
     } else {
       logger.warn(
-        `shutdownTimeout (${shutdownTimeoutMs} ms) is over; aborting ${runner.count} running handlers and releasing their jobs`,
+        `shutdownTimeout (${shutdownTimeoutMs} ms) is over; aborting ${runner.slotCount} running handlers and releasing their jobs`,
       );
-      runner.abortAll();
+      runner.terminateAll();
       await endsWithin(clock, RELEASE_GRACE_MS, drained);
       runner.abandon();
     }

@@ -1,11 +1,11 @@
 import type { Clock, ScheduledWake } from '../core/clock.js';
-import { clearTimeout, idleMs, monotonicMs, setImmediate, setTimeout } from '../store/real-timers.js';
+import { clearTimeout, eventLoopIdleMs, monotonicMs, setImmediate, setTimeout } from '../store/real-timers.js';
 import { runDetached } from './detached-context.js';
 
 /** The process's monotonic time and Node's own timers, even when a test replaces the global ones. */
 export const systemClock: Clock = {
   now: monotonicMs,
-  idleMs,
+  eventLoopIdleMs,
   schedule(ms, wake) {
     const timer = new LazyTimer(monotonicMs() + ms, wake);
     if (unstarted.push(timer) === 1) {

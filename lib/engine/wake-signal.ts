@@ -12,7 +12,7 @@ export interface WakeListener {
   /** Jobs may be due: in one lane, or in all lanes of the topic. The dispatcher claims them. */
   wake(topic: string, priority?: number, dueAt?: Date): void;
   /** A job may be due at `dueAt`. The dispatcher scans for it before it claims. */
-  expect(topic: string, priority: number, dueAt: Date): void;
+  scanAt(topic: string, priority: number, dueAt: Date): void;
 }
 
 /** Wakes the dispatcher when jobs become due. The engine creates it first, so that every part can use it. */
@@ -39,13 +39,13 @@ export class WakeSignal {
   onMaybeStored(jobs: readonly LaneName[]): void {
     const runAt = new Date();
     for (const { topic, priority } of selectEarliest(jobs.map(({ topic, priority }) => ({ topic, priority, runAt })))) {
-      this.listener?.expect(topic, priority, runAt);
+      this.listener?.scanAt(topic, priority, runAt);
     }
   }
 
   /** A job waits until `dueAt`. */
-  expect(topic: string, priority: number, dueAt: Date): void {
-    this.listener?.expect(topic, priority, dueAt);
+  scanAt(topic: string, priority: number, dueAt: Date): void {
+    this.listener?.scanAt(topic, priority, dueAt);
   }
 
   /** Jobs of these topics may be due. Notifies the other processes too. */

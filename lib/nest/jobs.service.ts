@@ -243,7 +243,7 @@ export class JobsService {
   register<T>(topic: JobTopic<unknown, T>, handler: (job: JobContext<T>) => unknown, options?: JobHandlerOptions): void;
   register(topic: TopicLike, handler: (job: JobContext<never>) => unknown, options?: JobHandlerOptions): void {
     // The engine rejects a handler that is not a function.
-    const run = typeof handler === 'function' ? this.wrap(handler as JobHandlerFunction) : handler;
+    const run = typeof handler === 'function' ? this.toAsyncHandler(handler as JobHandlerFunction) : handler;
     this.engine.register(topic, run, options);
   }
 
@@ -280,7 +280,7 @@ export class JobsService {
   }
 
   /** Waits for an Observable's last value, as for `@JobHandler` methods. */
-  private wrap(handler: JobHandlerFunction): JobHandlerFunction {
+  private toAsyncHandler(handler: JobHandlerFunction): JobHandlerFunction {
     return this.engine.settings.globalEnhancers
       ? this.pipeline.createFunctionHandler(handler)
       : async (job) => toLastValue(handler(job));

@@ -20,6 +20,6 @@ export const monotonicMs: () => number = performance.now.bind(performance);
 const utilization = performance.eventLoopUtilization.bind(performance);
 
 /** Milliseconds for which the event loop has been idle. */
-export function idleMs(): number {
+export function eventLoopIdleMs(): number {
   return utilization().idle;
 }

@@ -135,7 +135,7 @@ class InsertedRow implements InsertedJob {
     readonly runAt: Date,
     readonly created: Date,
     readonly deduplicated = false,
-    readonly replayOf: string | null = null,
+    readonly replayedBodyHash: string | null = null,
   ) {}
 }
 
@@ -153,13 +153,13 @@ export function toInsertedJobs(row: SqlRow, jobs: readonly JobInsert[]): Inserte
 }
 
 export function toInsertedJob(row: SqlRow): InsertedJob {
-  const replayOf = (row.replay_of ?? null) as string | null;
+  const replayedBodyHash = (row.replay_of ?? null) as string | null;
   return new InsertedRow(
     row.id as string,
     time(row.run_at),
     time(row.created),
     Boolean(Number(row.deduplicated)),
-    replayOf,
+    replayedBodyHash,
   );
 }
 

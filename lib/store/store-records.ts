@@ -34,7 +34,7 @@ export interface InsertedJob {
   /** Another unfinished job holds the unique key. */
   readonly deduplicated: boolean;
   /** The hash under which another job holds the idempotency key; `null`: none does. */
-  readonly replayOf: string | null;
+  readonly replayedBodyHash: string | null;
   readonly runAt: Date;
   readonly created: Date;
 }

@@ -19,7 +19,7 @@ interface Seen {
 
 /** The clock of a process that is never idle. */
 class BusyClock extends VirtualClock {
-  idleMs(): number {
+  eventLoopIdleMs(): number {
     return 0;
   }
 }

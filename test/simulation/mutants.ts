@@ -47,7 +47,7 @@ function replace<This extends object>(
 interface Insides {
   readonly buffer: ClaimBuffer;
   readonly parts: { readonly clock: Clock };
-  takeSlot(attempt: Attempt, nowMs: number): void;
+  startOrRelease(attempt: Attempt, nowMs: number): void;
 }
 
 const heartbeatOf = (lifecycle: EngineLifecycle): Heartbeat =>
@@ -111,7 +111,7 @@ export const mutants: readonly Mutant[] = [
     break: () =>
       replace(JobRunner.prototype, 'startNext', () => (attempts) => {
         const inner = attempts as unknown as Insides;
-        inner.buffer.takeAll().forEach((attempt) => inner.takeSlot(attempt, inner.parts.clock.now()));
+        inner.buffer.takeAll().forEach((attempt) => inner.startOrRelease(attempt, inner.parts.clock.now()));
       }),
   },
   {
@@ -131,8 +131,8 @@ export const mutants: readonly Mutant[] = [
     break: () =>
       replace(
         LaneScanner.prototype,
-        'knownForMs',
-        (knownForMs) => (scanner) => (Number(knownForMs(scanner)) > 0 ? 600_000 : 0),
+        'scanValidForMs',
+        (scanValidForMs) => (scanner) => (Number(scanValidForMs(scanner)) > 0 ? 600_000 : 0),
       ),
   },
   {
@@ -173,7 +173,7 @@ export const mutants: readonly Mutant[] = [
       replace(Enqueuer.prototype, 'insert', (insert) => (enqueuer, rows: readonly JobInsert[]) => {
         (insert(enqueuer, rows) as Promise<unknown>).catch(() => undefined);
         const now = new Date();
-        return rows.map(({ id }) => ({ id, deduplicated: false, replayOf: null, runAt: now, created: now }));
+        return rows.map(({ id }) => ({ id, deduplicated: false, replayedBodyHash: null, runAt: now, created: now }));
       }),
   },
   {

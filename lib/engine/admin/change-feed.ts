@@ -67,7 +67,7 @@ export class ChangeFeed {
   }
 
   /** Reports a topic as changed with the next read. Some changes do not show in the counts. */
-  touch(topic: string): void {
+  markChanged(topic: string): void {
     if (this.listeners.size > 0) {
       this.touched.add(topic);
     }

@@ -61,7 +61,7 @@ export class IdleWatch {
       await enqueuer.idle();
       await dispatcher.idle();
       await runner.allSettled();
-    } while (!enqueuer.isIdle || runner.openCount > 0);
+    } while (!enqueuer.isIdle || runner.unsettledCount > 0);
   }
 
   /** Returns `undefined` when the database does not respond. */
@@ -76,7 +76,7 @@ export class IdleWatch {
   }
 
   private unfinishedTopics(due: readonly string[]): UnfinishedTopic[] {
-    const unfinished = this.parts.runner.unfinished();
+    const unfinished = this.parts.runner.workByTopic();
     return [...new Set([...unfinished.keys(), ...due])].sort().map((topic) => {
       const work = unfinished.get(topic) ?? { running: 0, buffered: 0, unrecorded: 0 };
       return { topic, ...work, isDue: due.includes(topic) };

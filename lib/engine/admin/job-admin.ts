@@ -153,7 +153,7 @@ export class JobActions {
     }
     const topics = new Set(changed.map(({ topic }) => topic!));
     topics.forEach((topic) => {
-      this.parts.changes.touch(topic);
+      this.parts.changes.markChanged(topic);
       if (action === 'requeue' || action === 'promote') {
         this.parts.wakeSignal.announce([topic]);
       }

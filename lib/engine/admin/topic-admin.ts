@@ -38,7 +38,7 @@ export class TopicAdmin {
     const name = toTopicName(topic);
     await this.parts.store.pauses.pause([name]);
     this.parts.dispatcher.recordPause(name, true);
-    this.parts.changes.touch(name);
+    this.parts.changes.markChanged(name);
   }
 
   /**
@@ -50,7 +50,7 @@ export class TopicAdmin {
     const name = toTopicName(topic);
     await this.parts.store.pauses.resume([name]);
     this.parts.dispatcher.recordPause(name, false);
-    this.parts.changes.touch(name);
+    this.parts.changes.markChanged(name);
     this.parts.wakeSignal.announce([name]);
   }
 }

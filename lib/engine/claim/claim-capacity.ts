@@ -37,7 +37,7 @@ export class ClaimCapacity {
    * Whether some topic had no capacity when `availableTopics` was last called. The dispatcher sleeps right after that call; if
    * this is set, the end of a job wakes it.
    */
-  wasLimited = false;
+  lacksCapacity = false;
 
   constructor(private readonly options: ClaimCapacityParts) {}
 
@@ -63,23 +63,23 @@ export class ClaimCapacity {
   /** How many jobs the next claim may return. */
   get limit(): number {
     const { runner, concurrency, store } = this.options;
-    const { count, bufferedCount, openCount, prefetch } = runner;
-    if (openCount - bufferedCount >= concurrency + UNRECORDED_MAX) {
+    const { slotCount, bufferedCount, unsettledCount, prefetch } = runner;
+    if (unsettledCount - bufferedCount >= concurrency + UNRECORDED_MAX) {
       return 0;
     }
-    const affordable = Math.max(1, Math.floor(SET_LENGTH_MAX / Math.max(1, this.payloadLength)));
-    const coming = bufferedCount + this.reserved(({ limit }) => limit);
-    const slots = Math.max(0, concurrency - count - coming);
-    const waiting = Math.max(0, coming - (concurrency - count));
-    const target = Math.min(prefetch.target, affordable);
-    const share = Math.ceil(target / store.capabilities.pipelined.atOnce);
+    const payloadLimit = Math.max(1, Math.floor(SET_LENGTH_MAX / Math.max(1, this.payloadLength)));
+    const incoming = bufferedCount + this.reserved(({ limit }) => limit);
+    const slots = Math.max(0, concurrency - slotCount - incoming);
+    const beyondSlots = Math.max(0, incoming - (concurrency - slotCount));
+    const target = Math.min(prefetch.target, payloadLimit);
+    const perClaim = Math.ceil(target / store.capabilities.pipelined.atOnce);
     // Refills the buffer only when half or less is left: many small claims cost more than they gain.
-    const ahead = waiting <= target / 2 ? Math.min(share, target - waiting) : 0;
-    return Math.min(slots + ahead, this.size.limit, affordable);
+    const ahead = beyondSlots <= target / 2 ? Math.min(perClaim, target - beyondSlots) : 0;
+    return Math.min(slots + ahead, this.size.limit, payloadLimit);
   }
 
   /** Whether one more claim may be sent now, and is large enough for its own commit. */
-  get canClaimAhead(): boolean {
+  get canPipeline(): boolean {
     const { atOnce, jobsMin } = this.options.store.capabilities.pipelined;
     return this.inFlight.size < atOnce && this.limit >= jobsMin;
   }
@@ -88,7 +88,7 @@ export class ClaimCapacity {
   availableTopics(limit = this.limit): TopicCapacity[] {
     const topics = this.topics(limit);
     const available = topics.filter((topic) => topic.available > 0);
-    this.wasLimited = available.length < topics.length;
+    this.lacksCapacity = available.length < topics.length;
     return available;
   }
 

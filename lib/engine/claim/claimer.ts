@@ -10,7 +10,7 @@ type ClaimerParts = Pick<EngineParts, 'store' | 'clock' | 'leaseMs' | 'worker'> 
   readonly lanes: LaneIndex;
   readonly capacity: ClaimCapacity;
   /** Whether claims start at the lanes' first rows or at their lower bounds. */
-  readonly mode: () => ScanMode;
+  readonly startMode: () => ScanMode;
 };
 
 /**
@@ -24,7 +24,7 @@ type ClaimResult = 'no capacity' | 'no due lanes' | 'no jobs' | 'continue';
 /** Claims due jobs of known lanes, within the capacity, and passes them to the job runner. */
 export class Claimer {
   /** Whether claimed jobs are to run here. Otherwise they are released. */
-  isOn = false;
+  isStarted = false;
   /** In the order in which they were sent. */
   private readonly inFlight: Promise<ClaimResult>[] = [];
   /** The last claim returned as many jobs as it asked for: more are due. */
@@ -35,12 +35,12 @@ export class Claimer {
   constructor(private readonly options: ClaimerParts) {}
 
   start(): void {
-    this.isOn = true;
+    this.isStarted = true;
     this.failure = undefined;
   }
 
   stop(): void {
-    this.isOn = false;
+    this.isStarted = false;
   }
 
   /** Whether a claim is in flight. */
@@ -65,7 +65,7 @@ export class Claimer {
     if (refusal) {
       return refusal;
     }
-    this.claimAhead();
+    this.pipelineClaims();
     const result = await this.inFlight[0]!;
     const { failure } = this;
     this.failure = undefined;
@@ -76,9 +76,9 @@ export class Claimer {
   }
 
   /** In a backlog, sends the next claim before the last one returns. */
-  claimAhead(): void {
-    const isBacklog = this.isBacklogged && this.isOn && !this.failure && this.inFlight.length > 0;
-    while (isBacklog && this.options.capacity.canClaimAhead) {
+  pipelineClaims(): void {
+    const isBacklog = this.isBacklogged && this.isStarted && !this.failure && this.inFlight.length > 0;
+    while (isBacklog && this.options.capacity.canPipeline) {
       if (this.send()) {
         return;
       }
@@ -87,17 +87,17 @@ export class Claimer {
 
   /** @returns why no claim was sent. */
   private send(): 'no capacity' | 'no due lanes' | undefined {
-    const { clock, leaseMs, worker, lanes: index, capacity, mode } = this.options;
+    const { clock, leaseMs, worker, lanes: laneIndex, capacity, startMode } = this.options;
     const { limit } = capacity;
     const topics = capacity.availableTopics(limit);
     if (topics.length === 0) {
       return 'no capacity';
     }
-    const lanes = index.plan(topics, limit, clock.now(), mode());
+    const lanes = laneIndex.plan(topics, limit, clock.now(), startMode());
     if (lanes.length === 0) {
       return 'no due lanes';
     }
-    const claiming = this.execute({ lanes, limit, leaseMs, worker }, index.startRequest());
+    const claiming = this.execute({ lanes, limit, leaseMs, worker }, laneIndex.recordSend());
     this.inFlight.push(claiming);
     void claiming.then(() => this.inFlight.splice(this.inFlight.indexOf(claiming), 1));
     return undefined;
@@ -107,13 +107,13 @@ export class Claimer {
   private async execute(request: PlannedClaim, version: number): Promise<ClaimResult> {
     const { store, clock, runner, leaseMs, lanes, capacity } = this.options;
     const sentMs = clock.now();
-    const idleBeforeMs = clock.idleMs?.() ?? sentMs;
+    const idleBeforeMs = clock.eventLoopIdleMs?.() ?? sentMs;
     capacity.reserve(request);
     try {
       const claims = await store.claim(request);
       const nowMs = clock.now();
       capacity.recordResult(request, nowMs - sentMs > leaseMs / 3);
-      runner.prefetch.recordClaim((clock.idleMs?.() ?? nowMs) - idleBeforeMs);
+      runner.prefetch.recordClaim((clock.eventLoopIdleMs?.() ?? nowMs) - idleBeforeMs);
       this.deliver(claims, nowMs, sentMs + leaseMs);
       this.isBacklogged = claims.length === request.limit;
       lanes.recordClaim(request, claims, version);
@@ -133,7 +133,7 @@ export class Claimer {
     claims.sort((a, b) => a.priority - b.priority || a.runAt.getTime() - b.runAt.getTime() || (a.id < b.id ? -1 : 1));
     for (const claim of claims) {
       capacity.recordPayloadLength(claim.payloadLength);
-      if (this.isOn) {
+      if (this.isStarted) {
         runner.accept(claim, claimedAtMs, leaseEndsMs);
       } else {
         runner.release(claim, claimedAtMs, leaseEndsMs);

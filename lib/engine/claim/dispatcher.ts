@@ -42,12 +42,12 @@ export class Dispatcher implements WakeListener {
   private readonly capacity: ClaimCapacity;
   private readonly scanner: LaneScanner;
   private readonly claimer: Claimer;
-  private whenIdle: (() => void)[] = [];
+  private idleWaiters: (() => void)[] = [];
   /** Whether something was announced, or capacity became free, since the last claim was sent. */
   private hasNews = false;
   /** How many claims in a row returned nothing although jobs are due: other transactions lock them. */
-  private lockedClaims = 0;
-  /** Resolves the promise on which `scanAhead` waits. */
+  private emptyClaims = 0;
+  /** Resolves the promise on which `scanBeforeSleep` waits. */
   private endWait: () => void = () => undefined;
 
   constructor(private readonly options: DispatcherParts) {
@@ -64,21 +64,21 @@ export class Dispatcher implements WakeListener {
       lanes,
       capacity,
       onScanned: () => this.endWait(),
-      onLateJobs: () => this.continue(),
+      onLateJobs: () => this.wakeLoop(),
     });
-    this.claimer = new Claimer({ ...options, lanes, capacity, mode: () => this.scanner.mode });
+    this.claimer = new Claimer({ ...options, lanes, capacity, startMode: () => this.scanner.mode });
     options.wakeSignal.listen(this);
     options.runner.onChange(() => {
-      this.claimer.claimAhead();
-      if (this.capacity.wasLimited || this.whenIdle.length > 0) {
-        this.continue();
+      this.claimer.pipelineClaims();
+      if (this.capacity.lacksCapacity || this.idleWaiters.length > 0) {
+        this.wakeLoop();
       }
     });
   }
 
   start(): void {
     this.hasStarted = true;
-    if (!this.isClaiming) {
+    if (!this.isStarted) {
       this.claimer.start();
       this.scanner.start();
       // Notifications from before the start were not received.
@@ -89,16 +89,16 @@ export class Dispatcher implements WakeListener {
 
   /** Sends no more claims, and releases buffered jobs. Resolves when the claims in flight have ended; their jobs are released. */
   async stop(): Promise<void> {
-    if (this.isClaiming) {
+    if (this.isStarted) {
       this.claimer.stop();
       this.logRunningHandlers();
     }
-    this.options.runner.drain();
+    this.options.runner.releaseUnstarted();
     await this.loop.stop();
     await this.claimer.idle();
     await this.scanner.idle();
     // `start` may have been called since.
-    if (!this.isClaiming) {
+    if (!this.isStarted) {
       this.resolveIdle();
     }
   }
@@ -115,14 +115,14 @@ export class Dispatcher implements WakeListener {
       this.scanner.recordHint();
     }
     this.lanes.markDue(topic, priority, dueAt);
-    this.continue();
+    this.wakeLoop();
   }
 
   /** A job may be due at `dueAt`: a scan finds out. */
-  expect(topic: string, priority: number, dueAt: Date): void {
+  scanAt(topic: string, priority: number, dueAt: Date): void {
     if (this.hasHandler(topic)) {
       this.lanes.expect(topic, priority, dueAt);
-      this.continue();
+      this.wakeLoop();
     }
   }
 
@@ -135,17 +135,17 @@ export class Dispatcher implements WakeListener {
 
   /** Resolves when no job is due for this process and none runs in it. */
   idle(): Promise<void> {
-    if (!this.isClaiming) {
+    if (!this.isStarted) {
       return Promise.resolve();
     }
     this.scanner.forceFullScans();
     this.wake();
-    return new Promise((resolve) => this.whenIdle.push(resolve));
+    return new Promise((resolve) => this.idleWaiters.push(resolve));
   }
 
   /** The topics of this process with due jobs that it could claim. */
   async dueTopics(): Promise<string[]> {
-    const topics = this.isClaiming ? this.capacity.topics(this.options.concurrency) : [];
+    const topics = this.isStarted ? this.capacity.topics(this.options.concurrency) : [];
     if (topics.length === 0) {
       return [];
     }
@@ -157,7 +157,7 @@ export class Dispatcher implements WakeListener {
   /** One pass of the loop. Returns how long to sleep; `undefined` for the poll interval. */
   private async claimUntilIdle(): Promise<number | void> {
     const { claimer, scanner } = this;
-    while (this.isClaiming) {
+    while (this.isStarted) {
       if (scanner.mustScanFirst) {
         await scanner.scan();
         continue;
@@ -173,7 +173,7 @@ export class Dispatcher implements WakeListener {
         return this.checkIdle();
       }
       if (result !== 'no jobs') {
-        this.lockedClaims = 0;
+        this.emptyClaims = 0;
       }
       if (result === 'continue' || claimer.isBusy) {
         if (scanner.isOverdue) {
@@ -181,7 +181,7 @@ export class Dispatcher implements WakeListener {
         }
         continue;
       }
-      const sleepMs = await this.scanAhead(result === 'no jobs');
+      const sleepMs = await this.scanBeforeSleep(result === 'no jobs');
       if (sleepMs > 0) {
         return sleepMs;
       }
@@ -189,9 +189,9 @@ export class Dispatcher implements WakeListener {
   }
 
   /** Scans unless the last scan is still valid. Returns how long to sleep; 0 to claim again at once. */
-  private async scanAhead(gotNoJobs: boolean): Promise<number> {
+  private async scanBeforeSleep(gotNoJobs: boolean): Promise<number> {
     const { claimer, scanner } = this;
-    if (this.whenIdle.length > 0 || scanner.knownForMs() === 0) {
+    if (this.idleWaiters.length > 0 || scanner.scanValidForMs() === 0) {
       // Started even when there is news: otherwise a constant stream of notifications would prevent every scan.
       void scanner.scan();
       if (!this.hasNews) {
@@ -206,24 +206,24 @@ export class Dispatcher implements WakeListener {
         return this.lockedPauseMs();
       }
     }
-    this.lockedClaims = 0;
-    const knownForMs = scanner.knownForMs();
-    if (knownForMs > 0) {
+    this.emptyClaims = 0;
+    const scanValidForMs = scanner.scanValidForMs();
+    if (scanValidForMs > 0) {
       this.checkIdle();
     }
-    return knownForMs;
+    return scanValidForMs;
   }
 
   private lockedPauseMs(): number {
     const { pollIntervalMs, random } = this.options;
-    const pauseMs = backoffMs(this.lockedClaims, LOCKED_PAUSES, random());
-    this.lockedClaims += 1;
+    const pauseMs = backoffMs(this.emptyClaims, LOCKED_PAUSES, random());
+    this.emptyClaims += 1;
     // A job that becomes due in another lane does not wait for the end of the pause.
     return Math.min(pauseMs, pollIntervalMs, this.scanner.nextDueInMs());
   }
 
   /** There may be jobs to claim: ends a wait or a sleep of the loop. */
-  private continue(): void {
+  private wakeLoop(): void {
     this.hasNews = true;
     this.endWait();
     this.loop.wake();
@@ -234,14 +234,14 @@ export class Dispatcher implements WakeListener {
     return this.options.registry.get(topic) !== undefined;
   }
 
-  private get isClaiming(): boolean {
-    return this.claimer.isOn;
+  private get isStarted(): boolean {
+    return this.claimer.isStarted;
   }
 
   private logRunningHandlers(): void {
     const { runner, logger, shutdownTimeoutMs } = this.options;
-    if (runner.count > 0) {
-      const running = [...runner.unfinished()].filter(([, work]) => work.running > 0);
+    if (runner.slotCount > 0) {
+      const running = [...runner.workByTopic()].filter(([, work]) => work.running > 0);
       const topics = running.map(([topic, work]) => `'${topic}' (${work.running})`).join(', ');
       logger.log(`stopping; waiting up to ${shutdownTimeoutMs} ms for running handlers: ${topics}`);
     }
@@ -249,13 +249,13 @@ export class Dispatcher implements WakeListener {
 
   private checkIdle(): void {
     const { runner } = this.options;
-    const isQuiet = runner.count === 0 && runner.openCount === 0 && !this.claimer.isBusy;
+    const isQuiet = runner.slotCount === 0 && runner.unsettledCount === 0 && !this.claimer.isBusy;
     if (isQuiet && !this.claimer.isAnyDue()) {
       this.resolveIdle();
     }
   }
 
   private resolveIdle(): void {
-    this.whenIdle.splice(0).forEach((resolve) => resolve());
+    this.idleWaiters.splice(0).forEach((resolve) => resolve());
   }
 }

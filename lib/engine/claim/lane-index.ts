@@ -48,7 +48,7 @@ export class LaneIndex {
   }
 
   /** Call right before a claim or scan is sent. Returns its version. */
-  startRequest(): number {
+  recordSend(): number {
     return (this.sentVersion = this.version);
   }
 

@@ -67,7 +67,7 @@ export class LaneScanner {
   }
 
   /** For how long no scan is needed, by the result of the last one. */
-  knownForMs(): number {
+  scanValidForMs(): number {
     const { lanes, capacity, clock } = this.options;
     if (!this.validity || lanes.hasChangedSince(this.validity.version)) {
       return 0;
@@ -132,7 +132,7 @@ export class LaneScanner {
     if (mode === 'full') {
       this.cost.recordStart();
     }
-    const version = lanes.startRequest();
+    const version = lanes.recordSend();
     try {
       const scan = await store.scan(lanes.gaps(topics), lanes.starts(topics, mode));
       this.isHealthy = true;

@@ -38,7 +38,7 @@ const INSERT_TRIES_MAX = 2;
  * An insert whose response is lost is sent again only if finished jobs are kept at least this long. Otherwise a job could run and
  * be deleted before the statement times out (30 s), and the second insert would run it again.
  */
-const REPEATABLE_AGE_MS = 60_000;
+const REPEAT_RETENTION_MIN_MS = 60_000;
 
 /** Inserts new jobs: in a batch, as a list, or in the caller's transaction. */
 export class Enqueuer {
@@ -49,7 +49,7 @@ export class Enqueuer {
   private readonly idempotent: Batcher<JobInsert, InsertedJob>;
   private readonly batchers: readonly Batcher<JobInsert, InsertedJob>[];
   /** List inserts and payload checks, which no batcher counts: `idle()` waits for them too. */
-  private readonly unbatched = new Set<Promise<void>>();
+  private readonly otherWork = new Set<Promise<void>>();
 
   constructor(private readonly options: EnqueuerParts) {
     const run = (rows: readonly JobInsert[]): Promise<InsertedJob[]> => this.insert(rows);
@@ -68,15 +68,15 @@ export class Enqueuer {
   async enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions, idempotency?: Idempotency): Promise<Job> {
     const row = this.toRow(topic, payload, readEnqueueOptions(options), idempotency);
     if (row.schema) {
-      await this.track(validatePayloads([row]));
+      await this.trackOtherWork(validatePayloads([row]));
     }
     const batcher = row.uniqueKey !== null ? this.keyed : idempotency ? this.idempotent : this.plain;
     const inserted = await batcher.add(row);
-    if (idempotency && inserted.replayOf !== null && inserted.replayOf !== idempotency.bodyHash) {
+    if (idempotency && inserted.replayedBodyHash !== null && inserted.replayedBodyHash !== idempotency.bodyHash) {
       throw new IdempotencyConflictError(idempotency.key);
     }
     this.onCommitted([row], [inserted]);
-    return (await this.toJobs([row], [inserted]))[0]!;
+    return (await this.loadJobs([row], [inserted]))[0]!;
   }
 
   async enqueueTx(tx: StoreTransaction, topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
@@ -93,26 +93,26 @@ export class Enqueuer {
   /** Stores all jobs or none. */
   enqueueMany(jobs: readonly AnyNewJob[], tx?: StoreTransaction): Promise<Job[]> {
     const stored = this.insertMany(jobs, tx);
-    return tx ? stored : this.track(stored);
+    return tx ? stored : this.trackOtherWork(stored);
   }
 
   /** Whether no insert is in flight. Inserts in transactions of callers do not count. */
   get isIdle(): boolean {
-    return this.unbatched.size === 0 && this.batchers.every(({ isIdle }) => isIdle);
+    return this.otherWork.size === 0 && this.batchers.every(({ isIdle }) => isIdle);
   }
 
   /** Resolves when the inserts that are in flight now have succeeded or failed. */
   async idle(): Promise<void> {
-    await Promise.all(this.unbatched);
+    await Promise.all(this.otherWork);
     await Promise.all(this.batchers.map((batcher) => batcher.idle()));
   }
 
-  private track<T>(work: Promise<T>): Promise<T> {
+  private trackOtherWork<T>(work: Promise<T>): Promise<T> {
     const ended = work.then(
-      () => void this.unbatched.delete(ended),
-      () => void this.unbatched.delete(ended),
+      () => void this.otherWork.delete(ended),
+      () => void this.otherWork.delete(ended),
     );
-    this.unbatched.add(ended);
+    this.otherWork.add(ended);
     return work;
   }
 
@@ -170,7 +170,7 @@ export class Enqueuer {
     await validatePayloads(rows);
     const inserted = await this.insert(rows);
     this.onCommitted(rows, inserted);
-    return this.toJobs(rows, inserted);
+    return this.loadJobs(rows, inserted);
   }
 
   private async insert(rows: readonly JobInsert[]): Promise<InsertedJob[]> {
@@ -201,7 +201,7 @@ export class Enqueuer {
    */
   private isRepeatable(rows: readonly JobInsert[]): boolean {
     const ages = Object.values(this.options.retention);
-    const isEachKept = ages.every((age) => age === false || age >= REPEATABLE_AGE_MS);
+    const isEachKept = ages.every((age) => age === false || age >= REPEAT_RETENTION_MIN_MS);
     return isEachKept || rows.every(({ idempotency }) => idempotency !== null);
   }
 
@@ -220,21 +220,21 @@ export class Enqueuer {
         await validatePayloads(rows);
       }
       inserted = await store.insert(rows, tx);
-      return await this.toJobs(rows, inserted, tx);
+      return await this.loadJobs(rows, inserted, tx);
     } finally {
       part.settle();
     }
   }
 
-  /** Emits the events and wakes the workers. Called before `toJobs`, whose query may fail. */
+  /** Emits the events and wakes the workers. Called before `loadJobs`, whose query may fail. */
   private onCommitted(rows: readonly JobInsert[], inserted: readonly InsertedJob[]): void {
     const { emit, wakeSignal } = this.options;
     const waiting: StoredJob[] = [];
     inserted.forEach((result, index) => {
-      const { id, runAt, deduplicated, replayOf } = result;
+      const { id, runAt, deduplicated, replayedBodyHash } = result;
       const { topic, priority } = rows[index]!;
       // A repeated request stores no second job; its event was emitted for the first request.
-      if (replayOf === null) {
+      if (replayedBodyHash === null) {
         emit({ type: 'enqueued', id, topic, runAt, deduplicated });
       }
       if (!isExisting(result)) {
@@ -247,7 +247,7 @@ export class Enqueuer {
   }
 
   /** Reads only the jobs that existed before: new ones are known already. */
-  private async toJobs(
+  private async loadJobs(
     rows: readonly JobInsert[],
     inserted: readonly InsertedJob[],
     tx?: StoreTransaction,
@@ -259,16 +259,20 @@ export class Enqueuer {
     const existing = await this.options.store.find(existingIds, tx);
     return rows.map((row, index) => {
       const result = inserted[index]!;
-      const { id, deduplicated, replayOf } = result;
+      const { id, deduplicated, replayedBodyHash } = result;
       const found = isExisting(result) ? existing.find((job) => job.id === id) : undefined;
       // When the existing job was deleted before it could be read, only its id is known.
       const job = found ?? toFreshJob({ ...row, id }, result);
-      return Object.assign(job, deduplicated && { deduplicated: true }, replayOf !== null && { replayed: true });
+      return Object.assign(
+        job,
+        deduplicated && { deduplicated: true },
+        replayedBodyHash !== null && { replayed: true },
+      );
     });
   }
 }
 
 /** Whether an existing job holds one of the keys, so that no row was inserted. */
-function isExisting({ deduplicated, replayOf }: InsertedJob): boolean {
-  return deduplicated || replayOf !== null;
+function isExisting({ deduplicated, replayedBodyHash }: InsertedJob): boolean {
+  return deduplicated || replayedBodyHash !== null;
 }

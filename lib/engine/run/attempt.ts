@@ -30,7 +30,7 @@ export class Attempt {
   /** When the slot became free; `undefined` before. */
   slotUntilMs: number | undefined;
   /** The handler's promise while an interceptor is around it; `undefined` once it has settled. */
-  handlerWork: Promise<unknown> | undefined;
+  handlerPromise: Promise<unknown> | undefined;
   /** The write of the last progress, while it is under way. Never rejects. */
   pendingProgress: Promise<void> | undefined;
   /** The outcome, while it waits for `pendingProgress`. */
@@ -119,10 +119,10 @@ export class Attempt {
     return this.logRejection('completeTx', this.completeIn(tx, result));
   }
 
-  trackHandlerWork(work: Promise<unknown>): void {
-    this.handlerWork = work;
+  trackHandlerPromise(work: Promise<unknown>): void {
+    this.handlerPromise = work;
     const onSettled = (): void => {
-      this.handlerWork = this.handlerWork === work ? undefined : this.handlerWork;
+      this.handlerPromise = this.handlerPromise === work ? undefined : this.handlerPromise;
     };
     work.then(onSettled, onSettled);
   }

@@ -204,12 +204,12 @@ class PendingOutcome implements Settlement, BatchedCall<PendingOutcome, Settled>
 /**
  * The write changed nothing. Decides whether the row has the outcome from an earlier try or `completeTx`, or the lease is lost.
  *
- * @param mayBeDiscarded whether completed jobs are deleted at once, and only this attempt can have completed the job.
+ * @param mayHaveBeenDiscarded whether completed jobs are deleted at once, and only this attempt can have completed the job.
  */
-function reconcileOutcome(pending: PendingOutcome, row: Settled, mayBeDiscarded: boolean): CompletionResult {
+function reconcileOutcome(pending: PendingOutcome, row: Settled, mayHaveBeenDiscarded: boolean): CompletionResult {
   const { attempt, outcome, isUncertain } = pending;
   if (row.status === null) {
-    return reconcileDeleted(pending, row, mayBeDiscarded);
+    return reconcileDeleted(pending, row, mayHaveBeenDiscarded);
   }
   const isWritten = isUncertain && !row.wasRescued && possibleStatuses(outcome).includes(row.status);
   // Only the attempt itself can have completed it.
@@ -219,10 +219,10 @@ function reconcileOutcome(pending: PendingOutcome, row: Settled, mayBeDiscarded:
 function reconcileDeleted(
   { attempt, outcome, isUncertain }: PendingOutcome,
   row: Settled,
-  mayBeDiscarded: boolean,
+  mayHaveBeenDiscarded: boolean,
 ): CompletionResult {
   const mayHaveCompleted = attempt.mayBeCompleted || (isUncertain && outcome.kind === 'completed');
-  if (!attempt.isCompleted && !(mayHaveCompleted && mayBeDiscarded)) {
+  if (!attempt.isCompleted && !(mayHaveCompleted && mayHaveBeenDiscarded)) {
     return 'lease lost';
   }
   // A cancel request changes any outcome to `cancelled`, unless completeTx came first.

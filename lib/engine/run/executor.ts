@@ -39,17 +39,17 @@ const ABORTED_OUTCOMES: Record<Exclude<AbortReason, 'timeout'> | 'lease_lost', O
 const NOT_COMMITTED: Failure = { message: 'the transaction of completeTx did not commit', stack: null };
 
 export type ExecutorParts = Pick<EngineParts, 'clock' | 'logger' | 'random' | 'timeoutMs' | 'backoff'> & {
-  /** Called when the handler returns: possibly long after `onEnded`. */
-  readonly onReturned: (attempt: Attempt) => void;
+  /** Called when the handler returns: possibly long after `onAttemptEnded`. */
+  readonly onHandlerReturned: (attempt: Attempt) => void;
   /** The attempt has ended. `null`: the lease is lost, and nothing is recorded. */
-  readonly onEnded: (attempt: Attempt, outcome: Outcome | null) => void;
+  readonly onAttemptEnded: (attempt: Attempt, outcome: Outcome | null) => void;
 };
 
 /** Calls handlers, and converts what they return or throw to an outcome. Never throws. */
 export class Executor {
   constructor(readonly parts: ExecutorParts) {}
 
-  /** Calls the handler within its time limit, then `onReturned` and `onEnded` once each, in either order. */
+  /** Calls the handler within its time limit, then `onHandlerReturned` and `onAttemptEnded` once each, in either order. */
   execute(attempt: Attempt, handler: RegisteredHandler): void {
     const outcome = toAbortedOutcome(attempt);
     if (outcome === undefined) {
@@ -58,8 +58,8 @@ export class Executor {
     }
     // Aborted while it waited for a slot. Deferred by a promise: tests may replace `queueMicrotask`.
     void Promise.resolve().then(() => {
-      this.parts.onReturned(attempt);
-      this.parts.onEnded(attempt, outcome);
+      this.parts.onHandlerReturned(attempt);
+      this.parts.onAttemptEnded(attempt, outcome);
     });
   }
 
@@ -221,27 +221,27 @@ class HandlerCall {
     }
     this.hasReturned = true;
     const { attempt, hasEnded } = this;
-    const { onReturned } = this.executor.parts;
-    const { handlerWork } = attempt;
+    const { onHandlerReturned } = this.executor.parts;
+    const { handlerPromise } = attempt;
     // While an interceptor runs ahead of the handler, the attempt ends first and the slot later.
-    if (!handlerWork) {
-      onReturned(attempt);
+    if (!handlerPromise) {
+      onHandlerReturned(attempt);
     }
     if (!hasEnded) {
       this.end(result);
     }
-    if (handlerWork) {
-      const warning = hasEnded ? undefined : this.abortOutlivingHandler();
+    if (handlerPromise) {
+      const warning = hasEnded ? undefined : this.abortHandlerAfterEnd();
       const onSettled = (): void => {
         warning?.cancel();
-        onReturned(attempt);
+        onHandlerReturned(attempt);
       };
-      handlerWork.then(onSettled, onSettled);
+      handlerPromise.then(onSettled, onSettled);
     }
   }
 
   /** Aborts a handler for which an interceptor did not wait. It keeps its slot until it returns. */
-  private abortOutlivingHandler(): ScheduledWake {
+  private abortHandlerAfterEnd(): ScheduledWake {
     this.attempt.abort('timeout', 'the attempt has ended: an interceptor did not wait for the handler');
     return this.executor.parts.clock.schedule(ABORT_GRACE_MS, () => this.warnIgnoredSignal());
   }
@@ -259,19 +259,19 @@ class HandlerCall {
     this.timeout?.cancel();
     this.grace?.cancel();
     const { attempt, handler, executor } = this;
-    executor.parts.onEnded(attempt, executor.toOutcome(attempt, handler, result));
+    executor.parts.onAttemptEnded(attempt, executor.toOutcome(attempt, handler, result));
   }
 }
 
 /** Calls the handler, which may throw before it returns a promise. */
 function callHandler(attempt: Attempt, handler: RegisteredHandler): Promise<unknown> {
   return handler.schema || handler.settings.transactional
-    ? callAfterWaiting(attempt, handler)
+    ? prepareThenCall(attempt, handler)
     : Promise.resolve(handler.run(new HandlerContext(attempt, attempt.claim.payload)));
 }
 
 /** Validates the payload first, and opens the transaction of a transactional handler. */
-async function callAfterWaiting(attempt: Attempt, { schema, settings, run }: RegisteredHandler): Promise<unknown> {
+async function prepareThenCall(attempt: Attempt, { schema, settings, run }: RegisteredHandler): Promise<unknown> {
   const payload = schema ? await validate(schema, attempt.claim.payload) : attempt.claim.payload;
   attempt.throwIfAborted();
   const context = new HandlerContext(attempt, payload);

@@ -11,8 +11,8 @@ export function readAbortError(job: object): Error | undefined {
 }
 
 /** Keeps the job's slot occupied until `work` settles, even when an interceptor stops waiting for it. */
-export function trackHandlerWork(job: object, work: Promise<unknown>): void {
-  (job as Partial<HandlerContext>)[ATTEMPT]?.trackHandlerWork(work);
+export function trackHandlerPromise(job: object, work: Promise<unknown>): void {
+  (job as Partial<HandlerContext>)[ATTEMPT]?.trackHandlerPromise(work);
 }
 
 /** Shared by all jobs: an accessor per job took three times the memory of the rest of the context. */

@@ -27,7 +27,7 @@ type JobRunnerParts = Pick<
   EngineParts,
   'store' | 'clock' | 'logger' | 'registry' | 'wakeSignal' | 'emit' | 'concurrency' | 'pollIntervalMs' | 'leaseMs'
 > &
-  Omit<ExecutorParts, 'onReturned' | 'onEnded'> & {
+  Omit<ExecutorParts, 'onHandlerReturned' | 'onAttemptEnded'> & {
     readonly completer: Completer;
     readonly heartbeat: Heartbeat;
   };
@@ -58,7 +58,7 @@ export class JobRunner {
   /** A slot is taken until the handler returns, even when the attempt has ended before. */
   private readonly slots = new RunningSet();
   /** Last attempts that are marked as started and wait for a turn of the event loop. */
-  private readonly marked: Attempt[] = [];
+  private readonly markedLastAttempts: Attempt[] = [];
   /** Without a limit, handlers that return at once would start the next ones in the same turn of the event loop for ever. */
   private readonly startBudget: EventLoopBudget;
   private readonly startMarker: StartMarker;
@@ -86,14 +86,14 @@ export class JobRunner {
     this.startMarker = new StartMarker(parts);
     this.executor = new Executor({
       ...parts,
-      onReturned: (attempt) => this.onReturned(attempt),
-      onEnded: (attempt, outcome) => this.onEnded(attempt, outcome),
+      onHandlerReturned: (attempt) => this.onHandlerReturned(attempt),
+      onAttemptEnded: (attempt, outcome) => this.onAttemptEnded(attempt, outcome),
     });
     this.startBudget = new EventLoopBudget(clock, START_BUDGET_MS, () => this.startNext());
   }
 
   /** Slots that are taken. */
-  get count(): number {
+  get slotCount(): number {
     return this.slots.size;
   }
 
@@ -103,7 +103,7 @@ export class JobRunner {
   }
 
   /** Claimed jobs whose outcome is not in the row yet. */
-  get openCount(): number {
+  get unsettledCount(): number {
     return this.parts.heartbeat.attempts.length;
   }
 
@@ -113,7 +113,7 @@ export class JobRunner {
   }
 
   /** Unfinished jobs, by topic. */
-  unfinished(): Map<string, TopicWork> {
+  workByTopic(): Map<string, TopicWork> {
     const byTopic = new Map<string, TopicWork>();
     for (const attempt of new Set([...this.slots.attempts, ...this.parts.heartbeat.attempts])) {
       const work = byTopic.get(attempt.topic) ?? { running: 0, buffered: 0, unrecorded: 0 };
@@ -126,12 +126,12 @@ export class JobRunner {
 
   /** Resolves when every claimed job has its outcome in the row. */
   allSettled(): Promise<void> {
-    return this.waitUntil(() => this.openCount === 0);
+    return this.waitUntil(() => this.unsettledCount === 0);
   }
 
   /** Resolves when no handler runs. Waits also for handlers that still run although their attempt has ended. */
   allReturned(): Promise<void> {
-    return this.waitUntil(() => this.count === 0);
+    return this.waitUntil(() => this.slotCount === 0);
   }
 
   /** Calls the listener whenever a slot has become free or an outcome is in the row. */
@@ -164,7 +164,7 @@ export class JobRunner {
   }
 
   /** Shutdown: releases jobs that have not started, and sends all outcomes that wait. */
-  drain(): void {
+  releaseUnstarted(): void {
     this.parts.completer.flush();
     // The buffer first: a slot that becomes free must not start a buffered job.
     this.buffer.takeAll().forEach((attempt) => this.releaseAttempt(attempt));
@@ -174,7 +174,7 @@ export class JobRunner {
   }
 
   /** Shutdown: terminates all running attempts. */
-  abortAll(): void {
+  terminateAll(): void {
     this.slots.attempts.forEach((attempt) => attempt.terminate('shutdown', SHUTTING_DOWN));
   }
 
@@ -198,7 +198,7 @@ export class JobRunner {
       ?.cancel();
   }
 
-  private onReturned(attempt: Attempt): void {
+  private onHandlerReturned(attempt: Attempt): void {
     this.slots.remove(attempt);
     this.addToTopic(attempt.topic, -1);
     const nowMs = this.parts.clock.now();
@@ -208,7 +208,7 @@ export class JobRunner {
     this.notify();
   }
 
-  private onEnded(attempt: Attempt, outcome: Outcome | null): void {
+  private onAttemptEnded(attempt: Attempt, outcome: Outcome | null): void {
     if (outcome && attempt.pendingProgress) {
       // A row with an outcome rejects progress, so a progress write that the handler did not await goes first.
       attempt.heldOutcome = outcome;
@@ -219,19 +219,19 @@ export class JobRunner {
   }
 
   private startNext(): void {
-    while (this.marked.length > 0 && this.startBudget.hasTime()) {
-      this.startMarked(this.marked.shift()!);
+    while (this.markedLastAttempts.length > 0 && this.startBudget.hasTime()) {
+      this.startMarked(this.markedLastAttempts.shift()!);
     }
     while (this.buffer.length > 0 && this.slots.size < this.parts.concurrency) {
       const nowMs = this.parts.clock.now();
       if (!this.startBudget.hasTime(nowMs)) {
         return;
       }
-      this.takeSlot(this.buffer.shift()!, nowMs);
+      this.startOrRelease(this.buffer.shift()!, nowMs);
     }
   }
 
-  private takeSlot(attempt: Attempt, nowMs: number): void {
+  private startOrRelease(attempt: Attempt, nowMs: number): void {
     const older = this.slots.find(attempt.id);
     if (older) {
       return this.releaseAttempt(attempt, this.postponementFor(older));
@@ -251,7 +251,7 @@ export class JobRunner {
 
   private async markThenStart(attempt: Attempt): Promise<void> {
     if (await this.startMarker.mark(attempt)) {
-      this.marked.push(attempt);
+      this.markedLastAttempts.push(attempt);
     } else {
       // At shutdown the job keeps its position.
       this.leaveSlot(attempt, attempt.abortedFor === 'shutdown' ? null : this.postponeMs);
@@ -336,7 +336,7 @@ export class JobRunner {
     heartbeat.untrack(attempt);
     emit(toEndEvent(attempt, outcome, result, durationMs));
     if (result !== 'lease lost' && result.runAt) {
-      wakeSignal.expect(attempt.topic, attempt.claim.priority, result.runAt);
+      wakeSignal.scanAt(attempt.topic, attempt.claim.priority, result.runAt);
     }
     // With `null` or 0 the job is due now, and another process may run it.
     if (outcome?.kind === 'release' && !outcome.delayMs) {

@@ -6,7 +6,7 @@ import { InterceptorsConsumer } from '@nestjs/core/interceptors/index.js';
 import { PipesConsumer } from '@nestjs/core/pipes/index.js';
 import type { Observable } from 'rxjs';
 import { isObservable, lastValueFrom } from 'rxjs';
-import { readAbortError, trackHandlerWork } from '../../engine/run/handler-context.js';
+import { readAbortError, trackHandlerPromise } from '../../engine/run/handler-context.js';
 import type { Rejections } from './rejections.js';
 
 /**
@@ -107,7 +107,7 @@ export class HandlerInterceptors extends InterceptorsConsumer {
       this.endedAttemptCheck.assertRunning(job);
       const work = next();
       // An interceptor may return before the handler does.
-      trackHandlerWork(job, work);
+      trackHandlerPromise(job, work);
       return work;
     };
     return super.intercept(interceptors, params, instance, callback, interceptors?.length > 0 ? checked : next, type);

@@ -62,7 +62,7 @@ describe.each(storeKinds())('single jobs and batches on $label', (kind) => {
       expect(inserted[index]).toEqual({
         id,
         deduplicated: false,
-        replayOf: null,
+        replayedBodyHash: null,
         runAt: claimed.runAt,
         created: claimed.created,
       });

@@ -56,7 +56,7 @@ describe.each(kinds)('type parsers that the application sets on pg, on $label', 
     ];
     parsers.forEach(([type, parser]) => types.setTypeParser(type, parser));
     const [first, second] = newJobs(2, { uniqueKey: 'k' });
-    const holder = { id: first!.id, replayOf: null };
+    const holder = { id: first!.id, replayedBodyHash: null };
     await fixture.app.transaction(async (tx) => {
       expect(await fixture.store.insert([first!], tx)).toMatchObject([{ ...holder, deduplicated: false }]);
       expect(await fixture.store.insert([second!], tx)).toMatchObject([{ ...holder, deduplicated: true }]);

@@ -13,25 +13,29 @@ describe.each(storeKinds())('an insert with an idempotency key on $label', (kind
 
   it('stores a job with a new key', async () => {
     const job = newJob(createIdempotency('a'));
-    expect(await fixture.store.insert([job])).toMatchObject([{ id: job.id, deduplicated: false, replayOf: null }]);
+    expect(await fixture.store.insert([job])).toMatchObject([
+      { id: job.id, deduplicated: false, replayedBodyHash: null },
+    ]);
   });
 
   it('returns the first job and its hash in any state of that job', async () => {
     const first = await insertOne(fixture.store, createIdempotency('a', 'first'));
     expect(await fixture.store.insert([newJob(createIdempotency('a', 'second'))])).toMatchObject([
-      { id: first, deduplicated: false, replayOf: 'first' },
+      { id: first, deduplicated: false, replayedBodyHash: 'first' },
     ]);
     const [token] = await claim(fixture.store);
     await fixture.store.settle([settlement(token!, outcomes.completed())]);
     expect(await fixture.store.insert([newJob(createIdempotency('a', 'first'))])).toMatchObject([
-      { id: first, replayOf: 'first' },
+      { id: first, replayedBodyHash: 'first' },
     ]);
   });
 
   it('is not reported as a repetition when it is sent again after a lost response', async () => {
     const job = newJob(createIdempotency('a'));
     await fixture.store.insert([job]);
-    expect(await fixture.store.insert([job])).toMatchObject([{ id: job.id, deduplicated: false, replayOf: null }]);
+    expect(await fixture.store.insert([job])).toMatchObject([
+      { id: job.id, deduplicated: false, replayedBodyHash: null },
+    ]);
   });
 
   it('may share a batch with its repetition and with other jobs', async () => {
@@ -42,9 +46,9 @@ describe.each(storeKinds())('an insert with an idempotency key on $label', (kind
       { ...again!, ...createIdempotency('a', 'other body') },
     ]);
     expect(answers).toMatchObject([
-      { id: first!.id, replayOf: null },
-      { id: other!.id, replayOf: null },
-      { id: first!.id, replayOf: 'body' },
+      { id: first!.id, replayedBodyHash: null },
+      { id: other!.id, replayedBodyHash: null },
+      { id: first!.id, replayedBodyHash: 'body' },
     ]);
   });
 
@@ -52,10 +56,10 @@ describe.each(storeKinds())('an insert with an idempotency key on $label', (kind
     const holder = await insertOne(fixture.store, { uniqueKey: 'u' });
     const first = await insertOne(fixture.store, { topic: 'other', ...createIdempotency('a') });
     expect(await fixture.store.insert([newJob({ uniqueKey: 'u', ...createIdempotency('a') })])).toMatchObject([
-      { id: first, deduplicated: false, replayOf: 'body' },
+      { id: first, deduplicated: false, replayedBodyHash: 'body' },
     ]);
     expect(await fixture.store.insert([newJob({ uniqueKey: 'u', ...createIdempotency('b') })])).toMatchObject([
-      { id: holder, deduplicated: true, replayOf: null },
+      { id: holder, deduplicated: true, replayedBodyHash: null },
     ]);
   });
 
@@ -63,9 +67,9 @@ describe.each(storeKinds())('an insert with an idempotency key on $label', (kind
     const first = await insertOne(fixture.store, createIdempotency('a'));
     await fixture.set(first, { created: { msFromNow: -24 * HOUR - 1_000 } });
     const job = newJob(createIdempotency('a'));
-    expect(await fixture.store.insert([job])).toMatchObject([{ id: job.id, replayOf: null }]);
+    expect(await fixture.store.insert([job])).toMatchObject([{ id: job.id, replayedBodyHash: null }]);
     expect(await fixture.store.insert([newJob(createIdempotency('a'))])).toMatchObject([
-      { id: job.id, replayOf: 'body' },
+      { id: job.id, replayedBodyHash: 'body' },
     ]);
   });
 
@@ -74,7 +78,7 @@ describe.each(storeKinds())('an insert with an idempotency key on $label', (kind
     await fixture.set(first, { created: { msFromNow: -24 * HOUR - 1_000 } });
     const jobs = [newJob({ uniqueKey: 'u', ...createIdempotency('a') }), newJob({ uniqueKey: 'v' })];
     expect(await fixture.store.insert(jobs)).toMatchObject(
-      jobs.map(({ id }) => ({ id, deduplicated: false, replayOf: null })),
+      jobs.map(({ id }) => ({ id, deduplicated: false, replayedBodyHash: null })),
     );
   });
 

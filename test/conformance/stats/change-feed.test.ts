@@ -116,8 +116,8 @@ describe.each(storeKinds())('ChangeFeed on $label', (kind) => {
     const listener = new RecordingListener();
     feed.watch(listener);
     await untilRead();
-    feed.touch(TOPIC);
-    feed.touch(TOPIC);
+    feed.markChanged(TOPIC);
+    feed.markChanged(TOPIC);
     await readAgain();
     await readAgain();
     expect(listener.changes).toEqual([[TOPIC]]);
@@ -128,7 +128,7 @@ describe.each(storeKinds())('ChangeFeed on $label', (kind) => {
     const listener = new RecordingListener();
     feed.watch(listener);
     await untilRead();
-    feed.touch(TOPIC);
+    feed.markChanged(TOPIC);
     isAway = true;
     await readAgain();
     expect(listener.changes).toEqual([]);
@@ -147,7 +147,7 @@ describe.each(storeKinds())('ChangeFeed on $label', (kind) => {
     await untilRead();
     await until(() => [mail, sms, none].every((listener) => listener.received.length === 1));
     await insertMany(fixture.store, 2);
-    feed.touch('sms');
+    feed.markChanged('sms');
     await readAgain();
     expect([mail.changes, sms.changes, none.changes]).toEqual([[[TOPIC]], [['sms']], []]);
     expect(mail.received.at(-1)).toMatchObject({ total: 2 });
@@ -198,7 +198,7 @@ describe.each(storeKinds())('ChangeFeed on $label', (kind) => {
     const counts = [one.received.length, other.received.length];
     await clock.advance(10 * INTERVAL_MS);
     expect([one.received.length, other.received.length]).toEqual(counts);
-    feed.touch(TOPIC);
+    feed.markChanged(TOPIC);
 
     const next = new RecordingListener();
     feed.watch(next);

@@ -46,7 +46,7 @@ describe('bounded claims with background scans', () => {
           };
           const inFlight: ((nowMs: number) => void)[] = [];
           const send = (sentMs: number): void => {
-            const version = laneIndex.startRequest();
+            const version = laneIndex.recordSend();
             const [lane] = laneIndex.plan([{ ...rooms[0]!, available: limit }], limit, sentMs, 'bounded');
             if (!lane) return;
             const found = pipeline.isQuick ? find(lane, sentMs) : undefined;
@@ -66,7 +66,7 @@ describe('bounded claims with background scans', () => {
             laneIndex.recordBackgroundScan(starts, scan(nowMs, -Infinity));
             const from = laneIndex.starts(rooms, 'bounded')[0]!.lowerBound;
             const fromMs = from === null ? -Infinity : Date.parse(from);
-            laneIndex.recordScan(rooms, scan(nowMs, fromMs), nowMs, 'bounded', laneIndex.startRequest());
+            laneIndex.recordScan(rooms, scan(nowMs, fromMs), nowMs, 'bounded', laneIndex.recordSend());
           };
 
           for (let nowMs = 0; nowMs <= 7_000; nowMs += 50) {

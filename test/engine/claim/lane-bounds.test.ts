@@ -12,7 +12,7 @@ function getBound(laneIndex: LaneIndex, reach: ScanMode = 'bounded'): number | n
 
 /** A planned claim that returned these jobs; `during` runs while it is in flight. */
 function simulateClaim(laneIndex: LaneIndex, brought: readonly Claim[], during: () => void = () => undefined): void {
-  const version = laneIndex.startRequest();
+  const version = laneIndex.recordSend();
   const lanes = laneIndex.plan(rooms, LIMIT, 0, 'bounded');
   during();
   laneIndex.recordClaim({ lanes, limit: LIMIT }, brought, version);
@@ -83,8 +83,8 @@ describe('the lower bound of a lane', () => {
     laneIndex.recordScan(rooms, { waiting: [], at: new Date(NOW_MS), tookMs: 64 }, 0);
     const before = laneIndex.starts(rooms, 'bounded');
     const lanes = laneIndex.plan(rooms, LIMIT, 0, 'bounded');
-    laneIndex.recordClaim({ lanes, limit: LIMIT }, [], laneIndex.startRequest());
-    laneIndex.recordScan(rooms, seen(null, NOW_MS + 5_000), 0, 'bounded', laneIndex.startRequest());
+    laneIndex.recordClaim({ lanes, limit: LIMIT }, [], laneIndex.recordSend());
+    laneIndex.recordScan(rooms, seen(null, NOW_MS + 5_000), 0, 'bounded', laneIndex.recordSend());
     expect(laneIndex.starts(rooms, 'bounded')).toEqual(before);
     laneIndex.recordScan(rooms, seen(null, NOW_MS + 5_000), 0);
     expect(laneIndex.starts(rooms, 'bounded')).toHaveLength(1);
@@ -170,7 +170,7 @@ describe('a job below the lower bound', () => {
     [
       'a scan',
       (laneIndex, during) => {
-        const version = laneIndex.startRequest();
+        const version = laneIndex.recordSend();
         during();
         laneIndex.recordScan(rooms, seen(null), 0, 'full', version);
       },
@@ -188,10 +188,10 @@ describe('a job below the lower bound', () => {
   it('is claimed when it was stored between two claims in flight', () => {
     const laneIndex = createIndex();
     simulateClaim(laneIndex, [claimed(NOW_MS - 9_000, NOW_MS - 8_000)]);
-    const first = laneIndex.startRequest();
+    const first = laneIndex.recordSend();
     laneIndex.plan(rooms, LIMIT, 0, 'bounded');
     laneIndex.markDue('mail', 0, new Date(LATE_MS));
-    const second = laneIndex.startRequest();
+    const second = laneIndex.recordSend();
     const lanes = laneIndex.plan(rooms, LIMIT, 0, 'bounded');
     laneIndex.markDue('mail', 0, new Date(NOW_MS));
     laneIndex.recordClaim({ lanes, limit: LIMIT }, full(NOW_MS - 1_000), first);

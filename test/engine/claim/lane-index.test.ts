@@ -29,7 +29,7 @@ function createIndex(...lanes: (readonly [topic: string, priority: number])[]): 
 
 /** Plans a claim and takes `count` jobs from its lanes. Returns their topics. */
 function take(laneIndex: LaneIndex, topics: readonly TopicCapacity[], count: number): string[] {
-  const version = laneIndex.startRequest();
+  const version = laneIndex.recordSend();
   const lanes = laneIndex.plan(topics, count, NOW_MS);
   const all = lanes.flatMap(({ topic, priority, limit }) => createClaims(topic, priority, limit));
   const taken = all.slice(0, count);
@@ -185,11 +185,11 @@ describe('a plan', () => {
     });
 
     it('ignores scans that were sent before this process paused or resumed the topic', () => {
-      const before = laneIndex.startRequest();
+      const before = laneIndex.recordSend();
       laneIndex.recordPause('mail', true);
       laneIndex.recordScan(topics, waiting(false), NOW_MS, 'full', before);
       expect(planned()).toEqual([]);
-      const meanwhile = laneIndex.startRequest();
+      const meanwhile = laneIndex.recordSend();
       laneIndex.recordPause('mail', false);
       laneIndex.recordScan(topics, waiting(true), NOW_MS, 'full', meanwhile);
       expect(planned()).toEqual(['mail 0', 'mail 3']);
@@ -269,7 +269,7 @@ describe('the result of a claim', () => {
   const topics = [createCapacity('mail'), createCapacity('ship')];
 
   function recordResult(laneIndex: LaneIndex, brought: readonly Claim[], during: () => void = () => undefined): void {
-    const version = laneIndex.startRequest();
+    const version = laneIndex.recordSend();
     const lanes = laneIndex.plan(topics, 10, NOW_MS);
     during();
     laneIndex.recordClaim({ lanes, limit: Infinity }, brought, version);
@@ -277,9 +277,9 @@ describe('the result of a claim', () => {
 
   it('is a change since any earlier version', () => {
     const laneIndex = createIndex(['mail', 0]);
-    const before = laneIndex.startRequest();
+    const before = laneIndex.recordSend();
     expect(laneIndex.hasChangedSince(before)).toBe(false);
-    laneIndex.recordClaim({ lanes: [], limit: 0 }, [], laneIndex.startRequest());
+    laneIndex.recordClaim({ lanes: [], limit: 0 }, [], laneIndex.recordSend());
     expect(laneIndex.hasChangedSince(before)).toBe(true);
   });
 
@@ -327,7 +327,7 @@ describe('the result of a claim', () => {
   it('changes no lane that was not in the plan', () => {
     const laneIndex = createIndex(['mail', 0], ['mail', 1]);
     const limited = [createCapacity('mail', 1)];
-    const version = laneIndex.startRequest();
+    const version = laneIndex.recordSend();
     laneIndex.recordClaim({ lanes: laneIndex.plan(limited, 10, NOW_MS), limit: 10 }, [], version);
 
     expect(toNames(laneIndex.plan(limited, 10, NOW_MS))).toEqual(['mail 1']);

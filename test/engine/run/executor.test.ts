@@ -17,7 +17,7 @@ describe('the executor', () => {
     const parts = { clock, logger: silentLogger } as unknown as AttemptParts;
     const attempt = new Attempt({ id: 'a', attempt: 1, topic: 'mail' } as Claim, parts, 0, 60_000);
     const handler = { run: () => hostile, settings: {} } as unknown as RegisteredHandler;
-    const callbacks = { onReturned: () => calls.push('returned'), onEnded: () => calls.push('ended') };
+    const callbacks = { onHandlerReturned: () => calls.push('returned'), onAttemptEnded: () => calls.push('ended') };
     const backoff = { type: 'fixed', delayMs: 1, maxDelayMs: 1, jitter: 0 } as const;
     const executor = new Executor({
       clock,

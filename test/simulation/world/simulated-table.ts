@@ -55,7 +55,13 @@ export class SimulatedTable {
     return jobs.map((job) => {
       const holder = this.rows.get(job.id) ?? this.holderOf(job.topic, job.uniqueKey);
       const row = holder ?? this.create(job);
-      return { id: row.id, deduplicated: row.id !== job.id, replayOf: null, runAt: row.runAt, created: row.created };
+      return {
+        id: row.id,
+        deduplicated: row.id !== job.id,
+        replayedBodyHash: null,
+        runAt: row.runAt,
+        created: row.created,
+      };
     });
   }
 

@@ -53,7 +53,7 @@ export class WaitingJobs {
 
   /** One planned claim. Returns how many jobs it took. */
   claim({ limit, mailRoom, during }: { limit: number; mailRoom: number; during?: () => void }): number {
-    const version = this.laneIndex.startRequest();
+    const version = this.laneIndex.recordSend();
     const lanes = this.laneIndex.plan(capacities(limit, mailRoom), limit, this.nowMs);
     const claims = this.take(lanes, limit);
     during?.();
