@@ -26,7 +26,7 @@ describe.each(storeKinds())('a call that the handler does not await, on $label',
       const { id } = await engine.enqueue(TOPIC, null);
       await engine.whenIdle();
       expect(await fixture.job(id)).toMatchObject({ status: 'completed', result: 'done' });
-      expect(lines.filter((line) => line.startsWith(`${call} of job ${id} was refused`))).toHaveLength(1);
+      expect(lines.filter((line) => line.startsWith(`${call} of job ${id} failed`))).toHaveLength(1);
     },
   );
 });
