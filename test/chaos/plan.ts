@@ -35,7 +35,7 @@ const lights: readonly Light[] = [
   { mutant: 'completion by id', fault: pause, strikes: 6, on: kinds, quicklyOn: 'postgres' },
   { mutant: 'completion by id and status', fault: pause, strikes: 10, on: kinds, handlerMs: LONG_MS },
   { mutant: 'attempt reset on requeue', fault: pause, strikes: 6, on: kinds },
-  { mutant: 'no beginnings', fault: kill, strikes: 12, on: kinds },
+  { mutant: 'no start marks', fault: kill, strikes: 12, on: kinds },
   { mutant: 'app clock', fault: kill, strikes: 2, on: kinds, quicklyOn: 'sqlite' },
   { mutant: 'no re-LISTEN', fault: terminateBackends, strikes: 25, on: ['postgres'] },
   { mutant: 'effect outside the transaction', fault: kill, strikes: 6, on: ['postgres'], quicklyOn: 'postgres' },
