@@ -6,7 +6,7 @@ import { ADMIN_TOKEN, useOneHttpApp } from './support/http-apps.js';
 import type { RawAnswer } from './support/raw-request.js';
 import { sendRaw } from './support/raw-request.js';
 
-/** The list, in every spelling that some server has taken for it. */
+/** Spellings of the list route that some servers accept. */
 const spellings = [
   '/api/jobs/',
   '/api/jobs//',
@@ -60,7 +60,7 @@ const spellings = [
   'http://127.0.0.1/api/jobs/stats',
 ] as const;
 
-/** The job of the test, in every spelling. */
+/** Spellings of the route of one job. */
 const jobSpellings = [
   '/api/jobs/:id',
   '/api/jobs/:id/',
@@ -83,7 +83,7 @@ const jobSpellings = [
 
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND', 'QUERY'];
 
-/** Headers and parameters by which some servers let a request be another one. */
+/** Headers and parameters that override the request on some servers. */
 const overrides: readonly { what: string; headers?: Readonly<Record<string, string>>; query?: string }[] = [
   { what: 'X-HTTP-Method-Override', headers: { 'X-HTTP-Method-Override': 'DELETE' } },
   { what: 'X-HTTP-Method', headers: { 'X-HTTP-Method': 'DELETE' } },
@@ -95,8 +95,8 @@ const overrides: readonly { what: string; headers?: Readonly<Record<string, stri
   { what: 'a near host', headers: { Host: 'localhost', Origin: 'http://localhost' } },
 ];
 
-describe.each(everyAdapter)('paths on $adapter', (adapterKind) => {
-  // The widest door that an ordinary application opens: everybody may enqueue, so that nothing is refused at the base path.
+describe.each(everyAdapter)('request paths on $adapter', (adapterKind) => {
+  // The most open ordinary configuration: everyone may enqueue, so nothing is refused at the base path.
   const app = useOneHttpApp(sqliteMemory, adapterKind, {
     options: { role: 'producer', http: { adminToken: ADMIN_TOKEN, enqueueRule: 'public' } },
   });
@@ -125,24 +125,27 @@ describe.each(everyAdapter)('paths on $adapter', (adapterKind) => {
     expect(text).not.toContain('success_rate');
   }
 
-  it.each(methods)('let nobody in who may not, however they are spelled: %s', async (method) => {
+  it.each(methods)('in any spelling give an unauthorised caller no access: %s', async (method) => {
     for (const path of [...spellings, ...jobSpellings]) {
-      // A preflight is the application's own affair, and holds no data.
+      // Preflight requests belong to the application and hold no data.
       expectNoData(`${method} ${path}`, await send(method, path));
       expectNoData(`${method} ${path} of a liar`, await send(method, path, { Authorization: 'Bearer wrong' }));
     }
     await expectNoChange();
   });
 
-  it.each(['POST', 'PUT', 'PATCH', 'DELETE'])('change nothing for one who may not, with a body: %s', async (method) => {
-    const body = JSON.stringify({ action: 'delete', filter: {}, ids: [job.id] });
-    for (const path of [...spellings, ...jobSpellings]) {
-      expectNoData(`${method} ${path}`, await send(method, path, {}, body));
-    }
-    await expectNoChange();
-  });
+  it.each(['POST', 'PUT', 'PATCH', 'DELETE'])(
+    'in any spelling change nothing for an unauthorised caller with a body: %s',
+    async (method) => {
+      const body = JSON.stringify({ action: 'delete', filter: {}, ids: [job.id] });
+      for (const path of [...spellings, ...jobSpellings]) {
+        expectNoData(`${method} ${path}`, await send(method, path, {}, body));
+      }
+      await expectNoChange();
+    },
+  );
 
-  it.each(overrides)('are not overridden by $what', async ({ headers = {}, query = '' }) => {
+  it.each(overrides)('cannot be overridden by $what', async ({ headers = {}, query = '' }) => {
     for (const path of ['/api/jobs', '/api/jobs/stats', '/api/jobs/:id', '/api/jobs/:id/cancel', '/api/jobs/enqueue']) {
       for (const method of ['GET', 'POST', 'DELETE']) {
         expectNoData(`${method} ${path}${query}`, await send(method, path + query, headers));
@@ -151,7 +154,7 @@ describe.each(everyAdapter)('paths on $adapter', (adapterKind) => {
     await expectNoChange();
   });
 
-  it('may end with one slash where the adapter ignores it', async () => {
+  it('may end with a slash if the adapter ignores it', async () => {
     const Authorization = `Bearer ${ADMIN_TOKEN}`;
     for (const path of ['/api/jobs', '/api/jobs/stats', `/api/jobs/${job.id}`]) {
       expect([path, (await send('GET', path, { Authorization })).status]).toEqual([path, 200]);

@@ -282,7 +282,7 @@ describe.each(everyAdapter)('access on $adapter', (adapterKind) => {
       else process.env.JOBS_ADMIN_TOKEN = variableBefore;
     });
 
-    it.each(callerNames)('answers each route to a caller: %s', async (caller) => {
+    it.each(callerNames)('allows or rejects each route for a caller: %s', async (caller) => {
       const answers = await Promise.all(everyRoute.map((route) => askRoute(app(), route, callers[caller])));
       const entries = everyRoute.map((route) => ({ route, entry: entryOf(outcomes, caller, route.access) }));
       expect(everyRoute.map((route, index) => [nameOf(route), answers[index]!.status])).toEqual(
@@ -294,7 +294,7 @@ describe.each(everyAdapter)('access on $adapter', (adapterKind) => {
       await Promise.all(items.map(({ id }) => app().jobs.delete(id)));
     });
 
-    it.each(callerNames)('answers HEAD as GET, and OPTIONS without data: %s', async (caller) => {
+    it.each(callerNames)('treats HEAD like GET and returns no data for OPTIONS: %s', async (caller) => {
       const { id } = await app().jobs.enqueue(SECRET_TOPIC, { [SECRET]: true }, { delay: '1h' });
       const ask = async ({ route, access, status }: RouteRequest): Promise<void> => {
         const entry = entryOf(outcomes, caller, access);
@@ -326,7 +326,7 @@ describe.each(everyAdapter)('access on $adapter', (adapterKind) => {
     expect(everyRoute.map(nameOf).sort()).toEqual(names.sort());
   });
 
-  it('would be seen in an answer, if one held data', async () => {
+  it('would be detected in a response that holds data', async () => {
     const answers = await Promise.all(everyRoute.map((route) => askRoute(openApp(), route, callers.admin)));
     const silent = ['/stats', '/timeseries', '/errors', '/capabilities', '/bulk', '/stream', '/openapi.json'];
     const showing = everyRoute.filter((_, index) => answers[index]!.text.includes(SECRET));

@@ -5,7 +5,7 @@ import type { HttpSettings } from '../../lib/core/http-options.js';
 
 const TOKEN = 'a-token-of-some-length';
 
-describe('the token of administrators', () => {
+describe('the admin token', () => {
   const { http } = readJobsOptions({ http: { adminToken: TOKEN } });
   const token = AdminToken.from(http as HttpSettings)!;
 
@@ -17,7 +17,7 @@ describe('the token of administrators', () => {
     ['another last letter', `${TOKEN.slice(0, -1)}x`],
     ['one letter more', `${TOKEN}x`],
     ['as much as fits into a header', 'x'.repeat(8_000)],
-  ])('is compared by digests of one length, in a time that says nothing: with %s', (_, given) => {
+  ])('is compared as digests of equal length, in constant time: %s', (_, given) => {
     const compare = jest.spyOn(crypto, 'timingSafeEqual');
     try {
       expect(token.isIn(`Bearer ${given}`)).toBe(given === TOKEN);
@@ -29,7 +29,7 @@ describe('the token of administrators', () => {
     }
   });
 
-  it('is not kept as it is, so that nothing that prints it can give it away', () => {
+  it('is stored only as a digest', () => {
     expect(JSON.stringify(token)).not.toContain(TOKEN);
     expect(JSON.stringify(Object.values(token))).not.toContain(TOKEN);
   });

@@ -8,7 +8,7 @@ useBuiltPackage();
 describe.each(everyAdapter)('the files of the admin UI on $adapter', (adapterKind) => {
   const apps = useHttpApps(sqliteFile, adapterKind);
 
-  it('are given to everybody, with a policy that allows nothing from elsewhere', async () => {
+  it('are public, with a policy that allows only their own origin', async () => {
     const { url } = await apps.listen();
     const response = await fetch(`${url}/admin/jobs`);
     const page = await response.text();
@@ -24,7 +24,7 @@ describe.each(everyAdapter)('the files of the admin UI on $adapter', (adapterKin
     expect(page).not.toMatch(/<script(?![^>]* src=)|<style| style=| on\w+=|https?:|href="\/|src="\//);
   });
 
-  it('are found by relative addresses, whatever the depth of the page', async () => {
+  it('load by relative addresses from any page', async () => {
     const { url } = await apps.listen({ before: (nest) => nest.setGlobalPrefix('v1') });
     for (const path of ['', '/', '/jobs', '/jobs/', '/jobs/some-id', '/errors']) {
       const place = `${url}/v1/admin/jobs${path}`;
@@ -39,7 +39,7 @@ describe.each(everyAdapter)('the files of the admin UI on $adapter', (adapterKin
     }
   });
 
-  it('are kept by browsers: those with a name of their content for good, others as long as they are the same', async () => {
+  it('are cached: hashed names forever, others until they change', async () => {
     const { url } = await apps.listen();
     const page = await fetch(`${url}/admin/jobs/`);
     const [, script] = /src="\.\/(assets\/[^"]+\.js)"/.exec(await page.text())!;
@@ -51,7 +51,7 @@ describe.each(everyAdapter)('the files of the admin UI on $adapter', (adapterKin
     expect([again.status, await again.text()]).toEqual([304, '']);
   });
 
-  it('are compressed for those who take it', async () => {
+  it('are compressed if the browser accepts it', async () => {
     const { url } = await apps.listen();
     const place = `${url}/admin/jobs/theme.js`;
     const plain = await fetch(place, { headers: { 'Accept-Encoding': 'identity' } });
@@ -59,7 +59,7 @@ describe.each(everyAdapter)('the files of the admin UI on $adapter', (adapterKin
 
     expect(plain.headers.get('Content-Encoding')).toBeNull();
     expect(packed.headers.get('Content-Encoding')).toBe('gzip');
-    // What fetch gives is unpacked already.
+    // fetch has already decompressed the body.
     expect(await packed.text()).toBe(await plain.text());
   });
 
@@ -77,7 +77,7 @@ describe.each(everyAdapter)('the files of the admin UI on $adapter', (adapterKin
   it.each([
     ['ui: false', { ui: false }],
     ['http: false', { http: false }],
-  ] as const)('are not there with %s', async (_, options) => {
+  ] as const)('are not served with %s', async (_, options) => {
     const { url } = await apps.listen({ options });
     expect((await fetch(`${url}/admin/jobs`)).status).toBe(404);
   });

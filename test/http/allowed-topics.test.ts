@@ -4,10 +4,10 @@ import { ADMIN_TOKEN, everyPlace, useOneHttpApp } from './support/http-apps.js';
 
 const ABSENT = '018f4d2e-7b0a-7cc0-8000-000000000000';
 
-/** What stands in a job that nobody may see over HTTP. */
+/** Data of a job that must not be visible over HTTP. */
 const HIDDEN = 'hidden';
 
-describe.each(everyPlace)('allowed topics on $adapter with $database', ({ kind, adapterKind }) => {
+describe.each(everyPlace)('allowedTopics on $adapter with $database', ({ kind, adapterKind }) => {
   const app = useOneHttpApp(kind, adapterKind, {
     options: { maxRetries: 0, http: { adminToken: ADMIN_TOKEN, allowedTopics: ['shown', 'shown.too'] } },
     handlers: {
@@ -43,7 +43,7 @@ describe.each(everyPlace)('allowed topics on $adapter with $database', ({ kind, 
     expect(await app().job(failed)).toMatchObject({ status: 'failed' });
   }
 
-  it('are the only ones that anybody enqueues, administrators too', async () => {
+  it('limits enqueueing, for administrators too', async () => {
     expect(await api().post('/enqueue', { topic: 'hidden.waits', payload: 1 })).toMatchObject(refusal);
     const jobs = ['shown', 'hidden.waits'].map((topic) => ({ topic, payload: 1, delay: '1h' }));
     expect(await api().post('/enqueue-many', { jobs })).toMatchObject(refusal);
@@ -53,7 +53,7 @@ describe.each(everyPlace)('allowed topics on $adapter with $database', ({ kind, 
     expect((await app().jobs.list()).total).toBe(4);
   });
 
-  it('are the only ones that anybody pauses or resumes', async () => {
+  it('limits pause and resume', async () => {
     for (const path of ['/topics/pause', '/topics/resume']) {
       expect(await api().post(path, { topic: 'hidden.waits' })).toMatchObject(refusal);
       expect(await api().post(path, { topic: 'shown' })).toMatchObject({ status: 204 });
@@ -64,7 +64,7 @@ describe.each(everyPlace)('allowed topics on $adapter with $database', ({ kind, 
     await app().jobs.resume('hidden.waits');
   });
 
-  it('are the only ones that may be asked for', async () => {
+  it('limits the topics in filters', async () => {
     for (const path of ['', '/stats', '/timeseries', '/errors']) {
       expect([path, await api().get(`${path}?topic=hidden.waits`)]).toMatchObject([path, refusal]);
       expect([path, await api().get(`${path}?topic=shown&topic=hidden.waits`)]).toMatchObject([path, refusal]);
@@ -72,7 +72,7 @@ describe.each(everyPlace)('allowed topics on $adapter with $database', ({ kind, 
     }
   });
 
-  it('narrow every answer that does not ask for a topic', async () => {
+  it('narrows every response without a topic filter', async () => {
     const list = await api().get<JobPage>('');
     expect(list.body.items.map(({ topic }) => topic).sort()).toEqual(['shown', 'shown.too']);
     expect(list.body.total).toBe(2);
@@ -86,17 +86,17 @@ describe.each(everyPlace)('allowed topics on $adapter with $database', ({ kind, 
     }
   });
 
-  it('narrow the minutes of the last hour', async () => {
+  it('narrows the time series', async () => {
     const failures = async (): Promise<number> => {
       const { body } = await api().get<Timeseries>('/timeseries');
       return body.items.reduce((sum, point) => sum + point.failed, 0);
     };
-    // What a process has counted stands in the database a little later.
+    // The counts of a process reach the database a little later.
     await until(async () => (await app().jobs.stats('hidden.fails')).failed === 1 && (await failures()) > 0);
     expect(await failures()).toBe(1);
   });
 
-  it('narrow what is searched', async () => {
+  it('narrows the search', async () => {
     for (const q of [hidden, failed, 'hidden', 'hidden.fails', 'hidden reason', 'reason']) {
       const found = await api().get<JobPage>(`?q=${encodeURIComponent(q)}`);
       expect(found.text).not.toContain(HIDDEN);
@@ -104,7 +104,7 @@ describe.each(everyPlace)('allowed topics on $adapter with $database', ({ kind, 
     }
   });
 
-  it('refuse jobs of other topics by their ids', async () => {
+  it('hides jobs of other topics by id', async () => {
     for (const [method, path] of [
       ['GET', `/${hidden}`],
       ['GET', `/${hidden.toUpperCase()}`],
@@ -115,7 +115,7 @@ describe.each(everyPlace)('allowed topics on $adapter with $database', ({ kind, 
     ] as const) {
       const answer = await api().ask(method, path);
       expect([path, answer]).toMatchObject([path, refusal]);
-      // Not even of what topic it is.
+      // Not even their topic is visible.
       expect(answer.text).not.toContain(HIDDEN);
     }
     await expectUntouched();
@@ -123,7 +123,7 @@ describe.each(everyPlace)('allowed topics on $adapter with $database', ({ kind, 
     expect((await api().get(`/${ABSENT}`)).status).toBe(404);
   });
 
-  it('bound what is moved at once', async () => {
+  it('limits bulk actions', async () => {
     for (const action of ['cancel', 'delete', 'requeue', 'promote']) {
       for (const which of [
         { ids: [hidden, failed] },
@@ -149,7 +149,7 @@ describe.each(everyPlace)('allowed topics on $adapter with $database', ({ kind, 
     expect((await api().get<JobPage>('?due=false')).body.items.map(({ id }) => id)).toEqual([shown]);
   });
 
-  it('narrow the stream', async () => {
+  it('narrows the stream', async () => {
     const stream = await api().open('/stream');
     await stream.event('stats');
     await app().jobs.enqueue('hidden.waits', 1, { delay: '1h' });
@@ -159,7 +159,7 @@ describe.each(everyPlace)('allowed topics on $adapter with $database', ({ kind, 
     stream.close();
   });
 
-  it('are what is moved at once, and the others are skipped for that reason', async () => {
+  it('makes bulk actions skip other topics with that reason', async () => {
     expect(await api().post('/bulk', { action: 'delete', ids: [hidden] })).toMatchObject({
       body: { matched: 1, changed: 0, skipped: 1, skipped_reasons: [{ reason: 'its topic is not allowed' }] },
     });

@@ -45,7 +45,7 @@ function sender(url: () => string) {
   };
 }
 
-describe.each(places)('bodies on $adapter with $database', ({ kind, adapterKind }) => {
+describe.each(places)('request bodies on $adapter with $database', ({ kind, adapterKind }) => {
   const app = useOneHttpApp(kind, adapterKind, { options: { role: 'producer' } });
   const send = sender(() => app().url);
 
@@ -59,7 +59,7 @@ describe.each(places)('bodies on $adapter with $database', ({ kind, adapterKind 
     },
   });
 
-  it('take a payload of a mebibyte, and not a byte more, whatever is around it', async () => {
+  it('may hold a payload of exactly 1 MiB', async () => {
     const longest = JSON.stringify('x'.repeat(MEBIBYTE - 2));
     const longer = JSON.stringify('x'.repeat(MEBIBYTE - 1));
     const around = (payload: string) =>
@@ -81,13 +81,13 @@ describe.each(places)('bodies on $adapter with $database', ({ kind, adapterKind 
     expect((await send(`/api/jobs/${id}/requeue`, `{"payload":${longest}}`)).status).toBe(200);
   });
 
-  it('judge a payload by its bytes in UTF-8, not by characters, escapes or white space', async () => {
+  it('measure a payload in UTF-8 bytes, without escapes and white space', async () => {
     const job = (payload: string) => `{"topic":"a","delay":"1h","payload":${payload}}`;
     const cases: [string, number][] = [
       [`"${'ä'.repeat(MEBIBYTE / 2 - 1)}"`, 201],
       [`"${'ä'.repeat(MEBIBYTE / 2)}"`, 413],
       [`"${'😀'.repeat(MEBIBYTE / 4)}"`, 413],
-      // Six bytes on the way for one that is kept.
+      // Six bytes in the request for one that is stored.
       [`"${'\\u0041'.repeat(MEBIBYTE - 2)}"`, 201],
       [`"${'\\u0041'.repeat(MEBIBYTE - 1)}"`, 413],
       [`${' '.repeat(2 * MEBIBYTE)}[1]${'\n'.repeat(2 * MEBIBYTE)}`, 201],
@@ -97,7 +97,7 @@ describe.each(places)('bodies on $adapter with $database', ({ kind, adapterKind 
     }
   });
 
-  it('are 8 MiB long at most, and 16 MiB for many jobs, with a length and without', async () => {
+  it('may be 8 MiB long, and 16 MiB for many jobs, with and without a length', async () => {
     const filled = (bytes: number, text: string) => text + ' '.repeat(bytes - text.length);
     const job = '{"topic":"a","delay":"1h","payload":1}';
     const routes: [string, number, string, number][] = [
@@ -116,10 +116,10 @@ describe.each(places)('bodies on $adapter with $database', ({ kind, adapterKind 
     }
   });
 
-  it('are read before the answer, so that nobody is cut off who reads when he has written', async () => {
+  it('are read to the end before an error response, so that no sender is cut off', async () => {
     const large = Buffer.alloc(9 * MEBIBYTE, ' ');
     for (let round = 1; round <= 5; round += 1) {
-      // This sender's connections end with the answer.
+      // The connection of this sender ends with the response.
       const answers = await Promise.all([
         send('/api/jobs/enqueue', large),
         send('/api/jobs/enqueue', large, { Authorization: 'Bearer wrong' }),
@@ -129,7 +129,7 @@ describe.each(places)('bodies on $adapter with $database', ({ kind, adapterKind 
     }
   });
 
-  it('may come in parts', async () => {
+  it('may arrive in chunks', async () => {
     const text = Buffer.from('{"topic":"ä","payload":"😀","delay":"1h"}');
     const parts = [...text].map((byte) => Buffer.from([byte]));
     expect(await send('/api/jobs/enqueue', parts)).toMatchObject({ status: 201, body: { topic: 'ä', payload: '😀' } });
@@ -155,7 +155,7 @@ describe.each(places)('bodies on $adapter with $database', ({ kind, adapterKind 
     Buffer.from('{"topic":"a","payload":1}', 'utf16le'),
     Buffer.from([0xc0, 0xaf]),
     Buffer.alloc(100),
-  ])('that are no JSON are refused: %#', async (body) => {
+  ])('that are not JSON are rejected: %#', async (body) => {
     for (const path of ['/enqueue', '/enqueue-many', '/bulk', `/${ABSENT}/requeue`, `/${ABSENT}/cancel`]) {
       expect(await send(`/api/jobs${path}`, body)).toMatchObject(refusal(400, 'INVALID_JSON'));
     }
@@ -163,7 +163,7 @@ describe.each(places)('bodies on $adapter with $database', ({ kind, adapterKind 
   });
 
   it.each(['/nothing', '/stats', '/', '/enqueue/nothing', `/${ABSENT}/nothing`])(
-    "are the application's where there is no route: POST %s",
+    'of routes that do not exist belong to the application: POST %s',
     async (path) => {
       for (const body of ['{', '[1]', Buffer.alloc(300_000), gzipSync('{}')]) {
         const { status } = await send(`/api/jobs${path}`, body);
@@ -172,7 +172,7 @@ describe.each(places)('bodies on $adapter with $database', ({ kind, adapterKind 
     },
   );
 
-  it('of reading requests do not matter', async () => {
+  it('of GET requests are ignored', async () => {
     for (const path of ['', '/stats', '/topics', '/capabilities']) {
       for (const body of ['{', '{"a":1}', Buffer.alloc(300_000)]) {
         expect([path, (await send(`/api/jobs${path}`, body, {}, 'GET')).status]).toEqual([path, 200]);
@@ -181,14 +181,14 @@ describe.each(places)('bodies on $adapter with $database', ({ kind, adapterKind 
     expect(await send(`/api/jobs/${ABSENT}`, '{', {}, 'GET')).toMatchObject(refusal(404, 'JOB_NOT_FOUND'));
   });
 
-  it('of strangers are not read', async () => {
+  it('of unauthorised callers are not read', async () => {
     for (const body of ['{', 'nonsense', Buffer.alloc(9 * MEBIBYTE), gzipSync('{}')]) {
       const headers = { Authorization: '', 'Content-Type': 'text/nonsense' };
       expect(await send('/api/jobs/enqueue', body, headers)).toMatchObject(refusal(401, 'UNAUTHORIZED'));
     }
   });
 
-  it('are JSON in UTF-8 by their type', async () => {
+  it('must have the type JSON in UTF-8', async () => {
     const job = '{"topic":"a","payload":1,"delay":"1h"}';
     for (const type of [
       'application/json; charset=utf-8',
@@ -224,7 +224,7 @@ describe.each(places)('bodies on $adapter with $database', ({ kind, adapterKind 
     }
   });
 
-  it('may be left out where nothing is needed, with the type of JSON too', async () => {
+  it('may be empty if no field is required', async () => {
     for (const body of [undefined, '', []]) {
       for (const path of [`/${ABSENT}/requeue`, `/${ABSENT}/cancel`]) {
         expect(await send(`/api/jobs${path}`, body)).toMatchObject(refusal(404, 'JOB_NOT_FOUND'));
@@ -236,7 +236,7 @@ describe.each(places)('bodies on $adapter with $database', ({ kind, adapterKind 
     }
   });
 
-  it('hold numbers as JSON does, and none that JavaScript cannot hold', async () => {
+  it('may hold any number that JavaScript can represent', async () => {
     const job = (payload: string) => `{"topic":"a","delay":"1h","payload":${payload}}`;
     for (const number of ['0', '-1.5e-7', '9007199254740991', '1.7976931348623157e308', '5e-324']) {
       const { status, body } = await send('/api/jobs/enqueue', job(`[${number}]`));
@@ -249,7 +249,7 @@ describe.each(places)('bodies on $adapter with $database', ({ kind, adapterKind 
     }
   });
 
-  it('may hold any names in a payload, which pollute nothing', async () => {
+  it('may hold any member names in a payload without prototype pollution', async () => {
     const payload = '{"__proto__":{"isAdmin":true},"constructor":{"prototype":{"isAdmin":true}},"toString":1,"":2}';
     const job = `{"topic":"a","delay":"1h","payload":${payload},"metadata":${payload}}`;
     const stored = await send('/api/jobs/enqueue', job);
@@ -262,7 +262,7 @@ describe.each(places)('bodies on $adapter with $database', ({ kind, adapterKind 
     expect(Object.prototype.toString.call({})).toBe('[object Object]');
   });
 
-  it('that end too soon harm nobody', async () => {
+  it('that end early do not affect the server', async () => {
     const { hostname, port } = new URL(app().url);
     for (const part of ['', '{"topic":"a",']) {
       const socket = connect(Number(port), hostname);
@@ -271,7 +271,7 @@ describe.each(places)('bodies on $adapter with $database', ({ kind, adapterKind 
         `POST /api/jobs/enqueue HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${ADMIN_TOKEN}\r\n` +
           `Content-Type: application/json\r\nContent-Length: 100\r\n\r\n${part}`,
       );
-      // Its answer shows that what came before on this server has been read.
+      // A response shows that the earlier bytes on this server were read.
       expect((await send('/api/jobs/stats', undefined, {}, 'GET')).status).toBe(200);
       socket.destroy();
       await once(socket, 'close');
@@ -280,7 +280,7 @@ describe.each(places)('bodies on $adapter with $database', ({ kind, adapterKind 
   });
 });
 
-describe.each(places)('the other routes of an application on $adapter', ({ kind, adapterKind }) => {
+describe.each(places)('other routes of an application on $adapter', ({ kind, adapterKind }) => {
   const apps = useHttpApps(kind, adapterKind);
 
   const contents: [string, Content, Record<string, string>][] = [
@@ -318,13 +318,13 @@ describe.each(places)('the other routes of an application on $adapter', ({ kind,
     return all;
   }
 
-  /** Without what differs from one moment to the next. */
+  /** Removes the headers that differ between responses. */
   function facts({ status, headers, text }: RawAnswer): object {
     const { date: _, etag: __, ...others } = headers;
     return { status, headers: others, text: text.replaceAll(/:\d{4,5}\b/g, ':port') };
   }
 
-  it('answer as if there were no queue', async () => {
+  it('respond as without the queue', async () => {
     const withQueue = await answers({ adminToken: ADMIN_TOKEN });
     expect(withQueue).toEqual(await answers(false));
     expect(withQueue).toContainEqual(expect.objectContaining({ path: '/orders', what: 'a small body', status: 201 }));

@@ -5,14 +5,14 @@ import { sendRaw } from './support/raw-request.js';
 
 const TOKEN = 'Secret-Token_0123456789.~+/=';
 
-describe.each(everyAdapter)('the token of administrators on $adapter', (adapterKind) => {
+describe.each(everyAdapter)('the admin token in a request on $adapter', (adapterKind) => {
   const app = useOneHttpApp(sqliteMemory, adapterKind, { options: { role: 'producer', http: { adminToken: TOKEN } } });
 
   const ask = async (headers: Record<string, string>, path = '/api/jobs'): Promise<number> =>
     (await sendRaw(app().url, { path, headers })).status;
 
   it.each([`Bearer ${TOKEN}`, `bearer ${TOKEN}`, `BEARER ${TOKEN}`, `Bearer   ${TOKEN}`, `Bearer ${TOKEN} `])(
-    'is taken as %p',
+    'is accepted as %p',
     async (Authorization) => {
       expect(await ask({ Authorization })).toBe(200);
     },
@@ -39,11 +39,11 @@ describe.each(everyAdapter)('the token of administrators on $adapter', (adapterK
     'Bearer null',
     'Bearer [object Object]',
     `Bearer ${'x'.repeat(8_000)}`,
-  ])('is not taken as %p', async (Authorization) => {
+  ])('is rejected as %p', async (Authorization) => {
     expect(await ask({ Authorization })).toBe(401);
   });
 
-  it('is taken from the header Authorization alone', async () => {
+  it('is read only from the header Authorization', async () => {
     const token = encodeURIComponent(TOKEN);
     const queries = ['token', 'access_token', 'authorization', 'auth', 'adminToken', 'JOBS_ADMIN_TOKEN'];
     for (const name of queries) {
@@ -70,7 +70,7 @@ describe.each(everyAdapter)('the token of administrators on $adapter', (adapterK
 describe.each(everyAdapter)('tokens on $adapter', (adapterKind) => {
   const apps = useHttpApps(sqliteMemory, adapterKind);
 
-  it('never stand in the log, whether they are right or wrong', async () => {
+  it('are never logged, valid or invalid', async () => {
     const { api } = await apps.listen({ options: { role: 'producer', http: { adminToken: TOKEN } } });
     expect((await api.as('a-wrong-secret').get('')).status).toBe(401);
     expect((await api.as(TOKEN).get('')).status).toBe(200);
@@ -80,7 +80,7 @@ describe.each(everyAdapter)('tokens on $adapter', (adapterKind) => {
     expect(log).not.toContain('a-wrong-secret');
   });
 
-  it('let nobody in by the empty one', async () => {
+  it('are rejected if they are empty', async () => {
     const { api } = await apps.listen({ options: { role: 'producer', http: { adminToken: '' } } });
     for (const Authorization of ['Bearer ', 'Bearer', '']) {
       expect((await api.as().get('/stats', { headers: { Authorization } })).status).toBe(401);

@@ -17,7 +17,7 @@ const TEXT = JSON.stringify(JOB);
 const Origin = 'https://evil.example';
 const REFUSED = { status: 403, body: { code: 'CROSS_ORIGIN' } };
 
-describe.each(everyAdapter)('a request from a page on $adapter', (adapterKind) => {
+describe.each(everyAdapter)('a request from a web page on $adapter', (adapterKind) => {
   const authenticate = ({ headers }: AnyRequest) => ({ id: headers.cookie ?? 'none', admin: true });
   const app = useOneHttpApp(sqliteMemory, adapterKind, { options: { role: 'producer', http: { authenticate } } });
   const api = () => app().api.as();
@@ -34,7 +34,7 @@ describe.each(everyAdapter)('a request from a page on $adapter', (adapterKind) =
     ['one that claims our host', () => ({ Origin: 'https://evil.example', 'X-Forwarded-Host': 'evil.example' })],
   ];
 
-  it.each(foreign)('of %s changes nothing by what the browser sends by itself', async (_, from) => {
+  it.each(foreign)('of %s changes nothing with credentials that the browser adds', async (_, from) => {
     for (const ambient of [COOKIE, PASSWORD]) {
       const headers = { ...from(), ...ambient };
       expect(await api().post('/enqueue', JOB, { headers })).toMatchObject(REFUSED);
@@ -43,17 +43,14 @@ describe.each(everyAdapter)('a request from a page on $adapter', (adapterKind) =
     }
   });
 
-  it.each(foreign)(
-    'of %s may read, and may change what a script asks for with credentials of its own',
-    async (_, from) => {
-      expect((await api().get('/stats', { headers: { ...from(), ...COOKIE } })).status).toBe(200);
-      for (const own of [{}, { Authorization: 'Bearer of-the-application' }] as Headers[]) {
-        expect((await api().post('/enqueue', JOB, { headers: { ...from(), ...own } })).status).toBe(201);
-      }
-    },
-  );
+  it.each(foreign)('of %s may read, and may change with credentials that a script sets', async (_, from) => {
+    expect((await api().get('/stats', { headers: { ...from(), ...COOKIE } })).status).toBe(200);
+    for (const own of [{}, { Authorization: 'Bearer of-the-application' }] as Headers[]) {
+      expect((await api().post('/enqueue', JOB, { headers: { ...from(), ...own } })).status).toBe(201);
+    }
+  });
 
-  it('of this origin, or from no page at all, changes what it asks for', async () => {
+  it('of the same origin, or without a page, may change jobs', async () => {
     const ours: Headers[] = [
       {},
       { Origin: `http://${host()}` },
@@ -68,20 +65,20 @@ describe.each(everyAdapter)('a request from a page on $adapter', (adapterKind) =
   });
 });
 
-describe.each(everyAdapter)('a request with the token of administrators on $adapter', (adapterKind) => {
+describe.each(everyAdapter)('a request with the admin token on $adapter', (adapterKind) => {
   const app = useOneHttpApp(sqliteMemory, adapterKind, { options: { role: 'producer' } });
 
-  it('is of nobody who was tricked, whatever its origin', async () => {
+  it('is accepted from any origin', async () => {
     const headers = { ...COOKIE, Origin: 'https://ui.example' };
     expect((await app().api.post('/enqueue', JOB, { headers })).status).toBe(201);
     expect((await app().api.as('wrong').post('/enqueue', JOB, { headers })).status).toBe(401);
   });
 });
 
-describe.each(everyAdapter)('a page of another origin, with the API on $adapter', (adapterKind) => {
+describe.each(everyAdapter)('a page of another origin with the API on $adapter', (adapterKind) => {
   const apps = useHttpApps(sqliteMemory, adapterKind);
 
-  it('may read nothing: no answer names an origin, unless the application does', async () => {
+  it('cannot read responses unless the application allows its origin', async () => {
     const { url, api } = await apps.listen();
     const preflight = { 'Access-Control-Request-Method': 'POST', 'Access-Control-Request-Headers': 'authorization' };
     for (const method of ['GET', 'POST', 'OPTIONS']) {
@@ -96,7 +93,7 @@ describe.each(everyAdapter)('a page of another origin, with the API on $adapter'
   });
 
   it.each(['Basic YWRtaW46c2VjcmV0', 'basic YWRtaW46c2VjcmV0', 'Digest username="admin"', 'Negotiate abc', 'NTLM abc'])(
-    'changes nothing by a sign-in that the browser adds by itself: %s',
+    'changes nothing with credentials that the browser adds: %s',
     async (Authorization) => {
       const known: HttpUser = { id: 'admin', admin: true };
       const authenticate = ({ headers }: AnyRequest) => (headers.authorization === Authorization ? known : null);
@@ -106,18 +103,18 @@ describe.each(everyAdapter)('a page of another origin, with the API on $adapter'
         api.as().ask('POST', path, { headers: { Authorization, ...headers }, text });
       const foreign: Record<string, string>[] = [{ Origin }, { Origin: 'null' }, { 'Sec-Fetch-Site': 'cross-site' }];
       for (const headers of foreign) {
-        // A form can send this one: it needs no body, and no type that a browser would ask about first.
+        // A form can send this request: it needs no body and causes no preflight.
         expect(await ask(`/${id}/cancel`, headers)).toMatchObject({ status: 403, body: { code: 'CROSS_ORIGIN' } });
         expect(await ask('/enqueue', headers, TEXT)).toMatchObject({ status: 403, body: { code: 'CROSS_ORIGIN' } });
       }
       expect(await jobs.get(id)).toMatchObject({ status: 'pending' });
-      // From a page of this very origin, or from no page at all, it is as good as any.
+      // From the same origin, or without a page, the request is accepted.
       expect((await ask('/enqueue', { 'Sec-Fetch-Site': 'same-origin' }, TEXT)).status).toBe(201);
       expect((await ask('/enqueue', {}, TEXT)).status).toBe(201);
     },
   );
 
-  it('cannot send a job by a form, whose types no browser asks about first', async () => {
+  it('cannot enqueue by a form', async () => {
     const { api } = await apps.listen({ options: { http: { enqueueRule: 'public' } } });
     for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=a', '']) {
       const answer = await api.as().ask('POST', '/enqueue', { headers: { 'Content-Type': type }, text: TEXT });
@@ -126,11 +123,11 @@ describe.each(everyAdapter)('a page of another origin, with the API on $adapter'
   });
 });
 
-describe('a request over HTTP/2, which names its host in a pseudo-header', () => {
+describe('the host of an HTTP/2 request', () => {
   it.each<[string, boolean]>([
     ['https://shop.example', false],
     ['https://evil.example', true],
-  ])('from a page of %s is from elsewhere: %p', (origin, expected) => {
+  ])('is compared with the origin %s: cross-site %p', (origin, expected) => {
     const headers = { ':authority': 'shop.example', cookie: 'session=1', origin };
     expect(isCrossOrigin({ method: 'POST', headers })).toBe(expected);
   });

@@ -94,13 +94,13 @@ function exchanged(url: string, text: string): Promise<string> {
   });
 }
 
-describe.each(everyAdapter)('a hostile request on $adapter', (adapterKind) => {
+describe.each(everyAdapter)('a malformed request on $adapter', (adapterKind) => {
   const app = useOneHttpApp(sqliteMemory, adapterKind, {
     options: { role: 'producer', http: { adminToken: ADMIN_TOKEN, enqueueRule: 'public' } },
   });
   beforeAll(() => app().jobs.enqueue(SECRET_TOPIC, { [SECRET]: true }, { delay: '1h' }));
 
-  it.each(requests)('is answered, shows nothing and breaks nothing: %s', async (_, text, statuses) => {
+  it.each(requests)('gets a response, reveals nothing and breaks nothing: %s', async (_, text, statuses) => {
     const received = await exchanged(app().url, text);
     const answers = Array.from(received.matchAll(/HTTP\/1\.1 (\d{3}) /g), ([, status]) => status);
     expect(answers.join()).toBe(typeof statuses === 'string' ? statuses : statuses[adapterKind.adapter]);

@@ -48,21 +48,21 @@ describe.each(everyAdapter)('a request on $adapter', (adapterKind) => {
 
   const others = (allowed: readonly string[]) => members.filter((member) => !allowed.includes(member));
 
-  it('sets nothing of a new job but what an enqueue may say', async () => {
+  it('to enqueue sets only the documented fields', async () => {
     const fresh = { topic: 'a', payload: 1, delay: '1h' };
     expect(await refusedOf('/enqueue', OF_ENQUEUE, (extra) => ({ ...fresh, ...extra }))).toEqual(others(OF_ENQUEUE));
     const many = (extra: object) => ({ jobs: [{ ...fresh, ...extra }] });
     expect(await refusedOf('/enqueue-many', OF_ENQUEUE, many, 'jobs[0].')).toEqual(others(OF_ENQUEUE));
   });
 
-  it('changes nothing of a job but what a re-queue may say, and nothing at all by cancel and delete', async () => {
+  it('to requeue changes only the documented fields; cancel and delete change none', async () => {
     const path = `/${job.id}`;
     expect(await refusedOf(`${path}/requeue`, OF_REQUEUE, (extra) => extra)).toEqual(others(OF_REQUEUE));
     expect(await refusedOf(`${path}/cancel`, [], (extra) => extra)).toEqual(members);
     expect((await app().api.get(path)).body).toEqual(job);
   });
 
-  it('sets nothing of many jobs by a bulk move, nor by its filter', async () => {
+  it('for a bulk action sets no field of the jobs', async () => {
     const bulk = (extra: object) => ({ action: 'requeue', ids: [job.id], ...extra });
     expect(await refusedOf('/bulk', [], bulk)).toEqual(members);
     const filtered = (extra: object) => ({ action: 'requeue', filter: extra });

@@ -31,14 +31,14 @@ describe.each([
     answers = new DocumentedAnswers(document, '/shop/api/jobs');
   });
 
-  it('is a document of OpenAPI 3.1', async () => {
+  it('is a valid OpenAPI 3.1 document', async () => {
     const { valid, errors } = await new Validator().validate(structuredClone(document));
     expect(errors ?? []).toEqual([]);
     expect(valid).toBe(true);
     expect(document.openapi).toBe('3.1.0');
   });
 
-  it('names every route of the contract, below the global prefix', () => {
+  it('lists every route below the global prefix', () => {
     const routes = Object.entries(document.paths).flatMap(([path, operations]) =>
       Object.keys(operations).map((method) => `${method.toUpperCase()} ${path.replace('/shop/api/jobs', '')}`),
     );
@@ -66,7 +66,7 @@ describe.each([
     );
   });
 
-  it('says what each route answers when all is well', async () => {
+  it('describes the successful response of each route', async () => {
     const { api, jobs } = app();
     const done = await jobs.enqueue('work', { a: 1 }, { metadata: { b: 2 } });
     const failed = await jobs.enqueue('fail', null, { timeout: '1m' });
@@ -102,7 +102,7 @@ describe.each([
     expect(answers.missing()).toEqual([]);
   });
 
-  it('says what a refusal looks like', async () => {
+  it('describes error responses', async () => {
     const { api, jobs } = app();
     const { id } = await jobs.enqueue('later', 1, { delay: '1h' });
     const over = await jobs.cancel((await jobs.enqueue('later', 1)).id);
@@ -123,7 +123,7 @@ describe.each([
     expect(answers.complaints).toEqual([]);
   });
 
-  it('takes the requests that the API takes, and refuses those that it refuses', () => {
+  it('accepts and rejects the same requests as the API', () => {
     const enqueue = answers.schema('EnqueueRequest');
     expect(enqueue({ topic: 'a', payload: null, runAt: '2030-01-01T00:00:00Z', maxRetries: 3, delay: '1h' })).toBe(
       true,

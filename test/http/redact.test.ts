@@ -9,10 +9,10 @@ const fails = (): never => {
   throw new Error('token abc123 was refused');
 };
 
-describe.each(everyPlace)('what leaves over HTTP on $adapter with $database', ({ kind, adapterKind }) => {
+describe.each(everyPlace)('jobs over HTTP on $adapter with $database', ({ kind, adapterKind }) => {
   const apps = useHttpApps(kind, adapterKind);
 
-  it('is what redact makes of it, everywhere a job or its error is shown', async () => {
+  it('are redacted wherever a job or its error is returned', async () => {
     const seen: Job[] = [];
     const redact = (job: Job): Promise<Job> => {
       seen.push(job);
@@ -70,7 +70,7 @@ describe.each(everyPlace)('what leaves over HTTP on $adapter with $database', ({
   it.each<[string, (job: Job) => unknown]>([
     ['throws', fails],
     ['gives nothing', () => undefined],
-  ])('is nothing at all when redact %s', async (_, redact) => {
+  ])('are not returned at all if redact %s', async (_, redact) => {
     const { api, jobs } = await apps.listen({
       options: { http: { adminToken: ADMIN_TOKEN, redact: redact as never } },
     });
@@ -83,9 +83,9 @@ describe.each(everyPlace)('what leaves over HTTP on $adapter with $database', ({
   });
 });
 
-describe('a group of errors', () => {
+describe('an error group', () => {
   it.each(['timeout', null, 'token abc123 was refused'])(
-    'shows nothing of what redact takes away, also when its newest job has ended with %p since',
+    'hides redacted text, even after its newest job ended with %p',
     async (lastError) => {
       const redact = (job: Job): Job => Object.assign(job, { lastError: job.lastError?.replace('abc123', '***') });
       const stands = Object.assign(new Job(), { id: 'a', lastError });

@@ -20,7 +20,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
   });
   const api = () => app().api;
 
-  it('POST /enqueue stores a job and says where it is', async () => {
+  it('POST /enqueue stores a job and returns its location', async () => {
     const answer = await api().post<Job>('/enqueue', {
       topic: 'later',
       payload: { to: 'anna' },
@@ -62,13 +62,13 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     expect(await app().jobs.get(answer.body.id)).toMatchObject({ topic: 'later', uniqueKey: 'k' });
   });
 
-  it('POST /enqueue gives the job that holds the unique key with 200', async () => {
+  it('POST /enqueue returns the holder of the unique key with 200', async () => {
     const first = await api().post<Job>('/enqueue', { topic: 'later', payload: 1, delay: '1h', unique_key: 'one' });
     const second = await api().post<Job>('/enqueue', { topic: 'later', payload: 2, unique_key: 'one' });
     expect(second).toMatchObject({ status: 200, body: { id: first.body.id, payload: 1, deduplicated: true } });
   });
 
-  it('POST /enqueue gives the same job for the same idempotency key, and 422 for another body', async () => {
+  it('POST /enqueue returns the same job for the same idempotency key, and 422 for another body', async () => {
     const headers = { 'Idempotency-Key': 'request-1' };
     const first = await api().post<Job>(
       '/enqueue',
@@ -90,20 +90,20 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     [{ a: 1 }, [['a', 1]]],
     [null, {}],
     ['1', 1],
-  ])('POST /enqueue tells the payloads %j and %j apart under one idempotency key', async (one, other) => {
+  ])('POST /enqueue distinguishes the payloads %j and %j under one idempotency key', async (one, other) => {
     const headers = { 'Idempotency-Key': randomUUID() };
     const ask = async (payload: unknown): Promise<number> =>
       (await api().post('/enqueue', { topic: 'later', payload, delay: '1h' }, { headers })).status;
     expect([await ask(one), await ask(other), await ask(one)]).toEqual([201, 422, 200]);
   });
 
-  it('POST /enqueue takes the spellings of the original client', async () => {
+  it('POST /enqueue accepts the spellings of the original client', async () => {
     const runAt = new Date(Date.now() + 3_600_000).toISOString();
     const answer = await api().post<Job>('/enqueue', { topic: 'later', payload: null, runAt, maxRetries: 2 });
     expect(answer).toMatchObject({ status: 201, body: { run_at: runAt, max_retries: 2, payload: null } });
   });
 
-  it('POST /enqueue-many stores all or none', async () => {
+  it('POST /enqueue-many stores all jobs or none', async () => {
     const jobs = [1, 2].map((payload) => ({ topic: 'many', payload, delay: '1h' }));
     const answer = await api().post<{ items: Job[] }>('/enqueue-many', { jobs });
     expect(answer.status).toBe(201);
@@ -120,7 +120,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     expect((await app().jobs.list({ topic: 'many' })).total).toBe(2);
   });
 
-  it('GET lists jobs, newest first, page by page', async () => {
+  it('GET lists jobs by page, newest first', async () => {
     const ids: string[] = [];
     for (const payload of [1, 2, 3]) {
       ids.unshift((await app().jobs.enqueue('listed', payload, { delay: '1h' })).id);
@@ -137,7 +137,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     expect(second.body.next_cursor).toBeNull();
   });
 
-  it('GET /stats, /topics, /timeseries and /errors say how the queue is doing', async () => {
+  it('GET /stats, /topics, /timeseries and /errors return statistics', async () => {
     const done = await app().jobs.enqueue('work', 1);
     const failed = await app().jobs.enqueue('fail', 1);
     await app().event('completed', done.id);
@@ -176,7 +176,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     });
   });
 
-  it('POST /topics/pause keeps the jobs of a topic waiting, and POST /topics/resume lets them go on', async () => {
+  it('POST /topics/pause stops a topic, and POST /topics/resume continues it', async () => {
     const pausedSince = async (): Promise<unknown> => {
       const { body } = await api().get<{ items: { topic: string; paused_since: string | null }[] }>('/topics');
       return body.items.find(({ topic }) => topic === 'work')?.paused_since;
@@ -194,7 +194,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     expect(await pausedSince()).toBeNull();
   });
 
-  it('GET /capabilities says what the caller may do', async () => {
+  it('GET /capabilities returns what the caller may do', async () => {
     expect(await api().get('/capabilities')).toMatchObject({
       status: 200,
       body: {
@@ -211,7 +211,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     });
   });
 
-  it('GET /:id gives a job, and 404 when there is none', async () => {
+  it('GET /:id returns a job, or 404', async () => {
     const { id } = await app().jobs.enqueue('later', { a: 1 }, { delay: '1h' });
     expect(await api().get(`/${id}`)).toMatchObject({ status: 200, body: { id, payload: { a: 1 } } });
     for (const absent of [randomUUID(), 'nonsense', '%20']) {
@@ -219,7 +219,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     }
   });
 
-  it('POST /:id/requeue puts a failed job back with what was changed', async () => {
+  it('POST /:id/requeue re-queues a failed job with changes', async () => {
     const { id } = await app().jobs.enqueue('fail', 1);
     await app().event('failed', id);
     const changes = { payload: 2, run_at: '2035-01-01T00:00:00Z', max_retries: 1 };
@@ -230,7 +230,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     expect(await api().post(`/${id}/requeue`)).toMatchObject({ status: 409, body: { code: 'JOB_STATE' } });
   });
 
-  it('POST /:id/promote runs a waiting job before its time', async () => {
+  it('POST /:id/promote runs a delayed job now', async () => {
     const { id } = await app().jobs.enqueue('fail', 1, { delay: '1h' });
     const { status, body } = await api().post<Job>(`/${id}/promote`);
     expect({ status, body }).toMatchObject({ status: 200, body: { id, status: 'pending', attempt: 0 } });
@@ -239,7 +239,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     expect(await api().post(`/${id}/promote`)).toMatchObject({ status: 409, body: { code: 'JOB_STATE' } });
   });
 
-  it('POST /:id/cancel ends a waiting job with 200, and asks a running one to end with 202', async () => {
+  it('POST /:id/cancel ends a pending job with 200 and requests the end of a running one with 202', async () => {
     const waiting = await app().jobs.enqueue('later', 1, { delay: '1h' });
     expect(await api().post(`/${waiting.id}/cancel`)).toMatchObject({ status: 200, body: { status: 'cancelled' } });
 
@@ -253,13 +253,13 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     expect((await api().post(`/${running.id}/cancel`)).status).toBe(409);
   });
 
-  it('DELETE /:id removes a job', async () => {
+  it('DELETE /:id deletes a job', async () => {
     const { id } = await app().jobs.enqueue('later', 1, { delay: '1h' });
     expect(await api().delete(`/${id}`)).toMatchObject({ status: 204, text: '' });
     expect(await api().delete(`/${id}`)).toMatchObject({ status: 404, body: { code: 'JOB_NOT_FOUND' } });
   });
 
-  it('POST /bulk moves jobs by filter and by ids, or says what it would move', async () => {
+  it('POST /bulk changes jobs by filter or ids, or previews the change', async () => {
     const jobs = await app().jobs.enqueueMany([1, 2, 3].map((payload) => ({ topic: 'bulk', payload, delay: '1h' })));
     const filter = { topic: 'bulk', status: ['pending'] };
     expect(await api().post('/bulk', { action: 'cancel', filter, dry_run: true })).toMatchObject({
@@ -274,7 +274,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     });
   });
 
-  it('POST /bulk promotes what waits for its time, which GET lists', async () => {
+  it('POST /bulk promotes delayed jobs', async () => {
     const jobs = await app().jobs.enqueueMany([1, 2].map((payload) => ({ topic: 'waits', payload, delay: '1h' })));
     const ids = jobs.map(({ id }) => id).reverse();
     const listed = async (due: boolean): Promise<string[]> =>
@@ -291,7 +291,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     });
   });
 
-  it('GET /stream tells what changes', async () => {
+  it('GET /stream sends changes', async () => {
     const stream = await api().open('/stream');
     expect(stream.type).toBe('text/event-stream; charset=utf-8');
     expect(await stream.event('stats')).toMatchObject({ data: { pending: some(Number) } });
@@ -300,11 +300,11 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     stream.close();
   });
 
-  it('GET /openapi.json describes all this', async () => {
+  it('GET /openapi.json returns the API description', async () => {
     expect((await api().get('/openapi.json')).status).toBe(200);
   });
 
-  it('answers HEAD as GET without its body', async () => {
+  it('HEAD responds like GET without a body', async () => {
     const answer = await api().ask('HEAD', '/stats');
     expect(answer).toMatchObject({ status: 200, text: '' });
     expect(answer.headers.get('Content-Type')).toBe('application/json; charset=utf-8');
@@ -312,7 +312,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
   });
 
   it.each(['', '/stats', '/stream', '/openapi.json', '/capabilities'])(
-    'tells a stranger nothing at GET %s',
+    'GET %s reveals nothing to an unknown caller',
     async (path) => {
       for (const token of [undefined, 'wrong']) {
         const answer = await api().as(token).get(path);
@@ -321,7 +321,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     },
   );
 
-  it('leaves routes that it does not have to the application', async () => {
+  it('unknown routes are left to the application', async () => {
     for (const [method, path] of [
       ['GET', '/nothing/here'],
       ['PUT', '/stats'],

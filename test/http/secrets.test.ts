@@ -15,7 +15,7 @@ const places = [
   { database: sqliteFile.label, kind: sqliteFile, adapterKind: fastify },
 ];
 
-/** Everything of a job that comes from its caller or its handler. */
+/** All data of a job from its caller or its handler. */
 function redact(job: Job): Job {
   return Object.assign(job, {
     payload: null,
@@ -28,7 +28,7 @@ function redact(job: Job): Job {
   });
 }
 
-describe.each(places)('what is secret in a job, on $database', ({ kind, adapterKind }) => {
+describe.each(places)('secrets of a job on $database', ({ kind, adapterKind }) => {
   const apps = useHttpApps(kind, adapterKind);
 
   const handlers = {
@@ -48,7 +48,7 @@ describe.each(places)('what is secret in a job, on $database', ({ kind, adapterK
     unique_key: SECRET,
   });
 
-  it('leaves in no answer when redact takes it away, and in no event of the stream', async () => {
+  it('are in no response and no stream event if redact removes them', async () => {
     const http = { adminToken: ADMIN_TOKEN, redact };
     const app = await apps.listen({ options: { http }, handlers });
     const { api } = app;
@@ -92,7 +92,7 @@ describe.each(places)('what is secret in a job, on $database', ({ kind, adapterK
     expect((await app.jobs.get(declined.body.id))!.lastError).toContain(SECRET);
   });
 
-  it('stands in no line of the log, at any level, whatever becomes of the job', async () => {
+  it('are in no log line at any level', async () => {
     const app = await apps.listen({
       options: { http: { adminToken: ADMIN_TOKEN } },
       handlers: { charge: handlers.charge },
@@ -115,7 +115,7 @@ describe.each(places)('what is secret in a job, on $database', ({ kind, adapterK
     expect(apps.log.lines.filter(({ text }) => text.includes(SECRET) || text.includes(ADMIN_TOKEN))).toEqual([]);
   });
 
-  it('is not what the database has against a deletion: that stays in the log', async () => {
+  it('are not part of an error of the database over HTTP: it is only logged', async () => {
     const app = await apps.listen({ handlers: { done: () => null } });
     const type = kind === postgres ? 'uuid' : 'text';
     await app.dataSource.query(
@@ -133,10 +133,10 @@ describe.each(places)('what is secret in a job, on $database', ({ kind, adapterK
   });
 });
 
-describe('notifications', () => {
+describe('PostgreSQL notifications', () => {
   const apps = useHttpApps(postgres, express);
 
-  it('carry topics and a name of the sender, and nothing else of a job: everybody who may connect can hear them', async () => {
+  it('contain only topics and a sender name, because every database user can listen', async () => {
     const heard: string[] = [];
     const listener = new Client({ connectionString: (apps.address as { url: string }).url });
     listener.on('notification', ({ payload }) => void heard.push(payload ?? ''));

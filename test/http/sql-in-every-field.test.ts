@@ -1,7 +1,7 @@
 import type { Job as WireJob, JobPage } from '../../client/wire.js';
 import { everyPlace, useOneHttpApp } from './support/http-apps.js';
 
-/** Texts that would be SQL, or end it, if one were ever made part of a statement. */
+/** Texts that would change a statement if they became part of it. */
 const texts = [
   `'; DROP TABLE _jobs; --`,
   `'); DELETE FROM _jobs; --`,
@@ -18,7 +18,7 @@ const texts = [
   `E'\\\\x27'`,
 ];
 
-describe.each(everyPlace)('text that looks like SQL, on $adapter with $database', ({ kind, adapterKind }) => {
+describe.each(everyPlace)('text that looks like SQL on $adapter with $database', ({ kind, adapterKind }) => {
   const app = useOneHttpApp(kind, adapterKind, { options: { role: 'producer' } });
   let bystander: WireJob;
 
@@ -34,7 +34,7 @@ describe.each(everyPlace)('text that looks like SQL, on $adapter with $database'
     expect((await app().api.get<WireJob>(`/${bystander.id}`)).body).toEqual(bystander);
   }
 
-  it.each(texts)('is stored and given back as it is: %s', async (text) => {
+  it.each(texts)('is stored and returned unchanged: %s', async (text) => {
     const before = await rows();
     const said = { payload: { [text]: [text] }, metadata: { [text]: text } };
     const request = { topic: text, delay: '1h', unique_key: text, ...said };
@@ -71,7 +71,7 @@ describe.each(everyPlace)('text that looks like SQL, on $adapter with $database'
     await expectBystanderUntouched();
   });
 
-  it.each(texts)('is refused where no such text is meant: %s', async (text) => {
+  it.each(texts)('is rejected where it is invalid: %s', async (text) => {
     const before = await rows();
     const asked = encodeURIComponent(text);
     for (const field of ['status', 'due', 'created_from', 'created_to', 'limit', 'offset', 'cursor', 'sort', asked]) {

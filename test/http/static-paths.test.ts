@@ -31,10 +31,10 @@ const marks = [
   '</title><script>alert(1)</script>',
 ];
 
-describe.each(everyAdapter)('the files of the admin UI on $adapter', (adapterKind) => {
+describe.each(everyAdapter)('static files of the admin UI on $adapter', (adapterKind) => {
   const apps = useHttpApps(sqliteFile, adapterKind);
 
-  it('are the only ones that are given out, however a path is spelled', async () => {
+  it('are the only files served, however the path is spelled', async () => {
     const { url } = await apps.listen();
     const shell = await sendRaw(url, { path: '/admin/jobs/' });
     expect(shell.text).toContain('<!doctype html>');
@@ -47,7 +47,7 @@ describe.each(everyAdapter)('the files of the admin UI on $adapter', (adapterKin
     }
   });
 
-  it('say nothing of what a request has spelled', async () => {
+  it('contain nothing of the request', async () => {
     const { url } = await apps.listen({ before: (nest) => nest.setGlobalPrefix(':tenant') });
     const plain = await sendRaw(url, { path: '/a/admin/jobs/jobs/x' });
     const tagsOf = (text: string): string[] => text.match(/<[a-z!/][^>\s]*/gi) ?? [];
@@ -68,7 +68,7 @@ describe.each(everyAdapter)('the files of the admin UI on $adapter', (adapterKin
     }
   });
 
-  it('stand in no frame, and are no other type than they say', async () => {
+  it('cannot be framed and keep their type', async () => {
     const { url } = await apps.listen();
     const page = await sendRaw(url, { path: '/admin/jobs' });
     const [script] = /assets\/[\w.-]+\.js/.exec(page.text)!;
@@ -80,7 +80,7 @@ describe.each(everyAdapter)('the files of the admin UI on $adapter', (adapterKin
     }
   });
 
-  it('lie no deeper than the UI has pages', async () => {
+  it('exist only at the depth of UI pages', async () => {
     const { url } = await apps.listen();
     for (const [path, status] of [
       ['/admin/jobs/jobs/x/', 200],
@@ -91,7 +91,7 @@ describe.each(everyAdapter)('the files of the admin UI on $adapter', (adapterKin
     }
   });
 
-  it('are compressed or not without much thought about what is accepted', async () => {
+  it('are compressed by a simple check of Accept-Encoding', async () => {
     const { url } = await apps.listen();
     const sinceMs = performance.now();
     for (const accepted of [`${'gzip;'.repeat(1_500)}${' '.repeat(6_000)}`, `gzip;q=0.${'0'.repeat(14_000)}1`]) {
@@ -102,10 +102,10 @@ describe.each(everyAdapter)('the files of the admin UI on $adapter', (adapterKin
   });
 });
 
-describe.each(everyAdapter)('what the API sends back of a request on $adapter', (adapterKind) => {
+describe.each(everyAdapter)('API responses on $adapter', (adapterKind) => {
   const apps = useHttpApps(sqliteFile, adapterKind);
 
-  it('is JSON that no browser takes for a page', async () => {
+  it('are JSON that no browser treats as a page', async () => {
     const { api, jobs } = await apps.listen();
     for (const mark of marks) {
       const asked = encodeURIComponent(mark);

@@ -3,10 +3,10 @@ import { sqliteMemory } from '../nest/support/database-kinds.js';
 import { express } from './support/adapters.js';
 import { useHttpApps } from './support/http-apps.js';
 
-describe('a response that cannot be written on Express', () => {
+describe('a response with an invalid header on Express', () => {
   const apps = useHttpApps(sqliteMemory, express);
 
-  it('becomes a 500, and does not end the process', async () => {
+  it('becomes a 500 and does not end the process', async () => {
     let isFirst = true;
     const app = await apps.listen({
       options: { role: 'producer' },

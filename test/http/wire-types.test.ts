@@ -11,7 +11,7 @@ type SnakeCase<Name extends string> = Name extends `${infer First}${infer Rest}`
   ? `${First extends Lowercase<First> ? First : `_${Lowercase<First>}`}${SnakeCase<Rest>}`
   : Name;
 
-/** Without what only one side says of itself: that a member is not to be written. */
+/** Removes readonly modifiers. */
 type Plain<T> = T extends readonly (infer Member)[]
   ? Plain<Member>[]
   : T extends object
@@ -23,8 +23,8 @@ type Same<A, B> = [Plain<A>] extends [Plain<B>] ? ([Plain<B>] extends [Plain<A>]
 /** Compiles when the claim is `true`. */
 function holds<Claim extends true>(..._claim: Claim[]): void {}
 
-describe('the client and the server', () => {
-  it('mean the same answers', () => {
+describe('client and server', () => {
+  it('use the same response types', () => {
     holds<Same<JobDto, Client.Job>>();
     holds<Same<JobListDto, Client.EnqueuedJobs>>();
     holds<Same<JobPageDto, Client.JobPage>>();
@@ -38,7 +38,7 @@ describe('the client and the server', () => {
     expect.assertions(0);
   });
 
-  it('mean the same requests, by the names of their fields', () => {
+  it('use the same field names in requests', () => {
     holds<Same<WireNames<typeof ENQUEUE>, keyof Client.EnqueueRequest>>();
     holds<Same<WireNames<typeof ENQUEUE_MANY>, keyof Client.EnqueueManyRequest>>();
     holds<Same<WireNames<typeof REQUEUE>, keyof Client.RequeueRequest>>();
@@ -48,8 +48,8 @@ describe('the client and the server', () => {
     expect.assertions(0);
   });
 
-  it('are held together by a comparison that sees a difference', () => {
-    // @ts-expect-error -- a member more
+  it('are compared by a type that detects differences', () => {
+    // @ts-expect-error -- an additional member
     holds<Same<StatsDto & { p100: number }, Client.JobStats>>();
     // @ts-expect-error -- another type
     holds<Same<Omit<Client.Job, 'attempt'> & { attempt: string }, Client.Job>>();

@@ -55,7 +55,7 @@ describe.each(everyPlace)('clients of the API on $adapter with $database', ({ ki
       jobs = connect();
     });
 
-    it('enqueues', async () => {
+    it('enqueue a job', async () => {
       const runAt = new Date(Date.now() + 3_600_000);
       const options = { runAt, maxRetries: 2, priority: -1, timeout: '1m', uniqueKey: name, metadata: { a: 1 } };
       const job = await jobs.enqueue('later', { to: 'anna' }, options);
@@ -68,7 +68,7 @@ describe.each(everyPlace)('clients of the API on $adapter with $database', ({ ki
       await expect(jobs.enqueue('later', 4, once)).rejects.toMatchObject({ status: 422 });
     });
 
-    it('enqueues many', async () => {
+    it('enqueue many jobs', async () => {
       const { items } = await jobs.enqueueMany([
         { topic: 'work', payload: 1 },
         { topic: 'later', payload: 2, delay: '1h', maxRetries: 9 },
@@ -78,7 +78,7 @@ describe.each(everyPlace)('clients of the API on $adapter with $database', ({ ki
       expect(await jobs.get(items[0]!.id)).toMatchObject({ status: 'completed', result: 'done' });
     });
 
-    it('lists, and walks all pages', async () => {
+    it('list jobs over all pages', async () => {
       const topic = `listed by ${name}`;
       const stored = await app().jobs.enqueueMany([1, 2, 3, 4, 5].map((payload) => ({ topic, payload, delay: '1h' })));
       const ids = stored.map(({ id }) => id).reverse();
@@ -92,7 +92,7 @@ describe.each(everyPlace)('clients of the API on $adapter with $database', ({ ki
       expect((await jobs.list({ q: ids[0]! })).items).toHaveLength(1);
     });
 
-    it('re-queues, cancels and deletes', async () => {
+    it('re-queue, cancel and delete jobs', async () => {
       const { id } = await jobs.enqueue('fail', 1);
       await app().event('failed', id);
       const changes = { payload: 2, runAt: new Date('2035-01-01'), maxRetries: 4 };
@@ -112,7 +112,7 @@ describe.each(everyPlace)('clients of the API on $adapter with $database', ({ ki
       await app().event('cancelled', running.id);
     });
 
-    it('moves many', async () => {
+    it('run bulk actions', async () => {
       const topic = `moved by ${name}`;
       const stored = await app().jobs.enqueueMany([1, 2].map((payload) => ({ topic, payload, delay: '1h' })));
       const filter = { topic, status: 'pending' as const, createdTo: new Date(Date.now() + 60_000) };
@@ -122,7 +122,7 @@ describe.each(everyPlace)('clients of the API on $adapter with $database', ({ ki
       expect(await jobs.bulk({ action: 'delete', ids })).toMatchObject({ matched: 3, changed: 2, skipped: 1 });
     });
 
-    it('asks how the queue is doing, and what it may do', async () => {
+    it('read stats and capabilities', async () => {
       await app().event('failed');
       expect(await jobs.stats()).toMatchObject({ total: some(Number), success_rate: some(Number) });
       expect(await jobs.stats('nobody')).toMatchObject({ total: 0, oldest_pending_ms: null });
@@ -137,7 +137,7 @@ describe.each(everyPlace)('clients of the API on $adapter with $database', ({ ki
     });
   });
 
-  it('the client throws what the API says', async () => {
+  it('throw the error of the API', async () => {
     const jobs = new JobsClient({ baseUrl: `${app().url}/shop`, token: ADMIN_TOKEN });
     const wrong = await jobs.enqueue('later', 1, { priority: 5_000 }).catch((error: unknown) => error);
     expect(wrong).toBeInstanceOf(JobsApiError);
@@ -149,7 +149,7 @@ describe.each(everyPlace)('clients of the API on $adapter with $database', ({ ki
     await expect(large).rejects.toMatchObject({ status: 413, code: 'PAYLOAD_TOO_LARGE' });
   });
 
-  it('the client reads the stream', async () => {
+  it('read the stream', async () => {
     const jobs = new JobsClient({ baseUrl: `${app().url}/shop`, token: ADMIN_TOKEN });
     const leave = new AbortController();
     const seen: unknown[] = [];
@@ -165,7 +165,7 @@ describe.each(everyPlace)('clients of the API on $adapter with $database', ({ ki
     expect(seen.at(-1)).toEqual({ topics: ['watched'] });
   });
 
-  it('the calls of the client that came before work unchanged', async () => {
+  it('support the calls of the earlier client', async () => {
     const page = new PageClient(app().url, ADMIN_TOKEN);
     const send = <T>(path: string, options: SentOptions): Promise<T> =>
       page.send(`/shop/api/jobs${path}`, options) as Promise<T>;

@@ -36,7 +36,7 @@ function arrivals(app: HttpApp, topics: readonly string[]): { stop(): Promise<nu
   };
 }
 
-describe.each(everyPlace)('walking all pages on $adapter with $database', ({ kind, adapterKind }) => {
+describe.each(everyPlace)('reading all pages on $adapter with $database', ({ kind, adapterKind }) => {
   const apps = useHttpApps(kind, adapterKind);
 
   it.each([
@@ -48,7 +48,7 @@ describe.each(everyPlace)('walking all pages on $adapter with $database', ({ kin
       (topic: string) => topic !== 'c',
     ],
     ['of what is searched', 'limit=1&q=c', (topic: string) => topic === 'c'],
-  ])('%s shows each old job once while jobs arrive', async (_, query, matches) => {
+  ])('%s returns each old job once while jobs arrive', async (_, query, matches) => {
     const app = await apps.listen({ options: { role: 'producer' } });
     const topics = ['a', 'b', 'c'];
     const old = await app.jobs.enqueueMany(
@@ -69,7 +69,7 @@ describe.each(everyPlace)('walking all pages on $adapter with $database', ({ kin
     expect(seen.every(({ topic }) => matches(topic))).toBe(true);
   });
 
-  it('misses none of those that stay when others go', async () => {
+  it('misses no remaining job while others are deleted', async () => {
     const app = await apps.listen({ options: { role: 'producer' } });
     const old = await app.jobs.enqueueMany(
       Array.from({ length: 100 }, () => ({ topic: 'a', payload: 'old', delay: '1h' as const })),
@@ -133,13 +133,13 @@ describe.each(everyPlace)('pages on $adapter with $database', ({ kind, adapterKi
     }
   });
 
-  it('go on after an offset, too', async () => {
+  it('continue after an offset', async () => {
     const { body } = await list('limit=5&offset=5');
     const next = await list(`limit=5&cursor=${encodeURIComponent(body.next_cursor!)}`);
     expect(next.body.items.map(({ id }) => id)).toEqual(ids.slice(10, 15));
   });
 
-  it('go on with the filter they have begun with, and with no other', async () => {
+  it('continue only with the same filter', async () => {
     const filter = 'topic=a&topic=b&status=pending&created_from=2020-01-01T00:00:00Z';
     const { body } = await list(`${filter}&limit=2`);
     const cursor = `cursor=${encodeURIComponent(body.next_cursor!)}`;
@@ -169,7 +169,7 @@ describe.each(everyPlace)('pages on $adapter with $database', ({ kind, adapterKi
     }
   });
 
-  it('take a cursor that somebody has changed for another place at most, and never for SQL', async () => {
+  it('reject or reinterpret a changed cursor without running SQL', async () => {
     const { body } = await list('limit=2');
     const cursor = body.next_cursor!;
     for (let index = 0; index < cursor.length; index += 1) {
@@ -191,7 +191,7 @@ describe.each(everyPlace)('pages on $adapter with $database', ({ kind, adapterKi
     }
   });
 
-  it('find what is asked for literally, however much it looks like SQL', async () => {
+  it('match search text literally, even if it looks like SQL', async () => {
     for (const topic of strange) {
       const encoded = encodeURIComponent(topic);
       for (const query of [`topic=${encoded}`, `q=${encoded}`, `topic=${encoded}&q=${encoded}&status=pending`]) {
@@ -219,7 +219,7 @@ describe.each(everyPlace)('pages on $adapter with $database', ({ kind, adapterKi
     expect((await list('')).body.total).toBe(18);
   });
 
-  it.each(['/stats', '/errors', '/timeseries'])('and %s are of topics that look like SQL', async (path) => {
+  it.each(['/stats', '/errors', '/timeseries'])('and %s filter topics that look like SQL', async (path) => {
     for (const topic of strange) {
       const { status, body } = await app().api.get<{ pending?: number }>(`${path}?topic=${encodeURIComponent(topic)}`);
       expect([topic, status]).toEqual([topic, 200]);

@@ -9,7 +9,7 @@ import { useHttpApps } from './support/http-apps.js';
 
 const JOB = { topic: 'later', payload: 1, delay: '1h' };
 
-/** Every route that asks the database. */
+/** Every route that reads the database. */
 function requests(api: ApiCaller, id: string): Promise<Answered<ApiErrorBody>>[] {
   return [
     api.post('/enqueue', JOB),
@@ -31,11 +31,11 @@ function requests(api: ApiCaller, id: string): Promise<Answered<ApiErrorBody>>[]
   ];
 }
 
-describe.each(everyAdapter)('the API on $adapter while the database is away', (adapter) => {
+describe.each(everyAdapter)('the API on $adapter during a database outage', (adapter) => {
   describe('PostgreSQL', () => {
     const apps = useHttpApps(postgres, adapter);
 
-    it('answers 503 and when to come again, says nothing of the server, and works when it is back', async () => {
+    it('responds with 503 and Retry-After without details, and recovers', async () => {
       const proxy = TcpProxy.before((apps.address as { url: string }).url);
       await proxy.open();
       apps.afterEverything(() => proxy.close());
@@ -62,7 +62,7 @@ describe.each(everyAdapter)('the API on $adapter while the database is away', (a
       expect(await api.post(`/${id}/cancel`)).toMatchObject({ status: 200, body: { status: 'cancelled' } });
     });
 
-    it('keeps streams open, and goes on telling when it is back', async () => {
+    it('keeps streams open and continues them afterwards', async () => {
       const proxy = TcpProxy.before((apps.address as { url: string }).url);
       await proxy.open();
       apps.afterEverything(() => proxy.close());
@@ -81,7 +81,7 @@ describe.each(everyAdapter)('the API on $adapter while the database is away', (a
   describe('a SQLite file', () => {
     const apps = useHttpApps(sqliteFile, adapter);
 
-    it('answers 503 to what must write while somebody holds the write lock', async () => {
+    it('responds with 503 to writes while another process holds the write lock', async () => {
       const options = { http: { adminToken: 'a-token-for-tests' }, sqlite: { lockTimeout: '150ms' } };
       const { api, jobs, dataSource } = await apps.listen({ options });
       const { id } = await jobs.enqueue('later', 1, { delay: '1h' });

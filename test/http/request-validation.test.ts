@@ -64,11 +64,11 @@ const bodies: readonly BadBody[] = [
 
 const unknownNames = ['nonsense', 'Topic', 'id', 'status', 'constructor', 'toString', 'hasOwnProperty', '', 'a.b', 'ä'];
 
-describe.each(everyAdapter)('bad input on $adapter', (adapterKind) => {
+describe.each(everyAdapter)('request validation on $adapter', (adapterKind) => {
   const app = useOneHttpApp(sqliteMemory, adapterKind, { options: { role: 'producer' } });
   const api = () => app().api;
 
-  /** 400 in the API's own shape, about this field and no other. */
+  /** Expects 400 in the format of the API, for this field only. */
   function expectComplaint(what: string, { status, headers, body }: Answered<unknown>, field: string): void {
     expect({ what, status, body }).toEqual({
       what,
@@ -85,7 +85,7 @@ describe.each(everyAdapter)('bad input on $adapter', (adapterKind) => {
     expect(headers.get('Content-Type')).toBe('application/json; charset=utf-8');
   }
 
-  describe.each(bodies)('to POST $path: $what', ({ path, body, fields, required, within, prefix = '' }) => {
+  describe.each(bodies)('of POST $path with $what', ({ path, body, fields, required, within, prefix = '' }) => {
     const send = (members: object) => api().post(path.replace(':id', ID), within ? within(members) : members);
     /** As an object literal would not say it. */
     const sendText = (members: string) => {
@@ -95,7 +95,7 @@ describe.each(everyAdapter)('bad input on $adapter', (adapterKind) => {
     const good = JSON.stringify(body).slice(1, -1);
     const goodAnd = (members: string) => (good ? `${good},${members}` : members);
 
-    it.each(fields)('refuses what $field may not be, and says so', async ({ field, values }) => {
+    it.each(fields)('rejects an invalid $field', async ({ field, values }) => {
       // Given both when a job runs, it would be another complaint.
       const { delay: _, ...others } = body as { delay?: string };
       for (const { why, value } of values) {
@@ -103,7 +103,7 @@ describe.each(everyAdapter)('bad input on $adapter', (adapterKind) => {
       }
     });
 
-    it('says what is missing', async () => {
+    it('reports missing fields', async () => {
       for (const field of required) {
         const others = Object.fromEntries(Object.entries(body).filter(([name]) => name !== field));
         expectComplaint('missing', await send(others), prefix + field);
@@ -111,14 +111,14 @@ describe.each(everyAdapter)('bad input on $adapter', (adapterKind) => {
       expect(required.length > 0 || (await send({})).status !== 400).toBe(true);
     });
 
-    it.each([...unknownNames, '__proto__', 'prototype'])('knows no field %p', async (name) => {
+    it.each([...unknownNames, '__proto__', 'prototype'])('rejects the unknown field %p', async (name) => {
       for (const value of ['1', 'null', '{"isAdmin":true}']) {
         expectComplaint(name, await sendText(goodAnd(`${JSON.stringify(name)}:${value}`)), prefix + name);
       }
       expect(({} as { isAdmin?: boolean }).isAdmin).toBeUndefined();
     });
 
-    it('refuses two spellings of one field', async () => {
+    it('rejects two spellings of one field', async () => {
       const { delay: _, ...others } = body as { delay?: string };
       const time = '2035-01-01T00:00:00Z';
       if (fields.some(({ field }) => field === 'run_at')) {
@@ -129,7 +129,7 @@ describe.each(everyAdapter)('bad input on $adapter', (adapterKind) => {
       expectComplaint('createdFrom', await send({ ...body, createdFrom: time }), `${prefix}createdFrom`);
     });
 
-    it('says what is wrong with several fields at once', async () => {
+    it('reports several invalid fields at once', async () => {
       const wrong = Object.fromEntries(fields.map(({ field, values }) => [field, values[0]!.value]));
       const answer = await send({ ...body, ...wrong });
       const named = Object.keys((answer.body as ApiErrorBody).data).sort();
@@ -137,33 +137,36 @@ describe.each(everyAdapter)('bad input on $adapter', (adapterKind) => {
       expect([answer.status, named]).toEqual([400, judged.map((field) => prefix + field).sort()]);
     });
 
-    it.each(['null', '1', '"text"', 'true', '[]', '[{}]'])('wants an object, not %s', async (text) => {
+    it.each(['null', '1', '"text"', 'true', '[]', '[{}]'])('rejects a body that is not an object: %s', async (text) => {
       const where = within ? prefix.replace(/\.$/, '') : 'body';
       const whole = within ? JSON.stringify(within({ HERE: 1 })).replace('{"HERE":1}', text) : text;
       expectComplaint(text, await api().ask('POST', path.replace(':id', ID), { text: whole }), where);
     });
   });
 
-  it.each(Object.entries(badQueriesByRoute))('in the query of GET %p is refused by its name', async (path, queries) => {
-    for (const { field, why, query } of queries) {
-      expectComplaint(`${field}: ${why}`, await api().get(`${path}?${query}`), field);
-    }
-  });
+  it.each(Object.entries(badQueriesByRoute))(
+    'rejects invalid query parameters of GET %p by name',
+    async (path, queries) => {
+      for (const { field, why, query } of queries) {
+        expectComplaint(`${field}: ${why}`, await api().get(`${path}?${query}`), field);
+      }
+    },
+  );
 
-  it('in the query of routes that take a body is refused, too', async () => {
+  it('rejects query parameters of routes with a body', async () => {
     for (const path of ['/enqueue', '/enqueue-many', '/bulk', `/${ID}/requeue`, `/${ID}/promote`, `/${ID}/cancel`]) {
       expectComplaint(path, await api().post(`${path}?topic=a`, {}), 'topic');
     }
     expectComplaint('delete', await api().delete(`/${ID}?force=true`), 'force');
   });
 
-  it('in a body of routes that want none is refused, if they look at it', async () => {
+  it('rejects a body of routes without one, if it is read', async () => {
     expectComplaint('promote', await api().post(`/${ID}/promote`, { delay: 0 }), 'delay');
     expectComplaint('cancel', await api().post(`/${ID}/cancel`, { force: true }), 'force');
     expectComplaint('delete', await api().delete(`/${ID}`, { body: { force: true } }), 'force');
   });
 
-  it('by which a request would say two things is refused', async () => {
+  it('rejects contradictory fields', async () => {
     const both = { ...enqueue, run_at: '2035-01-01T00:00:00Z' };
     expectComplaint('delay', await api().post('/enqueue', both), 'delay');
     expectComplaint('jobs', await api().post('/enqueue-many', { jobs: [enqueue, both] }), 'jobs[1].delay');
@@ -173,13 +176,13 @@ describe.each(everyAdapter)('bad input on $adapter', (adapterKind) => {
     expect((await api().get('?offset=5&cursor=abc')).status).toBe(400);
   });
 
-  it('in a list of topics is refused with how many there may be', async () => {
+  it('rejects a list with too many topics and returns the limit', async () => {
     const answer = await api().get<ApiErrorBody>(`/stats?${'topic=a&'.repeat(1_001)}`);
     expectComplaint('too many', answer, 'topic');
     expect(answer.body.message).toContain('1 to 1000');
   });
 
-  it('in a list of jobs is refused with its place', async () => {
+  it('returns the index of an invalid job in a list', async () => {
     expectComplaint('no list', await api().post('/enqueue-many', { jobs: enqueue }), 'jobs');
     expectComplaint('too many', await api().post('/enqueue-many', { jobs: Array(1_001).fill(enqueue) }), 'jobs');
     expectComplaint('missing', await api().post('/enqueue-many', {}), 'jobs');
@@ -192,7 +195,7 @@ describe.each(everyAdapter)('bad input on $adapter', (adapterKind) => {
   it.each([
     ['empty', ''],
     ['too long', 'x'.repeat(256)],
-  ])('in the header Idempotency-Key is refused: %s', async (what, key) => {
+  ])('rejects the header Idempotency-Key: %s', async (what, key) => {
     expectComplaint(
       what,
       await api().post('/enqueue', enqueue, { headers: { 'Idempotency-Key': key } }),
@@ -200,12 +203,12 @@ describe.each(everyAdapter)('bad input on $adapter', (adapterKind) => {
     );
   });
 
-  it('in the header Idempotency-Key is refused where it would not be kept: with many jobs', async () => {
+  it('rejects Idempotency-Key for enqueue-many', async () => {
     const headers = { 'Idempotency-Key': 'k' };
     expectComplaint('many', await api().post('/enqueue-many', { jobs: [enqueue] }, { headers }), 'idempotency_key');
   });
 
-  it('has stored nothing', async () => {
+  it('stores nothing', async () => {
     expect((await app().jobs.list()).total).toBe(0);
   });
 });

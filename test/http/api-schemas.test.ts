@@ -7,11 +7,11 @@ import { useHttpApps } from './support/http-apps.js';
 
 const Bill = defineJob('bill', { schema: z.object({ orderId: z.number() }) });
 
-describe.each(everyAdapter)('the schema of a topic, over HTTP on $adapter', (adapterKind) => {
+describe.each(everyAdapter)('the schema of a topic over HTTP on $adapter', (adapterKind) => {
   const apps = useHttpApps(sqliteFile, adapterKind);
   const refusal = { status: 400, body: { code: 'INVALID_PAYLOAD', data: { payload: textWith('payload.orderId') } } };
 
-  it('judges what is enqueued, and another payload of a job that is re-queued', async () => {
+  it('validates the payload of enqueue and requeue', async () => {
     const app = await apps.listen();
     app.jobs.register(Bill, () => Promise.reject(new UnrecoverableError('no luck')));
     const wrong = { payload: { orderId: 'one' } };

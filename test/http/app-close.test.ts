@@ -6,13 +6,13 @@ import { signal, until } from '../support/wait.js';
 import { everyAdapter } from './support/adapters.js';
 import { ADMIN_TOKEN, useHttpApps } from './support/http-apps.js';
 
-/** For so long Node keeps a connection on which nobody asks anything. */
+/** The time Node keeps an idle connection open. */
 const KEPT_MS = 5_000;
 
-describe.each(everyAdapter)('an application that closes, with the API on $adapter', (adapter) => {
+describe.each(everyAdapter)('the close of an application with the API on $adapter', (adapter) => {
   const apps = useHttpApps(sqliteFile, adapter);
 
-  it('does not wait for one who asks again and again on the same connection', async () => {
+  it('does not wait for a client that sends requests on one connection', async () => {
     const [isAsked, mayAnswer] = [signal(), signal()];
     const authenticate = async () => {
       isAsked.resolve();
@@ -42,10 +42,10 @@ describe.each(everyAdapter)('an application that closes, with the API on $adapte
     agent.destroy();
   });
 
-  it('does not wait long for one who has left the stream', async () => {
+  it('does not wait long for a disconnected stream reader', async () => {
     const app = await apps.listen();
     const stream = await app.api.open('/stream');
-    // A `fetch` that is given up connects anew, and keeps that connection for as long as it might have kept this one.
+    // An aborted `fetch` opens a new connection and keeps it open.
     expect(stream.response.headers.connection).toBe('close');
     stream.close();
     const client = new JobsClient({ baseUrl: app.url, token: ADMIN_TOKEN });

@@ -31,7 +31,7 @@ class SessionModule implements NestModule {
   }
 }
 
-describe.each(everyAdapter)('the API beside the application on $adapter', (adapter) => {
+describe.each(everyAdapter)('the API in an application on $adapter', (adapter) => {
   const apps = useHttpApps(sqliteFile, adapter);
 
   it.each<[string, (app: INestApplication) => unknown, string]>([
@@ -54,7 +54,7 @@ describe.each(everyAdapter)('the API beside the application on $adapter', (adapt
       (app) => app.setGlobalPrefix('shop').enableVersioning({ type: VersioningType.URI, defaultVersion: ['1', '2'] }),
       '/shop/api/jobs',
     ],
-  ])('answers under %s', async (_, before, path) => {
+  ])('responds under %s', async (_, before, path) => {
     const app = await apps.listen({ before });
     await expectToWork(app, new ApiCaller(app.url + path, ADMIN_TOKEN));
     const large = JSON.stringify({ topic: 'later', payload: 'x'.repeat(1_000_000), delay: '1h' });
@@ -62,7 +62,7 @@ describe.each(everyAdapter)('the API beside the application on $adapter', (adapt
     expect((await api.ask('POST', '/enqueue', { text: large })).status).toBe(201);
   });
 
-  it('answers at the path of its options, with forRoot and with forRootAsync', async () => {
+  it('responds at the path of its options, with forRoot and forRootAsync', async () => {
     const http = { path: 'internal/queue', adminToken: ADMIN_TOKEN };
     for (const jobsModule of [
       JobsModule.forRoot({ http }),
@@ -81,7 +81,7 @@ describe.each(everyAdapter)('the API beside the application on $adapter', (adapt
     expect(apps.log.of('warn')).toEqual([]);
   });
 
-  it('comes after its middleware, and gives its own request to authenticate', async () => {
+  it('runs after the middleware and passes its request to authenticate', async () => {
     const seen: unknown[] = [];
     const authenticate = (request: { session?: string; raw?: { session?: string }; body?: unknown }) => {
       seen.push(request.session ?? request.raw?.session, request.body);
@@ -89,11 +89,11 @@ describe.each(everyAdapter)('the API beside the application on $adapter', (adapt
     };
     const app = await apps.listen({ imports: [SessionModule], options: { http: { authenticate } } });
     await app.api.post('/enqueue', { topic: 'later', payload: 1, delay: '1h' });
-    // The body is not there: it is read when it is known who sends it.
+    // The body is read only after the caller is known.
     expect(seen).toEqual(['anna', undefined]);
   });
 
-  it('takes a body that something in front has read already', async () => {
+  it('accepts a body that a parser has already read', async () => {
     const app = await apps.listen({
       before: (nest) =>
         nest.use((request: { body?: unknown }, _response: unknown, next: () => void) => {
@@ -105,11 +105,11 @@ describe.each(everyAdapter)('the API beside the application on $adapter', (adapt
     expect(answer.status).toBe(adapter.adapter === 'Express' ? 201 : 400);
   });
 
-  it('reads the body itself when a parser in front has only said that there is none', async () => {
+  it('reads the body itself if a parser has skipped it', async () => {
     const app = await apps.listen({
       before: (nest) =>
         nest.use((request: { body?: unknown }, _response: unknown, next: () => void) => {
-          // As body-parser 1 does with every request, whatever its type.
+          // body-parser 1 does this for every request without a body of its type.
           request.body ??= {};
           next();
         }),
@@ -118,7 +118,7 @@ describe.each(everyAdapter)('the API beside the application on $adapter', (adapt
     expect(answer).toMatchObject({ status: 201, body: { topic: 'later' } });
   });
 
-  it('keeps the headers that the application gives every answer, those of the stream too', async () => {
+  it('keeps response headers of the application, for the stream too', async () => {
     const app = await apps.listen({
       before: (nest) => nest.enableCors({ origin: 'https://ui.example', credentials: true }),
     });
@@ -134,7 +134,7 @@ describe.each(everyAdapter)('the API beside the application on $adapter', (adapt
     expect(preflight.status).toBe(204);
   });
 
-  it('shows its routes to @nestjs/swagger', async () => {
+  it('lists its routes in @nestjs/swagger', async () => {
     const app = await apps.listen({ before: (nest) => nest.setGlobalPrefix('shop') });
     const { paths } = SwaggerModule.createDocument(app.app, new DocumentBuilder().build());
     const routes = Object.entries(paths).flatMap(([path, operations]) =>
@@ -154,7 +154,7 @@ describe('the API on Fastify', () => {
   const apps = useHttpApps(sqliteFile, fastify);
 
   it.each(['onRequest', 'preValidation', 'preHandler'] as const)(
-    'comes after the hooks %s of the application',
+    'runs after the %s hooks of the application',
     async (hook) => {
       const seen: unknown[] = [];
       const app = await apps.listen({
@@ -179,7 +179,7 @@ describe('the API on Fastify', () => {
     },
   );
 
-  it('leaves an error of a hook to the application', async () => {
+  it('leaves errors of a hook to the application', async () => {
     const errors = [Object.assign(new Error('not today'), { statusCode: 423 }), new ForbiddenException('no')];
     for (const error of errors) {
       const app = await apps.listen({
@@ -195,10 +195,10 @@ describe('the API on Fastify', () => {
   });
 });
 
-describe('without a server', () => {
+describe('without an HTTP server', () => {
   const apps = useHttpApps(sqliteFile, everyAdapter[0]!);
 
-  it('the module works in an application context, and warns of nothing', async () => {
+  it('JobsModule works in an application context and logs no warning', async () => {
     const log = new LogRecorder();
     @Module({ imports: [apps.typeOrm(), JobsModule.forRoot()] })
     class WorkerModule {}
@@ -207,7 +207,7 @@ describe('without a server', () => {
     expect(log.of('warn', 'JOBS_ADMIN_TOKEN')).toEqual([]);
   });
 
-  it.each(everyAdapter)('http: false mounts no routes on $adapter', async (adapter) => {
+  it.each(everyAdapter)('http: false adds no routes on $adapter', async (adapter) => {
     const app = await apps.listen({ adapter: adapter.create(), options: { http: false } });
     expect(await app.api.get('/stats')).toMatchObject({ status: 404, body: { statusCode: 404 } });
   });
