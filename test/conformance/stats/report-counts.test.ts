@@ -45,9 +45,9 @@ describe.each(storeKinds())('reports on $label', (kind) => {
       await insertMany(fixture.store, 4);
       const counts = await fixture.store.reports.counts(null);
       expect(counts.toSorted((a, b) => (a.topic < b.topic ? -1 : 1))).toEqual([
-        { topic: 'mail', pending: 4, processing: 0, createCompleted: 0, createFailed: 0, cancelled: 0 },
-        { topic: 'push', pending: 0, processing: 1, createCompleted: 0, createFailed: 0, cancelled: 0 },
-        { topic: 'sms', pending: 0, processing: 0, createCompleted: 2, createFailed: 3, cancelled: 0 },
+        { topic: 'mail', pending: 4, processing: 0, completed: 0, failed: 0, cancelled: 0 },
+        { topic: 'push', pending: 0, processing: 1, completed: 0, failed: 0, cancelled: 0 },
+        { topic: 'sms', pending: 0, processing: 0, completed: 2, failed: 3, cancelled: 0 },
       ]);
     });
 
@@ -133,13 +133,13 @@ describe.each(storeKinds())('reports on $label', (kind) => {
       const [id] = await createCompleted(1, TOPIC);
       await fixture.set(id!, { started: null });
       expect(await fixture.store.reports.runTimes([{ topic: TOPIC, limit: 5 }])).toEqual([]);
-      expect(await createStats().get()).toMatchObject({ createCompleted: 1, avgExecutionTime: 0, p99: 0 });
+      expect(await createStats().get()).toMatchObject({ completed: 1, avgExecutionTime: 0, p99: 0 });
     });
   });
 
   describe('errors', () => {
-    const readErrors = (readTopics: readonly string[] | null = null): Promise<ErrorGroups> =>
-      new ErrorStats({ store: fixture.store, clock: systemClock }).list(readTopics);
+    const readErrors = (topics: readonly string[] | null = null): Promise<ErrorGroups> =>
+      new ErrorStats({ store: fixture.store, clock: systemClock }).list(topics);
 
     it('are grouped by topic and message, the most frequent first', async () => {
       await createFailed('no route', 2);
@@ -234,8 +234,8 @@ describe.each(storeKinds())('reports on $label', (kind) => {
     expect(await createStats().get()).toMatchObject({
       pending: 1,
       processing: 1,
-      createCompleted: 1,
-      createFailed: 1,
+      completed: 1,
+      failed: 1,
       cancelled: 1,
     });
   });
