@@ -4,7 +4,7 @@ import { rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { freePort } from '../../test/support/free-port.js';
+import { findFreePort } from '../../test/support/free-port.js';
 import { until } from '../../test/support/wait.js';
 import { fillShop } from './shop.js';
 import { takePictures } from './pictures.js';
@@ -21,7 +21,7 @@ const TOKEN = 'a-token-for-pictures';
 
 async function main(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'screenshots-'));
-  const port = await freePort();
+  const port = await findFreePort();
   const app = spawn(process.execPath, [join(ROOT, 'dist-sample/main.js')], {
     cwd: folder,
     env: { ...process.env, PORT: String(port), JOBS_ADMIN_TOKEN: TOKEN },

@@ -1,9 +1,9 @@
-import { Arena } from './arena/arena.js';
-import type { Evidence } from './arena/evidence.js';
-import type { Ground } from './arena/ground.js';
-import { PostgresGround, SqliteGround } from './arena/ground.js';
-import { SmallDisk } from './arena/small-disk.js';
-import { judge } from './checker/checker.js';
+import { Cluster } from './cluster/cluster.js';
+import type { Evidence } from './cluster/evidence.js';
+import type { ChaosDatabase } from './cluster/chaos-database.js';
+import { PostgresChaosDatabase, SqliteChaosDatabase } from './cluster/chaos-database.js';
+import { SmallDisk } from './cluster/small-disk.js';
+import { checkEvidence } from './checker/checker.js';
 import type { Violation } from './checker/violation.js';
 import type { Dice } from './dice.js';
 import type { Fault, Kind, Reach } from './faults/fault.js';
@@ -22,7 +22,7 @@ export interface Run {
 }
 
 /** What a run has shown. */
-export interface Verdict {
+export interface RunResult {
   readonly run: Run;
   readonly evidence: Evidence;
   readonly violations: readonly Violation[];
@@ -40,11 +40,11 @@ export function isPossible({ fault }: Run): boolean {
 }
 
 /** Strikes, heals, waits for the end of all jobs, and judges. */
-export async function perform(run: Run, dice: Dice, server: RestartablePostgres): Promise<Verdict> {
+export async function perform(run: Run, dice: Dice, server: RestartablePostgres): Promise<RunResult> {
   const { fault, kind, reach, mutant } = run;
-  const ground = await groundOf(run, server);
+  const target = await createTarget(run, server);
   try {
-    const arena = await Arena.open(ground, {
+    const cluster = await Cluster.open(target, {
       dice: dice.of(`${fault.name} ${kind} ${mutant?.name ?? ''}`),
       options: fault.options,
       isPoisonous: fault.isPoisonous,
@@ -53,16 +53,22 @@ export async function perform(run: Run, dice: Dice, server: RestartablePostgres)
       drainMaxMs: mutant ? MUTANT_DRAIN_MAX_MS : DRAIN_MAX_MS,
     });
     try {
-      await fault.strike(arena, reach.strikes);
-      await arena.drain();
-      const evidence = await arena.close();
+      await fault.strike(cluster, reach.strikes);
+      await cluster.drain();
+      const evidence = await cluster.close();
       const { strikes } = evidence;
-      return { run, evidence, violations: judge(evidence), hits: fault.hits(evidence), strikes: strikes.length };
+      return {
+        run,
+        evidence,
+        violations: checkEvidence(evidence),
+        hits: fault.hits(evidence),
+        strikes: strikes.length,
+      };
     } finally {
-      await arena.dispose();
+      await cluster.dispose();
     }
   } finally {
-    await ground.close();
+    await target.close();
   }
 }
 
@@ -70,14 +76,14 @@ export async function perform(run: Run, dice: Dice, server: RestartablePostgres)
  * Whether a sound build has kept every promise while the fault hit as often as it had to, or a broken one was found out by
  * a promise that it breaks.
  */
-export function isPassed({ run, violations, hits }: Verdict): boolean {
+export function isPassed({ run, violations, hits }: RunResult): boolean {
   const { mutant, reach } = run;
   return mutant
     ? violations.some(({ promise }) => mutant.breaks.includes(promise))
     : violations.length === 0 && hits >= reach.hits;
 }
 
-function groundOf({ fault, kind }: Run, server: RestartablePostgres): Promise<Ground> {
+function createTarget({ fault, kind }: Run, server: RestartablePostgres): Promise<ChaosDatabase> {
   const needs = fault.needs ?? {};
-  return kind === 'postgres' ? PostgresGround.create(server, needs) : SqliteGround.create(needs);
+  return kind === 'postgres' ? PostgresChaosDatabase.create(server, needs) : SqliteChaosDatabase.create(needs);
 }

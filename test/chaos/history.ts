@@ -7,7 +7,7 @@ interface OfAttempt {
 }
 
 /** What handlers and enqueuers say they did; never what the queue says. */
-export type Deed =
+export type HistoryEvent =
   | (OfAttempt & { readonly kind: 'began' })
   /** `completeTx` is called now. */
   | (OfAttempt & { readonly kind: 'completing' })
@@ -41,7 +41,7 @@ export type Deed =
   | { readonly kind: 'locked' | 'busy' };
 
 /** `atUs`: the system's monotonic clock, the same in all processes of a machine. */
-export type HistoryEntry = Deed & { readonly atUs: number; readonly by: string };
+export type HistoryEntry = HistoryEvent & { readonly atUs: number; readonly by: string };
 
 /**
  * The append-only history of one process: a plain file, written line by line. What a process has written before SIGKILL
@@ -57,7 +57,7 @@ export class HistoryWriter {
     this.file = openSync(join(folder, `${by}.jsonl`), 'a');
   }
 
-  write(deed: Deed): void {
+  write(deed: HistoryEvent): void {
     writeSync(this.file, `${JSON.stringify({ ...deed, atUs: nowUs(), by: this.by })}\n`);
   }
 }

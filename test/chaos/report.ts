@@ -1,7 +1,7 @@
-import { attempts, reattempts, refusals } from './checker/hits.js';
+import { countAttempts, countReattempts, countRejections } from './checker/hits.js';
 import { countByPromise } from './checker/checker.js';
 import type { Promised } from './checker/violation.js';
-import type { Verdict } from './campaign.js';
+import type { RunResult } from './campaign.js';
 import { isPassed } from './campaign.js';
 
 const names = { postgres: 'PostgreSQL', sqlite: 'SQLite' };
@@ -22,22 +22,22 @@ const headings = [
   'dead',
   'other',
   's',
-  'verdict',
+  'result',
 ];
 
 const ownColumns: readonly (readonly Promised[])[] = [['lost'], ['double'], ['overlap'], ['stuck'], ['dead']];
 
 /** One line for each run on a sound build, as a table of Markdown. */
-export function tableOf(verdicts: readonly Verdict[]): string {
-  return markdown(headings, verdicts.map(lineOf));
+export function formatTable(results: readonly RunResult[]): string {
+  return markdown(headings, results.map(lineOf));
 }
 
 /** One line for each broken build, and by which promise it was found out. */
-export function mutantTableOf(verdicts: readonly Verdict[]): string {
-  const lines = verdicts.map((verdict) => {
-    const { run, violations, evidence } = verdict;
+export function formatMutantTable(results: readonly RunResult[]): string {
+  const lines = results.map((result) => {
+    const { run, violations, evidence } = result;
     const found = [...countByPromise(violations)].map(([promise, count]) => `${count} ${promise}`).join(', ');
-    const ending = isPassed(verdict) ? 'caught' : 'NOT CAUGHT';
+    const ending = isPassed(result) ? 'caught' : 'NOT CAUGHT';
     return [
       names[run.kind],
       run.mutant!.name,
@@ -47,16 +47,23 @@ export function mutantTableOf(verdicts: readonly Verdict[]): string {
       ending,
     ];
   });
-  return markdown(['database', 'mutant', 'fault', 'broken promises', 's', 'verdict'], lines);
+  return markdown(['database', 'mutant', 'fault', 'broken promises', 's', 'result'], lines);
 }
 
-function lineOf(verdict: Verdict): string[] {
-  const { run, evidence, violations, hits, strikes } = verdict;
+function lineOf(result: RunResult): string[] {
+  const { run, evidence, violations, hits, strikes } = result;
   const counts = countByPromise(violations);
   const own = ownColumns.map(([promise]) => counts.get(promise!) ?? 0);
   const others = violations.length - own.reduce((sum, count) => sum + count, 0);
-  const ending = isPassed(verdict) ? 'kept' : violations.length > 0 ? 'BROKEN' : 'TOO FEW HITS';
-  const numbers = [strikes, hits, evidence.jobs.length, attempts(evidence), reattempts(evidence), refusals(evidence)];
+  const ending = isPassed(result) ? 'kept' : violations.length > 0 ? 'BROKEN' : 'TOO FEW HITS';
+  const numbers = [
+    strikes,
+    hits,
+    evidence.jobs.length,
+    countAttempts(evidence),
+    countReattempts(evidence),
+    countRejections(evidence),
+  ];
   return [
     names[run.kind],
     run.fault.name,

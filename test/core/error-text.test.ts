@@ -12,7 +12,7 @@ import {
 import { isStorableText } from '../../lib/core/text.js';
 import { anyText } from '../support/unit/any-text.js';
 import { HOSTILE_VALUES } from '../support/unit/hostile-values.js';
-import { thrownBy } from '../support/unit/thrown.js';
+import { captureThrown } from '../support/unit/capture-thrown.js';
 
 const KIB_8 = 8_192;
 
@@ -63,7 +63,7 @@ describe('the stored error of a failed attempt', () => {
   });
 
   it('has the message of an error from another realm, such as those that Node throws under Jest', () => {
-    const ofNode = toFailure(thrownBy(() => readFileSync('/no/such/file')));
+    const ofNode = toFailure(captureThrown(() => readFileSync('/no/such/file')));
     const ofContext = toFailure(runInNewContext('new RangeError("too far")'));
     const ofPlatform = toFailure(new DOMException('was aborted', 'AbortError'));
 

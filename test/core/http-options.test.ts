@@ -1,7 +1,7 @@
 import { InvalidOptionsError } from '../../lib/core/errors.js';
 import type { HttpOptions } from '../../lib/core/http-options.js';
 import { readJobsOptions } from '../../lib/core/options.js';
-import { thrownBy } from '../support/unit/thrown.js';
+import { captureThrown } from '../support/unit/capture-thrown.js';
 
 class Guard {
   canActivate(): boolean {
@@ -12,7 +12,7 @@ class Guard {
 const authenticate = (): null => null;
 
 function catchError(http: object, ui?: object): InvalidOptionsError {
-  return thrownBy(() => readJobsOptions({ http, ui })) as InvalidOptionsError;
+  return captureThrown(() => readJobsOptions({ http, ui })) as InvalidOptionsError;
 }
 
 describe('HTTP options', () => {

@@ -4,7 +4,7 @@ import type { EnqueueOptions } from '../../lib/core/job.js';
 import { readEnqueueOptions, readHandlerOptions } from '../../lib/core/job-options.js';
 import { applyCheck, dateCheck } from '../../lib/core/option-checks.js';
 import { topicCheck } from '../../lib/core/topic.js';
-import { thrownBy } from '../support/unit/thrown.js';
+import { captureThrown } from '../support/unit/capture-thrown.js';
 
 const DAY_MS = 86_400_000;
 
@@ -127,7 +127,7 @@ function readHandler(given: Record<string, unknown>): ReturnType<typeof readHand
 }
 
 function catchError(act: () => unknown): InvalidOptionsError {
-  const error = thrownBy(act);
+  const error = captureThrown(act);
   expect(error).toBeInstanceOf(InvalidOptionsError);
   return error as InvalidOptionsError;
 }
@@ -217,7 +217,7 @@ describe('metadata', () => {
     const frame = '{"a":""}'.length;
 
     expect(readEnqueueOptions({ metadata: { a: 'é'.repeat((65_536 - frame) / 2) } }).metadata).toHaveLength(32_772);
-    expect(thrownBy(() => readEnqueueOptions({ metadata: { a: 'a'.repeat(65_537 - frame) } }))).toMatchObject({
+    expect(captureThrown(() => readEnqueueOptions({ metadata: { a: 'a'.repeat(65_537 - frame) } }))).toMatchObject({
       code: 'PAYLOAD_TOO_LARGE',
       subject: 'metadata',
       bytes: 65_537,
@@ -227,7 +227,7 @@ describe('metadata', () => {
   });
 
   it('rejects a value that JSON cannot hold, with its path', () => {
-    const error = thrownBy(() => readEnqueueOptions({ metadata: { by: { id: 1n } } }));
+    const error = captureThrown(() => readEnqueueOptions({ metadata: { by: { id: 1n } } }));
 
     expect(error).toBeInstanceOf(InvalidPayloadError);
     expect(error).toMatchObject({ path: 'metadata.by.id' });

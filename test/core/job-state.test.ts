@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { JobState, TransitionVerb } from '../../lib/core/job-state.js';
 import { FINAL_STATUSES, isFinal, JOB_STATUSES, parseJobId, TRANSITIONS } from '../../lib/core/job-state.js';
 import { isLegalTransition } from '../support/legal-transition.js';
-import { markdownTable } from '../support/unit/markdown-table.js';
+import { readMarkdownTable } from '../support/unit/markdown-table.js';
 import { v7 as uuidv7 } from 'uuid';
 
 const STATES: readonly JobState[] = ['none', ...JOB_STATUSES];
@@ -12,7 +12,7 @@ const DOCUMENT = join(__dirname, '../../docs/state-machine.md');
 
 describe('the state machine', () => {
   it('matches the table of docs/state-machine.md', () => {
-    const rows = markdownTable(readFileSync(DOCUMENT, 'utf8'), ['verb', 'from', 'to', 'guard']);
+    const rows = readMarkdownTable(readFileSync(DOCUMENT, 'utf8'), ['verb', 'from', 'to', 'guard']);
 
     expect(rows).toEqual(TRANSITIONS);
   });

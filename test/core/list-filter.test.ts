@@ -5,7 +5,7 @@ import type { JobFilter } from '../../lib/core/job.js';
 import { JOB_STATUSES } from '../../lib/core/job-state.js';
 import type { ListFilter } from '../../lib/core/list-filter.js';
 import { buildCursor, readListFilter } from '../../lib/core/list-filter.js';
-import { thrownBy } from '../support/unit/thrown.js';
+import { captureThrown } from '../support/unit/capture-thrown.js';
 
 const EVERYTHING: ListFilter = {
   topics: null,
@@ -32,7 +32,7 @@ function read(given: Record<string, unknown>): ListFilter {
 }
 
 function catchError(given: Record<string, unknown>): InvalidOptionsError {
-  const error = thrownBy(() => read(given));
+  const error = captureThrown(() => read(given));
   expect(error).toBeInstanceOf(InvalidOptionsError);
   return error as InvalidOptionsError;
 }

@@ -3,10 +3,10 @@ import type { JobsEngineOptions } from '../../lib/engine/jobs-engine.js';
 import { JobsEngine } from '../../lib/engine/jobs-engine.js';
 import type { JobsOptions } from '../../lib/core/options.js';
 import { OPTIONS, readJobsOptions } from '../../lib/core/options.js';
-import { thrownBy } from '../support/unit/thrown.js';
+import { captureThrown } from '../support/unit/capture-thrown.js';
 
 function catchError(given: unknown): InvalidOptionsError {
-  const error = thrownBy(() => readJobsOptions(given as JobsOptions));
+  const error = captureThrown(() => readJobsOptions(given as JobsOptions));
   expect(error).toBeInstanceOf(InvalidOptionsError);
   return error as InvalidOptionsError;
 }
@@ -195,7 +195,7 @@ describe('the settings', () => {
 
 describe('an engine', () => {
   it('rejects missing options with what it needs', () => {
-    const error = thrownBy(() => new JobsEngine({} as JobsEngineOptions));
+    const error = captureThrown(() => new JobsEngine({} as JobsEngineOptions));
     expect(error).toBeInstanceOf(InvalidOptionsError);
     expect((error as Error).message).toBe('store: expected a store from createJobStore(), got undefined');
   });

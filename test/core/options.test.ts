@@ -1,7 +1,7 @@
 import { InvalidOptionsError } from '../../lib/core/errors.js';
 import type { JobsOptions, JobsSettings } from '../../lib/core/options.js';
 import { OPTIONS, readJobsOptions } from '../../lib/core/options.js';
-import { thrownBy } from '../support/unit/thrown.js';
+import { captureThrown } from '../support/unit/capture-thrown.js';
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
@@ -240,7 +240,7 @@ function read(given: Record<string, unknown>): JobsSettings {
 }
 
 function catchError(given: unknown): InvalidOptionsError {
-  const error = thrownBy(() => readJobsOptions(given as JobsOptions));
+  const error = captureThrown(() => readJobsOptions(given as JobsOptions));
   expect(error).toBeInstanceOf(InvalidOptionsError);
   return error as InvalidOptionsError;
 }

@@ -1,12 +1,12 @@
 import { InvalidPayloadError } from '../../lib/core/errors.js';
 import { encodePayload } from '../../lib/core/payload.js';
 import { revokedProxy } from '../support/unit/hostile-values.js';
-import { thrownBy } from '../support/unit/thrown.js';
+import { captureThrown } from '../support/unit/capture-thrown.js';
 
 const MIB = 1_048_576;
 
 function catchError(payload: unknown, subject?: string): InvalidPayloadError {
-  const error = thrownBy(() => encodePayload(payload, MIB, subject));
+  const error = captureThrown(() => encodePayload(payload, MIB, subject));
   expect(error).toBeInstanceOf(InvalidPayloadError);
   return error as InvalidPayloadError;
 }

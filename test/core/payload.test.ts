@@ -3,7 +3,7 @@ import { InvalidPayloadError, PayloadTooLargeError } from '../../lib/core/errors
 import { encodePayload } from '../../lib/core/payload.js';
 import { isStorableText } from '../../lib/core/text.js';
 import { anyText } from '../support/unit/any-text.js';
-import { thrownBy } from '../support/unit/thrown.js';
+import { captureThrown } from '../support/unit/capture-thrown.js';
 
 const MIB = 1_048_576;
 
@@ -166,7 +166,7 @@ describe('the size of a payload', () => {
   });
 
   it('must not be one byte more', () => {
-    const error = thrownBy(() => encodePayload('a'.repeat(MIB - quoted + 1), MIB));
+    const error = captureThrown(() => encodePayload('a'.repeat(MIB - quoted + 1), MIB));
 
     expect(error).toBeInstanceOf(PayloadTooLargeError);
     expect(error).toMatchObject({
@@ -190,7 +190,7 @@ describe('the size of a payload', () => {
     const size = quoted + count * bytes;
 
     expect(() => encodePayload(character.repeat(count), size)).not.toThrow();
-    expect(thrownBy(() => encodePayload(character.repeat(count), size - 1))).toMatchObject({ bytes: size });
+    expect(captureThrown(() => encodePayload(character.repeat(count), size - 1))).toMatchObject({ bytes: size });
   });
 
   it('is the size of the stored text: with keys and punctuation, without dropped properties', () => {
@@ -205,7 +205,7 @@ describe('the size of a payload', () => {
     const payload = Array.from({ length: 10_000 }, () => 1e308);
 
     expect(encodePayload(payload, 308 * payload.length)).toHaveLength(70_001);
-    expect(thrownBy(() => encodePayload(payload, 308 * payload.length - 1))).toMatchObject({
+    expect(captureThrown(() => encodePayload(payload, 308 * payload.length - 1))).toMatchObject({
       code: 'INVALID_PAYLOAD',
       path: 'payload',
     });

@@ -1,10 +1,10 @@
 import { InvalidOptionsError } from '../../lib/core/errors.js';
 import type { RequeueOptions } from '../../lib/core/job-options.js';
 import { readRequeueOptions } from '../../lib/core/job-options.js';
-import { thrownBy } from '../support/unit/thrown.js';
+import { captureThrown } from '../support/unit/capture-thrown.js';
 
 function catchError(given: unknown): InvalidOptionsError {
-  const error = thrownBy(() => readRequeueOptions(given as RequeueOptions));
+  const error = captureThrown(() => readRequeueOptions(given as RequeueOptions));
   expect(error).toBeInstanceOf(InvalidOptionsError);
   return error as InvalidOptionsError;
 }

@@ -3,7 +3,7 @@ import type { JobHandlerFunction } from '../../lib/core/job-handler.js';
 import { defineJob } from '../../lib/core/job-topic.js';
 import { silentLogger } from '../../lib/core/logger.js';
 import { HandlerRegistry } from '../../lib/engine/handler-registry.js';
-import { thrownBy } from '../support/unit/thrown.js';
+import { captureThrown } from '../support/unit/capture-thrown.js';
 
 const run: JobHandlerFunction = () => undefined;
 
@@ -12,7 +12,7 @@ function createRegistry(topics?: readonly string[], canRunTransactions = true): 
 }
 
 function catchError(act: () => unknown): InvalidOptionsError {
-  const error = thrownBy(act);
+  const error = captureThrown(act);
   expect(error).toBeInstanceOf(InvalidOptionsError);
   return error as InvalidOptionsError;
 }

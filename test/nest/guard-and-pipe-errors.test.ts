@@ -19,7 +19,7 @@ import type { JobContext } from 'nestjs-jobs';
 import { CurrentJob, JobHandler, Payload, QueueUnavailableError, SnoozeError, UnrecoverableError } from 'nestjs-jobs';
 import { catchError } from 'rxjs';
 import { DataSource } from 'typeorm';
-import { freePort } from '../support/free-port.js';
+import { findFreePort } from '../support/free-port.js';
 import { useApps } from './support/apps.js';
 import { everyKind, sqliteMemory } from './support/database-kinds.js';
 import type { TestApp } from './support/test-app.js';
@@ -106,11 +106,11 @@ const throwsError = (error: unknown) => (): never => {
 };
 
 async function failToConnect(): Promise<never> {
-  const port = await freePort();
+  const port = await findFreePort();
   return new Promise((_resolve, reject) => connect(port, '127.0.0.1').on('error', reject));
 }
 
-const failToFetch = async (): Promise<unknown> => fetch(`http://127.0.0.1:${await freePort()}`);
+const failToFetch = async (): Promise<unknown> => fetch(`http://127.0.0.1:${await findFreePort()}`);
 
 async function fetchInvalidHttp(): Promise<unknown> {
   const server = createServer((socket) => socket.end('no HTTP\r\n\r\n'));

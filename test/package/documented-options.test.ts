@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { runInNewContext } from 'node:vm';
 import type { JobsOptions } from '../../lib/core/options.js';
 import { OPTIONS, readJobsOptions } from '../../lib/core/options.js';
-import { markdownTable } from '../support/unit/markdown-table.js';
+import { readMarkdownTable } from '../support/unit/markdown-table.js';
 
 const GUIDE = readFileSync(join(__dirname, '../../docs/guide/configuration.md'), 'utf8');
-const ROWS = markdownTable(GUIDE, ['option', 'default', 'takes', 'meaning']);
+const ROWS = readMarkdownTable(GUIDE, ['option', 'default', 'takes', 'meaning']);
 
 /** Options of the Nest module, which the queue does not receive. */
 const MODULE_OPTIONS = ['isGlobal'];

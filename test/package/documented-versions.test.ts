@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { newerNodes } from '../compat/support/nodes.js';
-import { markdownTable } from '../support/unit/markdown-table.js';
+import { readMarkdownTable } from '../support/unit/markdown-table.js';
 
 const read = (path: string): string => readFileSync(join(__dirname, '../..', path), 'utf8');
 
@@ -11,7 +11,7 @@ const manifest = JSON.parse(read('package.json')) as {
 };
 
 const COLUMNS = ['', 'accepted', 'every test runs on', 'an installed application runs on'] as const;
-const GUIDE = markdownTable(read('docs/guide/versions-and-modules.md'), COLUMNS);
+const GUIDE = readMarkdownTable(read('docs/guide/versions-and-modules.md'), COLUMNS);
 
 /** Parses `^11.0.0 || ^12.0.0` to 11, 12 and `^0.3.0` to 0.3. */
 function majors(range: string): string[] {

@@ -7,9 +7,9 @@ import { promisify } from 'node:util';
 import { codeBlocksOf } from '../../scripts/code-blocks.cjs';
 import { ROOT, useBuiltPackage } from '../processes/support/built-package.js';
 import { createSqliteFile } from '../support/databases.js';
-import { freePort } from '../support/free-port.js';
+import { findFreePort } from '../support/free-port.js';
 import { until } from '../support/wait.js';
-import { workingTree } from '../support/working-tree.js';
+import { prepareWorkingTree } from '../support/working-tree.js';
 
 const STARTS_IN_MS = 30_000;
 /** Marks a command in the documentation that is expected to fail. */
@@ -27,8 +27,8 @@ describe('commands of the documentation', () => {
     const file = await createSqliteFile();
     folder = dirname(file.path);
     remove = file.remove;
-    port = await freePort();
-    const tree = workingTree('built');
+    port = await findFreePort();
+    const tree = prepareWorkingTree('built');
     const compiler = join(tree, 'test/processes/support/register-typescript.cjs');
     app = spawn(process.execPath, ['-r', compiler, join(tree, 'sample-app/main.ts')], {
       cwd: folder,

@@ -5,10 +5,10 @@ import { realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { useBuiltPackage } from '../processes/support/built-package.js';
 import { createPostgresDatabase, createSqliteFile, postgresVersions } from '../support/databases.js';
-import { freePort } from '../support/free-port.js';
+import { findFreePort } from '../support/free-port.js';
 import { hasSqlite3, TYPEORM } from '../support/typeorm.js';
 import { until } from '../support/wait.js';
-import { workingTree } from '../support/working-tree.js';
+import { prepareWorkingTree } from '../support/working-tree.js';
 
 interface Place {
   readonly url: string;
@@ -56,7 +56,7 @@ describe.each(places)('the sample app on $database', ({ create }) => {
   });
 
   it('runs the jobs of its first orders, one of which fails, and stops on SIGTERM', async () => {
-    const port = await freePort();
+    const port = await findFreePort();
     await start(port);
     await until(() => times('completed', 'send_receipt') === 4 && times('completed', 'ship_order') === 3, {
       timeoutMs: STARTS_IN_MS,
@@ -74,10 +74,10 @@ describe.each(places)('the sample app on $database', ({ create }) => {
   });
 
   it('places another order after a restart', async () => {
-    await start(await freePort());
+    await start(await findFreePort());
     await until(() => times('completed', 'send_receipt') === 4, { timeoutMs: STARTS_IN_MS, message: 'four receipts' });
     await stop();
-    await start(await freePort());
+    await start(await findFreePort());
     await until(() => times('completed', 'send_receipt') === 1, {
       timeoutMs: STARTS_IN_MS,
       message: 'one receipt more',
@@ -87,7 +87,7 @@ describe.each(places)('the sample app on $database', ({ create }) => {
   });
 
   async function start(port: number): Promise<void> {
-    const tree = workingTree('built');
+    const tree = prepareWorkingTree('built');
     expect(basename(realpathSync(join(tree, 'node_modules/typeorm')))).toBe(TYPEORM);
     const compiler = join(tree, 'test/processes/support/register-typescript.cjs');
     printed = '';

@@ -1,6 +1,6 @@
 import type { JobContext } from '../../lib/core/job-handler.js';
 import { JobsEngine } from '../../lib/engine/jobs-engine.js';
-import { altered } from '../support/altered-store.js';
+import { overrideStore } from '../support/override-store.js';
 import { VirtualClock } from '../support/unit/virtual-clock.js';
 import { instantConnection, SimulatedStore } from './world/simulated-store.js';
 import { SimulatedTable } from './world/simulated-table.js';
@@ -50,7 +50,7 @@ async function work(
   });
   // Like PostgreSQL: a second claim is sent when it may return at least 250 jobs.
   const capabilities = { ...store.capabilities, pipelined: { atOnce: 2, jobsMin: 250 } };
-  const engine = new JobsEngine({ store: altered(store, { capabilities }), clock, concurrency: SLOTS });
+  const engine = new JobsEngine({ store: overrideStore(store, { capabilities }), clock, concurrency: SLOTS });
   const isMeasured = (): boolean => clock.now() >= WARM_UP_MS;
   let [usedMs, waitedMs, released] = [0, 0, 0];
   engine.events.subscribe(({ type }) => (released += Number(type === 'snoozed')));

@@ -55,7 +55,7 @@ export const HELD: ClaimState = { state: 'held', cancelRequested: false };
 export const LOST: ClaimState = { state: 'lost', cancelRequested: false };
 
 /** What a store says of claims, but where it has left their rows. */
-export function withoutPlaces(states: readonly ClaimState[]): ClaimState[] {
+export function dropRowRefs(states: readonly ClaimState[]): ClaimState[] {
   return states.map(({ state, cancelRequested }) => ({ state, cancelRequested }));
 }
 

@@ -25,7 +25,7 @@ const TOPICS = ['mail', 'mail.bounce', 'sms', 'Mail'];
 const ERRORS = ['connect ECONNREFUSED', 'mail box is full', '100% of [it]'];
 
 /** The UUID v7 of a moment; `serial` tells those of the same moment apart. */
-export function idAt(moment: Date, serial: number): string {
+export function createIdAt(moment: Date, serial: number): string {
   const time = moment.getTime().toString(16).padStart(12, '0');
   return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${serial.toString(16).padStart(12, '0')}`;
 }
@@ -51,7 +51,7 @@ export const anyJobs: fc.Arbitrary<ListedJob[]> = fc
   .map((jobs) =>
     jobs.map(({ error, clockOffByMinutes, ...job }, index) => ({
       ...job,
-      id: idAt(new Date(job.created.getTime() + clockOffByMinutes * MINUTE_MS), index),
+      id: createIdAt(new Date(job.created.getTime() + clockOffByMinutes * MINUTE_MS), index),
       error: job.status === 'failed' ? error : null,
     })),
   );
@@ -60,7 +60,7 @@ const orNull = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.opt
 
 /** Any question about such jobs. */
 export function anyQuery(jobs: readonly ListedJob[]): fc.Arbitrary<ListFilter> {
-  const anyId = jobs.length === 0 ? fc.constant(idAt(DAY, 0)) : fc.constantFrom(...jobs.map(({ id }) => id));
+  const anyId = jobs.length === 0 ? fc.constant(createIdAt(DAY, 0)) : fc.constantFrom(...jobs.map(({ id }) => id));
   const words = ['mail', 'Mail', 'sms', 'econn', 'BOX', '100%', '[', 'x'];
   const anyErrorKey = fc
     .tuple(fc.constantFrom(...TOPICS), fc.constantFrom(...ERRORS, 'x'))

@@ -4,8 +4,8 @@ import { chmodSync, existsSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from './free-port.js';
-import { nobody } from './postgres-server.js';
+import { findFreePort } from './free-port.js';
+import { findUnprivilegedUser } from './postgres-server.js';
 import { until } from './wait.js';
 
 /** A PgBouncer in front of a PostgreSQL server, which lives as long as this process, at most. */
@@ -40,13 +40,13 @@ const SERVER_CONNECTIONS: Readonly<Record<PoolMode, number>> = { transaction: 4,
 export async function startPgBouncer(url: string, poolMode: PoolMode): Promise<PgBouncer> {
   const program = findPgBouncer();
   const server = new URL(url);
-  const port = await freePort();
+  const port = await findFreePort();
   const folder = mkdtempSync(join(tmpdir(), 'pgbouncer-'));
   const users = `"${server.username}" "${decodeURIComponent(server.password)}"\n`;
   writeFileSync(join(folder, 'users.txt'), users);
   writeFileSync(join(folder, 'pgbouncer.ini'), settings(server, port, folder, poolMode));
   // It refuses to run as root, and the other user must get through to its folder in the test run's own.
-  const user = process.getuid?.() === 0 ? nobody() : undefined;
+  const user = process.getuid?.() === 0 ? findUnprivilegedUser() : undefined;
   if (user) {
     chmodSync(tmpdir(), 0o711);
     execFileSync('chown', ['-R', `${user.uid}:${user.gid}`, folder]);

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 // Jest loads this file without its module mapper: no `.js` here.
-import { freePort } from './free-port';
+import { findFreePort } from './free-port';
 
 /** A PostgreSQL server that lives as long as this process, at most. */
 export interface PostgresServer {
@@ -46,8 +46,8 @@ export async function startPostgresServer(
   { fsync = false }: { fsync?: boolean } = {},
 ): Promise<PostgresServer> {
   const folder = mkdtempSync(join(tmpdir(), 'nestjs-jobs-postgres-'));
-  const port = await freePort();
-  const user = process.getuid?.() === 0 ? nobody() : undefined;
+  const port = await findFreePort();
+  const user = process.getuid?.() === 0 ? findUnprivilegedUser() : undefined;
   writeFileSync(join(folder, 'password'), PASSWORD);
 
   let binaries = binariesOf(packageName);
@@ -88,7 +88,7 @@ function binariesOf(packageName: string): string {
 }
 
 /** PostgreSQL refuses to run as root. Every Unix has this user, so none has to be made. */
-export function nobody(): { uid: number; gid: number } {
+export function findUnprivilegedUser(): { uid: number; gid: number } {
   const idOf = (flag: '-u' | '-g'): number => Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' }));
   return { uid: idOf('-u'), gid: idOf('-g') };
 }

@@ -231,7 +231,7 @@ export class StoreFixture {
   }
 
   /** Resolves once a statement of this test waits for a lock; on SQLite once whoever wants the lock has tried in vain. */
-  async untilSomebodyWaits(): Promise<void> {
+  async untilLockWait(): Promise<void> {
     if (this.isPostgres) {
       const sql = `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
       await until(async () => (await this.sql(sql)).length > 0, { message: 'a statement that waits for a lock' });

@@ -1,6 +1,6 @@
 import type { JobStore } from '../../lib/store/job-store.js';
 import type { ScanTiming } from '../../lib/store/store-records.js';
-import { altered } from './altered-store.js';
+import { overrideStore } from './override-store.js';
 
 /** A store as an engine uses it, and what a test sees of that. */
 export interface WatchedStore {
@@ -29,7 +29,7 @@ export function watch(store: JobStore, tookMs?: number): WatchedStore {
     },
   };
   const watched: WatchedStore = {
-    store: altered(store, verbs),
+    store: overrideStore(store, verbs),
     claimBounds: [],
     rescueBounds: [],
     tookMs,

@@ -17,7 +17,7 @@ const parts = {
  * copy of its parts with another TypeORM. Node looks for a package from where the file that asks for it really is, so what
  * asks for `typeorm` is copied; all other packages are links.
  */
-export function workingTree(kind: keyof typeof parts): string {
+export function prepareWorkingTree(kind: keyof typeof parts): string {
   const folder = join(tmpdir(), `${TYPEORM}-${kind}`);
   if (TYPEORM === 'typeorm') {
     return ROOT;

@@ -1,15 +1,15 @@
-import type { Evidence } from '../arena/evidence.js';
-import { judgeEffects, judgeEnqueueing } from './jobs.js';
-import { judgeLedger } from './ledger.js';
-import { judgeProbes, judgeProcesses } from './processes.js';
+import type { Evidence } from '../cluster/evidence.js';
+import { checkEffects, checkEnqueueing } from './jobs.js';
+import { checkLedger } from './ledger.js';
+import { checkProbes, checkProcesses } from './processes.js';
 import type { Promised, Violation } from './violation.js';
 
 /**
  * Judges what a run has left behind. It knows the table, the history and the promises, and nothing of how the queue keeps
  * them: no line of the queue's own code is used here.
  */
-export function judge(evidence: Evidence): Violation[] {
-  return [judgeEnqueueing, judgeEffects, judgeLedger, judgeProcesses, judgeProbes].flatMap((one) => one(evidence));
+export function checkEvidence(evidence: Evidence): Violation[] {
+  return [checkEnqueueing, checkEffects, checkLedger, checkProcesses, checkProbes].flatMap((one) => one(evidence));
 }
 
 /** How often each promise was broken. */

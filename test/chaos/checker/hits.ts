@@ -1,4 +1,4 @@
-import type { Evidence } from '../arena/evidence.js';
+import type { Evidence } from '../cluster/evidence.js';
 
 /** How many attempts were running at a moment, in one process or in any. */
 function runningAt({ history }: Evidence, name: string | undefined, atUs: number): number {
@@ -12,18 +12,18 @@ function runningAt({ history }: Evidence, name: string | undefined, atUs: number
 }
 
 /** Strikes while a handler was running: in the process it was aimed at, or in any when it was aimed at none. */
-export function hitsOnRunning(evidence: Evidence, what: string): number {
+export function countHitsOnRunning(evidence: Evidence, what: string): number {
   const strikes = evidence.strikes.filter((strike) => strike.what === what);
   return strikes.filter(({ at, atUs }) => runningAt(evidence, at, atUs) > 0).length;
 }
 
 /** Strikes that were seen to hit something when they were made. */
-export function hitsSeen(evidence: Evidence, what: string): number {
+export function countObservedHits(evidence: Evidence, what: string): number {
   return evidence.strikes.filter((strike) => strike.what === what).reduce((sum, { hits = 0 }) => sum + hits, 0);
 }
 
 /** Attempts that offered an outcome which was refused. */
-export function refusals({ history }: Evidence): number {
+export function countRejections({ history }: Evidence): number {
   return new Set(
     history.flatMap((deed) =>
       deed.kind === 'lease lost' || (deed.kind === 'threw' && deed.code === 'LEASE_LOST')
@@ -34,17 +34,17 @@ export function refusals({ history }: Evidence): number {
 }
 
 /** Claims of jobs that had been claimed before. */
-export function reattempts({ ledger }: Evidence): number {
+export function countReattempts({ ledger }: Evidence): number {
   return ledger.filter(({ was, now, attempt }) => was === 'pending' && now === 'processing' && attempt! > 1).length;
 }
 
 /** Attempts in all. */
-export function attempts({ ledger }: Evidence): number {
+export function countAttempts({ ledger }: Evidence): number {
   return ledger.filter(({ was, now }) => was === 'pending' && now === 'processing').length;
 }
 
 /** Enqueues that were kept waiting for so long, or refused. */
-export function hinderedEnqueues({ history }: Evidence, waitedMs: number): number {
+export function countDelayedEnqueues({ history }: Evidence, waitedMs: number): number {
   return history.filter((deed) => deed.kind === 'refused' || (deed.kind === 'acknowledged' && deed.tookMs >= waitedMs))
     .length;
 }

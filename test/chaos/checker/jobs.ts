@@ -1,9 +1,9 @@
-import type { Evidence, JobRow } from '../arena/evidence.js';
+import type { Evidence, JobRow } from '../cluster/evidence.js';
 import { exactTopics, poisonTopics } from '../protocol.js';
 import type { Violation } from './violation.js';
 
 /** No acknowledged job is lost, none is there twice, and a job stored with an order is there if and only if that is. */
-export function judgeEnqueueing({ jobs, orders, history }: Evidence): Violation[] {
+export function checkEnqueueing({ jobs, orders, history }: Evidence): Violation[] {
   const byId = new Map(jobs.map((job) => [job.id, job]));
   const byName = groupBy(jobs, ({ n }) => n);
   const violations: Violation[] = [];
@@ -30,7 +30,7 @@ export function judgeEnqueueing({ jobs, orders, history }: Evidence): Violation[
 }
 
 /** Each job has an end, its effect is there, and where that is promised there is exactly one. */
-export function judgeEffects({ jobs, effects, isDrained }: Evidence): Violation[] {
+export function checkEffects({ jobs, effects, isDrained }: Evidence): Violation[] {
   const byJob = groupBy(effects, ({ job_id: id }) => id);
   const violations: Violation[] = [];
   if (!isDrained) {

@@ -1,5 +1,5 @@
-import type { Evidence, LedgerRow } from '../arena/evidence.js';
-import { LEASE_MS } from '../arena/arena.js';
+import type { Evidence, LedgerRow } from '../cluster/evidence.js';
+import { LEASE_MS } from '../cluster/cluster.js';
 import { groupBy } from './jobs.js';
 import type { Violation } from './violation.js';
 
@@ -24,7 +24,7 @@ const legalMoves = new Set([
  * Every move of every job, as the database itself wrote it down: only legal ones, attempts that rise with each claim and
  * never fall, no claim before `run_at`, no run too many, and no lease that is taken from an attempt that still has it.
  */
-export function judgeLedger(evidence: Evidence): Violation[] {
+export function checkLedger(evidence: Evidence): Violation[] {
   const began = begunAttempts(evidence);
   const ended = endedAttempts(evidence, began);
   const violations: Violation[] = [];

@@ -1,4 +1,4 @@
-import { hinderedEnqueues } from '../checker/hits.js';
+import { countDelayedEnqueues } from '../checker/hits.js';
 import type { Fault } from './fault.js';
 
 const STORM = 'SQLITE_BUSY storm';
@@ -12,12 +12,12 @@ export const busyStorm: Fault = {
   hitMeans: 'enqueues kept waiting or refused',
   quick: { sqlite: { strikes: 3, hits: 1 } },
   full: { sqlite: { strikes: 60, hits: 300 } },
-  strike: async (arena, strikes) => {
-    await arena.addLockers(LOCKERS);
+  strike: async (cluster, strikes) => {
+    await cluster.addLockers(LOCKERS);
     for (let count = 0; count < strikes; count += 1) {
-      arena.strike({ what: STORM });
-      await arena.aWhile(SECOND_MS, SECOND_MS);
+      cluster.recordStrike({ what: STORM });
+      await cluster.sleepRandomly(SECOND_MS, SECOND_MS);
     }
   },
-  hits: (evidence) => hinderedEnqueues(evidence, HINDERED_MS),
+  hits: (evidence) => countDelayedEnqueues(evidence, HINDERED_MS),
 };

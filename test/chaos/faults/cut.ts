@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { PostgresGround } from '../arena/ground.js';
-import { hitsSeen } from '../checker/hits.js';
+import type { PostgresChaosDatabase } from '../cluster/chaos-database.js';
+import { countObservedHits } from '../checker/hits.js';
 import type { Fault } from './fault.js';
 
 const CUT = 'cut connections';
@@ -15,15 +15,15 @@ export const cut: Fault = {
   quick: { postgres: { strikes: 12, hits: 1 } },
   full: { postgres: { strikes: 300, hits: 250 } },
   needs: { proxy: true },
-  strike: async (arena, strikes) => {
-    const network = (arena.ground as PostgresGround).network!;
+  strike: async (cluster, strikes) => {
+    const network = (cluster.target as PostgresChaosDatabase).network!;
     for (let count = 0; count < strikes; count += 1) {
-      await arena.aWhile(50, 250);
-      const moment = arena.dice.chance(0.7) ? 'sent' : 'unsent';
-      const isCut = network.cutNext(arena.dice.pick(texts), moment).then(() => true);
+      await cluster.sleepRandomly(50, 250);
+      const moment = cluster.dice.chance(0.7) ? 'sent' : 'unsent';
+      const isCut = network.cutNext(cluster.dice.pick(texts), moment).then(() => true);
       const hits = (await Promise.race([isCut, sleep(WAIT_MAX_MS)])) ? 1 : 0;
-      arena.strike({ what: CUT, hits });
+      cluster.recordStrike({ what: CUT, hits });
     }
   },
-  hits: (evidence) => hitsSeen(evidence, CUT),
+  hits: (evidence) => countObservedHits(evidence, CUT),
 };

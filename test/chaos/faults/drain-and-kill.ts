@@ -1,4 +1,4 @@
-import { hitsOnRunning } from '../checker/hits.js';
+import { countHitsOnRunning } from '../checker/hits.js';
 import type { Fault } from './fault.js';
 
 const TERM_KILL = 'SIGTERM then SIGKILL';
@@ -9,15 +9,15 @@ export const drainAndKill: Fault = {
   hitMeans: 'kills while a handler ran',
   quick: { postgres: { strikes: 4, hits: 1 }, sqlite: { strikes: 4, hits: 1 } },
   full: { postgres: { strikes: 100, hits: 30 }, sqlite: { strikes: 50, hits: 15 } },
-  strike: async (arena, strikes) => {
+  strike: async (cluster, strikes) => {
     for (let count = 0; count < strikes; count += 1) {
-      await arena.aWhile(50, 300);
-      const victim = await arena.victim('worker');
+      await cluster.sleepRandomly(50, 300);
+      const victim = await cluster.pickVictim('worker');
       victim.terminate();
-      await arena.aWhile(0, 120);
-      arena.strike({ what: TERM_KILL, at: victim.name });
+      await cluster.sleepRandomly(0, 120);
+      cluster.recordStrike({ what: TERM_KILL, at: victim.name });
       victim.kill();
     }
   },
-  hits: (evidence) => hitsOnRunning(evidence, TERM_KILL),
+  hits: (evidence) => countHitsOnRunning(evidence, TERM_KILL),
 };

@@ -1,4 +1,4 @@
-import { hitsOnRunning } from '../checker/hits.js';
+import { countHitsOnRunning } from '../checker/hits.js';
 import type { Fault } from './fault.js';
 
 const TERM = 'SIGTERM';
@@ -9,13 +9,13 @@ export const drain: Fault = {
   hitMeans: 'while a handler ran',
   quick: { postgres: { strikes: 4, hits: 1 }, sqlite: { strikes: 4, hits: 1 } },
   full: { postgres: { strikes: 100, hits: 50 }, sqlite: { strikes: 50, hits: 25 } },
-  strike: async (arena, strikes) => {
+  strike: async (cluster, strikes) => {
     for (let count = 0; count < strikes; count += 1) {
-      await arena.aWhile(50, 300);
-      const victim = await arena.victim('worker');
-      arena.strike({ what: TERM, at: victim.name });
+      await cluster.sleepRandomly(50, 300);
+      const victim = await cluster.pickVictim('worker');
+      cluster.recordStrike({ what: TERM, at: victim.name });
       victim.terminate();
     }
   },
-  hits: (evidence) => hitsOnRunning(evidence, TERM),
+  hits: (evidence) => countHitsOnRunning(evidence, TERM),
 };

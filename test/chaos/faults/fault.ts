@@ -1,7 +1,7 @@
 import type { JobsOptions } from 'nestjs-jobs';
-import type { Arena } from '../arena/arena.js';
-import type { Evidence } from '../arena/evidence.js';
-import type { Needs } from '../arena/ground.js';
+import type { Cluster } from '../cluster/cluster.js';
+import type { Evidence } from '../cluster/evidence.js';
+import type { Needs } from '../cluster/chaos-database.js';
 
 export type Kind = 'postgres' | 'sqlite';
 
@@ -22,6 +22,6 @@ export interface Fault {
   readonly options?: JobsOptions;
   readonly isPoisonous?: boolean;
   /** Strikes as often as asked. What it has taken away it gives back before it returns. */
-  readonly strike: (arena: Arena, strikes: number) => Promise<void>;
+  readonly strike: (cluster: Cluster, strikes: number) => Promise<void>;
   readonly hits: (evidence: Evidence) => number;
 }

@@ -1,4 +1,4 @@
-import type { SqliteGround } from '../arena/ground.js';
+import type { SqliteChaosDatabase } from '../cluster/chaos-database.js';
 import type { Fault } from './fault.js';
 
 const FULL = 'full disk';
@@ -13,14 +13,14 @@ export const fullDisk: Fault = {
   quick: { sqlite: { strikes: 2, hits: 1 } },
   full: { sqlite: { strikes: 40, hits: 100 } },
   needs: { smallDisk: true },
-  strike: async (arena, strikes) => {
-    const disk = (arena.ground as SqliteGround).disk!;
+  strike: async (cluster, strikes) => {
+    const disk = (cluster.target as SqliteChaosDatabase).disk!;
     for (let count = 0; count < strikes; count += 1) {
-      await arena.aWhile(500, 1_000);
-      arena.strike({ what: FULL });
+      await cluster.sleepRandomly(500, 1_000);
+      cluster.recordStrike({ what: FULL });
       // Again and again: a log that is cut, or a file that goes, would leave room for a while.
-      await arena.refusal(REFUSAL_MAX_MS, () => disk.fill());
-      await arena.aWhile(0, 2_000);
+      await cluster.untilRejection(REFUSAL_MAX_MS, () => disk.fill());
+      await cluster.sleepRandomly(0, 2_000);
       disk.empty();
     }
   },

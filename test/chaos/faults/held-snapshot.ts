@@ -1,6 +1,6 @@
 import Database from 'better-sqlite3';
-import type { PostgresGround, SqliteGround } from '../arena/ground.js';
-import { hitsSeen } from '../checker/hits.js';
+import type { PostgresChaosDatabase, SqliteChaosDatabase } from '../cluster/chaos-database.js';
+import { countObservedHits } from '../checker/hits.js';
 import type { Fault } from './fault.js';
 
 const SNAPSHOT = 'held snapshot';
@@ -12,26 +12,26 @@ export const heldSnapshot: Fault = {
   hitMeans: 'moves of jobs meanwhile',
   quick: { postgres: { strikes: 2, hits: 1 }, sqlite: { strikes: 2, hits: 1 } },
   full: { postgres: { strikes: 20, hits: 5_000 }, sqlite: { strikes: 20, hits: 3_000 } },
-  strike: async (arena, strikes) => {
+  strike: async (cluster, strikes) => {
     for (let count = 0; count < strikes; count += 1) {
-      const before = await arena.count(MOVES);
-      const letGo = await hold(arena.ground as PostgresGround | SqliteGround);
-      await arena.aWhile(1_000, 4_000);
-      arena.strike({ what: SNAPSHOT, hits: (await arena.count(MOVES)) - before });
+      const before = await cluster.count(MOVES);
+      const letGo = await hold(cluster.target as PostgresChaosDatabase | SqliteChaosDatabase);
+      await cluster.sleepRandomly(1_000, 4_000);
+      cluster.recordStrike({ what: SNAPSHOT, hits: (await cluster.count(MOVES)) - before });
       await letGo();
     }
   },
-  hits: (evidence) => hitsSeen(evidence, SNAPSHOT),
+  hits: (evidence) => countObservedHits(evidence, SNAPSHOT),
 };
 
-async function hold(ground: PostgresGround | SqliteGround): Promise<() => Promise<void>> {
-  if (ground.kind === 'sqlite') {
-    const database = new Database(ground.file);
+async function hold(target: PostgresChaosDatabase | SqliteChaosDatabase): Promise<() => Promise<void>> {
+  if (target.kind === 'sqlite') {
+    const database = new Database(target.file);
     database.exec('BEGIN');
     database.prepare(MOVES).get();
     return async () => void database.close();
   }
-  const client = await ground.connect();
+  const client = await target.connect();
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
   await client.query(MOVES);
   return () => client.end();

@@ -1,4 +1,4 @@
-import { hitsOnRunning } from '../checker/hits.js';
+import { countHitsOnRunning } from '../checker/hits.js';
 import type { Fault } from './fault.js';
 
 const KILL = 'SIGKILL';
@@ -10,18 +10,18 @@ export const kill: Fault = {
   hitMeans: 'kills while a handler ran',
   quick: { postgres: { strikes: 8, hits: 1 }, sqlite: { strikes: 8, hits: 1 } },
   full: { postgres: { strikes: 1_000, hits: 500 }, sqlite: { strikes: 200, hits: 100 } },
-  strike: async (arena, strikes) => {
+  strike: async (cluster, strikes) => {
     for (let count = 0; count < strikes;) {
-      await arena.aWhile(50, 250);
-      if (arena.dice.chance(ENQUEUER_SHARE)) {
-        (await arena.victim('enqueuer')).kill();
+      await cluster.sleepRandomly(50, 250);
+      if (cluster.dice.chance(ENQUEUER_SHARE)) {
+        (await cluster.pickVictim('enqueuer')).kill();
         continue;
       }
-      const victim = await arena.victim('worker');
-      arena.strike({ what: KILL, at: victim.name });
+      const victim = await cluster.pickVictim('worker');
+      cluster.recordStrike({ what: KILL, at: victim.name });
       victim.kill();
       count += 1;
     }
   },
-  hits: (evidence) => hitsOnRunning(evidence, KILL),
+  hits: (evidence) => countHitsOnRunning(evidence, KILL),
 };

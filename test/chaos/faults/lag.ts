@@ -1,5 +1,5 @@
-import type { PostgresGround } from '../arena/ground.js';
-import { hinderedEnqueues } from '../checker/hits.js';
+import type { PostgresChaosDatabase } from '../cluster/chaos-database.js';
+import { countDelayedEnqueues } from '../checker/hits.js';
 import type { Fault } from './fault.js';
 
 const LAG = 'slow network';
@@ -13,15 +13,15 @@ export const lag: Fault = {
   quick: { postgres: { strikes: 3, hits: 1 } },
   full: { postgres: { strikes: 50, hits: 200 } },
   needs: { proxy: true },
-  strike: async (arena, strikes) => {
-    const network = (arena.ground as PostgresGround).network!;
+  strike: async (cluster, strikes) => {
+    const network = (cluster.target as PostgresChaosDatabase).network!;
     for (let count = 0; count < strikes; count += 1) {
-      arena.strike({ what: LAG });
-      network.lag(arena.dice.whole(LAG_MIN_MS, LAG_MAX_MS));
-      await arena.aWhile(500, 1_500);
+      cluster.recordStrike({ what: LAG });
+      network.lag(cluster.dice.whole(LAG_MIN_MS, LAG_MAX_MS));
+      await cluster.sleepRandomly(500, 1_500);
       network.lag(0);
-      await arena.aWhile(100, 500);
+      await cluster.sleepRandomly(100, 500);
     }
   },
-  hits: (evidence) => hinderedEnqueues(evidence, 2 * LAG_MIN_MS),
+  hits: (evidence) => countDelayedEnqueues(evidence, 2 * LAG_MIN_MS),
 };

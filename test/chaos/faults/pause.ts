@@ -1,5 +1,5 @@
-import { LEASE_MS } from '../arena/arena.js';
-import { refusals } from '../checker/hits.js';
+import { LEASE_MS } from '../cluster/cluster.js';
+import { countRejections } from '../checker/hits.js';
 import type { Fault } from './fault.js';
 
 const PAUSE = 'SIGSTOP';
@@ -11,20 +11,20 @@ export const pause: Fault = {
   hitMeans: 'refused outcomes',
   quick: { postgres: { strikes: 6, hits: 1 }, sqlite: { strikes: 4, hits: 1 } },
   full: { postgres: { strikes: 300, hits: 50 }, sqlite: { strikes: 60, hits: 10 } },
-  strike: async (arena, strikes) => {
+  strike: async (cluster, strikes) => {
     let left = strikes;
     const pauseOn = async (): Promise<void> => {
       while (left > 0) {
         left -= 1;
-        await arena.aWhile(100, 400);
-        const victim = await arena.victim('worker');
+        await cluster.sleepRandomly(100, 400);
+        const victim = await cluster.pickVictim('worker');
         victim.pause();
-        arena.strike({ what: PAUSE, at: victim.name });
-        await arena.aWhile(1.2 * LEASE_MS, 3 * LEASE_MS);
-        victim.goOn();
+        cluster.recordStrike({ what: PAUSE, at: victim.name });
+        await cluster.sleepRandomly(1.2 * LEASE_MS, 3 * LEASE_MS);
+        victim.resume();
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, pauseOn));
   },
-  hits: refusals,
+  hits: countRejections,
 };

@@ -1,4 +1,4 @@
-import type { Arena } from '../arena/arena.js';
+import type { Cluster } from '../cluster/cluster.js';
 import { poisonTopics } from '../protocol.js';
 import type { Fault } from './fault.js';
 
@@ -16,17 +16,17 @@ export const poison: Fault = {
   quick: { postgres: { strikes: 6, hits: 1 }, sqlite: { strikes: 6, hits: 1 } },
   full: { postgres: { strikes: 300, hits: 500 }, sqlite: { strikes: 200, hits: 400 } },
   isPoisonous: true,
-  strike: async (arena, strikes) => {
+  strike: async (cluster, strikes) => {
     for (let ended = 0; ended < strikes;) {
-      await arena.aWhile(...LOOK_MS);
-      ended = await restartWhenHeldUp(arena);
+      await cluster.sleepRandomly(...LOOK_MS);
+      ended = await restartWhenHeldUp(cluster);
     }
-    await arena.unload();
-    while ((await arena.count(ENDLESS)) > 0) {
-      await arena.aWhile(...LOOK_MS);
-      await restartWhenHeldUp(arena);
+    await cluster.unload();
+    while ((await cluster.count(ENDLESS)) > 0) {
+      await cluster.sleepRandomly(...LOOK_MS);
+      await restartWhenHeldUp(cluster);
     }
-    for (let count = 0; count < strikes; count += 1) arena.strike({ what: POISON });
+    for (let count = 0; count < strikes; count += 1) cluster.recordStrike({ what: POISON });
   },
   hits: ({ ledger, jobs }) => {
     const poisons = new Set(jobs.filter(({ topic }) => poisonTopics.includes(topic)).map(({ id }) => id));
@@ -36,9 +36,9 @@ export const poison: Fault = {
 };
 
 /** Handlers that never settle keep their slots by design. An operator would restart such a worker, and so does this. */
-async function restartWhenHeldUp(arena: Arena): Promise<number> {
-  if ((await arena.count(ENDLESS)) > 0) {
-    (await arena.victim('worker')).terminate();
+async function restartWhenHeldUp(cluster: Cluster): Promise<number> {
+  if ((await cluster.count(ENDLESS)) > 0) {
+    (await cluster.pickVictim('worker')).terminate();
   }
-  return arena.count(ENDED);
+  return cluster.count(ENDED);
 }

@@ -1,5 +1,5 @@
-import type { PostgresGround } from '../arena/ground.js';
-import { hinderedEnqueues } from '../checker/hits.js';
+import type { PostgresChaosDatabase } from '../cluster/chaos-database.js';
+import { countDelayedEnqueues } from '../checker/hits.js';
 import type { Fault } from './fault.js';
 
 const READ_ONLY = 'read-only server';
@@ -12,19 +12,19 @@ export const readOnly: Fault = {
   hitMeans: 'enqueues refused or kept waiting',
   quick: { postgres: { strikes: 1, hits: 1 } },
   full: { postgres: { strikes: 30, hits: 100 } },
-  strike: async (arena, strikes) => {
-    const { server } = arena.ground as PostgresGround;
+  strike: async (cluster, strikes) => {
+    const { server } = cluster.target as PostgresChaosDatabase;
     for (let count = 0; count < strikes; count += 1) {
-      await arena.victim('worker', 2);
-      await arena.aWhile(300, 900);
-      await arena.asking();
-      arena.strike({ what: READ_ONLY });
+      await cluster.pickVictim('worker', 2);
+      await cluster.sleepRandomly(300, 900);
+      await cluster.untilEnqueue();
+      cluster.recordStrike({ what: READ_ONLY });
       await server.crash();
       await server.startReadOnly();
-      await arena.aWhile(300, 2_500);
+      await cluster.sleepRandomly(300, 2_500);
       await server.promote();
     }
   },
   // An enqueue that meets the standby shortly before it is promoted is repeated, and stored.
-  hits: (evidence) => hinderedEnqueues(evidence, HINDERED_MS),
+  hits: (evidence) => countDelayedEnqueues(evidence, HINDERED_MS),
 };

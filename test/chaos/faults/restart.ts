@@ -1,5 +1,5 @@
-import type { PostgresGround } from '../arena/ground.js';
-import { hitsOnRunning } from '../checker/hits.js';
+import type { PostgresChaosDatabase } from '../cluster/chaos-database.js';
+import { countHitsOnRunning } from '../checker/hits.js';
 import type { Fault } from './fault.js';
 
 const RESTART = 'server restart';
@@ -10,16 +10,16 @@ export const restart: Fault = {
   hitMeans: 'restarts while handlers ran',
   quick: { postgres: { strikes: 2, hits: 1 } },
   full: { postgres: { strikes: 50, hits: 40 } },
-  strike: async (arena, strikes) => {
-    const { server } = arena.ground as PostgresGround;
+  strike: async (cluster, strikes) => {
+    const { server } = cluster.target as PostgresChaosDatabase;
     for (let count = 0; count < strikes; count += 1) {
-      await arena.victim('worker', 2);
-      await arena.aWhile(300, 900);
-      arena.strike({ what: RESTART });
+      await cluster.pickVictim('worker', 2);
+      await cluster.sleepRandomly(300, 900);
+      cluster.recordStrike({ what: RESTART });
       await server.crash();
-      await arena.aWhile(100, 1_500);
+      await cluster.sleepRandomly(100, 1_500);
       await server.start();
     }
   },
-  hits: (evidence) => hitsOnRunning(evidence, RESTART),
+  hits: (evidence) => countHitsOnRunning(evidence, RESTART),
 };

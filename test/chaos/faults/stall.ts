@@ -1,6 +1,6 @@
-import { LEASE_MS } from '../arena/arena.js';
-import type { PostgresGround } from '../arena/ground.js';
-import { hitsOnRunning } from '../checker/hits.js';
+import { LEASE_MS } from '../cluster/cluster.js';
+import type { PostgresChaosDatabase } from '../cluster/chaos-database.js';
+import { countHitsOnRunning } from '../checker/hits.js';
 import type { Fault } from './fault.js';
 
 const STALL = 'half-open network';
@@ -12,16 +12,16 @@ export const stall: Fault = {
   quick: { postgres: { strikes: 2, hits: 1 } },
   full: { postgres: { strikes: 40, hits: 30 } },
   needs: { proxy: true },
-  strike: async (arena, strikes) => {
-    const network = (arena.ground as PostgresGround).network!;
+  strike: async (cluster, strikes) => {
+    const network = (cluster.target as PostgresChaosDatabase).network!;
     for (let count = 0; count < strikes; count += 1) {
-      await arena.aWhile(600, 1_200);
-      arena.strike({ what: STALL });
+      await cluster.sleepRandomly(600, 1_200);
+      cluster.recordStrike({ what: STALL });
       network.stall();
-      await arena.aWhile(1.2 * LEASE_MS, 3 * LEASE_MS);
+      await cluster.sleepRandomly(1.2 * LEASE_MS, 3 * LEASE_MS);
       await network.close();
       await network.open();
     }
   },
-  hits: (evidence) => hitsOnRunning(evidence, STALL),
+  hits: (evidence) => countHitsOnRunning(evidence, STALL),
 };

@@ -1,6 +1,6 @@
-import type { PostgresGround } from '../arena/ground.js';
-import { hitsSeen } from '../checker/hits.js';
-import { Probing } from '../arena/probing.js';
+import type { PostgresChaosDatabase } from '../cluster/chaos-database.js';
+import { countObservedHits } from '../checker/hits.js';
+import { Probing } from '../cluster/probing.js';
 import type { Fault } from './fault.js';
 
 const TERMINATE = 'terminated backends';
@@ -16,16 +16,16 @@ export const terminateBackends: Fault = {
   quick: { postgres: { strikes: 60, hits: 1 } },
   full: { postgres: { strikes: 2_000, hits: 2_000 } },
   options: { pollInterval: '60s' },
-  strike: async (arena, strikes) => {
-    const ground = arena.ground as PostgresGround;
+  strike: async (cluster, strikes) => {
+    const target = cluster.target as PostgresChaosDatabase;
     for (let ended = 0; ended < strikes;) {
-      await arena.aWhile(200, 1_000);
-      const hits = await arena.count(TERMINATE_ALL);
-      arena.strike({ what: TERMINATE, hits });
+      await cluster.sleepRandomly(200, 1_000);
+      const hits = await cluster.count(TERMINATE_ALL);
+      cluster.recordStrike({ what: TERMINATE, hits });
       ended += hits;
     }
-    await arena.drain();
-    await Probing.of(ground, (probing) => probing.probe(arena, PROBES));
+    await cluster.drain();
+    await Probing.of(target, (probing) => probing.probe(cluster, PROBES));
   },
-  hits: (evidence) => hitsSeen(evidence, TERMINATE),
+  hits: (evidence) => countObservedHits(evidence, TERMINATE),
 };

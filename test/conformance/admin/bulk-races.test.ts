@@ -1,5 +1,5 @@
 import { JobsEngine } from 'nestjs-jobs';
-import { altered } from '../../support/altered-store.js';
+import { overrideStore } from '../../support/override-store.js';
 import { claim, claimOne, insertOne, outcomes, settlement } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
@@ -59,7 +59,7 @@ describe.each(storeKinds())('a bulk action with a filter on $label', (kind) => {
     async ({ action, by, was, change, now, left }) => {
       // The second job does not change. One job and several use different statements.
       const [id, other] = [await createJob(was), await createJob(was)];
-      const store = altered(fixture.store, {
+      const store = overrideStore(fixture.store, {
         [action]: async (ids: string[], ...more: never[]) => {
           await changes[change](id);
           return fixture.store[action](ids, ...more);

@@ -1,5 +1,5 @@
 import { JobsEngine } from 'nestjs-jobs';
-import { altered } from '../../support/altered-store.js';
+import { overrideStore } from '../../support/override-store.js';
 import { TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { signal } from '../../support/wait.js';
@@ -9,7 +9,7 @@ describe.each(storeKinds())('a cancel with a late response on $label', (kind) =>
 
   it('aborts the attempt that it was called for, and not the next one', async () => {
     const [sent, mayReturn] = [signal(), signal()];
-    const store = altered(fixture.store, {
+    const store = overrideStore(fixture.store, {
       async cancel(ids) {
         const results = await fixture.store.cancel(ids);
         sent.resolve();

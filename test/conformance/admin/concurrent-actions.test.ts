@@ -18,7 +18,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
         [id],
       );
       const moved = fixture.store.cancel([id]);
-      await fixture.untilSomebodyWaits();
+      await fixture.untilLockWait();
       await transaction.commit();
       expect(await moved).toMatchObject([{ moved: true, status: 'cancelled' }]);
       expect(await fixture.job(id)).toMatchObject({ status: 'cancelled', lockedUntil: null, lockedBy: null });
@@ -33,7 +33,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
         [id],
       );
       const moved = fixture.store.cancel([id]);
-      await fixture.untilSomebodyWaits();
+      await fixture.untilLockWait();
       await transaction.commit();
       expect(await moved).toMatchObject([{ moved: true, status: 'processing' }]);
       const job = await fixture.job(id);
@@ -46,7 +46,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       const transaction = await fixture.begin();
       await fixture.store.completeTx(transaction.manager, token, '1');
       const moved = fixture.store.cancel([token.id]);
-      await fixture.untilSomebodyWaits();
+      await fixture.untilLockWait();
       await transaction.commit();
       expect(await moved).toMatchObject([{ moved: false, status: 'completed' }]);
       expect(await fixture.job(token.id)).toMatchObject({ status: 'completed', cancelRequested: false });
@@ -57,7 +57,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       const transaction = await fixture.begin();
       await transaction.manager.query(`UPDATE _jobs SET status = 'failed', ${ended} WHERE id = $1`, [id]);
       const moved = fixture.store.requeue([id]);
-      await fixture.untilSomebodyWaits();
+      await fixture.untilLockWait();
       await transaction.commit();
       expect(await moved).toMatchObject([{ moved: true, status: 'pending' }]);
       expect(await fixture.job(id)).toMatchObject({
@@ -77,7 +77,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
         [token.id],
       );
       const moved = fixture.store.requeue([token.id], { payload: '"ours"' });
-      await fixture.untilSomebodyWaits();
+      await fixture.untilLockWait();
       await transaction.commit();
       expect(await moved).toMatchObject([{ moved: false, status: 'pending', holderId: null }]);
       expect(await fixture.job(token.id)).toMatchObject({ status: 'pending', payload: 'theirs' });
@@ -88,7 +88,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       const transaction = await fixture.begin();
       await transaction.manager.query(`UPDATE _jobs SET status = 'failed', ${ended} WHERE id = $1`, [id]);
       const moved = fixture.store.delete([id]);
-      await fixture.untilSomebodyWaits();
+      await fixture.untilLockWait();
       await transaction.commit();
       expect(await moved).toMatchObject([{ moved: true, status: 'failed' }]);
       expect(await fixture.store.find([id])).toEqual([]);
@@ -102,7 +102,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
         [id],
       );
       const moved = fixture.store.delete([id]);
-      await fixture.untilSomebodyWaits();
+      await fixture.untilLockWait();
       await transaction.commit();
       expect(await moved).toMatchObject([{ moved: false, status: 'processing' }]);
       expect(await fixture.store.find([id])).toHaveLength(1);
@@ -115,7 +115,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
         const transaction = await fixture.begin();
         await transaction.manager.query('DELETE FROM _jobs WHERE id = $1', [id]);
         const moved = fixture.store[verb]([id]);
-        await fixture.untilSomebodyWaits();
+        await fixture.untilLockWait();
         await transaction.commit();
         expect(await moved).toMatchObject([
           { id, moved: false, status: null, topic: null, attempt: 0, holderId: null },

@@ -180,7 +180,7 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
       const transaction = await fixture.begin();
       const [holder] = await fixture.store.insert([newJob({ uniqueKey: KEY })], transaction.manager);
       const moved = fixture.store.requeue([id]);
-      await fixture.untilSomebodyWaits();
+      await fixture.untilLockWait();
       await transaction.commit();
       expect(await moved).toMatchObject([{ id, moved: false, status: 'failed', holderId: holder!.id }]);
     });

@@ -1,6 +1,6 @@
 import type { JobEvent, JobEventType } from 'nestjs-jobs';
 import { JobsEngine } from 'nestjs-jobs';
-import { altered } from '../../support/altered-store.js';
+import { overrideStore } from '../../support/override-store.js';
 import { TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { signal, until } from '../../support/wait.js';
@@ -16,7 +16,7 @@ describe.each(storeKinds())('whenIdle during a failing attempt on $label', (kind
     const hasEvent = (type: JobEventType): boolean => events.some((event) => event.type === type);
     const scanned = signal();
     let isIdleRequested = false;
-    const store = altered(fixture.store, {
+    const store = overrideStore(fixture.store, {
       scan: async (...given) => {
         const isOfIdle = isIdleRequested;
         const scan = await fixture.store.scan(...given);

@@ -4,7 +4,7 @@ import type { Clock } from '../../../lib/core/clock.js';
 import type { Claim } from '../../../lib/core/job.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import { altered } from '../../support/altered-store.js';
+import { overrideStore } from '../../support/override-store.js';
 import { claim, insertOne, rescue, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
@@ -23,7 +23,7 @@ class PausedProcess implements Clock {
     private readonly store: JobStore,
     private readonly duringSuspension: (claims: readonly Claim[]) => Promise<unknown>,
   ) {
-    const pausing = altered(store, { claim: (request) => this.claim(request) });
+    const pausing = overrideStore(store, { claim: (request) => this.claim(request) });
     this.engine = new JobsEngine({ store: pausing, clock: this, lease: LEASE_MS, pollInterval: 50 });
     this.engine.events.subscribe((event) => this.events.push(event));
     this.engine.register(TOPIC, ({ attempt }) => void this.runs.push(attempt));

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { EmptyDatabase } from '../../support/stores.js';
 import { storeKinds } from '../../support/stores.js';
-import { workingTree } from '../../support/working-tree.js';
+import { prepareWorkingTree } from '../../support/working-tree.js';
 import type { HeapGrowth } from '../programs/heap-growth.js';
 
 /*
@@ -17,7 +17,7 @@ const BYTES_MAX = 130;
 const FLAGS = ['--min-semi-space-size=16', '--max-semi-space-size=16', '--initial-old-space-size=2000'];
 
 async function measureGrowth(options: string): Promise<HeapGrowth> {
-  const tests = join(workingTree('sources'), 'test');
+  const tests = join(prepareWorkingTree('sources'), 'test');
   const child = fork(join(tests, 'conformance/programs/heap-growth.ts'), [options], {
     execArgv: [...FLAGS, '-r', join(tests, 'processes/support/register-typescript.cjs')],
     timeout: 50_000,

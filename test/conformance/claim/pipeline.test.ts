@@ -63,7 +63,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('pipelined stat
     const letGo = await holdTable();
     const both = [claimSome(store), claimSome(store)];
     await until(() => sent.clients().length > 0, { message: 'a claim that is sent' });
-    await fixture.untilSomebodyWaits();
+    await fixture.untilLockWait();
     expect(sent.clients()).toHaveLength(1);
     await letGo();
     expect((await Promise.all(both)).flatMap(toIds)).toEqual(ids.slice(0, 2 * SIZE));
@@ -77,7 +77,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('pipelined stat
     const letGo = await holdTable();
     const claims = Array.from({ length: 5 }, () => claimSome());
     await until(() => sent.clients().length === 2, { message: 'two claims that are sent' });
-    await fixture.untilSomebodyWaits();
+    await fixture.untilLockWait();
     expect(sent.clients()).toHaveLength(2);
     await letGo();
     expect((await Promise.all(claims)).flatMap(toIds)).toEqual(ids.slice(SIZE));
@@ -102,7 +102,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('pipelined stat
     await claimSome();
     const letGo = await holdTable();
     const both = Promise.allSettled([claimSome(), claimSome()]);
-    await fixture.untilSomebodyWaits();
+    await fixture.untilLockWait();
     const [session] = await findWaitingClaims();
     await fixture.sql(`SELECT pg_terminate_backend(${session!.pid})`);
     for (const result of await both) {

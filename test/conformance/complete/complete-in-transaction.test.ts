@@ -170,7 +170,7 @@ describe.each(transactional)('two completions of one job on $label', (kind) => {
     await fixture.store.completeTx(first.manager, token, '"first"');
     const late = fixture.store.completeTx(second.manager, token, '"second"');
     const refused = late.catch((error: unknown) => error);
-    await fixture.untilSomebodyWaits();
+    await fixture.untilLockWait();
     await first.commit();
     expect(await refused).toBeInstanceOf(LeaseLostError);
     await second.rollback();

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { JobsEngine, UnrecoverableError } from 'nestjs-jobs';
-import { altered } from '../../support/altered-store.js';
+import { overrideStore } from '../../support/override-store.js';
 import { claimMany, outcomes, settlement, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
@@ -22,7 +22,7 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('events of a j
     async (options) => {
       let isSettling = false;
       let isClaiming = false;
-      const store = altered(fixture.store, {
+      const store = overrideStore(fixture.store, {
         settle: (...given) => {
           isSettling = true;
           return fixture.store.settle(...given);

@@ -1,6 +1,6 @@
 import type { JobEvent } from 'nestjs-jobs';
 import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
-import { altered } from '../../support/altered-store.js';
+import { overrideStore } from '../../support/override-store.js';
 import { TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { signal, until } from '../../support/wait.js';
@@ -35,7 +35,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a rejecting da
     const events: JobEvent[] = [];
     const completed = (): JobEvent[] => events.filter(({ type }) => type === 'completed');
     let rejectionCount = 0;
-    const store = altered(fixture.store, {
+    const store = overrideStore(fixture.store, {
       settle: (...given) =>
         fixture.store.settle(...given).catch((error: Error) => {
           rejectionCount += Number(complaint.test(error.message));

@@ -6,7 +6,7 @@ import { readListFilter } from '../../../lib/core/list-filter.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
 import type { ClaimRequest, LaneScan } from '../../../lib/store/store-records.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import { altered } from '../../support/altered-store.js';
+import { overrideStore } from '../../support/override-store.js';
 import { TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { signal, until } from '../../support/wait.js';
@@ -72,7 +72,7 @@ describe.each(storeKinds())('a closed engine on $label', (kind) => {
     const looks = jest.fn(() => new Promise<never>(() => undefined));
     const reports = new Proxy(fixture.store.reports, { get: () => looks });
     const clock: Clock = { ...systemClock, schedule: (ms, wake) => systemClock.schedule(ms / 20, wake) };
-    engine = new JobsEngine({ store: altered(fixture.store, { reports }), clock });
+    engine = new JobsEngine({ store: overrideStore(fixture.store, { reports }), clock });
     engine.changes.watch({ topics: null, changed: () => undefined, stats: () => undefined });
     await until(() => looks.mock.calls.length > 0);
     const sinceMs = performance.now();
@@ -92,7 +92,7 @@ describe.each(storeKinds())('a closed engine on $label', (kind) => {
       if (claims.length > 0) await claimed.promise;
       return claims;
     };
-    engine = new JobsEngine({ store: altered(fixture.store, { scan, claim }) });
+    engine = new JobsEngine({ store: overrideStore(fixture.store, { scan, claim }) });
     engine.register(TOPIC, () => 'done');
     await engine.start();
     // The last scan ran before there was a job.
@@ -140,7 +140,7 @@ describe.each(storeKinds())('an engine that closes during an outage of the datab
     const write = (line: string): void => void lines.push(line);
     const logger = { debug: () => undefined, log: write, warn: write, error: write };
     const settle = jest.fn(() => Promise.reject(new QueueUnavailableError('away')));
-    const engine = new JobsEngine({ store: altered(fixture.store, { settle }), logger, shutdownTimeout: 1 });
+    const engine = new JobsEngine({ store: overrideStore(fixture.store, { settle }), logger, shutdownTimeout: 1 });
     engine.register(TOPIC, () => undefined);
     await engine.enqueueMany([1, 2].map((payload) => ({ topic: TOPIC, payload })));
     await engine.start();

@@ -71,7 +71,7 @@ describe.each(storeKinds())('insert with unique keys on $label', (kind) => {
     const transaction = await fixture.begin();
     await fixture.store.insert([first], transaction.manager);
     const second = fixture.store.insert([newJob({ uniqueKey: KEY })]);
-    await fixture.untilSomebodyWaits();
+    await fixture.untilLockWait();
     await transaction.commit();
     expect(await second).toMatchObject([{ id: first.id, deduplicated: true }]);
     expect(await readIds()).toEqual([first.id]);
@@ -82,7 +82,7 @@ describe.each(storeKinds())('insert with unique keys on $label', (kind) => {
     await fixture.store.insert([newJob({ uniqueKey: KEY })], transaction.manager);
     const job = newJob({ uniqueKey: KEY });
     const second = fixture.store.insert([job]);
-    await fixture.untilSomebodyWaits();
+    await fixture.untilLockWait();
     await transaction.rollback();
     expect(await second).toMatchObject([{ id: job.id, deduplicated: false }]);
     expect(await readIds()).toEqual([job.id]);

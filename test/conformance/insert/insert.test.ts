@@ -189,7 +189,7 @@ describe.each(storeKinds())('insert on $label', (kind) => {
       const transaction = await fixture.begin();
       const first = await fixture.store.insert([job], transaction.manager);
       const second = fixture.store.insert([job]);
-      await fixture.untilSomebodyWaits();
+      await fixture.untilLockWait();
       await transaction.commit();
       expect(await second).toEqual(first);
     });

@@ -1,7 +1,7 @@
 import { JobsEngine } from 'nestjs-jobs';
 import type { JobInsert } from '../../../lib/store/store-records.js';
 import { RowLockedError } from '../../../lib/core/errors.js';
-import { altered } from '../../support/altered-store.js';
+import { overrideStore } from '../../support/override-store.js';
 import { newJob, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
@@ -12,7 +12,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
 
     it('delays only enqueues with that key, and only once', async () => {
       let inserts = 0;
-      const store = altered(fixture.store, {
+      const store = overrideStore(fixture.store, {
         insert: (jobs) => {
           inserts += 1;
           return fixture.store.insert(jobs);
@@ -53,7 +53,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
         await gate.manager.query('SELECT pg_advisory_xact_lock(1)');
 
         const storing = fixture.store.insert(keys('a', 'b', 'c'));
-        await fixture.untilSomebodyWaits();
+        await fixture.untilLockWait();
         // The key moves from an ended job to an uncommitted one, whose transaction then needs another key of the batch.
         await store.cancel([holder!.id]);
         const second = await fixture.begin(app);

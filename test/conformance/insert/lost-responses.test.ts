@@ -1,6 +1,6 @@
 import { createJobStore, JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import { DataSource } from 'typeorm';
-import { altered } from '../../support/altered-store.js';
+import { overrideStore } from '../../support/override-store.js';
 import { TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
@@ -14,7 +14,7 @@ describe.each(storeKinds())('a job whose insert is uncertain on $label', (kind) 
     { title: 'after one insert when it must not be repeated', retention: { completed: 0 }, tries: 1 },
   ])('is claimed at once $title', async ({ retention, tries }) => {
     let inserts = 0;
-    const store = altered(fixture.store, {
+    const store = overrideStore(fixture.store, {
       insert: async (jobs) => {
         await fixture.store.insert(jobs);
         inserts += 1;
@@ -60,7 +60,7 @@ describe.each(announcing)('a job that is committed after its enqueue was rejecte
     close = () => store.close();
     await store.open();
     let whenScanned: () => void = () => undefined;
-    const observed = altered(store, {
+    const observed = overrideStore(store, {
       scan: async (...given) => {
         const lanes = await store.scan(...given);
         whenScanned();

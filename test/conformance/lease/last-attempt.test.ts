@@ -2,7 +2,7 @@ import type { JobEvent, JobsOptions } from 'nestjs-jobs';
 import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import type { Claim } from '../../../lib/core/job.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import { altered } from '../../support/altered-store.js';
+import { overrideStore } from '../../support/override-store.js';
 import { insertMany, insertOne, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import type { Signal } from '../../support/wait.js';
@@ -24,7 +24,7 @@ describe.each(storeKinds())('the last attempt of a job on $label', (kind) => {
     work = (): void => undefined,
   ): Promise<string> {
     const id = await insertOne(fixture.store, { maxRetries: 0 });
-    const store = altered(fixture.store, verbs);
+    const store = overrideStore(fixture.store, verbs);
     engine = new JobsEngine({ store, lease: LEASE_MS, pollInterval: 50, ...options });
     events = [];
     runs = [];

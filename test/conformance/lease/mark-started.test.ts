@@ -12,13 +12,13 @@ import {
   outcomes,
   rescue,
   settlement,
-  withoutPlaces,
+  dropRowRefs,
 } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
 
 async function markStarted(store: JobStore, tokens: readonly ClaimToken[]): Promise<ClaimState[]> {
-  return withoutPlaces(await store.markStarted(tokens));
+  return dropRowRefs(await store.markStarted(tokens));
 }
 
 describe.each(storeKinds())('markStarted on $label', (kind) => {

@@ -98,7 +98,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('progress of a 
 
   it('is stored when the lock is released soon', async () => {
     const recorded = fixture.store.recordProgress([{ token, progress: '100' }]);
-    await fixture.untilSomebodyWaits();
+    await fixture.untilLockWait();
     await transaction.rollback();
     expect(await recorded).toEqual([true]);
     expect((await fixture.job(token.id)).progress).toBe(100);

@@ -11,7 +11,7 @@ import {
   outcomes,
   rescue,
   settlement,
-  withoutPlaces,
+  dropRowRefs,
 } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
@@ -19,7 +19,7 @@ describe.each(storeKinds())('renew on $label', (kind) => {
   const fixture = useStore(kind);
 
   const renew = async (tokens: readonly ClaimToken[], leaseMs = 30_000): Promise<ClaimState[]> =>
-    withoutPlaces(await fixture.store.renew(tokens, leaseMs));
+    dropRowRefs(await fixture.store.renew(tokens, leaseMs));
 
   it('extends the lease from now by the clock of the database, and changes nothing else', async () => {
     const token = await claimOne(fixture.store);
@@ -151,7 +151,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       const [first, completing, last] = await claimMany(fixture.store, 3);
       const transaction = await fixture.begin();
       await fixture.store.completeTx(transaction.manager, completing!, null);
-      const renewals = withoutPlaces(await fixture.store.renew([first!, completing!, last!], 900_000));
+      const renewals = dropRowRefs(await fixture.store.renew([first!, completing!, last!], 900_000));
       expect(renewals).toEqual([HELD, { state: 'busy', cancelRequested: false }, HELD]);
       await transaction.commit();
       expect(await fixture.store.renew([completing!], 900_000)).toEqual([LOST]);
@@ -199,7 +199,7 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))(
       const transaction = await fixture.begin();
       await fixture.store.completeTx(transaction.manager, token, null);
       const renewals = fixture.store.renew([token], 900_000);
-      await fixture.untilSomebodyWaits();
+      await fixture.untilLockWait();
       await (end === 'commits' ? transaction.commit() : transaction.rollback());
       expect(await renewals).toMatchObject([{ state }]);
     });

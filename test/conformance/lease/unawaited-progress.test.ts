@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { JobsEngineOptions } from 'nestjs-jobs';
 import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import { altered } from '../../support/altered-store.js';
+import { overrideStore } from '../../support/override-store.js';
 import { TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { signal } from '../../support/wait.js';
@@ -24,7 +24,7 @@ describe.each(storeKinds())('progress that the handler does not await, on $label
   ])('is stored to the last value when the job has $end', async ({ end, fails }) => {
     const mayRecord = signal();
     const hasReturned = signal();
-    const store = altered(fixture.store, {
+    const store = overrideStore(fixture.store, {
       recordProgress: async (entries) => {
         await mayRecord.promise;
         return fixture.store.recordProgress(entries);
@@ -50,7 +50,7 @@ describe.each(storeKinds())('progress that the handler does not await, on $label
   it('does not delay a close, which logs unconfirmed outcomes', async () => {
     const isRecording = signal();
     const mayRecord = signal();
-    const store = altered(fixture.store, {
+    const store = overrideStore(fixture.store, {
       recordProgress: async () => {
         isRecording.resolve();
         await mayRecord.promise;
@@ -71,7 +71,7 @@ describe.each(storeKinds())('progress that the handler does not await, on $label
   });
 
   it('does not prevent the completion of a job when it cannot be stored', async () => {
-    const store = altered(fixture.store, { recordProgress: () => Promise.reject(new Error('for the test')) });
+    const store = overrideStore(fixture.store, { recordProgress: () => Promise.reject(new Error('for the test')) });
     open(store);
     engine.register(TOPIC, (job) => void job.progress(10));
     await engine.start();
@@ -87,7 +87,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
     const fixture = useStore(kind);
 
     it('is stored when the job is completed', async () => {
-      const store = altered(fixture.store, {
+      const store = overrideStore(fixture.store, {
         recordProgress: async (entries) => {
           await nextTurn();
           return fixture.store.recordProgress(entries);

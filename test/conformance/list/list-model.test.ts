@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type { ListFilter } from '../../../lib/core/list-filter.js';
 import { newJob } from '../../support/job-rows.js';
 import type { ListedJob } from '../../support/listed-jobs.js';
-import { anyJobs, anyQuery, DAY, expectedPage, idAt, insertListed } from '../../support/listed-jobs.js';
+import { anyJobs, anyQuery, DAY, expectedPage, createIdAt, insertListed } from '../../support/listed-jobs.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
 const TABLES = 6;
@@ -53,7 +53,7 @@ describe.each(storeKinds())('a list with an arbitrary filter on $label', (kind) 
   async function fill(): Promise<ListedJob[]> {
     const filling = Array.from({ length: LARGE_ROWS }, (_, index): ListedJob => {
       const created = new Date(DAY.getTime() + (index % 2 === 0 ? -1 : 1) * 7 * 86_400_000);
-      const id = idAt(created, 1_000 + index);
+      const id = createIdAt(created, 1_000 + index);
       return { id, topic: 'filling', status: 'pending', error: null, created, isDue: true };
     });
     const inserts = filling.map(({ id, topic }) => newJob({ id, topic }));
@@ -61,7 +61,7 @@ describe.each(storeKinds())('a list with an arbitrary filter on $label', (kind) 
       await fixture.store.insert(inserts.slice(from, from + 5_000));
     }
     for (const created of new Set(filling.map((job) => job.created.getTime()))) {
-      const [prefix] = idAt(new Date(created), 0).split('-');
+      const [prefix] = createIdAt(new Date(created), 0).split('-');
       const text = kind.locksRows ? 'id::text' : 'id';
       const time = new Date(created)
         .toISOString()

@@ -212,7 +212,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('prune during a
     const pruned = fixture.store.prune(retention({ failed: 0 }), ALL);
     const isOver = pruned.then(() => true);
     // It may wait for the row or skip it.
-    await Promise.race([isOver, fixture.untilSomebodyWaits()]);
+    await Promise.race([isOver, fixture.untilLockWait()]);
     await transaction.commit();
     expect(await pruned).toMatchObject({ removed: 0 });
     expect(await fixture.job(token!.id)).toMatchObject({ status: 'pending' });
@@ -231,7 +231,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('prune during a
     const keeper = await fixture.begin();
     await keeper.manager.query('SELECT pg_advisory_xact_lock(1)');
     const pruned = fixture.store.prune(retention({ failed: MINUTE / 2 }), ALL);
-    await fixture.untilSomebodyWaits();
+    await fixture.untilLockWait();
     await fixture.store.requeue([last!]);
     const claims = await claim(fixture.store);
     await fixture.store.settle(claims.map((token) => settlement(token, outcomes.failed())));

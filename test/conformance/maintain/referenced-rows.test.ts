@@ -2,7 +2,7 @@ import type { JobsEngineOptions } from 'nestjs-jobs';
 import { JobsEngine, JobStateError } from 'nestjs-jobs';
 import type { ClaimToken } from '../../../lib/core/job.js';
 import { Pruner } from '../../../lib/engine/maintain/pruner.js';
-import { altered } from '../../support/altered-store.js';
+import { overrideStore } from '../../support/override-store.js';
 import {
   claim,
   claimMany,
@@ -85,7 +85,7 @@ describe.each(storeKinds())('rows that a foreign key of the application referenc
     const clock = new VirtualClock();
     const logger = new RecordingLogger();
     let [calls, refusals] = [0, 0];
-    const store = altered(fixture.store, {
+    const store = overrideStore(fixture.store, {
       prune: (...given) => {
         calls += 1;
         return fixture.store.prune(...given).catch((error: unknown) => {

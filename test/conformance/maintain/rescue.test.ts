@@ -212,7 +212,7 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))(
       const transaction = await fixture.begin();
       await fixture.store.completeTx(transaction.manager, token, '"in time"');
       const rescued = rescue(fixture.store, 10);
-      await fixture.untilSomebodyWaits();
+      await fixture.untilLockWait();
       await transaction.commit();
       expect(await rescued).toEqual([]);
       expect(await fixture.job(token.id)).toMatchObject({ status: 'completed', retries: 0 });

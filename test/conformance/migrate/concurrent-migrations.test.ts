@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { jobsMigrations } from 'nestjs-jobs';
 import type { EmptyDatabase } from '../../support/stores.js';
 import { storeKinds } from '../../support/stores.js';
-import { workingTree } from '../../support/working-tree.js';
+import { prepareWorkingTree } from '../../support/working-tree.js';
 
 const PROCESSES = 3;
 
@@ -17,7 +17,7 @@ interface Starter {
 }
 
 function startProcess(options: string): Starter {
-  const tests = join(workingTree('sources'), 'test');
+  const tests = join(prepareWorkingTree('sources'), 'test');
   const execArgv = ['-r', join(tests, 'processes/support/register-typescript.cjs')];
   const child = fork(join(tests, 'conformance/programs/open-store.ts'), [options], {
     execArgv,

@@ -3,7 +3,7 @@ import { JobStateError, LeaseLostError } from 'nestjs-jobs';
 import type { ClaimToken, Outcome } from '../../../lib/core/job.js';
 import type { FinalStatus, TransitionVerb } from '../../../lib/core/job-state.js';
 import type { ClaimState, Settled } from '../../../lib/store/store-records.js';
-import { claim, settlement, withoutPlaces } from '../../support/job-rows.js';
+import { claim, settlement, dropRowRefs } from '../../support/job-rows.js';
 import type { RealQueue } from './queue-command.js';
 import { QueueCommand } from './queue-command.js';
 import type { ModelJob, QueueModel } from './queue-model.js';
@@ -57,7 +57,7 @@ export class MarkStarted extends ClaimCommand {
 
   protected async apply(token: ClaimToken, owned: ModelJob | undefined, { store }: RealQueue): Promise<void> {
     const live = owned?.isExpired ? undefined : owned;
-    assert.deepEqual(withoutPlaces(await store.markStarted([token])), [toState(live)]);
+    assert.deepEqual(dropRowRefs(await store.markStarted([token])), [toState(live)]);
     Object.assign(live ?? {}, { isUnbegun: false });
   }
 }
@@ -67,7 +67,7 @@ export class Renew extends ClaimCommand {
   readonly verbs = ['renew'] as const;
 
   protected async apply(token: ClaimToken, owned: ModelJob | undefined, { store }: RealQueue): Promise<void> {
-    assert.deepEqual(withoutPlaces(await store.renew([token], 60_000)), [toState(owned)]);
+    assert.deepEqual(dropRowRefs(await store.renew([token], 60_000)), [toState(owned)]);
     Object.assign(owned ?? {}, { isExpired: false });
   }
 }

@@ -3,7 +3,7 @@ import type { JobsEngineOptions } from '../../../lib/engine/jobs-engine.js';
 import type { TimeseriesPoint } from '../../../lib/core/job-reports.js';
 import { TOPIC } from '../../support/job-rows.js';
 import { storeKinds, untilMinuteIsYoung, useStore } from '../../support/stores.js';
-import { altered } from '../../support/altered-store.js';
+import { overrideStore } from '../../support/override-store.js';
 import { signal, until } from '../../support/wait.js';
 
 describe.each(storeKinds())('statistics of running processes on $label', (kind) => {
@@ -122,7 +122,7 @@ describe.each(storeKinds())('statistics of running processes on $label', (kind) 
       return store.reports.recordWorker(...note);
     };
     const reports = Object.create(store.reports, { recordWorker: { value: recordWorker } }) as typeof store.reports;
-    const engine = await start({ store: altered(store, { reports }) });
+    const engine = await start({ store: overrideStore(store, { reports }) });
     await begun.promise;
     engine.register('late', () => undefined);
     gate.resolve();

@@ -2,7 +2,7 @@ import { DatabaseRefusedError } from 'nestjs-jobs';
 import type { EntityManager, QueryRunner } from 'typeorm';
 import { newJob } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
-import { useToldEngine } from '../../support/told-engine.js';
+import { useRecordingEngine } from '../../support/recording-engine.js';
 
 /** Runs a failing statement of the application and ignores its error. */
 const failSilently = (on: EntityManager | QueryRunner): Promise<unknown> =>
@@ -10,7 +10,7 @@ const failSilently = (on: EntityManager | QueryRunner): Promise<unknown> =>
 
 describe.each(storeKinds())('a transaction that ignored the error of a statement on $label', (kind) => {
   const fixture = useStore(kind);
-  const queue = useToldEngine(fixture);
+  const queue = useRecordingEngine(fixture);
 
   /** Runs a transaction with a job. Returns its result or error class, the stored jobs and the events. */
   async function runTransaction(work: (manager: EntityManager) => Promise<unknown>): Promise<unknown[]> {
@@ -20,7 +20,7 @@ describe.each(storeKinds())('a transaction that ignored the error of a statement
       return id;
     });
     const outcome = await transaction.catch((error: Error) => error.constructor);
-    return [outcome, await queue.stored(), queue.told];
+    return [outcome, await queue.listIds(), queue.eventIds];
   }
 
   const rejected = [DatabaseRefusedError, [], []];
@@ -57,7 +57,7 @@ describe.each(storeKinds())('a transaction that ignored the error of a statement
       await fixture.store.insert([newJob()], manager);
       await failSilently(manager);
     });
-    expect(await queue.stored()).toHaveLength(kind.locksRows ? 0 : 1);
+    expect(await queue.listIds()).toHaveLength(kind.locksRows ? 0 : 1);
   });
 
   it('leaves a usable connection without a rollback', async () => {
@@ -82,6 +82,6 @@ describe.each(storeKinds())('a transaction that ignored the error of a statement
     await failSilently(runner);
     await runner.commitTransaction().catch(() => runner.commitTransaction());
     await runner.release();
-    expect([await queue.stored(), queue.told]).toEqual(kind.locksRows ? [[], []] : [[id], [id]]);
+    expect([await queue.listIds(), queue.eventIds]).toEqual(kind.locksRows ? [[], []] : [[id], [id]]);
   });
 });

@@ -1,6 +1,6 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import { storeKinds, useStore } from '../../support/stores.js';
-import { useToldEngine } from '../../support/told-engine.js';
+import { useRecordingEngine } from '../../support/recording-engine.js';
 
 /** Delays of the calls after the start of the work, in microtasks. */
 const DISTANCES = Array.from({ length: 40 }, (_, index) => index);
@@ -33,7 +33,7 @@ describe.each(storeKinds())(
   'a call near the end of a transaction on $label, with a subscriber of the application',
   (kind) => {
     const fixture = useStore(kind);
-    const queue = useToldEngine(fixture);
+    const queue = useRecordingEngine(fixture);
     beforeEach(() =>
       fixture.subscribe({ beforeTransactionCommit: () => undefined, beforeTransactionRollback: () => undefined }),
     );
@@ -49,13 +49,13 @@ describe.each(storeKinds())(
         await end(fixture.app, work).catch(() => undefined);
       }
       const accepted = (await Promise.all(late)).filter((id) => id !== undefined);
-      const stored = await queue.stored();
+      const stored = await queue.listIds();
       // Calls before and after a savepoint that is rolled back may be stored.
       const mayBeStored = { committed: accepted, 'rolled back': [] }[how] ?? stored;
       expect(stored.sort()).toEqual([...mayBeStored].sort());
       // Not every driver waits for statements in flight: a job may then be stored without an event.
-      expect(kind.locksRows ? queue.told.sort() : stored).toEqual(stored);
-      expect(stored).toEqual(expect.arrayContaining(queue.told));
+      expect(kind.locksRows ? queue.eventIds.sort() : stored).toEqual(stored);
+      expect(stored).toEqual(expect.arrayContaining(queue.eventIds));
     });
   },
 );

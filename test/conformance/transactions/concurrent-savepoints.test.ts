@@ -2,7 +2,7 @@ import { setImmediate as nextLoop } from 'node:timers/promises';
 import { InvalidOptionsError } from 'nestjs-jobs';
 import type { EntityManager } from 'typeorm';
 import { storeKinds, useStore } from '../../support/stores.js';
-import { useToldEngine } from '../../support/told-engine.js';
+import { useRecordingEngine } from '../../support/recording-engine.js';
 
 const rollBack = (manager: EntityManager): Promise<unknown> =>
   manager.transaction(async () => {
@@ -19,7 +19,7 @@ const release = (manager: EntityManager): Promise<unknown> => manager.transactio
 
 describe.each(storeKinds())('a job that is enqueued concurrently with a savepoint on $label', (kind) => {
   const fixture = useStore(kind);
-  const queue = useToldEngine(fixture);
+  const queue = useRecordingEngine(fixture);
 
   const savepoints = [
     { what: 'is released', savepoint: release },
@@ -29,8 +29,8 @@ describe.each(storeKinds())('a job that is enqueued concurrently with a savepoin
 
   it.each(savepoints)('is stored when it is enqueued before a savepoint that $what', async ({ savepoint }) => {
     await fixture.app.transaction((manager) => Promise.allSettled([queue.enqueueTx(manager), savepoint(manager)]));
-    expect(await queue.stored()).toHaveLength(1);
-    expect(queue.told).toHaveLength(1);
+    expect(await queue.listIds()).toHaveLength(1);
+    expect(queue.eventIds).toHaveLength(1);
   });
 
   it.each(savepoints)('is rejected at the start of a savepoint that $what', async ({ savepoint }) => {
@@ -38,7 +38,7 @@ describe.each(storeKinds())('a job that is enqueued concurrently with a savepoin
       Promise.allSettled([savepoint(manager), queue.enqueueTx(manager)]),
     );
     expect(call).toMatchObject({ status: 'rejected', reason: { constructor: InvalidOptionsError, option: 'manager' } });
-    expect(await queue.stored()).toEqual([]);
-    expect(queue.told).toEqual([]);
+    expect(await queue.listIds()).toEqual([]);
+    expect(queue.eventIds).toEqual([]);
   });
 });

@@ -3,7 +3,7 @@ import type { QueryRunner } from 'typeorm';
 import { EntityManager } from 'typeorm';
 import type { StoreFixture } from '../../support/stores.js';
 import { storeKinds, useStore } from '../../support/stores.js';
-import { useToldEngine } from '../../support/told-engine.js';
+import { useRecordingEngine } from '../../support/recording-engine.js';
 
 const kinds = storeKinds();
 const onSqlite = kinds.filter(({ locksRows }) => !locksRows);
@@ -18,7 +18,7 @@ async function createFamily(fixture: StoreFixture): Promise<void> {
 
 describe.each(kinds)('a COMMIT that fails on $label', (kind) => {
   const fixture = useStore(kind);
-  const queue = useToldEngine(fixture);
+  const queue = useRecordingEngine(fixture);
 
   beforeAll(() => createFamily(fixture));
 
@@ -34,7 +34,7 @@ describe.each(kinds)('a COMMIT that fails on $label', (kind) => {
     const runner = await beginTransaction();
     await expect(runner.commitTransaction()).rejects.toMatchObject({ message: foreignKeyMessage });
     await runner.rollbackTransaction();
-    expect([await queue.stored(), queue.told]).toEqual([[], []]);
+    expect([await queue.listIds(), queue.eventIds]).toEqual([[], []]);
   });
 
   it('emits no event when a second COMMIT succeeds', async () => {
@@ -47,13 +47,13 @@ describe.each(kinds)('a COMMIT that fails on $label', (kind) => {
     );
     expect(isCommitted).toBe(kind.locksRows);
     await runner.rollbackTransaction().catch(() => undefined);
-    expect([await queue.stored(), queue.told]).toEqual([[], []]);
+    expect([await queue.listIds(), queue.eventIds]).toEqual([[], []]);
   });
 });
 
 describe.each(kinds)('a commit that the queue rejects on $label', (kind) => {
   const fixture = useStore(kind);
-  const queue = useToldEngine(fixture);
+  const queue = useRecordingEngine(fixture);
   const rejection = { constructor: InvalidOptionsError, option: 'manager' };
 
   beforeAll(() => fixture.sql('CREATE TABLE notes (note text)'));
@@ -72,8 +72,8 @@ describe.each(kinds)('a commit that the queue rejects on $label', (kind) => {
   /** Returns the stored rows, the stored jobs and the events. */
   const readState = async (): Promise<unknown[]> => [
     await fixture.sql('SELECT note FROM notes'),
-    await queue.stored(),
-    queue.told,
+    await queue.listIds(),
+    queue.eventIds,
   ];
 
   it('is rejected again by a second commit', async () => {
@@ -109,7 +109,7 @@ describe.each(kinds)('a commit that the queue rejects on $label', (kind) => {
 
 describe.each(onSqlite)('a transaction whose commit has failed on $label', (kind) => {
   const fixture = useStore(kind);
-  const queue = useToldEngine(fixture);
+  const queue = useRecordingEngine(fixture);
 
   it('can be corrected and committed', async () => {
     await createFamily(fixture);
@@ -119,13 +119,13 @@ describe.each(onSqlite)('a transaction whose commit has failed on $label', (kind
     await expect(transaction.commit()).rejects.toMatchObject({ message: foreignKeyMessage });
     await transaction.manager.query('INSERT INTO parents VALUES (12)');
     await transaction.commit();
-    expect([await queue.stored(), queue.told]).toEqual([[id], [id]]);
+    expect([await queue.listIds(), queue.eventIds]).toEqual([[id], [id]]);
   });
 });
 
 describe.each(onSqlite)('a transaction that SQLite rolled back itself on $label', (kind) => {
   const fixture = useStore(kind);
-  const queue = useToldEngine(fixture);
+  const queue = useRecordingEngine(fixture);
 
   it('does not affect later transactions', async () => {
     await fixture.sql('CREATE TABLE once (id int PRIMARY KEY)');
@@ -138,9 +138,9 @@ describe.each(onSqlite)('a transaction that SQLite rolled back itself on $label'
     for (let index = 0; index < 3; index += 1) {
       await fixture.app.transaction((manager) => queue.enqueueTx(manager));
     }
-    const stored = await queue.stored();
+    const stored = await queue.listIds();
     expect(stored).toHaveLength(3);
     // TypeORM does not know of the rollback and treats later transactions as savepoints of the lost one.
-    expect(stored).toEqual(expect.arrayContaining(queue.told));
+    expect(stored).toEqual(expect.arrayContaining(queue.eventIds));
   });
 });

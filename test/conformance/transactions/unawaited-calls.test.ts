@@ -1,5 +1,5 @@
 import { JobsEngine } from 'nestjs-jobs';
-import { altered } from '../../support/altered-store.js';
+import { overrideStore } from '../../support/override-store.js';
 import { TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
@@ -16,7 +16,7 @@ describe.each(storeKinds())('a call that the handler does not await, on $label',
       const lines: string[] = [];
       const write = (line: string): void => void lines.push(line);
       const logger = { debug: write, log: write, warn: write, error: write };
-      const store = altered(fixture.store, { recordProgress: async (entries) => entries.map(() => false) });
+      const store = overrideStore(fixture.store, { recordProgress: async (entries) => entries.map(() => false) });
       engine = new JobsEngine({ store, logger });
       engine.register(TOPIC, (job) => {
         void (call === 'progress' ? job.progress(1) : job.completeTx(fixture.app.manager));

@@ -3,7 +3,7 @@ import type { Claim } from '../../../lib/core/job.js';
 import { LaneIndex } from '../../../lib/engine/claim/lane-index.js';
 import { COMMIT_MARGIN_MS } from '../../../lib/engine/claim/scan-cost.js';
 import type { Lane, LaneScan } from '../../../lib/store/store-records.js';
-import { claimed, rooms, seen } from '../../support/unit/mail-lane.js';
+import { createDueClaim, capacities, createScan } from '../../support/unit/mail-lane.js';
 
 describe('bounded claims with background scans', () => {
   interface Waiting {
@@ -35,19 +35,19 @@ describe('bounded claims with background scans', () => {
             table.filter((job) => job.commitsAtMs <= nowMs).sort((a, b) => a.dueAtMs - b.dueAtMs);
           const scan = (nowMs: number, fromMs: number): LaneScan => {
             const first = visible(nowMs).find((job) => job.dueAtMs >= fromMs);
-            return seen(first?.dueAtMs ?? null, nowMs);
+            return createScan(first?.dueAtMs ?? null, nowMs);
           };
           const find = ({ lowerBound }: Lane, nowMs: number): Claim[] => {
             const fromMs = lowerBound === null ? -Infinity : Date.parse(lowerBound);
             const due = visible(nowMs).filter((job) => job.dueAtMs >= fromMs && job.dueAtMs <= nowMs && !job.isLocked);
             const taken = due.slice(0, limit);
             table = table.filter((job) => !taken.includes(job));
-            return taken.map(({ dueAtMs }) => claimed(dueAtMs, nowMs));
+            return taken.map(({ dueAtMs }) => createDueClaim(dueAtMs, nowMs));
           };
           const inFlight: ((nowMs: number) => void)[] = [];
           const send = (sentMs: number): void => {
             const version = laneIndex.recordSend();
-            const [lane] = laneIndex.plan([{ ...rooms[0]!, available: limit }], limit, sentMs, 'bounded');
+            const [lane] = laneIndex.plan([{ ...capacities[0]!, available: limit }], limit, sentMs, 'bounded');
             if (!lane) return;
             const found = pipeline.isQuick ? find(lane, sentMs) : undefined;
             inFlight.push((nowMs) => {
@@ -61,12 +61,12 @@ describe('bounded claims with background scans', () => {
             if (inFlight.length >= pipeline.atOnce) inFlight.shift()!(nowMs);
           };
           const scanAll = (nowMs: number): void => {
-            const starts = laneIndex.starts(rooms, 'bounded');
+            const starts = laneIndex.starts(capacities, 'bounded');
             claimOnce(nowMs);
             laneIndex.recordBackgroundScan(starts, scan(nowMs, -Infinity));
-            const from = laneIndex.starts(rooms, 'bounded')[0]!.lowerBound;
+            const from = laneIndex.starts(capacities, 'bounded')[0]!.lowerBound;
             const fromMs = from === null ? -Infinity : Date.parse(from);
-            laneIndex.recordScan(rooms, scan(nowMs, fromMs), nowMs, 'bounded', laneIndex.recordSend());
+            laneIndex.recordScan(capacities, scan(nowMs, fromMs), nowMs, 'bounded', laneIndex.recordSend());
           };
 
           for (let nowMs = 0; nowMs <= 7_000; nowMs += 50) {

@@ -50,7 +50,7 @@ describe('the buffer of claimed jobs', () => {
 
   it('does not count time in which the process was suspended', async () => {
     push('a');
-    for (let stop = 0; stop < 3; stop += 1) await clock.standStill(10_000);
+    for (let stop = 0; stop < 3; stop += 1) await clock.suspend(10_000);
     await clock.advance(299);
     expect(stale).toEqual([]);
     await clock.advance(1);
@@ -59,10 +59,10 @@ describe('the buffer of claimed jobs', () => {
 
   it('counts time in which a slow handler blocked the process', async () => {
     push('a');
-    await clock.standStill(450);
+    await clock.suspend(450);
     areHandlersQuick = false;
     push('b');
-    await clock.standStill(300);
+    await clock.suspend(300);
     expect(stale).toEqual([['a']]);
     await clock.advance(200);
     expect(stale).toEqual([['a'], ['b']]);

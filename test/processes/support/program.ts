@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
 import { until } from '../../support/wait.js';
-import { workingTree } from '../../support/working-tree.js';
+import { prepareWorkingTree } from '../../support/working-tree.js';
 import type { Command, ProgramSettings, Report } from './protocol.js';
 
 /** The end of a process: its exit code, or the signal that ended it. */
@@ -36,7 +36,7 @@ export class Program {
     private readonly name: string,
     settings: ProgramSettings,
   ) {
-    const folder = workingTree('built');
+    const folder = prepareWorkingTree('built');
     const programs = join(folder, 'test/processes/support');
     this.child = fork(join(programs, 'programs', `${name}.ts`), [JSON.stringify(settings)], {
       cwd: folder,

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { appendFile, cp, mkdtemp, readFile, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../../support/free-port.js';
+import { findFreePort } from '../../support/free-port.js';
 import { until } from '../../support/wait.js';
 import { ROOT } from './built-package.js';
 
@@ -74,7 +74,7 @@ export class WatchedSample {
     const life = spawn('/bin/sh', ['-c', RUN_UNTIL_PIPE_CLOSES, 'sh', ...command], {
       cwd: folder,
       detached: true,
-      env: { ...process.env, PORT: String(await freePort()) },
+      env: { ...process.env, PORT: String(await findFreePort()) },
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     const sample = new WatchedSample(folder, life);

@@ -2,7 +2,7 @@
  * The rows of the one table of a Markdown text that has these columns, each as its cells by column; cells of code only
  * come without their backticks.
  */
-export function markdownTable<Column extends string>(
+export function readMarkdownTable<Column extends string>(
   markdown: string,
   columns: readonly Column[],
 ): Record<Column, string>[] {

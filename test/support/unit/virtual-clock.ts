@@ -60,7 +60,7 @@ export class VirtualClock implements Clock {
   }
 
   /** Moves the time on while the process stands still: whoever should have been woken meanwhile is woken late, and once. */
-  async standStill(ms: number): Promise<void> {
+  async suspend(ms: number): Promise<void> {
     this.timeMs += ms;
     for (const late of this.sleepers.filter(({ atMs }) => atMs <= this.timeMs)) {
       this.remove(late);

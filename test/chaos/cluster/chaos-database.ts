@@ -21,7 +21,7 @@ export interface Needs {
 }
 
 /** A fresh database for one run: with the queue's tables, the application's, and the ledger. */
-export interface Ground {
+export interface ChaosDatabase {
   readonly kind: 'postgres' | 'sqlite';
   /** As workers and enqueuers reach it. */
   readonly address: DatabaseAddress;
@@ -30,7 +30,7 @@ export interface Ground {
   close(): Promise<void>;
 }
 
-export class PostgresGround implements Ground {
+export class PostgresChaosDatabase implements ChaosDatabase {
   readonly kind = 'postgres';
 
   private constructor(
@@ -39,17 +39,17 @@ export class PostgresGround implements Ground {
     private readonly url: string,
   ) {}
 
-  static async create(server: RestartablePostgres, { proxy }: Needs): Promise<PostgresGround> {
+  static async create(server: RestartablePostgres, { proxy }: Needs): Promise<PostgresChaosDatabase> {
     const name = `chaos_${randomUUID().replaceAll('-', '')}`;
-    await new PostgresGround(server, undefined, server.url).observe(`CREATE DATABASE ${name}`);
+    await new PostgresChaosDatabase(server, undefined, server.url).observe(`CREATE DATABASE ${name}`);
     const url = new URL(server.url);
     url.pathname = name;
     const network = proxy ? TcpProxy.before(url.href) : undefined;
     await network?.open();
-    const ground = new PostgresGround(server, network, url.href);
+    const target = new PostgresChaosDatabase(server, network, url.href);
     await createQueueTables({ type: 'postgres', url: url.href });
-    await ground.observe(postgresTables);
-    return ground;
+    await target.observe(postgresTables);
+    return target;
   }
 
   get address(): DatabaseAddress {
@@ -76,11 +76,13 @@ export class PostgresGround implements Ground {
   async close(): Promise<void> {
     await this.network?.close();
     const name = new URL(this.url).pathname.slice(1);
-    await new PostgresGround(this.server, undefined, this.server.url).observe(`DROP DATABASE ${name} WITH (FORCE)`);
+    await new PostgresChaosDatabase(this.server, undefined, this.server.url).observe(
+      `DROP DATABASE ${name} WITH (FORCE)`,
+    );
   }
 }
 
-export class SqliteGround implements Ground {
+export class SqliteChaosDatabase implements ChaosDatabase {
   readonly kind = 'sqlite';
 
   private constructor(
@@ -89,17 +91,17 @@ export class SqliteGround implements Ground {
     private readonly folder: string,
   ) {}
 
-  static async create({ smallDisk }: Needs): Promise<SqliteGround> {
+  static async create({ smallDisk }: Needs): Promise<SqliteChaosDatabase> {
     const folder = mkdtempSync(join(tmpdir(), 'chaos-sqlite-'));
     const place = join(folder, 'database');
     mkdirSync(place);
     const disk = smallDisk ? SmallDisk.mount(place) : undefined;
-    const ground = new SqliteGround(join(place, 'jobs.sqlite'), disk, folder);
-    await createQueueTables({ type: 'better-sqlite3', database: ground.file });
-    const database = new Database(ground.file);
+    const target = new SqliteChaosDatabase(join(place, 'jobs.sqlite'), disk, folder);
+    await createQueueTables({ type: 'better-sqlite3', database: target.file });
+    const database = new Database(target.file);
     database.exec(sqliteTables);
     database.close();
-    return ground;
+    return target;
   }
 
   get address(): DatabaseAddress {

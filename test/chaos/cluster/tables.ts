@@ -55,13 +55,13 @@ const postgresMs = (column: string): string => `(extract(epoch FROM ${column}) *
 const sqliteMs = (column: string): string => `unixepoch(${column}, 'subsec') * 1000.0 AS ${column}`;
 
 /** The ledger in its order. `seq` is given while the row of the job is locked, so that of one job it is the order of moves. */
-export const ledgerOf = (kind: 'postgres' | 'sqlite'): string => {
+export const selectLedger = (kind: 'postgres' | 'sqlite'): string => {
   const times = ['at', 'was_locked_until', 'locked_until', 'run_at'].map(kind === 'postgres' ? postgresMs : sqliteMs);
   return `SELECT seq, job_id, was, now, was_attempt, attempt, was_retries, retries, max_retries, ${times.join(', ')}
     FROM ledger ORDER BY seq`;
 };
 
-export const jobsOf = (kind: 'postgres' | 'sqlite'): string =>
+export const selectJobs = (kind: 'postgres' | 'sqlite'): string =>
   kind === 'postgres'
     ? `SELECT id, topic, status, attempt, retries, payload ->> 'n' AS n FROM _jobs`
     : `SELECT id, topic, status, attempt, retries, payload ->> '$.n' AS n FROM _jobs`;

@@ -1,5 +1,5 @@
 /** What `act` throws, for tests that look at more than its message. */
-export function thrownBy(act: () => unknown): unknown {
+export function captureThrown(act: () => unknown): unknown {
   try {
     act();
   } catch (error) {

@@ -9,13 +9,13 @@ import { nowUs } from '../history.js';
 export type Role = 'worker' | 'enqueuer' | 'locker';
 
 /** How a process ended, and who had told it to. */
-export interface Departure {
+export interface ProcessExit {
   readonly name: string;
   readonly role: Role;
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   /** What it was told last; `null`: nobody told it anything. */
-  readonly told: 'SIGKILL' | 'SIGTERM' | null;
+  readonly sentSignal: 'SIGKILL' | 'SIGTERM' | null;
   readonly atUs: number;
   /** The end of what it has printed. */
   readonly output: string;
@@ -28,11 +28,11 @@ const PRELOADED = ['test/processes/support/register-typescript.cjs', 'test/chaos
 export class Member {
   /** Resolves once it works, or has ended before. */
   readonly ready: Promise<void>;
-  readonly gone: Promise<Departure>;
+  readonly gone: Promise<ProcessExit>;
   isReady = false;
   isGone = false;
   isPaused = false;
-  private told: Departure['told'] = null;
+  private told: ProcessExit['sentSignal'] = null;
   private output = '';
   private readonly child: ChildProcess;
 
@@ -55,7 +55,7 @@ export class Member {
         this.isGone = true;
         this.isReady = false;
         const { name } = settings;
-        resolve({ name, role, code, signal, told: this.told, atUs: nowUs(), output: this.output });
+        resolve({ name, role, code, signal, sentSignal: this.told, atUs: nowUs(), output: this.output });
       });
     });
     this.ready = new Promise((resolve) => {
@@ -102,7 +102,7 @@ export class Member {
     this.child.kill('SIGSTOP');
   }
 
-  goOn(): void {
+  resume(): void {
     this.isPaused = false;
     this.child.kill('SIGCONT');
   }

@@ -8,8 +8,8 @@ import type { Dice } from '../dice.js';
 import { isAtWork, nowUs, readHistory } from '../history.js';
 import type { Evidence, Probe, Strike } from './evidence.js';
 import { gatherEvidence } from './evidence.js';
-import type { Ground } from './ground.js';
-import type { Departure, Role } from './member.js';
+import type { ChaosDatabase } from './chaos-database.js';
+import type { ProcessExit, Role } from './member.js';
 import { Member } from './member.js';
 import { TO_BE_REQUEUED, UNFINISHED } from './tables.js';
 
@@ -26,7 +26,7 @@ export const baseOptions: JobsOptions = {
 };
 
 /** What differs from run to run. */
-export interface ArenaPlan {
+export interface ClusterOptions {
   readonly dice: Dice;
   readonly options?: JobsOptions;
   readonly mutant?: string;
@@ -48,9 +48,9 @@ const VICTIM_WAIT_MS = 1_500;
  * One database with four workers and two enqueuers at it, each a process. Whoever ends, of himself or not, is replaced,
  * as a process manager would do.
  */
-export class Arena {
+export class Cluster {
   readonly strikes: Strike[] = [];
-  readonly departures: Departure[] = [];
+  readonly departures: ProcessExit[] = [];
   readonly probes: Probe[] = [];
   private readonly members = new Set<Member>();
   private readonly historyFolder = mkdtempSync(join(tmpdir(), 'chaos-history-'));
@@ -61,15 +61,15 @@ export class Arena {
   private isDrained = false;
 
   private constructor(
-    readonly ground: Ground,
-    private readonly plan: ArenaPlan,
+    readonly target: ChaosDatabase,
+    private readonly plan: ClusterOptions,
   ) {}
 
-  static async open(ground: Ground, plan: ArenaPlan): Promise<Arena> {
-    const arena = new Arena(ground, plan);
+  static async open(target: ChaosDatabase, plan: ClusterOptions): Promise<Cluster> {
+    const cluster = new Cluster(target, plan);
     const roles: Role[] = [...Array<Role>(WORKERS).fill('worker'), ...Array<Role>(ENQUEUERS).fill('enqueuer')];
-    await Promise.all(roles.map((role) => arena.start(role).ready));
-    return arena;
+    await Promise.all(roles.map((role) => cluster.start(role).ready));
+    return cluster;
   }
 
   get dice(): Dice {
@@ -77,7 +77,7 @@ export class Arena {
   }
 
   /** Notes that a fault was tried; whether it hit anything is seen later, in the history. */
-  strike(strike: Omit<Strike, 'atUs'>): void {
+  recordStrike(strike: Omit<Strike, 'atUs'>): void {
     this.strikes.push({ ...strike, atUs: nowUs() });
   }
 
@@ -85,7 +85,7 @@ export class Arena {
    * A member that no other fault has hold of, when at least `spared` others are left; if any comes in time, a worker with
    * a handler that runs: to hit nothing shows nothing.
    */
-  async victim(role: Role, spared = 1): Promise<Member> {
+  async pickVictim(role: Role, spared = 1): Promise<Member> {
     const sinceMs = performance.now();
     const find = (): Member | undefined => {
       const free = [...this.members].filter((member) => member.role === role && member.isFree);
@@ -101,19 +101,19 @@ export class Arena {
   }
 
   /** A moment of chance. */
-  async aWhile(fromMs: number, toMs: number): Promise<void> {
+  async sleepRandomly(fromMs: number, toMs: number): Promise<void> {
     await sleep(this.dice.whole(fromMs, toMs));
   }
 
   /** Until somebody asks for a job: with a full backlog nobody does, and there is nothing to hinder. */
-  async asking(): Promise<void> {
+  async untilEnqueue(): Promise<void> {
     const asked = (): number => readHistory(this.historyFolder).filter(({ kind }) => kind === 'asked').length;
     const before = asked();
     await until(() => asked() > before, { timeoutMs: 60_000, message: 'an enqueue' });
   }
 
   /** Does something again and again until the queue has refused a job more, or for so long. */
-  async refusal(maxMs: number, meanwhile: () => void): Promise<void> {
+  async untilRejection(maxMs: number, meanwhile: () => void): Promise<void> {
     const refusals = (): number => readHistory(this.historyFolder).filter(({ kind }) => kind === 'refused').length;
     const before = refusals();
     const isRefused = (): boolean => {
@@ -130,7 +130,7 @@ export class Arena {
 
   /** How many rows an SQL count finds. */
   async count(sql: string): Promise<number> {
-    const [row] = await this.ground.observe<{ count: string | number }>(sql);
+    const [row] = await this.target.observe<{ count: string | number }>(sql);
     return Number(row!.count);
   }
 
@@ -148,7 +148,7 @@ export class Arena {
     await this.unload();
     this.isOpen = false;
     await this.end(this.workers());
-    return gatherEvidence(this.ground, this.historyFolder, {
+    return gatherEvidence(this.target, this.historyFolder, {
       strikes: this.strikes,
       departures: this.departures,
       probes: this.probes,
@@ -175,7 +175,7 @@ export class Arena {
   /** Asks processes to end, and says so when one does not obey. */
   private async end(members: readonly Member[]): Promise<void> {
     for (const member of members) {
-      if (member.isPaused) member.goOn();
+      if (member.isPaused) member.resume();
       await member.ready;
       member.terminate();
     }
@@ -200,7 +200,7 @@ export class Arena {
     const member = new Member(role, {
       name,
       seed: this.dice.of(name).seed,
-      database: this.ground.address,
+      database: this.target.address,
       historyFolder: this.historyFolder,
       options: { ...baseOptions, ...options },
       mutant: mutant ?? null,

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobStore } from 'nestjs-jobs';
 import { createJobStore, JobsEngine } from 'nestjs-jobs';
 import { DataSource } from 'typeorm';
-import type { Arena } from './arena.js';
-import type { Ground } from './ground.js';
+import type { Cluster } from './cluster.js';
+import type { ChaosDatabase } from './chaos-database.js';
 
 const ALLOWED_MS = 4_000;
 const LOOK_MS = 20;
@@ -18,8 +18,8 @@ export class Probing {
     private readonly app: DataSource,
   ) {}
 
-  static async of(ground: Ground, work: (probing: Probing) => Promise<void>): Promise<void> {
-    const app = await new DataSource({ ...ground.address }).initialize();
+  static async of(target: ChaosDatabase, work: (probing: Probing) => Promise<void>): Promise<void> {
+    const app = await new DataSource({ ...target.address }).initialize();
     const { store } = createJobStore(app);
     await store.open();
     const probing = new Probing(new JobsEngine({ store, role: 'producer' }), store, app);
@@ -30,7 +30,7 @@ export class Probing {
     }
   }
 
-  async probe(arena: Arena, count: number): Promise<void> {
+  async probe(cluster: Cluster, count: number): Promise<void> {
     for (let left = count; left > 0; left -= 1) {
       this.sent += 1;
       const payload = { n: `probe.${this.sent}`, ms: 0, obeys: false };
@@ -38,8 +38,8 @@ export class Probing {
       const { id } = await this.engine.enqueue('plain', payload);
       const waiting = `SELECT count(*) AS count FROM _jobs WHERE id = '${id}' AND status = 'pending'`;
       const waitedMs = (): number => Math.round(performance.now() - sinceMs);
-      while ((await arena.count(waiting)) > 0 && waitedMs() <= ALLOWED_MS) await sleep(LOOK_MS);
-      arena.probes.push({ waitedMs: waitedMs(), allowedMs: ALLOWED_MS });
+      while ((await cluster.count(waiting)) > 0 && waitedMs() <= ALLOWED_MS) await sleep(LOOK_MS);
+      cluster.probes.push({ waitedMs: waitedMs(), allowedMs: ALLOWED_MS });
     }
   }
 

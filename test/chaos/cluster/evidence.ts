@@ -1,8 +1,8 @@
 import type { HistoryEntry } from '../history.js';
 import { readHistory } from '../history.js';
-import type { Ground } from './ground.js';
-import type { Departure } from './member.js';
-import { EFFECTS, jobsOf, ledgerOf, ORDERS } from './tables.js';
+import type { ChaosDatabase } from './chaos-database.js';
+import type { ProcessExit } from './member.js';
+import { EFFECTS, selectJobs, selectLedger, ORDERS } from './tables.js';
 
 /** A fault that was tried. */
 export interface Strike {
@@ -56,7 +56,7 @@ export interface Evidence {
   readonly ledger: readonly LedgerRow[];
   readonly history: readonly HistoryEntry[];
   readonly strikes: readonly Strike[];
-  readonly departures: readonly Departure[];
+  readonly departures: readonly ProcessExit[];
   readonly probes: readonly Probe[];
   /** Whether all jobs were finished in the time given for that. */
   readonly isDrained: boolean;
@@ -64,16 +64,16 @@ export interface Evidence {
 }
 
 export async function gatherEvidence(
-  ground: Ground,
+  target: ChaosDatabase,
   historyFolder: string,
   known: Pick<Evidence, 'strikes' | 'departures' | 'probes' | 'isDrained' | 'seconds'>,
 ): Promise<Evidence> {
-  const ledger = await ground.observe<LedgerRow>(ledgerOf(ground.kind));
+  const ledger = await target.observe<LedgerRow>(selectLedger(target.kind));
   return {
     ...known,
-    jobs: await ground.observe(jobsOf(ground.kind)),
-    effects: await ground.observe(EFFECTS),
-    orders: await ground.observe(ORDERS),
+    jobs: await target.observe(selectJobs(target.kind)),
+    effects: await target.observe(EFFECTS),
+    orders: await target.observe(ORDERS),
     ledger: ledger.map((row) => ({ ...row, seq: Number(row.seq) })),
     history: readHistory(historyFolder),
   };

@@ -4,16 +4,16 @@ import { TOPIC } from './job-rows.js';
 import type { StoreFixture } from './stores.js';
 
 /** An engine on the store of a fixture, for each test, with what it tells and what comes to stand in the table. */
-export interface ToldEngine {
+export interface RecordingEngine {
   readonly engine: JobsEngine;
   /** The ids of its events, in their order. */
-  readonly told: string[];
+  readonly eventIds: string[];
   enqueueTx(manager: EntityManager): Promise<string>;
   /** The ids of all jobs. */
-  stored(): Promise<string[]>;
+  listIds(): Promise<string[]>;
 }
 
-export function useToldEngine(fixture: StoreFixture): ToldEngine {
+export function useRecordingEngine(fixture: StoreFixture): RecordingEngine {
   let engine: JobsEngine;
   let told: string[];
   beforeEach(() => {
@@ -26,10 +26,10 @@ export function useToldEngine(fixture: StoreFixture): ToldEngine {
     get engine() {
       return engine;
     },
-    get told() {
+    get eventIds() {
       return told;
     },
     enqueueTx: async (manager) => (await engine.enqueueTx(manager, TOPIC, null)).id,
-    stored: async () => (await fixture.sql<{ id: string }>('SELECT id FROM _jobs')).map(({ id }) => id),
+    listIds: async () => (await fixture.sql<{ id: string }>('SELECT id FROM _jobs')).map(({ id }) => id),
   };
 }

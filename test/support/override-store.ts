@@ -1,7 +1,7 @@
 import type { JobStore } from '../../lib/store/job-store.js';
 
 /** A store of which some verbs are done in another way. */
-export function altered(store: JobStore, verbs: Partial<JobStore>): JobStore {
+export function overrideStore(store: JobStore, verbs: Partial<JobStore>): JobStore {
   return new Proxy(store, {
     get: (target, name) => {
       const member: unknown = verbs[name as keyof JobStore] ?? Reflect.get(target, name, target);
