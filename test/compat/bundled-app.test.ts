@@ -28,7 +28,7 @@ describe('an application bundled into one ES module', () => {
   it('runs jobs and logs at start that the admin UI has no files', async () => {
     const { said, log } = await answerWith({});
     expect(said).toEqual({ job: 'completed', ui: 503 });
-    expect(log).toContain('by the option ui.folder');
+    expect(log).toContain('set ui.folder');
   });
 
   it('serves the admin UI from ui.folder', async () => {

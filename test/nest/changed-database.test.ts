@@ -38,14 +38,18 @@ describe.each(sharedKinds)('a changed database on $label:', (kind) => {
     expect(await app.jobAfter('completed', next.id)).toMatchObject({ result: 'done' });
   });
 
-  it('all tables dropped and created again by the application: new jobs run', async () => {
+  it('all tables dropped by the application: calls reject until a restart creates the tables', async () => {
     const app = await apps.start({ handlers: { work: ({ payload }): unknown => payload } });
     const { id } = await app.jobs.enqueue('work', 'before');
     await app.event('completed', id);
     await app.dataSource.synchronize(true);
-    const next = await app.jobs.enqueue('work', 'after');
-    expect(await app.jobAfter('completed', next.id)).toMatchObject({ result: 'after' });
-    expect(await app.jobs.get(id)).toBeNull();
+    await expect(app.jobs.enqueue('work', 'too early')).rejects.toMatchObject({ code: 'QUEUE_UNAVAILABLE' });
+    await app.close();
+
+    const restarted = await apps.start({ handlers: { work: ({ payload }): unknown => payload } });
+    const next = await restarted.jobs.enqueue('work', 'after');
+    expect(await restarted.jobAfter('completed', next.id)).toMatchObject({ result: 'after' });
+    expect(await restarted.jobs.get(id)).toBeNull();
   });
 
   it('a newer version has added a column and a table: this version keeps working', async () => {
