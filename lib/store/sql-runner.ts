@@ -9,6 +9,8 @@ export interface SqlStatement {
   readonly params: readonly unknown[];
   /** Whether this step of a writing script only reads, and needs no lock. */
   readonly isRead?: boolean;
+  /** Whether a script whose statements are transactions of their own continues without rows when this one fails. */
+  readonly isOptional?: boolean;
 }
 
 /**

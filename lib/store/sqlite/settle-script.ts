@@ -1,5 +1,6 @@
 import type { ClaimToken } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
+import { isFinal } from '../../core/job-state.js';
 import { toCompletionJson, toSettlementJson, toTokenJson } from '../batch-json.js';
 import { toSettledInOrder, toCompleted, selectWithoutRow } from '../batch-results.js';
 import type { Completion, Settled, Settlement } from '../store-records.js';
@@ -29,10 +30,16 @@ export function* settleScript(
   const others = settlements.filter((settlement) => !results.has(settlement));
   const settled = yield* settleOthersScript(others);
   others.forEach((settlement, index) => results.set(settlement, settled[index]!));
-  if (discardStatuses.length > 0) {
-    yield { sql: sql.DISCARD, params: [toTokenJson(toTokens(others)), JSON.stringify(discardStatuses)] };
+  const ended = toTokens(others.filter((settlement) => isDiscarded(results.get(settlement)!, discardStatuses)));
+  if (ended.length > 0) {
+    // When it fails, the pruner deletes the jobs later. The outcomes are committed, so the set must not be written again.
+    yield { sql: sql.DISCARD, params: [toTokenJson(ended), JSON.stringify(discardStatuses)], isOptional: true };
   }
   return settlements.map((settlement) => results.get(settlement)!);
+}
+
+function isDiscarded({ status }: Settled, discardStatuses: readonly FinalStatus[]): boolean {
+  return status !== null && isFinal(status) && discardStatuses.includes(status);
 }
 
 function selectCompletions(settlements: readonly Settlement[]): readonly Completion[] {

@@ -58,6 +58,25 @@ describe.each(queues)('a script of several statements in %s', (_, createQueue) =
     expect(await run(['second'], 'refused')).toMatchObject({ kind: 'refused' });
   });
 
+  it.each<SqlErrorKind>(['busy', 'refused', 'unavailable'])(
+    'returns its result when an optional statement fails because it is %s',
+    async (kind) => {
+      const queue = createQueue((sql) => {
+        if (sql === 'optional') {
+          throw new SqlError(kind, 'failed by the test', {});
+        }
+        return [];
+      });
+      const result = queue.run(function* () {
+        yield { sql: 'first', params: [] };
+        yield { sql: 'optional', params: [], isOptional: true };
+        return 'done';
+      });
+      await clock.advance(2_000);
+      expect(await result).toBe('done');
+    },
+  );
+
   it('continues where it stopped when the lock is free again, with a new timeout for each statement', async () => {
     const ran: string[] = [];
     let locked = 'first';

@@ -66,14 +66,14 @@ export class AsyncWriteQueue implements WriteQueue {
   }
 
   private async runSequence<T>(sequence: StatementSequence<T>, sinceMs: number): Promise<T> {
-    try {
-      for (let step = sequence.next; step; step = sequence.next) {
+    for (let step = sequence.next; step; step = sequence.next) {
+      try {
         sequence.advance(await (step.isRead ? this.read(step) : this.write(step, sinceMs)));
+      } catch (error) {
+        sequence.skip(error as Error);
       }
-      return sequence.value;
-    } catch (error) {
-      throw sequence.toError(error as Error);
     }
+    return sequence.value;
   }
 
   /** A read does not wait for a transaction that began after the last write of its script. */

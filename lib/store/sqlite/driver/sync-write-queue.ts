@@ -15,7 +15,7 @@ interface SyncWriteQueueOptions extends WriteQueueOptions {
 interface WaitingWrite {
   /** Runs the write within this tick. Returns `false` when another connection holds the lock. */
   readonly attempt: () => boolean;
-  /** Rejects the write: the lock was held for too long. */
+  /** Ends the write without the lock, which was held for too long. */
   readonly expire: () => void;
   readonly sinceMs: number;
 }
@@ -50,14 +50,27 @@ export class SyncWriteQueue implements WriteQueue {
     const work = (): T => {
       sequence ??= new StatementSequence(script());
       for (let step = sequence.next; step; step = sequence.next) {
-        const rows = this.options.runner.query(step.sql, step.params);
-        // A process that takes the lock after this statement starts a new wait.
-        this.blockedSinceMs = undefined;
-        sequence.advance(rows);
+        try {
+          const rows = this.options.runner.query(step.sql, step.params);
+          // A process that takes the lock after this statement starts a new wait.
+          this.blockedSinceMs = undefined;
+          sequence.advance(rows);
+        } catch (error) {
+          if (isBusy(error)) {
+            throw error;
+          }
+          sequence.skip(error as Error);
+        }
       }
       return sequence.value;
     };
-    return this.add(work, (error) => (sequence ? sequence.toError(error) : error));
+    return this.add(work, (error) => {
+      if (!sequence) {
+        throw error;
+      }
+      sequence.skip(error);
+      return work();
+    });
   }
 
   transact<T>(script: () => SqlScript<T>): Promise<T> {
@@ -77,25 +90,32 @@ export class SyncWriteQueue implements WriteQueue {
 
   /**
    * @param work called again while another connection holds the lock.
-   * @param toError converts the error for the caller.
+   * @param onTimeout returns the result although the lock was held for too long. By default it throws the error.
    */
-  private add<T>(work: () => T, toError: (error: Error) => Error = (error) => error): Promise<T> {
+  private add<T>(work: () => T, onTimeout: (error: Error) => T = throwError): Promise<T> {
     return new Promise((resolve, reject) => {
       const attempt = (): boolean => {
         try {
           resolve(work());
           return true;
         } catch (error) {
-          if (error instanceof SqlError && error.kind === 'busy') {
+          if (isBusy(error)) {
             return false;
           }
-          reject(toError(error instanceof Error ? error : new Error(String(error))));
+          reject(toError(error));
           return true;
+        }
+      };
+      const expire = (): void => {
+        try {
+          resolve(onTimeout(createLockTimeout(this.options.lockTimeoutMs)));
+        } catch (error) {
+          reject(toError(error));
         }
       };
       this.waiting.push({
         attempt,
-        expire: () => reject(toError(createLockTimeout(this.options.lockTimeoutMs))),
+        expire,
         sinceMs: this.options.clock.now(),
       });
       if (!this.retry) {
@@ -154,4 +174,16 @@ export class SyncWriteQueue implements WriteQueue {
       throw error;
     }
   }
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof SqlError && error.kind === 'busy';
+}
+
+function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+function throwError(error: Error): never {
+  throw error;
 }

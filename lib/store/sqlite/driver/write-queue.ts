@@ -93,14 +93,22 @@ export class StatementSequence<T> {
     this.step = this.script.next(rows);
   }
 
-  /** Converts an error of `next`. It is uncertain when an earlier statement has written. */
-  toError(error: Error): Error {
-    if (!this.hasWritten) {
-      return error;
+  /**
+   * Skips `next` after its error when it is optional.
+   *
+   * @throws the error otherwise. It is uncertain when an earlier statement has written.
+   */
+  skip(error: Error): void {
+    if (!this.next?.isOptional) {
+      throw this.hasWritten ? toUncertainError(error) : error;
     }
-    if (error instanceof SqlError) {
-      return toUnavailableError(error, true) ?? error;
-    }
-    return error instanceof QueueUnavailableError ? toUncertain(error) : error;
+    this.step = this.script.next([]);
   }
+}
+
+function toUncertainError(error: Error): Error {
+  if (error instanceof SqlError) {
+    return toUnavailableError(error, true) ?? error;
+  }
+  return error instanceof QueueUnavailableError ? toUncertain(error) : error;
 }
