@@ -1,7 +1,7 @@
 import { QueueUnavailableError, RowLockedError, StatementCancelledError } from '../core/errors.js';
 import { countFitting } from '../core/limits.js';
 import type { StatementConcurrency } from '../store/job-store.js';
-import { ALONE } from '../store/job-store.js';
+import { ONE_AT_A_TIME } from '../store/job-store.js';
 import { setImmediate } from '../store/real-timers.js';
 import { AdaptiveBatchSize } from './adaptive-batch-size.js';
 
@@ -41,7 +41,7 @@ export class Batcher<Item, Result> {
   private readonly concurrency: () => StatementConcurrency;
 
   constructor(private readonly options: BatcherOptions<Item, Result>) {
-    this.concurrency = options.concurrency ?? (() => ALONE);
+    this.concurrency = options.concurrency ?? (() => ONE_AT_A_TIME);
   }
 
   /** Resolves when the batch with this item has been handled. */
@@ -79,15 +79,15 @@ export class Batcher<Item, Result> {
   }
 
   private get canSend(): boolean {
-    const { atOnce, jobsMin } = this.concurrency();
-    return this.inFlight < atOnce && this.waiting.length >= (this.inFlight === 0 ? 1 : jobsMin);
+    const { atOnce, minJobsForAnother } = this.concurrency();
+    return this.inFlight < atOnce && this.waiting.length >= (this.inFlight === 0 ? 1 : minJobsForAnother);
   }
 
   /** The first waiting calls: an equal share for each batch that may go out now, within the size limits. */
   private nextBatch(): BatchedCall<Item, Result>[] {
     const { measureLength = () => 0 } = this.options;
-    const { atOnce, jobsMin } = this.concurrency();
-    const batches = Math.max(1, Math.min(atOnce - this.inFlight, Math.floor(this.waiting.length / jobsMin)));
+    const { atOnce, minJobsForAnother } = this.concurrency();
+    const batches = Math.max(1, Math.min(atOnce - this.inFlight, Math.floor(this.waiting.length / minJobsForAnother)));
     const share = Math.ceil(this.waiting.length / batches);
     const count = countFitting(this.waiting, 0, Math.min(share, this.size.limit), ({ item }) => measureLength(item));
     return this.waiting.splice(0, count);

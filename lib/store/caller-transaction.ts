@@ -1,6 +1,6 @@
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import { DatabaseRefusedError, InvalidOptionsError, UnknownDataSourceError } from '../core/errors.js';
-import type { StoreTransaction, TransactionPart } from './job-store.js';
+import type { StoreTransaction, TransactionCall } from './job-store.js';
 import { toSqlError } from './sql-error.js';
 
 /** Receives whether the transaction has committed. */
@@ -8,7 +8,7 @@ type OnEnd = (committed: boolean) => void;
 
 /** Receives the start and the end of every transaction of the watched DataSources. */
 interface TransactionWatcher {
-  /** A transaction is about to start and counts as open already. TypeORM starts it when the returned promise has resolved. */
+  /** Called before BEGIN. The returned promise delays BEGIN. The transaction counts as open already. */
   onStarting?(): Promise<void> | undefined;
   /** A transaction has ended, within this tick. */
   onEnded?(): void;
@@ -36,7 +36,7 @@ export class CallerTransactions {
     this.dataSources.forEach((dataSource) => this.subscribe(dataSource));
   }
 
-  /** Stops watching. Callbacks that still wait are never called. */
+  /** Stops watching. Pending `onEnd` callbacks are dropped. */
   close(): void {
     this.isWatching = false;
     for (const { subscribers } of this.dataSources) {
@@ -61,25 +61,25 @@ export class CallerTransactions {
     const { connection, queryRunner } = (tx ?? {}) as Partial<EntityManager>;
     if (!connection || !this.dataSources.includes(connection)) {
       throw new UnknownDataSourceError(
-        "expected an EntityManager of the queue's DataSource, got one of another: the job could not commit together with it",
+        "expected an EntityManager of the queue's DataSource, got one of another DataSource; the job and your writes would not commit together",
       );
     }
     if (!queryRunner?.isTransactionActive || readDepth(queryRunner) === 0 || hasEndedByItself(connection)) {
       throw new InvalidOptionsError(
         'manager',
-        `expected the EntityManager of an open transaction, got one without${HINT}`,
+        `expected the EntityManager of an open transaction, got one that has no open transaction${SQLITE_HINT}`,
       );
     }
     return queryRunner;
   }
 
   /**
-   * Adds a call to a transaction, which ends only after the call is settled. `onEnd` is called once: when the outermost
+   * Adds a call to a transaction. The transaction ends only after the call has finished. `onEnd` is called once: when the outermost
    * transaction has ended, or when the savepoint around the call was rolled back.
    *
    * @throws the errors of `getQueryRunner`; InvalidOptionsError when the transaction is ending or has ended.
    */
-  join(tx: StoreTransaction, onEnd: OnEnd): TransactionPart {
+  join(tx: StoreTransaction, onEnd: OnEnd): TransactionCall {
     const own = this.owners.get(tx);
     const transaction = own?.hasCommitted === undefined ? this.getTransaction(this.getQueryRunner(tx)) : own;
     if ((own && own !== transaction) || transaction.hasCommitted !== undefined) {
@@ -93,12 +93,12 @@ export class CallerTransactions {
     if (transaction.isStartingSavepoint) {
       throw toTooLateError('is starting a savepoint');
     }
-    const part = transaction.add(readDepth(queryRunner!), onEnd);
+    const call = transaction.add(readDepth(queryRunner!), onEnd);
     if (transaction.isEnding) {
-      part.settle();
+      call.finish();
       throw toTooLateError('is ending');
     }
-    return part;
+    return call;
   }
 
   /** Adds the subscriber before the application's own: when one of those throws, TypeORM calls no other. */
@@ -127,15 +127,15 @@ export class CallerTransactions {
     },
     beforeTransactionCommit: ({ queryRunner }: TransactionEvent) => {
       const transaction = this.getTransaction(queryRunner);
-      // Releasing a savepoint decides nothing.
+      // Only the outermost COMMIT is delayed: the release of a savepoint commits nothing.
       return transaction.isOutermost(readDepth(queryRunner))
-        ? handleRejection(prepareCommit(transaction, queryRunner))
+        ? handleRejection(refuseOrPrepareCommit(transaction, queryRunner))
         : undefined;
     },
     beforeTransactionRollback: ({ queryRunner }: TransactionEvent) => this.getTransaction(queryRunner).prepareEnd(),
     afterQuery: ({ query, queryRunner, rawResults, error }: QueryEvent) => {
       const transaction = this.transactions.get(queryRunner);
-      if (error && END.test(query)) {
+      if (error && END_STATEMENT.test(query)) {
         transaction?.resume();
         if (isRefusedCommit(query, queryRunner, error)) {
           transaction?.end(false);
@@ -171,33 +171,36 @@ export class CallerTransactions {
 
 /** A transaction of the application, and the calls of the queue in it. */
 class OpenTransaction {
-  /** Whether the COMMIT or ROLLBACK is about to be sent: a statement sent now would run after it. */
+  /** COMMIT or ROLLBACK is about to be sent. Calls are rejected from now on: they would no longer be part of the transaction. */
   isEnding = false;
-  /** Whether a savepoint is about to be sent: a statement sent now might run before or after it. */
+  /** A savepoint is about to be sent. Calls are rejected until then: they might run before or after it. */
   isStartingSavepoint = false;
-  /** Set once it has ended. */
+  /** `undefined` until the transaction has ended. */
   hasCommitted: boolean | undefined;
   /** Why it was rolled back instead of committed. */
   refusal: Error | undefined;
-  private parts: Part[] = [];
+  private calls: CallInTransaction[] = [];
 
-  /** @param base TypeORM's depth at the start: above 0 when SQLite has ended an earlier transaction by itself. */
-  constructor(private readonly base = 0) {}
+  /**
+   * @param baseDepth TypeORM's depth before BEGIN. Usually 0; more when SQLite has ended an earlier transaction by itself, which
+   * TypeORM still counts.
+   */
+  constructor(private readonly baseDepth = 0) {}
 
-  add(depth: number, onEnd: OnEnd): Part {
-    const part = new Part(depth, onEnd);
-    this.parts.push(part);
-    return part;
+  add(depth: number, onEnd: OnEnd): CallInTransaction {
+    const call = new CallInTransaction(depth, onEnd);
+    this.calls.push(call);
+    return call;
   }
 
   isOutermost(depth: number): boolean {
-    return depth <= this.base + 1;
+    return depth <= this.baseDepth + 1;
   }
 
   /** Resolves when all calls in the transaction have ended. */
   async idle(): Promise<void> {
-    while (this.parts.some(({ isOpen }) => isOpen)) {
-      await Promise.all(this.parts.map(({ over }) => over));
+    while (this.calls.some(({ isOpen }) => isOpen)) {
+      await Promise.all(this.calls.map(({ ended }) => ended));
     }
   }
 
@@ -209,7 +212,7 @@ class OpenTransaction {
   /** @throws the error of a call that was refused: the other writes of the transaction must not be committed. */
   async prepareCommit(): Promise<void> {
     await this.prepareEnd();
-    const refusal = this.refusal ?? this.parts.find((part) => part.refusal)?.refusal;
+    const refusal = this.refusal ?? this.calls.find((call) => call.refusal)?.refusal;
     if (refusal) {
       this.resume();
       throw refusal;
@@ -221,33 +224,37 @@ class OpenTransaction {
     this.isEnding = this.isStartingSavepoint = false;
   }
 
-  /** Returns how many calls were in it. Does nothing for a second end, which TypeORM may report. */
+  /** Returns the number of calls. TypeORM may report an end twice; a repeated end returns 0. */
   end(committed: boolean): number {
     this.resume();
     this.hasCommitted ??= committed;
-    return callEnded(this.parts.splice(0), committed);
+    return notifyEnded(this.calls.splice(0), committed);
   }
 
-  /** @param depth the depth around the savepoint. After a release, its calls belong to that depth. */
+  /**
+   * Ends a savepoint. A release moves its calls to the depth around it; a rollback undoes them.
+   *
+   * @param depth the depth around the savepoint.
+   */
   endSavepoint(depth: number, isReleased: boolean): void {
     this.resume();
-    const gone = isReleased ? [] : this.parts.filter((part) => part.depth > depth);
-    if (gone.length > 0) {
-      this.parts = this.parts.filter((part) => part.depth <= depth);
+    const undone = isReleased ? [] : this.calls.filter((call) => call.depth > depth);
+    if (undone.length > 0) {
+      this.calls = this.calls.filter((call) => call.depth <= depth);
     }
-    this.parts.forEach((part) => (part.depth = Math.min(part.depth, depth)));
-    callEnded(gone, false);
+    this.calls.forEach((call) => (call.depth = Math.min(call.depth, depth)));
+    notifyEnded(undone, false);
   }
 }
 
-function callEnded(parts: readonly Part[], committed: boolean): number {
-  parts.forEach(({ onEnd }) => onEnd(committed));
-  return parts.length;
+function notifyEnded(calls: readonly CallInTransaction[], committed: boolean): number {
+  calls.forEach(({ onEnd }) => onEnd(committed));
+  return calls.length;
 }
 
 /** A call of the queue in a transaction. */
-class Part implements TransactionPart {
-  readonly over: Promise<void>;
+class CallInTransaction implements TransactionCall {
+  readonly ended: Promise<void>;
   isOpen = true;
   refusal: Error | undefined;
   private resolve!: () => void;
@@ -257,10 +264,10 @@ class Part implements TransactionPart {
     public depth: number,
     readonly onEnd: OnEnd,
   ) {
-    this.over = new Promise((resolve) => (this.resolve = resolve));
+    this.ended = new Promise((resolve) => (this.resolve = resolve));
   }
 
-  settle(refusal?: Error): void {
+  finish(refusal?: Error): void {
     this.isOpen = false;
     this.refusal = refusal;
     this.resolve();
@@ -268,12 +275,12 @@ class Part implements TransactionPart {
 }
 
 /**
- * Rolls back on PostgreSQL when the commit is refused: the caller may release the connection without a ROLLBACK, and the next
- * COMMIT on it would store the jobs. On SQLite the caller may repair the transaction and commit again.
+ * Prepares a commit. If a call was refused, rolls back on PostgreSQL: the caller may release the connection without a ROLLBACK, and
+ * the next COMMIT on it would store the jobs. On SQLite the caller may repair the transaction and commit again.
  *
  * @throws the error of a call that was refused.
  */
-async function prepareCommit(transaction: OpenTransaction, queryRunner: QueryRunner): Promise<void> {
+async function refuseOrPrepareCommit(transaction: OpenTransaction, queryRunner: QueryRunner): Promise<void> {
   try {
     await transaction.prepareCommit();
   } catch (error) {
@@ -287,28 +294,28 @@ async function prepareCommit(transaction: OpenTransaction, queryRunner: QueryRun
 }
 
 /** The statements by which TypeORM ends a transaction or rolls back to a savepoint. */
-const END = /^(COMMIT|ROLLBACK|ROLLBACK TO SAVEPOINT typeorm_\d+)$/;
+const END_STATEMENT = /^(COMMIT|ROLLBACK|ROLLBACK TO SAVEPOINT typeorm_\d+)$/;
 
 /** Transactions of a SQLite DataSource share one connection, so one can end another. */
-const HINT = ' (on SQLite another transaction may have ended it: run transactions there one after the other)';
+const SQLITE_HINT = ' (on SQLite another transaction may have ended it: run transactions there one after the other)';
 
 function toTooLateError(state: string): InvalidOptionsError {
   return new InvalidOptionsError(
     'manager',
-    `expected the EntityManager of an open transaction, got one of a transaction that ${state}: await each call in its transaction${HINT}`,
+    `expected the EntityManager of an open transaction, got one of a transaction that ${state}; await every queue call inside its transaction${SQLITE_HINT}`,
   );
 }
 
 /**
- * PostgreSQL replies to COMMIT with ROLLBACK, and without an error, once a statement of the transaction has failed. TypeORM
- * ignores that reply: without this error the caller would not notice that the jobs are gone.
+ * After a failed statement in the transaction, PostgreSQL replies to COMMIT with ROLLBACK and no error. TypeORM ignores that
+ * reply: without this error the caller would not notice that the jobs are not stored.
  *
  * @throws DatabaseRefusedError when calls of the queue were in the transaction.
  */
 async function endRolledBack(transaction: OpenTransaction): Promise<void> {
   if (transaction.end(false) > 0) {
     throw new DatabaseRefusedError(
-      'PostgreSQL has rolled back the transaction instead of committing it, including its jobs: one of its statements failed and the error was caught; rethrow the error, or run a statement that may fail in a savepoint (manager.transaction)',
+      'the transaction was rolled back, with its jobs: a statement failed and its error was swallowed. Rethrow it, or run that statement in a savepoint (manager.transaction)',
     );
   }
 }

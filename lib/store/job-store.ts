@@ -60,8 +60,8 @@ export interface JobStore
 /** Used to enqueue. */
 interface JobWriter {
   /**
-   * Stores all jobs or none, and announces them. With `tx` the caller announces them after its commit. Returns the jobs in the
-   * order of `jobs`.
+   * Stores all jobs or none, and announces them. With `tx` the caller announces them after its commit. On sqlite3, several jobs
+   * without `tx` can be stored in part when the verb rejects. Returns the jobs in the order of `jobs`.
    */
   insert(jobs: readonly JobInsert[], tx?: StoreTransaction): Promise<InsertedJob[]>;
   /** Returns those of the jobs that exist, in any order. With `tx` it reads inside that transaction. */
@@ -69,12 +69,13 @@ interface JobWriter {
   /** Returns the unfinished job that holds a unique key of the topic. */
   findHolder(topic: string, uniqueKey: string): Promise<Job | undefined>;
   /**
-   * Adds a call to a transaction of the application, which ends only after the call is settled. Calls `onEnd` with whether it
-   * has committed: when it has ended, or when the savepoint around the call was rolled back.
+   * Adds a call to a transaction of the application. The transaction ends only after the call has finished. `onEnd` then receives
+   * whether it has committed. When the savepoint around the call is rolled back, `onEnd` receives `false` at once.
    *
-   * @throws InvalidOptionsError when the transaction is ending or has ended. After its end `onEnd` is called too.
+   * @throws InvalidOptionsError when the transaction is ending or has ended. If it has already ended, `onEnd` is called before
+   * the throw.
    */
-  joinTransaction(tx: StoreTransaction, onEnd: (committed: boolean) => void): TransactionPart;
+  joinTransaction(tx: StoreTransaction, onEnd: (committed: boolean) => void): TransactionCall;
 }
 
 /** Used by the dispatcher. */
@@ -88,8 +89,8 @@ interface JobClaimer {
 /** Used while an attempt runs, and to record its outcome. Each write is fenced by id and attempt. */
 interface AttemptWriter {
   /**
-   * processing → processing, before the handler of a job without a retry left is called. Until then the end of the lease puts
-   * the job back; afterwards it fails the job. A lease that has ended counts as lost. Returns the states in the order of `tokens`.
+   * processing → processing. Marks that the handler of a last attempt is about to run. If the lease expires before the mark, the
+   * job waits again; after it, the job fails. An expired lease counts as lost. Returns the states in the order of `tokens`.
    */
   markStarted(tokens: readonly ClaimToken[]): Promise<ClaimState[]>;
   /** processing → processing. The lease ends `leaseMs` from now. Returns the states in the order of `tokens`. */
@@ -102,8 +103,8 @@ interface AttemptWriter {
    */
   settle(settlements: readonly Settlement[], discardStatuses?: readonly FinalStatus[]): Promise<Settled[]>;
   /**
-   * Writes the progress of running jobs, unless a transaction holds the row for longer than a moment. Returns `false` for lost
-   * leases, in the order of `entries`.
+   * Writes the progress of running jobs. A row that stays locked is skipped and still returns `true`; `false`: the lease is lost.
+   * Returns the results in the order of `entries`.
    */
   recordProgress(entries: readonly ProgressEntry[]): Promise<boolean[]>;
   /**
@@ -113,7 +114,7 @@ interface AttemptWriter {
    * @throws JobStateError when a cancel was requested.
    */
   completeTx(tx: StoreTransaction, token: ClaimToken, result: string | null): Promise<void>;
-  /** Runs `work` in a transaction of the application's DataSource, if `capabilities.transactionsAtOnce` is above 0. */
+  /** Runs `work` in a transaction of the application's DataSource. Rejects when `capabilities.transactionsAtOnce` is 0. */
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T>;
   /**
    * Deletes jobs that have ended in one of these statuses, in this attempt. Jobs with an idempotency key stay: they are pruned
@@ -129,7 +130,10 @@ interface JobMaintenance {
    * attempt that never started waits again instead of failing. Skips leases that ended before `lowerBound`, ISO 8601.
    */
   rescue(limit: number, lowerBound?: string | null): Promise<Rescue>;
-  /** Deletes finished jobs over their age, one page of the table at a time, oldest first. Without an age it only finds the next page. */
+  /**
+   * Deletes finished jobs that are older than their status allows, in one page of the table, oldest first. If no status has an age,
+   * deletes nothing and returns the next page.
+   */
   prune(retention: Retention, page: PrunePage): Promise<PrunedPage>;
 }
 
@@ -137,7 +141,7 @@ interface JobMaintenance {
 interface JobActionWriter {
   /** failed, cancelled → pending. Skips jobs whose unique key is taken. */
   requeue(ids: readonly string[], changes?: RequeueChanges, from?: Statuses): Promise<ActionResult[]>;
-  /** pending → pending, due now, or at its own time if that is earlier. */
+  /** pending → pending. Sets `run_at` to now, unless it is earlier already. */
   promote(ids: readonly string[], from?: Statuses): Promise<ActionResult[]>;
   /** pending → cancelled. Marks processing jobs and notifies their workers. */
   cancel(ids: readonly string[], from?: Statuses): Promise<ActionResult[]>;
@@ -163,8 +167,8 @@ export interface TopicPauses {
 }
 
 /**
- * Lists, counts, errors and times. Reads only. Each statement reads index ranges, so that it costs what it shows and not what
- * the table holds. Counts are the exception: they read one index from end to end.
+ * Lists, counts, errors and times. Reads only. Each statement reads index ranges, so its cost grows with the result, not with the
+ * table. Counts are the exception: they read one index from end to end.
  */
 export interface JobReports {
   /** Returns one page, newest first. */
@@ -177,7 +181,7 @@ export interface JobReports {
   counts(topics: readonly string[] | null): Promise<TopicCounts[]>;
   /** Returns the times of the newest completed jobs of each topic. */
   runTimes(shares: readonly TopicShare[]): Promise<TopicRunTimes[]>;
-  /** Shares `jobsMax` among the topics by their failed jobs; `null` is all topics. */
+  /** Splits a budget of `jobsMax` rows over the topics, in proportion to their failed jobs. `null`: all topics. */
   failingTopics(topics: readonly string[] | null, jobsMax: number): Promise<TopicShare[]>;
   /** Returns the most frequent errors of the newest failed jobs of each topic. */
   errors(shares: readonly TopicShare[], groupsMax: number): Promise<ErrorGroup[]>;
@@ -192,8 +196,8 @@ export interface JobReports {
 /** Records that each process writes for the reports. */
 export interface ReportRecords {
   /**
-   * Stores what finished in this process. If `minute` is still the database's current one, `totals` replace its row. Otherwise
-   * `since`, what came after the last record, starts a new minute.
+   * Stores what finished in this process. If `minute` is the database's current minute, overwrites its row with `totals`. In a new
+   * minute inserts a row with `since`, the jobs since the last record.
    *
    * @returns the minute of the row that was written.
    */
@@ -207,19 +211,19 @@ export interface ReportRecords {
 }
 
 /** A call of the queue in a transaction of the application. */
-export interface TransactionPart {
+export interface TransactionCall {
   /** Ends the call. With a refusal the transaction cannot commit: its commit rejects with that error. */
-  settle(refusal?: Error): void;
+  finish(refusal?: Error): void;
 }
 
 export interface StoreCapabilities {
   /** How many handlers may run inside a transaction of the application at once; 0: none. */
   readonly transactionsAtOnce: number;
-  /** Inserts without a unique key. More at once would only wait for each other. */
+  /** Inserts without a unique key. More of them at once would wait for each other. */
   readonly inserts: StatementConcurrency;
   /**
-   * Claims, and settlements, on one connection. Above 1, the next is sent before the reply to the last is read. Known once the
-   * store is open.
+   * Claims, and settlements. `atOnce` above 1 means pipelining on one connection: the next is sent before the reply to the previous
+   * one is read. Known once the store is open.
    */
   readonly pipelined: StatementConcurrency;
   /** For display. No code depends on it. */
@@ -229,12 +233,12 @@ export interface StoreCapabilities {
 /** How many statements of one kind gain from running at once. */
 export interface StatementConcurrency {
   readonly atOnce: number;
-  /** A further statement is sent only for at least this many jobs: it must be worth its own commit. */
-  readonly jobsMin: number;
+  /** While one statement runs, another is sent only for at least this many jobs: each costs a commit of its own. */
+  readonly minJobsForAnother: number;
 }
 
 /** One statement at a time. */
-export const ALONE: StatementConcurrency = { atOnce: 1, jobsMin: 1 };
+export const ONE_AT_A_TIME: StatementConcurrency = { atOnce: 1, minJobsForAnother: 1 };
 
 /** A transaction of the application. Only the store knows that it is an `EntityManager`. */
 export type StoreTransaction = object;

@@ -12,7 +12,7 @@ describe('a batcher with two batches in flight', () => {
   const sizes = ({ batches }: Doubler): number[] => batches.map(({ length }) => length);
 
   it('splits the waiting calls into two batches when both are large enough', async () => {
-    const doubler = new Doubler({ concurrency: () => ({ atOnce: 2, jobsMin: 16 }) });
+    const doubler = new Doubler({ concurrency: () => ({ atOnce: 2, minJobsForAnother: 16 }) });
     doubler.gate = signal();
     const answers = doubler.add(...numbers(65));
     await settle();
@@ -23,7 +23,7 @@ describe('a batcher with two batches in flight', () => {
   });
 
   it('sends a second batch only when it reaches the minimum size', async () => {
-    const doubler = new Doubler({ concurrency: () => ({ atOnce: 2, jobsMin: 16 }) });
+    const doubler = new Doubler({ concurrency: () => ({ atOnce: 2, minJobsForAnother: 16 }) });
     const gate = (doubler.gate = signal());
     const answers = [doubler.add(...numbers(16))];
     await settle();
@@ -44,7 +44,7 @@ describe('a batcher with two batches in flight', () => {
   it('is idle when neither batch is in flight', async () => {
     const gates: Signal<void>[] = [];
     const batcher = new Batcher<number, number>({
-      concurrency: () => ({ atOnce: 2, jobsMin: 16 }),
+      concurrency: () => ({ atOnce: 2, minJobsForAnother: 16 }),
       run: async (items) => {
         gates.push(signal());
         await gates.at(-1)!.promise;

@@ -49,7 +49,7 @@ async function work(
     },
   });
   // Like PostgreSQL: a second claim is sent when it may return at least 250 jobs.
-  const capabilities = { ...store.capabilities, pipelined: { atOnce: 2, jobsMin: 250 } };
+  const capabilities = { ...store.capabilities, pipelined: { atOnce: 2, minJobsForAnother: 250 } };
   const engine = new JobsEngine({ store: overrideStore(store, { capabilities }), clock, concurrency: SLOTS });
   const isMeasured = (): boolean => clock.now() >= WARM_UP_MS;
   let [usedMs, waitedMs, released] = [0, 0, 0];

@@ -80,8 +80,8 @@ export class ClaimCapacity {
 
   /** Whether one more claim may be sent now, and is large enough for its own commit. */
   get canPipeline(): boolean {
-    const { atOnce, jobsMin } = this.options.store.capabilities.pipelined;
-    return this.inFlight.size < atOnce && this.limit >= jobsMin;
+    const { atOnce, minJobsForAnother } = this.options.store.capabilities.pipelined;
+    return this.inFlight.size < atOnce && this.limit >= minJobsForAnother;
   }
 
   /** The topics that may be claimed now. */

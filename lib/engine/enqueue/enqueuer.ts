@@ -209,7 +209,7 @@ export class Enqueuer {
     const { store } = this.options;
     let inserted: readonly InsertedJob[] = [];
     // Joins before the first `await`: the end of the transaction waits for this call even if the caller does not.
-    const part = store.joinTransaction(tx, (committed) => {
+    const call = store.joinTransaction(tx, (committed) => {
       if (committed && inserted.length > 0) {
         this.onCommitted(rows, inserted);
         store.announce(new Set(rows.map(({ topic }) => topic)));
@@ -222,7 +222,7 @@ export class Enqueuer {
       inserted = await store.insert(rows, tx);
       return await this.loadJobs(rows, inserted, tx);
     } finally {
-      part.settle();
+      call.finish();
     }
   }
 

@@ -49,7 +49,7 @@ export class TransactionalCompletion {
 
   private async complete(tx: StoreTransaction, result: unknown): Promise<void> {
     let state: 'too late' | 'sent' | 'accepted' = 'too late';
-    const part = this.store.joinTransaction(tx, (committed) => {
+    const call = this.store.joinTransaction(tx, (committed) => {
       this.wasLost ||= !committed && state !== 'sent';
       if (state === 'accepted') {
         this.possible -= 1;
@@ -63,11 +63,11 @@ export class TransactionalCompletion {
       await this.store.completeTx(tx, this.token, toRecordedJson(result));
       state = 'accepted';
       this.acceptedBy = tx;
-      part.settle();
+      call.finish();
     } catch (error) {
       this.possible -= 1;
       if (error instanceof LeaseLostError && (await this.isCompletedIn(tx).catch(() => false))) {
-        part.settle();
+        call.finish();
         const { id, attempt } = this.token;
         throw new LeaseLostError(id, attempt, 'is over: completeTx has already completed the job in this transaction');
       }
@@ -77,7 +77,7 @@ export class TransactionalCompletion {
       // After a cancel request the store cancels the job, whatever the outcome.
       this.wasLost ||= !(error instanceof LeaseLostError || error instanceof JobStateError);
       // The other writes of this transaction must not commit without the completion.
-      part.settle(error as Error);
+      call.finish(error as Error);
       throw error;
     }
   }

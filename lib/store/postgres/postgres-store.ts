@@ -39,9 +39,9 @@ import type {
   StoreCapabilities,
   StoreHints,
   StoreTransaction,
-  TransactionPart,
+  TransactionCall,
 } from '../job-store.js';
-import { ALONE } from '../job-store.js';
+import { ONE_AT_A_TIME } from '../job-store.js';
 import { setUpTables } from '../migrator.js';
 import { PausedTopics } from '../paused-topics.js';
 import { toCompletionError } from '../batch-results.js';
@@ -92,9 +92,9 @@ interface PostgresStoreOptions {
 }
 
 /** Parallel inserts, each on a connection. */
-const INSERTS: StatementConcurrency = { atOnce: 2, jobsMin: 16 };
+const INSERTS: StatementConcurrency = { atOnce: 2, minJobsForAnother: 16 };
 /** Pipelined statements, all on one connection. */
-const PIPELINED: StatementConcurrency = { atOnce: STATEMENTS_AT_ONCE, jobsMin: 250 };
+const PIPELINED: StatementConcurrency = { atOnce: STATEMENTS_AT_ONCE, minJobsForAnother: 250 };
 
 /** How long `close` waits for the last notification. Without it other processes find the jobs by polling. */
 const FLUSH_MAX_MS = 500;
@@ -144,7 +144,7 @@ export class PostgresStore implements JobStore {
       inserts: INSERTS,
       database: 'postgres',
       get pipelined() {
-        return session.isPipelining ? PIPELINED : ALONE;
+        return session.isPipelining ? PIPELINED : ONE_AT_A_TIME;
       },
     };
     this.queryLimit = connections > 2 ? new Semaphore(connections - 2) : this.lockLimit;
@@ -212,7 +212,7 @@ export class PostgresStore implements JobStore {
     return (await this.limitedQuery(FIND_HOLDER, [topic, uniqueKey])).map(toJob)[0];
   }
 
-  joinTransaction(tx: StoreTransaction, onEnd: (committed: boolean) => void): TransactionPart {
+  joinTransaction(tx: StoreTransaction, onEnd: (committed: boolean) => void): TransactionCall {
     return this.transactions.join(tx, onEnd);
   }
 

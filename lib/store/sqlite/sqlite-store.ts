@@ -32,8 +32,8 @@ import type {
   Settlement,
   Statuses,
 } from '../store-records.js';
-import type { JobStore, StoreHints, StoreTransaction, TransactionPart } from '../job-store.js';
-import { ALONE } from '../job-store.js';
+import type { JobStore, StoreHints, StoreTransaction, TransactionCall } from '../job-store.js';
+import { ONE_AT_A_TIME } from '../job-store.js';
 import { setUpTables } from '../migrator.js';
 import { PausedTopics } from '../paused-topics.js';
 import { nextTurn } from '../real-timers.js';
@@ -74,7 +74,12 @@ interface SqliteStoreOptions {
 
 /** The job store for SQLite. */
 export class SqliteStore implements JobStore {
-  readonly capabilities = { transactionsAtOnce: 0, inserts: ALONE, pipelined: ALONE, database: 'sqlite' } as const;
+  readonly capabilities = {
+    transactionsAtOnce: 0,
+    inserts: ONE_AT_A_TIME,
+    pipelined: ONE_AT_A_TIME,
+    database: 'sqlite',
+  } as const;
   readonly reports = new SqliteStats(
     (script) => this.readScript(script),
     (sql, params) => this.read(sql, params),
@@ -147,7 +152,7 @@ export class SqliteStore implements JobStore {
     return (await this.read(FIND_HOLDER, [topic, uniqueKey])).map(toJob)[0];
   }
 
-  joinTransaction(tx: StoreTransaction, onEnd: (committed: boolean) => void): TransactionPart {
+  joinTransaction(tx: StoreTransaction, onEnd: (committed: boolean) => void): TransactionCall {
     return this.transactions.join(tx, onEnd);
   }
 

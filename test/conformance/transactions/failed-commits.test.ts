@@ -65,7 +65,7 @@ describe.each(kinds)('a commit that the queue rejects on $label', (kind) => {
     await queryRunner!.query("INSERT INTO notes VALUES ('beside it')");
     await queue.enqueueTx(queryRunner!.manager);
     const part = fixture.store.joinTransaction(queryRunner!.manager, () => undefined);
-    part.settle(new InvalidOptionsError('manager', 'refused'));
+    part.finish(new InvalidOptionsError('manager', 'refused'));
     return queryRunner!;
   }
 

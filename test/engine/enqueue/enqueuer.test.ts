@@ -6,7 +6,7 @@ import { HandlerRegistry } from '../../../lib/engine/handler-registry.js';
 import { WakeSignal } from '../../../lib/engine/wake-signal.js';
 import type { InsertedJob, JobInsert } from '../../../lib/store/store-records.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import { ALONE } from '../../../lib/store/job-store.js';
+import { ONE_AT_A_TIME } from '../../../lib/store/job-store.js';
 
 const HOUR_MS = 3_600_000;
 const KEPT: Retention = { completed: HOUR_MS, cancelled: HOUR_MS, failed: false };
@@ -27,7 +27,7 @@ async function countInserts(
   if (nextError) insert.mockRejectedValueOnce(nextError);
   const enqueuer = new Enqueuer({
     ...{
-      store: { insert, capabilities: { inserts: ALONE } } as unknown as JobStore,
+      store: { insert, capabilities: { inserts: ONE_AT_A_TIME } } as unknown as JobStore,
       retention,
       payloadBytesMax: 1_000,
       maxRetries: 3,

@@ -6,7 +6,7 @@ import { Completer } from '../../../lib/engine/run/completer.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import type { Settled, Settlement } from '../../../lib/store/store-records.js';
-import { ALONE } from '../../../lib/store/job-store.js';
+import { ONE_AT_A_TIME } from '../../../lib/store/job-store.js';
 import { SqlError } from '../../../lib/store/sql-error.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
@@ -20,7 +20,7 @@ const plain = { abortedFor: undefined, mayBeCompleted: false, isCompleted: false
 const quiet = { debug: () => undefined, log: () => undefined, warn: () => undefined, error: () => undefined };
 
 function createStore(settle: JobStore['settle']): JobStore {
-  return { settle, capabilities: { pipelined: ALONE } } as unknown as JobStore;
+  return { settle, capabilities: { pipelined: ONE_AT_A_TIME } } as unknown as JobStore;
 }
 
 interface Scenario {

@@ -53,8 +53,8 @@ export const instantConnection: Connection = {
 export class SimulatedStore implements JobStore {
   readonly capabilities = {
     transactionsAtOnce: 0,
-    inserts: { atOnce: 2, jobsMin: 16 },
-    pipelined: { atOnce: 2, jobsMin: 1 },
+    inserts: { atOnce: 2, minJobsForAnother: 16 },
+    pipelined: { atOnce: 2, minJobsForAnother: 1 },
     database: 'postgres',
   } as const;
   readonly reports: JobReports & ReportRecords;
