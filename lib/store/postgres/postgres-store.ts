@@ -121,8 +121,8 @@ export class PostgresStore implements JobStore {
   private readonly adminWriter = new AdminWriter((text, params) => this.lockLimit.run(() => this.query(text, params)));
 
   /**
-   * Requests of users and of the application, which may be slow or wait for locks. With two connections or more, one stays free for
-   * claims, renewals, outcomes and plain inserts.
+   * Requests of users and of the application, which may be slow. `lockLimit` and `queryLimit` together leave one connection for
+   * claims, renewals, outcomes and plain inserts. With 2 connections they share one slot.
    */
   private readonly queryLimit: Semaphore;
   /** Statements that may wait for an open transaction run one at a time, or they would occupy the whole pool. */
@@ -345,7 +345,7 @@ export class PostgresStore implements JobStore {
     try {
       await this.query(NOTIFY, [channel, payload]);
     } catch (error) {
-      this.options.logger.debug(`a notification was not sent; polling finds the job: ${toErrorMessage(error)}`);
+      this.options.logger.debug(`a notification was not sent; polling takes its place: ${toErrorMessage(error)}`);
     }
   }
 
