@@ -10,18 +10,18 @@ import type { Fault, Kind, Reach } from './faults/fault.js';
 import type { Mutant } from './mutants/mutants.js';
 import type { RestartablePostgres } from '../processes/support/restartable-postgres.js';
 
-/** One fault on one database, and how far it is to go. */
+/** One fault on one database with its number of strikes. */
 export interface Run {
   readonly fault: Fault;
   readonly kind: Kind;
   readonly reach: Reach;
-  /** The build under test has this wrong with it. */
+  /** The defect of the build under test. */
   readonly mutant?: Mutant;
   /** How long handlers work, from and to. */
   readonly handlerMs?: readonly [number, number];
 }
 
-/** What a run has shown. */
+/** The result of a run. */
 export interface RunResult {
   readonly run: Run;
   readonly evidence: Evidence;
@@ -31,15 +31,15 @@ export interface RunResult {
 }
 
 const DRAIN_MAX_MS = 60_000;
-/** A broken build is given less patience: that something is stuck is what is to be seen. */
+/** Shorter for a broken build, in which stuck jobs are expected. */
 const MUTANT_DRAIN_MAX_MS = 8_000;
 
-/** Whether this user may do what the fault needs. */
+/** Whether this user has the rights that the fault needs. */
 export function isPossible({ fault }: Run): boolean {
   return !fault.needs?.smallDisk || SmallDisk.isAllowed();
 }
 
-/** Strikes, heals, waits for the end of all jobs, and judges. */
+/** Runs the fault, waits for the end of all jobs, and checks the evidence. */
 export async function perform(run: Run, dice: Dice, server: RestartablePostgres): Promise<RunResult> {
   const { fault, kind, reach, mutant } = run;
   const target = await createTarget(run, server);

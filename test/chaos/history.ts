@@ -6,7 +6,7 @@ interface OfAttempt {
   readonly attempt: number;
 }
 
-/** What handlers and enqueuers say they did; never what the queue says. */
+/** Events that handlers and enqueuers record, independent of the queue. */
 export type HistoryEvent =
   | (OfAttempt & { readonly kind: 'began' })
   /** `completeTx` is called now. */

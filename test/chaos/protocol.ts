@@ -11,7 +11,7 @@ export interface MemberSettings {
   readonly database: DatabaseAddress;
   readonly historyFolder: string;
   readonly options: JobsOptions;
-  /** What is wrong with this build of the queue, to see whether the checker notices. */
+  /** The defect of this build, which the checker must detect. */
   readonly mutant: string | null;
   /** Enqueuers: how long the handlers of their jobs work, from and to. */
   readonly handlerMs: readonly [number, number];
@@ -25,9 +25,9 @@ export interface MemberSettings {
 export const poisons = ['exits', 'blocks', 'throws undefined', 'rejects late', 'never settles'] as const;
 export type Poison = (typeof poisons)[number];
 
-/** What a job asks of its handler. */
+/** The payload of a job. */
 export interface Load {
-  /** Names the job, whoever has an answer to its enqueueing. */
+  /** Names the job, even if the response to its enqueue is lost. */
   readonly n: string;
   /** How long the handler works. */
   readonly ms: number;

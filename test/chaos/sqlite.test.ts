@@ -21,7 +21,7 @@ describe('four workers and two enqueuers on one SQLite file', () => {
   );
 
   it.each(campaign.mutants)(
-    'are found out with the wrong build "%s"',
+    'break a promise with the defect "%s"',
     async (_name, run) => {
       expect(await campaign.findings(run)).not.toMatchObject({ broken: [] });
     },

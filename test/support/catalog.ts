@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
 
-/** What the database itself says of the queue's tables, one line each: columns, constraints and indexes. */
+/** Reads the columns, constraints and indexes of the queue's tables from the database, one line each. */
 export async function readCatalog(
   app: DataSource,
   tables = ['_jobs', '_jobs_rollup', '_jobs_workers', '_jobs_topics', '_jobs_migrations'],

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
-/** Where systems keep it. */
+/** Usual paths of the program. */
 const PLACES = [
   '/usr/bin/chromium',
   '/usr/bin/chromium-browser',

@@ -9,7 +9,7 @@ export type PostgresVersion = '18' | '15' | 'given';
 
 export interface PostgresDatabase {
   url: string;
-  /** Removes the database, whoever is still connected to it. */
+  /** Removes the database and ends its connections. */
   drop: () => Promise<void>;
 }
 
@@ -24,7 +24,7 @@ export function postgresVersions(): PostgresVersion[] {
   return process.env.JOBS_TEST_POSTGRES_URL ? ['given'] : ['18', '15'];
 }
 
-/** A new, empty database on the server with that label. */
+/** Creates an empty database on the server with that label. */
 export async function createPostgresDatabase(version: PostgresVersion): Promise<PostgresDatabase> {
   const server = urlOfServer(version);
   const name = `jobs_${randomUUID().replaceAll('-', '')}`;
@@ -35,7 +35,7 @@ export async function createPostgresDatabase(version: PostgresVersion): Promise<
   return { url: url.href, drop: () => run(server, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`) };
 }
 
-/** The path of a SQLite file that does not exist yet, in a new folder of its own. */
+/** Creates a folder for a SQLite file, which does not exist yet. */
 export async function createSqliteFile(): Promise<SqliteFile> {
   const folder = await mkdtemp(join(tmpdir(), 'sqlite-'));
   return { path: join(folder, 'jobs.sqlite'), remove: () => rm(folder, { recursive: true, force: true }) };

@@ -3,7 +3,7 @@ import { startPostgresServer } from './postgres-server';
 import { createTemporaryFolder } from './temporary-folder';
 
 declare global {
-  /** What the setup of a test run leaves to its teardown. */
+  /** State that the setup of a test run passes to its teardown. */
   var endOfTestRun: (() => Promise<void>)[];
 }
 

@@ -7,10 +7,10 @@ import { codeBlocksOf } from '../../scripts/code-blocks.cjs';
 
 type Exports = Record<string, unknown>;
 
-/** What fragments, which import nothing, take for granted. */
+/** Names that fragments use without an import. */
 const surroundings = { Injectable, JobHandler, JobsService };
 
-/** The code of a page of the documentation, to be run as it stands there. */
+/** Runs the code of a page of the documentation. */
 export class GuideCode {
   private readonly blocks: CodeBlock[];
   private readonly loaded = new Map<CodeBlock, Exports>();
@@ -20,7 +20,7 @@ export class GuideCode {
     this.blocks = codeBlocksOf(join(__dirname, '../../docs', page));
   }
 
-  /** What the block exports in which this class, or function, stands. */
+  /** Returns the exports of the block that defines this class or function. */
   exportOf<T>(name: string): T {
     const isMeant = ({ code }: CodeBlock): boolean => new RegExp(`export .*\\b${name}\\b`).test(code);
     return this.load(this.blocks.find(isMeant)!)[name] as T;
@@ -41,7 +41,7 @@ export class GuideCode {
         transform: { legacyDecorator: true, decoratorMetadata: true },
       },
     });
-    // eslint-disable-next-line @typescript-eslint/no-implied-eval -- the guide's own words are what is to be tried
+    // eslint-disable-next-line @typescript-eslint/no-implied-eval -- the test runs the code of the guide
     const run = new Function('exports', 'require', ...Object.keys(surroundings), code) as (
       ...values: unknown[]
     ) => void;
@@ -49,7 +49,7 @@ export class GuideCode {
     return exports;
   }
 
-  /** Another block of the page by the name of its file, or a package. */
+  /** Loads another block of the page by its file name, or a package. */
   private import(specifier: string): unknown {
     const file = /^\.\/(.+)\.js$/.exec(specifier)?.[1];
     // eslint-disable-next-line @typescript-eslint/no-require-imports -- as the compiled block does

@@ -7,7 +7,7 @@ export const TOPIC = 'mail';
 export const WORKER = 'worker-1';
 export const LEASE_MS = 30_000;
 
-/** A job to insert: due now, of the usual topic. */
+/** Creates a job to insert: due now, with the default topic. */
 export function newJob(members: Partial<JobInsert> = {}): JobInsert {
   return {
     id: uuidv7(),
@@ -30,13 +30,13 @@ export function newJobs(count: number, members: Partial<JobInsert> = {}): JobIns
   return Array.from({ length: count }, () => newJob(members));
 }
 
-/** Inserts a job and gives its id. */
+/** Inserts a job. Returns its id. */
 export async function insertOne(store: JobStore, members: Partial<JobInsert> = {}): Promise<string> {
   const [inserted] = await store.insert([newJob(members)]);
   return inserted!.id;
 }
 
-/** Inserts jobs and gives their ids, oldest first. */
+/** Inserts jobs. Returns their ids, oldest first. */
 export async function insertMany(store: JobStore, count: number, members: Partial<JobInsert> = {}): Promise<string[]> {
   return (await store.insert(newJobs(count, members))).map(({ id }) => id);
 }
@@ -45,21 +45,21 @@ export function lane(members: Partial<Lane> = {}): Lane {
   return { topic: TOPIC, priority: 0, lowerBound: null, limit: 1_000, ...members };
 }
 
-/** Claims what is due in the usual lane, or in the given ones. */
+/** Claims due jobs of the default lane, or of the given ones. */
 export function claim(store: JobStore, request: Partial<ClaimRequest> = {}): Promise<Claim[]> {
   return store.claim({ lanes: [lane()], limit: 1_000, leaseMs: LEASE_MS, worker: WORKER, ...request });
 }
 
-/** What is said of a claim that was written, and of one that is owned no more. */
+/** The states of a claim that is owned and of one that is not. */
 export const HELD: ClaimState = { state: 'held', cancelRequested: false };
 export const LOST: ClaimState = { state: 'lost', cancelRequested: false };
 
-/** What a store says of claims, but where it has left their rows. */
+/** Removes the row references from the states of claims. */
 export function dropRowRefs(states: readonly ClaimState[]): ClaimState[] {
   return states.map(({ state, cancelRequested }) => ({ state, cancelRequested }));
 }
 
-/** Rescues what has lost its lease. */
+/** Rescues jobs with expired leases. */
 export async function rescue(store: JobStore, limit: number): Promise<readonly Rescued[]> {
   return (await store.rescue(limit)).rescued;
 }
@@ -69,7 +69,7 @@ export async function claimOne(store: JobStore, members: Partial<JobInsert> = {}
   return (await claimMany(store, 1, members))[0]!;
 }
 
-/** Inserts jobs and claims them; in the order of their ids. */
+/** Inserts jobs and claims them. Returns the claims in the order of their ids. */
 export async function claimMany(store: JobStore, count: number, members: Partial<JobInsert> = {}): Promise<Claim[]> {
   const { topic, priority } = newJob(members);
   const ids = await insertMany(store, count, members);
@@ -88,7 +88,7 @@ export const failure = (
   stack,
 });
 
-/** One outcome of each kind, due again at once where it goes back. */
+/** One outcome of each kind; jobs that return to waiting are due at once. */
 export const outcomes = {
   completed: (result: string | null = null): Outcome => ({ kind: 'completed', result }),
   retry: (delayMs = 0): Outcome => ({ kind: 'retry', delayMs, failure: failure() }),

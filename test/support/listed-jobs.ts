@@ -6,25 +6,25 @@ import type { ListFilter } from '../../lib/core/list-filter.js';
 import { newJob } from './job-rows.js';
 import type { StoreFixture } from './stores.js';
 
-/** As much of a job as a list looks at. */
+/** The fields of a job that a list uses. */
 export interface ListedJob {
   readonly id: string;
   readonly topic: string;
   readonly status: JobStatus;
-  /** Of a failed one. */
+  /** Only of a failed job. */
   readonly error: string | null;
   readonly created: Date;
   readonly isDue: boolean;
 }
 
-/** The time that a test's jobs are created around. */
+/** The jobs of a test are created around this time. */
 export const DAY = new Date('2024-05-06T12:00:00.000Z');
 
 const MINUTE_MS = 60_000;
 const TOPICS = ['mail', 'mail.bounce', 'sms', 'Mail'];
 const ERRORS = ['connect ECONNREFUSED', 'mail box is full', '100% of [it]'];
 
-/** The UUID v7 of a moment; `serial` tells those of the same moment apart. */
+/** Creates a UUID v7 for a time; `serial` makes ids of the same time different. */
 export function createIdAt(moment: Date, serial: number): string {
   const time = moment.getTime().toString(16).padStart(12, '0');
   return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${serial.toString(16).padStart(12, '0')}`;
@@ -33,7 +33,7 @@ export function createIdAt(moment: Date, serial: number): string {
 const anyMoment = fc.integer({ min: -180, max: 180 }).map((minutes) => new Date(DAY.getTime() + minutes * MINUTE_MS));
 
 /**
- * Any jobs, of few topics and errors. The clock of who enqueues, which the ids have, differs from the database's by less
+ * Arbitrary jobs with few topics and errors. The clock of the ids differs from the clock of the database by less
  * than an hour.
  */
 export const anyJobs: fc.Arbitrary<ListedJob[]> = fc
@@ -58,14 +58,14 @@ export const anyJobs: fc.Arbitrary<ListedJob[]> = fc
 
 const orNull = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(arbitrary, { nil: null });
 
-/** Any question about such jobs. */
+/** An arbitrary query of such jobs. */
 export function anyQuery(jobs: readonly ListedJob[]): fc.Arbitrary<ListFilter> {
   const anyId = jobs.length === 0 ? fc.constant(createIdAt(DAY, 0)) : fc.constantFrom(...jobs.map(({ id }) => id));
   const words = ['mail', 'Mail', 'sms', 'econn', 'BOX', '100%', '[', 'x'];
   const anyErrorKey = fc
     .tuple(fc.constantFrom(...TOPICS), fc.constantFrom(...ERRORS, 'x'))
     .map(([topic, error]) => toErrorKey(topic, error));
-  // Either a search or a key.
+  // A query has a search or an error key, not both.
   const anyText = fc.oneof(
     {
       weight: 4,
@@ -95,7 +95,7 @@ export function anyQuery(jobs: readonly ListedJob[]): fc.Arbitrary<ListFilter> {
     .map(([text, other, due]) => ({ ...text, ...other, ...(text.errorKey === null && due) }));
 }
 
-/** What a list of these jobs must show, found in the plainest way. */
+/** Computes the expected page of a list of these jobs. */
 export function expectedPage(jobs: readonly ListedJob[], query: ListFilter): { ids: string[]; total: number } {
   const { beforeId, offset, limit } = query;
   const matching = jobs.filter((job) => matches(job, query)).map(({ id }) => id);
@@ -120,7 +120,7 @@ function isFoundBy({ id, topic, error }: ListedJob, q: string): boolean {
   return id === q || topic.startsWith(q) || (error ?? '').toLowerCase().includes(q.toLowerCase());
 }
 
-/** Puts these jobs into the table, beside those that are there. */
+/** Inserts these jobs. */
 export async function insertListed(fixture: StoreFixture, jobs: readonly ListedJob[]): Promise<void> {
   if (jobs.length > 0) {
     await fixture.store.insert(jobs.map(({ id, topic }) => newJob({ id, topic })));

@@ -1,6 +1,6 @@
 import type { JobStore } from '../../lib/store/job-store.js';
 
-/** A store of which some verbs are done in another way. */
+/** Returns a store in which some methods are replaced. */
 export function overrideStore(store: JobStore, verbs: Partial<JobStore>): JobStore {
   return new Proxy(store, {
     get: (target, name) => {

@@ -8,17 +8,17 @@ import { findFreePort } from './free-port.js';
 import { findUnprivilegedUser } from './postgres-server.js';
 import { until } from './wait.js';
 
-/** A PgBouncer in front of a PostgreSQL server, which lives as long as this process, at most. */
+/** A PgBouncer in front of a PostgreSQL server. It ends with this process at the latest. */
 export interface PgBouncer {
-  /** The URL it was started with, by way of the pooler. */
+  /** The given URL with the host and port of the pooler. */
   readonly url: string;
   stop(): Promise<void>;
 }
 
-/** When a connection to the server is given to another client: after each transaction, or when the client has gone. */
+/** When the pooler reuses a server connection: after each transaction, or when the client disconnects. */
 export type PoolMode = 'session' | 'transaction';
 
-/** Where systems keep it. */
+/** Usual paths of the program. */
 const PLACES = ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer', '/opt/homebrew/bin/pgbouncer'];
 
 /** `cat` returns however the test run ends, as in the life of a PostgreSQL server. */

@@ -7,7 +7,7 @@ import { dirname, join, resolve } from 'node:path';
 // Jest loads this file without its module mapper: no `.js` here.
 import { findFreePort } from './free-port';
 
-/** A PostgreSQL server that lives as long as this process, at most. */
+/** A PostgreSQL server that ends with this process at the latest. */
 export interface PostgresServer {
   /** Of its `postgres` database, as superuser. */
   url: string;
@@ -87,7 +87,7 @@ function binariesOf(packageName: string): string {
   return resolve(dirname(entry), '../native/bin');
 }
 
-/** PostgreSQL refuses to run as root. Every Unix has this user, so none has to be made. */
+/** PostgreSQL does not run as root. Every Unix has the user `nobody`. */
 export function findUnprivilegedUser(): { uid: number; gid: number } {
   const idOf = (flag: '-u' | '-g'): number => Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' }));
   return { uid: idOf('-u'), gid: idOf('-g') };

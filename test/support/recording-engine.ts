@@ -3,10 +3,10 @@ import type { EntityManager } from 'typeorm';
 import { TOPIC } from './job-rows.js';
 import type { StoreFixture } from './stores.js';
 
-/** An engine on the store of a fixture, for each test, with what it tells and what comes to stand in the table. */
+/** An engine on the store of a fixture, created for each test, that records its events. */
 export interface RecordingEngine {
   readonly engine: JobsEngine;
-  /** The ids of its events, in their order. */
+  /** The job ids of its events, in order. */
   readonly eventIds: string[];
   enqueueTx(manager: EntityManager): Promise<string>;
   /** The ids of all jobs. */

@@ -2,7 +2,7 @@ import { Client } from 'pg';
 import type { PostgresDatabase } from './databases.js';
 import { createPostgresDatabase, postgresVersions } from './databases.js';
 
-/** Sends everybody else away, and leaves what a new database holds. */
+/** Ends all other connections and resets the database. */
 const EMPTY = `
 SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();
 DO $$ DECLARE name text; BEGIN
@@ -21,7 +21,7 @@ GRANT USAGE ON SCHEMA public TO PUBLIC`;
 export class SpareDatabases {
   private readonly spares: PostgresDatabase[] = [];
 
-  /** Its `drop` keeps it for whoever takes the next one. */
+  /** Returns an empty database. Its `drop` keeps it for the next caller. */
   async take(): Promise<PostgresDatabase> {
     const database = this.spares.pop() ?? (await createPostgresDatabase(postgresVersions()[0]!));
     return { url: database.url, drop: () => this.giveBack(database) };

@@ -8,18 +8,18 @@ import { createPostgresDatabase, createSqliteFile, postgresVersions } from './da
 import { hasSqlite3, SQLITE3 } from './typeorm.js';
 import { until } from './wait.js';
 
-/** A kind of database with what a test may ask of it. Tests skip by these, never by the label. */
+/** A kind of database with its capabilities. Tests select by these, never by the label. */
 export interface StoreKind {
   readonly label: string;
   /** Another connection can reach the same database, as another process would. */
   readonly canHaveTwoConnections: boolean;
-  /** Transactions lock the rows they change, and no others: several write at the same time. */
+  /** Transactions lock only the rows they change, so several can write at the same time. */
   readonly locksRows: boolean;
-  /** A transaction that stays open keeps old rows, and their entries in the indexes, for as long as it may look at them. */
+  /** An open transaction keeps old rows and their index entries. */
   readonly keepsOldRows: boolean;
   /** The one that long walks are made on, of those that understand the same SQL. */
   readonly isMain: boolean;
-  /** Other processes are told by notifications, which name a topic and can be lost with a connection. */
+  /** Other processes receive notifications, which name a topic and can be lost with a connection. */
   readonly hasNotifications: boolean;
   createDatabase(): Promise<EmptyDatabase>;
 }
@@ -31,7 +31,7 @@ export interface EmptyDatabase {
   remove(): Promise<void>;
 }
 
-/** Every kind of database that the queue lives in, for `describe.each(storeKinds())('… on $label', …)`. */
+/** Every kind of database that the queue supports, for `describe.each(storeKinds())('… on $label', …)`. */
 export function storeKinds(): StoreKind[] {
   const [newest, ...older] = postgresVersions().map(postgresKind);
   // With TypeORM 0.3 an older server would show nothing that it does not show with 1.x.
@@ -89,7 +89,7 @@ const sqlite3Kind: StoreKind = {
   },
 };
 
-/** A store that is open, beside the application's DataSource that it was made for. */
+/** An open store with the application's DataSource. */
 export interface OpenStore {
   readonly app: DataSourceType;
   readonly store: JobStore;
@@ -120,7 +120,7 @@ export async function openStore(database: EmptyDatabase, options: JobsOptions = 
 /** A value of a column; `msFromNow` counts from the database's own time. */
 export type ColumnValue = string | number | boolean | null | Date | { readonly msFromNow: number };
 
-/** A transaction of the application's own, on a connection of its own where there can be two. */
+/** A transaction of the application, on a separate connection if the database allows two. */
 export interface AppTransaction {
   readonly manager: EntityManager;
   commit(): Promise<void>;
@@ -168,7 +168,7 @@ export class StoreFixture {
     await this.database.remove();
   }
 
-  /** Another store on the same database, with an application of its own, as another process would have it. */
+  /** Opens another store and DataSource on the same database, as another process would. */
   async openAnother(options: JobsOptions = this.options): Promise<OpenStore> {
     const other = await openStore(this.database, options);
     this.leftOvers.push(() => other.close());
@@ -193,7 +193,7 @@ export class StoreFixture {
     };
   }
 
-  /** Gives the application's DataSource a subscriber, until the test ends. */
+  /** Adds a subscriber to the application's DataSource until the test ends. */
   subscribe(subscriber: object): void {
     const { subscribers } = this.app;
     subscribers.push(subscriber as (typeof subscribers)[number]);
@@ -211,26 +211,26 @@ export class StoreFixture {
     return this.app.query<T[]>(statement);
   }
 
-  /** Changes columns of a job by SQL, for what no verb does: ages, expired leases, odd states. */
+  /** Changes columns of a job by SQL: ages, expired leases, unusual states. */
   async set(ids: string | readonly string[], columns: Readonly<Record<string, ColumnValue>>): Promise<void> {
     const values = Object.entries(columns).map(([column, value]) => `${column} = ${this.literal(value)}`);
     const list = [ids].flat().map((id) => `'${id}'`);
     await this.sql(`UPDATE _jobs SET ${values.join(', ')} WHERE id IN (${list.join(', ')})`);
   }
 
-  /** Where the lease of a claimed job ended a while ago by the database's clock. */
+  /** Sets the lease of a claimed job to a past time by the database's clock. */
   async expire(ids: string | readonly string[]): Promise<void> {
     await this.set(ids, { locked_until: { msFromNow: -1_000 } });
   }
 
-  /** The job as it stands; fails when there is none. */
+  /** Returns the job; throws when it does not exist. */
   async job(id: string): Promise<Job> {
     const [job] = await this.store.find([id]);
     if (!job) throw new Error(`there is no job ${id}`);
     return job;
   }
 
-  /** Resolves once a statement of this test waits for a lock; on SQLite once whoever wants the lock has tried in vain. */
+  /** Resolves when a statement of this test waits for a lock; on SQLite after its first failed try. */
   async untilLockWait(): Promise<void> {
     if (this.isPostgres) {
       const sql = `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
@@ -241,10 +241,10 @@ export class StoreFixture {
     }
   }
 
-  /** What time the database has. */
+  /** Returns the time of the database. */
   async now(): Promise<Date> {
     const now = this.literal({ msFromNow: 0 });
-    // Cut, not rounded: what is due at this moment is due.
+    // Truncated, not rounded, so that a job with this runAt is due.
     const epoch = this.isPostgres
       ? `floor(extract(epoch FROM ${now}) * 1000)::float8`
       : `round(unixepoch(${now}, 'subsec') * 1000)`;
@@ -269,7 +269,7 @@ export class StoreFixture {
   }
 }
 
-/** Resolves when the database's minute has time left for a test that must not see it end. */
+/** Resolves when enough of the database's minute is left for a test that must not cross its end. */
 export async function untilMinuteIsYoung(fixture: StoreFixture): Promise<void> {
   const isYoung = async (): Promise<boolean> => (await fixture.now()).getTime() % 60_000 < 55_000;
   await until(isYoung, { message: 'the next minute' });

@@ -1,2 +1,2 @@
-/** Tells the tests, and through them the programs they start, which TypeORM they are run with. */
+/** Selects TypeORM 0.3 for the tests and the programs that they start. */
 process.env.JOBS_TEST_TYPEORM = 'typeorm-0.3';

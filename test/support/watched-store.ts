@@ -2,7 +2,7 @@ import type { JobStore } from '../../lib/store/job-store.js';
 import type { ScanTiming } from '../../lib/store/store-records.js';
 import { overrideStore } from './override-store.js';
 
-/** A store as an engine uses it, and what a test sees of that. */
+/** A store that records how an engine uses it. */
 export interface WatchedStore {
   /** The store itself, for the engine. */
   readonly store: JobStore;
@@ -10,22 +10,22 @@ export interface WatchedStore {
   readonly claimBounds: (string | null)[][];
   /** The lower bound of each rescue so far. */
   readonly rescueBounds: (string | null)[];
-  /** What looks say that they took, instead of the truth. `undefined`: the truth. */
+  /** The reported duration of scans. `undefined`: the real one. */
   tookMs: number | undefined;
 }
 
-/** Watches a store. Nothing is changed of what it does. */
+/** Records the calls of a store without changing them. */
 export function watch(store: JobStore, tookMs?: number): WatchedStore {
-  const said = <T extends ScanTiming>(look: T): T => ({ ...look, tookMs: watched.tookMs ?? look.tookMs });
+  const setTookMs = <T extends ScanTiming>(look: T): T => ({ ...look, tookMs: watched.tookMs ?? look.tookMs });
   const verbs: Partial<JobStore> = {
     claim: (request) => {
       watched.claimBounds.push(request.lanes.map(({ lowerBound }) => lowerBound));
       return store.claim(request);
     },
-    scan: async (gaps, lanes) => said(await store.scan(gaps, lanes)),
+    scan: async (gaps, lanes) => setTookMs(await store.scan(gaps, lanes)),
     rescue: async (limit, lowerBound = null) => {
       watched.rescueBounds.push(lowerBound);
-      return said(await store.rescue(limit, lowerBound));
+      return setTookMs(await store.rescue(limit, lowerBound));
     },
   };
   const watched: WatchedStore = {

@@ -29,7 +29,7 @@ export function prepareWorkingTree(kind: keyof typeof parts): string {
     try {
       renameSync(draft, folder);
     } catch {
-      // Another test file was quicker.
+      // Another test file has created it.
       rmSync(draft, { recursive: true });
     }
   }

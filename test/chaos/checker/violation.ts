@@ -1,4 +1,4 @@
-/** What is promised, each in a word. */
+/** The promises, each in a word. */
 export const promises = [
   'lost',
   'double',

@@ -12,7 +12,7 @@ import type { DatabaseAddress } from '../protocol.js';
 import { SmallDisk } from './small-disk.js';
 import { postgresTables, sqliteTables } from './tables.js';
 
-/** What a fault needs of the place where it strikes. */
+/** What a fault needs of the database. */
 export interface Needs {
   /** Whether workers reach the server through a network that can be taken away. */
   readonly proxy?: boolean;
@@ -23,9 +23,9 @@ export interface Needs {
 /** A fresh database for one run: with the queue's tables, the application's, and the ledger. */
 export interface ChaosDatabase {
   readonly kind: 'postgres' | 'sqlite';
-  /** As workers and enqueuers reach it. */
+  /** The address for workers and enqueuers. */
   readonly address: DatabaseAddress;
-  /** Asks the database itself, past everything that is made to fail. */
+  /** Queries the database directly, without the faults. */
   observe<T>(sql: string): Promise<T[]>;
   close(): Promise<void>;
 }
@@ -65,7 +65,7 @@ export class PostgresChaosDatabase implements ChaosDatabase {
     }
   }
 
-  /** A connection of the observer's own; the faults leave it alone. */
+  /** Opens a connection that no fault affects. */
   async connect(): Promise<Client> {
     const client = new Client({ connectionString: this.url, application_name: 'observer' });
     client.on('error', () => undefined);

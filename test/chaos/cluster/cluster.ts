@@ -25,14 +25,14 @@ export const baseOptions: JobsOptions = {
   retention: { completed: false, cancelled: false, failed: false },
 };
 
-/** What differs from run to run. */
+/** Options of one run. */
 export interface ClusterOptions {
   readonly dice: Dice;
   readonly options?: JobsOptions;
   readonly mutant?: string;
   readonly isPoisonous?: boolean;
   readonly handlerMs?: readonly [number, number];
-  /** How long the queue may take for what is left, once nothing is made to fail any more. */
+  /** How long the queue may take to finish all jobs after the last fault. */
   readonly drainMaxMs: number;
 }
 
@@ -76,7 +76,7 @@ export class Cluster {
     return this.plan.dice;
   }
 
-  /** Notes that a fault was tried; whether it hit anything is seen later, in the history. */
+  /** Records a fault. The history later shows whether it hit anything. */
   recordStrike(strike: Omit<Strike, 'atUs'>): void {
     this.strikes.push({ ...strike, atUs: nowUs() });
   }
@@ -100,19 +100,19 @@ export class Cluster {
     return [...this.members].filter(({ role }) => role === 'worker');
   }
 
-  /** A moment of chance. */
+  /** Sleeps for a random time. */
   async sleepRandomly(fromMs: number, toMs: number): Promise<void> {
     await sleep(this.dice.whole(fromMs, toMs));
   }
 
-  /** Until somebody asks for a job: with a full backlog nobody does, and there is nothing to hinder. */
+  /** Waits for the next enqueue; with a full backlog the enqueuers pause. */
   async untilEnqueue(): Promise<void> {
     const asked = (): number => readHistory(this.historyFolder).filter(({ kind }) => kind === 'asked').length;
     const before = asked();
     await until(() => asked() > before, { timeoutMs: 60_000, message: 'an enqueue' });
   }
 
-  /** Does something again and again until the queue has refused a job more, or for so long. */
+  /** Repeats an action until the queue rejects another enqueue, or for at most `maxMs`. */
   async untilRejection(maxMs: number, meanwhile: () => void): Promise<void> {
     const refusals = (): number => readHistory(this.historyFolder).filter(({ kind }) => kind === 'refused').length;
     const before = refusals();
@@ -128,13 +128,13 @@ export class Cluster {
     await Promise.all(Array.from({ length: count }, () => this.start('locker').ready));
   }
 
-  /** How many rows an SQL count finds. */
+  /** Runs an SQL count. */
   async count(sql: string): Promise<number> {
     const [row] = await this.target.observe<{ count: string | number }>(sql);
     return Number(row!.count);
   }
 
-  /** Ends the enqueuers, and waits until the workers have done all there is. */
+  /** Stops the enqueuers and waits until the workers have finished all jobs. */
   async drain(): Promise<void> {
     await this.unload();
     const deadlineUs = nowUs() + this.plan.drainMaxMs * 1_000;
@@ -143,7 +143,7 @@ export class Cluster {
     }
   }
 
-  /** Ends all processes, and gives what they have left behind. */
+  /** Stops all processes and returns the evidence. */
   async close(): Promise<Evidence> {
     await this.unload();
     this.isOpen = false;
@@ -157,7 +157,7 @@ export class Cluster {
     });
   }
 
-  /** Ends whatever is left, whatever happened: for `finally`. */
+  /** Kills all remaining processes. */
   async dispose(): Promise<void> {
     this.isOpen = false;
     const left = [...this.members];
@@ -166,13 +166,13 @@ export class Cluster {
     rmSync(this.historyFolder, { recursive: true, force: true });
   }
 
-  /** Ends whoever adds jobs or holds locks. */
+  /** Stops all enqueuers and lockers. */
   async unload(): Promise<void> {
     this.isLoaded = false;
     await this.end([...this.members].filter(({ role }) => role !== 'worker'));
   }
 
-  /** Asks processes to end, and says so when one does not obey. */
+  /** Sends SIGTERM and kills processes that do not end in time. */
   private async end(members: readonly Member[]): Promise<void> {
     for (const member of members) {
       if (member.isPaused) member.resume();
@@ -188,7 +188,7 @@ export class Cluster {
     clearTimeout(timer);
   }
 
-  /** Jobs that still have a way to go. */
+  /** Counts unfinished jobs. */
   async unfinished(): Promise<number> {
     return (await this.count(UNFINISHED)) + (await this.count(TO_BE_REQUEUED));
   }

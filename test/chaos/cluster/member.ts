@@ -8,16 +8,16 @@ import { nowUs } from '../history.js';
 /** A locker does nothing but hold the write lock of a SQLite file. */
 export type Role = 'worker' | 'enqueuer' | 'locker';
 
-/** How a process ended, and who had told it to. */
+/** How a process ended. */
 export interface ProcessExit {
   readonly name: string;
   readonly role: Role;
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** What it was told last; `null`: nobody told it anything. */
+  /** The last signal that the campaign sent; `null` if none. */
   readonly sentSignal: 'SIGKILL' | 'SIGTERM' | null;
   readonly atUs: number;
-  /** The end of what it has printed. */
+  /** The end of its output. */
   readonly output: string;
 }
 
@@ -26,7 +26,7 @@ const PRELOADED = ['test/processes/support/register-typescript.cjs', 'test/chaos
 
 /** A process that works on the queue or adds to it: a program of `programs/`, on `dist/` as it stands. */
 export class Member {
-  /** Resolves once it works, or has ended before. */
+  /** Resolves when the process is ready or has ended. */
   readonly ready: Promise<void>;
   readonly gone: Promise<ProcessExit>;
   isReady = false;
@@ -75,7 +75,7 @@ export class Member {
     return this.child.pid!;
   }
 
-  /** Whether a fault may be tried on it: it works, and no other has hold of it. */
+  /** Whether a fault may select it: it is ready and no other fault uses it. */
   get isFree(): boolean {
     return this.isReady && !this.isPaused && this.told === null;
   }
@@ -85,14 +85,14 @@ export class Member {
     this.child.kill('SIGKILL');
   }
 
-  /** Asks it to end, once; it drains. */
+  /** Sends SIGTERM once; the process drains. */
   terminate(): void {
     if (this.told !== null) return;
     this.told = 'SIGTERM';
     this.child.kill('SIGTERM');
   }
 
-  /** Ends it because it has not ended when it was told to. */
+  /** Kills a process that has not ended after SIGTERM. */
   finish(): void {
     this.child.kill('SIGKILL');
   }

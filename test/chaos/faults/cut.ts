@@ -6,7 +6,7 @@ import type { Fault } from './fault.js';
 const CUT = 'cut connections';
 const WAIT_MAX_MS = 2_000;
 
-/** What is being said when the connection is cut: half of the time the server still hears it, and nobody hears its answer. */
+/** Cuts connections during a statement: half of the time the server still executes it, and its response is lost. */
 const texts = ['COMMIT', 'COMMIT', 'INSERT INTO _jobs', 'UPDATE _jobs', 'INSERT INTO effects'];
 
 export const cut: Fault = {

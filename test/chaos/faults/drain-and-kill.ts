@@ -3,7 +3,7 @@ import type { Fault } from './fault.js';
 
 const TERM_KILL = 'SIGTERM then SIGKILL';
 
-/** Workers are asked to end, and killed before they have. */
+/** Sends SIGTERM to workers and kills them before they end. */
 export const drainAndKill: Fault = {
   name: TERM_KILL,
   hitMeans: 'kills while a handler ran',

@@ -3,7 +3,7 @@ import type { Fault } from './fault.js';
 
 const TERM = 'SIGTERM';
 
-/** Workers are asked to end in the middle of their work. */
+/** Sends SIGTERM to working workers. */
 export const drain: Fault = {
   name: TERM,
   hitMeans: 'while a handler ran',

@@ -6,7 +6,7 @@ const FULL = 'full disk';
 /** The log of SQLite takes some writes without a new block, once a checkpoint has set its own free. */
 const REFUSAL_MAX_MS = 10_000;
 
-/** The disk has no block left for a while. */
+/** The disk is full for a while. */
 export const fullDisk: Fault = {
   name: FULL,
   hitMeans: 'enqueues refused',

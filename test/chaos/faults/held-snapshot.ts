@@ -6,7 +6,7 @@ import type { Fault } from './fault.js';
 const SNAPSHOT = 'held snapshot';
 const MOVES = 'SELECT count(*) AS count FROM ledger';
 
-/** Somebody reads in a transaction that stays open: nothing that dies meanwhile can be cleared away. */
+/** Another session reads in a transaction that stays open, so that no dead row can be removed. */
 export const heldSnapshot: Fault = {
   name: SNAPSHOT,
   hitMeans: 'moves of jobs meanwhile',
@@ -15,10 +15,10 @@ export const heldSnapshot: Fault = {
   strike: async (cluster, strikes) => {
     for (let count = 0; count < strikes; count += 1) {
       const before = await cluster.count(MOVES);
-      const letGo = await hold(cluster.target as PostgresChaosDatabase | SqliteChaosDatabase);
+      const release = await hold(cluster.target as PostgresChaosDatabase | SqliteChaosDatabase);
       await cluster.sleepRandomly(1_000, 4_000);
       cluster.recordStrike({ what: SNAPSHOT, hits: (await cluster.count(MOVES)) - before });
-      await letGo();
+      await release();
     }
   },
   hits: (evidence) => countObservedHits(evidence, SNAPSHOT),

@@ -4,7 +4,7 @@ import type { Fault } from './fault.js';
 const KILL = 'SIGKILL';
 const ENQUEUER_SHARE = 0.1;
 
-/** Processes are killed at random, workers mostly; others are started in their place. */
+/** Kills random processes, mostly workers; new ones replace them. */
 export const kill: Fault = {
   name: KILL,
   hitMeans: 'kills while a handler ran',

@@ -5,7 +5,7 @@ import type { Fault } from './fault.js';
 const PAUSE = 'SIGSTOP';
 const AT_ONCE = 2;
 
-/** Workers are stopped for longer than their leases last, two at a time, and go on as if nothing had been. */
+/** Suspends workers for longer than their leases, two at a time, and resumes them. */
 export const pause: Fault = {
   name: PAUSE,
   hitMeans: 'refused outcomes',

@@ -4,7 +4,7 @@ import type { Fault } from './fault.js';
 
 const RESTART = 'server restart';
 
-/** The server stops as in a crash, and comes back. */
+/** The server crashes and restarts. */
 export const restart: Fault = {
   name: RESTART,
   hitMeans: 'restarts while handlers ran',

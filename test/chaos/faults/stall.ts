@@ -5,7 +5,7 @@ import type { Fault } from './fault.js';
 
 const STALL = 'half-open network';
 
-/** Nothing goes through any more and nobody is told, for longer than the leases last; then the connections break. */
+/** The network drops everything silently for longer than the leases; then the connections break. */
 export const stall: Fault = {
   name: STALL,
   hitMeans: 'stalls while handlers ran',

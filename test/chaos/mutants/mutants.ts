@@ -5,12 +5,12 @@ import type { MemberSettings } from '../protocol.js';
 
 type Exports = Record<string, unknown>;
 
-/** A build of the queue with one thing wrong in it. */
+/** A build of the queue with one defect. */
 export interface Mutant {
   readonly name: string;
-  /** What is wrong with it. */
+  /** The defect. */
   readonly wrong: string;
-  /** The promises it breaks; to break another is not to be found out. */
+  /** The promises it breaks. Breaking only others does not count. */
   readonly breaks: readonly Promised[];
   /** Breaks the built package, in the process that is about to use it. */
   readonly break: (settings: MemberSettings) => void;

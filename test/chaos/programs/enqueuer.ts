@@ -25,7 +25,7 @@ interface Order {
   readonly options: EnqueueOptions;
 }
 
-/** Adds jobs in every way there is, and writes down what it was told of each. */
+/** Enqueues jobs in every way and records each result. */
 class Enqueuer {
   isEnding = false;
   private isFull = false;
@@ -88,7 +88,7 @@ class Enqueuer {
     });
   }
 
-  /** Writes down what was asked, and what was answered. */
+  /** Records an enqueue and its result. */
   private async told(
     names: readonly string[],
     ask: () => Promise<readonly { id: string }[]>,

@@ -11,7 +11,7 @@ const LATE_MS = 1_200;
 /** Handlers that never settle keep their slots, by design: so many of a process and no more. */
 const ENDLESS_AT_ONCE = 2;
 
-/** Handlers that do what no handler should. */
+/** Handlers that misbehave. */
 export function register(on: On, history: HistoryWriter): void {
   on('poison', (job) => misbehave(job, history), { timeout: TIMEOUT_MS, concurrency: 3 });
   on('poison_endless', () => new Promise(() => undefined), { timeout: TIMEOUT_MS, concurrency: ENDLESS_AT_ONCE });

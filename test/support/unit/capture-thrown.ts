@@ -1,4 +1,4 @@
-/** What `act` throws, for tests that look at more than its message. */
+/** Returns what `act` throws. */
 export function captureThrown(act: () => unknown): unknown {
   try {
     act();

@@ -2,13 +2,13 @@ import type { BatcherOptions } from '../../../lib/engine/batcher.js';
 import { Batcher } from '../../../lib/engine/batcher.js';
 import type { Signal } from '../wait.js';
 
-/** Doubles numbers, keeps the batches it was given, and waits for the test when told to. */
+/** Doubles numbers, records its batches, and can wait for the test. */
 export class Doubler {
   readonly batches: number[][] = [];
   readonly batcher: Batcher<number, number>;
   /** While set, no batch ends before it does. */
   gate: Signal<void> | undefined;
-  /** Throws to refuse a batch. */
+  /** Throws to reject a batch. */
   onBatch: (items: readonly number[]) => void = () => undefined;
 
   constructor(options: Omit<BatcherOptions<number, number>, 'run'> = {}) {

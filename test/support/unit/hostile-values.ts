@@ -16,7 +16,7 @@ function circularAggregate(): AggregateError {
   return error;
 }
 
-/** Values that throw when they are looked at, by what they are. */
+/** Values that throw when they are read, with a description. */
 export const HOSTILE_VALUES: readonly (readonly [string, unknown])[] = [
   ['a revoked proxy', revokedProxy()],
   ['a proxy whose traps throw', new Proxy({}, { get: fails, getPrototypeOf: fails, ownKeys: fails, has: fails })],

@@ -9,7 +9,7 @@ export function readMarkdownTable<Column extends string>(
   const lines = markdown.split('\n').map(cellsOf);
   const head = lines.findIndex((cells) => cells.join('|') === columns.join('|'));
   if (head < 0) throw new Error(`no table with the columns ${columns.join(', ')}`);
-  // Below the head stands the line that makes it one.
+  // A separator line follows the head.
   const rows = lines.slice(head + 2);
   const end = rows.findIndex((cells) => cells.length === 0);
   return rows.slice(0, end < 0 ? undefined : end).map((cells) => {

@@ -2,7 +2,7 @@ import type { JobsLogger } from '../../../lib/core/logger.js';
 
 type Level = 'debug' | 'log' | 'warn' | 'error';
 
-/** A logger that keeps its lines. */
+/** A logger that records its lines. */
 export class RecordingLogger implements JobsLogger {
   readonly lines: { readonly level: Level; readonly message: string; readonly stack?: string }[] = [];
 

@@ -6,7 +6,7 @@ interface Sleeper {
   readonly wake: () => void;
 }
 
-/** A clock that stands still until a test moves it. */
+/** A clock whose time only the test advances. */
 export class VirtualClock implements Clock {
   private timeMs = 0;
   private sleepers: Sleeper[] = [];
@@ -21,22 +21,22 @@ export class VirtualClock implements Clock {
     return { cancel: () => this.remove(sleeper) };
   }
 
-  /** Wake-ups that are waited for. */
+  /** The number of scheduled wake-ups. */
   get waiting(): number {
     return this.sleepers.length;
   }
 
-  /** Milliseconds until the next wake-up; `Infinity` when nobody sleeps. */
+  /** Milliseconds until the next wake-up; `Infinity` if none is scheduled. */
   get nextWakeInMs(): number {
     return Math.min(...this.sleepers.map(({ atMs }) => atMs)) - this.timeMs;
   }
 
-  /** Lets everything run that waits for no time. */
+  /** Runs everything that does not wait for a timer. */
   async settle(): Promise<void> {
     await turnOfTheEventLoop();
   }
 
-  /** Moves the time on, wake-up by wake-up in their order; what each sets off has run before the next. */
+  /** Advances the time wake-up by wake-up. The effects of each run before the next. */
   async advance(ms: number): Promise<void> {
     const endMs = this.timeMs + ms;
     await this.settle();
@@ -49,7 +49,7 @@ export class VirtualClock implements Clock {
     this.timeMs = endMs;
   }
 
-  /** Moves the time on until this work has ended. */
+  /** Advances the time until this work has ended. */
   async advanceUntil(work: Promise<unknown>): Promise<void> {
     let isOver = false;
     const over = work.finally(() => (isOver = true));
@@ -59,7 +59,7 @@ export class VirtualClock implements Clock {
     await over;
   }
 
-  /** Moves the time on while the process stands still: whoever should have been woken meanwhile is woken late, and once. */
+  /** Advances the time as if the process was suspended: overdue wake-ups run once, afterwards. */
   async suspend(ms: number): Promise<void> {
     this.timeMs += ms;
     for (const late of this.sleepers.filter(({ atMs }) => atMs <= this.timeMs)) {
