@@ -28,9 +28,11 @@ interface JobInserterParts {
 /**
  * Inserts new jobs and notifies other processes. Returns the results in the order of the jobs.
  *
- * There are three ways. Plain jobs, without keys, take one fast statement that fails on any conflict. A job with a key, and plain
- * jobs after a conflict, take a statement that leaves out jobs whose keys are taken, followed by a query for the holders. Several
- * jobs that need more than one statement take a transaction, so that all are inserted or none.
+ * There are three ways:
+ * - Plain jobs, without keys, take one fast statement that fails on any conflict.
+ * - A job with a key, and a plain job after a conflict, take a statement that leaves out jobs whose keys are taken, and a query for
+ *   the holders of these keys.
+ * - Several jobs that need more than one statement take a transaction, so that all are inserted or none.
  */
 export class JobInserter {
   constructor(private readonly parts: JobInserterParts) {}
@@ -63,8 +65,8 @@ export class JobInserter {
 
   /**
    * Inserts any number of jobs, all or none. When a key has changed hands between the insert and the query for its holder, starts
-   * over in a new transaction: the rollback releases the keys that were taken, for which the new holder may wait. The caller's
-   * transaction cannot do this, since it may hold other statements.
+   * over in a new transaction: the rollback frees our keys, for which the new holder may wait. `insertIn` cannot do this: the
+   * caller's other statements would be lost.
    */
   async insertInOwnTransaction(jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
     for (let pass = 1; ; pass += 1) {
@@ -93,7 +95,7 @@ export class JobInserter {
     }
   }
 
-  /** Inserts jobs without keys. Returns `undefined` when one exists already, from a lost result, or a trigger left it out. */
+  /** Inserts jobs without keys. Returns `undefined` when a row exists already (its earlier reply was lost), or a trigger left one out. */
   private async insertPlain(jobs: readonly JobInsert[], payload: string | null): Promise<InsertedJob[] | undefined> {
     try {
       const { text, id, values } = toPlainInsert(jobs);
@@ -146,7 +148,7 @@ export class JobInserter {
     }
   }
 
-  /** Repeats the insert without a notification when the server's queue of notifications is full: polling finds the jobs. */
+  /** When the server's queue of notifications is full, repeats the insert without one: polling finds the jobs. */
   private async queryWithPayload(
     payload: string | null,
     query: (payload: string | null) => Promise<readonly SqlRow[]>,

@@ -10,7 +10,10 @@ import type { SqlQuery, SqlRow } from '../sql-runner.js';
 import { toArrayText, toClaimArrays } from './array-parameters.js';
 import * as sql from './sql/complete.js';
 
-/** Writes the outcomes of attempts: completions by a fast statement; the others, and rows that it left out, by `SETTLE`. */
+/**
+ * Writes the outcomes of attempts. Completions take a fast statement. Other outcomes, and completions that it did not write, take
+ * `SETTLE`.
+ */
 export class OutcomeWriter {
   constructor(private readonly query: SqlQuery) {}
 
@@ -19,15 +22,16 @@ export class OutcomeWriter {
     const isDeleting = discardStatuses.includes('completed');
     const done = await this.complete(settlements.filter(isCompletion), isDeleting);
     if (done.length === settlements.length) {
-      // The common case: nothing to match, and jobs that are not retained are deleted already.
+      // The common case: no result has to be matched to its settlement, and the statement has deleted what is not retained.
       return settlements.map(({ token }) => toCompleted(token));
     }
     const results = new Map<Settlement, Settled>(done.map((completion) => [completion, toCompleted(completion.token)]));
     const others = settlements.filter((settlement) => !results.has(settlement));
     if (others.length > 0) {
-      const settled = await this.settleByKind(others);
+      const settled = await this.settleAny(others);
       others.forEach((settlement, index) => results.set(settlement, settled[index]!));
     }
+    // The fast statement has deleted its own.
     await this.discardEnded(isDeleting ? others : settlements, results, discardStatuses);
     return settlements.map((settlement) => results.get(settlement)!);
   }
@@ -54,7 +58,7 @@ export class OutcomeWriter {
     }
   }
 
-  private async settleByKind(settlements: readonly Settlement[]): Promise<Settled[]> {
+  private async settleAny(settlements: readonly Settlement[]): Promise<Settled[]> {
     const tokens = settlements.map(({ token }) => token);
     const rows = await this.query(sql.SETTLE, [toSettlementJson(settlements)]);
     const others = selectWithoutRow(tokens, rows);

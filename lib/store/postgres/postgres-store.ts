@@ -96,13 +96,13 @@ const INSERTS: StatementConcurrency = { atOnce: 2, minJobsForAnother: 16 };
 /** Pipelined statements, all on one connection. */
 const PIPELINED: StatementConcurrency = { atOnce: STATEMENTS_AT_ONCE, minJobsForAnother: 250 };
 
-/** How long `close` waits for the last notification. Without it other processes find the jobs by polling. */
+/** How long `close` waits for the last notification. If it is lost, other processes find the jobs by polling. */
 const FLUSH_MAX_MS = 500;
 /** How long `close` waits for connections. On a silent network a running query would delay it indefinitely. */
 const CLOSE_MAX_MS = 5_000;
 
 const MIGRATION_TRIES_MAX = 300;
-/** Between two tries, other users of the table go on. */
+/** Long enough for queued statements of other users of the table. */
 const MIGRATION_RETRY_MS = 1_500;
 
 type Pool = SessionPool & { readonly options: object };
@@ -262,7 +262,7 @@ export class PostgresStore implements JobStore {
 
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
     return this.handlerLimit.run(() =>
-      // The transaction completes a row that renewals write while it runs. REPEATABLE READ would fail with a serialization conflict.
+      // The heartbeat updates this row during the transaction. Under REPEATABLE READ its completion would fail.
       this.options.app.transaction('READ COMMITTED', async (manager: EntityManager) => {
         await handleConnectionErrors(manager.queryRunner!);
         return work(manager);

@@ -99,7 +99,7 @@ export class SqliteStore implements JobStore {
     this.transactions = new CallerTransactions([options.app, options.own], {
       onStarting: () => this.connection.writes.idle(),
       onEnded: () => {
-        this.flushAppCommits();
+        this.makeAppCommitsDurable();
         this.connection.writes.retryNow();
       },
     });
@@ -157,10 +157,10 @@ export class SqliteStore implements JobStore {
   }
 
   async claim({ lanes, limit, worker, leaseMs }: ClaimRequest): Promise<Claim[]> {
-    const asked = lanes.map((lane) => ({ ...toLaneParam(lane), limit: lane.limit }));
+    const requestedLanes = lanes.map((lane) => ({ ...toLaneParam(lane), limit: lane.limit }));
     // A read takes no lock, so a poll that finds nothing does not delay writes of the application.
-    const rows = await this.read(DUE_LANES, [JSON.stringify(asked)]);
-    const due = rows.map((row) => asked[row.lane_index as number]!);
+    const rows = await this.read(DUE_LANES, [JSON.stringify(requestedLanes)]);
+    const due = rows.map((row) => requestedLanes[row.lane_index as number]!);
     if (due.length === 0) {
       return [];
     }
@@ -207,7 +207,7 @@ export class SqliteStore implements JobStore {
   /** Always rejects: a write transaction for the length of a handler would block all other writers of the file. */
   transaction(): Promise<never> {
     return Promise.reject(
-      new InvalidOptionsError('transactional', 'not on SQLite; call job.completeTx(manager) instead'),
+      new InvalidOptionsError('transactional', 'is not supported on SQLite; call job.completeTx(manager) instead'),
     );
   }
 
@@ -263,14 +263,14 @@ export class SqliteStore implements JobStore {
       for (const pragma of [...schema.CONNECTION_PRAGMAS, schema.WRITE_AHEAD_LOG, schema.SYNCHRONOUS[synchronous]]) {
         await this.read(pragma, []);
       }
-      this.flushAppCommits();
+      this.makeAppCommitsDurable();
     }
   }
 
   /** The application's connection commits the jobs of `enqueueTx` and `completeTx`, so it must flush them too. */
-  private flushAppCommits(): void {
+  private makeAppCommitsDurable(): void {
     if (this.options.synchronous === 'full' && !this.options.isInMemory) {
-      this.connection.flushAppCommits();
+      this.connection.makeAppCommitsDurable();
     }
   }
 

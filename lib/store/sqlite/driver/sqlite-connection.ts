@@ -20,7 +20,7 @@ export interface SqliteConnection {
   /** Whether statements return within the tick: then no other statement can run between two of a script. */
   readonly isSynchronous: boolean;
   /** Makes commits of the application wait for the disk, unless it has a transaction open: SQLite refuses it then. */
-  flushAppCommits(): void;
+  makeAppCommitsDurable(): void;
 }
 
 /**
@@ -40,7 +40,7 @@ export function createConnection(
       read: (script) => runner.run(script),
       writes: new SyncWriteQueue({ ...options, runner, isAppInTransaction }),
       isSynchronous: true,
-      flushAppCommits: () => flushCommits(getDatabase<BetterSqliteDatabase>(app)),
+      makeAppCommitsDurable: () => flushCommits(getDatabase<BetterSqliteDatabase>(app)),
     };
   }
   const runner = new Sqlite3Runner(getDatabase<Sqlite3Database>(own)!);
@@ -51,7 +51,7 @@ export function createConnection(
     writes: new AsyncWriteQueue({ ...options, runner, isAppInTransaction }),
     isSynchronous: false,
     // sqlite3 flushes commits by default.
-    flushAppCommits: () => undefined,
+    makeAppCommitsDurable: () => undefined,
   };
 }
 
