@@ -84,7 +84,7 @@ describe.each(everyKind)('JobsModule on $label', (kind) => {
       jobsModule: JobsModule.forRootAsync({ useFactory: () => ({ dataSource: 'second' }) }),
     });
     expect(error).toBeInstanceOf(InvalidOptionsError);
-    expect(error.message).toMatch(/^dataSource: .*next to useFactory/);
+    expect(error.message).toMatch(/^dataSource: .*beside useFactory/);
   });
 
   it.each([
@@ -128,7 +128,7 @@ describe.each(everyKind)('JobsModule on $label', (kind) => {
     const refusalOf = async (useClass: Type<unknown>): Promise<string> =>
       (await apps.refusal({ jobsModule: JobsModule.forRootAsync({ useClass: useClass as never }) })).message;
     expect(await refusalOf(Nothing)).toMatch(/^useClass: .*createJobsOptions\(\)/);
-    expect(await refusalOf(Misplaced)).toMatch(/^http: .*next to useClass/);
+    expect(await refusalOf(Misplaced)).toMatch(/^http: .*beside useClass/);
   });
 
   it('rejects an isGlobal that is not a boolean', () => {
