@@ -71,7 +71,7 @@ const postgresTables = [
     finished timestamptz,
     created timestamptz NOT NULL DEFAULT statement_timestamp(),
     updated timestamptz NOT NULL DEFAULT statement_timestamp(),
-    unbegun_attempt integer,
+    unstarted_attempt integer,
     ${jobChecks}
   )`,
   `CREATE TABLE IF NOT EXISTS _jobs_rollup (
@@ -140,7 +140,7 @@ const sqliteTables = [
     finished datetime,
     created datetime NOT NULL DEFAULT ${sqliteNow},
     updated datetime NOT NULL DEFAULT ${sqliteNow},
-    unbegun_attempt integer,
+    unstarted_attempt integer,
     ${jobChecks},
     CONSTRAINT _jobs_json_check CHECK (json_valid(payload)
       AND ${['backoff', 'errors', 'result', 'progress', 'metadata'].map((column) => `json_valid(coalesce(${column}, 'null'))`).join(' AND ')}),

@@ -148,7 +148,7 @@ export const mutants: readonly Mutant[] = [
   {
     title: 'a rescue fails attempts that never started',
     breaks: ['unrun'],
-    break: () => replace(SimulatedTable.prototype, 'isUnbegun', () => () => false),
+    break: () => replace(SimulatedTable.prototype, 'isUnstarted', () => () => false),
   },
   {
     title: 'a handler is not aborted when its lease is lost',

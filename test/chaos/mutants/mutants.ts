@@ -65,7 +65,7 @@ export const mutants: readonly Mutant[] = [
     name: 'no start marks',
     wrong: 'a started last attempt is treated as one that never started',
     breaks: ['overrun'],
-    break: (settings) => edit(settings, beginningsOn(settings), (sql) => sql.replace('unbegun_attempt = NULL, ', '')),
+    break: (settings) => edit(settings, beginningsOn(settings), (sql) => sql.replace('unstarted_attempt = NULL, ', '')),
   },
   {
     name: 'app clock',

@@ -13,7 +13,7 @@ export interface ModelJob {
   /** The worker that owns the job while it is processing. */
   lockedBy: string | null;
   /** The job was claimed with no retry left and is not marked as started. */
-  isUnbegun: boolean;
+  isUnstarted: boolean;
   isDue: boolean;
   isExpired: boolean;
 }
@@ -40,7 +40,7 @@ export class QueueModel {
       retries: 0,
       cancelRequested: false,
       lockedBy: null,
-      isUnbegun: false,
+      isUnstarted: false,
       isExpired: false,
     };
     this.jobs.push({ ...job, ...fresh, status: 'pending' });
@@ -57,7 +57,7 @@ export class QueueModel {
       status: 'processing',
       attempt: job.attempt + 1,
       lockedBy: worker,
-      isUnbegun: job.retries >= job.maxRetries,
+      isUnstarted: job.retries >= job.maxRetries,
       isExpired: false,
     });
   }
@@ -98,7 +98,7 @@ export class QueueModel {
       job.lockedBy = null;
       if (job.cancelRequested) {
         job.status = 'cancelled';
-      } else if (job.isUnbegun) {
+      } else if (job.isUnstarted) {
         // The job was due when it was claimed and keeps its position.
         Object.assign(job, { status: 'pending', isDue: true });
       } else if (job.retries >= job.maxRetries) {

@@ -58,7 +58,7 @@ export class MarkStarted extends ClaimCommand {
   protected async apply(token: ClaimToken, owned: ModelJob | undefined, { store }: RealQueue): Promise<void> {
     const live = owned?.isExpired ? undefined : owned;
     assert.deepEqual(dropRowRefs(await store.markStarted([token])), [toState(live)]);
-    Object.assign(live ?? {}, { isUnbegun: false });
+    Object.assign(live ?? {}, { isUnstarted: false });
   }
 }
 

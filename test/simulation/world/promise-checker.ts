@@ -143,7 +143,7 @@ export class PromiseChecker {
       this.report('slots', `${host} runs job ${this.nameOf(id)} twice`);
     }
     const row = this.options.table.owned({ id, attempt });
-    if (row && this.options.table.isUnbegun(row)) {
+    if (row && this.options.table.isUnstarted(row)) {
       this.report('unrun', `${host} runs job ${this.nameOf(id)}, which a rescue would treat as not started`);
     }
     if (this.isStopping.has(host)) {

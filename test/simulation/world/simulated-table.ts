@@ -86,7 +86,7 @@ export class SimulatedTable {
       this.change('claim', row, null, {
         status: 'processing',
         attempt: row.attempt + 1,
-        unbegunAttempt: row.retries >= row.maxRetries ? row.attempt + 1 : null,
+        unstartedAttempt: row.retries >= row.maxRetries ? row.attempt + 1 : null,
         lockedBy: worker,
         lockedUntil: this.fromNow(leaseMs),
         started: this.fromNow(0),
@@ -109,7 +109,7 @@ export class SimulatedTable {
 
   markStarted(tokens: readonly ClaimToken[]): ClaimState[] {
     const isLive = (row: Row): boolean => !this.isExpired(row, -Infinity);
-    return this.write('markStarted', tokens, () => ({ unbegunAttempt: null, started: this.fromNow(0) }), isLive);
+    return this.write('markStarted', tokens, () => ({ unstartedAttempt: null, started: this.fromNow(0) }), isLive);
   }
 
   renew(tokens: readonly ClaimToken[], leaseMs: number): ClaimState[] {
@@ -168,13 +168,13 @@ export class SimulatedTable {
     const expired = [...this.rows.values()].filter((row) => row.status === 'processing' && this.isExpired(row, from));
     const rescued = expired.slice(0, limit).map((row): Rescued => {
       const message = leaseLost(row.attempt);
-      const isUnbegun = this.isUnbegun(row);
-      const isFailed = row.retries >= row.maxRetries && !isUnbegun;
+      const isUnstarted = this.isUnstarted(row);
+      const isFailed = row.retries >= row.maxRetries && !isUnstarted;
       const status = row.cancelRequested ? 'cancelled' : isFailed ? 'failed' : 'pending';
-      const charged = isUnbegun ? {} : { retries: row.retries + 1, runAt: this.fromNow(0) };
+      const charged = isUnstarted ? {} : { retries: row.retries + 1, runAt: this.fromNow(0) };
       const again = { status: 'pending', ...charged, lockedBy: null, lockedUntil: null } as const;
       this.change('rescue', row, null, {
-        ...(isUnbegun ? {} : { lastError: message }),
+        ...(isUnstarted ? {} : { lastError: message }),
         ...(status === 'pending' ? again : { status, ...this.ended }),
       });
       const { id, topic, attempt, retries } = row;
@@ -247,8 +247,8 @@ export class SimulatedTable {
   }
 
   /** Whether a last attempt was claimed and is not marked as started. */
-  isUnbegun({ attempt, unbegunAttempt }: Row): boolean {
-    return unbegunAttempt === attempt;
+  isUnstarted({ attempt, unstartedAttempt }: Row): boolean {
+    return unstartedAttempt === attempt;
   }
 
   private write(
@@ -276,7 +276,7 @@ export class SimulatedTable {
       metadata: job.metadata === null ? null : (JSON.parse(job.metadata) as Record<string, unknown>),
       ...{ status: 'pending' as const, attempt: 0, retries: 0, cancelRequested: false, errors: [] },
       ...{ lockedUntil: null, lockedBy: null, lastError: null, result: null, progress: null },
-      ...{ unbegunAttempt: null, started: null, finished: null, created: now, updated: now },
+      ...{ unstartedAttempt: null, started: null, finished: null, created: now, updated: now },
       runAt: job.runAt ?? this.fromNow(job.delayMs),
     });
     this.rows.set(id, row);

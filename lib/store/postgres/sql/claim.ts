@@ -20,7 +20,7 @@ const isPaused = (topic: string): string =>
 const claimWith = (as: (value: string, name: string) => string): string => `
 UPDATE _jobs j SET status = 'processing', attempt = attempt + 1, locked_by = $3,
   locked_until = (SELECT statement_timestamp() + make_interval(secs => $4::float8 / 1000.0)),
-  unbegun_attempt = CASE WHEN retries >= max_retries THEN attempt + 1 END,
+  unstarted_attempt = CASE WHEN retries >= max_retries THEN attempt + 1 END,
   started = statement_timestamp(), updated = statement_timestamp()
 WHERE j.ctid = ANY (ARRAY(
   SELECT c.tid

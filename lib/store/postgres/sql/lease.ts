@@ -8,7 +8,7 @@ FROM free WHERE ${matchesId('free')} RETURNING j.id, j.attempt, j.cancel_request
 /** processing → processing: extends leases by $2 milliseconds. Returns the rows it wrote; skips locked ones. */
 export const RENEW = writeOwned(`locked_until = statement_timestamp() + make_interval(secs => $2::float8 / 1000.0)`);
 
-const asStarted = 'unbegun_attempt = NULL, started = statement_timestamp(), updated = statement_timestamp()';
+const asStarted = 'unstarted_attempt = NULL, started = statement_timestamp(), updated = statement_timestamp()';
 /** A rescue may be about to write a job whose lease has expired, and would fail it if it had started. */
 const isLive = 'j.locked_until > statement_timestamp()';
 

@@ -2,8 +2,8 @@ import { LEASE_LOST } from '../../row-mapper.js';
 import { matchesId, appendError, isKeyKept, scanTiming, skipLocked } from './job-row.js';
 
 /** Whether the job was claimed but its handler was never called. */
-const isUnbegun = '(j.unbegun_attempt IS NOT DISTINCT FROM j.attempt)';
-const isLost = `(j.retries >= j.max_retries AND NOT ${isUnbegun})`;
+const isUnstarted = '(j.unstarted_attempt IS NOT DISTINCT FROM j.attempt)';
+const isLost = `(j.retries >= j.max_retries AND NOT ${isUnstarted})`;
 
 /**
  * processing with an expired lease → pending, failed or cancelled: $1 limit, $2 lower bound of the lease. Skips rows that a completion
@@ -18,8 +18,8 @@ rescued AS (UPDATE _jobs j SET
   status = CASE WHEN j.cancel_requested THEN 'cancelled' WHEN ${isLost} THEN 'failed' ELSE 'pending' END,
   retries = j.retries + (NOT j.cancel_requested AND j.retries < j.max_retries)::int,
   run_at = CASE WHEN j.cancel_requested OR j.retries >= j.max_retries THEN j.run_at ELSE statement_timestamp() END,
-  last_error = CASE WHEN ${isUnbegun} THEN j.last_error ELSE ${LEASE_LOST} END,
-  errors = CASE WHEN ${isUnbegun} THEN j.errors ELSE ${appendError(LEASE_LOST, 'NULL::text')} END,
+  last_error = CASE WHEN ${isUnstarted} THEN j.last_error ELSE ${LEASE_LOST} END,
+  errors = CASE WHEN ${isUnstarted} THEN j.errors ELSE ${appendError(LEASE_LOST, 'NULL::text')} END,
   locked_until = NULL, locked_by = NULL,
   finished = CASE WHEN j.cancel_requested OR ${isLost} THEN statement_timestamp() END,
   updated = statement_timestamp()

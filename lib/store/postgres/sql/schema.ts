@@ -23,4 +23,4 @@ WHERE c.oid = '_jobs'::regclass`;
 
 /** Fails unless all columns of this version exist, those of `_jobs_topics` included. */
 export const CHECK_TABLE = `
-SELECT ${jobColumns('_jobs')}, backoff, idempotency_key, body_hash, unbegun_attempt, (SELECT max(paused_since) FROM _jobs_topics) FROM _jobs LIMIT 0`;
+SELECT ${jobColumns('_jobs')}, backoff, idempotency_key, body_hash, unstarted_attempt, (SELECT max(paused_since) FROM _jobs_topics) FROM _jobs LIMIT 0`;

@@ -30,7 +30,7 @@ const unusual = `json_object('timeout_ms', timeout_ms, 'backoff', CAST(backoff A
  */
 export const CLAIM = `
 UPDATE _jobs ${byId} SET status = 'processing', attempt = attempt + 1, locked_by = ?4, locked_until = ${fromNow('?5')},
-  unbegun_attempt = iif(retries >= max_retries, attempt + 1, NULL), started = ${now}, updated = ${now}
+  unstarted_attempt = iif(retries >= max_retries, attempt + 1, NULL), started = ${now}, updated = ${now}
 WHERE id IN (
   SELECT due.value FROM json_each(?1) AS lane CROSS JOIN json_each(iif(${isPaused(`lane.value ->> 'topic'`)}, '[]', (
     SELECT json_group_array(id) FROM (

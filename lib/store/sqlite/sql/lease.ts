@@ -9,7 +9,7 @@ export const RENEW = updateOwned(`locked_until = ${fromNow('?2')}`);
 
 /** processing → processing: the handler starts. Skips expired leases: a rescue would fail a last attempt that has started. */
 export const MARK_STARTED = updateOwned(
-  `unbegun_attempt = NULL, started = ${now}, updated = ${now}`,
+  `unstarted_attempt = NULL, started = ${now}, updated = ${now}`,
   `${isOwnedClaim} AND locked_until > ${now}`,
 );
 

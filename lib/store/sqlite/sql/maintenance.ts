@@ -8,8 +8,8 @@ const expiredFrom = (from: string): string =>
 export const HAS_EXPIRED = `SELECT EXISTS (SELECT 1 FROM ${expiredFrom('?1')}) AS has_expired, ${scanTiming}`;
 
 /** Whether the job was claimed but its handler was never called. */
-const isUnbegun = '(unbegun_attempt IS attempt)';
-const isLost = `(retries >= max_retries AND NOT ${isUnbegun})`;
+const isUnstarted = '(unstarted_attempt IS attempt)';
+const isLost = `(retries >= max_retries AND NOT ${isUnstarted})`;
 
 /**
  * processing with an expired lease → pending, failed or cancelled. Handles leases that ended at ?2 or later. An attempt that
@@ -20,8 +20,8 @@ UPDATE _jobs AS j ${byId} SET
   status = CASE WHEN cancel_requested THEN 'cancelled' WHEN ${isLost} THEN 'failed' ELSE 'pending' END,
   retries = retries + (NOT cancel_requested AND retries < max_retries),
   run_at = CASE WHEN cancel_requested OR retries >= max_retries THEN run_at ELSE ${now} END,
-  last_error = iif(${isUnbegun}, last_error, ${LEASE_LOST}),
-  errors = iif(${isUnbegun}, errors, ${appendError(LEASE_LOST, 'NULL')}), locked_until = NULL, locked_by = NULL,
+  last_error = iif(${isUnstarted}, last_error, ${LEASE_LOST}),
+  errors = iif(${isUnstarted}, errors, ${appendError(LEASE_LOST, 'NULL')}), locked_until = NULL, locked_by = NULL,
   finished = CASE WHEN cancel_requested OR ${isLost} THEN ${now} END, updated = ${now}
 WHERE id IN (
   SELECT id FROM ${expiredFrom('?2')} ORDER BY locked_until LIMIT ?1)

@@ -41,6 +41,6 @@ SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM _jobs_migrations WHERE name = ?2)`
 
 /** Fails unless all columns that this version needs exist, `_jobs_topics` included. */
 export const CHECK_TABLE = `
-SELECT ${jobColumns}, backoff, idempotency_key, body_hash, unbegun_attempt, (SELECT max(paused_since) FROM _jobs_topics)
+SELECT ${jobColumns}, backoff, idempotency_key, body_hash, unstarted_attempt, (SELECT max(paused_since) FROM _jobs_topics)
 FROM _jobs ${byId}
 WHERE id = '' LIMIT 0`;
