@@ -81,18 +81,24 @@ export interface HttpSettings {
   readonly redact: RedactFunction | undefined;
 }
 
-/** The path and the files of the admin UI. */
+/** The path and the files of the admin UI, and where its users sign in. */
 export interface UiOptions {
   /** Default `'admin/jobs'`. */
   path?: string | undefined;
   /** A copy of the package's `dist/ui`, for bundled applications. Default: the package's own files. */
   folder?: string | undefined;
+  /**
+   * The application's own sign-in page, for a link on the sign-in page of the UI: a path such as `'/login'`, or an http(s) URL.
+   * The link adds the query parameter `return`. Default: no link.
+   */
+  signIn?: string | undefined;
 }
 
 /** {@link UiOptions}, checked. */
 export interface UiSettings {
   readonly path: string;
   readonly folder: string | undefined;
+  readonly signIn: string | undefined;
 }
 
 /** Removes a leading and a trailing slash. */
@@ -174,10 +180,25 @@ const folderCheck: Check<string> = {
   parse: (value) => (typeof value === 'string' && value !== '' ? value : undefined),
 };
 
+const signInCheck: Check<string> = {
+  expects: "a path such as '/login', or an http or https URL",
+  parse: (value) => (typeof value === 'string' && isSignInAddress(value) ? value : undefined),
+};
+
+/** Accepts characters of URLs only, so that a browser reads the same address. Rejects `//host`, other schemes and user names. */
+function isSignInAddress(text: string): boolean {
+  if (!/^[\w\-.~:/?#[\]@!$&'()*+,;=%]+$/.test(text) || !URL.canParse(text, 'http://host')) {
+    return false;
+  }
+  const { username, password } = new URL(text, 'http://host');
+  return /^(\/(?!\/)|https?:\/\/)/i.test(text) && username === '' && password === '';
+}
+
 /** Default and check of each option of the admin UI. {@link UiOptions} documents them. */
 export const UI_OPTIONS = {
   path: option('admin/jobs', pathCheck),
   folder: optional(folderCheck),
+  signIn: optional(signInCheck),
 };
 
 /** The option `http`, unless it is `false`. */

@@ -165,7 +165,8 @@ export class AccessPolicy {
   }
 }
 
-function needsCaller(rule: AccessRule): rule is 'admin' | 'authenticated' {
+/** Whether a rule admits identified callers only. */
+export function needsCaller(rule: AccessRule): rule is 'admin' | 'authenticated' {
   return rule === 'admin' || rule === 'authenticated';
 }
 

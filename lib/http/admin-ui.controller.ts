@@ -53,7 +53,7 @@ const WILDCARDS: Readonly<Record<string, string>> = { express: '{*path}', fastif
 export class AdminUiController implements OnApplicationBootstrap {
   private readonly folder: string | undefined;
   private loaded: ReadonlyMap<string, UiFile> = new Map();
-  /** The page by its depth below the root: its relative addresses differ. */
+  /** The page for each root address, with a cookie and without. */
   private readonly shells = new Map<string, UiFile>();
 
   constructor(
@@ -103,7 +103,8 @@ export class AdminUiController implements OnApplicationBootstrap {
     if (below.length > DEPTH_MAX + 1) {
       return toTextResponse(404, messages.UI_NO_PAGE);
     }
-    return toFileResponse(this.shell(this.rootFrom(below.length)), request, 'no-cache');
+    const hasCookie = request.headers.cookie !== undefined;
+    return toFileResponse(this.shell(this.rootFrom(below.length), hasCookie), request, 'no-cache');
   }
 
   private get files(): ReadonlyMap<string, UiFile> {
@@ -118,19 +119,22 @@ export class AdminUiController implements OnApplicationBootstrap {
     return segments === 0 ? `./${toSegments(this.settings.path).at(-1)!}/` : '../'.repeat(segments - 1) || './';
   }
 
-  private shell(root: string): UiFile {
-    const cached = this.shells.get(root);
+  private shell(root: string, hasCookie: boolean): UiFile {
+    const key = `${root} ${hasCookie}`;
+    const cached = this.shells.get(key);
     if (cached) {
       return cached;
     }
-    const page = this.files
-      .get('index.html')!
-      .body.toString('utf8')
-      .replaceAll('"./', `"${root}`)
-      .replace('content="../../api/jobs"', `content="${root}${this.apiFromRoot()}"`)
-      .replace('name="jobs-way-in" content="token"', `name="jobs-way-in" content="${this.callers.authMode}"`);
+    const contents = {
+      'jobs-api': root + this.apiFromRoot(),
+      'jobs-auth': this.callers.authMode,
+      'jobs-sign-in': this.settings.signIn ?? '',
+      'jobs-cookie': hasCookie ? 'yes' : 'no',
+    };
+    const template = this.files.get('index.html')!.body.toString('utf8').replaceAll('"./', `"${root}`);
+    const page = Object.entries(contents).reduce((html, [name, content]) => setMeta(html, name, content), template);
     const shell = new UiFile('index.html', Buffer.from(page, 'utf8'));
-    this.shells.set(root, shell);
+    this.shells.set(key, shell);
     return shell;
   }
 
@@ -143,6 +147,12 @@ export class AdminUiController implements OnApplicationBootstrap {
   }
 }
 
+/** Sets the content of the page's `<meta>` element with this name. */
+function setMeta(page: string, name: string, content: string): string {
+  const escaped = content.replaceAll('&', '&amp;').replaceAll('"', '&quot;');
+  return page.replace(new RegExp(`(name="${name}" content=)"[^"]*"`), (_, start: string) => `${start}"${escaped}"`);
+}
+
 function toSegments(path = ''): string[] {
   return path.split('/').filter(Boolean);
 }
@@ -153,7 +163,7 @@ function toFileResponse(file: UiFile, { headers: requested }: HttpRequest, cachi
     'Content-Type': file.type,
     'Cache-Control': caching,
     ETag: file.etag,
-    Vary: 'Accept-Encoding',
+    Vary: file.isImmutable ? 'Accept-Encoding' : 'Accept-Encoding, Cookie',
   };
   if (requested['if-none-match']?.includes(file.etag)) {
     return { status: 304, headers, body: undefined };

@@ -26,14 +26,20 @@ export const bodyTooSlow = (seconds: number): string => `the body must be comple
 export const failed = (request: string, reason: string): string => `${request} failed: ${reason}`;
 export const respondedWith = (request: string, status: number, reason: string): string =>
   `${request} responded with ${status}: ${reason}`;
-export const closedApi = (path: string, variable: string): string =>
-  `${path} is closed: no administrator is configured. Set ${variable}, or one of the options http.adminToken, http.adminGuard ` +
-  'and http.authenticate; http: false removes the routes';
-export const unusedToken = (path: string, variable: string): string =>
-  `${variable} is set but has no effect: http.adminGuard or http.authenticate identifies the callers of ${path}`;
-export const globalGuards = (paths: string, guards: readonly string[]): string =>
-  `${guards.join(', ')} ${guards.length === 1 ? 'is a global guard and runs' : 'are global guards and run'} before the access ` +
-  `rules of ${paths}. To opt out, set http.decorators to the class decorators that your guard reads, such as Public()`;
+export function noAdministrator(closed: 'all' | readonly string[], hasUi: boolean, variable: string): string {
+  const open = `Set ${variable}, or one of the options http.adminToken, http.adminGuard and http.authenticate`;
+  if (closed !== 'all') {
+    return `No administrator is configured: ${closed.join(' and ')} ${closed.length === 1 ? 'admits' : 'admit'} no request. ${open}`;
+  }
+  const what = hasUi ? 'The jobs API and admin UI are' : 'The jobs API is';
+  return `${what} closed: no administrator is configured. ${open}; http: false removes the routes`;
+}
+export const unusedToken = (variable: string): string =>
+  `${variable} has no effect: http.adminGuard or http.authenticate identifies the callers of the jobs API`;
+export const globalGuards = (guards: readonly string[], paths: readonly string[]): string =>
+  `${guards.join(' and ')} ${guards.length === 1 ? 'is a global guard and runs' : 'are global guards and run'} before ` +
+  `http.adminToken, http.adminGuard and the rules, on ${paths.join(' and ')}. A request must pass both. To opt out, set ` +
+  'http.decorators to the class decorators that your guard reads, such as [Public()]';
 export const UI_FILES_MISSING =
   'the admin UI has no files in this bundle: copy the folder dist/ui of nestjs-jobs and set ui.folder, or set ui: false';
 

@@ -5,6 +5,7 @@ import { ExternalContextCreator } from '@nestjs/core';
 import type { HttpSettings } from '../core/http-options.js';
 import { moduleLogger } from '../nest/nest-logger.js';
 import { CallerResolver, TOKEN_VARIABLE, HTTP_SETTINGS } from './caller-resolver.js';
+import { needsCaller } from './access-policy.js';
 import { RegisteredRoutes } from './http-adapter.js';
 import * as messages from './http.messages.js';
 
@@ -27,17 +28,26 @@ export class StartupWarnings implements OnApplicationBootstrap {
     if (path === undefined) {
       return;
     }
-    if (this.callers.authMode === 'none') {
-      moduleLogger.warn(messages.closedApi(path, TOKEN_VARIABLE));
+    const uiPath = this.routes.findPath('ui');
+    const closed = this.closedRules();
+    if (this.callers.authMode === 'none' && closed.length > 0) {
+      moduleLogger.warn(messages.noAdministrator(closed, uiPath !== undefined, TOKEN_VARIABLE));
     }
     if (this.callers.authMode === 'application' && process.env[TOKEN_VARIABLE]) {
-      moduleLogger.warn(messages.unusedToken(path, TOKEN_VARIABLE));
+      moduleLogger.warn(messages.unusedToken(TOKEN_VARIABLE));
     }
     const guards = this.globalGuards();
     if (guards.length > 0 && this.settings.decorators.length === 0) {
-      const paths = [path, this.routes.findPath('ui')].filter((each) => each !== undefined);
-      moduleLogger.log(messages.globalGuards(paths.join(' and '), guards));
+      moduleLogger.log(messages.globalGuards(guards, [path, ...(uiPath === undefined ? [] : [uiPath])]));
     }
+  }
+
+  /** Returns the rules that admit no request unless callers are identified, or `'all'`. */
+  private closedRules(): 'all' | string[] {
+    const { enqueueRule, readRule, manageRule } = this.settings;
+    const rules = Object.entries({ enqueueRule, readRule, manageRule }).filter(([, rule]) => rule !== undefined);
+    const closed = rules.filter(([, rule]) => needsCaller(rule!)).map(([name]) => `http.${name}`);
+    return closed.length === rules.length ? 'all' : closed;
   }
 
   /** Returns the class names of the guards of `useGlobalGuards()` and `APP_GUARD`. */

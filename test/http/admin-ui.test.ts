@@ -39,6 +39,21 @@ describe.each(everyAdapter)('the files of the admin UI on $adapter', (adapterKin
     }
   });
 
+  it('contain the sign-in address of the options, escaped, and whether the browser sent a cookie', async () => {
+    const signIn = "/login?a=1&copy=$1'";
+    const { url } = await apps.listen({ options: { ui: { signIn } } });
+    const place = `${url}/admin/jobs/`;
+    const pages = [await fetch(place), await fetch(place, { headers: { Cookie: 'sid=1' } })];
+    const texts = await Promise.all(pages.map((page) => page.text()));
+    expect(texts.map((text) => /name="jobs-cookie" content="(\w+)"/.exec(text)![1])).toEqual(['no', 'yes']);
+    expect(texts[0]).toContain(`name="jobs-sign-in" content="/login?a=1&amp;copy=$1'"`);
+    expect(pages.map(({ headers }) => headers.get('Vary'))).toEqual(Array(2).fill('Accept-Encoding, Cookie'));
+    const ETag = pages[0]!.headers.get('ETag')!;
+    const unchanged = await fetch(place, { headers: { 'If-None-Match': ETag } });
+    const changed = await fetch(place, { headers: { 'If-None-Match': ETag, Cookie: 'sid=1' } });
+    expect([unchanged.status, changed.status]).toEqual([304, 200]);
+  });
+
   it('are cached: hashed names forever, others until they change', async () => {
     const { url } = await apps.listen();
     const page = await fetch(`${url}/admin/jobs/`);

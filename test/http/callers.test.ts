@@ -1,5 +1,13 @@
 import type { CanActivate, ExecutionContext, INestApplication, Type } from '@nestjs/common';
-import { HttpException, Inject, Injectable, Module, Scope, UnauthorizedException } from '@nestjs/common';
+import {
+  ForbiddenException,
+  HttpException,
+  Inject,
+  Injectable,
+  Module,
+  Scope,
+  UnauthorizedException,
+} from '@nestjs/common';
 import { REQUEST } from '@nestjs/core';
 import type { HttpOptions } from 'nestjs-jobs';
 import { of } from 'rxjs';
@@ -163,10 +171,10 @@ describe.each(everyAdapter)('identifying callers on $adapter', (adapterKind) => 
     expect(await apps.refusal({ options: { http } })).toMatchObject({ code: 'INVALID_OPTIONS', option });
   });
 
-  it('logs a warning at start when no way is set, and none otherwise', async () => {
+  it('logs a warning at start if no administrator is configured, and none otherwise', async () => {
     await listen({});
     expect(apps.log.of('warn', 'JOBS_ADMIN_TOKEN')).toEqual([
-      textWith('/api/jobs is closed: no administrator is configured'),
+      textWith('The jobs API and admin UI are closed: no administrator is configured. Set JOBS_ADMIN_TOKEN, or'),
     ]);
     apps.log.lines.splice(0);
     await listen({ adminToken: ADMIN_TOKEN });
@@ -175,11 +183,19 @@ describe.each(everyAdapter)('identifying callers on $adapter', (adapterKind) => 
     expect(apps.log.of('warn', 'JOBS_ADMIN_TOKEN')).toEqual([]);
   });
 
+  it('logs at start which rules admit no request without an administrator', async () => {
+    await listen({ enqueueRule: 'public', readRule: () => true });
+    expect(apps.log.of('warn', 'JOBS_ADMIN_TOKEN')).toEqual([textWith('http.manageRule admits no request')]);
+    apps.log.lines.splice(0);
+    await listen({ enqueueRule: 'public', manageRule: () => true });
+    expect(apps.log.of('warn', 'JOBS_ADMIN_TOKEN')).toEqual([]);
+  });
+
   it('logs that JOBS_ADMIN_TOKEN has no effect beside authenticate', async () => {
     process.env.JOBS_ADMIN_TOKEN = ADMIN_TOKEN;
     try {
       const { api } = await listen({ authenticate });
-      expect(apps.log.of('warn', 'JOBS_ADMIN_TOKEN')).toEqual([textWith('/api/jobs')]);
+      expect(apps.log.of('warn', 'JOBS_ADMIN_TOKEN')).toEqual([textWith('has no effect')]);
       expect((await api.as(ADMIN_TOKEN).get('')).status).toBe(401);
     } finally {
       delete process.env.JOBS_ADMIN_TOKEN;
@@ -224,6 +240,30 @@ describe.each(everyAdapter)('identifying callers on $adapter', (adapterKind) => 
         // A rule that refuses has not said who somebody is: he stays unknown.
         const isUnknown = 'manageRule' in http && status < 500;
         expect((await api.get('/capabilities')).status).toBe(isUnknown ? 401 : status);
+      }
+    },
+  );
+
+  const texts: [what: string, error: HttpException, status: number, message: string][] = [
+    ['a text for 401', new UnauthorizedException('bad token'), 401, 'bad token'],
+    ['a text for 403', new ForbiddenException('operators only'), 403, 'operators only'],
+    ['a text for 429', new HttpException('too many requests', 429), 429, 'too many requests'],
+    ['no text', new UnauthorizedException(), 401, 'Unauthorized'],
+    ['an object', new ForbiddenException({ message: 'operators only', tenant: 'secret-1' }), 403, 'operators only'],
+    ['an object without a message', new UnauthorizedException({ tenant: 'secret-1' }), 401, 'Unauthorized Exception'],
+    ['a cause', new UnauthorizedException('bad token', { cause: new Error('secret-1') }), 401, 'bad token'],
+  ];
+
+  it.each(texts)(
+    'keeps the message of an HttpException, and nothing else of it: %s',
+    async (_, error, status, message) => {
+      const rejects = () => Promise.reject(error);
+      for (const http of [{ authenticate: rejects }, { adminGuard: { canActivate: rejects } }]) {
+        const { api } = await listen(http);
+        const response = await api.as().get('/stats');
+        const code = { 401: 'UNAUTHORIZED', 403: 'FORBIDDEN', 429: 'TOO_MANY_REQUESTS' }[status];
+        expect([response.status, response.body]).toEqual([status, { status, code, message, data: {} }]);
+        expect([...response.headers.values()].join()).not.toContain('secret-1');
       }
     },
   );

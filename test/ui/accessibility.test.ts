@@ -35,6 +35,9 @@ describe.each([{ width: 1280 }, { width: 390 }, { width: 320 }])(
       },
       options: { shutdownTimeout: 0 },
     });
+    const appWithAccounts = useOneHttpApp(kind, adapterKind, {
+      options: { role: 'producer', http: { authenticate: () => null }, ui: { signIn: '/login' } },
+    });
     const ids: Record<string, string> = {};
 
     beforeAll(async () => {
@@ -83,6 +86,15 @@ describe.each([{ width: 1280 }, { width: 390 }, { width: 320 }])(
     it('on the sign-in page', async () => {
       const ui = await open('', null);
       await ui.heading('Sign in').waitFor();
+      expect(await findViolations(ui)).toEqual([]);
+    });
+
+    it('on the sign-in page with a link to the sign-in page of the application', async () => {
+      const ui = await pages.open(`${appWithAccounts().url}/admin/jobs/`, { viewport: { width, height: 844 } });
+      await ui.page.getByRole('link', { name: 'Sign in to the application' }).waitFor();
+      await ui.page.getByLabel('Bearer token').waitFor();
+      await ui.button('Try again').click();
+      await ui.sees('Not signed in');
       expect(await findViolations(ui)).toEqual([]);
     });
 

@@ -1,3 +1,5 @@
+import type { ExecutionContext } from '@nestjs/common';
+import { Controller, ForbiddenException, Get, Header, Query, UnauthorizedException } from '@nestjs/common';
 import { until } from '../support/wait.js';
 import { useHttpApps } from '../http/support/http-apps.js';
 import { usePages } from './support/browser.js';
@@ -14,11 +16,29 @@ async function signIn(ui: UiPage, token: string, label = 'Admin token'): Promise
   await ui.button('Sign in').click();
 }
 
-/** Signs in with a bearer token of the application, for example one of a user. */
+/** Signs in with a bearer token of the application. Opens the form if it is closed. */
 async function signInToApplication(ui: UiPage, token: string): Promise<void> {
-  await ui.page.getByText('It takes a bearer token').click();
+  const summary = ui.page.getByText('Sign in with a bearer token instead');
+  await summary.waitFor();
+  if (!(await ui.page.getByLabel('Bearer token').isVisible())) await summary.click();
   await signIn(ui, token, 'Bearer token');
 }
+
+const byCookie = ({ headers }: { headers: Record<string, string> }) =>
+  headers.cookie?.includes('sid=anna') ? { id: 'anna', admin: true } : null;
+
+/** A sign-in page of an application: it sets the cookie and links back. */
+@Controller('login')
+class LoginController {
+  @Get()
+  @Header('Set-Cookie', 'sid=anna; Path=/; HttpOnly')
+  @Header('Content-Type', 'text/html')
+  show(@Query('return') address: string): string {
+    return `<a href="${address}">Continue</a>`;
+  }
+}
+
+const loginPage = { controllers: [LoginController] };
 
 describe.each(onlyExpress)('the session of the admin UI on $database and $adapter', ({ kind, adapterKind }) => {
   const apps = useHttpApps(kind, adapterKind);
@@ -37,7 +57,7 @@ describe.each(onlyExpress)('the session of the admin UI on $database and $adapte
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await pages.open(`${app.url}/admin/jobs/jobs`);
     await signIn(ui, 'a wrong one'.replaceAll(' ', '-'));
-    await ui.sees('This token is not the right one.');
+    await ui.sees('Wrong token. Check JOBS_ADMIN_TOKEN or http.adminToken.');
     expect(await ui.ids()).toEqual([]);
 
     await signIn(ui, ADMIN_TOKEN);
@@ -53,7 +73,7 @@ describe.each(onlyExpress)('the session of the admin UI on $database and $adapte
   it('lasts until the tab closes or the user signs out, if the user keeps the token', async () => {
     const app = await apps.listen();
     const ui = await pages.open(`${app.url}/admin/jobs/`);
-    await ui.page.getByLabel('Keep it until this tab is closed').check();
+    await ui.page.getByLabel('Stay signed in on this tab').check();
     await signIn(ui, ADMIN_TOKEN);
     await ui.heading('Overview').waitFor();
     await ui.page.reload();
@@ -103,8 +123,7 @@ describe.each(onlyExpress)('the session of the admin UI on $database and $adapte
     const app = await apps.listen({
       options: {
         http: {
-          authenticate: ({ headers }: { headers: Record<string, string> }) =>
-            headers.cookie?.includes('sid=anna') ? { id: 'anna', admin: true } : null,
+          authenticate: byCookie,
         },
       },
     });
@@ -113,16 +132,94 @@ describe.each(onlyExpress)('the session of the admin UI on $database and $adapte
     await ui.heading('Sign in').waitFor();
     expect(await ui.page.getByText('JOBS_ADMIN_TOKEN').count()).toBe(0);
     await ui.button('Try again').click();
-    await ui.sees('The application does not know you yet.');
+    await ui.sees('Not signed in: credentials are missing or wrong');
     await ui.page.evaluate("document.cookie = 'sid=anna; path=/'");
     await ui.button('Try again').click();
+    await ui.heading('Overview').waitFor();
+  });
+
+  it('starts at the sign-in page of the application, which returns to the same page', async () => {
+    const app = await apps.listen({
+      ...loginPage,
+      options: { http: { authenticate: byCookie }, ui: { signIn: '/login' } },
+    });
+    const { id } = await app.jobs.enqueue('later', 1, { delay: '1h' });
+    const ui = await pages.open(`${app.url}/admin/jobs/jobs?topic=later`);
+    const link = ui.page.getByRole('link', { name: 'Sign in to the application' });
+    await link.focus();
+    await ui.page.keyboard.press('Enter');
+    await ui.page.getByRole('link', { name: 'Continue' }).click();
+    await ui.shows([id]);
+    expect(ui.address).toBe('/admin/jobs/jobs?topic=later');
+  });
+
+  it('leads to a sign-in page of another origin with the full URL of the page', async () => {
+    const signIn = 'https://sso.example.com/start?app=shop';
+    const app = await apps.listen({ options: { http: { authenticate: byCookie }, ui: { signIn } } });
+    const ui = await pages.open(`${app.url}/admin/jobs/errors`);
+    const link = ui.page.getByRole('link', { name: 'Sign in to the application' });
+    const page = encodeURIComponent(`${app.url}/admin/jobs/errors`);
+    expect(await link.getAttribute('href')).toBe(`${signIn}&return=${page}`);
+  });
+
+  it('that expires leads to the sign-in page in a new tab and continues where it was', async () => {
+    const options = { http: { authenticate: byCookie }, ui: { signIn: '/login' } };
+    const app = await apps.listen({ ...loginPage, options });
+    const { id } = await app.jobs.enqueue('later', 1, { delay: '1h' });
+    const ui = await pages.open(`${app.url}/login?return=${encodeURIComponent('/admin/jobs/jobs')}`);
+    await ui.page.getByRole('link', { name: 'Continue' }).click();
+    await ui.row(id).getByRole('checkbox').check();
+    await ui.page.context().clearCookies();
+    await ui.action(id, 'Cancel').click();
+    await ui.heading('Your session has ended').waitFor();
+    const opened = ui.page.context().waitForEvent('page');
+    await ui.dialog.getByRole('link', { name: 'Sign in to the application (new tab)' }).click();
+    const tab = await opened;
+    await tab.getByRole('link', { name: 'Continue' }).waitFor();
+    await ui.dialog.getByRole('button', { name: 'Try again' }).click();
+    await ui.dialog.waitFor({ state: 'detached' });
+    expect(await ui.row(id).getByRole('checkbox').isChecked()).toBe(true);
+  });
+
+  it('offers the token field at once if the browser has no cookie, and on request otherwise', async () => {
+    const authenticate = ({ headers }: { headers: Record<string, string> }) =>
+      headers.authorization === 'Bearer of-anna' ? { id: 'anna', admin: true } : null;
+    const app = await apps.listen({ options: { http: { authenticate } } });
+    const ui = await pages.open(`${app.url}/admin/jobs/`);
+    const field = ui.page.getByLabel('Bearer token');
+    await until(() => ui.page.evaluate<boolean>("document.activeElement.name === 'token'"));
+
+    await ui.page.context().addCookies([{ name: 'sid', value: 'expired', url: app.url, httpOnly: true }]);
+    await ui.page.reload();
+    await ui.page.getByText('Sign in with a bearer token instead').waitFor();
+    expect(await field.isVisible()).toBe(false);
+    await ui.page.keyboard.press('Tab');
+    await signInToApplication(ui, 'of-anna');
+    await ui.heading('Overview').waitFor();
+  });
+
+  it("shows the text of the application's guard that rejects the user", async () => {
+    const adminGuard = {
+      canActivate: (context: ExecutionContext) => {
+        const { authorization } = context.switchToHttp().getRequest<{ headers: Record<string, string> }>().headers;
+        if (authorization === 'Bearer of-anna') return true;
+        if (authorization === undefined) throw new ForbiddenException('<b>operators</b> only');
+        throw new UnauthorizedException('the token has expired');
+      },
+    };
+    const app = await apps.listen({ options: { http: { adminGuard } } });
+    const ui = await pages.open(`${app.url}/admin/jobs/`);
+    await ui.sees('Not allowed: <b>operators</b> only');
+    await signIn(ui, 'expired', 'Bearer token');
+    await ui.sees('Not signed in: the token has expired');
+    await signIn(ui, 'of-anna', 'Bearer token');
     await ui.heading('Overview').waitFor();
   });
 
   it('cannot start if the options configure no access', async () => {
     const app = await apps.listen({ options: { http: { adminToken: '' } } });
     const ui = await pages.open(`${app.url}/admin/jobs/`);
-    await ui.sees('It knows nobody yet');
+    await ui.sees('No administrator is configured');
     expect(await ui.page.locator('main input, main button').count()).toBe(0);
   });
 

@@ -15,9 +15,16 @@ export function problemOf(error: unknown): Problem {
   return { ...wordsFor(error), detail: [detail, ...fieldsOf(error)].join('\n') };
 }
 
-/** The same in one line, for a form by which one signs in. */
-export function signInComplaint(error: unknown, whenUnknown: string): string {
-  if (error instanceof JobsApiError && error.status === 401) return whenUnknown;
+/** Returns whether the API knows the caller and does not admit them. */
+export function isForbidden(error: unknown): boolean {
+  return error instanceof JobsApiError && error.status === 403;
+}
+
+/** Returns why a sign-in failed, in one line. A guard of the application may have its own text for 401 and 403. */
+export function signInComplaint(error: unknown, whenUnauthorized?: string): string {
+  if (error instanceof JobsApiError && error.status === 401)
+    return whenUnauthorized ?? `Not signed in: ${error.message}`;
+  if (isForbidden(error)) return `Not allowed: ${(error as JobsApiError).message}`;
   const { title, advice } = problemOf(error);
   return `${title}. ${advice}`;
 }

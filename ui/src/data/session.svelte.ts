@@ -1,37 +1,40 @@
 import { untrack } from 'svelte';
 import type { Capabilities } from '../../../client/index.js';
 import { JobsApiError, JobsClient } from '../../../client/index.js';
+import { isForbidden } from './problem.js';
 import { API_URL } from '../route/server-facts.js';
 import { serverClock } from './server-clock.svelte.js';
 import { tabStorage } from './storage.js';
 
 /**
- * - `starting`: nobody has answered yet.
+ * - `starting`: the API has not responded yet.
  * - `open`: the caller may do what the capabilities say.
- * - `signed-out`: the API wants credentials.
- * - `failed`: no answer, or one that is none.
+ * - `signed-out`: the API rejects the caller with 401 or 403.
+ * - `failed`: no response, or an unusable one.
  */
 type Phase = 'starting' | 'open' | 'signed-out' | 'failed';
 
-/** Who is looking, and what that one may do. */
+/** The credentials of the user, and what the user may do. */
 class Session {
   phase: Phase = $state('starting');
   capabilities: Capabilities | null = $state.raw(null);
-  /** Why the phase is `failed`, or why the last token was refused. */
+  /** Why the phase is `failed` or `signed-out`. */
   error: unknown = $state.raw(undefined);
-  /** It was open, and the API has refused a request since. */
+  /** Whether it was open, and the API has rejected a request since. */
   hasLapsed = $state(false);
-  /** Held here alone, unless the caller wants the tab to keep it. */
+  /** In memory, and in the storage of the tab if the user asks for it. */
   #token = $state(tabStorage.get('token'));
-  /** A question was refused for want of the database, and is worth another try when that is back. */
+  /** Whether the tab keeps the token. A new sign-in proposes the same. */
+  isTokenKept = this.#token !== null;
+  /** Whether the API responded with 503 to a read, which is worth another try when the database is back. */
   hasMissed = false;
-  /** The page is being left: what is sent now must outlive it. */
+  /** Whether the page is being left: requests of now must outlive it. */
   #isLeaving = false;
 
   readonly api = new JobsClient({
     baseUrl: API_URL.origin,
     path: API_URL.pathname,
-    // Not told: what was fetched with the old token is not fetched anew for another one.
+    // Untracked: a new token must not fetch again what was fetched with the old one.
     token: () => untrack(() => this.#token),
     retries: 1,
     fetch: (input, init) => this.#fetch(input, init),
@@ -46,12 +49,12 @@ class Session {
     return this.#token !== null;
   }
 
-  /** Whether jobs may be looked at. */
+  /** Whether the user may read jobs. */
   get mayRead(): boolean {
     return this.capabilities?.read === true;
   }
 
-  /** Whether they may be re-queued, cancelled and deleted, too. */
+  /** Whether the user may also requeue, cancel and delete jobs. */
   get mayManage(): boolean {
     return this.capabilities?.manage === true;
   }
@@ -60,7 +63,7 @@ class Session {
     return this.capabilities?.enqueue === true;
   }
 
-  /** Asks what the caller may do, with a token or with what the browser sends by itself. */
+  /** Requests what the caller may do, with the token, or with what the browser sends by itself. */
   async start(): Promise<void> {
     try {
       this.capabilities = await this.api.capabilities();
@@ -69,19 +72,20 @@ class Session {
       this.error = undefined;
     } catch (error) {
       this.error = error;
-      if (error instanceof JobsApiError && error.status === 401) this.phase = 'signed-out';
+      const isRejected = error instanceof JobsApiError && (error.status === 401 || isForbidden(error));
+      if (isRejected) this.phase = 'signed-out';
       else if (this.capabilities === null) this.phase = 'failed';
     }
   }
 
-  /** Asks again, with what the browser sends by itself: the reader has signed in elsewhere. */
+  /** Tries again without a token: the user may have signed in to the application in another tab. */
   resume(): Promise<void> {
     this.#token = null;
     tabStorage.set('token', null);
     return this.start();
   }
 
-  /** Whether the API takes the token. */
+  /** Returns whether the API accepts the token. */
   async signIn(token: string, isKept: boolean): Promise<boolean> {
     this.#token = token;
     await this.start();
@@ -89,6 +93,7 @@ class Session {
       this.#token = null;
       return false;
     }
+    this.isTokenKept = isKept;
     tabStorage.set('token', isKept ? token : null);
     return true;
   }

@@ -1,13 +1,31 @@
-/* What the server writes into the page. */
+/* Facts that the server writes into the page. */
 
-/** Where the UI is, whatever is in front of it, a proxy's path too. */
+/** The root URL of the UI. It includes the path of a proxy. */
 export const ROOT_URL = new URL(metaContent('jobs-root', './'), location.href);
 
-/** Where the API is. */
+/** The root URL of the API. */
 export const API_URL = new URL(metaContent('jobs-api', '../../api/jobs'), location.href);
 
-/** How whoever looks becomes known: by the admin token, in a way of the application's own, or not at all. */
-export const WAY_IN = metaContent('jobs-way-in', 'token') as 'token' | 'application' | 'none';
+/** How the API identifies callers: by the admin token, by the application's own guard or function, or not at all. */
+export const AUTH_MODE = metaContent('jobs-auth', 'token') as 'token' | 'application' | 'none';
+
+/** Whether the browser sent a cookie with the request for this page. The page cannot see HttpOnly cookies. */
+export const HAS_COOKIE = metaContent('jobs-cookie', 'no') === 'yes';
+
+/** The option `ui.signIn`; empty if it is not set. */
+const SIGN_IN = metaContent('jobs-sign-in', '');
+
+/**
+ * Returns the address of the application's sign-in page, or `null` if there is none. `return` is the current page: its path for a
+ * sign-in page of this origin, its URL for another one.
+ */
+export function getSignInUrl(): string | null {
+  if (SIGN_IN === '') return null;
+  const url = new URL(SIGN_IN, location.href);
+  const isSameOrigin = url.origin === location.origin;
+  url.searchParams.set('return', isSameOrigin ? location.pathname + location.search : location.href);
+  return url.href;
+}
 
 function metaContent(name: string, otherwise: string): string {
   return document.querySelector<HTMLMetaElement>(`meta[name="${name}"]`)?.content ?? otherwise;
