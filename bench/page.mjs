@@ -42,13 +42,16 @@ function page() {
   return [
     '# Figures of the benchmark',
     '',
-    'Made by `npm run bench:page` from what a run wrote; [Performance](performance.md) says what is measured and how.',
+    '`npm run bench:page` writes this page from the results of a run. [Performance](performance.md) explains the measures and',
+    'the contenders.',
     '',
     ...machine(),
     '',
-    '“Ours is” says how many times better the best settings of this queue on the same kind of database do (of contenders',
-    'with default options: our default options). Columns in seconds are CPU time for 100,000 jobs, Node and server apart;',
-    'WAL bytes are what PostgreSQL writes ahead for each job; MB is the peak of the busiest process.',
+    '- **ours is**: how many times faster this queue is on the same kind of database, with its best settings. Contenders with default',
+    '  options are compared with our default options.',
+    '- **Node s**, **server s**: CPU time for 100,000 jobs.',
+    '- **WAL bytes**: what PostgreSQL writes to its log for each job.',
+    '- **MB**: peak memory of the busiest process.',
     '',
     goalsTable(all) ?? '',
     '',
@@ -83,7 +86,7 @@ function machine() {
   ];
 }
 
-/** As somebody else would type it: where files lay is of no interest. @param {string} command */
+/** The command of a run, without options that hold paths. @param {string} command */
 function commandOf(command) {
   const options = command.replace(/\s*--(out|folder|profile)[ =]\S+/g, '').trim();
   return options === '' ? 'npm run bench' : `npm run bench -- ${options}`;
