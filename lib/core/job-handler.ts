@@ -33,11 +33,11 @@ export interface JobContext<T = unknown, Tx extends object = object> {
    */
   readonly manager: Tx;
   /**
-   * Stores how far the job is: any JSON value of at most 64 KiB. Skipped while a transaction, such as the handler's own with
-   * `completeTx`, holds the job's row for more than a moment.
+   * Records how far the job is: any JSON value. A note replaces a value over 64 KiB. Does not wait for the database: the worker
+   * writes the latest value at most once a second, and with the outcome of the attempt. A database outage never rejects the call.
    *
-   * @throws LeaseLostError if another attempt owns the job.
-   * @throws QueueUnavailableError if the database does not respond.
+   * @throws InvalidPayloadError for a value that is not JSON; its path starts with `progress`.
+   * @throws LeaseLostError if the attempt has ended or has lost its lease.
    */
   progress(value: unknown): Promise<void>;
   /**

@@ -36,6 +36,8 @@ interface Position {
   /** Key or index in the parent; for the whole value, its name. */
   readonly step: string | number;
   readonly parent?: Parent;
+  /** Of the whole value: accepts texts that a `jsonb` column rejects. The caller replaces their characters. */
+  readonly acceptsAnyText?: boolean;
 }
 
 /** An array or an object around the value. */
@@ -159,9 +161,13 @@ function hasToJson(value: object): value is { toJSON(key: string): unknown } {
 }
 
 function checkText(text: string, position: Position): void {
-  if (!isStorableText(text)) {
+  if (!isStorableText(text) && !getRoot(position).acceptsAnyText) {
     reject(position, text.isWellFormed() ? 'text holds a NUL character' : 'text holds a lone surrogate');
   }
+}
+
+function getRoot(position: Position): Position {
+  return position.parent ? getRoot(position.parent.position) : position;
 }
 
 /** Returns the path of a member, such as `payload.items` or `payload["first name"]`. */
@@ -185,7 +191,17 @@ const escapes = /\\(?:u(?:0000|d[89a-f][0-9a-f]{2})|[^])/g;
 const unstorableLength = 6;
 
 /**
- * Returns the JSON text that is stored for a handler's result or progress. Recording must not fail, so no value is rejected:
+ * Returns the JSON text that is stored for a progress value. Replaces characters and large values as `toRecordedJson` does.
+ *
+ * @throws InvalidPayloadError with the path of a value that is not JSON.
+ */
+export function encodeProgress(value: unknown): string {
+  checkValue(value, { step: 'progress', acceptsAnyText: true });
+  return toRecordedJson(value) ?? 'null';
+}
+
+/**
+ * Returns the JSON text that is stored for a handler's result. Recording must not fail, so no value is rejected:
  * - a value that is not JSON is stored as `null`;
  * - U+FFFD replaces characters that a `jsonb` column rejects;
  * - `{ truncated: true, bytes }` replaces a value over 64 KiB, deeper than 990 levels, or with as many exponent digits.

@@ -43,6 +43,7 @@ import { ErrorStats } from './admin/error-stats.js';
 import { TopicAdmin } from './admin/topic-admin.js';
 import { ChangeFeed } from './admin/change-feed.js';
 import { Completer } from './run/completer.js';
+import { ProgressWriter } from './run/progress-writer.js';
 import { systemClock } from './system-clock.js';
 import { WakeSignal } from './wake-signal.js';
 import { RELEASE_GRACE_MS, EngineLifecycle } from './lifecycle.js';
@@ -145,7 +146,8 @@ export class JobsEngine {
     this.enqueuer = new Enqueuer(parts);
     const completer = new Completer(parts);
     const heartbeat = new Heartbeat(parts);
-    const runner = new JobRunner({ ...parts, completer, heartbeat });
+    const progressWriter = new ProgressWriter(parts);
+    const runner = new JobRunner({ ...parts, completer, heartbeat, progressWriter });
     this.dispatcher = new Dispatcher({ ...parts, runner });
     const { enqueuer, dispatcher } = this;
     const actions = new JobActions({ ...parts, runner, changes });
@@ -160,7 +162,7 @@ export class JobsEngine {
       new MetricsPruner(parts),
       new UnhandledTopicsCheck(parts),
     ];
-    const recorders = [metrics, this.presence];
+    const recorders = [metrics, this.presence, progressWriter];
     this.lifecycle = new EngineLifecycle({
       ...parts,
       completer,

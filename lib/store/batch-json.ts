@@ -50,13 +50,11 @@ export function toTokenJson(tokens: readonly ClaimToken[]): string {
   return JSON.stringify([...tokens].sort(byId).map(({ id, attempt }) => ({ id, attempt })));
 }
 
-/** Keeps the last value of each claim. */
 export function toProgressJson(entries: readonly ProgressEntry[]): string {
-  const latest = [...new Map(entries.map((entry) => [`${entry.token.id} ${entry.token.attempt}`, entry])).values()];
-  const sorted = latest.sort((a, b) => byId(a.token, b.token));
+  const sorted = [...entries].sort((a, b) => byId(a.token, b.token));
   const rows = sorted.map(
     ({ token: { id, attempt }, progress }) =>
-      `{"id":${JSON.stringify(id)},"attempt":${attempt},"progress":${progress ?? 'null'}}`,
+      `{"id":${JSON.stringify(id)},"attempt":${attempt},"progress":${progress}}`,
   );
   return `[${rows.join(',')}]`;
 }
@@ -76,13 +74,19 @@ export function toSettlementJson(settlements: readonly Settlement[]): string {
 }
 
 /** Leaves out absent members: most outcomes have only id, attempt and kind. */
-function toSettlementText({ token, outcome, durationMs }: Settlement): string {
+function toSettlementText({ token, outcome, durationMs, progress }: Settlement): string {
   const { id, attempt } = token;
   const delayMs = 'delayMs' in outcome ? outcome.delayMs : 0;
   const failure = 'failure' in outcome ? `,${JSON.stringify(outcome.failure).slice(1, -1)}` : '';
   const result = outcome.kind === 'completed' && outcome.result !== null ? `,"result":${outcome.result}` : '';
   const head = `"id":${JSON.stringify(id)},"attempt":${attempt},"kind":"${outcome.kind}"`;
-  return `{${head},"delay_ms":${delayMs},"ran_ms":${durationMs}${failure}${result}}`;
+  const box = toProgressBox(progress);
+  return `{${head},"delay_ms":${delayMs},"ran_ms":${durationMs}${failure}${result}${box ? `,"progress":${box}` : ''}}`;
+}
+
+/** Puts a progress value into an array. With `null` the row keeps its value, and with `[null]` it loses it. */
+export function toProgressBox(progress: string | undefined): string | null {
+  return progress === undefined ? null : `[${progress}]`;
 }
 
 /** Compares by id. Every write of several rows locks them in this order, which prevents deadlocks. */

@@ -19,12 +19,6 @@ export function selectWithoutRow<T extends ClaimToken>(tokens: readonly T[], row
   return tokens.filter((token) => !found.has(toKey(token)));
 }
 
-/** Returns for each entry whether there is a row. */
-export function hasRowInOrder(entries: readonly { readonly token: ClaimToken }[], rows: readonly SqlRow[]): boolean[] {
-  const found = new Set(rows.map(toKey));
-  return entries.map(({ token }) => found.has(toKey(token)));
-}
-
 /**
  * Returns one result for each claim, in their order.
  *
@@ -67,7 +61,7 @@ export function toClaimStates(
 ): ClaimState[] {
   const toStates = (state: ClaimState['state'], rows: readonly SqlRow[]): [string, ClaimState][] =>
     rows.map((row) => [toKey(row), { state, cancelRequested: Boolean(row.cancel_requested), ...toRowRef(row) }]);
-  const states = new Map([...toStates('busy', owned), ...toStates('held', written)]);
+  const states = new Map([...toStates('locked', owned), ...toStates('held', written)]);
   return tokens.map((token) => states.get(toKey(token)) ?? { state: 'lost', cancelRequested: false });
 }
 

@@ -102,18 +102,16 @@ interface AttemptWriter {
    * key: those are pruned later. Returns the results in the order of `settlements`.
    */
   settle(settlements: readonly Settlement[], discardStatuses?: readonly FinalStatus[]): Promise<Settled[]>;
+  /** Writes the progress of running jobs, one value for each. Returns the states in the order of `entries`. */
+  recordProgress(entries: readonly ProgressEntry[]): Promise<ClaimState[]>;
   /**
-   * Writes the progress of running jobs. A row that stays locked is skipped and still returns `true`; `false`: the lease is lost.
-   * Returns the results in the order of `entries`.
-   */
-  recordProgress(entries: readonly ProgressEntry[]): Promise<boolean[]>;
-  /**
-   * processing → completed, inside a transaction of the application. `result` is JSON text.
+   * processing → completed, inside a transaction of the application. `result` and `progress` are JSON texts; without `progress` the
+   * row keeps its value.
    *
    * @throws LeaseLostError when another attempt owns the job or it has ended.
    * @throws JobStateError when a cancel was requested.
    */
-  completeTx(tx: StoreTransaction, token: ClaimToken, result: string | null): Promise<void>;
+  completeTx(tx: StoreTransaction, token: ClaimToken, result: string | null, progress?: string): Promise<void>;
   /** Runs `work` in a transaction of the application's DataSource. Rejects when `capabilities.transactionsAtOnce` is 0. */
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T>;
   /**

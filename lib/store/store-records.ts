@@ -125,9 +125,9 @@ export interface LaneScan extends ScanTiming {
   readonly waiting: readonly WaitingLane[];
 }
 
-/** `held`: owned and written. `busy`: owned, but a transaction holds the row; try again. */
+/** `held`: owned and written. `locked`: owned, but a transaction holds the row; try again. */
 export interface ClaimState {
-  readonly state: 'held' | 'busy' | 'lost';
+  readonly state: 'held' | 'locked' | 'lost';
   readonly cancelRequested: boolean;
   /** The new row reference of the claim's token, if the store has one. */
   readonly rowRef?: string;
@@ -139,6 +139,8 @@ export interface Settlement {
   readonly outcome: Outcome;
   /** How long the handler ran; `null`: it did not run, or that is not known. */
   readonly durationMs: number | null;
+  /** JSON text of the last progress value, if it is not in the row yet. */
+  readonly progress?: string | undefined;
   /** An earlier try found the row locked or changed: no statement should wait for it. */
   readonly wasLocked?: boolean;
 }
@@ -150,13 +152,13 @@ export interface Completion extends Settlement {
 
 /** Whether the cheaper statement may record it. */
 export function isCompletion(settlement: Settlement): settlement is Completion {
-  return settlement.outcome.kind === 'completed' && !settlement.wasLocked;
+  return settlement.outcome.kind === 'completed' && !settlement.wasLocked && settlement.progress === undefined;
 }
 
 export interface ProgressEntry {
   readonly token: ClaimToken;
   /** JSON text. */
-  readonly progress: string | null;
+  readonly progress: string;
 }
 
 /** The result of one outcome: the row as it is now. */

@@ -3,17 +3,15 @@ import type { AbortReason } from '../../core/errors.js';
 import { InvalidOptionsError, JobAbortedError, LeaseLostError } from '../../core/errors.js';
 import type { JobEvent } from '../../core/job-events.js';
 import type { Claim, Outcome } from '../../core/job.js';
-
-import { toRecordedJson } from '../../core/payload.js';
+import { encodeProgress } from '../../core/payload.js';
 import type { StoreTransaction } from '../../store/job-store.js';
-import type { ProgressEntry, Settled } from '../../store/store-records.js';
-import type { Batcher } from '../batcher.js';
+import type { Settled } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import { TransactionalCompletion } from './transactional-completion.js';
 
 /** What all attempts of a process share. */
 export type AttemptParts = Pick<EngineParts, 'store' | 'clock' | 'logger'> & {
-  readonly progressBatcher: Batcher<ProgressEntry, boolean>;
+  readonly progressWriter: { add(attempt: Attempt): void };
 };
 
 /** One attempt of a job in this process, from the claim until its outcome is in the row. All times are of the process's clock. */
@@ -31,10 +29,8 @@ export class Attempt {
   slotUntilMs: number | undefined;
   /** The handler's promise while an interceptor is around it; `undefined` once it has settled. */
   handlerPromise: Promise<unknown> | undefined;
-  /** The write of the last progress, while it is under way. Never rejects. */
-  pendingProgress: Promise<void> | undefined;
-  /** The outcome, while it waits for `pendingProgress`. */
-  heldOutcome: Outcome | undefined;
+  /** JSON text of the last progress value, until the row has it. */
+  unsavedProgress: string | undefined;
   /** Whether the outcome is being written. */
   isSettling = false;
 
@@ -106,13 +102,7 @@ export class Attempt {
   }
 
   progress(value: unknown): Promise<void> {
-    const written = this.logRejection('progress', this.writeProgress(value));
-    const onSettled = (): void => {
-      this.pendingProgress = this.pendingProgress === pending ? undefined : this.pendingProgress;
-    };
-    const pending = written.then(onSettled, onSettled);
-    this.pendingProgress = pending;
-    return written;
+    return this.logRejection('progress', this.keepProgress(value));
   }
 
   completeTx(tx: StoreTransaction, result?: unknown): Promise<void> {
@@ -133,10 +123,6 @@ export class Attempt {
       this.throwIfAborted();
       this.tx = tx;
       const value = await work();
-      if (!this.mayBeCompleted) {
-        // The completion locks the row until the commit, and the progress would wait for it.
-        await this.pendingProgress;
-      }
       await this.useCompletion().completeLast(tx, value);
       return value;
     });
@@ -226,7 +212,7 @@ export class Attempt {
   }
 
   private useCompletion(): TransactionalCompletion {
-    return (this.completion ??= new TransactionalCompletion(this.parts.store, this.claim, () => this.loseLease()));
+    return (this.completion ??= new TransactionalCompletion(this.parts.store, this));
   }
 
   private async completeIn(tx: StoreTransaction, result: unknown): Promise<void> {
@@ -236,14 +222,14 @@ export class Attempt {
     await this.useCompletion().call(tx, result);
   }
 
-  private async writeProgress(value: unknown): Promise<void> {
-    if (await this.parts.progressBatcher.add({ token: this.claim, progress: toRecordedJson(value) })) {
-      return;
+  /** Does not wait for the database. @throws InvalidPayloadError; LeaseLostError when nothing of this attempt counts any more. */
+  private async keepProgress(value: unknown): Promise<void> {
+    const text = encodeProgress(value);
+    if (this.isSettling || this.abortedFor === 'lease_lost') {
+      throw new LeaseLostError(this.id, this.claim.attempt);
     }
-    if (this.mustBeProcessing) {
-      this.loseLease();
-    }
-    throw new LeaseLostError(this.id, this.claim.attempt);
+    this.unsavedProgress = text;
+    this.parts.progressWriter.add(this);
   }
 
   /** Handles the rejection, since a handler that does not await the call must not end the process. */

@@ -34,7 +34,7 @@ export class Completer {
     this.discardStatuses = (Object.keys(retention) as FinalStatus[]).filter((status) => retention[status] === 0);
     this.batcher = new Batcher({
       run: (outcomes) => this.write(outcomes),
-      measureLength: ({ outcome }) => textLength(outcome),
+      measureLength: ({ outcome, progress }) => textLength(outcome) + (progress?.length ?? 0),
       concurrency: () => store.capabilities.pipelined,
     });
   }
@@ -93,6 +93,12 @@ export class Completer {
     if (error instanceof QueueUnavailableError) {
       this.logOutage(error);
       this.sendLater(pending);
+    } else if (pending.progress !== undefined) {
+      logger.warn(
+        `progress of job ${id} could not be saved: the database refused the outcome with it: ${toErrorMessage(error)}`,
+      );
+      pending.progress = undefined;
+      this.send(pending);
     } else if (!pending.isPlain) {
       logger.error(
         `the database refused the outcome of job ${id}; storing a fixed text instead (${toErrorMessage(error)})`,
@@ -162,13 +168,17 @@ export class Completer {
 }
 
 /** What the completer reads of an attempt. */
-type CompletedAttempt = Pick<Attempt, 'leaseEndsMs' | 'abortedFor' | 'mayBeCompleted' | 'isCompleted'> & {
+type CompletedAttempt = Pick<
+  Attempt,
+  'leaseEndsMs' | 'abortedFor' | 'mayBeCompleted' | 'isCompleted' | 'unsavedProgress'
+> & {
   readonly claim: ClaimToken;
 };
 
 /** An outcome that the database has not confirmed yet. */
 class PendingOutcome implements Settlement, BatchedCall<PendingOutcome, Settled> {
   readonly token: ClaimToken;
+  progress: string | undefined;
   failures = 0;
   /** How often the database has refused the fixed text. */
   refusals = 0;
@@ -186,6 +196,7 @@ class PendingOutcome implements Settlement, BatchedCall<PendingOutcome, Settled>
     readonly onDone: (result: CompletionResult) => void,
   ) {
     this.token = attempt.claim;
+    this.progress = attempt.unsavedProgress;
   }
 
   get item(): this {

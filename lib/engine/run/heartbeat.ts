@@ -154,6 +154,6 @@ export class Heartbeat {
         attempt.cancel();
       }
     });
-    return states.some(({ state }) => state === 'busy');
+    return states.some(({ state }) => state === 'locked');
   }
 }

@@ -4,22 +4,21 @@
  *   claim → buffer → slot → handler → outcome → row → event
  *
  * Read job-runner.ts first (the way of a claim), then attempt.ts (its state), executor.ts (handler → outcome), completer.ts
- * (outcome → row) and heartbeat.ts (renews the leases). start-marker.ts and transactional-completion.ts come last.
+ * (outcome → row), heartbeat.ts (renews the leases) and progress-writer.ts. start-marker.ts and transactional-completion.ts come last.
  */
 import type { Claim, ClaimToken, Outcome } from '../../core/job.js';
 import { isLastAttempt } from '../../core/job.js';
-import type { ProgressEntry } from '../../store/store-records.js';
 import { EventLoopBudget } from '../../store/event-loop-budget.js';
-import { Batcher } from '../batcher.js';
 import { Prefetch } from '../claim/prefetch.js';
 import type { EngineParts } from '../engine-parts.js';
-import type { AttemptParts, CompletionResult } from './attempt.js';
+import type { CompletionResult } from './attempt.js';
 import { Attempt, toEndEvent } from './attempt.js';
 import { ClaimBuffer } from './claim-buffer.js';
 import type { Completer } from './completer.js';
 import type { ExecutorParts } from './executor.js';
 import { Executor } from './executor.js';
 import type { Heartbeat } from './heartbeat.js';
+import type { ProgressWriter } from './progress-writer.js';
 import { RunningSet } from './running-set.js';
 import { StartMarker } from './start-marker.js';
 
@@ -30,6 +29,7 @@ type JobRunnerParts = Pick<
   Omit<ExecutorParts, 'onHandlerReturned' | 'onAttemptEnded'> & {
     readonly completer: Completer;
     readonly heartbeat: Heartbeat;
+    readonly progressWriter: ProgressWriter;
   };
 
 /** How long handlers are started in one turn of the event loop. A thousand empty handlers take less. */
@@ -63,14 +63,13 @@ export class JobRunner {
   private readonly startBudget: EventLoopBudget;
   private readonly startMarker: StartMarker;
   private readonly executor: Executor;
-  private readonly attemptParts: AttemptParts;
   private readonly countByTopic = new Map<string, number>();
   private readonly postponeMs: number;
   private waiters: { readonly isDone: () => boolean; readonly resolve: () => void }[] = [];
   private listener: () => void = () => undefined;
 
   constructor(private readonly parts: JobRunnerParts) {
-    const { store, clock, logger, concurrency, pollIntervalMs, leaseMs } = parts;
+    const { clock, concurrency, pollIntervalMs, leaseMs } = parts;
     this.postponeMs = Math.min(pollIntervalMs, leaseMs);
     this.prefetch = new Prefetch(concurrency);
     const areHandlersQuick = (): boolean => this.prefetch.target > 0;
@@ -78,16 +77,11 @@ export class JobRunner {
       this.prefetch.recordStale();
       stale.forEach((attempt) => this.releaseAttempt(attempt));
     });
-    const progressBatcher = new Batcher<ProgressEntry, boolean>({
-      run: (entries) => store.recordProgress(entries),
-      measureLength: ({ progress }) => progress?.length ?? 0,
-    });
-    this.attemptParts = { store, clock, logger, progressBatcher };
     this.startMarker = new StartMarker(parts);
     this.executor = new Executor({
       ...parts,
       onHandlerReturned: (attempt) => this.onHandlerReturned(attempt),
-      onAttemptEnded: (attempt, outcome) => this.onAttemptEnded(attempt, outcome),
+      onAttemptEnded: (attempt, outcome) => this.settle(attempt, outcome),
     });
     this.startBudget = new EventLoopBudget(clock, START_BUDGET_MS, () => this.startNext());
   }
@@ -117,8 +111,7 @@ export class JobRunner {
     const byTopic = new Map<string, TopicWork>();
     for (const attempt of new Set([...this.slots.attempts, ...this.parts.heartbeat.attempts])) {
       const work = byTopic.get(attempt.topic) ?? { running: 0, buffered: 0, unrecorded: 0 };
-      const hasEnded = attempt.isSettling || attempt.heldOutcome !== undefined;
-      work[attempt.hasSlot ? 'running' : hasEnded ? 'unrecorded' : 'buffered'] += 1;
+      work[attempt.hasSlot ? 'running' : attempt.isSettling ? 'unrecorded' : 'buffered'] += 1;
       byTopic.set(attempt.topic, work);
     }
     return byTopic;
@@ -181,7 +174,6 @@ export class JobRunner {
   /** Shutdown: stops waiting for the database. */
   abandon(): void {
     const { heartbeat, completer, logger } = this.parts;
-    [...heartbeat.attempts].forEach((attempt) => this.settleHeld(attempt));
     const unconfirmed = heartbeat.attempts.filter(({ isSettling }) => isSettling).length;
     if (unconfirmed > 0) {
       logger.warn(
@@ -206,16 +198,6 @@ export class JobRunner {
     this.prefetch.recordHandler(nowMs - attempt.slotSinceMs);
     this.startNext();
     this.notify();
-  }
-
-  private onAttemptEnded(attempt: Attempt, outcome: Outcome | null): void {
-    if (outcome && attempt.pendingProgress) {
-      // A row with an outcome rejects progress, so a progress write that the handler did not await goes first.
-      attempt.heldOutcome = outcome;
-      void attempt.pendingProgress.then(() => this.settleHeld(attempt));
-    } else {
-      this.settle(attempt, outcome);
-    }
   }
 
   private startNext(): void {
@@ -299,21 +281,13 @@ export class JobRunner {
   }
 
   private track(claim: Claim, claimedAtMs: number, leaseEndsMs: number): Attempt {
-    const attempt = new Attempt(claim, this.attemptParts, claimedAtMs, leaseEndsMs);
+    const attempt = new Attempt(claim, this.parts, claimedAtMs, leaseEndsMs);
     this.parts.heartbeat.track(attempt);
     return attempt;
   }
 
   private addToTopic(topic: string, change: 1 | -1): void {
     this.countByTopic.set(topic, this.countJobs(topic) + change);
-  }
-
-  private settleHeld(attempt: Attempt): void {
-    const outcome = attempt.heldOutcome;
-    if (outcome) {
-      attempt.heldOutcome = undefined;
-      this.settle(attempt, outcome);
-    }
   }
 
   private settle(attempt: Attempt, outcome: Outcome | null): void {

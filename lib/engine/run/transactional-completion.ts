@@ -3,6 +3,13 @@ import type { ClaimToken } from '../../core/job.js';
 import { toRecordedJson } from '../../core/payload.js';
 import type { JobStore, StoreTransaction } from '../../store/job-store.js';
 
+/** What a completion uses of its attempt. */
+interface CompletedAttempt {
+  readonly claim: ClaimToken;
+  readonly unsavedProgress: string | undefined;
+  loseLease(): void;
+}
+
 /** Completes a job in a transaction of its handler, and records whether that transaction commits. */
 export class TransactionalCompletion {
   /** Whether a transaction with a completion has committed. */
@@ -17,9 +24,7 @@ export class TransactionalCompletion {
 
   constructor(
     private readonly store: JobStore,
-    private readonly token: ClaimToken,
-    /** Called when another attempt owns the job. */
-    private readonly onLeaseLost: () => void,
+    private readonly attempt: CompletedAttempt,
   ) {}
 
   /** Whether the row may be `completed`. */
@@ -60,7 +65,8 @@ export class TransactionalCompletion {
     // Counted before the statement is sent: its transaction may commit before this process reads the response.
     this.possible += 1;
     try {
-      await this.store.completeTx(tx, this.token, toRecordedJson(result));
+      const { claim, unsavedProgress } = this.attempt;
+      await this.store.completeTx(tx, claim, toRecordedJson(result), unsavedProgress);
       state = 'accepted';
       this.acceptedBy = tx;
       call.finish();
@@ -68,11 +74,11 @@ export class TransactionalCompletion {
       this.possible -= 1;
       if (error instanceof LeaseLostError && (await this.isCompletedIn(tx).catch(() => false))) {
         call.finish();
-        const { id, attempt } = this.token;
+        const { id, attempt } = this.attempt.claim;
         throw new LeaseLostError(id, attempt, 'is over: completeTx has already completed the job in this transaction');
       }
       if (error instanceof LeaseLostError && !this.mayBeCommitted) {
-        this.onLeaseLost();
+        this.attempt.loseLease();
       }
       // After a cancel request the store cancels the job, whatever the outcome.
       this.wasLost ||= !(error instanceof LeaseLostError || error instanceof JobStateError);
@@ -87,7 +93,7 @@ export class TransactionalCompletion {
     if (this.acceptedBy !== tx || this.possible === 0) {
       return false;
     }
-    const { id, attempt } = this.token;
+    const { id, attempt } = this.attempt.claim;
     const [job] = await this.store.find([id], tx);
     return job?.status === 'completed' && job.attempt === attempt;
   }

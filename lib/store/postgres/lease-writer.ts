@@ -1,7 +1,7 @@
 import { RowLockedError } from '../../core/errors.js';
 import type { ClaimToken } from '../../core/job.js';
 import { byId, toProgressJson, toTokenJson } from '../batch-json.js';
-import { hasRowInOrder, toClaimStates, selectWithoutRow } from '../batch-results.js';
+import { toClaimStates, selectWithoutRow } from '../batch-results.js';
 import type { ClaimState, ProgressEntry } from '../store-records.js';
 import type { SqlQuery, SqlRow } from '../sql-runner.js';
 import { toClaimArrays } from './array-parameters.js';
@@ -10,7 +10,6 @@ import {
   MARK_STARTED_BY_ROW_REF,
   CANCEL_REQUESTS,
   MAY_START,
-  RECORD_LOCKED_PROGRESS,
   RECORD_PROGRESS,
   RENEW,
   STILL_OWNED,
@@ -40,14 +39,11 @@ export class LeaseWriter {
     return rows.map((row) => ({ id: row.id as string, attempt: Number(row.attempt) }));
   }
 
-  /** Returns for each entry, in their order, whether the attempt still owns the job. */
-  async recordProgress(entries: readonly ProgressEntry[]): Promise<boolean[]> {
+  /** Returns the states in the order of `entries`. */
+  async recordProgress(entries: readonly ProgressEntry[]): Promise<ClaimState[]> {
     const tokens = entries.map(({ token }) => token);
     const recorded = await this.query(RECORD_PROGRESS, [toProgressJson(entries)]);
-    const owned = await this.queryTokens(STILL_OWNED, selectWithoutRow(tokens, recorded));
-    const isLocked = hasRowInOrder(entries, owned);
-    await this.recordLocked(entries.filter((_, index) => isLocked[index]));
-    return hasRowInOrder(entries, [...recorded, ...owned]);
+    return toClaimStates(tokens, recorded, await this.queryTokens(STILL_OWNED, selectWithoutRow(tokens, recorded)));
   }
 
   /** Marks attempts whose rows are where the claim left them, none when one of the rows is locked. */
@@ -59,17 +55,6 @@ export class LeaseWriter {
         return [];
       }
       throw error;
-    }
-  }
-
-  /** Waits for a renewal, which locks a row for a moment, but not for a transaction of the handler. */
-  private async recordLocked(entries: readonly ProgressEntry[]): Promise<void> {
-    if (entries.length > 0) {
-      await this.query(RECORD_LOCKED_PROGRESS, [toProgressJson(entries)]).catch((error: unknown) => {
-        if (!(error instanceof RowLockedError)) {
-          throw error;
-        }
-      });
     }
   }
 

@@ -45,7 +45,7 @@ import { ONE_AT_A_TIME } from '../job-store.js';
 import { setUpTables } from '../migrator.js';
 import { PausedTopics } from '../paused-topics.js';
 import { toCompletionError } from '../batch-results.js';
-import { toRetentionAges } from '../batch-json.js';
+import { toProgressBox, toRetentionAges } from '../batch-json.js';
 import { toClaimedJob, toJob, toLaneScan, toRescue } from '../row-mapper.js';
 import type { SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
 import { toSqlRunner, runScript } from '../sql-runner.js';
@@ -239,7 +239,7 @@ export class PostgresStore implements JobStore {
     return this.leaseWriter.cancelRequests(tokens);
   }
 
-  recordProgress(entries: readonly ProgressEntry[]): Promise<boolean[]> {
+  recordProgress(entries: readonly ProgressEntry[]): Promise<ClaimState[]> {
     return this.leaseWriter.recordProgress(entries);
   }
 
@@ -251,13 +251,14 @@ export class PostgresStore implements JobStore {
     return this.outcomeWriter.discard(tokens, statuses);
   }
 
-  async completeTx(tx: StoreTransaction, { id, attempt }: ClaimToken, result: string | null): Promise<void> {
-    const completed = await this.query(COMPLETE_IN_TX, [id, attempt, result], tx);
+  async completeTx(tx: StoreTransaction, token: ClaimToken, result: string | null, progress?: string): Promise<void> {
+    const { id, attempt } = token;
+    const completed = await this.query(COMPLETE_IN_TX, [id, attempt, result, toProgressBox(progress)], tx);
     if (completed.length > 0) {
       return;
     }
     const [owned] = await this.query(OWNED_STATE, [id, attempt], tx);
-    throw toCompletionError({ id, attempt }, owned);
+    throw toCompletionError(token, owned);
   }
 
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {

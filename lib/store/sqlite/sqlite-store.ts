@@ -11,8 +11,8 @@ import { InvalidOptionsError } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { Retention } from '../../core/options.js';
-import { toProgressJson, toTokenJson, toRetentionAges } from '../batch-json.js';
-import { hasRowInOrder, toClaimStates, toCompletionError } from '../batch-results.js';
+import { toProgressBox, toProgressJson, toTokenJson, toRetentionAges } from '../batch-json.js';
+import { toClaimStates, toCompletionError } from '../batch-results.js';
 import { CallerTransactions } from '../caller-transaction.js';
 import type {
   ActionResult,
@@ -191,17 +191,22 @@ export class SqliteStore implements JobStore {
     return this.writeScript(() => settleScript(settlements, discardStatuses, this.connection.isSynchronous));
   }
 
-  async recordProgress(entries: readonly ProgressEntry[]): Promise<boolean[]> {
-    return hasRowInOrder(entries, await this.write(RECORD_PROGRESS, [toProgressJson(entries)]));
+  async recordProgress(entries: readonly ProgressEntry[]): Promise<ClaimState[]> {
+    const tokens = entries.map(({ token }) => token);
+    return toClaimStates(tokens, await this.write(RECORD_PROGRESS, [toProgressJson(entries)]), []);
   }
 
-  async completeTx(tx: StoreTransaction, { id, attempt }: ClaimToken, result: string | null): Promise<void> {
-    const completed = await this.runInTransaction(tx, singleStatement(COMPLETE_IN_TX, [id, attempt, result]));
+  async completeTx(tx: StoreTransaction, token: ClaimToken, result: string | null, progress?: string): Promise<void> {
+    const { id, attempt } = token;
+    const completed = await this.runInTransaction(
+      tx,
+      singleStatement(COMPLETE_IN_TX, [id, attempt, result, toProgressBox(progress)]),
+    );
     if (completed.length > 0) {
       return;
     }
     const [owned] = await this.runInTransaction(tx, singleStatement(OWNED_STATE, [id, attempt]));
-    throw toCompletionError({ id, attempt }, owned);
+    throw toCompletionError(token, owned);
   }
 
   /** Always rejects: a write transaction for the length of a handler would block all other writers of the file. */

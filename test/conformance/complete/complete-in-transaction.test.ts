@@ -1,6 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import { InvalidOptionsError, JobStateError, LeaseLostError, UnknownDataSourceError } from 'nestjs-jobs';
-import { claim, claimOne, insertOne, newJob, outcomes, settlement } from '../../support/job-rows.js';
+import { claim, claimMany, claimOne, insertOne, newJob, outcomes, settlement } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
 describe.each(storeKinds())('completeTx on $label', (kind) => {
@@ -30,6 +30,18 @@ describe.each(storeKinds())('completeTx on $label', (kind) => {
       lastError: null,
     });
     expect(await readEffects()).toEqual([token.id]);
+  });
+
+  it('stores the progress that comes with it, and keeps the value of the row without one', async () => {
+    const claims = await claimMany(fixture.store, 3);
+    await fixture.store.recordProgress(claims.map((token) => ({ token, progress: '{"done":1}' })));
+    await fixture.app.transaction(async (manager) => {
+      await fixture.store.completeTx(manager, claims[0]!, null, '{"done":2}');
+      await fixture.store.completeTx(manager, claims[1]!, null, 'null');
+      await fixture.store.completeTx(manager, claims[2]!, null);
+    });
+    const jobs = await Promise.all(claims.map(({ id }) => fixture.job(id)));
+    expect(jobs.map(({ progress }) => progress)).toEqual([{ done: 2 }, null, { done: 1 }]);
   });
 
   it('rolls the completion back together with the writes of the transaction', async () => {

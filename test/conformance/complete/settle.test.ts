@@ -66,6 +66,19 @@ describe.each(storeKinds())('settle on $label', (kind) => {
     },
   );
 
+  it.each(matrix.map(([outcome]) => ({ kind: outcome.kind, outcome })))(
+    'stores the progress that comes with a $kind outcome, and keeps the value of the row without one',
+    async ({ outcome }) => {
+      const claims = await claimMany(fixture.store, 3);
+      await fixture.store.recordProgress(claims.map((token) => ({ token, progress: '{"done":1}' })));
+      const values = ['{"done":2}', 'null', undefined];
+      const given = claims.map((token, index) => ({ ...settlement(token, outcome), progress: values[index] }));
+      expect(await fixture.store.settle(given)).toMatchObject(claims.map(() => ({ applied: true })));
+      const jobs = await Promise.all(claims.map(({ id }) => fixture.job(id)));
+      expect(jobs.map(({ progress }) => progress)).toEqual([{ done: 2 }, null, { done: 1 }]);
+    },
+  );
+
   it('keeps the position of a job that is released without a delay', async () => {
     const [kept, postponed] = await claimMany(fixture.store, 2);
     await fixture.set(kept!.id, { run_at: '2030-01-01 00:00:00.123' });

@@ -93,7 +93,7 @@ describe.each(storeKinds())('the last attempt of a job on $label', (kind) => {
 
   it('returns to the queue and frees its slot when its row is locked', async () => {
     const busy: JobStore['markStarted'] = async (tokens) =>
-      tokens.map(() => ({ state: 'busy', cancelRequested: false }));
+      tokens.map(() => ({ state: 'locked', cancelRequested: false }));
     const id = await start({ markStarted: busy }, { concurrency: 1 });
     await until(() => listTypes().includes('snoozed'));
     await insertOne(fixture.store);

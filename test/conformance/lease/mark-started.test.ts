@@ -79,17 +79,17 @@ describe.each(storeKinds())('markStarted on $label', (kind) => {
 describe.each(storeKinds().filter(({ locksRows }) => locksRows))('markStarted beside locked rows on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('returns busy for a locked row and marks the other jobs', async () => {
+  it('returns `locked` for a locked row and marks the other jobs', async () => {
     const [first, locked, last] = await claimMany(fixture.store, 3, { maxRetries: 0 });
     const transaction = await fixture.begin();
     await transaction.manager.query('SELECT id FROM _jobs WHERE id = $1 FOR UPDATE', [locked!.id]);
-    const busy: ClaimState = { state: 'busy', cancelRequested: false };
+    const skipped: ClaimState = { state: 'locked', cancelRequested: false };
     // The first statement, which waited, may keep its locks for a moment after it has returned.
     const states = await until(async () => {
       const answers = await markStarted(fixture.store, [first!, locked!, last!]);
       return answers.filter(({ state }) => state === 'held').length === 2 && answers;
     });
-    expect(states).toEqual([HELD, busy, HELD]);
+    expect(states).toEqual([HELD, skipped, HELD]);
     await transaction.rollback();
     expect(await markStarted(fixture.store, [locked!])).toEqual([HELD]);
   });

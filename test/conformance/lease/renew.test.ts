@@ -152,7 +152,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       const transaction = await fixture.begin();
       await fixture.store.completeTx(transaction.manager, completing!, null);
       const renewals = dropRowRefs(await fixture.store.renew([first!, completing!, last!], 900_000));
-      expect(renewals).toEqual([HELD, { state: 'busy', cancelRequested: false }, HELD]);
+      expect(renewals).toEqual([HELD, { state: 'locked', cancelRequested: false }, HELD]);
       await transaction.commit();
       expect(await fixture.store.renew([completing!], 900_000)).toEqual([LOST]);
       expect(await fixture.job(completing!.id)).toMatchObject({ status: 'completed', lockedUntil: null });
@@ -162,7 +162,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       const token = await claimOne(fixture.store);
       const transaction = await fixture.begin();
       await fixture.store.completeTx(transaction.manager, token, null);
-      expect(await fixture.store.renew([token], 900_000)).toMatchObject([{ state: 'busy' }]);
+      expect(await fixture.store.renew([token], 900_000)).toMatchObject([{ state: 'locked' }]);
       await transaction.rollback();
       expect(await fixture.store.renew([token], 900_000)).toMatchObject([HELD]);
     });
@@ -172,7 +172,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       await fixture.store.cancel([token.id]);
       const transaction = await fixture.begin();
       await transaction.manager.query('SELECT id FROM _jobs WHERE id = $1 FOR UPDATE', [token.id]);
-      expect(await fixture.store.renew([token], 900_000)).toEqual([{ state: 'busy', cancelRequested: true }]);
+      expect(await fixture.store.renew([token], 900_000)).toEqual([{ state: 'locked', cancelRequested: true }]);
     });
 
     it('returns lost, not busy, for a locked job of another attempt', async () => {

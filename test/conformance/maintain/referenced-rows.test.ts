@@ -170,7 +170,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       await refer(id);
       const [first] = await claim(store);
       expect(await store.renew([first!], 30_000)).toMatchObject([{ state: 'held', cancelRequested: false }]);
-      expect(await store.recordProgress([{ token: first!, progress: '1' }])).toEqual([true]);
+      expect(await store.recordProgress([{ token: first!, progress: '1' }])).toMatchObject([{ state: 'held' }]);
       await fixture.expire(id);
       expect(await rescue(store, 10)).toMatchObject([{ id, status: 'pending' }]);
       const [second] = await claim(store);

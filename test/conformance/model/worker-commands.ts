@@ -89,8 +89,8 @@ export class Report extends QueueCommand {
 
     const recorded = await real.store.recordProgress(tokens.map((token) => ({ token, progress: '1' })));
     assert.deepEqual(
-      [...recorded],
-      owned.map((job) => job !== undefined),
+      recorded.map(({ state }) => state),
+      owned.map((job) => (job ? 'held' : 'lost')),
     );
   }
 }

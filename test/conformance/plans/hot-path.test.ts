@@ -142,6 +142,19 @@ describe.each(storeKinds())('the hot path on $label', (kind) => {
     expect(await queue.statementsOf(() => queue.drain())).toBeLessThanOrEqual(DRAIN_MAX);
   });
 
+  it('stores the progress of a thousand jobs with their outcomes', async () => {
+    const { engine } = await open({ concurrency: 100 });
+    await queue.enqueueAll();
+    engine.register('work', (job) => job.progress(job.payload));
+    const drain = async (): Promise<void> => {
+      await engine.start();
+      await engine.whenIdle();
+    };
+    expect(await queue.statementsOf(drain)).toBeLessThanOrEqual(DRAIN_MAX);
+    const { items } = await engine.jobs.list({ limit: 200 });
+    expect(items.map(({ progress }) => progress)).toEqual(items.map(({ payload }) => payload));
+  });
+
   it('completes each batch in one statement', async () => {
     await open({ concurrency: 100 });
     await queue.enqueueAll();

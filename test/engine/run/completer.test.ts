@@ -16,7 +16,7 @@ const UNKEPT: Retention = { ...KEPT, completed: 0 };
 const completed: Outcome = { kind: 'completed', result: null };
 const failed: Outcome = { kind: 'failed', failure: { message: 'no luck', stack: null } };
 /** An attempt without a transaction that was not aborted. */
-const plain = { abortedFor: undefined, mayBeCompleted: false, isCompleted: false };
+const plain = { abortedFor: undefined, mayBeCompleted: false, isCompleted: false, unsavedProgress: undefined };
 const quiet = { debug: () => undefined, log: () => undefined, warn: () => undefined, error: () => undefined };
 
 function createStore(settle: JobStore['settle']): JobStore {

@@ -52,7 +52,7 @@ describe('the start marker', () => {
   });
 
   it.each<[string, ClaimState | Error]>([
-    ['the row is locked', { state: 'busy', cancelRequested: false }],
+    ['the row is locked', { state: 'locked', cancelRequested: false }],
     ['another attempt owns the job', { state: 'lost', cancelRequested: false }],
     ['the database is unavailable', new QueueUnavailableError('no connection', { isUncertain: true })],
     ['the statement waited too long for a lock', new RowLockedError('a lock')],

@@ -127,8 +127,12 @@ export class SimulatedStore implements JobStore {
     );
   }
 
-  recordProgress(entries: readonly ProgressEntry[]): Promise<boolean[]> {
-    return this.connection.ask('recordProgress', () => this.table.recordProgress(entries));
+  recordProgress(entries: readonly ProgressEntry[]): Promise<ClaimState[]> {
+    return this.connection.ask('recordProgress', () => {
+      const values = new Map(entries.map(({ token, progress }) => [token, progress]));
+      const record = (token: ClaimToken): ClaimState[] => this.table.recordProgress(token, values.get(token)!);
+      return this.unlessLocked([...values.keys()], record);
+    });
   }
 
   completeTx(_tx: StoreTransaction, token: ClaimToken, result: string | null): Promise<void> {
@@ -184,7 +188,7 @@ export class SimulatedStore implements JobStore {
     return tokens.flatMap((token) => {
       const owned = this.table.owned(token);
       const { cancelRequested = false } = owned ?? {};
-      return owned && this.connection.meetsLock() ? [{ state: 'busy' as const, cancelRequested }] : write(token);
+      return owned && this.connection.meetsLock() ? [{ state: 'locked' as const, cancelRequested }] : write(token);
     });
   }
 

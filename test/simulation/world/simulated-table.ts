@@ -13,7 +13,6 @@ import type {
   LaneGap,
   LaneScan,
   LaneStart,
-  ProgressEntry,
   PrunedPage,
   RequeueChanges,
   Rescue,
@@ -144,12 +143,10 @@ export class SimulatedTable {
     }
   }
 
-  recordProgress(entries: readonly ProgressEntry[]): boolean[] {
-    return entries.map(({ token, progress }) => {
-      const row = this.owned(token);
-      Object.assign(row ?? {}, { progress });
-      return row !== undefined;
-    });
+  recordProgress(token: ClaimToken, progress: string): ClaimState[] {
+    const row = this.owned(token);
+    Object.assign(row ?? {}, { progress });
+    return [{ state: row ? 'held' : 'lost', cancelRequested: row?.cancelRequested ?? false }];
   }
 
   complete(token: ClaimToken, result: string | null): void {
@@ -284,11 +281,12 @@ export class SimulatedTable {
     return row;
   }
 
-  private settleOne({ token, outcome }: Settlement): Row | null {
+  private settleOne({ token, outcome, progress }: Settlement): Row | null {
     const row = this.owned(token);
     if (!row) {
       return null;
     }
+    Object.assign(row, progress === undefined ? {} : { progress });
     const isSpent = row.retries >= row.maxRetries;
     const { kind } = outcome;
     const isBack = kind === 'snooze' || kind === 'release' || (kind === 'retry' && !isSpent);

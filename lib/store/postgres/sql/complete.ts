@@ -23,7 +23,7 @@ const started = 'coalesce(statement_timestamp() - make_interval(secs => o.ran_ms
 export const SETTLE = `
 WITH o AS MATERIALIZED (
   SELECT * FROM jsonb_to_recordset($1::jsonb)
-    AS s(id uuid, attempt int, kind text, delay_ms float8, message text, stack text, ran_ms float8, result jsonb)),
+    AS s(id uuid, attempt int, kind text, delay_ms float8, message text, stack text, ran_ms float8, result jsonb, progress jsonb)),
 free AS MATERIALIZED (SELECT o.* FROM o JOIN _jobs j ON ${isOwned} ORDER BY o.id ${skipLocked})
 UPDATE _jobs j SET
   status = CASE WHEN j.cancel_requested THEN 'cancelled'
@@ -34,6 +34,7 @@ UPDATE _jobs j SET
     WHEN NOT j.cancel_requested AND (o.kind IN ('snooze', 'release') OR (o.kind = 'retry' AND NOT ${isSpent}))
     THEN coalesce(statement_timestamp() + make_interval(secs => o.delay_ms / 1000.0), j.run_at) ELSE j.run_at END,
   result = CASE WHEN o.kind = 'completed' THEN o.result ELSE j.result END,
+  progress = CASE WHEN o.progress IS NULL THEN j.progress ELSE nullif(o.progress -> 0, 'null') END,
   last_error = coalesce(o.message, j.last_error),
   errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${appendError('o.message', 'o.stack', started)} END,
   started = ${started},
@@ -110,9 +111,10 @@ WITH free AS (
   WHERE coalesce(j.status = ANY ($2::text[]), false) AND j.idempotency_key IS NULL FOR UPDATE OF j SKIP LOCKED)
 DELETE FROM _jobs j USING free WHERE ${matchesId('free')}`;
 
-/** processing → completed, in the caller's transaction. */
+/** processing → completed, in the caller's transaction. $4 is an array with the last progress value, or NULL. */
 export const COMPLETE_IN_TX = `
 UPDATE _jobs SET status = 'completed', result = $3::jsonb, locked_until = NULL, locked_by = NULL,
+  progress = CASE WHEN $4::jsonb IS NULL THEN progress ELSE nullif($4::jsonb -> 0, 'null') END,
   finished = statement_timestamp(), updated = statement_timestamp()
 WHERE id = $1 AND attempt = $2 AND status IS NOT DISTINCT FROM 'processing' AND NOT cancel_requested RETURNING id`;
 

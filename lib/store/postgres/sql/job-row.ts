@@ -67,13 +67,10 @@ export const isOwned = `${matchesId('o')} AND j.attempt = o.attempt AND coalesce
 export const isOwnedByRowRef = `j.ctid = o.row_ref
   AND coalesce(j.id = o.id AND j.attempt = o.attempt AND j.status = 'processing', false)`;
 
-/** A condition that is always true and limits how long the statement waits for a lock from here on. */
-export const waitAtMost = (ms: number): string => `(SELECT set_config('lock_timeout', '${ms}ms', true)) <> ''`;
-
 /**
  * Waiting costs nothing while no row is locked; to skip locked rows costs a third of a completion. A claim with an older snapshot
  * than another claim locks that one's rows for as long as it runs: with eight busy processes on two cores, 50 ms was too short for
  * two of five completions. The wait must be shorter than what is left of the shortest lease, 200 ms of 300: the rows cannot be
- * renewed while it lasts.
+ * renewed while it lasts. The condition is always true.
  */
-export const waitBriefly = waitAtMost(150);
+export const waitBriefly = `(SELECT set_config('lock_timeout', '150ms', true)) <> ''`;

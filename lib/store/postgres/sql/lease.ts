@@ -1,4 +1,4 @@
-import { matchesId, isOwned, isOwnedByRowRef, skipLocked, tokens, waitAtMost, waitBriefly } from './job-row.js';
+import { matchesId, isOwned, isOwnedByRowRef, skipLocked, tokens, waitBriefly } from './job-row.js';
 
 const writeOwned = (changes: string, guard = isOwned): string => `
 WITH free AS (SELECT j.id FROM ${tokens} JOIN _jobs j ON ${guard} ORDER BY o.id ${skipLocked})
@@ -34,16 +34,9 @@ export const STILL_OWNED = `SELECT j.id, j.attempt, j.cancel_requested FROM ${to
 export const CANCEL_REQUESTS = `
 SELECT j.id, j.attempt FROM ${tokens} JOIN _jobs j ON ${isOwned} WHERE j.cancel_requested`;
 
-const recordProgress = (free: string): string => `
+/** Writes progress values of owned jobs and returns the rows that it wrote; skips locked rows. */
+export const RECORD_PROGRESS = `
 WITH o AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::jsonb) AS s(id uuid, attempt int, progress jsonb)),
-free AS (SELECT o.* FROM o JOIN _jobs j ON ${free})
+free AS (SELECT o.* FROM o JOIN _jobs j ON ${isOwned} ORDER BY o.id ${skipLocked})
 UPDATE _jobs j SET progress = o.progress, updated = statement_timestamp()
-FROM free o WHERE ${isOwned} RETURNING j.id, j.attempt`;
-
-/** Writes progress values of owned jobs and returns the rows it wrote; skips locked rows. */
-export const RECORD_PROGRESS = recordProgress(`${isOwned} ORDER BY o.id ${skipLocked}`);
-
-/** The same for locked rows: waits 50 ms, about a renewal on a busy machine, then fails with a lock timeout. */
-export const RECORD_LOCKED_PROGRESS = recordProgress(
-  `${isOwned} WHERE ${waitAtMost(50)} ORDER BY o.id FOR NO KEY UPDATE OF j`,
-);
+FROM free o WHERE ${isOwned} RETURNING j.id, j.attempt, j.cancel_requested, j.ctid AS row_ref`;

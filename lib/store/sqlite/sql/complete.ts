@@ -43,7 +43,8 @@ DELETE FROM _jobs ${byId} WHERE ${isOwnedClaim} AND NOT cancel_requested AND ide
 /** MATERIALIZED: otherwise SQLite parses each member once for every column that reads it. */
 const outcomes = `o AS MATERIALIZED (
   SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt, value ->> 'kind' AS kind, value ->> 'delay_ms' AS delay_ms,
-    value ->> 'message' AS message, value ->> 'stack' AS stack, value ->> 'ran_ms' AS ran_ms, nullif(value -> 'result', 'null') AS result
+    value ->> 'message' AS message, value ->> 'stack' AS stack, value ->> 'ran_ms' AS ran_ms, nullif(value -> 'result', 'null') AS result,
+    value -> 'progress' AS progress
   FROM json_each(?1))`;
 
 const finalStatuses = `('completed', 'failed', 'cancelled')`;
@@ -64,6 +65,7 @@ UPDATE _jobs AS j SET
   run_at = CASE WHEN NOT j.cancel_requested AND (o.kind IN ('snooze', 'release') OR (o.kind = 'retry' AND NOT ${hasNoRetries}))
     THEN iif(o.delay_ms IS NULL, j.run_at, ${fromNow('o.delay_ms')}) ELSE j.run_at END,
   result = iif(o.kind = 'completed', o.result, j.result),
+  progress = iif(o.progress IS NULL, j.progress, nullif(o.progress -> 0, 'null')),
   last_error = coalesce(o.message, j.last_error),
   errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${appendError('o.message', 'o.stack', started)} END,
   started = ${started}, locked_until = NULL, locked_by = NULL,
@@ -83,9 +85,10 @@ export const DISCARD = `
 DELETE FROM _jobs ${byId} WHERE status IN (SELECT value FROM json_each(?2)) AND idempotency_key IS NULL
   AND (id, attempt) IN ${tokens}`;
 
-/** processing → completed, in a transaction of the application. */
+/** processing → completed, in a transaction of the application. ?4 is an array with the last progress value, or NULL. */
 export const COMPLETE_IN_TX = `
-UPDATE _jobs SET status = 'completed', result = ?3, locked_until = NULL, locked_by = NULL, finished = ${now}, updated = ${now}
+UPDATE _jobs SET status = 'completed', result = ?3, locked_until = NULL, locked_by = NULL, finished = ${now}, updated = ${now},
+  progress = iif(?4 IS NULL, progress, nullif(?4 -> 0, 'null'))
 WHERE id = ?1 AND attempt = ?2 AND +status = 'processing' AND NOT cancel_requested RETURNING id`;
 
 /** Finds out why `COMPLETE_IN_TX` changed nothing: a cancel request, or another owner. */

@@ -22,4 +22,4 @@ export const RECORD_PROGRESS = `
 WITH o AS MATERIALIZED (
   SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt, nullif(value -> 'progress', 'null') AS progress
   FROM json_each(?1))
-UPDATE _jobs AS j SET progress = o.progress, updated = ${now} FROM o WHERE ${isOwned} RETURNING id, attempt`;
+UPDATE _jobs AS j SET progress = o.progress, updated = ${now} FROM o WHERE ${isOwned} RETURNING id, attempt, cancel_requested`;
