@@ -50,7 +50,7 @@ export class GuideCode {
   }
 
   /** Loads another block of the page by its file name, or a package. */
-  private import(specifier: string): unknown {
+  import(specifier: string): unknown {
     const file = /^\.\/(.+)\.js$/.exec(specifier)?.[1];
     // eslint-disable-next-line @typescript-eslint/no-require-imports -- as the compiled block does
     return file ? this.load(this.blocks.find((block) => block.file === `${file}.ts`)!) : require(specifier);
