@@ -67,6 +67,11 @@ export interface JobsOptions {
    * a power cut can lose the last commits. `lockTimeout` (default `'5s'`, at most `lease`) bounds every wait for the write lock.
    */
   sqlite?: { synchronous?: 'full' | 'normal' | undefined; lockTimeout?: Duration | undefined } | undefined;
+  /**
+   * Rejects a call that enqueues or pauses a topic that no live process handles. Otherwise such a call succeeds, and the module logs
+   * the topic with the nearest name. Default `false`.
+   */
+  strictTopics?: boolean | undefined;
   /** Path and access rules of the HTTP API. `false` mounts no routes. */
   http?: HttpOptions | false | undefined;
   /** Path of the admin UI. `false` serves no UI. */
@@ -91,6 +96,7 @@ export interface JobsSettings {
   readonly migrate: boolean;
   readonly connections: number;
   readonly sqlite: { readonly synchronous: 'full' | 'normal'; readonly lockTimeoutMs: number };
+  readonly strictTopics: boolean;
   readonly http: HttpSettings | false;
   readonly ui: UiSettings | false;
 }
@@ -242,6 +248,7 @@ export const OPTIONS = {
   migrate: option(true, flag),
   connections: option(3, integer(1, 100)),
   sqlite: option(Object.freeze(readOptions(sqliteTable, {})), group(sqliteTable)),
+  strictTopics: option(false, flag),
   http: option(readHttpOptions(), either(false, httpCheck)),
   ui: option(Object.freeze(readOptions(UI_OPTIONS, {})), either(false, uiCheck)),
 };

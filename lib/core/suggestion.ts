@@ -46,12 +46,27 @@ function readOwn(table: Readonly<Record<string, string>>, name: string): string 
 }
 
 function suggestNearest(unknown: string, names: readonly string[]): string {
+  const nearest = findNearest(unknown, names);
+  return nearest === undefined
+    ? `; ${names.length === 0 ? 'there are none' : `known are ${names.join(', ')}`}`
+    : `; did you mean '${nearest}'?`;
+}
+
+/** Returns the name that looks most like `unknown`; `undefined` if none is similar. */
+export function findNearest(unknown: string, names: readonly string[]): string | undefined {
   const given = unknown.toLowerCase();
-  const ranked = names.map((name) => ({ name, distance: measureDistance(given, name.toLowerCase()) }));
-  const first = ranked.sort((a, b) => a.distance - b.distance)[0];
-  return first && first.distance <= Math.max(2, Math.ceil(unknown.length * 0.4))
-    ? `; did you mean '${first.name}'?`
-    : `; ${names.length === 0 ? 'there are none' : `known are ${names.join(', ')}`}`;
+  const distanceMax = Math.max(2, Math.ceil(unknown.length * 0.4));
+  let nearest: string | undefined;
+  let leastDistance = Infinity;
+  for (const name of names) {
+    const isComparable = Math.abs(name.length - given.length) <= distanceMax || name.toLowerCase().startsWith(given);
+    const distance = isComparable ? measureDistance(given, name.toLowerCase()) : Infinity;
+    if (distance <= distanceMax && distance < leastDistance) {
+      nearest = name;
+      leastDistance = distance;
+    }
+  }
+  return nearest;
 }
 
 /** Returns 0 for a prefix, such as `auth` of `authenticate`; otherwise the edit distance. */

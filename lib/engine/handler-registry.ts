@@ -27,6 +27,7 @@ interface HandlerRegistryOptions {
 /** The handlers of this process, by topic. */
 export class HandlerRegistry {
   private readonly handlers = new Map<string, RegisteredHandler>();
+  private readonly claimed = new Set<string>();
 
   constructor(private readonly options: HandlerRegistryOptions) {}
 
@@ -54,16 +55,28 @@ export class HandlerRegistry {
       );
     }
     this.handlers.set(topic, Object.freeze({ topic, run, settings, source, schema: typed?.schema }));
+    if (this.options.topics?.includes(topic) ?? true) {
+      this.claimed.add(topic);
+    }
   }
 
   get(topic: string): RegisteredHandler | undefined {
     return this.handlers.get(topic);
   }
 
+  /** The topics with a handler here, whether this process claims them or not. */
+  topics(): string[] {
+    return [...this.handlers.keys()];
+  }
+
+  /** Whether this process claims the jobs of the topic. */
+  claims(topic: string): boolean {
+    return this.claimed.has(topic);
+  }
+
   /** The handlers whose jobs this process claims. */
   claimable(): RegisteredHandler[] {
-    const { topics } = this.options;
-    return [...this.handlers.values()].filter(({ topic }) => topics === undefined || topics.includes(topic));
+    return [...this.handlers.values()].filter(({ topic }) => this.claims(topic));
   }
 
   /** Logs the topics that this process runs, and those of the option `topics` that have no handler. */

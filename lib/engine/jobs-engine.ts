@@ -24,7 +24,7 @@ import { readJobsOptions } from '../core/options.js';
 import { MetricsPruner, Pruner } from './maintain/pruner.js';
 import { Rescuer } from './maintain/rescuer.js';
 import { MetricsRecorder } from './maintain/metrics-recorder.js';
-import { UnhandledTopicsCheck } from './maintain/unhandled-topics.js';
+import { UnhandledTopics } from './maintain/unhandled-topics.js';
 import { WorkerPresence } from './maintain/worker-presence.js';
 import { JobRunner } from './run/job-runner.js';
 import { BulkActions } from './admin/bulk-actions.js';
@@ -124,7 +124,7 @@ export class JobsEngine {
     this.store = store;
     this.clock = clock;
     this.registry = new HandlerRegistry({
-      topics: this.settings.topics,
+      topics: this.settings.role === 'producer' ? [] : this.settings.topics,
       canRunTransactions: store.capabilities.transactionsAtOnce > 0,
     });
     const { worker, registry } = this;
@@ -143,7 +143,8 @@ export class JobsEngine {
       stream.emit(event);
     };
     const parts: EngineParts = { ...partsWithoutEvents, emit, wakeSignal: new WakeSignal(store) };
-    this.enqueuer = new Enqueuer(parts);
+    const unhandledTopics = new UnhandledTopics(parts);
+    this.enqueuer = new Enqueuer({ ...parts, unhandledTopics });
     const completer = new Completer(parts);
     const heartbeat = new Heartbeat(parts);
     const progressWriter = new ProgressWriter(parts);
@@ -153,15 +154,10 @@ export class JobsEngine {
     const actions = new JobActions({ ...parts, runner, changes });
     this.jobs = new JobAdmin({ ...parts, actions });
     this.bulk = new BulkActions({ ...parts, actions });
-    this.topics = new TopicAdmin({ ...parts, stats, dispatcher, changes });
-    this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, runner });
+    this.topics = new TopicAdmin({ ...parts, stats, dispatcher, changes, unhandledTopics });
+    this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, runner, unhandledTopics });
     this.presence = new WorkerPresence(parts);
-    const maintenance = [
-      new Rescuer(parts),
-      new Pruner(parts),
-      new MetricsPruner(parts),
-      new UnhandledTopicsCheck(parts),
-    ];
+    const maintenance = [new Rescuer(parts), new Pruner(parts), new MetricsPruner(parts), unhandledTopics];
     const recorders = [metrics, this.presence, progressWriter];
     this.lifecycle = new EngineLifecycle({
       ...parts,

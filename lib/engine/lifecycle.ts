@@ -9,7 +9,7 @@ import type { JobRunner } from './run/job-runner.js';
 
 /** Work in the background. `start` and `stop` may be called more than once. */
 interface Loop {
-  start(): void;
+  start(): void | Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -26,6 +26,8 @@ type LifecycleParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'registry
 
 /** How long shutdown waits for aborted handlers to return, then for their outcomes, then for new jobs to be stored. */
 export const RELEASE_GRACE_MS = 2_000;
+/** How long a start waits until the other processes know the topics of this one. */
+const START_GRACE_MS = 1_000;
 
 /** Starts and stops the loops of this process. One call of `start` or `stop` runs at a time. */
 export class EngineLifecycle {
@@ -77,20 +79,20 @@ export class EngineLifecycle {
   }
 
   private async startAll(): Promise<void> {
-    const { role, registry, logger, completer, heartbeat, dispatcher, maintenance, recorders, store } = this.parts;
+    const { role, registry, logger, clock, completer, heartbeat, dispatcher, maintenance, recorders, store } =
+      this.parts;
     if (role === 'producer') {
       logger.log("role 'producer': runs no jobs");
       return;
     }
     registry.describe(logger);
     completer.start();
-    for (const loop of [heartbeat, dispatcher, ...maintenance, ...recorders]) {
-      loop.start();
-    }
+    const started = [heartbeat, dispatcher, ...maintenance, ...recorders].map((loop) => loop.start());
     this.stopListening = await store.listen({
       onJobs: (topic) => dispatcher.wake(topic),
       onCancel: () => void heartbeat.checkCancelRequests(),
     });
+    await endsWithin(clock, START_GRACE_MS, Promise.all(started));
   }
 
   private resumeClaiming(): void {

@@ -1,11 +1,13 @@
 import { endsWithin } from '../../core/clock.js';
 import type { Duration } from '../../core/duration.js';
-import { IdleTimeoutError } from '../../core/errors.js';
+import { toErrorMessage } from '../../core/error-text.js';
+import { IdleTimeoutError, InvalidOptionsError } from '../../core/errors.js';
 import type { UnfinishedTopic } from '../../core/errors.js';
 import { duration, readOptions } from '../../core/option-checks.js';
 import type { Dispatcher } from '../claim/dispatcher.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { Enqueuer } from '../enqueue/enqueuer.js';
+import type { UnhandledTopics } from '../maintain/unhandled-topics.js';
 import type { JobRunner } from '../run/job-runner.js';
 
 /** Options of `whenIdle`. */
@@ -14,10 +16,11 @@ export interface WhenIdleOptions {
   timeout?: Duration | undefined;
 }
 
-type IdleWatchParts = Pick<EngineParts, 'clock' | 'logger' | 'role'> & {
+type IdleWatchParts = Pick<EngineParts, 'clock' | 'logger' | 'role' | 'strictTopics'> & {
   readonly enqueuer: Enqueuer;
   readonly dispatcher: Dispatcher;
   readonly runner: JobRunner;
+  readonly unhandledTopics: UnhandledTopics;
 };
 
 /** How long the query for due jobs may take after the timeout. */
@@ -29,7 +32,10 @@ const whenIdleTable = { timeout: { default: 30_000, check: duration(1), meaning:
 export class IdleWatch {
   constructor(private readonly parts: IdleWatchParts) {}
 
-  /** @throws IdleTimeoutError that names the topics with unfinished jobs. */
+  /**
+   * @throws IdleTimeoutError that names the topics with unfinished jobs; with `strictTopics`, InvalidOptionsError for due jobs that
+   * no live process handles.
+   */
   async whenIdle(options: WhenIdleOptions = {}): Promise<void> {
     const { role, dispatcher, logger, clock, enqueuer } = this.parts;
     const { timeout: timeoutMs } = readOptions(whenIdleTable, options);
@@ -39,7 +45,8 @@ export class IdleWatch {
         'whenIdle was called before the queue has started, so no job runs; call start(), or init() or listen() of the Nest application',
       );
     }
-    if (await endsWithin(clock, timeoutMs, this.waitUntilIdle())) {
+    const work = this.waitUntilIdle().then(() => this.reportUnhandled());
+    if (await endsWithin(clock, timeoutMs, work)) {
       return;
     }
     const due = await this.dueTopics();
@@ -62,6 +69,29 @@ export class IdleWatch {
       await dispatcher.idle();
       await runner.allSettled();
     } while (!enqueuer.isIdle || runner.unsettledCount > 0);
+  }
+
+  /** Names due jobs that will not run: a test with a mistyped topic must not pass in silence. */
+  private async reportUnhandled(): Promise<void> {
+    const { role, dispatcher, logger, strictTopics, unhandledTopics } = this.parts;
+    if (role === 'producer' || !dispatcher.hasStarted) {
+      return;
+    }
+    try {
+      const due = await unhandledTopics.describeDue();
+      if (due !== undefined && strictTopics) {
+        throw new InvalidOptionsError('whenIdle', due);
+      }
+      if (due !== undefined) {
+        // An error, as above.
+        logger.error(`whenIdle: ${due}`);
+      }
+    } catch (error) {
+      if (strictTopics) {
+        throw error;
+      }
+      logger.debug(`whenIdle: could not check whether topics have a handler: ${toErrorMessage(error)}`);
+    }
   }
 
   /** Returns `undefined` when the database does not respond. */

@@ -3,15 +3,17 @@ import { toTopicName } from '../../core/job-topic.js';
 import type { TopicName } from '../../core/topic.js';
 import type { Dispatcher } from '../claim/dispatcher.js';
 import type { EngineParts } from '../engine-parts.js';
+import type { UnhandledTopics } from '../maintain/unhandled-topics.js';
 import type { ChangeFeed } from './change-feed.js';
 import type { Topics } from './query-cache.js';
 import type { QueueStats } from './queue-stats.js';
 import { readTopics } from './queue-stats.js';
 
-type TopicAdminParts = Pick<EngineParts, 'store' | 'wakeSignal'> & {
+type TopicAdminParts = Pick<EngineParts, 'store' | 'wakeSignal' | 'strictTopics'> & {
   readonly stats: QueueStats;
   readonly dispatcher: Dispatcher;
   readonly changes: ChangeFeed;
+  readonly unhandledTopics: UnhandledTopics;
 };
 
 /** Lists, pauses and resumes topics. */
@@ -32,13 +34,20 @@ export class TopicAdmin {
    * Stops all processes from claiming jobs of the topic, until `resume`. The pause survives restarts. Jobs that a process has
    * claimed already run to their end; a retry waits. New jobs are stored and wait. Pausing a paused topic changes nothing.
    *
-   * @throws InvalidOptionsError for an invalid topic name.
+   * @throws InvalidOptionsError for an invalid topic name; with `strictTopics`, also for a topic without waiting jobs that no live
+   * process handles.
    */
   async pause(topic: TopicName): Promise<void> {
+    const { store, dispatcher, changes, unhandledTopics, strictTopics } = this.parts;
     const name = toTopicName(topic);
-    await this.parts.store.pauses.pause([name]);
-    this.parts.dispatcher.recordPause(name, true);
-    this.parts.changes.markChanged(name);
+    // A topic with waiting jobs can be paused while all its workers are down.
+    if (strictTopics && !unhandledTopics.isHandled(name) && !(await store.reports.waitingTopics()).includes(name)) {
+      await unhandledTopics.ensureHandled([{ topic: name }]);
+    }
+    await store.pauses.pause([name]);
+    dispatcher.recordPause(name, true);
+    changes.markChanged(name);
+    unhandledTopics.onUsed(name);
   }
 
   /**

@@ -23,14 +23,15 @@ import { toFreshJob } from '../../store/row-mapper.js';
 import { measureInsert } from '../../store/batch-json.js';
 import { Batcher } from '../batcher.js';
 import type { EngineParts } from '../engine-parts.js';
+import type { UnhandledTopics } from '../maintain/unhandled-topics.js';
 import type { StoredJob } from '../wake-signal.js';
 import type { ResolvedTopic } from './new-job-row.js';
 import { NewJobRow, validatePayloads, withPath } from './new-job-row.js';
 
 type EnqueuerParts = Pick<
   EngineParts,
-  'store' | 'registry' | 'wakeSignal' | 'emit' | 'payloadBytesMax' | 'maxRetries' | 'retention'
->;
+  'store' | 'registry' | 'wakeSignal' | 'emit' | 'payloadBytesMax' | 'maxRetries' | 'retention' | 'strictTopics'
+> & { readonly unhandledTopics: UnhandledTopics };
 
 /** An insert is sent once more when its response is lost. The ids of the jobs make that safe. */
 const INSERT_TRIES_MAX = 2;
@@ -67,8 +68,8 @@ export class Enqueuer {
   /** @throws IdempotencyConflictError when the idempotency key was used with another body. */
   async enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions, idempotency?: Idempotency): Promise<Job> {
     const row = this.toRow(topic, payload, readEnqueueOptions(options), idempotency);
-    if (row.schema) {
-      await this.trackOtherWork(validatePayloads([row]));
+    if (this.needsCheck(row)) {
+      await this.trackOtherWork(this.checkRows([row]));
     }
     const batcher = row.uniqueKey !== null ? this.keyed : idempotency ? this.idempotent : this.plain;
     const inserted = await batcher.add(row);
@@ -167,10 +168,22 @@ export class Enqueuer {
     if (tx) {
       return this.insertInTransaction(tx, rows);
     }
-    await validatePayloads(rows);
+    await this.checkRows(rows);
     const inserted = await this.insert(rows);
     this.onCommitted(rows, inserted);
     return this.loadJobs(rows, inserted);
+  }
+
+  /** Whether `checkRows` has anything to do for the row. */
+  private needsCheck({ schema, topic }: NewJobRow): boolean {
+    return schema !== undefined || (this.options.strictTopics && !this.options.unhandledTopics.isHandled(topic));
+  }
+
+  private async checkRows(rows: readonly NewJobRow[]): Promise<void> {
+    if (this.options.strictTopics) {
+      await this.options.unhandledTopics.ensureHandled(rows);
+    }
+    await validatePayloads(rows);
   }
 
   private async insert(rows: readonly JobInsert[]): Promise<InsertedJob[]> {
@@ -216,8 +229,8 @@ export class Enqueuer {
       }
     });
     try {
-      if (rows.some(({ schema }) => schema)) {
-        await validatePayloads(rows);
+      if (rows.some((row) => this.needsCheck(row))) {
+        await this.checkRows(rows);
       }
       inserted = await store.insert(rows, tx);
       return await this.loadJobs(rows, inserted, tx);
@@ -228,7 +241,7 @@ export class Enqueuer {
 
   /** Emits the events and wakes the workers. Called before `loadJobs`, whose query may fail. */
   private onCommitted(rows: readonly JobInsert[], inserted: readonly InsertedJob[]): void {
-    const { emit, wakeSignal } = this.options;
+    const { emit, wakeSignal, unhandledTopics } = this.options;
     const waiting: StoredJob[] = [];
     inserted.forEach((result, index) => {
       const { id, runAt, deduplicated, replayedBodyHash } = result;
@@ -239,6 +252,7 @@ export class Enqueuer {
       }
       if (!isExisting(result)) {
         waiting.push({ topic, priority, runAt });
+        unhandledTopics.onUsed(topic);
       }
     });
     if (waiting.length > 0) {

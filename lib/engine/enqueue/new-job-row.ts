@@ -80,6 +80,7 @@ export function withPath(path: string, error: unknown): unknown {
     return new InvalidPayloadError(`${path}.${error.path}`, error.reason, {
       cause: error.cause,
       topic: error.topic,
+      issues: error.issues.map((issue) => ({ ...issue, path: `${path}.${issue.path}` })),
     });
   }
   if (error instanceof PayloadTooLargeError) {

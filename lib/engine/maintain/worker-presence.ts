@@ -9,6 +9,7 @@ const INTERVAL_MS = 20_000;
 /** Writes every 20 s which topics this process handles, so that every process knows the topics without a live handler. */
 export class WorkerPresence {
   private readonly loop: PollLoop;
+  private onWritten: () => void = () => undefined;
 
   constructor(private readonly parts: WorkerPresenceParts) {
     this.loop = new PollLoop({
@@ -19,8 +20,11 @@ export class WorkerPresence {
     });
   }
 
-  start(): void {
+  /** Resolves when the topics are written, or could not be. */
+  start(): Promise<void> {
+    const written = new Promise<void>((resolve) => (this.onWritten = resolve));
     this.loop.start();
+    return written;
   }
 
   /** Removes this process from the table. When that fails, its row expires. */
@@ -42,6 +46,6 @@ export class WorkerPresence {
   private async write(): Promise<void> {
     const { store, worker, registry } = this.parts;
     const topics = registry.claimable().map(({ topic }) => topic);
-    await store.reports.recordWorker(worker, topics);
+    await store.reports.recordWorker(worker, topics).finally(this.onWritten);
   }
 }

@@ -1,5 +1,6 @@
 import { guardLogger } from '../../../lib/core/logger.js';
-import { UnhandledTopicsCheck } from '../../../lib/engine/maintain/unhandled-topics.js';
+import { HandlerRegistry } from '../../../lib/engine/handler-registry.js';
+import { UnhandledTopics } from '../../../lib/engine/maintain/unhandled-topics.js';
 import { insertOne } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
@@ -9,7 +10,7 @@ import { VirtualClock } from '../../support/unit/virtual-clock.js';
 describe.each(storeKinds())('jobs without a handler in any process on $label', (kind) => {
   const fixture = useStore(kind);
   let logger: RecordingLogger;
-  let watch: UnhandledTopicsCheck;
+  let watch: UnhandledTopics;
 
   beforeEach(async () => {
     await fixture.sql('DELETE FROM _jobs');
@@ -18,8 +19,11 @@ describe.each(storeKinds())('jobs without a handler in any process on $label', (
     watch = createCheck(new VirtualClock());
   });
 
-  const createCheck = (clock: VirtualClock): UnhandledTopicsCheck =>
-    new UnhandledTopicsCheck({ store: fixture.store, clock, logger: guardLogger(logger), random: () => 0 });
+  const createCheck = (clock: VirtualClock): UnhandledTopics =>
+    new UnhandledTopics({
+      ...{ store: fixture.store, clock, logger: guardLogger(logger), random: () => 0, role: 'worker' },
+      registry: new HandlerRegistry({ topics: undefined, canRunTransactions: false }),
+    });
 
   const runChecks = async (count: number): Promise<string[]> => {
     for (let look = 1; look <= count; look += 1) await watch.check();
@@ -30,7 +34,9 @@ describe.each(storeKinds())('jobs without a handler in any process on $label', (
     await fixture.store.reports.recordWorker('a', ['mail']);
     await insertOne(fixture.store, { topic: 'mial' });
     expect(await runChecks(1)).toEqual([]);
-    expect(await runChecks(1)).toEqual([expect.stringContaining(`jobs of 'mial' are due`)]);
+    expect(await runChecks(1)).toEqual([
+      "no live process handles 'mial'; did you mean 'mail'? Its jobs wait until one does",
+    ]);
     expect(await runChecks(3)).toHaveLength(1);
   });
 
@@ -60,7 +66,7 @@ describe.each(storeKinds())('jobs without a handler in any process on $label', (
   it('are logged in one escaped line for any number of topics', async () => {
     for (let topic = 10; topic < 22; topic += 1) await insertOne(fixture.store, { topic: `t${topic}\nerror` });
     const [line, ...more] = await runChecks(2);
-    expect(line).toMatch(/^jobs of 't10 error', 't11 error', .*'t19 error' and 2 other topics are due/);
+    expect(line).toMatch(/^no live process handles 't10 error', 't11 error', .*'t19 error' and 2 other topics; their /);
     expect(line).not.toContain('\n');
     expect(more).toEqual([]);
   });

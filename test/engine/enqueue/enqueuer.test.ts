@@ -1,8 +1,11 @@
 import { QueueUnavailableError } from '../../../lib/core/errors.js';
 import type { Idempotency } from '../../../lib/core/job.js';
+import { silentLogger } from '../../../lib/core/logger.js';
 import type { Retention } from '../../../lib/core/options.js';
 import { Enqueuer } from '../../../lib/engine/enqueue/enqueuer.js';
 import { HandlerRegistry } from '../../../lib/engine/handler-registry.js';
+import { UnhandledTopics } from '../../../lib/engine/maintain/unhandled-topics.js';
+import { systemClock } from '../../../lib/engine/system-clock.js';
 import { WakeSignal } from '../../../lib/engine/wake-signal.js';
 import type { InsertedJob, JobInsert } from '../../../lib/store/store-records.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
@@ -25,16 +28,16 @@ async function countInserts(
   const insert = jest.fn((jobs: readonly JobInsert[]) => Promise.resolve(jobs.map(stored)));
   insert.mockRejectedValueOnce(new QueueUnavailableError('the database does not answer', { isUncertain: true }));
   if (nextError) insert.mockRejectedValueOnce(nextError);
+  const store = { insert, capabilities: { inserts: ONE_AT_A_TIME } } as unknown as JobStore;
+  const registry = new HandlerRegistry({ topics: undefined, canRunTransactions: true });
+  registry.register('mail', () => null);
   const enqueuer = new Enqueuer({
-    ...{
-      store: { insert, capabilities: { inserts: ONE_AT_A_TIME } } as unknown as JobStore,
-      retention,
-      payloadBytesMax: 1_000,
-      maxRetries: 3,
-    },
-    registry: new HandlerRegistry({ topics: undefined, canRunTransactions: true }),
+    ...{ store, registry, retention, payloadBytesMax: 1_000, maxRetries: 3, strictTopics: false },
     wakeSignal: new WakeSignal({ announce: () => undefined }),
     emit: () => undefined,
+    unhandledTopics: new UnhandledTopics({
+      ...{ store, registry, role: 'all', clock: systemClock, logger: silentLogger, random: () => 0 },
+    }),
   });
   const end = await enqueuer
     .enqueue('mail', null, undefined, idempotency)

@@ -80,6 +80,12 @@ export const runningCases: readonly OptionCase[] = [
     expectEffect: expectShutdownTimeout,
   },
   {
+    option: 'strictTopics',
+    effect: 'rejects a call that uses a topic without a live handler',
+    kinds: everyKind,
+    expectEffect: expectStrictTopics,
+  },
+  {
     option: 'globalEnhancers',
     effect: 'runs the global guards of the application',
     kinds: [postgres, sqliteFile, sqliteMemory],
@@ -116,6 +122,12 @@ async function expectConcurrency(apps: Apps): Promise<void> {
     await until(() => app.eventsOf('completed').length === completed);
   }
   expect(gate.most).toBe(2);
+}
+
+async function expectStrictTopics(apps: Apps): Promise<void> {
+  const app = await apps.start({ options: { strictTopics: true }, handlers: { mail: () => 1 } });
+  await expect(app.jobs.enqueue('mial', null)).rejects.toThrow("no live process handles 'mial'; did you mean 'mail'?");
+  expect(await app.jobs.enqueue('mail', null)).toMatchObject({ status: 'pending' });
 }
 
 async function expectOnlyNamedTopics(apps: Apps): Promise<void> {
