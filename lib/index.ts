@@ -61,7 +61,7 @@ export {
   UnknownDataSourceError,
   UnrecoverableError,
 } from './core/errors.js';
-export type { AbortReason, JobsErrorCode, UnfinishedTopic } from './core/errors.js';
+export type { AbortReason, JobsErrorCode, PayloadIssue, UnfinishedTopic } from './core/errors.js';
 export type { Failure } from './core/error-text.js';
 
 // Events and statistics

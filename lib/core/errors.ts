@@ -43,8 +43,17 @@ export class PayloadTooLargeError extends JobsError {
   }
 }
 
+/** One value of a payload that was rejected. */
+export interface PayloadIssue {
+  /** Path of the value, such as `payload.items[3].price`. */
+  readonly path: string;
+  /** Why it was rejected. */
+  readonly reason: string;
+}
+
 interface InvalidPayloadDetails extends ErrorOptions {
   topic?: string | undefined;
+  issues?: readonly PayloadIssue[] | undefined;
 }
 
 /** A payload contains a value that JSON or a `jsonb` column cannot store, or its schema rejected it. Nothing was stored. */
@@ -52,18 +61,26 @@ export class InvalidPayloadError extends JobsError {
   readonly code = 'INVALID_PAYLOAD';
   /** Topic whose schema rejected the payload at enqueue; `undefined` for other causes. */
   readonly topic: string | undefined;
+  /** Everything that was rejected. A schema reports each of its issues, the first 50 at most. */
+  readonly issues: readonly PayloadIssue[];
 
   constructor(
-    /** Path of the rejected value, such as `payload.items[3].price`. */
+    /** Path of the first rejected value, such as `payload.items[3].price`. */
     readonly path: string,
     /** Why it was rejected. */
     readonly reason: string,
-    options: InvalidPayloadDetails = {},
+    { topic, issues = [{ path, reason }], ...options }: InvalidPayloadDetails = {},
   ) {
-    const { topic } = options;
-    super(topic === undefined ? `${path}: ${reason}` : `${path}: ${reason} (schema of topic '${topic}')`, options);
+    const text = issues.map((issue) => `${issue.path}: ${issue.reason}`).join('; ');
+    super(topic === undefined ? text : `${text} (schema of topic '${topic}')`, options);
     this.topic = topic;
+    this.issues = issues;
   }
+}
+
+interface InvalidOptionsDetails extends ErrorOptions {
+  /** The call that received the option, such as `JobsModule.forRoot`. The message begins with it. */
+  call?: string | undefined;
 }
 
 /** An option, an argument or a registration is wrong. Nothing was stored or started. */

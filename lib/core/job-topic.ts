@@ -104,7 +104,7 @@ export type AnySchema = StandardSchema<unknown, unknown>;
  * Validates a payload and returns the schema's output.
  *
  * @param topic topic of the job to enqueue, for the error: a handler can enqueue jobs of other topics.
- * @throws InvalidPayloadError with the path of the first issue.
+ * @throws InvalidPayloadError with the issues that the schema reports.
  */
 export async function validatePayload<Output>(
   schema: StandardSchema<unknown, Output>,
@@ -113,14 +113,18 @@ export async function validatePayload<Output>(
 ): Promise<Output> {
   const result = await schema['~standard'].validate(payload);
   if (result.issues) {
-    const [issue] = result.issues;
-    throw new InvalidPayloadError(toPath(issue), issue?.message ?? 'rejected by its schema', { topic });
+    const issues = result.issues.slice(0, ISSUES_MAX).map((issue) => ({ path: toPath(issue), reason: issue.message }));
+    const { path, reason } = issues[0] ?? { path: 'payload', reason: 'rejected by its schema' };
+    throw new InvalidPayloadError(path, reason, { topic, issues: issues.length > 0 ? issues : undefined });
   }
   return result.value;
 }
 
-function toPath(issue: SchemaIssue | undefined): string {
-  const keys = (issue?.path ?? []).map((step) => (typeof step === 'object' ? step.key : step));
+/** How many issues of a schema an error lists. */
+const ISSUES_MAX = 50;
+
+function toPath(issue: SchemaIssue): string {
+  const keys = (issue.path ?? []).map((step) => (typeof step === 'object' ? step.key : step));
   return keys.reduce<string>(
     (path, key) => (typeof key === 'number' ? `${path}[${key}]` : toMemberPath(path, String(key))),
     'payload',

@@ -7,7 +7,7 @@ import {
   QueueUnavailableError,
   RowLockedError,
 } from '../core/errors.js';
-import type { JobsErrorCode } from '../core/errors.js';
+import type { JobsErrorCode, PayloadIssue } from '../core/errors.js';
 import * as messages from './http.messages.js';
 
 /** What is wrong, by the name of a field in the request. */
@@ -138,11 +138,21 @@ function fieldErrors(error: JobsError): FieldErrors {
     return { [error.subject]: `expected at most ${error.bytesMax} bytes of JSON text, got ${error.bytes}` };
   }
   if (error instanceof InvalidPayloadError) {
-    // The field only; the message names the path inside it.
+    // The field has the whole message, which names the paths inside it.
     const [field = 'payload'] = /^(jobs\[\d+\]\.)?[^.[]+/.exec(error.path) ?? [];
-    return { [field]: error.message };
+    const issues = error.topic === undefined ? [] : error.issues;
+    return { ...joinReasons(issues), [field]: error.message };
   }
   return {};
+}
+
+/** The issues of a schema by path: a form finds each of its inputs. */
+function joinReasons(issues: readonly PayloadIssue[]): FieldErrors {
+  const reasons = new Map<string, string>();
+  for (const { path, reason } of issues) {
+    reasons.set(path, reasons.has(path) ? `${reasons.get(path)!}; ${reason}` : reason);
+  }
+  return Object.fromEntries(reasons);
 }
 
 /** `maxRetries` becomes `max_retries`. */

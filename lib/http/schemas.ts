@@ -134,7 +134,12 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     status: { type: 'integer' },
     code: { ...TEXT, description: 'Stable, for programs' },
     message: TEXT,
-    data: { type: 'object', additionalProperties: TEXT, description: 'What is wrong with each field' },
+    data: {
+      type: 'object',
+      additionalProperties: TEXT,
+      description:
+        "What is wrong with each field, such as 'topic', and with each value that a schema rejects, such as 'payload.email'",
+    },
   }),
   StreamText: {
     type: 'string',

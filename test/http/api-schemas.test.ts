@@ -1,5 +1,6 @@
 import { defineJob, UnrecoverableError } from 'nestjs-jobs';
 import { z } from 'zod';
+import type { ApiErrorBody } from '../../client/wire.js';
 import { sqliteFile } from '../nest/support/database-kinds.js';
 import { textWith } from '../nest/support/matchers.js';
 import { everyAdapter } from './support/adapters.js';
@@ -21,5 +22,25 @@ describe.each(everyAdapter)('the schema of a topic over HTTP on $adapter', (adap
     await app.event('failed', id);
     expect(await app.api.post(`/${id}/requeue`, wrong)).toMatchObject(refusal);
     expect(await app.job(id)).toMatchObject({ status: 'failed', payload: { orderId: 1 } });
+  });
+
+  it('reports every issue by its path, for the inputs of a form', async () => {
+    const app = await apps.listen();
+    const Order = defineJob('order', {
+      schema: z.object({ email: z.email(), lines: z.array(z.object({ amount: z.number().min(1, 'too few') })) }),
+    });
+    app.jobs.register(Order, () => null);
+    const job = { topic: 'order', payload: { email: 'nobody', lines: [{ amount: 0 }] } };
+    const text = 'payload.email: Invalid email address; payload.lines[0].amount: too few';
+    expect((await app.api.post<ApiErrorBody>('/enqueue', job)).body.data).toEqual({
+      payload: `${text} (schema of topic 'order')`,
+      'payload.email': 'Invalid email address',
+      'payload.lines[0].amount': 'too few',
+    });
+    expect((await app.api.post<ApiErrorBody>('/enqueue-many', { jobs: [job] })).body.data).toMatchObject({
+      'jobs[0].payload': textWith('jobs[0].payload.lines[0].amount: too few'),
+      'jobs[0].payload.email': 'Invalid email address',
+      'jobs[0].payload.lines[0].amount': 'too few',
+    });
   });
 });

@@ -118,6 +118,30 @@ describe.each(everyKind)('a topic with a schema on $label:', (kind) => {
 
 describe('a schema', () => {
   const apps = useApps(sqliteMemory);
+
+  it('reports all its issues in one error', async () => {
+    const app = await apps.start({ providers: [MailJobs] });
+    const payload = { to: 'nobody', at: 'soon', lines: [{ amount: 0 }] };
+    const error: unknown = await app.jobs.enqueue(SendMail, payload).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({
+      path: 'payload.to',
+      issues: [
+        { path: 'payload.to', reason: 'Invalid email address' },
+        { path: 'payload.at', reason: 'Invalid ISO datetime' },
+        { path: 'payload.lines[0].amount', reason: 'too few' },
+      ],
+      message:
+        'payload.to: Invalid email address; payload.at: Invalid ISO datetime; payload.lines[0].amount: too few ' +
+        "(schema of topic 'send_mail')",
+    });
+  });
+
+  it('lists at most 50 issues', async () => {
+    const app = await apps.start({ providers: [MailJobs] });
+    const payload = { ...mail, lines: Array.from({ length: 60 }, () => ({ amount: 0 })) };
+    const error: unknown = await app.jobs.enqueue(SendMail, payload).catch((thrown: unknown) => thrown);
+    expect((error as InvalidPayloadError).issues).toHaveLength(50);
+  });
   const createSchema = (validate: StandardSchema<string>['~standard']['validate']): StandardSchema<string> => ({
     '~standard': { version: 1, vendor: 'test', validate },
   });
