@@ -3,11 +3,12 @@ import { Inject, Module, Optional } from '@nestjs/common';
 import { DiscoveryModule, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { getDataSourceToken, getRepositoryToken } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
+import { withCall } from './core/errors.js';
 import { Job } from './core/job.js';
 import type { JobsOptions, JobsSettings } from './core/options.js';
 import { applyCheck, flag, recordCheck } from './core/option-checks.js';
 import { readJobsOptions } from './core/options.js';
-import { AdminUiController } from './http/admin-ui.controller.js';
+import { JobsUiController } from './http/jobs-ui.controller.js';
 import { RegisteredRoutes } from './http/http-adapter.js';
 import { createHttpParts } from './http/http-providers.js';
 import { createJobStore, JobsEngine } from './engine/jobs-engine.js';
@@ -18,7 +19,14 @@ import { JobsExplorer } from './nest/jobs.explorer.js';
 import { JOBS_STORE, JobsLifecycle } from './nest/jobs.lifecycle.js';
 import { JobsService } from './nest/jobs.service.js';
 import { queueLogger } from './nest/nest-logger.js';
-import { assertConfigured, assertSingleModule, throwMissingDataSource } from './nest/module-checks.js';
+import type { ModuleCall } from './nest/module-checks.js';
+import {
+  assertConfigured,
+  assertSingleModule,
+  MODULE_CALL,
+  throwMissingDataSource,
+  throwNotConfigured,
+} from './nest/module-checks.js';
 import type { CreatedStore } from './store/create-store.js';
 
 /** Options of `forRoot`. */
@@ -32,12 +40,14 @@ const CREATED_STORE = Symbol('nestjs-jobs:created-store');
  *
  * @publicApi
  */
-@Module({})
+// A provider that injects JobsService learns that `forRoot()` is missing. `forRoot()` replaces this provider.
+@Module({ providers: [{ provide: JobsService, useFactory: throwNotConfigured }], exports: [JobsService] })
 export class JobsModule implements NestModule {
   constructor(
     @Inject(ModulesContainer) modules: ModulesContainer,
     @Inject(HttpAdapterHost) private readonly host: HttpAdapterHost,
     @Optional() @Inject(RegisteredRoutes) private readonly routes?: RegisteredRoutes,
+    @Optional() @Inject(MODULE_CALL) private readonly call?: ModuleCall,
   ) {
     assertConfigured(modules);
   }
@@ -46,19 +56,24 @@ export class JobsModule implements NestModule {
   configure(): void {
     if (this.routes) {
       const adapter = this.host.httpAdapter as unknown as HttpServer;
-      this.routes.bypassBodyParsers(adapter);
-      AdminUiController.setWildcard(adapter.getType());
+      try {
+        this.routes.bypassBodyParsers(adapter);
+      } catch (error) {
+        throw withCall(this.call, error);
+      }
+      JobsUiController.setWildcard(adapter.getType());
     }
   }
 
   /** @throws InvalidOptionsError for an unknown option, an invalid value, or two options that contradict each other. */
   static forRoot(given: JobsModuleOptions = {}): DynamicModule {
-    const { isGlobal = true, ...options } = applyCheck(recordCheck, given, 'options') as JobsModuleOptions;
-    const settings = readJobsOptions(options);
-    return createModule({
-      ...settings,
-      isGlobal: applyCheck(flag, isGlobal, 'isGlobal'),
-      options: [{ provide: JOBS_OPTIONS, useValue: options }],
+    return createModule('JobsModule.forRoot', () => {
+      const { isGlobal = true, ...options } = applyCheck(recordCheck, given, 'options') as JobsModuleOptions;
+      return {
+        ...readJobsOptions(options),
+        isGlobal: applyCheck(flag, isGlobal, 'isGlobal'),
+        options: [{ provide: JOBS_OPTIONS, useValue: options }],
+      };
     });
   }
 
@@ -70,7 +85,7 @@ export class JobsModule implements NestModule {
    * application rejects with it.
    */
   static forRootAsync(options: JobsModuleAsyncOptions): DynamicModule {
-    return createModule(readAsyncOptions(options));
+    return createModule('JobsModule.forRootAsync', () => readAsyncOptions(options));
   }
 }
 
@@ -82,7 +97,19 @@ interface ModuleParts extends Pick<JobsSettings, 'dataSource' | 'http' | 'ui'> {
   readonly imports?: ModuleMetadata['imports'];
 }
 
-function createModule({ isGlobal, dataSource, http, ui, options, imports = [] }: ModuleParts): DynamicModule {
+/** @throws InvalidOptionsError that begins with the name of the call. */
+function createModule(call: ModuleCall, readParts: () => ModuleParts): DynamicModule {
+  try {
+    return toDynamicModule(call, readParts());
+  } catch (error) {
+    throw withCall(call, error);
+  }
+}
+
+function toDynamicModule(
+  call: ModuleCall,
+  { isGlobal, dataSource, http, ui, options, imports = [] }: ModuleParts,
+): DynamicModule {
   const httpParts = createHttpParts(http, ui);
   return {
     module: JobsModule,
@@ -91,6 +118,7 @@ function createModule({ isGlobal, dataSource, http, ui, options, imports = [] }:
     controllers: httpParts.controllers,
     providers: [
       ...options,
+      { provide: MODULE_CALL, useValue: call },
       {
         provide: CREATED_STORE,
         // Optional: a missing DataSource is then reported by `throwMissingDataSource`, not by Nest.
@@ -101,11 +129,15 @@ function createModule({ isGlobal, dataSource, http, ui, options, imports = [] }:
         ],
         useFactory: async (app: DataSource | undefined, given: JobsOptions, modules: ModulesContainer) => {
           assertSingleModule(modules);
-          const created = createJobStore(app ?? (await throwMissingDataSource(modules, dataSource)), given, {
-            logger: queueLogger,
-          });
-          await created.store.open();
-          return created;
+          try {
+            const created = createJobStore(app ?? (await throwMissingDataSource(modules, dataSource)), given, {
+              logger: queueLogger,
+            });
+            await created.store.open();
+            return created;
+          } catch (error) {
+            throw withCall(call, error);
+          }
         },
       },
       { provide: JOBS_STORE, inject: [CREATED_STORE], useFactory: ({ store }: CreatedStore) => store },

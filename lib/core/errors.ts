@@ -92,10 +92,17 @@ export class InvalidOptionsError extends JobsError {
     readonly option: string,
     /** The expected and the received value. */
     readonly reason: string,
-    options?: ErrorOptions,
+    { call, ...options }: InvalidOptionsDetails = {},
   ) {
-    super(`${option}: ${reason}`, options);
+    super(`${call === undefined ? '' : `${call}: `}${option}: ${reason}`, options);
   }
+}
+
+/** Returns an error about an option whose message begins with the call; other errors unchanged. */
+export function withCall(call: string | undefined, error: unknown): unknown {
+  return error instanceof InvalidOptionsError
+    ? new InvalidOptionsError(error.option, error.reason, { cause: error.cause, call })
+    : error;
 }
 
 /**

@@ -44,7 +44,10 @@ export type RedactFunction = (job: Job) => Job | Promise<Job>;
 export interface HttpOptions {
   /** Base path. Default `'api/jobs'`. */
   path?: string | undefined;
-  /** Class decorators for the controllers of the API and of the admin UI, such as `Public()`. Default: none. */
+  /**
+   * Class decorators for the controllers of the API and of the admin UI, such as `Public()`. `ApiExcludeController(false)` of
+   * @nestjs/swagger lists the API in the application's Swagger document. Default: none.
+   */
   decorators?: readonly ClassDecorator[] | undefined;
   /** Bearer token of administrators. Default: the environment's JOBS_ADMIN_TOKEN, unless `adminGuard` or `authenticate` is set. */
   adminToken?: string | undefined;

@@ -3,10 +3,10 @@ import { Controller, VERSION_NEUTRAL } from '@nestjs/common';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { HttpSettings, UiSettings } from '../core/http-options.js';
 import { AccessPolicy } from './access-policy.js';
-import { AdminUiController, UI_SETTINGS } from './admin-ui.controller.js';
+import { JobsUiController, UI_SETTINGS } from './jobs-ui.controller.js';
 import { AuditLog } from './audit-log.js';
 import { CallerResolver, HTTP_SETTINGS } from './caller-resolver.js';
-import { API_CONTROLLERS } from './discovery.controller.js';
+import { API_CONTROLLERS } from './jobs-discovery.controller.js';
 import { RegisteredRoutes } from './http-adapter.js';
 import { BAD_UI_FOLDER } from './http.messages.js';
 import { JobSerializer } from './job-serializer.js';
@@ -32,7 +32,7 @@ export function createHttpParts(http: HttpSettings | false, ui: UiSettings | fal
     return { controllers: [], providers: [] };
   }
   const api = API_CONTROLLERS.map((controller) => mount(controller, http.path, http.decorators));
-  const pages = ui === false ? [] : [mount(AdminUiController, ui.path, http.decorators)];
+  const pages = ui === false ? [] : [mount(JobsUiController, ui.path, http.decorators)];
   return {
     controllers: [...api, ...pages],
     providers: [
@@ -50,10 +50,19 @@ export function createHttpParts(http: HttpSettings | false, ui: UiSettings | fal
   };
 }
 
-/** Returns a subclass at a path of the options, with the application's own decorators. It ignores versioning. */
+/** The key of `@ApiExcludeController()` of @nestjs/swagger, which is not a dependency. */
+const EXCLUDED_FROM_SWAGGER = 'swagger/apiExcludeController';
+
+/**
+ * Returns a subclass at a path of the options, with the application's own decorators. It ignores versioning. The application's
+ * Swagger document leaves it out, unless `ApiExcludeController(false)` is among the decorators.
+ */
 function mount(controller: Type<object>, path: string, decorators: readonly ClassDecorator[]): Type<object> {
   const { [controller.name]: Mounted } = { [controller.name]: class extends controller {} };
   [Controller({ path, version: VERSION_NEUTRAL }), ...decorators].forEach((decorate) => decorate(Mounted!));
+  if (!Reflect.hasMetadata(EXCLUDED_FROM_SWAGGER, Mounted!)) {
+    Reflect.defineMetadata(EXCLUDED_FROM_SWAGGER, [true], Mounted!);
+  }
   return Mounted!;
 }
 

@@ -10,11 +10,11 @@ import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
 import { JobsController } from './jobs.controller.js';
 import { ref } from './schemas.js';
 import { toOpenApi, VERSION } from './openapi.js';
-import { ReportsController } from './reports.controller.js';
+import { JobsReportsController } from './jobs-reports.controller.js';
 import { RequestReader } from './request-reader.js';
 import { NO_FIELDS } from './requests.js';
 import { DescribeRoute, describeRoutes } from './route-info.js';
-import { TopicsController } from './topics.controller.js';
+import { JobsTopicsController } from './jobs-topics.controller.js';
 
 /** What a caller may do, and the limits of the API. */
 export interface CapabilitiesDto {
@@ -33,7 +33,7 @@ export interface CapabilitiesDto {
 @Controller()
 @UseGuards(JobsAdminGuard)
 @UseFilters(JobsApiErrorFilter)
-export class DiscoveryController {
+export class JobsDiscoveryController {
   constructor(
     @Inject(JobsEngine) private readonly engine: JobsEngine,
     @Inject(AccessPolicy) private readonly access: AccessPolicy,
@@ -77,4 +77,4 @@ export class DiscoveryController {
 }
 
 /** In the order in which their routes are registered: static paths before `:id`. */
-export const API_CONTROLLERS = [ReportsController, TopicsController, DiscoveryController, JobsController];
+export const API_CONTROLLERS = [JobsReportsController, JobsTopicsController, JobsDiscoveryController, JobsController];

@@ -17,7 +17,7 @@ import { DescribeRoute } from './route-info.js';
 @Controller()
 @UseGuards(JobsAdminGuard)
 @UseFilters(JobsApiErrorFilter)
-export class ReportsController {
+export class JobsReportsController {
   constructor(
     @Inject(JobsEngine) private readonly engine: JobsEngine,
     @Inject(AccessPolicy) private readonly access: AccessPolicy,

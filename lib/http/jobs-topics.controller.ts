@@ -16,7 +16,7 @@ import { DescribeRoute } from './route-info.js';
 @Controller()
 @UseGuards(JobsAdminGuard)
 @UseFilters(JobsApiErrorFilter)
-export class TopicsController {
+export class JobsTopicsController {
   constructor(
     @Inject(JobsEngine) private readonly engine: JobsEngine,
     @Inject(AccessPolicy) private readonly access: AccessPolicy,

@@ -48,9 +48,9 @@ const WILDCARDS: Readonly<Record<string, string>> = { express: '{*path}', fastif
  * page uses relative addresses only, so that it works behind a proxy that rewrites its path.
  */
 @Controller()
-// Hides the page from @nestjs/swagger.
+// Hides the page from @nestjs/swagger, whatever the application's decorators say.
 @SetMetadata('swagger/apiExcludeController', [true])
-export class AdminUiController implements OnApplicationBootstrap {
+export class JobsUiController implements OnApplicationBootstrap {
   private readonly folder: string | undefined;
   private loaded: ReadonlyMap<string, UiFile> = new Map();
   /** The page for each root address, with a cookie and without. */
@@ -67,7 +67,7 @@ export class AdminUiController implements OnApplicationBootstrap {
 
   /** Sets the wildcard for the application's adapter, before Nest registers the routes. */
   static setWildcard(adapterType: string): void {
-    const { file } = AdminUiController.prototype as { readonly file: object };
+    const { file } = JobsUiController.prototype as { readonly file: object };
     Reflect.defineMetadata(PATH_METADATA, ['/', WILDCARDS[adapterType]], file);
   }
 

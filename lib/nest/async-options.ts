@@ -1,6 +1,6 @@
 import type { FactoryProvider, InjectionToken, ModuleMetadata, Provider, Type } from '@nestjs/common';
 import { describeValue } from '../core/error-text.js';
-import { InvalidOptionsError } from '../core/errors.js';
+import { InvalidOptionsError, withCall } from '../core/errors.js';
 import type { Check, Option, OptionValues } from '../core/option-checks.js';
 import { flag, functionCheck, readOptions, recordCheck } from '../core/option-checks.js';
 import type { JobsOptions } from '../core/options.js';
@@ -118,7 +118,13 @@ function createProviders(
   { useFactory, useClass, useExisting, inject }: CheckedAsyncOptions,
   buildOptions: BuildOptions,
 ): Provider[] {
-  const merge = (returned: unknown): JobsOptions => mergeOptions(source, returned, buildOptions);
+  const merge = (returned: unknown): JobsOptions => {
+    try {
+      return mergeOptions(source, returned, buildOptions);
+    } catch (error) {
+      throw withCall('JobsModule.forRootAsync', error);
+    }
+  };
   if (useFactory) {
     return [
       { provide: JOBS_OPTIONS, inject, useFactory: async (...args: unknown[]) => merge(await useFactory(...args)) },
@@ -127,7 +133,7 @@ function createProviders(
   const token = useClass ?? useExisting!;
   const create = async (factory: JobsOptionsFactory): Promise<JobsOptions> => {
     if (typeof factory?.createJobsOptions !== 'function') {
-      throw new InvalidOptionsError(source, NO_CREATE_JOBS_OPTIONS);
+      throw new InvalidOptionsError(source, NO_CREATE_JOBS_OPTIONS, { call: 'JobsModule.forRootAsync' });
     }
     return merge(await factory.createJobsOptions());
   };

@@ -4,8 +4,7 @@ type Source = 'useFactory' | 'useClass' | 'useExisting';
 
 export const NO_OPTIONS_SOURCE = 'expected useFactory, useClass or useExisting, got none of them';
 
-export const NOT_CONFIGURED =
-  'imported as a class; import JobsModule.forRoot() or JobsModule.forRootAsync() in the root module';
+export const NOT_CONFIGURED = 'imported as a class; call JobsModule.forRoot() or JobsModule.forRootAsync() in imports';
 
 export const OTHER_RUN_AT = 'contradicts the runAt argument of enqueueAt; leave options.runAt out';
 
@@ -37,9 +36,15 @@ export const secondModule = (count: number, importers: readonly string[]): strin
 export const hiddenDataSource = (module: string): string =>
   `JobsModule cannot see the DataSource of ${module}; make ${module} global`;
 
-export const missingDataSource = (name: string | undefined): string =>
-  name === undefined
-    ? 'not found; import TypeOrmModule.forRoot() in the root module'
-    : `no DataSource is named '${name}'; import TypeOrmModule.forRoot({ name: '${name}' })`;
+export const missingDataSource = (name: string | undefined, others: readonly string[]): string => {
+  const names = others.map((other) => `'${other}'`).join(' and ');
+  if (name === undefined) {
+    return others.length === 0
+      ? 'not found; import TypeOrmModule.forRoot() in the root module'
+      : `there is no default DataSource, only ${names}; write JobsModule.forRoot({ dataSource: '${others[0]!}' })`;
+  }
+  const found = others.length === 0 ? 'there is none' : `there ${others.length === 1 ? 'is' : 'are'} ${names}`;
+  return `no DataSource is named '${name}', ${found}; import TypeOrmModule.forRoot({ name: '${name}' }) or change the name`;
+};
 
 export const notAMethod = (location: string, got: string): string => `on ${location}: expected a method, got ${got}`;

@@ -28,8 +28,13 @@ export function assertSingleModule(modules: ModulesContainer): void {
  */
 export function assertConfigured(modules: ModulesContainer): void {
   if (findConfigured(modules).length === 0) {
-    throw new InvalidOptionsError('JobsModule', NOT_CONFIGURED);
+    throwNotConfigured();
   }
+}
+
+/** @throws InvalidOptionsError always. */
+export function throwNotConfigured(): never {
+  throw new InvalidOptionsError('JobsModule', NOT_CONFIGURED);
 }
 
 /**
@@ -46,8 +51,24 @@ export async function throwMissingDataSource(modules: ModulesContainer, name: st
     await nextTurn();
     throw new InvalidOptionsError('dataSource', hiddenDataSource(provider.name));
   }
-  throw new InvalidOptionsError('dataSource', missingDataSource(name));
+  throw new InvalidOptionsError('dataSource', missingDataSource(name, findDataSources(modules)));
 }
+
+/** Names of the DataSources of `TypeOrmModule.forRoot()`. */
+function findDataSources(modules: ModulesContainer): string[] {
+  const cores = [...modules.values()].filter(({ name }) => name === 'TypeOrmCoreModule');
+  const tokens = cores.flatMap(({ providers }) => [...providers.keys()]);
+  return [...new Set(tokens)].flatMap((token) => {
+    const named = typeof token === 'string' ? /^(.+)DataSource$/.exec(token) : null;
+    return token === getDataSourceToken() ? ['default'] : named ? [named[1]!] : [];
+  });
+}
+
+/** The call that configured the module, for the message of an error about its options. */
+export type ModuleCall = 'JobsModule.forRoot' | 'JobsModule.forRootAsync';
+
+/** Token of the {@link ModuleCall}. */
+export const MODULE_CALL = Symbol('nestjs-jobs:module-call');
 
 function findConfigured(modules: ModulesContainer) {
   return [...modules.values()].filter(({ providers }) => providers.has(JOBS_OPTIONS));

@@ -1,7 +1,7 @@
 import type { ExecutionContext } from '@nestjs/common';
 import { ForbiddenException, UnauthorizedException } from '@nestjs/common';
 import type { HttpOptions } from 'nestjs-jobs';
-import { API_CONTROLLERS } from '../../lib/http/discovery.controller.js';
+import { API_CONTROLLERS } from '../../lib/http/jobs-discovery.controller.js';
 import { describeRoutes } from '../../lib/http/route-info.js';
 import { sqliteMemory } from '../nest/support/database-kinds.js';
 import { some } from '../nest/support/matchers.js';

@@ -1,7 +1,7 @@
 import type { INestApplication, MiddlewareConsumer, NestModule } from '@nestjs/common';
 import { Controller, ForbiddenException, Get, Module, VersioningType } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
+import { ApiExcludeController, DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { JobsModule } from 'nestjs-jobs';
 import { sqliteFile } from '../nest/support/database-kinds.js';
@@ -134,8 +134,16 @@ describe.each(everyAdapter)('the API in an application on $adapter', (adapter) =
     expect(preflight.status).toBe(204);
   });
 
-  it('lists its routes in @nestjs/swagger', async () => {
-    const app = await apps.listen({ before: (nest) => nest.setGlobalPrefix('shop') });
+  it('stays out of the Swagger document of the application', async () => {
+    const app = await apps.listen({ controllers: [OwnController], before: (nest) => nest.setGlobalPrefix('shop') });
+    const { paths, components } = SwaggerModule.createDocument(app.app, new DocumentBuilder().build());
+    expect(Object.keys(paths)).toEqual(['/shop/own']);
+    expect(components?.schemas).toEqual({});
+  });
+
+  it('is listed in the Swagger document with ApiExcludeController(false), without the admin UI', async () => {
+    const http = { adminToken: ADMIN_TOKEN, decorators: [ApiExcludeController(false)] };
+    const app = await apps.listen({ options: { http }, before: (nest) => nest.setGlobalPrefix('shop') });
     const { paths } = SwaggerModule.createDocument(app.app, new DocumentBuilder().build());
     const routes = Object.entries(paths).flatMap(([path, operations]) =>
       Object.keys(operations).map((m) => `${m} ${path}`),

@@ -148,7 +148,7 @@ describe.each(everyAdapter)("the application's own guard on $adapter", (adapterK
     const context = module.get(OperatorGuard, { strict: false }).contexts[0]!;
     expect(context.getType()).toBe('http');
     expect(context.getHandler().name).toBe('stats');
-    expect(context.getClass().name).toBe('ReportsController');
+    expect(context.getClass().name).toBe('JobsReportsController');
     expect(requestIn(context).headers).toMatchObject({ 'x-mine': 'yes' });
     const http = context.switchToHttp();
     expect(http.getRequest()).toHaveProperty(adapterKind.adapter === 'Express' ? 'originalUrl' : 'routeOptions');

@@ -1,6 +1,6 @@
 import type * as Client from '../../client/wire.js';
 import type { ApiErrorBody } from '../../lib/http/api-error.js';
-import type { CapabilitiesDto } from '../../lib/http/discovery.controller.js';
+import type { CapabilitiesDto } from '../../lib/http/jobs-discovery.controller.js';
 import type { BulkDto, JobDto, JobListDto, JobPageDto } from '../../lib/http/job-serializer.js';
 import type { ErrorGroupsDto, StatsDto, TimeseriesDto, TopicListDto } from '../../lib/http/report-serializer.js';
 import type { BULK, BULK_FILTER, ENQUEUE, ENQUEUE_MANY, LIST, REQUEUE } from '../../lib/http/requests.js';

@@ -281,7 +281,7 @@ describe('PostgreSQL connections', () => {
         timeoutMs: 5_000,
       });
       expect(error).toBeInstanceOf(InvalidOptionsError);
-      expect(error.message).toMatch(migrate ? /^migrate: / : /^migrate: is false/);
+      expect(error.message).toMatch(migrate ? /forRoot: migrate: / : /forRoot: migrate: is false/);
     },
   );
 });

@@ -84,7 +84,7 @@ describe.each(everyKind)('JobsModule on $label', (kind) => {
       jobsModule: JobsModule.forRootAsync({ useFactory: () => ({ dataSource: 'second' }) }),
     });
     expect(error).toBeInstanceOf(InvalidOptionsError);
-    expect(error.message).toMatch(/^dataSource: .*beside useFactory/);
+    expect(error.message).toMatch(/^JobsModule.forRootAsync: dataSource: .*beside useFactory/);
   });
 
   it.each([
@@ -93,12 +93,12 @@ describe.each(everyKind)('JobsModule on $label', (kind) => {
     ['contradictory', { role: 'producer', topics: ['a'] }, "topics: contradicts role 'producer'"],
   ])('stops the start for an %s option, passed directly or by a factory', async (_, options, text) => {
     expect(() => JobsModule.forRoot(options as object)).toThrow(InvalidOptionsError);
-    expect(() => JobsModule.forRoot(options as object)).toThrow(text);
+    expect(() => JobsModule.forRoot(options as object)).toThrow(`JobsModule.forRoot: ${text}`);
     const error = await apps.refusal({
       jobsModule: JobsModule.forRootAsync({ useFactory: () => options as object }),
     });
     expect(error).toBeInstanceOf(InvalidOptionsError);
-    expect(error.message).toContain(text);
+    expect(error.message).toContain(`JobsModule.forRootAsync: ${text}`);
   });
 
   it.each([null, 'all', 3, []])('rejects %p as options', (given) => {
@@ -115,7 +115,7 @@ describe.each(everyKind)('JobsModule on $label', (kind) => {
   ])('stops the start for a factory that returns %p', async (made, text) => {
     const error = await apps.refusal({ jobsModule: JobsModule.forRootAsync({ useFactory: () => made as never }) });
     expect(error).toBeInstanceOf(InvalidOptionsError);
-    expect(error.message).toMatch(new RegExp(`^useFactory: .*got ${text}`));
+    expect(error.message).toMatch(new RegExp(`^JobsModule.forRootAsync: useFactory: .*got ${text}`));
   });
 
   it('stops the start for an invalid options class', async () => {
@@ -127,8 +127,8 @@ describe.each(everyKind)('JobsModule on $label', (kind) => {
     }
     const refusalOf = async (useClass: Type<unknown>): Promise<string> =>
       (await apps.refusal({ jobsModule: JobsModule.forRootAsync({ useClass: useClass as never }) })).message;
-    expect(await refusalOf(Nothing)).toMatch(/^useClass: .*createJobsOptions\(\)/);
-    expect(await refusalOf(Misplaced)).toMatch(/^http: .*beside useClass/);
+    expect(await refusalOf(Nothing)).toMatch(/^JobsModule.forRootAsync: useClass: .*createJobsOptions\(\)/);
+    expect(await refusalOf(Misplaced)).toMatch(/^JobsModule.forRootAsync: http: .*beside useClass/);
   });
 
   it('rejects an isGlobal that is not a boolean', () => {

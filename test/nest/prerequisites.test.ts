@@ -1,16 +1,21 @@
 import type { ModuleMetadata } from '@nestjs/common';
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { InvalidOptionsError, JobsModule } from 'nestjs-jobs';
+import { InvalidOptionsError, JobsModule, JobsService } from 'nestjs-jobs';
 import { DataSource } from 'typeorm';
 
 const typeOrm = TypeOrmModule.forRoot({ type: 'better-sqlite3', database: ':memory:' });
 
+const named = (name: string) => TypeOrmModule.forRoot({ name, type: 'better-sqlite3', database: ':memory:' });
+
 /** Returns the error that stops an application with these modules. */
-async function readStartError(imports: NonNullable<ModuleMetadata['imports']>): Promise<Error> {
+async function readStartError(
+  imports: NonNullable<ModuleMetadata['imports']>,
+  providers: NonNullable<ModuleMetadata['providers']> = [],
+): Promise<Error> {
   class AppModule {}
-  const root = { module: AppModule, imports };
+  const root = { module: AppModule, imports, providers };
   return NestFactory.createApplicationContext(root, { logger: false, abortOnError: false }).then(
     async (app) => {
       await app.close();
@@ -30,13 +35,20 @@ describe('JobsModule stops the start without', () => {
     ],
     [
       'a DataSource of this name',
-      [typeOrm, JobsModule.forRoot({ dataSource: 'shop' })],
-      "no DataSource is named 'shop'",
+      [typeOrm, named('shop'), JobsModule.forRoot({ dataSource: 'shpo' })],
+      "no DataSource is named 'shpo', there are 'default' and 'shop';",
+    ],
+    ['any DataSource', [JobsModule.forRoot({ dataSource: 'shop' })], "no DataSource is named 'shop', there is none;"],
+    [
+      'a default DataSource',
+      [named('orders'), JobsModule.forRoot()],
+      "there is no default DataSource, only 'orders'; write JobsModule.forRoot({ dataSource: 'orders' })",
     ],
   ])('%s', async (_, imports, text) => {
     const error = await readStartError(imports);
     expect(error).toBeInstanceOf(InvalidOptionsError);
-    expect(error.message).toMatch(/^dataSource: /);
+    expect(error).toMatchObject({ option: 'dataSource' });
+    expect(error.message).toMatch(/^JobsModule\.forRoot(Async)?: dataSource: /);
     expect(error.message).toContain(text);
   });
 
@@ -45,7 +57,7 @@ describe('JobsModule stops the start without', () => {
     const shop = { module: ShopModule, providers: [{ provide: DataSource, useValue: {} }] };
     const error = await readStartError([shop, JobsModule.forRoot()]);
     expect(error).toBeInstanceOf(InvalidOptionsError);
-    expect(error.message).toMatch(/^dataSource: .*ShopModule/);
+    expect(error.message).toMatch(/^JobsModule\.forRoot: dataSource: .*ShopModule/);
   });
 
   it('a reachable database, with the error of the database', async () => {
@@ -57,16 +69,22 @@ describe('JobsModule stops the start without', () => {
   });
 
   it('forRoot()', async () => {
-    const error = await readStartError([typeOrm, JobsModule]);
-    expect(error).toBeInstanceOf(InvalidOptionsError);
-    expect(error.message).toMatch(/^JobsModule: .*JobsModule\.forRoot\(\)/);
+    @Injectable()
+    class Client {
+      constructor(@Inject(JobsService) readonly jobs: JobsService) {}
+    }
+    for (const providers of [[], [Client]]) {
+      const error = await readStartError([typeOrm, JobsModule], providers);
+      expect(error).toBeInstanceOf(InvalidOptionsError);
+      expect(error.message).toMatch(/^JobsModule: .*call JobsModule\.forRoot\(\)/);
+    }
   });
 
   it('an inject list for a factory with parameters', () => {
     const useFactory = (settings: Settings) => ({ maxRetries: settings.retries });
     for (const inject of [undefined, []]) {
       expect(() => JobsModule.forRootAsync({ inject, useFactory })).toThrow(InvalidOptionsError);
-      expect(() => JobsModule.forRootAsync({ inject, useFactory })).toThrow(/^inject: /);
+      expect(() => JobsModule.forRootAsync({ inject, useFactory })).toThrow(/^JobsModule.forRootAsync: inject: /);
     }
     expect(() => JobsModule.forRootAsync({ inject: [Settings], useFactory })).not.toThrow();
   });

@@ -56,7 +56,7 @@ describe('sqlite3', () => {
     const module = Test.createTestingModule({
       imports: [TypeOrmModule.forRoot({ type: SQLITE3, database: ':memory:', retryAttempts: 0 }), JobsModule.forRoot()],
     }).setLogger(new LogRecorder());
-    await expect(module.compile()).rejects.toThrow(/^dataSource: expected a file/);
+    await expect(module.compile()).rejects.toThrow(/^JobsModule.forRoot: dataSource: expected a file/);
   });
 
   it('is rejected when it is read-only', async () => {

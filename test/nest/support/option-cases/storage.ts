@@ -74,7 +74,7 @@ async function expectNoCreatedTables(apps: Apps): Promise<void> {
   const options = { migrate: false };
   const error = await apps.refusal({ options });
   expect(error).toBeInstanceOf(InvalidOptionsError);
-  expect(error.message).toMatch(/^migrate: .*_jobs.*jobsMigrations/);
+  expect(error.message).toMatch(/^JobsModule.forRoot: migrate: .*_jobs.*jobsMigrations/);
 
   const typeOrm = { migrations: jobsMigrations, migrationsRun: true };
   const app = await apps.start({ options, typeOrm, handlers: { work: () => 'done' } });
@@ -149,7 +149,7 @@ async function expectHttpValues(apps: Apps): Promise<void> {
   const app = await apps.start({ options: { http: false } });
   await app.app.listen(0, '127.0.0.1');
   expect((await fetch(`${await app.app.getUrl()}/api/jobs/stats`)).status).toBe(404);
-  expect(() => JobsModule.forRoot({ http: true as never })).toThrow(/^http: /);
+  expect(() => JobsModule.forRoot({ http: true as never })).toThrow(/^JobsModule.forRoot: http: /);
 }
 
 async function expectUiValues(apps: Apps): Promise<void> {
@@ -157,6 +157,6 @@ async function expectUiValues(apps: Apps): Promise<void> {
   const app = await apps.start({ options: { ui: false, http: false } });
   await app.app.listen(0, '127.0.0.1');
   expect((await fetch(`${await app.app.getUrl()}/admin/jobs`)).status).toBe(404);
-  expect(() => JobsModule.forRoot({ ui: 'yes' as never })).toThrow(/^ui: /);
-  expect(() => JobsModule.forRoot({ http: false, ui: {} })).toThrow(/^ui: contradicts http: false/);
+  expect(() => JobsModule.forRoot({ ui: 'yes' as never })).toThrow(/^JobsModule.forRoot: ui: /);
+  expect(() => JobsModule.forRoot({ http: false, ui: {} })).toThrow(/^JobsModule.forRoot: ui: contradicts http: false/);
 }
