@@ -87,12 +87,13 @@ export class EngineLifecycle {
     }
     registry.describe(logger);
     completer.start();
-    const started = [heartbeat, dispatcher, ...maintenance, ...recorders].map((loop) => loop.start());
+    const loops = [heartbeat, dispatcher, ...maintenance, ...recorders];
+    const started = Promise.all(loops.map(async (loop) => loop.start()));
     this.stopListening = await store.listen({
       onJobs: (topic) => dispatcher.wake(topic),
       onCancel: () => void heartbeat.checkCancelRequests(),
     });
-    await endsWithin(clock, START_GRACE_MS, Promise.all(started));
+    await endsWithin(clock, START_GRACE_MS, started);
   }
 
   private resumeClaiming(): void {
