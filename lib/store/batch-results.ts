@@ -26,10 +26,10 @@ export function selectWithoutRow<T extends ClaimToken>(tokens: readonly T[], row
  */
 export function toSettledInOrder(
   tokens: readonly ClaimToken[],
-  moved: readonly SqlRow[],
+  changed: readonly SqlRow[],
   states: readonly SqlRow[],
 ): Settled[] {
-  const applied = new Map(moved.map((row) => [toKey(row), toSettled(row)]));
+  const applied = new Map(changed.map((row) => [toKey(row), toSettled(row)]));
   const current = new Map(states.map((row) => [row.id, toSettled(row)]));
   const gone: Settled = { applied: false, status: null, attempt: 0, retries: null, runAt: null };
   return tokens.map((token) => applied.get(toKey(token)) ?? current.get(token.id) ?? gone);
@@ -70,9 +70,9 @@ function toRowRef({ row_ref: rowRef }: SqlRow): Pick<ClaimState, 'rowRef'> {
 }
 
 /** Returns the ids without a row. */
-export function selectUnmoved(ids: readonly string[], rows: readonly SqlRow[]): string[] {
-  const moved = new Set(rows.map((row) => row.id));
-  return ids.filter((id) => !moved.has(id));
+export function selectUnchanged(ids: readonly string[], rows: readonly SqlRow[]): string[] {
+  const changed = new Set(rows.map((row) => row.id));
+  return ids.filter((id) => !changed.has(id));
 }
 
 /**
@@ -82,20 +82,20 @@ export function selectUnmoved(ids: readonly string[], rows: readonly SqlRow[]): 
  */
 export function toActionResults(
   ids: readonly string[],
-  moved: readonly SqlRow[],
+  changed: readonly SqlRow[],
   states: readonly SqlRow[],
 ): ActionResult[] {
-  const rows = new Map([...states, ...moved].map((row) => [row.id, row]));
-  const movedRows = new Set(moved);
+  const rows = new Map([...states, ...changed].map((row) => [row.id, row]));
+  const changedRows = new Set(changed);
   return ids.map((id) => {
     const row = rows.get(id) ?? { status: null, topic: null, attempt: 0 };
-    return toActionResult({ ...row, id, moved: movedRows.has(row) });
+    return toActionResult({ ...row, id, changed: changedRows.has(row) });
   });
 }
 
 /** Returns the row of a job that was not changed, for this reason. */
-export function toUnmovedRow(id: string, reason: Error): SqlRow {
-  return { id, moved: false, status: null, topic: null, attempt: 0, reason };
+export function toUnchangedRow(id: string, reason: Error): SqlRow {
+  return { id, changed: false, status: null, topic: null, attempt: 0, reason };
 }
 
 /**

@@ -178,13 +178,13 @@ export function toSettled(row: SqlRow): Settled {
 export function toActionResult(row: SqlRow): ActionResult {
   return {
     id: row.id as string,
-    moved: Boolean(row.moved),
+    changed: Boolean(row.changed),
     status: row.status as JobStatus | null,
     topic: row.topic as string | null,
     attempt: Number(row.attempt),
     holderId: (row.holder_id ?? null) as string | null,
     reason: (row.reason ?? null) as Error | null,
-    job: row.moved && row.payload !== undefined ? toJob(row) : null,
+    job: row.changed && row.payload !== undefined ? toJob(row) : null,
   };
 }
 

@@ -220,7 +220,7 @@ export type Statuses = readonly JobStatus[] | null;
 /** The result of an action for one job. */
 export interface ActionResult {
   readonly id: string;
-  readonly moved: boolean;
+  readonly changed: boolean;
   /** The status now; `null`: the job does not exist (any more). */
   readonly status: JobStatus | null;
   readonly topic: string | null;

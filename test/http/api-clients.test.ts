@@ -113,7 +113,7 @@ describe.each(everyPlace)('clients of the API on $adapter with $database', ({ ki
     });
 
     it('run bulk actions', async () => {
-      const topic = `moved by ${name}`;
+      const topic = `changed by ${name}`;
       const stored = await app().jobs.enqueueMany([1, 2].map((payload) => ({ topic, payload, delay: '1h' })));
       const filter = { topic, status: 'pending' as const, createdTo: new Date(Date.now() + 60_000) };
       expect(await jobs.bulk({ action: 'cancel', filter, dryRun: true })).toMatchObject({ matched: 2, changed: 0 });

@@ -13,9 +13,9 @@ const NOT_THE_CLOCK = [
 
 /** Simulates a step of the database clock: moves all stored times by the same amount in the other direction. */
 async function stepDatabaseClock({ rows }: TestApp, byMs: number): Promise<void> {
-  const moved = (time: Date | null): Date | null => time && new Date(time.getTime() - byMs);
+  const changed = (time: Date | null): Date | null => time && new Date(time.getTime() - byMs);
   for (const { id, runAt, lockedUntil } of await rows.find()) {
-    await rows.update(id, { runAt: moved(runAt)!, lockedUntil: moved(lockedUntil) });
+    await rows.update(id, { runAt: changed(runAt)!, lockedUntil: changed(lockedUntil) });
   }
 }
 

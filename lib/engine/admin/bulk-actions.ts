@@ -45,8 +45,8 @@ export class BulkActions {
       const allowed = await this.filterAllowed(batch, settings, topics, skipped);
       if (!dryRun && allowed.length > 0) {
         const results = await this.parts.actions.run(action, allowed, { from });
-        results.filter(({ moved }) => !moved).forEach((result) => skipped.add(toReason(result), result.id));
-        changed += results.filter(({ moved }) => moved).length;
+        results.filter((result) => !result.changed).forEach((result) => skipped.add(toReason(result), result.id));
+        changed += results.filter((result) => result.changed).length;
       }
     }
     return { matched: ids.length, changed, skipped: skipped.count, more, skippedReasons: skipped.reasons() };

@@ -103,7 +103,7 @@ export class JobAdmin {
   private async run(action: JobAction, id: string, changes?: RequeueChanges): Promise<ActionResult> {
     const normal = parseJobId(id);
     const result = normal === undefined ? undefined : (await this.parts.actions.run(action, [normal], { changes }))[0];
-    if (result?.moved) {
+    if (result?.changed) {
       return result;
     }
     throw result?.reason || result?.status ? toActionError(action, result) : new JobNotFoundError(id);
@@ -146,7 +146,7 @@ export class JobActions {
     const { store } = this.parts;
     const results = await (action === 'requeue' ? store.requeue(ids, changes, from) : store[action](ids, from));
     this.warnOfRefusals(action, results);
-    const changed = results.filter(({ moved }) => moved);
+    const changed = results.filter((result) => result.changed);
     changed.forEach((job) => this.report(action, job));
     if (action === 'cancel') {
       await this.discard(changed);

@@ -1,5 +1,5 @@
 import { RowLockedError } from '../../core/errors.js';
-import { toUnmovedRow } from '../batch-results.js';
+import { toUnchangedRow } from '../batch-results.js';
 import type { ActionResult, RequeueChanges, Statuses } from '../store-records.js';
 import { toActionResult } from '../row-mapper.js';
 import { SqlError } from '../sql-error.js';
@@ -77,10 +77,10 @@ export class AdminWriter {
           timeouts < LOCK_TIMEOUTS_MAX
             ? await this.runOne(statement, id, params)
             : (await this.runUnlocked(statement, [id], params)).get(id);
-        rows.set(id, row ?? toUnmovedRow(id, new RowLockedError(LOCKED)));
+        rows.set(id, row ?? toUnchangedRow(id, new RowLockedError(LOCKED)));
       } catch (error) {
         const reason = toReason(error);
-        rows.set(id, toUnmovedRow(id, reason));
+        rows.set(id, toUnchangedRow(id, reason));
         timeouts += reason instanceof RowLockedError ? 1 : 0;
       }
     }

@@ -291,7 +291,7 @@ export class PostgresStore implements JobStore {
 
   async cancel(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
     const results = await this.adminWriter.run(admin.CANCEL, ids, from);
-    if (results.some((job) => job.moved && job.status === 'processing')) {
+    if (results.some((job) => job.changed && job.status === 'processing')) {
       void this.notify(CANCEL_CHANNEL, '');
     }
     return results;

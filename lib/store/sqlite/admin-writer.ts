@@ -1,4 +1,4 @@
-import { toUnmovedRow, toActionResults, selectUnmoved } from '../batch-results.js';
+import { toUnchangedRow, toActionResults, selectUnchanged } from '../batch-results.js';
 import type { ActionResult, RequeueChanges, Statuses } from '../store-records.js';
 import { toActionResult } from '../row-mapper.js';
 import { SqlError } from '../sql-error.js';
@@ -51,7 +51,7 @@ export class AdminWriter {
         throw error;
       }
       return ids.length === 1
-        ? [toActionResult(toUnmovedRow(ids[0]!, error))]
+        ? [toActionResult(toUnchangedRow(ids[0]!, error))]
         : this.applyToHalves(statements, ids, params);
     }
   }
@@ -79,7 +79,7 @@ function* actionScript(
 ): SqlScript<ActionResult[]> {
   const statement = ids.length === 1 ? statements.one : statements.several;
   const rows = yield { sql: statement, params: [JSON.stringify(ids), ...params] };
-  const unchanged = selectUnmoved(ids, rows);
+  const unchanged = selectUnchanged(ids, rows);
   const states =
     unchanged.length === 0
       ? []

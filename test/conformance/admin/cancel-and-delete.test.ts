@@ -34,7 +34,7 @@ describe.each(storeKinds())('cancel on $label', (kind) => {
     const id = await insertOne(fixture.store, { delayMs: 60_000 });
     const { runAt } = await fixture.job(id);
     expect(await fixture.store.cancel([id])).toMatchObject([
-      { id, moved: true, status: 'cancelled', topic: TOPIC, attempt: 0, holderId: null },
+      { id, changed: true, status: 'cancelled', topic: TOPIC, attempt: 0, holderId: null },
     ]);
     const job = await fixture.job(id);
     expect(job).toMatchObject({ status: 'cancelled', cancelRequested: true, runAt, lastError: null, errors: [] });
@@ -47,18 +47,18 @@ describe.each(storeKinds())('cancel on $label', (kind) => {
     const { id } = await claimOne(fixture.store);
     const before = await fixture.job(id);
     expect(await fixture.store.cancel([id])).toMatchObject([
-      { id, moved: true, status: 'processing', topic: TOPIC, attempt: 1, holderId: null },
+      { id, changed: true, status: 'processing', topic: TOPIC, attempt: 1, holderId: null },
     ]);
     const job = await fixture.job(id);
     expect(job).toEqual({ ...before, cancelRequested: true, updated: job.updated });
-    expect(await fixture.store.cancel([id])).toMatchObject([{ moved: true, status: 'processing' }]);
+    expect(await fixture.store.cancel([id])).toMatchObject([{ changed: true, status: 'processing' }]);
   });
 
   it.each(['completed', 'failed', 'cancelled'] as const)('does not change a %s job', async (status) => {
     const id = await createJob(fixture, status);
     const before = await fixture.job(id);
     expect(await fixture.store.cancel([id])).toMatchObject([
-      { id, moved: false, status, topic: TOPIC, attempt: 1, holderId: null },
+      { id, changed: false, status, topic: TOPIC, attempt: 1, holderId: null },
     ]);
     expect(await fixture.job(id)).toEqual(before);
   });
@@ -77,8 +77,8 @@ describe.each(storeKinds())('cancel on $label', (kind) => {
     const running = await createJob(fixture, 'processing');
     const failed = await createJob(fixture, 'failed');
     const waiting = await createJob(fixture, 'pending');
-    const moved = await fixture.store.cancel([waiting, uuidv7(), running, failed]);
-    expect(moved.map((answer) => [answer.moved, answer.status, answer.holderId])).toEqual([
+    const changed = await fixture.store.cancel([waiting, uuidv7(), running, failed]);
+    expect(changed.map((answer) => [answer.changed, answer.status, answer.holderId])).toEqual([
       [true, 'cancelled', null],
       [false, null, null],
       [true, 'processing', null],
@@ -89,8 +89,8 @@ describe.each(storeKinds())('cancel on $label', (kind) => {
 
   it('cancels a thousand jobs in one call', async () => {
     const ids = await insertMany(fixture.store, 1_000);
-    const moved = await fixture.store.cancel(ids);
-    expect(moved.every((answer) => answer.moved && answer.status === 'cancelled')).toBe(true);
+    const changed = await fixture.store.cancel(ids);
+    expect(changed.every((answer) => answer.changed && answer.status === 'cancelled')).toBe(true);
   });
 });
 
@@ -101,11 +101,11 @@ describe.each(storeKinds())('delete on $label', (kind) => {
     const id = await createJob(fixture, status);
     const { attempt } = await fixture.job(id);
     expect(await fixture.store.delete([id])).toMatchObject([
-      { id, moved: true, status, topic: TOPIC, attempt, holderId: null },
+      { id, changed: true, status, topic: TOPIC, attempt, holderId: null },
     ]);
     expect(await fixture.store.find([id])).toEqual([]);
     expect(await fixture.store.delete([id])).toMatchObject([
-      { id, moved: false, status: null, topic: null, attempt: 0, holderId: null },
+      { id, changed: false, status: null, topic: null, attempt: 0, holderId: null },
     ]);
   });
 
@@ -113,7 +113,7 @@ describe.each(storeKinds())('delete on $label', (kind) => {
     const id = await createJob(fixture, 'processing');
     const before = await fixture.job(id);
     expect(await fixture.store.delete([id])).toMatchObject([
-      { id, moved: false, status: 'processing', topic: TOPIC, attempt: 1, holderId: null },
+      { id, changed: false, status: 'processing', topic: TOPIC, attempt: 1, holderId: null },
     ]);
     expect(await fixture.job(id)).toEqual(before);
   });
@@ -128,16 +128,16 @@ describe.each(storeKinds())('delete on $label', (kind) => {
     const ended = await claimOne(fixture.store, { uniqueKey: 'a' });
     await fixture.store.settle([settlement(ended, outcomes.failed())]);
     await insertOne(fixture.store, { uniqueKey: 'a' });
-    expect(await fixture.store.delete([ended.id])).toMatchObject([{ moved: true, status: 'failed', holderId: null }]);
+    expect(await fixture.store.delete([ended.id])).toMatchObject([{ changed: true, status: 'failed', holderId: null }]);
   });
 
   it('returns results in the given order', async () => {
     const claims = await claimMany(fixture.store, 2);
     const waiting = await insertOne(fixture.store);
     const missing = uuidv7();
-    const moved = await fixture.store.delete([claims[1]!.id, missing, waiting, claims[0]!.id]);
-    expect(moved.map((answer) => answer.id)).toEqual([claims[1]!.id, missing, waiting, claims[0]!.id]);
-    expect(moved.map((answer) => answer.moved)).toEqual([false, false, true, false]);
+    const changed = await fixture.store.delete([claims[1]!.id, missing, waiting, claims[0]!.id]);
+    expect(changed.map((answer) => answer.id)).toEqual([claims[1]!.id, missing, waiting, claims[0]!.id]);
+    expect(changed.map((answer) => answer.changed)).toEqual([false, false, true, false]);
     expect(await fixture.store.delete([])).toEqual([]);
   });
 });

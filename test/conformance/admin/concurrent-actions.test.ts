@@ -17,10 +17,10 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
         `UPDATE _jobs SET status = 'pending', locked_until = NULL, locked_by = NULL WHERE id = $1`,
         [id],
       );
-      const moved = fixture.store.cancel([id]);
+      const changed = fixture.store.cancel([id]);
       await fixture.untilLockWait();
       await transaction.commit();
-      expect(await moved).toMatchObject([{ moved: true, status: 'cancelled' }]);
+      expect(await changed).toMatchObject([{ changed: true, status: 'cancelled' }]);
       expect(await fixture.job(id)).toMatchObject({ status: 'cancelled', lockedUntil: null, lockedBy: null });
     });
 
@@ -32,10 +32,10 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
          locked_until = statement_timestamp() + interval '1 minute' WHERE id = $1`,
         [id],
       );
-      const moved = fixture.store.cancel([id]);
+      const changed = fixture.store.cancel([id]);
       await fixture.untilLockWait();
       await transaction.commit();
-      expect(await moved).toMatchObject([{ moved: true, status: 'processing' }]);
+      expect(await changed).toMatchObject([{ changed: true, status: 'processing' }]);
       const job = await fixture.job(id);
       expect(job).toMatchObject({ status: 'processing', cancelRequested: true, lockedBy: 'w', finished: null });
       expect(job.lockedUntil).not.toBeNull();
@@ -45,10 +45,10 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       const token = await claimOne(fixture.store);
       const transaction = await fixture.begin();
       await fixture.store.completeTx(transaction.manager, token, '1');
-      const moved = fixture.store.cancel([token.id]);
+      const changed = fixture.store.cancel([token.id]);
       await fixture.untilLockWait();
       await transaction.commit();
-      expect(await moved).toMatchObject([{ moved: false, status: 'completed' }]);
+      expect(await changed).toMatchObject([{ changed: false, status: 'completed' }]);
       expect(await fixture.job(token.id)).toMatchObject({ status: 'completed', cancelRequested: false });
     });
 
@@ -56,10 +56,10 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       const { id } = await claimOne(fixture.store);
       const transaction = await fixture.begin();
       await transaction.manager.query(`UPDATE _jobs SET status = 'failed', ${ended} WHERE id = $1`, [id]);
-      const moved = fixture.store.requeue([id]);
+      const changed = fixture.store.requeue([id]);
       await fixture.untilLockWait();
       await transaction.commit();
-      expect(await moved).toMatchObject([{ moved: true, status: 'pending' }]);
+      expect(await changed).toMatchObject([{ changed: true, status: 'pending' }]);
       expect(await fixture.job(id)).toMatchObject({
         status: 'pending',
         lockedUntil: null,
@@ -76,10 +76,10 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
         `UPDATE _jobs SET status = 'pending', finished = NULL, payload = '"theirs"' WHERE id = $1`,
         [token.id],
       );
-      const moved = fixture.store.requeue([token.id], { payload: '"ours"' });
+      const changed = fixture.store.requeue([token.id], { payload: '"ours"' });
       await fixture.untilLockWait();
       await transaction.commit();
-      expect(await moved).toMatchObject([{ moved: false, status: 'pending', holderId: null }]);
+      expect(await changed).toMatchObject([{ changed: false, status: 'pending', holderId: null }]);
       expect(await fixture.job(token.id)).toMatchObject({ status: 'pending', payload: 'theirs' });
     });
 
@@ -87,10 +87,10 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       const { id } = await claimOne(fixture.store);
       const transaction = await fixture.begin();
       await transaction.manager.query(`UPDATE _jobs SET status = 'failed', ${ended} WHERE id = $1`, [id]);
-      const moved = fixture.store.delete([id]);
+      const changed = fixture.store.delete([id]);
       await fixture.untilLockWait();
       await transaction.commit();
-      expect(await moved).toMatchObject([{ moved: true, status: 'failed' }]);
+      expect(await changed).toMatchObject([{ changed: true, status: 'failed' }]);
       expect(await fixture.store.find([id])).toEqual([]);
     });
 
@@ -101,10 +101,10 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
         `UPDATE _jobs SET status = 'processing', attempt = 1, locked_until = statement_timestamp() WHERE id = $1`,
         [id],
       );
-      const moved = fixture.store.delete([id]);
+      const changed = fixture.store.delete([id]);
       await fixture.untilLockWait();
       await transaction.commit();
-      expect(await moved).toMatchObject([{ moved: false, status: 'processing' }]);
+      expect(await changed).toMatchObject([{ changed: false, status: 'processing' }]);
       expect(await fixture.store.find([id])).toHaveLength(1);
     });
 
@@ -114,11 +114,11 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
         const id = await insertOne(fixture.store);
         const transaction = await fixture.begin();
         await transaction.manager.query('DELETE FROM _jobs WHERE id = $1', [id]);
-        const moved = fixture.store[verb]([id]);
+        const changed = fixture.store[verb]([id]);
         await fixture.untilLockWait();
         await transaction.commit();
-        expect(await moved).toMatchObject([
-          { id, moved: false, status: null, topic: null, attempt: 0, holderId: null },
+        expect(await changed).toMatchObject([
+          { id, changed: false, status: null, topic: null, attempt: 0, holderId: null },
         ]);
       },
     );
@@ -176,9 +176,9 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       const transaction = await fixture.begin();
       await transaction.manager.query('SELECT 1 FROM _jobs WHERE id = $1 FOR UPDATE', [row]);
       await fixture.store.insert([newJob({ topic: TOPIC, uniqueKey: 'held' })], transaction.manager);
-      const moved = await fixture.store.requeue(ids);
+      const changed = await fixture.store.requeue(ids);
       await transaction.rollback();
-      expect(moved.map(({ moved: isMoved, reason }) => [isMoved, reason?.constructor.name])).toEqual([
+      expect(changed.map(({ changed: isChanged, reason }) => [isChanged, reason?.constructor.name])).toEqual([
         [true, undefined],
         [false, 'RowLockedError'],
         [true, undefined],

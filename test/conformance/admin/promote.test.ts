@@ -10,10 +10,10 @@ describe.each(storeKinds())('promote on $label', (kind) => {
   it('makes a delayed job due and changes nothing else', async () => {
     const id = await insertOne(fixture.store, { delayMs: HOUR_MS, priority: 3, uniqueKey: 'key' });
     const before = await fixture.job(id);
-    const moved = await fixture.store.promote([id]);
+    const changed = await fixture.store.promote([id]);
     const job = await fixture.job(id);
-    const answer = { id, moved: true, status: 'pending', topic: TOPIC, attempt: 0, holderId: null, reason: null };
-    expect(moved).toEqual([{ ...answer, job }]);
+    const answer = { id, changed: true, status: 'pending', topic: TOPIC, attempt: 0, holderId: null, reason: null };
+    expect(changed).toEqual([{ ...answer, job }]);
     expect(job).toEqual({ ...before, runAt: job.updated, updated: job.updated });
     expect(before.runAt.getTime() - job.runAt.getTime()).toBeGreaterThan(HOUR_MS - 60_000);
   });
@@ -46,7 +46,9 @@ describe.each(storeKinds())('promote on $label', (kind) => {
       await fixture.store.settle([settlement(token, outcome)]);
     }
     const before = await fixture.job(token.id);
-    expect(await fixture.store.promote([token.id])).toMatchObject([{ id: token.id, moved: false, status, attempt: 1 }]);
+    expect(await fixture.store.promote([token.id])).toMatchObject([
+      { id: token.id, changed: false, status, attempt: 1 },
+    ]);
     expect(await fixture.job(token.id)).toEqual(before);
   });
 
@@ -54,8 +56,8 @@ describe.each(storeKinds())('promote on $label', (kind) => {
     const [first, second] = await insertMany(fixture.store, 2, { delayMs: HOUR_MS });
     const running = await claimOne(fixture.store);
     const absent = uuidv7();
-    const moved = await fixture.store.promote([absent, second!, running.id, first!]);
-    expect(moved.map(({ id, moved: isMoved, status }) => [id, isMoved, status])).toEqual([
+    const changed = await fixture.store.promote([absent, second!, running.id, first!]);
+    expect(changed.map(({ id, changed: isChanged, status }) => [id, isChanged, status])).toEqual([
       [absent, false, null],
       [second, true, 'pending'],
       [running.id, false, 'processing'],

@@ -22,19 +22,19 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
     await fixture.set(token.id, { retries: 3, cancel_requested: outcome.kind === 'cancelled' });
     await fixture.store.settle([settlement(token, outcome)]);
     const before = await fixture.job(token.id);
-    const moved = await fixture.store.requeue([token.id]);
+    const changed = await fixture.store.requeue([token.id]);
     const job = await fixture.job(token.id);
 
     const answer = {
       id: token.id,
-      moved: true,
+      changed: true,
       status: 'pending',
       topic: TOPIC,
       attempt: 1,
       holderId: null,
       reason: null,
     };
-    expect(moved).toEqual([{ ...answer, job }]);
+    expect(changed).toEqual([{ ...answer, job }]);
     expect(job).toMatchObject({
       status: 'pending',
       retries: 0,
@@ -69,7 +69,7 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
     }
     const before = await fixture.job(id);
     expect(await fixture.store.requeue([id])).toMatchObject([
-      { id, moved: false, status, topic: TOPIC, attempt: before.attempt, holderId: null },
+      { id, changed: false, status, topic: TOPIC, attempt: before.attempt, holderId: null },
     ]);
     expect(await fixture.job(id)).toEqual(before);
   });
@@ -77,7 +77,7 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
   it('returns the status null for a missing job', async () => {
     const id = uuidv7();
     expect(await fixture.store.requeue([id])).toMatchObject([
-      { id, moved: false, status: null, topic: null, attempt: 0, holderId: null },
+      { id, changed: false, status: null, topic: null, attempt: 0, holderId: null },
     ]);
     expect(await fixture.store.requeue([])).toEqual([]);
   });
@@ -108,9 +108,9 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
     const kinds = [outcomes.failed(), outcomes.completed(), outcomes.cancelled(), outcomes.failed()];
     await fixture.store.settle(kinds.map((outcome, index) => settlement(claims[index]!, outcome)));
     const order = [4, 2, 0, 3, 1].map((index) => claims[index]!.id);
-    const moved = await fixture.store.requeue([...order, uuidv7()]);
-    expect(moved.map(({ id }) => id).slice(0, 5)).toEqual(order);
-    expect(moved.map((job) => [job.moved, job.status])).toEqual([
+    const changed = await fixture.store.requeue([...order, uuidv7()]);
+    expect(changed.map(({ id }) => id).slice(0, 5)).toEqual(order);
+    expect(changed.map((job) => [job.changed, job.status])).toEqual([
       [false, 'processing'],
       [true, 'pending'],
       [true, 'pending'],
@@ -131,7 +131,7 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
         }
         const before = await fixture.job(id);
         expect(await fixture.store.requeue([id])).toMatchObject([
-          { id, moved: false, status: 'failed', topic: TOPIC, attempt: 1, holderId: holder },
+          { id, changed: false, status: 'failed', topic: TOPIC, attempt: 1, holderId: holder },
         ]);
         expect(await fixture.job(id)).toEqual(before);
       },
@@ -141,18 +141,18 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
       const id = await endOne(outcomes.failed(), KEY);
       await endOne(outcomes.completed(), KEY);
       await insertOne(fixture.store, { uniqueKey: KEY, topic: 'sms' });
-      expect(await fixture.store.requeue([id])).toMatchObject([{ moved: true, holderId: null }]);
+      expect(await fixture.store.requeue([id])).toMatchObject([{ changed: true, holderId: null }]);
     });
 
     it('requeues one of two jobs with the same key in a call, and returns it as holder of the other', async () => {
       const first = await endOne(outcomes.failed(), KEY);
       const second = await endOne(outcomes.cancelled(), KEY);
       const third = await endOne(outcomes.failed(), 'order-2');
-      const moved = await fixture.store.requeue([second, first, third]);
-      expect(moved).toMatchObject([
-        { id: second, moved: true, status: 'pending', holderId: null, job: null },
-        { id: first, moved: false, status: 'failed', holderId: second, job: null },
-        { id: third, moved: true, status: 'pending', holderId: null, job: null },
+      const changed = await fixture.store.requeue([second, first, third]);
+      expect(changed).toMatchObject([
+        { id: second, changed: true, status: 'pending', holderId: null, job: null },
+        { id: first, changed: false, status: 'failed', holderId: second, job: null },
+        { id: third, changed: true, status: 'pending', holderId: null, job: null },
       ]);
       expect(await fixture.job(first)).toMatchObject({ status: 'failed' });
     });
@@ -162,8 +162,8 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
       const free = await endOne(outcomes.failed());
       const holder = await insertOne(fixture.store, { uniqueKey: KEY });
       expect(await fixture.store.requeue([taken, free])).toMatchObject([
-        { id: taken, moved: false, holderId: holder },
-        { id: free, moved: true, holderId: null },
+        { id: taken, changed: false, holderId: holder },
+        { id: free, changed: true, holderId: null },
       ]);
     });
 
@@ -171,7 +171,7 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
       const id = await endOne(outcomes.completed(), KEY);
       await insertOne(fixture.store, { uniqueKey: KEY });
       expect(await fixture.store.requeue([id])).toMatchObject([
-        { id, moved: false, status: 'completed', holderId: null },
+        { id, changed: false, status: 'completed', holderId: null },
       ]);
     });
 
@@ -179,10 +179,10 @@ describe.each(storeKinds())('requeue on $label', (kind) => {
       const id = await endOne(outcomes.failed(), KEY);
       const transaction = await fixture.begin();
       const [holder] = await fixture.store.insert([newJob({ uniqueKey: KEY })], transaction.manager);
-      const moved = fixture.store.requeue([id]);
+      const changed = fixture.store.requeue([id]);
       await fixture.untilLockWait();
       await transaction.commit();
-      expect(await moved).toMatchObject([{ id, moved: false, status: 'failed', holderId: holder!.id }]);
+      expect(await changed).toMatchObject([{ id, changed: false, status: 'failed', holderId: holder!.id }]);
     });
   });
 });

@@ -91,6 +91,6 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('events of a j
       fixture.store.delete([early!.token.id]),
     ]);
     expect(answers.map(({ status, attempt }) => `${status} ${attempt}`)).toEqual(set.map(() => 'completed 1'));
-    expect(deleted).toMatchObject({ moved: true });
+    expect(deleted).toMatchObject({ changed: true });
   });
 });

@@ -89,7 +89,7 @@ describe.each(kinds)('type parsers that the application sets on pg, on $label', 
 
     const isRenewed = { state: 'held', cancelRequested: false };
     expect(await fixture.store.renew([plain, other], LEASE_MS)).toMatchObject([isRenewed, isRenewed]);
-    expect(await fixture.store.cancel([other.id])).toMatchObject([{ moved: true, status: 'processing' }]);
+    expect(await fixture.store.cancel([other.id])).toMatchObject([{ changed: true, status: 'processing' }]);
     const settlements = [plain, other].map((token) => settlement(token, outcomes.completed('{"a":1}')));
     expect(await fixture.store.settle(settlements)).toMatchObject([
       { applied: true, status: 'completed', attempt: 1 },

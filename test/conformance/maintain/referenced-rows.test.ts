@@ -177,10 +177,10 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
       expect(await store.settle([settlement(second!, outcomes.failed())])).toMatchObject([
         { applied: true, status: 'failed' },
       ]);
-      expect(await store.requeue([id])).toMatchObject([{ moved: true, status: 'pending' }]);
+      expect(await store.requeue([id])).toMatchObject([{ changed: true, status: 'pending' }]);
       expect(await store.requeue([id, ...(await insertMany(store, 1))])).toMatchObject([{ reason: null }, {}]);
       const [third] = await claim(store);
-      expect(await store.cancel([id])).toMatchObject([{ moved: true, status: 'processing' }]);
+      expect(await store.cancel([id])).toMatchObject([{ changed: true, status: 'processing' }]);
       expect(await store.settle([settlement(third!, outcomes.completed())])).toMatchObject([{ status: 'cancelled' }]);
     });
 

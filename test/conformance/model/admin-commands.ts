@@ -157,7 +157,7 @@ export class Move extends QueueCommand {
     if (ids.length > 0) {
       const expected = ids.map((id) => this.move(model, id));
       const answers = await real.store[this.verb](ids);
-      const hasRow = ids.length === 1 && expected[0]!.moved && this.verb !== 'delete';
+      const hasRow = ids.length === 1 && expected[0]!.changed && this.verb !== 'delete';
       const job = hasRow ? await readRow(real, ids[0]!) : null;
       assert.deepEqual(
         [...answers],
@@ -177,13 +177,13 @@ export class Move extends QueueCommand {
   private move(model: QueueModel, id: string): Omit<ActionResult, 'job'> {
     const job = model.job(id);
     if (!job) {
-      return { id, moved: false, status: null, topic: null, attempt: 0, holderId: null, reason: null };
+      return { id, changed: false, status: null, topic: null, attempt: 0, holderId: null, reason: null };
     }
     const mayWait = job.status === 'failed' || job.status === 'cancelled';
     const holder = this.verb === 'requeue' && mayWait ? model.findHolder(job.key, id) : undefined;
     const { attempt } = job;
-    const moved = this.moveOne(model, job);
-    return { id, moved, status: job.status, topic: TOPIC, attempt, holderId: holder?.id ?? null, reason: null };
+    const changed = this.moveOne(model, job);
+    return { id, changed, status: job.status, topic: TOPIC, attempt, holderId: holder?.id ?? null, reason: null };
   }
 
   private moveOne(model: QueueModel, job: ModelJob): boolean {

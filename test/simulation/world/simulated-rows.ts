@@ -27,16 +27,16 @@ export function leaseLost(attempt: number | undefined): string {
   return `lease of attempt ${attempt} lost`;
 }
 
-/** @param moved the row, when the outcome changed it. @param standing the current row, if it exists. */
-export function toSettled(moved: Row | null, standing: Row | undefined): Settled {
-  const row = moved ?? standing;
+/** @param changed the row, when the outcome changed it. @param standing the current row, if it exists. */
+export function toSettled(changed: Row | null, standing: Row | undefined): Settled {
+  const row = changed ?? standing;
   const isWaiting = row?.status === 'pending';
   return {
-    applied: moved !== null,
+    applied: changed !== null,
     status: row?.status ?? null,
     attempt: row?.attempt ?? 0,
     retries: isWaiting ? row.retries : null,
     runAt: isWaiting ? row.runAt : null,
-    ...(!moved && row?.lastError === leaseLost(row?.attempt) ? { wasRescued: true } : {}),
+    ...(!changed && row?.lastError === leaseLost(row?.attempt) ? { wasRescued: true } : {}),
   };
 }

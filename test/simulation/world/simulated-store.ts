@@ -164,11 +164,11 @@ export class SimulatedStore implements JobStore {
 
   async cancel(ids: readonly string[]): Promise<ActionResult[]> {
     return this.connection.ask('cancel', () => {
-      const moved = this.table.cancel(ids);
-      if (moved.some(({ status }) => status === 'processing')) {
+      const changed = this.table.cancel(ids);
+      if (changed.some(({ status }) => status === 'processing')) {
         this.connection.announce('cancel');
       }
-      return moved;
+      return changed;
     });
   }
 

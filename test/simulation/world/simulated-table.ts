@@ -125,8 +125,8 @@ export class SimulatedTable {
     discardStatuses: readonly FinalStatus[],
     isSeen = (): boolean => true,
   ): Settled[] {
-    const moved = settlements.map((settlement) => (isSeen() ? this.settleOne(settlement) : null));
-    const answers = moved.map((row, index) => toSettled(row, this.rows.get(settlements[index]!.token.id)));
+    const changed = settlements.map((settlement) => (isSeen() ? this.settleOne(settlement) : null));
+    const answers = changed.map((row, index) => toSettled(row, this.rows.get(settlements[index]!.token.id)));
     this.discard(
       settlements.map(({ token }) => token),
       discardStatuses,
@@ -331,13 +331,13 @@ export class SimulatedTable {
     return ids.map((id) => {
       const row = this.rows.get(id);
       if (!row) {
-        return { id, moved: false, status: null, topic: null, attempt: 0, holderId: null, reason: null, job: null };
+        return { id, changed: false, status: null, topic: null, attempt: 0, holderId: null, reason: null, job: null };
       }
-      const moved = move(row);
+      const changed = move(row);
       const { status, topic, attempt } = row;
-      const holderId = typeof moved === 'string' ? moved : null;
-      const job = moved === true && ids.length === 1 ? (this.find([id])[0] ?? null) : null;
-      return { id, moved: moved === true, status, topic, attempt, holderId, reason: null, job };
+      const holderId = typeof changed === 'string' ? changed : null;
+      const job = changed === true && ids.length === 1 ? (this.find([id])[0] ?? null) : null;
+      return { id, changed: changed === true, status, topic, attempt, holderId, reason: null, job };
     });
   }
 

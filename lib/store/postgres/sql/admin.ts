@@ -21,7 +21,7 @@ function actionStatement(
   const statement = (wait: string, columns: string): string => `
 WITH l AS (SELECT * FROM _jobs WHERE id = ANY ($1::uuid[]) ORDER BY id FOR ${strength} ${wait}),
 m AS (${action} RETURNING ${columns})
-SELECT m.*, r.id, m.id IS NOT NULL AS moved, coalesce(m.status, l.status) AS status, l.topic, l.attempt,
+SELECT m.*, r.id, m.id IS NOT NULL AS changed, coalesce(m.status, l.status) AS status, l.topic, l.attempt,
   l.id IS NULL AND EXISTS (SELECT FROM _jobs j WHERE j.id = r.id) AS busy, ${holder} AS holder_id
 FROM unnest($1::uuid[]) WITH ORDINALITY AS r(id, ord)
 LEFT JOIN m ON m.id = r.id LEFT JOIN l ON l.id = r.id

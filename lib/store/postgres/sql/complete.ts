@@ -71,12 +71,12 @@ const asCompleted = `status = 'completed', result = nullif(o.result, 'null'),
 
 /** Returns one row: the count, and the positions in the arrays as a JSON array, unless all jobs matched. */
 const counted = (write: string): string => `
-WITH moved AS (
+WITH written AS (
   ${write}
   RETURNING o.ord)
 SELECT count(*), CASE WHEN count(*) < cardinality($1::uuid[])
-  THEN (SELECT array_to_json(array_agg(ord))::text FROM moved) END AS members
-FROM moved`;
+  THEN (SELECT array_to_json(array_agg(ord))::text FROM written) END AS members
+FROM written`;
 
 /**
  * processing → completed, guarded by id and attempt. Fails with a lock timeout when another transaction holds one of the rows;
